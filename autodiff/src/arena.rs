@@ -1,0 +1,240 @@
+//! Bump arena: where every array, node and list of a pass lives.
+//!
+//! Each allocation is rounded up to a multiple of [`ALIGNMENT`] bytes and aligned to it, so the bytes of a pass are the
+//! sum of `ALIGNMENT * ceil(size / ALIGNMENT)` over its allocations, padding included, and can be predicted. The byte
+//! limit is on these used bytes and is checked before an allocation is made.
+//!
+//! `bumpalo` provides the chunks. Two things are added: its limit and its count are about chunks, ours about used bytes;
+//! and its reset drops all chunks but the last, ours leaves one chunk of the total behind, so that the passes after a
+//! first one ask the system for nothing.
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+
+use bumpalo::Bump;
+
+use crate::fault::Fault;
+
+/// Alignment of every allocation and the unit in which bytes are counted: one cache line.
+pub const ALIGNMENT: usize = 64;
+
+/// A bump arena with an exact count of used bytes, a limit, and the first fault of the pass.
+///
+/// ```
+/// use hypertape_autodiff::Arena;
+/// let arena = Arena::new();
+/// arena.copy(&[1.0; 9]).unwrap(); // 72 bytes, rounded up to two cache lines
+/// assert_eq!(arena.used(), 128);
+/// ```
+#[derive(Debug)]
+pub struct Arena {
+    bump: Bump,
+    used: Cell<usize>,
+    limit: Cell<usize>,
+    fault: Cell<Option<Fault>>,
+    check_finite: Cell<bool>,
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Arena {
+    /// An empty arena without a limit. Asks the system for nothing until it is first used.
+    pub fn new() -> Self {
+        Self {
+            bump: Bump::new(),
+            used: Cell::new(0),
+            limit: Cell::new(usize::MAX),
+            fault: Cell::new(None),
+            check_finite: Cell::new(false),
+        }
+    }
+
+    /// Bytes in use, padding included. It only grows between two resets, so it is also the peak of a pass.
+    pub fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    /// Sets the limit on used bytes; what would pass it is not allocated and becomes [`Fault::Memory`].
+    pub fn set_limit(&self, bytes: usize) {
+        self.limit.set(bytes);
+    }
+
+    /// Whether each result is checked and the first that is not finite becomes [`Fault::NonFinite`].
+    pub fn check_finite(&self, on: bool) {
+        self.check_finite.set(on);
+    }
+
+    pub(crate) fn checks_finite(&self) -> bool {
+        self.check_finite.get()
+    }
+
+    /// The first fault since the last reset.
+    ///
+    /// # Errors
+    /// Returns it if there is one.
+    pub fn status(&self) -> Result<(), Fault> {
+        self.fault.get().map_or(Ok(()), Err)
+    }
+
+    /// Keeps `fault` unless an earlier one is kept already.
+    pub fn raise(&self, fault: Fault) {
+        if self.fault.get().is_none() {
+            self.fault.set(Some(fault));
+        }
+    }
+
+    /// Frees everything and forgets the fault; limit and checks stay. Memory is kept as one chunk of the total.
+    pub fn reset(&mut self) {
+        if self.bump.iter_allocated_chunks().count() > 1 {
+            // Free first, so that old and new memory do not add up to twice the peak.
+            self.bump = Bump::new();
+            self.bump = Bump::with_capacity(self.used.get() + ALIGNMENT);
+        } else {
+            self.bump.reset();
+        }
+        self.used.set(0);
+        self.fault.set(None);
+    }
+
+    /// Space for `len` values, or the fault raised if the limit would be passed.
+    #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+    fn uninit<T>(&self, len: usize) -> Result<&mut [MaybeUninit<T>], Fault> {
+        let refused = |requested| {
+            let (used, limit) = (self.used.get(), self.limit.get());
+            let fault = Fault::Memory { used, requested, limit };
+            self.raise(fault);
+            Err(fault)
+        };
+        let Some(bytes) = len.checked_mul(size_of::<T>()) else { return refused(usize::MAX) };
+        let Some(bytes) = bytes.checked_next_multiple_of(ALIGNMENT) else {
+            return refused(bytes);
+        };
+        let total = self.used.get().saturating_add(bytes);
+        if total > self.limit.get() {
+            return refused(bytes);
+        }
+        let align = const {
+            assert!(align_of::<T>() <= ALIGNMENT);
+            ALIGNMENT
+        };
+        let Ok(layout) = Layout::from_size_align(bytes, align) else { return refused(bytes) };
+        let Ok(start) = self.bump.try_alloc_layout(layout) else { return refused(bytes) };
+        self.used.set(total);
+        // SAFETY: `start` is the start of `bytes >= len * size_of::<T>()` fresh bytes, aligned to 64, which no other
+        // allocation shares and which stay in place until `reset` or drop, both of which need `&mut self`.
+        Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), len) })
+    }
+
+    /// `len` values, the next of `values` each.
+    ///
+    /// # Panics
+    /// If `values` ends early, which is a defect of the caller.
+    #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+    pub(crate) fn collect<T: Copy>(
+        &self,
+        len: usize,
+        values: impl Iterator<Item = T>,
+    ) -> Result<&mut [T], Fault> {
+        let space = self.uninit(len)?;
+        let mut written = 0;
+        for (place, value) in space.iter_mut().zip(values) {
+            place.write(value);
+            written += 1;
+        }
+        assert_eq!(written, len, "an iterator ended before its array was full");
+        // SAFETY: all `len` places were written.
+        Ok(unsafe { &mut *(std::ptr::from_mut(space) as *mut [T]) })
+    }
+
+    /// A copy of `values`.
+    ///
+    /// # Errors
+    /// [`Fault::Memory`] at the limit; it is raised as well.
+    pub fn copy<T: Copy>(&self, values: &[T]) -> Result<&mut [T], Fault> {
+        self.collect(values.len(), values.iter().copied())
+    }
+
+    /// `len` copies of `value`.
+    ///
+    /// # Errors
+    /// [`Fault::Memory`] at the limit; it is raised as well.
+    pub fn fill<T: Copy>(&self, len: usize, value: T) -> Result<&mut [T], Fault> {
+        self.collect(len, std::iter::repeat_n(value, len))
+    }
+
+    /// One value on its own, which must need no drop.
+    pub(crate) fn put<T>(&self, value: T) -> Result<&T, Fault> {
+        const { assert!(!std::mem::needs_drop::<T>()) };
+        Ok(self.uninit::<T>(1)?[0].write(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn used_bytes_are_rounded_up_and_reset_to_zero() {
+        let mut arena = Arena::new();
+        arena.fill(1, 0_u8).unwrap();
+        arena.fill(8, 0.0_f64).unwrap();
+        arena.fill(9, 0.0_f32).unwrap();
+        arena.fill(0, 0.0_f32).unwrap();
+        assert_eq!(arena.used(), 64 + 64 + 64);
+        arena.reset();
+        assert_eq!(arena.used(), 0);
+    }
+
+    #[test]
+    fn every_allocation_is_aligned() {
+        let arena = Arena::new();
+        for len in 1..100 {
+            let at = arena.fill(len, 0_u8).unwrap().as_ptr() as usize;
+            assert_eq!(at % ALIGNMENT, 0);
+        }
+    }
+
+    #[test]
+    fn the_limit_is_on_used_bytes_and_reported() {
+        let arena = Arena::new();
+        arena.set_limit(256);
+        assert!(arena.fill(24, 0.0_f64).is_ok()); // 192 bytes
+        assert!(arena.fill(9, 0.0_f64).is_err()); // 128 more
+        assert_eq!(arena.status(), Err(Fault::Memory { used: 192, requested: 128, limit: 256 }));
+        assert_eq!(arena.used(), 192);
+        assert!(arena.fill(8, 0.0_f64).is_ok(), "what fits is still given");
+    }
+
+    #[test]
+    fn one_chunk_of_the_total_is_left_behind() {
+        let mut arena = Arena::new();
+        let pass = |arena: &Arena| {
+            for _ in 0..1000 {
+                arena.fill(100, 1.0_f64).unwrap();
+            }
+        };
+        pass(&arena);
+        assert!(arena.bump.iter_allocated_chunks().count() > 1);
+        arena.reset();
+        let capacity = arena.bump.allocated_bytes();
+        assert!(capacity >= 1000 * 832);
+        pass(&arena);
+        assert_eq!(arena.bump.iter_allocated_chunks().count(), 1);
+        assert_eq!(arena.bump.allocated_bytes(), capacity);
+    }
+
+    #[test]
+    fn the_first_fault_is_kept() {
+        let mut arena = Arena::new();
+        arena.raise(Fault::ForeignTape { operation: "a" });
+        arena.raise(Fault::ForeignTape { operation: "b" });
+        assert_eq!(arena.status(), Err(Fault::ForeignTape { operation: "a" }));
+        arena.reset();
+        assert_eq!(arena.status(), Ok(()));
+    }
+}

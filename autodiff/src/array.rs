@@ -1,0 +1,311 @@
+//! `Array`: what an array function is written over.
+//!
+//! A function generic over `A: Array` is evaluated in every mode by the type that it is given:
+//!
+//! | type | mode |
+//! |---|---|
+//! | [`Tensor`](crate::Tensor) | value |
+//! | [`Dual<Tensor>`](crate::Dual) | value and directional derivatives |
+//! | [`Var<Tensor>`](crate::Var) | value and gradient |
+//! | `Var<Dual<Tensor>>` | gradient and Hessian-vector product in one pass (forward over reverse) |
+//! | `Var<Var<Tensor>>` | the same by reverse over reverse, or a whole run on one tape |
+//!
+//! Handles are `Copy`, entries lie row by row in the arena, and operators broadcast scalars, rows and columns. An
+//! operation that is given wrong shapes raises a [`Fault`](crate::Fault) and returns an empty array.
+
+pub(crate) mod dual;
+pub(crate) mod element;
+pub(crate) mod kernels;
+pub(crate) mod rules;
+pub(crate) mod tape;
+pub(crate) mod tensor;
+pub(crate) mod var;
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use smallvec::SmallVec;
+
+use crate::arena::Arena;
+use crate::array::element::Element;
+use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::shape::Shape;
+
+/// A short list of arrays, kept without a system allocation up to six.
+pub type List<A> = SmallVec<[A; 6]>;
+
+/// On which side of its partners a shared operand stands in [`Array::products`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// `shared * other`
+    Left,
+    /// `other * shared`
+    Right,
+}
+
+/// A constant linear map on columns, given by its action: `y = M x`, or `y = M^T x`.
+///
+/// ```
+/// use hypertape_autodiff::LinearOperator;
+/// /// `y_i = x_{i+1} - x_i`
+/// struct Difference(u32);
+/// impl LinearOperator<f64> for Difference {
+///     fn rows(&self) -> u32 { self.0 - 1 }
+///     fn cols(&self) -> u32 { self.0 }
+///     fn apply(&self, transposed: bool, x: &[f64], columns: usize, y: &mut [f64]) {
+///         for i in 0..self.rows() as usize {
+///             for c in 0..columns {
+///                 let (low, high) = (i * columns + c, (i + 1) * columns + c);
+///                 if transposed { y[low] -= x[low]; y[high] += x[low]; } else { y[low] += x[high] - x[low]; }
+///             }
+///         }
+///     }
+/// }
+/// let mut y = [0.0; 2];
+/// Difference(3).apply(false, &[1.0, 4.0, 9.0], 1, &mut y);
+/// assert_eq!(y, [3.0, 5.0]);
+/// ```
+pub trait LinearOperator<T>: Sync {
+    /// Rows of `M`.
+    fn rows(&self) -> u32;
+    /// Columns of `M`.
+    fn cols(&self) -> u32;
+    /// Adds `M x`, or `M^T x`, to `y`. Both have `columns` columns and are stored row by row.
+    fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]);
+}
+
+/// An array handle: value, tangents or a record of how it came about, depending on the type.
+///
+/// The required methods are the primitives, each of which has one rule for forward and one for reverse mode; the
+/// provided methods say everything else in terms of them.
+#[expect(clippy::return_self_not_must_use, reason = "the handle types are `must_use`")]
+pub trait Array<'a>:
+    Copy
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Add<f64, Output = Self>
+    + Sub<f64, Output = Self>
+    + Mul<f64, Output = Self>
+    + Div<f64, Output = Self>
+    + 'a
+{
+    /// `f32` or `f64`.
+    type Elem: Element;
+
+    /// Rows and columns.
+    fn shape(self) -> Shape;
+    /// The entries, row by row, without derivatives.
+    fn values(self) -> &'a [Self::Elem];
+    /// Where results are put.
+    fn arena(self) -> &'a Arena;
+    /// The same array, whose results are put into `arena` from here on. Recorded arrays stay with their tape.
+    fn within(self, arena: &'a Arena) -> Self;
+    /// Borrowed data as an array in the same mode, not differentiated. Raises a fault unless it fills `shape`.
+    fn constant(self, shape: Shape, data: &'a [Self::Elem]) -> Self;
+
+    /// A function of each entry.
+    fn unary(self, f: Unary) -> Self;
+    /// A function of each pair of entries, broadcasting.
+    fn binary(self, other: Self, f: Binary) -> Self;
+    /// `out_i = self others_i` or `out_i = others_i self`, reading `self` once where the type allows it.
+    /// `transposed` is about `self`, `others_transposed` about each of `others`. `out` is as long as `others`.
+    fn products(
+        self,
+        transposed: bool,
+        side: Side,
+        others: &[Self],
+        others_transposed: bool,
+        out: &mut [Self],
+    );
+    /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged.
+    fn sum_to(self, shape: Shape) -> Self;
+    /// Repeats rows, columns or both, so that the result has `shape`.
+    fn broadcast_to(self, shape: Shape) -> Self;
+    /// `sum_ij a_ij b_ij`, a scalar.
+    fn dot(self, other: Self) -> Self;
+    /// `sum_j a_ij b_ij`, a column.
+    fn row_dot(self, other: Self) -> Self;
+    /// Of each row `ln sum_j e^{x_j}`, a column, and the shares `e^{x_j} / sum_k e^{x_k}`.
+    fn softmax_parts(self) -> (Self, Self);
+    /// Entry `labels[i]` of each row `i`, a column.
+    fn pick(self, labels: &'a [u32]) -> Self;
+    /// The reverse of [`pick`](Self::pick): a column's entry `i` in column `labels[i]` of row `i`, 0 elsewhere.
+    fn place(self, labels: &'a [u32], cols: u32) -> Self;
+    /// Rows `indices[0], indices[1], ...`, repetitions allowed.
+    fn gather_rows(self, indices: &'a [u32]) -> Self;
+    /// The reverse of [`gather_rows`](Self::gather_rows): row `i` added to row `indices[i]` of `rows` zero rows.
+    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self;
+    /// `shape` consecutive entries from `start` on. Shares memory.
+    fn slice(self, start: usize, shape: Shape) -> Self;
+    /// The reverse of [`slice`](Self::slice): these entries from `start` on in an otherwise zero array of `shape`.
+    fn embed(self, start: usize, shape: Shape) -> Self;
+    /// The same entries in another shape. Shares memory.
+    fn reshape(self, shape: Shape) -> Self;
+    /// `M x` or `M^T x` for a constant linear map.
+    fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self;
+
+    /// The same values, not differentiated.
+    fn detach(self) -> Self {
+        self.constant(self.shape(), self.values())
+    }
+    /// A constant scalar; empty at the memory limit.
+    fn scalar(self, value: f64) -> Self {
+        let one = self.arena().fill(1, Self::Elem::from_f64(value));
+        self.constant(Shape::SCALAR, one.map_or(&[], |one| one))
+    }
+    /// A list of row numbers in the arena, `index(i)` for `i < len`: what a mini-batch passes to
+    /// [`gather_rows`](Self::gather_rows). Empty at the memory limit.
+    fn indices(self, len: usize, index: impl FnMut(usize) -> u32) -> &'a [u32] {
+        self.arena().collect(len, (0..len).map(index)).map_or(&[], |list| list)
+    }
+    /// `self other`
+    fn matmul(self, other: Self) -> Self {
+        self.matmul_transposed(false, other, false)
+    }
+    /// `self other`, each transposed on request, without a transposed copy.
+    fn matmul_transposed(self, transposed: bool, other: Self, other_transposed: bool) -> Self {
+        let mut out = [self];
+        self.products(transposed, Side::Left, &[other], other_transposed, &mut out);
+        out[0]
+    }
+    /// Sum of all entries, a scalar.
+    fn sum(self) -> Self {
+        self.sum_to(Shape::SCALAR)
+    }
+    /// Mean of all entries, a scalar.
+    fn mean(self) -> Self {
+        self.sum() / self.shape().len() as f64
+    }
+    /// Sum over the rows: one entry a column.
+    fn sum_rows(self) -> Self {
+        self.sum_to(Shape::new(1, self.shape().cols))
+    }
+    /// Sum over the columns: one entry a row.
+    fn sum_cols(self) -> Self {
+        self.sum_to(Shape::column(self.shape().rows))
+    }
+    /// `e^x`
+    fn exp(self) -> Self {
+        self.unary(Unary::Exp)
+    }
+    /// Natural logarithm.
+    fn ln(self) -> Self {
+        self.unary(Unary::Ln)
+    }
+    /// `ln(1 + x)`
+    fn log1p(self) -> Self {
+        self.unary(Unary::Log1p)
+    }
+    /// Square root. Its derivative at 0 is 0, see [`conventions`](crate::conventions).
+    fn sqrt(self) -> Self {
+        self.unary(Unary::Sqrt)
+    }
+    /// `x^2`
+    fn square(self) -> Self {
+        self.unary(Unary::Square)
+    }
+    /// `1 / x`
+    fn recip(self) -> Self {
+        self.unary(Unary::Recip)
+    }
+    /// Hyperbolic tangent.
+    fn tanh(self) -> Self {
+        self.unary(Unary::Tanh)
+    }
+    /// `1 / (1 + e^-x)`
+    fn sigmoid(self) -> Self {
+        self.unary(Unary::Sigmoid)
+    }
+    /// `ln(1 + e^x)`
+    fn softplus(self) -> Self {
+        self.unary(Unary::Softplus)
+    }
+    /// `max(x, 0)`. Its derivative at 0 is 0.
+    fn relu(self) -> Self {
+        self.unary(Unary::Relu)
+    }
+    /// `|x|`. Its derivative at 0 is 0.
+    fn abs(self) -> Self {
+        self.unary(Unary::Abs)
+    }
+    /// `x^n`
+    fn powi(self, n: i32) -> Self {
+        self.unary(Unary::Power(f64::from(n)))
+    }
+    /// `x^p` for a constant `p`.
+    fn powf(self, p: f64) -> Self {
+        self.unary(Unary::Power(p))
+    }
+    /// The larger of each pair; the first counts as chosen in a tie.
+    fn max(self, other: Self) -> Self {
+        self.binary(other, Binary::Max)
+    }
+    /// The smaller of each pair; the first counts as chosen in a tie.
+    fn min(self, other: Self) -> Self {
+        self.binary(other, Binary::Min)
+    }
+    /// Euclidean norm of all entries, a scalar. Its gradient at 0 is 0.
+    fn norm(self) -> Self {
+        self.dot(self).sqrt()
+    }
+    /// `ln sum_j e^{x_j}` of each row, a column.
+    fn logsumexp(self) -> Self {
+        self.softmax_parts().0
+    }
+    /// `e^{x_j} / sum_k e^{x_k}` of each row.
+    fn softmax(self) -> Self {
+        self.softmax_parts().1
+    }
+    /// `-ln softmax(x)_{i, labels[i]}` of each row, a column. Weigh rows by a product, average by [`mean`](Self::mean).
+    fn cross_entropy(self, labels: &'a [u32]) -> Self {
+        self.logsumexp() - self.pick(labels)
+    }
+    /// `ln(1 + e^{-y x})` of each entry, for labels `y` of -1 and 1.
+    fn logistic_loss(self, labels: Self) -> Self {
+        (-(self * labels)).softplus()
+    }
+    /// `sum (a - b)^2`, a scalar.
+    fn squared_error(self, target: Self) -> Self {
+        let gap = self - target;
+        gap.dot(gap)
+    }
+}
+
+/// The operators of a handle type, in terms of [`Array::unary`] and [`Array::binary`].
+macro_rules! operators {
+    ($type:ty, $($generics:tt)*) => {
+        impl<$($generics)*> std::ops::Neg for $type {
+            type Output = Self;
+            fn neg(self) -> Self {
+                self.unary(Unary::Scale(-1.0))
+            }
+        }
+        operators!(@pair $type, Add, add, [$($generics)*]);
+        operators!(@pair $type, Sub, sub, [$($generics)*]);
+        operators!(@pair $type, Mul, mul, [$($generics)*]);
+        operators!(@pair $type, Div, div, [$($generics)*]);
+        operators!(@number $type, Add, add, |c| Unary::Shift(c), [$($generics)*]);
+        operators!(@number $type, Sub, sub, |c| Unary::Shift(-c), [$($generics)*]);
+        operators!(@number $type, Mul, mul, |c| Unary::Scale(c), [$($generics)*]);
+        operators!(@number $type, Div, div, |c| Unary::Scale(1.0 / c), [$($generics)*]);
+    };
+    (@pair $type:ty, $trait:ident, $method:ident, [$($generics:tt)*]) => {
+        impl<$($generics)*> std::ops::$trait for $type {
+            type Output = Self;
+            fn $method(self, other: Self) -> Self {
+                self.binary(other, Binary::$trait)
+            }
+        }
+    };
+    (@number $type:ty, $trait:ident, $method:ident, |$c:ident| $f:expr, [$($generics:tt)*]) => {
+        impl<$($generics)*> std::ops::$trait<f64> for $type {
+            type Output = Self;
+            fn $method(self, $c: f64) -> Self {
+                self.unary($f)
+            }
+        }
+    };
+}
+pub(crate) use operators;

@@ -1,0 +1,210 @@
+//! `Dual`: forward mode. A value travels with `N` tangents, each of which may be absent, that is identically zero.
+
+use crate::arena::Arena;
+use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::{Array, LinearOperator, List, Side, operators};
+use crate::shape::Shape;
+
+/// A value with `N` tangents. An absent tangent is zero and costs nothing.
+///
+/// ```
+/// use hypertape_autodiff::{Arena, Array, Dual, Shape, Tensor};
+/// let arena = Arena::new();
+/// let x = Tensor::new(&arena, Shape::SCALAR, &[3.0]);
+/// let one = Tensor::new(&arena, Shape::SCALAR, &[1.0]);
+/// let y = Dual::new(x, [Some(one)]).square();
+/// assert_eq!(y.value().values(), [9.0]);
+/// assert_eq!(y.tangents()[0].unwrap().values(), [6.0]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Dual<A, const N: usize = 1> {
+    value: A,
+    tangents: [Option<A>; N],
+}
+
+impl<A: Copy, const N: usize> Dual<A, N> {
+    /// A value and its tangents, each of the value's shape.
+    pub fn new(value: A, tangents: [Option<A>; N]) -> Self {
+        Self { value, tangents }
+    }
+
+    /// The value.
+    pub fn value(self) -> A {
+        self.value
+    }
+
+    /// The tangents; `None` is zero.
+    pub fn tangents(self) -> [Option<A>; N] {
+        self.tangents
+    }
+
+    /// A linear operation, applied to the value and to every tangent.
+    fn each(self, f: impl Fn(A) -> A) -> Self {
+        Self { value: f(self.value), tangents: self.tangents.map(|t| t.map(&f)) }
+    }
+}
+
+/// The sum of what is there.
+pub(crate) fn add_present<'a, A: Array<'a>>(a: Option<A>, b: Option<A>) -> Option<A> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The tangents of a bilinear operation: `f(da, b) + f(a, db)`.
+fn bilinear<'a, A: Array<'a>, const N: usize>(
+    a: Dual<A, N>,
+    b: Dual<A, N>,
+    f: impl Fn(A, A) -> A,
+) -> Dual<A, N> {
+    let tangent = |i: usize| {
+        let left = a.tangents[i].map(|da| f(da, b.value));
+        add_present(left, b.tangents[i].map(|db| f(a.value, db)))
+    };
+    Dual { value: f(a.value, b.value), tangents: std::array::from_fn(tangent) }
+}
+
+impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
+    type Elem = A::Elem;
+
+    fn shape(self) -> Shape {
+        self.value.shape()
+    }
+
+    fn values(self) -> &'a [A::Elem] {
+        self.value.values()
+    }
+
+    fn arena(self) -> &'a Arena {
+        self.value.arena()
+    }
+
+    fn within(self, arena: &'a Arena) -> Self {
+        self.each(|a| a.within(arena))
+    }
+
+    fn constant(self, shape: Shape, data: &'a [A::Elem]) -> Self {
+        Self { value: self.value.constant(shape, data), tangents: [None; N] }
+    }
+
+    fn unary(self, f: Unary) -> Self {
+        let value = self.value.unary(f);
+        if self.tangents.iter().all(Option::is_none) {
+            return Self { value, tangents: [None; N] };
+        }
+        let slope = f.slope(self.value, value);
+        Self { value, tangents: self.tangents.map(|t| t.and_then(|t| slope.times(t))) }
+    }
+
+    fn binary(self, other: Self, f: Binary) -> Self {
+        let (a, b) = (self.value, other.value);
+        let value = a.binary(b, f);
+        // A slope is computed when the first tangent needs it, and once.
+        let directions = |tangents: [Option<A>; N], first: bool| {
+            if tangents.iter().all(Option::is_none) {
+                return [None; N];
+            }
+            let slope = f.slope(first, a, b, value);
+            tangents.map(|t| t.and_then(|t| slope.times(t)))
+        };
+        let (da, db) = (directions(self.tangents, true), directions(other.tangents, false));
+        let tangent =
+            |i: usize| add_present(da[i], db[i]).map(|t: A| t.broadcast_to(value.shape()));
+        Self { value, tangents: std::array::from_fn(tangent) }
+    }
+
+    fn products(
+        self,
+        transposed: bool,
+        side: Side,
+        others: &[Self],
+        others_transposed: bool,
+        out: &mut [Self],
+    ) {
+        // The shared value meets every value and tangent of the others in one pass.
+        let mut planes = List::new();
+        for other in others {
+            planes.push(other.value);
+            planes.extend(other.tangents.into_iter().flatten());
+        }
+        let mut results: List<A> = planes.clone();
+        self.value.products(transposed, side, &planes, others_transposed, &mut results);
+        let mut results = results.into_iter();
+        for (out, other) in out.iter_mut().zip(others) {
+            // `results` is as long as `planes`, filled in the order in which it is read here.
+            let value = results.next().unwrap_or(other.value);
+            *out = Self { value, tangents: other.tangents.map(|t| t.and_then(|_| results.next())) };
+        }
+        // Each shared tangent meets the values of the others.
+        let values: List<A> = others.iter().map(|o| o.value).collect();
+        for (i, tangent) in self.tangents.into_iter().enumerate() {
+            let Some(tangent) = tangent else { continue };
+            let mut moved = values.clone();
+            tangent.products(transposed, side, &values, others_transposed, &mut moved);
+            for (out, moved) in out.iter_mut().zip(moved) {
+                out.tangents[i] = add_present(out.tangents[i], Some(moved));
+            }
+        }
+    }
+
+    fn sum_to(self, shape: Shape) -> Self {
+        self.each(|a| a.sum_to(shape))
+    }
+
+    fn broadcast_to(self, shape: Shape) -> Self {
+        self.each(|a| a.broadcast_to(shape))
+    }
+
+    fn dot(self, other: Self) -> Self {
+        bilinear(self, other, A::dot)
+    }
+
+    fn row_dot(self, other: Self) -> Self {
+        bilinear(self, other, A::row_dot)
+    }
+
+    fn softmax_parts(self) -> (Self, Self) {
+        let (sum, shares) = self.value.softmax_parts();
+        // d sum_i = share_i . dx_i and d share = share * (dx - d sum)
+        let d_sum = self.tangents.map(|t| t.map(|dx| shares.row_dot(dx)));
+        let d_share = |i: usize| Some(shares * (self.tangents[i]? - d_sum[i]?));
+        let d_shares = std::array::from_fn(d_share);
+        (Self { value: sum, tangents: d_sum }, Self { value: shares, tangents: d_shares })
+    }
+
+    fn pick(self, labels: &'a [u32]) -> Self {
+        self.each(|a| a.pick(labels))
+    }
+
+    fn place(self, labels: &'a [u32], cols: u32) -> Self {
+        self.each(|a| a.place(labels, cols))
+    }
+
+    fn gather_rows(self, indices: &'a [u32]) -> Self {
+        self.each(|a| a.gather_rows(indices))
+    }
+
+    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
+        self.each(|a| a.scatter_rows(indices, rows))
+    }
+
+    fn slice(self, start: usize, shape: Shape) -> Self {
+        self.each(|a| a.slice(start, shape))
+    }
+
+    fn embed(self, start: usize, shape: Shape) -> Self {
+        self.each(|a| a.embed(start, shape))
+    }
+
+    fn reshape(self, shape: Shape) -> Self {
+        self.each(|a| a.reshape(shape))
+    }
+
+    fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {
+        self.each(|a| a.linear(map, transposed))
+    }
+}
+
+operators!(Dual<A, N>, 'a, A: Array<'a>, const N: usize);

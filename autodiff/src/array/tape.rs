@@ -1,0 +1,312 @@
+//! The tape: records of array operations in the arena, and the reverse sweep over them.
+//!
+//! A [`Tape`] is recorded through [`Var`](crate::Var) handles. [`Tape::finish`] turns it into a [`Recording`], which is
+//! immutable and can be pulled back any number of times, with adjoints in an arena of their own that may be reset in
+//! between. Pull-backs are stated once over any array type, so the sweep of a tape of `Dual`s carries tangents of
+//! adjoints along, and that of a tape of `Var`s is itself recorded.
+//!
+//! Memory of a record: one cache-line multiple for the node, besides the values it refers to.
+
+use std::cell::Cell;
+use std::fmt;
+
+use crate::arena::Arena;
+use crate::array::dual::add_present;
+use crate::array::element::Element;
+use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::var::Var;
+use crate::array::{Array, LinearOperator, Side};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// Position of a record on its tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeId(usize);
+
+/// One record.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'a, A, T> {
+    id: usize,
+    previous: Option<&'a Node<'a, A, T>>,
+    op: Op<'a, A, T>,
+}
+
+impl<A, T> Node<'_, A, T> {
+    pub(crate) fn id(&self) -> NodeId {
+        NodeId(self.id)
+    }
+}
+
+/// What a record did: its active operands by id, and what its pull-back needs.
+///
+/// `T` is the element type of `A`. It is a parameter of its own because a projection `A::Elem` would make the type
+/// invariant in `A`, and a recording could then not be swept into an arena that lives shorter than its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Op<'a, A, T> {
+    Leaf,
+    Unary {
+        of: NodeId,
+        f: Unary,
+        x: A,
+        y: A,
+    },
+    Binary {
+        of: [Option<NodeId>; 2],
+        f: Binary,
+        a: A,
+        b: A,
+        y: A,
+    },
+    /// `op(a) op(b)`, each transposed on request.
+    Product {
+        of: [Option<NodeId>; 2],
+        a: A,
+        b: A,
+        transposed: [bool; 2],
+    },
+    Dot {
+        of: [Option<NodeId>; 2],
+        a: A,
+        b: A,
+    },
+    RowDot {
+        of: [Option<NodeId>; 2],
+        a: A,
+        b: A,
+    },
+    SumTo {
+        of: NodeId,
+        from: Shape,
+    },
+    BroadcastTo {
+        of: NodeId,
+        from: Shape,
+    },
+    LogSumExp {
+        of: NodeId,
+        shares: A,
+    },
+    Softmax {
+        of: NodeId,
+        shares: A,
+    },
+    Pick {
+        of: NodeId,
+        labels: &'a [u32],
+        cols: u32,
+    },
+    Place {
+        of: NodeId,
+        labels: &'a [u32],
+    },
+    Gather {
+        of: NodeId,
+        indices: &'a [u32],
+        rows: u32,
+    },
+    Scatter {
+        of: NodeId,
+        indices: &'a [u32],
+    },
+    Slice {
+        of: NodeId,
+        start: usize,
+        from: Shape,
+    },
+    Embed {
+        of: NodeId,
+        start: usize,
+        from: Shape,
+    },
+    Reshape {
+        of: NodeId,
+        from: Shape,
+    },
+    Linear {
+        of: NodeId,
+        map: &'a dyn LinearOperator<T>,
+        transposed: bool,
+    },
+}
+
+/// A tape while it is recorded. Operations all of whose operands are passive leave no record.
+pub struct Tape<'a, A: Array<'a>> {
+    arena: &'a Arena,
+    last: Cell<Option<&'a Node<'a, A, A::Elem>>>,
+    count: Cell<usize>,
+}
+
+impl<'a, A: Array<'a>> fmt::Debug for Tape<'a, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tape").field("records", &self.count.get()).finish_non_exhaustive()
+    }
+}
+
+impl<'a, A: Array<'a>> Tape<'a, A> {
+    /// An empty tape in `arena`.
+    ///
+    /// # Errors
+    /// [`Fault::Memory`] at the arena's limit.
+    pub fn new(arena: &'a Arena) -> Result<&'a Self, Fault> {
+        arena.put(Self { arena, last: Cell::new(None), count: Cell::new(0) })
+    }
+
+    /// A variable whose adjoint is wanted.
+    pub fn variable(&'a self, value: A) -> Var<'a, A> {
+        self.push(value, Op::Leaf)
+    }
+
+    /// An array that is not differentiated.
+    pub fn passive(&'a self, value: A) -> Var<'a, A> {
+        Var::passive(value, self)
+    }
+
+    pub(crate) fn push(&'a self, value: A, op: Op<'a, A, A::Elem>) -> Var<'a, A> {
+        let id = self.count.get();
+        let node = Node { id, previous: self.last.get(), op };
+        let Ok(node) = self.arena.put(node) else { return Var::passive(value, self) };
+        self.last.set(Some(node));
+        self.count.set(id + 1);
+        Var::active(value, node, self)
+    }
+
+    pub(crate) fn arena(&self) -> &'a Arena {
+        self.arena
+    }
+
+    /// Ends recording.
+    pub fn finish(&self) -> Recording<'a, A, A::Elem> {
+        Recording { last: self.last.get(), count: self.count.get() }
+    }
+}
+
+/// A finished tape of arrays `A` with elements `T`.
+#[derive(Clone, Copy)]
+pub struct Recording<'a, A, T> {
+    last: Option<&'a Node<'a, A, T>>,
+    count: usize,
+}
+
+impl<A, T> fmt::Debug for Recording<'_, A, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording").field("records", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The reverse sweep: adjoints of all records, given those of some outputs. They and all intermediates are put
+    /// into `arena`; a fault is raised there.
+    ///
+    /// A recording of `Tensor`s or `Dual`s may be swept into an arena that is reset before the recording is dropped.
+    pub fn pull(self, seeds: &[(NodeId, A)], arena: &'a Arena) -> Adjoints<'a, A> {
+        let Ok(table) = arena.fill(self.count, None) else { return Adjoints { table: &[] } };
+        for &(NodeId(id), seed) in seeds {
+            table[id] = add_present(table[id], Some(seed));
+        }
+        let mut next = self.last;
+        while let Some(node) = next {
+            next = node.previous;
+            if let Some(adjoint) = table[node.id] {
+                pull_node(node.op, adjoint, arena, table);
+            }
+        }
+        Adjoints { table }
+    }
+}
+
+/// The adjoints that a sweep left behind.
+#[derive(Debug)]
+pub struct Adjoints<'a, A> {
+    table: &'a [Option<A>],
+}
+
+impl<A: Copy> Adjoints<'_, A> {
+    /// The adjoint of a record; `None` is zero.
+    pub fn get(&self, id: NodeId) -> Option<A> {
+        self.table.get(id.0).copied().flatten()
+    }
+}
+
+/// Adds what record `op`, with adjoint `c`, contributes to the adjoints of its operands.
+fn pull_node<'a, A: Array<'a>>(
+    op: Op<'a, A, A::Elem>,
+    c: A,
+    arena: &'a Arena,
+    table: &mut [Option<A>],
+) {
+    let mut give = |NodeId(id): NodeId, part: Option<A>| table[id] = add_present(table[id], part);
+    let near = |a: A| a.within(arena);
+    match op {
+        Op::Leaf => {}
+        Op::Unary { of, f, x, y } => give(of, f.slope(near(x), near(y)).times(c)),
+        Op::Binary { of, f, a, b, y } => {
+            let (a, b, y) = (near(a), near(b), near(y));
+            for (of, first, shape) in [(of[0], true, a.shape()), (of[1], false, b.shape())] {
+                if let Some(of) = of {
+                    let part = f.slope(first, a, b, y).times(c);
+                    give(of, part.map(|p: A| p.sum_to(shape)));
+                }
+            }
+        }
+        Op::Product { of, a, b, transposed: [ta, tb] } => {
+            let (a, b) = (near(a), near(b));
+            if let Some(of) = of[0] {
+                let part = product_part(c, Side::Right, b, !tb, ta);
+                give(of, Some(part));
+            }
+            if let Some(of) = of[1] {
+                let part = product_part(c, Side::Left, a, !ta, tb);
+                give(of, Some(part));
+            }
+        }
+        Op::Dot { of, a, b } | Op::RowDot { of, a, b } => {
+            if let Some(of) = of[0] {
+                give(of, Some(c * near(b)));
+            }
+            if let Some(of) = of[1] {
+                give(of, Some(c * near(a)));
+            }
+        }
+        Op::SumTo { of, from } => give(of, Some(c.broadcast_to(from))),
+        Op::BroadcastTo { of, from } => give(of, Some(c.sum_to(from))),
+        Op::LogSumExp { of, shares } => give(of, Some(c * near(shares))),
+        Op::Softmax { of, shares } => {
+            let shares = near(shares);
+            give(of, Some((c - c.row_dot(shares)) * shares));
+        }
+        Op::Pick { of, labels, cols } => give(of, Some(c.place(labels, cols))),
+        Op::Place { of, labels } => give(of, Some(c.pick(labels))),
+        Op::Gather { of, indices, rows } => give(of, Some(c.scatter_rows(indices, rows))),
+        Op::Scatter { of, indices } => give(of, Some(c.gather_rows(indices))),
+        Op::Slice { of, start, from } => give(of, Some(c.embed(start, from))),
+        Op::Embed { of, start, from } => give(of, Some(c.slice(start, from))),
+        Op::Reshape { of, from } => give(of, Some(c.reshape(from))),
+        Op::Linear { of, map, transposed } => give(of, Some(c.linear(map, !transposed))),
+    }
+}
+
+/// The adjoint of one factor of `y = op(a) op(b)`: `c` times the other factor, which stands on `side` of `c` and enters
+/// as `op`, or the transpose of that product if the factor itself entered transposed.
+///
+/// The other factor is the shared operand, so that it is read once for all planes of `c`.
+fn product_part<'a, A: Array<'a>>(c: A, side: Side, other: A, op: bool, flipped: bool) -> A {
+    let mut out = [c];
+    if flipped {
+        // (c M)^T = M^T c^T
+        let opposite = if side == Side::Left { Side::Right } else { Side::Left };
+        other.products(!op, opposite, &[c], true, &mut out);
+    } else {
+        other.products(op, side, &[c], false, &mut out);
+    }
+    out[0]
+}

@@ -1,0 +1,349 @@
+//! `Tensor`: values alone, in the arena. Every other mode ends in operations on these.
+
+use crate::arena::Arena;
+use crate::array::element::Element;
+use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::product::{self, Operand};
+use crate::array::kernels::reduce;
+use crate::array::{Array, LinearOperator, List, Side, operators};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// A handle on a dense array whose entries lie row by row in an arena, or are borrowed data.
+///
+/// ```
+/// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
+/// let arena = Arena::new();
+/// let a = Tensor::new(&arena, Shape::new(2, 2), &[1.0, 2.0, 3.0, 4.0]);
+/// assert_eq!(a.matmul(a).values(), [7.0, 10.0, 15.0, 22.0]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Tensor<'a, T> {
+    data: &'a [T],
+    shape: Shape,
+    arena: &'a Arena,
+}
+
+impl<'a, T: Element> Tensor<'a, T> {
+    /// Borrowed entries, row by row. Raises a fault unless they fill `shape`.
+    pub fn new(arena: &'a Arena, shape: Shape, data: &'a [T]) -> Self {
+        if data.len() == shape.len() {
+            Self { data, shape, arena }
+        } else {
+            arena.raise(Fault::Length {
+                what: "an array",
+                expected: shape.len(),
+                found: data.len(),
+            });
+            Self::empty(arena)
+        }
+    }
+
+    /// All entries zero.
+    pub fn zeros(arena: &'a Arena, shape: Shape) -> Self {
+        Self::filled(arena, shape, |_| {})
+    }
+
+    fn empty(arena: &'a Arena) -> Self {
+        Self { data: &[], shape: Shape::EMPTY, arena }
+    }
+
+    /// What an operation returns: checked entries, or an empty array after a fault.
+    fn result(
+        arena: &'a Arena,
+        operation: &'static str,
+        shape: Shape,
+        data: Result<&'a [T], Fault>,
+    ) -> Self {
+        let Ok(data) = data else { return Self::empty(arena) };
+        if arena.checks_finite()
+            && let Some(index) = data.iter().position(|v| !v.is_finite())
+        {
+            arena.raise(Fault::NonFinite { operation, index, value: data[index].to_f64() });
+        }
+        Self { data, shape, arena }
+    }
+
+    /// Zeros, then whatever `write` makes of them.
+    fn filled(arena: &'a Arena, shape: Shape, write: impl FnOnce(&mut [T])) -> Self {
+        let Ok(out) = arena.fill(shape.len(), T::zero()) else { return Self::empty(arena) };
+        write(out);
+        Self { data: out, shape, arena }
+    }
+
+    /// Whether this is what an earlier fault left behind.
+    fn is_faulty(self) -> bool {
+        self.shape == Shape::EMPTY
+    }
+
+    fn mismatch(self, operation: &'static str, other: Shape) -> Self {
+        if !self.is_faulty() && other != Shape::EMPTY {
+            self.arena.raise(Fault::Shapes { operation, left: self.shape, right: other });
+        }
+        Self::empty(self.arena)
+    }
+
+    /// Raises a fault unless every index is below `length`.
+    fn indices_fit(self, operation: &'static str, indices: &[u32], length: u32) -> bool {
+        let bad = indices.iter().find(|&&i| i >= length);
+        if let Some(&index) = bad {
+            self.arena.raise(Fault::Index {
+                operation,
+                index: index as usize,
+                length: length as usize,
+            });
+        }
+        bad.is_none()
+    }
+
+    fn operand(self, transposed: bool) -> Operand<'a, T> {
+        Operand { data: self.data, shape: self.shape, transposed }
+    }
+}
+
+impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
+    type Elem = T;
+
+    fn shape(self) -> Shape {
+        self.shape
+    }
+
+    fn values(self) -> &'a [T] {
+        self.data
+    }
+
+    fn arena(self) -> &'a Arena {
+        self.arena
+    }
+
+    fn within(self, arena: &'a Arena) -> Self {
+        Self { arena, ..self }
+    }
+
+    fn constant(self, shape: Shape, data: &'a [T]) -> Self {
+        Self::new(self.arena, shape, data)
+    }
+
+    fn unary(self, f: Unary) -> Self {
+        Self::result(self.arena, f.name(), self.shape, f.map(self.arena, self.data))
+    }
+
+    fn binary(self, other: Self, f: Binary) -> Self {
+        let shape = match self.shape.broadcast(other.shape) {
+            Some(shape) if !self.is_faulty() && !other.is_faulty() => shape,
+            _ => return self.mismatch(f.name(), other.shape),
+        };
+        let (a, b) = ((self.data, self.shape), (other.data, other.shape));
+        Self::result(self.arena, f.name(), shape, f.map(self.arena, a, b, shape))
+    }
+
+    fn products(
+        self,
+        transposed: bool,
+        side: Side,
+        others: &[Self],
+        others_transposed: bool,
+        out: &mut [Self],
+    ) {
+        const NAME: &str = "matmul";
+        let shared = self.operand(transposed);
+        let left = side == Side::Left;
+        out.fill(Self::empty(self.arena));
+        let mut operands = List::new();
+        let mut buffers = List::<&mut [T]>::new();
+        let mut shapes = List::new();
+        for other in others {
+            let operand = other.operand(others_transposed);
+            let (l, r) = if left { (shared, operand) } else { (operand, shared) };
+            let (l, r) = (l.effective(), r.effective());
+            if l.cols != r.rows || self.is_faulty() || other.is_faulty() {
+                let (a, b) = if left { (self, *other) } else { (*other, self) };
+                out[0] = a.mismatch(NAME, b.shape);
+                return;
+            }
+            let shape = Shape::new(l.rows, r.cols);
+            let Ok(buffer) = self.arena.fill(shape.len(), T::zero()) else { return };
+            operands.push(operand);
+            buffers.push(buffer);
+            shapes.push(shape);
+        }
+        product::products(shared, left, &operands, &mut buffers);
+        for ((out, buffer), shape) in out.iter_mut().zip(buffers).zip(shapes) {
+            *out = Self::result(self.arena, NAME, shape, Ok(buffer));
+        }
+    }
+
+    fn sum_to(self, shape: Shape) -> Self {
+        if shape == self.shape {
+            return self;
+        }
+        if shape.broadcast(self.shape) != Some(self.shape) || self.is_faulty() {
+            return self.mismatch("sum", shape);
+        }
+        Self::filled(self.arena, shape, |out| reduce::sum_to(self.data, self.shape, out, shape))
+    }
+
+    fn broadcast_to(self, shape: Shape) -> Self {
+        if shape == self.shape {
+            return self;
+        }
+        if self.shape.broadcast(shape) != Some(shape) || self.is_faulty() {
+            return self.mismatch("broadcast", shape);
+        }
+        let (row_step, col_step) =
+            (if self.shape.rows == 1 { 0 } else { self.shape.cols as usize }, self.shape.cols != 1);
+        let cols = shape.cols as usize;
+        Self::filled(self.arena, shape, |out| {
+            for (i, row) in out.chunks_exact_mut(cols.max(1)).enumerate() {
+                if col_step {
+                    row.copy_from_slice(&self.data[i * row_step..i * row_step + cols]);
+                } else {
+                    row.fill(self.data[i * row_step]);
+                }
+            }
+        })
+    }
+
+    fn dot(self, other: Self) -> Self {
+        if self.shape != other.shape || self.is_faulty() {
+            return self.mismatch("dot", other.shape);
+        }
+        let sum = reduce::dot(self.data, other.data);
+        Self::result(self.arena, "dot", Shape::SCALAR, self.arena.fill(1, sum).map(|s| &*s))
+    }
+
+    fn row_dot(self, other: Self) -> Self {
+        if self.shape != other.shape || self.is_faulty() {
+            return self.mismatch("row_dot", other.shape);
+        }
+        let cols = (self.shape.cols as usize).max(1);
+        Self::filled(self.arena, Shape::column(self.shape.rows), |out| {
+            let rows = self.data.chunks_exact(cols).zip(other.data.chunks_exact(cols));
+            for (o, (a, b)) in out.iter_mut().zip(rows) {
+                *o = reduce::dot(a, b);
+            }
+        })
+    }
+
+    fn softmax_parts(self) -> (Self, Self) {
+        let mut shares = Self::empty(self.arena);
+        let sums = Self::filled(self.arena, Shape::column(self.shape.rows), |sums| {
+            shares = Self::filled(self.arena, self.shape, |shares| {
+                let cols = (self.shape.cols as usize).max(1);
+                let rows = self.data.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
+                for (sum, (row, share)) in sums.iter_mut().zip(rows) {
+                    *sum = reduce::softmax_row(row, share);
+                }
+            });
+        });
+        if self.is_faulty() {
+            return (self, self);
+        }
+        (Self::result(self.arena, "logsumexp", sums.shape, Ok(sums.data)), shares)
+    }
+
+    fn pick(self, labels: &'a [u32]) -> Self {
+        const NAME: &str = "pick";
+        if labels.len() != self.shape.rows as usize || self.is_faulty() {
+            return self.mismatch(NAME, label_shape(labels));
+        }
+        if !self.indices_fit(NAME, labels, self.shape.cols) {
+            return Self::empty(self.arena);
+        }
+        let rows = self.data.chunks_exact((self.shape.cols as usize).max(1));
+        let entries = rows.zip(labels).map(|(row, &label)| row[label as usize]);
+        let data = self.arena.collect(labels.len(), entries).map(|d| &*d);
+        Self::result(self.arena, NAME, Shape::column(self.shape.rows), data)
+    }
+
+    fn place(self, labels: &'a [u32], cols: u32) -> Self {
+        const NAME: &str = "place";
+        if self.shape != label_shape(labels) || self.is_faulty() {
+            return self.mismatch(NAME, label_shape(labels));
+        }
+        if !self.indices_fit(NAME, labels, cols) {
+            return Self::empty(self.arena);
+        }
+        Self::filled(self.arena, Shape::new(self.shape.rows, cols), |out| {
+            let rows = out.chunks_exact_mut((cols as usize).max(1));
+            for ((row, &label), &v) in rows.zip(labels).zip(self.data) {
+                row[label as usize] = v;
+            }
+        })
+    }
+
+    fn gather_rows(self, indices: &'a [u32]) -> Self {
+        if self.is_faulty() || !self.indices_fit("gather_rows", indices, self.shape.rows) {
+            return Self::empty(self.arena);
+        }
+        let shape = Shape::new(label_shape(indices).rows, self.shape.cols);
+        let cols = self.shape.cols as usize;
+        Self::filled(self.arena, shape, |out| {
+            for (row, &i) in out.chunks_exact_mut(cols.max(1)).zip(indices) {
+                row.copy_from_slice(&self.data[i as usize * cols..][..cols]);
+            }
+        })
+    }
+
+    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
+        const NAME: &str = "scatter_rows";
+        if self.is_faulty() || self.shape.rows != label_shape(indices).rows {
+            return self.mismatch(NAME, label_shape(indices));
+        }
+        if !self.indices_fit(NAME, indices, rows) {
+            return Self::empty(self.arena);
+        }
+        let cols = self.shape.cols as usize;
+        Self::filled(self.arena, Shape::new(rows, self.shape.cols), |out| {
+            for (row, &i) in self.data.chunks_exact(cols.max(1)).zip(indices) {
+                for (o, &v) in out[i as usize * cols..].iter_mut().zip(row) {
+                    *o += v;
+                }
+            }
+        })
+    }
+
+    fn slice(self, start: usize, shape: Shape) -> Self {
+        let end = start.saturating_add(shape.len());
+        match self.data.get(start..end) {
+            Some(data) if !self.is_faulty() => Self { data, shape, arena: self.arena },
+            _ => self.mismatch("slice", shape),
+        }
+    }
+
+    fn embed(self, start: usize, shape: Shape) -> Self {
+        let end = start.saturating_add(self.data.len());
+        if end > shape.len() || self.is_faulty() {
+            return self.mismatch("embed", shape);
+        }
+        Self::filled(self.arena, shape, |out| out[start..end].copy_from_slice(self.data))
+    }
+
+    fn reshape(self, shape: Shape) -> Self {
+        if shape.len() == self.data.len() && !self.is_faulty() {
+            Self { shape, ..self }
+        } else {
+            self.mismatch("reshape", shape)
+        }
+    }
+
+    fn linear(self, map: &'a dyn LinearOperator<T>, transposed: bool) -> Self {
+        let full = Shape::new(map.rows(), map.cols());
+        let effective = full.flipped(transposed);
+        if effective.cols != self.shape.rows || self.is_faulty() {
+            return self.mismatch("linear", full);
+        }
+        let shape = Shape::new(effective.rows, self.shape.cols);
+        Self::filled(self.arena, shape, |out| {
+            map.apply(transposed, self.data, self.shape.cols as usize, out);
+        })
+    }
+}
+
+/// The shape of a column with one entry a label.
+fn label_shape(labels: &[u32]) -> Shape {
+    Shape::column(u32::try_from(labels.len()).unwrap_or(u32::MAX))
+}
+
+operators!(Tensor<'a, T>, 'a, T: Element);

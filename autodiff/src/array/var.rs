@@ -1,0 +1,208 @@
+//! `Var`: reverse mode. A value, and the record on a [`Tape`] of how it came about; passive if it has none.
+
+use std::fmt;
+
+use crate::arena::Arena;
+use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::tape::{Node, NodeId, Op, Tape};
+use crate::array::{Array, LinearOperator, List, Side, operators};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// A handle on a recorded, or passive, array.
+#[must_use]
+pub struct Var<'a, A: Array<'a>> {
+    value: A,
+    node: Option<&'a Node<'a, A, A::Elem>>,
+    tape: &'a Tape<'a, A>,
+}
+
+#[expect(clippy::expl_impl_clone_on_copy, reason = "a derive would ask for `A: Clone` on top")]
+impl<'a, A: Array<'a>> Clone for Var<'a, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<'a, A: Array<'a>> Copy for Var<'a, A> {}
+
+impl<'a, A: Array<'a>> fmt::Debug for Var<'a, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Var").field("shape", &self.shape()).field("id", &self.id()).finish()
+    }
+}
+
+impl<'a, A: Array<'a>> Var<'a, A> {
+    pub(crate) fn passive(value: A, tape: &'a Tape<'a, A>) -> Self {
+        Self { value, node: None, tape }
+    }
+
+    pub(crate) fn active(value: A, node: &'a Node<'a, A, A::Elem>, tape: &'a Tape<'a, A>) -> Self {
+        Self { value, node: Some(node), tape }
+    }
+
+    /// The value, in the type that was recorded.
+    pub fn value(self) -> A {
+        self.value
+    }
+
+    /// The record; `None` for a passive array.
+    pub fn id(self) -> Option<NodeId> {
+        self.node.map(Node::id)
+    }
+
+    /// The result of an operation on one operand.
+    fn one(self, value: A, op: impl FnOnce(NodeId) -> Op<'a, A, A::Elem>) -> Self {
+        match self.id() {
+            Some(of) => self.tape.push(value, op(of)),
+            None => Self::passive(value, self.tape),
+        }
+    }
+
+    /// The result of an operation on two operands.
+    fn two(
+        self,
+        other: Self,
+        operation: &'static str,
+        value: A,
+        op: impl FnOnce([Option<NodeId>; 2]) -> Op<'a, A, A::Elem>,
+    ) -> Self {
+        if !std::ptr::eq(self.tape, other.tape) {
+            self.tape.arena().raise(Fault::ForeignTape { operation });
+            return Self::passive(value, self.tape);
+        }
+        let of = [self.id(), other.id()];
+        if of == [None, None] {
+            Self::passive(value, self.tape)
+        } else {
+            self.tape.push(value, op(of))
+        }
+    }
+}
+
+impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
+    type Elem = A::Elem;
+
+    fn shape(self) -> Shape {
+        self.value.shape()
+    }
+
+    fn values(self) -> &'a [A::Elem] {
+        self.value.values()
+    }
+
+    fn arena(self) -> &'a Arena {
+        self.tape.arena()
+    }
+
+    fn within(self, _: &'a Arena) -> Self {
+        self
+    }
+
+    fn constant(self, shape: Shape, data: &'a [A::Elem]) -> Self {
+        Self::passive(self.value.constant(shape, data), self.tape)
+    }
+
+    fn unary(self, f: Unary) -> Self {
+        let (x, y) = (self.value, self.value.unary(f));
+        self.one(y, |of| Op::Unary { of, f, x, y })
+    }
+
+    fn binary(self, other: Self, f: Binary) -> Self {
+        let (a, b) = (self.value, other.value);
+        let y = a.binary(b, f);
+        self.two(other, f.name(), y, |of| Op::Binary { of, f, a, b, y })
+    }
+
+    fn products(
+        self,
+        transposed: bool,
+        side: Side,
+        others: &[Self],
+        others_transposed: bool,
+        out: &mut [Self],
+    ) {
+        let values: List<A> = others.iter().map(|o| o.value).collect();
+        let mut results = values.clone();
+        self.value.products(transposed, side, &values, others_transposed, &mut results);
+        for ((out, &other), value) in out.iter_mut().zip(others).zip(results) {
+            let (left, right, transposed) = match side {
+                Side::Left => (self, other, [transposed, others_transposed]),
+                Side::Right => (other, self, [others_transposed, transposed]),
+            };
+            let (a, b) = (left.value, right.value);
+            *out = left.two(right, "matmul", value, |of| Op::Product { of, a, b, transposed });
+        }
+    }
+
+    fn sum_to(self, shape: Shape) -> Self {
+        let from = self.shape();
+        if shape == from {
+            return self;
+        }
+        self.one(self.value.sum_to(shape), |of| Op::SumTo { of, from })
+    }
+
+    fn broadcast_to(self, shape: Shape) -> Self {
+        let from = self.shape();
+        if shape == from {
+            return self;
+        }
+        self.one(self.value.broadcast_to(shape), |of| Op::BroadcastTo { of, from })
+    }
+
+    fn dot(self, other: Self) -> Self {
+        let (a, b) = (self.value, other.value);
+        self.two(other, "dot", a.dot(b), |of| Op::Dot { of, a, b })
+    }
+
+    fn row_dot(self, other: Self) -> Self {
+        let (a, b) = (self.value, other.value);
+        self.two(other, "row_dot", a.row_dot(b), |of| Op::RowDot { of, a, b })
+    }
+
+    fn softmax_parts(self) -> (Self, Self) {
+        let (sum, shares) = self.value.softmax_parts();
+        let sum = self.one(sum, |of| Op::LogSumExp { of, shares });
+        (sum, self.one(shares, |of| Op::Softmax { of, shares }))
+    }
+
+    fn pick(self, labels: &'a [u32]) -> Self {
+        let cols = self.shape().cols;
+        self.one(self.value.pick(labels), |of| Op::Pick { of, labels, cols })
+    }
+
+    fn place(self, labels: &'a [u32], cols: u32) -> Self {
+        self.one(self.value.place(labels, cols), |of| Op::Place { of, labels })
+    }
+
+    fn gather_rows(self, indices: &'a [u32]) -> Self {
+        let rows = self.shape().rows;
+        self.one(self.value.gather_rows(indices), |of| Op::Gather { of, indices, rows })
+    }
+
+    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
+        self.one(self.value.scatter_rows(indices, rows), |of| Op::Scatter { of, indices })
+    }
+
+    fn slice(self, start: usize, shape: Shape) -> Self {
+        let from = self.shape();
+        self.one(self.value.slice(start, shape), |of| Op::Slice { of, start, from })
+    }
+
+    fn embed(self, start: usize, shape: Shape) -> Self {
+        let from = self.shape();
+        self.one(self.value.embed(start, shape), |of| Op::Embed { of, start, from })
+    }
+
+    fn reshape(self, shape: Shape) -> Self {
+        let from = self.shape();
+        self.one(self.value.reshape(shape), |of| Op::Reshape { of, from })
+    }
+
+    fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {
+        self.one(self.value.linear(map, transposed), |of| Op::Linear { of, map, transposed })
+    }
+}
+
+operators!(Var<'a, A>, 'a, A: Array<'a>);

@@ -1,0 +1,132 @@
+//! Tests of a function's derivatives for its author: Taylor order, central differences, dot product.
+//!
+//! Each returns a number to assert on. They need functions that are smooth at the point.
+//!
+//! ```
+//! use hypertape_autodiff::{Array, Element, Function, Shape, check};
+//! struct Cosh;
+//! impl<T: Element> Function<T> for Cosh {
+//!     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+//!         (x[0].exp() + (-x[0]).exp()).sum()
+//!     }
+//! }
+//! let orders = check::taylor(&Cosh, &[Shape::column(2)], &[0.3, -0.7], &[1.0, 0.5])?;
+//! assert!(orders.gradient > 1.9 && orders.hessian > 2.9);
+//! # Ok::<(), hypertape_autodiff::Fault>(())
+//! ```
+
+use crate::array::element::Element;
+use crate::array::kernels::reduce::dot;
+use crate::drivers::{Function, Workspace};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// Observed orders of the remainder of a Taylor expansion, infinite where it is at rounding level throughout.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Orders {
+    /// Of `f(x + hv) - f(x) - h g.v`: 2 if the gradient is right, 1 if it is wrong.
+    pub gradient: f64,
+    /// Of the same less `h^2/2 v.Hv`: 3 if the Hessian-vector product is right as well, 2 if it is wrong.
+    pub hessian: f64,
+}
+
+/// Steps of the Taylor test, each half of the one before. Short enough for the leading term to dominate, long enough
+/// for the cubic remainder to stay above rounding.
+const STEPS: [f64; 5] = [1.0 / 16.0, 1.0 / 32.0, 1.0 / 64.0, 1.0 / 128.0, 1.0 / 256.0];
+
+/// Taylor test of a scalar function along `v`. Cost: one Hessian-vector product and five values.
+///
+/// # Errors
+/// As the drivers.
+pub fn taylor<F: Function<f64>>(
+    f: &F,
+    shapes: &[Shape],
+    x: &[f64],
+    v: &[f64],
+) -> Result<Orders, Fault> {
+    let mut workspace = Workspace::new();
+    let (mut gradient, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+    let value = workspace.hvp(f, shapes, x, v, &mut gradient, &mut product)?;
+    let (slope, curvature) = (dot(&gradient, v), dot(&product, v));
+    let mut remainders = [[0.0; STEPS.len()]; 2];
+    let mut scale = value.abs();
+    for (i, &h) in STEPS.iter().enumerate() {
+        let moved: Vec<f64> = x.iter().zip(v).map(|(x, v)| x + h * v).collect();
+        let mut there = [0.0];
+        workspace.value(f, shapes, &moved, &mut there)?;
+        scale = scale.max(there[0].abs());
+        remainders[0][i] = there[0] - value - h * slope;
+        remainders[1][i] = remainders[0][i] - h * h / 2.0 * curvature;
+    }
+    let [gradient, hessian] = remainders.map(|r| order(&r, scale));
+    Ok(Orders { gradient, hessian })
+}
+
+/// The order at the longest pair of steps whose remainders both stand clear of rounding.
+///
+/// A wrong derivative leaves a low order at every step, so the largest estimate is still low then; a right one can look
+/// low where two terms happen to cancel.
+fn order(remainders: &[f64], scale: f64) -> f64 {
+    let floor = 1000.0 * f64::EPSILON * scale;
+    let clear = |w: &&[f64]| w.iter().all(|r| r.abs() > floor);
+    let estimates = remainders.windows(2).filter(clear).map(|w| (w[0] / w[1]).abs().log2());
+    estimates.fold(None, |best: Option<f64>, e| Some(best.map_or(e, |b| b.max(e)))).unwrap_or(
+        // Nothing clear of rounding: the expansion is exact, unless a value was NaN.
+        if remainders.iter().any(|r| r.is_nan()) { f64::NAN } else { f64::INFINITY },
+    )
+}
+
+/// Largest deviation of the gradient from central differences, relative to the largest entry of either, with steps
+/// `6e-6 max(1, |x_i|)`, the cube root of the rounding unit. About 1e-9 on a well scaled function is right.
+/// Cost: a gradient and `2 n` values.
+///
+/// # Errors
+/// As the drivers.
+pub fn central_differences<F: Function<f64>>(
+    f: &F,
+    shapes: &[Shape],
+    x: &[f64],
+) -> Result<f64, Fault> {
+    let mut workspace = Workspace::new();
+    let mut gradient = vec![0.0; x.len()];
+    workspace.gradient(f, shapes, x, &mut gradient)?;
+    let (mut gap, mut scale) = (0.0_f64, f64::MIN_POSITIVE);
+    let mut moved = x.to_vec();
+    for i in 0..x.len() {
+        let step = f64::EPSILON.cbrt() * x[i].abs().max(1.0);
+        let mut ends = [[0.0]; 2];
+        for (end, sign) in ends.iter_mut().zip([1.0, -1.0]) {
+            moved[i] = x[i] + sign * step;
+            workspace.value(f, shapes, &moved, end)?;
+        }
+        moved[i] = x[i];
+        let slope = (ends[0][0] - ends[1][0]) / (2.0 * step);
+        gap = gap.max((slope - gradient[i]).abs());
+        scale = scale.max(slope.abs()).max(gradient[i].abs());
+        if !slope.is_finite() || !gradient[i].is_finite() {
+            return Ok(f64::NAN);
+        }
+    }
+    Ok(gap / scale)
+}
+
+/// `|y_bar . J dx - J^T y_bar . dx|`, relative to the larger: forward against reverse mode. At rounding level if right.
+/// Cost: one JVP and one VJP.
+///
+/// # Errors
+/// As the drivers.
+pub fn dot_product<T: Element, F: Function<T>>(
+    f: &F,
+    shapes: &[Shape],
+    x: &[T],
+    dx: &[T],
+    y_bar: &[T],
+) -> Result<f64, Fault> {
+    let mut workspace = Workspace::new();
+    let (mut y, mut dy) = (vec![T::zero(); y_bar.len()], vec![T::zero(); y_bar.len()]);
+    let mut x_bar = vec![T::zero(); x.len()];
+    workspace.jvp(f, shapes, x, dx, &mut y, &mut dy)?;
+    workspace.vjp(f, shapes, x, &mut y, y_bar, &mut x_bar)?;
+    let (forward, reverse) = (dot(y_bar, &dy).to_f64(), dot(&x_bar, dx).to_f64());
+    Ok((forward - reverse).abs() / forward.abs().max(reverse.abs()).max(f64::MIN_POSITIVE))
+}

@@ -1,0 +1,94 @@
+//! Derivative values at kinks and singular points, each stated once.
+//!
+//! Scalars and arrays share these. Where a function has no derivative, the value below is what every mode returns, so
+//! that forward, reverse and nested modes agree with each other.
+//!
+//! | function | where | derivative | why |
+//! |---|---|---|---|
+//! | `abs` | 0 | 0 | the symmetric subgradient |
+//! | `relu` | 0 | 0 | the value of the flat side |
+//! | `max(a, b)`, `min(a, b)` | `a = b` | 1 for `a`, 0 for `b` | the first operand counts as chosen |
+//! | `sqrt` | 0 | 0 | so `norm`, `sqrt(sum x^2)`, has gradient 0 at 0 instead of `NaN` |
+//! | `x^p`, `0 < p < 1` | 0 | 0 | agrees with `sqrt`, which is `p = 1/2` |
+//! | `x^p`, `p = 0` or `p >= 1` | 0 | 0, but 1 at `p = 1` | the limit |
+//! | `x^p`, `p < 0`; `1/x` | 0 | infinite | the value is infinite as well |
+//! | `x^p`, `p` not an integer | `x < 0` | `NaN` | the value is `NaN` as well |
+//! | `ln`, `log1p` | 0, -1 | infinite | the value is infinite as well |
+//! | any | `NaN` | `NaN` | nothing is hidden |
+//!
+//! ```
+//! use hypertape_autodiff::conventions;
+//! assert_eq!(conventions::sign(0.0), 0.0);
+//! assert_eq!(conventions::power_or_zero(0.0, -0.5), 0.0);
+//! ```
+
+use num_traits::Float;
+
+/// Slope of `abs`: -1, 0 or 1; 0 at 0.
+pub fn sign<T: Float>(x: T) -> T {
+    if x > T::zero() {
+        T::one()
+    } else if x < T::zero() {
+        -T::one()
+    } else {
+        x.abs()
+    }
+}
+
+/// Slope of `relu`: 1 above 0, otherwise 0.
+pub fn step<T: Float>(x: T) -> T {
+    if x > T::zero() {
+        T::one()
+    } else if x <= T::zero() {
+        T::zero()
+    } else {
+        x
+    }
+}
+
+/// Slope of `max(a, b)` in `a` and of `min(b, a)` in `b`: 1 where `a >= b`, otherwise 0.
+pub fn at_least<T: Float>(a: T, b: T) -> T {
+    if a >= b {
+        T::one()
+    } else if a < b {
+        T::zero()
+    } else {
+        T::nan()
+    }
+}
+
+/// `x^p` by repeated multiplication where `p` is a small integer.
+pub fn power<T: Float>(x: T, p: f64) -> T {
+    // Exact for every integer exponent that fits, so the cast back compares equal.
+    #[expect(clippy::cast_possible_truncation, reason = "compared with the original below")]
+    let n = p as i32;
+    if f64::from(n) == p { x.powi(n) } else { x.powf(T::from(p).unwrap_or_else(T::nan)) }
+}
+
+/// `x^p`, but 0 at `x = 0`: the slope of `sqrt` and of powers between 0 and 1 is a multiple of this.
+pub fn power_or_zero<T: Float>(x: T, p: f64) -> T {
+    if x.is_zero() { T::zero() } else { power(x, p) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stated_value() {
+        assert_eq!([sign(-2.0), sign(0.0), sign(-0.0), sign(3.0)], [-1.0, 0.0, 0.0, 1.0]);
+        assert_eq!([step(-2.0), step(0.0), step(3.0)], [0.0, 0.0, 1.0]);
+        assert_eq!([at_least(1.0, 1.0), at_least(0.0, 1.0), at_least(1.0, 0.0)], [1.0, 0.0, 1.0]);
+        assert_eq!([power(0.0, 0.0), power(2.0, -1.0), power(-3.0, 2.0)], [1.0, 0.5, 9.0]);
+        assert_eq!(power(4.0, 0.5), 2.0);
+        assert_eq!([power_or_zero(0.0, -0.5), power_or_zero(4.0, -0.5)], [0.0, 0.5]);
+        assert!(power(-1.0, 0.5).is_nan());
+    }
+
+    #[test]
+    fn nan_stays_nan() {
+        let nan = f64::NAN;
+        assert!(sign(nan).is_nan() && step(nan).is_nan() && at_least(nan, 0.0).is_nan());
+        assert!(power_or_zero(nan, -0.5).is_nan());
+    }
+}

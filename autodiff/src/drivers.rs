@@ -1,0 +1,366 @@
+//! Drivers: value, gradient, JVP, VJP, Hessian-vector product, Jacobian and Hessian of a [`Function`].
+//!
+//! A point is flat: the entries of all arrays one after the other, cut by a list of shapes. Costs are in evaluations of
+//! the value: a gradient is 2 to 3, a JVP about 2, a Hessian-vector product with its gradient 4 to 6.
+
+use crate::arena::Arena;
+use crate::array::dual::Dual;
+use crate::array::element::Element;
+use crate::array::tape::{NodeId, Recording, Tape};
+use crate::array::tensor::Tensor;
+use crate::array::var::Var;
+use crate::array::{Array, List};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// Directions that travel together through a Jacobian by columns and a Hessian.
+const TOGETHER: usize = 4;
+
+/// A function of several arrays, written once for every mode.
+pub trait Function<T: Element> {
+    /// The value, of any shape; drivers that say so need a scalar.
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A;
+}
+
+/// Arena memory that drivers use and keep: one arena for values and records, one for adjoints, which die first.
+///
+/// ```
+/// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
+/// struct Dot;
+/// impl<T: Element> Function<T> for Dot {
+///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A { x[0].dot(x[1]) }
+/// }
+/// let shapes = [Shape::column(2); 2];
+/// let mut gradient = [0.0; 4];
+/// let value = Workspace::new().gradient(&Dot, &shapes, &[1.0, 2.0, 3.0, 4.0], &mut gradient)?;
+/// assert_eq!((value, gradient), (11.0, [3.0, 4.0, 1.0, 2.0]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Workspace {
+    record: Arena,
+    sweep: Arena,
+}
+
+impl Workspace {
+    /// No memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes that the last pass used in both arenas, padding included.
+    pub fn used(&self) -> usize {
+        self.record.used() + self.sweep.used()
+    }
+
+    /// Whether every result is checked to be finite, and the first that is not is returned as an error.
+    pub fn check_finite(&mut self, on: bool) {
+        self.record.check_finite(on);
+        self.sweep.check_finite(on);
+    }
+
+    /// Limits the bytes that a pass may use in each of its two arenas.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.record.set_limit(bytes);
+        self.sweep.set_limit(bytes);
+    }
+
+    /// Both arenas, emptied: first for values and records, second for adjoints. For passes that no driver covers.
+    pub fn arenas(&mut self) -> (&Arena, &mut Arena) {
+        self.record.reset();
+        self.sweep.reset();
+        (&self.record, &mut self.sweep)
+    }
+
+    /// Writes `f(x)` row by row into `y`.
+    ///
+    /// # Errors
+    /// The first fault; a length of `x` or `y` that does not match.
+    pub fn value<T: Element, F: Function<T>>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        x: &[T],
+        y: &mut [T],
+    ) -> Result<(), Fault> {
+        let (record, _) = self.arenas();
+        let x = split(record, shapes, x)?;
+        let out = f.eval(&x);
+        record.status()?;
+        write(Some(out), y, "the value")
+    }
+
+    /// Gradient of a scalar function; returns its value.
+    ///
+    /// # Errors
+    /// The first fault; lengths that do not match; a value that is not a scalar.
+    pub fn gradient<T: Element, F: Function<T>>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        x: &[T],
+        gradient: &mut [T],
+    ) -> Result<T, Fault> {
+        let mut value = [T::zero()];
+        let (record, sweep) = self.arenas();
+        let recorded = Recorded::new(record, f, split(record, shapes, x)?)?;
+        write(Some(recorded.out), &mut value, "the value of a scalar function")?;
+        recorded.pull(&[T::one()], sweep, |i, adjoint| write_at(shapes, i, adjoint, gradient))?;
+        Ok(value[0])
+    }
+
+    /// Directional derivative: writes `f(x)` into `y` and `J dx` into `dy`.
+    ///
+    /// # Errors
+    /// The first fault; lengths that do not match.
+    pub fn jvp<T: Element, F: Function<T>>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        x: &[T],
+        dx: &[T],
+        y: &mut [T],
+        dy: &mut [T],
+    ) -> Result<(), Fault> {
+        let (record, _) = self.arenas();
+        let out = f.eval(&duals::<T, 1>(record, shapes, x, [Some(dx)])?);
+        record.status()?;
+        write(Some(out.value()), y, "the value")?;
+        write(out.tangents()[0], dy, "the directional derivative")
+    }
+
+    /// Vector-Jacobian product: writes `f(x)` into `y` and `J^T y_bar` into `x_bar`.
+    ///
+    /// # Errors
+    /// The first fault; lengths that do not match.
+    pub fn vjp<T: Element, F: Function<T>>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        x: &[T],
+        y: &mut [T],
+        y_bar: &[T],
+        x_bar: &mut [T],
+    ) -> Result<(), Fault> {
+        let (record, sweep) = self.arenas();
+        let recorded = Recorded::new(record, f, split(record, shapes, x)?)?;
+        write(Some(recorded.out), y, "the value")?;
+        recorded.pull(y_bar, sweep, |i, adjoint| write_at(shapes, i, adjoint, x_bar))
+    }
+
+    /// Gradient and Hessian-vector product `H v` of a scalar function by forward over reverse; returns the value.
+    ///
+    /// # Errors
+    /// The first fault; lengths that do not match; a value that is not a scalar.
+    pub fn hvp<T: Element, F: Function<T>>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        x: &[T],
+        v: &[T],
+        gradient: &mut [T],
+        product: &mut [T],
+    ) -> Result<T, Fault> {
+        let mut value = [T::zero()];
+        let (record, sweep) = self.arenas();
+        let recorded = Recorded::new(record, f, duals::<T, 1>(record, shapes, x, [Some(v)])?)?;
+        let out = recorded.out.value();
+        write(Some(out), &mut value, "the value of a scalar function")?;
+        recorded.pull(&[T::one()], sweep, |i, adjoint| {
+            write_at(shapes, i, adjoint.map(Dual::value), gradient)?;
+            write_at(shapes, i, adjoint.and_then(|a| a.tangents()[0]), product)
+        })?;
+        Ok(value[0])
+    }
+
+    /// Jacobian, row by row, `m` by `n`: by rows in reverse mode where `m <= n`, otherwise by columns in forward mode.
+    ///
+    /// # Errors
+    /// The first fault; a length of `x` that does not match.
+    pub fn jacobian<T: Element, F: Function<T>>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        x: &[T],
+    ) -> Result<Vec<T>, Fault> {
+        let n = x.len();
+        let (record, sweep) = self.arenas();
+        let recorded = Recorded::new(record, f, split(record, shapes, x)?)?;
+        let m = recorded.out.shape().len();
+        let mut jacobian = vec![T::zero(); m * n];
+        if m <= n {
+            let mut seed = vec![T::zero(); m];
+            for (i, row) in jacobian.chunks_exact_mut(n.max(1)).enumerate() {
+                seed[i] = T::one();
+                sweep.reset();
+                recorded.pull(&seed, sweep, |i, adjoint| write_at(shapes, i, adjoint, row))?;
+                seed[i] = T::zero();
+            }
+            return Ok(jacobian);
+        }
+        let mut column = vec![T::zero(); m];
+        let mut basis = Basis::new(n);
+        for first in (0..n).step_by(TOGETHER) {
+            let (record, _) = self.arenas();
+            let out = f.eval(&duals(record, shapes, x, basis.from(first))?);
+            record.status()?;
+            for (at, tangent) in (first..n).zip(out.tangents()) {
+                write(tangent, &mut column, "a column of the Jacobian")?;
+                for (row, &v) in jacobian.chunks_exact_mut(n).zip(&column) {
+                    row[at] = v;
+                }
+            }
+        }
+        Ok(jacobian)
+    }
+
+    /// Hessian of a scalar function, row by row, by forward over reverse, four directions at a time.
+    ///
+    /// # Errors
+    /// The first fault; a length of `x` that does not match; a value that is not a scalar.
+    pub fn hessian<T: Element, F: Function<T>>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        x: &[T],
+    ) -> Result<Vec<T>, Fault> {
+        let n = x.len();
+        let mut hessian = vec![T::zero(); n * n];
+        let mut basis = Basis::new(n);
+        for first in (0..n).step_by(TOGETHER) {
+            let (record, sweep) = self.arenas();
+            let recorded = Recorded::new(record, f, duals(record, shapes, x, basis.from(first))?)?;
+            let rows = &mut hessian[first * n..];
+            recorded.pull(&[T::one()], sweep, |i, adjoint| {
+                for (k, row) in rows.chunks_exact_mut(n).take(TOGETHER).enumerate() {
+                    write_at(shapes, i, adjoint.and_then(|a| a.tangents()[k]), row)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(hessian)
+    }
+}
+
+/// A recorded evaluation of a function all of whose arguments are variables.
+struct Recorded<'a, A, T> {
+    recording: Recording<'a, A, T>,
+    out: A,
+    out_id: Option<NodeId>,
+    leaves: List<NodeId>,
+}
+
+impl<'a, T: Element, A: Array<'a, Elem = T>> Recorded<'a, A, T> {
+    fn new<F: Function<T>>(record: &'a Arena, f: &'a F, x: List<A>) -> Result<Self, Fault> {
+        let tape = Tape::new(record)?;
+        let variables: List<Var<A>> = x.into_iter().map(|x| tape.variable(x)).collect();
+        let out = f.eval(&variables);
+        record.status()?;
+        let leaves = variables.iter().filter_map(|v| v.id()).collect();
+        Ok(Self { recording: tape.finish(), out: out.value(), out_id: out.id(), leaves })
+    }
+
+    /// Sweeps back from `y_bar` and hands the adjoint of each argument to `take`.
+    fn pull(
+        &self,
+        y_bar: &'a [T],
+        sweep: &'a Arena,
+        mut take: impl FnMut(usize, Option<A>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        expect_length("the adjoint of the value", self.out.shape().len(), y_bar.len())?;
+        let seed = self.out.within(sweep).constant(self.out.shape(), y_bar);
+        let seeds: List<_> = self.out_id.map(|id| (id, seed)).into_iter().collect();
+        let adjoints = self.recording.pull(&seeds, sweep);
+        sweep.status()?;
+        self.leaves.iter().enumerate().try_for_each(|(i, &leaf)| take(i, adjoints.get(leaf)))
+    }
+}
+
+/// Unit vectors, `TOGETHER` at a time.
+struct Basis<T>([Vec<T>; TOGETHER]);
+
+impl<T: Element> Basis<T> {
+    fn new(n: usize) -> Self {
+        Self(std::array::from_fn(|_| vec![T::zero(); n]))
+    }
+
+    /// Unit vectors `first, first + 1, ...` as far as there are any.
+    fn from(&mut self, first: usize) -> [Option<&[T]>; TOGETHER] {
+        for (k, vector) in self.0.iter_mut().enumerate() {
+            vector.fill(T::zero());
+            if let Some(entry) = vector.get_mut(first + k) {
+                *entry = T::one();
+            }
+        }
+        std::array::from_fn(|k| Some(&self.0[k][..]).filter(|v| first + k < v.len()))
+    }
+}
+
+/// A flat point as one tensor a shape.
+fn split<'a, T: Element>(
+    arena: &'a Arena,
+    shapes: &[Shape],
+    x: &'a [T],
+) -> Result<List<Tensor<'a, T>>, Fault> {
+    expect_length("the point", shapes.iter().map(|s| s.len()).sum(), x.len())?;
+    let mut rest = x;
+    let cut = |shape: &Shape| {
+        let (piece, others) = rest.split_at(shape.len());
+        rest = others;
+        Tensor::new(arena, *shape, piece)
+    };
+    Ok(shapes.iter().map(cut).collect())
+}
+
+/// A flat point with `N` flat tangents.
+fn duals<'a, T: Element, const N: usize>(
+    arena: &'a Arena,
+    shapes: &[Shape],
+    x: &'a [T],
+    tangents: [Option<&'a [T]>; N],
+) -> Result<List<Dual<Tensor<'a, T>, N>>, Fault> {
+    let mut duals: List<_> =
+        split(arena, shapes, x)?.into_iter().map(|x| Dual::new(x, [None; N])).collect();
+    for (k, tangent) in tangents.into_iter().enumerate() {
+        let Some(tangent) = tangent else { continue };
+        for (dual, tangent) in duals.iter_mut().zip(split(arena, shapes, tangent)?) {
+            let mut tangents = dual.tangents();
+            tangents[k] = Some(tangent);
+            *dual = Dual::new(dual.value(), tangents);
+        }
+    }
+    Ok(duals)
+}
+
+fn expect_length(what: &'static str, expected: usize, found: usize) -> Result<(), Fault> {
+    if expected == found { Ok(()) } else { Err(Fault::Length { what, expected, found }) }
+}
+
+/// Copies an array, or zeros for none, into a buffer of its length.
+fn write<T: Element>(
+    array: Option<Tensor<T>>,
+    buffer: &mut [T],
+    what: &'static str,
+) -> Result<(), Fault> {
+    match array {
+        Some(array) => {
+            expect_length(what, buffer.len(), array.shape().len())?;
+            buffer.copy_from_slice(array.values());
+        }
+        None => buffer.fill(T::zero()),
+    }
+    Ok(())
+}
+
+/// Writes array `i` of a flat result.
+fn write_at<T: Element>(
+    shapes: &[Shape],
+    i: usize,
+    array: Option<Tensor<T>>,
+    flat: &mut [T],
+) -> Result<(), Fault> {
+    let start: usize = shapes[..i].iter().map(|s| s.len()).sum();
+    let total = start + shapes[i..].iter().map(|s| s.len()).sum::<usize>();
+    expect_length("a buffer for derivatives", total, flat.len())?;
+    write(array, &mut flat[start..start + shapes[i].len()], "an adjoint")
+}

@@ -1,0 +1,93 @@
+//! What can go wrong while an array function is evaluated, as data.
+//!
+//! Operators never panic on a user's data. The first fault of a pass is kept by the arena; the operation that met it
+//! and all later ones return an empty array, and the driver returns the fault as `Err`.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::shape::Shape;
+
+/// The first thing that went wrong in a pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Two operands do not fit together.
+    Shapes {
+        /// The operation.
+        operation: &'static str,
+        /// Shape of the left operand.
+        left: Shape,
+        /// Shape of the right operand, or the shape that was asked for.
+        right: Shape,
+    },
+    /// A result was not finite while [`Arena::check_finite`](crate::Arena::check_finite) was on.
+    NonFinite {
+        /// The operation.
+        operation: &'static str,
+        /// Row-major position of the first such entry.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// An index lies outside its array.
+    Index {
+        /// The operation.
+        operation: &'static str,
+        /// The index.
+        index: usize,
+        /// Number of valid indices.
+        length: usize,
+    },
+    /// The byte limit of an arena would be passed.
+    Memory {
+        /// Bytes in use.
+        used: usize,
+        /// Bytes asked for on top.
+        requested: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Two variables of different tapes met in one operation.
+    ForeignTape {
+        /// The operation.
+        operation: &'static str,
+    },
+    /// A buffer or point handed to a driver has the wrong number of values.
+    Length {
+        /// What was handed over.
+        what: &'static str,
+        /// Number of values expected.
+        expected: usize,
+        /// Number of values found.
+        found: usize,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Shapes { operation, left, right } => {
+                write!(f, "{operation}: shapes {left} and {right} do not match")
+            }
+            Self::NonFinite { operation, index, value } => {
+                write!(f, "{operation}: entry {index} is {value}, expected a finite number")
+            }
+            Self::Index { operation, index, length } => {
+                write!(f, "{operation}: index {index} is out of range, expected less than {length}")
+            }
+            Self::Memory { used, requested, limit } => write!(
+                f,
+                "memory limit reached: {used} bytes in use, {requested} more asked for, limit {limit}"
+            ),
+            Self::ForeignTape { operation } => {
+                write!(f, "{operation}: the operands were recorded on different tapes")
+            }
+            Self::Length { what, expected, found } => {
+                write!(f, "{what} has {found} values, expected {expected}")
+            }
+        }
+    }
+}
+
+impl Error for Fault {}

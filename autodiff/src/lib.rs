@@ -1,0 +1,47 @@
+//! Derivatives of array functions: reverse mode, forward mode and Hessian-vector products, on arena memory.
+//!
+//! A function is written once over [`Array`] and evaluated in every mode by the type that it is given. Drivers on a
+//! [`Workspace`] do that for you and reuse its memory, so that a gradient or Hessian-vector product makes no system
+//! allocation after a first one.
+//!
+//! ```
+//! use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
+//!
+//! /// `f(x) = sum_i (x_i^2 - 1)^2`
+//! struct Wells;
+//! impl<T: Element> Function<T> for Wells {
+//!     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+//!         (x[0].square() - 1.0).square().sum()
+//!     }
+//! }
+//!
+//! let (shapes, x, v) = ([Shape::column(2)], [2.0, 0.5], [1.0, 0.0]);
+//! let (mut gradient, mut product) = ([0.0; 2], [0.0; 2]);
+//! let mut workspace = Workspace::new();
+//! let value = workspace.hvp(&Wells, &shapes, &x, &v, &mut gradient, &mut product)?;
+//! assert_eq!(value, 9.5625);
+//! assert_eq!(gradient, [24.0, -1.5]);
+//! assert_eq!(product, [44.0, 0.0]);
+//! # Ok::<(), hypertape_autodiff::Fault>(())
+//! ```
+
+mod arena;
+mod array;
+pub mod check;
+pub mod conventions;
+mod drivers;
+mod fault;
+mod shape;
+
+pub use arena::{ALIGNMENT, Arena};
+pub use array::dual::Dual;
+pub use array::element::Element;
+pub use array::kernels::elementwise::{Binary, Unary};
+pub use array::kernels::reduce::{dot, sum};
+pub use array::tape::{Adjoints, NodeId, Recording, Tape};
+pub use array::tensor::Tensor;
+pub use array::var::Var;
+pub use array::{Array, LinearOperator, List, Side};
+pub use drivers::{Function, Workspace};
+pub use fault::Fault;
+pub use shape::Shape;

@@ -1,0 +1,353 @@
+//! Every operation in every mode: Taylor order, forward against reverse, forward-over-reverse against
+//! reverse-over-reverse, and drivers against each other.
+
+use hypertape_autodiff::{
+    Arena, Array, Dual, Element, Fault, Function, LinearOperator, Shape, Tape, Tensor, Var,
+    Workspace, check, dot,
+};
+
+/// Shapes of the arguments that every case may use.
+const SHAPES: [Shape; 6] = [
+    Shape::new(3, 4),
+    Shape::new(4, 2),
+    Shape::new(3, 4),
+    Shape::new(1, 4),
+    Shape::new(3, 1),
+    Shape::SCALAR,
+];
+
+const LABELS: [u32; 3] = [3, 0, 3];
+const ROWS: [u32; 5] = [2, 0, 2, 1, 2];
+
+/// `y_i = x_{i+1} - x_i` on three rows.
+struct Difference;
+
+impl<T: Element> LinearOperator<T> for Difference {
+    fn rows(&self) -> u32 {
+        2
+    }
+    fn cols(&self) -> u32 {
+        3
+    }
+    fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]) {
+        for i in 0..2 * columns {
+            if transposed {
+                y[i] = y[i] - x[i];
+                y[i + columns] += x[i];
+            } else {
+                y[i] += x[i + columns] - x[i];
+            }
+        }
+    }
+}
+
+macro_rules! cases {
+    ($($name:ident: |$x:ident| $body:expr;)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[expect(non_camel_case_types, reason = "named like the operations")]
+        enum Case { $($name),* }
+        const ALL: &[Case] = &[$(Case::$name),*];
+        impl<T: Element> Function<T> for Case {
+            fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+                match self { $(Self::$name => (|$x: &[A]| $body)(x)),* }
+            }
+        }
+    };
+}
+
+cases! {
+    add: |x| x[0] + x[2];
+    subtract: |x| x[0] - x[2];
+    multiply: |x| x[0] * x[2];
+    divide: |x| x[0] / (x[2].square() + 1.0);
+    add_row: |x| x[0] + x[3];
+    subtract_row: |x| x[3] - x[0];
+    multiply_row: |x| x[0] * x[3];
+    divide_by_row: |x| x[0] / (x[3].exp());
+    row_by_array: |x| x[3] / (x[0].exp());
+    multiply_column: |x| x[0] * x[4];
+    divide_column: |x| x[4] / (x[0].square() + 2.0);
+    multiply_scalar: |x| x[0] * x[5];
+    divide_scalar: |x| x[5] / (x[0].exp() + 1.0);
+    row_times_column: |x| x[3] * x[4];
+    negate: |x| -x[0];
+    scale_and_shift: |x| (x[0] * 3.0 - 1.0) / 2.0 + 0.25;
+    max: |x| x[0].max(x[2]);
+    min: |x| x[0].min(x[2]);
+    max_row: |x| x[0].max(x[3]);
+    exp: |x| x[0].exp();
+    ln: |x| (x[0].exp() + 0.5).ln();
+    log1p: |x| x[0].square().log1p();
+    sqrt: |x| (x[0].square() + 0.3).sqrt();
+    square: |x| x[0].square();
+    recip: |x| (x[0].exp() + 1.0).recip();
+    tanh: |x| x[0].tanh();
+    sigmoid: |x| x[0].sigmoid();
+    softplus: |x| x[0].softplus();
+    relu: |x| x[0].relu();
+    abs: |x| x[0].abs();
+    powi: |x| x[0].powi(3);
+    powi_negative: |x| (x[0].square() + 1.0).powi(-2);
+    powf: |x| x[0].exp().powf(0.3);
+    powf_large: |x| x[0].exp().powf(2.5);
+    matmul: |x| x[0].matmul(x[1]);
+    matmul_left_transposed: |x| x[0].matmul_transposed(true, x[2], false);
+    matmul_right_transposed: |x| x[0].matmul_transposed(false, x[2], true);
+    matmul_both_transposed: |x| x[1].matmul_transposed(true, x[0], true);
+    matmul_with_itself: |x| x[0].matmul_transposed(false, x[0], true);
+    matmul_vector: |x| x[0].matmul_transposed(false, x[3], true);
+    matmul_vector_left: |x| x[4].matmul_transposed(true, x[0], false);
+    sum: |x| x[0].sum();
+    sum_rows: |x| x[0].square().sum_rows();
+    sum_cols: |x| x[0].square().sum_cols();
+    mean: |x| x[0].square().mean();
+    dot: |x| x[0].dot(x[2]);
+    dot_with_itself: |x| x[0].dot(x[0]);
+    row_dot: |x| x[0].row_dot(x[2]);
+    broadcast_row: |x| x[3].broadcast_to(Shape::new(3, 4));
+    broadcast_column: |x| x[4].square().broadcast_to(Shape::new(3, 4));
+    broadcast_scalar: |x| x[5].square().broadcast_to(Shape::new(3, 4));
+    logsumexp: |x| x[0].logsumexp();
+    softmax: |x| x[0].softmax();
+    cross_entropy: |x| x[0].cross_entropy(&LABELS);
+    weighted_cross_entropy: |x| x[4].sigmoid().dot(x[0].cross_entropy(&LABELS));
+    pick: |x| x[0].square().pick(&LABELS);
+    place: |x| x[4].square().place(&LABELS, 5);
+    gather_rows: |x| x[0].square().gather_rows(&ROWS);
+    scatter_rows: |x| x[0].gather_rows(&ROWS).square().scatter_rows(&ROWS, 4);
+    slice: |x| x[0].square().slice(2, Shape::new(2, 3));
+    embed: |x| x[4].square().embed(1, Shape::new(2, 3));
+    reshape: |x| x[0].reshape(Shape::new(4, 3)).matmul_transposed(true, x[1], false);
+    linear: |x| x[0].square().linear(&Difference, false);
+    linear_transposed: |x| x[1].slice(0, Shape::new(2, 2)).square().linear(&Difference, true);
+    logistic_loss: |x| x[0].logistic_loss(x[3].scalar(-1.0));
+    squared_error: |x| x[0].squared_error(x[3].detach());
+    norm: |x| x[0].norm();
+    detached_factor: |x| x[0].detach() * x[2];
+}
+
+/// A case made scalar and curved: `sum (y + w)^3`, with weights `w` that tell entries apart.
+struct Curved(Case);
+
+/// Weights of the entries of the largest value.
+static WEIGHTS: [f64; 32] = {
+    let mut w = [0.0; 32];
+    let mut i = 0;
+    while i < 32 {
+        w[i] = 0.5 + 0.07 * (i as f64);
+        i += 1;
+    }
+    w
+};
+
+impl Function<f64> for Curved {
+    fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+        let y = self.0.eval(x);
+        let shape = y.shape();
+        (y + y.constant(shape, &WEIGHTS[..shape.len()])).powi(3).sum()
+    }
+}
+
+/// A generic point: no ties, no kinks, all entries of moderate size.
+fn point(seed: f64) -> Vec<f64> {
+    let n: usize = SHAPES.iter().map(|s| s.len()).sum();
+    (0..n).map(|i| 0.2 + (1.3 * i as f64 + seed).sin()).collect()
+}
+
+#[test]
+fn taylor_order_of_every_operation() {
+    for &case in ALL {
+        if matches!(case, Case::detached_factor | Case::squared_error) {
+            continue; // their derivative is not that of their value, by design
+        }
+        for seed in [0.1, 2.2] {
+            let orders =
+                check::taylor(&Curved(case), &SHAPES, &point(seed), &point(seed + 5.0)).unwrap();
+            // 2 and 3, approached from either side; the wrong order is 1 less.
+            assert!(orders.gradient > 1.85, "{case:?}: {orders:?}");
+            assert!(orders.hessian > 2.85, "{case:?}: {orders:?}");
+        }
+    }
+}
+
+#[test]
+fn forward_equals_reverse_for_every_operation() {
+    for &case in ALL {
+        let x = point(0.4);
+        let mut workspace = Workspace::new();
+        let jacobian = workspace.jacobian(&case, &SHAPES, &x).unwrap();
+        let m = jacobian.len() / x.len();
+        let y_bar = &point(1.7)[..m];
+        let gap = check::dot_product(&case, &SHAPES, &x, &point(3.3), y_bar).unwrap();
+        assert!(gap < 1e-13, "{case:?}: {gap:e}"); // sums of 31 terms; observed below 3e-15
+    }
+}
+
+/// Hessian-vector product by reverse over reverse.
+fn reverse_over_reverse(f: &Curved, x: &[f64], v: &[f64]) -> Vec<f64> {
+    let arena = Arena::new();
+    let (inner, outer) = (Tape::new(&arena).unwrap(), Tape::new(&arena).unwrap());
+    let mut start = 0;
+    let mut leaves = Vec::new();
+    for shape in SHAPES {
+        let data = &x[start..start + shape.len()];
+        leaves.push(inner.variable(Tensor::new(&arena, shape, data)));
+        start += shape.len();
+    }
+    let variables: Vec<Var<Var<Tensor<f64>>>> = leaves.iter().map(|&l| outer.variable(l)).collect();
+    let y = f.eval(&variables);
+    let one = y.value().scalar(1.0);
+    let adjoints = outer.finish().pull(&[(y.id().unwrap(), one)], &arena);
+    // The gradient, as recorded on the inner tape, seeded with v.
+    let (mut seeds, mut start) = (Vec::new(), 0);
+    for (shape, variable) in SHAPES.iter().zip(&variables) {
+        let direction = Tensor::new(&arena, *shape, &v[start..start + shape.len()]);
+        start += shape.len();
+        if let Some(id) = adjoints.get(variable.id().unwrap()).and_then(Var::id) {
+            seeds.push((id, direction));
+        }
+    }
+    let adjoints = inner.finish().pull(&seeds, &arena);
+    arena.status().unwrap();
+    let mut product = Vec::new();
+    for (leaf, shape) in leaves.iter().zip(&SHAPES) {
+        match adjoints.get(leaf.id().unwrap()) {
+            Some(adjoint) => product.extend_from_slice(adjoint.values()),
+            None => product.resize(product.len() + shape.len(), 0.0),
+        }
+    }
+    product
+}
+
+#[test]
+fn forward_over_reverse_equals_reverse_over_reverse() {
+    for &case in ALL {
+        let (x, v) = (point(0.9), point(2.9));
+        let (mut gradient, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        let f = Curved(case);
+        Workspace::new().hvp(&f, &SHAPES, &x, &v, &mut gradient, &mut product).unwrap();
+        let other = reverse_over_reverse(&f, &x, &v);
+        let scale = product.iter().fold(1e-300_f64, |s, p| s.max(p.abs()));
+        for (a, b) in product.iter().zip(&other) {
+            // Rounding of sums of up to 31 terms; observed below 1e-14.
+            assert!((a - b).abs() <= 1e-13 * scale, "{case:?}: {a} {b}");
+        }
+    }
+}
+
+#[test]
+fn hessian_is_symmetric_and_made_of_products() {
+    for &case in &[Case::softmax, Case::matmul_with_itself, Case::divide, Case::row_times_column] {
+        let (f, x) = (Curved(case), point(0.5));
+        let n = x.len();
+        let mut workspace = Workspace::new();
+        let hessian = workspace.hessian(&f, &SHAPES, &x).unwrap();
+        let (mut gradient, mut product) = (vec![0.0; n], vec![0.0; n]);
+        let v = point(1.5);
+        workspace.hvp(&f, &SHAPES, &x, &v, &mut gradient, &mut product).unwrap();
+        for i in 0..n {
+            let row = &hessian[i * n..(i + 1) * n];
+            assert!((dot(row, &v) - product[i]).abs() < 1e-11, "{case:?} row {i}");
+            for j in 0..n {
+                assert!((row[j] - hessian[j * n + i]).abs() < 1e-11, "{case:?} {i} {j}");
+            }
+        }
+    }
+}
+
+#[test]
+fn jacobian_by_rows_equals_jacobian_by_columns() {
+    /// Nine outputs of three inputs, so `jacobian` goes by columns; `vjp` gives the rows.
+    struct Tall;
+    impl Function<f64> for Tall {
+        fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+            x[0].matmul_transposed(false, x[0].exp(), true).reshape(Shape::column(9))
+                * x[0].dot(x[0])
+        }
+    }
+    let x = [0.3, -0.2, 0.9];
+    let shapes = [Shape::column(3)];
+    let mut workspace = Workspace::new();
+    let by_columns = workspace.jacobian(&Tall, &shapes, &x).unwrap();
+    for i in 0..9 {
+        let mut y_bar = [0.0; 9];
+        y_bar[i] = 1.0;
+        let (mut y, mut row) = ([0.0; 9], [0.0; 3]);
+        workspace.vjp(&Tall, &shapes, &x, &mut y, &y_bar, &mut row).unwrap();
+        for j in 0..3 {
+            // Rounding: entries of size up to 4, two orders of summation.
+            assert!((row[j] - by_columns[i * 3 + j]).abs() < 1e-14);
+        }
+    }
+}
+
+#[test]
+fn gradient_agrees_with_central_differences() {
+    for &case in &[Case::tanh, Case::matmul, Case::weighted_cross_entropy, Case::powf] {
+        let gap = check::central_differences(&Curved(case), &SHAPES, &point(0.6)).unwrap();
+        assert!(gap < 1e-8, "{case:?}: {gap:e}"); // truncation of step^2 = 4e-11 times third derivatives
+    }
+}
+
+#[test]
+fn packed_tangents_equal_single_ones() {
+    let (x, v) = (point(0.9), [point(1.1), point(2.1), point(3.1)]);
+    let arena = Arena::new();
+    for &case in ALL {
+        let lift = |tangents: [usize; 3]| -> Vec<Dual<Tensor<f64>, 3>> {
+            let mut start = 0;
+            SHAPES
+                .iter()
+                .map(|&shape| {
+                    let range = start..start + shape.len();
+                    start = range.end;
+                    let piece =
+                        |flat: &'_ Vec<f64>| arena.copy(&flat[range.clone()]).map(|d| &*d).unwrap();
+                    let tangents = tangents.map(|k| Some(Tensor::new(&arena, shape, piece(&v[k]))));
+                    Dual::new(Tensor::new(&arena, shape, piece(&x)), tangents)
+                })
+                .collect()
+        };
+        let together = case.eval(&lift([0, 1, 2]));
+        let turned = case.eval(&lift([2, 0, 1]));
+        for (k, t) in [2, 0, 1].into_iter().enumerate() {
+            let (a, b) = (together.tangents()[t], turned.tangents()[k]);
+            assert_eq!(a.map(Tensor::values), b.map(Tensor::values), "{case:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_shape_is_named() {
+    struct Wrong;
+    impl Function<f64> for Wrong {
+        fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+            (x[0].matmul(x[0]).exp() + x[1]).sum()
+        }
+    }
+    let fault =
+        Workspace::new().gradient(&Wrong, &SHAPES, &point(0.0), &mut [0.0; 37]).unwrap_err();
+    let shape = Shape::new(3, 4);
+    assert_eq!(fault, Fault::Shapes { operation: "matmul", left: shape, right: shape });
+    assert_eq!(fault.to_string(), "matmul: shapes 3x4 and 3x4 do not match");
+}
+
+#[test]
+fn a_recording_is_pulled_more_than_once_into_an_arena_that_dies_first() {
+    let (record, mut sweep) = (Arena::new(), Arena::new());
+    let tape = Tape::new(&record).unwrap();
+    let x = tape.variable(Tensor::new(&record, Shape::column(2), &[1.0, 2.0]));
+    let y = x.square().exp();
+    let (id, recording, used) = (y.id().unwrap(), tape.finish(), record.used());
+    let mut results = Vec::new();
+    for seed in [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]] {
+        sweep.reset();
+        let seed = Tensor::new(&sweep, Shape::column(2), &seed);
+        let adjoints = recording.pull(&[(id, seed)], &sweep);
+        results.push(adjoints.get(x.id().unwrap()).unwrap().values().to_vec());
+    }
+    assert_eq!(results[0], [2.0 * 1.0_f64.exp(), 0.0]);
+    assert_eq!(results[1], [0.0, 4.0 * 4.0_f64.exp()]);
+    assert_eq!(results[0], results[2]);
+    assert_eq!(record.used(), used, "a sweep puts nothing into the recording's arena");
+}

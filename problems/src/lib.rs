@@ -1,0 +1,1 @@
+//! Bilevel benchmark problems with known answers and real data.

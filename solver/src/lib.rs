@@ -1,0 +1,1 @@
+//! Hypergradients of bilevel problems: estimators, costs and outer loops.
