@@ -127,6 +127,6 @@ pub fn dot_product<T: Element, F: Function<T>>(
     let mut x_bar = vec![T::zero(); x.len()];
     workspace.jvp(f, shapes, x, dx, &mut y, &mut dy)?;
     workspace.vjp(f, shapes, x, &mut y, y_bar, &mut x_bar)?;
-    let (forward, reverse) = (dot(y_bar, &dy).to_f64(), dot(&x_bar, dx).to_f64());
+    let (forward, reverse) = (dot(y_bar, &dy).as_f64(), dot(&x_bar, dx).as_f64());
     Ok((forward - reverse).abs() / forward.abs().max(reverse.abs()).max(f64::MIN_POSITIVE))
 }

@@ -40,6 +40,7 @@ pub trait Function<T: Element> {
 pub struct Workspace {
     record: Arena,
     sweep: Arena,
+    peak: usize,
 }
 
 impl Workspace {
@@ -51,6 +52,12 @@ impl Workspace {
     /// Bytes that the last pass used in both arenas, padding included.
     pub fn used(&self) -> usize {
         self.record.used() + self.sweep.used()
+    }
+
+    /// Most bytes used by one pass since the last call; empties both arenas.
+    pub fn take_peak(&mut self) -> usize {
+        self.arenas();
+        std::mem::take(&mut self.peak)
     }
 
     /// Whether every result is checked to be finite, and the first that is not is returned as an error.
@@ -67,6 +74,7 @@ impl Workspace {
 
     /// Both arenas, emptied: first for values and records, second for adjoints. For passes that no driver covers.
     pub fn arenas(&mut self) -> (&Arena, &mut Arena) {
+        self.peak = self.peak.max(self.used());
         self.record.reset();
         self.sweep.reset();
         (&self.record, &mut self.sweep)
@@ -84,7 +92,7 @@ impl Workspace {
         y: &mut [T],
     ) -> Result<(), Fault> {
         let (record, _) = self.arenas();
-        let x = split(record, shapes, x)?;
+        let x = Tensor::split(record, shapes, x)?;
         let out = f.eval(&x);
         record.status()?;
         write(Some(out), y, "the value")
@@ -103,7 +111,7 @@ impl Workspace {
     ) -> Result<T, Fault> {
         let mut value = [T::zero()];
         let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, split(record, shapes, x)?)?;
+        let recorded = Recorded::new(record, f, Tensor::split(record, shapes, x)?)?;
         write(Some(recorded.out), &mut value, "the value of a scalar function")?;
         recorded.pull(&[T::one()], sweep, |i, adjoint| write_at(shapes, i, adjoint, gradient))?;
         Ok(value[0])
@@ -143,7 +151,7 @@ impl Workspace {
         x_bar: &mut [T],
     ) -> Result<(), Fault> {
         let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, split(record, shapes, x)?)?;
+        let recorded = Recorded::new(record, f, Tensor::split(record, shapes, x)?)?;
         write(Some(recorded.out), y, "the value")?;
         recorded.pull(y_bar, sweep, |i, adjoint| write_at(shapes, i, adjoint, x_bar))
     }
@@ -185,7 +193,7 @@ impl Workspace {
     ) -> Result<Vec<T>, Fault> {
         let n = x.len();
         let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, split(record, shapes, x)?)?;
+        let recorded = Recorded::new(record, f, Tensor::split(record, shapes, x)?)?;
         let m = recorded.out.shape().len();
         let mut jacobian = vec![T::zero(); m * n];
         if m <= n {
@@ -296,22 +304,6 @@ impl<T: Element> Basis<T> {
     }
 }
 
-/// A flat point as one tensor a shape.
-fn split<'a, T: Element>(
-    arena: &'a Arena,
-    shapes: &[Shape],
-    x: &'a [T],
-) -> Result<List<Tensor<'a, T>>, Fault> {
-    expect_length("the point", shapes.iter().map(|s| s.len()).sum(), x.len())?;
-    let mut rest = x;
-    let cut = |shape: &Shape| {
-        let (piece, others) = rest.split_at(shape.len());
-        rest = others;
-        Tensor::new(arena, *shape, piece)
-    };
-    Ok(shapes.iter().map(cut).collect())
-}
-
 /// A flat point with `N` flat tangents.
 fn duals<'a, T: Element, const N: usize>(
     arena: &'a Arena,
@@ -320,10 +312,10 @@ fn duals<'a, T: Element, const N: usize>(
     tangents: [Option<&'a [T]>; N],
 ) -> Result<List<Dual<Tensor<'a, T>, N>>, Fault> {
     let mut duals: List<_> =
-        split(arena, shapes, x)?.into_iter().map(|x| Dual::new(x, [None; N])).collect();
+        Tensor::split(arena, shapes, x)?.into_iter().map(|x| Dual::new(x, [None; N])).collect();
     for (k, tangent) in tangents.into_iter().enumerate() {
         let Some(tangent) = tangent else { continue };
-        for (dual, tangent) in duals.iter_mut().zip(split(arena, shapes, tangent)?) {
+        for (dual, tangent) in duals.iter_mut().zip(Tensor::split(arena, shapes, tangent)?) {
             let mut tangents = dual.tangents();
             tangents[k] = Some(tangent);
             *dual = Dual::new(dual.value(), tangents);

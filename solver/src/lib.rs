@@ -1,1 +1,31 @@
-//! Hypergradients of bilevel problems: estimators, costs and outer loops.
+//! Hypergradients of bilevel problems: one problem statement, every estimator, with counted costs.
+//!
+//! A problem is stated once as a [`Bilevel`]; an [`Oracle`] makes it callable; an [`Estimator`] returns loss, gradient
+//! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example.
+
+mod cost;
+mod draw;
+mod error;
+mod estimator;
+mod oracle;
+mod outer;
+mod params;
+mod problem;
+mod rollout;
+mod rows;
+mod rule;
+mod run;
+
+pub use cost::Cost;
+pub use draw::{Draw, Level};
+pub use error::Error;
+pub use estimator::exact::Exact;
+pub use estimator::{Estimate, Estimator};
+pub use oracle::Oracle;
+pub use outer::{Outer, OuterState};
+pub use params::Params;
+pub use problem::{Bilevel, Metric};
+pub use rollout::solve;
+pub use rows::Rows;
+pub use rule::InnerLoop;
+pub use run::{Record, Run};

@@ -12,7 +12,7 @@ pub trait Element: Float + AddAssign + Debug + Display + Default + Send + Sync +
     /// The nearest value.
     fn from_f64(value: f64) -> Self;
     /// The same value, widened.
-    fn to_f64(self) -> f64;
+    fn as_f64(self) -> f64;
 }
 
 impl Element for f64 {
@@ -20,7 +20,7 @@ impl Element for f64 {
     fn from_f64(value: f64) -> Self {
         value
     }
-    fn to_f64(self) -> f64 {
+    fn as_f64(self) -> f64 {
         self
     }
 }
@@ -31,7 +31,7 @@ impl Element for f32 {
     fn from_f64(value: f64) -> Self {
         value as f32
     }
-    fn to_f64(self) -> f64 {
+    fn as_f64(self) -> f64 {
         f64::from(self)
     }
 }

@@ -40,6 +40,24 @@ impl<'a, T: Element> Tensor<'a, T> {
         }
     }
 
+    /// A flat point as one tensor a shape.
+    ///
+    /// # Errors
+    /// [`Fault::Length`] unless the shapes hold as many entries as `flat`.
+    pub fn split(arena: &'a Arena, shapes: &[Shape], flat: &'a [T]) -> Result<List<Self>, Fault> {
+        let expected = shapes.iter().map(|s| s.len()).sum();
+        if flat.len() != expected {
+            return Err(Fault::Length { what: "the point", expected, found: flat.len() });
+        }
+        let mut rest = flat;
+        let cut = |shape: &Shape| {
+            let (piece, others) = rest.split_at(shape.len());
+            rest = others;
+            Self::new(arena, *shape, piece)
+        };
+        Ok(shapes.iter().map(cut).collect())
+    }
+
     /// All entries zero.
     pub fn zeros(arena: &'a Arena, shape: Shape) -> Self {
         Self::filled(arena, shape, |_| {})
@@ -60,7 +78,7 @@ impl<'a, T: Element> Tensor<'a, T> {
         if arena.checks_finite()
             && let Some(index) = data.iter().position(|v| !v.is_finite())
         {
-            arena.raise(Fault::NonFinite { operation, index, value: data[index].to_f64() });
+            arena.raise(Fault::NonFinite { operation, index, value: data[index].as_f64() });
         }
         Self { data, shape, arena }
     }

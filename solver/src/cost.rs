@@ -1,0 +1,49 @@
+//! What an estimate cost: gradients, products, bytes, time.
+
+use std::time::Duration;
+
+/// Totals of one call.
+///
+/// Bytes are the peak of used bytes in arenas and state slots during the call, padding of the arenas included, above
+/// what was in use before it, without the caller's data and parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cost {
+    /// Steps of the inner loop executed forward, recomputations included.
+    pub plain_steps: u64,
+    /// Gradients of the inner loss evaluated outside Hessian-vector products.
+    pub inner_gradients: u64,
+    /// Products with the inner Hessian. The gradient evaluated in the same sweep is part of it.
+    pub hvps: u64,
+    /// Products with the mixed derivative `d2g/dw dx`. One sweep gives both products.
+    pub mixed: u64,
+    /// Peak of used bytes.
+    pub bytes_measured: u64,
+    /// Wall time.
+    pub time: Duration,
+}
+
+/// Keeps the counts and the peak while a call runs.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    pub(crate) cost: Cost,
+    held: u64,
+}
+
+impl Meter {
+    /// Forgets everything.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes note of `bytes` of state that stay in use from here on.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.held += bytes as u64;
+        self.observe(0);
+    }
+
+    /// Takes note of `bytes` used in arenas on top of what is held.
+    pub(crate) fn observe(&mut self, bytes: usize) {
+        self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes as u64);
+    }
+}

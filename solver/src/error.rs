@@ -1,0 +1,91 @@
+//! What can fail, with the numbers that say why.
+
+use std::fmt;
+
+use hypertape_autodiff::Fault;
+
+/// A failed hypergradient or run.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A function of the problem met a fault: wrong shapes, an index out of range, the memory limit.
+    Function {
+        /// Which function: `inner`, `outer` or `init`.
+        function: &'static str,
+        /// The fault.
+        fault: Fault,
+    },
+    /// A quantity was not finite.
+    NonFinite {
+        /// The quantity.
+        quantity: &'static str,
+        /// The inner step at which it was met, from 0; `None` outside the inner loop.
+        step: Option<usize>,
+        /// Step size of the inner loop.
+        lr: f64,
+    },
+    /// The outer loss left every reasonable range.
+    Diverged {
+        /// The outer loss.
+        loss: f64,
+        /// The largest loss allowed.
+        limit: f64,
+    },
+    /// A setting or an array that the caller passed does not fit.
+    Invalid {
+        /// What was wrong.
+        what: String,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// An outer iteration failed.
+    Iteration {
+        /// The iteration, from 0.
+        iteration: usize,
+        /// Why.
+        cause: Box<Error>,
+    },
+}
+
+impl Error {
+    pub(crate) fn invalid(
+        what: impl Into<String>,
+        found: impl fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Invalid { what: what.into(), found: found.to_string(), expected: expected.into() }
+    }
+
+    pub(crate) fn length(what: &str, expected: usize, found: usize) -> Self {
+        Self::invalid(what, format!("{found} values"), format!("{expected}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function { function, fault } => write!(f, "the problem's {function}: {fault}"),
+            Self::NonFinite { quantity, step: Some(step), lr } => write!(
+                f,
+                "{quantity} is not finite at inner step {step} (lr {lr}): the inner loop diverges, \
+                 a smaller lr may help"
+            ),
+            Self::NonFinite { quantity, step: None, lr } => {
+                write!(f, "{quantity} is not finite after the inner loop (lr {lr})")
+            }
+            Self::Diverged { loss, limit } => {
+                write!(f, "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges")
+            }
+            Self::Invalid { what, found, expected } => {
+                write!(f, "{what}: found {found}, expected {expected}")
+            }
+            Self::Iteration { iteration, cause } => {
+                write!(f, "outer iteration {iteration}: {cause}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

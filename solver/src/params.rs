@@ -1,0 +1,106 @@
+//! Named arrays laid out one after the other in a flat vector, and flat vectors as a vector space.
+
+use hypertape_autodiff::{Element, Shape};
+
+/// Named arrays with their values, in a declared order.
+///
+/// ```
+/// use hypertape_autodiff::Shape;
+/// use hypertape_solver::Params;
+/// let x = Params::new().with("penalty", Shape::SCALAR, [-1.0]).with("w", Shape::column(2), [3.0, 4.0]);
+/// assert_eq!(x.values(), [-1.0, 3.0, 4.0]);
+/// assert_eq!(x.get("w"), Some(&[3.0, 4.0][..]));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params<T> {
+    names: Vec<String>,
+    shapes: Vec<Shape>,
+    values: Vec<T>,
+}
+
+impl<T: Element> Params<T> {
+    /// No arrays.
+    pub fn new() -> Self {
+        Self { names: Vec::new(), shapes: Vec::new(), values: Vec::new() }
+    }
+
+    /// One more array, its values row by row.
+    ///
+    /// # Panics
+    /// If the number of values is not that of `shape`: the declaration is wrong.
+    #[must_use]
+    #[track_caller]
+    pub fn with(
+        mut self,
+        name: impl Into<String>,
+        shape: Shape,
+        values: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let (name, start) = (name.into(), self.values.len());
+        self.values.extend(values);
+        let found = self.values.len() - start;
+        assert_eq!(found, shape.len(), "array {name} of shape {shape}: wrong number of values");
+        self.names.push(name);
+        self.shapes.push(shape);
+        self
+    }
+
+    /// Names, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Shapes, in order.
+    pub fn shapes(&self) -> &[Shape] {
+        &self.shapes
+    }
+
+    /// All values, array after array.
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    /// All values, array after array, to be changed.
+    pub fn values_mut(&mut self) -> &mut [T] {
+        &mut self.values
+    }
+
+    /// The values of the array called `name`.
+    pub fn get(&self, name: &str) -> Option<&[T]> {
+        let i = self.names.iter().position(|n| n == name)?;
+        let start: usize = self.shapes[..i].iter().map(|s| s.len()).sum();
+        Some(&self.values[start..start + self.shapes[i].len()])
+    }
+}
+
+/// `y += a x`
+pub(crate) fn axpy<T: Element>(y: &mut [T], a: T, x: &[T]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y += a * x;
+    }
+}
+
+/// Whether every entry is finite.
+pub(crate) fn all_finite<T: Element>(x: &[T]) -> bool {
+    // The sum of `0 x` is 0 or NaN; unlike a search that stops early, it vectorises.
+    x.iter().fold(T::zero(), |sum, &x| sum + x * T::zero()) == T::zero()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finite_means_every_entry() {
+        assert!(all_finite(&[1.0, f64::MAX, -0.0, f64::MIN]));
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(!all_finite(&[1.0, bad, 2.0]));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "array w of shape 2x1: wrong number of values")]
+    fn a_wrong_declaration_is_named() {
+        let _ = Params::new().with("w", Shape::column(2), [1.0]);
+    }
+}

@@ -1,0 +1,95 @@
+//! `Bilevel`: a bilevel problem, stated once.
+
+use hypertape_autodiff::{Array, Element, List};
+
+use crate::draw::{Draw, Level};
+use crate::params::Params;
+use crate::rows::Rows;
+
+/// A named number that tells how good a solution is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name, for a table's head.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+}
+
+/// Minimise `f(x, w_r)` over `x`, where `w_0 = init(x)` and `w_{t+1}` comes from a step of an inner optimiser on
+/// `g(x, w)`.
+///
+/// Losses are written once over [`Array`]; every derivative follows. The trait is generic over the element type, so a
+/// problem holds its data in the precision in which it is streamed.
+///
+/// ```
+/// use hypertape_autodiff::{Array, Element, List, Shape};
+/// use hypertape_solver::{Bilevel, Draw, Estimator, Exact, InnerLoop, Oracle, Params, Rows};
+///
+/// /// `g = w^2/2 + x w`, `f = w^2`, started at `w = 1`.
+/// struct Scalar;
+/// impl<T: Element> Bilevel<T> for Scalar {
+///     fn start(&self) -> Params<T> {
+///         Params::new().with("x", Shape::SCALAR, [T::from_f64(0.5)])
+///     }
+///     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
+///         List::from_slice(&[x[0].scalar(1.0)])
+///     }
+///     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
+///         w[0].square() * 0.5 + x[0] * w[0]
+///     }
+///     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A {
+///         w[0].square()
+///     }
+/// }
+///
+/// let mut oracle = Oracle::<f64>::new(Scalar)?;
+/// let mut gradient = [0.0];
+/// let estimate = Exact::default().estimate(
+///     &mut oracle, &InnerLoop::new(10, 0.1)?, &[0.5], Draw::new(0, 0), &mut gradient,
+/// )?;
+/// // -2 (1 - rho) w_10 with rho = 0.9^10
+/// assert!((gradient[0] - -0.029983796628292136).abs() < 1e-16);
+/// assert_eq!(estimate.cost.hvps, 10);
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+pub trait Bilevel<T: Element>: Sync {
+    /// The first outer point, with the names and shapes of the outer variables.
+    fn start(&self) -> Params<T>;
+
+    /// `w_0`, which may depend on `x`.
+    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], draw: Draw) -> List<A>;
+
+    /// The inner loss `g(x, w)`, or the part of it that `rows` asks for, a scalar.
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A;
+
+    /// The outer loss `f(x, w)`, or the part of it that `rows` asks for, a scalar.
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A;
+
+    /// Number of samples in one evaluation of the loss at `level` (those of a mini-batch, if it draws one).
+    ///
+    /// 0, the default, is for losses that do not look at `rows`.
+    fn samples(&self, _level: Level) -> usize {
+        0
+    }
+
+    /// Samples a block: losses that are sums over samples are evaluated, forward and reverse, block by block, so that
+    /// memory holds the activations of one block, and data is read once. All of them by default.
+    fn block(&self, level: Level) -> usize {
+        self.samples(level)
+    }
+
+    /// Names of the inner variables, in order; `w0`, `w1`, ... where there are fewer names.
+    fn inner_names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// How good a solution is, beyond its losses.
+    fn metrics(&self, _w: &Params<T>, _x: &Params<T>) -> Vec<Metric> {
+        Vec::new()
+    }
+
+    /// Outer points to compare a run's result with, each with a name: controls that no outer loop touches.
+    fn controls(&self) -> Vec<(&'static str, Params<T>)> {
+        Vec::new()
+    }
+}

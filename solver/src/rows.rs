@@ -1,0 +1,96 @@
+//! Which samples a loss is evaluated on.
+
+use std::ops::Range;
+
+/// A block of samples of a loss that is a sum over samples.
+///
+/// A loss given a block returns the block's part of the sum, divided as the whole is, and adds the terms that do not
+/// depend on samples (penalties) exactly where [`carries_rest`](Self::carries_rest) says so. The blocks of one
+/// evaluation cover every sample once and one of them carries the rest, so their values add up to the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    start: usize,
+    end: usize,
+    carries_rest: bool,
+}
+
+impl Rows {
+    /// All of `samples`, with the terms that do not depend on samples.
+    pub fn all(samples: usize) -> Self {
+        Self { start: 0, end: samples, carries_rest: true }
+    }
+
+    /// Blocks of at most `block` samples; the first carries the rest.
+    ///
+    /// ```
+    /// use hypertape_solver::Rows;
+    /// let lengths: Vec<usize> = Rows::blocks(10, 4).map(|rows| rows.len()).collect();
+    /// assert_eq!(lengths, [4, 4, 2]);
+    /// ```
+    pub fn blocks(samples: usize, block: usize) -> impl Iterator<Item = Self> {
+        let block = block.max(1);
+        (0..samples.div_ceil(block).max(1)).map(move |i| Self {
+            start: i * block,
+            end: samples.min((i + 1).saturating_mul(block)),
+            carries_rest: i == 0,
+        })
+    }
+
+    /// The first sample.
+    pub fn start(self) -> usize {
+        self.start
+    }
+
+    /// Number of samples.
+    pub fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    /// Number of samples as an array dimension.
+    ///
+    /// # Panics
+    /// If there are more than `u32::MAX`.
+    pub fn count(self) -> u32 {
+        u32::try_from(self.len()).expect("arrays have at most u32::MAX rows")
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// The samples.
+    pub fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// Whether this block adds the terms that do not depend on samples.
+    pub fn carries_rest(self) -> bool {
+        self.carries_rest
+    }
+
+    /// The rows of a matrix with `columns` columns that belong to these samples.
+    ///
+    /// # Panics
+    /// If `data` is shorter than that.
+    pub fn of<T>(self, data: &[T], columns: usize) -> &[T] {
+        &data[self.start * columns..self.end * columns]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_each_sample_once_and_the_rest_once() {
+        for samples in 0..20 {
+            for block in 0..25 {
+                let blocks: Vec<Rows> = Rows::blocks(samples, block).collect();
+                let covered: Vec<usize> = blocks.iter().flat_map(|b| b.range()).collect();
+                assert_eq!(covered, (0..samples).collect::<Vec<_>>());
+                assert_eq!(blocks.iter().filter(|b| b.carries_rest()).count(), 1);
+            }
+        }
+    }
+}
