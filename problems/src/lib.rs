@@ -1,1 +1,15 @@
-//! Bilevel benchmark problems with known answers and real data.
+//! Bilevel benchmark problems with known answers and real data, and a catalogue of them by name.
+
+mod catalogue;
+mod cleaning;
+pub mod digits;
+pub mod generator;
+pub mod labels;
+mod penalised;
+mod quadratic;
+mod samples;
+
+pub use catalogue::{Entry, Open, Precision, catalogue};
+pub use cleaning::{Cleaning, DigitsSettings};
+pub use penalised::{Penalised, SampleLoss};
+pub use quadratic::Quadratic;

@@ -1,0 +1,133 @@
+//! The catalogue: problems by name, each with the settings that it is usually run with.
+
+use hypertape_autodiff::Element;
+use hypertape_solver::{Bilevel, Error, Oracle, Outer};
+
+use crate::cleaning::{Cleaning, DigitsSettings};
+use crate::penalised::Penalised;
+use crate::quadratic::Quadratic;
+
+/// Makes a problem in one precision from a data seed.
+pub type Open<T> = fn(u64) -> Result<Oracle<'static, T>, Error>;
+
+/// A problem of the catalogue.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The name by which it is chosen.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Inner steps by default.
+    pub steps: usize,
+    /// Inner step size by default.
+    pub lr: f64,
+    /// Outer optimiser by default.
+    pub outer: Outer,
+    /// Outer iterations by default.
+    pub iterations: usize,
+    /// Seed of its data by default; `None` if its data is fixed.
+    pub data_seed: Option<u64>,
+    /// Makes it in double precision.
+    pub open_f64: Open<f64>,
+    /// Makes it in single precision.
+    pub open_f32: Open<f32>,
+}
+
+/// An element type that the catalogue opens problems in.
+pub trait Precision: Element {
+    /// What opens `entry` in this precision.
+    fn opener(entry: &Entry) -> Open<Self>;
+}
+
+impl Precision for f64 {
+    fn opener(entry: &Entry) -> Open<Self> {
+        entry.open_f64
+    }
+}
+
+impl Precision for f32 {
+    fn opener(entry: &Entry) -> Open<Self> {
+        entry.open_f32
+    }
+}
+
+impl Entry {
+    /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
+    ///
+    /// # Errors
+    /// As [`Oracle::new`].
+    pub fn open<T: Precision>(&self, data_seed: Option<u64>) -> Result<Oracle<'static, T>, Error> {
+        T::opener(self)(data_seed.or(self.data_seed).unwrap_or(0))
+    }
+}
+
+fn oracle<T: Element>(problem: impl Bilevel<T> + 'static) -> Result<Oracle<'static, T>, Error> {
+    Oracle::new(problem)
+}
+
+fn digits<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
+    let settings = DigitsSettings { seed, ..DigitsSettings::default() };
+    oracle(Cleaning::<T>::digits(&settings).expect("the default sizes and rate fit the set"))
+}
+
+/// All problems, in the order in which they are listed.
+pub fn catalogue() -> Vec<Entry> {
+    let adam = |lr| Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    vec![
+        Entry {
+            name: "quadratic",
+            summary: "both losses quadratic, 3 inner and 2 outer variables, closed form",
+            steps: 5,
+            lr: 0.3,
+            outer: Outer::Sgd { lr: 0.1 },
+            iterations: 100,
+            data_seed: None,
+            open_f64: |_| oracle(Quadratic::general()),
+            open_f32: |_| oracle(Quadratic::general()),
+        },
+        Entry {
+            name: "w1-ridge",
+            summary: "ridge regression, one log-penalty a feature, 2000 x 200",
+            steps: 100,
+            lr: 0.5,
+            outer: adam(0.1),
+            iterations: 50,
+            data_seed: Some(1),
+            open_f64: |seed| oracle(Penalised::ridge(seed)),
+            open_f32: |seed| oracle(Penalised::ridge(seed)),
+        },
+        Entry {
+            name: "w1-logreg",
+            summary: "logistic regression, one log-penalty a feature, 2000 x 200",
+            steps: 100,
+            lr: 1.0,
+            outer: adam(0.1),
+            iterations: 50,
+            data_seed: Some(1),
+            open_f64: |seed| oracle(Penalised::logistic(seed)),
+            open_f32: |seed| oracle(Penalised::logistic(seed)),
+        },
+        Entry {
+            name: "w2",
+            summary: "hyper-cleaning, softmax regression 5000 x 784 x 10, one weight a sample",
+            steps: 50,
+            lr: 0.1,
+            outer: adam(0.3),
+            iterations: 50,
+            data_seed: Some(2),
+            open_f64: |seed| oracle(Cleaning::workload(seed)),
+            open_f32: |seed| oracle(Cleaning::workload(seed)),
+        },
+        Entry {
+            name: "digits-clean",
+            summary: "hyper-cleaning of the embedded 8x8 digits, 900 samples, 40 % wrong labels",
+            steps: 100,
+            lr: 1.0,
+            outer: adam(0.3),
+            iterations: 100,
+            data_seed: Some(0),
+            open_f64: digits,
+            open_f32: digits,
+        },
+    ]
+}

@@ -1,0 +1,215 @@
+//! The arrays of the synthetic workloads, as functions of the seed.
+//!
+//! The reference uses seed 1 for workload 1 and seed 2 for workload 2.
+
+use super::{Stream, column_sum_product};
+
+/// The arrays of workload 1: linear models with one log penalty per feature.
+///
+/// Features have scales that fall off as `1 / (1 + 0.02 j)`, and every fourth true weight is
+/// nonzero. Matrices are row-major.
+#[derive(Debug, Clone)]
+pub struct W1 {
+    /// Training inputs, `SAMPLES` by `FEATURES`.
+    pub x: Vec<f64>,
+    /// Training targets: real for ridge, −1 or 1 for logistic regression.
+    pub y: Vec<f64>,
+    /// Validation inputs, `VALIDATION` by `FEATURES`.
+    pub x_valid: Vec<f64>,
+    /// Validation targets.
+    pub y_valid: Vec<f64>,
+    /// Outer variable: the logarithm of the penalty on each weight.
+    pub log_penalty: Vec<f64>,
+    /// Weights the inner loop starts from.
+    pub w0: Vec<f64>,
+}
+
+impl W1 {
+    /// Training samples.
+    pub const SAMPLES: usize = 2000;
+    /// Validation samples.
+    pub const VALIDATION: usize = 1000;
+    /// Features.
+    pub const FEATURES: usize = 200;
+
+    /// Targets for ridge regression: the linear model plus noise of standard deviation 0.5.
+    pub fn ridge(seed: u64) -> Self {
+        Self::build(seed, |signal, noise| signal + 0.5 * noise)
+    }
+
+    /// Targets for logistic regression: the sign of the linear model plus unit noise.
+    pub fn logistic(seed: u64) -> Self {
+        Self::build(seed, |signal, noise| if signal + noise >= 0.0 { 1.0 } else { -1.0 })
+    }
+
+    fn build(seed: u64, target: impl Fn(f64, f64) -> f64) -> Self {
+        let d = Self::FEATURES;
+        let stream = |number| Stream::new(seed, number);
+        let scales: Vec<f64> = (0..d).map(|j| 1.0 / (1.0 + 0.02 * j as f64)).collect();
+        let inputs = |number, rows: usize| {
+            let mut x = stream(number).gausses(rows * d);
+            x.iter_mut().zip(scales.iter().cycle()).for_each(|(x, scale)| *x *= scale);
+            x
+        };
+        let mut truth = stream(2).gausses(d);
+        truth.iter_mut().enumerate().filter(|(j, _)| j % 4 != 0).for_each(|(_, w)| *w = 0.0);
+        let targets = |x: &[f64], number| -> Vec<f64> {
+            let signal = column_sum_product(x, d, &truth);
+            let noise = stream(number).gausses(signal.len());
+            signal.into_iter().zip(noise).map(|(z, e)| target(z, e)).collect()
+        };
+        let (x, x_valid) = (inputs(0, Self::SAMPLES), inputs(1, Self::VALIDATION));
+        let (y, y_valid) = (targets(&x, 3), targets(&x_valid, 4));
+        let log_penalty = stream(5).gausses(d).into_iter().map(|g| -4.0 + 0.25 * g).collect();
+        let w0 = stream(6).gausses(d).into_iter().map(|g| 0.1 * g).collect();
+        Self { x, y, x_valid, y_valid, log_penalty, w0 }
+    }
+}
+
+/// The arrays of workload 2: a softmax classifier with one weight logit per training sample.
+///
+/// Each image is the sparse prototype of its class under noise, cut to `[0, 1]`. Half of the
+/// training labels are replaced by random ones, validation labels are clean. Matrices are
+/// row-major.
+#[derive(Debug, Clone)]
+pub struct W2 {
+    /// Training images, `SAMPLES` by `FEATURES`.
+    pub x: Vec<f64>,
+    /// Training labels, noisy.
+    pub labels: Vec<u32>,
+    /// Validation images, `VALIDATION` by `FEATURES`.
+    pub x_valid: Vec<f64>,
+    /// Validation labels, clean.
+    pub labels_valid: Vec<u32>,
+    /// Outer variable: the logit of the weight of each training sample.
+    pub logits: Vec<f64>,
+    /// Weights the inner loop starts from, `FEATURES` by `CLASSES`.
+    pub w0: Vec<f64>,
+}
+
+impl W2 {
+    /// Training samples.
+    pub const SAMPLES: usize = 5000;
+    /// Validation samples.
+    pub const VALIDATION: usize = 5000;
+    /// Pixels of an image.
+    pub const FEATURES: usize = 784;
+    /// Classes.
+    pub const CLASSES: u32 = 10;
+
+    /// The workload of the given seed.
+    pub fn new(seed: u64) -> Self {
+        let (n, m, d, k) = (Self::SAMPLES, Self::VALIDATION, Self::FEATURES, Self::CLASSES);
+        let stream = |number| Stream::new(seed, number);
+        let classes = |number, count: usize| -> Vec<u32> {
+            (0..count as u64).map(|i| stream(number).class(i, k)).collect()
+        };
+        let mut prototypes = stream(0).uniforms(k as usize * d);
+        prototypes.iter_mut().filter(|p| **p < 0.7).for_each(|p| *p = 0.0);
+        let images = |classes: &[u32], number| -> Vec<f64> {
+            let mut x = stream(number).gausses(classes.len() * d);
+            for (image, &class) in x.chunks_exact_mut(d).zip(classes) {
+                let prototype = &prototypes[class as usize * d..][..d];
+                for (x, p) in image.iter_mut().zip(prototype) {
+                    *x = (0.4 * p + 0.4 * *x).clamp(0.0, 1.0);
+                }
+            }
+            x
+        };
+        let (clean, labels_valid) = (classes(1, n), classes(5, m));
+        let replaced = classes(4, n);
+        let (x, x_valid) = (images(&clean, 2), images(&labels_valid, 6));
+        let coins = stream(3).uniforms(n);
+        let labels = (0..n).map(|i| if coins[i] < 0.5 { replaced[i] } else { clean[i] }).collect();
+        let logits = stream(7).gausses(n).into_iter().map(|g| 0.5 * g).collect();
+        let w0 = stream(8).gausses(d * k as usize).into_iter().map(|g| 0.01 * g).collect();
+        Self { x, labels, x_valid, labels_valid, logits, w0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::checksum;
+
+    /// Compares an array with the checksum and first entries of the reference implementation.
+    #[track_caller]
+    fn check(values: &[f64], sum: u64, first: [f64; 4]) {
+        assert_eq!(values[..4], first);
+        assert_eq!(checksum(values), sum, "checksum {:016x}", checksum(values));
+    }
+
+    fn check_w1_inputs(w: &W1) {
+        let first = [
+            -0.225_756_518_000_000_02,
+            0.940_716_935_294_117_7,
+            -0.403_499_675,
+            -0.606_420_884_905_660_3,
+        ];
+        check(&w.x, 0x73b0_2632_676b_fbba, first);
+        let first = [
+            0.197_715_349,
+            0.561_149_855_882_352_9,
+            -1.697_326_287_499_999_7,
+            0.318_818_512_264_150_9,
+        ];
+        check(&w.x_valid, 0x4b96_ee6e_08c0_251e, first);
+        let first = [-3.772_664_349_25, -4.425_328_504_25, -3.629_320_060_5, -3.745_052_651_5];
+        check(&w.log_penalty, 0x8610_faa1_e5d4_96ea, first);
+        let first =
+            [-0.069_656_272_4, 0.034_762_063_700_000_005, 0.023_844_243_8, -0.074_696_282_7];
+        check(&w.w0, 0x89ef_d291_2cfb_e850, first);
+    }
+
+    #[test]
+    fn ridge_arrays_equal_the_reference() {
+        let w = W1::ridge(1);
+        check_w1_inputs(&w);
+        let first = [
+            3.727_776_669_958_885,
+            4.043_815_502_055_470_5,
+            -1.907_072_250_187_255_5,
+            3.002_537_142_507_504_7,
+        ];
+        check(&w.y, 0xa373_33fb_014d_d1c4, first);
+        let first = [
+            -8.622_695_355_849_782,
+            1.907_271_425_461_558_4,
+            1.555_529_815_568_493_1,
+            2.178_597_655_809_757_5,
+        ];
+        check(&w.y_valid, 0xb101_3aaa_6520_ffcc, first);
+    }
+
+    #[test]
+    fn logistic_arrays_equal_the_reference() {
+        let w = W1::logistic(1);
+        check_w1_inputs(&w);
+        check(&w.y, 0x7000_0000_0000_0000, [1.0, 1.0, -1.0, 1.0]);
+        check(&w.y_valid, 0x5c00_0000_0000_0000, [-1.0, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn hyperclean_arrays_equal_the_reference() {
+        let one_hot = |labels: &[u32]| -> Vec<f64> {
+            let rows = labels.iter().flat_map(|l| (0..W2::CLASSES).map(move |c| c == *l));
+            rows.map(f64::from).collect()
+        };
+        let w = W2::new(2);
+        let first =
+            [0.260_346_793_200_000_04, 0.338_187_969_489_491_9, 0.101_011_638, 0.470_171_91];
+        check(&w.x, 0x521c_3b1b_982a_9d6e, first);
+        check(&one_hot(&w.labels), 0xacc0_0000_0000_0000, [0.0, 0.0, 0.0, 0.0]);
+        check(&w.x_valid, 0x8053_621d_2851_2e59, [0.0, 0.750_127_863_090_703_3, 0.0, 0.0]);
+        check(&one_hot(&w.labels_valid), 0x61a0_0000_0000_0000, [0.0, 0.0, 1.0, 0.0]);
+        let first = [0.669_512_642_5, -0.645_964_403_500_000_1, -0.640_361_455_5, -0.277_425_213];
+        check(&w.logits, 0x2165_5ea7_fe53_32d4, first);
+        let first = [
+            -0.001_441_173_37,
+            0.007_802_369_380_000_001,
+            -0.012_216_540_96,
+            -0.003_095_364_480_000_000_4,
+        ];
+        check(&w.w0, 0x9854_3cad_a248_c715, first);
+    }
+}

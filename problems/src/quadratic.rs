@@ -1,0 +1,152 @@
+//! `Quadratic`: both losses quadratic, so that everything about it has a closed form.
+//!
+//! ```text
+//! g(x, w) = w'A w / 2 + x'C w + a'w
+//! f(x, w) = w'F w / 2 + x'H x / 2 + x'K w + b'w + h'x
+//! ```
+//!
+//! With step `lr`, `w_r = w* + (I - lr A)^r (w_0 - w*)` for `w* = -A^-1 (a + C'x)`, and the exact hypergradient is
+//! `Hx + K w_r + h - C A^-1 (I - (I - lr A)^r) (F w_r + K'x + b)`.
+//!
+//! Shapes: `x` has `d` entries, `w` has `p`; `A`, `F` are `p x p` and symmetric, `C`, `K` are `d x p`, `H` is `d x d`.
+
+use hypertape_autodiff::{Array, Element, List, Shape};
+use hypertape_solver::{Bilevel, Draw, Params, Rows};
+
+/// A quadratic bilevel problem. Matrices are stored row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quadratic<T> {
+    /// Hessian of `g` in `w`.
+    pub inner_hessian: Vec<T>,
+    /// Mixed term of `g`, `d x p`.
+    pub inner_mixed: Vec<T>,
+    /// Linear term of `g`.
+    pub inner_linear: Vec<T>,
+    /// Hessian of `f` in `w`.
+    pub outer_hessian: Vec<T>,
+    /// Hessian of `f` in `x`.
+    pub outer_curvature: Vec<T>,
+    /// Mixed term of `f`, `d x p`.
+    pub outer_mixed: Vec<T>,
+    /// Linear term of `f` in `w`.
+    pub outer_linear: Vec<T>,
+    /// Linear term of `f` in `x`.
+    pub outer_direct: Vec<T>,
+    /// First outer point.
+    pub x: Vec<T>,
+    /// Inner start.
+    pub w: Vec<T>,
+}
+
+impl<T: Element> Quadratic<T> {
+    /// Three inner and two outer variables, all terms present; run it for 5 steps of size 0.3.
+    ///
+    /// The limit of the hypergradient for many steps is (1.0266666666666667, -0.6955357142857143).
+    pub fn general() -> Self {
+        Self::from_f64(
+            [
+                &[2.0, 0.5, 0.0, 0.5, 1.5, 0.25, 0.0, 0.25, 1.0],
+                &[1.0, 0.0, -0.5, 0.25, 0.5, 1.0],
+                &[1.0, -1.0, 0.5],
+                &[1.0, 0.2, 0.0, 0.2, 2.0, 0.0, 0.0, 0.0, 1.5],
+                &[0.5, 0.1, 0.1, 0.3],
+                &[0.0, 0.3, 0.0, 0.2, 0.0, -0.1],
+                &[0.5, 0.0, -1.0],
+                &[-0.2, 0.4],
+            ],
+            &[0.7, -1.2],
+            &[0.0; 3],
+        )
+    }
+
+    /// `g = w^2/2 + x w`, `f = w^2`, from `w = 1`; run it for 10 steps of size 0.1.
+    pub fn scalar() -> Self {
+        let [one, two, zero]: [&[f64]; 3] = [&[1.0], &[2.0], &[0.0]];
+        Self::from_f64([one, one, zero, two, zero, zero, zero, zero], &[0.5], one)
+    }
+
+    /// `g = (w - x)'H (w - x)/2` with `H = [[2, 1], [1, 3]]/4`, `f = |w - (0.5, 0.5)|^2/2` up to constants; run it for
+    /// 5 steps of size 0.4. Every iterate and gradient is a short decimal.
+    pub fn decimal() -> Self {
+        Self::from_f64(
+            [
+                &[0.5, 0.25, 0.25, 0.75],
+                &[-0.5, -0.25, -0.25, -0.75],
+                &[0.0; 2],
+                &[1.0, 0.0, 0.0, 1.0],
+                &[0.0; 4],
+                &[0.0; 4],
+                &[-0.5, -0.5],
+                &[0.0; 2],
+            ],
+            &[1.0, -1.0],
+            &[0.0; 2],
+        )
+    }
+
+    fn from_f64(terms: [&[f64]; 8], x: &[f64], w: &[f64]) -> Self {
+        let to = |values: &[f64]| values.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
+        let [
+            inner_hessian,
+            inner_mixed,
+            inner_linear,
+            outer_hessian,
+            outer_curvature,
+            outer_mixed,
+            outer_linear,
+            outer_direct,
+        ] = terms.map(to);
+        Self {
+            inner_hessian,
+            inner_mixed,
+            inner_linear,
+            outer_hessian,
+            outer_curvature,
+            outer_mixed,
+            outer_linear,
+            outer_direct,
+            x: to(x),
+            w: to(w),
+        }
+    }
+}
+
+/// `a'M b` for columns `a`, `b` and a constant matrix.
+fn form<'a, A: Array<'a>>(a: A, matrix: &'a [A::Elem], b: A) -> A {
+    let matrix = a.constant(Shape::new(a.shape().rows, b.shape().rows), matrix);
+    a.dot(matrix.matmul(b))
+}
+
+/// `c'a` for a column `a` and a constant vector.
+fn linear<'a, A: Array<'a>>(a: A, vector: &'a [A::Elem]) -> A {
+    a.dot(a.constant(a.shape(), vector))
+}
+
+/// The shape of a column.
+fn column<T>(values: &[T]) -> Shape {
+    Shape::column(u32::try_from(values.len()).expect("arrays have at most u32::MAX rows"))
+}
+
+impl<T: Element> Bilevel<T> for Quadratic<T> {
+    fn start(&self) -> Params<T> {
+        Params::new().with("x", column(&self.x), self.x.iter().copied())
+    }
+
+    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        List::from_slice(&[x[0].constant(column(&self.w), &self.w)])
+    }
+
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
+        form(w[0], &self.inner_hessian, w[0]) * 0.5
+            + form(x[0], &self.inner_mixed, w[0])
+            + linear(w[0], &self.inner_linear)
+    }
+
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
+        form(w[0], &self.outer_hessian, w[0]) * 0.5
+            + form(x[0], &self.outer_curvature, x[0]) * 0.5
+            + form(x[0], &self.outer_mixed, w[0])
+            + linear(w[0], &self.outer_linear)
+            + linear(x[0], &self.outer_direct)
+    }
+}

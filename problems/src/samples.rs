@@ -1,0 +1,53 @@
+//! `Samples`: a dense data matrix, one sample a row, read in blocks of rows.
+
+use hypertape_autodiff::{Array, Element, Shape};
+use hypertape_solver::Rows;
+
+/// Bytes of data in a block of rows: a block is read forward and again in reverse, and should still be in the second
+/// level of cache then.
+const BLOCK_BYTES: usize = 1 << 19;
+
+/// A data matrix.
+#[derive(Clone, Debug)]
+pub(crate) struct Samples<T> {
+    data: Vec<T>,
+    width: usize,
+}
+
+impl<T: Element> Samples<T> {
+    /// Rows of `width` values.
+    pub(crate) fn new(data: Vec<T>, width: usize) -> Self {
+        assert!(width > 0 && data.len().is_multiple_of(width), "rows of one width");
+        Self { data, width }
+    }
+
+    /// Number of samples.
+    pub(crate) fn len(&self) -> usize {
+        self.data.len() / self.width
+    }
+
+    /// Values a sample, as an array dimension.
+    pub(crate) fn width(&self) -> u32 {
+        u32::try_from(self.width).expect("arrays have at most u32::MAX columns")
+    }
+
+    /// One sample.
+    pub(crate) fn row(&self, i: usize) -> &[T] {
+        &self.data[i * self.width..(i + 1) * self.width]
+    }
+
+    /// The samples of `rows` as a constant in the mode of `like`.
+    pub(crate) fn block<'a, A: Array<'a, Elem = T>>(&'a self, like: A, rows: Rows) -> A {
+        like.constant(Shape::new(rows.count(), self.width()), rows.of(&self.data, self.width))
+    }
+
+    /// Rows a block.
+    pub(crate) fn block_rows(&self) -> usize {
+        (BLOCK_BYTES / (self.width * size_of::<T>())).max(16)
+    }
+}
+
+/// The same values in another precision.
+pub(crate) fn convert<T: Element>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&v| T::from_f64(v)).collect()
+}
