@@ -1,0 +1,121 @@
+//! What was typed, checked, nothing more.
+
+use std::path::PathBuf;
+
+use clap::{Args as Options, Parser, Subcommand, ValueEnum};
+
+/// Hypergradients through unrolled inner loops, at the memory you choose.
+#[derive(Debug, Parser)]
+#[command(name = "hypertape", version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the problems, with their default settings
+    Problems,
+    /// List the estimators, with their settings and costs
+    Estimators,
+    /// Compute one hypergradient per estimator, side by side
+    Gradient(Gradient),
+    /// Run a whole bilevel optimisation and judge its result
+    Run(Run),
+}
+
+/// Options that every command on a problem takes.
+#[derive(Debug, Options)]
+pub(crate) struct Common {
+    /// Name of the problem, see `hypertape problems`
+    pub(crate) problem: String,
+    /// Inner steps [default: the problem's]
+    #[arg(long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
+    pub(crate) steps: Option<usize>,
+    /// Inner step size [default: the problem's]
+    #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
+    pub(crate) lr: Option<f64>,
+    /// Seed of all random choices of the run
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = seed, allow_hyphen_values = true)]
+    pub(crate) seed: u64,
+    /// Seed of the problem's data [default: the problem's]
+    #[arg(long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
+    pub(crate) data_seed: Option<u64>,
+    /// Precision
+    #[arg(long, value_enum, default_value_t = Dtype::F64)]
+    pub(crate) dtype: Dtype,
+    /// Outer point: .npy (all arrays flat, in order) or .npz (by name) [default: the problem's start]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) at: Option<PathBuf>,
+    /// Inner start, likewise; an error where the problem's start depends on the outer point
+    #[arg(long, value_name = "FILE")]
+    pub(crate) init: Option<PathBuf>,
+    /// Folder to write results to (.npz and .json)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+    /// Print one JSON object a line instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Options)]
+pub(crate) struct Gradient {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Estimator, see `hypertape estimators`; may be repeated
+    #[arg(long = "estimator", value_name = "E", default_value = "exact")]
+    pub(crate) estimators: Vec<String>,
+    /// Timed repetitions, after one that is not timed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) repeat: usize,
+}
+
+#[derive(Debug, Options)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Estimator, see `hypertape estimators`
+    #[arg(long, value_name = "E", default_value = "exact")]
+    pub(crate) estimator: String,
+    /// Outer optimiser [default: the problem's]
+    #[arg(long, value_enum)]
+    pub(crate) outer: Option<OuterName>,
+    /// Outer step size [default: the problem's]
+    #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
+    pub(crate) outer_lr: Option<f64>,
+    /// Outer iterations [default: the problem's]
+    #[arg(long, value_name = "K", value_parser = count, allow_hyphen_values = true)]
+    pub(crate) iterations: Option<usize>,
+    /// Whole runs, with seeds and data seeds S, S+1, ...: means and standard deviations
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) repeat: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dtype {
+    F64,
+    F32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OuterName {
+    Sgd,
+    Adam,
+}
+
+fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "expected a whole number, 0 or more")
+}
+
+fn at_least_one(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|&n| n > 0).ok_or("expected a whole number, 1 or more")
+}
+
+fn seed(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
+}
+
+fn positive(text: &str) -> Result<f64, &'static str> {
+    let number = text.parse().ok().filter(|&a: &f64| a > 0.0 && a.is_finite());
+    number.ok_or("expected a positive finite number")
+}

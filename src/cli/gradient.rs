@@ -1,0 +1,194 @@
+//! `hypertape gradient`: one hypergradient per estimator, side by side.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::args::{Dtype, Gradient};
+use super::point::{self, Opened};
+use super::table::{Align, Table, bytes, seconds, significant};
+use super::{Failure, arrays, atomic, estimators, say};
+use crate::problems::{Entry, Precision};
+use crate::{Draw, Estimate, Estimator, dot, solve};
+
+/// What is reported of one estimator.
+#[derive(Debug, Serialize)]
+struct Row {
+    problem: &'static str,
+    estimator: String,
+    schedule: &'static str,
+    dtype: &'static str,
+    steps: usize,
+    lr: f64,
+    seed: u64,
+    data_seed: Option<u64>,
+    threads: usize,
+    loss: f64,
+    gradient_norm: f64,
+    gradient_head: Vec<f64>,
+    plain_steps: u64,
+    inner_gradients: u64,
+    hvps: u64,
+    mixed: u64,
+    bytes_predicted: Option<u64>,
+    bytes_measured: u64,
+    repeat: usize,
+    primal_seconds: f64,
+    primal_seconds_min: f64,
+    seconds: f64,
+    seconds_min: f64,
+}
+
+/// The command.
+pub(crate) fn run(
+    catalogue: &[Entry],
+    options: &Gradient,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let entry = point::entry(catalogue, &options.common)?;
+    match options.common.dtype {
+        Dtype::F64 => run_in::<f64>(entry, options, out),
+        Dtype::F32 => run_in::<f32>(entry, options, out),
+    }
+}
+
+fn run_in<T: Precision>(
+    entry: &Entry,
+    options: &Gradient,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let common = &options.common;
+    let names = options.estimators.iter();
+    let mut chosen = names.map(|name| estimators::parse(name)).collect::<Result<Vec<_>, _>>()?;
+    let mut opened = point::open::<T>(entry, common, 0)?;
+    if let Some(folder) = &common.save {
+        atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
+    }
+    let mut rows = Vec::new();
+    for estimator in &mut chosen {
+        let (row, gradient) = measure(entry, options, &mut opened, estimator.as_mut())?;
+        if let Some(folder) = &common.save {
+            save(folder, &row, &opened, &gradient)
+                .map_err(|e| Failure::run(format!("--save: {e}")))?;
+        }
+        if common.json {
+            say(out, json(&row)?)?;
+        }
+        rows.push(row);
+    }
+    if common.json { Ok(()) } else { report(entry, &rows, out) }
+}
+
+/// Times the primal and the estimator, alternately, after one of each that is not timed.
+fn measure<T: Precision>(
+    entry: &Entry,
+    options: &Gradient,
+    opened: &mut Opened<T>,
+    estimator: &mut dyn Estimator<T>,
+) -> Result<(Row, Vec<T>), Failure> {
+    let common = &options.common;
+    let Opened { oracle, inner, x, data_seed } = opened;
+    let draw = Draw::new(common.seed, 0);
+    let mut w = Vec::new();
+    let mut gradient = vec![T::zero(); x.len()];
+    let (mut primal, mut times) = (Vec::new(), Vec::new());
+    let mut last = None;
+    for _ in 0..=options.repeat {
+        let clock = Instant::now();
+        solve(oracle, inner, x, draw, &mut w).map_err(Failure::run)?;
+        primal.push(clock.elapsed());
+        let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient);
+        let estimate = estimate.map_err(Failure::run)?;
+        times.push(estimate.cost.time);
+        last = Some(estimate);
+    }
+    let Some(Estimate { loss, cost }) = last else { return Err(Failure::run("nothing was run")) };
+    let (primal_seconds, primal_seconds_min) = median_and_min(&mut primal[1..]);
+    let (seconds, seconds_min) = median_and_min(&mut times[1..]);
+    let row = Row {
+        problem: entry.name,
+        estimator: estimator.name(),
+        schedule: "store-all",
+        dtype: T::NAME,
+        steps: inner.steps(),
+        lr: inner.lr(),
+        seed: common.seed,
+        data_seed: *data_seed,
+        threads: 1,
+        loss: loss.as_f64(),
+        gradient_norm: dot(&gradient, &gradient).as_f64().sqrt(),
+        gradient_head: gradient.iter().take(8).map(|v| v.as_f64()).collect(),
+        plain_steps: cost.plain_steps,
+        inner_gradients: cost.inner_gradients,
+        hvps: cost.hvps,
+        mixed: cost.mixed,
+        bytes_predicted: None,
+        bytes_measured: cost.bytes_measured,
+        repeat: options.repeat,
+        primal_seconds,
+        primal_seconds_min,
+        seconds,
+        seconds_min,
+    };
+    Ok((row, gradient))
+}
+
+/// In seconds; `times` is not empty.
+fn median_and_min(times: &mut [Duration]) -> (f64, f64) {
+    times.sort_unstable();
+    let n = times.len();
+    ((times[(n - 1) / 2] + times[n / 2]).as_secs_f64() / 2.0, times[0].as_secs_f64())
+}
+
+fn json(row: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(row).map_err(Failure::run)
+}
+
+/// Writes `ESTIMATOR.npz`, the gradient by the names of the outer arrays, and `ESTIMATOR.json`.
+fn save<T: Precision>(
+    folder: &Path,
+    row: &Row,
+    opened: &Opened<T>,
+    gradient: &[T],
+) -> anyhow::Result<()> {
+    let stem: String =
+        row.estimator.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let named = point::named(opened.oracle.start(), gradient);
+    arrays::write_npz(&folder.join(format!("{stem}.npz")), &named)?;
+    atomic::write(&folder.join(format!("{stem}.json")), |file| {
+        serde_json::to_writer_pretty(&mut *file, row)?;
+        Ok(writeln!(file)?)
+    })
+}
+
+fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failure> {
+    let Some(first) = rows.first() else { return Ok(()) };
+    let Row { steps, lr, dtype, schedule, primal_seconds, .. } = first;
+    let primal = seconds(*primal_seconds);
+    say(out, format!("{}: {steps} steps, lr {lr}, {dtype}, {schedule}", entry.name))?;
+    say(out, format!("inner loop and outer loss alone: {primal}"))?;
+    let right = ["loss", "|gradient|", "steps", "gradients", "HVPs", "bytes", "time", "/ primal"];
+    let mut columns = vec![("estimator", Align::Left)];
+    columns.extend(right.map(|name| (name, Align::Right)));
+    columns.push(("first entries", Align::Left));
+    let mut table = Table::new(&columns);
+    for row in rows {
+        let head: Vec<String> =
+            row.gradient_head.iter().take(3).map(|&v| significant(v, 6)).collect();
+        table.push([
+            row.estimator.clone(),
+            significant(row.loss, 8),
+            significant(row.gradient_norm, 8),
+            row.plain_steps.to_string(),
+            row.inner_gradients.to_string(),
+            row.hvps.to_string(),
+            bytes(row.bytes_measured),
+            seconds(row.seconds),
+            significant(row.seconds / row.primal_seconds, 3),
+            head.join(" "),
+        ]);
+    }
+    say(out, table)
+}

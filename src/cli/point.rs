@@ -1,0 +1,83 @@
+//! A problem opened with the options of a command: the oracle, the inner loop and the outer point.
+
+use std::path::Path;
+
+use super::args::Common;
+use super::arrays::{self, NamedArray};
+use super::{Failure, names};
+use crate::problems::{Entry, Precision};
+use crate::{Element, InnerLoop, Oracle, Params};
+
+/// A problem ready to be differentiated.
+pub(crate) struct Opened<T> {
+    pub(crate) oracle: Oracle<'static, T>,
+    pub(crate) inner: InnerLoop,
+    pub(crate) x: Vec<T>,
+    pub(crate) data_seed: Option<u64>,
+}
+
+/// The entry that the command names.
+pub(crate) fn entry<'a>(catalogue: &'a [Entry], common: &Common) -> Result<&'a Entry, Failure> {
+    names::find("problem", &common.problem, catalogue, |e| e.name)
+}
+
+/// Opens `entry`, its data seed moved on by `shift`.
+pub(crate) fn open<T: Precision>(
+    entry: &Entry,
+    common: &Common,
+    shift: u64,
+) -> Result<Opened<T>, Failure> {
+    let data_seed = match (common.data_seed, entry.data_seed) {
+        (Some(_), None) => {
+            let name = entry.name;
+            return Err(Failure::usage(format!("--data-seed: the data of '{name}' is fixed")));
+        }
+        (asked, own) => asked.or(own).map(|seed| seed.wrapping_add(shift)),
+    };
+    let mut oracle = entry.open::<T>(data_seed).map_err(Failure::run)?;
+    let steps = common.steps.unwrap_or(entry.steps);
+    let inner = InnerLoop::new(steps, common.lr.unwrap_or(entry.lr)).map_err(Failure::usage)?;
+    let x = match &common.at {
+        Some(path) => load(path, oracle.start(), "--at")?,
+        None => oracle.start().values().to_vec(),
+    };
+    if let Some(path) = &common.init {
+        let w = load(path, oracle.inner_start(), "--init")?;
+        oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
+    }
+    Ok(Opened { oracle, inner, x, data_seed })
+}
+
+/// The values of a file in the order of `like`.
+fn load<T: Element>(path: &Path, like: &Params<T>, option: &str) -> Result<Vec<T>, Failure> {
+    let declared: Vec<_> = like
+        .names()
+        .iter()
+        .zip(like.shapes())
+        .map(|(name, shape)| (name.clone(), shape.rows as usize, shape.cols as usize))
+        .collect();
+    let what = format!("{option} {}", path.display());
+    let file = arrays::read(path).map_err(|e| Failure::usage(format!("{option}: {e}")))?;
+    let values = arrays::assign(&file, &declared, &what).map_err(Failure::usage)?;
+    let rounded: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
+    match rounded.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(Failure::usage(format!("{what}: value {i} overflows {}", T::NAME))),
+        None => Ok(rounded),
+    }
+}
+
+/// `values` as named arrays in the order of `like`, ready to be written.
+pub(crate) fn named<T: Element>(like: &Params<T>, values: &[T]) -> Vec<NamedArray> {
+    let mut rest = values;
+    let cut = |(name, shape): (&String, &crate::Shape)| {
+        let (piece, others) = rest.split_at(shape.len());
+        rest = others;
+        NamedArray {
+            name: name.clone(),
+            rows: shape.rows as usize,
+            cols: shape.cols as usize,
+            data: piece.iter().map(|v| v.as_f64()).collect(),
+        }
+    };
+    like.names().iter().zip(like.shapes()).map(cut).collect()
+}

@@ -1,0 +1,203 @@
+//! Aligned tables and numbers for people.
+
+use std::fmt;
+
+/// How the cells of a column line up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table that prints with two spaces between its columns and no newline at its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    align: Vec<Align>,
+    /// The first line is the header.
+    lines: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with a header and no rows yet.
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        let (header, align) = columns.iter().map(|&(name, a)| (name.to_owned(), a)).unzip();
+        Self { align, lines: vec![header] }
+    }
+
+    /// Adds a row. Cells that are missing stay blank, and cells beyond the last column are dropped.
+    pub(crate) fn push<T: Into<String>>(&mut self, row: impl IntoIterator<Item = T>) {
+        let mut row: Vec<String> = row.into_iter().map(Into::into).collect();
+        row.resize(self.align.len(), String::new());
+        self.lines.push(row);
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |column: usize| {
+            self.lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.align.len()).map(width).collect();
+        for (i, line) in self.lines.iter().enumerate() {
+            let cells = line.iter().zip(&self.align).zip(&widths);
+            let padded: Vec<String> = cells
+                .map(|((cell, align), &width)| match align {
+                    Align::Left => format!("{cell:<width$}"),
+                    Align::Right => format!("{cell:>width$}"),
+                })
+                .collect();
+            let newline = if i == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}", padded.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A size in binary units, exact below 1 KiB: `12.3 MiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let (mut value, mut unit) = (n as f64 / 1024.0, "KiB");
+    for next in ["MiB", "GiB", "TiB", "PiB", "EiB"] {
+        // From here on one decimal would print 1024.0.
+        if value < 1023.95 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, next);
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// A duration to three significant digits, in the unit that suits it: `812 µs`.
+pub(crate) fn seconds(s: f64) -> String {
+    let exponent = exponent(s, 3);
+    let (unit, thousandths) = match exponent.div_euclid(3) {
+        0.. => ("s", 0),
+        -1 => ("ms", 1),
+        -2 => ("µs", 2),
+        _ => ("ns", 3),
+    };
+    let value = s * 1000_f64.powi(thousandths);
+    format!("{value:.*} {unit}", decimals(exponent + 3 * thousandths, 3))
+}
+
+/// A number rounded to `digits` significant digits, plain from 0.0001 up to ten million and with
+/// an exponent elsewhere: `0.06512`, `12340`, `1.234e-9`.
+pub(crate) fn significant(x: f64, digits: usize) -> String {
+    if x == 0.0 {
+        return "0".to_owned();
+    }
+    let scientific = format!("{x:.*e}", digits.saturating_sub(1));
+    let exponent = exponent(x, digits);
+    match scientific.parse::<f64>() {
+        Ok(rounded) if x.is_finite() && (-4..7).contains(&exponent) => {
+            format!("{rounded:.*}", decimals(exponent, digits))
+        }
+        _ => scientific,
+    }
+}
+
+/// The decimal exponent of `x` once rounded to `digits` significant digits, 0 where it has none.
+fn exponent(x: f64, digits: usize) -> i32 {
+    let text = format!("{x:.*e}", digits.saturating_sub(1));
+    text.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0)
+}
+
+/// The decimals that show `digits` significant digits of a number with this decimal exponent.
+fn decimals(exponent: i32, digits: usize) -> usize {
+    let digits = i32::try_from(digits).unwrap_or(i32::MAX);
+    usize::try_from(digits.saturating_sub(1).saturating_sub(exponent)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let mut table =
+            Table::new(&[("method", Align::Left), ("time", Align::Right), ("note", Align::Left)]);
+        table.push(["store", "812 µs", ""]);
+        table.push(["checkpoint", "1.23 ms", "exact"]);
+        table.push(["a"]);
+        let expected = "\
+method         time  note
+store        812 µs
+checkpoint  1.23 ms  exact
+a";
+        assert_eq!(table.to_string(), expected);
+    }
+
+    #[test]
+    fn empty_tables_print() {
+        assert_eq!(Table::new(&[]).to_string(), "");
+        assert_eq!(Table::new(&[("a", Align::Right), ("b", Align::Left)]).to_string(), "a  b");
+    }
+
+    #[test]
+    fn sizes() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (1024 * 1024 - 1, "1.0 MiB"),
+            (12_897_485, "12.3 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ];
+        for (n, expected) in cases {
+            assert_eq!(bytes(n), expected);
+        }
+    }
+
+    #[test]
+    fn durations() {
+        let cases = [
+            (0.0, "0.00 s"),
+            (1.23e-3, "1.23 ms"),
+            (4.56, "4.56 s"),
+            (812e-6, "812 µs"),
+            (35.2e-9, "35.2 ns"),
+            (1.23e-10, "0.123 ns"),
+            (999.6e-6, "1.00 ms"),
+            (9.996, "10.0 s"),
+            (59.96, "60.0 s"),
+            (4567.8, "4568 s"),
+            (f64::NAN, "NaN s"),
+            (f64::INFINITY, "inf s"),
+        ];
+        for (s, expected) in cases {
+            assert_eq!(seconds(s), expected);
+        }
+    }
+
+    #[test]
+    fn significant_digits() {
+        let cases = [
+            (0.065_123, "0.06512"),
+            (1.234e-9, "1.234e-9"),
+            (12_344.0, "12340"),
+            (0.5, "0.5000"),
+            (-2.0, "-2.000"),
+            (9.9996, "10.00"),
+            (0.000_099_999, "0.0001000"),
+            (0.000_012_34, "1.234e-5"),
+            (1_234_567.0, "1235000"),
+            (9_999_999.0, "1.000e7"),
+            (0.0, "0"),
+            (-0.0, "0"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::MAX, "1.798e308"),
+        ];
+        for (x, expected) in cases {
+            assert_eq!(significant(x, 4), expected);
+        }
+        assert_eq!(significant(1234.5, 0), "1000");
+        assert_eq!(significant(0.1, 17), "0.10000000000000001");
+    }
+}
