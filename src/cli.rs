@@ -6,6 +6,7 @@ mod args;
 mod arrays;
 mod atomic;
 mod estimators;
+mod failure;
 mod gradient;
 mod list;
 mod names;
@@ -13,8 +14,7 @@ mod point;
 mod run;
 mod table;
 
-use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,25 +22,7 @@ use clap::error::ErrorKind;
 
 use crate::problems::Entry;
 use args::{Args, Command};
-
-/// Why a command ended without its result.
-#[derive(Debug)]
-enum Failure {
-    /// The command was wrong: exit status 2.
-    Usage(String),
-    /// The run failed: exit status 1.
-    Run(String),
-}
-
-impl Failure {
-    fn usage(why: impl fmt::Display) -> Self {
-        Self::Usage(why.to_string())
-    }
-
-    fn run(why: impl fmt::Display) -> Self {
-        Self::Run(why.to_string())
-    }
-}
+use failure::Failure;
 
 /// Runs the command line of this process on `catalogue`.
 pub fn main(catalogue: &[Entry]) -> ExitCode {
@@ -48,7 +30,7 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     let result = match args.command {
         Command::Problems => list::problems(catalogue, &mut out),
         Command::Estimators => list::estimators(&mut out),
@@ -59,9 +41,20 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Usage(why)) => (2, why),
         Err(Failure::Run(why)) => (1, why),
+        Err(Failure::Unread) => return ExitCode::from(1),
     };
-    eprintln!("error: {why}");
+    complain(&why);
     ExitCode::from(status)
+}
+
+/// One line on stderr, whatever the names in it contain.
+fn complain(why: &str) {
+    let mut line = String::from("error: ");
+    for c in why.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    // Nothing is left to do where even the error cannot be written.
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Help and version as they are; every other answer of the parser as one line.
@@ -73,13 +66,12 @@ fn refuse(error: &clap::Error) -> ExitCode {
         return ExitCode::from(if asked { 0 } else { 2 });
     }
     let text = error.to_string();
-    let paragraph = text.split("\n\n").next().unwrap_or(&text);
-    let line: Vec<&str> = paragraph.lines().map(str::trim).collect();
-    eprintln!("{} (see --help)", line.join(" "));
+    // What is wrong, then tips, then the usage and a pointer to --help.
+    let told =
+        text.split("\n\n").take_while(|p| !p.starts_with("Usage:") && !p.starts_with("For more"));
+    let told: Vec<String> =
+        told.map(|p| p.lines().map(str::trim).collect::<Vec<_>>().join(" ")).collect();
+    let line = told.join("; ");
+    complain(&format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(&line)));
     ExitCode::from(2)
-}
-
-/// A line on stdout. A reader that went away ends the command quietly with status 1.
-fn say(out: &mut dyn Write, line: impl fmt::Display) -> Result<(), Failure> {
-    writeln!(out, "{line}").map_err(|e| Failure::run(format!("standard output: {e}")))
 }

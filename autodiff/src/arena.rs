@@ -90,15 +90,20 @@ impl Arena {
 
     /// Frees everything and forgets the fault; limit and checks stay. Memory is kept as one chunk of the total.
     pub fn reset(&mut self) {
+        self.settle();
+        self.bump.reset();
+        self.used.set(0);
+        self.fault.set(None);
+    }
+
+    /// Makes one chunk of several, at the end of a pass, so that the next one asks the system for nothing from its start
+    /// on. Frees everything; the count and the fault stay until `reset`.
+    pub(crate) fn settle(&mut self) {
         if self.bump.iter_allocated_chunks().count() > 1 {
             // Free first, so that old and new memory do not add up to twice the peak.
             self.bump = Bump::new();
             self.bump = Bump::with_capacity(self.used.get() + ALIGNMENT);
-        } else {
-            self.bump.reset();
         }
-        self.used.set(0);
-        self.fault.set(None);
     }
 
     /// Space for `len` values, or the fault raised if the limit would be passed.
@@ -126,7 +131,7 @@ impl Arena {
         let Ok(start) = self.bump.try_alloc_layout(layout) else { return refused(bytes) };
         self.used.set(total);
         // SAFETY: `start` is the start of `bytes >= len * size_of::<T>()` fresh bytes, aligned to 64, which no other
-        // allocation shares and which stay in place until `reset` or drop, both of which need `&mut self`.
+        // allocation shares and which stay in place until `settle`, `reset` or drop, all of which need `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), len) })
     }
 

@@ -289,7 +289,7 @@ macro_rules! operators {
         operators!(@number $type, Add, add, |c| Unary::Shift(c), [$($generics)*]);
         operators!(@number $type, Sub, sub, |c| Unary::Shift(-c), [$($generics)*]);
         operators!(@number $type, Mul, mul, |c| Unary::Scale(c), [$($generics)*]);
-        operators!(@number $type, Div, div, |c| Unary::Scale(1.0 / c), [$($generics)*]);
+        operators!(@number $type, Div, div, |c| Unary::Over(c), [$($generics)*]);
     };
     (@pair $type:ty, $trait:ident, $method:ident, [$($generics:tt)*]) => {
         impl<$($generics)*> std::ops::$trait for $type {

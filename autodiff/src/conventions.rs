@@ -14,7 +14,7 @@
 //! | `x^p`, `p < 0`; `1/x` | 0 | infinite | the value is infinite as well |
 //! | `x^p`, `p` not an integer | `x < 0` | `NaN` | the value is `NaN` as well |
 //! | `ln`, `log1p` | 0, -1 | infinite | the value is infinite as well |
-//! | any | `NaN` | `NaN` | nothing is hidden |
+//! | any that depends on it | `NaN` | `NaN` | nothing is hidden; slopes that are constant stay constant |
 //!
 //! ```
 //! use hypertape_autodiff::conventions;

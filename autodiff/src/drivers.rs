@@ -80,6 +80,12 @@ impl Workspace {
         (&self.record, &mut self.sweep)
     }
 
+    /// The end of a pass whose results were copied out.
+    fn settle(&mut self) {
+        self.record.settle();
+        self.sweep.settle();
+    }
+
     /// Writes `f(x)` row by row into `y`.
     ///
     /// # Errors
@@ -92,10 +98,11 @@ impl Workspace {
         y: &mut [T],
     ) -> Result<(), Fault> {
         let (record, _) = self.arenas();
-        let x = Tensor::split(record, shapes, x)?;
-        let out = f.eval(&x);
+        let out = f.eval(&Tensor::split(record, shapes, x)?);
         record.status()?;
-        write(Some(out), y, "the value")
+        write(out, y, "the value")?;
+        self.settle();
+        Ok(())
     }
 
     /// Gradient of a scalar function; returns its value.
@@ -112,8 +119,9 @@ impl Workspace {
         let mut value = [T::zero()];
         let (record, sweep) = self.arenas();
         let recorded = Recorded::new(record, f, Tensor::split(record, shapes, x)?)?;
-        write(Some(recorded.out), &mut value, "the value of a scalar function")?;
+        write(recorded.out, &mut value, "the value of a scalar function")?;
         recorded.pull(&[T::one()], sweep, |i, adjoint| write_at(shapes, i, adjoint, gradient))?;
+        self.settle();
         Ok(value[0])
     }
 
@@ -133,8 +141,10 @@ impl Workspace {
         let (record, _) = self.arenas();
         let out = f.eval(&duals::<T, 1>(record, shapes, x, [Some(dx)])?);
         record.status()?;
-        write(Some(out.value()), y, "the value")?;
-        write(out.tangents()[0], dy, "the directional derivative")
+        write(out.value(), y, "the value")?;
+        write_tangent(out, 0, dy, "the directional derivative")?;
+        self.settle();
+        Ok(())
     }
 
     /// Vector-Jacobian product: writes `f(x)` into `y` and `J^T y_bar` into `x_bar`.
@@ -152,8 +162,10 @@ impl Workspace {
     ) -> Result<(), Fault> {
         let (record, sweep) = self.arenas();
         let recorded = Recorded::new(record, f, Tensor::split(record, shapes, x)?)?;
-        write(Some(recorded.out), y, "the value")?;
-        recorded.pull(y_bar, sweep, |i, adjoint| write_at(shapes, i, adjoint, x_bar))
+        write(recorded.out, y, "the value")?;
+        recorded.pull(y_bar, sweep, |i, adjoint| write_at(shapes, i, adjoint, x_bar))?;
+        self.settle();
+        Ok(())
     }
 
     /// Gradient and Hessian-vector product `H v` of a scalar function by forward over reverse; returns the value.
@@ -173,11 +185,12 @@ impl Workspace {
         let (record, sweep) = self.arenas();
         let recorded = Recorded::new(record, f, duals::<T, 1>(record, shapes, x, [Some(v)])?)?;
         let out = recorded.out.value();
-        write(Some(out), &mut value, "the value of a scalar function")?;
+        write(out, &mut value, "the value of a scalar function")?;
         recorded.pull(&[T::one()], sweep, |i, adjoint| {
             write_at(shapes, i, adjoint.map(Dual::value), gradient)?;
             write_at(shapes, i, adjoint.and_then(|a| a.tangents()[0]), product)
         })?;
+        self.settle();
         Ok(value[0])
     }
 
@@ -212,8 +225,8 @@ impl Workspace {
             let (record, _) = self.arenas();
             let out = f.eval(&duals(record, shapes, x, basis.from(first))?);
             record.status()?;
-            for (at, tangent) in (first..n).zip(out.tangents()) {
-                write(tangent, &mut column, "a column of the Jacobian")?;
+            for (at, k) in (first..n).zip(0..TOGETHER) {
+                write_tangent(out, k, &mut column, "a column of the Jacobian")?;
                 for (row, &v) in jacobian.chunks_exact_mut(n).zip(&column) {
                     row[at] = v;
                 }
@@ -238,6 +251,7 @@ impl Workspace {
         for first in (0..n).step_by(TOGETHER) {
             let (record, sweep) = self.arenas();
             let recorded = Recorded::new(record, f, duals(record, shapes, x, basis.from(first))?)?;
+            write(recorded.out.value(), &mut [T::zero()], "the value of a scalar function")?;
             let rows = &mut hessian[first * n..];
             recorded.pull(&[T::one()], sweep, |i, adjoint| {
                 for (k, row) in rows.chunks_exact_mut(n).take(TOGETHER).enumerate() {
@@ -315,6 +329,7 @@ fn duals<'a, T: Element, const N: usize>(
         Tensor::split(arena, shapes, x)?.into_iter().map(|x| Dual::new(x, [None; N])).collect();
     for (k, tangent) in tangents.into_iter().enumerate() {
         let Some(tangent) = tangent else { continue };
+        expect_length("the direction", x.len(), tangent.len())?;
         for (dual, tangent) in duals.iter_mut().zip(Tensor::split(arena, shapes, tangent)?) {
             let mut tangents = dual.tangents();
             tangents[k] = Some(tangent);
@@ -328,20 +343,35 @@ fn expect_length(what: &'static str, expected: usize, found: usize) -> Result<()
     if expected == found { Ok(()) } else { Err(Fault::Length { what, expected, found }) }
 }
 
-/// Copies an array, or zeros for none, into a buffer of its length.
-fn write<T: Element>(
+/// Copies an array into a buffer of its length.
+fn write<T: Element>(array: Tensor<T>, buffer: &mut [T], what: &'static str) -> Result<(), Fault> {
+    expect_length(what, buffer.len(), array.shape().len())?;
+    buffer.copy_from_slice(array.values());
+    Ok(())
+}
+
+/// The same, or zeros for none, which has no length of its own to check.
+fn write_or_zero<T: Element>(
     array: Option<Tensor<T>>,
     buffer: &mut [T],
     what: &'static str,
 ) -> Result<(), Fault> {
-    match array {
-        Some(array) => {
-            expect_length(what, buffer.len(), array.shape().len())?;
-            buffer.copy_from_slice(array.values());
-        }
-        None => buffer.fill(T::zero()),
+    if let Some(array) = array {
+        return write(array, buffer, what);
     }
+    buffer.fill(T::zero());
     Ok(())
+}
+
+/// Copies tangent `k`, or zeros for none, into a buffer of the value's length.
+fn write_tangent<T: Element, const N: usize>(
+    dual: Dual<Tensor<T>, N>,
+    k: usize,
+    buffer: &mut [T],
+    what: &'static str,
+) -> Result<(), Fault> {
+    expect_length(what, buffer.len(), dual.shape().len())?;
+    write_or_zero(dual.tangents()[k], buffer, what)
 }
 
 /// Writes array `i` of a flat result.
@@ -354,5 +384,6 @@ fn write_at<T: Element>(
     let start: usize = shapes[..i].iter().map(|s| s.len()).sum();
     let total = start + shapes[i..].iter().map(|s| s.len()).sum::<usize>();
     expect_length("a buffer for derivatives", total, flat.len())?;
-    write(array, &mut flat[start..start + shapes[i].len()], "an adjoint")
+    let buffer = &mut flat[start..start + shapes[i].len()];
+    write_or_zero(array, buffer, "an adjoint")
 }

@@ -67,7 +67,7 @@ impl Draw {
     }
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014) after adding its increment.
+/// The finaliser of `SplitMix64` (Steele, Lea and Flood, 2014) after adding its increment.
 fn mix(z: u64) -> u64 {
     let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -61,7 +61,7 @@ impl Run {
     ) -> Result<Vec<Record>, Error> {
         let mut state = OuterState::new(self.outer, x.len());
         let mut gradient = vec![T::zero(); x.len()];
-        let mut records: Vec<Record> = Vec::with_capacity(self.iterations);
+        let mut records: Vec<Record> = Vec::new();
         let mut elapsed = Duration::ZERO;
         for iteration in 0..self.iterations {
             let clock = Instant::now();

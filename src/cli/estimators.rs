@@ -1,6 +1,7 @@
 //! Estimators by the name that users type: `name` or `name:setting=value,...`.
 
-use super::{Failure, names};
+use super::failure::Failure;
+use super::names;
 use crate::{Element, Estimator, Exact};
 
 /// An estimator as it is listed.

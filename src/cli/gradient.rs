@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::args::{Dtype, Gradient};
+use super::failure::{Failure, say};
 use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
-use super::{Failure, arrays, atomic, estimators, say};
+use super::{arrays, atomic, estimators};
 use crate::problems::{Entry, Precision};
 use crate::{Draw, Estimate, Estimator, dot, solve};
 

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::estimators;
-use super::table::{Align, Table, significant};
-use super::{Failure, say};
+use super::failure::{Failure, say};
+use super::table::{Align, Table};
 use crate::Outer;
 use crate::problems::Entry;
 
@@ -46,8 +46,8 @@ pub(crate) fn estimators(out: &mut dyn Write) -> Result<(), Failure> {
 /// An outer optimiser as it is typed.
 pub(crate) fn outer_text(outer: Outer) -> String {
     match outer {
-        Outer::Sgd { lr } => format!("sgd {}", significant(lr, 3)),
-        Outer::Adam { lr, .. } => format!("adam {}", significant(lr, 3)),
+        Outer::Sgd { lr } => format!("sgd {lr}"),
+        Outer::Adam { lr, .. } => format!("adam {lr}"),
         _ => "other".into(),
     }
 }

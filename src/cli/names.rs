@@ -1,6 +1,6 @@
 //! Names that users type: exact match, or an error with the nearest one.
 
-use super::Failure;
+use super::failure::Failure;
 
 /// The item called `name`.
 ///
@@ -17,12 +17,11 @@ pub(crate) fn find<'a, I>(
     }
     let nearness = |item: &&I| strsim::jaro_winkler(name, name_of(item));
     let nearest = items.iter().max_by(|a, b| nearness(a).total_cmp(&nearness(b)));
-    let hint = match nearest.filter(|item| nearness(item) > 0.7) {
-        Some(item) => format!("did you mean {}?", name_of(item)),
-        None => {
-            let all: Vec<&str> = items.iter().map(name_of).collect();
-            format!("expected one of {}", all.join(", "))
-        }
+    let hint = if let Some(item) = nearest.filter(|item| nearness(item) > 0.7) {
+        format!("did you mean {}?", name_of(item))
+    } else {
+        let all: Vec<&str> = items.iter().map(name_of).collect();
+        format!("expected one of {}", all.join(", "))
     };
     Err(Failure::usage(format!("unknown {kind} '{name}': {hint}")))
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::args::Common;
 use super::arrays::{self, NamedArray};
-use super::{Failure, names};
+use super::failure::Failure;
+use super::names;
 use crate::problems::{Entry, Precision};
 use crate::{Element, InnerLoop, Oracle, Params};
 

@@ -9,10 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::args::{Dtype, OuterName, Run as Options};
+use super::failure::{Failure, say};
 use super::list::outer_text;
 use super::point::{self, Opened};
 use super::table::{Align, Table, significant};
-use super::{Failure, arrays, atomic, estimators, say};
+use super::{arrays, atomic, estimators};
 use crate::problems::{Entry, Precision};
 use crate::{Draw, InnerLoop, Oracle, Outer, Record, Run, solve};
 
@@ -76,14 +77,14 @@ fn run_in<T: Precision>(
     let mut estimator = estimators::parse::<T>(&options.estimator)?;
     let outer = outer(entry.outer, options)?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
-    if let Some(folder) = &common.save {
-        atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
-    }
-    let bar = progress(options.repeat * iterations);
+    let bar = progress(options.repeat.saturating_mul(iterations));
     let mut all: Vec<Vec<Judged>> = Vec::new();
     for repeat in 0..options.repeat {
         let Opened { mut oracle, inner, mut x, data_seed } =
             point::open::<T>(entry, common, repeat as u64)?;
+        if let Some(folder) = &common.save {
+            atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
+        }
         let seed = common.seed.wrapping_add(repeat as u64);
         let run = Run { inner, outer, iterations, seed };
         let mut lines = Vec::new();

@@ -2,12 +2,14 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod two_layer;
+
 use std::path::PathBuf;
 
 use hypertape::{Cost, Draw, Element, Error, Estimator, Exact, InnerLoop, Oracle};
 
 /// An exact hypergradient at the problem's own start.
-pub fn exact<T: Element>(
+pub(crate) fn exact<T: Element>(
     oracle: &mut Oracle<T>,
     steps: usize,
     lr: f64,
@@ -20,7 +22,7 @@ pub fn exact<T: Element>(
 }
 
 /// Largest deviation relative to the largest entry of `expected`.
-pub fn deviation<T: Element>(found: &[T], expected: &[f64]) -> f64 {
+pub(crate) fn deviation<T: Element>(found: &[T], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let scale = expected.iter().fold(0.0_f64, |s, e| s.max(e.abs()));
     let gaps = found.iter().zip(expected).map(|(f, e)| (f.as_f64() - e).abs());
@@ -28,7 +30,7 @@ pub fn deviation<T: Element>(found: &[T], expected: &[f64]) -> f64 {
 }
 
 /// The peer comparison's folder, or `None` with a printed reason.
-pub fn shared(test: &str) -> Option<PathBuf> {
+pub(crate) fn shared(test: &str) -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let folder = std::env::var_os("HYPERTAPE_SHARED").map_or(beside, PathBuf::from);
     if folder.join("peers/expected").is_dir() {
@@ -39,7 +41,7 @@ pub fn shared(test: &str) -> Option<PathBuf> {
 }
 
 /// An expected hypergradient of the peer comparison, one number a line.
-pub fn expected(folder: &std::path::Path, name: &str) -> Vec<f64> {
+pub(crate) fn expected(folder: &std::path::Path, name: &str) -> Vec<f64> {
     let path = folder.join("peers/expected").join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     text.lines().map(|line| line.trim().parse().unwrap()).collect()

@@ -14,6 +14,8 @@ pub(crate) enum Slope<A> {
     One,
     /// A number.
     Number(f64),
+    /// One over a number.
+    Over(f64),
     /// An array.
     Array(A),
 }
@@ -25,6 +27,7 @@ impl<'a, A: Array<'a>> Slope<A> {
             Self::Zero => None,
             Self::One => Some(direction),
             Self::Number(c) => Some(direction * c),
+            Self::Over(c) => Some(direction / c),
             Self::Array(slope) => Some(direction * slope),
         }
     }
@@ -35,6 +38,7 @@ impl Unary {
     pub(crate) fn slope<'a, A: Array<'a>>(self, x: A, y: A) -> Slope<A> {
         Slope::Array(match self {
             Self::Scale(c) => return Slope::Number(c),
+            Self::Over(c) => return Slope::Over(c),
             Self::Shift(_) | Self::Power(1.0) => return Slope::One,
             Self::Sign | Self::Step | Self::Power(0.0) => return Slope::Zero,
             Self::Exp => y,

@@ -14,7 +14,6 @@ use crate::arena::Arena;
 use crate::array::dual::add_present;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::var::Var;
 use crate::array::{Array, LinearOperator, Side};
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -151,23 +150,13 @@ impl<'a, A: Array<'a>> Tape<'a, A> {
         arena.put(Self { arena, last: Cell::new(None), count: Cell::new(0) })
     }
 
-    /// A variable whose adjoint is wanted.
-    pub fn variable(&'a self, value: A) -> Var<'a, A> {
-        self.push(value, Op::Leaf)
-    }
-
-    /// An array that is not differentiated.
-    pub fn passive(&'a self, value: A) -> Var<'a, A> {
-        Var::passive(value, self)
-    }
-
-    pub(crate) fn push(&'a self, value: A, op: Op<'a, A, A::Elem>) -> Var<'a, A> {
+    /// Records an operation, or nothing at the arena's limit.
+    pub(crate) fn record(&self, op: Op<'a, A, A::Elem>) -> Option<&'a Node<'a, A, A::Elem>> {
         let id = self.count.get();
-        let node = Node { id, previous: self.last.get(), op };
-        let Ok(node) = self.arena.put(node) else { return Var::passive(value, self) };
+        let node = self.arena.put(Node { id, previous: self.last.get(), op }).ok()?;
         self.last.set(Some(node));
         self.count.set(id + 1);
-        Var::active(value, node, self)
+        Some(node)
     }
 
     pub(crate) fn arena(&self) -> &'a Arena {
@@ -211,7 +200,10 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
     pub fn pull(self, seeds: &[(NodeId, A)], arena: &'a Arena) -> Adjoints<'a, A> {
         let Ok(table) = arena.fill(self.count, None) else { return Adjoints { table: &[] } };
         for &(NodeId(id), seed) in seeds {
-            table[id] = add_present(table[id], Some(seed));
+            match table.get_mut(id) {
+                Some(adjoint) => *adjoint = add_present(*adjoint, Some(seed)),
+                None => arena.raise(Fault::ForeignTape { operation: "pull" }),
+            }
         }
         let mut next = self.last;
         while let Some(node) = next {

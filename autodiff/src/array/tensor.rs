@@ -45,7 +45,7 @@ impl<'a, T: Element> Tensor<'a, T> {
     /// # Errors
     /// [`Fault::Length`] unless the shapes hold as many entries as `flat`.
     pub fn split(arena: &'a Arena, shapes: &[Shape], flat: &'a [T]) -> Result<List<Self>, Fault> {
-        let expected = shapes.iter().map(|s| s.len()).sum();
+        let expected = shapes.iter().fold(0, |n: usize, s| n.saturating_add(s.len()));
         if flat.len() != expected {
             return Err(Fault::Length { what: "the point", expected, found: flat.len() });
         }
@@ -60,7 +60,7 @@ impl<'a, T: Element> Tensor<'a, T> {
 
     /// All entries zero.
     pub fn zeros(arena: &'a Arena, shape: Shape) -> Self {
-        Self::filled(arena, shape, |_| {})
+        Self::filled(arena, "zeros", shape, |_| {})
     }
 
     fn empty(arena: &'a Arena) -> Self {
@@ -84,21 +84,27 @@ impl<'a, T: Element> Tensor<'a, T> {
     }
 
     /// Zeros, then whatever `write` makes of them.
-    fn filled(arena: &'a Arena, shape: Shape, write: impl FnOnce(&mut [T])) -> Self {
-        let Ok(out) = arena.fill(shape.len(), T::zero()) else { return Self::empty(arena) };
-        write(out);
-        Self { data: out, shape, arena }
+    fn filled(
+        arena: &'a Arena,
+        operation: &'static str,
+        shape: Shape,
+        write: impl FnOnce(&mut [T]),
+    ) -> Self {
+        let data = arena.fill(shape.len(), T::zero()).map(|out| {
+            write(out);
+            &*out
+        });
+        Self::result(arena, operation, shape, data)
     }
 
-    /// Whether this is what an earlier fault left behind.
+    /// Whether this is what an earlier fault left behind, and not a 0x0 array of the user's.
     fn is_faulty(self) -> bool {
-        self.shape == Shape::EMPTY
+        self.shape == Shape::EMPTY && self.arena.status().is_err()
     }
 
+    /// The arena keeps the first fault, so what an earlier one left behind raises nothing new here.
     fn mismatch(self, operation: &'static str, other: Shape) -> Self {
-        if !self.is_faulty() && other != Shape::EMPTY {
-            self.arena.raise(Fault::Shapes { operation, left: self.shape, right: other });
-        }
+        self.arena.raise(Fault::Shapes { operation, left: self.shape, right: other });
         Self::empty(self.arena)
     }
 
@@ -176,8 +182,8 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             let (l, r) = if left { (shared, operand) } else { (operand, shared) };
             let (l, r) = (l.effective(), r.effective());
             if l.cols != r.rows || self.is_faulty() || other.is_faulty() {
-                let (a, b) = if left { (self, *other) } else { (*other, self) };
-                out[0] = a.mismatch(NAME, b.shape);
+                // The shapes as they enter, so that a transposition does not make them look as if they fitted.
+                self.arena.raise(Fault::Shapes { operation: NAME, left: l, right: r });
                 return;
             }
             let shape = Shape::new(l.rows, r.cols);
@@ -199,7 +205,9 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         if shape.broadcast(self.shape) != Some(self.shape) || self.is_faulty() {
             return self.mismatch("sum", shape);
         }
-        Self::filled(self.arena, shape, |out| reduce::sum_to(self.data, self.shape, out, shape))
+        Self::filled(self.arena, "sum", shape, |out| {
+            reduce::sum_to(self.data, self.shape, out, shape);
+        })
     }
 
     fn broadcast_to(self, shape: Shape) -> Self {
@@ -212,7 +220,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         let (row_step, col_step) =
             (if self.shape.rows == 1 { 0 } else { self.shape.cols as usize }, self.shape.cols != 1);
         let cols = shape.cols as usize;
-        Self::filled(self.arena, shape, |out| {
+        Self::filled(self.arena, "broadcast", shape, |out| {
             for (i, row) in out.chunks_exact_mut(cols.max(1)).enumerate() {
                 if col_step {
                     row.copy_from_slice(&self.data[i * row_step..i * row_step + cols]);
@@ -236,7 +244,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             return self.mismatch("row_dot", other.shape);
         }
         let cols = (self.shape.cols as usize).max(1);
-        Self::filled(self.arena, Shape::column(self.shape.rows), |out| {
+        Self::filled(self.arena, "row_dot", Shape::column(self.shape.rows), |out| {
             let rows = self.data.chunks_exact(cols).zip(other.data.chunks_exact(cols));
             for (o, (a, b)) in out.iter_mut().zip(rows) {
                 *o = reduce::dot(a, b);
@@ -246,8 +254,11 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
 
     fn softmax_parts(self) -> (Self, Self) {
         let mut shares = Self::empty(self.arena);
-        let sums = Self::filled(self.arena, Shape::column(self.shape.rows), |sums| {
-            shares = Self::filled(self.arena, self.shape, |shares| {
+        let column = Shape::column(self.shape.rows);
+        let sums = Self::filled(self.arena, "logsumexp", column, |sums| {
+            // Of rows without entries, which the loop below does not visit.
+            sums.fill(T::neg_infinity());
+            shares = Self::filled(self.arena, "softmax", self.shape, |shares| {
                 let cols = (self.shape.cols as usize).max(1);
                 let rows = self.data.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
                 for (sum, (row, share)) in sums.iter_mut().zip(rows) {
@@ -255,10 +266,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
                 }
             });
         });
-        if self.is_faulty() {
-            return (self, self);
-        }
-        (Self::result(self.arena, "logsumexp", sums.shape, Ok(sums.data)), shares)
+        if self.is_faulty() { (self, self) } else { (sums, shares) }
     }
 
     fn pick(self, labels: &'a [u32]) -> Self {
@@ -283,7 +291,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         if !self.indices_fit(NAME, labels, cols) {
             return Self::empty(self.arena);
         }
-        Self::filled(self.arena, Shape::new(self.shape.rows, cols), |out| {
+        Self::filled(self.arena, NAME, Shape::new(self.shape.rows, cols), |out| {
             let rows = out.chunks_exact_mut((cols as usize).max(1));
             for ((row, &label), &v) in rows.zip(labels).zip(self.data) {
                 row[label as usize] = v;
@@ -292,12 +300,13 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn gather_rows(self, indices: &'a [u32]) -> Self {
-        if self.is_faulty() || !self.indices_fit("gather_rows", indices, self.shape.rows) {
+        const NAME: &str = "gather_rows";
+        if self.is_faulty() || !self.indices_fit(NAME, indices, self.shape.rows) {
             return Self::empty(self.arena);
         }
         let shape = Shape::new(label_shape(indices).rows, self.shape.cols);
         let cols = self.shape.cols as usize;
-        Self::filled(self.arena, shape, |out| {
+        Self::filled(self.arena, NAME, shape, |out| {
             for (row, &i) in out.chunks_exact_mut(cols.max(1)).zip(indices) {
                 row.copy_from_slice(&self.data[i as usize * cols..][..cols]);
             }
@@ -313,7 +322,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             return Self::empty(self.arena);
         }
         let cols = self.shape.cols as usize;
-        Self::filled(self.arena, Shape::new(rows, self.shape.cols), |out| {
+        Self::filled(self.arena, NAME, Shape::new(rows, self.shape.cols), |out| {
             for (row, &i) in self.data.chunks_exact(cols.max(1)).zip(indices) {
                 for (o, &v) in out[i as usize * cols..].iter_mut().zip(row) {
                     *o += v;
@@ -335,7 +344,9 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         if end > shape.len() || self.is_faulty() {
             return self.mismatch("embed", shape);
         }
-        Self::filled(self.arena, shape, |out| out[start..end].copy_from_slice(self.data))
+        Self::filled(self.arena, "embed", shape, |out| {
+            out[start..end].copy_from_slice(self.data);
+        })
     }
 
     fn reshape(self, shape: Shape) -> Self {
@@ -353,7 +364,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             return self.mismatch("linear", full);
         }
         let shape = Shape::new(effective.rows, self.shape.cols);
-        Self::filled(self.arena, shape, |out| {
+        Self::filled(self.arena, "linear", shape, |out| {
             map.apply(transposed, self.data, self.shape.cols as usize, out);
         })
     }

@@ -32,15 +32,19 @@ impl<'a, A: Array<'a>> fmt::Debug for Var<'a, A> {
     }
 }
 
+impl<'a, A: Array<'a>> Tape<'a, A> {
+    /// A variable whose adjoint is wanted.
+    pub fn variable(&'a self, value: A) -> Var<'a, A> {
+        Var { value, node: self.record(Op::Leaf), tape: self }
+    }
+
+    /// An array that is not differentiated.
+    pub fn passive(&'a self, value: A) -> Var<'a, A> {
+        Var { value, node: None, tape: self }
+    }
+}
+
 impl<'a, A: Array<'a>> Var<'a, A> {
-    pub(crate) fn passive(value: A, tape: &'a Tape<'a, A>) -> Self {
-        Self { value, node: None, tape }
-    }
-
-    pub(crate) fn active(value: A, node: &'a Node<'a, A, A::Elem>, tape: &'a Tape<'a, A>) -> Self {
-        Self { value, node: Some(node), tape }
-    }
-
     /// The value, in the type that was recorded.
     pub fn value(self) -> A {
         self.value
@@ -53,10 +57,8 @@ impl<'a, A: Array<'a>> Var<'a, A> {
 
     /// The result of an operation on one operand.
     fn one(self, value: A, op: impl FnOnce(NodeId) -> Op<'a, A, A::Elem>) -> Self {
-        match self.id() {
-            Some(of) => self.tape.push(value, op(of)),
-            None => Self::passive(value, self.tape),
-        }
+        let node = self.id().and_then(|of| self.tape.record(op(of)));
+        Var { value, node, tape: self.tape }
     }
 
     /// The result of an operation on two operands.
@@ -69,14 +71,11 @@ impl<'a, A: Array<'a>> Var<'a, A> {
     ) -> Self {
         if !std::ptr::eq(self.tape, other.tape) {
             self.tape.arena().raise(Fault::ForeignTape { operation });
-            return Self::passive(value, self.tape);
+            return self.tape.passive(value);
         }
         let of = [self.id(), other.id()];
-        if of == [None, None] {
-            Self::passive(value, self.tape)
-        } else {
-            self.tape.push(value, op(of))
-        }
+        let passive = of == [None, None];
+        Var { value, node: if passive { None } else { self.tape.record(op(of)) }, tape: self.tape }
     }
 }
 
@@ -100,7 +99,7 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
     }
 
     fn constant(self, shape: Shape, data: &'a [A::Elem]) -> Self {
-        Self::passive(self.value.constant(shape, data), self.tape)
+        self.tape.passive(self.value.constant(shape, data))
     }
 
     fn unary(self, f: Unary) -> Self {

@@ -6,7 +6,7 @@ use crate::conventions;
 use crate::fault::Fault;
 use crate::shape::Shape;
 
-/// A function of one number, applied to each entry. Slopes: [`rules`](crate::array::rules).
+/// A function of one number, applied to each entry. Slopes: `rules.rs`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Unary {
@@ -14,6 +14,8 @@ pub enum Unary {
     Scale(f64),
     /// `x + c`
     Shift(f64),
+    /// `x / c`, correctly rounded, which `x * (1 / c)` is not.
+    Over(f64),
     /// `e^x`
     Exp,
     /// Natural logarithm.
@@ -52,6 +54,7 @@ impl Unary {
         match self {
             Self::Scale(_) => "scale",
             Self::Shift(_) => "shift",
+            Self::Over(_) => "divide",
             Self::Exp => "exp",
             Self::Ln => "ln",
             Self::Log1p => "log1p",
@@ -90,6 +93,10 @@ impl Unary {
                 let c = T::from_f64(c);
                 each(arena, x, |v| v + c)
             }
+            Self::Over(c) => {
+                let c = T::from_f64(c);
+                each(arena, x, |v| v / c)
+            }
             Self::Exp => each(arena, x, T::exp),
             Self::Ln => each(arena, x, T::ln),
             Self::Log1p => each(arena, x, T::ln_1p),
@@ -113,7 +120,7 @@ impl Unary {
     }
 }
 
-/// A function of two numbers, applied to each pair of entries. Slopes: [`rules`](crate::array::rules).
+/// A function of two numbers, applied to each pair of entries. Slopes: `rules.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Binary {

@@ -64,11 +64,17 @@ pub(crate) fn sum_to<T: Element>(x: &[T], shape: Shape, out: &mut [T], to: Shape
 pub(crate) fn softmax_row<T: Element>(x: &[T], share: &mut [T]) -> T {
     let top =
         x.iter().copied().fold(T::neg_infinity(), |a, b| if b > a || b.is_nan() { b } else { a });
-    // A row of -inf has no largest entry to subtract; a row with +inf or NaN has no shares.
+    // A single +inf has everything. Several, none above -inf, or a NaN leave no shares.
     if !top.is_finite() {
-        let value = if top == T::neg_infinity() { top } else { T::nan() };
-        share.fill(T::nan());
-        return if top == T::infinity() { top } else { value };
+        let single = top > T::zero() && x.iter().filter(|&&v| v == top).count() == 1;
+        for (s, &v) in share.iter_mut().zip(x) {
+            *s = match (single, v == top) {
+                (true, true) => T::one(),
+                (true, false) => T::zero(),
+                (false, _) => T::nan(),
+            };
+        }
+        return top;
     }
     let mut total = T::zero();
     for (s, &v) in share.iter_mut().zip(x) {

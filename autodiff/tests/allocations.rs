@@ -1,0 +1,134 @@
+//! After one warm-up pass the drivers ask the system for nothing: value, gradient, JVP, VJP and Hessian-vector product
+//! into buffers of the caller make exactly zero allocations. Products small enough not to reach `gemm`, which allocates
+//! its packing buffers itself.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use hypertape_autodiff::{Array, Fault, Function, Shape, Workspace};
+
+/// The system's allocator, counting the allocations of each thread.
+struct Counting;
+
+thread_local! {
+    // Constant and without a destructor, so that reading it allocates nothing.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    COUNT.set(COUNT.get() + 1);
+}
+
+// SAFETY: every call is handed on to `System` as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(at, layout) }
+    }
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// `mean_i ln(1 + e^{-y_i x_i . w}) + 0.01 |w|^2` over 200 rows of 50 features.
+struct Logistic {
+    data: Vec<f64>,
+    labels: Vec<f64>,
+}
+
+impl Function<f64> for Logistic {
+    fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+        let w = x[0];
+        let data = w.constant(Shape::new(200, 50), &self.data);
+        let labels = w.constant(Shape::column(200), &self.labels);
+        data.matmul(w).logistic_loss(labels).mean() + w.dot(w) * 0.01
+    }
+}
+
+/// A tanh net with eight inputs, eight hidden units and three classes on sixteen points: products of up to
+/// 16 * 8 * 8 = 1024 multiplications, half of where `gemm` begins.
+struct Net {
+    data: Vec<f64>,
+    labels: Vec<u32>,
+}
+
+const NET: [Shape; 4] = [Shape::new(8, 8), Shape::new(1, 8), Shape::new(8, 3), Shape::new(1, 3)];
+
+impl Function<f64> for Net {
+    fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+        let data = x[0].constant(Shape::new(16, 8), &self.data);
+        let hidden = (data.matmul(x[0]) + x[1]).tanh();
+        (hidden.matmul(x[2]) + x[3]).cross_entropy(&self.labels).mean()
+    }
+}
+
+fn wave(n: usize) -> Vec<f64> {
+    (0..n).map(|i| (0.7 * i as f64).sin()).collect()
+}
+
+type Driver<'d> = &'d mut dyn FnMut(&mut Workspace) -> Result<(), Fault>;
+
+/// Asserts that no pass of a driver but the first allocates, each driver in a workspace of its own.
+fn passes<F: Function<f64>>(f: &F, shapes: &[Shape]) {
+    let n = shapes.iter().map(|s| s.len()).sum();
+    let (x, v) = (wave(n), wave(n + 1)[1..].to_vec());
+    let (mut g, mut p) = (vec![0.0; n], vec![0.0; n]);
+    let (mut y, mut dy) = ([0.0], [0.0]);
+    let drivers: [(&str, Driver); 5] = [
+        ("value", &mut |w| w.value(f, shapes, &x, &mut y)),
+        ("gradient", &mut |w| w.gradient(f, shapes, &x, &mut g).map(|_| ())),
+        ("jvp", &mut |w| w.jvp(f, shapes, &x, &v, &mut [0.0], &mut dy)),
+        ("vjp", &mut |w| w.vjp(f, shapes, &x, &mut [0.0], &[2.0], &mut [0.0; 256][..n])),
+        ("hvp", &mut |w| w.hvp(f, shapes, &x, &v, &mut [0.0; 256][..n], &mut p).map(|_| ())),
+    ];
+    for (name, driver) in drivers {
+        let mut workspace = Workspace::new();
+        let counts: Vec<usize> = (0..4)
+            .map(|_| {
+                let before = COUNT.get();
+                driver(&mut workspace).unwrap();
+                COUNT.get() - before
+            })
+            .collect();
+        assert!(counts[0] > 0, "the counter works");
+        assert_eq!(counts[1..], [0; 3], "{name}");
+    }
+}
+
+#[test]
+fn logistic_regression() {
+    let labels = (0..200).map(|i| f64::from(i % 2) * 2.0 - 1.0).collect();
+    passes(&Logistic { data: wave(200 * 50), labels }, &[Shape::column(50)]);
+}
+
+#[test]
+fn tanh_net() {
+    let labels = (0..16).map(|i| i % 3).collect();
+    passes(&Net { data: wave(16 * 8), labels }, &NET);
+}
+
+#[test]
+fn the_largest_driver_warms_up_the_others() {
+    let f = Net { data: wave(16 * 8), labels: (0..16).map(|i| i % 3).collect() };
+    let n = NET.iter().map(|s| s.len()).sum();
+    let (x, mut g, mut p) = (wave(n), vec![0.0; n], vec![0.0; n]);
+    let mut workspace = Workspace::new();
+    workspace.hvp(&f, &NET, &x, &x, &mut g, &mut p).unwrap();
+    let before = COUNT.get();
+    workspace.value(&f, &NET, &x, &mut [0.0]).unwrap();
+    workspace.gradient(&f, &NET, &x, &mut g).unwrap();
+    workspace.jvp(&f, &NET, &x, &x, &mut [0.0], &mut [0.0]).unwrap();
+    workspace.vjp(&f, &NET, &x, &mut [0.0], &[1.0], &mut g).unwrap();
+    workspace.hvp(&f, &NET, &x, &x, &mut g, &mut p).unwrap();
+    assert_eq!(COUNT.get(), before);
+}

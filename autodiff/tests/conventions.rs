@@ -1,0 +1,370 @@
+//! The table of `conventions`, through every mode: value, forward, reverse, forward over reverse and reverse over
+//! reverse give the stated value at kinks, poles, `NaN` and infinities, and agree with each other.
+
+use hypertape_autodiff::{Arena, Array, Element, Function, Shape, Tape, Tensor, Var, Workspace};
+
+const INF: f64 = f64::INFINITY;
+const NAN: f64 = f64::NAN;
+
+macro_rules! operations {
+    ($($name:ident$(($parameter:ident: $type:ty))?: |$x:ident| $body:expr;)*) => {
+        #[derive(Clone, Copy, Debug)]
+        enum Op { $($name$(($type))?),* }
+        /// Each made scalar by a sum.
+        impl<T: Element> Function<T> for Op {
+            fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+                match *self { $(Self::$name$(($parameter))? => (|$x: &[A]| $body)(x).sum()),* }
+            }
+        }
+    };
+}
+
+operations! {
+    Abs: |x| x[0].abs();
+    Relu: |x| x[0].relu();
+    Sqrt: |x| x[0].sqrt();
+    Norm: |x| x[0].norm();
+    Powf(p: f64): |x| x[0].powf(p);
+    Powi(n: i32): |x| x[0].powi(n);
+    Recip: |x| x[0].recip();
+    Ln: |x| x[0].ln();
+    Log1p: |x| x[0].log1p();
+    Exp: |x| x[0].exp();
+    Square: |x| x[0].square();
+    Sigmoid: |x| x[0].sigmoid();
+    Softplus: |x| x[0].softplus();
+    Tanh: |x| x[0].tanh();
+    Max: |x| x[0].max(x[1]);
+    Min: |x| x[0].min(x[1]);
+    Divide: |x| x[0] / x[1];
+    LogSumExp: |x| x[0].logsumexp();
+    SoftmaxFirst: |x| x[0].softmax().slice(0, Shape::SCALAR);
+    CrossEntropyFirst: |x| x[0].cross_entropy(&[0]);
+    Logistic: |x| x[0].logistic_loss(x[0].scalar(1.0));
+}
+
+/// One function at one point along one direction, in every mode.
+#[derive(Debug)]
+struct Modes {
+    value: f64,
+    /// Forward mode.
+    slope: f64,
+    /// Reverse mode.
+    gradient: Vec<f64>,
+    /// Forward over reverse.
+    product: Vec<f64>,
+}
+
+/// Equal, where `NaN` equals `NaN`.
+fn same(a: f64, b: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan())
+}
+
+/// Equal up to the order in which two modes multiply the same few factors.
+fn all_close(a: &[f64], b: &[f64]) -> bool {
+    let close = |a: f64, b: f64| same(a, b) || (a - b).abs() <= 4.0 * f64::EPSILON * a.abs();
+    a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| close(a, b))
+}
+
+/// Evaluates `f` in every mode, and asserts that modes which compute the same thing agree.
+fn modes(f: Op, shapes: &[Shape], x: &[f64], v: &[f64]) -> Modes {
+    let n = x.len();
+    let mut workspace = Workspace::new();
+    let mut value = [0.0];
+    workspace.value(&f, shapes, x, &mut value).unwrap();
+    let (mut y, mut dy) = ([0.0], [0.0]);
+    workspace.jvp(&f, shapes, x, v, &mut y, &mut dy).unwrap();
+    assert!(same(y[0], value[0]), "{f:?} at {x:?}: JVP's value");
+    let mut gradient = vec![0.0; n];
+    let y = workspace.gradient(&f, shapes, x, &mut gradient).unwrap();
+    assert!(same(y, value[0]), "{f:?} at {x:?}: gradient's value");
+    let (mut again, mut product) = (vec![0.0; n], vec![0.0; n]);
+    let y = workspace.hvp(&f, shapes, x, v, &mut again, &mut product).unwrap();
+    assert!(same(y, value[0]), "{f:?} at {x:?}: value of the HVP");
+    assert!(all_close(&again, &gradient), "{f:?} at {x:?}: {again:?} and {gradient:?}");
+    let other = reverse_over_reverse(f, shapes, x, v);
+    assert!(all_close(&other, &product), "{f:?} at {x:?}: {other:?} and {product:?}");
+    Modes { value: value[0], slope: dy[0], gradient, product }
+}
+
+/// Hessian-vector product from a gradient that is itself on a tape.
+fn reverse_over_reverse(f: Op, shapes: &[Shape], x: &[f64], v: &[f64]) -> Vec<f64> {
+    let arena = Arena::new();
+    let (inner, outer) = (Tape::new(&arena).unwrap(), Tape::new(&arena).unwrap());
+    let leaves: Vec<_> = Tensor::split(&arena, shapes, x)
+        .unwrap()
+        .into_iter()
+        .map(|piece| inner.variable(piece))
+        .collect();
+    let variables: Vec<Var<Var<Tensor<f64>>>> = leaves.iter().map(|&l| outer.variable(l)).collect();
+    let y = f.eval(&variables);
+    let adjoints = outer.finish().pull(&[(y.id().unwrap(), y.value().scalar(1.0))], &arena);
+    let directions = Tensor::split(&arena, shapes, v).unwrap();
+    let seeds: Vec<_> = variables
+        .iter()
+        .zip(directions)
+        .filter_map(|(x, v)| Some((adjoints.get(x.id()?)?.id()?, v)))
+        .collect();
+    let adjoints = inner.finish().pull(&seeds, &arena);
+    arena.status().unwrap();
+    let mut product = Vec::new();
+    for (leaf, shape) in leaves.iter().zip(shapes) {
+        match adjoints.get(leaf.id().unwrap()) {
+            Some(adjoint) => product.extend_from_slice(adjoint.values()),
+            None => product.resize(product.len() + shape.len(), 0.0),
+        }
+    }
+    product
+}
+
+/// Asserts value, first and second derivative of a function of one number.
+fn expect(f: Op, x: f64, value: f64, slope: f64, curvature: f64) {
+    let m = modes(f, &[Shape::SCALAR], &[x], &[1.0]);
+    assert!(same(m.value, value), "{f:?} at {x}: {m:?}");
+    assert!(same(m.slope, slope), "{f:?} at {x}: forward {m:?}");
+    assert!(same(m.gradient[0], slope), "{f:?} at {x}: reverse {m:?}");
+    assert!(same(m.product[0], curvature), "{f:?} at {x}: second derivative {m:?}");
+}
+
+#[test]
+fn kinks() {
+    for zero in [0.0, -0.0] {
+        expect(Op::Abs, zero, 0.0, 0.0, 0.0);
+        expect(Op::Relu, zero, 0.0, 0.0, 0.0);
+        expect(Op::Sqrt, zero, 0.0, 0.0, 0.0);
+        expect(Op::Norm, zero, 0.0, 0.0, 0.0);
+    }
+    expect(Op::Abs, -2.0, 2.0, -1.0, 0.0);
+    expect(Op::Relu, f64::MIN_POSITIVE, f64::MIN_POSITIVE, 1.0, 0.0);
+    expect(Op::Sqrt, -1.0, NAN, NAN, NAN);
+}
+
+#[test]
+fn norm_at_the_zero_vector() {
+    let m = modes(Op::Norm, &[Shape::column(3)], &[0.0; 3], &[1.0, -2.0, 3.0]);
+    assert_eq!((m.value, m.slope), (0.0, 0.0));
+    assert_eq!(m.gradient, [0.0; 3]);
+    // No Hessian exists there; the convention for `sqrt` makes it 0, so that an outer method goes on.
+    assert_eq!(m.product, [0.0; 3]);
+}
+
+#[test]
+fn powers_at_zero() {
+    // value, first and second derivative
+    for (p, expected) in [
+        (0.0, [1.0, 0.0, 0.0]),
+        (1.0, [0.0, 1.0, 0.0]),
+        (2.0, [0.0, 0.0, 2.0]),
+        (3.0, [0.0, 0.0, 0.0]),
+        (0.5, [0.0, 0.0, 0.0]),
+        (0.25, [0.0, 0.0, 0.0]),
+        // The second derivative is infinite in truth. It is a power between -1 and 0, and 0 by the rule for its like.
+        (1.5, [0.0, 0.0, 0.0]),
+        (2.5, [0.0, 0.0, 0.0]),
+        (-1.0, [INF, -INF, INF]),
+        (-2.0, [INF, -INF, INF]),
+        (-0.5, [INF, -INF, INF]),
+    ] {
+        let [value, slope, curvature] = expected;
+        expect(Op::Powf(p), 0.0, value, slope, curvature);
+    }
+    for (n, value, slope, curvature) in
+        [(0, 1.0, 0.0, 0.0), (1, 0.0, 1.0, 0.0), (2, 0.0, 0.0, 2.0), (-1, INF, -INF, INF)]
+    {
+        expect(Op::Powi(n), 0.0, value, slope, curvature);
+    }
+    expect(Op::Recip, 0.0, INF, -INF, INF);
+    expect(Op::Square, 0.0, 0.0, 0.0, 2.0);
+}
+
+#[test]
+fn powers_of_a_negative_base() {
+    for p in [0.5, 1.5, 2.5, -0.5, 0.25] {
+        expect(Op::Powf(p), -2.0, NAN, NAN, NAN);
+    }
+    expect(Op::Powf(3.0), -2.0, -8.0, 12.0, -12.0);
+    expect(Op::Powf(-1.0), -2.0, -0.5, -0.25, -0.25);
+    // An even exponent beyond `i32` is still an integer.
+    assert!(modes(Op::Powf(1e10), &[Shape::SCALAR], &[-1.0], &[1.0]).gradient[0] == -1e10);
+}
+
+#[test]
+fn logarithms_at_their_pole() {
+    expect(Op::Ln, 0.0, -INF, INF, -INF);
+    expect(Op::Log1p, -1.0, -INF, INF, -INF);
+    // From the other side the slope is infinite as well.
+    expect(Op::Ln, -0.0, -INF, -INF, -INF);
+}
+
+#[test]
+fn ties() {
+    let pair = [Shape::SCALAR; 2];
+    for (f, winner_first) in [(Op::Max, [2.0, 1.0]), (Op::Min, [1.0, 2.0])] {
+        for (x, gradient) in [
+            (winner_first, [1.0, 0.0]),
+            ([winner_first[1], winner_first[0]], [0.0, 1.0]),
+            ([1.5, 1.5], [1.0, 0.0]),
+            ([0.0, -0.0], [1.0, 0.0]),
+            ([-0.0, 0.0], [1.0, 0.0]),
+            ([INF, INF], [1.0, 0.0]),
+            ([-INF, -INF], [1.0, 0.0]),
+        ] {
+            let m = modes(f, &pair, &x, &[3.0, 5.0]);
+            assert_eq!(m.gradient, gradient, "{f:?} at {x:?}");
+            assert_eq!(m.slope, 3.0 * gradient[0] + 5.0 * gradient[1], "{f:?} at {x:?}");
+            assert_eq!(m.product, [0.0; 2], "{f:?} at {x:?}");
+        }
+        for x in [[NAN, 1.0], [1.0, NAN], [NAN, NAN]] {
+            let m = modes(f, &pair, &x, &[1.0, 1.0]);
+            assert!(m.value.is_nan() && m.slope.is_nan(), "{f:?} at {x:?}");
+            assert!(m.gradient.iter().all(|g| g.is_nan()), "{f:?} at {x:?}");
+        }
+    }
+}
+
+#[test]
+fn ties_under_broadcasting() {
+    let (square, row, column) = (Shape::new(2, 2), Shape::new(1, 2), Shape::column(2));
+    for f in [Op::Max, Op::Min] {
+        for (shape, count) in [(Shape::SCALAR, 1), (row, 2), (column, 2)] {
+            let x = vec![7.0; 4 + count];
+            let v = vec![1.0; 4 + count];
+            // The array first: it has everything. The broadcast operand first: it has one for each entry it met.
+            let m = modes(f, &[square, shape], &x, &v);
+            assert_eq!(m.gradient[..4], [1.0; 4]);
+            assert!(m.gradient[4..].iter().all(|&g| g == 0.0));
+            assert_eq!((m.slope, m.product), (4.0, vec![0.0; 4 + count]));
+            let m = modes(f, &[shape, square], &x, &v);
+            assert!(m.gradient[..count].iter().all(|&g| g == 4.0 / count as f64));
+            assert_eq!(m.gradient[count..], [0.0; 4]);
+            assert_eq!(m.slope, 4.0);
+        }
+    }
+}
+
+#[test]
+fn nan_in_stays_nan() {
+    for f in [
+        Op::Sqrt,
+        Op::Norm,
+        Op::Powf(0.5),
+        Op::Powf(2.5),
+        Op::Powf(-1.0),
+        Op::Powi(3),
+        Op::Recip,
+        Op::Ln,
+        Op::Log1p,
+        Op::Exp,
+        Op::Sigmoid,
+        Op::Softplus,
+        Op::Tanh,
+        Op::SoftmaxFirst,
+    ] {
+        expect(f, NAN, NAN, NAN, NAN);
+    }
+    // A slope that is constant on either side of the kink: it is NaN, and has no slope of its own.
+    expect(Op::Abs, NAN, NAN, NAN, 0.0);
+    expect(Op::Relu, NAN, NAN, NAN, 0.0);
+    expect(Op::Square, NAN, NAN, NAN, 2.0);
+    expect(Op::LogSumExp, NAN, NAN, NAN, NAN);
+    // As in IEEE 754: x^0 is 1 and x^1 has slope 1 for every x.
+    expect(Op::Powf(0.0), NAN, 1.0, 0.0, 0.0);
+    expect(Op::Powf(1.0), NAN, NAN, 1.0, 0.0);
+    // One entry spoils its row of the softmax, whichever it is.
+    for x in [[NAN, 0.0], [0.0, NAN], [INF, NAN], [NAN, INF]] {
+        let m = modes(Op::LogSumExp, &[Shape::new(1, 2)], &x, &[1.0, 1.0]);
+        assert!(m.value.is_nan() && m.gradient.iter().all(|g| g.is_nan()), "{x:?}: {m:?}");
+    }
+}
+
+#[test]
+fn limits_at_infinity() {
+    for x in [INF, 1e308] {
+        expect(Op::Exp, x, INF, INF, INF);
+        expect(Op::Softplus, x, x, 1.0, 0.0);
+        expect(Op::Relu, x, x, 1.0, 0.0);
+        expect(Op::Abs, -x, x, -1.0, 0.0);
+    }
+    for x in [INF, 1e308, 800.0] {
+        expect(Op::Exp, -x, 0.0, 0.0, 0.0);
+        expect(Op::Sigmoid, x, 1.0, 0.0, 0.0);
+        expect(Op::Sigmoid, -x, 0.0, 0.0, 0.0);
+        expect(Op::Softplus, x, x, 1.0, 0.0);
+        expect(Op::Softplus, -x, 0.0, 0.0, 0.0);
+        expect(Op::Logistic, x, 0.0, 0.0, 0.0);
+        expect(Op::Logistic, -x, x, -1.0, 0.0);
+        expect(Op::Tanh, x, 1.0, 0.0, 0.0);
+        expect(Op::Tanh, -x, -1.0, 0.0, 0.0);
+    }
+    expect(Op::Sqrt, INF, INF, 0.0, 0.0);
+    expect(Op::Ln, INF, INF, 0.0, 0.0);
+    expect(Op::Log1p, INF, INF, 0.0, 0.0);
+    expect(Op::Recip, INF, 0.0, 0.0, 0.0);
+    expect(Op::Recip, -INF, 0.0, 0.0, 0.0);
+    expect(Op::Powf(-0.5), INF, 0.0, 0.0, 0.0);
+    let m = modes(Op::Divide, &[Shape::SCALAR; 2], &[3.0, INF], &[1.0, 1.0]);
+    assert_eq!((m.value, m.slope, &m.gradient[..]), (0.0, 0.0, &[0.0, 0.0][..]));
+}
+
+#[test]
+fn tails_keep_their_digits() {
+    // Both tails against e^-|x|, the leading term, whose relative error there is below e^-30.
+    for x in [32.0, 36.0, 100.0, 700.0_f64] {
+        let tail = (-x).exp();
+        let near = |a: f64| (a / tail - 1.0).abs() < 1e-13; // e^-32 = 1.3e-14 truncation, a few ulp of rounding
+        let low = modes(Op::Sigmoid, &[Shape::SCALAR], &[-x], &[1.0]);
+        assert!(near(low.value) && near(low.slope) && near(low.gradient[0]), "{low:?}");
+        let low = modes(Op::Softplus, &[Shape::SCALAR], &[-x], &[1.0]);
+        assert!(near(low.value) && near(low.slope) && near(low.product[0]), "{low:?}");
+        // In the upper tail the slope of the sigmoid is `y - y^2`: right to the rounding unit of 1, no better.
+        let high = modes(Op::Sigmoid, &[Shape::SCALAR], &[x], &[1.0]);
+        assert!((high.slope - tail).abs() <= f64::EPSILON, "{high:?}");
+    }
+}
+
+#[test]
+fn rows_with_infinite_entries() {
+    let row = |n| [Shape::new(1, n)];
+    // An entry of -inf has no share.
+    let m = modes(Op::LogSumExp, &row(3), &[1.0, -INF, 1.0], &[1.0, 2.0, 3.0]);
+    assert_eq!((m.value, m.slope), (1.0 + 2.0_f64.ln(), 2.0));
+    assert_eq!(m.gradient, [0.5, 0.0, 0.5]);
+    assert_eq!(m.product, [-0.5, 0.0, 0.5]);
+    let m = modes(Op::SoftmaxFirst, &row(2), &[-INF, 0.0], &[1.0, 2.0]);
+    assert_eq!((m.value, &m.gradient[..]), (0.0, &[0.0, 0.0][..]));
+    // A single +inf has everything.
+    let m = modes(Op::LogSumExp, &row(3), &[1.0, INF, -INF], &[1.0, 2.0, 3.0]);
+    assert_eq!((m.value, m.slope), (INF, 2.0));
+    assert_eq!((m.gradient, m.product), (vec![0.0, 1.0, 0.0], vec![0.0; 3]));
+    let m = modes(Op::SoftmaxFirst, &row(2), &[INF, 0.0], &[1.0, 2.0]);
+    assert_eq!((m.value, &m.gradient[..]), (1.0, &[0.0, 0.0][..]));
+    // Two of them, or nothing but -inf, have shares that depend on the way there.
+    let m = modes(Op::LogSumExp, &row(2), &[INF, INF], &[1.0, 1.0]);
+    assert!(m.value == INF && m.gradient.iter().all(|g| g.is_nan()));
+    let m = modes(Op::LogSumExp, &row(2), &[-INF, -INF], &[1.0, 1.0]);
+    assert!(m.value == -INF && m.gradient.iter().all(|g| g.is_nan()));
+    // No entries at all: the logarithm of an empty sum.
+    let mut value = [0.0];
+    Workspace::new().value(&Op::LogSumExp, &[Shape::new(1, 0)], &[], &mut value).unwrap();
+    assert_eq!(value, [-INF]);
+}
+
+#[test]
+fn cross_entropy_with_infinite_entries() {
+    let at = |x: [f64; 2]| modes(Op::CrossEntropyFirst, &[Shape::new(1, 2)], &x, &[1.0, 1.0]);
+    // The label is impossible: infinite loss, and the slope that any large loss has.
+    let m = at([-INF, 0.0]);
+    assert_eq!((m.value, &m.gradient[..]), (INF, &[-1.0, 1.0][..]));
+    let m = at([0.0, INF]);
+    assert_eq!((m.value, &m.gradient[..]), (INF, &[-1.0, 1.0][..]));
+    // The label is certain.
+    let m = at([0.0, -INF]);
+    assert_eq!((m.value, &m.gradient[..]), (0.0, &[0.0, 0.0][..]));
+    // Certain by an infinite entry: the slope is right, the value is the difference inf - inf, and says so.
+    let m = at([INF, 0.0]);
+    assert!(m.value.is_nan());
+    assert_eq!(m.gradient, [0.0, 0.0]);
+    // Large but finite entries do not overflow.
+    let m = at([-1e308, 0.0]);
+    assert_eq!((m.value, &m.gradient[..]), (1e308, &[-1.0, 1.0][..]));
+}

@@ -1,0 +1,259 @@
+//! Properties over random shapes, values and compositions, from a fixed seed: broadcasting and products agree with naive
+//! loops, gradients with central differences and across precisions, and neither the bits nor the bytes of a pass depend
+//! on what its workspace did before.
+
+use hypertape_autodiff::{ALIGNMENT, Array, Element, Function, Shape, Side, Workspace, check};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq};
+use proptest::sample::select;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+/// Runs `property` on `cases` inputs, the same ones every time.
+fn run<S: Strategy>(
+    cases: u32,
+    inputs: &S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(config, rng).run(inputs, property).unwrap();
+}
+
+/// `x[0]` and `x[1]` under one of the operators.
+struct Operator(u8);
+
+impl<T: Element> Function<T> for Operator {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+        match self.0 {
+            0 => x[0] + x[1],
+            1 => x[0] - x[1],
+            2 => x[0] * x[1],
+            _ => x[0] / x[1],
+        }
+    }
+}
+
+#[test]
+fn broadcasting_agrees_with_a_naive_loop() {
+    let full = (0_u32..6, 0_u32..6);
+    let input = (0_u8..4, full, any::<[[bool; 2]; 2]>(), vec(-9_i32..9, 50));
+    run(400, &input, |(operator, (rows, cols), ones, entries)| {
+        let [a, b] = ones
+            .map(|[row, col]| Shape::new(if row { 1 } else { rows }, if col { 1 } else { cols }));
+        let x: Vec<f64> =
+            (0..a.len() + b.len()).map(|i| f64::from(entries[i % 50]) + 0.5).collect();
+        let (xa, xb) = x.split_at(a.len());
+        let both = |a: u32, b: u32| if a == 1 { b } else { a };
+        let out = Shape::new(both(a.rows, b.rows), both(a.cols, b.cols));
+        let mut y = vec![f64::NAN; out.len()];
+        Workspace::new().value(&Operator(operator), &[a, b], &x, &mut y).unwrap();
+        let entry = |x: &[f64], s: Shape, i: usize, j: usize| {
+            let i = if s.rows == 1 { 0 } else { i };
+            x[i * s.cols as usize + if s.cols == 1 { 0 } else { j }]
+        };
+        for i in 0..out.rows as usize {
+            for j in 0..out.cols as usize {
+                let (p, q) = (entry(xa, a, i, j), entry(xb, b, i, j));
+                let expected = [p + q, p - q, p * q, p / q][usize::from(operator)];
+                prop_assert_eq!(y[i * out.cols as usize + j], expected);
+            }
+        }
+        Ok(())
+    });
+}
+
+/// `op(x[0]) op(x[1])`
+struct Matmul([bool; 2]);
+
+impl<T: Element> Function<T> for Matmul {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+        x[0].matmul_transposed(self.0[0], x[1], self.0[1])
+    }
+}
+
+/// The same with three partners at once, side by side in memory, each of which must come out as it does alone.
+struct Together([bool; 2], Side);
+
+impl<T: Element> Function<T> for Together {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+        let [s, t] = self.0;
+        let (shared, other) = (x[0], x[1]);
+        let mut out = [shared; 3];
+        shared.products(s, self.1, &[other, other * 2.0, -other], t, &mut out);
+        out[0] + out[1] * 100.0 + out[2] * 10_000.0
+    }
+}
+
+#[test]
+fn products_agree_with_a_naive_loop() {
+    // Small integers, so that every order of summation is exact. Vectors and single columns often.
+    let size = || select(&[0, 1, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33, 40][..]);
+    let input = (size(), size(), size(), any::<[bool; 2]>(), vec(-5_i32..6, 97));
+    run(150, &input, |(m, k, n, transposed, entries)| {
+        let shape = |r, c, flip| if flip { Shape::new(c, r) } else { Shape::new(r, c) };
+        let shapes = [shape(m, k, transposed[0]), shape(k, n, transposed[1])];
+        let total = shapes[0].len() + shapes[1].len();
+        // A prime length, so that rows do not repeat.
+        let x: Vec<f64> = (0..total).map(|i| f64::from(entries[i % 97])).collect();
+        let (a, b) = x.split_at(shapes[0].len());
+        let (m, k, n) = (m as usize, k as usize, n as usize);
+        let mut expected = vec![0.0; m * n];
+        for i in 0..m {
+            for j in 0..n {
+                for p in 0..k {
+                    let left = if transposed[0] { a[p * m + i] } else { a[i * k + p] };
+                    let right = if transposed[1] { b[j * k + p] } else { b[p * n + j] };
+                    expected[i * n + j] += left * right;
+                }
+            }
+        }
+        let mut y = vec![f64::NAN; m * n];
+        let mut workspace = Workspace::new();
+        workspace.value(&Matmul(transposed), &shapes, &x, &mut y).unwrap();
+        prop_assert_eq!(&y, &expected);
+        // 1 + 2 * 100 - 1 * 10000 times the product.
+        let several: Vec<f64> = expected.iter().map(|e| -9799.0 * e).collect();
+        workspace.value(&Together(transposed, Side::Left), &shapes, &x, &mut y).unwrap();
+        prop_assert_eq!(&y, &several);
+        // With the right operand shared.
+        let x: Vec<f64> = [b, a].concat();
+        let [t0, t1] = transposed;
+        let turned = Together([t1, t0], Side::Right);
+        workspace.value(&turned, &[shapes[1], shapes[0]], &x, &mut y).unwrap();
+        prop_assert_eq!(&y, &several);
+        // And in single precision, where the sums are exact as well.
+        let x: Vec<f32> = entries.iter().map(|&e| f32::from_f64(f64::from(e))).collect();
+        let x: Vec<f32> = (0..total).map(|i| x[i % 97]).collect();
+        let mut y = vec![f32::NAN; m * n];
+        workspace.value(&Matmul(transposed), &shapes, &x, &mut y).unwrap();
+        prop_assert!(y.iter().zip(&expected).all(|(&y, &e)| f64::from(y) == e));
+        Ok(())
+    });
+}
+
+/// The arguments of a [`Chain`].
+const SHAPES: [Shape; 4] = [Shape::new(3, 4), Shape::new(4, 4), Shape::new(1, 4), Shape::column(3)];
+
+/// Entries of a point of `SHAPES`.
+const N: usize = 35;
+
+static LABELS: [u32; 3] = [2, 0, 3];
+static ROWS: [u32; 3] = [1, 1, 0];
+
+/// A random composition of smooth operations that keep entries moderate.
+#[derive(Clone, Debug)]
+struct Chain(Vec<u8>);
+
+const LINKS: u8 = 19;
+
+impl<T: Element> Function<T> for Chain {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+        let mut y = x[0];
+        for link in &self.0 {
+            y = match link {
+                0 => y.tanh(),
+                1 => y.sigmoid() * 2.0 - 0.5,
+                2 => y.softplus(),
+                3 => (y.square() + 0.5).ln(),
+                4 => (y.square() + 0.5).sqrt() - x[2],
+                5 => y.matmul(x[1]).tanh(),
+                6 => y.matmul_transposed(false, x[1], true) * 0.25,
+                7 => y + x[2],
+                8 => y * x[3],
+                9 => y / (x[3].square() + 1.0),
+                10 => x[2] - y,
+                11 => y.softmax() + y * 0.5,
+                12 => y * 0.5 - y.logsumexp(),
+                13 => y.gather_rows(&ROWS) + y.scatter_rows(&ROWS, 3) * 0.5,
+                14 => (y.tanh() + 1.5).powf(-1.3),
+                15 => y.row_dot(x[0]).tanh() + y,
+                16 => y * (y.dot(y) + 1.0).recip() + x[0],
+                17 => y.sum_cols() * y.sum_rows() * 0.05,
+                _ => (y * 0.5).tanh().exp().log1p() - y.mean(),
+            };
+        }
+        y.cross_entropy(&LABELS).mean() + y.dot(y) * 0.1 + (y.square().sum() + 1.0).sqrt()
+    }
+}
+
+fn chains() -> impl Strategy<Value = (Chain, Vec<f64>)> {
+    (vec(0..LINKS, 1..6).prop_map(Chain), vec(-1.5..1.5, N))
+}
+
+fn bits(x: &[f64]) -> Vec<u64> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+fn gradient(w: &mut Workspace, f: &Chain, x: &[f64]) -> Vec<f64> {
+    let mut gradient = vec![0.0; N];
+    w.gradient(f, &SHAPES, x, &mut gradient).unwrap();
+    gradient
+}
+
+#[test]
+fn gradients_agree_with_central_differences() {
+    run(100, &chains(), |(f, x)| {
+        let gap = check::central_differences(&f, &SHAPES, &x).unwrap();
+        // Step^2 = 4e-11 times third derivatives, rounding 2e-16 / 6e-6 = 4e-11 times the value; observed 3e-9.
+        prop_assert!(gap < 1e-8, "{gap:e}");
+        Ok(())
+    });
+}
+
+#[test]
+fn single_precision_agrees_with_double() {
+    run(150, &chains(), |(f, x)| {
+        // The same point, to the bit, in both precisions.
+        let single: Vec<f32> = x.iter().map(|&x| f32::from_f64(x)).collect();
+        let x: Vec<f64> = single.iter().map(|&x| f64::from(x)).collect();
+        let mut workspace = Workspace::new();
+        let expected = gradient(&mut workspace, &f, &x);
+        let mut found = vec![0.0_f32; N];
+        workspace.gradient(&f, &SHAPES, &single, &mut found).unwrap();
+        let scale = expected.iter().fold(f64::MIN_POSITIVE, |s, g| s.max(g.abs()));
+        for (&f, &e) in found.iter().zip(&expected) {
+            // Some tens of roundings of 6e-8 on the way; observed 1.4e-6.
+            let gap = (f64::from(f) - e).abs() / scale;
+            prop_assert!(gap < 1e-5, "{gap:e}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn bits_do_not_depend_on_what_a_workspace_did_before() {
+    run(100, &(chains(), chains()), |((f, x), (other, z))| {
+        let fresh = bits(&gradient(&mut Workspace::new(), &f, &x));
+        let mut used = Workspace::new();
+        let (mut g, mut p) = (vec![0.0; N], vec![0.0; N]);
+        used.hvp(&other, &SHAPES, &z, &x, &mut g, &mut p).unwrap();
+        prop_assert_eq!(&bits(&gradient(&mut used, &f, &x)), &fresh);
+        // After a pass that ended in a fault, and after one in the other precision.
+        used.set_limit(1000);
+        prop_assert!(used.gradient(&other, &SHAPES, &z, &mut g).is_err());
+        used.set_limit(usize::MAX);
+        used.gradient(&other, &SHAPES, &[0.5_f32; N], &mut [0.0; N]).unwrap();
+        prop_assert_eq!(&bits(&gradient(&mut used, &f, &x)), &fresh);
+        // The gradient that comes with a Hessian-vector product.
+        used.hvp(&f, &SHAPES, &x, &z, &mut g, &mut p).unwrap();
+        prop_assert_eq!(bits(&g), fresh);
+        Ok(())
+    });
+}
+
+#[test]
+fn equal_passes_use_equal_bytes() {
+    run(60, &(chains(), chains()), |((f, x), (other, z))| {
+        let mut workspace = Workspace::new();
+        gradient(&mut workspace, &f, &x);
+        let first = workspace.used();
+        prop_assert!(first > 0 && first.is_multiple_of(ALIGNMENT));
+        gradient(&mut workspace, &f, &x);
+        prop_assert_eq!(workspace.used(), first);
+        // Values do not matter, nor does a different pass in between.
+        gradient(&mut workspace, &other, &x);
+        gradient(&mut workspace, &f, &z);
+        prop_assert_eq!(workspace.used(), first);
+        Ok(())
+    });
+}

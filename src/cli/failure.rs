@@ -1,0 +1,33 @@
+//! How a command ends without its result, and what writes to stdout.
+
+use std::fmt;
+use std::io::{self, Write};
+
+/// Why a command ended without its result.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command was wrong: exit status 2.
+    Usage(String),
+    /// The run failed: exit status 1.
+    Run(String),
+    /// Nobody reads the output: exit status 1 without a word.
+    Unread,
+}
+
+impl Failure {
+    pub(crate) fn usage(why: impl fmt::Display) -> Self {
+        Self::Usage(why.to_string())
+    }
+
+    pub(crate) fn run(why: impl fmt::Display) -> Self {
+        Self::Run(why.to_string())
+    }
+}
+
+/// A line on stdout. A reader that went away ends the command quietly with status 1.
+pub(crate) fn say(out: &mut dyn Write, line: impl fmt::Display) -> Result<(), Failure> {
+    writeln!(out, "{line}").map_err(|e| match e.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Unread,
+        _ => Failure::run(format!("standard output: {e}")),
+    })
+}

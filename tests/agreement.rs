@@ -1,0 +1,167 @@
+//! The exact hypergradient against independent ways to compute it: central differences, Taylor order, and one tape over
+//! the whole run.
+
+mod support;
+
+use hypertape::problems::{Cleaning, DigitsSettings, Penalised, Quadratic};
+use hypertape::{
+    Array, Bilevel, Draw, Element, Function, InnerLoop, Level, List, Oracle, Rows, Shape, Tape,
+    Var, Workspace, check,
+};
+use support::two_layer::TwoLayer;
+use support::{deviation, exact};
+
+/// The outer loss as a function of `x` alone: the whole run written over one array type, gradients of the inner loss
+/// by a tape of that type.
+struct WholeRun<P> {
+    problem: P,
+    steps: usize,
+    lr: f64,
+}
+
+impl<T: Element, P: Bilevel<T>> Function<T> for WholeRun<P> {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+        let Self { problem, steps, lr } = self;
+        let draw = Draw::new(0, 0);
+        let arena = x[0].arena();
+        let rows = |level| Rows::all(problem.samples(level));
+        let mut w = problem.init(x, draw.at(Level::Init, 0));
+        for t in 0..*steps {
+            let tape = Tape::new(arena).unwrap();
+            let x: List<Var<A>> = x.iter().map(|&x| tape.passive(x)).collect();
+            let leaves: List<Var<A>> = w.iter().map(|&w| tape.variable(w)).collect();
+            let loss = problem.inner(&leaves, &x, draw.at(Level::Inner, t), rows(Level::Inner));
+            let seed = loss.value().scalar(1.0);
+            let adjoints = tape.finish().pull(&[(loss.id().unwrap(), seed)], arena);
+            for (w, leaf) in w.iter_mut().zip(&leaves) {
+                *w = *w - adjoints.get(leaf.id().unwrap()).unwrap() * *lr;
+            }
+        }
+        problem.outer(&w, x, draw.at(Level::Outer, 0), rows(Level::Outer))
+    }
+}
+
+/// Gradient by the whole-run tape, and the shapes that cut `x`.
+fn whole_run<P: Bilevel<f64>>(run: &WholeRun<P>) -> (f64, Vec<f64>, Vec<Shape>) {
+    let x = run.problem.start();
+    let mut gradient = vec![0.0; x.values().len()];
+    let loss = Workspace::new().gradient(run, x.shapes(), x.values(), &mut gradient).unwrap();
+    (loss, gradient, x.shapes().to_vec())
+}
+
+#[test]
+fn exact_equals_central_differences_and_taylor_order() {
+    for seed in 0..5 {
+        for steps in [0, 1, 7] {
+            let problem = || TwoLayer::<f64>::new(seed);
+            let run = WholeRun { problem: problem(), steps, lr: 0.2 };
+            let x = run.problem.start();
+            let (loss, gradient, _) =
+                exact(&mut Oracle::new(problem()).unwrap(), steps, 0.2).unwrap();
+
+            let (whole_loss, whole, shapes) = whole_run(&run);
+            // Same terms, other order of summation over 7 steps.
+            assert!((loss - whole_loss).abs() < 1e-14, "seed {seed}, {steps} steps");
+            let gap = deviation(&gradient, &whole);
+            assert!(gap < 1e-14, "seed {seed}, {steps} steps: {gap:e}");
+
+            let gap = check::central_differences(&run, &shapes, x.values()).unwrap();
+            // Steps of 6e-6: truncation 4e-11 times third derivatives of about 10.
+            assert!(gap < 1e-8, "seed {seed}, {steps} steps: {gap:e}");
+
+            let v: Vec<f64> = (0..x.values().len()).map(|i| (1.7 * i as f64).cos()).collect();
+            let orders = check::taylor(&run, &shapes, x.values(), &v).unwrap();
+            assert!(orders.gradient > 1.9 && orders.hessian > 2.8, "seed {seed}: {orders:?}");
+        }
+    }
+}
+
+#[test]
+fn exact_equals_the_whole_run_tape_on_every_problem() {
+    fn gap<P: Bilevel<f64>>(make: impl Fn() -> P, steps: usize, lr: f64) -> f64 {
+        let (_, gradient, _) = exact(&mut Oracle::new(make()).unwrap(), steps, lr).unwrap();
+        let (_, whole, _) = whole_run(&WholeRun { problem: make(), steps, lr });
+        deviation(&gradient, &whole)
+    }
+    let digits = || Cleaning::digits(&DigitsSettings::default()).unwrap();
+    let gaps = [
+        ("quadratic", gap(Quadratic::general, 20, 0.3)),
+        ("w1-ridge", gap(|| Penalised::ridge(1), 10, 0.5)),
+        ("w1-logreg", gap(|| Penalised::logistic(1), 10, 1.0)),
+        ("digits-clean", gap(digits, 10, 1.0)),
+    ];
+    for (name, gap) in gaps {
+        // Other order of summation over up to 2000 samples.
+        assert!(gap < 1e-13, "{name}: {gap:e}");
+    }
+}
+
+#[test]
+fn blocks_of_rows_add_up_to_the_whole() {
+    /// A problem evaluated in blocks of another size.
+    struct Blocks<P>(P, usize);
+    impl<T: Element, P: Bilevel<T>> Bilevel<T> for Blocks<P> {
+        fn start(&self) -> hypertape::Params<T> {
+            self.0.start()
+        }
+        fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], draw: Draw) -> List<A> {
+            self.0.init(x, draw)
+        }
+        fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], d: Draw, r: Rows) -> A {
+            self.0.inner(w, x, d, r)
+        }
+        fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], d: Draw, r: Rows) -> A {
+            self.0.outer(w, x, d, r)
+        }
+        fn samples(&self, level: Level) -> usize {
+            self.0.samples(level)
+        }
+        fn block(&self, _: Level) -> usize {
+            self.1
+        }
+    }
+    let digits = || Cleaning::<f64>::digits(&DigitsSettings::default()).unwrap();
+    let of = |block| exact(&mut Oracle::new(Blocks(digits(), block)).unwrap(), 5, 1.0).unwrap();
+    let (whole_loss, whole, whole_cost) = of(usize::MAX);
+    for block in [1, 7, 100, 899, 900] {
+        let (loss, gradient, cost) = of(block);
+        assert!((loss - whole_loss).abs() < 1e-14, "{block}");
+        let gap = deviation(&gradient, &whole);
+        assert!(gap < 1e-13, "{block}: {gap:e}"); // sums of 900 terms in another order
+        assert!(cost.bytes_measured <= whole_cost.bytes_measured, "{block}: {cost:?}");
+    }
+}
+
+#[test]
+fn costs_are_counted() {
+    for steps in [0, 1, 9] {
+        let mut oracle = Oracle::new(TwoLayer::<f64>::new(3)).unwrap();
+        let (_, _, cost) = exact(&mut oracle, steps, 0.1).unwrap();
+        let r = steps as u64;
+        assert_eq!([cost.plain_steps, cost.inner_gradients, cost.hvps, cost.mixed], [r; 4]);
+    }
+}
+
+#[test]
+fn bytes_grow_by_one_state_a_step() {
+    let bytes = |steps| {
+        let mut oracle = Oracle::new(TwoLayer::<f64>::new(3)).unwrap();
+        exact(&mut oracle, steps, 0.1).unwrap().2.bytes_measured
+    };
+    let state = 16 * size_of::<f64>() as u64;
+    let one = bytes(1);
+    for steps in [2, 10, 100] {
+        assert_eq!(bytes(steps), one + (steps as u64 - 1) * state);
+    }
+}
+
+#[test]
+fn a_second_call_repeats_the_first_bit_for_bit() {
+    let mut oracle = Oracle::new(TwoLayer::<f64>::new(1)).unwrap();
+    let inner = InnerLoop::new(9, 0.1).unwrap();
+    assert_eq!(inner.steps(), 9);
+    let (loss, first, cost) = exact(&mut oracle, 9, 0.1).unwrap();
+    let (again, second, repeated) = exact(&mut oracle, 9, 0.1).unwrap();
+    assert_eq!((loss, first), (again, second));
+    assert_eq!(cost.bytes_measured, repeated.bytes_measured);
+}

@@ -1,0 +1,62 @@
+//! After a first call, a whole exact hypergradient asks the system for no memory.
+//!
+//! Products of more than 2048 multiplications that are not matrix-vector products go to `gemm`, which allocates its
+//! packing buffers itself; `w1-logreg` has none of them.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use hypertape::problems::Penalised;
+use hypertape::{Draw, Estimator, Exact, InnerLoop, Oracle};
+use support::two_layer::TwoLayer;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of a second and a third call, which draws other mini-batches.
+fn allocations(mut oracle: Oracle<f64>, steps: usize, lr: f64) -> [usize; 2] {
+    let x = oracle.start().values().to_vec();
+    let mut gradient = vec![0.0; x.len()];
+    let inner = InnerLoop::new(steps, lr).unwrap();
+    let mut exact = Exact::default();
+    let mut call = |iteration| {
+        let before = ALLOCATIONS.get();
+        exact.estimate(&mut oracle, &inner, &x, Draw::new(0, iteration), &mut gradient).unwrap();
+        ALLOCATIONS.get() - before
+    };
+    assert!(call(0) > 0, "the counter counts");
+    [call(0), call(1)]
+}
+
+#[test]
+fn a_hypergradient_allocates_nothing_after_a_first() {
+    assert_eq!(allocations(Oracle::new(Penalised::logistic(1)).unwrap(), 100, 1.0), [0, 0]);
+    assert_eq!(allocations(Oracle::new(Penalised::ridge(1)).unwrap(), 100, 0.5), [0, 0]);
+    assert_eq!(allocations(Oracle::new(TwoLayer::new(1)).unwrap(), 20, 0.1), [0, 0]);
+}

@@ -1,0 +1,773 @@
+//! The `hypertape` binary as users meet it: its text, its files, its exit status and its one-line errors.
+
+#![cfg(feature = "cli")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hypertape::problems::{Quadratic, catalogue};
+use npyz::zip::ZipWriter;
+use npyz::zip::write::FileOptions;
+use serde_json::Value;
+
+/// The hypergradient of `quadratic` at its own start and settings.
+const KNOWN: [f64; 2] = [0.889_454_368_725_553_7, -0.712_507_614_840_826_2];
+
+fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Exit status, stdout and stderr of a command.
+fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> (i32, String, String) {
+    let output = command(args).output().unwrap();
+    let status = output.status.code().expect("ended by a signal");
+    let [out, err] = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap());
+    (status, out, err)
+}
+
+/// The words of a command line without quoting; `{}` stands for `path`.
+fn words(line: &str, path: &Path) -> Vec<String> {
+    line.split_whitespace().map(|word| word.replace("{}", path.to_str().unwrap())).collect()
+}
+
+/// Stdout of a command that must succeed. Its stderr is no terminal: nothing may appear there, no progress either.
+#[track_caller]
+fn ok(line: &str, path: &Path) -> String {
+    let (status, out, err) = run(words(line, path));
+    assert_eq!((status, err.as_str()), (0, ""), "{line}");
+    out
+}
+
+/// The JSON objects that a successful command prints, one a line.
+#[track_caller]
+fn objects(line: &str, path: &Path) -> Vec<Value> {
+    let out = ok(&format!("{line} --json"), path);
+    let objects: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(objects.iter().all(Value::is_object), "{out}");
+    objects
+}
+
+/// The one JSON object of `gradient`.
+#[track_caller]
+fn gradient(line: &str, path: &Path) -> Value {
+    let mut rows = objects(&format!("gradient {line}"), path);
+    assert_eq!(rows.len(), 1, "{line}");
+    rows.remove(0)
+}
+
+/// Checks that a command fails with this status and one line on stderr, alone, that has all `parts`.
+#[track_caller]
+fn refused<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, status: i32, parts: &[&str]) {
+    let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+    let (found, out, err) = run(&args);
+    assert_eq!((found, out.as_str()), (status, ""), "{args:?}: {err}");
+    let line = err.strip_suffix('\n').unwrap_or_else(|| panic!("{args:?}: {err:?}"));
+    assert!(line.starts_with("error: ") && !line.contains('\n'), "{args:?}: {err:?}");
+    for part in parts {
+        assert!(line.contains(part), "{args:?}: no {part:?} in {line:?}");
+    }
+}
+
+/// An empty folder for one test, removed at its end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let unique = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hypertape-cli-{}-{unique}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A test that failed on the way may have left anything.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The names in a folder, sorted, hidden ones too.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A `.npy` file, format 1.0, of little-endian doubles.
+fn npy(shape: &str, values: &[f64]) -> Vec<u8> {
+    let mut header =
+        format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}").into_bytes();
+    // Magic, header and final newline fill a multiple of 64 bytes.
+    header.resize((header.len() + 11).next_multiple_of(64) - 11, b' ');
+    header.push(b'\n');
+    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+    let values: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    [b"\x93NUMPY\x01\x00", &length[..], &header, &values].concat()
+}
+
+fn vector(values: &[f64]) -> Vec<u8> {
+    npy(&format!("({},)", values.len()), values)
+}
+
+fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in arrays {
+        zip.start_file(format!("{name}.npy"), FileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[track_caller]
+fn number(object: &Value, key: &str) -> f64 {
+    object[key].as_f64().unwrap_or_else(|| panic!("{key}: {}", object[key]))
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+fn keys(object: &Value) -> Vec<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Without what differs between two equal runs: the clock.
+fn timeless(objects: &[Value]) -> Vec<Value> {
+    let mut objects = objects.to_vec();
+    for object in &mut objects {
+        object.as_object_mut().unwrap().retain(|key, _| !key.contains("seconds"));
+    }
+    objects
+}
+
+#[track_caller]
+fn close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (f, e) in found.iter().zip(expected) {
+        assert!((f - e).abs() <= tolerance, "{found:?}, expected {expected:?}");
+    }
+}
+
+/// `y += a M v`, with the transpose of `M` if `transposed`; `M` has as many rows as `y` or `v`.
+fn add(y: &mut [f64], a: f64, matrix: &[f64], v: &[f64], transposed: bool) {
+    let (rows, cols) = (y.len(), v.len());
+    for i in 0..rows {
+        for j in 0..cols {
+            let entry = if transposed { matrix[j * rows + i] } else { matrix[i * cols + j] };
+            y[i] += a * entry * v[j];
+        }
+    }
+}
+
+/// Outer loss and hypergradient of `quadratic`, from the recursions for `w` and its adjoint.
+fn by_hand(x: &[f64], w: &[f64], steps: usize, lr: f64) -> (f64, Vec<f64>) {
+    let q = Quadratic::<f64>::general();
+    let mut w = w.to_vec();
+    for _ in 0..steps {
+        let mut slope = q.inner_linear.clone();
+        add(&mut slope, 1.0, &q.inner_hessian, &w, false);
+        add(&mut slope, 1.0, &q.inner_mixed, x, true);
+        w.iter_mut().zip(&slope).for_each(|(w, s)| *w -= lr * s);
+    }
+    // Twice the quadratic part of the outer loss is its gradient less its linear part, times the point.
+    let (mut by_w, mut by_x) = (vec![0.0; w.len()], vec![0.0; x.len()]);
+    add(&mut by_w, 1.0, &q.outer_hessian, &w, false);
+    add(&mut by_w, 1.0, &q.outer_mixed, x, true);
+    add(&mut by_x, 1.0, &q.outer_curvature, x, false);
+    add(&mut by_x, 1.0, &q.outer_mixed, &w, false);
+    let mut loss = 0.0;
+    for (points, slopes, linear) in
+        [(&w[..], &mut by_w, &q.outer_linear), (x, &mut by_x, &q.outer_direct)]
+    {
+        for ((p, s), l) in points.iter().zip(slopes).zip(linear) {
+            loss += p * (*s / 2.0 + l);
+            *s += l;
+        }
+    }
+    for _ in 0..steps {
+        let adjoint = by_w.clone();
+        add(&mut by_x, -lr, &q.inner_mixed, &adjoint, false);
+        add(&mut by_w, -lr, &q.inner_hessian, &adjoint, false);
+    }
+    (loss, by_x)
+}
+
+#[test]
+fn lists_name_everything() {
+    let none = Path::new("");
+    let problems = ok("problems", none);
+    let first: Vec<_> = problems.lines().skip(1).filter_map(|l| l.split(' ').next()).collect();
+    assert_eq!(first, catalogue().iter().map(|entry| entry.name).collect::<Vec<_>>());
+    assert_eq!(problems.lines().next().unwrap().split(' ').next(), Some("problem"));
+    for entry in catalogue() {
+        let line = problems.lines().find(|l| l.starts_with(&format!("{} ", entry.name))).unwrap();
+        assert!(line.contains(entry.summary) && line.contains(&entry.steps.to_string()), "{line}");
+    }
+    let estimators = ok("estimators", none);
+    assert!(estimators.lines().skip(1).any(|line| line.starts_with("exact ")), "{estimators}");
+    // Every listed estimator is accepted with its defaults.
+    for name in estimators.lines().skip(1).filter_map(|l| l.split(' ').next()) {
+        assert_eq!(gradient(&format!("quadratic --estimator {name}"), none)["estimator"], name);
+    }
+}
+
+#[test]
+fn help_is_there() {
+    let none = Path::new("");
+    let cases = [
+        ("--help", ["problems", "estimators", "gradient", "run"].as_slice()),
+        ("problems --help", &["Usage: hypertape problems"]),
+        ("estimators --help", &["Usage: hypertape estimators"]),
+        (
+            "gradient --help",
+            &[
+                "PROBLEM",
+                "--estimator",
+                "--steps",
+                "--lr",
+                "--seed",
+                "--data-seed",
+                "--dtype",
+                "--at",
+                "--init",
+                "--save",
+                "--json",
+                "--repeat",
+            ],
+        ),
+        ("run --help", &["PROBLEM", "--outer", "--outer-lr", "--iterations", "--repeat"]),
+        ("--version", &[concat!("hypertape ", env!("CARGO_PKG_VERSION"))]),
+    ];
+    for (line, parts) in cases {
+        let out = ok(line, none);
+        for part in parts {
+            assert!(out.contains(part), "{line}: no {part:?} in {out}");
+        }
+    }
+    let (status, out, err) = run::<&str>([]);
+    assert_eq!((status, out.as_str()), (2, ""), "no arguments");
+    assert!(err.contains("Usage: hypertape"), "{err}");
+}
+
+#[test]
+fn gradient_prints_one_object_an_estimator() {
+    let none = Path::new("");
+    let row = gradient("quadratic", none);
+    let mut expected = [
+        "problem",
+        "estimator",
+        "schedule",
+        "dtype",
+        "steps",
+        "lr",
+        "seed",
+        "data_seed",
+        "threads",
+        "loss",
+        "gradient_norm",
+        "gradient_head",
+        "plain_steps",
+        "inner_gradients",
+        "hvps",
+        "mixed",
+        "bytes_predicted",
+        "bytes_measured",
+        "repeat",
+        "primal_seconds",
+        "primal_seconds_min",
+        "seconds",
+        "seconds_min",
+    ];
+    expected.sort_unstable();
+    let mut found = keys(&row);
+    found.sort_unstable();
+    assert_eq!(found, expected);
+
+    for (key, text) in [("problem", "quadratic"), ("estimator", "exact"), ("dtype", "f64")] {
+        assert_eq!(row[key], text, "{key}");
+    }
+    let counts = ["plain_steps", "inner_gradients", "hvps", "mixed", "steps"];
+    for (key, count) in counts.map(|c| (c, 5)).into_iter().chain([("seed", 0), ("repeat", 1)]) {
+        assert_eq!(row[key], count, "{key}");
+    }
+    assert_eq!(row["lr"], 0.3);
+    assert!(row["bytes_predicted"].is_null() && row["data_seed"].is_null(), "{row}");
+    for key in ["bytes_measured", "threads", "primal_seconds", "seconds"] {
+        assert!(number(&row, key) > 0.0, "{key}");
+    }
+    for key in ["primal_seconds", "seconds"] {
+        let min = number(&row, &format!("{key}_min"));
+        assert!(min > 0.0 && min <= number(&row, key), "{key}");
+    }
+    close(&numbers(&row["gradient_head"]), &KNOWN, 1e-15);
+    close(&[number(&row, "gradient_norm")], &[KNOWN[0].hypot(KNOWN[1])], 1e-15);
+
+    let rows = objects("gradient quadratic --estimator exact --estimator exact --repeat 4", none);
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0]["repeat"], 4);
+    assert_eq!(timeless(&rows[..1]), timeless(&rows[1..]));
+}
+
+#[test]
+fn gradient_prints_a_table() {
+    let out = ok("gradient quadratic --estimator exact --estimator exact", Path::new(""));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 5, "{out}");
+    assert_eq!(lines[0], "quadratic: 5 steps, lr 0.3, f64, store-all");
+    assert!(lines[1].starts_with("inner loop and outer loss alone: "), "{out}");
+    for column in ["estimator", "loss", "|gradient|", "gradients", "HVPs", "bytes", "time"] {
+        assert!(lines[2].contains(column), "{out}");
+    }
+    for line in &lines[3..] {
+        assert!(line.starts_with("exact ") && line.ends_with("0.889454 -0.712508"), "{out}");
+    }
+}
+
+#[test]
+fn gradient_in_single_precision() {
+    let none = Path::new("");
+    let line = "w1-ridge --steps 20";
+    let [double, single] =
+        ["f64", "f32"].map(|dtype| gradient(&format!("{line} --dtype {dtype}"), none));
+    assert_eq!((&double["dtype"], &single["dtype"]), (&"f64".into(), &"f32".into()));
+    assert_eq!((&single["hvps"], &single["data_seed"]), (&20.into(), &1.into()));
+    let [d, s] = [&double, &single].map(|row| numbers(&row["gradient_head"]));
+    assert_eq!(d.len(), 8);
+    let norm = number(&double, "gradient_norm");
+    assert_ne!(d, s);
+    // A few hundred roundings of 6e-8 each.
+    close(&s, &d, 1e-5 * norm);
+    close(&[number(&single, "loss")], &[number(&double, "loss")], 1e-5);
+    assert!(number(&single, "bytes_measured") < number(&double, "bytes_measured"));
+}
+
+#[test]
+fn seeds_choose_the_data() {
+    let none = Path::new("");
+    let own = gradient("w1-ridge --steps 2", none);
+    let same = gradient("w1-ridge --steps 2 --data-seed 1", none);
+    let other = gradient("w1-ridge --steps 2 --data-seed 7", none);
+    assert_eq!(timeless(std::slice::from_ref(&own)), timeless(&[same]));
+    assert_eq!(other["data_seed"], 7);
+    assert_ne!(own["loss"], other["loss"]);
+}
+
+#[test]
+fn starts_from_files() {
+    let dir = Scratch::new();
+    let (x, w) = ([-0.4, 1.1], [0.3, -2.0, 0.75]);
+    let x_npy = dir.put("x.npy", &vector(&x));
+    let x_npz = dir.put("x.npz", &npz(&[("x", npy("(2, 1)", &x))]));
+    let w_npy = dir.put("w.npy", &vector(&w));
+    let w_npz = dir.put("w.npz", &npz(&[("w0", npy("(3, 1)", &w))]));
+    let check = |line: &str, path: &Path, x: &[f64], w: &[f64], steps| {
+        let row = gradient(&format!("quadratic {line}"), path);
+        let (loss, expected) = by_hand(x, w, steps, 0.3);
+        close(&numbers(&row["gradient_head"]), &expected, 1e-14);
+        close(&[number(&row, "loss")], &[loss], 1e-14);
+    };
+    let (own_x, own_w) = ([0.7, -1.2], [0.0; 3]);
+    check("", &dir.0, &own_x, &own_w, 5);
+    close(&by_hand(&own_x, &own_w, 5, 0.3).1, &KNOWN, 1e-15);
+    for path in [&x_npy, &x_npz] {
+        check("--at {}", path, &x, &own_w, 5);
+        check("--at {} --steps 0", path, &x, &own_w, 0);
+    }
+    for path in [&w_npy, &w_npz] {
+        check("--init {}", path, &own_x, &w, 5);
+    }
+    check("--at {}/x.npz --init {}/w.npy --steps 3", &dir.0, &x, &w, 3);
+    // A run starts there too.
+    let lines = objects("run quadratic --at {}/x.npy --init {}/w.npz --iterations 1", &dir.0);
+    close(&[number(&lines[0], "loss")], &[by_hand(&x, &w, 5, 0.3).0], 1e-14);
+}
+
+#[test]
+fn a_saved_gradient_is_read_back() {
+    let dir = Scratch::new();
+    let row = gradient("quadratic --save {}/new/folder", &dir.0);
+    let folder = dir.0.join("new/folder");
+    assert_eq!(names(&folder), ["exact.json", "exact.npz"]);
+    let saved = fs::read_to_string(folder.join("exact.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&saved).unwrap(), row);
+
+    let there = gradient("quadratic --at {}/exact.npz", &folder);
+    let (loss, expected) = by_hand(&KNOWN, &[0.0; 3], 5, 0.3);
+    close(&numbers(&there["gradient_head"]), &expected, 1e-14);
+    close(&[number(&there, "loss")], &[loss], 1e-14);
+
+    // A second time the files are replaced, and the arrays are the same bytes.
+    let first = fs::read(folder.join("exact.npz")).unwrap();
+    let table = ok("gradient quadratic --save {}", &folder);
+    assert!(table.starts_with("quadratic: "), "{table}");
+    assert_eq!(names(&folder), ["exact.json", "exact.npz"]);
+    assert_eq!(fs::read(folder.join("exact.npz")).unwrap(), first);
+}
+
+#[test]
+fn a_saved_run_is_read_back() {
+    let dir = Scratch::new();
+    let line = "run digits-clean --steps 5 --dtype";
+    for dtype in ["f64", "f32"] {
+        let folder = dir.0.join(dtype);
+        let lines = objects(&format!("{line} {dtype} --iterations 2 --save {{}}"), &folder);
+        assert_eq!(names(&folder), ["run.json", "w.npz", "x.npz"]);
+        let saved = fs::read_to_string(folder.join("run.json")).unwrap();
+        let saved: Value = serde_json::from_str(&saved).unwrap();
+        assert_eq!(keys(&saved), ["records", "summary"]);
+        assert_eq!(saved["records"].as_array().unwrap()[..], lines[..2]);
+        assert_eq!(saved["summary"], lines[2]);
+
+        // The saved point is that of the next iteration.
+        let at = format!("digits-clean --dtype {dtype}");
+        let next = gradient(&format!("{at} --steps 5 --at {{}}/x.npz"), &folder);
+        let longer = objects(&format!("{line} {dtype} --iterations 3"), &folder);
+        for key in ["loss", "gradient_norm", "bytes_measured"] {
+            assert_eq!(next[key], longer[2][key], "{dtype} {key}");
+        }
+        // The saved inner variables are those that the result was judged by.
+        let held = gradient(&format!("{at} --steps 0 --at {{}}/x.npz --init {{}}/w.npz"), &folder);
+        assert_eq!(held["loss"], lines[2]["results"]["result"]["outer loss"], "{dtype}");
+    }
+    // Several runs, several files.
+    let folder = dir.0.join("several");
+    ok("run quadratic --iterations 1 --repeat 2 --save {}", &folder);
+    let expected = ["run-0.json", "run-1.json", "w-0.npz", "w-1.npz", "x-0.npz", "x-1.npz"];
+    assert_eq!(names(&folder), expected);
+}
+
+#[test]
+fn run_prints_records_and_a_summary() {
+    let lines = objects("run digits-clean --iterations 2", Path::new(""));
+    assert_eq!(lines.len(), 3);
+    for (i, record) in lines[..2].iter().enumerate() {
+        assert_eq!((&record["repeat"], &record["iteration"]), (&0.into(), &i.into()));
+        for key in ["loss", "gradient_norm", "bytes_measured", "seconds"] {
+            assert!(number(record, key) > 0.0, "{key}");
+        }
+        assert_eq!((&record["inner_gradients"], &record["hvps"]), (&100.into(), &100.into()));
+    }
+    assert!(number(&lines[1], "loss") < number(&lines[0], "loss"));
+    let summary = &lines[2];
+    for (key, text) in [("problem", "digits-clean"), ("estimator", "exact"), ("outer", "adam 0.3")]
+    {
+        assert_eq!(summary[key], text, "{key}");
+    }
+    for (key, value) in [("steps", 100), ("iterations", 2), ("seed", 0), ("data_seed", 0)] {
+        assert_eq!(summary[key], value, "{key}");
+    }
+    assert_eq!(summary["seconds"], lines[1]["seconds"]);
+    let results = &summary["results"];
+    assert_eq!(keys(results), ["only clean samples", "result", "weights frozen"]);
+    for (name, metrics) in results.as_object().unwrap() {
+        let expected = ["F1", "outer loss", "precision", "recall", "test error"];
+        assert_eq!(keys(metrics), expected, "{name}");
+        assert!(number(metrics, "outer loss") > 0.0, "{name}");
+        assert!((0.0..0.2).contains(&number(metrics, "test error")), "{name}");
+    }
+    // Weights that stay as they were are the first point of the run, and no sample is found by them.
+    assert_eq!(results["weights frozen"]["outer loss"], lines[0]["loss"]);
+    assert!(results["weights frozen"]["precision"].is_null());
+    for metric in ["precision", "recall", "F1"] {
+        assert_eq!(results["only clean samples"][metric], 1.0, "{metric}");
+    }
+}
+
+#[test]
+fn run_prints_a_table() {
+    let none = Path::new("");
+    let out = ok("run digits-clean --iterations 2 --steps 5 --outer-lr 0.125", none);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 5, "{out}");
+    assert_eq!(lines[0], "digits-clean: 2 outer iterations, adam 0.125, exact");
+    for metric in ["outer loss", "test error", "precision", "recall", "F1"] {
+        assert!(lines[1].contains(metric), "{out}");
+    }
+    for (line, name) in lines[2..].iter().zip(["result", "weights frozen", "only clean samples"]) {
+        assert!(line.starts_with(name), "{out}");
+    }
+    let out = ok("run digits-clean --iterations 1 --steps 5 --repeat 3", none);
+    assert!(
+        out.starts_with("digits-clean: 1 outer iterations, adam 0.3, exact, 3 runs\n"),
+        "{out}"
+    );
+    assert!(out.contains(" ± "), "{out}");
+}
+
+#[test]
+fn runs_repeat() {
+    let none = Path::new("");
+    let line = "run digits-clean --iterations 2 --steps 10";
+    let lines = objects(&format!("{line} --repeat 2"), none);
+    assert_eq!(lines.len(), 6);
+    let summaries = [&lines[2], &lines[5]];
+    for (i, summary) in summaries.into_iter().enumerate() {
+        for key in ["repeat", "seed", "data_seed"] {
+            assert_eq!(summary[key], i, "{key}");
+        }
+    }
+    assert_ne!(summaries[0]["results"], summaries[1]["results"]);
+    // The same seeds give the same numbers, also those of the second run on its own.
+    let again = objects(&format!("{line} --repeat 2"), none);
+    assert_eq!(timeless(&lines), timeless(&again));
+    let alone = objects(&format!("{line} --seed 1 --data-seed 1"), none);
+    assert_eq!(alone[2]["results"], summaries[1]["results"]);
+}
+
+#[test]
+fn run_takes_its_outer_optimiser() {
+    let none = Path::new("");
+    let line = "run quadratic --iterations 3 --outer";
+    let sgd = objects(&format!("{line} sgd --outer-lr 0.1234567"), none);
+    assert_eq!(sgd[3]["outer"], "sgd 0.1234567", "as it was typed");
+    let adam = objects(&format!("{line} adam"), none);
+    assert_eq!(adam[3]["outer"], "adam 0.1");
+    assert_eq!(sgd[0]["loss"], adam[0]["loss"]);
+    assert_ne!(sgd[1]["loss"], adam[1]["loss"]);
+    // x_1 = x_0 - lr gradient.
+    let x: Vec<f64> =
+        [0.7, -1.2].iter().zip(KNOWN).map(|(x, g): (&f64, f64)| x - 0.123_456_7 * g).collect();
+    close(&[number(&sgd[1], "loss")], &[by_hand(&x, &[0.0; 3], 5, 0.3).0], 1e-14);
+    // Without iterations the result is the start.
+    let idle = objects("run quadratic --iterations 0", none);
+    assert_eq!(idle.len(), 1);
+    assert_eq!(idle[0]["results"]["result"], idle[0]["results"]["start"]);
+}
+
+/// A command line that is wrong in itself, and what the line about it names.
+type Bad = (&'static str, &'static [&'static str]);
+
+#[test]
+fn bad_usage() {
+    let cases: &[Bad] = &[
+        ("gradient quadratik", &["unknown problem 'quadratik'", "did you mean quadratic?"]),
+        ("run w1-rigde", &["unknown problem 'w1-rigde'", "did you mean w1-ridge?"]),
+        ("gradient xyz", &["unknown problem 'xyz'", "expected one of quadratic, w1-ridge"]),
+        ("gradient", &["PROBLEM", "required"]),
+        ("gradient quadratic w1-ridge", &["unexpected argument 'w1-ridge'"]),
+        (
+            "gradient quadratic --estimator exat",
+            &["unknown estimator 'exat'", "did you mean exact?"],
+        ),
+        ("run quadratic --estimator exat", &["unknown estimator 'exat'", "did you mean exact?"]),
+        ("run quadratic --estimator exact --estimator exact", &["--estimator", "multiple times"]),
+        ("gradient quadratic --estimator exact:k=1", &["'exact' takes no settings", "'k=1'"]),
+        ("gradient quadratic --estimator exact --estimator exact:", &["'exact' takes no settings"]),
+        ("gradeint quadratic", &["unrecognized subcommand 'gradeint'", "'gradient'"]),
+        ("help gradeint", &["unrecognized subcommand 'gradeint'"]),
+        ("xyz", &["unrecognized subcommand 'xyz'", "--help"]),
+        ("gradient quadratic --stesp 3", &["unexpected argument '--stesp'", "'--steps'"]),
+        ("problems --json", &["unexpected argument '--json'"]),
+        ("gradient quadratic --outer sgd", &["unexpected argument '--outer'"]),
+        ("gradient quadratic --steps", &["--steps", "value is required"]),
+        ("gradient quadratic --steps -3", &["'-3'", "--steps", "a whole number, 0 or more"]),
+        ("gradient quadratic --steps x", &["'x'", "--steps", "a whole number, 0 or more"]),
+        ("gradient quadratic --steps 1.5", &["'1.5'", "--steps", "a whole number"]),
+        ("gradient quadratic --steps 18446744073709551616", &["--steps", "a whole number"]),
+        ("gradient quadratic --steps 2 --steps 3", &["--steps", "multiple times"]),
+        ("gradient quadratic --lr NaN", &["'NaN'", "--lr", "a positive finite number"]),
+        ("gradient quadratic --lr -1", &["'-1'", "--lr", "a positive finite number"]),
+        ("gradient quadratic --lr=-1", &["'-1'", "--lr", "a positive finite number"]),
+        ("gradient quadratic --lr 0", &["'0'", "--lr", "a positive finite number"]),
+        ("gradient quadratic --lr inf", &["'inf'", "--lr", "a positive finite number"]),
+        ("run quadratic --outer-lr nan", &["'nan'", "--outer-lr", "a positive finite number"]),
+        ("run quadratic --outer-lr -0.1", &["'-0.1'", "--outer-lr", "a positive finite number"]),
+        ("run quadratic --outer adagrad", &["'adagrad'", "--outer", "sgd, adam"]),
+        ("run quadratic --iterations -1", &["'-1'", "--iterations", "a whole number, 0 or more"]),
+        ("run quadratic --repeat 0", &["'0'", "--repeat", "a whole number, 1 or more"]),
+        ("gradient quadratic --repeat 0", &["'0'", "--repeat", "a whole number, 1 or more"]),
+        ("gradient quadratic --repeat -2", &["'-2'", "--repeat", "a whole number, 1 or more"]),
+        ("gradient quadratic --dtype f16", &["'f16'", "--dtype", "f64, f32"]),
+        ("gradient quadratic --seed -1", &["'-1'", "--seed", "from 0 to 2^64 - 1"]),
+        ("gradient w1-ridge --data-seed x", &["'x'", "--data-seed", "from 0 to 2^64 - 1"]),
+        ("gradient quadratic --data-seed 3", &["--data-seed", "'quadratic' is fixed"]),
+        ("run quadratic --data-seed 3", &["--data-seed", "'quadratic' is fixed"]),
+        // The length of the progress bar once overflowed before the file was looked for.
+        (
+            "run quadratic --iterations 18446744073709551615 --repeat 3 --at absent.npy",
+            &["--at", "absent.npy"],
+        ),
+    ];
+    for (line, parts) in cases {
+        refused(line.split(' '), 2, parts);
+    }
+}
+
+#[test]
+fn bad_files() {
+    let dir = Scratch::new();
+    let two = vector(&[1.0, 2.0]);
+    let huge = dir.put("huge.npy", &vector(&[1.0, 1e300]));
+    let files: &[(&str, &[u8], &[&str])] = &[
+        ("x.txt", b"1 2\n", &["expected a name that ends in .npy or .npz"]),
+        ("x", &two, &["expected a name that ends in .npy or .npz"]),
+        ("three.npy", &vector(&[1.0; 3]), &["3 values where 2 are expected", "\"x\" (2, 1)"]),
+        ("none.npy", &vector(&[]), &["0 values where 2 are expected"]),
+        ("empty.npy", b"", &["not an npy file"]),
+        ("text.npy", b"0.5\n0.25\n", &["not an npy file"]),
+        ("short.npy", &two[..two.len() - 3], &["truncated", "2 values", "1 are there"]),
+        ("header.npy", &two[..40], &["malformed header"]),
+        ("nan.npy", &vector(&[1.0, f64::NAN]), &["NaN at index 1", "finite"]),
+        ("inf.npy", &vector(&[f64::INFINITY, 1.0]), &["inf at index 0", "finite"]),
+        ("cube.npy", &npy("(1, 2, 1)", &[1.0, 2.0]), &["3 dimensions", "at most 2"]),
+        (
+            "shape.npz",
+            &npz(&[("x", npy("(2, 2)", &[1.0; 4]))]),
+            &["\"x\" has shape (2, 2), expected (2, 1)"],
+        ),
+        (
+            "name.npz",
+            &npz(&[("y", two.clone())]),
+            &["missing array \"x\" (2, 1)", "holds \"y\" (2, 1)"],
+        ),
+        (
+            "more.npz",
+            &npz(&[("x", two.clone()), ("y", two.clone())]),
+            &["unknown array \"y\" (2, 1)", "\"x\" (2, 1)"],
+        ),
+        ("nothing.npz", &npz(&[]), &["missing array \"x\"", "no arrays"]),
+        ("plain.npz", &two, &["not an npz file"]),
+        ("short.npz", &npz(&[("x", two.clone())])[..50], &["not an npz file"]),
+    ];
+    for (name, bytes, parts) in files {
+        let path = dir.put(name, bytes);
+        let parts: Vec<&str> = parts.iter().copied().chain(["--at", *name]).collect();
+        for line in ["gradient quadratic --at {}", "run quadratic --json --at {}"] {
+            refused(words(line, &path), 2, &parts);
+        }
+    }
+    let inner = dir.put("inner.npy", &two);
+    let matrix = dir.put("matrix.npz", &npz(&[("W", npy("(10, 64)", &[0.0; 640]))]));
+    let cases: &[(&str, &Path, &[&str])] = &[
+        ("gradient quadratic --at {}/absent.npy", &dir.0, &["--at", "absent.npy", "os error 2"]),
+        ("gradient quadratic --at {}/absent.npz", &dir.0, &["--at", "absent.npz", "os error 2"]),
+        ("gradient quadratic --init {}", &inner, &["--init", "2 values where 3 are expected"]),
+        ("gradient quadratic --init {}/absent.npy", &dir.0, &["--init", "absent.npy"]),
+        (
+            "gradient digits-clean --init {}",
+            &matrix,
+            &["--init", "\"W\" has shape (10, 64), expected (64, 10)"],
+        ),
+        ("gradient quadratic --dtype f32 --at {}", &huge, &["--at", "value 1 overflows f32"]),
+        ("gradient quadratic --at {}/a.npy/b.npy", &dir.0, &["--at", "b.npy"]),
+    ];
+    for (line, path, parts) in cases {
+        refused(words(line, path), 2, parts);
+    }
+    // In double precision that value is a number; its loss is not.
+    refused(words("gradient quadratic --at {}", &huge), 1, &["not finite"]);
+}
+
+#[test]
+fn folders_that_cannot_be_written() {
+    let dir = Scratch::new();
+    let file = dir.put("plain", b"kept");
+    for below in ["{}", "{}/below"] {
+        for line in ["gradient quadratic --save", "run quadratic --json --save"] {
+            let args = words(&format!("{line} {below}"), &file);
+            refused(args, 1, &["--save", "cannot create the folder", "plain"]);
+        }
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"kept");
+    // A folder in the place of a file.
+    fs::create_dir_all(dir.0.join("taken/exact.npz")).unwrap();
+    let args = words("gradient quadratic --save {}/taken", &dir.0);
+    refused(args, 1, &["--save", "exact.npz", "not a regular file"]);
+    assert_eq!(names(&dir.0.join("taken")), ["exact.npz"]);
+}
+
+#[test]
+fn odd_names_stay_on_one_line() {
+    refused(["gradient", "a\nb"], 2, &["unknown problem 'a\\nb'"]);
+    refused(["gradient", "quadratic", "--at", "a\n\u{1b}[1mb.npy"], 2, &["--at", "a\\n", "b.npy"]);
+    refused(["gradient", "quadratic", "--steps", "a\n\nb"], 2, &["--steps", "a whole number"]);
+    refused(["gradient", "quadratic", "--at", ""], 2, &["--at"]);
+    refused(["gradient", ""], 2, &["unknown problem ''"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn bytes_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = OsStr::from_bytes(b"\xff.npy");
+    refused([OsStr::new("gradient"), odd], 2, &["UTF-8"]);
+    // A path need not be text.
+    let args = ["gradient", "quadratic", "--at"].map(OsStr::new);
+    refused(args.into_iter().chain([odd]), 2, &["--at", ".npy", "os error 2"]);
+}
+
+#[test]
+fn diverging_inner_loops() {
+    let dir = Scratch::new();
+    let named = ["gradient of the inner loss is not finite", "inner step 52", "lr 1000000"];
+    refused(words("gradient w1-ridge --lr 1e6", &dir.0), 1, &named);
+    refused(words("gradient w1-ridge --lr 1e6 --json --save {}", &dir.0), 1, &named);
+    refused(words("gradient w1-ridge --lr 1e6 --dtype f32", &dir.0), 1, &named[..1]);
+    let in_a_run = [&named[..], &["outer iteration 0"]].concat();
+    for options in ["", "--json", "--save {}", "--json --repeat 2 --save {}"] {
+        let line = format!("run w1-ridge --lr 1e6 --iterations 2 {options}");
+        refused(words(&line, &dir.0), 1, &in_a_run);
+    }
+    assert!(names(&dir.0).is_empty());
+}
+
+#[test]
+fn diverging_outer_loops() {
+    let dir = Scratch::new();
+    let line = "run quadratic --outer sgd --outer-lr 1000 --iterations 200 --save {}";
+    let parts = ["outer iteration 1:", "the outer loss is", "above the limit", "diverges"];
+    refused(words(line, &dir.0), 1, &parts);
+    refused(words(&format!("{line} --json"), &dir.0), 1, &parts);
+    assert!(names(&dir.0).is_empty());
+}
+
+#[test]
+fn a_reader_that_went_away() {
+    for line in ["problems", "estimators", "gradient quadratic", "run quadratic --json --help"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(line.split(' ')).stdout(writer).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        let expected = i32::from(!line.contains("--help"));
+        assert_eq!((output.status.code(), err.as_str()), (Some(expected), ""), "{line}");
+    }
+    // It may also go in the middle.
+    let mut child =
+        command(["problems"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{:?}", output.status);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk() {
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command(["problems"]).stdout(full()).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.starts_with("error: standard output: ") && err.lines().count() == 1, "{err}");
+    // An error that cannot be told is still a status, from the parser and from a command.
+    for line in ["problems --xyz", "gradient xyz"] {
+        let status = command(line.split(' ')).stderr(full()).status().unwrap();
+        assert_eq!(status.code(), Some(2), "{line}");
+    }
+}
