@@ -13,3 +13,8 @@ pub mod problems {
 
 #[cfg(feature = "cli")]
 pub mod cli;
+
+/// The README's example, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
