@@ -224,7 +224,8 @@ fn lists_name_everything() {
     assert!(estimators.lines().skip(1).any(|line| line.starts_with("exact ")), "{estimators}");
     // Every listed estimator is accepted with its defaults.
     for name in estimators.lines().skip(1).filter_map(|l| l.split(' ').next()) {
-        assert_eq!(gradient(&format!("quadratic --estimator {name}"), none)["estimator"], name);
+        let row = gradient(&format!("quadratic --estimator {name}"), none);
+        assert!(row["estimator"].as_str().unwrap().starts_with(name), "{row}");
     }
 }
 
@@ -330,7 +331,7 @@ fn gradient_prints_a_table() {
     let out = ok("gradient quadratic --estimator exact --estimator exact", Path::new(""));
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.len(), 5, "{out}");
-    assert_eq!(lines[0], "quadratic: 5 steps, lr 0.3, f64, store-all");
+    assert_eq!(lines[0], "quadratic: 5 steps, lr 0.3, f64");
     assert!(lines[1].starts_with("inner loop and outer loss alone: "), "{out}");
     for column in ["estimator", "loss", "|gradient|", "gradients", "HVPs", "bytes", "time"] {
         assert!(lines[2].contains(column), "{out}");

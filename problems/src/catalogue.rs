@@ -79,7 +79,7 @@ pub fn catalogue() -> Vec<Entry> {
             summary: "both losses quadratic, 3 inner and 2 outer variables, closed form",
             steps: 5,
             lr: 0.3,
-            outer: Outer::Sgd { lr: 0.1 },
+            outer: Outer::Sgd { lr: 0.1, power: 0.0 },
             iterations: 100,
             data_seed: None,
             open_f64: |_| oracle(Quadratic::general()),

@@ -175,9 +175,9 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
 
     fn samples(&self, level: Level) -> usize {
         match level {
-            Level::Init => 0,
             Level::Inner => self.train.labels.len(),
             Level::Outer => self.valid.labels.len(),
+            _ => 0,
         }
     }
 

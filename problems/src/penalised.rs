@@ -97,9 +97,9 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
 
     fn samples(&self, level: Level) -> usize {
         match level {
-            Level::Init => 0,
             Level::Inner => self.train.len(),
             Level::Outer => self.valid.len(),
+            _ => 0,
         }
     }
 

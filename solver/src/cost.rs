@@ -42,6 +42,16 @@ impl Meter {
         self.observe(0);
     }
 
+    /// Bytes that are held, to be released to later.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Takes note that only `held` bytes of state are still in use.
+    pub(crate) fn release_to(&mut self, held: u64) {
+        self.held = held;
+    }
+
     /// Takes note of `bytes` used in arenas on top of what is held.
     pub(crate) fn observe(&mut self, bytes: usize) {
         self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes as u64);

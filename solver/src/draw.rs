@@ -14,6 +14,10 @@ pub enum Level {
     Inner,
     /// The outer loss.
     Outer,
+    /// Which tasks are in a meta-batch; the step is the place in it.
+    Task,
+    /// The coin of a randomised estimator; the step is the place in the meta-batch.
+    Coin,
 }
 
 /// The name of a random choice.
@@ -52,12 +56,20 @@ impl Draw {
         Self { level, step: step as u64, ..self }
     }
 
+    /// The same iteration for another task.
+    #[must_use]
+    pub fn for_task(self, task: usize) -> Self {
+        Self { task: task as u64, ..self }
+    }
+
     /// The random numbers of this choice.
     pub fn stream(self) -> Pcg64 {
         let level = match self.level {
             Level::Init => 0,
             Level::Inner => 1,
             Level::Outer => 2,
+            Level::Task => 3,
+            Level::Coin => 4,
         };
         // Each field passes through a bijective mixer, so draws that differ in one field differ in the hash.
         let fields = [self.seed, self.iteration, self.task, level, self.step];
@@ -89,7 +101,8 @@ mod tests {
         for seed in 0..3 {
             for iteration in 0..3 {
                 for task in 0..3 {
-                    for level in [Level::Init, Level::Inner, Level::Outer] {
+                    for level in [Level::Init, Level::Inner, Level::Outer, Level::Task, Level::Coin]
+                    {
                         for step in 0..3 {
                             let draw = Draw { seed, iteration, task, level, step };
                             assert!(seen.insert(draw.stream().random::<u64>()), "{draw:?}");

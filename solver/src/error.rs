@@ -24,6 +24,8 @@ pub enum Error {
         /// Step size of the inner loop.
         lr: f64,
     },
+    /// A first-order gradient was asked for that is identically zero.
+    FirstOrderVanishes,
     /// The outer loss left every reasonable range.
     Diverged {
         /// The outer loss.
@@ -75,6 +77,10 @@ impl fmt::Display for Error {
             Self::NonFinite { quantity, step: None, lr } => {
                 write!(f, "{quantity} is not finite after the inner loop (lr {lr})")
             }
+            Self::FirstOrderVanishes => f.write_str(
+                "the first-order gradient is identically zero: neither the inner start nor the \
+                 outer loss contains the outer variables",
+            ),
             Self::Diverged { loss, limit } => {
                 write!(f, "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges")
             }

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
 use crate::rows::Rows;
+use crate::rule::InnerLoop;
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
 pub struct Oracle<'p, T> {
@@ -25,6 +26,8 @@ pub struct Oracle<'p, T> {
     inner: Params<T>,
     init: Option<Vec<T>>,
     meter: Meter,
+    scratch: Vec<T>,
+    first_order_vanishes: Option<bool>,
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {
@@ -49,7 +52,15 @@ impl<'p, T: Element> Oracle<'p, T> {
         };
         let inner = lens.inner_params(start.values())?;
         lens.w_shapes = inner.shapes().to_vec();
-        Ok(Self { view: Box::new(lens), start, inner, init: None, meter: Meter::default() })
+        Ok(Self {
+            view: Box::new(lens),
+            start,
+            inner,
+            init: None,
+            meter: Meter::default(),
+            scratch: Vec::new(),
+            first_order_vanishes: None,
+        })
     }
 
     /// The first outer point.
@@ -105,6 +116,61 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Outer points to compare a result with.
     pub fn controls(&self) -> Vec<(&'static str, Params<T>)> {
         self.view.controls()
+    }
+
+    /// Number of tasks.
+    pub fn tasks(&self) -> usize {
+        self.view.tasks()
+    }
+
+    /// Number of tasks in a meta-batch.
+    pub fn batch(&self) -> usize {
+        self.view.batch()
+    }
+
+    /// The task in place `slot` of a meta-batch.
+    pub fn task(&self, draw: Draw, slot: usize) -> usize {
+        self.view.task(draw, slot)
+    }
+
+    /// Number of independent copies of the problem in `x`.
+    pub fn replicas(&self) -> usize {
+        self.view.replicas()
+    }
+
+    /// Whether neither the inner start nor the outer loss contains `x`, so that a first-order gradient is zero.
+    pub(crate) fn first_order_vanishes(&mut self) -> Result<bool, Error> {
+        if let Some(known) = self.first_order_vanishes {
+            return Ok(known);
+        }
+        let (w, x, draw) = (self.inner.values(), self.start.values(), Draw::new(0, 0));
+        let in_start = self.init.is_none() && self.view.init_depends(x)?;
+        let vanishes = !in_start && !self.view.outer_depends(Point { w, x, draw })?;
+        // The evaluations above are not part of any estimate.
+        self.view.take_peak();
+        self.first_order_vanishes = Some(vanishes);
+        Ok(vanishes)
+    }
+
+    /// A vector that is kept between calls, taken note of as held.
+    pub(crate) fn take_scratch(&mut self, len: usize) -> Vec<T> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.resize(len, T::zero());
+        self.hold(len);
+        scratch
+    }
+
+    /// Gives a vector back for the next call.
+    pub(crate) fn return_scratch(&mut self, scratch: Vec<T>) {
+        self.scratch = scratch;
+    }
+
+    pub(crate) fn held(&self) -> u64 {
+        self.meter.held()
+    }
+
+    pub(crate) fn release_to(&mut self, held: u64) {
+        self.meter.release_to(held);
     }
 
     /// Starts counting afresh.
@@ -192,6 +258,21 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.metered(result)
     }
 
+    /// The whole run on one tape: writes `dF/dx` for one task and returns its outer loss.
+    pub(crate) fn whole_run(
+        &mut self,
+        inner: &InnerLoop,
+        x: &[T],
+        draw: Draw,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        let steps = inner.steps() as u64;
+        self.meter.cost.plain_steps += steps;
+        self.meter.cost.inner_gradients += steps;
+        let result = self.view.whole_run(inner, self.init.as_deref(), (x, draw), gradient);
+        self.metered(result)
+    }
+
     /// `f`
     pub(crate) fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
         let result = self.view.value(Loss::Outer, point.at(Level::Outer, 0));
@@ -231,6 +312,18 @@ trait View<T> {
     fn pull_init(&mut self, x: &[T], draw: Draw, w_bar: &[T], x_bar: &mut [T])
     -> Result<(), Error>;
     fn init_depends(&mut self, x: &[T]) -> Result<bool, Error>;
+    fn outer_depends(&mut self, point: Point<T>) -> Result<bool, Error>;
+    fn tasks(&self) -> usize;
+    fn batch(&self) -> usize;
+    fn task(&self, draw: Draw, slot: usize) -> usize;
+    fn replicas(&self) -> usize;
+    fn whole_run(
+        &mut self,
+        inner: &InnerLoop,
+        init: Option<&[T]>,
+        at: (&[T], Draw),
+        gradient: &mut [T],
+    ) -> Result<T, Error>;
     fn value(&mut self, loss: Loss, point: Point<T>) -> Result<T, Error>;
     fn gradient(
         &mut self,
@@ -401,6 +494,92 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let start = self.problem.init(&x, Draw::new(0, 0));
         record.status().map_err(&fault)?;
         Ok(start.iter().any(|w| w.id().is_some()))
+    }
+
+    fn outer_depends(&mut self, point: Point<T>) -> Result<bool, Error> {
+        let fault = in_function(Loss::Outer.name());
+        for rows in self.rows(Loss::Outer) {
+            let (record, _) = self.workspace.arenas();
+            let tape = Tape::new(record).map_err(&fault)?;
+            let w = Tensor::split(record, &self.w_shapes, point.w).map_err(&fault)?;
+            let w: List<_> = w.into_iter().map(|w| tape.passive(w)).collect();
+            let x = Tensor::split(record, &self.x_shapes, point.x).map_err(&fault)?;
+            let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+            let draw = point.draw.at(Level::Outer, 0);
+            let value = Loss::Outer.eval(&self.problem, &w, &x, draw, rows);
+            record.status().map_err(&fault)?;
+            if value.id().is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn tasks(&self) -> usize {
+        self.problem.tasks()
+    }
+
+    fn batch(&self) -> usize {
+        self.problem.batch()
+    }
+
+    fn task(&self, draw: Draw, slot: usize) -> usize {
+        self.problem.task(draw, slot)
+    }
+
+    fn replicas(&self) -> usize {
+        self.problem.replicas()
+    }
+
+    fn whole_run(
+        &mut self,
+        inner: &InnerLoop,
+        init: Option<&[T]>,
+        (x, draw): (&[T], Draw),
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        let fault = in_function("whole run");
+        let (inner_rows, outer_rows) = (self.rows(Loss::Inner), self.rows(Loss::Outer));
+        let inner_rows: List<Rows> = inner_rows.collect();
+        let (record, sweep) = self.workspace.arenas();
+        let tape = Tape::new(record).map_err(&fault)?;
+        let x = Tensor::split(record, &self.x_shapes, x).map_err(&fault)?;
+        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+        let mut w: List<_> = match init {
+            None => self.problem.init(&x, draw.at(Level::Init, 0)),
+            Some(init) => {
+                let init = Tensor::split(record, &self.w_shapes, init).map_err(&fault)?;
+                init.into_iter().map(|w| tape.passive(w)).collect()
+            }
+        };
+        for t in 0..inner.steps() {
+            // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
+            let step = Tape::new(record).map_err(&fault)?;
+            let variables: List<_> = w.iter().map(|&w| step.variable(w)).collect();
+            let outer: List<_> = x.iter().map(|&x| step.passive(x)).collect();
+            let draw = draw.at(Level::Inner, t);
+            let part = |rows: &Rows| self.problem.inner(&variables, &outer, draw, *rows);
+            let loss = inner_rows.iter().map(part).reduce(|a, b| a + b);
+            record.status().map_err(&fault)?;
+            let Some((loss, id)) = loss.and_then(|l| Some((l, l.id()?))) else { continue };
+            scalar(loss).map_err(&fault)?;
+            let adjoints = step.finish().pull(&[(id, loss.value().scalar(1.0))], record);
+            for (w, variable) in w.iter_mut().zip(&variables) {
+                if let Some(bar) = variable.id().and_then(|id| adjoints.get(id)) {
+                    *w = *w - bar * inner.lr();
+                }
+            }
+        }
+        let part = |rows| self.problem.outer(&w, &x, draw.at(Level::Outer, 0), rows);
+        let Some(loss) = outer_rows.map(part).reduce(|a, b| a + b) else { return Ok(T::zero()) };
+        record.status().map_err(&fault)?;
+        let value = scalar(loss.value()).map_err(&fault)?;
+        let seed = loss.value().within(sweep).scalar(1.0);
+        let seeds: List<_> = loss.id().map(|id| (id, seed)).into_iter().collect();
+        let adjoints = tape.finish().pull(&seeds, sweep);
+        sweep.status().map_err(&fault)?;
+        collect(&adjoints, &x, Some, true, gradient);
+        Ok(value)
     }
 
     fn value(&mut self, loss: Loss, point: Point<T>) -> Result<T, Error> {

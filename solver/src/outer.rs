@@ -3,15 +3,18 @@
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
+use crate::params::axpy;
 
 /// An outer optimiser and its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Outer {
-    /// `x <- x - lr g`
+    /// `x <- x - lr / k^power g` at step `k`, counted from 1.
     Sgd {
         /// Step size.
         lr: f64,
+        /// Decay of the step size; 0 keeps it.
+        power: f64,
     },
     /// Kingma and Ba (2015), algorithm 1: bias-corrected, `eps` outside the root.
     Adam {
@@ -32,7 +35,19 @@ impl Outer {
     /// # Errors
     /// [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn sgd(lr: f64) -> Result<Self, Error> {
-        checked(lr).map(|lr| Self::Sgd { lr })
+        checked(lr).map(|lr| Self::Sgd { lr, power: 0.0 })
+    }
+
+    /// Gradient descent with steps `lr / k^power`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless `lr` is positive and finite and `power` is finite and not negative.
+    pub fn decaying_sgd(lr: f64, power: f64) -> Result<Self, Error> {
+        if power >= 0.0 && power.is_finite() {
+            checked(lr).map(|lr| Self::Sgd { lr, power })
+        } else {
+            Err(Error::invalid("outer power", power, "a finite number, 0 or more"))
+        }
     }
 
     /// Adam with decays 0.9 and 0.999 and `eps` 1e-8.
@@ -85,7 +100,10 @@ impl<T: Element> OuterState<T> {
     pub fn step(&mut self, x: &mut [T], gradient: &[T]) {
         self.steps = self.steps.saturating_add(1);
         match self.outer {
-            Outer::Sgd { lr } => crate::params::axpy(x, T::from_f64(-lr), gradient),
+            Outer::Sgd { lr, power } => {
+                let lr = lr / f64::from(self.steps).powf(power);
+                axpy(x, T::from_f64(-lr), gradient);
+            }
             Outer::Adam { lr, beta1, beta2, eps } => {
                 let [b1, b2, eps] = [beta1, beta2, eps].map(T::from_f64);
                 let lr = T::from_f64(lr / (1.0 - beta1.powi(self.steps)));

@@ -1,6 +1,7 @@
 //! `Bilevel`: a bilevel problem, stated once.
 
 use hypertape_autodiff::{Array, Element, List};
+use rand::RngExt;
 
 use crate::draw::{Draw, Level};
 use crate::params::Params;
@@ -64,6 +65,34 @@ pub trait Bilevel<T: Element>: Sync {
 
     /// The outer loss `f(x, w)`, or the part of it that `rows` asks for, a scalar.
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A;
+
+    /// Number of tasks; `F` is the mean of the outer loss over them. A loss finds its task in
+    /// [`Draw::task`](crate::Draw).
+    fn tasks(&self) -> usize {
+        1
+    }
+
+    /// Number of tasks in the meta-batch of one outer iteration; all of them by default.
+    fn batch(&self) -> usize {
+        self.tasks()
+    }
+
+    /// The task in place `slot` of a meta-batch. By default all tasks in order where the batch holds them all,
+    /// otherwise a uniform choice, independent for each slot.
+    fn task(&self, draw: Draw, slot: usize) -> usize {
+        let tasks = self.tasks();
+        if self.batch() == tasks {
+            slot
+        } else {
+            draw.at(Level::Task, slot).stream().random_range(0..tasks)
+        }
+    }
+
+    /// Number of independent copies of the problem that `x` holds, row by row, for studies of many starts at once. A
+    /// randomised estimator tosses one coin a copy.
+    fn replicas(&self) -> usize {
+        1
+    }
 
     /// Number of samples in one evaluation of the loss at `level` (those of a mini-batch, if it draws one).
     ///

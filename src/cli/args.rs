@@ -83,6 +83,9 @@ pub(crate) struct Run {
     /// Outer step size [default: the problem's]
     #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) outer_lr: Option<f64>,
+    /// Power by which the outer step size of sgd decays, lr / k^P [default: the problem's]
+    #[arg(long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
+    pub(crate) outer_power: Option<f64>,
     /// Outer iterations [default: the problem's]
     #[arg(long, value_name = "K", value_parser = count, allow_hyphen_values = true)]
     pub(crate) iterations: Option<usize>,
@@ -118,4 +121,9 @@ fn seed(text: &str) -> Result<u64, &'static str> {
 fn positive(text: &str) -> Result<f64, &'static str> {
     let number = text.parse().ok().filter(|&a: &f64| a > 0.0 && a.is_finite());
     number.ok_or("expected a positive finite number")
+}
+
+fn not_negative(text: &str) -> Result<f64, &'static str> {
+    let number = text.parse().ok().filter(|&a: &f64| a >= 0.0 && a.is_finite());
+    number.ok_or("expected a finite number, 0 or more")
 }

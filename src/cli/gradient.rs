@@ -19,7 +19,7 @@ use crate::{Draw, Estimate, Estimator, dot, solve};
 struct Row {
     problem: &'static str,
     estimator: String,
-    schedule: &'static str,
+    schedule: Option<&'static str>,
     dtype: &'static str,
     steps: usize,
     lr: f64,
@@ -61,8 +61,10 @@ fn run_in<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
+    let steps = common.steps.unwrap_or(entry.steps);
     let names = options.estimators.iter();
-    let mut chosen = names.map(|name| estimators::parse(name)).collect::<Result<Vec<_>, _>>()?;
+    let mut chosen =
+        names.map(|name| estimators::parse(name, steps)).collect::<Result<Vec<_>, _>>()?;
     let mut opened = point::open::<T>(entry, common, 0)?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
@@ -111,7 +113,7 @@ fn measure<T: Precision>(
     let row = Row {
         problem: entry.name,
         estimator: estimator.name(),
-        schedule: "store-all",
+        schedule: if estimator.name() == "exact" { Some("store-all") } else { None },
         dtype: T::NAME,
         steps: inner.steps(),
         lr: inner.lr(),
@@ -166,9 +168,9 @@ fn save<T: Precision>(
 
 fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failure> {
     let Some(first) = rows.first() else { return Ok(()) };
-    let Row { steps, lr, dtype, schedule, primal_seconds, .. } = first;
+    let Row { steps, lr, dtype, primal_seconds, .. } = first;
     let primal = seconds(*primal_seconds);
-    say(out, format!("{}: {steps} steps, lr {lr}, {dtype}, {schedule}", entry.name))?;
+    say(out, format!("{}: {steps} steps, lr {lr}, {dtype}", entry.name))?;
     say(out, format!("inner loop and outer loss alone: {primal}"))?;
     let right = ["loss", "|gradient|", "steps", "gradients", "HVPs", "bytes", "time", "/ primal"];
     let mut columns = vec![("estimator", Align::Left)];

@@ -46,7 +46,8 @@ pub(crate) fn estimators(out: &mut dyn Write) -> Result<(), Failure> {
 /// An outer optimiser as it is typed.
 pub(crate) fn outer_text(outer: Outer) -> String {
     match outer {
-        Outer::Sgd { lr } => format!("sgd {lr}"),
+        Outer::Sgd { lr, power: 0.0 } => format!("sgd {lr}"),
+        Outer::Sgd { lr, power } => format!("sgd {lr}/k^{power}"),
         Outer::Adam { lr, .. } => format!("adam {lr}"),
         _ => "other".into(),
     }

@@ -74,7 +74,8 @@ fn run_in<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let mut estimator = estimators::parse::<T>(&options.estimator)?;
+    let mut estimator =
+        estimators::parse::<T>(&options.estimator, common.steps.unwrap_or(entry.steps))?;
     let outer = outer(entry.outer, options)?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
     let bar = progress(options.repeat.saturating_mul(iterations));
@@ -139,15 +140,18 @@ fn run_in<T: Precision>(
 }
 
 fn outer(default: Outer, options: &Options) -> Result<Outer, Failure> {
-    let (name, lr) = match default {
-        Outer::Adam { lr, .. } => (OuterName::Adam, lr),
-        Outer::Sgd { lr } => (OuterName::Sgd, lr),
+    let (name, lr, power) = match default {
+        Outer::Adam { lr, .. } => (OuterName::Adam, lr, 0.0),
+        Outer::Sgd { lr, power } => (OuterName::Sgd, lr, power),
         other => return Err(Failure::usage(format!("no name for {other:?}"))),
     };
     let lr = options.outer_lr.unwrap_or(lr);
-    match options.outer.unwrap_or(name) {
-        OuterName::Sgd => Outer::sgd(lr),
-        OuterName::Adam => Outer::adam(lr),
+    match (options.outer.unwrap_or(name), options.outer_power) {
+        (OuterName::Sgd, asked) => Outer::decaying_sgd(lr, asked.unwrap_or(power)),
+        (OuterName::Adam, None) => Outer::adam(lr),
+        (OuterName::Adam, Some(_)) => {
+            return Err(Failure::usage("--outer-power: only sgd has a decaying step size"));
+        }
     }
     .map_err(Failure::usage)
 }

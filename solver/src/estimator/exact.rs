@@ -15,15 +15,11 @@
 //! mixed products, one outer gradient. Memory: `(r + 3) p + d` values (the states, the running state, `w_bar`, one
 //! product, and a mixed product) and the arenas of one sweep. No bias.
 
-use std::time::Instant;
-
 use hypertape_autodiff::Element;
 
-use crate::draw::Draw;
 use crate::error::Error;
-use crate::estimator::{Estimate, Estimator};
+use crate::estimator::{At, Estimator};
 use crate::oracle::{Oracle, Point};
-use crate::params::all_finite;
 use crate::rollout;
 use crate::rule::InnerLoop;
 
@@ -42,44 +38,49 @@ impl<T: Element> Estimator<T> for Exact<T> {
         "exact".into()
     }
 
-    fn estimate(
+    fn task(
         &mut self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        x: &[T],
-        draw: Draw,
+        at: At<T>,
         gradient: &mut [T],
-    ) -> Result<Estimate<T>, Error> {
-        let clock = Instant::now();
-        let (p, d) = (oracle.inner_dim(), oracle.outer_dim());
-        expect_length("the outer point", d, x.len())?;
-        expect_length("the gradient buffer", d, gradient.len())?;
-        oracle.begin();
-        self.resize(inner.steps(), p, d)?;
-        oracle.hold(self.states.len() + 3 * p + d);
+    ) -> Result<T, Error> {
+        self.with_first_order(oracle, inner, at, gradient, None)
+    }
+}
+
+impl<T: Element> Exact<T> {
+    /// The exact gradient and, on request, the first-order one, which costs one more pull-back of the start.
+    pub(crate) fn with_first_order(
+        &mut self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        At { x, draw, .. }: At<T>,
+        gradient: &mut [T],
+        first_order: Option<&mut [T]>,
+    ) -> Result<T, Error> {
+        let p = oracle.inner_dim();
+        self.resize(inner.steps(), p, x.len())?;
+        oracle.hold(self.states.len() + 3 * p + x.len());
 
         let Self { states, w, w_bar, product, mixed } = self;
         let store = |t: usize, w: &[T]| states[t * p..(t + 1) * p].copy_from_slice(w);
         rollout::forward(oracle, inner, x, draw, w, product, store)?;
         let loss = oracle.outer_gradient(Point { w, x, draw }, w_bar, gradient)?;
         let loss = rollout::finite_loss(loss, inner)?;
+        if let Some(first_order) = first_order {
+            first_order.copy_from_slice(gradient);
+            oracle.pull_init(x, draw, w_bar, first_order)?;
+        }
         for t in (0..inner.steps()).rev() {
             let point = Point { w: &states[t * p..(t + 1) * p], x, draw };
             oracle.inner_products(point, t, w_bar, product, mixed)?;
             inner.pull(w_bar, gradient, product, mixed);
         }
         oracle.pull_init(x, draw, w_bar, gradient)?;
-        if !all_finite(gradient) {
-            let quantity = "the hypergradient";
-            return Err(Error::NonFinite { quantity, step: None, lr: inner.lr() });
-        }
-        let mut cost = oracle.cost();
-        cost.time = clock.elapsed();
-        Ok(Estimate { loss, cost })
+        Ok(loss)
     }
-}
 
-impl<T: Element> Exact<T> {
     fn resize(&mut self, steps: usize, p: usize, d: usize) -> Result<(), Error> {
         let states = steps.checked_mul(p).filter(|n| n.checked_mul(size_of::<T>()).is_some());
         let states = states.ok_or_else(|| {
@@ -106,8 +107,4 @@ impl<T: Element> Exact<T> {
         }
         Ok(())
     }
-}
-
-fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Error> {
-    if expected == found { Ok(()) } else { Err(Error::length(what, expected, found)) }
 }

@@ -1,0 +1,132 @@
+//! `Ufom`: the first-order estimate, made unbiased by an exact gradient on the toss of a coin.
+//!
+//! ```text
+//! G = g0 + (xi / q) (g - g0),    xi = 1 with probability q, else 0
+//! ```
+//!
+//! with `g0` first-order and `g` exact for the same task and mini-batches (Likhosherstov et al. 2021). `E G = g`, and
+//! `E |G|^2 = |g|^2 + (1/q - 1) |g - g0|^2`. One coin a task of the meta-batch, tossed before the forward pass, so that
+//! states are stored only when they are needed.
+//!
+//! Cost a task: `r` inner gradients, and `r` Hessian-vector and mixed products with probability `q`. Memory: that of
+//! [`Exact`](crate::Exact) and one gradient on a hit, of [`FirstOrder`](crate::FirstOrder) otherwise; the peak is the
+//! larger one. No bias.
+//!
+//! Where neither the start nor the outer loss contains `x`, `g0` is zero: the estimate stays unbiased, but an exact
+//! gradient is then never worse.
+
+use hypertape_autodiff::Element;
+use rand::RngExt;
+
+use crate::draw::Level;
+use crate::error::Error;
+use crate::estimator::exact::Exact;
+use crate::estimator::first_order::FirstOrder;
+use crate::estimator::{At, Estimator};
+use crate::oracle::Oracle;
+use crate::rule::InnerLoop;
+
+/// The probability that minimises `(C1 + q C2) (V^2 - D^2 + D^2/q)^p` over `(0, 1]`.
+///
+/// `d2` is `E|g - g0|^2`, `v2` is `E|g|^2`, `c1` what every call costs, `c2` what a hit adds. The exponent `p` says how
+/// the number of iterations depends on the second moment: 2 for steps `k^-1/2`, 1 for steps tuned to it, 1/2 in the
+/// synthetic experiments of Likhosherstov et al. (2021). The minimum is at `q = 1` iff
+/// `d2 >= c2 v2 / (p (c1 + c2))`, otherwise at the root in (0, 1) of
+/// `c2 (v2 - d2) q^2 + (1 - p) c2 d2 q - p c1 d2 = 0`.
+///
+/// ```
+/// use hypertape_solver::optimal_probability;
+/// let q = optimal_probability(53.212, 2229.3, 11.0, 10.0, 0.5);
+/// assert!((q - 0.110).abs() < 5e-4);
+/// assert_eq!(optimal_probability(2.0, 2.0, 11.0, 10.0, 1.0), 1.0);
+/// ```
+pub fn optimal_probability(d2: f64, v2: f64, c1: f64, c2: f64, p: f64) -> f64 {
+    if d2 >= c2 * v2 / (p * (c1 + c2)) {
+        return 1.0;
+    }
+    // a q^2 + b q - c = 0 with a, c > 0, in the form that does not cancel for b > 0.
+    let (a, b, c) = (c2 * (v2 - d2), (1.0 - p) * c2 * d2, p * c1 * d2);
+    let root = (b * b + 4.0 * a * c).sqrt();
+    if b > 0.0 { 2.0 * c / (b + root) } else { (root - b) / (2.0 * a) }
+}
+
+/// The unbiased first-order estimate.
+#[derive(Clone, Debug)]
+pub struct Ufom<T> {
+    q: f64,
+    forced: Option<Vec<bool>>,
+    exact: Exact<T>,
+    first_order: FirstOrder<T>,
+    cheap: Vec<T>,
+    hits: Vec<bool>,
+}
+
+impl<T: Element> Ufom<T> {
+    /// With coins of probability `q`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless `q` is in (0, 1].
+    pub fn new(q: f64) -> Result<Self, Error> {
+        if q > 0.0 && q <= 1.0 {
+            Ok(Self {
+                q,
+                forced: None,
+                exact: Exact::default(),
+                first_order: FirstOrder::default(),
+                cheap: Vec::new(),
+                hits: Vec::new(),
+            })
+        } else {
+            Err(Error::invalid("q", q, "a probability above 0 and at most 1"))
+        }
+    }
+
+    /// Replaces the coins by `coins[slot]` (for tests that enumerate the outcomes), or brings them back.
+    pub fn force(&mut self, coins: Option<Vec<bool>>) {
+        self.forced = coins;
+    }
+
+    /// Tosses one coin a replica.
+    fn toss(&mut self, oracle: &Oracle<T>, at: &At<T>) {
+        self.hits.clear();
+        let replicas = oracle.replicas();
+        if let Some(coin) = self.forced.as_ref().and_then(|coins| coins.get(at.slot)) {
+            self.hits.resize(replicas, *coin);
+            return;
+        }
+        let mut coins = at.draw.at(Level::Coin, at.slot).stream();
+        self.hits.extend((0..replicas).map(|_| coins.random_bool(self.q)));
+    }
+}
+
+impl<T: Element> Estimator<T> for Ufom<T> {
+    fn name(&self) -> String {
+        format!("ufom:q={}", self.q)
+    }
+
+    fn task(
+        &mut self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: At<T>,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        self.toss(oracle, &at);
+        if !self.hits.contains(&true) {
+            return self.first_order.evaluate(oracle, inner, at, gradient);
+        }
+        self.cheap.resize(at.x.len(), T::zero());
+        oracle.hold(self.cheap.len());
+        let cheap = Some(&mut self.cheap[..]);
+        let loss = self.exact.with_first_order(oracle, inner, at, gradient, cheap)?;
+        let weight = T::from_f64(self.q.recip());
+        let width = at.x.len() / self.hits.len().max(1);
+        let copies = gradient.chunks_mut(width.max(1)).zip(self.cheap.chunks(width.max(1)));
+        for ((g, g0), &hit) in copies.zip(&self.hits) {
+            for (g, &g0) in g.iter_mut().zip(g0) {
+                *g = if hit { g0 + weight * (*g - g0) } else { g0 };
+            }
+        }
+        Ok(loss)
+    }
+}
