@@ -4,6 +4,7 @@ use hypertape_autodiff::Element;
 use hypertape_solver::{Bilevel, Error, Oracle, Outer};
 
 use crate::cleaning::{Cleaning, DigitsSettings};
+use crate::maml::Maml;
 use crate::penalised::Penalised;
 use crate::quadratic::Quadratic;
 
@@ -117,6 +118,17 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(2),
             open_f64: |seed| oracle(Cleaning::workload(seed)),
             open_f32: |seed| oracle(Cleaning::workload(seed)),
+        },
+        Entry {
+            name: "w3",
+            summary: "learned start of a 1-40-40-1 tanh network, 25 regression tasks on sines",
+            steps: 100,
+            lr: 0.002,
+            outer: adam(0.001),
+            iterations: 50,
+            data_seed: Some(3),
+            open_f64: |seed| oracle(Maml::workload(seed)),
+            open_f32: |seed| oracle(Maml::workload(seed)),
         },
         Entry {
             name: "digits-clean",

@@ -5,11 +5,13 @@ mod cleaning;
 pub mod digits;
 pub mod generator;
 pub mod labels;
+mod maml;
 mod penalised;
 mod quadratic;
 mod samples;
 
 pub use catalogue::{Entry, Open, Precision, catalogue};
 pub use cleaning::{Cleaning, DigitsSettings};
+pub use maml::Maml;
 pub use penalised::{Penalised, SampleLoss};
 pub use quadratic::Quadratic;

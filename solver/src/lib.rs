@@ -28,7 +28,7 @@ pub use oracle::Oracle;
 pub use outer::{Outer, OuterState};
 pub use params::Params;
 pub use problem::{Bilevel, Metric};
-pub use rollout::solve;
+pub use rollout::{mean_loss, solve};
 pub use rows::Rows;
 pub use rule::InnerLoop;
 pub use run::{Record, Run};

@@ -37,7 +37,28 @@ pub(crate) fn forward<T: Element>(
     Ok(())
 }
 
-/// Runs the inner loop alone: `w_r` in `w`, the outer loss there as result. Cost: `r` steps and inner gradients.
+/// Runs the inner loop of every task in the meta-batch of `draw`: the mean outer loss, and `w_r` of the last task in
+/// `w`. This is what an estimate costs without any derivative: `r` steps and inner gradients a task.
+///
+/// # Errors
+/// As [`solve`].
+pub fn mean_loss<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    x: &[T],
+    draw: Draw,
+    w: &mut Vec<T>,
+) -> Result<T, Error> {
+    let batch = oracle.batch();
+    let mut total = T::zero();
+    for slot in 0..batch {
+        let draw = draw.for_task(oracle.task(draw, slot));
+        total += solve(oracle, inner, x, draw, w)?;
+    }
+    Ok(total / T::from_f64(batch as f64))
+}
+
+/// Runs the inner loop of the task of `draw`: `w_r` in `w`, the outer loss there as result. Cost: `r` steps and inner gradients.
 ///
 /// # Errors
 /// [`Error::NonFinite`] if a gradient or the outer loss is not finite, [`Error::Function`] if the problem fails.

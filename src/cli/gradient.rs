@@ -12,7 +12,7 @@ use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
 use super::{arrays, atomic, estimators};
 use crate::problems::{Entry, Precision};
-use crate::{Draw, Estimate, Estimator, dot, solve};
+use crate::{Draw, Estimate, Estimator, dot, mean_loss};
 
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
@@ -100,7 +100,7 @@ fn measure<T: Precision>(
     let mut last = None;
     for _ in 0..=options.repeat {
         let clock = Instant::now();
-        solve(oracle, inner, x, draw, &mut w).map_err(Failure::run)?;
+        mean_loss(oracle, inner, x, draw, &mut w).map_err(Failure::run)?;
         primal.push(clock.elapsed());
         let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient);
         let estimate = estimate.map_err(Failure::run)?;

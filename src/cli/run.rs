@@ -15,7 +15,7 @@ use super::point::{self, Opened};
 use super::table::{Align, Table, significant};
 use super::{arrays, atomic, estimators};
 use crate::problems::{Entry, Precision};
-use crate::{Draw, InnerLoop, Oracle, Outer, Record, Run, solve};
+use crate::{Draw, InnerLoop, Oracle, Outer, Record, Run, mean_loss};
 
 /// One outer iteration, as a line of JSON.
 #[derive(Debug, Serialize)]
@@ -196,7 +196,7 @@ fn judge<T: Precision>(
     let (mut judged, mut result) = (Vec::new(), Vec::new());
     for (name, x) in points {
         let mut w = Vec::new();
-        let loss = solve(oracle, inner, &x, draw, &mut w)?;
+        let loss = mean_loss(oracle, inner, &x, draw, &mut w)?;
         let mut metrics = vec![("outer loss", loss.as_f64())];
         metrics.extend(oracle.metrics(&w, &x).iter().map(|m| (m.name, m.value)));
         judged.push(Judged { name: name.to_owned(), metrics });

@@ -2,7 +2,7 @@
 //!
 //! The reference uses seed 1 for workload 1 and seed 2 for workload 2.
 
-use super::{Stream, column_sum_product};
+use super::{Stream, column_sum_product, parabolic_sine};
 
 /// The arrays of workload 1: linear models with one log penalty per feature.
 ///
@@ -127,6 +127,67 @@ impl W2 {
     }
 }
 
+/// Arrays of the learned-start workload: 25 regression tasks on sines, and the start of a 1-40-40-1 network.
+#[derive(Debug, Clone)]
+pub struct W3 {
+    /// Inputs of the support points, task by task.
+    pub x: Vec<f64>,
+    /// Their targets.
+    pub y: Vec<f64>,
+    /// Inputs of the query points.
+    pub x_query: Vec<f64>,
+    /// Their targets.
+    pub y_query: Vec<f64>,
+    /// The start: first layer and bias, second layer and bias, last layer and bias.
+    pub start: [Vec<f64>; 6],
+}
+
+impl W3 {
+    /// Tasks.
+    pub const TASKS: usize = 25;
+    /// Support points, and query points, a task.
+    pub const POINTS: usize = 10;
+    /// Units of a hidden layer.
+    pub const HIDDEN: usize = 40;
+
+    /// The workload of the given seed.
+    pub fn new(seed: u64) -> Self {
+        /// `1 / (2 pi)`
+        const TURNS: f64 = 0.159_154_943_091_895_35;
+        let stream = |number| Stream::new(seed, number);
+        let scaled = |number, n: usize, scale: f64| -> Vec<f64> {
+            stream(number).gausses(n).into_iter().map(|g| scale * g).collect()
+        };
+        let amplitude = stream(0).uniforms(Self::TASKS);
+        let phase = stream(1).uniforms(Self::TASKS);
+        let inputs = |number| -> Vec<f64> {
+            let unit = stream(number).uniforms(Self::TASKS * Self::POINTS);
+            unit.into_iter().map(|u| -5.0 + 10.0 * u).collect()
+        };
+        let targets = |x: &[f64]| -> Vec<f64> {
+            let of = |(i, &x): (usize, &f64)| {
+                let task = i / Self::POINTS;
+                (0.1 + 4.9 * amplitude[task]) * parabolic_sine(x * TURNS + 0.5 * phase[task])
+            };
+            x.iter().enumerate().map(of).collect()
+        };
+        let (x, x_query) = (inputs(2), inputs(3));
+        let (h, root) = (Self::HIDDEN, (Self::HIDDEN as f64).sqrt());
+        let divided = |number, n| -> Vec<f64> {
+            stream(number).gausses(n).into_iter().map(|g| g / root).collect()
+        };
+        let start = [
+            scaled(4, h, 1.0),
+            scaled(5, h, 0.1),
+            divided(6, h * h),
+            scaled(7, h, 0.1),
+            divided(8, h),
+            scaled(9, 1, 0.1),
+        ];
+        Self { y: targets(&x), y_query: targets(&x_query), x, x_query, start }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,5 +272,27 @@ mod tests {
             -0.003_095_364_480_000_000_4,
         ];
         check(&w.w0, 0x9854_3cad_a248_c715, first);
+    }
+
+    #[test]
+    fn learned_start_arrays() {
+        let w = W3::new(3);
+        let sums = [&w.x, &w.y, &w.x_query, &w.y_query].map(|a| checksum(a));
+        let expected = [
+            0xe97f_4e10_7d13_9b22,
+            0x0f30_6c31_176e_9cbd,
+            0x829b_8c8e_ab44_4046,
+            0x29a4_9929_1531_5247,
+        ];
+        assert_eq!(sums, expected);
+        let expected = [
+            0x2f92_4306_c2c5_6b4e,
+            0x2283_8797_7b96_adce,
+            0x38ae_7262_bf59_dd65,
+            0x824a_4f46_5d5e_3749,
+            0xaa9d_dd4a_5bdf_8dd3,
+            0x3f9c_63af_8e08_d2f4,
+        ];
+        assert_eq!(w.start.each_ref().map(|a| checksum(a)), expected);
     }
 }
