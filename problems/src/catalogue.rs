@@ -5,6 +5,7 @@ use hypertape_solver::{Bilevel, Error, Oracle, Outer};
 
 use crate::cleaning::{Cleaning, DigitsSettings};
 use crate::maml::Maml;
+use crate::divergence::Divergence;
 use crate::penalised::Penalised;
 use crate::quadratic::Quadratic;
 
@@ -53,6 +54,20 @@ impl Precision for f32 {
 }
 
 impl Entry {
+    /// A problem with its inner `(steps, lr)`, fixed data, and 100 outer iterations of Adam with step 0.1. Change a field
+    /// for anything else.
+    pub fn new(
+        name: &'static str,
+        summary: &'static str,
+        (steps, lr): (usize, f64),
+        open_f64: Open<f64>,
+        open_f32: Open<f32>,
+    ) -> Self {
+        let outer = Outer::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let (iterations, data_seed) = (100, None);
+        Self { name, summary, steps, lr, outer, iterations, data_seed, open_f64, open_f32 }
+    }
+
     /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
     ///
     /// # Errors
@@ -140,6 +155,28 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(0),
             open_f64: digits,
             open_f32: digits,
+        },
+        Entry {
+            name: "divergence",
+            summary: "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts",
+            steps: 10,
+            lr: 0.1,
+            outer: Outer::Sgd { lr: 10.0, power: 1.0 },
+            iterations: 10_000,
+            data_seed: Some(42),
+            open_f64: |seed| oracle(Divergence::diverging(seed, 2000)),
+            open_f32: |seed| oracle(Divergence::diverging(seed, 2000)),
+        },
+        Entry {
+            name: "divergence-wide",
+            summary: "two 1-D tasks for accuracy against cost, metrics for lr 0.01; 1000 starts",
+            steps: 10,
+            lr: 0.01,
+            outer: Outer::Sgd { lr: 10.0, power: 1.0 },
+            iterations: 20_000,
+            data_seed: Some(42),
+            open_f64: |seed| oracle(Divergence::wide(seed, 1000)),
+            open_f32: |seed| oracle(Divergence::wide(seed, 1000)),
         },
     ]
 }

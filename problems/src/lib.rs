@@ -3,6 +3,7 @@
 mod catalogue;
 mod cleaning;
 pub mod digits;
+mod divergence;
 pub mod generator;
 pub mod labels;
 mod maml;
@@ -13,5 +14,6 @@ mod samples;
 pub use catalogue::{Entry, Open, Precision, catalogue};
 pub use cleaning::{Cleaning, DigitsSettings};
 pub use maml::Maml;
+pub use divergence::{Divergence, Gradients, Moments, TwoTasks};
 pub use penalised::{Penalised, SampleLoss};
 pub use quadratic::Quadratic;

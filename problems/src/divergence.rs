@@ -1,0 +1,313 @@
+//! `Divergence`: two one-dimensional tasks on which first-order meta-learning does not converge to a stationary point.
+//!
+//! Inner and outer loss of a task are the same function, a parabola with centre `c = b/a` that turns into a cubic at
+//! distance `A` and into a line at distance `A + 1`. With `d = x - c`,
+//!
+//! ```text
+//! f(x) = a/2 (d^2 - u^3/3 - t - t^2),    e = max(|d| - A, 0),  t = max(e - 1, 0),  u = e - t
+//! ```
+//!
+//! which is `C^2`: `|f'| <= a (A + 1/2)` and `0 <= f'' <= a` (Likhosherstov et al. 2021, synthetic experiments). The
+//! outer variable is the start of the inner loop, `w_0 = x`, and each task has probability 1/2.
+//!
+//! `x` and `w` hold `n` independent starts, `n x 1`; losses are sums over them, so the gradient is that of each start.
+//! Each start draws its own task, one for the whole of an outer iteration. Cost of an evaluation: `O(n)`.
+
+use hypertape_autodiff::{Array, Element, List, Shape};
+use hypertape_solver::{Bilevel, Draw, Level, Metric, Params, Rows};
+use rand::RngExt;
+
+use crate::generator::Stream;
+
+/// The two task losses and what is known about them, in double precision and without the engine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TwoTasks {
+    /// Curvatures.
+    pub a: [f64; 2],
+    /// Minus the slopes at 0; the centres are `b/a`.
+    pub b: [f64; 2],
+    /// Half the width of the parabolas, `A`.
+    pub reach: f64,
+}
+
+/// The gradient of one task's outer loss through the inner loop, and its first-order part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gradients {
+    /// `f'(w_r) prod_t (1 - lr f''(w_t))`
+    pub exact: f64,
+    /// `f'(w_r)`
+    pub first_order: f64,
+}
+
+/// Second moments of the two estimates, each the largest over a grid of the mean over the tasks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments {
+    /// `max E (g - g0)^2`
+    pub d2: f64,
+    /// `max E g^2`
+    pub v2: f64,
+}
+
+impl TwoTasks {
+    /// The pair with `b_1 = 0` on which first-order descent through `steps` steps of size `lr` has a limit point where
+    /// `|M'| = sqrt(2 target)`.
+    ///
+    /// ```
+    /// use hypertape_problems::TwoTasks;
+    /// let tasks = TwoTasks::diverging(0.06, 10, 0.1, [0.5, 1.5]);
+    /// assert!((tasks.b[1] - 17.395_269_970).abs() < 1e-8);
+    /// assert!((tasks.first_order_limit(10, 0.1) - 5.758_866_912).abs() < 1e-8);
+    /// assert!((tasks.stationary_point(10, 0.1) - 2.840_281_802).abs() < 1e-8);
+    /// ```
+    ///
+    /// # Panics
+    /// If `a` holds the same number twice or a zero, for which there is no such pair.
+    pub fn diverging(target: f64, steps: usize, lr: f64, a: [f64; 2]) -> Self {
+        let [p1, p2] = a.map(|a| contraction(a, steps, lr));
+        let slope_at_limit =
+            (a[0] * p1 * p1 + a[1] * p2 * p2) * p2 / (a[0] * p1 + a[1] * p2) - p2 * p2;
+        let b = [0.0, 2.0 * (2.0 * target).sqrt() / slope_at_limit.abs()];
+        assert!(b[1].is_finite() && a[0] != 0.0, "curvatures {a:?} give no diverging pair");
+        Self { a, b, reach: (b[0] / a[0] - b[1] / a[1]).abs() + 1.0 }
+    }
+
+    /// Centres 0 and 20/3, parabolas as far as 400: the pair of the experiments on cost.
+    pub fn wide() -> Self {
+        Self { a: [0.5, 1.5], b: [0.0, 10.0], reach: 400.0 }
+    }
+
+    /// Where the two parabolas are centred.
+    pub fn centres(&self) -> [f64; 2] {
+        [0, 1].map(|i| self.b[i] / self.a[i])
+    }
+
+    /// `(1 - lr a)^steps`: what the inner loop leaves of a distance to the centre of a parabola.
+    pub fn contractions(&self, steps: usize, lr: f64) -> [f64; 2] {
+        self.a.map(|a| contraction(a, steps, lr))
+    }
+
+    /// Where first-order descent ends, if both inner loops stay in their parabolas from there on.
+    pub fn first_order_limit(&self, steps: usize, lr: f64) -> f64 {
+        self.weighted(self.contractions(steps, lr))
+    }
+
+    /// Where `M' = 0`, if both inner loops stay in their parabolas from there on.
+    pub fn stationary_point(&self, steps: usize, lr: f64) -> f64 {
+        self.weighted(self.contractions(steps, lr).map(|p| p * p))
+    }
+
+    /// The zero of `sum_i q_i (a_i x - b_i)`.
+    fn weighted(&self, q: [f64; 2]) -> f64 {
+        let [a, b] = [self.a, self.b].map(|v| v[0] * q[0] + v[1] * q[1]);
+        b / a
+    }
+
+    /// Value, first and second derivative of the loss of `task`, case by case.
+    ///
+    /// # Panics
+    /// Unless `task` is 0 or 1.
+    pub fn loss(&self, task: usize, x: f64) -> [f64; 3] {
+        let (a, reach) = (self.a[task], self.reach);
+        let d = x - self.b[task] / a;
+        let z = d.abs();
+        let e = z - reach;
+        let (value, slope, curvature) = if e <= 0.0 {
+            (z * z / 2.0, z, 1.0)
+        } else if e <= 1.0 {
+            let cubic = reach * reach / 2.0 + e * (reach + e * (0.5 - e / 6.0));
+            (cubic, z - e * e / 2.0, 1.0 - e)
+        } else {
+            let knee = reach * reach / 2.0 + reach + 1.0 / 3.0;
+            (knee + (reach + 0.5) * (e - 1.0), reach + 0.5, 0.0)
+        };
+        [a * value, a * slope * d.signum(), a * curvature]
+    }
+
+    /// The gradients of `task` at `x`.
+    ///
+    /// # Panics
+    /// Unless `task` is 0 or 1.
+    pub fn gradients(&self, task: usize, x: f64, steps: usize, lr: f64) -> Gradients {
+        let (mut w, mut product) = (x, 1.0);
+        for _ in 0..steps {
+            let [_, slope, curvature] = self.loss(task, w);
+            product *= 1.0 - lr * curvature;
+            w -= lr * slope;
+        }
+        let first_order = self.loss(task, w)[1];
+        Gradients { exact: first_order * product, first_order }
+    }
+
+    /// `M'(x)`, the mean of the exact gradient over the tasks.
+    pub fn mean_gradient(&self, x: f64, steps: usize, lr: f64) -> f64 {
+        let [g, h] = [0, 1].map(|task| self.gradients(task, x, steps, lr).exact);
+        f64::midpoint(g, h)
+    }
+
+    /// Second moments over 10 000 equidistant points of `[-50, 50]`.
+    ///
+    /// ```
+    /// use hypertape_problems::TwoTasks;
+    /// let moments = TwoTasks::wide().moments(10, 0.01);
+    /// assert!((moments.d2 - 53.212).abs() < 5e-4 && (moments.v2 - 2229.3).abs() < 0.05);
+    /// ```
+    pub fn moments(&self, steps: usize, lr: f64) -> Moments {
+        let mut largest = Moments { d2: 0.0, v2: 0.0 };
+        for i in 0..10_000_u32 {
+            let x = -50.0 + 100.0 * f64::from(i) / 9999.0;
+            let both = [0, 1].map(|task| self.gradients(task, x, steps, lr));
+            let mean = |f: fn(Gradients) -> f64| f64::midpoint(f(both[0]), f(both[1]));
+            largest.d2 = largest.d2.max(mean(|g| (g.exact - g.first_order).powi(2)));
+            largest.v2 = largest.v2.max(mean(|g| g.exact.powi(2)));
+        }
+        largest
+    }
+}
+
+/// `(1 - lr a)^steps`
+fn contraction(a: f64, steps: usize, lr: f64) -> f64 {
+    // A product, because `powi` takes an `i32`.
+    (0..steps).fold(1.0, |p, _| p * (1.0 - lr * a))
+}
+
+/// Many starts of one outer loop on the same two tasks.
+#[derive(Clone, Debug)]
+pub struct Divergence<T> {
+    tasks: TwoTasks,
+    curvatures: [T; 2],
+    centres: [T; 2],
+    start: Vec<T>,
+    fixed: Option<Vec<u32>>,
+    steps: usize,
+    lr: f64,
+}
+
+impl<T: Element> Divergence<T> {
+    /// The given starts. `steps` and `lr` say for which inner loop [`metrics`](Bilevel::metrics) and
+    /// [`controls`](Bilevel::controls) are.
+    pub fn new(tasks: TwoTasks, starts: &[f64], steps: usize, lr: f64) -> Self {
+        Self {
+            tasks,
+            curvatures: tasks.a.map(T::from_f64),
+            centres: tasks.centres().map(T::from_f64),
+            start: starts.iter().map(|&x| T::from_f64(x)).collect(),
+            fixed: None,
+            steps,
+            lr,
+        }
+    }
+
+    /// `n` starts in `[-10, 30)` of the pair with `a = (0.5, 1.5)` and target 0.06 for 10 steps of size 0.1. The pair
+    /// stays what it is when it is run with another inner loop, and then its claims no longer hold.
+    pub fn diverging(seed: u64, n: usize) -> Self {
+        let (steps, lr) = (10, 0.1);
+        let tasks = TwoTasks::diverging(0.06, steps, lr, [0.5, 1.5]);
+        Self::new(tasks, &uniform(seed, n, -10.0, 30.0), steps, lr)
+    }
+
+    /// `n` starts in `[-50, 50)` of the wide pair, with metrics for 10 steps of size 0.01.
+    pub fn wide(seed: u64, n: usize) -> Self {
+        Self::new(TwoTasks::wide(), &uniform(seed, n, -50.0, 50.0), 10, 0.01)
+    }
+
+    /// Gives every start a task of its own, 0 or 1, for all iterations, instead of a random one for each.
+    #[must_use]
+    pub fn with_fixed_tasks(self, tasks: Vec<u32>) -> Self {
+        Self { fixed: Some(tasks), ..self }
+    }
+
+    /// The two tasks.
+    pub fn two_tasks(&self) -> &TwoTasks {
+        &self.tasks
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::column(u32::try_from(self.start.len()).expect("arrays have at most u32::MAX rows"))
+    }
+
+    /// The sum over the starts of the loss of each one's task.
+    fn loss<'a, A: Array<'a, Elem = T>>(&'a self, w: A, draw: Draw) -> A {
+        let chosen = match &self.fixed {
+            Some(fixed) => fixed,
+            None => self.draw_tasks(w, draw),
+        };
+        let pair = Shape::column(2);
+        let curvature = w.constant(pair, &self.curvatures).gather_rows(chosen);
+        let centre = w.constant(pair, &self.centres).gather_rows(chosen);
+        let d = w - centre;
+        let e = (d.abs() - self.tasks.reach).relu();
+        let t = (e - 1.0).relu();
+        let u = e - t;
+        let twice = d.square() - u.square() * u / 3.0 - t - t.square();
+        curvature.dot(twice) * 0.5
+    }
+
+    /// One bit a start, the same at all levels and steps of an iteration.
+    fn draw_tasks<'a, A: Array<'a, Elem = T>>(&self, w: A, draw: Draw) -> &'a [u32] {
+        let mut stream = draw.at(Level::Task, 0).stream();
+        let mut bits = 0_u64;
+        w.indices(self.start.len(), |i| {
+            bits = if i % 64 == 0 { stream.random() } else { bits >> 1 };
+            u32::from(bits & 1 == 1)
+        })
+    }
+}
+
+/// `n` numbers in `[low, high)`.
+fn uniform(seed: u64, n: usize, low: f64, high: f64) -> Vec<f64> {
+    let unit = Stream::new(seed, 0).uniforms(n);
+    unit.into_iter().map(|u| low + (high - low) * u).collect()
+}
+
+impl<T: Element> Bilevel<T> for Divergence<T> {
+    fn start(&self) -> Params<T> {
+        Params::new().with("theta", self.shape(), self.start.iter().copied())
+    }
+
+    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        List::from_slice(&[x[0]])
+    }
+
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], draw: Draw, _: Rows) -> A {
+        self.loss(w[0], draw)
+    }
+
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], draw: Draw, _: Rows) -> A {
+        self.loss(w[0], draw)
+    }
+
+    fn replicas(&self) -> usize {
+        self.start.len()
+    }
+
+    fn inner_names(&self) -> Vec<&'static str> {
+        vec!["phi"]
+    }
+
+    /// Over the starts: the mean of `|M'|` for the problem's own inner loop, whatever it was run with; mean and
+    /// standard deviation of the outer variable.
+    fn metrics(&self, _: &Params<T>, x: &Params<T>) -> Vec<Metric> {
+        let theta: Vec<f64> = x.values().iter().map(|x| x.as_f64()).collect();
+        let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / theta.len() as f64;
+        let slope = |&x: &f64| self.tasks.mean_gradient(x, self.steps, self.lr).abs();
+        let centre = mean(&mut theta.iter().copied());
+        let variance = mean(&mut theta.iter().map(|x| (x - centre).powi(2)));
+        vec![
+            Metric { name: "|M'|", value: mean(&mut theta.iter().map(slope)) },
+            Metric { name: "theta", value: centre },
+            Metric { name: "theta sd", value: variance.sqrt() },
+        ]
+    }
+
+    /// Where first-order and exact descent end, for the problem's own inner loop.
+    fn controls(&self) -> Vec<(&'static str, Params<T>)> {
+        let everywhere = |x: f64| {
+            let values = self.start.iter().map(|_| T::from_f64(x));
+            Params::new().with("theta", self.shape(), values)
+        };
+        vec![
+            ("first-order limit", everywhere(self.tasks.first_order_limit(self.steps, self.lr))),
+            ("stationary point", everywhere(self.tasks.stationary_point(self.steps, self.lr))),
+        ]
+    }
+}
