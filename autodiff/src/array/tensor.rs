@@ -256,13 +256,11 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         let mut shares = Self::empty(self.arena);
         let column = Shape::column(self.shape.rows);
         let sums = Self::filled(self.arena, "logsumexp", column, |sums| {
-            // Of rows without entries, which the loop below does not visit.
+            // Of rows without entries.
             sums.fill(T::neg_infinity());
             shares = Self::filled(self.arena, "softmax", self.shape, |shares| {
-                let cols = (self.shape.cols as usize).max(1);
-                let rows = self.data.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
-                for (sum, (row, share)) in sums.iter_mut().zip(rows) {
-                    *sum = reduce::softmax_row(row, share);
+                if self.shape.cols > 0 {
+                    reduce::softmax_rows(self.data, self.shape.cols as usize, sums, shares);
                 }
             });
         });

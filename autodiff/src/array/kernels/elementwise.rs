@@ -2,6 +2,8 @@
 
 use crate::arena::Arena;
 use crate::array::element::Element;
+use crate::array::kernels::math;
+use crate::array::kernels::simd::dispatched;
 use crate::conventions;
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -97,25 +99,54 @@ impl Unary {
                 let c = T::from_f64(c);
                 each(arena, x, |v| v / c)
             }
-            Self::Exp => each(arena, x, T::exp),
+            Self::Exp => smooth(arena, x, Exp),
             Self::Ln => each(arena, x, T::ln),
-            Self::Log1p => each(arena, x, T::ln_1p),
+            Self::Log1p => smooth(arena, x, Log1p),
             Self::Sqrt => each(arena, x, T::sqrt),
             Self::Square => each(arena, x, |v| v * v),
             Self::Recip => each(arena, x, T::recip),
-            Self::Tanh => each(arena, x, T::tanh),
-            Self::Sigmoid => each(arena, x, |v| (T::one() + (-v).exp()).recip()),
-            // Written so that neither end overflows: ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|).
-            Self::Softplus => each(arena, x, |v| {
-                let positive = if v <= zero { zero } else { v };
-                positive + (-v.abs()).exp().ln_1p()
-            }),
+            Self::Tanh => smooth(arena, x, Tanh),
+            Self::Sigmoid => smooth(arena, x, Sigmoid),
+            Self::Softplus => smooth(arena, x, Softplus),
             Self::Relu => each(arena, x, |v| if v <= zero { zero } else { v }),
             Self::Abs => each(arena, x, T::abs),
             Self::Power(p) => each(arena, x, |v| conventions::power(v, p)),
             Self::Sign => each(arena, x, conventions::sign),
             Self::Step => each(arena, x, conventions::step),
             Self::PowerOrZero(p) => each(arena, x, |v| conventions::power_or_zero(v, p)),
+        }
+    }
+}
+
+/// A function of [`math`], as a type that loops are compiled for.
+trait Smooth: Copy {
+    fn at<const FMA: bool>(self, x: f64) -> f64;
+}
+
+macro_rules! smooth {
+    ($($name:ident $function:ident),*) => {$(
+        #[derive(Clone, Copy)]
+        struct $name;
+        impl Smooth for $name {
+            #[inline(always)]
+            fn at<const FMA: bool>(self, x: f64) -> f64 {
+                math::$function::<FMA>(x)
+            }
+        }
+    )*};
+}
+smooth!(Exp exp, Log1p log1p, Tanh tanh, Sigmoid sigmoid, Softplus softplus);
+
+fn smooth<'a, T: Element>(arena: &'a Arena, x: &[T], f: impl Smooth) -> Result<&'a [T], Fault> {
+    let out = arena.fill(x.len(), T::zero())?;
+    write_smooth(x, out, f);
+    Ok(out)
+}
+
+dispatched! {
+    fn write_smooth<T: Element, F: Smooth>(x: &[T], out: &mut [T], f: F) {
+        for (o, &x) in out.iter_mut().zip(x) {
+            *o = T::from_f64(f.at::<FMA>(x.as_f64()));
         }
     }
 }

@@ -4,8 +4,11 @@
 //! `gemm`. One left or right operand can meet several partners in one pass over it; the bits of a product do not depend
 //! on how many others travel with it.
 
+use smallvec::SmallVec;
+
 use crate::array::element::Element;
-use crate::array::kernels::reduce::dot;
+use crate::array::kernels::reduce::dots;
+use crate::array::kernels::simd::{dispatched, mul_add};
 use crate::shape::Shape;
 
 /// An operand: its entries row by row, its shape as stored, and whether it enters transposed.
@@ -64,7 +67,8 @@ pub(crate) fn products<'a, T: Element>(
     let vectors =
         |o: &Operand<T>| if shared_is_left { o.effective().cols } else { o.effective().rows };
     if others.len() > 1 && others.iter().all(|o| vectors(o) == 1) {
-        return matrix_vectors(facing, others, outs);
+        let vectors: SmallVec<[&[T]; 6]> = others.iter().map(|o| o.data).collect();
+        return matrix_vectors(facing, &vectors, outs);
     }
     for (&other, out) in others.iter().zip(outs) {
         if shared_is_left {
@@ -77,37 +81,66 @@ pub(crate) fn products<'a, T: Element>(
 
 /// `out = matrix x`
 fn matrix_vector<T: Element>(matrix: Operand<T>, x: &[T], out: &mut [T]) {
+    matrix_vectors(matrix, &[x], &mut [out]);
+}
+
+/// `outs_i = matrix others_i`, reading the matrix once: a group of rows meets all vectors while it is in cache.
+fn matrix_vectors<T: Element>(matrix: Operand<T>, others: &[&[T]], outs: &mut [&mut [T]]) {
     let cols = matrix.shape.cols as usize;
-    if cols == 0 {
-        return;
-    }
-    for (i, row) in matrix.data.chunks_exact(cols).enumerate() {
-        vector_row(matrix.transposed, i, row, x, out);
+    if cols > 0 {
+        rows_by_vectors(matrix.transposed, matrix.data, cols, others, outs);
     }
 }
 
-/// `outs_i = matrix others_i`, reading the matrix once: each row meets all vectors while it is in cache.
-fn matrix_vectors<T: Element>(matrix: Operand<T>, others: &[Operand<T>], outs: &mut [&mut [T]]) {
-    let cols = matrix.shape.cols as usize;
-    if cols == 0 {
-        return;
-    }
-    for (i, row) in matrix.data.chunks_exact(cols).enumerate() {
-        for (other, out) in others.iter().zip(outs.iter_mut()) {
-            vector_row(matrix.transposed, i, row, other.data, out);
+dispatched! {
+    fn rows_by_vectors<T: Element>(
+        transposed: bool,
+        data: &[T],
+        cols: usize,
+        others: &[&[T]],
+        outs: &mut [&mut [T]],
+    ) {
+        /// Rows that share their loads of the vector, or of the result.
+        const GROUP: usize = 4;
+        let rows = data.len() / cols;
+        let row = |i: usize| &data[i * cols..(i + 1) * cols];
+        let grouped = rows - rows % GROUP;
+        for first in (0..grouped).step_by(GROUP) {
+            let group: [&[T]; GROUP] = std::array::from_fn(|k| row(first + k));
+            for (other, out) in others.iter().zip(outs.iter_mut()) {
+                if transposed {
+                    let factors = std::array::from_fn(|k| other[first + k]);
+                    add_multiples::<FMA, T, GROUP>(group, factors, out);
+                } else {
+                    let sums = dots::<FMA, T, GROUP>(group, other);
+                    out[first..first + GROUP].copy_from_slice(&sums);
+                }
+            }
+        }
+        for i in grouped..rows {
+            for (other, out) in others.iter().zip(outs.iter_mut()) {
+                if transposed {
+                    add_multiples::<FMA, T, 1>([row(i)], [other[i]], out);
+                } else {
+                    out[i] = dots::<FMA, T, 1>([row(i)], other)[0];
+                }
+            }
         }
     }
 }
 
-/// What stored row `i` contributes to the product of a matrix, or of its transpose, with `x`.
-fn vector_row<T: Element>(transposed: bool, i: usize, row: &[T], x: &[T], out: &mut [T]) {
-    if transposed {
-        let factor = x[i];
-        for (o, &v) in out.iter_mut().zip(row) {
-            *o += factor * v;
+/// `out += sum_k factors_k rows_k`
+#[inline(always)]
+fn add_multiples<const FMA: bool, T: Element, const N: usize>(
+    rows: [&[T]; N],
+    factors: [T; N],
+    out: &mut [T],
+) {
+    let rows = rows.map(|row| &row[..out.len()]);
+    for (j, o) in out.iter_mut().enumerate() {
+        for k in 0..N {
+            *o = mul_add::<FMA, T>(factors[k], rows[k][j], *o);
         }
-    } else {
-        out[i] = dot(row, x);
     }
 }
 

@@ -1,42 +1,67 @@
 //! Sums and row reductions. The order of every sum depends on the shape alone.
 
 use crate::array::element::Element;
+use crate::array::kernels::math;
+use crate::array::kernels::simd::{dispatched, mul_add};
 use crate::shape::Shape;
 
 /// Number of partial sums that a long sum is split into. They have no data dependence on each other, so they vectorise.
 const LANES: usize = 8;
 
-/// `sum_i f(i-th of a, i-th of b)` over two slices of one length.
-fn lanes<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
-    let mut sums = [T::zero(); LANES];
-    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
-    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += f(a[lane], b[lane]);
-        }
-    }
-    let mut total = T::zero();
-    for (&a, &b) in a_rest.iter().zip(b_rest) {
-        total += f(a, b);
-    }
+/// Adds up the lanes, pair by pair.
+#[inline(always)]
+fn gathered<T: Element>(mut sums: [T; LANES]) -> T {
     for half in [4, 2, 1] {
         for lane in 0..half {
             let other = sums[lane + half];
             sums[lane] += other;
         }
     }
-    total + sums[0]
+    sums[0]
 }
 
-/// `sum_i a_i`
-pub fn sum<T: Element>(a: &[T]) -> T {
-    lanes(a, a, |a, _| a)
+dispatched! {
+    /// `sum_i a_i`
+    pub fn sum<T: Element>(a: &[T]) -> T {
+        let _ = FMA;
+        let mut sums = [T::zero(); LANES];
+        let (chunks, rest) = a.as_chunks::<LANES>();
+        for a in chunks {
+            for lane in 0..LANES {
+                sums[lane] += a[lane];
+            }
+        }
+        rest.iter().fold(T::zero(), |total, &a| total + a) + gathered(sums)
+    }
 }
 
-/// `sum_i a_i b_i`
-pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
-    lanes(a, b, |a, b| a * b)
+dispatched! {
+    /// `sum_i a_i b_i`
+    pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
+        dots::<FMA, T, 1>([a], b)[0]
+    }
+}
+
+/// `sum_i a_i b_i` for `N` rows `a` at once; the bits of one do not depend on `N`.
+#[inline(always)]
+pub(crate) fn dots<const FMA: bool, T: Element, const N: usize>(a: [&[T]; N], b: &[T]) -> [T; N] {
+    let mut sums = [[T::zero(); LANES]; N];
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    // Rows cut to one length, so that the bounds are checked once.
+    let chunks = a.map(|a| &a[..b.len()].as_chunks::<LANES>().0[..b_chunks.len()]);
+    for (i, b) in b_chunks.iter().enumerate() {
+        for n in 0..N {
+            let a = &chunks[n][i];
+            for lane in 0..LANES {
+                sums[n][lane] = mul_add::<FMA, T>(a[lane], b[lane], sums[n][lane]);
+            }
+        }
+    }
+    let start = b.len() - b_rest.len();
+    std::array::from_fn(|n| {
+        let rest = a[n][start..].iter().zip(b_rest);
+        rest.fold(T::zero(), |total, (&a, &b)| mul_add::<FMA, T>(a, b, total)) + gathered(sums[n])
+    })
 }
 
 /// Adds the entries of `x` into `out`, which broadcasts to the shape of `x`.
@@ -60,32 +85,53 @@ pub(crate) fn sum_to<T: Element>(x: &[T], shape: Shape, out: &mut [T], to: Shape
     }
 }
 
-/// `ln sum_j e^{x_j}` of a row, and the row divided into shares, `share_j = e^{x_j} / sum_k e^{x_k}`.
-pub(crate) fn softmax_row<T: Element>(x: &[T], share: &mut [T]) -> T {
-    let top =
-        x.iter().copied().fold(T::neg_infinity(), |a, b| if b > a || b.is_nan() { b } else { a });
-    // A single +inf has everything. Several, none above -inf, or a NaN leave no shares.
-    if !top.is_finite() {
-        let single = top > T::zero() && x.iter().filter(|&&v| v == top).count() == 1;
-        for (s, &v) in share.iter_mut().zip(x) {
-            *s = match (single, v == top) {
-                (true, true) => T::one(),
-                (true, false) => T::zero(),
-                (false, _) => T::nan(),
-            };
+dispatched! {
+    /// Of each row of `cols` entries `ln sum_j e^{x_j}`, and the row divided into shares,
+    /// `share_j = e^{x_j} / sum_k e^{x_k}`.
+    pub(crate) fn softmax_rows<T: Element>(
+        x: &[T],
+        cols: usize,
+        sums: &mut [T],
+        shares: &mut [T],
+    ) {
+        // In three passes, so that the exponentials of short rows fill whole vectors.
+        let rows = x.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
+        for (top, (row, share)) in sums.iter_mut().zip(rows) {
+            *top = row.iter().fold(T::neg_infinity(), |a, &b| if b > a || b.is_nan() { b } else { a });
+            for (s, &v) in share.iter_mut().zip(row) {
+                *s = v - *top;
+            }
         }
-        return top;
+        for s in shares.iter_mut() {
+            *s = T::from_f64(math::exp::<FMA>(s.as_f64()));
+        }
+        let rows = x.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
+        for (top, (row, share)) in sums.iter_mut().zip(rows) {
+            if !top.is_finite() {
+                limit_shares(row, *top, share);
+                continue;
+            }
+            let total = share.iter().fold(T::zero(), |total, &s| total + s);
+            let scale = total.recip();
+            for s in share.iter_mut() {
+                *s = *s * scale;
+            }
+            *top += total.ln();
+        }
     }
-    let mut total = T::zero();
-    for (s, &v) in share.iter_mut().zip(x) {
-        *s = (v - top).exp();
-        total += *s;
+}
+
+/// Shares of a row whose largest entry is not finite: a single +inf has everything; several, none above -inf, or a NaN
+/// leave no shares.
+fn limit_shares<T: Element>(row: &[T], top: T, share: &mut [T]) {
+    let single = top > T::zero() && row.iter().filter(|&&v| v == top).count() == 1;
+    for (s, &v) in share.iter_mut().zip(row) {
+        *s = match (single, v == top) {
+            (true, true) => T::one(),
+            (true, false) => T::zero(),
+            (false, _) => T::nan(),
+        };
     }
-    let scale = total.recip();
-    for s in share {
-        *s = *s * scale;
-    }
-    top + total.ln()
 }
 
 #[cfg(test)]
@@ -104,14 +150,16 @@ mod tests {
 
     #[test]
     fn softmax_at_the_ends() {
-        let mut share = [0.0; 2];
-        assert_eq!(softmax_row(&[1000.0, 1000.0], &mut share), 1000.0 + 2.0_f64.ln());
-        assert_eq!(share, [0.5, 0.5]);
-        let ninf = f64::NEG_INFINITY;
-        assert_eq!(softmax_row(&[ninf, ninf], &mut share), ninf);
-        assert_eq!(softmax_row(&[0.0, ninf], &mut share), 0.0);
-        assert_eq!(share, [1.0, 0.0]);
-        assert!(softmax_row(&[0.0, f64::NAN], &mut share).is_nan());
-        assert_eq!(softmax_row(&[0.0, f64::INFINITY], &mut share), f64::INFINITY);
+        let (ninf, inf, nan) = (f64::NEG_INFINITY, f64::INFINITY, f64::NAN);
+        let x = [1000.0, 1000.0, ninf, ninf, 0.0, ninf, 0.0, nan, 0.0, inf];
+        let (mut sums, mut shares) = ([0.0; 5], [0.0; 10]);
+        softmax_rows(&x, 2, &mut sums, &mut shares);
+        assert_eq!(sums[..3], [1000.0 + 2.0_f64.ln(), ninf, 0.0]);
+        assert!(sums[3].is_nan() && sums[4] == inf);
+        assert_eq!(
+            (&shares[..2], &shares[4..6], &shares[8..]),
+            (&[0.5, 0.5][..], &[1.0, 0.0][..], &[0.0, 1.0][..])
+        );
+        assert!(shares[2..4].iter().chain(&shares[6..8]).all(|s| s.is_nan()));
     }
 }
