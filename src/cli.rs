@@ -5,13 +5,16 @@
 mod args;
 mod arrays;
 mod atomic;
+mod check;
 mod estimators;
 mod failure;
 mod gradient;
 mod list;
 mod names;
+mod outer;
 mod point;
 mod run;
+mod study;
 mod table;
 
 use std::io::{self, Write};
@@ -35,7 +38,9 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
         Command::Problems => list::problems(catalogue, &mut out),
         Command::Estimators => list::estimators(&mut out),
         Command::Gradient(options) => gradient::run(catalogue, &options, &mut out),
+        Command::Check(options) => check::run(catalogue, &options, &mut out),
         Command::Run(options) => run::run(catalogue, &options, &mut out),
+        Command::Study(options) => study::run(catalogue, &options, &mut out),
     };
     let (status, why) = match result {
         Ok(()) => return ExitCode::SUCCESS,

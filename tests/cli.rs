@@ -560,7 +560,7 @@ fn bad_usage() {
     let cases: &[Bad] = &[
         ("gradient quadratik", &["unknown problem 'quadratik'", "did you mean quadratic?"]),
         ("run w1-rigde", &["unknown problem 'w1-rigde'", "did you mean w1-ridge?"]),
-        ("gradient xyz", &["unknown problem 'xyz'", "expected one of quadratic, w1-ridge"]),
+        ("gradient xyz", &["unknown problem 'xyz'", "expected one of quadratic, ridge, w1-ridge"]),
         ("gradient", &["PROBLEM", "required"]),
         ("gradient quadratic w1-ridge", &["unexpected argument 'w1-ridge'"]),
         (

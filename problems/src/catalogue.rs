@@ -4,8 +4,8 @@ use hypertape_autodiff::Element;
 use hypertape_solver::{Bilevel, Error, Oracle, Outer};
 
 use crate::cleaning::{Cleaning, DigitsSettings};
-use crate::maml::Maml;
 use crate::divergence::Divergence;
+use crate::maml::Maml;
 use crate::penalised::Penalised;
 use crate::quadratic::Quadratic;
 
@@ -87,6 +87,7 @@ fn digits<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
 }
 
 /// All problems, in the order in which they are listed.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn catalogue() -> Vec<Entry> {
     let adam = |lr| Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
     vec![
@@ -100,6 +101,17 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: None,
             open_f64: |_| oracle(Quadratic::general()),
             open_f32: |_| oracle(Quadratic::general()),
+        },
+        Entry {
+            name: "ridge",
+            summary: "ridge regression, one log-penalty a feature, 4 x 2, closed form for many steps",
+            steps: 300,
+            lr: 0.4,
+            outer: adam(0.1),
+            iterations: 100,
+            data_seed: None,
+            open_f64: |_| oracle(Penalised::small_ridge()),
+            open_f32: |_| oracle(Penalised::small_ridge()),
         },
         Entry {
             name: "w1-ridge",
@@ -144,6 +156,17 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(3),
             open_f64: |seed| oracle(Maml::workload(seed)),
             open_f32: |seed| oracle(Maml::workload(seed)),
+        },
+        Entry {
+            name: "sinusoid",
+            summary: "learned start of a 1-40-40-1 tanh network, 1000 sines, batches of 5, 10 shots",
+            steps: 5,
+            lr: 0.01,
+            outer: adam(0.001),
+            iterations: 1000,
+            data_seed: Some(0),
+            open_f64: |seed| oracle(Maml::sinusoid(seed)),
+            open_f32: |seed| oracle(Maml::sinusoid(seed)),
         },
         Entry {
             name: "digits-clean",

@@ -10,10 +10,11 @@ mod maml;
 mod penalised;
 mod quadratic;
 mod samples;
+mod sinusoid;
 
 pub use catalogue::{Entry, Open, Precision, catalogue};
 pub use cleaning::{Cleaning, DigitsSettings};
-pub use maml::Maml;
 pub use divergence::{Divergence, Gradients, Moments, TwoTasks};
-pub use penalised::{Penalised, SampleLoss};
+pub use maml::Maml;
+pub use penalised::{Limit, Penalised, RIDGE, SampleLoss};
 pub use quadratic::Quadratic;

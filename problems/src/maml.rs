@@ -7,7 +7,8 @@
 //! net_w(s) = tanh(tanh(s W1 + b1) W2 + b2) W3 + b3
 //! ```
 //!
-//! `x` and `w` are the six arrays of a 1-h-h-1 network. Peer workload `w3` has 25 tasks, all of them in every batch.
+//! `x` and `w` are the six arrays of a 1-h-h-1 network. Peer workload `w3` has 25 tasks, all of them in every batch;
+//! `sinusoid.rs` makes the larger family of the paper, sampled in batches.
 
 use hypertape_autodiff::{Array, Element, List, Shape};
 use hypertape_solver::{Bilevel, Draw, Params, Rows};
@@ -40,13 +41,19 @@ impl<T: Element> Maml<T> {
     pub fn workload(seed: u64) -> Self {
         let data = W3::new(seed);
         let points = |x: &[f64], y: &[f64]| Points { inputs: convert(x), targets: convert(y) };
-        Self {
-            tasks: W3::TASKS,
-            batch: W3::TASKS,
-            support: points(&data.x, &data.y),
-            query: points(&data.x_query, &data.y_query),
-            start: network(W3::HIDDEN, data.start.each_ref().map(|a| convert(a))),
-        }
+        let sets = [points(&data.x, &data.y), points(&data.x_query, &data.y_query)];
+        let start = data.start.each_ref().map(|a| convert(a));
+        Self::new([W3::TASKS, W3::TASKS], sets, W3::HIDDEN, start)
+    }
+
+    /// `[tasks, tasks a batch]` on `[support, query]` points and the first start.
+    pub(crate) fn new(
+        [tasks, batch]: [usize; 2],
+        [support, query]: [Points<T>; 2],
+        hidden: usize,
+        start: [Vec<T>; 6],
+    ) -> Self {
+        Self { tasks, batch, support, query, start: network(hidden, start) }
     }
 
     /// Mean squared error of the network on a task's points.

@@ -5,11 +5,17 @@
 //! f(x, w) = 1/m sum_i loss(V_i w, u_i)
 //! ```
 //!
-//! with the squared error `loss(z, y) = (z - y)^2/2` or the logistic loss `loss(z, y) = ln(1 + e^{-y z})`. `x` and `w`
-//! have one entry a feature. Peer workloads `w1-ridge` and `w1-logreg`.
+//! with half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
+//! `f` alone, the squared error itself. `x` and `w` have one entry a feature. Peer workloads `w1-ridge` and `w1-logreg`,
+//! and ridge regression on data of one's own, whose limit for many steps is a closed form: with
+//! `M = X'X/n + diag(e^x)`,
+//!
+//! ```text
+//! w* = M^-1 X'y/n        dF/dx_j = -e^{x_j} w*_j (M^-1 df/dw(w*))_j
+//! ```
 
 use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, Level, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, Level, Params, Rows};
 
 use crate::generator::W1;
 use crate::samples::{Samples, convert};
@@ -18,6 +24,8 @@ use crate::samples::{Samples, convert};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleLoss {
     /// `(z - y)^2 / 2`
+    HalfSquared,
+    /// `(z - y)^2`
     Squared,
     /// `ln(1 + e^{-y z})` for labels of -1 and 1.
     Logistic,
@@ -26,7 +34,8 @@ pub enum SampleLoss {
 /// A linear model with one log-penalty a feature.
 #[derive(Clone, Debug)]
 pub struct Penalised<T> {
-    loss: SampleLoss,
+    inner_loss: SampleLoss,
+    outer_loss: SampleLoss,
     train: Samples<T>,
     train_targets: Vec<T>,
     valid: Samples<T>,
@@ -35,10 +44,28 @@ pub struct Penalised<T> {
     init: Vec<T>,
 }
 
+/// What a ridge regression converges to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit {
+    /// The inner solution.
+    pub w: [f64; 2],
+    /// The outer loss.
+    pub loss: f64,
+    /// Its gradient.
+    pub gradient: [f64; 2],
+}
+
+/// The limit of [`Penalised::small_ridge`], from 50-digit arithmetic.
+pub const RIDGE: Limit = Limit {
+    w: [0.543_521_519_630_882_8, 0.338_613_894_376_451_7],
+    loss: 0.022_488_068_796_323_973,
+    gradient: [-0.009_665_356_356_972_778, 0.009_381_147_768_140_065],
+};
+
 impl<T: Element> Penalised<T> {
     /// Peer workload `w1-ridge`; 100 steps of size 0.5.
     pub fn ridge(seed: u64) -> Self {
-        Self::from_workload(SampleLoss::Squared, &W1::ridge(seed))
+        Self::from_workload(SampleLoss::HalfSquared, &W1::ridge(seed))
     }
 
     /// Peer workload `w1-logreg`; 100 steps of size 1.
@@ -46,9 +73,56 @@ impl<T: Element> Penalised<T> {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
     }
 
+    /// Four points on a line and three to validate, two features; 300 steps of size 0.4 reach the limit [`RIDGE`].
+    pub fn small_ridge() -> Self {
+        let train = ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
+        let valid = ([1.0, 0.5, 1.0, 1.5, 1.0, 2.5], [0.5, 1.2, 1.4]);
+        Self::ridge_from((&train.0, &train.1), (&valid.0, &valid.1), &[-2.0, -1.0])
+    }
+
+    /// Ridge regression on the rows and targets of `train`, started at 0: `g = |Xw - y|^2/2n + sum_j e^{x_j} w_j^2/2`,
+    /// `f = |Vw - u|^2/m` on those of `valid`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless both sets have rows, each of as many values as there are penalties, and as many
+    /// targets.
+    pub fn ridge_on(
+        train: (&[f64], &[f64]),
+        valid: (&[f64], &[f64]),
+        log_penalty: &[f64],
+    ) -> Result<Self, Error> {
+        let width = log_penalty.len();
+        for (what, (rows, targets)) in [("training rows", train), ("validation rows", valid)] {
+            if targets.is_empty() || width == 0 || rows.len() != targets.len() * width {
+                return Err(Error::Invalid {
+                    what: what.into(),
+                    found: format!("{} values for {} targets", rows.len(), targets.len()),
+                    expected: format!("one target or more, {width} values for each"),
+                });
+            }
+        }
+        Ok(Self::ridge_from(train, valid, log_penalty))
+    }
+
+    /// As [`ridge_on`](Self::ridge_on), of arrays that fit each other.
+    fn ridge_from(train: (&[f64], &[f64]), valid: (&[f64], &[f64]), log_penalty: &[f64]) -> Self {
+        let width = log_penalty.len();
+        Self {
+            inner_loss: SampleLoss::HalfSquared,
+            outer_loss: SampleLoss::Squared,
+            train: Samples::new(convert(train.0), width),
+            train_targets: convert(train.1),
+            valid: Samples::new(convert(valid.0), width),
+            valid_targets: convert(valid.1),
+            start: convert(log_penalty),
+            init: vec![T::zero(); width],
+        }
+    }
+
     fn from_workload(loss: SampleLoss, data: &W1) -> Self {
         Self {
-            loss,
+            inner_loss: loss,
+            outer_loss: loss,
             train: Samples::new(convert(&data.x), W1::FEATURES),
             train_targets: convert(&data.y),
             valid: Samples::new(convert(&data.x_valid), W1::FEATURES),
@@ -58,9 +132,9 @@ impl<T: Element> Penalised<T> {
         }
     }
 
-    /// The mean loss of `samples`, or the part of it that belongs to `rows`.
+    /// The mean `loss` of `samples`, or the part of it that belongs to `rows`.
     fn fit<'a, A: Array<'a, Elem = T>>(
-        &self,
+        loss: SampleLoss,
         w: A,
         samples: &'a Samples<T>,
         targets: &'a [T],
@@ -68,8 +142,9 @@ impl<T: Element> Penalised<T> {
     ) -> A {
         let scores = samples.block(w, rows).matmul(w);
         let targets = w.constant(Shape::column(rows.count()), rows.of(targets, 1));
-        let sum = match self.loss {
-            SampleLoss::Squared => scores.squared_error(targets) * 0.5,
+        let sum = match loss {
+            SampleLoss::HalfSquared => scores.squared_error(targets) * 0.5,
+            SampleLoss::Squared => scores.squared_error(targets),
             SampleLoss::Logistic => scores.logistic_loss(targets).sum(),
         };
         sum / samples.len() as f64
@@ -87,12 +162,12 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
     }
 
     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, rows: Rows) -> A {
-        let fit = self.fit(w[0], &self.train, &self.train_targets, rows);
+        let fit = Self::fit(self.inner_loss, w[0], &self.train, &self.train_targets, rows);
         if rows.carries_rest() { fit + x[0].exp().dot(w[0].square()) * 0.5 } else { fit }
     }
 
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, rows: Rows) -> A {
-        self.fit(w[0], &self.valid, &self.valid_targets, rows)
+        Self::fit(self.outer_loss, w[0], &self.valid, &self.valid_targets, rows)
     }
 
     fn samples(&self, level: Level) -> usize {

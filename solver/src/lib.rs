@@ -3,6 +3,7 @@
 //! A problem is stated once as a [`Bilevel`]; an [`Oracle`] makes it callable; an [`Estimator`] returns loss, gradient
 //! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example.
 
+mod check;
 mod cost;
 mod draw;
 mod error;
@@ -16,6 +17,7 @@ mod rows;
 mod rule;
 mod run;
 
+pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
 pub use draw::{Draw, Level};
 pub use error::Error;

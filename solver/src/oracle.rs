@@ -273,6 +273,12 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.metered(result)
     }
 
+    /// `g` at inner step `step`
+    pub(crate) fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
+        let result = self.view.value(Loss::Inner, point.at(Level::Inner, step));
+        self.metered(result)
+    }
+
     /// `f`
     pub(crate) fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
         let result = self.view.value(Loss::Outer, point.at(Level::Outer, 0));

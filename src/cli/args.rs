@@ -20,8 +20,15 @@ pub(crate) enum Command {
     Estimators,
     /// Compute one hypergradient per estimator, side by side
     Gradient(Gradient),
+    /// Check a problem's own derivatives against differences and against each other
+    #[command(
+        after_help = "Checked near the start, or at the point of --at, over at most 10 inner steps, or --steps"
+    )]
+    Check(Common),
     /// Run a whole bilevel optimisation and judge its result
     Run(Run),
+    /// Run a grid of settings from a file, recorded as it goes and resumed where it stopped
+    Study(Study),
 }
 
 /// Options that every command on a problem takes.
@@ -94,6 +101,16 @@ pub(crate) struct Run {
     pub(crate) repeat: usize,
 }
 
+#[derive(Debug, Options)]
+pub(crate) struct Study {
+    /// The grid, in TOML: `[[grid]]` tables of settings, each with one value or a list
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Folder of records.jsonl; cells that are recorded there are not run again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Dtype {
     F64,
@@ -106,24 +123,24 @@ pub(crate) enum OuterName {
     Adam,
 }
 
-fn count(text: &str) -> Result<usize, &'static str> {
+pub(crate) fn count(text: &str) -> Result<usize, &'static str> {
     text.parse().map_err(|_| "expected a whole number, 0 or more")
 }
 
-fn at_least_one(text: &str) -> Result<usize, &'static str> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, &'static str> {
     text.parse().ok().filter(|&n| n > 0).ok_or("expected a whole number, 1 or more")
 }
 
-fn seed(text: &str) -> Result<u64, &'static str> {
+pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
 }
 
-fn positive(text: &str) -> Result<f64, &'static str> {
+pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {
     let number = text.parse().ok().filter(|&a: &f64| a > 0.0 && a.is_finite());
     number.ok_or("expected a positive finite number")
 }
 
-fn not_negative(text: &str) -> Result<f64, &'static str> {
+pub(crate) fn not_negative(text: &str) -> Result<f64, &'static str> {
     let number = text.parse().ok().filter(|&a: &f64| a >= 0.0 && a.is_finite());
     number.ok_or("expected a finite number, 0 or more")
 }

@@ -22,6 +22,14 @@ impl Failure {
     pub(crate) fn run(why: impl fmt::Display) -> Self {
         Self::Run(why.to_string())
     }
+
+    /// Its text alone, for a place that tells it in another way.
+    pub(crate) fn why(self) -> String {
+        match self {
+            Self::Usage(why) | Self::Run(why) => why,
+            Self::Unread => "nobody reads the output".to_owned(),
+        }
+    }
 }
 
 /// A line on stdout. A reader that went away ends the command quietly with status 1.

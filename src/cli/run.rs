@@ -8,14 +8,14 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::args::{Dtype, OuterName, Run as Options};
+use super::args::{Dtype, Run as Options};
 use super::failure::{Failure, say};
 use super::list::outer_text;
 use super::point::{self, Opened};
 use super::table::{Align, Table, significant};
-use super::{arrays, atomic, estimators};
+use super::{arrays, atomic, estimators, outer};
 use crate::problems::{Entry, Precision};
-use crate::{Draw, InnerLoop, Oracle, Outer, Record, Run, mean_loss};
+use crate::{Draw, InnerLoop, Oracle, Record, Run, mean_loss};
 
 /// One outer iteration, as a line of JSON.
 #[derive(Debug, Serialize)]
@@ -76,7 +76,8 @@ fn run_in<T: Precision>(
     let common = &options.common;
     let mut estimator =
         estimators::parse::<T>(&options.estimator, common.steps.unwrap_or(entry.steps))?;
-    let outer = outer(entry.outer, options)?;
+    let outer = outer::choose(entry.outer, options.outer, options.outer_lr, options.outer_power)
+        .map_err(|why| Failure::usage(format!("--outer-power: {why}")))?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
     let bar = progress(options.repeat.saturating_mul(iterations));
     let mut all: Vec<Vec<Judged>> = Vec::new();
@@ -139,25 +140,8 @@ fn run_in<T: Precision>(
     say(out, report(&all))
 }
 
-fn outer(default: Outer, options: &Options) -> Result<Outer, Failure> {
-    let (name, lr, power) = match default {
-        Outer::Adam { lr, .. } => (OuterName::Adam, lr, 0.0),
-        Outer::Sgd { lr, power } => (OuterName::Sgd, lr, power),
-        other => return Err(Failure::usage(format!("no name for {other:?}"))),
-    };
-    let lr = options.outer_lr.unwrap_or(lr);
-    match (options.outer.unwrap_or(name), options.outer_power) {
-        (OuterName::Sgd, asked) => Outer::decaying_sgd(lr, asked.unwrap_or(power)),
-        (OuterName::Adam, None) => Outer::adam(lr),
-        (OuterName::Adam, Some(_)) => {
-            return Err(Failure::usage("--outer-power: only sgd has a decaying step size"));
-        }
-    }
-    .map_err(Failure::usage)
-}
-
 /// Shown on stderr if that is a terminal.
-fn progress(iterations: usize) -> ProgressBar {
+pub(super) fn progress(iterations: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {msg}  {eta} left");
     let bar = ProgressBar::new(iterations as u64);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -196,15 +180,29 @@ fn judge<T: Precision>(
     let (mut judged, mut result) = (Vec::new(), Vec::new());
     for (name, x) in points {
         let mut w = Vec::new();
-        let loss = mean_loss(oracle, inner, &x, draw, &mut w)?;
-        let mut metrics = vec![("outer loss", loss.as_f64())];
-        metrics.extend(oracle.metrics(&w, &x).iter().map(|m| (m.name, m.value)));
+        let (loss, others) = measure(oracle, inner, &x, draw, &mut w)?;
+        let metrics = std::iter::once(("outer loss", loss)).chain(others).collect();
         judged.push(Judged { name: name.to_owned(), metrics });
         if result.is_empty() {
             result = w;
         }
     }
     Ok((judged, result))
+}
+
+/// The outer loss, and the problem's metrics by name.
+pub(super) type Measured = (f64, Vec<(&'static str, f64)>);
+
+/// What is known of `x`, after an inner loop that leaves `w_r` in `w`.
+pub(super) fn measure<T: Precision>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    x: &[T],
+    draw: Draw,
+    w: &mut Vec<T>,
+) -> Result<Measured, crate::Error> {
+    let loss = mean_loss(oracle, inner, x, draw, w)?.as_f64();
+    Ok((loss, oracle.metrics(w, x).iter().map(|m| (m.name, m.value)).collect()))
 }
 
 /// One row a judged point: values, or mean and standard deviation over runs.
@@ -228,13 +226,18 @@ fn mean_and_spread(values: &[f64]) -> String {
     if values.iter().any(|v| v.is_nan()) {
         return "-".into();
     }
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
+    let (mean, variance) = moments(values);
     if values.len() == 1 {
         return significant(mean, 4);
     }
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
     format!("{} ± {}", significant(mean, 3), significant(variance.sqrt(), 2))
+}
+
+/// Mean and sample variance, of which a single value has none.
+pub(super) fn moments(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0))
 }
 
 /// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, and `run.json`.

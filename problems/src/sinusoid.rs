@@ -1,0 +1,99 @@
+//! The sine waves of few-shot regression (Finn, Abbeel and Levine 2017, section 5.1), a thousand of them.
+//!
+//! A task is `y = A sin(s + phase)` with `A` uniform on [0.1, 5] and the phase on [0, pi]; its 10 support and 10 query
+//! points have `s` uniform on [-5, 5]. A batch is 5 tasks, drawn anew at each outer iteration. Weights of the
+//! 1-40-40-1 network start at a standard deviation of one over the square root of a unit's inputs, biases at 0.
+//!
+//! Amplitudes, phases and points are streams 0 to 3 of the data seed, weights are streams 4 to 6.
+
+use std::f64::consts::PI;
+
+use hypertape_autodiff::Element;
+
+use crate::generator::Stream;
+use crate::maml::{Maml, Points};
+use crate::samples::convert;
+
+const TASKS: usize = 1000;
+const BATCH: usize = 5;
+const SHOTS: usize = 10;
+const HIDDEN: usize = 40;
+
+impl<T: Element> Maml<T> {
+    /// Sine waves from the data seed; 5 steps of size 0.01.
+    pub fn sinusoid(seed: u64) -> Self {
+        let between = |stream, n, low: f64, high: f64| -> Vec<f64> {
+            let units = Stream::new(seed, stream).uniforms(n);
+            units.into_iter().map(|u| low + (high - low) * u).collect()
+        };
+        let amplitudes = between(0, TASKS, 0.1, 5.0);
+        let phases = between(1, TASKS, 0.0, PI);
+        let points = |stream| {
+            let inputs = between(stream, TASKS * SHOTS, -5.0, 5.0);
+            let task = |i: usize| (amplitudes[i / SHOTS], phases[i / SHOTS]);
+            let wave = |(i, s): (usize, &f64)| task(i).0 * (s + task(i).1).sin();
+            let targets: Vec<f64> = inputs.iter().enumerate().map(wave).collect();
+            Points { inputs: convert(&inputs), targets: convert(&targets) }
+        };
+        let weights = |stream, inputs: usize, outputs: usize| {
+            let mut w = Stream::new(seed, stream).gausses(inputs * outputs);
+            for w in &mut w {
+                *w /= (inputs as f64).sqrt();
+            }
+            convert(&w)
+        };
+        let biases = |n| vec![T::zero(); n];
+        let start = [
+            weights(4, 1, HIDDEN),
+            biases(HIDDEN),
+            weights(5, HIDDEN, HIDDEN),
+            biases(HIDDEN),
+            weights(6, HIDDEN, 1),
+            biases(1),
+        ];
+        Self::new([TASKS, BATCH], [points(2), points(3)], HIDDEN, start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow::Continue;
+
+    use hypertape_solver::{Draw, Exact, InnerLoop, Oracle, Outer, Run, mean_loss};
+
+    use super::*;
+
+    #[test]
+    fn batches_are_drawn_anew() {
+        let oracle = Oracle::new(Maml::<f64>::sinusoid(0)).unwrap();
+        assert_eq!((oracle.tasks(), oracle.batch()), (1000, 5));
+        let batch = |k| -> Vec<usize> { (0..5).map(|i| oracle.task(Draw::new(0, k), i)).collect() };
+        assert_eq!(batch(3), batch(3));
+        let seen: Vec<usize> = (0..1000).flat_map(batch).collect();
+        assert!(seen.iter().all(|&task| task < 1000));
+        let mean = seen.iter().sum::<usize>() as f64 / seen.len() as f64;
+        // The mean of 5000 uniform choices has a standard deviation of 4.1.
+        assert!((mean - 499.5).abs() < 12.0, "{mean}");
+    }
+
+    /// Mean query error over 100 fixed batches.
+    fn error(x: &[f64]) -> f64 {
+        let mut oracle = Oracle::new(Maml::sinusoid(0)).unwrap();
+        let (inner, mut w) = (InnerLoop::new(5, 0.01).unwrap(), Vec::new());
+        let mut one = |k| mean_loss(&mut oracle, &inner, x, Draw::new(1, k), &mut w).unwrap();
+        (0..100).map(&mut one).sum::<f64>() / 100.0
+    }
+
+    #[test]
+    fn a_start_is_learned() {
+        let mut oracle = Oracle::new(Maml::sinusoid(0)).unwrap();
+        let mut x = oracle.start().values().to_vec();
+        let before = error(&x);
+        let outer = Outer::Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let inner = InnerLoop::new(5, 0.01).unwrap();
+        let run = Run { inner, outer, iterations: 500, seed: 0 };
+        run.go(&mut oracle, &mut Exact::default(), &mut x, |_, _| Continue(())).unwrap();
+        let after = error(&x);
+        assert!(after < 0.5 * before, "{before} {after}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Central differences along random directions, and what they may deviate by.
+//!
+//! A slope along `u` with entries `+-max(1, |p_i|)` at the point `p` is compared with `(l(p + h u) - l(p - h u)) / 2h`,
+//! `h` the cube root of the rounding unit: there the truncation error `h^2` and the rounding error `eps / h` balance,
+//! both near 4e-11 where third derivatives are near 1. Gaps are relative to what a random direction is expected to see
+//! of the gradient, `sqrt(sum_i (g_i u_i)^2)`, so that a direction that happens to be flat does no harm. Allowed is
+//! [`TRUNCATION`], with room for third derivatives, and what rounding of the differenced values explains; where the
+//! latter is the larger, the point is too flat to be checked more sharply.
+
+use hypertape_autodiff::{Element, dot};
+
+use crate::error::Error;
+use crate::params::axpy;
+
+/// Allowed for the truncation of a difference.
+const TRUNCATION: f64 = 1e-6;
+
+/// Allowed roundings of a differenced value: its sums have many terms.
+const ROUNDINGS: f64 = 64.0;
+
+/// The worst of several comparisons with a difference.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Worst {
+    pub(crate) observed: f64,
+    pub(crate) allowed: f64,
+}
+
+impl Default for Worst {
+    fn default() -> Self {
+        Self { observed: 0.0, allowed: TRUNCATION }
+    }
+}
+
+impl Worst {
+    /// Takes note of a slope along `u` by `gradient` and by a difference of values of size `value`.
+    pub(crate) fn slope<T: Element>(
+        &mut self,
+        gradient: &[T],
+        u: &[T],
+        [difference]: [T; 1],
+        value: f64,
+    ) {
+        let (expected, difference) = (dot(gradient, u).as_f64(), difference.as_f64());
+        let seen = gradient.iter().zip(u).map(|(&g, &u)| (g * u).as_f64().powi(2));
+        let scale = seen.sum::<f64>().sqrt().max(difference.abs());
+        self.note::<T>((expected - difference).abs(), scale, value);
+    }
+
+    /// Takes note of a derivative and the differences of vectors of length `value`.
+    pub(crate) fn vectors<T: Element>(&mut self, derivative: &[T], differences: &[T], value: f64) {
+        let scale = norm(derivative).max(norm(differences));
+        self.note::<T>(norm(&minus(derivative, differences)), scale, value);
+    }
+
+    fn note<T: Element>(&mut self, gap: f64, scale: f64, value: f64) {
+        if gap == 0.0 {
+            return;
+        }
+        let rounding = ROUNDINGS * T::epsilon().as_f64() * value.abs() / step::<T>().as_f64();
+        let (observed, allowed) = (gap / scale, TRUNCATION + rounding / scale);
+        if beyond(observed / allowed, self.observed / self.allowed) {
+            *self = Self { observed, allowed };
+        }
+    }
+}
+
+/// Whether a gap is larger than another, or not a number, which is within nothing.
+pub(crate) fn beyond(gap: f64, allowed: f64) -> bool {
+    gap > allowed || gap.is_nan()
+}
+
+/// Step of central differences.
+fn step<T: Element>() -> T {
+    T::epsilon().cbrt()
+}
+
+/// `(l(p + h u) - l(p - h u)) / 2h` for values `l`.
+///
+/// # Errors
+/// As `values`.
+pub(crate) fn difference<T: Element, V: AsMut<[T]> + AsRef<[T]>>(
+    p: &[T],
+    u: &[T],
+    mut values: impl FnMut(&[T]) -> Result<V, Error>,
+) -> Result<V, Error> {
+    let h = step::<T>();
+    let mut moved = |h| {
+        let mut moved = p.to_vec();
+        axpy(&mut moved, h, u);
+        values(&moved)
+    };
+    let (mut up, down) = (moved(h)?, moved(-h)?);
+    for (up, &down) in up.as_mut().iter_mut().zip(down.as_ref()) {
+        *up = (*up - down) / (h + h);
+    }
+    Ok(up)
+}
+
+/// `|v|`
+pub(crate) fn norm<T: Element>(v: &[T]) -> f64 {
+    dot(v, v).as_f64().sqrt()
+}
+
+/// `|a - b|` relative to the longer.
+pub(crate) fn relative_gap<T: Element>(a: &[T], b: &[T]) -> f64 {
+    let gap = norm(&minus(a, b));
+    if gap == 0.0 { 0.0 } else { gap / norm(a).max(norm(b)) }
+}
+
+/// The largest entry.
+pub(crate) fn largest<T: Element>(v: &[T]) -> f64 {
+    v.iter().fold(0.0, |most, v| v.as_f64().abs().max(most))
+}
+
+fn minus<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
+    a.iter().zip(b).map(|(&a, &b)| a - b).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cubic_is_off_by_its_truncation() {
+        let cube = |p: &[f64]| Ok([p[0].powi(3)]);
+        let [slope] = difference(&[0.5], &[1.0], cube).unwrap();
+        // h^2 = 3.7e-11, and rounding of the same size.
+        assert!((slope - 0.75).abs() < 1e-10, "{slope}");
+    }
+
+    #[test]
+    fn the_worst_is_kept_and_what_is_no_number_is_worst() {
+        let mut worst = Worst::default();
+        worst.slope(&[0.0, 0.0], &[1.0, -1.0], [0.0], 1.0);
+        assert_eq!((worst.observed, worst.allowed), (0.0, TRUNCATION), "flat both ways");
+        worst.slope(&[3.0, 4.0], &[1.0, 1.0], [7.5], 0.0);
+        worst.slope(&[3.0, 4.0], &[1.0, -1.0], [-1.0], 0.0);
+        assert_eq!((worst.observed, worst.allowed), (0.5 / 7.5, TRUNCATION));
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut worst = worst;
+            worst.slope(&[3.0, 4.0], &[1.0, 1.0], [bad], 0.0);
+            worst.slope(&[3.0, 4.0], &[1.0, -1.0], [-9.0], 0.0);
+            assert!(beyond(worst.observed, worst.allowed), "{worst:?}");
+            assert!(worst.observed.is_nan(), "{worst:?}");
+        }
+    }
+
+    #[test]
+    fn rounding_of_large_values_is_allowed_for() {
+        let mut worst = Worst::default();
+        // Half a unit of rounding of 1e6 over a step of 6e-6 is 1e-5.
+        worst.slope(&[1.0], &[1.0], [1.0 + 1e-5], 1e6);
+        assert!(!beyond(worst.observed, worst.allowed), "{worst:?}");
+    }
+}

@@ -1,0 +1,132 @@
+//! `hypertape check`: a problem's own derivatives, checked at a generic point.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::args::{Common, Dtype};
+use super::atomic;
+use super::failure::{Failure, say};
+use super::point::{self, Opened};
+use super::table::{Align, Table, significant};
+use crate::problems::{Entry, Precision};
+use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
+
+/// Inner steps unless asked for: a step is right or wrong whatever their number, while long runs amplify rounding, and
+/// one of the checks keeps a whole run in memory.
+const STEPS: usize = 10;
+
+/// What is reported of one check.
+#[derive(Debug, Serialize)]
+struct Row {
+    problem: &'static str,
+    dtype: &'static str,
+    steps: usize,
+    lr: f64,
+    seed: u64,
+    data_seed: Option<u64>,
+    check: &'static str,
+    observed: Option<f64>,
+    allowed: Option<f64>,
+    verdict: &'static str,
+    note: Option<&'static str>,
+    meaning: &'static str,
+}
+
+/// The command.
+pub(crate) fn run(
+    catalogue: &[Entry],
+    common: &Common,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let entry = point::entry(catalogue, common)?;
+    match common.dtype {
+        Dtype::F64 => run_in::<f64>(entry, common, out),
+        Dtype::F32 => run_in::<f32>(entry, common, out),
+    }
+}
+
+fn run_in<T: Precision>(
+    entry: &Entry,
+    common: &Common,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let Opened { mut oracle, inner, x, data_seed } = point::open::<T>(entry, common, 0)?;
+    let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
+    let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
+    if let Some(folder) = &common.save {
+        atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
+    }
+    let draw = Draw::new(common.seed, 0);
+    // A point that was asked for is taken as it is.
+    let x = if common.at.is_some() { x } else { nearby(&x, draw) };
+    let checks = check(&mut oracle, &inner, &x, draw).map_err(Failure::run)?;
+    let row = |check: &Check| {
+        let (verdict, note) = match check.verdict {
+            Verdict::Passed => ("ok", None),
+            Verdict::Failed => ("FAILED", None),
+            Verdict::Skipped(why) => ("skipped", Some(why)),
+            Verdict::Noted(what) => ("noted", Some(what)),
+        };
+        let number = |v: f64| v.is_finite().then_some(v);
+        Row {
+            problem: entry.name,
+            dtype: T::NAME,
+            steps,
+            lr: inner.lr(),
+            seed: common.seed,
+            data_seed,
+            check: check.name,
+            observed: number(check.observed),
+            allowed: number(check.allowed),
+            verdict,
+            note,
+            meaning: check.meaning,
+        }
+    };
+    let rows: Vec<Row> = checks.iter().map(row).collect();
+    if let Some(folder) = &common.save {
+        let written = atomic::write(&folder.join("check.json"), |file| {
+            serde_json::to_writer_pretty(&mut *file, &rows)?;
+            Ok(writeln!(file)?)
+        });
+        written.map_err(|e| Failure::run(format!("--save: {e}")))?;
+    }
+    if common.json {
+        for row in &rows {
+            say(out, serde_json::to_string(row).map_err(Failure::run)?)?;
+        }
+    } else {
+        let place = if common.at.is_some() { "at the given point" } else { "near the start" };
+        let (name, lr, dtype) = (entry.name, inner.lr(), T::NAME);
+        say(out, format!("{name}: {steps} steps, lr {lr}, {dtype}, {place}"))?;
+        say(out, table(&rows))?;
+    }
+    let failed: Vec<&str> = checks.iter().filter(|c| c.failed()).map(|c| c.name).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let (failed_count, all) = (failed.len(), checks.len());
+    Err(Failure::run(format!("{failed_count} of {all} checks failed: {}", failed.join(", "))))
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new(&[
+        ("check", Align::Left),
+        ("observed", Align::Right),
+        ("allowed", Align::Right),
+        ("result", Align::Left),
+        ("what a failure means", Align::Left),
+    ]);
+    let number = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| significant(v, 2));
+    for row in rows {
+        let result = match row.note {
+            Some(note) if row.verdict == "skipped" => format!("skipped: {note}"),
+            Some(note) => note.to_owned(),
+            None => row.verdict.to_owned(),
+        };
+        let (observed, allowed) = (number(row.observed), number(row.allowed));
+        table.push([row.check.to_owned(), observed, allowed, result, row.meaning.to_owned()]);
+    }
+    table
+}

@@ -1,0 +1,76 @@
+//! Ridge regression with one log-penalty a feature: the hypergradient of a long inner loop against its closed form.
+
+use hypertape::problems::{Penalised, RIDGE};
+use hypertape::{Draw, Error, Estimator, Exact, InnerLoop, Oracle, solve};
+
+const TRAIN: ([f64; 8], [f64; 4]) =
+    ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
+const VALID: ([f64; 6], [f64; 3]) = ([1.0, 0.5, 1.0, 1.5, 1.0, 2.5], [0.5, 1.2, 1.4]);
+
+/// `w*`, the loss and its gradient by Cramer's rule.
+fn closed_form(x: [f64; 2]) -> ([f64; 2], f64, [f64; 2]) {
+    let rows = |data: &[f64]| -> Vec<[f64; 2]> { data.chunks(2).map(|r| [r[0], r[1]]).collect() };
+    let (train, valid) = (rows(&TRAIN.0), rows(&VALID.0));
+    let entry = |j: usize, k: usize| train.iter().map(|r| r[j] * r[k]).sum::<f64>() / 4.0;
+    let (a, b, d) = (entry(0, 0) + x[0].exp(), entry(0, 1), entry(1, 1) + x[1].exp());
+    let solve =
+        |[p, q]: [f64; 2]| [(d * p - b * q) / (a * d - b * b), (a * q - b * p) / (a * d - b * b)];
+    let by_target = |j: usize| train.iter().zip(TRAIN.1).map(|(r, y)| r[j] * y).sum::<f64>() / 4.0;
+    let w = solve([by_target(0), by_target(1)]);
+    let residual = |(r, u): (&[f64; 2], f64)| r[0] * w[0] + r[1] * w[1] - u;
+    let residuals: Vec<f64> = valid.iter().zip(VALID.1).map(residual).collect();
+    let loss = residuals.iter().map(|e| e * e).sum::<f64>() / 3.0;
+    let slope =
+        |j: usize| valid.iter().zip(&residuals).map(|(r, e)| 2.0 * r[j] * e).sum::<f64>() / 3.0;
+    let v = solve([slope(0), slope(1)]);
+    (w, loss, [-x[0].exp() * w[0] * v[0], -x[1].exp() * w[1] * v[1]])
+}
+
+/// Largest deviation relative to the largest entry.
+fn gap(found: &[f64], expected: &[f64]) -> f64 {
+    let scale = expected.iter().fold(0.0_f64, |s, e| s.max(e.abs()));
+    found.iter().zip(expected).map(|(f, e)| (f - e).abs() / scale).fold(0.0, f64::max)
+}
+
+fn hypergradient(x: &[f64; 2], steps: usize, lr: f64) -> (Vec<f64>, f64, [f64; 2]) {
+    let mut oracle = Oracle::new(Penalised::small_ridge()).unwrap();
+    let inner = InnerLoop::new(steps, lr).unwrap();
+    let (mut w, mut gradient, draw) = (Vec::new(), [0.0; 2], Draw::new(0, 0));
+    solve(&mut oracle, &inner, x, draw, &mut w).unwrap();
+    let mut exact = Exact::default();
+    let estimate = exact.estimate(&mut oracle, &inner, x, draw, &mut gradient).unwrap();
+    (w, estimate.loss, gradient)
+}
+
+#[test]
+fn a_long_inner_loop_reaches_the_known_limit() {
+    let (w, loss, gradient) = hypergradient(&[-2.0, -1.0], 300, 0.4);
+    let gaps = [gap(&w, &RIDGE.w), gap(&[loss], &[RIDGE.loss]), gap(&gradient, &RIDGE.gradient)];
+    // 0.8^300 of the start is left, and rounding of 300 steps: observed 3e-15.
+    assert!(gaps.iter().all(|&gap| gap < 2e-13), "{gaps:?}");
+}
+
+#[test]
+fn the_limit_is_the_closed_form_elsewhere_too() {
+    let (w, loss, gradient) = closed_form([-2.0, -1.0]);
+    let gaps = [gap(&w, &RIDGE.w), gap(&[loss], &[RIDGE.loss]), gap(&gradient, &RIDGE.gradient)];
+    assert!(gaps.iter().all(|&gap| gap < 1e-13), "the closed form itself: {gaps:?}");
+    for x in [[0.0, 0.0], [-1.0, 0.5], [-1.5, -3.0], [0.3, -2.0]] {
+        let (w, loss, gradient) = closed_form(x);
+        let (found_w, found_loss, found) = hypergradient(&x, 1000, 0.25);
+        let gaps = [gap(&found_w, &w), gap(&[found_loss], &[loss]), gap(&found, &gradient)];
+        // 1000 steps at the slowest rate of 0.94: observed 4e-15.
+        assert!(gaps.iter().all(|&gap| gap < 2e-13), "{x:?}: {gaps:?}");
+    }
+}
+
+#[test]
+fn data_that_does_not_fit_is_refused() {
+    let error = Penalised::<f64>::ridge_on((&[1.0; 5], &[1.0; 2]), (&[1.0; 2], &[1.0]), &[0.0; 2]);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "training rows: found 5 values for 2 targets, expected one target or more, 2 values for each"
+    );
+    let error = Penalised::<f64>::ridge_on((&[1.0; 2], &[1.0]), (&[], &[]), &[0.0; 2]);
+    assert!(matches!(error, Err(Error::Invalid { what, .. }) if what == "validation rows"));
+}

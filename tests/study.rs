@@ -1,0 +1,393 @@
+//! `hypertape study` as users meet it: its records, what it does when it is started again, and its errors.
+
+#![cfg(feature = "cli")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+/// Exit status, stdout and stderr of a command.
+fn run(args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+    let output = command.args(args).stdin(Stdio::null()).output().unwrap();
+    let status = output.status.code().expect("ended by a signal");
+    let [out, err] = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap());
+    (status, out, err)
+}
+
+/// A study in a folder of its own, removed at its end.
+struct Study(PathBuf);
+
+impl Study {
+    fn new(text: &str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let unique = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hypertape-study-{}-{unique}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("study.toml"), text).unwrap();
+        Self(path)
+    }
+
+    fn start(&self) -> (i32, String, String) {
+        let [file, out] = [self.0.join("study.toml"), self.0.join("out")];
+        run(&["study", file.to_str().unwrap(), "--out", out.to_str().unwrap()])
+    }
+
+    /// Stdout and stderr of a start in which every cell must succeed.
+    #[track_caller]
+    fn ok(&self) -> (String, String) {
+        let (status, out, err) = self.start();
+        assert_eq!(status, 0, "{err}");
+        (out, err)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.join("out/records.jsonl")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+
+    fn records(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Replaces the records by `text`.
+    fn put(&self, text: impl AsRef<[u8]>) {
+        fs::create_dir_all(self.0.join("out")).unwrap();
+        fs::write(self.path(), text).unwrap();
+    }
+
+    /// Checks that a start ends with status 2 and one line on stderr that ends with `why`, and leaves the folder alone.
+    #[track_caller]
+    fn refused(&self, why: &str) {
+        let before = fs::read(self.path()).ok();
+        let (status, out, err) = self.start();
+        assert_eq!((status, out.as_str()), (2, ""), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(err.starts_with("error: ") && err.ends_with(&format!("{why}\n")), "{why}: {err}");
+        assert_eq!(fs::read(self.path()).ok(), before);
+        assert_eq!(self.0.join("out").exists(), before.is_some());
+    }
+}
+
+impl Drop for Study {
+    fn drop(&mut self) {
+        // A test that failed on the way may have left anything.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Without what differs between two equal runs: the clock.
+fn timeless(mut records: Vec<Value>) -> Vec<Value> {
+    for record in &mut records {
+        record.as_object_mut().unwrap().remove("seconds");
+    }
+    records
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+const GRID: &str = r#"
+title = "two by two by two"
+[[grid]]
+problem = "quadratic"
+estimator = ["exact", "first-order"]
+steps = [5, 20]
+seeds = [3, 7]
+iterations = 4
+record_every = 2
+"#;
+
+#[test]
+fn a_grid_by_hand() {
+    let study = Study::new(GRID);
+    let (out, err) = study.ok();
+    assert_eq!(err, "8 cells, 0 of them already recorded\n");
+    assert_eq!(names(&study.0.join("out")), ["records.jsonl"]);
+    let records = study.records();
+    let mut expected = Vec::new();
+    for estimator in ["exact", "first-order"] {
+        for steps in [5, 20] {
+            for seed in [3, 7] {
+                expected.push((estimator, steps, seed));
+            }
+        }
+    }
+    assert_eq!(records.len(), expected.len());
+    for (record, (estimator, steps, seed)) in records.iter().zip(expected) {
+        // Two iterations lie before the checkpoint at iteration 2, four before the end; a product a step if exact.
+        let hvps = if estimator == "exact" { steps } else { 0 };
+        let settings = json!({
+            "problem": "quadratic", "estimator": estimator, "steps": steps, "lr": 0.3, "seed": seed,
+            "data_seed": null, "dtype": "f64", "outer": "sgd", "outer_lr": 0.1, "outer_power": 0.0,
+            "iterations": 4, "record_every": 2, "metrics": {},
+            "plain_steps": 4 * steps, "inner_gradients": 4 * steps, "hvps": 4 * hvps,
+        });
+        for (key, value) in settings.as_object().unwrap() {
+            assert_eq!(&record[key], value, "{key} of {record}");
+        }
+        let points = record["checkpoints"].as_array().unwrap();
+        assert_eq!(points.len(), 2);
+        for (point, iteration) in points.iter().zip([0, 2]) {
+            assert_eq!(point["iteration"], iteration);
+            assert_eq!(point["inner_gradients"], iteration * steps);
+            assert_eq!(point["hvps"], iteration * hvps);
+        }
+        // `run` is another way to the same numbers.
+        let [steps, seed] = [steps, seed].map(|n| n.to_string());
+        let line = ["run", "quadratic", "--estimator", estimator, "--steps", &steps];
+        let line = [&line[..], &["--seed", &seed, "--iterations", "4", "--json"]].concat();
+        let (status, told, err) = run(&line);
+        assert_eq!(status, 0, "{err}");
+        let told: Vec<Value> = told.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(record["loss"], told[4]["results"]["result"]["outer loss"]);
+        assert_eq!(record["gradient_norm"], told[3]["gradient_norm"]);
+        for (point, k) in points.iter().zip([0, 2]) {
+            assert_eq!(point["loss"], told[k]["loss"]);
+            assert_eq!(point["gradient_norm"], told[k]["gradient_norm"]);
+        }
+    }
+    // The known hypergradient of `quadratic` at its own start and settings; rounding of a square root.
+    let norm = records[0]["checkpoints"][0]["gradient_norm"].as_f64().unwrap();
+    let known = 0.889_454_368_725_553_7_f64.hypot(-0.712_507_614_840_826_2);
+    assert!((norm - known).abs() < 1e-14, "{norm}");
+
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], "two by two by two");
+    let columns: Vec<&str> =
+        lines[1].split("  ").filter(|c| !c.is_empty()).map(str::trim).collect();
+    let head =
+        ["problem", "estimator", "steps", "seeds", "outer loss", "gradients", "HVPs", "time"];
+    assert_eq!(columns, head);
+    assert_eq!(lines.len(), 2 + 4);
+    let row: Vec<&str> = lines[3].split_whitespace().collect();
+    // Nothing is random here: seeds agree to the last bit.
+    assert_eq!(row[..8], ["quadratic", "exact", "20", "2", "0.9866", "±", "0", "80"]);
+    assert_eq!(row[8], "80");
+}
+
+#[test]
+fn standard_errors_are_those_of_the_records() {
+    let text =
+        "[[grid]]\nproblem = 'quadratic'\nestimator = 'ufom:q=0.5'\nseeds = 3\niterations = 5";
+    let study = Study::new(text);
+    let (out, _) = study.ok();
+    let records = study.records();
+    let losses: Vec<f64> = records.iter().map(|r| r["loss"].as_f64().unwrap()).collect();
+    let mean = losses.iter().sum::<f64>() / 3.0;
+    let squares = losses.iter().map(|l| (l - mean).powi(2)).sum::<f64>();
+    let error = (squares / 2.0 / 3.0).sqrt();
+    let row: Vec<&str> = out.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[..3], ["quadratic", "ufom:q=0.5", "3"]);
+    assert_eq!(row[4], "±");
+    let shown = [row[3], row[5]].map(|t| t.parse::<f64>().unwrap());
+    // Four and two significant digits are shown.
+    assert!(error > 0.0 && (shown[0] / mean - 1.0).abs() < 5e-4, "{shown:?}, {mean}");
+    assert!((shown[1] / error - 1.0).abs() < 5e-2, "{shown:?}, {error}");
+}
+
+#[test]
+fn a_study_goes_on_where_it_stopped() {
+    let study = Study::new(GRID);
+    study.ok();
+    let text = study.text();
+    let whole = study.records();
+    // Lines of both halves, in another order: the order of the grid is restored.
+    let lines: Vec<&str> = text.lines().collect();
+    study.put([lines[6], lines[1], lines[3], lines[4]].join("\n"));
+    let (_, err) = study.ok();
+    assert_eq!(err, "8 cells, 4 of them already recorded\n");
+    assert_eq!(timeless(study.records()), timeless(whole));
+    let again = study.text();
+    for kept in [1, 3, 4, 6] {
+        assert_eq!(again.lines().nth(kept), Some(lines[kept]));
+    }
+    // Nothing is left to do: the file stays as it is, and the table is the same.
+    let (first, _) = study.ok();
+    let (second, err) = study.ok();
+    assert_eq!((first, study.text()), (second, again));
+    assert_eq!(err, "8 cells, 8 of them already recorded\n");
+}
+
+#[test]
+fn keys_nest_in_the_order_of_the_file() {
+    let study = Study::new(
+        "[[grid]]\nseeds = 2\nlr = [0.3, 0.1]\nproblem = 'quadratic'\niterations = 0\n\
+         [[grid]]\nproblem = 'quadratic'\nlr = [0.1, 0.2]\niterations = 0\n\
+         outer = 'adam'\nouter_lr = 1\ndtype = 'f32'\n\
+         [[grid]]\niterations = 0x0\nproblem = 'quadratic'\nlr = 0.3",
+    );
+    let (_, err) = study.ok();
+    // The last grid holds only a cell of the first.
+    assert_eq!(err, "6 cells, 0 of them already recorded\n");
+    let records = study.records();
+    let cell = |r: &Value| (r["seed"].as_u64().unwrap(), r["lr"].as_f64().unwrap());
+    let found: Vec<_> = records.iter().map(cell).collect();
+    assert_eq!(found, [(0, 0.3), (0, 0.1), (1, 0.3), (1, 0.1), (0, 0.1), (0, 0.2)]);
+    let last = &records[5];
+    assert_eq!(
+        (&last["outer"], &last["outer_lr"], &last["outer_power"]),
+        (&json!("adam"), &json!(1.0), &Value::Null)
+    );
+    assert_eq!((&last["dtype"], &last["gradient_norm"]), (&json!("f32"), &Value::Null));
+}
+
+#[test]
+fn metrics_and_what_is_undefined() {
+    let study = Study::new(
+        "[[grid]]\nproblem = 'digits-clean'\nsteps = 3\niterations = 1\nrecord_every = 1",
+    );
+    let (out, _) = study.ok();
+    assert!(out.lines().next().unwrap().contains("test error"), "{out}");
+    let record = &study.records()[0];
+    assert_eq!(record["data_seed"], 0);
+    // At the start no sample is found to be wrong: a precision of 0/0.
+    let start = &record["checkpoints"][0]["metrics"];
+    assert_eq!((&start["precision"], &start["recall"]), (&Value::Null, &json!(0.0)));
+    assert!(record["metrics"]["precision"].is_f64());
+    // What is recorded costs nothing: three steps of the one estimate.
+    assert_eq!(record["inner_gradients"], 3);
+}
+
+#[test]
+fn a_cell_that_fails_does_not_stop_the_others() {
+    let study = Study::new(
+        "[[grid]]\nproblem = 'w1-ridge'\nsteps = 60\nlr = [1e6, 0.5]\niterations = 1\nseeds = [4]",
+    );
+    let parts = ["1 of 2 cells failed", "records.jsonl", "not finite at inner step 52"];
+    // A recorded failure stays one: it would fail again.
+    for known in 0..2 {
+        let (status, out, err) = study.start();
+        assert_eq!(status, 1, "{err}");
+        assert!(err.starts_with(&format!("2 cells, {} of them", 2 * known)), "{err}");
+        let line = err.lines().nth(1).unwrap();
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+        let rows: Vec<Vec<&str>> = out.lines().map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(
+            rows[1],
+            ["w1-ridge", "exact", "1000000", "0,", "1", "failed", "-", "-", "-", "-"]
+        );
+        assert_eq!(rows[2][..4], ["w1-ridge", "exact", "0.5", "1"]);
+    }
+    let records = study.records();
+    let [bad, good] = [&records[0], &records[1]];
+    assert_eq!((&bad["lr"], &bad["seed"]), (&json!(1e6), &json!(4)));
+    let error = bad["error"].as_str().unwrap();
+    assert!(error.starts_with("outer iteration 0: ") && error.contains("inner step 52"), "{error}");
+    assert!(bad.get("loss").is_none());
+    assert!(good["loss"].is_f64() && good.get("error").is_none());
+}
+
+#[test]
+fn errors_name_the_line_and_the_key() {
+    let cases = [
+        ("", "1: grid: missing, expected at least one [[grid]]"),
+        ("\nx = 1", "2: unknown key 'x': expected one of title, grid"),
+        ("title = 3", "1: title: found 3, expected a string"),
+        ("[grid]", "1: grid: expected tables, each headed [[grid]]"),
+        ("grid = [1]", "1: grid: expected tables, each headed [[grid]]"),
+        ("title = 'a\n", "1: invalid literal string, expected `'`"),
+        ("title = 'a'\ntitle = 'b'", "2: duplicate key"),
+        ("\n[[grid]]\nsteps = 1", "2: problem: missing, expected a name or a list"),
+    ];
+    for (text, why) in cases {
+        Study::new(text).refused(&format!("study.toml:{why}"));
+    }
+    // Below a problem, on lines 1 to 3.
+    let cases = [
+        ("stpes = 5", "4: unknown key 'stpes': did you mean steps?"),
+        ("problem.a = 5", "4: cannot extend value of type string with a dotted key"),
+        ("steps = []", "4: steps: found an empty list, expected at least one value"),
+        ("steps = -1", "4: steps: found -1, expected a whole number, 0 or more"),
+        ("steps = 1.0", "4: steps: found 1.0, expected a whole number, 0 or more"),
+        ("steps = '5'", "4: steps: found \"5\", expected a whole number, 0 or more"),
+        ("steps = [[5]]", "4: steps: found a list, expected a whole number, 0 or more"),
+        ("iterations = true", "4: iterations: found true, expected a whole number, 0 or more"),
+        ("\nlr = [\n0.1,\n0]", "7: lr: found 0, expected a positive finite number"),
+        ("lr = nan", "4: lr: found nan, expected a positive finite number"),
+        ("seeds = 0", "4: seeds: found 0, expected a whole number, 1 or more"),
+        ("seeds = [-3]", "4: seeds: found -3, expected a whole number from 0 to 2^64 - 1"),
+        ("seeds = 99999999999", "2: grid: too many cells, expected at most 10000 in a study"),
+        ("data_seed = 1", "4: data_seed: the data of 'quadratic' is fixed"),
+        ("dtype = 'f16'", "4: dtype: found \"f16\", expected \"f64\" or \"f32\""),
+        ("outer = 'SGD'", "4: outer: found \"SGD\", expected \"sgd\" or \"adam\""),
+        ("outer_lr = inf", "4: outer_lr: found inf, expected a positive finite number"),
+        ("outer_power = -1", "4: outer_power: found -1, expected a finite number, 0 or more"),
+        ("outer = 'adam'\nouter_power = 1", "5: outer_power: only sgd has a decaying step size"),
+        ("record_every = 0", "4: record_every: found 0, expected a whole number, 1 or more"),
+        (
+            "estimator = ['exact', 'frist-order']",
+            "4: estimator: unknown estimator 'frist-order': did you mean first-order?",
+        ),
+        (
+            "estimator = 'exact:q=1'",
+            "4: estimator: estimator 'exact' takes no settings, found 'q=1'",
+        ),
+        (
+            "[[grid]]\nproblem = ['quadratic', 'quadratc']",
+            "5: problem: unknown problem 'quadratc': did you mean quadratic?",
+        ),
+    ];
+    for (text, why) in cases {
+        let text = format!("\n[[grid]]\nproblem = 'quadratic'\n{text}");
+        Study::new(&text).refused(&format!("study.toml:{why}"));
+    }
+    let (status, _, err) = run(&["study", "absent.toml", "--out", "absent"]);
+    assert!(status == 2 && err.starts_with("error: cannot read absent.toml: "), "{err}");
+    let (status, _, err) = run(&["study", "absent.toml"]);
+    assert!(status == 2 && err.contains("--out <DIR>"), "{err}");
+}
+
+#[test]
+fn records_that_are_not_of_the_study_are_kept() {
+    let study = Study::new(GRID);
+    study.ok();
+    let text = study.text();
+    let lines: Vec<&str> = text.lines().collect();
+    let torn = &text[..text.rfind("etrics").unwrap()];
+    study.put(torn);
+    study.refused(
+        "records.jsonl:8: not a record of a study: EOF while parsing a string; nothing was changed",
+    );
+    study.put(format!("{}\nhello\n", lines[0]));
+    study.refused("records.jsonl:2: not a record of a study: expected value; nothing was changed");
+    study.put(format!("{}\n\n", lines[0]));
+    let why = "EOF while parsing a value; nothing was changed";
+    study.refused(&format!("records.jsonl:2: not a record of a study: {why}"));
+    study.put([lines[0].as_bytes(), b"\n\xff\n"].concat());
+    let why = "invalid utf-8 sequence of 1 bytes from index 0; nothing was changed";
+    study.refused(&format!("records.jsonl:2: not a record of a study: {why}"));
+    study.put("{\"problem\":\"quadratic\"}\n");
+    let why = "missing field `estimator`; nothing was changed";
+    study.refused(&format!("records.jsonl:1: not a record of a study: {why}"));
+    study.put(lines[2].replace("\"hvps\":80", "\"hvp\":80"));
+    let why = "missing field `hvps`; nothing was changed";
+    study.refused(&format!("records.jsonl:1: not a record of a study: {why}"));
+    study.put([lines[0], lines[5], lines[0]].join("\n"));
+    study.refused("records.jsonl:3: the same cell as on an earlier line; nothing was changed");
+    study.put(text.replace("\"seed\":7", "\"seed\":8"));
+    let (status, _, err) = study.start();
+    assert_eq!(status, 2);
+    let part = "records.jsonl:2: a cell (quadratic, exact, seed 8) that is not in ";
+    assert!(err.contains(part) && err.contains("another --out"), "{err}");
+    assert_eq!(study.text(), text.replace("\"seed\":7", "\"seed\":8"));
+}
+
+#[test]
+fn folders_that_cannot_be_written() {
+    let study = Study::new(GRID);
+    fs::write(study.0.join("out"), "kept").unwrap();
+    let (status, out, err) = study.start();
+    assert_eq!((status, out.as_str()), (1, ""), "{err}");
+    assert!(err.starts_with("error: --out: cannot create the folder "), "{err}");
+    assert_eq!(fs::read_to_string(study.0.join("out")).unwrap(), "kept");
+}
