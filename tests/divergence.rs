@@ -83,7 +83,7 @@ fn losses_have_the_stated_derivatives_everywhere() {
     let mut space = Workspace::new();
     for task in 0..2 {
         for x in grid(&tasks) {
-            let problem = Divergence::new(tasks, &[x], STEPS, LR).with_fixed_tasks(vec![task]);
+            let problem = Divergence::new(tasks, &[x]).with_fixed_tasks(vec![task]);
             let (mut slope, mut curvature) = ([0.0], [0.0]);
             let shapes = [Shape::column(1)];
             let value = space
@@ -123,7 +123,7 @@ fn the_scalar_gradient_is_that_of_the_engine() {
     let mut rows = [Vec::new(), Vec::new()];
     for task in 0..2_u8 {
         let fixed = vec![u32::from(task); points.len()];
-        let problem = Divergence::<f64>::new(tasks, &points, STEPS, LR).with_fixed_tasks(fixed);
+        let problem = Divergence::<f64>::new(tasks, &points).with_fixed_tasks(fixed);
         let mut oracle = Oracle::new(problem).unwrap();
         let mut of = |estimator: &mut dyn Estimator<f64>| {
             let mut gradient = vec![0.0; points.len()];
@@ -190,7 +190,7 @@ fn each_start_has_a_task_and_a_coin_of_its_own() {
     let (tasks, n, q) = (diverging(), 1000, 0.3);
     // Within both parabolas and between their centres, so that tasks and estimates can be told apart.
     let x: Vec<f64> = (1..=n).map(|i| 11.0 * i as f64 / n as f64).collect();
-    let mut oracle = Oracle::new(Divergence::<f64>::new(tasks, &x, STEPS, LR)).unwrap();
+    let mut oracle = Oracle::new(Divergence::<f64>::new(tasks, &x)).unwrap();
     let inner = InnerLoop::new(STEPS, LR).unwrap();
     let mut of = |estimator: &mut dyn Estimator<f64>, iteration| {
         let mut gradient = vec![0.0; n];
@@ -264,18 +264,19 @@ fn first_order_descent_ends_where_it_should_not_and_the_others_do_not() {
 #[test]
 fn metrics_and_controls_tell_where_descent_ends() {
     let oracle = Oracle::new(Divergence::<f64>::diverging(42, 5)).unwrap();
+    let inner = InnerLoop::new(STEPS, LR).unwrap();
     let w = vec![0.0; 5];
-    let names: Vec<_> = oracle.metrics(&w, &w).iter().map(|m| m.name).collect();
-    assert_eq!(names, ["|M'|", "theta", "theta sd"]);
-    let controls = oracle.controls();
+    let names: Vec<_> = oracle.metrics(&w, &w, &inner).iter().map(|m| m.name).collect();
+    assert_eq!(names, ["|M'|", "M'^2", "theta", "theta sd"]);
+    let controls = oracle.controls(&inner);
     for ((name, x), [slope, theta]) in
         controls.iter().zip([[0.12_f64.sqrt(), 5.758_866_912], [0.0, 2.840_281_802]])
     {
-        let metrics = oracle.metrics(&w, x.values());
+        let metrics = oracle.metrics(&w, x.values(), &inner);
         assert!(gap(metrics[0].value, slope) < 1e-14, "{name}: {metrics:?}");
-        assert!(gap(metrics[1].value, theta) < 1e-9, "{name}: {metrics:?}");
-        assert!(metrics[2].value < 1e-14, "{name}: {metrics:?}");
+        assert!(gap(metrics[2].value, theta) < 1e-9, "{name}: {metrics:?}");
+        assert!(metrics[3].value < 1e-14, "{name}: {metrics:?}");
     }
-    let metrics = oracle.metrics(&w, &[1.0, 2.0, 3.0, 4.0, 5.0]);
-    assert_eq!([metrics[1].value, metrics[2].value], [3.0, 2_f64.sqrt()]);
+    let metrics = oracle.metrics(&w, &[1.0, 2.0, 3.0, 4.0, 5.0], &inner);
+    assert_eq!([metrics[2].value, metrics[3].value], [3.0, 2_f64.sqrt()]);
 }

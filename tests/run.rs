@@ -120,7 +120,7 @@ fn digits_are_cleaned() {
     let mut metric = |x: &[f64], name: &str| {
         let mut w = Vec::new();
         solve(&mut oracle, &inner, x, Draw::new(0, 0), &mut w).unwrap();
-        oracle.metrics(&w, x).iter().find(|m| m.name == name).unwrap().value
+        oracle.metrics(&w, x, &inner).iter().find(|m| m.name == name).unwrap().value
     };
     // A third of the default run already finds nine of ten wrong labels and halves the gap to the clean control.
     assert!(metric(&x, "F1") > 0.9, "{}", metric(&x, "F1"));

@@ -11,7 +11,7 @@
 //! embedded digits.
 
 use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, Level, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, InnerLoop, Level, Metric, Params, Rows};
 
 use crate::digits;
 use crate::generator::W2;
@@ -189,7 +189,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
         vec!["W"]
     }
 
-    fn metrics(&self, w: &Params<T>, x: &Params<T>) -> Vec<Metric> {
+    fn metrics(&self, w: &Params<T>, x: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         let Some(judge) = &self.judge else { return Vec::new() };
         let [precision, recall, f1] = found(x.values(), &judge.corrupted);
         let test_error = self.error_rate(w.values(), &judge.test);
@@ -198,7 +198,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
             .to_vec()
     }
 
-    fn controls(&self) -> Vec<(&'static str, Params<T>)> {
+    fn controls(&self, _: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
         let Some(judge) = &self.judge else { return Vec::new() };
         let certain = |&wrong: &bool| T::from_f64(if wrong { -CERTAIN } else { CERTAIN });
         let oracle = self.x_with(judge.corrupted.iter().map(certain));

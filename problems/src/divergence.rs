@@ -14,7 +14,7 @@
 //! Each start draws its own task, one for the whole of an outer iteration. Cost of an evaluation: `O(n)`.
 
 use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, Level, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, InnerLoop, Level, Metric, Params, Rows};
 use rand::RngExt;
 
 use crate::generator::Stream;
@@ -178,36 +178,30 @@ pub struct Divergence<T> {
     centres: [T; 2],
     start: Vec<T>,
     fixed: Option<Vec<u32>>,
-    steps: usize,
-    lr: f64,
 }
 
 impl<T: Element> Divergence<T> {
-    /// The given starts. `steps` and `lr` say for which inner loop [`metrics`](Bilevel::metrics) and
-    /// [`controls`](Bilevel::controls) are.
-    pub fn new(tasks: TwoTasks, starts: &[f64], steps: usize, lr: f64) -> Self {
+    /// The given starts.
+    pub fn new(tasks: TwoTasks, starts: &[f64]) -> Self {
         Self {
             tasks,
             curvatures: tasks.a.map(T::from_f64),
             centres: tasks.centres().map(T::from_f64),
             start: starts.iter().map(|&x| T::from_f64(x)).collect(),
             fixed: None,
-            steps,
-            lr,
         }
     }
 
     /// `n` starts in `[-10, 30)` of the pair with `a = (0.5, 1.5)` and target 0.06 for 10 steps of size 0.1. The pair
     /// stays what it is when it is run with another inner loop, and then its claims no longer hold.
     pub fn diverging(seed: u64, n: usize) -> Self {
-        let (steps, lr) = (10, 0.1);
-        let tasks = TwoTasks::diverging(0.06, steps, lr, [0.5, 1.5]);
-        Self::new(tasks, &uniform(seed, n, -10.0, 30.0), steps, lr)
+        let tasks = TwoTasks::diverging(0.06, 10, 0.1, [0.5, 1.5]);
+        Self::new(tasks, &uniform(seed, n, -10.0, 30.0))
     }
 
-    /// `n` starts in `[-50, 50)` of the wide pair, with metrics for 10 steps of size 0.01.
+    /// `n` starts in `[-50, 50)` of the wide pair.
     pub fn wide(seed: u64, n: usize) -> Self {
-        Self::new(TwoTasks::wide(), &uniform(seed, n, -50.0, 50.0), 10, 0.01)
+        Self::new(TwoTasks::wide(), &uniform(seed, n, -50.0, 50.0))
     }
 
     /// Gives every start a task of its own, 0 or 1, for all iterations, instead of a random one for each.
@@ -286,28 +280,35 @@ impl<T: Element> Bilevel<T> for Divergence<T> {
 
     /// Over the starts: the mean of `|M'|` for the problem's own inner loop, whatever it was run with; mean and
     /// standard deviation of the outer variable.
-    fn metrics(&self, _: &Params<T>, x: &Params<T>) -> Vec<Metric> {
+    fn metrics(&self, _: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
         let theta: Vec<f64> = x.values().iter().map(|x| x.as_f64()).collect();
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / theta.len() as f64;
-        let slope = |&x: &f64| self.tasks.mean_gradient(x, self.steps, self.lr).abs();
+        let slope = |&x: &f64| self.tasks.mean_gradient(x, inner.steps(), inner.lr()).abs();
         let centre = mean(&mut theta.iter().copied());
         let variance = mean(&mut theta.iter().map(|x| (x - centre).powi(2)));
         vec![
             Metric { name: "|M'|", value: mean(&mut theta.iter().map(slope)) },
+            Metric { name: "M'^2", value: mean(&mut theta.iter().map(|x| slope(x).powi(2))) },
             Metric { name: "theta", value: centre },
             Metric { name: "theta sd", value: variance.sqrt() },
         ]
     }
 
-    /// Where first-order and exact descent end, for the problem's own inner loop.
-    fn controls(&self) -> Vec<(&'static str, Params<T>)> {
+    /// Where first-order and exact descent end.
+    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
         let everywhere = |x: f64| {
             let values = self.start.iter().map(|_| T::from_f64(x));
             Params::new().with("theta", self.shape(), values)
         };
         vec![
-            ("first-order limit", everywhere(self.tasks.first_order_limit(self.steps, self.lr))),
-            ("stationary point", everywhere(self.tasks.stationary_point(self.steps, self.lr))),
+            (
+                "first-order limit",
+                everywhere(self.tasks.first_order_limit(inner.steps(), inner.lr())),
+            ),
+            (
+                "stationary point",
+                everywhere(self.tasks.stationary_point(inner.steps(), inner.lr())),
+            ),
         ]
     }
 }

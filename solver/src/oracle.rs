@@ -104,18 +104,18 @@ impl<'p, T: Element> Oracle<'p, T> {
     }
 
     /// How good a solution is, beyond its losses.
-    pub fn metrics(&self, w: &[T], x: &[T]) -> Vec<Metric> {
+    pub fn metrics(&self, w: &[T], x: &[T], inner: &InnerLoop) -> Vec<Metric> {
         let fill = |like: &Params<T>, values: &[T]| {
             let mut params = like.clone();
             params.values_mut().copy_from_slice(values);
             params
         };
-        self.view.metrics(&fill(&self.inner, w), &fill(&self.start, x))
+        self.view.metrics(&fill(&self.inner, w), &fill(&self.start, x), inner)
     }
 
     /// Outer points to compare a result with.
-    pub fn controls(&self) -> Vec<(&'static str, Params<T>)> {
-        self.view.controls()
+    pub fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
+        self.view.controls(inner)
     }
 
     /// Number of tasks.
@@ -347,8 +347,8 @@ trait View<T> {
     ) -> Result<(), Error>;
     /// Most bytes used at once in the arenas since the last call.
     fn take_peak(&mut self) -> usize;
-    fn metrics(&self, w: &Params<T>, x: &Params<T>) -> Vec<Metric>;
-    fn controls(&self) -> Vec<(&'static str, Params<T>)>;
+    fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric>;
+    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)>;
 }
 
 /// A problem, the memory that its evaluations reuse, and the shapes that cut its flat points.
@@ -671,11 +671,11 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         self.workspace.take_peak()
     }
 
-    fn metrics(&self, w: &Params<T>, x: &Params<T>) -> Vec<Metric> {
-        self.problem.metrics(w, x)
+    fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
+        self.problem.metrics(w, x, inner)
     }
 
-    fn controls(&self) -> Vec<(&'static str, Params<T>)> {
-        self.problem.controls()
+    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
+        self.problem.controls(inner)
     }
 }

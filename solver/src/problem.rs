@@ -6,6 +6,7 @@ use rand::RngExt;
 use crate::draw::{Draw, Level};
 use crate::params::Params;
 use crate::rows::Rows;
+use crate::rule::InnerLoop;
 
 /// A named number that tells how good a solution is.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,13 +113,13 @@ pub trait Bilevel<T: Element>: Sync {
         Vec::new()
     }
 
-    /// How good a solution is, beyond its losses.
-    fn metrics(&self, _w: &Params<T>, _x: &Params<T>) -> Vec<Metric> {
+    /// How good a solution that `inner` arrived at is, beyond its losses.
+    fn metrics(&self, _w: &Params<T>, _x: &Params<T>, _inner: &InnerLoop) -> Vec<Metric> {
         Vec::new()
     }
 
     /// Outer points to compare a run's result with, each with a name: controls that no outer loop touches.
-    fn controls(&self) -> Vec<(&'static str, Params<T>)> {
+    fn controls(&self, _inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
         Vec::new()
     }
 }

@@ -173,7 +173,7 @@ fn judge<T: Precision>(
     draw: Draw,
 ) -> Result<(Vec<Judged>, Vec<T>), crate::Error> {
     let mut points = vec![("result", x.to_vec())];
-    points.extend(oracle.controls().into_iter().map(|(name, x)| (name, x.values().to_vec())));
+    points.extend(oracle.controls(inner).into_iter().map(|(name, x)| (name, x.values().to_vec())));
     if points.len() == 1 {
         points.push(("start", oracle.start().values().to_vec()));
     }
@@ -202,7 +202,7 @@ pub(super) fn measure<T: Precision>(
     w: &mut Vec<T>,
 ) -> Result<Measured, crate::Error> {
     let loss = mean_loss(oracle, inner, x, draw, w)?.as_f64();
-    Ok((loss, oracle.metrics(w, x).iter().map(|m| (m.name, m.value)).collect()))
+    Ok((loss, oracle.metrics(w, x, inner).iter().map(|m| (m.name, m.value)).collect()))
 }
 
 /// One row a judged point: values, or mean and standard deviation over runs.
