@@ -31,8 +31,7 @@ pub trait Estimator<T: Element>: fmt::Debug {
     /// The name under which it is chosen, with its settings.
     fn name(&self) -> String;
 
-    /// Writes the gradient of one task's outer loss at `x` into `gradient` and returns that loss. `draw` names the outer
-    /// iteration and the task, `slot` is the task's place in the meta-batch.
+    /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
