@@ -108,7 +108,7 @@ impl Arena {
 
     /// Space for `len` values, or the fault raised if the limit would be passed.
     #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
-    fn uninit<T>(&self, len: usize) -> Result<&mut [MaybeUninit<T>], Fault> {
+    pub(crate) fn uninit<T>(&self, len: usize) -> Result<&mut [MaybeUninit<T>], Fault> {
         let refused = |requested| {
             let (used, limit) = (self.used.get(), self.limit.get());
             let fault = Fault::Memory { used, requested, limit };

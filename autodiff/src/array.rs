@@ -107,6 +107,12 @@ pub trait Array<'a>:
 
     /// A function of each entry.
     fn unary(self, f: Unary) -> Self;
+    /// `f'(x) self`, where `y = f(x)`: a step of the chain rule, in one pass where the type allows it. `None` where it is
+    /// identically zero. All are of one shape.
+    fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self>;
+    /// The derivative of [`chain`](Self::chain) when `x` moves by `dx` and `self` by `d_self`:
+    /// `f''(x) dx self + f'(x) d_self`.
+    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self>;
     /// A function of each pair of entries, broadcasting.
     fn binary(self, other: Self, f: Binary) -> Self;
     /// `out_i = self others_i` or `out_i = others_i self`, reading `self` once where the type allows it.
@@ -119,6 +125,17 @@ pub trait Array<'a>:
         others_transposed: bool,
         out: &mut [Self],
     );
+    /// The tangents alone, moved up by one place: the first stands where the value was. `None` if there are none.
+    fn tangents_up(self) -> Option<Self>;
+    /// [`tangents_up`](Self::tangents_up) of the product of `self` and `other`, whose value is not computed. The
+    /// arguments are those of [`products`](Self::products).
+    fn product_tangents_up(
+        self,
+        transposed: bool,
+        side: Side,
+        other: Self,
+        other_transposed: bool,
+    ) -> Option<Self>;
     /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged.
     fn sum_to(self, shape: Shape) -> Self;
     /// Repeats rows, columns or both, so that the result has `shape`.

@@ -425,8 +425,10 @@ fn scalar<'a, A: Array<'a>>(loss: A) -> Result<A::Elem, Fault> {
     }
 }
 
-fn tangent<A: Copy>(dual: Dual<A>) -> Option<A> {
-    dual.tangents()[0]
+/// The wanted part of the adjoint of a variable of tangents.
+#[expect(clippy::unnecessary_wraps, reason = "one of several ways to read an adjoint")]
+fn product<A: Copy>(dual: Dual<A>) -> Option<A> {
+    Some(dual.value())
 }
 
 /// Writes, or adds unless `first`, one plane of the adjoints of `leaves` to consecutive pieces of `out`.
@@ -650,10 +652,10 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let w = Tensor::split(record, &self.w_shapes, point.w).map_err(&fault)?;
             let v = Tensor::split(record, &self.w_shapes, v).map_err(&fault)?;
             let moving = w.into_iter().zip(v).map(|(w, v)| Dual::new(w, [Some(v)]));
-            let w: List<_> = moving.map(|w| tape.variable(w)).collect();
+            let w: List<_> = moving.map(|w| tape.variable_of_tangents(w)).collect();
             let x = Tensor::split(record, &self.x_shapes, point.x).map_err(&fault)?;
             let still = x.into_iter().map(|x| Dual::new(x, [None]));
-            let x: List<_> = still.map(|x| tape.variable(x)).collect();
+            let x: List<_> = still.map(|x| tape.variable_of_tangents(x)).collect();
             let value = loss.eval(&self.problem, &w, &x, point.draw, rows);
             record.status().map_err(&fault)?;
             scalar(value).map_err(&fault)?;
@@ -661,8 +663,8 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
             let adjoints = tape.finish().pull(&seeds, sweep);
             sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, tangent, block == 0, hessian_product);
-            collect(&adjoints, &x, tangent, block == 0, mixed_product);
+            collect(&adjoints, &w, product, block == 0, hessian_product);
+            collect(&adjoints, &x, product, block == 0, mixed_product);
         }
         Ok(())
     }

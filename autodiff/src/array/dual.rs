@@ -2,8 +2,10 @@
 
 use crate::arena::Arena;
 use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::slopes::Slope;
 use crate::array::{Array, LinearOperator, List, Side, operators};
 use crate::shape::Shape;
+use num_traits::Zero;
 
 /// A value with `N` tangents. An absent tangent is zero and costs nothing.
 ///
@@ -66,6 +68,24 @@ fn bilinear<'a, A: Array<'a>, const N: usize>(
     Dual { value: f(a.value, b.value), tangents: std::array::from_fn(tangent) }
 }
 
+/// [`Array::bend`] from the slope of `f` at `x` with tangent `dx`, for types without a way of their own.
+pub(crate) fn bend<'a, A: Array<'a>>(
+    c: A,
+    f: Unary,
+    (x, y): (A, A),
+    dx: A,
+    dc: Option<A>,
+) -> Option<A> {
+    let moving = Dual { value: x, tangents: [Some(dx)] };
+    match f.slope(moving, Dual { value: y, tangents: [dx.chain(f, x, y)] }) {
+        Slope::Varying(slope) => {
+            let bent = slope.tangents[0].map(|d_slope| d_slope * c);
+            add_present(bent, dc.map(|dc| slope.value * dc))
+        }
+        _ => dc?.chain(f, x, y),
+    }
+}
+
 impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
     type Elem = A::Elem;
 
@@ -90,12 +110,21 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
     }
 
     fn unary(self, f: Unary) -> Self {
-        let value = self.value.unary(f);
-        if self.tangents.iter().all(Option::is_none) {
-            return Self { value, tangents: [None; N] };
-        }
-        let slope = f.slope(self.value, value);
-        Self { value, tangents: self.tangents.map(|t| t.and_then(|t| slope.times(t))) }
+        let (x, y) = (self.value, self.value.unary(f));
+        Self { value: y, tangents: self.tangents.map(|t| t?.chain(f, x, y)) }
+    }
+
+    fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
+        let value = self.value.chain(f, x.value, y.value)?;
+        let tangent = |i: usize| match (x.tangents[i], self.tangents[i]) {
+            (Some(dx), d_self) => self.value.bend(f, x.value, y.value, dx, d_self),
+            (None, d_self) => d_self?.chain(f, x.value, y.value),
+        };
+        Some(Self { value, tangents: std::array::from_fn(tangent) })
+    }
+
+    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self> {
+        bend(self, f, (x, y), dx, d_self)
     }
 
     fn binary(self, other: Self, f: Binary) -> Self {
@@ -147,6 +176,40 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
                 out.tangents[i] = add_present(out.tangents[i], Some(moved));
             }
         }
+    }
+
+    fn tangents_up(self) -> Option<Self> {
+        let present = self.tangents.into_iter().flatten().next()?;
+        // A first tangent that is absent among others is zero.
+        let zero = || {
+            let zeros = present.arena().fill(present.shape().len(), A::Elem::zero());
+            present.constant(present.shape(), zeros.map_or(&[], |zeros| zeros))
+        };
+        let tangents = std::array::from_fn(|i| self.tangents.get(i + 1).copied().flatten());
+        Some(Self { value: self.tangents[0].unwrap_or_else(zero), tangents })
+    }
+
+    fn product_tangents_up(
+        self,
+        transposed: bool,
+        side: Side,
+        other: Self,
+        other_transposed: bool,
+    ) -> Option<Self> {
+        let planes: List<A> = other.tangents.into_iter().flatten().collect();
+        let mut moved = planes.clone();
+        self.value.products(transposed, side, &planes, other_transposed, &mut moved);
+        let mut moved = moved.into_iter();
+        let tangents = std::array::from_fn(|i| {
+            let first = other.tangents[i].and_then(|_| moved.next());
+            let second = self.tangents[i].map(|tangent| {
+                let mut out = [tangent];
+                tangent.products(transposed, side, &[other.value], other_transposed, &mut out);
+                out[0]
+            });
+            add_present(first, second)
+        });
+        Self { value: other.value, tangents }.tangents_up()
     }
 
     fn sum_to(self, shape: Shape) -> Self {

@@ -1,7 +1,9 @@
 //! Loops over slices: the only place where array arithmetic on numbers happens.
 
 pub(crate) mod elementwise;
+pub(crate) mod maps;
 pub(crate) mod math;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod simd;
+pub(crate) mod slopes;

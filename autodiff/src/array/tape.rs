@@ -18,21 +18,39 @@ use crate::array::{Array, LinearOperator, Side};
 use crate::fault::Fault;
 use crate::shape::Shape;
 
-/// Position of a record on its tape.
+/// A record: its position on its tape, and what is wanted of its adjoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeId(usize);
+pub struct NodeId {
+    position: usize,
+    wanted: Wanted,
+}
+
+impl NodeId {
+    pub(crate) fn wanted(self) -> Wanted {
+        self.wanted
+    }
+}
+
+/// What is wanted of an adjoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Everything.
+    All,
+    /// Its tangents, moved up by one place.
+    Tangents,
+}
 
 /// One record.
 #[derive(Clone, Copy)]
 pub(crate) struct Node<'a, A, T> {
-    id: usize,
+    id: NodeId,
     previous: Option<&'a Node<'a, A, T>>,
     op: Op<'a, A, T>,
 }
 
 impl<A, T> Node<'_, A, T> {
     pub(crate) fn id(&self) -> NodeId {
-        NodeId(self.id)
+        self.id
     }
 }
 
@@ -48,6 +66,14 @@ pub(crate) enum Op<'a, A, T> {
         f: Unary,
         x: A,
         y: A,
+    },
+    /// `f'(x) c`, where `y = f(x)`: of `c` and `x`.
+    Chain {
+        of: [Option<NodeId>; 2],
+        f: Unary,
+        x: A,
+        y: A,
+        c: A,
     },
     Binary {
         of: [Option<NodeId>; 2],
@@ -151,11 +177,16 @@ impl<'a, A: Array<'a>> Tape<'a, A> {
     }
 
     /// Records an operation, or nothing at the arena's limit.
-    pub(crate) fn record(&self, op: Op<'a, A, A::Elem>) -> Option<&'a Node<'a, A, A::Elem>> {
-        let id = self.count.get();
+    pub(crate) fn record(
+        &self,
+        op: Op<'a, A, A::Elem>,
+        wanted: Wanted,
+    ) -> Option<&'a Node<'a, A, A::Elem>> {
+        let position = self.count.get();
+        let id = NodeId { position, wanted };
         let node = self.arena.put(Node { id, previous: self.last.get(), op }).ok()?;
         self.last.set(Some(node));
-        self.count.set(id + 1);
+        self.count.set(position + 1);
         Some(node)
     }
 
@@ -199,17 +230,23 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
     /// A recording of `Tensor`s or `Dual`s may be swept into an arena that is reset before the recording is dropped.
     pub fn pull(self, seeds: &[(NodeId, A)], arena: &'a Arena) -> Adjoints<'a, A> {
         let Ok(table) = arena.fill(self.count, None) else { return Adjoints { table: &[] } };
-        for &(NodeId(id), seed) in seeds {
-            match table.get_mut(id) {
-                Some(adjoint) => *adjoint = add_present(*adjoint, Some(seed)),
+        for &(id, seed) in seeds {
+            match table.get_mut(id.position) {
+                Some(adjoint) => {
+                    let seed = match id.wanted {
+                        Wanted::All => Some(seed),
+                        Wanted::Tangents => seed.tangents_up(),
+                    };
+                    *adjoint = add_present(*adjoint, seed);
+                }
                 None => arena.raise(Fault::ForeignTape { operation: "pull" }),
             }
         }
         let mut next = self.last;
         while let Some(node) = next {
             next = node.previous;
-            if let Some(adjoint) = table[node.id] {
-                pull_node(node.op, adjoint, arena, table);
+            if let Some(adjoint) = table[node.id.position] {
+                pull_node(node, adjoint, arena, table);
             }
         }
         Adjoints { table }
@@ -225,22 +262,41 @@ pub struct Adjoints<'a, A> {
 impl<A: Copy> Adjoints<'_, A> {
     /// The adjoint of a record; `None` is zero.
     pub fn get(&self, id: NodeId) -> Option<A> {
-        self.table.get(id.0).copied().flatten()
+        self.table.get(id.position).copied().flatten()
     }
 }
 
-/// Adds what record `op`, with adjoint `c`, contributes to the adjoints of its operands.
+/// Adds to the adjoint of a record.
+fn add<'a, A: Array<'a>>(table: &mut [Option<A>], id: NodeId, part: Option<A>) {
+    let adjoint = &mut table[id.position];
+    *adjoint = add_present(*adjoint, part);
+}
+
+/// Adds what a record with adjoint `c` contributes to the adjoints of its operands.
 fn pull_node<'a, A: Array<'a>>(
-    op: Op<'a, A, A::Elem>,
+    node: &Node<'a, A, A::Elem>,
     c: A,
     arena: &'a Arena,
     table: &mut [Option<A>],
 ) {
-    let mut give = |NodeId(id): NodeId, part: Option<A>| table[id] = add_present(table[id], part);
+    let here = node.id.wanted;
+    // Tangents that were moved up already stay where they are.
+    let mut give = |id: NodeId, part: Option<A>| {
+        add(table, id, if id.wanted == here { part } else { part.and_then(A::tangents_up) });
+    };
     let near = |a: A| a.within(arena);
-    match op {
+    match node.op {
         Op::Leaf => {}
-        Op::Unary { of, f, x, y } => give(of, f.slope(near(x), near(y)).times(c)),
+        Op::Unary { of, f, x, y } => give(of, c.chain(f, near(x), near(y))),
+        Op::Chain { of, f, x, y, c: factor } => {
+            let (x, y) = (near(x), near(y));
+            if let Some(of) = of[0] {
+                give(of, c.chain(f, x, y));
+            }
+            if let Some(of) = of[1] {
+                give(of, near(factor).bend(f, x, y, c, None));
+            }
+        }
         Op::Binary { of, f, a, b, y } => {
             let (a, b, y) = (near(a), near(b), near(y));
             for (of, first, shape) in [(of[0], true, a.shape()), (of[1], false, b.shape())] {
@@ -253,12 +309,12 @@ fn pull_node<'a, A: Array<'a>>(
         Op::Product { of, a, b, transposed: [ta, tb] } => {
             let (a, b) = (near(a), near(b));
             if let Some(of) = of[0] {
-                let part = product_part(c, Side::Right, b, !tb, ta);
-                give(of, Some(part));
+                let part = product_part(c, Side::Right, b, !tb, ta, of.wanted);
+                add(table, of, part);
             }
             if let Some(of) = of[1] {
-                let part = product_part(c, Side::Left, a, !ta, tb);
-                give(of, Some(part));
+                let part = product_part(c, Side::Left, a, !ta, tb, of.wanted);
+                add(table, of, part);
             }
         }
         Op::Dot { of, a, b } | Op::RowDot { of, a, b } => {
@@ -291,14 +347,23 @@ fn pull_node<'a, A: Array<'a>>(
 /// as `op`, or the transpose of that product if the factor itself entered transposed.
 ///
 /// The other factor is the shared operand, so that it is read once for all planes of `c`.
-fn product_part<'a, A: Array<'a>>(c: A, side: Side, other: A, op: bool, flipped: bool) -> A {
-    let mut out = [c];
-    if flipped {
-        // (c M)^T = M^T c^T
-        let opposite = if side == Side::Left { Side::Right } else { Side::Left };
-        other.products(!op, opposite, &[c], true, &mut out);
-    } else {
-        other.products(op, side, &[c], false, &mut out);
+fn product_part<'a, A: Array<'a>>(
+    c: A,
+    side: Side,
+    other: A,
+    op: bool,
+    flipped: bool,
+    wanted: Wanted,
+) -> Option<A> {
+    // (c M)^T = M^T c^T
+    let opposite = if side == Side::Left { Side::Right } else { Side::Left };
+    let (op, side) = if flipped { (!op, opposite) } else { (op, side) };
+    match wanted {
+        Wanted::All => {
+            let mut out = [c];
+            other.products(op, side, &[c], flipped, &mut out);
+            Some(out[0])
+        }
+        Wanted::Tangents => other.product_tangents_up(op, side, c, flipped),
     }
-    out[0]
 }

@@ -4,7 +4,8 @@ use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::product::{self, Operand};
-use crate::array::kernels::reduce;
+use crate::array::kernels::slopes::Slope;
+use crate::array::kernels::{maps, reduce};
 use crate::array::{Array, LinearOperator, List, Side, operators};
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -150,7 +151,36 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn unary(self, f: Unary) -> Self {
-        Self::result(self.arena, f.name(), self.shape, f.map(self.arena, self.data))
+        Self::result(self.arena, f.name(), self.shape, maps::unary(self.arena, f, self.data))
+    }
+
+    fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
+        match f.slope((), ()) {
+            Slope::Zero => return None,
+            Slope::One => return Some(self),
+            Slope::Number(c) => return Some(self * c),
+            Slope::Over(c) => return Some(self / c),
+            Slope::Varying(()) => {}
+        }
+        if self.shape != x.shape || x.shape != y.shape {
+            return Some(self.mismatch(f.name(), x.shape));
+        }
+        let data = maps::chained(self.arena, f, [x.data, y.data, self.data]);
+        Some(Self::result(self.arena, f.name(), self.shape, data))
+    }
+
+    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self> {
+        if !f.bends() {
+            return d_self?.chain(f, x, y);
+        }
+        for other in [x, y, dx].iter().chain(&d_self) {
+            if self.shape != other.shape {
+                return Some(self.mismatch(f.name(), other.shape));
+            }
+        }
+        let of = [x.data, y.data, dx.data, self.data];
+        let data = maps::bent(self.arena, f, of, d_self.map(|d| d.data));
+        Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 
     fn binary(self, other: Self, f: Binary) -> Self {
@@ -159,7 +189,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             _ => return self.mismatch(f.name(), other.shape),
         };
         let (a, b) = ((self.data, self.shape), (other.data, other.shape));
-        Self::result(self.arena, f.name(), shape, f.map(self.arena, a, b, shape))
+        Self::result(self.arena, f.name(), shape, maps::binary(self.arena, f, a, b, shape))
     }
 
     fn products(
@@ -196,6 +226,14 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         for ((out, buffer), shape) in out.iter_mut().zip(buffers).zip(shapes) {
             *out = Self::result(self.arena, NAME, shape, Ok(buffer));
         }
+    }
+
+    fn tangents_up(self) -> Option<Self> {
+        None
+    }
+
+    fn product_tangents_up(self, _: bool, _: Side, _: Self, _: bool) -> Option<Self> {
+        None
     }
 
     fn sum_to(self, shape: Shape) -> Self {

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use crate::arena::Arena;
+use crate::array::dual::bend;
 use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::tape::{Node, NodeId, Op, Tape};
+use crate::array::kernels::slopes::Slope;
+use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
 use crate::array::{Array, LinearOperator, List, Side, operators};
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -35,7 +37,13 @@ impl<'a, A: Array<'a>> fmt::Debug for Var<'a, A> {
 impl<'a, A: Array<'a>> Tape<'a, A> {
     /// A variable whose adjoint is wanted.
     pub fn variable(&'a self, value: A) -> Var<'a, A> {
-        Var { value, node: self.record(Op::Leaf), tape: self }
+        Var { value, node: self.record(Op::Leaf, Wanted::All), tape: self }
+    }
+
+    /// A variable of whose adjoint only the tangents are wanted, moved up by one place, so that the first is its value:
+    /// of the gradient and the Hessian-vector product, only the product. What can be saved by that is not computed.
+    pub fn variable_of_tangents(&'a self, value: A) -> Var<'a, A> {
+        Var { value, node: self.record(Op::Leaf, Wanted::Tangents), tape: self }
     }
 
     /// An array that is not differentiated.
@@ -57,7 +65,13 @@ impl<'a, A: Array<'a>> Var<'a, A> {
 
     /// The result of an operation on one operand.
     fn one(self, value: A, op: impl FnOnce(NodeId) -> Op<'a, A, A::Elem>) -> Self {
-        let node = self.id().and_then(|of| self.tape.record(op(of)));
+        let node = self.id().and_then(|of| self.tape.record(op(of), Wanted::All));
+        Var { value, node, tape: self.tape }
+    }
+
+    /// The result of an operation that rearranges entries: of its adjoint the same is wanted.
+    fn view(self, value: A, op: impl FnOnce(NodeId) -> Op<'a, A, A::Elem>) -> Self {
+        let node = self.id().and_then(|of| self.tape.record(op(of), of.wanted()));
         Var { value, node, tape: self.tape }
     }
 
@@ -75,7 +89,8 @@ impl<'a, A: Array<'a>> Var<'a, A> {
         }
         let of = [self.id(), other.id()];
         let passive = of == [None, None];
-        Var { value, node: if passive { None } else { self.tape.record(op(of)) }, tape: self.tape }
+        let node = if passive { None } else { self.tape.record(op(of), Wanted::All) };
+        Var { value, node, tape: self.tape }
     }
 }
 
@@ -107,6 +122,20 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
         self.one(y, |of| Op::Unary { of, f, x, y })
     }
 
+    fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
+        let kind = f.slope((), ());
+        if !matches!(kind, Slope::Varying(())) {
+            return f.slope(x, y).times(self);
+        }
+        let (c, x_value, y) = (self.value, x.value, y.value);
+        let value = c.chain(f, x_value, y)?;
+        Some(self.two(x, f.name(), value, |of| Op::Chain { of, f, x: x_value, y, c }))
+    }
+
+    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self> {
+        bend(self, f, (x, y), dx, d_self)
+    }
+
     fn binary(self, other: Self, f: Binary) -> Self {
         let (a, b) = (self.value, other.value);
         let y = a.binary(b, f);
@@ -132,6 +161,14 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
             let (a, b) = (left.value, right.value);
             *out = left.two(right, "matmul", value, |of| Op::Product { of, a, b, transposed });
         }
+    }
+
+    fn tangents_up(self) -> Option<Self> {
+        None
+    }
+
+    fn product_tangents_up(self, _: bool, _: Side, _: Self, _: bool) -> Option<Self> {
+        None
     }
 
     fn sum_to(self, shape: Shape) -> Self {
@@ -186,7 +223,7 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
 
     fn slice(self, start: usize, shape: Shape) -> Self {
         let from = self.shape();
-        self.one(self.value.slice(start, shape), |of| Op::Slice { of, start, from })
+        self.view(self.value.slice(start, shape), |of| Op::Slice { of, start, from })
     }
 
     fn embed(self, start: usize, shape: Shape) -> Self {
@@ -196,7 +233,7 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
 
     fn reshape(self, shape: Shape) -> Self {
         let from = self.shape();
-        self.one(self.value.reshape(shape), |of| Op::Reshape { of, from })
+        self.view(self.value.reshape(shape), |of| Op::Reshape { of, from })
     }
 
     fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {

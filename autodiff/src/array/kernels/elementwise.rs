@@ -1,14 +1,10 @@
-//! Elementwise functions of one and two arrays, with broadcasting of scalars, rows and columns.
+//! The elementwise functions: their names and their values at one entry. Slopes: `slopes.rs`. Loops: `maps.rs`.
 
-use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::math;
-use crate::array::kernels::simd::dispatched;
 use crate::conventions;
-use crate::fault::Fault;
-use crate::shape::Shape;
 
-/// A function of one number, applied to each entry. Slopes: `rules.rs`.
+/// A function of one number, applied to each entry. Slopes: `slopes.rs`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Unary {
@@ -75,81 +71,50 @@ impl Unary {
         }
     }
 
-    /// The function of each entry of `x`.
-    pub(crate) fn map<'a, T: Element>(self, arena: &'a Arena, x: &[T]) -> Result<&'a [T], Fault> {
-        // One loop per function, so that each is compiled, and vectorised, on its own.
-        fn each<'a, T: Element>(
-            arena: &'a Arena,
-            x: &[T],
-            f: impl Fn(T) -> T,
-        ) -> Result<&'a [T], Fault> {
-            arena.collect(x.len(), x.iter().map(|&v| f(v))).map(|y| &*y)
-        }
-        let zero = T::zero();
+    /// The value at `x`.
+    #[inline(always)]
+    pub(crate) fn at<const FMA: bool, T: Element>(self, x: T) -> T {
+        let smooth = |f: fn(f64) -> f64| T::from_f64(f(x.as_f64()));
         match self {
-            Self::Scale(c) => {
-                let c = T::from_f64(c);
-                each(arena, x, |v| v * c)
-            }
-            Self::Shift(c) => {
-                let c = T::from_f64(c);
-                each(arena, x, |v| v + c)
-            }
-            Self::Over(c) => {
-                let c = T::from_f64(c);
-                each(arena, x, |v| v / c)
-            }
-            Self::Exp => smooth(arena, x, Exp),
-            Self::Ln => each(arena, x, T::ln),
-            Self::Log1p => smooth(arena, x, Log1p),
-            Self::Sqrt => each(arena, x, T::sqrt),
-            Self::Square => each(arena, x, |v| v * v),
-            Self::Recip => each(arena, x, T::recip),
-            Self::Tanh => smooth(arena, x, Tanh),
-            Self::Sigmoid => smooth(arena, x, Sigmoid),
-            Self::Softplus => smooth(arena, x, Softplus),
-            Self::Relu => each(arena, x, |v| if v <= zero { zero } else { v }),
-            Self::Abs => each(arena, x, T::abs),
-            Self::Power(p) => each(arena, x, |v| conventions::power(v, p)),
-            Self::Sign => each(arena, x, conventions::sign),
-            Self::Step => each(arena, x, conventions::step),
-            Self::PowerOrZero(p) => each(arena, x, |v| conventions::power_or_zero(v, p)),
+            Self::Scale(c) => x * T::from_f64(c),
+            Self::Shift(c) => x + T::from_f64(c),
+            Self::Over(c) => x / T::from_f64(c),
+            Self::Exp => smooth(math::exp::<FMA>),
+            Self::Ln => x.ln(),
+            Self::Log1p => smooth(math::log1p::<FMA>),
+            Self::Sqrt => x.sqrt(),
+            Self::Square => x * x,
+            Self::Recip => x.recip(),
+            Self::Tanh => smooth(math::tanh::<FMA>),
+            Self::Sigmoid => smooth(math::sigmoid::<FMA>),
+            Self::Softplus => smooth(math::softplus::<FMA>),
+            Self::Relu if x <= T::zero() => T::zero(),
+            Self::Relu => x,
+            Self::Abs => x.abs(),
+            Self::Power(p) => conventions::power(x, p),
+            Self::Sign => conventions::sign(x),
+            Self::Step => conventions::step(x),
+            Self::PowerOrZero(p) => conventions::power_or_zero(x, p),
         }
     }
 }
 
-/// A function of [`math`], as a type that loops are compiled for.
-trait Smooth: Copy {
-    fn at<const FMA: bool>(self, x: f64) -> f64;
-}
-
-macro_rules! smooth {
-    ($($name:ident $function:ident),*) => {$(
-        #[derive(Clone, Copy)]
-        struct $name;
-        impl Smooth for $name {
-            #[inline(always)]
-            fn at<const FMA: bool>(self, x: f64) -> f64 {
-                math::$function::<FMA>(x)
-            }
+/// Evaluates an expression with `$f` bound to `$unary`, once for each function, so that a loop in it is compiled, and
+/// vectorised, for each on its own.
+macro_rules! for_each_unary {
+    ($unary:expr, |$f:ident| $body:expr) => {
+        for_each_unary!(@arms $unary, $f, $body;
+            Exp Ln Log1p Sqrt Square Recip Tanh Sigmoid Softplus Relu Abs Sign Step;
+            Scale Shift Over Power PowerOrZero)
+    };
+    (@arms $unary:expr, $f:ident, $body:expr; $($plain:ident)*; $($with:ident)*) => {
+        match $unary {
+            $(Unary::$plain => { let $f = Unary::$plain; $body })*
+            $(Unary::$with(c) => { let $f = Unary::$with(c); $body })*
         }
-    )*};
+    };
 }
-smooth!(Exp exp, Log1p log1p, Tanh tanh, Sigmoid sigmoid, Softplus softplus);
-
-fn smooth<'a, T: Element>(arena: &'a Arena, x: &[T], f: impl Smooth) -> Result<&'a [T], Fault> {
-    let out = arena.fill(x.len(), T::zero())?;
-    write_smooth(x, out, f);
-    Ok(out)
-}
-
-dispatched! {
-    fn write_smooth<T: Element, F: Smooth>(x: &[T], out: &mut [T], f: F) {
-        for (o, &x) in out.iter_mut().zip(x) {
-            *o = T::from_f64(f.at::<FMA>(x.as_f64()));
-        }
-    }
-}
+pub(crate) use for_each_unary;
 
 /// A function of two numbers, applied to each pair of entries. Slopes: `rules.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,72 +150,21 @@ impl Binary {
         }
     }
 
-    /// The function of each pair of entries, both broadcast to `shape`.
-    pub(crate) fn map<'a, T: Element>(
-        self,
-        arena: &'a Arena,
-        (a, a_shape): (&[T], Shape),
-        (b, b_shape): (&[T], Shape),
-        shape: Shape,
-    ) -> Result<&'a [T], Fault> {
-        let zip = Zip { arena, a, b, a_shape, b_shape, shape };
-        match self {
-            Self::Add => zip.each(|a, b| a + b),
-            Self::Sub => zip.each(|a, b| a - b),
-            Self::Mul => zip.each(|a, b| a * b),
-            Self::Div => zip.each(|a, b| a / b),
-            Self::Max => zip.each(|a, b| choose(a, b, a >= b)),
-            Self::Min => zip.each(|a, b| choose(a, b, a <= b)),
-            Self::AtLeast => zip.each(conventions::at_least),
-        }
-    }
-}
-
-fn choose<T: Element>(a: T, b: T, first: bool) -> T {
-    if a.is_nan() || b.is_nan() {
-        T::nan()
-    } else if first {
-        a
-    } else {
-        b
-    }
-}
-
-/// Two operands on the way to one shape.
-struct Zip<'a, 'b, T> {
-    arena: &'a Arena,
-    a: &'b [T],
-    b: &'b [T],
-    a_shape: Shape,
-    b_shape: Shape,
-    shape: Shape,
-}
-
-impl<'a, T: Element> Zip<'a, '_, T> {
-    fn each(self, f: impl Fn(T, T) -> T) -> Result<&'a [T], Fault> {
-        let Self { arena, a, b, a_shape, b_shape, shape } = self;
-        let len = shape.len();
-        let pairs = a.iter().zip(b);
-        let out = if a_shape == b_shape {
-            arena.collect(len, pairs.map(|(&a, &b)| f(a, b)))
-        } else if b.len() == 1 && a_shape == shape {
-            let b = b[0];
-            arena.collect(len, a.iter().map(|&a| f(a, b)))
-        } else if a.len() == 1 && b_shape == shape {
-            let a = a[0];
-            arena.collect(len, b.iter().map(|&b| f(a, b)))
-        } else {
-            let cols = shape.cols as usize;
-            let at = |s: Shape, row: usize, col: usize| {
-                let row = if s.rows == 1 { 0 } else { row * s.cols as usize };
-                row + if s.cols == 1 { 0 } else { col }
-            };
-            let entry = |i: usize| {
-                let (row, col) = (i / cols, i % cols);
-                f(a[at(a_shape, row, col)], b[at(b_shape, row, col)])
-            };
-            arena.collect(len, (0..len).map(entry))
+    /// The value at `a` and `b`.
+    #[inline(always)]
+    pub(crate) fn at<T: Element>(self, a: T, b: T) -> T {
+        let choose = |first: bool| {
+            let chosen = if first { a } else { b };
+            if a.is_nan() || b.is_nan() { T::nan() } else { chosen }
         };
-        out.map(|y| &*y)
+        match self {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+            Self::Max => choose(a >= b),
+            Self::Min => choose(a <= b),
+            Self::AtLeast => conventions::at_least(a, b),
+        }
     }
 }

@@ -1,0 +1,202 @@
+//! Loops over the entries of arrays: functions of one and two arrays with broadcasting, and the steps of the chain rule.
+//!
+//! Results are written once, into fresh memory.
+
+use std::mem::MaybeUninit;
+
+use crate::arena::Arena;
+use crate::array::element::Element;
+use crate::array::kernels::elementwise::{Binary, Unary, for_each_unary};
+use crate::array::kernels::simd::dispatched;
+use crate::array::kernels::slopes::{bend, chain};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// `len` entries of which `write` fills every one.
+///
+/// # Safety
+/// `write` must do so.
+unsafe fn filled<T>(
+    arena: &Arena,
+    len: usize,
+    write: impl FnOnce(&mut [MaybeUninit<T>]),
+) -> Result<&[T], Fault> {
+    let space = arena.uninit(len)?;
+    write(space);
+    // SAFETY: the caller's promise.
+    Ok(unsafe { &*(std::ptr::from_mut(space) as *const [T]) })
+}
+
+/// `f(x)` of each entry.
+pub(crate) fn unary<'a, T: Element>(arena: &'a Arena, f: Unary, x: &[T]) -> Result<&'a [T], Fault> {
+    // SAFETY: one entry is written for each of `x`, of which there are as many.
+    unsafe { filled(arena, x.len(), |out| write_unary(f, x, out)) }
+}
+
+dispatched! {
+    fn write_unary<T: Element>(f: Unary, x: &[T], out: &mut [MaybeUninit<T>]) {
+        for_each_unary!(f, |f| {
+            for (out, &x) in out.iter_mut().zip(x) {
+                out.write(f.at::<FMA, T>(x));
+            }
+        });
+    }
+}
+
+/// `f'(x) c` of each entry, where `y = f(x)`; all of one length.
+pub(crate) fn chained<'a, T: Element>(
+    arena: &'a Arena,
+    f: Unary,
+    [x, y, c]: [&[T]; 3],
+) -> Result<&'a [T], Fault> {
+    let len = c.len();
+    let (x, y) = (&x[..len], &y[..len]);
+    // SAFETY: the four slices are of one length, and one entry is written for each of it.
+    unsafe { filled(arena, len, |out| write_chained(f, x, y, c, out)) }
+}
+
+dispatched! {
+    fn write_chained<T: Element>(
+        f: Unary,
+        x: &[T],
+        y: &[T],
+        c: &[T],
+        out: &mut [MaybeUninit<T>],
+    ) {
+        for_each_unary!(f, |f| {
+            for (((out, &x), &y), &c) in out.iter_mut().zip(x).zip(y).zip(c) {
+                out.write(chain::<FMA, T>(f, x, y, c));
+            }
+        });
+    }
+}
+
+/// `f''(x) dx c`, and `f'(x) dc` added if there is a `dc`, of each entry, where `y = f(x)`; all of one length.
+pub(crate) fn bent<'a, T: Element>(
+    arena: &'a Arena,
+    f: Unary,
+    [x, y, dx, c]: [&[T]; 4],
+    dc: Option<&[T]>,
+) -> Result<&'a [T], Fault> {
+    let len = c.len();
+    let (x, y, dx) = (&x[..len], &y[..len], &dx[..len]);
+    let dc = dc.map(|dc| &dc[..len]);
+    // SAFETY: all slices are of one length, and one entry is written for each of it.
+    unsafe { filled(arena, len, |out| write_bent(f, [x, y, dx, c], dc, out)) }
+}
+
+dispatched! {
+    fn write_bent<T: Element>(
+        f: Unary,
+        of: [&[T]; 4],
+        dc: Option<&[T]>,
+        out: &mut [MaybeUninit<T>],
+    ) {
+        let [x, y, dx, c] = of;
+        for_each_unary!(f, |f| {
+            let entries = out.iter_mut().zip(x).zip(y).zip(dx).zip(c);
+            match dc {
+                None => {
+                    for ((((out, &x), &y), &dx), &c) in entries {
+                        out.write(bend::<FMA, T>(f, x, y, dx, c));
+                    }
+                }
+                Some(dc) => {
+                    for (((((out, &x), &y), &dx), &c), &dc) in entries.zip(dc) {
+                        let bent = bend::<FMA, T>(f, x, y, dx, c);
+                        out.write(chain::<FMA, T>(f, x, y, dc) + bent);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// An operand on its way to a shape that it broadcasts to.
+#[derive(Clone, Copy)]
+struct Spread<'b, T> {
+    data: &'b [T],
+    /// From one row to the next; 0 if all rows are the same.
+    step: usize,
+    /// Whether all entries of a row are the same.
+    flat: bool,
+}
+
+impl<'b, T: Copy> Spread<'b, T> {
+    #[inline(always)]
+    fn row(self, i: usize, cols: usize) -> &'b [T] {
+        &self.data[i * self.step..][..if self.flat { 1 } else { cols }]
+    }
+}
+
+/// `f(a, b)` of each pair of entries, both broadcast to `shape`.
+pub(crate) fn binary<'a, T: Element>(
+    arena: &'a Arena,
+    f: Binary,
+    (a, a_shape): (&[T], Shape),
+    (b, b_shape): (&[T], Shape),
+    shape: Shape,
+) -> Result<&'a [T], Fault> {
+    // Operands that are whole, or one entry, are one long row.
+    let whole = |from: Shape| from == shape || from == Shape::SCALAR;
+    let long = whole(a_shape) && whole(b_shape);
+    let spread = |data, from: Shape| Spread {
+        data,
+        step: if long || from.rows == 1 { 0 } else { from.cols as usize },
+        flat: if long { from == Shape::SCALAR } else { from.cols == 1 },
+    };
+    let (a, b) = (spread(a, a_shape), spread(b, b_shape));
+    let cols = if long { shape.len() } else { shape.cols as usize };
+    // SAFETY: every row is filled, and the rows are all of `shape`.
+    unsafe {
+        filled(arena, shape.len(), |out| {
+            if !out.is_empty() {
+                write_binary(f, a, b, cols, out);
+            }
+        })
+    }
+}
+
+dispatched! {
+    /// Fills each row of `cols` entries of `out`.
+    fn write_binary<T: Element>(
+        f: Binary,
+        a: Spread<T>,
+        b: Spread<T>,
+        cols: usize,
+        out: &mut [MaybeUninit<T>],
+    ) {
+        let _ = FMA;
+        let rows = out.chunks_exact_mut(cols).enumerate();
+        // A loop for each function, so that each is compiled, and vectorised, on its own.
+        macro_rules! each {
+            ($($f:ident)*) => {
+                match f {
+                    $(Binary::$f => {
+                        for (i, out) in rows {
+                            match (a.row(i, cols), b.row(i, cols)) {
+                                (&[a], &[b]) => out.fill(MaybeUninit::new(Binary::$f.at(a, b))),
+                                (&[a], b) => {
+                                    for (out, &b) in out.iter_mut().zip(b) {
+                                        out.write(Binary::$f.at(a, b));
+                                    }
+                                }
+                                (a, &[b]) => {
+                                    for (out, &a) in out.iter_mut().zip(a) {
+                                        out.write(Binary::$f.at(a, b));
+                                    }
+                                }
+                                (a, b) => {
+                                    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                                        out.write(Binary::$f.at(a, b));
+                                    }
+                                }
+                            }
+                        }
+                    })*
+                }
+            };
+        }
+        each!(Add Sub Mul Div Max Min AtLeast);
+    }
+}
