@@ -16,6 +16,7 @@
 pub(crate) mod dual;
 pub(crate) mod element;
 pub(crate) mod kernels;
+pub(crate) mod linearisation;
 pub(crate) mod rules;
 pub(crate) mod tape;
 pub(crate) mod tensor;

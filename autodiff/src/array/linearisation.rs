@@ -1,0 +1,236 @@
+//! `Linearisation`: finished tapes that own their memory, to be stored and pulled back later, more than once.
+//!
+//! Records and values live in an arena and borrow from it, and from the data of the function that was recorded. A
+//! linearisation owns the arena and shares the data, so it has no lifetime.
+//!
+//! Memory: what the recorded passes used of the arena. A pull-back costs one reverse sweep and no evaluation.
+
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::arena::Arena;
+use crate::array::element::Element;
+use crate::array::tape::{NodeId, Recording, Tape};
+use crate::array::tensor::Tensor;
+use crate::array::var::Var;
+use crate::array::{Array, List};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// A finished tape, with the arrays that adjoints are put in at and taken out at.
+#[derive(Clone, Debug)]
+pub struct Piece<'a, T> {
+    recording: Recording<'a, Tensor<'a, T>, T>,
+    inputs: List<(Option<NodeId>, Shape)>,
+    outputs: List<(Option<NodeId>, Shape)>,
+}
+
+impl<'a, T: Element> Piece<'a, T> {
+    /// Ends the recording of `tape`: `outputs` as a function of `inputs`.
+    pub fn new(
+        tape: &'a Tape<'a, Tensor<'a, T>>,
+        inputs: impl IntoIterator<Item = Var<'a, Tensor<'a, T>>>,
+        outputs: impl IntoIterator<Item = Var<'a, Tensor<'a, T>>>,
+    ) -> Self {
+        let place = |v: Var<'a, Tensor<'a, T>>| (v.id(), v.shape());
+        Self {
+            recording: tape.finish(),
+            inputs: inputs.into_iter().map(place).collect(),
+            outputs: outputs.into_iter().map(place).collect(),
+        }
+    }
+
+    /// Adds the transposed Jacobian's product with `y_bar` to `x_bar`, both flat.
+    fn pull<'s>(&'s self, y_bar: &'s [T], sweep: &'s Arena, x_bar: &mut [T]) -> Result<(), Fault> {
+        let mut rest = y_bar;
+        let mut seeds = List::new();
+        for &(id, shape) in &self.outputs {
+            let (piece, others) = rest.split_at(shape.len());
+            rest = others;
+            if let Some(id) = id {
+                seeds.push((id, Tensor::new(sweep, shape, piece)));
+            }
+        }
+        let recording: Recording<'s, Tensor<'s, T>, T> = self.recording;
+        let adjoints = recording.pull(&seeds, sweep);
+        sweep.status()?;
+        let mut rest = x_bar;
+        for &(id, shape) in &self.inputs {
+            let (piece, others) = rest.split_at_mut(shape.len());
+            rest = others;
+            if let Some(adjoint) = id.and_then(|id| adjoints.get(id)) {
+                piece.iter_mut().zip(adjoint.values()).for_each(|(x, &a)| *x += a);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The linear map `y_bar -> J^T y_bar` of a recorded function at a point, or the sum of several.
+///
+/// ```
+/// use std::sync::Arc;
+/// use hypertape_autodiff::{Arena, Array, Fault, Linearisation, Piece, Shape, Tape, Tensor};
+/// let mut kept = Linearisation::<Vec<f64>, f64>::new();
+/// kept.record(&Arc::new(vec![2.0, 3.0]), |point, arena| {
+///     let tape = Tape::new(arena)?;
+///     let x = tape.variable(Tensor::new(arena, Shape::column(2), point));
+///     Ok::<_, Fault>(Piece::new(tape, [x], [x.square()]))
+/// })?;
+/// let mut x_bar = [0.0; 2];
+/// kept.pull(&[1.0, 10.0], &mut Arena::new(), &mut x_bar)?;
+/// assert_eq!(x_bar, [4.0, 60.0]);
+/// # Ok::<(), Fault>(())
+/// ```
+pub struct Linearisation<D, T: 'static> {
+    // The lifetime is that of `data` and `home`, which follow and are dropped later.
+    pieces: Vec<Piece<'static, T>>,
+    data: Option<Arc<D>>,
+    home: Home,
+}
+
+/// An arena at an address that does not change. A pointer of its own, since to move a `Box` is to claim that nobody else
+/// points into it.
+struct Home(NonNull<Arena>);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // SAFETY: the pointer comes from a leaked box, and is freed here alone.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+// SAFETY: pieces are reached through `self` alone and hold nothing but references into the arena, which moves along, and
+// into the data, which can be read from any thread.
+unsafe impl<D: Send + Sync, T: Send + Sync + 'static> Send for Linearisation<D, T> {}
+
+impl<D, T: Element> Default for Linearisation<D, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D, T: 'static> fmt::Debug for Linearisation<D, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Linearisation").field("pieces", &self.pieces.len()).finish_non_exhaustive()
+    }
+}
+
+impl<D, T: Element> Linearisation<D, T> {
+    /// The zero map.
+    pub fn new() -> Self {
+        let home = Home(NonNull::from(Box::leak(Box::new(Arena::new()))));
+        Self { pieces: Vec::new(), data: None, home }
+    }
+
+    /// Bytes used in the arena, padding included.
+    pub fn used(&self) -> usize {
+        // SAFETY: the arena lives as long as `self`, and is borrowed exclusively in `clear` alone.
+        unsafe { self.home.0.as_ref() }.used()
+    }
+
+    /// Back to the zero map. The memory is kept.
+    pub fn clear(&mut self) {
+        self.pieces.clear();
+        self.data = None;
+        // SAFETY: nobody is left who borrows from the arena.
+        unsafe { self.home.0.as_mut() }.reset();
+    }
+
+    /// Adds what `make` records from the data in the arena. All of one linearisation are recorded from the same data.
+    ///
+    /// # Errors
+    /// Those of `make`; then nothing is added, but its memory is used until [`clear`](Self::clear).
+    pub fn record<E>(
+        &mut self,
+        data: &Arc<D>,
+        make: impl for<'a> FnOnce(&'a D, &'a Arena) -> Result<Piece<'a, T>, E>,
+    ) -> Result<(), E> {
+        if !self.data.as_ref().is_some_and(|held| Arc::ptr_eq(held, data)) {
+            self.clear();
+            self.data = Some(Arc::clone(data));
+        }
+        // SAFETY: as in `used`.
+        let piece = make(data, unsafe { self.home.0.as_ref() })?;
+        // SAFETY: only the lifetime changes. As `make` works for every lifetime, the piece borrows from nothing but the
+        // arena and what `data` points to. Both stay in place and, apart from the arena's cells, unchanged until the
+        // pieces were dropped: by `clear`, or by the order of the fields.
+        let piece = unsafe { std::mem::transmute::<Piece<'_, T>, Piece<'static, T>>(piece) };
+        self.pieces.push(piece);
+        Ok(())
+    }
+
+    /// Adds `J^T y_bar` to `x_bar`, both flat, in the order of outputs and inputs. Empties `sweep` for each piece.
+    ///
+    /// # Errors
+    /// [`Fault::Length`] if a length does not match, [`Fault::Memory`] at the limit of `sweep`.
+    pub fn pull(&self, y_bar: &[T], sweep: &mut Arena, x_bar: &mut [T]) -> Result<(), Fault> {
+        for piece in &self.pieces {
+            let lengths = [(&piece.outputs, y_bar.len()), (&piece.inputs, x_bar.len())];
+            for (places, found) in lengths {
+                let expected = places.iter().map(|(_, shape)| shape.len()).sum();
+                if expected != found {
+                    let what = "the adjoints of a linearisation";
+                    return Err(Fault::Length { what, expected, found });
+                }
+            }
+            sweep.reset();
+            piece.pull(y_bar, sweep, x_bar)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn powers(kept: &mut Linearisation<Vec<f64>, f64>, data: &Arc<Vec<f64>>, n: i32) {
+        let made = kept.record(data, |data, arena| {
+            let tape = Tape::new(arena)?;
+            let x = tape.variable(Tensor::new(arena, Shape::column(3), data));
+            Ok::<_, Fault>(Piece::new(tape, [x], [x.powi(n).sum()]))
+        });
+        made.unwrap();
+    }
+
+    #[test]
+    fn it_outlives_what_it_was_made_from_and_moves_to_other_threads() {
+        let mut kept = Linearisation::new();
+        powers(&mut kept, &Arc::new(vec![1.0, 2.0, 3.0]), 2);
+        let pull = move || {
+            let mut x_bar = [0.5; 3];
+            for _ in 0..2 {
+                kept.pull(&[10.0], &mut Arena::new(), &mut x_bar).unwrap();
+            }
+            x_bar
+        };
+        assert_eq!(std::thread::spawn(pull).join().unwrap(), [40.5, 80.5, 120.5]);
+    }
+
+    #[test]
+    fn pieces_add_up_until_the_data_changes() {
+        let (mut kept, mut x_bar) = (Linearisation::new(), [0.0; 3]);
+        let data = Arc::new(vec![1.0, 2.0, 3.0]);
+        powers(&mut kept, &data, 2);
+        let used = kept.used();
+        powers(&mut kept, &data, 3);
+        assert!(kept.used() > used);
+        kept.pull(&[1.0], &mut Arena::new(), &mut x_bar).unwrap();
+        assert_eq!(x_bar, [5.0, 16.0, 33.0]);
+        powers(&mut kept, &Arc::new(vec![1.0; 3]), 2);
+        assert_eq!(kept.used(), used);
+        kept.clear();
+        assert_eq!(kept.used(), 0);
+    }
+
+    #[test]
+    fn lengths_are_checked() {
+        let mut kept = Linearisation::new();
+        powers(&mut kept, &Arc::new(vec![1.0; 3]), 2);
+        let fault = kept.pull(&[1.0, 2.0], &mut Arena::new(), &mut [0.0; 3]).unwrap_err();
+        let what = "the adjoints of a linearisation";
+        assert_eq!(fault, Fault::Length { what, expected: 1, found: 2 });
+    }
+}
