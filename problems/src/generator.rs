@@ -38,6 +38,16 @@ impl Stream {
         Self { key: mix(seed.wrapping_add(offset)) }
     }
 
+    /// `SplitMix64` itself, started at `seed`.
+    ///
+    /// ```
+    /// use hypertape_problems::generator::Stream;
+    /// assert_eq!(Stream::sequential(0).bits(0), 0xe220_a839_7b1d_cdaf);
+    /// ```
+    pub fn sequential(seed: u64) -> Self {
+        Self { key: seed }
+    }
+
     /// Value number `i` as 64 raw bits.
     ///
     /// ```

@@ -18,7 +18,7 @@ pub struct InvalidArgument {
 }
 
 impl InvalidArgument {
-    fn new(found: impl Into<String>, expected: impl Into<String>) -> Self {
+    pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { found: found.into(), expected: expected.into() }
     }
 }
