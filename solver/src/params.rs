@@ -1,6 +1,7 @@
 //! Named arrays laid out one after the other in a flat vector, and flat vectors as a vector space.
 
 use hypertape_autodiff::{Element, Shape};
+pub(crate) use hypertape_autodiff::{all_finite, axpy};
 
 /// Named arrays with their values, in a declared order.
 ///
@@ -73,30 +74,9 @@ impl<T: Element> Params<T> {
     }
 }
 
-/// `y += a x`
-pub(crate) fn axpy<T: Element>(y: &mut [T], a: T, x: &[T]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y += a * x;
-    }
-}
-
-/// Whether every entry is finite.
-pub(crate) fn all_finite<T: Element>(x: &[T]) -> bool {
-    // The sum of `0 x` is 0 or NaN; unlike a search that stops early, it vectorises.
-    x.iter().fold(T::zero(), |sum, &x| sum + x * T::zero()) == T::zero()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finite_means_every_entry() {
-        assert!(all_finite(&[1.0, f64::MAX, -0.0, f64::MIN]));
-        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert!(!all_finite(&[1.0, bad, 2.0]));
-        }
-    }
 
     #[test]
     #[should_panic(expected = "array w of shape 2x1: wrong number of values")]

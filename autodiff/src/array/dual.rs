@@ -158,7 +158,7 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
             planes.push(other.value);
             planes.extend(other.tangents.into_iter().flatten());
         }
-        let mut results: List<A> = planes.clone();
+        let mut results = List::from_elem(self.value, planes.len());
         self.value.products(transposed, side, &planes, others_transposed, &mut results);
         let mut results = results.into_iter();
         for (out, other) in out.iter_mut().zip(others) {
@@ -166,11 +166,14 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
             let value = results.next().unwrap_or(other.value);
             *out = Self { value, tangents: other.tangents.map(|t| t.and_then(|_| results.next())) };
         }
+        if self.tangents.iter().all(Option::is_none) {
+            return;
+        }
         // Each shared tangent meets the values of the others.
         let values: List<A> = others.iter().map(|o| o.value).collect();
         for (i, tangent) in self.tangents.into_iter().enumerate() {
             let Some(tangent) = tangent else { continue };
-            let mut moved = values.clone();
+            let mut moved = List::from_elem(tangent, values.len());
             tangent.products(transposed, side, &values, others_transposed, &mut moved);
             for (out, moved) in out.iter_mut().zip(moved) {
                 out.tangents[i] = add_present(out.tangents[i], Some(moved));
@@ -197,7 +200,7 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         other_transposed: bool,
     ) -> Option<Self> {
         let planes: List<A> = other.tangents.into_iter().flatten().collect();
-        let mut moved = planes.clone();
+        let mut moved = List::from_elem(self.value, planes.len());
         self.value.products(transposed, side, &planes, other_transposed, &mut moved);
         let mut moved = moved.into_iter();
         let tangents = std::array::from_fn(|i| {

@@ -7,3 +7,4 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod simd;
 pub(crate) mod slopes;
+pub(crate) mod vectors;

@@ -283,10 +283,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         }
         let cols = (self.shape.cols as usize).max(1);
         Self::filled(self.arena, "row_dot", Shape::column(self.shape.rows), |out| {
-            let rows = self.data.chunks_exact(cols).zip(other.data.chunks_exact(cols));
-            for (o, (a, b)) in out.iter_mut().zip(rows) {
-                *o = reduce::dot(a, b);
-            }
+            reduce::row_dots(self.data, other.data, cols, out);
         })
     }
 

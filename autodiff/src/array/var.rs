@@ -7,7 +7,7 @@ use crate::array::dual::bend;
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::slopes::Slope;
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
-use crate::array::{Array, LinearOperator, List, Side, operators};
+use crate::array::{Array, LinearOperator, Side, operators};
 use crate::fault::Fault;
 use crate::shape::Shape;
 
@@ -150,16 +150,16 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
         others_transposed: bool,
         out: &mut [Self],
     ) {
-        let values: List<A> = others.iter().map(|o| o.value).collect();
-        let mut results = values.clone();
-        self.value.products(transposed, side, &values, others_transposed, &mut results);
-        for ((out, &other), value) in out.iter_mut().zip(others).zip(results) {
+        for (out, &other) in out.iter_mut().zip(others) {
+            let mut value = [self.value];
+            let partner = [other.value];
+            self.value.products(transposed, side, &partner, others_transposed, &mut value);
             let (left, right, transposed) = match side {
                 Side::Left => (self, other, [transposed, others_transposed]),
                 Side::Right => (other, self, [others_transposed, transposed]),
             };
             let (a, b) = (left.value, right.value);
-            *out = left.two(right, "matmul", value, |of| Op::Product { of, a, b, transposed });
+            *out = left.two(right, "matmul", value[0], |of| Op::Product { of, a, b, transposed });
         }
     }
 

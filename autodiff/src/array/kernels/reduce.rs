@@ -24,15 +24,20 @@ dispatched! {
     /// `sum_i a_i`
     pub fn sum<T: Element>(a: &[T]) -> T {
         let _ = FMA;
-        let mut sums = [T::zero(); LANES];
-        let (chunks, rest) = a.as_chunks::<LANES>();
-        for a in chunks {
-            for lane in 0..LANES {
-                sums[lane] += a[lane];
-            }
-        }
-        rest.iter().fold(T::zero(), |total, &a| total + a) + gathered(sums)
+        total(a)
     }
+}
+
+#[inline(always)]
+fn total<T: Element>(a: &[T]) -> T {
+    let mut sums = [T::zero(); LANES];
+    let (chunks, rest) = a.as_chunks::<LANES>();
+    for a in chunks {
+        for lane in 0..LANES {
+            sums[lane] += a[lane];
+        }
+    }
+    rest.iter().fold(T::zero(), |total, &a| total + a) + gathered(sums)
 }
 
 dispatched! {
@@ -64,24 +69,37 @@ pub(crate) fn dots<const FMA: bool, T: Element, const N: usize>(a: [&[T]; N], b:
     })
 }
 
-/// Adds the entries of `x` into `out`, which broadcasts to the shape of `x`.
-pub(crate) fn sum_to<T: Element>(x: &[T], shape: Shape, out: &mut [T], to: Shape) {
-    let cols = shape.cols as usize;
-    match (to.rows == shape.rows, to.cols == shape.cols) {
-        (true, true) => out.copy_from_slice(x),
-        (true, false) => {
-            for (total, row) in out.iter_mut().zip(x.chunks_exact(cols.max(1))) {
-                *total = sum(row);
-            }
+dispatched! {
+    /// `sum_j a_ij b_ij` of each row of `cols` entries.
+    pub(crate) fn row_dots<T: Element>(a: &[T], b: &[T], cols: usize, out: &mut [T]) {
+        let rows = a.chunks_exact(cols).zip(b.chunks_exact(cols));
+        for (out, (a, b)) in out.iter_mut().zip(rows) {
+            *out = dots::<FMA, T, 1>([a], b)[0];
         }
-        (false, true) => {
-            for row in x.chunks_exact(cols.max(1)) {
-                for (total, &v) in out.iter_mut().zip(row) {
-                    *total += v;
+    }
+}
+
+dispatched! {
+    /// Adds the entries of `x` into `out`, which is zero on entry and broadcasts to the shape of `x`.
+    pub(crate) fn sum_to<T: Element>(x: &[T], shape: Shape, out: &mut [T], to: Shape) {
+        let _ = FMA;
+        let rows = x.chunks_exact((shape.cols as usize).max(1));
+        match (to.rows == shape.rows, to.cols == shape.cols) {
+            (true, true) => out.copy_from_slice(x),
+            (true, false) => {
+                for (out, row) in out.iter_mut().zip(rows) {
+                    *out = total(row);
                 }
             }
+            (false, true) => {
+                for row in rows {
+                    for (out, &v) in out.iter_mut().zip(row) {
+                        *out += v;
+                    }
+                }
+            }
+            (false, false) => out[0] = total(x),
         }
-        (false, false) => out[0] = sum(x),
     }
 }
 
