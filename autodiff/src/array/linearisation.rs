@@ -72,7 +72,7 @@ impl<'a, T: Element> Piece<'a, T> {
 /// ```
 /// use std::sync::Arc;
 /// use hypertape_autodiff::{Arena, Array, Fault, Linearisation, Piece, Shape, Tape, Tensor};
-/// let mut kept = Linearisation::<Vec<f64>, f64>::new();
+/// let mut kept = Linearisation::<f64>::new();
 /// kept.record(&Arc::new(vec![2.0, 3.0]), |point, arena| {
 ///     let tape = Tape::new(arena)?;
 ///     let x = tape.variable(Tensor::new(arena, Shape::column(2), point));
@@ -83,12 +83,16 @@ impl<'a, T: Element> Piece<'a, T> {
 /// assert_eq!(x_bar, [4.0, 60.0]);
 /// # Ok::<(), Fault>(())
 /// ```
-pub struct Linearisation<D, T: 'static> {
+pub struct Linearisation<'d, T: 'static> {
     // The lifetime is that of `data` and `home`, which follow and are dropped later.
     pieces: Vec<Piece<'static, T>>,
-    data: Option<Arc<D>>,
+    data: Option<Arc<dyn Data + 'd>>,
     home: Home,
 }
+
+/// What a recorded function borrows from.
+trait Data: Send + Sync {}
+impl<D: Send + Sync> Data for D {}
 
 /// An arena at an address that does not change. A pointer of its own, since to move a `Box` is to claim that nobody else
 /// points into it.
@@ -103,21 +107,21 @@ impl Drop for Home {
 
 // SAFETY: pieces are reached through `self` alone and hold nothing but references into the arena, which moves along, and
 // into the data, which can be read from any thread.
-unsafe impl<D: Send + Sync, T: Send + Sync + 'static> Send for Linearisation<D, T> {}
+unsafe impl<T: Send + Sync + 'static> Send for Linearisation<'_, T> {}
 
-impl<D, T: Element> Default for Linearisation<D, T> {
+impl<T: Element> Default for Linearisation<'_, T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<D, T: 'static> fmt::Debug for Linearisation<D, T> {
+impl<T: 'static> fmt::Debug for Linearisation<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Linearisation").field("pieces", &self.pieces.len()).finish_non_exhaustive()
     }
 }
 
-impl<D, T: Element> Linearisation<D, T> {
+impl<'d, T: Element> Linearisation<'d, T> {
     /// The zero map.
     pub fn new() -> Self {
         let home = Home(NonNull::from(Box::leak(Box::new(Arena::new()))));
@@ -142,14 +146,15 @@ impl<D, T: Element> Linearisation<D, T> {
     ///
     /// # Errors
     /// Those of `make`; then nothing is added, but its memory is used until [`clear`](Self::clear).
-    pub fn record<E>(
+    pub fn record<D: Send + Sync + 'd, E>(
         &mut self,
         data: &Arc<D>,
         make: impl for<'a> FnOnce(&'a D, &'a Arena) -> Result<Piece<'a, T>, E>,
     ) -> Result<(), E> {
-        if !self.data.as_ref().is_some_and(|held| Arc::ptr_eq(held, data)) {
+        let held = self.data.as_ref().map(|held| Arc::as_ptr(held).cast::<D>());
+        if held != Some(Arc::as_ptr(data)) {
             self.clear();
-            self.data = Some(Arc::clone(data));
+            self.data = Some(Arc::<D>::clone(data));
         }
         // SAFETY: as in `used`.
         let piece = make(data, unsafe { self.home.0.as_ref() })?;
@@ -186,7 +191,7 @@ impl<D, T: Element> Linearisation<D, T> {
 mod tests {
     use super::*;
 
-    fn powers(kept: &mut Linearisation<Vec<f64>, f64>, data: &Arc<Vec<f64>>, n: i32) {
+    fn powers(kept: &mut Linearisation<f64>, data: &Arc<Vec<f64>>, n: i32) {
         let made = kept.record(data, |data, arena| {
             let tape = Tape::new(arena)?;
             let x = tape.variable(Tensor::new(arena, Shape::column(3), data));
