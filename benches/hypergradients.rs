@@ -1,64 +1,97 @@
-//! One gradient, one Hessian-vector product and whole exact hypergradients of the peer workloads.
+//! One gradient, Hessian-vector products and whole exact hypergradients of the peer workloads, in both precisions.
+//!
+//! Gradient and products are of the inner loss in `w` at the start, over all samples in one pass, for `w3` of one task;
+//! a product comes with its gradient. The inner loop and the exact hypergradient of `w3` are of all 25 tasks.
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use hypertape::problems::{Cleaning, Penalised};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use hypertape::problems::generator::Stream;
+use hypertape::problems::{Cleaning, Maml, Penalised, Precision};
 use hypertape::{
-    Array, Bilevel, Draw, Element, Estimator, Exact, Function, InnerLoop, Level, Oracle, Rows,
-    Workspace, solve,
+    Array, Bilevel, Draw, Element, Estimator, Exact, Function, InnerLoop, Level, List, Oracle,
+    Params, Rows, Workspace, solve,
 };
 
-/// The inner loss at the first outer point, as a function of `w` and `x`.
-struct Inner<P>(P);
+/// The inner loss as a function of `w` at the first outer point.
+struct Inner<T, P> {
+    problem: P,
+    x: Params<T>,
+}
 
-impl<T: Element, P: Bilevel<T>> Function<T> for Inner<P> {
-    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, at: &[A]) -> A {
-        let (w, x) = at.split_at(1);
-        self.0.inner(w, x, Draw::new(0, 0), Rows::all(self.0.samples(Level::Inner)))
+impl<T: Element, P: Bilevel<T>> Function<T> for Inner<T, P> {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A]) -> A {
+        let named = self.x.names().iter().zip(self.x.shapes());
+        let values = |name: &str| self.x.get(name).expect("one of its own names");
+        let x: List<A> = named.map(|(name, &s)| w[0].constant(s, values(name))).collect();
+        let rows = Rows::all(self.problem.samples(Level::Inner));
+        self.problem.inner(w, &x, Draw::new(0, 0), rows)
     }
 }
 
-fn workload<P: Bilevel<f64> + 'static>(
+fn workload<T: Precision, P: Bilevel<T> + 'static>(
     c: &mut Criterion,
     name: &str,
     make: fn(u64) -> P,
     (seed, steps, lr): (u64, usize, f64),
 ) {
-    let mut group = c.benchmark_group(name);
+    let mut group = c.benchmark_group(format!("{name}/{}", T::NAME));
     group.sample_size(10);
 
     let mut oracle = Oracle::new(make(seed)).expect("the workload is well formed");
     let inner = InnerLoop::new(steps, lr).expect("a positive step");
-    let x = oracle.start().values().to_vec();
-    let (draw, mut w, mut gradient) = (Draw::new(0, 0), Vec::new(), vec![0.0; x.len()]);
+    let x = oracle.start().clone();
+    let (draw, mut w, mut gradient) =
+        (Draw::new(0, 0), Vec::new(), vec![T::zero(); x.values().len()]);
     group.bench_function("inner loop", |b| {
-        b.iter(|| solve(&mut oracle, &inner, black_box(&x), draw, &mut w));
+        b.iter(|| solve(&mut oracle, &inner, black_box(x.values()), draw, &mut w));
     });
     let mut exact = Exact::default();
     group.bench_function("exact", |b| {
-        b.iter(|| exact.estimate(&mut oracle, &inner, black_box(&x), draw, &mut gradient));
+        b.iter(|| exact.estimate(&mut oracle, &inner, black_box(x.values()), draw, &mut gradient));
     });
 
-    let f = Inner(make(seed));
-    let shapes = [oracle.inner_start().shapes()[0], oracle.start().shapes()[0]];
-    let at = [oracle.inner_start().values(), &x].concat();
-    let (mut g, mut h) = (vec![0.0; at.len()], vec![0.0; at.len()]);
-    let mut workspace = Workspace::new();
+    let (f, start) = (Inner { problem: make(seed), x }, oracle.inner_start());
+    let (mut workspace, mut gradient) = (Workspace::new(), vec![T::zero(); start.values().len()]);
     group.bench_function("gradient", |b| {
-        b.iter(|| workspace.gradient(&f, &shapes, black_box(&at), &mut g));
+        let at = black_box(start.values());
+        b.iter(|| workspace.gradient(&f, start.shapes(), at, &mut gradient));
     });
-    group.bench_function("hvp", |b| {
-        b.iter(|| workspace.hvp(&f, &shapes, black_box(&at), &at, &mut g, &mut h));
-    });
+    products::<1, _, _>(&mut group, &f, start);
+    products::<4, _, _>(&mut group, &f, start);
+    products::<8, _, _>(&mut group, &f, start);
     group.finish();
 }
 
-fn workloads(c: &mut Criterion) {
-    workload(c, "w1-ridge", Penalised::<f64>::ridge, (1, 100, 0.5));
-    workload(c, "w1-logreg", Penalised::<f64>::logistic, (1, 100, 1.0));
-    workload(c, "w2", Cleaning::<f64>::workload, (2, 50, 0.1));
+/// A gradient and `N` Hessian-vector products in one pass.
+fn products<const N: usize, T: Element, P: Bilevel<T>>(
+    group: &mut BenchmarkGroup<WallTime>,
+    f: &Inner<T, P>,
+    start: &Params<T>,
+) {
+    let n = start.values().len();
+    let direction =
+        |k| Stream::new(9, k as u64).gausses(n).into_iter().map(T::from_f64).collect::<Vec<T>>();
+    let directions: [Vec<T>; N] = std::array::from_fn(direction);
+    let mut gradient = vec![T::zero(); n];
+    let mut products: [Vec<T>; N] = std::array::from_fn(|_| vec![T::zero(); n]);
+    let mut workspace = Workspace::new();
+    group.bench_function(format!("hvp {N}"), |b| {
+        b.iter(|| {
+            let v = directions.each_ref().map(|v| black_box(&v[..]));
+            let out = products.each_mut().map(|p| &mut p[..]);
+            workspace.hvps(f, start.shapes(), start.values(), v, &mut gradient, out)
+        });
+    });
 }
 
-criterion_group!(benches, workloads);
+fn workloads<T: Precision>(c: &mut Criterion) {
+    workload::<T, _>(c, "w1-ridge", Penalised::ridge, (1, 100, 0.5));
+    workload::<T, _>(c, "w1-logreg", Penalised::logistic, (1, 100, 1.0));
+    workload::<T, _>(c, "w2", Cleaning::workload, (2, 50, 0.1));
+    workload::<T, _>(c, "w3", Maml::workload, (3, 100, 0.002));
+}
+
+criterion_group!(benches, workloads::<f64>, workloads::<f32>);
 criterion_main!(benches);

@@ -181,14 +181,50 @@ impl Workspace {
         gradient: &mut [T],
         product: &mut [T],
     ) -> Result<T, Fault> {
+        self.hvps(f, shapes, x, [v], gradient, [product])
+    }
+
+    /// Gradient and `N` Hessian-vector products `H v_k` of a scalar function in one pass, which shares the value, the
+    /// gradient and the slopes among the directions; returns the value. Entries equal those of `N` calls of
+    /// [`hvp`](Self::hvp).
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
+    /// /// `f(x) = x_0^2 x_1`
+    /// struct Cubic;
+    /// impl<T: Element> Function<T> for Cubic {
+    ///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A { x[0].square() * x[1] }
+    /// }
+    /// let (shapes, x) = ([Shape::SCALAR; 2], [3.0, 5.0]);
+    /// let (mut gradient, mut rows) = ([0.0; 2], [[0.0; 2]; 2]);
+    /// let basis = [&[1.0, 0.0][..], &[0.0, 1.0]];
+    /// Workspace::new().hvps(&Cubic, &shapes, &x, basis, &mut gradient, rows.each_mut().map(|r| &mut r[..]))?;
+    /// assert_eq!((gradient, rows), ([30.0, 9.0], [[10.0, 6.0], [6.0, 0.0]]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first fault; lengths that do not match; a value that is not a scalar.
+    pub fn hvps<T: Element, F: Function<T>, const N: usize>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        x: &[T],
+        v: [&[T]; N],
+        gradient: &mut [T],
+        mut products: [&mut [T]; N],
+    ) -> Result<T, Fault> {
         let mut value = [T::zero()];
         let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, duals::<T, 1>(record, shapes, x, [Some(v)])?)?;
+        let recorded = Recorded::new(record, f, duals(record, shapes, x, v.map(Some))?)?;
         let out = recorded.out.value();
         write(out, &mut value, "the value of a scalar function")?;
         recorded.pull(&[T::one()], sweep, |i, adjoint| {
             write_at(shapes, i, adjoint.map(Dual::value), gradient)?;
-            write_at(shapes, i, adjoint.and_then(|a| a.tangents()[0]), product)
+            for (k, product) in products.iter_mut().enumerate() {
+                write_at(shapes, i, adjoint.and_then(|a| a.tangents()[k]), product)?;
+            }
+            Ok(())
         })?;
         self.settle();
         Ok(value[0])

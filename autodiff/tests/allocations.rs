@@ -84,12 +84,17 @@ fn passes<F: Function<f64>>(f: &F, shapes: &[Shape]) {
     let (x, v) = (wave(n), wave(n + 1)[1..].to_vec());
     let (mut g, mut p) = (vec![0.0; n], vec![0.0; n]);
     let (mut y, mut dy) = ([0.0], [0.0]);
-    let drivers: [(&str, Driver); 5] = [
+    let drivers: [(&str, Driver); 6] = [
         ("value", &mut |w| w.value(f, shapes, &x, &mut y)),
         ("gradient", &mut |w| w.gradient(f, shapes, &x, &mut g).map(|_| ())),
         ("jvp", &mut |w| w.jvp(f, shapes, &x, &v, &mut [0.0], &mut dy)),
         ("vjp", &mut |w| w.vjp(f, shapes, &x, &mut [0.0], &[2.0], &mut [0.0; 256][..n])),
         ("hvp", &mut |w| w.hvp(f, shapes, &x, &v, &mut [0.0; 256][..n], &mut p).map(|_| ())),
+        ("hvps", &mut |w| {
+            let (mut g, [mut p, mut q]) = ([0.0; 256], [[0.0; 256]; 2]);
+            let out = [&mut p[..n], &mut q[..n]];
+            w.hvps(f, shapes, &x, [&v, &x], &mut g[..n], out).map(|_| ())
+        }),
     ];
     for (name, driver) in drivers {
         let mut workspace = Workspace::new();

@@ -411,6 +411,18 @@ fn lengths_are_checked() {
         (w.hvp(constant, &shapes, &x, &long, &mut g, &mut p).map(|_| ()), direction, 2, 3),
         (w.hvp(constant, &shapes, &x, &x, &mut y3, &mut p).map(|_| ()), buffer, 2, 3),
         (w.hvp(constant, &shapes, &x, &x, &mut g, &mut y3).map(|_| ()), buffer, 2, 3),
+        (
+            w.hvps(constant, &shapes, &x, [&x, &long], &mut g, [&mut p, &mut y]).map(|_| ()),
+            direction,
+            2,
+            3,
+        ),
+        (
+            w.hvps(constant, &shapes, &x, [&x, &x], &mut g, [&mut p, &mut y3]).map(|_| ()),
+            buffer,
+            2,
+            3,
+        ),
         (w.jacobian(f, &shapes, &long).map(|_| ()), point, 2, 3),
         (w.hessian(f, &shapes, &long[..1]).map(|_| ()), point, 2, 1),
         (w.hessian(f, &shapes, &x).map(|_| ()), scalar, 1, 2),

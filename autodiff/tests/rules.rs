@@ -236,6 +236,25 @@ fn forward_over_reverse_equals_reverse_over_reverse() {
 }
 
 #[test]
+fn products_in_one_pass_equal_single_ones() {
+    for &case in ALL {
+        let (f, x) = (Curved(case), point(0.9));
+        let v = [2.9, 4.1, 5.3].map(point);
+        let mut gradient = vec![0.0; x.len()];
+        let mut products = [(); 3].map(|()| vec![0.0; x.len()]);
+        let (directions, out) = (v.each_ref().map(|v| &v[..]), products.each_mut());
+        let mut workspace = Workspace::new();
+        let out = out.map(|p| &mut p[..]);
+        let value = workspace.hvps(&f, &SHAPES, &x, directions, &mut gradient, out).unwrap();
+        for (v, together) in v.iter().zip(&products) {
+            let (mut again, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            let one = workspace.hvp(&f, &SHAPES, &x, v, &mut again, &mut product).unwrap();
+            assert_eq!((one, &again, &product), (value, &gradient, together), "{case:?}");
+        }
+    }
+}
+
+#[test]
 fn hessian_is_symmetric_and_made_of_products() {
     for &case in &[Case::softmax, Case::matmul_with_itself, Case::divide, Case::row_times_column] {
         let (f, x) = (Curved(case), point(0.5));

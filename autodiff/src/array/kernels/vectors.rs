@@ -18,6 +18,9 @@ dispatched! {
     }
 }
 
+/// Sums that do not wait for each other.
+const LANES: usize = 16;
+
 dispatched! {
     /// Whether every entry is finite.
     ///
@@ -27,7 +30,6 @@ dispatched! {
     pub fn all_finite<T: Element>(x: &[T]) -> bool {
         let _ = FMA;
         // The sum of `0 x` is 0 or NaN. In lanes, and unlike a search that stops early, it vectorises.
-        const LANES: usize = 16;
         let (chunks, rest) = x.as_chunks::<LANES>();
         let mut sums = [T::zero(); LANES];
         for chunk in chunks {
