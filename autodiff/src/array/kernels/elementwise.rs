@@ -120,7 +120,7 @@ impl Unary {
 
 /// A function of [`math`], as a type that loops are compiled for.
 trait Smooth: Copy {
-    fn at<const FMA: bool>(self, x: f64) -> f64;
+    fn at<const FMA: bool, T: Element>(self, x: T) -> T;
 }
 
 macro_rules! smooth {
@@ -129,8 +129,8 @@ macro_rules! smooth {
         struct $name;
         impl Smooth for $name {
             #[inline(always)]
-            fn at<const FMA: bool>(self, x: f64) -> f64 {
-                math::$function::<FMA>(x)
+            fn at<const FMA: bool, T: Element>(self, x: T) -> T {
+                math::$function::<FMA, T>(x)
             }
         }
     )*};
@@ -146,7 +146,7 @@ fn smooth<'a, T: Element>(arena: &'a Arena, x: &[T], f: impl Smooth) -> Result<&
 dispatched! {
     fn write_smooth<T: Element, F: Smooth>(x: &[T], out: &mut [T], f: F) {
         for (o, &x) in out.iter_mut().zip(x) {
-            *o = T::from_f64(f.at::<FMA>(x.as_f64()));
+            *o = f.at::<FMA, T>(x);
         }
     }
 }
