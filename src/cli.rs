@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use crate::Simd;
 use crate::problems::Entry;
 use args::{Args, Command};
 use failure::Failure;
@@ -33,16 +34,8 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
-    let mut out = io::stdout().lock();
-    let result = match args.command {
-        Command::Problems => list::problems(catalogue, &mut out),
-        Command::Estimators => list::estimators(&mut out),
-        Command::Gradient(options) => gradient::run(catalogue, &options, &mut out),
-        Command::Check(options) => check::run(catalogue, &options, &mut out),
-        Command::Run(options) => run::run(catalogue, &options, &mut out),
-        Command::Study(options) => study::run(catalogue, &options, &mut out),
-    };
-    let (status, why) = match result {
+    let checked = Simd::from_environment().map_err(Failure::usage);
+    let (status, why) = match checked.and_then(|_| execute(args.command, catalogue)) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Usage(why)) => (2, why),
         Err(Failure::Run(why)) => (1, why),
@@ -50,6 +43,18 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
     };
     complain(&why);
     ExitCode::from(status)
+}
+
+fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match command {
+        Command::Problems => list::problems(catalogue, &mut out),
+        Command::Estimators => list::estimators(&mut out),
+        Command::Gradient(options) => gradient::run(catalogue, &options, &mut out),
+        Command::Check(options) => check::run(catalogue, &options, &mut out),
+        Command::Run(options) => run::run(catalogue, &options, &mut out),
+        Command::Study(options) => study::run(catalogue, &options, &mut out),
+    }
 }
 
 /// One line on stderr, whatever the names in it contain.

@@ -703,6 +703,23 @@ fn odd_names_stay_on_one_line() {
     refused(["gradient", ""], 2, &["unknown problem ''"]);
 }
 
+#[test]
+fn instructions_must_be_known() {
+    for line in ["problems", "gradient quadratic"] {
+        let with = |path| command(line.split(' ')).env("HYPERTAPE_SIMD", path).output().unwrap();
+        let output = with("sse9\n");
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{err}");
+        let expected =
+            "error: HYPERTAPE_SIMD is \"sse9\\n\"; expected one that this processor has: portable";
+        assert!(err.starts_with(expected) && err.lines().count() == 1, "{err}");
+        assert!(with("portable").status.success());
+    }
+    // Help needs no instructions.
+    let output = command(["--help"]).env("HYPERTAPE_SIMD", "sse9").output().unwrap();
+    assert!(output.status.success());
+}
+
 #[cfg(unix)]
 #[test]
 fn bytes_that_are_no_text() {

@@ -38,7 +38,7 @@ pub use array::dual::Dual;
 pub use array::element::Element;
 pub use array::kernels::elementwise::{Binary, Unary};
 pub use array::kernels::reduce::{dot, sum};
-pub use array::kernels::simd::{Simd, simd};
+pub use array::kernels::simd::{InvalidSimd, Simd, simd};
 pub use array::kernels::vectors::{all_finite, axpy};
 pub use array::linearisation::{Linearisation, Piece};
 pub use array::tape::{Adjoints, NodeId, Recording, Tape};

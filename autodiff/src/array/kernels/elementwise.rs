@@ -74,20 +74,19 @@ impl Unary {
     /// The value at `x`.
     #[inline(always)]
     pub(crate) fn at<const FMA: bool, T: Element>(self, x: T) -> T {
-        let smooth = |f: fn(f64) -> f64| T::from_f64(f(x.as_f64()));
         match self {
             Self::Scale(c) => x * T::from_f64(c),
             Self::Shift(c) => x + T::from_f64(c),
             Self::Over(c) => x / T::from_f64(c),
-            Self::Exp => smooth(math::exp::<FMA>),
+            Self::Exp => math::exp::<FMA, T>(x),
             Self::Ln => x.ln(),
-            Self::Log1p => smooth(math::log1p::<FMA>),
+            Self::Log1p => math::log1p::<FMA, T>(x),
             Self::Sqrt => x.sqrt(),
             Self::Square => x * x,
             Self::Recip => x.recip(),
-            Self::Tanh => smooth(math::tanh::<FMA>),
-            Self::Sigmoid => smooth(math::sigmoid::<FMA>),
-            Self::Softplus => smooth(math::softplus::<FMA>),
+            Self::Tanh => math::tanh::<FMA, T>(x),
+            Self::Sigmoid => math::sigmoid::<FMA, T>(x),
+            Self::Softplus => math::softplus::<FMA, T>(x),
             Self::Relu if x <= T::zero() => T::zero(),
             Self::Relu => x,
             Self::Abs => x.abs(),

@@ -4,12 +4,22 @@
 //! FMA, and portable; elsewhere portable, which vectorises to what the target always has. Results are bit-identical on
 //! one path; between paths they differ by roundings, since fused multiply-adds round once.
 
+use std::env;
+use std::error::Error;
+use std::fmt;
 use std::sync::OnceLock;
+
+/// The environment variable that names a path.
+const VARIABLE: &str = "HYPERTAPE_SIMD";
+
+/// Whether what the target always has includes fused multiply-add. On x86-64 builds for newer processors leave it out
+/// too, so that the portable path gives the same bits on all.
+pub(crate) const PORTABLE_FMA: bool = cfg!(target_arch = "aarch64");
 
 /// A set of instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Simd {
-    /// What the target always has, without fused multiply-add.
+    /// What the target always has: on x86-64 without fused multiply-add, on `AArch64` with it.
     Portable,
     /// AVX2 with FMA.
     Avx2,
@@ -17,22 +27,81 @@ pub enum Simd {
     Avx512,
 }
 
-/// The path in use: the best that the processor has, or the one that the environment variable `HYPERTAPE_SIMD` names
-/// (`portable`, `avx2`, `avx512`) if the processor has it.
-pub fn simd() -> Simd {
-    static CHOSEN: OnceLock<Simd> = OnceLock::new();
-    *CHOSEN.get_or_init(|| {
-        let best = detect();
-        match std::env::var("HYPERTAPE_SIMD").as_deref() {
-            Ok("portable") => Simd::Portable,
-            Ok("avx2") if best != Simd::Portable => Simd::Avx2,
-            _ => best,
+impl Simd {
+    /// From the least to the most capable, each including those before it.
+    const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// The name in `HYPERTAPE_SIMD`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
         }
+    }
+
+    /// The path that the environment variable `HYPERTAPE_SIMD` names (`portable`, `avx2`, `avx512`), if it is set.
+    ///
+    /// [`simd`] cannot return an error and takes the best path in its place; a program checks the variable by calling
+    /// this once at its start.
+    ///
+    /// # Errors
+    /// [`InvalidSimd`] if the variable names no path, or one that the processor does not have.
+    pub fn from_environment() -> Result<Option<Self>, InvalidSimd> {
+        env::var_os(VARIABLE).map(|value| named(&value.to_string_lossy(), best())).transpose()
+    }
+}
+
+/// [`HYPERTAPE_SIMD`](Simd::from_environment) names no path that this processor has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSimd {
+    found: String,
+    best: Simd,
+}
+
+impl fmt::Display for InvalidSimd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found, best } = self;
+        let names: Vec<&str> = available(*best).iter().map(|path| path.name()).collect();
+        let names = names.join(", ");
+        write!(f, "{VARIABLE} is {found:?}; expected one that this processor has: {names}")
+    }
+}
+
+impl Error for InvalidSimd {}
+
+/// Of a processor whose best path is `best`.
+fn available(best: Simd) -> &'static [Simd] {
+    &Simd::ALL[..=best as usize]
+}
+
+fn named(found: &str, best: Simd) -> Result<Simd, InvalidSimd> {
+    let path = available(best).iter().find(|path| path.name() == found);
+    path.copied().ok_or_else(|| InvalidSimd { found: found.to_owned(), best })
+}
+
+/// The path in use: the one that the environment variable `HYPERTAPE_SIMD` names, see [`Simd::from_environment`], or
+/// the best that the processor has if it is not set or invalid.
+pub fn simd() -> Simd {
+    chosen().0
+}
+
+/// Whether the environment names the path in use.
+#[allow(dead_code, reason = "for kernels that have a way around the paths")]
+pub(crate) fn forced() -> bool {
+    chosen().1
+}
+
+fn chosen() -> (Simd, bool) {
+    static CHOSEN: OnceLock<(Simd, bool)> = OnceLock::new();
+    *CHOSEN.get_or_init(|| match Simd::from_environment() {
+        Ok(Some(path)) => (path, true),
+        Ok(None) | Err(_) => (best(), false),
     })
 }
 
 #[cfg(target_arch = "x86_64")]
-fn detect() -> Simd {
+fn best() -> Simd {
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     let wide = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512dq")
@@ -46,7 +115,7 @@ fn detect() -> Simd {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn detect() -> Simd {
+fn best() -> Simd {
     Simd::Portable
 }
 
@@ -93,9 +162,32 @@ macro_rules! dispatched {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::array::kernels::simd::Simd::Avx2 => unsafe { avx2($($argument),*) },
-                _ => body::<false, $T $(, $F)?>($($argument),*),
+                _ => body::<{ $crate::array::kernels::simd::PORTABLE_FMA }, $T $(, $F)?>($($argument),*),
             }
         }
     };
 }
 pub(crate) use dispatched;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_path_must_exist_and_be_available() {
+        for (i, path) in Simd::ALL.into_iter().enumerate() {
+            assert_eq!(path as usize, i);
+            assert_eq!(named(path.name(), Simd::Avx512), Ok(path));
+        }
+        let told = |found, best| named(found, best).unwrap_err().to_string();
+        assert_eq!(
+            told("avx512", Simd::Avx2),
+            "HYPERTAPE_SIMD is \"avx512\"; expected one that this processor has: portable, avx2"
+        );
+        assert!(
+            told("AVX2", Simd::Portable)
+                .ends_with("is \"AVX2\"; expected one that this processor has: portable")
+        );
+        assert!(named("", Simd::Avx512).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! Errors of the elementary functions: `f64` against 160-bit arithmetic at seeded points, `f32` against the standard
+//! library in `f64`, whose own error is below 1e-8 of an `f32` unit, at evenly spread bit patterns.
+
+use std::ops::Range;
+
+use dashu_float::FBig;
+
+use super::*;
+
+/// Points of each range. The errors stated in the module's table are of ten times as many.
+const POINTS: u32 = 300;
+/// Every so many-th bit pattern. The errors stated are of every 67th, of `tanh` of all from 2^-13 to 10.
+const STRIDE: usize = 2039;
+
+/// A function without and with fused multiply-add.
+type Pair<T> = [fn(T) -> T; 2];
+
+/// Uniform in [0, 1): number `i` of a stream (`SplitMix64`).
+fn uniform(i: u32) -> f64 {
+    let mut z = (u64::from(i) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 * (f64::EPSILON / 2.0)
+}
+
+fn points(range: &Range<f64>) -> impl Iterator<Item = f64> {
+    (0..POINTS).map(|i| range.start + (range.end - range.start) * uniform(i))
+}
+
+/// Powers of 10 of both signs.
+fn powers(exponents: &Range<f64>) -> impl Iterator<Item = f64> {
+    let signed = |(i, e)| if i % 2 == 0 { 10_f64.powf(e) } else { -(10_f64.powf(e)) };
+    points(exponents).enumerate().map(signed)
+}
+
+fn big(x: f64) -> FBig {
+    FBig::try_from(x).unwrap().with_precision(160).value()
+}
+
+/// `|found - known|` in units of the last place of `known`.
+fn ulps(found: f64, known: &FBig) -> f64 {
+    let binade = f64::from_bits(known.to_f64().value().to_bits() & 0x7ff0_0000_0000_0000);
+    let ulp = (binade * f64::EPSILON).max(5e-324);
+    ((big(found) - known) / big(ulp)).to_f64().value().abs()
+}
+
+#[track_caller]
+fn check(f: Pair<f64>, known: fn(&FBig) -> FBig, x: impl Iterator<Item = f64>, stated: f64) {
+    for x in x {
+        let known = known(&big(x));
+        let found = f.map(|f| ulps(f(x), &known));
+        assert!(found.iter().all(|&u| u <= stated), "{x:e}: {found:?} ulp, at most {stated}");
+    }
+}
+
+/// The middle, both ends, and results that are subnormal.
+const RANGES: [Range<f64>; 6] =
+    [-1.0..1.0, -10.0..10.0, -38.0..-30.0, -745.0..709.0, -745.1..-708.0, 709.0..709.78];
+const TINY: [Range<f64>; 2] = [-300.0..-1.0, -17.0..-1.0];
+
+#[test]
+fn errors_of_f64_are_as_stated() {
+    let everywhere = || RANGES.iter().flat_map(points).chain(TINY.iter().flat_map(powers));
+    check([exp::<false, _>, exp::<true, _>], FBig::exp, everywhere(), 0.97);
+    let known = |x: &FBig| big(1.0) / ((-x.clone()).exp() + big(1.0));
+    check([sigmoid::<false, _>, sigmoid::<true, _>], known, everywhere(), 1.9);
+    let known = |x: &FBig| x.exp().ln_1p();
+    check([softplus::<false, _>, softplus::<true, _>], known, everywhere(), 1.4);
+    let known = |x: &FBig| {
+        let e = (x.clone() + x).exp_m1();
+        &e / (&e + big(2.0))
+    };
+    let x = [-1.0..1.0, -25.0..25.0];
+    let x = x.iter().flat_map(points).chain(TINY.iter().flat_map(powers));
+    check([tanh::<false, _>, tanh::<true, _>], known, x, 2.4);
+    let x = [-1.0..1.0, -1.0..-0.9, 0.0..10.0, 0.0..1000.0];
+    let x = x.iter().flat_map(points).chain(TINY.iter().flat_map(powers));
+    let x = x.chain([0.0..17.0, 0.0..308.0].iter().flat_map(powers).map(f64::abs));
+    check([log1p::<false, _>, log1p::<true, _>], FBig::ln_1p, x, 0.78);
+}
+
+#[track_caller]
+#[expect(clippy::cast_possible_truncation, reason = "only the binade is read")]
+fn check_single(f: Pair<f32>, known: fn(f64) -> f64, stated: f64) {
+    for x in (0..=u32::MAX).step_by(STRIDE).map(f32::from_bits) {
+        let known = known(f64::from(x));
+        let binade = f32::from_bits((known as f32).to_bits() & 0x7f80_0000);
+        let ulp = f64::from((binade * f32::EPSILON).max(1e-45));
+        for found in f.map(|f| f(x)) {
+            if known.is_nan() || binade.is_infinite() {
+                let right = if known.is_nan() { found.is_nan() } else { found == known as f32 };
+                assert!(right, "{x:e}: {found}, not {known}");
+                continue;
+            }
+            let error = (f64::from(found) - known).abs() / ulp;
+            assert!(error <= stated, "{x:e}: {error} ulp, at most {stated}");
+        }
+    }
+}
+
+#[test]
+fn errors_of_f32_are_as_stated() {
+    check_single([exp::<false, _>, exp::<true, _>], f64::exp, 1.1);
+    check_single([log1p::<false, _>, log1p::<true, _>], f64::ln_1p, 0.81);
+    check_single([tanh::<false, _>, tanh::<true, _>], f64::tanh, 2.5);
+    let known = |x: f64| 1.0 / (1.0 + (-x).exp());
+    check_single([sigmoid::<false, _>, sigmoid::<true, _>], known, 2.4);
+    let known = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p() + x * 0.0;
+    check_single([softplus::<false, _>, softplus::<true, _>], known, 1.7);
+}
+
+/// Of `[exp, log1p, tanh, sigmoid, softplus]` bits, so that the sign of zero counts.
+fn all<const FMA: bool, T: Element>(x: T) -> [T; 5] {
+    [
+        exp::<FMA, T>(x),
+        log1p::<FMA, T>(x),
+        tanh::<FMA, T>(x),
+        sigmoid::<FMA, T>(x),
+        softplus::<FMA, T>(x),
+    ]
+}
+
+fn ends<const FMA: bool, T: Element>(tiny: f64, top: T, over: T) {
+    let (inf, nan) = (T::infinity(), T::nan());
+    let [zero, one, half, ln2] = [0.0, 1.0, 0.5, std::f64::consts::LN_2].map(T::from_f64);
+    let tiny = T::from_f64(tiny);
+    // Debug text tells -0 from 0 and NaN from numbers.
+    let same = |x: T, expected: [T; 5]| {
+        assert_eq!(format!("{:?}", all::<FMA, T>(x)), format!("{expected:?}"), "{x:?}");
+    };
+    same(inf, [inf, inf, one, one, inf]);
+    same(-inf, [zero, nan, -one, zero, zero]);
+    same(nan, [nan; 5]);
+    same(zero, [one, zero, zero, half, ln2]);
+    same(-zero, [one, -zero, -zero, half, ln2]);
+    same(tiny, [one, tiny, tiny, half, ln2]);
+    same(-tiny, [one, -tiny, -tiny, half, ln2]);
+    same(over, [inf, log1p::<FMA, T>(over), one, one, over]);
+    assert!(exp::<FMA, T>(top).is_finite() && exp::<FMA, T>(over).is_infinite());
+    assert_eq!(log1p::<FMA, T>(-one), -inf);
+    assert!(log1p::<FMA, T>(-one - T::epsilon()).is_nan());
+    assert_eq!(softplus::<FMA, T>(T::max_value()), T::max_value());
+    assert_eq!(all::<FMA, T>(T::min_value())[2..], [-one, zero, zero]);
+}
+
+#[test]
+fn ends_are_right() {
+    // The last whose e^x is finite, and the next.
+    let top = 709.782_712_893_384_f64;
+    ends::<false, f64>(5e-324, top, top.next_up());
+    ends::<true, f64>(5e-324, top, top.next_up());
+    let top = 88.722_83_f32;
+    ends::<false, f32>(1e-45, top, top.next_up());
+    ends::<true, f32>(1e-45, top, top.next_up());
+    // The last results above zero: 2^-1074 and 2^-149 from half of them on.
+    assert_eq!([exp::<true, f64>(-745.13), exp::<true, f64>(-745.14)], [5e-324, 0.0]);
+    assert_eq!([exp::<true, f32>(-103.97), exp::<true, f32>(-103.98)], [1e-45, 0.0]);
+}
