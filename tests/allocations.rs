@@ -1,14 +1,11 @@
 //! After a first call, a whole exact hypergradient asks the system for no memory.
-//!
-//! Products of more than 2048 multiplications that are not matrix-vector products go to `gemm`, which allocates its
-//! packing buffers itself; `w1-logreg` has none of them.
 
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use hypertape::problems::Penalised;
+use hypertape::problems::{Cleaning, Maml, Penalised};
 use hypertape::{Draw, Estimator, Exact, InnerLoop, Oracle};
 use support::two_layer::TwoLayer;
 
@@ -59,4 +56,6 @@ fn a_hypergradient_allocates_nothing_after_a_first() {
     assert_eq!(allocations(Oracle::new(Penalised::logistic(1)).unwrap(), 100, 1.0), [0, 0]);
     assert_eq!(allocations(Oracle::new(Penalised::ridge(1)).unwrap(), 100, 0.5), [0, 0]);
     assert_eq!(allocations(Oracle::new(TwoLayer::new(1)).unwrap(), 20, 0.1), [0, 0]);
+    assert_eq!(allocations(Oracle::new(Cleaning::workload(2)).unwrap(), 3, 0.1), [0, 0]);
+    assert_eq!(allocations(Oracle::new(Maml::workload(3)).unwrap(), 5, 0.002), [0, 0]);
 }

@@ -1,6 +1,5 @@
 //! After one warm-up pass the drivers ask the system for nothing: value, gradient, JVP, VJP and Hessian-vector product
-//! into buffers of the caller make exactly zero allocations. Products small enough not to reach `gemm`, which allocates
-//! its packing buffers itself.
+//! into buffers of the caller make exactly zero allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -55,8 +54,7 @@ impl Function<f64> for Logistic {
     }
 }
 
-/// A tanh net with eight inputs, eight hidden units and three classes on sixteen points: products of up to
-/// 16 * 8 * 8 = 1024 multiplications, half of where `gemm` begins.
+/// A tanh net with eight inputs, eight hidden units and three classes on sixteen points.
 struct Net {
     data: Vec<f64>,
     labels: Vec<u32>,
