@@ -1,4 +1,4 @@
-//! After a first call, a whole exact hypergradient asks the system for no memory.
+//! After a first call, a whole exact hypergradient on one thread asks the system for no memory.
 //!
 //! Products of more than 2048 multiplications that are not matrix-vector products go to `gemm`, which allocates its
 //! packing buffers itself; `w1-logreg` has none of them.
@@ -8,7 +8,7 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use hypertape::problems::Penalised;
+use hypertape::problems::{Divergence, Penalised};
 use hypertape::{Draw, Estimator, Exact, InnerLoop, Oracle};
 use support::two_layer::TwoLayer;
 
@@ -59,4 +59,6 @@ fn a_hypergradient_allocates_nothing_after_a_first() {
     assert_eq!(allocations(Oracle::new(Penalised::logistic(1)).unwrap(), 100, 1.0), [0, 0]);
     assert_eq!(allocations(Oracle::new(Penalised::ridge(1)).unwrap(), 100, 0.5), [0, 0]);
     assert_eq!(allocations(Oracle::new(TwoLayer::new(1)).unwrap(), 20, 0.1), [0, 0]);
+    let tasks = Oracle::new(Divergence::diverging(42, 20)).unwrap();
+    assert_eq!(allocations(tasks, 10, 0.1), [0, 0]);
 }

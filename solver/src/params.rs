@@ -80,6 +80,13 @@ pub(crate) fn axpy<T: Element>(y: &mut [T], a: T, x: &[T]) {
     }
 }
 
+/// `y <- a y`
+pub(crate) fn scale<T: Element>(y: &mut [T], a: T) {
+    for y in y {
+        *y = a * *y;
+    }
+}
+
 /// Whether every entry is finite.
 pub(crate) fn all_finite<T: Element>(x: &[T]) -> bool {
     // The sum of `0 x` is 0 or NaN; unlike a search that stops early, it vectorises.
