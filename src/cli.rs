@@ -25,8 +25,18 @@ use clap::error::ErrorKind;
 
 use crate::Simd;
 use crate::problems::Entry;
-use args::{Args, Command};
+use args::{Args, Command, Dtype};
 use failure::Failure;
+
+/// Runs a command in the precision that was asked for.
+macro_rules! in_precision {
+    ($dtype:expr, $command:ident::run($($argument:expr),*)) => {
+        match $dtype {
+            Dtype::F64 => $command::run::<f64>($($argument),*),
+            Dtype::F32 => $command::run::<f32>($($argument),*),
+        }
+    };
+}
 
 /// Runs the command line of this process on `catalogue`.
 pub fn main(catalogue: &[Entry]) -> ExitCode {
@@ -50,9 +60,15 @@ fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
     match command {
         Command::Problems => list::problems(catalogue, &mut out),
         Command::Estimators => list::estimators(&mut out),
-        Command::Gradient(options) => gradient::run(catalogue, &options, &mut out),
-        Command::Check(options) => check::run(catalogue, &options, &mut out),
-        Command::Run(options) => run::run(catalogue, &options, &mut out),
+        Command::Gradient(options) => {
+            in_precision!(options.common.dtype, gradient::run(catalogue, &options, &mut out))
+        }
+        Command::Check(options) => {
+            in_precision!(options.dtype, check::run(catalogue, &options, &mut out))
+        }
+        Command::Run(options) => {
+            in_precision!(options.common.dtype, run::run(catalogue, &options, &mut out))
+        }
         Command::Study(options) => study::run(catalogue, &options, &mut out),
     }
 }

@@ -128,7 +128,9 @@ fn blocks_of_rows_add_up_to_the_whole() {
         assert!((loss - whole_loss).abs() < 1e-14, "{block}");
         let gap = deviation(&gradient, &whole);
         assert!(gap < 1e-13, "{block}: {gap:e}"); // sums of 900 terms in another order
-        assert!(cost.bytes_measured <= whole_cost.bytes_measured, "{block}: {cost:?}");
+        // Lanes of blocks need one more gradient and mixed product.
+        let limit = whole_cost.bytes_measured + 8 * (640 + 900);
+        assert!(cost.bytes_measured <= limit, "{block}: {cost:?}");
     }
 }
 

@@ -1,11 +1,11 @@
-//! After a first call, a whole exact hypergradient asks the system for no memory.
+//! After a first call, a whole exact hypergradient on one thread asks the system for no memory.
 
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use hypertape::problems::{Cleaning, Maml, Penalised};
+use hypertape::problems::{Cleaning, Divergence, Maml, Penalised};
 use hypertape::{Draw, Estimator, Exact, InnerLoop, Oracle};
 use support::two_layer::TwoLayer;
 
@@ -58,4 +58,6 @@ fn a_hypergradient_allocates_nothing_after_a_first() {
     assert_eq!(allocations(Oracle::new(TwoLayer::new(1)).unwrap(), 20, 0.1), [0, 0]);
     assert_eq!(allocations(Oracle::new(Cleaning::workload(2)).unwrap(), 3, 0.1), [0, 0]);
     assert_eq!(allocations(Oracle::new(Maml::workload(3)).unwrap(), 5, 0.002), [0, 0]);
+    let tasks = Oracle::new(Divergence::diverging(42, 20)).unwrap();
+    assert_eq!(allocations(tasks, 10, 0.1), [0, 0]);
 }

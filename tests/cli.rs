@@ -342,6 +342,22 @@ fn gradient_prints_a_table() {
 }
 
 #[test]
+fn threads_change_bytes_and_time_alone() {
+    let none = Path::new("");
+    let [one, two] =
+        ["1", "2"].map(|n| gradient(&format!("sinusoid --steps 2 --threads {n}"), none));
+    assert_eq!((&one["threads"], &two["threads"]), (&1.into(), &2.into()));
+    for key in keys(&one) {
+        let changes = key == "threads" || key == "bytes_measured" || key.contains("seconds");
+        assert!(changes || one[key] == two[key], "{key}: {} {}", one[key], two[key]);
+    }
+    let run = |n| objects(&format!("run sinusoid --iterations 3 --threads {n}"), none);
+    let [one, two] = [run(1), run(2)];
+    assert_eq!((&one[3]["threads"], &two[3]["threads"]), (&1.into(), &2.into()));
+    assert_eq!(one[3]["results"], two[3]["results"]);
+}
+
+#[test]
 fn gradient_in_single_precision() {
     let none = Path::new("");
     let line = "w1-ridge --steps 20";
@@ -593,6 +609,7 @@ fn bad_usage() {
         ("run quadratic --outer adagrad", &["'adagrad'", "--outer", "sgd, adam"]),
         ("run quadratic --iterations -1", &["'-1'", "--iterations", "a whole number, 0 or more"]),
         ("run quadratic --repeat 0", &["'0'", "--repeat", "a whole number, 1 or more"]),
+        ("check quadratic --threads 0", &["'0'", "--threads", "a whole number, 1 or more"]),
         ("gradient quadratic --repeat 0", &["'0'", "--repeat", "a whole number, 1 or more"]),
         ("gradient quadratic --repeat -2", &["'-2'", "--repeat", "a whole number, 1 or more"]),
         ("gradient quadratic --dtype f16", &["'f16'", "--dtype", "f64, f32"]),

@@ -133,7 +133,7 @@ fn the_scalar_gradient_is_that_of_the_engine() {
             gradient
         };
         let exact = of(&mut Exact::default());
-        let (first_order, tape) = (of(&mut FirstOrder::default()), of(&mut FullTape));
+        let (first_order, tape) = (of(&mut FirstOrder), of(&mut FullTape));
         for (i, &x) in points.iter().enumerate() {
             let known = tasks.gradients(task.into(), x, STEPS, LR);
             // Ten steps of rounding of distances up to 50.
@@ -202,7 +202,7 @@ fn each_start_has_a_task_and_a_coin_of_its_own() {
     let mut both = [0; 2];
     let second = of(&mut Exact::default(), 1);
     let exact = of(&mut Exact::default(), 0);
-    let first_order = of(&mut FirstOrder::default(), 0);
+    let first_order = of(&mut FirstOrder, 0);
     let mixed = of(&mut Ufom::new(q).unwrap(), 0);
     for i in 0..n {
         let near = |task: usize, found: f64| {
@@ -254,10 +254,10 @@ fn first_order_descent_ends_where_it_should_not_and_the_others_do_not() {
         assert!(gap(mean, known) < bound, "{mean} +- {error}, known {known}");
         println!("{mean:.5} +- {error:.5}, known {known}");
     };
-    check(mean_at_end(&mut FirstOrder::default(), slope), 0.347, 5e-4);
+    check(mean_at_end(&mut FirstOrder, slope), 0.347, 5e-4);
     check(mean_at_end(&mut Ufom::new(0.1).unwrap(), slope), 0.112, 5e-4);
     check(mean_at_end(&mut Exact::default(), slope), 0.0131, 5e-5);
-    check(mean_at_end(&mut FirstOrder::default(), |x| x), tasks.first_order_limit(STEPS, LR), 0.0);
+    check(mean_at_end(&mut FirstOrder, |x| x), tasks.first_order_limit(STEPS, LR), 0.0);
     check(mean_at_end(&mut Exact::default(), |x| x), tasks.stationary_point(STEPS, LR), 0.0);
 }
 

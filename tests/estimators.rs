@@ -98,7 +98,7 @@ fn learned_start_equals_the_peers() {
             assert_eq!([cost.plain_steps, cost.inner_gradients, cost.hvps], [r, r, hvps]);
         };
         check(&mut Exact::default(), exact_norm, "hypergrad", r);
-        check(&mut FirstOrder::default(), first_norm, "firstorder", 0);
+        check(&mut FirstOrder, first_norm, "firstorder", 0);
     }
 }
 
@@ -144,8 +144,7 @@ fn first_order_is_refused_where_it_is_zero() {
     let x = oracle.start().values().to_vec();
     let mut gradient = vec![1.0; x.len()];
     let inner = InnerLoop::new(3, 1.0).unwrap();
-    let result =
-        FirstOrder::default().estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient);
+    let result = FirstOrder.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient);
     assert_eq!(result.unwrap_err(), Error::FirstOrderVanishes);
     // Unbiased all the same: every hit is the exact gradient over q.
     let mut ufom = Ufom::new(0.25).unwrap();
@@ -179,7 +178,7 @@ fn ufom_is_exact_in_the_mean_over_all_outcomes() {
         let (inner, draw) = (InnerLoop::new(12, 0.1).unwrap(), Draw::new(1, 1));
         for mut oracle in [Oracle::new(TwoLayer::new(4)).unwrap(), Oracle::new(Signs).unwrap()] {
             let (_, exact, _) = estimate(&mut Exact::default(), &mut oracle, &inner, draw);
-            let (_, cheap, _) = estimate(&mut FirstOrder::default(), &mut oracle, &inner, draw);
+            let (_, cheap, _) = estimate(&mut FirstOrder, &mut oracle, &inner, draw);
             let (mean, second) = moments(&mut oracle, &inner, q);
             let scale = dot(&cheap, &cheap).max(dot(&exact, &exact)).sqrt();
             for (m, e) in mean.iter().zip(&exact) {
@@ -204,7 +203,7 @@ fn gaussian_tasks_have_the_known_moments() {
         let mut oracle = Oracle::new(Only(Signs, task)).unwrap();
         let draw = Draw::new(0, 0);
         let (_, g, _) = estimate(&mut Exact::default(), &mut oracle, &inner, draw);
-        let (_, g0, _) = estimate(&mut FirstOrder::default(), &mut oracle, &inner, draw);
+        let (_, g0, _) = estimate(&mut FirstOrder, &mut oracle, &inner, draw);
         v2 += dot(&g, &g) / 4.0;
         d2 += g.iter().zip(&g0).map(|(g, g0)| (g - g0).powi(2)).sum::<f64>() / 4.0;
         all.iter_mut().zip(&g).for_each(|(a, g)| *a += g);
@@ -279,14 +278,14 @@ fn first_order_descent_runs_away_where_exact_descent_contracts() {
     let (mut oracle, inner) = (Oracle::new(Runaway).unwrap(), InnerLoop::new(3, 1.0).unwrap());
     let draw = Draw::new(0, 0);
     let (_, exact, _) = estimate(&mut Exact::default(), &mut oracle, &inner, draw);
-    let (_, first, _) = estimate(&mut FirstOrder::default(), &mut oracle, &inner, draw);
+    let (_, first, _) = estimate(&mut FirstOrder, &mut oracle, &inner, draw);
     assert_eq!((exact[0], first[0]), (2.0 / 64.0, -2.0 / 8.0));
 }
 
 #[test]
 fn probabilities_are_checked() {
     for q in [0.0, -0.1, 1.5, f64::NAN] {
-        let text = Ufom::<f64>::new(q).unwrap_err().to_string();
+        let text = Ufom::new(q).unwrap_err().to_string();
         assert_eq!(text, format!("q: found {q}, expected a probability above 0 and at most 1"));
     }
 }

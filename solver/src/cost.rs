@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Totals of one call.
 ///
 /// Bytes are the peak of used bytes in arenas and state slots during the call, padding of the arenas included, above
-/// what was in use before it, without the caller's data and parameters.
+/// what was in use before it, without the caller's data and parameters. Where threads work side by side, the peaks of all
+/// of them are added, whenever each was reached: a bound, and the same in every call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cost {
@@ -42,14 +43,22 @@ impl Meter {
         self.observe(0);
     }
 
-    /// Bytes that are held, to be released to later.
-    pub(crate) fn held(&self) -> u64 {
-        self.held
+    /// Takes note that `bytes` of it are no longer in use.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.held -= bytes as u64;
     }
 
-    /// Takes note that only `held` bytes of state are still in use.
-    pub(crate) fn release_to(&mut self, held: u64) {
-        self.held = held;
+    /// Takes note of what was counted by workers side by side.
+    pub(crate) fn join(&mut self, workers: impl Iterator<Item = Cost>) {
+        let mut bytes = 0;
+        for cost in workers {
+            self.cost.plain_steps += cost.plain_steps;
+            self.cost.inner_gradients += cost.inner_gradients;
+            self.cost.hvps += cost.hvps;
+            self.cost.mixed += cost.mixed;
+            bytes += cost.bytes_measured;
+        }
+        self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes);
     }
 
     /// Takes note of `bytes` used in arenas on top of what is held.

@@ -8,13 +8,13 @@ pub(crate) mod ufom;
 use std::fmt;
 use std::time::Instant;
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{Element, all_finite, axpy};
 
 use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::oracle::Oracle;
-use crate::params::{all_finite, axpy};
+use crate::params::scale;
 use crate::rule::InnerLoop;
 
 /// What an estimator returns besides the gradient.
@@ -27,7 +27,9 @@ pub struct Estimate<T> {
 }
 
 /// A way to compute, or estimate, `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
-pub trait Estimator<T: Element>: fmt::Debug {
+///
+/// Workers share an estimator: what it computes with belongs to their oracles.
+pub trait Estimator<T: Element>: fmt::Debug + Sync {
     /// The name under which it is chosen, with its settings.
     fn name(&self) -> String;
 
@@ -36,7 +38,7 @@ pub trait Estimator<T: Element>: fmt::Debug {
     /// # Errors
     /// As [`estimate`](Self::estimate).
     fn task(
-        &mut self,
+        &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
         at: At<T>,
@@ -45,7 +47,8 @@ pub trait Estimator<T: Element>: fmt::Debug {
 
     /// Writes the mean gradient over the meta-batch of `draw` at `x` into `gradient`.
     ///
-    /// Memory: that of one task, and one more gradient where there are several.
+    /// Memory: on each thread that of one task, and one more gradient where there are more than 8 tasks; together one
+    /// gradient where there are several tasks on one thread, at most 7 on more.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if a quantity is not finite, [`Error::Function`] if the problem fails,
@@ -62,13 +65,7 @@ pub trait Estimator<T: Element>: fmt::Debug {
         expect_length("the outer point", oracle.outer_dim(), x.len())?;
         expect_length("the gradient buffer", x.len(), gradient.len())?;
         oracle.begin();
-        let batch = oracle.batch();
-        let loss = if batch == 1 {
-            let draw = draw.for_task(oracle.task(draw, 0));
-            self.task(oracle, inner, At { x, draw, slot: 0 }, gradient)?
-        } else {
-            mean(self, oracle, inner, (x, draw), gradient)?
-        };
+        let loss = mean(self, oracle, inner, (x, draw), gradient)?;
         if !all_finite(gradient) {
             let quantity = "the hypergradient";
             return Err(Error::NonFinite { quantity, step: None, lr: inner.lr() });
@@ -79,28 +76,28 @@ pub trait Estimator<T: Element>: fmt::Debug {
     }
 }
 
-/// The mean over a meta-batch, task after task.
+/// The mean over a meta-batch.
 fn mean<T: Element, E: Estimator<T> + ?Sized>(
-    estimator: &mut E,
+    estimator: &E,
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     (x, draw): (&[T], Draw),
     gradient: &mut [T],
 ) -> Result<T, Error> {
-    let batch = oracle.batch();
-    let share = T::from_f64((batch as f64).recip());
-    let mut part = oracle.take_scratch(x.len());
-    gradient.fill(T::zero());
-    let mut loss = T::zero();
-    for slot in 0..batch {
-        let draw = draw.for_task(oracle.task(draw, slot));
-        let held = oracle.held();
-        loss += share * estimator.task(oracle, inner, At { x, draw, slot }, &mut part)?;
-        oracle.release_to(held);
-        axpy(gradient, share, &part);
-    }
-    oracle.return_scratch(part);
-    Ok(loss)
+    let share = T::from_f64((oracle.batch() as f64).recip());
+    oracle.over_tasks(draw, gradient, |oracle, slot, draw, first, sum| {
+        let at = At { x, draw, slot };
+        if first {
+            let loss = estimator.task(oracle, inner, at, sum)?;
+            scale(sum, share);
+            return Ok(share * loss);
+        }
+        let mut part = oracle.take(x.len())?;
+        let loss = estimator.task(oracle, inner, at, &mut part)?;
+        axpy(sum, share, &part);
+        oracle.give(part);
+        Ok(share * loss)
+    })
 }
 
 /// What one task's gradient is about.

@@ -2,6 +2,8 @@
 //!
 //! A problem is stated once as a [`Bilevel`]; an [`Oracle`] makes it callable; an [`Estimator`] returns loss, gradient
 //! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example.
+//!
+//! Feature `threads` adds `Oracle::set_threads`.
 
 mod check;
 mod cost;

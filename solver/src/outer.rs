@@ -1,9 +1,8 @@
 //! Outer optimisers: what turns a hypergradient into a step of the outer variable.
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
-use crate::params::axpy;
 
 /// An outer optimiser and its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]

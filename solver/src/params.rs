@@ -1,7 +1,6 @@
 //! Named arrays laid out one after the other in a flat vector, and flat vectors as a vector space.
 
 use hypertape_autodiff::{Element, Shape};
-pub(crate) use hypertape_autodiff::{all_finite, axpy};
 
 /// Named arrays with their values, in a declared order.
 ///
@@ -71,6 +70,13 @@ impl<T: Element> Params<T> {
         let i = self.names.iter().position(|n| n == name)?;
         let start: usize = self.shapes[..i].iter().map(|s| s.len()).sum();
         Some(&self.values[start..start + self.shapes[i].len()])
+    }
+}
+
+/// `y <- a y`
+pub(crate) fn scale<T: Element>(y: &mut [T], a: T) {
+    for y in y {
+        *y = a * *y;
     }
 }
 

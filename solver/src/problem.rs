@@ -54,7 +54,7 @@ pub struct Metric {
 /// assert_eq!(estimate.cost.hvps, 10);
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
-pub trait Bilevel<T: Element>: Sync {
+pub trait Bilevel<T: Element>: Send + Sync {
     /// The first outer point, with the names and shapes of the outer variables.
     fn start(&self) -> Params<T>;
 

@@ -27,13 +27,16 @@ impl Rows {
     /// let lengths: Vec<usize> = Rows::blocks(10, 4).map(|rows| rows.len()).collect();
     /// assert_eq!(lengths, [4, 4, 2]);
     /// ```
-    pub fn blocks(samples: usize, block: usize) -> impl Iterator<Item = Self> {
+    pub fn blocks(samples: usize, block: usize) -> impl ExactSizeIterator<Item = Self> {
+        let blocks = samples.div_ceil(block.max(1)).max(1);
+        (0..blocks).map(move |i| Self::nth_block(samples, block, i))
+    }
+
+    /// The `i`-th of these blocks.
+    pub(crate) fn nth_block(samples: usize, block: usize, i: usize) -> Self {
         let block = block.max(1);
-        (0..samples.div_ceil(block).max(1)).map(move |i| Self {
-            start: i * block,
-            end: samples.min((i + 1).saturating_mul(block)),
-            carries_rest: i == 0,
-        })
+        let end = samples.min((i + 1).saturating_mul(block));
+        Self { start: i * block, end, carries_rest: i == 0 }
     }
 
     /// The first sample.

@@ -1,9 +1,8 @@
 //! The inner update rule and the inner loop that it is applied in.
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
-use crate::params::axpy;
 
 /// `r` steps of gradient descent, `w_{t+1} = w_t - lr dg/dw(w_t, x)`.
 ///

@@ -51,6 +51,9 @@ pub(crate) struct Common {
     /// Precision
     #[arg(long, value_enum, default_value_t = Dtype::F64)]
     pub(crate) dtype: Dtype,
+    /// Threads that share the tasks of a meta-batch or, of one task, the blocks of rows; results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) threads: usize,
     /// Outer point: .npy (all arrays flat, in order) or .npz (by name) [default: the problem's start]
     #[arg(long, value_name = "FILE")]
     pub(crate) at: Option<PathBuf>,
@@ -109,6 +112,9 @@ pub(crate) struct Study {
     /// Folder of records.jsonl; cells that are recorded there are not run again
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Threads that share a cell's tasks or blocks of rows; results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) threads: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::args::{Common, Dtype};
+use super::args::Common;
 use super::atomic;
 use super::failure::{Failure, say};
 use super::point::{self, Opened};
@@ -34,23 +34,12 @@ struct Row {
 }
 
 /// The command.
-pub(crate) fn run(
+pub(crate) fn run<T: Precision>(
     catalogue: &[Entry],
     common: &Common,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let entry = point::entry(catalogue, common)?;
-    match common.dtype {
-        Dtype::F64 => run_in::<f64>(entry, common, out),
-        Dtype::F32 => run_in::<f32>(entry, common, out),
-    }
-}
-
-fn run_in<T: Precision>(
-    entry: &Entry,
-    common: &Common,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
     let Opened { mut oracle, inner, x, data_seed } = point::open::<T>(entry, common, 0)?;
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;

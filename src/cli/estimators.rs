@@ -63,7 +63,7 @@ pub(crate) fn parse<T: Element>(
     match listed.name {
         "exact" => Ok(Box::new(Exact::default())),
         "full-tape" => Ok(Box::new(FullTape)),
-        "first-order" => Ok(Box::new(FirstOrder::default())),
+        "first-order" => Ok(Box::new(FirstOrder)),
         "ufom" => ufom(text, settings.unwrap_or_default(), steps),
         other => Err(Failure::usage(format!("estimator '{other}' is listed but not made"))),
     }

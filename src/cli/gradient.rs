@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::args::{Dtype, Gradient};
+use super::args::Gradient;
 use super::failure::{Failure, say};
 use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
@@ -43,24 +43,13 @@ struct Row {
 }
 
 /// The command.
-pub(crate) fn run(
+pub(crate) fn run<T: Precision>(
     catalogue: &[Entry],
     options: &Gradient,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let entry = point::entry(catalogue, &options.common)?;
-    match options.common.dtype {
-        Dtype::F64 => run_in::<f64>(entry, options, out),
-        Dtype::F32 => run_in::<f32>(entry, options, out),
-    }
-}
-
-fn run_in<T: Precision>(
-    entry: &Entry,
-    options: &Gradient,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
     let common = &options.common;
+    let entry = point::entry(catalogue, common)?;
     let steps = common.steps.unwrap_or(entry.steps);
     let names = options.estimators.iter();
     let mut chosen =
@@ -119,7 +108,7 @@ fn measure<T: Precision>(
         lr: inner.lr(),
         seed: common.seed,
         data_seed: *data_seed,
-        threads: 1,
+        threads: common.threads,
         loss: loss.as_f64(),
         gradient_norm: dot(&gradient, &gradient).as_f64().sqrt(),
         gradient_head: gradient.iter().take(8).map(|v| v.as_f64()).collect(),

@@ -36,6 +36,7 @@ pub(crate) fn open<T: Precision>(
         (asked, own) => asked.or(own).map(|seed| seed.wrapping_add(shift)),
     };
     let mut oracle = entry.open::<T>(data_seed).map_err(Failure::run)?;
+    oracle.set_threads(common.threads).map_err(Failure::run)?;
     let steps = common.steps.unwrap_or(entry.steps);
     let inner = InnerLoop::new(steps, common.lr.unwrap_or(entry.lr)).map_err(Failure::usage)?;
     let x = match &common.at {

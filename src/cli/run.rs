@@ -8,7 +8,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::args::{Dtype, Run as Options};
+use super::args::Run as Options;
 use super::failure::{Failure, say};
 use super::list::outer_text;
 use super::point::{self, Opened};
@@ -51,29 +51,19 @@ struct Summary {
     repeat: usize,
     seed: u64,
     data_seed: Option<u64>,
+    threads: usize,
     seconds: f64,
     results: BTreeMap<String, BTreeMap<&'static str, Option<f64>>>,
 }
 
 /// The command.
-pub(crate) fn run(
+pub(crate) fn run<T: Precision>(
     catalogue: &[Entry],
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let entry = point::entry(catalogue, &options.common)?;
-    match options.common.dtype {
-        Dtype::F64 => run_in::<f64>(entry, options, out),
-        Dtype::F32 => run_in::<f32>(entry, options, out),
-    }
-}
-
-fn run_in<T: Precision>(
-    entry: &Entry,
-    options: &Options,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
     let common = &options.common;
+    let entry = point::entry(catalogue, common)?;
     let mut estimator =
         estimators::parse::<T>(&options.estimator, common.steps.unwrap_or(entry.steps))?;
     let outer = outer::choose(entry.outer, options.outer, options.outer_lr, options.outer_power)
@@ -110,6 +100,7 @@ fn run_in<T: Precision>(
             repeat,
             seed,
             data_seed,
+            threads: common.threads,
             seconds: records.last().map_or(0.0, |r| r.elapsed.as_secs_f64()),
             results: judged.iter().map(|j| (j.name.clone(), finite(&j.metrics))).collect(),
         };

@@ -37,6 +37,8 @@ struct Done {
     plain_steps: u64,
     inner_gradients: u64,
     hvps: u64,
+    /// Threads of this cell, on which the next two depend.
+    threads: usize,
     /// The largest of all estimates.
     bytes_measured: u64,
     seconds: f64,
@@ -101,8 +103,8 @@ pub(crate) fn run(
             continue;
         }
         let result = match planned.dtype {
-            Dtype::F64 => run_cell::<f64>(planned, &bar),
-            Dtype::F32 => run_cell::<f32>(planned, &bar),
+            Dtype::F64 => run_cell::<f64>(planned, options.threads, &bar),
+            Dtype::F32 => run_cell::<f32>(planned, options.threads, &bar),
         };
         records.add(i, &planned.cell, result.map_err(Failure::why))?;
         before = before.saturating_add(planned.cell.iterations as u64);
@@ -127,10 +129,15 @@ pub(crate) fn run(
 }
 
 /// One run, from the problem's own start.
-fn run_cell<T: Precision>(planned: &Planned, bar: &ProgressBar) -> Result<Done, Failure> {
+fn run_cell<T: Precision>(
+    planned: &Planned,
+    threads: usize,
+    bar: &ProgressBar,
+) -> Result<Done, Failure> {
     let Planned { entry, outer, cell, .. } = planned;
     let mut estimator = estimators::parse::<T>(&cell.estimator, cell.steps)?;
     let mut oracle = entry.open::<T>(cell.data_seed).map_err(Failure::run)?;
+    oracle.set_threads(threads).map_err(Failure::run)?;
     let inner = InnerLoop::new(cell.steps, cell.lr).map_err(Failure::run)?;
     let mut x = oracle.start().values().to_vec();
     let run = Run { inner, outer: *outer, iterations: cell.iterations, seed: cell.seed };
@@ -182,6 +189,7 @@ fn run_cell<T: Precision>(planned: &Planned, bar: &ProgressBar) -> Result<Done, 
         plain_steps,
         inner_gradients,
         hvps,
+        threads,
         bytes_measured,
         seconds: last.map_or(0.0, |r| r.elapsed.as_secs_f64()),
         checkpoints,

@@ -2,12 +2,12 @@
 //! two numbers here.
 
 use crate::array::Array;
-use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::kernels::slopes::{Factor, Slope};
+use crate::array::kernels::elementwise::Binary;
+use crate::array::kernels::slopes::{Factor, Rule, Slope};
 
 impl<'a, A: Array<'a>> Factor<'a> for A {
-    fn of(self, f: Unary) -> Self {
-        self.unary(f)
+    fn of(self, f: impl Rule) -> Self {
+        self.unary(f.name())
     }
 
     fn by(self, other: Self) -> Self {

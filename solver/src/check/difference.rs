@@ -7,10 +7,9 @@
 //! [`TRUNCATION`], with room for third derivatives, and what rounding of the differenced values explains; where the
 //! latter is the larger, the point is too flat to be checked more sharply.
 
-use hypertape_autodiff::{Element, dot};
+use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
-use crate::params::axpy;
 
 /// Allowed for the truncation of a difference.
 const TRUNCATION: f64 = 1e-6;

@@ -15,48 +15,36 @@ use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::estimator::{At, Estimator};
-use crate::oracle::{Oracle, Point};
+use crate::oracle::Oracle;
 use crate::rollout;
 use crate::rule::InnerLoop;
 
 /// The first-order estimate.
-#[derive(Clone, Debug, Default)]
-pub struct FirstOrder<T> {
-    w: Vec<T>,
-    w_bar: Vec<T>,
-    product: Vec<T>,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FirstOrder;
+
+/// The estimate, zero or not.
+pub(crate) fn evaluate<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    At { x, draw, .. }: At<T>,
+    gradient: &mut [T],
+) -> Result<T, Error> {
+    let (loss, [w_bar, product]) =
+        rollout::outer_gradient(oracle, inner, x, draw, gradient, |_, _| {})?;
+    oracle.pull_init(x, draw, &w_bar, gradient)?;
+    oracle.give(product);
+    oracle.give(w_bar);
+    Ok(loss)
 }
 
-impl<T: Element> FirstOrder<T> {
-    /// The estimate, zero or not.
-    pub(crate) fn evaluate(
-        &mut self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        At { x, draw, .. }: At<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        let p = oracle.inner_dim();
-        for vector in [&mut self.w, &mut self.w_bar, &mut self.product] {
-            vector.resize(p, T::zero());
-        }
-        oracle.hold(3 * p);
-        let Self { w, w_bar, product } = self;
-        rollout::forward(oracle, inner, x, draw, w, product, |_, _| {})?;
-        let loss = oracle.outer_gradient(Point { w, x, draw }, w_bar, gradient)?;
-        let loss = rollout::finite_loss(loss, inner)?;
-        oracle.pull_init(x, draw, w_bar, gradient)?;
-        Ok(loss)
-    }
-}
-
-impl<T: Element> Estimator<T> for FirstOrder<T> {
+impl<T: Element> Estimator<T> for FirstOrder {
     fn name(&self) -> String {
         "first-order".into()
     }
 
     fn task(
-        &mut self,
+        &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
         at: At<T>,
@@ -65,6 +53,6 @@ impl<T: Element> Estimator<T> for FirstOrder<T> {
         if oracle.first_order_vanishes()? {
             return Err(Error::FirstOrderVanishes);
         }
-        self.evaluate(oracle, inner, at, gradient)
+        evaluate(oracle, inner, at, gradient)
     }
 }

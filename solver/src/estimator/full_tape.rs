@@ -24,7 +24,7 @@ impl<T: Element> Estimator<T> for FullTape {
     }
 
     fn task(
-        &mut self,
+        &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
         at: At<T>,

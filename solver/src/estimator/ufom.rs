@@ -18,11 +18,9 @@
 use hypertape_autodiff::Element;
 use rand::RngExt;
 
-use crate::draw::Level;
+use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::estimator::exact::Exact;
-use crate::estimator::first_order::FirstOrder;
-use crate::estimator::{At, Estimator};
+use crate::estimator::{At, Estimator, exact, first_order};
 use crate::oracle::Oracle;
 use crate::rule::InnerLoop;
 
@@ -52,30 +50,19 @@ pub fn optimal_probability(d2: f64, v2: f64, c1: f64, c2: f64, p: f64) -> f64 {
 
 /// The unbiased first-order estimate.
 #[derive(Clone, Debug)]
-pub struct Ufom<T> {
+pub struct Ufom {
     q: f64,
     forced: Option<Vec<bool>>,
-    exact: Exact<T>,
-    first_order: FirstOrder<T>,
-    cheap: Vec<T>,
-    hits: Vec<bool>,
 }
 
-impl<T: Element> Ufom<T> {
+impl Ufom {
     /// With coins of probability `q`.
     ///
     /// # Errors
     /// [`Error::Invalid`] unless `q` is in (0, 1].
     pub fn new(q: f64) -> Result<Self, Error> {
         if q > 0.0 && q <= 1.0 {
-            Ok(Self {
-                q,
-                forced: None,
-                exact: Exact::default(),
-                first_order: FirstOrder::default(),
-                cheap: Vec::new(),
-                hits: Vec::new(),
-            })
+            Ok(Self { q, forced: None })
         } else {
             Err(Error::invalid("q", q, "a probability above 0 and at most 1"))
         }
@@ -86,47 +73,42 @@ impl<T: Element> Ufom<T> {
         self.forced = coins;
     }
 
-    /// Tosses one coin a replica.
-    fn toss(&mut self, oracle: &Oracle<T>, at: &At<T>) {
-        self.hits.clear();
-        let replicas = oracle.replicas();
-        if let Some(coin) = self.forced.as_ref().and_then(|coins| coins.get(at.slot)) {
-            self.hits.resize(replicas, *coin);
-            return;
-        }
-        let mut coins = at.draw.at(Level::Coin, at.slot).stream();
-        self.hits.extend((0..replicas).map(|_| coins.random_bool(self.q)));
+    /// The coins of the replicas, the same in every call.
+    fn coins(&self, replicas: usize, draw: Draw, slot: usize) -> impl Iterator<Item = bool> {
+        let forced = self.forced.as_ref().and_then(|coins| coins.get(slot).copied());
+        let (q, mut stream) = (self.q, draw.at(Level::Coin, slot).stream());
+        (0..replicas).map(move |_| forced.unwrap_or_else(|| stream.random_bool(q)))
     }
 }
 
-impl<T: Element> Estimator<T> for Ufom<T> {
+impl<T: Element> Estimator<T> for Ufom {
     fn name(&self) -> String {
         format!("ufom:q={}", self.q)
     }
 
     fn task(
-        &mut self,
+        &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
         at: At<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        self.toss(oracle, &at);
-        if !self.hits.contains(&true) {
-            return self.first_order.evaluate(oracle, inner, at, gradient);
+        let replicas = oracle.replicas();
+        let coins = || self.coins(replicas, at.draw, at.slot);
+        if !coins().any(|hit| hit) {
+            return first_order::evaluate(oracle, inner, at, gradient);
         }
-        self.cheap.resize(at.x.len(), T::zero());
-        oracle.hold(self.cheap.len());
-        let cheap = Some(&mut self.cheap[..]);
-        let loss = self.exact.with_first_order(oracle, inner, at, gradient, cheap)?;
+        let mut cheap = oracle.take(at.x.len())?;
+        let loss = exact::with_first_order(oracle, inner, at, gradient, Some(&mut cheap))?;
         let weight = T::from_f64(self.q.recip());
-        let width = at.x.len() / self.hits.len().max(1);
-        let copies = gradient.chunks_mut(width.max(1)).zip(self.cheap.chunks(width.max(1)));
-        for ((g, g0), &hit) in copies.zip(&self.hits) {
+        let width = (at.x.len() / replicas.max(1)).max(1);
+        let copies = gradient.chunks_mut(width).zip(cheap.chunks(width));
+        for ((g, g0), hit) in copies.zip(coins()) {
             for (g, &g0) in g.iter_mut().zip(g0) {
                 *g = if hit { g0 + weight * (*g - g0) } else { g0 };
             }
         }
+        oracle.give(cheap);
         Ok(loss)
     }
 }

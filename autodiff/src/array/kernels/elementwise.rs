@@ -1,7 +1,7 @@
-//! The elementwise functions: their names and their values at one entry. Slopes: `slopes.rs`. Loops: `maps.rs`.
+//! The elementwise functions by name, and those of two numbers at one entry. Values and slopes of those of one number:
+//! `slopes.rs`. Loops: `maps.rs`.
 
 use crate::array::element::Element;
-use crate::array::kernels::math;
 use crate::conventions;
 
 /// A function of one number, applied to each entry. Slopes: `slopes.rs`.
@@ -70,50 +70,7 @@ impl Unary {
             Self::PowerOrZero(_) => "power_or_zero",
         }
     }
-
-    /// The value at `x`.
-    #[inline(always)]
-    pub(crate) fn at<const FMA: bool, T: Element>(self, x: T) -> T {
-        match self {
-            Self::Scale(c) => x * T::from_f64(c),
-            Self::Shift(c) => x + T::from_f64(c),
-            Self::Over(c) => x / T::from_f64(c),
-            Self::Exp => math::exp::<FMA, T>(x),
-            Self::Ln => x.ln(),
-            Self::Log1p => math::log1p::<FMA, T>(x),
-            Self::Sqrt => x.sqrt(),
-            Self::Square => x * x,
-            Self::Recip => x.recip(),
-            Self::Tanh => math::tanh::<FMA, T>(x),
-            Self::Sigmoid => math::sigmoid::<FMA, T>(x),
-            Self::Softplus => math::softplus::<FMA, T>(x),
-            Self::Relu if x <= T::zero() => T::zero(),
-            Self::Relu => x,
-            Self::Abs => x.abs(),
-            Self::Power(p) => conventions::power(x, p),
-            Self::Sign => conventions::sign(x),
-            Self::Step => conventions::step(x),
-            Self::PowerOrZero(p) => conventions::power_or_zero(x, p),
-        }
-    }
 }
-
-/// Evaluates an expression with `$f` bound to `$unary`, once for each function, so that a loop in it is compiled, and
-/// vectorised, for each on its own.
-macro_rules! for_each_unary {
-    ($unary:expr, |$f:ident| $body:expr) => {
-        for_each_unary!(@arms $unary, $f, $body;
-            Exp Ln Log1p Sqrt Square Recip Tanh Sigmoid Softplus Relu Abs Sign Step;
-            Scale Shift Over Power PowerOrZero)
-    };
-    (@arms $unary:expr, $f:ident, $body:expr; $($plain:ident)*; $($with:ident)*) => {
-        match $unary {
-            $(Unary::$plain => { let $f = Unary::$plain; $body })*
-            $(Unary::$with(c) => { let $f = Unary::$with(c); $body })*
-        }
-    };
-}
-pub(crate) use for_each_unary;
 
 /// A function of two numbers, applied to each pair of entries. Slopes: `rules.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::mem::MaybeUninit;
 
 use crate::arena::Arena;
 use crate::array::element::Element;
-use crate::array::kernels::elementwise::{Binary, Unary, for_each_unary};
+use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::simd::dispatched;
-use crate::array::kernels::slopes::{bend, chain};
+use crate::array::kernels::slopes::{Rule, bend, chain, with_rule};
 use crate::fault::Fault;
 use crate::shape::Shape;
 
@@ -35,7 +35,7 @@ pub(crate) fn unary<'a, T: Element>(arena: &'a Arena, f: Unary, x: &[T]) -> Resu
 
 dispatched! {
     fn write_unary<T: Element>(f: Unary, x: &[T], out: &mut [MaybeUninit<T>]) {
-        for_each_unary!(f, |f| {
+        with_rule!(f, |f| {
             for (out, &x) in out.iter_mut().zip(x) {
                 out.write(f.at::<FMA, T>(x));
             }
@@ -63,7 +63,7 @@ dispatched! {
         c: &[T],
         out: &mut [MaybeUninit<T>],
     ) {
-        for_each_unary!(f, |f| {
+        with_rule!(f, |f| {
             for (((out, &x), &y), &c) in out.iter_mut().zip(x).zip(y).zip(c) {
                 out.write(chain::<FMA, T>(f, x, y, c));
             }
@@ -93,7 +93,7 @@ dispatched! {
         out: &mut [MaybeUninit<T>],
     ) {
         let [x, y, dx, c] = of;
-        for_each_unary!(f, |f| {
+        with_rule!(f, |f| {
             let entries = out.iter_mut().zip(x).zip(y).zip(dx).zip(c);
             match dc {
                 None => {

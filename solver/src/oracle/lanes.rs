@@ -1,0 +1,222 @@
+//! Lanes: sums over items (blocks of rows, tasks of a meta-batch) whose bits do not depend on the number of threads.
+//!
+//! A sum of `n` items is cut into `k = min(n, LANES)` lanes; lane `l` holds the items from `l n / k` up to
+//! `(l + 1) n / k`. Each lane adds its items in order, and the lanes are added in order, whoever computes them. A worker
+//! takes consecutive lanes, all workers but the last the same number. The first adds its lanes to the result as it goes,
+//! for which it needs one vector beside it; the lanes of the others wait for their turn in a vector each.
+
+use std::ops::Range;
+
+use hypertape_autodiff::{Element, axpy};
+
+use crate::error::Error;
+
+/// Most lanes of a sum, and so the most threads that can share one. The fewest that keep 2, 4 and 8 threads equally
+/// busy: each lane beyond those of the first worker costs a vector.
+pub(crate) const LANES: usize = 8;
+
+/// The threads that help the one that asks.
+#[derive(Debug, Default)]
+pub(crate) struct Team {
+    #[cfg(feature = "threads")]
+    pool: Option<rayon::ThreadPool>,
+}
+
+impl Team {
+    /// A team in which `helpers` threads work beside the one that asks.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the system does not start them.
+    #[cfg(feature = "threads")]
+    pub(crate) fn new(helpers: usize) -> Result<Self, Error> {
+        if helpers == 0 {
+            return Ok(Self::default());
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(helpers).build();
+        let pool = pool.map_err(|why| {
+            let found = format!("{} ({why})", helpers + 1);
+            Error::invalid("threads", found, "as many as the system starts")
+        })?;
+        Ok(Self { pool: Some(pool) })
+    }
+
+    /// Does `jobs` on the helpers and `own` here; returns when all are done.
+    #[cfg_attr(
+        not(feature = "threads"),
+        expect(clippy::unused_self, reason = "without threads nobody helps")
+    )]
+    fn beside<R>(&self, jobs: impl Iterator<Item: FnOnce() + Send>, own: impl FnOnce() -> R) -> R {
+        #[cfg(feature = "threads")]
+        if let Some(pool) = &self.pool {
+            return pool.in_place_scope(|scope| {
+                jobs.for_each(|job| scope.spawn(|_| job()));
+                own()
+            });
+        }
+        jobs.for_each(|job| job());
+        own()
+    }
+}
+
+/// How a sum is shared out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    items: usize,
+    lanes: usize,
+    /// Lanes a worker.
+    each: usize,
+}
+
+impl Plan {
+    /// `items` for at most `workers`.
+    pub(crate) fn new(items: usize, workers: usize) -> Self {
+        let lanes = items.min(LANES);
+        Self { items, lanes, each: lanes.div_ceil(workers).max(1) }
+    }
+
+    /// Workers that have something to do, or one.
+    pub(crate) fn workers(self) -> usize {
+        self.lanes.div_ceil(self.each).max(1)
+    }
+
+    /// Lanes of all workers but the first.
+    fn waiting(self) -> usize {
+        self.lanes.saturating_sub(self.each)
+    }
+
+    /// Vectors needed beside the result.
+    pub(crate) fn vectors(self) -> usize {
+        self.waiting() + usize::from(self.each > 1)
+    }
+
+    /// The items of a lane.
+    fn items(self, lane: usize) -> Range<usize> {
+        lane * self.items / self.lanes..(lane + 1) * self.items / self.lanes
+    }
+
+    /// Writes the sum of the items' vectors into `out` and returns the sum of their values. A vector has two parts.
+    ///
+    /// `add(worker, item, first, out)` adds an item's vector to `out`, or writes it there if it is the `first` of its
+    /// lane, and returns its value. `spare` has the length of [`vectors`](Self::vectors).
+    ///
+    /// # Errors
+    /// That of the first item that fails. What `out` holds is then unspecified.
+    pub(crate) fn sum<T: Element, W: Send>(
+        self,
+        team: &Team,
+        workers: &mut [W],
+        spare: &mut [T],
+        [left, right]: [&mut [T]; 2],
+        add: impl Fn(&mut W, usize, bool, [&mut [T]; 2]) -> Result<T, Error> + Sync,
+    ) -> Result<T, Error> {
+        if self.lanes == 0 {
+            left.fill(T::zero());
+            right.fill(T::zero());
+            return Ok(T::zero());
+        }
+        let (cut, width) = (left.len(), left.len() + right.len());
+        let sum_lane = |worker: &mut W, lane: usize, left: &mut [T], right: &mut [T]| {
+            let items = self.items(lane);
+            let mut total = T::zero();
+            for item in items.clone() {
+                total += add(worker, item, item == items.start, [&mut *left, &mut *right])?;
+            }
+            Ok(total)
+        };
+        let (waiting, own) = spare.split_at_mut(self.waiting() * width);
+        let mut values: [Result<T, Error>; LANES] = std::array::from_fn(|_| Ok(T::zero()));
+        let (first, others) = workers.split_at_mut(1);
+
+        let (sum_lane, mut rest) = (&sum_lane, &mut *waiting);
+        let shares = values[..self.waiting()].chunks_mut(self.each).zip(others).zip(1..);
+        let jobs = shares.map(|((values, worker), k)| {
+            let (vectors, others) = std::mem::take(&mut rest).split_at_mut(values.len() * width);
+            rest = others;
+            move || {
+                let mut rest = vectors;
+                for (i, value) in values.iter_mut().enumerate() {
+                    let (vector, others) = std::mem::take(&mut rest).split_at_mut(width);
+                    rest = others;
+                    let (left, right) = vector.split_at_mut(cut);
+                    *value = sum_lane(worker, k * self.each + i, left, right);
+                }
+            }
+        });
+        let mut total = team.beside(jobs, || {
+            let mut total = sum_lane(&mut first[0], 0, left, right)?;
+            for lane in 1..self.each {
+                let (a, b) = own.split_at_mut(cut);
+                total += sum_lane(&mut first[0], lane, a, b)?;
+                axpy(left, T::one(), a);
+                axpy(right, T::one(), b);
+            }
+            Ok(total)
+        })?;
+        let mut rest = &*waiting;
+        for value in values.into_iter().take(self.waiting()) {
+            let (vector, others) = rest.split_at(width);
+            rest = others;
+            total += value?;
+            axpy(left, T::one(), &vector[..cut]);
+            axpy(right, T::one(), &vector[cut..]);
+        }
+        Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_shared_out_evenly() {
+        let table = [
+            // items, threads: workers, vectors
+            ((0, 2), (1, 0)),
+            ((1, 8), (1, 0)),
+            ((5, 1), (1, 1)),
+            ((5, 2), (2, 3)),
+            ((60, 1), (1, 1)),
+            ((60, 2), (2, 5)),
+            ((60, 3), (3, 6)),
+            ((60, 5), (4, 7)),
+            ((60, 8), (8, 7)),
+            ((60, 99), (8, 7)),
+        ];
+        for ((items, threads), known) in table {
+            let plan = Plan::new(items, threads);
+            assert_eq!((plan.workers(), plan.vectors()), known, "{items} items, {threads} threads");
+        }
+    }
+
+    #[test]
+    fn bits_are_those_of_the_definition_for_any_number_of_workers() {
+        // Values whose sums depend on the order.
+        let item =
+            |i: usize| [0.1, 0.7, 1.3].map(|a| (a + i as f64).sin() * 10_f64.powf((i % 7) as f64));
+        let plus = |a: [f64; 3], b: [f64; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
+        for items in 1..40 {
+            let k = items.min(LANES);
+            let lane = |l| (l * items / k..(l + 1) * items / k).map(item).reduce(plus).unwrap();
+            let known = (0..k).map(lane).reduce(plus).unwrap();
+            for threads in 1..=9 {
+                let plan = Plan::new(items, threads);
+                let mut workers = vec![0; plan.workers()];
+                let mut spare = vec![f64::NAN; 2 * plan.vectors()];
+                let (mut left, mut right) = ([f64::NAN], [f64::NAN]);
+                let add = |done: &mut usize, i, first, [left, right]: [&mut [f64]; 2]| {
+                    let [value, a, b] = item(i);
+                    *done += 1;
+                    left[0] = if first { a } else { left[0] + a };
+                    right[0] = if first { b } else { right[0] + b };
+                    Ok(value)
+                };
+                let out = [&mut left[..], &mut right];
+                let total = plan.sum(&Team::default(), &mut workers, &mut spare, out, add).unwrap();
+                assert_eq!([total, left[0], right[0]], known, "{items} items, {threads} threads");
+                assert_eq!(workers.iter().sum::<usize>(), items);
+                assert!(!workers.contains(&0), "{items} items, {threads} threads: {workers:?}");
+            }
+        }
+    }
+}

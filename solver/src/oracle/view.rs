@@ -1,0 +1,116 @@
+//! `View`: the object-safe side of a problem, in flat slices.
+
+use hypertape_autodiff::{Array, Element};
+
+use crate::draw::{Draw, Level};
+use crate::error::Error;
+use crate::oracle::workspaces::Workspaces;
+use crate::params::Params;
+use crate::problem::{Bilevel, Metric};
+use crate::rows::Rows;
+use crate::rule::InnerLoop;
+
+/// Where a loss is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Point<'v, T> {
+    pub(crate) w: &'v [T],
+    pub(crate) x: &'v [T],
+    pub(crate) draw: Draw,
+}
+
+impl<T> Point<'_, T> {
+    pub(crate) fn at(self, level: Level, step: usize) -> Self {
+        Self { draw: self.draw.at(level, step), ..self }
+    }
+}
+
+/// Which of a problem's losses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Loss {
+    Inner,
+    Outer,
+}
+
+impl Loss {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Inner => "inner loss",
+            Self::Outer => "outer loss",
+        }
+    }
+
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Self::Inner => Level::Inner,
+            Self::Outer => Level::Outer,
+        }
+    }
+
+    pub(crate) fn eval<'a, T: Element, P: Bilevel<T>, A: Array<'a, Elem = T>>(
+        self,
+        problem: &'a P,
+        w: &[A],
+        x: &[A],
+        draw: Draw,
+        rows: Rows,
+    ) -> A {
+        match self {
+            Self::Inner => problem.inner(w, x, draw, rows),
+            Self::Outer => problem.outer(w, x, draw, rows),
+        }
+    }
+}
+
+/// The object-safe side of a [`Bilevel`] problem. Whatever evaluates is given the memory to do it in.
+pub(crate) trait View<T>: Send + Sync {
+    fn start(&self) -> &Params<T>;
+    fn inner_start(&self) -> &Params<T>;
+    fn tasks(&self) -> usize;
+    fn batch(&self) -> usize;
+    fn task(&self, draw: Draw, slot: usize) -> usize;
+    fn replicas(&self) -> usize;
+    fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric>;
+    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)>;
+    fn init(
+        &self,
+        memory: &mut Workspaces<T>,
+        x: &[T],
+        draw: Draw,
+        w: &mut [T],
+    ) -> Result<(), Error>;
+    fn pull_init(
+        &self,
+        memory: &mut Workspaces<T>,
+        x: &[T],
+        draw: Draw,
+        w_bar: &[T],
+        x_bar: &mut [T],
+    ) -> Result<(), Error>;
+    fn init_depends(&self, memory: &mut Workspaces<T>, x: &[T]) -> Result<bool, Error>;
+    fn outer_depends(&self, memory: &mut Workspaces<T>, point: Point<T>) -> Result<bool, Error>;
+    fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error>;
+    fn gradient(
+        &self,
+        memory: &mut Workspaces<T>,
+        loss: Loss,
+        point: Point<T>,
+        w_bar: &mut [T],
+        x_bar: Option<&mut [T]>,
+    ) -> Result<T, Error>;
+    fn products(
+        &self,
+        memory: &mut Workspaces<T>,
+        point: Point<T>,
+        v: &[T],
+        hessian_product: &mut [T],
+        mixed_product: &mut [T],
+    ) -> Result<(), Error>;
+    fn whole_run(
+        &self,
+        memory: &mut Workspaces<T>,
+        inner: &InnerLoop,
+        init: Option<&[T]>,
+        at: (&[T], Draw),
+        gradient: &mut [T],
+    ) -> Result<T, Error>;
+}

@@ -1,0 +1,55 @@
+//! `Workspaces`: the memory that evaluations reuse, and the threads that share the blocks of one.
+
+use hypertape_autodiff::{Element, Workspace};
+
+use crate::error::Error;
+use crate::oracle::lanes::{Plan, Team};
+
+/// Arenas of each worker, and the vectors that lanes need.
+#[derive(Debug)]
+pub(crate) struct Workspaces<T> {
+    pub(crate) team: Team,
+    each: Vec<Workspace>,
+    spare: Vec<T>,
+    /// Values of `spare` in use.
+    used: usize,
+}
+
+impl<T: Element> Workspaces<T> {
+    /// For `workers` of `team`, the one that asks included.
+    pub(crate) fn new(team: Team, workers: usize) -> Self {
+        let each = (0..workers).map(|_| Workspace::new()).collect();
+        Self { team, each, spare: Vec::new(), used: 0 }
+    }
+
+    /// Number of workers.
+    pub(crate) fn workers(&self) -> usize {
+        self.each.len()
+    }
+
+    /// That of the thread that asks, for what is not shared out.
+    pub(crate) fn first(&mut self) -> &mut Workspace {
+        &mut self.each[0]
+    }
+
+    /// [`Plan::sum`] of `items`, each worker with arenas of its own.
+    pub(crate) fn sum(
+        &mut self,
+        items: usize,
+        out: [&mut [T]; 2],
+        add: impl Fn(&mut Workspace, usize, bool, [&mut [T]; 2]) -> Result<T, Error> + Sync,
+    ) -> Result<T, Error> {
+        let plan = Plan::new(items, self.workers());
+        self.used = plan.vectors() * (out[0].len() + out[1].len());
+        if self.spare.len() < self.used {
+            self.spare.resize(self.used, T::zero());
+        }
+        plan.sum(&self.team, &mut self.each, &mut self.spare[..self.used], out, add)
+    }
+
+    /// Bytes of the last evaluation: the peaks of all workers' arenas and the vectors of its lanes.
+    pub(crate) fn take_peak(&mut self) -> usize {
+        let lanes = std::mem::take(&mut self.used) * size_of::<T>();
+        lanes + self.each.iter_mut().map(Workspace::take_peak).sum::<usize>()
+    }
+}

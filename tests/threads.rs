@@ -1,0 +1,171 @@
+//! What threads change, which is time and bytes, and what they do not: bits, counts, errors.
+
+#![cfg(feature = "threads")]
+
+use hypertape::problems::{Maml, catalogue};
+use hypertape::{
+    Array, Bilevel, Cost, Draw, Element, Error, Estimator, Exact, Fault, FirstOrder, FullTape,
+    InnerLoop, Level, List, Oracle, Params, Rows, Shape, Ufom, mean_loss,
+};
+
+/// Loss, gradient and cost at the problem's start, or the error.
+fn estimate<T: Element>(
+    estimator: &mut dyn Estimator<T>,
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+) -> Result<(T, Vec<T>, Cost), Error> {
+    let x = oracle.start().values().to_vec();
+    let mut gradient = vec![T::zero(); x.len()];
+    let estimate = estimator.estimate(oracle, inner, &x, Draw::new(4, 1), &mut gradient)?;
+    Ok((estimate.loss, gradient, estimate.cost))
+}
+
+fn counts(cost: &Cost) -> [u64; 4] {
+    [cost.plain_steps, cost.inner_gradients, cost.hvps, cost.mixed]
+}
+
+#[test]
+fn bits_and_counts_do_not_depend_on_the_number_of_threads() {
+    for entry in catalogue() {
+        let mut oracle = entry.open::<f64>(None).unwrap();
+        let inner = InnerLoop::new(2, entry.lr).unwrap();
+        let mut estimators: [Box<dyn Estimator<f64>>; 4] = [
+            Box::new(Exact::default()),
+            Box::new(FirstOrder),
+            Box::new(FullTape),
+            Box::new(Ufom::new(0.5).unwrap()),
+        ];
+        for estimator in &mut estimators {
+            oracle.set_threads(1).unwrap();
+            let one = estimate(estimator.as_mut(), &mut oracle, &inner);
+            for threads in [2, 3, 8] {
+                oracle.set_threads(threads).unwrap();
+                // A second call works in memory that the first left behind.
+                for _ in 0..2 {
+                    let what = format!("{}, {}, {threads}", entry.name, estimator.name());
+                    match (&one, &estimate(estimator.as_mut(), &mut oracle, &inner)) {
+                        (Ok(one), Ok(many)) => {
+                            assert_eq!((one.0, &one.1), (many.0, &many.1), "{what}");
+                            assert_eq!(counts(&one.2), counts(&many.2), "{what}");
+                            assert!(one.2.bytes_measured <= many.2.bytes_measured, "{what}");
+                        }
+                        (Err(one), Err(many)) => assert_eq!(one, many, "{what}"),
+                        _ => panic!("{what}: an estimate on one side, an error on the other"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_inner_loop_alone_is_the_same_too() {
+    for name in ["w1-logreg", "w3", "sinusoid"] {
+        let entry = catalogue().into_iter().find(|e| e.name == name).unwrap();
+        let mut oracle = entry.open::<f32>(None).unwrap();
+        let inner = InnerLoop::new(3, entry.lr).unwrap();
+        let x = oracle.start().values().to_vec();
+        let mut run = |threads| {
+            oracle.set_threads(threads).unwrap();
+            let mut w = Vec::new();
+            (mean_loss(&mut oracle, &inner, &x, Draw::new(0, 3), &mut w).unwrap(), w)
+        };
+        let one = run(1);
+        for threads in [2, 3, 8] {
+            assert_eq!(run(threads), one, "{name}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn bytes_are_those_of_each_worker_and_the_lanes() {
+    let mut oracle = Oracle::<f64>::new(Maml::workload(3)).unwrap();
+    let inner = InnerLoop::new(3, 0.002).unwrap();
+    let mut bytes = |threads| {
+        oracle.set_threads(threads).unwrap();
+        estimate(&mut Exact::default(), &mut oracle, &inner).unwrap().2.bytes_measured
+    };
+    let gradient = 8 * 1761;
+    // On one thread a task, its gradient, and the sum of the lane that follows the first.
+    let task = bytes(1) - 2 * gradient;
+    for (threads, vectors) in [(2, 4 + 1), (3, 5 + 1), (8, 7)] {
+        let known = threads as u64 * (task + gradient) + vectors * gradient;
+        assert_eq!(bytes(threads), known, "{threads} threads");
+    }
+}
+
+/// `g = f = sum_i |w|^2/2` over 20 tasks, or over 20 samples in blocks of one, some of which fail.
+struct Failing {
+    tasks: usize,
+    samples: usize,
+    from: u64,
+}
+
+impl Bilevel<f64> for Failing {
+    fn start(&self) -> Params<f64> {
+        Params::new().with("x", Shape::SCALAR, [1.0])
+    }
+    fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        List::from_slice(&[x[0].scalar(1.0)])
+    }
+    fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], d: Draw, r: Rows) -> A {
+        let place = d.task + r.start() as u64;
+        if place < self.from {
+            return w[0].square() * 0.5;
+        }
+        // Two columns that cannot be added: of 2 and `place` values.
+        let column = |n: u64| w[0].broadcast_to(Shape::column(u32::try_from(n).unwrap()));
+        (column(2) + column(place)).sum()
+    }
+    fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
+        w[0].square() * 0.5 * x[0]
+    }
+    fn tasks(&self) -> usize {
+        self.tasks
+    }
+    fn samples(&self, level: Level) -> usize {
+        if level == Level::Inner { self.samples } else { 0 }
+    }
+    fn block(&self, _: Level) -> usize {
+        1
+    }
+}
+
+#[test]
+fn the_first_error_in_order_is_returned() {
+    for (tasks, samples) in [(20, 1), (1, 20)] {
+        let mut oracle = Oracle::new(Failing { tasks, samples, from: 7 }).unwrap();
+        let inner = InnerLoop::new(2, 0.01).unwrap();
+        for threads in [1, 2, 3, 8] {
+            oracle.set_threads(threads).unwrap();
+            let error = estimate(&mut Exact::default(), &mut oracle, &inner).unwrap_err();
+            let (left, right) = (Shape::column(2), Shape::column(7));
+            let fault = Fault::Shapes { operation: "add", left, right };
+            assert_eq!(error, Error::Function { function: "inner loss", fault }, "{threads}");
+        }
+    }
+}
+
+#[test]
+fn another_start_reaches_the_workers() {
+    let mut oracle = Oracle::new(Failing { tasks: 20, samples: 1, from: u64::MAX }).unwrap();
+    let inner = InnerLoop::new(2, 0.5).unwrap();
+    for threads in [1, 3] {
+        oracle.set_threads(threads).unwrap();
+        for start in [1.0, 8.0] {
+            oracle.set_init(vec![start]).unwrap();
+            let (loss, gradient, _) = estimate(&mut Exact::default(), &mut oracle, &inner).unwrap();
+            // `w_2 = w_0 / 4`, `f = w_2^2/2`; the 20 shares of 1/20 round.
+            let known = start * start / 32.0;
+            assert!((loss / known - 1.0).abs() < 1e-15, "{loss} {known}");
+            assert!((gradient[0] / known - 1.0).abs() < 1e-15, "{} {known}", gradient[0]);
+        }
+    }
+}
+
+#[test]
+fn no_threads_are_refused() {
+    let mut oracle = Oracle::<f64>::new(Maml::workload(3)).unwrap();
+    let error = oracle.set_threads(0).unwrap_err();
+    assert_eq!(error.to_string(), "threads: found 0, expected 1 or more");
+}
