@@ -3,10 +3,10 @@
 
 mod support;
 
-use hypertape::problems::{Cleaning, DigitsSettings, Penalised, Quadratic};
+use hypertape::problems::{Cleaning, DigitsSettings, Penalised, Quadratic, catalogue};
 use hypertape::{
-    Array, Bilevel, Draw, Element, Function, InnerLoop, Level, List, Oracle, Rows, Shape, Tape,
-    Var, Workspace, check,
+    Array, Bilevel, Cost, Draw, Element, Estimator, Exact, Function, InnerLoop, Keep, Level, List,
+    Oracle, Rows, Schedule, Shape, Tape, Var, Workspace, check,
 };
 use support::two_layer::TwoLayer;
 use support::{deviation, exact};
@@ -154,6 +154,48 @@ fn bytes_grow_by_one_state_a_step() {
     let one = bytes(1);
     for steps in [2, 10, 100] {
         assert_eq!(bytes(steps), one + (steps as u64 - 1) * state);
+    }
+}
+
+/// Loss, gradient and cost from kept tapes.
+fn from_tapes(oracle: &mut Oracle<f64>, steps: usize, lr: f64) -> (f64, Vec<f64>, Cost) {
+    let x = oracle.start().values().to_vec();
+    let mut gradient = vec![0.0; x.len()];
+    let inner = InnerLoop::new(steps, lr).unwrap();
+    let tapes = Schedule::StoreAll { keep: Keep::Tapes };
+    let estimate =
+        Exact::new(tapes).estimate(oracle, &inner, &x, Draw::new(0, 0), &mut gradient).unwrap();
+    (estimate.loss, gradient, estimate.cost)
+}
+
+#[test]
+fn kept_tapes_agree_with_stored_states_on_every_problem() {
+    for entry in catalogue() {
+        let mut oracle = entry.open::<f64>(None).unwrap();
+        let (loss, gradient, cost) = exact(&mut oracle, 5, entry.lr).unwrap();
+        for _ in 0..2 {
+            let (kept_loss, kept, kept_cost) = from_tapes(&mut oracle, 5, entry.lr);
+            // The same steps forward, bit for bit.
+            assert_eq!(loss, kept_loss, "{}", entry.name);
+            // The same sums on the way back, in another order.
+            let gap = deviation(&kept, &gradient);
+            assert!(gap < 1e-13, "{}: {gap:e}", entry.name);
+            let counts = |c: &Cost| [c.plain_steps, c.inner_gradients, c.hvps, c.mixed];
+            assert_eq!(counts(&cost), counts(&kept_cost), "{}", entry.name);
+        }
+    }
+}
+
+#[test]
+fn bytes_grow_by_one_tape_a_step() {
+    let mut oracle = Oracle::new(TwoLayer::<f64>::new(3)).unwrap();
+    let mut bytes = |steps| from_tapes(&mut oracle, steps, 0.1).2.bytes_measured;
+    let [one, two] = [bytes(1), bytes(2)];
+    let tape = two - one;
+    // More than the point, `p + d` values, that each tape holds besides its records.
+    assert!(tape > 8 * 16, "{tape}");
+    for steps in [3, 10, 100] {
+        assert_eq!(bytes(steps), one + (steps as u64 - 1) * tape);
     }
 }
 

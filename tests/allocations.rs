@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use hypertape::problems::{Cleaning, Divergence, Maml, Penalised};
-use hypertape::{Draw, Estimator, Exact, InnerLoop, Oracle};
+use hypertape::{Draw, Estimator, Exact, InnerLoop, Keep, Oracle, Schedule};
 use support::two_layer::TwoLayer;
 
 thread_local! {
@@ -37,11 +37,15 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Allocations of a second and a third call, which draws other mini-batches.
-fn allocations(mut oracle: Oracle<f64>, steps: usize, lr: f64) -> [usize; 2] {
+fn allocations(oracle: Oracle<f64>, steps: usize, lr: f64) -> [usize; 2] {
+    storing(Keep::States, oracle, steps, lr)
+}
+
+fn storing(keep: Keep, mut oracle: Oracle<f64>, steps: usize, lr: f64) -> [usize; 2] {
     let x = oracle.start().values().to_vec();
     let mut gradient = vec![0.0; x.len()];
     let inner = InnerLoop::new(steps, lr).unwrap();
-    let mut exact = Exact::default();
+    let mut exact = Exact::new(Schedule::StoreAll { keep });
     let mut call = |iteration| {
         let before = ALLOCATIONS.get();
         exact.estimate(&mut oracle, &inner, &x, Draw::new(0, iteration), &mut gradient).unwrap();
@@ -60,4 +64,7 @@ fn a_hypergradient_allocates_nothing_after_a_first() {
     assert_eq!(allocations(Oracle::new(Maml::workload(3)).unwrap(), 5, 0.002), [0, 0]);
     let tasks = Oracle::new(Divergence::diverging(42, 20)).unwrap();
     assert_eq!(allocations(tasks, 10, 0.1), [0, 0]);
+    let (tapes, logistic) = (Keep::Tapes, Oracle::new(Penalised::logistic(1)).unwrap());
+    assert_eq!(storing(tapes, logistic, 5, 1.0), [0, 0]);
+    assert_eq!(storing(tapes, Oracle::new(Maml::workload(3)).unwrap(), 5, 0.002), [0, 0]);
 }

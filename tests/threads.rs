@@ -5,7 +5,7 @@
 use hypertape::problems::{Maml, catalogue};
 use hypertape::{
     Array, Bilevel, Cost, Draw, Element, Error, Estimator, Exact, Fault, FirstOrder, FullTape,
-    InnerLoop, Level, List, Oracle, Params, Rows, Shape, Ufom, mean_loss,
+    InnerLoop, Keep, Level, List, Oracle, Params, Rows, Schedule, Shape, Ufom, mean_loss,
 };
 
 /// Loss, gradient and cost at the problem's start, or the error.
@@ -29,8 +29,10 @@ fn bits_and_counts_do_not_depend_on_the_number_of_threads() {
     for entry in catalogue() {
         let mut oracle = entry.open::<f64>(None).unwrap();
         let inner = InnerLoop::new(2, entry.lr).unwrap();
-        let mut estimators: [Box<dyn Estimator<f64>>; 4] = [
+        let tapes = Schedule::StoreAll { keep: Keep::Tapes };
+        let mut estimators: [Box<dyn Estimator<f64>>; 5] = [
             Box::new(Exact::default()),
+            Box::new(Exact::new(tapes)),
             Box::new(FirstOrder),
             Box::new(FullTape),
             Box::new(Ufom::new(0.5).unwrap()),

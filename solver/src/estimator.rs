@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::oracle::Oracle;
 use crate::params::scale;
 use crate::rule::InnerLoop;
+use crate::schedule::Schedule;
 
 /// What an estimator returns besides the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +33,11 @@ pub struct Estimate<T> {
 pub trait Estimator<T: Element>: fmt::Debug + Sync {
     /// The name under which it is chosen, with its settings.
     fn name(&self) -> String;
+
+    /// What it stores of an unrolled run, if it unrolls one.
+    fn schedule(&self) -> Option<Schedule> {
+        None
+    }
 
     /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
     ///

@@ -18,6 +18,7 @@ mod rollout;
 mod rows;
 mod rule;
 mod run;
+mod schedule;
 
 pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
@@ -36,3 +37,4 @@ pub use rollout::{mean_loss, solve};
 pub use rows::Rows;
 pub use rule::InnerLoop;
 pub use run::{Record, Run};
+pub use schedule::{Keep, Schedule};

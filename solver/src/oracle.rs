@@ -8,6 +8,8 @@
 
 mod lanes;
 mod lens;
+mod passes;
+mod tapes;
 mod view;
 mod workspaces;
 
@@ -21,7 +23,7 @@ use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::oracle::lanes::{Plan, Team};
 use crate::oracle::lens::Lens;
-use crate::oracle::view::{Loss, View};
+use crate::oracle::view::{Loss, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
@@ -36,6 +38,8 @@ pub struct Oracle<'p, T> {
     memory: Workspaces<T>,
     /// Vectors for the next call, the last given back on top.
     spare: Vec<Vec<T>>,
+    /// Kept recordings of inner gradients, by slot.
+    tapes: Vec<Box<dyn StepTape<T> + 'p>>,
     /// Oracles of the workers that share tasks, made when they are first needed.
     crew: Vec<Self>,
     meter: Meter,
@@ -60,8 +64,16 @@ impl<'p, T: Element> Oracle<'p, T> {
     }
 
     fn with(view: Arc<dyn View<T> + 'p>, init: Option<Arc<[T]>>, memory: Workspaces<T>) -> Self {
-        let (spare, crew, meter) = (Vec::new(), Vec::new(), Meter::default());
-        Self { view, init, memory, spare, crew, meter, first_order_vanishes: None }
+        Self {
+            view,
+            init,
+            memory,
+            spare: Vec::new(),
+            tapes: Vec::new(),
+            crew: Vec::new(),
+            meter: Meter::default(),
+            first_order_vanishes: None,
+        }
     }
 
     /// Lets `threads` threads, the caller's included, share the tasks of a meta-batch or, where there is one task, the
@@ -298,6 +310,45 @@ impl<'p, T: Element> Oracle<'p, T> {
         let point = point.at(Level::Inner, step);
         let result = self.view.products(&mut self.memory, point, v, hessian_product, mixed_product);
         self.metered(result)
+    }
+
+    /// As [`inner_gradient`](Self::inner_gradient), and keeps the recording in `slot` until it is let go.
+    pub(crate) fn keep_gradient(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        slot: usize,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        self.meter.cost.inner_gradients += 1;
+        let view = &self.view;
+        if self.tapes.len() <= slot {
+            self.tapes.resize_with(slot + 1, || Arc::clone(view).tape());
+        }
+        let point = point.at(Level::Inner, step);
+        let tape = &mut self.tapes[slot];
+        let result = tape.record(&mut self.memory, point, gradient);
+        self.meter.hold(tape.bytes());
+        self.metered(result)
+    }
+
+    /// As [`inner_products`](Self::inner_products) where the gradient in `slot` was recorded, and lets it go.
+    pub(crate) fn pull_kept(
+        &mut self,
+        slot: usize,
+        v: &[T],
+        hessian_product: &mut [T],
+        mixed_product: &mut [T],
+    ) -> Result<(), Error> {
+        self.meter.cost.hvps += 1;
+        self.meter.cost.mixed += 1;
+        let tape = &mut self.tapes[slot];
+        let result = tape.pull(&mut self.memory, v, hessian_product, mixed_product);
+        let bytes = tape.bytes();
+        tape.clear();
+        let result = self.metered(result);
+        self.meter.release(bytes);
+        result
     }
 
     /// `df/dw` and `df/dx`; returns `f`.

@@ -9,9 +9,10 @@ use crate::error::Error;
 use crate::oracle::{Oracle, Point};
 use crate::rule::InnerLoop;
 
-/// Runs the inner loop from its start and leaves `w_r` in `w`; `visit(t, w_t)` sees every state before step `t`.
+/// Runs the inner loop from its start and leaves `w_r` in `w`. `evaluate(oracle, point, t, gradient)` writes the inner
+/// gradient at the state before step `t`, and may keep what it needs of it.
 ///
-/// Cost: `r` steps and inner gradients. `gradient` is scratch.
+/// Cost: `r` steps and what is evaluated. `gradient` is scratch.
 ///
 /// # Errors
 /// [`Error::NonFinite`] at the first step whose gradient is not finite.
@@ -22,12 +23,11 @@ pub(crate) fn forward<T: Element>(
     draw: Draw,
     w: &mut [T],
     gradient: &mut [T],
-    mut visit: impl FnMut(usize, &[T]),
+    mut evaluate: impl FnMut(&mut Oracle<T>, Point<T>, usize, &mut [T]) -> Result<T, Error>,
 ) -> Result<(), Error> {
     oracle.init(x, draw, w)?;
     for t in 0..inner.steps() {
-        visit(t, w);
-        oracle.inner_gradient(Point { w, x, draw }, t, gradient)?;
+        evaluate(oracle, Point { w, x, draw }, t, gradient)?;
         if !all_finite(gradient) {
             let quantity = "the gradient of the inner loss";
             return Err(Error::NonFinite { quantity, step: Some(t), lr: inner.lr() });
@@ -39,9 +39,9 @@ pub(crate) fn forward<T: Element>(
 }
 
 /// Runs the inner loop, writes `df/dx` at its end into `gradient`, and returns the outer loss there, `df/dw`, and a
-/// vector of the same length to go on with; both are to be given back. `visit(t, w_t)` sees every state before step `t`.
+/// vector of the same length to go on with; both are to be given back. `evaluate` is that of [`forward`].
 ///
-/// Cost: `r` steps and inner gradients, one outer gradient. Memory: `3 p` values, `2 p` of them returned.
+/// Cost: `r` steps and what is evaluated, one outer gradient. Memory: `3 p` values, `2 p` of them returned.
 ///
 /// # Errors
 /// As [`solve`].
@@ -51,11 +51,11 @@ pub(crate) fn outer_gradient<T: Element>(
     x: &[T],
     draw: Draw,
     gradient: &mut [T],
-    visit: impl FnMut(usize, &[T]),
+    evaluate: impl FnMut(&mut Oracle<T>, Point<T>, usize, &mut [T]) -> Result<T, Error>,
 ) -> Result<(T, [Vec<T>; 2]), Error> {
     let p = oracle.inner_dim();
     let (mut w_bar, mut product, mut w) = (oracle.take(p)?, oracle.take(p)?, oracle.take(p)?);
-    forward(oracle, inner, x, draw, &mut w, &mut product, visit)?;
+    forward(oracle, inner, x, draw, &mut w, &mut product, evaluate)?;
     let loss = oracle.outer_gradient(Point { w: &w, x, draw }, &mut w_bar, gradient)?;
     oracle.give(w);
     Ok((finite_loss(loss, inner)?, [w_bar, product]))
@@ -102,7 +102,9 @@ pub fn solve<T: Element>(
 ) -> Result<T, Error> {
     let mut gradient = oracle.take(oracle.inner_dim())?;
     w.resize(gradient.len(), T::zero());
-    forward(oracle, inner, x, draw, w, &mut gradient, |_, _| {})?;
+    forward(oracle, inner, x, draw, w, &mut gradient, |oracle, point, t, g| {
+        oracle.inner_gradient(point, t, g)
+    })?;
     oracle.give(gradient);
     let loss = oracle.outer_value(Point { w, x, draw })?;
     finite_loss(loss, inner)

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
 
+use crate::Schedule;
+
 /// Hypergradients through unrolled inner loops, at the memory you choose.
 #[derive(Debug, Parser)]
 #[command(name = "hypertape", version, arg_required_else_help = true)]
@@ -42,6 +44,9 @@ pub(crate) struct Common {
     /// Inner step size [default: the problem's]
     #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
+    /// What `exact` stores of the inner run: store-all (states), or store-all:keep=tapes (faster, more memory)
+    #[arg(long, value_name = "S", default_value_t, allow_hyphen_values = true)]
+    pub(crate) schedule: Schedule,
     /// Seed of all random choices of the run
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = seed, allow_hyphen_values = true)]
     pub(crate) seed: u64,

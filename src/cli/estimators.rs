@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::names;
-use crate::{Element, Estimator, Exact, FirstOrder, FullTape, Ufom, optimal_probability};
+use crate::{Element, Estimator, Exact, FirstOrder, FullTape, Schedule, Ufom, optimal_probability};
 
 /// An estimator as it is listed.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) const ALL: &[Listed] = &[
         name: "exact",
         settings: "-",
         cost: "r gradients, r HVPs, r + 3 states",
-        summary: "gradient of the unrolled inner loop, from stored states; no bias",
+        summary: "gradient of the unrolled inner loop, from what --schedule stores; no bias",
     },
     Listed {
         name: "full-tape",
@@ -44,13 +44,14 @@ pub(crate) const ALL: &[Listed] = &[
     },
 ];
 
-/// The estimator that `text` names, for an inner loop of `steps` steps.
+/// The estimator that `text` names, for an inner loop of `steps` steps; `exact` stores what `schedule` says.
 ///
 /// # Errors
 /// A usage error that names the estimator or the setting.
 pub(crate) fn parse<T: Element>(
     text: &str,
     steps: usize,
+    schedule: Schedule,
 ) -> Result<Box<dyn Estimator<T>>, Failure> {
     let (name, settings) = text.split_once(':').map_or((text, None), |(n, s)| (n, Some(s)));
     let listed = names::find("estimator", name, ALL, |e| e.name)?;
@@ -61,7 +62,7 @@ pub(crate) fn parse<T: Element>(
         )));
     }
     match listed.name {
-        "exact" => Ok(Box::new(Exact::default())),
+        "exact" => Ok(Box::new(Exact::new(schedule))),
         "full-tape" => Ok(Box::new(FullTape)),
         "first-order" => Ok(Box::new(FirstOrder)),
         "ufom" => ufom(text, settings.unwrap_or_default(), steps),

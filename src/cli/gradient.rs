@@ -19,7 +19,7 @@ use crate::{Draw, Estimate, Estimator, dot, mean_loss};
 struct Row {
     problem: &'static str,
     estimator: String,
-    schedule: Option<&'static str>,
+    schedule: Option<String>,
     dtype: &'static str,
     steps: usize,
     lr: f64,
@@ -52,8 +52,9 @@ pub(crate) fn run<T: Precision>(
     let entry = point::entry(catalogue, common)?;
     let steps = common.steps.unwrap_or(entry.steps);
     let names = options.estimators.iter();
-    let mut chosen =
-        names.map(|name| estimators::parse(name, steps)).collect::<Result<Vec<_>, _>>()?;
+    let mut chosen = names
+        .map(|name| estimators::parse(name, steps, options.common.schedule))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut opened = point::open::<T>(entry, common, 0)?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
@@ -102,7 +103,7 @@ fn measure<T: Precision>(
     let row = Row {
         problem: entry.name,
         estimator: estimator.name(),
-        schedule: if estimator.name() == "exact" { Some("store-all") } else { None },
+        schedule: estimator.schedule().map(|schedule| schedule.to_string()),
         dtype: T::NAME,
         steps: inner.steps(),
         lr: inner.lr(),

@@ -64,8 +64,11 @@ pub(crate) fn run<T: Precision>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = point::entry(catalogue, common)?;
-    let mut estimator =
-        estimators::parse::<T>(&options.estimator, common.steps.unwrap_or(entry.steps))?;
+    let mut estimator = estimators::parse::<T>(
+        &options.estimator,
+        common.steps.unwrap_or(entry.steps),
+        common.schedule,
+    )?;
     let outer = outer::choose(entry.outer, options.outer, options.outer_lr, options.outer_power)
         .map_err(|why| Failure::usage(format!("--outer-power: {why}")))?;
     let iterations = options.iterations.unwrap_or(entry.iterations);

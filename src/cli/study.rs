@@ -21,7 +21,7 @@ use super::run::{measure, moments, progress};
 use super::table::{Align, Table, seconds, significant};
 use super::{atomic, estimators};
 use crate::problems::{Entry, Precision};
-use crate::{Draw, InnerLoop, Run};
+use crate::{Draw, InnerLoop, Run, Schedule};
 use file::{Cell, Planned};
 
 /// Metrics by name; `null` in JSON, which has no NaN, where one is undefined.
@@ -135,7 +135,7 @@ fn run_cell<T: Precision>(
     bar: &ProgressBar,
 ) -> Result<Done, Failure> {
     let Planned { entry, outer, cell, .. } = planned;
-    let mut estimator = estimators::parse::<T>(&cell.estimator, cell.steps)?;
+    let mut estimator = estimators::parse::<T>(&cell.estimator, cell.steps, Schedule::default())?;
     let mut oracle = entry.open::<T>(cell.data_seed).map_err(Failure::run)?;
     oracle.set_threads(threads).map_err(Failure::run)?;
     let inner = InnerLoop::new(cell.steps, cell.lr).map_err(Failure::run)?;

@@ -22,7 +22,7 @@ use crate::shape::Shape;
 #[derive(Clone, Debug)]
 pub struct Piece<'a, T> {
     recording: Recording<'a, Tensor<'a, T>, T>,
-    inputs: List<(Option<NodeId>, Shape)>,
+    inputs: List<Option<NodeId>>,
     outputs: List<(Option<NodeId>, Shape)>,
 }
 
@@ -33,16 +33,24 @@ impl<'a, T: Element> Piece<'a, T> {
         inputs: impl IntoIterator<Item = Var<'a, Tensor<'a, T>>>,
         outputs: impl IntoIterator<Item = Var<'a, Tensor<'a, T>>>,
     ) -> Self {
-        let place = |v: Var<'a, Tensor<'a, T>>| (v.id(), v.shape());
         Self {
             recording: tape.finish(),
-            inputs: inputs.into_iter().map(place).collect(),
-            outputs: outputs.into_iter().map(place).collect(),
+            inputs: inputs.into_iter().map(Var::id).collect(),
+            outputs: outputs.into_iter().map(|v| (v.id(), v.shape())).collect(),
         }
     }
 
-    /// Adds the transposed Jacobian's product with `y_bar` to `x_bar`, both flat.
-    fn pull<'s>(&'s self, y_bar: &'s [T], sweep: &'s Arena, x_bar: &mut [T]) -> Result<(), Fault> {
+    fn pull<'s>(
+        &'s self,
+        y_bar: &'s [T],
+        sweep: &'s Arena,
+        take: &mut impl FnMut(usize, &[T]),
+    ) -> Result<(), Fault> {
+        let expected = self.outputs.iter().map(|(_, shape)| shape.len()).sum();
+        if expected != y_bar.len() {
+            let what = "the adjoints of a linearisation";
+            return Err(Fault::Length { what, expected, found: y_bar.len() });
+        }
         let mut rest = y_bar;
         let mut seeds = List::new();
         for &(id, shape) in &self.outputs {
@@ -55,12 +63,9 @@ impl<'a, T: Element> Piece<'a, T> {
         let recording: Recording<'s, Tensor<'s, T>, T> = self.recording;
         let adjoints = recording.pull(&seeds, sweep);
         sweep.status()?;
-        let mut rest = x_bar;
-        for &(id, shape) in &self.inputs {
-            let (piece, others) = rest.split_at_mut(shape.len());
-            rest = others;
+        for (i, id) in self.inputs.iter().enumerate() {
             if let Some(adjoint) = id.and_then(|id| adjoints.get(id)) {
-                piece.iter_mut().zip(adjoint.values()).for_each(|(x, &a)| *x += a);
+                take(i, adjoint.values());
             }
         }
         Ok(())
@@ -71,7 +76,7 @@ impl<'a, T: Element> Piece<'a, T> {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use hypertape_autodiff::{Arena, Array, Fault, Linearisation, Piece, Shape, Tape, Tensor};
+/// use hypertape_autodiff::{Arena, Array, Fault, Linearisation, Piece, Shape, Tape, Tensor, axpy};
 /// let mut kept = Linearisation::<f64>::new();
 /// kept.record(&Arc::new(vec![2.0, 3.0]), |point, arena| {
 ///     let tape = Tape::new(arena)?;
@@ -79,7 +84,7 @@ impl<'a, T: Element> Piece<'a, T> {
 ///     Ok::<_, Fault>(Piece::new(tape, [x], [x.square()]))
 /// })?;
 /// let mut x_bar = [0.0; 2];
-/// kept.pull(&[1.0, 10.0], &mut Arena::new(), &mut x_bar)?;
+/// kept.pull(&[1.0, 10.0], &mut Arena::new(), |_, part| axpy(&mut x_bar, 1.0, part))?;
 /// assert_eq!(x_bar, [4.0, 60.0]);
 /// # Ok::<(), Fault>(())
 /// ```
@@ -166,30 +171,28 @@ impl<'d, T: Element> Linearisation<'d, T> {
         Ok(())
     }
 
-    /// Adds `J^T y_bar` to `x_bar`, both flat, in the order of outputs and inputs. Empties `sweep` for each piece.
+    /// Hands `J^T y_bar`, piece by piece, to `take`: the number of an input and a part of its adjoint, which are to be
+    /// added up. `y_bar` is flat, in the order of the outputs. `sweep` is emptied for each piece.
     ///
     /// # Errors
-    /// [`Fault::Length`] if a length does not match, [`Fault::Memory`] at the limit of `sweep`.
-    pub fn pull(&self, y_bar: &[T], sweep: &mut Arena, x_bar: &mut [T]) -> Result<(), Fault> {
-        for piece in &self.pieces {
-            let lengths = [(&piece.outputs, y_bar.len()), (&piece.inputs, x_bar.len())];
-            for (places, found) in lengths {
-                let expected = places.iter().map(|(_, shape)| shape.len()).sum();
-                if expected != found {
-                    let what = "the adjoints of a linearisation";
-                    return Err(Fault::Length { what, expected, found });
-                }
-            }
+    /// [`Fault::Length`] if `y_bar` has the wrong length, [`Fault::Memory`] at the limit of `sweep`.
+    pub fn pull(
+        &self,
+        y_bar: &[T],
+        sweep: &mut Arena,
+        mut take: impl FnMut(usize, &[T]),
+    ) -> Result<(), Fault> {
+        self.pieces.iter().try_for_each(|piece| {
             sweep.reset();
-            piece.pull(y_bar, sweep, x_bar)?;
-        }
-        Ok(())
+            piece.pull(y_bar, sweep, &mut take)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::array::kernels::vectors::axpy;
 
     fn powers(kept: &mut Linearisation<f64>, data: &Arc<Vec<f64>>, n: i32) {
         let made = kept.record(data, |data, arena| {
@@ -207,7 +210,8 @@ mod tests {
         let pull = move || {
             let mut x_bar = [0.5; 3];
             for _ in 0..2 {
-                kept.pull(&[10.0], &mut Arena::new(), &mut x_bar).unwrap();
+                kept.pull(&[10.0], &mut Arena::new(), |_, part| axpy(&mut x_bar, 1.0, part))
+                    .unwrap();
             }
             x_bar
         };
@@ -222,7 +226,7 @@ mod tests {
         let used = kept.used();
         powers(&mut kept, &data, 3);
         assert!(kept.used() > used);
-        kept.pull(&[1.0], &mut Arena::new(), &mut x_bar).unwrap();
+        kept.pull(&[1.0], &mut Arena::new(), |_, part| axpy(&mut x_bar, 1.0, part)).unwrap();
         assert_eq!(x_bar, [5.0, 16.0, 33.0]);
         powers(&mut kept, &Arc::new(vec![1.0; 3]), 2);
         assert_eq!(kept.used(), used);
@@ -234,7 +238,7 @@ mod tests {
     fn lengths_are_checked() {
         let mut kept = Linearisation::new();
         powers(&mut kept, &Arc::new(vec![1.0; 3]), 2);
-        let fault = kept.pull(&[1.0, 2.0], &mut Arena::new(), &mut [0.0; 3]).unwrap_err();
+        let fault = kept.pull(&[1.0, 2.0], &mut Arena::new(), |_, _| {}).unwrap_err();
         let what = "the adjoints of a linearisation";
         assert_eq!(fault, Fault::Length { what, expected: 1, found: 2 });
     }

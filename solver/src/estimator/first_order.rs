@@ -31,7 +31,9 @@ pub(crate) fn evaluate<T: Element>(
     gradient: &mut [T],
 ) -> Result<T, Error> {
     let (loss, [w_bar, product]) =
-        rollout::outer_gradient(oracle, inner, x, draw, gradient, |_, _| {})?;
+        rollout::outer_gradient(oracle, inner, x, draw, gradient, |oracle, point, t, g| {
+            oracle.inner_gradient(point, t, g)
+        })?;
     oracle.pull_init(x, draw, &w_bar, gradient)?;
     oracle.give(product);
     oracle.give(w_bar);

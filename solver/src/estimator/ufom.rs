@@ -99,7 +99,7 @@ impl<T: Element> Estimator<T> for Ufom {
             return first_order::evaluate(oracle, inner, at, gradient);
         }
         let mut cheap = oracle.take(at.x.len())?;
-        let loss = exact::with_first_order(oracle, inner, at, gradient, Some(&mut cheap))?;
+        let loss = exact::from_states(oracle, inner, at, gradient, Some(&mut cheap))?;
         let weight = T::from_f64(self.q.recip());
         let width = (at.x.len() / replicas.max(1)).max(1);
         let copies = gradient.chunks_mut(width).zip(cheap.chunks(width));

@@ -74,6 +74,17 @@ impl Plan {
         Self { items, lanes, each: lanes.div_ceil(workers).max(1) }
     }
 
+    /// Number of lanes.
+    pub(crate) fn lanes(self) -> usize {
+        self.lanes
+    }
+
+    /// The lane of an item.
+    pub(crate) fn lane(self, item: usize) -> usize {
+        // The largest `l` with `l n / k < item + 1`.
+        ((item + 1) * self.lanes - 1) / self.items
+    }
+
     /// Workers that have something to do, or one.
     pub(crate) fn workers(self) -> usize {
         self.lanes.div_ceil(self.each).max(1)
@@ -186,6 +197,16 @@ mod tests {
         for ((items, threads), known) in table {
             let plan = Plan::new(items, threads);
             assert_eq!((plan.workers(), plan.vectors()), known, "{items} items, {threads} threads");
+        }
+    }
+
+    #[test]
+    fn each_item_knows_its_lane() {
+        for items in 1..60 {
+            let plan = Plan::new(items, 1);
+            for lane in 0..plan.lanes() {
+                assert!(plan.items(lane).all(|item| plan.lane(item) == lane), "{items} {lane}");
+            }
         }
     }
 

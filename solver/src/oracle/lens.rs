@@ -1,26 +1,21 @@
-//! `Lens`: a problem seen through flat slices, each function by the passes that evaluate it.
-//!
-//! Losses are summed block by block, forward and reverse, in [lanes](crate::oracle::lanes).
+//! `Lens`: a problem and the shapes that cut flat points, for the passes over it.
 
-use hypertape_autodiff::{
-    Adjoints, Array, Dual, Element, Fault, List, NodeId, Tape, Tensor, Var, axpy,
-};
+use hypertape_autodiff::{Array, Element, Fault, Tensor};
 
-use crate::draw::{Draw, Level};
+use crate::draw::Draw;
 use crate::error::Error;
-use crate::oracle::view::{Loss, Point, View};
+use crate::oracle::view::Loss;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
-use crate::problem::{Bilevel, Metric};
+use crate::problem::Bilevel;
 use crate::rows::Rows;
-use crate::rule::InnerLoop;
 
 /// A problem, and the first point with the shapes that cut flat ones.
 pub(crate) struct Lens<P, T> {
-    problem: P,
-    start: Params<T>,
+    pub(crate) problem: P,
+    pub(crate) start: Params<T>,
     /// Names and shapes of the inner variables; the values are `w_0` at the first outer point.
-    inner_start: Params<T>,
+    pub(crate) inner_start: Params<T>,
 }
 
 impl<T: Element, P: Bilevel<T>> Lens<P, T> {
@@ -31,12 +26,14 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
         Ok(Self { problem, start, inner_start })
     }
 
-    fn blocks(&self, loss: Loss) -> impl ExactSizeIterator<Item = Rows> {
+    /// The blocks of rows that a loss is evaluated in.
+    pub(crate) fn blocks(&self, loss: Loss) -> impl ExactSizeIterator<Item = Rows> {
         let level = loss.level();
         Rows::blocks(self.problem.samples(level), self.problem.block(level))
     }
 
-    fn block(&self, loss: Loss, i: usize) -> Rows {
+    /// One of them.
+    pub(crate) fn block(&self, loss: Loss, i: usize) -> Rows {
         let level = loss.level();
         Rows::nth_block(self.problem.samples(level), self.problem.block(level), i)
     }
@@ -63,281 +60,14 @@ fn inner_params<T: Element, P: Bilevel<T>>(
 }
 
 /// Names the function that a fault occurred in.
-fn in_function(function: &'static str) -> impl Fn(Fault) -> Error {
+pub(crate) fn in_function(function: &'static str) -> impl Fn(Fault) -> Error {
     move |fault| Error::Function { function, fault }
 }
 
 /// The value of a loss, which must be a scalar.
-fn scalar<'a, A: Array<'a>>(loss: A) -> Result<A::Elem, Fault> {
+pub(crate) fn scalar<'a, A: Array<'a>>(loss: A) -> Result<A::Elem, Fault> {
     match loss.values() {
         [value] => Ok(*value),
         values => Err(Fault::Length { what: "a loss", expected: 1, found: values.len() }),
-    }
-}
-
-/// Writes, or adds unless `first`, one plane of the adjoints of `leaves` to consecutive pieces of `out`.
-fn collect<'a, T: Element, A: Array<'a, Elem = T>>(
-    adjoints: &Adjoints<'a, A>,
-    leaves: &[Var<'a, A>],
-    plane: impl Fn(A) -> Tensor<'a, T>,
-    first: bool,
-    out: &mut [T],
-) {
-    let mut rest = out;
-    for leaf in leaves {
-        let (piece, others) = rest.split_at_mut(leaf.shape().len());
-        rest = others;
-        match leaf.id().and_then(|id| adjoints.get(id)).map(&plane) {
-            Some(adjoint) if first => piece.copy_from_slice(adjoint.values()),
-            Some(adjoint) => axpy(piece, T::one(), adjoint.values()),
-            None if first => piece.fill(T::zero()),
-            None => {}
-        }
-    }
-}
-
-impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
-    fn start(&self) -> &Params<T> {
-        &self.start
-    }
-
-    fn inner_start(&self) -> &Params<T> {
-        &self.inner_start
-    }
-
-    fn tasks(&self) -> usize {
-        self.problem.tasks()
-    }
-
-    fn batch(&self) -> usize {
-        self.problem.batch()
-    }
-
-    fn task(&self, draw: Draw, slot: usize) -> usize {
-        self.problem.task(draw, slot)
-    }
-
-    fn replicas(&self) -> usize {
-        self.problem.replicas()
-    }
-
-    fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
-        self.problem.metrics(w, x, inner)
-    }
-
-    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
-        self.problem.controls(inner)
-    }
-
-    fn init(
-        &self,
-        memory: &mut Workspaces<T>,
-        x: &[T],
-        draw: Draw,
-        w: &mut [T],
-    ) -> Result<(), Error> {
-        let fault = in_function("init");
-        let (record, _) = memory.first().arenas();
-        let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let start = self.problem.init(&x, draw);
-        record.status().map_err(&fault)?;
-        let mut rest = w;
-        for (array, shape) in start.iter().zip(self.inner_start.shapes()) {
-            let (piece, others) = rest.split_at_mut(shape.len());
-            rest = others;
-            if array.shape() != *shape {
-                let (operation, left, right) = ("the start", *shape, array.shape());
-                return Err(fault(Fault::Shapes { operation, left, right }));
-            }
-            piece.copy_from_slice(array.values());
-        }
-        Ok(())
-    }
-
-    fn pull_init(
-        &self,
-        memory: &mut Workspaces<T>,
-        x: &[T],
-        draw: Draw,
-        w_bar: &[T],
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let fault = in_function("init");
-        let (record, sweep) = memory.first().arenas();
-        let tape = Tape::new(record).map_err(&fault)?;
-        let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
-        let start = self.problem.init(&x, draw);
-        let w_bar = Tensor::split(sweep, self.inner_start.shapes(), w_bar).map_err(&fault)?;
-        let seeds = start.iter().zip(w_bar).filter_map(|(w, bar)| Some((w.id()?, bar)));
-        let adjoints = tape.finish().pull(&seeds.collect::<List<(NodeId, _)>>(), sweep);
-        record.status().and(sweep.status()).map_err(&fault)?;
-        collect(&adjoints, &x, |a| a, false, x_bar);
-        Ok(())
-    }
-
-    fn init_depends(&self, memory: &mut Workspaces<T>, x: &[T]) -> Result<bool, Error> {
-        let fault = in_function("init");
-        let (record, _) = memory.first().arenas();
-        let tape = Tape::new(record).map_err(&fault)?;
-        let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
-        let start = self.problem.init(&x, Draw::new(0, 0));
-        record.status().map_err(&fault)?;
-        Ok(start.iter().any(|w| w.id().is_some()))
-    }
-
-    fn outer_depends(&self, memory: &mut Workspaces<T>, point: Point<T>) -> Result<bool, Error> {
-        let fault = in_function(Loss::Outer.name());
-        for rows in self.blocks(Loss::Outer) {
-            let (record, _) = memory.first().arenas();
-            let tape = Tape::new(record).map_err(&fault)?;
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w: List<_> = w.into_iter().map(|w| tape.passive(w)).collect();
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
-            let draw = point.draw.at(Level::Outer, 0);
-            let value = Loss::Outer.eval(&self.problem, &w, &x, draw, rows);
-            record.status().map_err(&fault)?;
-            if value.id().is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
-        let fault = in_function(loss.name());
-        memory.sum(self.blocks(loss).len(), [&mut [], &mut []], |workspace, block, _, _| {
-            let (record, _) = workspace.arenas();
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
-            record.status().map_err(&fault)?;
-            scalar(value).map_err(&fault)
-        })
-    }
-
-    fn gradient(
-        &self,
-        memory: &mut Workspaces<T>,
-        loss: Loss,
-        point: Point<T>,
-        w_bar: &mut [T],
-        x_bar: Option<&mut [T]>,
-    ) -> Result<T, Error> {
-        let fault = in_function(loss.name());
-        let wanted = x_bar.is_some();
-        let out = [w_bar, x_bar.unwrap_or_default()];
-        memory.sum(self.blocks(loss).len(), out, |workspace, block, first, [w_bar, x_bar]| {
-            let (record, sweep) = workspace.arenas();
-            let tape = Tape::new(record).map_err(&fault)?;
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w: List<_> = w.into_iter().map(|w| tape.variable(w)).collect();
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let variable = |x| if wanted { tape.variable(x) } else { tape.passive(x) };
-            let x: List<_> = x.into_iter().map(variable).collect();
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
-            record.status().map_err(&fault)?;
-            let total = scalar(value.value()).map_err(&fault)?;
-            let seed = value.value().within(sweep).scalar(1.0);
-            let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
-            let adjoints = tape.finish().pull(&seeds, sweep);
-            sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, |a| a, first, w_bar);
-            if wanted {
-                collect(&adjoints, &x, |a| a, first, x_bar);
-            }
-            Ok(total)
-        })
-    }
-
-    fn products(
-        &self,
-        memory: &mut Workspaces<T>,
-        point: Point<T>,
-        v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: &mut [T],
-    ) -> Result<(), Error> {
-        let loss = Loss::Inner;
-        let fault = in_function(loss.name());
-        let out = [hessian_product, mixed_product];
-        let sum = memory.sum(self.blocks(loss).len(), out, |workspace, block, first, [hv, bv]| {
-            let (record, sweep) = workspace.arenas();
-            let tape = Tape::new(record).map_err(&fault)?;
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let v = Tensor::split(record, self.inner_start.shapes(), v).map_err(&fault)?;
-            let moving = w.into_iter().zip(v).map(|(w, v)| Dual::new(w, [Some(v)]));
-            let w: List<_> = moving.map(|w| tape.variable_of_tangents(w)).collect();
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let still = x.into_iter().map(|x| Dual::new(x, [None]));
-            let x: List<_> = still.map(|x| tape.variable_of_tangents(x)).collect();
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
-            record.status().map_err(&fault)?;
-            let total = scalar(value).map_err(&fault)?;
-            let seed = value.value().within(sweep).scalar(1.0);
-            let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
-            let adjoints = tape.finish().pull(&seeds, sweep);
-            sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, Dual::value, first, hv);
-            collect(&adjoints, &x, Dual::value, first, bv);
-            Ok(total)
-        });
-        sum.map(|_| ())
-    }
-
-    fn whole_run(
-        &self,
-        memory: &mut Workspaces<T>,
-        inner: &InnerLoop,
-        init: Option<&[T]>,
-        (x, draw): (&[T], Draw),
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        let fault = in_function("whole run");
-        let inner_rows: List<Rows> = self.blocks(Loss::Inner).collect();
-        let (record, sweep) = memory.first().arenas();
-        let tape = Tape::new(record).map_err(&fault)?;
-        let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
-        let mut w: List<_> = match init {
-            None => self.problem.init(&x, draw.at(Level::Init, 0)),
-            Some(init) => {
-                let init =
-                    Tensor::split(record, self.inner_start.shapes(), init).map_err(&fault)?;
-                init.into_iter().map(|w| tape.passive(w)).collect()
-            }
-        };
-        for t in 0..inner.steps() {
-            // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
-            let step = Tape::new(record).map_err(&fault)?;
-            let variables: List<_> = w.iter().map(|&w| step.variable(w)).collect();
-            let outer: List<_> = x.iter().map(|&x| step.passive(x)).collect();
-            let draw = draw.at(Level::Inner, t);
-            let part = |rows: &Rows| self.problem.inner(&variables, &outer, draw, *rows);
-            let loss = inner_rows.iter().map(part).reduce(|a, b| a + b);
-            record.status().map_err(&fault)?;
-            let Some((loss, id)) = loss.and_then(|l| Some((l, l.id()?))) else { continue };
-            scalar(loss).map_err(&fault)?;
-            let adjoints = step.finish().pull(&[(id, loss.value().scalar(1.0))], record);
-            for (w, variable) in w.iter_mut().zip(&variables) {
-                if let Some(bar) = variable.id().and_then(|id| adjoints.get(id)) {
-                    *w = *w - bar * inner.lr();
-                }
-            }
-        }
-        let part = |rows| self.problem.outer(&w, &x, draw.at(Level::Outer, 0), rows);
-        let Some(loss) = self.blocks(Loss::Outer).map(part).reduce(|a, b| a + b) else {
-            return Ok(T::zero());
-        };
-        record.status().map_err(&fault)?;
-        let value = scalar(loss.value()).map_err(&fault)?;
-        let seed = loss.value().within(sweep).scalar(1.0);
-        let seeds: List<_> = loss.id().map(|id| (id, seed)).into_iter().collect();
-        let adjoints = tape.finish().pull(&seeds, sweep);
-        sweep.status().map_err(&fault)?;
-        collect(&adjoints, &x, |a| a, true, gradient);
-        Ok(value)
     }
 }

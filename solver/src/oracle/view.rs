@@ -1,5 +1,7 @@
 //! `View`: the object-safe side of a problem, in flat slices.
 
+use std::sync::Arc;
+
 use hypertape_autodiff::{Array, Element};
 
 use crate::draw::{Draw, Level};
@@ -105,6 +107,10 @@ pub(crate) trait View<T>: Send + Sync {
         hessian_product: &mut [T],
         mixed_product: &mut [T],
     ) -> Result<(), Error>;
+    /// A tape for the gradient of the inner loss at one step.
+    fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
+    where
+        Self: 'v;
     fn whole_run(
         &self,
         memory: &mut Workspaces<T>,
@@ -113,4 +119,27 @@ pub(crate) trait View<T>: Send + Sync {
         at: (&[T], Draw),
         gradient: &mut [T],
     ) -> Result<T, Error>;
+}
+
+/// A recorded gradient of the inner loss.
+pub(crate) trait StepTape<T>: Send {
+    /// Writes `dg/dw` at `point`, and keeps its recording in place of what was kept before; returns `g`.
+    fn record(
+        &mut self,
+        memory: &mut Workspaces<T>,
+        point: Point<T>,
+        gradient: &mut [T],
+    ) -> Result<T, Error>;
+    /// Writes `d2g/dw2 v` and `(d2g/dw dx)^T v` at the recorded point.
+    fn pull(
+        &self,
+        memory: &mut Workspaces<T>,
+        v: &[T],
+        hessian_product: &mut [T],
+        mixed_product: &mut [T],
+    ) -> Result<(), Error>;
+    /// Bytes kept.
+    fn bytes(&self) -> usize;
+    /// Forgets the recording. The memory is kept for the next.
+    fn clear(&mut self);
 }

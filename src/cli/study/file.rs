@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::Outer;
 use crate::cli::args::{Dtype, OuterName, at_least_one, count, not_negative, positive, seed};
 use crate::cli::failure::Failure;
 use crate::cli::{estimators, names, outer};
 use crate::problems::Entry;
+use crate::{Outer, Schedule};
 
 /// The keys of a grid; each takes one value or a list.
 const KEYS: [&str; 12] = [
@@ -327,7 +327,8 @@ impl<'a> Chosen<'a> {
             .map_err(|e| prefixed("problem", &e.why()))?;
         let steps = self.number("steps", count)?.unwrap_or(entry.steps);
         let estimator = self.name("estimator")?.unwrap_or("exact");
-        estimators::parse::<f64>(estimator, steps).map_err(|e| prefixed("estimator", &e.why()))?;
+        estimators::parse::<f64>(estimator, steps, Schedule::default())
+            .map_err(|e| prefixed("estimator", &e.why()))?;
         let data_seed = self.number("data_seed", seed)?;
         if data_seed.is_some() && entry.data_seed.is_none() {
             let why = format!("the data of '{}' is fixed", entry.name);
