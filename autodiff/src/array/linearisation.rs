@@ -19,25 +19,28 @@ use crate::fault::Fault;
 use crate::shape::Shape;
 
 /// A finished tape, with the arrays that adjoints are put in at and taken out at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Piece<'a, T> {
     recording: Recording<'a, Tensor<'a, T>, T>,
-    inputs: List<Option<NodeId>>,
-    outputs: List<(Option<NodeId>, Shape)>,
+    inputs: &'a [Option<NodeId>],
+    outputs: &'a [(Option<NodeId>, Shape)],
 }
 
 impl<'a, T: Element> Piece<'a, T> {
     /// Ends the recording of `tape`: `outputs` as a function of `inputs`.
+    ///
+    /// # Errors
+    /// [`Fault::Memory`] at the limit of the tape's arena.
     pub fn new(
         tape: &'a Tape<'a, Tensor<'a, T>>,
-        inputs: impl IntoIterator<Item = Var<'a, Tensor<'a, T>>>,
-        outputs: impl IntoIterator<Item = Var<'a, Tensor<'a, T>>>,
-    ) -> Self {
-        Self {
-            recording: tape.finish(),
-            inputs: inputs.into_iter().map(Var::id).collect(),
-            outputs: outputs.into_iter().map(|v| (v.id(), v.shape())).collect(),
-        }
+        inputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>> + Clone,
+        outputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>> + Clone,
+    ) -> Result<Self, Fault> {
+        let (arena, recording) = (tape.arena(), tape.finish());
+        let inputs = arena.collect(inputs.clone().count(), inputs.map(Var::id))?;
+        let places = outputs.clone().map(|v| (v.id(), v.shape()));
+        let outputs = arena.collect(outputs.count(), places)?;
+        Ok(Self { recording, inputs, outputs })
     }
 
     fn pull<'s>(
@@ -53,7 +56,7 @@ impl<'a, T: Element> Piece<'a, T> {
         }
         let mut rest = y_bar;
         let mut seeds = List::new();
-        for &(id, shape) in &self.outputs {
+        for &(id, shape) in self.outputs {
             let (piece, others) = rest.split_at(shape.len());
             rest = others;
             if let Some(id) = id {
@@ -76,17 +79,17 @@ impl<'a, T: Element> Piece<'a, T> {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use hypertape_autodiff::{Arena, Array, Fault, Linearisation, Piece, Shape, Tape, Tensor, axpy};
+/// use hypertape_autodiff::{Arena, Array, Linearisation, Piece, Shape, Tape, Tensor, axpy};
 /// let mut kept = Linearisation::<f64>::new();
 /// kept.record(&Arc::new(vec![2.0, 3.0]), |point, arena| {
 ///     let tape = Tape::new(arena)?;
 ///     let x = tape.variable(Tensor::new(arena, Shape::column(2), point));
-///     Ok::<_, Fault>(Piece::new(tape, [x], [x.square()]))
+///     Piece::new(tape, [x].into_iter(), [x.square()].into_iter())
 /// })?;
 /// let mut x_bar = [0.0; 2];
 /// kept.pull(&[1.0, 10.0], &mut Arena::new(), |_, part| axpy(&mut x_bar, 1.0, part))?;
 /// assert_eq!(x_bar, [4.0, 60.0]);
-/// # Ok::<(), Fault>(())
+/// # Ok::<(), hypertape_autodiff::Fault>(())
 /// ```
 pub struct Linearisation<'d, T: 'static> {
     // The lifetime is that of `data` and `home`, which follow and are dropped later.
@@ -198,7 +201,7 @@ mod tests {
         let made = kept.record(data, |data, arena| {
             let tape = Tape::new(arena)?;
             let x = tape.variable(Tensor::new(arena, Shape::column(3), data));
-            Ok::<_, Fault>(Piece::new(tape, [x], [x.powi(n).sum()]))
+            Piece::new(tape, [x].into_iter(), [x.powi(n).sum()].into_iter())
         });
         made.unwrap();
     }

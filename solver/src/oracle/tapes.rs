@@ -158,5 +158,6 @@ fn record<'a, T: Element, P: Bilevel<T>>(
         }
         outputs.push(adjoint.unwrap_or_else(|| run.passive(variable.value().value())));
     }
-    Ok((value, Piece::new(run, w.into_iter().chain(x), outputs)))
+    let piece = Piece::new(run, w.into_iter().chain(x), outputs.into_iter());
+    Ok((value, piece.map_err(&fault)?))
 }
