@@ -4,7 +4,7 @@
 
 mod support;
 
-use hypertape::problems::{Cleaning, Penalised, Quadratic};
+use hypertape::problems::{Cleaning, Maml, Penalised, Quadratic};
 use hypertape::{Bilevel, Element, Oracle, dot};
 use support::{deviation, exact, expected, shared};
 
@@ -148,4 +148,16 @@ fn logistic_regression_with_a_penalty_a_feature() {
 fn hyper_cleaning() {
     CLEANING.check::<f64>(Cleaning::workload(2), 50, 0.1);
     CLEANING.check::<f32>(Cleaning::workload(2), 50, 0.1);
+}
+
+#[test]
+fn single_precision_on_a_learned_start() {
+    for steps in [5, 100] {
+        let (loss, gradient) = exact_of::<f32>(Maml::workload(3), steps, 0.002);
+        let (known, exact) = exact_of::<f64>(Maml::workload(3), steps, 0.002);
+        let gap = deviation(&gradient, &exact);
+        // Observed at 4e-8 and 5e-7: roundings of 6e-8, amplified by the steps.
+        assert!((f64::from(loss) / known - 1.0).abs() < 2e-6, "{steps} steps: {loss}");
+        assert!(gap < 1e-5, "{steps} steps: {gap:e}");
+    }
 }
