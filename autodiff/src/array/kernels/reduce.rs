@@ -10,7 +10,7 @@ pub(crate) const LANES: usize = 8;
 
 /// Adds up the lanes, pair by pair.
 #[inline(always)]
-fn gathered<T: Element>(sums: [T; LANES]) -> T {
+pub(crate) fn gathered<T: Element>(sums: [T; LANES]) -> T {
     let four: [T; 4] = std::array::from_fn(|lane| sums[lane] + sums[lane + 4]);
     let two: [T; 2] = std::array::from_fn(|lane| four[lane] + four[lane + 2]);
     two[0] + two[1]
@@ -39,48 +39,21 @@ fn total<T: Element>(a: &[T]) -> T {
 dispatched! {
     /// `sum_i a_i b_i`
     pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
-        dots::<FMA, T, 1, 1>([a], &[b])[0][0]
+        products::<FMA, T>(a, b)
     }
 }
 
-/// `sum_i a_i b_i` for each of `M` vectors `b` with each of `N` rows `a`; the bits of one depend on neither number.
 #[inline(always)]
-pub(crate) fn dots<const FMA: bool, T: Element, const N: usize, const M: usize>(
-    a: [&[T]; N],
-    b: &[&[T]; M],
-) -> [[T; N]; M] {
-    let mut sums = [[[T::zero(); LANES]; N]; M];
-    let len = b[0].len();
-    let steps = len / LANES;
-    // Cut to one length, so that the bounds are checked once.
-    let (a, b) = (a.map(|a| &a[..len]), b.map(|b| &b[..len]));
-    let a_chunks = a.map(|a| &a.as_chunks::<LANES>().0[..steps]);
-    let b_chunks = b.map(|b| &b.as_chunks::<LANES>().0[..steps]);
-    for i in 0..steps {
-        for n in 0..N {
-            let a = &a_chunks[n][i];
-            for m in 0..M {
-                let b = &b_chunks[m][i];
-                for lane in 0..LANES {
-                    sums[m][n][lane] = mul_add::<FMA, T>(a[lane], b[lane], sums[m][n][lane]);
-                }
-            }
+fn products<const FMA: bool, T: Element>(a: &[T], b: &[T]) -> T {
+    let mut sums = [T::zero(); LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] = mul_add::<FMA, T>(a[lane], b[lane], sums[lane]);
         }
     }
-    let mut rest = [[T::zero(); N]; M];
-    for i in steps * LANES..len {
-        for m in 0..M {
-            for n in 0..N {
-                rest[m][n] = mul_add::<FMA, T>(a[n][i], b[m][i], rest[m][n]);
-            }
-        }
-    }
-    for m in 0..M {
-        for n in 0..N {
-            rest[m][n] += gathered(sums[m][n]);
-        }
-    }
-    rest
+    let rest = a_rest.iter().zip(b_rest);
+    rest.fold(T::zero(), |sum, (&a, &b)| mul_add::<FMA, T>(a, b, sum)) + gathered(sums)
 }
 
 dispatched! {
@@ -88,7 +61,7 @@ dispatched! {
     pub(crate) fn row_dots<T: Element>(a: &[T], b: &[T], cols: usize, out: &mut [T]) {
         let rows = a.chunks_exact(cols).zip(b.chunks_exact(cols));
         for (out, (a, b)) in out.iter_mut().zip(rows) {
-            *out = dots::<FMA, T, 1, 1>([a], &[b])[0][0];
+            *out = products::<FMA, T>(a, b);
         }
     }
 }
