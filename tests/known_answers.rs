@@ -157,7 +157,7 @@ fn single_precision_on_a_learned_start() {
         let (known, exact) = exact_of::<f64>(Maml::workload(3), steps, 0.002);
         let gap = deviation(&gradient, &exact);
         // Observed at 4e-8 and 5e-7: roundings of 6e-8, amplified by the steps.
-        assert!((f64::from(loss) / known - 1.0).abs() < 2e-6, "{steps} steps: {loss}");
+        assert!((loss / known - 1.0).abs() < 2e-6, "{steps} steps: {loss}");
         assert!(gap < 1e-5, "{steps} steps: {gap:e}");
     }
 }

@@ -23,7 +23,7 @@ impl<T: Element> Samples<T> {
     pub(crate) fn new(data: Vec<T>, width: usize) -> Self {
         const LINE: usize = 64;
         assert!(width > 0 && data.len().is_multiple_of(width), "rows of one width");
-        let mut padded = Vec::with_capacity(data.len() + LINE / size_of::<T>());
+        let mut padded: Vec<T> = Vec::with_capacity(data.len() + LINE / size_of::<T>());
         let start = padded.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
         padded.resize(start, T::zero());
         padded.extend(data);

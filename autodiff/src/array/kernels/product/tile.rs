@@ -10,18 +10,12 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::array::element::Element;
+use crate::array::kernels::product::dots;
+use crate::array::kernels::product::pack::{List, View, transpose, with_panel};
 use crate::array::kernels::simd::{Simd, mul_add, simd};
 
-/// A matrix as it enters a product: entry `i, j` is `data[i * row + j * col]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View<'a, T> {
-    pub(crate) data: &'a [T],
-    pub(crate) row: usize,
-    pub(crate) col: usize,
-}
-
-/// Entries of a packed panel, on the stack: most of the first level of cache in `f64`.
-const PANEL: usize = 6144;
+/// Entries of a panel that are packed for a strip of tiles at most: most of the first level of cache in `f64`.
+const STRIP: usize = 6144;
 /// Rows of the left factor that meet all columns before the next do: with 256 of the inner index, half of the second
 /// level of cache in `f64`.
 const ROWS: usize = 256;
@@ -45,17 +39,19 @@ pub(crate) fn multiply<T: Element>(
         }
         return;
     }
-    match simd() {
-        // SAFETY: the path was chosen because the processor has these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Simd::Avx512 => unsafe { avx512(lefts, rights, outs, size) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Simd::Avx2 => unsafe { avx2(lefts, rights, outs, size) },
-        // Vectors of 16 bytes.
-        _ if size_of::<T>() == 8 => tiles::<false, T, 2, 4>(lefts, rights, outs, size),
-        _ => tiles::<false, T, 4, 4>(lefts, rights, outs, size),
-    }
+    with_panel(|panel| {
+        match simd() {
+            // SAFETY: the path was chosen because the processor has these instructions.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => unsafe { avx512(lefts, rights, outs, size, panel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => unsafe { avx2(lefts, rights, outs, size, panel) },
+            // Vectors of 16 bytes.
+            _ if size_of::<T>() == 8 => tiles::<false, T, 2, 4>(lefts, rights, outs, size, panel),
+            _ => tiles::<false, T, 4, 4>(lefts, rights, outs, size, panel),
+        }
+    });
 }
 
 /// The factor of a plane: its own, or that of all.
@@ -81,11 +77,12 @@ fn avx2<T: Element>(
     rights: &[View<T>],
     outs: &mut [&mut [T]],
     size: [usize; 3],
+    panel: &mut [MaybeUninit<T>],
 ) {
     if size_of::<T>() == 8 {
-        tiles::<true, T, 4, 4>(lefts, rights, outs, size);
+        tiles::<true, T, 4, 4>(lefts, rights, outs, size, panel);
     } else {
-        tiles::<true, T, 8, 4>(lefts, rights, outs, size);
+        tiles::<true, T, 8, 4>(lefts, rights, outs, size, panel);
     }
 }
 
@@ -96,11 +93,12 @@ fn avx512<T: Element>(
     rights: &[View<T>],
     outs: &mut [&mut [T]],
     size: [usize; 3],
+    panel: &mut [MaybeUninit<T>],
 ) {
     if size_of::<T>() == 8 {
-        tiles::<true, T, 8, 8>(lefts, rights, outs, size);
+        tiles::<true, T, 8, 8>(lefts, rights, outs, size, panel);
     } else {
-        tiles::<true, T, 16, 8>(lefts, rights, outs, size);
+        tiles::<true, T, 16, 8>(lefts, rights, outs, size, panel);
     }
 }
 
@@ -111,8 +109,28 @@ fn tiles<const FMA: bool, T: Element, const L: usize, const R: usize>(
     rights: &[View<T>],
     outs: &mut [&mut [T]],
     [m, k, n]: [usize; 3],
+    panel: &mut [MaybeUninit<T>],
 ) {
-    let mut panel = [const { MaybeUninit::uninit() }; PANEL];
+    let (mut lefts, mut rights, mut sizes, mut strides) = (lefts, rights, [m, n], [n, 1]);
+    let turned: [List<View<T>>; 2];
+    // Few columns leave lanes of the last vector idle.
+    if lefts[0].col == 1 && dots::pay::<L>([m, k, n]) {
+        for (plane, out) in outs.iter_mut().enumerate() {
+            let (left, right) = (of_plane(lefts, plane), of_plane(rights, plane));
+            if R == 8 {
+                dots::multiply::<FMA, T, L, 4>(left, right, out, [m, k, n], panel);
+            } else {
+                dots::multiply::<FMA, T, L, 2>(left, right, out, [m, k, n], panel);
+            }
+        }
+        return;
+    }
+    if lefts[0].row == 1 && 5 * m.next_multiple_of(L) * n <= 4 * m * n.next_multiple_of(L) {
+        // Rows of the left factor as it is stored become the vectors: `out' = right' left'`.
+        turned = [rights, lefts].map(|views| views.iter().map(View::turned).collect());
+        (lefts, rights, sizes, strides) = (&turned[0], &turned[1], [n, m], [1, n]);
+    }
+    let [m, n] = sizes;
     let width = n * rights.len();
     // Narrow planes are tiled together, wide ones each on its own.
     let group = if n < WIDEST * L { width } else { n };
@@ -125,8 +143,9 @@ fn tiles<const FMA: bool, T: Element, const L: usize, const R: usize>(
                 let vectors = (end - from).div_ceil(L);
                 let vectors = vectors.div_ceil(vectors.div_ceil(WIDEST));
                 let to = end.min(from + vectors * L);
-                let columns = Columns { plane: from / n, first: from % n, len: to - from, n };
-                let (panel, rows) = (&mut panel, rows.clone());
+                let (plane, first, len) = (from / n, from % n, to - from);
+                let columns = Columns { plane, first, len, n, strides };
+                let rows = rows.clone();
                 match vectors {
                     1 => strip::<FMA, T, L, R, 1>(lefts, rights, outs, columns, rows, k, panel),
                     2 => strip::<FMA, T, L, R, 2>(lefts, rights, outs, columns, rows, k, panel),
@@ -145,6 +164,8 @@ struct Columns {
     first: usize,
     len: usize,
     n: usize,
+    /// Of the result: entry `i, j` is at `i * strides[0] + j * strides[1]`.
+    strides: [usize; 2],
 }
 
 impl Columns {
@@ -174,24 +195,24 @@ fn strip<const FMA: bool, T: Element, const L: usize, const R: usize, const V: u
     columns: Columns,
     rows: Range<usize>,
     k: usize,
-    panel: &mut [MaybeUninit<T>; PANEL],
+    panel: &mut [MaybeUninit<T>],
 ) {
     let right = of_plane(rights, columns.plane);
     let in_place = right.col == 1 && columns.together() && columns.len == V * L;
-    let depth = k.div_ceil(k.div_ceil(PANEL / (V * L)));
+    let depth = k.div_ceil(k.div_ceil(STRIP / (V * L)));
     for p in (0..k).step_by(depth) {
         let depth = depth.min(k - p);
         let (b, stride) = if in_place {
             (&right.data[p * right.row + columns.first..], right.row)
         } else {
-            (pack::<T, L, V>(rights, columns, p..p + depth, panel), V * L)
+            (pack::<FMA, T, L, V>(rights, columns, p..p + depth, panel), V * L)
         };
         for (plane, left) in lefts.iter().enumerate() {
             let columns = Columns { plane: columns.plane + plane, ..columns };
             let mut i = rows.start;
             macro_rules! rows_by {
-                ($N:expr) => {
-                    while rows.end - i >= $N {
+                ($N:literal $(, $condition:expr)?) => {
+                    while rows.end - i >= $N $(&& $condition(rows.end - i))? {
                         let mut c = [[[T::zero(); L]; V]; $N];
                         if p > 0 {
                             c = load(outs, columns, i);
@@ -204,7 +225,9 @@ fn strip<const FMA: bool, T: Element, const L: usize, const R: usize, const V: u
                 };
             }
             if R == 8 {
-                rows_by!(8);
+                // Ten rows in halves: two rows alone have too few sums to keep the adders busy.
+                rows_by!(8, |left| left == 8 || left > 10);
+                rows_by!(5);
             }
             rows_by!(4);
             rows_by!(2);
@@ -215,11 +238,11 @@ fn strip<const FMA: bool, T: Element, const L: usize, const R: usize, const V: u
 
 /// Copies rows `depth` of the columns into the panel, padded with zeros to `V` vectors.
 #[inline(always)]
-fn pack<'p, T: Element, const L: usize, const V: usize>(
+fn pack<'p, const FMA: bool, T: Element, const L: usize, const V: usize>(
     rights: &[View<T>],
     columns: Columns,
     depth: Range<usize>,
-    panel: &'p mut [MaybeUninit<T>; PANEL],
+    panel: &'p mut [MaybeUninit<T>],
 ) -> &'p [T] {
     let used = &mut panel[..depth.len() * V * L];
     columns.each(|plane, first, offset, len| {
@@ -229,29 +252,11 @@ fn pack<'p, T: Element, const L: usize, const V: usize>(
                 let from = p * row + first;
                 copy(&data[from..from + len], &mut line[offset..offset + len], MaybeUninit::new);
             }
-            return;
+        } else {
+            // Columns of the factor are rows in memory.
+            let from = &data[depth.start * row + first * col..];
+            transpose::<FMA, T>((from, col), (&mut used[offset..], V * L), [len, depth.len()]);
         }
-        let mut j = 0;
-        macro_rules! columns_by {
-            ($N:literal) => {
-                while len - j >= $N {
-                    // Columns of the factor are rows in memory.
-                    let column: [&[T]; $N] = std::array::from_fn(|b| {
-                        let from = depth.start + (first + j + b) * col;
-                        &data[from..from + depth.len()]
-                    });
-                    for (p, line) in used.chunks_exact_mut(V * L).enumerate() {
-                        let line = &mut line[offset + j..offset + j + $N];
-                        for b in 0..$N {
-                            line[b].write(column[b][p]);
-                        }
-                    }
-                    j += $N;
-                }
-            };
-        }
-        columns_by!(4);
-        columns_by!(1);
     });
     if columns.len < V * L {
         for line in used.chunks_exact_mut(V * L) {
@@ -304,14 +309,17 @@ fn load<T: Element, const L: usize, const V: usize, const N: usize>(
     i: usize,
 ) -> [[[T; L]; V]; N] {
     let mut c = [[[T::zero(); L]; V]; N];
+    let [row, col] = columns.strides;
     columns.each(|plane, first, offset, len| {
         for (n, c) in c.iter_mut().enumerate() {
-            let at = (i + n) * columns.n + first;
-            copy(
-                &outs[plane][at..at + len],
-                &mut c.as_flattened_mut()[offset..offset + len],
-                |v| v,
-            );
+            let (at, c) = ((i + n) * row + first * col, &mut c.as_flattened_mut()[offset..]);
+            if col == 1 {
+                copy(&outs[plane][at..at + len], &mut c[..len], |v| v);
+            } else {
+                for (c, v) in c[..len].iter_mut().zip(outs[plane][at..].iter().step_by(col)) {
+                    *c = *v;
+                }
+            }
         }
     });
     c
@@ -325,18 +333,33 @@ fn store<T: Element, const L: usize, const V: usize, const N: usize>(
     columns: Columns,
     i: usize,
 ) {
-    if columns.len == V * L && columns.together() {
-        let out = &mut outs[columns.plane][i * columns.n + columns.first..];
+    let [row, col] = columns.strides;
+    if col == 1 && columns.len == V * L && columns.together() {
+        let out = &mut outs[columns.plane][i * row + columns.first..];
         for (n, c) in c.iter().enumerate() {
-            let (line, _) = out[n * columns.n..].as_chunks_mut::<L>();
+            let (line, _) = out[n * row..].as_chunks_mut::<L>();
             line[..V].copy_from_slice(c);
         }
         return;
     }
     columns.each(|plane, first, offset, len| {
-        for (n, c) in c.iter().enumerate() {
-            let at = (i + n) * columns.n + first;
-            copy(&c.as_flattened()[offset..offset + len], &mut outs[plane][at..at + len], |v| v);
+        if col == 1 {
+            for (n, c) in c.iter().enumerate() {
+                let at = (i + n) * row + first;
+                copy(
+                    &c.as_flattened()[offset..offset + len],
+                    &mut outs[plane][at..at + len],
+                    |v| v,
+                );
+            }
+        } else {
+            let lines = outs[plane][first * col..].chunks_mut(col);
+            for (l, line) in (offset..offset + len).zip(lines) {
+                let line = &mut line[i * row..i * row + N];
+                for (o, c) in line.iter_mut().zip(&c) {
+                    *o = c.as_flattened()[l];
+                }
+            }
         }
     });
 }

@@ -1,0 +1,136 @@
+//! Products with few columns, by dot products of rows with columns.
+//!
+//! Vectors run along the inner index, so that a width which is no multiple of a vector leaves no lanes idle. The columns
+//! are packed into a panel, each in a row, and `N` rows of the left factor meet `M` of them at a time.
+
+use std::mem::MaybeUninit;
+
+use crate::array::element::Element;
+use crate::array::kernels::product::pack::{PANEL, View, transpose};
+use crate::array::kernels::simd::mul_add;
+
+/// Columns at a time.
+const M: usize = 5;
+
+/// Whether they save a fifth of the multiplications that tiles with vectors of `L` lanes do, and adding up the lanes of
+/// each entry of the result is little against them.
+pub(super) fn pay<const L: usize>([m, k, n]: [usize; 3]) -> bool {
+    let fits = n.next_multiple_of(M) * L <= PANEL / 8;
+    m >= 4 && k >= 16 * L && fits && 5 * n.next_multiple_of(M) <= 4 * n.next_multiple_of(L)
+}
+
+/// `out = left right`, where rows of `left` are contiguous and `out` is zero on entry.
+#[inline(always)]
+pub(super) fn multiply<const FMA: bool, T: Element, const L: usize, const N: usize>(
+    left: View<T>,
+    right: View<T>,
+    out: &mut [T],
+    [m, k, n]: [usize; 3],
+    panel: &mut [MaybeUninit<T>],
+) {
+    let most = PANEL / n.next_multiple_of(M) / L;
+    let vectors = k.div_ceil(L);
+    let depth = vectors.div_ceil(vectors.div_ceil(most)) * L;
+    for p in (0..k).step_by(depth) {
+        let len = depth.min(k - p);
+        let columns = pack::<FMA, T, L>(right, p, [len, n], panel);
+        let stride = len.next_multiple_of(L);
+        for i in (0..m).step_by(N) {
+            // The last rows overlap those before them.
+            let top = i.min(m - N);
+            let rows: [&[T]; N] =
+                std::array::from_fn(|r| &left.data[(top + r) * left.row + p..][..len]);
+            for (j, columns) in (0..n).step_by(M).zip(columns.chunks_exact(M * stride)) {
+                let sums = sums::<FMA, T, L, N>(rows, columns);
+                for r in i - top..N {
+                    let line = &mut out[(top + r) * n + j..(top + r + 1) * n];
+                    for (o, sums) in line.iter_mut().zip(&sums) {
+                        *o += sums[r];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The rows from `p` on of `right`, `len x n`, as columns that are padded with zeros to whole vectors, and to a multiple
+/// of `M` columns.
+#[inline(always)]
+fn pack<'p, const FMA: bool, T: Element, const L: usize>(
+    right: View<T>,
+    p: usize,
+    [len, n]: [usize; 2],
+    panel: &'p mut [MaybeUninit<T>],
+) -> &'p [T] {
+    let stride = len.next_multiple_of(L);
+    let zero = MaybeUninit::new(T::zero());
+    let used = &mut panel[..n.next_multiple_of(M) * stride];
+    if right.col == 1 {
+        transpose::<FMA, T>((&right.data[p * right.row..], right.row), (used, stride), [len, n]);
+    }
+    for (j, column) in used.chunks_exact_mut(stride).enumerate() {
+        if j >= n {
+            column.fill(zero);
+            continue;
+        }
+        if right.col > 1 {
+            let from = &right.data[p + j * right.col..][..len];
+            for (c, &v) in column.iter_mut().zip(from) {
+                c.write(v);
+            }
+        }
+        column[len..].fill(zero);
+    }
+    // SAFETY: every column was written by `transpose` or here, its end and the columns after `n` here.
+    unsafe { &*(std::ptr::from_ref::<[MaybeUninit<T>]>(used) as *const [T]) }
+}
+
+/// The dot products of `M` columns with `N` rows.
+#[inline(always)]
+fn sums<const FMA: bool, T: Element, const L: usize, const N: usize>(
+    rows: [&[T]; N],
+    columns: &[T],
+) -> [[T; N]; M] {
+    let len = rows[0].len();
+    let stride = len.next_multiple_of(L);
+    assert!(columns.len() >= M * stride && rows.iter().all(|row| row.len() == len));
+    let mut c = [[[T::zero(); L]; N]; M];
+    let mut add = |a: [[T; L]; N], p: usize| {
+        for (m, c) in c.iter_mut().enumerate() {
+            // SAFETY: within `columns` by the assertion, since `p` is a multiple of `L` below `stride`.
+            let b = unsafe { columns.as_ptr().add(m * stride + p).cast::<[T; L]>().read() };
+            for (c, a) in c.iter_mut().zip(&a) {
+                for l in 0..L {
+                    c[l] = mul_add::<FMA, T>(a[l], b[l], c[l]);
+                }
+            }
+        }
+    };
+    let whole = len / L * L;
+    for p in (0..whole).step_by(L) {
+        // SAFETY: `p + L` is at most the length of each row.
+        add(rows.map(|row| unsafe { row.as_ptr().add(p).cast::<[T; L]>().read() }), p);
+    }
+    if whole < len {
+        let padded = |row: &[T]| {
+            let mut end = [T::zero(); L];
+            end[..len - whole].copy_from_slice(&row[whole..]);
+            end
+        };
+        add(rows.map(padded), whole);
+    }
+    c.map(|c| c.map(total))
+}
+
+/// The sum of the lanes, half by half.
+#[inline(always)]
+fn total<T: Element, const L: usize>(mut lanes: [T; L]) -> T {
+    let mut half = L / 2;
+    while half > 0 {
+        for l in 0..half {
+            lanes[l] += lanes[l + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
