@@ -4,13 +4,11 @@
 
 use std::sync::Arc;
 
-use hypertape_autodiff::{
-    Adjoints, Array, Dual, Element, Fault, List, NodeId, Tape, Tensor, Var, axpy,
-};
+use hypertape_autodiff::{Array, Dual, Element, Fault, List, NodeId, Tape, Tensor};
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::lens::{Lens, in_function, scalar};
+use crate::oracle::lens::{Lens, collect, in_function, scalar};
 use crate::oracle::tapes::Kept;
 use crate::oracle::view::{Loss, Point, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
@@ -18,27 +16,6 @@ use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
 use crate::rows::Rows;
 use crate::rule::InnerLoop;
-
-/// Writes, or adds unless `first`, one plane of the adjoints of `leaves` to consecutive pieces of `out`.
-fn collect<'a, T: Element, A: Array<'a, Elem = T>>(
-    adjoints: &Adjoints<'a, A>,
-    leaves: &[Var<'a, A>],
-    plane: impl Fn(A) -> Tensor<'a, T>,
-    first: bool,
-    out: &mut [T],
-) {
-    let mut rest = out;
-    for leaf in leaves {
-        let (piece, others) = rest.split_at_mut(leaf.shape().len());
-        rest = others;
-        match leaf.id().and_then(|id| adjoints.get(id)).map(&plane) {
-            Some(adjoint) if first => piece.copy_from_slice(adjoint.values()),
-            Some(adjoint) => axpy(piece, T::one(), adjoint.values()),
-            None if first => piece.fill(T::zero()),
-            None => {}
-        }
-    }
-}
 
 impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     fn start(&self) -> &Params<T> {

@@ -14,7 +14,7 @@ use hypertape_autodiff::{Arena, Array, Element, Linearisation, List, Piece, Tape
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::oracle::lanes::Plan;
-use crate::oracle::lens::{Lens, in_function, scalar};
+use crate::oracle::lens::{Lens, collect, in_function, scalar};
 use crate::oracle::view::{Loss, Point, StepTape};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -144,20 +144,14 @@ fn record<'a, T: Element, P: Bilevel<T>>(
     let seeds: List<_> = loss.id().map(|id| (id, loss.value().scalar(1.0))).into_iter().collect();
     let adjoints = step.finish().pull(&seeds, arena);
     arena.status().map_err(&fault)?;
-    let mut rest = out;
-    let mut outputs = List::new();
-    for variable in &variables {
-        let (piece, others) = rest.split_at_mut(variable.shape().len());
-        rest = others;
-        let adjoint = variable.id().and_then(|id| adjoints.get(id));
-        match adjoint {
-            Some(adjoint) if first => piece.copy_from_slice(adjoint.values()),
-            Some(adjoint) => axpy(piece, T::one(), adjoint.values()),
-            None if first => piece.fill(T::zero()),
-            None => {}
-        }
-        outputs.push(adjoint.unwrap_or_else(|| run.passive(variable.value().value())));
-    }
+    collect(&adjoints, &variables, |adjoint| adjoint, first, out);
+    let outputs: List<_> = variables
+        .iter()
+        .map(|variable| {
+            let adjoint = variable.id().and_then(|id| adjoints.get(id));
+            adjoint.unwrap_or_else(|| run.passive(variable.value().value()))
+        })
+        .collect();
     let piece = Piece::new(run, w.into_iter().chain(x), outputs.into_iter());
     Ok((value, piece.map_err(&fault)?))
 }
