@@ -13,6 +13,7 @@ mod list;
 mod names;
 mod outer;
 mod point;
+mod rules;
 mod run;
 mod study;
 mod table;

@@ -150,7 +150,8 @@ fn bytes_grow_by_one_state_a_step() {
         let mut oracle = Oracle::new(TwoLayer::<f64>::new(3)).unwrap();
         exact(&mut oracle, steps, 0.1).unwrap().2.bytes_measured
     };
-    let state = 16 * size_of::<f64>() as u64;
+    // Of 16 values, and what the schedule notes of a slot.
+    let state = 16 * size_of::<f64>() as u64 + 48;
     let one = bytes(1);
     for steps in [2, 10, 100] {
         assert_eq!(bytes(steps), one + (steps as u64 - 1) * state);

@@ -16,9 +16,9 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::estimator::exact::Exact;
 use crate::estimator::full_tape::FullTape;
+use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::rollout::{mean_loss, solve};
-use crate::rule::InnerLoop;
 
 /// Random directions a check. A mistake is seen in each of them, but for an accident.
 const DIRECTIONS: usize = 3;

@@ -42,6 +42,13 @@ pub enum Error {
         /// What was expected.
         expected: String,
     },
+    /// The file of states on disk failed.
+    Spill {
+        /// What happened to it.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
     /// An outer iteration failed.
     Iteration {
         /// The iteration, from 0.
@@ -87,6 +94,7 @@ impl fmt::Display for Error {
             Self::Invalid { what, found, expected } => {
                 write!(f, "{what}: found {found}, expected {expected}")
             }
+            Self::Spill { what, why } => write!(f, "the spill file {what}: {why}"),
             Self::Iteration { iteration, cause } => {
                 write!(f, "outer iteration {iteration}: {cause}")
             }

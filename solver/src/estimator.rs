@@ -13,9 +13,11 @@ use hypertape_autodiff::{Element, all_finite, axpy};
 use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
+use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::scale;
-use crate::rule::InnerLoop;
+use crate::profile::Profile;
+use crate::rollout::At;
 use crate::schedule::Schedule;
 
 /// What an estimator returns besides the gradient.
@@ -50,6 +52,39 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         at: At<T>,
         gradient: &mut [T],
     ) -> Result<T, Error>;
+
+    /// The peak of used bytes for one task and an inner loop of `steps` steps, from the pieces of a profile: the formula
+    /// in the estimator's documentation.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a schedule that does not fit.
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error>;
+
+    /// Whether it puts a whole run on one tape, whose size is then part of the profile.
+    fn records_whole_runs(&self) -> bool {
+        false
+    }
+
+    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs. Cost: that of a [`Profile`] the first time,
+    /// nothing later.
+    ///
+    /// # Errors
+    /// As [`estimate`](Self::estimate).
+    fn predict(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        x: &[T],
+        draw: Draw,
+    ) -> Result<u64, Error> {
+        let draw = draw.for_task(oracle.task(draw, 0));
+        let mut profile = Profile::kept(oracle, inner, x, draw)?;
+        if self.records_whole_runs() {
+            profile.measure_whole_runs(oracle, inner, x, draw)?;
+        }
+        let task = self.task_bytes(&profile, inner.steps())?;
+        Ok(oracle.bytes_over_tasks(task, x.len()))
+    }
 
     /// Writes the mean gradient over the meta-batch of `draw` at `x` into `gradient`.
     ///
@@ -104,17 +139,6 @@ fn mean<T: Element, E: Estimator<T> + ?Sized>(
         oracle.give(part);
         Ok(share * loss)
     })
-}
-
-/// What one task's gradient is about.
-#[derive(Clone, Copy, Debug)]
-pub struct At<'v, T> {
-    /// The outer point.
-    pub x: &'v [T],
-    /// The outer iteration and the task.
-    pub draw: Draw,
-    /// The task's place in the meta-batch.
-    pub slot: usize,
 }
 
 fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Error> {

@@ -5,20 +5,26 @@
 //!
 //! Feature `threads` adds `Oracle::set_threads`.
 
+mod adjoint;
 mod check;
 mod cost;
 mod draw;
 mod error;
 mod estimator;
+mod inner;
 mod oracle;
 mod outer;
 mod params;
+mod pool;
 mod problem;
+mod profile;
+mod recurrence;
 mod rollout;
 mod rows;
 mod rule;
 mod run;
 mod schedule;
+mod spill;
 
 pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
@@ -28,13 +34,20 @@ pub use estimator::exact::Exact;
 pub use estimator::first_order::FirstOrder;
 pub use estimator::full_tape::FullTape;
 pub use estimator::ufom::{Ufom, optimal_probability};
-pub use estimator::{At, Estimate, Estimator};
+pub use estimator::{Estimate, Estimator};
+pub use inner::InnerLoop;
 pub use oracle::Oracle;
 pub use outer::{Outer, OuterState};
 pub use params::Params;
 pub use problem::{Bilevel, Metric};
-pub use rollout::{mean_loss, solve};
+pub use profile::{Evaluation, Profile};
+pub use recurrence::{Loop, Recurrence};
+pub use rollout::{At, mean_loss, solve};
 pub use rows::Rows;
-pub use rule::InnerLoop;
+pub use rule::adaptive::{Adam, RmsProp};
+pub use rule::descent::GradientDescent;
+pub use rule::momentum::Momentum;
+pub use rule::proximal::{Ista, Projected};
+pub use rule::{Rule, Step};
 pub use run::{Record, Run};
-pub use schedule::{Keep, Schedule};
+pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};

@@ -9,6 +9,8 @@
 mod lanes;
 mod lens;
 mod passes;
+mod results;
+mod stepper;
 mod tapes;
 mod view;
 mod workspaces;
@@ -16,39 +18,51 @@ mod workspaces;
 use std::fmt;
 use std::sync::Arc;
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{Element, Fault, Workspace};
 
-use crate::cost::{Cost, Meter};
+use crate::adjoint::Plan as Actions;
+use crate::cost::Cost;
 use crate::draw::{Draw, Level};
 use crate::error::Error;
+use crate::inner::InnerLoop;
 use crate::oracle::lanes::{Plan, Team};
 use crate::oracle::lens::Lens;
+use crate::oracle::results::in_function;
+use crate::oracle::stepper::{Cut, Stepper};
 use crate::oracle::view::{Loss, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
+use crate::pool::Pool;
 use crate::problem::{Bilevel, Metric};
-use crate::rule::InnerLoop;
+use crate::profile::Profile;
+use crate::rule::descent::GradientDescent;
+use crate::rule::{Rule, Step};
 
+pub(crate) use crate::oracle::results::scalar;
 pub(crate) use crate::oracle::view::Point;
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
 pub struct Oracle<'p, T> {
     view: Arc<dyn View<T> + 'p>,
+    rule: Arc<dyn Stepper<T> + 'p>,
     init: Option<Arc<[T]>>,
     memory: Workspaces<T>,
-    /// Vectors for the next call, the last given back on top.
-    spare: Vec<Vec<T>>,
+    /// Vectors, and what is counted.
+    pool: Pool<T>,
     /// Kept recordings of inner gradients, by slot.
     tapes: Vec<Box<dyn StepTape<T> + 'p>>,
+    /// The actions of the last schedule.
+    pub(crate) plan: Option<Actions>,
+    /// Bytes of the pieces of an estimate, once measured.
+    pub(crate) profile: Option<Profile>,
     /// Oracles of the workers that share tasks, made when they are first needed.
     crew: Vec<Self>,
-    meter: Meter,
     first_order_vanishes: Option<bool>,
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Oracle").field("meter", &self.meter).finish_non_exhaustive()
+        f.debug_struct("Oracle").field("meter", &self.pool.meter).finish_non_exhaustive()
     }
 }
 
@@ -60,18 +74,24 @@ impl<'p, T: Element> Oracle<'p, T> {
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
         let lens = Lens::new(problem, &mut memory)?;
-        Ok(Self::with(Arc::new(lens), None, memory))
+        Ok(Self::with(Arc::new(lens), Arc::new(GradientDescent::default()), memory))
     }
 
-    fn with(view: Arc<dyn View<T> + 'p>, init: Option<Arc<[T]>>, memory: Workspaces<T>) -> Self {
+    fn with(
+        view: Arc<dyn View<T> + 'p>,
+        rule: Arc<dyn Stepper<T> + 'p>,
+        memory: Workspaces<T>,
+    ) -> Self {
         Self {
             view,
-            init,
+            rule,
+            init: None,
             memory,
-            spare: Vec::new(),
+            pool: Pool::default(),
             tapes: Vec::new(),
+            plan: None,
+            profile: None,
             crew: Vec::new(),
-            meter: Meter::default(),
             first_order_vanishes: None,
         }
     }
@@ -90,7 +110,20 @@ impl<'p, T: Element> Oracle<'p, T> {
         let workers = threads.min(lanes::LANES);
         self.memory = Workspaces::new(Team::new(workers - 1)?, workers);
         self.crew.clear();
+        self.profile = None;
         Ok(())
+    }
+
+    /// Takes inner steps by `rule` instead of [`GradientDescent`].
+    pub fn set_rule(&mut self, rule: impl Rule<T> + 'p) {
+        self.rule = Arc::new(rule);
+        self.crew.clear();
+        self.profile = None;
+    }
+
+    /// The name of the inner rule.
+    pub fn rule(&self) -> String {
+        self.rule.name()
     }
 
     /// The first outer point.
@@ -113,6 +146,11 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.inner_start().values().len()
     }
 
+    /// Values in the state of the inner loop: `w` and what the rule remembers.
+    pub(crate) fn state_dim(&self) -> usize {
+        (1 + self.rule.memory()) * self.inner_dim()
+    }
+
     /// Starts every inner loop at `w` instead of the problem's own start.
     ///
     /// # Errors
@@ -131,6 +169,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         }
         self.init = Some(w.into());
         self.crew.clear();
+        self.profile = None;
         Ok(())
     }
 
@@ -193,13 +232,10 @@ impl<'p, T: Element> Oracle<'p, T> {
             plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, add)
         } else {
             let mut crew = std::mem::take(&mut self.crew);
-            crew.resize_with(plan.workers(), || {
-                let memory = Workspaces::new(Team::default(), 1);
-                Self::with(Arc::clone(&view), self.init.clone(), memory)
-            });
+            crew.resize_with(plan.workers(), || self.alone());
             crew.iter_mut().for_each(Self::begin);
             let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, add);
-            self.meter.join(crew.iter().map(Self::cost));
+            self.pool.meter.join(crew.iter().map(Self::cost));
             self.crew = crew;
             result
         };
@@ -222,39 +258,69 @@ impl<'p, T: Element> Oracle<'p, T> {
         Ok(vanishes)
     }
 
-    /// A vector with values of earlier use. It counts as used, and is kept for later calls, once given back.
+    /// A vector with values of earlier use, counted as used.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the system has no memory for it.
     pub(crate) fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
-        let mut vector = self.spare.pop().unwrap_or_default();
-        vector.try_reserve_exact(len.saturating_sub(vector.len())).map_err(|_| {
-            Error::invalid("a vector", format!("{len} values"), "as many as there is memory for")
-        })?;
-        vector.resize(len, T::zero());
-        self.meter.hold(len * size_of::<T>());
-        Ok(vector)
+        self.pool.take(len)
     }
 
-    /// Gives a vector back, the last taken first.
+    /// Gives a vector back.
     pub(crate) fn give(&mut self, vector: Vec<T>) {
-        self.meter.release(vector.len() * size_of::<T>());
-        self.spare.push(vector);
+        self.pool.give(vector);
+    }
+
+    /// Another oracle on the same problem, with the same rule and start, for one thread.
+    pub(crate) fn alone(&self) -> Self {
+        let memory = Workspaces::new(Team::default(), 1);
+        let other = Self::with(Arc::clone(&self.view), Arc::clone(&self.rule), memory);
+        Self { init: self.init.clone(), ..other }
+    }
+
+    /// Whether threads share the tasks of a meta-batch, each with an oracle of its own.
+    pub(crate) fn shares_tasks(&self) -> bool {
+        Plan::new(self.batch(), self.memory.workers()).workers() > 1
+    }
+
+    /// Bytes of a sum over the meta-batch of vectors of `len` values, where a task takes `task` bytes.
+    pub(crate) fn bytes_over_tasks(&self, task: u64, len: usize) -> u64 {
+        let vector = (len * size_of::<T>()) as u64;
+        let plan = Plan::new(self.batch(), self.memory.workers());
+        let parts = |worker| u64::from(plan.adds(worker)) * vector;
+        let workers = (0..plan.workers()).map(|worker| task + parts(worker));
+        plan.vectors() as u64 * vector + workers.sum::<u64>()
+    }
+
+    /// Takes note of bytes that are in use from here on.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.pool.meter.hold(bytes);
+    }
+
+    /// Takes note that they are no longer.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.pool.meter.release(bytes);
+    }
+
+    /// Starts counting bytes from what is in use.
+    pub(crate) fn mark(&mut self) {
+        self.pool.meter.cost.bytes_measured = 0;
+        self.pool.meter.hold(0);
     }
 
     /// Starts counting afresh.
     pub(crate) fn begin(&mut self) {
-        self.meter.reset();
+        self.pool.meter.reset();
     }
 
     /// What was counted since [`begin`](Self::begin).
     pub(crate) fn cost(&self) -> Cost {
-        self.meter.cost
+        self.pool.meter.cost
     }
 
     /// Takes note of a forward step.
     pub(crate) fn count_step(&mut self) {
-        self.meter.cost.plain_steps += 1;
+        self.pool.meter.cost.plain_steps += 1;
     }
 
     /// `w_0`
@@ -290,7 +356,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         step: usize,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        self.meter.cost.inner_gradients += 1;
+        self.pool.meter.cost.inner_gradients += 1;
         let point = point.at(Level::Inner, step);
         let result = self.view.gradient(&mut self.memory, Loss::Inner, point, gradient, None);
         self.metered(result)
@@ -305,22 +371,22 @@ impl<'p, T: Element> Oracle<'p, T> {
         hessian_product: &mut [T],
         mixed_product: &mut [T],
     ) -> Result<(), Error> {
-        self.meter.cost.hvps += 1;
-        self.meter.cost.mixed += 1;
+        self.pool.meter.cost.hvps += 1;
+        self.pool.meter.cost.mixed += 1;
         let point = point.at(Level::Inner, step);
         let result = self.view.products(&mut self.memory, point, v, hessian_product, mixed_product);
         self.metered(result)
     }
 
-    /// As [`inner_gradient`](Self::inner_gradient), and keeps the recording in `slot` until it is let go.
+    /// As [`inner_gradient`](Self::inner_gradient), and keeps the recording in `slot` until it is let go; returns its bytes.
     pub(crate) fn keep_gradient(
         &mut self,
         point: Point<T>,
         step: usize,
         slot: usize,
         gradient: &mut [T],
-    ) -> Result<T, Error> {
-        self.meter.cost.inner_gradients += 1;
+    ) -> Result<u64, Error> {
+        self.pool.meter.cost.inner_gradients += 1;
         let view = &self.view;
         if self.tapes.len() <= slot {
             self.tapes.resize_with(slot + 1, || Arc::clone(view).tape());
@@ -328,8 +394,9 @@ impl<'p, T: Element> Oracle<'p, T> {
         let point = point.at(Level::Inner, step);
         let tape = &mut self.tapes[slot];
         let result = tape.record(&mut self.memory, point, gradient);
-        self.meter.hold(tape.bytes());
-        self.metered(result)
+        let bytes = tape.bytes();
+        self.pool.meter.hold(bytes);
+        self.metered(result.map(|_| bytes as u64))
     }
 
     /// As [`inner_products`](Self::inner_products) where the gradient in `slot` was recorded, and lets it go.
@@ -340,15 +407,88 @@ impl<'p, T: Element> Oracle<'p, T> {
         hessian_product: &mut [T],
         mixed_product: &mut [T],
     ) -> Result<(), Error> {
-        self.meter.cost.hvps += 1;
-        self.meter.cost.mixed += 1;
+        self.pool.meter.cost.hvps += 1;
+        self.pool.meter.cost.mixed += 1;
         let tape = &mut self.tapes[slot];
         let result = tape.pull(&mut self.memory, v, hessian_product, mixed_product);
         let bytes = tape.bytes();
         tape.clear();
         let result = self.metered(result);
-        self.meter.release(bytes);
+        self.pool.meter.release(bytes);
         result
+    }
+
+    /// The number that the rule multiplies the gradient of a step by, if that is all it does.
+    pub(crate) fn multiple(&self, step: Step) -> Option<f64> {
+        self.rule.multiple(step)
+    }
+
+    /// Whether reversing a step takes the value of its gradient.
+    pub(crate) fn nonlinear(&self) -> bool {
+        self.rule.nonlinear()
+    }
+
+    /// Does something of a step in the arenas.
+    fn stepping<R>(
+        &mut self,
+        x: &[T],
+        act: impl FnOnce(&dyn Stepper<T>, &mut Workspace, Cut<T>) -> Result<R, Fault>,
+    ) -> Result<R, Error> {
+        let [inner, outer] = [self.view.inner_start(), self.view.start()].map(Params::shapes);
+        let result = act(&*self.rule, self.memory.first(), Cut { inner, outer, x });
+        self.metered(result.map_err(in_function("step rule")))
+    }
+
+    /// Writes the point at which the gradient of a step is taken into `y`, or says that it is `w`.
+    pub(crate) fn query(
+        &mut self,
+        x: &[T],
+        state: &[T],
+        step: Step,
+        y: &mut [T],
+    ) -> Result<bool, Error> {
+        self.stepping(x, |rule, memory, cut| rule.query(memory, cut, state, step, y))
+    }
+
+    /// Adds the pull-back of `y_bar` through that point to `state_bar`.
+    pub(crate) fn pull_query(
+        &mut self,
+        x: &[T],
+        state: &[T],
+        step: Step,
+        y_bar: &[T],
+        state_bar: &mut [T],
+    ) -> Result<(), Error> {
+        self.stepping(x, |rule, memory, cut| {
+            rule.pull_query(memory, cut, state, step, y_bar, state_bar)
+        })
+    }
+
+    /// Takes a step, given its gradient.
+    pub(crate) fn advance(
+        &mut self,
+        x: &[T],
+        state: &mut [T],
+        gradient: &[T],
+        step: Step,
+    ) -> Result<(), Error> {
+        self.stepping(x, |rule, memory, cut| rule.advance(memory, cut, state, gradient, step))
+    }
+
+    /// Replaces the adjoint of the state after a step by that of the state before, apart from what goes through the
+    /// gradient, whose adjoint it writes into `u`; adds to that of `x`.
+    pub(crate) fn pull(
+        &mut self,
+        x: &[T],
+        (state, gradient): (&[T], &[T]),
+        step: Step,
+        state_bar: &mut [T],
+        u: &mut [T],
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        self.stepping(x, |rule, memory, cut| {
+            rule.pull(memory, cut, (state, gradient), step, state_bar, u, x_bar)
+        })
     }
 
     /// `df/dw` and `df/dx`; returns `f`.
@@ -377,10 +517,15 @@ impl<'p, T: Element> Oracle<'p, T> {
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let steps = inner.steps() as u64;
-        self.meter.cost.plain_steps += steps;
-        self.meter.cost.inner_gradients += steps;
-        let result =
-            self.view.whole_run(&mut self.memory, inner, self.init.as_deref(), (x, draw), gradient);
+        self.pool.meter.cost.plain_steps += steps;
+        self.pool.meter.cost.inner_gradients += steps;
+        let result = self.view.whole_run(
+            &mut self.memory,
+            (inner, &*self.rule),
+            self.init.as_deref(),
+            (x, draw),
+            gradient,
+        );
         self.metered(result)
     }
 
@@ -397,7 +542,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     }
 
     fn metered<R>(&mut self, result: Result<R, Error>) -> Result<R, Error> {
-        self.meter.observe(self.memory.take_peak());
+        self.pool.meter.observe(self.memory.take_peak());
         result
     }
 }

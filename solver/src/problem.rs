@@ -4,9 +4,9 @@ use hypertape_autodiff::{Array, Element, List};
 use rand::RngExt;
 
 use crate::draw::{Draw, Level};
+use crate::inner::InnerLoop;
 use crate::params::Params;
 use crate::rows::Rows;
-use crate::rule::InnerLoop;
 
 /// A named number that tells how good a solution is.
 #[derive(Clone, Debug, PartialEq)]

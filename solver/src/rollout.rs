@@ -1,64 +1,277 @@
-//! The inner run: forward steps from the start, checked as they go.
+//! The inner run of one task: its steps forward, its end, its steps in reverse.
 
 use std::sync::Mutex;
 
-use hypertape_autodiff::{Element, all_finite};
+use hypertape_autodiff::{Element, all_finite, axpy, dot};
 
+use crate::adjoint::{Chain, Length};
 use crate::draw::Draw;
 use crate::error::Error;
+use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
-use crate::rule::InnerLoop;
+use crate::rule::Step;
 
-/// Runs the inner loop from its start and leaves `w_r` in `w`. `evaluate(oracle, point, t, gradient)` writes the inner
-/// gradient at the state before step `t`, and may keep what it needs of it.
-///
-/// Cost: `r` steps and what is evaluated. `gradient` is scratch.
-///
-/// # Errors
-/// [`Error::NonFinite`] at the first step whose gradient is not finite.
-pub(crate) fn forward<T: Element>(
-    oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
-    x: &[T],
-    draw: Draw,
-    w: &mut [T],
-    gradient: &mut [T],
-    mut evaluate: impl FnMut(&mut Oracle<T>, Point<T>, usize, &mut [T]) -> Result<T, Error>,
-) -> Result<(), Error> {
-    oracle.init(x, draw, w)?;
-    for t in 0..inner.steps() {
-        evaluate(oracle, Point { w, x, draw }, t, gradient)?;
-        if !all_finite(gradient) {
-            let quantity = "the gradient of the inner loss";
-            return Err(Error::NonFinite { quantity, step: Some(t), lr: inner.lr() });
-        }
-        inner.step(w, gradient);
-        oracle.count_step();
-    }
-    Ok(())
+/// What one task's gradient is about.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'v, T> {
+    /// The outer point.
+    pub x: &'v [T],
+    /// The outer iteration and the task.
+    pub draw: Draw,
+    /// The task's place in the meta-batch.
+    pub slot: usize,
 }
 
-/// Runs the inner loop, writes `df/dx` at its end into `gradient`, and returns the outer loss there, `df/dw`, and a
-/// vector of the same length to go on with; both are to be given back. `evaluate` is that of [`forward`].
+/// The inner loop of one task, with the vectors that its steps need. A state is `w` and what the rule remembers.
 ///
-/// Cost: `r` steps and what is evaluated, one outer gradient. Memory: `3 p` values, `2 p` of them returned.
-///
-/// # Errors
-/// As [`solve`].
-pub(crate) fn outer_gradient<T: Element>(
-    oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
-    x: &[T],
+/// Memory: one vector of `p` values; one more where the rule is not a multiple of the gradient, and one where it takes
+/// the gradient ahead; `d` values from the first reverse step on.
+pub(crate) struct Rollout<'o, 'p, 'v, T> {
+    pub(crate) oracle: &'o mut Oracle<'p, T>,
+    inner: &'v InnerLoop,
+    x: &'v [T],
     draw: Draw,
-    gradient: &mut [T],
-    evaluate: impl FnMut(&mut Oracle<T>, Point<T>, usize, &mut [T]) -> Result<T, Error>,
-) -> Result<(T, [Vec<T>; 2]), Error> {
-    let p = oracle.inner_dim();
-    let (mut w_bar, mut product, mut w) = (oracle.take(p)?, oracle.take(p)?, oracle.take(p)?);
-    forward(oracle, inner, x, draw, &mut w, &mut product, evaluate)?;
-    let loss = oracle.outer_gradient(Point { w: &w, x, draw }, &mut w_bar, gradient)?;
-    oracle.give(w);
-    Ok((finite_loss(loss, inner)?, [w_bar, product]))
+    /// A gradient, later a product with the Hessian.
+    product: Vec<T>,
+    /// The adjoint of a gradient.
+    u: Vec<T>,
+    /// The point of the gradient, if it is not `w`.
+    ahead: Vec<T>,
+    mixed: Vec<T>,
+    /// State and gradient of each kept step, where the rule's pull-back needs them.
+    beside: Vec<Vec<T>>,
+    ended: bool,
+}
+
+impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
+    /// The loop at its start, and the state there.
+    pub(crate) fn start(
+        oracle: &'o mut Oracle<'p, T>,
+        inner: &'v InnerLoop,
+        At { x, draw, .. }: At<'v, T>,
+    ) -> Result<(Self, Vec<T>), Error> {
+        let p = oracle.inner_dim();
+        let mut state = oracle.take(oracle.state_dim())?;
+        let product = oracle.take(p)?;
+        oracle.init(x, draw, &mut state[..p])?;
+        state[p..].fill(T::zero());
+        let (mut u, mut ahead) = (Vec::new(), Vec::new());
+        let step = Step { index: 0, lr: inner.lr() };
+        if oracle.multiple(step).is_none() {
+            u = oracle.take(p)?;
+            ahead = oracle.take(p)?;
+            if !oracle.query(x, &state, step, &mut ahead)? {
+                oracle.give(std::mem::take(&mut ahead));
+            }
+        }
+        let (mixed, beside) = (Vec::new(), Vec::new());
+        let ended = false;
+        Ok((Self { oracle, inner, x, draw, product, u, ahead, mixed, beside, ended }, state))
+    }
+
+    /// Takes all steps, and returns their number.
+    pub(crate) fn forward(&mut self, state: &mut [T]) -> Result<usize, Error> {
+        for t in 0..self.inner.steps() {
+            self.advance(t, state)?;
+            if self.ended {
+                return Ok(t + 1);
+            }
+        }
+        Ok(self.inner.steps())
+    }
+
+    /// The number of steps, known or not.
+    pub(crate) fn length(&self) -> Length {
+        let most = self.inner.steps();
+        if self.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }
+    }
+
+    fn step(&self, index: usize) -> Step {
+        Step { index, lr: self.inner.lr() }
+    }
+
+    /// What the rule multiplies the gradient by, if that is all it does at the first step. Should it do more at a later
+    /// one, against its contract, the result is NaN.
+    fn multiple(&self, step: Step) -> Option<f64> {
+        self.u.is_empty().then(|| self.oracle.multiple(step).unwrap_or(f64::NAN))
+    }
+
+    /// Writes the gradient at the state before step `t` into `product`, and keeps its recording in `slot`, if given.
+    fn gradient(&mut self, t: usize, state: &[T], slot: Option<usize>) -> Result<(), Error> {
+        let step = self.step(t);
+        let Self { oracle, x, draw, product, ahead, .. } = self;
+        let mut w = &state[..product.len()];
+        if !ahead.is_empty() {
+            oracle.query(x, state, step, ahead)?;
+            w = ahead;
+        }
+        let point = Point { w, x, draw: *draw };
+        match slot {
+            None => oracle.inner_gradient(point, t, product).map(|_| ())?,
+            Some(slot) => oracle.keep_gradient(point, t, slot, product).map(|_| ())?,
+        }
+        if all_finite(product) {
+            return Ok(());
+        }
+        let quantity = "the gradient of the inner loss";
+        Err(Error::NonFinite { quantity, step: Some(t), lr: step.lr })
+    }
+
+    /// The update of step `t` by the gradient in `product`.
+    fn update(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
+        let (step, p) = (self.step(t), self.product.len());
+        let watched = self.inner.tolerance();
+        let change = if let Some(c) = self.multiple(step) {
+            axpy(state, T::from_f64(c), &self.product);
+            watched.map(|_| c * c * dot(&self.product, &self.product).as_f64())
+        } else {
+            self.u.copy_from_slice(&state[..p]);
+            self.oracle.advance(self.x, state, &self.product, step)?;
+            axpy(&mut self.u, -T::one(), &state[..p]);
+            watched.map(|_| dot(&self.u, &self.u).as_f64())
+        };
+        let within = watched.zip(change).map(|(tol, change)| change.sqrt() <= tol * step.lr);
+        self.ended = within == Some(true);
+        self.oracle.count_step();
+        Ok(())
+    }
+
+    /// Adds what both products say to the adjoints of state and `x`.
+    fn spread(
+        &mut self,
+        step: Step,
+        state: &[T],
+        bar: &mut [T],
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let c = self.multiple(step).map_or(T::one(), T::from_f64);
+        let Self { oracle, x, product, ahead, mixed, .. } = self;
+        axpy(x_bar, c, mixed);
+        if ahead.is_empty() {
+            axpy(&mut bar[..product.len()], c, product);
+            return Ok(());
+        }
+        oracle.pull_query(x, state, step, product, bar)
+    }
+
+    fn hold_mixed(&mut self) -> Result<(), Error> {
+        if self.mixed.is_empty() {
+            self.mixed = self.oracle.take(self.x.len())?;
+        }
+        Ok(())
+    }
+
+    /// Adds the pull-back of the start.
+    pub(crate) fn pull_start(&mut self, bar: &[T], x_bar: &mut [T]) -> Result<(), Error> {
+        self.oracle.pull_init(self.x, self.draw, &bar[..self.product.len()], x_bar)
+    }
+
+    /// Gives all vectors back, those in `others` too.
+    pub(crate) fn close<const N: usize>(self, others: [Vec<T>; N]) {
+        let own = [self.product, self.u, self.ahead, self.mixed];
+        for vector in own.into_iter().chain(others).filter(|v| !v.is_empty()) {
+            self.oracle.give(vector);
+        }
+    }
+}
+
+impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
+    /// Cost: a step and its gradient.
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
+        self.gradient(t, state, None)?;
+        self.update(t, state)
+    }
+
+    fn record(&mut self, t: usize, slot: usize, state: &mut [T]) -> Result<(), Error> {
+        self.gradient(t, state, Some(slot))?;
+        if !self.u.is_empty() {
+            if self.beside.len() <= slot {
+                self.beside.resize_with(slot + 1, Vec::new);
+            }
+            let mut beside = self.oracle.take(state.len() + self.product.len())?;
+            beside[..state.len()].copy_from_slice(state);
+            beside[state.len()..].copy_from_slice(&self.product);
+            self.beside[slot] = beside;
+        }
+        self.update(t, state)
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
+    fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {
+        let p = self.product.len();
+        let (w, rest) = state.split_at_mut(p);
+        rest.fill(T::zero());
+        let point = Point { w, x: self.x, draw: self.draw };
+        let loss = self.oracle.outer_gradient(point, &mut self.product, x_bar)?;
+        w.copy_from_slice(&self.product);
+        finite_loss(loss, self.inner)
+    }
+
+    /// Cost: one sweep for both products, and a gradient where the rule's pull-back needs its value.
+    fn reverse(
+        &mut self,
+        t: usize,
+        state: &[T],
+        bar: &mut [T],
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let step = self.step(t);
+        self.hold_mixed()?;
+        if !self.u.is_empty() {
+            if self.oracle.nonlinear() {
+                self.gradient(t, state, None)?;
+            } else {
+                self.product.fill(T::nan());
+                if !self.ahead.is_empty() {
+                    self.oracle.query(self.x, state, step, &mut self.ahead)?;
+                }
+            }
+            self.oracle.pull(self.x, (state, &self.product), step, bar, &mut self.u, x_bar)?;
+        }
+        let Self { oracle, x, draw, product, ahead, u, mixed, .. } = self;
+        let p = product.len();
+        let w = if ahead.is_empty() { &state[..p] } else { ahead };
+        let v = if u.is_empty() { &bar[..p] } else { u };
+        oracle.inner_products(Point { w, x, draw: *draw }, t, v, product, mixed)?;
+        self.spread(step, state, bar, x_bar)
+    }
+
+    /// Cost: the pull-back of a tape.
+    fn pull(&mut self, t: usize, slot: usize, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
+        let step = self.step(t);
+        self.hold_mixed()?;
+        let beside = self.beside.get_mut(slot).map(std::mem::take).unwrap_or_default();
+        let (state, gradient) = beside.split_at(beside.len().min(bar.len()));
+        if !self.u.is_empty() {
+            self.oracle.pull(self.x, (state, gradient), step, bar, &mut self.u, x_bar)?;
+        }
+        let v = if self.u.is_empty() { &bar[..self.product.len()] } else { &self.u };
+        self.oracle.pull_kept(slot, v, &mut self.product, &mut self.mixed)?;
+        self.spread(step, state, bar, x_bar)?;
+        if !beside.is_empty() {
+            self.oracle.give(beside);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
+        self.oracle.take(len)
+    }
+
+    fn give(&mut self, vector: Vec<T>) {
+        self.oracle.give(vector);
+    }
+
+    fn hold(&mut self, bytes: usize) {
+        self.oracle.hold(bytes);
+    }
+
+    fn release(&mut self, bytes: usize) {
+        self.oracle.release(bytes);
+    }
 }
 
 /// Runs the inner loop of every task in the meta-batch of `draw`: the mean outer loss, and `w_r` of the last task in
@@ -100,12 +313,11 @@ pub fn solve<T: Element>(
     draw: Draw,
     w: &mut Vec<T>,
 ) -> Result<T, Error> {
-    let mut gradient = oracle.take(oracle.inner_dim())?;
-    w.resize(gradient.len(), T::zero());
-    forward(oracle, inner, x, draw, w, &mut gradient, |oracle, point, t, g| {
-        oracle.inner_gradient(point, t, g)
-    })?;
-    oracle.give(gradient);
+    let (mut run, mut state) = Rollout::start(oracle, inner, At { x, draw, slot: 0 })?;
+    run.forward(&mut state)?;
+    w.clear();
+    w.extend_from_slice(&state[..run.product.len()]);
+    run.close([state]);
     let loss = oracle.outer_value(Point { w, x, draw })?;
     finite_loss(loss, inner)
 }

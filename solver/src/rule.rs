@@ -1,63 +1,79 @@
-//! The inner update rule and the inner loop that it is applied in.
+//! `Rule`: how an inner step follows from a gradient, stated once over arrays.
+//!
+//! The state of an inner loop is `w` and as many more vectors as the rule remembers (a momentum, second moments), each
+//! zero at the start. One statement gives the step, its pull-back, its push-forward and its place on a whole-run tape.
 
-use hypertape_autodiff::{Element, axpy};
+pub(crate) mod adaptive;
+pub(crate) mod descent;
+pub(crate) mod momentum;
+pub(crate) mod proximal;
 
-use crate::error::Error;
+use std::fmt;
 
-/// `r` steps of gradient descent, `w_{t+1} = w_t - lr dg/dw(w_t, x)`.
-///
-/// ```
-/// use hypertape_solver::InnerLoop;
-/// let inner = InnerLoop::new(100, 0.1)?;
-/// assert_eq!((inner.steps(), inner.lr()), (100, 0.1));
-/// let error = InnerLoop::new(100, f64::NAN).unwrap_err();
-/// assert_eq!(error.to_string(), "lr: found NaN, expected a positive finite number");
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
+use hypertape_autodiff::{Array, Element, List};
+
+/// Which step of the inner loop.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InnerLoop {
-    steps: usize,
-    lr: f64,
+pub struct Step {
+    /// Its index, from 0.
+    pub index: usize,
+    /// The step size of the inner loop.
+    pub lr: f64,
 }
 
-impl InnerLoop {
-    /// `steps` steps of size `lr`.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] unless `lr` is positive and finite.
-    pub fn new(steps: usize, lr: f64) -> Result<Self, Error> {
-        if lr > 0.0 && lr.is_finite() {
-            Ok(Self { steps, lr })
-        } else {
-            Err(Error::invalid("lr", lr, "a positive finite number"))
-        }
+/// An inner update rule. It acts on each array of `w` by itself.
+///
+/// ```
+/// use hypertape_autodiff::{Array, Element, List};
+/// use hypertape_solver::{Rule, Step};
+///
+/// /// Steps of a size that does not depend on that of the gradient, smoothed.
+/// #[derive(Debug)]
+/// struct SoftSign;
+/// impl<T: Element> Rule<T> for SoftSign {
+///     fn name(&self) -> String { "soft-sign".into() }
+///     fn update<'a, A: Array<'a, Elem = T>>(&self, w: &[A], g: A, _: &[A], step: Step) -> List<A> {
+///         List::from_slice(&[w[0] - g / (g.square() + 1.0).sqrt() * step.lr])
+///     }
+/// }
+/// # let arena = hypertape_autodiff::Arena::new();
+/// # let number = |v: f64| hypertape_autodiff::Tensor::zeros(&arena, hypertape_autodiff::Shape::SCALAR) + v;
+/// let next = SoftSign.update(&[number(1.0)], number(0.75), &[], Step { index: 0, lr: 0.5 });
+/// assert_eq!(next[0].values(), [0.7]);
+/// ```
+pub trait Rule<T: Element>: fmt::Debug + Send + Sync {
+    /// The name under which it is chosen, with its settings.
+    fn name(&self) -> String;
+
+    /// Vectors of the state beside `w`, each of the shape of `w`.
+    fn memory(&self) -> usize {
+        0
     }
 
-    /// Number of steps.
-    pub fn steps(&self) -> usize {
-        self.steps
+    /// Where the gradient is taken, if not at `w`.
+    fn query<'a, A: Array<'a, Elem = T>>(&self, _state: &[A], _step: Step) -> Option<A> {
+        None
     }
 
-    /// Step size.
-    pub fn lr(&self) -> f64 {
-        self.lr
-    }
-
-    /// One step, given the gradient at `w`.
-    pub(crate) fn step<T: Element>(&self, w: &mut [T], gradient: &[T]) {
-        axpy(w, T::from_f64(-self.lr), gradient);
-    }
-
-    /// The reverse of one step: `w_bar -= lr H w_bar` and `x_bar -= lr B^T w_bar`, given the two products.
-    pub(crate) fn pull<T: Element>(
+    /// The next state, from the state before (`state[0]` is `w`), the gradient of the inner loss, and the outer variables.
+    fn update<'a, A: Array<'a, Elem = T>>(
         &self,
-        w_bar: &mut [T],
-        x_bar: &mut [T],
-        hessian_product: &[T],
-        mixed_product: &[T],
-    ) {
-        let minus_lr = T::from_f64(-self.lr);
-        axpy(w_bar, minus_lr, hessian_product);
-        axpy(x_bar, minus_lr, mixed_product);
+        state: &[A],
+        gradient: A,
+        x: &[A],
+        step: Step,
+    ) -> List<A>;
+
+    /// The number `c` where the next state is `w + c g` and nothing else, at every step or at none. Such a step is taken and reversed in one pass
+    /// over `w`, without recording.
+    fn multiple(&self, _step: Step) -> Option<f64> {
+        None
+    }
+
+    /// Whether the pull-back of a step depends on the value of its gradient, which is then evaluated once more in the
+    /// reverse sweep. A rule that is affine in state and gradient together may say no; one that says no wrongly gets
+    /// NaN, and so an error.
+    fn nonlinear(&self) -> bool {
+        true
     }
 }

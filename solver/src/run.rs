@@ -9,9 +9,9 @@ use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::estimator::Estimator;
+use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::outer::{Outer, OuterState};
-use crate::rule::InnerLoop;
 
 /// Settings of a run.
 #[derive(Clone, Copy, Debug)]

@@ -44,6 +44,13 @@ pub(crate) struct Common {
     /// Inner step size [default: the problem's]
     #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
+    /// Inner update rule: gradient-descent, heavy-ball:momentum=, nesterov:momentum=, adam:b1=,b2=,eps=,decay=,
+    /// rmsprop:b2=,eps=, ista:l1= (or outer=), projected:lower=,upper= [default: the problem's]
+    #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
+    pub(crate) rule: Option<String>,
+    /// End the inner loop with the first step of length |w' - w| <= TOL lr, after R steps at the latest
+    #[arg(long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
+    pub(crate) tolerance: Option<f64>,
     /// What `exact` stores of the inner run: store-all (states), or store-all:keep=tapes (faster, more memory)
     #[arg(long, value_name = "S", default_value_t, allow_hyphen_values = true)]
     pub(crate) schedule: Schedule,

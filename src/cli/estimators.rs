@@ -65,7 +65,7 @@ pub(crate) fn parse<T: Element>(
         "exact" => Ok(Box::new(Exact::new(schedule))),
         "full-tape" => Ok(Box::new(FullTape)),
         "first-order" => Ok(Box::new(FirstOrder)),
-        "ufom" => ufom(text, settings.unwrap_or_default(), steps),
+        "ufom" => ufom(text, settings.unwrap_or_default(), steps, schedule),
         other => Err(Failure::usage(format!("estimator '{other}' is listed but not made"))),
     }
 }
@@ -75,6 +75,7 @@ fn ufom<T: Element>(
     text: &str,
     settings: &str,
     steps: usize,
+    schedule: Schedule,
 ) -> Result<Box<dyn Estimator<T>>, Failure> {
     let given = numbers(text, settings, &["q", "d2", "v2", "p"])?;
     let q = match given[..] {
@@ -98,11 +99,15 @@ fn ufom<T: Element>(
         }
     };
     let ufom = Ufom::new(q).map_err(|e| Failure::usage(format!("{text}: {e}")))?;
-    Ok(Box::new(ufom))
+    Ok(Box::new(ufom.with_schedule(schedule)))
 }
 
 /// The values of `name=number,...`, in the order of `names`.
-fn numbers(text: &str, settings: &str, names: &[&str]) -> Result<Vec<Option<f64>>, Failure> {
+pub(crate) fn numbers(
+    text: &str,
+    settings: &str,
+    names: &[&str],
+) -> Result<Vec<Option<f64>>, Failure> {
     let mut values = vec![None; names.len()];
     for setting in settings.split(',').filter(|s| !s.is_empty()) {
         let (name, value) = setting.split_once('=').unwrap_or((setting, ""));

@@ -33,7 +33,7 @@ struct Row {
     inner_gradients: u64,
     hvps: u64,
     mixed: u64,
-    bytes_predicted: Option<u64>,
+    bytes_predicted: u64,
     bytes_measured: u64,
     repeat: usize,
     primal_seconds: f64,
@@ -87,6 +87,7 @@ fn measure<T: Precision>(
     let mut w = Vec::new();
     let mut gradient = vec![T::zero(); x.len()];
     let (mut primal, mut times) = (Vec::new(), Vec::new());
+    let bytes_predicted = estimator.predict(oracle, inner, x, draw).map_err(Failure::run)?;
     let mut last = None;
     for _ in 0..=options.repeat {
         let clock = Instant::now();
@@ -117,7 +118,7 @@ fn measure<T: Precision>(
         inner_gradients: cost.inner_gradients,
         hvps: cost.hvps,
         mixed: cost.mixed,
-        bytes_predicted: None,
+        bytes_predicted,
         bytes_measured: cost.bytes_measured,
         repeat: options.repeat,
         primal_seconds,

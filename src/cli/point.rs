@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::Common;
 use super::arrays::{self, NamedArray};
 use super::failure::Failure;
-use super::names;
+use super::{names, rules};
 use crate::problems::{Entry, Precision};
 use crate::{Element, InnerLoop, Oracle, Params};
 
@@ -38,7 +38,13 @@ pub(crate) fn open<T: Precision>(
     let mut oracle = entry.open::<T>(data_seed).map_err(Failure::run)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
     let steps = common.steps.unwrap_or(entry.steps);
-    let inner = InnerLoop::new(steps, common.lr.unwrap_or(entry.lr)).map_err(Failure::usage)?;
+    let mut inner = InnerLoop::new(steps, common.lr.unwrap_or(entry.lr)).map_err(Failure::usage)?;
+    if let Some(tolerance) = common.tolerance {
+        inner = inner.until(tolerance).map_err(Failure::usage)?;
+    }
+    if let Some(rule) = &common.rule {
+        rules::set(&mut oracle, rule)?;
+    }
     let x = match &common.at {
         Some(path) => load(path, oracle.start(), "--at")?,
         None => oracle.start().values().to_vec(),

@@ -3,11 +3,21 @@
 use std::fmt::{Debug, Display};
 use std::ops::AddAssign;
 
-use num_traits::Float;
+use num_traits::{Float, FromBytes, ToBytes};
 
 /// A floating-point type that arrays hold: `f32` or `f64`.
 pub trait Element:
-    Float + Lane + AddAssign + Debug + Display + Default + Send + Sync + 'static
+    Float
+    + Lane
+    + AddAssign
+    + Debug
+    + Display
+    + Default
+    + Send
+    + Sync
+    + ToBytes
+    + FromBytes<Bytes = <Self as ToBytes>::Bytes>
+    + 'static
 {
     /// `"f32"` or `"f64"`.
     const NAME: &'static str;

@@ -20,12 +20,15 @@
 
 use hypertape_autodiff::Element;
 
+use crate::adjoint::{Length, Plan, execute};
 use crate::error::Error;
-use crate::estimator::{At, Estimator};
-use crate::oracle::{Oracle, Point};
-use crate::rollout;
-use crate::rule::InnerLoop;
-use crate::schedule::{Keep, Schedule};
+use crate::estimator::Estimator;
+use crate::inner::InnerLoop;
+use crate::oracle::Oracle;
+use crate::profile::Profile;
+use crate::rollout::{At, Rollout};
+use crate::schedule::{Action, Schedule, Tier};
+use crate::spill::Spill;
 
 /// The exact hypergradient.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +52,10 @@ impl<T: Element> Estimator<T> for Exact {
         Some(self.schedule)
     }
 
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        bytes(profile, self.schedule, steps, 0)
+    }
+
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -56,70 +63,86 @@ impl<T: Element> Estimator<T> for Exact {
         at: At<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        match self.schedule {
-            Schedule::StoreAll { keep: Keep::States } => {
-                from_states(oracle, inner, at, gradient, None)
-            }
-            Schedule::StoreAll { keep: Keep::Tapes } => from_tapes(oracle, inner, at, gradient),
-        }
+        evaluate(oracle, inner, self.schedule, at, gradient, None)
     }
 }
 
-/// From stored states, and on request the first-order gradient besides, which costs one more pull-back of the start.
-pub(crate) fn from_states<T: Element>(
+/// Bytes of an exact gradient: of all that is held as the actions follow each other, and `beside` it.
+pub(crate) fn bytes(
+    profile: &Profile,
+    schedule: Schedule,
+    steps: usize,
+    beside: u64,
+) -> Result<u64, Error> {
+    let Profile { value, inner, outer, state, extra, .. } = *profile;
+    let plan = Plan::new(schedule, Length::Known(steps))?;
+    let beside = beside + plan.bytes as u64;
+    let own = beside + value * (state + inner * (1 + extra));
+    let held = own + value * state * (plan.slots as u64 + 1);
+    // A kept step of a rule that is more than a multiple of its gradient keeps state and gradient too.
+    let tape = profile.tape + if extra > 0 { value * (state + inner) } else { 0 };
+    let step = profile.gradient.bytes.max(profile.update.bytes);
+    let back = profile.products.bytes.max(profile.pull_update.bytes);
+    let back = if profile.again { back.max(profile.gradient.bytes) } else { back };
+    let start = beside + value * (state + inner) + profile.init.bytes;
+    let mut peak = start.max(own + profile.query);
+    let (mut tapes, mut mixed) = (0, 0);
+    for action in plan.actions {
+        let now = match action {
+            Action::Advance { .. } => step,
+            Action::Record { .. } => {
+                tapes += tape;
+                profile.record.bytes.max(profile.update.bytes)
+            }
+            Action::Turn { from, to } => {
+                let step = if from < to { step } else { 0 };
+                let first = if beside > 0 { profile.pull_init.bytes } else { 0 };
+                step.max(profile.outer_gradient.bytes).max(first)
+            }
+            Action::Reverse { .. } => {
+                mixed = value * outer;
+                back
+            }
+            Action::Pull { .. } => {
+                mixed = value * outer;
+                profile.pull_tape.bytes.max(profile.pull_update.bytes)
+            }
+            Action::Store { tier: Tier::Disk, .. } | Action::Load { tier: Tier::Disk, .. } => {
+                Spill::BYTES as u64
+            }
+            Action::Store { .. } | Action::Load { .. } => 0,
+        };
+        peak = peak.max(held + tapes + mixed + now);
+        if let Action::Pull { .. } = action {
+            tapes -= tape;
+        }
+    }
+    Ok(peak.max(own + value * state + mixed + profile.pull_init.bytes))
+}
+
+/// The exact gradient, and on request the first-order one besides, which costs one more pull-back of the start.
+pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    At { x, draw, .. }: At<T>,
+    schedule: Schedule,
+    at: At<T>,
     gradient: &mut [T],
     first_order: Option<&mut [T]>,
 ) -> Result<T, Error> {
-    let (steps, p) = (inner.steps(), oracle.inner_dim());
-    let mut states = oracle.take(steps.saturating_mul(p)).map_err(|_| {
-        let found = format!("{steps} steps of {p} values");
-        Error::invalid("stored states", found, "less than memory has room for")
-    })?;
-    let (loss, [mut w_bar, mut product]) =
-        rollout::outer_gradient(oracle, inner, x, draw, gradient, |oracle, point, t, gradient| {
-            states[t * p..(t + 1) * p].copy_from_slice(point.w);
-            oracle.inner_gradient(point, t, gradient)
-        })?;
-    if let Some(first_order) = first_order {
-        first_order.copy_from_slice(gradient);
-        oracle.pull_init(x, draw, &w_bar, first_order)?;
-    }
-    let mut mixed = oracle.take(x.len())?;
-    for t in (0..steps).rev() {
-        let point = Point { w: &states[t * p..(t + 1) * p], x, draw };
-        oracle.inner_products(point, t, &w_bar, &mut product, &mut mixed)?;
-        inner.pull(&mut w_bar, gradient, &product, &mixed);
-    }
-    oracle.pull_init(x, draw, &w_bar, gradient)?;
-    for vector in [mixed, product, w_bar, states] {
-        oracle.give(vector);
-    }
-    Ok(loss)
-}
-
-/// From kept tapes, one a step.
-fn from_tapes<T: Element>(
-    oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
-    At { x, draw, .. }: At<T>,
-    gradient: &mut [T],
-) -> Result<T, Error> {
-    let keep = |oracle: &mut Oracle<T>, point: Point<T>, t, gradient: &mut [T]| {
-        oracle.keep_gradient(point, t, t, gradient)
+    let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+    let length = run.length();
+    let turned = |run: &mut Rollout<T>, bar: &[T], direct: &[T]| {
+        let Some(first_order) = first_order else { return Ok(()) };
+        first_order.copy_from_slice(direct);
+        run.pull_start(bar, first_order)
     };
-    let (loss, [mut w_bar, mut product]) =
-        rollout::outer_gradient(oracle, inner, x, draw, gradient, keep)?;
-    let mut mixed = oracle.take(x.len())?;
-    for t in (0..inner.steps()).rev() {
-        oracle.pull_kept(t, &w_bar, &mut product, &mut mixed)?;
-        inner.pull(&mut w_bar, gradient, &product, &mixed);
-    }
-    oracle.pull_init(x, draw, &w_bar, gradient)?;
-    for vector in [mixed, product, w_bar] {
-        oracle.give(vector);
-    }
+    let mut plan = match run.oracle.plan.take() {
+        Some(plan) if plan.is(schedule, length) => plan,
+        _ => Plan::new(schedule, length)?,
+    };
+    let (loss, bar) = execute(&mut run, &mut plan, &mut state, gradient, turned)?;
+    run.oracle.plan = Some(plan);
+    run.pull_start(&bar, gradient)?;
+    run.close([bar, state]);
     Ok(loss)
 }

@@ -8,41 +8,56 @@
 //! inner Hessians bounded by `L`, outer gradients by `G`, the start's slope by `M`, its bias is at most
 //! `(1 + M) G ((1 + lr L)^r - 1)`.
 //!
-//! Cost: `r` inner gradients, one outer gradient. Memory: `3 p` values, whatever `r`. Where neither the start nor the
+//! Cost: `r` inner gradients, one outer gradient. Memory: a state and `p` values, whatever `r`. Where neither the start nor the
 //! outer loss contains `x`, the estimate is identically zero, and asking for it is an error.
 
 use hypertape_autodiff::Element;
 
+use crate::adjoint::Chain;
 use crate::error::Error;
-use crate::estimator::{At, Estimator};
+use crate::estimator::Estimator;
+use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::rollout;
-use crate::rule::InnerLoop;
+use crate::profile::Profile;
+use crate::rollout::{At, Rollout};
 
 /// The first-order estimate.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FirstOrder;
 
+/// Bytes of the estimate: `n + p` values and the largest evaluation.
+pub(crate) fn bytes(profile: &Profile, steps: usize) -> u64 {
+    let Profile { value, inner, state, extra, .. } = *profile;
+    let start = value * (state + inner) + profile.init.bytes;
+    let steps =
+        [profile.gradient, profile.update].map(|step| if steps > 0 { step.bytes } else { 0 });
+    let ends = [profile.outer_gradient.bytes, profile.pull_init.bytes, profile.query];
+    let largest = steps.into_iter().chain(ends).max();
+    start.max(value * (state + inner * (1 + extra)) + largest.unwrap_or_default())
+}
+
 /// The estimate, zero or not.
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    At { x, draw, .. }: At<T>,
+    at: At<T>,
     gradient: &mut [T],
 ) -> Result<T, Error> {
-    let (loss, [w_bar, product]) =
-        rollout::outer_gradient(oracle, inner, x, draw, gradient, |oracle, point, t, g| {
-            oracle.inner_gradient(point, t, g)
-        })?;
-    oracle.pull_init(x, draw, &w_bar, gradient)?;
-    oracle.give(product);
-    oracle.give(w_bar);
+    let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+    run.forward(&mut state)?;
+    let loss = run.turn(&mut state, gradient)?;
+    run.pull_start(&state, gradient)?;
+    run.close([state]);
     Ok(loss)
 }
 
 impl<T: Element> Estimator<T> for FirstOrder {
     fn name(&self) -> String {
         "first-order".into()
+    }
+
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        Ok(bytes(profile, steps))
     }
 
     fn task(

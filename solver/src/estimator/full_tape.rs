@@ -4,15 +4,18 @@
 //! most tools offer: exact, but memory holds every intermediate of every step. It sums in another order than
 //! [`Exact`](crate::Exact), so the two agree to rounding.
 //!
-//! Cost: one recorded run of `r` inner gradients. Memory: the tape, linear in `r` with a large factor, in the arenas.
+//! Cost: one recorded run of `r` inner gradients. Memory: the tape and its adjoints,
+//! linear in `r` with a large factor, in the arenas; predicted from runs of 2 and 3 steps.
 
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
-use crate::estimator::{At, Estimator};
+use crate::estimator::Estimator;
+use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
+use crate::profile::Profile;
 use crate::rollout;
-use crate::rule::InnerLoop;
+use crate::rollout::At;
 
 /// The exact hypergradient by one tape.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +26,18 @@ impl<T: Element> Estimator<T> for FullTape {
         "full-tape".into()
     }
 
+    fn records_whole_runs(&self) -> bool {
+        true
+    }
+
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        let more = profile.whole_run[3] - profile.whole_run[2];
+        Ok(match profile.whole_run.get(steps) {
+            Some(bytes) => *bytes,
+            None => profile.whole_run[3] + more * (steps as u64 - 3),
+        })
+    }
+
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -30,6 +45,10 @@ impl<T: Element> Estimator<T> for FullTape {
         at: At<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
+        if inner.tolerance().is_some() {
+            let expected = "a number of steps: one tape does not know when the loop ends";
+            return Err(Error::invalid("full-tape", "a tolerance", expected));
+        }
         let loss = oracle.whole_run(inner, at.x, at.draw, gradient)?;
         rollout::finite_loss(loss, inner)
     }

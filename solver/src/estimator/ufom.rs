@@ -20,9 +20,12 @@ use rand::RngExt;
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::estimator::{At, Estimator, exact, first_order};
+use crate::estimator::{Estimator, exact, first_order};
+use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::rule::InnerLoop;
+use crate::profile::Profile;
+use crate::rollout::At;
+use crate::schedule::Schedule;
 
 /// The probability that minimises `(C1 + q C2) (V^2 - D^2 + D^2/q)^p` over `(0, 1]`.
 ///
@@ -52,6 +55,7 @@ pub fn optimal_probability(d2: f64, v2: f64, c1: f64, c2: f64, p: f64) -> f64 {
 #[derive(Clone, Debug)]
 pub struct Ufom {
     q: f64,
+    schedule: Schedule,
     forced: Option<Vec<bool>>,
 }
 
@@ -62,10 +66,16 @@ impl Ufom {
     /// [`Error::Invalid`] unless `q` is in (0, 1].
     pub fn new(q: f64) -> Result<Self, Error> {
         if q > 0.0 && q <= 1.0 {
-            Ok(Self { q, forced: None })
+            Ok(Self { q, schedule: Schedule::default(), forced: None })
         } else {
             Err(Error::invalid("q", q, "a probability above 0 and at most 1"))
         }
+    }
+
+    /// With what `schedule` stores on a hit.
+    #[must_use]
+    pub fn with_schedule(self, schedule: Schedule) -> Self {
+        Self { schedule, ..self }
     }
 
     /// Replaces the coins by `coins[slot]` (for tests that enumerate the outcomes), or brings them back.
@@ -86,6 +96,15 @@ impl<T: Element> Estimator<T> for Ufom {
         format!("ufom:q={}", self.q)
     }
 
+    fn schedule(&self) -> Option<Schedule> {
+        Some(self.schedule)
+    }
+
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        let hit = exact::bytes(profile, self.schedule, steps, profile.value * profile.outer)?;
+        Ok(first_order::bytes(profile, steps).max(hit))
+    }
+
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -99,7 +118,7 @@ impl<T: Element> Estimator<T> for Ufom {
             return first_order::evaluate(oracle, inner, at, gradient);
         }
         let mut cheap = oracle.take(at.x.len())?;
-        let loss = exact::from_states(oracle, inner, at, gradient, Some(&mut cheap))?;
+        let loss = exact::evaluate(oracle, inner, self.schedule, at, gradient, Some(&mut cheap))?;
         let weight = T::from_f64(self.q.recip());
         let width = (at.x.len() / replicas.max(1)).max(1);
         let copies = gradient.chunks_mut(width).zip(cheap.chunks(width));

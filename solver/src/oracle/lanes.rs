@@ -100,6 +100,12 @@ impl Plan {
         self.waiting() + usize::from(self.each > 1)
     }
 
+    /// Whether one of a worker's lanes has more than one item.
+    pub(crate) fn adds(self, worker: usize) -> bool {
+        let lanes = worker * self.each..((worker + 1) * self.each).min(self.lanes);
+        lanes.into_iter().any(|lane| self.items(lane).len() > 1)
+    }
+
     /// The items of a lane.
     fn items(self, lane: usize) -> Range<usize> {
         lane * self.items / self.lanes..(lane + 1) * self.items / self.lanes

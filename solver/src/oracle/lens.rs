@@ -1,9 +1,10 @@
 //! `Lens`: a problem and the shapes that cut flat points, for the passes over it.
 
-use hypertape_autodiff::{Adjoints, Array, Element, Fault, Tensor, Var, axpy};
+use hypertape_autodiff::{Array, Element, Tensor};
 
 use crate::draw::Draw;
 use crate::error::Error;
+use crate::oracle::results::in_function;
 use crate::oracle::view::Loss;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -57,38 +58,4 @@ fn inner_params<T: Element, P: Bilevel<T>>(
         params = params.with(name, w.shape(), w.values().iter().copied());
     }
     Ok(params)
-}
-
-/// Names the function that a fault occurred in.
-pub(crate) fn in_function(function: &'static str) -> impl Fn(Fault) -> Error {
-    move |fault| Error::Function { function, fault }
-}
-
-/// The value of a loss, which must be a scalar.
-pub(crate) fn scalar<'a, A: Array<'a>>(loss: A) -> Result<A::Elem, Fault> {
-    match loss.values() {
-        [value] => Ok(*value),
-        values => Err(Fault::Length { what: "a loss", expected: 1, found: values.len() }),
-    }
-}
-
-/// Writes, or adds unless `first`, one plane of the adjoints of `leaves` to consecutive pieces of `out`.
-pub(crate) fn collect<'a, T: Element, A: Array<'a, Elem = T>, B: Array<'a, Elem = T>>(
-    adjoints: &Adjoints<'a, A>,
-    leaves: &[Var<'a, A>],
-    plane: impl Fn(A) -> B,
-    first: bool,
-    out: &mut [T],
-) {
-    let mut rest = out;
-    for leaf in leaves {
-        let (piece, others) = rest.split_at_mut(leaf.shape().len());
-        rest = others;
-        match leaf.id().and_then(|id| adjoints.get(id)).map(&plane) {
-            Some(adjoint) if first => piece.copy_from_slice(adjoint.values()),
-            Some(adjoint) => axpy(piece, T::one(), adjoint.values()),
-            None if first => piece.fill(T::zero()),
-            None => {}
-        }
-    }
 }

@@ -8,14 +8,17 @@ use hypertape_autodiff::{Array, Dual, Element, Fault, List, NodeId, Tape, Tensor
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::lens::{Lens, collect, in_function, scalar};
+use crate::inner::InnerLoop;
+use crate::oracle::lens::Lens;
+use crate::oracle::results::{collect, in_function, scalar};
+use crate::oracle::stepper::Stepper;
 use crate::oracle::tapes::Kept;
 use crate::oracle::view::{Loss, Point, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
 use crate::rows::Rows;
-use crate::rule::InnerLoop;
+use crate::rule::Step;
 
 impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     fn start(&self) -> &Params<T> {
@@ -218,7 +221,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     fn whole_run(
         &self,
         memory: &mut Workspaces<T>,
-        inner: &InnerLoop,
+        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
         init: Option<&[T]>,
         (x, draw): (&[T], Draw),
         gradient: &mut [T],
@@ -229,7 +232,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let tape = Tape::new(record).map_err(&fault)?;
         let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
         let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
-        let mut w: List<_> = match init {
+        let w: List<_> = match init {
             None => self.problem.init(&x, draw.at(Level::Init, 0)),
             Some(init) => {
                 let init =
@@ -237,24 +240,38 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
                 init.into_iter().map(|w| tape.passive(w)).collect()
             }
         };
+        // The state of each array: `w`, and what the rule remembers, zero at first.
+        let mut states: List<List<_>> = w
+            .iter()
+            .map(|&w| {
+                let zero = w.scalar(0.0).broadcast_to(w.shape());
+                std::iter::once(w).chain((0..rule.memory()).map(|_| zero)).collect()
+            })
+            .collect();
         for t in 0..inner.steps() {
             // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
+            let at = Step { index: t, lr: inner.lr() };
             let step = Tape::new(record).map_err(&fault)?;
-            let variables: List<_> = w.iter().map(|&w| step.variable(w)).collect();
+            let point = |state: &List<_>| rule.query_on_tape(state, at).unwrap_or(state[0]);
+            let variables: List<_> = states.iter().map(|s| step.variable(point(s))).collect();
             let outer: List<_> = x.iter().map(|&x| step.passive(x)).collect();
             let draw = draw.at(Level::Inner, t);
             let part = |rows: &Rows| self.problem.inner(&variables, &outer, draw, *rows);
             let loss = inner_rows.iter().map(part).reduce(|a, b| a + b);
             record.status().map_err(&fault)?;
-            let Some((loss, id)) = loss.and_then(|l| Some((l, l.id()?))) else { continue };
-            scalar(loss).map_err(&fault)?;
-            let adjoints = step.finish().pull(&[(id, loss.value().scalar(1.0))], record);
-            for (w, variable) in w.iter_mut().zip(&variables) {
-                if let Some(bar) = variable.id().and_then(|id| adjoints.get(id)) {
-                    *w = *w - bar * inner.lr();
-                }
+            if let Some(loss) = loss {
+                scalar(loss).map_err(&fault)?;
             }
+            let seeds = loss.and_then(|loss| Some((loss.id()?, loss.value().scalar(1.0))));
+            let adjoints = step.finish().pull(&seeds.into_iter().collect::<List<_>>(), record);
+            for (state, variable) in states.iter_mut().zip(&variables) {
+                let bar = variable.id().and_then(|id| adjoints.get(id));
+                let zero = || variable.value().scalar(0.0).broadcast_to(variable.shape());
+                *state = rule.update_on_tape(state, bar.unwrap_or_else(zero), &x, at);
+            }
+            record.status().map_err(&fault)?;
         }
+        let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
         let part = |rows| self.problem.outer(&w, &x, draw.at(Level::Outer, 0), rows);
         let Some(loss) = self.blocks(Loss::Outer).map(part).reduce(|a, b| a + b) else {
             return Ok(T::zero());

@@ -14,7 +14,8 @@ use hypertape_autodiff::{Arena, Array, Element, Linearisation, List, Piece, Tape
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::oracle::lanes::Plan;
-use crate::oracle::lens::{Lens, collect, in_function, scalar};
+use crate::oracle::lens::Lens;
+use crate::oracle::results::{collect, in_function, scalar};
 use crate::oracle::view::{Loss, Point, StepTape};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;

@@ -6,11 +6,12 @@ use hypertape_autodiff::{Array, Element};
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
+use crate::inner::InnerLoop;
+use crate::oracle::stepper::Stepper;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
 use crate::rows::Rows;
-use crate::rule::InnerLoop;
 
 /// Where a loss is evaluated.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,7 @@ impl Loss {
 }
 
 /// The object-safe side of a [`Bilevel`] problem. Whatever evaluates is given the memory to do it in.
-pub(crate) trait View<T>: Send + Sync {
+pub(crate) trait View<T: Element>: Send + Sync {
     fn start(&self) -> &Params<T>;
     fn inner_start(&self) -> &Params<T>;
     fn tasks(&self) -> usize;
@@ -114,7 +115,7 @@ pub(crate) trait View<T>: Send + Sync {
     fn whole_run(
         &self,
         memory: &mut Workspaces<T>,
-        inner: &InnerLoop,
+        inner: (&InnerLoop, &dyn Stepper<T>),
         init: Option<&[T]>,
         at: (&[T], Draw),
         gradient: &mut [T],

@@ -1,0 +1,192 @@
+//! Executes a schedule on a loop: forward, the turn, and every step in reverse.
+//!
+//! Memory: two states (the current one and its adjoint), and those that the schedule keeps.
+
+use hypertape_autodiff::Element;
+
+use crate::error::Error;
+use crate::schedule::{Action, Actions, Counts, Schedule, Tier};
+use crate::spill::Spill;
+
+/// A loop that can be run forward and in reverse, step by step. Its adjoint adds to `x_bar` as it goes.
+pub(crate) trait Chain<T> {
+    /// Takes step `t`.
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error>;
+    /// Whether the loop ends with the step that was taken last.
+    fn ended(&self) -> bool;
+    /// Takes step `t` and keeps its tape in `slot`.
+    fn record(&mut self, _t: usize, _slot: usize, _state: &mut [T]) -> Result<(), Error> {
+        Err(Error::invalid("schedule", "one that keeps tapes", "one that keeps states"))
+    }
+    /// Replaces the final state by its adjoint, writes the direct part of `x_bar`, and returns the loss.
+    fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error>;
+    /// Replaces the adjoint of the state after step `t` by that of the state before it, which is given.
+    fn reverse(
+        &mut self,
+        t: usize,
+        state: &[T],
+        bar: &mut [T],
+        x_bar: &mut [T],
+    ) -> Result<(), Error>;
+    /// The same by the tape in `slot`, which is let go.
+    fn pull(
+        &mut self,
+        _t: usize,
+        _slot: usize,
+        _bar: &mut [T],
+        _x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+    /// A vector of `len` values, counted as used.
+    fn take(&mut self, len: usize) -> Result<Vec<T>, Error>;
+    /// Gives one back.
+    fn give(&mut self, vector: Vec<T>);
+    /// Takes note of bytes that are in use from here on.
+    fn hold(&mut self, bytes: usize);
+    /// Takes note that they are no longer.
+    fn release(&mut self, bytes: usize);
+}
+
+/// How many steps a loop takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// So many.
+    Known(usize),
+    /// As many as it takes until [`Chain::ended`], at most so many.
+    AtMost(usize),
+}
+
+/// The actions of a schedule, kept between runs with the memory that they take.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    schedule: Schedule,
+    length: Length,
+    pub(crate) actions: Actions,
+    /// States in memory.
+    pub(crate) slots: usize,
+    /// Bytes of the actions' own.
+    pub(crate) bytes: usize,
+}
+
+impl Plan {
+    /// For a loop of so many steps.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a schedule that does not fit.
+    pub(crate) fn new(schedule: Schedule, length: Length) -> Result<Self, Error> {
+        let (mut actions, slots, all) = match (length, schedule) {
+            (Length::Known(r), _) => {
+                let Counts { ram, disk, tapes, .. } = schedule.counts(r)?;
+                (schedule.actions(r)?, ram.slots, ram.slots + disk.slots + tapes.slots)
+            }
+            (Length::AtMost(r), Schedule::Online { c }) => {
+                (schedule.actions(usize::MAX)?, c.min(r), c.min(r))
+            }
+            (Length::AtMost(_), _) => {
+                let expected = "online:c=C for an inner loop that stops by itself";
+                return Err(Error::invalid("schedule", schedule, expected));
+            }
+        };
+        let bytes = actions.reserve(all);
+        Ok(Self { schedule, length, actions, slots, bytes })
+    }
+
+    /// Whether this is the plan for a loop.
+    pub(crate) fn is(&self, schedule: Schedule, length: Length) -> bool {
+        self.schedule == schedule && self.length == length
+    }
+}
+
+/// Runs `chain` from `state`, which ends as that before the first step, and returns the loss and the adjoint of the first
+/// state. `turned` sees the adjoint of the final state and the direct part of `x_bar`.
+///
+/// # Errors
+/// Those of the chain; [`Error::Spill`].
+pub(crate) fn execute<T: Element, C: Chain<T>>(
+    chain: &mut C,
+    plan: &mut Plan,
+    state: &mut Vec<T>,
+    x_bar: &mut [T],
+    turned: impl FnOnce(&mut C, &[T], &[T]) -> Result<(), Error>,
+) -> Result<(T, Vec<T>), Error> {
+    let (n, slots, length) = (state.len(), plan.slots, plan.length);
+    let actions = &mut plan.actions;
+    actions.restart();
+    chain.hold(plan.bytes);
+    let mut ram = chain.take(slots.saturating_mul(n)).map_err(|_| {
+        let found = format!("{slots} states of {n} values");
+        Error::invalid("stored states", found, "less than memory has room for")
+    })?;
+    let mut spill: Option<Spill> = None;
+    let mut bar = chain.take(n)?;
+    // Whether the spare vector, which `bar` is until the turn, holds the state after the current one.
+    let mut ahead = false;
+    if let Length::AtMost(most) = length {
+        for t in 0..most {
+            bar.copy_from_slice(state);
+            chain.advance(t, &mut bar)?;
+            if chain.ended() || t + 1 == most {
+                ahead = true;
+                actions.stop(t + 1)?;
+                break;
+            }
+            let mut next = actions.next();
+            if let Some(Action::Store { slot, .. }) = next {
+                ram[slot * n..(slot + 1) * n].copy_from_slice(state);
+                next = actions.next();
+            }
+            debug_assert_eq!(next, Some(Action::Advance { from: t, to: t + 1 }));
+            std::mem::swap(state, &mut bar);
+        }
+        if most == 0 {
+            actions.stop(0)?;
+        }
+    }
+    let (mut loss, mut turned) = (T::nan(), Some(turned));
+    for action in actions {
+        match action {
+            Action::Store { slot, tier: Tier::Ram, .. } => {
+                ram[slot * n..(slot + 1) * n].copy_from_slice(state);
+            }
+            Action::Load { slot, tier: Tier::Ram, .. } => {
+                state.copy_from_slice(&ram[slot * n..(slot + 1) * n]);
+            }
+            Action::Store { slot, tier: Tier::Disk, .. } => {
+                let file = match &mut spill {
+                    Some(file) => file,
+                    None => spill.insert(Spill::new(n)?),
+                };
+                chain.hold(Spill::BYTES);
+                file.write(slot, state)?;
+                chain.release(Spill::BYTES);
+            }
+            Action::Load { slot, tier: Tier::Disk, .. } => {
+                if let Some(file) = &mut spill {
+                    chain.hold(Spill::BYTES);
+                    file.read(slot, state)?;
+                    chain.release(Spill::BYTES);
+                }
+            }
+            Action::Advance { from, to } => {
+                (from..to).try_for_each(|t| chain.advance(t, state))?;
+            }
+            Action::Record { step, slot } => chain.record(step, slot, state)?,
+            Action::Turn { from, to } => {
+                if !ahead {
+                    bar.copy_from_slice(state);
+                    (from..to).try_for_each(|t| chain.advance(t, &mut bar))?;
+                }
+                loss = chain.turn(&mut bar, x_bar)?;
+                if let Some(turned) = turned.take() {
+                    turned(chain, &bar, x_bar)?;
+                }
+            }
+            Action::Reverse { step } => chain.reverse(step, state, &mut bar, x_bar)?,
+            Action::Pull { step, slot } => chain.pull(step, slot, &mut bar, x_bar)?,
+        }
+    }
+    chain.give(ram);
+    chain.release(plan.bytes);
+    Ok((loss, bar))
+}

@@ -1,0 +1,62 @@
+//! The inner loop: how many steps, of which size.
+
+use crate::error::Error;
+
+/// `r` inner steps of size `lr`, taken by the [`Rule`](crate::Rule) of the oracle.
+///
+/// ```
+/// use hypertape_solver::InnerLoop;
+/// let inner = InnerLoop::new(100, 0.1)?;
+/// assert_eq!((inner.steps(), inner.lr()), (100, 0.1));
+/// let error = InnerLoop::new(100, f64::NAN).unwrap_err();
+/// assert_eq!(error.to_string(), "lr: found NaN, expected a positive finite number");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InnerLoop {
+    steps: usize,
+    lr: f64,
+    tolerance: Option<f64>,
+}
+
+impl InnerLoop {
+    /// `steps` steps of size `lr`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless `lr` is positive and finite.
+    pub fn new(steps: usize, lr: f64) -> Result<Self, Error> {
+        if lr > 0.0 && lr.is_finite() {
+            Ok(Self { steps, lr, tolerance: None })
+        } else {
+            Err(Error::invalid("lr", lr, "a positive finite number"))
+        }
+    }
+
+    /// At most so many steps: the loop ends with the first step of length `|w' - w| <= tolerance lr`, which for gradient
+    /// descent is a gradient of norm `tolerance`. Derivatives are those of the steps that were taken.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless the tolerance is positive and finite.
+    pub fn until(self, tolerance: f64) -> Result<Self, Error> {
+        if tolerance > 0.0 && tolerance.is_finite() {
+            Ok(Self { tolerance: Some(tolerance), ..self })
+        } else {
+            Err(Error::invalid("tolerance", tolerance, "a positive finite number"))
+        }
+    }
+
+    /// The number at which the loop ends before its last step, if it has one.
+    pub fn tolerance(&self) -> Option<f64> {
+        self.tolerance
+    }
+
+    /// Number of steps; the largest, where the loop has a tolerance.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Step size.
+    pub fn lr(&self) -> f64 {
+        self.lr
+    }
+}

@@ -1,0 +1,60 @@
+//! `Profile`: what the pieces of an estimate take in bytes and time, measured once at a point, before anything is run.
+//!
+//! Every estimator predicts its peak of bytes from these numbers, the dimensions and the number of steps. Shapes do not
+//! depend on values, so the bytes are those of the run.
+
+mod measure;
+
+/// What one evaluation takes, beyond the vectors that it is given.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Evaluation {
+    /// Bytes in arenas and lanes.
+    pub bytes: u64,
+    /// Seconds, the least of the repeats.
+    pub seconds: f64,
+}
+
+/// The dimensions of a problem under a rule, and the pieces of its estimates.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Profile {
+    /// Bytes of a value.
+    pub value: u64,
+    /// Values of `w`.
+    pub inner: u64,
+    /// Values of `x`.
+    pub outer: u64,
+    /// Values of a state: `w` and what the rule remembers.
+    pub state: u64,
+    /// The start.
+    pub init: Evaluation,
+    /// An inner gradient.
+    pub gradient: Evaluation,
+    /// An inner gradient whose tape is kept, besides the tape.
+    pub record: Evaluation,
+    /// Bytes of a kept tape.
+    pub tape: u64,
+    /// The pull-back of a kept tape.
+    pub pull_tape: Evaluation,
+    /// A Hessian-vector product with the mixed product.
+    pub products: Evaluation,
+    /// The outer loss.
+    pub outer_value: Evaluation,
+    /// The outer gradient.
+    pub outer_gradient: Evaluation,
+    /// The pull-back of the start.
+    pub pull_init: Evaluation,
+    /// The update of a step, besides its gradient.
+    pub update: Evaluation,
+    /// The pull-back of an update.
+    pub pull_update: Evaluation,
+    /// Bytes of one tape over a whole run of 0, 1, 2 and 3 steps.
+    pub(crate) whole_run: [u64; 4],
+    /// Bytes of finding out where a step takes its gradient.
+    pub(crate) query: u64,
+    /// Vectors of the length of `w` that a step needs beside state and gradient.
+    pub(crate) extra: u64,
+    /// Whether a reverse step evaluates the gradient by itself.
+    pub(crate) again: bool,
+}

@@ -1,0 +1,144 @@
+//! Measuring a [`Profile`].
+
+use std::time::Instant;
+
+use hypertape_autodiff::Element;
+
+use crate::draw::Draw;
+use crate::error::Error;
+use crate::inner::InnerLoop;
+use crate::oracle::{Oracle, Point};
+use crate::profile::{Evaluation, Profile};
+use crate::rule::Step;
+
+impl Profile {
+    /// The bytes, measured the first time that an oracle is asked for them, for the oracle that one task is given.
+    pub(crate) fn kept<T: Element>(
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        x: &[T],
+        draw: Draw,
+    ) -> Result<Self, Error> {
+        if let Some(profile) = oracle.profile {
+            return Ok(profile);
+        }
+        let profile = if oracle.shares_tasks() {
+            Self::measure(&mut oracle.alone(), inner, x, draw, 0)?
+        } else {
+            Self::measure(oracle, inner, x, draw, 0)?
+        };
+        oracle.profile = Some(profile);
+        Ok(profile)
+    }
+
+    /// Measures each piece for the task of `draw`, `repeat` times after a first that is not timed.
+    ///
+    /// Cost: `repeat + 1` of each piece: about 8 gradients and 2 products.
+    ///
+    /// # Errors
+    /// [`Error::Function`] if the problem fails.
+    pub fn measure<T: Element>(
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        x: &[T],
+        draw: Draw,
+        repeat: usize,
+    ) -> Result<Self, Error> {
+        let (p, d, n) = (oracle.inner_dim(), oracle.outer_dim(), oracle.state_dim());
+        let mut state = vec![T::zero(); n];
+        let mut bar = vec![T::zero(); n];
+        let [mut a, mut b, mut y] = [(); 3].map(|()| vec![T::zero(); p]);
+        let mut x_bar = vec![T::zero(); d];
+        oracle.init(x, draw, &mut state[..p])?;
+        let w = state[..p].to_vec();
+        let point = Point { w: &w, x, draw };
+        let step = Step { index: 0, lr: inner.lr() };
+        let general = oracle.multiple(step).is_none();
+        let ahead = general && oracle.query(x, &state, step, &mut y)?;
+        let mut profile = Self {
+            value: size_of::<T>() as u64,
+            inner: p as u64,
+            outer: d as u64,
+            state: n as u64,
+            extra: u64::from(general) + u64::from(ahead),
+            again: general && oracle.nonlinear(),
+            query: piece(oracle, 0, |o| o.query(x, &state, step, &mut y).map(|_| ()))?.bytes,
+            init: piece(oracle, repeat, |o| o.init(x, draw, &mut a))?,
+            gradient: piece(oracle, repeat, |o| o.inner_gradient(point, 0, &mut a).map(|_| ()))?,
+            products: piece(oracle, repeat, |o| {
+                o.inner_products(point, 0, &w, &mut b, &mut x_bar)
+            })?,
+            outer_value: piece(oracle, repeat, |o| o.outer_value(point).map(|_| ()))?,
+            outer_gradient: piece(oracle, repeat, |o| {
+                o.outer_gradient(point, &mut b, &mut x_bar).map(|_| ())
+            })?,
+            pull_init: piece(oracle, repeat, |o| o.pull_init(x, draw, &w, &mut x_bar))?,
+            update: piece(oracle, repeat, |o| {
+                if ahead {
+                    o.query(x, &state, step, &mut y)?;
+                }
+                if general { o.advance(x, &mut state, &a, step) } else { Ok(()) }
+            })?,
+            pull_update: piece(oracle, repeat, |o| {
+                if general {
+                    o.pull(x, (&state, &a), step, &mut bar, &mut b, &mut x_bar)?;
+                }
+                if ahead { o.pull_query(x, &state, step, &y, &mut bar) } else { Ok(()) }
+            })?,
+            ..Self::default()
+        };
+        profile.record = piece(oracle, repeat, |o| {
+            profile.tape = o.keep_gradient(point, 0, 0, &mut b)?;
+            Ok(())
+        })?;
+        profile.record.bytes -= profile.tape;
+        profile.pull_tape.seconds = f64::INFINITY;
+        for _ in 0..=repeat {
+            oracle.begin();
+            let tape = oracle.keep_gradient(point, 0, 0, &mut b)?;
+            oracle.mark();
+            let clock = Instant::now();
+            oracle.pull_kept(0, &w, &mut b, &mut x_bar)?;
+            let (bytes, seconds) = (oracle.cost().bytes_measured - tape, clock.elapsed());
+            let seconds = profile.pull_tape.seconds.min(seconds.as_secs_f64());
+            profile.pull_tape = Evaluation { bytes, seconds };
+        }
+        Ok(profile)
+    }
+
+    /// Measures tapes over whole runs of 0 to 3 steps too. Cost: 6 recorded steps.
+    pub(crate) fn measure_whole_runs<T: Element>(
+        &mut self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        x: &[T],
+        draw: Draw,
+    ) -> Result<(), Error> {
+        let mut x_bar = vec![T::zero(); x.len()];
+        for (steps, bytes) in self.whole_run.iter_mut().enumerate() {
+            let run = InnerLoop::new(steps, inner.lr())?;
+            *bytes =
+                piece(oracle, 0, |o| o.whole_run(&run, x, draw, &mut x_bar).map(|_| ()))?.bytes;
+        }
+        Ok(())
+    }
+}
+
+/// What `act` takes.
+fn piece<T: Element>(
+    oracle: &mut Oracle<T>,
+    repeat: usize,
+    mut act: impl FnMut(&mut Oracle<T>) -> Result<(), Error>,
+) -> Result<Evaluation, Error> {
+    let mut least = Evaluation { bytes: 0, seconds: f64::INFINITY };
+    for round in 0..=repeat {
+        oracle.begin();
+        let clock = Instant::now();
+        act(oracle)?;
+        least.bytes = oracle.cost().bytes_measured;
+        if round > 0 || repeat == 0 {
+            least.seconds = least.seconds.min(clock.elapsed().as_secs_f64());
+        }
+    }
+    Ok(least)
+}

@@ -1,0 +1,83 @@
+//! Heavy ball (Polyak 1964) and Nesterov's accelerated gradient (1983), as
+//!
+//! ```text
+//! heavy ball   m' = b m + g(w)               w' = w - lr m'
+//! Nesterov     m' = b m + g(w - lr b m)      w' = w - lr m'
+//! ```
+
+use hypertape_autodiff::{Array, Element, List};
+
+use crate::error::Error;
+use crate::rule::{Rule, Step};
+
+/// Momentum `b`, with the gradient at `w` (heavy ball) or ahead of it (Nesterov).
+///
+/// ```
+/// use hypertape_solver::{Momentum, Rule};
+/// assert_eq!(Rule::<f64>::name(&Momentum::nesterov(0.9)?), "nesterov:momentum=0.9");
+/// let error = Momentum::heavy_ball(1.0).unwrap_err();
+/// assert_eq!(error.to_string(), "momentum: found 1, expected a number from 0 to below 1");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Momentum {
+    b: f64,
+    ahead: bool,
+}
+
+impl Momentum {
+    /// Heavy ball.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless the momentum is in `[0, 1)`.
+    pub fn heavy_ball(momentum: f64) -> Result<Self, Error> {
+        Ok(Self { b: fraction("momentum", momentum)?, ahead: false })
+    }
+
+    /// Nesterov's accelerated gradient.
+    ///
+    /// # Errors
+    /// As [`heavy_ball`](Self::heavy_ball).
+    pub fn nesterov(momentum: f64) -> Result<Self, Error> {
+        Ok(Self { b: fraction("momentum", momentum)?, ahead: true })
+    }
+}
+
+/// A number from 0 to below 1.
+pub(crate) fn fraction(what: &str, value: f64) -> Result<f64, Error> {
+    if (0.0..1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::invalid(what, value, "a number from 0 to below 1"))
+    }
+}
+
+impl<T: Element> Rule<T> for Momentum {
+    fn name(&self) -> String {
+        let kind = if self.ahead { "nesterov" } else { "heavy-ball" };
+        format!("{kind}:momentum={}", self.b)
+    }
+
+    fn memory(&self) -> usize {
+        1
+    }
+
+    fn query<'a, A: Array<'a, Elem = T>>(&self, state: &[A], step: Step) -> Option<A> {
+        self.ahead.then(|| state[0] - state[1] * (step.lr * self.b))
+    }
+
+    fn update<'a, A: Array<'a, Elem = T>>(
+        &self,
+        state: &[A],
+        gradient: A,
+        _: &[A],
+        step: Step,
+    ) -> List<A> {
+        let momentum = state[1] * self.b + gradient;
+        List::from_slice(&[state[0] - momentum * step.lr, momentum])
+    }
+
+    fn nonlinear(&self) -> bool {
+        false
+    }
+}

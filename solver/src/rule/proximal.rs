@@ -1,0 +1,119 @@
+//! Gradient steps followed by a proximal map or a projection.
+//!
+//! ```text
+//! ISTA        y = w - lr g      w' = sign(y) max(|y| - lr l, 0)
+//! projected   w' = min(max(w - lr g, lower), upper)
+//! ```
+//!
+//! Differentiable almost everywhere; at a kink the derivative is that of [`Array::max`] (Beck and Teboulle 2009 for ISTA;
+//! Bertrand et al. 2020 for its derivative, in which only active coordinates move).
+
+use hypertape_autodiff::{Array, Element, Fault, List};
+
+use crate::error::Error;
+use crate::rule::adaptive::positive;
+use crate::rule::{Rule, Step};
+
+/// Iterative soft thresholding: `g` plus `l |w|_1`, whose weight `l` is a number, or `exp(x_k)` for the scalar outer
+/// variable `x_k`.
+///
+/// ```
+/// use hypertape_solver::{Ista, Rule};
+/// assert_eq!(Rule::<f64>::name(&Ista::new(0.5)?), "ista:l1=0.5");
+/// assert_eq!(Rule::<f64>::name(&Ista::learned(0)), "ista:outer=0");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Ista {
+    weight: Weight,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Weight {
+    Fixed(f64),
+    Outer(usize),
+}
+
+impl Ista {
+    /// With the weight `l1`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless it is positive and finite.
+    pub fn new(l1: f64) -> Result<Self, Error> {
+        Ok(Self { weight: Weight::Fixed(positive("l1", l1)?) })
+    }
+
+    /// With the weight `exp(x_k)`, where the outer variable in place `k` is a scalar.
+    pub fn learned(k: usize) -> Self {
+        Self { weight: Weight::Outer(k) }
+    }
+}
+
+impl<T: Element> Rule<T> for Ista {
+    fn name(&self) -> String {
+        match self.weight {
+            Weight::Fixed(l1) => format!("ista:l1={l1}"),
+            Weight::Outer(k) => format!("ista:outer={k}"),
+        }
+    }
+
+    fn update<'a, A: Array<'a, Elem = T>>(
+        &self,
+        state: &[A],
+        gradient: A,
+        x: &[A],
+        step: Step,
+    ) -> List<A> {
+        let y = state[0] - gradient * step.lr;
+        let zero = y.scalar(0.0);
+        let threshold = match self.weight {
+            Weight::Fixed(l1) => y.scalar(step.lr * l1),
+            Weight::Outer(k) if k < x.len() => x[k].exp() * step.lr,
+            Weight::Outer(k) => {
+                let (what, expected, found) = ("the outer variables", k + 1, x.len());
+                y.arena().raise(Fault::Length { what, expected, found });
+                zero
+            }
+        };
+        // The two sides apart: `zero.max` puts the kink at |y| = threshold on the flat side.
+        List::from_slice(&[zero.max(y - threshold) - zero.max(-y - threshold)])
+    }
+}
+
+/// Projected gradient descent onto a box.
+#[derive(Clone, Copy, Debug)]
+pub struct Projected {
+    lower: f64,
+    upper: f64,
+}
+
+impl Projected {
+    /// Onto `[lower, upper]`; either may be infinite.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless `lower < upper`.
+    pub fn new(lower: f64, upper: f64) -> Result<Self, Error> {
+        if lower < upper {
+            Ok(Self { lower, upper })
+        } else {
+            Err(Error::invalid("a box", format!("{lower} to {upper}"), "lower below upper"))
+        }
+    }
+}
+
+impl<T: Element> Rule<T> for Projected {
+    fn name(&self) -> String {
+        format!("projected:lower={},upper={}", self.lower, self.upper)
+    }
+
+    fn update<'a, A: Array<'a, Elem = T>>(
+        &self,
+        state: &[A],
+        gradient: A,
+        _: &[A],
+        step: Step,
+    ) -> List<A> {
+        let y = state[0] - gradient * step.lr;
+        List::from_slice(&[y.max(y.scalar(self.lower)).min(y.scalar(self.upper))])
+    }
+}

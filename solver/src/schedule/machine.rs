@@ -1,0 +1,273 @@
+//! From a rule, which says what to keep and how far to go, to the actions of a whole loop.
+//!
+//! What is kept lies on a stack, oldest first. The last step that is not reversed yet is brought into reach from the
+//! newest entry; an entry goes when its own step is reversed. Memory: the stack, an entry a slot, and the rule's table.
+
+use std::iter::FusedIterator;
+
+use crate::error::Error;
+
+use super::action::{Action, Tier};
+use super::{binomial, disk, mixed, online, uniform};
+
+/// What to keep of the steps, and how far to go before the next.
+#[derive(Clone, Debug)]
+pub(super) enum Rule {
+    /// Every tape.
+    Record,
+    /// Every so many states.
+    Uniform(usize),
+    /// So many states.
+    Binomial(usize),
+    /// So many states, for a length that nobody knows.
+    Online(usize),
+    /// States and tapes in `c` slots.
+    Mixed { c: usize, tape: usize, table: mixed::Table },
+    /// States in memory and on disk.
+    Disk(disk::Table),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    step: usize,
+    /// Where the state is kept; `None` for a tape.
+    tier: Option<Tier>,
+    slot: usize,
+}
+
+/// Slots `0..used`, of which some are free.
+#[derive(Clone, Debug, Default)]
+struct Slots {
+    used: usize,
+    free: Vec<usize>,
+}
+
+/// The actions of a schedule for a loop of `r` steps, in order.
+///
+/// ```
+/// use hypertape_solver::{Action, Schedule, Tier};
+/// let actions = Schedule::Binomial { c: 1 }.actions(2)?;
+/// let tier = Tier::Ram;
+/// assert!(actions.eq([
+///     Action::Store { step: 0, slot: 0, tier },
+///     Action::Advance { from: 0, to: 1 },
+///     Action::Turn { from: 1, to: 2 },
+///     Action::Reverse { step: 1 },
+///     Action::Load { step: 0, slot: 0, tier, last: true },
+///     Action::Reverse { step: 0 },
+/// ]));
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Actions {
+    rule: Rule,
+    length: usize,
+    /// The current state is that before this step.
+    at: usize,
+    /// Steps not reversed yet.
+    left: usize,
+    turned: bool,
+    kept: Vec<Kept>,
+    /// Of memory, of disk, of tapes.
+    slots: [Slots; 3],
+}
+
+impl Actions {
+    pub(super) fn new(rule: Rule, length: usize) -> Self {
+        let (kept, slots) = (Vec::new(), Default::default());
+        Self { rule, length, at: 0, left: length, turned: false, kept, slots }
+    }
+
+    /// Makes room for `slots` of all kinds; returns the bytes that they and the rule's table take.
+    pub(crate) fn reserve(&mut self, slots: usize) -> usize {
+        self.kept.reserve_exact(slots);
+        self.slots.iter_mut().for_each(|s| s.free.reserve_exact(slots));
+        let table = match &self.rule {
+            Rule::Mixed { table, .. } => table.bytes(),
+            Rule::Disk(table) => table.bytes(),
+            _ => 0,
+        };
+        table + slots * (size_of::<Kept>() + self.slots.len() * size_of::<usize>())
+    }
+
+    /// Starts over, with its table, in the memory that was taken so far.
+    ///
+    /// ```
+    /// let mut actions = hypertape_solver::Schedule::Constant.actions(3)?;
+    /// assert_eq!(actions.by_ref().count(), 9);
+    /// actions.restart();
+    /// assert_eq!(actions.count(), 9);
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    pub fn restart(&mut self) {
+        (self.at, self.left, self.turned) = (0, self.length, false);
+        self.kept.clear();
+        for slots in &mut self.slots {
+            slots.used = 0;
+            slots.free.clear();
+        }
+    }
+
+    /// Ends a loop of unknown length after `steps` steps: as many as the actions have taken, or one more.
+    ///
+    /// Such a loop begins as an online schedule of `usize::MAX` steps. One more costs least: [`Action::Turn`] takes
+    /// that step, which was perhaps looked at already, and the state before it is reversed at once.
+    ///
+    /// ```
+    /// use hypertape_solver::{Action, Counts, Schedule};
+    /// let mut actions = Schedule::Online { c: 3 }.actions(usize::MAX)?;
+    /// let (mut state, mut steps, mut seen) = (1.0, 0, Vec::new());
+    /// while 0.5 * state > 1e-3 {
+    ///     // The loop goes on: perhaps the state is stored, then the step is taken.
+    ///     seen.extend(actions.next());
+    ///     if let Some(Action::Advance { to, .. }) = seen.last() {
+    ///         (state, steps) = (0.5 * state, *to);
+    ///     }
+    /// }
+    /// actions.stop(steps + 1)?;
+    /// let counts: Counts = seen.into_iter().chain(actions).collect();
+    /// assert_eq!((steps + 1, counts.plain_steps), (10, 16)); // no more than if the length were known
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the schedule is not online, its loop has ended, or the actions have taken another number of steps.
+    pub fn stop(&mut self, steps: usize) -> Result<(), Error> {
+        let fits = steps == self.at || steps == self.at + 1;
+        if self.turned || !fits || !matches!(self.rule, Rule::Online(_)) {
+            let expected = format!("an online loop, {} or {} steps", self.at, self.at + 1);
+            return Err(Error::invalid("end of a loop", format!("{steps} steps"), expected));
+        }
+        self.left = steps;
+        // The current state, stored to go on from.
+        if let Some(kept) = self.kept.pop_if(|kept| kept.step == self.at) {
+            self.release(kept);
+        }
+        Ok(())
+    }
+
+    /// Where to keep the current state (`None`: record the step instead), and how far to go then.
+    fn next_move(&self) -> (Option<Tier>, usize) {
+        let (steps, here) = (self.left - self.at, self.here());
+        let others = |tier| {
+            let Slots { used, free } = &self.slots[index(tier)];
+            used - free.len() - usize::from(here.is_some() && here == tier)
+        };
+        let in_ram = others(Some(Tier::Ram));
+        match &self.rule {
+            Rule::Record => (None, 1),
+            Rule::Uniform(k) => (Some(Tier::Ram), uniform::advance(self.at, self.left, *k)),
+            Rule::Binomial(c) | Rule::Online(c) => {
+                (Some(Tier::Ram), binomial::advance(steps, c - in_ram))
+            }
+            Rule::Mixed { c, tape, table } => {
+                let advance = table.advance(steps, c - in_ram - tape * others(None));
+                (advance.map(|_| Tier::Ram), advance.unwrap_or(1))
+            }
+            Rule::Disk(table) => {
+                let (tier, m) = table.advance(steps, [in_ram, others(Some(Tier::Disk))], here);
+                (Some(tier), m)
+            }
+        }
+    }
+
+    /// One step of a loop that may end after any.
+    fn go_on(&mut self, c: usize) -> Action {
+        if self.here().is_some() {
+            return self.advance(1);
+        }
+        if self.kept.len() == c {
+            let dropped = online::dispensable(|i| self.kept[i].step, c, self.at);
+            if dropped == c {
+                return self.advance(1);
+            }
+            let dropped = self.kept.remove(dropped);
+            self.release(dropped);
+        }
+        self.store(Tier::Ram)
+    }
+
+    /// The newest entry, for the last step that is left.
+    fn back(&mut self) -> Option<Action> {
+        let Kept { step, tier, slot } = *self.kept.last()?;
+        let action = if let Some(tier) = tier {
+            self.at = step;
+            let last = self.left == step + 1 || self.next_move().0 != Some(tier);
+            Action::Load { step, slot, tier, last }
+        } else {
+            self.left = step;
+            Action::Pull { step, slot }
+        };
+        if !matches!(action, Action::Load { last: false, .. }) {
+            self.kept.pop();
+            self.release(Kept { step, tier, slot });
+        }
+        Some(action)
+    }
+
+    fn store(&mut self, tier: Tier) -> Action {
+        Action::Store { step: self.at, slot: self.keep(Some(tier)), tier }
+    }
+
+    fn advance(&mut self, steps: usize) -> Action {
+        let from = self.at;
+        self.at += steps;
+        Action::Advance { from, to: self.at }
+    }
+
+    /// Where the current state is kept.
+    fn here(&self) -> Option<Tier> {
+        self.kept.last().filter(|kept| kept.step == self.at)?.tier
+    }
+
+    fn keep(&mut self, tier: Option<Tier>) -> usize {
+        let Slots { used, free } = &mut self.slots[index(tier)];
+        let slot = free.pop().unwrap_or(*used);
+        *used = (*used).max(slot + 1);
+        self.kept.push(Kept { step: self.at, tier, slot });
+        slot
+    }
+
+    fn release(&mut self, Kept { tier, slot, .. }: Kept) {
+        self.slots[index(tier)].free.push(slot);
+    }
+}
+
+impl Iterator for Actions {
+    type Item = Action;
+
+    fn next(&mut self) -> Option<Action> {
+        if self.turned && self.at >= self.left {
+            return self.back();
+        }
+        let steps = self.left - self.at;
+        match self.rule {
+            _ if self.turned && steps == 1 => {
+                self.left -= 1;
+                return Some(Action::Reverse { step: self.left });
+            }
+            Rule::Online(c) if !self.turned && steps > 1 => return Some(self.go_on(c)),
+            _ => {}
+        }
+        let next = (steps > 0).then(|| self.next_move());
+        Some(match next {
+            Some((None, _)) => {
+                let (step, slot) = (self.at, self.keep(None));
+                self.at += 1;
+                Action::Record { step, slot }
+            }
+            Some((tier, m)) if steps > 1 && self.here() == tier => self.advance(m),
+            Some((Some(tier), _)) if steps > 1 => self.store(tier),
+            _ => {
+                self.turned = true;
+                Action::Turn { from: self.at, to: self.left }
+            }
+        })
+    }
+}
+
+impl FusedIterator for Actions {}
+
+fn index(tier: Option<Tier>) -> usize {
+    tier.map_or(2, |tier| tier as usize)
+}

@@ -1,0 +1,136 @@
+//! Memory as a result: bytes predicted before a run equal those measured in it, for every estimator, schedule, rule,
+//! precision and number of threads, and follow the formulas of the documentation.
+
+use hypertape::problems::{Precision, catalogue};
+use hypertape::{
+    Adam, Draw, Estimator, Exact, FirstOrder, FullTape, InnerLoop, Momentum, Oracle, Profile,
+    Schedule, Ufom,
+};
+
+const SCHEDULES: [&str; 8] = [
+    "store-all",
+    "store-all:keep=tapes",
+    "uniform:k=3",
+    "binomial:c=2",
+    "constant",
+    "mixed:c=4,tape=2",
+    "disk:ram=1,disk=2",
+    "online:c=3",
+];
+
+fn schedule(text: &str) -> Schedule {
+    text.parse().unwrap()
+}
+
+/// What is predicted and what is measured.
+fn bytes<T: Precision>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    estimator: &mut dyn Estimator<T>,
+) -> [u64; 2] {
+    let (x, draw) = (oracle.start().values().to_vec(), Draw::new(3, 0));
+    let mut gradient = vec![T::zero(); x.len()];
+    let predicted = estimator.predict(oracle, inner, &x, draw).unwrap();
+    let cost = estimator.estimate(oracle, inner, &x, draw, &mut gradient).unwrap().cost;
+    [predicted, cost.bytes_measured]
+}
+
+fn hit(schedule: Schedule) -> Ufom {
+    let mut ufom = Ufom::new(0.5).unwrap().with_schedule(schedule);
+    ufom.force(Some(vec![true; 25]));
+    ufom
+}
+
+fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
+    // The wide one is a smaller problem in 20 000 copies.
+    for entry in catalogue().into_iter().filter(|e| e.name != "divergence-wide") {
+        let mut oracle = entry.open::<T>(None).unwrap();
+        oracle.set_threads(threads).unwrap();
+        let inner = InnerLoop::new(4, entry.lr).unwrap();
+        let mut expect = |estimator: &mut dyn Estimator<T>| {
+            let [predicted, measured] = bytes(&mut oracle, &inner, estimator);
+            let (problem, name) = (entry.name, estimator.name());
+            let schedule = estimator.schedule();
+            assert_eq!(predicted, measured, "{problem} {name} {schedule:?} threads {threads}");
+        };
+        for text in schedules {
+            expect(&mut Exact::new(schedule(text)));
+        }
+        expect(&mut hit(schedule("binomial:c=2")));
+        // Steps of a run are measured, its whole tape is not: tables are whole cache lines.
+        let [predicted, measured] = bytes(&mut oracle, &inner, &mut FullTape);
+        assert!(predicted.abs_diff(measured) * 100 < measured, "{predicted} {measured}");
+    }
+}
+
+#[test]
+fn predicted_bytes_are_measured_bytes_on_every_problem() {
+    predictions_hold::<f64>(1, &SCHEDULES);
+    predictions_hold::<f32>(1, &SCHEDULES[..1]);
+}
+
+#[test]
+fn predicted_bytes_are_measured_bytes_on_every_number_of_threads() {
+    for threads in [2, 3] {
+        predictions_hold::<f64>(threads, &["store-all:keep=tapes", "binomial:c=2"]);
+    }
+}
+
+#[test]
+fn predicted_bytes_are_measured_bytes_under_other_rules() {
+    for entry in catalogue().into_iter().filter(|e| ["w1-ridge", "w3"].contains(&e.name)) {
+        for steps in [0, 1, 5] {
+            let inner = InnerLoop::new(steps, entry.lr * 0.1).unwrap();
+            let mut oracle = entry.open::<f64>(None).unwrap();
+            let expect = |oracle: &mut Oracle<f64>| {
+                for text in SCHEDULES {
+                    let [predicted, measured] =
+                        bytes(oracle, &inner, &mut Exact::new(schedule(text)));
+                    let (rule, name) = (oracle.rule(), entry.name);
+                    assert_eq!(predicted, measured, "{name} {rule} {text} {steps} steps");
+                }
+            };
+            oracle.set_rule(Momentum::heavy_ball(0.9).unwrap());
+            expect(&mut oracle);
+            oracle.set_rule(Momentum::nesterov(0.9).unwrap());
+            expect(&mut oracle);
+            oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
+            expect(&mut oracle);
+            let mut first_order = FirstOrder;
+            if entry.name == "w3" {
+                let [predicted, measured] = bytes(&mut oracle, &inner, &mut first_order);
+                assert_eq!(predicted, measured);
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_follow_the_formula() {
+    // `8 (n slots + 2 n + p + d)` and the largest evaluation; 48 bytes that a slot takes in the schedule.
+    let entry = catalogue().into_iter().find(|e| e.name == "w1-logreg").unwrap();
+    let mut oracle = entry.open::<f64>(None).unwrap();
+    let (p, x, draw) =
+        (oracle.inner_dim() as u64, oracle.start().values().to_vec(), Draw::new(3, 0));
+    let d = x.len() as u64;
+    let inner = InnerLoop::new(100, entry.lr).unwrap();
+    let profile = Profile::measure(&mut oracle, &inner, &x, draw, 0).unwrap();
+    for (text, slots) in [("store-all", 99), ("binomial:c=10", 10), ("uniform:k=10", 18)] {
+        let [_, measured] = bytes(&mut oracle, &inner, &mut Exact::new(schedule(text)));
+        let turn = 8 * (2 * p + p) + profile.outer_gradient.bytes;
+        let back = 8 * (2 * p + p + d) + profile.products.bytes;
+        assert_eq!(measured, (8 * p + 48) * slots + turn.max(back), "{text}");
+    }
+}
+
+#[test]
+fn disk_takes_the_states_out_of_memory() {
+    let entry = catalogue().into_iter().find(|e| e.name == "w3").unwrap();
+    let mut oracle = entry.open::<f64>(None).unwrap();
+    let inner = InnerLoop::new(100, entry.lr).unwrap();
+    let mut of = |text| bytes(&mut oracle, &inner, &mut Exact::new(schedule(text)))[1];
+    let (disk, memory) = (of("disk:ram=2,disk=20"), of("binomial:c=22"));
+    // 20 states of 1761 values, for a buffer of 64 KiB and two tables of 21 rows of 101 numbers.
+    let saved = 20 * 8 * 1761 - (2 * 21 * 101 * 8);
+    assert_eq!(disk + saved, memory, "{disk} {memory}");
+}

@@ -1,0 +1,294 @@
+//! Inner update rules: known answers, exact against one tape over the whole run, users' own rules, wrong claims.
+
+#![allow(
+    clippy::unreadable_literal,
+    clippy::excessive_precision,
+    reason = "answers as they are printed"
+)]
+
+mod support;
+
+use hypertape::problems::catalogue;
+use hypertape::{
+    Adam, Array, Bilevel, Draw, Element, Error, Estimator, Exact, FullTape, GradientDescent,
+    InnerLoop, Ista, List, Momentum, Oracle, Params, Projected, RmsProp, Rows, Rule, Schedule,
+    Shape, Step,
+};
+use support::deviation;
+
+/// `g = z^2 + l z`, `f = z^2 / 2`, started at `z0`, with hyper-parameters of the rule behind `z0` and `l` in `x`.
+struct Slope(Vec<f64>);
+
+impl Bilevel<f64> for Slope {
+    fn start(&self) -> Params<f64> {
+        self.0.iter().fold(Params::new(), |x, &v| {
+            let name = format!("x{}", x.shapes().len());
+            x.with(name, Shape::SCALAR, [v])
+        })
+    }
+    fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        List::from_slice(&x[..1])
+    }
+    fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
+        w[0].square() + x[1] * w[0]
+    }
+    fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A {
+        w[0].square() * 0.5
+    }
+}
+
+/// Gradient descent, heavy ball and Adam whose settings are the outer variables from `x[2]` on: a rule of a user.
+#[derive(Debug)]
+enum Learned {
+    Descent,
+    HeavyBall,
+    Adam,
+}
+
+impl<T: Element> Rule<T> for Learned {
+    fn name(&self) -> String {
+        "learned".into()
+    }
+    fn memory(&self) -> usize {
+        match self {
+            Self::Descent => 0,
+            Self::HeavyBall => 1,
+            Self::Adam => 2,
+        }
+    }
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, x: &[A], step: Step) -> List<A> {
+        match self {
+            Self::Descent => List::from_slice(&[s[0] - g * x[2]]),
+            Self::HeavyBall => {
+                let m = s[1] * x[3] + g;
+                List::from_slice(&[s[0] - m * x[2], m])
+            }
+            Self::Adam => {
+                let [lr, b1, b2, eps] = [x[2], x[3], x[4], x[5]];
+                let t = i32::try_from(step.index + 1).unwrap();
+                let one = g.scalar(1.0);
+                let m = s[1] * b1 + g * (one - b1);
+                let q = s[2] * b2 + g.square() * (one - b2);
+                let (mean, square) = (m / (one - b1.powi(t)), q / (one - b2.powi(t)));
+                List::from_slice(&[s[0] - lr * mean / (square.sqrt() + eps), m, q])
+            }
+        }
+    }
+}
+
+fn hypergradient(
+    oracle: &mut Oracle<f64>,
+    estimator: &mut dyn Estimator<f64>,
+    inner: InnerLoop,
+) -> Result<(f64, Vec<f64>), Error> {
+    let x = oracle.start().values().to_vec();
+    let mut gradient = vec![0.0; x.len()];
+    let estimate = estimator.estimate(oracle, &inner, &x, Draw::new(0, 0), &mut gradient)?;
+    Ok((estimate.loss, gradient))
+}
+
+#[track_caller]
+fn close(found: f64, expected: f64, tolerance: f64) {
+    let gap = (found - expected).abs() / expected.abs();
+    assert!(gap <= tolerance, "found {found}, expected {expected}, off by {gap:e}");
+}
+
+#[test]
+fn settings_of_a_rule_have_the_known_derivatives() {
+    // Bilevel T12: eight steps from 1.5 at lr 0.1 on z^2 (l = 0), momentum 0.5, and Adam with l = 0.25.
+    let inner = InnerLoop::new(8, 0.1).unwrap();
+    let mut oracle = Oracle::new(Slope(vec![1.5, 0.0, 0.1])).unwrap();
+    oracle.set_rule(Learned::Descent);
+    let (loss, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
+    // Ten rounded steps: a few ulp.
+    close((2.0 * loss).sqrt(), 0.25165824, 1e-14);
+    close(gradient[2], -1.266637395197952, 1e-14);
+
+    let mut oracle = Oracle::new(Slope(vec![1.5, 0.0, 0.1, 0.5])).unwrap();
+    oracle.set_rule(Learned::HeavyBall);
+    let (loss, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
+    // Printed to eight digits.
+    close((2.0 * loss).sqrt(), 0.09814521, 3e-8);
+    let expected = [0.0064216548306294, 0.109442341985823, 0.091898159423769];
+    for (i, expected) in [0, 2, 3].into_iter().zip(expected) {
+        // Terms of both signs cancel to a tenth, and 14 digits are printed.
+        close(gradient[i], expected, 1e-13);
+    }
+
+    let mut oracle = Oracle::new(Slope(vec![1.5, 0.25, 0.1, 0.9, 0.999, 1e-8])).unwrap();
+    oracle.set_rule(Learned::Adam);
+    let (loss, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
+    close((2.0 * loss).sqrt(), 0.71659284967291751, 1e-14);
+    let expected = [
+        -0.0053933189430085411,
+        -5.4385567761732191,
+        -0.090636205550984849,
+        0.079880242674018721,
+        0.18750759552637133,
+    ];
+    for (found, expected) in gradient[1..].iter().zip(expected) {
+        // d/db2 cancels in 1 - b2^t: 3e-11; the same root divides the others by 1e-3.
+        close(*found, expected, 1e-10);
+    }
+    // The rule of the library with these settings is the same function.
+    oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
+    let (same, built_in) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
+    close(same, loss, 1e-14);
+    close(built_in[1], gradient[1], 1e-11);
+}
+
+#[test]
+fn adam_at_a_zero_gradient_is_finite() {
+    // Bilevel T13: the first step is -lr g / (|g| + eps), of slope -lr eps / (|g| + eps)^2. Here g = l at z = 0, so that
+    // d f / d l = z dz/dl with z the step, zero at l = 0.
+    for (l, slope) in [(1e-4, -0.09998000299960005), (0.3, -1.1111110370370407e-8)] {
+        let mut oracle = Oracle::new(Slope(vec![0.0, l])).unwrap();
+        oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
+        let inner = InnerLoop::new(1, 0.1).unwrap();
+        let (loss, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
+        let z = -(2.0 * loss).sqrt();
+        // 1 - b1 and 1 - b2 are rounded, and the slope is a small difference of large terms.
+        close(gradient[1] / z, slope, 1e-8);
+    }
+    let mut oracle = Oracle::new(Slope(vec![0.0, 0.0])).unwrap();
+    oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
+    let inner = InnerLoop::new(3, 0.1).unwrap();
+    let (_, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
+    assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
+}
+
+/// Gradient descent stated like any rule, without the short cut.
+#[derive(Debug)]
+struct Plain;
+
+impl<T: Element> Rule<T> for Plain {
+    fn name(&self) -> String {
+        "plain".into()
+    }
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        List::from_slice(&[s[0] - g * step.lr])
+    }
+}
+
+/// Each rule set on an oracle, with its name.
+type Setter = fn(&mut Oracle<'static, f64>);
+
+const RULES: [(&str, Setter); 8] = [
+    ("heavy-ball:momentum=0.8", |o| o.set_rule(Momentum::heavy_ball(0.8).unwrap())),
+    ("nesterov:momentum=0.8", |o| o.set_rule(Momentum::nesterov(0.8).unwrap())),
+    ("adam:b1=0.9,b2=0.99,eps=0.001", |o| o.set_rule(Adam::new(0.9, 0.99, 1e-3).unwrap())),
+    ("adam:b1=0.9,b2=0.99,eps=0.001,decay=0.1", |o| {
+        o.set_rule(Adam::new(0.9, 0.99, 1e-3).unwrap().with_decay(0.1).unwrap());
+    }),
+    ("rmsprop:b2=0.9,eps=0.001", |o| o.set_rule(RmsProp::new(0.9, 1e-3).unwrap())),
+    ("ista:l1=0.01", |o| o.set_rule(Ista::new(0.01).unwrap())),
+    ("projected:lower=-0.02,upper=0.03", |o| o.set_rule(Projected::new(-0.02, 0.03).unwrap())),
+    ("plain", |o| o.set_rule(Plain)),
+];
+
+#[test]
+fn exact_equals_the_whole_run_tape_under_every_rule_and_schedule() {
+    let problems = ["w1-ridge", "w3", "quadratic", "digits-clean"];
+    let entries = catalogue();
+    for entry in entries.iter().filter(|e| problems.contains(&e.name)) {
+        for (name, set) in RULES {
+            let mut oracle = entry.open::<f64>(None).unwrap();
+            set(&mut oracle);
+            assert_eq!(oracle.rule(), name);
+            let inner = InnerLoop::new(7, entry.lr * 0.1).unwrap();
+            let mut of = |schedule: &str| {
+                let mut exact = Exact::new(schedule.parse::<Schedule>().unwrap());
+                hypergradient(&mut oracle, &mut exact, inner).unwrap()
+            };
+            let (loss, gradient) = of("store-all");
+            for schedule in ["uniform:k=3", "binomial:c=2", "disk:ram=1,disk=2", "online:c=2"] {
+                assert!(
+                    of(schedule) == (loss, gradient.clone()),
+                    "{} {name} {schedule}",
+                    entry.name
+                );
+            }
+            let kept = of("store-all:keep=tapes").1;
+            let (_, tape) = hypergradient(&mut oracle, &mut FullTape, inner).unwrap();
+            for (way, other) in [("kept tapes", kept), ("one tape", tape)] {
+                let gap = deviation(&other, &gradient);
+                // Sums in another order; observed up to 4e-14 (divisions by small roots).
+                assert!(gap < 1e-12, "{} {name} {way}: {gap:e}", entry.name);
+            }
+        }
+    }
+}
+
+/// Gradient descent with factors, stated like any rule.
+#[derive(Debug)]
+struct Halved;
+impl<T: Element> Rule<T> for Halved {
+    fn name(&self) -> String {
+        "halved".into()
+    }
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, x: &[A], step: Step) -> List<A> {
+        GradientDescent::with_factors(vec![1.0, 0.5]).unwrap().update(s, g, x, step)
+    }
+}
+
+#[test]
+fn the_short_cut_of_gradient_descent_is_the_statement() {
+    let entries = catalogue();
+    let entry = entries.iter().find(|e| e.name == "w3").unwrap();
+    let (mut short, mut long) =
+        (entry.open::<f64>(None).unwrap(), entry.open::<f64>(None).unwrap());
+    short.set_rule(GradientDescent::with_factors(vec![1.0, 0.5]).unwrap());
+    long.set_rule(Halved);
+    let inner = InnerLoop::new(6, entry.lr).unwrap();
+    let (a, left) = hypergradient(&mut short, &mut Exact::default(), inner).unwrap();
+    let (b, right) = hypergradient(&mut long, &mut Exact::default(), inner).unwrap();
+    // The step is a fused multiply-add in one, two roundings in the other.
+    assert!((a - b).abs() < 1e-13 * b.abs() && deviation(&left, &right) < 1e-13);
+}
+
+/// A rule that says that its pull-back does not need the gradient, which it squares.
+#[derive(Debug)]
+struct Liar;
+
+impl<T: Element> Rule<T> for Liar {
+    fn name(&self) -> String {
+        "liar".into()
+    }
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        List::from_slice(&[s[0] - g * g.square() * step.lr])
+    }
+    fn nonlinear(&self) -> bool {
+        false
+    }
+}
+
+/// A rule that returns too many vectors.
+#[derive(Debug)]
+struct Longer;
+
+impl<T: Element> Rule<T> for Longer {
+    fn name(&self) -> String {
+        "longer".into()
+    }
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], _: Step) -> List<A> {
+        List::from_slice(&[s[0], g])
+    }
+}
+
+#[test]
+fn a_wrong_rule_is_an_error() {
+    let inner = InnerLoop::new(3, 0.1).unwrap();
+    let mut oracle = Oracle::new(Slope(vec![1.5, 0.25])).unwrap();
+    oracle.set_rule(Liar);
+    let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err();
+    assert!(matches!(why, Error::NonFinite { quantity: "the hypergradient", .. }), "{why}");
+    oracle.set_rule(Longer);
+    let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err().to_string();
+    assert_eq!(
+        why,
+        "the problem's step rule: the state after the step of a rule has 2 values, expected 1"
+    );
+    oracle.set_rule(Ista::learned(2));
+    let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err().to_string();
+    assert_eq!(why, "the problem's step rule: the outer variables has 2 values, expected 3");
+}
