@@ -12,6 +12,7 @@ mod gradient;
 mod list;
 mod names;
 mod outer;
+mod plan;
 mod point;
 mod rules;
 mod run;
@@ -66,6 +67,9 @@ fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
         }
         Command::Check(options) => {
             in_precision!(options.dtype, check::run(catalogue, &options, &mut out))
+        }
+        Command::Plan(options) => {
+            in_precision!(options.common.dtype, plan::run(catalogue, &options, &mut out))
         }
         Command::Run(options) => {
             in_precision!(options.common.dtype, run::run(catalogue, &options, &mut out))

@@ -42,6 +42,15 @@ pub enum Error {
         /// What was expected.
         expected: String,
     },
+    /// An estimate would take more bytes than it may.
+    Memory {
+        /// The bytes that it may take.
+        limit: u64,
+        /// The bytes that it needs.
+        needed: u64,
+        /// The fastest schedule with states in memory alone that fits, with its bytes.
+        advice: Option<(String, u64)>,
+    },
     /// The file of states on disk failed.
     Spill {
         /// What happened to it.
@@ -93,6 +102,13 @@ impl fmt::Display for Error {
             }
             Self::Invalid { what, found, expected } => {
                 write!(f, "{what}: found {found}, expected {expected}")
+            }
+            Self::Memory { limit, needed, advice: Some((schedule, bytes)) } => write!(
+                f,
+                "memory: {needed} bytes are needed, {limit} are allowed; {schedule} takes {bytes}"
+            ),
+            Self::Memory { limit, needed, advice: None } => {
+                write!(f, "memory: {needed} bytes are needed at least, {limit} are allowed")
             }
             Self::Spill { what, why } => write!(f, "the spill file {what}: {why}"),
             Self::Iteration { iteration, cause } => {

@@ -41,6 +41,11 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         None
     }
 
+    /// The same estimator under another schedule, if it unrolls the inner run.
+    fn under(&self, _schedule: Schedule) -> Option<Box<dyn Estimator<T>>> {
+        None
+    }
+
     /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
     ///
     /// # Errors
@@ -77,9 +82,9 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         x: &[T],
         draw: Draw,
     ) -> Result<u64, Error> {
-        let draw = draw.for_task(oracle.task(draw, 0));
         let mut profile = Profile::kept(oracle, inner, x, draw)?;
         if self.records_whole_runs() {
+            let draw = draw.for_task(oracle.task(draw, 0));
             profile.measure_whole_runs(oracle, inner, x, draw)?;
         }
         let task = self.task_bytes(&profile, inner.steps())?;
@@ -105,6 +110,9 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         let clock = Instant::now();
         expect_length("the outer point", oracle.outer_dim(), x.len())?;
         expect_length("the gradient buffer", x.len(), gradient.len())?;
+        if let Some(limit) = oracle.memory() {
+            within(self, oracle, inner, (x, draw), limit)?;
+        }
         oracle.begin();
         let loss = mean(self, oracle, inner, (x, draw), gradient)?;
         if !all_finite(gradient) {
@@ -115,6 +123,40 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         cost.time = clock.elapsed();
         Ok(Estimate { loss, cost })
     }
+}
+
+/// Checks that an estimate fits into `limit` bytes, and says what would.
+fn within<T: Element, E: Estimator<T> + ?Sized>(
+    estimator: &E,
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    (x, draw): (&[T], Draw),
+    limit: u64,
+) -> Result<(), Error> {
+    let needed = estimator.predict(oracle, inner, x, draw)?;
+    if needed <= limit {
+        return Ok(());
+    }
+    let (mut low, mut high) = (0, inner.steps().max(2));
+    let mut advice = None;
+    let mut least = needed;
+    while high - low > 1 {
+        let c = low + (high - low) / 2;
+        let schedule = match inner.tolerance() {
+            None => Schedule::Binomial { c },
+            Some(_) => Schedule::Online { c },
+        };
+        let Some(other) = estimator.under(schedule) else { break };
+        let bytes = other.predict(oracle, inner, x, draw)?;
+        least = least.min(bytes);
+        if bytes <= limit {
+            (low, advice) = (c, Some((schedule.to_string(), bytes)));
+        } else {
+            high = c;
+        }
+    }
+    let needed = if advice.is_some() { needed } else { least };
+    Err(Error::Memory { limit, needed, advice })
 }
 
 /// The mean over a meta-batch.

@@ -53,6 +53,8 @@ pub struct Oracle<'p, T> {
     tapes: Vec<Box<dyn StepTape<T> + 'p>>,
     /// The actions of the last schedule.
     pub(crate) plan: Option<Actions>,
+    /// Bytes that an estimate may take.
+    limit: Option<u64>,
     /// Bytes of the pieces of an estimate, once measured.
     pub(crate) profile: Option<Profile>,
     /// Oracles of the workers that share tasks, made when they are first needed.
@@ -90,6 +92,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             pool: Pool::default(),
             tapes: Vec::new(),
             plan: None,
+            limit: None,
             profile: None,
             crew: Vec::new(),
             first_order_vanishes: None,
@@ -112,6 +115,18 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.crew.clear();
         self.profile = None;
         Ok(())
+    }
+
+    /// Sets the bytes that an estimate may take, which is then predicted before it runs, or lifts the limit.
+    pub fn set_memory(&mut self, limit: Option<u64>) {
+        self.limit = limit;
+        let arena = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        self.memory.set_limit(arena);
+    }
+
+    /// The bytes that an estimate may take.
+    pub fn memory(&self) -> Option<u64> {
+        self.limit
     }
 
     /// Takes inner steps by `rule` instead of [`GradientDescent`].
@@ -281,6 +296,11 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Whether threads share the tasks of a meta-batch, each with an oracle of its own.
     pub(crate) fn shares_tasks(&self) -> bool {
         Plan::new(self.batch(), self.memory.workers()).workers() > 1
+    }
+
+    /// Tasks of a meta-batch that are done one after the other.
+    pub(crate) fn longest(&self) -> usize {
+        Plan::new(self.batch(), self.memory.workers()).longest()
     }
 
     /// Bytes of a sum over the meta-batch of vectors of `len` values, where a task takes `task` bytes.

@@ -49,6 +49,10 @@ pub struct Profile {
     pub update: Evaluation,
     /// The pull-back of an update.
     pub pull_update: Evaluation,
+    /// A state written to disk, where times were asked for.
+    pub write: Evaluation,
+    /// A state read from disk, likewise.
+    pub read: Evaluation,
     /// Bytes of one tape over a whole run of 0, 1, 2 and 3 steps.
     pub(crate) whole_run: [u64; 4],
     /// Bytes of finding out where a step takes its gradient.

@@ -1,10 +1,11 @@
 //! What was typed, checked, nothing more.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
 
-use crate::Schedule;
+use crate::{Error, Schedule};
 
 /// Hypergradients through unrolled inner loops, at the memory you choose.
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ pub(crate) enum Command {
         after_help = "Checked near the start, or at the point of --at, over at most 10 inner steps, or --steps"
     )]
     Check(Common),
+    /// Show the schedules that fit into --memory, fastest first, and which to take
+    Plan(Plan),
     /// Run a whole bilevel optimisation and judge its result
     Run(Run),
     /// Run a grid of settings from a file, recorded as it goes and resumed where it stopped
@@ -51,9 +54,13 @@ pub(crate) struct Common {
     /// End the inner loop with the first step of length |w' - w| <= TOL lr, after R steps at the latest
     #[arg(long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) tolerance: Option<f64>,
-    /// What `exact` stores of the inner run: store-all (states), or store-all:keep=tapes (faster, more memory)
-    #[arg(long, value_name = "S", default_value_t, allow_hyphen_values = true)]
-    pub(crate) schedule: Schedule,
+    /// What exact gradients store of the inner run: store-all[:keep=tapes], uniform:k=K, binomial:c=C, constant,
+    /// mixed:c=C, disk:ram=A,disk=B, online:c=C (for --tolerance), or auto: the fastest that fits into --memory
+    #[arg(long, value_name = "S", default_value = "store-all", allow_hyphen_values = true)]
+    pub(crate) schedule: Asked,
+    /// Bytes that an estimate may take, such as 64MiB; predicted before it runs, and never exceeded
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
+    pub(crate) memory: Option<u64>,
     /// Seed of all random choices of the run
     #[arg(long, value_name = "S", default_value_t = 0, value_parser = seed, allow_hyphen_values = true)]
     pub(crate) seed: u64,
@@ -78,6 +85,30 @@ pub(crate) struct Common {
     /// Print one JSON object a line instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A schedule, or the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Auto,
+    Given(Schedule),
+}
+
+impl FromStr for Asked {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Given) }
+    }
+}
+
+#[derive(Debug, Options)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Estimator with a schedule, see `hypertape estimators`
+    #[arg(long, value_name = "E", default_value = "exact")]
+    pub(crate) estimator: String,
 }
 
 #[derive(Debug, Options)]
@@ -151,6 +182,29 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, &'static str> {
 
 pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
+}
+
+/// `1000`, `64KiB`, `1.5GiB`, `10MB`.
+pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "" | "B" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        _ => f64::NAN,
+    };
+    let bytes = number.parse::<f64>().map_or(f64::NAN, |number| number * unit);
+    if (0.0..1e18).contains(&bytes) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        Ok(bytes as u64)
+    } else {
+        Err("expected bytes, such as 4096, 64MiB or 1.5GB")
+    }
 }
 
 pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {

@@ -10,7 +10,7 @@ use super::args::Gradient;
 use super::failure::{Failure, say};
 use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
-use super::{arrays, atomic, estimators};
+use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::{Draw, Estimate, Estimator, dot, mean_loss};
 
@@ -20,6 +20,7 @@ struct Row {
     problem: &'static str,
     estimator: String,
     schedule: Option<String>,
+    rule: String,
     dtype: &'static str,
     steps: usize,
     lr: f64,
@@ -50,12 +51,11 @@ pub(crate) fn run<T: Precision>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = point::entry(catalogue, common)?;
-    let steps = common.steps.unwrap_or(entry.steps);
+    let mut opened = point::open::<T>(entry, common, 0)?;
     let names = options.estimators.iter();
     let mut chosen = names
-        .map(|name| estimators::parse(name, steps, options.common.schedule))
+        .map(|name| point::estimator(&mut opened, common, name))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut opened = point::open::<T>(entry, common, 0)?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
     }
@@ -105,6 +105,7 @@ fn measure<T: Precision>(
         problem: entry.name,
         estimator: estimator.name(),
         schedule: estimator.schedule().map(|schedule| schedule.to_string()),
+        rule: oracle.rule(),
         dtype: T::NAME,
         steps: inner.steps(),
         lr: inner.lr(),
@@ -136,7 +137,7 @@ fn median_and_min(times: &mut [Duration]) -> (f64, f64) {
     ((times[(n - 1) / 2] + times[n / 2]).as_secs_f64() / 2.0, times[0].as_secs_f64())
 }
 
-fn json(row: &impl Serialize) -> Result<String, Failure> {
+pub(crate) fn json(row: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(row).map_err(Failure::run)
 }
 

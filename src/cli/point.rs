@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use super::args::Common;
+use super::args::{Asked, Common};
 use super::arrays::{self, NamedArray};
 use super::failure::Failure;
-use super::{names, rules};
+use super::{estimators, names, rules};
 use crate::problems::{Entry, Precision};
-use crate::{Element, InnerLoop, Oracle, Params};
+use crate::{
+    Alternative, Draw, Element, Estimator, InnerLoop, Oracle, Params, Profile, Schedule, plan,
+};
 
 /// A problem ready to be differentiated.
 pub(crate) struct Opened<T> {
@@ -37,6 +39,7 @@ pub(crate) fn open<T: Precision>(
     };
     let mut oracle = entry.open::<T>(data_seed).map_err(Failure::run)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
+    oracle.set_memory(common.memory);
     let steps = common.steps.unwrap_or(entry.steps);
     let mut inner = InnerLoop::new(steps, common.lr.unwrap_or(entry.lr)).map_err(Failure::usage)?;
     if let Some(tolerance) = common.tolerance {
@@ -54,6 +57,38 @@ pub(crate) fn open<T: Precision>(
         oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
     }
     Ok(Opened { oracle, inner, x, data_seed })
+}
+
+/// The estimator that `text` names, under the schedule that the command asks for.
+pub(crate) fn estimator<T: Precision>(
+    opened: &mut Opened<T>,
+    common: &Common,
+    text: &str,
+) -> Result<Box<dyn Estimator<T>>, Failure> {
+    let steps = opened.inner.steps();
+    let schedule = match common.schedule {
+        Asked::Given(schedule) => schedule,
+        Asked::Auto => {
+            let default = estimators::parse::<T>(text, steps, Schedule::default())?;
+            if default.schedule().is_none() {
+                return Ok(default);
+            }
+            alternatives(opened, &*default, common)?[0].schedule
+        }
+    };
+    estimators::parse(text, steps, schedule)
+}
+
+/// Schedules of `estimator` that fit into the memory of the command, fastest first; at least one.
+pub(crate) fn alternatives<T: Precision>(
+    opened: &mut Opened<T>,
+    estimator: &dyn Estimator<T>,
+    common: &Common,
+) -> Result<Vec<Alternative>, Failure> {
+    let Opened { oracle, inner, x, .. } = opened;
+    let (memory, draw) = (common.memory.unwrap_or(u64::MAX), Draw::new(common.seed, 0));
+    let profile = Profile::measure(oracle, inner, x, draw, 5).map_err(Failure::run)?;
+    plan(estimator, oracle, inner, &profile, memory).map_err(Failure::run)
 }
 
 /// The values of a file in the order of `like`.

@@ -13,7 +13,7 @@ use super::failure::{Failure, say};
 use super::list::outer_text;
 use super::point::{self, Opened};
 use super::table::{Align, Table, significant};
-use super::{arrays, atomic, estimators, outer};
+use super::{arrays, atomic, outer};
 use crate::problems::{Entry, Precision};
 use crate::{Draw, InnerLoop, Oracle, Record, Run, mean_loss};
 
@@ -64,11 +64,8 @@ pub(crate) fn run<T: Precision>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = point::entry(catalogue, common)?;
-    let mut estimator = estimators::parse::<T>(
-        &options.estimator,
-        common.steps.unwrap_or(entry.steps),
-        common.schedule,
-    )?;
+    let mut estimator =
+        point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &options.estimator)?;
     let outer = outer::choose(entry.outer, options.outer, options.outer_lr, options.outer_power)
         .map_err(|why| Failure::usage(format!("--outer-power: {why}")))?;
     let iterations = options.iterations.unwrap_or(entry.iterations);

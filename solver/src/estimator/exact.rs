@@ -52,6 +52,10 @@ impl<T: Element> Estimator<T> for Exact {
         Some(self.schedule)
     }
 
+    fn under(&self, schedule: Schedule) -> Option<Box<dyn Estimator<T>>> {
+        Some(Box::new(Self::new(schedule)))
+    }
+
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         bytes(profile, self.schedule, steps, 0)
     }

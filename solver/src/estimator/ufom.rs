@@ -100,6 +100,10 @@ impl<T: Element> Estimator<T> for Ufom {
         Some(self.schedule)
     }
 
+    fn under(&self, schedule: Schedule) -> Option<Box<dyn Estimator<T>>> {
+        Some(Box::new(self.clone().with_schedule(schedule)))
+    }
+
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let hit = exact::bytes(profile, self.schedule, steps, profile.value * profile.outer)?;
         Ok(first_order::bytes(profile, steps).max(hit))

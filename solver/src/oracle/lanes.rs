@@ -100,6 +100,13 @@ impl Plan {
         self.waiting() + usize::from(self.each > 1)
     }
 
+    /// Items of the worker that has most.
+    pub(crate) fn longest(self) -> usize {
+        let lanes = |worker: usize| worker * self.each..((worker + 1) * self.each).min(self.lanes);
+        let items = |worker| lanes(worker).map(|lane| self.items(lane).len()).sum();
+        (0..self.workers()).map(items).max().unwrap_or_default()
+    }
+
     /// Whether one of a worker's lanes has more than one item.
     pub(crate) fn adds(self, worker: usize) -> bool {
         let lanes = worker * self.each..((worker + 1) * self.each).min(self.lanes);

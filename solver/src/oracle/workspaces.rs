@@ -22,6 +22,11 @@ impl<T: Element> Workspaces<T> {
         Self { team, each, spare: Vec::new(), used: 0 }
     }
 
+    /// Limits the bytes of each arena.
+    pub(crate) fn set_limit(&mut self, bytes: usize) {
+        self.each.iter_mut().for_each(|workspace| workspace.set_limit(bytes));
+    }
+
     /// Number of workers.
     pub(crate) fn workers(&self) -> usize {
         self.each.len()

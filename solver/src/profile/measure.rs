@@ -10,9 +10,10 @@ use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::profile::{Evaluation, Profile};
 use crate::rule::Step;
+use crate::spill::Spill;
 
 impl Profile {
-    /// The bytes, measured the first time that an oracle is asked for them, for the oracle that one task is given.
+    /// The bytes, measured the first time that an oracle is asked for them.
     pub(crate) fn kept<T: Element>(
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
@@ -22,22 +23,37 @@ impl Profile {
         if let Some(profile) = oracle.profile {
             return Ok(profile);
         }
-        let profile = if oracle.shares_tasks() {
-            Self::measure(&mut oracle.alone(), inner, x, draw, 0)?
-        } else {
-            Self::measure(oracle, inner, x, draw, 0)?
-        };
+        let profile = Self::measure(oracle, inner, x, draw, 0)?;
         oracle.profile = Some(profile);
         Ok(profile)
     }
 
-    /// Measures each piece for the task of `draw`, `repeat` times after a first that is not timed.
+    /// Measures each piece of the first task of `draw` as one thread does it, or all threads where they share the blocks of
+    /// a task: `repeat` times after a first that is not timed.
     ///
     /// Cost: `repeat + 1` of each piece: about 8 gradients and 2 products.
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails.
+    /// [`Error::Function`] if the problem fails; [`Error::Spill`] if disk is timed and fails.
     pub fn measure<T: Element>(
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        x: &[T],
+        draw: Draw,
+        repeat: usize,
+    ) -> Result<Self, Error> {
+        let draw = draw.for_task(oracle.task(draw, 0));
+        if oracle.shares_tasks() {
+            return Self::of_task(&mut oracle.alone(), inner, x, draw, repeat);
+        }
+        let limit = oracle.memory();
+        oracle.set_memory(None);
+        let profile = Self::of_task(oracle, inner, x, draw, repeat);
+        oracle.set_memory(limit);
+        profile
+    }
+
+    fn of_task<T: Element>(
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
         x: &[T],
@@ -102,6 +118,11 @@ impl Profile {
             let (bytes, seconds) = (oracle.cost().bytes_measured - tape, clock.elapsed());
             let seconds = profile.pull_tape.seconds.min(seconds.as_secs_f64());
             profile.pull_tape = Evaluation { bytes, seconds };
+        }
+        if repeat > 0 {
+            let mut spill = Spill::new(n)?;
+            profile.write = piece(oracle, repeat, |_| spill.write(0, &state))?;
+            profile.read = piece(oracle, repeat, |_| spill.read(0, &mut bar))?;
         }
         Ok(profile)
     }

@@ -1,0 +1,144 @@
+//! `plan`: which schedule is fastest under a memory budget, from measured pieces.
+//!
+//! ```text
+//! seconds = tasks ( plain_steps (gradient + update) + (r - tapes) (products + pull_update) + tapes pull_tape + ends )
+//! ```
+//!
+//! with one more gradient for each product under a rule whose pull-back needs its value, and what disk takes. The bytes are
+//! those that the estimator predicts. For each kind of schedule the largest that fits is considered, so that the best
+//! predicted time never rises with the budget.
+
+use hypertape_autodiff::Element;
+
+use crate::error::Error;
+use crate::estimator::Estimator;
+use crate::inner::InnerLoop;
+use crate::oracle::Oracle;
+use crate::profile::Profile;
+use crate::schedule::{Counts, Keep, Prices, Schedule};
+
+/// States that a schedule with disk may keep there, and slots of one with tapes: more make the tables dear.
+const TABLE: usize = 100;
+
+/// A schedule, and what it would take.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Alternative {
+    /// The schedule.
+    pub schedule: Schedule,
+    /// Its counts for one task.
+    pub counts: Counts,
+    /// Predicted bytes.
+    pub bytes: u64,
+    /// Predicted seconds of one estimate.
+    pub seconds: f64,
+}
+
+/// Schedules of `estimator` that fit into `memory` bytes, fastest first: the largest of each kind, and for comparison
+/// smaller ones. `profile` is one with times.
+///
+/// # Errors
+/// [`Error::Memory`] if none fits; [`Error::Invalid`] if the estimator has no schedule.
+pub fn plan<T: Element>(
+    estimator: &dyn Estimator<T>,
+    oracle: &Oracle<T>,
+    inner: &InnerLoop,
+    profile: &Profile,
+    memory: u64,
+) -> Result<Vec<Alternative>, Error> {
+    let steps = inner.steps();
+    let consider = |schedule: Schedule| -> Result<Alternative, Error> {
+        let Some(other) = estimator.under(schedule) else {
+            let expected = "an estimator with a schedule, such as exact";
+            return Err(Error::invalid("plan", estimator.name(), expected));
+        };
+        let task = other.task_bytes(profile, steps)?;
+        let counts = schedule.counts(steps)?;
+        let seconds = oracle.longest() as f64 * seconds(profile, &counts, steps);
+        Ok(Alternative {
+            schedule,
+            counts,
+            bytes: oracle.bytes_over_tasks(task, oracle.outer_dim()),
+            seconds,
+        })
+    };
+    let least = consider(Schedule::Constant)?;
+    let fits = |alternative: &Alternative| alternative.bytes <= memory;
+    // The largest setting of a kind that fits, bytes rising with it.
+    let largest =
+        |most: usize, kind: &dyn Fn(usize) -> Schedule| -> Result<Option<Alternative>, Error> {
+            let (mut low, mut best) = (0, None);
+            let mut high = most + 1;
+            while high - low > 1 {
+                let middle = low + (high - low) / 2;
+                let alternative = consider(kind(middle))?;
+                if fits(&alternative) {
+                    (low, best) = (middle, Some(alternative));
+                } else {
+                    high = middle;
+                }
+            }
+            Ok(best)
+        };
+    let mut found = Vec::new();
+    let states = steps.saturating_sub(1).max(1);
+    if inner.tolerance().is_some() {
+        found.extend(largest(states, &|c| Schedule::Online { c })?);
+    } else {
+        found.push(consider(Schedule::StoreAll { keep: Keep::Tapes })?);
+        found.push(consider(Schedule::StoreAll { keep: Keep::States })?);
+        found.push(least);
+        let binomial = largest(states, &|c| Schedule::Binomial { c })?;
+        let most = binomial.as_ref().map_or(0, |best| best.counts.ram.slots);
+        found.extend(binomial.filter(|best| best.counts.ram.slots < states));
+        for c in std::iter::successors(Some(2), |c| Some(2 * c)).take_while(|&c| c < most) {
+            found.push(consider(Schedule::Binomial { c })?);
+        }
+        let state = profile.value * profile.state;
+        let tape = usize::try_from(profile.tape.div_ceil(state.max(1))).unwrap_or(usize::MAX);
+        if tape < TABLE {
+            found.extend(largest(TABLE.min(tape * steps), &|c| Schedule::Mixed {
+                c,
+                tape: tape.max(1),
+            })?);
+        }
+        if most < states {
+            let whole = |seconds: f64| (seconds * 1e9).round().max(1.0) as usize;
+            let step = whole(profile.gradient.seconds + profile.update.seconds);
+            let prices = Prices {
+                step,
+                write: whole(profile.write.seconds),
+                read: whole(profile.read.seconds),
+            };
+            found.extend(largest(most.max(1), &|ram| Schedule::Disk {
+                ram,
+                disk: TABLE.min(states),
+                prices,
+            })?);
+        }
+    }
+    found.retain(fits);
+    if found.is_empty() {
+        return Err(Error::Memory { limit: memory, needed: least.bytes, advice: None });
+    }
+    found.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.bytes.cmp(&b.bytes)));
+    found.dedup_by(|a, b| a.schedule == b.schedule);
+    Ok(found)
+}
+
+/// Predicted seconds of one task.
+fn seconds(profile: &Profile, counts: &Counts, steps: usize) -> f64 {
+    let from_states = steps.saturating_sub(counts.tapes.reads) as f64;
+    let Profile { gradient, update, record, products, pull_update, pull_tape, .. } = profile;
+    let again = if profile.again { gradient.seconds } else { 0.0 };
+    let plain = (counts.plain_steps - counts.tapes.writes) as f64;
+    profile.init.seconds
+        + profile.outer_gradient.seconds
+        + profile.pull_init.seconds
+        + plain * (gradient.seconds + update.seconds)
+        + counts.tapes.writes as f64 * (record.seconds + update.seconds)
+        + from_states * (products.seconds + pull_update.seconds + again)
+        + counts.tapes.reads as f64 * (pull_tape.seconds + pull_update.seconds)
+        + counts.disk.writes as f64 * profile.write.seconds
+        + counts.disk.reads as f64 * profile.read.seconds
+}

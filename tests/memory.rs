@@ -1,0 +1,132 @@
+//! A memory budget is a promise: what does not fit is refused with what would, and more memory never costs time.
+
+use hypertape::problems::catalogue;
+use hypertape::{
+    Draw, Error, Estimator, Exact, FirstOrder, InnerLoop, Keep, Oracle, Profile, Schedule, plan,
+};
+
+fn open(name: &str) -> (Oracle<'static, f64>, f64) {
+    let entries = catalogue();
+    let entry = entries.iter().find(|e| e.name == name).unwrap();
+    (entry.open::<f64>(None).unwrap(), entry.lr)
+}
+
+fn estimate(
+    oracle: &mut Oracle<f64>,
+    inner: &InnerLoop,
+    estimator: &mut dyn Estimator<f64>,
+) -> Result<u64, Error> {
+    let x = oracle.start().values().to_vec();
+    let mut gradient = vec![0.0; x.len()];
+    let draw = Draw::new(0, 0);
+    Ok(estimator.estimate(oracle, inner, &x, draw, &mut gradient)?.cost.bytes_measured)
+}
+
+#[test]
+fn a_budget_is_kept_or_refused_with_what_would_fit() {
+    for (name, steps) in [("w1-logreg", 100), ("w3", 50)] {
+        let (mut oracle, lr) = open(name);
+        let inner = InnerLoop::new(steps, lr).unwrap();
+        let all = estimate(&mut oracle, &inner, &mut Exact::default()).unwrap();
+        oracle.set_memory(Some(all));
+        assert_eq!(estimate(&mut oracle, &inner, &mut Exact::default()).unwrap(), all);
+        oracle.set_memory(Some(all - 1));
+        let refused = estimate(&mut oracle, &inner, &mut Exact::default()).unwrap_err();
+        let Error::Memory { limit, needed, advice: Some((schedule, bytes)) } = refused else {
+            panic!("{refused}");
+        };
+        assert_eq!((limit, needed), (all - 1, all));
+        // The advice is the largest that fits, and takes what it says.
+        assert_eq!(schedule, format!("binomial:c={}", steps - 2));
+        let mut advised = Exact::new(schedule.parse().unwrap());
+        assert_eq!(estimate(&mut oracle, &inner, &mut advised).unwrap(), bytes);
+
+        oracle.set_memory(None);
+        let least = estimate(&mut oracle, &inner, &mut Exact::new(Schedule::Constant)).unwrap();
+        oracle.set_memory(Some(least - 1));
+        let why = estimate(&mut oracle, &inner, &mut Exact::default()).unwrap_err().to_string();
+        let expected =
+            format!("memory: {least} bytes are needed at least, {} are allowed", least - 1);
+        assert_eq!(why, expected);
+        oracle.set_memory(Some(100));
+        let why = estimate(&mut oracle, &inner, &mut FirstOrder).unwrap_err();
+        assert!(matches!(
+            why,
+            Error::Memory { limit: 100, advice: None, .. } | Error::FirstOrderVanishes
+        ));
+    }
+}
+
+#[test]
+fn what_is_planned_fits_and_more_memory_never_costs_time() {
+    for name in ["w1-ridge", "w3"] {
+        let (mut oracle, lr) = open(name);
+        let x = oracle.start().values().to_vec();
+        let inner = InnerLoop::new(60, lr).unwrap();
+        let exact = Exact::default();
+        let profile = Profile::measure(&mut oracle, &inner, &x, Draw::new(0, 0), 3).unwrap();
+        let of = |memory| plan(&exact, &oracle, &inner, &profile, memory);
+        let most = of(u64::MAX).unwrap().iter().map(|a| a.bytes).max().unwrap();
+        let mut last = f64::INFINITY;
+        let mut budgets = 0;
+        for memory in (1..=60).map(|i| most * i / 60) {
+            let Ok(found) = of(memory) else { continue };
+            assert!(found.iter().all(|a| a.bytes <= memory));
+            assert!(found[0].seconds <= last, "{name}: {memory} bytes: {:?}", found[0]);
+            last = found[0].seconds;
+            budgets += 1;
+        }
+        assert!(budgets > 10, "{budgets}");
+        let why = of(1000).unwrap_err().to_string();
+        assert!(why.ends_with(" bytes are needed at least, 1000 are allowed"), "{why}");
+        // Bytes of each are those that a run takes.
+        let inner = InnerLoop::new(20, lr).unwrap();
+        for planned in plan(&exact, &oracle, &inner, &profile, most).unwrap() {
+            let run = estimate(&mut oracle, &inner, &mut Exact::new(planned.schedule)).unwrap();
+            assert_eq!(run, planned.bytes, "{name} {}", planned.schedule);
+        }
+    }
+}
+
+#[test]
+fn a_loop_that_stops_by_itself_is_reversed_online() {
+    let (mut oracle, lr) = open("w1-ridge");
+    let x = oracle.start().values().to_vec();
+    let inner = InnerLoop::new(100_000, lr).unwrap().until(1e-3).unwrap();
+    let mut gradient = vec![0.0; x.len()];
+    let mut online = Exact::new(Schedule::Online { c: 6 });
+    let cost =
+        online.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient).unwrap().cost;
+    let steps = cost.hvps as usize;
+    assert!((10..1000).contains(&steps), "{steps}");
+    // As the loop of that length, bit for bit.
+    let known = InnerLoop::new(steps, lr).unwrap();
+    let mut same = vec![0.0; x.len()];
+    let mut all = Exact::new(Schedule::StoreAll { keep: Keep::States });
+    all.estimate(&mut oracle, &known, &x, Draw::new(0, 0), &mut same).unwrap();
+    assert_eq!(gradient, same);
+    // Within 7 % of what is best for a known length.
+    let best = Schedule::Binomial { c: 6 }.counts(steps).unwrap().plain_steps as f64;
+    assert!(cost.plain_steps as f64 <= 1.07 * best, "{} {best}", cost.plain_steps);
+    let why = all.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut same).unwrap_err();
+    let expected =
+        "schedule: found store-all, expected online:c=C for an inner loop that stops by itself";
+    assert_eq!(why.to_string(), expected);
+}
+
+#[test]
+fn long_loops_fit_into_little_memory() {
+    let (mut oracle, lr) = open("quadratic");
+    let inner = InnerLoop::new(100_000, lr).unwrap();
+    let schedule = Schedule::Binomial { c: 40 };
+    oracle.set_memory(Some(1 << 20));
+    let x = oracle.start().values().to_vec();
+    let mut gradient = vec![0.0; x.len()];
+    let cost = Exact::new(schedule)
+        .estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient)
+        .unwrap()
+        .cost;
+    let counts = schedule.counts(100_000).unwrap();
+    assert_eq!(cost.plain_steps, counts.plain_steps as u64);
+    assert!(cost.bytes_measured < 1 << 20);
+}
