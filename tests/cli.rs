@@ -275,6 +275,7 @@ fn gradient_prints_one_object_an_estimator() {
         "problem",
         "estimator",
         "schedule",
+        "rule",
         "dtype",
         "steps",
         "lr",
@@ -309,7 +310,9 @@ fn gradient_prints_one_object_an_estimator() {
         assert_eq!(row[key], count, "{key}");
     }
     assert_eq!(row["lr"], 0.3);
-    assert!(row["bytes_predicted"].is_null() && row["data_seed"].is_null(), "{row}");
+    assert!(row["data_seed"].is_null(), "{row}");
+    assert_eq!(row["bytes_predicted"], row["bytes_measured"]);
+    assert_eq!((&row["rule"], &row["schedule"]), (&"gradient-descent".into(), &"store-all".into()));
     for key in ["bytes_measured", "threads", "primal_seconds", "seconds"] {
         assert!(number(&row, key) > 0.0, "{key}");
     }
@@ -348,13 +351,77 @@ fn threads_change_bytes_and_time_alone() {
         ["1", "2"].map(|n| gradient(&format!("sinusoid --steps 2 --threads {n}"), none));
     assert_eq!((&one["threads"], &two["threads"]), (&1.into(), &2.into()));
     for key in keys(&one) {
-        let changes = key == "threads" || key == "bytes_measured" || key.contains("seconds");
+        let changes = key == "threads" || key.contains("bytes") || key.contains("seconds");
         assert!(changes || one[key] == two[key], "{key}: {} {}", one[key], two[key]);
     }
     let run = |n| objects(&format!("run sinusoid --iterations 3 --threads {n}"), none);
     let [one, two] = [run(1), run(2)];
     assert_eq!((&one[3]["threads"], &two[3]["threads"]), (&1.into(), &2.into()));
     assert_eq!(one[3]["results"], two[3]["results"]);
+}
+
+#[test]
+fn schedules_and_budgets() {
+    let none = Path::new("");
+    let row = gradient("w3 --steps 1000 --schedule binomial:c=10", none);
+    assert_eq!((&row["plain_steps"], &row["hvps"]), (&(25 * 3637).into(), &25_000.into()));
+    assert_eq!(row["schedule"], "binomial:c=10");
+    assert_eq!(row["bytes_predicted"], row["bytes_measured"]);
+    let all = gradient("w1-ridge --schedule store-all", none);
+    let budget = number(&all, "bytes_measured") * 0.7;
+    let line = format!("w1-ridge --schedule auto --memory {budget:.0}");
+    let chosen = gradient(&line, none);
+    assert_ne!(chosen["schedule"], "store-all");
+    assert!(number(&chosen, "bytes_measured") <= budget);
+    assert_eq!(chosen["gradient_head"], all["gradient_head"]);
+
+    let out = ok("plan w1-ridge --memory 100KiB", none);
+    assert!(out.starts_with("w1-ridge: 100 steps, f64, within 100.0 KiB\n"), "{out}");
+    assert!(out.contains("\nuse binomial:c=") && out.contains("constant"), "{out}");
+    let rows = objects("plan w1-ridge --memory 100KiB", none);
+    assert!(rows.iter().all(|row| number(row, "bytes_predicted") <= 102_400.0));
+    let times: Vec<f64> = rows.iter().map(|row| number(row, "seconds_predicted")).collect();
+    assert!(times.is_sorted(), "{times:?}");
+
+    for (line, why) in [
+        ("gradient w1-ridge --memory 1KiB", " bytes are needed at least, 1024 are allowed\n"),
+        ("gradient w1-ridge --memory 100KiB", " takes "),
+        ("plan w1-ridge --estimator first-order", "an estimator with a schedule, such as exact\n"),
+    ] {
+        let (status, _, err) = run(line.split(' '));
+        assert_eq!(status, 1, "{line}: {err}");
+        assert!(err.contains(why), "{line}: {err}");
+    }
+    for (line, why) in [
+        ("gradient quadratic --memory 1Mib", "expected bytes, such as 4096, 64MiB or 1.5GB"),
+        (
+            "gradient quadratic --schedule binomial",
+            "c of binomial: found nothing, expected a whole number",
+        ),
+        ("gradient quadratic --rule adam:b1=2", "b1: found 2, expected a number from 0 to below 1"),
+        ("gradient quadratic --rule ista", "expected ista:l1=WEIGHT, or ista:outer=PLACE"),
+        ("gradient quadratic --rule heavy", "unknown rule 'heavy': did you mean heavy-ball?"),
+    ] {
+        let (status, _, err) = run(line.split(' '));
+        assert_eq!(status, 2, "{line}: {err}");
+        assert!(err.contains(why), "{line}: {err}");
+    }
+}
+
+#[test]
+fn inner_rules_by_name() {
+    let none = Path::new("");
+    let plain = gradient("w1-ridge --steps 5", none);
+    for rule in ["heavy-ball:momentum=0", "nesterov:momentum=0"] {
+        let row = gradient(&format!("w1-ridge --steps 5 --rule {rule}"), none);
+        assert_eq!(row["rule"], rule);
+        let [found, expected] = [&row, &plain].map(|row| numbers(&row["gradient_head"]));
+        close(&found, &expected, 1e-15);
+    }
+    let row = gradient("w1-ridge --steps 5 --rule adam:eps=0.001", none);
+    assert_eq!(row["rule"], "adam:b1=0.9,b2=0.999,eps=0.001");
+    // The gradient is evaluated once more on the way back.
+    assert_eq!((&row["plain_steps"], &row["inner_gradients"]), (&5.into(), &10.into()));
 }
 
 #[test]

@@ -91,6 +91,41 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         Ok(oracle.bytes_over_tasks(task, x.len()))
     }
 
+    /// [`predict`](Self::predict), if that is within the oracle's memory limit.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if it is not, with the fastest schedule that would be; as [`estimate`](Self::estimate).
+    fn admit(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        x: &[T],
+        draw: Draw,
+    ) -> Result<u64, Error> {
+        let needed = self.predict(oracle, inner, x, draw)?;
+        let limit = oracle.memory().unwrap_or(u64::MAX);
+        if needed <= limit {
+            return Ok(needed);
+        }
+        // The most states that fit, by bisection.
+        let (mut low, mut high, mut least, mut advice) = (0, inner.steps().max(2), needed, None);
+        while high - low > 1 {
+            let c = low + (high - low) / 2;
+            let online = inner.tolerance().is_some();
+            let schedule = if online { Schedule::Online { c } } else { Schedule::Binomial { c } };
+            let Some(other) = self.under(schedule) else { break };
+            let bytes = other.predict(oracle, inner, x, draw)?;
+            least = least.min(bytes);
+            if bytes <= limit {
+                (low, advice) = (c, Some((schedule.to_string(), bytes)));
+            } else {
+                high = c;
+            }
+        }
+        let needed = if advice.is_some() { needed } else { least };
+        Err(Error::Memory { limit, needed, advice })
+    }
+
     /// Writes the mean gradient over the meta-batch of `draw` at `x` into `gradient`.
     ///
     /// Memory: on each thread that of one task, and one more gradient where there are more than 8 tasks; together one
@@ -110,8 +145,8 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         let clock = Instant::now();
         expect_length("the outer point", oracle.outer_dim(), x.len())?;
         expect_length("the gradient buffer", x.len(), gradient.len())?;
-        if let Some(limit) = oracle.memory() {
-            within(self, oracle, inner, (x, draw), limit)?;
+        if oracle.memory().is_some() {
+            self.admit(oracle, inner, x, draw)?;
         }
         oracle.begin();
         let loss = mean(self, oracle, inner, (x, draw), gradient)?;
@@ -123,40 +158,6 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         cost.time = clock.elapsed();
         Ok(Estimate { loss, cost })
     }
-}
-
-/// Checks that an estimate fits into `limit` bytes, and says what would.
-fn within<T: Element, E: Estimator<T> + ?Sized>(
-    estimator: &E,
-    oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
-    (x, draw): (&[T], Draw),
-    limit: u64,
-) -> Result<(), Error> {
-    let needed = estimator.predict(oracle, inner, x, draw)?;
-    if needed <= limit {
-        return Ok(());
-    }
-    let (mut low, mut high) = (0, inner.steps().max(2));
-    let mut advice = None;
-    let mut least = needed;
-    while high - low > 1 {
-        let c = low + (high - low) / 2;
-        let schedule = match inner.tolerance() {
-            None => Schedule::Binomial { c },
-            Some(_) => Schedule::Online { c },
-        };
-        let Some(other) = estimator.under(schedule) else { break };
-        let bytes = other.predict(oracle, inner, x, draw)?;
-        least = least.min(bytes);
-        if bytes <= limit {
-            (low, advice) = (c, Some((schedule.to_string(), bytes)));
-        } else {
-            high = c;
-        }
-    }
-    let needed = if advice.is_some() { needed } else { least };
-    Err(Error::Memory { limit, needed, advice })
 }
 
 /// The mean over a meta-batch.

@@ -87,7 +87,7 @@ fn measure<T: Precision>(
     let mut w = Vec::new();
     let mut gradient = vec![T::zero(); x.len()];
     let (mut primal, mut times) = (Vec::new(), Vec::new());
-    let bytes_predicted = estimator.predict(oracle, inner, x, draw).map_err(Failure::run)?;
+    let bytes_predicted = estimator.admit(oracle, inner, x, draw).map_err(Failure::run)?;
     let mut last = None;
     for _ in 0..=options.repeat {
         let clock = Instant::now();
