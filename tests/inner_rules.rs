@@ -11,8 +11,8 @@ mod support;
 use hypertape::problems::catalogue;
 use hypertape::{
     Adam, Array, Bilevel, Draw, Element, Error, Estimator, Exact, FullTape, GradientDescent,
-    InnerLoop, Ista, List, Momentum, Oracle, Params, Projected, RmsProp, Rows, Rule, Schedule,
-    Shape, Step,
+    InnerLoop, Ista, List, Momentum, Oracle, Params, Projected, Reversible, RmsProp, Rows, Rule,
+    Schedule, Shape, Step,
 };
 use support::deviation;
 
@@ -291,4 +291,42 @@ fn a_wrong_rule_is_an_error() {
     oracle.set_rule(Ista::learned(2));
     let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err().to_string();
     assert_eq!(why, "the problem's step rule: the outer variables has 2 values, expected 3");
+}
+
+#[test]
+fn heavy_ball_reversed_exactly_is_heavy_ball() {
+    for (name, steps) in [("w1-ridge", 300), ("w3", 20), ("quadratic", 1000)] {
+        let entry = catalogue().into_iter().find(|e| e.name == name).unwrap();
+        let mut oracle = entry.open::<f64>(None).unwrap();
+        oracle.set_rule(Momentum::heavy_ball(0.9).unwrap());
+        let inner = InnerLoop::new(steps, entry.lr * 0.1).unwrap();
+        let (loss, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
+        let mut reversible = Reversible::new(0.9).unwrap();
+        let (same, other) = hypergradient(&mut oracle, &mut reversible, inner).unwrap();
+        // Rounding to 2^-40 = 9e-13 in each of the steps, against entries of w of order one.
+        let gap = deviation(&other, &gradient);
+        assert!((same - loss).abs() < 1e-10 * loss && gap < 1e-9, "{name}: {gap:e}");
+        let (x, draw) = (oracle.start().values().to_vec(), Draw::new(0, 0));
+        let mut out = vec![0.0; x.len()];
+        let predicted = Estimator::predict(&reversible, &mut oracle, &inner, &x, draw).unwrap();
+        let cost = reversible.estimate(&mut oracle, &inner, &x, draw, &mut out).unwrap().cost;
+        let tasks = oracle.batch() as u64;
+        assert_eq!(predicted, cost.bytes_measured, "{name}");
+        assert_eq!(
+            (cost.inner_gradients, cost.hvps),
+            (2 * steps as u64 * tasks, steps as u64 * tasks)
+        );
+    }
+    let mut oracle = Oracle::new(Slope(vec![1.5, 0.25])).unwrap();
+    let inner = InnerLoop::new(3, 0.1).unwrap();
+    let mut reversible = Reversible::new(0.9).unwrap();
+    let why = hypergradient(&mut oracle, &mut reversible, inner).unwrap_err().to_string();
+    let expected = "rule of reversible: found gradient-descent, expected heavy-ball:momentum=0.9 \
+                    without a tolerance";
+    assert_eq!(why, expected);
+    oracle.set_rule(Momentum::heavy_ball(0.9).unwrap());
+    let inner = InnerLoop::new(300, 5.0).unwrap();
+    let why = hypergradient(&mut oracle, &mut reversible, inner).unwrap_err().to_string();
+    assert!(why.contains("expected one that 2^-40 resolves in 63 bits"), "{why}");
+    assert!(Reversible::new(0.1234).is_err() && Reversible::new(1.0).is_err());
 }

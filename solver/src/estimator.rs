@@ -3,6 +3,7 @@
 pub(crate) mod exact;
 pub(crate) mod first_order;
 pub(crate) mod full_tape;
+pub(crate) mod reversible;
 pub(crate) mod ufom;
 
 use std::fmt;

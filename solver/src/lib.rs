@@ -34,6 +34,7 @@ pub use error::Error;
 pub use estimator::exact::Exact;
 pub use estimator::first_order::FirstOrder;
 pub use estimator::full_tape::FullTape;
+pub use estimator::reversible::Reversible;
 pub use estimator::ufom::{Ufom, optimal_probability};
 pub use estimator::{Estimate, Estimator};
 pub use inner::InnerLoop;
