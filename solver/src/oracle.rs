@@ -6,6 +6,7 @@
 //! Threads share the tasks of a meta-batch or, where there is one task, the blocks of rows of a loss; bits do not depend
 //! on their number (`lanes.rs`). Handles are not `Send`: each worker has arenas of its own.
 
+mod forward;
 mod lanes;
 mod lens;
 mod passes;
@@ -27,9 +28,10 @@ use crate::oracle::view::{Loss, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
+use crate::report::Report;
 use crate::rule::InnerLoop;
 
-pub(crate) use crate::oracle::view::Point;
+pub(crate) use crate::oracle::view::{Point, TOGETHER};
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
 pub struct Oracle<'p, T> {
@@ -44,6 +46,7 @@ pub struct Oracle<'p, T> {
     crew: Vec<Self>,
     meter: Meter,
     first_order_vanishes: Option<bool>,
+    implicit_vanishes: Option<bool>,
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {
@@ -73,6 +76,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             crew: Vec::new(),
             meter: Meter::default(),
             first_order_vanishes: None,
+            implicit_vanishes: None,
         }
     }
 
@@ -200,6 +204,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             crew.iter_mut().for_each(Self::begin);
             let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, add);
             self.meter.join(crew.iter().map(Self::cost));
+            crew.iter().filter_map(Self::report).for_each(|report| self.meter.note(report));
             self.crew = crew;
             result
         };
@@ -215,10 +220,25 @@ impl<'p, T: Element> Oracle<'p, T> {
         let Self { view, memory, init, .. } = self;
         let (w, x, draw) = (view.inner_start().values(), view.start().values(), Draw::new(0, 0));
         let in_start = init.is_none() && view.init_depends(memory, x)?;
-        let vanishes = !in_start && !view.outer_depends(memory, Point { w, x, draw })?;
+        let vanishes = !in_start && !view.depends(memory, Loss::Outer, Point { w, x, draw })?;
         // The evaluations above are not part of any estimate.
         memory.take_peak();
         self.first_order_vanishes = Some(vanishes);
+        Ok(vanishes)
+    }
+
+    /// Whether neither loss contains `x`, so that an implicit gradient is zero.
+    pub(crate) fn implicit_vanishes(&mut self) -> Result<bool, Error> {
+        if let Some(known) = self.implicit_vanishes {
+            return Ok(known);
+        }
+        let Self { view, memory, .. } = self;
+        let (w, x, draw) = (view.inner_start().values(), view.start().values(), Draw::new(0, 0));
+        let mut depends = |loss| view.depends(memory, loss, Point { w, x, draw });
+        let vanishes = !depends(Loss::Outer)? && !depends(Loss::Inner)?;
+        // The evaluations above are not part of any estimate.
+        memory.take_peak();
+        self.implicit_vanishes = Some(vanishes);
         Ok(vanishes)
     }
 
@@ -250,6 +270,16 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// What was counted since [`begin`](Self::begin).
     pub(crate) fn cost(&self) -> Cost {
         self.meter.cost
+    }
+
+    /// The reports since then, as one.
+    pub(crate) fn report(&self) -> Option<Report> {
+        self.meter.report
+    }
+
+    /// Takes note of what an implicit estimate rests on.
+    pub(crate) fn note(&mut self, report: Report) {
+        self.meter.note(report);
     }
 
     /// Takes note of a forward step.
@@ -308,7 +338,56 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.meter.cost.hvps += 1;
         self.meter.cost.mixed += 1;
         let point = point.at(Level::Inner, step);
+        let mixed_product = Some(mixed_product);
         let result = self.view.products(&mut self.memory, point, v, hessian_product, mixed_product);
+        self.metered(result)
+    }
+
+    /// `d2g/dw2 v` alone at inner step `step`.
+    pub(crate) fn hessian_product(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        v: &[T],
+        product: &mut [T],
+    ) -> Result<(), Error> {
+        self.meter.cost.hvps += 1;
+        let point = point.at(Level::Inner, step);
+        let result = self.view.products(&mut self.memory, point, v, product, None);
+        self.metered(result)
+    }
+
+    /// `dg/dw` at inner step `step`, and how it moves when `w` and `x` move along the directions that `moving` holds one
+    /// after the other, at most [`TOGETHER`]: a Hessian-vector and a mixed product for each.
+    pub(crate) fn push_gradient(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        moving: [&[T]; 2],
+        gradient: &mut [T],
+        pushed: &mut [T],
+    ) -> Result<(), Error> {
+        let directions = (pushed.len() / gradient.len().max(1)) as u64;
+        self.meter.cost.hvps += directions;
+        self.meter.cost.mixed += directions;
+        let point = point.at(Level::Inner, step);
+        let result = self.view.push_gradient(&mut self.memory, point, moving, gradient, pushed);
+        self.metered(result)
+    }
+
+    /// How `w_0` moves when `x` moves along the directions that `dx` holds one after the other.
+    pub(crate) fn push_init(
+        &mut self,
+        x: &[T],
+        draw: Draw,
+        dx: &[T],
+        dw: &mut [T],
+    ) -> Result<(), Error> {
+        if self.init.is_some() {
+            dw.fill(T::zero());
+            return Ok(());
+        }
+        let result = self.view.push_init(&mut self.memory, x, draw.at(Level::Init, 0), dx, dw);
         self.metered(result)
     }
 
