@@ -6,7 +6,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use hypertape::problems::{Cleaning, Divergence, Maml, Penalised};
-use hypertape::{Draw, Estimator, Exact, InnerLoop, Keep, Oracle, Schedule};
+use hypertape::{
+    Draw, Estimator, Exact, Forward, Implicit, InnerLoop, Keep, LinearSolver, Oracle, Schedule,
+    StochasticNeumann, Stop, Terms, Truncated,
+};
 use support::two_layer::TwoLayer;
 
 thread_local! {
@@ -41,14 +44,23 @@ fn allocations(oracle: Oracle<f64>, steps: usize, lr: f64) -> [usize; 2] {
     storing(Keep::States, oracle, steps, lr)
 }
 
-fn storing(keep: Keep, mut oracle: Oracle<f64>, steps: usize, lr: f64) -> [usize; 2] {
+fn storing(keep: Keep, oracle: Oracle<f64>, steps: usize, lr: f64) -> [usize; 2] {
+    by(&mut Exact::new(Schedule::StoreAll { keep }), oracle, steps, lr)
+}
+
+fn by(
+    estimator: &mut dyn Estimator<f64>,
+    mut oracle: Oracle<f64>,
+    steps: usize,
+    lr: f64,
+) -> [usize; 2] {
     let x = oracle.start().values().to_vec();
     let mut gradient = vec![0.0; x.len()];
     let inner = InnerLoop::new(steps, lr).unwrap();
-    let mut exact = Exact::new(Schedule::StoreAll { keep });
     let mut call = |iteration| {
         let before = ALLOCATIONS.get();
-        exact.estimate(&mut oracle, &inner, &x, Draw::new(0, iteration), &mut gradient).unwrap();
+        let draw = Draw::new(0, iteration);
+        estimator.estimate(&mut oracle, &inner, &x, draw, &mut gradient).unwrap();
         ALLOCATIONS.get() - before
     };
     assert!(call(0) > 0, "the counter counts");
@@ -67,4 +79,27 @@ fn a_hypergradient_allocates_nothing_after_a_first() {
     let (tapes, logistic) = (Keep::Tapes, Oracle::new(Penalised::logistic(1)).unwrap());
     assert_eq!(storing(tapes, logistic, 5, 1.0), [0, 0]);
     assert_eq!(storing(tapes, Oracle::new(Maml::workload(3)).unwrap(), 5, 0.002), [0, 0]);
+}
+
+#[test]
+fn nor_does_any_other_estimate() {
+    let stop = Stop { iterations: 3, tolerance: 0.0 };
+    for solver in [
+        LinearSolver::Cg { stop },
+        LinearSolver::Minres { stop },
+        LinearSolver::FixedPoint { stop, lr: None },
+        LinearSolver::Nystrom { stop, rank: 2, shift: None },
+        LinearSolver::Dense,
+    ] {
+        let mut implicit = Implicit::new(solver).unwrap().warm();
+        let logistic = Oracle::new(Penalised::logistic(1)).unwrap();
+        assert_eq!(by(&mut implicit, logistic, 3, 1.0), [0, 0], "{solver:?}");
+    }
+    let all = Terms::StocBio { terms: 4, batches: 2.0, decay: 0.5 };
+    let mut series = StochasticNeumann::new(all, None).unwrap();
+    for estimator in [&mut series as &mut dyn Estimator<f64>, &mut Forward, &mut Truncated { k: 2 }]
+    {
+        let two_layer = Oracle::new(TwoLayer::new(1)).unwrap();
+        assert_eq!(by(estimator, two_layer, 5, 0.1), [0, 0], "{}", estimator.name());
+    }
 }

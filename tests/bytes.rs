@@ -3,8 +3,8 @@
 
 use hypertape::problems::{Precision, catalogue};
 use hypertape::{
-    Adam, Draw, Estimator, Exact, FirstOrder, FullTape, InnerLoop, Momentum, Oracle, Profile,
-    Schedule, Ufom,
+    Adam, Draw, Estimator, Exact, FirstOrder, Forward, FullTape, Implicit, InnerLoop, LinearSolver,
+    Momentum, Oracle, Profile, Schedule, Stop, Truncated, Ufom,
 };
 
 const SCHEDULES: [&str; 8] = [
@@ -47,20 +47,51 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
         let mut oracle = entry.open::<T>(None).unwrap();
         oracle.set_threads(threads).unwrap();
         let inner = InnerLoop::new(4, entry.lr).unwrap();
-        let mut expect = |estimator: &mut dyn Estimator<T>| {
-            let [predicted, measured] = bytes(&mut oracle, &inner, estimator);
+        let expect = |oracle: &mut Oracle<T>, estimator: &mut dyn Estimator<T>| {
+            let [predicted, measured] = bytes(oracle, &inner, estimator);
             let (problem, name) = (entry.name, estimator.name());
             let schedule = estimator.schedule();
             assert_eq!(predicted, measured, "{problem} {name} {schedule:?} threads {threads}");
         };
         for text in schedules {
-            expect(&mut Exact::new(schedule(text)));
+            expect(&mut oracle, &mut Exact::new(schedule(text)));
         }
-        expect(&mut hit(schedule("binomial:c=2")));
+        expect(&mut oracle, &mut hit(schedule("binomial:c=2")));
+        for k in [0, 2, 9] {
+            expect(&mut oracle, &mut Truncated { k });
+        }
+        if oracle.outer_dim() < 1000 {
+            expect(&mut oracle, &mut Forward);
+        }
+        let stop = Stop { iterations: 3, tolerance: 0.0 };
+        for solver in [
+            LinearSolver::Cg { stop },
+            LinearSolver::Minres { stop },
+            LinearSolver::FixedPoint { stop, lr: None },
+            LinearSolver::Neumann { terms: 3, lr: None },
+            LinearSolver::Nystrom { stop, rank: 2, shift: Some(1.0) },
+        ] {
+            let mut implicit = Implicit::new(solver).unwrap();
+            if oracle_vanishes(&mut implicit, &mut oracle, &inner) {
+                break;
+            }
+            expect(&mut oracle, &mut implicit);
+        }
         // Steps of a run are measured, its whole tape is not: tables are whole cache lines.
         let [predicted, measured] = bytes(&mut oracle, &inner, &mut FullTape);
         assert!(predicted.abs_diff(measured) * 100 < measured, "{predicted} {measured}");
     }
+}
+
+/// Whether the implicit gradient of the problem is zero, or its Hessian not definite, so that there is no estimate.
+fn oracle_vanishes<T: Precision>(
+    implicit: &mut Implicit<T>,
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+) -> bool {
+    let x = oracle.start().values().to_vec();
+    let mut gradient = vec![T::zero(); x.len()];
+    implicit.estimate(oracle, inner, &x, Draw::new(3, 0), &mut gradient).is_err()
 }
 
 #[test]

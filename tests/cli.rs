@@ -230,6 +230,93 @@ fn lists_name_everything() {
 }
 
 #[test]
+fn implicit_estimates_tell_what_they_rest_on() {
+    let none = Path::new("");
+    // As it is typed, with what was left to its default.
+    for (typed, told) in [
+        ("cg", "cg:iterations=20,tolerance=1e-12"),
+        ("minres:iterations=3", "minres:iterations=3,tolerance=1e-12"),
+        ("fixed-point:lr=0.5,warm=0", "fixed-point:lr=0.5,iterations=20,tolerance=1e-12,warm=0"),
+        ("fixed-point", "fixed-point:iterations=20,tolerance=1e-12,warm=1"),
+        ("neumann:terms=4", "neumann:terms=4"),
+        ("nystrom:rank=2,shift=0.5", "nystrom:rank=2,shift=0.5,iterations=20,tolerance=1e-12"),
+        ("dense:mu=0.85", "dense:mu=0.85"),
+        ("stocbio:terms=3,batches=2.5", "stocbio:terms=3,batches=2.5,decay=1"),
+        ("single-draw", "single-draw:terms=20"),
+        ("roulette-neumann:mu=0.85", "roulette-neumann:survival=0.9,mu=0.85"),
+        ("truncated:k=2", "truncated:k=2"),
+    ] {
+        let row = gradient(&format!("quadratic --estimator {typed} --repeat 3"), none);
+        assert_eq!(row["estimator"], told);
+        // And it can be typed.
+        let again = gradient(&format!("quadratic --estimator {told} --repeat 3"), none);
+        assert_eq!(timeless(&[row]), timeless(&[again]), "{told}");
+    }
+    let row = gradient("quadratic --estimator dense:mu=0.85", none);
+    close(
+        &numbers(&row["gradient_head"]),
+        &[0.916_278_451_134_672_6, -0.606_441_715_910_993_3],
+        2e-15,
+    );
+    let own = [
+        "residual",
+        "iterations",
+        "inner_gradient_norm",
+        "inner_gradient_ratio",
+        "solution_error",
+        "warnings",
+    ];
+    assert!(own.iter().all(|key| keys(&row).contains(key)), "{row}");
+    assert!(number(&row, "residual") < 1e-15 && number(&row, "solution_error") < 1e-14, "{row}");
+    assert_eq!((number(&row, "iterations"), number(&row, "mixed")), (3.0, 1.0));
+    let warning = "the inner loop is not converged: |dg/dw| is 1.93e-1, 0.081 of that at its start";
+    assert!(row["warnings"][0].as_str().unwrap().starts_with(warning), "{row}");
+    let random = gradient("quadratic --steps 200 --estimator stocbio", none);
+    assert!(
+        random["residual"].is_null() && random["warnings"].as_array().unwrap().is_empty(),
+        "{random}"
+    );
+    // In the table, where a warning that several share is told once.
+    let out = ok("gradient quadratic --estimator exact --estimator cg --estimator dense", none);
+    assert!(out.lines().nth(2).unwrap().contains("residual  |dg/dw|"), "{out}");
+    assert_eq!(out.matches("not converged").count(), 1, "{out}");
+    let out = ok("gradient quadratic", none);
+    assert!(!out.contains("residual"), "{out}");
+    // Each run of several starts afresh.
+    let several = objects(
+        "run quadratic --estimator fixed-point:iterations=2 --iterations 3 --repeat 2",
+        none,
+    );
+    let losses = |repeat: f64| -> Vec<f64> {
+        let lines =
+            several.iter().filter(|o| o.get("loss").is_some() && number(o, "repeat") == repeat);
+        lines.map(|o| number(o, "gradient_norm")).collect()
+    };
+    assert!(losses(0.0).len() == 3 && losses(0.0) == losses(1.0), "{several:?}");
+
+    for (typed, parts) in [
+        ("cg:iterations=0", &["cg:iterations=0", "iterations: found 0, expected a positive"][..]),
+        ("cg:iterations=1.5", &["iterations is 1.5, expected a whole number"]),
+        ("cg:warm=2", &["warm is 2, expected 0 or 1"]),
+        ("cg:terms=2", &["unknown setting 'terms'", "iterations, tolerance, mu, warm"]),
+        ("truncated:k=-1", &["k is -1, expected a whole number"]),
+        ("dense:mu=0", &["mu: found 0, expected a positive finite number"]),
+        ("stocbio:decay=2", &["decay: found 2, expected a number above 0 and at most 1"]),
+        ("roulette-neumann:survival=1", &["survival: found 1"]),
+        ("forward:k=1", &["estimator 'forward' takes no settings"]),
+    ] {
+        refused(words(&format!("gradient quadratic --estimator {typed}"), none), 2, parts);
+    }
+    let infinite = "gradient quadratic --estimator roulette-neumann:survival=0.5,mu=0.85";
+    refused(words(infinite, none), 1, &["survival: found 0.5", "0.555025 or more", "infinite"]);
+    refused(
+        words("gradient w3 --estimator cg", none),
+        1,
+        &["implicit gradient is identically zero"],
+    );
+}
+
+#[test]
 fn help_is_there() {
     let none = Path::new("");
     let cases = [

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::report::Report;
+
 /// Totals of one call.
 ///
 /// Bytes are the peak of used bytes in arenas and state slots during the call, padding of the arenas included, above
@@ -28,6 +30,7 @@ pub struct Cost {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     pub(crate) cost: Cost,
+    pub(crate) report: Option<Report>,
     held: u64,
 }
 
@@ -59,6 +62,11 @@ impl Meter {
             bytes += cost.bytes_measured;
         }
         self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes);
+    }
+
+    /// Takes note of a report beside the earlier ones.
+    pub(crate) fn note(&mut self, report: Report) {
+        self.report = Some(self.report.map_or(report, |worst| worst.worst(report)));
     }
 
     /// Takes note of `bytes` used in arenas on top of what is held.

@@ -26,6 +26,22 @@ pub enum Error {
     },
     /// A first-order gradient was asked for that is identically zero.
     FirstOrderVanishes,
+    /// An implicit gradient was asked for that is identically zero.
+    ImplicitVanishes,
+    /// A solver for positive definite systems met curvature that is not positive.
+    Indefinite {
+        /// The iteration, from 0.
+        iteration: usize,
+        /// `d'H d / d'd`, or the same of the preconditioner.
+        curvature: f64,
+    },
+    /// Elimination met a pivot that may be zero.
+    Singular {
+        /// The largest in its column, in absolute value.
+        pivot: f64,
+        /// The rounding of the matrix, which it must exceed.
+        least: f64,
+    },
     /// The outer loss left every reasonable range.
     Diverged {
         /// The outer loss.
@@ -97,6 +113,20 @@ impl fmt::Display for Error {
                 "the first-order gradient is identically zero: neither the inner start nor the \
                  outer loss contains the outer variables",
             ),
+            Self::ImplicitVanishes => f.write_str(
+                "the implicit gradient is identically zero: neither the inner nor the outer loss \
+                 contains the outer variables, and it does not see the inner start",
+            ),
+            Self::Indefinite { iteration, curvature } => write!(
+                f,
+                "conjugate gradients met curvature {curvature:e} at iteration {iteration}: the \
+                 inner Hessian is not positive definite there, minres may help, or more inner steps"
+            ),
+            Self::Singular { pivot, least } => write!(
+                f,
+                "the inner Hessian is singular to rounding: found pivot {pivot:e}, expected more \
+                 than {least:e}"
+            ),
             Self::Diverged { loss, limit } => {
                 write!(f, "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges")
             }
@@ -119,3 +149,19 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// An error that names `what` unless `value` is positive and finite.
+pub(crate) fn positive(what: &str, value: f64) -> Result<(), Error> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::invalid(what, value, "a positive finite number"))
+}
+
+/// An error that names `what` unless `value` is finite and not negative.
+pub(crate) fn not_negative(what: &str, value: f64) -> Result<(), Error> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::invalid(what, value, "a finite number, 0 or more"))
+}

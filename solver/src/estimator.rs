@@ -2,8 +2,12 @@
 
 pub(crate) mod exact;
 pub(crate) mod first_order;
+pub(crate) mod forward;
 pub(crate) mod full_tape;
+pub(crate) mod implicit;
 pub(crate) mod reversible;
+pub(crate) mod stochastic;
+pub(crate) mod truncated;
 pub(crate) mod ufom;
 
 use std::fmt;
@@ -16,8 +20,9 @@ use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::params::scale;
+use crate::params::{Params, scale};
 use crate::profile::Profile;
+use crate::report::Report;
 use crate::rollout::At;
 use crate::schedule::Schedule;
 
@@ -28,6 +33,8 @@ pub struct Estimate<T> {
     pub loss: T,
     /// What the call cost.
     pub cost: Cost,
+    /// What an implicit estimate rests on; `None` of the others.
+    pub report: Option<Report>,
 }
 
 /// A way to compute, or estimate, `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
@@ -45,6 +52,23 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
     /// The same estimator under another schedule, if it unrolls the inner run.
     fn under(&self, _schedule: Schedule) -> Option<Box<dyn Estimator<T>>> {
         None
+    }
+
+    /// What it keeps from one call to the next, by name: with it an interrupted run goes on as if it had not stopped.
+    fn state(&self) -> Params<T> {
+        Params::new()
+    }
+
+    /// Goes on from what [`state`](Self::state) gave; nothing, `Params::new()`, starts afresh.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is not a state of this estimator.
+    fn set_state(&mut self, state: &Params<T>) -> Result<(), Error> {
+        let found = state.names().len();
+        if found == 0 {
+            return Ok(());
+        }
+        Err(Error::invalid("the state of an estimator", format!("{found} arrays"), "none"))
     }
 
     /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
@@ -157,7 +181,7 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         }
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();
-        Ok(Estimate { loss, cost })
+        Ok(Estimate { loss, cost, report: oracle.report() })
     }
 }
 
@@ -183,6 +207,17 @@ fn mean<T: Element, E: Estimator<T> + ?Sized>(
         oracle.give(part);
         Ok(share * loss)
     })
+}
+
+/// `name`, or `name:setting=value,...` for the settings that have a value.
+fn named(name: &str, settings: &[(&str, Option<f64>)]) -> String {
+    let given = settings.iter().filter_map(|&(setting, value)| match value? {
+        whole if whole.fract() == 0.0 => Some(format!("{setting}={whole}")),
+        // As it is typed, 1e-12 and not 0.000000000001.
+        other => Some(format!("{setting}={other:?}")),
+    });
+    let list = given.collect::<Vec<_>>().join(",");
+    if list.is_empty() { name.into() } else { format!("{name}:{list}") }
 }
 
 fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Error> {

@@ -6,6 +6,7 @@
 //! Threads share the tasks of a meta-batch or, where there is one task, the blocks of rows of a loss; bits do not depend
 //! on their number (`lanes.rs`). Handles are not `Send`: each worker has arenas of its own.
 
+mod forward;
 mod lanes;
 mod lens;
 mod passes;
@@ -35,11 +36,12 @@ use crate::params::Params;
 use crate::pool::Pool;
 use crate::problem::{Bilevel, Metric};
 use crate::profile::Profile;
+use crate::report::Report;
 use crate::rule::descent::GradientDescent;
 use crate::rule::{Rule, Step};
 
 pub(crate) use crate::oracle::results::scalar;
-pub(crate) use crate::oracle::view::Point;
+pub(crate) use crate::oracle::view::{Point, TOGETHER};
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
 pub struct Oracle<'p, T> {
@@ -60,6 +62,7 @@ pub struct Oracle<'p, T> {
     /// Oracles of the workers that share tasks, made when they are first needed.
     crew: Vec<Self>,
     first_order_vanishes: Option<bool>,
+    implicit_vanishes: Option<bool>,
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {
@@ -96,6 +99,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             profile: None,
             crew: Vec::new(),
             first_order_vanishes: None,
+            implicit_vanishes: None,
         }
     }
 
@@ -251,6 +255,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             crew.iter_mut().for_each(Self::begin);
             let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, add);
             self.pool.meter.join(crew.iter().map(Self::cost));
+            crew.iter().filter_map(Self::report).for_each(|report| self.pool.meter.note(report));
             self.crew = crew;
             result
         };
@@ -266,10 +271,25 @@ impl<'p, T: Element> Oracle<'p, T> {
         let Self { view, memory, init, .. } = self;
         let (w, x, draw) = (view.inner_start().values(), view.start().values(), Draw::new(0, 0));
         let in_start = init.is_none() && view.init_depends(memory, x)?;
-        let vanishes = !in_start && !view.outer_depends(memory, Point { w, x, draw })?;
+        let vanishes = !in_start && !view.depends(memory, Loss::Outer, Point { w, x, draw })?;
         // The evaluations above are not part of any estimate.
         memory.take_peak();
         self.first_order_vanishes = Some(vanishes);
+        Ok(vanishes)
+    }
+
+    /// Whether neither loss contains `x`, so that an implicit gradient is zero.
+    pub(crate) fn implicit_vanishes(&mut self) -> Result<bool, Error> {
+        if let Some(known) = self.implicit_vanishes {
+            return Ok(known);
+        }
+        let Self { view, memory, .. } = self;
+        let (w, x, draw) = (view.inner_start().values(), view.start().values(), Draw::new(0, 0));
+        let mut depends = |loss| view.depends(memory, loss, Point { w, x, draw });
+        let vanishes = !depends(Loss::Outer)? && !depends(Loss::Inner)?;
+        // The evaluations above are not part of any estimate.
+        memory.take_peak();
+        self.implicit_vanishes = Some(vanishes);
         Ok(vanishes)
     }
 
@@ -338,6 +358,16 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.pool.meter.cost
     }
 
+    /// The reports since then, as one.
+    pub(crate) fn report(&self) -> Option<Report> {
+        self.pool.meter.report
+    }
+
+    /// Takes note of what an implicit estimate rests on.
+    pub(crate) fn note(&mut self, report: Report) {
+        self.pool.meter.note(report);
+    }
+
     /// Takes note of a forward step.
     pub(crate) fn count_step(&mut self) {
         self.pool.meter.cost.plain_steps += 1;
@@ -394,7 +424,56 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
         let point = point.at(Level::Inner, step);
+        let mixed_product = Some(mixed_product);
         let result = self.view.products(&mut self.memory, point, v, hessian_product, mixed_product);
+        self.metered(result)
+    }
+
+    /// `d2g/dw2 v` alone at inner step `step`.
+    pub(crate) fn hessian_product(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        v: &[T],
+        product: &mut [T],
+    ) -> Result<(), Error> {
+        self.pool.meter.cost.hvps += 1;
+        let point = point.at(Level::Inner, step);
+        let result = self.view.products(&mut self.memory, point, v, product, None);
+        self.metered(result)
+    }
+
+    /// `dg/dw` at inner step `step`, and how it moves when `w` and `x` move along the directions that `moving` holds one
+    /// after the other, at most [`TOGETHER`]: a Hessian-vector and a mixed product for each.
+    pub(crate) fn push_gradient(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        moving: [&[T]; 2],
+        gradient: &mut [T],
+        pushed: &mut [T],
+    ) -> Result<(), Error> {
+        let directions = (pushed.len() / gradient.len().max(1)) as u64;
+        self.pool.meter.cost.hvps += directions;
+        self.pool.meter.cost.mixed += directions;
+        let point = point.at(Level::Inner, step);
+        let result = self.view.push_gradient(&mut self.memory, point, moving, gradient, pushed);
+        self.metered(result)
+    }
+
+    /// How `w_0` moves when `x` moves along the directions that `dx` holds one after the other.
+    pub(crate) fn push_init(
+        &mut self,
+        x: &[T],
+        draw: Draw,
+        dx: &[T],
+        dw: &mut [T],
+    ) -> Result<(), Error> {
+        if self.init.is_some() {
+            dw.fill(T::zero());
+            return Ok(());
+        }
+        let result = self.view.push_init(&mut self.memory, x, draw.at(Level::Init, 0), dx, dw);
         self.metered(result)
     }
 

@@ -1,6 +1,6 @@
 //! Named arrays laid out one after the other in a flat vector, and flat vectors as a vector space.
 
-use hypertape_autodiff::{Element, Shape};
+use hypertape_autodiff::{Element, Shape, dot};
 
 /// Named arrays with their values, in a declared order.
 ///
@@ -78,6 +78,11 @@ pub(crate) fn scale<T: Element>(y: &mut [T], a: T) {
     for y in y {
         *y = a * *y;
     }
+}
+
+/// Euclidean norm.
+pub(crate) fn norm<T: Element>(a: &[T]) -> T {
+    dot(a, a).sqrt()
 }
 
 #[cfg(test)]

@@ -39,6 +39,12 @@ pub struct Profile {
     pub pull_tape: Evaluation,
     /// A Hessian-vector product with the mixed product.
     pub products: Evaluation,
+    /// A Hessian-vector product alone.
+    pub hessian: Evaluation,
+    /// Products along several directions at once, with their gradient.
+    pub push_gradient: Evaluation,
+    /// The start along several directions at once.
+    pub push_init: Evaluation,
     /// The outer loss.
     pub outer_value: Evaluation,
     /// The outer gradient.

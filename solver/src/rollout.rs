@@ -69,15 +69,21 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok((Self { oracle, inner, x, draw, product, u, ahead, mixed, beside, ended }, state))
     }
 
-    /// Takes all steps, and returns their number.
-    pub(crate) fn forward(&mut self, state: &mut [T]) -> Result<usize, Error> {
+    /// Takes all steps; `see` is shown each gradient.
+    pub(crate) fn forward(
+        &mut self,
+        state: &mut [T],
+        mut see: impl FnMut(&[T]),
+    ) -> Result<(), Error> {
         for t in 0..self.inner.steps() {
-            self.advance(t, state)?;
+            self.gradient(t, state, None)?;
+            see(&self.product);
+            self.update(t, state)?;
             if self.ended {
-                return Ok(t + 1);
+                break;
             }
         }
-        Ok(self.inner.steps())
+        Ok(())
     }
 
     /// The number of steps, known or not.
@@ -314,7 +320,7 @@ pub fn solve<T: Element>(
     w: &mut Vec<T>,
 ) -> Result<T, Error> {
     let (mut run, mut state) = Rollout::start(oracle, inner, At { x, draw, slot: 0 })?;
-    run.forward(&mut state)?;
+    run.forward(&mut state, |_| ())?;
     w.clear();
     w.extend_from_slice(&state[..run.product.len()]);
     run.close([state]);

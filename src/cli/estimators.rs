@@ -2,7 +2,10 @@
 
 use super::failure::Failure;
 use super::names;
-use crate::{Element, Estimator, Exact, FirstOrder, FullTape, Schedule, Ufom, optimal_probability};
+use crate::{
+    Element, Estimator, Exact, FirstOrder, Forward, FullTape, Implicit, LinearSolver, Reversible,
+    Schedule, StochasticNeumann, Stop, Terms, Truncated, Ufom, optimal_probability,
+};
 
 /// An estimator as it is listed.
 #[derive(Debug)]
@@ -31,16 +34,88 @@ pub(crate) const ALL: &[Listed] = &[
         summary: "the same by one tape over the whole run; no bias, memory of every intermediate",
     },
     Listed {
+        name: "forward",
+        settings: "-",
+        cost: "r d HVPs, r d/4 sweeps",
+        summary: "the same by forward mode, four outer directions at a time; no bias, no stored states",
+    },
+    Listed {
+        name: "truncated",
+        settings: "k=5",
+        cost: "r gradients, k HVPs, k states",
+        summary: "reverse mode through the last k steps; biased below k = r",
+    },
+    Listed {
         name: "first-order",
         settings: "-",
         cost: "r gradients, 3 states",
         summary: "second derivatives of the inner loss dropped; biased",
     },
     Listed {
+        name: "reversible",
+        settings: "momentum=0.9",
+        cost: "2 r gradients, r HVPs, no states",
+        summary: "exact for --rule heavy-ball:momentum=M, whose steps are undone bit for bit",
+    },
+    Listed {
         name: "ufom",
         settings: "q=0.1, or d2,v2,p",
         cost: "r gradients, r HVPs with probability q",
         summary: "first-order, made unbiased by an exact gradient on the toss of a coin",
+    },
+    Listed {
+        name: "cg",
+        settings: "iterations=20,tolerance=1e-12,mu,warm=0",
+        cost: "r + 1 gradients, iterations + 1 HVPs",
+        summary: "implicit, conjugate gradients at w_r; for a positive definite Hessian",
+    },
+    Listed {
+        name: "minres",
+        settings: "iterations=20,tolerance=1e-12,mu,warm=0",
+        cost: "r + 1 gradients, iterations + 1 HVPs",
+        summary: "implicit, minimum residuals; for an indefinite Hessian as well",
+    },
+    Listed {
+        name: "fixed-point",
+        settings: "iterations=20,tolerance=1e-12,lr,mu,warm=1",
+        cost: "r + 1 gradients, iterations + 1 HVPs",
+        summary: "implicit, v - lr (H v - b) from the last solution",
+    },
+    Listed {
+        name: "neumann",
+        settings: "terms=20,lr,mu",
+        cost: "r + 1 gradients, terms HVPs",
+        summary: "implicit, Neumann series",
+    },
+    Listed {
+        name: "nystrom",
+        settings: "rank=10,shift,iterations=20,tolerance=1e-12,mu,warm=0",
+        cost: "r + 1 gradients, rank + iterations + 1 HVPs",
+        summary: "implicit, conjugate gradients preconditioned by a random sketch",
+    },
+    Listed {
+        name: "dense",
+        settings: "mu",
+        cost: "r + 1 gradients, p + 1 HVPs, p^2 values",
+        summary: "implicit, the whole Hessian and elimination; for few inner variables",
+    },
+    Listed {
+        name: "stocbio",
+        settings: "terms=20,batches=1,decay=1,lr",
+        cost: "r + 1 gradients, an HVP a mini-batch",
+        summary: "implicit, Neumann series with fresh mini-batches in every factor",
+    },
+    Listed {
+        name: "single-draw",
+        settings: "terms=20,lr",
+        cost: "r + 1 gradients, (terms + 1)/2 HVPs in the mean",
+        summary: "implicit, one random term of that series; the same mean",
+    },
+    Listed {
+        name: "roulette-neumann",
+        settings: "survival=0.9,mu,noise=0,lr",
+        cost: "r + 1 gradients, 1/(1 - survival) HVPs in the mean",
+        summary: "implicit, the whole series, ended at random; unbiased for the system at w_r",
     },
 ];
 
@@ -66,7 +141,108 @@ pub(crate) fn parse<T: Element>(
         "full-tape" => Ok(Box::new(FullTape)),
         "first-order" => Ok(Box::new(FirstOrder)),
         "ufom" => ufom(text, settings.unwrap_or_default(), steps, schedule),
-        other => Err(Failure::usage(format!("estimator '{other}' is listed but not made"))),
+        "forward" => Ok(Box::new(Forward)),
+        _ => {
+            let settings = Settings::read(text, settings.unwrap_or_default(), listed)?;
+            match listed.name {
+                "reversible" => Reversible::new(settings.real("momentum"))
+                    .map(|made| Box::new(made) as Box<dyn Estimator<T>>)
+                    .map_err(|e| settings.refuse(&e)),
+                "truncated" => Ok(Box::new(Truncated { k: settings.count("k")? })),
+                "stocbio" | "single-draw" | "roulette-neumann" => settings.stochastic(),
+                _ => settings.implicit(),
+            }
+        }
+    }
+}
+
+/// Settings by name: what was typed, or the default that is listed.
+struct Settings<'a> {
+    text: &'a str,
+    name: &'static str,
+    values: Vec<(&'static str, Option<f64>)>,
+}
+
+impl<'a> Settings<'a> {
+    fn read(text: &'a str, given: &str, listed: &Listed) -> Result<Self, Failure> {
+        let listing = listed.settings.split(',').map(|s| s.split_once('=').unwrap_or((s, "")));
+        let (names, defaults): (Vec<_>, Vec<_>) = listing.unzip();
+        let given = numbers(text, given, &names)?.into_iter().zip(defaults);
+        let values = given.map(|(value, default)| value.or(default.parse().ok()));
+        Ok(Self { text, name: listed.name, values: names.iter().copied().zip(values).collect() })
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(n, _)| *n == name).and_then(|&(_, value)| value)
+    }
+
+    /// A setting that has a default.
+    fn real(&self, name: &str) -> f64 {
+        self.number(name).unwrap_or(f64::NAN)
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+    fn count(&self, name: &str) -> Result<usize, Failure> {
+        let value = self.real(name);
+        if value >= 0.0 && value <= f64::from(u32::MAX) && value.fract() == 0.0 {
+            return Ok(value as usize);
+        }
+        let why = format!("{}: {name} is {value}, expected a whole number", self.text);
+        Err(Failure::usage(why))
+    }
+
+    fn refuse(&self, error: &crate::Error) -> Failure {
+        Failure::usage(format!("{}: {error}", self.text))
+    }
+
+    fn implicit<T: Element>(&self) -> Result<Box<dyn Estimator<T>>, Failure> {
+        let stop = || {
+            let (iterations, tolerance) = (self.count("iterations")?, self.real("tolerance"));
+            Ok::<_, Failure>(Stop { iterations, tolerance })
+        };
+        let lr = self.number("lr");
+        let solver = match self.name {
+            "cg" => LinearSolver::Cg { stop: stop()? },
+            "minres" => LinearSolver::Minres { stop: stop()? },
+            "fixed-point" => LinearSolver::FixedPoint { stop: stop()?, lr },
+            "neumann" => LinearSolver::Neumann { terms: self.count("terms")?, lr },
+            "nystrom" => {
+                let (rank, shift) = (self.count("rank")?, self.number("shift"));
+                LinearSolver::Nystrom { stop: stop()?, rank, shift }
+            }
+            "dense" => LinearSolver::Dense,
+            other => {
+                return Err(Failure::usage(format!("estimator '{other}' is listed but not made")));
+            }
+        };
+        let mut made = Implicit::new(solver).map_err(|e| self.refuse(&e))?;
+        if let Some(mu) = self.number("mu") {
+            made = made.strongly_convex(mu).map_err(|e| self.refuse(&e))?;
+        }
+        match self.number("warm") {
+            None | Some(0.0) => Ok(Box::new(made)),
+            Some(1.0) => Ok(Box::new(made.warm())),
+            Some(warm) => {
+                Err(Failure::usage(format!("{}: warm is {warm}, expected 0 or 1", self.text)))
+            }
+        }
+    }
+
+    fn stochastic<T: Element>(&self) -> Result<Box<dyn Estimator<T>>, Failure> {
+        let real = |name| self.real(name);
+        let terms = match self.name {
+            "stocbio" => {
+                let (batches, decay) = (real("batches"), real("decay"));
+                Terms::StocBio { terms: self.count("terms")?, batches, decay }
+            }
+            "single-draw" => Terms::Single { terms: self.count("terms")? },
+            _ => {
+                let (survival, mu) = (real("survival"), self.number("mu"));
+                Terms::Roulette { survival, mu, noise: real("noise") }
+            }
+        };
+        let made = StochasticNeumann::new(terms, self.number("lr")).map_err(|e| self.refuse(&e))?;
+        Ok(Box::new(made))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `hypertape gradient`: one hypergradient per estimator, side by side.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
-use crate::{Draw, Estimate, Estimator, dot, mean_loss};
+use crate::{Draw, Estimate, Estimator, Params, Report, dot, mean_loss};
 
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
@@ -41,6 +42,32 @@ struct Row {
     primal_seconds_min: f64,
     seconds: f64,
     seconds_min: f64,
+    #[serde(flatten)]
+    implicit: Option<Implicit>,
+}
+
+/// What an implicit estimate rests on. JSON has no infinity: what is not finite is `null`.
+#[derive(Debug, Serialize)]
+struct Implicit {
+    residual: Option<f64>,
+    iterations: usize,
+    inner_gradient_norm: f64,
+    inner_gradient_ratio: Option<f64>,
+    solution_error: Option<f64>,
+    warnings: Vec<String>,
+}
+
+impl From<Report> for Implicit {
+    fn from(report: Report) -> Self {
+        Self {
+            residual: report.residual,
+            iterations: report.iterations,
+            inner_gradient_norm: report.inner_norm,
+            inner_gradient_ratio: Some(report.inner_ratio).filter(|ratio| ratio.is_finite()),
+            solution_error: report.solution_error,
+            warnings: report.to_string().lines().map(str::to_owned).collect(),
+        }
+    }
 }
 
 /// The command.
@@ -93,12 +120,16 @@ fn measure<T: Precision>(
         let clock = Instant::now();
         mean_loss(oracle, inner, x, draw, &mut w).map_err(Failure::run)?;
         primal.push(clock.elapsed());
+        // Each repetition computes the same.
+        estimator.set_state(&Params::new()).map_err(Failure::run)?;
         let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient);
         let estimate = estimate.map_err(Failure::run)?;
         times.push(estimate.cost.time);
         last = Some(estimate);
     }
-    let Some(Estimate { loss, cost }) = last else { return Err(Failure::run("nothing was run")) };
+    let Some(Estimate { loss, cost, report }) = last else {
+        return Err(Failure::run("nothing was run"));
+    };
     let (primal_seconds, primal_seconds_min) = median_and_min(&mut primal[1..]);
     let (seconds, seconds_min) = median_and_min(&mut times[1..]);
     let row = Row {
@@ -126,6 +157,7 @@ fn measure<T: Precision>(
         primal_seconds_min,
         seconds,
         seconds_min,
+        implicit: report.map(Into::into),
     };
     Ok((row, gradient))
 }
@@ -167,12 +199,16 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     let right = ["loss", "|gradient|", "steps", "gradients", "HVPs", "bytes", "time", "/ primal"];
     let mut columns = vec![("estimator", Align::Left)];
     columns.extend(right.map(|name| (name, Align::Right)));
+    let implicit = rows.iter().any(|row| row.implicit.is_some());
+    if implicit {
+        columns.extend(["residual", "|dg/dw|"].map(|name| (name, Align::Right)));
+    }
     columns.push(("first entries", Align::Left));
     let mut table = Table::new(&columns);
     for row in rows {
         let head: Vec<String> =
             row.gradient_head.iter().take(3).map(|&v| significant(v, 6)).collect();
-        table.push([
+        let mut cells = vec![
             row.estimator.clone(),
             significant(row.loss, 8),
             significant(row.gradient_norm, 8),
@@ -182,8 +218,26 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
             bytes(row.bytes_measured),
             seconds(row.seconds),
             significant(row.seconds / row.primal_seconds, 3),
-            head.join(" "),
-        ]);
+        ];
+        if implicit {
+            let of = |read: fn(&Implicit) -> Option<f64>| {
+                let value = row.implicit.as_ref().and_then(read);
+                value.map_or_else(|| "-".to_owned(), |value| significant(value, 3))
+            };
+            cells.extend([of(|i| i.residual), of(|i| Some(i.inner_gradient_norm))]);
+        }
+        cells.push(head.join(" "));
+        table.push(cells);
     }
-    say(out, table)
+    say(out, table)?;
+    let mut told = HashSet::new();
+    for row in rows {
+        for warning in row.implicit.iter().flat_map(|implicit| &implicit.warnings) {
+            // Estimates of one inner loop share its warning.
+            if told.insert(warning) {
+                say(out, format!("{}: {warning}", row.estimator))?;
+            }
+        }
+    }
+    Ok(())
 }

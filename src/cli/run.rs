@@ -15,7 +15,7 @@ use super::point::{self, Opened};
 use super::table::{Align, Table, significant};
 use super::{arrays, atomic, outer};
 use crate::problems::{Entry, Precision};
-use crate::{Draw, InnerLoop, Oracle, Record, Run, mean_loss};
+use crate::{Draw, InnerLoop, Oracle, Params, Record, Run, mean_loss};
 
 /// One outer iteration, as a line of JSON.
 #[derive(Debug, Serialize)]
@@ -80,6 +80,8 @@ pub(crate) fn run<T: Precision>(
         let seed = common.seed.wrapping_add(repeat as u64);
         let run = Run { inner, outer, iterations, seed };
         let mut lines = Vec::new();
+        // Runs are independent: none goes on from what an estimator kept of another.
+        estimator.set_state(&Params::new()).map_err(Failure::run)?;
         let records = run.go(&mut oracle, estimator.as_mut(), &mut x, |record, _| {
             bar.inc(1);
             bar.set_message(format!("outer loss {}", significant(record.loss, 4)));

@@ -1,12 +1,13 @@
 //! What several test files share.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of it")]
 
+pub(crate) mod problem;
 pub(crate) mod two_layer;
 
 use std::path::PathBuf;
 
-use hypertape::{Cost, Draw, Element, Error, Estimator, Exact, InnerLoop, Oracle};
+use hypertape::{Cost, Draw, Element, Error, Estimate, Estimator, Exact, InnerLoop, Oracle};
 
 /// An exact hypergradient at the problem's own start.
 pub(crate) fn exact<T: Element>(
@@ -19,6 +20,20 @@ pub(crate) fn exact<T: Element>(
     let inner = InnerLoop::new(steps, lr)?;
     let estimate = Exact::default().estimate(oracle, &inner, &x, Draw::new(0, 0), &mut gradient)?;
     Ok((estimate.loss, gradient, estimate.cost))
+}
+
+/// An estimate at the problem's own start, and its gradient.
+pub(crate) fn estimate<T: Element>(
+    estimator: &mut dyn Estimator<T>,
+    oracle: &mut Oracle<T>,
+    (steps, lr): (usize, f64),
+    draw: Draw,
+) -> Result<(Estimate<T>, Vec<T>), Error> {
+    let x = oracle.start().values().to_vec();
+    let mut gradient = vec![T::zero(); x.len()];
+    let inner = InnerLoop::new(steps, lr)?;
+    let estimate = estimator.estimate(oracle, &inner, &x, draw, &mut gradient)?;
+    Ok((estimate, gradient))
 }
 
 /// Largest deviation relative to the largest entry of `expected`.

@@ -9,6 +9,7 @@ use hypertape_autodiff::{Array, Dual, Element, Fault, List, NodeId, Tape, Tensor
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
+use crate::oracle::forward;
 use crate::oracle::lens::Lens;
 use crate::oracle::results::{collect, in_function, scalar};
 use crate::oracle::stepper::Stepper;
@@ -96,7 +97,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let seeds = start.iter().zip(w_bar).filter_map(|(w, bar)| Some((w.id()?, bar)));
         let adjoints = tape.finish().pull(&seeds.collect::<List<(NodeId, _)>>(), sweep);
         record.status().and(sweep.status()).map_err(&fault)?;
-        collect(&adjoints, &x, |a| a, false, x_bar);
+        collect(&adjoints, &x, Some, false, x_bar);
         Ok(())
     }
 
@@ -111,17 +112,33 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         Ok(start.iter().any(|w| w.id().is_some()))
     }
 
-    fn outer_depends(&self, memory: &mut Workspaces<T>, point: Point<T>) -> Result<bool, Error> {
-        let fault = in_function(Loss::Outer.name());
-        for rows in self.blocks(Loss::Outer) {
+    fn push_init(
+        &self,
+        memory: &mut Workspaces<T>,
+        x: &[T],
+        draw: Draw,
+        dx: &[T],
+        dw: &mut [T],
+    ) -> Result<(), Error> {
+        forward::push_init(self, memory, (x, dx), draw, dw)
+    }
+
+    fn depends(
+        &self,
+        memory: &mut Workspaces<T>,
+        loss: Loss,
+        point: Point<T>,
+    ) -> Result<bool, Error> {
+        let fault = in_function(loss.name());
+        for rows in self.blocks(loss) {
             let (record, _) = memory.first().arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
             let w: List<_> = w.into_iter().map(|w| tape.passive(w)).collect();
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
             let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
-            let draw = point.draw.at(Level::Outer, 0);
-            let value = Loss::Outer.eval(&self.problem, &w, &x, draw, rows);
+            let draw = point.draw.at(loss.level(), 0);
+            let value = loss.eval(&self.problem, &w, &x, draw, rows);
             record.status().map_err(&fault)?;
             if value.id().is_some() {
                 return Ok(true);
@@ -168,9 +185,9 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
             let adjoints = tape.finish().pull(&seeds, sweep);
             sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, |a| a, first, w_bar);
+            collect(&adjoints, &w, Some, first, w_bar);
             if wanted {
-                collect(&adjoints, &x, |a| a, first, x_bar);
+                collect(&adjoints, &x, Some, first, x_bar);
             }
             Ok(total)
         })
@@ -182,11 +199,12 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         point: Point<T>,
         v: &[T],
         hessian_product: &mut [T],
-        mixed_product: &mut [T],
+        mixed_product: Option<&mut [T]>,
     ) -> Result<(), Error> {
         let loss = Loss::Inner;
         let fault = in_function(loss.name());
-        let out = [hessian_product, mixed_product];
+        let wanted = mixed_product.is_some();
+        let out = [hessian_product, mixed_product.unwrap_or_default()];
         let sum = memory.sum(self.blocks(loss).len(), out, |workspace, block, first, [hv, bv]| {
             let (record, sweep) = workspace.arenas();
             let tape = Tape::new(record).map_err(&fault)?;
@@ -196,7 +214,9 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let w: List<_> = moving.map(|w| tape.variable_of_tangents(w)).collect();
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
             let still = x.into_iter().map(|x| Dual::new(x, [None]));
-            let x: List<_> = still.map(|x| tape.variable_of_tangents(x)).collect();
+            let still =
+                still.map(|x| if wanted { tape.variable_of_tangents(x) } else { tape.passive(x) });
+            let x: List<_> = still.collect();
             let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
             record.status().map_err(&fault)?;
             let total = scalar(value).map_err(&fault)?;
@@ -204,11 +224,24 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
             let adjoints = tape.finish().pull(&seeds, sweep);
             sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, Dual::value, first, hv);
-            collect(&adjoints, &x, Dual::value, first, bv);
+            collect(&adjoints, &w, |a| Some(a.value()), first, hv);
+            if wanted {
+                collect(&adjoints, &x, |a| Some(a.value()), first, bv);
+            }
             Ok(total)
         });
         sum.map(|_| ())
+    }
+
+    fn push_gradient(
+        &self,
+        memory: &mut Workspaces<T>,
+        point: Point<T>,
+        moving: [&[T]; 2],
+        gradient: &mut [T],
+        pushed: &mut [T],
+    ) -> Result<(), Error> {
+        forward::push_gradient(self, memory, point, moving, [gradient, pushed])
     }
 
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
@@ -282,7 +315,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let seeds: List<_> = loss.id().map(|id| (id, seed)).into_iter().collect();
         let adjoints = tape.finish().pull(&seeds, sweep);
         sweep.status().map_err(&fault)?;
-        collect(&adjoints, &x, |a| a, true, gradient);
+        collect(&adjoints, &x, Some, true, gradient);
         Ok(value)
     }
 }

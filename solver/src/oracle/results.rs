@@ -17,11 +17,12 @@ pub(crate) fn scalar<'a, A: Array<'a>>(loss: A) -> Result<A::Elem, Fault> {
     }
 }
 
-/// Writes, or adds unless `first`, one plane of the adjoints of `leaves` to consecutive pieces of `out`.
+/// Writes, or adds unless `first`, one plane of the adjoints of `leaves`, zero where there is none, to consecutive pieces
+/// of `out`.
 pub(crate) fn collect<'a, T: Element, A: Array<'a, Elem = T>, B: Array<'a, Elem = T>>(
     adjoints: &Adjoints<'a, A>,
     leaves: &[Var<'a, A>],
-    plane: impl Fn(A) -> B,
+    plane: impl Fn(A) -> Option<B>,
     first: bool,
     out: &mut [T],
 ) {
@@ -29,7 +30,7 @@ pub(crate) fn collect<'a, T: Element, A: Array<'a, Elem = T>, B: Array<'a, Elem 
     for leaf in leaves {
         let (piece, others) = rest.split_at_mut(leaf.shape().len());
         rest = others;
-        match leaf.id().and_then(|id| adjoints.get(id)).map(&plane) {
+        match leaf.id().and_then(|id| adjoints.get(id)).and_then(&plane) {
             Some(adjoint) if first => piece.copy_from_slice(adjoint.values()),
             Some(adjoint) => axpy(piece, T::one(), adjoint.values()),
             None if first => piece.fill(T::zero()),

@@ -156,7 +156,7 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
             let adjoints = tape.finish().pull(&seed.into_iter().collect::<List<_>>(), sweep);
             record.status().and(sweep.status())?;
             for (bar, state) in state_bar.chunks_exact_mut(dim(cut).max(1)).zip(&state) {
-                collect(&adjoints, &[*state], |a| a, false, &mut bar[range.clone()]);
+                collect(&adjoints, &[*state], Some, false, &mut bar[range.clone()]);
             }
         }
         Ok(())
@@ -217,10 +217,10 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
             let adjoints = tape.finish().pull(&seeds, sweep);
             sweep.status()?;
             for (bar, state) in state_bar.chunks_exact_mut(p.max(1)).zip(&state) {
-                collect(&adjoints, &[*state], |a| a, true, &mut bar[range.clone()]);
+                collect(&adjoints, &[*state], Some, true, &mut bar[range.clone()]);
             }
-            collect(&adjoints, &[gradient], |a| a, true, &mut u[range]);
-            collect(&adjoints, &x, |a| a, false, x_bar);
+            collect(&adjoints, &[gradient], Some, true, &mut u[range]);
+            collect(&adjoints, &x, Some, false, x_bar);
         }
         Ok(())
     }

@@ -145,7 +145,7 @@ fn record<'a, T: Element, P: Bilevel<T>>(
     let seeds: List<_> = loss.id().map(|id| (id, loss.value().scalar(1.0))).into_iter().collect();
     let adjoints = step.finish().pull(&seeds, arena);
     arena.status().map_err(&fault)?;
-    collect(&adjoints, &variables, |adjoint| adjoint, first, out);
+    collect(&adjoints, &variables, Some, first, out);
     let outputs: List<_> = variables
         .iter()
         .map(|variable| {

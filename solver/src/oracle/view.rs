@@ -13,6 +13,9 @@ use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
 use crate::rows::Rows;
 
+/// Most directions that travel together through a forward pass.
+pub(crate) const TOGETHER: usize = 4;
+
 /// Where a loss is evaluated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Point<'v, T> {
@@ -90,7 +93,22 @@ pub(crate) trait View<T: Element>: Send + Sync {
         x_bar: &mut [T],
     ) -> Result<(), Error>;
     fn init_depends(&self, memory: &mut Workspaces<T>, x: &[T]) -> Result<bool, Error>;
-    fn outer_depends(&self, memory: &mut Workspaces<T>, point: Point<T>) -> Result<bool, Error>;
+    /// How `w_0` moves along each of the directions in `dx`.
+    fn push_init(
+        &self,
+        memory: &mut Workspaces<T>,
+        x: &[T],
+        draw: Draw,
+        dx: &[T],
+        dw: &mut [T],
+    ) -> Result<(), Error>;
+    /// Whether a loss contains `x`.
+    fn depends(
+        &self,
+        memory: &mut Workspaces<T>,
+        loss: Loss,
+        point: Point<T>,
+    ) -> Result<bool, Error>;
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error>;
     fn gradient(
         &self,
@@ -106,7 +124,16 @@ pub(crate) trait View<T: Element>: Send + Sync {
         point: Point<T>,
         v: &[T],
         hessian_product: &mut [T],
-        mixed_product: &mut [T],
+        mixed_product: Option<&mut [T]>,
+    ) -> Result<(), Error>;
+    /// Writes `dg/dw`, and how it moves when `w` and `x` move along each of the directions in `moving`.
+    fn push_gradient(
+        &self,
+        memory: &mut Workspaces<T>,
+        point: Point<T>,
+        moving: [&[T]; 2],
+        gradient: &mut [T],
+        pushed: &mut [T],
     ) -> Result<(), Error>;
     /// A tape for the gradient of the inner loss at one step.
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>

@@ -7,7 +7,7 @@ use hypertape_autodiff::Element;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
-use crate::oracle::{Oracle, Point};
+use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::{Evaluation, Profile};
 use crate::rule::Step;
 use crate::spill::Spill;
@@ -65,6 +65,9 @@ impl Profile {
         let mut bar = vec![T::zero(); n];
         let [mut a, mut b, mut y] = [(); 3].map(|()| vec![T::zero(); p]);
         let mut x_bar = vec![T::zero(); d];
+        let columns = TOGETHER.min(d);
+        let (dx, mut dg) = (vec![T::one(); columns * d], vec![T::zero(); columns * p]);
+        let mut dw = dg.clone();
         oracle.init(x, draw, &mut state[..p])?;
         let w = state[..p].to_vec();
         let point = Point { w: &w, x, draw };
@@ -83,6 +86,11 @@ impl Profile {
             gradient: piece(oracle, repeat, |o| o.inner_gradient(point, 0, &mut a).map(|_| ()))?,
             products: piece(oracle, repeat, |o| {
                 o.inner_products(point, 0, &w, &mut b, &mut x_bar)
+            })?,
+            hessian: piece(oracle, repeat, |o| o.hessian_product(point, 0, &w, &mut b))?,
+            push_init: piece(oracle, 0, |o| o.push_init(x, draw, &dx, &mut dw))?,
+            push_gradient: piece(oracle, 0, |o| {
+                o.push_gradient(point, 0, [&dw, &dx], &mut b, &mut dg)
             })?,
             outer_value: piece(oracle, repeat, |o| o.outer_value(point).map(|_| ()))?,
             outer_gradient: piece(oracle, repeat, |o| {

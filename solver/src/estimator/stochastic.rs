@@ -1,0 +1,223 @@
+//! `StochasticNeumann`: implicit estimates by a Neumann series whose factors are random, in three ways.
+//!
+//! ```text
+//! v = lr sum_k c_k (I - lr H_k) ... (I - lr H_1) df/dw,    x_bar = df/dx - B^T v    all at w_r
+//! ```
+//!
+//! Every factor and `B` see a mini-batch of their own: with the loss of inner step `r` for `B` and of `r + 1, r + 2, ...` for
+//! the factors. So the mean of a product is the product of means, and `E v` is `lr sum_k E c_k (I - lr H)^k df/dw`; one batch
+//! for all factors would be biased.
+//!
+//! - `stocBiO` (Ji, Yang and Liang 2021, algorithm 2): `c_k = 1` for `k < terms`. Factor `j` averages
+//!   `batches decay^(j-1)` mini-batches, at least one: the first factor is in all partial products, so it gets the largest;
+//!   `decay = 1 - lr mu` with `batches = B Q` is theirs. Bias at most `(1 - lr mu)^terms |df/dw| / mu`.
+//! - single draw (Ghadimi and Wang 2018, algorithm 3): `c_k = terms` for one `k` uniform below `terms`, else 0. The same mean,
+//!   `(terms - 1)/2` products in the mean, variance in one dimension `terms sum rho^2k - (sum rho^k)^2`, `rho = 1 - lr H`.
+//! - roulette: `c_k = s^-k` for `k <= N`, where `P(N >= k) = s^k`. No bias against `H^-1 df/dw`, `s/(1 - s)` products in the
+//!   mean. Its variance is finite only if `E|(I - lr H_j) u|^2 < s |u|^2`, which is enforced.
+//!
+//! Cost: `r + 1` inner gradients, one outer gradient, the products and one sweep that gives the mixed product. Memory:
+//! a state and `5 p` values, or `3 p + d`, and the arenas of one sweep.
+
+use hypertape_autodiff::{Element, axpy};
+use rand::RngExt;
+
+use crate::draw::Level;
+use crate::error::{Error, not_negative, positive};
+use crate::estimator::{Estimator, implicit, named};
+use crate::inner::InnerLoop;
+use crate::oracle::Oracle;
+use crate::params::norm;
+use crate::profile::Profile;
+use crate::rollout::At;
+
+/// Which terms of the series are summed, and with which weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Terms {
+    /// The first `terms`.
+    StocBio {
+        /// Their number, one more than random factors.
+        terms: usize,
+        /// Mini-batches of the first factor.
+        batches: f64,
+        /// From the mini-batches of a factor to those of the next; 1 for as many in each.
+        decay: f64,
+    },
+    /// One of the first `terms`.
+    Single {
+        /// Their number.
+        terms: usize,
+    },
+    /// As many as a coin decides.
+    Roulette {
+        /// Probability of one factor more.
+        survival: f64,
+        /// Strong convexity of the inner loss. Without it a variance is found infinite only as factors are met that show it.
+        mu: Option<f64>,
+        /// `sigma` such that `E|(H_j - H) u|^2 <= sigma^2 |u|^2`; 0 for one Hessian.
+        noise: f64,
+    },
+}
+
+/// The estimate by a Neumann series with random factors.
+#[derive(Clone, Debug)]
+pub struct StochasticNeumann {
+    terms: Terms,
+    lr: Option<f64>,
+    forced: Option<usize>,
+}
+
+impl StochasticNeumann {
+    /// With factors `I - lr H_j`; `lr` is that of the inner loop if `None`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for settings that make no sense.
+    pub fn new(terms: Terms, lr: Option<f64>) -> Result<Self, Error> {
+        match terms {
+            Terms::StocBio { terms: 0, .. } | Terms::Single { terms: 0 } => {
+                return Err(Error::invalid("terms", 0, "1 or more"));
+            }
+            Terms::Single { .. } => {}
+            Terms::StocBio { batches, decay, .. } => {
+                positive("batches", batches)?;
+                if !(decay > 0.0 && decay <= 1.0) {
+                    return Err(Error::invalid("decay", decay, "a number above 0 and at most 1"));
+                }
+            }
+            Terms::Roulette { survival, mu, noise } => {
+                if !(survival > 0.0 && survival < 1.0) {
+                    return Err(Error::invalid(
+                        "survival",
+                        survival,
+                        "a probability above 0 and below 1",
+                    ));
+                }
+                mu.map_or(Ok(()), |mu| positive("mu", mu))?;
+                not_negative("noise", noise)?;
+            }
+        }
+        lr.map_or(Ok(()), |lr| positive("lr", lr))?;
+        Ok(Self { terms, lr, forced: None })
+    }
+
+    /// Replaces the random number of factors (for tests that enumerate the outcomes), or brings it back.
+    pub fn force(&mut self, factors: Option<usize>) {
+        self.forced = factors;
+    }
+
+    /// The number of factors.
+    fn factors(&self, at: At<impl Element>) -> usize {
+        let mut coin = at.draw.at(Level::Coin, at.slot).stream();
+        let drawn = match self.terms {
+            Terms::StocBio { terms, .. } => terms - 1,
+            Terms::Single { terms } => coin.random_range(0..terms),
+            Terms::Roulette { survival, .. } => {
+                std::iter::repeat_with(|| coin.random_bool(survival)).take_while(|&on| on).count()
+            }
+        };
+        self.forced.unwrap_or(drawn)
+    }
+
+    /// The weight of the term with `k` of `factors` factors.
+    fn weight(&self, k: usize, factors: usize) -> f64 {
+        match self.terms {
+            Terms::StocBio { .. } => 1.0,
+            Terms::Single { terms } if k == factors => terms as f64,
+            Terms::Single { .. } => 0.0,
+            Terms::Roulette { survival, .. } => survival.powf(-(k as f64)),
+        }
+    }
+
+    /// Mini-batches of factor `j`, from 0.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1")]
+    fn batches(&self, j: usize) -> usize {
+        match self.terms {
+            Terms::StocBio { batches, decay, .. } => {
+                (batches * decay.powf(j as f64)).round().max(1.0) as usize
+            }
+            _ => 1,
+        }
+    }
+
+    /// Refuses a contraction `E|I - lr H_j|^2`, found or known, that makes the variance infinite.
+    fn enforce(&self, contraction: f64) -> Result<(), Error> {
+        let Terms::Roulette { survival, .. } = self.terms else { return Ok(()) };
+        if contraction < survival {
+            return Ok(());
+        }
+        let expected = format!(
+            "more than the mean square of I - lr H_j, {contraction:.6} or more: the variance is infinite"
+        );
+        Err(Error::invalid("survival", survival, expected))
+    }
+}
+
+impl<T: Element> Estimator<T> for StochasticNeumann {
+    fn name(&self) -> String {
+        let number = |n: usize| Some(n as f64);
+        let lr = ("lr", self.lr);
+        match self.terms {
+            Terms::StocBio { terms, batches, decay } => {
+                let [batches, decay] = [("batches", Some(batches)), ("decay", Some(decay))];
+                named("stocbio", &[("terms", number(terms)), batches, decay, lr])
+            }
+            Terms::Single { terms } => named("single-draw", &[("terms", number(terms)), lr]),
+            Terms::Roulette { survival, mu, noise } => {
+                let noise = ("noise", Some(noise).filter(|&noise| noise > 0.0));
+                named("roulette-neumann", &[("survival", Some(survival)), ("mu", mu), noise, lr])
+            }
+        }
+    }
+
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        Ok(implicit::bytes(profile, steps, 3 * profile.inner))
+    }
+
+    fn task(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: At<T>,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        let lr = self.lr.unwrap_or_else(|| inner.lr());
+        // Whether the squared contraction of a single vector tells about that of all factors.
+        let mut telling = false;
+        if let Terms::Roulette { mu, noise, .. } = self.terms {
+            telling = noise == 0.0;
+            mu.map_or(Ok(()), |mu| self.enforce((1.0 - lr * mu).powi(2) + (lr * noise).powi(2)))?;
+        }
+        let factors = self.factors(at);
+        implicit::hypergradient(oracle, inner, at, gradient, |oracle, point, b, v| {
+            let p = v.len();
+            let (mut y, mut sum, mut hy) = (oracle.take(p)?, oracle.take(p)?, oracle.take(p)?);
+            y.copy_from_slice(b);
+            v.fill(T::zero());
+            let mut step = inner.steps();
+            for k in 0..=factors {
+                axpy(v, T::from_f64(lr * self.weight(k, factors)), &y);
+                if k == factors {
+                    break;
+                }
+                sum.fill(T::zero());
+                let batches = self.batches(k);
+                for _ in 0..batches {
+                    step += 1;
+                    implicit::product(oracle, inner, point, step, &y, &mut hy)?;
+                    axpy(&mut sum, T::one(), &hy);
+                }
+                let before = norm(&y);
+                axpy(&mut y, T::from_f64(-lr / batches as f64), &sum);
+                // What rounding has overtaken tells nothing.
+                if telling && before > T::epsilon() * norm(b) {
+                    self.enforce((norm(&y) / before).as_f64().powi(2))?;
+                }
+            }
+            for vector in [hy, sum, y] {
+                oracle.give(vector);
+            }
+            Ok((factors, None))
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! Elimination on a matrix that is stored whole.
+
+use hypertape_autodiff::{Element, axpy};
+
+use crate::error::Error;
+use crate::linear::system::System;
+use crate::params::{norm, scale};
+
+/// Solves `H v = b` by all columns of `H`.
+pub(super) fn solve<T: Element>(
+    mut product: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
+    System { b, v, .. }: &mut System<T>,
+    scratch: &mut [T],
+) -> Result<usize, Error> {
+    let p = b.len();
+    let (unit, matrix) = scratch.split_at_mut(p);
+    unit.fill(T::zero());
+    for (i, row) in matrix.chunks_exact_mut(p).enumerate() {
+        unit[i] = T::one();
+        // A column, which is the row of a symmetric matrix.
+        product(unit, row)?;
+        unit[i] = T::zero();
+    }
+    v.copy_from_slice(b);
+    let rounding = T::epsilon() * norm(matrix);
+    eliminate(matrix, v, rounding)?;
+    Ok(p)
+}
+
+/// Solves `A X = B` in place of `B`, which has as many rows as the square `A`, by Gaussian elimination with partial
+/// pivoting (Golub and Van Loan 2013, section 3.4). `A` is destroyed.
+///
+/// # Errors
+/// [`Error::Singular`] unless every pivot is above `least` in absolute value.
+pub(super) fn eliminate<T: Element>(a: &mut [T], x: &mut [T], least: T) -> Result<(), Error> {
+    let n = a.len().isqrt();
+    let m = x.len() / n.max(1);
+    for k in 0..n {
+        let size = |i: usize| a[i * n + k].abs();
+        let best = (k..n).fold(k, |best, i| if size(i) > size(best) { i } else { best });
+        let regular = size(best) > least;
+        if !regular {
+            return Err(Error::Singular { pivot: size(best).as_f64(), least: least.as_f64() });
+        }
+        for (rows, width) in [(&mut *a, n), (&mut *x, m)] {
+            for j in 0..width {
+                rows.swap(k * width + j, best * width + j);
+            }
+        }
+        let (upper, lower) = a.split_at_mut((k + 1) * n);
+        let (x_upper, x_lower) = x.split_at_mut((k + 1) * m);
+        let (pivot, x_pivot) = (&upper[k * n..], &x_upper[k * m..]);
+        for (row, x_row) in lower.chunks_exact_mut(n).zip(x_lower.chunks_exact_mut(m)) {
+            let factor = row[k] / pivot[k];
+            axpy(&mut row[k..], -factor, &pivot[k..]);
+            axpy(x_row, -factor, x_pivot);
+        }
+    }
+    for k in (0..n).rev() {
+        let (upper, lower) = x.split_at_mut((k + 1) * m);
+        let row = &mut upper[k * m..];
+        for (j, below) in (k + 1..n).zip(lower.chunks_exact(m)) {
+            axpy(row, -a[k * n + j], below);
+        }
+        scale(row, a[k * n + k].recip());
+    }
+    Ok(())
+}

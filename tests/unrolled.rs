@@ -1,0 +1,170 @@
+//! Truncated reverse mode and forward mode: known answers, agreement with the exact gradient, counts, bytes.
+
+mod support;
+
+use hypertape::problems::{Cleaning, DigitsSettings, Penalised, Quadratic, catalogue};
+use hypertape::{
+    Bilevel, Cost, Draw, Error, Estimator, Exact, FirstOrder, Forward, Oracle, Truncated,
+};
+use support::problem::{column, matrix, problem};
+use support::two_layer::TwoLayer;
+use support::{deviation, estimate, expected, shared};
+
+fn of(
+    estimator: &mut dyn Estimator<f64>,
+    problem: impl Bilevel<f64>,
+    inner: (usize, f64),
+) -> (Vec<f64>, Cost) {
+    let mut oracle = Oracle::new(problem).unwrap();
+    let (found, gradient) = estimate(estimator, &mut oracle, inner, Draw::new(0, 0)).unwrap();
+    assert!(found.report.is_none());
+    (gradient, found.cost)
+}
+
+// bilevel T14: `g = e^x (w - d_t)^2 / 2`, where step `t` sees the next of three samples in turn.
+problem!(
+    Cyclic,
+    [0.0],
+    |x| x.scalar(1.0),
+    |w, x, draw| {
+        let sample = [1.0, -3.0, 0.7][usize::try_from(draw.step % 3).unwrap()];
+        x.exp() * (w - sample).square() * 0.5
+    },
+    |w, _x| w.square() * 0.5
+);
+
+// bilevel T10: a learned start.
+problem!(
+    Start,
+    [0.3, 0.4],
+    |x| x,
+    |w, _x, _draw| {
+        let gap = w - column(w, &[1.0, -1.0]);
+        gap.dot(matrix(w, &[2.0, 0.5, 0.5, 1.0], 2).matmul(gap)) * 0.5
+    },
+    |w, _x| (w - 0.5).square().sum() * 0.5
+);
+
+#[test]
+fn known_answers() {
+    for (k, known) in
+        [(1, -0.004_603_532_03), (3, -0.012_475_571_801_3), (10, -0.029_983_796_628_292_136)]
+    {
+        let (gradient, _) = of(&mut Truncated { k }, Quadratic::scalar(), (10, 0.1));
+        assert!((gradient[0] - known).abs() < 1e-16, "{k}: {gradient:?}");
+    }
+    let (gradient, _) = of(&mut Truncated { k: 2 }, Quadratic::general(), (5, 0.3));
+    let known = [0.688_238_027_425_781_2, -0.661_768_874_283_935_6];
+    assert!(deviation(&gradient, &known) < 2e-15, "{gradient:?}");
+    let (gradient, _) = of(&mut Forward, Quadratic::general(), (5, 0.3));
+    let known = [0.889_454_368_725_553_7, -0.712_507_614_840_826_2];
+    assert!(deviation(&gradient, &known) < 2e-15, "{gradient:?}");
+    // Mini-batches are replayed; drawn on, they would give -0.289.
+    for estimator in
+        [&mut Truncated { k: 7 } as &mut dyn Estimator<f64>, &mut Forward, &mut Exact::default()]
+    {
+        let (gradient, _) = of(estimator, Cyclic, (7, 0.1));
+        assert!((gradient[0] - -0.154_068_444_231).abs() < 1e-15, "{gradient:?}");
+    }
+    // A learned start belongs to the whole run, not to its last steps; f does not contain x.
+    let whole = [0.141_359_025, -0.372_531_994];
+    for (estimator, known) in [
+        (&mut Truncated { k: 4 } as &mut dyn Estimator<f64>, whole),
+        (&mut Forward, whole),
+        (&mut FirstOrder, [0.190_53, -0.781_1]),
+        (&mut Truncated { k: 3 }, [0.0, 0.0]),
+    ] {
+        let (gradient, _) = of(estimator, Start, (4, 0.2));
+        let gap = (gradient[0] - known[0]).abs().max((gradient[1] - known[1]).abs());
+        assert!(gap < 1e-15, "{}: {gradient:?}", estimator.name());
+    }
+}
+
+#[test]
+fn one_step_equals_the_peers() {
+    fn check(name: &str, problem: impl Bilevel<f64>, inner: (usize, f64)) {
+        let Some(folder) = shared(name) else { return };
+        let (gradient, _) = of(&mut Truncated { k: 1 }, problem, inner);
+        let gap = deviation(&gradient, &expected(&folder, &format!("{name}.firstorder.txt")));
+        assert!(gap < 1e-14, "{name}: off by {gap:e}"); // two orders of summation
+    }
+    check("w1_ridge", Penalised::ridge(1), (100, 0.5));
+    check("w1_logreg", Penalised::logistic(1), (100, 1.0));
+    check("w2", Cleaning::workload(2), (50, 0.1));
+}
+
+#[test]
+fn forward_and_whole_truncation_equal_the_exact_gradient() {
+    for seed in 0..5 {
+        for steps in [0, 1, 7] {
+            let (exact, _) = of(&mut Exact::default(), TwoLayer::new(seed), (steps, 0.2));
+            let (forward, _) = of(&mut Forward, TwoLayer::new(seed), (steps, 0.2));
+            // The same terms in another order.
+            let gap = deviation(&forward, &exact);
+            assert!(gap < 1e-14, "seed {seed}, {steps} steps: {gap:e}");
+            let (whole, _) = of(&mut Truncated { k: steps + 2 }, TwoLayer::new(seed), (steps, 0.2));
+            assert_eq!(whole, exact, "seed {seed}, {steps} steps");
+        }
+    }
+    // Meta-batches, blocks of rows, and outer variables of several blocks of four.
+    for entry in catalogue() {
+        let mut oracle = entry.open::<f64>(None).unwrap();
+        if oracle.outer_dim() > 300 {
+            continue;
+        }
+        let inner = (3, entry.lr);
+        let mut of = |estimator: &mut dyn Estimator<f64>| {
+            estimate(estimator, &mut oracle, inner, Draw::new(2, 5)).unwrap().1
+        };
+        let (exact, forward) = (of(&mut Exact::default()), of(&mut Forward));
+        oracle.set_threads(2).unwrap();
+        let (_, shared) = estimate(&mut Forward, &mut oracle, inner, Draw::new(2, 5)).unwrap();
+        assert_eq!(shared, forward, "{}", entry.name);
+        let gap = deviation(&forward, &exact);
+        assert!(gap < 1e-13, "{}: {gap:e}", entry.name); // sums of up to 2000 terms in another order
+    }
+}
+
+#[test]
+fn truncation_contracts() {
+    // On a quadratic by 1 - lr mu a step, once the smallest eigenvalue mu alone is left.
+    let mu = 0.853_944;
+    let (exact, _) = of(&mut Exact::default(), Quadratic::general(), (80, 0.3));
+    let bias = |k| deviation(&of(&mut Truncated { k }, Quadratic::general(), (80, 0.3)).0, &exact);
+    let rate = bias(31) / bias(30);
+    // The next one contracts by 0.60, so 30 steps leave (0.60/0.74)^30 = 2e-3 of it, of which a step takes a fifth.
+    assert!((rate - (1.0 - 0.3 * mu)).abs() < 1e-3, "{rate}");
+}
+
+#[test]
+fn counts_and_bytes() {
+    for (steps, k) in [(0, 3), (1, 1), (9, 0), (9, 4), (9, 20)] {
+        let (_, cost) = of(&mut Truncated { k }, TwoLayer::new(3), (steps, 0.1));
+        let (r, products) = (steps as u64, k.min(steps) as u64);
+        let counts = [cost.plain_steps, cost.inner_gradients, cost.hvps, cost.mixed];
+        assert_eq!(counts, [r, r, products, products]);
+        // 20 outer variables in five blocks.
+        let (_, cost) = of(&mut Forward, TwoLayer::new(3), (steps, 0.1));
+        let counts = [cost.plain_steps, cost.inner_gradients, cost.hvps, cost.mixed];
+        assert_eq!(counts, [5 * r, 0, 20 * r, 20 * r]);
+    }
+    let digits = |estimator: &mut dyn Estimator<f64>, steps| {
+        of(estimator, Cleaning::digits(&DigitsSettings::default()).unwrap(), (steps, 1.0))
+            .1
+            .bytes_measured
+    };
+    // A state of 640 weights a step that is reversed, none for the others.
+    let base = digits(&mut Truncated { k: 2 }, 4);
+    assert_eq!(digits(&mut Truncated { k: 2 }, 30), base);
+    assert_eq!(digits(&mut Truncated { k: 12 }, 30) - base, 8 * 10 * 640);
+    assert_eq!(digits(&mut Forward, 1), digits(&mut Forward, 2));
+}
+
+#[test]
+fn divergence_is_told() {
+    for estimator in [&mut Truncated { k: 2 } as &mut dyn Estimator<f64>, &mut Forward] {
+        let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
+        let error = estimate(estimator, &mut oracle, (2000, 3.0), Draw::new(0, 0)).unwrap_err();
+        assert!(matches!(error, Error::NonFinite { step: Some(_), lr: 3.0, .. }), "{error}");
+    }
+}
