@@ -190,7 +190,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         let mut spare = self.take(plan.vectors() * out.len())?;
         let out = [out, &mut []];
         let result = if plan.workers() == 1 {
-            plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, add)
+            plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, &add)
         } else {
             let mut crew = std::mem::take(&mut self.crew);
             crew.resize_with(plan.workers(), || {
@@ -198,7 +198,7 @@ impl<'p, T: Element> Oracle<'p, T> {
                 Self::with(Arc::clone(&view), self.init.clone(), memory)
             });
             crew.iter_mut().for_each(Self::begin);
-            let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, add);
+            let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add);
             self.meter.join(crew.iter().map(Self::cost));
             self.crew = crew;
             result

@@ -8,7 +8,7 @@ use hypertape_autodiff::{Array, Dual, Element, Fault, List, NodeId, Tape, Tensor
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::lens::{Lens, collect, in_function, scalar};
+use crate::oracle::lens::{Lens, collect, each, in_function, scalar};
 use crate::oracle::tapes::Kept;
 use crate::oracle::view::{Loss, Point, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
@@ -87,7 +87,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let (record, sweep) = memory.first().arenas();
         let tape = Tape::new(record).map_err(&fault)?;
         let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+        let x = each(&x, &|x| tape.variable(x));
         let start = self.problem.init(&x, draw);
         let w_bar = Tensor::split(sweep, self.inner_start.shapes(), w_bar).map_err(&fault)?;
         let seeds = start.iter().zip(w_bar).filter_map(|(w, bar)| Some((w.id()?, bar)));
@@ -102,7 +102,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let (record, _) = memory.first().arenas();
         let tape = Tape::new(record).map_err(&fault)?;
         let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+        let x = each(&x, &|x| tape.variable(x));
         let start = self.problem.init(&x, Draw::new(0, 0));
         record.status().map_err(&fault)?;
         Ok(start.iter().any(|w| w.id().is_some()))
@@ -114,9 +114,9 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let (record, _) = memory.first().arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w: List<_> = w.into_iter().map(|w| tape.passive(w)).collect();
+            let w = each(&w, &|w| tape.passive(w));
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+            let x = each(&x, &|x| tape.variable(x));
             let draw = point.draw.at(Level::Outer, 0);
             let value = Loss::Outer.eval(&self.problem, &w, &x, draw, rows);
             record.status().map_err(&fault)?;
@@ -129,7 +129,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
 
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
         let fault = in_function(loss.name());
-        memory.sum(self.blocks(loss).len(), [&mut [], &mut []], |workspace, block, _, _| {
+        memory.sum(self.blocks(loss).len(), [&mut [], &mut []], &|workspace, block, _, _| {
             let (record, _) = workspace.arenas();
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
@@ -150,14 +150,14 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let fault = in_function(loss.name());
         let wanted = x_bar.is_some();
         let out = [w_bar, x_bar.unwrap_or_default()];
-        memory.sum(self.blocks(loss).len(), out, |workspace, block, first, [w_bar, x_bar]| {
+        memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [w_bar, x_bar]| {
             let (record, sweep) = workspace.arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w: List<_> = w.into_iter().map(|w| tape.variable(w)).collect();
+            let w = each(&w, &|w| tape.variable(w));
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
             let variable = |x| if wanted { tape.variable(x) } else { tape.passive(x) };
-            let x: List<_> = x.into_iter().map(variable).collect();
+            let x = each(&x, &variable);
             let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
             record.status().map_err(&fault)?;
             let total = scalar(value.value()).map_err(&fault)?;
@@ -184,16 +184,15 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let loss = Loss::Inner;
         let fault = in_function(loss.name());
         let out = [hessian_product, mixed_product];
-        let sum = memory.sum(self.blocks(loss).len(), out, |workspace, block, first, [hv, bv]| {
+        let sum = memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [hv, bv]| {
             let (record, sweep) = workspace.arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
             let v = Tensor::split(record, self.inner_start.shapes(), v).map_err(&fault)?;
-            let moving = w.into_iter().zip(v).map(|(w, v)| Dual::new(w, [Some(v)]));
-            let w: List<_> = moving.map(|w| tape.variable_of_tangents(w)).collect();
+            let moving: List<_> = w.into_iter().zip(v).collect();
+            let w = each(&moving, &|(w, v)| tape.variable_of_tangents(Dual::new(w, [Some(v)])));
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let still = x.into_iter().map(|x| Dual::new(x, [None]));
-            let x: List<_> = still.map(|x| tape.variable_of_tangents(x)).collect();
+            let x = each(&x, &|x| tape.variable_of_tangents(Dual::new(x, [None])));
             let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
             record.status().map_err(&fault)?;
             let total = scalar(value).map_err(&fault)?;
@@ -228,20 +227,20 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let (record, sweep) = memory.first().arenas();
         let tape = Tape::new(record).map_err(&fault)?;
         let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+        let x = each(&x, &|x| tape.variable(x));
         let mut w: List<_> = match init {
             None => self.problem.init(&x, draw.at(Level::Init, 0)),
             Some(init) => {
                 let init =
                     Tensor::split(record, self.inner_start.shapes(), init).map_err(&fault)?;
-                init.into_iter().map(|w| tape.passive(w)).collect()
+                each(&init, &|w| tape.passive(w))
             }
         };
         for t in 0..inner.steps() {
             // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
             let step = Tape::new(record).map_err(&fault)?;
-            let variables: List<_> = w.iter().map(|&w| step.variable(w)).collect();
-            let outer: List<_> = x.iter().map(|&x| step.passive(x)).collect();
+            let variables = each(&w, &|w| step.variable(w));
+            let outer = each(&x, &|x| step.passive(x));
             let draw = draw.at(Level::Inner, t);
             let part = |rows: &Rows| self.problem.inner(&variables, &outer, draw, *rows);
             let loss = inner_rows.iter().map(part).reduce(|a, b| a + b);
