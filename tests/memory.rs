@@ -97,7 +97,7 @@ fn a_loop_that_stops_by_itself_is_reversed_online() {
     let mut online = Exact::new(Schedule::Online { c: 6 });
     let cost =
         online.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient).unwrap().cost;
-    let steps = cost.hvps as usize;
+    let steps = usize::try_from(cost.hvps).unwrap();
     assert!((10..1000).contains(&steps), "{steps}");
     // As the loop of that length, bit for bit.
     let known = InnerLoop::new(steps, lr).unwrap();

@@ -172,7 +172,8 @@ impl Arena {
         self.collect(len, std::iter::repeat_n(value, len))
     }
 
-    /// One value on its own, which must need no drop.
+    /// One value on its own, which must need no drop. Inlined, so that it is made where it is put.
+    #[inline(always)]
     pub(crate) fn put<T>(&self, value: T) -> Result<&T, Fault> {
         const { assert!(!std::mem::needs_drop::<T>()) };
         Ok(self.uninit::<T>(1)?[0].write(value))

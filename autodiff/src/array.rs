@@ -21,6 +21,7 @@ pub(crate) mod rules;
 pub(crate) mod tape;
 pub(crate) mod tensor;
 pub(crate) mod var;
+pub(crate) mod vectors;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

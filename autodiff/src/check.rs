@@ -16,7 +16,7 @@
 //! ```
 
 use crate::array::element::Element;
-use crate::array::kernels::reduce::dot;
+use crate::array::vectors::dot;
 use crate::drivers::{Function, Workspace};
 use crate::fault::Fault;
 use crate::shape::Shape;

@@ -248,12 +248,12 @@ impl<'p, T: Element> Oracle<'p, T> {
         let mut spare = self.take(plan.vectors() * out.len())?;
         let out = [out, &mut []];
         let result = if plan.workers() == 1 {
-            plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, add)
+            plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, &add)
         } else {
             let mut crew = std::mem::take(&mut self.crew);
             crew.resize_with(plan.workers(), || self.alone());
             crew.iter_mut().for_each(Self::begin);
-            let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, add);
+            let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add);
             self.pool.meter.join(crew.iter().map(Self::cost));
             crew.iter().filter_map(Self::report).for_each(|report| self.pool.meter.note(report));
             self.crew = crew;

@@ -103,6 +103,7 @@ pub fn plan<T: Element>(
             })?);
         }
         if most < states {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive")]
             let whole = |seconds: f64| (seconds * 1e9).round().max(1.0) as usize;
             let step = whole(profile.gradient.seconds + profile.update.seconds);
             let prices = Prices {

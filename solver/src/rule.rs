@@ -24,7 +24,7 @@ pub struct Step {
 /// An inner update rule. It acts on each array of `w` by itself.
 ///
 /// ```
-/// use hypertape_autodiff::{Array, Element, List};
+/// use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
 /// use hypertape_solver::{Rule, Step};
 ///
 /// /// Steps of a size that does not depend on that of the gradient, smoothed.
@@ -36,9 +36,9 @@ pub struct Step {
 ///         List::from_slice(&[w[0] - g / (g.square() + 1.0).sqrt() * step.lr])
 ///     }
 /// }
-/// # let arena = hypertape_autodiff::Arena::new();
-/// # let number = |v: f64| hypertape_autodiff::Tensor::zeros(&arena, hypertape_autodiff::Shape::SCALAR) + v;
-/// let next = SoftSign.update(&[number(1.0)], number(0.75), &[], Step { index: 0, lr: 0.5 });
+/// let arena = Arena::new();
+/// let (w, g) = (Tensor::new(&arena, Shape::SCALAR, &[1.0]), Tensor::new(&arena, Shape::SCALAR, &[0.75]));
+/// let next = SoftSign.update(&[w], g, &[], Step { index: 0, lr: 0.5 });
 /// assert_eq!(next[0].values(), [0.7]);
 /// ```
 pub trait Rule<T: Element>: fmt::Debug + Send + Sync {

@@ -1,78 +1,83 @@
-//! What an array is made of: `f32` or `f64`.
+//! What an array is made of: `f32` or `f64`, each with its kernels.
+//!
+//! Kernels are long, generic, and compiled for every path of `simd.rs`. The methods here are not generic, so that this
+//! happens once, in this crate, and not again in each crate that evaluates functions of arrays.
 
-use std::fmt::{Debug, Display};
-use std::ops::AddAssign;
+use crate::arena::Arena;
+use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::number::Number;
+use crate::array::kernels::product::{self, Operand};
+use crate::array::kernels::{maps, reduce, vectors};
+use crate::fault::Fault;
+use crate::shape::Shape;
 
-use num_traits::{Float, FromBytes, ToBytes};
+/// Entries in the arena, or why there are none.
+type Made<'a, T> = Result<&'a [T], Fault>;
 
-/// A floating-point type that arrays hold: `f32` or `f64`.
-pub trait Element:
-    Float
-    + Lane
-    + AddAssign
-    + Debug
-    + Display
-    + Default
-    + Send
-    + Sync
-    + ToBytes
-    + FromBytes<Bytes = <Self as ToBytes>::Bytes>
-    + 'static
-{
-    /// `"f32"` or `"f64"`.
-    const NAME: &'static str;
-    /// The nearest value.
-    fn from_f64(value: f64) -> Self;
-    /// The same value, widened.
-    fn as_f64(self) -> f64;
+/// Of each line `method = kernel(arguments) -> result` a method of [`Element`], and for both types its compiled form.
+macro_rules! kernels {
+    (
+        @impl $T:ident:
+        $($name:ident = $kernel:path [$($a:lifetime)?]($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*
+    ) => {
+        impl Element for $T {
+            const NAME: &'static str = stringify!($T);
+            #[inline]
+            #[allow(clippy::useless_conversion, reason = "of one of the two types")]
+            fn as_f64(self) -> f64 {
+                f64::from(self)
+            }
+            $(
+            #[inline(never)]
+            fn $name$(<$a>)?($($argument: $type),*) $(-> $result)? {
+                $kernel($($argument),*)
+            }
+        )*}
+    };
+    (
+        $($name:ident = $kernel:path [$($a:lifetime)?]($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*
+    ) => {
+        /// A floating-point type that arrays hold: `f32` or `f64`.
+        pub trait Element: Number {
+            /// `"f32"` or `"f64"`.
+            const NAME: &'static str;
+            /// The nearest value.
+            fn from_f64(value: f64) -> Self {
+                Self::of(value)
+            }
+            /// The same value, widened.
+            fn as_f64(self) -> f64;
+            $(
+            #[doc(hidden)]
+            fn $name$(<$a>)?($($argument: $type),*) $(-> $result)?;
+        )*}
+
+        kernels! { @impl f32: $($name = $kernel [$($a)?]($($argument: $type),*) $(-> $result)?;)* }
+        kernels! { @impl f64: $($name = $kernel [$($a)?]($($argument: $type),*) $(-> $result)?;)* }
+    };
 }
 
-/// What the elementary functions of `kernels/math.rs` need to know of a precision. Stated there, and only for the types
-/// of [`Element`], which it closes. Coefficients of polynomials come in pairs, the constant and the first power first.
-pub trait Lane: Sized + 'static {
-    /// Adding and subtracting this rounds to an integer, which is then in the low bits.
-    const ROUND: Self;
-    /// What is added to an exponent in the bits of a number.
-    const BIAS: Self;
-    /// `1 / ln 2`
-    const INVERSE_LN2: Self;
-    /// `ln 2` with so many last bits zero that its multiples by exponents are exact, and the rest.
-    const LN2: (Self, Self);
-    /// `1/2!, 1/3!, ...` as far as `e^r - 1` needs them for `|r| <= ln 2 / 2`.
-    const FACTORIALS: &'static [[Self; 2]];
-    /// `ln((1 + s)/(1 - s)) = s (2 + z (c_0 + c_1 z + ...))` with `z = s^2`, for quotients from `sqrt(1/2)` to `sqrt 2`.
-    const LOG_SERIES: &'static [[Self; 2]];
-    /// Below the first `e^x` rounds to 0, above the second it is infinite.
-    const EXP_RANGE: (Self, Self);
-    /// Above this `tanh x` rounds to 1.
-    const TANH_END: Self;
-    /// `2^k` from `ROUND + BIAS + k` for an integer `k` in the exponents of normal numbers.
-    fn power_of_two(biased: Self) -> Self;
-    /// `(k, m)` with `2^k m` this positive normal number and `sqrt(1/2) <= m < sqrt 2`, to a few digits.
-    fn split(self) -> (Self, Self);
-}
-
-impl Element for f64 {
-    const NAME: &'static str = "f64";
-    #[inline]
-    fn from_f64(value: f64) -> Self {
-        value
-    }
-    #[inline]
-    fn as_f64(self) -> f64 {
-        self
-    }
-}
-
-impl Element for f32 {
-    const NAME: &'static str = "f32";
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
-    fn from_f64(value: f64) -> Self {
-        value as f32
-    }
-    #[inline]
-    fn as_f64(self) -> f64 {
-        f64::from(self)
-    }
+kernels! {
+    unary = maps::unary ['a](arena: &'a Arena, f: Unary, x: &[Self]) -> Made<'a, Self>;
+    chained = maps::chained ['a](
+        arena: &'a Arena, f: Unary, x: &[Self], y: &[Self], c: &[Self]
+    ) -> Made<'a, Self>;
+    bent = maps::bent ['a](
+        arena: &'a Arena, f: Unary, x: &[Self], y: &[Self], dx: &[Self], c: &[Self], dc: Option<&[Self]>
+    ) -> Made<'a, Self>;
+    binary = maps::binary ['a](
+        arena: &'a Arena, f: Binary, a: (&[Self], Shape), b: (&[Self], Shape), shape: Shape
+    ) -> Made<'a, Self>;
+    products = product::products ['a](
+        shared: Operand<'a, Self>, shared_is_left: bool, others: &[Operand<'a, Self>], outs: &mut [&mut [Self]]
+    );
+    sum_to = reduce::sum_to [](x: &[Self], shape: Shape, out: &mut [Self], to: Shape);
+    sum = reduce::sum [](a: &[Self]) -> Self;
+    dot = reduce::dot [](a: &[Self], b: &[Self]) -> Self;
+    row_dots = reduce::row_dots [](a: &[Self], b: &[Self], cols: usize, out: &mut [Self]);
+    softmax_rows = reduce::softmax_rows [](
+        x: &[Self], cols: usize, sums: &mut [Self], shares: &mut [Self]
+    );
+    axpy = vectors::axpy [](y: &mut [Self], a: Self, x: &[Self]);
+    all_finite = vectors::all_finite [](x: &[Self]) -> bool;
 }

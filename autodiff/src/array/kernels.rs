@@ -3,6 +3,7 @@
 pub(crate) mod elementwise;
 pub(crate) mod maps;
 pub(crate) mod math;
+pub(crate) mod number;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod simd;

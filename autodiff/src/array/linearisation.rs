@@ -195,7 +195,7 @@ impl<'d, T: Element> Linearisation<'d, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::array::kernels::vectors::axpy;
+    use crate::array::vectors::axpy;
 
     fn powers(kept: &mut Linearisation<f64>, data: &Arc<Vec<f64>>, n: i32) {
         let made = kept.record(data, |data, arena| {

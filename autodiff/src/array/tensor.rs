@@ -3,9 +3,8 @@
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::kernels::product::{self, Operand};
+use crate::array::kernels::product::Operand;
 use crate::array::kernels::slopes::Slope;
-use crate::array::kernels::{maps, reduce};
 use crate::array::{Array, LinearOperator, List, Side, operators};
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -151,7 +150,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn unary(self, f: Unary) -> Self {
-        Self::result(self.arena, f.name(), self.shape, maps::unary(self.arena, f, self.data))
+        Self::result(self.arena, f.name(), self.shape, T::unary(self.arena, f, self.data))
     }
 
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
@@ -165,7 +164,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         if self.shape != x.shape || x.shape != y.shape {
             return Some(self.mismatch(f.name(), x.shape));
         }
-        let data = maps::chained(self.arena, f, [x.data, y.data, self.data]);
+        let data = T::chained(self.arena, f, x.data, y.data, self.data);
         Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 
@@ -178,8 +177,8 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
                 return Some(self.mismatch(f.name(), other.shape));
             }
         }
-        let of = [x.data, y.data, dx.data, self.data];
-        let data = maps::bent(self.arena, f, of, d_self.map(|d| d.data));
+        let dc = d_self.map(|d| d.data);
+        let data = T::bent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
         Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 
@@ -189,7 +188,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             _ => return self.mismatch(f.name(), other.shape),
         };
         let (a, b) = ((self.data, self.shape), (other.data, other.shape));
-        Self::result(self.arena, f.name(), shape, maps::binary(self.arena, f, a, b, shape))
+        Self::result(self.arena, f.name(), shape, T::binary(self.arena, f, a, b, shape))
     }
 
     fn products(
@@ -222,7 +221,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             buffers.push(buffer);
             shapes.push(shape);
         }
-        product::products(shared, left, &operands, &mut buffers);
+        T::products(shared, left, &operands, &mut buffers);
         for ((out, buffer), shape) in out.iter_mut().zip(buffers).zip(shapes) {
             *out = Self::result(self.arena, NAME, shape, Ok(buffer));
         }
@@ -244,7 +243,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             return self.mismatch("sum", shape);
         }
         Self::filled(self.arena, "sum", shape, |out| {
-            reduce::sum_to(self.data, self.shape, out, shape);
+            T::sum_to(self.data, self.shape, out, shape);
         })
     }
 
@@ -273,7 +272,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         if self.shape != other.shape || self.is_faulty() {
             return self.mismatch("dot", other.shape);
         }
-        let sum = reduce::dot(self.data, other.data);
+        let sum = T::dot(self.data, other.data);
         Self::result(self.arena, "dot", Shape::SCALAR, self.arena.fill(1, sum).map(|s| &*s))
     }
 
@@ -283,7 +282,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         }
         let cols = (self.shape.cols as usize).max(1);
         Self::filled(self.arena, "row_dot", Shape::column(self.shape.rows), |out| {
-            reduce::row_dots(self.data, other.data, cols, out);
+            T::row_dots(self.data, other.data, cols, out);
         })
     }
 
@@ -295,7 +294,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             sums.fill(T::neg_infinity());
             shares = Self::filled(self.arena, "softmax", self.shape, |shares| {
                 if self.shape.cols > 0 {
-                    reduce::softmax_rows(self.data, self.shape.cols as usize, sums, shares);
+                    T::softmax_rows(self.data, self.shape.cols as usize, sums, shares);
                 }
             });
         });

@@ -186,7 +186,7 @@ impl<T: Element> Estimator<T> for Reversible {
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let Profile { value, inner, outer, .. } = *profile;
-        let whole = State::bytes(inner as usize, self.spills(steps)) as u64;
+        let whole = 8 * inner * (3 + self.spills(steps) as u64);
         let start = value * 2 * inner + profile.init.bytes;
         let ahead = if steps > 0 { profile.gradient.bytes } else { 0 };
         let turn = whole + value * 4 * inner + ahead.max(profile.outer_gradient.bytes);

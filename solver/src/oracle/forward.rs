@@ -51,7 +51,7 @@ pub(crate) fn push_gradient<T: Element, P: Bilevel<T>>(
     let loss = Loss::Inner;
     let fault = in_function(loss.name());
     let p = point.w.len().max(1);
-    let sum = memory.sum(lens.blocks(loss).len(), out, |workspace, block, first, [g, pushed]| {
+    let sum = memory.sum(lens.blocks(loss).len(), out, &|workspace, block, first, [g, pushed]| {
         let (record, sweep) = workspace.arenas();
         let tape = Tape::new(record).map_err(&fault)?;
         let w = duals(record, &lens.inner_start, point.w, dw).map_err(&fault)?;

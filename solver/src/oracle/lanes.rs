@@ -58,6 +58,10 @@ impl Team {
     }
 }
 
+/// Adds an item's vector and returns its value, see [`Plan::sum`]. A trait object, so that sharing out is compiled once.
+pub(crate) type Add<'a, T, W> =
+    dyn Fn(&mut W, usize, bool, [&mut [T]; 2]) -> Result<T, Error> + Sync + 'a;
+
 /// How a sum is shared out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -131,7 +135,7 @@ impl Plan {
         workers: &mut [W],
         spare: &mut [T],
         [left, right]: [&mut [T]; 2],
-        add: impl Fn(&mut W, usize, bool, [&mut [T]; 2]) -> Result<T, Error> + Sync,
+        add: &Add<T, W>,
     ) -> Result<T, Error> {
         if self.lanes == 0 {
             left.fill(T::zero());
@@ -246,7 +250,8 @@ mod tests {
                     Ok(value)
                 };
                 let out = [&mut left[..], &mut right];
-                let total = plan.sum(&Team::default(), &mut workers, &mut spare, out, add).unwrap();
+                let total =
+                    plan.sum(&Team::default(), &mut workers, &mut spare, out, &add).unwrap();
                 assert_eq!([total, left[0], right[0]], known, "{items} items, {threads} threads");
                 assert_eq!(workers.iter().sum::<usize>(), items);
                 assert!(!workers.contains(&0), "{items} items, {threads} threads: {workers:?}");

@@ -1,6 +1,6 @@
 //! `Lens`: a problem and the shapes that cut flat points, for the passes over it.
 
-use hypertape_autodiff::{Array, Element, Tensor};
+use hypertape_autodiff::{Array, Element, List, Tensor};
 
 use crate::draw::Draw;
 use crate::error::Error;
@@ -58,4 +58,9 @@ fn inner_params<T: Element, P: Bilevel<T>>(
         params = params.with(name, w.shape(), w.values().iter().copied());
     }
     Ok(params)
+}
+
+/// `f` of each. A trait object, so that it is not compiled anew for each problem.
+pub(crate) fn each<A: Copy, B>(list: &[A], f: &dyn Fn(A) -> B) -> List<B> {
+    list.iter().map(|&a| f(a)).collect()
 }

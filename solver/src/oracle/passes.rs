@@ -10,7 +10,7 @@ use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::forward;
-use crate::oracle::lens::Lens;
+use crate::oracle::lens::{Lens, each};
 use crate::oracle::results::{collect, in_function, scalar};
 use crate::oracle::stepper::Stepper;
 use crate::oracle::tapes::Kept;
@@ -91,7 +91,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let (record, sweep) = memory.first().arenas();
         let tape = Tape::new(record).map_err(&fault)?;
         let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+        let x = each(&x, &|x| tape.variable(x));
         let start = self.problem.init(&x, draw);
         let w_bar = Tensor::split(sweep, self.inner_start.shapes(), w_bar).map_err(&fault)?;
         let seeds = start.iter().zip(w_bar).filter_map(|(w, bar)| Some((w.id()?, bar)));
@@ -106,7 +106,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let (record, _) = memory.first().arenas();
         let tape = Tape::new(record).map_err(&fault)?;
         let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+        let x = each(&x, &|x| tape.variable(x));
         let start = self.problem.init(&x, Draw::new(0, 0));
         record.status().map_err(&fault)?;
         Ok(start.iter().any(|w| w.id().is_some()))
@@ -134,9 +134,9 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let (record, _) = memory.first().arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w: List<_> = w.into_iter().map(|w| tape.passive(w)).collect();
+            let w = each(&w, &|w| tape.passive(w));
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+            let x = each(&x, &|x| tape.variable(x));
             let draw = point.draw.at(loss.level(), 0);
             let value = loss.eval(&self.problem, &w, &x, draw, rows);
             record.status().map_err(&fault)?;
@@ -149,7 +149,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
 
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
         let fault = in_function(loss.name());
-        memory.sum(self.blocks(loss).len(), [&mut [], &mut []], |workspace, block, _, _| {
+        memory.sum(self.blocks(loss).len(), [&mut [], &mut []], &|workspace, block, _, _| {
             let (record, _) = workspace.arenas();
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
@@ -170,14 +170,14 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let fault = in_function(loss.name());
         let wanted = x_bar.is_some();
         let out = [w_bar, x_bar.unwrap_or_default()];
-        memory.sum(self.blocks(loss).len(), out, |workspace, block, first, [w_bar, x_bar]| {
+        memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [w_bar, x_bar]| {
             let (record, sweep) = workspace.arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w: List<_> = w.into_iter().map(|w| tape.variable(w)).collect();
+            let w = each(&w, &|w| tape.variable(w));
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
             let variable = |x| if wanted { tape.variable(x) } else { tape.passive(x) };
-            let x: List<_> = x.into_iter().map(variable).collect();
+            let x = each(&x, &variable);
             let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
             record.status().map_err(&fault)?;
             let total = scalar(value.value()).map_err(&fault)?;
@@ -205,18 +205,16 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let fault = in_function(loss.name());
         let wanted = mixed_product.is_some();
         let out = [hessian_product, mixed_product.unwrap_or_default()];
-        let sum = memory.sum(self.blocks(loss).len(), out, |workspace, block, first, [hv, bv]| {
+        let sum = memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [hv, bv]| {
             let (record, sweep) = workspace.arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
             let v = Tensor::split(record, self.inner_start.shapes(), v).map_err(&fault)?;
-            let moving = w.into_iter().zip(v).map(|(w, v)| Dual::new(w, [Some(v)]));
-            let w: List<_> = moving.map(|w| tape.variable_of_tangents(w)).collect();
+            let moving: List<_> = w.into_iter().zip(v).collect();
+            let w = each(&moving, &|(w, v)| tape.variable_of_tangents(Dual::new(w, [Some(v)])));
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let still = x.into_iter().map(|x| Dual::new(x, [None]));
-            let still =
-                still.map(|x| if wanted { tape.variable_of_tangents(x) } else { tape.passive(x) });
-            let x: List<_> = still.collect();
+            let variable = |x| if wanted { tape.variable_of_tangents(x) } else { tape.passive(x) };
+            let x = each(&x, &|x| variable(Dual::new(x, [None])));
             let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
             record.status().map_err(&fault)?;
             let total = scalar(value).map_err(&fault)?;
@@ -264,13 +262,13 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let (record, sweep) = memory.first().arenas();
         let tape = Tape::new(record).map_err(&fault)?;
         let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
+        let x = each(&x, &|x| tape.variable(x));
         let w: List<_> = match init {
             None => self.problem.init(&x, draw.at(Level::Init, 0)),
             Some(init) => {
                 let init =
                     Tensor::split(record, self.inner_start.shapes(), init).map_err(&fault)?;
-                init.into_iter().map(|w| tape.passive(w)).collect()
+                each(&init, &|w| tape.passive(w))
             }
         };
         // The state of each array: `w`, and what the rule remembers, zero at first.
@@ -287,7 +285,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let step = Tape::new(record).map_err(&fault)?;
             let point = |state: &List<_>| rule.query_on_tape(state, at).unwrap_or(state[0]);
             let variables: List<_> = states.iter().map(|s| step.variable(point(s))).collect();
-            let outer: List<_> = x.iter().map(|&x| step.passive(x)).collect();
+            let outer = each(&x, &|x| step.passive(x));
             let draw = draw.at(Level::Inner, t);
             let part = |rows: &Rows| self.problem.inner(&variables, &outer, draw, *rows);
             let loss = inner_rows.iter().map(part).reduce(|a, b| a + b);

@@ -14,7 +14,7 @@ use hypertape_autodiff::{Arena, Array, Element, Linearisation, List, Piece, Tape
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::oracle::lanes::Plan;
-use crate::oracle::lens::Lens;
+use crate::oracle::lens::{Lens, each};
 use crate::oracle::results::{collect, in_function, scalar};
 use crate::oracle::view::{Loss, Point, StepTape};
 use crate::oracle::workspaces::Workspaces;
@@ -70,7 +70,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for Kept<'p, P, T> {
             None => self.at = Arc::new(At { lens, w: point.w.to_vec(), x: point.x.to_vec() }),
         }
         let (at, lanes) = (&self.at, &self.lanes);
-        memory.sum(blocks, [gradient, &mut []], |_, block, first, [out, _]| {
+        memory.sum(blocks, [gradient, &mut []], &|_, block, first, [out, _]| {
             let mut value = T::zero();
             lock(&lanes[plan.lane(block)]).record(at, |at, arena| {
                 let (loss, piece) = record(at, point.draw, block, first, arena, out)?;
@@ -91,7 +91,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for Kept<'p, P, T> {
         let lens = &self.at.lens;
         let arrays = [&lens.inner_start, &lens.start].map(Params::shapes);
         let out = [hessian_product, mixed_product];
-        let sum = memory.sum(self.lanes.len(), out, |workspace, lane, _, [hv, bv]| {
+        let sum = memory.sum(self.lanes.len(), out, &|workspace, lane, _, [hv, bv]| {
             hv.fill(T::zero());
             bv.fill(T::zero());
             let (_, sweep) = workspace.arenas();
@@ -133,12 +133,12 @@ fn record<'a, T: Element, P: Bilevel<T>>(
     let run = Tape::new(arena).map_err(&fault)?;
     let w = Tensor::split(arena, lens.inner_start.shapes(), &at.w).map_err(&fault)?;
     let x = Tensor::split(arena, lens.start.shapes(), &at.x).map_err(&fault)?;
-    let w: List<_> = w.into_iter().map(|w| run.variable(w)).collect();
-    let x: List<_> = x.into_iter().map(|x| run.variable(x)).collect();
+    let w = each(&w, &|w| run.variable(w));
+    let x = each(&x, &|x| run.variable(x));
     // The tape of the gradient, whose sweep is recorded on the tape of the run.
     let step = Tape::new(arena).map_err(&fault)?;
-    let variables: List<_> = w.iter().map(|&w| step.variable(w)).collect();
-    let outer: List<_> = x.iter().map(|&x| step.passive(x)).collect();
+    let variables = each(&w, &|w| step.variable(w));
+    let outer = each(&x, &|x| step.passive(x));
     let loss = lens.problem.inner(&variables, &outer, draw, lens.block(Loss::Inner, block));
     arena.status().map_err(&fault)?;
     let value = scalar(loss).map_err(&fault)?;

@@ -3,7 +3,7 @@
 use hypertape_autodiff::{Element, Workspace};
 
 use crate::error::Error;
-use crate::oracle::lanes::{Plan, Team};
+use crate::oracle::lanes::{Add, Plan, Team};
 
 /// Arenas of each worker, and the vectors that lanes need.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl<T: Element> Workspaces<T> {
         &mut self,
         items: usize,
         out: [&mut [T]; 2],
-        add: impl Fn(&mut Workspace, usize, bool, [&mut [T]; 2]) -> Result<T, Error> + Sync,
+        add: &Add<T, Workspace>,
     ) -> Result<T, Error> {
         let plan = Plan::new(items, self.workers());
         self.used = plan.vectors() * (out[0].len() + out[1].len());

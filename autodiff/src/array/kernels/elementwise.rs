@@ -1,7 +1,7 @@
 //! The elementwise functions by name, and those of two numbers at one entry. Values and slopes of those of one number:
 //! `slopes.rs`. Loops: `maps.rs`.
 
-use crate::array::element::Element;
+use crate::array::kernels::number::Number;
 use crate::conventions;
 
 /// A function of one number, applied to each entry. Slopes: `slopes.rs`.
@@ -108,7 +108,7 @@ impl Binary {
 
     /// The value at `a` and `b`.
     #[inline(always)]
-    pub(crate) fn at<T: Element>(self, a: T, b: T) -> T {
+    pub(crate) fn at<T: Number>(self, a: T, b: T) -> T {
         let choose = |first: bool| {
             let chosen = if first { a } else { b };
             if a.is_nan() || b.is_nan() { T::nan() } else { chosen }

@@ -5,8 +5,8 @@
 use std::mem::MaybeUninit;
 
 use crate::arena::Arena;
-use crate::array::element::Element;
 use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
 use crate::array::kernels::slopes::{Rule, bend, chain, with_rule};
 use crate::fault::Fault;
@@ -16,6 +16,7 @@ use crate::shape::Shape;
 ///
 /// # Safety
 /// `write` must do so.
+#[inline(always)]
 unsafe fn filled<T>(
     arena: &Arena,
     len: usize,
@@ -28,13 +29,13 @@ unsafe fn filled<T>(
 }
 
 /// `f(x)` of each entry.
-pub(crate) fn unary<'a, T: Element>(arena: &'a Arena, f: Unary, x: &[T]) -> Result<&'a [T], Fault> {
+pub(crate) fn unary<'a, T: Number>(arena: &'a Arena, f: Unary, x: &[T]) -> Result<&'a [T], Fault> {
     // SAFETY: one entry is written for each of `x`, of which there are as many.
     unsafe { filled(arena, x.len(), |out| write_unary(f, x, out)) }
 }
 
 dispatched! {
-    fn write_unary<T: Element>(f: Unary, x: &[T], out: &mut [MaybeUninit<T>]) {
+    fn write_unary<T: Number>(f: Unary, x: &[T], out: &mut [MaybeUninit<T>]) {
         with_rule!(f, |f| {
             for (out, &x) in out.iter_mut().zip(x) {
                 out.write(f.at::<FMA, T>(x));
@@ -44,10 +45,12 @@ dispatched! {
 }
 
 /// `f'(x) c` of each entry, where `y = f(x)`; all of one length.
-pub(crate) fn chained<'a, T: Element>(
+pub(crate) fn chained<'a, T: Number>(
     arena: &'a Arena,
     f: Unary,
-    [x, y, c]: [&[T]; 3],
+    x: &[T],
+    y: &[T],
+    c: &[T],
 ) -> Result<&'a [T], Fault> {
     let len = c.len();
     let (x, y) = (&x[..len], &y[..len]);
@@ -56,7 +59,7 @@ pub(crate) fn chained<'a, T: Element>(
 }
 
 dispatched! {
-    fn write_chained<T: Element>(
+    fn write_chained<T: Number>(
         f: Unary,
         x: &[T],
         y: &[T],
@@ -72,10 +75,13 @@ dispatched! {
 }
 
 /// `f''(x) dx c`, and `f'(x) dc` added if there is a `dc`, of each entry, where `y = f(x)`; all of one length.
-pub(crate) fn bent<'a, T: Element>(
+pub(crate) fn bent<'a, T: Number>(
     arena: &'a Arena,
     f: Unary,
-    [x, y, dx, c]: [&[T]; 4],
+    x: &[T],
+    y: &[T],
+    dx: &[T],
+    c: &[T],
     dc: Option<&[T]>,
 ) -> Result<&'a [T], Fault> {
     let len = c.len();
@@ -86,7 +92,7 @@ pub(crate) fn bent<'a, T: Element>(
 }
 
 dispatched! {
-    fn write_bent<T: Element>(
+    fn write_bent<T: Number>(
         f: Unary,
         of: [&[T]; 4],
         dc: Option<&[T]>,
@@ -130,7 +136,7 @@ impl<'b, T: Copy> Spread<'b, T> {
 }
 
 /// `f(a, b)` of each pair of entries, both broadcast to `shape`.
-pub(crate) fn binary<'a, T: Element>(
+pub(crate) fn binary<'a, T: Number>(
     arena: &'a Arena,
     f: Binary,
     (a, a_shape): (&[T], Shape),
@@ -159,7 +165,7 @@ pub(crate) fn binary<'a, T: Element>(
 
 dispatched! {
     /// Fills each row of `cols` entries of `out`.
-    fn write_binary<T: Element>(
+    fn write_binary<T: Number>(
         f: Binary,
         a: Spread<T>,
         b: Spread<T>,

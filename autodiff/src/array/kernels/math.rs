@@ -13,12 +13,12 @@ mod single;
 #[cfg(test)]
 mod tests;
 
-use crate::array::element::Element;
+use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::mul_add;
 
 /// A polynomial from its coefficients, in two chains, even and odd, that do not wait for each other.
 #[inline(always)]
-fn polynomial<const FMA: bool, T: Element>(coefficients: &[[T; 2]], x: T) -> T {
+fn polynomial<const FMA: bool, T: Number>(coefficients: &[[T; 2]], x: T) -> T {
     let square = x * x;
     let step = |[even, odd]: [T; 2], [c, d]: [T; 2]| {
         [mul_add::<FMA, T>(even, square, c), mul_add::<FMA, T>(odd, square, d)]
@@ -29,7 +29,7 @@ fn polynomial<const FMA: bool, T: Element>(coefficients: &[[T; 2]], x: T) -> T {
 
 /// `x = k ln 2 + r` with integer `k` and `|r| <= ln 2 / 2`: returns `k`, and `e^r - 1` to rounding.
 #[inline(always)]
-fn reduced<const FMA: bool, T: Element>(x: T) -> (T, T) {
+fn reduced<const FMA: bool, T: Number>(x: T) -> (T, T) {
     let k = mul_add::<FMA, T>(x, T::INVERSE_LN2, T::ROUND) - T::ROUND;
     let (high, low) = T::LN2;
     let r = mul_add::<FMA, T>(k, -low, mul_add::<FMA, T>(k, -high, x));
@@ -39,7 +39,7 @@ fn reduced<const FMA: bool, T: Element>(x: T) -> (T, T) {
 
 /// `e^x`
 #[inline(always)]
-pub(crate) fn exp<const FMA: bool, T: Element>(x: T) -> T {
+pub(crate) fn exp<const FMA: bool, T: Number>(x: T) -> T {
     // NaN passes both comparisons.
     let (low, high) = T::EXP_RANGE;
     let x = if x > high { high } else { x };
@@ -47,29 +47,29 @@ pub(crate) fn exp<const FMA: bool, T: Element>(x: T) -> T {
     let (k, rest) = reduced::<FMA, T>(x);
     // 2^k in two factors, so that subnormal results and those of the last binade need no special case.
     let zero = T::ROUND + T::BIAS;
-    let first = mul_add::<FMA, T>(k, T::from_f64(0.5), zero);
+    let first = mul_add::<FMA, T>(k, T::of(0.5), zero);
     let second = (k - (first - zero)) + zero;
     (T::one() + rest) * T::power_of_two(first) * T::power_of_two(second)
 }
 
 /// Hyperbolic tangent: `e / (e + 2)` with `e = e^{2|x|} - 1`.
 #[inline(always)]
-pub(crate) fn tanh<const FMA: bool, T: Element>(x: T) -> T {
+pub(crate) fn tanh<const FMA: bool, T: Number>(x: T) -> T {
     let size = x.abs();
     let size = if size > T::TANH_END { T::TANH_END } else { size };
     let (k, rest) = reduced::<FMA, T>(size + size);
     let scale = T::power_of_two(k + (T::ROUND + T::BIAS));
     let e = mul_add::<FMA, T>(scale, rest, scale - T::one());
-    (e / (e + T::from_f64(2.0))).copysign(x)
+    (e / (e + T::of(2.0))).copysign(x)
 }
 
 /// `k ln 2 + ln(1 + f) + correction` by the series of the second in `f / (2 + f)`, for `sqrt(1/2) <= 1 + f <= sqrt 2`.
 #[inline(always)]
-fn logarithm<const FMA: bool, T: Element>(k: T, f: T, correction: T) -> T {
-    let s = f / (T::from_f64(2.0) + f);
+fn logarithm<const FMA: bool, T: Number>(k: T, f: T, correction: T) -> T {
+    let s = f / (T::of(2.0) + f);
     let z = s * s;
     let series = polynomial::<FMA, T>(T::LOG_SERIES, z);
-    let half_square = T::from_f64(0.5) * f * f;
+    let half_square = T::of(0.5) * f * f;
     let (high, low) = T::LN2;
     let small = mul_add::<FMA, T>(k, low, correction);
     let tail = mul_add::<FMA, T>(s, mul_add::<FMA, T>(series, z, half_square), small);
@@ -78,7 +78,7 @@ fn logarithm<const FMA: bool, T: Element>(k: T, f: T, correction: T) -> T {
 
 /// `ln(1 + x)`, with a first-order correction for the rounding of `1 + x`.
 #[inline(always)]
-pub(crate) fn log1p<const FMA: bool, T: Element>(x: T) -> T {
+pub(crate) fn log1p<const FMA: bool, T: Number>(x: T) -> T {
     let one = T::one();
     let sum = one + x;
     let (k, m) = sum.split();
@@ -92,20 +92,20 @@ pub(crate) fn log1p<const FMA: bool, T: Element>(x: T) -> T {
 
 /// `1 / (1 + e^-x)`, from `e^-|x|`, so that the lower tail is right down to the last subnormal.
 #[inline(always)]
-pub(crate) fn sigmoid<const FMA: bool, T: Element>(x: T) -> T {
+pub(crate) fn sigmoid<const FMA: bool, T: Number>(x: T) -> T {
     let e = exp::<FMA, T>(-x.abs());
     (if x < T::zero() { e } else { T::one() }) / (T::one() + e)
 }
 
 /// `ln(1 + e^x)`, as `max(x, 0) + ln(1 + e^-|x|)`, so that neither end overflows.
 #[inline(always)]
-pub(crate) fn softplus<const FMA: bool, T: Element>(x: T) -> T {
+pub(crate) fn softplus<const FMA: bool, T: Number>(x: T) -> T {
     let (zero, one) = (T::zero(), T::one());
     let positive = if x <= zero { zero } else { x };
     let e = exp::<FMA, T>(-x.abs());
     // 1 + e, from 1 to 2, is 1 + f or 2 (1 + f) without rounding it.
-    let upper = e > T::from_f64(std::f64::consts::SQRT_2 - 1.0);
-    let f = if upper { T::from_f64(0.5) * (e - one) } else { e };
+    let upper = e > T::of(std::f64::consts::SQRT_2 - 1.0);
+    let f = if upper { T::of(0.5) * (e - one) } else { e };
     let k = if upper { one } else { zero };
     positive + logarithm::<FMA, T>(k, f, zero)
 }

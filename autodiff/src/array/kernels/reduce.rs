@@ -1,7 +1,7 @@
 //! Sums and row reductions. The order of every sum depends on the shape alone.
 
-use crate::array::element::Element;
 use crate::array::kernels::math;
+use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::{dispatched, mul_add};
 use crate::shape::Shape;
 
@@ -10,7 +10,7 @@ pub(crate) const LANES: usize = 8;
 
 /// Adds up the lanes, pair by pair.
 #[inline(always)]
-pub(crate) fn gathered<T: Element>(sums: [T; LANES]) -> T {
+pub(crate) fn gathered<T: Number>(sums: [T; LANES]) -> T {
     let four: [T; 4] = std::array::from_fn(|lane| sums[lane] + sums[lane + 4]);
     let two: [T; 2] = std::array::from_fn(|lane| four[lane] + four[lane + 2]);
     two[0] + two[1]
@@ -18,14 +18,14 @@ pub(crate) fn gathered<T: Element>(sums: [T; LANES]) -> T {
 
 dispatched! {
     /// `sum_i a_i`
-    pub fn sum<T: Element>(a: &[T]) -> T {
+    pub(crate) fn sum<T: Number>(a: &[T]) -> T {
         let _ = FMA;
         total(a)
     }
 }
 
 #[inline(always)]
-fn total<T: Element>(a: &[T]) -> T {
+fn total<T: Number>(a: &[T]) -> T {
     let mut sums = [T::zero(); LANES];
     let (chunks, rest) = a.as_chunks::<LANES>();
     for a in chunks {
@@ -38,13 +38,13 @@ fn total<T: Element>(a: &[T]) -> T {
 
 dispatched! {
     /// `sum_i a_i b_i`
-    pub fn dot<T: Element>(a: &[T], b: &[T]) -> T {
+    pub(crate) fn dot<T: Number>(a: &[T], b: &[T]) -> T {
         products::<FMA, T>(a, b)
     }
 }
 
 #[inline(always)]
-fn products<const FMA: bool, T: Element>(a: &[T], b: &[T]) -> T {
+fn products<const FMA: bool, T: Number>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::zero(); LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a.iter().zip(b) {
@@ -58,7 +58,7 @@ fn products<const FMA: bool, T: Element>(a: &[T], b: &[T]) -> T {
 
 dispatched! {
     /// `sum_j a_ij b_ij` of each row of `cols` entries.
-    pub(crate) fn row_dots<T: Element>(a: &[T], b: &[T], cols: usize, out: &mut [T]) {
+    pub(crate) fn row_dots<T: Number>(a: &[T], b: &[T], cols: usize, out: &mut [T]) {
         let rows = a.chunks_exact(cols).zip(b.chunks_exact(cols));
         for (out, (a, b)) in out.iter_mut().zip(rows) {
             *out = products::<FMA, T>(a, b);
@@ -68,7 +68,7 @@ dispatched! {
 
 dispatched! {
     /// Adds the entries of `x` into `out`, which is zero on entry and broadcasts to the shape of `x`.
-    pub(crate) fn sum_to<T: Element>(x: &[T], shape: Shape, out: &mut [T], to: Shape) {
+    pub(crate) fn sum_to<T: Number>(x: &[T], shape: Shape, out: &mut [T], to: Shape) {
         let _ = FMA;
         let rows = x.chunks_exact((shape.cols as usize).max(1));
         match (to.rows == shape.rows, to.cols == shape.cols) {
@@ -95,7 +95,7 @@ const BLOCK: usize = 256;
 
 /// The entries of a row combined by `f`, in an order that depends on their number alone.
 #[inline(always)]
-fn combined<T: Element>(row: &[T], first: T, f: impl Fn(T, T) -> T) -> T {
+fn combined<T: Number>(row: &[T], first: T, f: impl Fn(T, T) -> T) -> T {
     let (chunks, rest) = row.as_chunks::<LANES>();
     let rest = rest.iter().fold(first, |total, &v| f(total, v));
     // The lanes of a short row would cost more than they save.
@@ -114,7 +114,7 @@ fn combined<T: Element>(row: &[T], first: T, f: impl Fn(T, T) -> T) -> T {
 dispatched! {
     /// Of each row of `cols` entries `ln sum_j e^{x_j}`, and the row divided into shares,
     /// `share_j = e^{x_j} / sum_k e^{x_k}`.
-    pub(crate) fn softmax_rows<T: Element>(
+    pub(crate) fn softmax_rows<T: Number>(
         x: &[T],
         cols: usize,
         sums: &mut [T],
@@ -160,7 +160,7 @@ dispatched! {
 
 /// Shares of a row that has a `NaN` or whose largest entry is not finite, and its `ln sum_j e^{x_j}`: a single +inf has
 /// everything; several, none above -inf, or a NaN leave no shares.
-fn limit_shares<T: Element>(row: &[T], share: &mut [T]) -> T {
+fn limit_shares<T: Number>(row: &[T], share: &mut [T]) -> T {
     let top = row.iter().fold(T::neg_infinity(), |a, &b| if b > a || b.is_nan() { b } else { a });
     let single = top > T::zero() && row.iter().filter(|&&v| v == top).count() == 1;
     for (s, &v) in share.iter_mut().zip(row) {
@@ -176,6 +176,7 @@ fn limit_shares<T: Element>(row: &[T], share: &mut [T]) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::array::element::Element;
 
     #[test]
     fn sums_of_every_short_length() {

@@ -5,9 +5,9 @@
 //! Each function is a type of its own, so that loops are compiled for one function at a time. Values at kinks and
 //! singular points: [`conventions`](crate::conventions).
 
-use crate::array::element::Element;
 use crate::array::kernels::elementwise::Unary;
 use crate::array::kernels::math;
+use crate::array::kernels::number::Number;
 use crate::conventions;
 
 /// A function of one number.
@@ -15,7 +15,7 @@ pub(crate) trait Rule: Copy {
     /// Its name.
     fn name(self) -> Unary;
     /// The value at `x`.
-    fn at<const FMA: bool, T: Element>(self, x: T) -> T;
+    fn at<const FMA: bool, T: Number>(self, x: T) -> T;
     /// `dy/dx` at `x`, where `y` is the value there.
     fn slope<'a, R: Factor<'a>>(self, x: R, y: R) -> Slope<R>;
 }
@@ -58,7 +58,7 @@ macro_rules! rules {
             }
 
             #[inline(always)]
-            fn at<const FMA: bool, T: Element>(self, $x: T) -> T {
+            fn at<const FMA: bool, T: Number>(self, $x: T) -> T {
                 $(let Self($c) = self;)?
                 $value
             }
@@ -73,9 +73,9 @@ macro_rules! rules {
 }
 
 rules! {
-    Scale(c: f64): |x| x * T::from_f64(c), |_, _| Slope::Number(c);
-    Shift(c: f64): |x| x + T::from_f64(c), |_, _| { let _ = c; Slope::One };
-    Over(c: f64): |x| x / T::from_f64(c), |_, _| Slope::Over(c);
+    Scale(c: f64): |x| x * T::of(c), |_, _| Slope::Number(c);
+    Shift(c: f64): |x| x + T::of(c), |_, _| { let _ = c; Slope::One };
+    Over(c: f64): |x| x / T::of(c), |_, _| Slope::Over(c);
     Exp: |x| math::exp::<FMA, T>(x), |_, y| Varying(y);
     Ln: |x| x.ln(), |x, _| Varying(x.of(Recip));
     Log1p: |x| math::log1p::<FMA, T>(x), |x, _| Varying(x.of(Shift(1.0)).of(Recip));
@@ -122,7 +122,7 @@ pub(crate) use with_rule;
 #[derive(Clone, Copy)]
 struct Lane<T, const FMA: bool>(T);
 
-impl<T: Element, const FMA: bool> Factor<'_> for Lane<T, FMA> {
+impl<T: Number, const FMA: bool> Factor<'_> for Lane<T, FMA> {
     #[inline(always)]
     fn of(self, f: impl Rule) -> Self {
         Self(f.at::<FMA, T>(self.0))
@@ -141,7 +141,7 @@ struct DualLane<T, const FMA: bool> {
     tangent: T,
 }
 
-impl<T: Element, const FMA: bool> Factor<'_> for DualLane<T, FMA> {
+impl<T: Number, const FMA: bool> Factor<'_> for DualLane<T, FMA> {
     #[inline(always)]
     fn of(self, f: impl Rule) -> Self {
         let value = f.at::<FMA, T>(self.value);
@@ -158,19 +158,19 @@ impl<T: Element, const FMA: bool> Factor<'_> for DualLane<T, FMA> {
 
 /// `f'(x) c`, where `y = f(x)`.
 #[inline(always)]
-pub(crate) fn chain<const FMA: bool, T: Element>(f: impl Rule, x: T, y: T, c: T) -> T {
+pub(crate) fn chain<const FMA: bool, T: Number>(f: impl Rule, x: T, y: T, c: T) -> T {
     match f.slope(Lane::<T, FMA>(x), Lane(y)) {
         Slope::Zero => T::zero(),
         Slope::One => c,
-        Slope::Number(factor) => c * T::from_f64(factor),
-        Slope::Over(divisor) => c / T::from_f64(divisor),
+        Slope::Number(factor) => c * T::of(factor),
+        Slope::Over(divisor) => c / T::of(divisor),
         Varying(slope) => c * slope.0,
     }
 }
 
 /// `f''(x) dx c`, the tangent of [`chain`] for a constant `c`.
 #[inline(always)]
-pub(crate) fn bend<const FMA: bool, T: Element>(f: impl Rule, x: T, y: T, dx: T, c: T) -> T {
+pub(crate) fn bend<const FMA: bool, T: Number>(f: impl Rule, x: T, y: T, dx: T, c: T) -> T {
     let dy = chain::<FMA, T>(f, x, y, dx);
     let (x, y) = (DualLane { value: x, tangent: dx }, DualLane { value: y, tangent: dy });
     match f.slope::<DualLane<T, FMA>>(x, y) {

@@ -1,17 +1,11 @@
-//! Operations on flat vectors, as optimisers and solvers use them.
+//! Operations on flat vectors.
 
-use crate::array::element::Element;
+use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::{dispatched, mul_add};
 
 dispatched! {
     /// `y += a x`, as far as the shorter reaches.
-    ///
-    /// ```
-    /// let mut y = [1.0, 2.0];
-    /// hypertape_autodiff::axpy(&mut y, 10.0, &[3.0, 4.0]);
-    /// assert_eq!(y, [31.0, 42.0]);
-    /// ```
-    pub fn axpy<T: Element>(y: &mut [T], a: T, x: &[T]) {
+    pub(crate) fn axpy<T: Number>(y: &mut [T], a: T, x: &[T]) {
         for (y, &x) in y.iter_mut().zip(x) {
             *y = mul_add::<FMA, T>(a, x, *y);
         }
@@ -23,11 +17,7 @@ const LANES: usize = 16;
 
 dispatched! {
     /// Whether every entry is finite.
-    ///
-    /// ```
-    /// assert!(!hypertape_autodiff::all_finite(&[1.0, f64::NAN]));
-    /// ```
-    pub fn all_finite<T: Element>(x: &[T]) -> bool {
+    pub(crate) fn all_finite<T: Number>(x: &[T]) -> bool {
         let _ = FMA;
         // The sum of `0 x` is 0 or NaN. In lanes, and unlike a search that stops early, it vectorises.
         let (chunks, rest) = x.as_chunks::<LANES>();

@@ -1,8 +1,8 @@
 //! `f64` for the elementary functions.
 
-use crate::array::element::Lane;
+use crate::array::kernels::number::Number;
 
-impl Lane for f64 {
+impl Number for f64 {
     const ROUND: Self = 6_755_399_441_055_744.0;
     const BIAS: Self = 1023.0;
     const INVERSE_LN2: Self = std::f64::consts::LOG2_E;
@@ -26,6 +26,11 @@ impl Lane for f64 {
     ];
     const EXP_RANGE: (Self, Self) = (-746.0, 711.0);
     const TANH_END: Self = 22.0;
+
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value
+    }
 
     #[inline(always)]
     fn power_of_two(biased: Self) -> Self {

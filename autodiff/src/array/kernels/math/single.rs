@@ -1,8 +1,8 @@
 //! `f32` for the elementary functions.
 
-use crate::array::element::Lane;
+use crate::array::kernels::number::Number;
 
-impl Lane for f32 {
+impl Number for f32 {
     const ROUND: Self = 12_582_912.0;
     const BIAS: Self = 127.0;
     const INVERSE_LN2: Self = std::f32::consts::LOG2_E;
@@ -16,6 +16,12 @@ impl Lane for f32 {
         &[[0.666_666_6, 0.400_009_72], [0.284_987_87, 0.242_790_79]];
     const EXP_RANGE: (Self, Self) = (-105.0, 90.0);
     const TANH_END: Self = 10.0;
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
+    fn of(value: f64) -> Self {
+        value as f32
+    }
 
     #[inline(always)]
     fn power_of_two(biased: Self) -> Self {

@@ -110,7 +110,7 @@ fn errors_of_f32_are_as_stated() {
 }
 
 /// Of `[exp, log1p, tanh, sigmoid, softplus]` bits, so that the sign of zero counts.
-fn all<const FMA: bool, T: Element>(x: T) -> [T; 5] {
+fn all<const FMA: bool, T: Number>(x: T) -> [T; 5] {
     [
         exp::<FMA, T>(x),
         log1p::<FMA, T>(x),
@@ -120,10 +120,10 @@ fn all<const FMA: bool, T: Element>(x: T) -> [T; 5] {
     ]
 }
 
-fn ends<const FMA: bool, T: Element>(tiny: f64, top: T, over: T) {
+fn ends<const FMA: bool, T: Number>(tiny: f64, top: T, over: T) {
     let (inf, nan) = (T::infinity(), T::nan());
-    let [zero, one, half, ln2] = [0.0, 1.0, 0.5, std::f64::consts::LN_2].map(T::from_f64);
-    let tiny = T::from_f64(tiny);
+    let [zero, one, half, ln2] = [0.0, 1.0, 0.5, std::f64::consts::LN_2].map(T::of);
+    let tiny = T::of(tiny);
     // Debug text tells -0 from 0 and NaN from numbers.
     let same = |x: T, expected: [T; 5]| {
         assert_eq!(format!("{:?}", all::<FMA, T>(x)), format!("{expected:?}"), "{x:?}");

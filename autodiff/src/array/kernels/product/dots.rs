@@ -3,9 +3,7 @@
 //! Vectors run along the inner index, so that a width which is no multiple of a vector leaves no lanes idle. The columns
 //! are packed into a panel, each in a row, and `N` rows of the left factor meet `M` of them at a time.
 
-use std::mem::MaybeUninit;
-
-use crate::array::element::Element;
+use crate::array::kernels::number::Number;
 use crate::array::kernels::product::pack::{PANEL, View, transpose};
 use crate::array::kernels::simd::mul_add;
 
@@ -21,12 +19,12 @@ pub(super) fn pay<const L: usize>([m, k, n]: [usize; 3]) -> bool {
 
 /// `out = left right`, where rows of `left` are contiguous and `out` is zero on entry.
 #[inline(always)]
-pub(super) fn multiply<const FMA: bool, T: Element, const L: usize, const N: usize>(
+pub(super) fn multiply<const FMA: bool, T: Number, const L: usize, const N: usize>(
     left: View<T>,
     right: View<T>,
     out: &mut [T],
     [m, k, n]: [usize; 3],
-    panel: &mut [MaybeUninit<T>],
+    panel: &mut [T],
 ) {
     let most = PANEL / n.next_multiple_of(M) / L;
     let vectors = k.div_ceil(L);
@@ -56,38 +54,34 @@ pub(super) fn multiply<const FMA: bool, T: Element, const L: usize, const N: usi
 /// The rows from `p` on of `right`, `len x n`, as columns that are padded with zeros to whole vectors, and to a multiple
 /// of `M` columns.
 #[inline(always)]
-fn pack<'p, const FMA: bool, T: Element, const L: usize>(
+fn pack<'p, const FMA: bool, T: Number, const L: usize>(
     right: View<T>,
     p: usize,
     [len, n]: [usize; 2],
-    panel: &'p mut [MaybeUninit<T>],
+    panel: &'p mut [T],
 ) -> &'p [T] {
     let stride = len.next_multiple_of(L);
-    let zero = MaybeUninit::new(T::zero());
     let used = &mut panel[..n.next_multiple_of(M) * stride];
     if right.col == 1 {
         transpose::<FMA, T>((&right.data[p * right.row..], right.row), (used, stride), [len, n]);
     }
     for (j, column) in used.chunks_exact_mut(stride).enumerate() {
         if j >= n {
-            column.fill(zero);
+            column.fill(T::zero());
             continue;
         }
         if right.col > 1 {
             let from = &right.data[p + j * right.col..][..len];
-            for (c, &v) in column.iter_mut().zip(from) {
-                c.write(v);
-            }
+            column[..len].copy_from_slice(from);
         }
-        column[len..].fill(zero);
+        column[len..].fill(T::zero());
     }
-    // SAFETY: every column was written by `transpose` or here, its end and the columns after `n` here.
-    unsafe { &*(std::ptr::from_ref::<[MaybeUninit<T>]>(used) as *const [T]) }
+    used
 }
 
 /// The dot products of `M` columns with `N` rows.
 #[inline(always)]
-fn sums<const FMA: bool, T: Element, const L: usize, const N: usize>(
+fn sums<const FMA: bool, T: Number, const L: usize, const N: usize>(
     rows: [&[T]; N],
     columns: &[T],
 ) -> [[T; N]; M] {
@@ -119,12 +113,25 @@ fn sums<const FMA: bool, T: Element, const L: usize, const N: usize>(
         };
         add(rows.map(padded), whole);
     }
-    c.map(|c| c.map(total))
+    totals(c)
+}
+
+/// The sums of the lanes. Not inlined: beside the loop that adds them up, the compiler would put sums instead of lanes
+/// into vectors, which is, in `f32`, 90 times slower. By value: a reference would keep them in memory.
+#[inline(never)]
+fn totals<T: Number, const L: usize, const N: usize>(c: [[[T; L]; N]; M]) -> [[T; N]; M] {
+    let mut sums = [[T::zero(); N]; M];
+    for (sums, c) in sums.iter_mut().zip(c) {
+        for (sum, lanes) in sums.iter_mut().zip(c) {
+            *sum = total(lanes);
+        }
+    }
+    sums
 }
 
 /// The sum of the lanes, half by half.
 #[inline(always)]
-fn total<T: Element, const L: usize>(mut lanes: [T; L]) -> T {
+fn total<T: Number, const L: usize>(mut lanes: [T; L]) -> T {
     let mut half = L / 2;
     while half > 0 {
         for l in 0..half {

@@ -1,11 +1,10 @@
 //! Factors of a product as views, and the place where they are packed.
 
 use std::cell::RefCell;
-use std::mem::MaybeUninit;
 
 use smallvec::SmallVec;
 
-use crate::array::element::Element;
+use crate::array::kernels::number::Number;
 
 /// One entry for each plane.
 pub(crate) type List<A> = SmallVec<[A; 6]>;
@@ -28,26 +27,26 @@ impl<T> View<'_, T> {
 pub(crate) const PANEL: usize = 8192;
 /// A place for packed entries, at the start of a line of cache.
 #[repr(align(64))]
-struct Panel([MaybeUninit<f64>; PANEL]);
+struct Panel([f64; PANEL]);
 
 thread_local! {
     /// Not on the stack: a frame of this size is touched page by page, which, measured, costs a small product a fifth.
-    static PLACE: RefCell<Panel> = const { RefCell::new(Panel([const { MaybeUninit::uninit() }; PANEL])) };
+    static PLACE: RefCell<Panel> = const { RefCell::new(Panel([0.0; PANEL])) };
 }
 
 /// Calls `f` with this thread's panel. Not within itself.
-pub(crate) fn with_panel<T: Element>(f: impl FnOnce(&mut [MaybeUninit<T>])) {
+pub(crate) fn with_panel<T: Number>(f: impl FnOnce(&mut [T])) {
     PLACE.with_borrow_mut(|panel| {
-        // SAFETY: an `Element` is an `f32` or an `f64`, so that as many fit.
-        f(unsafe { &mut *(&raw mut panel.0).cast::<[MaybeUninit<T>; PANEL]>() });
+        // SAFETY: a `Number` is an `f32` or an `f64`, so that as many fit.
+        f(unsafe { &mut *(&raw mut panel.0).cast::<[T; PANEL]>() });
     });
 }
 
 /// Writes the transpose of `rows` rows of `cols` entries, which begin `stride` entries apart.
 #[inline(always)]
-pub(crate) fn transpose<const FMA: bool, T: Element>(
+pub(crate) fn transpose<const FMA: bool, T: Number>(
     (from, stride): (&[T], usize),
-    (to, to_stride): (&mut [MaybeUninit<T>], usize),
+    (to, to_stride): (&mut [T], usize),
     [rows, cols]: [usize; 2],
 ) {
     const B: usize = 4;
@@ -56,7 +55,7 @@ pub(crate) fn transpose<const FMA: bool, T: Element>(
     if rows < B || cols < B {
         for i in 0..rows {
             for j in 0..cols {
-                to[j * to_stride + i].write(from[i * stride + j]);
+                to[j * to_stride + i] = from[i * stride + j];
             }
         }
         return;
@@ -67,7 +66,7 @@ pub(crate) fn transpose<const FMA: bool, T: Element>(
             // SAFETY: rows `i..i + B` and columns `j..j + B` are within `from` and `to` by the assertions.
             unsafe {
                 let (from, to) = (from.as_ptr().add(i * stride + j), to.as_mut_ptr());
-                block::<FMA, T>((from, stride), (to.add(j * to_stride + i).cast(), to_stride));
+                block::<FMA, T>((from, stride), (to.add(j * to_stride + i), to_stride));
             }
         }
     }
@@ -78,7 +77,7 @@ pub(crate) fn transpose<const FMA: bool, T: Element>(
 /// # Safety
 /// All are within what `from` and `to` point to. With `FMA` the processor has AVX.
 #[inline(always)]
-unsafe fn block<const FMA: bool, T: Element>(
+unsafe fn block<const FMA: bool, T: Number>(
     (from, stride): (*const T, usize),
     (to, to_stride): (*mut T, usize),
 ) {

@@ -3,13 +3,13 @@
 //! The matrix streams from a cache beyond the first, so it is read once: a group of rows meets all vectors. Rows of a
 //! group share the loads of a vector, or of the result; vectors go in pairs, which share the loads of the rows.
 
-use crate::array::element::Element;
-use crate::array::kernels::product::tile::accumulate;
+use crate::array::kernels::number::Number;
+use crate::array::kernels::product::register::accumulate;
 use crate::array::kernels::reduce::{LANES, gathered};
 use crate::array::kernels::simd::{Simd, dispatched, mul_add, simd};
 
 /// `outs_i = M others_i`, or `outs_i += M^T others_i` if `transposed`, of the matrix with `cols` columns in `data`.
-pub(crate) fn multiply<T: Element>(
+pub(crate) fn multiply<T: Number>(
     transposed: bool,
     data: &[T],
     cols: usize,
@@ -29,7 +29,7 @@ pub(crate) fn multiply<T: Element>(
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn avx2<T: Element>(
+fn avx2<T: Number>(
     transposed: bool,
     data: &[T],
     cols: usize,
@@ -41,7 +41,7 @@ fn avx2<T: Element>(
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-fn avx512<T: Element>(
+fn avx512<T: Number>(
     transposed: bool,
     data: &[T],
     cols: usize,
@@ -56,7 +56,7 @@ const GROUP: usize = 16;
 
 /// Group by group of rows, two vectors at a time.
 #[inline(always)]
-fn pairs<const FMA: bool, T: Element, const R: usize>(
+fn pairs<const FMA: bool, T: Number, const R: usize>(
     transposed: bool,
     data: &[T],
     cols: usize,
@@ -95,7 +95,7 @@ fn pairs<const FMA: bool, T: Element, const R: usize>(
 /// Lanes go through `sums`, in memory: if they were added up right away, the compiler would put rows instead of lanes
 /// into vectors.
 #[inline(always)]
-fn row_dots<const FMA: bool, T: Element, const R: usize, const M: usize>(
+fn row_dots<const FMA: bool, T: Number, const R: usize, const M: usize>(
     group: &[T],
     [first, count, cols]: [usize; 3],
     others: &[&[T]; M],
@@ -132,7 +132,7 @@ fn row_dots<const FMA: bool, T: Element, const R: usize, const M: usize>(
 
 /// Of the products of `N` rows with `M` vectors the sums of each lane, up to the last whole `LANES` entries.
 #[inline(always)]
-fn lane_sums<const FMA: bool, T: Element, const N: usize, const M: usize>(
+fn lane_sums<const FMA: bool, T: Number, const N: usize, const M: usize>(
     rows: &[T],
     cols: usize,
     others: &[&[T]; M],
@@ -158,7 +158,7 @@ fn lane_sums<const FMA: bool, T: Element, const N: usize, const M: usize>(
 
 /// `outs_m += sum_i others_mi row_i` over up to `GROUP` rows, the first of which is row `first` of the matrix.
 #[inline(always)]
-fn add_multiples<const FMA: bool, T: Element, const R: usize, const M: usize>(
+fn add_multiples<const FMA: bool, T: Number, const R: usize, const M: usize>(
     group: &[T],
     [first, count, cols]: [usize; 3],
     others: &[&[T]; M],
@@ -180,7 +180,8 @@ fn add_multiples<const FMA: bool, T: Element, const R: usize, const M: usize>(
                         *c = *out;
                     }
                 }
-                let c = accumulate::<FMA, T, { $L }, $V, M>(a, &group[j..], cols, count, c);
+                let b = (&group[j..], cols, ($V - 1) * $L);
+                let c = accumulate::<FMA, T, { $L }, $V, M>(a, b, count, c);
                 for (c, out) in c.iter().zip(outs.iter_mut()) {
                     let out = out[j..j + $V * $L].as_chunks_mut::<{ $L }>().0;
                     for (c, out) in c.iter().zip(out) {
@@ -207,7 +208,7 @@ fn add_multiples<const FMA: bool, T: Element, const R: usize, const M: usize>(
 
 dispatched! {
     /// `out = left right`, a column times a row.
-    pub(crate) fn outer<T: Element>(left: &[T], right: &[T], out: &mut [T]) {
+    pub(crate) fn outer<T: Number>(left: &[T], right: &[T], out: &mut [T]) {
         let _ = FMA;
         for (&factor, out) in left.iter().zip(out.chunks_exact_mut(right.len().max(1))) {
             for (o, &v) in out.iter_mut().zip(right) {

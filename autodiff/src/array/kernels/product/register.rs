@@ -1,0 +1,96 @@
+//! Tiles of a product that stay in registers: `N` rows by `V` vectors of `L` lanes.
+//!
+//! The last vector of a row of a tile may begin before the one before it ends, so that a width which is no multiple of
+//! a vector needs neither padding nor masks; what is computed twice is equal bit by bit.
+
+use crate::array::kernels::number::Number;
+use crate::array::kernels::simd::mul_add;
+
+/// A factor, or a part of it, that begins at the first entry: the entries, and the steps from row to row and, of the
+/// left factor, from column to column; of the right one, to the last vector of a row.
+pub(crate) type Strided<'a, T> = (&'a [T], usize, usize);
+
+/// `out = a b`, or `out += a b` if `add`, for a tile of `height` rows of `vectors` vectors, over `depth` inner indices.
+#[inline(always)]
+pub(crate) fn tile<const FMA: bool, T: Number, const L: usize, const R: usize>(
+    [height, vectors, depth]: [usize; 3],
+    a: Strided<T>,
+    b: Strided<T>,
+    out: (&mut [T], usize),
+    add: bool,
+) {
+    macro_rules! by {
+        ($(($N:literal, $V:literal))*) => {
+            match (height, vectors) {
+                $(($N, $V) if $N <= R => fixed::<FMA, T, L, $V, $N>(a, b, depth, out, add),)*
+                _ => unreachable!("tiles are of the heights and widths that are compiled"),
+            }
+        };
+    }
+    by!((8, 1)(8, 2)(8, 3)(5, 1)(5, 2)(5, 3)(4, 1)(4, 2)(4, 3)(2, 1)(2, 2)(2, 3)(1, 1)(1, 2)(1, 3));
+}
+
+#[inline(always)]
+fn fixed<const FMA: bool, T: Number, const L: usize, const V: usize, const N: usize>(
+    a: Strided<T>,
+    b: Strided<T>,
+    depth: usize,
+    (out, step): (&mut [T], usize),
+    add: bool,
+) {
+    let last = b.2;
+    assert!((N - 1) * step + last + L <= out.len());
+    let at = |n: usize, v: usize| n * step + if v + 1 == V { last } else { v * L };
+    let mut c = [[[T::zero(); L]; V]; N];
+    if add {
+        for (n, c) in c.iter_mut().enumerate() {
+            for (v, c) in c.iter_mut().enumerate() {
+                // SAFETY: vectors before the last begin before it, and the last of the last row is within `out`.
+                *c = unsafe { out.as_ptr().add(at(n, v)).cast::<[T; L]>().read() };
+            }
+        }
+    }
+    let c = accumulate::<FMA, T, L, V, N>(a, b, depth, c);
+    for (n, c) in c.iter().enumerate() {
+        for (v, c) in c.iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { out.as_mut_ptr().add(at(n, v)).cast::<[T; L]>().write(*c) };
+        }
+    }
+}
+
+/// `c += a b`
+#[inline(always)]
+pub(crate) fn accumulate<
+    const FMA: bool,
+    T: Number,
+    const L: usize,
+    const V: usize,
+    const N: usize,
+>(
+    (a, row, col): Strided<T>,
+    (b, stride, last): Strided<T>,
+    depth: usize,
+    mut c: [[[T; L]; V]; N],
+) -> [[[T; L]; V]; N] {
+    assert!((N - 1) * row + (depth - 1) * col < a.len());
+    assert!((depth - 1) * stride + last + L <= b.len() && (V - 1) * L <= last + L);
+    for p in 0..depth {
+        let mut vectors = [[T::zero(); L]; V];
+        for (v, vector) in vectors.iter_mut().enumerate() {
+            let at = p * stride + if v + 1 == V { last } else { v * L };
+            // SAFETY: within `b` by the second assertion.
+            *vector = unsafe { b.as_ptr().add(at).cast::<[T; L]>().read() };
+        }
+        for (n, c) in c.iter_mut().enumerate() {
+            // SAFETY: within `a` by the first assertion.
+            let factor = unsafe { *a.get_unchecked(n * row + p * col) };
+            for v in 0..V {
+                for l in 0..L {
+                    c[v][l] = mul_add::<FMA, T>(factor, vectors[v][l], c[v][l]);
+                }
+            }
+        }
+    }
+    c
+}
