@@ -224,7 +224,8 @@ fn lists_name_everything() {
     assert!(estimators.lines().skip(1).any(|line| line.starts_with("exact ")), "{estimators}");
     // Every listed estimator is accepted with its defaults.
     for name in estimators.lines().skip(1).filter_map(|l| l.split(' ').next()) {
-        let row = gradient(&format!("quadratic --estimator {name}"), none);
+        let rule = if name == "reversible" { "heavy-ball" } else { "gradient-descent" };
+        let row = gradient(&format!("quadratic --estimator {name} --rule {rule}"), none);
         assert!(row["estimator"].as_str().unwrap().starts_with(name), "{row}");
     }
 }
