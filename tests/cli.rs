@@ -152,7 +152,10 @@ fn keys(object: &Value) -> Vec<&str> {
 fn timeless(objects: &[Value]) -> Vec<Value> {
     let mut objects = objects.to_vec();
     for object in &mut objects {
-        object.as_object_mut().unwrap().retain(|key, _| !key.contains("seconds"));
+        object
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !key.contains("seconds") && key != "process_peak_bytes");
     }
     objects
 }
@@ -384,6 +387,7 @@ fn gradient_prints_one_object_an_estimator() {
         "primal_seconds_min",
         "seconds",
         "seconds_min",
+        "process_peak_bytes",
     ];
     expected.sort_unstable();
     let mut found = keys(&row);
@@ -493,6 +497,52 @@ fn schedules_and_budgets() {
         let (status, _, err) = run(line.split(' '));
         assert_eq!(status, 2, "{line}: {err}");
         assert!(err.contains(why), "{line}: {err}");
+    }
+}
+
+#[test]
+fn a_breakdown_adds_up() {
+    let none = Path::new("");
+    for threads in [1, 2] {
+        let row = gradient(
+            &format!("w3 --steps 20 --schedule binomial:c=3 --breakdown --threads {threads}"),
+            none,
+        );
+        let parts = row["breakdown"].as_array().unwrap();
+        let of = |name: &str, key: &str| {
+            let part = parts.iter().find(|part| part["part"] == name).unwrap();
+            number(part, key)
+        };
+        assert_eq!(of("inner gradient", "calls"), number(&row, "inner_gradients"));
+        assert_eq!(of("products from states", "calls"), number(&row, "hvps"));
+        assert_eq!(of("start", "calls"), 25.0);
+        let held = of("vectors: states, adjoints, kept tapes", "bytes");
+        let most = of("products from states", "bytes").max(of("outer loss", "bytes"));
+        let measured = number(&row, "bytes_measured");
+        assert!(held < measured && measured <= held + most, "{row}");
+        let sum: f64 = parts.iter().map(|part| number(part, "seconds")).sum();
+        assert!(sum >= 0.99 * number(&row, "seconds"), "{row}");
+    }
+    let out = ok("gradient quadratic --breakdown", none);
+    assert!(out.contains("\n\nexact\npart ") && out.contains("\ninner gradient "), "{out}");
+}
+
+/// A spill file has no name, so that nothing is left of it, however the process ends.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_killed_process_leaves_no_spill_file() {
+    let dir = Scratch::new();
+    for wait in [20, 60, 150, 300] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hypertape"))
+            .args("gradient w3 --steps 4000 --schedule disk:ram=1,disk=60".split(' '))
+            .env("TMPDIR", dir.0.as_os_str())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 0, "after {wait} ms");
     }
 }
 

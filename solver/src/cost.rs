@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::breakdown::Breakdown;
 use crate::report::Report;
 
 /// Totals of one call.
@@ -31,18 +32,24 @@ pub struct Cost {
 pub(crate) struct Meter {
     pub(crate) cost: Cost,
     pub(crate) report: Option<Report>,
+    /// Where it went, if that is asked for.
+    pub(crate) breakdown: Option<Breakdown>,
     held: u64,
 }
 
 impl Meter {
     /// Forgets everything.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        let breakdown = self.breakdown.map(|_| Breakdown::default());
+        *self = Self { breakdown, ..Self::default() };
     }
 
     /// Takes note of `bytes` of state that stay in use from here on.
     pub(crate) fn hold(&mut self, bytes: usize) {
         self.held += bytes as u64;
+        if let Some(breakdown) = &mut self.breakdown {
+            breakdown.held = breakdown.held.max(self.held);
+        }
         self.observe(0);
     }
 

@@ -6,6 +6,7 @@
 //! Feature `threads` adds `Oracle::set_threads`.
 
 mod adjoint;
+mod breakdown;
 mod check;
 mod cost;
 mod draw;
@@ -29,6 +30,7 @@ mod run;
 mod schedule;
 mod spill;
 
+pub use breakdown::{Breakdown, Part, Share};
 pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
 pub use draw::{Draw, Level};

@@ -18,10 +18,12 @@ mod workspaces;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hypertape_autodiff::{Element, Fault, Workspace};
 
 use crate::adjoint::Plan as Actions;
+use crate::breakdown::{Breakdown, Part};
 use crate::cost::Cost;
 use crate::draw::{Draw, Level};
 use crate::error::Error;
@@ -119,6 +121,17 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.crew.clear();
         self.profile = None;
         Ok(())
+    }
+
+    /// Whether estimates tell where their time and bytes go. Cost: two looks at the clock an evaluation.
+    pub fn break_down(&mut self, on: bool) {
+        self.pool.meter.breakdown = on.then(Breakdown::default);
+        self.crew.clear();
+    }
+
+    /// Where they went in the last estimate.
+    pub fn breakdown(&self) -> Option<Breakdown> {
+        self.pool.meter.breakdown
     }
 
     /// Sets the bytes that an estimate may take, which is then predicted before it runs, or lifts the limit.
@@ -255,6 +268,9 @@ impl<'p, T: Element> Oracle<'p, T> {
             crew.iter_mut().for_each(Self::begin);
             let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add);
             self.pool.meter.join(crew.iter().map(Self::cost));
+            if let Some(breakdown) = &mut self.pool.meter.breakdown {
+                crew.iter().filter_map(Self::breakdown).for_each(|other| breakdown.join(&other));
+            }
             crew.iter().filter_map(Self::report).for_each(|report| self.pool.meter.note(report));
             self.crew = crew;
             result
@@ -310,7 +326,9 @@ impl<'p, T: Element> Oracle<'p, T> {
     pub(crate) fn alone(&self) -> Self {
         let memory = Workspaces::new(Team::default(), 1);
         let other = Self::with(Arc::clone(&self.view), Arc::clone(&self.rule), memory);
-        Self { init: self.init.clone(), ..other }
+        let mut other = Self { init: self.init.clone(), ..other };
+        other.break_down(self.pool.meter.breakdown.is_some());
+        other
     }
 
     /// Whether threads share the tasks of a meta-batch, each with an oracle of its own.
@@ -379,8 +397,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             w.copy_from_slice(init);
             return Ok(());
         }
-        let result = self.view.init(&mut self.memory, x, draw.at(Level::Init, 0), w);
-        self.metered(result)
+        self.evaluate(Part::Start, |view, memory| view.init(memory, x, draw.at(Level::Init, 0), w))
     }
 
     /// Adds the pull-back of `w_0` to `x_bar`.
@@ -394,9 +411,9 @@ impl<'p, T: Element> Oracle<'p, T> {
         if self.init.is_some() {
             return Ok(());
         }
-        let result =
-            self.view.pull_init(&mut self.memory, x, draw.at(Level::Init, 0), w_bar, x_bar);
-        self.metered(result)
+        self.evaluate(Part::PullStart, |view, memory| {
+            view.pull_init(memory, x, draw.at(Level::Init, 0), w_bar, x_bar)
+        })
     }
 
     /// `dg/dw` at inner step `step`; returns `g`.
@@ -408,8 +425,9 @@ impl<'p, T: Element> Oracle<'p, T> {
     ) -> Result<T, Error> {
         self.pool.meter.cost.inner_gradients += 1;
         let point = point.at(Level::Inner, step);
-        let result = self.view.gradient(&mut self.memory, Loss::Inner, point, gradient, None);
-        self.metered(result)
+        self.evaluate(Part::InnerGradient, |view, memory| {
+            view.gradient(memory, Loss::Inner, point, gradient, None)
+        })
     }
 
     /// `d2g/dw2 v` and `(d2g/dw dx)^T v` at inner step `step`.
@@ -425,8 +443,9 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.pool.meter.cost.mixed += 1;
         let point = point.at(Level::Inner, step);
         let mixed_product = Some(mixed_product);
-        let result = self.view.products(&mut self.memory, point, v, hessian_product, mixed_product);
-        self.metered(result)
+        self.evaluate(Part::Products, |view, memory| {
+            view.products(memory, point, v, hessian_product, mixed_product)
+        })
     }
 
     /// `d2g/dw2 v` alone at inner step `step`.
@@ -439,8 +458,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     ) -> Result<(), Error> {
         self.pool.meter.cost.hvps += 1;
         let point = point.at(Level::Inner, step);
-        let result = self.view.products(&mut self.memory, point, v, product, None);
-        self.metered(result)
+        self.evaluate(Part::Products, |view, memory| view.products(memory, point, v, product, None))
     }
 
     /// `dg/dw` at inner step `step`, and how it moves when `w` and `x` move along the directions that `moving` holds one
@@ -457,8 +475,9 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.pool.meter.cost.hvps += directions;
         self.pool.meter.cost.mixed += directions;
         let point = point.at(Level::Inner, step);
-        let result = self.view.push_gradient(&mut self.memory, point, moving, gradient, pushed);
-        self.metered(result)
+        self.evaluate(Part::Push, |view, memory| {
+            view.push_gradient(memory, point, moving, gradient, pushed)
+        })
     }
 
     /// How `w_0` moves when `x` moves along the directions that `dx` holds one after the other.
@@ -473,8 +492,9 @@ impl<'p, T: Element> Oracle<'p, T> {
             dw.fill(T::zero());
             return Ok(());
         }
-        let result = self.view.push_init(&mut self.memory, x, draw.at(Level::Init, 0), dx, dw);
-        self.metered(result)
+        self.evaluate(Part::Push, |view, memory| {
+            view.push_init(memory, x, draw.at(Level::Init, 0), dx, dw)
+        })
     }
 
     /// As [`inner_gradient`](Self::inner_gradient), and keeps the recording in `slot` until it is let go; returns its bytes.
@@ -491,11 +511,12 @@ impl<'p, T: Element> Oracle<'p, T> {
             self.tapes.resize_with(slot + 1, || Arc::clone(view).tape());
         }
         let point = point.at(Level::Inner, step);
+        let clock = self.clock();
         let tape = &mut self.tapes[slot];
         let result = tape.record(&mut self.memory, point, gradient);
         let bytes = tape.bytes();
         self.pool.meter.hold(bytes);
-        self.metered(result.map(|_| bytes as u64))
+        self.metered(Part::Record, clock, result.map(|_| bytes as u64))
     }
 
     /// As [`inner_products`](Self::inner_products) where the gradient in `slot` was recorded, and lets it go.
@@ -508,11 +529,12 @@ impl<'p, T: Element> Oracle<'p, T> {
     ) -> Result<(), Error> {
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
+        let clock = self.clock();
         let tape = &mut self.tapes[slot];
         let result = tape.pull(&mut self.memory, v, hessian_product, mixed_product);
         let bytes = tape.bytes();
         tape.clear();
-        let result = self.metered(result);
+        let result = self.metered(Part::PullTape, clock, result);
         self.pool.meter.release(bytes);
         result
     }
@@ -534,8 +556,9 @@ impl<'p, T: Element> Oracle<'p, T> {
         act: impl FnOnce(&dyn Stepper<T>, &mut Workspace, Cut<T>) -> Result<R, Fault>,
     ) -> Result<R, Error> {
         let [inner, outer] = [self.view.inner_start(), self.view.start()].map(Params::shapes);
+        let clock = self.clock();
         let result = act(&*self.rule, self.memory.first(), Cut { inner, outer, x });
-        self.metered(result.map_err(in_function("step rule")))
+        self.metered(Part::Update, clock, result.map_err(in_function("step rule")))
     }
 
     /// Writes the point at which the gradient of a step is taken into `y`, or says that it is `w`.
@@ -597,14 +620,9 @@ impl<'p, T: Element> Oracle<'p, T> {
         w_bar: &mut [T],
         x_bar: &mut [T],
     ) -> Result<T, Error> {
-        let result = self.view.gradient(
-            &mut self.memory,
-            Loss::Outer,
-            point.at(Level::Outer, 0),
-            w_bar,
-            Some(x_bar),
-        );
-        self.metered(result)
+        self.evaluate(Part::Outer, |view, memory| {
+            view.gradient(memory, Loss::Outer, point.at(Level::Outer, 0), w_bar, Some(x_bar))
+        })
     }
 
     /// The whole run on one tape: writes `dF/dx` for one task and returns its outer loss.
@@ -618,30 +636,53 @@ impl<'p, T: Element> Oracle<'p, T> {
         let steps = inner.steps() as u64;
         self.pool.meter.cost.plain_steps += steps;
         self.pool.meter.cost.inner_gradients += steps;
-        let result = self.view.whole_run(
-            &mut self.memory,
-            (inner, &*self.rule),
-            self.init.as_deref(),
-            (x, draw),
-            gradient,
-        );
-        self.metered(result)
+        let (rule, init) = (Arc::clone(&self.rule), self.init.clone());
+        self.evaluate(Part::WholeRun, |view, memory| {
+            view.whole_run(memory, (inner, &*rule), init.as_deref(), (x, draw), gradient)
+        })
     }
 
     /// `g` at inner step `step`
     pub(crate) fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
-        let result = self.view.value(&mut self.memory, Loss::Inner, point.at(Level::Inner, step));
-        self.metered(result)
+        self.evaluate(Part::InnerGradient, |view, memory| {
+            view.value(memory, Loss::Inner, point.at(Level::Inner, step))
+        })
     }
 
     /// `f`
     pub(crate) fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
-        let result = self.view.value(&mut self.memory, Loss::Outer, point.at(Level::Outer, 0));
-        self.metered(result)
+        self.evaluate(Part::Outer, |view, memory| {
+            view.value(memory, Loss::Outer, point.at(Level::Outer, 0))
+        })
     }
 
-    fn metered<R>(&mut self, result: Result<R, Error>) -> Result<R, Error> {
-        self.pool.meter.observe(self.memory.take_peak());
+    /// One evaluation of the problem, counted.
+    fn evaluate<R>(
+        &mut self,
+        part: Part,
+        act: impl FnOnce(&dyn View<T>, &mut Workspaces<T>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let clock = self.clock();
+        let result = act(&*self.view, &mut self.memory);
+        self.metered(part, clock, result)
+    }
+
+    /// The time, if anybody wants to know.
+    fn clock(&self) -> Option<Instant> {
+        self.pool.meter.breakdown.map(|_| Instant::now())
+    }
+
+    fn metered<R>(
+        &mut self,
+        part: Part,
+        clock: Option<Instant>,
+        result: Result<R, Error>,
+    ) -> Result<R, Error> {
+        let bytes = self.memory.take_peak();
+        self.pool.meter.observe(bytes);
+        if let (Some(breakdown), Some(clock)) = (&mut self.pool.meter.breakdown, clock) {
+            breakdown.add(part, clock.elapsed(), bytes as u64);
+        }
         result
     }
 }

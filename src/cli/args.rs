@@ -118,6 +118,9 @@ pub(crate) struct Gradient {
     /// Estimator, see `hypertape estimators`; may be repeated
     #[arg(long = "estimator", value_name = "E", default_value = "exact")]
     pub(crate) estimators: Vec<String>,
+    /// Tell where time and bytes of each estimate went, by what was evaluated
+    #[arg(long)]
+    pub(crate) breakdown: bool,
     /// Timed repetitions, after one that is not timed
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) repeat: usize,

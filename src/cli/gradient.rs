@@ -13,7 +13,7 @@ use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
-use crate::{Draw, Estimate, Estimator, Params, Report, dot, mean_loss};
+use crate::{Breakdown, Draw, Estimate, Estimator, Params, Part, Report, Share, dot, mean_loss};
 
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
@@ -42,6 +42,10 @@ struct Row {
     primal_seconds_min: f64,
     seconds: f64,
     seconds_min: f64,
+    /// Most bytes of the process so far, where the system tells.
+    process_peak_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breakdown: Option<Vec<PartRow>>,
     #[serde(flatten)]
     implicit: Option<Implicit>,
 }
@@ -70,6 +74,35 @@ impl From<Report> for Implicit {
     }
 }
 
+/// What one part of an estimate took.
+#[derive(Debug, Serialize)]
+struct PartRow {
+    part: &'static str,
+    calls: u64,
+    seconds: f64,
+    bytes: u64,
+}
+
+/// The parts that were evaluated, and what is held besides.
+fn parts(breakdown: &Breakdown, total: f64) -> Vec<PartRow> {
+    let of = |part: Part| {
+        let Share { calls, time, bytes, .. } = breakdown.of(part);
+        PartRow { part: part.name(), calls, seconds: time.as_secs_f64(), bytes }
+    };
+    let mut rows: Vec<_> = Part::ALL.map(of).into_iter().filter(|row| row.calls > 0).collect();
+    let seconds = (total - rows.iter().map(|row| row.seconds).sum::<f64>()).max(0.0);
+    let (part, bytes) = ("vectors: states, adjoints, kept tapes", breakdown.held);
+    rows.push(PartRow { part, calls: 1, seconds, bytes });
+    rows
+}
+
+/// The most bytes that this process has had in memory, from Linux.
+fn process_peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| 1024 * kib)
+}
+
 /// The command.
 pub(crate) fn run<T: Precision>(
     catalogue: &[Entry],
@@ -86,6 +119,7 @@ pub(crate) fn run<T: Precision>(
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
     }
+    opened.oracle.break_down(options.breakdown);
     let mut rows = Vec::new();
     for estimator in &mut chosen {
         let (row, gradient) = measure(entry, options, &mut opened, estimator.as_mut())?;
@@ -157,6 +191,8 @@ fn measure<T: Precision>(
         primal_seconds_min,
         seconds,
         seconds_min,
+        process_peak_bytes: process_peak(),
+        breakdown: oracle.breakdown().map(|b| parts(&b, cost.time.as_secs_f64())),
         implicit: report.map(Into::into),
     };
     Ok((row, gradient))
@@ -232,6 +268,9 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     say(out, table)?;
     let mut told = HashSet::new();
     for row in rows {
+        if let Some(parts) = &row.breakdown {
+            say(out, format!("\n{}\n{}", row.estimator, broken_down(parts)))?;
+        }
         for warning in row.implicit.iter().flat_map(|implicit| &implicit.warnings) {
             // Estimates of one inner loop share its warning.
             if told.insert(warning) {
@@ -240,4 +279,14 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
         }
     }
     Ok(())
+}
+
+fn broken_down(parts: &[PartRow]) -> Table {
+    let right = ["calls", "time", "each", "bytes"].map(|name| (name, Align::Right));
+    let mut table = Table::new(&[&[("part", Align::Left)][..], &right].concat());
+    for PartRow { part, calls, seconds: time, bytes: most } in parts {
+        let each = seconds(time / *calls as f64);
+        table.push([(*part).into(), calls.to_string(), seconds(*time), each, bytes(*most)]);
+    }
+    table
 }
