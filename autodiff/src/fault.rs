@@ -53,6 +53,11 @@ pub enum Fault {
         /// The operation.
         operation: &'static str,
     },
+    /// A derivative does not exist or is not finite, on a scalar tape that is strict.
+    Singular {
+        /// The operation.
+        operation: &'static str,
+    },
     /// A buffer or point handed to a driver has the wrong number of values.
     Length {
         /// What was handed over.
@@ -82,6 +87,9 @@ impl fmt::Display for Fault {
             ),
             Self::ForeignTape { operation } => {
                 write!(f, "{operation}: the operands were recorded on different tapes")
+            }
+            Self::Singular { operation } => {
+                write!(f, "{operation}: no finite derivative here, and the tape is strict")
             }
             Self::Length { what, expected, found } => {
                 write!(f, "{what} has {found} values, expected {expected}")

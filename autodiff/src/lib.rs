@@ -24,6 +24,25 @@
 //! assert_eq!(product, [44.0, 0.0]);
 //! # Ok::<(), hypertape_autodiff::Fault>(())
 //! ```
+//!
+//! Code on single numbers, with branches and indices, is written over [`scalar::Real`] and recorded on a tape of its own
+//! that fits it: functions of one argument and operations with constants record nothing. A gradient,
+//!
+//! ```
+//! use hypertape_autodiff::scalar::{Float, gradient};
+//! let (value, gradient) = gradient(|x| x[0].exp() * x[1] + x[1].powi(2), &[0.0, 3.0])?;
+//! assert_eq!((value, gradient), (12.0, vec![3.0, 7.0]));
+//! # Ok::<(), hypertape_autodiff::Fault>(())
+//! ```
+//!
+//! and a Hessian-vector product with its gradient:
+//!
+//! ```
+//! use hypertape_autodiff::scalar::{Float, hvp};
+//! let (_, gradient, product) = hvp(|x| x[0].exp() * x[1] + x[1].powi(2), &[0.0, 3.0], &[1.0, 1.0])?;
+//! assert_eq!((gradient, product), (vec![3.0, 7.0], vec![4.0, 3.0]));
+//! # Ok::<(), hypertape_autodiff::Fault>(())
+//! ```
 
 mod arena;
 mod array;
@@ -31,6 +50,7 @@ pub mod check;
 pub mod conventions;
 mod drivers;
 mod fault;
+pub mod scalar;
 mod shape;
 
 pub use arena::{ALIGNMENT, Arena};

@@ -4,6 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use hypertape_autodiff::scalar::{Dual, Scalar, Tangents, Tape};
 use hypertape_autodiff::{Array, Fault, Function, Shape, Workspace};
 
 /// The system's allocator, counting the allocations of each thread.
@@ -134,4 +135,32 @@ fn the_largest_driver_warms_up_the_others() {
     workspace.vjp(&f, &NET, &x, &mut [0.0], &[1.0], &mut g).unwrap();
     workspace.hvp(&f, &NET, &x, &x, &mut g, &mut p).unwrap();
     assert_eq!(COUNT.get(), before);
+}
+
+/// A scalar tape allocates in its first pass and in no pass of the same length after it.
+#[test]
+fn scalar_drivers() {
+    fn f<R: Scalar<Plain = f64>>(x: &[R]) -> R {
+        let chain = x.windows(2).fold(x[0], |y, x| (y * x[0]).sin() + x[1].exp() * 0.1);
+        chain.add_product(R::dot(x, x), R::logsumexp(x))
+            + R::fuse([x[0], x[1]], |[a, b]| [a * b])[0]
+    }
+    let (x, v) = (wave(300), wave(301)[1..].to_vec());
+    let (mut g, mut p, mut y) = (vec![0.0; 300], vec![0.0; 300], [0.0; 2]);
+    let mut matrix = vec![0.0; 600];
+    let (mut tape, mut tangents) = (Tape::new(), Tangents::<f64, 2>::new());
+    let (mut second, mut hessian) = (Tape::<Dual<f64, 50>>::new(), vec![0.0; 300 * 300]);
+    let mut single = Tape::<Dual<f64>>::new();
+    let mut pass = || {
+        let before = COUNT.get();
+        tape.gradient(|x| f(x), &x, &mut g).unwrap();
+        tape.jacobian(|x, y| y.fill(f(x)), &x, &mut y, &mut matrix).unwrap();
+        tangents.jacobian(|x, y| y.fill(f(x)), &x, &mut y, &mut matrix).unwrap();
+        single.hvp(|x| f(x), &x, &v, &mut g, &mut p).unwrap();
+        second.hessian(|x| f(x), &x, &mut g, &mut hessian).unwrap();
+        COUNT.get() - before
+    };
+    let counts: Vec<usize> = (0..4).map(|_| pass()).collect();
+    assert!(counts[0] > 0, "the counter works");
+    assert_eq!(counts[1..], [0; 3]);
 }

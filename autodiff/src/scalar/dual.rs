@@ -1,0 +1,177 @@
+//! [`Dual`]: forward mode, a value with the derivatives along `N` directions.
+//!
+//! Cost: the value, and a multiplication or two a direction and operation. Nest it for higher order:
+//! `Dual<Dual<f64>>` carries a second directional derivative.
+
+use std::array::from_fn;
+
+use super::real::Scalar;
+use super::rules::{By, Chain, Factor, Statement, number};
+
+/// A number with `N` tangents.
+///
+/// ```
+/// use hypertape_autodiff::scalar::{Dual, Float};
+/// // f = x^3 with f' = 3 x^2 and f'' = 6 x: one tangent of one tangent.
+/// let x = Dual::<_>::new(Dual::<f64>::new(2.0, [1.0]), [Dual::new(1.0, [0.0])]);
+/// let [slope] = x.powi(3).tangents();
+/// assert_eq!((slope.value(), slope.tangents()), (12.0, [12.0]));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Dual<T, const N: usize = 1> {
+    value: T,
+    tangents: [T; N],
+}
+
+impl<T: Scalar, const N: usize> Dual<T, N> {
+    /// A value and its tangents.
+    #[inline(always)]
+    pub fn new(value: T, tangents: [T; N]) -> Self {
+        Self { value, tangents }
+    }
+
+    /// Entry `k` of a point whose tangents are unit vectors: tangent `k` is 1, if there is one, others are 0.
+    #[inline(always)]
+    pub fn variable(value: T, k: usize) -> Self {
+        Self { value, tangents: from_fn(|i| if i == k { T::one() } else { T::zero() }) }
+    }
+
+    /// The value.
+    #[inline(always)]
+    pub fn value(self) -> T {
+        self.value
+    }
+
+    /// The derivatives.
+    #[inline(always)]
+    pub fn tangents(self) -> [T; N] {
+        self.tangents
+    }
+}
+
+impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
+    type Inner = T;
+    type Statement = [T; N];
+
+    #[inline(always)]
+    fn inner(self) -> T {
+        self.value
+    }
+
+    #[inline(always)]
+    fn passive(value: T) -> Self {
+        Self { value, tangents: [T::zero(); N] }
+    }
+
+    #[inline(always)]
+    fn is_passive(self) -> bool {
+        self.tangents.iter().all(|d| d.vanishes())
+    }
+
+    #[inline(always)]
+    fn unary(self, _: &'static str, value: T, by: impl Factor<T>) -> Self {
+        let d = self.tangents;
+        let mut tangents = d.map(|d| by.times(d));
+        if if N <= FEW { may_be_nan(&tangents) } else { !by.is_plain() } {
+            let absorbed = absorbed(by, &d);
+            tangents = from_fn(|k| absorbed[k].unpacked());
+        }
+        Self { value, tangents }
+    }
+
+    #[inline(always)]
+    fn binary(
+        self,
+        other: Self,
+        _: &'static str,
+        value: T,
+        (by, by_other): (impl Factor<T>, impl Factor<T>),
+    ) -> Self {
+        let (d, e) = (self.tangents, other.tangents);
+        let mut tangents = from_fn(|k| by.times(d[k]) + by_other.times(e[k]));
+        if if N <= FEW { may_be_nan(&tangents) } else { !(by.is_plain() && by_other.is_plain()) } {
+            let (d, e) = (absorbed(by, &d), absorbed(by_other, &e));
+            tangents = from_fn(|k| d[k] + e[k]);
+        }
+        Self { value, tangents }
+    }
+
+    #[inline(always)]
+    fn add_product(self, a: Self, b: Self, value: T) -> Self {
+        let product = a.binary(b, "mul", value, (By(b.value), By(a.value)));
+        Self { value, tangents: from_fn(|k| self.tangents[k] + product.tangents[k]) }
+    }
+
+    #[inline(always)]
+    fn statement() -> [T; N] {
+        [T::zero(); N]
+    }
+
+    #[inline(always)]
+    fn kink(self, _: &'static str) {}
+}
+
+/// Up to so many tangents, results are looked at for what zeros should have absorbed, beyond them factors.
+const FEW: usize = 1;
+
+#[inline(always)]
+fn may_be_nan<T: Scalar>(d: &[T]) -> bool {
+    !d.iter().fold(T::zero(), |sum, &d| sum + d).surely_number()
+}
+
+/// Tangents times a factor that is zero or not finite. Apart, so that operators stay small.
+#[cold]
+#[inline(never)]
+fn absorbed<T: Scalar, const N: usize>(by: impl Factor<T>, d: &[T; N]) -> [T; N] {
+    d.map(|d| by.absorb(d))
+}
+
+impl<T: Scalar, const N: usize> Statement<Dual<T, N>> for [T; N] {
+    #[inline(always)]
+    fn argument(&mut self, argument: Dual<T, N>, partial: T) {
+        let d = argument.unary("", partial, By(partial)).tangents;
+        *self = from_fn(|k| self[k] + d[k]);
+    }
+
+    #[inline(always)]
+    fn close(self, value: T) -> Dual<T, N> {
+        Dual { value, tangents: self }
+    }
+}
+
+number! { [T: Scalar, const N: usize] Dual<T, N> {
+    type Local<const L: usize> = Self;
+
+    #[inline(always)]
+    fn fuse<const L: usize, const M: usize>(
+        x: [Self; L],
+        f: impl FnOnce([Self; L]) -> [Self; M],
+    ) -> [Self; M] {
+        f(x)
+    }
+    #[inline(always)]
+    fn surely_finite(self) -> bool {
+        self.tangents.iter().fold(self.value, |sum, &d| sum + d).surely_finite()
+    }
+    #[inline(always)]
+    fn unpacked(self) -> Self {
+        Self { value: self.value.unpacked(), tangents: from_fn(|k| self.tangents[k].unpacked()) }
+    }
+    #[inline(always)]
+    fn surely_number(self) -> bool {
+        self.tangents.iter().fold(self.value, |sum, &d| sum + d).surely_number()
+    }
+    #[inline(always)]
+    fn product(self, factor: Self) -> Self {
+        let (a, b) = (self, factor);
+        Self {
+            value: a.value.product(b.value),
+            tangents: from_fn(|k| a.value.product(b.tangents[k]) + a.tangents[k].product(b.value)),
+        }
+    }
+    #[inline(always)]
+    fn vanishes(self) -> bool {
+        self.value.vanishes() && self.is_passive()
+    }
+} }

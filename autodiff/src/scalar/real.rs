@@ -1,0 +1,254 @@
+//! [`Scalar`] and [`Real`]: what a scalar function is written over.
+//!
+//! | type | evaluates |
+//! |---|---|
+//! | `f32`, `f64` | the value |
+//! | [`Dual<T, N>`](super::Dual) | the value and `N` directional derivatives |
+//! | [`Var<T>`](super::Var) | the value, recorded for a gradient |
+//! | `Var<Dual<f64, N>>` | the value, recorded for a gradient and `N` Hessian-vector products |
+//!
+//! Elementary functions are those of [`Float`], so that generic code which knows nothing of derivatives can be
+//! differentiated. Comparisons look at the primal value. Derivatives at kinks and singular points are those of
+//! [`conventions`](crate::conventions); in the chain rule a factor that is exactly zero absorbs infinity and `NaN`.
+
+use std::fmt::Debug;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Sub, SubAssign};
+
+use num_traits::{Float, FromPrimitive};
+
+use crate::array::element::Element;
+use crate::array::kernels::math;
+
+/// A real number with or without derivatives: [`Float`], operators with plain floats, and functions that a tape records
+/// as one statement. Functions are written over [`Real`], which names the plain float.
+#[expect(clippy::return_self_not_must_use, reason = "types with derivatives are `must_use`")]
+pub trait Scalar:
+    Float
+    + FromPrimitive
+    + Debug
+    + Default
+    + Sum
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Add<Self::Plain, Output = Self>
+    + Sub<Self::Plain, Output = Self>
+    + Mul<Self::Plain, Output = Self>
+    + Div<Self::Plain, Output = Self>
+    + AddAssign<Self::Plain>
+    + SubAssign<Self::Plain>
+    + MulAssign<Self::Plain>
+    + DivAssign<Self::Plain>
+    + PartialOrd<Self::Plain>
+{
+    /// `f32` or `f64`.
+    type Plain: Element;
+    /// What [`fuse`](Self::fuse) evaluates its closure on.
+    type Local<const N: usize>: Scalar<Plain = Self::Plain>;
+
+    /// A number that depends on nothing.
+    fn constant(value: Self::Plain) -> Self;
+    /// The value without derivatives.
+    fn primal(self) -> Self::Plain;
+    /// `x^2`
+    fn square(self) -> Self;
+    /// `x^p` for a constant `p`.
+    fn power(self, p: Self::Plain) -> Self;
+    /// `max(x, 0)`
+    fn relu(self) -> Self;
+    /// `1 / (1 + e^-x)`, without overflow.
+    fn sigmoid(self) -> Self;
+    /// `ln(1 + e^x)`, without overflow.
+    fn softplus(self) -> Self;
+    /// `self + a b`, rounded twice, as one statement.
+    fn add_product(self, a: Self, b: Self) -> Self;
+    /// `sum_i x_i` as one statement.
+    fn sum_of(x: &[Self]) -> Self;
+    /// `sum_i a_i b_i` as one statement.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn dot(a: &[Self], b: &[Self]) -> Self;
+    /// `sum_i c_i x_i` with constants `c` as one statement.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn linear(c: &[Self::Plain], x: &[Self]) -> Self;
+    /// `ln sum_i e^{x_i}` as one statement, without overflow. Minus infinity for no `x`.
+    fn logsumexp(x: &[Self]) -> Self;
+    /// `f(x)`, recorded as one statement a result: its `N` partials are computed on the spot, by packed forward mode.
+    /// Pays where `f` has more operations than arguments.
+    ///
+    /// ```
+    /// use hypertape_autodiff::scalar::{Float, Scalar, Tape};
+    /// let mut gradient = [0.0; 2];
+    /// let y = Tape::new().gradient(
+    ///     |x| Scalar::fuse([x[0], x[1]], |[a, b]| [(a * b).sin() + a / b])[0],
+    ///     &[0.0, 2.0],
+    ///     &mut gradient,
+    /// )?;
+    /// assert_eq!((y, gradient), (0.0, [2.5, 0.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    fn fuse<const N: usize, const M: usize>(
+        x: [Self; N],
+        f: impl FnOnce([Self::Local<N>; N]) -> [Self::Local<N>; M],
+    ) -> [Self; M];
+
+    /// The product in which zero absorbs infinity and `NaN`.
+    #[doc(hidden)]
+    fn absorb(self, factor: Self) -> Self;
+    /// The same, put together from its parts: the result of a function that is not inlined, in one arm of a branch, would
+    /// otherwise drag the other arm into memory.
+    #[doc(hidden)]
+    fn unpacked(self) -> Self;
+    /// The product without absorption.
+    #[doc(hidden)]
+    fn product(self, factor: Self) -> Self;
+    /// `self + partial bar` for an adjoint that does not vanish.
+    #[doc(hidden)]
+    fn accumulate(self, partial: Self, bar: Self) -> Self;
+    /// Whether value and derivatives are finite, or maybe not (their sum may overflow).
+    #[doc(hidden)]
+    fn surely_finite(self) -> bool;
+    /// Whether neither value nor derivatives are `NaN`, or maybe not (their sum may be undefined).
+    #[doc(hidden)]
+    fn surely_number(self) -> bool;
+    /// Whether the value is neither zero, infinite nor `NaN`.
+    #[doc(hidden)]
+    fn is_plain(self) -> bool;
+    /// Whether value and derivatives are zero.
+    #[doc(hidden)]
+    fn vanishes(self) -> bool;
+}
+
+/// A [`Scalar`] over the plain float `F`: `fn f<R: Real>(x: &[R]) -> R`, or `R: Real<f32>`.
+///
+/// ```
+/// use hypertape_autodiff::scalar::{Dual, Real};
+/// fn f<R: Real>(x: R) -> R {
+///     (x * 2.0 - 1.0).exp() / x
+/// }
+/// assert_eq!(f(0.5), 2.0);
+/// // f' = (2 x - 1) e^{2x - 1} / x^2
+/// assert_eq!(f(Dual::<f64>::new(0.5, [1.0])).tangents(), [0.0]);
+/// ```
+pub trait Real<F = f64>: Scalar<Plain = F> {}
+impl<F, R: Scalar<Plain = F>> Real<F> for R {}
+
+/// Lengths of two lists that go together.
+#[track_caller]
+#[inline(always)]
+pub(super) fn expect_pairs(operation: &str, left: usize, right: usize) {
+    assert!(left == right, "{operation}: {left} and {right} values, expected as many of both");
+}
+
+/// What to subtract before exponentials: the largest, or 0 if that is infinite, which leaves the right limits.
+#[inline(always)]
+pub(super) fn shift<F: Element>(x: impl Iterator<Item = F>) -> F {
+    let most = x.fold(F::neg_infinity(), F::max);
+    if most.is_finite() { most } else { F::zero() }
+}
+
+macro_rules! plain {
+    ($($f:ty)*) => {$(
+        impl Scalar for $f {
+            type Plain = Self;
+            type Local<const N: usize> = Self;
+
+            #[inline(always)]
+            fn constant(value: Self) -> Self {
+                value
+            }
+            #[inline(always)]
+            fn primal(self) -> Self {
+                self
+            }
+            #[inline(always)]
+            fn square(self) -> Self {
+                self * self
+            }
+            #[inline(always)]
+            fn power(self, p: Self) -> Self {
+                self.powf(p)
+            }
+            #[inline(always)]
+            fn relu(self) -> Self {
+                if self <= 0.0 { 0.0 } else { self }
+            }
+            #[inline(always)]
+            fn sigmoid(self) -> Self {
+                math::sigmoid::<false, Self>(self)
+            }
+            #[inline(always)]
+            fn softplus(self) -> Self {
+                math::softplus::<false, Self>(self)
+            }
+            #[inline(always)]
+            fn add_product(self, a: Self, b: Self) -> Self {
+                self + a * b
+            }
+            #[inline]
+            fn sum_of(x: &[Self]) -> Self {
+                x.iter().sum()
+            }
+            #[inline]
+            fn dot(a: &[Self], b: &[Self]) -> Self {
+                expect_pairs("dot", a.len(), b.len());
+                a.iter().zip(b).map(|(a, b)| a * b).sum()
+            }
+            #[inline]
+            fn linear(c: &[Self], x: &[Self]) -> Self {
+                Self::dot(c, x)
+            }
+            #[inline]
+            fn logsumexp(x: &[Self]) -> Self {
+                let most = shift(x.iter().copied());
+                x.iter().map(|x| (x - most).exp()).sum::<Self>().ln() + most
+            }
+            #[inline(always)]
+            fn fuse<const N: usize, const M: usize>(
+                x: [Self; N],
+                f: impl FnOnce([Self; N]) -> [Self; M],
+            ) -> [Self; M] {
+                f(x)
+            }
+            #[inline(always)]
+            fn absorb(self, factor: Self) -> Self {
+                if self == 0.0 || factor == 0.0 { 0.0 } else { self * factor }
+            }
+            #[inline(always)]
+            fn unpacked(self) -> Self {
+                self
+            }
+            #[inline(always)]
+            fn product(self, factor: Self) -> Self {
+                self * factor
+            }
+            #[inline(always)]
+            fn accumulate(self, partial: Self, bar: Self) -> Self {
+                self + partial * bar
+            }
+            #[inline(always)]
+            fn surely_finite(self) -> bool {
+                !(self - self).is_nan()
+            }
+            #[inline(always)]
+            fn surely_number(self) -> bool {
+                !self.is_nan()
+            }
+            #[inline(always)]
+            fn is_plain(self) -> bool {
+                // Cheaper than looking at the exponent.
+                self - self == 0.0 && self != 0.0
+            }
+            #[inline(always)]
+            fn vanishes(self) -> bool {
+                self == 0.0
+            }
+        }
+    )*};
+}
+plain!(f32 f64);

@@ -1,0 +1,415 @@
+//! [`Tape`]: what a computation on scalars records for reverse mode, and the sweep back over it.
+//!
+//! A record is a statement with two arguments: their partials, and the numbers of the nodes that they depend on. Its own
+//! node is implied by its place. Further arguments of a statement lie in a second stream, last argument on top.
+//!
+//! ```text
+//! node = inputs + place      record: w_0, w_1, i_0, i_1 | FLAG     further: w, i | FLAG
+//! ```
+//!
+//! `FLAG` on a record says that it has further arguments, on a further argument that there is one more below. Bytes for
+//! `f64`: 24 a record with its 8 of adjoint, 12 a further argument. Functions of one argument and operations with
+//! constants record nothing, see [`Var`].
+//!
+//! The sweep visits nodes from the last to the first, takes the adjoint out of its slot (which leaves zeros for the next
+//! sweep) and adds partial times adjoint to those of the arguments. An adjoint of zero passes nothing on, not even to an
+//! infinite partial.
+
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem;
+use std::ptr::NonNull;
+
+use super::real::Scalar;
+use crate::fault::Fault;
+
+/// The bit of an argument that is not part of its node's number.
+const FLAG: u32 = 1 << 31;
+/// Memory from here on is advised to lie in huge pages.
+const HUGE: usize = 4 << 20;
+
+#[derive(Clone, Copy)]
+struct Record<T> {
+    partials: [T; 2],
+    arguments: [u32; 2],
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, packed(4))]
+struct Further<T> {
+    partial: T,
+    argument: u32,
+}
+
+/// Records of a computation, with the memory for its adjoints. All memory is kept and reused: after a first pass, a pass
+/// of the same length allocates nothing.
+pub struct Tape<T> {
+    inputs: u32,
+    records: UnsafeCell<Vec<Record<T>>>,
+    further: UnsafeCell<Vec<Further<T>>>,
+    /// Records that fit without growing.
+    room: Cell<usize>,
+    limit: usize,
+    strict: bool,
+    fault: Cell<Option<Fault>>,
+    singular: Cell<Option<(&'static str, usize)>>,
+    /// Zeros between sweeps.
+    adjoints: Vec<T>,
+    /// Memory for the numbers that a function takes and writes; empty between passes.
+    numbers: Vec<Var<'static, T>>,
+    /// The results of the last pass: value, derivative, and number of the node.
+    results: Vec<(T, T, Option<u32>)>,
+}
+
+/// A number recorded on a tape, or a constant: a value, and its derivative by the one node that it depends on.
+///
+/// A function of one argument multiplies that derivative and needs no record; so does an operation with a constant, or of
+/// two numbers that depend on the same node. Only where two different nodes meet, a record makes a new one.
+///
+/// The lifetime is that of one recording and of no other: numbers of two tapes, or from before a reset, do not mix.
+///
+/// ```compile_fail
+/// use hypertape_autodiff::scalar::{Tape, Var};
+/// let (mut outer, mut inner) = (Tape::<f64>::new(), Tape::<f64>::new());
+/// outer.gradient(|x| {
+///     inner.gradient(|y| y[0] * x[0], &[1.0], &mut [0.0]);
+///     x[0]
+/// }, &[1.0], &mut [0.0]);
+/// ```
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct Var<'t, T> {
+    pub(super) value: T,
+    pub(super) slope: T,
+    pub(super) node: Option<Node<'t, T>>,
+}
+
+/// A node of the tape that is recording. The lifetime is invariant, see [`Tape::record`].
+pub(crate) struct Node<'t, T> {
+    tape: NonNull<Tape<T>>,
+    number: u32,
+    brand: PhantomData<fn(&'t ()) -> &'t ()>,
+}
+
+impl<T> Clone for Node<'_, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Node<'_, T> {}
+
+impl<T: Scalar> Node<'_, T> {
+    #[inline(always)]
+    fn tape(&self) -> &Tape<T> {
+        // SAFETY: nodes are made by `Tape::record` alone, for a closure that must accept every lifetime, so that none
+        // outlives the shared borrow of the tape from which they are made.
+        unsafe { self.tape.as_ref() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.number == other.number
+    }
+
+    /// Records a statement with two arguments, and those pushed before it if it has `further` ones. `None`, and a fault,
+    /// if there is no memory for it.
+    #[inline(always)]
+    pub(crate) fn record(self, other: Self, partials: [T; 2], further: bool) -> Option<Self> {
+        let flag = if further { FLAG } else { 0 };
+        let record = Record { partials, arguments: [self.number, other.number | flag] };
+        let tape = self.tape();
+        // SAFETY: a tape is not shared between threads, and no reference into its streams leaves a function.
+        let records = unsafe { &mut *tape.records.get() };
+        let place = records.len();
+        if place == tape.room.get() && !tape.grow(records) {
+            return None;
+        }
+        // SAFETY: `room` is at most the capacity.
+        unsafe {
+            records.as_mut_ptr().add(place).write(record);
+            records.set_len(place + 1);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "`grow` leaves room for fewer nodes than `FLAG`"
+        )]
+        Some(Self { number: tape.inputs + place as u32, ..self })
+    }
+
+    /// Takes back the last further argument.
+    #[inline(always)]
+    pub(crate) fn pop_further(self) -> Option<(Self, T)> {
+        // SAFETY: as in `record`.
+        let last = unsafe { &mut *self.tape().further.get() }.pop()?;
+        Some((Self { number: last.argument & !FLAG, ..self }, last.partial))
+    }
+
+    /// Records a further argument of the statement that is recorded next; `more` if it is not the first.
+    #[inline(always)]
+    pub(crate) fn push_further(self, partial: T, more: bool) {
+        let tape = self.tape();
+        // SAFETY: as in `record`.
+        let further = unsafe { &mut *tape.further.get() };
+        if further.len() < further.capacity() || tape.enlarge(further, usize::MAX) {
+            further.push(Further { partial, argument: self.number | if more { FLAG } else { 0 } });
+        }
+    }
+
+    /// Notes that a convention or an absorbed product stands in for a derivative.
+    #[cold]
+    pub(crate) fn note(self, operation: &'static str) {
+        let tape = self.tape();
+        let (first, count) = tape.singular.get().unwrap_or((operation, 0));
+        tape.singular.set(Some((first, count + 1)));
+        if tape.strict {
+            tape.raise(Fault::Singular { operation });
+        }
+    }
+}
+
+impl<T: Scalar> Tape<T> {
+    /// An empty tape. Allocates nothing.
+    pub fn new() -> Self {
+        Self {
+            inputs: 0,
+            records: UnsafeCell::default(),
+            further: UnsafeCell::default(),
+            room: Cell::new(0),
+            limit: usize::MAX,
+            strict: false,
+            fault: Cell::new(None),
+            singular: Cell::new(None),
+            adjoints: Vec::new(),
+            numbers: Vec::new(),
+            results: Vec::new(),
+        }
+    }
+
+    /// Whether a convention that stands in for a derivative which does not exist, and a partial that is not finite, are
+    /// faults. Off by default.
+    pub fn set_strict(&mut self, on: bool) {
+        self.strict = on;
+    }
+
+    /// Limits the bytes of records, and those of further arguments. There are at most 2^31 nodes in any case.
+    pub fn set_limit(&mut self, bytes: usize) {
+        *self = Self { limit: bytes, strict: self.strict, ..Self::new() };
+    }
+
+    /// Bytes that the last pass used: records, further arguments, adjoints.
+    pub fn used(&mut self) -> usize {
+        let (records, further) = (self.records.get_mut(), self.further.get_mut());
+        let nodes = self.inputs as usize + records.len();
+        size_of_val(&records[..]) + size_of_val(&further[..]) + nodes * size_of::<T>()
+    }
+
+    /// The first operation of the last pass where a convention stood in for a derivative that does not exist, or whose
+    /// partial was not finite, and the number of such operations.
+    pub fn singular(&self) -> Option<(&'static str, usize)> {
+        self.singular.get()
+    }
+
+    fn raise(&self, fault: Fault) {
+        self.fault.set(self.fault.get().or(Some(fault)));
+    }
+
+    /// Evaluates a function of `x` that writes `m` results on an emptied tape.
+    ///
+    /// The function accepts every lifetime, so it cannot keep a number beyond its call or mix it with those of another
+    /// recording.
+    pub(super) fn record(
+        &mut self,
+        x: impl ExactSizeIterator<Item = T>,
+        m: usize,
+        f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
+    ) -> Result<(), Fault> {
+        self.records.get_mut().clear();
+        self.further.get_mut().clear();
+        self.results.clear();
+        self.fault.set(None);
+        self.singular.set(None);
+        let n = x.len();
+        self.inputs = u32::try_from(n).unwrap_or(FLAG).min(FLAG);
+        if self.inputs == FLAG {
+            let [requested, limit] = [n, FLAG as usize].map(|n| n.saturating_mul(size_of::<T>()));
+            return Err(Fault::Memory { used: 0, requested, limit });
+        }
+        self.room.set(self.records.get_mut().capacity().min(self.most()));
+        let mut numbers = mem::take(&mut self.numbers);
+        numbers.reserve_exact(n + m);
+        advise(&numbers);
+        let tape = NonNull::from(&*self);
+        numbers.extend(x.zip(0..).map(|(value, number)| Var {
+            value,
+            slope: T::one(),
+            node: Some(Node { tape, number, brand: PhantomData }),
+        }));
+        numbers.resize(n + m, Var { value: T::zero(), slope: T::zero(), node: None });
+        let (x, y) = numbers.split_at_mut(n);
+        f(x, y);
+        self.results.extend(y.iter().map(|y| (y.value, y.slope, y.node.map(|node| node.number))));
+        numbers.clear();
+        self.numbers = numbers;
+        self.fault.get().map_or(Ok(()), Err)
+    }
+
+    /// Values of the results.
+    pub(super) fn values(&self) -> impl Iterator<Item = T> {
+        self.results.iter().map(|&(value, ..)| value)
+    }
+
+    /// Records that numbers of nodes and the limit allow for.
+    fn most(&self) -> usize {
+        ((FLAG - self.inputs) as usize).min(self.limit / size_of::<Record<T>>())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&self, records: &mut Vec<Record<T>>) -> bool {
+        let grown = self.enlarge(records, self.most());
+        self.room.set(records.capacity().min(self.most()));
+        grown
+    }
+
+    /// Makes room for at least one more, fourfold if the limits and the system allow it.
+    #[cold]
+    #[inline(never)]
+    fn enlarge<E: Copy>(&self, stream: &mut Vec<E>, most: usize) -> bool {
+        let length = stream.len();
+        let most = most.min(self.limit / size_of::<E>());
+        let more = (3 * length).max(64).min(most.saturating_sub(length));
+        let mut larger = Vec::new();
+        if more == 0 || larger.try_reserve_exact(length + more).is_err() {
+            let (used, requested) = (size_of_val(&stream[..]), size_of::<E>());
+            let limit = self.limit.min((FLAG as usize).saturating_mul(size_of::<Record<T>>()));
+            self.raise(Fault::Memory { used, requested, limit });
+            return false;
+        }
+        // Advised before it is touched; a buffer that grows in place would be touched first.
+        advise(&larger);
+        larger.extend_from_slice(stream);
+        *stream = larger;
+        true
+    }
+
+    /// Sweeps back `K` times at once, from adjoints of each result, and hands out those of each input.
+    pub(super) fn pull<const K: usize>(
+        &mut self,
+        y_bar: impl Fn(usize) -> [T; K],
+        mut take: impl FnMut(usize, [T; K]),
+    ) {
+        let (records, further) = (self.records.get_mut(), self.further.get_mut());
+        let inputs = self.inputs as usize;
+        let nodes = inputs + records.len();
+        if self.adjoints.len() < nodes * K {
+            // Without the old ones, which are zeros.
+            self.adjoints = Vec::with_capacity(nodes * K);
+            advise(&self.adjoints);
+            self.adjoints.resize(nodes * K, T::zero());
+        }
+        let adjoints = &mut self.adjoints.as_chunks_mut::<K>().0[..nodes];
+        for (k, &(_, slope, node)) in self.results.iter().enumerate() {
+            let Some(node) = node else { continue };
+            for (slot, bar) in adjoints[node as usize].iter_mut().zip(y_bar(k)) {
+                *slot += slope.absorb(bar);
+            }
+        }
+        let mut below = further.len();
+        // What the node after passed to this one, which would otherwise wait for a store.
+        let mut carried = [T::zero(); K];
+        for (place, record) in records.iter().enumerate().rev() {
+            let node = inputs + place;
+            let mut bar = mem::replace(&mut adjoints[node], [T::zero(); K]);
+            for (bar, carried) in bar.iter_mut().zip(&mut carried) {
+                *bar += mem::take(carried);
+            }
+            let passes = bar.iter().any(|bar| !bar.vanishes());
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "numbers of nodes are below `FLAG`"
+            )]
+            let before = (node - 1) as u32;
+            let mut add = |argument: u32, partial: T| {
+                let number = argument & !FLAG;
+                // SAFETY: arguments are nodes of this recording, whose numbers are below `nodes`.
+                let slot = unsafe { adjoints.get_unchecked_mut(number as usize) };
+                for (slot, bar) in slot.iter_mut().zip(bar) {
+                    if K == 1 || !bar.vanishes() {
+                        *slot = slot.accumulate(partial, bar);
+                    }
+                }
+            };
+            let ([w, u], [i, j]) = (record.partials, record.arguments);
+            if passes {
+                if i == before {
+                    for (c, bar) in carried.iter_mut().zip(bar) {
+                        *c = c.accumulate(w, bar);
+                    }
+                } else {
+                    add(i, w);
+                }
+                add(j, u);
+            }
+            let mut more = j & FLAG != 0;
+            while more {
+                below -= 1;
+                let Further { partial, argument } = further[below];
+                if passes {
+                    add(argument, partial);
+                }
+                more = argument & FLAG != 0;
+            }
+        }
+        if let Some(last) = adjoints[..inputs].last_mut() {
+            for (bar, carried) in last.iter_mut().zip(carried) {
+                *bar += carried;
+            }
+        }
+        for (i, slot) in adjoints[..inputs].iter_mut().enumerate() {
+            take(i, mem::replace(slot, [T::zero(); K]));
+        }
+    }
+}
+
+impl<T: Scalar> Default for Tape<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for Tape<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tape").field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}
+
+// SAFETY: everything is owned, and `numbers`, whose elements are not `Send`, is empty whenever a tape can be moved.
+unsafe impl<T: Send> Send for Tape<T> {}
+
+/// Asks the system to back a large buffer by huge pages, so that touching it for the first time costs less.
+fn advise<E>(buffer: &Vec<E>) {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        use std::ffi::{c_int, c_void};
+        unsafe extern "C" {
+            fn madvise(at: *mut c_void, bytes: usize, advice: c_int) -> c_int;
+        }
+        const PAGE: usize = 4096;
+        const MADV_HUGEPAGE: c_int = 14;
+        let bytes = buffer.capacity() * size_of::<E>();
+        if bytes >= HUGE {
+            let skip = buffer.as_ptr().addr().wrapping_neg() % PAGE;
+            // SAFETY: whole pages inside the buffer; the advice changes nothing that a program can see, and an error
+            // only means that it is not followed.
+            unsafe {
+                madvise(
+                    buffer.as_ptr().cast_mut().byte_add(skip).cast(),
+                    bytes - skip,
+                    MADV_HUGEPAGE,
+                );
+            }
+        }
+    }
+}

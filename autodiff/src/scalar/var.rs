@@ -1,0 +1,210 @@
+//! Arithmetic of [`Var`]: what is recorded, and what only changes a derivative.
+
+use std::array::from_fn;
+use std::fmt;
+
+use super::dual::Dual;
+use super::real::Scalar;
+use super::rules::{By, Chain, Factor, Statement, number};
+use super::tape::{Node, Var};
+
+impl<T: Scalar> Var<'_, T> {
+    /// The value.
+    #[inline(always)]
+    pub fn value(self) -> T {
+        self.value
+    }
+
+    /// The same value, tangents included, as a constant of this tape.
+    #[inline(always)]
+    pub fn detach(self) -> Self {
+        Self::from(self.value)
+    }
+
+    /// `by` times the derivative.
+    #[inline(always)]
+    fn scaled<A: Factor<T>>(self, name: &'static str, by: A) -> T {
+        let slope = by.raw(self.slope);
+        if A::SAFE || slope.surely_finite() { slope } else { self.settled(name, by).unpacked() }
+    }
+
+    /// The same of two, with one test.
+    #[inline(always)]
+    fn both_scaled<A: Factor<T>, B: Factor<T>>(
+        self,
+        other: Self,
+        name: &'static str,
+        (by, by_other): (A, B),
+    ) -> [T; 2] {
+        let (w, u) = (by.raw(self.slope), by_other.raw(other.slope));
+        if A::SAFE && B::SAFE || (w + u).surely_finite() {
+            return [w, u];
+        }
+        [self.settled(name, by).unpacked(), other.settled(name, by_other).unpacked()]
+    }
+
+    /// The same with zeros absorbing, noted if it is not finite.
+    #[cold]
+    #[inline(never)]
+    fn settled(self, name: &'static str, by: impl Factor<T>) -> T {
+        let slope = by.raw(self.slope);
+        if slope.surely_finite() {
+            return slope;
+        }
+        self.kink(name);
+        by.absorb(self.slope)
+    }
+}
+
+/// A constant.
+impl<T: Scalar> From<T> for Var<'_, T> {
+    #[inline(always)]
+    fn from(value: T) -> Self {
+        Self { value, slope: T::zero(), node: None }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Var<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.node.is_some() { "Var" } else { "Constant" };
+        f.debug_tuple(name).field(&self.value).finish()
+    }
+}
+
+impl<'t, T: Scalar> Chain for Var<'t, T> {
+    type Inner = T;
+    type Statement = Arguments<'t, T>;
+
+    #[inline(always)]
+    fn inner(self) -> T {
+        self.value
+    }
+
+    #[inline(always)]
+    fn passive(value: T) -> Self {
+        Self::from(value)
+    }
+
+    #[inline(always)]
+    fn is_passive(self) -> bool {
+        self.node.is_none()
+    }
+
+    #[inline(always)]
+    fn unary(self, name: &'static str, value: T, by: impl Factor<T>) -> Self {
+        Self { value, slope: self.scaled(name, by), node: self.node }
+    }
+
+    #[inline(always)]
+    fn binary(
+        self,
+        other: Self,
+        name: &'static str,
+        value: T,
+        (by, by_other): (impl Factor<T>, impl Factor<T>),
+    ) -> Self {
+        let (Some(a), Some(b)) = (self.node, other.node) else {
+            let active = if self.node.is_some() {
+                self.unary(name, value, by)
+            } else {
+                other.unary(name, value, by_other)
+            };
+            return active;
+        };
+        let [w, u] = self.both_scaled(other, name, (by, by_other));
+        if a.is(b) {
+            return Self { value, slope: w + u, node: self.node };
+        }
+        Self { value, slope: T::one(), node: a.record(b, [w, u], false) }
+    }
+
+    #[inline(always)]
+    fn add_product(self, a: Self, b: Self, value: T) -> Self {
+        if let (Some(c), Some(p), Some(q)) = (self.node, a.node, b.node) {
+            let [w, u] = a.both_scaled(b, "mul", (By(b.value), By(a.value)));
+            c.push_further(self.slope, false);
+            return Self { value, slope: T::one(), node: p.record(q, [w, u], true) };
+        }
+        let product = a.binary(b, "mul", value, (By(b.value), By(a.value)));
+        self.binary(product, "add", value, (super::rules::One, super::rules::One))
+    }
+
+    #[inline(always)]
+    fn statement() -> Arguments<'t, T> {
+        Arguments { last: None, count: 0 }
+    }
+
+    #[inline(always)]
+    fn kink(self, name: &'static str) {
+        if let Some(node) = self.node {
+            node.note(name);
+        }
+    }
+}
+
+/// The arguments of an open statement, recorded as further ones. The last two move to the record.
+pub(crate) struct Arguments<'t, T> {
+    last: Option<Node<'t, T>>,
+    count: usize,
+}
+
+impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
+    #[inline(always)]
+    fn argument(&mut self, argument: Var<'t, T>, partial: T) {
+        if let Some(node) = argument.node {
+            node.push_further(argument.scaled("statement", By(partial)), self.count > 0);
+            self.last = argument.node;
+            self.count += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn close(self, value: T) -> Var<'t, T> {
+        let Some((a, w)) = self.last.and_then(Node::pop_further) else {
+            return Var::from(value);
+        };
+        let other = if self.count > 1 { a.pop_further() } else { None };
+        let Some((b, u)) = other else {
+            return Var { value, slope: w, node: Some(a) };
+        };
+        Var { value, slope: T::one(), node: b.record(a, [u, w], self.count > 2) }
+    }
+}
+
+number! { ['t, T: Scalar] Var<'t, T> {
+    type Local<const L: usize> = Dual<T, L>;
+
+    #[inline(always)]
+    fn fuse<const L: usize, const M: usize>(
+        x: [Self; L],
+        f: impl FnOnce([Dual<T, L>; L]) -> [Dual<T, L>; M],
+    ) -> [Self; M] {
+        f(from_fn(|k| Dual::variable(x[k].value, k))).map(|y| {
+            let mut statement = Self::statement();
+            for (x, partial) in x.into_iter().zip(y.tangents()) {
+                statement.argument(x, partial);
+            }
+            statement.close(y.value())
+        })
+    }
+    #[inline(always)]
+    fn surely_finite(self) -> bool {
+        self.value.surely_finite() && self.slope.surely_finite()
+    }
+    #[inline(always)]
+    fn unpacked(self) -> Self {
+        Self { value: self.value.unpacked(), slope: self.slope.unpacked(), node: self.node }
+    }
+    #[inline(always)]
+    fn surely_number(self) -> bool {
+        self.value.surely_number() && self.slope.surely_number()
+    }
+    #[inline(always)]
+    fn product(self, factor: Self) -> Self {
+        self * factor
+    }
+    #[inline(always)]
+    fn vanishes(self) -> bool {
+        self.value.vanishes() && self.node.is_none()
+    }
+} }
