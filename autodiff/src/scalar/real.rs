@@ -201,7 +201,7 @@ macro_rules! plain {
             }
             #[inline]
             fn linear(c: &[Self], x: &[Self]) -> Self {
-                Self::dot(c, x)
+                <Self as Scalar>::dot(c, x)
             }
             #[inline]
             fn logsumexp(x: &[Self]) -> Self {
