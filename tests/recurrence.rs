@@ -1,0 +1,123 @@
+//! Checkpointed loops outside bilevel problems: the same bits under every schedule, derivatives against differences.
+
+use hypertape::{Array, Element, List, Loop, Params, Recurrence, Schedule, Shape};
+
+/// `s' = tanh(A s + b t/r)`, with a second array that counts the norm; `loss = |s|^2/2 + c q`.
+struct Cell {
+    steps: usize,
+}
+
+impl<T: Element> Recurrence<T> for Cell {
+    fn start<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> List<A> {
+        List::from_slice(&[x[1] * 0.5, x[1].scalar(0.0)])
+    }
+    fn step<'a, A: Array<'a, Elem = T>>(&'a self, s: &[A], x: &[A], t: usize) -> List<A> {
+        let next = (x[0].matmul(s[0]) + x[1] * (t as f64 / self.steps as f64)).tanh();
+        List::from_slice(&[next, s[1] + next.dot(next) * 0.1])
+    }
+    fn loss<'a, A: Array<'a, Elem = T>>(&'a self, s: &[A], x: &[A]) -> A {
+        s[0].dot(s[0]) * 0.5 + s[1] * x[1].sum()
+    }
+}
+
+const N: usize = 3;
+const D: usize = N * N + N;
+
+fn point() -> [f64; D] {
+    std::array::from_fn(|i| 0.9 * (1.7 * i as f64 + 0.3).sin())
+}
+
+fn cell(steps: usize, schedule: &str) -> Loop<Cell, f64> {
+    let (matrix, vector) = (Shape::new(3, 3), Shape::column(3));
+    let x = Params::new().with("a", matrix, point()[..9].iter().copied()).with(
+        "b",
+        vector,
+        point()[9..].iter().copied(),
+    );
+    Loop::new(Cell { steps }, x, steps, schedule.parse::<Schedule>().unwrap()).unwrap()
+}
+
+fn gradient(x: &[f64], steps: usize, schedule: &str) -> (f64, [f64; D], u64) {
+    let mut gradient = [0.0; D];
+    let (loss, cost) = cell(steps, schedule).gradient(x, &mut gradient).unwrap();
+    (loss, gradient, cost.bytes_measured)
+}
+
+#[test]
+fn derivatives_agree_with_differences() {
+    for steps in [0, 1, 40] {
+        let (x, v) = (point(), std::array::from_fn::<_, D, _>(|i| (i as f64).cos()));
+        let along = |t: f64| std::array::from_fn::<_, D, _>(|i| x[i] + t * v[i]);
+        let (mut by_hvp, mut product) = ([0.0; D], [0.0; D]);
+        let mut run = cell(steps, "binomial:c=3");
+        let (loss, _) = run.hvp(&x, &v, &mut by_hvp, &mut product).unwrap();
+        let (same, plain, _) = gradient(&x, steps, "store-all");
+        assert_eq!((loss, by_hvp), (same, plain));
+        let h = 1e-5;
+        let [up, down] = [h, -h].map(|h| gradient(&along(h), steps, "store-all"));
+        let slope: f64 = plain.iter().zip(v).map(|(g, v)| g * v).sum();
+        let scale = plain.iter().chain(&product).fold(1.0_f64, |s, g| s.max(g.abs()));
+        // Central differences: third derivatives times h^2, and 1e-16 / h.
+        assert!(((up.0 - down.0) / (2.0 * h) - slope).abs() < 1e-8 * scale, "{steps}");
+        for i in 0..D {
+            let difference = (up.1[i] - down.1[i]) / (2.0 * h);
+            assert!((difference - product[i]).abs() < 1e-7 * scale, "{steps}: {i}");
+        }
+    }
+}
+
+#[test]
+fn every_schedule_returns_the_same_bits() {
+    let (loss, expected, all) = gradient(&point(), 40, "store-all");
+    for schedule in ["uniform:k=5", "binomial:c=4", "constant", "disk:ram=2,disk=5", "online:c=4"] {
+        let (same, found, bytes) = gradient(&point(), 40, schedule);
+        assert_eq!((same, found), (loss, expected), "{schedule}");
+        assert!(schedule.starts_with("disk") || bytes < all, "{schedule}: {bytes} {all}");
+    }
+    // A state of four values and what the schedule notes of a slot.
+    let bytes = |schedule| gradient(&point(), 40, schedule).2;
+    assert_eq!(bytes("binomial:c=9") - bytes("binomial:c=4"), 5 * (4 * 8 + 48));
+}
+
+#[test]
+fn a_second_call_takes_the_memory_of_the_first() {
+    let mut run = cell(30, "binomial:c=4");
+    let mut gradient = [0.0; D];
+    let first = run.gradient(&point(), &mut gradient).unwrap();
+    let again = run.gradient(&point(), &mut gradient).unwrap();
+    assert_eq!((first.0, first.1.bytes_measured), (again.0, again.1.bytes_measured));
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let mut out = [0.0; D];
+    let text = |e: hypertape::Error| e.to_string();
+    let why = cell(4, "store-all:keep=tapes").gradient(&point(), &mut out).unwrap_err();
+    assert_eq!(text(why), "schedule: found one that keeps tapes, expected one that keeps states");
+    let why = cell(4, "store-all").gradient(&point()[..5], &mut out).unwrap_err();
+    assert_eq!(text(why), format!("the point: found 5 values, expected {D}"));
+    let (x, v, mut product) = (point(), [0.0; 2], [0.0; D]);
+    let why = cell(4, "store-all").hvp(&x, &v, &mut out, &mut product).unwrap_err();
+    assert_eq!(text(why), format!("the direction: found 2 values, expected {D}"));
+
+    /// One array too few after a step.
+    struct Shorter;
+    impl Recurrence<f64> for Shorter {
+        fn start<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> List<A> {
+            List::from_slice(&[x[0], x[0]])
+        }
+        fn step<'a, A: Array<'a, Elem = f64>>(&'a self, s: &[A], _: &[A], _: usize) -> List<A> {
+            List::from_slice(&s[..1])
+        }
+        fn loss<'a, A: Array<'a, Elem = f64>>(&'a self, s: &[A], _: &[A]) -> A {
+            s[0]
+        }
+    }
+    let x = Params::new().with("x", Shape::SCALAR, [1.0]);
+    let mut run = Loop::new(Shorter, x, 2, Schedule::Constant).unwrap();
+    let why = run.gradient(&[1.0], &mut [0.0]).unwrap_err();
+    assert_eq!(
+        text(why),
+        "the problem's recurrence: the state of a recurrence has 1 values, expected 2"
+    );
+}
