@@ -59,9 +59,9 @@ fn derivatives_agree_with_differences() {
         let scale = plain.iter().chain(&product).fold(1.0_f64, |s, g| s.max(g.abs()));
         // Central differences: third derivatives times h^2, and 1e-16 / h.
         assert!(((up.0 - down.0) / (2.0 * h) - slope).abs() < 1e-8 * scale, "{steps}");
-        for i in 0..D {
-            let difference = (up.1[i] - down.1[i]) / (2.0 * h);
-            assert!((difference - product[i]).abs() < 1e-7 * scale, "{steps}: {i}");
+        for ((up, down), found) in up.1.iter().zip(down.1).zip(product) {
+            let difference = (up - down) / (2.0 * h);
+            assert!((difference - found).abs() < 1e-7 * scale, "{steps}: {difference} {found}");
         }
     }
 }
@@ -88,6 +88,19 @@ fn a_second_call_takes_the_memory_of_the_first() {
     assert_eq!((first.0, first.1.bytes_measured), (again.0, again.1.bytes_measured));
 }
 
+/// One array too few after a step.
+struct Shorter;
+impl Recurrence<f64> for Shorter {
+    fn start<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> List<A> {
+        List::from_slice(&[x[0], x[0]])
+    }
+    fn step<'a, A: Array<'a, Elem = f64>>(&'a self, s: &[A], _: &[A], _: usize) -> List<A> {
+        List::from_slice(&s[..1])
+    }
+    fn loss<'a, A: Array<'a, Elem = f64>>(&'a self, s: &[A], _: &[A]) -> A {
+        s[0]
+    }
+}
 #[test]
 fn what_does_not_fit_is_named() {
     let mut out = [0.0; D];
@@ -100,19 +113,6 @@ fn what_does_not_fit_is_named() {
     let why = cell(4, "store-all").hvp(&x, &v, &mut out, &mut product).unwrap_err();
     assert_eq!(text(why), format!("the direction: found 2 values, expected {D}"));
 
-    /// One array too few after a step.
-    struct Shorter;
-    impl Recurrence<f64> for Shorter {
-        fn start<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> List<A> {
-            List::from_slice(&[x[0], x[0]])
-        }
-        fn step<'a, A: Array<'a, Elem = f64>>(&'a self, s: &[A], _: &[A], _: usize) -> List<A> {
-            List::from_slice(&s[..1])
-        }
-        fn loss<'a, A: Array<'a, Elem = f64>>(&'a self, s: &[A], _: &[A]) -> A {
-            s[0]
-        }
-    }
     let x = Params::new().with("x", Shape::SCALAR, [1.0]);
     let mut run = Loop::new(Shorter, x, 2, Schedule::Constant).unwrap();
     let why = run.gradient(&[1.0], &mut [0.0]).unwrap_err();

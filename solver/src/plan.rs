@@ -1,10 +1,10 @@
 //! `plan`: which schedule is fastest under a memory budget, from measured pieces.
 //!
 //! ```text
-//! seconds = tasks ( plain_steps (gradient + update) + (r - tapes) (products + pull_update) + tapes pull_tape + ends )
+//! seconds = tasks ( plain_steps step + (r - tapes) reverse + tapes (record + pull_tape + updates) + ends + disk )
 //! ```
 //!
-//! with one more gradient for each product under a rule whose pull-back needs its value, and what disk takes. The bytes are
+//! with the median times of a few whole steps forward and in reverse. The bytes are
 //! those that the estimator predicts. For each kind of schedule the largest that fits is considered, so that the best
 //! predicted time never rises with the budget.
 
@@ -105,7 +105,7 @@ pub fn plan<T: Element>(
         if most < states {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive")]
             let whole = |seconds: f64| (seconds * 1e9).round().max(1.0) as usize;
-            let step = whole(profile.gradient.seconds + profile.update.seconds);
+            let step = whole(profile.step_seconds);
             let prices = Prices {
                 step,
                 write: whole(profile.write.seconds),
@@ -130,15 +130,14 @@ pub fn plan<T: Element>(
 /// Predicted seconds of one task.
 fn seconds(profile: &Profile, counts: &Counts, steps: usize) -> f64 {
     let from_states = steps.saturating_sub(counts.tapes.reads) as f64;
-    let Profile { gradient, update, record, products, pull_update, pull_tape, .. } = profile;
-    let again = if profile.again { gradient.seconds } else { 0.0 };
+    let Profile { update, record, pull_update, pull_tape, .. } = profile;
     let plain = (counts.plain_steps - counts.tapes.writes) as f64;
     profile.init.seconds
         + profile.outer_gradient.seconds
         + profile.pull_init.seconds
-        + plain * (gradient.seconds + update.seconds)
+        + plain * profile.step_seconds
         + counts.tapes.writes as f64 * (record.seconds + update.seconds)
-        + from_states * (products.seconds + pull_update.seconds + again)
+        + from_states * profile.reverse_seconds
         + counts.tapes.reads as f64 * (pull_tape.seconds + pull_update.seconds)
         + counts.disk.writes as f64 * profile.write.seconds
         + counts.disk.reads as f64 * profile.read.seconds

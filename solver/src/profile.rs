@@ -55,6 +55,10 @@ pub struct Profile {
     pub update: Evaluation,
     /// The pull-back of an update.
     pub pull_update: Evaluation,
+    /// Seconds of a whole step, where times were asked for.
+    pub step_seconds: f64,
+    /// Seconds of the reversal of a step from its state, likewise.
+    pub reverse_seconds: f64,
     /// A state written to disk, where times were asked for.
     pub write: Evaluation,
     /// A state read from disk, likewise.

@@ -4,13 +4,18 @@ use std::time::Instant;
 
 use hypertape_autodiff::Element;
 
+use crate::adjoint::Chain;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::{Evaluation, Profile};
+use crate::rollout::{At, Rollout};
 use crate::rule::Step;
 use crate::spill::Spill;
+
+/// Steps that are timed one after the other.
+const STEPS: usize = 8;
 
 impl Profile {
     /// The bytes, measured the first time that an oracle is asked for them.
@@ -128,11 +133,49 @@ impl Profile {
             profile.pull_tape = Evaluation { bytes, seconds };
         }
         if repeat > 0 {
+            profile.measure_steps(oracle, inner, At { x, draw, slot: 0 }, repeat)?;
             let mut spill = Spill::new(n)?;
             profile.write = piece(oracle, repeat, |_| spill.write(0, &state))?;
             profile.read = piece(oracle, repeat, |_| spill.read(0, &mut bar))?;
         }
         Ok(profile)
+    }
+
+    /// Times whole steps, one after the other as in a run, forward and in reverse: the median of the repeats.
+    fn measure_steps<T: Element>(
+        &mut self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: At<T>,
+        repeat: usize,
+    ) -> Result<(), Error> {
+        let steps = inner.steps().min(STEPS);
+        let mut x_bar = vec![T::zero(); at.x.len()];
+        let mut seconds = [Vec::new(), Vec::new()];
+        for _ in 0..=repeat {
+            oracle.begin();
+            let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+            let mut bar = vec![T::one(); state.len()];
+            let mut states = vec![T::zero(); steps * state.len()];
+            let clock = Instant::now();
+            for (t, kept) in states.chunks_exact_mut(state.len().max(1)).enumerate() {
+                kept.copy_from_slice(&state);
+                run.advance(t, &mut state)?;
+            }
+            seconds[0].push(clock.elapsed().as_secs_f64() / steps.max(1) as f64);
+            let clock = Instant::now();
+            for (t, kept) in states.chunks_exact(state.len().max(1)).enumerate().rev() {
+                run.reverse(t, kept, &mut bar, &mut x_bar)?;
+            }
+            seconds[1].push(clock.elapsed().as_secs_f64() / steps.max(1) as f64);
+            run.close([state]);
+        }
+        let [forward, back] = seconds.map(|mut times| {
+            times[1..].sort_by(f64::total_cmp);
+            times[times.len().div_ceil(2)]
+        });
+        (self.step_seconds, self.reverse_seconds) = (forward, back);
+        Ok(())
     }
 
     /// Measures tapes over whole runs of 0 to 3 steps too. Cost: 6 recorded steps.
