@@ -5,8 +5,8 @@
 //! ```
 //!
 //! with the median times of a few whole steps forward and in reverse. The bytes are
-//! those that the estimator predicts. For each kind of schedule the largest that fits is considered, so that the best
-//! predicted time never rises with the budget.
+//! those that the estimator predicts. Of a kind whose time falls with its memory the largest that fits is considered, of
+//! others a fixed choice, so that the best predicted time never rises with the budget.
 
 use hypertape_autodiff::Element;
 
@@ -17,7 +17,7 @@ use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::schedule::{Counts, Keep, Prices, Schedule};
 
-/// States that a schedule with disk may keep there, and slots of one with tapes: more make the tables dear.
+/// States that a schedule with disk may keep there: more make the table dear.
 const TABLE: usize = 100;
 
 /// A schedule, and what it would take.
@@ -96,11 +96,13 @@ pub fn plan<T: Element>(
         }
         let state = profile.value * profile.state;
         let tape = usize::try_from(profile.tape.div_ceil(state.max(1))).unwrap_or(usize::MAX);
-        if tape < TABLE {
-            found.extend(largest(TABLE.min(tape * steps), &|c| Schedule::Mixed {
-                c,
-                tape: tape.max(1),
-            })?);
+        // More slots may cost time here, where tapes do: a fixed choice of them, so that more memory only adds to it.
+        let slots = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96];
+        for c in slots.into_iter().filter(|&c| tape <= c && c <= tape.saturating_mul(steps)) {
+            let mixed = consider(Schedule::Mixed { c, tape: tape.max(1) })?;
+            if fits(&mixed) {
+                found.push(mixed);
+            }
         }
         if most < states {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive")]
