@@ -5,7 +5,7 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use hypertape::problems::{Cleaning, Divergence, Maml, Penalised};
+use hypertape::problems::{Chain, Cleaning, Divergence, Maml, Penalised};
 use hypertape::{
     Draw, Estimator, Exact, Forward, Implicit, InnerLoop, Keep, LinearSolver, Oracle, Schedule,
     StochasticNeumann, Stop, Terms, Truncated,
@@ -81,6 +81,7 @@ fn a_hypergradient_allocates_nothing_after_a_first() {
     assert_eq!(allocations(Oracle::new(Maml::workload(3)).unwrap(), 5, 0.002), [0, 0]);
     let tasks = Oracle::new(Divergence::diverging(42, 20)).unwrap();
     assert_eq!(allocations(tasks, 10, 0.1), [0, 0]);
+    assert_eq!(allocations(Oracle::scalar(Chain::workload(4)), 20, 0.05), [0, 0]);
     let (tapes, logistic) = (Keep::Tapes, Oracle::new(Penalised::logistic(1)).unwrap());
     assert_eq!(storing(tapes, logistic, 5, 1.0), [0, 0]);
     assert_eq!(storing(tapes, Oracle::new(Maml::workload(3)).unwrap(), 5, 0.002), [0, 0]);
@@ -100,6 +101,8 @@ fn nor_does_any_other_estimate() {
         let logistic = Oracle::new(Penalised::logistic(1)).unwrap();
         assert_eq!(by(&mut implicit, logistic, 3, 1.0), [0, 0], "{solver:?}");
     }
+    let chain = Oracle::scalar(Chain::workload(4));
+    assert_eq!(by(&mut Forward, chain, 3, 0.05), [0, 0], "scalars");
     let all = Terms::StocBio { terms: 4, batches: 2.0, decay: 0.5 };
     let mut series = StochasticNeumann::new(all, None).unwrap();
     for estimator in [&mut series as &mut dyn Estimator<f64>, &mut Forward, &mut Truncated { k: 2 }]

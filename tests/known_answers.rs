@@ -4,7 +4,7 @@
 
 mod support;
 
-use hypertape::problems::{Cleaning, Maml, Penalised, Quadratic};
+use hypertape::problems::{Chain, Cleaning, Maml, Penalised, Quadratic};
 use hypertape::{Bilevel, Element, Oracle, dot};
 use support::{deviation, exact, expected, shared};
 
@@ -148,6 +148,24 @@ fn logistic_regression_with_a_penalty_a_feature() {
 fn hyper_cleaning() {
     CLEANING.check::<f64>(Cleaning::workload(2), 50, 0.1);
     CLEANING.check::<f32>(Cleaning::workload(2), 50, 0.1);
+}
+
+#[test]
+fn a_chain_of_scalars() {
+    const NORM: f64 = 0.32080439157810536;
+    let (loss, gradient, _) =
+        exact(&mut Oracle::<f64>::scalar(Chain::workload(4)), 1000, 0.05).unwrap();
+    // Observed at 3e-16: roundings that the steps contract.
+    assert!((loss / 10.175272207705772 - 1.0).abs() < 2e-14, "{loss}");
+    assert!((dot(&gradient, &gradient).sqrt() / NORM - 1.0).abs() < 2e-14, "{gradient:?}");
+    // Observed at 2e-6: roundings of 6e-8.
+    let mut single = Oracle::<f32>::scalar(Chain::workload(4));
+    let gap = deviation(&exact(&mut single, 1000, 0.05).unwrap().1, &gradient);
+    assert!(gap < 2e-5, "off by {gap:e}");
+    if let Some(folder) = shared("w4") {
+        let gap = deviation(&gradient, &expected(&folder, "w4.hypergrad.txt"));
+        assert!(gap < 2e-14, "off by {gap:e}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use hypertape_autodiff::Element;
 use hypertape_solver::{Bilevel, Error, Oracle, Outer};
 
+use crate::chain::Chain;
 use crate::cleaning::{Cleaning, DigitsSettings};
 use crate::divergence::Divergence;
 use crate::maml::Maml;
@@ -156,6 +157,17 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(3),
             open_f64: |seed| oracle(Maml::workload(seed)),
             open_f32: |seed| oracle(Maml::workload(seed)),
+        },
+        Entry {
+            name: "w4",
+            summary: "ten scalars, each coupled to the next, on a tape of scalars",
+            steps: 1000,
+            lr: 0.05,
+            outer: adam(0.1),
+            iterations: 50,
+            data_seed: Some(4),
+            open_f64: |seed| Ok(Oracle::scalar(Chain::workload(seed))),
+            open_f32: |seed| Ok(Oracle::scalar(Chain::workload(seed))),
         },
         Entry {
             name: "sinusoid",

@@ -15,7 +15,7 @@
 
 mod workloads;
 
-pub use workloads::{W1, W2, W3};
+pub use workloads::{W1, W2, W3, W4};
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 

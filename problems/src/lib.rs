@@ -1,6 +1,7 @@
 //! Bilevel benchmark problems with known answers and real data, and a catalogue of them by name.
 
 mod catalogue;
+mod chain;
 mod cleaning;
 pub mod digits;
 mod divergence;
@@ -14,6 +15,7 @@ mod samples;
 mod sinusoid;
 
 pub use catalogue::{Entry, Open, Precision, catalogue};
+pub use chain::Chain;
 pub use cleaning::{Cleaning, DigitsSettings};
 pub use divergence::{Divergence, Gradients, Moments, TwoTasks};
 pub use gmm::{Gmm, Wishart};

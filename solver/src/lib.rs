@@ -27,6 +27,7 @@ mod rollout;
 mod rows;
 mod rule;
 mod run;
+mod scalar;
 mod schedule;
 mod spill;
 
@@ -63,4 +64,5 @@ pub use rule::momentum::Momentum;
 pub use rule::proximal::{Ista, Projected};
 pub use rule::{Rule, Step};
 pub use run::{Record, Run};
+pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};

@@ -11,6 +11,8 @@ mod lanes;
 mod lens;
 mod passes;
 mod results;
+mod scalars;
+mod scratch;
 mod stepper;
 mod tapes;
 mod view;
@@ -20,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hypertape_autodiff::scalar::Scalar;
 use hypertape_autodiff::{Element, Fault, Workspace};
 
 use crate::adjoint::Plan as Actions;
@@ -31,6 +34,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::lanes::{Plan, Team};
 use crate::oracle::lens::Lens;
 use crate::oracle::results::in_function;
+use crate::oracle::scalars::Scalars;
 use crate::oracle::stepper::{Cut, Stepper};
 use crate::oracle::view::{Loss, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
@@ -41,6 +45,7 @@ use crate::profile::Profile;
 use crate::report::Report;
 use crate::rule::descent::GradientDescent;
 use crate::rule::{Rule, Step};
+use crate::scalar::ScalarBilevel;
 
 pub(crate) use crate::oracle::results::scalar;
 pub(crate) use crate::oracle::view::{Point, TOGETHER};
@@ -82,6 +87,15 @@ impl<'p, T: Element> Oracle<'p, T> {
         let mut memory = Workspaces::new(Team::default(), 1);
         let lens = Lens::new(problem, &mut memory)?;
         Ok(Self::with(Arc::new(lens), Arc::new(GradientDescent::default()), memory))
+    }
+
+    /// A view of a problem over single numbers, see [`ScalarBilevel`].
+    pub fn scalar(problem: impl ScalarBilevel<T> + 'p) -> Self
+    where
+        T: Scalar<Plain = T>,
+    {
+        let memory = Workspaces::new(Team::default(), 1);
+        Self::with(Arc::new(Scalars::new(problem)), Arc::new(GradientDescent::default()), memory)
     }
 
     fn with(

@@ -15,6 +15,12 @@ impl<T: Scalar> Var<'_, T> {
         self.value
     }
 
+    /// Whether it depends on no argument.
+    #[inline(always)]
+    pub fn is_constant(self) -> bool {
+        self.node.is_none()
+    }
+
     /// The same value, tangents included, as a constant of this tape.
     #[inline(always)]
     pub fn detach(self) -> Self {

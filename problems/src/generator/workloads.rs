@@ -188,6 +188,28 @@ impl W3 {
     }
 }
 
+/// Arrays of the scalar workload: ten inner variables coupled in a chain.
+#[derive(Debug, Clone)]
+pub struct W4 {
+    /// Outer variable: logarithms of the couplings, and slopes of the other terms.
+    pub lambda: Vec<f64>,
+    /// Point that the inner loop starts from.
+    pub w0: Vec<f64>,
+    /// Targets of the outer loss.
+    pub target: Vec<f64>,
+}
+
+impl W4 {
+    /// Inner variables, and outer ones.
+    pub const SIZE: usize = 10;
+
+    /// The workload of the given seed.
+    pub fn new(seed: u64) -> Self {
+        let [lambda, w0, target] = [0, 1, 2].map(|k| Stream::new(seed, k).gausses(Self::SIZE));
+        Self { lambda: lambda.into_iter().map(|g| 0.3 * g).collect(), w0, target }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,6 +294,17 @@ mod tests {
             -0.003_095_364_480_000_000_4,
         ];
         check(&w.w0, 0x9854_3cad_a248_c715, first);
+    }
+
+    #[test]
+    fn chain_arrays_equal_the_reference() {
+        let w = W4::new(4);
+        let first = [0.071_104_581_6, -0.084_741_945_6, 0.471_868_651_8, 0.436_792_083];
+        check(&w.lambda, 0xef4c_809e_dbcf_7e4f, first);
+        let first = [1.203_840_95, -0.353_487_875, -0.320_530_912, -1.626_097_083];
+        check(&w.w0, 0xef9e_384e_68cc_4ff0, first);
+        let first = [-1.824_103_151, -0.796_543_631, -0.770_141_06, -0.304_594_225];
+        check(&w.target, 0xf2d2_8c34_ef8f_b432, first);
     }
 
     #[test]

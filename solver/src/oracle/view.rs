@@ -13,8 +13,7 @@ use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
 use crate::rows::Rows;
 
-/// Most directions that travel together through a forward pass.
-pub(crate) const TOGETHER: usize = 4;
+pub(crate) use crate::oracle::scratch::TOGETHER;
 
 /// Where a loss is evaluated.
 #[derive(Clone, Copy, Debug)]

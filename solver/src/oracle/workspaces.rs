@@ -1,9 +1,11 @@
 //! `Workspaces`: the memory that evaluations reuse, and the threads that share the blocks of one.
 
+use hypertape_autodiff::scalar::Scalar;
 use hypertape_autodiff::{Element, Workspace};
 
 use crate::error::Error;
 use crate::oracle::lanes::{Add, Plan, Team};
+use crate::oracle::scratch::Scratch;
 
 /// Arenas of each worker, and the vectors that lanes need.
 #[derive(Debug)]
@@ -13,18 +15,24 @@ pub(crate) struct Workspaces<T> {
     spare: Vec<T>,
     /// Values of `spare` in use.
     used: usize,
+    /// Tapes for scalars, from their first use on, and bytes of the last pass over them.
+    scratch: Option<Scratch<T>>,
+    scalars: usize,
+    limit: usize,
 }
 
 impl<T: Element> Workspaces<T> {
     /// For `workers` of `team`, the one that asks included.
     pub(crate) fn new(team: Team, workers: usize) -> Self {
         let each = (0..workers).map(|_| Workspace::new()).collect();
-        Self { team, each, spare: Vec::new(), used: 0 }
+        let (spare, limit) = (Vec::new(), usize::MAX);
+        Self { team, each, spare, used: 0, scratch: None, scalars: 0, limit }
     }
 
     /// Limits the bytes of each arena.
     pub(crate) fn set_limit(&mut self, bytes: usize) {
         self.each.iter_mut().for_each(|workspace| workspace.set_limit(bytes));
+        (self.scratch, self.limit) = (None, bytes);
     }
 
     /// Number of workers.
@@ -35,6 +43,19 @@ impl<T: Element> Workspaces<T> {
     /// That of the thread that asks, for what is not shared out.
     pub(crate) fn first(&mut self) -> &mut Workspace {
         &mut self.each[0]
+    }
+
+    /// Tapes for scalars.
+    pub(crate) fn scratch(&mut self) -> &mut Scratch<T>
+    where
+        T: Scalar,
+    {
+        self.scratch.get_or_insert_with(|| Scratch::new(self.limit))
+    }
+
+    /// Takes note of the bytes of a pass over scalars.
+    pub(crate) fn note(&mut self, bytes: usize) {
+        self.scalars = self.scalars.max(bytes);
     }
 
     /// [`Plan::sum`] of `items`, each worker with arenas of its own.
@@ -52,9 +73,10 @@ impl<T: Element> Workspaces<T> {
         plan.sum(&self.team, &mut self.each, &mut self.spare[..self.used], out, add)
     }
 
-    /// Bytes of the last evaluation: the peaks of all workers' arenas and the vectors of its lanes.
+    /// Bytes of the last evaluation: the peaks of all workers' arenas, the vectors of its lanes, scalars.
     pub(crate) fn take_peak(&mut self) -> usize {
         let lanes = std::mem::take(&mut self.used) * size_of::<T>();
-        lanes + self.each.iter_mut().map(Workspace::take_peak).sum::<usize>()
+        let scalars = std::mem::take(&mut self.scalars);
+        lanes + scalars + self.each.iter_mut().map(Workspace::take_peak).sum::<usize>()
     }
 }
