@@ -6,12 +6,16 @@
 //! Feature `threads` adds `Oracle::set_threads`.
 
 mod adjoint;
+mod by_place;
 mod check;
 mod cost;
+mod coupling;
 mod draw;
 mod error;
 mod estimator;
 mod inner;
+
+mod limits;
 mod linear;
 mod oracle;
 mod outer;
@@ -31,6 +35,7 @@ mod spill;
 
 pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
+pub use coupling::Coupling;
 pub use draw::{Draw, Level};
 pub use error::Error;
 pub use estimator::exact::Exact;
@@ -44,6 +49,7 @@ pub use estimator::truncated::Truncated;
 pub use estimator::ufom::{Ufom, optimal_probability};
 pub use estimator::{Estimate, Estimator};
 pub use inner::InnerLoop;
+pub use limits::{End, Limits};
 pub use linear::{LinearSolver, Stop};
 pub use oracle::Oracle;
 pub use outer::{Outer, OuterState};
@@ -60,5 +66,5 @@ pub use rule::descent::GradientDescent;
 pub use rule::momentum::Momentum;
 pub use rule::proximal::{Ista, Projected};
 pub use rule::{Rule, Step};
-pub use run::{Record, Run};
+pub use run::{Record, Run, RunState};
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
