@@ -43,8 +43,7 @@ fn main() -> Result<(), Error> {
         valid: [vec![1.0, 0.5, 1.0, 1.5, 1.0, 2.5], vec![0.5, 1.2, 1.4]],
     };
     let mut oracle = Oracle::<f64>::new(problem)?;
-    let run =
-        Run { inner: InnerLoop::new(200, 0.3)?, outer: Outer::sgd(2.0)?, iterations: 200, seed: 0 };
+    let run = Run::new(InnerLoop::new(200, 0.3)?, Outer::sgd(2.0)?, 200, 0);
     let mut x = oracle.start().values().to_vec();
     run.go(&mut oracle, &mut Exact::default(), &mut x, |record, x| {
         if record.iteration % 40 == 0 {

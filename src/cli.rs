@@ -1,6 +1,7 @@
 //! The command line, as a function over a catalogue of problems.
 //!
-//! Exit status: 0 if all went well, 1 if a run failed, 2 if the command was wrong. Errors are one line on stderr.
+//! Exit status: 0 if all went well, 1 if a run failed, 2 if the command was wrong, 130 if it
+//! was interrupted. Errors are one line on stderr.
 
 mod args;
 mod arrays;
@@ -16,6 +17,7 @@ mod plan;
 mod point;
 mod rules;
 mod run;
+mod state;
 mod study;
 mod table;
 
@@ -51,6 +53,7 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Usage(why)) => (2, why),
         Err(Failure::Run(why)) => (1, why),
+        Err(Failure::Interrupted(why)) => (130, why),
         Err(Failure::Unread) => return ExitCode::from(1),
     };
     complain(&why);

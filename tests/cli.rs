@@ -650,7 +650,7 @@ fn a_saved_run_is_read_back() {
     for dtype in ["f64", "f32"] {
         let folder = dir.0.join(dtype);
         let lines = objects(&format!("{line} {dtype} --iterations 2 --save {{}}"), &folder);
-        assert_eq!(names(&folder), ["run.json", "w.npz", "x.npz"]);
+        assert_eq!(names(&folder), ["run.json", "state.json", "w.npz", "x.npz"]);
         let saved = fs::read_to_string(folder.join("run.json")).unwrap();
         let saved: Value = serde_json::from_str(&saved).unwrap();
         assert_eq!(keys(&saved), ["records", "summary"]);
@@ -671,7 +671,16 @@ fn a_saved_run_is_read_back() {
     // Several runs, several files.
     let folder = dir.0.join("several");
     ok("run quadratic --iterations 1 --repeat 2 --save {}", &folder);
-    let expected = ["run-0.json", "run-1.json", "w-0.npz", "w-1.npz", "x-0.npz", "x-1.npz"];
+    let expected = [
+        "run-0.json",
+        "run-1.json",
+        "state-0.json",
+        "state-1.json",
+        "w-0.npz",
+        "w-1.npz",
+        "x-0.npz",
+        "x-1.npz",
+    ];
     assert_eq!(names(&folder), expected);
 }
 
@@ -767,10 +776,54 @@ fn run_takes_its_outer_optimiser() {
     let x: Vec<f64> =
         [0.7, -1.2].iter().zip(KNOWN).map(|(x, g): (&f64, f64)| x - 0.123_456_7 * g).collect();
     close(&[number(&sgd[1], "loss")], &[by_hand(&x, &[0.0; 3], 5, 0.3).0], 1e-14);
+    let momentum =
+        objects(&format!("{line} momentum --outer-lr 0.1234567 --outer-momentum 0.5"), none);
+    assert_eq!(momentum[3]["outer"], "momentum 0.1234567, 0.5");
+    assert_eq!(momentum[1]["loss"], sgd[1]["loss"]);
+    assert_ne!(momentum[2]["loss"], sgd[2]["loss"]);
+    refused(words(&format!("{line} sgd --outer-momentum 0.5"), none), 2, &["--outer-momentum"]);
     // Without iterations the result is the start.
     let idle = objects("run quadratic --iterations 0", none);
     assert_eq!(idle.len(), 1);
     assert_eq!(idle[0]["results"]["result"], idle[0]["results"]["start"]);
+}
+
+#[test]
+fn run_takes_couplings_and_limits() {
+    let none = Path::new("");
+    let of = |options: &str| objects(&format!("run quadratic --iterations 50 {options}"), none);
+    for (coupling, estimator, outer) in [
+        ("warm", "exact", "sgd 0.1"),
+        ("ttsa --steps 1", "single-draw:terms=10,reuse=1,lr=0.3", "sgd 0.1/k^0.6"),
+        ("bsa", "single-draw:terms=10,lr=0.3", "sgd 0.1/k^0.5"),
+    ] {
+        let lines = of(&format!("--coupling {coupling}"));
+        let summary = &lines[50];
+        assert_eq!(summary["coupling"], coupling.split(' ').next().unwrap());
+        assert_eq!((&summary["estimator"], &summary["outer"]), (&estimator.into(), &outer.into()));
+        assert_eq!(
+            keys(&summary["results"]),
+            ["result"],
+            "a control has no inner point to go on from"
+        );
+        assert_eq!(summary["ended"], "iterations");
+    }
+    // 5 gradients and 5 products an iteration.
+    let calls = of("--oracle-calls 21");
+    assert_eq!((calls.len(), &calls[3]["ended"]), (4, &"oracle calls".into()));
+    let norm = of("--gradient-norm 0.9");
+    let summary = norm.last().unwrap();
+    assert_eq!(
+        (&summary["ended"], &summary["iterations"]),
+        (&"gradient norm".into(), &(norm.len() - 2).into())
+    );
+    assert_eq!(summary["results"]["result"]["outer loss"], norm[norm.len() - 2]["loss"]);
+    assert_eq!(of("--time 1e-9").last().unwrap()["ended"], "time");
+    let told = ok("run quadratic --iterations 50 --oracle-calls 21", none);
+    assert!(
+        told.starts_with("quadratic: 3 outer iterations, ended by oracle calls, sgd 0.1, exact\n"),
+        "{told}"
+    );
 }
 
 /// A command line that is wrong in itself, and what the line about it names.
@@ -811,7 +864,7 @@ fn bad_usage() {
         ("gradient quadratic --lr inf", &["'inf'", "--lr", "a positive finite number"]),
         ("run quadratic --outer-lr nan", &["'nan'", "--outer-lr", "a positive finite number"]),
         ("run quadratic --outer-lr -0.1", &["'-0.1'", "--outer-lr", "a positive finite number"]),
-        ("run quadratic --outer adagrad", &["'adagrad'", "--outer", "sgd, adam"]),
+        ("run quadratic --outer adagrad", &["'adagrad'", "--outer", "sgd, momentum, adam"]),
         ("run quadratic --iterations -1", &["'-1'", "--iterations", "a whole number, 0 or more"]),
         ("run quadratic --repeat 0", &["'0'", "--repeat", "a whole number, 1 or more"]),
         ("check quadratic --threads 0", &["'0'", "--threads", "a whole number, 1 or more"]),
@@ -965,7 +1018,8 @@ fn diverging_inner_loops() {
         let line = format!("run w1-ridge --lr 1e6 --iterations 2 {options}");
         refused(words(&line, &dir.0), 1, &in_a_run);
     }
-    assert!(names(&dir.0).is_empty());
+    // No result, but where each run stood.
+    assert_eq!(names(&dir.0), ["state-0.json", "state.json"]);
 }
 
 #[test]
@@ -975,7 +1029,7 @@ fn diverging_outer_loops() {
     let parts = ["outer iteration 1:", "the outer loss is", "above the limit", "diverges"];
     refused(words(line, &dir.0), 1, &parts);
     refused(words(&format!("{line} --json"), &dir.0), 1, &parts);
-    assert!(names(&dir.0).is_empty());
+    assert_eq!(names(&dir.0), ["state.json"]);
 }
 
 #[test]

@@ -229,12 +229,12 @@ fn each_start_has_a_task_and_a_coin_of_its_own() {
 /// Mean over starts of `f` at the end of a run, and its standard error.
 fn mean_at_end(estimator: &mut dyn Estimator<f64>, f: impl Fn(f64) -> f64) -> (f64, f64) {
     let mut oracle = Oracle::new(Divergence::<f64>::diverging(42, 300)).unwrap();
-    let run = Run {
-        inner: InnerLoop::new(STEPS, LR).unwrap(),
-        outer: Outer::decaying_sgd(10.0, 1.0).unwrap(),
-        iterations: 1000,
-        seed: 0,
-    };
+    let run = Run::new(
+        InnerLoop::new(STEPS, LR).unwrap(),
+        Outer::decaying_sgd(10.0, 1.0).unwrap(),
+        1000,
+        0,
+    );
     let mut x = oracle.start().values().to_vec();
     run.go(&mut oracle, estimator, &mut x, |_, _| ControlFlow::Continue(())).unwrap();
     let values: Vec<f64> = x.into_iter().map(f).collect();

@@ -421,12 +421,7 @@ fn warm_starts_help_and_survive_an_interruption() {
 
 #[test]
 fn bytes_do_not_grow_over_outer_steps() {
-    let run = Run {
-        inner: InnerLoop::new(5, 0.3).unwrap(),
-        outer: Outer::sgd(0.1).unwrap(),
-        iterations: 100,
-        seed: 0,
-    };
+    let run = Run::new(InnerLoop::new(5, 0.3).unwrap(), Outer::sgd(0.1).unwrap(), 100, 0);
     for solver in all() {
         let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
         let mut x = oracle.start().values().to_vec();

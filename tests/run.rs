@@ -9,7 +9,7 @@ use hypertape::{Draw, Element, Error, Exact, InnerLoop, Oracle, Outer, Record, R
 use support::two_layer::TwoLayer;
 
 fn run(outer: Outer, iterations: usize) -> Run {
-    Run { inner: InnerLoop::new(200, 0.3).unwrap(), outer, iterations, seed: 0 }
+    Run::new(InnerLoop::new(200, 0.3).unwrap(), outer, iterations, 0)
 }
 
 fn go<T: Element>(run: &Run, oracle: &mut Oracle<T>) -> (Vec<T>, Result<Vec<Record>, Error>) {
@@ -114,7 +114,7 @@ fn digits_are_cleaned() {
     let mut oracle =
         Oracle::new(Cleaning::<f64>::digits(&DigitsSettings::default()).unwrap()).unwrap();
     let inner = InnerLoop::new(100, 1.0).unwrap();
-    let settings = Run { inner, outer: Outer::adam(0.3).unwrap(), iterations: 30, seed: 0 };
+    let settings = Run::new(inner, Outer::adam(0.3).unwrap(), 30, 0);
     let (x, records) = go(&settings, &mut oracle);
     records.unwrap();
     let mut metric = |x: &[f64], name: &str| {

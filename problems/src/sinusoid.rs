@@ -91,7 +91,7 @@ mod tests {
         let before = error(&x);
         let outer = Outer::Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         let inner = InnerLoop::new(5, 0.01).unwrap();
-        let run = Run { inner, outer, iterations: 500, seed: 0 };
+        let run = Run::new(inner, outer, 500, 0);
         run.go(&mut oracle, &mut Exact::default(), &mut x, |_, _| Continue(())).unwrap();
         let after = error(&x);
         assert!(after < 0.5 * before, "{before} {after}");

@@ -198,15 +198,30 @@ fn mean<T: Element, E: Estimator<T> + ?Sized>(
         let at = At { x, draw, slot };
         if first {
             let loss = estimator.task(oracle, inner, at, sum)?;
+            expect_end(estimator, oracle, draw)?;
             scale(sum, share);
             return Ok(share * loss);
         }
         let mut part = oracle.take(x.len())?;
         let loss = estimator.task(oracle, inner, at, &mut part)?;
+        expect_end(estimator, oracle, draw)?;
         axpy(sum, share, &part);
         oracle.give(part);
         Ok(share * loss)
     })
+}
+
+/// A warm start needs `w_r`, which is not seen of a run on one tape.
+fn expect_end<T: Element, E: Estimator<T> + ?Sized>(
+    estimator: &E,
+    oracle: &Oracle<T>,
+    draw: Draw,
+) -> Result<(), Error> {
+    if oracle.lacks_end(draw) {
+        let expected = "one that knows where the inner loop ended";
+        return Err(Error::invalid("the estimator under warm starts", estimator.name(), expected));
+    }
+    Ok(())
 }
 
 /// `name`, or `name:setting=value,...` for the settings that have a value.

@@ -50,6 +50,16 @@ impl InnerLoop {
         self.tolerance
     }
 
+    /// The same loop with steps `factor` as long.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self { lr: self.lr * factor, ..self }
+    }
+
+    /// The same loop, ended before its first step.
+    pub(crate) fn without_steps(self) -> Self {
+        Self { steps: 0, ..self }
+    }
+
     /// Number of steps; the largest, where the loop has a tolerance.
     pub fn steps(&self) -> usize {
         self.steps

@@ -27,10 +27,12 @@ use hypertape_autodiff::{Element, Fault, Workspace};
 
 use crate::adjoint::Plan as Actions;
 use crate::breakdown::{Breakdown, Part};
+use crate::by_place::ByPlace;
 use crate::cost::Cost;
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
+
 use crate::oracle::lanes::{Plan, Team};
 use crate::oracle::lens::Lens;
 use crate::oracle::results::in_function;
@@ -66,6 +68,10 @@ pub struct Oracle<'p, T> {
     limit: Option<u64>,
     /// Bytes of the pieces of an estimate, once measured.
     pub(crate) profile: Option<Profile>,
+    /// Where inner loops ended, if the next ones start there.
+    ends: Option<Arc<ByPlace<T>>>,
+    /// The place in the meta-batch of the task that is worked on.
+    place: Option<usize>,
     /// Oracles of the workers that share tasks, made when they are first needed.
     crew: Vec<Self>,
     first_order_vanishes: Option<bool>,
@@ -113,6 +119,8 @@ impl<'p, T: Element> Oracle<'p, T> {
             plan: None,
             limit: None,
             profile: None,
+            ends: None,
+            place: None,
             crew: Vec::new(),
             first_order_vanishes: None,
             implicit_vanishes: None,
@@ -206,17 +214,54 @@ impl<'p, T: Element> Oracle<'p, T> {
         if w.len() != self.inner_dim() {
             return Err(Error::length("the inner start", self.inner_dim(), w.len()));
         }
-        if self.view.init_depends(&mut self.memory, self.view.start().values())? {
-            return Err(Error::invalid(
-                "the inner start",
-                "a problem whose start depends on the outer variables",
-                "one with a fixed start",
-            ));
-        }
+        self.fixed_start("the inner start")?;
         self.init = Some(w.into());
         self.crew.clear();
         self.profile = None;
         Ok(())
+    }
+
+    fn fixed_start(&mut self, what: &str) -> Result<(), Error> {
+        if self.view.init_depends(&mut self.memory, self.view.start().values())? {
+            let found = "a problem whose start depends on the outer variables";
+            return Err(Error::invalid(what, found, "one with a fixed start"));
+        }
+        Ok(())
+    }
+
+    /// Starts the inner loop of each task of a meta-batch where the last one that an estimate ran in the same place ended,
+    /// if that was of the same task: from `ends` on, which [`warm`](Self::warm) gave, or nothing to start afresh. `None`
+    /// brings the problem's own start back. Holds `p` values a task, which are not part of any estimate's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the problem's start depends on `x`, or for what is not from [`warm`](Self::warm).
+    pub fn set_warm(&mut self, ends: Option<&Params<T>>) -> Result<(), Error> {
+        self.ends = match ends {
+            None => None,
+            Some(ends) => {
+                self.fixed_start("the warm start")?;
+                Some(Arc::new(ByPlace::read("w", ends)?))
+            }
+        };
+        Ok(())
+    }
+
+    /// Where inner loops ended, as `w.PLACE.TASK`; nothing without warm starts.
+    pub fn warm(&self) -> Params<T> {
+        self.ends.as_ref().map_or_else(Params::new, |ends| ends.state("w"))
+    }
+
+    /// Takes note that the inner loop of an estimate ended at `w`.
+    pub(crate) fn keep_end(&self, draw: Draw, w: &[T]) {
+        if let (Some(ends), Some(place)) = (&self.ends, self.place) {
+            ends.store(place, draw.task, w);
+        }
+    }
+
+    /// Whether the end is missing of the task that is worked on.
+    pub(crate) fn lacks_end(&self, draw: Draw) -> bool {
+        let known = |ends: &Arc<ByPlace<T>>, place| ends.knows(place, draw.task);
+        self.ends.as_ref().zip(self.place).is_some_and(|(ends, place)| !known(ends, place))
     }
 
     /// How good a solution is, beyond its losses.
@@ -269,7 +314,10 @@ impl<'p, T: Element> Oracle<'p, T> {
     ) -> Result<T, Error> {
         let view = Arc::clone(&self.view);
         let add = |oracle: &mut Self, slot, first, [out, _]: [&mut [T]; 2]| {
-            add(oracle, slot, draw.for_task(view.task(draw, slot)), first, out)
+            oracle.place = Some(slot);
+            let result = add(oracle, slot, draw.for_task(view.task(draw, slot)), first, out);
+            oracle.place = None;
+            result
         };
         let plan = Plan::new(view.batch(), self.memory.workers());
         let mut spare = self.take(plan.vectors() * out.len())?;
@@ -279,7 +327,10 @@ impl<'p, T: Element> Oracle<'p, T> {
         } else {
             let mut crew = std::mem::take(&mut self.crew);
             crew.resize_with(plan.workers(), || self.alone());
-            crew.iter_mut().for_each(Self::begin);
+            for worker in &mut crew {
+                worker.begin();
+                worker.ends.clone_from(&self.ends);
+            }
             let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add);
             self.pool.meter.join(crew.iter().map(Self::cost));
             if let Some(breakdown) = &mut self.pool.meter.breakdown {
@@ -407,6 +458,11 @@ impl<'p, T: Element> Oracle<'p, T> {
 
     /// `w_0`
     pub(crate) fn init(&mut self, x: &[T], draw: Draw, w: &mut [T]) -> Result<(), Error> {
+        if let (Some(ends), Some(place)) = (&self.ends, self.place)
+            && ends.load(place, draw.task, w)
+        {
+            return Ok(());
+        }
         if let Some(init) = &self.init {
             w.copy_from_slice(init);
             return Ok(());

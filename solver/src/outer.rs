@@ -3,6 +3,7 @@
 use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
+use crate::params::{Params, scale};
 
 /// An outer optimiser and its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +15,13 @@ pub enum Outer {
         lr: f64,
         /// Decay of the step size; 0 keeps it.
         power: f64,
+    },
+    /// Heavy ball (Polyak 1964, undamped): `v <- momentum v + g`, `x <- x - lr v`.
+    Momentum {
+        /// Step size.
+        lr: f64,
+        /// What remains of `v`.
+        momentum: f64,
     },
     /// Kingma and Ba (2015), algorithm 1: bias-corrected, `eps` outside the root.
     Adam {
@@ -46,6 +54,18 @@ impl Outer {
             checked(lr).map(|lr| Self::Sgd { lr, power })
         } else {
             Err(Error::invalid("outer power", power, "a finite number, 0 or more"))
+        }
+    }
+
+    /// Gradient descent with momentum.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless `lr` is positive and finite and `momentum` is at least 0 and below 1.
+    pub fn momentum(lr: f64, momentum: f64) -> Result<Self, Error> {
+        if (0.0..1.0).contains(&momentum) {
+            checked(lr).map(|lr| Self::Momentum { lr, momentum })
+        } else {
+            Err(Error::invalid("outer momentum", momentum, "a number, 0 or more and below 1"))
         }
     }
 
@@ -88,11 +108,53 @@ pub struct OuterState<T> {
 impl<T: Element> OuterState<T> {
     /// At the start, for `dim` variables.
     pub fn new(outer: Outer, dim: usize) -> Self {
-        let moments = match outer {
-            Outer::Sgd { .. } => 0,
-            Outer::Adam { .. } => dim,
+        let (mean, square) = match outer {
+            Outer::Sgd { .. } => (0, 0),
+            Outer::Momentum { .. } => (dim, 0),
+            Outer::Adam { .. } => (dim, dim),
         };
-        Self { outer, steps: 0, mean: vec![T::zero(); moments], square: vec![T::zero(); moments] }
+        Self { outer, steps: 0, mean: vec![T::zero(); mean], square: vec![T::zero(); square] }
+    }
+
+    /// What it remembers beside the number of steps: `mean` and `square`, as far as it has them.
+    pub fn moments(&self) -> Params<T> {
+        let named = [("mean", &self.mean), ("square", &self.square)];
+        let own = named.into_iter().filter(|(_, v)| !v.is_empty());
+        own.fold(Params::new(), |all, (name, v)| all.with_column(name, v))
+    }
+
+    /// After `steps` steps, with the [`moments`](Self::moments) that were then; none before the first.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what are not moments of this optimiser, or not of `dim` variables.
+    pub fn after(
+        outer: Outer,
+        dim: usize,
+        steps: usize,
+        moments: &Params<T>,
+    ) -> Result<Self, Error> {
+        let fresh = Self::new(outer, dim);
+        if steps == 0 && moments.names().is_empty() {
+            return Ok(fresh);
+        }
+        let own = fresh.moments();
+        if (own.names(), own.shapes()) != (moments.names(), moments.shapes()) {
+            let text = |params: &Params<T>| {
+                let each = params.names().iter().zip(params.shapes());
+                format!(
+                    "[{}]",
+                    each.map(|(n, s)| format!("{n} {s}")).collect::<Vec<_>>().join(", ")
+                )
+            };
+            return Err(Error::invalid(
+                "moments of the outer optimiser",
+                text(moments),
+                text(&own),
+            ));
+        }
+        let of = |name| moments.get(name).unwrap_or_default().to_vec();
+        let steps = i32::try_from(steps).unwrap_or(i32::MAX);
+        Ok(Self { steps, mean: of("mean"), square: of("square"), ..fresh })
     }
 
     /// Moves `x` by one step, given the gradient there.
@@ -102,6 +164,11 @@ impl<T: Element> OuterState<T> {
             Outer::Sgd { lr, power } => {
                 let lr = lr / f64::from(self.steps).powf(power);
                 axpy(x, T::from_f64(-lr), gradient);
+            }
+            Outer::Momentum { lr, momentum } => {
+                scale(&mut self.mean, T::from_f64(momentum));
+                axpy(&mut self.mean, T::one(), gradient);
+                axpy(x, T::from_f64(-lr), &self.mean);
             }
             Outer::Adam { lr, beta1, beta2, eps } => {
                 let [b1, b2, eps] = [beta1, beta2, eps].map(T::from_f64);
@@ -121,6 +188,27 @@ impl<T: Element> OuterState<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// bilevel T12: eight steps of momentum on `z^2`, its known end point; the same, interrupted after three.
+    #[test]
+    fn momentum_known_answer() {
+        let outer = Outer::momentum(0.1, 0.5).unwrap();
+        let (mut z, mut state) = ([1.5], OuterState::new(outer, 1));
+        for k in 0..8 {
+            if k == 3 {
+                state = OuterState::after(outer, 1, k, &state.moments()).unwrap();
+            }
+            let gradient = [2.0 * z[0]];
+            state.step(&mut z, &gradient);
+        }
+        assert!((z[0] - -0.098_145_21_f64).abs() < 1e-15, "{}", z[0]);
+        let error =
+            OuterState::after(Outer::adam(0.1).unwrap(), 1, 8, &state.moments()).unwrap_err();
+        let expected =
+            "moments of the outer optimiser: found [mean 1x1], expected [mean 1x1, square 1x1]";
+        assert_eq!(error.to_string(), expected);
+        assert!(Outer::momentum(0.1, 1.0).is_err() && Outer::momentum(0.1, f64::NAN).is_err());
+    }
 
     /// bilevel T12: eight steps of Adam on `z^2 + 0.25 z`, its known end point.
     #[test]

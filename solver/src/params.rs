@@ -45,6 +45,12 @@ impl<T: Element> Params<T> {
         self
     }
 
+    /// One more array, a column.
+    pub(crate) fn with_column(self, name: impl Into<String>, values: &[T]) -> Self {
+        let rows = u32::try_from(values.len()).expect("arrays have at most u32::MAX rows");
+        self.with(name, Shape::column(rows), values.iter().copied())
+    }
+
     /// Names, in order.
     pub fn names(&self) -> &[String] {
         &self.names

@@ -210,6 +210,7 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         let p = self.product.len();
         let (w, rest) = state.split_at_mut(p);
         rest.fill(T::zero());
+        self.oracle.keep_end(self.draw, w);
         let point = Point { w, x: self.x, draw: self.draw };
         let loss = self.oracle.outer_gradient(point, &mut self.product, x_bar)?;
         w.copy_from_slice(&self.product);

@@ -1,4 +1,7 @@
-//! The outer loop: estimate, step, record, stop.
+//! The outer loop: estimate, step, record, stop, go on.
+//!
+//! A run that stopped goes on bit for bit: what it goes on from is a [`RunState`], and random choices are named by the
+//! iteration.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -6,12 +9,15 @@ use std::time::{Duration, Instant};
 use hypertape_autodiff::{Element, dot};
 
 use crate::cost::Cost;
+use crate::coupling::Coupling;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
+use crate::limits::{End, Limits};
 use crate::oracle::Oracle;
 use crate::outer::{Outer, OuterState};
+use crate::params::Params;
 
 /// Settings of a run.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +30,10 @@ pub struct Run {
     pub iterations: usize,
     /// Seed of all random choices.
     pub seed: u64,
+    /// How one inner loop goes on from the last.
+    pub coupling: Coupling,
+    /// What ends the run before its last iteration.
+    pub limits: Limits,
 }
 
 /// The run counts as diverged when the outer loss exceeds `max(1, |first loss|)` by this factor.
@@ -43,11 +53,64 @@ pub struct Record {
     pub cost: Cost,
     /// Wall time since the run began, callbacks excluded.
     pub elapsed: Duration,
+    /// Why the run ended with this iteration, if it did.
+    pub end: Option<End>,
+}
+
+/// Where a run is: what it needs to go on as if it had not stopped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunState<T> {
+    /// Iterations whose step was taken.
+    pub iteration: usize,
+    /// The outer point.
+    pub x: Vec<T>,
+    /// What the outer optimiser remembers, [`OuterState::moments`].
+    pub moments: Params<T>,
+    /// What the estimator keeps, [`Estimator::state`].
+    pub estimator: Params<T>,
+    /// Where inner loops ended, [`Oracle::warm`].
+    pub ends: Params<T>,
+    /// The loss of the first iteration, by which divergence is judged.
+    pub first_loss: Option<f64>,
+    /// Norm of the last estimate; 0 before the first.
+    pub gradient_norm: f64,
+    /// Inner gradients and Hessian-vector products so far.
+    pub oracle_calls: u64,
+    /// Wall time so far, callbacks excluded.
+    pub elapsed: Duration,
+    /// Why the run stopped here.
+    pub end: Option<End>,
+}
+
+impl<T: Element> RunState<T> {
+    /// At the start, from `x`.
+    pub fn new(x: Vec<T>) -> Self {
+        let [moments, estimator, ends] = std::array::from_fn(|_| Params::new());
+        Self {
+            iteration: 0,
+            x,
+            moments,
+            estimator,
+            ends,
+            first_loss: None,
+            gradient_norm: 0.0,
+            oracle_calls: 0,
+            elapsed: Duration::ZERO,
+            end: None,
+        }
+    }
 }
 
 impl Run {
+    /// Without coupling and limits.
+    #[must_use]
+    pub fn new(inner: InnerLoop, outer: Outer, iterations: usize, seed: u64) -> Self {
+        let (coupling, limits) = (Coupling::default(), Limits::default());
+        Self { inner, outer, iterations, seed, coupling, limits }
+    }
+
     /// Runs from `x` on, which ends at the last point; `callback` sees each record and the point it is about, and may
-    /// break off.
+    /// break off. The estimator starts afresh.
     ///
     /// # Errors
     /// [`Error::Iteration`], with the iteration and the cause: divergence, a quantity that is not finite, a problem
@@ -57,37 +120,109 @@ impl Run {
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
         x: &mut [T],
+        callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
+    ) -> Result<Vec<Record>, Error> {
+        let mut state = RunState::new(x.to_vec());
+        let result = self.go_on(oracle, estimator, &mut state, callback);
+        x.copy_from_slice(&state.x);
+        result
+    }
+
+    /// As [`go`](Self::go) from `state` on, which ends where the run does. Returns the records of the iterations that were
+    /// done now: none where a limit was reached before. The oracle is left with the warm starts of the state.
+    ///
+    /// ```
+    /// use hypertape_solver::{Exact, InnerLoop, Oracle, Outer, Run, RunState};
+    /// use std::ops::ControlFlow::Continue;
+    /// # use hypertape_autodiff::{Array, Element, List, Shape};
+    /// # use hypertape_solver::{Bilevel, Draw, Params, Rows};
+    /// # struct Scalar;
+    /// # impl<T: Element> Bilevel<T> for Scalar {
+    /// #     fn start(&self) -> Params<T> { Params::new().with("x", Shape::SCALAR, [T::from_f64(0.5)]) }
+    /// #     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> { List::from_slice(&[x[0].scalar(1.0)]) }
+    /// #     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A { w[0].square() * 0.5 + x[0] * w[0] }
+    /// #     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A { w[0].square() }
+    /// # }
+    /// # let mut oracle = Oracle::<f64>::new(Scalar)?;
+    /// let run = |iterations| Ok::<_, hypertape_solver::Error>(
+    ///     Run::new(InnerLoop::new(10, 0.1)?, Outer::adam(0.1)?, iterations, 0));
+    /// let (mut once, mut twice) = (RunState::new(vec![0.5]), RunState::new(vec![0.5]));
+    /// run(9)?.go_on(&mut oracle, &mut Exact::default(), &mut once, |_, _| Continue(()))?;
+    /// run(4)?.go_on(&mut oracle, &mut Exact::default(), &mut twice, |_, _| Continue(()))?;
+    /// run(9)?.go_on(&mut oracle, &mut Exact::default(), &mut twice, |_, _| Continue(()))?;
+    /// assert_eq!((once.x, once.iteration), (twice.x, 9));
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`go`](Self::go), and [`Error::Invalid`] for a state of other settings. Of the state only `x` has a meaning then.
+    pub fn go_on<T: Element>(
+        &self,
+        oracle: &mut Oracle<T>,
+        estimator: &mut dyn Estimator<T>,
+        state: &mut RunState<T>,
+        callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
+    ) -> Result<Vec<Record>, Error> {
+        estimator.set_state(&state.estimator)?;
+        oracle.set_warm((self.coupling != Coupling::Cold).then_some(&state.ends))?;
+        let mut outer =
+            OuterState::after(self.outer, state.x.len(), state.iteration, &state.moments)?;
+        // The norm is that at the point of the state only where no step was taken from there.
+        let stayed = state.end == Some(End::GradientNorm);
+        let norm = if stayed { state.gradient_norm } else { f64::INFINITY };
+        state.end = self.limits.reached(norm, state.oracle_calls, state.elapsed);
+        if state.end.is_some() {
+            return Ok(Vec::new());
+        }
+        let records = self.iterate(oracle, estimator, state, &mut outer, callback)?;
+        state.end = Some(records.last().and_then(|r| r.end).unwrap_or(End::Iterations));
+        state.moments = outer.moments();
+        state.estimator = estimator.state();
+        state.ends = oracle.warm();
+        Ok(records)
+    }
+
+    fn iterate<T: Element>(
+        &self,
+        oracle: &mut Oracle<T>,
+        estimator: &mut dyn Estimator<T>,
+        state: &mut RunState<T>,
+        outer: &mut OuterState<T>,
         mut callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
     ) -> Result<Vec<Record>, Error> {
-        let mut state = OuterState::new(self.outer, x.len());
-        let mut gradient = vec![T::zero(); x.len()];
+        let mut gradient = vec![T::zero(); state.x.len()];
         let mut records: Vec<Record> = Vec::new();
-        let mut elapsed = Duration::ZERO;
-        for iteration in 0..self.iterations {
-            let clock = Instant::now();
+        while state.iteration < self.iterations {
+            let (clock, iteration) = (Instant::now(), state.iteration);
             let failed = |cause| Error::Iteration { iteration, cause: Box::new(cause) };
             let draw = Draw::new(self.seed, iteration as u64);
-            let estimate =
-                estimator.estimate(oracle, &self.inner, x, draw, &mut gradient).map_err(failed)?;
-            let loss = estimate.loss.as_f64();
-            let limit = DIVERGED * records.first().map_or(loss, |r| r.loss).abs().max(1.0);
+            let inner = self.coupling.inner(&self.inner, iteration);
+            let estimate = estimator
+                .estimate(oracle, &inner, &state.x, draw, &mut gradient)
+                .map_err(failed)?;
+            let (loss, cost) = (estimate.loss.as_f64(), estimate.cost);
+            let limit = DIVERGED * state.first_loss.get_or_insert(loss).abs().max(1.0);
             if loss > limit {
                 return Err(failed(Error::Diverged { loss, limit }));
             }
-            let gradient_norm = dot(&gradient, &gradient).as_f64().sqrt();
-            let record = Record {
-                iteration,
-                loss,
-                gradient_norm,
-                cost: estimate.cost,
-                elapsed: elapsed + clock.elapsed(),
-            };
+            state.gradient_norm = dot(&gradient, &gradient).as_f64().sqrt();
+            state.oracle_calls += cost.inner_gradients + cost.hvps;
+            let elapsed = state.elapsed + clock.elapsed();
+            let gradient_norm = state.gradient_norm;
+            let last = (iteration + 1 == self.iterations).then_some(End::Iterations);
+            let end = self.limits.reached(gradient_norm, state.oracle_calls, elapsed).or(last);
+            let mut record = Record { iteration, loss, gradient_norm, cost, elapsed, end };
+            if callback(&record, &state.x).is_break() {
+                record.end = record.end.or(Some(End::Callback));
+            }
             records.push(record);
-            let flow = callback(&record, x);
             let clock = Instant::now();
-            state.step(x, &gradient);
-            elapsed = record.elapsed + clock.elapsed();
-            if flow.is_break() {
+            if record.end != Some(End::GradientNorm) {
+                outer.step(&mut state.x, &gradient);
+                state.iteration += 1;
+            }
+            state.elapsed = elapsed + clock.elapsed();
+            if record.end.is_some() {
                 break;
             }
         }

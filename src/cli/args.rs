@@ -130,9 +130,14 @@ pub(crate) struct Gradient {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Estimator, see `hypertape estimators`
-    #[arg(long, value_name = "E", default_value = "exact")]
-    pub(crate) estimator: String,
+    /// Estimator, see `hypertape estimators` [default: exact, or that of the coupling]
+    #[arg(long, value_name = "E")]
+    pub(crate) estimator: Option<String>,
+    /// How one inner loop goes on from the last: cold, from the problem's start; warm, from its end; ttsa, warm with
+    /// inner steps lr / k^0.4; bsa, the same with k^0.5, after the outer step. The last two bring single-draw:terms=10 and
+    /// sgd with k^0.6 and k^0.5
+    #[arg(long, value_enum, default_value_t = CouplingName::Cold, hide_possible_values = true)]
+    pub(crate) coupling: CouplingName,
     /// Outer optimiser [default: the problem's]
     #[arg(long, value_enum)]
     pub(crate) outer: Option<OuterName>,
@@ -142,6 +147,24 @@ pub(crate) struct Run {
     /// Power by which the outer step size of sgd decays, lr / k^P [default: the problem's]
     #[arg(long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) outer_power: Option<f64>,
+    /// Momentum of the outer optimiser of that name [default: 0.9]
+    #[arg(long, value_name = "M", value_parser = not_negative, allow_hyphen_values = true)]
+    pub(crate) outer_momentum: Option<f64>,
+    /// End with a hypergradient of norm TOL or less
+    #[arg(long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
+    pub(crate) gradient_norm: Option<f64>,
+    /// End when so many inner gradients and Hessian-vector products are spent
+    #[arg(long, value_name = "CALLS", value_parser = seed, allow_hyphen_values = true)]
+    pub(crate) oracle_calls: Option<u64>,
+    /// End after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
+    pub(crate) time: Option<f64>,
+    /// Go on from the state that --save left in this folder (and save there), or from this file; Ctrl-C saves it too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Iterations from one saved state to the next
+    #[arg(long, value_name = "K", default_value_t = 100, value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) save_every: usize,
     /// Outer iterations [default: the problem's]
     #[arg(long, value_name = "K", value_parser = count, allow_hyphen_values = true)]
     pub(crate) iterations: Option<usize>,
@@ -172,7 +195,16 @@ pub(crate) enum Dtype {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OuterName {
     Sgd,
+    Momentum,
     Adam,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CouplingName {
+    Cold,
+    Warm,
+    Ttsa,
+    Bsa,
 }
 
 pub(crate) fn count(text: &str) -> Result<usize, &'static str> {

@@ -10,11 +10,12 @@ use npyz::WriterBuilder;
 use npyz::npz::{NpzWriter, array_name_from_file_name};
 use npyz::zip::write::FileOptions;
 use npyz::zip::{CompressionMethod, DateTime, ZipArchive};
+use serde::{Deserialize, Serialize};
 
 use super::atomic;
 
 /// An array of up to two dimensions: one of `n` values has `n` rows and one column.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NamedArray {
     /// Its name.
     pub(crate) name: String,

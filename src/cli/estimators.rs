@@ -107,7 +107,7 @@ pub(crate) const ALL: &[Listed] = &[
     },
     Listed {
         name: "single-draw",
-        settings: "terms=20,lr",
+        settings: "terms=20,reuse=0,lr",
         cost: "r + 1 gradients, (terms + 1)/2 HVPs in the mean",
         summary: "implicit, one random term of that series; the same mean",
     },
@@ -191,6 +191,16 @@ impl<'a> Settings<'a> {
         Err(Failure::usage(why))
     }
 
+    fn switch(&self, name: &str) -> Result<bool, Failure> {
+        match self.number(name) {
+            None | Some(0.0) => Ok(false),
+            Some(1.0) => Ok(true),
+            Some(other) => {
+                Err(Failure::usage(format!("{}: {name} is {other}, expected 0 or 1", self.text)))
+            }
+        }
+    }
+
     fn refuse(&self, error: &crate::Error) -> Failure {
         Failure::usage(format!("{}: {error}", self.text))
     }
@@ -219,13 +229,7 @@ impl<'a> Settings<'a> {
         if let Some(mu) = self.number("mu") {
             made = made.strongly_convex(mu).map_err(|e| self.refuse(&e))?;
         }
-        match self.number("warm") {
-            None | Some(0.0) => Ok(Box::new(made)),
-            Some(1.0) => Ok(Box::new(made.warm())),
-            Some(warm) => {
-                Err(Failure::usage(format!("{}: warm is {warm}, expected 0 or 1", self.text)))
-            }
-        }
+        Ok(Box::new(if self.switch("warm")? { made.warm() } else { made }))
     }
 
     fn stochastic<T: Element>(&self) -> Result<Box<dyn Estimator<T>>, Failure> {
@@ -242,7 +246,7 @@ impl<'a> Settings<'a> {
             }
         };
         let made = StochasticNeumann::new(terms, self.number("lr")).map_err(|e| self.refuse(&e))?;
-        Ok(Box::new(made))
+        Ok(Box::new(if self.switch("reuse")? { made.reusing() } else { made }))
     }
 }
 

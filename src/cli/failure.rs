@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// The run failed: exit status 1.
     Run(String),
+    /// Ctrl-C, after what was done is saved: exit status 130.
+    Interrupted(String),
     /// Nobody reads the output: exit status 1 without a word.
     Unread,
 }
@@ -26,7 +28,7 @@ impl Failure {
     /// Its text alone, for a place that tells it in another way.
     pub(crate) fn why(self) -> String {
         match self {
-            Self::Usage(why) | Self::Run(why) => why,
+            Self::Usage(why) | Self::Run(why) | Self::Interrupted(why) => why,
             Self::Unread => "nobody reads the output".to_owned(),
         }
     }

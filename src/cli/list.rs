@@ -48,6 +48,7 @@ pub(crate) fn outer_text(outer: Outer) -> String {
     match outer {
         Outer::Sgd { lr, power: 0.0 } => format!("sgd {lr}"),
         Outer::Sgd { lr, power } => format!("sgd {lr}/k^{power}"),
+        Outer::Momentum { lr, momentum } => format!("momentum {lr}, {momentum}"),
         Outer::Adam { lr, .. } => format!("adam {lr}"),
         _ => "other".into(),
     }

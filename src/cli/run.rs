@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -12,23 +13,11 @@ use super::args::Run as Options;
 use super::failure::{Failure, say};
 use super::list::outer_text;
 use super::point::{self, Opened};
+use super::state::{self, Files, Interrupt, Line};
 use super::table::{Align, Table, significant};
 use super::{arrays, atomic, outer};
 use crate::problems::{Entry, Precision};
-use crate::{Draw, InnerLoop, Oracle, Params, Record, Run, mean_loss};
-
-/// One outer iteration, as a line of JSON.
-#[derive(Debug, Serialize)]
-struct Line {
-    repeat: usize,
-    iteration: usize,
-    loss: f64,
-    gradient_norm: f64,
-    inner_gradients: u64,
-    hvps: u64,
-    bytes_measured: u64,
-    seconds: f64,
-}
+use crate::{Coupling, Draw, End, InnerLoop, Limits, Oracle, Record, Run, RunState, mean_loss};
 
 /// A judged outer point: the run's result, or a control.
 #[derive(Debug, Serialize)]
@@ -47,7 +36,9 @@ struct Summary {
     steps: usize,
     lr: f64,
     outer: String,
+    coupling: String,
     iterations: usize,
+    ended: String,
     repeat: usize,
     seed: u64,
     data_seed: Option<u64>,
@@ -64,46 +55,68 @@ pub(crate) fn run<T: Precision>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = point::entry(catalogue, common)?;
-    let mut estimator =
-        point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &options.estimator)?;
-    let outer = outer::choose(entry.outer, options.outer, options.outer_lr, options.outer_power)
-        .map_err(|why| Failure::usage(format!("--outer-power: {why}")))?;
+    let (coupling, named, outer) = outer::algorithm(entry, options)?;
+    let mut estimator = point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &named)?;
+    let limits = Limits {
+        gradient_norm: options.gradient_norm,
+        oracle_calls: options.oracle_calls,
+        time: options.time.map(|s| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX)),
+    };
+    let files = Files::of(options)?;
+    let interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
     let bar = progress(options.repeat.saturating_mul(iterations));
-    let mut all: Vec<Vec<Judged>> = Vec::new();
+    let (mut all, mut ended) = (Vec::new(), String::new());
     for repeat in 0..options.repeat {
-        let Opened { mut oracle, inner, mut x, data_seed } =
+        let stem = if options.repeat == 1 { String::new() } else { format!("-{repeat}") };
+        let Opened { mut oracle, inner, x, data_seed } =
             point::open::<T>(entry, common, repeat as u64)?;
-        if let Some(folder) = &common.save {
-            atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
-        }
         let seed = common.seed.wrapping_add(repeat as u64);
-        let run = Run { inner, outer, iterations, seed };
-        let mut lines = Vec::new();
-        // Runs are independent: none goes on from what an estimator kept of another.
-        estimator.set_state(&Params::new()).map_err(Failure::run)?;
-        let records = run.go(&mut oracle, estimator.as_mut(), &mut x, |record, _| {
-            bar.inc(1);
-            bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
-            lines.push(line(repeat, record));
-            ControlFlow::Continue(())
-        });
-        let records = records.map_err(Failure::run)?;
-        let draw = Draw::new(seed, iterations as u64);
-        let (judged, w) = judge(&mut oracle, &inner, &x, draw).map_err(Failure::run)?;
+        let run = Run { coupling, limits, ..Run::new(inner, outer, iterations, seed) };
+        let name = estimator.name();
+        let settings =
+            state::settings(options, &run, [entry.name, &name, &oracle.rule(), T::NAME], data_seed);
+        let file = files.saved(&stem);
+        let (mut state, mut lines) = match files.resumed(&stem, repeat) {
+            Some(path) => state::load(&path, &settings)?,
+            None => (RunState::new(x), Vec::new()),
+        };
+        bar.inc(lines.len() as u64);
+        let keep = |state: &RunState<T>, lines: &[Line]| {
+            file.as_ref().map_or(Ok(()), |path| state::save(path, &settings, state, lines))
+        };
+        let every = file.as_ref().map_or(iterations, |_| options.save_every);
+        let mut go = |run: &Run, state: &mut RunState<T>, lines: &mut Vec<Line>| {
+            run.go_on(&mut oracle, estimator.as_mut(), state, |record, _| {
+                bar.inc(1);
+                bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
+                lines.push(line(repeat, record));
+                let typed = interrupt.as_ref().is_some_and(Interrupt::typed);
+                if typed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .map(drop)
+            .map_err(Failure::run)
+        };
+        in_parts(&run, every, (&mut state, &mut lines), &mut go, keep)?;
+        let (draw, last) =
+            (Draw::new(seed, state.iteration as u64), coupling.inner(&inner, state.iteration));
+        let (judged, w) =
+            judge(&mut oracle, coupling, &last, &state.x, draw).map_err(Failure::run)?;
         let summary = Summary {
             problem: entry.name,
-            estimator: estimator.name(),
+            estimator: name,
             dtype: T::NAME,
             steps: inner.steps(),
             lr: inner.lr(),
             outer: outer_text(outer),
-            iterations,
+            coupling: format!("{coupling:?}").to_lowercase(),
+            iterations: state.iteration,
+            ended: state.end.map_or_else(String::new, |end| end.to_string()),
             repeat,
             seed,
             data_seed,
             threads: common.threads,
-            seconds: records.last().map_or(0.0, |r| r.elapsed.as_secs_f64()),
+            seconds: lines.last().map_or(0.0, |line| line.seconds),
             results: judged.iter().map(|j| (j.name.clone(), finite(&j.metrics))).collect(),
         };
         if common.json {
@@ -112,25 +125,51 @@ pub(crate) fn run<T: Precision>(
             }
             say(out, serde_json::to_string(&summary).map_err(Failure::run)?)?;
         }
-        if let Some(folder) = &common.save {
-            let stem = if options.repeat == 1 { String::new() } else { format!("-{repeat}") };
-            save(folder, &stem, &oracle, &x, &w, &lines, &summary)
+        if let Some(folder) = &files.save {
+            save(folder, &stem, &oracle, &state.x, &w, &lines, &summary)
                 .map_err(|e| Failure::run(format!("--save: {e}")))?;
         }
+        ended = match state.end {
+            Some(End::Iterations) | None => format!("{} outer iterations", state.iteration),
+            Some(end) => format!("{} outer iterations, ended by {end}", state.iteration),
+        };
         all.push(judged);
     }
     bar.finish_and_clear();
     if common.json {
         return Ok(());
     }
+    let (length, runs) = match options.repeat {
+        1 => (ended, String::new()),
+        n => (format!("{iterations} outer iterations"), format!(", {n} runs")),
+    };
     let (name, name_of) = (entry.name, outer_text(outer));
-    let runs =
-        if options.repeat == 1 { String::new() } else { format!(", {} runs", options.repeat) };
-    say(
-        out,
-        format!("{name}: {iterations} outer iterations, {name_of}, {}{runs}", estimator.name()),
-    )?;
+    say(out, format!("{name}: {length}, {name_of}, {}{runs}", estimator.name()))?;
     say(out, report(&all))
+}
+
+/// Goes on to the end, and shows `keep` the state before, after every `every` iterations, and at the end.
+fn in_parts<T>(
+    run: &Run,
+    every: usize,
+    (state, lines): (&mut RunState<T>, &mut Vec<Line>),
+    go: &mut impl FnMut(&Run, &mut RunState<T>, &mut Vec<Line>) -> Result<(), Failure>,
+    keep: impl Fn(&RunState<T>, &[Line]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    keep(state, lines)?;
+    loop {
+        let iterations = state.iteration.saturating_add(every).min(run.iterations);
+        go(&Run { iterations, ..*run }, state, lines)?;
+        keep(state, lines)?;
+        match state.end {
+            Some(End::Iterations) if state.iteration < run.iterations => {}
+            Some(End::Callback) => {
+                let why = format!("interrupted after {} iterations", state.iteration);
+                return Err(Failure::Interrupted(why + ", which are saved for --resume"));
+            }
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// Shown on stderr if that is a terminal.
@@ -145,7 +184,7 @@ fn line(repeat: usize, record: &Record) -> Line {
         repeat,
         iteration: record.iteration,
         loss: record.loss,
-        gradient_norm: record.gradient_norm,
+        gradient_norm: Some(record.gradient_norm).filter(|v| v.is_finite()),
         inner_gradients: record.cost.inner_gradients,
         hvps: record.cost.hvps,
         bytes_measured: record.cost.bytes_measured,
@@ -158,16 +197,19 @@ fn finite(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>
     metrics.iter().map(|&(name, value)| (name, Some(value).filter(|v| v.is_finite()))).collect()
 }
 
-/// The result and the controls, each after an inner loop of its own; also `w_r` of the result.
+/// The result and the controls, each after an inner loop of its own, which a warm start from the result's end would
+/// not be for a control: there is none then. Also `w_r` of the result.
 fn judge<T: Precision>(
     oracle: &mut Oracle<T>,
+    coupling: Coupling,
     inner: &InnerLoop,
     x: &[T],
     draw: Draw,
 ) -> Result<(Vec<Judged>, Vec<T>), crate::Error> {
     let mut points = vec![("result", x.to_vec())];
-    points.extend(oracle.controls(inner).into_iter().map(|(name, x)| (name, x.values().to_vec())));
-    if points.len() == 1 {
+    let controls = if coupling == Coupling::Cold { oracle.controls(inner) } else { Vec::new() };
+    points.extend(controls.into_iter().map(|(name, x)| (name, x.values().to_vec())));
+    if points.len() == 1 && coupling == Coupling::Cold {
         points.push(("start", oracle.start().values().to_vec()));
     }
     let (mut judged, mut result) = (Vec::new(), Vec::new());

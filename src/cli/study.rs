@@ -140,7 +140,7 @@ fn run_cell<T: Precision>(
     oracle.set_threads(threads).map_err(Failure::run)?;
     let inner = InnerLoop::new(cell.steps, cell.lr).map_err(Failure::run)?;
     let mut x = oracle.start().values().to_vec();
-    let run = Run { inner, outer: *outer, iterations: cell.iterations, seed: cell.seed };
+    let run = Run::new(inner, *outer, cell.iterations, cell.seed);
     // The oracle is busy while the run lasts: points are kept and looked at afterwards.
     let mut points = Vec::new();
     let records = run.go(&mut oracle, estimator.as_mut(), &mut x, |record, x| {

@@ -86,6 +86,7 @@ impl<T: Element> Estimator<T> for Forward {
                 *entry += dot(&w_bar, column);
             }
         }
+        oracle.keep_end(draw, &w);
         for vector in [dx, dg, dw, w_bar, g, w] {
             oracle.give(vector);
         }

@@ -17,11 +17,9 @@
 //! a state and `2 p + max(scratch, p + d)` values, the arenas of one sweep, and with a warm start `p` values a task that
 //! stay in the estimator between calls.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use hypertape_autodiff::{Element, all_finite, axpy};
 
-use hypertape_autodiff::{Element, Shape, all_finite, axpy};
-
+use crate::by_place::ByPlace;
 use crate::draw::Level;
 use crate::error::{Error, positive};
 use crate::estimator::{Estimator, named};
@@ -72,12 +70,8 @@ use crate::rollout::{At, Rollout, finite_loss};
 pub struct Implicit<T> {
     solver: LinearSolver,
     mu: Option<f64>,
-    kept: Option<Mutex<Kept<T>>>,
+    kept: Option<ByPlace<T>>,
 }
-
-/// The last solutions by place in the meta-batch, each with its task. A place is one worker's alone in a call; a task may
-/// be drawn twice.
-type Kept<T> = BTreeMap<usize, (u64, Vec<T>)>;
 
 impl<T: Element> Implicit<T> {
     /// With `solver` from zero in every call.
@@ -91,7 +85,7 @@ impl<T: Element> Implicit<T> {
     /// Starts each solve from the last solution in the same place of the meta-batch, if that was of the same task.
     #[must_use]
     pub fn warm(self) -> Self {
-        Self { kept: Some(Mutex::default()), ..self }
+        Self { kept: Some(ByPlace::default()), ..self }
     }
 
     /// For inner losses that are `mu`-strongly convex in `w`, which bounds the error of the solution.
@@ -101,11 +95,6 @@ impl<T: Element> Implicit<T> {
     pub fn strongly_convex(self, mu: f64) -> Result<Self, Error> {
         positive("mu", mu)?;
         Ok(Self { mu: Some(mu), ..self })
-    }
-
-    /// The kept solutions, also after a thread died with them.
-    fn kept(&self) -> Option<MutexGuard<'_, Kept<T>>> {
-        self.kept.as_ref().map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -127,31 +116,15 @@ impl<T: Element> Estimator<T> for Implicit<T> {
 
     /// The kept solutions: `v.PLACE.TASK` for each.
     fn state(&self) -> Params<T> {
-        let mut state = Params::new();
-        for (place, (task, v)) in self.kept().iter().flat_map(|kept| kept.iter()) {
-            let rows = u32::try_from(v.len()).expect("arrays have at most u32::MAX rows");
-            state = state.with(format!("v.{place}.{task}"), Shape::column(rows), v.iter().copied());
-        }
-        state
+        self.kept.as_ref().map_or_else(Params::new, |kept| kept.state("v"))
     }
 
     fn set_state(&mut self, state: &Params<T>) -> Result<(), Error> {
-        let mut read = BTreeMap::new();
-        for name in state.names() {
-            let parse = || {
-                let (place, task) = name.strip_prefix("v.")?.split_once('.')?;
-                let v = state.get(name)?.to_vec();
-                Some((place.parse().ok()?, (task.parse().ok()?, v)))
-            };
-            let expected = "v.PLACE.TASK";
-            read.extend(
-                [parse().ok_or_else(|| Error::invalid("a kept solution", name, expected))?],
-            );
-        }
+        let (read, found) = (ByPlace::read("v", state)?, state.names().len());
         match &mut self.kept {
-            Some(kept) => *kept = Mutex::new(read),
-            None if read.is_empty() => {}
-            None => return Err(Error::invalid("kept solutions", read.len(), "0 without warm=1")),
+            Some(kept) => *kept = read,
+            None if found == 0 => {}
+            None => return Err(Error::invalid("kept solutions", found, "0 without warm=1")),
         }
         Ok(())
     }
@@ -169,14 +142,8 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let coin = at.draw.at(Level::Coin, at.slot);
-        hypergradient(oracle, inner, at, gradient, |oracle, point, b, v| {
-            let warm = self.kept().is_some_and(|kept| match kept.get(&at.slot) {
-                Some((task, kept)) if *task == coin.task && kept.len() == v.len() => {
-                    v.copy_from_slice(kept);
-                    true
-                }
-                _ => false,
-            });
+        hypergradient(oracle, inner, at, gradient, inner.steps(), |oracle, point, b, v| {
+            let warm = self.kept.as_ref().is_some_and(|kept| kept.load(at.slot, coin.task, v));
             if !warm {
                 v.fill(T::zero());
             }
@@ -187,11 +154,8 @@ impl<T: Element> Estimator<T> for Implicit<T> {
             let settings = (inner.lr(), coin);
             let iterations = self.solver.solve(product, &mut system, &mut scratch, settings)?;
             oracle.give(scratch);
-            if let Some(mut all) = self.kept() {
-                let (task, kept) = all.entry(at.slot).or_default();
-                *task = coin.task;
-                kept.clear();
-                kept.extend_from_slice(v);
+            if let Some(kept) = &self.kept {
+                kept.store(at.slot, coin.task, v);
             }
             Ok((iterations, Some(self.mu)))
         })
@@ -211,12 +175,13 @@ pub(crate) fn bytes(profile: &Profile, steps: usize, scratch: u64) -> u64 {
 }
 
 /// The part that all implicit estimates share. `solve(oracle, point, b, v)` writes a solution of `H v = b` at `point` into `v`,
-/// and returns its iterations, and `Some(mu)` if `H` is the same in every product, so that there is a residual.
+/// and returns its iterations, and `Some(mu)` if `H` is the same in every product, so that there is a residual. The mixed product is that of inner step `mixed_step`.
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     At { x, draw, slot }: At<T>,
     gradient: &mut [T],
+    mixed_step: usize,
     solve: impl FnOnce(
         &mut Oracle<T>,
         Point<T>,
@@ -234,6 +199,7 @@ pub(crate) fn hypergradient<T: Element>(
         before.get_or_insert_with(|| norm(gradient));
     })?;
     run.close([]);
+    oracle.keep_end(draw, &state[..p]);
     let (mut v, mut b) = (oracle.take(p)?, oracle.take(p)?);
     let point = Point { w: &state[..p], x, draw };
     let loss = finite_loss(oracle.outer_gradient(point, &mut b, gradient)?, inner)?;
@@ -243,7 +209,7 @@ pub(crate) fn hypergradient<T: Element>(
     let after = norm(&v);
     let (iterations, mu) = solve(oracle, point, &b, &mut v)?;
     let (mut product, mut mixed) = (oracle.take(p)?, oracle.take(x.len())?);
-    oracle.inner_products(point, steps, &v, &mut product, &mut mixed)?;
+    oracle.inner_products(point, mixed_step, &v, &mut product, &mut mixed)?;
     axpy(gradient, -T::one(), &mixed);
     axpy(&mut product, -T::one(), &b);
     finite(&product, "the residual of the linear system", inner)?;

@@ -225,6 +225,7 @@ impl<T: Element> Estimator<T> for Reversible {
             oracle.count_step();
         }
         state.position(&mut w);
+        oracle.keep_end(draw, &w);
         let loss = oracle.outer_gradient(Point { w: &w, x, draw }, &mut w_bar, x_bar)?;
         finite_loss(loss, inner)?;
         m_bar.fill(T::zero());

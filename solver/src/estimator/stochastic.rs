@@ -66,6 +66,7 @@ pub struct StochasticNeumann {
     terms: Terms,
     lr: Option<f64>,
     forced: Option<usize>,
+    reuse: bool,
 }
 
 impl StochasticNeumann {
@@ -98,7 +99,13 @@ impl StochasticNeumann {
             }
         }
         lr.map_or(Ok(()), |lr| positive("lr", lr))?;
-        Ok(Self { terms, lr, forced: None })
+        Ok(Self { terms, lr, forced: None, reuse: false })
+    }
+
+    /// Takes for `B` the mini-batch of the last inner step again, as TTSA does, instead of one of its own.
+    #[must_use]
+    pub fn reusing(self) -> Self {
+        Self { reuse: true, ..self }
     }
 
     /// Replaces the random number of factors (for tests that enumerate the outcomes), or brings it back.
@@ -162,7 +169,10 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                 let [batches, decay] = [("batches", Some(batches)), ("decay", Some(decay))];
                 named("stocbio", &[("terms", number(terms)), batches, decay, lr])
             }
-            Terms::Single { terms } => named("single-draw", &[("terms", number(terms)), lr]),
+            Terms::Single { terms } => {
+                let reuse = ("reuse", self.reuse.then_some(1.0));
+                named("single-draw", &[("terms", number(terms)), reuse, lr])
+            }
             Terms::Roulette { survival, mu, noise } => {
                 let noise = ("noise", Some(noise).filter(|&noise| noise > 0.0));
                 named("roulette-neumann", &[("survival", Some(survival)), ("mu", mu), noise, lr])
@@ -189,7 +199,8 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
             mu.map_or(Ok(()), |mu| self.enforce((1.0 - lr * mu).powi(2) + (lr * noise).powi(2)))?;
         }
         let factors = self.factors(at);
-        implicit::hypergradient(oracle, inner, at, gradient, |oracle, point, b, v| {
+        let mixed = if self.reuse { inner.steps().saturating_sub(1) } else { inner.steps() };
+        implicit::hypergradient(oracle, inner, at, gradient, mixed, |oracle, point, b, v| {
             let p = v.len();
             let (mut y, mut sum, mut hy) = (oracle.take(p)?, oracle.take(p)?, oracle.take(p)?);
             y.copy_from_slice(b);

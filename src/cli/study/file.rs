@@ -340,7 +340,7 @@ impl<'a> Chosen<'a> {
         let asked = self.either("outer", optimisers)?;
         let outer_lr = self.number("outer_lr", positive)?;
         let outer_power = self.number("outer_power", not_negative)?;
-        let outer = outer::choose(entry.outer, asked, outer_lr, outer_power)
+        let outer = outer::choose(entry.outer, asked, outer_lr, outer_power, None)
             .map_err(|why| prefixed("outer_power", &why))?;
         let (outer_name, outer_lr, outer_power) = match outer {
             Outer::Sgd { lr, power } => ("sgd", lr, Some(power)),

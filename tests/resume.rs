@@ -1,0 +1,301 @@
+//! Runs that stop and go on: limits, states, and the binary killed at random moments.
+
+mod support;
+
+use std::ops::ControlFlow::Continue;
+use std::time::Duration;
+
+use hypertape::problems::Quadratic;
+use hypertape::{
+    Coupling, Draw, Element, End, Estimator, Exact, Implicit, InnerLoop, Limits, LinearSolver,
+    Oracle, Outer, Record, Run, RunState, StochasticNeumann, Stop, Terms, Ufom,
+};
+use rand::{RngExt, SeedableRng};
+use support::two_layer::TwoLayer;
+
+fn general(outer: Outer, limits: Limits) -> Run {
+    Run { limits, ..Run::new(InnerLoop::new(5, 0.3).unwrap(), outer, 100, 0) }
+}
+
+fn go_on<T: Element>(
+    run: &Run,
+    oracle: &mut Oracle<T>,
+    estimator: &mut dyn Estimator<T>,
+    state: &mut RunState<T>,
+) -> Vec<Record> {
+    run.go_on(oracle, estimator, state, |_, _| Continue(())).unwrap()
+}
+
+#[test]
+fn limits_end_a_run_and_are_told() {
+    let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
+    let start = RunState::new(oracle.start().values().to_vec());
+    let sgd = Outer::sgd(0.4).unwrap();
+    let limits = Limits { oracle_calls: Some(35), ..Limits::default() };
+    let mut state = start.clone();
+    let records = go_on(&general(sgd, limits), &mut oracle, &mut Exact::default(), &mut state);
+    // Five gradients and five products an iteration: 40 are the first to reach 35.
+    assert_eq!((records.len(), state.iteration, state.oracle_calls), (4, 4, 40));
+    assert_eq!((records[2].end, records[3].end), (None, Some(End::OracleCalls)));
+    let before = state.clone();
+    assert!(
+        go_on(&general(sgd, limits), &mut oracle, &mut Exact::default(), &mut state).is_empty()
+    );
+    assert_eq!(state, before, "a run that ended stays where it is");
+
+    let limits = Limits { time: Some(Duration::ZERO), ..Limits::default() };
+    let mut state = start.clone();
+    assert!(
+        go_on(&general(sgd, limits), &mut oracle, &mut Exact::default(), &mut state).is_empty()
+    );
+    assert_eq!((state.iteration, state.end), (0, Some(End::Time)));
+
+    let limit = |tolerance| Limits { gradient_norm: Some(tolerance), ..Limits::default() };
+    let mut state = start.clone();
+    let loose = general(sgd, limit(1e-3));
+    let records = go_on(&loose, &mut oracle, &mut Exact::default(), &mut state);
+    let last = *records.last().unwrap();
+    assert_eq!((last.end, state.end), (Some(End::GradientNorm), Some(End::GradientNorm)));
+    assert!(last.gradient_norm <= 1e-3 && records[records.len() - 2].gradient_norm > 1e-3);
+    // The point is the one at which that norm was found.
+    let mut gradient = [0.0; 2];
+    let (inner, draw) = (loose.inner, Draw::new(0, 0));
+    Exact::default().estimate(&mut oracle, &inner, &state.x, draw, &mut gradient).unwrap();
+    // A norm of 1e-3, rounded.
+    assert!((gradient[0].hypot(gradient[1]) - last.gradient_norm).abs() < 1e-18);
+    // It goes on under a tighter limit, to where it would have come at once.
+    assert!(go_on(&loose, &mut oracle, &mut Exact::default(), &mut state).is_empty());
+    let tight = general(sgd, limit(1e-6));
+    go_on(&tight, &mut oracle, &mut Exact::default(), &mut state);
+    let mut once = start;
+    go_on(&tight, &mut oracle, &mut Exact::default(), &mut once);
+    assert_eq!((&state.x, state.iteration), (&once.x, once.iteration));
+}
+
+/// Whether 12 iterations cut at random places end as 12 at once, bit for bit.
+fn cut_at_random<T: Element>(
+    mut oracle: Oracle<T>,
+    estimators: &mut [Box<dyn Estimator<T>>],
+    couplings: &[Coupling],
+) {
+    let mut random = rand_pcg::Pcg64::seed_from_u64(7);
+    for estimator in estimators {
+        for &coupling in couplings {
+            for outer in
+                [Outer::decaying_sgd(0.1, 0.5), Outer::momentum(0.1, 0.9), Outer::adam(0.1)]
+                    .map(Result::unwrap)
+            {
+                let inner = InnerLoop::new(4, 0.1).unwrap();
+                let run = Run { coupling, ..Run::new(inner, outer, 12, 3) };
+                let mut once = RunState::new(oracle.start().values().to_vec());
+                let mut cut = once.clone();
+                go_on(&run, &mut oracle, &mut **estimator, &mut once);
+                while cut.iteration < 12 {
+                    let iterations = cut.iteration + random.random_range(1..5);
+                    let part = Run { iterations: iterations.min(12), ..run };
+                    go_on(&part, &mut oracle, &mut **estimator, &mut cut);
+                }
+                cut.elapsed = once.elapsed;
+                assert_eq!(cut, once, "{} {coupling:?} {outer:?}", estimator.name());
+            }
+        }
+    }
+}
+
+fn estimators<T: Element>() -> Vec<Box<dyn Estimator<T>>> {
+    let cg = LinearSolver::Cg { stop: Stop { iterations: 2, tolerance: 1e-12 } };
+    vec![
+        Box::new(Exact::default()),
+        Box::new(Ufom::new(0.5).unwrap()),
+        Box::new(Implicit::new(cg).unwrap().warm()),
+        Box::new(StochasticNeumann::new(Terms::Single { terms: 5 }, Some(0.1)).unwrap().reusing()),
+    ]
+}
+
+#[test]
+fn a_run_goes_on_bit_for_bit() {
+    let all = [Coupling::Cold, Coupling::Warm, Coupling::Ttsa, Coupling::Bsa];
+    let mut deterministic = estimators();
+    // The coin of this problem would be that of an estimate that vanishes.
+    deterministic.remove(1);
+    cut_at_random(Oracle::new(Quadratic::<f64>::general()).unwrap(), &mut deterministic, &all);
+    // Mini-batches; a start that depends on x rules warm starts out.
+    cut_at_random(Oracle::new(TwoLayer::<f32>::new(5)).unwrap(), &mut estimators(), &all[..1]);
+}
+
+#[test]
+fn a_state_of_another_optimiser_is_refused() {
+    let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
+    let mut state = RunState::new(oracle.start().values().to_vec());
+    let run = Run { iterations: 3, ..general(Outer::adam(0.1).unwrap(), Limits::default()) };
+    go_on(&run, &mut oracle, &mut Exact::default(), &mut state);
+    let run = general(Outer::sgd(0.1).unwrap(), Limits::default());
+    let result = run.go_on(&mut oracle, &mut Exact::default(), &mut state, |_, _| Continue(()));
+    let expected = "moments of the outer optimiser: found [mean 2x1, square 2x1], expected []";
+    assert_eq!(result.unwrap_err().to_string(), expected);
+}
+
+#[cfg(all(feature = "cli", unix))]
+mod binary {
+    use std::fs;
+    use std::os::unix::process::ExitStatusExt;
+    use std::path::{Path, PathBuf};
+    use std::process::{Child, Command, Output, Stdio, id};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use rand::{RngExt, SeedableRng};
+    use serde_json::Value;
+
+    /// A folder of one test, removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("hypertape-resume-{}-{test}", id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+        fn of(&self, name: &str) -> String {
+            self.0.join(name).to_str().unwrap().to_owned()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn spawn(line: &str) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+        command.args(line.split_whitespace()).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn run(line: &str) -> Output {
+        spawn(line).wait_with_output().unwrap()
+    }
+
+    #[track_caller]
+    fn refused(line: &str, parts: &[&str]) {
+        let output = run(line);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {text}");
+        assert!(text.lines().count() == 1 && parts.iter().all(|p| text.contains(p)), "{text}");
+    }
+
+    /// Everything that a run wrote, apart from times.
+    fn results(folder: &str) -> (Vec<u8>, Vec<u8>, Value) {
+        let read = |name: &str| fs::read(Path::new(folder).join(name)).unwrap();
+        let mut json: Value = serde_json::from_slice(&read("run.json")).unwrap();
+        json["summary"]["seconds"] = Value::Null;
+        for record in json["records"].as_array_mut().unwrap() {
+            record["seconds"] = Value::Null;
+        }
+        (read("x.npz"), read("w.npz"), json)
+    }
+
+    const LINE: &str = "run digits-clean --steps 20 --estimator cg:iterations=3,warm=1 --coupling \
+                        warm --iterations 100 --save-every 3";
+
+    #[test]
+    fn killed_twenty_times_it_ends_as_if_undisturbed() {
+        let folder = Folder::new("kills");
+        let [whole, cut] = ["whole", "cut"].map(|name| folder.of(name));
+        let clock = Instant::now();
+        assert!(run(&format!("{LINE} --save {whole}")).status.success());
+        // Twenty times a tenth at most, less the starts: about the middle of the run.
+        let longest = clock.elapsed().as_secs_f64() / 10.0;
+        let mut random = rand_pcg::Pcg64::seed_from_u64(11);
+        let (mut kills, mut progress) = (0, 0);
+        while kills < 20 {
+            let state = Path::new(&cut).join("state.json");
+            let option = if state.exists() { "--resume" } else { "--save" };
+            let mut child = spawn(&format!("{LINE} {option} {cut}"));
+            sleep(Duration::from_secs_f64(random.random_range(0.0..longest)));
+            child.kill().unwrap();
+            kills += usize::from(child.wait().unwrap().signal() == Some(9));
+            if let Ok(text) = fs::read(state) {
+                let saved: Value = serde_json::from_slice(&text).unwrap();
+                progress = saved["iteration"].as_u64().unwrap();
+            }
+        }
+        assert!(progress > 0, "no run came as far as to save");
+        let output = run(&format!("{LINE} --resume {cut}"));
+        assert!(output.status.success(), "{output:?}");
+        let (undisturbed, found) = (results(&whole), results(&cut));
+        assert!(found.0 == undisturbed.0 && found.1 == undisturbed.1, "x or w");
+        assert_eq!(found.2, undisturbed.2);
+    }
+
+    #[test]
+    fn an_interrupt_saves_and_ends_with_130() {
+        let folder = Folder::new("interrupt");
+        let [whole, cut] = ["whole", "cut"].map(|name| folder.of(name));
+        let line = "run digits-clean --steps 20 --iterations 40";
+        assert!(run(&format!("{line} --save {whole}")).status.success());
+        let child = spawn(&format!("{line} --save {cut} --save-every 1000"));
+        let state = Path::new(&cut).join("state.json");
+        while !state.exists() {
+            sleep(Duration::from_millis(1));
+        }
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{text}");
+        let saved: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
+        let expected = format!(
+            "error: interrupted after {} iterations, which are saved for --resume\n",
+            saved["iteration"]
+        );
+        assert_eq!(text, expected);
+        assert!(run(&format!("{line} --resume {}", state.display())).status.success());
+        assert!(!Path::new(&cut).join("run.json").exists(), "nothing asked for it");
+        assert!(run(&format!("{line} --resume {cut}")).status.success());
+        assert_eq!(results(&cut), results(&whole));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let folder = Folder::new("refused");
+        let saved = folder.of("saved");
+        let line = "run quadratic --estimator cg:warm=1 --iterations";
+        assert!(run(&format!("{line} 3 --save {saved}")).status.success());
+        for (option, difference) in [
+            ("--lr 0.2", "found lr 0.3, expected 0.2"),
+            ("--steps 7", "found steps 5, expected 7"),
+            ("--seed 1", "found seed 0, expected 1"),
+            ("--outer adam", "found outer sgd 0.1, expected adam 0.1"),
+            ("--coupling warm", "found coupling cold, expected warm"),
+            ("--dtype f32", "found dtype f64, expected f32"),
+            ("--rule heavy-ball:momentum=0.5", "found rule gradient-descent, expected heavy-ball"),
+        ] {
+            refused(&format!("{line} 5 {option} --resume {saved}"), &["state.json", difference]);
+        }
+        refused(&format!("run quadratic --resume {saved}"), &["found estimator cg:", "exact"]);
+        refused(&format!("{line} 5 --resume {}", folder.of("none")), &["--resume", "No such file"]);
+        let text = Path::new(&saved).join("state.json");
+        fs::write(&text, "{\"settings\": 3}").unwrap();
+        refused(&format!("{line} 5 --resume {saved}"), &["state.json: not the state of a run"]);
+        let file = text.display();
+        refused(&format!("{line} 5 --repeat 2 --resume {file}"), &["expected a folder"]);
+    }
+
+    #[test]
+    fn several_runs_go_on_where_they_were() {
+        let folder = Folder::new("several");
+        let [whole, cut] = ["whole", "cut"].map(|name| folder.of(name));
+        let line = "run digits-clean --steps 3 --repeat 2 --iterations";
+        assert!(run(&format!("{line} 4 --save {whole}")).status.success());
+        assert!(run(&format!("{line} 2 --save {cut}")).status.success());
+        // The second run was not begun.
+        fs::remove_file(Path::new(&cut).join("state-1.json")).unwrap();
+        assert!(run(&format!("{line} 4 --resume {cut}")).status.success());
+        for name in ["x-0.npz", "x-1.npz", "w-0.npz", "w-1.npz"] {
+            let [a, b] = [&whole, &cut].map(|f| fs::read(Path::new(f).join(name)).unwrap());
+            assert!(a == b, "{name}");
+        }
+    }
+}
