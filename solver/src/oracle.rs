@@ -140,6 +140,8 @@ impl<'p, T: Element> Oracle<'p, T> {
         }
         let workers = threads.min(lanes::LANES);
         self.memory = Workspaces::new(Team::new(workers - 1)?, workers);
+        // The limit holds for the arenas of the new workers too.
+        self.set_memory(self.limit);
         self.crew.clear();
         self.profile = None;
         Ok(())

@@ -18,7 +18,6 @@ use crate::oracle::stepper::Stepper;
 use crate::oracle::view::{Loss, Point, StepTape, TOGETHER, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
-use crate::problem::Metric;
 use crate::rule::Step;
 use crate::scalar::ScalarBilevel;
 
@@ -70,26 +69,6 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Scalars<P,
 
     fn tasks(&self) -> usize {
         self.problem.tasks()
-    }
-
-    fn batch(&self) -> usize {
-        self.problem.tasks()
-    }
-
-    fn task(&self, _: Draw, slot: usize) -> usize {
-        slot
-    }
-
-    fn replicas(&self) -> usize {
-        1
-    }
-
-    fn metrics(&self, _: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
-        Vec::new()
-    }
-
-    fn controls(&self, _: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
-        Vec::new()
     }
 
     fn init(&self, _: &mut Workspaces<T>, x: &[T], draw: Draw, w: &mut [T]) -> Result<(), Error> {

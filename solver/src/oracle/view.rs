@@ -71,11 +71,21 @@ pub(crate) trait View<T: Element>: Send + Sync {
     fn start(&self) -> &Params<T>;
     fn inner_start(&self) -> &Params<T>;
     fn tasks(&self) -> usize;
-    fn batch(&self) -> usize;
-    fn task(&self, draw: Draw, slot: usize) -> usize;
-    fn replicas(&self) -> usize;
-    fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric>;
-    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)>;
+    fn batch(&self) -> usize {
+        self.tasks()
+    }
+    fn task(&self, _draw: Draw, slot: usize) -> usize {
+        slot
+    }
+    fn replicas(&self) -> usize {
+        1
+    }
+    fn metrics(&self, _w: &Params<T>, _x: &Params<T>, _inner: &InnerLoop) -> Vec<Metric> {
+        Vec::new()
+    }
+    fn controls(&self, _inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
+        Vec::new()
+    }
     fn init(
         &self,
         memory: &mut Workspaces<T>,
