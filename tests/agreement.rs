@@ -182,7 +182,10 @@ fn kept_tapes_agree_with_stored_states_on_every_problem() {
             let gap = deviation(&kept, &gradient);
             assert!(gap < 1e-13, "{}: {gap:e}", entry.name);
             let counts = |c: &Cost| [c.plain_steps, c.inner_gradients, c.hvps, c.mixed];
-            assert_eq!(counts(&cost), counts(&kept_cost), "{}", entry.name);
+            // States of a step that is not linear in its gradient evaluate that once more.
+            let again = u64::from(oracle.rule() != "gradient-descent") * cost.plain_steps;
+            let [steps, gradients, hvps, mixed] = counts(&kept_cost);
+            assert_eq!(counts(&cost), [steps, gradients + again, hvps, mixed], "{}", entry.name);
         }
     }
 }

@@ -388,6 +388,8 @@ fn gradient_prints_one_object_an_estimator() {
         "seconds",
         "seconds_min",
         "process_peak_bytes",
+        "sensitivity",
+        "warnings",
     ];
     expected.sort_unstable();
     let mut found = keys(&row);
@@ -467,6 +469,11 @@ fn schedules_and_budgets() {
     assert!(number(&chosen, "bytes_measured") <= budget);
     assert_eq!(chosen["gradient_head"], all["gradient_head"]);
 
+    // Problems bring a rule; steep steps of another one are told.
+    assert_eq!(gradient("learned-steps", none)["rule"], "gradient-descent:outer=0");
+    let row = gradient("quadratic --rule adam:eps=1e-300 --lr 1e-7", none);
+    assert!(number(&row, "sensitivity") > 0.0, "{row}");
+
     let out = ok("plan w1-ridge --memory 100KiB", none);
     assert!(out.starts_with("w1-ridge: 100 steps, f64, within 100.0 KiB\n"), "{out}");
     assert!(out.contains("\nuse binomial:c=") && out.contains("constant"), "{out}");
@@ -492,6 +499,10 @@ fn schedules_and_budgets() {
         ),
         ("gradient quadratic --rule adam:b1=2", "b1: found 2, expected a number from 0 to below 1"),
         ("gradient quadratic --rule ista", "expected ista:l1=WEIGHT, or ista:outer=PLACE"),
+        (
+            "gradient quadratic --rule gradient-descent:outer=0.5",
+            "expected gradient-descent:outer=PLACE of an outer variable",
+        ),
         ("gradient quadratic --rule heavy", "unknown rule 'heavy': did you mean heavy-ball?"),
     ] {
         let (status, _, err) = run(line.split(' '));
@@ -834,7 +845,13 @@ fn bad_usage() {
     let cases: &[Bad] = &[
         ("gradient quadratik", &["unknown problem 'quadratik'", "did you mean quadratic?"]),
         ("run w1-rigde", &["unknown problem 'w1-rigde'", "did you mean w1-ridge?"]),
-        ("gradient xyz", &["unknown problem 'xyz'", "expected one of quadratic, ridge, w1-ridge"]),
+        (
+            "gradient xyz",
+            &[
+                "unknown problem 'xyz'",
+                "expected one of quadratic, quadratic-sampled, learned-steps",
+            ],
+        ),
         ("gradient", &["PROBLEM", "required"]),
         ("gradient quadratic w1-ridge", &["unexpected argument 'w1-ridge'"]),
         (

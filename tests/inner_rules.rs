@@ -8,11 +8,11 @@
 
 mod support;
 
-use hypertape::problems::catalogue;
+use hypertape::problems::{ElasticNet, LearnedSteps, catalogue};
 use hypertape::{
     Adam, Array, Bilevel, Draw, Element, Error, Estimator, Exact, FullTape, GradientDescent,
-    InnerLoop, Ista, List, Momentum, Oracle, Params, Projected, Reversible, RmsProp, Rows, Rule,
-    Schedule, Shape, Step,
+    Implicit, InnerLoop, Ista, LinearSolver, List, Momentum, Oracle, Params, Projected, Reversible,
+    RmsProp, Rows, Rule, Schedule, Shape, Step,
 };
 use support::deviation;
 
@@ -135,6 +135,138 @@ fn settings_of_a_rule_have_the_known_derivatives() {
     let (same, built_in) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
     close(same, loss, 1e-14);
     close(built_in[1], gradient[1], 1e-11);
+}
+
+#[test]
+fn sizes_of_descent_steps_are_learned() {
+    // Bilevel T12 again, in the logarithm of one size for all steps: eta = 0.1 e^x.
+    let inner = InnerLoop::new(8, 0.1).unwrap();
+    let mut oracle = Oracle::new(Slope(vec![1.5, 0.0, 0.0])).unwrap();
+    oracle.set_rule(GradientDescent::learned(2));
+    let (_, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
+    close(gradient[2], 0.1 * -1.266637395197952, 1e-14);
+    // Three sizes for five steps, the last for three of them: sum_i h_i e_i^2/2, e_i a product over steps.
+    let (curvature, x) = ([1.0, 0.5, 0.2], [0.3, -0.2, 0.1]);
+    let size = |t: usize| 0.4 * f64::exp(x[t.min(2)]);
+    let end = |h: f64| (0..5).map(|t| 1.0 - size(t) * h).product::<f64>();
+    let loss = curvature.iter().map(|&h| 0.5 * h * end(h).powi(2)).sum::<f64>();
+    let slope = |t| {
+        let terms = curvature.iter().map(|&h| (h * end(h)).powi(2) / (1.0 - size(t) * h));
+        -size(t) * terms.sum::<f64>()
+    };
+    let known = [slope(0), slope(1), (2..5).map(slope).sum()];
+    let mut oracle = Oracle::<f64>::new(LearnedSteps::new(&curvature, 3)).unwrap();
+    oracle.set_rule(GradientDescent::learned(0));
+    let (inner, draw) = (InnerLoop::new(5, 0.4).unwrap(), Draw::new(0, 0));
+    let mut of = |estimator: &mut dyn Estimator<f64>| {
+        let mut gradient = [0.0; 3];
+        let found = estimator.estimate(&mut oracle, &inner, &x, draw, &mut gradient).unwrap();
+        (found.loss, gradient)
+    };
+    let exact = of(&mut Exact::default());
+    close(exact.0, loss, 1e-14);
+    assert!(deviation(&exact.1, &known) < 1e-14, "{exact:?} {known:?}");
+    for schedule in ["uniform:k=2", "binomial:c=1", "constant", "disk:ram=1,disk=1", "online:c=2"] {
+        assert_eq!(of(&mut Exact::new(schedule.parse().unwrap())), exact, "{schedule}");
+    }
+    for estimator in [
+        &mut FullTape as &mut dyn Estimator<f64>,
+        &mut Exact::new("store-all:keep=tapes".parse().unwrap()),
+    ] {
+        assert!(deviation(&of(estimator).1, &known) < 1e-14);
+    }
+    oracle.set_rule(GradientDescent::learned(1));
+    let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err().to_string();
+    assert_eq!(why, "the problem's step rule: the outer variables has 1 values, expected 2");
+}
+
+#[test]
+fn soft_thresholding_has_the_derivatives_of_the_lasso() {
+    const X: [f64; 12] = [1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, -1.0, 0.5];
+    const V: [f64; 9] = [1.0, 0.5, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, -1.0];
+    let of = |weights: &[f64], second: Option<f64>, estimator: &mut dyn Estimator<f64>| {
+        let log: Vec<f64> = weights.iter().map(|l| l.ln()).collect();
+        let (train, valid) = ((&X[..], &[3.0, 1.0, 2.0, 2.2][..]), (&V[..], &[2.0, 1.0, 1.5][..]));
+        let net = ElasticNet::new(train, valid, 3, &log, second.map(f64::ln)).unwrap();
+        let mut oracle = Oracle::new(net).unwrap();
+        oracle.set_rule(Ista::learned(0));
+        let inner = InnerLoop::new(300, 0.6).unwrap();
+        hypergradient(&mut oracle, estimator, inner)
+    };
+    // Bilevel T6, T7, T8, in the logarithms of the weights.
+    for (weights, second, loss, known) in [
+        (&[0.3][..], None, 0.13666666666666667, &[0.3 * 0.31111111111111111][..]),
+        (&[0.3; 3], None, 0.13666666666666667, &[0.28, 0.0, 0.3 * -0.62222222222222222]),
+        (
+            &[0.3, 0.5, 0.2],
+            None,
+            0.28185185185185185,
+            &[0.3 * 2.237037037037037, 0.0, 0.2 * -2.2814814814814815],
+        ),
+        (
+            &[0.3],
+            Some(0.1),
+            0.27144678641037312,
+            &[0.3 * 0.31966667833759322, 0.1 * 1.3759064218202958],
+        ),
+    ] {
+        for estimator in [
+            &mut Exact::default() as &mut dyn Estimator<f64>,
+            &mut FullTape,
+            // The steps after the support is found tell all but 0.84^100.
+            &mut hypertape::Truncated { k: 250 },
+        ] {
+            let (found, gradient) = of(weights, second, estimator).unwrap();
+            // Rounding of steps that contract, over a smallest eigenvalue of 0.27.
+            close(found, loss, 1e-14);
+            let gap = deviation(&gradient, known);
+            assert!(gap < 1e-13, "{weights:?} {}: {gradient:?} {known:?}", estimator.name());
+            // A weight off the support has no influence.
+            assert!(known.len() < 3 || gradient[1] == 0.0, "{gradient:?}");
+        }
+    }
+    let mut dense = Implicit::new(LinearSolver::Dense).unwrap();
+    assert_eq!(
+        of(&[0.3], None, &mut dense).unwrap_err().to_string(),
+        "the rule of an implicit estimate: found ista:outer=0, expected one whose steps come to rest where dg/dw = 0"
+    );
+    let wrong = |width, weights: &[f64]| {
+        let set = (&X[..], &[3.0, 1.0, 2.0, 2.2][..]);
+        ElasticNet::<f64>::new(set, set, width, weights, None).unwrap_err().to_string()
+    };
+    let expected = "training rows: found 12 values for 4 targets, expected one target or more, 2 values for each";
+    assert_eq!(wrong(2, &[0.1]), expected);
+    let expected =
+        "log-weights of the first penalty: found 2, expected 1, or one for each of 3 features";
+    assert_eq!(wrong(3, &[0.1; 2]), expected);
+}
+
+#[test]
+fn steep_steps_are_told() {
+    // The first step of Adam has the slope -lr eps / (|g| + eps)^2 in its gradient, 1/eps times that of descent at zero.
+    let estimate = |rule: Option<Adam>, l: f64| {
+        let mut oracle = Oracle::new(Slope(vec![0.0, l])).unwrap();
+        if let Some(rule) = rule {
+            oracle.set_rule(rule);
+        }
+        support::estimate(&mut Exact::default(), &mut oracle, (1, 0.1), Draw::new(0, 0)).unwrap().0
+    };
+    let adam = |eps| Some(Adam::new(0.9, 0.999, eps).unwrap());
+    for (eps, l, loud) in [(1e-8, 1e-9, true), (1e-8, 0.3, false), (1e-3, 1e-9, false)] {
+        let found = estimate(adam(eps), l);
+        // 1 - b1 and 1 - b2 are rounded, and the slope is a small difference of large terms.
+        let known = eps / (l + eps).powi(2);
+        assert!((found.sensitivity / known - 1.0).abs() < 1e-7, "{eps} {l}: {found:?} {known}");
+        let warnings = found.warnings();
+        assert_eq!(warnings.len(), usize::from(loud), "{warnings:?}");
+        if loud {
+            let text = "a step is 8.26e7 times as sensitive to its gradient as gradient descent";
+            assert!(warnings[0].starts_with(text), "{warnings:?}");
+            let advice = "where the gradient almost vanishes: expected at most 1e6, raise eps";
+            assert!(warnings[0].ends_with(advice), "{warnings:?}");
+        }
+    }
+    assert_eq!((estimate(None, 0.3).sensitivity, estimate(None, 0.3).warnings().len()), (0.0, 0));
 }
 
 #[test]

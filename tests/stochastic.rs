@@ -207,6 +207,37 @@ fn a_geometric_schedule_has_less_variance_at_the_same_budget() {
     }
 }
 
+/// Variances of a geometric schedule and of one with as many mini-batches for each factor, at equal products: the longer the
+/// series, the more it saves, about half at seventeen terms.
+#[test]
+fn what_a_geometric_schedule_saves_at_several_budgets() {
+    for (terms, batches, sizes, flat, known) in [
+        (5, 2.5, &[3, 2, 2, 1][..], 2, 0.8129),
+        (9, 3.75, &[4, 3, 2, 2, 2, 1, 1, 1], 2, 0.7101),
+        (9, 7.5, &[8, 6, 5, 4, 3, 2, 2, 2], 4, 0.6937),
+        (9, 15.5, &[16, 12, 10, 8, 6, 5, 4, 3], 8, 0.6876),
+        (17, 26.25, &[26, 21, 17, 13, 11, 9, 7, 6, 4, 4, 3, 2, 2, 1, 1, 1], 8, 0.4918),
+    ] {
+        let flat = (stocbio(terms, flat as f64, 1.0), vec![flat; terms - 1]);
+        let (mut variances, mut spent) = (Vec::new(), Vec::new());
+        for (mut estimator, sizes) in [(stocbio(terms, batches, 0.8), sizes.to_vec()), flat] {
+            let (mean, variance) = recursion(0.2, &sizes);
+            let total = sizes.iter().sum::<usize>();
+            if total < 10 {
+                // All outcomes of the coins.
+                let (found, spread) = enumerated(&mut estimator, u32::try_from(total).unwrap());
+                assert!((found - mean).abs() + (spread - variance).abs() < 1e-15, "{terms}");
+            }
+            spent.push(outcome(&mut estimator, None, Draw::new(0, 0)).1);
+            assert_eq!(spent[0], total as u64 + 1, "{terms}");
+            variances.push(variance);
+        }
+        assert_eq!(spent[0], spent[1]);
+        // To four digits.
+        assert!((variances[0] / variances[1] - known).abs() < 5e-5, "{terms}: {variances:?}");
+    }
+}
+
 #[test]
 fn without_mini_batches_the_series_is_the_deterministic_one() {
     let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();

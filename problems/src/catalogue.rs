@@ -1,14 +1,17 @@
 //! The catalogue: problems by name, each with the settings that it is usually run with.
 
 use hypertape_autodiff::Element;
-use hypertape_solver::{Bilevel, Error, Oracle, Outer};
+use hypertape_solver::{Bilevel, Error, GradientDescent, Ista, Oracle, Outer, Rule};
 
 use crate::chain::Chain;
 use crate::cleaning::{Cleaning, DigitsSettings};
 use crate::divergence::Divergence;
+use crate::elastic_net::ElasticNet;
+use crate::learned_steps::LearnedSteps;
 use crate::maml::Maml;
 use crate::penalised::Penalised;
 use crate::quadratic::Quadratic;
+use crate::quadratic::sampled::{SampledQuadratic, SampledSettings};
 
 /// Makes a problem in one precision from a data seed.
 pub type Open<T> = fn(u64) -> Result<Oracle<'static, T>, Error>;
@@ -82,6 +85,29 @@ fn oracle<T: Element>(problem: impl Bilevel<T> + 'static) -> Result<Oracle<'stat
     Oracle::new(problem)
 }
 
+/// With an inner rule of its own.
+fn ruled<T: Element>(
+    problem: impl Bilevel<T> + 'static,
+    rule: impl Rule<T> + 'static,
+) -> Result<Oracle<'static, T>, Error> {
+    let mut oracle = Oracle::new(problem)?;
+    oracle.set_rule(rule);
+    Ok(oracle)
+}
+
+fn net<T: Element>(seed: u64, second: bool) -> Result<Oracle<'static, T>, Error> {
+    ruled(ElasticNet::workload(seed, second), Ista::learned(0))
+}
+
+/// Four sizes that can end four curvatures.
+fn steps<T: Element>(_: u64) -> Result<Oracle<'static, T>, Error> {
+    ruled(LearnedSteps::new(&[1.0, 0.5, 0.25, 0.125], 4), GradientDescent::learned(0))
+}
+
+fn sampled<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
+    oracle(SampledQuadratic::new(&SampledSettings { seed, ..SampledSettings::default() })?)
+}
+
 fn digits<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
     let settings = DigitsSettings { seed, ..DigitsSettings::default() };
     oracle(Cleaning::<T>::digits(&settings).expect("the default sizes and rate fit the set"))
@@ -102,6 +128,49 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: None,
             open_f64: |_| oracle(Quadratic::general()),
             open_f32: |_| oracle(Quadratic::general()),
+        },
+        Entry {
+            name: "quadratic-sampled",
+            summary: "quadratics of rank one, 512 and 512 samples, mini-batches of 64 at both levels",
+            steps: 30,
+            lr: 0.5,
+            outer: Outer::Sgd { lr: 1.0, power: 0.5 },
+            iterations: 200,
+            data_seed: Some(0),
+            open_f64: sampled,
+            open_f32: sampled,
+        },
+        Entry {
+            iterations: 400,
+            ..Entry::new(
+                "learned-steps",
+                "sizes of four descent steps on a quadratic of four variables, closed form",
+                (4, 0.9),
+                steps,
+                steps,
+            )
+        },
+        Entry {
+            name: "lasso",
+            summary: "sparse regression, the log-weight of the first penalty, 60 x 30, rule ista",
+            steps: 200,
+            lr: 0.3,
+            outer: adam(0.1),
+            iterations: 100,
+            data_seed: Some(5),
+            open_f64: |seed| net(seed, false),
+            open_f32: |seed| net(seed, false),
+        },
+        Entry {
+            name: "elastic-net",
+            summary: "sparse regression, the log-weights of two penalties, 60 x 30, rule ista",
+            steps: 200,
+            lr: 0.3,
+            outer: adam(0.1),
+            iterations: 100,
+            data_seed: Some(5),
+            open_f64: |seed| net(seed, true),
+            open_f32: |seed| net(seed, true),
         },
         Entry {
             name: "ridge",
@@ -179,6 +248,17 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(0),
             open_f64: |seed| oracle(Maml::sinusoid(seed)),
             open_f32: |seed| oracle(Maml::sinusoid(seed)),
+        },
+        Entry {
+            name: "sinusoid-prior",
+            summary: "implicit MAML: the same with a prior of weight 2 at the learned start",
+            steps: 16,
+            lr: 0.02,
+            outer: adam(0.001),
+            iterations: 1000,
+            data_seed: Some(0),
+            open_f64: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
+            open_f32: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
         },
         Entry {
             name: "digits-clean",

@@ -7,11 +7,15 @@
 //! net_w(s) = tanh(tanh(s W1 + b1) W2 + b2) W3 + b3
 //! ```
 //!
+//! With a prior of weight `l`, as implicit MAML has it (Rajeswaran, Finn, Kakade and Levine 2019, equation 3),
+//! `g_task` has the term `l |w - x|^2 / 2` as well: it is then `l (H + l I)^-1 df/dw` that the hypergradient of many steps
+//! tends to, `H` the Hessian of the first term.
+//!
 //! `x` and `w` are the six arrays of a 1-h-h-1 network. Peer workload `w3` has 25 tasks, all of them in every batch;
 //! `sinusoid.rs` makes the larger family of the paper, sampled in batches.
 
 use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::W3;
 use crate::samples::convert;
@@ -34,6 +38,7 @@ pub struct Maml<T> {
     support: Points<T>,
     query: Points<T>,
     start: Params<T>,
+    prior: f64,
 }
 
 impl<T: Element> Maml<T> {
@@ -53,7 +58,13 @@ impl<T: Element> Maml<T> {
         hidden: usize,
         start: [Vec<T>; 6],
     ) -> Self {
-        Self { tasks, batch, support, query, start: network(hidden, start) }
+        Self { tasks, batch, support, query, start: network(hidden, start), prior: 0.0 }
+    }
+
+    /// With a prior of weight `weight` at the learned start.
+    #[must_use]
+    pub fn with_prior(self, weight: f64) -> Self {
+        Self { prior: weight, ..self }
     }
 
     /// Mean squared error of the network on a task's points.
@@ -88,8 +99,13 @@ impl<T: Element> Bilevel<T> for Maml<T> {
         List::from_slice(x)
     }
 
-    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], draw: Draw, _: Rows) -> A {
-        self.error(w, &self.support, draw)
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
+        let error = self.error(w, &self.support, draw);
+        if self.prior == 0.0 {
+            return error;
+        }
+        let gaps = w.iter().zip(x).map(|(&w, &x)| w.squared_error(x));
+        gaps.fold(error, |sum, gap| sum + gap * (0.5 * self.prior))
     }
 
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], draw: Draw, _: Rows) -> A {
@@ -106,5 +122,46 @@ impl<T: Element> Bilevel<T> for Maml<T> {
 
     fn inner_names(&self) -> Vec<&'static str> {
         NAMES.to_vec()
+    }
+
+    /// How far a task moves from the start.
+    fn metrics(&self, w: &Params<T>, x: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
+        let gaps = w.values().iter().zip(x.values()).map(|(&w, &x)| (w - x).as_f64().powi(2));
+        vec![Metric { name: "|w - x|", value: gaps.sum::<f64>().sqrt() }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hypertape_solver::{Estimator, Exact, Implicit, LinearSolver, Oracle};
+
+    use super::*;
+
+    #[test]
+    fn many_steps_under_a_prior_give_the_gradient_of_implicit_maml() {
+        // Two tasks of three points, one unit a layer: six weights.
+        let points = |shift: f64| {
+            let inputs: Vec<f64> = (0..6).map(|i| f64::from(i) * 0.7 - 2.0 + shift).collect();
+            let targets = inputs.iter().map(|s| (1.3 * s + 0.2).sin()).collect();
+            Points { inputs, targets }
+        };
+        let start = [0.8, 0.1, -0.6, 0.2, 1.1, -0.3].map(|w| vec![w]);
+        let problem =
+            Maml::<f64>::new([2, 2], [points(0.0), points(0.4)], 1, start).with_prior(2.0);
+        let mut oracle = Oracle::new(problem).unwrap();
+        let x = oracle.start().values().to_vec();
+        let mut of = |estimator: &mut dyn Estimator<f64>| {
+            let (inner, mut gradient) = (InnerLoop::new(400, 0.2).unwrap(), [0.0; 6]);
+            let draw = Draw::new(0, 0);
+            estimator.estimate(&mut oracle, &inner, &x, draw, &mut gradient).unwrap();
+            gradient
+        };
+        let unrolled = of(&mut Exact::default());
+        let limit = of(&mut Implicit::new(LinearSolver::Dense).unwrap());
+        let scale = unrolled.iter().fold(0.0_f64, |s, g| s.max(g.abs()));
+        for (unrolled, limit) in unrolled.iter().zip(limit) {
+            // What 400 steps leave is below rounding.
+            assert!((unrolled - limit).abs() < 1e-14 * scale, "{unrolled} {limit}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use hypertape_autodiff::{Array, Element, List, Shape};
 use hypertape_solver::{Bilevel, Draw, Error, Level, Params, Rows};
 
 use crate::generator::W1;
-use crate::samples::{Samples, convert};
+use crate::samples::{Samples, convert, expect_rows};
 
 /// The loss of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +92,8 @@ impl<T: Element> Penalised<T> {
         log_penalty: &[f64],
     ) -> Result<Self, Error> {
         let width = log_penalty.len();
-        for (what, (rows, targets)) in [("training rows", train), ("validation rows", valid)] {
-            if targets.is_empty() || width == 0 || rows.len() != targets.len() * width {
-                return Err(Error::Invalid {
-                    what: what.into(),
-                    found: format!("{} values for {} targets", rows.len(), targets.len()),
-                    expected: format!("one target or more, {width} values for each"),
-                });
-            }
-        }
+        expect_rows("training rows", train, width)?;
+        expect_rows("validation rows", valid, width)?;
         Ok(Self::ridge_from(train, valid, log_penalty))
     }
 

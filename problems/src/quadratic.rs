@@ -10,6 +10,9 @@
 //!
 //! Shapes: `x` has `d` entries, `w` has `p`; `A`, `F` are `p x p` and symmetric, `C`, `K` are `d x p`, `H` is `d x d`.
 
+pub(crate) mod limit;
+pub(crate) mod sampled;
+
 use hypertape_autodiff::{Array, Element, List, Shape};
 use hypertape_solver::{Bilevel, Draw, Params, Rows};
 
@@ -123,7 +126,7 @@ fn linear<'a, A: Array<'a>>(a: A, vector: &'a [A::Elem]) -> A {
 }
 
 /// The shape of a column.
-fn column<T>(values: &[T]) -> Shape {
+pub(crate) fn column<T>(values: &[T]) -> Shape {
     Shape::column(u32::try_from(values.len()).expect("arrays have at most u32::MAX rows"))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Element, Shape};
-use hypertape_solver::Rows;
+use hypertape_solver::{Error, Rows};
 
 /// Bytes of data in a block of rows: a block is read forward and again in reverse, and should still be in the second
 /// level of cache then.
@@ -58,6 +58,22 @@ impl<T: Element> Samples<T> {
     pub(crate) fn block_rows(&self) -> usize {
         (BLOCK_BYTES / (self.width * size_of::<T>())).max(16)
     }
+}
+
+/// Refuses samples that do not have `width` values and a target each, or that are none.
+pub(crate) fn expect_rows(
+    what: &str,
+    (rows, targets): (&[f64], &[f64]),
+    width: usize,
+) -> Result<(), Error> {
+    if !targets.is_empty() && width > 0 && rows.len() == targets.len() * width {
+        return Ok(());
+    }
+    Err(Error::Invalid {
+        what: what.into(),
+        found: format!("{} values for {} targets", rows.len(), targets.len()),
+        expected: format!("one target or more, {width} values for each"),
+    })
 }
 
 /// The same values in another precision.

@@ -10,7 +10,7 @@ mod difference;
 use hypertape_autodiff::{Element, dot};
 use rand::RngExt;
 
-use crate::check::difference::{Worst, beyond, difference, largest, norm, relative_gap};
+use crate::check::difference::{Worst, beyond, difference, norm, relative_gap};
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::estimator::Estimator;
@@ -18,6 +18,7 @@ use crate::estimator::exact::Exact;
 use crate::estimator::full_tape::FullTape;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
+use crate::params::largest;
 use crate::rollout::{mean_loss, solve};
 
 /// Random directions a check. A mistake is seen in each of them, but for an accident.

@@ -32,6 +32,8 @@ pub struct Cost {
 pub(crate) struct Meter {
     pub(crate) cost: Cost,
     pub(crate) report: Option<Report>,
+    /// The steepest step of a rule that was reversed, `|u| / (lr |bar|)`.
+    pub(crate) sensitivity: f64,
     /// Where it went, if that is asked for.
     pub(crate) breakdown: Option<Breakdown>,
     held: u64,
@@ -69,6 +71,11 @@ impl Meter {
             bytes += cost.bytes_measured;
         }
         self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes);
+    }
+
+    /// Takes note of how steep a step was.
+    pub(crate) fn note_sensitivity(&mut self, sensitivity: f64) {
+        self.sensitivity = self.sensitivity.max(sensitivity);
     }
 
     /// Takes note of a report beside the earlier ones.

@@ -35,6 +35,31 @@ pub struct Estimate<T> {
     pub cost: Cost,
     /// What an implicit estimate rests on; `None` of the others.
     pub report: Option<Report>,
+    /// How much steeper than a step of gradient descent the steepest step was in its gradient: the most by which reversing
+    /// a step took its largest adjoint to that of its gradient, over `lr`. 0 where no step was reversed through a rule's
+    /// tape: of gradient descent itself, implicit estimates, whole runs on one tape.
+    ///
+    /// Adam reaches `1 / eps` where a gradient vanishes; the hypergradient is then right, and useless.
+    pub sensitivity: f64,
+}
+
+/// What a step may do to adjoints before [`Estimate::warnings`] speaks: a gradient of a millionth under Adam or `RMSProp`.
+const STEEP: f64 = 1e6;
+
+impl<T> Estimate<T> {
+    /// What its reader should know, one text each: those of the [`Report`], and a [`sensitivity`](Self::sensitivity) above
+    /// a million.
+    pub fn warnings(&self) -> Vec<String> {
+        let report = self.report.map_or_else(String::new, |report| report.to_string());
+        let steep = (self.sensitivity > STEEP).then(|| {
+            format!(
+                "a step is {:.2e} times as sensitive to its gradient as gradient descent, as adaptive rules are where the \
+                 gradient almost vanishes: expected at most {STEEP:.0e}, raise eps",
+                self.sensitivity
+            )
+        });
+        report.lines().map(str::to_owned).chain(steep).collect()
+    }
 }
 
 /// A way to compute, or estimate, `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
@@ -182,7 +207,8 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         }
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();
-        Ok(Estimate { loss, cost, report: oracle.report() })
+        let (report, sensitivity) = (oracle.report(), oracle.sensitivity());
+        Ok(Estimate { loss, cost, report, sensitivity })
     }
 }
 

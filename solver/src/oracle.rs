@@ -40,7 +40,7 @@ use crate::oracle::scalars::Scalars;
 use crate::oracle::stepper::{Cut, Stepper};
 use crate::oracle::view::{Loss, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
-use crate::params::Params;
+use crate::params::{Params, largest};
 use crate::pool::Pool;
 use crate::problem::{Bilevel, Metric};
 use crate::profile::Profile;
@@ -338,7 +338,10 @@ impl<'p, T: Element> Oracle<'p, T> {
             if let Some(breakdown) = &mut self.pool.meter.breakdown {
                 crew.iter().filter_map(Self::breakdown).for_each(|other| breakdown.join(&other));
             }
-            crew.iter().filter_map(Self::report).for_each(|report| self.pool.meter.note(report));
+            for worker in &crew {
+                worker.report().into_iter().for_each(|report| self.pool.meter.note(report));
+                self.pool.meter.note_sensitivity(worker.sensitivity());
+            }
             self.crew = crew;
             result
         };
@@ -446,6 +449,11 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// The reports since then, as one.
     pub(crate) fn report(&self) -> Option<Report> {
         self.pool.meter.report
+    }
+
+    /// The steepest step since then, see [`Estimate::sensitivity`](crate::Estimate::sensitivity).
+    pub(crate) fn sensitivity(&self) -> f64 {
+        self.pool.meter.sensitivity
     }
 
     /// Takes note of what an implicit estimate rests on.
@@ -616,6 +624,11 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.rule.multiple(step)
     }
 
+    /// Whether steps come to rest where the gradient of the inner loss is zero.
+    pub(crate) fn stationary(&self) -> bool {
+        self.rule.stationary()
+    }
+
     /// Whether reversing a step takes the value of its gradient.
     pub(crate) fn nonlinear(&self) -> bool {
         self.rule.nonlinear()
@@ -680,9 +693,14 @@ impl<'p, T: Element> Oracle<'p, T> {
         u: &mut [T],
         x_bar: &mut [T],
     ) -> Result<(), Error> {
+        let before = largest(state_bar) * step.lr;
         self.stepping(x, |rule, memory, cut| {
             rule.pull(memory, cut, (state, gradient), step, state_bar, u, x_bar)
-        })
+        })?;
+        if before > 0.0 {
+            self.pool.meter.note_sensitivity(largest(u) / before);
+        }
+        Ok(())
     }
 
     /// `df/dw` and `df/dx`; returns `f`.

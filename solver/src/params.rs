@@ -91,6 +91,11 @@ pub(crate) fn norm<T: Element>(a: &[T]) -> T {
     dot(a, a).sqrt()
 }
 
+/// The largest entry in absolute value.
+pub(crate) fn largest<T: Element>(a: &[T]) -> f64 {
+    a.iter().fold(0.0, |most, a| a.as_f64().abs().max(most))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -76,4 +76,9 @@ pub trait Rule<T: Element>: fmt::Debug + Send + Sync {
     fn nonlinear(&self) -> bool {
         true
     }
+
+    /// Whether its steps come to rest where `dg/dw = 0`, on which implicit estimates rest; not those of a proximal map.
+    fn stationary(&self) -> bool {
+        true
+    }
 }

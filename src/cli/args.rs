@@ -47,7 +47,7 @@ pub(crate) struct Common {
     /// Inner step size [default: the problem's]
     #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
-    /// Inner update rule: gradient-descent, heavy-ball:momentum=, nesterov:momentum=, adam:b1=,b2=,eps=,decay=,
+    /// Inner update rule: gradient-descent[:outer=], heavy-ball:momentum=, nesterov:momentum=, adam:b1=,b2=,eps=,decay=,
     /// rmsprop:b2=,eps=, ista:l1= (or outer=), projected:lower=,upper= [default: the problem's]
     #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
     pub(crate) rule: Option<String>,

@@ -46,6 +46,8 @@ struct Row {
     process_peak_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     breakdown: Option<Vec<PartRow>>,
+    sensitivity: f64,
+    warnings: Vec<String>,
     #[serde(flatten)]
     implicit: Option<Implicit>,
 }
@@ -58,7 +60,6 @@ struct Implicit {
     inner_gradient_norm: f64,
     inner_gradient_ratio: Option<f64>,
     solution_error: Option<f64>,
-    warnings: Vec<String>,
 }
 
 impl From<Report> for Implicit {
@@ -69,7 +70,6 @@ impl From<Report> for Implicit {
             inner_gradient_norm: report.inner_norm,
             inner_gradient_ratio: Some(report.inner_ratio).filter(|ratio| ratio.is_finite()),
             solution_error: report.solution_error,
-            warnings: report.to_string().lines().map(str::to_owned).collect(),
         }
     }
 }
@@ -161,9 +161,11 @@ fn measure<T: Precision>(
         times.push(estimate.cost.time);
         last = Some(estimate);
     }
-    let Some(Estimate { loss, cost, report }) = last else {
+    let Some(last) = last else {
         return Err(Failure::run("nothing was run"));
     };
+    let warnings = last.warnings();
+    let Estimate { loss, cost, report, sensitivity } = last;
     let (primal_seconds, primal_seconds_min) = median_and_min(&mut primal[1..]);
     let (seconds, seconds_min) = median_and_min(&mut times[1..]);
     let row = Row {
@@ -193,6 +195,8 @@ fn measure<T: Precision>(
         seconds_min,
         process_peak_bytes: process_peak(),
         breakdown: oracle.breakdown().map(|b| parts(&b, cost.time.as_secs_f64())),
+        sensitivity,
+        warnings,
         implicit: report.map(Into::into),
     };
     Ok((row, gradient))
@@ -271,7 +275,7 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
         if let Some(parts) = &row.breakdown {
             say(out, format!("\n{}\n{}", row.estimator, broken_down(parts)))?;
         }
-        for warning in row.implicit.iter().flat_map(|implicit| &implicit.warnings) {
+        for warning in &row.warnings {
             // Estimates of one inner loop share its warning.
             if told.insert(warning) {
                 say(out, format!("{}: {warning}", row.estimator))?;

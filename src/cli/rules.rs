@@ -7,7 +7,7 @@ use crate::{Adam, Element, GradientDescent, Ista, Momentum, Oracle, Projected, R
 
 /// Names, with the settings of each.
 const ALL: &[(&str, &[&str])] = &[
-    ("gradient-descent", &[]),
+    ("gradient-descent", &["outer"]),
     ("heavy-ball", &["momentum"]),
     ("nesterov", &["momentum"]),
     ("adam", &["b1", "b2", "eps", "decay"]),
@@ -25,6 +25,9 @@ pub(crate) fn set<T: Element>(oracle: &mut Oracle<T>, text: &str) -> Result<(), 
     let (name, known) = names::find("rule", name, ALL, |(name, _)| name)?;
     let given = numbers(text, settings, known)?;
     let or = |i: usize, default: f64| given[i].unwrap_or(default);
+    // The place of an outer variable, if it was given, if it is one.
+    let place = |i: usize| given[i].map(|place| (0..64_u8).find(|&k| f64::from(k) == place));
+    let expected = |what| Failure::usage(format!("--rule {text}: expected {what}"));
     let result = match *name {
         "heavy-ball" => Momentum::heavy_ball(or(0, 0.9)).map(|rule| oracle.set_rule(rule)),
         "nesterov" => Momentum::nesterov(or(0, 0.9)).map(|rule| oracle.set_rule(rule)),
@@ -32,24 +35,24 @@ pub(crate) fn set<T: Element>(oracle: &mut Oracle<T>, text: &str) -> Result<(), 
             .and_then(|rule| given[3].map_or(Ok(rule), |decay| rule.with_decay(decay)))
             .map(|rule| oracle.set_rule(rule)),
         "rmsprop" => RmsProp::new(or(0, 0.99), or(1, 1e-8)).map(|rule| oracle.set_rule(rule)),
-        "ista" => {
-            let place = given[1].map(|place| (0..64_u8).find(|&k| f64::from(k) == place));
-            match (given[0], place) {
-                (Some(l1), None) => Ista::new(l1).map(|rule| oracle.set_rule(rule)),
-                (None, Some(Some(k))) => {
-                    oracle.set_rule(Ista::learned(k.into()));
-                    Ok(())
-                }
-                _ => {
-                    let expected = "ista:l1=WEIGHT, or ista:outer=PLACE of a scalar outer variable";
-                    return Err(Failure::usage(format!("--rule {text}: expected {expected}")));
-                }
+        "ista" => match (given[0], place(1)) {
+            (Some(l1), None) => Ista::new(l1).map(|rule| oracle.set_rule(rule)),
+            (None, Some(Some(k))) => {
+                oracle.set_rule(Ista::learned(k.into()));
+                Ok(())
             }
-        }
+            _ => return Err(expected("ista:l1=WEIGHT, or ista:outer=PLACE of an outer variable")),
+        },
         "projected" => Projected::new(or(0, f64::NEG_INFINITY), or(1, f64::INFINITY))
             .map(|rule| oracle.set_rule(rule)),
         _ => {
-            oracle.set_rule(GradientDescent::default());
+            oracle.set_rule(match place(0) {
+                None => GradientDescent::default(),
+                Some(Some(k)) => GradientDescent::learned(k.into()),
+                Some(None) => {
+                    return Err(expected("gradient-descent:outer=PLACE of an outer variable"));
+                }
+            });
             Ok(())
         }
     };

@@ -106,11 +106,6 @@ pub(crate) fn relative_gap<T: Element>(a: &[T], b: &[T]) -> f64 {
     if gap == 0.0 { 0.0 } else { gap / norm(a).max(norm(b)) }
 }
 
-/// The largest entry.
-pub(crate) fn largest<T: Element>(v: &[T]) -> f64 {
-    v.iter().fold(0.0, |most, v| v.as_f64().abs().max(most))
-}
-
 fn minus<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
     a.iter().zip(b).map(|(&a, &b)| a - b).collect()
 }

@@ -189,6 +189,10 @@ pub(crate) fn hypergradient<T: Element>(
         &mut [T],
     ) -> Result<(usize, Option<Option<f64>>), Error>,
 ) -> Result<T, Error> {
+    if !oracle.stationary() {
+        let expected = "one whose steps come to rest where dg/dw = 0";
+        return Err(Error::invalid("the rule of an implicit estimate", oracle.rule(), expected));
+    }
     if oracle.implicit_vanishes()? {
         return Err(Error::ImplicitVanishes);
     }

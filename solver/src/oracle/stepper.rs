@@ -29,6 +29,7 @@ pub(crate) trait Stepper<T: Element>: fmt::Debug + Send + Sync {
     fn memory(&self) -> usize;
     fn multiple(&self, step: Step) -> Option<f64>;
     fn nonlinear(&self) -> bool;
+    fn stationary(&self) -> bool;
     /// Writes the point at which the gradient is taken into `y`, or says that it is `w`.
     fn query(
         &self,
@@ -115,6 +116,10 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
 
     fn nonlinear(&self) -> bool {
         Rule::nonlinear(self)
+    }
+
+    fn stationary(&self) -> bool {
+        Rule::stationary(self)
     }
 
     fn query(

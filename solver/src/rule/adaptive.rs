@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `eps` stands outside the root, and the root of zero has slope 0, so a step at a zero gradient has the finite
-//! derivative `-lr / eps`. It is large all the same.
+//! derivative `-lr / eps`. It is large all the same: [`Estimate::sensitivity`](crate::Estimate::sensitivity) tells.
 
 use hypertape_autodiff::{Array, Element, List};
 

@@ -5,17 +5,19 @@
 //! projected   w' = min(max(w - lr g, lower), upper)
 //! ```
 //!
-//! Differentiable almost everywhere; at a kink the derivative is that of [`Array::max`] (Beck and Teboulle 2009 for ISTA;
-//! Bertrand et al. 2020 for its derivative, in which only active coordinates move).
+//! Both come to rest where `dg/dw` is not zero, so implicit estimates refuse them. Differentiable almost everywhere; at a
+//! kink the derivative is that of [`Array::max`] (Beck and Teboulle 2009 for ISTA; Bertrand et al. 2020 for its derivative,
+//! in which only active coordinates move).
 
-use hypertape_autodiff::{Array, Element, Fault, List};
+use hypertape_autodiff::{Array, Element, List};
 
 use crate::error::Error;
 use crate::rule::adaptive::positive;
+use crate::rule::descent::outer_variable;
 use crate::rule::{Rule, Step};
 
-/// Iterative soft thresholding: `g` plus `l |w|_1`, whose weight `l` is a number, or `exp(x_k)` for the scalar outer
-/// variable `x_k`.
+/// Iterative soft thresholding: `g` plus `sum_j l_j |w_j|`, whose weights are a number, or `exp(x_k)` for the outer variable
+/// `x_k`, a scalar or of the shape of `w`.
 ///
 /// ```
 /// use hypertape_solver::{Ista, Rule};
@@ -43,7 +45,7 @@ impl Ista {
         Ok(Self { weight: Weight::Fixed(positive("l1", l1)?) })
     }
 
-    /// With the weight `exp(x_k)`, where the outer variable in place `k` is a scalar.
+    /// With the weights `exp(x_k)` of the outer variable in place `k`, which is a scalar or of the shape of `w`.
     pub fn learned(k: usize) -> Self {
         Self { weight: Weight::Outer(k) }
     }
@@ -68,15 +70,14 @@ impl<T: Element> Rule<T> for Ista {
         let zero = y.scalar(0.0);
         let threshold = match self.weight {
             Weight::Fixed(l1) => y.scalar(step.lr * l1),
-            Weight::Outer(k) if k < x.len() => x[k].exp() * step.lr,
-            Weight::Outer(k) => {
-                let (what, expected, found) = ("the outer variables", k + 1, x.len());
-                y.arena().raise(Fault::Length { what, expected, found });
-                zero
-            }
+            Weight::Outer(k) => outer_variable(x, k, y).exp() * step.lr,
         };
         // The two sides apart: `zero.max` puts the kink at |y| = threshold on the flat side.
         List::from_slice(&[zero.max(y - threshold) - zero.max(-y - threshold)])
+    }
+
+    fn stationary(&self) -> bool {
+        false
     }
 }
 
@@ -115,5 +116,9 @@ impl<T: Element> Rule<T> for Projected {
     ) -> List<A> {
         let y = state[0] - gradient * step.lr;
         List::from_slice(&[y.max(y.scalar(self.lower)).min(y.scalar(self.upper))])
+    }
+
+    fn stationary(&self) -> bool {
+        false
     }
 }

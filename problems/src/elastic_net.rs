@@ -1,0 +1,182 @@
+//! `ElasticNet`: sparse regression, the weights of its penalties being the outer variables.
+//!
+//! ```text
+//! g(x, w) = |X w - y|^2 / 2n + sum_j e^{x_j} |w_j| + e^{x_2} |w|^2 / 2
+//! f(w)    = |V w - u|^2 / m
+//! ```
+//!
+//! with one weight of the first penalty or one a feature (Lasso: Tibshirani 1996), and the second one (elastic net: Zou and
+//! Hastie 2005) or not. The first is the business of the inner rule, [`Ista::learned(0)`](hypertape_solver::Ista): the loss
+//! that is stated to the library is the rest, and its steps must be below `2 / (|X'X/n| + e^{x_2})`.
+//!
+//! Shapes: `X` is `n x p`, `w` has `p` entries, `log_l1` is a scalar or has `p`, `log_l2` is a scalar. In the limit, with `S`
+//! the support of `w*`, `M = X_S'X_S/n + e^{x_2} I` and `u = M^-1 df/dw_S` (Bertrand et al. 2020, proposition 1),
+//!
+//! ```text
+//! dF/dx_j = -e^{x_j} u_j sign(w*_j) on S, else 0        dF/dx_2 = -e^{x_2} u'w*_S
+//! ```
+
+use hypertape_autodiff::{Array, Element, List, Shape};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+
+use crate::generator::{Stream, column_sum_product};
+use crate::quadratic::column;
+use crate::samples::{Samples, convert, expect_rows};
+
+/// Sparse regression on training and validation samples.
+#[derive(Clone, Debug)]
+pub struct ElasticNet<T> {
+    train: Samples<T>,
+    train_targets: Vec<T>,
+    valid: Samples<T>,
+    valid_targets: Vec<T>,
+    start: Params<T>,
+    /// The weights that made the targets, where they are known.
+    truth: Option<Vec<f64>>,
+}
+
+impl<T: Element> ElasticNet<T> {
+    /// On the rows and targets of `train` and `valid`, with the first log-weights `log_l1`, one, or one a feature, and
+    /// `log_l2`, if there is a second penalty. Starts at `w = 0`.
+    ///
+    /// ```
+    /// use hypertape_problems::ElasticNet;
+    /// use hypertape_solver::{Draw, Estimator, Exact, InnerLoop, Ista, Oracle};
+    /// let train = ([1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, -1.0, 0.5], [3.0, 1.0, 2.0, 2.2]);
+    /// let valid = ([1.0, 0.5, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, -1.0], [2.0, 1.0, 1.5]);
+    /// let lasso = ElasticNet::new((&train.0, &train.1), (&valid.0, &valid.1), 3, &[0.3_f64.ln()], None)?;
+    /// let mut oracle = Oracle::<f64>::new(lasso)?;
+    /// oracle.set_rule(Ista::learned(0));
+    /// let (inner, mut gradient) = (InnerLoop::new(300, 0.6)?, [0.0]);
+    /// let x = [0.3_f64.ln()];
+    /// let found = Exact::default().estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient)?;
+    /// assert!((found.loss - 0.41 / 3.0).abs() < 1e-14);
+    /// assert!((gradient[0] - 0.3 * 0.28 / 0.9).abs() < 1e-14);
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless both sets have rows of `width` values and as many targets, and there is one log-weight or
+    /// `width`.
+    pub fn new(
+        train: (&[f64], &[f64]),
+        valid: (&[f64], &[f64]),
+        width: usize,
+        log_l1: &[f64],
+        log_l2: Option<f64>,
+    ) -> Result<Self, Error> {
+        expect_rows("training rows", train, width)?;
+        expect_rows("validation rows", valid, width)?;
+        if log_l1.len() != 1 && log_l1.len() != width {
+            return Err(Error::Invalid {
+                what: "log-weights of the first penalty".into(),
+                found: log_l1.len().to_string(),
+                expected: format!("1, or one for each of {width} features"),
+            });
+        }
+        Ok(Self::of(train, valid, width, (log_l1, log_l2)))
+    }
+
+    /// As [`new`](Self::new), of arrays that fit each other.
+    fn of(
+        train: (&[f64], &[f64]),
+        valid: (&[f64], &[f64]),
+        width: usize,
+        (log_l1, log_l2): (&[f64], Option<f64>),
+    ) -> Self {
+        let start = Params::new().with("log_l1", column(log_l1), convert(log_l1));
+        Self {
+            train: Samples::new(convert(train.0), width),
+            train_targets: convert(train.1),
+            valid: Samples::new(convert(valid.0), width),
+            valid_targets: convert(valid.1),
+            start: match log_l2 {
+                None => start,
+                Some(log) => start.with("log_l2", Shape::SCALAR, [T::from_f64(log)]),
+            },
+            truth: None,
+        }
+    }
+
+    /// 60 samples to train and to validate, 30 features of which every sixth matters, noise of deviation 1/2; with a second
+    /// penalty or not. 200 steps of size 0.3. Streams 0 to 3 of the data seed are rows and noise.
+    pub fn workload(seed: u64, second: bool) -> Self {
+        const SIZES: [usize; 2] = [60, 30];
+        const WEIGHTS: [f64; 5] = [2.0, -1.5, 1.0, -0.75, 0.5];
+        let [n, p] = SIZES;
+        let truth: Vec<f64> =
+            (0..p).map(|j| if j % 6 == 0 { WEIGHTS[j / 6] } else { 0.0 }).collect();
+        let set = |stream| {
+            let rows = Stream::new(seed, stream).gausses(n * p);
+            let noise = Stream::new(seed, stream + 1).gausses(n);
+            let clean = column_sum_product(&rows, p, &truth);
+            let targets: Vec<f64> = clean.iter().zip(noise).map(|(y, e)| y + 0.5 * e).collect();
+            (rows, targets)
+        };
+        let (train, valid) = (set(0), set(2));
+        let sets = [&train, &valid].map(|(rows, targets)| (&rows[..], &targets[..]));
+        let net = Self::of(sets[0], sets[1], p, (&[-2.0], second.then_some(-4.0)));
+        Self { truth: Some(truth), ..net }
+    }
+
+    fn error<'a, A: Array<'a, Elem = T>>(
+        w: A,
+        samples: &'a Samples<T>,
+        targets: &'a [T],
+        rows: Rows,
+    ) -> A {
+        let targets = w.constant(Shape::column(rows.count()), rows.of(targets, 1));
+        samples.block(w, rows).matmul(w).squared_error(targets) / samples.len() as f64
+    }
+}
+
+impl<T: Element> Bilevel<T> for ElasticNet<T> {
+    fn start(&self) -> Params<T> {
+        self.start.clone()
+    }
+
+    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        let zero = x[0].scalar(0.0).broadcast_to(Shape::column(self.train.width()));
+        List::from_slice(&[zero])
+    }
+
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, rows: Rows) -> A {
+        let fit = Self::error(w[0], &self.train, &self.train_targets, rows) * 0.5;
+        match x.get(1) {
+            Some(log_l2) if rows.carries_rest() => fit + log_l2.exp() * w[0].dot(w[0]) * 0.5,
+            _ => fit,
+        }
+    }
+
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, rows: Rows) -> A {
+        Self::error(w[0], &self.valid, &self.valid_targets, rows)
+    }
+
+    fn samples(&self, level: Level) -> usize {
+        match level {
+            Level::Inner => self.train.len(),
+            Level::Outer => self.valid.len(),
+            _ => 0,
+        }
+    }
+
+    fn block(&self, _: Level) -> usize {
+        self.train.block_rows()
+    }
+
+    fn inner_names(&self) -> Vec<&'static str> {
+        vec!["w"]
+    }
+
+    /// Features in the support, and, where the truth is known, features that are wrongly in it or not.
+    fn metrics(&self, w: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
+        let used = || w.values().iter().map(|w| !w.is_zero());
+        let count = |name, n: usize| Metric { name, value: n as f64 };
+        let support = count("support", used().filter(|&used| used).count());
+        let wrong = self.truth.as_ref().map(|truth| {
+            let wrong = used().zip(truth).filter(|&(used, &t)| used != (t != 0.0));
+            count("wrong features", wrong.count())
+        });
+        [support].into_iter().chain(wrong).collect()
+    }
+}

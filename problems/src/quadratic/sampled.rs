@@ -1,0 +1,251 @@
+//! `SampledQuadratic`: finite sums of quadratics whose Hessians have rank one, in mini-batches at both levels: the simulated
+//! problem of the field's benchmark (`benchmark_bilevel`, Dagréou, Ablin, Vaiter and Moreau 2022), with its closed form.
+//!
+//! ```text
+//! g = 1/n sum_i [ (s_i'w)^2 / 2 + (c_i'x)(e_i'w) + a_i'w ]
+//! f = 1/m sum_j [ (s_j'w)^2 / 2 + (t_j'x)^2 / 2 + (c_j'x)(e_j'w) + a_j'w + b_j'x ]
+//! ```
+//!
+//! with samples of its own at each level. `s = U D n` for a random orthogonal `U`, standard normal `n` and squared scales `D^2`
+//! from `mu` to `L`, at equal ratios, so that `E s s'` has these eigenvalues; `t` likewise, its first scale 0; `c = U_c E n`,
+//! `e = U_e E n` with the same `n`, so that the mean coupling has the singular values `E^2`, from `mu` to `L_c`. Linear terms are
+//! standard normal. Terms of `x` alone in `g`, which the benchmark has too, change no hypergradient and are left out.
+//! Data is drawn again, up to 20 times, until the limit `h(x)` is strictly convex, which is judged by its true Hessian; and the
+//! closed form is that of the samples, not of what they were drawn from.
+//!
+//! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `3 p + d` or `3 p + 3 d` multiplications a sample.
+
+use hypertape_autodiff::{Array, Element, List, axpy, dot};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
+
+use crate::generator::Stream;
+use crate::quadratic::{Quadratic, column};
+use crate::sampler::{Batch, Sampler};
+use crate::samples::convert;
+
+/// What a [`SampledQuadratic`] is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampledSettings {
+    /// Seed of the data.
+    pub seed: u64,
+    /// Samples of `g` and of `f`.
+    pub samples: [usize; 2],
+    /// Inner variables, `p`.
+    pub inner: usize,
+    /// Outer variables, `d`.
+    pub outer: usize,
+    /// Smallest and largest eigenvalue of the mean Hessians, `mu` and `L`.
+    pub curvature: [f64; 2],
+    /// Largest singular value of the mean couplings, `L_c`; the smallest is `mu`.
+    pub coupling: f64,
+    /// How mini-batches of `g` and of `f` are chosen.
+    pub samplers: [Sampler; 2],
+}
+
+impl Default for SampledSettings {
+    /// 512 samples each in batches of 64 without replacement, 20 and 10 variables, and the benchmark's `mu = L_c = 0.1`,
+    /// `L = 1`. It has 1024 samples and 100 variables each.
+    fn default() -> Self {
+        let samplers = [Sampler::Distinct { batch: 64 }; 2];
+        let (seed, samples, curvature) = (0, [512; 2], [0.1, 1.0]);
+        Self { seed, samples, inner: 20, outer: 10, curvature, coupling: 0.1, samplers }
+    }
+}
+
+/// The terms of a loss, each a matrix of one row a sample.
+#[derive(Clone, Debug)]
+struct Terms<T> {
+    /// `s` and `a`.
+    w: [Vec<T>; 2],
+    /// `c` and `e`.
+    mixed: [Vec<T>; 2],
+    /// `t` and `b`, which are not used of the inner loss.
+    x: [Vec<T>; 2],
+}
+
+impl Terms<f64> {
+    /// `n` samples from the streams of set number `k`.
+    fn draw(settings: &SampledSettings, k: u64, n: usize) -> Self {
+        let &SampledSettings { seed, inner: p, outer: d, curvature: [mu, most], coupling, .. } =
+            settings;
+        let stream = |i| Stream::new(seed, 16 * k + i);
+        let normals = |i, columns: usize| stream(i).gausses(n * columns);
+        let least = p.min(d);
+        let shared = (scales(mu, coupling, least), normals(2, least));
+        let mut outer = scales(mu, most, d);
+        outer[0] = 0.0;
+        Self {
+            w: [
+                vectors(&basis(stream(0), p, p), &scales(mu, most, p), &normals(1, p)),
+                normals(3, p),
+            ],
+            mixed: [(4, d), (5, p)]
+                .map(|(i, dim)| vectors(&basis(stream(i), dim, least), &shared.0, &shared.1)),
+            x: [vectors(&basis(stream(6), d, d), &outer, &normals(7, d)), normals(8, d)],
+        }
+    }
+
+    fn to<T: Element>(&self) -> Terms<T> {
+        let all = |pair: &[Vec<f64>; 2]| pair.each_ref().map(|m| convert(m));
+        Terms { w: all(&self.w), mixed: all(&self.mixed), x: all(&self.x) }
+    }
+}
+
+/// Roots of `n` numbers from `low` to `high` at equal ratios.
+fn scales(low: f64, high: f64, n: usize) -> Vec<f64> {
+    let ratio = |i: usize| (high / low).powf(i as f64 / (n.max(2) - 1) as f64);
+    (0..n).map(|i| (low * ratio(i)).sqrt()).collect()
+}
+
+/// `columns` orthonormal vectors of `dim` entries: normal ones, orthogonalised (Gram and Schmidt).
+fn basis(stream: Stream, dim: usize, columns: usize) -> Vec<Vec<f64>> {
+    let mut basis: Vec<Vec<f64>> = Vec::new();
+    for mut v in stream.gausses(dim * columns).chunks_exact(dim).map(<[f64]>::to_vec) {
+        for u in &basis {
+            let along = dot(u, &v);
+            axpy(&mut v, -along, u);
+        }
+        let length = dot(&v, &v).sqrt();
+        basis.push(v.iter().map(|v| v / length).collect());
+    }
+    basis
+}
+
+/// A row `sum_k u_k scale_k n_k` for each row `n` of `normals`.
+fn vectors(basis: &[Vec<f64>], scales: &[f64], normals: &[f64]) -> Vec<f64> {
+    let row = |normals: &[f64]| {
+        let mut row = vec![0.0; basis[0].len()];
+        for ((u, scale), n) in basis.iter().zip(scales).zip(normals) {
+            axpy(&mut row, scale * n, u);
+        }
+        row
+    };
+    normals.chunks_exact(scales.len()).flat_map(row).collect()
+}
+
+/// The mean of all samples, from `x = -2` and `w = 0`.
+fn mean(inner: &Terms<f64>, outer: &Terms<f64>, [p, d]: [usize; 2]) -> Quadratic<f64> {
+    // `A'B/n` for rows of `width` values in `A`.
+    let gram = |a: &[f64], width: usize, b: &[f64]| {
+        let n = a.len() / width;
+        let columns = b.len() / n;
+        let mut sum = vec![0.0; width * columns];
+        for (a, b) in a.chunks_exact(width).zip(b.chunks_exact(columns)) {
+            for (row, a) in sum.chunks_exact_mut(columns).zip(a) {
+                axpy(row, a / n as f64, b);
+            }
+        }
+        sum
+    };
+    let average = |rows: &[f64], width: usize| gram(&vec![1.0; rows.len() / width], 1, rows);
+    Quadratic {
+        inner_hessian: gram(&inner.w[0], p, &inner.w[0]),
+        inner_mixed: gram(&inner.mixed[0], d, &inner.mixed[1]),
+        inner_linear: average(&inner.w[1], p),
+        outer_hessian: gram(&outer.w[0], p, &outer.w[0]),
+        outer_curvature: gram(&outer.x[0], d, &outer.x[0]),
+        outer_mixed: gram(&outer.mixed[0], d, &outer.mixed[1]),
+        outer_linear: average(&outer.w[1], p),
+        outer_direct: average(&outer.x[1], d),
+        x: vec![-2.0; d],
+        w: vec![0.0; p],
+    }
+}
+
+/// Quadratics in mini-batches.
+#[derive(Clone, Debug)]
+pub struct SampledQuadratic<T> {
+    inner: Terms<T>,
+    outer: Terms<T>,
+    samples: [usize; 2],
+    samplers: [Sampler; 2],
+    mean: Quadratic<f64>,
+}
+
+impl<T: Element> SampledQuadratic<T> {
+    /// ```
+    /// use hypertape_problems::{SampledQuadratic, SampledSettings};
+    /// let problem = SampledQuadratic::<f64>::new(&SampledSettings::default())?;
+    /// let limit = problem.mean().limit(&[-2.0; 10]).unwrap();
+    /// assert_eq!((limit.w.len(), limit.gradient.len()), (20, 10));
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless there are at least `p` samples of `g` and one of `f`, variables, and `0 < mu <= L`, `L_c > 0`;
+    /// or if `h` is not convex for 20 data sets.
+    pub fn new(settings: &SampledSettings) -> Result<Self, Error> {
+        let &SampledSettings { samples: [n, m], inner: p, outer: d, curvature, .. } = settings;
+        let refused = |what: &str, found: String, expected: &str| {
+            Err(Error::Invalid { what: what.into(), found, expected: expected.into() })
+        };
+        if p == 0 || d == 0 || n < p || m == 0 {
+            let found = format!("{n} and {m} for {p} inner and {d} outer variables");
+            return refused("samples", found, "variables, as many inner samples, an outer one");
+        }
+        let ([mu, most], coupling) = (curvature, settings.coupling);
+        if !(mu > 0.0 && mu <= most && most.is_finite() && coupling > 0.0 && coupling.is_finite()) {
+            let found = format!("{mu} to {most}, coupling {coupling}");
+            return refused("curvature", found, "0 < mu <= L, and a positive coupling");
+        }
+        for attempt in 0..20 {
+            let inner = Terms::draw(settings, 2 * attempt, n);
+            let outer = Terms::draw(settings, 2 * attempt + 1, m);
+            let mean = mean(&inner, &outer, [p, d]);
+            if mean.limit(&mean.x).is_some_and(|limit| limit.convex()) {
+                let [inner, outer] = [&inner, &outer].map(Terms::to);
+                let (samples, samplers) = (settings.samples, settings.samplers);
+                return Ok(Self { inner, outer, samples, samplers, mean });
+            }
+        }
+        refused("20 data sets", "limits that are not convex".into(), "a strictly convex one")
+    }
+
+    /// The means over all samples of both levels.
+    pub fn mean(&self) -> &Quadratic<f64> {
+        &self.mean
+    }
+
+    /// The terms that both losses have, on a batch.
+    fn shared<'a, A: Array<'a, Elem = T>>(terms: &'a Terms<T>, w: A, x: A, batch: Batch) -> A {
+        let [s, a] = terms.w.each_ref().map(|rows| batch.rows(w, rows).matmul(w));
+        let [c, e] = [(x, &terms.mixed[0]), (w, &terms.mixed[1])]
+            .map(|(v, rows)| batch.rows(v, rows).matmul(v));
+        (s.dot(s) * 0.5 + c.dot(e) + a.sum()) / batch.len() as f64
+    }
+}
+
+impl<T: Element> Bilevel<T> for SampledQuadratic<T> {
+    fn start(&self) -> Params<T> {
+        Params::new().with("x", column(&self.mean.x), convert(&self.mean.x))
+    }
+
+    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        List::from_slice(&[x[0].scalar(0.0).broadcast_to(column(&self.mean.w))])
+    }
+
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
+        let batch = self.samplers[0].batch(self.samples[0], draw);
+        Self::shared(&self.inner, w[0], x[0], batch)
+    }
+
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
+        let batch = self.samplers[1].batch(self.samples[1], draw);
+        let [t, b] = self.outer.x.each_ref().map(|rows| batch.rows(x[0], rows).matmul(x[0]));
+        let own = (t.dot(t) * 0.5 + b.sum()) / batch.len() as f64;
+        Self::shared(&self.outer, w[0], x[0], batch) + own
+    }
+
+    /// Over all samples: `h(x)`, `|dh/dx|`, and how far `w` is from `w*(x)`.
+    fn metrics(&self, w: &Params<T>, x: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
+        let of =
+            |params: &Params<T>| params.values().iter().map(|v| v.as_f64()).collect::<Vec<_>>();
+        let Some(limit) = self.mean.limit(&of(x)) else { return Vec::new() };
+        let mut gap = of(w);
+        axpy(&mut gap, -1.0, &limit.w);
+        let length = |v: &[f64]| dot(v, v).sqrt();
+        let numbers = [limit.value, length(&limit.gradient), length(&gap)];
+        let metrics = ["h(x)", "|dh/dx|", "|w - w*|"].into_iter().zip(numbers);
+        metrics.map(|(name, value)| Metric { name, value }).collect()
+    }
+}

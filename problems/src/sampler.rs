@@ -1,0 +1,221 @@
+//! `Sampler`: which samples a mini-batch holds, as a pure function of a [`Draw`].
+//!
+//! Nothing is stored or shuffled: the `i`-th sample of a batch is computed from the name of the draw, in constant time, by a
+//! counter (with replacement) or by a permutation that can be evaluated at one place (without): rounds of a generalised
+//! Feistel cipher on `a b >= n` numbers, walked until the result is below `n` (Black and Rogaway 2002, sections 3 and 4). It is
+//! one of very many permutations, not of all `n!`.
+
+use std::ops::Range;
+
+use hypertape_autodiff::{Array, Shape};
+use hypertape_solver::Draw;
+use rand::RngExt;
+
+use crate::generator::Stream;
+
+/// Rounds of the cipher. Six make triples of few samples uniform as far as 24 000 permutations tell; two more are cheap.
+const ROUNDS: u64 = 8;
+
+/// How mini-batches of `n` samples are chosen, or of tasks, by [`Bilevel::task`](hypertape_solver::Bilevel::task). Sizes below
+/// 1 or above `n` mean 1 or `n`.
+///
+/// Where batches depend on each other, `draws` is how many are drawn in an outer iteration at one level: the inner steps and
+/// what the estimator draws after them (one for a mixed product, one for each factor of a series), 1 for the outer loss. The
+/// batch of step `t` in iteration `k` is then number `k draws + t` of the run.
+///
+/// ```
+/// use hypertape_problems::Sampler;
+/// use hypertape_solver::{Draw, Level};
+/// let passes = Sampler::Passes { batch: 4, draws: 3 };
+/// let draw = Draw::new(7, 0).at(Level::Inner, 0);
+/// let of = |step| passes.batch(10, draw.at(Level::Inner, step)).iter().collect::<Vec<_>>();
+/// assert_eq!([of(0).len(), of(1).len(), of(2).len()], [4, 4, 2]);
+/// let mut pass = [of(0), of(1), of(2)].concat();
+/// pass.sort_unstable();
+/// assert_eq!(pass, (0..10).collect::<Vec<_>>());
+///
+/// // Distinct tasks of a meta-batch, by place.
+/// let task = |slot| Sampler::Distinct { batch: 2 }.batch(5, draw.at(Level::Task, 0)).sample(slot);
+/// assert_ne!(task(0), task(1));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampler {
+    /// All samples, in order.
+    All,
+    /// Independent uniform choices: with replacement.
+    Independent {
+        /// Samples a batch.
+        batch: usize,
+    },
+    /// Distinct samples, whatever other batches hold.
+    Distinct {
+        /// Samples a batch.
+        batch: usize,
+    },
+    /// Without replacement from batch to batch: passes over all samples, each in an order of its own; the last batch of a pass
+    /// may be smaller.
+    Passes {
+        /// Samples a batch.
+        batch: usize,
+        /// Batches an outer iteration.
+        draws: usize,
+    },
+    /// As the field's benchmark draws (`benchmark_bilevel`; Dagréou et al. 2022): contiguous blocks, in their natural order in
+    /// the first pass and shuffled in later ones, the last of which overlaps its neighbour to be full, and is drawn twice a
+    /// pass, a fault of theirs that is kept. For comparisons: not all samples weigh the same.
+    Blocks {
+        /// Samples a batch.
+        batch: usize,
+        /// Batches an outer iteration.
+        draws: usize,
+    },
+}
+
+impl Sampler {
+    /// The batch of a draw from `n` samples. Cost: that of a few random numbers.
+    ///
+    /// # Panics
+    /// If there are no samples.
+    #[track_caller]
+    pub fn batch(self, n: usize, draw: Draw) -> Batch {
+        assert!(n > 0, "no samples to draw from");
+        let number = |draws: usize| draw.iteration * draws as u64 + draw.step;
+        let stream = |draw: Draw| Stream::sequential(draw.stream().random());
+        // The orders of passes are no draws of a step.
+        let pass = |pass| stream(Draw { iteration: pass, step: u64::MAX, ..draw });
+        let within = |batch: usize| batch.clamp(1, n);
+        let (start, len, order) = match self {
+            Self::All => (0, n, Order::Natural),
+            Self::Independent { batch } => (0, within(batch), Order::Independent(stream(draw))),
+            Self::Distinct { batch } => {
+                (0, within(batch), Order::Permuted(Permutation::new(n, stream(draw))))
+            }
+            Self::Passes { batch, draws } => {
+                let batch = within(batch);
+                let (number, batches) = (number(draws), n.div_ceil(batch) as u64);
+                let start = place(number % batches) * batch;
+                let order = Order::Permuted(Permutation::new(n, pass(number / batches)));
+                (start, batch.min(n - start), order)
+            }
+            Self::Blocks { batch, draws } => {
+                let batch = within(batch);
+                let (number, blocks) = (number(draws), n.div_ceil(batch));
+                let (pass_number, k) = (number / (blocks as u64 + 1), number % (blocks as u64 + 1));
+                let k = k.min(blocks as u64 - 1);
+                let shuffled = || Permutation::new(blocks, pass(pass_number)).at(k);
+                let block = if pass_number == 0 { k } else { shuffled() };
+                ((place(block) * batch).min(n - batch), batch, Order::Natural)
+            }
+        };
+        Batch { n, start, len, order }
+    }
+}
+
+/// The samples of one mini-batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    n: usize,
+    start: usize,
+    len: usize,
+    order: Order,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Natural,
+    Independent(Stream),
+    Permuted(Permutation),
+}
+
+#[expect(clippy::len_without_is_empty, reason = "a batch has one sample or more")]
+impl Batch {
+    /// Number of samples, repetitions included.
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// The sample in place `i`.
+    ///
+    /// # Panics
+    /// If `i` is not below the number of samples.
+    #[track_caller]
+    pub fn sample(self, i: usize) -> usize {
+        assert!(i < self.len, "sample {i} of a batch of {}", self.len);
+        match self.order {
+            Order::Natural => self.start + i,
+            Order::Independent(stream) => place(scaled(stream.bits(i as u64), self.n as u64)),
+            Order::Permuted(order) => place(order.at((self.start + i) as u64)),
+        }
+    }
+
+    /// The samples, in order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = usize> {
+        (0..self.len).map(move |i| self.sample(i))
+    }
+
+    /// The samples, if they are consecutive.
+    pub fn range(self) -> Option<Range<usize>> {
+        matches!(self.order, Order::Natural).then(|| self.start..self.start + self.len)
+    }
+
+    /// The batch's rows of a constant matrix in the mode of `like`, a copy unless they are consecutive.
+    ///
+    /// # Panics
+    /// If there are more than `u32::MAX` rows or columns.
+    pub fn rows<'a, A: Array<'a>>(self, like: A, data: &'a [A::Elem]) -> A {
+        let width = data.len() / self.n;
+        let shape = |rows: usize| {
+            let [rows, width] = [rows, width].map(u32::try_from);
+            rows.and_then(|rows| Ok(Shape::new(rows, width?))).expect("at most u32::MAX of each")
+        };
+        if let Some(range) = self.range() {
+            return like.constant(shape(self.len), &data[range.start * width..range.end * width]);
+        }
+        let index = |i| u32::try_from(self.sample(i)).expect("as many rows as u32 counts");
+        like.constant(shape(self.n), data).gather_rows(like.indices(self.len, index))
+    }
+}
+
+/// A permutation of the numbers below `n <= a b`.
+#[derive(Clone, Copy, Debug)]
+struct Permutation {
+    n: u64,
+    a: u64,
+    b: u64,
+    key: Stream,
+}
+
+impl Permutation {
+    fn new(n: usize, key: Stream) -> Self {
+        let n = n as u64;
+        let root = n.isqrt();
+        let a = root + u64::from(root * root < n);
+        Self { n, a, b: n.div_ceil(a), key }
+    }
+
+    /// What stands in place `i` below `n`.
+    fn at(self, i: u64) -> u64 {
+        let Self { n, a, b, key } = self;
+        let mut at = i;
+        loop {
+            let (mut left, mut right) = (at / b, at % b);
+            for round in 0..ROUNDS / 2 {
+                left = (left + scaled(key.bits(round << 33 | right), a)) % a;
+                right = (right + scaled(key.bits(round << 33 | 1 << 32 | left), b)) % b;
+            }
+            at = left * b + right;
+            if at < n {
+                return at;
+            }
+        }
+    }
+}
+
+/// A number below `n` from random bits, uniform but for `n / 2^64`.
+fn scaled(bits: u64, n: u64) -> u64 {
+    ((u128::from(bits) * u128::from(n)) >> 64) as u64
+}
+
+fn place(i: u64) -> usize {
+    usize::try_from(i).expect("below a number of samples")
+}
