@@ -155,3 +155,59 @@ fn upward_uses_would_be_seen() {
     assert_eq!(at(&["c", "E"]).as_deref(), Some("s/c.rs"));
     assert_eq!(at(&["fmt"]), None);
 }
+
+/// The first lines of public items, of what public traits ask for, and of the variants of public enums.
+fn public(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or(text);
+    let (mut found, mut inside) = (Vec::new(), "");
+    let mut lines = code.lines();
+    while let Some(line) = lines.next() {
+        let start = line.trim_start();
+        let top = line.len() == start.len();
+        if top && start.starts_with(|c: char| c.is_alphabetic() || c == '}') {
+            inside =
+                ["pub trait", "pub enum"].into_iter().find(|k| start.starts_with(k)).unwrap_or("");
+        }
+        let member = !top
+            && line.len() - start.len() == 4
+            && match inside {
+                "pub trait" => ["fn ", "type ", "const "].iter().any(|k| start.starts_with(k)),
+                _ => inside == "pub enum" && start.starts_with(char::is_uppercase),
+            };
+        if !member && !start.starts_with("pub ") {
+            continue;
+        }
+        let mut item = start.to_owned();
+        // To the end of a signature, or of a list of names.
+        let open = |item: &str| {
+            let ends: &[char] = if item.starts_with("pub use") { &[';'] } else { &['{', ';', '}'] };
+            (item.starts_with("pub use") || item.contains("fn ")) && !item.ends_with(ends)
+        };
+        while open(&item) {
+            let Some(next) = lines.next() else { break };
+            item = format!("{item} {}", next.trim());
+        }
+        found.push(item.trim_end_matches(['{', ';', ',']).trim_end().to_owned());
+    }
+    found
+}
+
+#[test]
+fn the_public_items_of_the_autodiff_crate_are_those_of_its_list() {
+    let mut files = Vec::new();
+    sources(&root().join("autodiff/src"), &mut files);
+    files.sort();
+    let lines = files.iter().flat_map(|file| {
+        let items = public(&fs::read_to_string(root().join(file)).unwrap()).into_iter();
+        items.map(|item| format!("{}: {item}\n", file.trim_start_matches("autodiff/src/")))
+    });
+    let list: String = lines.collect();
+    let (path, found) = (root().join("autodiff/api.txt"), Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let found = found.join("api.txt");
+    fs::write(&found, &list).unwrap();
+    let (found, same) = (found.display(), fs::read_to_string(&path).unwrap_or_default() == list);
+    assert!(
+        same,
+        "autodiff/api.txt and CHANGELOG.md should tell of new items: compare with {found}"
+    );
+}

@@ -15,6 +15,8 @@
 
 pub(crate) mod dual;
 pub(crate) mod element;
+pub(crate) mod factored;
+pub(crate) mod factors;
 pub(crate) mod kernels;
 pub(crate) mod linearisation;
 pub(crate) mod rules;
@@ -30,6 +32,8 @@ use smallvec::SmallVec;
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::custom::{Custom, Product};
+use crate::fault::Fault;
 use crate::shape::Shape;
 
 /// A short list of arrays, kept without a system allocation up to six.
@@ -73,6 +77,20 @@ pub trait LinearOperator<T>: Sync {
     fn cols(&self) -> u32;
     /// Adds `M x`, or `M^T x`, to `y`. Both have `columns` columns and are stored row by row.
     fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]);
+    /// [`apply`](Self::apply) for maps that may fail; what arrays call.
+    ///
+    /// # Errors
+    /// Whatever the map reports. None by default.
+    fn try_apply(
+        &self,
+        transposed: bool,
+        x: &[T],
+        columns: usize,
+        y: &mut [T],
+    ) -> Result<(), Fault> {
+        self.apply(transposed, x, columns, y);
+        Ok(())
+    }
 }
 
 /// An array handle: value, tangents or a record of how it came about, depending on the type.
@@ -95,6 +113,8 @@ pub trait Array<'a>:
 {
     /// `f32` or `f64`.
     type Elem: Element;
+    /// Order of the derivatives that are carried: one a [`Dual`](crate::Dual) or [`Var`](crate::Var).
+    const ORDER: u32;
 
     /// Rows and columns.
     fn shape(self) -> Shape;
@@ -164,6 +184,23 @@ pub trait Array<'a>:
     fn reshape(self, shape: Shape) -> Self;
     /// `M x` or `M^T x` for a constant linear map.
     fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self;
+    /// Of a custom function at `self`: its value, a column, or a product with its derivatives.
+    fn custom_product(self, f: &'a dyn Custom<Self::Elem>, product: Product<Self>) -> Self;
+    /// A custom function of all entries; a column.
+    fn custom(self, f: &'a dyn Custom<Self::Elem>) -> Self {
+        self.custom_product(f, Product::Value)
+    }
+    /// `self`, then the entries of `others`, one after the other, as a column.
+    fn stack(self, others: &[Self]) -> Self {
+        let length = others.iter().fold(self.shape().len(), |n, a| n + a.shape().len());
+        let shape = Shape::column(u32::try_from(length).unwrap_or(u32::MAX));
+        let (mut start, mut all) = (self.shape().len(), self.embed(0, shape));
+        for other in others {
+            all = all + other.embed(start, shape);
+            start += other.shape().len();
+        }
+        all
+    }
 
     /// The same values, not differentiated.
     fn detach(self) -> Self {

@@ -10,7 +10,7 @@ use crate::array::tape::{NodeId, Recording, Tape};
 use crate::array::tensor::Tensor;
 use crate::array::var::Var;
 use crate::array::{Array, List};
-use crate::fault::Fault;
+use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
 /// Directions that travel together through a Jacobian by columns and a Hessian.
@@ -373,10 +373,6 @@ fn duals<'a, T: Element, const N: usize>(
         }
     }
     Ok(duals)
-}
-
-fn expect_length(what: &'static str, expected: usize, found: usize) -> Result<(), Fault> {
-    if expected == found { Ok(()) } else { Err(Fault::Length { what, expected, found }) }
 }
 
 /// Copies an array into a buffer of its length.

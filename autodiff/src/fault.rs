@@ -58,6 +58,31 @@ pub enum Fault {
         /// The operation.
         operation: &'static str,
     },
+    /// A matrix cannot be factored: it is singular, or not positive definite.
+    Pivot {
+        /// The factorisation.
+        operation: &'static str,
+        /// Row of the first pivot that is zero, not finite, or for Cholesky not positive.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// An iteration ran to its limit.
+    NotConverged {
+        /// The iteration.
+        operation: &'static str,
+        /// Steps that were taken.
+        steps: usize,
+        /// Length of the last one, relative to the iterate where that is longer than 1.
+        change: f64,
+    },
+    /// Derivatives of a custom function that it does not give.
+    Order {
+        /// The function.
+        operation: &'static str,
+        /// Their order.
+        order: u32,
+    },
     /// A buffer or point handed to a driver has the wrong number of values.
     Length {
         /// What was handed over.
@@ -91,6 +116,19 @@ impl fmt::Display for Fault {
             Self::Singular { operation } => {
                 write!(f, "{operation}: no finite derivative here, and the tape is strict")
             }
+            Self::Pivot { operation, index, value } => {
+                let least = if operation == "cholesky" { "above" } else { "other than" };
+                write!(f, "{operation}: pivot {index} is {value}, expected a finite one {least} 0")
+            }
+            Self::NotConverged { operation, steps, change } => {
+                write!(
+                    f,
+                    "{operation}: no convergence in {steps} steps, the last one is {change:e}"
+                )
+            }
+            Self::Order { operation, order } => {
+                write!(f, "{operation}: derivatives of order {order} are not given in this mode")
+            }
             Self::Length { what, expected, found } => {
                 write!(f, "{what} has {found} values, expected {expected}")
             }
@@ -99,3 +137,12 @@ impl fmt::Display for Fault {
 }
 
 impl Error for Fault {}
+
+/// [`Fault::Length`] unless the two agree.
+pub(crate) fn expect_length(
+    what: &'static str,
+    expected: usize,
+    found: usize,
+) -> Result<(), Fault> {
+    if expected == found { Ok(()) } else { Err(Fault::Length { what, expected, found }) }
+}

@@ -7,15 +7,25 @@
 //! arguments of a fused statement are 12 bytes. Only operations on two different nodes record. `x.square()`,
 //! [`Scalar::dot`], [`Scalar::linear`] and [`Scalar::fuse`] are cheaper than what they stand for.
 
+pub(crate) mod colouring;
+pub(crate) mod custom;
 pub(crate) mod drivers;
 pub(crate) mod dual;
+pub(crate) mod pattern;
 pub(crate) mod real;
 pub(crate) mod rules;
+pub(crate) mod solve;
+pub(crate) mod sparse;
 pub(crate) mod tape;
+pub(crate) mod trace;
 pub(crate) mod var;
 
+pub use custom::custom;
 pub use drivers::{Function, Tangents, gradient, hessian, hvp, jacobian};
 pub use dual::Dual;
 pub use num_traits::Float;
+pub use pattern::Pattern;
 pub use real::{Real, Scalar};
+pub use solve::{fixed_point, log_det, solve};
+pub use sparse::{SparseHessian, SparseJacobian};
 pub use tape::{Tape, Var};

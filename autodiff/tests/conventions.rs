@@ -1,7 +1,11 @@
 //! The table of `conventions`, through every mode: value, forward, reverse, forward over reverse and reverse over
 //! reverse give the stated value at kinks, poles, `NaN` and infinities, and agree with each other.
 
-use hypertape_autodiff::{Arena, Array, Element, Function, Shape, Tape, Tensor, Var, Workspace};
+#[path = "support/reverse.rs"]
+mod reverse;
+
+use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
+use reverse::reverse_over_reverse;
 
 const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;
@@ -82,39 +86,9 @@ fn modes(f: Op, shapes: &[Shape], x: &[f64], v: &[f64]) -> Modes {
     let y = workspace.hvp(&f, shapes, x, v, &mut again, &mut product).unwrap();
     assert!(same(y, value[0]), "{f:?} at {x:?}: value of the HVP");
     assert!(all_close(&again, &gradient), "{f:?} at {x:?}: {again:?} and {gradient:?}");
-    let other = reverse_over_reverse(f, shapes, x, v);
+    let other = reverse_over_reverse(&f, shapes, x, v);
     assert!(all_close(&other, &product), "{f:?} at {x:?}: {other:?} and {product:?}");
     Modes { value: value[0], slope: dy[0], gradient, product }
-}
-
-/// Hessian-vector product from a gradient that is itself on a tape.
-fn reverse_over_reverse(f: Op, shapes: &[Shape], x: &[f64], v: &[f64]) -> Vec<f64> {
-    let arena = Arena::new();
-    let (inner, outer) = (Tape::new(&arena).unwrap(), Tape::new(&arena).unwrap());
-    let leaves: Vec<_> = Tensor::split(&arena, shapes, x)
-        .unwrap()
-        .into_iter()
-        .map(|piece| inner.variable(piece))
-        .collect();
-    let variables: Vec<Var<Var<Tensor<f64>>>> = leaves.iter().map(|&l| outer.variable(l)).collect();
-    let y = f.eval(&variables);
-    let adjoints = outer.finish().pull(&[(y.id().unwrap(), y.value().scalar(1.0))], &arena);
-    let directions = Tensor::split(&arena, shapes, v).unwrap();
-    let seeds: Vec<_> = variables
-        .iter()
-        .zip(directions)
-        .filter_map(|(x, v)| Some((adjoints.get(x.id()?)?.id()?, v)))
-        .collect();
-    let adjoints = inner.finish().pull(&seeds, &arena);
-    arena.status().unwrap();
-    let mut product = Vec::new();
-    for (leaf, shape) in leaves.iter().zip(shapes) {
-        match adjoints.get(leaf.id().unwrap()) {
-            Some(adjoint) => product.extend_from_slice(adjoint.values()),
-            None => product.resize(product.len() + shape.len(), 0.0),
-        }
-    }
-    product
 }
 
 /// Asserts value, first and second derivative of a function of one number.

@@ -1,10 +1,14 @@
 //! Every operation in every mode: Taylor order, forward against reverse, forward-over-reverse against
 //! reverse-over-reverse, and drivers against each other.
 
+#[path = "support/reverse.rs"]
+mod reverse;
+
 use hypertape_autodiff::{
-    Arena, Array, Dual, Element, Fault, Function, LinearOperator, Shape, Tape, Tensor, Var,
-    Workspace, check, dot,
+    Arena, Array, Dual, Element, Fault, Function, LinearOperator, Shape, Tape, Tensor, Workspace,
+    check, dot,
 };
+use reverse::reverse_over_reverse;
 
 /// Shapes of the arguments that every case may use.
 const SHAPES: [Shape; 6] = [
@@ -183,42 +187,6 @@ fn forward_equals_reverse_for_every_operation() {
     }
 }
 
-/// Hessian-vector product by reverse over reverse.
-fn reverse_over_reverse(f: &Curved, x: &[f64], v: &[f64]) -> Vec<f64> {
-    let arena = Arena::new();
-    let (inner, outer) = (Tape::new(&arena).unwrap(), Tape::new(&arena).unwrap());
-    let mut start = 0;
-    let mut leaves = Vec::new();
-    for shape in SHAPES {
-        let data = &x[start..start + shape.len()];
-        leaves.push(inner.variable(Tensor::new(&arena, shape, data)));
-        start += shape.len();
-    }
-    let variables: Vec<Var<Var<Tensor<f64>>>> = leaves.iter().map(|&l| outer.variable(l)).collect();
-    let y = f.eval(&variables);
-    let one = y.value().scalar(1.0);
-    let adjoints = outer.finish().pull(&[(y.id().unwrap(), one)], &arena);
-    // The gradient, as recorded on the inner tape, seeded with v.
-    let (mut seeds, mut start) = (Vec::new(), 0);
-    for (shape, variable) in SHAPES.iter().zip(&variables) {
-        let direction = Tensor::new(&arena, *shape, &v[start..start + shape.len()]);
-        start += shape.len();
-        if let Some(id) = adjoints.get(variable.id().unwrap()).and_then(Var::id) {
-            seeds.push((id, direction));
-        }
-    }
-    let adjoints = inner.finish().pull(&seeds, &arena);
-    arena.status().unwrap();
-    let mut product = Vec::new();
-    for (leaf, shape) in leaves.iter().zip(&SHAPES) {
-        match adjoints.get(leaf.id().unwrap()) {
-            Some(adjoint) => product.extend_from_slice(adjoint.values()),
-            None => product.resize(product.len() + shape.len(), 0.0),
-        }
-    }
-    product
-}
-
 #[test]
 fn forward_over_reverse_equals_reverse_over_reverse() {
     for &case in ALL {
@@ -226,7 +194,7 @@ fn forward_over_reverse_equals_reverse_over_reverse() {
         let (mut gradient, mut product) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         let f = Curved(case);
         Workspace::new().hvp(&f, &SHAPES, &x, &v, &mut gradient, &mut product).unwrap();
-        let other = reverse_over_reverse(&f, &x, &v);
+        let other = reverse_over_reverse(&f, &SHAPES, &x, &v);
         let scale = product.iter().fold(1e-300_f64, |s, p| s.max(p.abs()));
         for (a, b) in product.iter().zip(&other) {
             // Rounding of sums of up to 31 terms; observed below 1e-14.

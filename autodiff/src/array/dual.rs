@@ -4,6 +4,8 @@ use crate::arena::Arena;
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::slopes::Slope;
 use crate::array::{Array, LinearOperator, List, Side, operators};
+use crate::custom::{Custom, Product};
+use crate::fault::Fault;
 use crate::shape::Shape;
 use num_traits::Zero;
 
@@ -88,6 +90,7 @@ pub(crate) fn bend<'a, A: Array<'a>>(
 
 impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
     type Elem = A::Elem;
+    const ORDER: u32 = A::ORDER + 1;
 
     fn shape(self) -> Shape {
         self.value.shape()
@@ -270,6 +273,29 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
 
     fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {
         self.each(|a| a.linear(map, transposed))
+    }
+
+    fn custom_product(self, f: &'a dyn Custom<A::Elem>, product: Product<Self>) -> Self {
+        let x = self.value;
+        let beyond = |order| {
+            x.arena().raise(Fault::Order { operation: f.name(), order });
+            None
+        };
+        let tangent = |k: usize| {
+            let (dx, by) = (self.tangents[k], |product| x.custom_product(f, product));
+            match product {
+                Product::Value => Some(by(Product::Jvp(dx?))),
+                Product::Jvp(v) if dx.is_none() => Some(by(Product::Jvp(v.tangents[k]?))),
+                Product::Jvp(_) => beyond(2),
+                Product::Vjp(c) => {
+                    let moved = c.tangents[k].map(|dc| by(Product::Vjp(dc)));
+                    add_present(moved, dx.map(|dx| by(Product::Bend(dx, c.value))))
+                }
+                Product::Bend(v, c) => dx.or(v.tangents[k]).or(c.tangents[k]).and(beyond(3)),
+            }
+        };
+        let tangents = std::array::from_fn(tangent);
+        Self { value: x.custom_product(f, product.map(|a| a.value)), tangents }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::array::tape::{NodeId, Recording, Tape};
 use crate::array::tensor::Tensor;
 use crate::array::var::Var;
 use crate::array::{Array, List};
-use crate::fault::Fault;
+use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
 /// A finished tape, with the arrays that adjoints are put in at and taken out at.
@@ -50,10 +50,7 @@ impl<'a, T: Element> Piece<'a, T> {
         take: &mut impl FnMut(usize, &[T]),
     ) -> Result<(), Fault> {
         let expected = self.outputs.iter().map(|(_, shape)| shape.len()).sum();
-        if expected != y_bar.len() {
-            let what = "the adjoints of a linearisation";
-            return Err(Fault::Length { what, expected, found: y_bar.len() });
-        }
+        expect_length("the adjoints of a linearisation", expected, y_bar.len())?;
         let mut rest = y_bar;
         let mut seeds = List::new();
         for &(id, shape) in self.outputs {

@@ -15,6 +15,7 @@ use crate::array::dual::add_present;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::{Array, LinearOperator, Side};
+use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::shape::Shape;
 
@@ -151,6 +152,13 @@ pub(crate) enum Op<'a, A, T> {
         of: NodeId,
         map: &'a dyn LinearOperator<T>,
         transposed: bool,
+    },
+    /// A product at `x`; of `x` and its factor.
+    Custom {
+        of: [Option<NodeId>; 2],
+        f: &'a dyn Custom<T>,
+        x: A,
+        at: Product<A>,
     },
 }
 
@@ -340,6 +348,20 @@ fn pull_node<'a, A: Array<'a>>(
         Op::Embed { of, start, from } => give(of, Some(c.slice(start, from))),
         Op::Reshape { of, from } => give(of, Some(c.reshape(from))),
         Op::Linear { of, map, transposed } => give(of, Some(c.linear(map, !transposed))),
+        Op::Custom { of, f, x, at } => {
+            let by = match at.map(near) {
+                Product::Value => [Some(Product::Vjp(c)), None],
+                Product::Jvp(v) => [Some(Product::Bend(v, c)), Some(Product::Vjp(c))],
+                Product::Vjp(y_bar) => [Some(Product::Bend(c, y_bar)), Some(Product::Jvp(c))],
+                // Not recorded.
+                Product::Bend(..) => [None; 2],
+            };
+            for (of, by) in of.into_iter().zip(by) {
+                if let (Some(of), Some(by)) = (of, by) {
+                    give(of, Some(near(x).custom_product(f, by)));
+                }
+            }
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::product::Operand;
 use crate::array::kernels::slopes::Slope;
 use crate::array::{Array, LinearOperator, List, Side, operators};
-use crate::fault::Fault;
+use crate::custom::{Custom, Product};
+use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
 /// A handle on a dense array whose entries lie row by row in an arena, or are borrowed data.
@@ -28,16 +29,11 @@ pub struct Tensor<'a, T> {
 impl<'a, T: Element> Tensor<'a, T> {
     /// Borrowed entries, row by row. Raises a fault unless they fill `shape`.
     pub fn new(arena: &'a Arena, shape: Shape, data: &'a [T]) -> Self {
-        if data.len() == shape.len() {
-            Self { data, shape, arena }
-        } else {
-            arena.raise(Fault::Length {
-                what: "an array",
-                expected: shape.len(),
-                found: data.len(),
-            });
-            Self::empty(arena)
+        if let Err(fault) = expect_length("an array", shape.len(), data.len()) {
+            arena.raise(fault);
+            return Self::empty(arena);
         }
+        Self { data, shape, arena }
     }
 
     /// A flat point as one tensor a shape.
@@ -46,9 +42,7 @@ impl<'a, T: Element> Tensor<'a, T> {
     /// [`Fault::Length`] unless the shapes hold as many entries as `flat`.
     pub fn split(arena: &'a Arena, shapes: &[Shape], flat: &'a [T]) -> Result<List<Self>, Fault> {
         let expected = shapes.iter().fold(0, |n: usize, s| n.saturating_add(s.len()));
-        if flat.len() != expected {
-            return Err(Fault::Length { what: "the point", expected, found: flat.len() });
-        }
+        expect_length("the point", expected, flat.len())?;
         let mut rest = flat;
         let cut = |shape: &Shape| {
             let (piece, others) = rest.split_at(shape.len());
@@ -90,9 +84,22 @@ impl<'a, T: Element> Tensor<'a, T> {
         shape: Shape,
         write: impl FnOnce(&mut [T]),
     ) -> Self {
-        let data = arena.fill(shape.len(), T::zero()).map(|out| {
+        Self::tried(arena, operation, shape, |out| {
             write(out);
-            &*out
+            Ok(())
+        })
+    }
+
+    /// The same where that may fail.
+    fn tried(
+        arena: &'a Arena,
+        operation: &'static str,
+        shape: Shape,
+        write: impl FnOnce(&mut [T]) -> Result<(), Fault>,
+    ) -> Self {
+        let data = arena.fill(shape.len(), T::zero()).and_then(|out| {
+            write(out).inspect_err(|&fault| arena.raise(fault))?;
+            Ok(&*out)
         });
         Self::result(arena, operation, shape, data)
     }
@@ -128,6 +135,7 @@ impl<'a, T: Element> Tensor<'a, T> {
 
 impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     type Elem = T;
+    const ORDER: u32 = 0;
 
     fn shape(self) -> Shape {
         self.shape
@@ -396,8 +404,30 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             return self.mismatch("linear", full);
         }
         let shape = Shape::new(effective.rows, self.shape.cols);
-        Self::filled(self.arena, "linear", shape, |out| {
-            map.apply(transposed, self.data, self.shape.cols as usize, out);
+        Self::tried(self.arena, "linear", shape, |out| {
+            map.try_apply(transposed, self.data, self.shape.cols as usize, out)
+        })
+    }
+
+    fn custom_product(self, f: &'a dyn Custom<T>, product: Product<Self>) -> Self {
+        let (x, n) = (self.data, self.data.len());
+        let results = Shape::column(u32::try_from(f.results(n)).unwrap_or(u32::MAX));
+        let fits =
+            |v: &[T], expected| expect_length("a factor of a custom function", expected, v.len());
+        let shape = match product {
+            Product::Value | Product::Jvp(_) => results,
+            Product::Vjp(_) | Product::Bend(..) => self.shape,
+        };
+        if self.is_faulty() {
+            return self;
+        }
+        Self::tried(self.arena, f.name(), shape, |out| match product.map(|a| a.data) {
+            Product::Value => f.value(x, out),
+            Product::Jvp(v) => fits(v, n).and_then(|()| f.jvp(x, v, out)),
+            Product::Vjp(c) => fits(c, results.len()).and_then(|()| f.vjp(x, c, out)),
+            Product::Bend(v, c) => {
+                fits(v, n).and(fits(c, results.len())).and_then(|()| f.bend(x, v, c, out))
+            }
         })
     }
 }

@@ -8,6 +8,7 @@ use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::slopes::Slope;
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
 use crate::array::{Array, LinearOperator, Side, operators};
+use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::shape::Shape;
 
@@ -96,6 +97,7 @@ impl<'a, A: Array<'a>> Var<'a, A> {
 
 impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
     type Elem = A::Elem;
+    const ORDER: u32 = A::ORDER + 1;
 
     fn shape(self) -> Shape {
         self.value.shape()
@@ -238,6 +240,23 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
 
     fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {
         self.one(self.value.linear(map, transposed), |of| Op::Linear { of, map, transposed })
+    }
+
+    fn custom_product(self, f: &'a dyn Custom<A::Elem>, product: Product<Self>) -> Self {
+        let (x, at) = (self.value, product.map(|a| a.value));
+        let y = x.custom_product(f, at);
+        match product {
+            Product::Value => self.one(y, |of| Op::Custom { of: [Some(of), None], f, x, at }),
+            Product::Jvp(a) | Product::Vjp(a) => {
+                self.two(a, f.name(), y, |of| Op::Custom { of, f, x, at })
+            }
+            Product::Bend(v, c) => {
+                if [self, v, c].iter().any(|a| a.node.is_some()) {
+                    self.arena().raise(Fault::Order { operation: f.name(), order: 3 });
+                }
+                self.tape.passive(y)
+            }
+        }
     }
 }
 

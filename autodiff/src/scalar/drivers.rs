@@ -11,19 +11,15 @@ use super::dual::Dual;
 use super::real::{Real, Scalar};
 use super::tape::{Tape, Var};
 use crate::array::element::Element;
-use crate::fault::Fault;
+use crate::fault::{Fault, expect_length};
 
 /// Directions, or seeds, that travel together.
-const TOGETHER: usize = 4;
+pub(super) const TOGETHER: usize = 4;
 
 /// A function of any number of arguments and results, written once for every mode.
 pub trait Function<F = f64> {
     /// Writes the results of `x` into `y`.
     fn eval<R: Real<F>>(&self, x: &[R], y: &mut [R]);
-}
-
-fn expect_length(what: &'static str, expected: usize, found: usize) -> Result<(), Fault> {
-    if expected == found { Ok(()) } else { Err(Fault::Length { what, expected, found }) }
 }
 
 impl<T: Scalar> Tape<T> {
@@ -123,7 +119,7 @@ impl<T: Scalar> Tape<T> {
         Ok(())
     }
 
-    fn record_into(
+    pub(super) fn record_into(
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
         x: &[T],
@@ -135,7 +131,7 @@ impl<T: Scalar> Tape<T> {
     }
 
     /// The first result, of which every caller records one.
-    fn value(&self) -> T {
+    pub(super) fn value(&self) -> T {
         self.values().next().unwrap_or_else(T::nan)
     }
 }
@@ -299,7 +295,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
         Ok(())
     }
 
-    fn eval(
+    pub(super) fn eval(
         &mut self,
         f: impl FnOnce(&[Dual<T, N>], &mut [Dual<T, N>]),
         x: &[T],

@@ -47,6 +47,8 @@ pub trait Scalar:
     type Plain: Element;
     /// What [`fuse`](Self::fuse) evaluates its closure on.
     type Local<const N: usize>: Scalar<Plain = Self::Plain>;
+    /// Order of the derivatives that are carried: one a [`Dual`](super::Dual) or [`Var`](super::Var).
+    const ORDER: u32;
 
     /// A number that depends on nothing.
     fn constant(value: Self::Plain) -> Self;
@@ -157,6 +159,7 @@ macro_rules! plain {
         impl Scalar for $f {
             type Plain = Self;
             type Local<const N: usize> = Self;
+            const ORDER: u32 = 0;
 
             #[inline(always)]
             fn constant(value: Self) -> Self {

@@ -36,6 +36,12 @@ pub(crate) trait Chain: Copy {
 /// Arguments and partials as they come.
 pub(crate) trait Statement<C: Chain> {
     fn argument(&mut self, argument: C, partial: C::Inner);
+    /// The two arguments of a product.
+    #[inline(always)]
+    fn product(&mut self, a: C, b: C) {
+        self.argument(a, b.inner());
+        self.argument(b, a.inner());
+    }
     fn close(self, value: C::Inner) -> C;
 }
 
@@ -43,6 +49,8 @@ pub(crate) trait Statement<C: Chain> {
 pub(crate) trait Factor<T: Scalar>: Copy {
     /// Whether a product with anything finite is finite.
     const SAFE: bool = false;
+    /// Whether it stays the same near the argument.
+    const CONSTANT: bool;
     /// Whether it is neither zero, infinite nor `NaN`, so that there is nothing to absorb.
     fn is_plain(self) -> bool;
     /// The product.
@@ -67,9 +75,10 @@ pub(crate) struct Number<F>(pub(crate) F);
 pub(crate) struct By<T>(pub(crate) T);
 
 macro_rules! factor {
-    ([$($g:tt)*] $factor:ty: |$self:ident, $d:ident| $safe:expr, $plain:expr, $times:expr, $raw:expr, $absorb:expr) => {
+    ([$($g:tt)*] $factor:ty: |$self:ident, $d:ident| $safe:expr, $constant:expr, $plain:expr, $times:expr, $raw:expr, $absorb:expr) => {
         impl<$($g)*> Factor<T> for $factor {
             const SAFE: bool = $safe;
+            const CONSTANT: bool = $constant;
             #[inline(always)]
             fn is_plain($self) -> bool {
                 $plain
@@ -89,10 +98,10 @@ macro_rules! factor {
         }
     };
 }
-factor!([T: Scalar] One: |self, d| true, true, d, d, d);
-factor!([T: Scalar] Minus: |self, d| true, true, -d, -d, -d);
-factor!([T: Scalar] Number<T::Plain>: |self, d| false, T::constant(self.0).is_plain(), d * self.0, d * self.0, T::constant(self.0).absorb(d));
-factor!([T: Scalar] By<T>: |self, d| false, self.0.is_plain(), self.0 * d, self.0.product(d), self.0.absorb(d));
+factor!([T: Scalar] One: |self, d| true, true, true, d, d, d);
+factor!([T: Scalar] Minus: |self, d| true, true, true, -d, -d, -d);
+factor!([T: Scalar] Number<T::Plain>: |self, d| false, true, T::constant(self.0).is_plain(), d * self.0, d * self.0, T::constant(self.0).absorb(d));
+factor!([T: Scalar] By<T>: |self, d| false, false, self.0.is_plain(), self.0 * d, self.0.product(d), self.0.absorb(d));
 
 /// Partials of `x^p`: `p x^{p-1}`, and 0 for powers between 0 and 1 at 0; `x^p ln x`.
 #[inline(always)]
@@ -411,6 +420,7 @@ macro_rules! number {
 
         impl<$($g)*> Scalar for $Type {
             type Plain = T::Plain;
+            const ORDER: u32 = T::ORDER + 1;
 
             #[inline(always)]
             fn constant(value: T::Plain) -> Self {
@@ -467,8 +477,7 @@ macro_rules! number {
                 let (mut sum, mut statement) = (T::zero(), Self::statement());
                 for (&a, &b) in a.iter().zip(b) {
                     sum = sum.add_product(a.inner(), b.inner());
-                    statement.argument(a, b.inner());
-                    statement.argument(b, a.inner());
+                    statement.product(a, b);
                 }
                 statement.close(sum)
             }

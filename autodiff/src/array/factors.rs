@@ -1,0 +1,175 @@
+//! Factors of square matrices, row by row: elimination with row exchanges, Cholesky, triangles; and solving with them.
+//!
+//! Golub and Van Loan (2013), algorithms 3.4.1, 4.2.1 (by dot products of rows) and 3.1.1. Cost: `n^3/3` products for
+//! elimination, `n^3/6` for Cholesky, nothing for triangles; `n^2` a right-hand side.
+
+use crate::array::LinearOperator;
+use crate::array::element::Element;
+use crate::fault::Fault;
+
+/// How a matrix is factored, or which part of it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Any matrix: elimination with partial pivoting.
+    Lu,
+    /// Symmetric positive definite matrices. Values come from the lower triangle, derivatives are those of all entries.
+    Cholesky,
+    /// The lower triangle, diagonal included. Entries above it must be finite and do not count.
+    Lower,
+    /// The upper triangle, likewise.
+    Upper,
+}
+
+impl Method {
+    /// Columns that are read of row `i` of `n`.
+    pub(crate) fn reads(self, i: usize, n: usize) -> std::ops::Range<usize> {
+        match self {
+            Self::Lu | Self::Cholesky => 0..n,
+            Self::Lower => 0..i + 1,
+            Self::Upper => i..n,
+        }
+    }
+}
+
+/// The inverse of a factored matrix as a map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inverse<'m, T> {
+    method: Method,
+    n: usize,
+    factors: &'m [T],
+    pivots: &'m [u32],
+}
+
+impl<'m, T: Element> Inverse<'m, T> {
+    /// Factors the `n` by `n` matrix `a` in place; `pivots` has room for `n`.
+    pub(crate) fn new(
+        method: Method,
+        n: usize,
+        a: &'m mut [T],
+        pivots: &'m mut [u32],
+    ) -> Result<Self, Fault> {
+        for k in 0..n {
+            let usable = |operation, good: bool, value: T| {
+                let fault = Fault::Pivot { operation, index: k, value: value.as_f64() };
+                if good && value.is_finite() { Ok(()) } else { Err(fault) }
+            };
+            let (above, rest) = a.split_at_mut(k * n);
+            match method {
+                Method::Lu => {
+                    let size = |i: usize| rest[i * n + k].abs();
+                    // The largest; `NaN` is taken, so that it is reported.
+                    let larger = |i: usize, j: usize| if size(j) <= size(i) { i } else { j };
+                    let best = (0..n - k).reduce(larger).unwrap_or(0);
+                    usable("lu", !size(best).is_zero(), rest[best * n + k])?;
+                    pivots[k] = u32::try_from(k + best).unwrap_or(u32::MAX);
+                    let (row, below) = rest.split_at_mut(n);
+                    if best > 0 {
+                        row.swap_with_slice(&mut below[(best - 1) * n..][..n]);
+                    }
+                    for other in below.chunks_exact_mut(n) {
+                        other[k] = other[k] / row[k];
+                        let by = -other[k];
+                        T::axpy(&mut other[k + 1..], by, &row[k + 1..]);
+                    }
+                }
+                Method::Cholesky => {
+                    for j in 0..k {
+                        let done = &above[j * n..];
+                        rest[j] = (rest[j] - T::dot(&done[..j], &rest[..j])) / done[j];
+                    }
+                    let pivot = rest[k] - T::dot(&rest[..k], &rest[..k]);
+                    usable("cholesky", pivot > T::zero(), pivot)?;
+                    rest[k] = pivot.sqrt();
+                }
+                Method::Lower | Method::Upper => {
+                    usable("triangle", !rest[k].is_zero(), rest[k])?;
+                }
+            }
+        }
+        Ok(Self { method, n, factors: a, pivots })
+    }
+
+    /// `ln |det|`
+    pub(crate) fn log_det(&self) -> T {
+        let diagonal = self.factors.iter().step_by(self.n + 1);
+        let sum = diagonal.fold(T::zero(), |sum, d| sum + d.abs().ln());
+        if self.method == Method::Cholesky { sum + sum } else { sum }
+    }
+
+    /// Turns the right-hand sides `y`, row by row, into solutions.
+    pub(crate) fn solve(&self, transposed: bool, columns: usize, y: &mut [T]) {
+        let triangle = |lower, transposed, unit, y: &mut [T]| {
+            self.substitute(lower, transposed, unit, columns, y);
+        };
+        let swap = |k: usize, y: &mut [T]| {
+            let other = self.pivots[k] as usize;
+            (0..columns).for_each(|c| y.swap(k * columns + c, other * columns + c));
+        };
+        match self.method {
+            Method::Lu if transposed => {
+                triangle(false, true, false, y);
+                triangle(true, true, true, y);
+                (0..self.n).rev().for_each(|k| swap(k, y));
+            }
+            Method::Lu => {
+                (0..self.n).for_each(|k| swap(k, y));
+                triangle(true, false, true, y);
+                triangle(false, false, false, y);
+            }
+            Method::Cholesky => {
+                triangle(true, false, false, y);
+                triangle(true, true, false, y);
+            }
+            Method::Lower => triangle(true, transposed, false, y),
+            Method::Upper => triangle(false, transposed, false, y),
+        }
+    }
+
+    /// Solves with one triangle of the factors, row by row in their memory.
+    fn substitute(&self, lower: bool, transposed: bool, unit: bool, columns: usize, y: &mut [T]) {
+        let (n, a) = (self.n, self.factors);
+        for step in 0..n {
+            let i = if lower == transposed { n - 1 - step } else { step };
+            let (diagonal, row) = (a[i * n + i], &a[i * n..][..n]);
+            // `y_i` apart from the entries that its row of factors meets.
+            let (before, rest) = y.split_at_mut(i * columns);
+            let (own, after) = rest.split_at_mut(columns);
+            let (others, row) = if lower { (before, &row[..i]) } else { (after, &row[i + 1..]) };
+            let divide = |own: &mut [T]| own.iter_mut().for_each(|y| *y = *y / diagonal);
+            if transposed && !unit {
+                divide(own);
+            }
+            match (transposed, columns) {
+                (false, 1) => own[0] = own[0] - T::dot(row, others),
+                (true, 1) => T::axpy(others, -own[0], row),
+                (false, _) => {
+                    for (&l, other) in row.iter().zip(others.chunks_exact(columns.max(1))) {
+                        T::axpy(own, -l, other);
+                    }
+                }
+                (true, _) => {
+                    for (&l, other) in row.iter().zip(others.chunks_exact_mut(columns.max(1))) {
+                        T::axpy(other, -l, own);
+                    }
+                }
+            }
+            if !transposed && !unit {
+                divide(own);
+            }
+        }
+    }
+}
+
+impl<T: Element> LinearOperator<T> for Inverse<'_, T> {
+    fn rows(&self) -> u32 {
+        u32::try_from(self.n).unwrap_or(u32::MAX)
+    }
+    fn cols(&self) -> u32 {
+        self.rows()
+    }
+    /// `y` is zero: only arrays call this.
+    fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]) {
+        y.copy_from_slice(x);
+        self.solve(transposed, columns, y);
+    }
+}

@@ -1,0 +1,117 @@
+//! Colourings: which columns, rows or vertices one pass of derivatives can serve together.
+//!
+//! Gebremedhin, Manne and Pothen (2005): greedy, vertices of largest degree first. Columns of a Jacobian share a colour if
+//! they share no row. A star colouring of a symmetric matrix (stars kept as in Gebremedhin,
+//! Tarafdar, Pothen and Walther (2009)) leaves no path of four vertices with two colours, so that every entry stands alone
+//! in the compressed column of one of its two ends.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::pattern::Pattern;
+
+/// Rows of a pattern by falling length.
+fn largest_first(pattern: &Pattern) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..pattern.rows()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(pattern.row(i).len()));
+    order
+}
+
+/// Number of colours.
+pub(super) fn count(colours: &[u32]) -> usize {
+    colours.iter().max().map_or(0, |&most| most as usize + 1)
+}
+
+/// A colour for each row, so that no two rows of a colour share a column. None if that takes more than `most`.
+/// Cost: a word for each 64 colours an entry.
+pub(super) fn rows(pattern: &Pattern, most: usize) -> Option<Vec<u32>> {
+    let mut used = vec![Vec::<u64>::new(); pattern.cols()];
+    let mut colours = vec![0; pattern.rows()];
+    for i in largest_first(pattern) {
+        let columns = || pattern.row(i).iter().map(|&j| j as usize);
+        let taken = |word| columns().fold(0, |all, j| all | used[j].get(word).unwrap_or(&0));
+        let word = (0..=pattern.rows() / 64).find(|&word| taken(word) != u64::MAX)?;
+        let bit = taken(word).trailing_ones();
+        colours[i] = u32::try_from(64 * word).ok()? + bit;
+        if colours[i] as usize >= most {
+            return None;
+        }
+        for j in columns() {
+            if used[j].len() <= word {
+                used[j].resize(word + 1, 0);
+            }
+            used[j][word] |= 1 << bit;
+        }
+    }
+    Some(colours)
+}
+
+/// A vertex of one colour among the neighbours of another, and whether there are more.
+type Spokes = HashMap<(u32, u32), (u32, bool)>;
+
+/// A star colouring of a symmetric pattern. Cost: a few look-ups an entry, and the degree of each vertex that has two
+/// neighbours of a colour once for each of these.
+pub(super) fn star(pattern: &Pattern) -> Vec<u32> {
+    const NONE: u32 = u32::MAX;
+    let n = pattern.rows();
+    let mut colours = vec![NONE; n];
+    let mut spokes = Spokes::new();
+    // Of each vertex those in whose stars it is a spoke among several.
+    let mut hubs = vec![Vec::new(); n];
+    let (mut forbidden, mut first) = (vec![n; n + 1], vec![(n, None); n + 1]);
+    for v in largest_first(pattern) {
+        let neighbours = |of: usize, colours: &[u32]| -> Vec<usize> {
+            let others = pattern.row(of).iter().map(|&w| w as usize);
+            others.filter(|&w| w != of && colours[w] != NONE).collect()
+        };
+        let around = neighbours(v, &colours);
+        for &w in &around {
+            let colour = colours[w] as usize;
+            forbidden[colour] = v;
+            let mut treat = |w| {
+                for x in neighbours(w, &colours) {
+                    forbidden[colours[x] as usize] = v;
+                }
+            };
+            match first[colour] {
+                // `v` becomes the hub of both, whose other neighbours must differ from it.
+                (seen, other) if seen == v => {
+                    treat(w);
+                    if let Some(other) = other {
+                        treat(other);
+                        first[colour].1 = None;
+                    }
+                }
+                _ => {
+                    first[colour] = (v, Some(w));
+                    for &x in &hubs[w] {
+                        forbidden[colours[x as usize] as usize] = v;
+                    }
+                }
+            }
+        }
+        let colour = (0_u32..).zip(&forbidden).find(|&(_, &by)| by != v).map_or(0, |(c, _)| c);
+        colours[v] = colour;
+        let mut note = |hub: usize, colour: u32, spoke: usize| {
+            let [hub, spoke] = [hub, spoke].map(|v| u32::try_from(v).unwrap_or(NONE));
+            match spokes.entry((hub, colour)) {
+                Entry::Vacant(place) => {
+                    place.insert((spoke, false));
+                }
+                Entry::Occupied(mut place) => {
+                    let (other, several) = place.get_mut();
+                    hubs[spoke as usize].push(hub);
+                    if !*several {
+                        hubs[*other as usize].push(hub);
+                        *several = true;
+                    }
+                }
+            }
+        };
+        for w in around {
+            note(w, colour, v);
+            note(v, colours[w], w);
+        }
+    }
+    colours
+}

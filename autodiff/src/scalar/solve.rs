@@ -1,0 +1,170 @@
+//! Linear systems, log-determinants and fixed points of scalars, by the iterations of [`Factored`](crate::Factored) and
+//! [`fixed_point`](crate::fixed_point): plain numbers find the solution, and a step of Newton's iteration for each order
+//! carries the derivatives. A tape takes `2 n` statements of `n` arguments an order instead of `n^3/3` records.
+
+use crate::array::element::Element;
+use crate::array::factors::{Inverse, Method};
+use crate::fault::{Fault, expect_length};
+use crate::implicit::Ends;
+use crate::scalar::drivers::{Function, Tangents};
+use crate::scalar::real::{Real, Scalar};
+
+/// Plain factors, and the inverse row by row.
+struct Factors<F> {
+    inverse: Vec<F>,
+    log_det: F,
+}
+
+impl<F: Element> Factors<F> {
+    /// Also turns `y`, if it is as long as a column, into a solution.
+    fn new(mut a: Vec<F>, n: usize, method: Method, y: &mut [F]) -> Result<Self, Fault> {
+        let mut pivots = vec![0; n];
+        let factors = Inverse::new(method, n, &mut a, &mut pivots)?;
+        factors.solve(false, usize::from(!y.is_empty()), y);
+        let mut inverse = vec![F::zero(); n * n];
+        inverse.iter_mut().step_by(n + 1).for_each(|d| *d = F::one());
+        factors.solve(false, n, &mut inverse);
+        Ok(Self { inverse, log_det: factors.log_det() })
+    }
+
+    /// `y + M_0^-1 rest`, where the values of `rest` do not count.
+    fn correct<R: Scalar<Plain = F>>(&self, y: &mut [R], rest: impl Iterator<Item = R>) {
+        let rest: Vec<R> = rest.map(|rest| rest - rest.primal()).collect();
+        for (y, row) in y.iter_mut().zip(self.inverse.chunks_exact(rest.len().max(1))) {
+            *y += R::linear(row, &rest);
+        }
+    }
+}
+
+fn primals<R: Scalar>(x: &[R]) -> Vec<R::Plain> {
+    x.iter().map(|x| x.primal()).collect()
+}
+
+/// `M^-1 b` for the `n` by `n` matrix `m`, row by row.
+///
+/// ```
+/// use hypertape_autodiff::{Method, scalar};
+/// // y = x_1 / x_0 as a system
+/// let found = scalar::gradient(
+///     |x| scalar::solve(&x[..1], &x[1..], Method::Lu).unwrap()[0],
+///     &[2.0, 6.0],
+/// )?;
+/// assert_eq!(found, (3.0, vec![-1.5, 0.5]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+///
+/// # Errors
+/// [`Fault::Pivot`] for a matrix that cannot be factored, [`Fault::Length`] for one that is not `n` by `n`.
+pub fn solve<R: Scalar>(m: &[R], b: &[R], method: Method) -> Result<Vec<R>, Fault> {
+    let n = b.len();
+    expect_length("the matrix of a system", n * n, m.len())?;
+    let mut y = primals(b);
+    let factors = Factors::new(primals(m), n, method, &mut y)?;
+    let mut y: Vec<R> = y.into_iter().map(R::constant).collect();
+    for _ in 0..R::ORDER {
+        let at = y.clone();
+        let product = |i: usize| {
+            let read = method.reads(i, n);
+            R::dot(&m[i * n..][read.clone()], &at[read])
+        };
+        factors.correct(&mut y, (0..n).map(|i| b[i] - product(i)));
+    }
+    Ok(y)
+}
+
+/// `ln |det M|` for the `n` by `n` matrix `m`, row by row.
+///
+/// ```
+/// use hypertape_autodiff::{Method, scalar};
+/// let m = [1.0, 2.0, 0.0, 4.0];
+/// let found = scalar::gradient(|x| scalar::log_det(x, 2, Method::Lu).unwrap(), &m)?;
+/// // the inverse, transposed
+/// assert_eq!(found, (4.0_f64.ln(), vec![1.0, 0.0, -0.5, 0.25]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+///
+/// # Errors
+/// As [`solve`].
+pub fn log_det<R: Scalar>(m: &[R], n: usize, method: Method) -> Result<R, Fault> {
+    expect_length("the matrix of a determinant", n * n, m.len())?;
+    let factors = Factors::new(primals(m), n, method, &mut [])?;
+    let mut sum = R::constant(factors.log_det);
+    // Columns of `E = M_0^-1 (M - M_0)`, one after the other.
+    let mut step = vec![R::zero(); n * n];
+    if R::ORDER > 0 {
+        for (j, column) in step.chunks_exact_mut(n.max(1)).enumerate() {
+            let moved =
+                |i: usize| if method.reads(i, n).contains(&j) { m[i * n + j] } else { R::zero() };
+            factors.correct(column, (0..n).map(moved));
+        }
+    }
+    let mut power = step.clone();
+    for order in 1..=R::ORDER {
+        let trace: Vec<R> = power.iter().step_by(n + 1).copied().collect();
+        let sign = if order % 2 == 0 { -1.0 } else { 1.0 };
+        sum += R::sum_of(&trace) * R::Plain::from_f64(sign / f64::from(order));
+        if order < R::ORDER {
+            // Its rows of columns of `E`: row `i` of a power meets column `j`.
+            let row = |i: usize| power.iter().skip(i).step_by(n).copied().collect::<Vec<R>>();
+            let rows: Vec<_> = (0..n).map(row).collect();
+            power = (0..n * n).map(|p| R::dot(&rows[p % n], &step[p / n * n..][..n])).collect();
+        }
+    }
+    Ok(sum)
+}
+
+/// The limit of `w <- f(w, x)` from `start`, where `f` takes `w` first, then `x`, and writes as many results as `w` has.
+/// Cost: the iteration on plain numbers, the Jacobian of `f` in `w`, and an evaluation for each order.
+///
+/// ```
+/// use hypertape_autodiff::{Ends, scalar::{self, Float, Real}};
+/// /// Kepler's equation, `w = x_1 + x_0 sin w`
+/// struct Kepler;
+/// impl scalar::Function for Kepler {
+///     fn eval<R: Real>(&self, x: &[R], y: &mut [R]) { y[0] = x[2] + x[1] * x[0].sin(); }
+/// }
+/// let (w, gradient) = scalar::gradient(
+///     |x| scalar::fixed_point(&Kepler, &[0.0], x, Ends::default()).unwrap()[0],
+///     &[0.5, 1.0],
+/// )?;
+/// assert!((gradient[1] - 1.0 / (1.0 - 0.5 * w.cos())).abs() < 1e-13);
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+///
+/// # Errors
+/// [`Fault::NotConverged`]; [`Fault::Pivot`] where `I - J` is singular.
+pub fn fixed_point<F: Element + Scalar<Plain = F>, R: Real<F>>(
+    f: &impl Function<F>,
+    start: &[F],
+    x: &[R],
+    ends: Ends,
+) -> Result<Vec<R>, Fault> {
+    let (n, mut w) = (start.len(), start.to_vec());
+    let mut point = [start, &primals(x)].concat();
+    ends.iterate("fixed_point", &mut w, |w, next| {
+        point[..n].copy_from_slice(w);
+        f.eval(&point, next);
+        Ok(())
+    })?;
+    let mut y: Vec<R> = w.iter().copied().map(R::constant).collect();
+    if R::ORDER == 0 {
+        return Ok(y);
+    }
+    let mut jacobian = vec![F::zero(); n * n];
+    let of_w = |w: &[_], y: &mut [_]| {
+        let rest = point[n..].iter().map(|&x| Scalar::constant(x));
+        f.eval(&w.iter().copied().chain(rest).collect::<Vec<_>>(), y);
+    };
+    Tangents::<F, 4>::new().jacobian(of_w, &w.clone(), &mut w, &mut jacobian)?;
+    for (p, d) in jacobian.iter_mut().enumerate() {
+        *d = if p.is_multiple_of(n + 1) { F::one() } else { F::zero() } - *d;
+    }
+    let factors = Factors::new(jacobian, n, Method::Lu, &mut [])?;
+    for _ in 0..R::ORDER {
+        let mut next = vec![R::zero(); n];
+        f.eval(&[&y, x].concat(), &mut next);
+        let at = y.clone();
+        factors.correct(&mut y, (0..n).map(|i| next[i] - at[i]));
+    }
+    Ok(y)
+}

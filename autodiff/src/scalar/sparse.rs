@@ -1,0 +1,236 @@
+//! [`SparseJacobian`] and [`SparseHessian`]: all entries by as many directions as a colouring has colours.
+
+use std::array::from_fn;
+
+use super::colouring::{count, rows, star};
+use super::drivers::{Function, TOGETHER, Tangents};
+use super::dual::Dual;
+use super::pattern::Pattern;
+use super::real::Scalar;
+use super::tape::Tape;
+use crate::array::element::Element;
+use crate::fault::{Fault, expect_length};
+
+/// A plan for the Jacobian of functions with one pattern, with its memory.
+///
+/// Columns of a colour are one direction of forward mode, rows of a colour one seed of reverse mode, four together;
+/// whichever is cheaper is taken, by the rule of [`jacobian`](super::jacobian). A band takes as many as it is wide, a dense
+/// row or column one more.
+///
+/// ```
+/// use hypertape_autodiff::scalar::{Function, Real, SparseJacobian};
+/// /// `y_i = x_i^2 - x_{i+1}`
+/// struct Chain;
+/// impl Function for Chain {
+///     fn eval<R: Real>(&self, x: &[R], y: &mut [R]) {
+///         for i in 0..y.len() { y[i] = x[i].square() - x[i + 1]; }
+///     }
+/// }
+/// let x = [1.0, 2.0, 3.0, 4.0];
+/// let mut jacobian = SparseJacobian::new(&Chain, &x, 3);
+/// let (mut y, mut values) = ([0.0; 3], [0.0; 6]);
+/// jacobian.values(&Chain, &x, &mut y, &mut values)?;
+/// assert_eq!((jacobian.colours(), jacobian.pattern().row(1)), (2, &[1, 2][..]));
+/// assert_eq!((y, values), ([-1.0, 1.0, 5.0], [2.0, -1.0, 4.0, -1.0, 6.0, -1.0]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+#[derive(Debug)]
+pub struct SparseJacobian<F> {
+    pattern: Pattern,
+    /// Of columns, or of rows together with the transpose and the places of its entries.
+    colours: Vec<u32>,
+    by_rows: Option<(Pattern, Vec<usize>)>,
+    tape: Tape<F>,
+    tangents: Tangents<F, TOGETHER>,
+}
+
+impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
+    /// Detects the pattern at `x` and plans for it.
+    pub fn new(f: &impl Function<F>, x: &[F], m: usize) -> Self {
+        Self::of(Pattern::of_jacobian(f, x, m))
+    }
+
+    /// Plans for a known pattern.
+    pub fn of(pattern: Pattern) -> Self {
+        let transposed = pattern.transposed();
+        let by_row = rows(&pattern, usize::MAX).unwrap_or_default();
+        let (colours, by_rows) = match rows(&transposed.0, 8 * (count(&by_row) + 3)) {
+            Some(by_column) => (by_column, None),
+            None => (by_row, Some(transposed)),
+        };
+        Self { pattern, colours, by_rows, tape: Tape::new(), tangents: Tangents::new() }
+    }
+
+    /// The places of the entries.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// Directions, or seeds, that all entries take.
+    pub fn colours(&self) -> usize {
+        count(&self.colours)
+    }
+
+    /// Writes `f(x)` into `y` and the entries, in the order of the pattern, into `values`. Cost: an evaluation in forward
+    /// mode for each four colours of columns; or a recording, and a sweep for each four colours of rows.
+    ///
+    /// # Errors
+    /// The first fault; a length that does not match.
+    pub fn values(
+        &mut self,
+        f: &impl Function<F>,
+        x: &[F],
+        y: &mut [F],
+        values: &mut [F],
+    ) -> Result<(), Fault> {
+        let Self { pattern, colours, by_rows, tape, tangents } = self;
+        expect_length("the point", pattern.cols(), x.len())?;
+        expect_length("the value", pattern.rows(), y.len())?;
+        expect_length("the entries of the Jacobian", pattern.len(), values.len())?;
+        if by_rows.is_some() {
+            tape.record_into(|x, y| f.eval(x, y), x, y)?;
+        }
+        for first in (0..count(colours).max(1)).step_by(TOGETHER) {
+            let place = |k: usize| (colours[k] as usize).wrapping_sub(first);
+            let seed = |k| from_fn(|c| if place(k) == c { F::one() } else { F::zero() });
+            if let Some((columns, places)) = by_rows {
+                tape.pull::<TOGETHER>(seed, |j, bars| {
+                    for (p, &i) in columns.range(j).zip(columns.row(j)) {
+                        if let Some(&entry) = bars.get(place(i as usize)) {
+                            values[places[p]] = entry;
+                        }
+                    }
+                });
+            } else {
+                tangents.eval(
+                    |x, y| f.eval(x, y),
+                    x,
+                    seed,
+                    y,
+                    |i, moved| {
+                        for (p, &j) in pattern.range(i).zip(pattern.row(i)) {
+                            if let Some(&entry) = moved.get(place(j as usize)) {
+                                values[p] = entry;
+                            }
+                        }
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where an entry is read: the colour, its place, and that of its mirror image.
+type Read = (u32, usize, usize);
+
+/// A plan for the Hessian of functions with one result and one pattern, with its memory.
+///
+/// Vertices of a colour of a star colouring are one Hessian-vector product, four together. A tridiagonal matrix takes
+/// three, an arrow two.
+///
+/// ```
+/// use hypertape_autodiff::scalar::{Function, Real, SparseHessian};
+/// /// `x_0 x_1 + x_1 x_2 + x_2^3`
+/// struct Path;
+/// impl Function for Path {
+///     fn eval<R: Real>(&self, x: &[R], y: &mut [R]) {
+///         y[0] = x[0] * x[1] + x[1] * x[2] + x[2].powi(3);
+///     }
+/// }
+/// let x = [1.0, 2.0, 3.0];
+/// let mut hessian = SparseHessian::new(&Path, &x);
+/// let (mut gradient, mut values) = ([0.0; 3], [0.0; 5]);
+/// assert_eq!(hessian.values(&Path, &x, &mut gradient, &mut values)?, 35.0);
+/// assert_eq!((hessian.colours(), hessian.pattern().row(1)), (2, &[0, 2][..]));
+/// assert_eq!((gradient, values), ([2.0, 4.0, 29.0], [1.0, 1.0, 1.0, 1.0, 18.0]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+#[derive(Debug)]
+pub struct SparseHessian<F> {
+    pattern: Pattern,
+    colours: Vec<u32>,
+    reads: Vec<Vec<Read>>,
+    tape: Tape<Dual<F, TOGETHER>>,
+}
+
+impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
+    /// Detects the pattern at `x` and plans for it.
+    pub fn new(f: &impl Function<F>, x: &[F]) -> Self {
+        Self::plan(Pattern::of_hessian(f, x))
+    }
+
+    /// Plans for a known pattern and its mirror image.
+    ///
+    /// # Errors
+    /// [`Fault::Length`] unless it is square.
+    pub fn of(pattern: &Pattern) -> Result<Self, Fault> {
+        let (rows, mirror) = (pattern.rows(), pattern.transposed().0);
+        expect_length("the columns of a Hessian", rows, pattern.cols())?;
+        let both = (0..rows).map(|i| [pattern.row(i), mirror.row(i)].concat()).collect();
+        Ok(Self::plan(Pattern::new(rows, both)?))
+    }
+
+    fn plan(pattern: Pattern) -> Self {
+        let colours = star(&pattern);
+        let mut neighbours = vec![0; count(&colours)];
+        let read = |i: usize| {
+            let row = || pattern.row(i).iter().map(|&j| (j as usize, colours[j as usize]));
+            row().for_each(|(_, colour)| neighbours[colour as usize] += 1);
+            let alone = row().filter(|&(_, colour)| neighbours[colour as usize] == 1);
+            let reads = alone.filter_map(|(j, colour)| {
+                Some((colour, pattern.position(i, j)?, pattern.position(j, i)?))
+            });
+            let reads = reads.collect();
+            row().for_each(|(_, colour)| neighbours[colour as usize] = 0);
+            reads
+        };
+        let reads = (0..pattern.rows()).map(read).collect();
+        Self { pattern, colours, reads, tape: Tape::new() }
+    }
+
+    /// The places of the entries, both triangles.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// Hessian-vector products that all entries take.
+    pub fn colours(&self) -> usize {
+        count(&self.colours)
+    }
+
+    /// Writes the gradient and the entries, in the order of the pattern; returns the value. Cost: a recording and a sweep
+    /// for each four colours, about 2.5 gradients.
+    ///
+    /// # Errors
+    /// The first fault; a length that does not match.
+    pub fn values(
+        &mut self,
+        f: &impl Function<F>,
+        x: &[F],
+        gradient: &mut [F],
+        values: &mut [F],
+    ) -> Result<F, Fault> {
+        expect_length("the point", self.pattern.cols(), x.len())?;
+        expect_length("the gradient", x.len(), gradient.len())?;
+        expect_length("the entries of the Hessian", self.pattern.len(), values.len())?;
+        let Self { colours, reads, tape, .. } = self;
+        for first in (0..count(colours).max(1)).step_by(TOGETHER) {
+            let place = |colour: u32| (colour as usize).wrapping_sub(first);
+            let dual = |(&x, &colour): (&F, &u32)| Dual::variable(x, place(colour));
+            tape.record(x.iter().zip(&*colours).map(dual), 1, |x, y| f.eval(x, y))?;
+            tape.pull(
+                |_| [Dual::constant(F::one())],
+                |i, [bar]| {
+                    gradient[i] = bar.value();
+                    for &(colour, here, mirror) in &reads[i] {
+                        if let Some(&entry) = bar.tangents().get(place(colour)) {
+                            (values[here], values[mirror]) = (entry, entry);
+                        }
+                    }
+                },
+            );
+        }
+        Ok(tape.value().value())
+    }
+}

@@ -1,0 +1,169 @@
+//! [`Trace`]: a number that records what it depends on, and which numbers meet other than in sums.
+
+use std::cell::RefCell;
+
+use super::real::Scalar;
+use super::rules::{By, Chain, Factor, One, Statement, number};
+
+/// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    pub(super) inputs: usize,
+    /// Numbers that depend on two others.
+    pub(super) joins: RefCell<Vec<[u32; 2]>>,
+    /// Pairs in whose product, or quotient and so on, second derivatives arise.
+    pub(super) bends: RefCell<Vec<[u32; 2]>>,
+}
+
+impl Graph {
+    fn join(&self, a: u32, b: u32) -> u32 {
+        if a == b {
+            return a;
+        }
+        let mut joins = self.joins.borrow_mut();
+        joins.push([a, b]);
+        u32::try_from(self.inputs + joins.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn bend(&self, a: u32, b: u32) {
+        let mut bends = self.bends.borrow_mut();
+        if bends.last() != Some(&[a, b]) {
+            bends.push([a, b]);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(super) struct Trace<'g, T> {
+    value: T,
+    node: Node<'g>,
+}
+
+impl<'g, T> Trace<'g, T> {
+    pub(super) fn variable(graph: &'g Graph, number: usize, value: T) -> Self {
+        Self { value, node: Some((graph, u32::try_from(number).unwrap_or(u32::MAX))) }
+    }
+
+    pub(super) fn number(self) -> Option<u32> {
+        self.node.map(|(_, number)| number)
+    }
+}
+
+/// What a number depends on.
+type Node<'g> = Option<(&'g Graph, u32)>;
+
+fn joined<'g>(a: Node<'g>, b: Node<'g>) -> Node<'g> {
+    match (a, b) {
+        (Some((graph, a)), Some((_, b))) => Some((graph, graph.join(a, b))),
+        (a, b) => a.or(b),
+    }
+}
+
+fn is_constant<T: Scalar, A: Factor<T>>(_: A) -> bool {
+    A::CONSTANT
+}
+
+impl<'g, T: Scalar> Chain for Trace<'g, T> {
+    type Inner = T;
+    type Statement = Joined<'g>;
+
+    fn inner(self) -> T {
+        self.value
+    }
+
+    fn passive(value: T) -> Self {
+        Self { value, node: None }
+    }
+
+    fn is_passive(self) -> bool {
+        self.node.is_none()
+    }
+
+    fn unary(self, _: &'static str, value: T, by: impl Factor<T>) -> Self {
+        if let (false, Some((graph, a))) = (is_constant(by), self.node) {
+            graph.bend(a, a);
+        }
+        Self { value, ..self }
+    }
+
+    fn binary(
+        self,
+        other: Self,
+        name: &'static str,
+        value: T,
+        (by, by_other): (impl Factor<T>, impl Factor<T>),
+    ) -> Self {
+        if !(is_constant(by) && is_constant(by_other)) {
+            match (self.node, other.node) {
+                (Some((graph, a)), Some((_, b))) => {
+                    graph.bend(a, b);
+                    if name != "mul" {
+                        graph.bend(b, b);
+                    }
+                    if name != "mul" && name != "div" {
+                        graph.bend(a, a);
+                    }
+                }
+                (Some((graph, a)), None) if name != "mul" && name != "div" => graph.bend(a, a),
+                (None, Some((graph, b))) if name != "mul" => graph.bend(b, b),
+                _ => {}
+            }
+        }
+        Self { value, node: joined(self.node, other.node) }
+    }
+
+    fn add_product(self, a: Self, b: Self, value: T) -> Self {
+        let product = a.binary(b, "mul", value, (By(b.value), By(a.value)));
+        self.binary(product, "add", value, (One, One))
+    }
+
+    fn statement() -> Joined<'g> {
+        Joined(None)
+    }
+
+    fn kink(self, _: &'static str) {}
+}
+
+/// The arguments of an open statement.
+pub(super) struct Joined<'g>(Node<'g>);
+
+impl<'g, T: Scalar> Statement<Trace<'g, T>> for Joined<'g> {
+    fn argument(&mut self, argument: Trace<'g, T>, _: T) {
+        self.0 = joined(self.0, argument.node);
+    }
+
+    fn product(&mut self, a: Trace<'g, T>, b: Trace<'g, T>) {
+        self.argument(a.binary(b, "mul", a.value, (By(b.value), By(a.value))), a.value);
+    }
+
+    fn close(self, value: T) -> Trace<'g, T> {
+        Trace { value, node: self.0 }
+    }
+}
+
+number! { ['g, T: Scalar] Trace<'g, T> {
+    type Local<const L: usize> = Self;
+
+    fn fuse<const L: usize, const M: usize>(
+        x: [Self; L],
+        f: impl FnOnce([Self; L]) -> [Self; M],
+    ) -> [Self; M] {
+        f(x)
+    }
+    fn surely_finite(self) -> bool {
+        self.value.surely_finite()
+    }
+    fn unpacked(self) -> Self {
+        self
+    }
+    fn surely_number(self) -> bool {
+        self.value.surely_number()
+    }
+    fn product(self, factor: Self) -> Self {
+        self * factor
+    }
+    fn vanishes(self) -> bool {
+        self.value.vanishes() && self.node.is_none()
+    }
+} }
