@@ -13,6 +13,7 @@
 //! Handles are `Copy`, entries lie row by row in the arena, and operators broadcast scalars, rows and columns. An
 //! operation that is given wrong shapes raises a [`Fault`](crate::Fault) and returns an empty array.
 
+pub(crate) mod csr;
 pub(crate) mod dual;
 pub(crate) mod element;
 pub(crate) mod kernels;
@@ -73,6 +74,12 @@ pub trait LinearOperator<T>: Sync {
     fn cols(&self) -> u32;
     /// Adds `M x`, or `M^T x`, to `y`. Both have `columns` columns and are stored row by row.
     fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]);
+    /// [`apply`](Self::apply) to several `(x, y)`, in one pass over `M` where it has a way to.
+    fn apply_all(&self, transposed: bool, planes: &mut [(&[T], &mut [T])], columns: usize) {
+        for (x, y) in planes {
+            self.apply(transposed, x, columns, y);
+        }
+    }
 }
 
 /// An array handle: value, tangents or a record of how it came about, depending on the type.
@@ -164,6 +171,12 @@ pub trait Array<'a>:
     fn reshape(self, shape: Shape) -> Self;
     /// `M x` or `M^T x` for a constant linear map.
     fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self;
+    /// [`linear`](Self::linear) of arrays of one shape, in one pass over `M` where the type allows it.
+    fn linears(planes: &mut [Self], map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) {
+        for plane in planes {
+            *plane = plane.linear(map, transposed);
+        }
+    }
 
     /// The same values, not differentiated.
     fn detach(self) -> Self {

@@ -54,6 +54,7 @@ pub mod scalar;
 mod shape;
 
 pub use arena::{ALIGNMENT, Arena};
+pub use array::csr::Csr;
 pub use array::dual::Dual;
 pub use array::element::Element;
 pub use array::kernels::elementwise::{Binary, Unary};
