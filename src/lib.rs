@@ -18,3 +18,8 @@ pub mod cli;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The page on problems of one's own, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/adding-a-problem.md")]
+struct AddingAProblem;

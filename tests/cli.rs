@@ -1082,3 +1082,47 @@ fn a_full_disk() {
         assert_eq!(status.code(), Some(2), "{line}");
     }
 }
+
+#[test]
+fn samples_come_from_files() {
+    let scratch = Scratch::new();
+    // Thirty samples in three classes, dense and sparse.
+    let value = |i: usize, j: usize| ((i * 7 + j * 5) % 4 + usize::from(i % 3 == j)) as f64 / 4.0;
+    let row = |i: usize| ([0, 1, 2].map(|j| value(i, j)), 10 * (i % 3));
+    let comma = |([a, b, c], class): ([f64; 3], usize)| format!("{a},{b},{c},{class}\n");
+    let colon = |([a, b, c], class): ([f64; 3], usize)| format!("{class} 1:{a} 2:{b} 3:{c}\n");
+    let csv =
+        "a,b,c,class\n".to_owned() + &(0..30).map(row).map(comma).collect::<Vec<_>>().concat();
+    let svm = (0..30).map(row).map(colon).collect::<Vec<_>>().concat();
+    let csv = scratch.put("a.csv", csv.as_bytes());
+    let svm = scratch.put("a.svm", svm.as_bytes());
+    for (problem, head) in [
+        ("digits-penalty", 3),
+        ("digits-penalty --penalties class", 3),
+        ("digits-clean --batch 4", 8),
+    ] {
+        let line = format!("{problem} --steps 5 --split 12,9,9 --train {{}}");
+        let [dense, sparse] = [&csv, &svm].map(|file| gradient(&line, file));
+        // Sums in another order; 2e-16 is observed.
+        let gap = number(&dense, "gradient_norm") - number(&sparse, "gradient_norm");
+        assert!(gap.abs() < 1e-14 && number(&dense, "gradient_norm") > 1e-4, "{problem}: {gap:e}");
+        assert_eq!(dense["gradient_head"].as_array().unwrap().len(), head, "{problem}");
+    }
+    let line = "run digits-clean --iterations 1 --steps 5 --corruption 0.25 --split 12,9,9 --train {} --test {}";
+    let lines = objects(line, &csv);
+    assert_eq!(lines[1]["results"]["only clean samples"]["F1"], 1.0);
+    let bad = scratch.put("bad.csv", b"1,2,0\n1,2\n");
+    for (line, parts) in [
+        ("check digits-penalty --train {}", &["bad.csv:2: found 2 fields, expected 3"][..]),
+        ("gradient digits-penalty --valid {}", &["--train"]),
+        (
+            "gradient quadratic --batch 3",
+            &["problem: found 'quadratic', expected a problem that takes samples"],
+        ),
+        ("gradient digits-penalty --corruption 0.5", &["corruption: found 0.5, expected none"]),
+        ("gradient digits-clean --penalties one", &["penalties: found One, expected none"]),
+        ("gradient digits-clean --split 1,2 --train {}", &["--split", "three whole numbers"]),
+    ] {
+        refused(words(line, &bad), 2, parts);
+    }
+}

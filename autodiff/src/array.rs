@@ -13,6 +13,7 @@
 //! Handles are `Copy`, entries lie row by row in the arena, and operators broadcast scalars, rows and columns. An
 //! operation that is given wrong shapes raises a [`Fault`](crate::Fault) and returns an empty array.
 
+pub(crate) mod csr;
 pub(crate) mod dual;
 pub(crate) mod element;
 pub(crate) mod factored;
@@ -77,18 +78,19 @@ pub trait LinearOperator<T>: Sync {
     fn cols(&self) -> u32;
     /// Adds `M x`, or `M^T x`, to `y`. Both have `columns` columns and are stored row by row.
     fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]);
-    /// [`apply`](Self::apply) for maps that may fail; what arrays call.
+    /// [`apply`](Self::apply) to several `(x, y)`, in one pass over `M` where it has a way to; what arrays call.
     ///
     /// # Errors
-    /// Whatever the map reports. None by default.
-    fn try_apply(
+    /// Whatever a map that may fail reports; none by default.
+    fn apply_all(
         &self,
         transposed: bool,
-        x: &[T],
+        planes: &mut [(&[T], &mut [T])],
         columns: usize,
-        y: &mut [T],
     ) -> Result<(), Fault> {
-        self.apply(transposed, x, columns, y);
+        for (x, y) in planes {
+            self.apply(transposed, x, columns, y);
+        }
         Ok(())
     }
 }
@@ -200,6 +202,13 @@ pub trait Array<'a>:
             start += other.shape().len();
         }
         all
+    }
+
+    /// [`linear`](Self::linear) of arrays of one shape, in one pass over `M` where the type allows it.
+    fn linears(planes: &mut [Self], map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) {
+        for plane in planes {
+            *plane = plane.linear(map, transposed);
+        }
     }
 
     /// The same values, not differentiated.

@@ -147,12 +147,24 @@ impl<F: Function<T> + Sync, T: Element> LinearOperator<T> for Series<'_, F, T> {
         self.rows()
     }
     fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]) {
-        if self.try_apply(transposed, x, columns, y).is_err() {
-            y.fill(T::nan());
+        let mut plane = [(x, y)];
+        if self.apply_all(transposed, &mut plane, columns).is_err() {
+            plane[0].1.fill(T::nan());
         }
     }
+    fn apply_all(
+        &self,
+        transposed: bool,
+        planes: &mut [(&[T], &mut [T])],
+        _: usize,
+    ) -> Result<(), Fault> {
+        planes.iter_mut().try_for_each(|(x, y)| self.column(transposed, x, y))
+    }
+}
+
+impl<F: Function<T> + Sync, T: Element> Series<'_, F, T> {
     /// For the single column that `solve` makes, and zero `y`.
-    fn try_apply(&self, transposed: bool, x: &[T], _: usize, y: &mut [T]) -> Result<(), Fault> {
+    fn column(&self, transposed: bool, x: &[T], y: &mut [T]) -> Result<(), Fault> {
         y.copy_from_slice(x);
         let (fixed, mut pass) = (Arena::new(), Arena::new());
         let add = |part: Option<Tensor<T>>, next: &mut [T]| {

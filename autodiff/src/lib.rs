@@ -111,6 +111,7 @@ mod shape;
 struct Readme;
 
 pub use arena::{ALIGNMENT, Arena};
+pub use array::csr::Csr;
 pub use array::dual::Dual;
 pub use array::element::Element;
 pub use array::factored::Factored;

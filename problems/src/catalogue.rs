@@ -7,14 +7,32 @@ use crate::chain::Chain;
 use crate::cleaning::{Cleaning, DigitsSettings};
 use crate::divergence::Divergence;
 use crate::elastic_net::ElasticNet;
+use crate::labelled::invalid;
 use crate::learned_steps::LearnedSteps;
 use crate::maml::Maml;
 use crate::penalised::Penalised;
 use crate::quadratic::Quadratic;
 use crate::quadratic::sampled::{SampledQuadratic, SampledSettings};
+use crate::selection::Selection;
+use crate::sets::{Choices, Sets};
+
+/// A problem ready to be evaluated, or why there is none.
+pub type Made<T> = Result<Oracle<'static, T>, Error>;
 
 /// Makes a problem in one precision from a data seed.
-pub type Open<T> = fn(u64) -> Result<Oracle<'static, T>, Error>;
+pub type Open<T> = fn(u64) -> Made<T>;
+
+/// Makes a problem from the samples given, or its own, and what was chosen about it.
+pub type OpenOn<T> = fn(Option<Sets<T>>, &Choices) -> Made<T>;
+
+/// What makes a problem that takes samples and choices, in both precisions.
+#[derive(Clone, Copy, Debug)]
+pub struct OnData {
+    /// In double precision.
+    pub open_f64: OpenOn<f64>,
+    /// In single precision.
+    pub open_f32: OpenOn<f32>,
+}
 
 /// A problem of the catalogue.
 #[derive(Clone, Debug)]
@@ -37,23 +55,35 @@ pub struct Entry {
     pub open_f64: Open<f64>,
     /// Makes it in single precision.
     pub open_f32: Open<f32>,
+    /// Makes it from samples of one's own, if it takes any.
+    pub on_data: Option<OnData>,
 }
 
 /// An element type that the catalogue opens problems in.
 pub trait Precision: Element {
     /// What opens `entry` in this precision.
     fn opener(entry: &Entry) -> Open<Self>;
+    /// What opens it on samples of one's own.
+    fn opener_on(on_data: &OnData) -> OpenOn<Self>;
 }
 
 impl Precision for f64 {
     fn opener(entry: &Entry) -> Open<Self> {
         entry.open_f64
     }
+
+    fn opener_on(on_data: &OnData) -> OpenOn<Self> {
+        on_data.open_f64
+    }
 }
 
 impl Precision for f32 {
     fn opener(entry: &Entry) -> Open<Self> {
         entry.open_f32
+    }
+
+    fn opener_on(on_data: &OnData) -> OpenOn<Self> {
+        on_data.open_f32
     }
 }
 
@@ -69,19 +99,50 @@ impl Entry {
     ) -> Self {
         let outer = Outer::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         let (iterations, data_seed) = (100, None);
-        Self { name, summary, steps, lr, outer, iterations, data_seed, open_f64, open_f32 }
+        Self {
+            name,
+            summary,
+            steps,
+            lr,
+            outer,
+            iterations,
+            data_seed,
+            open_f64,
+            open_f32,
+            on_data: None,
+        }
     }
 
     /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
     ///
     /// # Errors
     /// As [`Oracle::new`].
-    pub fn open<T: Precision>(&self, data_seed: Option<u64>) -> Result<Oracle<'static, T>, Error> {
+    pub fn open<T: Precision>(&self, data_seed: Option<u64>) -> Made<T> {
         T::opener(self)(data_seed.or(self.data_seed).unwrap_or(0))
+    }
+
+    /// Makes the problem on `sets`, or its own samples without them, with what is chosen about it.
+    ///
+    /// ```
+    /// use hypertape_problems::{Choices, catalogue};
+    /// let entry = catalogue().into_iter().find(|e| e.name == "digits-clean").unwrap();
+    /// let choices = Choices { corruption: Some(1.5), ..Choices::default() };
+    /// let error = entry.open_on::<f64>(None, &choices).unwrap_err().to_string();
+    /// assert_eq!(error, "labelled samples: found rate 1.5, expected a number from 0 to 1");
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the problem takes no samples, these do not fit, or it has no such choice.
+    pub fn open_on<T: Precision>(&self, sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+        let Some(on_data) = &self.on_data else {
+            let (found, expected) = (format!("'{}'", self.name), "a problem that takes samples");
+            return Err(invalid("problem", found, expected));
+        };
+        T::opener_on(on_data)(sets, choices)
     }
 }
 
-fn oracle<T: Element>(problem: impl Bilevel<T> + 'static) -> Result<Oracle<'static, T>, Error> {
+fn oracle<T: Element>(problem: impl Bilevel<T> + 'static) -> Made<T> {
     Oracle::new(problem)
 }
 
@@ -108,9 +169,47 @@ fn sampled<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
     oracle(SampledQuadratic::new(&SampledSettings { seed, ..SampledSettings::default() })?)
 }
 
-fn digits<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
-    let settings = DigitsSettings { seed, ..DigitsSettings::default() };
-    oracle(Cleaning::<T>::digits(&settings).expect("the default sizes and rate fit the set"))
+/// An entry whose problem is made by a generic function of samples and choices.
+macro_rules! on_data {
+    ($name:literal, $summary:literal, $steps:literal, $lr:literal, $outer:expr, $open:ident) => {
+        Entry {
+            outer: $outer,
+            data_seed: Some(0),
+            on_data: Some(OnData { open_f64: $open, open_f32: $open }),
+            ..Entry::new(
+                $name,
+                $summary,
+                ($steps, $lr),
+                |seed| $open(None, &Choices { seed, ..Choices::default() }),
+                |seed| $open(None, &Choices { seed, ..Choices::default() }),
+            )
+        }
+    };
+}
+
+fn clean<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+    let own = || Sets::digits(DigitsSettings::default().sizes, choices.seed);
+    oracle(Cleaning::new(sets.map_or_else(own, Ok)?, None, choices)?)
+}
+
+fn clean_mlp<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+    let own = || Sets::digits([300, 300, 600], choices.seed);
+    oracle(Cleaning::new(sets.map_or_else(own, Ok)?, Some(8), choices)?)
+}
+
+fn penalty<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+    let own = || Sets::digits([150, 150, 1497], choices.seed);
+    oracle(Selection::new(sets.map_or_else(own, Ok)?, choices)?)
+}
+
+fn parity<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+    let own = || Sets::digits([150, 150, 1497], choices.seed);
+    oracle(Selection::new(sets.map_or_else(own, Ok)?.parity(), choices)?)
+}
+
+fn text<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+    let own = || Sets::text([120, 120, 300], 250, 4, choices.seed);
+    oracle(Selection::new(sets.map_or_else(own, Ok)?, choices)?)
 }
 
 /// All problems, in the order in which they are listed.
@@ -128,6 +227,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: None,
             open_f64: |_| oracle(Quadratic::general()),
             open_f32: |_| oracle(Quadratic::general()),
+            on_data: None,
         },
         Entry {
             name: "quadratic-sampled",
@@ -139,6 +239,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(0),
             open_f64: sampled,
             open_f32: sampled,
+            on_data: None,
         },
         Entry {
             iterations: 400,
@@ -160,6 +261,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(5),
             open_f64: |seed| net(seed, false),
             open_f32: |seed| net(seed, false),
+            on_data: None,
         },
         Entry {
             name: "elastic-net",
@@ -171,6 +273,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(5),
             open_f64: |seed| net(seed, true),
             open_f32: |seed| net(seed, true),
+            on_data: None,
         },
         Entry {
             name: "ridge",
@@ -182,6 +285,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: None,
             open_f64: |_| oracle(Penalised::small_ridge()),
             open_f32: |_| oracle(Penalised::small_ridge()),
+            on_data: None,
         },
         Entry {
             name: "w1-ridge",
@@ -193,6 +297,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(1),
             open_f64: |seed| oracle(Penalised::ridge(seed)),
             open_f32: |seed| oracle(Penalised::ridge(seed)),
+            on_data: None,
         },
         Entry {
             name: "w1-logreg",
@@ -204,6 +309,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(1),
             open_f64: |seed| oracle(Penalised::logistic(seed)),
             open_f32: |seed| oracle(Penalised::logistic(seed)),
+            on_data: None,
         },
         Entry {
             name: "w2",
@@ -215,6 +321,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(2),
             open_f64: |seed| oracle(Cleaning::workload(seed)),
             open_f32: |seed| oracle(Cleaning::workload(seed)),
+            on_data: None,
         },
         Entry {
             name: "w3",
@@ -226,6 +333,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(3),
             open_f64: |seed| oracle(Maml::workload(seed)),
             open_f32: |seed| oracle(Maml::workload(seed)),
+            on_data: None,
         },
         Entry {
             name: "w4",
@@ -237,6 +345,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(4),
             open_f64: |seed| Ok(Oracle::scalar(Chain::workload(seed))),
             open_f32: |seed| Ok(Oracle::scalar(Chain::workload(seed))),
+            on_data: None,
         },
         Entry {
             name: "sinusoid",
@@ -248,6 +357,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(0),
             open_f64: |seed| oracle(Maml::sinusoid(seed)),
             open_f32: |seed| oracle(Maml::sinusoid(seed)),
+            on_data: None,
         },
         Entry {
             name: "sinusoid-prior",
@@ -259,18 +369,48 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(0),
             open_f64: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
             open_f32: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
+            on_data: None,
         },
-        Entry {
-            name: "digits-clean",
-            summary: "hyper-cleaning of the embedded 8x8 digits, 900 samples, 40 % wrong labels",
-            steps: 100,
-            lr: 1.0,
-            outer: adam(0.3),
-            iterations: 100,
-            data_seed: Some(0),
-            open_f64: digits,
-            open_f32: digits,
-        },
+        on_data!(
+            "digits-clean",
+            "hyper-cleaning, 900 of the embedded digits, 40 % wrong labels, or --train",
+            100,
+            1.0,
+            adam(0.3),
+            clean
+        ),
+        on_data!(
+            "digits-clean-mlp",
+            "hyper-cleaning, a network with 8 hidden units on 300 digits, or --train",
+            100,
+            0.5,
+            adam(0.3),
+            clean_mlp
+        ),
+        on_data!(
+            "digits-penalty",
+            "softmax regression on 150 digits, one log-penalty a feature, or --train and --penalties",
+            100,
+            1.0,
+            adam(0.1),
+            penalty
+        ),
+        on_data!(
+            "digits-parity",
+            "logistic regression on 150 digits, even or odd, one log-penalty a feature, or --train",
+            100,
+            0.5,
+            adam(0.1),
+            parity
+        ),
+        on_data!(
+            "text",
+            "softmax regression on 120 generated texts, sparse, one log-penalty a word, or --train",
+            50,
+            20.0,
+            adam(0.1),
+            text
+        ),
         Entry {
             name: "divergence",
             summary: "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts",
@@ -281,6 +421,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(42),
             open_f64: |seed| oracle(Divergence::diverging(seed, 2000)),
             open_f32: |seed| oracle(Divergence::diverging(seed, 2000)),
+            on_data: None,
         },
         Entry {
             name: "divergence-wide",
@@ -292,6 +433,7 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(42),
             open_f64: |seed| oracle(Divergence::wide(seed, 1000)),
             open_f32: |seed| oracle(Divergence::wide(seed, 1000)),
+            on_data: None,
         },
     ]
 }

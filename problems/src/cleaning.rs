@@ -8,15 +8,19 @@
 //! ```
 //!
 //! Shapes: `x` is `n x 1`, `W` is features by classes, without a bias. Peer workload `w2`, and `digits-clean` on the
-//! embedded digits.
+//! embedded digits or on data of one's own. With a hidden layer the scores `X W` are those of a network,
+//! `tanh(X W1 + b1) W2 + b2`, all of whose weights are penalised.
 
-use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, InnerLoop, Level, Metric, Params, Rows};
+use std::ops::Range;
 
-use crate::digits;
-use crate::generator::W2;
-use crate::labels::{InvalidArgument, corrupt};
+use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+
+use crate::generator::{Stream, W2};
+use crate::labelled::{Labelled, column, invalid};
+use crate::labels::corrupt;
 use crate::samples::{Samples, convert};
+use crate::sets::{Choices, Sets};
 
 /// Logit of a control's weights: the sigmoid of it is 1 to rounding, that of its negative is 4e-18.
 const CERTAIN: f64 = 40.0;
@@ -40,13 +44,6 @@ impl Default for DigitsSettings {
     }
 }
 
-/// Labelled samples.
-#[derive(Clone, Debug)]
-struct Labelled<T> {
-    samples: Samples<T>,
-    labels: Vec<u32>,
-}
-
 /// What a solution is judged by beside its losses.
 #[derive(Clone, Debug)]
 struct Judge<T> {
@@ -54,15 +51,16 @@ struct Judge<T> {
     corrupted: Vec<bool>,
 }
 
-/// Data hyper-cleaning with a softmax regression.
+/// Data hyper-cleaning.
 #[derive(Clone, Debug)]
 pub struct Cleaning<T> {
     train: Labelled<T>,
     valid: Labelled<T>,
-    classes: u32,
     penalty: f64,
     start: Vec<T>,
-    init: Vec<T>,
+    /// Inner arrays at their start: `W`, or `W1`, `b1`, `W2`, `b2`.
+    init: Vec<(Shape, Vec<T>)>,
+    batch: Option<usize>,
     judge: Option<Judge<T>>,
 }
 
@@ -70,17 +68,17 @@ impl<T: Element> Cleaning<T> {
     /// Peer workload `w2`; 50 steps of size 0.1.
     pub fn workload(seed: u64) -> Self {
         let data = W2::new(seed);
-        let labelled = |x: &[f64], labels: &[u32]| Labelled {
-            samples: Samples::new(convert(x), W2::FEATURES),
-            labels: labels.to_vec(),
+        let labelled = |x: &[f64], labels: &[u32]| {
+            Labelled::of(Samples::new(convert(x), W2::FEATURES), labels.to_vec())
         };
+        let train = labelled(&data.x, &data.labels);
         Self {
-            train: labelled(&data.x, &data.labels),
+            init: vec![(Shape::new(train.width(), W2::CLASSES), convert(&data.w0))],
+            train,
             valid: labelled(&data.x_valid, &data.labels_valid),
-            classes: W2::CLASSES,
             penalty: 1e-3,
             start: convert(&data.logits),
-            init: convert(&data.w0),
+            batch: None,
             judge: None,
         }
     }
@@ -88,55 +86,72 @@ impl<T: Element> Cleaning<T> {
     /// The embedded digits, pixels scaled to [0, 1], with a share of the training labels made wrong.
     ///
     /// # Errors
-    /// [`InvalidArgument`] if the sizes exceed the set or the share is not in [0, 1].
-    pub fn digits(settings: &DigitsSettings) -> Result<Self, InvalidArgument> {
-        let split = digits::split(settings.sizes, settings.seed)?;
-        let part = |indices: &[usize]| {
-            let scaled = |&pixel: &u8| T::from_f64(f64::from(pixel) / 16.0);
-            let pixels = indices.iter().flat_map(|&i| digits::pixels(i)).map(scaled).collect();
-            let labels = indices.iter().map(|&i| digits::label(i)).collect();
-            Labelled { samples: Samples::new(pixels, digits::PIXELS), labels }
+    /// [`Error::Invalid`] if the sizes exceed the set or the share is not in [0, 1].
+    pub fn digits(settings: &DigitsSettings) -> Result<Self, Error> {
+        let &DigitsSettings { sizes, corruption, penalty, seed } = settings;
+        let (corruption, penalty) = (Some(corruption), Some(penalty));
+        let choices = Choices { seed, corruption, penalty, ..Choices::default() };
+        Self::new(Sets::digits(sizes, seed)?, None, &choices)
+    }
+
+    /// On `sets`, a share of the training labels made wrong, with weights of one half at the start and, for the network, a
+    /// layer of `hidden` units. By default the share is 0.4 and the penalty 0.001.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the share is not in [0, 1], the penalty is negative, or penalties are to be chosen.
+    pub fn new(sets: Sets<T>, hidden: Option<u32>, choices: &Choices) -> Result<Self, Error> {
+        let Sets { train, valid, test, classes } = sets;
+        let rate = choices.corruption.unwrap_or(0.4);
+        let corruption = corrupt(train.labels(), classes, rate, choices.seed)?;
+        let penalty = choices.penalty.unwrap_or(1e-3);
+        if !(0.0..f64::INFINITY).contains(&penalty) {
+            return Err(invalid("penalty", penalty, "a finite number, 0 or more"));
+        }
+        if let Some(penalties) = choices.penalties {
+            return Err(invalid("penalties", format!("{penalties:?}"), "none, as it is fixed"));
+        }
+        let zeros =
+            |rows, cols| (Shape::new(rows, cols), vec![T::zero(); rows as usize * cols as usize]);
+        let init = match hidden {
+            None => vec![zeros(train.width(), classes)],
+            Some(hidden) => {
+                // Variance 1 over the number of inputs, for scores of the size of the inputs.
+                let layer = |stream, rows: u32, cols| {
+                    let (shape, scale) = (Shape::new(rows, cols), f64::from(rows).sqrt().recip());
+                    let values = Stream::new(choices.seed, stream).gausses(shape.len());
+                    (shape, values.iter().map(|z| T::from_f64(z * scale)).collect())
+                };
+                let (first, last) = (layer(0, train.width(), hidden), layer(1, hidden, classes));
+                vec![first, zeros(1, hidden), last, zeros(1, classes)]
+            }
         };
-        let mut train = part(&split.train);
-        let corruption =
-            corrupt(&train.labels, digits::CLASSES, settings.corruption, settings.seed)?;
-        train.labels = corruption.labels;
         Ok(Self {
-            start: vec![T::zero(); train.labels.len()],
-            init: vec![T::zero(); digits::PIXELS * digits::CLASSES as usize],
-            train,
-            valid: part(&split.valid),
-            classes: digits::CLASSES,
-            penalty: settings.penalty,
-            judge: Some(Judge { test: part(&split.test), corrupted: corruption.corrupted }),
+            start: vec![T::zero(); train.len()],
+            train: train.relabelled(corruption.labels),
+            valid,
+            penalty,
+            init,
+            batch: choices.batch,
+            judge: Some(Judge { test, corrupted: corruption.corrupted }),
         })
     }
 
-    /// Cross-entropy of each sample of `rows`, a column.
-    fn losses<'a, A: Array<'a, Elem = T>>(w: A, part: &'a Labelled<T>, rows: Rows) -> A {
-        part.samples.block(w, rows).matmul(w).cross_entropy(rows.of(&part.labels, 1))
+    /// Scores of the samples in `range`, a row each.
+    fn scores<'a, A: Array<'a, Elem = T>>(
+        w: &[A],
+        part: &'a Labelled<T>,
+        range: Range<usize>,
+    ) -> A {
+        let first = part.times(w[0], range);
+        match *w {
+            [_, b1, w2, b2] => (first + b1).tanh().matmul(w2) + b2,
+            _ => first,
+        }
     }
 
     fn x_with(&self, logits: impl IntoIterator<Item = T>) -> Params<T> {
-        let count = u32::try_from(self.train.labels.len()).expect("labels are counted by u32");
+        let count = u32::try_from(self.train.len()).expect("labels are counted by u32");
         Params::new().with("weight_logit", Shape::column(count), logits)
-    }
-
-    /// Share of `part` whose largest score is not at its label.
-    fn error_rate(&self, w: &[T], part: &Labelled<T>) -> f64 {
-        let classes = self.classes as usize;
-        let wrong = part.labels.iter().enumerate().filter(|&(i, &label)| {
-            let mut scores = vec![T::zero(); classes];
-            for (&x, row) in part.samples.row(i).iter().zip(w.chunks_exact(classes)) {
-                for (score, &w) in scores.iter_mut().zip(row) {
-                    *score += x * w;
-                }
-            }
-            let best =
-                (0..classes).fold(0, |best, c| if scores[c] > scores[best] { c } else { best });
-            best != label as usize
-        });
-        wrong.count() as f64 / part.labels.len() as f64
     }
 }
 
@@ -158,41 +173,53 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
-        let shape = Shape::new(self.train.samples.width(), self.classes);
-        List::from_slice(&[x[0].constant(shape, &self.init)])
+        self.init.iter().map(|(shape, values)| x[0].constant(*shape, values)).collect()
     }
 
-    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, rows: Rows) -> A {
-        let weights = x[0].slice(rows.start(), Shape::column(rows.count())).sigmoid();
-        let losses = Self::losses(w[0], &self.train, rows);
-        let fit = weights.dot(losses) / self.train.labels.len() as f64;
-        if rows.carries_rest() { fit + w[0].dot(w[0]) * (self.penalty / 2.0) } else { fit }
-    }
-
-    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, rows: Rows) -> A {
-        Self::losses(w[0], &self.valid, rows).sum() / self.valid.labels.len() as f64
-    }
-
-    fn samples(&self, level: Level) -> usize {
-        match level {
-            Level::Inner => self.train.labels.len(),
-            Level::Outer => self.valid.labels.len(),
-            _ => 0,
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A {
+        let batch = self.train.batch(self.batch, draw);
+        let range = batch.rows(rows);
+        let weights = x[0].slice(range.start, column(&range)).sigmoid();
+        let losses = self.train.cross_entropy(Self::scores(w, &self.train, range.clone()), range);
+        let fit = weights.dot(losses) / batch.divisor;
+        if rows.carries_rest() {
+            w.iter().fold(fit, |sum, &w| sum + w.dot(w) * (self.penalty / 2.0))
+        } else {
+            fit
         }
     }
 
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], draw: Draw, rows: Rows) -> A {
+        let batch = self.valid.batch(self.batch, draw);
+        let range = batch.rows(rows);
+        let scores = Self::scores(w, &self.valid, range.clone());
+        self.valid.cross_entropy(scores, range).sum() / batch.divisor
+    }
+
+    fn samples(&self, level: Level) -> usize {
+        let all = match level {
+            Level::Inner => self.train.len(),
+            Level::Outer => self.valid.len(),
+            _ => 0,
+        };
+        self.batch.map_or(all, |batch| batch.min(all))
+    }
+
     fn block(&self, _: Level) -> usize {
-        self.train.samples.block_rows()
+        self.train.block_rows()
     }
 
     fn inner_names(&self) -> Vec<&'static str> {
-        vec!["W"]
+        if self.init.len() == 1 { vec!["W"] } else { vec!["W1", "b1", "W2", "b2"] }
     }
 
     fn metrics(&self, w: &Params<T>, x: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         let Some(judge) = &self.judge else { return Vec::new() };
         let [precision, recall, f1] = found(x.values(), &judge.corrupted);
-        let test_error = self.error_rate(w.values(), &judge.test);
+        let arena = Arena::new();
+        let Ok(w) = Tensor::split(&arena, w.shapes(), w.values()) else { return Vec::new() };
+        let scores = Self::scores(&w, &judge.test, 0..judge.test.len());
+        let test_error = judge.test.error_rate(scores.values());
         [("test error", test_error), ("precision", precision), ("recall", recall), ("F1", f1)]
             .map(|(name, value)| Metric { name, value })
             .to_vec()

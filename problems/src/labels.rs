@@ -4,6 +4,7 @@
 
 mod stratify;
 
+use hypertape_solver::Error;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -30,6 +31,12 @@ impl fmt::Display for InvalidArgument {
 }
 
 impl std::error::Error for InvalidArgument {}
+
+impl From<InvalidArgument> for Error {
+    fn from(InvalidArgument { found, expected }: InvalidArgument) -> Self {
+        Self::Invalid { what: "labelled samples".into(), found, expected }
+    }
+}
 
 /// Indices of the samples in each part of a set, in random order.
 #[derive(Debug, Clone, PartialEq, Eq)]

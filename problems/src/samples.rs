@@ -1,5 +1,6 @@
 //! `Samples`: a dense data matrix, one sample a row, read in blocks of rows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Element, Shape};
@@ -51,7 +52,14 @@ impl<T: Element> Samples<T> {
 
     /// The samples of `rows` as a constant in the mode of `like`.
     pub(crate) fn block<'a, A: Array<'a, Elem = T>>(&'a self, like: A, rows: Rows) -> A {
-        like.constant(Shape::new(rows.count(), self.width()), rows.of(self.data(), self.width))
+        self.range(like, rows.range())
+    }
+
+    /// The same of the samples in `range`.
+    pub(crate) fn range<'a, A: Array<'a, Elem = T>>(&'a self, like: A, range: Range<usize>) -> A {
+        let rows = u32::try_from(range.len()).expect("arrays have at most u32::MAX rows");
+        let data = &self.data()[range.start * self.width..range.end * self.width];
+        like.constant(Shape::new(rows, self.width()), data)
     }
 
     /// Rows a block.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Schedule};
 
@@ -67,6 +68,8 @@ pub(crate) struct Common {
     /// Seed of the problem's data [default: the problem's]
     #[arg(long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) data_seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) data: Data,
     /// Precision
     #[arg(long, value_enum, default_value_t = Dtype::F64)]
     pub(crate) dtype: Dtype,
@@ -85,6 +88,48 @@ pub(crate) struct Common {
     /// Print one JSON object a line instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Samples in place of the problem's own, and what is chosen about the problem on them.
+#[derive(Clone, Debug, Default, PartialEq, Options, Serialize, Deserialize)]
+pub(crate) struct Data {
+    /// Training samples in place of the problem's: a file of svmlight (.svm) or .csv, or FEATURES,LABELS of .npy or IDX
+    /// (.idx, -ubyte); any may end in .gz
+    #[arg(long, value_name = "FILE")]
+    pub(crate) train: Option<String>,
+    /// Validation samples, likewise [default: a share of --train]
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) valid: Option<String>,
+    /// Test samples, likewise [default: a share of --train]
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) test: Option<String>,
+    /// Column of the labels in .csv, by name or number, from 1 [default: the last]
+    #[arg(long, value_name = "COLUMN", requires = "train")]
+    pub(crate) label: Option<String>,
+    /// Numbers of training, validation and test samples N,M,K, drawn by --data-seed [default: all, parts without a file
+    /// sharing --train equally]
+    #[arg(long, value_name = "N,M,K", requires = "train", value_parser = split)]
+    pub(crate) split: Option<[usize; 3]>,
+    /// Share of training labels that are made wrong, where they are cleaned [default: 0.4]
+    #[arg(long, value_name = "SHARE", value_parser = not_negative, allow_hyphen_values = true)]
+    pub(crate) corruption: Option<f64>,
+    /// Strength of the penalty, or the one to start from where it is chosen [default: the problem's]
+    #[arg(long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
+    pub(crate) penalty: Option<f64>,
+    /// Which penalties are chosen [default: one a feature]
+    #[arg(long, value_enum)]
+    pub(crate) penalties: Option<PenaltyKind>,
+    /// Samples a mini-batch, for inner and outer loss [default: all]
+    #[arg(long, value_name = "B", value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) batch: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PenaltyKind {
+    One,
+    Class,
+    Feature,
 }
 
 /// A schedule, or the best.
@@ -217,6 +262,13 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, &'static str> {
 
 pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
+}
+
+/// `N,M,K`
+fn split(text: &str) -> Result<[usize; 3], &'static str> {
+    let sizes: Option<Vec<usize>> = text.split(',').map(|n| n.parse().ok()).collect();
+    let sizes = sizes.and_then(|sizes| sizes.try_into().ok());
+    sizes.ok_or("expected three whole numbers, such as 900,400,497")
 }
 
 /// `1000`, `64KiB`, `1.5GiB`, `10MB`.

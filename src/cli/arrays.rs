@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, ErrorKind, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -13,6 +13,7 @@ use npyz::zip::{CompressionMethod, DateTime, ZipArchive};
 use serde::{Deserialize, Serialize};
 
 use super::atomic;
+use crate::problems::data::npy;
 
 /// An array of up to two dimensions: one of `n` values has `n` rows and one column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,161 +160,9 @@ fn read_npz(file: BufReader<File>) -> Result<Vec<NamedArray>> {
     Ok(arrays)
 }
 
-/// Reads one array. Memory grows with the values that are there, not with what a header claims.
-fn read_npy(mut reader: impl Read) -> Result<NamedArray> {
-    let Header { descr, fortran_order, shape } = Header::read(&mut reader)?;
-    let Some((width, big_endian, decode)) = decoder(&descr) else {
-        bail!("dtype {descr} is not supported, expected f4, f8, i4 or i8 of either byte order");
-    };
-    let (rows, cols) = match *shape {
-        [] => (1, 1),
-        [n] => (n, 1),
-        [rows, cols] => (rows, cols),
-        _ => bail!("{} dimensions {shape:?}, expected at most 2", shape.len()),
-    };
-    let Some(count) = rows.checked_mul(cols) else {
-        bail!("shape ({rows}, {cols}) has more values than any file can hold");
-    };
-
-    let mut data = Vec::new();
-    for found in 0..count {
-        let mut bytes = [0; 8];
-        match reader.read_exact(&mut bytes[..width]) {
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
-                bail!("truncated, its header announces {count} values and {found} are there")
-            }
-            result => result?,
-        }
-        if big_endian {
-            bytes[..width].reverse();
-        }
-        data.push(decode(bytes));
-    }
-    let trailing = io::copy(&mut reader, &mut io::sink())?;
-    ensure!(trailing == 0, "{trailing} bytes follow the {count} values that its header announces");
-
-    let (rows, cols) = (usize::try_from(rows)?, usize::try_from(cols)?);
-    if fortran_order {
-        data = (0..data.len()).map(|i| data[i % cols * rows + i / cols]).collect();
-    }
-    if let Some(i) = data.iter().position(|value| !value.is_finite()) {
-        bail!("value {} at index {i}, expected finite numbers", data[i]);
-    }
+fn read_npy(reader: impl Read) -> Result<NamedArray> {
+    let npy::Matrix { rows, cols, values: data } = npy::read(reader).map_err(|why| anyhow!(why))?;
     Ok(NamedArray { name: String::new(), rows, cols, data })
-}
-
-type Decode = fn([u8; 8]) -> f64;
-
-/// The width of a value in bytes, whether it is big-endian, and how to decode it once its bytes
-/// are in little-endian order and padded at their end.
-fn decoder(descr: &str) -> Option<(usize, bool, Decode)> {
-    fn low([a, b, c, d, ..]: [u8; 8]) -> [u8; 4] {
-        [a, b, c, d]
-    }
-    let (order, kind) = descr.strip_prefix('\'')?.strip_suffix('\'')?.split_at_checked(1)?;
-    let big_endian = match order {
-        "<" => false,
-        ">" => true,
-        _ => return None,
-    };
-    let (width, decode): (usize, Decode) = match kind {
-        "f4" => (4, |bytes| f32::from_le_bytes(low(bytes)).into()),
-        "f8" => (8, f64::from_le_bytes),
-        "i4" => (4, |bytes| i32::from_le_bytes(low(bytes)).into()),
-        "i8" => (8, |bytes| i64::from_le_bytes(bytes) as f64),
-        _ => return None,
-    };
-    Some((width, big_endian, decode))
-}
-
-/// What stands before the values of an array.
-///
-/// The header reader of npyz trusts the file: it multiplies the dimensions unchecked and allocates
-/// the announced length. Its errors repeat the whole header over several lines.
-struct Header {
-    /// The dtype as a Python literal.
-    descr: String,
-    fortran_order: bool,
-    shape: Vec<u64>,
-}
-
-impl Header {
-    fn read(reader: &mut impl Read) -> Result<Self> {
-        let mut take = |n: u64| {
-            let mut bytes = Vec::new();
-            reader.by_ref().take(n).read_to_end(&mut bytes).map(|_| bytes)
-        };
-        let start = take(8)?;
-        let Some(&[major, minor]) = start.strip_prefix(b"\x93NUMPY") else {
-            bail!("not an npy file, expected it to start with the bytes \\x93NUMPY");
-        };
-        let length_width = match major {
-            1 => 2,
-            2 | 3 => 4,
-            _ => bail!("npy format {major}.{minor} is not supported, expected 1.0, 2.0 or 3.0"),
-        };
-        let length = take(length_width)?.iter().rfold(0, |n, &byte| n << 8 | u64::from(byte));
-        let text = take(length)?;
-        ensure!(
-            text.len() as u64 == length,
-            "malformed header, {length} bytes announced and {} are there",
-            text.len()
-        );
-        let text = String::from_utf8_lossy(&text);
-        Self::parse(text.trim()).ok_or_else(|| {
-            let excerpt: String = text.trim().chars().take(80).collect();
-            anyhow!(
-                "malformed header {excerpt:?}, expected {{'descr': '<f8', 'fortran_order': False, \
-                 'shape': (2, 3)}}"
-            )
-        })
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        let mut rest = text.strip_prefix('{')?.strip_suffix('}')?.trim_start();
-        while !rest.is_empty() {
-            let (key, after) = rest.split_once(':')?;
-            let (value, tail) = after.split_at(literal_len(after)?);
-            let value = value.trim();
-            match key.trim() {
-                "'descr'" => descr = Some(value.to_owned()),
-                "'fortran_order'" => {
-                    fortran_order = match value {
-                        "False" => Some(false),
-                        "True" => Some(true),
-                        _ => None,
-                    }
-                }
-                "'shape'" => {
-                    let inner = value.strip_prefix('(')?.strip_suffix(')')?.trim();
-                    let inner = inner.strip_suffix(',').unwrap_or(inner);
-                    let dims = inner.split(',').filter(|_| !inner.is_empty());
-                    shape = Some(dims.map(|n| n.trim().parse().ok()).collect::<Option<_>>()?);
-                }
-                _ => return None,
-            }
-            rest = tail.strip_prefix(',').unwrap_or(tail).trim_start();
-        }
-        Some(Self { descr: descr?, fortran_order: fortran_order?, shape: shape? })
-    }
-}
-
-/// The length of the Python literal that `text` starts with: up to a comma outside of quotes and
-/// brackets, or to the end.
-fn literal_len(text: &str) -> Option<usize> {
-    let (mut depth, mut quoted) = (0_usize, false);
-    for (i, c) in text.char_indices() {
-        match c {
-            '\'' => quoted = !quoted,
-            _ if quoted => {}
-            '(' | '[' => depth += 1,
-            ')' | ']' => depth = depth.checked_sub(1)?,
-            ',' if depth == 0 => return Some(i),
-            _ => {}
-        }
-    }
-    (depth == 0 && !quoted).then_some(text.len())
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::args::{Asked, Common};
+use super::args::{Asked, Common, Data, PenaltyKind};
 use super::arrays::{self, NamedArray};
 use super::failure::Failure;
 use super::{estimators, names, rules};
-use crate::problems::{Entry, Precision};
+use crate::problems::data::{Files, load};
+use crate::problems::{Choices, Entry, Penalties, Precision};
 use crate::{
     Alternative, Draw, Element, Estimator, InnerLoop, Oracle, Params, Profile, Schedule, plan,
 };
@@ -37,7 +38,7 @@ pub(crate) fn open<T: Precision>(
         }
         (asked, own) => asked.or(own).map(|seed| seed.wrapping_add(shift)),
     };
-    let mut oracle = entry.open::<T>(data_seed).map_err(Failure::run)?;
+    let mut oracle = on(entry, &common.data, data_seed)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
     oracle.set_memory(common.memory);
     let steps = common.steps.unwrap_or(entry.steps);
@@ -49,14 +50,37 @@ pub(crate) fn open<T: Precision>(
         rules::set(&mut oracle, rule)?;
     }
     let x = match &common.at {
-        Some(path) => load(path, oracle.start(), "--at")?,
+        Some(path) => point(path, oracle.start(), "--at")?,
         None => oracle.start().values().to_vec(),
     };
     if let Some(path) = &common.init {
-        let w = load(path, oracle.inner_start(), "--init")?;
+        let w = point(path, oracle.inner_start(), "--init")?;
         oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
     }
     Ok(Opened { oracle, inner, x, data_seed })
+}
+
+/// The problem, on the samples that the command gives, if it gives any.
+fn on<T: Precision>(
+    entry: &Entry,
+    data: &Data,
+    seed: Option<u64>,
+) -> Result<Oracle<'static, T>, Failure> {
+    if *data == Data::default() {
+        return entry.open::<T>(seed).map_err(Failure::run);
+    }
+    let seed = seed.unwrap_or(0);
+    let Data { train, valid, test, label, split, corruption, penalty, penalties, batch } =
+        data.clone();
+    let files = train.map(|train| Files { train, valid, test, label, split });
+    let penalties = penalties.map(|kind| match kind {
+        PenaltyKind::One => Penalties::One,
+        PenaltyKind::Class => Penalties::Class,
+        PenaltyKind::Feature => Penalties::Feature,
+    });
+    let sets = files.map(|files| load::<T>(&files, seed)).transpose().map_err(Failure::usage)?;
+    let choices = Choices { seed, corruption, penalty, penalties, batch };
+    entry.open_on(sets, &choices).map_err(Failure::usage)
 }
 
 /// The estimator that `text` names, under the schedule that the command asks for.
@@ -92,7 +116,7 @@ pub(crate) fn alternatives<T: Precision>(
 }
 
 /// The values of a file in the order of `like`.
-fn load<T: Element>(path: &Path, like: &Params<T>, option: &str) -> Result<Vec<T>, Failure> {
+fn point<T: Element>(path: &Path, like: &Params<T>, option: &str) -> Result<Vec<T>, Failure> {
     let declared: Vec<_> = like
         .names()
         .iter()

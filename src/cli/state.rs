@@ -53,6 +53,7 @@ pub(super) fn settings(
         ("outer", outer_text(run.outer)),
         ("coupling", format!("{:?}", run.coupling).to_lowercase()),
         ("seed", run.seed.to_string()),
+        ("data", format!("{:?}", options.common.data)),
         ("data seed", optional(data_seed.map(|s| s.to_string()))),
         ("instructions", simd().name().to_owned()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),

@@ -272,7 +272,12 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
     }
 
     fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {
-        self.each(|a| a.linear(map, transposed))
+        let mut planes: List<A> = self.tangents.into_iter().flatten().collect();
+        planes.push(self.value);
+        A::linears(&mut planes, map, transposed);
+        let value = planes.pop().unwrap_or(self.value);
+        let mut planes = planes.into_iter();
+        Self { value, tangents: self.tangents.map(|t| t.and_then(|_| planes.next())) }
     }
 
     fn custom_product(self, f: &'a dyn Custom<A::Elem>, product: Product<Self>) -> Self {

@@ -7,6 +7,7 @@ use crate::arena::Arena;
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::{self, Operand};
+use crate::array::kernels::sparse::{self, Plane};
 use crate::array::kernels::{maps, reduce, vectors};
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -70,6 +71,9 @@ kernels! {
     ) -> Made<'a, Self>;
     products = product::products ['a](
         shared: Operand<'a, Self>, shared_is_left: bool, others: &[Operand<'a, Self>], outs: &mut [&mut [Self]]
+    );
+    sparse_products = sparse::sparse_products [](
+        starts: &[usize], entries: (&[u32], &[Self]), transposed: bool, columns: usize, planes: &mut [Plane<Self>]
     );
     sum_to = reduce::sum_to [](x: &[Self], shape: Shape, out: &mut [Self], to: Shape);
     sum = reduce::sum [](a: &[Self]) -> Self;

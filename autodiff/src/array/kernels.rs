@@ -8,4 +8,5 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod simd;
 pub(crate) mod slopes;
+pub(crate) mod sparse;
 pub(crate) mod vectors;

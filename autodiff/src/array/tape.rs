@@ -347,7 +347,11 @@ fn pull_node<'a, A: Array<'a>>(
         Op::Slice { of, start, from } => give(of, Some(c.embed(start, from))),
         Op::Embed { of, start, from } => give(of, Some(c.slice(start, from))),
         Op::Reshape { of, from } => give(of, Some(c.reshape(from))),
-        Op::Linear { of, map, transposed } => give(of, Some(c.linear(map, !transposed))),
+        Op::Linear { of, map, transposed } => {
+            // Before the map, so that of the value, where it is not wanted, no product is formed.
+            let c = if of.wanted == here { Some(c) } else { c.tangents_up() };
+            add(table, of, c.map(|c| c.linear(map, !transposed)));
+        }
         Op::Custom { of, f, x, at } => {
             let by = match at.map(near) {
                 Product::Value => [Some(Product::Vjp(c)), None],

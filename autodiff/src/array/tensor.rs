@@ -398,15 +398,38 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn linear(self, map: &'a dyn LinearOperator<T>, transposed: bool) -> Self {
+        let mut plane = [self];
+        Self::linears(&mut plane, map, transposed);
+        plane[0]
+    }
+
+    fn linears(planes: &mut [Self], map: &'a dyn LinearOperator<T>, transposed: bool) {
         let full = Shape::new(map.rows(), map.cols());
         let effective = full.flipped(transposed);
-        if effective.cols != self.shape.rows || self.is_faulty() {
-            return self.mismatch("linear", full);
+        let cols = planes.first().map_or(0, |plane| plane.shape.cols);
+        let (wanted, shape) = (Shape::new(effective.cols, cols), Shape::new(effective.rows, cols));
+        let mut pairs = List::<(&[T], &mut [T])>::new();
+        for plane in planes.iter() {
+            if plane.shape != wanted || plane.is_faulty() {
+                let _ = plane.mismatch("linear", full);
+            } else if let Ok(out) = plane.arena.fill(shape.len(), T::zero()) {
+                pairs.push((plane.data, out));
+            }
         }
-        let shape = Shape::new(effective.rows, self.shape.cols);
-        Self::tried(self.arena, "linear", shape, |out| {
-            map.try_apply(transposed, self.data, self.shape.cols as usize, out)
-        })
+        let fits = pairs.len() == planes.len();
+        let done = fits.then(|| map.apply_all(transposed, &mut pairs, cols as usize));
+        if done != Some(Ok(())) {
+            for plane in planes {
+                if let Some(Err(fault)) = done {
+                    plane.arena.raise(fault);
+                }
+                *plane = Self::empty(plane.arena);
+            }
+            return;
+        }
+        for (plane, (_, out)) in planes.iter_mut().zip(pairs) {
+            *plane = Self::result(plane.arena, "linear", shape, Ok(out));
+        }
     }
 
     fn custom_product(self, f: &'a dyn Custom<T>, product: Product<Self>) -> Self {

@@ -1,0 +1,231 @@
+//! Samples from files (feature `data`).
+//!
+//! | file | holds | labels |
+//! |---|---|---|
+//! | `.svm`, `.svmlight`, `.libsvm` | sparse rows, `LABEL INDEX:VALUE ...` | first in each row |
+//! | `.csv` | dense rows, with a header or not | in a column, the last by default |
+//! | `.idx`, `...-ubyte` | arrays of the MNIST kind; bytes are scaled to [0, 1] | in a file of their own |
+//! | `.npy` | numpy arrays | in a file of their own |
+//!
+//! Any may end in `.gz`. Files are read once, from front to end; memory grows with what is there, not with what a header
+//! claims. An error is one line: the file, the line or byte, what was found and what was expected.
+
+mod csv;
+mod idx;
+pub mod npy;
+mod source;
+mod svmlight;
+
+use std::io::{BufRead, Read};
+
+use hypertape_autodiff::Element;
+use hypertape_solver::Error;
+
+use crate::labelled::{Labelled, invalid};
+use crate::labels::split;
+use crate::sets::Sets;
+use source::{Features, Name, Rows, Table, open};
+
+/// Where samples come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Files {
+    /// Training samples: `FILE`, or `FEATURES,LABELS`.
+    pub train: String,
+    /// Validation samples, likewise; from the training file without.
+    pub valid: Option<String>,
+    /// Test samples, likewise.
+    pub test: Option<String>,
+    /// Column of the labels in CSV files, by name or number, from 1; the last without.
+    pub label: Option<String>,
+    /// Numbers of training, validation and test samples. Without, parts that have no file of their own share the training
+    /// file equally, and others are taken whole.
+    pub split: Option<[usize; 3]>,
+}
+
+/// Most classes: more distinct labels are those of a regression.
+const MOST_CLASSES: usize = 4096;
+
+/// The three parts, drawn by `seed` and stratified by class. Classes are the distinct labels of the training file, in order.
+///
+/// # Errors
+/// [`Error::Invalid`] that names file and place for what is no file of its kind, a label of another part that training does
+/// not have, or parts larger than their file.
+pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
+    let label = files.label.as_deref();
+    let train = read::<T>(&files.train, label)?;
+    let mut classes = train.labels.clone();
+    classes.sort_unstable_by(f64::total_cmp);
+    classes.dedup();
+    if classes.len() < 2 || classes.len() > MOST_CLASSES {
+        let found = format!("{} distinct labels", classes.len());
+        return Err(invalid(&files.train, found, format!("from 2 to {MOST_CLASSES}")));
+    }
+    let count = u32::try_from(classes.len()).unwrap_or(u32::MAX);
+    let train = train.classified(&files.train, &classes)?;
+    let others = [&files.valid, &files.test];
+    let sharing = 1 + others.iter().filter(|file| file.is_none()).count();
+    let draw = |name: &str, part: &Labelled<T>, sizes: [usize; 3]| {
+        if sizes.iter().sum::<usize>() == 0 {
+            return Err(invalid(name, "no samples asked for", "one of each part at least"));
+        }
+        let told = |e: Error| match e {
+            Error::Invalid { found, expected, .. } => invalid(name, found, expected),
+            e => e,
+        };
+        split(part.labels(), count, sizes, seed).map_err(|e| told(e.into()))
+    };
+    let share = train.len() / sharing;
+    let own = |k: usize| {
+        others[k].as_ref().map_or_else(|| files.split.map_or(share, |s| s[k + 1]), |_| 0)
+    };
+    let sizes = [files.split.map_or(share, |s| s[0]), own(0), own(1)];
+    let parts = draw(&files.train, &train, sizes)?;
+    let other = |k: usize, indices: &[usize]| {
+        let Some(name) = others[k] else { return part(&files.train, &train, indices) };
+        let samples = read::<T>(name, label)?.classified(name, &classes)?;
+        let size = files.split.map_or(samples.len(), |s| s[k + 1]);
+        part(name, &samples, &draw(name, &samples, [size, 0, 0])?.train)
+    };
+    let (valid, test) = (other(0, &parts.valid)?, other(1, &parts.test)?);
+    Sets::new(part(&files.train, &train, &parts.train)?, valid, test)
+}
+
+/// The samples at `indices`, one at least.
+fn part<T: Element>(
+    name: &str,
+    from: &Labelled<T>,
+    indices: &[usize],
+) -> Result<Labelled<T>, Error> {
+    if indices.is_empty() {
+        return Err(invalid(name, "too few samples", "one for each part at least"));
+    }
+    Ok(from.select(indices))
+}
+
+impl<T: Element> Table<T> {
+    /// With labels as places in `classes`.
+    fn classified(self, name: &str, classes: &[f64]) -> Result<Labelled<T>, Error> {
+        let class = |(i, label): (usize, &f64)| {
+            let place = classes.binary_search_by(|class| class.total_cmp(label));
+            place.ok().and_then(|place| u32::try_from(place).ok()).ok_or_else(|| {
+                let (first, last) = (classes[0], classes[classes.len() - 1]);
+                let expected =
+                    format!("one of the {} of training, from {first} to {last}", classes.len());
+                invalid(name, format!("label {label} of sample {}", i + 1), expected)
+            })
+        };
+        let labels = self.labels.iter().enumerate().map(class).collect::<Result<Vec<u32>, _>>()?;
+        let made = match self.features {
+            Features::Dense(values) => Labelled::dense(values, labels),
+            Features::Sparse(matrix) => Labelled::sparse(matrix, labels),
+        };
+        made.map_err(|e| match e {
+            Error::Invalid { found, expected, .. } => invalid(name, found, expected),
+            e => e,
+        })
+    }
+}
+
+/// The kinds of files, by the end of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Svmlight,
+    Csv,
+    Idx,
+    Npy,
+}
+
+fn kind(name: &str) -> Result<Kind, Error> {
+    let inner = name.strip_suffix(".gz").unwrap_or(name);
+    let ends = |ends: &[&str]| ends.iter().any(|end| inner.ends_with(end));
+    Ok(match () {
+        () if ends(&[".svm", ".svmlight", ".libsvm"]) => Kind::Svmlight,
+        () if ends(&[".csv"]) => Kind::Csv,
+        () if ends(&[".idx", "-ubyte"]) => Kind::Idx,
+        () if ends(&[".npy"]) => Kind::Npy,
+        () => {
+            let expected = "a name that ends in .svm, .svmlight, .libsvm, .csv, .idx, -ubyte or .npy, or one of these and .gz";
+            return Err(invalid(name, "an unknown kind of file", expected));
+        }
+    })
+}
+
+/// Reads `FILE` or `FEATURES,LABELS`.
+fn read<T: Element>(names: &str, label: Option<&str>) -> Result<Table<T>, Error> {
+    let (name, labels) = names.split_once(',').map_or((names, None), |(f, l)| (f, Some(l)));
+    match (kind(name)?, labels) {
+        (kind @ (Kind::Svmlight | Kind::Csv), None) => table(kind, Name(name), open(name)?, label),
+        (Kind::Svmlight | Kind::Csv, Some(labels)) => {
+            Err(invalid(name, format!("a file of labels, {labels}"), "none, as it has labels"))
+        }
+        (kind, None) => {
+            let expected =
+                format!("{name},LABELS, since files of this kind ({kind:?}) hold one array");
+            Err(invalid(name, "no file of labels", expected))
+        }
+        (kind_of, Some(labels)) => {
+            let features = rows(kind_of, Name(name), open(name)?)?;
+            pair(
+                Name(name),
+                features,
+                Name(labels),
+                rows(kind(labels)?, Name(labels), open(labels)?)?,
+            )
+        }
+    }
+}
+
+/// A table from a file that holds all of it.
+fn table<T: Element>(
+    kind: Kind,
+    name: Name,
+    reader: impl BufRead,
+    label: Option<&str>,
+) -> Result<Table<T>, Error> {
+    let table = if kind == Kind::Csv {
+        csv::read(name, reader, label)?
+    } else {
+        svmlight::read(name, reader)?
+    };
+    if table.labels.is_empty() {
+        return Err(name.wrong("", "no samples", "one at least"));
+    }
+    Ok(table)
+}
+
+fn rows(kind: Kind, name: Name, reader: impl Read) -> Result<Rows, Error> {
+    match kind {
+        Kind::Idx => idx::read(name, reader),
+        Kind::Npy => {
+            let array = npy::read(reader);
+            let npy::Matrix { rows, cols, values } =
+                array.map_err(|why| name.wrong("", why, "a numpy array of finite numbers"))?;
+            Ok(Rows { count: rows, cols, values, bytes: false })
+        }
+        _ => Err(name.wrong("", "a file of samples", "an array, .idx, -ubyte or .npy")),
+    }
+}
+
+/// A table from an array of features and one of labels.
+fn pair<T: Element>(
+    name: Name,
+    features: Rows,
+    label_name: Name,
+    labels: Rows,
+) -> Result<Table<T>, Error> {
+    if labels.cols != 1 || labels.count != features.count || labels.count == 0 {
+        let found = format!("{} rows of {}", labels.count, labels.cols);
+        let expected = format!("a label for each of {} samples, one or more", features.count);
+        return Err(label_name.wrong("", found, expected));
+    }
+    let scale = if features.bytes { 255.0 } else { 1.0 };
+    let mut values = Vec::with_capacity(features.values.len());
+    for (i, value) in features.values.into_iter().enumerate() {
+        let place = || format!(" value {i}");
+        values.push(name.element(place, value / scale)?);
+    }
+    Ok(Table { features: Features::Dense(values), labels: labels.values })
+}
+
+#[cfg(test)]
+mod tests;

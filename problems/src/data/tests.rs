@@ -1,0 +1,379 @@
+//! Files of every kind: what they hold, every way in which one can be wrong, and mutations of valid ones.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hypertape_autodiff::{Arena, Array, Shape, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+
+use super::*;
+
+/// Labels and, row by row, the values of a table in memory, with its width.
+fn parse(
+    kind: Kind,
+    bytes: &[u8],
+    label: Option<&str>,
+) -> Result<(Vec<f64>, Vec<f64>, u32), Error> {
+    let Table { features, labels } = table::<f64>(kind, Name("f"), bytes, label)?;
+    let count = labels.len();
+    let samples = match features {
+        Features::Dense(values) => Labelled::dense(values, vec![0; count]),
+        Features::Sparse(matrix) => Labelled::sparse(matrix, vec![0; count]),
+    }?;
+    let arena = Arena::new();
+    let width = samples.width();
+    let mut values = Vec::new();
+    for j in 0..if width > 50 { 0 } else { width } {
+        let unit: Vec<f64> = (0..width).map(|k| f64::from(k == j)).collect();
+        let unit = Tensor::new(&arena, Shape::column(width), &unit);
+        values.extend_from_slice(samples.times(unit, 0..count).values());
+    }
+    // From columns to rows.
+    let cols = values.len() / count;
+    let values = (0..values.len()).map(|i| values[i % cols * count + i / cols]).collect();
+    Ok((labels, values, width))
+}
+
+fn told(kind: Kind, bytes: &[u8], label: Option<&str>) -> String {
+    parse(kind, bytes, label).unwrap_err().to_string()
+}
+
+const SVM: &[u8] = b"+1 1:0.5 3:-2 # first\n\n# none\n-1 2:1e1\n3\n";
+
+#[test]
+fn sparse_rows() {
+    let (labels, values, width) = parse(Kind::Svmlight, SVM, None).unwrap();
+    assert_eq!((labels, width), (vec![1.0, -1.0, 3.0], 3));
+    assert_eq!(values, [0.5, 0.0, -2.0, 0.0, 10.0, 0.0, 0.0, 0.0, 0.0]);
+    for (bytes, expected) in [
+        (&b""[..], "f: found no samples, expected one at least"),
+        (b"# nothing\n", "f: found no samples"),
+        (b"1 1:2\nx 1:2\n", "f:2: found \"x\", expected a finite number"),
+        (b"nan 1:2\n", "f:1: found \"nan\", expected a finite number"),
+        (b"1 1:2\n1 1:inf\n", "f:2: found \"inf\", expected a finite number"),
+        (b"1 1:1e999\n", "f:1: found \"1e999\", expected a finite number"),
+        (b"1 1\n", "f:1: found \"1\", expected INDEX:VALUE"),
+        (b"1 1:\n", "f:1: found \"\", expected a finite number"),
+        (b"1 0:1\n", "f:1: found index \"0\", expected one from 1 to 16777216"),
+        (b"1 2:1 2:1\n", "f:1: found index \"2\", expected one from 3 to 16777216"),
+        (b"1 4294967295:1\n", "f:1: found index \"4294967295\", expected one from 1 to"),
+        (b"1 qid:3 1:1\n", "f:1: found index \"qid\", expected one from 1"),
+        (b"1 1:1\n\xff\xfe\n", "f:2: found bytes that are no text"),
+        (b"1\n2\n", "f: found no entries, expected one at least"),
+    ] {
+        let message = told(Kind::Svmlight, bytes, None);
+        assert!(message.contains(expected), "{message}");
+    }
+    let message = table::<f32>(Kind::Svmlight, Name("f"), &b"1 1:1e40\n"[..], None).unwrap_err();
+    assert!(message.to_string().contains("f:1: found 1"), "{message}");
+    assert!(message.to_string().contains("expected a finite number in f32"), "{message}");
+}
+
+#[test]
+fn tables_with_commas() {
+    let plain = b"1,2,0\n3,4,1\n";
+    assert_eq!(
+        parse(Kind::Csv, plain, None).unwrap(),
+        (vec![0.0, 1.0], vec![1.0, 2.0, 3.0, 4.0], 2)
+    );
+    let headed = b"class, a,b\n0, 1.5 ,\"2\"\r\n1,3,4\r\n";
+    let known = (vec![0.0, 1.0], vec![1.5, 2.0, 3.0, 4.0], 2);
+    assert_eq!(parse(Kind::Csv, headed, Some("class")).unwrap(), known);
+    assert_eq!(parse(Kind::Csv, headed, Some("1")).unwrap(), known);
+    for (bytes, label, expected) in [
+        (&b""[..], None, "f: found no samples"),
+        (b"a,b\n", None, "f: found no samples"),
+        (b"1,2\n1,2,3\n", None, "f:2: found 3 fields, expected 2, as in the first line"),
+        (b"1,2\n3\n", None, "f:2: found 1 fields"),
+        (b"1,2\n3,\n", None, "f:2: found \"\", expected a finite number"),
+        (b"1,2\n3,NaN\n", None, "f:2: found \"NaN\", expected a finite number"),
+        (b"1,x\n", None, "f:1: found \"x\", expected a finite number"),
+        (b"1\n2\n", None, "f:1: found one column, expected a label and one feature"),
+        (
+            b"a,b\n1,2\n",
+            Some("c"),
+            "f:1: found no column \"c\", expected a name in the header, or a number from 1 to 2",
+        ),
+        (b"1,2\n", Some("3"), "f:1: found no column \"3\""),
+        (b"1,2\n", Some("0"), "f:1: found no column \"0\""),
+        (b"1,2\n3,\xff\n", None, "expected lines of numbers"),
+    ] {
+        let message = told(Kind::Csv, bytes, label);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// A file of bytes.
+fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let sizes: Vec<u8> = sizes.iter().flat_map(|size| size.to_be_bytes()).collect();
+    let dimensions = u8::try_from(sizes.len() / 4).unwrap();
+    [&[0, 0, 8, dimensions][..], &sizes, values].concat()
+}
+
+#[test]
+fn arrays_of_the_mnist_kind() {
+    let read = |bytes: &[u8]| rows(Kind::Idx, Name("f"), bytes);
+    let array = read(&idx(&[2, 1, 3], &[0, 51, 255, 1, 2, 3])).unwrap();
+    assert_eq!((array.count, array.cols, array.bytes), (2, 3, true));
+    assert_eq!(array.values, [0.0, 51.0, 255.0, 1.0, 2.0, 3.0]);
+    for (kind, bytes) in [
+        (9, vec![0xFE]),
+        (11, (-2_i16).to_be_bytes().to_vec()),
+        (12, (-2_i32).to_be_bytes().to_vec()),
+        (13, (-2_f32).to_be_bytes().to_vec()),
+        (14, (-2_f64).to_be_bytes().to_vec()),
+    ] {
+        let file = [&[0, 0, kind, 1, 0, 0, 0, 1][..], &bytes].concat();
+        assert_eq!(read(&file).unwrap().values, [-2.0]);
+    }
+    let mut nan = vec![0, 0, 13, 1, 0, 0, 0, 1];
+    nan.extend(f32::NAN.to_be_bytes());
+    let huge = u32::MAX;
+    for (bytes, expected) in [
+        (vec![], "f byte 0: found the end, expected a header"),
+        (vec![0, 0, 8], "f byte 0: found the end, expected a header"),
+        (vec![1, 0, 8, 1], "f byte 0: found [1, 0, 8, 1], expected 0, 0, a type"),
+        (vec![0, 0, 8, 0], "f byte 0: found [0, 0, 8, 0]"),
+        (vec![0, 0, 10, 1], "f byte 2: found type 10, expected 8, 9, 11"),
+        (
+            vec![0, 0, 8, 2, 0, 0, 0, 1, 0],
+            "f byte 8: found the end, expected the size of a dimension",
+        ),
+        (idx(&[2, 2], &[1, 2, 3]), "f byte 15: found the end after 3 values, expected 4"),
+        (idx(&[2], &[1, 2, 3]), "f byte 10: found more bytes, expected the end after 2 values"),
+        (idx(&[huge, huge, huge], &[]), "f byte 4: found dimensions [4294967295, "),
+        (idx(&[1 << 31], &[1]), "f byte 9: found the end after 1 values"),
+        (idx(&[(1 << 31) + 1], &[1]), "expected 2147483648 values at most"),
+        (nan, "f byte 8: found NaN, expected a finite number"),
+    ] {
+        let message = read(&bytes).err().unwrap().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// A folder of its own, removed at the end of a test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("hypertape-data-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A test that failed on the way may have left anything.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn files_become_sets() {
+    let dir = Scratch::new("sets");
+    // Twelve samples in two classes, 3 and 7; the value is the number of the sample.
+    let pixels: Vec<u8> = (0..12).collect();
+    let classes: Vec<u8> = (0..12).map(|i| if i % 2 == 0 { 7 } else { 3 }).collect();
+    let images = dir.put("images-ubyte.gz", &packed(&idx(&[12, 1, 1], &pixels)));
+    let labels = dir.put("labels.idx", &idx(&[12], &classes));
+    let csv = dir.put("test.csv", b"0.5,3\n0.25,7\n");
+    let files = Files { train: format!("{images},{labels}"), ..Files::default() };
+    let sets = load::<f64>(&files, 1).unwrap();
+    assert_eq!([sets.train.len(), sets.valid.len(), sets.test.len()], [4, 4, 4]);
+    assert_eq!(sets.train.labels().iter().sum::<u32>(), 2);
+    let with = Files { test: Some(csv.clone()), split: Some([6, 4, 2]), ..files.clone() };
+    let sets = load::<f64>(&with, 1).unwrap();
+    assert_eq!([sets.train.len(), sets.valid.len(), sets.test.len()], [6, 4, 2]);
+    let arena = Arena::new();
+    let one = Tensor::new(&arena, Shape::SCALAR, &[1.0]);
+    // Every sample of the training file once, scaled; even ones are of the second class.
+    let mut seen: Vec<usize> = Vec::new();
+    for (part, size) in [(&sets.train, 6), (&sets.valid, 4)] {
+        for (value, &label) in part.times(one, 0..size).values().iter().zip(part.labels()) {
+            let i = (0..12).find(|&i| (f64::from(i) / 255.0 - value).abs() < 1e-15).unwrap();
+            assert_eq!(label, 1 - i % 2);
+            seen.push(i as usize);
+        }
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 10);
+
+    let other = dir.put("other.csv", b"0.5,3\n0.25,4\n");
+    let ragged = dir.put("wide.csv", b"0.5,1,3\n0.25,1,7\n");
+    let short = dir.put("short.idx", &idx(&[11], &classes[..11]));
+    let cut = packed(&idx(&[12], &classes));
+    let cut = dir.put("cut.idx.gz", &cut[..cut.len() - 9]);
+    let text = dir.put("notes.txt", b"");
+    let one_class = dir.put("one.svm", b"1 1:1\n1 1:2\n");
+    let regression: Vec<String> = (0..5000).map(|i| format!("{i},{i}.5")).collect();
+    let regression = dir.put("reals.csv", regression.join("\n").as_bytes());
+    let train = |train: String| Files { train, ..Files::default() };
+    let cases = [
+        (
+            Files { valid: Some(other), ..files.clone() },
+            "label 4 of sample 2, expected one of the 2 of training, from 3 to 7",
+        ),
+        (Files { test: Some(ragged), ..files.clone() }, "found 2 values a sample"),
+        (Files { split: Some([6, 6, 1]), ..files.clone() }, "sum to 13, expected at most 12"),
+        (Files { split: Some([6, 6, 0]), ..files.clone() }, "found too few samples"),
+        (Files { split: Some([0, 0, 0]), ..files.clone() }, "found no samples asked for"),
+        (
+            Files { split: Some([5, 5, 3]), test: Some(csv), ..files },
+            "sum to 3, expected at most 2",
+        ),
+        (
+            train(format!("{images},{short}")),
+            "short.idx: found 11 rows of 1, expected a label for each of 12",
+        ),
+        (train(format!("{images},{cut}")), "cut.idx.gz"),
+        (train(images.clone()), "images-ubyte.gz: found no file of labels"),
+        (train(format!("{one_class},{labels}")), "found a file of labels"),
+        (train(format!("{images},{one_class}")), "one.svm: found a file of samples"),
+        (
+            train(text),
+            "notes.txt: found an unknown kind of file, expected a name that ends in .svm",
+        ),
+        (train(one_class), "one.svm: found 1 distinct labels, expected from 2 to 4096"),
+        (train(regression), "found 5000 distinct labels"),
+        (train("/nowhere/a.csv".into()), "/nowhere/a.csv: found"),
+    ];
+    for (files, expected) in cases {
+        let message = load::<f64>(&files, 1).unwrap_err().to_string();
+        assert!(message.contains(expected), "no {expected:?} in {message:?}");
+        assert!(!message.contains('\n'), "{message:?}");
+    }
+}
+
+#[test]
+fn mnist_is_read_where_it_is() {
+    let shared =
+        std::env::var_os("HYPERTAPE_SHARED").map_or_else(|| "../../shared".into(), PathBuf::from);
+    let file = |name: &str| shared.join("data/mnist").join(name).to_str().unwrap().to_owned();
+    let test =
+        format!("{},{}", file("t10k-images-idx3-ubyte.gz"), file("t10k-labels-idx1-ubyte.gz"));
+    if !std::path::Path::new(&file("t10k-images-idx3-ubyte.gz")).exists() {
+        println!("skipped: no {}", file("t10k-images-idx3-ubyte.gz"));
+        return;
+    }
+    let table = read::<f32>(&test, None).unwrap();
+    // Labels of the first ten digits, and their numbers.
+    assert_eq!(table.labels[..10], [7.0, 2.0, 1.0, 0.0, 4.0, 1.0, 4.0, 9.0, 5.0, 9.0]);
+    assert_eq!(table.labels.iter().filter(|&&label| label == 5.0).count(), 892);
+    let Features::Dense(values) = table.features else { panic!("sparse") };
+    assert_eq!(values.len(), 7_840_000);
+}
+
+/// A valid file of each kind, and what reads it.
+type Target = (&'static str, Vec<u8>, fn(&[u8]) -> Result<usize, Error>);
+
+fn targets() -> Vec<Target> {
+    fn rows_of(kind: Kind, bytes: &[u8]) -> Result<usize, Error> {
+        let array = rows(kind, Name("f"), bytes)?;
+        assert_eq!(array.values.len(), array.count * array.cols);
+        assert!(array.values.iter().all(|v| v.is_finite()));
+        Ok(array.count)
+    }
+    fn table_of(kind: Kind, bytes: &[u8]) -> Result<usize, Error> {
+        let (labels, values, _) = parse(kind, bytes, None)?;
+        assert!(labels.iter().chain(&values).all(|v| v.is_finite()) && !labels.is_empty());
+        Ok(labels.len())
+    }
+    let header = b"\x93NUMPY\x01\x00\x3f\x00{'descr': '<f8', 'fortran_order': True, 'shape': (3, 2), }    \n";
+    let values = [1.0_f64, -2.0, 0.5, 1e9, 3.0, 4.0].map(f64::to_le_bytes).concat();
+    vec![
+        ("svmlight", SVM.to_vec(), |b| table_of(Kind::Svmlight, b)),
+        ("csv", b"a,b,c\n1,2.5,0\n-3e1,4,1\n5,\"6\",0\n".to_vec(), |b| table_of(Kind::Csv, b)),
+        ("idx", idx(&[3, 2], &[1, 2, 3, 4, 5, 6]), |b| rows_of(Kind::Idx, b)),
+        ("npy", [&header[..], &values].concat(), |b| rows_of(Kind::Npy, b)),
+    ]
+}
+
+/// A few random changes: bytes flipped, inserted, removed, repeated; the end cut off; pieces that loaders care about.
+fn mutate(random: &mut Pcg64, bytes: &mut Vec<u8>) {
+    const PIECES: [&[u8]; 14] = [
+        b"nan",
+        b"-inf",
+        b"1e999",
+        b"4294967295",
+        b"-1",
+        b":",
+        b",",
+        b"\n",
+        b"\"",
+        b"(",
+        b"'",
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\0",
+        b"#",
+    ];
+    for _ in 0..random.random_range(1..5) {
+        let at = random.random_range(0..=bytes.len());
+        let end = (at + random.random_range(0..9)).min(bytes.len());
+        match random.random_range(0..6) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
+            1 => bytes.insert(at, random.random()),
+            2 => drop(bytes.drain(at..end)),
+            3 => {
+                let again = bytes[at..end].to_vec();
+                bytes.splice(at..at, again);
+            }
+            4 => bytes.truncate(at),
+            _ => {
+                let piece = PIECES[random.random_range(0..PIECES.len())];
+                bytes.splice(at..end, piece.iter().copied());
+            }
+        }
+    }
+}
+
+/// 3000 mutations a loader, or as many as there is time for in `HYPERTAPE_FUZZ_SECONDS`.
+#[test]
+fn mutated_files_are_read_or_refused() {
+    let seconds = std::env::var("HYPERTAPE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
+    for (name, valid, read) in targets() {
+        assert_eq!(read(&valid).unwrap(), 3, "{name}");
+        let (clock, mut random) = (Instant::now(), Pcg64::seed_from_u64(9));
+        let (mut cases, mut fine) = (0, 0);
+        let mut pool = vec![valid];
+        while seconds.map_or(cases < 3000, |s| clock.elapsed() < Duration::from_secs(s)) {
+            let mut bytes = pool[random.random_range(0..pool.len())].clone();
+            mutate(&mut random, &mut bytes);
+            cases += 1;
+            match read(&bytes) {
+                Ok(_) => {
+                    fine += 1;
+                    // Mutations go on from what is still read.
+                    if bytes.len() < 4096 {
+                        let place = random.random_range(0..100);
+                        if place < pool.len() { pool[place] = bytes } else { pool.push(bytes) }
+                    }
+                }
+                Err(e) => assert!(
+                    e.to_string().starts_with('f') && e.to_string().contains("expected"),
+                    "{e}"
+                ),
+            }
+        }
+        println!("{name}: {cases} files, {fine} of them read");
+        assert!(fine > 0 && fine < cases);
+    }
+}
