@@ -6,6 +6,7 @@
 mod args;
 mod arrays;
 mod atomic;
+mod certify;
 mod check;
 mod estimators;
 mod failure;
@@ -70,6 +71,9 @@ fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
         }
         Command::Check(options) => {
             in_precision!(options.dtype, check::run(catalogue, &options, &mut out))
+        }
+        Command::Certify(options) => {
+            in_precision!(options.common.dtype, certify::run(catalogue, &options, &mut out))
         }
         Command::Plan(options) => {
             in_precision!(options.common.dtype, plan::run(catalogue, &options, &mut out))

@@ -3,8 +3,9 @@
 
 use hypertape::problems::{Precision, catalogue};
 use hypertape::{
-    Adam, Draw, Estimator, Exact, FirstOrder, Forward, FullTape, Implicit, InnerLoop, LinearSolver,
-    Momentum, Oracle, Profile, Schedule, Stop, Truncated, Ufom,
+    Adam, Cheap, Draw, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape, Implicit,
+    InnerLoop, Jump, LinearSolver, Momentum, Oracle, Profile, Roulette, Schedule, Stop, Thinned,
+    Truncated, Ufom,
 };
 
 const SCHEDULES: [&str; 8] = [
@@ -41,6 +42,27 @@ fn hit(schedule: Schedule) -> Ufom {
     ufom
 }
 
+/// Randomised estimators at the outcome that takes most.
+fn largest<T: Precision>(schedules: &[&str]) -> Vec<Box<dyn Estimator<T>>> {
+    let mut all: Vec<Box<dyn Estimator<T>>> = Vec::new();
+    for text in schedules.iter().take(4) {
+        let levels = [(0, 1.0), (1, 0.9), (2, 0.9), (4, 0.5)];
+        let mut roulette = Roulette::new(levels).unwrap().with_schedule(schedule(text));
+        roulette.force(Some(3));
+        all.push(Box::new(roulette));
+    }
+    let jump = Cheap::Jump(Jump { anchors: 2, degree: 2 });
+    for cheap in [Cheap::Truncated { k: 2 }, Cheap::Mixed, jump] {
+        all.push(Box::new(hit(schedule("binomial:c=2")).with_cheap(cheap).unwrap()));
+    }
+    // All steps are visited.
+    let thinned = || Thinned::new(1.0).unwrap();
+    all.push(Box::new(thinned().with_slots(2).unwrap()));
+    all.push(Box::new(thinned().anchored()));
+    all.push(Box::new(ForwardGradient::new(2).unwrap()));
+    all
+}
+
 fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
     // The wide one is a smaller problem in 20 000 copies.
     // w2 takes its time: once.
@@ -63,6 +85,11 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
             expect(&mut oracle, &mut Exact::new(schedule(text)));
         }
         expect(&mut oracle, &mut hit(schedule("binomial:c=2")));
+        if ["quadratic", "w1-ridge", "w3", "w4"].contains(&entry.name) {
+            for mut estimator in largest(schedules) {
+                expect(&mut oracle, &mut *estimator);
+            }
+        }
         for k in [0, 2, 9] {
             expect(&mut oracle, &mut Truncated { k });
         }

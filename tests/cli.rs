@@ -308,6 +308,12 @@ fn implicit_estimates_tell_what_they_rest_on() {
         ("stocbio:decay=2", &["decay: found 2, expected a number above 0 and at most 1"]),
         ("roulette-neumann:survival=1", &["survival: found 1"]),
         ("forward:k=1", &["estimator 'forward' takes no settings"]),
+        ("ufom:q=0.2,adaptive=1", &["expected one of q, subset, adaptive, paper-code, or d2"]),
+        ("ufom:d2=1", &["or d2 with v2"]),
+        ("ufom:k=2,mixed=1", &["expected k or mixed"]),
+        ("jump:anchors=0", &["found 0 anchors and degree 6, expected 1 or more of each"]),
+        ("roulette:survival=2", &["level 1 of roulette", "with probability 2"]),
+        ("thinned:slots=0", &["slots: found 0, expected 1 or more"]),
     ] {
         refused(words(&format!("gradient quadratic --estimator {typed}"), none), 2, parts);
     }
@@ -317,6 +323,37 @@ fn implicit_estimates_tell_what_they_rest_on() {
         words("gradient w3 --estimator cg", none),
         1,
         &["implicit gradient is identically zero"],
+    );
+}
+
+#[test]
+fn certify_tells_what_estimators_are_worth() {
+    let none = Path::new("");
+    let line = "certify quadratic --draws 20 --estimator ufom:q=0.5 --estimator truncated:k=1";
+    let table = ok(line, none);
+    assert_eq!(table.lines().count(), 5, "{table}");
+    assert!(table.starts_with("quadratic: 5 steps, 20 draws"), "{table}");
+    let rows: Vec<Value> = ok(&format!("{line} --json"), none)
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let column = |name: &str| rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
+    assert_eq!(column("estimator"), ["exact", "ufom:q=0.5", "truncated:k=1"]);
+    assert_eq!(column("unbiased"), [true, true, false]);
+    assert_eq!((rows[0]["error"].as_f64(), rows[0]["residual"].is_null()), (Some(0.0), true));
+    // A coin of 1/2 adds the square of what first-order misses.
+    let both = ok("gradient quadratic --estimator exact --estimator first-order --json", none);
+    let heads = both.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
+    let heads: Vec<Vec<f64>> =
+        heads.map(|row| serde_json::from_value(row["gradient_head"].clone()).unwrap()).collect();
+    let exact: f64 = heads[0].iter().map(|g| g * g).sum();
+    let missed: f64 = heads[0].iter().zip(&heads[1]).map(|(g, g0)| (g - g0).powi(2)).sum();
+    let predicted = rows[1]["predicted"].as_f64().unwrap();
+    assert!((predicted / (exact + missed) - 1.0).abs() < 1e-14, "{predicted}");
+    let (status, _, err) = run("certify quadratic --draws 1".split(' '));
+    assert_eq!(
+        (status, err.as_str()),
+        (1, "error: draws to certify by: found 1, expected 2 or more\n")
     );
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use hypertape::problems::Quadratic;
 use hypertape::{
-    Coupling, Draw, Element, End, Estimator, Exact, Implicit, InnerLoop, Limits, LinearSolver,
-    Oracle, Outer, Record, Run, RunState, StochasticNeumann, Stop, Terms, Ufom,
+    Cheap, Coupling, Draw, Element, End, Estimator, Exact, Implicit, InnerLoop, Jump, Limits,
+    LinearSolver, Oracle, Outer, Probability, Record, Run, RunState, StochasticNeumann, Stop,
+    Terms, Ufom,
 };
 use rand::{RngExt, SeedableRng};
 use support::two_layer::TwoLayer;
@@ -102,11 +103,18 @@ fn cut_at_random<T: Element>(
     }
 }
 
+fn adaptive(cheap: Cheap) -> Ufom {
+    let ufom = Ufom::with(Probability::Adaptive { floor: 0.1, decay: 0.8 }).unwrap();
+    ufom.with_cheap(cheap).unwrap()
+}
+
 fn estimators<T: Element>() -> Vec<Box<dyn Estimator<T>>> {
     let cg = LinearSolver::Cg { stop: Stop { iterations: 2, tolerance: 1e-12 } };
     vec![
         Box::new(Exact::default()),
         Box::new(Ufom::new(0.5).unwrap()),
+        Box::new(adaptive(Cheap::FirstOrder)),
+        Box::new(adaptive(Cheap::Jump(Jump { anchors: 2, degree: 2 }))),
         Box::new(Implicit::new(cg).unwrap().warm()),
         Box::new(StochasticNeumann::new(Terms::Single { terms: 5 }, Some(0.1)).unwrap().reusing()),
     ]
@@ -117,10 +125,23 @@ fn a_run_goes_on_bit_for_bit() {
     let all = [Coupling::Cold, Coupling::Warm, Coupling::Ttsa, Coupling::Bsa];
     let mut deterministic = estimators();
     // The coin of this problem would be that of an estimate that vanishes.
-    deterministic.remove(1);
+    deterministic.drain(1..3);
     cut_at_random(Oracle::new(Quadratic::<f64>::general()).unwrap(), &mut deterministic, &all);
     // Mini-batches; a start that depends on x rules warm starts out.
     cut_at_random(Oracle::new(TwoLayer::<f32>::new(5)).unwrap(), &mut estimators(), &all[..1]);
+}
+
+#[test]
+fn what_another_estimator_learned_is_refused() {
+    let mut oracle = Oracle::new(TwoLayer::<f64>::new(5)).unwrap();
+    let mut state = RunState::new(oracle.start().values().to_vec());
+    let run = Run::new(InnerLoop::new(4, 0.1).unwrap(), Outer::sgd(0.1).unwrap(), 3, 3);
+    go_on(&run, &mut oracle, &mut adaptive(Cheap::FirstOrder), &mut state);
+    assert_eq!(state.estimator.names(), ["weight", "d2", "v2"]);
+    let error = Estimator::set_state(&mut Ufom::new(0.5).unwrap(), &state.estimator).unwrap_err();
+    let expected =
+        "what ufom learned: found [\"weight\", \"d2\", \"v2\"], expected what its settings learn";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

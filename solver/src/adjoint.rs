@@ -99,7 +99,7 @@ impl Plan {
 }
 
 /// Runs `chain` from `state`, which ends as that before the first step, and returns the loss and the adjoint of the first
-/// state. `turned` sees the adjoint of the final state and the direct part of `x_bar`.
+/// state.
 ///
 /// # Errors
 /// Those of the chain; [`Error::Spill`].
@@ -108,7 +108,6 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
     plan: &mut Plan,
     state: &mut Vec<T>,
     x_bar: &mut [T],
-    turned: impl FnOnce(&mut C, &[T], &[T]) -> Result<(), Error>,
 ) -> Result<(T, Vec<T>), Error> {
     let (n, slots, length) = (state.len(), plan.slots, plan.length);
     let actions = &mut plan.actions;
@@ -143,7 +142,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             actions.stop(0)?;
         }
     }
-    let (mut loss, mut turned) = (T::nan(), Some(turned));
+    let mut loss = T::nan();
     for action in actions {
         match action {
             Action::Store { slot, tier: Tier::Ram, .. } => {
@@ -178,9 +177,6 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
                     (from..to).try_for_each(|t| chain.advance(t, &mut bar))?;
                 }
                 loss = chain.turn(&mut bar, x_bar)?;
-                if let Some(turned) = turned.take() {
-                    turned(chain, &bar, x_bar)?;
-                }
             }
             Action::Reverse { step } => chain.reverse(step, state, &mut bar, x_bar)?,
             Action::Pull { step, slot } => chain.pull(step, slot, &mut bar, x_bar)?,

@@ -21,7 +21,18 @@ impl<T> Default for ByPlace<T> {
     }
 }
 
+impl<T: Element> Clone for ByPlace<T> {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.places().clone()))
+    }
+}
+
 impl<T: Element> ByPlace<T> {
+    /// Takes all vectors out, in the order of places.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Vec<T>> {
+        std::mem::take(&mut *self.places()).into_values().map(|(_, v)| v)
+    }
+
     /// The vectors, also after a thread died with them.
     fn places(&self) -> MutexGuard<'_, Places<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

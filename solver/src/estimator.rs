@@ -3,10 +3,15 @@
 pub(crate) mod exact;
 pub(crate) mod first_order;
 pub(crate) mod forward;
+pub(crate) mod forward_gradient;
 pub(crate) mod full_tape;
 pub(crate) mod implicit;
+pub(crate) mod jump;
+pub(crate) mod probability;
 pub(crate) mod reversible;
+pub(crate) mod roulette;
 pub(crate) mod stochastic;
+pub(crate) mod thinned;
 pub(crate) mod truncated;
 pub(crate) mod ufom;
 
@@ -96,6 +101,17 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         Err(Error::invalid("the state of an estimator", format!("{found} arrays"), "none"))
     }
 
+    /// Decides what the tasks of a call have in common, from what earlier calls learned.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for settings that do not fit the problem.
+    fn prepare(&mut self, _oracle: &Oracle<T>, _inner: &InnerLoop) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Learns from the tasks of a call, after its gradient is made.
+    fn learn(&mut self) {}
+
     /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
     ///
     /// # Errors
@@ -107,6 +123,20 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         at: At<T>,
         gradient: &mut [T],
     ) -> Result<T, Error>;
+
+    /// `E|G|^2 - |g|^2` of one task: what chance adds, by the estimator's formula, where it has one. Cost: that of an
+    /// exact and a cheap estimate.
+    ///
+    /// # Errors
+    /// As [`estimate`](Self::estimate).
+    fn excess(
+        &self,
+        _oracle: &mut Oracle<T>,
+        _inner: &InnerLoop,
+        _at: At<T>,
+    ) -> Result<Option<f64>, Error> {
+        Ok(None)
+    }
 
     /// The peak of used bytes for one task and an inner loop of `steps` steps, from the pieces of a profile: the formula
     /// in the estimator's documentation.
@@ -199,12 +229,14 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         if oracle.memory().is_some() {
             self.admit(oracle, inner, x, draw)?;
         }
+        self.prepare(oracle, inner)?;
         oracle.begin();
         let loss = mean(self, oracle, inner, (x, draw), gradient)?;
         if !all_finite(gradient) {
             let quantity = "the hypergradient";
             return Err(Error::NonFinite { quantity, step: None, lr: inner.lr() });
         }
+        self.learn();
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();
         let (report, sensitivity) = (oracle.report(), oracle.sensitivity());

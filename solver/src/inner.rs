@@ -50,6 +50,13 @@ impl InnerLoop {
         self.tolerance
     }
 
+    /// An error that names `what` unless the number of steps is known.
+    pub(crate) fn expect_known(&self, what: &str) -> Result<(), Error> {
+        let Some(tolerance) = self.tolerance else { return Ok(()) };
+        let found = format!("one that ends at tolerance {tolerance}");
+        Err(Error::invalid(format!("the inner loop of {what}"), found, "one of so many steps"))
+    }
+
     /// The same loop with steps `factor` as long.
     pub(crate) fn scaled(self, factor: f64) -> Self {
         Self { lr: self.lr * factor, ..self }

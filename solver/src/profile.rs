@@ -45,6 +45,8 @@ pub struct Profile {
     pub push_gradient: Evaluation,
     /// The start along several directions at once.
     pub push_init: Evaluation,
+    /// Bytes of both along 1, 2 and 3 directions, where there are more.
+    pub(crate) push_fewer: [u64; 3],
     /// The outer loss.
     pub outer_value: Evaluation,
     /// The outer gradient.

@@ -150,7 +150,7 @@ impl<T: Element, R: Recurrence<T>> Loop<R, T> {
         let mut pass = Pass::<'_, R, T, N> { recurrence, x, shapes, workspace, pool };
         let mut state = pass.take(n)?;
         pass.forward(&mut state, |recurrence, _, x| recurrence.start(x))?;
-        let (loss, mut bar) = execute(&mut pass, plan, &mut state, gradient, |_, _, _| Ok(()))?;
+        let (loss, mut bar) = execute(&mut pass, plan, &mut state, gradient)?;
         // The start does not look at a state: any will do.
         let none = bar.clone();
         pass.reverse_of(Some(&none), &mut bar, gradient, |r, _, x| r.start(x))?;

@@ -22,6 +22,10 @@ pub struct At<'v, T> {
     pub slot: usize,
 }
 
+/// What sees the adjoint of a state and the gradient so far, after so many reversed steps, and may change them.
+pub(crate) type Look<'l, T> =
+    &'l mut dyn FnMut(&mut Rollout<T>, usize, &mut [T], &mut [T]) -> Result<(), Error>;
+
 /// The inner loop of one task, with the vectors that its steps need. A state is `w` and what the rule remembers.
 ///
 /// Memory: one vector of `p` values; one more where the rule is not a multiple of the gradient, and one where it takes
@@ -41,6 +45,11 @@ pub(crate) struct Rollout<'o, 'p, 'v, T> {
     /// State and gradient of each kept step, where the rule's pull-back needs them.
     beside: Vec<Vec<T>>,
     ended: bool,
+    /// Steps that were taken before those of a chain.
+    skip: usize,
+    /// Steps that were reversed, and who wants to see that.
+    reversed: usize,
+    pub(crate) look: Option<Look<'v, T>>,
 }
 
 impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
@@ -64,9 +73,41 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
                 oracle.give(std::mem::take(&mut ahead));
             }
         }
-        let (mixed, beside) = (Vec::new(), Vec::new());
-        let ended = false;
-        Ok((Self { oracle, inner, x, draw, product, u, ahead, mixed, beside, ended }, state))
+        let (mixed, beside, ended) = (Vec::new(), Vec::new(), false);
+        let (skip, reversed, look) = (0, 0, None);
+        let run = Self {
+            oracle,
+            inner,
+            x,
+            draw,
+            product,
+            u,
+            ahead,
+            mixed,
+            beside,
+            ended,
+            skip,
+            reversed,
+            look,
+        };
+        Ok((run, state))
+    }
+
+    /// Takes all steps but the last `depth`; what follows counts its own from there.
+    pub(crate) fn skip_to(&mut self, depth: usize, state: &mut [T]) -> Result<(), Error> {
+        let skip = self.inner.steps().saturating_sub(depth);
+        (0..skip).try_for_each(|t| self.advance(t, state))?;
+        self.skip = skip;
+        Ok(())
+    }
+
+    /// Shows the adjoint.
+    pub(crate) fn show(&mut self, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
+        let Some(look) = self.look.take() else { return Ok(()) };
+        look(self, self.reversed, bar, x_bar)?;
+        self.look = Some(look);
+        self.reversed += 1;
+        Ok(())
     }
 
     /// Takes all steps; `see` is shown each gradient.
@@ -88,7 +129,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
 
     /// The number of steps, known or not.
     pub(crate) fn length(&self) -> Length {
-        let most = self.inner.steps();
+        let most = self.inner.steps() - self.skip;
         if self.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }
     }
 
@@ -167,6 +208,40 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok(())
     }
 
+    /// What step `t` multiplies its gradient by.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a rule that does more.
+    pub(crate) fn multiple_of(&self, t: usize) -> Result<f64, Error> {
+        self.multiple(self.step(t)).ok_or_else(|| {
+            let expected = "one that adds a multiple of the gradient, such as gradient descent";
+            Error::invalid("the inner rule", self.oracle.rule(), expected)
+        })
+    }
+
+    /// `H v` at `w` and step `t`, with what the step multiplies its gradient by; on request also adds `weight` times that
+    /// multiple of the mixed product to `x_bar`.
+    ///
+    /// # Errors
+    /// As [`multiple_of`](Self::multiple_of).
+    pub(crate) fn products(
+        &mut self,
+        t: usize,
+        (w, v): (&[T], &[T]),
+        x_bar: Option<(f64, &mut [T])>,
+    ) -> Result<(f64, &mut [T]), Error> {
+        let c = self.multiple_of(t)?;
+        let point = Point { w, x: self.x, draw: self.draw };
+        if let Some((weight, x_bar)) = x_bar {
+            self.hold_mixed()?;
+            self.oracle.inner_products(point, t, v, &mut self.product, &mut self.mixed)?;
+            axpy(x_bar, T::from_f64(weight * c), &self.mixed);
+        } else {
+            self.oracle.hessian_product(point, t, v, &mut self.product)?;
+        }
+        Ok((c, &mut self.product))
+    }
+
     /// Adds the pull-back of the start.
     pub(crate) fn pull_start(&mut self, bar: &[T], x_bar: &mut [T]) -> Result<(), Error> {
         self.oracle.pull_init(self.x, self.draw, &bar[..self.product.len()], x_bar)
@@ -184,11 +259,13 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
 impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
     /// Cost: a step and its gradient.
     fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
+        let t = t + self.skip;
         self.gradient(t, state, None)?;
         self.update(t, state)
     }
 
     fn record(&mut self, t: usize, slot: usize, state: &mut [T]) -> Result<(), Error> {
+        let t = t + self.skip;
         self.gradient(t, state, Some(slot))?;
         if !self.u.is_empty() {
             if self.beside.len() <= slot {
@@ -225,6 +302,8 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         bar: &mut [T],
         x_bar: &mut [T],
     ) -> Result<(), Error> {
+        self.show(bar, x_bar)?;
+        let t = t + self.skip;
         let step = self.step(t);
         self.hold_mixed()?;
         if !self.u.is_empty() {
@@ -248,7 +327,8 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
 
     /// Cost: the pull-back of a tape.
     fn pull(&mut self, t: usize, slot: usize, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
-        let step = self.step(t);
+        self.show(bar, x_bar)?;
+        let step = self.step(t + self.skip);
         self.hold_mixed()?;
         let beside = self.beside.get_mut(slot).map(std::mem::take).unwrap_or_default();
         let (state, gradient) = beside.split_at(beside.len().min(bar.len()));

@@ -29,6 +29,8 @@ pub(crate) enum Command {
         after_help = "Checked near the start, or at the point of --at, over at most 10 inner steps, or --steps"
     )]
     Check(Common),
+    /// Measure error, variance and time of estimators over draws, beside exact gradients
+    Certify(Certify),
     /// Show the schedules that fit into --memory, fastest first, and which to take
     Plan(Plan),
     /// Run a whole bilevel optimisation and judge its result
@@ -154,6 +156,18 @@ pub(crate) struct Plan {
     /// Estimator with a schedule, see `hypertape estimators`
     #[arg(long, value_name = "E", default_value = "exact")]
     pub(crate) estimator: String,
+}
+
+#[derive(Debug, Options)]
+pub(crate) struct Certify {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Estimator, see `hypertape estimators`; may be repeated
+    #[arg(long = "estimator", value_name = "E", default_value = "ufom")]
+    pub(crate) estimators: Vec<String>,
+    /// Draws of tasks, mini-batches and the estimators' own chance, each of an outer iteration
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = seed, allow_hyphen_values = true)]
+    pub(crate) draws: u64,
 }
 
 #[derive(Debug, Options)]

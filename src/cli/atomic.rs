@@ -7,6 +7,15 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, anyhow, bail, ensure};
+use serde::Serialize;
+
+/// Writes `value` to `path`, as JSON for people.
+pub(crate) fn json(path: &Path, value: &impl Serialize) -> Result<()> {
+    write(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        Ok(writeln!(file)?)
+    })
+}
 
 /// Writes a file aside, in the folder of `path`, and renames it over `path` once it is on the disk.
 ///

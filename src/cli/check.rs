@@ -75,10 +75,7 @@ pub(crate) fn run<T: Precision>(
     };
     let rows: Vec<Row> = checks.iter().map(row).collect();
     if let Some(folder) = &common.save {
-        let written = atomic::write(&folder.join("check.json"), |file| {
-            serde_json::to_writer_pretty(&mut *file, &rows)?;
-            Ok(writeln!(file)?)
-        });
+        let written = atomic::json(&folder.join("check.json"), &rows);
         written.map_err(|e| Failure::run(format!("--save: {e}")))?;
     }
     if common.json {

@@ -3,8 +3,9 @@
 use super::failure::Failure;
 use super::names;
 use crate::{
-    Element, Estimator, Exact, FirstOrder, Forward, FullTape, Implicit, LinearSolver, Reversible,
-    Schedule, StochasticNeumann, Stop, Terms, Truncated, Ufom, optimal_probability,
+    Cheap, Element, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape, Implicit,
+    Jump, LinearSolver, Probability, Reversible, Roulette, Schedule, StochasticNeumann, Stop,
+    Terms, Thinned, Truncated, Ufom, optimal_probability,
 };
 
 /// An estimator as it is listed.
@@ -16,7 +17,7 @@ pub(crate) struct Listed {
     pub(crate) summary: &'static str,
 }
 
-/// Probability of `ufom` without settings.
+/// Probability of `ufom` and `jump` without settings.
 const DEFAULT_Q: f64 = 0.1;
 
 /// All estimators.
@@ -59,9 +60,33 @@ pub(crate) const ALL: &[Listed] = &[
     },
     Listed {
         name: "ufom",
-        settings: "q=0.1, or d2,v2,p",
-        cost: "r gradients, r HVPs with probability q",
-        summary: "first-order, made unbiased by an exact gradient on the toss of a coin",
+        settings: "q,d2,v2,p=1,subset,adaptive=0,paper-code=0,floor=0.05,decay=0.99,product=2,k,mixed=0",
+        cost: "r gradients, r HVPs with probability q = 0.1",
+        summary: "first-order, or with k or mixed=1 another cheap part, made unbiased by a coin",
+    },
+    Listed {
+        name: "jump",
+        settings: "anchors=3,degree=6,q,subset,adaptive=0,floor=0.05,decay=0.99,product=2",
+        cost: "r gradients, anchors degree HVPs, exact with probability q = 0.1",
+        summary: "a coarse adjoint by Chebyshev polynomials, made unbiased by a coin",
+    },
+    Listed {
+        name: "roulette",
+        settings: "survival=0.5",
+        cost: "r gradients, a random number of HVPs",
+        summary: "reverse mode to depth 0, 1, 2, 4, ... by chance, weighted to be unbiased",
+    },
+    Listed {
+        name: "thinned",
+        settings: "q=0.3,slots,smoothness,anchored=0",
+        cost: "r gradients, q r HVPs and states",
+        summary: "reverse mode that visits each step with probability q; unbiased",
+    },
+    Listed {
+        name: "forward-gradient",
+        settings: "directions=1",
+        cost: "r HVPs a direction, no stored states",
+        summary: "first-order, corrected along random directions by forward mode; unbiased",
     },
     Listed {
         name: "cg",
@@ -140,7 +165,6 @@ pub(crate) fn parse<T: Element>(
         "exact" => Ok(Box::new(Exact::new(schedule))),
         "full-tape" => Ok(Box::new(FullTape)),
         "first-order" => Ok(Box::new(FirstOrder)),
-        "ufom" => ufom(text, settings.unwrap_or_default(), steps, schedule),
         "forward" => Ok(Box::new(Forward)),
         _ => {
             let settings = Settings::read(text, settings.unwrap_or_default(), listed)?;
@@ -150,6 +174,14 @@ pub(crate) fn parse<T: Element>(
                     .map_err(|e| settings.refuse(&e)),
                 "truncated" => Ok(Box::new(Truncated { k: settings.count("k")? })),
                 "stocbio" | "single-draw" | "roulette-neumann" => settings.stochastic(),
+                "ufom" | "jump" => settings.ufom(steps, schedule),
+                "roulette" => Roulette::doubling(steps, settings.real("survival"))
+                    .map(|made| Box::new(made.with_schedule(schedule)) as Box<dyn Estimator<T>>)
+                    .map_err(|e| settings.refuse(&e)),
+                "thinned" => settings.thinned(),
+                "forward-gradient" => ForwardGradient::new(settings.count("directions")?)
+                    .map(|made| Box::new(made) as Box<dyn Estimator<T>>)
+                    .map_err(|e| settings.refuse(&e)),
                 _ => settings.implicit(),
             }
         }
@@ -248,38 +280,72 @@ impl<'a> Settings<'a> {
         let made = StochasticNeumann::new(terms, self.number("lr")).map_err(|e| self.refuse(&e))?;
         Ok(Box::new(if self.switch("reuse")? { made.reusing() } else { made }))
     }
-}
 
-/// `q=0.1`, or the optimal `q` for `d2=..,v2=..,p=..` at costs `r + 1` always and `r` on a hit.
-fn ufom<T: Element>(
-    text: &str,
-    settings: &str,
-    steps: usize,
-    schedule: Schedule,
-) -> Result<Box<dyn Estimator<T>>, Failure> {
-    let given = numbers(text, settings, &["q", "d2", "v2", "p"])?;
-    let q = match given[..] {
-        [None, None, None, None] => DEFAULT_Q,
-        [Some(q), None, None, None] => q,
-        [None, Some(d2), Some(v2), p] => {
-            let p = p.unwrap_or(1.0);
+    fn thinned<T: Element>(&self) -> Result<Box<dyn Estimator<T>>, Failure> {
+        let refuse = |e| self.refuse(&e);
+        let mut made = Thinned::new(self.real("q")).map_err(refuse)?;
+        if self.number("slots").is_some() {
+            made = made.with_slots(self.count("slots")?).map_err(refuse)?;
+        }
+        if let Some(smoothness) = self.number("smoothness") {
+            made = made.smooth(smoothness).map_err(refuse)?;
+        }
+        Ok(Box::new(if self.switch("anchored")? { made.anchored() } else { made }))
+    }
+
+    /// The optimal `q` for `d2` and `v2` is that of costs `r + 1` always and `r` on a hit.
+    fn ufom<T: Element>(
+        &self,
+        steps: usize,
+        schedule: Schedule,
+    ) -> Result<Box<dyn Estimator<T>>, Failure> {
+        let refuse = |e| self.refuse(&e);
+        let learned = || (self.real("floor"), self.real("decay"));
+        let moments = (self.number("d2"), self.number("v2"));
+        let mut asked = Vec::new();
+        asked.extend(self.number("q").map(Probability::Fixed));
+        if self.number("subset").is_some() {
+            asked.push(Probability::Subset(self.count("subset")?));
+        }
+        if self.switch("adaptive")? {
+            let (floor, decay) = learned();
+            asked.push(Probability::Adaptive { floor, decay });
+        }
+        if self.switch("paper-code")? {
+            let (floor, decay) = learned();
+            asked.push(Probability::PaperCode { floor, decay });
+        }
+        if let (Some(d2), Some(v2)) = moments {
+            let (p, steps) = (self.real("p"), steps as f64);
             if ![0.5, 1.0, 2.0].contains(&p) {
-                return Err(Failure::usage(format!("{text}: p is {p}, expected 0.5, 1 or 2")));
+                let why = format!("{}: p is {p}, expected 0.5, 1 or 2", self.text);
+                return Err(Failure::usage(why));
             }
             if !(d2 > 0.0 && v2 > 0.0 && d2.is_finite() && v2.is_finite()) {
-                return Err(Failure::usage(format!("{text}: expected d2 and v2 above 0")));
+                return Err(Failure::usage(format!("{}: expected d2 and v2 above 0", self.text)));
             }
-            let steps = steps as f64;
-            optimal_probability(d2, v2, steps + 1.0, steps, p)
+            asked.push(Probability::Fixed(optimal_probability(d2, v2, steps + 1.0, steps, p)));
         }
-        _ => {
+        if asked.len() > 1 || moments.0.is_some() != moments.1.is_some() {
             return Err(Failure::usage(format!(
-                "{text}: expected ufom:q=PROBABILITY or ufom:d2=NUMBER,v2=NUMBER,p=0.5|1|2"
+                "{}: expected one of q, subset, adaptive, paper-code, or d2 with v2",
+                self.text
             )));
         }
-    };
-    let ufom = Ufom::new(q).map_err(|e| Failure::usage(format!("{text}: {e}")))?;
-    Ok(Box::new(ufom.with_schedule(schedule)))
+        let probability = asked.pop().unwrap_or(Probability::Fixed(DEFAULT_Q));
+        let cheap = match (self.name, self.number("k"), self.switch("mixed")?) {
+            ("jump", ..) => {
+                Cheap::Jump(Jump { anchors: self.count("anchors")?, degree: self.count("degree")? })
+            }
+            (_, Some(_), false) => Cheap::Truncated { k: self.count("k")? },
+            (_, None, true) => Cheap::Mixed,
+            (_, None, false) => Cheap::FirstOrder,
+            _ => return Err(Failure::usage(format!("{}: expected k or mixed", self.text))),
+        };
+        let made = Ufom::with(probability).and_then(|made| made.with_cheap(cheap));
+        let made = made.map_err(refuse)?.with_product(self.real("product"));
+        Ok(Box::new(made.with_schedule(schedule)))
+    }
 }
 
 /// The values of `name=number,...`, in the order of `names`.

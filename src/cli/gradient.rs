@@ -224,10 +224,7 @@ fn save<T: Precision>(
         row.estimator.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let named = point::named(opened.oracle.start(), gradient);
     arrays::write_npz(&folder.join(format!("{stem}.npz")), &named)?;
-    atomic::write(&folder.join(format!("{stem}.json")), |file| {
-        serde_json::to_writer_pretty(&mut *file, row)?;
-        Ok(writeln!(file)?)
-    })
+    atomic::json(&folder.join(format!("{stem}.json")), row)
 }
 
 fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failure> {

@@ -288,9 +288,6 @@ fn save<T: Precision>(
     let file = |name: &str, kind: &str| folder.join(format!("{name}{stem}.{kind}"));
     arrays::write_npz(&file("x", "npz"), &point::named(oracle.start(), x))?;
     arrays::write_npz(&file("w", "npz"), &point::named(oracle.inner_start(), w))?;
-    atomic::write(&file("run", "json"), |file| {
-        let document = serde_json::json!({ "summary": summary, "records": lines });
-        serde_json::to_writer_pretty(&mut *file, &document)?;
-        Ok(writeln!(file)?)
-    })
+    let document = serde_json::json!({ "summary": summary, "records": lines });
+    atomic::json(&file("run", "json"), &document)
 }

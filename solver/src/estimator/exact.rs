@@ -26,7 +26,7 @@ use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{At, Look, Rollout};
 use crate::schedule::{Action, Schedule, Tier};
 use crate::spill::Spill;
 
@@ -57,7 +57,7 @@ impl<T: Element> Estimator<T> for Exact {
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        bytes(profile, self.schedule, steps, 0)
+        bytes(profile, self.schedule, (steps, steps), 0, |_| false)
     }
 
     fn task(
@@ -67,19 +67,21 @@ impl<T: Element> Estimator<T> for Exact {
         at: At<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        evaluate(oracle, inner, self.schedule, at, gradient, None)
+        evaluate(oracle, inner, self.schedule, None, at, gradient, None)
     }
 }
 
-/// Bytes of an exact gradient: of all that is held as the actions follow each other, and `beside` it.
+/// Bytes of [`evaluate`] for `depth` of `steps` steps: of all that is held as the actions follow each other, and `beside` it,
+/// where the start is pulled back after `looks` of the reversed steps too.
 pub(crate) fn bytes(
     profile: &Profile,
     schedule: Schedule,
-    steps: usize,
+    (depth, steps): (usize, usize),
     beside: u64,
+    looks: impl Fn(usize) -> bool,
 ) -> Result<u64, Error> {
     let Profile { value, inner, outer, state, extra, .. } = *profile;
-    let plan = Plan::new(schedule, Length::Known(steps))?;
+    let plan = Plan::new(schedule, Length::Known(depth))?;
     let beside = beside + plan.bytes as u64;
     let own = beside + value * (state + inner * (1 + extra));
     let held = own + value * state * (plan.slots as u64 + 1);
@@ -89,9 +91,15 @@ pub(crate) fn bytes(
     let back = profile.products.bytes.max(profile.pull_update.bytes);
     let back = if profile.again { back.max(profile.gradient.bytes) } else { back };
     let start = beside + value * (state + inner) + profile.init.bytes;
-    let mut peak = start.max(own + profile.query);
-    let (mut tapes, mut mixed) = (0, 0);
+    let before = if depth < steps { step } else { profile.query };
+    let mut peak = start.max(own + before.max(profile.query));
+    let (mut tapes, mut mixed, mut reversed) = (0, 0, 0);
     for action in plan.actions {
+        if let Action::Reverse { .. } | Action::Pull { .. } = action {
+            let look = if looks(reversed) { profile.pull_init.bytes } else { 0 };
+            peak = peak.max(held + tapes + mixed + look);
+            reversed += 1;
+        }
         let now = match action {
             Action::Advance { .. } => step,
             Action::Record { .. } => {
@@ -100,8 +108,7 @@ pub(crate) fn bytes(
             }
             Action::Turn { from, to } => {
                 let step = if from < to { step } else { 0 };
-                let first = if beside > 0 { profile.pull_init.bytes } else { 0 };
-                step.max(profile.outer_gradient.bytes).max(first)
+                step.max(profile.outer_gradient.bytes)
             }
             Action::Reverse { .. } => {
                 mixed = value * outer;
@@ -124,27 +131,29 @@ pub(crate) fn bytes(
     Ok(peak.max(own + value * state + mixed + profile.pull_init.bytes))
 }
 
-/// The exact gradient, and on request the first-order one besides, which costs one more pull-back of the start.
-pub(crate) fn evaluate<T: Element>(
+/// The gradient through the last `depth` steps, or all: those before count as the identity, so that the start is always pulled
+/// back. `look(run, k, bar, x_bar)` is shown the adjoint and the gradient so far after `k` = 0, 1, ... reversed steps.
+pub(crate) fn evaluate<'v, T: Element>(
     oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
+    inner: &'v InnerLoop,
     schedule: Schedule,
-    at: At<T>,
+    depth: Option<usize>,
+    at: At<'v, T>,
     gradient: &mut [T],
-    first_order: Option<&mut [T]>,
+    look: Option<Look<'v, T>>,
 ) -> Result<T, Error> {
     let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+    if let Some(depth) = depth {
+        run.skip_to(depth, &mut state)?;
+    }
+    run.look = look;
     let length = run.length();
-    let turned = |run: &mut Rollout<T>, bar: &[T], direct: &[T]| {
-        let Some(first_order) = first_order else { return Ok(()) };
-        first_order.copy_from_slice(direct);
-        run.pull_start(bar, first_order)
-    };
     let mut plan = match run.oracle.plan.take() {
         Some(plan) if plan.is(schedule, length) => plan,
         _ => Plan::new(schedule, length)?,
     };
-    let (loss, bar) = execute(&mut run, &mut plan, &mut state, gradient, turned)?;
+    let (loss, mut bar) = execute(&mut run, &mut plan, &mut state, gradient)?;
+    run.show(&mut bar, gradient)?;
     run.oracle.plan = Some(plan);
     run.pull_start(&bar, gradient)?;
     run.close([bar, state]);

@@ -33,67 +33,104 @@ impl<T: Element> Estimator<T> for Forward {
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let Profile { value, inner, outer, .. } = *profile;
-        let columns = outer.min(TOGETHER as u64);
-        let step = if steps > 0 { profile.push_gradient.bytes } else { 0 };
-        let pieces = [profile.init.bytes, profile.push_init.bytes, profile.outer_gradient.bytes];
-        let largest = pieces.into_iter().fold(step, u64::max);
-        Ok(value * (3 * inner + columns * (2 * inner + outer)) + largest)
+        Ok(bytes(profile, steps, profile.outer, 0))
     }
 
     fn task(
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        At { x, draw, .. }: At<T>,
+        at: At<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        if inner.tolerance().is_some() {
-            return Err(refused("a tolerance"));
-        }
-        let (p, d) = (oracle.inner_dim(), x.len());
-        let most = TOGETHER.min(d);
-        let (mut w, mut g, mut w_bar) = (oracle.take(p)?, oracle.take(p)?, oracle.take(p)?);
-        let (mut dw, mut dg) = (oracle.take(most * p)?, oracle.take(most * p)?);
-        let mut dx = oracle.take(most * d)?;
-        let mut loss = T::zero();
-        for first in (0..d.max(1)).step_by(TOGETHER) {
-            let columns = most.min(d - first);
-            let (dw, dg) = (&mut dw[..columns * p], &mut dg[..columns * p]);
-            let dx = &mut dx[..columns * d];
-            dx.fill(T::zero());
-            (0..columns).for_each(|k| dx[k * d + first + k] = T::one());
-            oracle.init(x, draw, &mut w)?;
-            oracle.push_init(x, draw, dx, dw)?;
-            for t in 0..inner.steps() {
-                let step = Step { index: t, lr: inner.lr() };
-                let Some(c) = oracle.multiple(step) else {
-                    return Err(refused(oracle.rule()));
-                };
-                oracle.push_gradient(Point { w: &w, x, draw }, t, [dw, dx], &mut g, dg)?;
-                if !all_finite(&g) {
-                    let quantity = "the gradient of the inner loss";
-                    return Err(Error::NonFinite { quantity, step: Some(t), lr: inner.lr() });
-                }
-                axpy(&mut w, T::from_f64(c), &g);
-                axpy(dw, T::from_f64(c), dg);
-                oracle.count_step();
-            }
-            if first == 0 {
-                loss = oracle.outer_gradient(Point { w: &w, x, draw }, &mut w_bar, gradient)?;
-            }
-            for (entry, column) in gradient[first..].iter_mut().zip(dw.chunks_exact(p.max(1))) {
-                *entry += dot(&w_bar, column);
-            }
-        }
-        oracle.keep_end(draw, &w);
-        for vector in [dx, dg, dw, w_bar, g, w] {
-            oracle.give(vector);
-        }
-        finite_loss(loss, inner)
+        let d = at.x.len();
+        let units = |first: usize, dx: &mut [T]| {
+            let columns = dx.chunks_exact_mut(d.max(1)).enumerate();
+            columns.for_each(|(k, u)| u[first + k] = T::one());
+        };
+        along(oracle, inner, at, gradient, d, units, None)
     }
 }
 
+/// Bytes of [`along`], and of `beside` gradients.
+pub(crate) fn bytes(profile: &Profile, steps: usize, directions: u64, beside: u64) -> u64 {
+    let Profile { value, inner, outer, .. } = *profile;
+    let columns = directions.min(TOGETHER as u64);
+    let fewer = usize::try_from(columns).unwrap_or(0).wrapping_sub(1);
+    let pushed = match profile.push_fewer.get(fewer) {
+        Some(&bytes) if directions < outer => bytes,
+        _ if steps > 0 => profile.push_gradient.bytes.max(profile.push_init.bytes),
+        _ => profile.push_init.bytes,
+    };
+    let pieces = [profile.init.bytes, profile.outer_gradient.bytes];
+    let start = if beside > 0 { profile.pull_init.bytes } else { 0 };
+    let largest = pieces.into_iter().fold(pushed.max(start), u64::max);
+    value * (3 * inner + columns * (2 * inner + outer) + beside * outer) + largest
+}
+
+/// `df/dx + sum_u ((dw_r/dx u)^T df/dw) u`, a sum over so many directions. `fill(k, dx)` writes directions `k, k + 1, ...`, as
+/// many as `dx` has room for, where zeros are. With `first_order`, a buffer, the sum is of what differs from the first-order
+/// gradient, which is added.
+pub(crate) fn along<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    At { x, draw, .. }: At<T>,
+    gradient: &mut [T],
+    directions: usize,
+    fill: impl Fn(usize, &mut [T]),
+    mut first_order: Option<&mut [T]>,
+) -> Result<T, Error> {
+    if inner.tolerance().is_some() {
+        return Err(refused("a tolerance"));
+    }
+    let (p, d) = (oracle.inner_dim(), x.len());
+    let most = TOGETHER.min(directions);
+    let (mut w, mut g, mut w_bar) = (oracle.take(p)?, oracle.take(p)?, oracle.take(p)?);
+    let (mut dw, mut dg) = (oracle.take(most * p)?, oracle.take(most * p)?);
+    let mut dx = oracle.take(most * d)?;
+    let mut loss = T::zero();
+    for first in (0..directions.max(1)).step_by(TOGETHER) {
+        let columns = most.min(directions - first);
+        let (dw, dg) = (&mut dw[..columns * p], &mut dg[..columns * p]);
+        let dx = &mut dx[..columns * d];
+        dx.fill(T::zero());
+        fill(first, dx);
+        oracle.init(x, draw, &mut w)?;
+        oracle.push_init(x, draw, dx, dw)?;
+        for t in 0..inner.steps() {
+            let step = Step { index: t, lr: inner.lr() };
+            let Some(c) = oracle.multiple(step) else {
+                return Err(refused(oracle.rule()));
+            };
+            oracle.push_gradient(Point { w: &w, x, draw }, t, [dw, dx], &mut g, dg)?;
+            if !all_finite(&g) {
+                let quantity = "the gradient of the inner loss";
+                return Err(Error::NonFinite { quantity, step: Some(t), lr: inner.lr() });
+            }
+            axpy(&mut w, T::from_f64(c), &g);
+            axpy(dw, T::from_f64(c), dg);
+            oracle.count_step();
+        }
+        if first == 0 {
+            loss = oracle.outer_gradient(Point { w: &w, x, draw }, &mut w_bar, gradient)?;
+            if let Some(start) = &mut first_order {
+                start.fill(T::zero());
+                oracle.pull_init(x, draw, &w_bar, start)?;
+                axpy(gradient, T::one(), start);
+            }
+        }
+        for (u, column) in dx.chunks_exact(d.max(1)).zip(dw.chunks_exact(p.max(1))) {
+            let known = first_order.as_ref().map_or(T::zero(), |start| dot(start, u));
+            axpy(gradient, dot(&w_bar, column) - known, u);
+        }
+    }
+    oracle.keep_end(draw, &w);
+    for vector in [dx, dg, dw, w_bar, g, w] {
+        oracle.give(vector);
+    }
+    finite_loss(loss, inner)
+}
+
 fn refused(found: impl std::fmt::Display) -> Error {
-    Error::invalid("the inner loop of forward", found, "gradient descent of so many steps")
+    Error::invalid("the inner loop of forward mode", found, "gradient descent of so many steps")
 }

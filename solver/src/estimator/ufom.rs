@@ -1,62 +1,73 @@
-//! `Ufom`: the first-order estimate, made unbiased by an exact gradient on the toss of a coin.
+//! `Ufom`: a cheap estimate, made unbiased by an exact gradient on the toss of a coin.
 //!
 //! ```text
 //! G = g0 + (xi / q) (g - g0),    xi = 1 with probability q, else 0
 //! ```
 //!
-//! with `g0` first-order and `g` exact for the same task and mini-batches (Likhosherstov et al. 2021). `E G = g`, and
-//! `E |G|^2 = |g|^2 + (1/q - 1) |g - g0|^2`. One coin a task of the meta-batch, tossed before the forward pass, so that
-//! states are stored only when they are needed.
+//! with `g` exact and `g0` a [`Cheap`] estimate, first-order unless said otherwise, for the same task and mini-batches
+//! (Likhosherstov et al. 2021). `E G = g`, and `E |G|^2 = |g|^2 + (1/q - 1) |g - g0|^2`, whatever `g0` is, as long as it does not
+//! look at the coin. One coin a task of the meta-batch, tossed before the forward pass, so that states are stored only when they
+//! are needed.
 //!
-//! Cost a task: `r` inner gradients, and `r` Hessian-vector and mixed products with probability `q`. Memory: that of
-//! [`Exact`](crate::Exact) and one gradient on a hit, of [`FirstOrder`](crate::FirstOrder) otherwise; the peak is the
-//! larger one. No bias.
+//! Cost a task: that of the cheap estimate and, with probability `q`, what is missing of the exact one. Memory: that of
+//! [`Exact`](crate::Exact) and one gradient on a hit, of the cheap estimate otherwise; the peak is the larger one. What is learned is
+//! kept between calls: three numbers, or two a segment of a jump. No bias.
 //!
-//! Where neither the start nor the outer loss contains `x`, `g0` is zero: the estimate stays unbiased, but an exact
-//! gradient is then never worse.
+//! Where neither the start nor the outer loss contains `x`, the first-order estimate is zero: an exact gradient is then never
+//! worse, unless the cheap part is another one.
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{Element, axpy, dot};
 use rand::RngExt;
 
-use crate::draw::{Draw, Level};
+use crate::by_place::ByPlace;
+use crate::draw::Level;
 use crate::error::Error;
-use crate::estimator::{Estimator, exact, first_order};
+use crate::estimator::jump::{self, Jump};
+use crate::estimator::probability::{Probability, Sums};
+use crate::estimator::{Estimator, exact, first_order, named};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
+use crate::params::{Params, scale};
 use crate::profile::Profile;
-use crate::rollout::At;
+use crate::rollout::{At, Rollout};
 use crate::schedule::Schedule;
 
-/// The probability that minimises `(C1 + q C2) (V^2 - D^2 + D^2/q)^p` over `(0, 1]`.
-///
-/// `d2` is `E|g - g0|^2`, `v2` is `E|g|^2`, `c1` what every call costs, `c2` what a hit adds. The exponent `p` says how
-/// the number of iterations depends on the second moment: 2 for steps `k^-1/2`, 1 for steps tuned to it, 1/2 in the
-/// synthetic experiments of Likhosherstov et al. (2021). The minimum is at `q = 1` iff
-/// `d2 >= c2 v2 / (p (c1 + c2))`, otherwise at the root in (0, 1) of
-/// `c2 (v2 - d2) q^2 + (1 - p) c2 d2 q - p c1 d2 = 0`.
-///
-/// ```
-/// use hypertape_solver::optimal_probability;
-/// let q = optimal_probability(53.212, 2229.3, 11.0, 10.0, 0.5);
-/// assert!((q - 0.110).abs() < 5e-4);
-/// assert_eq!(optimal_probability(2.0, 2.0, 11.0, 10.0, 1.0), 1.0);
-/// ```
-pub fn optimal_probability(d2: f64, v2: f64, c1: f64, c2: f64, p: f64) -> f64 {
-    if d2 >= c2 * v2 / (p * (c1 + c2)) {
-        return 1.0;
-    }
-    // a q^2 + b q - c = 0 with a, c > 0, in the form that does not cancel for b > 0.
-    let (a, b, c) = (c2 * (v2 - d2), (1.0 - p) * c2 * d2, p * c1 * d2);
-    let root = (b * b + 4.0 * a * c).sqrt();
-    if b > 0.0 { 2.0 * c / (b + root) } else { (root - b) / (2.0 * a) }
+/// The estimate that every call makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cheap {
+    /// As [`FirstOrder`](crate::FirstOrder), but also where that is zero.
+    FirstOrder,
+    /// Reverse mode through the last `k` steps, those before taken as the identity.
+    Truncated {
+        /// Steps that are reversed.
+        k: usize,
+    },
+    /// First-order, and `r` times the mixed term `-lr (d2g/dw dx)^T df/dw` of the last step: products with the Hessian dropped.
+    Mixed,
+    /// A coarse adjoint, see [`Jump`].
+    Jump(Jump),
 }
 
-/// The unbiased first-order estimate.
+/// The unbiased estimate.
 #[derive(Clone, Debug)]
 pub struct Ufom {
-    q: f64,
+    probability: Probability,
+    cheap: Cheap,
     schedule: Schedule,
+    /// Inner gradients that a product costs.
+    product: f64,
     forced: Option<Vec<bool>>,
+    /// Steps, and the plain steps that the schedule takes for them.
+    plain: Option<(usize, usize)>,
+    /// `q` of each copy in this call, if it is learned.
+    chances: Vec<f64>,
+    /// What it is learned from.
+    sums: Vec<Sums>,
+    /// Intervals of the segments of a jump, the widest so far.
+    intervals: Vec<[f64; 2]>,
+    /// What the tasks of this call found: `|g - g0|^2` and `|g|^2` of each copy, NaN without a hit, and intervals.
+    found: ByPlace<f64>,
 }
 
 impl Ufom {
@@ -65,17 +76,59 @@ impl Ufom {
     /// # Errors
     /// [`Error::Invalid`] unless `q` is in (0, 1].
     pub fn new(q: f64) -> Result<Self, Error> {
-        if q > 0.0 && q <= 1.0 {
-            Ok(Self { q, schedule: Schedule::default(), forced: None })
-        } else {
-            Err(Error::invalid("q", q, "a probability above 0 and at most 1"))
+        Self::with(Probability::Fixed(q))
+    }
+
+    /// With a probability of any kind.
+    ///
+    /// ```
+    /// use hypertape_solver::{Probability, Ufom};
+    /// assert!(Ufom::with(Probability::Adaptive { floor: 0.05, decay: 0.99 }).is_ok());
+    /// let error = Ufom::with(Probability::Adaptive { floor: 0.0, decay: 0.99 }).unwrap_err();
+    /// assert_eq!(error.to_string(), "floor: found 0, expected a probability above 0 and at most 1");
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for settings that make no sense.
+    pub fn with(probability: Probability) -> Result<Self, Error> {
+        Ok(Self {
+            probability: probability.checked()?,
+            cheap: Cheap::FirstOrder,
+            schedule: Schedule::default(),
+            product: 2.0,
+            forced: None,
+            plain: None,
+            chances: Vec::new(),
+            sums: Vec::new(),
+            intervals: Vec::new(),
+            found: ByPlace::default(),
+        })
+    }
+
+    /// With another cheap estimate.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a jump without segments or nodes.
+    pub fn with_cheap(self, cheap: Cheap) -> Result<Self, Error> {
+        if let Cheap::Jump(Jump { anchors, degree }) = cheap
+            && anchors.min(degree) == 0
+        {
+            let found = format!("{anchors} anchors and degree {degree}");
+            return Err(Error::invalid("jump", found, "1 or more of each"));
         }
+        Ok(Self { cheap, ..self })
     }
 
     /// With what `schedule` stores on a hit.
     #[must_use]
     pub fn with_schedule(self, schedule: Schedule) -> Self {
-        Self { schedule, ..self }
+        Self { schedule, plain: None, ..self }
+    }
+
+    /// With products that cost as much as so many inner gradients, 2 unless told, for a `q` that is learned.
+    #[must_use]
+    pub fn with_product(self, product: f64) -> Self {
+        Self { product, ..self }
     }
 
     /// Replaces the coins by `coins[slot]` (for tests that enumerate the outcomes), or brings them back.
@@ -83,17 +136,136 @@ impl Ufom {
         self.forced = coins;
     }
 
-    /// The coins of the replicas, the same in every call.
-    fn coins(&self, replicas: usize, draw: Draw, slot: usize) -> impl Iterator<Item = bool> {
-        let forced = self.forced.as_ref().and_then(|coins| coins.get(slot).copied());
-        let (q, mut stream) = (self.q, draw.at(Level::Coin, slot).stream());
-        (0..replicas).map(move |_| forced.unwrap_or_else(|| stream.random_bool(q)))
+    /// `q` of a copy in the call that was prepared last, in meta-batches of `batch` tasks. A jump that knows no interval yet
+    /// begins with a hit.
+    pub fn chance(&self, copy: usize, batch: usize) -> f64 {
+        match self.probability {
+            _ if self.blind() => 1.0,
+            Probability::Fixed(q) => q,
+            Probability::Subset(m) => m as f64 / batch as f64,
+            _ => self.chances.get(copy).copied().unwrap_or(1.0),
+        }
+    }
+
+    fn blind(&self) -> bool {
+        matches!(self.cheap, Cheap::Jump(_)) && self.intervals.is_empty()
+    }
+
+    /// The coins of the copies, the same in every call.
+    fn coins(&self, batch: usize, copies: usize, at: At<impl Element>) -> Vec<bool> {
+        if let Some(&coin) = self.forced.as_ref().and_then(|coins| coins.get(at.slot)) {
+            return vec![coin; copies];
+        }
+        if let (Probability::Subset(m), false) = (self.probability, self.blind()) {
+            // A stream that the tasks share. Each in turn is taken with the share that is still to be taken of those left.
+            let mut stream = at.draw.for_task(0).at(Level::Coin, batch).stream();
+            let mut take =
+                |left: usize, i: usize| stream.random::<f64>() * ((batch - i) as f64) < left as f64;
+            let left = (0..at.slot).fold(m, |left, i| left - usize::from(take(left, i)));
+            return vec![take(left, at.slot); copies];
+        }
+        let mut stream = at.draw.at(Level::Coin, at.slot).stream();
+        (0..copies).map(|copy| stream.random_bool(self.chance(copy, batch))).collect()
+    }
+
+    /// Steps that the cheap estimate reverses, at most.
+    fn depth(&self) -> usize {
+        match self.cheap {
+            Cheap::Truncated { k } => k,
+            Cheap::Mixed => 1,
+            Cheap::FirstOrder | Cheap::Jump(_) => 0,
+        }
+    }
+
+    /// The cheap estimate alone.
+    fn cheap<T: Element>(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: At<T>,
+        gradient: &mut [T],
+        ritz: Option<&mut Vec<f64>>,
+    ) -> Result<T, Error> {
+        let (mixed, r) = (self.cheap == Cheap::Mixed, T::from_f64(inner.steps() as f64));
+        match self.cheap {
+            Cheap::FirstOrder => first_order::evaluate(oracle, inner, at, gradient),
+            Cheap::Jump(jump) => {
+                jump::evaluate(oracle, inner, jump, &self.intervals, at, gradient, ritz)
+            }
+            Cheap::Truncated { .. } | Cheap::Mixed => {
+                let mut look = |run: &mut Rollout<T>, k: usize, bar: &mut [T], x_bar: &mut [T]| {
+                    match k {
+                        0 if mixed => {
+                            run.pull_start(bar, x_bar)?;
+                            scale(bar, r);
+                        }
+                        // The start had its share.
+                        1 if mixed => bar.fill(T::zero()),
+                        _ => {}
+                    }
+                    Ok(())
+                };
+                let depth = Some(self.depth());
+                exact::evaluate(oracle, inner, self.schedule, depth, at, gradient, Some(&mut look))
+            }
+        }
+    }
+
+    /// The exact gradient, and the cheap one.
+    fn both<T: Element>(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: At<T>,
+        (gradient, cheap): (&mut [T], &mut [T]),
+        ritz: &mut Vec<f64>,
+    ) -> Result<T, Error> {
+        let r = T::from_f64(inner.steps() as f64);
+        let depth = self.depth().min(inner.steps());
+        let separate = matches!(self.cheap, Cheap::Jump(_));
+        if separate {
+            self.cheap(oracle, inner, at, cheap, Some(ritz))?;
+        }
+        let mixed = self.cheap == Cheap::Mixed;
+        let mut look = |run: &mut Rollout<T>, k: usize, bar: &mut [T], x_bar: &mut [T]| {
+            if mixed && k == 1 {
+                axpy(cheap, r, x_bar);
+            } else if !separate && k == if mixed { 0 } else { depth } {
+                cheap.copy_from_slice(x_bar);
+                if mixed {
+                    scale(cheap, T::one() - r);
+                }
+                run.pull_start(bar, cheap)?;
+            }
+            Ok(())
+        };
+        exact::evaluate(oracle, inner, self.schedule, None, at, gradient, Some(&mut look))
     }
 }
 
 impl<T: Element> Estimator<T> for Ufom {
     fn name(&self) -> String {
-        format!("ufom:q={}", self.q)
+        let number = |n: usize| Some(n as f64);
+        let flag = Some(1.0);
+        let (name, cheap) = match self.cheap {
+            Cheap::FirstOrder => ("ufom", vec![]),
+            Cheap::Truncated { k } => ("ufom", vec![("k", number(k))]),
+            Cheap::Mixed => ("ufom", vec![("mixed", flag)]),
+            Cheap::Jump(Jump { anchors, degree }) => {
+                ("jump", vec![("anchors", number(anchors)), ("degree", number(degree))])
+            }
+        };
+        let probability = match self.probability {
+            Probability::Fixed(q) => vec![("q", Some(q))],
+            Probability::Subset(m) => vec![("subset", number(m))],
+            Probability::Adaptive { floor, decay } => {
+                vec![("adaptive", flag), ("floor", Some(floor)), ("decay", Some(decay))]
+            }
+            Probability::PaperCode { floor, decay } => {
+                vec![("paper-code", flag), ("floor", Some(floor)), ("decay", Some(decay))]
+            }
+        };
+        named(name, &[probability, cheap].concat())
     }
 
     fn schedule(&self) -> Option<Schedule> {
@@ -104,9 +276,124 @@ impl<T: Element> Estimator<T> for Ufom {
         Some(Box::new(self.clone().with_schedule(schedule)))
     }
 
+    /// `weight`, `d2` and `v2` of each copy; `low` and `high` of each segment.
+    fn state(&self) -> Params<T> {
+        let sums = ["weight", "d2", "v2"].into_iter().enumerate();
+        let sums = sums.map(|(k, name)| (name, self.sums.iter().map(|s| s[k]).collect::<Vec<_>>()));
+        let ends = ["low", "high"].into_iter().enumerate();
+        let ends = ends.map(|(k, name)| (name, self.intervals.iter().map(|s| s[k]).collect()));
+        let known = sums.chain(ends).filter(|(_, values)| !values.is_empty());
+        known.fold(Params::new(), |state, (name, values)| {
+            state.with_column(name, &values.into_iter().map(T::from_f64).collect::<Vec<_>>())
+        })
+    }
+
+    fn set_state(&mut self, state: &Params<T>) -> Result<(), Error> {
+        let column = |name| state.get(name).unwrap_or_default();
+        let [weight, d2, v2, low, high] = ["weight", "d2", "v2", "low", "high"].map(column);
+        let [own, ends] = [weight.len(), low.len()];
+        let whole = weight.len() == d2.len() && own == v2.len() && ends == high.len();
+        let known = 3 * usize::from(own > 0) + 2 * usize::from(ends > 0);
+        let fits = (own == 0 || self.probability.adapts())
+            && (ends == 0 || matches!(self.cheap, Cheap::Jump(_)));
+        if !(whole && fits && state.names().len() == known) {
+            let found = format!("{:?}", state.names());
+            return Err(Error::invalid("what ufom learned", found, "what its settings learn"));
+        }
+        let at = |values: &[T], i: usize| values[i].as_f64();
+        self.sums = (0..own).map(|i| [at(weight, i), at(d2, i), at(v2, i)]).collect();
+        self.intervals = (0..ends).map(|i| [at(low, i), at(high, i)]).collect();
+        Ok(())
+    }
+
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let hit = exact::bytes(profile, self.schedule, steps, profile.value * profile.outer)?;
-        Ok(first_order::bytes(profile, steps).max(hit))
+        let (gradient, depth) = (profile.value * profile.outer, self.depth().min(steps));
+        let of = |depth, beside, looks: &dyn Fn(usize) -> bool| {
+            exact::bytes(profile, self.schedule, (depth, steps), beside, looks)
+        };
+        let (look, never) = (if self.cheap == Cheap::Mixed { 0 } else { depth }, |_| false);
+        let [cheap, hit] = match self.cheap {
+            Cheap::Jump(jump) => {
+                let both = jump::bytes(profile, jump, steps, gradient);
+                [both, of(steps, gradient, &never)?]
+            }
+            _ => [of(depth, 0, &|k| k == look)?, of(steps, gradient, &|k| k == look)?],
+        };
+        Ok(cheap.max(hit))
+    }
+
+    /// Of coins of a fixed probability: `(1/q - 1) |g - g0|^2`.
+    fn excess(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: At<T>,
+    ) -> Result<Option<f64>, Error> {
+        let Probability::Fixed(q) = self.probability else { return Ok(None) };
+        let [mut g, mut cheap] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
+        self.both(oracle, inner, at, (&mut g, &mut cheap), &mut Vec::new())?;
+        axpy(&mut g, -T::one(), &cheap);
+        Ok(Some((1.0 / q - 1.0) * dot(&g, &g).as_f64()))
+    }
+
+    fn prepare(&mut self, oracle: &Oracle<T>, inner: &InnerLoop) -> Result<(), Error> {
+        if self.cheap != Cheap::FirstOrder {
+            inner.expect_known("ufom with a cheap part that is not first-order")?;
+        }
+        let batch = oracle.batch();
+        if let Probability::Subset(m) = self.probability
+            && m > batch
+        {
+            return Err(Error::invalid("subset", m, format!("{batch} or fewer, the meta-batch")));
+        }
+        if !self.probability.adapts() {
+            return Ok(());
+        }
+        let steps = inner.steps();
+        let plain = match self.plain {
+            Some((known, plain)) if known == steps => plain,
+            _ => self.schedule.counts(steps)?.plain_steps,
+        };
+        self.plain = Some((steps, plain));
+        let products = match self.cheap {
+            Cheap::Jump(jump) => jump.anchors.min(steps) * jump.degree,
+            _ => self.depth().min(steps),
+        };
+        let cheap = (steps + 1) as f64 + self.product * products as f64;
+        let exact = (plain + 1) as f64 + self.product * steps as f64;
+        let more = match self.cheap {
+            Cheap::Jump(jump) => {
+                exact + self.product * (jump.anchors.min(steps) * jump::LANCZOS) as f64
+            }
+            _ => exact - cheap,
+        };
+        self.sums.resize(oracle.replicas(), [0.0; 3]);
+        self.chances = self.sums.iter().map(|&s| self.probability.next(s, [cheap, more])).collect();
+        Ok(())
+    }
+
+    fn learn(&mut self) {
+        let round = |value: &mut f64| *value = T::from_f64(*value).as_f64();
+        let (blind, copies) = (self.blind(), self.sums.len());
+        let mut found = std::mem::take(&mut self.found);
+        for task in found.drain() {
+            let (squares, ritz) = task.split_at(2 * copies);
+            let hits = squares.chunks_exact(2).map(|s| (!s[0].is_nan()).then_some([s[0], s[1]]));
+            // What is found without an interval does not tell what a jump is worth.
+            let hits = hits.take(if blind { 0 } else { copies });
+            for ((sums, hit), &q) in self.sums.iter_mut().zip(hits).zip(&self.chances) {
+                self.probability.learn(sums, q, hit);
+                sums.iter_mut().for_each(round);
+            }
+            if !ritz.is_empty() {
+                self.intervals.resize(ritz.len() / 2, [f64::INFINITY, f64::NEG_INFINITY]);
+            }
+            // From the last segment to the first.
+            for (interval, ends) in self.intervals.iter_mut().rev().zip(ritz.chunks_exact(2)) {
+                *interval = [interval[0].min(ends[0]), interval[1].max(ends[1])];
+                interval.iter_mut().for_each(round);
+            }
+        }
     }
 
     fn task(
@@ -116,22 +403,35 @@ impl<T: Element> Estimator<T> for Ufom {
         at: At<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let replicas = oracle.replicas();
-        let coins = || self.coins(replicas, at.draw, at.slot);
-        if !coins().any(|hit| hit) {
-            return first_order::evaluate(oracle, inner, at, gradient);
-        }
-        let mut cheap = oracle.take(at.x.len())?;
-        let loss = exact::evaluate(oracle, inner, self.schedule, at, gradient, Some(&mut cheap))?;
-        let weight = T::from_f64(self.q.recip());
-        let width = (at.x.len() / replicas.max(1)).max(1);
-        let copies = gradient.chunks_mut(width).zip(cheap.chunks(width));
-        for ((g, g0), hit) in copies.zip(coins()) {
-            for (g, &g0) in g.iter_mut().zip(g0) {
-                *g = if hit { g0 + weight * (*g - g0) } else { g0 };
+        let (copies, batch) = (oracle.replicas(), oracle.batch());
+        let coins = self.coins(batch, copies, at);
+        let (mut ritz, mut squares) = (Vec::new(), Vec::new());
+        let loss = if coins.contains(&true) {
+            let mut cheap = oracle.take(at.x.len())?;
+            let loss = self.both(oracle, inner, at, (gradient, &mut cheap), &mut ritz)?;
+            let width = (at.x.len() / copies.max(1)).max(1);
+            let parts = gradient.chunks_mut(width).zip(cheap.chunks(width)).zip(&coins);
+            for (copy, ((g, g0), &hit)) in parts.enumerate() {
+                let weight = T::from_f64(self.chance(copy, batch).recip());
+                let mut square = [T::zero(); 2];
+                for (g, &g0) in g.iter_mut().zip(g0) {
+                    let (exact, gap) = (*g, *g - g0);
+                    square = [square[0] + gap * gap, square[1] + exact * exact];
+                    *g = if hit { g0 + weight * gap } else { g0 };
+                }
+                squares.extend(square.map(|s| if hit { s.as_f64() } else { f64::NAN }));
             }
+            oracle.give(cheap);
+            loss
+        } else {
+            squares.resize(2 * copies, f64::NAN);
+            self.cheap(oracle, inner, at, gradient, None)?
+        };
+        squares.truncate(2 * self.sums.len());
+        squares.append(&mut ritz);
+        if !squares.is_empty() {
+            self.found.store(at.slot, at.draw.task, &squares);
         }
-        oracle.give(cheap);
         Ok(loss)
     }
 }

@@ -116,6 +116,13 @@ impl Profile {
             })?,
             ..Self::default()
         };
+        for k in 1..columns {
+            let fewer = [&dw[..k * p], &dx[..k * d]];
+            let start = piece(oracle, 0, |o| o.push_init(x, draw, fewer[1], &mut dg[..k * p]))?;
+            let step =
+                piece(oracle, 0, |o| o.push_gradient(point, 0, fewer, &mut b, &mut dg[..k * p]))?;
+            profile.push_fewer[k - 1] = start.bytes.max(step.bytes);
+        }
         profile.record = piece(oracle, repeat, |o| {
             profile.tape = o.keep_gradient(point, 0, 0, &mut b)?;
             Ok(())

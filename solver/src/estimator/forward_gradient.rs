@@ -1,0 +1,87 @@
+//! `ForwardGradient`: the first-order gradient, corrected along random directions by forward mode.
+//!
+//! ```text
+//! G = g_0 + sum_j ((g - g_0)^T u_j) u_j,    j = 1, ..., k
+//! ```
+//!
+//! `u_j` holds a random sign at every `k`-th outer variable from the `j`-th on, and zeros, so `E sum_j u_j u_j^T` is the identity and
+//! `E G = g` the exact gradient. `E|G - g|^2` is the sum over `j` of `d_j - 1` times the square of `g - g_0` where `u_j` is not zero, `d_j`
+//! its number of signs: about `(d/k - 1) |g - g_0|^2`, with `k = d` none. (Forward gradients: Baydin et al. 2022. Without `g_0`
+//! the whole of `g` would be multiplied.)
+//!
+//! Cost: that of [`Forward`](crate::Forward) for `k` outer variables, one pull-back of the start. Memory: the same, and `d` values. It does
+//! not grow with the number of steps.
+
+use hypertape_autodiff::Element;
+use rand::RngExt;
+
+use crate::draw::Level;
+use crate::error::Error;
+use crate::estimator::{Estimator, forward};
+use crate::inner::InnerLoop;
+use crate::oracle::Oracle;
+use crate::profile::Profile;
+use crate::rollout::At;
+
+/// The gradient along random directions. Copies of a problem in one share their number.
+#[derive(Clone, Debug)]
+pub struct ForwardGradient {
+    directions: usize,
+    forced: Option<Vec<bool>>,
+}
+
+impl ForwardGradient {
+    /// Along so many directions; more than there are outer variables are as good as those.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for none.
+    pub fn new(directions: usize) -> Result<Self, Error> {
+        if directions == 0 {
+            return Err(Error::invalid("directions", directions, "1 or more"));
+        }
+        Ok(Self { directions, forced: None })
+    }
+
+    /// Replaces the sign of variable `i`, positive where `signs[i]` (for tests that enumerate the outcomes), or brings them back.
+    pub fn force(&mut self, signs: Option<Vec<bool>>) {
+        self.forced = signs;
+    }
+}
+
+impl<T: Element> Estimator<T> for ForwardGradient {
+    fn name(&self) -> String {
+        format!("forward-gradient:directions={}", self.directions)
+    }
+
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        Ok(forward::bytes(profile, steps, profile.outer.min(self.directions as u64), 1))
+    }
+
+    fn task(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: At<T>,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        let (d, coin) = (at.x.len(), at.draw.at(Level::Coin, at.slot));
+        let directions = self.directions.min(d);
+        let signs = |first: usize, dx: &mut [T]| {
+            let (mut stream, columns) = (coin.stream(), dx.len() / d.max(1));
+            for i in 0..d {
+                let drawn = stream.random_bool(0.5);
+                let positive = self.forced.as_ref().and_then(|signs| signs.get(i).copied());
+                let positive = positive.unwrap_or(drawn);
+                let column = (i % directions).wrapping_sub(first);
+                if column < columns {
+                    dx[column * d + i] = if positive { T::one() } else { -T::one() };
+                }
+            }
+        };
+        let mut start = oracle.take(d)?;
+        let loss =
+            forward::along(oracle, inner, at, gradient, directions, signs, Some(&mut start))?;
+        oracle.give(start);
+        Ok(loss)
+    }
+}

@@ -1,0 +1,217 @@
+//! `Thinned`: reverse mode that visits each step with a probability, unbiased, and without taking a step again.
+//!
+//! ```text
+//! x_bar <- x_bar - lr (b_t/q) (d2g/dw dx)^T w_bar,    w_bar <- w_bar - lr (b_t/q) d2g/dw2 w_bar
+//! ```
+//!
+//! with independent coins `b_t` of probability `q`, tossed before the forward run, which stores only the states that will be
+//! visited. A step is linear in `w_bar`, and its coin independent of those of the later steps, so `E x_bar` is the exact gradient.
+//!
+//! **Stability.** Along an eigenvector of `d2g/dw2` with eigenvalue `h` a step multiplies the mean square of `w_bar` by
+//! [`mean_square_factor`](crate::mean_square_factor), `1 - 2 lr h + (lr h)^2 / q`: it grows without bound where `q < lr h / 2`. Such a
+//! `q` is an error: before the run if the smoothness is given, otherwise as soon as a visited step shows it by `|H v| / |v|`.
+//!
+//! **Anchored.** Every step is taken with the Hessian at the last state that was visited on the way back (`w_r` at first), and
+//! a visited one adds `1/q` times the difference to its own. The anchor depends on the later coins alone, so this is unbiased as
+//! well; the nearest visited state on either side would not be. What `q` multiplies is then the change of the Hessian alone.
+//!
+//! Cost for `r` steps: `r` inner gradients, `q r` products in the mean, anchored `(1 + q) r`. If more than `slots` states are to be
+//! visited, the forward run is repeated for each further `slots` of them. Memory: `slots` states, two vectors of `p` and one of `d` values,
+//! two states more if `slots < r` and two if anchored, `8 r` bytes, and the arenas of one sweep.
+
+use hypertape_autodiff::{Element, axpy};
+use rand::RngExt;
+
+use crate::adjoint::Chain;
+use crate::draw::Level;
+use crate::error::{Error, positive};
+use crate::estimator::{Estimator, named};
+use crate::inner::InnerLoop;
+use crate::oracle::Oracle;
+use crate::params::norm;
+use crate::profile::Profile;
+use crate::rollout::{At, Rollout};
+use crate::variance::mean_square_factor;
+
+/// The gradient from some of the steps. Copies of a problem in one share the coins.
+#[derive(Clone, Debug)]
+pub struct Thinned {
+    q: f64,
+    slots: Option<usize>,
+    smoothness: Option<f64>,
+    anchored: bool,
+    forced: Option<Vec<bool>>,
+}
+
+impl Thinned {
+    /// With coins of probability `q`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless `q` is in (0, 1].
+    pub fn new(q: f64) -> Result<Self, Error> {
+        if q > 0.0 && q <= 1.0 {
+            return Ok(Self { q, slots: None, smoothness: None, anchored: false, forced: None });
+        }
+        Err(Error::invalid("q", q, "a probability above 0 and at most 1"))
+    }
+
+    /// With the Hessian of the last visited state at the steps that are not visited.
+    #[must_use]
+    pub fn anchored(self) -> Self {
+        Self { anchored: true, ..self }
+    }
+
+    /// With at most so many states stored at a time; `q r + 2 sqrt(q (1 - q) r)` are seldom too few.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for 0.
+    pub fn with_slots(self, slots: usize) -> Result<Self, Error> {
+        if slots == 0 {
+            return Err(Error::invalid("slots", slots, "1 or more"));
+        }
+        Ok(Self { slots: Some(slots), ..self })
+    }
+
+    /// For inner Hessians of norm `smoothness` or less.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless that is positive and finite.
+    pub fn smooth(self, smoothness: f64) -> Result<Self, Error> {
+        positive("smoothness", smoothness)?;
+        Ok(Self { smoothness: Some(smoothness), ..self })
+    }
+
+    /// Replaces the coin of step `t` by `coins[t]` (for tests that enumerate the outcomes), or brings them back.
+    pub fn force(&mut self, coins: Option<Vec<bool>>) {
+        self.forced = coins;
+    }
+
+    /// Refuses a `q` at which the mean square grows along an eigenvector with `lr h = x`, by more than norms are rounded. At 1
+    /// the sweep is exact.
+    fn enforce(&self, x: f64, shown: impl FnOnce() -> String) -> Result<(), Error> {
+        let factor = mean_square_factor(1.0, x, self.q);
+        let grows = factor > 1.0 + 1e-6;
+        if self.anchored || self.q == 1.0 || !grows {
+            return Ok(());
+        }
+        let expected = format!(
+            "{:.6} or more, half of {}: the mean square of the adjoint grows by {factor:.6} a step",
+            x / 2.0,
+            shown()
+        );
+        Err(Error::invalid("q of thinned", self.q, expected))
+    }
+
+    fn room(&self, steps: usize) -> usize {
+        self.slots.unwrap_or(steps).min(steps)
+    }
+}
+
+impl<T: Element> Estimator<T> for Thinned {
+    fn name(&self) -> String {
+        let slots = self.slots.map(|slots| slots as f64);
+        let anchored = self.anchored.then_some(1.0);
+        let settings = [("q", Some(self.q)), ("slots", slots), ("smoothness", self.smoothness)];
+        named("thinned", &[&settings[..], &[("anchored", anchored)]].concat())
+    }
+
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        let Profile { value, inner, outer, state, .. } = *profile;
+        let room = self.room(steps);
+        let more = 2 * (u64::from(room < steps) + u64::from(self.anchored));
+        let own = value * (state + inner) + 8 * steps as u64;
+        let held = own + value * state * (room as u64 + more);
+        let gradient = if steps > 0 { profile.gradient.bytes } else { 0 };
+        let forward = held + gradient.max(profile.outer_gradient.bytes);
+        let (mixed, products) = if steps > 0 { (outer, profile.products.bytes) } else { (0, 0) };
+        let back = held + value * mixed + products.max(profile.pull_init.bytes);
+        Ok(forward.max(back).max(own + profile.init.bytes))
+    }
+
+    fn task(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: At<T>,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        inner.expect_known("thinned")?;
+        if let Some(smoothness) = self.smoothness {
+            self.enforce(inner.lr() * smoothness, || "lr times the smoothness".into())?;
+        }
+        let (steps, mut stream) = (inner.steps(), at.draw.at(Level::Coin, at.slot).stream());
+        let mut coin = |t| match &self.forced {
+            Some(coins) => coins.get(t).is_some_and(|&coin| coin),
+            None => stream.random_bool(self.q),
+        };
+        let noted = steps * size_of::<usize>();
+        oracle.hold(noted);
+        let mut visits = Vec::with_capacity(steps);
+        visits.extend((0..steps).filter(|&t| coin(t)));
+        let (mut run, mut bar) = Rollout::start(oracle, inner, at)?;
+        run.multiple_of(0)?;
+        let (n, room) = (bar.len(), self.room(steps));
+        let mut ring = run.take(room * n)?;
+        let again = if room < steps { n } else { 0 };
+        let beside = if self.anchored { n } else { 0 };
+        let [mut start, mut state] = [run.take(again)?, run.take(again)?];
+        let [mut anchor, mut product] = [run.take(beside)?, run.take(beside)?];
+        start.copy_from_slice(&bar[..again]);
+        let share = self.q.recip();
+        let (mut end, mut loss) = (steps, None);
+        loop {
+            let (left, chunk) = visits.split_at(visits.len() - visits.len().min(room));
+            let last = if loss.is_none() { steps } else { chunk[chunk.len() - 1] };
+            let running = if loss.is_none() { &mut bar } else { &mut state };
+            if loss.is_some() {
+                running.copy_from_slice(&start);
+            }
+            let mut slots = chunk.iter().zip(ring.chunks_exact_mut(n.max(1))).peekable();
+            for t in 0..=last {
+                if let Some((_, slot)) = slots.next_if(|&(&visit, _)| visit == t) {
+                    slot.copy_from_slice(running);
+                }
+                if t < last {
+                    run.advance(t, running)?;
+                }
+            }
+            if loss.is_none() {
+                anchor.copy_from_slice(&bar[..beside]);
+                loss = Some(run.turn(&mut bar, gradient)?);
+            }
+            let from = if left.is_empty() { 0 } else { chunk[0] };
+            let mut slots = chunk.iter().zip(ring.chunks_exact(n.max(1))).rev().peekable();
+            for t in (from..end).rev() {
+                let visit = slots.next_if(|&(&visit, _)| visit == t);
+                let weight = if visit.is_some() { 1.0 - share } else { 1.0 };
+                let mut c = 0.0;
+                if self.anchored && weight != 0.0 {
+                    let (multiple, found) =
+                        run.products(t, (&anchor, &bar), Some((weight, &mut *gradient)))?;
+                    product.copy_from_slice(found);
+                    c = weight * multiple;
+                }
+                if let Some((_, state)) = visit {
+                    let (multiple, found) =
+                        run.products(t, (state, &bar), Some((share, &mut *gradient)))?;
+                    let ratio = multiple.abs() * (norm(found) / norm(&bar)).as_f64();
+                    self.enforce(ratio, || format!("lr |H v| / |v| at step {t}"))?;
+                    axpy(&mut bar, T::from_f64(share * multiple), found);
+                    anchor.copy_from_slice(&state[..beside]);
+                }
+                if c != 0.0 {
+                    axpy(&mut bar, T::from_f64(c), &product);
+                }
+            }
+            if left.is_empty() {
+                break;
+            }
+            end = from;
+            visits.truncate(left.len());
+        }
+        run.pull_start(&bar, gradient)?;
+        run.release(noted);
+        run.close([product, anchor, state, start, ring, bar]);
+        Ok(loss.unwrap_or(T::nan()))
+    }
+}
