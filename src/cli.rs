@@ -82,6 +82,7 @@ fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
             in_precision!(options.common.dtype, run::run(catalogue, &options, &mut out))
         }
         Command::Study(options) => study::run(catalogue, &options, &mut out),
+        Command::Compare(options) => study::compare(catalogue, &options, &mut out),
     }
 }
 

@@ -3,9 +3,11 @@
 #![cfg(feature = "cli")]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -33,8 +35,16 @@ impl Study {
     }
 
     fn start(&self) -> (i32, String, String) {
-        let [file, out] = [self.0.join("study.toml"), self.0.join("out")];
-        run(&["study", file.to_str().unwrap(), "--out", out.to_str().unwrap()])
+        self.start_into("out", &[])
+    }
+
+    fn start_into(&self, folder: &str, options: &[&str]) -> (i32, String, String) {
+        let [file, out] = ["study.toml", folder].map(|name| self.at(name));
+        run(&[&["study", &file, "--out", &out], options].concat())
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.0.join(name).into_os_string().into_string().unwrap()
     }
 
     /// Stdout and stderr of a start in which every cell must succeed.
@@ -54,7 +64,12 @@ impl Study {
     }
 
     fn records(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.records_in("out")
+    }
+
+    fn records_in(&self, folder: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.0.join(folder).join("records.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Replaces the records by `text`.
@@ -83,17 +98,29 @@ impl Drop for Study {
     }
 }
 
-/// Without what differs between two equal runs: the clock.
+/// Without what differs between two equal runs: clocks, and what the system told of the process.
 fn timeless(mut records: Vec<Value>) -> Vec<Value> {
+    let told =
+        ["seconds", "seconds_low", "seconds_high", "times", "process_peak_bytes", "finished"];
     for record in &mut records {
-        record.as_object_mut().unwrap().remove("seconds");
+        let record = record.as_object_mut().unwrap();
+        for key in told {
+            record.remove(key);
+        }
+        let points = record.get_mut("checkpoints").and_then(Value::as_array_mut);
+        for point in points.into_iter().flatten() {
+            point.as_object_mut().unwrap().remove("seconds");
+        }
     }
     records
 }
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
-    entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    let mut names: Vec<_> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
 }
 
 const GRID: &str = r#"
@@ -112,7 +139,16 @@ fn a_grid_by_hand() {
     let study = Study::new(GRID);
     let (out, err) = study.ok();
     assert_eq!(err, "8 cells, 0 of them already recorded\n");
-    assert_eq!(names(&study.0.join("out")), ["records.jsonl"]);
+    let files = [
+        "figures",
+        "lock",
+        "records.csv",
+        "records.jsonl",
+        "report.html",
+        "report.md",
+        "study.toml",
+    ];
+    assert_eq!(names(&study.0.join("out")), files);
     let records = study.records();
     let mut expected = Vec::new();
     for estimator in ["exact", "first-order"] {
@@ -129,6 +165,8 @@ fn a_grid_by_hand() {
         let settings = json!({
             "problem": "quadratic", "estimator": estimator, "steps": steps, "lr": 0.3, "seed": seed,
             "data_seed": null, "dtype": "f64", "outer": "sgd", "outer_lr": 0.1, "outer_power": 0.0,
+            "measure": "run", "schedule": "store-all", "rule": null, "memory": null, "threads": 1,
+            "coupling": "cold", "outer_momentum": null, "ended": "iterations", "jobs": 1,
             "iterations": 4, "record_every": 2, "metrics": {},
             "plain_steps": 4 * steps, "inner_gradients": 4 * steps, "hvps": 4 * hvps,
         });
@@ -165,8 +203,17 @@ fn a_grid_by_hand() {
     assert_eq!(lines[0], "two by two by two");
     let columns: Vec<&str> =
         lines[1].split("  ").filter(|c| !c.is_empty()).map(str::trim).collect();
-    let head =
-        ["problem", "estimator", "steps", "seeds", "outer loss", "gradients", "HVPs", "time"];
+    let head = [
+        "problem",
+        "estimator",
+        "steps",
+        "seeds",
+        "outer loss",
+        "gradients",
+        "HVPs",
+        "bytes",
+        "time",
+    ];
     assert_eq!(columns, head);
     assert_eq!(lines.len(), 2 + 4);
     let row: Vec<&str> = lines[3].split_whitespace().collect();
@@ -274,7 +321,7 @@ fn a_cell_that_fails_does_not_stop_the_others() {
         let rows: Vec<Vec<&str>> = out.lines().map(|l| l.split_whitespace().collect()).collect();
         assert_eq!(
             rows[1],
-            ["w1-ridge", "exact", "1000000", "0,", "1", "failed", "-", "-", "-", "-"]
+            ["w1-ridge", "exact", "1000000", "0,", "1", "diverged", "-", "-", "-", "-", "-"]
         );
         assert_eq!(rows[2][..4], ["w1-ridge", "exact", "0.5", "1"]);
     }
@@ -284,6 +331,7 @@ fn a_cell_that_fails_does_not_stop_the_others() {
     let error = bad["error"].as_str().unwrap();
     assert!(error.starts_with("outer iteration 0: ") && error.contains("inner step 52"), "{error}");
     assert!(bad.get("loss").is_none());
+    assert_eq!(bad["failure"], "diverged");
     assert!(good["loss"].is_f64() && good.get("error").is_none());
 }
 
@@ -291,7 +339,7 @@ fn a_cell_that_fails_does_not_stop_the_others() {
 fn errors_name_the_line_and_the_key() {
     let cases = [
         ("", "1: grid: missing, expected at least one [[grid]]"),
-        ("\nx = 1", "2: unknown key 'x': expected one of title, grid"),
+        ("\nzz = 1", "2: unknown key 'zz': expected one of title, grid, external"),
         ("title = 3", "1: title: found 3, expected a string"),
         ("[grid]", "1: grid: expected tables, each headed [[grid]]"),
         ("grid = [1]", "1: grid: expected tables, each headed [[grid]]"),
@@ -309,7 +357,6 @@ fn errors_name_the_line_and_the_key() {
         ("steps = []", "4: steps: found an empty list, expected at least one value"),
         ("steps = -1", "4: steps: found -1, expected a whole number, 0 or more"),
         ("steps = 1.0", "4: steps: found 1.0, expected a whole number, 0 or more"),
-        ("steps = '5'", "4: steps: found \"5\", expected a whole number, 0 or more"),
         ("steps = [[5]]", "4: steps: found a list, expected a whole number, 0 or more"),
         ("iterations = true", "4: iterations: found true, expected a whole number, 0 or more"),
         ("\nlr = [\n0.1,\n0]", "7: lr: found 0, expected a positive finite number"),
@@ -318,8 +365,29 @@ fn errors_name_the_line_and_the_key() {
         ("seeds = [-3]", "4: seeds: found -3, expected a whole number from 0 to 2^64 - 1"),
         ("seeds = 99999999999", "2: grid: too many cells, expected at most 10000 in a study"),
         ("data_seed = 1", "4: data_seed: the data of 'quadratic' is fixed"),
-        ("dtype = 'f16'", "4: dtype: found \"f16\", expected \"f64\" or \"f32\""),
-        ("outer = 'SGD'", "4: outer: found \"SGD\", expected \"sgd\" or \"adam\""),
+        ("dtype = 'f16'", "4: dtype: found \"f16\", expected one of f64, f32"),
+        ("outer = 'SGD'", "4: outer: found \"SGD\", expected one of sgd, momentum, adam"),
+        (
+            "memory = '3 MB'",
+            "4: memory: found \"3 MB\", expected bytes, such as 4096, 64MiB or 1.5GB",
+        ),
+        (
+            "rule = 'ista'",
+            "4: rule: ista: expected ista:l1=WEIGHT, or ista:outer=PLACE of a scalar outer variable",
+        ),
+        (
+            "measure = 'gradient'\nouter = 'sgd'",
+            "5: outer: found a setting of runs, expected measure = \"run\"",
+        ),
+        ("draws = 2", "4: draws: found a run, expected measure = \"gradient\""),
+        (
+            "json = true",
+            "4: unknown key 'json': expected one of problem, seeds, steps, lr, rule, \
+          tolerance, schedule, memory, data_seed, dtype, threads, estimator, coupling, outer, outer_lr, \
+          outer_power, outer_momentum, gradient_norm, oracle_calls, time, iterations, measure, \
+          record_every, repeats, draws",
+        ),
+        ("[[external]]\nproblem = 'quadratic'\nbytes = 1", "4: external: found no seconds"),
         ("outer_lr = inf", "4: outer_lr: found inf, expected a positive finite number"),
         ("outer_power = -1", "4: outer_power: found -1, expected a finite number, 0 or more"),
         ("outer = 'adam'\nouter_power = 1", "5: outer_power: only sgd has a decaying step size"),
@@ -367,7 +435,7 @@ fn records_that_are_not_of_the_study_are_kept() {
     let why = "invalid utf-8 sequence of 1 bytes from index 0; nothing was changed";
     study.refused(&format!("records.jsonl:2: not a record of a study: {why}"));
     study.put("{\"problem\":\"quadratic\"}\n");
-    let why = "missing field `estimator`; nothing was changed";
+    let why = "missing field `measure`; nothing was changed";
     study.refused(&format!("records.jsonl:1: not a record of a study: {why}"));
     study.put(lines[2].replace("\"hvps\":80", "\"hvp\":80"));
     let why = "missing field `hvps`; nothing was changed";
@@ -380,6 +448,315 @@ fn records_that_are_not_of_the_study_are_kept() {
     let part = "records.jsonl:2: a cell (quadratic, exact, seed 8) that is not in ";
     assert!(err.contains(part) && err.contains("another --out"), "{err}");
     assert_eq!(study.text(), text.replace("\"seed\":7", "\"seed\":8"));
+}
+
+/// A measurement of gradients, of which one may not take the memory that it needs.
+const GRADIENTS: &str = r#"
+title = "bytes & <time>"
+[[grid]]
+problem = "quadratic"
+measure = "gradient"
+steps = [8, 64]
+schedule = ["store-all", "binomial:c=2"]
+repeats = 7
+[[grid]]
+problem = "quadratic"
+measure = "gradient"
+estimator = "ufom:q=0.5"
+draws = 64
+repeats = 1
+[[grid]]
+problem = "quadratic"
+measure = "gradient"
+memory = 1
+schedule = ["store-all", "auto"]
+[[external]]
+problem = "quadratic"
+steps = 64
+name = "another program"
+bytes = "1MiB"
+seconds = 1e-9
+"#;
+
+#[test]
+fn gradients_are_counted_and_timed() {
+    let study = Study::new(GRADIENTS);
+    let (status, out, err) = study.start();
+    assert!(status == 1 && err.contains("2 of 7 cells failed"), "{err}");
+    let records = study.records();
+    // theory: c states beside the start, so 8 steps and 2 states are 8 + 7 + ... plain steps; store-all takes each once.
+    for (record, (steps, schedule)) in
+        records.iter().zip([(8, "store-all"), (8, "binomial:c=2"), (64, "store-all")])
+    {
+        assert_eq!((&record["steps"], &record["schedule"]), (&json!(steps), &json!(schedule)));
+        assert_eq!((&record["hvps"], &record["iterations"]), (&json!(steps), &json!(0)));
+        let times: Vec<f64> = serde_json::from_value(record["times"].clone()).unwrap();
+        assert!(times.len() == 7 && times.is_sorted(), "{times:?}");
+        // Ranks (7 - 1.96 sqrt 7)/2 = 0.9 from either end.
+        let [low, median, high] =
+            ["seconds_low", "seconds", "seconds_high"].map(|k| record[k].as_f64().unwrap());
+        assert_eq!([low, median, high], [times[0], times[3], times[6]]);
+        assert_eq!(record["bytes_predicted"], record["bytes_measured"]);
+        // The same data, whatever is computed from it.
+        assert_eq!(record["data_hash"], records[0]["data_hash"]);
+    }
+    assert_eq!(records[0]["plain_steps"], 8);
+    assert!(records[1]["plain_steps"].as_u64() > Some(8));
+    assert_eq!(records[0]["loss"], records[1]["loss"]);
+    // A coin with q = 1/2: E|G|^2 = |g|^2 + (1/q - 1)|g_FO - g|^2, so the variance is 1 in units of |g_FO - g|^2, and both
+    // moments are known from 64 tosses within three standard errors.
+    let accuracy = &records[4]["accuracy"];
+    let [bias, variance, second] =
+        ["bias", "variance", "second_moment"].map(|k| accuracy[k].as_f64().unwrap());
+    assert!(bias < 3.0 * (variance / 64.0).sqrt(), "{accuracy}");
+    let mean = second - variance * 63.0 / 64.0;
+    assert!((mean.sqrt() - 1.0).abs() <= bias * (1.0 + 1e-12), "{accuracy}");
+    for record in &records[5..] {
+        assert_eq!(record["failure"], "over budget", "{record}");
+        assert!(record["error"].as_str().unwrap().starts_with("memory: "), "{record}");
+    }
+    let rows: Vec<&str> = out.lines().collect();
+    assert!(rows[1].contains("bias") && rows[7].contains("1 over budget"), "{out}");
+
+    let csv = fs::read_to_string(study.0.join("out/records.csv")).unwrap();
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 1 + 7);
+    assert!(lines[0].contains(&"accuracy.bias") && lines[0].contains(&"bytes_measured"), "{csv}");
+    let markdown = fs::read_to_string(study.0.join("out/report.md")).unwrap();
+    assert!(
+        markdown.starts_with("# bytes & <time>\n\n7 of 7 cells recorded, 2 failed."),
+        "{markdown}"
+    );
+    assert!(markdown.contains("\n| problem | estimator |") && markdown.contains("\n| :-- | :-- |"));
+
+    let page = fs::read_to_string(study.0.join("out/report.html")).unwrap();
+    assert!(page.contains("<h1>bytes &amp; &lt;time&gt;</h1>"));
+    let figures = names(&study.0.join("out/figures"));
+    let expected = [
+        "quadratic-5-steps-bias.svg",
+        "quadratic-64-steps-time-bytes.svg",
+        "quadratic-8-steps-time-bytes.svg",
+        "quadratic-cost-steps.svg",
+        "quadratic-predicted.svg",
+    ];
+    assert_eq!(
+        figures,
+        expected.iter().filter(|f| !f.contains("bias")).copied().collect::<Vec<_>>()
+    );
+    // Each figure has a title and words; nothing comes from elsewhere.
+    assert_eq!(page.matches("<svg ").count(), figures.len());
+    assert_eq!(page.matches("<desc>").count(), figures.len());
+    let links = page.matches("http").count();
+    assert_eq!(links, page.matches("http://www.w3.org/2000/svg").count());
+    assert!(page.contains("prefers-color-scheme:dark") && page.contains("name=\"viewport\""));
+    // The other program is the fastest and the largest: it is on the front, which has a mark less than there are points.
+    let figure =
+        fs::read_to_string(study.0.join("out/figures/quadratic-64-steps-time-bytes.svg")).unwrap();
+    assert!(
+        figure.contains("on the front: ") && figure.contains("another program: 1.0 MiB, 1.00 ns"),
+        "{figure}"
+    );
+    in_a_browser(&study.0.join("out/report.html"), figures.len());
+}
+
+/// Loads a page in a browser without a screen, and counts the figures that it built.
+fn in_a_browser(page: &Path, figures: usize) {
+    for browser in ["chromium", "chromium-browser", "google-chrome"] {
+        let mut command = Command::new(browser);
+        command.args(["--headless", "--disable-gpu", "--no-sandbox", "--dump-dom"]).arg(page);
+        if let Ok(output) = command.output() {
+            let dom = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(dom.matches("<svg ").count(), figures, "{browser}");
+            return;
+        }
+    }
+    println!("the page was not loaded in a browser: found none of chromium, google-chrome");
+}
+
+#[test]
+fn what_a_process_may_take() {
+    // Neither would end within a minute.
+    let text = "[[grid]]\nproblem = 'w1-ridge'\nsteps = 1000\niterations = 1000000";
+    for (option, value, failure) in
+        [("--cell-time", "0.2", "timeout"), ("--cell-memory", "1MiB", "over memory")]
+    {
+        let study = Study::new(text);
+        let (status, out, err) = study.start_into("out", &[option, value]);
+        assert!(status == 1 && err.contains(option), "{err}");
+        assert_eq!(study.records()[0]["failure"], failure);
+        assert!(out.contains(&format!("1 {failure}")), "{out}");
+        // One that nobody waits for ends too: its stdin closes with the process that asked.
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+        command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        writeln!(stdin, "[\"Count\",{}]", study.records()[0]).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(process.try_wait().unwrap(), None);
+        drop(stdin);
+        assert_eq!(process.wait().unwrap().code(), Some(1));
+    }
+}
+
+#[test]
+fn a_dry_run_runs_nothing() {
+    let study = Study::new(GRID);
+    let (status, out, err) = study.start_into("out", &["--dry-run"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.starts_with("8 cells, about "), "{out}");
+    assert!(!study.0.join("out").exists());
+}
+
+#[test]
+fn killed_twenty_times_it_ends_with_the_same_records() {
+    let study = Study::new(GRID);
+    let (status, _, err) = study.start_into("whole", &[]);
+    assert_eq!(status, 0, "{err}");
+    let [file, out] = ["study.toml", "out"].map(|name| study.at(name));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+    command.args(["study", &file, "--out", &out, "--jobs", "2"]).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut ends = 0;
+    for kill in 0..20 {
+        let mut process = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(3 * kill));
+        process.kill().unwrap();
+        ends += usize::from(process.wait().unwrap().success());
+        if let Ok(text) = fs::read_to_string(study.path()) {
+            // Whole lines, whenever it was.
+            assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{text}");
+        }
+    }
+    assert!(ends < 20, "no kill met a study that was running");
+    study.ok();
+    // Cells that ran beside another say so.
+    let without_jobs = |folder| {
+        let mut records = timeless(study.records_in(folder));
+        for record in &mut records {
+            record.as_object_mut().unwrap().remove("jobs");
+        }
+        records
+    };
+    assert_eq!(without_jobs("out"), without_jobs("whole"));
+}
+
+#[test]
+fn one_process_a_folder() {
+    let study = Study::new(GRID);
+    fs::create_dir(study.0.join("out")).unwrap();
+    let lock = fs::File::create(study.0.join("out/lock")).unwrap();
+    lock.lock().unwrap();
+    let (status, _, err) = study.start();
+    assert!(status == 1 && err.contains("lock: another process runs a study here"), "{err}");
+    // Not by closing it alone: a process that another test just started may hold a copy.
+    lock.unlock().unwrap();
+    study.ok();
+}
+
+#[test]
+fn shards_are_merged_and_compared() {
+    let study = Study::new(GRID);
+    let whole = study.start_into("whole", &[]);
+    for (shard, folder) in [("1/2", "a"), ("2/2", "b")] {
+        let (status, _, err) = study.start_into(folder, &["--shard", shard]);
+        assert_eq!((status, err.as_str()), (0, "4 cells, 0 of them already recorded\n"));
+    }
+    let [a, b, both, whole_folder] = ["a", "b", "both", "whole"].map(|name| study.at(name));
+    let merge = |folders: &[&str]| run(&[&["study", "merge"], folders, &["--out", &both]].concat());
+    // A gap is named, and what is there is kept.
+    let (status, _, err) = merge(&[&a]);
+    assert_eq!(
+        (status, err.as_str()),
+        (1, "error: 4 of 8 cells are missing, the first is cell 2\n")
+    );
+    let (status, out, err) = merge(&[&a, &b]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(timeless(study.records_in("both")), timeless(study.records_in("whole")));
+    // The tables are the same but for the clock.
+    let counts = |table: &str| {
+        let rows = table.lines().map(|l| l.split_whitespace().take(9).map(str::to_owned).collect());
+        rows.collect::<Vec<Vec<String>>>()
+    };
+    assert_eq!(counts(&out), counts(&whole.1));
+    let (status, _, err) = merge(&[&a, &b, &whole_folder]);
+    assert!(status == 1 && err.starts_with("error: cell 1 is also in "), "{err}");
+    assert!(err.contains("with the same result; cell 2 is also"), "{err}");
+    // Another result of the same cell, another study.
+    let text = fs::read_to_string(study.0.join("b/records.jsonl")).unwrap();
+    let path = study.0.join("b/records.jsonl");
+    fs::write(&path, text.replacen("\"hvps\":20,", "\"hvps\":21,", 1)).unwrap();
+    let (status, _, err) = merge(&[&whole_folder, &b]);
+    assert!(status == 2 && err.contains("with another hvps; nothing was written"), "{err}");
+    let hash = |text: &str| text.replacen("\"data_hash\":\"", "\"data_hash\":\"f", 1);
+    fs::write(&path, hash(&text)).unwrap();
+    let (status, _, err) = merge(&[&a, &b]);
+    let why = "error: cells 1 and 2 have different data of quadratic\n";
+    assert_eq!((status, err.as_str()), (1, why));
+    fs::write(path, text).unwrap();
+    let other = study.0.join("b/study.toml");
+    fs::write(&other, GRID.replace("iterations = 4", "iterations = 4 # four")).unwrap();
+    let (status, _, err) = merge(&[&a, &b]);
+    assert_eq!(status, 2);
+    assert!(err.contains("study.toml:8: 'iterations = 4' and 'iterations = 4 # four'"), "{err}");
+    let (status, _, err) = merge(&[&study.at("absent")]);
+    assert!(status == 2 && err.contains("cannot read"), "{err}");
+
+    // Against itself nothing is worse.
+    let (status, out, err) = run(&["compare", &whole_folder, &whole_folder]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let ratios = out.lines().filter(|l| l.contains(" 1.00 ") && l.ends_with("]      =     same"));
+    assert_eq!(ratios.count(), 4, "{out}");
+    assert!(out.ends_with("8 cells compared, 0 cells of the first are not in both\n"), "{out}");
+    let path = study.0.join("whole/records.jsonl");
+    let mut records = study.records_in("both");
+    for (i, record) in records.iter_mut().enumerate() {
+        // The seeds of the first row take a thousand times as long, the second tells another loss.
+        if i < 2 {
+            let time = record["seconds"].as_f64().unwrap() * 1e3;
+            record["times"] = json!([time]);
+        } else if i < 3 {
+            record["loss"] = json!(0.5);
+        }
+    }
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    fs::write(path, lines.join("\n")).unwrap();
+    let (status, out, err) = run(&["compare", &both, &whole_folder, "--slower", "1.000001"]);
+    let verdicts: Vec<&str> =
+        out.lines().skip(1).take(4).map(|l| l.rsplit("  ").next().unwrap().trim()).collect();
+    assert_eq!((status, err.as_str()), (1, "error: 2 rows are worse than before\n"), "{out}");
+    assert_eq!(verdicts, ["slower", "another result", "same", "same"], "{out}");
+    // A row of one seed more in one of the two would not be compared: cells are.
+    let (status, out, _) = run(&["compare", &a, &whole_folder]);
+    assert!(status == 1 && out.contains("4 cells compared, 4 cells of the first"), "{out}");
+}
+
+/// What is told to a full device, and what the system refuses to write, ends the command; records stay.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk() {
+    let study = Study::new(GRID);
+    let [file, out] = ["study.toml", "out"].map(|name| study.at(name));
+    let binary = env!("CARGO_BIN_EXE_hypertape");
+    let shell = |script: &str| {
+        let output = Command::new("sh").args(["-c", script, binary, &file, &out]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // Blocks of 512 bytes: two records fit, the third does not.
+    let (status, err) = shell("trap '' XFSZ; ulimit -f 8; exec \"$0\" study \"$1\" --out \"$2\"");
+    assert_eq!(status, Some(1), "{err}");
+    assert!(err.contains("error: --out: cannot write ") && err.contains("File too large"), "{err}");
+    let kept = study.records();
+    assert!((1..8).contains(&kept.len()), "{} records", kept.len());
+    let (status, err) = shell("exec \"$0\" study \"$1\" --out \"$2\" >/dev/full");
+    assert_eq!(status, Some(1));
+    assert!(err.contains("error: standard output: No space left on device"), "{err}");
+    let records = study.records();
+    assert_eq!((records.len(), &records[..kept.len()]), (8, &kept[..]));
+    // A device in the place of the records is left alone.
+    fs::remove_file(study.path()).unwrap();
+    std::os::unix::fs::symlink("/dev/full", study.path()).unwrap();
+    let (status, _, err) = study.start();
+    assert!(status == 1 && err.contains("records.jsonl: found no regular file"), "{err}");
 }
 
 #[test]

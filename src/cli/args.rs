@@ -37,10 +37,12 @@ pub(crate) enum Command {
     Run(Run),
     /// Run a grid of settings from a file, recorded as it goes and resumed where it stopped
     Study(Study),
+    /// Compare two studies cell by cell: ratios of times, bytes and losses; status 1 if the second is worse
+    Compare(Compare),
 }
 
-/// Options that every command on a problem takes.
-#[derive(Debug, Options)]
+/// Options that every command on a problem takes; those of files and of the form of the output are not settings of a study.
+#[derive(Clone, Debug, Options, Serialize, Deserialize)]
 pub(crate) struct Common {
     /// Name of the problem, see `hypertape problems`
     pub(crate) problem: String,
@@ -80,15 +82,19 @@ pub(crate) struct Common {
     pub(crate) threads: usize,
     /// Outer point: .npy (all arrays flat, in order) or .npz (by name) [default: the problem's start]
     #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
     pub(crate) at: Option<PathBuf>,
     /// Inner start, likewise; an error where the problem's start depends on the outer point
     #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
     pub(crate) init: Option<PathBuf>,
     /// Folder to write results to (.npz and .json)
     #[arg(long, value_name = "DIR")]
+    #[serde(skip)]
     pub(crate) save: Option<PathBuf>,
     /// Print one JSON object a line instead of a table
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) json: bool,
 }
 
@@ -135,7 +141,8 @@ pub(crate) enum PenaltyKind {
 }
 
 /// A schedule, or the best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub(crate) enum Asked {
     Auto,
     Given(Schedule),
@@ -146,6 +153,23 @@ impl FromStr for Asked {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Given) }
+    }
+}
+
+impl From<Asked> for String {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::Auto => "auto".to_owned(),
+            Asked::Given(schedule) => schedule.to_string(),
+        }
+    }
+}
+
+impl TryFrom<String> for Asked {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
     }
 }
 
@@ -185,9 +209,10 @@ pub(crate) struct Gradient {
     pub(crate) repeat: usize,
 }
 
-#[derive(Debug, Options)]
+#[derive(Clone, Debug, Options, Serialize, Deserialize)]
 pub(crate) struct Run {
     #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) common: Common,
     /// Estimator, see `hypertape estimators` [default: exact, or that of the coupling]
     #[arg(long, value_name = "E")]
@@ -211,6 +236,7 @@ pub(crate) struct Run {
     pub(crate) outer_momentum: Option<f64>,
     /// End with a hypergradient of norm TOL or less
     #[arg(long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
+    #[serde(rename = "gradient_norm_limit")]
     pub(crate) gradient_norm: Option<f64>,
     /// End when so many inner gradients and Hessian-vector products are spent
     #[arg(long, value_name = "CALLS", value_parser = seed, allow_hyphen_values = true)]
@@ -220,45 +246,99 @@ pub(crate) struct Run {
     pub(crate) time: Option<f64>,
     /// Go on from the state that --save left in this folder (and save there), or from this file; Ctrl-C saves it too
     #[arg(long, value_name = "DIR")]
+    #[serde(skip)]
     pub(crate) resume: Option<PathBuf>,
     /// Iterations from one saved state to the next
     #[arg(long, value_name = "K", default_value_t = 100, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[serde(skip)]
     pub(crate) save_every: usize,
     /// Outer iterations [default: the problem's]
     #[arg(long, value_name = "K", value_parser = count, allow_hyphen_values = true)]
     pub(crate) iterations: Option<usize>,
     /// Whole runs, with seeds and data seeds S, S+1, ...: means and standard deviations
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[serde(skip)]
     pub(crate) repeat: usize,
 }
 
 #[derive(Debug, Options)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Study {
+    #[command(subcommand)]
+    pub(crate) part: Option<Part>,
     /// The grid, in TOML: `[[grid]]` tables of settings, each with one value or a list
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Folder of records.jsonl; cells that are recorded there are not run again
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Threads that share a cell's tasks or blocks of rows; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
-    pub(crate) threads: usize,
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) file: Option<PathBuf>,
+    /// Folder of records and report; cells that are recorded there are not run again
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) out: Option<PathBuf>,
+    /// Cells that run at a time; timed repetitions always run alone
+    #[arg(long, value_name = "J", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) jobs: usize,
+    /// End a cell's process after so many seconds, which is then its result
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
+    pub(crate) cell_time: Option<f64>,
+    /// End a cell's process that holds more bytes than this (on Linux), which is then its result
+    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
+    pub(crate) cell_memory: Option<u64>,
+    /// Run only every N-th cell, from the I-th on; `study merge` joins the folders
+    #[arg(long, value_name = "I/N", value_parser = shard, allow_hyphen_values = true)]
+    pub(crate) shard: Option<(usize, usize)>,
+    /// Tell the number of cells and, after short measurements, the time that they may take; run none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Subcommand)]
+pub(crate) enum Part {
+    /// Join the records of shards, and name what is missing, double or different
+    Merge {
+        /// Folders of one study
+        #[arg(value_name = "DIR", required = true)]
+        folders: Vec<PathBuf>,
+        /// Folder of the joined records and their report
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Write the report of recorded cells again
+    Report {
+        /// Folder of a study
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Answer the request on stdin: what a study starts for each cell
+    #[command(hide = true)]
+    Cell,
+}
+
+#[derive(Debug, Options)]
+pub(crate) struct Compare {
+    /// Folder of the study before
+    pub(crate) before: PathBuf,
+    /// Folder of the study after
+    pub(crate) after: PathBuf,
+    /// Ratio from which a cell counts as slower, if its whole interval lies above
+    #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = positive, allow_hyphen_values = true)]
+    pub(crate) slower: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Dtype {
     F64,
     F32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum OuterName {
     Sgd,
     Momentum,
     Adam,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum CouplingName {
     Cold,
     Warm,
@@ -283,6 +363,12 @@ fn split(text: &str) -> Result<[usize; 3], &'static str> {
     let sizes: Option<Vec<usize>> = text.split(',').map(|n| n.parse().ok()).collect();
     let sizes = sizes.and_then(|sizes| sizes.try_into().ok());
     sizes.ok_or("expected three whole numbers, such as 900,400,497")
+}
+
+/// `I/N`, with `1 <= I <= N`.
+fn shard(text: &str) -> Result<(usize, usize), &'static str> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    parts.filter(|&(i, n)| 0 < i && i <= n).ok_or("expected I/N with I from 1 to N")
 }
 
 /// `1000`, `64KiB`, `1.5GiB`, `10MB`.

@@ -96,9 +96,9 @@ fn parts(breakdown: &Breakdown, total: f64) -> Vec<PartRow> {
     rows
 }
 
-/// The most bytes that this process has had in memory, from Linux.
-fn process_peak() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+/// The most bytes that a process (`self`, or its id) has had in memory, from Linux.
+pub(super) fn process_peak(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| 1024 * kib)
 }
@@ -193,7 +193,7 @@ fn measure<T: Precision>(
         primal_seconds_min,
         seconds,
         seconds_min,
-        process_peak_bytes: process_peak(),
+        process_peak_bytes: process_peak("self"),
         breakdown: oracle.breakdown().map(|b| parts(&b, cost.time.as_secs_f64())),
         sensitivity,
         warnings,

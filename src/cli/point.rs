@@ -25,19 +25,22 @@ pub(crate) fn entry<'a>(catalogue: &'a [Entry], common: &Common) -> Result<&'a E
     names::find("problem", &common.problem, catalogue, |e| e.name)
 }
 
+/// The seed of the data of `entry`, if that is not fixed.
+pub(crate) fn data_seed(entry: &Entry, common: &Common) -> Result<Option<u64>, Failure> {
+    if common.data_seed.is_some() && entry.data_seed.is_none() {
+        let name = entry.name;
+        return Err(Failure::usage(format!("--data-seed: the data of '{name}' is fixed")));
+    }
+    Ok(common.data_seed.or(entry.data_seed))
+}
+
 /// Opens `entry`, its data seed moved on by `shift`.
 pub(crate) fn open<T: Precision>(
     entry: &Entry,
     common: &Common,
     shift: u64,
 ) -> Result<Opened<T>, Failure> {
-    let data_seed = match (common.data_seed, entry.data_seed) {
-        (Some(_), None) => {
-            let name = entry.name;
-            return Err(Failure::usage(format!("--data-seed: the data of '{name}' is fixed")));
-        }
-        (asked, own) => asked.or(own).map(|seed| seed.wrapping_add(shift)),
-    };
+    let data_seed = data_seed(entry, common)?.map(|seed| seed.wrapping_add(shift));
     let mut oracle = on(entry, &common.data, data_seed)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
     oracle.set_memory(common.memory);

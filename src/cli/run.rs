@@ -57,11 +57,7 @@ pub(crate) fn run<T: Precision>(
     let entry = point::entry(catalogue, common)?;
     let (coupling, named, outer) = outer::algorithm(entry, options)?;
     let mut estimator = point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &named)?;
-    let limits = Limits {
-        gradient_norm: options.gradient_norm,
-        oracle_calls: options.oracle_calls,
-        time: options.time.map(|s| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX)),
-    };
+    let limits = limits(options);
     let files = Files::of(options)?;
     let interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
@@ -146,6 +142,14 @@ pub(crate) fn run<T: Precision>(
     let (name, name_of) = (entry.name, outer_text(outer));
     say(out, format!("{name}: {length}, {name_of}, {}{runs}", estimator.name()))?;
     say(out, report(&all))
+}
+
+pub(super) fn limits(options: &Options) -> Limits {
+    Limits {
+        gradient_norm: options.gradient_norm,
+        oracle_calls: options.oracle_calls,
+        time: options.time.map(|s| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX)),
+    }
 }
 
 /// Goes on to the end, and shows `keep` the state before, after every `every` iterations, and at the end.

@@ -32,6 +32,21 @@ impl Table {
         row.resize(self.align.len(), String::new());
         self.lines.push(row);
     }
+
+    /// The header and the rows.
+    pub(crate) fn rows(&self) -> &[Vec<String>] {
+        &self.lines
+    }
+
+    /// The table in Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let rule = self.align.iter().map(|a| if *a == Align::Left { ":--" } else { "--:" });
+        let rule = rule.map(str::to_owned).collect();
+        let mut lines: Vec<&Vec<String>> = self.lines.iter().collect();
+        lines.insert(1, &rule);
+        let row = |row: &&Vec<String>| format!("| {} |", row.join(" | ").replace('\n', " "));
+        lines.iter().map(row).collect::<Vec<_>>().join("\n")
+    }
 }
 
 impl fmt::Display for Table {

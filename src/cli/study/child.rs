@@ -1,0 +1,124 @@
+//! A process for each question about a cell, so that no cell sees the memory, the caches or the crash of another.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::RwLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::cell::{Cell, Done, Reply, Task, Trouble};
+use crate::cli::args::{Asked, Study as Options};
+use crate::cli::failure::Failure;
+use crate::cli::gradient::{json, process_peak};
+use crate::cli::table::{bytes, seconds};
+
+/// The longest wait before a process is looked at again.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What one process may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) seconds: Option<f64>,
+    pub(super) bytes: Option<u64>,
+}
+
+impl Limits {
+    pub(super) fn of(options: &Options) -> Self {
+        Self { seconds: options.cell_time, bytes: options.cell_memory }
+    }
+
+    fn passed(&self, clock: Instant, child: &Child) -> Option<Trouble> {
+        if let Some(limit) = self.seconds.filter(|&limit| clock.elapsed().as_secs_f64() > limit) {
+            let why = format!("ended after {}, the limit of --cell-time", seconds(limit));
+            return Some(Trouble::new("timeout", why));
+        }
+        let limit = self.bytes?;
+        let held = process_peak(&child.id().to_string()).filter(|&held| held > limit)?;
+        let (held, limit) = (bytes(held), bytes(limit));
+        let why = format!("ended with {held} in memory, above the {limit} of --cell-memory");
+        Some(Trouble::new("over memory", why))
+    }
+}
+
+/// Who counts reads, who is timed writes: a timed process has the machine to itself, as far as the study goes.
+pub(super) type Turns = RwLock<()>;
+
+/// The whole result of a cell: counted, and timed where repetitions are asked for.
+///
+/// # Errors
+/// If this program cannot be started again. That a cell fails is a result.
+pub(super) fn run(
+    cell: &Cell,
+    limits: Limits,
+    turns: &Turns,
+) -> Result<Result<Done, Trouble>, Failure> {
+    let counted = {
+        let _turn = turns.read();
+        ask(cell, Task::Count, limits)?
+    };
+    let mut done = match counted {
+        Reply::Counted(done) => *done,
+        Reply::Failed(trouble) => return Ok(Err(trouble)),
+        Reply::Seconds(_) => return Ok(Err(Trouble::new("failed", "another answer".to_owned()))),
+    };
+    if cell.repeats != Some(0) {
+        let _turn = turns.write();
+        let mut cell = cell.clone();
+        if let Some(Ok(taken)) = done.schedule_taken.as_deref().map(str::parse) {
+            // What `auto` finds is not left to a second measurement.
+            cell.run.common.schedule = Asked::Given(taken);
+        }
+        match ask(&cell, Task::Time, limits)? {
+            Reply::Seconds(times) => done.timed(times),
+            Reply::Failed(trouble) => return Ok(Err(trouble)),
+            Reply::Counted(_) => {
+                return Ok(Err(Trouble::new("failed", "another answer".to_owned())));
+            }
+        }
+    }
+    Ok(Ok(done))
+}
+
+/// One question, answered by a process of its own.
+pub(super) fn ask(cell: &Cell, task: Task, limits: Limits) -> Result<Reply, Failure> {
+    let told = |e: std::io::Error| Failure::run(format!("cannot start a process for a cell: {e}"));
+    let mut command = Command::new(std::env::current_exe().map_err(told)?);
+    command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(told)?;
+    let clock = Instant::now();
+    // It stays open until the answer is there: the process ends with this one.
+    let mut stdin = child.stdin.take();
+    let request = json(&(task, cell))? + "\n";
+    if let Some(stdin) = &mut stdin {
+        // A process that does not read has ended, which is told below.
+        let _ = stdin.write_all(request.as_bytes());
+    }
+    let mut stdout = child.stdout.take();
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.as_mut().map(|stdout| stdout.read_to_string(&mut text));
+        (text, read)
+    });
+    let (mut pause, mut cause) = (Duration::from_millis(1), None);
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(told)? {
+            break status;
+        }
+        if cause.is_none() {
+            cause = limits.passed(clock, &child);
+            if cause.is_some() {
+                child.kill().map_err(told)?;
+            }
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(LOOK);
+    };
+    let text = reader.join().map_or_else(|_| String::new(), |(text, _)| text);
+    Ok(match serde_json::from_str(&text) {
+        Ok(reply) if status.success() => reply,
+        _ => Reply::Failed(cause.unwrap_or_else(|| {
+            let kind = if status.code().is_none() { "killed" } else { "failed" };
+            Trouble::new(kind, format!("its process ended without an answer: {status}"))
+        })),
+    })
+}

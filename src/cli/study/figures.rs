@@ -1,0 +1,320 @@
+//! Which figures a study has: those for which its records hold at least two points.
+
+use std::collections::BTreeMap;
+
+use super::cell::{Checkpoint, Done};
+use super::file::Study;
+use super::plot::{Figure, Kind, Point, Series, Unit};
+use super::summary::{Group, is_gradient, varying};
+
+/// All figures: problem by problem, gradients and whole runs apart, for each number of steps and over all.
+pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
+    let of = |g: &Group| (g.cell.run.common.problem.clone(), is_gradient(g));
+    let mut kinds: Vec<_> = groups.iter().map(of).collect();
+    kinds.dedup();
+    let mut figures = Vec::new();
+    for (i, kind) in kinds.iter().enumerate().filter(|(i, kind)| !kinds[..*i].contains(kind)) {
+        let both = kinds.iter().any(|other| other.0 == kind.0 && other.1 != kind.1);
+        let name = if both && !kind.1 { format!("{}, runs", kind.0) } else { kind.0.clone() };
+        let whole = Panel::new(study, name, groups.iter().filter(|&g| of(g) == kinds[i]).collect());
+        let mut steps: Vec<_> = whole.groups.iter().map(|g| g.cell.run.common.steps).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        for &r in &steps {
+            let same = whole.groups.iter().copied().filter(|g| g.cell.run.common.steps == r);
+            let name = match (r, steps.len()) {
+                (Some(r), 2..) => format!("{}, {r} steps", whole.name),
+                _ => whole.name.clone(),
+            };
+            let panel = Panel::new(study, name, same.collect());
+            figures.push(panel.time_and_bytes());
+            figures.extend(panel.accuracy());
+            figures.extend(panel.convergence());
+        }
+        if steps.len() > 1 {
+            figures.push(whole.cost_and_steps());
+        }
+        figures.push(whole.predicted());
+    }
+    figures.retain(|f| {
+        f.series.iter().filter(|s| s.kind != Kind::Front).flat_map(|s| &s.points).nth(1).is_some()
+    });
+    figures
+}
+
+/// Groups of one problem that are drawn together.
+struct Panel<'a> {
+    name: String,
+    study: &'a Study,
+    groups: Vec<&'a Group<'a>>,
+    /// The settings that tell them apart.
+    keys: Vec<&'a str>,
+}
+
+/// The points of each name, in the order in which names appear; marks that a logarithm cannot show are left out.
+fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Series> {
+    let mut all: Vec<Series> = Vec::new();
+    for (name, point) in points.filter(|(_, p)| kind == Kind::Line || p.x.min(p.low) > 0.0) {
+        match all.iter_mut().find(|series| series.name == name) {
+            Some(series) => series.points.push(point),
+            None => all.push(Series { name, kind, points: vec![point] }),
+        }
+    }
+    for series in &mut all {
+        series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    }
+    all
+}
+
+fn point(x: f64, [low, y, high]: [f64; 3], text: String) -> Point {
+    Point { x, y, low, high, text }
+}
+
+/// The points that no other beats in both directions, from left to right.
+fn front(all: &[Series]) -> Series {
+    let mut points: Vec<Point> = all.iter().flat_map(|s| &s.points).cloned().collect();
+    points.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)));
+    let mut best = f64::INFINITY;
+    points.retain(|p| {
+        p.y < best && {
+            best = p.y;
+            true
+        }
+    });
+    for point in &mut points {
+        (point.low, point.high) = (point.y, point.y);
+    }
+    Series { name: "Pareto front".to_owned(), kind: Kind::Front, points }
+}
+
+/// A figure of what there is, in words too.
+fn figure(
+    id: &str,
+    name: &str,
+    what: &str,
+    [x, y]: [(&str, Unit); 2],
+    series: Vec<Series>,
+) -> Figure {
+    let stem = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let points: Vec<_> =
+        series.iter().filter(|s| s.kind != Kind::Front).flat_map(|s| &s.points).collect();
+    let least = points.iter().min_by(|a, b| a.y.total_cmp(&b.y));
+    let least = least.map_or_else(String::new, |p| format!("; the lowest is {}", p.text));
+    let front = series.iter().filter(|s| s.kind == Kind::Front).flat_map(|s| &s.points);
+    let front: Vec<_> = front.filter(|p| !p.text.is_empty()).map(|p| p.text.as_str()).collect();
+    let front = if front.is_empty() {
+        String::new()
+    } else {
+        format!("; on the front: {}", front.join("; "))
+    };
+    let title = format!("{name}: {what}");
+    let text = format!("{title}, {} points{least}{front}", points.len());
+    let id = format!("{}-{id}", name.replace(", ", "-")).chars().map(stem).collect();
+    Figure { id, title, text, x: (x.0.to_owned(), x.1), y: (y.0.to_owned(), y.1), series }
+}
+
+impl<'a> Panel<'a> {
+    fn new(study: &'a Study, name: String, groups: Vec<&'a Group<'a>>) -> Self {
+        let keys = varying(&groups);
+        Self { name, study, groups, keys }
+    }
+
+    /// Estimator and, where that differs, schedule without their numbers: marks of one colour.
+    fn family(&self, group: &Group) -> String {
+        let name = |text: &str| match text.split_once(':') {
+            Some((name, settings)) if settings.contains(|c: char| c.is_ascii_digit()) => {
+                name.to_owned()
+            }
+            _ => text.to_owned(),
+        };
+        let estimator = name(group.cell.estimator());
+        let taken = group.done.first().and_then(|done| done.schedule_taken.as_deref());
+        match taken.filter(|_| self.keys.contains(&"schedule")) {
+            Some(schedule) => format!("{estimator}, {}", name(schedule)),
+            None => estimator,
+        }
+    }
+
+    fn label(&self, group: &Group) -> String {
+        group.label(&self.keys)
+    }
+
+    fn time_and_bytes(&self) -> Figure {
+        let ours = self.groups.iter().filter_map(|group| {
+            let (bytes, times) = (group.bytes()? as f64, group.seconds()?);
+            let text = format!(
+                "{}: {}, {}",
+                self.label(group),
+                Unit::Bytes.text(bytes),
+                Unit::Seconds.text(times[1])
+            );
+            Some((self.family(group), point(bytes, times, text)))
+        });
+        // What others measured is a gradient.
+        let first = self.groups.first().filter(|g| is_gradient(g)).map(|g| &g.cell.run.common);
+        let (problem, steps) = (first.map(|c| &c.problem), first.and_then(|c| c.steps));
+        let others = self
+            .study
+            .external
+            .iter()
+            .filter(|e| Some(&e.problem) == problem && (e.steps.is_none() || e.steps == steps));
+        let others = others.map(|e| {
+            let (bytes, time) = (e.bytes as f64, e.seconds);
+            let text =
+                format!("{}: {}, {}", e.name, Unit::Bytes.text(bytes), Unit::Seconds.text(time));
+            (e.name.clone(), point(bytes, [time; 3], text))
+        });
+        let mut series = series(Kind::Marks, ours.chain(others));
+        series.push(front(&series));
+        let axes = [("bytes", Unit::Bytes), ("time", Unit::Seconds)];
+        figure("time-bytes", &self.name, "time against bytes", axes, series)
+    }
+
+    /// Bias and variance against time, and time x second moment against bytes, as far as draws were asked for.
+    fn accuracy(&self) -> Vec<Figure> {
+        let of = |x: &dyn Fn(&Group) -> Option<f64>, y: &dyn Fn(&Group, &Done) -> Option<f64>| {
+            let points = self.groups.iter().filter_map(|group| {
+                let y = group.mean(|done| y(group, done))?;
+                let text = format!("{}: {}", self.label(group), Unit::Number.text(y));
+                Some((self.label(group), point(x(group)?, [y; 3], text)))
+            });
+            series(Kind::Marks, points)
+        };
+        let time = |group: &Group| group.mean(|done| Some(done.accuracy?.seconds));
+        let size = |group: &Group| group.bytes().map(|b| b as f64);
+        let (seconds, bytes) = (("time", Unit::Seconds), ("bytes", Unit::Bytes));
+        let number = |what| (what, Unit::Number);
+        let bias = of(&time, &|_, d| Some(d.accuracy?.bias));
+        let variance = of(&time, &|_, d| Some(d.accuracy?.variance));
+        let merit = of(&size, &|g, d| Some(time(g)? * d.accuracy?.second_moment));
+        vec![
+            figure(
+                "bias",
+                &self.name,
+                "bias against time",
+                [seconds, number("|E(G - g)| / |E g|")],
+                bias,
+            ),
+            figure(
+                "variance",
+                &self.name,
+                "variance against time",
+                [seconds, number("tr Cov G / |E g|²")],
+                variance,
+            ),
+            figure(
+                "merit",
+                &self.name,
+                "J, time x second moment, by memory",
+                [bytes, ("J", Unit::Seconds)],
+                merit,
+            ),
+        ]
+    }
+
+    /// Loss and first metric on the way: median and quartiles over seeds, against calls and against time.
+    fn convergence(&self) -> Vec<Figure> {
+        let metric =
+            self.groups.iter().flat_map(|g| &g.done).find_map(|d| d.metrics.keys().next().cloned());
+        let mut figures = Vec::new();
+        for quantity in std::iter::once(None).chain(metric.as_ref().map(Some)) {
+            let value = |c: &Checkpoint| match quantity {
+                None => Some(c.loss),
+                Some(metric) => c.metrics.get(metric).copied()?,
+            };
+            let what = quantity.map_or("outer loss", String::as_str);
+            let calls = |c: &Checkpoint| (c.inner_gradients + c.hvps) as f64;
+            let by_calls = self.curves(&calls, &value);
+            let by_time = self.curves(&|c| c.seconds, &value);
+            let axes = [("gradients and HVPs", Unit::Number), (what, Unit::Number)];
+            let id = if quantity.is_none() { "loss" } else { "metric" };
+            figures.push(figure(
+                &format!("{id}-calls"),
+                &self.name,
+                &format!("{what} against oracle calls"),
+                axes,
+                by_calls,
+            ));
+            let axes = [("time", Unit::Seconds), (what, Unit::Number)];
+            figures.push(figure(
+                &format!("{id}-time"),
+                &self.name,
+                &format!("{what} against time"),
+                axes,
+                by_time,
+            ));
+        }
+        figures
+    }
+
+    fn curves(
+        &self,
+        x: &dyn Fn(&Checkpoint) -> f64,
+        y: &dyn Fn(&Checkpoint) -> Option<f64>,
+    ) -> Vec<Series> {
+        let points = self.groups.iter().flat_map(|group| {
+            let mut at: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+            for point in group.done.iter().flat_map(|done| &done.checkpoints) {
+                let (xs, ys) = at.entry(point.iteration).or_default();
+                xs.push(x(point));
+                ys.extend(y(point));
+            }
+            let label = self.label(group);
+            at.into_iter().filter(|(_, (_, ys))| !ys.is_empty()).map(
+                move |(iteration, (mut xs, mut ys))| {
+                    let quantiles = [0.25, 0.5, 0.75].map(|q| quantile(&mut ys, q));
+                    let text = format!(
+                        "{label}: {} at iteration {iteration}",
+                        Unit::Number.text(quantiles[1])
+                    );
+                    (label.clone(), point(quantile(&mut xs, 0.5), quantiles, text))
+                },
+            )
+        });
+        series(Kind::Line, points)
+    }
+
+    fn cost_and_steps(&self) -> Figure {
+        let keys: Vec<_> = self.keys.iter().copied().filter(|&key| key != "steps").collect();
+        let points = self.groups.iter().filter_map(|group| {
+            let (r, times) = (group.cell.run.common.steps? as f64, group.seconds()?);
+            let text = format!("{}: {}", self.label(group), Unit::Seconds.text(times[1]));
+            Some((group.label(&keys), point(r, times, text)))
+        });
+        let axes = [("inner steps r", Unit::Number), ("time", Unit::Seconds)];
+        figure("cost-steps", &self.name, "cost against r", axes, series(Kind::Line, points))
+    }
+
+    fn predicted(&self) -> Figure {
+        let points = self.groups.iter().filter(|group| is_gradient(group)).filter_map(|group| {
+            let measured = group.bytes()? as f64;
+            let predicted = group.mean(|done| Some(done.bytes_predicted as f64))?;
+            let text = format!(
+                "{}: predicted {}, measured {}",
+                self.label(group),
+                Unit::Bytes.text(predicted),
+                Unit::Bytes.text(measured)
+            );
+            Some((self.family(group), point(predicted, [measured; 3], text)))
+        });
+        let mut series = series(Kind::Marks, points);
+        let all = series.iter().flat_map(|s| s.points.iter().map(|p| p.x));
+        let ends = [all.clone().fold(f64::INFINITY, f64::min), all.fold(0.0, f64::max)];
+        if ends[1] > 0.0 {
+            let points = ends.map(|x| point(x, [x; 3], String::new())).to_vec();
+            series.push(Series { name: "as predicted".to_owned(), kind: Kind::Front, points });
+        }
+        let axes = [("bytes predicted", Unit::Bytes), ("bytes measured", Unit::Bytes)];
+        figure("predicted", &self.name, "predicted and measured bytes", axes, series)
+    }
+}
+
+/// By linear interpolation between order statistics; `values` is not empty.
+fn quantile(values: &mut [f64], q: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = q * (values.len() - 1) as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+    let below = place as usize;
+    let above = (below + 1).min(values.len() - 1);
+    values[below] + (place - below as f64) * (values[above] - values[below])
+}

@@ -1,0 +1,250 @@
+//! Figures as SVG: points, lines, bands and fronts over linear or logarithmic axes.
+//!
+//! Written by hand because the page needs what a plotting crate does not write: classes that follow the reader's light or
+//! dark theme, a text of each figure and of each mark, and sizes that shrink to a telephone.
+
+use std::fmt::Write;
+
+use crate::cli::table::{bytes, seconds, significant};
+
+/// How an axis counts; all are logarithmic where values allow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Bytes,
+    Seconds,
+    Number,
+}
+
+impl Unit {
+    pub(super) fn text(self, value: f64) -> String {
+        match self {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size")]
+            Self::Bytes => bytes(value as u64),
+            Self::Seconds => seconds(value),
+            Self::Number => significant(value, 3),
+        }
+    }
+}
+
+/// How a series is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Marks,
+    /// Marks on a line, with a band from `low` to `high`.
+    Line,
+    /// A dashed line without a colour of its own.
+    Front,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) text: String,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) points: Vec<Point>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Figure {
+    /// Name of its file.
+    pub(super) id: String,
+    pub(super) title: String,
+    /// What it shows, in words.
+    pub(super) text: String,
+    pub(super) x: (String, Unit),
+    pub(super) y: (String, Unit),
+    pub(super) series: Vec<Series>,
+}
+
+/// Colours after Okabe and Ito (2008), told apart with any colour vision and on light and dark ground, and a shape each.
+const COLOURS: [&str; 7] =
+    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c7a00"];
+
+/// Of the drawing; its legend goes below.
+const SIZE: (f64, f64) = (720.0, 400.0);
+const LEFT: f64 = 90.0;
+const RIGHT: f64 = 20.0;
+const TOP: f64 = 40.0;
+const BOTTOM: f64 = 60.0;
+
+/// Escapes what has a meaning in HTML and SVG.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// One direction: values to places.
+struct Scale {
+    log: bool,
+    range: (f64, f64),
+    places: (f64, f64),
+}
+
+impl Scale {
+    fn new(values: impl Iterator<Item = f64> + Clone, places: (f64, f64)) -> Self {
+        let low = values.clone().fold(f64::INFINITY, f64::min);
+        let high = values.fold(f64::NEG_INFINITY, f64::max);
+        let log = low > 0.0;
+        let (low, high) = if log { (low.ln(), high.ln()) } else { (low, high) };
+        let margin = if high > low { 0.05 * (high - low) } else { 0.5 };
+        Self { log, range: (low - margin, high + margin), places }
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        let value = if self.log { value.ln() } else { value };
+        let share = (value - self.range.0) / (self.range.1 - self.range.0);
+        self.places.0 + share * (self.places.1 - self.places.0)
+    }
+
+    /// Round values within the range, at most 8: in equal ratios where the range holds three of those, else in equal steps.
+    fn ticks(&self, unit: Unit) -> Vec<f64> {
+        let (low, high) = self.range;
+        let base: f64 = if unit == Unit::Bytes { 2.0 } else { 10.0 };
+        let ratios = |every: i32, factors: &[f64]| -> Vec<f64> {
+            let powers = (-400..400).filter(|k| k % every == 0).map(|k| base.powi(k));
+            let all = powers.flat_map(|p| factors.iter().map(move |f| p * f));
+            all.filter(|t| (low..=high).contains(&t.ln())).collect()
+        };
+        let fine: &[f64] = if base > 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let ratios = || {
+            let coarser = (1..400).map(|every| ratios(every, &[1.0]));
+            std::iter::once(ratios(1, fine)).chain(coarser).find(|ticks| ticks.len() <= 8)
+        };
+        if let Some(ticks) = ratios().filter(|ticks| self.log && ticks.len() > 2) {
+            return ticks;
+        }
+        let (low, high) = if self.log { (low.exp(), high.exp()) } else { (low, high) };
+        let power = if unit == Unit::Bytes { high.log(1024.0).floor() } else { 0.0 };
+        let whole = 1024_f64.powf(power);
+        let step = 10_f64.powf(((high - low) / whole / 8.0).log10().floor()) * whole;
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|k| k * step);
+        let step = steps.into_iter().find(|s| (high - low) / s < 8.0).unwrap_or(high - low);
+        let first = (low / step).ceil();
+        let ticks = (0..8).map(|i| (first + f64::from(i)) * step);
+        ticks.filter(|&t| t <= high).collect()
+    }
+}
+
+/// The figure as a document of its own, which is also fit to stand in a page.
+pub(super) fn svg(figure: &Figure) -> String {
+    let (width, height) = SIZE;
+    let points = || figure.series.iter().flat_map(|s| &s.points);
+    let x = Scale::new(points().map(|p| p.x), (LEFT, width - RIGHT));
+    let y = Scale::new(points().flat_map(|p| [p.low, p.high]), (height - BOTTOM, TOP));
+    let legend = 20.0 * figure.series.len().div_ceil(2) as f64;
+    let total = height + legend + 10.0;
+    let (title, text) = (escaped(&figure.title), escaped(&figure.text));
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {total}\" role=\"img\" \
+         font-family=\"sans-serif\" font-size=\"14\">\
+         <title>{title}</title><desc>{text}</desc>\n<style>text{{fill:#222}}\
+         .ground{{fill:#fff}}.grid{{stroke:#ddd}}.front{{stroke:#222}}\
+         @media(prefers-color-scheme:dark){{text{{fill:#ddd}}.ground{{fill:#161616}}\
+         .grid{{stroke:#444}}.front{{stroke:#ddd}}}}</style>\n\
+         <rect class=\"ground\" width=\"{width}\" height=\"{total}\"/>\n\
+         <text x=\"{LEFT}\" y=\"24\" font-weight=\"bold\">{title}</text>\n"
+    );
+    // Writing to a string does not fail.
+    let mut put = |text: std::fmt::Arguments| {
+        let _ = writeln!(out, "{text}");
+    };
+    let (right, bottom) = (width - RIGHT, height - BOTTOM);
+    for tick in x.ticks(figure.x.1) {
+        let (at, label) = (x.place(tick), short(figure.x.1, tick));
+        put(format_args!("<path class=\"grid\" d=\"M{at:.1} {TOP}V{bottom}\"/>"));
+        let below = bottom + 18.0;
+        put(format_args!(
+            "<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"
+        ));
+    }
+    for tick in y.ticks(figure.y.1) {
+        let (at, label) = (y.place(tick), short(figure.y.1, tick));
+        put(format_args!("<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>"));
+        let (left, middle) = (LEFT - 6.0, at + 5.0);
+        put(format_args!(
+            "<text x=\"{left}\" y=\"{middle:.1}\" text-anchor=\"end\">{label}</text>"
+        ));
+    }
+    let (middle, low) = (f64::midpoint(LEFT, right), bottom + 42.0);
+    let label = escaped(&figure.x.0);
+    put(format_args!("<text x=\"{middle}\" y=\"{low}\" text-anchor=\"middle\">{label}</text>"));
+    let (middle, label) = (f64::midpoint(TOP, bottom), escaped(&figure.y.0));
+    put(format_args!(
+        "<text transform=\"translate(16 {middle}) rotate(-90)\" text-anchor=\"middle\">{label}</text>"
+    ));
+    for (i, series) in figure.series.iter().enumerate() {
+        let (colour, at) = (COLOURS[i % COLOURS.len()], |p: &Point| (x.place(p.x), y.place(p.y)));
+        let line = |values: &mut dyn Iterator<Item = (f64, f64)>| {
+            values.map(|(x, y)| format!("{x:.1} {y:.1}")).collect::<Vec<_>>().join("L")
+        };
+        let path = line(&mut series.points.iter().map(at));
+        match series.kind {
+            Kind::Marks => {}
+            Kind::Front => put(format_args!(
+                "<path class=\"front\" d=\"M{path}\" fill=\"none\" stroke-dasharray=\"5 4\"/>"
+            )),
+            Kind::Line => {
+                let up = series.points.iter().map(|p| (x.place(p.x), y.place(p.high)));
+                let down = series.points.iter().rev().map(|p| (x.place(p.x), y.place(p.low)));
+                let band = line(&mut up.chain(down));
+                put(format_args!("<path d=\"M{band}Z\" fill=\"{colour}\" fill-opacity=\"0.2\"/>"));
+                put(format_args!(
+                    "<path d=\"M{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
+                ));
+            }
+        }
+        for point in series.points.iter().filter(|_| series.kind != Kind::Front) {
+            let ((px, py), text) = (at(point), escaped(&point.text));
+            let (low, high) = (y.place(point.low), y.place(point.high));
+            if series.kind == Kind::Marks && low - high > 1.0 {
+                put(format_args!("<path d=\"M{px:.1} {low:.1}V{high:.1}\" stroke=\"{colour}\"/>"));
+            }
+            put(format_args!("{}<title>{text}</title></path>", mark(i, px, py, colour)));
+        }
+        let (lx, ly) = (LEFT + 330.0 * (i % 2) as f64, height + 20.0 * (i / 2) as f64 - 2.0);
+        if series.kind == Kind::Front {
+            let left = lx - 9.0;
+            put(format_args!(
+                "<path class=\"front\" d=\"M{left} {ly}h18\" stroke-dasharray=\"5 4\"/>"
+            ));
+        } else {
+            put(format_args!("{}</path>", mark(i, lx, ly, colour)));
+        }
+        let (tx, ty, name) = (lx + 14.0, ly + 5.0, escaped(&series.name));
+        put(format_args!("<text x=\"{tx}\" y=\"{ty}\">{name}</text>"));
+    }
+    out + "</svg>\n"
+}
+
+/// A mark of series `i`, left open.
+fn mark(i: usize, x: f64, y: f64, colour: &str) -> String {
+    let shape = [
+        "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0",
+        "m-5 -5h10v10h-10z",
+        "m0 -6l6 11h-12z",
+        "m0 -6l6 6l-6 6l-6 -6z",
+    ];
+    let shape = shape[i % shape.len()];
+    format!("<path d=\"M{x:.1} {y:.1}{shape}\" fill=\"{colour}\">")
+}
+
+/// A round value without the digits that say nothing: `1 ms`, `16 KiB`.
+fn short(unit: Unit, value: f64) -> String {
+    let text = unit.text(value);
+    let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
+    let (digits, exponent) =
+        number.split_once('e').map_or((number, String::new()), |(d, e)| (d, format!("e{e}")));
+    let digits = if digits.contains('.') {
+        digits.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        digits
+    };
+    format!("{digits}{exponent} {unit}").trim_end().to_owned()
+}

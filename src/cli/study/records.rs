@@ -1,0 +1,363 @@
+//! `DIR/records.jsonl`: a line a cell, in the order of the grid, replaced whole after each.
+//!
+//! So a study that was stopped leaves a file of complete records, and the next start runs only the cells that it lacks. The
+//! file of the study stands beside it, from which the order, what is missing and the report can be told.
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::cell::{Cell, Done, Trouble};
+use super::file::{self, Study};
+use crate::cli::atomic;
+use crate::cli::failure::Failure;
+use crate::cli::gradient::json;
+use crate::problems::Entry;
+use crate::simd;
+
+/// Between two tries to lock a folder.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// What a record owes to where and when it was made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Origin {
+    pub(super) version: String,
+    /// The set of instructions, on which bits depend.
+    pub(super) instructions: String,
+    pub(super) machine: String,
+    cores: usize,
+    /// Cells that ran at the same time, which disturbs times that were taken while counting.
+    jobs: usize,
+    /// Seconds since 1970, by the clock of the system; durations are of the monotonic one.
+    finished: u64,
+}
+
+impl Origin {
+    pub(super) fn here(jobs: usize) -> Self {
+        let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = model.lines().find_map(|line| line.strip_prefix("model name"));
+        let model =
+            model.map_or("unknown processor", |line| line.trim_start_matches([' ', '\t', ':']));
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instructions: simd().name().to_owned(),
+            machine: format!("{model}, {os} {arch}"),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            jobs,
+            finished: since.map_or(0, |since| since.as_secs()),
+        }
+    }
+}
+
+/// A line of the file.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    cell: &'a Cell,
+    #[serde(flatten)]
+    done: Option<&'a Done>,
+    #[serde(flatten)]
+    trouble: Option<&'a Trouble>,
+    #[serde(flatten)]
+    origin: Origin,
+}
+
+/// A recorded cell. Its line is kept as it was read, so that later cells do not touch it.
+#[derive(Clone, Debug)]
+pub(super) struct Recorded {
+    pub(super) line: String,
+    pub(super) outcome: Result<Done, Trouble>,
+    pub(super) origin: Origin,
+}
+
+/// A slot a cell, in the order of the grid.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) folder: PathBuf,
+    pub(super) slots: Vec<Option<Recorded>>,
+    /// Held while this lives, so that no two processes write into one folder.
+    _lock: Option<File>,
+}
+
+impl Records {
+    /// What an earlier start of the same study left in `folder`, which is locked and made if need be.
+    ///
+    /// # Errors
+    /// That another process holds the folder; a usage error that names the line which is not a record, or not of this
+    /// study: somebody's results are in the way, and would be lost.
+    pub(super) fn open(folder: &Path, study: &Study, file: &Path) -> Result<Self, Failure> {
+        let failed = |e: &dyn std::fmt::Display| Failure::run(format!("--out: {e}"));
+        atomic::prepare_dir(folder).map_err(|e| failed(&e))?;
+        let lock = folder.join("lock");
+        let named = |e| failed(&format!("{}: {e}", lock.display()));
+        let lock_file = File::create(&lock).map_err(|e| named(e.to_string()))?;
+        // A process that was just started by one that was killed holds a copy until it is another program.
+        let mut tries = 0..10;
+        while let Err(e) = lock_file.try_lock() {
+            match e {
+                TryLockError::WouldBlock if tries.next().is_some() => thread::sleep(MOMENT),
+                TryLockError::WouldBlock => {
+                    return Err(named("another process runs a study here".to_owned()));
+                }
+                TryLockError::Error(e) => return Err(named(e.to_string())),
+            }
+        }
+        let records = Self { _lock: Some(lock_file), ..Self::read(folder, study, file)? };
+        records.write("study.toml", |w| Ok(w.write_all(study.text.as_bytes())?))?;
+        Ok(records)
+    }
+
+    /// A folder with its study, as it is.
+    ///
+    /// # Errors
+    /// A usage error if there is none, or as [`open`](Self::open).
+    pub(super) fn load(folder: &Path, catalogue: &[Entry]) -> Result<(Study, Self), Failure> {
+        let file = folder.join("study.toml");
+        let study = file::read(&file, catalogue)?;
+        let records = Self::read(folder, &study, &file)?;
+        Ok((study, records))
+    }
+
+    fn read(folder: &Path, study: &Study, file: &Path) -> Result<Self, Failure> {
+        let path = folder.join("records.jsonl");
+        let told = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", path.display()));
+        let bytes = match fs::metadata(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+            Ok(found) if !found.is_file() => return Err(told(&"found no regular file")),
+            _ => fs::read(&path).map_err(|e| told(&e))?,
+        };
+        let keys = study.cells.iter().enumerate().map(|(i, cell)| Ok((cell.key()?, i)));
+        let keys: HashMap<String, usize> = keys.collect::<Result<_, Failure>>()?;
+        let mut slots: Vec<Option<Recorded>> = study.cells.iter().map(|_| None).collect();
+        let lines = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let lines = lines.split(|&b| b == b'\n').filter(|_| !bytes.is_empty());
+        for (i, line) in lines.enumerate() {
+            let refuse = |why: String| {
+                Failure::usage(format!("{}:{}: {why}; nothing was changed", path.display(), i + 1))
+            };
+            let (cell, recorded) =
+                parse(line).map_err(|why| refuse(format!("not a record of a study: {why}")))?;
+            let Some(&place) = keys.get(&cell.key()?) else {
+                let common = &cell.run.common;
+                return Err(refuse(format!(
+                    "a cell ({}, {}, seed {}) that is not in {}, expected records of this study \
+                     or another --out",
+                    common.problem,
+                    cell.estimator(),
+                    common.seed,
+                    file.display()
+                )));
+            };
+            if slots[place].replace(recorded).is_some() {
+                return Err(refuse("the same cell as on an earlier line".to_owned()));
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), slots, _lock: None })
+    }
+
+    /// Takes a result and replaces the file.
+    pub(super) fn add(
+        &mut self,
+        place: usize,
+        cell: &Cell,
+        outcome: Result<Done, Trouble>,
+        jobs: usize,
+    ) -> Result<(), Failure> {
+        let origin = Origin::here(jobs);
+        let (done, trouble) = (outcome.as_ref().ok(), outcome.as_ref().err());
+        let line = json(&Line { cell, done, trouble, origin: origin.clone() })?;
+        self.slots[place] = Some(Recorded { line, outcome, origin });
+        self.store()
+    }
+
+    pub(super) fn store(&self) -> Result<(), Failure> {
+        self.write("records.jsonl", |file| {
+            for recorded in self.slots.iter().flatten() {
+                writeln!(file, "{}", recorded.line)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn write(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+    ) -> Result<(), Failure> {
+        atomic::write(&self.folder.join(name), write)
+            .map_err(|e| Failure::run(format!("--out: {e}")))
+    }
+
+    /// `records.csv`: a column a number or text of any line, those of a table within as `table.column`; without lists.
+    pub(super) fn write_csv(&self) -> Result<(), Failure> {
+        let (mut columns, mut rows) = (Vec::new(), Vec::new());
+        for recorded in self.slots.iter().flatten() {
+            let line: Map<String, Value> =
+                serde_json::from_str(&recorded.line).map_err(Failure::run)?;
+            let mut row = HashMap::new();
+            for (key, value) in line {
+                match value {
+                    Value::Object(inner) => {
+                        row.extend(inner.into_iter().map(|(k, v)| (format!("{key}.{k}"), v)));
+                    }
+                    Value::Array(_) => {}
+                    plain => drop(row.insert(key, plain)),
+                }
+            }
+            let mut new: Vec<_> = row.keys().filter(|k| !columns.contains(*k)).cloned().collect();
+            new.sort_unstable();
+            columns.extend(new);
+            rows.push(row);
+        }
+        let text = |value: Option<&Value>| match value {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) if text.contains([',', '"', '\n']) => {
+                format!("\"{}\"", text.replace('"', "\"\""))
+            }
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        self.write("records.csv", |file| {
+            writeln!(file, "{}", columns.join(","))?;
+            for row in &rows {
+                let row: Vec<_> = columns.iter().map(|column| text(row.get(column))).collect();
+                writeln!(file, "{}", row.join(","))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A line of the file, or why it is none.
+fn parse(line: &[u8]) -> Result<(Cell, Recorded), String> {
+    // The position in serde's text counts lines of its own.
+    let why = |e: serde_json::Error| {
+        let text = e.to_string();
+        text.split(" at line ").next().unwrap_or(&text).to_owned()
+    };
+    let line = str::from_utf8(line).map_err(|e| e.to_string())?;
+    let cell = serde_json::from_str(line).map_err(why)?;
+    let outcome = match serde_json::from_str(line) {
+        Ok(trouble) => Err(trouble),
+        Err(_) => Ok(serde_json::from_str(line).map_err(why)?),
+    };
+    let origin = serde_json::from_str(line).map_err(why)?;
+    Ok((cell, Recorded { line: line.to_owned(), outcome, origin }))
+}
+
+/// Joins the records of folders that hold one study, and tells what is missing or double.
+///
+/// # Errors
+/// A usage error for folders of different studies, by the first line in which they differ, and for a cell of which two folders
+/// hold different results. Nothing is written then.
+pub(super) fn merge(
+    folders: &[PathBuf],
+    out: &Path,
+    catalogue: &[Entry],
+) -> Result<(Study, Records, Vec<String>), Failure> {
+    let mut notes = Vec::new();
+    let mut loaded = folders.iter().map(|folder| Records::load(folder, catalogue));
+    let (study, mut merged) =
+        loaded.next().unwrap_or_else(|| Err(Failure::usage("found no folder")))?;
+    for (folder, other) in folders[1..].iter().zip(loaded) {
+        let (other, records) = other?;
+        if other.text != study.text {
+            return Err(Failure::usage(different(&study.text, &other.text, [&folders[0], folder])));
+        }
+        for (i, recorded) in records.slots.into_iter().enumerate() {
+            let (Some(theirs), ours) = (recorded, &mut merged.slots[i]) else { continue };
+            let Some(ours) = ours else {
+                *ours = Some(theirs);
+                continue;
+            };
+            let what = format!("cell {} is also in {}", i + 1, folder.display());
+            if let Some(key) = difference(&ours.line, &theirs.line) {
+                let why = format!("{what}, with another {key}; nothing was written");
+                return Err(Failure::usage(why));
+            }
+            notes.push(format!("{what}, with the same result"));
+        }
+    }
+    let mut made = Records::open(out, &study, &out.join("study.toml"))?;
+    for (place, mine) in made.slots.iter_mut().zip(merged.slots) {
+        *place = mine.or(place.take());
+    }
+    notes.extend(other_data(&study.cells, &made.slots));
+    let missing = |(i, slot): (usize, &Option<Recorded>)| slot.is_none().then_some(i + 1);
+    let gaps: Vec<_> = made.slots.iter().enumerate().filter_map(missing).collect();
+    if let Some(first) = gaps.first() {
+        let (n, all) = (gaps.len(), made.slots.len());
+        notes.push(format!("{n} of {all} cells are missing, the first is cell {first}"));
+    }
+    made.store()?;
+    Ok((study, made, notes))
+}
+
+/// Cells whose data is not that of the first cell with the same, in bits of the same program and instructions.
+fn other_data(cells: &[Cell], slots: &[Option<Recorded>]) -> Vec<String> {
+    let (mut first, mut notes) = (HashMap::new(), Vec::new());
+    for (i, (cell, slot)) in cells.iter().zip(slots).enumerate() {
+        let Some(Recorded { outcome: Ok(done), origin, .. }) = slot else { continue };
+        let common = &cell.run.common;
+        let precision = format!("{:?}", common.dtype);
+        let of =
+            (&common.problem, common.data_seed, precision, &origin.version, &origin.instructions);
+        let &mut (hash, j) = first.entry(of).or_insert((&done.data_hash, i));
+        if *hash != done.data_hash {
+            let problem = &common.problem;
+            notes.push(format!("cells {} and {} have different data of {problem}", j + 1, i + 1));
+        }
+    }
+    notes
+}
+
+fn different(ours: &str, theirs: &str, [a, b]: [&PathBuf; 2]) -> String {
+    let [mut x, mut y] = [ours, theirs].map(str::lines);
+    let mut number = 0;
+    let (x, y) = loop {
+        number += 1;
+        match (x.next(), y.next()) {
+            (x, y) if x == y && x.is_some() => {}
+            (x, y) => break (x.unwrap_or("nothing"), y.unwrap_or("nothing")),
+        }
+    };
+    let (a, b) = (a.display(), b.display());
+    format!("{a} and {b} hold different studies: study.toml:{number}: '{x}' and '{y}'")
+}
+
+/// The first key in which two records of a cell differ, beyond what a clock, a machine or its memory decides.
+pub(super) fn difference(ours: &str, theirs: &str) -> Option<String> {
+    const DECIDED: [&str; 11] = [
+        "seconds",
+        "seconds_low",
+        "seconds_high",
+        "times",
+        "process_peak_bytes",
+        "version",
+        "machine",
+        "cores",
+        "jobs",
+        "finished",
+        "error",
+    ];
+    let [ours, theirs] = [ours, theirs].map(|line| {
+        let mut line: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
+        for point in line.get_mut("checkpoints").and_then(Value::as_array_mut).into_iter().flatten()
+        {
+            if let Some(point) = point.as_object_mut() {
+                point.remove("seconds");
+            }
+        }
+        line
+    });
+    let keys = ours.keys().chain(theirs.keys()).filter(|key| !DECIDED.contains(&key.as_str()));
+    keys.into_iter().find(|&key| ours.get(key) != theirs.get(key)).cloned()
+}

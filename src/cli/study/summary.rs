@@ -1,0 +1,223 @@
+//! Records over seeds: what the table, the figures and the comparison are made of.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::{Map, Value};
+
+use super::cell::{Cell, Done, Measure, median_and_interval};
+use super::records::Records;
+use crate::cli::failure::Failure;
+use crate::cli::run::moments;
+use crate::cli::table::{Align, Table, bytes, seconds, significant};
+
+/// Cells that differ by their seed alone.
+pub(super) struct Group<'a> {
+    pub(super) cell: &'a Cell,
+    settings: Map<String, Value>,
+    pub(super) done: Vec<&'a Done>,
+    failed: Vec<&'a str>,
+}
+
+/// All recorded cells, in the order of the grid.
+pub(super) fn groups<'a>(
+    cells: &'a [Cell],
+    records: &'a Records,
+) -> Result<Vec<Group<'a>>, Failure> {
+    let (mut places, mut groups): (_, Vec<Group>) = (HashMap::new(), Vec::new());
+    for (cell, recorded) in cells.iter().zip(&records.slots) {
+        let Some(recorded) = recorded else { continue };
+        let mut settings: Map<String, Value> =
+            serde_json::from_str(&cell.key()?).map_err(Failure::run)?;
+        settings.remove("seed");
+        let key = Value::from(settings.clone()).to_string();
+        let place = *places.entry(key).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Group { cell, settings, done: Vec::new(), failed: Vec::new() });
+        }
+        match &recorded.outcome {
+            Ok(done) => groups[place].done.push(done),
+            Err(trouble) => groups[place].failed.push(&trouble.failure),
+        }
+    }
+    Ok(groups)
+}
+
+impl Group<'_> {
+    /// A setting as text, `-` if it has none.
+    fn text(&self, key: &str) -> String {
+        match self.settings.get(key) {
+            None | Some(Value::Null) => "-".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(n)) if n.is_f64() => n.as_f64().unwrap_or_default().to_string(),
+            Some(other) => other.to_string(),
+        }
+    }
+
+    /// The estimator and, where it has one that was asked for, the schedule; then what else is among `keys`.
+    pub(super) fn label(&self, keys: &[&str]) -> String {
+        let mut label = self.cell.estimator().to_owned();
+        for &key in keys {
+            let value = self.text(key);
+            match key {
+                "problem" | "estimator" => {}
+                _ if value == "-" => {}
+                "schedule" => label = format!("{label} {value}"),
+                _ => label = format!("{label}, {} {value}", key.replace('_', " ")),
+            }
+        }
+        label
+    }
+
+    /// Of all seeds together: median and interval of the median.
+    pub(super) fn seconds(&self) -> Option<[f64; 3]> {
+        let times = self.done.iter().flat_map(|done| &done.times);
+        median_and_interval(&mut times.copied().collect::<Vec<_>>())
+    }
+
+    pub(super) fn bytes(&self) -> Option<u64> {
+        self.done.iter().map(|done| done.bytes_measured).max()
+    }
+
+    /// The mean over seeds of what all have.
+    pub(super) fn mean(&self, of: impl Fn(&Done) -> Option<f64>) -> Option<f64> {
+        let values = self.done.iter().map(|done| of(done)).collect::<Option<Vec<f64>>>()?;
+        (!values.is_empty()).then(|| moments(&values).0)
+    }
+
+    /// Mean and standard error of the mean; `-` where a value is missing.
+    fn mean_and_error(&self, of: impl Fn(&Done) -> Option<f64>) -> String {
+        let values = self.done.iter().map(|done| of(done)).collect::<Option<Vec<f64>>>();
+        let Some(values) = values.filter(|values| !values.is_empty()) else {
+            return "-".to_owned();
+        };
+        let (mean, variance) = moments(&values);
+        if values.len() == 1 {
+            return significant(mean, 4);
+        }
+        let error = (variance / values.len() as f64).sqrt();
+        format!("{} ± {}", significant(mean, 4), significant(error, 2))
+    }
+}
+
+/// The settings in which groups differ, problem and estimator first; what says how to measure is not among them.
+pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
+    let first = ["problem", "estimator", "schedule", "steps", "lr"];
+    let measuring = ["measure", "draws", "repeats", "record_every"];
+    let all = groups.iter().flat_map(|g| g.settings.keys().map(String::as_str));
+    let others: BTreeSet<&str> =
+        all.filter(|key| !first.contains(key) && !measuring.contains(key)).collect();
+    let differs = |key: &str| groups.windows(2).any(|g| g[0].text(key) != g[1].text(key));
+    let keys = first.into_iter().chain(others);
+    keys.filter(|&key| ["problem", "estimator"].contains(&key) || differs(key)).collect()
+}
+
+/// A row a combination, seeds taken together. Settings that are the same in all rows are left out, beyond the first two.
+pub(super) fn table(groups: &[Group]) -> Table {
+    let shown = varying(&groups.iter().collect::<Vec<_>>());
+    let done = || groups.iter().flat_map(|group| &group.done);
+    let metrics: BTreeSet<&str> =
+        done().flat_map(|d| d.metrics.keys().map(String::as_str)).collect();
+    let sampled = done().any(|done| done.accuracy.is_some());
+    let number =
+        |key: &str| groups.iter().any(|g| g.settings.get(key).is_some_and(Value::is_number));
+    let names: Vec<String> = shown.iter().map(|key| key.replace('_', " ")).collect();
+    let align = |key: &&str| if number(key) { Align::Right } else { Align::Left };
+    let mut columns: Vec<_> =
+        names.iter().map(String::as_str).zip(shown.iter().map(align)).collect();
+    let judged = ["seeds", "outer loss"].into_iter().chain(metrics.iter().copied());
+    let accuracy = if sampled { &["bias", "variance"][..] } else { &[] };
+    let costs = ["gradients", "HVPs", "bytes", "time"];
+    let all = judged.chain(accuracy.iter().copied()).chain(costs);
+    columns.extend(all.map(|name| (name, Align::Right)));
+    let mut table = Table::new(&columns);
+    let dash = || "-".to_owned();
+    for group in groups {
+        let mut row: Vec<String> = shown.iter().map(|key| group.text(key)).collect();
+        row.push(match (group.done.len(), &group.failed[..]) {
+            (count, []) => count.to_string(),
+            (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
+                format!("{count}, {} {first}", 1 + others.len())
+            }
+            (count, failed) => format!("{count}, {} failed", failed.len()),
+        });
+        row.push(group.mean_and_error(|d| Some(d.loss)));
+        for name in &metrics {
+            row.push(group.mean_and_error(|d| d.metrics.get(*name).copied()?));
+        }
+        if sampled {
+            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.bias)));
+            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.variance)));
+        }
+        let count =
+            |of: fn(&Done) -> u64| group.mean(|d| Some(of(d) as f64)).map_or_else(dash, whole);
+        row.extend([count(|d| d.inner_gradients), count(|d| d.hvps)]);
+        row.push(group.bytes().map_or_else(dash, bytes));
+        row.push(match group.seconds() {
+            None => dash(),
+            Some([low, median, high]) if low == high => seconds(median),
+            Some([low, median, high]) => {
+                format!("{} [{}, {}]", seconds(median), seconds(low), seconds(high))
+            }
+        });
+        table.push(row);
+    }
+    table
+}
+
+/// The mean of counts, without decimals where it has none.
+fn whole(mean: f64) -> String {
+    if mean.fract() == 0.0 { mean.to_string() } else { significant(mean, 4) }
+}
+
+/// Before and after, of the cells that both have; the second value is whether any is worse: slower than `slower` by its whole
+/// interval, in more bytes, with another result, or failed.
+pub(super) fn compared(
+    cells: &[Cell],
+    [before, after]: [&Records; 2],
+    slower: f64,
+) -> Result<(Table, usize), Failure> {
+    let right = ["time", "interval", "bytes", "verdict"].map(|name| (name, Align::Right));
+    let mut table = Table::new(&[&[("cell", Align::Left)][..], &right].concat());
+    let (mut worse, all) = (0, groups(cells, before)?);
+    let keys = varying(&all.iter().collect::<Vec<_>>());
+    for (a, b) in all.iter().zip(groups(cells, after)?) {
+        let mut row = vec![format!("{} {}", a.cell.run.common.problem, a.label(&keys))];
+        let verdict = match (a.seconds(), b.seconds()) {
+            (Some([al, a_time, ah]), Some([bl, b_time, bh]))
+                if b.failed.len() <= a.failed.len() =>
+            {
+                let (low, high) = (bl / ah, bh / al);
+                row.push(significant(b_time / a_time, 3));
+                row.push(format!("[{}, {}]", significant(low, 3), significant(high, 3)));
+                let [x, y] = [a.bytes(), b.bytes()].map(Option::unwrap_or_default);
+                row.push(if x == y { "=".to_owned() } else { significant(y as f64 / x as f64, 3) });
+                let results = |g: &Group| -> Vec<_> {
+                    g.done.iter().map(|d| (d.loss.to_bits(), d.inner_gradients, d.hvps)).collect()
+                };
+                match () {
+                    () if results(a) != results(&b) => "another result",
+                    () if low > slower => "slower",
+                    () if y > x => "more bytes",
+                    () if high < 1.0 / slower => "faster",
+                    () => "same",
+                }
+            }
+            (None, None) => "failed, as before",
+            _ => {
+                row.extend(["-"; 3].map(String::from));
+                if b.failed.len() > a.failed.len() { "fails now" } else { "failed before" }
+            }
+        };
+        worse +=
+            usize::from(["another result", "slower", "more bytes", "fails now"].contains(&verdict));
+        row.resize(4, "-".to_owned());
+        row.push(verdict.to_owned());
+        table.push(row);
+    }
+    Ok((table, worse))
+}
+
+/// Whether a cell is a gradient.
+pub(super) fn is_gradient(group: &Group) -> bool {
+    group.cell.measure == Measure::Gradient
+}
