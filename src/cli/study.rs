@@ -9,6 +9,7 @@ mod page;
 mod plot;
 mod records;
 mod summary;
+mod work;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -35,7 +36,7 @@ pub(crate) fn run(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     match (&options.part, &options.file, &options.out) {
-        (Some(Part::Cell), ..) => cell::serve(catalogue, out),
+        (Some(Part::Cell), ..) => work::serve(catalogue, out),
         (Some(Part::Merge { folders, out: folder }), ..) => {
             let (study, records, notes) = records::merge(folders, folder, catalogue)?;
             tell(&study, &records, out)?;
