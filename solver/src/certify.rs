@@ -25,7 +25,8 @@ pub struct Certificate {
     pub name: String,
     /// The norm of the mean of `G - g`, relative to that of `g`.
     pub error: f64,
-    /// The same in standard errors of that mean: about 1 without bias, 0 where all draws agree with `g`.
+    /// The same in standard errors of that mean: about 1 without bias, 0 where all draws agree with `g`, infinite where all
+    /// are off by the same.
     pub standard_errors: f64,
     /// `E|G - E G|^2`: chance of the estimator, tasks and mini-batches together.
     pub variance: Mean,

@@ -93,14 +93,16 @@ fn table(rows: &[Row]) -> Table {
         ("predicted", right),
         ("time", right),
         ("time x variance", right),
-        ("of exact", right),
+        ("time x E|G|^2 of exact", right),
         ("residual", right),
     ]);
     let number = |v: f64| significant(v, 3);
     let maybe = |v: Option<f64>| v.map_or_else(|| "-".into(), number);
     let mean = |[mean, error]: Mean| format!("{} +- {}", number(mean), significant(error, 1));
     for row in rows {
-        let ratio = row.product / rows[0].product;
+        // Without noise of tasks the exact gradient has no variance, only a second moment.
+        let ratio =
+            row.seconds * row.second_moment[0] / (rows[0].seconds * rows[0].second_moment[0]);
         table.push([
             row.estimator.clone(),
             number(row.error),
