@@ -1,5 +1,6 @@
 //! After a first call, a whole exact hypergradient on one thread asks the system for no memory.
 
+#[path = "suite/support/mod.rs"]
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,15 +1,13 @@
 //! `check`: every problem of the catalogue passes, and a mistake shows in exactly the checks that are about it.
 
-mod support;
-
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::support::two_layer::TwoLayer;
 use hypertape::problems::{Entry, Precision, catalogue};
 use hypertape::{
     Array, Bilevel, Check, Draw, Element, Error, InnerLoop, LinearOperator, List, Oracle, Params,
     Rows, Shape, Verdict, check, nearby,
 };
-use support::two_layer::TwoLayer;
 
 fn failed(checks: &[Check]) -> Vec<&'static str> {
     checks.iter().filter(|c| c.failed()).map(|c| c.name).collect()

@@ -1,15 +1,13 @@
 //! Neumann series with random factors: outcomes enumerated against formulas, moments sampled, schedules compared at one
 //! budget, variances that are refused.
 
-mod support;
-
+use crate::support::{deviation, estimate};
 use hypertape::problems::Quadratic;
 use hypertape::{
     Array, Bilevel, Draw, Element, Error, Estimator, Implicit, InnerLoop, Level, LinearSolver,
     List, Oracle, Params, Rows, Shape, StochasticNeumann, Terms,
 };
 use rand::RngExt;
-use support::{deviation, estimate};
 
 /// `g = h w^2/2 + x w`, `f = w`, so that the estimate is `-v` for `h v = 1`. After `r` = 2 inner steps, the Hessian of
 /// mini-batch `j` is 0.5 or 1.5: as bit `j` of `bits` says, or as its draw does.

@@ -1,15 +1,13 @@
 //! First-order, full-tape and UFOM: known answers, outcomes enumerated, moments, costs.
 
-mod support;
-
+use crate::support::signs::{Only, Signs};
+use crate::support::two_layer::TwoLayer;
+use crate::support::{deviation, expected, shared};
 use hypertape::problems::{Cleaning, DigitsSettings, Maml, Quadratic};
 use hypertape::{
     Array, Bilevel, Draw, Element, Error, Estimator, Exact, FirstOrder, FullTape, InnerLoop, List,
     Oracle, Params, Rows, Shape, Ufom, dot, optimal_probability,
 };
-use support::signs::{Only, Signs};
-use support::two_layer::TwoLayer;
-use support::{deviation, expected, shared};
 
 /// An estimate at the problem's start.
 fn estimate<T: Element>(

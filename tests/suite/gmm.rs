@@ -7,15 +7,14 @@
     reason = "numbers as they are stored"
 )]
 
-mod support;
-#[path = "../autodiff/tests/support/workloads.rs"]
+#[path = "../../autodiff/tests/support/workloads.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "one of its workloads is used")]
 mod workloads;
 
+use crate::support::deviation;
 use hypertape::problems::generator::Stream;
 use hypertape::problems::{Gmm, Wishart};
 use hypertape::{Element, Workspace, check, dot};
-use support::deviation;
 use workloads::{Mixture, Work};
 
 /// Value, gradient and the Hessian-vector product along `v_i = ((31 i mod 17) - 8) / 8` at the start.

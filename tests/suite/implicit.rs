@@ -1,17 +1,15 @@
 //! Implicit estimates: known answers in the limit and at a given inner point, agreement with truncated unrolling, what is
 //! reported and counted, warm starts, failures. Numbers of the known answers are from 50-digit arithmetic.
 
-mod support;
-
 use std::ops::ControlFlow::Continue;
 
+use crate::support::problem::{column, matrix, problem};
+use crate::support::{deviation, estimate, expected, shared};
 use hypertape::problems::{Cleaning, DigitsSettings, Maml, Penalised, Quadratic, RIDGE};
 use hypertape::{
     Array, Bilevel, Draw, Error, Estimate, Estimator, Exact, Implicit, InnerLoop, LinearSolver,
     Oracle, Outer, Params, Report, Run, Stop, Truncated, dot,
 };
-use support::problem::{column, matrix, problem};
-use support::{deviation, estimate, expected, shared};
 
 const FAR: Stop = Stop { iterations: 100, tolerance: 1e-14 };
 

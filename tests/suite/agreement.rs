@@ -1,15 +1,13 @@
 //! The exact hypergradient against independent ways to compute it: central differences, Taylor order, and one tape over
 //! the whole run.
 
-mod support;
-
+use crate::support::two_layer::TwoLayer;
+use crate::support::{deviation, exact};
 use hypertape::problems::{Cleaning, DigitsSettings, Penalised, Quadratic, catalogue};
 use hypertape::{
     Array, Bilevel, Cost, Draw, Element, Estimator, Exact, Function, InnerLoop, Keep, Level, List,
     Oracle, Rows, Schedule, Shape, Tape, Var, Workspace, check,
 };
-use support::two_layer::TwoLayer;
-use support::{deviation, exact};
 
 /// The outer loss as a function of `x` alone: the whole run written over one array type, gradients of the inner loss
 /// by a tape of that type.

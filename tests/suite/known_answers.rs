@@ -2,11 +2,9 @@
 
 #![expect(clippy::unreadable_literal, reason = "numbers as they are stored")]
 
-mod support;
-
+use crate::support::{deviation, exact, expected, shared};
 use hypertape::problems::{Chain, Cleaning, Maml, Penalised, Quadratic};
 use hypertape::{Bilevel, Element, Oracle, dot};
-use support::{deviation, exact, expected, shared};
 
 fn exact_of<T: Element>(problem: impl Bilevel<T>, steps: usize, lr: f64) -> (f64, Vec<T>) {
     let (loss, gradient, _) = exact(&mut Oracle::new(problem).unwrap(), steps, lr).unwrap();

@@ -1,7 +1,5 @@
 //! What threads change, which is time and bytes, and what they do not: bits, counts, errors.
 
-#![cfg(feature = "threads")]
-
 use hypertape::problems::{Maml, catalogue};
 use hypertape::{
     Array, Bilevel, Cost, Draw, Element, Error, Estimator, Exact, Fault, FirstOrder, FullTape,

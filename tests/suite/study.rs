@@ -1,7 +1,5 @@
 //! `hypertape study` as users meet it: its records, what it does when it is started again, and its errors.
 
-#![cfg(feature = "cli")]
-
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

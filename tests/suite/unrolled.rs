@@ -1,14 +1,12 @@
 //! Truncated reverse mode and forward mode: known answers, agreement with the exact gradient, counts, bytes.
 
-mod support;
-
+use crate::support::problem::{column, matrix, problem};
+use crate::support::two_layer::TwoLayer;
+use crate::support::{deviation, estimate, expected, shared};
 use hypertape::problems::{Cleaning, DigitsSettings, Penalised, Quadratic, catalogue};
 use hypertape::{
     Bilevel, Cost, Draw, Error, Estimator, Exact, FirstOrder, Forward, Oracle, Truncated,
 };
-use support::problem::{column, matrix, problem};
-use support::two_layer::TwoLayer;
-use support::{deviation, estimate, expected, shared};
 
 fn of(
     estimator: &mut dyn Estimator<f64>,

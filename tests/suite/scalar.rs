@@ -1,7 +1,6 @@
 //! Problems of scalars: the twin of a problem over arrays agrees with it, whatever is asked of them.
 
-mod support;
-
+use crate::support::{deviation, estimate};
 use hypertape::scalar::{Real, Scalar};
 use hypertape::{
     Array, Bilevel, Draw, Element, Error, Estimator, Exact, FirstOrder, Forward, FullTape,
@@ -9,7 +8,6 @@ use hypertape::{
     Shape, Truncated,
 };
 use rand::RngExt;
-use support::{deviation, estimate};
 
 /// Two tasks of `g = ln(1 + e^{a w_0}) + (w_1 - w_0 b)^2 + e^a w_1^2 / 2`, `f = w_0^2 + tanh w_1 + c a b`, started at
 /// `w_0 = (b^2, 1)`; `a`, `b` are the outer variables, `c` is 1 + the task.

@@ -1,12 +1,10 @@
 //! Whole runs: known end points, records, callbacks, and failures with their numbers.
 
-mod support;
-
 use std::ops::ControlFlow;
 
+use crate::support::two_layer::TwoLayer;
 use hypertape::problems::{Cleaning, DigitsSettings, Quadratic};
 use hypertape::{Draw, Element, Error, Exact, InnerLoop, Oracle, Outer, Record, Run, solve};
-use support::two_layer::TwoLayer;
 
 fn run(outer: Outer, iterations: usize) -> Run {
     Run::new(InnerLoop::new(200, 0.3).unwrap(), outer, iterations, 0)

@@ -1,7 +1,5 @@
 //! The `hypertape` binary as users meet it: its text, its files, its exit status and its one-line errors.
 
-#![cfg(feature = "cli")]
-
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Cursor, Write};

@@ -1,16 +1,14 @@
 //! Algorithms whose inner loops go on from one another: published tables, closed forms, refusals.
 
-mod support;
-
 use std::ops::ControlFlow::Continue;
 
+use crate::support::two_layer::TwoLayer;
 use hypertape::problems::Quadratic;
 use hypertape::{
     Array, Bilevel, Coupling, Draw, Estimator, Exact, Forward, FullTape, Implicit, InnerLoop,
     Level, LinearSolver, List, Oracle, Outer, Params, Rows, Run, RunState, Shape,
     StochasticNeumann, Stop, Terms, Truncated, mean_loss,
 };
-use support::two_layer::TwoLayer;
 
 /// bilevel 4.3: two samples a level, drawn strictly alternating in the order in which an algorithm is written down.
 struct Alternating {

@@ -1,10 +1,9 @@
 //! Runs that stop and go on: limits, states, and the binary killed at random moments.
 
-mod support;
-
 use std::ops::ControlFlow::Continue;
 use std::time::Duration;
 
+use crate::support::two_layer::TwoLayer;
 use hypertape::problems::Quadratic;
 use hypertape::{
     Cheap, Coupling, Draw, Element, End, Estimator, Exact, Implicit, InnerLoop, Jump, Limits,
@@ -12,7 +11,6 @@ use hypertape::{
     Terms, Ufom,
 };
 use rand::{RngExt, SeedableRng};
-use support::two_layer::TwoLayer;
 
 fn general(outer: Outer, limits: Limits) -> Run {
     Run { limits, ..Run::new(InnerLoop::new(5, 0.3).unwrap(), outer, 100, 0) }

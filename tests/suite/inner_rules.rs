@@ -6,15 +6,13 @@
     reason = "answers as they are printed"
 )]
 
-mod support;
-
+use crate::support::deviation;
 use hypertape::problems::{ElasticNet, LearnedSteps, catalogue};
 use hypertape::{
     Adam, Array, Bilevel, Draw, Element, Error, Estimator, Exact, FullTape, GradientDescent,
     Implicit, InnerLoop, Ista, LinearSolver, List, Momentum, Oracle, Params, Projected, Reversible,
     RmsProp, Rows, Rule, Schedule, Shape, Step,
 };
-use support::deviation;
 
 /// `g = z^2 + l z`, `f = z^2 / 2`, started at `z0`, with hyper-parameters of the rule behind `z0` and `l` in `x`.
 struct Slope(Vec<f64>);
@@ -249,7 +247,9 @@ fn steep_steps_are_told() {
         if let Some(rule) = rule {
             oracle.set_rule(rule);
         }
-        support::estimate(&mut Exact::default(), &mut oracle, (1, 0.1), Draw::new(0, 0)).unwrap().0
+        crate::support::estimate(&mut Exact::default(), &mut oracle, (1, 0.1), Draw::new(0, 0))
+            .unwrap()
+            .0
     };
     let adam = |eps| Some(Adam::new(0.9, 0.999, eps).unwrap());
     for (eps, l, loud) in [(1e-8, 1e-9, true), (1e-8, 0.3, false), (1e-3, 1e-9, false)] {

@@ -1,17 +1,15 @@
 //! Randomised estimators: all outcomes enumerated, moments by formula, variants that would be biased, what is learned.
 
-mod support;
-
+use crate::support::problem::{matrix, problem};
+use crate::support::signs::{Only, Signs};
+use crate::support::two_layer::TwoLayer;
+use crate::support::{deviation, estimate};
 use hypertape::{
     Adam, Cheap, Cost, Draw, Element, Error, Estimator, Exact, FirstOrder, ForwardGradient,
     InnerLoop, Jump, Levels, Oracle, Probability, Roulette, Thinned, Truncated, Ufom, certify, dot,
     mean_square_factor, optimal_probability,
 };
 use proptest::prelude::*;
-use support::problem::{matrix, problem};
-use support::signs::{Only, Signs};
-use support::two_layer::TwoLayer;
-use support::{deviation, estimate};
 
 // theory K0: a fixed start, known through every depth.
 problem!(

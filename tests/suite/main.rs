@@ -1,0 +1,32 @@
+//! One binary of all integration tests: a problem is compiled for the engine once, not once a file.
+
+#[macro_use]
+mod support;
+
+mod agreement;
+mod bytes;
+mod check;
+#[cfg(feature = "cli")]
+mod cli;
+mod coupled;
+mod divergence;
+mod estimators;
+mod gmm;
+mod implicit;
+mod inner_rules;
+mod known_answers;
+mod levels;
+mod memory;
+mod recurrence;
+mod resume;
+mod ridge;
+mod run;
+mod samples;
+mod scalar;
+mod stochastic;
+#[cfg(feature = "cli")]
+mod study;
+#[cfg(feature = "threads")]
+mod threads;
+mod unbiased;
+mod unrolled;
