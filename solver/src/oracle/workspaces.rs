@@ -68,6 +68,8 @@ impl<T: Element> Workspaces<T> {
         let plan = Plan::new(items, self.workers());
         self.used = plan.vectors() * (out[0].len() + out[1].len());
         if self.spare.len() < self.used {
+            // Not more than is counted.
+            self.spare.reserve_exact(self.used - self.spare.len());
             self.spare.resize(self.used, T::zero());
         }
         plan.sum(&self.team, &mut self.each, &mut self.spare[..self.used], out, add)
