@@ -62,6 +62,10 @@ fn small(c: &mut Criterion) {
     group.bench_function("rosenbrock-4", |b| {
         b.iter(|| tape.gradient(|x| work.eval(x, false), black_box(work.x()), &mut g));
     });
+    // A pass without arguments and results: what a tape takes to start and reset.
+    group.bench_function("start", |b| {
+        b.iter(|| tape.vjp(|_, _| {}, black_box(&[]), &mut [], &[], &mut []));
+    });
     group.bench_function("identity", |b| {
         b.iter(|| tape.gradient(|x| x[0], black_box(&work.x()[..1]), &mut g[..1]));
     });
