@@ -66,6 +66,19 @@ fn a_run_repeats_bit_for_bit_with_mini_batches() {
     assert_ne!(of(1), of(2));
 }
 
+/// T19 of the peers' tests: no iteration leaves bytes behind for the next.
+#[test]
+fn every_iteration_takes_the_same_bytes() {
+    let mut oracle = Oracle::new(TwoLayer::<f64>::new(5)).unwrap();
+    let settings = Run::new(InnerLoop::new(5, 0.05).unwrap(), Outer::sgd(0.01).unwrap(), 100, 1);
+    let bytes: Vec<u64> =
+        go(&settings, &mut oracle).1.unwrap().iter().map(|r| r.cost.bytes_measured).collect();
+    assert!(
+        bytes.len() == 100 && bytes[0] > 0 && bytes.iter().all(|&b| b == bytes[0]),
+        "{bytes:?}"
+    );
+}
+
 #[test]
 fn divergence_names_iteration_loss_and_limit() {
     let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
