@@ -371,7 +371,7 @@ fn errors_name_the_line_and_the_key() {
         ),
         (
             "rule = 'ista'",
-            "4: rule: ista: expected ista:l1=WEIGHT, or ista:outer=PLACE of a scalar outer variable",
+            "4: rule: ista: expected ista:l1=WEIGHT, or ista:outer=PLACE of an outer variable",
         ),
         (
             "measure = 'gradient'\nouter = 'sgd'",
