@@ -96,10 +96,10 @@ pub fn certify<T: Element>(
     estimators.iter_mut().map(certificate).collect()
 }
 
-type Estimates = (Vec<Vec<f64>>, f64, Option<Report>);
+pub(crate) type Estimates = (Vec<Vec<f64>>, f64, Option<Report>);
 
 /// The estimates of the draws, mean seconds, the worst report.
-fn estimates<T: Element>(
+pub(crate) fn estimates<T: Element>(
     estimator: &mut dyn Estimator<T>,
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -117,7 +117,7 @@ fn estimates<T: Element>(
 }
 
 /// `E|G|^2` by formula, if the estimator has one: chances of the tasks of a meta-batch are independent.
-fn predicted<T: Element>(
+pub(crate) fn predicted<T: Element>(
     estimator: &dyn Estimator<T>,
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -137,11 +137,11 @@ fn predicted<T: Element>(
     Ok(Some(sum / draws.len() as f64))
 }
 
-fn square(a: &[f64]) -> f64 {
+pub(crate) fn square(a: &[f64]) -> f64 {
     a.iter().map(|a| a * a).sum()
 }
 
-fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
+pub(crate) fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 

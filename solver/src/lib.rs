@@ -36,6 +36,7 @@ mod scalar;
 mod schedule;
 mod spill;
 mod variance;
+mod weigh;
 
 pub use breakdown::{Breakdown, Part, Share};
 pub use certify::{Certificate, Mean, certify};
@@ -81,3 +82,4 @@ pub use run::{Record, Run, RunState};
 pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
 pub use variance::{Levels, mean_square_factor, optimal_probability};
+pub use weigh::{Weighed, weigh};

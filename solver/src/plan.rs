@@ -130,7 +130,7 @@ pub fn plan<T: Element>(
 }
 
 /// Predicted seconds of one task.
-fn seconds(profile: &Profile, counts: &Counts, steps: usize) -> f64 {
+pub(crate) fn seconds(profile: &Profile, counts: &Counts, steps: usize) -> f64 {
     let from_states = steps.saturating_sub(counts.tapes.reads) as f64;
     let Profile { update, record, pull_update, pull_tape, .. } = profile;
     let plain = (counts.plain_steps - counts.tapes.writes) as f64;

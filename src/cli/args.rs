@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Check(Common),
     /// Measure error, variance and time of estimators over draws, beside exact gradients
     Certify(Certify),
-    /// Show the schedules that fit into --memory, fastest first, and which to take
+    /// Show the schedules and unbiased estimators that fit into --memory, the best first, and which to take
     Plan(Plan),
     /// Run a whole bilevel optimisation and judge its result
     Run(Run),
@@ -180,6 +180,9 @@ pub(crate) struct Plan {
     /// Estimator with a schedule, see `hypertape estimators`
     #[arg(long, value_name = "E", default_value = "exact")]
     pub(crate) estimator: String,
+    /// Draws of a pilot that weighs unbiased estimators too, by time and second moment; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = seed, allow_hyphen_values = true)]
+    pub(crate) draws: u64,
 }
 
 #[derive(Debug, Options)]

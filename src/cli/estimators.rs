@@ -74,7 +74,7 @@ pub(crate) const ALL: &[Listed] = &[
         name: "roulette",
         settings: "survival=0.5",
         cost: "r gradients, a random number of HVPs",
-        summary: "reverse mode to depth 0, 1, 2, 4, ... by chance, weighted to be unbiased",
+        summary: "reverse mode to depth 0, 1, 2, 4, ..., or K:P,..., by chance, weighted to be unbiased",
     },
     Listed {
         name: "thinned",
@@ -166,6 +166,11 @@ pub(crate) fn parse<T: Element>(
         "full-tape" => Ok(Box::new(FullTape)),
         "first-order" => Ok(Box::new(FirstOrder)),
         "forward" => Ok(Box::new(Forward)),
+        "roulette" if settings.is_some_and(|settings| settings.contains(':')) => {
+            let made = Roulette::new(levels(text, settings.unwrap_or_default())?);
+            let made = made.map_err(|e| Failure::usage(format!("{text}: {e}")))?;
+            Ok(Box::new(made.with_schedule(schedule)))
+        }
         _ => {
             let settings = Settings::read(text, settings.unwrap_or_default(), listed)?;
             match listed.name {
@@ -346,6 +351,16 @@ impl<'a> Settings<'a> {
         let made = made.map_err(refuse)?.with_product(self.real("product"));
         Ok(Box::new(made.with_schedule(schedule)))
     }
+}
+
+/// Depths and probabilities, `depth:probability,...`.
+fn levels(text: &str, settings: &str) -> Result<Vec<(usize, f64)>, Failure> {
+    let level = |level: &str| {
+        let (depth, p) = level.split_once(':')?;
+        Some((depth.parse().ok()?, p.parse().ok()?))
+    };
+    let found = settings.split(',').map(level).collect::<Option<_>>();
+    found.ok_or_else(|| Failure::usage(format!("{text}: expected depth:probability,...")))
 }
 
 /// The values of `name=number,...`, in the order of `names`.

@@ -1,4 +1,4 @@
-//! `plan`: schedules that fit into a memory budget, fastest first, and which to take.
+//! `plan`: schedules that fit into a memory budget, fastest first, unbiased estimators by what they are worth, and which to take.
 
 use std::io::Write;
 
@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::args::Plan;
 use super::failure::{Failure, say};
-use super::point;
-use super::table::{Align, Table, bytes, seconds};
+use super::point::{self, Opened};
+use super::table::{Align, Table, bytes, seconds, significant};
 use super::{estimators, gradient};
 use crate::problems::{Entry, Precision};
-use crate::{Alternative, Schedule};
+use crate::{Alternative, Draw, Schedule, Weighed, plan, weigh};
 
 /// One alternative, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -29,6 +29,21 @@ struct Row {
     seconds_predicted: f64,
 }
 
+/// An estimator, likewise.
+#[derive(Debug, Serialize)]
+struct Worth {
+    problem: &'static str,
+    estimator: String,
+    schedule: Option<String>,
+    bytes_predicted: u64,
+    seconds_predicted: f64,
+    second_moment: f64,
+    /// Time times second moment.
+    product: f64,
+    /// The same over that of the exact gradient.
+    relative: f64,
+}
+
 pub(crate) fn run<T: Precision>(
     catalogue: &[Entry],
     options: &Plan,
@@ -39,7 +54,28 @@ pub(crate) fn run<T: Precision>(
     let mut opened = point::open::<T>(entry, common, 0)?;
     let steps = opened.inner.steps();
     let estimator = estimators::parse::<T>(&options.estimator, steps, Schedule::default())?;
-    let found = point::alternatives(&mut opened, &*estimator, common)?;
+    let profile = point::profile(&mut opened, common)?;
+    let memory = common.memory.unwrap_or(u64::MAX);
+    let Opened { oracle, inner, x, .. } = &mut opened;
+    let found = plan(&*estimator, oracle, inner, &profile, memory).map_err(Failure::run)?;
+    let draws: Vec<_> = (0..options.draws).map(|k| Draw::new(common.seed, k)).collect();
+    let weighed = match &draws[..] {
+        [] => Vec::new(),
+        draws => weigh(oracle, inner, x, &profile, memory, draws).map_err(Failure::run)?,
+    };
+    let exact =
+        weighed.iter().find(|w| w.estimator.name() == "exact").map_or(1.0, Weighed::product);
+    let worth = |w: &Weighed<T>| Worth {
+        problem: entry.name,
+        estimator: w.estimator.name(),
+        schedule: w.estimator.schedule().map(|schedule| schedule.to_string()),
+        bytes_predicted: w.bytes,
+        seconds_predicted: w.seconds,
+        second_moment: w.second_moment,
+        product: w.product(),
+        relative: w.product() / exact,
+    };
+    let worths: Vec<_> = weighed.iter().map(worth).collect();
     if common.json {
         for Alternative { schedule, counts, bytes, seconds, .. } in &found {
             let row = Row {
@@ -58,15 +94,23 @@ pub(crate) fn run<T: Precision>(
             };
             say(out, gradient::json(&row)?)?;
         }
-        return Ok(());
+        return worths.iter().try_for_each(|worth| say(out, gradient::json(worth)?));
     }
     let budget = common.memory.map_or("any memory".into(), bytes);
     say(out, format!("{}: {steps} steps, {}, within {budget}", entry.name, T::NAME))?;
+    schedules(&found, out)?;
+    match &worths[..] {
+        [] => Ok(()),
+        worths => compared(worths, out),
+    }
+}
+
+fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> {
     let right = ["plain steps", "states", "on disk", "tapes", "bytes", "time"];
     let mut columns = vec![("schedule", Align::Left)];
     columns.extend(right.map(|name| (name, Align::Right)));
     let mut table = Table::new(&columns);
-    for Alternative { schedule, counts, bytes: needed, seconds: time, .. } in &found {
+    for Alternative { schedule, counts, bytes: needed, seconds: time, .. } in found {
         table.push([
             schedule.to_string(),
             counts.plain_steps.to_string(),
@@ -87,4 +131,32 @@ pub(crate) fn run<T: Precision>(
     };
     let Alternative { schedule, bytes: needed, seconds: time, .. } = best;
     say(out, format!("use {schedule}: {why} ({}, {})", seconds(*time), bytes(*needed)))
+}
+
+fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
+    let right = ["bytes", "time", "E|G|^2", "time x E|G|^2 of exact"];
+    let mut columns = vec![("estimator", Align::Left), ("schedule", Align::Left)];
+    columns.extend(right.map(|name| (name, Align::Right)));
+    let mut table = Table::new(&columns);
+    for worth in worths {
+        table.push([
+            worth.estimator.clone(),
+            worth.schedule.clone().unwrap_or_else(|| "-".into()),
+            bytes(worth.bytes_predicted),
+            seconds(worth.seconds_predicted),
+            significant(worth.second_moment, 3),
+            significant(worth.relative, 3),
+        ]);
+    }
+    say(out, format!("\n{table}"))?;
+    let best = &worths[0].estimator;
+    let why = match best.split(':').next() {
+        Some("ufom") => "the first-order gradient misses little, and costs little",
+        Some("jump") => "a few products with frozen Hessians give almost the gradient",
+        Some("roulette") => "what earlier steps add falls off faster than it costs",
+        Some("thinned") => "steps are small, so that a few of them speak for all",
+        _ => "what is cheaper misses too much of the gradient",
+    };
+    let relative = significant(worths[0].relative, 3);
+    say(out, format!("estimate by {best}: {why} (time x E|G|^2 {relative} of exact)"))
 }

@@ -107,15 +107,22 @@ pub(crate) fn estimator<T: Precision>(
 }
 
 /// Schedules of `estimator` that fit into the memory of the command, fastest first; at least one.
-pub(crate) fn alternatives<T: Precision>(
+fn alternatives<T: Precision>(
     opened: &mut Opened<T>,
     estimator: &dyn Estimator<T>,
     common: &Common,
 ) -> Result<Vec<Alternative>, Failure> {
+    let (profile, memory) = (profile(opened, common)?, common.memory.unwrap_or(u64::MAX));
+    plan(estimator, &opened.oracle, &opened.inner, &profile, memory).map_err(Failure::run)
+}
+
+/// What pieces of an estimate take there, in bytes and time.
+pub(crate) fn profile<T: Precision>(
+    opened: &mut Opened<T>,
+    common: &Common,
+) -> Result<Profile, Failure> {
     let Opened { oracle, inner, x, .. } = opened;
-    let (memory, draw) = (common.memory.unwrap_or(u64::MAX), Draw::new(common.seed, 0));
-    let profile = Profile::measure(oracle, inner, x, draw, 5).map_err(Failure::run)?;
-    plan(estimator, oracle, inner, &profile, memory).map_err(Failure::run)
+    Profile::measure(oracle, inner, x, Draw::new(common.seed, 0), 5).map_err(Failure::run)
 }
 
 /// The values of a file in the order of `like`.

@@ -44,7 +44,10 @@ impl Table {
         let rule = rule.map(str::to_owned).collect();
         let mut lines: Vec<&Vec<String>> = self.lines.iter().collect();
         lines.insert(1, &rule);
-        let row = |row: &&Vec<String>| format!("| {} |", row.join(" | ").replace('\n', " "));
+        let row = |row: &&Vec<String>| {
+            let cells = row.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " "));
+            format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+        };
         lines.iter().map(row).collect::<Vec<_>>().join("\n")
     }
 }

@@ -247,6 +247,7 @@ fn implicit_estimates_tell_what_they_rest_on() {
         ("single-draw", "single-draw:terms=20"),
         ("roulette-neumann:mu=0.85", "roulette-neumann:survival=0.9,mu=0.85"),
         ("truncated:k=2", "truncated:k=2"),
+        ("roulette:1:1,3:0.5,5:0.25", "roulette:1:1,3:0.5,5:0.25"),
     ] {
         let row = gradient(&format!("quadratic --estimator {typed} --repeat 3"), none);
         assert_eq!(row["estimator"], told);
@@ -310,6 +311,8 @@ fn implicit_estimates_tell_what_they_rest_on() {
         ("ufom:d2=1", &["or d2 with v2"]),
         ("ufom:k=2,mixed=1", &["expected k or mixed"]),
         ("jump:anchors=0", &["found 0 anchors and degree 6, expected 1 or more of each"]),
+        ("roulette:0:1,5:x", &["expected depth:probability,..."]),
+        ("roulette:0:1,5:2", &["level 1 of roulette", "depth 5 with probability 2"]),
         ("roulette:survival=2", &["level 1 of roulette", "with probability 2"]),
         ("thinned:slots=0", &["slots: found 0, expected 1 or more"]),
     ] {
@@ -509,13 +512,20 @@ fn schedules_and_budgets() {
     let row = gradient("quadratic --rule adam:eps=1e-300 --lr 1e-7", none);
     assert!(number(&row, "sensitivity") > 0.0, "{row}");
 
-    let out = ok("plan w1-ridge --memory 100KiB", none);
+    let out = ok("plan w1-ridge --memory 100KiB --draws 0", none);
     assert!(out.starts_with("w1-ridge: 100 steps, f64, within 100.0 KiB\n"), "{out}");
     assert!(out.contains("\nuse binomial:c=") && out.contains("constant"), "{out}");
-    let rows = objects("plan w1-ridge --memory 100KiB", none);
-    assert!(rows.iter().all(|row| number(row, "bytes_predicted") <= 102_400.0));
-    let times: Vec<f64> = rows.iter().map(|row| number(row, "seconds_predicted")).collect();
-    assert!(times.is_sorted(), "{times:?}");
+    assert!(!out.contains("estimat"), "{out}");
+    let out = ok("plan quadratic --draws 1", none);
+    assert!(out.contains("\nestimate by ") && out.contains(" of exact)\n"), "{out}");
+    let rows = objects("plan quadratic --draws 1 --memory 7000", none);
+    assert!(rows.iter().all(|row| number(row, "bytes_predicted") <= 7000.0));
+    let (weighed, schedules): (Vec<_>, Vec<_>) =
+        rows.iter().partition(|row| row["estimator"].is_string());
+    for (rows, key) in [(schedules, "seconds_predicted"), (weighed, "relative")] {
+        let values: Vec<f64> = rows.iter().map(|row| number(row, key)).collect();
+        assert!(values.len() > 2 && values.is_sorted(), "{key} {values:?}");
+    }
 
     for (line, why) in [
         ("gradient w1-ridge --memory 1KiB", " bytes are needed at least, 1024 are allowed\n"),

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use hypertape::problems::{Divergence, TwoTasks};
 use hypertape::{
     Array, Bilevel, Draw, Estimator, Exact, FirstOrder, FullTape, Function, InnerLoop, Oracle,
-    Outer, Rows, Run, Shape, Ufom, Workspace, optimal_probability,
+    Outer, Probability, Rows, Run, Shape, Ufom, Workspace, optimal_probability,
 };
 
 const STEPS: usize = 10;
@@ -279,4 +279,36 @@ fn metrics_and_controls_tell_where_descent_ends() {
     }
     let metrics = oracle.metrics(&w, &[1.0, 2.0, 3.0, 4.0, 5.0], &inner);
     assert_eq!([metrics[2].value, metrics[3].value], [3.0, 2_f64.sqrt()]);
+}
+
+#[test]
+fn learned_probabilities_have_the_known_means() {
+    // A call costs 12 there and a hit 66; calls cost 11 here, so a product 66/12 * 11/10.
+    let (floor, decay, product, calls) = (0.05, 0.99, 6.05, 5000);
+    let clean = Probability::Adaptive { floor, decay };
+    let code = Probability::PaperCode { floor, decay };
+    let check = |problem: Divergence<f64>, lr, probability, known: f64, rounding: f64| {
+        let mut oracle = Oracle::new(problem).unwrap();
+        let inner = InnerLoop::new(STEPS, lr).unwrap();
+        let mut ufom = Ufom::with(probability).unwrap().with_product(product);
+        let mut x = oracle.start().values().to_vec();
+        let (mut g, mut means) = (x.clone(), vec![0.0; x.len()]);
+        for k in 1..=calls {
+            ufom.estimate(&mut oracle, &inner, &x, Draw::new(0, k), &mut g).unwrap();
+            for (copy, (x, g)) in x.iter_mut().zip(&g).enumerate() {
+                *x -= 10.0 / k as f64 * g;
+                means[copy] += ufom.chance(copy, 1) / calls as f64;
+            }
+        }
+        let n = means.len() as f64;
+        let mean = means.iter().sum::<f64>() / n;
+        let variance = means.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        // The known means are of 500 starts.
+        let error = (variance * (1.0 / n + 1.0 / 500.0)).sqrt();
+        assert!(gap(mean, known) < 4.0 * error + rounding, "{mean} +- {error}, known {known}");
+        println!("{mean:.4} +- {error:.4}, known {known}");
+    };
+    check(Divergence::diverging(42, 100), 0.1, clean, 1.00, 0.005);
+    check(Divergence::diverging(42, 100), 0.1, code, 0.63, 0.005);
+    check(Divergence::wide(42, 100), 0.01, code, 0.151, 0.0005);
 }

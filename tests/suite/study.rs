@@ -509,6 +509,7 @@ fn gradients_are_counted_and_timed() {
     assert!(bias < 3.0 * (variance / 64.0).sqrt(), "{accuracy}");
     let mean = second - variance * 63.0 / 64.0;
     assert!((mean.sqrt() - 1.0).abs() <= bias * (1.0 + 1e-12), "{accuracy}");
+    assert!(accuracy["relative"].as_f64() > Some(0.0), "{accuracy}");
     for record in &records[5..] {
         assert_eq!(record["failure"], "over budget", "{record}");
         assert!(record["error"].as_str().unwrap().starts_with("memory: "), "{record}");

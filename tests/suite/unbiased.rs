@@ -6,8 +6,8 @@ use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, estimate};
 use hypertape::{
     Adam, Cheap, Cost, Draw, Element, Error, Estimator, Exact, FirstOrder, ForwardGradient,
-    InnerLoop, Jump, Levels, Oracle, Probability, Roulette, Thinned, Truncated, Ufom, certify, dot,
-    mean_square_factor, optimal_probability,
+    InnerLoop, Jump, Levels, Oracle, Probability, Profile, Roulette, Thinned, Truncated, Ufom,
+    certify, dot, mean_square_factor, optimal_probability, weigh,
 };
 use proptest::prelude::*;
 
@@ -760,6 +760,86 @@ fn certificates_tell_bias_variance_and_what_was_predicted() {
     assert!(!first.unbiased(4.0, f64::EPSILON) && first.error > 0.1, "{first:?}");
     let error = of(0..1).unwrap_err().to_string();
     assert_eq!(error, "draws to certify by: found 1, expected 2 or more");
+}
+
+#[test]
+fn what_is_weighed_fits_and_is_worth_what_it_says() {
+    let mut oracle = Oracle::new(Signs).unwrap();
+    let (inner, x, draws) =
+        (InnerLoop::new(20, 0.05).unwrap(), [0.3, -0.2, 0.1], [Draw::new(3, 0)]);
+    let mut profile = Profile::measure(&mut oracle, &inner, &x, draws[0], 1).unwrap();
+    // Times of no machine: a step takes 1, its reversal 3, a tape is too dear.
+    (profile.step_seconds, profile.reverse_seconds) = (1.0, 3.0);
+    for piece in [&mut profile.init, &mut profile.outer_gradient, &mut profile.pull_init] {
+        piece.seconds = 0.0;
+    }
+    for piece in [&mut profile.hessian, &mut profile.products, &mut profile.record] {
+        piece.seconds = 5.0;
+    }
+    let of = |oracle: &mut Oracle<f64>, memory, draws: &[Draw]| {
+        weigh(oracle, &inner, &x, &profile, memory, draws)
+    };
+    let all = of(&mut oracle, u64::MAX, &draws).unwrap();
+    let kind = |name: &str| {
+        let starts = |w: &&hypertape::Weighed<f64>| w.estimator.name().starts_with(name);
+        all.iter().find(starts).unwrap_or_else(|| panic!("no {name}"))
+    };
+    // Four tasks, each with a coin of its own: the best of all probabilities, but for its four decimals.
+    let [mut g, mut first] = [[0.0; 3]; 2];
+    Exact::default().estimate(&mut oracle, &inner, &x, draws[0], &mut g).unwrap();
+    let (base, mut missed) = (dot(&g, &g), 0.0);
+    for task in 0..4 {
+        let mut oracle = Oracle::new(Only(Signs, task)).unwrap();
+        let mut of = |e: &mut dyn Estimator<f64>, g: &mut [f64]| {
+            e.estimate(&mut oracle, &inner, &x, draws[0], g).unwrap();
+        };
+        of(&mut Exact::default(), &mut g);
+        of(&mut FirstOrder, &mut first);
+        missed += square(&g, &first) / 16.0;
+    }
+    let least = Levels::new(base, &[missed], &[4.0 * 20.0, 4.0 * 80.0]).least();
+    let found = kind("ufom").product();
+    assert!((found / least - 1.0).abs() < 1e-7, "{found} {least}");
+    assert_eq!((kind("exact").product(), kind("exact").seconds), (320.0 * base, 320.0));
+    assert!(kind("roulette").product() < found && kind("jump").product() < kind("exact").product());
+    // Moments of samples are those foretold, and bytes are what it takes.
+    for weighed in all {
+        let (said, name) = (weighed.second_moment, weighed.estimator.name());
+        let mut estimators = [weighed.estimator];
+        let measured = estimators[0].estimate(&mut oracle, &inner, &x, draws[0], &mut g).unwrap();
+        assert!(measured.cost.bytes_measured <= weighed.bytes, "{name}");
+        let reference = &mut Exact::default();
+        let found =
+            certify(reference, &mut estimators, &mut oracle, &inner, &x, (5, 0..200)).unwrap();
+        let [mean, error] = found[0].second_moment;
+        // The chance of a thinned sweep was sampled by one draw.
+        let near = (mean - said).abs() <= 4.0 * error + 1e-12 * base;
+        assert!(near || name.starts_with("thinned"), "{name}: {mean} +- {error}, {said}");
+    }
+    // More memory is worth more, but for the rounding of probabilities, of second order.
+    let most = of(&mut oracle, u64::MAX, &draws).unwrap().iter().map(|w| w.bytes).max().unwrap();
+    let (mut last, mut best) = (f64::INFINITY, Vec::new());
+    for memory in (1..=30).map(|i| most * i / 30) {
+        let Ok(found) = of(&mut oracle, memory, &draws) else { continue };
+        assert!(found.iter().all(|w| w.bytes <= memory));
+        assert!(found.windows(2).all(|pair| pair[0].product() <= pair[1].product()));
+        assert!(found[0].product() <= last * (1.0 + 1e-6), "{memory} bytes: {:?}", found[0]);
+        last = found[0].product();
+        best.push(found[0].estimator.name());
+    }
+    best.dedup();
+    assert!(best.len() > 1, "{best:?}");
+    // What another rule does not allow is left out.
+    oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
+    let mut names: Vec<_> =
+        of(&mut oracle, u64::MAX, &draws).unwrap().iter().map(|w| w.estimator.name()).collect();
+    names.sort();
+    let kinds: Vec<_> = names.iter().map(|name| name.split(':').next().unwrap()).collect();
+    assert_eq!(kinds, ["exact", "roulette", "ufom"]);
+    let text = |result: Result<Vec<_>, Error>| result.unwrap_err().to_string();
+    let none = text(of(&mut oracle, u64::MAX, &[]));
+    assert_eq!(none, "draws of the pilot: found 0, expected 1 or more");
+    assert!(text(of(&mut oracle, 100, &draws)).ends_with(" needed at least, 100 are allowed"));
 }
 
 /// Fixed decimals of both precisions, through all new estimators: the same to single precision.

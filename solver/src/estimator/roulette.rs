@@ -114,6 +114,19 @@ impl Roulette {
         Ok(Self::new(levels.collect::<Vec<_>>())?.with_schedule(self.schedule))
     }
 
+    /// The depths, from the least on.
+    pub(crate) fn depths(&self) -> impl Iterator<Item = usize> {
+        self.levels.iter().map(|&(depth, _)| depth)
+    }
+
+    /// The same estimate without the levels that the next one is always reached with.
+    pub(crate) fn pooled(mut self) -> Self {
+        self.levels.reverse();
+        self.levels.dedup_by_key(|&mut (_, p)| p);
+        self.levels.reverse();
+        self
+    }
+
     /// Replaces the random level (for tests that enumerate the outcomes), or brings it back.
     pub fn force(&mut self, level: Option<usize>) {
         self.forced = level;
@@ -134,16 +147,7 @@ impl Roulette {
         draws: impl IntoIterator<Item = Draw>,
         product: f64,
     ) -> Result<Levels, Error> {
-        let (mut squares, mut tasks) = (vec![0.0; self.levels.len()], 0.0);
-        for draw in draws {
-            for slot in 0..oracle.batch() {
-                let at = At { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
-                let found = self.squares(oracle, inner, at)?;
-                squares.iter_mut().zip(found).for_each(|(sum, square)| *sum += square);
-                tasks += 1.0;
-            }
-        }
-        let mean: Vec<f64> = squares.iter().map(|square| square / tasks).collect();
+        let mean = self.squares(oracle, inner, x, draws)?;
         let cost = |&(depth, _): &(usize, f64)| {
             let depth = depth.min(inner.steps());
             let plain = inner.steps() - depth + self.schedule.counts(depth)?.plain_steps;
@@ -153,8 +157,28 @@ impl Roulette {
         Ok(Levels::new(mean[0], &mean[1..], &costs))
     }
 
-    /// `|g|^2` and `|R_1|^2, ..., |R_L|^2` of a task.
-    fn squares<T: Element>(
+    /// `E|g|^2` and `E|R_1|^2, ..., E|R_L|^2` over tasks.
+    pub(crate) fn squares<T: Element>(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        x: &[T],
+        draws: impl IntoIterator<Item = Draw>,
+    ) -> Result<Vec<f64>, Error> {
+        let (mut squares, mut tasks) = (vec![0.0; self.levels.len()], 0.0);
+        for draw in draws {
+            for slot in 0..oracle.batch() {
+                let at = At { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
+                let found = self.squares_of(oracle, inner, at)?;
+                squares.iter_mut().zip(found).for_each(|(sum, square)| *sum += square);
+                tasks += 1.0;
+            }
+        }
+        Ok(squares.iter().map(|square| square / tasks).collect())
+    }
+
+    /// The same of a task.
+    fn squares_of<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
@@ -219,7 +243,7 @@ impl<T: Element> Estimator<T> for Roulette {
         inner: &InnerLoop,
         at: At<T>,
     ) -> Result<Option<f64>, Error> {
-        let squares = self.squares(oracle, inner, at)?;
+        let squares = self.squares_of(oracle, inner, at)?;
         let survival: Vec<f64> = self.levels[1..].iter().map(|&(_, p)| p).collect();
         let levels = Levels::new(squares[0], &squares[1..], &vec![1.0; squares.len()]);
         Ok(Some(levels.second_moment(&survival) - squares[0]))

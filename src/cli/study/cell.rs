@@ -233,6 +233,8 @@ pub(crate) struct Accuracy {
     pub(crate) second_moment: f64,
     /// The mean time of an estimate, as draws decide what it takes.
     pub(crate) seconds: f64,
+    /// Time times second moment, over that of exact gradients that store every state.
+    pub(crate) relative: Option<f64>,
 }
 
 /// A point on the way, with the cost of the estimates that led to it.

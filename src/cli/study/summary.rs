@@ -125,7 +125,8 @@ pub(super) fn table(groups: &[Group]) -> Table {
     let mut columns: Vec<_> =
         names.iter().map(String::as_str).zip(shown.iter().map(align)).collect();
     let judged = ["seeds", "outer loss"].into_iter().chain(metrics.iter().copied());
-    let accuracy = if sampled { &["bias", "variance"][..] } else { &[] };
+    let accuracy =
+        if sampled { &["bias", "variance", "E|G|^2", "time x E|G|^2 of exact"][..] } else { &[] };
     let costs = ["gradients", "HVPs", "bytes", "time"];
     let all = judged.chain(accuracy.iter().copied()).chain(costs);
     columns.extend(all.map(|name| (name, Align::Right)));
@@ -147,6 +148,8 @@ pub(super) fn table(groups: &[Group]) -> Table {
         if sampled {
             row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.bias)));
             row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.variance)));
+            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.second_moment)));
+            row.push(group.mean_and_error(|d| d.accuracy?.relative));
         }
         let count =
             |of: fn(&Done) -> u64| group.mean(|d| Some(of(d) as f64)).map_or_else(dash, whole);

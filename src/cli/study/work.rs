@@ -78,8 +78,13 @@ impl<'a, T: Precision> Ready<'a, T> {
 
     /// One estimate from a fresh start, in the order of draws.
     fn estimate(&mut self, draw: u64, gradient: &mut [T]) -> Result<Estimate<T>, Error> {
-        let Opened { oracle, inner, x, .. } = &mut self.opened;
         self.estimator.set_state(&Params::new())?;
+        self.next(draw, gradient)
+    }
+
+    /// One that goes on from what the last one learned.
+    fn next(&mut self, draw: u64, gradient: &mut [T]) -> Result<Estimate<T>, Error> {
+        let Opened { oracle, inner, x, .. } = &mut self.opened;
         self.estimator.estimate(oracle, inner, x, Draw::new(self.run.seed, draw), gradient)
     }
 
@@ -162,7 +167,7 @@ impl<'a, T: Precision> Ready<'a, T> {
         Ok(())
     }
 
-    /// Sums over draws, the variance by Welford (1962).
+    /// Sums over draws, the variance by Welford (1962). Exact gradients are taken in turn, so that load falls on both.
     fn accuracy(&mut self) -> Result<Accuracy, Trouble> {
         // The reference may take what it needs.
         self.opened.oracle.set_memory(None);
@@ -170,12 +175,15 @@ impl<'a, T: Precision> Ready<'a, T> {
         let [mut gradient, mut exact] = [0; 2].map(|_| vec![T::zero(); dim]);
         let [mut mean, mut reference] = [0; 2].map(|_| vec![0.0; dim]);
         let (mut spread, mut squares, mut seconds) = (0.0, 0.0, 0.0);
+        let [mut exact_squares, mut exact_seconds] = [0.0; 2];
         let n = self.cell.draws as f64;
         for i in 0..self.cell.draws as u64 {
-            seconds += self.estimate(i, &mut gradient)?.cost.time.as_secs_f64() / n;
+            seconds += self.next(i, &mut gradient)?.cost.time.as_secs_f64() / n;
             let Opened { oracle, inner, x, .. } = &mut self.opened;
             let draw = Draw::new(self.run.seed, i);
-            Exact::default().estimate(oracle, inner, x, draw, &mut exact)?;
+            let known = Exact::default().estimate(oracle, inner, x, draw, &mut exact)?;
+            exact_seconds += known.cost.time.as_secs_f64() / n;
+            exact_squares += crate::dot(&exact, &exact).as_f64() / n;
             for k in 0..dim {
                 let value = gradient[k].as_f64();
                 let step = value - mean[k];
@@ -189,7 +197,8 @@ impl<'a, T: Precision> Ready<'a, T> {
         let bias: f64 = mean.iter().zip(&reference).map(|(m, g)| (m - g).powi(2)).sum();
         let variance = if n > 1.0 { spread / (n - 1.0) / norm } else { 0.0 };
         let (bias, second_moment) = ((bias / norm).sqrt(), squares / norm);
-        Ok(Accuracy { bias, variance, second_moment, seconds })
+        let relative = finite(seconds * squares / (exact_seconds * exact_squares));
+        Ok(Accuracy { bias, variance, second_moment, seconds, relative })
     }
 
     fn whole_run(&mut self, done: &mut Done) -> Result<(), Trouble> {

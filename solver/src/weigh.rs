@@ -1,0 +1,203 @@
+//! `weigh`: which unbiased estimator is worth most under a memory budget, from a pilot.
+//!
+//! Where steps are tuned to the noise, a run takes as many iterations as the second moment says, so what is least is
+//!
+//! ```text
+//! J = seconds E|G|^2,    E|G|^2 = E|g|^2 + E|G - g|^2
+//! ```
+//!
+//! A few exact gradients and corrections give the moments, pieces of a [`Profile`] the seconds, and [`Levels`] the best
+//! probabilities for both. Each estimator takes its exact part under the fastest [`plan`] that fits, or of roulette the best
+//! one; a thinned sweep has the slots that it seldom needs more of. So more memory only adds to the choice.
+
+use hypertape_autodiff::Element;
+
+use crate::certify::{difference, estimates, predicted, square};
+use crate::draw::Draw;
+use crate::error::Error;
+use crate::estimator::Estimator;
+use crate::estimator::exact::Exact;
+use crate::estimator::jump::{Jump, LANCZOS};
+use crate::estimator::roulette::Roulette;
+use crate::estimator::thinned::Thinned;
+use crate::estimator::ufom::{Cheap, Ufom};
+use crate::inner::InnerLoop;
+use crate::oracle::Oracle;
+use crate::plan::{Alternative, plan, seconds};
+use crate::profile::Profile;
+use crate::schedule::Schedule;
+use crate::variance::Levels;
+
+/// The least probability of a correction: what a few draws found small need not stay so, and is multiplied by `1/q`.
+const FLOOR: f64 = 0.05;
+
+/// An estimator, and what it is worth.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Weighed<T> {
+    /// With its best settings, under its schedule.
+    pub estimator: Box<dyn Estimator<T>>,
+    /// Predicted bytes.
+    pub bytes: u64,
+    /// Predicted mean seconds of one estimate.
+    pub seconds: f64,
+    /// `E|G|^2`.
+    pub second_moment: f64,
+}
+
+impl<T> Weighed<T> {
+    /// Time times second moment, the less the better.
+    pub fn product(&self) -> f64 {
+        self.seconds * self.second_moment
+    }
+}
+
+/// Unbiased estimators that fit into `memory` bytes, the best first: exact, first-order and [`Jump`] made unbiased by a coin
+/// ([`Ufom`]), [`Roulette`], [`Thinned`]. What cannot run at `x`, as a thinned sweep that is not stable there or a jump under
+/// Adam, is left out. `profile` is one with times.
+///
+/// Cost: about 20 exact gradients a draw. With one draw moments are exact where neither tasks nor mini-batches are sampled, but
+/// for thinned sweeps, whose chance is sampled.
+///
+/// # Errors
+/// [`Error::Memory`] if no exact gradient fits; [`Error::Invalid`] without a draw; as [`Estimator::estimate`] of those.
+pub fn weigh<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    x: &[T],
+    profile: &Profile,
+    memory: u64,
+    draws: &[Draw],
+) -> Result<Vec<Weighed<T>>, Error> {
+    if draws.is_empty() {
+        return Err(Error::invalid("draws of the pilot", 0, "1 or more"));
+    }
+    let Alternative { schedule, bytes, seconds, .. } =
+        plan(&Exact::default(), oracle, inner, profile, memory)?[0];
+    let mut exact = Exact::new(schedule);
+    let (known, ..) = estimates(&mut exact, oracle, inner, x, draws)?;
+    let second_moment = known.iter().map(|g| square(g)).sum::<f64>() / draws.len() as f64;
+    let mut pilot = Pilot { oracle, inner, x, profile, memory, draws, known, base: second_moment };
+    let jump = |anchors, degree| Cheap::Jump(Jump { anchors, degree });
+    let cheap = [Cheap::FirstOrder, jump(1, 6), jump(3, 6), jump(10, 2), jump(10, 6)];
+    let mut tried: Vec<_> = cheap.into_iter().map(|cheap| pilot.coin(cheap)).collect();
+    tried.push(pilot.roulette());
+    for q in [0.1, 0.3] {
+        tried.extend([false, true].map(|anchored| pilot.thinned(q, anchored)));
+    }
+    let exact = Weighed { estimator: Box::new(exact), bytes, seconds, second_moment };
+    let mut found: Vec<_> = tried.into_iter().flatten().chain([exact]).collect();
+    found.sort_by(|a, b| a.product().total_cmp(&b.product()).then(a.bytes.cmp(&b.bytes)));
+    Ok(found)
+}
+
+/// What all options are weighed with.
+struct Pilot<'a, 'p, T: Element> {
+    oracle: &'a mut Oracle<'p, T>,
+    inner: &'a InnerLoop,
+    x: &'a [T],
+    profile: &'a Profile,
+    memory: u64,
+    draws: &'a [Draw],
+    /// The exact gradients of the draws.
+    known: Vec<Vec<f64>>,
+    /// The mean of their squares.
+    base: f64,
+}
+
+impl<T: Element> Pilot<'_, '_, T> {
+    /// What fits, the fastest first.
+    fn fitting(&self, estimator: &dyn Estimator<T>) -> Result<Vec<Alternative>, Error> {
+        plan(estimator, self.oracle, self.inner, self.profile, self.memory)
+    }
+
+    /// Seconds of reverse mode through the last `depth` steps of a task.
+    fn through(&self, depth: usize, schedule: Schedule) -> Result<f64, Error> {
+        let before = (self.inner.steps() - depth) as f64 * self.profile.step_seconds;
+        Ok(before + seconds(self.profile, &schedule.counts(depth)?, depth))
+    }
+
+    /// The best probabilities of levels, and what they give.
+    fn best(&self, tails: &[f64], costs: &[f64]) -> (Vec<f64>, f64, f64) {
+        // Tasks have coins of their own, so what they add to the moment of a mean falls with their number.
+        let tails: Vec<f64> = tails.iter().map(|tail| tail / self.oracle.batch() as f64).collect();
+        let levels = Levels::new(self.base, &tails, costs);
+        // Short enough to be typed.
+        let survival: Vec<_> =
+            levels.survival(FLOOR).iter().map(|p| (p * 1e4).round() / 1e4).collect();
+        let seconds = self.oracle.longest() as f64 * levels.cost(&survival);
+        let second_moment = levels.second_moment(&survival);
+        (survival, seconds, second_moment)
+    }
+
+    /// A cheap estimate and a coin.
+    fn coin(&mut self, cheap: Cheap) -> Result<Weighed<T>, Error> {
+        let made = |q, schedule| -> Result<Ufom, Error> {
+            Ok(Ufom::new(q)?.with_cheap(cheap)?.with_schedule(schedule))
+        };
+        let Alternative { schedule, bytes, .. } =
+            self.fitting(&made(0.5, Schedule::default())?)?[0];
+        let mut half = made(0.5, schedule)?;
+        let (first, exact) =
+            (self.through(0, schedule)?, self.through(self.inner.steps(), schedule)?);
+        let mut costs = [first, exact];
+        if let Cheap::Jump(Jump { anchors, degree }) = cheap {
+            // It learns its intervals from hits, of which the first call is one.
+            estimates(&mut half, self.oracle, self.inner, self.x, &self.draws[..1])?;
+            let Profile { hessian, products, .. } = self.profile;
+            let steps = self.inner.steps();
+            // A segment has no use for more nodes than steps.
+            let nodes = degree.min(steps.div_ceil(anchors).max(1));
+            let each = (nodes - 1) as f64 * hessian.seconds + products.seconds;
+            let segments = anchors.min(steps) as f64;
+            let own = first + segments * each;
+            costs = [own, own + exact + segments * LANCZOS as f64 * hessian.seconds];
+        }
+        // A coin of 1/2 adds what the cheap estimate misses.
+        let (batch, oracle) = (self.oracle.batch() as f64, &mut *self.oracle);
+        let moment = predicted(&half, oracle, self.inner, self.x, self.draws, &self.known)?;
+        let missed = (moment.unwrap_or(f64::NAN) - self.base) * batch;
+        let (survival, seconds, second_moment) = self.best(&[missed], &costs);
+        let estimator = Box::new(made(survival[0], schedule)?);
+        Ok(Weighed { estimator, bytes, seconds, second_moment })
+    }
+
+    /// Depths that double.
+    fn roulette(&mut self) -> Result<Weighed<T>, Error> {
+        let plain = Roulette::doubling(self.inner.steps(), 0.5)?;
+        let draws = self.draws.iter().copied();
+        let squares = plain.squares(self.oracle, self.inner, self.x, draws)?;
+        let mut found = Vec::new();
+        for Alternative { schedule, bytes, .. } in self.fitting(&plain)? {
+            let costs = plain.depths().map(|depth| self.through(depth, schedule));
+            let costs = costs.collect::<Result<Vec<_>, _>>()?;
+            let (survival, seconds, second_moment) = self.best(&squares[1..], &costs);
+            let planned = plain.clone().with_survival(&survival)?.pooled().with_schedule(schedule);
+            found.push(Weighed { estimator: Box::new(planned), bytes, seconds, second_moment });
+        }
+        found.sort_by(|a, b| a.product().total_cmp(&b.product()));
+        Ok(found.swap_remove(0))
+    }
+
+    /// Steps visited with probability `q`. Its chance is sampled: `E|G - g|^2` is known better than `E|G|^2`, and positive.
+    fn thinned(&mut self, q: f64, anchored: bool) -> Result<Weighed<T>, Error> {
+        let steps = self.inner.steps();
+        let r = steps as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to r")]
+        let slots = (q * r + 2.0 * (q * (1.0 - q) * r).sqrt()).ceil().min(r) as usize;
+        let plain = Thinned::new(q)?.with_slots(slots.max(1))?;
+        let mut made = if anchored { plain.anchored() } else { plain };
+        let task = Estimator::<T>::task_bytes(&made, self.profile, steps)?;
+        let bytes = self.oracle.bytes_over_tasks(task, self.x.len());
+        if bytes > self.memory {
+            return Err(Error::Memory { limit: self.memory, needed: bytes, advice: None });
+        }
+        let (found, ..) = estimates(&mut made, self.oracle, self.inner, self.x, self.draws)?;
+        let gaps = found.iter().zip(&self.known).map(|(found, g)| square(&difference(found, g)));
+        let second_moment = self.base + gaps.sum::<f64>() / self.draws.len() as f64;
+        let reversed = (q + f64::from(u8::from(anchored))) * r * self.profile.reverse_seconds;
+        let task = self.through(0, Schedule::default())? + reversed;
+        let seconds = self.oracle.longest() as f64 * task;
+        Ok(Weighed { estimator: Box::new(made), bytes, seconds, second_moment })
+    }
+}
