@@ -15,6 +15,7 @@
 
 pub(crate) mod dual;
 pub(crate) mod element;
+pub(crate) mod images;
 pub(crate) mod kernels;
 pub(crate) mod linearisation;
 pub(crate) mod rules;
@@ -29,6 +30,7 @@ use smallvec::SmallVec;
 
 use crate::arena::Arena;
 use crate::array::element::Element;
+use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::shape::Shape;
 
@@ -164,6 +166,8 @@ pub trait Array<'a>:
     fn reshape(self, shape: Shape) -> Self;
     /// `M x` or `M^T x` for a constant linear map.
     fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self;
+    /// What a convolution has in `role`, from the arrays in the two others, of which `self` comes next after `role` in cyclic order.
+    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self;
 
     /// The same values, not differentiated.
     fn detach(self) -> Self {
@@ -188,6 +192,19 @@ pub trait Array<'a>:
         let mut out = [self];
         self.products(transposed, Side::Left, &[other], other_transposed, &mut out);
         out[0]
+    }
+    /// The images `self` filtered by `kernel`, see [`Convolution`] for what a row is.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, Convolution, Shape, Tensor};
+    /// let arena = Arena::new();
+    /// let column = |data| Tensor::new(&arena, Shape::column(4), data);
+    /// let (image, kernel) = (column(&[1.0, 2.0, 3.0, 4.0]), column(&[10.0, 1.0, 0.1, 0.0]));
+    /// let map = Convolution { height: 2, width: 2, size: 2, stride: 1 };
+    /// assert_eq!(image.convolve(kernel, map).values(), [12.3, 20.4, 34.0, 40.0]);
+    /// ```
+    fn convolve(self, kernel: Self, map: Convolution) -> Self {
+        self.convolve_for(kernel, map, Role::Output)
     }
     /// Sum of all entries, a scalar.
     fn sum(self) -> Self {

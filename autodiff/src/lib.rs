@@ -56,6 +56,8 @@ mod shape;
 pub use arena::{ALIGNMENT, Arena};
 pub use array::dual::Dual;
 pub use array::element::Element;
+pub use array::images::{max_pool, mean_pool, normalise};
+pub use array::kernels::convolution::{Convolution, Role};
 pub use array::kernels::elementwise::{Binary, Unary};
 pub use array::kernels::simd::{InvalidSimd, Simd, simd};
 pub use array::linearisation::{Linearisation, Piece};

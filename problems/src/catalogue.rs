@@ -7,6 +7,7 @@ use crate::chain::Chain;
 use crate::cleaning::{Cleaning, DigitsSettings};
 use crate::divergence::Divergence;
 use crate::elastic_net::ElasticNet;
+use crate::fewshot::{Fewshot, FewshotSettings, Learner};
 use crate::learned_steps::LearnedSteps;
 use crate::maml::Maml;
 use crate::penalised::Penalised;
@@ -111,6 +112,11 @@ fn sampled<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
 fn digits<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
     let settings = DigitsSettings { seed, ..DigitsSettings::default() };
     oracle(Cleaning::<T>::digits(&settings).expect("the default sizes and rate fit the set"))
+}
+
+fn fewshot<T: Element>(seed: u64, learner: Learner) -> Result<Oracle<'static, T>, Error> {
+    let settings = FewshotSettings { learner, seed, ..FewshotSettings::default() };
+    oracle(Fewshot::<T>::digits(settings)?)
 }
 
 /// All problems, in the order in which they are listed.
@@ -259,6 +265,28 @@ pub fn catalogue() -> Vec<Entry> {
             data_seed: Some(0),
             open_f64: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
             open_f32: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
+        },
+        Entry {
+            name: "digits-fewshot",
+            summary: "learned start of a small convolutional network, 5 classes by 1 digit each, batches of 5",
+            steps: 9,
+            lr: 0.05,
+            outer: adam(0.003),
+            iterations: 1000,
+            data_seed: Some(0),
+            open_f64: |seed| fewshot(seed, Learner::Maml),
+            open_f32: |seed| fewshot(seed, Learner::Maml),
+        },
+        Entry {
+            name: "digits-anil",
+            summary: "the same with a learned body, of which only the last layer adapts to a task",
+            steps: 9,
+            lr: 0.05,
+            outer: adam(0.003),
+            iterations: 1000,
+            data_seed: Some(0),
+            open_f64: |seed| fewshot(seed, Learner::Anil),
+            open_f32: |seed| fewshot(seed, Learner::Anil),
         },
         Entry {
             name: "digits-clean",

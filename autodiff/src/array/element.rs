@@ -4,6 +4,7 @@
 //! happens once, in this crate, and not again in each crate that evaluates functions of arrays.
 
 use crate::arena::Arena;
+use crate::array::kernels::convolution::{self, Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::{self, Operand};
@@ -71,6 +72,9 @@ kernels! {
     products = product::products ['a](
         shared: Operand<'a, Self>, shared_is_left: bool, others: &[Operand<'a, Self>], outs: &mut [&mut [Self]]
     );
+    convolve = convolution::convolve [](
+        arena: &Arena, map: (Convolution, Role), shapes: [Shape; 3], operands: [&[Self]; 2], out: &mut [Self]
+    ) -> Result<(), Fault>;
     sum_to = reduce::sum_to [](x: &[Self], shape: Shape, out: &mut [Self], to: Shape);
     sum = reduce::sum [](a: &[Self]) -> Self;
     dot = reduce::dot [](a: &[Self], b: &[Self]) -> Self;

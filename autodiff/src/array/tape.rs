@@ -13,6 +13,7 @@ use std::fmt;
 use crate::arena::Arena;
 use crate::array::dual::add_present;
 use crate::array::element::Element;
+use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::{Array, LinearOperator, Side};
 use crate::fault::Fault;
@@ -151,6 +152,13 @@ pub(crate) enum Op<'a, A, T> {
         of: NodeId,
         map: &'a dyn LinearOperator<T>,
         transposed: bool,
+    },
+    Convolve {
+        of: [Option<NodeId>; 2],
+        a: A,
+        b: A,
+        map: Convolution,
+        role: Role,
     },
 }
 
@@ -340,6 +348,14 @@ fn pull_node<'a, A: Array<'a>>(
         Op::Embed { of, start, from } => give(of, Some(c.slice(start, from))),
         Op::Reshape { of, from } => give(of, Some(c.reshape(from))),
         Op::Linear { of, map, transposed } => give(of, Some(c.linear(map, !transposed))),
+        Op::Convolve { of, a, b, map, role } => {
+            if let Some(of) = of[0] {
+                give(of, Some(near(b).convolve_for(c, map, role.next())));
+            }
+            if let Some(of) = of[1] {
+                give(of, Some(c.convolve_for(near(a), map, role.next().next())));
+            }
+        }
     }
 }
 
