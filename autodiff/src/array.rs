@@ -18,6 +18,7 @@ pub(crate) mod dual;
 pub(crate) mod element;
 pub(crate) mod factored;
 pub(crate) mod factors;
+pub(crate) mod images;
 pub(crate) mod kernels;
 pub(crate) mod linearisation;
 pub(crate) mod rules;
@@ -32,6 +33,7 @@ use smallvec::SmallVec;
 
 use crate::arena::Arena;
 use crate::array::element::Element;
+use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
@@ -210,6 +212,8 @@ pub trait Array<'a>:
             *plane = plane.linear(map, transposed);
         }
     }
+    /// What a convolution has in `role`, from the arrays in the two others, of which `self` comes next after `role` in cyclic order.
+    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self;
 
     /// The same values, not differentiated.
     fn detach(self) -> Self {
@@ -234,6 +238,19 @@ pub trait Array<'a>:
         let mut out = [self];
         self.products(transposed, Side::Left, &[other], other_transposed, &mut out);
         out[0]
+    }
+    /// The images `self` filtered by `kernel`, see [`Convolution`] for what a row is.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, Convolution, Shape, Tensor};
+    /// let arena = Arena::new();
+    /// let column = |data| Tensor::new(&arena, Shape::column(4), data);
+    /// let (image, kernel) = (column(&[1.0, 2.0, 3.0, 4.0]), column(&[10.0, 1.0, 0.1, 0.0]));
+    /// let map = Convolution { height: 2, width: 2, size: 2, stride: 1 };
+    /// assert_eq!(image.convolve(kernel, map).values(), [12.3, 20.4, 34.0, 40.0]);
+    /// ```
+    fn convolve(self, kernel: Self, map: Convolution) -> Self {
+        self.convolve_for(kernel, map, Role::Output)
     }
     /// Sum of all entries, a scalar.
     fn sum(self) -> Self {

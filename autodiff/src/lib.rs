@@ -116,6 +116,8 @@ pub use array::dual::Dual;
 pub use array::element::Element;
 pub use array::factored::Factored;
 pub use array::factors::Method;
+pub use array::images::{max_pool, mean_pool, normalise};
+pub use array::kernels::convolution::{Convolution, Role};
 pub use array::kernels::elementwise::{Binary, Unary};
 pub use array::kernels::simd::{InvalidSimd, Simd, simd};
 pub use array::linearisation::{Linearisation, Piece};

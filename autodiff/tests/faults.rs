@@ -2,7 +2,8 @@
 //! leads to it, with its numbers and its message, and random programs, right and wrong ones, never panic.
 
 use hypertape_autodiff::{
-    Arena, Array, Element, Fault, Function, LinearOperator, Shape, Tape, Tensor, Var, Workspace,
+    Arena, Array, Convolution, Element, Fault, Function, LinearOperator, Shape, Tape, Tensor, Var,
+    Workspace, max_pool,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof};
@@ -120,6 +121,17 @@ cases! {
         "gather_rows: index 0 is out of range, expected less than 0";
     scatter_rows: |x| x[0].scatter_rows(&[0, 5, 2], 5), index("scatter_rows", 5, 5),
         "scatter_rows: index 5 is out of range, expected less than 5";
+    convolve: |x| x[0].convolve(x[1], Convolution { height: 3, width: 1, size: 2, stride: 1 }),
+        shapes("convolve", (3, 4), (4, 2)), "convolve: shapes 3x4 and 4x2 do not match";
+    convolve_without_stride: |x| x[0].convolve(x[0], Convolution { height: 3, width: 1, size: 1, stride: 0 }),
+        shapes("convolve", (3, 4), (3, 4)), "convolve: shapes 3x4 and 3x4 do not match";
+    convolve_widely: |x| {
+        let kernel = x[2].sum().broadcast_to(Shape::new(129 * 129, 2));
+        x[2].convolve(kernel, Convolution { height: 3, width: 1, size: 129, stride: 1 })
+    }, Fault::Length { what: "a patch of a convolution", expected: 16384, found: 16641 },
+        "a patch of a convolution has 16641 values, expected 16384";
+    pool: |x| max_pool(x[0], [2, 2], 2), shapes("pool", (3, 4), (4, 2)),
+        "pool: shapes 3x4 and 4x2 do not match";
     the_first_is_kept: |x| (x[0].matmul(x[2]) + x[1].exp()).dot(x[0].gather_rows(&[7])),
         shapes("matmul", (3, 4), (3, 1)), "matmul: shapes 3x4 and 3x1 do not match";
 }

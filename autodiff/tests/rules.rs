@@ -5,8 +5,8 @@
 mod reverse;
 
 use hypertape_autodiff::{
-    Arena, Array, Dual, Element, Fault, Function, LinearOperator, Shape, Tape, Tensor, Workspace,
-    check, dot,
+    Arena, Array, Convolution, Dual, Element, Fault, Function, LinearOperator, Role, Shape, Tape,
+    Tensor, Workspace, check, dot, max_pool, mean_pool, normalise,
 };
 use reverse::reverse_over_reverse;
 
@@ -22,6 +22,10 @@ const SHAPES: [Shape; 6] = [
 
 const LABELS: [u32; 3] = [3, 0, 3];
 const ROWS: [u32; 5] = [2, 0, 2, 1, 2];
+
+fn map([height, width]: [u32; 2], size: u32, stride: u32) -> Convolution {
+    Convolution { height, width, size, stride }
+}
 
 /// `y_i = x_{i+1} - x_i` on three rows.
 struct Difference;
@@ -124,6 +128,18 @@ cases! {
     reshape: |x| x[0].reshape(Shape::new(4, 3)).matmul_transposed(true, x[1], false);
     linear: |x| x[0].square().linear(&Difference, false);
     linear_transposed: |x| x[1].slice(0, Shape::new(2, 2)).square().linear(&Difference, true);
+    convolve: |x| x[0].reshape(Shape::column(12)).convolve(x[1], map([3, 2], 2, 1));
+    convolve_in_strides: |x| x[2].reshape(Shape::column(12)).convolve(x[0].slice(1, Shape::column(9)), map([3, 4], 3, 2));
+    convolve_channels: |x| x[0].reshape(Shape::new(4, 3)).convolve(x[2].slice(0, Shape::new(3, 4)), map([2, 2], 1, 1));
+    convolve_with_itself: |x| x[0].reshape(Shape::column(12)).convolve(x[0].slice(0, Shape::new(4, 2)), map([6, 2], 2, 2));
+    convolve_fors: |x| {
+        let (input, output) = (x[0].reshape(Shape::column(12)), x[2].reshape(Shape::column(12)));
+        let kernel = output.convolve_for(input, map([4, 3], 3, 1), Role::Kernel);
+        kernel.convolve_for(output, map([4, 3], 3, 1), Role::Input)
+    };
+    max_pool: |x| max_pool(x[0].reshape(Shape::column(12)), [3, 4], 2);
+    mean_pool: |x| mean_pool(x[0].square().reshape(Shape::new(6, 2)), [2, 3], 2);
+    normalise: |x| normalise(x[0], 0.1);
     logistic_loss: |x| x[0].logistic_loss(x[3].scalar(-1.0));
     squared_error: |x| x[0].squared_error(x[3].detach());
     norm: |x| x[0].norm();

@@ -7,6 +7,7 @@ use crate::chain::Chain;
 use crate::cleaning::{Cleaning, DigitsSettings};
 use crate::divergence::Divergence;
 use crate::elastic_net::ElasticNet;
+use crate::fewshot::{Fewshot, FewshotSettings, Learner};
 use crate::labelled::invalid;
 use crate::learned_steps::LearnedSteps;
 use crate::maml::Maml;
@@ -212,6 +213,11 @@ fn text<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
     oracle(Selection::new(sets.map_or_else(own, Ok)?, choices)?)
 }
 
+fn fewshot<T: Element>(seed: u64, learner: Learner) -> Result<Oracle<'static, T>, Error> {
+    let settings = FewshotSettings { learner, seed, ..FewshotSettings::default() };
+    oracle(Fewshot::<T>::digits(settings)?)
+}
+
 /// All problems, in the order in which they are listed.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn catalogue() -> Vec<Entry> {
@@ -411,6 +417,30 @@ pub fn catalogue() -> Vec<Entry> {
             adam(0.1),
             text
         ),
+        Entry {
+            name: "digits-fewshot",
+            summary: "learned start of a small convolutional network, 5 classes by 1 digit each, batches of 5",
+            steps: 9,
+            lr: 0.05,
+            outer: adam(0.003),
+            iterations: 1000,
+            data_seed: Some(0),
+            open_f64: |seed| fewshot(seed, Learner::Maml),
+            open_f32: |seed| fewshot(seed, Learner::Maml),
+            on_data: None,
+        },
+        Entry {
+            name: "digits-anil",
+            summary: "the same with a learned body, of which only the last layer adapts to a task",
+            steps: 9,
+            lr: 0.05,
+            outer: adam(0.003),
+            iterations: 1000,
+            data_seed: Some(0),
+            open_f64: |seed| fewshot(seed, Learner::Anil),
+            open_f32: |seed| fewshot(seed, Learner::Anil),
+            on_data: None,
+        },
         Entry {
             name: "divergence",
             summary: "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts",

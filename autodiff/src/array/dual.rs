@@ -1,6 +1,7 @@
 //! `Dual`: forward mode. A value travels with `N` tangents, each of which may be absent, that is identically zero.
 
 use crate::arena::Arena;
+use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::slopes::Slope;
 use crate::array::{Array, LinearOperator, List, Side, operators};
@@ -301,6 +302,10 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         };
         let tangents = std::array::from_fn(tangent);
         Self { value: x.custom_product(f, product.map(|a| a.value)), tangents }
+    }
+
+    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
+        bilinear(self, other, |a, b| a.convolve_for(b, map, role))
     }
 }
 

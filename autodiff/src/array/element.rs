@@ -4,6 +4,7 @@
 //! happens once, in this crate, and not again in each crate that evaluates functions of arrays.
 
 use crate::arena::Arena;
+use crate::array::kernels::convolution::{self, Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::{self, Operand};
@@ -75,6 +76,9 @@ kernels! {
     sparse_products = sparse::sparse_products [](
         starts: &[usize], entries: (&[u32], &[Self]), transposed: bool, columns: usize, planes: &mut [Plane<Self>]
     );
+    convolve = convolution::convolve [](
+        arena: &Arena, map: (Convolution, Role), shapes: [Shape; 3], operands: [&[Self]; 2], out: &mut [Self]
+    ) -> Result<(), Fault>;
     sum_to = reduce::sum_to [](x: &[Self], shape: Shape, out: &mut [Self], to: Shape);
     sum = reduce::sum [](a: &[Self]) -> Self;
     dot = reduce::dot [](a: &[Self], b: &[Self]) -> Self;

@@ -1,5 +1,6 @@
 //! Loops over slices: the only place where array arithmetic on numbers happens.
 
+pub(crate) mod convolution;
 pub(crate) mod elementwise;
 pub(crate) mod maps;
 pub(crate) mod math;

@@ -13,6 +13,7 @@ use std::fmt;
 use crate::arena::Arena;
 use crate::array::dual::add_present;
 use crate::array::element::Element;
+use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::{Array, LinearOperator, Side};
 use crate::custom::{Custom, Product};
@@ -159,6 +160,13 @@ pub(crate) enum Op<'a, A, T> {
         f: &'a dyn Custom<T>,
         x: A,
         at: Product<A>,
+    },
+    Convolve {
+        of: [Option<NodeId>; 2],
+        a: A,
+        b: A,
+        map: Convolution,
+        role: Role,
     },
 }
 
@@ -364,6 +372,14 @@ fn pull_node<'a, A: Array<'a>>(
                 if let (Some(of), Some(by)) = (of, by) {
                     give(of, Some(near(x).custom_product(f, by)));
                 }
+            }
+        }
+        Op::Convolve { of, a, b, map, role } => {
+            if let Some(of) = of[0] {
+                give(of, Some(near(b).convolve_for(c, map, role.next())));
+            }
+            if let Some(of) = of[1] {
+                give(of, Some(c.convolve_for(near(a), map, role.next().next())));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::arena::Arena;
 use crate::array::element::Element;
+use crate::array::kernels::convolution::{Convolution, PLACE, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::product::Operand;
 use crate::array::kernels::slopes::Slope;
@@ -452,6 +453,29 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
                 fits(v, n).and(fits(c, results.len())).and_then(|()| f.bend(x, v, c, out))
             }
         })
+    }
+
+    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
+        const NAME: &str = "convolve";
+        let shapes = match map.shapes(role, self.shape, other.shape) {
+            Some(shapes) if !self.is_faulty() && !other.is_faulty() => shapes,
+            _ => return self.mismatch(NAME, other.shape),
+        };
+        let found = shapes[Role::Kernel as usize].rows as usize;
+        if found > PLACE {
+            self.arena.raise(Fault::Length {
+                what: "a patch of a convolution",
+                expected: PLACE,
+                found,
+            });
+            return Self::empty(self.arena);
+        }
+        let shape = shapes[role as usize];
+        let data = self.arena.fill(shape.len(), T::zero()).and_then(|out| {
+            T::convolve(self.arena, (map, role), shapes, [self.data, other.data], out)?;
+            Ok(&*out)
+        });
+        Self::result(self.arena, NAME, shape, data)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::arena::Arena;
 use crate::array::dual::bend;
+use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::slopes::Slope;
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
@@ -257,6 +258,12 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
                 self.tape.passive(y)
             }
         }
+    }
+
+    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
+        let (a, b) = (self.value, other.value);
+        let value = a.convolve_for(b, map, role);
+        self.two(other, "convolve", value, |of| Op::Convolve { of, a, b, map, role })
     }
 }
 

@@ -1,0 +1,67 @@
+//! Layers of networks on images beside convolutions, composed of other operations. What a row is: see
+//! [`Convolution`](crate::Convolution).
+
+use crate::array::Array;
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// The largest entry of each `size x size` square of pixels, channel by channel; rows and columns of pixels beyond whole
+/// squares are dropped. The first counts as chosen in a tie.
+///
+/// ```
+/// use hypertape_autodiff::{Arena, Array, Shape, Tensor, max_pool, mean_pool};
+/// let arena = Arena::new();
+/// let image = Tensor::new(&arena, Shape::column(6), &[1.0, 5.0, 9.0, 3.0, 2.0, 9.0]);
+/// assert_eq!(max_pool(image, [2, 3], 2).values(), [5.0]);
+/// assert_eq!(mean_pool(image, [2, 3], 2).values(), [2.75]);
+/// ```
+pub fn max_pool<'a, A: Array<'a>>(x: A, [height, width]: [u32; 2], size: u32) -> A {
+    pool(x, [height, width], size, A::max)
+}
+
+/// The mean of each such square, see [`max_pool`].
+pub fn mean_pool<'a, A: Array<'a>>(x: A, [height, width]: [u32; 2], size: u32) -> A {
+    pool(x, [height, width], size, |a, b| a + b) / (f64::from(size) * f64::from(size))
+}
+
+fn pool<'a, A: Array<'a>>(
+    x: A,
+    [height, width]: [u32; 2],
+    size: u32,
+    join: impl Fn(A, A) -> A,
+) -> A {
+    let (rows, pixels) = (x.shape().rows, height.saturating_mul(width));
+    if size == 0 || pixels == 0 || !rows.is_multiple_of(pixels) {
+        let right = Shape::new(pixels, size);
+        x.arena().raise(Fault::Shapes { operation: "pool", left: x.shape(), right });
+        return x.constant(Shape::EMPTY, &[]);
+    }
+    let (down, across) = (height / size, width / size);
+    let len = (rows / pixels) as usize * down as usize * across as usize;
+    // Pixel `place` of each square, row by row.
+    let pixel = |place: u32| {
+        let (i, j) = (place / size, place % size);
+        x.gather_rows(x.indices(len, |at| {
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            let (image, y, x) = (at / (down * across), at / across % down, at % across);
+            image * pixels + (y * size + i) * width + x * size + j
+        }))
+    };
+    (1..size * size).map(pixel).fold(pixel(0), join)
+}
+
+/// Each column less its mean, over `(v + epsilon)^(1/2)` with `v` its variance (with all rows in the denominator): batch
+/// normalisation by the statistics of the batch (Ioffe and Szegedy 2015, algorithm 1, before scale and shift).
+///
+/// ```
+/// use hypertape_autodiff::{Arena, Array, Shape, Tensor, normalise};
+/// let arena = Arena::new();
+/// let column = Tensor::new(&arena, Shape::column(3), &[1.0, 2.0, 3.0]);
+/// assert_eq!(normalise(column, 4.0 - 2.0 / 3.0).values(), [-0.5, 0.0, 0.5]);
+/// ```
+pub fn normalise<'a, A: Array<'a>>(x: A, epsilon: f64) -> A {
+    let rows = f64::from(x.shape().rows);
+    let centred = x - x.sum_rows() / rows;
+    let variance = centred.square().sum_rows() / rows;
+    centred * (variance + epsilon).sqrt().recip()
+}

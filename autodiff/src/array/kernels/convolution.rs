@@ -1,0 +1,379 @@
+//! Convolutions of images: matrix products of blocks of patches, which are copied together on the way.
+//!
+//! ```text
+//! Y[n, y, x, o] = sum_{i, j, c} X[n, s y + i - top, s x + j - left, c] K[i, j, c, o]
+//! ```
+//!
+//! with 0 outside of the image. The sum over all entries of `Y[..] Z[..]` is linear in `X`, `K` and `Z`; its derivative by
+//! each of them is one of three operations on the other two, [`Role`]. So derivatives of every order are these three.
+//!
+//! A patch is `size` runs of `size channels` consecutive entries, since channels of a pixel are neighbours. Patches are
+//! copied (im2col) or added back by blocks of 128 KiB, so that memory does not depend on the number of images. Bits depend
+//! on the shapes alone.
+
+use std::cell::RefCell;
+
+use crate::arena::Arena;
+use crate::array::kernels::number::Number;
+use crate::array::kernels::product::{Operand, products};
+use crate::array::kernels::simd::dispatched;
+use crate::array::kernels::vectors::axpy;
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// Entries of a block of patches, and of one patch at most.
+pub(crate) const PLACE: usize = 16384;
+
+thread_local! {
+    static BLOCK: RefCell<[f64; PLACE]> = const { RefCell::new([0.0; PLACE]) };
+}
+
+/// Images, and a square kernel that moves over them by `stride`; outside of an image lie zeros.
+///
+/// Images are `images height width` x `channels` arrays: a pixel a row, row by row, image after image, which is one image a row
+/// (`height x width x channels`) in another shape. Kernels are `size^2 channels` x `filters`. The output has a side of
+/// `side / stride` pixels, rounded up; what it needs beyond the image lies half before and half after it, one more after
+/// (padding `SAME` of `TensorFlow` and JAX).
+///
+/// ```
+/// use hypertape_autodiff::Convolution;
+/// let halved = Convolution { height: 28, width: 7, size: 3, stride: 2 };
+/// assert_eq!(halved.output(), [14, 4]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Rows of pixels of an image.
+    pub height: u32,
+    /// Pixels of a row.
+    pub width: u32,
+    /// Side of the kernel.
+    pub size: u32,
+    /// Pixels from one place of the kernel to the next.
+    pub stride: u32,
+}
+
+/// What of a convolution is computed, from the two others, in this cyclic order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The derivative by the input, from kernel and output.
+    Input,
+    /// The derivative by the kernel, from output and input.
+    Kernel,
+    /// The convolution itself, from input and kernel.
+    Output,
+}
+
+impl Role {
+    /// The next in cyclic order.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Input => Self::Kernel,
+            Self::Kernel => Self::Output,
+            Self::Output => Self::Input,
+        }
+    }
+}
+
+impl Convolution {
+    /// Height and width of the output.
+    ///
+    /// # Panics
+    /// If the stride is 0.
+    pub fn output(self) -> [u32; 2] {
+        [self.height, self.width].map(|side| side.div_ceil(self.stride))
+    }
+
+    /// Shapes of input, kernel and output, given those of the operands for `role`; `None` if they do not fit.
+    pub(crate) fn shapes(self, role: Role, a: Shape, b: Shape) -> Option<[Shape; 3]> {
+        let pixels = self.height.checked_mul(self.width)?;
+        let area = self.size.checked_mul(self.size)?;
+        if pixels == 0 || area == 0 || self.stride == 0 {
+            return None;
+        }
+        let [height, width] = self.output();
+        let (images, channels, filters) = match role {
+            Role::Input => (b.rows / (height * width), a.rows / area, a.cols),
+            Role::Kernel => (a.rows / (height * width), b.cols, a.cols),
+            Role::Output => (a.rows / pixels, a.cols, b.cols),
+        };
+        let shapes = [
+            Shape::new(images.checked_mul(pixels)?, channels),
+            Shape::new(channels.checked_mul(area)?, filters),
+            Shape::new(images.checked_mul(height * width)?, filters),
+        ];
+        let operand = |role: Role| shapes[role as usize];
+        let fit = [operand(role.next()), operand(role.next().next())] == [a, b];
+        fit.then_some(shapes)
+    }
+}
+
+/// An output pixel on its way through them, in order.
+#[derive(Clone, Copy)]
+struct Walk {
+    height: usize,
+    width: usize,
+    size: usize,
+    stride: usize,
+    /// What the output needs before the first row and column of pixels.
+    before: [usize; 2],
+    /// One past where the last patches of an image begin, as `row` and `col`.
+    ends: [usize; 2],
+    /// The first pixel of the image, and where the patch begins in it, shifted by `before`.
+    image: usize,
+    row: usize,
+    col: usize,
+}
+
+impl Walk {
+    #[inline(always)]
+    fn new(map: Convolution, pixel: usize) -> Self {
+        let [height, width, size, stride] =
+            [map.height, map.width, map.size, map.stride].map(|n| n as usize);
+        let [rows, cols] = map.output().map(|n| n as usize);
+        let before = |side: usize, n: usize| ((n - 1) * stride + size).saturating_sub(side) / 2;
+        Self {
+            height,
+            width,
+            size,
+            stride,
+            before: [before(height, rows), before(width, cols)],
+            ends: [rows * stride, cols * stride],
+            image: pixel / (rows * cols) * height * width,
+            row: pixel / cols % rows * stride,
+            col: pixel % cols * stride,
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.col += self.stride;
+        if self.col == self.ends[1] {
+            (self.row, self.col) = (self.row + self.stride, 0);
+            if self.row == self.ends[0] {
+                (self.image, self.row) = (self.image + self.height * self.width, 0);
+            }
+        }
+    }
+
+    /// Of row `i` of the patch: where its part within the image begins there and in the patch, and its pixels.
+    #[inline(always)]
+    fn run(&self, i: usize) -> [usize; 3] {
+        let ([top, left], row) = (self.before, self.row + i);
+        if row < top || row - top >= self.height {
+            return [0; 3];
+        }
+        let skip = left.saturating_sub(self.col);
+        let first = (self.col + skip - left).min(self.width);
+        let len = self.size.saturating_sub(skip).min(self.width - first);
+        [self.image + (row - top) * self.width + first, i * self.size + skip, len]
+    }
+}
+
+dispatched! {
+    /// Copies patches, from that of `walk` on, to the rows of `block`.
+    fn gather<T: Number>(walk: Walk, x: &[T], c: usize, block: &mut [T]) {
+        let _ = FMA;
+        let (mut walk, size) = (walk, walk.size);
+        for patch in block.chunks_exact_mut(size * size * c) {
+            for i in 0..size {
+                let [from, to, len] = walk.run(i);
+                if len < size {
+                    patch[i * size * c..(i + 1) * size * c].fill(T::zero());
+                }
+                patch[to * c..][..len * c].copy_from_slice(&x[from * c..][..len * c]);
+            }
+            walk.advance();
+        }
+    }
+}
+
+dispatched! {
+    /// Adds the rows of `block` to patches, from that of `walk` on.
+    fn scatter<T: Number>(walk: Walk, x: &mut [T], c: usize, block: &[T]) {
+        let _ = FMA;
+        let (mut walk, size) = (walk, walk.size);
+        for patch in block.chunks_exact(size * size * c) {
+            for i in 0..size {
+                let [from, to, len] = walk.run(i);
+                for (x, &p) in x[from * c..][..len * c].iter_mut().zip(&patch[to * c..]) {
+                    *x += p;
+                }
+            }
+            walk.advance();
+        }
+    }
+}
+
+/// What a convolution has in `role`, from its operands, where `shapes` are those of input, kernel and output. `out` is zero on entry; a
+/// patch has at most [`PLACE`] entries.
+///
+/// # Errors
+/// [`Fault::Memory`] at the arena's limit, for a derivative by the kernel in more than one block.
+pub(crate) fn convolve<T: Number>(
+    arena: &Arena,
+    (map, role): (Convolution, Role),
+    shapes: [Shape; 3],
+    [a, b]: [&[T]; 2],
+    out: &mut [T],
+) -> Result<(), Fault> {
+    let [input, kernel, output] = shapes;
+    let [c, filters, patch] = [input.cols, kernel.cols, kernel.rows].map(|n| n as usize);
+    if a.is_empty() || b.is_empty() {
+        return Ok(());
+    }
+    BLOCK.with_borrow_mut(|block| {
+        // SAFETY: a `Number` is an `f32` or an `f64`, so that as many fit.
+        let block = unsafe { &mut *(&raw mut *block).cast::<[T; PLACE]>() };
+        let all = output.rows as usize;
+        let step = (PLACE / patch).max(1);
+        // What the blocks after the first add to a derivative by the kernel.
+        let more = if role == Role::Kernel && all > step { out.len() } else { 0 };
+        let more = arena.fill(more, T::zero())?;
+        for start in (0..all).step_by(step) {
+            let (rows, walk) = (step.min(all - start), Walk::new(map, start));
+            let block = &mut block[..rows * patch];
+            let shape = |cols: u32| Shape::new(u32::try_from(rows).unwrap_or(u32::MAX), cols);
+            let whole = |data, shape| Operand { data, shape, transposed: false };
+            let entries = start * filters..(start + rows) * filters;
+            match role {
+                Role::Output => {
+                    gather(walk, a, c, block);
+                    let out = &mut out[entries];
+                    products(
+                        whole(b, kernel),
+                        false,
+                        &[whole(block, shape(kernel.rows))],
+                        &mut [out],
+                    );
+                }
+                Role::Input => {
+                    let z = whole(&b[entries], shape(output.cols));
+                    block.fill(T::zero());
+                    let kernel = Operand { data: a, shape: kernel, transposed: true };
+                    products(kernel, false, &[z], &mut [&mut *block]);
+                    scatter(walk, out, c, block);
+                }
+                Role::Kernel => {
+                    gather(walk, b, c, block);
+                    let z = whole(&a[entries], shape(output.cols));
+                    let patches =
+                        Operand { data: &*block, shape: shape(kernel.rows), transposed: true };
+                    if start == 0 {
+                        products(patches, true, &[z], &mut [&mut *out]);
+                    } else {
+                        more.fill(T::zero());
+                        products(patches, true, &[z], &mut [&mut *more]);
+                        axpy(out, T::one(), more);
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "small sizes")]
+mod tests {
+    use super::*;
+
+    /// Small integers, so that every order of summation is exact.
+    fn entries<T: Number>(shape: Shape, seed: usize) -> Vec<T> {
+        (0..shape.len()).map(|i| T::of(((i * 7 + seed * 3) % 11) as f64 - 5.0)).collect()
+    }
+
+    fn part<T: Number>(
+        map: Convolution,
+        role: Role,
+        shapes: [Shape; 3],
+        operands: [&[T]; 2],
+    ) -> Vec<T> {
+        let mut out = vec![T::zero(); shapes[role as usize].len()];
+        convolve(&Arena::new(), (map, role), shapes, operands, &mut out).unwrap();
+        out
+    }
+
+    /// The output by the formula, with the image laid into zeros.
+    fn definition(
+        map: Convolution,
+        [input, kernel, _]: [Shape; 3],
+        x: &[f64],
+        k: &[f64],
+    ) -> Vec<f64> {
+        let [h, w, size, stride] =
+            [map.height, map.width, map.size, map.stride].map(|n| n as isize);
+        let [rows, cols] = map.output().map(|n| n as isize);
+        let [top, left] =
+            [(rows, h), (cols, w)].map(|(n, side)| ((n - 1) * stride + size - side).max(0) / 2);
+        let (images, c, filters) =
+            (input.rows as isize / (h * w), input.cols as isize, kernel.cols as isize);
+        let at = |n, y, x_, ch| {
+            let inside = (0..h).contains(&y) && (0..w).contains(&x_);
+            if inside { x[(((n * h + y) * w + x_) * c + ch) as usize] } else { 0.0 }
+        };
+        let mut out = Vec::new();
+        for place in 0..images * rows * cols * filters {
+            let (o, pixel) = (place % filters, place / filters);
+            let (n, y, x_) = (pixel / (rows * cols), pixel / cols % rows, pixel % cols);
+            let mut sum = 0.0;
+            for term in 0..size * size * c {
+                let (ch, i, j) = (term % c, term / c / size, term / c % size);
+                sum += at(n, y * stride + i - top, x_ * stride + j - left, ch)
+                    * k[(term * filters + o) as usize];
+            }
+            out.push(sum);
+        }
+        out
+    }
+
+    fn inner<T: Number>(a: &[T], b: &[T]) -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| (a * b).to_f64().unwrap()).sum()
+    }
+
+    #[test]
+    fn every_part_equals_the_definition() {
+        // Images, height, width, side of the kernel, channels, filters. The last take several blocks.
+        let sizes = [
+            [1, 1, 1, 1, 1, 1],
+            [2, 3, 4, 3, 1, 2],
+            [3, 5, 2, 2, 3, 1],
+            [1, 2, 3, 5, 2, 3],
+            [2, 7, 7, 3, 4, 9],
+            [3, 6, 5, 4, 1, 1],
+            [1, 8, 9, 3, 64, 5],
+            [2, 5, 5, 7, 40, 1],
+        ];
+        for [images, height, width, size, channels, filters] in sizes {
+            for stride in 1..4 {
+                let map = Convolution { height, width, size, stride };
+                let given = (
+                    Shape::new(images * height * width, channels),
+                    Shape::new(size * size * channels, filters),
+                );
+                let shapes = map.shapes(Role::Output, given.0, given.1).unwrap();
+                let [x, k, z]: [Vec<f64>; 3] = std::array::from_fn(|i| entries(shapes[i], i));
+                let y = part(map, Role::Output, shapes, [&x, &k]);
+                assert_eq!(y, definition(map, shapes, &x, &k), "{map:?}");
+                // The other parts, entry by entry, by the linear form that they are derivatives of.
+                let value = inner(&y, &z);
+                let dx = part(map, Role::Input, shapes, [&k, &z]);
+                let dk = part(map, Role::Kernel, shapes, [&z, &x]);
+                assert_eq!((inner(&dx, &x), inner(&dk, &k)), (value, value), "{map:?}");
+                for (i, moved) in [(0, &dx), (1, &dk)] {
+                    let step = moved.len().div_ceil(23);
+                    for at in (0..moved.len()).step_by(step) {
+                        let mut unit = vec![0.0; moved.len()];
+                        unit[at] = 1.0;
+                        let operands = if i == 0 { [&unit[..], &k] } else { [&x[..], &unit] };
+                        let y = definition(map, shapes, operands[0], operands[1]);
+                        assert_eq!(inner(&y, &z), moved[at], "{map:?} {i} {at}");
+                    }
+                }
+                let single: [Vec<f32>; 3] = std::array::from_fn(|i| entries(shapes[i], i));
+                let y32 = part(map, Role::Output, shapes, [&single[0], &single[1]]);
+                assert!(y32.iter().zip(&y).all(|(&a, &b)| f64::from(a) == b), "{map:?}");
+            }
+        }
+    }
+}

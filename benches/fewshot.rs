@@ -1,0 +1,64 @@
+//! The 4-layer network of Likhosherstov et al. 2021 on tasks of Omniglot's size (28 x 28, 5 ways, 1 shot, 64 filters, `f32`):
+//! minima of an inner gradient, a Hessian-vector product and hypergradients of 9 steps, in milliseconds, one thread. JAX on
+//! the same sizes: `benches/fewshot.py`.
+
+use std::time::Instant;
+
+use hypertape::problems::generator::Stream;
+use hypertape::problems::{Fewshot, FewshotSettings, ImageClasses};
+use hypertape::{
+    Draw, Estimator, Exact, FirstOrder, FullTape, InnerLoop, Oracle, Schedule, Unary, dot,
+    mean_loss,
+};
+
+fn minimum(repeats: usize, mut f: impl FnMut()) -> f64 {
+    let times = (0..repeats).map(|_| {
+        let clock = Instant::now();
+        f();
+        clock.elapsed().as_secs_f64() * 1e3
+    });
+    times.fold(f64::INFINITY, f64::min)
+}
+
+fn main() {
+    // Ten classes with ink in a tenth of the pixels, support and query image alike.
+    let class = |c: u64| Stream::new(0, 100 + c).uniforms(784);
+    let ink = (0..20).flat_map(|i| class(i / 2)).map(|u| f32::from(u8::from(u < 0.1)));
+    let labels: Vec<u32> = (0..20).map(|i| i / 2).collect();
+    let images = ImageClasses::new(ink.collect(), [28, 28], &labels).unwrap();
+    let settings = FewshotSettings {
+        layers: 4,
+        filters: 64,
+        activation: Unary::Relu,
+        batch: 1,
+        ..FewshotSettings::default()
+    };
+    let mut oracle =
+        Oracle::new(Fewshot::new([images.clone(), images], settings).unwrap()).unwrap();
+    let (x, draw) = (oracle.start().values().to_vec(), Draw::new(0, 0));
+    let mut w = Vec::new();
+    for steps in [0, 9] {
+        let (inner, mut loss) = (InnerLoop::new(steps, 0.025).unwrap(), 0.0);
+        let ms = minimum(20, || {
+            loss = mean_loss(&mut oracle, &inner, &x, draw, &mut w).unwrap();
+        });
+        println!("run of {steps} steps   {ms:8.2} ms  loss {loss:.8}");
+    }
+    let inner = InnerLoop::new(9, 0.025).unwrap();
+    let mut gradient = vec![0.0; x.len()];
+    let states: Schedule = "binomial:c=3".parse().unwrap();
+    for (name, estimator) in [
+        ("first-order", &mut FirstOrder as &mut dyn Estimator<f32>),
+        ("exact", &mut Exact::default()),
+        ("exact, 3 states", &mut Exact::new(states)),
+        ("full-tape", &mut FullTape),
+    ] {
+        let (mut bytes, mut loss) = (0, 0.0);
+        let ms = minimum(10, || {
+            let made = estimator.estimate(&mut oracle, &inner, &x, draw, &mut gradient).unwrap();
+            (bytes, loss) = (made.cost.bytes_measured, made.loss);
+        });
+        let (norm, mib) = (dot(&gradient, &gradient).sqrt(), bytes as f64 / f64::from(1 << 20));
+        println!("{name:16} {ms:8.2} ms  {mib:6.2} MiB  loss {loss:.8} norm {norm:.8}");
+    }
+}

@@ -1,0 +1,405 @@
+//! `Fewshot`: classification from few images by a convolutional network whose start, or body, is learned.
+//!
+//! ```text
+//! g(w) = mean over support images of CE(net(s), y),   f(w) the same over query images
+//! net(s) = dense(layer(... layer(s))),   layer(s) = activation(scale normalise(s * K) + shift)
+//! ```
+//!
+//! with 3x3 kernels of stride 2, or of stride 1 before max pooling, and statistics of the batch also in a judgement, so that
+//! tasks are judged transductively. Outer variables `x` are `[K1, affine1, ..., W, b]`, an `affine` being a row of scales and a
+//! row of shifts. Inner variables are a copy of all of them, or of `W` and `b` alone, see [`Learner`].
+//!
+//! The 4-layer network of Likhosherstov et al. 2021 has 64 filters; their losses are sums over images, so their step of 0.005
+//! is one of 0.025 for 5 ways of 1 shot here. A task has `ways` classes, `shots` support and `queries` query images of each, all
+//! by its number.
+
+use hypertape_autodiff::{
+    Arena, Array, Convolution, Element, List, Shape, Tensor, Unary, max_pool, normalise,
+};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Oracle, Params, Rows, solve};
+
+use crate::generator::Stream;
+use crate::image_classes::ImageClasses;
+
+/// Added to variances, as `TensorFlow` does.
+const EPSILON: f64 = 1e-3;
+/// Side of the kernels.
+const SIZE: u32 = 3;
+
+/// What is learned across tasks, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learner {
+    /// A start of all arrays, each of which adapts to a task (Finn, Abbeel and Levine 2017).
+    Maml,
+    /// A body, and a start of the head `W` and `b`, which alone adapts (ANIL: Raghu et al. 2020; Ji, Yang and Liang 2021,
+    /// section 6.1).
+    Anil,
+    /// A start of all arrays that moves towards where tasks end (Nichol, Achiam and Schulman 2018): `w_0` is a constant and
+    /// `f = |w - x|^2 / 2`, so that every estimator gives `x - w_r`. The cheapest is first-order.
+    Reptile,
+}
+
+/// Settings of [`Fewshot`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FewshotSettings {
+    /// Classes of a task.
+    pub ways: u32,
+    /// Support images of a class.
+    pub shots: u32,
+    /// Query images of a class.
+    pub queries: u32,
+    /// Layers before the dense one.
+    pub layers: u32,
+    /// Filters of a layer.
+    pub filters: u32,
+    /// Whether a layer halves images by max pooling instead of its stride.
+    pub pooled: bool,
+    /// What follows a normalisation.
+    pub activation: Unary,
+    /// What is learned.
+    pub learner: Learner,
+    /// Number of training tasks.
+    pub tasks: usize,
+    /// Tasks of a meta-batch.
+    pub batch: usize,
+    /// Tasks that a judgement is made on, of seen and of unseen classes.
+    pub judged: usize,
+    /// Seed of tasks and first weights.
+    pub seed: u64,
+}
+
+impl Default for FewshotSettings {
+    /// Two layers of 12 smooth filters.
+    fn default() -> Self {
+        Self {
+            ways: 5,
+            shots: 1,
+            queries: 1,
+            layers: 2,
+            filters: 12,
+            pooled: false,
+            activation: Unary::Softplus,
+            learner: Learner::Maml,
+            tasks: 20_000,
+            batch: 5,
+            judged: 200,
+            seed: 0,
+        }
+    }
+}
+
+/// Few-shot tasks on images of seen classes, judged on others as well.
+///
+/// ```
+/// use hypertape_problems::{Fewshot, FewshotSettings, ImageClasses};
+/// use hypertape_solver::Oracle;
+/// let [seen, unseen] = ImageClasses::<f32>::digits().split(5, 0);
+/// let problem = Fewshot::new([seen, unseen], FewshotSettings::default())?;
+/// // 9 x 12, 108 x 12 kernels, scales and shifts of both layers, 2 x 2 x 12 pixels to 5 classes.
+/// assert_eq!(Oracle::new(problem)?.outer_dim(), 108 + 1296 + 2 * 24 + 48 * 5 + 5);
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fewshot<T> {
+    /// Of seen classes, and of unseen ones.
+    images: [ImageClasses<T>; 2],
+    labels: [Vec<u32>; 2],
+    settings: FewshotSettings,
+    start: Params<T>,
+}
+
+impl<T: Element> Fewshot<T> {
+    /// Tasks on images of `[seen, unseen]` classes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there are not images enough for a task, or no task, layer or filter.
+    pub fn new(images: [ImageClasses<T>; 2], settings: FewshotSettings) -> Result<Self, Error> {
+        let FewshotSettings { ways, shots, queries, layers, filters, tasks, batch, .. } = settings;
+        if [ways, shots, queries, layers, filters].contains(&0) || tasks.min(batch) == 0 {
+            return Err(invalid("settings", "a size of 0".into(), "1 or more".into()));
+        }
+        for images in &images {
+            let each = (shots + queries) as usize;
+            let whole = |class: &usize| images.members(*class).len() >= each;
+            let found = (0..images.len()).filter(whole).count();
+            if found < images.len() || found < ways as usize {
+                let found = format!("{found} of {} classes with {each} images", images.len());
+                return Err(invalid("classes", found, format!("all, {ways} or more")));
+            }
+        }
+        let [height, width] = images[0].side();
+        let halved = |side: u32| (0..layers).fold(side, |side, _| settings.halved(side));
+        let features = halved(height) * halved(width) * filters;
+        if features == 0 || images[1].side() != [height, width] {
+            let found = format!("{height} x {width} pixels and {:?}", images[1].side());
+            return Err(invalid("images", found, format!("one size, enough for {layers} layers")));
+        }
+        let labels = [shots, queries].map(|n| (0..ways * n).map(|i| i / n).collect());
+        let weights = |stream: u32, rows: u32, cols: u32, spread: f64| {
+            let shape = Shape::new(rows, cols);
+            let scale = (spread / f64::from(rows)).sqrt();
+            let values = Stream::new(settings.seed, stream.into()).gausses(shape.len());
+            (shape, values.into_iter().map(move |w| T::from_f64(scale * w)))
+        };
+        let affine = (0..2 * filters).map(|i| if i < filters { T::one() } else { T::zero() });
+        let mut start = Params::new();
+        for layer in 0..layers {
+            let channels = if layer == 0 { 1 } else { filters };
+            let (shape, values) = weights(layer, SIZE * SIZE * channels, filters, 2.0);
+            start = start.with(format!("K{}", layer + 1), shape, values).with(
+                format!("affine{}", layer + 1),
+                Shape::new(2, filters),
+                affine.clone(),
+            );
+        }
+        let (shape, values) = weights(layers, features, ways, 1.0);
+        let biases = vec![T::zero(); ways as usize];
+        start = start.with("W", shape, values).with("b", Shape::new(1, ways), biases);
+        Ok(Self { images, labels, settings, start })
+    }
+
+    /// Digits and their quarter turns: 28 seen classes of seven digits, 12 unseen ones of three.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn digits(settings: FewshotSettings) -> Result<Self, Error> {
+        let parts = ImageClasses::digits().split(7, settings.seed);
+        Self::new(parts.each_ref().map(ImageClasses::rotated), settings)
+    }
+
+    /// Arrays of the body.
+    fn body(&self) -> usize {
+        2 * self.settings.layers as usize
+    }
+
+    /// The first array that adapts.
+    fn adapted(&self) -> usize {
+        if self.settings.learner == Learner::Anil { self.body() } else { 0 }
+    }
+
+    /// Support images, or query images, of a task and their labels.
+    fn part<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        like: A,
+        draw: Draw,
+        query: bool,
+    ) -> (A, &'a [u32]) {
+        let FewshotSettings { ways, shots, queries, tasks, seed, .. } = self.settings;
+        // Tasks from `tasks` on are for judgements, every other one of unseen classes.
+        let number = usize::try_from(draw.task).unwrap_or(usize::MAX);
+        let images = &self.images[usize::from(number >= tasks && (number - tasks) % 2 == 1)];
+        let [ways, shots, queries] = [ways, shots, queries].map(|n| n as usize);
+        let (first, each) = if query { (shots, queries) } else { (0, shots) };
+        let draw = Draw { seed, ..draw };
+        let rows = like.indices(ways * each, |i| {
+            images.pick(draw, [ways, shots + queries], [i / each, first + i % each])
+        });
+        let (shape, pixels) = images.rows();
+        (like.constant(shape, pixels).gather_rows(rows), &self.labels[usize::from(query)])
+    }
+
+    /// Scores of the classes, a row an image.
+    fn scores<'a, A: Array<'a, Elem = T>>(&self, w: &[A], x: &[A], images: A) -> A {
+        let FewshotSettings { pooled, activation, filters, .. } = self.settings;
+        let (body, head) = match self.settings.learner {
+            Learner::Anil => (&x[..self.body()], w),
+            Learner::Maml | Learner::Reptile => w.split_at(self.body()),
+        };
+        let [mut height, mut width] = self.images[0].side();
+        let count = images.shape().rows;
+        let mut s = images.reshape(Shape::column(count * height * width));
+        for layer in body.chunks_exact(2) {
+            let map = Convolution { height, width, size: SIZE, stride: if pooled { 1 } else { 2 } };
+            let row = |i: usize| layer[1].slice(i * filters as usize, Shape::new(1, filters));
+            s = normalise(s.convolve(layer[0], map), EPSILON) * row(0) + row(1);
+            if pooled {
+                s = max_pool(s, [height, width], 2);
+            }
+            s = s.unary(activation);
+            [height, width] = [height, width].map(|side| self.settings.halved(side));
+        }
+        s.reshape(Shape::new(count, height * width * filters)).matmul(head[0]) + head[1]
+    }
+
+    fn loss<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, query: bool) -> A {
+        let (images, labels) = self.part(w[0], draw, query);
+        self.scores(w, x, images).cross_entropy(labels).mean()
+    }
+
+    /// Share of a task's query images whose largest score is that of their class.
+    fn accuracy(&self, w: &[T], x: &[T], draw: Draw) -> Result<f64, Error> {
+        let arena = Arena::new();
+        let shapes = self.start.shapes();
+        let inner = &shapes[self.adapted()..];
+        let fault = |fault| Error::Function { function: "the network", fault };
+        let w = Tensor::split(&arena, inner, w).map_err(fault)?;
+        let x = Tensor::split(&arena, shapes, x).map_err(fault)?;
+        let (images, labels) = self.part(w[0], draw, true);
+        let scores = self.scores(&w, &x, images);
+        let right = scores.values().chunks_exact(self.settings.ways as usize).zip(labels);
+        let right = right.filter(|(row, label)| row.iter().all(|&s| s <= row[**label as usize]));
+        Ok(right.count() as f64 / labels.len() as f64)
+    }
+
+    /// Mean accuracy on new tasks of seen, or unseen, classes after adaptation by `inner`, and half the width of its interval of
+    /// 95 % (1.96 standard errors over tasks).
+    ///
+    /// # Errors
+    /// As [`solve`].
+    pub fn judge(&self, x: &[T], inner: &InnerLoop, unseen: bool) -> Result<[f64; 2], Error> {
+        let mut oracle = Oracle::new(self.clone())?;
+        let (mut w, n) = (Vec::new(), self.settings.judged);
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for i in 0..n {
+            let draw = Draw::new(0, 0).for_task(self.settings.tasks + 2 * i + usize::from(unseen));
+            solve(&mut oracle, inner, x, draw, &mut w)?;
+            let accuracy = self.accuracy(&w, x, draw)?;
+            sum += accuracy;
+            squares += accuracy * accuracy;
+        }
+        let n = n as f64;
+        let mean = sum / n;
+        Ok([mean, 1.96 * ((squares / n - mean * mean).max(0.0) / (n - 1.0)).sqrt()])
+    }
+}
+
+impl FewshotSettings {
+    /// A side after a layer.
+    fn halved(&self, side: u32) -> u32 {
+        if self.pooled { side / 2 } else { side.div_ceil(2) }
+    }
+}
+
+fn invalid(what: &str, found: String, expected: String) -> Error {
+    Error::Invalid { what: what.into(), found, expected }
+}
+
+impl<T: Element> Bilevel<T> for Fewshot<T> {
+    fn start(&self) -> Params<T> {
+        self.start.clone()
+    }
+
+    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        let learned = self.settings.learner != Learner::Reptile;
+        let start = x[self.adapted()..].iter();
+        start.map(|&x| if learned { x } else { x.detach() }).collect()
+    }
+
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
+        self.loss(w, x, draw, false)
+    }
+
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
+        if self.settings.learner != Learner::Reptile {
+            return self.loss(w, x, draw, true);
+        }
+        let gaps = w.iter().zip(x).map(|(&w, &x)| w.squared_error(x) * 0.5);
+        gaps.reduce(|sum, gap| sum + gap).unwrap_or(x[0])
+    }
+
+    fn tasks(&self) -> usize {
+        self.settings.tasks
+    }
+
+    fn batch(&self) -> usize {
+        self.settings.batch
+    }
+
+    /// Accuracies after adaptation by gradient descent, see [`judge`](Self::judge).
+    fn metrics(&self, _: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
+        let names = [["accuracy", "half-width"], ["unseen", "half-width unseen"]];
+        let judged = [false, true].into_iter().zip(names).flat_map(|(unseen, names)| {
+            let found = self.judge(x.values(), inner, unseen).unwrap_or([f64::NAN; 2]);
+            names.into_iter().zip(found)
+        });
+        judged.map(|(name, value)| Metric { name, value }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow::Continue;
+
+    use hypertape_autodiff::{Function, check};
+    use hypertape_solver::{Estimator, Exact, FirstOrder, Outer, Run};
+
+    use super::*;
+
+    struct Inner(Fewshot<f64>);
+    impl Function<f64> for Inner {
+        fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A]) -> A {
+            self.0.inner(w, w, Draw::new(0, 0).for_task(3), Rows::all(0))
+        }
+    }
+
+    #[test]
+    fn gradient_and_product_of_deep_networks_by_taylor() {
+        for (layers, pooled) in [(4, false), (3, true)] {
+            let settings = FewshotSettings {
+                layers,
+                pooled,
+                filters: 3,
+                ways: 3,
+                ..FewshotSettings::default()
+            };
+            let network = Inner(Fewshot::digits(settings).unwrap());
+            let start = network.0.start();
+            let direction = Stream::new(5, 0).gausses(start.values().len());
+            let orders =
+                check::taylor(&network, start.shapes(), start.values(), &direction).unwrap();
+            // 2 and 3; the wrong order is 1 less.
+            assert!(orders.gradient > 1.85 && orders.hessian > 2.85, "{layers}: {orders:?}");
+        }
+    }
+
+    #[test]
+    fn a_learned_start_adapts_better_to_unseen_classes() {
+        for learner in [Learner::Maml, Learner::Anil] {
+            let settings = FewshotSettings { learner, judged: 80, ..FewshotSettings::default() };
+            let problem = Fewshot::<f32>::digits(settings).unwrap();
+            let inner = InnerLoop::new(5, 0.5).unwrap();
+            let mut x = problem.start.values().to_vec();
+            let judge = |x: &[f32]| [false, true].map(|u| problem.judge(x, &inner, u).unwrap());
+            let before = judge(&x);
+            let mut oracle = Oracle::new(problem.clone()).unwrap();
+            let run = Run::new(inner, Outer::adam(0.01).unwrap(), 60, 0);
+            run.go(&mut oracle, &mut Exact::default(), &mut x, |_, _| Continue(())).unwrap();
+            let after = judge(&x);
+            // Of seen classes by more than both intervals, of unseen ones, on the same tasks as before, in the mean.
+            let gain = [0, 1].map(|i| after[i][0] - before[i][0]);
+            assert!(gain[0] > before[0][1] + after[0][1], "{learner:?} {before:?} {after:?}");
+            assert!(gain[1] > 0.02, "{learner:?} {before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn reptile_goes_where_tasks_end() {
+        let settings = FewshotSettings { learner: Learner::Reptile, ..FewshotSettings::default() };
+        let mut oracle = Oracle::new(Fewshot::<f64>::digits(settings).unwrap()).unwrap();
+        let (inner, draw) = (InnerLoop::new(4, 0.5).unwrap(), Draw::new(0, 2));
+        let (x, mut w) = (oracle.start().values().to_vec(), Vec::new());
+        let mut gradient = vec![0.0; x.len()];
+        FirstOrder.estimate(&mut oracle, &inner, &x, draw, &mut gradient).unwrap();
+        let mut mean = vec![0.0; x.len()];
+        for slot in 0..5 {
+            let draw = draw.for_task(oracle.task(draw, slot));
+            solve(&mut oracle, &inner, &x, draw, &mut w).unwrap();
+            mean.iter_mut().zip(&w).for_each(|(mean, w)| *mean += w / 5.0);
+        }
+        for ((x, g), mean) in x.iter().zip(&gradient).zip(&mean) {
+            // Roundings of a mean of five numbers below 2.
+            assert!((x - g - mean).abs() < 1e-14, "{x} {g} {mean}");
+        }
+    }
+
+    #[test]
+    fn too_few_images_or_pixels_are_refused() {
+        let told = |settings| Fewshot::<f64>::digits(settings).unwrap_err().to_string();
+        let many = told(FewshotSettings { queries: 200, ..FewshotSettings::default() });
+        assert!(many.contains("0 of 28 classes with 201 images"), "{many}");
+        let small = FewshotSettings { layers: 4, pooled: true, ..FewshotSettings::default() };
+        assert!(told(small).contains("enough for 4 layers"), "{}", told(small));
+        let none = FewshotSettings { filters: 0, ..FewshotSettings::default() };
+        assert!(told(none).contains("a size of 0"), "{}", told(none));
+    }
+}
