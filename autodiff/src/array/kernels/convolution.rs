@@ -8,7 +8,7 @@
 //! each of them is one of three operations on the other two, [`Role`]. So derivatives of every order are these three.
 //!
 //! A patch is `size` runs of `size channels` consecutive entries, since channels of a pixel are neighbours. Patches are
-//! copied (im2col) or added back by blocks of 128 KiB, so that memory does not depend on the number of images. Bits depend
+//! copied (im2col) or added back by blocks of 16384 entries, so that memory does not depend on the number of images. Bits depend
 //! on the shapes alone.
 
 use std::cell::RefCell;
