@@ -381,7 +381,8 @@ fn errors_name_the_line_and_the_key() {
         (
             "json = true",
             "4: unknown key 'json': expected one of problem, seeds, steps, lr, rule, \
-          tolerance, schedule, memory, data_seed, dtype, threads, estimator, coupling, outer, outer_lr, \
+          tolerance, schedule, memory, data_seed, train, valid, test, label, split, corruption, penalty, \
+          penalties, batch, dtype, threads, estimator, coupling, outer, outer_lr, \
           outer_power, outer_momentum, gradient_norm, oracle_calls, time, iterations, measure, \
           record_every, repeats, draws",
         ),
