@@ -8,7 +8,6 @@ use crate::cleaning::{Cleaning, DigitsSettings};
 use crate::divergence::Divergence;
 use crate::elastic_net::ElasticNet;
 use crate::fewshot::{Fewshot, FewshotSettings, Learner};
-use crate::labelled::invalid;
 use crate::learned_steps::LearnedSteps;
 use crate::maml::Maml;
 use crate::penalised::Penalised;
@@ -137,7 +136,7 @@ impl Entry {
     pub fn open_on<T: Precision>(&self, sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
         let Some(on_data) = &self.on_data else {
             let (found, expected) = (format!("'{}'", self.name), "a problem that takes samples");
-            return Err(invalid("problem", found, expected));
+            return Err(Error::invalid("problem", found, expected));
         };
         T::opener_on(on_data)(sets, choices)
     }

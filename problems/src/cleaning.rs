@@ -17,7 +17,7 @@ use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
 
 use crate::generator::{Stream, W2};
-use crate::labelled::{Labelled, column, invalid};
+use crate::labelled::{Labelled, column};
 use crate::labels::corrupt;
 use crate::samples::{Samples, convert};
 use crate::sets::{Choices, Sets};
@@ -105,10 +105,14 @@ impl<T: Element> Cleaning<T> {
         let corruption = corrupt(train.labels(), classes, rate, choices.seed)?;
         let penalty = choices.penalty.unwrap_or(1e-3);
         if !(0.0..f64::INFINITY).contains(&penalty) {
-            return Err(invalid("penalty", penalty, "a finite number, 0 or more"));
+            return Err(Error::invalid("penalty", penalty, "a finite number, 0 or more"));
         }
         if let Some(penalties) = choices.penalties {
-            return Err(invalid("penalties", format!("{penalties:?}"), "none, as it is fixed"));
+            return Err(Error::invalid(
+                "penalties",
+                format!("{penalties:?}"),
+                "none, as it is fixed",
+            ));
         }
         let zeros =
             |rows, cols| (Shape::new(rows, cols), vec![T::zero(); rows as usize * cols as usize]);

@@ -21,7 +21,7 @@ use std::io::{BufRead, Read};
 use hypertape_autodiff::Element;
 use hypertape_solver::Error;
 
-use crate::labelled::{Labelled, invalid};
+use crate::labelled::Labelled;
 use crate::labels::split;
 use crate::sets::Sets;
 use source::{Features, Name, Rows, Table, open};
@@ -58,7 +58,7 @@ pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
     classes.dedup();
     if classes.len() < 2 || classes.len() > MOST_CLASSES {
         let found = format!("{} distinct labels", classes.len());
-        return Err(invalid(&files.train, found, format!("from 2 to {MOST_CLASSES}")));
+        return Err(Error::invalid(&files.train, found, format!("from 2 to {MOST_CLASSES}")));
     }
     let count = u32::try_from(classes.len()).unwrap_or(u32::MAX);
     let train = train.classified(&files.train, &classes)?;
@@ -66,10 +66,10 @@ pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
     let sharing = 1 + others.iter().filter(|file| file.is_none()).count();
     let draw = |name: &str, part: &Labelled<T>, sizes: [usize; 3]| {
         if sizes.iter().sum::<usize>() == 0 {
-            return Err(invalid(name, "no samples asked for", "one of each part at least"));
+            return Err(Error::invalid(name, "no samples asked for", "one of each part at least"));
         }
         let told = |e: Error| match e {
-            Error::Invalid { found, expected, .. } => invalid(name, found, expected),
+            Error::Invalid { found, expected, .. } => Error::invalid(name, found, expected),
             e => e,
         };
         split(part.labels(), count, sizes, seed).map_err(|e| told(e.into()))
@@ -97,7 +97,7 @@ fn part<T: Element>(
     indices: &[usize],
 ) -> Result<Labelled<T>, Error> {
     if indices.is_empty() {
-        return Err(invalid(name, "too few samples", "one for each part at least"));
+        return Err(Error::invalid(name, "too few samples", "one for each part at least"));
     }
     Ok(from.select(indices))
 }
@@ -111,7 +111,7 @@ impl<T: Element> Table<T> {
                 let (first, last) = (classes[0], classes[classes.len() - 1]);
                 let expected =
                     format!("one of the {} of training, from {first} to {last}", classes.len());
-                invalid(name, format!("label {label} of sample {}", i + 1), expected)
+                Error::invalid(name, format!("label {label} of sample {}", i + 1), expected)
             })
         };
         let labels = self.labels.iter().enumerate().map(class).collect::<Result<Vec<u32>, _>>()?;
@@ -120,7 +120,7 @@ impl<T: Element> Table<T> {
             Features::Sparse(matrix) => Labelled::sparse(matrix, labels),
         };
         made.map_err(|e| match e {
-            Error::Invalid { found, expected, .. } => invalid(name, found, expected),
+            Error::Invalid { found, expected, .. } => Error::invalid(name, found, expected),
             e => e,
         })
     }
@@ -145,7 +145,7 @@ fn kind(name: &str) -> Result<Kind, Error> {
         () if ends(&[".npy"]) => Kind::Npy,
         () => {
             let expected = "a name that ends in .svm, .svmlight, .libsvm, .csv, .idx, -ubyte or .npy, or one of these and .gz";
-            return Err(invalid(name, "an unknown kind of file", expected));
+            return Err(Error::invalid(name, "an unknown kind of file", expected));
         }
     })
 }
@@ -155,13 +155,15 @@ fn read<T: Element>(names: &str, label: Option<&str>) -> Result<Table<T>, Error>
     let (name, labels) = names.split_once(',').map_or((names, None), |(f, l)| (f, Some(l)));
     match (kind(name)?, labels) {
         (kind @ (Kind::Svmlight | Kind::Csv), None) => table(kind, Name(name), open(name)?, label),
-        (Kind::Svmlight | Kind::Csv, Some(labels)) => {
-            Err(invalid(name, format!("a file of labels, {labels}"), "none, as it has labels"))
-        }
+        (Kind::Svmlight | Kind::Csv, Some(labels)) => Err(Error::invalid(
+            name,
+            format!("a file of labels, {labels}"),
+            "none, as it has labels",
+        )),
         (kind, None) => {
             let expected =
                 format!("{name},LABELS, since files of this kind ({kind:?}) hold one array");
-            Err(invalid(name, "no file of labels", expected))
+            Err(Error::invalid(name, "no file of labels", expected))
         }
         (kind_of, Some(labels)) => {
             let features = rows(kind_of, Name(name), open(name)?)?;

@@ -116,7 +116,7 @@ impl<T: Element> Fewshot<T> {
     pub fn new(images: [ImageClasses<T>; 2], settings: FewshotSettings) -> Result<Self, Error> {
         let FewshotSettings { ways, shots, queries, layers, filters, tasks, batch, .. } = settings;
         if [ways, shots, queries, layers, filters].contains(&0) || tasks.min(batch) == 0 {
-            return Err(invalid("settings", "a size of 0".into(), "1 or more".into()));
+            return Err(Error::invalid("settings", "a size of 0", "1 or more"));
         }
         for images in &images {
             let each = (shots + queries) as usize;
@@ -124,7 +124,7 @@ impl<T: Element> Fewshot<T> {
             let found = (0..images.len()).filter(whole).count();
             if found < images.len() || found < ways as usize {
                 let found = format!("{found} of {} classes with {each} images", images.len());
-                return Err(invalid("classes", found, format!("all, {ways} or more")));
+                return Err(Error::invalid("classes", found, format!("all, {ways} or more")));
             }
         }
         let [height, width] = images[0].side();
@@ -132,7 +132,11 @@ impl<T: Element> Fewshot<T> {
         let features = halved(height) * halved(width) * filters;
         if features == 0 || images[1].side() != [height, width] {
             let found = format!("{height} x {width} pixels and {:?}", images[1].side());
-            return Err(invalid("images", found, format!("one size, enough for {layers} layers")));
+            return Err(Error::invalid(
+                "images",
+                found,
+                format!("one size, enough for {layers} layers"),
+            ));
         }
         let labels = [shots, queries].map(|n| (0..ways * n).map(|i| i / n).collect());
         let weights = |stream: u32, rows: u32, cols: u32, spread: f64| {
@@ -268,10 +272,6 @@ impl FewshotSettings {
     fn halved(&self, side: u32) -> u32 {
         if self.pooled { side / 2 } else { side.div_ceil(2) }
     }
-}
-
-fn invalid(what: &str, found: String, expected: String) -> Error {
-    Error::Invalid { what: what.into(), found, expected }
 }
 
 impl<T: Element> Bilevel<T> for Fewshot<T> {

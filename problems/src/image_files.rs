@@ -25,7 +25,11 @@ impl<T: Element> ImageClasses<T> {
         let mut files = Files::new();
         for path in paths.iter().map(AsRef::as_ref) {
             let failed = |e: &dyn std::fmt::Display| {
-                invalid(path, e, "PNG files in folders, or a zip archive of them")
+                Error::invalid(
+                    path.display().to_string(),
+                    e,
+                    "PNG files in folders, or a zip archive of them",
+                )
             };
             if path.is_dir() {
                 folder(path, &mut files).map_err(|e| failed(&e))?;
@@ -43,21 +47,12 @@ impl<T: Element> ImageClasses<T> {
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for (label, images) in (0..).zip(files.values()) {
             for (name, bytes) in images {
-                let image =
-                    decode(bytes).map_err(|e| invalid(Path::new(name), &e, "a PNG image"))?;
+                let image = decode(bytes).map_err(|e| Error::invalid(name, e, "a PNG image"))?;
                 shrink(&image, side as usize, &mut pixels);
                 labels.push(label);
             }
         }
         Self::new(pixels, [side, side], &labels)
-    }
-}
-
-fn invalid(path: &Path, found: &dyn std::fmt::Display, expected: &str) -> Error {
-    Error::Invalid {
-        what: path.display().to_string(),
-        found: found.to_string(),
-        expected: expected.into(),
     }
 }
 

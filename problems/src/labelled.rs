@@ -1,6 +1,5 @@
 //! `Labelled`: samples with a class each, dense or sparse, and mini-batches of them.
 
-use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,10 +31,6 @@ pub struct Labelled<T> {
     labels: Vec<u32>,
 }
 
-pub(crate) fn invalid(what: &str, found: impl Display, expected: impl Into<String>) -> Error {
-    Error::Invalid { what: what.into(), found: found.to_string(), expected: expected.into() }
-}
-
 impl<T: Element> Labelled<T> {
     /// Rows of `values`, one a label.
     ///
@@ -45,7 +40,11 @@ impl<T: Element> Labelled<T> {
         let width = values.len().checked_div(labels.len()).unwrap_or(0);
         if width == 0 || width * labels.len() != values.len() || u32::try_from(width).is_err() {
             let found = format!("{} values for {} labels", values.len(), labels.len());
-            return Err(invalid("samples", found, "one label or more, as many values for each"));
+            return Err(Error::invalid(
+                "samples",
+                found,
+                "one label or more, as many values for each",
+            ));
         }
         Ok(Self::of(Samples::new(values, width), labels))
     }
@@ -62,7 +61,7 @@ impl<T: Element> Labelled<T> {
         if labels.len() != matrix.rows() || labels.is_empty() || matrix.cols() == 0 {
             let (rows, cols, labels) = (matrix.rows(), matrix.cols(), labels.len());
             let found = format!("{rows} rows of {cols} columns for {labels} labels");
-            return Err(invalid("samples", found, "one label or more, a row for each"));
+            return Err(Error::invalid("samples", found, "one label or more, a row for each"));
         }
         Ok(Self { features: Features::Sparse(Arc::new(matrix)), labels })
     }

@@ -77,11 +77,11 @@ pub(crate) fn expect_rows(
     if !targets.is_empty() && width > 0 && rows.len() == targets.len() * width {
         return Ok(());
     }
-    Err(Error::Invalid {
-        what: what.into(),
-        found: format!("{} values for {} targets", rows.len(), targets.len()),
-        expected: format!("one target or more, {width} values for each"),
-    })
+    Err(Error::invalid(
+        what,
+        format!("{} values for {} targets", rows.len(), targets.len()),
+        format!("one target or more, {width} values for each"),
+    ))
 }
 
 /// The same values in another precision.

@@ -16,7 +16,7 @@ use std::ops::Range;
 use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
 
-use crate::labelled::{Labelled, column, invalid};
+use crate::labelled::{Labelled, column};
 use crate::sets::{Choices, Penalties, Sets};
 
 /// Samples, and the sign of each label where there are two classes.
@@ -45,11 +45,15 @@ impl<T: Element> Selection<T> {
     /// [`Error::Invalid`] for a corruption, which is not made here, or a penalty that is not positive and finite.
     pub fn new(sets: Sets<T>, choices: &Choices) -> Result<Self, Error> {
         if let Some(rate) = choices.corruption {
-            return Err(invalid("corruption", rate, "none, since labels are left as they are"));
+            return Err(Error::invalid(
+                "corruption",
+                rate,
+                "none, since labels are left as they are",
+            ));
         }
         let penalty = choices.penalty.unwrap_or(0.01);
         if !(penalty > 0.0 && penalty.is_finite()) {
-            return Err(invalid("penalty", penalty, "a positive finite number"));
+            return Err(Error::invalid("penalty", penalty, "a positive finite number"));
         }
         let Sets { train, valid, test, classes } = sets;
         let columns = if classes == 2 { 1 } else { classes };

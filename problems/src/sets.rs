@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use crate::digits;
-use crate::labelled::{Labelled, invalid};
+use crate::labelled::Labelled;
 
 /// What may be chosen about a problem on labelled samples; `None` leaves it to the problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,20 +52,24 @@ impl<T: Element> Sets<T> {
         let width = train.width().max(valid.width()).max(test.width());
         let classes = train.labels().iter().max().map_or(0, |&label| label.saturating_add(1));
         if classes < 2 {
-            return Err(invalid("training labels", "one class", "two classes or more"));
+            return Err(Error::invalid("training labels", "one class", "two classes or more"));
         }
         let train = train.widened(width);
         let fit = |name: &str, part: Labelled<T>| {
             let part = part.widened(width);
             if part.width() != train.width() {
                 let found = format!("{} values a sample", part.width());
-                return Err(invalid(name, found, format!("{}, as in training", train.width())));
+                return Err(Error::invalid(
+                    name,
+                    found,
+                    format!("{}, as in training", train.width()),
+                ));
             }
             match part.labels().iter().position(|&label| label >= classes) {
                 Some(i) => {
                     let found = format!("label {} of sample {i}", part.labels()[i]);
                     let expected = format!("a class below {classes}, as in training");
-                    Err(invalid(name, found, expected))
+                    Err(Error::invalid(name, found, expected))
                 }
                 None => Ok(part),
             }
@@ -135,8 +139,8 @@ impl<T: Element> Sets<T> {
                 starts.push(values.len());
             }
             let matrix = Csr::new(width.max(1), starts, columns, values);
-            let matrix =
-                matrix.map_err(|fault| invalid("generated texts", fault, "a sparse matrix"))?;
+            let matrix = matrix
+                .map_err(|fault| Error::invalid("generated texts", fault, "a sparse matrix"))?;
             Labelled::sparse(matrix, labels)
         };
         Self::new(part(sizes[0])?, part(sizes[1])?, part(sizes[2])?)

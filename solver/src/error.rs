@@ -84,7 +84,14 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn invalid(
+    /// That `found` stands where something else was expected, for problems and estimators of one's own.
+    ///
+    /// ```
+    /// use hypertape_solver::Error;
+    /// let error = Error::invalid("shots", 0, "1 or more");
+    /// assert_eq!(error.to_string(), "shots: found 0, expected 1 or more");
+    /// ```
+    pub fn invalid(
         what: impl Into<String>,
         found: impl fmt::Display,
         expected: impl Into<String>,
@@ -150,10 +157,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// An error that names `what` unless `value` is positive and finite.
-pub(crate) fn positive(what: &str, value: f64) -> Result<(), Error> {
+/// `value`, or an error that names `what` unless it is positive and finite.
+pub(crate) fn positive(what: &str, value: f64) -> Result<f64, Error> {
     if value > 0.0 && value.is_finite() {
-        return Ok(());
+        return Ok(value);
     }
     Err(Error::invalid(what, value, "a positive finite number"))
 }

@@ -109,7 +109,7 @@ impl LinearSolver {
     pub(crate) fn checked(self) -> Result<Self, Error> {
         let (_, stop, settings) = self.parts();
         for (what, value) in settings {
-            value.map_or(Ok(()), |value| positive(what, value))?;
+            value.map(|value| positive(what, value)).transpose()?;
         }
         if let Some(Stop { iterations, tolerance }) = stop {
             positive("iterations", iterations as f64)?;

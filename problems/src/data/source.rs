@@ -9,8 +9,6 @@ use flate2::bufread::MultiGzDecoder;
 use hypertape_autodiff::{Csr, Element};
 use hypertape_solver::Error;
 
-use crate::labelled::invalid;
-
 /// Samples as they stand in a file.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
@@ -36,7 +34,7 @@ pub(crate) struct Rows {
 
 /// Opens a file, and unpacks it if its name ends in `.gz`.
 pub(crate) fn open(name: &str) -> Result<Box<dyn BufRead>, Error> {
-    let file = File::open(name).map_err(|e| invalid(name, e, "a file to read"))?;
+    let file = File::open(name).map_err(|e| Error::invalid(name, e, "a file to read"))?;
     let file = BufReader::new(file);
     if Path::new(name).extension().is_some_and(|end| end == "gz") {
         return Ok(Box::new(BufReader::new(MultiGzDecoder::new(file))));
@@ -56,7 +54,7 @@ impl Name<'_> {
         found: impl Display,
         expected: impl Into<String>,
     ) -> Error {
-        invalid(&format!("{}{place}", self.0), found.to_string(), expected)
+        Error::invalid(format!("{}{place}", self.0), found, expected)
     }
 
     pub(crate) fn unreadable(self, error: &std::io::Error) -> Error {

@@ -94,11 +94,11 @@ impl StochasticNeumann {
                         "a probability above 0 and below 1",
                     ));
                 }
-                mu.map_or(Ok(()), |mu| positive("mu", mu))?;
+                mu.map(|mu| positive("mu", mu)).transpose()?;
                 not_negative("noise", noise)?;
             }
         }
-        lr.map_or(Ok(()), |lr| positive("lr", lr))?;
+        lr.map(|lr| positive("lr", lr)).transpose()?;
         Ok(Self { terms, lr, forced: None, reuse: false })
     }
 

@@ -13,7 +13,7 @@
 
 use hypertape_autodiff::{Array, Element, List};
 
-use crate::error::Error;
+use crate::error::{Error, positive};
 use crate::rule::momentum::fraction;
 use crate::rule::{Rule, Step};
 
@@ -49,15 +49,6 @@ impl Adam {
     /// [`Error::Invalid`] unless it is positive and finite.
     pub fn with_decay(self, decay: f64) -> Result<Self, Error> {
         Ok(Self { decay: positive("decay", decay)?, ..self })
-    }
-}
-
-/// A positive finite number.
-pub(crate) fn positive(what: &str, value: f64) -> Result<f64, Error> {
-    if value > 0.0 && value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::invalid(what, value, "a positive finite number"))
     }
 }
 

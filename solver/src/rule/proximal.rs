@@ -11,8 +11,7 @@
 
 use hypertape_autodiff::{Array, Element, List};
 
-use crate::error::Error;
-use crate::rule::adaptive::positive;
+use crate::error::{Error, positive};
 use crate::rule::descent::outer_variable;
 use crate::rule::{Rule, Step};
 
