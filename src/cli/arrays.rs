@@ -171,8 +171,8 @@ mod tests {
     use std::io::Write;
 
     use npyz::zip::ZipWriter;
+    use tempfile::tempdir;
 
-    use super::super::atomic::tests::Scratch;
     use super::*;
 
     fn npy(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -200,8 +200,8 @@ mod tests {
     }
 
     fn read_bytes(name: &str, bytes: &[u8]) -> Result<ArrayFile> {
-        let dir = Scratch::new("arrays");
-        let path = dir.0.join(name);
+        let dir = tempdir().unwrap();
+        let path = dir.path().join(name);
         fs::write(&path, bytes).unwrap();
         read(&path)
     }
@@ -429,8 +429,8 @@ mod tests {
 
     #[test]
     fn writes_what_it_reads() {
-        let dir = Scratch::new("roundtrip");
-        let path = dir.0.join("a.npz");
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("a.npz");
         let arrays =
             [array("w", 2, 2, &[1.0, f64::MIN_POSITIVE, -0.0, 4e300]), array("b", 0, 1, &[])];
         write_npz(&path, &arrays).unwrap();
@@ -444,8 +444,8 @@ mod tests {
 
     #[test]
     fn a_refused_write_keeps_the_old_file() {
-        let dir = Scratch::new("refused");
-        let path = dir.0.join("a.npz");
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("a.npz");
         let good = array("w", 1, 1, &[1.0]);
         write_npz(&path, std::slice::from_ref(&good)).unwrap();
         let cases = [
@@ -458,7 +458,7 @@ mod tests {
             let message = write_npz(&path, &[good.clone(), bad]).unwrap_err().to_string();
             assert!(message.contains(expected) && message.contains("a.npz"), "{message}");
             assert_eq!(read(&path).unwrap(), ArrayFile::Named(vec![good.clone()]));
-            assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1);
+            assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Files that appear whole or not at all.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 /// Writes `value` to `path`, as JSON for people.
 pub(crate) fn json(path: &Path, value: &impl Serialize) -> Result<()> {
@@ -43,7 +44,7 @@ pub(crate) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()
 pub(crate) fn prepare_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path)
         .map_err(|e| anyhow!("cannot create the folder {}: {e}", path.display()))?;
-    Temporary::create(path)
+    temporary(path)
         .map(drop)
         .map_err(|e| anyhow!("cannot create files in the folder {}: {e}", path.display()))
 }
@@ -53,69 +54,33 @@ fn write_aside(
     folder: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let (temporary, file) = Temporary::create(folder)?;
-    let mut writer = BufWriter::new(file);
+    let mut writer = BufWriter::new(temporary(folder)?);
     write(&mut writer)?;
-    writer.flush()?;
-    writer.get_ref().sync_all()?;
-    // Some systems refuse to rename a file that is open.
-    drop(writer);
-    fs::rename(&temporary.0, path)?;
+    let file = writer.into_inner()?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
     Ok(())
 }
 
-/// The name of a file that is removed when this is dropped, unless it was renamed by then.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn create(folder: &Path) -> io::Result<(Self, File)> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!(".hypertape-{}-{unique}.tmp", process::id()));
-            match File::create_new(&path) {
-                // Left by a killed process that had the same id, as is common in containers.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                created => return created.map(|file| (Self(path), file)),
-            }
-        }
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Nothing is there to remove after the rename, and an error on the way is already known.
-        let _ = fs::remove_file(&self.0);
-    }
+/// A file that is removed when it is dropped, unless it was renamed by then; others may do with it what they may do
+/// with any new file, where temporary files are private by default.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".hypertape-").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use tempfile::{TempDir, tempdir};
+
     use super::*;
 
-    /// An empty folder of its own for one test, removed at its end.
-    pub(crate) struct Scratch(pub(crate) PathBuf);
-
-    impl Scratch {
-        pub(crate) fn new(test: &str) -> Self {
-            static NEXT: AtomicU64 = AtomicU64::new(0);
-            let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("hypertape-test-{}-{unique}-{test}", process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-
-        fn names(&self) -> Vec<String> {
-            let entries = fs::read_dir(&self.0).unwrap();
-            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
+    fn names(folder: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     fn put(path: &Path, text: &str) -> Result<()> {
@@ -133,56 +98,56 @@ pub(super) mod tests {
 
     #[test]
     fn writes_and_overwrites() {
-        let dir = Scratch::new("overwrite");
-        let path = dir.0.join("a.txt");
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("a.txt");
         put(&path, "a longer first text").unwrap();
         put(&path, "second").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "second");
-        assert_eq!(dir.names(), ["a.txt"]);
+        assert_eq!(names(&dir), ["a.txt"]);
     }
 
     #[test]
     fn failure_leaves_nothing() {
-        let dir = Scratch::new("nothing");
-        let message = fail(&dir.0.join("a.txt"));
+        let dir = tempdir().unwrap();
+        let message = fail(&dir.path().join("a.txt"));
         assert!(message.contains("a.txt") && message.contains("after 4 bytes"), "{message}");
-        assert!(dir.names().is_empty());
+        assert!(names(&dir).is_empty());
     }
 
     #[test]
     fn failure_keeps_the_old_file() {
-        let dir = Scratch::new("old");
-        let path = dir.0.join("a.txt");
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("a.txt");
         put(&path, "old").unwrap();
         fail(&path);
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
-        assert_eq!(dir.names(), ["a.txt"]);
+        assert_eq!(names(&dir), ["a.txt"]);
     }
 
     #[test]
     fn a_panic_leaves_nothing() {
-        let dir = Scratch::new("panic");
-        let path = dir.0.join("a.txt");
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("a.txt");
         let caught = std::panic::catch_unwind(|| write(&path, |_| panic!("in the writer")));
         assert!(caught.is_err());
-        assert!(dir.names().is_empty());
+        assert!(names(&dir).is_empty());
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_stale_temporary_is_passed_over() {
-        let dir = Scratch::new("stale");
-        let stale = 1000;
-        for n in 0..stale {
-            put(&dir.0.join(format!(".hypertape-{}-{n}.tmp", process::id())), "").unwrap();
-        }
-        put(&dir.0.join("a.txt"), "new").unwrap();
-        assert_eq!(dir.names().len(), stale + 1);
+    fn a_file_is_as_public_as_any_other() {
+        let dir = tempdir().unwrap();
+        let [ours, plain] = ["ours", "plain"].map(|name| dir.path().join(name));
+        put(&ours, "").unwrap();
+        fs::write(&plain, "").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions();
+        assert_eq!(mode(ours), mode(plain));
     }
 
     #[test]
     fn names_a_missing_folder() {
-        let dir = Scratch::new("missing");
-        let path = dir.0.join("absent").join("a.txt");
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("absent").join("a.txt");
         let message = fail(&path);
         assert!(message.contains(&path.display().to_string()), "{message}");
         assert!(message.contains("absent is not an existing folder"), "{message}");
@@ -190,9 +155,9 @@ pub(super) mod tests {
 
     #[test]
     fn refuses_what_is_not_a_file() {
-        let dir = Scratch::new("folder");
-        let message = fail(&dir.0);
-        assert!(message.contains(&dir.0.display().to_string()), "{message}");
+        let dir = tempdir().unwrap();
+        let message = fail(dir.path());
+        assert!(message.contains(&dir.path().display().to_string()), "{message}");
         assert!(message.contains("not a regular file"), "{message}");
     }
 
@@ -205,8 +170,8 @@ pub(super) mod tests {
 
     #[test]
     fn prepares_a_nested_folder() {
-        let dir = Scratch::new("nested");
-        let path = dir.0.join("a").join("b");
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("a").join("b");
         prepare_dir(&path).unwrap();
         prepare_dir(&path).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
@@ -214,8 +179,8 @@ pub(super) mod tests {
 
     #[test]
     fn names_a_folder_that_cannot_be() {
-        let dir = Scratch::new("blocked");
-        let file = dir.0.join("plain");
+        let dir = tempdir().unwrap();
+        let file = dir.path().join("plain");
         put(&file, "").unwrap();
         for path in [file.clone(), file.join("below")] {
             let message = prepare_dir(&path).unwrap_err().to_string();

@@ -5,12 +5,12 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hypertape::problems::{Quadratic, catalogue};
 use npyz::zip::ZipWriter;
 use npyz::zip::write::FileOptions;
 use serde_json::Value;
+use tempfile::{TempDir, tempdir};
 
 /// The hypergradient of `quadratic` at its own start and settings.
 const KNOWN: [f64; 2] = [0.889_454_368_725_553_7, -0.712_507_614_840_826_2];
@@ -72,31 +72,11 @@ fn refused<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, status: i32, part
     }
 }
 
-/// An empty folder for one test, removed at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("hypertape-cli-{}-{unique}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // A test that failed on the way may have left anything.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A new file in a folder.
+fn put(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
 }
 
 /// The names in a folder, sorted, hidden ones too.
@@ -587,18 +567,18 @@ fn a_breakdown_adds_up() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_process_leaves_no_spill_file() {
-    let dir = Scratch::new();
+    let dir = tempdir().unwrap();
     for wait in [20, 60, 150, 300] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_hypertape"))
             .args("gradient w3 --steps 4000 --schedule disk:ram=1,disk=60".split(' '))
-            .env("TMPDIR", dir.0.as_os_str())
+            .env("TMPDIR", dir.path().as_os_str())
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
         std::thread::sleep(std::time::Duration::from_millis(wait));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 0, "after {wait} ms");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "after {wait} ms");
     }
 }
 
@@ -649,12 +629,12 @@ fn seeds_choose_the_data() {
 
 #[test]
 fn starts_from_files() {
-    let dir = Scratch::new();
+    let dir = tempdir().unwrap();
     let (x, w) = ([-0.4, 1.1], [0.3, -2.0, 0.75]);
-    let x_npy = dir.put("x.npy", &vector(&x));
-    let x_npz = dir.put("x.npz", &npz(&[("x", npy("(2, 1)", &x))]));
-    let w_npy = dir.put("w.npy", &vector(&w));
-    let w_npz = dir.put("w.npz", &npz(&[("w0", npy("(3, 1)", &w))]));
+    let x_npy = put(&dir, "x.npy", &vector(&x));
+    let x_npz = put(&dir, "x.npz", &npz(&[("x", npy("(2, 1)", &x))]));
+    let w_npy = put(&dir, "w.npy", &vector(&w));
+    let w_npz = put(&dir, "w.npz", &npz(&[("w0", npy("(3, 1)", &w))]));
     let check = |line: &str, path: &Path, x: &[f64], w: &[f64], steps| {
         let row = gradient(&format!("quadratic {line}"), path);
         let (loss, expected) = by_hand(x, w, steps, 0.3);
@@ -662,7 +642,7 @@ fn starts_from_files() {
         close(&[number(&row, "loss")], &[loss], 1e-14);
     };
     let (own_x, own_w) = ([0.7, -1.2], [0.0; 3]);
-    check("", &dir.0, &own_x, &own_w, 5);
+    check("", dir.path(), &own_x, &own_w, 5);
     close(&by_hand(&own_x, &own_w, 5, 0.3).1, &KNOWN, 1e-15);
     for path in [&x_npy, &x_npz] {
         check("--at {}", path, &x, &own_w, 5);
@@ -671,17 +651,17 @@ fn starts_from_files() {
     for path in [&w_npy, &w_npz] {
         check("--init {}", path, &own_x, &w, 5);
     }
-    check("--at {}/x.npz --init {}/w.npy --steps 3", &dir.0, &x, &w, 3);
+    check("--at {}/x.npz --init {}/w.npy --steps 3", dir.path(), &x, &w, 3);
     // A run starts there too.
-    let lines = objects("run quadratic --at {}/x.npy --init {}/w.npz --iterations 1", &dir.0);
+    let lines = objects("run quadratic --at {}/x.npy --init {}/w.npz --iterations 1", dir.path());
     close(&[number(&lines[0], "loss")], &[by_hand(&x, &w, 5, 0.3).0], 1e-14);
 }
 
 #[test]
 fn a_saved_gradient_is_read_back() {
-    let dir = Scratch::new();
-    let row = gradient("quadratic --save {}/new/folder", &dir.0);
-    let folder = dir.0.join("new/folder");
+    let dir = tempdir().unwrap();
+    let row = gradient("quadratic --save {}/new/folder", dir.path());
+    let folder = dir.path().join("new/folder");
     assert_eq!(names(&folder), ["exact.json", "exact.npz"]);
     let saved = fs::read_to_string(folder.join("exact.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&saved).unwrap(), row);
@@ -701,10 +681,10 @@ fn a_saved_gradient_is_read_back() {
 
 #[test]
 fn a_saved_run_is_read_back() {
-    let dir = Scratch::new();
+    let dir = tempdir().unwrap();
     let line = "run digits-clean --steps 5 --dtype";
     for dtype in ["f64", "f32"] {
-        let folder = dir.0.join(dtype);
+        let folder = dir.path().join(dtype);
         let lines = objects(&format!("{line} {dtype} --iterations 2 --save {{}}"), &folder);
         assert_eq!(names(&folder), ["run.json", "state.json", "w.npz", "x.npz"]);
         let saved = fs::read_to_string(folder.join("run.json")).unwrap();
@@ -725,7 +705,7 @@ fn a_saved_run_is_read_back() {
         assert_eq!(held["loss"], lines[2]["results"]["result"]["outer loss"], "{dtype}");
     }
     // Several runs, several files.
-    let folder = dir.0.join("several");
+    let folder = dir.path().join("several");
     ok("run quadratic --iterations 1 --repeat 2 --save {}", &folder);
     let expected = [
         "run-0.json",
@@ -950,9 +930,9 @@ fn bad_usage() {
 
 #[test]
 fn bad_files() {
-    let dir = Scratch::new();
+    let dir = tempdir().unwrap();
     let two = vector(&[1.0, 2.0]);
-    let huge = dir.put("huge.npy", &vector(&[1.0, 1e300]));
+    let huge = put(&dir, "huge.npy", &vector(&[1.0, 1e300]));
     let files: &[(&str, &[u8], &[&str])] = &[
         ("x.txt", b"1 2\n", &["expected a name that ends in .npy or .npz"]),
         ("x", &two, &["expected a name that ends in .npy or .npz"]),
@@ -985,26 +965,34 @@ fn bad_files() {
         ("short.npz", &npz(&[("x", two.clone())])[..50], &["not an npz file"]),
     ];
     for (name, bytes, parts) in files {
-        let path = dir.put(name, bytes);
+        let path = put(&dir, name, bytes);
         let parts: Vec<&str> = parts.iter().copied().chain(["--at", *name]).collect();
         for line in ["gradient quadratic --at {}", "run quadratic --json --at {}"] {
             refused(words(line, &path), 2, &parts);
         }
     }
-    let inner = dir.put("inner.npy", &two);
-    let matrix = dir.put("matrix.npz", &npz(&[("W", npy("(10, 64)", &[0.0; 640]))]));
+    let inner = put(&dir, "inner.npy", &two);
+    let matrix = put(&dir, "matrix.npz", &npz(&[("W", npy("(10, 64)", &[0.0; 640]))]));
     let cases: &[(&str, &Path, &[&str])] = &[
-        ("gradient quadratic --at {}/absent.npy", &dir.0, &["--at", "absent.npy", "os error 2"]),
-        ("gradient quadratic --at {}/absent.npz", &dir.0, &["--at", "absent.npz", "os error 2"]),
+        (
+            "gradient quadratic --at {}/absent.npy",
+            dir.path(),
+            &["--at", "absent.npy", "os error 2"],
+        ),
+        (
+            "gradient quadratic --at {}/absent.npz",
+            dir.path(),
+            &["--at", "absent.npz", "os error 2"],
+        ),
         ("gradient quadratic --init {}", &inner, &["--init", "2 values where 3 are expected"]),
-        ("gradient quadratic --init {}/absent.npy", &dir.0, &["--init", "absent.npy"]),
+        ("gradient quadratic --init {}/absent.npy", dir.path(), &["--init", "absent.npy"]),
         (
             "gradient digits-clean --init {}",
             &matrix,
             &["--init", "\"W\" has shape (10, 64), expected (64, 10)"],
         ),
         ("gradient quadratic --dtype f32 --at {}", &huge, &["--at", "value 1 overflows f32"]),
-        ("gradient quadratic --at {}/a.npy/b.npy", &dir.0, &["--at", "b.npy"]),
+        ("gradient quadratic --at {}/a.npy/b.npy", dir.path(), &["--at", "b.npy"]),
     ];
     for (line, path, parts) in cases {
         refused(words(line, path), 2, parts);
@@ -1015,8 +1003,8 @@ fn bad_files() {
 
 #[test]
 fn folders_that_cannot_be_written() {
-    let dir = Scratch::new();
-    let file = dir.put("plain", b"kept");
+    let dir = tempdir().unwrap();
+    let file = put(&dir, "plain", b"kept");
     for below in ["{}", "{}/below"] {
         for line in ["gradient quadratic --save", "run quadratic --json --save"] {
             let args = words(&format!("{line} {below}"), &file);
@@ -1025,10 +1013,10 @@ fn folders_that_cannot_be_written() {
     }
     assert_eq!(fs::read(&file).unwrap(), b"kept");
     // A folder in the place of a file.
-    fs::create_dir_all(dir.0.join("taken/exact.npz")).unwrap();
-    let args = words("gradient quadratic --save {}/taken", &dir.0);
+    fs::create_dir_all(dir.path().join("taken/exact.npz")).unwrap();
+    let args = words("gradient quadratic --save {}/taken", dir.path());
     refused(args, 1, &["--save", "exact.npz", "not a regular file"]);
-    assert_eq!(names(&dir.0.join("taken")), ["exact.npz"]);
+    assert_eq!(names(&dir.path().join("taken")), ["exact.npz"]);
 }
 
 #[test]
@@ -1070,28 +1058,28 @@ fn bytes_that_are_no_text() {
 
 #[test]
 fn diverging_inner_loops() {
-    let dir = Scratch::new();
+    let dir = tempdir().unwrap();
     let named = ["gradient of the inner loss is not finite", "inner step 52", "lr 1000000"];
-    refused(words("gradient w1-ridge --lr 1e6", &dir.0), 1, &named);
-    refused(words("gradient w1-ridge --lr 1e6 --json --save {}", &dir.0), 1, &named);
-    refused(words("gradient w1-ridge --lr 1e6 --dtype f32", &dir.0), 1, &named[..1]);
+    refused(words("gradient w1-ridge --lr 1e6", dir.path()), 1, &named);
+    refused(words("gradient w1-ridge --lr 1e6 --json --save {}", dir.path()), 1, &named);
+    refused(words("gradient w1-ridge --lr 1e6 --dtype f32", dir.path()), 1, &named[..1]);
     let in_a_run = [&named[..], &["outer iteration 0"]].concat();
     for options in ["", "--json", "--save {}", "--json --repeat 2 --save {}"] {
         let line = format!("run w1-ridge --lr 1e6 --iterations 2 {options}");
-        refused(words(&line, &dir.0), 1, &in_a_run);
+        refused(words(&line, dir.path()), 1, &in_a_run);
     }
     // No result, but where each run stood.
-    assert_eq!(names(&dir.0), ["state-0.json", "state.json"]);
+    assert_eq!(names(dir.path()), ["state-0.json", "state.json"]);
 }
 
 #[test]
 fn diverging_outer_loops() {
-    let dir = Scratch::new();
+    let dir = tempdir().unwrap();
     let line = "run quadratic --outer sgd --outer-lr 1000 --iterations 200 --save {}";
     let parts = ["outer iteration 1:", "the outer loss is", "above the limit", "diverges"];
-    refused(words(line, &dir.0), 1, &parts);
-    refused(words(&format!("{line} --json"), &dir.0), 1, &parts);
-    assert_eq!(names(&dir.0), ["state.json"]);
+    refused(words(line, dir.path()), 1, &parts);
+    refused(words(&format!("{line} --json"), dir.path()), 1, &parts);
+    assert_eq!(names(dir.path()), ["state.json"]);
 }
 
 #[test]
@@ -1130,7 +1118,7 @@ fn a_full_disk() {
 
 #[test]
 fn samples_come_from_files() {
-    let scratch = Scratch::new();
+    let scratch = tempdir().unwrap();
     // Thirty samples in three classes, dense and sparse.
     let value = |i: usize, j: usize| ((i * 7 + j * 5) % 4 + usize::from(i % 3 == j)) as f64 / 4.0;
     let row = |i: usize| ([0, 1, 2].map(|j| value(i, j)), 10 * (i % 3));
@@ -1139,8 +1127,8 @@ fn samples_come_from_files() {
     let csv =
         "a,b,c,class\n".to_owned() + &(0..30).map(row).map(comma).collect::<Vec<_>>().concat();
     let svm = (0..30).map(row).map(colon).collect::<Vec<_>>().concat();
-    let csv = scratch.put("a.csv", csv.as_bytes());
-    let svm = scratch.put("a.svm", svm.as_bytes());
+    let csv = put(&scratch, "a.csv", csv.as_bytes());
+    let svm = put(&scratch, "a.svm", svm.as_bytes());
     for (problem, head) in [
         ("digits-penalty", 3),
         ("digits-penalty --penalties class", 3),
@@ -1156,7 +1144,7 @@ fn samples_come_from_files() {
     let line = "run digits-clean --iterations 1 --steps 5 --corruption 0.25 --split 12,9,9 --train {} --test {}";
     let lines = objects(line, &csv);
     assert_eq!(lines[1]["results"]["only clean samples"]["F1"], 1.0);
-    let bad = scratch.put("bad.csv", b"1,2,0\n1,2\n");
+    let bad = put(&scratch, "bad.csv", b"1,2,0\n1,2\n");
     for (line, parts) in [
         ("check digits-penalty --train {}", &["bad.csv:2: found 2 fields, expected 3"][..]),
         ("gradient digits-penalty --valid {}", &["--train"]),
