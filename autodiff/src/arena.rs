@@ -109,27 +109,23 @@ impl Arena {
     /// Space for `len` values, or the fault raised if the limit would be passed.
     #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub(crate) fn uninit<T>(&self, len: usize) -> Result<&mut [MaybeUninit<T>], Fault> {
-        let refused = |requested| {
-            let (used, limit) = (self.used.get(), self.limit.get());
-            let fault = Fault::Memory { used, requested, limit };
-            self.raise(fault);
-            Err(fault)
-        };
-        let Some(bytes) = len.checked_mul(size_of::<T>()) else { return refused(usize::MAX) };
-        let Some(bytes) = bytes.checked_next_multiple_of(ALIGNMENT) else {
-            return refused(bytes);
-        };
-        let total = self.used.get().saturating_add(bytes);
-        if total > self.limit.get() {
-            return refused(bytes);
-        }
         let align = const {
             assert!(align_of::<T>() <= ALIGNMENT);
             ALIGNMENT
         };
-        let Ok(layout) = Layout::from_size_align(bytes, align) else { return refused(bytes) };
-        let Ok(start) = self.bump.try_alloc_layout(layout) else { return refused(bytes) };
-        self.used.set(total);
+        let (used, limit) = (self.used.get(), self.limit.get());
+        let bytes = len.checked_mul(size_of::<T>()).and_then(|n| n.checked_next_multiple_of(align));
+        let made = bytes.filter(|&bytes| bytes <= limit.saturating_sub(used)).and_then(|bytes| {
+            let layout = Layout::from_size_align(bytes, align).ok()?;
+            let start = self.bump.try_alloc_layout(layout).ok()?;
+            self.used.set(used + bytes);
+            Some(start)
+        });
+        let Some(start) = made else {
+            let fault = Fault::Memory { used, requested: bytes.unwrap_or(usize::MAX), limit };
+            self.raise(fault);
+            return Err(fault);
+        };
         // SAFETY: `start` is the start of `bytes >= len * size_of::<T>()` fresh bytes, aligned to 64, which no other
         // allocation shares and which stay in place until `settle`, `reset` or drop, all of which need `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), len) })

@@ -152,7 +152,9 @@ pub trait Array<'a>:
         out: &mut [Self],
     );
     /// The tangents alone, moved up by one place: the first stands where the value was. `None` if there are none.
-    fn tangents_up(self) -> Option<Self>;
+    fn tangents_up(self) -> Option<Self> {
+        None
+    }
     /// [`tangents_up`](Self::tangents_up) of the product of `self` and `other`, whose value is not computed. The
     /// arguments are those of [`products`](Self::products).
     fn product_tangents_up(
@@ -161,7 +163,10 @@ pub trait Array<'a>:
         side: Side,
         other: Self,
         other_transposed: bool,
-    ) -> Option<Self>;
+    ) -> Option<Self> {
+        let _ = (transposed, side, other, other_transposed);
+        None
+    }
     /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged.
     fn sum_to(self, shape: Shape) -> Self;
     /// Repeats rows, columns or both, so that the result has `shape`.

@@ -10,8 +10,11 @@
 //!         (x[0].exp() + (-x[0]).exp()).sum()
 //!     }
 //! }
-//! let orders = check::taylor(&Cosh, &[Shape::column(2)], &[0.3, -0.7], &[1.0, 0.5])?;
+//! let (shapes, x, v) = ([Shape::column(2)], [0.3, -0.7], [1.0, 0.5]);
+//! let orders = check::taylor(&Cosh, &shapes, &x, &v)?;
 //! assert!(orders.gradient > 1.9 && orders.hessian > 2.9);
+//! assert!(check::central_differences(&Cosh, &shapes, &x)? < 1e-8);
+//! assert!(check::dot_product(&Cosh, &shapes, &x, &v, &[2.0])? < 1e-15);
 //! # Ok::<(), hypertape_autodiff::Fault>(())
 //! ```
 
@@ -70,10 +73,9 @@ fn order(remainders: &[f64], scale: f64) -> f64 {
     let floor = 1000.0 * f64::EPSILON * scale;
     let clear = |w: &&[f64]| w.iter().all(|r| r.abs() > floor);
     let estimates = remainders.windows(2).filter(clear).map(|w| (w[0] / w[1]).abs().log2());
-    estimates.fold(None, |best: Option<f64>, e| Some(best.map_or(e, |b| b.max(e)))).unwrap_or(
-        // Nothing clear of rounding: the expansion is exact, unless a value was NaN.
-        if remainders.iter().any(|r| r.is_nan()) { f64::NAN } else { f64::INFINITY },
-    )
+    // Nothing clear of rounding: the expansion is exact, unless a value was NaN.
+    let exact = if remainders.iter().any(|r| r.is_nan()) { f64::NAN } else { f64::INFINITY };
+    estimates.reduce(f64::max).unwrap_or(exact)
 }
 
 /// Largest deviation of the gradient from central differences, relative to the largest entry of either, with steps

@@ -23,6 +23,7 @@ pub trait Function<T: Element> {
 }
 
 /// Arena memory that drivers use and keep: one arena for values and records, one for adjoints, which die first.
+/// Points and derivatives are flat: the entries of all arguments one after the other, each row by row, cut by `shapes`.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
@@ -30,10 +31,15 @@ pub trait Function<T: Element> {
 /// impl<T: Element> Function<T> for Dot {
 ///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A { x[0].dot(x[1]) }
 /// }
-/// let shapes = [Shape::column(2); 2];
-/// let mut gradient = [0.0; 4];
-/// let value = Workspace::new().gradient(&Dot, &shapes, &[1.0, 2.0, 3.0, 4.0], &mut gradient)?;
-/// assert_eq!((value, gradient), (11.0, [3.0, 4.0, 1.0, 2.0]));
+/// let (mut w, shapes, x, v) = (Workspace::new(), [Shape::column(2); 2], [1.0, 2.0, 3.0, 4.0], [1.0, 0.0, 0.0, 1.0]);
+/// let (mut gradient, mut bar, mut product, mut y, mut dy) = ([0.0; 4], [0.0; 4], [0.0; 4], [0.0], [0.0]);
+/// assert_eq!(w.gradient(&Dot, &shapes, &x, &mut gradient)?, 11.0);
+/// w.vjp(&Dot, &shapes, &x, &mut y, &[2.0], &mut bar)?;
+/// w.jvp(&Dot, &shapes, &x, &v, &mut y, &mut dy)?;
+/// assert_eq!((gradient, bar, dy), ([3.0, 4.0, 1.0, 2.0], [6.0, 8.0, 2.0, 4.0], [5.0]));
+/// w.hvp(&Dot, &shapes, &x, &v, &mut gradient, &mut product)?;
+/// assert_eq!((product, w.jacobian(&Dot, &shapes, &x)?), ([0.0, 1.0, 1.0, 0.0], gradient.to_vec()));
+/// assert_eq!(w.hessian(&Dot, &shapes, &x)?[..8], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
 /// # Ok::<(), hypertape_autodiff::Fault>(())
 /// ```
 #[derive(Debug, Default)]
@@ -139,7 +145,7 @@ impl Workspace {
         dy: &mut [T],
     ) -> Result<(), Fault> {
         let (record, _) = self.arenas();
-        let out = f.eval(&duals::<T, 1>(record, shapes, x, [Some(dx)])?);
+        let out = f.eval(&duals(record, shapes, x, [dx])?);
         record.status()?;
         write(out.value(), y, "the value")?;
         write_tangent(out, 0, dy, "the directional derivative")?;
@@ -216,7 +222,7 @@ impl Workspace {
     ) -> Result<T, Fault> {
         let mut value = [T::zero()];
         let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, duals(record, shapes, x, v.map(Some))?)?;
+        let recorded = Recorded::new(record, f, duals(record, shapes, x, v)?)?;
         let out = recorded.out.value();
         write(out, &mut value, "the value of a scalar function")?;
         recorded.pull(&[T::one()], sweep, |i, adjoint| {
@@ -282,20 +288,16 @@ impl Workspace {
         x: &[T],
     ) -> Result<Vec<T>, Fault> {
         let n = x.len();
-        let mut hessian = vec![T::zero(); n * n];
+        let mut gradient = vec![T::zero(); n];
+        // Rows of whole passes, of which those beyond the last are zero.
+        let mut hessian = vec![T::zero(); n.next_multiple_of(TOGETHER) * n];
         let mut basis = Basis::new(n);
-        for first in (0..n).step_by(TOGETHER) {
-            let (record, sweep) = self.arenas();
-            let recorded = Recorded::new(record, f, duals(record, shapes, x, basis.from(first))?)?;
-            write(recorded.out.value(), &mut [T::zero()], "the value of a scalar function")?;
-            let rows = &mut hessian[first * n..];
-            recorded.pull(&[T::one()], sweep, |i, adjoint| {
-                for (k, row) in rows.chunks_exact_mut(n).take(TOGETHER).enumerate() {
-                    write_at(shapes, i, adjoint.and_then(|a| a.tangents()[k]), row)?;
-                }
-                Ok(())
-            })?;
+        for (i, rows) in hessian.chunks_exact_mut((TOGETHER * n).max(1)).enumerate() {
+            let mut rows = rows.chunks_exact_mut(n);
+            let rows = std::array::from_fn(|_| rows.next().unwrap_or_default());
+            self.hvps(f, shapes, x, basis.from(TOGETHER * i), &mut gradient, rows)?;
         }
+        hessian.truncate(n * n);
         Ok(hessian)
     }
 }
@@ -342,15 +344,15 @@ impl<T: Element> Basis<T> {
         Self(std::array::from_fn(|_| vec![T::zero(); n]))
     }
 
-    /// Unit vectors `first, first + 1, ...` as far as there are any.
-    fn from(&mut self, first: usize) -> [Option<&[T]>; TOGETHER] {
+    /// Unit vectors `first, first + 1, ...` as far as there are any, then zeros.
+    fn from(&mut self, first: usize) -> [&[T]; TOGETHER] {
         for (k, vector) in self.0.iter_mut().enumerate() {
             vector.fill(T::zero());
             if let Some(entry) = vector.get_mut(first + k) {
                 *entry = T::one();
             }
         }
-        std::array::from_fn(|k| Some(&self.0[k][..]).filter(|v| first + k < v.len()))
+        self.0.each_ref().map(|vector| &vector[..])
     }
 }
 
@@ -359,20 +361,17 @@ fn duals<'a, T: Element, const N: usize>(
     arena: &'a Arena,
     shapes: &[Shape],
     x: &'a [T],
-    tangents: [Option<&'a [T]>; N],
+    tangents: [&'a [T]; N],
 ) -> Result<List<Dual<Tensor<'a, T>, N>>, Fault> {
-    let mut duals: List<_> =
-        Tensor::split(arena, shapes, x)?.into_iter().map(|x| Dual::new(x, [None; N])).collect();
+    let values = Tensor::split(arena, shapes, x)?.into_iter();
+    let mut all: List<_> = values.map(|x| (x, [None; N])).collect();
     for (k, tangent) in tangents.into_iter().enumerate() {
-        let Some(tangent) = tangent else { continue };
         expect_length("the direction", x.len(), tangent.len())?;
-        for (dual, tangent) in duals.iter_mut().zip(Tensor::split(arena, shapes, tangent)?) {
-            let mut tangents = dual.tangents();
-            tangents[k] = Some(tangent);
-            *dual = Dual::new(dual.value(), tangents);
+        for ((_, tangents), part) in all.iter_mut().zip(Tensor::split(arena, shapes, tangent)?) {
+            tangents[k] = Some(part);
         }
     }
-    Ok(duals)
+    Ok(all.into_iter().map(|(value, tangents)| Dual::new(value, tangents)).collect())
 }
 
 /// Copies an array into a buffer of its length.

@@ -1,7 +1,8 @@
 //! Hypergradients of bilevel problems: one problem statement, every estimator, with counted costs.
 //!
 //! A problem is stated once as a [`Bilevel`]; an [`Oracle`] makes it callable; an [`Estimator`] returns loss, gradient
-//! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example.
+//! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example. A loop that is no optimiser, such as the steps
+//! of an ODE, is a [`Recurrence`], which [`Loop`] differentiates from checkpoints.
 //!
 //! Feature `threads` adds `Oracle::set_threads`.
 
@@ -16,7 +17,6 @@ mod draw;
 mod error;
 mod estimator;
 mod inner;
-
 mod limits;
 mod linear;
 mod oracle;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::array::element::Element;
 use crate::array::{Array, LinearOperator};
-use crate::fault::Fault;
+use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
 /// A sparse matrix, row after row: the entries of row `i` are `starts[i]..starts[i + 1]` of `columns` and `values`.
@@ -43,17 +43,13 @@ impl<T: Element> Csr<T> {
         columns: Vec<u32>,
         values: Vec<T>,
     ) -> Result<Self, Fault> {
-        let length = |what, expected, found| Err(Fault::Length { what, expected, found });
         let index = |operation, index, length| Err(Fault::Index { operation, index, length });
         let (Some(&0), Some(&last)) = (starts.first(), starts.last()) else {
-            return length("what precedes the first row of a sparse matrix", 0, 1);
+            let what = "what precedes the first row of a sparse matrix";
+            return Err(Fault::Length { what, expected: 0, found: 1 });
         };
-        if columns.len() != last {
-            return length("the list of columns of a sparse matrix", last, columns.len());
-        }
-        if values.len() != last {
-            return length("the list of entries of a sparse matrix", last, values.len());
-        }
+        expect_length("the list of columns of a sparse matrix", last, columns.len())?;
+        expect_length("the list of entries of a sparse matrix", last, values.len())?;
         if let Some(pair) = starts.windows(2).find(|pair| pair[0] > pair[1]) {
             return index("start of a row of a sparse matrix", pair[0], pair[1] + 1);
         }

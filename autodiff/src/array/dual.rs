@@ -43,11 +43,16 @@ impl<A: Copy, const N: usize> Dual<A, N> {
     pub fn tangents(self) -> [Option<A>; N] {
         self.tangents
     }
+}
 
-    /// A linear operation, applied to the value and to every tangent.
-    fn each(self, f: impl Fn(A) -> A) -> Self {
-        Self { value: f(self.value), tangents: self.tangents.map(|t| t.map(&f)) }
-    }
+/// Linear operations, applied to the value and to every tangent.
+macro_rules! linear {
+    ($($name:ident($($argument:ident: $type:ty),*))*) => {$(
+        fn $name(self, $($argument: $type),*) -> Self {
+            let f = |a: A| a.$name($($argument),*);
+            Self { value: f(self.value), tangents: self.tangents.map(|t| t.map(f)) }
+        }
+    )*};
 }
 
 /// The sum of what is there.
@@ -105,8 +110,17 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         self.value.arena()
     }
 
-    fn within(self, arena: &'a Arena) -> Self {
-        self.each(|a| a.within(arena))
+    linear! {
+        within(arena: &'a Arena)
+        sum_to(shape: Shape)
+        broadcast_to(shape: Shape)
+        pick(labels: &'a [u32])
+        place(labels: &'a [u32], cols: u32)
+        gather_rows(indices: &'a [u32])
+        scatter_rows(indices: &'a [u32], rows: u32)
+        slice(start: usize, shape: Shape)
+        embed(start: usize, shape: Shape)
+        reshape(shape: Shape)
     }
 
     fn constant(self, shape: Shape, data: &'a [A::Elem]) -> Self {
@@ -219,14 +233,6 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         Self { value: other.value, tangents }.tangents_up()
     }
 
-    fn sum_to(self, shape: Shape) -> Self {
-        self.each(|a| a.sum_to(shape))
-    }
-
-    fn broadcast_to(self, shape: Shape) -> Self {
-        self.each(|a| a.broadcast_to(shape))
-    }
-
     fn dot(self, other: Self) -> Self {
         bilinear(self, other, A::dot)
     }
@@ -242,34 +248,6 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         let d_share = |i: usize| Some(shares * (self.tangents[i]? - d_sum[i]?));
         let d_shares = std::array::from_fn(d_share);
         (Self { value: sum, tangents: d_sum }, Self { value: shares, tangents: d_shares })
-    }
-
-    fn pick(self, labels: &'a [u32]) -> Self {
-        self.each(|a| a.pick(labels))
-    }
-
-    fn place(self, labels: &'a [u32], cols: u32) -> Self {
-        self.each(|a| a.place(labels, cols))
-    }
-
-    fn gather_rows(self, indices: &'a [u32]) -> Self {
-        self.each(|a| a.gather_rows(indices))
-    }
-
-    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
-        self.each(|a| a.scatter_rows(indices, rows))
-    }
-
-    fn slice(self, start: usize, shape: Shape) -> Self {
-        self.each(|a| a.slice(start, shape))
-    }
-
-    fn embed(self, start: usize, shape: Shape) -> Self {
-        self.each(|a| a.embed(start, shape))
-    }
-
-    fn reshape(self, shape: Shape) -> Self {
-        self.each(|a| a.reshape(shape))
     }
 
     fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {

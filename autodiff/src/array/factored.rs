@@ -64,18 +64,14 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
             let right = shape.flipped(true);
             return Err(Fault::Shapes { operation: "factor", left: shape, right });
         }
-        let (n, zero) = (shape.rows as usize, A::Elem::from_f64(0.0));
+        let n = shape.rows as usize;
         let factors = arena.copy(matrix.values())?;
         let inverse = Inverse::new(method, n, factors, arena.fill(n, 0)?)?;
         let mut part = matrix;
         if A::ORDER > 0 && matches!(method, Method::Lower | Method::Upper) {
-            let mask = |p| {
-                if method.reads(p / n, n).contains(&(p % n)) {
-                    A::Elem::from_f64(1.0)
-                } else {
-                    zero
-                }
-            };
+            let [zero, one] = [0.0, 1.0].map(A::Elem::from_f64);
+            let read = |p: usize| method.reads(p / n, n).contains(&(p % n));
+            let mask = |p| if read(p) { one } else { zero };
             let mask = arena.collect(shape.len(), (0..shape.len()).map(mask))?;
             part = matrix * matrix.constant(shape, mask);
         }

@@ -7,7 +7,7 @@ use crate::array::kernels::slopes::{Factor, Rule, Slope};
 
 impl<'a, A: Array<'a>> Factor<'a> for A {
     fn of(self, f: impl Rule) -> Self {
-        self.unary(f.name())
+        self.unary(f.unary())
     }
 
     fn by(self, other: Self) -> Self {

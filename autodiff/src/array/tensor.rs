@@ -116,17 +116,21 @@ impl<'a, T: Element> Tensor<'a, T> {
         Self::empty(self.arena)
     }
 
-    /// Raises a fault unless every index is below `length`.
-    fn indices_fit(self, operation: &'static str, indices: &[u32], length: u32) -> bool {
-        let bad = indices.iter().find(|&&i| i >= length);
-        if let Some(&index) = bad {
-            self.arena.raise(Fault::Index {
-                operation,
-                index: index as usize,
-                length: length as usize,
-            });
+    /// What an operation on rows returns if they do not fit `indices`, or if an index is not below `length`.
+    fn unfit(
+        self,
+        operation: &'static str,
+        fits: bool,
+        indices: &[u32],
+        length: u32,
+    ) -> Option<Self> {
+        if !fits || self.is_faulty() {
+            return Some(self.mismatch(operation, label_shape(indices)));
         }
-        bad.is_none()
+        let &index = indices.iter().find(|&&i| i >= length)?;
+        let (index, length) = (index as usize, length as usize);
+        self.arena.raise(Fault::Index { operation, index, length });
+        Some(Self::empty(self.arena))
     }
 
     fn operand(self, transposed: bool) -> Operand<'a, T> {
@@ -163,12 +167,8 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
-        match f.slope((), ()) {
-            Slope::Zero => return None,
-            Slope::One => return Some(self),
-            Slope::Number(c) => return Some(self * c),
-            Slope::Over(c) => return Some(self / c),
-            Slope::Varying(()) => {}
+        if !matches!(f.slope((), ()), Slope::Varying(())) {
+            return f.slope(x, y).times(self);
         }
         if self.shape != x.shape || x.shape != y.shape {
             return Some(self.mismatch(f.name(), x.shape));
@@ -234,14 +234,6 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         for ((out, buffer), shape) in out.iter_mut().zip(buffers).zip(shapes) {
             *out = Self::result(self.arena, NAME, shape, Ok(buffer));
         }
-    }
-
-    fn tangents_up(self) -> Option<Self> {
-        None
-    }
-
-    fn product_tangents_up(self, _: bool, _: Side, _: Self, _: bool) -> Option<Self> {
-        None
     }
 
     fn sum_to(self, shape: Shape) -> Self {
@@ -312,11 +304,9 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
 
     fn pick(self, labels: &'a [u32]) -> Self {
         const NAME: &str = "pick";
-        if labels.len() != self.shape.rows as usize || self.is_faulty() {
-            return self.mismatch(NAME, label_shape(labels));
-        }
-        if !self.indices_fit(NAME, labels, self.shape.cols) {
-            return Self::empty(self.arena);
+        let fits = labels.len() == self.shape.rows as usize;
+        if let Some(none) = self.unfit(NAME, fits, labels, self.shape.cols) {
+            return none;
         }
         let rows = self.data.chunks_exact((self.shape.cols as usize).max(1));
         let entries = rows.zip(labels).map(|(row, &label)| row[label as usize]);
@@ -326,11 +316,8 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
 
     fn place(self, labels: &'a [u32], cols: u32) -> Self {
         const NAME: &str = "place";
-        if self.shape != label_shape(labels) || self.is_faulty() {
-            return self.mismatch(NAME, label_shape(labels));
-        }
-        if !self.indices_fit(NAME, labels, cols) {
-            return Self::empty(self.arena);
+        if let Some(none) = self.unfit(NAME, self.shape == label_shape(labels), labels, cols) {
+            return none;
         }
         Self::filled(self.arena, NAME, Shape::new(self.shape.rows, cols), |out| {
             let rows = out.chunks_exact_mut((cols as usize).max(1));
@@ -342,8 +329,8 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
 
     fn gather_rows(self, indices: &'a [u32]) -> Self {
         const NAME: &str = "gather_rows";
-        if self.is_faulty() || !self.indices_fit(NAME, indices, self.shape.rows) {
-            return Self::empty(self.arena);
+        if let Some(none) = self.unfit(NAME, true, indices, self.shape.rows) {
+            return none;
         }
         let shape = Shape::new(label_shape(indices).rows, self.shape.cols);
         let cols = self.shape.cols as usize;
@@ -356,11 +343,9 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
 
     fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
         const NAME: &str = "scatter_rows";
-        if self.is_faulty() || self.shape.rows != label_shape(indices).rows {
-            return self.mismatch(NAME, label_shape(indices));
-        }
-        if !self.indices_fit(NAME, indices, rows) {
-            return Self::empty(self.arena);
+        let fits = self.shape.rows == label_shape(indices).rows;
+        if let Some(none) = self.unfit(NAME, fits, indices, rows) {
+            return none;
         }
         let cols = self.shape.cols as usize;
         Self::filled(self.arena, NAME, Shape::new(rows, self.shape.cols), |out| {
@@ -470,12 +455,9 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             });
             return Self::empty(self.arena);
         }
-        let shape = shapes[role as usize];
-        let data = self.arena.fill(shape.len(), T::zero()).and_then(|out| {
-            T::convolve(self.arena, (map, role), shapes, [self.data, other.data], out)?;
-            Ok(&*out)
-        });
-        Self::result(self.arena, NAME, shape, data)
+        Self::tried(self.arena, NAME, shapes[role as usize], |out| {
+            T::convolve(self.arena, (map, role), shapes, [self.data, other.data], out)
+        })
     }
 }
 

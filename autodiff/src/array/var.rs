@@ -126,8 +126,7 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
     }
 
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
-        let kind = f.slope((), ());
-        if !matches!(kind, Slope::Varying(())) {
+        if !matches!(f.slope((), ()), Slope::Varying(())) {
             return f.slope(x, y).times(self);
         }
         let (c, x_value, y) = (self.value, x.value, y.value);
@@ -164,14 +163,6 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
             let (a, b) = (left.value, right.value);
             *out = left.two(right, "matmul", value[0], |of| Op::Product { of, a, b, transposed });
         }
-    }
-
-    fn tangents_up(self) -> Option<Self> {
-        None
-    }
-
-    fn product_tangents_up(self, _: bool, _: Side, _: Self, _: bool) -> Option<Self> {
-        None
     }
 
     fn sum_to(self, shape: Shape) -> Self {

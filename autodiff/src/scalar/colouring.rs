@@ -6,7 +6,6 @@
 //! in the compressed column of one of its two ends.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use super::pattern::Pattern;
 
@@ -46,8 +45,8 @@ pub(super) fn rows(pattern: &Pattern, most: usize) -> Option<Vec<u32>> {
     Some(colours)
 }
 
-/// A vertex of one colour among the neighbours of another, and whether there are more.
-type Spokes = HashMap<(u32, u32), (u32, bool)>;
+/// The first vertex of one colour among the neighbours of another, and how many there are.
+type Spokes = HashMap<(u32, u32), (u32, usize)>;
 
 /// A star colouring of a symmetric pattern. Cost: a few look-ups an entry, and the degree of each vertex that has two
 /// neighbours of a colour once for each of these.
@@ -94,18 +93,13 @@ pub(super) fn star(pattern: &Pattern) -> Vec<u32> {
         colours[v] = colour;
         let mut note = |hub: usize, colour: u32, spoke: usize| {
             let [hub, spoke] = [hub, spoke].map(|v| u32::try_from(v).unwrap_or(NONE));
-            match spokes.entry((hub, colour)) {
-                Entry::Vacant(place) => {
-                    place.insert((spoke, false));
-                }
-                Entry::Occupied(mut place) => {
-                    let (other, several) = place.get_mut();
-                    hubs[spoke as usize].push(hub);
-                    if !*several {
-                        hubs[*other as usize].push(hub);
-                        *several = true;
-                    }
-                }
+            let (first, several) = spokes.entry((hub, colour)).or_insert((spoke, 0));
+            *several += 1;
+            if *several > 1 {
+                hubs[spoke as usize].push(hub);
+            }
+            if *several == 2 {
+                hubs[*first as usize].push(hub);
             }
         };
         for w in around {

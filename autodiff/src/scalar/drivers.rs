@@ -48,7 +48,16 @@ impl<T: Scalar> Tape<T> {
         Ok(self.value())
     }
 
-    /// Vector-Jacobian product: writes `f(x)` into `y` and `J^T y_bar` into `x_bar`.
+    /// Vector-Jacobian product: writes `f(x)` into `y` and `J^T y_bar` into `x_bar`. Costs as much as
+    /// [`gradient`](Self::gradient).
+    ///
+    /// ```
+    /// use hypertape_autodiff::scalar::Tape;
+    /// let (mut y, mut bar) = ([0.0; 2], [0.0; 2]);
+    /// Tape::new().vjp(|x, y| (y[0], y[1]) = (x[0] * x[1], x[1]), &[2.0, 3.0], &mut y, &[1.0, 10.0], &mut bar)?;
+    /// assert_eq!((y, bar), ([6.0, 3.0], [3.0, 12.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
     ///
     /// # Errors
     /// The first fault; a length that does not match.
@@ -97,6 +106,14 @@ impl<T: Scalar> Tape<T> {
 
     /// Jacobian by reverse mode, row by row: one recording, four results a sweep. Writes `f(x)` into `y`.
     ///
+    /// ```
+    /// use hypertape_autodiff::scalar::Tape;
+    /// let (mut y, mut jacobian) = ([0.0; 2], [0.0; 4]);
+    /// Tape::new().jacobian(|x, y| (y[0], y[1]) = (x[0] * x[1], x[1]), &[2.0, 3.0], &mut y, &mut jacobian)?;
+    /// assert_eq!((y, jacobian), ([6.0, 3.0], [3.0, 2.0, 0.0, 1.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    ///
     /// # Errors
     /// The first fault; a length that does not match.
     pub fn jacobian(
@@ -139,6 +156,14 @@ impl<T: Scalar> Tape<T> {
 impl<T: Scalar> Tape<Dual<T>> {
     /// Gradient and Hessian-vector product `H v` of a function with one result, by forward over reverse; returns the
     /// value. Costs about 1.5 gradients.
+    ///
+    /// ```
+    /// use hypertape_autodiff::scalar::Tape;
+    /// let (mut g, mut product) = ([0.0; 2], [0.0; 2]);
+    /// Tape::new().hvp(|x| x[0] * x[0] * x[1], &[3.0, 5.0], &[1.0, 1.0], &mut g, &mut product)?;
+    /// assert_eq!((g, product), ([30.0, 9.0], [16.0, 6.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
     ///
     /// # Errors
     /// The first fault; a length that does not match.
@@ -183,15 +208,8 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
             expect_length("the product", x.len(), products[k].len())?;
         }
         let x = x.iter().enumerate().map(|(i, &x)| Dual::new(x, v.map(|v| v[i])));
-        self.record(x, 1, |x, y| y[0] = f(x))?;
-        self.pull(
-            |_| [Dual::new(T::one(), [T::zero(); N])],
-            move |i, [bar]| {
-                gradient[i] = bar.value();
-                (0..N).for_each(|k| products[k][i] = bar.tangents()[k]);
-            },
-        );
-        Ok(self.value().value())
+        let take = move |i, moved: [T; N]| (0..N).for_each(|k| products[k][i] = moved[k]);
+        self.second(|x, y| y[0] = f(x), x, gradient, take)
     }
 
     /// Gradient and Hessian, row by row, `N` columns a pass; returns the value.
@@ -216,18 +234,35 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
         let n = x.len();
         expect_length("the gradient", n, gradient.len())?;
         expect_length("the Hessian", n * n, hessian.len())?;
+        let mut value = T::nan();
         for first in (0..n.max(1)).step_by(N) {
             let columns = N.min(n - first);
             let unit = |(i, &x): (usize, &T)| Dual::variable(x, i.wrapping_sub(first));
-            self.record(x.iter().enumerate().map(unit), 1, |x, y| y[0] = f(x))?;
-            self.pull(
-                |_| [Dual::new(T::one(), [T::zero(); N])],
-                |i, [bar]| {
-                    gradient[i] = bar.value();
-                    (0..columns).for_each(|k| hessian[i * n + first + k] = bar.tangents()[k]);
-                },
-            );
+            let x = x.iter().enumerate().map(unit);
+            let take = |i: usize, moved: [T; N]| {
+                (0..columns).for_each(|k| hessian[i * n + first + k] = moved[k]);
+            };
+            value = self.second(|x, y| y[0] = f(x), x, gradient, take)?;
         }
+        Ok(value)
+    }
+
+    /// One recording and one sweep: the value, the gradient, and to `take` how each entry of it moves.
+    pub(super) fn second(
+        &mut self,
+        f: impl for<'t> FnOnce(&[Var<'t, Dual<T, N>>], &mut [Var<'t, Dual<T, N>>]),
+        x: impl ExactSizeIterator<Item = Dual<T, N>>,
+        gradient: &mut [T],
+        mut take: impl FnMut(usize, [T; N]),
+    ) -> Result<T, Fault> {
+        self.record(x, 1, f)?;
+        self.pull(
+            |_| [Dual::new(T::one(), [T::zero(); N])],
+            |i, [bar]| {
+                gradient[i] = bar.value();
+                take(i, bar.tangents());
+            },
+        );
         Ok(self.value().value())
     }
 }
@@ -274,6 +309,15 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
 
     /// Jacobian by forward mode, row by row, `N` columns a pass. Writes `f(x)` into `y`.
     ///
+    /// ```
+    /// use hypertape_autodiff::scalar::Tangents;
+    /// let (mut y, mut jacobian) = ([0.0; 2], [0.0; 4]);
+    /// Tangents::<f64, 2>::new()
+    ///     .jacobian(|x, y| (y[0], y[1]) = (x[0] * x[1], x[1]), &[2.0, 3.0], &mut y, &mut jacobian)?;
+    /// assert_eq!((y, jacobian), ([6.0, 3.0], [3.0, 2.0, 0.0, 1.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    ///
     /// # Errors
     /// A length that does not match.
     pub fn jacobian(
@@ -317,6 +361,12 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
 
 /// Value and gradient, see [`Tape::gradient`].
 ///
+/// ```
+/// let found = hypertape_autodiff::scalar::gradient(|x| x[0] * x[1], &[2.0, 3.0])?;
+/// assert_eq!(found, (6.0, vec![3.0, 2.0]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+///
 /// # Errors
 /// The first fault.
 pub fn gradient<T: Scalar>(
@@ -329,6 +379,12 @@ pub fn gradient<T: Scalar>(
 }
 
 /// Value, gradient and Hessian-vector product, see [`Tape::hvp`].
+///
+/// ```
+/// let found = hypertape_autodiff::scalar::hvp(|x| x[0] * x[1], &[2.0, 3.0], &[1.0, 10.0])?;
+/// assert_eq!(found, (6.0, vec![3.0, 2.0], vec![10.0, 1.0]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
 ///
 /// # Errors
 /// The first fault; a direction of another length than `x`.
@@ -343,6 +399,12 @@ pub fn hvp<T: Scalar>(
 }
 
 /// Value, gradient and Hessian row by row, see [`Tape::hessian`].
+///
+/// ```
+/// let found = hypertape_autodiff::scalar::hessian(|x| x[0] * x[1], &[2.0, 3.0])?;
+/// assert_eq!(found, (6.0, vec![3.0, 2.0], vec![0.0, 1.0, 1.0, 0.0]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
 ///
 /// # Errors
 /// The first fault.

@@ -1,5 +1,7 @@
 //! [`Pattern`]: which entries of a Jacobian or Hessian can differ from zero.
 
+use std::num::NonZero;
+
 use super::drivers::Function;
 use super::dual::Dual;
 use super::real::Scalar;
@@ -10,9 +12,9 @@ use crate::fault::Fault;
 /// The places of a sparse matrix, row by row, columns in ascending order.
 ///
 /// Detection evaluates the function once on numbers that record what they depend on, then sweeps over the record with 64
-/// columns in the bits of a word: `n / 64` sweeps of a word a record. A Hessian takes a sweep forward, for what a number
-/// depends on, and one back from the pairs that meet in products, for what meets it. Branches are those taken at the
-/// point; an entry that is zero by value alone counts.
+/// columns in the bits of a word: forward, to what depends on these columns, and for a Hessian on to what meets that in
+/// products, and back. Cost: the numbers that a sweep comes by, so `n` for a band and at most `n / 64` a record. Branches
+/// are those taken at the point; an entry that is zero by value alone counts.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Pattern, Real};
@@ -43,13 +45,8 @@ impl Pattern {
         let graph = Graph { inputs: x.len(), ..Graph::default() };
         let results = trace(&graph, f, x.iter().copied(), m);
         let joins = graph.joins.borrow();
-        let mut rows = vec![Vec::new(); m];
-        each_block(x.len(), &joins, |first, below| {
-            for (row, node) in rows.iter_mut().zip(&results) {
-                row.extend(node.iter().flat_map(|&node| columns(first, below[node as usize])));
-            }
-        });
-        Self::from_rows(x.len(), &rows)
+        let links = (0..).zip(results).filter_map(|(row, node)| Some((node?, row)));
+        detect(&joins, &Self::sorted(x.len() + joins.len(), m, links), x.len(), m)
     }
 
     /// Of the `n` by `n` Hessian of a function with one result, which is symmetric.
@@ -58,24 +55,9 @@ impl Pattern {
         // Of second order, so that functions which ask for the order take part with both derivatives.
         trace(&graph, f, x.iter().map(|&x| Dual::<F>::constant(x)), 1);
         let (joins, bends) = (graph.joins.borrow(), graph.bends.borrow());
-        let mut rows = vec![Vec::new(); x.len()];
-        let mut meets = vec![0_u64; x.len() + joins.len()];
-        each_block(x.len(), &joins, |first, below| {
-            meets.fill(0);
-            for &[a, b] in bends.iter() {
-                meets[b as usize] |= below[a as usize];
-                meets[a as usize] |= below[b as usize];
-            }
-            for (place, &[a, b]) in joins.iter().enumerate().rev() {
-                let word = meets[x.len() + place];
-                meets[a as usize] |= word;
-                meets[b as usize] |= word;
-            }
-            for (row, &word) in rows.iter_mut().zip(&meets) {
-                row.extend(columns(first, word));
-            }
-        });
-        Self::from_rows(x.len(), &rows)
+        let (numbers, both) =
+            (x.len() + joins.len(), bends.iter().flat_map(|&[a, b]| [(a, b), (b, a)]));
+        detect(&joins, &Self::sorted(numbers, numbers, both), x.len(), x.len())
     }
 
     /// A known pattern: the columns of each row, in any order.
@@ -91,16 +73,21 @@ impl Pattern {
                 return Err(Fault::Index { operation, index, length: cols });
             }
         }
-        Ok(Self::from_rows(cols, &rows))
+        let places = (0..).zip(&rows).flat_map(|(i, row)| row.iter().map(move |&j| (i, j)));
+        Ok(Self::sorted(rows.len(), cols, places))
     }
 
-    /// Of columns that ascend.
-    pub(super) fn from_rows(cols: usize, rows: &[Vec<u32>]) -> Self {
-        let ends = rows.iter().scan(0, |end, row| {
-            *end += row.len();
-            Some(*end)
-        });
-        Self { cols, starts: std::iter::once(0).chain(ends).collect(), columns: rows.concat() }
+    /// Of rows and columns, whose order is kept in a row.
+    fn sorted(rows: usize, cols: usize, places: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
+        let mut starts = vec![0; rows + 1];
+        places.clone().for_each(|(i, _)| starts[i as usize + 1] += 1);
+        (0..rows).for_each(|i| starts[i + 1] += starts[i]);
+        let (mut next, mut columns) = (starts.clone(), vec![0; starts[rows]]);
+        for (i, j) in places {
+            columns[next[i as usize]] = j;
+            next[i as usize] += 1;
+        }
+        Self { cols, starts, columns }
     }
 
     /// Number of rows.
@@ -140,16 +127,12 @@ impl Pattern {
     }
 
     /// The transpose, and for each of its entries where it stands in `self`.
-    pub(super) fn transposed(&self) -> (Self, Vec<usize>) {
-        let mut rows = vec![Vec::new(); self.cols];
-        let mut places = vec![Vec::new(); self.cols];
-        for (i, row) in (0_u32..).zip(0..self.rows()) {
-            for p in self.range(row) {
-                rows[self.columns[p] as usize].push(i);
-                places[self.columns[p] as usize].push(p);
-            }
-        }
-        (Self::from_rows(self.rows(), &rows), places.concat())
+    pub(super) fn transposed(&self) -> (Self, Vec<u32>) {
+        let rows =
+            (0_u32..).zip(0..self.rows()).flat_map(|(i, row)| self.row(row).iter().map(move |_| i));
+        let turned = Self::sorted(self.cols, self.rows(), self.columns.iter().copied().zip(rows));
+        let places = Self::sorted(self.cols, self.len(), self.columns.iter().copied().zip(0..));
+        (turned, places.columns)
     }
 }
 
@@ -166,18 +149,66 @@ fn trace<F: Element, T: Scalar<Plain = F>>(
     y.into_iter().map(Trace::number).collect()
 }
 
-/// For each block of 64 inputs, its first and which of them each number depends on.
-fn each_block(n: usize, joins: &[[u32; 2]], mut take: impl FnMut(usize, &[u64])) {
-    let mut below = vec![0_u64; n + joins.len()];
+/// For each of `rows` targets which of `n` inputs reach it: up the joins, over a link, and down the joins, whose numbers
+/// follow those of the rows among the targets.
+fn detect(joins: &[[u32; 2]], links: &Pattern, n: usize, rows: usize) -> Pattern {
+    let mut wanted: Vec<bool> = (0..links.rows()).map(|node| !links.row(node).is_empty()).collect();
+    for (place, &[a, b]) in joins.iter().enumerate().rev() {
+        wanted[a as usize] |= wanted[n + place];
+        wanted[b as usize] |= wanted[n + place];
+    }
+    let uses = joins.iter().zip((0_u32..).skip(n)).filter(|&(_, user)| wanted[user as usize]);
+    let uses = uses.flat_map(|(&[a, b], user)| [(a, user), (b, user)]);
+    let users = Pattern::sorted(links.rows(), links.rows(), uses);
+    let (mut up, mut over) = (Words::new(links.rows()), Words::new(links.cols()));
+    let mut found = Vec::new();
     for first in (0..n).step_by(64) {
-        below[..n].fill(0);
-        for (bit, word) in below[first..n].iter_mut().take(64).enumerate() {
-            *word = 1 << bit;
+        (first..n).take(64).for_each(|i| up.add(i, 1 << (i - first)));
+        up.drain(false, |up, node, word| {
+            users.row(node).iter().for_each(|&user| up.add(user as usize, word));
+            links.row(node).iter().for_each(|&target| over.add(target as usize, word));
+        });
+        over.drain(true, |over, target, word| {
+            let Some(place) = target.checked_sub(rows) else {
+                let row = u32::try_from(target).unwrap_or(u32::MAX);
+                return found.extend(columns(first, word).map(|column| (row, column)));
+            };
+            joins[place].iter().for_each(|&below| over.add(below as usize, word));
+        });
+    }
+    // Columns of a row ascend, as they were found.
+    Pattern::sorted(rows, n, found.iter().copied())
+}
+
+/// Words by number, and which are not zero.
+struct Words {
+    words: Vec<u64>,
+    live: Vec<u64>,
+}
+
+impl Words {
+    fn new(len: usize) -> Self {
+        Self { words: vec![0; len], live: vec![0; len.div_ceil(64)] }
+    }
+
+    fn add(&mut self, number: usize, word: u64) {
+        self.words[number] |= word;
+        self.live[number / 64] |= 1 << (number % 64);
+    }
+
+    /// Takes words out from the lowest number up, or from the highest down; `take` may add beyond its number.
+    fn drain(&mut self, down: bool, mut take: impl FnMut(&mut Self, usize, u64)) {
+        let blocks = self.live.len();
+        for block in 0..blocks {
+            let block = if down { blocks - 1 - block } else { block };
+            while let Some(live) = NonZero::new(self.live[block]) {
+                let bit = if down { live.ilog2() } else { live.trailing_zeros() };
+                self.live[block] ^= 1 << bit;
+                let number = 64 * block + bit as usize;
+                let word = std::mem::take(&mut self.words[number]);
+                take(self, number, word);
+            }
         }
-        for (place, &[a, b]) in joins.iter().enumerate() {
-            below[n + place] = below[a as usize] | below[b as usize];
-        }
-        take(first, &below);
     }
 }
 

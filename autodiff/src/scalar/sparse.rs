@@ -39,7 +39,7 @@ pub struct SparseJacobian<F> {
     pattern: Pattern,
     /// Of columns, or of rows together with the transpose and the places of its entries.
     colours: Vec<u32>,
-    by_rows: Option<(Pattern, Vec<usize>)>,
+    by_rows: Option<(Pattern, Vec<u32>)>,
     tape: Tape<F>,
     tangents: Tangents<F, TOGETHER>,
 }
@@ -97,7 +97,7 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
                 tape.pull::<TOGETHER>(seed, |j, bars| {
                     for (p, &i) in columns.range(j).zip(columns.row(j)) {
                         if let Some(&entry) = bars.get(place(i as usize)) {
-                            values[places[p]] = entry;
+                            values[places[p] as usize] = entry;
                         }
                     }
                 });
@@ -215,22 +215,24 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
         expect_length("the gradient", x.len(), gradient.len())?;
         expect_length("the entries of the Hessian", self.pattern.len(), values.len())?;
         let Self { colours, reads, tape, .. } = self;
+        let mut value = F::nan();
         for first in (0..count(colours).max(1)).step_by(TOGETHER) {
             let place = |colour: u32| (colour as usize).wrapping_sub(first);
             let dual = |(&x, &colour): (&F, &u32)| Dual::variable(x, place(colour));
-            tape.record(x.iter().zip(&*colours).map(dual), 1, |x, y| f.eval(x, y))?;
-            tape.pull(
-                |_| [Dual::constant(F::one())],
-                |i, [bar]| {
-                    gradient[i] = bar.value();
+            let x = x.iter().zip(&*colours).map(dual);
+            value = tape.second(
+                |x, y| f.eval(x, y),
+                x,
+                gradient,
+                |i, moved| {
                     for &(colour, here, mirror) in &reads[i] {
-                        if let Some(&entry) = bar.tangents().get(place(colour)) {
+                        if let Some(&entry) = moved.get(place(colour)) {
                             (values[here], values[mirror]) = (entry, entry);
                         }
                     }
                 },
-            );
+            )?;
         }
-        Ok(tape.value().value())
+        Ok(value)
     }
 }

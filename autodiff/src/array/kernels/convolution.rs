@@ -173,7 +173,6 @@ impl Walk {
 dispatched! {
     /// Copies patches, from that of `walk` on, to the rows of `block`.
     fn gather<T: Number>(walk: Walk, x: &[T], c: usize, block: &mut [T]) {
-        let _ = FMA;
         let (mut walk, size) = (walk, walk.size);
         for patch in block.chunks_exact_mut(size * size * c) {
             for i in 0..size {
@@ -191,7 +190,6 @@ dispatched! {
 dispatched! {
     /// Adds the rows of `block` to patches, from that of `walk` on.
     fn scatter<T: Number>(walk: Walk, x: &mut [T], c: usize, block: &[T]) {
-        let _ = FMA;
         let (mut walk, size) = (walk, walk.size);
         for patch in block.chunks_exact(size * size * c) {
             for i in 0..size {
@@ -235,17 +233,13 @@ pub(crate) fn convolve<T: Number>(
             let block = &mut block[..rows * patch];
             let shape = |cols: u32| Shape::new(u32::try_from(rows).unwrap_or(u32::MAX), cols);
             let whole = |data, shape| Operand { data, shape, transposed: false };
+            let patches = shape(kernel.rows);
             let entries = start * filters..(start + rows) * filters;
             match role {
                 Role::Output => {
                     gather(walk, a, c, block);
                     let out = &mut out[entries];
-                    products(
-                        whole(b, kernel),
-                        false,
-                        &[whole(block, shape(kernel.rows))],
-                        &mut [out],
-                    );
+                    products(whole(b, kernel), false, &[whole(block, patches)], &mut [out]);
                 }
                 Role::Input => {
                     let z = whole(&b[entries], shape(output.cols));
@@ -257,8 +251,7 @@ pub(crate) fn convolve<T: Number>(
                 Role::Kernel => {
                     gather(walk, b, c, block);
                     let z = whole(&a[entries], shape(output.cols));
-                    let patches =
-                        Operand { data: &*block, shape: shape(kernel.rows), transposed: true };
+                    let patches = Operand { data: &*block, shape: patches, transposed: true };
                     if start == 0 {
                         products(patches, true, &[z], &mut [&mut *out]);
                     } else {

@@ -1,4 +1,4 @@
-//! The elementwise functions by name, and those of two numbers at one entry. Values and slopes of those of one number:
+//! The elementwise functions by name, and those of two numbers at one entry. Values, slopes and names of those of one number:
 //! `slopes.rs`. Loops: `maps.rs`.
 
 use crate::array::kernels::number::Number;
@@ -44,32 +44,6 @@ pub enum Unary {
     Step,
     /// `x^p`, 0 at 0, see [`conventions::power_or_zero`].
     PowerOrZero(f64),
-}
-
-impl Unary {
-    /// The name used in messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Scale(_) => "scale",
-            Self::Shift(_) => "shift",
-            Self::Over(_) => "divide",
-            Self::Exp => "exp",
-            Self::Ln => "ln",
-            Self::Log1p => "log1p",
-            Self::Sqrt => "sqrt",
-            Self::Square => "square",
-            Self::Recip => "recip",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::Softplus => "softplus",
-            Self::Relu => "relu",
-            Self::Abs => "abs",
-            Self::Power(_) => "power",
-            Self::Sign => "sign",
-            Self::Step => "step",
-            Self::PowerOrZero(_) => "power_or_zero",
-        }
-    }
 }
 
 /// A function of two numbers, applied to each pair of entries. Slopes: `rules.rs`.

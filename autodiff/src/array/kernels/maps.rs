@@ -172,7 +172,6 @@ dispatched! {
         cols: usize,
         out: &mut [MaybeUninit<T>],
     ) {
-        let _ = FMA;
         let rows = out.chunks_exact_mut(cols).enumerate();
         // A loop for each function, so that each is compiled, and vectorised, on its own.
         macro_rules! each {

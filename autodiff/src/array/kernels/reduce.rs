@@ -19,7 +19,6 @@ pub(crate) fn gathered<T: Number>(sums: [T; LANES]) -> T {
 dispatched! {
     /// `sum_i a_i`
     pub(crate) fn sum<T: Number>(a: &[T]) -> T {
-        let _ = FMA;
         total(a)
     }
 }
@@ -69,7 +68,6 @@ dispatched! {
 dispatched! {
     /// Adds the entries of `x` into `out`, which is zero on entry and broadcasts to the shape of `x`.
     pub(crate) fn sum_to<T: Number>(x: &[T], shape: Shape, out: &mut [T], to: Shape) {
-        let _ = FMA;
         let rows = x.chunks_exact((shape.cols as usize).max(1));
         match (to.rows == shape.rows, to.cols == shape.cols) {
             (true, true) => out.copy_from_slice(x),

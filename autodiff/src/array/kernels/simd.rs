@@ -83,21 +83,8 @@ fn named(found: &str, best: Simd) -> Result<Simd, InvalidSimd> {
 /// The path in use: the one that the environment variable `HYPERTAPE_SIMD` names, see [`Simd::from_environment`], or
 /// the best that the processor has if it is not set or invalid.
 pub fn simd() -> Simd {
-    chosen().0
-}
-
-/// Whether the environment names the path in use.
-#[allow(dead_code, reason = "for kernels that have a way around the paths")]
-pub(crate) fn forced() -> bool {
-    chosen().1
-}
-
-fn chosen() -> (Simd, bool) {
-    static CHOSEN: OnceLock<(Simd, bool)> = OnceLock::new();
-    *CHOSEN.get_or_init(|| match Simd::from_environment() {
-        Ok(Some(path)) => (path, true),
-        Ok(None) | Err(_) => (best(), false),
-    })
+    static CHOSEN: OnceLock<Simd> = OnceLock::new();
+    *CHOSEN.get_or_init(|| Simd::from_environment().ok().flatten().unwrap_or_else(best))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -126,43 +113,40 @@ pub(crate) fn mul_add<const FMA: bool, T: num_traits::Float>(a: T, b: T, c: T) -
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Compiles a function once for each path and calls the one in use. The body may use `FMA`, a `const bool`.
+/// Compiles a function once for each path and calls the one in use. The body may use `FMA`, a `const bool`, and `BYTES`,
+/// those of a vector.
 macro_rules! dispatched {
     (
         $(#[$attribute:meta])*
-        $visibility:vis fn $name:ident<$T:ident: $bound:path $(, $F:ident: $function:path)?>(
+        $visibility:vis fn $name:ident<$T:ident: $bound:path>(
             $($argument:ident: $type:ty),* $(,)?
         ) $(-> $result:ty)? $body:block
     ) => {
         $(#[$attribute])*
-        $visibility fn $name<$T: $bound $(, $F: $function)?>(
-            $($argument: $type),*
-        ) $(-> $result)? {
+        $visibility fn $name<$T: $bound>($($argument: $type),*) $(-> $result)? {
             #[inline(always)]
-            fn body<const FMA: bool, $T: $bound $(, $F: $function)?>(
+            fn body<const FMA: bool, const BYTES: usize, $T: $bound>(
                 $($argument: $type),*
             ) $(-> $result)? $body
-
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2<$T: $bound $(, $F: $function)?>($($argument: $type),*) $(-> $result)? {
-                body::<true, $T $(, $F)?>($($argument),*)
+            fn avx2<$T: $bound>($($argument: $type),*) $(-> $result)? {
+                body::<true, 32, $T>($($argument),*)
             }
-
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-            fn avx512<$T: $bound $(, $F: $function)?>($($argument: $type),*) $(-> $result)? {
-                body::<true, $T $(, $F)?>($($argument),*)
+            fn avx512<$T: $bound>($($argument: $type),*) $(-> $result)? {
+                body::<true, 64, $T>($($argument),*)
             }
-
-            match $crate::array::kernels::simd::simd() {
+            use $crate::array::kernels::simd::{PORTABLE_FMA, Simd, simd};
+            match simd() {
                 // SAFETY: the path was chosen because the processor has these instructions.
                 #[cfg(target_arch = "x86_64")]
-                $crate::array::kernels::simd::Simd::Avx512 => unsafe { avx512($($argument),*) },
+                Simd::Avx512 => unsafe { avx512($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::array::kernels::simd::Simd::Avx2 => unsafe { avx2($($argument),*) },
-                _ => body::<{ $crate::array::kernels::simd::PORTABLE_FMA }, $T $(, $F)?>($($argument),*),
+                Simd::Avx2 => unsafe { avx2($($argument),*) },
+                _ => body::<PORTABLE_FMA, 16, $T>($($argument),*),
             }
         }
     };

@@ -12,8 +12,10 @@ use crate::conventions;
 
 /// A function of one number.
 pub(crate) trait Rule: Copy {
-    /// Its name.
-    fn name(self) -> Unary;
+    /// Its name among others.
+    fn unary(self) -> Unary;
+    /// Its name in messages.
+    fn name(self) -> &'static str;
     /// The value at `x`.
     fn at<const FMA: bool, T: Number>(self, x: T) -> T;
     /// `dy/dx` at `x`, where `y` is the value there.
@@ -44,17 +46,21 @@ pub(crate) enum Slope<R> {
 }
 use Slope::Varying;
 
-/// The types of the functions: each with its number if it has one, its value at `x`, its slope at `x`, where it is `y`.
+/// The types of the functions: each with its number if it has one, its name, its value at `x`, its slope at `x`, where it is `y`.
 macro_rules! rules {
-    ($($f:ident $(($c:ident: $number:ty))?: |$x:ident| $value:expr, |$at:pat_param, $y:pat_param| $slope:expr;)*) => {$(
+    ($($f:ident $(($c:ident: $number:ty))? $name:literal: |$x:ident| $value:expr, |$at:pat_param, $y:pat_param| $slope:expr;)*) => {$(
         #[derive(Clone, Copy)]
         pub(crate) struct $f $((pub(crate) $number))?;
 
         impl Rule for $f {
             #[inline(always)]
-            fn name(self) -> Unary {
+            fn unary(self) -> Unary {
                 $(let Self($c) = self;)?
                 Unary::$f $(($c))?
+            }
+
+            fn name(self) -> &'static str {
+                $name
             }
 
             #[inline(always)]
@@ -73,32 +79,32 @@ macro_rules! rules {
 }
 
 rules! {
-    Scale(c: f64): |x| x * T::of(c), |_, _| Slope::Number(c);
-    Shift(c: f64): |x| x + T::of(c), |_, _| { let _ = c; Slope::One };
-    Over(c: f64): |x| x / T::of(c), |_, _| Slope::Over(c);
-    Exp: |x| math::exp::<FMA, T>(x), |_, y| Varying(y);
-    Ln: |x| x.ln(), |x, _| Varying(x.of(Recip));
-    Log1p: |x| math::log1p::<FMA, T>(x), |x, _| Varying(x.of(Shift(1.0)).of(Recip));
-    Sqrt: |x| x.sqrt(), |_, y| Varying(y.of(PowerOrZero(-1.0)).of(Scale(0.5)));
-    Square: |x| x * x, |x, _| Varying(x.of(Scale(2.0)));
-    Recip: |x| x.recip(), |_, y| Varying(y.of(Square).of(Scale(-1.0)));
-    Tanh: |x| math::tanh::<FMA, T>(x),
+    Scale(c: f64) "scale": |x| x * T::of(c), |_, _| Slope::Number(c);
+    Shift(c: f64) "shift": |x| x + T::of(c), |_, _| { let _ = c; Slope::One };
+    Over(c: f64) "divide": |x| x / T::of(c), |_, _| Slope::Over(c);
+    Exp "exp": |x| math::exp::<FMA, T>(x), |_, y| Varying(y);
+    Ln "ln": |x| x.ln(), |x, _| Varying(x.of(Recip));
+    Log1p "log1p": |x| math::log1p::<FMA, T>(x), |x, _| Varying(x.of(Shift(1.0)).of(Recip));
+    Sqrt "sqrt": |x| x.sqrt(), |_, y| Varying(y.of(PowerOrZero(-1.0)).of(Scale(0.5)));
+    Square "square": |x| x * x, |x, _| Varying(x.of(Scale(2.0)));
+    Recip "recip": |x| x.recip(), |_, y| Varying(y.of(Square).of(Scale(-1.0)));
+    Tanh "tanh": |x| math::tanh::<FMA, T>(x),
         |_, y| Varying(y.of(Square).of(Scale(-1.0)).of(Shift(1.0)));
     // y (1 - y), whose second factor has no rounding error near y = 1.
-    Sigmoid: |x| math::sigmoid::<FMA, T>(x),
+    Sigmoid "sigmoid": |x| math::sigmoid::<FMA, T>(x),
         |_, y| Varying(y.of(Scale(-1.0)).of(Shift(1.0)).by(y));
-    Softplus: |x| math::softplus::<FMA, T>(x), |x, _| Varying(x.of(Sigmoid));
-    Relu: |x| if x <= T::zero() { T::zero() } else { x }, |x, _| Varying(x.of(Step));
-    Abs: |x| x.abs(), |x, _| Varying(x.of(Sign));
-    Power(p: f64): |x| conventions::power(x, p), |x, _| match p {
+    Softplus "softplus": |x| math::softplus::<FMA, T>(x), |x, _| Varying(x.of(Sigmoid));
+    Relu "relu": |x| if x <= T::zero() { T::zero() } else { x }, |x, _| Varying(x.of(Step));
+    Abs "abs": |x| x.abs(), |x, _| Varying(x.of(Sign));
+    Power(p: f64) "power": |x| conventions::power(x, p), |x, _| match p {
         0.0 => Slope::Zero,
         1.0 => Slope::One,
         _ if p > 0.0 && p < 1.0 => Varying(x.of(PowerOrZero(p - 1.0)).of(Scale(p))),
         _ => Varying(x.of(Power(p - 1.0)).of(Scale(p))),
     };
-    Sign: |x| conventions::sign(x), |_, _| Slope::Zero;
-    Step: |x| conventions::step(x), |_, _| Slope::Zero;
-    PowerOrZero(p: f64): |x| conventions::power_or_zero(x, p),
+    Sign "sign": |x| conventions::sign(x), |_, _| Slope::Zero;
+    Step "step": |x| conventions::step(x), |_, _| Slope::Zero;
+    PowerOrZero(p: f64) "power_or_zero": |x| conventions::power_or_zero(x, p),
         |x, _| Varying(x.of(PowerOrZero(p - 1.0)).of(Scale(p)));
 }
 
@@ -180,6 +186,11 @@ pub(crate) fn bend<const FMA: bool, T: Number>(f: impl Rule, x: T, y: T, dx: T, 
 }
 
 impl Unary {
+    /// The name used in messages.
+    pub fn name(self) -> &'static str {
+        with_rule!(self, |f| f.name())
+    }
+
     /// `dy/dx` at `x`, where `y` is the value there.
     pub(crate) fn slope<'a, R: Factor<'a>>(self, x: R, y: R) -> Slope<R> {
         with_rule!(self, |f| f.slope(x, y))

@@ -18,7 +18,6 @@ const LANES: usize = 16;
 dispatched! {
     /// Whether every entry is finite.
     pub(crate) fn all_finite<T: Number>(x: &[T]) -> bool {
-        let _ = FMA;
         // The sum of `0 x` is 0 or NaN. In lanes, and unlike a search that stops early, it vectorises.
         let (chunks, rest) = x.as_chunks::<LANES>();
         let mut sums = [T::zero(); LANES];

@@ -12,7 +12,7 @@ use crate::array::kernels::product::columns::{Columns, gather, pack, scatter};
 use crate::array::kernels::product::dots;
 use crate::array::kernels::product::pack::{List, View, with_panel};
 use crate::array::kernels::product::register::tile;
-use crate::array::kernels::simd::{Simd, simd};
+use crate::array::kernels::simd::dispatched;
 
 /// Entries of a panel that are packed for a strip of tiles at most: most of the first level of cache in `f64`.
 const STRIP: usize = 6144;
@@ -39,19 +39,7 @@ pub(crate) fn multiply<T: Number>(
         }
         return;
     }
-    with_panel(|panel| {
-        match simd() {
-            // SAFETY: the path was chosen because the processor has these instructions.
-            #[cfg(target_arch = "x86_64")]
-            Simd::Avx512 => unsafe { avx512(lefts, rights, outs, size, panel) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Simd::Avx2 => unsafe { avx2(lefts, rights, outs, size, panel) },
-            // Vectors of 16 bytes.
-            _ if size_of::<T>() == 8 => tiles::<false, T, 2, 4>(lefts, rights, outs, size, panel),
-            _ => tiles::<false, T, 4, 4>(lefts, rights, outs, size, panel),
-        }
-    });
+    with_panel(|panel| in_panel(lefts, rights, outs, size, panel));
 }
 
 /// The factor of a plane: its own, or that of all.
@@ -70,35 +58,24 @@ fn plain<T: Number>(left: View<T>, right: View<T>, out: &mut [T], [_, k, n]: [us
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2<T: Number>(
-    lefts: &[View<T>],
-    rights: &[View<T>],
-    outs: &mut [&mut [T]],
-    size: [usize; 3],
-    panel: &mut [T],
-) {
-    if size_of::<T>() == 8 {
-        tiles::<true, T, 4, 4>(lefts, rights, outs, size, panel);
-    } else {
-        tiles::<true, T, 8, 4>(lefts, rights, outs, size, panel);
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-fn avx512<T: Number>(
-    lefts: &[View<T>],
-    rights: &[View<T>],
-    outs: &mut [&mut [T]],
-    size: [usize; 3],
-    panel: &mut [T],
-) {
-    if size_of::<T>() == 8 {
-        tiles::<true, T, 8, 8>(lefts, rights, outs, size, panel);
-    } else {
-        tiles::<true, T, 16, 8>(lefts, rights, outs, size, panel);
+dispatched! {
+    fn in_panel<T: Number>(
+        lefts: &[View<T>],
+        rights: &[View<T>],
+        outs: &mut [&mut [T]],
+        size: [usize; 3],
+        panel: &mut [T],
+    ) {
+        let double = size_of::<T>() == 8;
+        // By `BYTES` first, so that only the tiles of a path are compiled for it.
+        match BYTES {
+            64 if double => tiles::<FMA, T, 8, 8>(lefts, rights, outs, size, panel),
+            64 => tiles::<FMA, T, 16, 8>(lefts, rights, outs, size, panel),
+            32 if double => tiles::<FMA, T, 4, 4>(lefts, rights, outs, size, panel),
+            32 => tiles::<FMA, T, 8, 4>(lefts, rights, outs, size, panel),
+            _ if double => tiles::<FMA, T, 2, 4>(lefts, rights, outs, size, panel),
+            _ => tiles::<FMA, T, 4, 4>(lefts, rights, outs, size, panel),
+        }
     }
 }
 

@@ -6,49 +6,22 @@
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::register::accumulate;
 use crate::array::kernels::reduce::{LANES, gathered};
-use crate::array::kernels::simd::{Simd, dispatched, mul_add, simd};
+use crate::array::kernels::simd::{dispatched, mul_add};
 
-/// `outs_i = M others_i`, or `outs_i += M^T others_i` if `transposed`, of the matrix with `cols` columns in `data`.
-pub(crate) fn multiply<T: Number>(
-    transposed: bool,
-    data: &[T],
-    cols: usize,
-    others: &[&[T]],
-    outs: &mut [&mut [T]],
-) {
-    match simd() {
-        // SAFETY: the path was chosen because the processor has these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Simd::Avx512 => unsafe { avx512(transposed, data, cols, others, outs) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Simd::Avx2 => unsafe { avx2(transposed, data, cols, others, outs) },
-        _ => pairs::<false, T, 4>(transposed, data, cols, others, outs),
+dispatched! {
+    /// `outs_i = M others_i`, or `outs_i += M^T others_i` if `transposed`, of the matrix with `cols` columns in `data`.
+    pub(crate) fn multiply<T: Number>(
+        transposed: bool,
+        data: &[T],
+        cols: usize,
+        others: &[&[T]],
+        outs: &mut [&mut [T]],
+    ) {
+        match BYTES {
+            64 => pairs::<FMA, T, 8>(transposed, data, cols, others, outs),
+            _ => pairs::<FMA, T, 4>(transposed, data, cols, others, outs),
+        }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2<T: Number>(
-    transposed: bool,
-    data: &[T],
-    cols: usize,
-    others: &[&[T]],
-    outs: &mut [&mut [T]],
-) {
-    pairs::<true, T, 4>(transposed, data, cols, others, outs);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-fn avx512<T: Number>(
-    transposed: bool,
-    data: &[T],
-    cols: usize,
-    others: &[&[T]],
-    outs: &mut [&mut [T]],
-) {
-    pairs::<true, T, 8>(transposed, data, cols, others, outs);
 }
 
 /// Rows of a group: their partial sums, or their multiples, are gathered before the result is written.
@@ -209,7 +182,6 @@ fn add_multiples<const FMA: bool, T: Number, const R: usize, const M: usize>(
 dispatched! {
     /// `out = left right`, a column times a row.
     pub(crate) fn outer<T: Number>(left: &[T], right: &[T], out: &mut [T]) {
-        let _ = FMA;
         for (&factor, out) in left.iter().zip(out.chunks_exact_mut(right.len().max(1))) {
             for (o, &v) in out.iter_mut().zip(right) {
                 *o = factor * v;
