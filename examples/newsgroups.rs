@@ -1,8 +1,8 @@
-//! Penalties for a text classifier at the size of 20 Newsgroups, on generated texts, with the whole command line:
+//! The problem `text` at the size of 20 Newsgroups, penalties for a classifier of generated texts, with the whole command line:
 //!
 //! ```text
-//! cargo run --release --example newsgroups -- gradient newsgroups --estimator exact --estimator cg:iterations=10
-//! cargo run --release --example newsgroups -- run newsgroups --iterations 20
+//! cargo run --release --example newsgroups -- gradient text --estimator exact --estimator cg:iterations=10
+//! cargo run --release --example newsgroups -- study studies/newsgroups-control.toml
 //! ```
 
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         outer: Outer::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
         data_seed: Some(0),
         on_data: Some(OnData { open_f64: open, open_f32: open }),
-        ..Entry::new("newsgroups", summary, (10, 100.0), double, single)
+        ..Entry::new("text", summary, (10, 100.0), double, single)
     }])
 }
 

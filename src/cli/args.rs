@@ -265,15 +265,16 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Options)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Study {
     #[command(subcommand)]
     pub(crate) part: Option<Part>,
-    /// The grid, in TOML: `[[grid]]` tables of settings, each with one value or a list
-    #[arg(value_name = "FILE", required = true)]
+    /// The grid, in TOML: `[[grid]]` tables of settings, each with one value or a list [default: a small study on digits]
+    #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Folder of records and report; cells that are recorded there are not run again
-    #[arg(long, value_name = "DIR", required = true)]
+    /// [default: hypertape-study/ and the name of FILE]
+    #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Cells that run at a time; timed repetitions always run alone
     #[arg(long, value_name = "J", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]

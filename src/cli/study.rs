@@ -29,15 +29,18 @@ use child::{Limits, Turns};
 use file::Study;
 use records::Records;
 
+/// The study that runs without a file: its name and text.
+const DEFAULT: (&str, &str) = ("digits.toml", include_str!("../../studies/digits.toml"));
+
 /// The command.
 pub(crate) fn run(
     catalogue: &[Entry],
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    match (&options.part, &options.file, &options.out) {
-        (Some(Part::Cell), ..) => work::serve(catalogue, out),
-        (Some(Part::Merge { folders, out: folder }), ..) => {
+    match &options.part {
+        Some(Part::Cell) => work::serve(catalogue, out),
+        Some(Part::Merge { folders, out: folder }) => {
             let (study, records, notes) = records::merge(folders, folder, catalogue)?;
             tell(&study, &records, out)?;
             match notes.split_first() {
@@ -45,29 +48,29 @@ pub(crate) fn run(
                 Some(_) => Err(Failure::run(notes.join("; "))),
             }
         }
-        (Some(Part::Report { folder }), ..) => {
+        Some(Part::Report { folder }) => {
             let (study, records) = Records::load(folder, catalogue)?;
             tell(&study, &records, out)
         }
-        (None, Some(file), Some(folder)) => cells(catalogue, options, file, folder, out),
-        _ => Err(Failure::usage("study: found no file or no --out")),
+        None => cells(catalogue, options, out),
     }
 }
 
-fn cells(
-    catalogue: &[Entry],
-    options: &Options,
-    file: &Path,
-    folder: &Path,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let study = file::read(file, catalogue)?;
+fn cells(catalogue: &[Entry], options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+    let (file, study) = match &options.file {
+        Some(file) => (file.as_path(), file::read(file, catalogue)?),
+        None => {
+            (Path::new(DEFAULT.0), file::parse(DEFAULT.0.as_ref(), DEFAULT.1.into(), catalogue)?)
+        }
+    };
+    let own = || Path::new("hypertape-study").join(file.file_stem().unwrap_or_default());
+    let folder = options.out.clone().unwrap_or_else(own);
     let (shard, shards) = options.shard.unwrap_or((1, 1));
     let mine: Vec<usize> = (shard - 1..study.cells.len()).step_by(shards).collect();
     if options.dry_run {
         return estimate(&study, &mine, options, out);
     }
-    let mut records = Records::open(folder, &study, file)?;
+    let mut records = Records::open(&folder, &study, file)?;
     let missing: Vec<usize> =
         mine.iter().copied().filter(|&i| records.slots[i].is_none()).collect();
     let (all, known) = (mine.len(), mine.len() - missing.len());
@@ -147,7 +150,12 @@ fn estimate(
                 _ => 0.0,
             },
         };
-        let once = cell.iterations().max(1) as f64;
+        let (mut once, common) = (cell.iterations().max(1) as f64, &cell.run.common);
+        if let (Some(calls), Some(steps)) = (cell.run.oracle_calls, common.steps) {
+            // The cheapest iteration takes a gradient a step.
+            once = once.min(calls as f64 / steps.max(1) as f64);
+        }
+        once = once.min(cell.run.time.unwrap_or(f64::INFINITY) / each);
         shared += each * (once + 2.0 * cell.draws as f64);
         alone += each * once * cell.repeats.unwrap_or_default() as f64;
     }
@@ -156,7 +164,8 @@ fn estimate(
     say(out, text + ", starts of processes and evaluations for the record not counted")
 }
 
-/// The table on stdout, and beside the records `records.csv`, `report.md`, `report.html` and the figures.
+/// The table and the place of the report on stdout; beside the records `records.csv`, `report.md`, `report.html` and the
+/// figures.
 fn tell(study: &Study, records: &Records, out: &mut dyn Write) -> Result<(), Failure> {
     let groups = summary::groups(&study.cells, records)?;
     let table = summary::table(&groups);
@@ -165,7 +174,8 @@ fn tell(study: &Study, records: &Records, out: &mut dyn Write) -> Result<(), Fai
     if let Some(title) = &study.title {
         say(out, title)?;
     }
-    say(out, table)
+    say(out, table)?;
+    say(out, format!("report: {}", records.folder.join("report.html").display()))
 }
 
 /// Compares the cells that two studies share.

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 /// Exit status, stdout and stderr of a command.
@@ -213,7 +214,8 @@ fn a_grid_by_hand() {
         "time",
     ];
     assert_eq!(columns, head);
-    assert_eq!(lines.len(), 2 + 4);
+    assert_eq!(lines.len(), 2 + 4 + 1);
+    assert_eq!(lines[6], format!("report: {}", study.at("out/report.html")));
     let row: Vec<&str> = lines[3].split_whitespace().collect();
     // Nothing is random here: seeds agree to the last bit.
     assert_eq!(row[..8], ["quadratic", "exact", "20", "2", "0.9866", "±", "0", "80"]);
@@ -410,8 +412,47 @@ fn errors_name_the_line_and_the_key() {
     }
     let (status, _, err) = run(&["study", "absent.toml", "--out", "absent"]);
     assert!(status == 2 && err.starts_with("error: cannot read absent.toml: "), "{err}");
-    let (status, _, err) = run(&["study", "absent.toml"]);
-    assert!(status == 2 && err.contains("--out <DIR>"), "{err}");
+}
+
+/// Nothing runs where a shard is empty.
+const NO_CELL: [&str; 2] = ["--shard", "10000/10000"];
+
+#[test]
+fn without_a_file_the_study_of_the_digits() {
+    let study = Study::new("");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+    let output = command.arg("study").args(NO_CELL).current_dir(&study.0).output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|b| String::from_utf8(b).unwrap());
+    assert!(output.status.success(), "{err}");
+    assert!(out.ends_with("report: hypertape-study/digits/report.html\n"), "{out}");
+    let text = fs::read_to_string(study.0.join("hypertape-study/digits/study.toml")).unwrap();
+    assert_eq!(text, include_str!("../../studies/digits.toml"));
+}
+
+#[test]
+fn the_studies_of_the_project() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("studies");
+    let files = names(&folder);
+    for name in &files {
+        let file = folder.join(name).into_os_string().into_string().unwrap();
+        let (status, out, err) = run(&[&["study", &file, "--dry-run"], &NO_CELL[..]].concat());
+        assert!(status == 0 && out.starts_with("0 cells, "), "{name}: {err}");
+    }
+    for name in [
+        "aid-itd-stocbio",
+        "cleaning",
+        "estimators-variance",
+        "few-shot",
+        "memory-time",
+        "newsgroups-control",
+        "ufom-divergence",
+        "ufom-equal-cost",
+        "ufom-optimal-q",
+    ] {
+        for file in [format!("{name}.toml"), format!("{name}-small.toml")] {
+            assert!(files.contains(&file), "{file} is missing");
+        }
+    }
 }
 
 #[test]
@@ -559,14 +600,41 @@ fn gradients_are_counted_and_timed() {
     in_a_browser(&study.0.join("out/report.html"), figures.len());
 }
 
-/// Loads a page in a browser without a screen, and counts the figures that it built.
+/// Told in the title of a page: how many figures were built, whether the page is wider than a telephone, its colours, and
+/// letters that are cut off or lie on others.
+const LAID_OUT: &str = r#"<script>
+document.body.style.width = "358px";
+for (const title of document.querySelectorAll(".title")) title.style.display = "inline";
+const told = [], all = document.querySelectorAll("svg");
+for (const svg of all) {
+  const frame = svg.getBoundingClientRect(), texts = [...svg.querySelectorAll("text")];
+  const boxes = texts.map(t => t.getBoundingClientRect());
+  boxes.forEach((a, i) => {
+    if (a.left < frame.left || a.right > frame.right) told.push("cut: " + texts[i].textContent);
+    for (const [j, b] of boxes.entries())
+      if (i < j && a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom)
+        told.push(texts[i].textContent + " on " + texts[j].textContent);
+  });
+}
+const colour = (what, of) => getComputedStyle(document.querySelector(of))[what];
+if (document.body.scrollWidth > 390) told.push("wide: " + document.body.scrollWidth);
+document.title = [all.length, colour("backgroundColor", "body"), colour("fill", ".ground"), colour("fill", "text"), ...told];
+</script>"#;
+
+/// Lays a page out in a browser without a screen, at the width of a telephone, for a reader who likes it dark.
 fn in_a_browser(page: &Path, figures: usize) {
+    let copy = page.with_file_name("laid-out.html");
+    fs::write(&copy, fs::read_to_string(page).unwrap() + LAID_OUT).unwrap();
     for browser in ["chromium", "chromium-browser", "google-chrome"] {
         let mut command = Command::new(browser);
-        command.args(["--headless", "--disable-gpu", "--no-sandbox", "--dump-dom"]).arg(page);
+        command.args(["--headless", "--disable-gpu", "--no-sandbox", "--dump-dom"]);
+        command.arg("--blink-settings=preferredColorScheme=0").arg(&copy);
         if let Ok(output) = command.output() {
             let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert_eq!(dom.matches("<svg ").count(), figures, "{browser}");
+            let dark = "rgb(22, 22, 22)";
+            let title = format!("<title>{figures},{dark},{dark},rgb(221, 221, 221)</title>");
+            let found = dom.lines().find(|line| line.contains("<title>")).unwrap_or(&dom);
+            assert!(found.contains(&title), "{browser}: {found}");
             return;
         }
     }
@@ -617,9 +685,10 @@ fn killed_twenty_times_it_ends_with_the_same_records() {
     command.args(["study", &file, "--out", &out, "--jobs", "2"]).stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut ends = 0;
-    for kill in 0..20 {
+    let mut random = rand_pcg::Pcg64::seed_from_u64(20);
+    for _ in 0..20 {
         let mut process = command.spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(3 * kill));
+        std::thread::sleep(Duration::from_millis(random.random_range(0..80)));
         process.kill().unwrap();
         ends += usize::from(process.wait().unwrap().success());
         if let Ok(text) = fs::read_to_string(study.path()) {
@@ -674,7 +743,8 @@ fn shards_are_merged_and_compared() {
     assert_eq!(timeless(study.records_in("both")), timeless(study.records_in("whole")));
     // The tables are the same but for the clock.
     let counts = |table: &str| {
-        let rows = table.lines().map(|l| l.split_whitespace().take(9).map(str::to_owned).collect());
+        let rows = table.lines().filter(|l| !l.starts_with("report: "));
+        let rows = rows.map(|l| l.split_whitespace().take(9).map(str::to_owned).collect());
         rows.collect::<Vec<Vec<String>>>()
     };
     assert_eq!(counts(&out), counts(&whole.1));

@@ -202,6 +202,19 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// The last point of a run, as the end of its checkpoints.
+    pub(super) fn end(&self, iteration: usize) -> Checkpoint {
+        Checkpoint {
+            iteration,
+            inner_gradients: self.inner_gradients,
+            hvps: self.hvps,
+            seconds: self.seconds,
+            loss: self.loss,
+            gradient_norm: self.gradient_norm,
+            metrics: self.metrics.clone(),
+        }
+    }
+
     /// Takes times, if there are any.
     pub(super) fn timed(&mut self, mut times: Vec<f64>) {
         if let Some([low, median, high]) = median_and_interval(&mut times) {

@@ -51,17 +51,25 @@ struct Panel<'a> {
     keys: Vec<&'a str>,
 }
 
-/// The points of each name, in the order in which names appear; marks that a logarithm cannot show are left out.
+/// The points of each name, in the order in which names appear; marks that are 0 but for rounding, which a logarithm cannot
+/// show, are left to the legend.
 fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
-    for (name, point) in points.filter(|(_, p)| kind == Kind::Line || p.x.min(p.low) > 0.0) {
-        match all.iter_mut().find(|series| series.name == name) {
-            Some(series) => series.points.push(point),
-            None => all.push(Series { name, kind, points: vec![point] }),
+    for (name, point) in points {
+        let known = all.iter().position(|series| series.name == name);
+        let place = known.unwrap_or(all.len());
+        if known.is_none() {
+            all.push(Series { name, kind, points: Vec::new() });
+        }
+        if kind == Kind::Line || point.x.min(point.low) > 1e-13 {
+            all[place].points.push(point);
         }
     }
     for series in &mut all {
         series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        if series.points.is_empty() {
+            series.name += " (0)";
+        }
     }
     all
 }
@@ -139,6 +147,11 @@ impl<'a> Panel<'a> {
         group.label(&self.keys)
     }
 
+    /// What tells series apart whose points differ in `others`.
+    fn keys_but(&self, others: &[&str]) -> Vec<&'a str> {
+        self.keys.iter().copied().filter(|key| !others.contains(key)).collect()
+    }
+
     fn time_and_bytes(&self) -> Figure {
         let ours = self.groups.iter().filter_map(|group| {
             let (bytes, times) = (group.bytes()? as f64, group.seconds()?);
@@ -170,45 +183,32 @@ impl<'a> Panel<'a> {
         figure("time-bytes", &self.name, "time against bytes", axes, series)
     }
 
-    /// Bias and variance against time, and time x second moment against bytes, as far as draws were asked for.
+    /// Bias and variance against time, and what memory does to J, time x second moment over that of exact gradients, as far as
+    /// draws were asked for: means, and what lies between seeds.
     fn accuracy(&self) -> Vec<Figure> {
-        let of = |x: &dyn Fn(&Group) -> Option<f64>, y: &dyn Fn(&Group, &Done) -> Option<f64>| {
+        let keys = self.keys_but(&["memory", "schedule"]);
+        let of = |id: &str, what: &str, axes: [_; 2], kind, y: &dyn Fn(&Done) -> Option<f64>| {
             let points = self.groups.iter().filter_map(|group| {
-                let y = group.mean(|done| y(group, done))?;
-                let text = format!("{}: {}", self.label(group), Unit::Number.text(y));
-                Some((self.label(group), point(x(group)?, [y; 3], text)))
+                let x = match axes[0] {
+                    (_, Unit::Bytes) => group.bytes()? as f64,
+                    _ => group.mean(|done| Some(done.accuracy?.seconds))?,
+                };
+                let y = group.range(y)?;
+                let text = format!("{}: {}", self.label(group), Unit::Number.text(y[1]));
+                Some((group.label(&keys), point(x, y, text)))
             });
-            series(Kind::Marks, points)
+            figure(id, &self.name, what, axes, series(kind, points))
         };
-        let time = |group: &Group| group.mean(|done| Some(done.accuracy?.seconds));
-        let size = |group: &Group| group.bytes().map(|b| b as f64);
-        let (seconds, bytes) = (("time", Unit::Seconds), ("bytes", Unit::Bytes));
         let number = |what| (what, Unit::Number);
-        let bias = of(&time, &|_, d| Some(d.accuracy?.bias));
-        let variance = of(&time, &|_, d| Some(d.accuracy?.variance));
-        let merit = of(&size, &|g, d| Some(time(g)? * d.accuracy?.second_moment));
+        let (time, bytes) = (("time", Unit::Seconds), ("bytes", Unit::Bytes));
+        let [bias, variance] = [number("|E(G - g)| / |E g|"), number("tr Cov G / |E g|²")];
+        let merit = number("time x E|G|² of exact");
         vec![
-            figure(
-                "bias",
-                &self.name,
-                "bias against time",
-                [seconds, number("|E(G - g)| / |E g|")],
-                bias,
-            ),
-            figure(
-                "variance",
-                &self.name,
-                "variance against time",
-                [seconds, number("tr Cov G / |E g|²")],
-                variance,
-            ),
-            figure(
-                "merit",
-                &self.name,
-                "J, time x second moment, by memory",
-                [bytes, ("J", Unit::Seconds)],
-                merit,
-            ),
+            of("bias", "bias against time", [time, bias], Kind::Marks, &|d| Some(d.accuracy?.bias)),
+            of("variance", "variance against time", [time, variance], Kind::Marks, &|d| {
+                Some(d.accuracy?.variance)
+            }),
+            of("merit", "J by memory", [bytes, merit], Kind::Line, &|d| d.accuracy?.relative),
         ]
     }
 
@@ -254,10 +254,13 @@ impl<'a> Panel<'a> {
     ) -> Vec<Series> {
         let points = self.groups.iter().flat_map(|group| {
             let mut at: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
-            for point in group.done.iter().flat_map(|done| &done.checkpoints) {
-                let (xs, ys) = at.entry(point.iteration).or_default();
-                xs.push(x(point));
-                ys.extend(y(point));
+            for done in group.done.iter().filter(|done| !done.checkpoints.is_empty()) {
+                let end = done.end(group.cell.iterations());
+                for point in done.checkpoints.iter().chain([&end]) {
+                    let (xs, ys) = at.entry(point.iteration).or_default();
+                    xs.push(x(point));
+                    ys.extend(y(point));
+                }
             }
             let label = self.label(group);
             at.into_iter().filter(|(_, (_, ys))| !ys.is_empty()).map(
@@ -275,14 +278,16 @@ impl<'a> Panel<'a> {
     }
 
     fn cost_and_steps(&self) -> Figure {
-        let keys: Vec<_> = self.keys.iter().copied().filter(|&key| key != "steps").collect();
+        let keys = self.keys_but(&["steps"]);
         let points = self.groups.iter().filter_map(|group| {
             let (r, times) = (group.cell.run.common.steps? as f64, group.seconds()?);
             let text = format!("{}: {}", self.label(group), Unit::Seconds.text(times[1]));
             Some((group.label(&keys), point(r, times, text)))
         });
         let axes = [("inner steps r", Unit::Number), ("time", Unit::Seconds)];
-        figure("cost-steps", &self.name, "cost against r", axes, series(Kind::Line, points))
+        let mut series = series(Kind::Line, points);
+        series.retain(|series| series.points.len() > 1);
+        figure("cost-steps", &self.name, "cost against r", axes, series)
     }
 
     fn predicted(&self) -> Figure {

@@ -65,10 +65,18 @@ pub(crate) struct Study {
 /// Reads and checks a study.
 ///
 /// # Errors
-/// A usage error that names the file, the line and the key.
+/// As [`parse`], and for a file that cannot be read.
 pub(crate) fn read(path: &Path, catalogue: &[Entry]) -> Result<Study, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|e| Failure::usage(format!("cannot read {}: {e}", path.display())))?;
+    parse(path, text, catalogue)
+}
+
+/// Checks a study.
+///
+/// # Errors
+/// A usage error that names the file, the line and the key.
+pub(super) fn parse(path: &Path, text: String, catalogue: &[Entry]) -> Result<Study, Failure> {
     let source = Source { path, text: &text };
     let root = DeTable::parse(&text)
         .map_err(|e| source.at(e.span().map_or(0, |s| s.start), e.message().trim()))?;

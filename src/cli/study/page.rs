@@ -15,8 +15,11 @@ use crate::cli::table::Table;
 const STYLE: &str = "\
 :root{color-scheme:light dark}
 body{font:16px/1.5 sans-serif;max-width:60rem;margin:auto;padding:1rem;color:#222;background:#fff}
-figure{margin:0;overflow-x:auto}
-svg{width:100%;min-width:34rem;height:auto}
+figure{margin:0}
+h2{margin:2rem 0 0}
+figcaption{overflow-wrap:anywhere}
+svg{width:100%;max-width:42rem;height:auto}
+svg .title{display:none}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.2rem .6rem;border-bottom:1px solid #8884;text-align:right;white-space:nowrap}

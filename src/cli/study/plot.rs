@@ -68,12 +68,14 @@ pub(super) struct Figure {
 const COLOURS: [&str; 7] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c7a00"];
 
-/// Of the drawing; its legend goes below.
-const SIZE: (f64, f64) = (720.0, 400.0);
+/// Of the drawing, so small that its letters can be read at the width of a telephone; its legend goes below.
+const SIZE: (f64, f64) = (560.0, 360.0);
 const LEFT: f64 = 90.0;
-const RIGHT: f64 = 20.0;
-const TOP: f64 = 40.0;
-const BOTTOM: f64 = 60.0;
+const RIGHT: f64 = 34.0;
+const TOP: f64 = 36.0;
+const BOTTOM: f64 = 56.0;
+/// Of a letter, at most on average.
+const LETTER: f64 = 8.5;
 
 /// Escapes what has a meaning in HTML and SVG.
 pub(super) fn escaped(text: &str) -> String {
@@ -132,40 +134,57 @@ impl Scale {
     }
 }
 
+/// Places and labels of the ticks, but those which would touch the one before or say the same. A label takes `each` a letter
+/// and `more`.
+fn labels(scale: &Scale, unit: Unit, each: f64, more: f64) -> Vec<(f64, String)> {
+    let mut kept: Vec<(f64, String)> = Vec::new();
+    for tick in scale.ticks(unit) {
+        let (at, label) = (scale.place(tick), short(unit, tick));
+        let room = |(last, text): &(f64, String)| {
+            (at - last).abs() >= each * label.chars().count() as f64 + more && *text != label
+        };
+        if kept.last().is_none_or(room) {
+            kept.push((at, label));
+        }
+    }
+    kept
+}
+
 /// The figure as a document of its own, which is also fit to stand in a page.
 pub(super) fn svg(figure: &Figure) -> String {
     let (width, height) = SIZE;
     let points = || figure.series.iter().flat_map(|s| &s.points);
     let x = Scale::new(points().map(|p| p.x), (LEFT, width - RIGHT));
     let y = Scale::new(points().flat_map(|p| [p.low, p.high]), (height - BOTTOM, TOP));
-    let legend = 20.0 * figure.series.len().div_ceil(2) as f64;
+    let longest = figure.series.iter().map(|s| s.name.chars().count()).max().unwrap_or_default();
+    let columns = if longest as f64 * LETTER < width / 2.0 - 40.0 { 2 } else { 1 };
+    let legend = 20.0 * figure.series.len().div_ceil(columns) as f64;
     let total = height + legend + 10.0;
+    let large = (width / figure.title.chars().count() as f64 / 0.62).min(15.0);
     let (title, text) = (escaped(&figure.title), escaped(&figure.text));
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {total}\" role=\"img\" \
-         font-family=\"sans-serif\" font-size=\"14\">\
+         font-family=\"sans-serif\" font-size=\"15\">\
          <title>{title}</title><desc>{text}</desc>\n<style>text{{fill:#222}}\
          .ground{{fill:#fff}}.grid{{stroke:#ddd}}.front{{stroke:#222}}\
          @media(prefers-color-scheme:dark){{text{{fill:#ddd}}.ground{{fill:#161616}}\
          .grid{{stroke:#444}}.front{{stroke:#ddd}}}}</style>\n\
          <rect class=\"ground\" width=\"{width}\" height=\"{total}\"/>\n\
-         <text x=\"{LEFT}\" y=\"24\" font-weight=\"bold\">{title}</text>\n"
+         <text class=\"title\" x=\"12\" y=\"22\" font-size=\"{large:.1}\" font-weight=\"bold\">{title}</text>\n"
     );
     // Writing to a string does not fail.
     let mut put = |text: std::fmt::Arguments| {
         let _ = writeln!(out, "{text}");
     };
     let (right, bottom) = (width - RIGHT, height - BOTTOM);
-    for tick in x.ticks(figure.x.1) {
-        let (at, label) = (x.place(tick), short(figure.x.1, tick));
+    for (at, label) in labels(&x, figure.x.1, LETTER, 6.0) {
         put(format_args!("<path class=\"grid\" d=\"M{at:.1} {TOP}V{bottom}\"/>"));
         let below = bottom + 18.0;
         put(format_args!(
             "<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"
         ));
     }
-    for tick in y.ticks(figure.y.1) {
-        let (at, label) = (y.place(tick), short(figure.y.1, tick));
+    for (at, label) in labels(&y, figure.y.1, 0.0, 17.0) {
         put(format_args!("<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>"));
         let (left, middle) = (LEFT - 6.0, at + 5.0);
         put(format_args!(
@@ -203,12 +222,13 @@ pub(super) fn svg(figure: &Figure) -> String {
         for point in series.points.iter().filter(|_| series.kind != Kind::Front) {
             let ((px, py), text) = (at(point), escaped(&point.text));
             let (low, high) = (y.place(point.low), y.place(point.high));
-            if series.kind == Kind::Marks && low - high > 1.0 {
+            if (series.kind == Kind::Marks || series.points.len() == 1) && low - high > 1.0 {
                 put(format_args!("<path d=\"M{px:.1} {low:.1}V{high:.1}\" stroke=\"{colour}\"/>"));
             }
             put(format_args!("{}<title>{text}</title></path>", mark(i, px, py, colour)));
         }
-        let (lx, ly) = (LEFT + 330.0 * (i % 2) as f64, height + 20.0 * (i / 2) as f64 - 2.0);
+        let (row, column) = (i / columns, i % columns);
+        let (lx, ly) = (20.0 + width / 2.0 * column as f64, height + 20.0 * row as f64 + 2.0);
         if series.kind == Kind::Front {
             let left = lx - 9.0;
             put(format_args!(

@@ -29,6 +29,9 @@ pub(super) fn groups<'a>(
         let mut settings: Map<String, Value> =
             serde_json::from_str(&cell.key()?).map_err(Failure::run)?;
         settings.remove("seed");
+        if let Some(Value::Object(data)) = settings.remove("data") {
+            settings.extend(data);
+        }
         let key = Value::from(settings.clone()).to_string();
         let place = *places.entry(key).or_insert(groups.len());
         if place == groups.len() {
@@ -48,7 +51,10 @@ impl Group<'_> {
         match self.settings.get(key) {
             None | Some(Value::Null) => "-".to_owned(),
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(n)) if n.is_f64() => n.as_f64().unwrap_or_default().to_string(),
+            Some(Value::Number(n)) if n.is_f64() => match n.as_f64().unwrap_or_default() {
+                small if (f64::MIN_POSITIVE..1e-4).contains(&small) => format!("{small:e}"),
+                value => value.to_string(),
+            },
             Some(other) => other.to_string(),
         }
     }
@@ -78,10 +84,16 @@ impl Group<'_> {
         self.done.iter().map(|done| done.bytes_measured).max()
     }
 
-    /// The mean over seeds of what all have.
-    pub(super) fn mean(&self, of: impl Fn(&Done) -> Option<f64>) -> Option<f64> {
+    /// The least, the mean and the greatest over seeds of what all have.
+    pub(super) fn range(&self, of: impl Fn(&Done) -> Option<f64>) -> Option<[f64; 3]> {
         let values = self.done.iter().map(|done| of(done)).collect::<Option<Vec<f64>>>()?;
-        (!values.is_empty()).then(|| moments(&values).0)
+        let least = values.iter().copied().reduce(f64::min)?;
+        let most = values.iter().copied().fold(least, f64::max);
+        Some([least, moments(&values).0, most])
+    }
+
+    pub(super) fn mean(&self, of: impl Fn(&Done) -> Option<f64>) -> Option<f64> {
+        self.range(of).map(|[_, mean, _]| mean)
     }
 
     /// Mean and standard error of the mean; `-` where a value is missing.
