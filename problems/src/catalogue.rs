@@ -13,6 +13,7 @@ use crate::maml::Maml;
 use crate::penalised::Penalised;
 use crate::quadratic::Quadratic;
 use crate::quadratic::sampled::{SampledQuadratic, SampledSettings};
+use crate::regressions::Regressions;
 use crate::selection::Selection;
 use crate::sets::{Choices, Sets};
 
@@ -375,6 +376,39 @@ pub fn catalogue() -> Vec<Entry> {
             open_f64: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
             open_f32: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
             on_data: None,
+        },
+        Entry {
+            data_seed: Some(0),
+            outer: Outer::Sgd { lr: 0.1, power: 0.5 },
+            ..Entry::new(
+                "maml-quadratic",
+                "learned start of ten variables, 100 quadratics of condition 10, one drawn, closed form",
+                (50, 0.02),
+                |seed| oracle(Regressions::maml_quadratic(seed)),
+                |seed| oracle(Regressions::maml_quadratic(seed)),
+            )
+        },
+        Entry {
+            data_seed: Some(0),
+            outer: Outer::Sgd { lr: 0.1, power: 0.5 },
+            ..Entry::new(
+                "maml-tanh",
+                "learned start of a tanh unit with ten weights, 100 tasks, one drawn, not convex",
+                (40, 0.02),
+                |seed| oracle(Regressions::maml_tanh(seed)),
+                |seed| oracle(Regressions::maml_tanh(seed)),
+            )
+        },
+        Entry {
+            data_seed: Some(0),
+            outer: Outer::Sgd { lr: 1.0, power: 0.5 },
+            ..Entry::new(
+                "log-ridge-tanh",
+                "ten log-penalties of a tanh unit, 100 tasks, one drawn, not convex",
+                (60, 0.1),
+                |seed| oracle(Regressions::log_ridge_tanh(seed)),
+                |seed| oracle(Regressions::log_ridge_tanh(seed)),
+            )
         },
         on_data!(
             "digits-clean",

@@ -150,7 +150,7 @@ fn average(vectors: &[Vec<f64>]) -> Vec<f64> {
     (0..vectors[0].len()).map(entry).collect()
 }
 
-fn mean(values: impl Iterator<Item = f64> + Clone) -> Mean {
+pub(crate) fn mean(values: impl Iterator<Item = f64> + Clone) -> Mean {
     let n = values.clone().count() as f64;
     let mean = values.clone().sum::<f64>() / n;
     let spread = values.map(|v| (v - mean).powi(2)).sum::<f64>();

@@ -12,17 +12,18 @@
 
 use hypertape_autodiff::Element;
 
-use crate::certify::{difference, estimates, predicted, square};
+use crate::certify::{difference, estimates, mean, predicted, square};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::estimator::exact::Exact;
+use crate::estimator::forward_gradient::ForwardGradient;
 use crate::estimator::jump::{Jump, LANCZOS};
 use crate::estimator::roulette::Roulette;
 use crate::estimator::thinned::Thinned;
 use crate::estimator::ufom::{Cheap, Ufom};
 use crate::inner::InnerLoop;
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, TOGETHER};
 use crate::plan::{Alternative, plan, seconds};
 use crate::profile::Profile;
 use crate::schedule::Schedule;
@@ -43,6 +44,8 @@ pub struct Weighed<T> {
     pub seconds: f64,
     /// `E|G|^2`.
     pub second_moment: f64,
+    /// Its standard error where the estimator's chance was sampled, which a single draw leaves infinite; 0 where a formula has it.
+    pub standard_error: f64,
 }
 
 impl<T> Weighed<T> {
@@ -53,11 +56,11 @@ impl<T> Weighed<T> {
 }
 
 /// Unbiased estimators that fit into `memory` bytes, the best first: exact, first-order and [`Jump`] made unbiased by a coin
-/// ([`Ufom`]), [`Roulette`], [`Thinned`]. What cannot run at `x`, as a thinned sweep that is not stable there or a jump under
-/// Adam, is left out. `profile` is one with times.
+/// ([`Ufom`]), [`Roulette`], [`Thinned`], [`ForwardGradient`]. What cannot run at `x`, as a thinned sweep that is not stable there or
+/// a jump under Adam, is left out. `profile` is one with times.
 ///
-/// Cost: about 20 exact gradients a draw. With one draw moments are exact where neither tasks nor mini-batches are sampled, but
-/// for thinned sweeps, whose chance is sampled.
+/// Cost: about 25 exact gradients a draw. With one draw moments are exact where neither tasks nor mini-batches are sampled, but
+/// for the last two, whose chance is sampled.
 ///
 /// # Errors
 /// [`Error::Memory`] if no exact gradient fits; [`Error::Invalid`] without a draw; as [`Estimator::estimate`] of those.
@@ -85,7 +88,9 @@ pub fn weigh<T: Element>(
     for q in [0.1, 0.3] {
         tried.extend([false, true].map(|anchored| pilot.thinned(q, anchored)));
     }
-    let exact = Weighed { estimator: Box::new(exact), bytes, seconds, second_moment };
+    tried.push(pilot.forward_gradient());
+    let exact = Box::new(exact);
+    let exact = Weighed { estimator: exact, bytes, seconds, second_moment, standard_error: 0.0 };
     let mut found: Vec<_> = tried.into_iter().flatten().chain([exact]).collect();
     found.sort_by(|a, b| a.product().total_cmp(&b.product()).then(a.bytes.cmp(&b.bytes)));
     Ok(found)
@@ -142,8 +147,8 @@ impl<T: Element> Pilot<'_, '_, T> {
             (self.through(0, schedule)?, self.through(self.inner.steps(), schedule)?);
         let mut costs = [first, exact];
         if let Cheap::Jump(Jump { anchors, degree }) = cheap {
-            // It learns its intervals from hits, of which the first call is one.
-            estimates(&mut half, self.oracle, self.inner, self.x, &self.draws[..1])?;
+            // It learns its intervals from hits, and they widen for a while: what a run comes to is worth knowing.
+            estimates(&mut half, self.oracle, self.inner, self.x, self.draws)?;
             let Profile { hessian, products, .. } = self.profile;
             let steps = self.inner.steps();
             // A segment has no use for more nodes than steps.
@@ -159,7 +164,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         let missed = (moment.unwrap_or(f64::NAN) - self.base) * batch;
         let (survival, seconds, second_moment) = self.best(&[missed], &costs);
         let estimator = Box::new(made(survival[0], schedule)?);
-        Ok(Weighed { estimator, bytes, seconds, second_moment })
+        Ok(Weighed { estimator, bytes, seconds, second_moment, standard_error: 0.0 })
     }
 
     /// Depths that double.
@@ -173,31 +178,52 @@ impl<T: Element> Pilot<'_, '_, T> {
             let costs = costs.collect::<Result<Vec<_>, _>>()?;
             let (survival, seconds, second_moment) = self.best(&squares[1..], &costs);
             let planned = plain.clone().with_survival(&survival)?.pooled().with_schedule(schedule);
-            found.push(Weighed { estimator: Box::new(planned), bytes, seconds, second_moment });
+            let (estimator, standard_error) = (Box::new(planned), 0.0);
+            found.push(Weighed { estimator, bytes, seconds, second_moment, standard_error });
         }
         found.sort_by(|a, b| a.product().total_cmp(&b.product()));
         Ok(found.swap_remove(0))
     }
 
-    /// Steps visited with probability `q`. Its chance is sampled: `E|G - g|^2` is known better than `E|G|^2`, and positive.
+    /// Steps visited with probability `q`.
     fn thinned(&mut self, q: f64, anchored: bool) -> Result<Weighed<T>, Error> {
         let steps = self.inner.steps();
         let r = steps as f64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to r")]
         let slots = (q * r + 2.0 * (q * (1.0 - q) * r).sqrt()).ceil().min(r) as usize;
         let plain = Thinned::new(q)?.with_slots(slots.max(1))?;
-        let mut made = if anchored { plain.anchored() } else { plain };
-        let task = Estimator::<T>::task_bytes(&made, self.profile, steps)?;
-        let bytes = self.oracle.bytes_over_tasks(task, self.x.len());
+        let made = if anchored { plain.anchored() } else { plain };
+        let reversed = (q + f64::from(u8::from(anchored))) * r * self.profile.reverse_seconds;
+        let seconds = self.through(0, Schedule::default())? + reversed;
+        self.sampled(Box::new(made), seconds)
+    }
+
+    /// As many directions as one forward run takes along.
+    fn forward_gradient(&mut self) -> Result<Weighed<T>, Error> {
+        let made = ForwardGradient::new(TOGETHER.min(self.x.len()).max(1))?;
+        let Profile { init, push_init, push_gradient, outer_gradient, pull_init, .. } =
+            self.profile;
+        let once = [init, push_init, outer_gradient, pull_init].map(|piece| piece.seconds);
+        let steps = self.inner.steps() as f64 * push_gradient.seconds;
+        self.sampled(Box::new(made), once.iter().sum::<f64>() + steps)
+    }
+
+    /// What takes so many seconds a task. Its chance is sampled: `E|G - g|^2` is known better than `E|G|^2`, and positive.
+    fn sampled(
+        &mut self,
+        mut estimator: Box<dyn Estimator<T>>,
+        task: f64,
+    ) -> Result<Weighed<T>, Error> {
+        let each = estimator.task_bytes(self.profile, self.inner.steps())?;
+        let bytes = self.oracle.bytes_over_tasks(each, self.x.len());
         if bytes > self.memory {
             return Err(Error::Memory { limit: self.memory, needed: bytes, advice: None });
         }
-        let (found, ..) = estimates(&mut made, self.oracle, self.inner, self.x, self.draws)?;
+        let (found, ..) = estimates(&mut *estimator, self.oracle, self.inner, self.x, self.draws)?;
         let gaps = found.iter().zip(&self.known).map(|(found, g)| square(&difference(found, g)));
-        let second_moment = self.base + gaps.sum::<f64>() / self.draws.len() as f64;
-        let reversed = (q + f64::from(u8::from(anchored))) * r * self.profile.reverse_seconds;
-        let task = self.through(0, Schedule::default())? + reversed;
-        let seconds = self.oracle.longest() as f64 * task;
-        Ok(Weighed { estimator: Box::new(made), bytes, seconds, second_moment })
+        let [excess, error] = mean(gaps);
+        let standard_error = if self.draws.len() > 1 { error } else { f64::INFINITY };
+        let (second_moment, seconds) = (self.base + excess, self.oracle.longest() as f64 * task);
+        Ok(Weighed { estimator, bytes, seconds, second_moment, standard_error })
     }
 }

@@ -38,6 +38,7 @@ struct Worth {
     bytes_predicted: u64,
     seconds_predicted: f64,
     second_moment: f64,
+    standard_error: f64,
     /// Time times second moment.
     product: f64,
     /// The same over that of the exact gradient.
@@ -72,6 +73,7 @@ pub(crate) fn run<T: Precision>(
         bytes_predicted: w.bytes,
         seconds_predicted: w.seconds,
         second_moment: w.second_moment,
+        standard_error: w.standard_error,
         product: w.product(),
         relative: w.product() / exact,
     };
@@ -144,7 +146,10 @@ fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
             worth.schedule.clone().unwrap_or_else(|| "-".into()),
             bytes(worth.bytes_predicted),
             seconds(worth.seconds_predicted),
-            significant(worth.second_moment, 3),
+            match (significant(worth.second_moment, 3), worth.standard_error) {
+                (moment, 0.0) => moment,
+                (moment, error) => format!("{moment} +- {}", significant(error, 1)),
+            },
             significant(worth.relative, 3),
         ]);
     }
@@ -154,6 +159,7 @@ fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
         Some("ufom") => "the first-order gradient misses little, and costs little",
         Some("jump") => "a few products with frozen Hessians give almost the gradient",
         Some("roulette") => "what earlier steps add falls off faster than it costs",
+        Some("forward-gradient") => "a few directions tell much, and no state is stored",
         Some("thinned") => "steps are small, so that a few of them speak for all",
         _ => "what is cheaper misses too much of the gradient",
     };

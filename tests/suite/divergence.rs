@@ -311,4 +311,8 @@ fn learned_probabilities_have_the_known_means() {
     check(Divergence::diverging(42, 100), 0.1, clean, 1.00, 0.005);
     check(Divergence::diverging(42, 100), 0.1, code, 0.63, 0.005);
     check(Divergence::wide(42, 100), 0.01, code, 0.151, 0.0005);
+    // 0.078 is the known mean of clean statistics with the exponent 2 of the released code. A product of time and moment, which
+    // is what is made small here, has the exponent 1: 0.0540 in a simulation of its own, where 2 gave 0.080. At the end the
+    // best for the moments of the two tasks at the stationary point is 0.0520, and 0.0813.
+    check(Divergence::wide(42, 100), 0.01, clean, 0.054, 0.0005);
 }

@@ -92,13 +92,13 @@ impl Terms<f64> {
 }
 
 /// Roots of `n` numbers from `low` to `high` at equal ratios.
-fn scales(low: f64, high: f64, n: usize) -> Vec<f64> {
+pub(crate) fn scales(low: f64, high: f64, n: usize) -> Vec<f64> {
     let ratio = |i: usize| (high / low).powf(i as f64 / (n.max(2) - 1) as f64);
     (0..n).map(|i| (low * ratio(i)).sqrt()).collect()
 }
 
 /// `columns` orthonormal vectors of `dim` entries: normal ones, orthogonalised (Gram and Schmidt).
-fn basis(stream: Stream, dim: usize, columns: usize) -> Vec<Vec<f64>> {
+pub(crate) fn basis(stream: Stream, dim: usize, columns: usize) -> Vec<Vec<f64>> {
     let mut basis: Vec<Vec<f64>> = Vec::new();
     for mut v in stream.gausses(dim * columns).chunks_exact(dim).map(<[f64]>::to_vec) {
         for u in &basis {

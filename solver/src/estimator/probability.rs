@@ -21,7 +21,8 @@ pub enum Probability {
     /// D^2 = sum |g - g_0|^2 / sum 1,    V^2 = sum |g|^2 / sum 1,    q = max(floor, sqrt(c1 D^2 / (c2 (V^2 - D^2))))
     /// ```
     ///
-    /// and 1 until there was a hit. Costs are counted in inner gradients.
+    /// and 1 until there was a hit: the exponent 1 of [`optimal_probability`], for time times second moment. Costs are counted in
+    /// inner gradients.
     Adaptive {
         /// The least `q`.
         floor: f64,
