@@ -29,6 +29,9 @@ pub(super) fn groups<'a>(
         let mut settings: Map<String, Value> =
             serde_json::from_str(&cell.key()?).map_err(Failure::run)?;
         settings.remove("seed");
+        if let Some(Value::Object(data)) = settings.remove("data") {
+            settings.extend(data);
+        }
         let key = Value::from(settings.clone()).to_string();
         let place = *places.entry(key).or_insert(groups.len());
         if place == groups.len() {
