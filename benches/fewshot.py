@@ -1,21 +1,56 @@
 #!/usr/bin/env python3
-"""JAX beside `cargo bench --bench fewshot`: the same network, task and steps, on one thread of one core.
+"""hypertape and JAX on one few-shot task, in turn: the network, task and steps of `benches/fewshot.rs`, one thread.
 
-    taskset -c 1 VENV/bin/python benches/fewshot.py [--dtype f64]
+    VENV/bin/python benches/fewshot.py [--rounds 5]
 
-Prints loss and gradient norm, to be compared with hypertape's, and minima in milliseconds after compilation:
-`gradient` and `hvp` of the inner loss, `run` of 9 steps, `first-order`, `exact` with all intermediate values kept, and
-`exact, states` with `jax.checkpoint` on each step.
+In each round either runs once, in a process of its own pinned to the last core. Prints the least milliseconds of all rounds,
+JAX's after compilation: `gradient` and `hvp` of the inner loss, `run` of 9 steps, `first-order`, `exact` (JAX keeps all
+intermediate values, hypertape states) and `exact, states` (JAX: `jax.checkpoint` on each step; hypertape the same as
+before), then loss and gradient norm of both, to be compared. `--alone` is JAX alone, `--dtype f64` with it.
 """
 
 import argparse
 import os
+import pathlib
+import subprocess
+import sys
 import time
 
-parser = argparse.ArgumentParser()
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--rounds", type=int, default=5)
+parser.add_argument("--alone", action="store_true")
 parser.add_argument("--dtype", default="f32")
 parser.add_argument("--repeats", type=int, default=10)
 args = parser.parse_args()
+
+
+def in_turn():
+    os.chdir(pathlib.Path(__file__).resolve().parent.parent)
+    ours = ["cargo", "bench", "--quiet", "--bench", "fewshot"]
+    subprocess.run(ours + ["--no-run"], check=True)
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    theirs = [sys.executable, __file__, "--alone", "--repeats", str(args.repeats)]
+    least, told = [{}, {}], [{}, {}]
+    for _ in range(args.rounds):
+        for side, command in enumerate([ours, theirs]):
+            out = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
+            for line in out.splitlines():
+                name, ms = line[:16].strip(), float(line[16:25])
+                least[side][name] = min(ms, least[side].get(name, ms))
+                told[side][name] = line[28:].strip()
+    print(f"{'milliseconds':16}{'hypertape':>10}{'JAX':>10}{'ratio':>8}")
+    for name in list(least[0]) + ["exact, states"]:
+        mine, jax = least[0].get(name, least[0]["exact"]), least[1].get(name)
+        rest = f"{jax:10.2f}{mine / jax:8.2f}" if jax else ""
+        print(f"{name:16}{mine:10.2f}{rest}")
+    for name in ["first-order", "exact"]:
+        print(f"{name}: {told[0][name]}, JAX {told[1][name]}")
+
+
+if not args.alone:
+    in_turn()
+    sys.exit()
+
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 os.environ["JAX_PLATFORMS"] = "cpu"
 import jax

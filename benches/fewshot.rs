@@ -1,15 +1,24 @@
 //! The 4-layer network of Likhosherstov et al. 2021 on tasks of Omniglot's size (28 x 28, 5 ways, 1 shot, 64 filters, `f32`):
-//! minima of an inner gradient, a Hessian-vector product and hypergradients of 9 steps, in milliseconds, one thread. JAX on
-//! the same sizes: `benches/fewshot.py`.
+//! minima of an inner gradient, a Hessian-vector product and hypergradients of 9 steps, in milliseconds, one thread. In turn
+//! with JAX: `benches/fewshot.py`.
 
 use std::time::Instant;
 
 use hypertape::problems::generator::Stream;
 use hypertape::problems::{Fewshot, FewshotSettings, ImageClasses};
 use hypertape::{
-    Draw, Estimator, Exact, FirstOrder, FullTape, InnerLoop, Oracle, Schedule, Unary, dot,
-    mean_loss,
+    Array, Bilevel, Draw, Estimator, Exact, FirstOrder, FullTape, Function, InnerLoop, Oracle,
+    Rows, Schedule, Unary, Workspace, dot, mean_loss,
 };
+
+/// The inner loss of the first task; outer and inner variables are alike.
+struct Inner(Fewshot<f32>);
+
+impl Function<f32> for Inner {
+    fn eval<'a, A: Array<'a, Elem = f32>>(&'a self, w: &[A]) -> A {
+        self.0.inner(w, w, Draw::new(0, 0), Rows::all(0))
+    }
+}
 
 fn minimum(repeats: usize, mut f: impl FnMut()) -> f64 {
     let times = (0..repeats).map(|_| {
@@ -33,19 +42,24 @@ fn main() {
         batch: 1,
         ..FewshotSettings::default()
     };
-    let mut oracle =
-        Oracle::new(Fewshot::new([images.clone(), images], settings).unwrap()).unwrap();
-    let (x, draw) = (oracle.start().values().to_vec(), Draw::new(0, 0));
-    let mut w = Vec::new();
-    for steps in [0, 9] {
-        let (inner, mut loss) = (InnerLoop::new(steps, 0.025).unwrap(), 0.0);
-        let ms = minimum(20, || {
-            loss = mean_loss(&mut oracle, &inner, &x, draw, &mut w).unwrap();
-        });
-        println!("run of {steps} steps   {ms:8.2} ms  loss {loss:.8}");
-    }
-    let inner = InnerLoop::new(9, 0.025).unwrap();
+    let problem = Fewshot::new([images.clone(), images], settings).unwrap();
+    let (start, network) = (problem.start(), Inner(problem.clone()));
+    let (x, shapes, mut memory) = (start.values(), start.shapes(), Workspace::new());
     let mut gradient = vec![0.0; x.len()];
+    let ms = minimum(20, || {
+        memory.gradient(&network, shapes, x, &mut gradient).unwrap();
+    });
+    println!("{:16} {ms:8.2} ms", "gradient");
+    let (direction, mut product) = (vec![0.01; x.len()], vec![0.0; x.len()]);
+    let ms = minimum(20, || {
+        let (v, out) = ([&direction[..]], [&mut product[..]]);
+        memory.hvps(&network, shapes, x, v, &mut gradient, out).unwrap();
+    });
+    println!("{:16} {ms:8.2} ms", "hvp");
+    let (mut oracle, draw) = (Oracle::new(problem).unwrap(), Draw::new(0, 0));
+    let (inner, mut w, mut loss) = (InnerLoop::new(9, 0.025).unwrap(), Vec::new(), 0.0);
+    let ms = minimum(20, || loss = mean_loss(&mut oracle, &inner, x, draw, &mut w).unwrap());
+    println!("{:16} {ms:8.2} ms  loss {loss:.8}", "run");
     let states: Schedule = "binomial:c=3".parse().unwrap();
     for (name, estimator) in [
         ("first-order", &mut FirstOrder as &mut dyn Estimator<f32>),
@@ -55,7 +69,7 @@ fn main() {
     ] {
         let (mut bytes, mut loss) = (0, 0.0);
         let ms = minimum(10, || {
-            let made = estimator.estimate(&mut oracle, &inner, &x, draw, &mut gradient).unwrap();
+            let made = estimator.estimate(&mut oracle, &inner, x, draw, &mut gradient).unwrap();
             (bytes, loss) = (made.cost.bytes_measured, made.loss);
         });
         let (norm, mib) = (dot(&gradient, &gradient).sqrt(), bytes as f64 / f64::from(1 << 20));

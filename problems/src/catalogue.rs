@@ -29,6 +29,8 @@ pub type OpenOn<T> = fn(Option<Sets<T>>, &Choices) -> Made<T>;
 /// What makes a problem that takes samples and choices, in both precisions.
 #[derive(Clone, Copy, Debug)]
 pub struct OnData {
+    /// Whether labels are numbers to predict, not classes.
+    pub numbers: bool,
     /// In double precision.
     pub open_f64: OpenOn<f64>,
     /// In single precision.
@@ -114,6 +116,13 @@ impl Entry {
         }
     }
 
+    /// The same with labels that are numbers, and another seed of its own data.
+    fn of_numbers(mut self, data_seed: Option<u64>) -> Self {
+        self.data_seed = data_seed;
+        self.on_data = self.on_data.map(|on_data| OnData { numbers: true, ..on_data });
+        self
+    }
+
     /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
     ///
     /// # Errors
@@ -157,8 +166,23 @@ fn ruled<T: Element>(
     Ok(oracle)
 }
 
-fn net<T: Element>(seed: u64, second: bool) -> Result<Oracle<'static, T>, Error> {
-    ruled(ElasticNet::workload(seed, second), Ista::learned(0))
+fn lasso<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+    net(sets, choices, false)
+}
+
+fn elastic<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+    net(sets, choices, true)
+}
+
+fn net<T: Element>(sets: Option<Sets<T>>, choices: &Choices, second: bool) -> Made<T> {
+    choices.none()?;
+    let own = || Ok(ElasticNet::workload(choices.seed, second));
+    ruled(sets.map_or_else(own, |sets| ElasticNet::on(sets, second))?, Ista::learned(0))
+}
+
+fn ridge<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
+    choices.none()?;
+    oracle(sets.map_or_else(|| Ok(Penalised::small_ridge()), Penalised::ridge_of)?)
 }
 
 /// Four sizes that can end four curvatures.
@@ -176,7 +200,7 @@ macro_rules! on_data {
         Entry {
             outer: $outer,
             data_seed: Some(0),
-            on_data: Some(OnData { open_f64: $open, open_f32: $open }),
+            on_data: Some(OnData { numbers: false, open_f64: $open, open_f32: $open }),
             ..Entry::new(
                 $name,
                 $summary,
@@ -257,42 +281,33 @@ pub fn catalogue() -> Vec<Entry> {
                 steps,
             )
         },
-        Entry {
-            name: "lasso",
-            summary: "sparse regression, the log-weight of the first penalty, 60 x 30, rule ista",
-            steps: 200,
-            lr: 0.3,
-            outer: adam(0.1),
-            iterations: 100,
-            data_seed: Some(5),
-            open_f64: |seed| net(seed, false),
-            open_f32: |seed| net(seed, false),
-            on_data: None,
-        },
-        Entry {
-            name: "elastic-net",
-            summary: "sparse regression, the log-weights of two penalties, 60 x 30, rule ista",
-            steps: 200,
-            lr: 0.3,
-            outer: adam(0.1),
-            iterations: 100,
-            data_seed: Some(5),
-            open_f64: |seed| net(seed, true),
-            open_f32: |seed| net(seed, true),
-            on_data: None,
-        },
-        Entry {
-            name: "ridge",
-            summary: "ridge regression, one log-penalty a feature, 4 x 2, closed form for many steps",
-            steps: 300,
-            lr: 0.4,
-            outer: adam(0.1),
-            iterations: 100,
-            data_seed: None,
-            open_f64: |_| oracle(Penalised::small_ridge()),
-            open_f32: |_| oracle(Penalised::small_ridge()),
-            on_data: None,
-        },
+        on_data!(
+            "lasso",
+            "sparse regression, the log-weight of the first penalty, 60 x 30, rule ista, or --train",
+            200,
+            0.3,
+            adam(0.1),
+            lasso
+        )
+        .of_numbers(Some(5)),
+        on_data!(
+            "elastic-net",
+            "sparse regression, the log-weights of two penalties, 60 x 30, rule ista, or --train",
+            200,
+            0.3,
+            adam(0.1),
+            elastic
+        )
+        .of_numbers(Some(5)),
+        on_data!(
+            "ridge",
+            "ridge regression, one log-penalty a feature, 4 x 2, closed form for many steps, or --train",
+            300,
+            0.4,
+            adam(0.1),
+            ridge
+        )
+        .of_numbers(None),
         Entry {
             name: "w1-ridge",
             summary: "ridge regression, one log-penalty a feature, 2000 x 200",

@@ -100,7 +100,7 @@ impl<T: Element> Cleaning<T> {
     /// # Errors
     /// [`Error::Invalid`] if the share is not in [0, 1], the penalty is negative, or penalties are to be chosen.
     pub fn new(sets: Sets<T>, hidden: Option<u32>, choices: &Choices) -> Result<Self, Error> {
-        let Sets { train, valid, test, classes } = sets;
+        let Sets { train, valid, test, classes, .. } = sets.labelled_by("classes")?;
         let rate = choices.corruption.unwrap_or(0.4);
         let corruption = corrupt(train.labels(), classes, rate, choices.seed)?;
         let penalty = choices.penalty.unwrap_or(1e-3);

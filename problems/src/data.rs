@@ -40,29 +40,36 @@ pub struct Files {
     /// Numbers of training, validation and test samples. Without, parts that have no file of their own share the training
     /// file equally, and others are taken whole.
     pub split: Option<[usize; 3]>,
+    /// Whether labels are numbers to predict, not classes.
+    pub numbers: bool,
 }
 
-/// Most classes: more distinct labels are those of a regression.
+/// Most classes: more distinct labels are numbers to predict.
 const MOST_CLASSES: usize = 4096;
 
-/// The three parts, drawn by `seed` and stratified by class. Classes are the distinct labels of the training file, in order.
+/// The three parts, drawn by `seed` and, of classes, stratified. Classes are the distinct labels of the training file, in order.
 ///
 /// # Errors
-/// [`Error::Invalid`] that names file and place for what is no file of its kind, a label of another part that training does
+/// [`Error::Invalid`] that names file and place for what is no file of its kind, a class of another part that training does
 /// not have, or parts larger than their file.
 pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
-    let label = files.label.as_deref();
-    let train = read::<T>(&files.train, label)?;
-    let mut classes = train.labels.clone();
-    classes.sort_unstable_by(f64::total_cmp);
-    classes.dedup();
-    if classes.len() < 2 || classes.len() > MOST_CLASSES {
-        let found = format!("{} distinct labels", classes.len());
+    let others = [&files.valid, &files.test];
+    let table = |name: &String| read::<T>(name, files.label.as_deref());
+    let train = table(&files.train)?;
+    let [valid, test] = others.map(|name| name.as_ref().map(table).transpose());
+    let mut tables = [valid?, test?];
+    let mut labels = train.labels.clone();
+    if files.numbers {
+        labels.extend(tables.iter().flatten().flat_map(|table| &table.labels));
+    }
+    labels.sort_unstable_by(f64::total_cmp);
+    labels.dedup();
+    if labels.len() < 2 || labels.len() > MOST_CLASSES && !files.numbers {
+        let found = format!("{} distinct labels", labels.len());
         return Err(Error::invalid(&files.train, found, format!("from 2 to {MOST_CLASSES}")));
     }
-    let count = u32::try_from(classes.len()).unwrap_or(u32::MAX);
-    let train = train.classified(&files.train, &classes)?;
-    let others = [&files.valid, &files.test];
+    let count = u32::try_from(labels.len()).unwrap_or(u32::MAX);
+    let train = train.labelled(&files.train, &labels)?;
     let sharing = 1 + others.iter().filter(|file| file.is_none()).count();
     let draw = |name: &str, part: &Labelled<T>, sizes: [usize; 3]| {
         if sizes.iter().sum::<usize>() == 0 {
@@ -72,7 +79,9 @@ pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
             Error::Invalid { found, expected, .. } => Error::invalid(name, found, expected),
             e => e,
         };
-        split(part.labels(), count, sizes, seed).map_err(|e| told(e.into()))
+        let alike = vec![0; part.len()];
+        let strata = if files.numbers { &alike } else { part.labels() };
+        split(strata, count, sizes, seed).map_err(|e| told(e.into()))
     };
     let share = train.len() / sharing;
     let own = |k: usize| {
@@ -80,14 +89,20 @@ pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
     };
     let sizes = [files.split.map_or(share, |s| s[0]), own(0), own(1)];
     let parts = draw(&files.train, &train, sizes)?;
-    let other = |k: usize, indices: &[usize]| {
-        let Some(name) = others[k] else { return part(&files.train, &train, indices) };
-        let samples = read::<T>(name, label)?.classified(name, &classes)?;
+    let mut other = |k: usize, indices: &[usize]| {
+        let (Some(name), Some(table)) = (others[k], tables[k].take()) else {
+            return part(&files.train, &train, indices);
+        };
+        let samples = table.labelled(name, &labels)?;
         let size = files.split.map_or(samples.len(), |s| s[k + 1]);
         part(name, &samples, &draw(name, &samples, [size, 0, 0])?.train)
     };
     let (valid, test) = (other(0, &parts.valid)?, other(1, &parts.test)?);
-    Sets::new(part(&files.train, &train, &parts.train)?, valid, test)
+    let train = part(&files.train, &train, &parts.train)?;
+    if files.numbers {
+        return Sets::of_numbers([train, valid, test], labels);
+    }
+    Sets::new(train, valid, test)
 }
 
 /// The samples at `indices`, one at least.
@@ -103,8 +118,8 @@ fn part<T: Element>(
 }
 
 impl<T: Element> Table<T> {
-    /// With labels as places in `classes`.
-    fn classified(self, name: &str, classes: &[f64]) -> Result<Labelled<T>, Error> {
+    /// With labels as places in `classes`, the known ones.
+    fn labelled(self, name: &str, classes: &[f64]) -> Result<Labelled<T>, Error> {
         let class = |(i, label): (usize, &f64)| {
             let place = classes.binary_search_by(|class| class.total_cmp(label));
             place.ok().and_then(|place| u32::try_from(place).ok()).ok_or_else(|| {
@@ -166,13 +181,9 @@ fn read<T: Element>(names: &str, label: Option<&str>) -> Result<Table<T>, Error>
             Err(Error::invalid(name, "no file of labels", expected))
         }
         (kind_of, Some(labels)) => {
-            let features = rows(kind_of, Name(name), open(name)?)?;
-            pair(
-                Name(name),
-                features,
-                Name(labels),
-                rows(kind(labels)?, Name(labels), open(labels)?)?,
-            )
+            let features = rows(kind_of, Name(name), open(name)?, true)?;
+            let found = rows(kind(labels)?, Name(labels), open(labels)?, false)?;
+            pair(features, Name(labels), found)
         }
     }
 }
@@ -195,14 +206,22 @@ fn table<T: Element>(
     Ok(table)
 }
 
-fn rows(kind: Kind, name: Name, reader: impl Read) -> Result<Rows, Error> {
+/// An array, bytes over 255 if they are to be `scaled`.
+fn rows<T: Element>(
+    kind: Kind,
+    name: Name,
+    reader: impl Read,
+    scaled: bool,
+) -> Result<Rows<T>, Error> {
     match kind {
-        Kind::Idx => idx::read(name, reader),
+        Kind::Idx => idx::read(name, reader, scaled),
         Kind::Npy => {
             let array = npy::read(reader);
             let npy::Matrix { rows, cols, values } =
                 array.map_err(|why| name.wrong("", why, "a numpy array of finite numbers"))?;
-            Ok(Rows { count: rows, cols, values, bytes: false })
+            let element = |(i, value): (usize, f64)| name.element(|| format!(" value {i}"), value);
+            let values = values.into_iter().enumerate().map(element);
+            Ok(Rows { count: rows, cols, values: values.collect::<Result<Vec<T>, _>>()? })
         }
         _ => Err(name.wrong("", "a file of samples", "an array, .idx, -ubyte or .npy")),
     }
@@ -210,23 +229,16 @@ fn rows(kind: Kind, name: Name, reader: impl Read) -> Result<Rows, Error> {
 
 /// A table from an array of features and one of labels.
 fn pair<T: Element>(
-    name: Name,
-    features: Rows,
+    features: Rows<T>,
     label_name: Name,
-    labels: Rows,
+    labels: Rows<f64>,
 ) -> Result<Table<T>, Error> {
     if labels.cols != 1 || labels.count != features.count || labels.count == 0 {
         let found = format!("{} rows of {}", labels.count, labels.cols);
         let expected = format!("a label for each of {} samples, one or more", features.count);
         return Err(label_name.wrong("", found, expected));
     }
-    let scale = if features.bytes { 255.0 } else { 1.0 };
-    let mut values = Vec::with_capacity(features.values.len());
-    for (i, value) in features.values.into_iter().enumerate() {
-        let place = || format!(" value {i}");
-        values.push(name.element(place, value / scale)?);
-    }
-    Ok(Table { features: Features::Dense(values), labels: labels.values })
+    Ok(Table { features: Features::Dense(features.values), labels: labels.values })
 }
 
 #[cfg(test)]

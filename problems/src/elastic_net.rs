@@ -21,15 +21,17 @@ use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, R
 
 use crate::generator::{Stream, column_sum_product};
 use crate::quadratic::column;
-use crate::samples::{Samples, convert, expect_rows};
+use crate::samples::convert;
+use crate::sets::Sets;
+use crate::targets::Targets;
 
 /// Sparse regression on training and validation samples.
 #[derive(Clone, Debug)]
 pub struct ElasticNet<T> {
-    train: Samples<T>,
-    train_targets: Vec<T>,
-    valid: Samples<T>,
-    valid_targets: Vec<T>,
+    train: Targets<T>,
+    valid: Targets<T>,
+    /// For the final judgement, where there are samples for it.
+    test: Option<Targets<T>>,
     start: Params<T>,
     /// The weights that made the targets, where they are known.
     truth: Option<Vec<f64>>,
@@ -65,8 +67,8 @@ impl<T: Element> ElasticNet<T> {
         log_l1: &[f64],
         log_l2: Option<f64>,
     ) -> Result<Self, Error> {
-        expect_rows("training rows", train, width)?;
-        expect_rows("validation rows", valid, width)?;
+        let train = Targets::new("training rows", train, width)?;
+        let valid = Targets::new("validation rows", valid, width)?;
         if log_l1.len() != 1 && log_l1.len() != width {
             return Err(Error::Invalid {
                 what: "log-weights of the first penalty".into(),
@@ -74,28 +76,24 @@ impl<T: Element> ElasticNet<T> {
                 expected: format!("1, or one for each of {width} features"),
             });
         }
-        Ok(Self::of(train, valid, width, (log_l1, log_l2)))
+        Ok(Self::of(train, valid, (log_l1, log_l2)))
     }
 
-    /// As [`new`](Self::new), of arrays that fit each other.
-    fn of(
-        train: (&[f64], &[f64]),
-        valid: (&[f64], &[f64]),
-        width: usize,
-        (log_l1, log_l2): (&[f64], Option<f64>),
-    ) -> Self {
+    /// As [`new`](Self::new), of samples that fit each other.
+    fn of(train: Targets<T>, valid: Targets<T>, (log_l1, log_l2): (&[f64], Option<f64>)) -> Self {
         let start = Params::new().with("log_l1", column(log_l1), convert(log_l1));
-        Self {
-            train: Samples::new(convert(train.0), width),
-            train_targets: convert(train.1),
-            valid: Samples::new(convert(valid.0), width),
-            valid_targets: convert(valid.1),
-            start: match log_l2 {
-                None => start,
-                Some(log) => start.with("log_l2", Shape::SCALAR, [T::from_f64(log)]),
-            },
-            truth: None,
-        }
+        let start = match log_l2 {
+            None => start,
+            Some(log) => start.with("log_l2", Shape::SCALAR, [T::from_f64(log)]),
+        };
+        Self { train, valid, test: None, start, truth: None }
+    }
+
+    /// On `sets` of numbers, dense or sparse, with a second penalty or not; weights start at `e^-2` and `e^-4`.
+    pub(crate) fn on(sets: Sets<T>, second: bool) -> Result<Self, Error> {
+        let [train, valid, test] = Targets::parts(sets)?;
+        let net = Self::of(train, valid, (&[-2.0], second.then_some(-4.0)));
+        Ok(Self { test: Some(test), ..net })
     }
 
     /// 60 samples to train and to validate, 30 features of which every sixth matters, noise of deviation 1/2; with a second
@@ -111,22 +109,10 @@ impl<T: Element> ElasticNet<T> {
             let noise = Stream::new(seed, stream + 1).gausses(n);
             let clean = column_sum_product(&rows, p, &truth);
             let targets: Vec<f64> = clean.iter().zip(noise).map(|(y, e)| y + 0.5 * e).collect();
-            (rows, targets)
+            Targets::of((&rows, &targets), p)
         };
-        let (train, valid) = (set(0), set(2));
-        let sets = [&train, &valid].map(|(rows, targets)| (&rows[..], &targets[..]));
-        let net = Self::of(sets[0], sets[1], p, (&[-2.0], second.then_some(-4.0)));
+        let net = Self::of(set(0), set(2), (&[-2.0], second.then_some(-4.0)));
         Self { truth: Some(truth), ..net }
-    }
-
-    fn error<'a, A: Array<'a, Elem = T>>(
-        w: A,
-        samples: &'a Samples<T>,
-        targets: &'a [T],
-        rows: Rows,
-    ) -> A {
-        let targets = w.constant(Shape::column(rows.count()), rows.of(targets, 1));
-        samples.block(w, rows).matmul(w).squared_error(targets) / samples.len() as f64
     }
 }
 
@@ -141,7 +127,7 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
     }
 
     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, rows: Rows) -> A {
-        let fit = Self::error(w[0], &self.train, &self.train_targets, rows) * 0.5;
+        let fit = self.train.error(w[0], rows) * 0.5;
         match x.get(1) {
             Some(log_l2) if rows.carries_rest() => fit + log_l2.exp() * w[0].dot(w[0]) * 0.5,
             _ => fit,
@@ -149,7 +135,7 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
     }
 
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, rows: Rows) -> A {
-        Self::error(w[0], &self.valid, &self.valid_targets, rows)
+        self.valid.error(w[0], rows)
     }
 
     fn samples(&self, level: Level) -> usize {
@@ -168,7 +154,8 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
         vec!["w"]
     }
 
-    /// Features in the support, and, where the truth is known, features that are wrongly in it or not.
+    /// Features in the support, where the truth is known, features that are wrongly in it or not, and the mean squared error on
+    /// test samples, if there are any.
     fn metrics(&self, w: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         let used = || w.values().iter().map(|w| !w.is_zero());
         let count = |name, n: usize| Metric { name, value: n as f64 };
@@ -177,6 +164,7 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
             let wrong = used().zip(truth).filter(|&(used, &t)| used != (t != 0.0));
             count("wrong features", wrong.count())
         });
-        [support].into_iter().chain(wrong).collect()
+        let test = self.test.as_ref().map(|test| test.metric(w.values()));
+        [support].into_iter().chain(wrong).chain(test).collect()
     }
 }

@@ -6,32 +6,25 @@
 //! ```
 //!
 //! with 3x3 kernels of stride 2, or of stride 1 before max pooling, and statistics of the batch also in a judgement, so that
-//! tasks are judged transductively. Outer variables `x` are `[K1, affine1, ..., W, b]`, an `affine` being a row of scales and a
-//! row of shifts. Inner variables are a copy of all of them, or of `W` and `b` alone, see [`Learner`].
+//! tasks are judged transductively. Outer variables `x` are `[K1, affine1, ..., W1, b1]`, an `affine` being a row of scales and a
+//! row of shifts. Inner variables are a copy of all of them, or of `W1` and `b1` alone, see [`Learner`].
 //!
 //! The 4-layer network of Likhosherstov et al. 2021 has 64 filters; their losses are sums over images, so their step of 0.005
 //! is one of 0.025 for 5 ways of 1 shot here. A task has `ways` classes, `shots` support and `queries` query images of each, all
 //! by its number.
 
-use hypertape_autodiff::{
-    Arena, Array, Convolution, Element, List, Shape, Tensor, Unary, max_pool, normalise,
-};
+use hypertape_autodiff::{Arena, Array, Element, List, Tensor, Unary};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Oracle, Params, Rows, solve};
 
-use crate::generator::Stream;
 use crate::image_classes::ImageClasses;
-
-/// Added to variances, as `TensorFlow` does.
-const EPSILON: f64 = 1e-3;
-/// Side of the kernels.
-const SIZE: u32 = 3;
+use crate::network::{Layer, Network};
 
 /// What is learned across tasks, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learner {
     /// A start of all arrays, each of which adapts to a task (Finn, Abbeel and Levine 2017).
     Maml,
-    /// A body, and a start of the head `W` and `b`, which alone adapts (ANIL: Raghu et al. 2020; Ji, Yang and Liang 2021,
+    /// A body, and a start of the head `W1` and `b1`, which alone adapts (ANIL: Raghu et al. 2020; Ji, Yang and Liang 2021,
     /// section 6.1).
     Anil,
     /// A start of all arrays that moves towards where tasks end (Nichol, Achiam and Schulman 2018): `w_0` is a constant and
@@ -105,6 +98,7 @@ pub struct Fewshot<T> {
     images: [ImageClasses<T>; 2],
     labels: [Vec<u32>; 2],
     settings: FewshotSettings,
+    network: Network,
     start: Params<T>,
 }
 
@@ -115,6 +109,7 @@ impl<T: Element> Fewshot<T> {
     /// [`Error::Invalid`] if there are not images enough for a task, or no task, layer or filter.
     pub fn new(images: [ImageClasses<T>; 2], settings: FewshotSettings) -> Result<Self, Error> {
         let FewshotSettings { ways, shots, queries, layers, filters, tasks, batch, .. } = settings;
+        let FewshotSettings { pooled, activation, .. } = settings;
         if [ways, shots, queries, layers, filters].contains(&0) || tasks.min(batch) == 0 {
             return Err(Error::invalid("settings", "a size of 0", "1 or more"));
         }
@@ -128,38 +123,20 @@ impl<T: Element> Fewshot<T> {
             }
         }
         let [height, width] = images[0].side();
-        let halved = |side: u32| (0..layers).fold(side, |side, _| settings.halved(side));
-        let features = halved(height) * halved(width) * filters;
-        if features == 0 || images[1].side() != [height, width] {
+        if images[1].side() != [height, width] {
             let found = format!("{height} x {width} pixels and {:?}", images[1].side());
-            return Err(Error::invalid(
-                "images",
-                found,
-                format!("one size, enough for {layers} layers"),
-            ));
+            return Err(Error::invalid("images", found, "one size"));
         }
+        let (mut list, stride) = (Vec::new(), if pooled { 1 } else { 2 });
+        for _ in 0..layers {
+            list.extend([Layer::Convolution { filters, size: 3, stride }, Layer::Normalisation]);
+            list.extend(pooled.then_some(Layer::MaxPool(2)));
+            list.push(Layer::Activation(activation));
+        }
+        list.push(Layer::Dense(ways));
+        let network = Network::new([height, width, 1], list)?;
         let labels = [shots, queries].map(|n| (0..ways * n).map(|i| i / n).collect());
-        let weights = |stream: u32, rows: u32, cols: u32, spread: f64| {
-            let shape = Shape::new(rows, cols);
-            let scale = (spread / f64::from(rows)).sqrt();
-            let values = Stream::new(settings.seed, stream.into()).gausses(shape.len());
-            (shape, values.into_iter().map(move |w| T::from_f64(scale * w)))
-        };
-        let affine = (0..2 * filters).map(|i| if i < filters { T::one() } else { T::zero() });
-        let mut start = Params::new();
-        for layer in 0..layers {
-            let channels = if layer == 0 { 1 } else { filters };
-            let (shape, values) = weights(layer, SIZE * SIZE * channels, filters, 2.0);
-            start = start.with(format!("K{}", layer + 1), shape, values).with(
-                format!("affine{}", layer + 1),
-                Shape::new(2, filters),
-                affine.clone(),
-            );
-        }
-        let (shape, values) = weights(layers, features, ways, 1.0);
-        let biases = vec![T::zero(); ways as usize];
-        start = start.with("W", shape, values).with("b", Shape::new(1, ways), biases);
-        Ok(Self { images, labels, settings, start })
+        Ok(Self { images, labels, start: network.start(settings.seed), network, settings })
     }
 
     /// Digits and their quarter turns: 28 seen classes of seven digits, 12 unseen ones of three.
@@ -171,14 +148,10 @@ impl<T: Element> Fewshot<T> {
         Self::new(parts.each_ref().map(ImageClasses::rotated), settings)
     }
 
-    /// Arrays of the body.
-    fn body(&self) -> usize {
-        2 * self.settings.layers as usize
-    }
-
-    /// The first array that adapts.
+    /// The first array that adapts; the last two are those of the head.
     fn adapted(&self) -> usize {
-        if self.settings.learner == Learner::Anil { self.body() } else { 0 }
+        let anil = self.settings.learner == Learner::Anil;
+        if anil { self.start.shapes().len() - 2 } else { 0 }
     }
 
     /// Support images, or query images, of a task and their labels.
@@ -204,25 +177,7 @@ impl<T: Element> Fewshot<T> {
 
     /// Scores of the classes, a row an image.
     fn scores<'a, A: Array<'a, Elem = T>>(&self, w: &[A], x: &[A], images: A) -> A {
-        let FewshotSettings { pooled, activation, filters, .. } = self.settings;
-        let (body, head) = match self.settings.learner {
-            Learner::Anil => (&x[..self.body()], w),
-            Learner::Maml | Learner::Reptile => w.split_at(self.body()),
-        };
-        let [mut height, mut width] = self.images[0].side();
-        let count = images.shape().rows;
-        let mut s = images.reshape(Shape::column(count * height * width));
-        for layer in body.chunks_exact(2) {
-            let map = Convolution { height, width, size: SIZE, stride: if pooled { 1 } else { 2 } };
-            let row = |i: usize| layer[1].slice(i * filters as usize, Shape::new(1, filters));
-            s = normalise(s.convolve(layer[0], map), EPSILON) * row(0) + row(1);
-            if pooled {
-                s = max_pool(s, [height, width], 2);
-            }
-            s = s.unary(activation);
-            [height, width] = [height, width].map(|side| self.settings.halved(side));
-        }
-        s.reshape(Shape::new(count, height * width * filters)).matmul(head[0]) + head[1]
+        self.network.apply(x[..self.adapted()].iter().chain(w).copied(), images)
     }
 
     fn loss<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, query: bool) -> A {
@@ -264,13 +219,6 @@ impl<T: Element> Fewshot<T> {
         let n = n as f64;
         let mean = sum / n;
         Ok([mean, 1.96 * ((squares / n - mean * mean).max(0.0) / (n - 1.0)).sqrt()])
-    }
-}
-
-impl FewshotSettings {
-    /// A side after a layer.
-    fn halved(&self, side: u32) -> u32 {
-        if self.pooled { side / 2 } else { side.div_ceil(2) }
     }
 }
 
@@ -321,9 +269,10 @@ mod tests {
     use std::ops::ControlFlow::Continue;
 
     use hypertape_autodiff::{Function, check};
-    use hypertape_solver::{Estimator, Exact, FirstOrder, Outer, Run};
+    use hypertape_solver::{Estimator, Exact, FirstOrder, Outer, Probability, Run, Ufom};
 
     use super::*;
+    use crate::generator::Stream;
 
     struct Inner(Fewshot<f64>);
     impl Function<f64> for Inner {
@@ -372,6 +321,30 @@ mod tests {
         }
     }
 
+    /// `docs/fewshot.md` has more of them at a larger size.
+    #[test]
+    fn every_estimator_learns_on_an_equal_budget() {
+        let settings = FewshotSettings { judged: 60, ..FewshotSettings::default() };
+        let problem = Fewshot::<f32>::digits(settings).unwrap();
+        let inner = InnerLoop::new(5, 0.5).unwrap();
+        let [before, half] = problem.judge(problem.start.values(), &inner, false).unwrap();
+        let adaptive = Probability::Adaptive { floor: 0.05, decay: 0.99 };
+        let mut ufom = Ufom::with(adaptive).unwrap();
+        let all: [&mut dyn Estimator<f32>; 3] = [&mut Exact::default(), &mut FirstOrder, &mut ufom];
+        for estimator in all {
+            let mut oracle = Oracle::new(problem.clone()).unwrap();
+            let mut run = Run::new(inner, Outer::adam(0.01).unwrap(), usize::MAX, 0);
+            run.limits.oracle_calls = Some(1500);
+            let mut x = problem.start.values().to_vec();
+            let records = run.go(&mut oracle, estimator, &mut x, |_, _| Continue(())).unwrap();
+            let spent: u64 = records.iter().map(|r| r.cost.inner_gradients + r.cost.hvps).sum();
+            // Five gradients of five tasks an iteration, and as many products.
+            assert!((1500..1550).contains(&spent), "{} {spent}", estimator.name());
+            let [after, _] = problem.judge(&x, &inner, false).unwrap();
+            assert!(after > before + half, "{} {before} {half} {after}", estimator.name());
+        }
+    }
+
     #[test]
     fn reptile_goes_where_tasks_end() {
         let settings = FewshotSettings { learner: Learner::Reptile, ..FewshotSettings::default() };
@@ -398,7 +371,7 @@ mod tests {
         let many = told(FewshotSettings { queries: 200, ..FewshotSettings::default() });
         assert!(many.contains("0 of 28 classes with 201 images"), "{many}");
         let small = FewshotSettings { layers: 4, pooled: true, ..FewshotSettings::default() };
-        assert!(told(small).contains("enough for 4 layers"), "{}", told(small));
+        assert!(told(small).contains("enough for MaxPool(2)"), "{}", told(small));
         let none = FewshotSettings { filters: 0, ..FewshotSettings::default() };
         assert!(told(none).contains("a size of 0"), "{}", told(none));
     }

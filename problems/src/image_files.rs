@@ -11,6 +11,9 @@ use hypertape_solver::Error;
 
 use crate::image_classes::ImageClasses;
 
+/// Most bytes of an image, packed or not: a header may claim any size.
+const MOST: usize = 1 << 26;
+
 /// Classes by name, images of each by name: what two sources share is there once.
 type Files = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 
@@ -37,9 +40,9 @@ impl<T: Element> ImageClasses<T> {
                 let file = File::open(path).map_err(|e| failed(&e))?;
                 let mut archive = zip::ZipArchive::new(file).map_err(|e| failed(&e))?;
                 for i in 0..archive.len() {
-                    let mut entry = archive.by_index(i).map_err(|e| failed(&e))?;
+                    let entry = archive.by_index(i).map_err(|e| failed(&e))?;
                     let (name, mut bytes) = (entry.name().to_owned(), Vec::new());
-                    entry.read_to_end(&mut bytes).map_err(|e| failed(&e))?;
+                    entry.take(MOST as u64).read_to_end(&mut bytes).map_err(|e| failed(&e))?;
                     keep(&mut files, Path::new(&name), bytes);
                 }
             }
@@ -89,7 +92,8 @@ fn decode(bytes: &[u8]) -> Result<Ink, png::DecodingError> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info()?;
-    let mut buffer = vec![0; reader.output_buffer_size().unwrap_or(0)];
+    let size = reader.output_buffer_size().filter(|&size| size <= MOST);
+    let mut buffer = vec![0; size.ok_or(png::DecodingError::LimitsExceeded)?];
     let info = reader.next_frame(&mut buffer)?;
     let pixels = buffer[..info.buffer_size()].chunks_exact(info.color_type.samples());
     Ok((info.width as usize, pixels.map(|p| 1.0 - f64::from(p[0]) / 255.0).collect()))
@@ -140,6 +144,15 @@ mod tests {
         // A quarter of each 1.5 x 1.5 pixels, of which 0.5 x 0.5 are black.
         let expected = [1.0, 1.0, 1.0, 1.0].into_iter().chain([1.0 / 9.0; 4]);
         assert!(pixels.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-15), "{pixels:?}");
+    }
+
+    #[test]
+    fn a_header_cannot_claim_any_size() {
+        let mut bytes = Vec::new();
+        let mut writer = png::Encoder::new(&mut bytes, 1 << 14, 1 << 14).write_header().unwrap();
+        writer.write_chunk(png::chunk::IDAT, &[0; 8]).unwrap();
+        drop(writer);
+        assert!(matches!(decode(&bytes), Err(png::DecodingError::LimitsExceeded)));
     }
 
     #[test]

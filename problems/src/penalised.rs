@@ -15,10 +15,12 @@
 //! ```
 
 use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, Error, Level, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
 
 use crate::generator::W1;
-use crate::samples::{Samples, convert, expect_rows};
+use crate::samples::convert;
+use crate::sets::Sets;
+use crate::targets::Targets;
 
 /// The loss of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +38,10 @@ pub enum SampleLoss {
 pub struct Penalised<T> {
     inner_loss: SampleLoss,
     outer_loss: SampleLoss,
-    train: Samples<T>,
-    train_targets: Vec<T>,
-    valid: Samples<T>,
-    valid_targets: Vec<T>,
+    train: Targets<T>,
+    valid: Targets<T>,
+    /// For the final judgement, where there are samples for it.
+    test: Option<Targets<T>>,
     start: Vec<T>,
     init: Vec<T>,
 }
@@ -77,7 +79,9 @@ impl<T: Element> Penalised<T> {
     pub fn small_ridge() -> Self {
         let train = ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
         let valid = ([1.0, 0.5, 1.0, 1.5, 1.0, 2.5], [0.5, 1.2, 1.4]);
-        Self::ridge_from((&train.0, &train.1), (&valid.0, &valid.1), &[-2.0, -1.0])
+        let [train, valid] =
+            [(&train.0[..], &train.1[..]), (&valid.0, &valid.1)].map(|part| Targets::of(part, 2));
+        Self::ridge_from(train, valid, &[-2.0, -1.0])
     }
 
     /// Ridge regression on the rows and targets of `train`, started at 0: `g = |Xw - y|^2/2n + sum_j e^{x_j} w_j^2/2`,
@@ -92,34 +96,38 @@ impl<T: Element> Penalised<T> {
         log_penalty: &[f64],
     ) -> Result<Self, Error> {
         let width = log_penalty.len();
-        expect_rows("training rows", train, width)?;
-        expect_rows("validation rows", valid, width)?;
+        let train = Targets::new("training rows", train, width)?;
+        let valid = Targets::new("validation rows", valid, width)?;
         Ok(Self::ridge_from(train, valid, log_penalty))
     }
 
-    /// As [`ridge_on`](Self::ridge_on), of arrays that fit each other.
-    fn ridge_from(train: (&[f64], &[f64]), valid: (&[f64], &[f64]), log_penalty: &[f64]) -> Self {
-        let width = log_penalty.len();
+    /// As [`ridge_on`](Self::ridge_on), of samples that fit each other.
+    fn ridge_from(train: Targets<T>, valid: Targets<T>, log_penalty: &[f64]) -> Self {
         Self {
             inner_loss: SampleLoss::HalfSquared,
             outer_loss: SampleLoss::Squared,
-            train: Samples::new(convert(train.0), width),
-            train_targets: convert(train.1),
-            valid: Samples::new(convert(valid.0), width),
-            valid_targets: convert(valid.1),
+            train,
+            valid,
+            test: None,
             start: convert(log_penalty),
-            init: vec![T::zero(); width],
+            init: vec![T::zero(); log_penalty.len()],
         }
+    }
+
+    /// Ridge regression on `sets` of numbers, dense or sparse; penalties start at 0.01.
+    pub(crate) fn ridge_of(sets: Sets<T>) -> Result<Self, Error> {
+        let [train, valid, test] = Targets::parts(sets)?;
+        let start = vec![0.01_f64.ln(); train.width() as usize];
+        Ok(Self { test: Some(test), ..Self::ridge_from(train, valid, &start) })
     }
 
     fn from_workload(loss: SampleLoss, data: &W1) -> Self {
         Self {
             inner_loss: loss,
             outer_loss: loss,
-            train: Samples::new(convert(&data.x), W1::FEATURES),
-            train_targets: convert(&data.y),
-            valid: Samples::new(convert(&data.x_valid), W1::FEATURES),
-            valid_targets: convert(&data.y_valid),
+            train: Targets::of((&data.x, &data.y), W1::FEATURES),
+            valid: Targets::of((&data.x_valid, &data.y_valid), W1::FEATURES),
+            test: None,
             start: convert(&data.log_penalty),
             init: convert(&data.w0),
         }
@@ -129,18 +137,16 @@ impl<T: Element> Penalised<T> {
     fn fit<'a, A: Array<'a, Elem = T>>(
         loss: SampleLoss,
         w: A,
-        samples: &'a Samples<T>,
-        targets: &'a [T],
+        part: &'a Targets<T>,
         rows: Rows,
     ) -> A {
-        let scores = samples.block(w, rows).matmul(w);
-        let targets = w.constant(Shape::column(rows.count()), rows.of(targets, 1));
+        let [scores, targets] = part.scores(w, rows);
         let sum = match loss {
             SampleLoss::HalfSquared => scores.squared_error(targets) * 0.5,
             SampleLoss::Squared => scores.squared_error(targets),
             SampleLoss::Logistic => scores.logistic_loss(targets).sum(),
         };
-        sum / samples.len() as f64
+        sum / part.len() as f64
     }
 }
 
@@ -155,12 +161,12 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
     }
 
     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, rows: Rows) -> A {
-        let fit = Self::fit(self.inner_loss, w[0], &self.train, &self.train_targets, rows);
+        let fit = Self::fit(self.inner_loss, w[0], &self.train, rows);
         if rows.carries_rest() { fit + x[0].exp().dot(w[0].square()) * 0.5 } else { fit }
     }
 
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, rows: Rows) -> A {
-        Self::fit(self.outer_loss, w[0], &self.valid, &self.valid_targets, rows)
+        Self::fit(self.outer_loss, w[0], &self.valid, rows)
     }
 
     fn samples(&self, level: Level) -> usize {
@@ -177,5 +183,10 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
 
     fn inner_names(&self) -> Vec<&'static str> {
         vec!["w"]
+    }
+
+    /// The mean squared error on test samples, if there are any.
+    fn metrics(&self, w: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
+        self.test.iter().map(|test| test.metric(w.values())).collect()
     }
 }

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Element, Shape};
-use hypertape_solver::{Error, Rows};
 
 /// Bytes of data in a block of rows: a block is read forward and again in reverse, and should still be in the second
 /// level of cache then.
@@ -35,11 +34,6 @@ impl<T: Element> Samples<T> {
         &self.padded[self.start..]
     }
 
-    /// Number of samples.
-    pub(crate) fn len(&self) -> usize {
-        self.data().len() / self.width
-    }
-
     /// Values a sample, as an array dimension.
     pub(crate) fn width(&self) -> u32 {
         u32::try_from(self.width).expect("arrays have at most u32::MAX columns")
@@ -50,12 +44,7 @@ impl<T: Element> Samples<T> {
         &self.data()[i * self.width..(i + 1) * self.width]
     }
 
-    /// The samples of `rows` as a constant in the mode of `like`.
-    pub(crate) fn block<'a, A: Array<'a, Elem = T>>(&'a self, like: A, rows: Rows) -> A {
-        self.range(like, rows.range())
-    }
-
-    /// The same of the samples in `range`.
+    /// The samples in `range` as a constant in the mode of `like`.
     pub(crate) fn range<'a, A: Array<'a, Elem = T>>(&'a self, like: A, range: Range<usize>) -> A {
         let rows = u32::try_from(range.len()).expect("arrays have at most u32::MAX rows");
         let data = &self.data()[range.start * self.width..range.end * self.width];
@@ -66,22 +55,6 @@ impl<T: Element> Samples<T> {
     pub(crate) fn block_rows(&self) -> usize {
         (BLOCK_BYTES / (self.width * size_of::<T>())).max(16)
     }
-}
-
-/// Refuses samples that do not have `width` values and a target each, or that are none.
-pub(crate) fn expect_rows(
-    what: &str,
-    (rows, targets): (&[f64], &[f64]),
-    width: usize,
-) -> Result<(), Error> {
-    if !targets.is_empty() && width > 0 && rows.len() == targets.len() * width {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        what,
-        format!("{} values for {} targets", rows.len(), targets.len()),
-        format!("one target or more, {width} values for each"),
-    ))
 }
 
 /// The same values in another precision.

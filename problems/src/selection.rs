@@ -55,7 +55,7 @@ impl<T: Element> Selection<T> {
         if !(penalty > 0.0 && penalty.is_finite()) {
             return Err(Error::invalid("penalty", penalty, "a positive finite number"));
         }
-        let Sets { train, valid, test, classes } = sets;
+        let Sets { train, valid, test, classes, .. } = sets.labelled_by("classes")?;
         let columns = if classes == 2 { 1 } else { classes };
         let penalties = choices.penalties.unwrap_or(Penalties::Feature);
         let shape = match penalties {

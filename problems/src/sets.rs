@@ -23,6 +23,16 @@ pub struct Choices {
     pub batch: Option<usize>,
 }
 
+impl Choices {
+    /// Refuses all but the seed.
+    pub(crate) fn none(&self) -> Result<(), Error> {
+        if *self == (Self { seed: self.seed, ..Self::default() }) {
+            return Ok(());
+        }
+        Err(Error::invalid("choices", format!("{self:?}"), "none beside samples and their seed"))
+    }
+}
+
 /// How many penalties there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Penalties {
@@ -41,6 +51,8 @@ pub struct Sets<T> {
     pub(crate) valid: Labelled<T>,
     pub(crate) test: Labelled<T>,
     pub(crate) classes: u32,
+    /// What labels stand for, where they stand for numbers.
+    pub(crate) numbers: Vec<f64>,
 }
 
 impl<T: Element> Sets<T> {
@@ -49,11 +61,27 @@ impl<T: Element> Sets<T> {
     /// # Errors
     /// [`Error::Invalid`] unless they are of one width, training labels have two classes at least, and the others no more.
     pub fn new(train: Labelled<T>, valid: Labelled<T>, test: Labelled<T>) -> Result<Self, Error> {
-        let width = train.width().max(valid.width()).max(test.width());
         let classes = train.labels().iter().max().map_or(0, |&label| label.saturating_add(1));
         if classes < 2 {
             return Err(Error::invalid("training labels", "one class", "two classes or more"));
         }
+        Self::of([train, valid, test], classes)
+    }
+
+    /// Samples with a number each, to which their label is the place in `numbers`.
+    #[cfg(feature = "data")]
+    pub(crate) fn of_numbers(parts: [Labelled<T>; 3], numbers: Vec<f64>) -> Result<Self, Error> {
+        Ok(Self { numbers, ..Self::of(parts, u32::MAX)? })
+    }
+
+    /// Refuses classes where `"numbers"` are expected, and numbers where `"classes"` are.
+    pub(crate) fn labelled_by(self, expected: &str) -> Result<Self, Error> {
+        let found = if self.numbers.is_empty() { "classes" } else { "numbers" };
+        if found == expected { Ok(self) } else { Err(Error::invalid("labels", found, expected)) }
+    }
+
+    fn of([train, valid, test]: [Labelled<T>; 3], classes: u32) -> Result<Self, Error> {
+        let width = train.width().max(valid.width()).max(test.width());
         let train = train.widened(width);
         let fit = |name: &str, part: Labelled<T>| {
             let part = part.widened(width);
@@ -75,7 +103,7 @@ impl<T: Element> Sets<T> {
             }
         };
         let (valid, test) = (fit("validation samples", valid)?, fit("test samples", test)?);
-        Ok(Self { train, valid, test, classes })
+        Ok(Self { train, valid, test, classes, numbers: Vec::new() })
     }
 
     /// The embedded digits, pixels scaled to [0, 1]: parts of the given sizes, stratified.
@@ -107,7 +135,8 @@ impl<T: Element> Sets<T> {
             part.relabelled(labels)
         };
         let Self { train, valid, test, .. } = self;
-        Self { train: odd(train), valid: odd(valid), test: odd(test), classes: 2 }
+        let numbers = Vec::new();
+        Self { train: odd(train), valid: odd(valid), test: odd(test), classes: 2, numbers }
     }
 
     /// Generated texts as bags of words: sparse counts, each text scaled to length 1.

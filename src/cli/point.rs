@@ -75,7 +75,8 @@ fn on<T: Precision>(
     let seed = seed.unwrap_or(0);
     let Data { train, valid, test, label, split, corruption, penalty, penalties, batch } =
         data.clone();
-    let files = train.map(|train| Files { train, valid, test, label, split });
+    let numbers = entry.on_data.is_some_and(|on_data| on_data.numbers);
+    let files = train.map(|train| Files { train, valid, test, label, split, numbers });
     let penalties = penalties.map(|kind| match kind {
         PenaltyKind::One => Penalties::One,
         PenaltyKind::Class => Penalties::Class,

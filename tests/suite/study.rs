@@ -291,12 +291,16 @@ fn keys_nest_in_the_order_of_the_file() {
 #[test]
 fn metrics_and_what_is_undefined() {
     let study = Study::new(
-        "[[grid]]\nproblem = 'digits-clean'\nsteps = 3\niterations = 1\nrecord_every = 1",
+        "[[grid]]\nproblem = 'digits-clean'\nsteps = 3\niterations = 1\nrecord_every = 1\n\
+         [[grid]]\nproblem = 'digits-clean'\nsteps = 3\niterations = 0\ncontrol = 'only clean samples'",
     );
     let (out, _) = study.ok();
     assert!(out.lines().next().unwrap().contains("test error"), "{out}");
     let record = &study.records()[0];
     assert_eq!(record["data_seed"], 0);
+    // The control knows every wrong label.
+    let control = &study.records()[1];
+    assert_eq!([&control["metrics"]["F1"], &control["inner_gradients"]], [&json!(1.0), &json!(0)]);
     // At the start no sample is found to be wrong: a precision of 0/0.
     let start = &record["checkpoints"][0]["metrics"];
     assert_eq!((&start["precision"], &start["recall"]), (&Value::Null, &json!(0.0)));
@@ -386,7 +390,7 @@ fn errors_name_the_line_and_the_key() {
           tolerance, schedule, memory, data_seed, train, valid, test, label, split, corruption, penalty, \
           penalties, batch, dtype, threads, estimator, coupling, outer, outer_lr, \
           outer_power, outer_momentum, gradient_norm, oracle_calls, time, iterations, measure, \
-          record_every, repeats, draws",
+          record_every, repeats, draws, control",
         ),
         ("[[external]]\nproblem = 'quadratic'\nbytes = 1", "4: external: found no seconds"),
         ("outer_lr = inf", "4: outer_lr: found inf, expected a positive finite number"),

@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read};
 
+use hypertape_autodiff::Element;
 use hypertape_solver::Error;
 
 use super::source::{Name, Rows};
@@ -28,7 +29,12 @@ fn decoder(kind: u8) -> Option<Decode> {
     })
 }
 
-pub(crate) fn read(name: Name, mut reader: impl Read) -> Result<Rows, Error> {
+/// Reads an array, bytes over 255 if they are to be `scaled`.
+pub(crate) fn read<T: Element>(
+    name: Name,
+    mut reader: impl Read,
+    scaled: bool,
+) -> Result<Rows<T>, Error> {
     let mut at = 0;
     let magic: [u8; 4] = take(name, &mut reader, &mut at, "a header")?;
     let [0, 0, kind, dimensions @ 1..=8] = magic else {
@@ -52,6 +58,7 @@ pub(crate) fn read(name: Name, mut reader: impl Read) -> Result<Rows, Error> {
         let found = format!("dimensions {sizes:?}");
         return Err(name.wrong(" byte 4", found, format!("{MOST} values at most")));
     };
+    let scale = if scaled && kind == 0x08 { 255.0 } else { 1.0 };
     let mut values = Vec::new();
     for i in 0..count {
         let mut bytes = [0; 8];
@@ -62,15 +69,11 @@ pub(crate) fn read(name: Name, mut reader: impl Read) -> Result<Rows, Error> {
             let found = format!("the end after {i} values");
             return Err(name.wrong(format_args!(" byte {at}"), found, format!("{count}")));
         }
-        let value = decode(bytes);
-        if !value.is_finite() {
-            return Err(name.wrong(format_args!(" byte {at}"), value, "a finite number"));
-        }
+        values.push(name.element(|| format!(" byte {at}"), decode(bytes) / scale)?);
         at += width;
-        values.push(value);
     }
     match reader.read(&mut [0]) {
-        Ok(0) => Ok(Rows { count: rows, cols, values, bytes: kind == 0x08 }),
+        Ok(0) => Ok(Rows { count: rows, cols, values }),
         Ok(_) => {
             let expected = format!("the end after {count} values");
             Err(name.wrong(format_args!(" byte {at}"), "more bytes", expected))

@@ -23,13 +23,12 @@ pub(crate) enum Features<T> {
     Sparse(Csr<T>),
 }
 
-/// An array: number of rows, values a row, the values, and whether they were bytes.
+/// An array: number of rows, values a row, the values.
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub(crate) struct Rows<T> {
     pub(crate) count: usize,
     pub(crate) cols: usize,
-    pub(crate) values: Vec<f64>,
-    pub(crate) bytes: bool,
+    pub(crate) values: Vec<T>,
 }
 
 /// Opens a file, and unpacks it if its name ends in `.gz`.

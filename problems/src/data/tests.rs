@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hypertape_autodiff::{Arena, Array, Shape, Tensor};
+use hypertape_solver::{Draw, Estimator, Exact, InnerLoop, Ista, Oracle, solve};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::*;
+use crate::elastic_net::ElasticNet;
+use crate::targets::Targets;
 
 /// Labels and, row by row, the values of a table in memory, with its width.
 fn parse(
@@ -116,10 +119,13 @@ fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
 
 #[test]
 fn arrays_of_the_mnist_kind() {
-    let read = |bytes: &[u8]| rows(Kind::Idx, Name("f"), bytes);
-    let array = read(&idx(&[2, 1, 3], &[0, 51, 255, 1, 2, 3])).unwrap();
-    assert_eq!((array.count, array.cols, array.bytes), (2, 3, true));
+    let read = |bytes: &[u8]| rows::<f64>(Kind::Idx, Name("f"), bytes, false);
+    let bytes = idx(&[2, 1, 3], &[0, 51, 255, 1, 2, 3]);
+    let array = read(&bytes).unwrap();
+    assert_eq!((array.count, array.cols), (2, 3));
     assert_eq!(array.values, [0.0, 51.0, 255.0, 1.0, 2.0, 3.0]);
+    let scaled = rows::<f32>(Kind::Idx, Name("f"), &bytes[..], true).unwrap();
+    assert_eq!(scaled.values[..3], [0.0, 0.2, 1.0]);
     for (kind, bytes) in [
         (9, vec![0xFE]),
         (11, (-2_i16).to_be_bytes().to_vec()),
@@ -264,6 +270,39 @@ fn files_become_sets() {
 }
 
 #[test]
+fn numbers_are_predicted() {
+    let dir = Scratch::new("numbers");
+    // The data of the example of `ElasticNet`, the first part dense and sparse.
+    let dense = dir.put("a.csv", b"1,0,1,3\n0,1,1,1\n1,1,0,2\n1,-1,0.5,2.2\n");
+    let sparse = dir.put("a.svm", b"3 1:1 3:1\n1 2:1 3:1\n2 1:1 2:1\n2.2 1:1 2:-1 3:0.5\n");
+    let valid = dir.put("v.csv", b"1,0.5,0,2\n0,1,1,1\n1,0,-1,1.5\n");
+    let x = [0.3_f64.ln()];
+    let mut found = Vec::new();
+    for train in [dense, sparse] {
+        let files = Files { train, numbers: true, ..Files::default() };
+        let split = Files { split: Some([2, 1, 1]), ..files.clone() };
+        let parts = Targets::parts(load::<f64>(&split, 0).unwrap()).unwrap();
+        assert_eq!(parts.each_ref().map(Targets::len), [2, 1, 1]);
+        let (valid, test) = (Some(valid.clone()), Some(valid.clone()));
+        let sets = load::<f64>(&Files { valid, test, ..files }, 3).unwrap();
+        let mut oracle = Oracle::new(ElasticNet::on(sets, false).unwrap()).unwrap();
+        oracle.set_rule(Ista::learned(0));
+        let (inner, draw, mut gradient) =
+            (InnerLoop::new(300, 0.6).unwrap(), Draw::new(0, 0), [0.0]);
+        let made = Exact::default().estimate(&mut oracle, &inner, &x, draw, &mut gradient);
+        let mut w = Vec::new();
+        solve(&mut oracle, &inner, &x, draw, &mut w).unwrap();
+        let error = oracle.metrics(&w, &x, &inner)[1].value;
+        found.push([made.unwrap().loss, gradient[0], error]);
+    }
+    // The test samples are those of validation.
+    let known = [0.41 / 3.0, 0.3 * 0.28 / 0.9, 0.41 / 3.0];
+    for found in found {
+        assert!(found.iter().zip(known).all(|(a, b)| (a - b).abs() < 1e-14), "{found:?}");
+    }
+}
+
+#[test]
 fn mnist_is_read_where_it_is() {
     let shared =
         std::env::var_os("HYPERTAPE_SHARED").map_or_else(|| "../../shared".into(), PathBuf::from);
@@ -287,7 +326,7 @@ type Target = (&'static str, Vec<u8>, fn(&[u8]) -> Result<usize, Error>);
 
 fn targets() -> Vec<Target> {
     fn rows_of(kind: Kind, bytes: &[u8]) -> Result<usize, Error> {
-        let array = rows(kind, Name("f"), bytes)?;
+        let array = rows::<f64>(kind, Name("f"), bytes, true)?;
         assert_eq!(array.values.len(), array.count * array.cols);
         assert!(array.values.iter().all(|v| v.is_finite()));
         Ok(array.count)

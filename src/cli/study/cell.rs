@@ -42,6 +42,9 @@ pub(crate) struct Cell {
     /// Estimates, each by draws of its own, from which bias and variance against the exact gradient are taken
     #[arg(long, value_parser = count, default_value_t = 0)]
     pub(crate) draws: usize,
+    /// Where to start instead: a control of the problem, by the name that `run` prints
+    #[arg(long)]
+    pub(crate) control: Option<String>,
 }
 
 /// Keys that mean nothing to a gradient.

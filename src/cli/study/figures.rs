@@ -1,6 +1,7 @@
 //! Which figures a study has: those for which its records hold at least two points.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cell::{Checkpoint, Done};
 use super::file::Study;
@@ -17,21 +18,26 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
         let both = kinds.iter().any(|other| other.0 == kind.0 && other.1 != kind.1);
         let name = if both && !kind.1 { format!("{}, runs", kind.0) } else { kind.0.clone() };
         let whole = Panel::new(study, name, groups.iter().filter(|&g| of(g) == kinds[i]).collect());
-        let mut steps: Vec<_> = whole.groups.iter().map(|g| g.cell.run.common.steps).collect();
-        steps.sort_unstable();
-        steps.dedup();
-        for &r in &steps {
-            let same = whole.groups.iter().copied().filter(|g| g.cell.run.common.steps == r);
-            let name = match (r, steps.len()) {
-                (Some(r), 2..) => format!("{}, {r} steps", whole.name),
-                _ => whole.name.clone(),
+        // What is solved: other steps and other labels make another problem.
+        let case = |g: &&Group| (g.cell.run.common.steps, g.cell.run.common.data.corruption);
+        let mut cases: Vec<_> = whole.groups.iter().map(case).collect();
+        cases.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+        cases.dedup();
+        let steps = cases.chunk_by(|a, b| a.0 == b.0).count();
+        for (r, corruption) in &cases {
+            let same = whole.groups.iter().copied().filter(|g| case(g) == (*r, *corruption));
+            let name = match r.filter(|_| steps > 1) {
+                Some(r) => format!("{}, {r} steps", whole.name),
+                None => whole.name.clone(),
             };
+            let name =
+                corruption.map_or_else(|| name.clone(), |c| format!("{name}, corruption {c}"));
             let panel = Panel::new(study, name, same.collect());
             figures.push(panel.time_and_bytes());
             figures.extend(panel.accuracy());
             figures.extend(panel.convergence());
         }
-        if steps.len() > 1 {
+        if steps > 1 {
             figures.push(whole.cost_and_steps());
         }
         figures.push(whole.predicted());
@@ -212,12 +218,12 @@ impl<'a> Panel<'a> {
         ]
     }
 
-    /// Loss and first metric on the way: median and quartiles over seeds, against calls and against time.
+    /// Loss and metrics on the way: median and quartiles over seeds, against calls and against time.
     fn convergence(&self) -> Vec<Figure> {
-        let metric =
-            self.groups.iter().flat_map(|g| &g.done).find_map(|d| d.metrics.keys().next().cloned());
+        let done = self.groups.iter().flat_map(|g| &g.done);
+        let metrics: BTreeSet<&String> = done.flat_map(|d| d.metrics.keys()).collect();
         let mut figures = Vec::new();
-        for quantity in std::iter::once(None).chain(metric.as_ref().map(Some)) {
+        for quantity in std::iter::once(None).chain(metrics.into_iter().map(Some)) {
             let value = |c: &Checkpoint| match quantity {
                 None => Some(c.loss),
                 Some(metric) => c.metrics.get(metric).copied()?,
@@ -227,7 +233,7 @@ impl<'a> Panel<'a> {
             let by_calls = self.curves(&calls, &value);
             let by_time = self.curves(&|c| c.seconds, &value);
             let axes = [("gradients and HVPs", Unit::Number), (what, Unit::Number)];
-            let id = if quantity.is_none() { "loss" } else { "metric" };
+            let id = quantity.map_or("loss", String::as_str);
             figures.push(figure(
                 &format!("{id}-calls"),
                 &self.name,

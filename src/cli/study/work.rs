@@ -13,7 +13,7 @@ use crate::cli::failure::{Failure, say};
 use crate::cli::gradient::{json, process_peak};
 use crate::cli::point::{self, Opened};
 use crate::cli::run::{limits, measure};
-use crate::cli::{estimators, outer};
+use crate::cli::{estimators, names, outer};
 use crate::problems::{Entry, Precision};
 use crate::{
     Draw, Error, Estimate, Estimator, Exact, InnerLoop, Params, Record, Run, RunState, Schedule,
@@ -69,6 +69,11 @@ impl<'a, T: Precision> Ready<'a, T> {
     fn new(entry: &Entry, cell: &'a Cell) -> Result<Self, Trouble> {
         let options = &cell.run;
         let mut opened = point::open::<T>(entry, &options.common, 0)?;
+        if let Some(name) = &cell.control {
+            let controls = opened.oracle.controls(&opened.inner);
+            let (_, x) = names::find("control", name, &controls, |(name, _)| name)?;
+            opened.x = x.values().to_vec();
+        }
         let (coupling, named, outer) = outer::algorithm(entry, options)?;
         let estimator = point::estimator(&mut opened, &options.common, &named)?;
         let run = Run::new(opened.inner, outer, cell.iterations(), options.common.seed);
