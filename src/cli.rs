@@ -16,6 +16,7 @@ mod names;
 mod outer;
 mod plan;
 mod point;
+mod ranks;
 mod rules;
 mod run;
 mod state;
@@ -24,12 +25,13 @@ mod table;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::Simd;
 use crate::problems::Entry;
+use crate::{Ranks, Simd};
 use args::{Args, Command, Dtype};
 use failure::Failure;
 
@@ -49,20 +51,30 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
+    #[cfg(feature = "mpi")]
+    let _until_the_end = ranks::processes::join();
     let checked = Simd::from_environment().map_err(Failure::usage);
     let (status, why) = match checked.and_then(|_| execute(args.command, catalogue)) {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Usage(why)) => (2, why),
-        Err(Failure::Run(why)) => (1, why),
-        Err(Failure::Interrupted(why)) => (130, why),
-        Err(Failure::Unread) => return ExitCode::from(1),
+        Err(Failure::Usage(why)) => (2, Some(why)),
+        Err(Failure::Run(why)) => (1, Some(why)),
+        Err(Failure::Interrupted(why)) => (130, Some(why)),
+        Err(Failure::Unread) => (1, None),
     };
-    complain(&why);
+    if let Some(why) = why {
+        complain(&why);
+    }
+    #[cfg(feature = "mpi")]
+    ranks::processes::end(status);
     ExitCode::from(status)
 }
 
 fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    if ranks::ranks().is_some() && !matches!(command, Command::Gradient(_) | Command::Run(_)) {
+        return Err(Failure::usage("mpirun: found another command, expected gradient or run"));
+    }
+    let (mut all, mut none) = (io::stdout().lock(), io::sink());
+    let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };
     match command {
         Command::Problems => list::problems(catalogue, &mut out),
         Command::Estimators => list::estimators(&mut out),
@@ -88,7 +100,8 @@ fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
 
 /// One line on stderr, whatever the names in it contain.
 fn complain(why: &str) {
-    let mut line = String::from("error: ");
+    let rank = |ranks: &Arc<dyn Ranks>| format!("error: rank {}: ", ranks.rank());
+    let mut line = ranks::ranks().map_or_else(|| "error: ".to_owned(), rank);
     for c in why.chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
     }

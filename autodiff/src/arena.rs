@@ -10,11 +10,13 @@
 
 use std::alloc::Layout;
 use std::cell::Cell;
+use std::fmt;
 use std::mem::MaybeUninit;
 
 use bumpalo::Bump;
 
 use crate::fault::Fault;
+use crate::tally::{Count, Event, Tally};
 
 /// Alignment of every allocation and the unit in which bytes are counted: one cache line.
 pub const ALIGNMENT: usize = 64;
@@ -27,13 +29,22 @@ pub const ALIGNMENT: usize = 64;
 /// arena.copy(&[1.0; 9]).unwrap(); // 72 bytes, rounded up to two cache lines
 /// assert_eq!(arena.used(), 128);
 /// ```
-#[derive(Debug)]
 pub struct Arena {
     bump: Bump,
     used: Cell<usize>,
     limit: Cell<usize>,
     fault: Cell<Option<Fault>>,
     check_finite: Cell<bool>,
+    /// What operations took, if anybody wants to know.
+    count: Cell<Option<Box<Count>>>,
+    /// Used bytes that are in it.
+    counted: Cell<usize>,
+}
+
+impl fmt::Debug for Arena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arena").field("used", &self.used.get()).finish_non_exhaustive()
+    }
 }
 
 impl Default for Arena {
@@ -51,6 +62,8 @@ impl Arena {
             limit: Cell::new(usize::MAX),
             fault: Cell::new(None),
             check_finite: Cell::new(false),
+            count: Cell::new(None),
+            counted: Cell::new(0),
         }
     }
 
@@ -88,11 +101,45 @@ impl Arena {
         }
     }
 
+    /// Whether records and sweeps here tell what each [operation](Tally) takes. Cost: a look at the clock for each.
+    pub fn tally(&self, on: bool) {
+        self.count.set(on.then(|| Box::new(Count::new())));
+        self.counted.set(self.used());
+    }
+
+    /// What operations took since the last call.
+    pub fn take_tally(&self) -> Vec<Tally> {
+        self.note(Event::Other, || "not recorded");
+        let mut count = self.count.take();
+        let rows = count.as_mut().map(|count| std::mem::take(&mut count.rows));
+        self.count.set(count);
+        rows.unwrap_or_default()
+    }
+
+    /// Lets `other` go on with the tally of this one, which keeps none from here on.
+    pub fn lend_tally(&self, other: &Self) {
+        self.note(Event::Other, || "not recorded");
+        other.count.set(self.count.take());
+        other.counted.set(other.used());
+    }
+
+    /// Takes note of what has just happened.
+    #[inline(always)]
+    pub(crate) fn note(&self, event: Event, name: impl FnOnce() -> &'static str) {
+        if let Some(mut count) = self.count.take() {
+            let used = self.used();
+            count.add(event, name(), used - self.counted.replace(used));
+            self.count.set(Some(count));
+        }
+    }
+
     /// Frees everything and forgets the fault; limit and checks stay. Memory is kept as one chunk of the total.
     pub fn reset(&mut self) {
+        self.note(Event::Other, || "not recorded");
         self.settle();
         self.bump.reset();
         self.used.set(0);
+        self.counted.set(0);
         self.fault.set(None);
     }
 

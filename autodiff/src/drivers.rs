@@ -12,6 +12,7 @@ use crate::array::var::Var;
 use crate::array::{Array, List};
 use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
+use crate::tally::Tally;
 
 /// Directions that travel together through a Jacobian by columns and a Hessian.
 const TOGETHER: usize = 4;
@@ -70,6 +71,35 @@ impl Workspace {
     pub fn check_finite(&mut self, on: bool) {
         self.record.check_finite(on);
         self.sweep.check_finite(on);
+    }
+
+    /// Whether passes tell what each [operation](Tally) takes, see [`Arena::tally`].
+    pub fn tally(&mut self, on: bool) {
+        self.record.tally(on);
+        self.sweep.tally(on);
+    }
+
+    /// What operations took since the last call, in both arenas, which are emptied.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
+    /// struct Length;
+    /// impl<T: Element> Function<T> for Length {
+    ///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A { x[0].square().sum().sqrt() }
+    /// }
+    /// let mut workspace = Workspace::new();
+    /// workspace.tally(true);
+    /// workspace.gradient(&Length, &[Shape::column(2)], &[3.0, 4.0], &mut [0.0; 2])?;
+    /// let rows = workspace.take_tally();
+    /// let records: Vec<_> = rows.iter().map(|row| (row.name, row.records)).collect();
+    /// assert_eq!(records[..4], [("variable", 1), ("square", 1), ("sum", 1), ("sqrt", 1)]);
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    pub fn take_tally(&mut self) -> Vec<Tally> {
+        self.arenas();
+        let mut rows = self.record.take_tally();
+        self.sweep.take_tally().into_iter().for_each(|row| Tally::join(&mut rows, row));
+        rows
     }
 
     /// Limits the bytes that a pass may use in each of its two arenas.

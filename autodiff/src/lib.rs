@@ -119,6 +119,7 @@ mod implicit;
 mod interop;
 pub mod scalar;
 mod shape;
+mod tally;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -145,3 +146,4 @@ pub use drivers::{Function, Workspace};
 pub use fault::Fault;
 pub use implicit::{Ends, fixed_point};
 pub use shape::Shape;
+pub use tally::Tally;

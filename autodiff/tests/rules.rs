@@ -5,8 +5,8 @@
 mod reverse;
 
 use hypertape_autodiff::{
-    Arena, Array, Convolution, Dual, Element, Fault, Function, LinearOperator, Role, Shape, Tape,
-    Tensor, Workspace, check, dot, max_pool, mean_pool, normalise,
+    Arena, Array, Convolution, Dual, Element, Fault, Function, LinearOperator, Role, Shape, Tally,
+    Tape, Tensor, Workspace, check, dot, max_pool, mean_pool, normalise,
 };
 use reverse::reverse_over_reverse;
 
@@ -354,4 +354,37 @@ fn a_recording_is_pulled_more_than_once_into_an_arena_that_dies_first() {
     assert!(close(&results[1], [0.0, 4.0 * 4.0_f64.exp()]));
     assert_eq!(results[0], results[2]);
     assert_eq!(record.used(), used, "a sweep puts nothing into the recording's arena");
+}
+
+#[test]
+fn bytes_of_operations_add_up_to_those_of_the_arenas() {
+    let (record, sweep) = (Arena::new(), Arena::new());
+    record.tally(true);
+    sweep.tally(true);
+    let tape = Tape::new(&record).unwrap();
+    let w = tape.variable(Tensor::new(&record, Shape::column(9), &[0.5; 9]));
+    let y = (w.tanh() * w + w.tanh()).sum();
+    let seed = y.value().within(&sweep).scalar(1.0);
+    let adjoints = tape.finish().pull(&[(y.id().unwrap(), seed)], &sweep);
+    assert!(adjoints.get(w.id().unwrap()).is_some());
+    let (forward, back) = (record.take_tally(), sweep.take_tally());
+    // 192 bytes a record, 128 a result of 9 values, 64 a scalar and the tape itself.
+    let known = [
+        ("variable", 1, 64 + 192),
+        ("tanh", 2, 2 * (192 + 128)),
+        ("multiply", 1, 192 + 128),
+        ("add", 1, 192 + 128),
+        ("sum", 1, 192 + 64),
+        ("not recorded", 0, 0),
+    ];
+    let found: Vec<_> = forward.iter().map(|row| (row.name, row.records, row.bytes)).collect();
+    assert_eq!(found, known);
+    let sum = |rows: &[Tally]| rows.iter().map(|row| row.bytes).sum::<u64>();
+    assert_eq!(sum(&forward), record.used() as u64);
+    assert_eq!(sum(&back), sweep.used() as u64);
+    let names: Vec<_> = back.iter().map(|row| (row.name, row.records)).collect();
+    let order = ["adjoints", "sum", "add", "tanh", "multiply", "variable", "not recorded"];
+    assert_eq!(names, order.map(|name| (name, 0)));
+    record.tally(false);
+    assert_eq!((w.exp().shape(), record.take_tally()), (Shape::column(9), Vec::new()));
 }

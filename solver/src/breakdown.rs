@@ -1,6 +1,8 @@
-//! `Breakdown`: where the time and the bytes of an estimate went.
+//! `Breakdown`: where the time and the bytes of an estimate went, by what was evaluated and by array operation.
 
 use std::time::Duration;
+
+use hypertape_autodiff::Tally;
 
 /// What an oracle is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +75,10 @@ pub struct Share {
 }
 
 /// Of each [`Part`], and of what is held besides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Breakdown {
     shares: [Share; Part::ALL.len()],
+    operations: [Vec<Tally>; Part::ALL.len()],
     /// The most bytes in states, adjoints and kept tapes.
     pub held: u64,
 }
@@ -86,21 +89,36 @@ impl Breakdown {
         self.shares[part as usize]
     }
 
+    /// Of the array operations of one part, all its evaluations together, over threads as well. Their bytes are those of
+    /// the arenas; problems over single numbers have none.
+    pub fn operations(&self, part: Part) -> &[Tally] {
+        &self.operations[part as usize]
+    }
+
     /// Takes note of an evaluation.
-    pub(crate) fn add(&mut self, part: Part, time: Duration, bytes: u64) {
+    pub(crate) fn add(&mut self, part: Part, time: Duration, bytes: u64, operations: Vec<Tally>) {
         let share = &mut self.shares[part as usize];
         share.calls += 1;
         share.time += time;
         share.bytes = share.bytes.max(bytes);
+        let rows = &mut self.operations[part as usize];
+        for row in operations {
+            Tally::join(rows, row);
+        }
     }
 
     /// Takes note of another one, made beside this one.
-    pub(crate) fn join(&mut self, other: &Self) {
+    pub(crate) fn join(&mut self, other: Self) {
         self.held += other.held;
         for (share, other) in self.shares.iter_mut().zip(&other.shares) {
             share.calls += other.calls;
             share.time += other.time;
             share.bytes += other.bytes;
+        }
+        for (rows, others) in self.operations.iter_mut().zip(other.operations) {
+            for row in others {
+                Tally::join(rows, row);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::breakdown::Breakdown;
+use crate::ranks::Ranks;
 use crate::report::Report;
 
 /// Totals of one call.
@@ -27,6 +28,22 @@ pub struct Cost {
     pub time: Duration,
 }
 
+impl Cost {
+    /// With the counts of all ranks, and the largest `sensitivity` among them.
+    pub(crate) fn over(self, ranks: &dyn Ranks, sensitivity: f64) -> (Self, f64) {
+        let counts = [self.plain_steps, self.inner_gradients, self.hvps, self.mixed];
+        let [a, b, c, d] = counts.map(|n| n as f64);
+        let mut told = [a, b, c, d, sensitivity].repeat(ranks.count());
+        ranks.gather(&mut told, &vec![5; ranks.count()]);
+        let of = |k| told.iter().skip(k).step_by(5);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+        let [plain_steps, inner_gradients, hvps, mixed] =
+            [0, 1, 2, 3].map(|k| of(k).sum::<f64>() as u64);
+        let sensitivity = of(4).copied().fold(0.0, f64::max);
+        (Self { plain_steps, inner_gradients, hvps, mixed, ..self }, sensitivity)
+    }
+}
+
 /// Keeps the counts and the peak while a call runs.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
@@ -42,7 +59,7 @@ pub(crate) struct Meter {
 impl Meter {
     /// Forgets everything.
     pub(crate) fn reset(&mut self) {
-        let breakdown = self.breakdown.map(|_| Breakdown::default());
+        let breakdown = self.breakdown.as_ref().map(|_| Breakdown::default());
         *self = Self { breakdown, ..Self::default() };
     }
 

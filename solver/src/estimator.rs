@@ -145,6 +145,12 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
     /// [`Error::Invalid`] for a schedule that does not fit.
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error>;
 
+    /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`]. Each of
+    /// several processes then does all tasks.
+    fn remembers(&self) -> bool {
+        false
+    }
+
     /// Whether it puts a whole run on one tape, whose size is then part of the profile.
     fn records_whole_runs(&self) -> bool {
         false
@@ -253,7 +259,7 @@ fn mean<T: Element, E: Estimator<T> + ?Sized>(
     gradient: &mut [T],
 ) -> Result<T, Error> {
     let share = T::from_f64((oracle.batch() as f64).recip());
-    oracle.over_tasks(draw, gradient, |oracle, slot, draw, first, sum| {
+    oracle.over_tasks(draw, !estimator.remembers(), gradient, |oracle, slot, draw, first, sum| {
         let at = At { x, draw, slot };
         if first {
             let loss = estimator.task(oracle, inner, at, sum)?;

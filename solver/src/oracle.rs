@@ -21,6 +21,7 @@ mod workspaces;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hypertape_autodiff::Element;
 use hypertape_autodiff::scalar::Scalar;
@@ -42,6 +43,7 @@ use crate::params::Params;
 use crate::pool::Pool;
 use crate::problem::{Bilevel, Metric};
 use crate::profile::Profile;
+use crate::ranks::Ranks;
 use crate::report::Report;
 use crate::rule::Rule;
 use crate::rule::descent::GradientDescent;
@@ -59,7 +61,7 @@ pub struct Oracle<'p, T> {
     /// Vectors, and what is counted.
     pool: Pool<T>,
     /// Kept recordings of inner gradients, by slot.
-    tapes: Vec<Box<dyn StepTape<T> + 'p>>,
+    pub(crate) tapes: Vec<Box<dyn StepTape<T> + 'p>>,
     /// The actions of the last schedule.
     pub(crate) plan: Option<Actions>,
     /// Bytes that an estimate may take.
@@ -137,23 +139,60 @@ impl<'p, T: Element> Oracle<'p, T> {
             return Err(Error::invalid("threads", threads, "1 or more"));
         }
         let workers = threads.min(lanes::LANES);
+        let ranks = self.memory.ranks.clone();
         self.memory = Workspaces::new(Team::new(workers - 1)?, workers);
-        // The limit holds for the arenas of the new workers too.
+        self.memory.ranks = ranks;
+        // The limit holds for the arenas of the new workers too, and so does the breakdown.
         self.set_memory(self.limit);
-        self.crew.clear();
+        self.break_down(self.pool.meter.breakdown.is_some());
         self.profile = None;
         Ok(())
     }
 
-    /// Whether estimates tell where their time and bytes go. Cost: two looks at the clock an evaluation.
+    /// Lets several processes share the tasks of a meta-batch or, where there is one task, the blocks of rows of a loss, in
+    /// the 8 lanes that threads share, a thread each. Results and counts do not depend on their number, bit for bit; bytes
+    /// and times are those of this process. Tasks of warm starts, and of estimators that
+    /// [remember](crate::Estimator::remembers), are not shared: each rank does all, its threads with it.
+    ///
+    /// Every rank calls the same methods in the same order, but none that goes by times: [`plan`](crate::plan()),
+    /// [`weigh`](crate::weigh()). An error of an item on one rank is an [`Error::Invalid`] on the others; whoever meets
+    /// another error must end them.
+    pub fn set_ranks(&mut self, ranks: Arc<dyn Ranks>) {
+        self.memory.ranks = Some(ranks).filter(|ranks| ranks.count() > 1);
+        self.crew.clear();
+        self.profile = None;
+    }
+
+    /// `value` of the first rank, by which all decide.
+    pub(crate) fn agree(&self, value: f64) -> f64 {
+        let Some(ranks) = &self.memory.ranks else { return value };
+        let mut told = [value];
+        let lengths: Vec<_> = (0..ranks.count()).map(|rank| usize::from(rank == 0)).collect();
+        ranks.gather(&mut told, &lengths);
+        told[0]
+    }
+
+    /// The time of the first rank.
+    pub(crate) fn agree_time(&self, time: Duration) -> Duration {
+        Duration::try_from_secs_f64(self.agree(time.as_secs_f64())).unwrap_or(time)
+    }
+
+    /// The processes that share tasks.
+    fn ranks_of_tasks(&self) -> Option<&Arc<dyn Ranks>> {
+        self.memory.ranks.as_ref().filter(|_| self.batch() > 1)
+    }
+
+    /// Whether estimates tell where their time and bytes go. Cost: two looks at the clock an evaluation, and one for each
+    /// array operation, recorded or pulled back.
     pub fn break_down(&mut self, on: bool) {
         self.pool.meter.breakdown = on.then(Breakdown::default);
+        self.memory.tally(on);
         self.crew.clear();
     }
 
     /// Where they went in the last estimate.
     pub fn breakdown(&self) -> Option<Breakdown> {
-        self.pool.meter.breakdown
+        self.pool.meter.breakdown.clone()
     }
 
     /// Sets the bytes that an estimate may take, which is then predicted before it runs, or lifts the limit.
@@ -302,13 +341,15 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Sums over the meta-batch of `draw`: writes the sum of the tasks' vectors into `out`, returns that of their values.
     ///
     /// `add(oracle, slot, draw, first, out)` adds the vector of the task in place `slot` to `out`, or writes it there if
-    /// it is the `first` of its lane. The oracle may be another one on the same problem, for a worker.
+    /// it is the `first` of its lane. The oracle may be another one on the same problem, for a worker. Ranks share the tasks
+    /// if they `may`.
     ///
     /// # Errors
     /// That of the first task that fails.
     pub(crate) fn over_tasks(
         &mut self,
         draw: Draw,
+        may: bool,
         out: &mut [T],
         add: impl Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync,
     ) -> Result<T, Error> {
@@ -320,9 +361,13 @@ impl<'p, T: Element> Oracle<'p, T> {
             result
         };
         let plan = Plan::new(view.batch(), self.memory.workers());
-        let mut spare = self.take(plan.vectors() * out.len())?;
-        let out = [out, &mut []];
-        let result = if plan.workers() == 1 {
+        let ranks = self.ranks_of_tasks().filter(|_| may && self.ends.is_none()).cloned();
+        let message = ranks.as_ref().map_or(0, |_| plan.message(out.len()));
+        let vectors = if ranks.is_some() { 0 } else { plan.vectors() };
+        let mut spare = self.take(vectors * out.len())?;
+        self.hold(message);
+        let (out, alone) = ([out, &mut []], !self.shares_tasks());
+        let result = if alone {
             plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, &add)
         } else {
             let mut crew = std::mem::take(&mut self.crew);
@@ -331,10 +376,18 @@ impl<'p, T: Element> Oracle<'p, T> {
                 worker.begin();
                 worker.ends.clone_from(&self.ends);
             }
-            let result = plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add);
-            self.pool.meter.join(crew.iter().map(Self::cost));
+            let (result, cost) = if let Some(ranks) = &ranks {
+                let result = plan.sum_over(&**ranks, &mut crew[0], out, &add);
+                let (cost, sensitivity) = crew[0].cost().over(&**ranks, crew[0].sensitivity());
+                self.pool.meter.note_sensitivity(sensitivity);
+                (result, Some(cost))
+            } else {
+                (plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add), None)
+            };
+            let costs = crew.iter().map(Self::cost).filter(|_| cost.is_none());
+            self.pool.meter.join(costs.chain(cost));
             if let Some(breakdown) = &mut self.pool.meter.breakdown {
-                crew.iter().filter_map(Self::breakdown).for_each(|other| breakdown.join(&other));
+                crew.iter().filter_map(Self::breakdown).for_each(|other| breakdown.join(other));
             }
             for worker in &crew {
                 worker.report().into_iter().for_each(|report| self.pool.meter.note(report));
@@ -343,6 +396,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             self.crew = crew;
             result
         };
+        self.release(message);
         self.give(spare);
         result
     }
@@ -399,9 +453,10 @@ impl<'p, T: Element> Oracle<'p, T> {
         other
     }
 
-    /// Whether threads share the tasks of a meta-batch, each with an oracle of its own.
+    /// Whether threads or ranks share the tasks of a meta-batch, each with an oracle of its own.
     pub(crate) fn shares_tasks(&self) -> bool {
-        Plan::new(self.batch(), self.memory.workers()).workers() > 1
+        let plan = Plan::new(self.batch(), self.memory.workers());
+        plan.workers() > 1 || self.ranks_of_tasks().is_some()
     }
 
     /// Tasks of a meta-batch that are done one after the other.
@@ -415,7 +470,9 @@ impl<'p, T: Element> Oracle<'p, T> {
         let plan = Plan::new(self.batch(), self.memory.workers());
         let parts = |worker| u64::from(plan.adds(worker)) * vector;
         let workers = (0..plan.workers()).map(|worker| task + parts(worker));
-        plan.vectors() as u64 * vector + workers.sum::<u64>()
+        // Of ranks: where one does all tasks, it needs no message, but its threads do.
+        let message = self.ranks_of_tasks().map_or(0, |_| plan.message(len)) as u64;
+        plan.vectors() as u64 * vector + message + workers.sum::<u64>()
     }
 
     /// Takes note of bytes that are in use from here on.

@@ -1,10 +1,10 @@
 //! `plan`: which schedule is fastest under a memory budget, from measured pieces.
 //!
 //! ```text
-//! seconds = tasks ( plain_steps step + (r - tapes) reverse + tapes (record + pull_tape + updates) + ends + disk )
+//! seconds = tasks ( plain_steps step + (r - tapes) reverse + tapes (record + pull) + ends + disk )
 //! ```
 //!
-//! with the median times of a few whole steps forward and in reverse. The bytes are
+//! with the median times of whole steps forward and in reverse, those of tapes by how many are held. The bytes are
 //! those that the estimator predicts. Of a kind whose time falls with its memory the largest that fits is considered, of
 //! others a fixed choice, so that the best predicted time never rises with the budget.
 
@@ -132,15 +132,15 @@ pub fn plan<T: Element>(
 /// Predicted seconds of one task.
 pub(crate) fn seconds(profile: &Profile, counts: &Counts, steps: usize) -> f64 {
     let from_states = steps.saturating_sub(counts.tapes.reads) as f64;
-    let Profile { update, record, pull_update, pull_tape, .. } = profile;
+    let kept = profile.kept_at(counts.tapes.slots);
     let plain = (counts.plain_steps - counts.tapes.writes) as f64;
     profile.init.seconds
         + profile.outer_gradient.seconds
         + profile.pull_init.seconds
         + plain * profile.step_seconds
-        + counts.tapes.writes as f64 * (record.seconds + update.seconds)
+        + counts.tapes.writes as f64 * kept.record
         + from_states * profile.reverse_seconds
-        + counts.tapes.reads as f64 * (pull_tape.seconds + pull_update.seconds)
+        + counts.tapes.reads as f64 * kept.pull
         + counts.disk.writes as f64 * profile.write.seconds
         + counts.disk.reads as f64 * profile.read.seconds
 }

@@ -15,6 +15,18 @@ pub struct Evaluation {
     pub seconds: f64,
 }
 
+/// Steps whose tapes are kept, timed while so many are held: the more there are, the further they lie from the processor.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct KeptSteps {
+    /// Tapes that are held at a time.
+    pub tapes: usize,
+    /// Seconds of a whole step that keeps its tape.
+    pub record: f64,
+    /// Seconds of its reversal.
+    pub pull: f64,
+}
+
 /// The dimensions of a problem under a rule, and the pieces of its estimates.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -61,6 +73,10 @@ pub struct Profile {
     pub step_seconds: f64,
     /// Seconds of the reversal of a step from its state, likewise.
     pub reverse_seconds: f64,
+    /// Steps with few tapes, likewise.
+    pub near: KeptSteps,
+    /// Steps with as many as a run keeps within the memory limit, or as leave the last cache.
+    pub far: KeptSteps,
     /// A state written to disk, where times were asked for.
     pub write: Evaluation,
     /// A state read from disk, likewise.
@@ -73,4 +89,16 @@ pub struct Profile {
     pub(crate) extra: u64,
     /// Whether a reverse step evaluates the gradient by itself.
     pub(crate) again: bool,
+}
+
+impl Profile {
+    /// Steps that hold `tapes`, between the two that were timed.
+    pub(crate) fn kept_at(&self, tapes: usize) -> KeptSteps {
+        let Self { near, far, .. } = self;
+        let span = far.tapes.saturating_sub(near.tapes).max(1);
+        let share = (tapes.saturating_sub(near.tapes) as f64 / span as f64).min(1.0);
+        let between = |near: f64, far: f64| near + share * (far - near);
+        let [record, pull] = [between(near.record, far.record), between(near.pull, far.pull)];
+        KeptSteps { tapes, record, pull }
+    }
 }

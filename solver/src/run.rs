@@ -167,6 +167,7 @@ impl Run {
         oracle.set_warm((self.coupling != Coupling::Cold).then_some(&state.ends))?;
         let mut outer =
             OuterState::after(self.outer, state.x.len(), state.iteration, &state.moments)?;
+        state.elapsed = oracle.agree_time(state.elapsed);
         // The norm is that at the point of the state only where no step was taken from there.
         let stayed = state.end == Some(End::GradientNorm);
         let norm = if stayed { state.gradient_norm } else { f64::INFINITY };
@@ -207,12 +208,13 @@ impl Run {
             }
             state.gradient_norm = dot(&gradient, &gradient).as_f64().sqrt();
             state.oracle_calls += cost.inner_gradients + cost.hvps;
-            let elapsed = state.elapsed + clock.elapsed();
+            let elapsed = oracle.agree_time(state.elapsed + clock.elapsed());
             let gradient_norm = state.gradient_norm;
             let last = (iteration + 1 == self.iterations).then_some(End::Iterations);
             let end = self.limits.reached(gradient_norm, state.oracle_calls, elapsed).or(last);
             let mut record = Record { iteration, loss, gradient_norm, cost, elapsed, end };
-            if callback(&record, &state.x).is_break() {
+            let stop = callback(&record, &state.x).is_break();
+            if oracle.agree(f64::from(u8::from(stop))) != 0.0 {
                 record.end = record.end.or(Some(End::Callback));
             }
             records.push(record);

@@ -204,7 +204,7 @@ pub(crate) struct Gradient {
     /// Estimator, see `hypertape estimators`; may be repeated
     #[arg(long = "estimator", value_name = "E", default_value = "exact")]
     pub(crate) estimators: Vec<String>,
-    /// Tell where time and bytes of each estimate went, by what was evaluated
+    /// Tell where time and bytes of each estimate went, by what was evaluated and by array operation
     #[arg(long)]
     pub(crate) breakdown: bool,
     /// Timed repetitions, after one that is not timed

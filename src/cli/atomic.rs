@@ -10,6 +10,8 @@ use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
+use super::ranks;
+
 /// Writes `value` to `path`, as JSON for people.
 pub(crate) fn json(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, |file| {
@@ -20,8 +22,11 @@ pub(crate) fn json(path: &Path, value: &impl Serialize) -> Result<()> {
 
 /// Writes a file aside, in the folder of `path`, and renames it over `path` once it is on the disk.
 ///
-/// On any error `path` is left as it was and nothing is left beside it.
+/// On any error `path` is left as it was and nothing is left beside it. Of several ranks only the first writes.
 pub(crate) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    if !ranks::first() {
+        return Ok(());
+    }
     // A rename would replace a device such as /dev/null by a plain file.
     if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
         bail!("cannot write {}: it exists and is not a regular file", path.display());
@@ -42,6 +47,9 @@ pub(crate) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()
 /// Creates a folder where there is none and proves that files can be created in it, so that a long
 /// run fails at its start and not at its end.
 pub(crate) fn prepare_dir(path: &Path) -> Result<()> {
+    if !ranks::first() {
+        return Ok(());
+    }
     fs::create_dir_all(path)
         .map_err(|e| anyhow!("cannot create the folder {}: {e}", path.display()))?;
     temporary(path)

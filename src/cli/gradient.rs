@@ -44,8 +44,8 @@ struct Row {
     seconds_min: f64,
     /// Most bytes of the process so far, where the system tells.
     process_peak_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    breakdown: Option<Vec<PartRow>>,
+    #[serde(flatten)]
+    went: Option<Went>,
     sensitivity: f64,
     warnings: Vec<String>,
     #[serde(flatten)]
@@ -74,6 +74,13 @@ impl From<Report> for Implicit {
     }
 }
 
+/// Where time and bytes went.
+#[derive(Debug, Serialize)]
+struct Went {
+    breakdown: Vec<PartRow>,
+    operations: Vec<OperationRow>,
+}
+
 /// What one part of an estimate took.
 #[derive(Debug, Serialize)]
 struct PartRow {
@@ -83,17 +90,41 @@ struct PartRow {
     bytes: u64,
 }
 
-/// The parts that were evaluated, and what is held besides.
-fn parts(breakdown: &Breakdown, total: f64) -> Vec<PartRow> {
-    let of = |part: Part| {
+/// What the array operations of one name took in all evaluations of a part.
+#[derive(Debug, Serialize)]
+struct OperationRow {
+    part: &'static str,
+    #[serde(skip)]
+    calls: u64,
+    operation: &'static str,
+    records: u64,
+    seconds_forward: f64,
+    seconds_back: f64,
+    bytes: u64,
+}
+
+/// The parts that were evaluated and what is held besides, and the operations of each part.
+fn went(breakdown: &Breakdown, total: f64) -> Went {
+    let (mut rows, mut operations) = (Vec::new(), Vec::new());
+    for part in Part::ALL.into_iter().filter(|&part| breakdown.of(part).calls > 0) {
         let Share { calls, time, bytes, .. } = breakdown.of(part);
-        PartRow { part: part.name(), calls, seconds: time.as_secs_f64(), bytes }
-    };
-    let mut rows: Vec<_> = Part::ALL.map(of).into_iter().filter(|row| row.calls > 0).collect();
+        let part_name = part.name();
+        rows.push(PartRow { part: part_name, calls, seconds: time.as_secs_f64(), bytes });
+        let some = breakdown.operations(part).iter().filter(|row| row.records + row.bytes > 0);
+        operations.extend(some.map(|tally| OperationRow {
+            part: part_name,
+            calls,
+            operation: tally.name,
+            records: tally.records,
+            seconds_forward: tally.forward.as_secs_f64(),
+            seconds_back: tally.back.as_secs_f64(),
+            bytes: tally.bytes,
+        }));
+    }
     let seconds = (total - rows.iter().map(|row| row.seconds).sum::<f64>()).max(0.0);
     let (part, bytes) = ("vectors: states, adjoints, kept tapes", breakdown.held);
     rows.push(PartRow { part, calls: 1, seconds, bytes });
-    rows
+    Went { breakdown: rows, operations }
 }
 
 /// The most bytes that a process (`self`, or its id) has had in memory, from Linux.
@@ -119,7 +150,6 @@ pub(crate) fn run<T: Precision>(
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
     }
-    opened.oracle.break_down(options.breakdown);
     let mut rows = Vec::new();
     for estimator in &mut chosen {
         let (row, gradient) = measure(entry, options, &mut opened, estimator.as_mut())?;
@@ -164,6 +194,16 @@ fn measure<T: Precision>(
     let Some(last) = last else {
         return Err(Failure::run("nothing was run"));
     };
+    let mut broken_down = None;
+    if options.breakdown {
+        // Once more, as looking at the clock takes time.
+        estimator.set_state(&Params::new()).map_err(Failure::run)?;
+        oracle.break_down(true);
+        let again = estimator.estimate(oracle, inner, x, draw, &mut gradient);
+        let total = again.map_err(Failure::run)?.cost.time.as_secs_f64();
+        broken_down = oracle.breakdown().map(|breakdown| went(&breakdown, total));
+        oracle.break_down(false);
+    }
     let warnings = last.warnings();
     let Estimate { loss, cost, report, sensitivity } = last;
     let (primal_seconds, primal_seconds_min) = median_and_min(&mut primal[1..]);
@@ -194,7 +234,7 @@ fn measure<T: Precision>(
         seconds,
         seconds_min,
         process_peak_bytes: process_peak("self"),
-        breakdown: oracle.breakdown().map(|b| parts(&b, cost.time.as_secs_f64())),
+        went: broken_down,
         sensitivity,
         warnings,
         implicit: report.map(Into::into),
@@ -232,7 +272,8 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     let Row { steps, lr, dtype, primal_seconds, .. } = first;
     let primal = seconds(*primal_seconds);
     say(out, format!("{}: {steps} steps, lr {lr}, {dtype}", entry.name))?;
-    say(out, format!("inner loop and outer loss alone: {primal}"))?;
+    let peak = first.process_peak_bytes.map_or_else(|| "-".into(), bytes);
+    say(out, format!("inner loop and outer loss alone: {primal}; the process: {peak}"))?;
     let right = ["loss", "|gradient|", "steps", "gradients", "HVPs", "bytes", "time", "/ primal"];
     let mut columns = vec![("estimator", Align::Left)];
     columns.extend(right.map(|name| (name, Align::Right)));
@@ -269,8 +310,9 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     say(out, table)?;
     let mut told = HashSet::new();
     for row in rows {
-        if let Some(parts) = &row.breakdown {
-            say(out, format!("\n{}\n{}", row.estimator, broken_down(parts)))?;
+        if let Some(Went { breakdown, operations }) = &row.went {
+            say(out, format!("\n{}\n{}", row.estimator, broken_down(breakdown)))?;
+            say(out, by_operation(operations))?;
         }
         for warning in &row.warnings {
             // Estimates of one inner loop share its warning.
@@ -288,6 +330,20 @@ fn broken_down(parts: &[PartRow]) -> Table {
     for PartRow { part, calls, seconds: time, bytes: most } in parts {
         let each = seconds(time / *calls as f64);
         table.push([(*part).into(), calls.to_string(), seconds(*time), each, bytes(*most)]);
+    }
+    table
+}
+
+/// Times of all evaluations, records and bytes of one.
+fn by_operation(operations: &[OperationRow]) -> Table {
+    let right = ["records", "forward", "back", "bytes"].map(|name| (name, Align::Right));
+    let left = [("part", Align::Left), ("operation", Align::Left)];
+    let mut table = Table::new(&[&left[..], &right].concat());
+    for row in operations {
+        let times = [row.seconds_forward, row.seconds_back].map(seconds);
+        let of_one = [(row.records / row.calls).to_string(), bytes(row.bytes / row.calls)];
+        let [[records, most], [forward, back]] = [of_one, times];
+        table.push([row.part.into(), row.operation.into(), records, forward, back, most]);
     }
     table
 }

@@ -1,11 +1,12 @@
 //! A problem opened with the options of a command: the oracle, the inner loop and the outer point.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::{Asked, Common, Data, PenaltyKind};
 use super::arrays::{self, NamedArray};
 use super::failure::Failure;
-use super::{estimators, names, rules};
+use super::{estimators, names, ranks, rules};
 use crate::problems::data::{Files, load};
 use crate::problems::{Choices, Entry, Penalties, Precision};
 use crate::{
@@ -44,6 +45,9 @@ pub(crate) fn open<T: Precision>(
     let mut oracle = on(entry, &common.data, data_seed)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
     oracle.set_memory(common.memory);
+    if let Some(ranks) = ranks::ranks() {
+        oracle.set_ranks(Arc::clone(ranks));
+    }
     let steps = common.steps.unwrap_or(entry.steps);
     let mut inner = InnerLoop::new(steps, common.lr.unwrap_or(entry.lr)).map_err(Failure::usage)?;
     if let Some(tolerance) = common.tolerance {
@@ -96,6 +100,10 @@ pub(crate) fn estimator<T: Precision>(
     let steps = opened.inner.steps();
     let schedule = match common.schedule {
         Asked::Given(schedule) => schedule,
+        Asked::Auto if ranks::ranks().is_some() => {
+            let found = "--schedule auto: found several processes, whose times differ";
+            return Err(Failure::usage(format!("{found}, expected a schedule")));
+        }
         Asked::Auto => {
             let default = estimators::parse::<T>(text, steps, Schedule::default())?;
             if default.schedule().is_none() {

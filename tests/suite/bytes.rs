@@ -1,11 +1,13 @@
 //! Memory as a result: bytes predicted before a run equal those measured in it, for every estimator, schedule, rule,
 //! precision and number of threads, and follow the formulas of the documentation.
 
+use std::time::Duration;
+
 use hypertape::problems::{Precision, catalogue};
 use hypertape::{
     Adam, Cheap, Draw, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape, Implicit,
-    InnerLoop, Jump, LinearSolver, Momentum, Oracle, Profile, Roulette, Schedule, Stop, Thinned,
-    Truncated, Ufom,
+    InnerLoop, Jump, LinearSolver, Momentum, Oracle, Part, Profile, Roulette, Schedule, Stop,
+    Thinned, Truncated, Ufom,
 };
 
 const SCHEDULES: [&str; 8] = [
@@ -200,4 +202,37 @@ fn disk_takes_the_states_out_of_memory() {
     // 20 states of 1761 values, for a buffer of 64 KiB and two tables of 21 rows of 101 numbers.
     let saved = 20 * 8 * 1761 - (2 * 21 * 101 * 8);
     assert_eq!(disk + saved, memory, "{disk} {memory}");
+}
+
+#[test]
+fn bytes_of_array_operations_are_those_of_their_evaluations() {
+    let entry = catalogue().into_iter().find(|e| e.name == "w3").unwrap();
+    let mut oracle = entry.open::<f64>(None).unwrap();
+    let (inner, x) = (InnerLoop::new(3, entry.lr).unwrap(), oracle.start().values().to_vec());
+    let profile = Profile::measure(&mut oracle, &inner, &x, Draw::new(3, 0), 0).unwrap();
+    oracle.break_down(true);
+    let point = profile.value * (profile.inner + profile.outer);
+    for (schedule, parts) in [
+        ("store-all", [Part::InnerGradient, Part::Products, Part::Outer]),
+        ("store-all:keep=tapes", [Part::Record, Part::PullTape, Part::Outer]),
+    ] {
+        bytes(&mut oracle, &inner, &mut Exact::new(schedule.parse().unwrap()));
+        let breakdown = oracle.breakdown().unwrap();
+        for part in parts {
+            let (share, rows) = (breakdown.of(part), breakdown.operations(part));
+            // Of a tape that is kept, all but the point.
+            let each = if part == Part::Record { profile.tape - point } else { share.bytes };
+            let sum: u64 = rows.iter().map(|row| row.bytes).sum();
+            assert_eq!(sum, share.calls * each, "{part:?} {rows:?}");
+            let time = rows.iter().map(|row| row.forward + row.back).sum::<Duration>();
+            assert!(time > Duration::ZERO && time <= share.time, "{part:?} {rows:?}");
+        }
+        // Two layers: two products with weights.
+        let rows = breakdown.operations(parts[0]);
+        let products = rows.iter().find(|row| row.name == "matmul").unwrap();
+        assert!(products.records >= 2 * breakdown.of(parts[0]).calls, "{rows:?}");
+    }
+    oracle.break_down(false);
+    bytes(&mut oracle, &inner, &mut Exact::default());
+    assert_eq!(oracle.breakdown(), None);
 }

@@ -17,6 +17,8 @@ mod inner_rules;
 mod known_answers;
 mod levels;
 mod memory;
+#[cfg(feature = "threads")]
+mod ranks;
 mod recurrence;
 mod resume;
 mod ridge;

@@ -89,6 +89,52 @@ fn what_is_planned_fits_and_more_memory_never_costs_time() {
 }
 
 #[test]
+fn as_many_tapes_are_timed_as_a_run_would_hold() {
+    let (mut oracle, lr) = open("w3");
+    let x = oracle.start().values().to_vec();
+    let mut timed = |steps, limit| {
+        oracle.set_memory(limit);
+        let inner = InnerLoop::new(steps, lr).unwrap();
+        let profile = Profile::measure(&mut oracle, &inner, &x, Draw::new(0, 0), 1).unwrap();
+        (profile.near.tapes, profile.far.tapes, profile.tape)
+    };
+    let (near, far, tape) = timed(30, None);
+    assert_eq!((near, far), (8, 30));
+    // Beside the tapes a budget holds what else their steps take: less than three tapes.
+    let (near, far, _) = timed(30, Some(20 * tape));
+    assert!(near == 8 && (17..20).contains(&far), "{far} tapes");
+    assert_eq!(timed(30, Some(tape)), (1, 1, tape));
+    // No more than 64 MiB, less than one more tape.
+    let (_, far, _) = timed(1_000_000, None);
+    let most = far as u64 * tape;
+    assert!(most <= 64 << 20 && most + 4 * tape > 64 << 20, "{most} bytes");
+}
+
+#[test]
+fn tapes_that_leave_the_cache_are_not_planned() {
+    let (mut oracle, lr) = open("w3");
+    let x = oracle.start().values().to_vec();
+    let steps = InnerLoop::new(20, lr).unwrap();
+    let mut profile = Profile::measure(&mut oracle, &steps, &x, Draw::new(0, 0), 1).unwrap();
+    (profile.step_seconds, profile.reverse_seconds) = (1.0, 2.0);
+    (profile.near.record, profile.near.pull) = (1.0, 1.0);
+    (profile.far.record, profile.far.pull, profile.far.tapes) = (2.0, 3.0, 108);
+    let seconds = |steps, keep| {
+        let inner = InnerLoop::new(steps, lr).unwrap();
+        let found = plan(&Exact::default(), &oracle, &inner, &profile, u64::MAX).unwrap();
+        let kept = found.iter().find(|a| a.schedule == Schedule::StoreAll { keep }).unwrap();
+        kept.seconds / 25.0 / steps as f64
+    };
+    // At 8 tapes those of few, at 108 those of many, in between by the straight line: 2 + 3 / 4 at 33.
+    for (steps, known) in [(8, 2.0), (33, 2.75), (108, 5.0), (200, 5.0)] {
+        let [tapes, states] = [Keep::Tapes, Keep::States].map(|keep| seconds(steps, keep));
+        // The ends of a run take their share.
+        assert!((tapes - known).abs() < 0.01, "{steps} steps: {tapes}");
+        assert_eq!(tapes < states, steps < 100, "{steps} steps: {tapes} {states}");
+    }
+}
+
+#[test]
 fn a_loop_that_stops_by_itself_is_reversed_online() {
     let (mut oracle, lr) = open("w1-ridge");
     let x = oracle.start().values().to_vec();

@@ -19,6 +19,7 @@ use crate::array::{Array, LinearOperator, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::shape::Shape;
+use crate::tally::Event;
 
 /// A record: its position on its tape, and what is wanted of its adjoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +171,34 @@ pub(crate) enum Op<'a, A, T> {
     },
 }
 
+impl<A, T: Element> Op<'_, A, T> {
+    /// Its name in a [`Tally`](crate::Tally).
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Leaf => "variable",
+            Self::Unary { f, .. } | Self::Chain { f, .. } => f.name(),
+            Self::Binary { f, .. } => f.name(),
+            Self::Product { .. } => "matmul",
+            Self::Dot { .. } => "dot",
+            Self::RowDot { .. } => "row_dot",
+            Self::SumTo { .. } => "sum",
+            Self::BroadcastTo { .. } => "broadcast",
+            Self::LogSumExp { .. } => "log_sum_exp",
+            Self::Softmax { .. } => "softmax",
+            Self::Pick { .. } => "pick",
+            Self::Place { .. } => "place",
+            Self::Gather { .. } => "gather_rows",
+            Self::Scatter { .. } => "scatter_rows",
+            Self::Slice { .. } => "slice",
+            Self::Embed { .. } => "embed",
+            Self::Reshape { .. } => "reshape",
+            Self::Linear { .. } => "linear",
+            Self::Custom { f, .. } => f.name(),
+            Self::Convolve { .. } => "convolve",
+        }
+    }
+}
+
 /// A tape while it is recorded. Operations all of whose operands are passive leave no record.
 pub struct Tape<'a, A: Array<'a>> {
     arena: &'a Arena,
@@ -203,6 +232,7 @@ impl<'a, A: Array<'a>> Tape<'a, A> {
         let node = self.arena.put(Node { id, previous: self.last.get(), op }).ok()?;
         self.last.set(Some(node));
         self.count.set(position + 1);
+        self.arena.note(Event::Recorded, || node.op.name());
         Some(node)
     }
 
@@ -258,11 +288,13 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
                 None => arena.raise(Fault::ForeignTape { operation: "pull" }),
             }
         }
+        arena.note(Event::Other, || "adjoints");
         let mut next = self.last;
         while let Some(node) = next {
             next = node.previous;
             if let Some(adjoint) = table[node.id.position] {
                 pull_node(node, adjoint, arena, table);
+                arena.note(Event::PulledBack, || node.op.name());
             }
         }
         Adjoints { table }

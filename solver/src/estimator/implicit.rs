@@ -129,6 +129,10 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         Ok(())
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let p = usize::try_from(profile.inner).unwrap_or(usize::MAX);
         Ok(bytes(profile, steps, self.solver.scratch(p) as u64))

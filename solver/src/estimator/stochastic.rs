@@ -180,6 +180,10 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
         }
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         Ok(implicit::bytes(profile, steps, 3 * profile.inner))
     }

@@ -306,6 +306,10 @@ impl<T: Element> Estimator<T> for Ufom {
         Ok(())
     }
 
+    fn remembers(&self) -> bool {
+        self.probability.adapts()
+    }
+
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let (gradient, depth) = (profile.value * profile.outer, self.depth().min(steps));
         let of = |depth, beside, looks: &dyn Fn(usize) -> bool| {

@@ -311,7 +311,7 @@ impl<T: Element> Oracle<'_, T> {
 
     /// The time, if anybody wants to know.
     fn clock(&self) -> Option<Instant> {
-        self.pool.meter.breakdown.map(|_| Instant::now())
+        self.pool.meter.breakdown.as_ref().map(|_| Instant::now())
     }
 
     fn metered<R>(
@@ -323,7 +323,7 @@ impl<T: Element> Oracle<'_, T> {
         let bytes = self.memory.take_peak();
         self.pool.meter.observe(bytes);
         if let (Some(breakdown), Some(clock)) = (&mut self.pool.meter.breakdown, clock) {
-            breakdown.add(part, clock.elapsed(), bytes as u64);
+            breakdown.add(part, clock.elapsed(), bytes as u64, self.memory.take_tally());
         }
         result
     }

@@ -4,12 +4,16 @@
 //! `(l + 1) n / k`. Each lane adds its items in order, and the lanes are added in order, whoever computes them. A worker
 //! takes consecutive lanes, all workers but the last the same number. The first adds its lanes to the result as it goes,
 //! for which it needs one vector beside it; the lanes of the others wait for their turn in a vector each.
+//!
+//! Where [`Ranks`] share a sum, rank `k` of `n` computes the lanes from `k L / n` up to `(k + 1) L / n` on one thread, and all
+//! are told all lanes, as numbers in `f64`, before they add them.
 
 use std::ops::Range;
 
 use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
+use crate::ranks::Ranks;
 
 /// Most lanes of a sum, and so the most threads that can share one. The fewest that keep 2, 4 and 8 threads equally
 /// busy: each lane beyond those of the first worker costs a vector.
@@ -187,6 +191,60 @@ impl Plan {
             total += value?;
             axpy(left, T::one(), &vector[..cut]);
             axpy(right, T::one(), &vector[cut..]);
+        }
+        Ok(total)
+    }
+
+    /// Bytes of what ranks tell each other of a sum of vectors of `width` values.
+    pub(crate) fn message(self, width: usize) -> usize {
+        self.lanes * (2 + width) * size_of::<f64>()
+    }
+
+    /// As [`sum`](Self::sum), shared with other processes: the result is where `worker` adds its lanes up as well.
+    ///
+    /// # Errors
+    /// That of the first item of this rank that fails, or [`Error::Invalid`] if one of another rank does.
+    pub(crate) fn sum_over<T: Element, W>(
+        self,
+        ranks: &dyn Ranks,
+        worker: &mut W,
+        [left, right]: [&mut [T]; 2],
+        add: &Add<T, W>,
+    ) -> Result<T, Error> {
+        let (count, length) = (ranks.count(), 2 + left.len() + right.len());
+        let lanes = |rank| rank * self.lanes / count..(rank + 1) * self.lanes / count;
+        // Of a lane: whether it failed, its value, its vector.
+        let mut told = vec![0.0; self.lanes * length];
+        let mut failed = None;
+        for lane in lanes(ranks.rank()) {
+            let (items, mut total) = (self.items(lane), T::zero());
+            let result = items.clone().try_for_each(|item| {
+                total += add(worker, item, item == items.start, [&mut *left, &mut *right])?;
+                Ok(())
+            });
+            let part = &mut told[lane * length..(lane + 1) * length];
+            (part[0], part[1]) = (f64::from(u8::from(result.is_err())), total.as_f64());
+            let vector = left.iter().chain(&*right);
+            part[2..].iter_mut().zip(vector).for_each(|(to, from)| *to = from.as_f64());
+            failed = failed.or(result.err());
+        }
+        let lengths: Vec<_> = (0..count).map(|rank| lanes(rank).len() * length).collect();
+        ranks.gather(&mut told, &lengths);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let mut total = T::zero();
+        for (lane, part) in told.chunks_exact(length).enumerate() {
+            if part[0] != 0.0 {
+                let rank = (0..count).find(|&rank| lanes(rank).contains(&lane)).unwrap_or(count);
+                let found = format!("an error on rank {rank}");
+                return Err(Error::invalid("the other processes", found, "none"));
+            }
+            total += T::from_f64(part[1]);
+            for (to, &from) in left.iter_mut().chain(&mut *right).zip(&part[2..]) {
+                let from = T::from_f64(from);
+                *to = if lane == 0 { from } else { *to + from };
+            }
         }
         Ok(total)
     }

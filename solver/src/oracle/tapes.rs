@@ -70,10 +70,14 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for Kept<'p, P, T> {
             None => self.at = Arc::new(At { lens, w: point.w.to_vec(), x: point.x.to_vec() }),
         }
         let (at, lanes) = (&self.at, &self.lanes);
-        memory.sum(blocks, [gradient, &mut []], &|_, block, first, [out, _]| {
+        memory.sum(blocks, [gradient, &mut []], &|workspace, block, first, [out, _]| {
+            let (home, _) = workspace.arenas();
             let mut value = T::zero();
             lock(&lanes[plan.lane(block)]).record(at, |at, arena| {
-                let (loss, piece) = record(at, point.draw, block, first, arena, out)?;
+                home.lend_tally(arena);
+                let recorded = record(at, point.draw, block, first, arena, out);
+                arena.lend_tally(home);
+                let (loss, piece) = recorded?;
                 value = loss;
                 Ok::<_, Error>(piece)
             })?;

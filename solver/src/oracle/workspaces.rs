@@ -1,21 +1,25 @@
 //! `Workspaces`: the memory that evaluations reuse, and the threads that share the blocks of one.
 
+use std::sync::Arc;
+
 use hypertape_autodiff::scalar::Scalar;
-use hypertape_autodiff::{Element, Workspace};
+use hypertape_autodiff::{Element, Tally, Workspace};
 
 use crate::error::Error;
 use crate::oracle::lanes::{Add, Plan, Team};
 use crate::oracle::scratch::Scratch;
+use crate::ranks::Ranks;
 
 /// Arenas of each worker, and the vectors that lanes need.
-#[derive(Debug)]
 pub(crate) struct Workspaces<T> {
     pub(crate) team: Team,
+    /// Processes that share sums with this one.
+    pub(crate) ranks: Option<Arc<dyn Ranks>>,
     each: Vec<Workspace>,
     spare: Vec<T>,
     /// Values of `spare` in use.
     used: usize,
-    /// Tapes for scalars, from their first use on, and bytes of the last pass over them.
+    /// Tapes for scalars, from their first use on, and bytes of the last pass over them, or of what ranks told each other.
     scratch: Option<Scratch<T>>,
     scalars: usize,
     limit: usize,
@@ -26,13 +30,26 @@ impl<T: Element> Workspaces<T> {
     pub(crate) fn new(team: Team, workers: usize) -> Self {
         let each = (0..workers).map(|_| Workspace::new()).collect();
         let (spare, limit) = (Vec::new(), usize::MAX);
-        Self { team, each, spare, used: 0, scratch: None, scalars: 0, limit }
+        Self { team, ranks: None, each, spare, used: 0, scratch: None, scalars: 0, limit }
     }
 
     /// Limits the bytes of each arena.
     pub(crate) fn set_limit(&mut self, bytes: usize) {
         self.each.iter_mut().for_each(|workspace| workspace.set_limit(bytes));
         (self.scratch, self.limit) = (None, bytes);
+    }
+
+    /// Whether evaluations tell what array operations take.
+    pub(crate) fn tally(&mut self, on: bool) {
+        self.each.iter_mut().for_each(|workspace| workspace.tally(on));
+    }
+
+    /// What they took since the last call.
+    pub(crate) fn take_tally(&mut self) -> Vec<Tally> {
+        let mut rows = Vec::new();
+        let all = self.each.iter_mut().flat_map(Workspace::take_tally);
+        all.for_each(|row| Tally::join(&mut rows, row));
+        rows
     }
 
     /// Number of workers.
@@ -66,7 +83,12 @@ impl<T: Element> Workspaces<T> {
         add: &Add<T, Workspace>,
     ) -> Result<T, Error> {
         let plan = Plan::new(items, self.workers());
-        self.used = plan.vectors() * (out[0].len() + out[1].len());
+        let width = out[0].len() + out[1].len();
+        if let Some(ranks) = self.ranks.as_deref().filter(|_| items > 1) {
+            self.scalars = self.scalars.max(plan.message(width));
+            return plan.sum_over(ranks, &mut self.each[0], out, add);
+        }
+        self.used = plan.vectors() * width;
         if self.spare.len() < self.used {
             // Not more than is counted.
             self.spare.reserve_exact(self.used - self.spare.len());

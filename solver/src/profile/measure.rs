@@ -9,13 +9,16 @@ use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
-use crate::profile::{Evaluation, Profile};
+use crate::profile::{Evaluation, KeptSteps, Profile};
 use crate::rollout::{At, Rollout};
 use crate::rule::Step;
 use crate::spill::Spill;
 
 /// Steps that are timed one after the other.
 const STEPS: usize = 8;
+
+/// Bytes of tapes that are timed at most: twice the last cache of large processors, or thereabouts.
+const FAR: u64 = 64 << 20;
 
 impl Profile {
     /// The bytes, measured the first time that an oracle is asked for them.
@@ -36,7 +39,8 @@ impl Profile {
     /// Measures each piece of the first task of `draw` as one thread does it, or all threads where they share the blocks of
     /// a task: `repeat` times after a first that is not timed.
     ///
-    /// Cost: `repeat + 1` of each piece: about 8 gradients and 2 products.
+    /// Cost: `repeat + 1` of each piece: about 8 gradients and 2 products; and, where times are asked for, of as many kept
+    /// tapes as a run would hold within the oracle's memory limit, 64 MiB at most.
     ///
     /// # Errors
     /// [`Error::Function`] if the problem fails; [`Error::Spill`] if disk is timed and fails.
@@ -48,12 +52,13 @@ impl Profile {
         repeat: usize,
     ) -> Result<Self, Error> {
         let draw = draw.for_task(oracle.task(draw, 0));
-        if oracle.shares_tasks() {
-            return Self::of_task(&mut oracle.alone(), inner, x, draw, repeat);
-        }
         let limit = oracle.memory();
+        let room = limit.unwrap_or(u64::MAX).min(FAR);
+        if oracle.shares_tasks() {
+            return Self::of_task(&mut oracle.alone(), inner, (x, draw), repeat, room);
+        }
         oracle.set_memory(None);
-        let profile = Self::of_task(oracle, inner, x, draw, repeat);
+        let profile = Self::of_task(oracle, inner, (x, draw), repeat, room);
         oracle.set_memory(limit);
         profile
     }
@@ -61,9 +66,9 @@ impl Profile {
     fn of_task<T: Element>(
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        x: &[T],
-        draw: Draw,
+        (x, draw): (&[T], Draw),
         repeat: usize,
+        room: u64,
     ) -> Result<Self, Error> {
         let (p, d, n) = (oracle.inner_dim(), oracle.outer_dim(), oracle.state_dim());
         let mut state = vec![T::zero(); n];
@@ -140,7 +145,19 @@ impl Profile {
             profile.pull_tape = Evaluation { bytes, seconds };
         }
         if repeat > 0 {
-            profile.measure_steps(oracle, inner, At { x, draw, slot: 0 }, repeat)?;
+            let mut time = |steps: usize, tapes| {
+                let steps = steps.min(inner.steps());
+                measure_steps(oracle, inner, At { x, draw, slot: 0 }, repeat, (steps, tapes))
+            };
+            [profile.step_seconds, profile.reverse_seconds] = time(STEPS, false)?;
+            let mut kept = |tapes: usize| {
+                let [record, pull] = time(tapes, true)?;
+                Ok::<_, Error>(KeptSteps { tapes, record, pull })
+            };
+            profile.near = kept(STEPS.min(profile.tapes_within(room)).min(inner.steps()))?;
+            profile.far = kept(profile.tapes_within(room).min(inner.steps()))?;
+            // A schedule without tapes shall not carry their memory along.
+            oracle.tapes.clear();
             let mut spill = Spill::new(n)?;
             profile.write = piece(oracle, repeat, |_| spill.write(0, &state))?;
             profile.read = piece(oracle, repeat, |_| spill.read(0, &mut bar))?;
@@ -148,41 +165,15 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Times whole steps, one after the other as in a run, forward and in reverse: the median of the repeats.
-    fn measure_steps<T: Element>(
-        &mut self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: At<T>,
-        repeat: usize,
-    ) -> Result<(), Error> {
-        let steps = inner.steps().min(STEPS);
-        let mut x_bar = vec![T::zero(); at.x.len()];
-        let mut seconds = [Vec::new(), Vec::new()];
-        for _ in 0..=repeat {
-            oracle.begin();
-            let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
-            let mut bar = vec![T::one(); state.len()];
-            let mut states = vec![T::zero(); steps * state.len()];
-            let clock = Instant::now();
-            for (t, kept) in states.chunks_exact_mut(state.len().max(1)).enumerate() {
-                kept.copy_from_slice(&state);
-                run.advance(t, &mut state)?;
-            }
-            seconds[0].push(clock.elapsed().as_secs_f64() / steps.max(1) as f64);
-            let clock = Instant::now();
-            for (t, kept) in states.chunks_exact(state.len().max(1)).enumerate().rev() {
-                run.reverse(t, kept, &mut bar, &mut x_bar)?;
-            }
-            seconds[1].push(clock.elapsed().as_secs_f64() / steps.max(1) as f64);
-            run.close([state]);
-        }
-        let [forward, back] = seconds.map(|mut times| {
-            times[1..].sort_by(f64::total_cmp);
-            times[times.len().div_ceil(2)]
-        });
-        (self.step_seconds, self.reverse_seconds) = (forward, back);
-        Ok(())
+    /// Tapes that `room` bytes hold beside what else reversing their steps takes, at least one.
+    fn tapes_within(&self, room: u64) -> usize {
+        let Self { value, inner, outer, state, extra, .. } = *self;
+        let beside = if extra > 0 { state + inner } else { 0 };
+        let vectors = value * (2 * state + inner * (1 + extra) + 2 * outer);
+        let pieces = [self.record, self.pull_tape, self.update, self.pull_update];
+        let most = pieces.map(|piece| piece.bytes).into_iter().max().unwrap_or_default();
+        let tapes = room.saturating_sub(vectors + most) / (self.tape + value * beside).max(1);
+        usize::try_from(tapes).unwrap_or(usize::MAX).max(1)
     }
 
     /// Measures tapes over whole runs of 0 to 3 steps too. Cost: 6 recorded steps.
@@ -201,6 +192,60 @@ impl Profile {
         }
         Ok(())
     }
+}
+
+/// Times whole steps, one after the other as in a run, forward and in reverse, from states or from tapes: of one step, the
+/// mean over groups of steps of the median of the repeats, so that a process that interrupts one does not count.
+fn measure_steps<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    at: At<T>,
+    repeat: usize,
+    (steps, tapes): (usize, bool),
+) -> Result<[f64; 2], Error> {
+    let mut x_bar = vec![T::zero(); at.x.len()];
+    let groups: Vec<_> = (0..steps).step_by(STEPS).map(|t| t..(t + STEPS).min(steps)).collect();
+    let mut seconds = vec![[Vec::new(), Vec::new()]; groups.len()];
+    for _ in 0..=repeat {
+        oracle.begin();
+        let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+        let n = state.len();
+        let mut bar = vec![T::one(); n];
+        let mut states = vec![T::zero(); if tapes { 0 } else { steps * n }];
+        for (group, seconds) in groups.iter().zip(&mut seconds) {
+            let clock = Instant::now();
+            for t in group.clone() {
+                if tapes {
+                    run.record(t, t, &mut state)?;
+                } else {
+                    states[t * n..(t + 1) * n].copy_from_slice(&state);
+                    run.advance(t, &mut state)?;
+                }
+            }
+            seconds[0].push(clock.elapsed().as_secs_f64());
+        }
+        for (group, seconds) in groups.iter().zip(&mut seconds).rev() {
+            let clock = Instant::now();
+            for t in group.clone().rev() {
+                if tapes {
+                    run.pull(t, t, &mut bar, &mut x_bar)?;
+                } else {
+                    run.reverse(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
+                }
+            }
+            seconds[1].push(clock.elapsed().as_secs_f64());
+        }
+        run.close([state]);
+    }
+    let of = |k: usize| {
+        let median = |group: &mut [Vec<f64>; 2]| {
+            let times = &mut group[k][1..];
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        };
+        seconds.iter_mut().map(median).sum::<f64>() / steps.max(1) as f64
+    };
+    Ok([0, 1].map(of))
 }
 
 /// What `act` takes.
