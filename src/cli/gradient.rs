@@ -150,9 +150,16 @@ pub(crate) fn run<T: Precision>(
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
     }
-    let mut rows = Vec::new();
-    for estimator in &mut chosen {
-        let (row, gradient) = measure(entry, options, &mut opened, estimator.as_mut())?;
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
+    for (estimator, name) in chosen.iter_mut().zip(&options.estimators) {
+        let (row, gradient) = match measure(entry, options, &mut opened, estimator.as_mut()) {
+            Ok(measured) => measured,
+            // The others are told all the same.
+            Err(failure) => {
+                failures.push(format!("{name}: {}", failure.why()));
+                continue;
+            }
+        };
         if let Some(folder) = &common.save {
             save(folder, &row, &opened, &gradient)
                 .map_err(|e| Failure::run(format!("--save: {e}")))?;
@@ -162,7 +169,10 @@ pub(crate) fn run<T: Precision>(
         }
         rows.push(row);
     }
-    if common.json { Ok(()) } else { report(entry, &rows, out) }
+    if !common.json && !rows.is_empty() {
+        report(entry, &rows, out)?;
+    }
+    if failures.is_empty() { Ok(()) } else { Err(Failure::run(failures.join("; "))) }
 }
 
 /// Times the primal and the estimator, alternately, after one of each that is not timed.

@@ -689,6 +689,19 @@ fn a_saved_gradient_is_read_back() {
 }
 
 #[test]
+fn an_estimator_that_fails_is_named_and_the_others_are_told() {
+    let line = "gradient sinusoid --steps 1 --estimator exact --estimator cg --estimator first-order --json";
+    let (status, out, err) = run(line.split(' '));
+    assert_eq!(status, 1);
+    assert!(err.starts_with("error: cg: the implicit gradient is identically zero"), "{err}");
+    let told: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        told.iter().map(|row| &row["estimator"]).collect::<Vec<_>>(),
+        ["exact", "first-order"]
+    );
+}
+
+#[test]
 fn a_saved_run_is_read_back() {
     let dir = tempdir().unwrap();
     let line = "run digits-clean --steps 5 --dtype";
