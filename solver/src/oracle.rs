@@ -50,6 +50,7 @@ use crate::rule::descent::GradientDescent;
 use crate::scalar::ScalarBilevel;
 
 pub(crate) use crate::oracle::results::scalar;
+pub(crate) use crate::oracle::scratch::Sweep;
 pub(crate) use crate::oracle::view::{Point, TOGETHER};
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.

@@ -775,9 +775,11 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     for piece in free.into_iter().chain([&mut profile.push_init]) {
         piece.seconds = 0.0;
     }
-    let dear = [&mut profile.hessian, &mut profile.products, &mut profile.record];
-    for piece in dear.into_iter().chain([&mut profile.push_gradient]) {
+    for piece in [&mut profile.hessian, &mut profile.products, &mut profile.push_gradient] {
         piece.seconds = 5.0;
+    }
+    for tapes in [&mut profile.near, &mut profile.far] {
+        (tapes.record, tapes.pull) = (5.0, 5.0);
     }
     let of = |oracle: &mut Oracle<f64>, memory, draws: &[Draw]| {
         weigh(oracle, &inner, &x, &profile, memory, draws)

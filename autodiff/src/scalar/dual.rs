@@ -71,10 +71,9 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
 
     #[inline(always)]
     fn unary(self, _: &'static str, value: T, by: impl Factor<T>) -> Self {
-        let d = self.tangents;
-        let mut tangents = d.map(|d| by.times(d));
-        if if N <= FEW { may_be_nan(&tangents) } else { !by.is_plain() } {
-            let absorbed = absorbed(by, &d);
+        let mut tangents = self.tangents.map(|d| by.times(d));
+        if !unit(&by) && if N <= FEW { may_be_nan(&tangents) } else { !by.is_plain() } {
+            let absorbed = absorbed(by, self.tangents);
             tangents = from_fn(|k| absorbed[k].unpacked());
         }
         Self { value, tangents }
@@ -90,9 +89,11 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
     ) -> Self {
         let (d, e) = (self.tangents, other.tangents);
         let mut tangents = from_fn(|k| by.times(d[k]) + by_other.times(e[k]));
-        if if N <= FEW { may_be_nan(&tangents) } else { !(by.is_plain() && by_other.is_plain()) } {
-            let (d, e) = (absorbed(by, &d), absorbed(by_other, &e));
-            tangents = from_fn(|k| d[k] + e[k]);
+        let units = unit(&by) && unit(&by_other);
+        let plain = || by.is_plain() && by_other.is_plain();
+        if !units && if N <= FEW { may_be_nan(&tangents) } else { !plain() } {
+            let (d, e) = (absorbed(by, d), absorbed(by_other, e));
+            tangents = from_fn(|k| d[k].unpacked() + e[k].unpacked());
         }
         Self { value, tangents }
     }
@@ -116,6 +117,11 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
 const FEW: usize = 1;
 
 #[inline(always)]
+fn unit<T: Scalar, A: Factor<T>>(_: &A) -> bool {
+    A::UNIT
+}
+
+#[inline(always)]
 fn may_be_nan<T: Scalar>(d: &[T]) -> bool {
     !d.iter().fold(T::zero(), |sum, &d| sum + d).surely_number()
 }
@@ -123,7 +129,7 @@ fn may_be_nan<T: Scalar>(d: &[T]) -> bool {
 /// Tangents times a factor that is zero or not finite. Apart, so that operators stay small.
 #[cold]
 #[inline(never)]
-fn absorbed<T: Scalar, const N: usize>(by: impl Factor<T>, d: &[T; N]) -> [T; N] {
+fn absorbed<T: Scalar, const N: usize>(by: impl Factor<T>, d: [T; N]) -> [T; N] {
     d.map(|d| by.absorb(d))
 }
 

@@ -47,8 +47,8 @@ pub(crate) trait Statement<C: Chain> {
 
 /// A partial, of a type that knows what is cheap.
 pub(crate) trait Factor<T: Scalar>: Copy {
-    /// Whether a product with anything finite is finite.
-    const SAFE: bool = false;
+    /// Whether it is 1 or -1, so that there is nothing to absorb and nothing to overflow.
+    const UNIT: bool;
     /// Whether it stays the same near the argument.
     const CONSTANT: bool;
     /// Whether it is neither zero, infinite nor `NaN`, so that there is nothing to absorb.
@@ -75,9 +75,9 @@ pub(crate) struct Number<F>(pub(crate) F);
 pub(crate) struct By<T>(pub(crate) T);
 
 macro_rules! factor {
-    ([$($g:tt)*] $factor:ty: |$self:ident, $d:ident| $safe:expr, $constant:expr, $plain:expr, $times:expr, $raw:expr, $absorb:expr) => {
+    ([$($g:tt)*] $factor:ty: |$self:ident, $d:ident| $unit:expr, $constant:expr, $plain:expr, $times:expr, $raw:expr, $absorb:expr) => {
         impl<$($g)*> Factor<T> for $factor {
-            const SAFE: bool = $safe;
+                        const UNIT: bool = $unit;
             const CONSTANT: bool = $constant;
             #[inline(always)]
             fn is_plain($self) -> bool {

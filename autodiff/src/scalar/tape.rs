@@ -26,9 +26,6 @@ use crate::fault::Fault;
 
 /// The bit of an argument that is not part of its node's number.
 const FLAG: u32 = 1 << 31;
-/// Memory from here on is advised to lie in huge pages.
-const HUGE: usize = 4 << 20;
-
 #[derive(Clone, Copy)]
 struct Record<T> {
     partials: [T; 2],
@@ -319,6 +316,7 @@ impl<T: Scalar> Tape<T> {
         let mut below = further.len();
         // What the node after passed to this one, which would otherwise wait for a store.
         let mut carried = [T::zero(); K];
+        // Numbers by place: counted down, the loop has fewer instructions and takes a fifth more time.
         for (place, record) in records.iter().enumerate().rev() {
             let node = inputs + place;
             let mut bar = mem::replace(&mut adjoints[node], [T::zero(); K]);
@@ -390,7 +388,12 @@ unsafe impl<T: Send> Send for Tape<T> {}
 
 /// Asks the system to back a large buffer by huge pages, so that touching it for the first time costs less.
 fn advise<E>(buffer: &Vec<E>) {
-    #[cfg(all(target_os = "linux", not(miri)))]
+    const LARGE: usize = 4 << 20;
+    let bytes = buffer.capacity() * size_of::<E>();
+    if bytes < LARGE || cfg!(miri) {
+        return;
+    }
+    #[cfg(target_os = "linux")]
     {
         use std::ffi::{c_int, c_void};
         unsafe extern "C" {
@@ -398,18 +401,12 @@ fn advise<E>(buffer: &Vec<E>) {
         }
         const PAGE: usize = 4096;
         const MADV_HUGEPAGE: c_int = 14;
-        let bytes = buffer.capacity() * size_of::<E>();
-        if bytes >= HUGE {
-            let skip = buffer.as_ptr().addr().wrapping_neg() % PAGE;
-            // SAFETY: whole pages inside the buffer; the advice changes nothing that a program can see, and an error
-            // only means that it is not followed.
-            unsafe {
-                madvise(
-                    buffer.as_ptr().cast_mut().byte_add(skip).cast(),
-                    bytes - skip,
-                    MADV_HUGEPAGE,
-                );
-            }
+        let skip = buffer.as_ptr().addr().wrapping_neg() % PAGE;
+        // SAFETY: whole pages inside the buffer; the advice changes nothing that a program can see, and an error only
+        // means that it is not followed.
+        unsafe {
+            let start = buffer.as_ptr().cast_mut().byte_add(skip);
+            madvise(start.cast(), bytes - skip, MADV_HUGEPAGE);
         }
     }
 }

@@ -31,7 +31,10 @@ impl<T: Scalar> Var<'_, T> {
     #[inline(always)]
     fn scaled<A: Factor<T>>(self, name: &'static str, by: A) -> T {
         let slope = by.raw(self.slope);
-        if A::SAFE || slope.surely_finite() { slope } else { self.settled(name, by).unpacked() }
+        if A::UNIT || slope.surely_finite() {
+            return slope;
+        }
+        settled(self.node, self.slope, name, by).unpacked()
     }
 
     /// The same of two, with one test.
@@ -43,23 +46,34 @@ impl<T: Scalar> Var<'_, T> {
         (by, by_other): (A, B),
     ) -> [T; 2] {
         let (w, u) = (by.raw(self.slope), by_other.raw(other.slope));
-        if A::SAFE && B::SAFE || (w + u).surely_finite() {
+        if A::UNIT && B::UNIT || (w + u).surely_finite() {
             return [w, u];
         }
-        [self.settled(name, by).unpacked(), other.settled(name, by_other).unpacked()]
+        [
+            settled(self.node, self.slope, name, by).unpacked(),
+            settled(other.node, other.slope, name, by_other).unpacked(),
+        ]
     }
+}
 
-    /// The same with zeros absorbing, noted if it is not finite.
-    #[cold]
-    #[inline(never)]
-    fn settled(self, name: &'static str, by: impl Factor<T>) -> T {
-        let slope = by.raw(self.slope);
-        if slope.surely_finite() {
-            return slope;
-        }
-        self.kink(name);
-        by.absorb(self.slope)
+/// `by` times a derivative with zeros absorbing, noted if it is not finite. Takes the parts of a number: one that is
+/// passed by reference has to be in memory, even where this is not called.
+#[cold]
+#[inline(never)]
+fn settled<T: Scalar>(
+    node: Option<Node<'_, T>>,
+    slope: T,
+    name: &'static str,
+    by: impl Factor<T>,
+) -> T {
+    let product = by.raw(slope);
+    if product.surely_finite() {
+        return product;
     }
+    if let Some(node) = node {
+        node.note(name);
+    }
+    by.absorb(slope)
 }
 
 /// A constant.

@@ -161,8 +161,11 @@ mod tests {
         sizes.extend([[230, 219, 1], [219, 230, 1], [1, 233, 471]]);
         // Dot products, in one panel and in several; rows of a transposed left factor as vectors.
         sizes.extend([[4, 256, 10], [11, 263, 5], [6, 1900, 9], [48, 9, 10], [33, 300, 2]]);
+        if cfg!(miri) {
+            sizes = vec![[1, 5, 3], [23, 9, 1], [7, 10, 13], [9, 1, 33], [4, 67, 5]];
+        }
         for size in sizes {
-            for planes in 1..5 {
+            for planes in 1..if cfg!(miri) { 3 } else { 5 } {
                 equals_the_definition::<f64>(size, planes);
                 equals_the_definition::<f32>(size, planes);
             }

@@ -1,0 +1,243 @@
+//! `Loop`: the schedules for any loop, outside bilevel problems.
+//!
+//! Cost of a gradient: `plain_steps` steps, one recorded and swept step for each of the `r`. Memory for a state of `n` and
+//! `d` parameters: `n (slots + 2)` values, and the arenas or the tape of one step; a Hessian-vector product has twice as
+//! many values.
+
+use std::fmt;
+use std::time::Instant;
+
+use hypertape_autodiff::scalar::Scalar;
+use hypertape_autodiff::{Element, Fault};
+
+use crate::adjoint::{Chain, Length, Plan, execute};
+use crate::cost::Cost;
+use crate::error::Error;
+use crate::params::Params;
+use crate::pool::Pool;
+use crate::recurrence::arrays::Arrays;
+use crate::recurrence::numbers::Numbers;
+use crate::recurrence::{At, Body, Recurrence, ScalarRecurrence, Stage};
+use crate::schedule::Schedule;
+
+/// A [`Recurrence`] or [`ScalarRecurrence`] of a known number of steps, differentiated under a [`Schedule`] of states.
+///
+/// ```
+/// use hypertape_autodiff::{Array, Element, List, Shape};
+/// use hypertape_solver::{Loop, Params, Recurrence};
+///
+/// /// `s' = -x s`, `s(0) = 1`, by Euler steps of 0.01; the loss is `s`.
+/// struct Decay;
+/// impl<T: Element> Recurrence<T> for Decay {
+///     fn start<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> List<A> {
+///         List::from_slice(&[x[0].scalar(1.0)])
+///     }
+///     fn step<'a, A: Array<'a, Elem = T>>(&'a self, s: &[A], x: &[A], _: usize) -> List<A> {
+///         List::from_slice(&[s[0] - x[0] * s[0] * 0.01])
+///     }
+///     fn loss<'a, A: Array<'a, Elem = T>>(&'a self, s: &[A], _: &[A]) -> A { s[0] }
+/// }
+///
+/// let x = Params::new().with("rate", Shape::SCALAR, [0.5]);
+/// let mut run = Loop::new(Decay, x, 1000, "binomial:c=10".parse()?)?;
+/// let (mut gradient, mut product) = ([0.0], [0.0]);
+/// let (loss, cost) = run.hvp(&[0.5], &[1.0], &mut gradient, &mut product)?;
+/// assert!((loss - 0.995_f64.powi(1000)).abs() < 1e-15);
+/// assert!((gradient[0] - -10.0 * 0.995_f64.powi(999)).abs() < 1e-14);
+/// assert!((product[0] - 99.9 * 0.995_f64.powi(998)).abs() < 1e-13);
+/// assert_eq!((cost.plain_steps, cost.bytes_measured < 8192), (3637, true));
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+pub struct Loop<'r, T> {
+    body: Box<dyn Body<T> + 'r>,
+    /// Number of parameters.
+    dim: usize,
+    plan: Plan,
+    pool: Pool<T>,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Loop<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loop").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+impl<'r, T: Element> Loop<'r, T> {
+    /// `steps` steps, with parameters of the shapes of `x`.
+    ///
+    /// # Errors
+    /// [`Error::Function`] if the start fails at `x`; [`Error::Invalid`] for a schedule that does not fit.
+    pub fn new(
+        recurrence: impl Recurrence<T> + 'r,
+        x: Params<T>,
+        steps: usize,
+        schedule: Schedule,
+    ) -> Result<Self, Error> {
+        let dim = x.values().len();
+        let body = Box::new(Arrays::new(recurrence, x).map_err(in_loop)?);
+        let plan = Plan::new(schedule, Length::Known(steps))?;
+        Ok(Self { body, dim, plan, pool: Pool::default() })
+    }
+
+    /// `steps` steps over single numbers, `dim` of which are parameters.
+    ///
+    /// ```
+    /// use hypertape_autodiff::scalar::Real;
+    /// use hypertape_solver::{Loop, ScalarRecurrence};
+    ///
+    /// /// `s' = x s (1 - s)`, the logistic map; the loss is `s`.
+    /// struct Logistic;
+    /// impl ScalarRecurrence<f64> for Logistic {
+    ///     fn dim(&self) -> usize { 1 }
+    ///     fn start<R: Real>(&self, _: &[R], s: &mut [R]) { s[0] = R::constant(0.5) }
+    ///     fn step<R: Real>(&self, s: &[R], x: &[R], _: usize, next: &mut [R]) {
+    ///         next[0] = x[0] * s[0] * (-s[0] + 1.0);
+    ///     }
+    ///     fn loss<R: Real>(&self, s: &[R], _: &[R]) -> R { s[0] }
+    /// }
+    ///
+    /// // From 1/2 two steps lead to x^2/4 - x^3/16.
+    /// let mut run = Loop::scalar(Logistic, 1, 2, "constant".parse()?)?;
+    /// let (mut gradient, mut product) = ([0.0], [0.0]);
+    /// let (loss, _) = run.hvp(&[2.0], &[1.0], &mut gradient, &mut product)?;
+    /// assert_eq!((loss, gradient, product), (0.5, [0.25], [-0.25]));
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a schedule that does not fit.
+    pub fn scalar(
+        recurrence: impl ScalarRecurrence<T> + 'r,
+        dim: usize,
+        steps: usize,
+        schedule: Schedule,
+    ) -> Result<Self, Error>
+    where
+        T: Scalar<Plain = T>,
+    {
+        let plan = Plan::new(schedule, Length::Known(steps))?;
+        Ok(Self { body: Box::new(Numbers::new(recurrence)), dim, plan, pool: Pool::default() })
+    }
+
+    /// Writes `df/dx`; returns `f` and what it cost.
+    ///
+    /// # Errors
+    /// [`Error::Function`] if a function fails, [`Error::Invalid`] if a length does not match, [`Error::Spill`].
+    pub fn gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<(T, Cost), Error> {
+        self.expect(&[("the point", x.len()), ("the gradient buffer", gradient.len())])?;
+        self.run(false, x, gradient)
+    }
+
+    /// Writes `df/dx` and `d2f/dx2 v`; returns `f` and what it cost.
+    ///
+    /// # Errors
+    /// As [`gradient`](Self::gradient).
+    pub fn hvp(
+        &mut self,
+        x: &[T],
+        v: &[T],
+        gradient: &mut [T],
+        product: &mut [T],
+    ) -> Result<(T, Cost), Error> {
+        let buffers =
+            [("the gradient buffer", gradient.len()), ("the product buffer", product.len())];
+        self.expect(&[("the point", x.len()), ("the direction", v.len())])?;
+        self.expect(&buffers)?;
+        let (point, mut out) = ([x, v].concat(), vec![T::zero(); 2 * x.len()]);
+        let result = self.run(true, &point, &mut out)?;
+        gradient.copy_from_slice(&out[..x.len()]);
+        product.copy_from_slice(&out[x.len()..]);
+        Ok(result)
+    }
+
+    fn expect(&self, lengths: &[(&str, usize)]) -> Result<(), Error> {
+        let wrong = lengths.iter().find(|(_, len)| *len != self.dim);
+        wrong.map_or(Ok(()), |&(what, len)| Err(Error::length(what, self.dim, len)))
+    }
+
+    /// With a tangent, its plane follows that of the values in every vector.
+    fn run(&mut self, tangent: bool, x: &[T], gradient: &mut [T]) -> Result<(T, Cost), Error> {
+        let clock = Instant::now();
+        let Self { body, plan, pool, .. } = self;
+        pool.meter.reset();
+        let mut pass =
+            Pass { body: body.as_mut(), at: At { stage: Stage::Start, x, tangent }, pool };
+        let planes = if tangent { 2 } else { 1 };
+        let mut state = pass.take(planes * pass.body.dim())?;
+        pass.forward(Stage::Start, &mut state)?;
+        let (loss, mut bar) = execute(&mut pass, plan, &mut state, gradient)?;
+        // The start does not look at a state: any will do.
+        pass.pull_back(Stage::Start, &state, [&mut bar, gradient])?;
+        pass.give(bar);
+        pass.give(state);
+        Ok((loss, Cost { time: clock.elapsed(), ..pass.pool.meter.cost }))
+    }
+}
+
+fn in_loop(fault: Fault) -> Error {
+    Error::Function { function: "recurrence", fault }
+}
+
+/// One pass over a loop.
+struct Pass<'l, 'r, T> {
+    body: &'l mut (dyn Body<T> + 'r),
+    at: At<'l, T>,
+    pool: &'l mut Pool<T>,
+}
+
+impl<T: Element> Pass<'_, '_, T> {
+    fn forward(&mut self, stage: Stage, state: &mut [T]) -> Result<(), Error> {
+        let bytes = self.body.forward(At { stage, ..self.at }, state).map_err(in_loop)?;
+        self.pool.meter.observe(bytes);
+        Ok(())
+    }
+
+    fn pull_back(&mut self, stage: Stage, state: &[T], bars: [&mut [T]; 2]) -> Result<T, Error> {
+        let pulled = self.body.reverse(At { stage, ..self.at }, state, bars);
+        let (loss, bytes) = pulled.map_err(in_loop)?;
+        self.pool.meter.observe(bytes);
+        Ok(loss)
+    }
+}
+
+impl<T: Element> Chain<T> for Pass<'_, '_, T> {
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
+        self.pool.meter.cost.plain_steps += 1;
+        self.forward(Stage::Step(t), state)
+    }
+
+    fn ended(&self) -> bool {
+        false
+    }
+
+    fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {
+        x_bar.fill(T::zero());
+        self.pull_back(Stage::Loss, &[], [state, x_bar])
+    }
+
+    fn reverse(
+        &mut self,
+        t: usize,
+        state: &[T],
+        bar: &mut [T],
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        self.pull_back(Stage::Step(t), state, [bar, x_bar]).map(|_| ())
+    }
+
+    fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
+        self.pool.take(len)
+    }
+
+    fn give(&mut self, vector: Vec<T>) {
+        self.pool.give(vector);
+    }
+
+    fn hold(&mut self, bytes: usize) {
+        self.pool.meter.hold(bytes);
+    }
+
+    fn release(&mut self, bytes: usize) {
+        self.pool.meter.release(bytes);
+    }
+}
