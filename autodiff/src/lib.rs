@@ -96,11 +96,11 @@
 //!
 //! | | value | plain | fused | `reverse` | `ad_trait` | echidna | num-dual |
 //! |---|---|---|---|---|---|---|---|
-//! | T1: product of 10^6 numbers | 0.81 | 6.3 | 6.3 | 14.3 | 19.3 | 29.1 | |
-//! | T2: Rosenbrock's function of 10^5 | 0.08 | 1.3 | 1.3 | 6.3 | 7.4 | 8.2 | |
-//! | T3: Gaussian mixture, 1000 points, 1650 arguments | 1.07 | 14.5 | 10.0 | 23.0 | 27.8 | 30.0 | |
-//! | T4: bundle adjustment, 36 455 observations | 0.89 | 12.5 | 7.6 | 24.4 | 28.2 | 30.9 | |
-//! | T5: 100 unrolled steps, 20 arguments | 0.08 | 0.97 | 0.98 | 2.7 | 2.6 | 2.8 | 0.44 |
+//! | T1: product of 10^6 numbers | 0.81 | 6.3 | 6.5 | 14.6 | 19.3 | 28.9 | |
+//! | T2: Rosenbrock's function of 10^5 | 0.08 | 1.3 | 1.4 | 6.1 | 7.6 | 7.9 | |
+//! | T3: Gaussian mixture, 1000 points, 1650 arguments | 1.07 | 14.5 | 9.8 | 22.7 | 27.6 | 28.8 | |
+//! | T4: bundle adjustment, 36 455 observations | 0.90 | 11.8 | 8.0 | 24.4 | 26.8 | 28.9 | |
+//! | T5: 100 unrolled steps, 20 arguments | 0.08 | 0.96 | 0.89 | 2.4 | 2.4 | 2.6 | 0.44 |
 //!
 //! For few arguments forward mode is faster than any tape: [`scalar::Tangents`]. Sparse derivatives beside echidna's:
 //! the crate's README, by `benches/sparse-peer`.
