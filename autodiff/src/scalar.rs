@@ -7,10 +7,12 @@
 //! arguments of a fused statement are 12 bytes. Only operations on two different nodes record. `x.square()`,
 //! [`Scalar::dot`], [`Scalar::linear`] and [`Scalar::fuse`] are cheaper than what they stand for.
 
+pub(crate) mod chain;
 pub(crate) mod colouring;
 pub(crate) mod custom;
 pub(crate) mod drivers;
 pub(crate) mod dual;
+pub(crate) mod operators;
 pub(crate) mod pattern;
 pub(crate) mod real;
 pub(crate) mod rules;

@@ -5,8 +5,9 @@
 
 use std::array::from_fn;
 
+use super::chain::{By, Chain, Factor, Statement};
 use super::real::Scalar;
-use super::rules::{By, Chain, Factor, Statement, number};
+use super::rules::number;
 
 /// A number with `N` tangents.
 ///

@@ -1,123 +1,7 @@
 //! The rules of differentiation, each stated once for [`Dual`](super::Dual) and [`Var`](super::Var): values and partials
-//! over the inner number, which a [`Chain`] turns into tangents or records.
+//! over the inner number, which a [`Chain`](super::chain::Chain) turns into tangents or records.
 
-use num_traits::One as _;
-
-use super::real::Scalar;
-
-/// A number that carries derivatives of an inner number.
-pub(crate) trait Chain: Copy {
-    type Inner: Scalar;
-    type Statement: Statement<Self>;
-
-    fn inner(self) -> Self::Inner;
-    /// A number that depends on nothing.
-    fn passive(value: Self::Inner) -> Self;
-    /// Whether it depends on nothing.
-    fn is_passive(self) -> bool;
-    /// The result of a function with one argument, from its value and partial.
-    fn unary(self, name: &'static str, value: Self::Inner, by: impl Factor<Self::Inner>) -> Self;
-    /// The same with two arguments.
-    fn binary(
-        self,
-        other: Self,
-        name: &'static str,
-        value: Self::Inner,
-        by: (impl Factor<Self::Inner>, impl Factor<Self::Inner>),
-    ) -> Self;
-    /// `value`, where that is `self + a b`.
-    fn add_product(self, a: Self, b: Self, value: Self::Inner) -> Self;
-    /// Opens a statement of any number of arguments.
-    fn statement() -> Self::Statement;
-    /// Notes that a convention stands in for a derivative that does not exist.
-    fn kink(self, name: &'static str);
-}
-
-/// Arguments and partials as they come.
-pub(crate) trait Statement<C: Chain> {
-    fn argument(&mut self, argument: C, partial: C::Inner);
-    /// The two arguments of a product.
-    #[inline(always)]
-    fn product(&mut self, a: C, b: C) {
-        self.argument(a, b.inner());
-        self.argument(b, a.inner());
-    }
-    fn close(self, value: C::Inner) -> C;
-}
-
-/// A partial, of a type that knows what is cheap.
-pub(crate) trait Factor<T: Scalar>: Copy {
-    /// Whether it is 1 or -1, so that there is nothing to absorb and nothing to overflow.
-    const UNIT: bool;
-    /// Whether it stays the same near the argument.
-    const CONSTANT: bool;
-    /// Whether it is neither zero, infinite nor `NaN`, so that there is nothing to absorb.
-    fn is_plain(self) -> bool;
-    /// The product.
-    fn times(self, d: T) -> T;
-    /// The product without absorption in its tangents.
-    fn raw(self, d: T) -> T;
-    /// The product in which zero absorbs infinity and `NaN`.
-    fn absorb(self, d: T) -> T;
-}
-
-#[derive(Clone, Copy)]
-pub(crate) struct One;
-
-#[derive(Clone, Copy)]
-pub(crate) struct Minus;
-
-/// A plain number.
-#[derive(Clone, Copy)]
-pub(crate) struct Number<F>(pub(crate) F);
-
-#[derive(Clone, Copy)]
-pub(crate) struct By<T>(pub(crate) T);
-
-macro_rules! factor {
-    ([$($g:tt)*] $factor:ty: |$self:ident, $d:ident| $unit:expr, $constant:expr, $plain:expr, $times:expr, $raw:expr, $absorb:expr) => {
-        impl<$($g)*> Factor<T> for $factor {
-                        const UNIT: bool = $unit;
-            const CONSTANT: bool = $constant;
-            #[inline(always)]
-            fn is_plain($self) -> bool {
-                $plain
-            }
-            #[inline(always)]
-            fn times($self, $d: T) -> T {
-                $times
-            }
-            #[inline(always)]
-            fn raw($self, $d: T) -> T {
-                $raw
-            }
-            #[inline(always)]
-            fn absorb($self, $d: T) -> T {
-                $absorb
-            }
-        }
-    };
-}
-factor!([T: Scalar] One: |self, d| true, true, true, d, d, d);
-factor!([T: Scalar] Minus: |self, d| true, true, true, -d, -d, -d);
-factor!([T: Scalar] Number<T::Plain>: |self, d| false, true, T::constant(self.0).is_plain(), d * self.0, d * self.0, T::constant(self.0).absorb(d));
-factor!([T: Scalar] By<T>: |self, d| false, false, self.0.is_plain(), self.0 * d, self.0.product(d), self.0.absorb(d));
-
-/// Partials of `x^p`: `p x^{p-1}`, and 0 for powers between 0 and 1 at 0; `x^p ln x`.
-#[inline(always)]
-pub(crate) fn power_slopes<T: Scalar>(x: T, p: T, value: T) -> (T, T) {
-    let flat = x.is_zero() && p > T::zero() && p < T::one();
-    let by_x = if flat { T::zero() } else { p.absorb(x.powf(p - T::Plain::one())) };
-    (by_x, value.absorb(x.ln()))
-}
-
-/// `a/r` for the partials of norms: 0 at 0.
-#[inline(always)]
-pub(crate) fn over_norm<T: Scalar>(a: T, r: T) -> T {
-    if r.is_zero() { T::zero() } else { a / r }
-}
-
-/// Operators, traits of `num_traits` and [`Scalar`] for a [`Chain`] with inner number `T`.
+/// Operators, traits of `num_traits` and [`Scalar`] for a [`Chain`](super::chain::Chain) with inner number `T`.
 macro_rules! number {
     ([$($g:tt)*] $Type:ty { $($particular:tt)* }) => { const _: () = {
         use std::cmp::Ordering;
@@ -135,9 +19,9 @@ macro_rules! number {
         use $crate::array::element::Element;
         use $crate::conventions;
         use $crate::scalar::real::{expect_pairs, shift};
-        use $crate::scalar::rules::{By, Minus, Number, One, over_norm, power_slopes};
+        use $crate::scalar::chain::{By, Minus, Number, One, over_norm, power_slopes};
 
-        $crate::scalar::rules::operators! { [$($g)*] $Type;
+        $crate::scalar::operators::operators! { [$($g)*] $Type;
             Add add AddAssign add_assign: |a, b| (a + b, One, One);
             Sub sub SubAssign sub_assign: |a, b| (a - b, One, Minus);
             Mul mul MulAssign mul_assign: |a, b| (a * b, By(b), By(a));
@@ -147,7 +31,7 @@ macro_rules! number {
             };
             Rem rem RemAssign rem_assign: |a, b| (a % b, One, By(-(a / b).trunc()));
         }
-        $crate::scalar::rules::plain_operators! { [$($g)*] $Type;
+        $crate::scalar::operators::plain_operators! { [$($g)*] $Type;
             Add add AddAssign add_assign: |x, c| (x + c, One), (x + c, One);
             Sub sub SubAssign sub_assign: |x, c| (x - c, One), (T::constant(c) - x, Minus);
             Mul mul MulAssign mul_assign: |x, c| (x * c, Number(c)), (x * c, Number(c));
@@ -281,7 +165,7 @@ macro_rules! number {
         }
 
         impl<$($g)*> Float for $Type {
-            $crate::scalar::rules::functions! {
+            $crate::scalar::operators::functions! {
                 constants nan infinity neg_infinity neg_zero min_value min_positive_value epsilon max_value;
                 predicates is_nan is_infinite is_finite is_normal is_sign_positive is_sign_negative;
                 steps floor ceil round trunc signum;
@@ -521,103 +405,4 @@ macro_rules! number {
     }; };
 }
 
-/// Operators on two of a kind. A rule is the value and both partials.
-macro_rules! operators {
-    ($g:tt $Type:ty; $($Op:ident $op:ident $Assign:ident $assign:ident: |$a:ident, $b:ident| $rule:expr;)*) => {$(
-        $crate::scalar::rules::operators! { @one $g $Type; $Op $op $Assign $assign |$a, $b| $rule }
-    )*};
-    (@one [$($g:tt)*] $Type:ty; $Op:ident $op:ident $Assign:ident $assign:ident |$a:ident, $b:ident| $rule:expr) => {
-        impl<$($g)*> $Op for $Type {
-            type Output = Self;
-            #[inline(always)]
-            fn $op(self, other: Self) -> Self {
-                let ($a, $b) = (self.inner(), other.inner());
-                let (value, by_a, by_b) = $rule;
-                self.binary(other, stringify!($op), value, (by_a, by_b))
-            }
-        }
-        impl<$($g)*> $Assign for $Type {
-            #[inline(always)]
-            fn $assign(&mut self, other: Self) {
-                *self = self.$op(other);
-            }
-        }
-    };
-}
-
-/// Operators with a plain float on the right, then on the left. A rule is the value and the partial.
-macro_rules! plain_operators {
-    ($g:tt $Type:ty; $($Op:ident $op:ident $Assign:ident $assign:ident: |$x:ident, $c:ident| $right:expr, $left:expr;)*) => {$(
-        $crate::scalar::rules::plain_operators! { @right $g $Type; $Op $op $Assign $assign |$x, $c| $right }
-        $crate::scalar::rules::plain_operators! { @left f32 $g $Type; $Op $op |$x, $c| $left }
-        $crate::scalar::rules::plain_operators! { @left f64 $g $Type; $Op $op |$x, $c| $left }
-    )*};
-    (@right [$($g:tt)*] $Type:ty; $Op:ident $op:ident $Assign:ident $assign:ident |$x:ident, $c:ident| $rule:expr) => {
-        impl<$($g)*, F: Element> $Op<F> for $Type where T: Scalar<Plain = F> {
-            type Output = Self;
-            #[inline(always)]
-            fn $op(self, $c: F) -> Self {
-                let $x = self.inner();
-                let (value, by) = $rule;
-                self.unary(stringify!($op), value, by)
-            }
-        }
-        impl<$($g)*, F: Element> $Assign<F> for $Type where T: Scalar<Plain = F> {
-            #[inline(always)]
-            fn $assign(&mut self, c: F) {
-                *self = self.$op(c);
-            }
-        }
-    };
-    (@left $f:ident [$($g:tt)*] $Type:ty; $Op:ident $op:ident |$x:ident, $c:ident| $rule:expr) => {
-        impl<$($g)*> $Op<$Type> for $f where T: Scalar<Plain = $f> {
-            type Output = $Type;
-            #[inline(always)]
-            fn $op(self, other: $Type) -> $Type {
-                let ($c, $x) = (self, other.inner());
-                let (value, by) = $rule;
-                other.unary(stringify!($op), value, by)
-            }
-        }
-    };
-}
-
-/// The functions of [`Float`](num_traits::Float) that follow a pattern.
-macro_rules! functions {
-    (
-        constants $($constant:ident)*;
-        predicates $($predicate:ident)*;
-        steps $($step:ident)*;
-        smooth $($f:ident: |$x:ident, $y:ident| $slope:expr;)*
-    ) => {
-        $(
-            #[inline(always)]
-            fn $constant() -> Self {
-                Self::passive(T::$constant())
-            }
-        )*
-        $(
-            #[inline(always)]
-            fn $predicate(self) -> bool {
-                self.inner().$predicate()
-            }
-        )*
-        $(
-            #[inline(always)]
-            fn $step(self) -> Self {
-                Self::passive(self.inner().$step())
-            }
-        )*
-        $(
-            #[inline(always)]
-            #[allow(unused_variables, reason = "slopes over the argument, the value or both")]
-            fn $f(self) -> Self {
-                let $x = self.inner();
-                let $y = $x.$f();
-                self.unary(stringify!($f), $y, By($slope))
-            }
-        )*
-    };
-}
-
-pub(crate) use {functions, number, operators, plain_operators};
+pub(crate) use number;

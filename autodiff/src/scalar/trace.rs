@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
+use super::chain::{By, Chain, Factor, One, Statement};
 use super::real::Scalar;
-use super::rules::{By, Chain, Factor, One, Statement, number};
+use super::rules::number;
 
 /// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
 #[derive(Debug, Default)]

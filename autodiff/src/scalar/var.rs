@@ -3,9 +3,10 @@
 use std::array::from_fn;
 use std::fmt;
 
+use super::chain::{By, Chain, Factor, Statement};
 use super::dual::Dual;
 use super::real::Scalar;
-use super::rules::{By, Chain, Factor, Statement, number};
+use super::rules::number;
 use super::tape::{Node, Var};
 
 impl<T: Scalar> Var<'_, T> {
@@ -146,7 +147,7 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
             return Self { value, slope: T::one(), node: p.record(q, [w, u], true) };
         }
         let product = a.binary(b, "mul", value, (By(b.value), By(a.value)));
-        self.binary(product, "add", value, (super::rules::One, super::rules::One))
+        self.binary(product, "add", value, (super::chain::One, super::chain::One))
     }
 
     #[inline(always)]
