@@ -14,7 +14,7 @@ use crate::rollout::{At, Rollout};
 use crate::rule::Step;
 use crate::spill::Spill;
 
-/// Steps that are timed one after the other.
+/// Steps that are timed one after the other, at least.
 const STEPS: usize = 8;
 
 /// Bytes of tapes that are timed at most: twice the last cache of large processors, or thereabouts.
@@ -149,7 +149,10 @@ impl Profile {
                 let steps = steps.min(inner.steps());
                 measure_steps(oracle, inner, At { x, draw, slot: 0 }, repeat, (steps, tapes))
             };
-            [profile.step_seconds, profile.reverse_seconds] = time(STEPS, false)?;
+            // Short steps are faster once caches are warm; many long ones would only take time.
+            let long = |&steps: &usize| steps as f64 * profile.gradient.seconds > 0.01;
+            let steps = (STEPS..8 * STEPS).step_by(STEPS).find(long).unwrap_or(8 * STEPS);
+            [profile.step_seconds, profile.reverse_seconds] = time(steps, false)?;
             let mut kept = |tapes: usize| {
                 let [record, pull] = time(tapes, true)?;
                 Ok::<_, Error>(KeptSteps { tapes, record, pull })
