@@ -7,9 +7,11 @@ use std::thread;
 
 use hypertape::problems::catalogue;
 use hypertape::{
-    Array, Bilevel, Coupling, Draw, Error, Estimator, Exact, InnerLoop, Keep, Level, List, Oracle,
-    Outer, Params, Ranks, Rows, Run, Schedule, Shape, Ufom,
+    Coupling, Draw, Error, Estimator, Exact, InnerLoop, Keep, Oracle, Outer, Ranks, Run, Schedule,
+    Ufom,
 };
+
+use crate::support::failing::Failing;
 
 /// One of several that exchange messages by a board.
 struct Process {
@@ -96,44 +98,11 @@ fn bits_and_counts_are_those_of_one_process() {
     }
 }
 
-/// `g = f = |w|^2/2` over tasks or blocks of one sample; those of place 7 are not finite.
-struct Failing {
-    tasks: usize,
-    samples: usize,
-}
-
-impl Bilevel<f64> for Failing {
-    fn start(&self) -> Params<f64> {
-        Params::new().with("x", Shape::SCALAR, [1.0])
-    }
-    fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
-        List::from_slice(&[x[0].scalar(1.0)])
-    }
-    fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], d: Draw, r: Rows) -> A {
-        if d.task + r.start() as u64 == 7 {
-            return w[0].matmul(w[0].broadcast_to(Shape::column(2)));
-        }
-        w[0].square() * 0.5
-    }
-    fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
-        w[0].square() * 0.5 * x[0]
-    }
-    fn tasks(&self) -> usize {
-        self.tasks
-    }
-    fn samples(&self, level: Level) -> usize {
-        if level == Level::Inner { self.samples } else { 0 }
-    }
-    fn block(&self, _: Level) -> usize {
-        1
-    }
-}
-
 #[test]
 fn an_error_on_one_rank_is_an_error_on_all() {
     for (tasks, samples) in [(20, 1), (1, 20)] {
         let errors = on_ranks(3, |ranks| {
-            let mut oracle = Oracle::new(Failing { tasks, samples }).unwrap();
+            let mut oracle = Oracle::new(Failing { tasks, samples, fail: 7..8 }).unwrap();
             oracle.set_ranks(ranks);
             let inner = InnerLoop::new(2, 0.01).unwrap();
             let draw = Draw::new(0, 0);

@@ -2,9 +2,11 @@
 
 use hypertape::problems::{Maml, catalogue};
 use hypertape::{
-    Array, Bilevel, Cost, Draw, Element, Error, Estimator, Exact, Fault, FirstOrder, FullTape,
-    InnerLoop, Keep, Level, List, Oracle, Params, Rows, Schedule, Shape, Ufom, mean_loss,
+    Cost, Draw, Element, Error, Estimator, Exact, Fault, FirstOrder, FullTape, InnerLoop, Keep,
+    Oracle, Schedule, Shape, Ufom, mean_loss,
 };
+
+use crate::support::failing::Failing;
 
 /// Loss, gradient and cost at the problem's start, or the error.
 fn estimate<T: Element>(
@@ -94,47 +96,10 @@ fn bytes_are_those_of_each_worker_and_the_lanes() {
     }
 }
 
-/// `g = f = sum_i |w|^2/2` over 20 tasks, or over 20 samples in blocks of one, some of which fail.
-struct Failing {
-    tasks: usize,
-    samples: usize,
-    from: u64,
-}
-
-impl Bilevel<f64> for Failing {
-    fn start(&self) -> Params<f64> {
-        Params::new().with("x", Shape::SCALAR, [1.0])
-    }
-    fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
-        List::from_slice(&[x[0].scalar(1.0)])
-    }
-    fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], d: Draw, r: Rows) -> A {
-        let place = d.task + r.start() as u64;
-        if place < self.from {
-            return w[0].square() * 0.5;
-        }
-        // Two columns that cannot be added: of 2 and `place` values.
-        let column = |n: u64| w[0].broadcast_to(Shape::column(u32::try_from(n).unwrap()));
-        (column(2) + column(place)).sum()
-    }
-    fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
-        w[0].square() * 0.5 * x[0]
-    }
-    fn tasks(&self) -> usize {
-        self.tasks
-    }
-    fn samples(&self, level: Level) -> usize {
-        if level == Level::Inner { self.samples } else { 0 }
-    }
-    fn block(&self, _: Level) -> usize {
-        1
-    }
-}
-
 #[test]
 fn the_first_error_in_order_is_returned() {
     for (tasks, samples) in [(20, 1), (1, 20)] {
-        let mut oracle = Oracle::new(Failing { tasks, samples, from: 7 }).unwrap();
+        let mut oracle = Oracle::new(Failing { tasks, samples, fail: 7..20 }).unwrap();
         let inner = InnerLoop::new(2, 0.01).unwrap();
         for threads in [1, 2, 3, 8] {
             oracle.set_threads(threads).unwrap();
@@ -148,7 +113,7 @@ fn the_first_error_in_order_is_returned() {
 
 #[test]
 fn another_start_reaches_the_workers() {
-    let mut oracle = Oracle::new(Failing { tasks: 20, samples: 1, from: u64::MAX }).unwrap();
+    let mut oracle = Oracle::new(Failing { tasks: 20, samples: 1, fail: 0..0 }).unwrap();
     let inner = InnerLoop::new(2, 0.5).unwrap();
     for threads in [1, 3] {
         oracle.set_threads(threads).unwrap();

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of it")]
 
+pub(crate) mod failing;
 pub(crate) mod problem;
 pub(crate) mod signs;
 pub(crate) mod two_layer;
