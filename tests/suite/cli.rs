@@ -195,7 +195,7 @@ fn lists_name_everything() {
     let none = Path::new("");
     let problems = ok("problems", none);
     let first: Vec<_> = problems.lines().skip(1).filter_map(|l| l.split(' ').next()).collect();
-    assert_eq!(first, catalogue().iter().map(|entry| entry.name).collect::<Vec<_>>());
+    assert_eq!(first, catalogue().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>());
     assert_eq!(problems.lines().next().unwrap().split(' ').next(), Some("problem"));
     for entry in catalogue() {
         let line = problems.lines().find(|l| l.starts_with(&format!("{} ", entry.name))).unwrap();
