@@ -31,7 +31,7 @@ struct Judged {
 /// One whole run, as the last line of JSON.
 #[derive(Debug, Serialize)]
 struct Summary {
-    problem: &'static str,
+    problem: String,
     estimator: String,
     dtype: &'static str,
     steps: usize,
@@ -55,7 +55,7 @@ pub(crate) fn run<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = point::entry(catalogue, common)?;
+    let entry = &point::entry(catalogue, common)?;
     let (coupling, named, outer) = outer::algorithm(entry, options)?;
     let mut estimator = point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &named)?;
     let limits = limits(options);
@@ -72,8 +72,12 @@ pub(crate) fn run<T: Precision>(
         let coupling = Arc::clone(&coupling);
         let run = Run { coupling, limits, ..Run::new(inner, outer, iterations, seed) };
         let name = estimator.name();
-        let settings =
-            state::settings(options, &run, [entry.name, &name, &oracle.rule(), T::NAME], data_seed);
+        let settings = state::settings(
+            options,
+            &run,
+            [&entry.name, &name, &oracle.rule(), T::NAME],
+            data_seed,
+        );
         let file = files.saved(&stem);
         let (mut state, mut lines) = match files.resumed(&stem, repeat) {
             Some(path) => state::load(&path, &settings)?,
@@ -101,7 +105,7 @@ pub(crate) fn run<T: Precision>(
         let (judged, w) =
             judge(&mut oracle, &*run.coupling, &last, &state.x, draw).map_err(Failure::run)?;
         let summary = Summary {
-            problem: entry.name,
+            problem: entry.name.clone(),
             estimator: name,
             dtype: T::NAME,
             steps: inner.steps(),
@@ -141,7 +145,7 @@ pub(crate) fn run<T: Precision>(
         1 => (ended, String::new()),
         n => (format!("{iterations} outer iterations"), format!(", {n} runs")),
     };
-    let (name, estimator) = (entry.name, estimator.name());
+    let (name, estimator) = (&entry.name, estimator.name());
     say(out, format!("{name}: {length}, {outer}, {estimator}{runs}"))?;
     say(out, report(&all))
 }
@@ -292,8 +296,8 @@ fn save<T: Precision>(
     summary: &Summary,
 ) -> anyhow::Result<()> {
     let file = |name: &str, kind: &str| folder.join(format!("{name}{stem}.{kind}"));
-    arrays::write_npz(&file("x", "npz"), &point::named(oracle.start(), x))?;
-    arrays::write_npz(&file("w", "npz"), &point::named(oracle.inner_start(), w))?;
+    arrays::write_npz(&file("x", "npz"), &oracle.start().with_values(x))?;
+    arrays::write_npz(&file("w", "npz"), &oracle.inner_start().with_values(w))?;
     let document = serde_json::json!({ "summary": summary, "records": lines });
     atomic::json(&file("run", "json"), &document)
 }

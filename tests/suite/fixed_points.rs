@@ -143,9 +143,9 @@ fn active_bounds_have_their_closed_form() {
 #[test]
 fn converged_runs_agree_on_the_problems_of_the_catalogue() {
     for entry in catalogue() {
-        let steps = match entry.name {
+        let steps = match &*entry.name {
             "lasso" | "elastic-net" => 3000,
-            "w1-ridge" => 300,
+            "w1-ridge" => 1000,
             _ => continue,
         };
         let lr = entry.lr;
@@ -160,7 +160,7 @@ fn converged_runs_agree_on_the_problems_of_the_catalogue() {
         let stop = Stop { iterations: 3000, tolerance: 1e-14 };
         let solvers: [Arc<dyn LinearSolver<f64>>; 4] = [
             Arc::new(FixedPoint { stop, lr: None }),
-            Arc::new(Neumann { terms: 3000, lr: None }),
+            Arc::new(Neumann { terms: steps, lr: None }),
             Arc::new(Gmres { stop }),
             Arc::new(Dense),
         ];

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::support::problem::{column, matrix, problem};
 use crate::support::{deviation, estimate, expected, shared};
 use hypertape::linear::{Cg, Dense, FixedPoint, Gmres, Minres, Neumann, Nystrom, Stop};
-use hypertape::problems::{Cleaning, DigitsSettings, Maml, Penalised, Quadratic, RIDGE};
+use hypertape::problems::{Cleaning, Maml, Penalised, Quadratic, RIDGE};
 use hypertape::{
     Array, Bilevel, Draw, Element, Error, Estimate, Estimator, Exact, Implicit, InnerLoop,
     LinearSolver, Optimiser, Oracle, Params, Report, Run, Truncated, dot,
@@ -318,8 +318,8 @@ fn counts() {
 #[test]
 fn bytes_are_scratch() {
     let bytes = |solver: Solver, steps| {
-        let digits = Cleaning::digits(&DigitsSettings::default()).unwrap();
-        implicit(solver.clone(), digits, (steps, 1.0)).unwrap().0.cost.bytes_measured
+        let digits = Cleaning::digits(0).unwrap();
+        implicit(solver, digits, (steps, 1.0)).unwrap().0.cost.bytes_measured
     };
     // 640 weights; scratch enough to outweigh the arenas of the wider passes.
     let nystrom = |rank| {
