@@ -71,7 +71,7 @@ pub use plan::{Alternative, plan};
 pub use problem::{Bilevel, Metric};
 pub use profile::{Evaluation, KeptSteps, Profile};
 pub use ranks::Ranks;
-pub use recurrence::checkpointed::Loop;
+pub use recurrence::checkpointed::{Ended, Loop};
 pub use recurrence::{Recurrence, ScalarRecurrence};
 pub use report::Report;
 pub use rollout::{At, mean_loss, solve};

@@ -65,7 +65,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         oracle.init(x, draw, &mut state[..p])?;
         state[p..].fill(T::zero());
         let (mut u, mut ahead) = (Vec::new(), Vec::new());
-        let step = Step { index: 0, lr: inner.lr() };
+        let step = Step::new(0, inner.lr());
         if oracle.multiple(step).is_none() {
             u = oracle.take(p)?;
             ahead = oracle.take(p)?;
@@ -134,7 +134,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     }
 
     fn step(&self, index: usize) -> Step {
-        Step { index, lr: self.inner.lr() }
+        Step::new(index, self.inner.lr())
     }
 
     /// What the rule multiplies the gradient by, if that is all it does at the first step. Should it do more at a later

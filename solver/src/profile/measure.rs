@@ -81,7 +81,7 @@ impl Profile {
         oracle.init(x, draw, &mut state[..p])?;
         let w = state[..p].to_vec();
         let point = Point { w: &w, x, draw };
-        let step = Step { index: 0, lr: inner.lr() };
+        let step = Step::new(0, inner.lr());
         let general = oracle.multiple(step).is_none();
         let ahead = general && oracle.query(x, &state, step, &mut y)?;
         let mut profile = Self {
