@@ -355,7 +355,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         add: impl Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync,
     ) -> Result<T, Error> {
         let view = Arc::clone(&self.view);
-        let add = |oracle: &mut Self, slot, first, [out, _]: [&mut [T]; 2]| {
+        let add = |oracle: &mut Self, slot, first, [out]: [&mut [T]; 1]| {
             oracle.place = Some(slot);
             let result = add(oracle, slot, draw.for_task(view.task(draw, slot)), first, out);
             oracle.place = None;
@@ -367,7 +367,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         let vectors = if ranks.is_some() { 0 } else { plan.vectors() };
         let mut spare = self.take(vectors * out.len())?;
         self.hold(message);
-        let (out, alone) = ([out, &mut []], !self.shares_tasks());
+        let (out, alone) = ([out], !self.shares_tasks());
         let result = if alone {
             plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, &add)
         } else {

@@ -272,7 +272,7 @@ fn save<T: Precision>(
 ) -> anyhow::Result<()> {
     let stem: String =
         row.estimator.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let named = point::named(opened.oracle.start(), gradient);
+    let named = opened.oracle.start().with_values(gradient);
     arrays::write_npz(&folder.join(format!("{stem}.npz")), &named)?;
     atomic::json(&folder.join(format!("{stem}.json")), row)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{Asked, Common, Data, Dtype};
-use super::arrays::{self, NamedArray};
+use super::arrays;
 use super::failure::Failure;
 use super::{estimators, names, ranks, rules};
 use crate::problems::data::{Files, load};
@@ -33,6 +33,12 @@ pub(crate) fn entry(catalogue: &[Entry], common: &Common) -> Result<Entry, Failu
     let entry = entry.clone().with(typed.chain(options)).map_err(Failure::usage)?;
     if common.dtype == Dtype::F32 {
         f32::opener(&entry).map_err(Failure::usage)?;
+    }
+    if common.data.train.is_some() && entry.samples.is_none() {
+        let name = &entry.name;
+        return Err(Failure::usage(format!(
+            "--train: found '{name}', expected a problem that takes samples"
+        )));
     }
     Ok(entry)
 }
@@ -139,34 +145,12 @@ pub(crate) fn profile<T: Precision>(
 
 /// The values of a file in the order of `like`.
 fn point<T: Element>(path: &Path, like: &Params<T>, option: &str) -> Result<Vec<T>, Failure> {
-    let declared: Vec<_> = like
-        .names()
-        .iter()
-        .zip(like.shapes())
-        .map(|(name, shape)| (name.clone(), shape.rows as usize, shape.cols as usize))
-        .collect();
     let what = format!("{option} {}", path.display());
     let file = arrays::read(path).map_err(|e| Failure::usage(format!("{option}: {e}")))?;
-    let values = arrays::assign(&file, &declared, &what).map_err(Failure::usage)?;
+    let values = arrays::assign(&file, like, &what).map_err(Failure::usage)?;
     let rounded: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
     match rounded.iter().position(|v| !v.is_finite()) {
         Some(i) => Err(Failure::usage(format!("{what}: value {i} overflows {}", T::NAME))),
         None => Ok(rounded),
     }
-}
-
-/// `values` as named arrays in the order of `like`, ready to be written.
-pub(crate) fn named<T: Element>(like: &Params<T>, values: &[T]) -> Vec<NamedArray> {
-    let mut rest = values;
-    let cut = |(name, shape): (&String, &crate::Shape)| {
-        let (piece, others) = rest.split_at(shape.len());
-        rest = others;
-        NamedArray {
-            name: name.clone(),
-            rows: shape.rows as usize,
-            cols: shape.cols as usize,
-            data: piece.iter().map(|v| v.as_f64()).collect(),
-        }
-    };
-    like.names().iter().zip(like.shapes()).map(cut).collect()
 }

@@ -294,8 +294,8 @@ fn save<T: Precision>(
     summary: &Summary,
 ) -> anyhow::Result<()> {
     let file = |name: &str, kind: &str| folder.join(format!("{name}{stem}.{kind}"));
-    arrays::write_npz(&file("x", "npz"), &point::named(oracle.start(), x))?;
-    arrays::write_npz(&file("w", "npz"), &point::named(oracle.inner_start(), w))?;
+    arrays::write_npz(&file("x", "npz"), &oracle.start().with_values(x))?;
+    arrays::write_npz(&file("w", "npz"), &oracle.inner_start().with_values(w))?;
     let document = serde_json::json!({ "summary": summary, "records": lines });
     atomic::json(&file("run", "json"), &document)
 }

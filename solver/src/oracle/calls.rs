@@ -74,10 +74,8 @@ impl<T: Element> Oracle<'_, T> {
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
         let point = point.at(Level::Inner, step);
-        let mixed_product = Some(mixed_product);
-        self.evaluate(Part::Products, |view, memory| {
-            view.products(memory, point, v, hessian_product, mixed_product)
-        })
+        let out = [&mut [], hessian_product, mixed_product];
+        self.evaluate(Part::Products, |view, memory| view.products(memory, point, v, out))
     }
 
     /// `d2g/dw2 v` alone at inner step `step`.
@@ -90,7 +88,8 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<(), Error> {
         self.pool.meter.cost.hvps += 1;
         let point = point.at(Level::Inner, step);
-        self.evaluate(Part::Products, |view, memory| view.products(memory, point, v, product, None))
+        let out = [&mut [], product, &mut []];
+        self.evaluate(Part::Products, |view, memory| view.products(memory, point, v, out))
     }
 
     /// `dg/dw` at inner step `step`, and how it moves when `w` and `x` move along the directions that `moving` holds one

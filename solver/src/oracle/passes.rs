@@ -186,9 +186,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let adjoints = tape.finish().pull(&seeds, sweep);
             sweep.status().map_err(&fault)?;
             collect(&adjoints, &w, Some, first, w_bar);
-            if wanted {
-                collect(&adjoints, &x, Some, first, x_bar);
-            }
+            collect(&adjoints, &x, Some, first, x_bar);
             Ok(total)
         })
     }
@@ -198,22 +196,23 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         memory: &mut Workspaces<T>,
         point: Point<T>,
         v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: Option<&mut [T]>,
+        out: [&mut [T]; 3],
     ) -> Result<(), Error> {
         let loss = Loss::Inner;
         let fault = in_function(loss.name());
-        let wanted = mixed_product.is_some();
-        let out = [hessian_product, mixed_product.unwrap_or_default()];
-        let sum = memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [hv, bv]| {
+        let [gradient, _, mixed] = out.each_ref().map(|part| !part.is_empty());
+        let sum = memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, out| {
+            let [g, hv, bv] = out;
             let (record, sweep) = workspace.arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
             let v = Tensor::split(record, self.inner_start.shapes(), v).map_err(&fault)?;
             let moving: List<_> = w.into_iter().zip(v).collect();
-            let w = each(&moving, &|(w, v)| tape.variable_of_tangents(Dual::new(w, [Some(v)])));
+            let variable =
+                |w| if gradient { tape.variable(w) } else { tape.variable_of_tangents(w) };
+            let w = each(&moving, &|(w, v)| variable(Dual::new(w, [Some(v)])));
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let variable = |x| if wanted { tape.variable_of_tangents(x) } else { tape.passive(x) };
+            let variable = |x| if mixed { tape.variable_of_tangents(x) } else { tape.passive(x) };
             let x = each(&x, &|x| variable(Dual::new(x, [None])));
             let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
             record.status().map_err(&fault)?;
@@ -222,10 +221,10 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
             let adjoints = tape.finish().pull(&seeds, sweep);
             sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, |a| Some(a.value()), first, hv);
-            if wanted {
-                collect(&adjoints, &x, |a| Some(a.value()), first, bv);
-            }
+            let tangent = |a: Dual<_>| if gradient { a.tangents()[0] } else { Some(a.value()) };
+            collect(&adjoints, &w, |a| Some(a.value()), first, g);
+            collect(&adjoints, &w, tangent, first, hv);
+            collect(&adjoints, &x, |a| Some(a.value()), first, bv);
             Ok(total)
         });
         sum.map(|_| ())

@@ -18,7 +18,7 @@ pub(crate) fn scalar<'a, A: Array<'a>>(loss: A) -> Result<A::Elem, Fault> {
 }
 
 /// Writes, or adds unless `first`, one plane of the adjoints of `leaves`, zero where there is none, to consecutive pieces
-/// of `out`.
+/// of `out`, unless it is empty.
 pub(crate) fn collect<'a, T: Element, A: Array<'a, Elem = T>, B: Array<'a, Elem = T>>(
     adjoints: &Adjoints<'a, A>,
     leaves: &[Var<'a, A>],
@@ -26,6 +26,9 @@ pub(crate) fn collect<'a, T: Element, A: Array<'a, Elem = T>, B: Array<'a, Elem 
     first: bool,
     out: &mut [T],
 ) {
+    if out.is_empty() {
+        return;
+    }
     let mut rest = out;
     for leaf in leaves {
         let (piece, others) = rest.split_at_mut(leaf.shape().len());

@@ -187,24 +187,26 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Scalars<P,
         memory: &mut Workspaces<T>,
         Point { w, x, draw }: Point<T>,
         v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: Option<&mut [T]>,
+        [gradient, hessian_product, mixed_product]: [&mut [T]; 3],
     ) -> Result<(), Error> {
         let loss = Loss::Inner;
         let sweep = &mut memory.scratch().tangent;
         let moving = w.iter().zip(v).map(|(&w, &v)| Dual::new(w, [v]));
         let fixed = x.iter().map(|&x| Dual::new(x, [T::zero()]));
-        let value = if mixed_product.is_some() {
+        let value = if mixed_product.is_empty() {
+            sweep.gradient(moving, fixed, |w, x| self.eval(loss, w, x, draw))
+        } else {
             sweep.gradient(moving.chain(fixed), [].into_iter(), |both, _| {
                 let (w, x) = both.split_at(w.len());
                 self.eval(loss, w, x, draw)
             })
-        } else {
-            sweep.gradient(moving, fixed, |w, x| self.eval(loss, w, x, draw))
         };
         let _ = value.map_err(in_function(loss.name()))?;
-        let products = hessian_product.iter_mut().chain(mixed_product.into_iter().flatten());
-        products.zip(&sweep.bars).for_each(|(product, bar)| *product = bar.tangents()[0]);
+        let (of_w, of_x) = sweep.bars.split_at(w.len());
+        gradient.iter_mut().zip(of_w).for_each(|(g, bar)| *g = bar.value());
+        for (product, bars) in [(hessian_product, of_w), (mixed_product, of_x)] {
+            product.iter_mut().zip(bars).for_each(|(product, bar)| *product = bar.tangents()[0]);
+        }
         let bytes = sweep.used();
         memory.note(bytes);
         Ok(())
@@ -310,7 +312,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> StepTape<T> for Kept<P
         mixed_product: &mut [T],
     ) -> Result<(), Error> {
         let point = Point { w: &self.w, x: &self.x, draw: self.draw };
-        self.view.products(memory, point, v, hessian_product, Some(mixed_product))
+        self.view.products(memory, point, v, [&mut [], hessian_product, mixed_product])
     }
 
     fn bytes(&self) -> usize {

@@ -127,13 +127,14 @@ pub(crate) trait View<T: Element>: Send + Sync {
         w_bar: &mut [T],
         x_bar: Option<&mut [T]>,
     ) -> Result<T, Error>;
+    /// Writes `dg/dw`, `d2g/dw2 v` and `(d2g/dw dx)^T v`, each unless its slice is empty, by one sweep. Without the
+    /// gradient, what can be saved by that is not computed.
     fn products(
         &self,
         memory: &mut Workspaces<T>,
         point: Point<T>,
         v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: Option<&mut [T]>,
+        out: [&mut [T]; 3],
     ) -> Result<(), Error>;
     /// Writes `dg/dw`, and how it moves when `w` and `x` move along each of the directions in `moving`.
     fn push_gradient(
@@ -179,4 +180,74 @@ pub(crate) trait StepTape<T>: Send {
     fn bytes(&self) -> usize;
     /// Forgets the recording. The memory is kept for the next.
     fn clear(&mut self);
+}
+
+#[cfg(test)]
+mod tests {
+    use hypertape_autodiff::scalar::Real;
+    use hypertape_autodiff::{List, Shape};
+
+    use super::*;
+    use crate::oracle::lanes::Team;
+    use crate::oracle::lens::Lens;
+    use crate::oracle::scalars::Scalars;
+    use crate::scalar::ScalarBilevel;
+
+    /// `g = x w^3`
+    struct Cube;
+
+    impl Bilevel<f64> for Cube {
+        fn start(&self) -> Params<f64> {
+            Params::new().with("x", Shape::SCALAR, [3.0])
+        }
+        fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
+            List::from_slice(&[x[0].scalar(2.0)])
+        }
+        fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
+            x[0] * w[0].powi(3)
+        }
+        fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A {
+            w[0]
+        }
+    }
+
+    impl ScalarBilevel<f64> for Cube {
+        fn start(&self) -> Params<f64> {
+            Bilevel::start(self)
+        }
+        fn inner_dim(&self) -> u32 {
+            1
+        }
+        fn init<R: Real>(&self, _: &[R], _: Draw, w: &mut [R]) {
+            w[0] = R::constant(2.0);
+        }
+        fn inner<R: Real>(&self, w: &[R], x: &[R], _: Draw) -> R {
+            x[0] * w[0].powi(3)
+        }
+        fn outer<R: Real>(&self, w: &[R], _: &[R], _: Draw) -> R {
+            w[0]
+        }
+    }
+
+    #[test]
+    fn any_of_gradient_and_products_come_of_one_sweep() {
+        let mut memory = Workspaces::new(Team::default(), 1);
+        let views: [Arc<dyn View<f64>>; 2] =
+            [Arc::new(Lens::new(Cube, &mut memory).unwrap()), Arc::new(Scalars::new(Cube))];
+        let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) };
+        // 3 x w^2, 6 x w v, 3 w^2 v
+        let known = [36.0, 180.0, 60.0];
+        for (view, wanted) in views.iter().flat_map(|view| (0..8).map(move |wanted| (view, wanted)))
+        {
+            let mut found = [f64::NAN; 3];
+            let mut out = found.each_mut().map(std::slice::from_mut);
+            let unwanted = (0..3).filter(|k| wanted >> k & 1 == 0);
+            unwanted.for_each(|k| out[k] = &mut []);
+            view.products(&mut memory, point, &[5.0], out).unwrap();
+            for k in 0..3 {
+                let known = if wanted >> k & 1 == 1 { known[k] } else { f64::NAN };
+                assert_eq!(found[k].to_bits(), known.to_bits(), "{k} of {wanted:b}");
+            }
+        }
+    }
 }
