@@ -38,6 +38,14 @@ impl<T: Element> Given<T> {
             .get()
     }
 
+    /// Samples a mini-batch, if they are to be drawn, by the setting [`Setting::batch`].
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn batch(&self) -> Result<Option<usize>, Error> {
+        Ok(Some(self.get("batch")?).filter(|&batch| batch > 0))
+    }
+
     /// The samples that were given, or else those that `own` makes from the data seed.
     ///
     /// # Errors
@@ -177,7 +185,7 @@ impl Entry {
                 let names: Vec<_> = self.settings.iter().map(|setting| setting.name).collect();
                 let expected = if names.is_empty() { "none".into() } else { names.join(", ") };
                 let found = format!("setting '{name}'");
-                return Err(Error::invalid(format!("problem '{}'", self.name), found, expected));
+                return Err(Error::invalid(&self.name, found, expected));
             };
             setting.give(value)?;
         }

@@ -39,6 +39,9 @@ mod spill;
 mod variance;
 mod weigh;
 
+/// The random numbers that [`Draw::stream`] gives are drawn by the traits of this version.
+pub use {rand, rand_pcg};
+
 pub use breakdown::{Breakdown, Part, Share};
 pub use certify::{Certificate, Mean, certify};
 pub use check::{Check, Verdict, check, nearby};
