@@ -35,12 +35,15 @@ mod rule;
 mod run;
 mod scalar;
 mod schedule;
+#[cfg(feature = "serde")]
+mod serial;
 mod spill;
+pub mod stats;
 mod variance;
 mod weigh;
 
 pub use breakdown::{Breakdown, Part, Share};
-pub use certify::{Certificate, Mean, certify};
+pub use certify::{Certificate, Estimates, certify};
 pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
 pub use coupling::Coupling;

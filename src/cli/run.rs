@@ -17,7 +17,10 @@ use super::state::{self, Files, Interrupt, Line};
 use super::table::{Align, Table, significant};
 use super::{arrays, atomic, outer};
 use crate::problems::{Entry, Precision};
-use crate::{Coupling, Draw, End, InnerLoop, Limits, Oracle, Record, Run, RunState, mean_loss};
+use crate::stats::moments;
+use crate::{
+    Coupling, Draw, End, InnerLoop, Limits, Oracle, Record, Run, RunState, mean_loss,
+};
 
 /// A judged outer point: the run's result, or a control.
 #[derive(Debug, Serialize)]
@@ -112,7 +115,7 @@ pub(crate) fn run<T: Precision>(
             seed,
             data_seed,
             threads: common.threads,
-            seconds: lines.last().map_or(0.0, |line| line.seconds),
+            seconds: lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()),
             results: judged.iter().map(|j| (j.name.clone(), finite(&j.metrics))).collect(),
         };
         if common.json {
@@ -184,15 +187,14 @@ pub(super) fn progress(iterations: usize) -> ProgressBar {
 }
 
 fn line(repeat: usize, record: &Record) -> Line {
+    let mut cost = record.cost;
+    cost.time = record.elapsed;
     Line {
         repeat,
         iteration: record.iteration,
         loss: record.loss,
         gradient_norm: Some(record.gradient_norm).filter(|v| v.is_finite()),
-        inner_gradients: record.cost.inner_gradients,
-        hvps: record.cost.hvps,
-        bytes_measured: record.cost.bytes_measured,
-        seconds: record.elapsed.as_secs_f64(),
+        cost,
     }
 }
 
@@ -265,18 +267,11 @@ fn mean_and_spread(values: &[f64]) -> String {
     if values.iter().any(|v| v.is_nan()) {
         return "-".into();
     }
-    let (mean, variance) = moments(values);
+    let [mean, variance] = moments(values);
     if values.len() == 1 {
         return significant(mean, 4);
     }
     format!("{} ± {}", significant(mean, 3), significant(variance.sqrt(), 2))
-}
-
-/// Mean and sample variance, of which a single value has none.
-pub(super) fn moments(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0))
 }
 
 /// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, and `run.json`.

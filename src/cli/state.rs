@@ -15,7 +15,7 @@ use super::args::Run as Options;
 use super::atomic;
 use super::failure::Failure;
 use super::list::outer_text;
-use crate::{Element, End, Params, Run, RunState, Shape, simd};
+use crate::{Cost, Element, End, Params, Run, RunState, Shape, simd};
 
 /// One outer iteration, as a line of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,10 +24,9 @@ pub(super) struct Line {
     pub(super) iteration: usize,
     pub(super) loss: f64,
     pub(super) gradient_norm: Option<f64>,
-    pub(super) inner_gradients: u64,
-    pub(super) hvps: u64,
-    pub(super) bytes_measured: u64,
-    pub(super) seconds: f64,
+    /// Its time is that since the run began.
+    #[serde(flatten)]
+    pub(super) cost: Cost,
 }
 
 /// Everything that bits depend on, by name.
