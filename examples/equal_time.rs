@@ -16,8 +16,8 @@ use std::ops::ControlFlow::Continue;
 use hypertape::problems::Regressions;
 use hypertape::stats::mean;
 use hypertape::{
-    Cheap, Draw, Error, Estimator, Exact, InnerLoop, Jump, Oracle, Outer, Profile, Run, Schedule,
-    Ufom, axpy, dot, mean_loss, weigh,
+    Cheap, Draw, Error, Estimator, Exact, InnerLoop, Jump, Optimiser, Oracle, Profile, Run,
+    Schedule, Ufom, axpy, dot, mean_loss, weigh,
 };
 
 const RUNS: u64 = 30;
@@ -29,7 +29,7 @@ fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(),
     let mut whole = Oracle::new(problem.clone().with_batch(100))?;
     let mut best = oracle.start().values().to_vec();
     for (lr, iterations) in [(0.03, 300), (0.003, 100)] {
-        let outer = Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let outer = Optimiser::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         let run = Run::new(*inner, outer, iterations, 0);
         run.go(&mut whole, &mut Exact::default(), &mut best, |_, _| Continue(()))?;
     }

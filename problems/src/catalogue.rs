@@ -1,7 +1,7 @@
 //! The catalogue: problems by name, each with the settings that it is usually run with.
 
 use hypertape_autodiff::Element;
-use hypertape_solver::{Bilevel, Error, GradientDescent, Ista, Oracle, Outer, Rule};
+use hypertape_solver::{Bilevel, Error, GradientDescent, Ista, Optimiser, Oracle, Rule};
 
 use crate::chain::Chain;
 use crate::cleaning::{Cleaning, DigitsSettings};
@@ -49,7 +49,7 @@ pub struct Entry {
     /// Inner step size by default.
     pub lr: f64,
     /// Outer optimiser by default.
-    pub outer: Outer,
+    pub outer: Optimiser,
     /// Outer iterations by default.
     pub iterations: usize,
     /// Seed of its data by default; `None` if its data is fixed.
@@ -100,7 +100,7 @@ impl Entry {
         open_f64: Open<f64>,
         open_f32: Open<f32>,
     ) -> Self {
-        let outer = Outer::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let outer = Optimiser::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         let (iterations, data_seed) = (100, None);
         Self {
             name,
@@ -245,14 +245,14 @@ fn fewshot<T: Element>(seed: u64, learner: Learner) -> Result<Oracle<'static, T>
 /// All problems, in the order in which they are listed.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub fn catalogue() -> Vec<Entry> {
-    let adam = |lr| Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    let adam = |lr| Optimiser::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
     vec![
         Entry {
             name: "quadratic",
             summary: "both losses quadratic, 3 inner and 2 outer variables, closed form",
             steps: 5,
             lr: 0.3,
-            outer: Outer::Sgd { lr: 0.1, power: 0.0 },
+            outer: Optimiser::Sgd { lr: 0.1, power: 0.0 },
             iterations: 100,
             data_seed: None,
             open_f64: |_| oracle(Quadratic::general()),
@@ -264,7 +264,7 @@ pub fn catalogue() -> Vec<Entry> {
             summary: "quadratics of rank one, 512 and 512 samples, mini-batches of 64 at both levels",
             steps: 30,
             lr: 0.5,
-            outer: Outer::Sgd { lr: 1.0, power: 0.5 },
+            outer: Optimiser::Sgd { lr: 1.0, power: 0.5 },
             iterations: 200,
             data_seed: Some(0),
             open_f64: sampled,
@@ -394,7 +394,7 @@ pub fn catalogue() -> Vec<Entry> {
         },
         Entry {
             data_seed: Some(0),
-            outer: Outer::Sgd { lr: 0.1, power: 0.5 },
+            outer: Optimiser::Sgd { lr: 0.1, power: 0.5 },
             ..Entry::new(
                 "maml-quadratic",
                 "learned start of ten variables, 100 quadratics of condition 10, one drawn, closed form",
@@ -405,7 +405,7 @@ pub fn catalogue() -> Vec<Entry> {
         },
         Entry {
             data_seed: Some(0),
-            outer: Outer::Sgd { lr: 0.1, power: 0.5 },
+            outer: Optimiser::Sgd { lr: 0.1, power: 0.5 },
             ..Entry::new(
                 "maml-tanh",
                 "learned start of a tanh unit with ten weights, 100 tasks, one drawn, not convex",
@@ -416,7 +416,7 @@ pub fn catalogue() -> Vec<Entry> {
         },
         Entry {
             data_seed: Some(0),
-            outer: Outer::Sgd { lr: 1.0, power: 0.5 },
+            outer: Optimiser::Sgd { lr: 1.0, power: 0.5 },
             ..Entry::new(
                 "log-ridge-tanh",
                 "ten log-penalties of a tanh unit, 100 tasks, one drawn, not convex",
@@ -494,7 +494,7 @@ pub fn catalogue() -> Vec<Entry> {
             summary: "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts",
             steps: 10,
             lr: 0.1,
-            outer: Outer::Sgd { lr: 10.0, power: 1.0 },
+            outer: Optimiser::Sgd { lr: 10.0, power: 1.0 },
             iterations: 10_000,
             data_seed: Some(42),
             open_f64: |seed| oracle(Divergence::diverging(seed, 2000)),
@@ -506,7 +506,7 @@ pub fn catalogue() -> Vec<Entry> {
             summary: "two 1-D tasks for accuracy against cost, metrics for lr 0.01; 1000 starts",
             steps: 10,
             lr: 0.01,
-            outer: Outer::Sgd { lr: 10.0, power: 1.0 },
+            outer: Optimiser::Sgd { lr: 10.0, power: 1.0 },
             iterations: 20_000,
             data_seed: Some(42),
             open_f64: |seed| oracle(Divergence::wide(seed, 1000)),

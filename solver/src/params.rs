@@ -52,6 +52,18 @@ impl<T: Element> Params<T> {
         self.with(name, Shape::column(rows), values.iter().copied())
     }
 
+    /// Whether `other` has the same names and shapes.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (&self.names, &self.shapes) == (&other.names, &other.shapes)
+    }
+
+    /// Names and shapes, as text.
+    pub(crate) fn declared(&self) -> String {
+        let each =
+            self.names.iter().zip(&self.shapes).map(|(name, shape)| format!("{name} {shape}"));
+        format!("[{}]", each.collect::<Vec<_>>().join(", "))
+    }
+
     /// Names, in order.
     pub fn names(&self) -> &[String] {
         &self.names
@@ -100,14 +112,24 @@ impl<T: Element> Params<T> {
 }
 
 /// `y <- a y`
-pub(crate) fn scale<T: Element>(y: &mut [T], a: T) {
+///
+/// ```
+/// let mut y = [3.0, 4.0];
+/// hypertape_solver::scale(&mut y, 2.0);
+/// assert_eq!(y, [6.0, 8.0]);
+/// ```
+pub fn scale<T: Element>(y: &mut [T], a: T) {
     for y in y {
         *y = a * *y;
     }
 }
 
 /// Euclidean norm.
-pub(crate) fn norm<T: Element>(a: &[T]) -> T {
+///
+/// ```
+/// assert_eq!(hypertape_solver::norm(&[3.0, 4.0]), 5.0);
+/// ```
+pub fn norm<T: Element>(a: &[T]) -> T {
     dot(a, a).sqrt()
 }
 

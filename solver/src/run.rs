@@ -4,34 +4,35 @@
 //! iteration.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypertape_autodiff::{Element, dot};
 
 use crate::cost::Cost;
-use crate::coupling::Coupling;
+use crate::coupling::{Cold, Coupling};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::limits::{End, Limits};
 use crate::oracle::Oracle;
-use crate::outer::{Outer, OuterState};
+use crate::outer::Outer;
 use crate::params::Params;
 
 /// Settings of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Run {
+#[derive(Clone, Debug)]
+pub struct Run<T> {
     /// The inner loop.
     pub inner: InnerLoop,
     /// The outer optimiser.
-    pub outer: Outer,
+    pub outer: Arc<dyn Outer<T>>,
     /// Number of outer iterations.
     pub iterations: usize,
     /// Seed of all random choices.
     pub seed: u64,
     /// How one inner loop goes on from the last.
-    pub coupling: Coupling,
+    pub coupling: Arc<dyn Coupling>,
     /// What ends the run before its last iteration.
     pub limits: Limits,
 }
@@ -64,7 +65,7 @@ pub struct RunState<T> {
     pub iteration: usize,
     /// The outer point.
     pub x: Vec<T>,
-    /// What the outer optimiser remembers, [`OuterState::moments`].
+    /// What the outer optimiser remembers, [`Outer::moments`].
     pub moments: Params<T>,
     /// What the estimator keeps, [`Estimator::state`].
     pub estimator: Params<T>,
@@ -101,12 +102,22 @@ impl<T: Element> RunState<T> {
     }
 }
 
-impl Run {
-    /// Without coupling and limits.
+impl<T: Element> Run<T> {
+    /// With inner loops from the problem's own start, without limits.
+    pub fn new(
+        inner: InnerLoop,
+        outer: impl Outer<T> + 'static,
+        iterations: usize,
+        seed: u64,
+    ) -> Self {
+        let limits = Limits::default();
+        Self { inner, outer: Arc::new(outer), iterations, seed, coupling: Arc::new(Cold), limits }
+    }
+
+    /// The same with inner loops that go on as `coupling` says.
     #[must_use]
-    pub fn new(inner: InnerLoop, outer: Outer, iterations: usize, seed: u64) -> Self {
-        let (coupling, limits) = (Coupling::default(), Limits::default());
-        Self { inner, outer, iterations, seed, coupling, limits }
+    pub fn coupled(self, coupling: impl Coupling + 'static) -> Self {
+        Self { coupling: Arc::new(coupling), ..self }
     }
 
     /// Runs from `x` on, which ends at the last point; `callback` sees each record and the point it is about, and may
@@ -115,7 +126,7 @@ impl Run {
     /// # Errors
     /// [`Error::Iteration`], with the iteration and the cause: divergence, a quantity that is not finite, a problem
     /// that fails. `x` is then the last point that was reached.
-    pub fn go<T: Element>(
+    pub fn go(
         &self,
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
@@ -132,7 +143,7 @@ impl Run {
     /// done now: none where a limit was reached before. The oracle is left with the warm starts of the state.
     ///
     /// ```
-    /// use hypertape_solver::{Exact, InnerLoop, Oracle, Outer, Run, RunState};
+    /// use hypertape_solver::{Exact, InnerLoop, Optimiser, Oracle, Run, RunState};
     /// use std::ops::ControlFlow::Continue;
     /// # use hypertape_autodiff::{Array, Element, List, Shape};
     /// # use hypertape_solver::{Bilevel, Draw, Params, Rows};
@@ -145,7 +156,7 @@ impl Run {
     /// # }
     /// # let mut oracle = Oracle::<f64>::new(Scalar)?;
     /// let run = |iterations| Ok::<_, hypertape_solver::Error>(
-    ///     Run::new(InnerLoop::new(10, 0.1)?, Outer::adam(0.1)?, iterations, 0));
+    ///     Run::new(InnerLoop::new(10, 0.1)?, Optimiser::adam(0.1)?, iterations, 0));
     /// let (mut once, mut twice) = (RunState::new(vec![0.5]), RunState::new(vec![0.5]));
     /// run(9)?.go_on(&mut oracle, &mut Exact::default(), &mut once, |_, _| Continue(()))?;
     /// run(4)?.go_on(&mut oracle, &mut Exact::default(), &mut twice, |_, _| Continue(()))?;
@@ -156,7 +167,7 @@ impl Run {
     ///
     /// # Errors
     /// As [`go`](Self::go), and [`Error::Invalid`] for a state of other settings. Of the state only `x` has a meaning then.
-    pub fn go_on<T: Element>(
+    pub fn go_on(
         &self,
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
@@ -164,9 +175,17 @@ impl Run {
         callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
     ) -> Result<Vec<Record>, Error> {
         estimator.set_state(&state.estimator)?;
-        oracle.set_warm((self.coupling != Coupling::Cold).then_some(&state.ends))?;
-        let mut outer =
-            OuterState::after(self.outer, state.x.len(), state.iteration, &state.moments)?;
+        oracle.set_warm(self.coupling.warm().then_some(&state.ends))?;
+        let moments = self.outer.moments(state.x.len());
+        let fresh = state.iteration == 0 && state.moments.names().is_empty();
+        if !fresh && !moments.is_like(&state.moments) {
+            let (found, expected) = (&state.moments, moments.declared());
+            return Err(Error::invalid(
+                "moments of the outer optimiser",
+                found.declared(),
+                expected,
+            ));
+        }
         state.elapsed = oracle.agree_time(state.elapsed);
         // The norm is that at the point of the state only where no step was taken from there.
         let stayed = state.end == Some(End::GradientNorm);
@@ -175,20 +194,21 @@ impl Run {
         if state.end.is_some() {
             return Ok(Vec::new());
         }
-        let records = self.iterate(oracle, estimator, state, &mut outer, callback)?;
+        if fresh {
+            state.moments = moments;
+        }
+        let records = self.iterate(oracle, estimator, state, callback)?;
         state.end = Some(records.last().and_then(|r| r.end).unwrap_or(End::Iterations));
-        state.moments = outer.moments();
         state.estimator = estimator.state();
         state.ends = oracle.warm();
         Ok(records)
     }
 
-    fn iterate<T: Element>(
+    fn iterate(
         &self,
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
         state: &mut RunState<T>,
-        outer: &mut OuterState<T>,
         mut callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
     ) -> Result<Vec<Record>, Error> {
         let mut gradient = vec![T::zero(); state.x.len()];
@@ -220,8 +240,9 @@ impl Run {
             records.push(record);
             let clock = Instant::now();
             if record.end != Some(End::GradientNorm) {
-                outer.step(&mut state.x, &gradient);
                 state.iteration += 1;
+                let RunState { iteration, moments, x, .. } = &mut *state;
+                self.outer.step(*iteration, moments, x, &gradient);
             }
             state.elapsed = elapsed + clock.elapsed();
             if record.end.is_some() {

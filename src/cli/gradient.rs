@@ -60,6 +60,8 @@ struct Implicit {
     inner_gradient_norm: f64,
     inner_gradient_ratio: Option<f64>,
     solution_error: Option<f64>,
+    /// Norms are then of steps over lr.
+    fixed_point: bool,
 }
 
 impl From<Report> for Implicit {
@@ -70,6 +72,7 @@ impl From<Report> for Implicit {
             inner_gradient_norm: report.inner_norm,
             inner_gradient_ratio: Some(report.inner_ratio).filter(|ratio| ratio.is_finite()),
             solution_error: report.solution_error,
+            fixed_point: report.fixed_point,
         }
     }
 }
@@ -279,7 +282,9 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     columns.extend(right.map(|name| (name, Align::Right)));
     let implicit = rows.iter().any(|row| row.implicit.is_some());
     if implicit {
-        columns.extend(["residual", "|dg/dw|"].map(|name| (name, Align::Right)));
+        let fixed = rows.iter().flat_map(|row| &row.implicit).any(|implicit| implicit.fixed_point);
+        let unrest = if fixed { "step / lr" } else { "|dg/dw|" };
+        columns.extend(["residual", unrest].map(|name| (name, Align::Right)));
     }
     columns.push(("first entries", Align::Left));
     let mut table = Table::new(&columns);

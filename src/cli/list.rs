@@ -5,7 +5,6 @@ use std::io::Write;
 use super::estimators;
 use super::failure::{Failure, say};
 use super::table::{Align, Table};
-use crate::Outer;
 use crate::problems::Entry;
 
 /// One line a problem.
@@ -24,7 +23,7 @@ pub(crate) fn problems(catalogue: &[Entry], out: &mut dyn Write) -> Result<(), F
             entry.name.to_owned(),
             entry.steps.to_string(),
             entry.lr.to_string(),
-            outer_text(entry.outer),
+            entry.outer.to_string(),
             entry.iterations.to_string(),
             entry.data_seed.map_or_else(|| "-".into(), |s| s.to_string()),
             entry.summary.to_owned(),
@@ -41,15 +40,4 @@ pub(crate) fn estimators(out: &mut dyn Write) -> Result<(), Failure> {
         table.push([e.name, e.settings, e.cost, e.summary]);
     }
     say(out, table)
-}
-
-/// An outer optimiser as it is typed.
-pub(crate) fn outer_text(outer: Outer) -> String {
-    match outer {
-        Outer::Sgd { lr, power: 0.0 } => format!("sgd {lr}"),
-        Outer::Sgd { lr, power } => format!("sgd {lr}/k^{power}"),
-        Outer::Momentum { lr, momentum } => format!("momentum {lr}, {momentum}"),
-        Outer::Adam { lr, .. } => format!("adam {lr}"),
-        _ => "other".into(),
-    }
 }

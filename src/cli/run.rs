@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,16 +12,14 @@ use serde::Serialize;
 
 use super::args::Run as Options;
 use super::failure::{Failure, say};
-use super::list::outer_text;
 use super::point::{self, Opened};
 use super::state::{self, Files, Interrupt, Line};
 use super::table::{Align, Table, significant};
 use super::{arrays, atomic, outer};
+use crate::coupling::Coupling;
 use crate::problems::{Entry, Precision};
 use crate::stats::moments;
-use crate::{
-    Coupling, Draw, End, InnerLoop, Limits, Oracle, Record, Run, RunState, mean_loss,
-};
+use crate::{Draw, End, InnerLoop, Limits, Oracle, Record, Run, RunState, mean_loss};
 
 /// A judged outer point: the run's result, or a control.
 #[derive(Debug, Serialize)]
@@ -71,6 +70,7 @@ pub(crate) fn run<T: Precision>(
         let Opened { mut oracle, inner, x, data_seed } =
             point::open::<T>(entry, common, repeat as u64)?;
         let seed = common.seed.wrapping_add(repeat as u64);
+        let coupling = Arc::clone(&coupling);
         let run = Run { coupling, limits, ..Run::new(inner, outer, iterations, seed) };
         let name = estimator.name();
         let settings =
@@ -85,7 +85,7 @@ pub(crate) fn run<T: Precision>(
             file.as_ref().map_or(Ok(()), |path| state::save(path, &settings, state, lines))
         };
         let every = file.as_ref().map_or(iterations, |_| options.save_every);
-        let mut go = |run: &Run, state: &mut RunState<T>, lines: &mut Vec<Line>| {
+        let mut go = |run: &Run<T>, state: &mut RunState<T>, lines: &mut Vec<Line>| {
             run.go_on(&mut oracle, estimator.as_mut(), state, |record, _| {
                 bar.inc(1);
                 bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
@@ -98,17 +98,17 @@ pub(crate) fn run<T: Precision>(
         };
         in_parts(&run, every, (&mut state, &mut lines), &mut go, keep)?;
         let (draw, last) =
-            (Draw::new(seed, state.iteration as u64), coupling.inner(&inner, state.iteration));
+            (Draw::new(seed, state.iteration as u64), run.coupling.inner(&inner, state.iteration));
         let (judged, w) =
-            judge(&mut oracle, coupling, &last, &state.x, draw).map_err(Failure::run)?;
+            judge(&mut oracle, &*run.coupling, &last, &state.x, draw).map_err(Failure::run)?;
         let summary = Summary {
             problem: entry.name,
             estimator: name,
             dtype: T::NAME,
             steps: inner.steps(),
             lr: inner.lr(),
-            outer: outer_text(outer),
-            coupling: format!("{coupling:?}").to_lowercase(),
+            outer: outer.to_string(),
+            coupling: run.coupling.name(),
             iterations: state.iteration,
             ended: state.end.map_or_else(String::new, |end| end.to_string()),
             repeat,
@@ -142,8 +142,8 @@ pub(crate) fn run<T: Precision>(
         1 => (ended, String::new()),
         n => (format!("{iterations} outer iterations"), format!(", {n} runs")),
     };
-    let (name, name_of) = (entry.name, outer_text(outer));
-    say(out, format!("{name}: {length}, {name_of}, {}{runs}", estimator.name()))?;
+    let (name, estimator) = (entry.name, estimator.name());
+    say(out, format!("{name}: {length}, {outer}, {estimator}{runs}"))?;
     say(out, report(&all))
 }
 
@@ -156,17 +156,17 @@ pub(super) fn limits(options: &Options) -> Limits {
 }
 
 /// Goes on to the end, and shows `keep` the state before, after every `every` iterations, and at the end.
-fn in_parts<T>(
-    run: &Run,
+fn in_parts<T: Precision>(
+    run: &Run<T>,
     every: usize,
     (state, lines): (&mut RunState<T>, &mut Vec<Line>),
-    go: &mut impl FnMut(&Run, &mut RunState<T>, &mut Vec<Line>) -> Result<(), Failure>,
+    go: &mut impl FnMut(&Run<T>, &mut RunState<T>, &mut Vec<Line>) -> Result<(), Failure>,
     keep: impl Fn(&RunState<T>, &[Line]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     keep(state, lines)?;
     loop {
         let iterations = state.iteration.saturating_add(every).min(run.iterations);
-        go(&Run { iterations, ..*run }, state, lines)?;
+        go(&Run { iterations, ..run.clone() }, state, lines)?;
         keep(state, lines)?;
         match state.end {
             Some(End::Iterations) if state.iteration < run.iterations => {}
@@ -207,15 +207,15 @@ fn finite(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>
 /// not be for a control: there is none then. Also `w_r` of the result.
 fn judge<T: Precision>(
     oracle: &mut Oracle<T>,
-    coupling: Coupling,
+    coupling: &dyn Coupling,
     inner: &InnerLoop,
     x: &[T],
     draw: Draw,
 ) -> Result<(Vec<Judged>, Vec<T>), crate::Error> {
     let mut points = vec![("result", x.to_vec())];
-    let controls = if coupling == Coupling::Cold { oracle.controls(inner) } else { Vec::new() };
+    let controls = if coupling.warm() { Vec::new() } else { oracle.controls(inner) };
     points.extend(controls.into_iter().map(|(name, x)| (name, x.values().to_vec())));
-    if points.len() == 1 && coupling == Coupling::Cold {
+    if points.len() == 1 && !coupling.warm() {
         points.push(("start", oracle.start().values().to_vec()));
     }
     let (mut judged, mut result) = (Vec::new(), Vec::new());

@@ -14,7 +14,6 @@ use signal_hook::flag;
 use super::args::Run as Options;
 use super::atomic;
 use super::failure::Failure;
-use super::list::outer_text;
 use crate::{Cost, Element, End, Params, Run, RunState, Shape, simd};
 
 /// One outer iteration, as a line of JSON.
@@ -36,7 +35,7 @@ pub(super) type Settings = BTreeMap<String, String>;
 /// what changes bytes and time alone.
 pub(super) fn settings(
     options: &Options,
-    run: &Run,
+    run: &Run<impl Element>,
     names: [&str; 4],
     data_seed: Option<u64>,
 ) -> Settings {
@@ -48,8 +47,8 @@ pub(super) fn settings(
         ("lr", run.inner.lr().to_string()),
         ("tolerance", optional(tolerance)),
         ("init", optional(init)),
-        ("outer", outer_text(run.outer)),
-        ("coupling", format!("{:?}", run.coupling).to_lowercase()),
+        ("outer", run.outer.name()),
+        ("coupling", run.coupling.name()),
         ("seed", run.seed.to_string()),
         ("data", format!("{:?}", options.common.data)),
         ("data seed", optional(data_seed.map(|s| s.to_string()))),

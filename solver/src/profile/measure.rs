@@ -92,6 +92,7 @@ impl Profile {
             state: n as u64,
             extra: u64::from(general) + u64::from(ahead),
             again: general && oracle.nonlinear(),
+            fixed_point: !oracle.stationary(),
             query: piece(oracle, 0, |o| o.query(x, &state, step, &mut y).map(|_| ()))?.bytes,
             init: piece(oracle, repeat, |o| o.init(x, draw, &mut a))?,
             gradient: piece(oracle, repeat, |o| o.inner_gradient(point, 0, &mut a).map(|_| ()))?,

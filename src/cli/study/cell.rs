@@ -14,7 +14,7 @@ use crate::cli::gradient::json;
 use crate::cli::{estimators, outer, point, rules};
 use crate::problems::{Entry, Quadratic};
 use crate::stats::median_and_interval;
-use crate::{Cost, Error, Oracle, Outer, Schedule};
+use crate::{Cost, Error, Optimiser, Oracle, Schedule};
 
 /// What a cell does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -92,11 +92,11 @@ impl Cell {
         run.iterations.get_or_insert(entry.iterations);
         self.repeats.get_or_insert(0);
         let (name, lr, power, momentum) = match outer {
-            Outer::Sgd { lr, power } => (args::OuterName::Sgd, lr, Some(power), None),
-            Outer::Momentum { lr, momentum } => {
+            Optimiser::Sgd { lr, power } => (args::OuterName::Sgd, lr, Some(power), None),
+            Optimiser::Momentum { lr, momentum } => {
                 (args::OuterName::Momentum, lr, None, Some(momentum))
             }
-            Outer::Adam { lr, .. } => (args::OuterName::Adam, lr, None, None),
+            Optimiser::Adam { lr, .. } => (args::OuterName::Adam, lr, None, None),
             other => return Err(Failure::usage(format!("--outer: no name for {other:?}"))),
         };
         (run.outer, run.outer_lr) = (Some(name), Some(lr));

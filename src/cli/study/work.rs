@@ -62,7 +62,7 @@ struct Ready<'a, T> {
     cell: &'a Cell,
     opened: Opened<T>,
     estimator: Box<dyn Estimator<T>>,
-    run: Run,
+    run: Run<T>,
 }
 
 impl<'a, T: Precision> Ready<'a, T> {
