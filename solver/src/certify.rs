@@ -76,12 +76,13 @@ pub fn certify<T: Element>(
         all.push(&mut **estimator);
     }
     let found = Estimates::in_turn(&mut all, oracle, inner, x, &draws)?;
-    let certificate = |(estimates, estimator): (&Estimates, &mut &mut dyn Estimator<T>)| {
+    let mut certificates = Vec::new();
+    for (estimates, estimator) in found.iter().zip(&all) {
         let known = &found[0].gradients;
         let predicted = predicted(&**estimator, oracle, inner, x, &draws, known)?;
-        Ok(Certificate { predicted, ..estimates.beside(&found[0]) })
-    };
-    found.iter().zip(&mut all).map(certificate).collect()
+        certificates.push(Certificate { predicted, ..estimates.beside(&found[0]) });
+    }
+    Ok(certificates)
 }
 
 /// What an estimator found with some draws, in their order.

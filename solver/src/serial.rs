@@ -22,6 +22,7 @@ pub(crate) mod seconds {
 pub(crate) mod overflowing {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde hands over")]
     pub(crate) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
         Some(*value).filter(|v| v.is_finite()).serialize(to)
     }
@@ -74,7 +75,7 @@ mod tests {
             nanoseconds = nanoseconds.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i);
             let value = f32::from_bits((nanoseconds >> 33) as u32 & 0x7f7f_ffff);
             let numbers = Numbers {
-                time: Duration::from_nanos(nanoseconds % (48 * 86_400_000_000_000 >> (i % 50))),
+                time: Duration::from_nanos(nanoseconds % ((48 * 86_400_000_000_000) >> (i % 50))),
                 norm: if i % 3 == 0 { f64::INFINITY } else { f64::from(value).exp().sqrt() },
                 values: vec![value, -value],
             };
