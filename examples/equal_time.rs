@@ -14,6 +14,7 @@
 use std::ops::ControlFlow::Continue;
 
 use hypertape::problems::Regressions;
+use hypertape::stats::mean;
 use hypertape::{
     Cheap, Draw, Error, Estimator, Exact, InnerLoop, Jump, Optimiser, Oracle, Profile, Run,
     Schedule, Ufom, axpy, dot, mean_loss, weigh,
@@ -21,14 +22,6 @@ use hypertape::{
 
 const RUNS: u64 = 30;
 const STEPS: f64 = 300.0;
-
-/// Mean and standard error.
-fn mean(values: &[f64]) -> [f64; 2] {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let spread: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    [mean, (spread / n / (n - 1.0)).sqrt()]
-}
 
 /// `lr` is the outer step of exact gradients.
 fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(), Error> {

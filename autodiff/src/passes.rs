@@ -352,9 +352,13 @@ impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, 
         sweep: &'a Arena,
     ) -> Result<(T, Pulled<'a, '_, A, G>), Fault> {
         let value = one(what, scalar)?;
-        let seed = scalar.value().within(sweep).scalar(1.0);
-        Ok((value, self.pull([(scalar.id(), seed)], sweep)?))
+        Ok((value, self.pull([seed(scalar, sweep)], sweep)?))
     }
+}
+
+/// The seed of a scalar: its record, and 1.
+pub fn seed<'a, A: Array<'a>>(scalar: Var<'a, A>, sweep: &'a Arena) -> (Option<NodeId>, A) {
+    (scalar.id(), scalar.value().within(sweep).scalar(1.0))
 }
 
 /// The value of a scalar.

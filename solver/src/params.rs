@@ -19,6 +19,50 @@ pub struct Params<T> {
     values: Vec<T>,
 }
 
+/// As a list of arrays.
+#[cfg(feature = "serde")]
+mod serial {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Element, Params, Shape};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        name: String,
+        rows: u32,
+        cols: u32,
+        values: Vec<f64>,
+    }
+
+    impl<T: Element> Serialize for Params<T> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_seq(self.iter().map(|(name, Shape { rows, cols }, values)| Named {
+                name: name.to_owned(),
+                rows,
+                cols,
+                values: values.iter().map(|v| v.as_f64()).collect(),
+            }))
+        }
+    }
+
+    impl<'d, T: Element> Deserialize<'d> for Params<T> {
+        fn deserialize<D: Deserializer<'d>>(from: D) -> Result<Self, D::Error> {
+            let mut params = Self::new();
+            for Named { name, rows, cols, values } in Vec::<Named>::deserialize(from)? {
+                let (shape, found) = (Shape::new(rows, cols), values.len());
+                if shape.len() != found {
+                    let why = format!("array {name}: found {found} values, expected {shape}");
+                    return Err(D::Error::custom(why));
+                }
+                params = params.with(name, shape, values.into_iter().map(T::from_f64));
+            }
+            Ok(params)
+        }
+    }
+}
+
 impl<T: Element> Params<T> {
     /// No arrays.
     pub fn new() -> Self {

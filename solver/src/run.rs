@@ -5,11 +5,10 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hypertape_autodiff::{Element, dot};
 
-use crate::cost::Cost;
 use crate::coupling::{Cold, Coupling};
 use crate::draw::Draw;
 use crate::error::Error;
@@ -18,7 +17,7 @@ use crate::inner::InnerLoop;
 use crate::limits::{End, Limits};
 use crate::oracle::Oracle;
 use crate::outer::Outer;
-use crate::params::Params;
+use crate::progress::{Each, Observer, Record, RunState};
 
 /// Settings of a run.
 #[derive(Clone, Debug)]
@@ -39,68 +38,6 @@ pub struct Run<T> {
 
 /// The run counts as diverged when the outer loss exceeds `max(1, |first loss|)` by this factor.
 const DIVERGED: f64 = 1e6;
-
-/// One outer iteration, at the point before its step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Record {
-    /// From 0.
-    pub iteration: usize,
-    /// The outer loss.
-    pub loss: f64,
-    /// Euclidean norm of the hypergradient estimate.
-    pub gradient_norm: f64,
-    /// What the estimate cost.
-    pub cost: Cost,
-    /// Wall time since the run began, callbacks excluded.
-    pub elapsed: Duration,
-    /// Why the run ended with this iteration, if it did.
-    pub end: Option<End>,
-}
-
-/// Where a run is: what it needs to go on as if it had not stopped.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunState<T> {
-    /// Iterations whose step was taken.
-    pub iteration: usize,
-    /// The outer point.
-    pub x: Vec<T>,
-    /// What the outer optimiser remembers, [`Outer::moments`].
-    pub moments: Params<T>,
-    /// What the estimator keeps, [`Estimator::state`].
-    pub estimator: Params<T>,
-    /// Where inner loops ended, [`Oracle::warm`].
-    pub ends: Params<T>,
-    /// The loss of the first iteration, by which divergence is judged.
-    pub first_loss: Option<f64>,
-    /// Norm of the last estimate; 0 before the first.
-    pub gradient_norm: f64,
-    /// Inner gradients and Hessian-vector products so far.
-    pub oracle_calls: u64,
-    /// Wall time so far, callbacks excluded.
-    pub elapsed: Duration,
-    /// Why the run stopped here.
-    pub end: Option<End>,
-}
-
-impl<T: Element> RunState<T> {
-    /// At the start, from `x`.
-    pub fn new(x: Vec<T>) -> Self {
-        let [moments, estimator, ends] = std::array::from_fn(|_| Params::new());
-        Self {
-            iteration: 0,
-            x,
-            moments,
-            estimator,
-            ends,
-            first_loss: None,
-            gradient_norm: 0.0,
-            oracle_calls: 0,
-            elapsed: Duration::ZERO,
-            end: None,
-        }
-    }
-}
 
 impl<T: Element> Run<T> {
     /// With inner loops from the problem's own start, without limits.
@@ -174,6 +111,51 @@ impl<T: Element> Run<T> {
         state: &mut RunState<T>,
         callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
     ) -> Result<Vec<Record>, Error> {
+        self.observe(oracle, estimator, state, &mut [&mut Each(callback)])
+    }
+
+    /// As [`go_on`](Self::go_on), told to each of `observers`, in their order. Where one of them saves, the run ends there and
+    /// goes on from its own state, so that resuming is not a path of its own.
+    ///
+    /// # Errors
+    /// As [`go_on`](Self::go_on), and those of observers.
+    pub fn observe(
+        &self,
+        oracle: &mut Oracle<T>,
+        estimator: &mut dyn Estimator<T>,
+        state: &mut RunState<T>,
+        observers: &mut [&mut dyn Observer<T>],
+    ) -> Result<Vec<Record>, Error> {
+        observers.iter_mut().try_for_each(|observer| observer.begin(state))?;
+        let (first, mut records) = (state.iteration, Vec::new());
+        loop {
+            let done = state.iteration - first;
+            let next = |every: usize| (done / every + 1).saturating_mul(every);
+            let parts = observers.iter().map(|observer| next(observer.every().max(1)));
+            let until = first.saturating_add(parts.min().unwrap_or(usize::MAX));
+            records.extend(self.part(oracle, estimator, state, until, observers)?);
+            if state.end.is_some() {
+                break;
+            }
+            for observer in &mut *observers {
+                if (state.iteration - first).is_multiple_of(observer.every().max(1)) {
+                    observer.save(state)?;
+                }
+            }
+        }
+        observers.iter_mut().try_for_each(|observer| observer.end(state))?;
+        Ok(records)
+    }
+
+    /// From `state` to the end of the run, or to the iteration `until` where that comes first and `state.end` is `None`.
+    fn part(
+        &self,
+        oracle: &mut Oracle<T>,
+        estimator: &mut dyn Estimator<T>,
+        state: &mut RunState<T>,
+        until: usize,
+        observers: &mut [&mut dyn Observer<T>],
+    ) -> Result<Vec<Record>, Error> {
         estimator.set_state(&state.estimator)?;
         oracle.set_warm(self.coupling.warm().then_some(&state.ends))?;
         let moments = self.outer.moments(state.x.len());
@@ -197,8 +179,9 @@ impl<T: Element> Run<T> {
         if fresh {
             state.moments = moments;
         }
-        let records = self.iterate(oracle, estimator, state, callback)?;
-        state.end = Some(records.last().and_then(|r| r.end).unwrap_or(End::Iterations));
+        let records = self.iterate(oracle, estimator, state, until, observers)?;
+        let over = (state.iteration >= self.iterations).then_some(End::Iterations);
+        state.end = records.last().and_then(|r| r.end).or(over);
         state.estimator = estimator.state();
         state.ends = oracle.warm();
         Ok(records)
@@ -209,11 +192,12 @@ impl<T: Element> Run<T> {
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
         state: &mut RunState<T>,
-        mut callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
+        until: usize,
+        observers: &mut [&mut dyn Observer<T>],
     ) -> Result<Vec<Record>, Error> {
         let mut gradient = vec![T::zero(); state.x.len()];
         let mut records: Vec<Record> = Vec::new();
-        while state.iteration < self.iterations {
+        while state.iteration < self.iterations.min(until) {
             let (clock, iteration) = (Instant::now(), state.iteration);
             let failed = |cause| Error::Iteration { iteration, cause: Box::new(cause) };
             let draw = Draw::new(self.seed, iteration as u64);
@@ -233,7 +217,10 @@ impl<T: Element> Run<T> {
             let last = (iteration + 1 == self.iterations).then_some(End::Iterations);
             let end = self.limits.reached(gradient_norm, state.oracle_calls, elapsed).or(last);
             let mut record = Record { iteration, loss, gradient_norm, cost, elapsed, end };
-            let stop = callback(&record, &state.x).is_break();
+            let mut stop = false;
+            for observer in &mut *observers {
+                stop |= observer.record(&record, &state.x).is_break();
+            }
             if oracle.agree(f64::from(u8::from(stop))) != 0.0 {
                 record.end = record.end.or(Some(End::Callback));
             }

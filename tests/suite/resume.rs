@@ -243,7 +243,7 @@ mod binary {
             kills += usize::from(child.wait().unwrap().signal() == Some(9));
             if let Ok(text) = fs::read(state) {
                 let saved: Value = serde_json::from_slice(&text).unwrap();
-                progress = saved["iteration"].as_u64().unwrap();
+                progress = saved["state"]["iteration"].as_u64().unwrap();
             }
         }
         assert!(progress > 0, "no run came as far as to save");
@@ -273,7 +273,7 @@ mod binary {
         let saved: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
         let expected = format!(
             "error: interrupted after {} iterations, which are saved for --resume\n",
-            saved["iteration"]
+            saved["state"]["iteration"]
         );
         assert_eq!(text, expected);
         assert!(run(&format!("{line} --resume {}", state.display())).status.success());
@@ -302,8 +302,18 @@ mod binary {
         refused(&format!("run quadratic --resume {saved}"), &["found estimator cg:", "exact"]);
         refused(&format!("{line} 5 --resume {}", folder.of("none")), &["--resume", "No such file"]);
         let text = Path::new(&saved).join("state.json");
-        fs::write(&text, "{\"settings\": 3}").unwrap();
-        refused(&format!("{line} 5 --resume {saved}"), &["state.json: not the state of a run"]);
+        let whole = fs::read_to_string(&text).unwrap();
+        for (other, why) in [
+            ("{\"settings\": 3}".to_owned(), "found a file of an earlier version"),
+            (whole.replace("\"format\":2", "\"format\":3"), "found a file of format 3, expected"),
+            (whole.replace("\"hvps\"", "\"products\""), "missing field `hvps`"),
+            (whole.replace("\"ends\"", "\"end_of\""), "unknown field `end_of`"),
+            (whole[..whole.len() - 9].to_owned(), "EOF"),
+        ] {
+            fs::write(&text, other).unwrap();
+            let parts = ["state.json: not the state of this run: ", why];
+            refused(&format!("{line} 5 --resume {saved}"), &parts);
+        }
         let file = text.display();
         refused(&format!("{line} 5 --repeat 2 --resume {file}"), &["expected a folder"]);
     }

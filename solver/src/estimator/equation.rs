@@ -58,7 +58,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         if !oracle.stationary() {
             let p = oracle.inner_dim();
             let mut ahead = oracle.take(p)?;
-            let step = Step { index: inner.steps(), lr: inner.lr() };
+            let step = Step::new(inner.steps(), inner.lr());
             if !oracle.query(at.x, state, step, &mut ahead)? {
                 oracle.give(std::mem::take(&mut ahead));
             }
@@ -86,7 +86,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         let mut bar = oracle.take(state.len())?;
         bar.fill(T::nan());
         pull.mixed.fill(T::zero());
-        let step = Step { index: inner.steps(), lr: inner.lr() };
+        let step = Step::new(inner.steps(), inner.lr());
         let from = (*state, &pull.gradient[..]);
         oracle.pull(at.x, from, step, &mut bar, &mut pull.u, &mut pull.mixed)?;
         oracle.give(bar);
@@ -107,7 +107,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
             return Ok(norm(scratch));
         };
         scratch.copy_from_slice(self.state);
-        self.oracle.advance(x, scratch, &pull.gradient, Step { index: next, lr })?;
+        self.oracle.advance(x, scratch, &pull.gradient, Step::new(next, lr))?;
         self.oracle.count_step();
         let moved = &mut scratch[..p];
         axpy(moved, -T::one(), w);
@@ -124,7 +124,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         }
         let mut w = &state[..pull.gradient.len()];
         if !pull.ahead.is_empty() {
-            oracle.query(x, state, Step { index: t, lr: inner.lr() }, &mut pull.ahead)?;
+            oracle.query(x, state, Step::new(t, inner.lr()), &mut pull.ahead)?;
             w = &pull.ahead;
         }
         oracle.inner_gradient(Point { w, x, draw }, t, &mut pull.gradient)?;
@@ -155,7 +155,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
             oracle.give(mixed);
             return Ok(());
         };
-        let step = Step { index: t, lr: inner.lr() };
+        let step = Step::new(t, inner.lr());
         let w = if ahead.is_empty() { &state[..gradient.len()] } else { &ahead[..] };
         let (point, from) = (Point { w, x, draw }, (*state, &gradient[..]));
         au.copy_from_slice(u);

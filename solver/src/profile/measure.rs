@@ -13,6 +13,7 @@ use crate::profile::{Evaluation, KeptSteps, Profile};
 use crate::rollout::{At, Rollout};
 use crate::rule::Step;
 use crate::spill::Spill;
+use crate::stats::quantile;
 
 /// Steps that are timed one after the other, at least.
 const STEPS: usize = 8;
@@ -242,11 +243,7 @@ fn measure_steps<T: Element>(
         run.close([state]);
     }
     let of = |k: usize| {
-        let median = |group: &mut [Vec<f64>; 2]| {
-            let times = &mut group[k][1..];
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        };
+        let median = |group: &mut [Vec<f64>; 2]| quantile(&mut group[k][1..], 0.5);
         seconds.iter_mut().map(median).sum::<f64>() / steps.max(1) as f64
     };
     Ok([0, 1].map(of))

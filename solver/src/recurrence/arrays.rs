@@ -1,7 +1,7 @@
 //! Passes over a [`Recurrence`] of arrays, in the arenas of one stage.
 
 use hypertape_autodiff::passes::{
-    Bars, Group, Mode, RecordedIn, Tangents, Values, Wanted, evaluate, fitting, one, write,
+    Bars, Group, Mode, RecordedIn, Tangents, Values, Wanted, evaluate, fitting, one, seed, write,
 };
 use hypertape_autodiff::{Array, Element, Fault, List, Shape, Tensor, Workspace};
 
@@ -111,7 +111,7 @@ impl<T: Element, R: Recurrence<T>> Arrays<R, T> {
         let mut value = T::zero();
         if let Some(loss) = loss {
             value = one(LOSS, loss)?;
-            seeds.push((loss.id(), loss.value().within(sweep).scalar(1.0)));
+            seeds.push(seed(loss, sweep));
         }
         let pulled = recorded.pull(seeds, sweep)?;
         pulled.write([planes_mut(shapes, bar), planes_mut(x_shapes, x_bar).added(true)]);
