@@ -138,8 +138,8 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
         self.valid.error(w[0], rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        match level {
+    fn samples(&self, draw: Draw) -> usize {
+        match draw.level {
             Level::Inner => self.train.len(),
             Level::Outer => self.valid.len(),
             _ => 0,

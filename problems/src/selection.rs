@@ -104,6 +104,15 @@ impl<T: Element> Selection<T> {
         let batch = part.samples.batch(self.batch, draw);
         Self::losses(w, part, batch.rows(rows)).1.sum() / batch.divisor
     }
+
+    /// The samples of the loss at a level.
+    fn at(&self, level: Level) -> Option<&Labelled<T>> {
+        match level {
+            Level::Inner => Some(&self.train.samples),
+            Level::Outer => Some(&self.valid.samples),
+            _ => None,
+        }
+    }
 }
 
 impl<T: Element> Bilevel<T> for Selection<T> {
@@ -132,13 +141,12 @@ impl<T: Element> Bilevel<T> for Selection<T> {
         self.fit(w[0], &self.valid, draw, rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        let all = match level {
-            Level::Inner => self.train.samples.len(),
-            Level::Outer => self.valid.samples.len(),
-            _ => 0,
-        };
-        self.batch.map_or(all, |batch| batch.min(all))
+    fn mini_batches(&self, level: Level) -> usize {
+        self.at(level).map_or(1, |samples| samples.batches(self.batch))
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.at(draw.level).map_or(0, |samples| samples.batch(self.batch, draw).len())
     }
 
     fn block(&self, _: Level) -> usize {

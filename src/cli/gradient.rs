@@ -13,7 +13,7 @@ use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
-use crate::{Breakdown, Draw, Estimate, Estimator, Params, Part, Report, Share, dot, mean_loss};
+use crate::{Breakdown, Call, Draw, Estimate, Estimator, Params, Report, Share, dot, mean_loss};
 
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
@@ -35,6 +35,8 @@ struct Row {
     inner_gradients: u64,
     hvps: u64,
     mixed: u64,
+    outer_gradients: u64,
+    samples: u64,
     bytes_predicted: u64,
     bytes_measured: u64,
     repeat: usize,
@@ -106,7 +108,7 @@ struct OperationRow {
 /// The parts that were evaluated and what is held besides, and the operations of each part.
 fn went(breakdown: &Breakdown, total: f64) -> Went {
     let (mut rows, mut operations) = (Vec::new(), Vec::new());
-    for part in Part::ALL.into_iter().filter(|&part| breakdown.of(part).calls > 0) {
+    for part in Call::ALL.into_iter().filter(|&part| breakdown.of(part).calls > 0) {
         let Share { calls, time, bytes, .. } = breakdown.of(part);
         let part_name = part.name();
         rows.push(PartRow { part: part_name, calls, seconds: time.as_secs_f64(), bytes });
@@ -208,11 +210,11 @@ fn measure<T: Precision>(
     if options.breakdown {
         // Once more, as looking at the clock takes time.
         estimator.set_state(&Params::new()).map_err(Failure::run)?;
-        oracle.break_down(true);
+        oracle.set_breakdown(true);
         let again = estimator.estimate(oracle, inner, x, draw, &mut gradient);
         let total = again.map_err(Failure::run)?.cost.time.as_secs_f64();
         broken_down = oracle.breakdown().map(|breakdown| went(&breakdown, total));
-        oracle.break_down(false);
+        oracle.set_breakdown(false);
     }
     let warnings = last.warnings();
     let Estimate { loss, cost, report, sensitivity } = last;
@@ -236,6 +238,8 @@ fn measure<T: Precision>(
         inner_gradients: cost.inner_gradients,
         hvps: cost.hvps,
         mixed: cost.mixed,
+        outer_gradients: cost.outer_gradients,
+        samples: cost.samples,
         bytes_predicted,
         bytes_measured: cost.bytes_measured,
         repeat: options.repeat,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hypertape::problems::{Precision, catalogue};
 use hypertape::{
-    Adam, Cheap, Draw, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape, Implicit,
-    InnerLoop, Jump, LinearSolver, Momentum, Oracle, Part, Profile, Roulette, Schedule, Stop,
+    Adam, Call, Cheap, Draw, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape,
+    Implicit, InnerLoop, Jump, LinearSolver, Momentum, Oracle, Profile, Roulette, Schedule, Stop,
     Thinned, Truncated, Ufom,
 };
 
@@ -210,18 +210,18 @@ fn bytes_of_array_operations_are_those_of_their_evaluations() {
     let mut oracle = entry.open::<f64>(None).unwrap();
     let (inner, x) = (InnerLoop::new(3, entry.lr).unwrap(), oracle.start().values().to_vec());
     let profile = Profile::measure(&mut oracle, &inner, &x, Draw::new(3, 0), 0).unwrap();
-    oracle.break_down(true);
+    oracle.set_breakdown(true);
     let point = profile.value * (profile.inner + profile.outer);
     for (schedule, parts) in [
-        ("store-all", [Part::InnerGradient, Part::Products, Part::Outer]),
-        ("store-all:keep=tapes", [Part::Record, Part::PullTape, Part::Outer]),
+        ("store-all", [Call::InnerGradient, Call::Products, Call::Outer]),
+        ("store-all:keep=tapes", [Call::Record, Call::PullTape, Call::Outer]),
     ] {
         bytes(&mut oracle, &inner, &mut Exact::new(schedule.parse().unwrap()));
         let breakdown = oracle.breakdown().unwrap();
         for part in parts {
             let (share, rows) = (breakdown.of(part), breakdown.operations(part));
             // Of a tape that is kept, all but the point.
-            let each = if part == Part::Record { profile.tape - point } else { share.bytes };
+            let each = if part == Call::Record { profile.tape - point } else { share.bytes };
             let sum: u64 = rows.iter().map(|row| row.bytes).sum();
             assert_eq!(sum, share.calls * each, "{part:?} {rows:?}");
             let time = rows.iter().map(|row| row.forward + row.back).sum::<Duration>();
@@ -232,7 +232,7 @@ fn bytes_of_array_operations_are_those_of_their_evaluations() {
         let products = rows.iter().find(|row| row.name == "matmul").unwrap();
         assert!(products.records >= 2 * breakdown.of(parts[0]).calls, "{rows:?}");
     }
-    oracle.break_down(false);
+    oracle.set_breakdown(false);
     bytes(&mut oracle, &inner, &mut Exact::default());
     assert_eq!(oracle.breakdown(), None);
 }

@@ -15,7 +15,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout;
-use crate::rollout::At;
+use crate::rollout::Task;
 
 /// The exact hypergradient by one tape.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,7 +42,7 @@ impl<T: Element> Estimator<T> for FullTape {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         if inner.tolerance().is_some() {

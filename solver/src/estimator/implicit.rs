@@ -29,7 +29,7 @@ use crate::oracle::{Oracle, Point};
 use crate::params::{Params, norm};
 use crate::profile::Profile;
 use crate::report::Report;
-use crate::rollout::{At, Rollout, finite_loss};
+use crate::rollout::{Rollout, Task, finite_loss};
 
 /// The implicit hypergradient.
 ///
@@ -142,7 +142,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let coin = at.draw.at(Level::Coin, at.slot);
@@ -183,7 +183,7 @@ pub(crate) fn bytes(profile: &Profile, steps: usize, scratch: u64) -> u64 {
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    At { x, draw, slot }: At<T>,
+    Task { x, draw, slot }: Task<T>,
     gradient: &mut [T],
     mixed_step: usize,
     solve: impl FnOnce(
@@ -201,7 +201,7 @@ pub(crate) fn hypergradient<T: Element>(
         return Err(Error::ImplicitVanishes);
     }
     let (steps, p) = (inner.steps(), oracle.inner_dim());
-    let (mut run, mut state) = Rollout::start(oracle, inner, At { x, draw, slot })?;
+    let (mut run, mut state) = Rollout::start(oracle, inner, Task { x, draw, slot })?;
     let mut before = None;
     run.forward(&mut state, |gradient| {
         before.get_or_insert_with(|| norm(gradient));

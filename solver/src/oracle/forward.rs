@@ -51,26 +51,27 @@ pub(crate) fn push_gradient<T: Element, P: Bilevel<T>>(
     let loss = Loss::Inner;
     let fault = in_function(loss.name());
     let p = point.w.len().max(1);
-    let sum = memory.sum(lens.blocks(loss).len(), out, &|workspace, block, first, [g, pushed]| {
-        let (record, sweep) = workspace.arenas();
-        let tape = Tape::new(record).map_err(&fault)?;
-        let w = duals(record, &lens.inner_start, point.w, dw).map_err(&fault)?;
-        let w: List<_> = w.into_iter().map(|w| tape.variable(w)).collect();
-        let x = duals(record, &lens.start, point.x, dx).map_err(&fault)?;
-        let x: List<_> = x.into_iter().map(|x| tape.passive(x)).collect();
-        let value = loss.eval(&lens.problem, &w, &x, point.draw, lens.block(loss, block));
-        record.status().map_err(&fault)?;
-        let total = scalar(value).map_err(&fault)?;
-        let seed = value.value().within(sweep).scalar(1.0);
-        let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
-        let adjoints = tape.finish().pull(&seeds, sweep);
-        sweep.status().map_err(&fault)?;
-        collect(&adjoints, &w, |a| Some(a.value()), first, g);
-        for (k, pushed) in pushed.chunks_exact_mut(p).enumerate() {
-            collect(&adjoints, &w, |a| a.tangents()[k], first, pushed);
-        }
-        Ok(total)
-    });
+    let sum =
+        memory.sum(lens.blocks(point.draw).len(), out, &|workspace, block, first, [g, pushed]| {
+            let (record, sweep) = workspace.arenas();
+            let tape = Tape::new(record).map_err(&fault)?;
+            let w = duals(record, &lens.inner_start, point.w, dw).map_err(&fault)?;
+            let w: List<_> = w.into_iter().map(|w| tape.variable(w)).collect();
+            let x = duals(record, &lens.start, point.x, dx).map_err(&fault)?;
+            let x: List<_> = x.into_iter().map(|x| tape.passive(x)).collect();
+            let value = loss.eval(&lens.problem, &w, &x, point.draw, lens.block(point.draw, block));
+            record.status().map_err(&fault)?;
+            let total = scalar(value).map_err(&fault)?;
+            let seed = value.value().within(sweep).scalar(1.0);
+            let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
+            let adjoints = tape.finish().pull(&seeds, sweep);
+            sweep.status().map_err(&fault)?;
+            collect(&adjoints, &w, |a| Some(a.value()), first, g);
+            for (k, pushed) in pushed.chunks_exact_mut(p).enumerate() {
+                collect(&adjoints, &w, |a| a.tangents()[k], first, pushed);
+            }
+            Ok(total)
+        });
     sum.map(|_| ())
 }
 

@@ -18,7 +18,6 @@ use crate::oracle::view::{Loss, Point, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
-use crate::rows::Rows;
 use crate::rule::Step;
 
 impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
@@ -44,6 +43,14 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
 
     fn replicas(&self) -> usize {
         self.problem.replicas()
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.problem.samples(draw)
+    }
+
+    fn mini_batches(&self, level: Level) -> usize {
+        self.problem.mini_batches(level)
     }
 
     fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
@@ -130,14 +137,14 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         point: Point<T>,
     ) -> Result<bool, Error> {
         let fault = in_function(loss.name());
-        for rows in self.blocks(loss) {
+        let draw = point.draw.at(loss.level(), 0);
+        for rows in self.blocks(draw) {
             let (record, _) = memory.first().arenas();
             let tape = Tape::new(record).map_err(&fault)?;
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
             let w = each(&w, &|w| tape.passive(w));
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
             let x = each(&x, &|x| tape.variable(x));
-            let draw = point.draw.at(loss.level(), 0);
             let value = loss.eval(&self.problem, &w, &x, draw, rows);
             record.status().map_err(&fault)?;
             if value.id().is_some() {
@@ -149,11 +156,11 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
 
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
         let fault = in_function(loss.name());
-        memory.sum(self.blocks(loss).len(), [&mut [], &mut []], &|workspace, block, _, _| {
+        memory.sum(self.blocks(point.draw).len(), [&mut [], &mut []], &|workspace, block, _, _| {
             let (record, _) = workspace.arenas();
             let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
             let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
+            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(point.draw, block));
             record.status().map_err(&fault)?;
             scalar(value).map_err(&fault)
         })
@@ -170,25 +177,31 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let fault = in_function(loss.name());
         let wanted = x_bar.is_some();
         let out = [w_bar, x_bar.unwrap_or_default()];
-        memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [w_bar, x_bar]| {
-            let (record, sweep) = workspace.arenas();
-            let tape = Tape::new(record).map_err(&fault)?;
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w = each(&w, &|w| tape.variable(w));
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let variable = |x| if wanted { tape.variable(x) } else { tape.passive(x) };
-            let x = each(&x, &variable);
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
-            record.status().map_err(&fault)?;
-            let total = scalar(value.value()).map_err(&fault)?;
-            let seed = value.value().within(sweep).scalar(1.0);
-            let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
-            let adjoints = tape.finish().pull(&seeds, sweep);
-            sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, Some, first, w_bar);
-            collect(&adjoints, &x, Some, first, x_bar);
-            Ok(total)
-        })
+        memory.sum(
+            self.blocks(point.draw).len(),
+            out,
+            &|workspace, block, first, [w_bar, x_bar]| {
+                let (record, sweep) = workspace.arenas();
+                let tape = Tape::new(record).map_err(&fault)?;
+                let w =
+                    Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
+                let w = each(&w, &|w| tape.variable(w));
+                let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
+                let variable = |x| if wanted { tape.variable(x) } else { tape.passive(x) };
+                let x = each(&x, &variable);
+                let value =
+                    loss.eval(&self.problem, &w, &x, point.draw, self.block(point.draw, block));
+                record.status().map_err(&fault)?;
+                let total = scalar(value.value()).map_err(&fault)?;
+                let seed = value.value().within(sweep).scalar(1.0);
+                let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
+                let adjoints = tape.finish().pull(&seeds, sweep);
+                sweep.status().map_err(&fault)?;
+                collect(&adjoints, &w, Some, first, w_bar);
+                collect(&adjoints, &x, Some, first, x_bar);
+                Ok(total)
+            },
+        )
     }
 
     fn products(
@@ -201,32 +214,36 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         let loss = Loss::Inner;
         let fault = in_function(loss.name());
         let [gradient, _, mixed] = out.each_ref().map(|part| !part.is_empty());
-        let sum = memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, out| {
-            let [g, hv, bv] = out;
-            let (record, sweep) = workspace.arenas();
-            let tape = Tape::new(record).map_err(&fault)?;
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let v = Tensor::split(record, self.inner_start.shapes(), v).map_err(&fault)?;
-            let moving: List<_> = w.into_iter().zip(v).collect();
-            let variable =
-                |w| if gradient { tape.variable(w) } else { tape.variable_of_tangents(w) };
-            let w = each(&moving, &|(w, v)| variable(Dual::new(w, [Some(v)])));
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let variable = |x| if mixed { tape.variable_of_tangents(x) } else { tape.passive(x) };
-            let x = each(&x, &|x| variable(Dual::new(x, [None])));
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
-            record.status().map_err(&fault)?;
-            let total = scalar(value).map_err(&fault)?;
-            let seed = value.value().within(sweep).scalar(1.0);
-            let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
-            let adjoints = tape.finish().pull(&seeds, sweep);
-            sweep.status().map_err(&fault)?;
-            let tangent = |a: Dual<_>| if gradient { a.tangents()[0] } else { Some(a.value()) };
-            collect(&adjoints, &w, |a| Some(a.value()), first, g);
-            collect(&adjoints, &w, tangent, first, hv);
-            collect(&adjoints, &x, |a| Some(a.value()), first, bv);
-            Ok(total)
-        });
+        let sum =
+            memory.sum(self.blocks(point.draw).len(), out, &|workspace, block, first, out| {
+                let [g, hv, bv] = out;
+                let (record, sweep) = workspace.arenas();
+                let tape = Tape::new(record).map_err(&fault)?;
+                let w =
+                    Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
+                let v = Tensor::split(record, self.inner_start.shapes(), v).map_err(&fault)?;
+                let moving: List<_> = w.into_iter().zip(v).collect();
+                let variable =
+                    |w| if gradient { tape.variable(w) } else { tape.variable_of_tangents(w) };
+                let w = each(&moving, &|(w, v)| variable(Dual::new(w, [Some(v)])));
+                let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
+                let variable =
+                    |x| if mixed { tape.variable_of_tangents(x) } else { tape.passive(x) };
+                let x = each(&x, &|x| variable(Dual::new(x, [None])));
+                let value =
+                    loss.eval(&self.problem, &w, &x, point.draw, self.block(point.draw, block));
+                record.status().map_err(&fault)?;
+                let total = scalar(value).map_err(&fault)?;
+                let seed = value.value().within(sweep).scalar(1.0);
+                let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
+                let adjoints = tape.finish().pull(&seeds, sweep);
+                sweep.status().map_err(&fault)?;
+                let tangent = |a: Dual<_>| if gradient { a.tangents()[0] } else { Some(a.value()) };
+                collect(&adjoints, &w, |a| Some(a.value()), first, g);
+                collect(&adjoints, &w, tangent, first, hv);
+                collect(&adjoints, &x, |a| Some(a.value()), first, bv);
+                Ok(total)
+            });
         sum.map(|_| ())
     }
 
@@ -257,7 +274,6 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let fault = in_function("whole run");
-        let inner_rows: List<Rows> = self.blocks(Loss::Inner).collect();
         let (record, sweep) = memory.first().arenas();
         let tape = Tape::new(record).map_err(&fault)?;
         let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
@@ -286,8 +302,8 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             let variables: List<_> = states.iter().map(|s| step.variable(point(s))).collect();
             let outer = each(&x, &|x| step.passive(x));
             let draw = draw.at(Level::Inner, t);
-            let part = |rows: &Rows| self.problem.inner(&variables, &outer, draw, *rows);
-            let loss = inner_rows.iter().map(part).reduce(|a, b| a + b);
+            let part = |rows| self.problem.inner(&variables, &outer, draw, rows);
+            let loss = self.blocks(draw).map(part).reduce(|a, b| a + b);
             record.status().map_err(&fault)?;
             if let Some(loss) = loss {
                 scalar(loss).map_err(&fault)?;
@@ -302,8 +318,9 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
             record.status().map_err(&fault)?;
         }
         let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
-        let part = |rows| self.problem.outer(&w, &x, draw.at(Level::Outer, 0), rows);
-        let Some(loss) = self.blocks(Loss::Outer).map(part).reduce(|a, b| a + b) else {
+        let draw = draw.at(Level::Outer, 0);
+        let part = |rows| self.problem.outer(&w, &x, draw, rows);
+        let Some(loss) = self.blocks(draw).map(part).reduce(|a, b| a + b) else {
             return Ok(T::zero());
         };
         record.status().map_err(&fault)?;

@@ -54,7 +54,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for Kept<'p, P, T> {
         point: Point<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let blocks = self.at.lens.blocks(Loss::Inner).len();
+        let blocks = self.at.lens.blocks(point.draw).len();
         let plan = Plan::new(blocks, memory.workers());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
@@ -143,7 +143,7 @@ fn record<'a, T: Element, P: Bilevel<T>>(
     let step = Tape::new(arena).map_err(&fault)?;
     let variables = each(&w, &|w| step.variable(w));
     let outer = each(&x, &|x| step.passive(x));
-    let loss = lens.problem.inner(&variables, &outer, draw, lens.block(Loss::Inner, block));
+    let loss = lens.problem.inner(&variables, &outer, draw, lens.block(draw, block));
     arena.status().map_err(&fault)?;
     let value = scalar(loss).map_err(&fault)?;
     let seeds: List<_> = loss.id().map(|id| (id, loss.value().scalar(1.0))).into_iter().collect();

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::{Evaluation, KeptSteps, Profile};
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::rule::Step;
 use crate::spill::Spill;
 
@@ -28,11 +28,11 @@ impl Profile {
         x: &[T],
         draw: Draw,
     ) -> Result<Self, Error> {
-        if let Some(profile) = oracle.profile {
-            return Ok(profile);
+        if let Some(profile) = oracle.profile() {
+            return Ok(*profile);
         }
         let profile = Self::measure(oracle, inner, x, draw, 0)?;
-        oracle.profile = Some(profile);
+        *oracle.profile() = Some(profile);
         Ok(profile)
     }
 
@@ -147,7 +147,7 @@ impl Profile {
         if repeat > 0 {
             let mut time = |steps: usize, tapes| {
                 let steps = steps.min(inner.steps());
-                measure_steps(oracle, inner, At { x, draw, slot: 0 }, repeat, (steps, tapes))
+                measure_steps(oracle, inner, Task { x, draw, slot: 0 }, repeat, (steps, tapes))
             };
             // Short steps are faster once caches are warm; many long ones would only take time.
             let long = |&steps: &usize| steps as f64 * profile.gradient.seconds > 0.01;
@@ -160,7 +160,7 @@ impl Profile {
             profile.near = kept(STEPS.min(profile.tapes_within(room)).min(inner.steps()))?;
             profile.far = kept(profile.tapes_within(room).min(inner.steps()))?;
             // A schedule without tapes shall not carry their memory along.
-            oracle.tapes.clear();
+            oracle.drop_tapes();
             let mut spill = Spill::new(n)?;
             profile.write = piece(oracle, repeat, |_| spill.write(0, &state))?;
             profile.read = piece(oracle, repeat, |_| spill.read(0, &mut bar))?;
@@ -202,7 +202,7 @@ impl Profile {
 fn measure_steps<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    at: At<T>,
+    at: Task<T>,
     repeat: usize,
     (steps, tapes): (usize, bool),
 ) -> Result<[f64; 2], Error> {
@@ -222,7 +222,7 @@ fn measure_steps<T: Element>(
                     run.record(t, t, &mut state)?;
                 } else {
                     states[t * n..(t + 1) * n].copy_from_slice(&state);
-                    run.advance(t, &mut state)?;
+                    run.step(t, &mut state)?;
                 }
             }
             seconds[0].push(clock.elapsed().as_secs_f64());
@@ -233,7 +233,7 @@ fn measure_steps<T: Element>(
                 if tapes {
                     run.pull(t, t, &mut bar, &mut x_bar)?;
                 } else {
-                    run.reverse(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
+                    run.pull_step(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
                 }
             }
             seconds[1].push(clock.elapsed().as_secs_f64());

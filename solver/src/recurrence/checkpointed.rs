@@ -10,7 +10,7 @@ use std::time::Instant;
 use hypertape_autodiff::scalar::Scalar;
 use hypertape_autodiff::{Element, Fault};
 
-use crate::adjoint::{Chain, Length, Plan, execute};
+use crate::adjoint::{Chain, Itinerary, Length, execute};
 use crate::cost::Cost;
 use crate::error::Error;
 use crate::params::Params;
@@ -52,7 +52,7 @@ pub struct Loop<'r, T> {
     body: Box<dyn Body<T> + 'r>,
     /// Number of parameters.
     dim: usize,
-    plan: Plan,
+    plan: Itinerary,
     pool: Pool<T>,
 }
 
@@ -75,7 +75,7 @@ impl<'r, T: Element> Loop<'r, T> {
     ) -> Result<Self, Error> {
         let dim = x.values().len();
         let body = Box::new(Arrays::new(recurrence, x).map_err(in_loop)?);
-        let plan = Plan::new(schedule, Length::Known(steps))?;
+        let plan = Itinerary::new(schedule, Length::Known(steps))?;
         Ok(Self { body, dim, plan, pool: Pool::default() })
     }
 
@@ -115,7 +115,7 @@ impl<'r, T: Element> Loop<'r, T> {
     where
         T: Scalar<Plain = T>,
     {
-        let plan = Plan::new(schedule, Length::Known(steps))?;
+        let plan = Itinerary::new(schedule, Length::Known(steps))?;
         Ok(Self { body: Box::new(Numbers::new(recurrence)), dim, plan, pool: Pool::default() })
     }
 
