@@ -10,6 +10,17 @@
 //! | `Var<Dual<Tensor>>` | gradient and Hessian-vector product in one pass (forward over reverse) |
 //! | `Var<Var<Tensor>>` | the same by reverse over reverse, or a whole run on one tape |
 //!
+//! Numbers stand on either side of an operator:
+//!
+//! ```
+//! use hypertape_autodiff::{Arena, Array, Shape, Tensor};
+//! fn f<'a, A: Array<'a>>(x: A) -> A {
+//!     2.0 * x + 1.0 / x - (1.0 - x)
+//! }
+//! let arena = Arena::new();
+//! assert_eq!(f(Tensor::new(&arena, Shape::column(2), &[1.0, 4.0])).values(), [3.0, 11.25]);
+//! ```
+//!
 //! Handles are `Copy`, entries lie row by row in the arena, and operators broadcast scalars, rows and columns. An
 //! operation that is given wrong shapes raises a [`Fault`](crate::Fault) and returns an empty array.
 
@@ -37,6 +48,7 @@ use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
+use crate::imply::{Imply, Left};
 use crate::shape::Shape;
 
 /// A short list of arrays, kept without a system allocation up to six.
@@ -113,6 +125,7 @@ pub trait Array<'a>:
     + Sub<f64, Output = Self>
     + Mul<f64, Output = Self>
     + Div<f64, Output = Self>
+    + Imply<f64, Is: Left<Self> + Left<f64>>
     + 'a
 {
     /// `f32` or `f64`.
@@ -377,6 +390,19 @@ macro_rules! operators {
         operators!(@number $type, Sub, sub, |c| Unary::Shift(-c), [$($generics)*]);
         operators!(@number $type, Mul, mul, |c| Unary::Scale(c), [$($generics)*]);
         operators!(@number $type, Div, div, |c| Unary::Over(c), [$($generics)*]);
+        operators!(@from_left $type, Add, add, |c, x| x + c, [$($generics)*]);
+        operators!(@from_left $type, Sub, sub, |c, x| x.scalar(c) - x, [$($generics)*]);
+        operators!(@from_left $type, Mul, mul, |c, x| x * c, [$($generics)*]);
+        operators!(@from_left $type, Div, div, |c, x| x.scalar(c) / x, [$($generics)*]);
+    };
+    (@from_left $type:ty, $trait:ident, $method:ident, |$c:ident, $x:ident| $result:expr, [$($generics:tt)*]) => {
+        impl<$($generics)*> std::ops::$trait<$type> for f64 {
+            type Output = $type;
+            fn $method(self, $x: $type) -> $type {
+                let $c = self;
+                $result
+            }
+        }
     };
     (@pair $type:ty, $trait:ident, $method:ident, [$($generics:tt)*]) => {
         impl<$($generics)*> std::ops::$trait for $type {

@@ -115,6 +115,7 @@ mod custom;
 mod drivers;
 mod fault;
 mod implicit;
+mod imply;
 #[cfg(any(feature = "nalgebra", feature = "ndarray"))]
 mod interop;
 pub mod scalar;

@@ -80,6 +80,7 @@ cases! {
     row_times_column: |x| x[3] * x[4];
     negate: |x| -x[0];
     scale_and_shift: |x| (x[0] * 3.0 - 1.0) / 2.0 + 0.25;
+    numbers_on_the_left: |x| 1.0 - 2.0 * x[0] + 3.0 / (0.5 + x[2].square());
     max: |x| x[0].max(x[2]);
     min: |x| x[0].min(x[2]);
     max_row: |x| x[0].max(x[3]);

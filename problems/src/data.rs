@@ -81,7 +81,7 @@ pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
         };
         let alike = vec![0; part.len()];
         let strata = if files.numbers { &alike } else { part.labels() };
-        split(strata, count, sizes, seed).map_err(|e| told(e.into()))
+        split(strata, count, sizes, seed).map_err(told)
     };
     let share = train.len() / sharing;
     let own = |k: usize| {

@@ -91,7 +91,7 @@ impl<T: Element> ElasticNet<T> {
 
     /// On `sets` of numbers, dense or sparse, with a second penalty or not; weights start at `e^-2` and `e^-4`.
     pub(crate) fn on(sets: Sets<T>, second: bool) -> Result<Self, Error> {
-        let [train, valid, test] = Targets::parts(sets)?;
+        let [train, valid, test] = sets.into_numbers()?;
         let net = Self::of(train, valid, (&[-2.0], second.then_some(-4.0)));
         Ok(Self { test: Some(test), ..net })
     }

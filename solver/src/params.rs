@@ -10,6 +10,7 @@ use hypertape_autodiff::{Element, Shape, dot};
 /// let x = Params::new().with("penalty", Shape::SCALAR, [-1.0]).with("w", Shape::column(2), [3.0, 4.0]);
 /// assert_eq!(x.values(), [-1.0, 3.0, 4.0]);
 /// assert_eq!(x.get("w"), Some(&[3.0, 4.0][..]));
+/// assert_eq!(x.iter().next(), Some(("penalty", Shape::SCALAR, &[-1.0][..])));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params<T> {
@@ -61,6 +62,27 @@ impl<T: Element> Params<T> {
         &self.shapes
     }
 
+    /// Name, shape and values of each array, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Shape, &[T])> {
+        let mut rest = &self.values[..];
+        self.names.iter().zip(&self.shapes).map(move |(name, &shape)| {
+            let (own, others) = rest.split_at(shape.len());
+            rest = others;
+            (name.as_str(), shape, own)
+        })
+    }
+
+    /// The same arrays with other values, array after array.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[must_use]
+    #[track_caller]
+    pub fn with_values(&self, values: &[T]) -> Self {
+        assert_eq!(values.len(), self.values.len(), "values of named arrays");
+        Self { values: values.to_vec(), ..self.clone() }
+    }
+
     /// All values, array after array.
     pub fn values(&self) -> &[T] {
         &self.values
@@ -73,9 +95,7 @@ impl<T: Element> Params<T> {
 
     /// The values of the array called `name`.
     pub fn get(&self, name: &str) -> Option<&[T]> {
-        let i = self.names.iter().position(|n| n == name)?;
-        let start: usize = self.shapes[..i].iter().map(|s| s.len()).sum();
-        Some(&self.values[start..start + self.shapes[i].len()])
+        self.iter().find(|array| array.0 == name).map(|(.., values)| values)
     }
 }
 

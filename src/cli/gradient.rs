@@ -18,7 +18,7 @@ use crate::{Breakdown, Call, Draw, Estimate, Estimator, Params, Report, Share, d
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
 struct Row {
-    problem: &'static str,
+    problem: String,
     estimator: String,
     schedule: Option<String>,
     rule: String,
@@ -143,7 +143,7 @@ pub(crate) fn run<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = point::entry(catalogue, common)?;
+    let entry = &point::entry(catalogue, common)?;
     let mut opened = point::open::<T>(entry, common, 0)?;
     let names = options.estimators.iter();
     let mut chosen = names
@@ -221,7 +221,7 @@ fn measure<T: Precision>(
     let (primal_seconds, primal_seconds_min) = median_and_min(&mut primal[1..]);
     let (seconds, seconds_min) = median_and_min(&mut times[1..]);
     let row = Row {
-        problem: entry.name,
+        problem: entry.name.clone(),
         estimator: estimator.name(),
         schedule: estimator.schedule().map(|schedule| schedule.to_string()),
         rule: oracle.rule(),
@@ -276,7 +276,7 @@ fn save<T: Precision>(
 ) -> anyhow::Result<()> {
     let stem: String =
         row.estimator.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let named = point::named(opened.oracle.start(), gradient);
+    let named = opened.oracle.start().with_values(gradient);
     arrays::write_npz(&folder.join(format!("{stem}.npz")), &named)?;
     atomic::json(&folder.join(format!("{stem}.json")), row)
 }

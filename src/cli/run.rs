@@ -30,7 +30,7 @@ struct Judged {
 /// One whole run, as the last line of JSON.
 #[derive(Debug, Serialize)]
 struct Summary {
-    problem: &'static str,
+    problem: String,
     estimator: String,
     dtype: &'static str,
     steps: usize,
@@ -54,7 +54,7 @@ pub(crate) fn run<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = point::entry(catalogue, common)?;
+    let entry = &point::entry(catalogue, common)?;
     let (coupling, named, outer) = outer::algorithm(entry, options)?;
     let mut estimator = point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &named)?;
     let limits = limits(options);
@@ -70,8 +70,12 @@ pub(crate) fn run<T: Precision>(
         let seed = common.seed.wrapping_add(repeat as u64);
         let run = Run { coupling, limits, ..Run::new(inner, outer, iterations, seed) };
         let name = estimator.name();
-        let settings =
-            state::settings(options, &run, [entry.name, &name, &oracle.rule(), T::NAME], data_seed);
+        let settings = state::settings(
+            options,
+            &run,
+            [&entry.name, &name, &oracle.rule(), T::NAME],
+            data_seed,
+        );
         let file = files.saved(&stem);
         let (mut state, mut lines) = match files.resumed(&stem, repeat) {
             Some(path) => state::load(&path, &settings)?,
@@ -99,7 +103,7 @@ pub(crate) fn run<T: Precision>(
         let (judged, w) =
             judge(&mut oracle, coupling, &last, &state.x, draw).map_err(Failure::run)?;
         let summary = Summary {
-            problem: entry.name,
+            problem: entry.name.clone(),
             estimator: name,
             dtype: T::NAME,
             steps: inner.steps(),
@@ -139,7 +143,7 @@ pub(crate) fn run<T: Precision>(
         1 => (ended, String::new()),
         n => (format!("{iterations} outer iterations"), format!(", {n} runs")),
     };
-    let (name, name_of) = (entry.name, outer_text(outer));
+    let (name, name_of) = (&entry.name, outer_text(outer));
     say(out, format!("{name}: {length}, {name_of}, {}{runs}", estimator.name()))?;
     say(out, report(&all))
 }
@@ -290,8 +294,8 @@ fn save<T: Precision>(
     summary: &Summary,
 ) -> anyhow::Result<()> {
     let file = |name: &str, kind: &str| folder.join(format!("{name}{stem}.{kind}"));
-    arrays::write_npz(&file("x", "npz"), &point::named(oracle.start(), x))?;
-    arrays::write_npz(&file("w", "npz"), &point::named(oracle.inner_start(), w))?;
+    arrays::write_npz(&file("x", "npz"), &oracle.start().with_values(x))?;
+    arrays::write_npz(&file("w", "npz"), &oracle.inner_start().with_values(w))?;
     let document = serde_json::json!({ "summary": summary, "records": lines });
     atomic::json(&file("run", "json"), &document)
 }

@@ -12,10 +12,9 @@ use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
 use super::args::Run as Options;
-use super::arrays::NamedArray;
+use super::atomic;
 use super::failure::Failure;
 use super::list::outer_text;
-use super::{atomic, point};
 use crate::{Element, End, Params, Run, RunState, Shape, simd};
 
 /// One outer iteration, as a line of JSON.
@@ -96,6 +95,15 @@ impl Files {
     }
 }
 
+/// An array of a state.
+#[derive(Debug, Serialize, Deserialize)]
+struct NamedArray {
+    name: String,
+    rows: u32,
+    cols: u32,
+    data: Vec<f64>,
+}
+
 /// What the file holds. Values are those of the precision of the run, which `f64` and its decimals represent exactly.
 #[derive(Debug, Serialize, Deserialize)]
 struct Saved {
@@ -120,7 +128,15 @@ pub(super) fn save<T: Element>(
     state: &RunState<T>,
     records: &[Line],
 ) -> Result<(), Failure> {
-    let arrays = |params: &Params<T>| point::named(params, params.values());
+    let arrays = |params: &Params<T>| {
+        let each = params.iter().map(|(name, Shape { rows, cols }, values)| NamedArray {
+            name: name.to_owned(),
+            rows,
+            cols,
+            data: values.iter().map(|v| v.as_f64()).collect(),
+        });
+        each.collect()
+    };
     let saved = Saved {
         settings: settings.clone(),
         iteration: state.iteration,
@@ -162,7 +178,6 @@ pub(super) fn load<T: Element>(
         arrays.into_iter().try_fold(
             Params::new(),
             |params, NamedArray { name, rows, cols, data }| {
-                let [rows, cols] = [rows, cols].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
                 let shape = Shape::new(rows, cols);
                 if shape.len() != data.len() {
                     return Err(refuse(format!("{name}: {} values, expected {shape}", data.len())));

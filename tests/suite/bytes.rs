@@ -69,15 +69,15 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
     // The wide one is a smaller problem in 20 000 copies.
     // w2 takes its time: once.
     let once = threads == 1 && T::NAME == "f64";
-    let taken = |name| name != "divergence-wide" && (once || name != "w2");
-    for entry in catalogue().into_iter().filter(|e| taken(e.name)) {
+    let taken = |name: &str| name != "divergence-wide" && (once || name != "w2");
+    for entry in catalogue().into_iter().filter(|e| taken(&e.name)) {
         let mut oracle = entry.open::<T>(None).unwrap();
         oracle.set_threads(threads).unwrap();
         let steps = if entry.name == "w2" { 2 } else { 4 };
         let inner = InnerLoop::new(steps, entry.lr).unwrap();
         let expect = |oracle: &mut Oracle<T>, estimator: &mut dyn Estimator<T>| {
             let [predicted, measured] = bytes(oracle, &inner, estimator);
-            let (problem, name) = (entry.name, estimator.name());
+            let (problem, name) = (&entry.name, estimator.name());
             let schedule = estimator.schedule();
             assert_eq!(predicted, measured, "{problem} {name} {schedule:?} threads {threads}");
         };
@@ -87,7 +87,7 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
             expect(&mut oracle, &mut Exact::new(schedule(text)));
         }
         expect(&mut oracle, &mut hit(schedule("binomial:c=2")));
-        if ["quadratic", "w1-ridge", "w3", "w4"].contains(&entry.name) {
+        if ["quadratic", "w1-ridge", "w3", "w4"].contains(&entry.name.as_str()) {
             for mut estimator in largest(schedules) {
                 expect(&mut oracle, &mut *estimator);
             }
@@ -147,7 +147,7 @@ fn predicted_bytes_are_measured_bytes_on_every_number_of_threads() {
 
 #[test]
 fn predicted_bytes_are_measured_bytes_under_other_rules() {
-    for entry in catalogue().into_iter().filter(|e| ["w1-ridge", "w3"].contains(&e.name)) {
+    for entry in catalogue().into_iter().filter(|e| ["w1-ridge", "w3"].contains(&e.name.as_str())) {
         for steps in [0, 1, 5] {
             let inner = InnerLoop::new(steps, entry.lr * 0.1).unwrap();
             let mut oracle = entry.open::<f64>(None).unwrap();
@@ -155,7 +155,7 @@ fn predicted_bytes_are_measured_bytes_under_other_rules() {
                 for text in SCHEDULES {
                     let [predicted, measured] =
                         bytes(oracle, &inner, &mut Exact::new(schedule(text)));
-                    let (rule, name) = (oracle.rule(), entry.name);
+                    let (rule, name) = (oracle.rule(), &entry.name);
                     assert_eq!(predicted, measured, "{name} {rule} {text} {steps} steps");
                 }
             };

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hypertape::problems::{Quadratic, catalogue};
-use npyz::zip::ZipWriter;
-use npyz::zip::write::FileOptions;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 /// The hypergradient of `quadratic` at its own start and settings.
 const KNOWN: [f64; 2] = [0.889_454_368_725_553_7, -0.712_507_614_840_826_2];
@@ -107,7 +107,7 @@ fn vector(values: &[f64]) -> Vec<u8> {
 fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in arrays {
-        zip.start_file(format!("{name}.npy"), FileOptions::default()).unwrap();
+        zip.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
         zip.write_all(bytes).unwrap();
     }
     zip.finish().unwrap().into_inner()
@@ -195,7 +195,7 @@ fn lists_name_everything() {
     let none = Path::new("");
     let problems = ok("problems", none);
     let first: Vec<_> = problems.lines().skip(1).filter_map(|l| l.split(' ').next()).collect();
-    assert_eq!(first, catalogue().iter().map(|entry| entry.name).collect::<Vec<_>>());
+    assert_eq!(first, catalogue().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>());
     assert_eq!(problems.lines().next().unwrap().split(' ').next(), Some("problem"));
     for entry in catalogue() {
         let line = problems.lines().find(|l| l.starts_with(&format!("{} ", entry.name))).unwrap();

@@ -5,7 +5,7 @@ use std::ops::ControlFlow::Continue;
 
 use crate::support::problem::{column, matrix, problem};
 use crate::support::{deviation, estimate, expected, shared};
-use hypertape::problems::{Cleaning, DigitsSettings, Maml, Penalised, Quadratic, RIDGE};
+use hypertape::problems::{Cleaning, Maml, Penalised, Quadratic, RIDGE};
 use hypertape::{
     Array, Bilevel, Draw, Error, Estimate, Estimator, Exact, Implicit, InnerLoop, LinearSolver,
     Oracle, Outer, Params, Report, Run, Stop, Truncated, dot,
@@ -320,7 +320,7 @@ fn counts() {
 #[test]
 fn bytes_are_scratch() {
     let bytes = |solver, steps| {
-        let digits = Cleaning::digits(&DigitsSettings::default()).unwrap();
+        let digits = Cleaning::digits(0).unwrap();
         implicit(solver, digits, (steps, 1.0)).unwrap().0.cost.bytes_measured
     };
     // 640 weights; scratch enough to outweigh the arenas of the wider passes.

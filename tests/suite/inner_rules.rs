@@ -322,7 +322,7 @@ const RULES: [(&str, Setter); 8] = [
 fn exact_equals_the_whole_run_tape_under_every_rule_and_schedule() {
     let problems = ["w1-ridge", "w3", "quadratic", "digits-clean"];
     let entries = catalogue();
-    for entry in entries.iter().filter(|e| problems.contains(&e.name)) {
+    for entry in entries.iter().filter(|e| problems.contains(&e.name.as_str())) {
         for (name, set) in RULES {
             let mut oracle = entry.open::<f64>(None).unwrap();
             set(&mut oracle);

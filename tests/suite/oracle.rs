@@ -1,7 +1,8 @@
 //! The public oracle: every evaluation against differences or another way to it, its counts, its samples.
 
 use hypertape::problems::{
-    Choices, Cleaning, SampledQuadratic, SampledSettings, Sampler, Selection, Sets, catalogue,
+    Cleaning, CleaningSettings, Penalties, SampledQuadratic, SampledSettings, Sampler, Selection,
+    Sets, catalogue,
 };
 use hypertape::{
     Bilevel, Draw, InnerLoop, Level, Oracle, Point, Rollout, Samples, Task, axpy, dot,
@@ -148,8 +149,8 @@ fn both<P: Bilevel<f64>>(problem: P, level: Level) -> [Vec<f64>; 2] {
 
 #[test]
 fn mini_batches_by_number_average_to_all_samples() {
-    let choices = Choices { batch: Some(64), ..Choices::default() };
-    let selection = || Selection::<f64>::new(digits(), &choices).unwrap();
+    let selection =
+        || Selection::<f64>::new(digits(), Penalties::Class, 0.1, Some(64)).unwrap();
     let sampled = || {
         let samplers = [Sampler::Distinct { batch: 64 }; 2];
         let settings = SampledSettings { samplers, ..SampledSettings::default() };
@@ -167,8 +168,8 @@ fn mini_batches_by_number_average_to_all_samples() {
 
 #[test]
 fn samples_seen_are_those_of_every_evaluation() {
-    let choices = Choices { batch: Some(100), ..Choices::default() };
-    let problem = Cleaning::<f64>::new(digits(), None, &choices).unwrap();
+    let settings = CleaningSettings { batch: Some(100), ..CleaningSettings::default() };
+    let problem = Cleaning::<f64>::new(digits(), &settings).unwrap();
     let rows = |level, samples| {
         Bilevel::<f64>::samples(&problem, Draw::new(0, 0).at(level, 0).on(samples)) as u64
     };

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::support::two_layer::TwoLayer;
-use hypertape::problems::{Cleaning, DigitsSettings, Quadratic};
+use hypertape::problems::{Cleaning, Quadratic};
 use hypertape::{Draw, Element, Error, Exact, InnerLoop, Oracle, Outer, Record, Run, solve};
 
 fn run(outer: Outer, iterations: usize) -> Run {
@@ -122,8 +122,7 @@ fn settings_and_lengths_are_checked() {
 
 #[test]
 fn digits_are_cleaned() {
-    let mut oracle =
-        Oracle::new(Cleaning::<f64>::digits(&DigitsSettings::default()).unwrap()).unwrap();
+    let mut oracle = Oracle::new(Cleaning::<f64>::digits(0).unwrap()).unwrap();
     let inner = InnerLoop::new(100, 1.0).unwrap();
     let settings = Run::new(inner, Outer::adam(0.3).unwrap(), 30, 0);
     let (x, records) = go(&settings, &mut oracle);

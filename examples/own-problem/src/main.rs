@@ -50,6 +50,7 @@ impl<T: Element> Bilevel<T> for Prior<T> {
 
 fn main() -> ExitCode {
     let summary = "strength of a smoothness prior";
-    let (double, single) = (|_| Oracle::new(Prior::new()), |_| Oracle::new(Prior::new()));
-    hypertape::cli::main(&[Entry::new("prior", summary, (60, 0.1), double, single)])
+    let double = |_: &_| Oracle::new(Prior::new());
+    let single = |_: &_| Oracle::new(Prior::new());
+    hypertape::cli::main(&[Entry::new("prior", summary, (60, 0.1), double).single(single)])
 }

@@ -69,7 +69,7 @@ impl Cell {
     pub(super) fn resolve(mut self, catalogue: &[Entry]) -> Result<Self, Failure> {
         let of = |option, e: Failure| Failure::usage(format!("--{option}: {}", e.why()));
         let common = &mut self.run.common;
-        let entry = point::entry(catalogue, common).map_err(|e| of("problem", e))?;
+        let entry = &point::entry(catalogue, common).map_err(|e| of("problem", e))?;
         common.data_seed = point::data_seed(entry, common)?;
         let steps = *common.steps.get_or_insert(entry.steps);
         common.lr.get_or_insert(entry.lr);

@@ -39,7 +39,7 @@ pub(super) fn serve(catalogue: &[Entry], out: &mut dyn Write) -> Result<(), Fail
 }
 
 fn answer<T: Precision>(catalogue: &[Entry], task: Task, cell: &Cell) -> Result<Reply, Trouble> {
-    let entry = point::entry(catalogue, &cell.run.common)?;
+    let entry = &point::entry(catalogue, &cell.run.common)?;
     if task == Task::Probe {
         return Ok(Reply::Seconds(vec![probe::<T>(entry, cell)?]));
     }
