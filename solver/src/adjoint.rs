@@ -81,7 +81,9 @@ impl Itinerary {
                 (schedule.actions(r)?, ram.slots, ram.slots + disk.slots + tapes.slots)
             }
             (Length::AtMost(r), Schedule::Online { c }) => {
-                (schedule.actions(usize::MAX)?, c.min(r), c.min(r))
+                // The last state is the current one, as where the length is known.
+                let slots = c.min(r.saturating_sub(1));
+                (schedule.actions(usize::MAX)?, slots, slots)
             }
             (Length::AtMost(_), _) => {
                 let expected = "online:c=C for an inner loop that stops by itself";

@@ -169,7 +169,7 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         draw: Draw,
     ) -> Result<u64, Error> {
         let mut profile = Profile::kept(oracle, inner, x, draw)?;
-        if self.records_whole_runs() && profile.whole_run == [0; 4] {
+        if self.records_whole_runs() && profile.whole_run == [0; 5] {
             let draw = draw.for_task(oracle.task(draw, 0));
             profile.measure_whole_runs(oracle, inner, x, draw)?;
             *oracle.profile() = Some(profile);

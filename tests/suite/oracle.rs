@@ -149,8 +149,7 @@ fn both<P: Bilevel<f64>>(problem: P, level: Level) -> [Vec<f64>; 2] {
 
 #[test]
 fn mini_batches_by_number_average_to_all_samples() {
-    let selection =
-        || Selection::<f64>::new(digits(), Penalties::Class, 0.1, Some(64)).unwrap();
+    let selection = || Selection::<f64>::new(digits(), Penalties::Class, 0.1, Some(64)).unwrap();
     let sampled = || {
         let samplers = [Sampler::Distinct { batch: 64 }; 2];
         let settings = SampledSettings { samplers, ..SampledSettings::default() };

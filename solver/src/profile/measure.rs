@@ -179,7 +179,7 @@ impl Profile {
         usize::try_from(tapes).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Measures tapes over whole runs of 0 to 3 steps too. Cost: 6 recorded steps.
+    /// Measures tapes over whole runs of 0 to 3 and of 10 steps too. Cost: 16 recorded steps.
     pub(crate) fn measure_whole_runs<T: Element>(
         &mut self,
         oracle: &mut Oracle<T>,
@@ -188,7 +188,7 @@ impl Profile {
         draw: Draw,
     ) -> Result<(), Error> {
         let mut x_bar = vec![T::zero(); x.len()];
-        for (steps, bytes) in self.whole_run.iter_mut().enumerate() {
+        for (steps, bytes) in [0, 1, 2, 3, 10].into_iter().zip(&mut self.whole_run) {
             let run = InnerLoop::new(steps, inner.lr())?;
             *bytes =
                 piece(oracle, 0, |o| o.whole_run(&run, x, draw, &mut x_bar).map(|_| ()))?.bytes;
