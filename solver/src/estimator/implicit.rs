@@ -34,7 +34,7 @@ use crate::oracle::{Oracle, Point};
 use crate::params::{Params, norm};
 use crate::profile::Profile;
 use crate::report::Report;
-use crate::rollout::{At, Rollout, finite_loss};
+use crate::rollout::{Rollout, Task, finite_loss};
 
 /// The implicit hypergradient.
 ///
@@ -146,7 +146,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         if self.solver.symmetric() && !oracle.stationary() {
@@ -179,7 +179,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    at: At<T>,
+    at: Task<T>,
     gradient: &mut [T],
     mixed_step: usize,
     solve: impl FnOnce(&mut Equation<T>, &[T], &mut [T]) -> Result<(usize, Option<Option<f64>>), Error>,
