@@ -14,9 +14,10 @@
 use crate::arena::Arena;
 use crate::array::dual::Dual;
 use crate::array::element::Element;
+use crate::array::linear::LinearOperator;
 use crate::array::tape::Tape;
 use crate::array::tensor::Tensor;
-use crate::array::{Array, LinearOperator, List};
+use crate::array::{Array, List};
 use crate::drivers::Function;
 use crate::fault::Fault;
 use crate::shape::Shape;

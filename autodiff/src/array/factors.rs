@@ -3,8 +3,8 @@
 //! Golub and Van Loan (2013), algorithms 3.4.1, 4.2.1 (by dot products of rows) and 3.1.1. Cost: `n^3/3` products for
 //! elimination, `n^3/6` for Cholesky, nothing for triangles; `n^2` a right-hand side.
 
-use crate::array::LinearOperator;
 use crate::array::element::Element;
+use crate::array::linear::LinearOperator;
 use crate::fault::Fault;
 
 /// How a matrix is factored, or which part of it is read.
