@@ -34,6 +34,7 @@ pub(crate) mod kernels;
 pub(crate) mod linear;
 pub(crate) mod linearisation;
 pub(crate) mod moves;
+pub(crate) mod newton;
 pub(crate) mod rules;
 pub(crate) mod tape;
 pub(crate) mod tensor;

@@ -146,6 +146,6 @@ pub use array::{Array, List, Side};
 pub use custom::{Custom, Product};
 pub use drivers::{Function, Workspace};
 pub use fault::Fault;
-pub use implicit::{Ends, fixed_point};
+pub use implicit::{StopRule, fixed_point};
 pub use shape::Shape;
 pub use tally::Tally;
