@@ -94,6 +94,15 @@ pub enum Fault {
         /// Their order.
         order: u32,
     },
+    /// Sparse derivatives have another pattern at this point than their plan has.
+    Pattern {
+        /// Row, or column where the plan goes by rows, of a product with random numbers that the entries do not give.
+        index: usize,
+        /// The product by the function.
+        found: f64,
+        /// The product by the entries.
+        expected: f64,
+    },
     /// A buffer or point handed to a driver has the wrong number of values.
     Length {
         /// What was handed over.
@@ -145,6 +154,11 @@ impl fmt::Display for Fault {
             Self::Order { operation, order } => {
                 write!(f, "{operation}: derivatives of order {order} are not given in this mode")
             }
+            Self::Pattern { index, found, expected } => write!(
+                f,
+                "the pattern of a sparse plan does not hold at this point: product {index} is {found}, the entries \
+                 give {expected}"
+            ),
             Self::Length { what, expected, found } => {
                 write!(f, "{what} has {found} values, expected {expected}")
             }

@@ -1,6 +1,6 @@
 //! What was once a silent wrong answer: iterations that diverge, matrices that are not symmetric, and the like.
 
-use hypertape_autodiff::scalar::{self, Real, Scalar, Tape};
+use hypertape_autodiff::scalar::{self, Real, Scalar, SparseHessian, SparseJacobian, Tape};
 use hypertape_autodiff::{
     Array, Element, Factored, Fault, Function, Method, Shape, StopRule, Workspace, fixed_point,
 };
@@ -138,4 +138,39 @@ fn cholesky_takes_symmetric_matrices_alone() {
     for g in [gradient, again] {
         assert!(near(g[4], 2.0 / 11.0) && near(g[5], 14.0 / 11.0), "{g:?}");
     }
+}
+
+/// `y_0` is `5 x_1` or `7 x_2`, depending on the sign of `x_0`; its square is the Hessian's function.
+struct Branch;
+
+impl scalar::Function for Branch {
+    fn eval<R: Real>(&self, x: &[R], y: &mut [R]) {
+        let taken = if x[0] > 0.0 { x[1] * 5.0 } else { x[2] * 7.0 };
+        y[0] = if y.len() == 1 { taken.square() + x[0] } else { taken };
+        y[1..].iter_mut().zip(x).for_each(|(y, &x)| *y = x * 2.0);
+    }
+}
+
+#[test]
+fn a_plan_on_another_branch_is_a_fault() {
+    let (here, there) = ([1.0, 2.0, 3.0], [-1.0, 2.0, 3.0]);
+    // By columns for several results, by rows for one of many arguments.
+    for m in [1, 2, 4] {
+        let mut jacobian = SparseJacobian::new(&Branch, &here, m);
+        let (mut y, mut values) = (vec![0.0; m], vec![0.0; jacobian.pattern().len()]);
+        jacobian.values(&Branch, &here, &mut y, &mut values).unwrap();
+        let fault = jacobian.values(&Branch, &there, &mut y, &mut values).unwrap_err();
+        assert!(matches!(fault, Fault::Pattern { .. }), "{fault}");
+        jacobian.set_check(false);
+        jacobian.values(&Branch, &there, &mut y, &mut values).unwrap();
+    }
+    let mut hessian = SparseHessian::new(&Branch, &here);
+    let (mut gradient, mut values) = ([0.0; 3], vec![0.0; hessian.pattern().len()]);
+    hessian.values(&Branch, &here, &mut gradient, &mut values).unwrap();
+    assert_eq!((gradient, &values[..]), ([1.0, 100.0, 0.0], &[50.0][..]));
+    let fault = hessian.values(&Branch, &there, &mut gradient, &mut values).unwrap_err();
+    // The row of x_2, which the plan has none of: 98 by its place of the direction.
+    let Fault::Pattern { index: 2, found, expected: 0.0 } = fault else { panic!("{fault}") };
+    assert!((49.0..147.0).contains(&found), "{fault}");
+    assert!(fault.to_string().starts_with("the pattern of a sparse plan does not hold at this"));
 }
