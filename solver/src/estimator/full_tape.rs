@@ -5,7 +5,7 @@
 //! [`Exact`](crate::Exact), so the two agree to rounding.
 //!
 //! Cost: one recorded run of `r` inner gradients. Memory: the tape and its adjoints,
-//! linear in `r` with a large factor, in the arenas; predicted from runs of 2, 3 and 10 steps, less than two cache lines too much.
+//! linear in `r` with a large factor, in the arenas; predicted from runs of 2, 3 and 10 steps, at most two cache lines too much.
 
 use hypertape_autodiff::{ALIGNMENT, Element};
 
