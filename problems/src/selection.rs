@@ -16,8 +16,10 @@ use std::str::FromStr;
 use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
 
+use crate::entry::Given;
 use crate::labelled::Labelled;
 use crate::sets::Sets;
+use crate::setting::{Kind, Setting};
 
 /// How many penalties there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +33,21 @@ pub enum Penalties {
 }
 
 impl Penalties {
-    /// The names by which they are chosen.
-    pub const NAMES: [&str; 3] = ["one", "class", "feature"];
+    /// What an entry lets its users choose about a [`Selection`], with penalties of this strength at the start by default.
+    pub fn settings(penalty: f64) -> [Setting; 3] {
+        let kinds = Kind::Word(&["one", "class", "feature"]);
+        let which = "which penalties are chosen: one, one a class or one a feature";
+        [
+            Setting::new(
+                "penalty",
+                penalty,
+                Kind::NOT_NEGATIVE,
+                "strength of the penalties at the start",
+            ),
+            Setting::new("penalties", "feature", kinds, which),
+            Setting::batch(),
+        ]
+    }
 }
 
 impl FromStr for Penalties {
@@ -94,6 +109,14 @@ impl<T: Element> Selection<T> {
         })
     }
 
+    /// On `sets`, as the settings of an entry say, which are [`Penalties::settings`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn given(sets: Sets<T>, given: &Given<T>) -> Result<Self, Error> {
+        Self::new(sets, given.get("penalties")?, given.get("penalty")?, given.batch()?)
+    }
+
     /// The mean loss of a mini-batch, or the part of it that belongs to `rows`.
     fn fit<'a, A: Array<'a, Elem = T>>(
         &self,
@@ -105,6 +128,15 @@ impl<T: Element> Selection<T> {
         let batch = part.batch(self.batch, draw);
         let range = batch.rows(rows);
         part.losses(part.times(w, range.clone()), range).sum() / batch.divisor
+    }
+
+    /// The samples of the loss at a level.
+    fn at(&self, level: Level) -> Option<&Labelled<T>> {
+        match level {
+            Level::Inner => Some(&self.train),
+            Level::Outer => Some(&self.valid),
+            _ => None,
+        }
     }
 }
 
@@ -134,13 +166,12 @@ impl<T: Element> Bilevel<T> for Selection<T> {
         self.fit(w[0], &self.valid, draw, rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        let all = match level {
-            Level::Inner => self.train.len(),
-            Level::Outer => self.valid.len(),
-            _ => 0,
-        };
-        self.batch.map_or(all, |batch| batch.min(all))
+    fn mini_batches(&self, level: Level) -> usize {
+        self.at(level).map_or(1, |samples| samples.batches(self.batch))
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.at(draw.level).map_or(0, |samples| samples.batch(self.batch, draw).len())
     }
 
     fn block(&self, _: Level) -> usize {

@@ -86,7 +86,8 @@ pub trait Rule<T: Element>: fmt::Debug + Send + Sync {
         true
     }
 
-    /// Whether its steps come to rest where `dg/dw = 0`, on which implicit estimates rest; not those of a proximal map.
+    /// Whether its steps come to rest where `dg/dw = 0`, which implicit estimates then solve for; where not, as those of a
+    /// proximal map, they differentiate the fixed point of a step.
     fn stationary(&self) -> bool {
         true
     }

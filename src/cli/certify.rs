@@ -9,8 +9,9 @@ use super::atomic;
 use super::failure::{Failure, say};
 use super::point;
 use super::table::{Align, Table, seconds, significant};
+use crate::certify;
 use crate::problems::{Entry, Precision};
-use crate::{Mean, certify};
+use crate::stats::Mean;
 
 /// Standard errors that a mean may be off by.
 const ALLOWED: f64 = 4.0;
@@ -43,8 +44,7 @@ pub(crate) fn run<T: Precision>(
     let common = &options.common;
     let entry = &point::entry(catalogue, common)?;
     let mut opened = point::open::<T>(entry, common, 0)?;
-    let texts = std::iter::once("exact").chain(options.estimators.iter().map(String::as_str));
-    let made = texts.map(|text| point::estimator(&mut opened, common, text));
+    let made = options.estimators.iter().map(|text| point::estimator(&mut opened, common, text));
     let mut estimators = made.collect::<Result<Vec<_>, _>>()?;
     let mut exact = point::estimator(&mut opened, common, "exact")?;
     if let Some(folder) = &common.save {

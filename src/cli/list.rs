@@ -6,7 +6,6 @@ use super::args::Problems;
 use super::failure::{Failure, say};
 use super::table::{Align, Table};
 use super::{estimators, names};
-use crate::Outer;
 use crate::problems::{Entry, Labels, Setting};
 
 /// One line a problem, or the settings of one.
@@ -32,7 +31,7 @@ pub(crate) fn problems(
             entry.name.clone(),
             entry.steps.to_string(),
             entry.lr.to_string(),
-            outer_text(entry.outer),
+            entry.outer.to_string(),
             entry.iterations.to_string(),
             entry.data_seed.map_or_else(|| "-".into(), |s| s.to_string()),
             entry.summary.to_owned(),
@@ -46,7 +45,7 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
     let Entry { name, summary, steps, lr, iterations, .. } = entry;
     let seed =
         entry.data_seed.map_or_else(|| "fixed data".into(), |seed| format!("data seed {seed}"));
-    let outer = outer_text(entry.outer);
+    let outer = entry.outer.to_string();
     say(out, format!("{name}: {summary}"))?;
     say(out, format!("{steps} steps, lr {lr}, {iterations} iterations of {outer}, {seed}"))?;
     match entry.samples {
@@ -79,15 +78,4 @@ pub(crate) fn estimators(out: &mut dyn Write) -> Result<(), Failure> {
         table.push([e.name, e.settings, e.cost, e.summary]);
     }
     say(out, table)
-}
-
-/// An outer optimiser as it is typed.
-pub(crate) fn outer_text(outer: Outer) -> String {
-    match outer {
-        Outer::Sgd { lr, power: 0.0 } => format!("sgd {lr}"),
-        Outer::Sgd { lr, power } => format!("sgd {lr}/k^{power}"),
-        Outer::Momentum { lr, momentum } => format!("momentum {lr}, {momentum}"),
-        Outer::Adam { lr, .. } => format!("adam {lr}"),
-        _ => "other".into(),
-    }
 }

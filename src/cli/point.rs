@@ -34,6 +34,12 @@ pub(crate) fn entry(catalogue: &[Entry], common: &Common) -> Result<Entry, Failu
     if common.dtype == Dtype::F32 {
         f32::opener(&entry).map_err(Failure::usage)?;
     }
+    if common.data.train.is_some() && entry.samples.is_none() {
+        let name = &entry.name;
+        return Err(Failure::usage(format!(
+            "--train: found '{name}', expected a problem that takes samples"
+        )));
+    }
     Ok(entry)
 }
 
