@@ -29,9 +29,10 @@ mod tests;
 use hypertape_autodiff::Element;
 
 use crate::draw::Draw;
-use crate::error::{Error, not_negative, positive};
+use crate::error::Error;
 use crate::linear::system::Limit;
 use crate::params::norm;
+use crate::spelling::{About, Range, Settings, Spelled};
 
 pub(crate) use crate::linear::system::System;
 
@@ -86,36 +87,90 @@ pub enum LinearSolver {
     Dense,
 }
 
-impl LinearSolver {
-    /// As it is typed: its name, when it ends, and its other settings.
-    #[expect(clippy::type_complexity, reason = "a table")]
-    pub(crate) fn parts(self) -> (&'static str, Option<Stop>, [(&'static str, Option<f64>); 2]) {
-        let none = ("", None);
-        match self {
-            Self::Cg { stop } => ("cg", Some(stop), [none; 2]),
-            Self::Minres { stop } => ("minres", Some(stop), [none; 2]),
-            Self::FixedPoint { stop, lr } => ("fixed-point", Some(stop), [("lr", lr), none]),
-            Self::Neumann { terms, lr } => {
-                ("neumann", None, [("terms", Some(terms as f64)), ("lr", lr)])
-            }
-            Self::Nystrom { stop, rank, shift } => {
-                ("nystrom", Some(stop), [("rank", Some(rank as f64)), ("shift", shift)])
-            }
-            Self::Dense => ("dense", None, [none; 2]),
+impl Stop {
+    /// With the settings of both.
+    fn spell(self, settings: &mut Settings) -> Self {
+        let help = "norm of the residual at which they end, relative to that of df/dw";
+        let (most, least) = (Range::ONE_OR_MORE, Range::NOT_NEGATIVE);
+        Self {
+            iterations: settings.get("iterations", self.iterations, most, "most iterations"),
+            tolerance: settings.get("tolerance", self.tolerance, least, help),
         }
     }
+}
 
-    /// With settings that make sense.
-    pub(crate) fn checked(self) -> Result<Self, Error> {
-        let (_, stop, settings) = self.parts();
-        for (what, value) in settings {
-            value.map(|value| positive(what, value)).transpose()?;
-        }
-        if let Some(Stop { iterations, tolerance }) = stop {
-            positive("iterations", iterations as f64)?;
-            not_negative("tolerance", tolerance)?;
-        }
-        Ok(self)
+impl Spelled for LinearSolver {
+    fn about(&self) -> About {
+        let (name, summary, cost) = match self {
+            Self::Cg { .. } => (
+                "cg",
+                "implicit, conjugate gradients at w_r; for a positive definite Hessian",
+                "r + 1 gradients, iterations + 1 HVPs",
+            ),
+            Self::Minres { .. } => (
+                "minres",
+                "implicit, minimum residuals; for an indefinite Hessian as well",
+                "r + 1 gradients, iterations + 1 HVPs",
+            ),
+            Self::FixedPoint { .. } => (
+                "fixed-point",
+                "implicit, v - lr (H v - b) from the last solution",
+                "r + 1 gradients, iterations + 1 HVPs",
+            ),
+            Self::Neumann { .. } => {
+                ("neumann", "implicit, Neumann series", "r + 1 gradients, terms HVPs")
+            }
+            Self::Nystrom { .. } => (
+                "nystrom",
+                "implicit, conjugate gradients preconditioned by a random sketch",
+                "r + 1 gradients, rank + iterations + 1 HVPs",
+            ),
+            Self::Dense => (
+                "dense",
+                "implicit, the whole Hessian and elimination; for few inner variables",
+                "r + 1 gradients, p + 1 HVPs, p^2 values",
+            ),
+        };
+        About { name, summary, cost }
+    }
+
+    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+        const STEP: &str = "step size, that of the inner loop unless given";
+        Ok(match *self {
+            Self::Cg { stop } => Self::Cg { stop: stop.spell(settings) },
+            Self::Minres { stop } => Self::Minres { stop: stop.spell(settings) },
+            Self::FixedPoint { stop, lr } => {
+                let lr = settings.get("lr", lr, Range::POSITIVE, STEP);
+                Self::FixedPoint { stop: stop.spell(settings), lr }
+            }
+            Self::Neumann { terms, lr } => Self::Neumann {
+                terms: settings.get("terms", terms, Range::ONE_OR_MORE, "terms of the series"),
+                lr: settings.get("lr", lr, Range::POSITIVE, STEP),
+            },
+            Self::Nystrom { stop, rank, shift } => {
+                let help = "vectors of the sketch";
+                let rank = settings.get("rank", rank, Range::ONE_OR_MORE, help);
+                let help = "added to the sketched Hessian, its mean eigenvalue unless given";
+                let shift = settings.get("shift", shift, Range::POSITIVE, help);
+                Self::Nystrom { stop: stop.spell(settings), rank, shift }
+            }
+            Self::Dense => Self::Dense,
+        })
+    }
+}
+
+impl LinearSolver {
+    /// One of each kind, as they are listed.
+    pub(crate) fn listed() -> [Self; 6] {
+        let stop = Stop { iterations: 20, tolerance: 1e-12 };
+        [
+            Self::Cg { stop },
+            Self::Minres { stop },
+            Self::FixedPoint { stop, lr: None },
+            Self::Neumann { terms: 20, lr: None },
+            Self::Nystrom { stop, rank: 10, shift: None },
+            Self::Dense,
+        ]
     }
 
     /// Values of scratch for `p` unknowns.

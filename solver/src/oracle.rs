@@ -14,7 +14,7 @@ mod passes;
 mod results;
 mod scalars;
 mod scratch;
-mod stepper;
+pub(crate) mod stepper;
 mod tapes;
 mod view;
 mod workspaces;
@@ -36,7 +36,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::lanes::{Plan, Team};
 use crate::oracle::lens::Lens;
 use crate::oracle::scalars::Scalars;
-use crate::oracle::stepper::Stepper;
+use crate::oracle::stepper::{AnyRule, Stepper};
 use crate::oracle::view::{Loss, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -210,7 +210,12 @@ impl<'p, T: Element> Oracle<'p, T> {
 
     /// Takes inner steps by `rule` instead of [`GradientDescent`].
     pub fn set_rule(&mut self, rule: impl Rule<T> + 'p) {
-        self.rule = Arc::new(rule);
+        self.set_any_rule(AnyRule::new(rule));
+    }
+
+    /// The same by a rule whose type is not known, such as one that was parsed.
+    pub fn set_any_rule(&mut self, rule: AnyRule<'p, T>) {
+        self.rule = rule.0;
         self.crew.clear();
         self.profile = None;
     }

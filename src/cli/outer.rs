@@ -1,37 +1,67 @@
 //! The outer optimiser of a command: the problem's, with what was asked for in its place; what a coupling brings.
 
-use super::args::{CouplingName, OuterName, Run as Options};
+use super::args::{CouplingName, Run as Options};
 use super::failure::Failure;
 use crate::problems::Entry;
-use crate::{Coupling, Outer};
+use crate::{Coupling, Outer, Spelled};
 
-/// `default` with another optimiser, step size, decay or momentum. The step size stays where only the optimiser is replaced, so
-/// that one setting changes one thing.
-///
-/// # Errors
-/// What was wrong, without the option or key that the caller knows it by.
-pub(crate) fn choose(
+/// The name of a choice, and its settings as they are typed.
+fn parts(text: &str) -> (&str, Vec<&str>) {
+    let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+    (name, settings.split(',').filter(|setting| !setting.is_empty()).collect())
+}
+
+/// The name of a setting as it is typed.
+fn name_of(setting: &str) -> &str {
+    setting.split('=').next().unwrap_or_default()
+}
+
+/// `default` with another optimiser and what was asked for by options of their own, a name and a value each. The step size stays
+/// where only the optimiser is replaced, so that one setting changes one thing.
+fn choose(
     default: Outer,
-    name: Option<OuterName>,
-    lr: Option<f64>,
-    power: Option<f64>,
-    momentum: Option<f64>,
-) -> Result<Outer, String> {
-    let (own, own_lr, own_power) = match default {
-        Outer::Adam { lr, .. } => (OuterName::Adam, lr, 0.0),
-        Outer::Momentum { lr, .. } => (OuterName::Momentum, lr, 0.0),
-        Outer::Sgd { lr, power } => (OuterName::Sgd, lr, power),
-        other => return Err(format!("no name for {other:?}")),
-    };
-    let lr = lr.unwrap_or(own_lr);
-    match (name.unwrap_or(own), power, momentum) {
-        (OuterName::Sgd, asked, None) => Outer::decaying_sgd(lr, asked.unwrap_or(own_power)),
-        (OuterName::Momentum, None, asked) => Outer::momentum(lr, asked.unwrap_or(0.9)),
-        (OuterName::Adam, None, None) => Outer::adam(lr),
-        (_, Some(_), _) => return Err("only sgd has a decaying step size".into()),
-        (_, None, Some(_)) => return Err("found a momentum, expected --outer momentum".into()),
+    asked: Option<&str>,
+    options: [(&str, Option<f64>); 3],
+) -> Result<Outer, Failure> {
+    let default = default.text();
+    let (own, kept) = parts(&default);
+    let (name, typed) = parts(asked.unwrap_or(own));
+    let spellings = Outer::spellings();
+    let line = spellings.find(name).map_err(|e| Failure::usage(format!("--outer: {e}")))?;
+    let known = line.settings();
+    let mut settings: Vec<String> = typed.iter().map(|&setting| setting.to_owned()).collect();
+    for (setting, value) in options {
+        let Some(value) = value else { continue };
+        if !known.iter().any(|s| s.name == setting) {
+            return Err(Failure::usage(format!("--outer-{setting}: {name} has no {setting}")));
+        }
+        settings.push(format!("{setting}={value:?}"));
     }
-    .map_err(|e| e.to_string())
+    for setting in kept.into_iter().filter(|s| name == own || name_of(s) == "lr") {
+        if !settings.iter().any(|other| name_of(other) == name_of(setting)) {
+            settings.push(setting.to_owned());
+        }
+    }
+    let made = spellings.parse(&format!("{name}:{}", settings.join(",")));
+    made.map_err(|e| Failure::usage(format!("--outer: {e}")))
+}
+
+/// An outer optimiser by the options of a command: text, and step size, power and momentum, which have options of their own.
+pub(crate) fn options_of(outer: Outer) -> (String, [Option<f64>; 3]) {
+    let (text, numbers) = (
+        outer.text(),
+        match outer {
+            Outer::Sgd { lr, power } => [Some(lr), Some(power), None],
+            Outer::Momentum { lr, momentum } => [Some(lr), None, Some(momentum)],
+            Outer::Adam { lr, .. } => [Some(lr), None, None],
+            _ => [None; 3],
+        },
+    );
+    let (name, settings) = parts(&text);
+    let own = ["lr", "power", "momentum"];
+    let others = settings.into_iter().filter(|s| !own.contains(&name_of(s))).collect::<Vec<_>>();
+    let text = [name, &others.join(",")].join(":");
+    (text.trim_end_matches(':').to_owned(), numbers)
 }
 
 /// The coupling that was asked for, and with it the estimator and the outer optimiser: what was asked for, or what the
@@ -52,12 +82,14 @@ pub(crate) fn algorithm(
         Coupling::Bsa => format!("single-draw:terms=10,lr={lr:?}"),
         _ => "exact".into(),
     });
-    let asked = options.outer.or(power.map(|_| OuterName::Sgd));
-    let power = options.outer_power.or(power.filter(|_| asked == Some(OuterName::Sgd)));
-    let outer = choose(entry.outer, asked, options.outer_lr, power, options.outer_momentum)
-        .map_err(|why| {
-            let option = options.outer_momentum.map_or("--outer-power", |_| "--outer-momentum");
-            Failure::usage(format!("{option}: {why}"))
-        })?;
+    let asked = options.outer.as_deref().or(power.map(|_| "sgd"));
+    // Where a power was not typed, that of the coupling.
+    let brings = asked.is_some_and(|asked| parts(asked).0 == "sgd" && !asked.contains("power="));
+    let options = [
+        ("lr", options.outer_lr),
+        ("power", options.outer_power.or(power.filter(|_| brings))),
+        ("momentum", options.outer_momentum),
+    ];
+    let outer = choose(entry.outer, asked, options)?;
     Ok((coupling, named, outer))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::app::{App, Precise};
 use super::args::Run as Options;
 use super::failure::{Failure, say};
 use super::list::outer_text;
@@ -16,7 +17,7 @@ use super::point::{self, Opened};
 use super::state::{self, Files, Interrupt, Line};
 use super::table::{Align, Table, significant};
 use super::{arrays, atomic, outer};
-use crate::problems::{Entry, Precision};
+use crate::problems::Precision;
 use crate::{Coupling, Draw, End, InnerLoop, Limits, Oracle, Record, Run, RunState, mean_loss};
 
 /// A judged outer point: the run's result, or a control.
@@ -48,15 +49,16 @@ struct Summary {
 }
 
 /// The command.
-pub(crate) fn run<T: Precision>(
-    catalogue: &[Entry],
+pub(crate) fn run<T: Precise>(
+    app: &App,
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(catalogue, common)?;
+    let entry = &point::entry(app, common)?;
     let (coupling, named, outer) = outer::algorithm(entry, options)?;
-    let mut estimator = point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &named)?;
+    let mut estimator =
+        point::estimator(app, &mut point::open::<T>(app, entry, common, 0)?, common, &named)?;
     let limits = limits(options);
     let files = Files::of(options)?;
     let interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
@@ -66,7 +68,7 @@ pub(crate) fn run<T: Precision>(
     for repeat in 0..options.repeat {
         let stem = if options.repeat == 1 { String::new() } else { format!("-{repeat}") };
         let Opened { mut oracle, inner, x, data_seed } =
-            point::open::<T>(entry, common, repeat as u64)?;
+            point::open::<T>(app, entry, common, repeat as u64)?;
         let seed = common.seed.wrapping_add(repeat as u64);
         let run = Run { coupling, limits, ..Run::new(inner, outer, iterations, seed) };
         let name = estimator.name();

@@ -21,15 +21,16 @@ use hypertape_autodiff::{Element, all_finite, axpy};
 
 use crate::by_place::ByPlace;
 use crate::draw::Level;
-use crate::error::{Error, positive};
-use crate::estimator::{Estimator, named};
+use crate::error::Error;
+use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
-use crate::linear::{LinearSolver, Stop, System};
+use crate::linear::{LinearSolver, System};
 use crate::oracle::{Oracle, Point};
 use crate::params::{Params, norm};
 use crate::profile::Profile;
 use crate::report::Report;
 use crate::rollout::{At, Rollout, finite_loss};
+use crate::spelling::{About, Range, Settings, Spelled};
 
 /// The implicit hypergradient.
 ///
@@ -66,8 +67,8 @@ use crate::rollout::{At, Rollout, finite_loss};
 /// assert!((report.inner_norm - 0.52301766015).abs() < 1e-15);
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
-#[derive(Debug)]
-pub struct Implicit<T> {
+#[derive(Clone, Debug)]
+pub struct Implicit<T: Element> {
     solver: LinearSolver,
     mu: Option<f64>,
     kept: Option<ByPlace<T>>,
@@ -79,7 +80,15 @@ impl<T: Element> Implicit<T> {
     /// # Errors
     /// [`Error::Invalid`] for settings of `solver` that make no sense.
     pub fn new(solver: LinearSolver) -> Result<Self, Error> {
-        Ok(Self { solver: solver.checked()?, mu: None, kept: None })
+        Self { solver, mu: None, kept: None }.checked()
+    }
+
+    /// By each solver, as they are listed.
+    pub(crate) fn listed() -> [Self; 6] {
+        LinearSolver::listed().map(|solver| {
+            let warm = matches!(solver, LinearSolver::FixedPoint { .. });
+            Self { solver, mu: None, kept: warm.then(ByPlace::default) }
+        })
     }
 
     /// Starts each solve from the last solution in the same place of the meta-batch, if that was of the same task.
@@ -93,25 +102,34 @@ impl<T: Element> Implicit<T> {
     /// # Errors
     /// [`Error::Invalid`] unless `mu` is positive and finite.
     pub fn strongly_convex(self, mu: f64) -> Result<Self, Error> {
-        positive("mu", mu)?;
-        Ok(Self { mu: Some(mu), ..self })
+        Self { mu: Some(mu), ..self }.checked()
+    }
+}
+
+impl<T: Element> Spelled for Implicit<T> {
+    fn about(&self) -> About {
+        self.solver.about()
+    }
+
+    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+        let solver = self.solver.spell(settings)?;
+        let help = "strong convexity of the inner loss, which bounds the error of the solution";
+        let mu = settings.get("mu", self.mu, Range::POSITIVE, help);
+        let mut warm = self.kept.is_some();
+        // The others end where they end, whatever they start from.
+        if !matches!(solver, LinearSolver::Neumann { .. } | LinearSolver::Dense) {
+            let shown = warm || matches!(solver, LinearSolver::FixedPoint { .. });
+            let help = "start each solve from the last solution";
+            warm = settings.get_if(shown, "warm", warm, Range::SWITCH, help);
+        }
+        let kept = warm.then(|| self.kept.clone().unwrap_or_default());
+        Ok(Self { solver, mu, kept })
     }
 }
 
 impl<T: Element> Estimator<T> for Implicit<T> {
     fn name(&self) -> String {
-        let (name, stop, [first, second]) = self.solver.parts();
-        let iterations = stop.map(|Stop { iterations, .. }| iterations as f64);
-        let tolerance = stop.map(|Stop { tolerance, .. }| tolerance);
-        let warm = match self.solver {
-            _ if self.kept.is_some() => Some(1.0),
-            // Of this one a warm start is the default where it is typed.
-            LinearSolver::FixedPoint { .. } => Some(0.0),
-            _ => None,
-        };
-        let own =
-            [("iterations", iterations), ("tolerance", tolerance), ("mu", self.mu), ("warm", warm)];
-        named(name, &[&[first, second][..], &own].concat())
+        self.text()
     }
 
     /// The kept solutions: `v.PLACE.TASK` for each.

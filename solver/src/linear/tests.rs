@@ -285,23 +285,23 @@ fn a_product_that_fails_is_passed_on() {
 fn settings_are_checked() {
     let one = |stop| LinearSolver::Cg { stop };
     for (solver, text) in [
-        (one(stop(0, 0.0)), "iterations: found 0, expected a positive finite number"),
-        (one(stop(1, f64::NAN)), "tolerance: found NaN, expected a finite number, 0 or more"),
+        (one(stop(0, 0.0)), "iterations of cg: found 0, expected a whole number, 1 or more"),
+        (one(stop(1, f64::NAN)), "tolerance of cg: found NaN, expected a finite number, 0 or more"),
         (
             LinearSolver::Neumann { terms: 0, lr: None },
-            "terms: found 0, expected a positive finite number",
+            "terms of neumann: found 0, expected a whole number, 1 or more",
         ),
         (
             LinearSolver::Neumann { terms: 3, lr: Some(-1.0) },
-            "lr: found -1, expected a positive finite number",
+            "lr of neumann: found -1, expected a positive finite number",
         ),
         (
             LinearSolver::Nystrom { stop: stop(1, 0.0), rank: 0, shift: None },
-            "rank: found 0, expected a positive finite number",
+            "rank of nystrom: found 0, expected a whole number, 1 or more",
         ),
         (
             LinearSolver::Nystrom { stop: stop(1, 0.0), rank: 1, shift: Some(0.0) },
-            "shift: found 0, expected a positive finite number",
+            "shift of nystrom: found 0, expected a positive finite number",
         ),
     ] {
         assert_eq!(solver.checked().unwrap_err().to_string(), text);

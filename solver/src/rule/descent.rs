@@ -5,6 +5,7 @@ use hypertape_autodiff::{Array, Element, Fault, List, Shape};
 
 use crate::error::Error;
 use crate::rule::{Rule, Step};
+use crate::spelling::{About, Range, Settings, Spelled};
 
 /// Gradient descent, with a factor `s_t` on the size of each step, 1 by default.
 ///
@@ -45,9 +46,22 @@ impl GradientDescent {
     }
 }
 
+impl Spelled for GradientDescent {
+    fn about(&self) -> About {
+        About { name: "gradient-descent", summary: "w' = w - lr g", cost: "" }
+    }
+
+    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+        let help =
+            "place of the outer variable x whose exp(x) multiplies lr: one factor, or one a step";
+        let learned = settings.get("outer", self.learned, Range::COUNT, help);
+        Ok(Self { learned, ..self.clone() })
+    }
+}
+
 impl<T: Element> Rule<T> for GradientDescent {
     fn name(&self) -> String {
-        self.learned.map_or("gradient-descent".into(), |k| format!("gradient-descent:outer={k}"))
+        self.text()
     }
 
     fn update<'a, A: Array<'a, Elem = T>>(

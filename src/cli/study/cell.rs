@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+use crate::cli::app::App;
 use crate::cli::args::{self, at_least_one, count};
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
-use crate::cli::{estimators, outer, point, rules};
-use crate::problems::{Entry, Quadratic};
-use crate::{Error, Oracle, Outer, Schedule};
+use crate::cli::{outer, point};
 
 /// What a cell does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -66,20 +66,19 @@ impl Cell {
     ///
     /// # Errors
     /// A usage error that begins with the option at fault.
-    pub(super) fn resolve(mut self, catalogue: &[Entry]) -> Result<Self, Failure> {
+    pub(super) fn resolve(mut self, app: &App) -> Result<Self, Failure> {
         let of = |option, e: Failure| Failure::usage(format!("--{option}: {}", e.why()));
         let common = &mut self.run.common;
-        let entry = &point::entry(catalogue, common).map_err(|e| of("problem", e))?;
+        let entry = &point::entry(app, common).map_err(|e| of("problem", e))?;
         common.data_seed = point::data_seed(entry, common)?;
-        let steps = *common.steps.get_or_insert(entry.steps);
+        common.steps.get_or_insert(entry.steps);
         common.lr.get_or_insert(entry.lr);
         if let Some(rule) = &common.rule {
-            let mut small = Oracle::<f64>::new(Quadratic::general()).map_err(Failure::run)?;
-            rules::set(&mut small, rule)?;
+            app.check_rule(common.dtype, rule).map_err(|e| of("rule", Failure::usage(e)))?;
         }
         let (_, named, outer) = outer::algorithm(entry, &self.run)?;
-        estimators::parse::<f64>(&named, steps, Schedule::default())
-            .map_err(|e| of("estimator", e))?;
+        app.check_estimator(self.run.common.dtype, &named)
+            .map_err(|e| of("estimator", Failure::usage(e)))?;
         let run = &mut self.run;
         run.estimator = Some(named);
         if self.measure == Measure::Gradient {
@@ -89,16 +88,9 @@ impl Cell {
         }
         run.iterations.get_or_insert(entry.iterations);
         self.repeats.get_or_insert(0);
-        let (name, lr, power, momentum) = match outer {
-            Outer::Sgd { lr, power } => (args::OuterName::Sgd, lr, Some(power), None),
-            Outer::Momentum { lr, momentum } => {
-                (args::OuterName::Momentum, lr, None, Some(momentum))
-            }
-            Outer::Adam { lr, .. } => (args::OuterName::Adam, lr, None, None),
-            other => return Err(Failure::usage(format!("--outer: no name for {other:?}"))),
-        };
-        (run.outer, run.outer_lr) = (Some(name), Some(lr));
-        (run.outer_power, run.outer_momentum) = (power, momentum);
+        let (text, numbers) = outer::options_of(outer);
+        run.outer = Some(text);
+        [run.outer_lr, run.outer_power, run.outer_momentum] = numbers;
         Ok(self)
     }
 
