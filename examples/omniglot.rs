@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use hypertape::problems::{
     Entry, Fewshot, FewshotSettings, ImageClasses, Learner, Made, catalogue,
 };
-use hypertape::{Element, Oracle, Outer, Unary};
+use hypertape::{Element, Optimiser, Oracle, Unary};
 
 fn omniglot<T: Element>(seed: u64, learner: Learner) -> Made<T> {
     let paths = env::var_os("OMNIGLOT").unwrap_or_default();
@@ -42,7 +42,7 @@ fn digits<T: Element>(seed: u64) -> Made<T> {
 }
 
 fn main() -> ExitCode {
-    let adam = |lr| Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    let adam = |lr| Optimiser::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
     let of = |entry| Entry { outer: adam(1e-3), iterations: 500, data_seed: Some(0), ..entry };
     let omniglot = |name, summary, learner| {
         let entry =

@@ -28,10 +28,10 @@ use std::sync::Arc;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-pub use app::App;
+pub use app::{App, Precise};
 
 use crate::problems::Entry;
-use crate::{Outer, Ranks, Schedule, Simd};
+use crate::{Ranks, Schedule, Simd};
 use args::{Args, Command, Dtype};
 use failure::Failure;
 
@@ -85,14 +85,23 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
     match command {
         Command::Problems(options) => list::problems(app.catalogue, &options, &mut out),
         Command::Estimators { name } => {
-            list::choices(&app.estimators(), "estimator", name, &mut out)
+            let all = app.listed(|d| &d.estimators, |s| &s.estimators);
+            list::choices(&all, "estimator", name, &mut out)
         }
-        Command::Rules { name } => list::choices(&app.rules(), "rule", name, &mut out),
+        Command::Rules { name } => {
+            let all = app.listed(|d| &d.rules, |s| &s.rules);
+            list::choices(&all, "rule", name, &mut out)
+        }
         Command::Schedules { name } => {
             list::choices(&app::lines(&Schedule::spellings()), "schedule", name, &mut out)
         }
         Command::Optimisers { name } => {
-            list::choices(&app::lines(&Outer::spellings()), "outer optimiser", name, &mut out)
+            let all = app.listed(|d| &d.outers, |s| &s.outers);
+            list::choices(&all, "outer optimiser", name, &mut out)
+        }
+        Command::Couplings { name } => {
+            let all = app.listed(|d| &d.couplings, |s| &s.couplings);
+            list::choices(&all, "coupling", name, &mut out)
         }
         Command::Gradient(options) => {
             in_precision!(options.common.dtype, gradient::run(app, &options, &mut out))

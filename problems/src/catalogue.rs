@@ -1,7 +1,7 @@
 //! The catalogue: problems by name, each with the settings that it is usually run with.
 
 use hypertape_autodiff::Element;
-use hypertape_solver::{Bilevel, Error, GradientDescent, Ista, Oracle, Outer, Rule};
+use hypertape_solver::{Bilevel, Error, GradientDescent, Ista, Optimiser, Oracle, Rule};
 
 use crate::chain::Chain;
 use crate::cleaning::{Cleaning, CleaningSettings};
@@ -91,13 +91,13 @@ pub fn catalogue() -> Vec<Entry> {
         "digits-clean-mlp", (100, 0.5), adam(0.3), 100, Some(0), Classes cleaning(),
             "hyper-cleaning, a network with 8 hidden units on 300 digits, or --train"
             => |given| clean(given, [300, 300, 600], Some(8));
-        "digits-penalty", (100, 1.0), adam(0.1), 100, Some(0), Classes selection(),
+        "digits-penalty", (100, 1.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
             "softmax regression on 150 digits, one log-penalty a feature, or --train and --penalties"
             => |given| select(given, given.sets_or(few_digits)?);
-        "digits-parity", (100, 0.5), adam(0.1), 100, Some(0), Classes selection(),
+        "digits-parity", (100, 0.5), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
             "logistic regression on 150 digits, even or odd, one log-penalty a feature, or --train"
             => |given| select(given, given.sets_or(few_digits)?.parity());
-        "text", (50, 20.0), adam(0.1), 100, Some(0), Classes selection(),
+        "text", (50, 20.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
             "softmax regression on 120 generated texts, sparse, one log-penalty a word, or --train"
             => |given| select(given, given.sets_or(|seed| Sets::text([120, 120, 300], 250, 4, seed))?);
         "digits-fewshot", (9, 0.05), adam(0.003), 1000, Some(0),
@@ -115,13 +115,13 @@ pub fn catalogue() -> Vec<Entry> {
     }
 }
 
-fn adam(lr: f64) -> Outer {
-    Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+fn adam(lr: f64) -> Optimiser {
+    Optimiser::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
 }
 
 /// With step sizes `lr / k^power`.
-fn sgd(lr: f64, power: f64) -> Outer {
-    Outer::Sgd { lr, power }
+fn sgd(lr: f64, power: f64) -> Optimiser {
+    Optimiser::Sgd { lr, power }
 }
 
 /// With an inner rule of its own.
@@ -148,24 +148,12 @@ fn ridge<T: Element>(given: &Given<T>) -> Made<T> {
     Oracle::new(given.sets.clone().map_or_else(own, Penalised::ridge_of)?)
 }
 
-/// Any number that is not negative.
-const NOT_NEGATIVE: Kind = Kind::Number(0.0..=f64::MAX);
-
-fn batch() -> Setting {
-    let help = "samples a mini-batch, for inner and outer loss; 0 for all";
-    Setting::new("batch", 0, Kind::Count(0..=usize::MAX), help)
-}
-
-fn batch_of<T: Element>(given: &Given<T>) -> Result<Option<usize>, Error> {
-    Ok(Some(given.get("batch")?).filter(|&batch| batch > 0))
-}
-
 fn cleaning() -> [Setting; 3] {
     let share = "share of training labels that are made wrong";
     [
         Setting::new("corruption", 0.4, Kind::Number(0.0..=1.0), share),
-        Setting::new("penalty", 1e-3, NOT_NEGATIVE, "strength of the penalty"),
-        batch(),
+        Setting::new("penalty", 1e-3, Kind::NOT_NEGATIVE, "strength of the penalty"),
+        Setting::batch(),
     ]
 }
 
@@ -174,19 +162,10 @@ fn clean<T: Element>(given: &Given<T>, sizes: [usize; 3], hidden: Option<u32>) -
         corruption: given.get("corruption")?,
         penalty: given.get("penalty")?,
         hidden,
-        batch: batch_of(given)?,
+        batch: given.batch()?,
         seed: given.seed,
     };
     Oracle::new(Cleaning::new(given.sets_or(|seed| Sets::digits(sizes, seed))?, &settings)?)
-}
-
-fn selection() -> [Setting; 3] {
-    let which = "which penalties are chosen: one, one a class or one a feature";
-    [
-        Setting::new("penalty", 0.01, NOT_NEGATIVE, "strength of the penalties at the start"),
-        Setting::new("penalties", "feature", Kind::Word(&Penalties::NAMES), which),
-        batch(),
-    ]
 }
 
 fn few_digits<T: Element>(seed: u64) -> Result<Sets<T>, Error> {
@@ -194,8 +173,7 @@ fn few_digits<T: Element>(seed: u64) -> Result<Sets<T>, Error> {
 }
 
 fn select<T: Element>(given: &Given<T>, sets: Sets<T>) -> Made<T> {
-    let (penalties, penalty) = (given.get("penalties")?, given.get("penalty")?);
-    Oracle::new(Selection::new(sets, penalties, penalty, batch_of(given)?)?)
+    Oracle::new(Selection::given(sets, given)?)
 }
 
 fn fewshot<T: Element>(seed: u64, learner: Learner) -> Made<T> {

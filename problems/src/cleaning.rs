@@ -192,11 +192,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
     }
 
     fn samples(&self, level: Level) -> usize {
-        let all = match level {
-            Level::Inner => self.train.len(),
-            Level::Outer => self.valid.len(),
-            _ => 0,
-        };
+        let all = if level == Level::Inner { self.train.len() } else { self.valid.len() };
         self.batch.map_or(all, |batch| batch.min(all))
     }
 

@@ -70,11 +70,8 @@ impl<T: Element> ElasticNet<T> {
         let train = Targets::new("training rows", train, width)?;
         let valid = Targets::new("validation rows", valid, width)?;
         if log_l1.len() != 1 && log_l1.len() != width {
-            return Err(Error::Invalid {
-                what: "log-weights of the first penalty".into(),
-                found: log_l1.len().to_string(),
-                expected: format!("1, or one for each of {width} features"),
-            });
+            let expected = format!("1, or one for each of {width} features");
+            return Err(Error::invalid("log-weights of the first penalty", log_l1.len(), expected));
         }
         Ok(Self::of(train, valid, (log_l1, log_l2)))
     }
@@ -139,11 +136,7 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
     }
 
     fn samples(&self, level: Level) -> usize {
-        match level {
-            Level::Inner => self.train.len(),
-            Level::Outer => self.valid.len(),
-            _ => 0,
-        }
+        if level == Level::Inner { self.train.len() } else { self.valid.len() }
     }
 
     fn block(&self, _: Level) -> usize {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hypertape_autodiff::Element;
-use hypertape_solver::{Error, Oracle, Outer};
+use hypertape_solver::{Error, Optimiser, Oracle};
 
 use crate::sets::Sets;
 use crate::setting::Setting;
@@ -36,6 +36,14 @@ impl<T: Element> Given<T> {
         setting
             .ok_or_else(|| Error::invalid("setting", format!("'{name}'"), "a declared one"))?
             .get()
+    }
+
+    /// Samples a mini-batch, if they are to be drawn, by the setting [`Setting::batch`].
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn batch(&self) -> Result<Option<usize>, Error> {
+        Ok(Some(self.get("batch")?).filter(|&batch| batch > 0))
     }
 
     /// The samples that were given, or else those that `own` makes from the data seed.
@@ -90,7 +98,7 @@ pub struct Entry {
     /// Inner step size by default.
     pub lr: f64,
     /// Outer optimiser by default.
-    pub outer: Outer,
+    pub outer: Optimiser,
     /// Outer iterations by default.
     pub iterations: usize,
     /// Seed of its data by default; `None` if its data is fixed.
@@ -147,7 +155,7 @@ impl Entry {
             summary,
             steps,
             lr,
-            outer: Outer::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+            outer: Optimiser::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
             iterations: 100,
             data_seed: None,
             settings: Vec::new(),
@@ -177,7 +185,7 @@ impl Entry {
                 let names: Vec<_> = self.settings.iter().map(|setting| setting.name).collect();
                 let expected = if names.is_empty() { "none".into() } else { names.join(", ") };
                 let found = format!("setting '{name}'");
-                return Err(Error::invalid(format!("problem '{}'", self.name), found, expected));
+                return Err(Error::invalid(&self.name, found, expected));
             };
             setting.give(value)?;
         }

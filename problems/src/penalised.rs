@@ -170,11 +170,7 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
     }
 
     fn samples(&self, level: Level) -> usize {
-        match level {
-            Level::Inner => self.train.len(),
-            Level::Outer => self.valid.len(),
-            _ => 0,
-        }
+        if level == Level::Inner { self.train.len() } else { self.valid.len() }
     }
 
     fn block(&self, _: Level) -> usize {

@@ -16,8 +16,10 @@ use std::str::FromStr;
 use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
 
+use crate::entry::Given;
 use crate::labelled::Labelled;
 use crate::sets::Sets;
+use crate::setting::{Kind, Setting};
 
 /// How many penalties there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +33,21 @@ pub enum Penalties {
 }
 
 impl Penalties {
-    /// The names by which they are chosen.
-    pub const NAMES: [&str; 3] = ["one", "class", "feature"];
+    /// What an entry lets its users choose about a [`Selection`], with penalties of this strength at the start by default.
+    pub fn settings(penalty: f64) -> [Setting; 3] {
+        let kinds = Kind::Word(&["one", "class", "feature"]);
+        let which = "which penalties are chosen: one, one a class or one a feature";
+        [
+            Setting::new(
+                "penalty",
+                penalty,
+                Kind::NOT_NEGATIVE,
+                "strength of the penalties at the start",
+            ),
+            Setting::new("penalties", "feature", kinds, which),
+            Setting::batch(),
+        ]
+    }
 }
 
 impl FromStr for Penalties {
@@ -94,6 +109,14 @@ impl<T: Element> Selection<T> {
         })
     }
 
+    /// On `sets`, as the settings of an entry say, which are [`Penalties::settings`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn given(sets: Sets<T>, given: &Given<T>) -> Result<Self, Error> {
+        Self::new(sets, given.get("penalties")?, given.get("penalty")?, given.batch()?)
+    }
+
     /// The mean loss of a mini-batch, or the part of it that belongs to `rows`.
     fn fit<'a, A: Array<'a, Elem = T>>(
         &self,
@@ -135,11 +158,7 @@ impl<T: Element> Bilevel<T> for Selection<T> {
     }
 
     fn samples(&self, level: Level) -> usize {
-        let all = match level {
-            Level::Inner => self.train.len(),
-            Level::Outer => self.valid.len(),
-            _ => 0,
-        };
+        let all = if level == Level::Inner { self.train.len() } else { self.valid.len() };
         self.batch.map_or(all, |batch| batch.min(all))
     }
 

@@ -20,6 +20,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Any number that is not negative.
+    pub const NOT_NEGATIVE: Self = Self::Number(0.0..=f64::MAX);
+
     /// `text` as it is recorded, if it is of this kind.
     fn recorded(&self, text: &str) -> Option<String> {
         match self {
@@ -87,6 +90,12 @@ impl Setting {
         help: &'static str,
     ) -> Self {
         Self { name, default: default.to_string(), kind, help, given: None }
+    }
+
+    /// `batch`, samples a mini-batch, all of them by default: what [`Given::batch`](crate::Given::batch) reads.
+    pub fn batch() -> Self {
+        let help = "samples a mini-batch, for inner and outer loss; 0 for all";
+        Self::new("batch", 0, Kind::Count(0..=usize::MAX), help)
     }
 
     /// Its value.

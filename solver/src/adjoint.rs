@@ -92,6 +92,11 @@ impl Plan {
         Ok(Self { schedule, length, actions, slots, bytes })
     }
 
+    /// What it was made from.
+    pub(crate) fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
     /// Whether this is the plan for a loop.
     pub(crate) fn is(&self, schedule: Schedule, length: Length) -> bool {
         self.schedule == schedule && self.length == length

@@ -1,17 +1,26 @@
 //! What an estimate cost: gradients, products, bytes, time.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::breakdown::Breakdown;
 use crate::ranks::Ranks;
 use crate::report::Report;
 
-/// Totals of one call.
+/// Totals of one call, or of several: counts and times are added, of bytes the most is taken.
 ///
 /// Bytes are the peak of used bytes in arenas and state slots during the call, padding of the arenas included, above
 /// what was in use before it, without the caller's data and parameters. Where threads work side by side, the peaks of all
 /// of them are added, whenever each was reached: a bound, and the same in every call.
+/// ```
+/// use hypertape_solver::Cost;
+/// let cost = |hvps, bytes_measured| { let mut cost = Cost::default(); (cost.hvps, cost.bytes_measured) = (hvps, bytes_measured); cost };
+/// let mut both = cost(3, 400);
+/// both += cost(4, 200);
+/// assert_eq!((both.hvps, both.bytes_measured), (7, 400));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Cost {
     /// Steps of the inner loop executed forward, recomputations included.
@@ -25,10 +34,26 @@ pub struct Cost {
     /// Peak of used bytes.
     pub bytes_measured: u64,
     /// Wall time.
+    #[cfg_attr(feature = "serde", serde(rename = "seconds", with = "crate::serial::seconds"))]
     pub time: Duration,
 }
 
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.add_counts(other);
+        self.bytes_measured = self.bytes_measured.max(other.bytes_measured);
+        self.time += other.time;
+    }
+}
+
 impl Cost {
+    fn add_counts(&mut self, other: Self) {
+        self.plain_steps += other.plain_steps;
+        self.inner_gradients += other.inner_gradients;
+        self.hvps += other.hvps;
+        self.mixed += other.mixed;
+    }
+
     /// With the counts of all ranks, and the largest `sensitivity` among them.
     pub(crate) fn over(self, ranks: &dyn Ranks, sensitivity: f64) -> (Self, f64) {
         let counts = [self.plain_steps, self.inner_gradients, self.hvps, self.mixed];
@@ -81,10 +106,7 @@ impl Meter {
     pub(crate) fn join(&mut self, workers: impl Iterator<Item = Cost>) {
         let mut bytes = 0;
         for cost in workers {
-            self.cost.plain_steps += cost.plain_steps;
-            self.cost.inner_gradients += cost.inner_gradients;
-            self.cost.hvps += cost.hvps;
-            self.cost.mixed += cost.mixed;
+            self.cost.add_counts(cost);
             bytes += cost.bytes_measured;
         }
         self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes);

@@ -1,5 +1,6 @@
 //! Estimators of the hypergradient: one trait, one file each.
 
+pub(crate) mod equation;
 pub(crate) mod exact;
 pub(crate) mod first_order;
 pub(crate) mod forward;

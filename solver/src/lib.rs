@@ -4,7 +4,8 @@
 //! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example. A loop that is no optimiser, such as the steps
 //! of an ODE, is a [`Recurrence`], which [`Loop`] differentiates from checkpoints.
 //!
-//! Feature `threads` adds `Oracle::set_threads`.
+//! Feature `threads` adds `Oracle::set_threads`, feature `serde` runs that are saved and resumed (`Saved`, `Saving`) and costs,
+//! records, states and named arrays as data.
 
 mod adjoint;
 mod breakdown;
@@ -12,13 +13,13 @@ mod by_place;
 mod certify;
 mod check;
 mod cost;
-mod coupling;
+pub mod coupling;
 mod draw;
 mod error;
 mod estimator;
 mod inner;
 mod limits;
-mod linear;
+pub mod linear;
 mod oracle;
 mod outer;
 mod params;
@@ -26,6 +27,7 @@ mod plan;
 mod pool;
 mod problem;
 mod profile;
+mod progress;
 mod ranks;
 mod recurrence;
 mod registry;
@@ -34,15 +36,23 @@ mod rollout;
 mod rows;
 mod rule;
 mod run;
+#[cfg(feature = "serde")]
+mod saved;
 mod scalar;
 mod schedule;
+#[cfg(feature = "serde")]
+mod serial;
 mod spelling;
 mod spill;
+pub mod stats;
 mod variance;
 mod weigh;
 
+/// The random numbers that [`Draw::stream`] gives are drawn by the traits of this version.
+pub use {rand, rand_pcg};
+
 pub use breakdown::{Breakdown, Part, Share};
-pub use certify::{Certificate, Mean, certify};
+pub use certify::{Certificate, Estimates, certify};
 pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
 pub use coupling::Coupling;
@@ -68,13 +78,14 @@ pub use limits::{End, Limits};
 pub use linear::{LinearSolver, Stop};
 pub use oracle::Oracle;
 pub use oracle::stepper::AnyRule;
-pub use outer::{Outer, OuterState};
-pub use params::Params;
+pub use outer::{Optimiser, Outer};
+pub use params::{Params, norm, scale};
 pub use plan::{Alternative, plan};
 pub use problem::{Bilevel, Metric};
 pub use profile::{Evaluation, KeptSteps, Profile};
+pub use progress::{Observer, Record, RunState};
 pub use ranks::Ranks;
-pub use recurrence::checkpointed::Loop;
+pub use recurrence::checkpointed::{Ended, Loop};
 pub use recurrence::{Recurrence, ScalarRecurrence};
 pub use registry::{Registry, Spelling, Spellings};
 pub use report::Report;
@@ -85,9 +96,11 @@ pub use rule::descent::GradientDescent;
 pub use rule::momentum::Momentum;
 pub use rule::proximal::{Ista, Projected};
 pub use rule::{Rule, Step};
-pub use run::{Record, Run, RunState};
+pub use run::Run;
+#[cfg(feature = "serde")]
+pub use saved::{Saved, Saving, Settings};
 pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
-pub use spelling::{About, Range, Setting, Settings, Spelled, Value, find_by_name};
+pub use spelling::{About, Described, Range, Spelled, Value, Visit, find_by_name};
 pub use variance::{Levels, mean_square_factor, optimal_probability};
 pub use weigh::{Weighed, weigh};

@@ -7,7 +7,6 @@
 //! on their number (`lanes.rs`). Handles are not `Send`: each worker has arenas of its own.
 
 mod calls;
-mod forward;
 mod lanes;
 mod lens;
 mod passes;
@@ -33,7 +32,7 @@ use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
-use crate::oracle::lanes::{Plan, Team};
+use crate::oracle::lanes::{Sharing, Team};
 use crate::oracle::lens::Lens;
 use crate::oracle::scalars::Scalars;
 use crate::oracle::stepper::{AnyRule, Stepper};
@@ -49,8 +48,7 @@ use crate::rule::Rule;
 use crate::rule::descent::GradientDescent;
 use crate::scalar::ScalarBilevel;
 
-pub(crate) use crate::oracle::results::scalar;
-pub(crate) use crate::oracle::scratch::Sweep;
+pub(crate) use crate::oracle::scratch::{Packed, Sweep, join, store};
 pub(crate) use crate::oracle::view::{Point, TOGETHER};
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
@@ -366,7 +364,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             oracle.place = None;
             result
         };
-        let plan = Plan::new(view.batch(), self.memory.workers());
+        let plan = Sharing::new(view.batch(), self.memory.workers());
         let ranks = self.ranks_of_tasks().filter(|_| may && self.ends.is_none()).cloned();
         let message = ranks.as_ref().map_or(0, |_| plan.message(out.len()));
         let vectors = if ranks.is_some() { 0 } else { plan.vectors() };
@@ -461,19 +459,19 @@ impl<'p, T: Element> Oracle<'p, T> {
 
     /// Whether threads or ranks share the tasks of a meta-batch, each with an oracle of its own.
     pub(crate) fn shares_tasks(&self) -> bool {
-        let plan = Plan::new(self.batch(), self.memory.workers());
+        let plan = Sharing::new(self.batch(), self.memory.workers());
         plan.workers() > 1 || self.ranks_of_tasks().is_some()
     }
 
     /// Tasks of a meta-batch that are done one after the other.
     pub(crate) fn longest(&self) -> usize {
-        Plan::new(self.batch(), self.memory.workers()).longest()
+        Sharing::new(self.batch(), self.memory.workers()).longest()
     }
 
     /// Bytes of a sum over the meta-batch of vectors of `len` values, where a task takes `task` bytes.
     pub(crate) fn bytes_over_tasks(&self, task: u64, len: usize) -> u64 {
         let vector = (len * size_of::<T>()) as u64;
-        let plan = Plan::new(self.batch(), self.memory.workers());
+        let plan = Sharing::new(self.batch(), self.memory.workers());
         let parts = |worker| u64::from(plan.adds(worker)) * vector;
         let workers = (0..plan.workers()).map(|worker| task + parts(worker));
         // Of ranks: where one does all tasks, it needs no message, but its threads do.

@@ -19,6 +19,50 @@ pub struct Params<T> {
     values: Vec<T>,
 }
 
+/// As a list of arrays.
+#[cfg(feature = "serde")]
+mod serial {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Element, Params, Shape};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        name: String,
+        rows: u32,
+        cols: u32,
+        values: Vec<f64>,
+    }
+
+    impl<T: Element> Serialize for Params<T> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_seq(self.iter().map(|(name, Shape { rows, cols }, values)| Named {
+                name: name.to_owned(),
+                rows,
+                cols,
+                values: values.iter().map(|v| v.as_f64()).collect(),
+            }))
+        }
+    }
+
+    impl<'d, T: Element> Deserialize<'d> for Params<T> {
+        fn deserialize<D: Deserializer<'d>>(from: D) -> Result<Self, D::Error> {
+            let mut params = Self::new();
+            for Named { name, rows, cols, values } in Vec::<Named>::deserialize(from)? {
+                let (shape, found) = (Shape::new(rows, cols), values.len());
+                if shape.len() != found {
+                    let why = format!("array {name}: found {found} values, expected {shape}");
+                    return Err(D::Error::custom(why));
+                }
+                params = params.with(name, shape, values.into_iter().map(T::from_f64));
+            }
+            Ok(params)
+        }
+    }
+}
+
 impl<T: Element> Params<T> {
     /// No arrays.
     pub fn new() -> Self {
@@ -50,6 +94,17 @@ impl<T: Element> Params<T> {
     pub(crate) fn with_column(self, name: impl Into<String>, values: &[T]) -> Self {
         let rows = u32::try_from(values.len()).expect("arrays have at most u32::MAX rows");
         self.with(name, Shape::column(rows), values.iter().copied())
+    }
+
+    /// Whether `other` has the same names and shapes.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (&self.names, &self.shapes) == (&other.names, &other.shapes)
+    }
+
+    /// Names and shapes, as text.
+    pub(crate) fn declared(&self) -> String {
+        let each = self.iter().map(|(name, shape, _)| format!("{name} {shape}"));
+        format!("[{}]", each.collect::<Vec<_>>().join(", "))
     }
 
     /// Names, in order.
@@ -100,14 +155,24 @@ impl<T: Element> Params<T> {
 }
 
 /// `y <- a y`
-pub(crate) fn scale<T: Element>(y: &mut [T], a: T) {
+///
+/// ```
+/// let mut y = [3.0, 4.0];
+/// hypertape_solver::scale(&mut y, 2.0);
+/// assert_eq!(y, [6.0, 8.0]);
+/// ```
+pub fn scale<T: Element>(y: &mut [T], a: T) {
     for y in y {
         *y = a * *y;
     }
 }
 
 /// Euclidean norm.
-pub(crate) fn norm<T: Element>(a: &[T]) -> T {
+///
+/// ```
+/// assert_eq!(hypertape_solver::norm(&[3.0, 4.0]), 5.0);
+/// ```
+pub fn norm<T: Element>(a: &[T]) -> T {
     dot(a, a).sqrt()
 }
 

@@ -89,6 +89,8 @@ pub struct Profile {
     pub(crate) extra: u64,
     /// Whether a reverse step evaluates the gradient by itself.
     pub(crate) again: bool,
+    /// Whether the rule comes to rest elsewhere than where `dg/dw = 0`.
+    pub(crate) fixed_point: bool,
 }
 
 impl Profile {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use hypertape_autodiff::Element;
 
+use crate::coupling::{Bsa, Cold, Coupling, Ttsa, Warm};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::estimator::exact::Exact;
@@ -21,17 +22,19 @@ use crate::estimator::stochastic::StochasticNeumann;
 use crate::estimator::thinned::Thinned;
 use crate::estimator::truncated::Truncated;
 use crate::estimator::ufom::Ufom;
+use crate::linear::{Cg, Dense, FixedPoint, Gmres, LinearSolver, Minres, Neumann, Nystrom, Stop};
 use crate::oracle::stepper::AnyRule;
-use crate::outer::Outer;
+use crate::outer::{Optimiser, Outer};
 use crate::rule::Rule;
 use crate::rule::adaptive::{Adam, RmsProp};
 use crate::rule::descent::GradientDescent;
 use crate::rule::momentum::Momentum;
 use crate::rule::proximal::{Ista, Projected};
 use crate::schedule::Schedule;
-use crate::spelling::{About, Setting, Settings, Spelled, find_by_name};
+use crate::spelling::{About, Described, Spelled, Visit, find_by_name};
 
-type Make<M> = dyn Fn(&mut Settings) -> Result<M, Error> + Send + Sync;
+/// Makes a choice, and tells its text.
+type Make<M> = dyn Fn(&mut Visit) -> Result<(M, String), Error> + Send + Sync;
 
 /// A line of a table: what is told of a choice, and how it is made.
 pub struct Spelling<M> {
@@ -46,7 +49,12 @@ impl<M> Spelling<M> {
         made: impl Fn(S) -> M + Send + Sync + 'static,
     ) -> Self {
         let about = prototype.about();
-        Self { about, make: Box::new(move |settings| prototype.spell(settings).map(&made)) }
+        let make = move |visit: &mut Visit| {
+            let choice = prototype.spell(visit)?;
+            let text = choice.text();
+            Ok((made(choice), text))
+        };
+        Self { about, make: Box::new(make) }
     }
 
     /// Its name, and what is told of it.
@@ -55,8 +63,8 @@ impl<M> Spelling<M> {
     }
 
     /// Its settings, in the order in which they are printed.
-    pub fn settings(&self) -> Vec<Setting> {
-        Settings::list(self.about.name, |settings| (self.make)(settings))
+    pub fn settings(&self) -> Vec<Described> {
+        Visit::list(self.about.name, |settings| (self.make)(settings))
     }
 }
 
@@ -103,15 +111,52 @@ impl<M> Spellings<M> {
     /// # Errors
     /// As [`find`](Self::find) and [`Spelled::read`].
     pub fn parse(&self, text: &str) -> Result<M, Error> {
+        self.parse_with_text(text).map(|(made, _)| made)
+    }
+
+    /// The same, and the text of it: without settings that are what they would be anyway, in the order in which they are listed.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_with_text(&self, text: &str) -> Result<(M, String), Error> {
         let (name, typed) = text.split_once(':').map_or((text, None), |(n, t)| (n, Some(t)));
         let line = self.find(name)?;
-        Settings::read(line.about.name, typed, |settings| (line.make)(settings))
+        Visit::read(line.about.name, typed, |settings| (line.make)(settings))
     }
 }
 
 impl<T: Element> Spelling<Box<dyn Estimator<T>>> {
     /// By the name and settings of `prototype`.
     pub fn estimator(prototype: impl Estimator<T> + Spelled + Send + 'static) -> Self {
+        Self::new(prototype, |made| Box::new(made))
+    }
+}
+
+impl<T: Element> Spelling<Box<dyn Estimator<T>>> {
+    /// The implicit estimate by a linear solver, under the name and with the settings of `prototype`, `mu` and, unless its
+    /// start makes no difference, `warm`.
+    pub fn solver(prototype: impl LinearSolver<T> + Spelled + 'static) -> Self {
+        let about = prototype.about();
+        let make = move |visit: &mut Visit| {
+            let solver = prototype.spell(visit)?;
+            let made: Box<dyn Estimator<T>> = Box::new(Implicit::spell(solver, visit));
+            let name = made.name();
+            Ok((made, name))
+        };
+        Self { about, make: Box::new(make) }
+    }
+}
+
+impl<T: Element> Spelling<Box<dyn Outer<T>>> {
+    /// By the name and settings of `prototype`.
+    pub fn outer(prototype: impl Outer<T> + Spelled + 'static) -> Self {
+        Self::new(prototype, |made| Box::new(made))
+    }
+}
+
+impl Spelling<Box<dyn Coupling>> {
+    /// By the name and settings of `prototype`.
+    pub fn coupling(prototype: impl Coupling + Spelled + 'static) -> Self {
         Self::new(prototype, |made| Box::new(made))
     }
 }
@@ -143,11 +188,15 @@ pub struct Registry<T: Element> {
     pub estimators: Spellings<Box<dyn Estimator<T>>>,
     /// Inner rules.
     pub rules: Spellings<AnyRule<'static, T>>,
+    /// Outer optimisers.
+    pub outers: Spellings<Box<dyn Outer<T>>>,
+    /// Couplings.
+    pub couplings: Spellings<Box<dyn Coupling>>,
 }
 
 impl<T: Element> Default for Registry<T> {
     fn default() -> Self {
-        Self { estimators: estimators(), rules: rules() }
+        Self { estimators: estimators(), rules: rules(), outers: outers(), couplings: couplings() }
     }
 }
 
@@ -165,7 +214,16 @@ fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
         Spelling::estimator(Thinned::default()),
         Spelling::estimator(ForwardGradient::default()),
     ];
-    lines.extend(Implicit::listed().map(Spelling::estimator));
+    let stop = Stop { iterations: 20, tolerance: 1e-12 };
+    lines.extend([
+        Spelling::solver(Cg { stop }),
+        Spelling::solver(Minres { stop }),
+        Spelling::solver(Gmres { stop }),
+        Spelling::solver(FixedPoint { stop, lr: None }),
+        Spelling::solver(Neumann { terms: 20, lr: None }),
+        Spelling::solver(Nystrom { stop, rank: 10, shift: None }),
+        Spelling::solver(Dense),
+    ]);
     lines.extend(StochasticNeumann::listed().map(Spelling::estimator));
     Spellings { kind: "estimator", lines }
 }
@@ -184,27 +242,19 @@ fn rules<T: Element>() -> Spellings<AnyRule<'static, T>> {
     Spellings { kind: "rule", lines }
 }
 
-impl Outer {
-    /// The kinds of outer optimisers.
-    pub fn spellings() -> Spellings<Self> {
-        let lines = Self::listed().map(|one| Spelling::new(one, |made| made));
-        Spellings { kind: "outer optimiser", lines: lines.into() }
-    }
+fn outers<T: Element>() -> Spellings<Box<dyn Outer<T>>> {
+    let lines = Optimiser::listed().map(Spelling::outer);
+    Spellings { kind: "outer optimiser", lines: lines.into() }
 }
 
-/// ```
-/// use hypertape_solver::{Outer, Spelled};
-/// let adam: Outer = "adam:lr=0.03".parse()?;
-/// assert_eq!((adam, adam.text()), (Outer::adam(0.03)?, "adam:lr=0.03".to_owned()));
-/// assert_eq!("sgd".parse::<Outer>().unwrap_err().to_string(), "sgd needs lr, for example sgd:lr=0.1");
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-impl FromStr for Outer {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::spellings().parse(text)
-    }
+fn couplings() -> Spellings<Box<dyn Coupling>> {
+    let lines = vec![
+        Spelling::coupling(Cold),
+        Spelling::coupling(Warm),
+        Spelling::coupling(Ttsa),
+        Spelling::coupling(Bsa),
+    ];
+    Spellings { kind: "coupling", lines }
 }
 
 impl Schedule {
@@ -250,5 +300,35 @@ impl FromStr for Schedule {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::spellings().parse(text)
+    }
+}
+
+/// ```
+/// use hypertape_solver::Outer;
+/// let adam: Box<dyn Outer<f64>> = "adam:lr=0.03".parse()?;
+/// assert_eq!(adam.name(), "adam 0.03");
+/// let error = "sgd".parse::<Box<dyn Outer<f64>>>().unwrap_err();
+/// assert_eq!(error.to_string(), "sgd needs lr, for example sgd:lr=0.1");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+impl<T: Element> FromStr for Box<dyn Outer<T>> {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        outers().parse(text)
+    }
+}
+
+/// ```
+/// use hypertape_solver::coupling::Coupling;
+/// let ttsa: Box<dyn Coupling> = "ttsa".parse()?;
+/// assert_eq!(ttsa.name(), "ttsa");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+impl FromStr for Box<dyn Coupling> {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        couplings().parse(text)
     }
 }

@@ -65,7 +65,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         oracle.init(x, draw, &mut state[..p])?;
         state[p..].fill(T::zero());
         let (mut u, mut ahead) = (Vec::new(), Vec::new());
-        let step = Step { index: 0, lr: inner.lr() };
+        let step = Step::new(0, inner.lr());
         if oracle.multiple(step).is_none() {
             u = oracle.take(p)?;
             ahead = oracle.take(p)?;
@@ -110,16 +110,16 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok(())
     }
 
-    /// Takes all steps; `see` is shown each gradient.
+    /// Takes all steps; `see` is shown each gradient, and the step that the rule made of it where that is no multiple.
     pub(crate) fn forward(
         &mut self,
         state: &mut [T],
-        mut see: impl FnMut(&[T]),
+        mut see: impl FnMut(&[T], &[T]),
     ) -> Result<(), Error> {
         for t in 0..self.inner.steps() {
             self.gradient(t, state, None)?;
-            see(&self.product);
             self.update(t, state)?;
+            see(&self.product, &self.u);
             if self.ended {
                 break;
             }
@@ -134,7 +134,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     }
 
     fn step(&self, index: usize) -> Step {
-        Step { index, lr: self.inner.lr() }
+        Step::new(index, self.inner.lr())
     }
 
     /// What the rule multiplies the gradient by, if that is all it does at the first step. Should it do more at a later
@@ -401,7 +401,7 @@ pub fn solve<T: Element>(
     w: &mut Vec<T>,
 ) -> Result<T, Error> {
     let (mut run, mut state) = Rollout::start(oracle, inner, At { x, draw, slot: 0 })?;
-    run.forward(&mut state, |_| ())?;
+    run.forward(&mut state, |_, _| ())?;
     w.clear();
     w.extend_from_slice(&state[..run.product.len()]);
     run.close([state]);

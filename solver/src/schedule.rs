@@ -14,7 +14,7 @@ mod uniform;
 use std::fmt;
 
 use crate::error::Error;
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 pub use action::{Action, Counts, Tier, Traffic};
 pub use disk::Prices;
@@ -189,7 +189,7 @@ impl Spelled for Schedule {
         About { name, summary, cost }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         const STATES: &str = "states stored at a time";
         let some = Range::ONE_OR_MORE;
         Ok(match *self {

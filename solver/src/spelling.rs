@@ -28,7 +28,7 @@ pub struct About {
 /// A choice that has a name and settings.
 ///
 /// ```
-/// use hypertape_solver::{About, Error, Range, Settings, Spelled};
+/// use hypertape_solver::{About, Error, Range, Visit, Spelled};
 ///
 /// #[derive(Clone, Debug, PartialEq)]
 /// struct Cooling { rate: f64, every: usize, quiet: bool }
@@ -36,7 +36,7 @@ pub struct About {
 ///     fn about(&self) -> About {
 ///         About { name: "cooling", summary: "a temperature that falls", cost: "" }
 ///     }
-///     fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+///     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
 ///         Ok(Self {
 ///             rate: settings.get("rate", self.rate, Range::PROBABILITY, "from one temperature to the next"),
 ///             every: settings.get("every", self.every, Range::ONE_OR_MORE, "steps at one temperature"),
@@ -62,13 +62,13 @@ pub trait Spelled: Clone {
     ///
     /// # Errors
     /// [`Error::Invalid`] or [`Error::Spelling`] for settings that do not go together.
-    fn spell(&self, _settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, _settings: &mut Visit) -> Result<Self, Error> {
         Ok(self.clone())
     }
 
     /// As it is typed.
     fn text(&self) -> String {
-        let mut settings = Settings::new(self.about().name, None);
+        let mut settings = Visit::new(self.about().name, None);
         // The settings of a value that makes no sense can be printed too.
         let _ = self.spell(&mut settings);
         settings.to_string()
@@ -79,7 +79,7 @@ pub trait Spelled: Clone {
     /// # Errors
     /// [`Error::Spelling`] for one that is unknown, repeated or missing, [`Error::Invalid`] for one out of range.
     fn read(&self, typed: Option<&str>) -> Result<Self, Error> {
-        Settings::read(self.about().name, typed, |settings| self.spell(settings))
+        Visit::read(self.about().name, typed, |settings| self.spell(settings))
     }
 
     /// Itself, if all settings are in range.
@@ -87,7 +87,7 @@ pub trait Spelled: Clone {
     /// # Errors
     /// [`Error::Invalid`] for the first that is not.
     fn checked(self) -> Result<Self, Error> {
-        let mut settings = Settings { noting: false, ..Settings::new(self.about().name, None) };
+        let mut settings = Visit { noting: false, ..Visit::new(self.about().name, None) };
         let made = self.spell(&mut settings);
         settings.wrong.map_or(made, Err).map(|_| self)
     }
@@ -95,7 +95,7 @@ pub trait Spelled: Clone {
 
 /// A setting as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub struct Described {
     /// Its name; a form such as `depth:probability,...` of one that is typed without a name.
     pub name: &'static str,
     /// Its value in the choice that was visited, the default of one that is listed; `None` if it has none.
@@ -113,7 +113,7 @@ pub struct Setting {
 
 /// A visit to the settings of a choice.
 #[derive(Debug)]
-pub struct Settings<'t> {
+pub struct Visit<'t> {
     name: &'static str,
     /// Whether what stands for a setting that must be given is no more than an example.
     reading: bool,
@@ -121,11 +121,11 @@ pub struct Settings<'t> {
     noting: bool,
     /// What was typed: names, and what stands behind `=`.
     given: Vec<(&'t str, Option<&'t str>)>,
-    seen: Vec<Setting>,
+    seen: Vec<Described>,
     wrong: Option<Error>,
 }
 
-impl<'t> Settings<'t> {
+impl<'t> Visit<'t> {
     fn new(name: &'static str, typed: Option<&'t str>) -> Self {
         let pairs = typed.into_iter().flat_map(|typed| typed.split(','));
         let split =
@@ -152,7 +152,7 @@ impl<'t> Settings<'t> {
     pub(crate) fn list<M>(
         name: &'static str,
         visit: impl FnOnce(&mut Self) -> Result<M, Error>,
-    ) -> Vec<Setting> {
+    ) -> Vec<Described> {
         let mut settings = Self::new(name, None);
         // Examples of settings that must be given need not go together.
         let _ = visit(&mut settings);
@@ -209,7 +209,8 @@ impl<'t> Settings<'t> {
     ) -> V {
         if self.reading && !self.given(name) {
             let (of, example) = (self.name, value.print().unwrap_or_default());
-            let before = |s: &Setting| format!("{}={},", s.name, s.value.as_deref().unwrap_or("1"));
+            let before =
+                |s: &Described| format!("{}={},", s.name, s.value.as_deref().unwrap_or("1"));
             let before = self.seen.iter().map(before).collect::<String>();
             let why = format!("{of} needs {name}, for example {of}:{before}{name}={example}");
             self.refuse(spelling(why));
@@ -276,7 +277,7 @@ impl<'t> Settings<'t> {
         shown: bool,
     ) {
         let (needed, bare) = (false, false);
-        self.seen.push(Setting { name, value, needed, expected, help, shown, bare });
+        self.seen.push(Described { name, value, needed, expected, help, shown, bare });
     }
 
     /// Keeps the first error.
@@ -320,11 +321,11 @@ impl<'t> Settings<'t> {
 }
 
 /// The choice that was visited, as it is typed.
-impl fmt::Display for Settings<'_> {
+impl fmt::Display for Visit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;
         let shown = self.seen.iter().filter(|s| s.shown).enumerate();
-        for (i, Setting { name, value, bare, .. }) in shown {
+        for (i, Described { name, value, bare, .. }) in shown {
             f.write_str(if i == 0 { ":" } else { "," })?;
             match (bare, value.as_deref().unwrap_or_default()) {
                 (true, value) => f.write_str(value)?,

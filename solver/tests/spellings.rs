@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use hypertape_solver::{
-    AnyRule, Error, Estimator, GradientDescent, Outer, Registry, Reversible, Roulette, Schedule,
-    Setting, Spelled, Spelling, Spellings, Ufom,
+    AnyRule, Described, Error, Estimator, GradientDescent, Registry, Reversible, Roulette,
+    Schedule, Spelled, Spelling, Spellings, Ufom,
 };
 
 /// Values among which every setting that takes a number finds some that are in range, and most some that are not.
@@ -13,14 +13,14 @@ const VALUES: [&str; 9] = ["0", "1", "2", "7", "0.5", "0.25", "0.9", "1e-12", "-
 const WORDS: [&str; 3] = ["states", "tapes", "0:1,5:0.25"];
 
 /// `name=value`, or the value of what is typed without a name.
-fn typed(setting: &Setting, value: &str) -> String {
+fn typed(setting: &Described, value: &str) -> String {
     if setting.name.contains(':') { value.into() } else { format!("{}={value}", setting.name) }
 }
 
 /// Checks every line of a table; `print` is the way back.
-fn check<M>(table: &Spellings<M>, print: impl Fn(M) -> String) {
+fn check<M>(table: &Spellings<M>, print: impl Fn(M, String) -> String) {
     let (kind, mut names) = (table.kind(), HashSet::new());
-    let parse = |text: &str| table.parse(text).map(&print);
+    let parse = |text: &str| table.parse_with_text(text).map(|(made, text)| print(made, text));
     for line in table.lines() {
         let (about, settings) = (line.about(), line.settings());
         assert!(names.insert(about.name), "{kind} {} is there twice", about.name);
@@ -69,7 +69,7 @@ fn join(text: &str, more: &str) -> String {
 }
 
 /// A text without what it says of a setting.
-fn without(text: &str, setting: &Setting) -> String {
+fn without(text: &str, setting: &Described) -> String {
     let (name, settings) = text.split_once(':').unwrap_or((text, ""));
     let begins = format!("{}=", setting.name);
     let others = settings.split(',').filter(|s| !s.is_empty() && !s.starts_with(&begins));
@@ -86,10 +86,11 @@ fn goes_round(text: &str, parse: &impl Fn(&str) -> Result<String, Error>) -> boo
 #[test]
 fn what_is_read_is_printed_and_read_again() {
     let registry = Registry::<f64>::default();
-    check(&registry.estimators, |made| made.name());
-    check(&registry.rules, |made| made.name());
-    check(&Schedule::spellings(), |made| made.to_string());
-    check(&Outer::spellings(), |made| made.text());
+    check(&registry.estimators, |made, _| made.name());
+    check(&registry.rules, |made, _| made.name());
+    check(&Schedule::spellings(), |made, _| made.to_string());
+    check(&registry.outers, |_, text| text);
+    check(&registry.couplings, |made, _| made.name());
 }
 
 #[test]

@@ -40,6 +40,11 @@ pub(crate) enum Command {
         /// Name of the optimiser whose settings are explained
         name: Option<String>,
     },
+    /// List the couplings: how one inner loop goes on from the last; or explain one
+    Couplings {
+        /// Name of the coupling whose settings are explained
+        name: Option<String>,
+    },
     /// Compute one hypergradient per estimator, side by side
     Gradient(Gradient),
     /// Check a problem's own derivatives against differences and against each other
@@ -251,8 +256,8 @@ pub(crate) struct Run {
     /// How one inner loop goes on from the last: cold, from the problem's start; warm, from its end; ttsa, warm with
     /// inner steps lr / k^0.4; bsa, the same with k^0.5, after the outer step. The last two bring single-draw:terms=10 and
     /// sgd with k^0.6 and k^0.5
-    #[arg(long, value_enum, default_value_t = CouplingName::Cold, hide_possible_values = true)]
-    pub(crate) coupling: CouplingName,
+    #[arg(long, value_name = "C", default_value = "cold")]
+    pub(crate) coupling: String,
     /// Outer optimiser, such as sgd or adam:b1=0.8, see `hypertape optimisers` [default: the problem's]
     #[arg(long, value_name = "O", allow_hyphen_values = true)]
     pub(crate) outer: Option<String>,
@@ -359,15 +364,6 @@ pub(crate) struct Compare {
 pub(crate) enum Dtype {
     F64,
     F32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum CouplingName {
-    Cold,
-    Warm,
-    Ttsa,
-    Bsa,
 }
 
 pub(crate) fn count(text: &str) -> Result<usize, &'static str> {

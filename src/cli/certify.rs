@@ -10,7 +10,8 @@ use super::atomic;
 use super::failure::{Failure, say};
 use super::point;
 use super::table::{Align, Table, seconds, significant};
-use crate::{Mean, certify};
+use crate::certify;
+use crate::stats::Mean;
 
 /// Standard errors that a mean may be off by.
 const ALLOWED: f64 = 4.0;
@@ -43,8 +44,8 @@ pub(crate) fn run<T: Precise>(
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open::<T>(app, entry, common, 0)?;
-    let texts = std::iter::once("exact").chain(options.estimators.iter().map(String::as_str));
-    let made = texts.map(|text| point::estimator(app, &mut opened, common, text));
+    let made =
+        options.estimators.iter().map(|text| point::estimator(app, &mut opened, common, text));
     let mut estimators = made.collect::<Result<Vec<_>, _>>()?;
     let mut exact = point::estimator(app, &mut opened, common, "exact")?;
     if let Some(folder) = &common.save {

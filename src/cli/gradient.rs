@@ -14,7 +14,10 @@ use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
-use crate::{Breakdown, Draw, Estimate, Estimator, Params, Part, Report, Share, dot, mean_loss};
+use crate::stats::quantile;
+use crate::{
+    Breakdown, Cost, Draw, Estimate, Estimator, Params, Part, Report, Share, dot, mean_loss,
+};
 
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
@@ -32,16 +35,13 @@ struct Row {
     loss: f64,
     gradient_norm: f64,
     gradient_head: Vec<f64>,
-    plain_steps: u64,
-    inner_gradients: u64,
-    hvps: u64,
-    mixed: u64,
+    /// Its time is the median.
+    #[serde(flatten)]
+    cost: Cost,
     bytes_predicted: u64,
-    bytes_measured: u64,
     repeat: usize,
     primal_seconds: f64,
     primal_seconds_min: f64,
-    seconds: f64,
     seconds_min: f64,
     /// Most bytes of the process so far, where the system tells.
     process_peak_bytes: Option<u64>,
@@ -61,6 +61,8 @@ struct Implicit {
     inner_gradient_norm: f64,
     inner_gradient_ratio: Option<f64>,
     solution_error: Option<f64>,
+    /// Norms are then of steps over lr.
+    fixed_point: bool,
 }
 
 impl From<Report> for Implicit {
@@ -71,6 +73,7 @@ impl From<Report> for Implicit {
             inner_gradient_norm: report.inner_norm,
             inner_gradient_ratio: Some(report.inner_ratio).filter(|ratio| ratio.is_finite()),
             solution_error: report.solution_error,
+            fixed_point: report.fixed_point,
         }
     }
 }
@@ -194,12 +197,12 @@ fn measure<T: Precision>(
     for _ in 0..=options.repeat {
         let clock = Instant::now();
         mean_loss(oracle, inner, x, draw, &mut w).map_err(Failure::run)?;
-        primal.push(clock.elapsed());
+        primal.push(clock.elapsed().as_secs_f64());
         // Each repetition computes the same.
         estimator.set_state(&Params::new()).map_err(Failure::run)?;
         let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient);
         let estimate = estimate.map_err(Failure::run)?;
-        times.push(estimate.cost.time);
+        times.push(estimate.cost.time.as_secs_f64());
         last = Some(estimate);
     }
     let Some(last) = last else {
@@ -216,9 +219,11 @@ fn measure<T: Precision>(
         oracle.break_down(false);
     }
     let warnings = last.warnings();
-    let Estimate { loss, cost, report, sensitivity } = last;
-    let (primal_seconds, primal_seconds_min) = median_and_min(&mut primal[1..]);
-    let (seconds, seconds_min) = median_and_min(&mut times[1..]);
+    let Estimate { loss, mut cost, report, sensitivity } = last;
+    let median_and_min = |times: &mut [f64]| [0.5, 0.0].map(|q| quantile(times, q));
+    let [primal_seconds, primal_seconds_min] = median_and_min(&mut primal[1..]);
+    let [median, seconds_min] = median_and_min(&mut times[1..]);
+    cost.time = Duration::from_secs_f64(median);
     let row = Row {
         problem: entry.name.clone(),
         estimator: estimator.name(),
@@ -233,16 +238,11 @@ fn measure<T: Precision>(
         loss: loss.as_f64(),
         gradient_norm: dot(&gradient, &gradient).as_f64().sqrt(),
         gradient_head: gradient.iter().take(8).map(|v| v.as_f64()).collect(),
-        plain_steps: cost.plain_steps,
-        inner_gradients: cost.inner_gradients,
-        hvps: cost.hvps,
-        mixed: cost.mixed,
+        cost,
         bytes_predicted,
-        bytes_measured: cost.bytes_measured,
         repeat: options.repeat,
         primal_seconds,
         primal_seconds_min,
-        seconds,
         seconds_min,
         process_peak_bytes: process_peak("self"),
         went: broken_down,
@@ -251,13 +251,6 @@ fn measure<T: Precision>(
         implicit: report.map(Into::into),
     };
     Ok((row, gradient))
-}
-
-/// In seconds; `times` is not empty.
-fn median_and_min(times: &mut [Duration]) -> (f64, f64) {
-    times.sort_unstable();
-    let n = times.len();
-    ((times[(n - 1) / 2] + times[n / 2]).as_secs_f64() / 2.0, times[0].as_secs_f64())
 }
 
 pub(crate) fn json(row: &impl Serialize) -> Result<String, Failure> {
@@ -290,23 +283,26 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     columns.extend(right.map(|name| (name, Align::Right)));
     let implicit = rows.iter().any(|row| row.implicit.is_some());
     if implicit {
-        columns.extend(["residual", "|dg/dw|"].map(|name| (name, Align::Right)));
+        let fixed = rows.iter().flat_map(|row| &row.implicit).any(|implicit| implicit.fixed_point);
+        let unrest = if fixed { "step / lr" } else { "|dg/dw|" };
+        columns.extend(["residual", unrest].map(|name| (name, Align::Right)));
     }
     columns.push(("first entries", Align::Left));
     let mut table = Table::new(&columns);
     for row in rows {
         let head: Vec<String> =
             row.gradient_head.iter().take(3).map(|&v| significant(v, 6)).collect();
+        let time = row.cost.time.as_secs_f64();
         let mut cells = vec![
             row.estimator.clone(),
             significant(row.loss, 8),
             significant(row.gradient_norm, 8),
-            row.plain_steps.to_string(),
-            row.inner_gradients.to_string(),
-            row.hvps.to_string(),
-            bytes(row.bytes_measured),
-            seconds(row.seconds),
-            significant(row.seconds / row.primal_seconds, 3),
+            row.cost.plain_steps.to_string(),
+            row.cost.inner_gradients.to_string(),
+            row.cost.hvps.to_string(),
+            bytes(row.cost.bytes_measured),
+            seconds(time),
+            significant(time / row.primal_seconds, 3),
         ];
         if implicit {
             let of = |read: fn(&Implicit) -> Option<f64>| {

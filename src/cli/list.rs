@@ -6,8 +6,8 @@ use super::app::Listed;
 use super::args::Problems;
 use super::failure::{Failure, say};
 use super::table::{Align, Table};
-use crate::problems::{self, Entry, Labels};
-use crate::{About, Outer, Setting, Spelled, find_by_name};
+use crate::problems::{Entry, Labels, Setting};
+use crate::{About, Described, find_by_name};
 
 /// One line a problem, or the settings of one.
 pub(crate) fn problems(
@@ -33,7 +33,7 @@ pub(crate) fn problems(
             entry.name.clone(),
             entry.steps.to_string(),
             entry.lr.to_string(),
-            outer_text(entry.outer),
+            entry.outer.to_string(),
             entry.iterations.to_string(),
             entry.data_seed.map_or_else(|| "-".into(), |s| s.to_string()),
             entry.summary.to_owned(),
@@ -47,7 +47,7 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
     let Entry { name, summary, steps, lr, iterations, .. } = entry;
     let seed =
         entry.data_seed.map_or_else(|| "fixed data".into(), |seed| format!("data seed {seed}"));
-    let outer = outer_text(entry.outer);
+    let outer = entry.outer.to_string();
     say(out, format!("{name}: {summary}"))?;
     say(out, format!("{steps} steps, lr {lr}, {iterations} iterations of {outer}, {seed}"))?;
     match entry.samples {
@@ -64,7 +64,7 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
     let columns = ["setting", "default", "expected", "what it is"];
     let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
     for setting in &entry.settings {
-        let problems::Setting { name, default, kind, help, .. } = setting;
+        let Setting { name, default, kind, help, .. } = setting;
         table.push([(*name).to_owned(), default.clone(), kind.to_string(), (*help).to_owned()]);
     }
     say(out, table)?;
@@ -95,7 +95,7 @@ pub(crate) fn choices(
 }
 
 /// A setting with its default.
-fn short(setting: &Setting) -> String {
+fn short(setting: &Described) -> String {
     let default = setting.value.as_ref().filter(|_| !setting.needed);
     default.map_or_else(|| setting.name.into(), |default| format!("{}={default}", setting.name))
 }
@@ -112,20 +112,9 @@ fn explain((about, settings): &Listed, out: &mut dyn Write) -> Result<(), Failur
     }
     let columns = ["setting", "default", "expected", "what it is"];
     let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
-    for Setting { name, value, needed, expected, help, .. } in settings {
+    for Described { name, value, needed, expected, help, .. } in settings {
         let default = value.as_deref().filter(|_| !needed).unwrap_or("-");
         table.push([name, default, expected, help]);
     }
     say(out, table)
-}
-
-/// An outer optimiser in few letters.
-pub(crate) fn outer_text(outer: Outer) -> String {
-    match outer {
-        Outer::Sgd { lr, power: 0.0 } => format!("sgd {lr}"),
-        Outer::Sgd { lr, power } => format!("sgd {lr}/k^{power}"),
-        Outer::Momentum { lr, momentum } => format!("momentum {lr}, {momentum}"),
-        Outer::Adam { lr, .. } if !outer.text().contains(',') => format!("adam {lr}"),
-        _ => outer.text(),
-    }
 }

@@ -1,9 +1,14 @@
 //! The outer optimiser of a command: the problem's, with what was asked for in its place; what a coupling brings.
 
-use super::args::{CouplingName, Run as Options};
+use super::app::{App, Precise};
+use super::args::Run as Options;
 use super::failure::Failure;
+use crate::coupling::Coupling;
 use crate::problems::Entry;
-use crate::{Coupling, Outer, Spelled};
+use crate::{Outer, Spelled, Spellings};
+
+/// Settings of outer optimisers that have options of their own, `--outer-lr` and the others.
+const OWN: [&str; 3] = ["lr", "power", "momentum"];
 
 /// The name of a choice, and its settings as they are typed.
 fn parts(text: &str) -> (&str, Vec<&str>) {
@@ -16,80 +21,78 @@ fn name_of(setting: &str) -> &str {
     setting.split('=').next().unwrap_or_default()
 }
 
-/// `default` with another optimiser and what was asked for by options of their own, a name and a value each. The step size stays
-/// where only the optimiser is replaced, so that one setting changes one thing.
-fn choose(
-    default: Outer,
+/// Of the outer optimisers in `all`, that of the problem, whose text is `default`, with another name and what was asked for by
+/// options of their own. The step size stays where only the name is another, so that one setting changes one thing.
+fn choose<M>(
+    all: &Spellings<M>,
+    default: &str,
     asked: Option<&str>,
-    options: [(&str, Option<f64>); 3],
-) -> Result<Outer, Failure> {
-    let default = default.text();
-    let (own, kept) = parts(&default);
+    options: [Option<f64>; 3],
+) -> Result<(M, String), Failure> {
+    let of = |e| Failure::usage(format!("--outer: {e}"));
+    let (own, kept) = parts(default);
     let (name, typed) = parts(asked.unwrap_or(own));
-    let spellings = Outer::spellings();
-    let line = spellings.find(name).map_err(|e| Failure::usage(format!("--outer: {e}")))?;
-    let known = line.settings();
+    let known = all.find(name).map_err(of)?.settings();
+    let known = |setting| known.iter().any(|s| s.name == setting);
     let mut settings: Vec<String> = typed.iter().map(|&setting| setting.to_owned()).collect();
-    for (setting, value) in options {
+    for (setting, value) in OWN.into_iter().zip(options) {
         let Some(value) = value else { continue };
-        if !known.iter().any(|s| s.name == setting) {
+        if !known(setting) {
             return Err(Failure::usage(format!("--outer-{setting}: {name} has no {setting}")));
         }
         settings.push(format!("{setting}={value:?}"));
     }
-    for setting in kept.into_iter().filter(|s| name == own || name_of(s) == "lr") {
-        if !settings.iter().any(|other| name_of(other) == name_of(setting)) {
+    for setting in kept.into_iter().filter(|&s| name == own || name_of(s) == "lr") {
+        if known(name_of(setting)) && !settings.iter().any(|s| name_of(s) == name_of(setting)) {
             settings.push(setting.to_owned());
         }
     }
-    let made = spellings.parse(&format!("{name}:{}", settings.join(",")));
-    made.map_err(|e| Failure::usage(format!("--outer: {e}")))
+    let text = [name, &settings.join(",")].join(":");
+    all.parse_with_text(text.trim_end_matches(':')).map_err(of)
 }
 
-/// An outer optimiser by the options of a command: text, and step size, power and momentum, which have options of their own.
-pub(crate) fn options_of(outer: Outer) -> (String, [Option<f64>; 3]) {
-    let (text, numbers) = (
-        outer.text(),
-        match outer {
-            Outer::Sgd { lr, power } => [Some(lr), Some(power), None],
-            Outer::Momentum { lr, momentum } => [Some(lr), None, Some(momentum)],
-            Outer::Adam { lr, .. } => [Some(lr), None, None],
-            _ => [None; 3],
-        },
-    );
-    let (name, settings) = parts(&text);
-    let own = ["lr", "power", "momentum"];
-    let others = settings.into_iter().filter(|s| !own.contains(&name_of(s))).collect::<Vec<_>>();
-    let text = [name, &others.join(",")].join(":");
-    (text.trim_end_matches(':').to_owned(), numbers)
+/// How a run moves, by the options of a command.
+pub(crate) struct Algorithm<T> {
+    pub(crate) coupling: Box<dyn Coupling>,
+    /// The text of an estimator.
+    pub(crate) estimator: String,
+    pub(crate) outer: Box<dyn Outer<T>>,
+    /// The text of `outer`, without settings that have options of their own, and those.
+    pub(crate) typed: (String, [Option<f64>; 3]),
 }
 
 /// The coupling that was asked for, and with it the estimator and the outer optimiser: what was asked for, or what the
 /// coupling brings.
-pub(crate) fn algorithm(
+pub(crate) fn algorithm<T: Precise>(
+    app: &App,
     entry: &Entry,
     options: &Options,
-) -> Result<(Coupling, String, Outer), Failure> {
-    let (coupling, power) = match options.coupling {
-        CouplingName::Cold => (Coupling::Cold, None),
-        CouplingName::Warm => (Coupling::Warm, None),
-        CouplingName::Ttsa => (Coupling::Ttsa, Some(0.6)),
-        CouplingName::Bsa => (Coupling::Bsa, Some(0.5)),
-    };
+) -> Result<Algorithm<T>, Failure> {
+    let registry = app.registry::<T>();
+    let coupling = registry.couplings.parse(&options.coupling);
+    let coupling = coupling.map_err(|e| Failure::usage(format!("--coupling: {e}")))?;
     let lr = options.common.lr.unwrap_or(entry.lr);
-    let named = options.estimator.clone().unwrap_or_else(|| match coupling {
-        Coupling::Ttsa => format!("single-draw:terms=10,reuse=1,lr={lr:?}"),
-        Coupling::Bsa => format!("single-draw:terms=10,lr={lr:?}"),
-        _ => "exact".into(),
-    });
+    let (power, brings) = match &*options.coupling {
+        "ttsa" => (Some(0.6), format!("single-draw:terms=10,reuse=1,lr={lr:?}")),
+        "bsa" => (Some(0.5), format!("single-draw:terms=10,lr={lr:?}")),
+        _ => (None, "exact".into()),
+    };
     let asked = options.outer.as_deref().or(power.map(|_| "sgd"));
     // Where a power was not typed, that of the coupling.
-    let brings = asked.is_some_and(|asked| parts(asked).0 == "sgd" && !asked.contains("power="));
-    let options = [
-        ("lr", options.outer_lr),
-        ("power", options.outer_power.or(power.filter(|_| brings))),
-        ("momentum", options.outer_momentum),
-    ];
-    let outer = choose(entry.outer, asked, options)?;
-    Ok((coupling, named, outer))
+    let decays = asked.is_some_and(|asked| parts(asked).0 == "sgd" && !asked.contains("power="));
+    let power = options.outer_power.or(power.filter(|_| decays));
+    let own = [options.outer_lr, power, options.outer_momentum];
+    let (outer, text) = choose(&registry.outers, &entry.outer.text(), asked, own)?;
+    let (name, settings) = parts(&text);
+    let known = registry.outers.find(name).map_err(Failure::usage)?.settings();
+    let number = |own: &str| {
+        let typed = settings.iter().find_map(|s| s.strip_prefix(own)?.strip_prefix('='));
+        let default = known.iter().find(|s| s.name == own).and_then(|s| s.value.as_deref());
+        typed.or(default)?.parse().ok()
+    };
+    let others = settings.iter().copied().filter(|s| !OWN.contains(&name_of(s)));
+    let rest = [name, &others.collect::<Vec<_>>().join(",")].join(":");
+    let typed = (rest.trim_end_matches(':').to_owned(), OWN.map(number));
+    let estimator = options.estimator.clone().unwrap_or(brings);
+    Ok(Algorithm { coupling, estimator, outer, typed })
 }

@@ -36,6 +36,12 @@ pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     if common.dtype == Dtype::F32 {
         f32::opener(&entry).map_err(Failure::usage)?;
     }
+    if common.data.train.is_some() && entry.samples.is_none() {
+        let name = &entry.name;
+        return Err(Failure::usage(format!(
+            "--train: found '{name}', expected a problem that takes samples"
+        )));
+    }
     Ok(entry)
 }
 

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
+use hypertape::linear::{Cg, FixedPoint, Gmres, Minres, Neumann, Nystrom, Stop};
 use hypertape::problems::{Precision, catalogue};
 use hypertape::{
     Adam, Cheap, Draw, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape, Implicit,
-    InnerLoop, Jump, LinearSolver, Momentum, Oracle, Part, Profile, Roulette, Schedule, Stop,
-    Thinned, Truncated, Ufom,
+    InnerLoop, Jump, LinearSolver, Momentum, Oracle, Part, Profile, Roulette, Schedule, Thinned,
+    Truncated, Ufom,
 };
 
 const SCHEDULES: [&str; 8] = [
@@ -99,13 +102,16 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
             expect(&mut oracle, &mut Forward);
         }
         let stop = Stop { iterations: 3, tolerance: 0.0 };
-        for solver in [
-            LinearSolver::Cg { stop },
-            LinearSolver::Minres { stop },
-            LinearSolver::FixedPoint { stop, lr: None },
-            LinearSolver::Neumann { terms: 3, lr: None },
-            LinearSolver::Nystrom { stop, rank: 2, shift: Some(1.0) },
-        ] {
+        let solvers: [Arc<dyn LinearSolver<T>>; 6] = [
+            Arc::new(Gmres { stop }),
+            Arc::new(FixedPoint { stop, lr: None }),
+            Arc::new(Neumann { terms: 3, lr: None }),
+            // Of a minimum alone.
+            Arc::new(Cg { stop }),
+            Arc::new(Minres { stop }),
+            Arc::new(Nystrom { stop, rank: 2, shift: Some(1.0) }),
+        ];
+        for solver in solvers {
             let mut implicit = Implicit::new(solver).unwrap();
             if oracle_vanishes(&mut implicit, &mut oracle, &inner) {
                 break;

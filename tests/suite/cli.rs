@@ -1220,10 +1220,20 @@ fn samples_come_from_files() {
         ("gradient digits-penalty --valid {}", &["--train"]),
         (
             "gradient quadratic --batch 3",
-            &["problem: found 'quadratic', expected a problem that takes samples"],
+            &["error: quadratic: found setting 'batch', expected none"],
         ),
-        ("gradient digits-penalty --corruption 0.5", &["corruption: found 0.5, expected none"]),
-        ("gradient digits-clean --penalties one", &["penalties: found One, expected none"]),
+        (
+            "gradient digits-penalty --corruption 0.5",
+            &["digits-penalty: found setting 'corruption', expected penalty, penalties, batch"],
+        ),
+        (
+            "gradient digits-clean --penalties one",
+            &["digits-clean: found setting 'penalties', expected corruption, penalty, batch"],
+        ),
+        (
+            "gradient quadratic --train {}",
+            &["found 'quadratic', expected a problem that takes samples"],
+        ),
         ("gradient digits-clean --split 1,2 --train {}", &["--split", "three whole numbers"]),
     ] {
         refused(words(line, &bad), 2, parts);

@@ -11,6 +11,7 @@ mod cli;
 mod coupled;
 mod divergence;
 mod estimators;
+mod fixed_points;
 mod gmm;
 mod implicit;
 mod inner_rules;

@@ -45,7 +45,7 @@ pub(crate) fn evaluate<T: Element>(
     gradient: &mut [T],
 ) -> Result<T, Error> {
     let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
-    run.forward(&mut state, |_| ())?;
+    run.forward(&mut state, |_, _| ())?;
     let loss = run.turn(&mut state, gradient)?;
     run.pull_start(&state, gradient)?;
     run.close([state]);

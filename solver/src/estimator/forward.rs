@@ -109,7 +109,7 @@ pub(crate) fn along<T: Element>(
         oracle.init(x, draw, &mut w)?;
         oracle.push_init(x, draw, dx, dw)?;
         for t in 0..inner.steps() {
-            let step = Step { index: t, lr: inner.lr() };
+            let step = Step::new(t, inner.lr());
             let Some(c) = oracle.multiple(step) else {
                 return Err(refused(oracle.rule()));
             };

@@ -22,7 +22,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout::At;
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// The gradient along random directions. Copies of a problem in one share their number.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl Spelled for ForwardGradient {
         }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let (known, help) = (self.directions, "random directions");
         let directions = settings.get("directions", known, Range::ONE_OR_MORE, help);
         Ok(Self { directions, ..self.clone() })

@@ -3,7 +3,7 @@
 //! An adaptive `q` is fixed before a call, from earlier calls alone, and its coins are tossed and weighted with that same `q`: the
 //! estimate stays unbiased given the past. Nothing is clipped; `q` has a floor, since a correction is multiplied by `1/q`.
 
-use crate::spelling::{Range, Settings};
+use crate::spelling::{Range, Visit};
 use crate::variance::optimal_probability;
 
 /// How `q` is chosen, for [`Ufom`](crate::Ufom).
@@ -57,7 +57,7 @@ pub(crate) type Sums = [f64; 3];
 
 impl Probability {
     /// Its settings; those of [`Ufom`](crate::Ufom) with a cheap estimate that costs nothing `beside` the loop are more.
-    pub(crate) fn spell(self, settings: &mut Settings, beside: bool) -> Self {
+    pub(crate) fn spell(self, settings: &mut Visit, beside: bool) -> Self {
         let (mut q, mut subset, mut moments, mut p) = (None, None, [None; 2], 1.0);
         let (mut floor, mut decay) = (0.05, 0.99);
         match self {

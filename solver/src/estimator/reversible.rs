@@ -25,7 +25,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::profile::Profile;
 use crate::rollout::{At, finite_loss};
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// What an integer counts.
 const UNIT: f64 = 1.0 / (1_u64 << 40) as f64;
@@ -91,7 +91,7 @@ impl Spelled for Reversible {
         }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let momentum = settings.get("momentum", self.momentum, MULTIPLES, "that of the inner rule");
         if momentum == self.momentum { Ok(*self) } else { Self::new(momentum) }
     }

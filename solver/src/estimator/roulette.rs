@@ -31,7 +31,7 @@ use crate::params::scale;
 use crate::profile::Profile;
 use crate::rollout::{At, Rollout};
 use crate::schedule::Schedule;
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::Levels;
 
 /// The gradient through a random depth. Copies of a problem in one share the level.
@@ -66,7 +66,7 @@ impl Spelled for Roulette {
         }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let (survival, levels) = match &self.depths {
             Depths::Doubling(survival) => (Some(*survival), None),
             Depths::Given(levels) => {

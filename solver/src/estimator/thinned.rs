@@ -31,7 +31,7 @@ use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::profile::Profile;
 use crate::rollout::{At, Rollout};
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::mean_square_factor;
 
 /// The gradient from some of the steps. Copies of a problem in one share the coins.
@@ -117,7 +117,7 @@ impl Spelled for Thinned {
         }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let Self { q, slots, smoothness, anchored, .. } = *self;
         let most = "states stored at a time, as many as are visited unless given";
         let bound = "bound of the norm of inner Hessians, by which a q that is too small is refused at once";

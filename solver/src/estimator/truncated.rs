@@ -22,7 +22,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout::{At, Rollout};
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// The hypergradient through the last `k` steps.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ impl Spelled for Truncated {
         }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         Ok(Self { k: settings.get("k", self.k, Range::COUNT, "steps that are reversed") })
     }
 }

@@ -1,27 +1,127 @@
-//! The fixed point `v <- v + lr (b - H v)` (Richardson 1911), which from `v = 0` sums the Neumann series: after `k`
-//! iterations `v = lr sum_{i < k} (I - lr H)^i b`, and the residual is `(I - lr H)^k` times that of the start.
+//! The fixed point `v <- v + lr (b - A v)` (Richardson 1911), which from `v = 0` sums the Neumann series: after `k`
+//! iterations `v = lr sum_{i < k} (I - lr A)^i b`, and the residual is `(I - lr A)^k` times that of the start.
 
 use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
-use crate::linear::system::{Limit, System};
+use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
+use crate::spelling::{About, Range, Spelled, Visit};
 
-/// Solves `H v = b`. The residual before an iteration is known by the product that the iteration takes anyway.
-pub(super) fn solve<T: Element>(
-    mut product: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
-    system: &mut System<T>,
-    r: &mut [T],
-    lr: f64,
-    limit: Limit<T>,
-) -> Result<usize, Error> {
-    for iteration in 0..limit.iterations {
-        system.residual(&mut product, r)?;
-        if norm(r) <= limit.residual {
-            return Ok(iteration);
+const STEP: &str = "step size, that of the inner loop unless given";
+
+/// `v <- v - lr (A v - b)`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FixedPoint {
+    /// When it ends.
+    pub stop: Stop,
+    /// Step size, below `2/|A|`; that of the [`System`] if `None`.
+    pub lr: Option<f64>,
+}
+
+/// `v = lr sum_{k < terms} (I - lr A)^k b`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neumann {
+    /// Number of terms.
+    pub terms: usize,
+    /// Step size, below `2/|A|`; that of the [`System`] if `None`.
+    pub lr: Option<f64>,
+}
+
+impl Spelled for FixedPoint {
+    fn about(&self) -> About {
+        About {
+            name: "fixed-point",
+            summary: "implicit, v - lr (H v - b) from the last solution; under every rule",
+            cost: "r + 1 gradients, iterations + 1 HVPs",
         }
-        axpy(system.v, T::from_f64(lr), r);
-        system.warm = true;
     }
-    Ok(limit.iterations)
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let lr = visit.get("lr", self.lr, Range::POSITIVE, STEP);
+        Ok(Self { stop: self.stop.spell(visit), lr })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for FixedPoint {
+    fn name(&self) -> String {
+        self.text()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        (*self).checked().map(drop)
+    }
+
+    fn warm(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn symmetric(&self) -> bool {
+        false
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        iterate(system, self.lr, self.stop.iterations, self.stop.residual(system.b))
+    }
+}
+
+impl Spelled for Neumann {
+    fn about(&self) -> About {
+        About {
+            name: "neumann",
+            summary: "implicit, Neumann series; under every rule",
+            cost: "r + 1 gradients, terms HVPs",
+        }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let terms = visit.get("terms", self.terms, Range::ONE_OR_MORE, "terms of the series");
+        Ok(Self { terms, lr: visit.get("lr", self.lr, Range::POSITIVE, STEP) })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for Neumann {
+    fn name(&self) -> String {
+        self.text()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        (*self).checked().map(drop)
+    }
+
+    fn warm(&self) -> Option<bool> {
+        None
+    }
+
+    fn symmetric(&self) -> bool {
+        false
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        // Every term, however small.
+        iterate(system, self.lr, self.terms, -T::one())
+    }
+}
+
+/// The residual before an iteration is known by the product that the iteration takes anyway.
+fn iterate<T: Element>(
+    system: &mut System<T>,
+    lr: Option<f64>,
+    most: usize,
+    limit: T,
+) -> Result<usize, Error> {
+    let lr = T::from_f64(lr.unwrap_or(system.step));
+    let [mut r] = system.vectors()?;
+    let mut iterations = 0;
+    while iterations < most {
+        system.residual(&mut r)?;
+        if norm(&r) <= limit {
+            break;
+        }
+        axpy(system.v, lr, &r);
+        system.warm = true;
+        iterations += 1;
+    }
+    system.give([r]);
+    Ok(iterations)
 }

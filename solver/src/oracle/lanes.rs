@@ -62,7 +62,7 @@ impl Team {
     }
 }
 
-/// Adds an item's vector and returns its value, see [`Plan::sum`]. A trait object, so that sharing out is compiled once.
+/// Adds an item's vector and returns its value, see [`Sharing::sum`]. A trait object, so that sharing out is compiled once.
 pub(crate) type Add<'a, T, W, const N: usize> =
     dyn Fn(&mut W, usize, bool, [&mut [T]; N]) -> Result<T, Error> + Sync + 'a;
 
@@ -83,14 +83,14 @@ fn again<'a, const N: usize, T>(out: &'a mut [&mut [T]; N]) -> [&'a mut [T]; N] 
 
 /// How a sum is shared out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Sharing {
     items: usize,
     lanes: usize,
     /// Lanes a worker.
     each: usize,
 }
 
-impl Plan {
+impl Sharing {
     /// `items` for at most `workers`.
     pub(crate) fn new(items: usize, workers: usize) -> Self {
         let lanes = items.min(LANES);
@@ -286,7 +286,7 @@ mod tests {
             ((60, 99), (8, 7)),
         ];
         for ((items, threads), known) in table {
-            let plan = Plan::new(items, threads);
+            let plan = Sharing::new(items, threads);
             assert_eq!((plan.workers(), plan.vectors()), known, "{items} items, {threads} threads");
         }
     }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn each_item_knows_its_lane() {
         for items in 1..60 {
-            let plan = Plan::new(items, 1);
+            let plan = Sharing::new(items, 1);
             for lane in 0..plan.lanes() {
                 assert!(plan.items(lane).all(|item| plan.lane(item) == lane), "{items} {lane}");
             }
@@ -312,7 +312,7 @@ mod tests {
             let lane = |l| (l * items / k..(l + 1) * items / k).map(item).reduce(plus).unwrap();
             let known = (0..k).map(lane).reduce(plus).unwrap();
             for threads in 1..=9 {
-                let plan = Plan::new(items, threads);
+                let plan = Sharing::new(items, threads);
                 let mut workers = vec![0; plan.workers()];
                 let mut spare = vec![f64::NAN; 2 * plan.vectors()];
                 let (mut left, mut right) = ([f64::NAN], [f64::NAN]);

@@ -1,5 +1,6 @@
 //! `Lens`: a problem and the shapes that cut flat points, for the passes over it.
 
+use hypertape_autodiff::passes::{Group, evaluate};
 use hypertape_autodiff::{Array, Element, List, Tensor};
 
 use crate::draw::Draw;
@@ -46,11 +47,10 @@ fn inner_params<T: Element, P: Bilevel<T>>(
     x: &Params<T>,
     memory: &mut Workspaces<T>,
 ) -> Result<Params<T>, Error> {
-    let fault = in_function("init");
     let (record, _) = memory.first().arenas();
-    let x = Tensor::split(record, x.shapes(), x.values()).map_err(&fault)?;
-    let w = problem.init(&x, Draw::new(0, 0));
-    record.status().map_err(&fault)?;
+    let at = [Group::new(x.shapes(), x.values())];
+    let w: List<Tensor<T>> = evaluate(record, &at, |[x]| problem.init(x, Draw::new(0, 0)))
+        .map_err(in_function("init"))?;
     let names = problem.inner_names();
     let mut params = Params::new();
     for (i, w) in w.iter().enumerate() {
@@ -58,9 +58,4 @@ fn inner_params<T: Element, P: Bilevel<T>>(
         params = params.with(name, w.shape(), w.values().iter().copied());
     }
     Ok(params)
-}
-
-/// `f` of each. A trait object, so that it is not compiled anew for each problem.
-pub(crate) fn each<A: Copy, B>(list: &[A], f: &dyn Fn(A) -> B) -> List<B> {
-    list.iter().map(|&a| f(a)).collect()
 }

@@ -29,6 +29,16 @@ impl<T> Point<'_, T> {
     }
 }
 
+/// The directions that a point moves along.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moving<'v, T> {
+    Nowhere,
+    /// One of `w`.
+    Along(&'v [T]),
+    /// Up to [`TOGETHER`] of `w` and of `x`, one after the other.
+    Together([&'v [T]; 2]),
+}
+
 /// Which of a problem's losses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Loss {
@@ -119,6 +129,16 @@ pub(crate) trait View<T: Element>: Send + Sync {
         point: Point<T>,
     ) -> Result<bool, Error>;
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error>;
+    /// One sweep over a loss, whose value it returns: writes its gradient by `w`, how that moves along each of the
+    /// directions, and both for `x`. What has an empty slice is not wanted, and not computed where that can be saved.
+    fn sweep(
+        &self,
+        memory: &mut Workspaces<T>,
+        loss: Loss,
+        point: Point<T>,
+        moving: Moving<T>,
+        out: [&mut [T]; 4],
+    ) -> Result<T, Error>;
     fn gradient(
         &self,
         memory: &mut Workspaces<T>,
@@ -126,7 +146,10 @@ pub(crate) trait View<T: Element>: Send + Sync {
         point: Point<T>,
         w_bar: &mut [T],
         x_bar: Option<&mut [T]>,
-    ) -> Result<T, Error>;
+    ) -> Result<T, Error> {
+        let out = [w_bar, &mut [], x_bar.unwrap_or_default(), &mut []];
+        self.sweep(memory, loss, point, Moving::Nowhere, out)
+    }
     /// Writes `dg/dw`, `d2g/dw2 v` and `(d2g/dw dx)^T v`, each unless its slice is empty, by one sweep. Without the
     /// gradient, what can be saved by that is not computed.
     fn products(
@@ -134,8 +157,11 @@ pub(crate) trait View<T: Element>: Send + Sync {
         memory: &mut Workspaces<T>,
         point: Point<T>,
         v: &[T],
-        out: [&mut [T]; 3],
-    ) -> Result<(), Error>;
+        [gradient, hessian_product, mixed_product]: [&mut [T]; 3],
+    ) -> Result<(), Error> {
+        let out = [gradient, hessian_product, &mut [], mixed_product];
+        self.sweep(memory, Loss::Inner, point, Moving::Along(v), out).map(|_| ())
+    }
     /// Writes `dg/dw`, and how it moves when `w` and `x` move along each of the directions in `moving`.
     fn push_gradient(
         &self,
@@ -144,7 +170,10 @@ pub(crate) trait View<T: Element>: Send + Sync {
         moving: [&[T]; 2],
         gradient: &mut [T],
         pushed: &mut [T],
-    ) -> Result<(), Error>;
+    ) -> Result<(), Error> {
+        let out = [gradient, pushed, &mut [], &mut []];
+        self.sweep(memory, Loss::Inner, point, Moving::Together(moving), out).map(|_| ())
+    }
     /// A tape for the gradient of the inner loss at one step.
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
     where

@@ -13,6 +13,7 @@ use crate::profile::{Evaluation, KeptSteps, Profile};
 use crate::rollout::{At, Rollout};
 use crate::rule::Step;
 use crate::spill::Spill;
+use crate::stats::quantile;
 
 /// Steps that are timed one after the other, at least.
 const STEPS: usize = 8;
@@ -81,7 +82,7 @@ impl Profile {
         oracle.init(x, draw, &mut state[..p])?;
         let w = state[..p].to_vec();
         let point = Point { w: &w, x, draw };
-        let step = Step { index: 0, lr: inner.lr() };
+        let step = Step::new(0, inner.lr());
         let general = oracle.multiple(step).is_none();
         let ahead = general && oracle.query(x, &state, step, &mut y)?;
         let mut profile = Self {
@@ -91,6 +92,7 @@ impl Profile {
             state: n as u64,
             extra: u64::from(general) + u64::from(ahead),
             again: general && oracle.nonlinear(),
+            fixed_point: !oracle.stationary(),
             query: piece(oracle, 0, |o| o.query(x, &state, step, &mut y).map(|_| ()))?.bytes,
             init: piece(oracle, repeat, |o| o.init(x, draw, &mut a))?,
             gradient: piece(oracle, repeat, |o| o.inner_gradient(point, 0, &mut a).map(|_| ()))?,
@@ -241,11 +243,7 @@ fn measure_steps<T: Element>(
         run.close([state]);
     }
     let of = |k: usize| {
-        let median = |group: &mut [Vec<f64>; 2]| {
-            let times = &mut group[k][1..];
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        };
+        let median = |group: &mut [Vec<f64>; 2]| quantile(&mut group[k][1..], 0.5);
         seconds.iter_mut().map(median).sum::<f64>() / steps.max(1) as f64
     };
     Ok([0, 1].map(of))

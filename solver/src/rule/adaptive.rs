@@ -15,7 +15,7 @@ use hypertape_autodiff::{Array, Element, List};
 
 use crate::error::Error;
 use crate::rule::{Rule, Step};
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Adam and `AdamW`.
 ///
@@ -64,7 +64,7 @@ impl Spelled for Adam {
         About { name: "adam", summary, cost: "2 vectors beside w" }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let Self { b1, b2, eps, decay } = *self;
         Ok(Self {
             b1: settings.get("b1", b1, Range::FRACTION, "what remains of the mean gradient"),
@@ -109,6 +109,11 @@ impl<T: Element> Rule<T> for Adam {
         let kept = if decay > 0.0 { state[0] * (1.0 - step.lr * decay) } else { state[0] };
         List::from_slice(&[kept - scaled, mean, square])
     }
+
+    /// Decay moves the point of rest.
+    fn stationary(&self) -> bool {
+        self.decay == 0.0
+    }
 }
 
 /// `RMSProp`.
@@ -141,7 +146,7 @@ impl Spelled for RmsProp {
         About { name: "rmsprop", summary, cost: "1 vector beside w" }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         Ok(Self {
             b2: settings.get("b2", self.b2, Range::FRACTION, MEAN_SQUARE),
             eps: settings.get("eps", self.eps, Range::POSITIVE, ADDED),

@@ -9,7 +9,7 @@ use hypertape_autodiff::{Array, Element, List};
 
 use crate::error::Error;
 use crate::rule::{Rule, Step};
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Momentum `b`, with the gradient at `w` (heavy ball) or ahead of it (Nesterov).
 ///
@@ -58,7 +58,7 @@ impl Spelled for Momentum {
         About { name, summary, cost: "1 vector beside w" }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let b = settings.get("momentum", self.b, Range::FRACTION, "what remains of m, b");
         Ok(Self { b, ..*self })
     }

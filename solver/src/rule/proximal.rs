@@ -5,7 +5,7 @@
 //! projected   w' = min(max(w - lr g, lower), upper)
 //! ```
 //!
-//! Both come to rest where `dg/dw` is not zero, so implicit estimates refuse them. Differentiable almost everywhere; at a
+//! Both come to rest where `dg/dw` is not zero, so implicit estimates are those of a fixed point. Differentiable almost everywhere; at a
 //! kink the derivative is that of [`Array::max`] (Beck and Teboulle 2009 for ISTA; Bertrand et al. 2020 for its derivative,
 //! in which only active coordinates move).
 
@@ -14,7 +14,7 @@ use hypertape_autodiff::{Array, Element, List};
 use crate::error::Error;
 use crate::rule::descent::outer_variable;
 use crate::rule::{Rule, Step};
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Iterative soft thresholding: `g` plus `sum_j l_j |w_j|`, whose weights are a number, or `exp(x_k)` for the outer variable
 /// `x_k`, a scalar or of the shape of `w`.
@@ -63,7 +63,7 @@ impl Spelled for Ista {
         About { name: "ista", summary, cost: "" }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let (l1, outer) = match self.weight {
             Weight::Fixed(l1) => (Some(l1), None),
             Weight::Outer(k) => (None, Some(k)),
@@ -135,7 +135,7 @@ impl Spelled for Projected {
         About { name: "projected", summary, cost: "" }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let lower = settings.get("lower", self.lower, Range::NUMBER, "the least entry of w");
         let upper = settings.get("upper", self.upper, Range::NUMBER, "the largest entry of w");
         if lower < upper {

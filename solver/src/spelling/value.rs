@@ -1,5 +1,7 @@
 //! What a setting may be: `Range` and `Value`.
 
+use crate::error::Error;
+
 /// Which numbers a setting may have.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
@@ -37,6 +39,14 @@ impl Range {
     /// Those for which `holds`.
     pub const fn new(expected: &'static str, holds: fn(f64) -> bool) -> Self {
         Self { expected, holds }
+    }
+
+    /// That `what` may be `value`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with both.
+    pub fn check(&self, what: &str, value: f64) -> Result<(), Error> {
+        if (self.holds)(value) { Ok(()) } else { Err(Error::invalid(what, value, self.expected)) }
     }
 }
 

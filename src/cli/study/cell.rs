@@ -3,16 +3,20 @@
 //! Settings are the options of `run`, parsed by what parses them there, and a few of the study's own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::cli::app::App;
-use crate::cli::args::{self, at_least_one, count};
+use crate::cli::app::{App, Precise};
+use crate::cli::args::{self, Dtype, at_least_one, count};
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
-use crate::cli::{outer, point};
+use crate::cli::outer::{self, Algorithm};
+use crate::cli::point;
+use crate::problems::Entry;
+use crate::stats::median_and_interval;
+use crate::{Cost, Error};
 
 /// What a cell does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -73,14 +77,12 @@ impl Cell {
         common.data_seed = point::data_seed(entry, common)?;
         common.steps.get_or_insert(entry.steps);
         common.lr.get_or_insert(entry.lr);
-        if let Some(rule) = &common.rule {
-            app.check_rule(common.dtype, rule).map_err(|e| of("rule", Failure::usage(e)))?;
-        }
-        let (_, named, outer) = outer::algorithm(entry, &self.run)?;
-        app.check_estimator(self.run.common.dtype, &named)
-            .map_err(|e| of("estimator", Failure::usage(e)))?;
+        let (estimator, outer) = match common.dtype {
+            Dtype::F64 => named::<f64>(app, entry, &self.run),
+            Dtype::F32 => named::<f32>(app, entry, &self.run),
+        }?;
         let run = &mut self.run;
-        run.estimator = Some(named);
+        run.estimator = Some(estimator);
         if self.measure == Measure::Gradient {
             run.iterations = Some(0);
             self.repeats.get_or_insert(5);
@@ -88,9 +90,9 @@ impl Cell {
         }
         run.iterations.get_or_insert(entry.iterations);
         self.repeats.get_or_insert(0);
-        let (text, numbers) = outer::options_of(outer);
+        let (text, [lr, power, momentum]) = outer;
         run.outer = Some(text);
-        [run.outer_lr, run.outer_power, run.outer_momentum] = numbers;
+        (run.outer_lr, run.outer_power, run.outer_momentum) = (lr, power, momentum);
         Ok(self)
     }
 
@@ -106,6 +108,23 @@ impl Cell {
     pub(super) fn iterations(&self) -> usize {
         self.run.iterations.unwrap_or_default()
     }
+}
+
+/// The text of the estimator and that of the outer optimiser, with the numbers that have options of their own, after a look
+/// at every name.
+fn named<T: Precise>(
+    app: &App,
+    entry: &Entry,
+    run: &args::Run,
+) -> Result<(String, (String, [Option<f64>; 3])), Failure> {
+    let of = |option, e| Failure::usage(format!("--{option}: {e}"));
+    let registry = app.registry::<T>();
+    if let Some(rule) = &run.common.rule {
+        registry.rules.parse(rule).map_err(|e| of("rule", e))?;
+    }
+    let Algorithm { estimator, typed, .. } = outer::algorithm::<T>(app, entry, run)?;
+    registry.estimators.parse(&estimator).map_err(|e| of("estimator", e))?;
+    Ok((estimator, typed))
 }
 
 /// What a process is asked for.
@@ -175,18 +194,14 @@ pub(crate) struct Done {
     pub(crate) ended: String,
     /// The one that was taken, where `auto` was asked for.
     pub(crate) schedule_taken: Option<String>,
-    pub(crate) plain_steps: u64,
-    pub(crate) inner_gradients: u64,
-    pub(crate) hvps: u64,
+    /// Of all estimates; the time is the median of `times`.
+    #[serde(flatten)]
+    pub(crate) cost: Cost,
     /// Of one estimate, before it ran.
     pub(crate) bytes_predicted: u64,
-    /// The largest of all estimates.
-    pub(crate) bytes_measured: u64,
     /// Of the whole process that counted, where the system tells.
     pub(crate) process_peak_bytes: Option<u64>,
-    /// Median of `times`.
-    pub(crate) seconds: f64,
-    /// Its interval of 95 %.
+    /// The interval of 95 % of the median.
     pub(crate) seconds_low: f64,
     pub(crate) seconds_high: f64,
     pub(crate) times: Vec<f64>,
@@ -201,9 +216,7 @@ impl Done {
     pub(super) fn end(&self, iteration: usize) -> Checkpoint {
         Checkpoint {
             iteration,
-            inner_gradients: self.inner_gradients,
-            hvps: self.hvps,
-            seconds: self.seconds,
+            cost: self.cost,
             loss: self.loss,
             gradient_norm: self.gradient_norm,
             metrics: self.metrics.clone(),
@@ -213,21 +226,11 @@ impl Done {
     /// Takes times, if there are any.
     pub(super) fn timed(&mut self, mut times: Vec<f64>) {
         if let Some([low, median, high]) = median_and_interval(&mut times) {
-            (self.seconds_low, self.seconds, self.seconds_high) = (low, median, high);
+            (self.seconds_low, self.seconds_high) = (low, high);
+            self.cost.time = Duration::from_secs_f64(median);
             self.times = times;
         }
     }
-}
-
-/// The lower end, the median, the upper end: an interval of 95 % between the order statistics `(n -+ 1.96 sqrt n)/2`, or all
-/// where there are fewer than 6.
-pub(super) fn median_and_interval(values: &mut [f64]) -> Option<[f64; 3]> {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
-    let rank = ((n as f64 - 1.96 * (n as f64).sqrt()) / 2.0).max(0.0) as usize;
-    let low = *values.get(rank)?;
-    Some([low, f64::midpoint(values[(n - 1) / 2], values[n / 2]), values[n - 1 - rank]])
 }
 
 /// How estimates `G` lie about the exact gradients `g` of the same draws, in units of `|E g|`.
@@ -249,9 +252,8 @@ pub(crate) struct Accuracy {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
     pub(crate) iteration: usize,
-    pub(crate) inner_gradients: u64,
-    pub(crate) hvps: u64,
-    pub(crate) seconds: f64,
+    #[serde(flatten)]
+    pub(crate) cost: Cost,
     /// As the estimate at this point told it, which for a problem that draws tasks is that of the tasks drawn.
     pub(crate) loss: f64,
     pub(crate) gradient_norm: Option<f64>,

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::estimator::jump::Jump;
 use crate::estimator::probability::Probability;
 use crate::schedule::Schedule;
-use crate::spelling::{About, Range, Settings, Spelled};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 impl Default for Ufom {
     /// First-order with coins of probability 0.1.
@@ -42,7 +42,7 @@ impl Spelled for Ufom {
         }
     }
 
-    fn spell(&self, settings: &mut Settings) -> Result<Self, Error> {
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let jump = matches!(self.cheap, Cheap::Jump(_));
         let probability = self.probability.spell(settings, jump);
         let cost = "inner gradients that a product costs, for a q that is learned";
