@@ -16,14 +16,25 @@ use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout;
 use crate::rollout::Task;
+use crate::spelling::{About, Spelled};
 
 /// The exact hypergradient by one tape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FullTape;
 
+impl Spelled for FullTape {
+    fn about(&self) -> About {
+        About {
+            name: "full-tape",
+            summary: "the same by one tape over the whole run; no bias, memory of every intermediate",
+            cost: "one recorded run",
+        }
+    }
+}
+
 impl<T: Element> Estimator<T> for FullTape {
     fn name(&self) -> String {
-        "full-tape".into()
+        self.text()
     }
 
     fn records_whole_runs(&self) -> bool {
