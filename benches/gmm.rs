@@ -1,10 +1,14 @@
 //! Value, gradient and Hessian-vector product of the Gaussian mixture objective, peer workload T3.
 
+#[path = "gmm/mixture.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the suite uses all of it")]
+mod mixture;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use hypertape::Workspace;
-use hypertape::problems::Gmm;
+use mixture::Gmm;
 
 fn t3(c: &mut Criterion) {
     let gmm = Gmm::<f64>::generated([10, 25, 1000], 3).expect("sizes of the workload");

@@ -14,21 +14,14 @@
 use std::ops::ControlFlow::Continue;
 
 use hypertape::problems::Regressions;
+use hypertape::stats::mean;
 use hypertape::{
-    Cheap, Draw, Error, Estimator, Exact, InnerLoop, Jump, Oracle, Outer, Profile, Run, Schedule,
-    Ufom, axpy, dot, mean_loss, weigh,
+    Cheap, Draw, Error, Estimator, Exact, InnerLoop, Jump, Optimiser, Oracle, Profile, Run,
+    Schedule, Ufom, axpy, dot, mean_loss, weigh,
 };
 
 const RUNS: u64 = 30;
 const STEPS: f64 = 300.0;
-
-/// Mean and standard error.
-fn mean(values: &[f64]) -> [f64; 2] {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let spread: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    [mean, (spread / n / (n - 1.0)).sqrt()]
-}
 
 /// `lr` is the outer step of exact gradients.
 fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(), Error> {
@@ -36,7 +29,7 @@ fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(),
     let mut whole = Oracle::new(problem.clone().with_batch(100))?;
     let mut best = oracle.start().values().to_vec();
     for (lr, iterations) in [(0.03, 300), (0.003, 100)] {
-        let outer = Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let outer = Optimiser::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         let run = Run::new(*inner, outer, iterations, 0);
         run.go(&mut whole, &mut Exact::default(), &mut best, |_, _| Continue(()))?;
     }

@@ -7,28 +7,23 @@
 
 use std::process::ExitCode;
 
-use hypertape::problems::{Choices, Entry, Made, OnData, Selection, Sets};
-use hypertape::{Element, Oracle, Outer};
+use hypertape::problems::{Entry, Given, Labels, Made, Penalties, Selection, Sets};
+use hypertape::{Element, Optimiser, Oracle};
 
 /// 5657 texts to train on, as many to choose the penalties on, 7532 to judge the result; 20 classes. Penalties start at 0.001.
-fn open<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    let choices = &Choices { penalty: choices.penalty.or(Some(1e-3)), ..*choices };
-    let own = || Sets::text([5657, 5657, 7532], 130_107, 20, choices.seed);
-    Oracle::new(Selection::new(sets.map_or_else(own, Ok)?, choices)?)
+fn open<T: Element>(given: &Given<T>) -> Made<T> {
+    let sets = given.sets_or(|seed| Sets::text([5657, 5657, 7532], 130_107, 20, seed))?;
+    Oracle::new(Selection::given(sets, given)?)
 }
 
 fn main() -> ExitCode {
     let summary =
         "softmax regression on generated texts, 5657 x 130107 x 20, one log-penalty a word";
-    let (double, single) = (|seed| open(None, &with(seed)), |seed| open(None, &with(seed)));
     hypertape::cli::main(&[Entry {
-        outer: Outer::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+        outer: Optimiser::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
         data_seed: Some(0),
-        on_data: Some(OnData { numbers: false, open_f64: open, open_f32: open }),
-        ..Entry::new("text", summary, (10, 30.0), double, single)
+        settings: Penalties::settings(1e-3).into(),
+        samples: Some(Labels::Classes),
+        ..Entry::new("text", summary, (10, 30.0), open::<f64>).single(open::<f32>)
     }])
-}
-
-fn with(seed: u64) -> Choices {
-    Choices { seed, ..Choices::default() }
 }

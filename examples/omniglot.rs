@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use hypertape::problems::{
     Entry, Fewshot, FewshotSettings, ImageClasses, Learner, Made, catalogue,
 };
-use hypertape::{Element, Oracle, Outer, Unary};
+use hypertape::{Element, Optimiser, Oracle, Unary};
 
 fn omniglot<T: Element>(seed: u64, learner: Learner) -> Made<T> {
     let paths = env::var_os("OMNIGLOT").unwrap_or_default();
@@ -42,27 +42,25 @@ fn digits<T: Element>(seed: u64) -> Made<T> {
 }
 
 fn main() -> ExitCode {
-    let adam = |lr| Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-    let of = |name, summary, double, single| Entry {
-        outer: adam(1e-3),
-        iterations: 500,
-        data_seed: Some(0),
-        ..Entry::new(name, summary, (9, 0.025), double, single)
+    let adam = |lr| Optimiser::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    let of = |entry| Entry { outer: adam(1e-3), iterations: 500, data_seed: Some(0), ..entry };
+    let omniglot = |name, summary, learner| {
+        let entry =
+            Entry::new(name, summary, (9, 0.025), move |given| omniglot(given.seed, learner));
+        of(entry.single(move |given| omniglot(given.seed, learner)))
     };
     let mut all = catalogue();
-    all.push(of(
+    all.push(omniglot(
         "omniglot",
         "learned start of a 4-layer convolutional network, 5 characters by 1 image each",
-        |seed| omniglot(seed, Learner::Maml),
-        |seed| omniglot(seed, Learner::Maml),
+        Learner::Maml,
     ));
-    all.push(of(
+    all.push(omniglot(
         "omniglot-reptile",
         "the same start, moved towards where tasks end; by first-order",
-        |seed| omniglot(seed, Learner::Reptile),
-        |seed| omniglot(seed, Learner::Reptile),
+        Learner::Reptile,
     ));
-    let of_digits = of("digits-reptile", "the same on digits", digits, digits);
-    all.push(Entry { lr: 0.05, outer: adam(3e-3), ..of_digits });
+    let entry = Entry::new("digits-reptile", "the same on digits", (9, 0.05), |g| digits(g.seed));
+    all.push(Entry { outer: adam(3e-3), ..of(entry.single(|g| digits(g.seed))) });
     hypertape::cli::main(&all)
 }

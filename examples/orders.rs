@@ -37,10 +37,12 @@
 use std::ops::ControlFlow::{Break, Continue};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hypertape::coupling::Warm;
+use hypertape::linear::{Cg, Stop};
 use hypertape::problems::generator::Stream;
 use hypertape::{
-    Array, Bilevel, Coupling, Draw, Error, Estimator, Exact, Implicit, InnerLoop, Level,
-    LinearSolver, List, Oracle, Outer, Params, Rows, Run, Shape, StochasticNeumann, Stop, Terms,
+    Array, Bilevel, Draw, Error, Estimator, Exact, Implicit, InnerLoop, Level, List, Optimiser,
+    Oracle, Params, Rows, Run, Shape, StochasticNeumann, Terms,
 };
 use rand::RngExt;
 
@@ -128,7 +130,7 @@ fn calls(algorithm: &str, kappa: f64, eps: f64) -> Result<[f64; 4], Error> {
         "AID-BiO" => {
             beta /= 2.0;
             let stop = Stop { iterations: terms, tolerance: 0.0 };
-            Box::new(Implicit::new(LinearSolver::Cg { stop })?.warm())
+            Box::new(Implicit::new(Cg { stop })?.warm())
         }
         "ITD-BiO" => Box::new(Exact::default()),
         _ => {
@@ -146,8 +148,8 @@ fn calls(algorithm: &str, kappa: f64, eps: f64) -> Result<[f64; 4], Error> {
     let seen = std::array::from_fn(|_| AtomicU64::new(0));
     let mut oracle = Oracle::new(Spectrum { a: a.clone(), batches, seen: &seen })?;
     let mut x = oracle.start().values().to_vec();
-    let (inner, outer) = (InnerLoop::new(steps, lr)?, Outer::sgd(beta)?);
-    let run = Run { coupling: Coupling::Warm, ..Run::new(inner, outer, 1_000_000, 1) };
+    let (inner, outer) = (InnerLoop::new(steps, lr)?, Optimiser::sgd(beta)?);
+    let run = Run::new(inner, outer, 1_000_000, 1).coupled(Warm);
     let mut total = [0_u64; 4];
     run.go(&mut oracle, estimator.as_mut(), &mut x, |record, x| {
         let cost = record.cost;

@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use hypertape::{
-    Array, Bilevel, Draw, Element, Error, Exact, InnerLoop, List, Oracle, Outer, Params, Rows, Run,
-    Shape,
+    Array, Bilevel, Draw, Element, Error, Exact, InnerLoop, List, Optimiser, Oracle, Params, Rows,
+    Run, Shape,
 };
 
 /// `g = |Xw - y|^2/(2n) + e^x |w|^2/2`, `f = |Vw - u|^2/(2m)`.
@@ -43,7 +43,7 @@ fn main() -> Result<(), Error> {
         valid: [vec![1.0, 0.5, 1.0, 1.5, 1.0, 2.5], vec![0.5, 1.2, 1.4]],
     };
     let mut oracle = Oracle::<f64>::new(problem)?;
-    let run = Run::new(InnerLoop::new(200, 0.3)?, Outer::sgd(2.0)?, 200, 0);
+    let run = Run::new(InnerLoop::new(200, 0.3)?, Optimiser::sgd(2.0)?, 200, 0);
     let mut x = oracle.start().values().to_vec();
     run.go(&mut oracle, &mut Exact::default(), &mut x, |record, x| {
         if record.iteration % 40 == 0 {

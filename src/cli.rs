@@ -76,7 +76,7 @@ fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
     let (mut all, mut none) = (io::stdout().lock(), io::sink());
     let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };
     match command {
-        Command::Problems => list::problems(catalogue, &mut out),
+        Command::Problems(options) => list::problems(catalogue, &options, &mut out),
         Command::Estimators => list::estimators(&mut out),
         Command::Gradient(options) => {
             in_precision!(options.common.dtype, gradient::run(catalogue, &options, &mut out))

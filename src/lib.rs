@@ -11,6 +11,25 @@ pub mod problems {
     pub use hypertape_problems::*;
 }
 
+/// What a crate with problems, estimators or rules of its own uses: `use hypertape::prelude::*;`
+///
+/// ```
+/// use hypertape::prelude::*;
+/// // Random numbers of a problem come from the draw that it is given, by the generator that is exported with it.
+/// let coin = |seed| Draw::new(seed, 0).at(Level::Inner, 3).stream().random::<f64>();
+/// assert_eq!(coin(7), coin(7));
+/// assert!((0.0..1.0).contains(&coin(7)) && coin(7) != coin(8));
+/// ```
+pub mod prelude {
+    pub use crate::problems::{Entry, Given, Kind, Labelled, Labels, Made, Sets, Setting, Targets};
+    pub use crate::rand::RngExt;
+    pub use crate::{
+        Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact, InnerLoop,
+        Level, LinearSolver, List, Metric, Oracle, Outer, Params, Rows, Rule, Run, ScalarBilevel,
+        Shape, Step, Tensor,
+    };
+}
+
 #[cfg(feature = "cli")]
 pub mod cli;
 

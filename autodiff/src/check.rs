@@ -20,9 +20,10 @@
 
 use crate::array::element::Element;
 use crate::array::vectors::dot;
-use crate::drivers::{Function, Workspace};
+use crate::drivers::Function;
 use crate::fault::Fault;
 use crate::shape::Shape;
+use crate::workspace::Workspace;
 
 /// Observed orders of the remainder of a Taylor expansion, infinite where it is at rounding level throughout.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,16 +6,21 @@
 use crate::arena::Arena;
 use crate::array::dual::Dual;
 use crate::array::element::Element;
-use crate::array::tape::{NodeId, Recording, Tape};
 use crate::array::tensor::Tensor;
 use crate::array::var::Var;
 use crate::array::{Array, List};
 use crate::fault::{Fault, expect_length};
+use crate::passes::{Group, Planes, Pulled, Recorded, Wanted, evaluate, write_plane};
 use crate::shape::Shape;
-use crate::tally::Tally;
+use crate::workspace::Workspace;
 
 /// Directions that travel together through a Jacobian by columns and a Hessian.
 const TOGETHER: usize = 4;
+
+const SCALAR: &str = "the value of a scalar function";
+
+/// A variable with `N` tangents.
+type Taped<'a, T, const N: usize> = Var<'a, Dual<Tensor<'a, T>, N>>;
 
 /// A function of several arrays, written once for every mode.
 pub trait Function<T: Element> {
@@ -23,106 +28,7 @@ pub trait Function<T: Element> {
     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A;
 }
 
-/// Arena memory that drivers use and keep: one arena for values and records, one for adjoints, which die first.
-/// Points and derivatives are flat: the entries of all arguments one after the other, each row by row, cut by `shapes`.
-///
-/// ```
-/// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
-/// struct Dot;
-/// impl<T: Element> Function<T> for Dot {
-///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A { x[0].dot(x[1]) }
-/// }
-/// let (mut w, shapes, x, v) = (Workspace::new(), [Shape::column(2); 2], [1.0, 2.0, 3.0, 4.0], [1.0, 0.0, 0.0, 1.0]);
-/// let (mut gradient, mut bar, mut product, mut y, mut dy) = ([0.0; 4], [0.0; 4], [0.0; 4], [0.0], [0.0]);
-/// assert_eq!(w.gradient(&Dot, &shapes, &x, &mut gradient)?, 11.0);
-/// w.vjp(&Dot, &shapes, &x, &mut y, &[2.0], &mut bar)?;
-/// w.jvp(&Dot, &shapes, &x, &v, &mut y, &mut dy)?;
-/// assert_eq!((gradient, bar, dy), ([3.0, 4.0, 1.0, 2.0], [6.0, 8.0, 2.0, 4.0], [5.0]));
-/// w.hvp(&Dot, &shapes, &x, &v, &mut gradient, &mut product)?;
-/// assert_eq!((product, w.jacobian(&Dot, &shapes, &x)?), ([0.0, 1.0, 1.0, 0.0], gradient.to_vec()));
-/// assert_eq!(w.hessian(&Dot, &shapes, &x)?[..8], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
-/// # Ok::<(), hypertape_autodiff::Fault>(())
-/// ```
-#[derive(Debug, Default)]
-pub struct Workspace {
-    record: Arena,
-    sweep: Arena,
-    peak: usize,
-}
-
 impl Workspace {
-    /// No memory yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Bytes that the last pass used in both arenas, padding included.
-    pub fn used(&self) -> usize {
-        self.record.used() + self.sweep.used()
-    }
-
-    /// Most bytes used by one pass since the last call; empties both arenas.
-    pub fn take_peak(&mut self) -> usize {
-        self.arenas();
-        std::mem::take(&mut self.peak)
-    }
-
-    /// Whether every result is checked to be finite, and the first that is not is returned as an error.
-    pub fn check_finite(&mut self, on: bool) {
-        self.record.check_finite(on);
-        self.sweep.check_finite(on);
-    }
-
-    /// Whether passes tell what each [operation](Tally) takes, see [`Arena::tally`].
-    pub fn tally(&mut self, on: bool) {
-        self.record.tally(on);
-        self.sweep.tally(on);
-    }
-
-    /// What operations took since the last call, in both arenas, which are emptied.
-    ///
-    /// ```
-    /// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
-    /// struct Length;
-    /// impl<T: Element> Function<T> for Length {
-    ///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A { x[0].square().sum().sqrt() }
-    /// }
-    /// let mut workspace = Workspace::new();
-    /// workspace.tally(true);
-    /// workspace.gradient(&Length, &[Shape::column(2)], &[3.0, 4.0], &mut [0.0; 2])?;
-    /// let rows = workspace.take_tally();
-    /// let recorded = rows.iter().filter(|row| row.records > 0);
-    /// let recorded: Vec<_> = recorded.map(|row| (row.name, row.records)).collect();
-    /// assert_eq!(recorded, [("variable", 1), ("square", 1), ("sum", 1), ("sqrt", 1)]);
-    /// # Ok::<(), hypertape_autodiff::Fault>(())
-    /// ```
-    pub fn take_tally(&mut self) -> Vec<Tally> {
-        self.arenas();
-        let mut rows = self.record.take_tally();
-        self.sweep.take_tally().into_iter().for_each(|row| Tally::join(&mut rows, row));
-        rows
-    }
-
-    /// Limits the bytes that a pass may use in each of its two arenas.
-    pub fn set_limit(&mut self, bytes: usize) {
-        self.record.set_limit(bytes);
-        self.sweep.set_limit(bytes);
-    }
-
-    /// Both arenas, emptied: first for values and records, second for adjoints. For passes that no driver covers.
-    pub fn arenas(&mut self) -> (&Arena, &mut Arena) {
-        self.peak = self.peak.max(self.used());
-        self.record.reset();
-        self.sweep.reset();
-        (&self.record, &mut self.sweep)
-    }
-
-    /// The end of a pass whose results were copied out.
-    fn settle(&mut self) {
-        self.record.settle();
-        self.sweep.settle();
-    }
-
     /// Writes `f(x)` row by row into `y`.
     ///
     /// # Errors
@@ -135,9 +41,11 @@ impl Workspace {
         y: &mut [T],
     ) -> Result<(), Fault> {
         let (record, _) = self.arenas();
-        let out = f.eval(&Tensor::split(record, shapes, x)?);
+        let x = Tensor::split(record, shapes, x)?;
+        let out = f.eval(&x);
         record.status()?;
-        write(out, y, "the value")?;
+        write(out, 0, y, "the value")?;
+        drop(x);
         self.settle();
         Ok(())
     }
@@ -153,12 +61,35 @@ impl Workspace {
         x: &[T],
         gradient: &mut [T],
     ) -> Result<T, Fault> {
+        self.gradient_with(f, |f, x| f.eval(x), shapes, x, gradient)
+    }
+
+    /// [`gradient`](Self::gradient) of a closure, which is given the `data` that its arrays may borrow from.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Shape, Workspace};
+    /// let (shape, target, mut gradient) = (Shape::column(2), [1.0, 5.0], [0.0; 2]);
+    /// let value = Workspace::new().gradient_with(
+    ///     &target[..],
+    ///     |target, x| x[0].squared_error(x[0].constant(shape, target)),
+    ///     &[shape], &[4.0, 4.0], &mut gradient,
+    /// )?;
+    /// assert_eq!((value, gradient), (10.0, [6.0, -2.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`gradient`](Self::gradient).
+    pub fn gradient_with<T: Element, D: ?Sized>(
+        &mut self,
+        data: &D,
+        f: impl for<'a> FnOnce(&'a D, &[Var<'a, Tensor<'a, T>>]) -> Var<'a, Tensor<'a, T>>,
+        shapes: &[Shape],
+        x: &[T],
+        gradient: &mut [T],
+    ) -> Result<T, Fault> {
         let mut value = [T::zero()];
-        let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, Tensor::split(record, shapes, x)?)?;
-        write(recorded.out, &mut value, "the value of a scalar function")?;
-        recorded.pull(&[T::one()], sweep, |i, adjoint| write_at(shapes, i, adjoint, gradient))?;
-        self.settle();
+        self.pull(data, f, shapes, [x, &[T::one()]], (SCALAR, &mut value), gradient)?;
         Ok(value[0])
     }
 
@@ -175,11 +106,36 @@ impl Workspace {
         y: &mut [T],
         dy: &mut [T],
     ) -> Result<(), Fault> {
+        self.jvp_with(f, |f, x| f.eval(x), shapes, [x, dx], [y, dy])
+    }
+
+    /// [`jvp`](Self::jvp) of a closure, which is given the `data` that its arrays may borrow from, at `[x, dx]` into
+    /// `[y, dy]`.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Shape, Workspace};
+    /// let (mut y, mut dy) = ([0.0], [0.0]);
+    /// let at = [&[3.0][..], &[10.0]];
+    /// Workspace::new().jvp_with(&(), |(), x| x[0].square(), &[Shape::SCALAR], at, [&mut y, &mut dy])?;
+    /// assert_eq!((y, dy), ([9.0], [60.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`jvp`](Self::jvp).
+    pub fn jvp_with<T: Element, D: ?Sized>(
+        &mut self,
+        data: &D,
+        f: impl for<'a> FnOnce(&'a D, &[Dual<Tensor<'a, T>>]) -> Dual<Tensor<'a, T>>,
+        shapes: &[Shape],
+        [x, dx]: [&[T]; 2],
+        [y, dy]: [&mut [T]; 2],
+    ) -> Result<(), Fault> {
         let (record, _) = self.arenas();
-        let out = f.eval(&duals(record, shapes, x, [dx])?);
-        record.status()?;
-        write(out.value(), y, "the value")?;
-        write_tangent(out, 0, dy, "the directional derivative")?;
+        let out = evaluate(record, &[Group::new(shapes, x).moving(dx)], |[x]| f(data, x))?;
+        expect_length("the direction", x.len(), dx.len())?;
+        write(out, 0, y, "the value")?;
+        write(out, 1, dy, "the directional derivative")?;
         self.settle();
         Ok(())
     }
@@ -197,10 +153,50 @@ impl Workspace {
         y_bar: &[T],
         x_bar: &mut [T],
     ) -> Result<(), Fault> {
+        self.vjp_with(f, |f, x| f.eval(x), shapes, [x, y_bar], [y, x_bar])
+    }
+
+    /// [`vjp`](Self::vjp) of a closure, which is given the `data` that its arrays may borrow from, at `[x, y_bar]` into
+    /// `[y, x_bar]`.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Shape, Workspace};
+    /// let (mut y, mut x_bar) = ([0.0], [0.0]);
+    /// let at = [&[3.0][..], &[10.0]];
+    /// Workspace::new().vjp_with(&(), |(), x| x[0].square(), &[Shape::SCALAR], at, [&mut y, &mut x_bar])?;
+    /// assert_eq!((y, x_bar), ([9.0], [60.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`vjp`](Self::vjp).
+    pub fn vjp_with<T: Element, D: ?Sized>(
+        &mut self,
+        data: &D,
+        f: impl for<'a> FnOnce(&'a D, &[Var<'a, Tensor<'a, T>>]) -> Var<'a, Tensor<'a, T>>,
+        shapes: &[Shape],
+        [x, y_bar]: [&[T]; 2],
+        [y, x_bar]: [&mut [T]; 2],
+    ) -> Result<(), Fault> {
+        self.pull(data, f, shapes, [x, y_bar], ("the value", y), x_bar)
+    }
+
+    fn pull<T: Element, D: ?Sized>(
+        &mut self,
+        data: &D,
+        f: impl for<'a> FnOnce(&'a D, &[Var<'a, Tensor<'a, T>>]) -> Var<'a, Tensor<'a, T>>,
+        shapes: &[Shape],
+        [x, y_bar]: [&[T]; 2],
+        (what, y): (&'static str, &mut [T]),
+        x_bar: &mut [T],
+    ) -> Result<(), Fault> {
         let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, Tensor::split(record, shapes, x)?)?;
-        write(recorded.out, y, "the value")?;
-        recorded.pull(y_bar, sweep, |i, adjoint| write_at(shapes, i, adjoint, x_bar))?;
+        let x = [Group::new(shapes, x)];
+        let (recorded, out) = Recorded::at(record, &x, [Wanted::All], |[x]| f(data, x))?;
+        write(out.value(), 0, y, what)?;
+        expect_length("the adjoint of the value", y.len(), y_bar.len())?;
+        let seed = out.value().within(sweep).constant(out.shape(), y_bar);
+        collect(&recorded.pull([(out.id(), seed)], sweep)?, shapes, 0, x_bar)?;
         self.settle();
         Ok(())
     }
@@ -249,20 +245,43 @@ impl Workspace {
         x: &[T],
         v: [&[T]; N],
         gradient: &mut [T],
-        mut products: [&mut [T]; N],
+        products: [&mut [T]; N],
     ) -> Result<T, Fault> {
-        let mut value = [T::zero()];
+        self.hvps_with(f, |f, x| f.eval(x), shapes, (x, v), (gradient, products))
+    }
+
+    /// [`hvps`](Self::hvps) of a closure, which is given the `data` that its arrays may borrow from, at a point with
+    /// directions.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Shape, Workspace};
+    /// let (mut g, mut p, at) = ([0.0], [0.0], (&[3.0][..], [&[10.0][..]]));
+    /// Workspace::new().hvps_with(&(), |(), x| x[0].powi(3), &[Shape::SCALAR], at, (&mut g, [&mut p]))?;
+    /// assert_eq!((g, p), ([27.0], [180.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`hvps`](Self::hvps).
+    pub fn hvps_with<T: Element, D: ?Sized, const N: usize>(
+        &mut self,
+        data: &D,
+        f: impl for<'a> FnOnce(&'a D, &[Taped<'a, T, N>]) -> Taped<'a, T, N>,
+        shapes: &[Shape],
+        (x, v): (&[T], [&[T]; N]),
+        (gradient, products): (&mut [T], [&mut [T]; N]),
+    ) -> Result<T, Fault> {
+        let (mut value, one) = ([T::zero()], [T::one()]);
         let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, duals(record, shapes, x, v)?)?;
-        let out = recorded.out.value();
-        write(out, &mut value, "the value of a scalar function")?;
-        recorded.pull(&[T::one()], sweep, |i, adjoint| {
-            write_at(shapes, i, adjoint.map(Dual::value), gradient)?;
-            for (k, product) in products.iter_mut().enumerate() {
-                write_at(shapes, i, adjoint.and_then(|a| a.tangents()[k]), product)?;
-            }
-            Ok(())
-        })?;
+        let x = duals(record, shapes, x, v)?;
+        let (recorded, out) = Recorded::new(record, [(&x, Wanted::All)], |[x]| f(data, x))?;
+        drop(x);
+        write(out.value(), 0, &mut value, SCALAR)?;
+        let seed = out.value().within(sweep).constant(Shape::SCALAR, &one);
+        let pulled = recorded.pull([(out.id(), seed)], sweep)?;
+        collect(&pulled, shapes, 0, gradient)?;
+        let mut all = products.into_iter().zip(1..);
+        all.try_for_each(|(product, place)| collect(&pulled, shapes, place, product))?;
         self.settle();
         Ok(value[0])
     }
@@ -279,15 +298,18 @@ impl Workspace {
     ) -> Result<Vec<T>, Fault> {
         let n = x.len();
         let (record, sweep) = self.arenas();
-        let recorded = Recorded::new(record, f, Tensor::split(record, shapes, x)?)?;
-        let m = recorded.out.shape().len();
+        let at = [Group::new(shapes, x)];
+        let (recorded, out) = Recorded::at(record, &at, [Wanted::All], |[x]| f.eval(x))?;
+        let (id, shape): (_, Shape) = (out.id(), out.shape());
+        let m = shape.len();
         let mut jacobian = vec![T::zero(); m * n];
         if m <= n {
             let mut seed = vec![T::zero(); m];
             for (i, row) in jacobian.chunks_exact_mut(n.max(1)).enumerate() {
                 seed[i] = T::one();
                 sweep.reset();
-                recorded.pull(&seed, sweep, |i, adjoint| write_at(shapes, i, adjoint, row))?;
+                let pulled = recorded.pull([(id, Tensor::new(sweep, shape, &seed))], sweep)?;
+                collect(&pulled, shapes, 0, row)?;
                 seed[i] = T::zero();
             }
             return Ok(jacobian);
@@ -298,8 +320,8 @@ impl Workspace {
             let (record, _) = self.arenas();
             let out = f.eval(&duals(record, shapes, x, basis.from(first))?);
             record.status()?;
-            for (at, k) in (first..n).zip(0..TOGETHER) {
-                write_tangent(out, k, &mut column, "a column of the Jacobian")?;
+            for (at, place) in (first..n).zip(1..=TOGETHER) {
+                write(out, place, &mut column, "a column of the Jacobian")?;
                 for (row, &v) in jacobian.chunks_exact_mut(n).zip(&column) {
                     row[at] = v;
                 }
@@ -330,40 +352,6 @@ impl Workspace {
         }
         hessian.truncate(n * n);
         Ok(hessian)
-    }
-}
-
-/// A recorded evaluation of a function all of whose arguments are variables.
-struct Recorded<'a, A, T> {
-    recording: Recording<'a, A, T>,
-    out: A,
-    out_id: Option<NodeId>,
-    leaves: List<NodeId>,
-}
-
-impl<'a, T: Element, A: Array<'a, Elem = T>> Recorded<'a, A, T> {
-    fn new<F: Function<T>>(record: &'a Arena, f: &'a F, x: List<A>) -> Result<Self, Fault> {
-        let tape = Tape::new(record)?;
-        let variables: List<Var<A>> = x.into_iter().map(|x| tape.variable(x)).collect();
-        let out = f.eval(&variables);
-        record.status()?;
-        let leaves = variables.iter().filter_map(|v| v.id()).collect();
-        Ok(Self { recording: tape.finish(), out: out.value(), out_id: out.id(), leaves })
-    }
-
-    /// Sweeps back from `y_bar` and hands the adjoint of each argument to `take`.
-    fn pull(
-        &self,
-        y_bar: &'a [T],
-        sweep: &'a Arena,
-        mut take: impl FnMut(usize, Option<A>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        expect_length("the adjoint of the value", self.out.shape().len(), y_bar.len())?;
-        let seed = self.out.within(sweep).constant(self.out.shape(), y_bar);
-        let seeds: List<_> = self.out_id.map(|id| (id, seed)).into_iter().collect();
-        let adjoints = self.recording.pull(&seeds, sweep);
-        sweep.status()?;
-        self.leaves.iter().enumerate().try_for_each(|(i, &leaf)| take(i, adjoints.get(leaf)))
     }
 }
 
@@ -405,47 +393,28 @@ fn duals<'a, T: Element, const N: usize>(
     Ok(all.into_iter().map(|(value, tangents)| Dual::new(value, tangents)).collect())
 }
 
-/// Copies an array into a buffer of its length.
-fn write<T: Element>(array: Tensor<T>, buffer: &mut [T], what: &'static str) -> Result<(), Fault> {
-    expect_length(what, buffer.len(), array.shape().len())?;
-    buffer.copy_from_slice(array.values());
-    Ok(())
-}
-
-/// The same, or zeros for none, which has no length of its own to check.
-fn write_or_zero<T: Element>(
-    array: Option<Tensor<T>>,
+/// Copies the value, or a tangent, into a buffer of its length.
+fn write<'a, T: Element, A: Planes<'a, T>>(
+    array: A,
+    place: usize,
     buffer: &mut [T],
     what: &'static str,
 ) -> Result<(), Fault> {
-    if let Some(array) = array {
-        return write(array, buffer, what);
-    }
-    buffer.fill(T::zero());
+    let shape = array.shape();
+    expect_length(what, buffer.len(), shape.len())?;
+    write_plane(std::iter::once(Some(array)), place, (&[shape], 0), false, buffer);
     Ok(())
 }
 
-/// Copies tangent `k`, or zeros for none, into a buffer of the value's length.
-fn write_tangent<T: Element, const N: usize>(
-    dual: Dual<Tensor<T>, N>,
-    k: usize,
-    buffer: &mut [T],
-    what: &'static str,
-) -> Result<(), Fault> {
-    expect_length(what, buffer.len(), dual.shape().len())?;
-    write_or_zero(dual.tangents()[k], buffer, what)
-}
-
-/// Writes array `i` of a flat result.
-fn write_at<T: Element>(
+/// Copies the value, or a tangent, of all adjoints into a buffer of their length.
+fn collect<'a, T: Element, A: Planes<'a, T>>(
+    pulled: &Pulled<'a, '_, A, 1>,
     shapes: &[Shape],
-    i: usize,
-    array: Option<Tensor<T>>,
-    flat: &mut [T],
+    place: usize,
+    buffer: &mut [T],
 ) -> Result<(), Fault> {
-    let start: usize = shapes[..i].iter().map(|s| s.len()).sum();
-    let total = start + shapes[i..].iter().map(|s| s.len()).sum::<usize>();
-    expect_length("a buffer for derivatives", total, flat.len())?;
-    let buffer = &mut flat[start..start + shapes[i].len()];
-    write_or_zero(array, buffer, "an adjoint")
+    let expected = shapes.iter().map(|shape| shape.len()).sum();
+    expect_length("a buffer for derivatives", expected, buffer.len())?;
+    write_plane(pulled.of(0), place, (shapes, 0), false, buffer);
+    Ok(())
 }

@@ -118,9 +118,11 @@ mod implicit;
 mod imply;
 #[cfg(any(feature = "nalgebra", feature = "ndarray"))]
 mod interop;
+pub mod passes;
 pub mod scalar;
 mod shape;
 mod tally;
+mod workspace;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -144,8 +146,9 @@ pub use array::var::Var;
 pub use array::vectors::{all_finite, axpy, dot, sum};
 pub use array::{Array, List, Side};
 pub use custom::{Custom, Product};
-pub use drivers::{Function, Workspace};
+pub use drivers::Function;
 pub use fault::Fault;
 pub use implicit::{StopRule, fixed_point};
 pub use shape::Shape;
 pub use tally::Tally;
+pub use workspace::Workspace;

@@ -1,12 +1,13 @@
 //! The catalogue: problems by name, each with the settings that it is usually run with.
 
 use hypertape_autodiff::Element;
-use hypertape_solver::{Bilevel, Error, GradientDescent, Ista, Oracle, Outer, Rule};
+use hypertape_solver::{Bilevel, Error, GradientDescent, Ista, Optimiser, Oracle, Rule};
 
 use crate::chain::Chain;
-use crate::cleaning::{Cleaning, DigitsSettings};
+use crate::cleaning::{Cleaning, CleaningSettings};
 use crate::divergence::Divergence;
 use crate::elastic_net::ElasticNet;
+use crate::entry::{Entry, Given, Labels, Made};
 use crate::fewshot::{Fewshot, FewshotSettings, Learner};
 use crate::learned_steps::LearnedSteps;
 use crate::maml::Maml;
@@ -14,504 +15,167 @@ use crate::penalised::Penalised;
 use crate::quadratic::Quadratic;
 use crate::quadratic::sampled::{SampledQuadratic, SampledSettings};
 use crate::regressions::Regressions;
-use crate::selection::Selection;
-use crate::sets::{Choices, Sets};
+use crate::selection::{Penalties, Selection};
+use crate::sets::Sets;
+use crate::setting::{Kind, Setting};
 
-/// A problem ready to be evaluated, or why there is none.
-pub type Made<T> = Result<Oracle<'static, T>, Error>;
-
-/// Makes a problem in one precision from a data seed.
-pub type Open<T> = fn(u64) -> Made<T>;
-
-/// Makes a problem from the samples given, or its own, and what was chosen about it.
-pub type OpenOn<T> = fn(Option<Sets<T>>, &Choices) -> Made<T>;
-
-/// What makes a problem that takes samples and choices, in both precisions.
-#[derive(Clone, Copy, Debug)]
-pub struct OnData {
-    /// Whether labels are numbers to predict, not classes.
-    pub numbers: bool,
-    /// In double precision.
-    pub open_f64: OpenOn<f64>,
-    /// In single precision.
-    pub open_f32: OpenOn<f32>,
+/// Entries of problems in both precisions: name, inner steps and their size, outer optimiser and iterations, seed of the data,
+/// what the labels of samples stand for and settings, if there are any, summary, and what makes it.
+macro_rules! entries {
+    ($($name:literal, ($steps:literal, $lr:literal), $outer:expr, $iterations:literal, $seed:expr,
+        $($labels:ident $settings:expr,)? $summary:literal => |$given:pat_param| $made:expr;)*) => {
+        vec![$(Entry {
+            outer: $outer,
+            iterations: $iterations,
+            data_seed: $seed,
+            $(samples: Some(Labels::$labels), settings: $settings.into(),)?
+            ..Entry::new($name, $summary, ($steps, $lr), |$given| $made).single(|$given| $made)
+        }),*]
+    };
 }
 
-/// A problem of the catalogue.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The name by which it is chosen.
-    pub name: &'static str,
-    /// What it is, in one line.
-    pub summary: &'static str,
-    /// Inner steps by default.
-    pub steps: usize,
-    /// Inner step size by default.
-    pub lr: f64,
-    /// Outer optimiser by default.
-    pub outer: Outer,
-    /// Outer iterations by default.
-    pub iterations: usize,
-    /// Seed of its data by default; `None` if its data is fixed.
-    pub data_seed: Option<u64>,
-    /// Makes it in double precision.
-    pub open_f64: Open<f64>,
-    /// Makes it in single precision.
-    pub open_f32: Open<f32>,
-    /// Makes it from samples of one's own, if it takes any.
-    pub on_data: Option<OnData>,
-}
-
-/// An element type that the catalogue opens problems in.
-pub trait Precision: Element {
-    /// What opens `entry` in this precision.
-    fn opener(entry: &Entry) -> Open<Self>;
-    /// What opens it on samples of one's own.
-    fn opener_on(on_data: &OnData) -> OpenOn<Self>;
-}
-
-impl Precision for f64 {
-    fn opener(entry: &Entry) -> Open<Self> {
-        entry.open_f64
-    }
-
-    fn opener_on(on_data: &OnData) -> OpenOn<Self> {
-        on_data.open_f64
-    }
-}
-
-impl Precision for f32 {
-    fn opener(entry: &Entry) -> Open<Self> {
-        entry.open_f32
-    }
-
-    fn opener_on(on_data: &OnData) -> OpenOn<Self> {
-        on_data.open_f32
-    }
-}
-
-impl Entry {
-    /// A problem with its inner `(steps, lr)`, fixed data, and 100 outer iterations of Adam with step 0.1. Change a field
-    /// for anything else.
-    pub fn new(
-        name: &'static str,
-        summary: &'static str,
-        (steps, lr): (usize, f64),
-        open_f64: Open<f64>,
-        open_f32: Open<f32>,
-    ) -> Self {
-        let outer = Outer::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        let (iterations, data_seed) = (100, None);
-        Self {
-            name,
-            summary,
-            steps,
-            lr,
-            outer,
-            iterations,
-            data_seed,
-            open_f64,
-            open_f32,
-            on_data: None,
-        }
-    }
-
-    /// The same with labels that are numbers, and another seed of its own data.
-    fn of_numbers(mut self, data_seed: Option<u64>) -> Self {
-        self.data_seed = data_seed;
-        self.on_data = self.on_data.map(|on_data| OnData { numbers: true, ..on_data });
-        self
-    }
-
-    /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
-    ///
-    /// # Errors
-    /// As [`Oracle::new`].
-    pub fn open<T: Precision>(&self, data_seed: Option<u64>) -> Made<T> {
-        T::opener(self)(data_seed.or(self.data_seed).unwrap_or(0))
-    }
-
-    /// Makes the problem on `sets`, or its own samples without them, with what is chosen about it.
-    ///
-    /// ```
-    /// use hypertape_problems::{Choices, catalogue};
-    /// let entry = catalogue().into_iter().find(|e| e.name == "digits-clean").unwrap();
-    /// let choices = Choices { corruption: Some(1.5), ..Choices::default() };
-    /// let error = entry.open_on::<f64>(None, &choices).unwrap_err().to_string();
-    /// assert_eq!(error, "labelled samples: found rate 1.5, expected a number from 0 to 1");
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if the problem takes no samples, these do not fit, or it has no such choice.
-    pub fn open_on<T: Precision>(&self, sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-        let Some(on_data) = &self.on_data else {
-            let (found, expected) = (format!("'{}'", self.name), "a problem that takes samples");
-            return Err(Error::invalid("problem", found, expected));
-        };
-        T::opener_on(on_data)(sets, choices)
+/// All problems, in the order in which they are listed.
+pub fn catalogue() -> Vec<Entry> {
+    entries! {
+        "quadratic", (5, 0.3), sgd(0.1, 0.0), 100, None,
+            "both losses quadratic, 3 inner and 2 outer variables, closed form"
+            => |_| Oracle::new(Quadratic::general());
+        "quadratic-sampled", (30, 0.5), sgd(1.0, 0.5), 200, Some(0),
+            "quadratics of rank one, 512 and 512 samples, mini-batches of 64 at both levels"
+            => |given| sampled(given.seed);
+        "learned-steps", (4, 0.9), adam(0.1), 400, None,
+            "sizes of four descent steps on a quadratic of four variables, closed form"
+            => |_| ruled(LearnedSteps::new(&[1.0, 0.5, 0.25, 0.125], 4), GradientDescent::learned(0));
+        "lasso", (200, 0.3), adam(0.1), 100, Some(5), Numbers [],
+            "sparse regression, the log-weight of the first penalty, 60 x 30, rule ista, or --train"
+            => |given| net(given, false);
+        "elastic-net", (200, 0.3), adam(0.1), 100, Some(5), Numbers [],
+            "sparse regression, the log-weights of two penalties, 60 x 30, rule ista, or --train"
+            => |given| net(given, true);
+        "ridge", (300, 0.4), adam(0.1), 100, None, Numbers [],
+            "ridge regression, one log-penalty a feature, 4 x 2, closed form for many steps, or --train"
+            => |given| ridge(given);
+        "w1-ridge", (100, 0.5), adam(0.1), 50, Some(1),
+            "ridge regression, one log-penalty a feature, 2000 x 200"
+            => |given| Oracle::new(Penalised::ridge(given.seed));
+        "w1-logreg", (100, 1.0), adam(0.1), 50, Some(1),
+            "logistic regression, one log-penalty a feature, 2000 x 200"
+            => |given| Oracle::new(Penalised::logistic(given.seed));
+        "w2", (50, 0.1), adam(0.3), 50, Some(2),
+            "hyper-cleaning, softmax regression 5000 x 784 x 10, one weight a sample"
+            => |given| Oracle::new(Cleaning::workload(given.seed));
+        "w3", (100, 0.002), adam(0.001), 50, Some(3),
+            "learned start of a 1-40-40-1 tanh network, 25 regression tasks on sines"
+            => |given| Oracle::new(Maml::workload(given.seed));
+        "w4", (1000, 0.05), adam(0.1), 50, Some(4),
+            "ten scalars, each coupled to the next, on a tape of scalars"
+            => |given| Ok(Oracle::scalar(Chain::workload(given.seed)));
+        "sinusoid", (5, 0.01), adam(0.001), 1000, Some(0),
+            "learned start of a 1-40-40-1 tanh network, 1000 sines, batches of 5, 10 shots"
+            => |given| Oracle::new(Maml::sinusoid(given.seed));
+        "sinusoid-prior", (16, 0.02), adam(0.001), 1000, Some(0),
+            "implicit MAML: the same with a prior of weight 2 at the learned start"
+            => |given| Oracle::new(Maml::sinusoid(given.seed).with_prior(2.0));
+        "maml-quadratic", (50, 0.02), sgd(0.1, 0.5), 100, Some(0),
+            "learned start of ten variables, 100 quadratics of condition 10, one drawn, closed form"
+            => |given| Oracle::new(Regressions::maml_quadratic(given.seed));
+        "maml-tanh", (40, 0.02), sgd(0.1, 0.5), 100, Some(0),
+            "learned start of a tanh unit with ten weights, 100 tasks, one drawn, not convex"
+            => |given| Oracle::new(Regressions::maml_tanh(given.seed));
+        "log-ridge-tanh", (60, 0.1), sgd(1.0, 0.5), 100, Some(0),
+            "ten log-penalties of a tanh unit, 100 tasks, one drawn, not convex"
+            => |given| Oracle::new(Regressions::log_ridge_tanh(given.seed));
+        "digits-clean", (100, 1.0), adam(0.3), 100, Some(0), Classes cleaning(),
+            "hyper-cleaning, 900 of the embedded digits, 40 % wrong labels, or --train"
+            => |given| clean(given, [900, 400, 497], None);
+        "digits-clean-mlp", (100, 0.5), adam(0.3), 100, Some(0), Classes cleaning(),
+            "hyper-cleaning, a network with 8 hidden units on 300 digits, or --train"
+            => |given| clean(given, [300, 300, 600], Some(8));
+        "digits-penalty", (100, 1.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
+            "softmax regression on 150 digits, one log-penalty a feature, or --train and --penalties"
+            => |given| select(given, given.sets_or(few_digits)?);
+        "digits-parity", (100, 0.5), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
+            "logistic regression on 150 digits, even or odd, one log-penalty a feature, or --train"
+            => |given| select(given, given.sets_or(few_digits)?.parity());
+        "text", (50, 20.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
+            "softmax regression on 120 generated texts, sparse, one log-penalty a word, or --train"
+            => |given| select(given, given.sets_or(|seed| Sets::text([120, 120, 300], 250, 4, seed))?);
+        "digits-fewshot", (9, 0.05), adam(0.003), 1000, Some(0),
+            "learned start of a small convolutional network, 5 classes by 1 digit each, batches of 5"
+            => |given| fewshot(given.seed, Learner::Maml);
+        "digits-anil", (9, 0.05), adam(0.003), 1000, Some(0),
+            "the same with a learned body, of which only the last layer adapts to a task"
+            => |given| fewshot(given.seed, Learner::Anil);
+        "divergence", (10, 0.1), sgd(10.0, 1.0), 10_000, Some(42),
+            "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts"
+            => |given| Oracle::new(Divergence::diverging(given.seed, 2000));
+        "divergence-wide", (10, 0.01), sgd(10.0, 1.0), 20_000, Some(42),
+            "two 1-D tasks for accuracy against cost, metrics for lr 0.01; 1000 starts"
+            => |given| Oracle::new(Divergence::wide(given.seed, 1000));
     }
 }
 
-fn oracle<T: Element>(problem: impl Bilevel<T> + 'static) -> Made<T> {
-    Oracle::new(problem)
+fn adam(lr: f64) -> Optimiser {
+    Optimiser::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+}
+
+/// With step sizes `lr / k^power`.
+fn sgd(lr: f64, power: f64) -> Optimiser {
+    Optimiser::Sgd { lr, power }
 }
 
 /// With an inner rule of its own.
-fn ruled<T: Element>(
-    problem: impl Bilevel<T> + 'static,
-    rule: impl Rule<T> + 'static,
-) -> Result<Oracle<'static, T>, Error> {
+fn ruled<T: Element>(problem: impl Bilevel<T> + 'static, rule: impl Rule<T> + 'static) -> Made<T> {
     let mut oracle = Oracle::new(problem)?;
     oracle.set_rule(rule);
     Ok(oracle)
 }
 
-fn lasso<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    net(sets, choices, false)
+fn sampled<T: Element>(seed: u64) -> Made<T> {
+    Oracle::new(SampledQuadratic::new(&SampledSettings { seed, ..SampledSettings::default() })?)
 }
 
-fn elastic<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    net(sets, choices, true)
-}
-
-fn net<T: Element>(sets: Option<Sets<T>>, choices: &Choices, second: bool) -> Made<T> {
-    choices.none()?;
-    let own = || Ok(ElasticNet::workload(choices.seed, second));
-    ruled(sets.map_or_else(own, |sets| ElasticNet::on(sets, second))?, Ista::learned(0))
-}
-
-fn ridge<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    choices.none()?;
-    oracle(sets.map_or_else(|| Ok(Penalised::small_ridge()), Penalised::ridge_of)?)
-}
-
-/// Four sizes that can end four curvatures.
-fn steps<T: Element>(_: u64) -> Result<Oracle<'static, T>, Error> {
-    ruled(LearnedSteps::new(&[1.0, 0.5, 0.25, 0.125], 4), GradientDescent::learned(0))
-}
-
-fn sampled<T: Element>(seed: u64) -> Result<Oracle<'static, T>, Error> {
-    oracle(SampledQuadratic::new(&SampledSettings { seed, ..SampledSettings::default() })?)
-}
-
-/// An entry whose problem is made by a generic function of samples and choices.
-macro_rules! on_data {
-    ($name:literal, $summary:literal, $steps:literal, $lr:literal, $outer:expr, $open:ident) => {
-        Entry {
-            outer: $outer,
-            data_seed: Some(0),
-            on_data: Some(OnData { numbers: false, open_f64: $open, open_f32: $open }),
-            ..Entry::new(
-                $name,
-                $summary,
-                ($steps, $lr),
-                |seed| $open(None, &Choices { seed, ..Choices::default() }),
-                |seed| $open(None, &Choices { seed, ..Choices::default() }),
-            )
-        }
+fn net<T: Element>(given: &Given<T>, second: bool) -> Made<T> {
+    let problem = match given.sets.clone() {
+        None => ElasticNet::workload(given.seed, second),
+        Some(sets) => ElasticNet::on(sets, second)?,
     };
+    ruled(problem, Ista::learned(0))
 }
 
-fn clean<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    let own = || Sets::digits(DigitsSettings::default().sizes, choices.seed);
-    oracle(Cleaning::new(sets.map_or_else(own, Ok)?, None, choices)?)
+fn ridge<T: Element>(given: &Given<T>) -> Made<T> {
+    let own = || Ok(Penalised::small_ridge());
+    Oracle::new(given.sets.clone().map_or_else(own, Penalised::ridge_of)?)
 }
 
-fn clean_mlp<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    let own = || Sets::digits([300, 300, 600], choices.seed);
-    oracle(Cleaning::new(sets.map_or_else(own, Ok)?, Some(8), choices)?)
-}
-
-fn penalty<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    let own = || Sets::digits([150, 150, 1497], choices.seed);
-    oracle(Selection::new(sets.map_or_else(own, Ok)?, choices)?)
-}
-
-fn parity<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    let own = || Sets::digits([150, 150, 1497], choices.seed);
-    oracle(Selection::new(sets.map_or_else(own, Ok)?.parity(), choices)?)
-}
-
-fn text<T: Element>(sets: Option<Sets<T>>, choices: &Choices) -> Made<T> {
-    let own = || Sets::text([120, 120, 300], 250, 4, choices.seed);
-    oracle(Selection::new(sets.map_or_else(own, Ok)?, choices)?)
-}
-
-fn fewshot<T: Element>(seed: u64, learner: Learner) -> Result<Oracle<'static, T>, Error> {
-    let settings = FewshotSettings { learner, seed, ..FewshotSettings::default() };
-    oracle(Fewshot::<T>::digits(settings)?)
-}
-
-/// All problems, in the order in which they are listed.
-#[expect(clippy::too_many_lines, reason = "a table")]
-pub fn catalogue() -> Vec<Entry> {
-    let adam = |lr| Outer::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-    vec![
-        Entry {
-            name: "quadratic",
-            summary: "both losses quadratic, 3 inner and 2 outer variables, closed form",
-            steps: 5,
-            lr: 0.3,
-            outer: Outer::Sgd { lr: 0.1, power: 0.0 },
-            iterations: 100,
-            data_seed: None,
-            open_f64: |_| oracle(Quadratic::general()),
-            open_f32: |_| oracle(Quadratic::general()),
-            on_data: None,
-        },
-        Entry {
-            name: "quadratic-sampled",
-            summary: "quadratics of rank one, 512 and 512 samples, mini-batches of 64 at both levels",
-            steps: 30,
-            lr: 0.5,
-            outer: Outer::Sgd { lr: 1.0, power: 0.5 },
-            iterations: 200,
-            data_seed: Some(0),
-            open_f64: sampled,
-            open_f32: sampled,
-            on_data: None,
-        },
-        Entry {
-            iterations: 400,
-            ..Entry::new(
-                "learned-steps",
-                "sizes of four descent steps on a quadratic of four variables, closed form",
-                (4, 0.9),
-                steps,
-                steps,
-            )
-        },
-        on_data!(
-            "lasso",
-            "sparse regression, the log-weight of the first penalty, 60 x 30, rule ista, or --train",
-            200,
-            0.3,
-            adam(0.1),
-            lasso
-        )
-        .of_numbers(Some(5)),
-        on_data!(
-            "elastic-net",
-            "sparse regression, the log-weights of two penalties, 60 x 30, rule ista, or --train",
-            200,
-            0.3,
-            adam(0.1),
-            elastic
-        )
-        .of_numbers(Some(5)),
-        on_data!(
-            "ridge",
-            "ridge regression, one log-penalty a feature, 4 x 2, closed form for many steps, or --train",
-            300,
-            0.4,
-            adam(0.1),
-            ridge
-        )
-        .of_numbers(None),
-        Entry {
-            name: "w1-ridge",
-            summary: "ridge regression, one log-penalty a feature, 2000 x 200",
-            steps: 100,
-            lr: 0.5,
-            outer: adam(0.1),
-            iterations: 50,
-            data_seed: Some(1),
-            open_f64: |seed| oracle(Penalised::ridge(seed)),
-            open_f32: |seed| oracle(Penalised::ridge(seed)),
-            on_data: None,
-        },
-        Entry {
-            name: "w1-logreg",
-            summary: "logistic regression, one log-penalty a feature, 2000 x 200",
-            steps: 100,
-            lr: 1.0,
-            outer: adam(0.1),
-            iterations: 50,
-            data_seed: Some(1),
-            open_f64: |seed| oracle(Penalised::logistic(seed)),
-            open_f32: |seed| oracle(Penalised::logistic(seed)),
-            on_data: None,
-        },
-        Entry {
-            name: "w2",
-            summary: "hyper-cleaning, softmax regression 5000 x 784 x 10, one weight a sample",
-            steps: 50,
-            lr: 0.1,
-            outer: adam(0.3),
-            iterations: 50,
-            data_seed: Some(2),
-            open_f64: |seed| oracle(Cleaning::workload(seed)),
-            open_f32: |seed| oracle(Cleaning::workload(seed)),
-            on_data: None,
-        },
-        Entry {
-            name: "w3",
-            summary: "learned start of a 1-40-40-1 tanh network, 25 regression tasks on sines",
-            steps: 100,
-            lr: 0.002,
-            outer: adam(0.001),
-            iterations: 50,
-            data_seed: Some(3),
-            open_f64: |seed| oracle(Maml::workload(seed)),
-            open_f32: |seed| oracle(Maml::workload(seed)),
-            on_data: None,
-        },
-        Entry {
-            name: "w4",
-            summary: "ten scalars, each coupled to the next, on a tape of scalars",
-            steps: 1000,
-            lr: 0.05,
-            outer: adam(0.1),
-            iterations: 50,
-            data_seed: Some(4),
-            open_f64: |seed| Ok(Oracle::scalar(Chain::workload(seed))),
-            open_f32: |seed| Ok(Oracle::scalar(Chain::workload(seed))),
-            on_data: None,
-        },
-        Entry {
-            name: "sinusoid",
-            summary: "learned start of a 1-40-40-1 tanh network, 1000 sines, batches of 5, 10 shots",
-            steps: 5,
-            lr: 0.01,
-            outer: adam(0.001),
-            iterations: 1000,
-            data_seed: Some(0),
-            open_f64: |seed| oracle(Maml::sinusoid(seed)),
-            open_f32: |seed| oracle(Maml::sinusoid(seed)),
-            on_data: None,
-        },
-        Entry {
-            name: "sinusoid-prior",
-            summary: "implicit MAML: the same with a prior of weight 2 at the learned start",
-            steps: 16,
-            lr: 0.02,
-            outer: adam(0.001),
-            iterations: 1000,
-            data_seed: Some(0),
-            open_f64: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
-            open_f32: |seed| oracle(Maml::sinusoid(seed).with_prior(2.0)),
-            on_data: None,
-        },
-        Entry {
-            data_seed: Some(0),
-            outer: Outer::Sgd { lr: 0.1, power: 0.5 },
-            ..Entry::new(
-                "maml-quadratic",
-                "learned start of ten variables, 100 quadratics of condition 10, one drawn, closed form",
-                (50, 0.02),
-                |seed| oracle(Regressions::maml_quadratic(seed)),
-                |seed| oracle(Regressions::maml_quadratic(seed)),
-            )
-        },
-        Entry {
-            data_seed: Some(0),
-            outer: Outer::Sgd { lr: 0.1, power: 0.5 },
-            ..Entry::new(
-                "maml-tanh",
-                "learned start of a tanh unit with ten weights, 100 tasks, one drawn, not convex",
-                (40, 0.02),
-                |seed| oracle(Regressions::maml_tanh(seed)),
-                |seed| oracle(Regressions::maml_tanh(seed)),
-            )
-        },
-        Entry {
-            data_seed: Some(0),
-            outer: Outer::Sgd { lr: 1.0, power: 0.5 },
-            ..Entry::new(
-                "log-ridge-tanh",
-                "ten log-penalties of a tanh unit, 100 tasks, one drawn, not convex",
-                (60, 0.1),
-                |seed| oracle(Regressions::log_ridge_tanh(seed)),
-                |seed| oracle(Regressions::log_ridge_tanh(seed)),
-            )
-        },
-        on_data!(
-            "digits-clean",
-            "hyper-cleaning, 900 of the embedded digits, 40 % wrong labels, or --train",
-            100,
-            1.0,
-            adam(0.3),
-            clean
-        ),
-        on_data!(
-            "digits-clean-mlp",
-            "hyper-cleaning, a network with 8 hidden units on 300 digits, or --train",
-            100,
-            0.5,
-            adam(0.3),
-            clean_mlp
-        ),
-        on_data!(
-            "digits-penalty",
-            "softmax regression on 150 digits, one log-penalty a feature, or --train and --penalties",
-            100,
-            1.0,
-            adam(0.1),
-            penalty
-        ),
-        on_data!(
-            "digits-parity",
-            "logistic regression on 150 digits, even or odd, one log-penalty a feature, or --train",
-            100,
-            0.5,
-            adam(0.1),
-            parity
-        ),
-        on_data!(
-            "text",
-            "softmax regression on 120 generated texts, sparse, one log-penalty a word, or --train",
-            50,
-            20.0,
-            adam(0.1),
-            text
-        ),
-        Entry {
-            name: "digits-fewshot",
-            summary: "learned start of a small convolutional network, 5 classes by 1 digit each, batches of 5",
-            steps: 9,
-            lr: 0.05,
-            outer: adam(0.003),
-            iterations: 1000,
-            data_seed: Some(0),
-            open_f64: |seed| fewshot(seed, Learner::Maml),
-            open_f32: |seed| fewshot(seed, Learner::Maml),
-            on_data: None,
-        },
-        Entry {
-            name: "digits-anil",
-            summary: "the same with a learned body, of which only the last layer adapts to a task",
-            steps: 9,
-            lr: 0.05,
-            outer: adam(0.003),
-            iterations: 1000,
-            data_seed: Some(0),
-            open_f64: |seed| fewshot(seed, Learner::Anil),
-            open_f32: |seed| fewshot(seed, Learner::Anil),
-            on_data: None,
-        },
-        Entry {
-            name: "divergence",
-            summary: "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts",
-            steps: 10,
-            lr: 0.1,
-            outer: Outer::Sgd { lr: 10.0, power: 1.0 },
-            iterations: 10_000,
-            data_seed: Some(42),
-            open_f64: |seed| oracle(Divergence::diverging(seed, 2000)),
-            open_f32: |seed| oracle(Divergence::diverging(seed, 2000)),
-            on_data: None,
-        },
-        Entry {
-            name: "divergence-wide",
-            summary: "two 1-D tasks for accuracy against cost, metrics for lr 0.01; 1000 starts",
-            steps: 10,
-            lr: 0.01,
-            outer: Outer::Sgd { lr: 10.0, power: 1.0 },
-            iterations: 20_000,
-            data_seed: Some(42),
-            open_f64: |seed| oracle(Divergence::wide(seed, 1000)),
-            open_f32: |seed| oracle(Divergence::wide(seed, 1000)),
-            on_data: None,
-        },
+fn cleaning() -> [Setting; 3] {
+    let share = "share of training labels that are made wrong";
+    [
+        Setting::new("corruption", 0.4, Kind::Number(0.0..=1.0), share),
+        Setting::new("penalty", 1e-3, Kind::NOT_NEGATIVE, "strength of the penalty"),
+        Setting::batch(),
     ]
+}
+
+fn clean<T: Element>(given: &Given<T>, sizes: [usize; 3], hidden: Option<u32>) -> Made<T> {
+    let settings = CleaningSettings {
+        corruption: given.get("corruption")?,
+        penalty: given.get("penalty")?,
+        hidden,
+        batch: given.batch()?,
+        seed: given.seed,
+    };
+    Oracle::new(Cleaning::new(given.sets_or(|seed| Sets::digits(sizes, seed))?, &settings)?)
+}
+
+fn few_digits<T: Element>(seed: u64) -> Result<Sets<T>, Error> {
+    Sets::digits([150, 150, 1497], seed)
+}
+
+fn select<T: Element>(given: &Given<T>, sets: Sets<T>) -> Made<T> {
+    Oracle::new(Selection::given(sets, given)?)
+}
+
+fn fewshot<T: Element>(seed: u64, learner: Learner) -> Made<T> {
+    Oracle::new(Fewshot::digits(FewshotSettings { learner, seed, ..FewshotSettings::default() })?)
 }

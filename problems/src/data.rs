@@ -75,13 +75,9 @@ pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
         if sizes.iter().sum::<usize>() == 0 {
             return Err(Error::invalid(name, "no samples asked for", "one of each part at least"));
         }
-        let told = |e: Error| match e {
-            Error::Invalid { found, expected, .. } => Error::invalid(name, found, expected),
-            e => e,
-        };
         let alike = vec![0; part.len()];
         let strata = if files.numbers { &alike } else { part.labels() };
-        split(strata, count, sizes, seed).map_err(|e| told(e.into()))
+        split(strata, count, sizes, seed).map_err(|e| of_file(name, e))
     };
     let share = train.len() / sharing;
     let own = |k: usize| {
@@ -117,6 +113,14 @@ fn part<T: Element>(
     Ok(from.select(indices))
 }
 
+/// An error of samples as one of the file that they are from.
+fn of_file(name: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid { found, expected, .. } => Error::invalid(name, found, expected),
+        error => error,
+    }
+}
+
 impl<T: Element> Table<T> {
     /// With labels as places in `classes`, the known ones.
     fn labelled(self, name: &str, classes: &[f64]) -> Result<Labelled<T>, Error> {
@@ -134,10 +138,7 @@ impl<T: Element> Table<T> {
             Features::Dense(values) => Labelled::dense(values, labels),
             Features::Sparse(matrix) => Labelled::sparse(matrix, labels),
         };
-        made.map_err(|e| match e {
-            Error::Invalid { found, expected, .. } => Error::invalid(name, found, expected),
-            e => e,
-        })
+        made.map_err(|e| of_file(name, e))
     }
 }
 

@@ -4,7 +4,9 @@
 //! (E. Alpaydin and C. Kaynak, 1998, CC BY 4.0), in the copy that scikit-learn ships. A pixel
 //! counts the inked points of a 4 by 4 block of the scanned bitmap, so it lies in `0..=16`.
 
-use crate::labels::{self, InvalidArgument, Split};
+use hypertape_solver::Error;
+
+use crate::labels::{self, Split};
 
 /// Number of images.
 pub const COUNT: usize = 1797;
@@ -59,12 +61,12 @@ pub fn labels() -> Vec<u32> {
 /// let split = digits::split([900, 450, 447], 1)?;
 /// let zeros = split.train.iter().filter(|&&i| digits::label(i) == 0).count();
 /// assert_eq!(zeros, 89); // 900 * 178 / 1797 = 89.15
-/// # Ok::<(), hypertape_problems::labels::InvalidArgument>(())
+/// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 ///
 /// # Errors
 /// If the sizes sum to more than [`COUNT`].
-pub fn split(sizes: [usize; 3], seed: u64) -> Result<Split, InvalidArgument> {
+pub fn split(sizes: [usize; 3], seed: u64) -> Result<Split, Error> {
     labels::split(&labels(), CLASSES, sizes, seed)
 }
 
@@ -125,6 +127,9 @@ mod tests {
     #[test]
     fn too_large_a_split_is_refused() {
         let message = split([900, 900, 1], 1).expect_err("1801 of 1797").to_string();
-        assert_eq!(message, "sizes [900, 900, 1] sum to 1801: expected at most 1797");
+        assert_eq!(
+            message,
+            "labelled samples: found sizes [900, 900, 1] sum to 1801, expected at most 1797"
+        );
     }
 }

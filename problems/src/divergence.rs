@@ -210,11 +210,6 @@ impl<T: Element> Divergence<T> {
         Self { fixed: Some(tasks), ..self }
     }
 
-    /// The two tasks.
-    pub fn two_tasks(&self) -> &TwoTasks {
-        &self.tasks
-    }
-
     fn shape(&self) -> Shape {
         Shape::column(u32::try_from(self.start.len()).expect("arrays have at most u32::MAX rows"))
     }

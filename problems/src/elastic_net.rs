@@ -70,11 +70,8 @@ impl<T: Element> ElasticNet<T> {
         let train = Targets::new("training rows", train, width)?;
         let valid = Targets::new("validation rows", valid, width)?;
         if log_l1.len() != 1 && log_l1.len() != width {
-            return Err(Error::Invalid {
-                what: "log-weights of the first penalty".into(),
-                found: log_l1.len().to_string(),
-                expected: format!("1, or one for each of {width} features"),
-            });
+            let expected = format!("1, or one for each of {width} features");
+            return Err(Error::invalid("log-weights of the first penalty", log_l1.len(), expected));
         }
         Ok(Self::of(train, valid, (log_l1, log_l2)))
     }
@@ -91,7 +88,7 @@ impl<T: Element> ElasticNet<T> {
 
     /// On `sets` of numbers, dense or sparse, with a second penalty or not; weights start at `e^-2` and `e^-4`.
     pub(crate) fn on(sets: Sets<T>, second: bool) -> Result<Self, Error> {
-        let [train, valid, test] = Targets::parts(sets)?;
+        let [train, valid, test] = sets.into_numbers()?;
         let net = Self::of(train, valid, (&[-2.0], second.then_some(-4.0)));
         Ok(Self { test: Some(test), ..net })
     }
@@ -138,8 +135,8 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
         self.valid.error(w[0], rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        match level {
+    fn samples(&self, draw: Draw) -> usize {
+        match draw.level {
             Level::Inner => self.train.len(),
             Level::Outer => self.valid.len(),
             _ => 0,

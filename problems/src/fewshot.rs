@@ -269,7 +269,7 @@ mod tests {
     use std::ops::ControlFlow::Continue;
 
     use hypertape_autodiff::{Function, check};
-    use hypertape_solver::{Estimator, Exact, FirstOrder, Outer, Probability, Run, Ufom};
+    use hypertape_solver::{Estimator, Exact, FirstOrder, Optimiser, Probability, Run, Ufom};
 
     use super::*;
     use crate::generator::Stream;
@@ -311,7 +311,7 @@ mod tests {
             let judge = |x: &[f32]| [false, true].map(|u| problem.judge(x, &inner, u).unwrap());
             let before = judge(&x);
             let mut oracle = Oracle::new(problem.clone()).unwrap();
-            let run = Run::new(inner, Outer::adam(0.01).unwrap(), 60, 0);
+            let run = Run::new(inner, Optimiser::adam(0.01).unwrap(), 60, 0);
             run.go(&mut oracle, &mut Exact::default(), &mut x, |_, _| Continue(())).unwrap();
             let after = judge(&x);
             // Of seen classes by more than both intervals, of unseen ones, on the same tasks as before, in the mean.
@@ -333,7 +333,7 @@ mod tests {
         let all: [&mut dyn Estimator<f32>; 3] = [&mut Exact::default(), &mut FirstOrder, &mut ufom];
         for estimator in all {
             let mut oracle = Oracle::new(problem.clone()).unwrap();
-            let mut run = Run::new(inner, Outer::adam(0.01).unwrap(), usize::MAX, 0);
+            let mut run = Run::new(inner, Optimiser::adam(0.01).unwrap(), usize::MAX, 0);
             run.limits.oracle_calls = Some(1500);
             let mut x = problem.start.values().to_vec();
             let records = run.go(&mut oracle, estimator, &mut x, |_, _| Continue(())).unwrap();

@@ -31,11 +31,9 @@ impl<T: Element> ImageClasses<T> {
     pub fn new(pixels: Vec<T>, side: [u32; 2], labels: &[u32]) -> Result<Self, Error> {
         let size = side[0] as usize * side[1] as usize;
         if size == 0 || labels.is_empty() || pixels.len() != size * labels.len() {
-            return Err(Error::Invalid {
-                what: "images".into(),
-                found: format!("{} values for {} labels", pixels.len(), labels.len()),
-                expected: format!("one label or more, {size} values for each"),
-            });
+            let found = format!("{} values for {} labels", pixels.len(), labels.len());
+            let expected = format!("one label or more, {size} values for each");
+            return Err(Error::invalid("images", found, expected));
         }
         let mut classes = Vec::new();
         for (image, &label) in (0..).zip(labels) {

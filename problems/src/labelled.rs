@@ -1,10 +1,10 @@
-//! `Labelled`: samples with a class each, dense or sparse, and mini-batches of them.
+//! `Labelled`: samples with a class each, dense or sparse, their losses under a model, and mini-batches of them.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Csr, Element, Shape};
-use hypertape_solver::{Draw, Error, Rows};
+use hypertape_solver::{Draw, Error, Rows, Samples as Seen};
 use rand::RngExt;
 
 use crate::samples::Samples;
@@ -16,19 +16,35 @@ enum Features<T> {
     Sparse(Arc<Csr<T>>),
 }
 
-/// Samples, each with a class.
+/// Samples, each with a class: rows `X_i` and labels `y_i`, what a problem of one's own is made of.
+///
+/// A loss of a linear model on a mini-batch is a product, the losses of its rows, and their mean:
 ///
 /// ```
+/// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
 /// use hypertape_problems::Labelled;
-/// let two = Labelled::dense(vec![1.0, 2.0, 3.0, 4.0], vec![0, 1])?;
-/// assert_eq!((two.len(), two.width()), (2, 2));
-/// assert_eq!(two.select(&[1, 1]).labels(), [1, 1]);
+/// use hypertape_solver::{Draw, Rows};
+/// let samples = Labelled::dense(vec![1.0, 2.0, 3.0, 4.0], vec![0, 1])?;
+/// assert_eq!((samples.len(), samples.width(), samples.row(1)), (2, 2, vec![3.0, 4.0]));
+///
+/// let arena = Arena::new();
+/// let w = Tensor::new(&arena, Shape::new(2, 2), &[1.0, 0.0, 0.0, 1.0]);
+/// let batch = samples.batch(None, Draw::new(0, 0)); // all of them, without a size
+/// let range = batch.rows(Rows::all(samples.len()));
+/// let scores = samples.times(w, range.clone());
+/// assert_eq!(scores.values(), [1.0, 2.0, 3.0, 4.0]);
+/// // Cross-entropy: ln(1 + e^{2 - 1}) of class 0, ln(1 + e^{3 - 4}) of class 1.
+/// let loss = samples.losses(scores, range).sum() / batch.divisor;
+/// assert!((loss.values()[0] - (1.0_f64.exp().ln_1p() + (-1.0_f64).exp().ln_1p()) / 2.0).abs() < 1e-15);
+/// assert_eq!(samples.error_rate(scores.values()), 0.5);
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Labelled<T> {
     features: Features<T>,
     labels: Vec<u32>,
+    /// -1 for class 0, 1 for the others: what the logistic loss of one column of scores is taken with.
+    signs: Vec<T>,
 }
 
 impl<T: Element> Labelled<T> {
@@ -50,7 +66,12 @@ impl<T: Element> Labelled<T> {
     }
 
     pub(crate) fn of(samples: Samples<T>, labels: Vec<u32>) -> Self {
-        Self { features: Features::Dense(samples), labels }
+        Self::made(Features::Dense(samples), labels)
+    }
+
+    fn made(features: Features<T>, labels: Vec<u32>) -> Self {
+        let sign = |&label: &u32| if label == 0 { -T::one() } else { T::one() };
+        Self { features, signs: labels.iter().map(sign).collect(), labels }
     }
 
     /// Rows of a sparse matrix, one a label.
@@ -63,7 +84,7 @@ impl<T: Element> Labelled<T> {
             let found = format!("{rows} rows of {cols} columns for {labels} labels");
             return Err(Error::invalid("samples", found, "one label or more, a row for each"));
         }
-        Ok(Self { features: Features::Sparse(Arc::new(matrix)), labels })
+        Ok(Self::made(Features::Sparse(Arc::new(matrix)), labels))
     }
 
     /// Number of samples.
@@ -84,12 +105,35 @@ impl<T: Element> Labelled<T> {
         }
     }
 
+    /// The values of sample `i`, zeros included.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn row(&self, i: usize) -> Vec<T> {
+        match &self.features {
+            Features::Dense(samples) => samples.row(i).to_vec(),
+            Features::Sparse(matrix) => {
+                let mut values = vec![T::zero(); matrix.cols() as usize];
+                let (columns, entries) = matrix.row(i);
+                columns.iter().zip(entries).for_each(|(&j, &value)| values[j as usize] = value);
+                values
+            }
+        }
+    }
+
     /// The classes.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
     /// The samples at `indices`, in that order.
+    ///
+    /// ```
+    /// use hypertape_problems::Labelled;
+    /// let two = Labelled::dense(vec![1.0, 2.0, 3.0, 4.0], vec![0, 1])?;
+    /// assert_eq!(two.select(&[1, 1]).labels(), [1, 1]);
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If one is not there, or there are none.
@@ -133,28 +177,32 @@ impl<T: Element> Labelled<T> {
     /// With other labels, as many.
     pub(crate) fn relabelled(self, labels: Vec<u32>) -> Self {
         debug_assert_eq!(labels.len(), self.labels.len());
-        Self { labels, ..self }
+        Self::made(self.features, labels)
     }
 
-    /// The product of the samples in `range` with the columns of `w`.
-    pub(crate) fn times<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> A {
+    /// The product of the samples in `range`, a row each, with the columns of `w`, which has a row a feature. Cost: a
+    /// multiplication an entry and column; dense rows are borrowed, sparse ones cost what their entries do.
+    pub fn times<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> A {
         match &self.features {
             Features::Dense(samples) => samples.range(w, range).matmul(w),
             Features::Sparse(matrix) => matrix.times(range, w),
         }
     }
 
-    /// Cross-entropy of each row of `scores`, which are those of the samples in `range`.
-    pub(crate) fn cross_entropy<'a, A: Array<'a, Elem = T>>(
-        &'a self,
-        scores: A,
-        range: Range<usize>,
-    ) -> A {
-        scores.cross_entropy(&self.labels[range])
+    /// A loss for each row of `scores`, which are those of the samples in `range`: with a column a class, cross-entropy
+    /// `ln sum_c e^{z_c} - z_y`; with one column, the logistic loss `ln(1 + e^{-s z})`, where `s` is -1 for class 0 and 1 for
+    /// the others.
+    pub fn losses<'a, A: Array<'a, Elem = T>>(&'a self, scores: A, range: Range<usize>) -> A {
+        if scores.shape().cols == 1 {
+            scores.logistic_loss(scores.constant(column(&range), &self.signs[range]))
+        } else {
+            scores.cross_entropy(&self.labels[range])
+        }
     }
 
-    /// Rows a block of a loss.
-    pub(crate) fn block_rows(&self) -> usize {
+    /// Samples a block of a loss, for [`Bilevel::block`](hypertape_solver::Bilevel::block): as many as stay in cache from the
+    /// product to its adjoint.
+    pub fn block_rows(&self) -> usize {
         match &self.features {
             Features::Dense(samples) => samples.block_rows(),
             // The adjoint of a block has all columns, and should be no dearer than the block's own products.
@@ -165,42 +213,62 @@ impl<T: Element> Labelled<T> {
         }
     }
 
-    /// Share of the samples whose largest of `scores`, one a class, the first of equals, is not at their label.
-    pub(crate) fn error_rate(&self, scores: &[T]) -> f64 {
+    /// Share of all samples whose `scores` are wrong. With a score a class, the largest, the first of equals, is to be at the
+    /// label; with one a sample, it is to be positive for all classes but 0.
+    pub fn error_rate(&self, scores: &[T]) -> f64 {
         let classes = scores.len() / self.len();
         let wrong = self.labels.iter().zip(scores.chunks_exact(classes)).filter(|(label, row)| {
-            let best = (0..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best });
+            let best = match row {
+                [score] => usize::from(*score > T::zero()),
+                _ => (0..classes).fold(0, |best, c| if row[c] > row[best] { c } else { best }),
+            };
             best != **label as usize
         });
         wrong.count() as f64 / self.len() as f64
     }
 
-    /// The mini-batch of `size` samples that `draw` chooses; all samples without a size.
-    pub(crate) fn batch(&self, size: Option<usize>, draw: Draw) -> Batch {
-        let n = self.len();
-        let Some(size) = size.filter(|&size| size < n) else {
-            return Batch { range: 0..n, divisor: n as f64 };
+    /// Number of mini-batches of `size` samples; 1 without a size.
+    pub fn batches(&self, size: Option<usize>) -> usize {
+        self.len().div_ceil(size.unwrap_or(usize::MAX).max(1))
+    }
+
+    /// The mini-batch of `size` samples that `draw` chooses, or names; all samples without a size.
+    pub fn batch(&self, size: Option<usize>, draw: Draw) -> ContiguousBatch {
+        let (n, blocks) = (self.len(), self.batches(size));
+        let size = match size {
+            Some(size) if blocks > 1 && draw.samples != Seen::All => size,
+            _ => return ContiguousBatch { range: 0..n, divisor: n as f64 },
         };
-        let blocks = n.div_ceil(size);
-        let start = draw.stream().random_range(0..blocks) * size;
-        Batch { range: start..(start + size).min(n), divisor: n as f64 / blocks as f64 }
+        let start = size
+            * match draw.samples {
+                Seen::Batch(k) => usize::try_from(k % blocks as u64).unwrap_or(0),
+                _ => draw.stream().random_range(0..blocks),
+            };
+        ContiguousBatch { range: start..(start + size).min(n), divisor: n as f64 / blocks as f64 }
     }
 }
 
 /// Entries a column of a sparse matrix, in the least block of rows.
 const BLOCK_COLUMNS: usize = 4;
 
-/// Consecutive samples, drawn uniformly from the `k = ceil(n / size)` blocks of them, the last of which may be shorter.
-/// Sums over a batch are divided by `n / k`, so that their mean over the draws is the mean over all samples, exactly.
+/// A mini-batch of consecutive samples, drawn uniformly from the `k = ceil(n / size)` blocks of them, the last of which may be
+/// shorter. Sums over a batch are divided by `n / k`, so that their mean over the draws is the mean over all samples, exactly.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Batch {
+pub struct ContiguousBatch {
     range: Range<usize>,
-    pub(crate) divisor: f64,
+    /// What sums over the batch are divided by.
+    pub divisor: f64,
 }
 
-impl Batch {
+#[expect(clippy::len_without_is_empty, reason = "a batch has one sample or more")]
+impl ContiguousBatch {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
     /// The samples of the batch that `rows` of it asks for.
-    pub(crate) fn rows(&self, rows: Rows) -> Range<usize> {
+    pub fn rows(&self, rows: Rows) -> Range<usize> {
         let at = |row: usize| (self.range.start + row).min(self.range.end);
         at(rows.start())..at(rows.range().end)
     }
@@ -240,6 +308,9 @@ mod tests {
             let three = samples.select(&[0, 1, 2]);
             assert_eq!(three.error_rate(&[1.0, 2.0, 0.0, 0.0, 3.0, 3.0]), 1.0);
             assert_eq!(three.error_rate(&[2.0, 1.0, 0.0, 1.0, 3.0, 3.0]), 1.0 / 3.0);
+            // One score a sample: it is positive for class 1.
+            assert_eq!(three.error_rate(&[-1.0, 0.0, 2.0]), 1.0 / 3.0);
+            assert_eq!((samples.row(0), samples.row(3)), (vec![1.0, 0.0], vec![3.0, 4.0]));
         }
         let wide = pair()[1].clone().widened(3);
         let w = Tensor::new(&arena, Shape::column(3), &[1.0, 10.0, 100.0]);

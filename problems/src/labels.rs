@@ -8,34 +8,10 @@ use hypertape_solver::Error;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use std::fmt;
 use stratify::stratify;
 
-/// An argument that cannot be used: what it was, and what would have been fine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidArgument {
-    found: String,
-    expected: String,
-}
-
-impl InvalidArgument {
-    pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { found: found.into(), expected: expected.into() }
-    }
-}
-
-impl fmt::Display for InvalidArgument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}", self.found, self.expected)
-    }
-}
-
-impl std::error::Error for InvalidArgument {}
-
-impl From<InvalidArgument> for Error {
-    fn from(InvalidArgument { found, expected }: InvalidArgument) -> Self {
-        Self::Invalid { what: "labelled samples".into(), found, expected }
-    }
+fn invalid(found: impl std::fmt::Display, expected: impl Into<String>) -> Error {
+    Error::invalid("labelled samples", found, expected)
 }
 
 /// Indices of the samples in each part of a set, in random order.
@@ -62,21 +38,16 @@ pub struct Split {
 /// let labels = [0, 0, 0, 0, 1, 1, 1, 1];
 /// let parts = split(&labels, 2, [4, 2, 2], 7)?;
 /// assert_eq!(parts.train.iter().filter(|&&i| labels[i] == 1).count(), 2);
-/// # Ok::<(), hypertape_problems::labels::InvalidArgument>(())
+/// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 ///
 /// # Errors
 /// If the sizes sum to more than the number of samples, or a label is not below `classes`.
-pub fn split(
-    labels: &[u32],
-    classes: u32,
-    sizes: [usize; 3],
-    seed: u64,
-) -> Result<Split, InvalidArgument> {
+pub fn split(labels: &[u32], classes: u32, sizes: [usize; 3], seed: u64) -> Result<Split, Error> {
     let total = sizes.iter().fold(0usize, |sum, &size| sum.saturating_add(size));
     if total > labels.len() {
         let found = format!("sizes {sizes:?} sum to {total}");
-        return Err(InvalidArgument::new(found, format!("at most {}", labels.len())));
+        return Err(invalid(found, format!("at most {}", labels.len())));
     }
     check_labels(labels, classes)?;
 
@@ -121,25 +92,20 @@ pub struct Corruption {
 /// use hypertape_problems::labels::corrupt;
 /// let noisy = corrupt(&[3; 900], 10, 0.4, 1)?;
 /// assert_eq!(noisy.labels.iter().filter(|&&label| label != 3).count(), 360);
-/// # Ok::<(), hypertape_problems::labels::InvalidArgument>(())
+/// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 ///
 /// # Errors
 /// If `rate` is not in `[0, 1]`, there are fewer than two classes, or a label is not below
 /// `classes`.
-pub fn corrupt(
-    labels: &[u32],
-    classes: u32,
-    rate: f64,
-    seed: u64,
-) -> Result<Corruption, InvalidArgument> {
+pub fn corrupt(labels: &[u32], classes: u32, rate: f64, seed: u64) -> Result<Corruption, Error> {
     // Written so that NaN is refused as well.
     if !(0.0..=1.0).contains(&rate) {
-        return Err(InvalidArgument::new(format!("rate {rate}"), "a number from 0 to 1"));
+        return Err(invalid(format!("rate {rate}"), "a number from 0 to 1"));
     }
     if classes < 2 {
         let found = format!("{classes} classes");
-        return Err(InvalidArgument::new(found, "at least 2, for a wrong label to exist"));
+        return Err(invalid(found, "at least 2, for a wrong label to exist"));
     }
     check_labels(labels, classes)?;
 
@@ -165,11 +131,11 @@ fn fraction(rate: f64, n: usize) -> usize {
     ((rate * n as f64 * (1.0 + 2.0 * f64::EPSILON)).floor() as usize).min(n)
 }
 
-fn check_labels(labels: &[u32], classes: u32) -> Result<(), InvalidArgument> {
+fn check_labels(labels: &[u32], classes: u32) -> Result<(), Error> {
     match labels.iter().position(|&label| label >= classes) {
         Some(i) => {
             let found = format!("label {} of sample {i}", labels[i]);
-            Err(InvalidArgument::new(found, format!("a class below {classes}")))
+            Err(invalid(found, format!("a class below {classes}")))
         }
         None => Ok(()),
     }
@@ -226,10 +192,19 @@ mod tests {
         let message = |labels: &[u32], classes, rate| {
             corrupt(labels, classes, rate, 1).expect_err("bad argument").to_string()
         };
-        assert_eq!(message(&[0], 2, f64::NAN), "rate NaN: expected a number from 0 to 1");
-        assert_eq!(message(&[0], 2, -0.5), "rate -0.5: expected a number from 0 to 1");
-        assert_eq!(message(&[0, 2], 2, 0.5), "label 2 of sample 1: expected a class below 2");
-        assert!(message(&[0], 1, 0.5).starts_with("1 classes: expected at least 2"));
+        assert_eq!(
+            message(&[0], 2, f64::NAN),
+            "labelled samples: found rate NaN, expected a number from 0 to 1"
+        );
+        assert_eq!(
+            message(&[0], 2, -0.5),
+            "labelled samples: found rate -0.5, expected a number from 0 to 1"
+        );
+        assert_eq!(
+            message(&[0, 2], 2, 0.5),
+            "labelled samples: found label 2 of sample 1, expected a class below 2"
+        );
+        assert!(message(&[0], 1, 0.5).contains("found 1 classes, expected at least 2"));
         assert!(split(&[0, 1], 2, [1, 1, 1], 1).is_err());
         assert!(split(&[0, 1], 1, [1, 0, 0], 1).is_err());
         assert!(split(&[0], 1, [usize::MAX, 1, 1], 1).is_err());

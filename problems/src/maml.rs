@@ -133,7 +133,8 @@ impl<T: Element> Bilevel<T> for Maml<T> {
 
 #[cfg(test)]
 mod tests {
-    use hypertape_solver::{Estimator, Exact, Implicit, LinearSolver, Oracle};
+    use hypertape_solver::linear::Dense;
+    use hypertape_solver::{Estimator, Exact, Implicit, Oracle};
 
     use super::*;
 
@@ -157,7 +158,7 @@ mod tests {
             gradient
         };
         let unrolled = of(&mut Exact::default());
-        let limit = of(&mut Implicit::new(LinearSolver::Dense).unwrap());
+        let limit = of(&mut Implicit::new(Dense).unwrap());
         let scale = unrolled.iter().fold(0.0_f64, |s, g| s.max(g.abs()));
         for (unrolled, limit) in unrolled.iter().zip(limit) {
             // What 400 steps leave is below rounding.

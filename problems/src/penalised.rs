@@ -116,7 +116,7 @@ impl<T: Element> Penalised<T> {
 
     /// Ridge regression on `sets` of numbers, dense or sparse; penalties start at 0.01.
     pub(crate) fn ridge_of(sets: Sets<T>) -> Result<Self, Error> {
-        let [train, valid, test] = Targets::parts(sets)?;
+        let [train, valid, test] = sets.into_numbers()?;
         let start = vec![0.01_f64.ln(); train.width() as usize];
         Ok(Self { test: Some(test), ..Self::ridge_from(train, valid, &start) })
     }
@@ -140,7 +140,7 @@ impl<T: Element> Penalised<T> {
         part: &'a Targets<T>,
         rows: Rows,
     ) -> A {
-        let [scores, targets] = part.scores(w, rows);
+        let [scores, targets] = part.scores(w, rows.range());
         let sum = match loss {
             SampleLoss::HalfSquared => scores.squared_error(targets) * 0.5,
             SampleLoss::Squared => scores.squared_error(targets),
@@ -169,8 +169,8 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
         Self::fit(self.outer_loss, w[0], &self.valid, rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        match level {
+    fn samples(&self, draw: Draw) -> usize {
+        match draw.level {
             Level::Inner => self.train.len(),
             Level::Outer => self.valid.len(),
             _ => 0,

@@ -11,27 +11,64 @@
 //! feature. Two classes take one column and the logistic loss `ln(1 + e^{-y z})`. The penalty is a sum: divided by the number
 //! of weights, as in Ji et al., it moves `x` by 1e-5 a step at the size of 20 Newsgroups, and nothing is chosen.
 
-use std::ops::Range;
+use std::str::FromStr;
 
 use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
 
-use crate::labelled::{Labelled, column};
-use crate::sets::{Choices, Penalties, Sets};
+use crate::entry::Given;
+use crate::labelled::Labelled;
+use crate::sets::Sets;
+use crate::setting::{Kind, Setting};
 
-/// Samples, and the sign of each label where there are two classes.
-#[derive(Clone, Debug)]
-struct Part<T> {
-    samples: Labelled<T>,
-    signs: Vec<T>,
+/// How many penalties there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Penalties {
+    /// One for all weights.
+    One,
+    /// One a class.
+    Class,
+    /// One a feature.
+    Feature,
+}
+
+impl Penalties {
+    /// What an entry lets its users choose about a [`Selection`], with penalties of this strength at the start by default.
+    pub fn settings(penalty: f64) -> [Setting; 3] {
+        let kinds = Kind::Word(&["one", "class", "feature"]);
+        let which = "which penalties are chosen: one, one a class or one a feature";
+        [
+            Setting::new(
+                "penalty",
+                penalty,
+                Kind::NOT_NEGATIVE,
+                "strength of the penalties at the start",
+            ),
+            Setting::new("penalties", "feature", kinds, which),
+            Setting::batch(),
+        ]
+    }
+}
+
+impl FromStr for Penalties {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "one" => Ok(Self::One),
+            "class" => Ok(Self::Class),
+            "feature" => Ok(Self::Feature),
+            _ => Err(Error::invalid("penalties", text, "one, class or feature")),
+        }
+    }
 }
 
 /// Choice of regularisation of a linear classifier.
 #[derive(Clone, Debug)]
 pub struct Selection<T> {
-    train: Part<T>,
-    valid: Part<T>,
-    test: Part<T>,
+    train: Labelled<T>,
+    valid: Labelled<T>,
+    test: Labelled<T>,
     penalties: Penalties,
     start: Params<T>,
     init: (Shape, Vec<T>),
@@ -39,25 +76,21 @@ pub struct Selection<T> {
 }
 
 impl<T: Element> Selection<T> {
-    /// On `sets`; by default one penalty a feature, 0.01 at the start.
+    /// On `sets`, with penalties of this strength at the start, in mini-batches of `batch` samples or all of them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a corruption, which is not made here, or a penalty that is not positive and finite.
-    pub fn new(sets: Sets<T>, choices: &Choices) -> Result<Self, Error> {
-        if let Some(rate) = choices.corruption {
-            return Err(Error::invalid(
-                "corruption",
-                rate,
-                "none, since labels are left as they are",
-            ));
-        }
-        let penalty = choices.penalty.unwrap_or(0.01);
+    /// [`Error::Invalid`] for labels that are numbers, or a penalty that is not positive and finite.
+    pub fn new(
+        sets: Sets<T>,
+        penalties: Penalties,
+        penalty: f64,
+        batch: Option<usize>,
+    ) -> Result<Self, Error> {
         if !(penalty > 0.0 && penalty.is_finite()) {
             return Err(Error::invalid("penalty", penalty, "a positive finite number"));
         }
-        let Sets { train, valid, test, classes, .. } = sets.labelled_by("classes")?;
+        let ([train, valid, test], classes) = sets.into_classes()?;
         let columns = if classes == 2 { 1 } else { classes };
-        let penalties = choices.penalties.unwrap_or(Penalties::Feature);
         let shape = match penalties {
             Penalties::One => Shape::SCALAR,
             Penalties::Class => Shape::new(1, columns),
@@ -65,44 +98,45 @@ impl<T: Element> Selection<T> {
         };
         let log = vec![T::from_f64(penalty.ln()); shape.len()];
         let weights = Shape::new(train.width(), columns);
-        let part = |samples: Labelled<T>| {
-            let sign = |&label: &u32| if label == 0 { -T::one() } else { T::one() };
-            let labels = samples.labels().iter();
-            let signs = if columns == 1 { labels.map(sign).collect() } else { Vec::new() };
-            Part { samples, signs }
-        };
         Ok(Self {
-            train: part(train),
-            valid: part(valid),
-            test: part(test),
+            train,
+            valid,
+            test,
             penalties,
             start: Params::new().with("log_penalty", shape, log),
             init: (weights, vec![T::zero(); weights.len()]),
-            batch: choices.batch,
+            batch,
         })
     }
 
-    /// Scores of the samples in `range`, and the loss of each.
-    fn losses<'a, A: Array<'a, Elem = T>>(w: A, part: &'a Part<T>, range: Range<usize>) -> (A, A) {
-        let scores = part.samples.times(w, range.clone());
-        let losses = if part.signs.is_empty() {
-            part.samples.cross_entropy(scores, range)
-        } else {
-            scores.logistic_loss(w.constant(column(&range), &part.signs[range]))
-        };
-        (scores, losses)
+    /// On `sets`, as the settings of an entry say, which are [`Penalties::settings`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn given(sets: Sets<T>, given: &Given<T>) -> Result<Self, Error> {
+        Self::new(sets, given.get("penalties")?, given.get("penalty")?, given.batch()?)
     }
 
     /// The mean loss of a mini-batch, or the part of it that belongs to `rows`.
     fn fit<'a, A: Array<'a, Elem = T>>(
         &self,
         w: A,
-        part: &'a Part<T>,
+        part: &'a Labelled<T>,
         draw: Draw,
         rows: Rows,
     ) -> A {
-        let batch = part.samples.batch(self.batch, draw);
-        Self::losses(w, part, batch.rows(rows)).1.sum() / batch.divisor
+        let batch = part.batch(self.batch, draw);
+        let range = batch.rows(rows);
+        part.losses(part.times(w, range.clone()), range).sum() / batch.divisor
+    }
+
+    /// The samples of the loss at a level.
+    fn at(&self, level: Level) -> Option<&Labelled<T>> {
+        match level {
+            Level::Inner => Some(&self.train),
+            Level::Outer => Some(&self.valid),
+            _ => None,
+        }
     }
 }
 
@@ -132,17 +166,16 @@ impl<T: Element> Bilevel<T> for Selection<T> {
         self.fit(w[0], &self.valid, draw, rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        let all = match level {
-            Level::Inner => self.train.samples.len(),
-            Level::Outer => self.valid.samples.len(),
-            _ => 0,
-        };
-        self.batch.map_or(all, |batch| batch.min(all))
+    fn mini_batches(&self, level: Level) -> usize {
+        self.at(level).map_or(1, |samples| samples.batches(self.batch))
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.at(draw.level).map_or(0, |samples| samples.batch(self.batch, draw).len())
     }
 
     fn block(&self, _: Level) -> usize {
-        self.train.samples.block_rows()
+        self.train.block_rows()
     }
 
     fn inner_names(&self) -> Vec<&'static str> {
@@ -150,15 +183,10 @@ impl<T: Element> Bilevel<T> for Selection<T> {
     }
 
     fn metrics(&self, w: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
-        let (arena, all) = (Arena::new(), 0..self.test.samples.len());
-        let w = Tensor::new(&arena, self.init.0, w.values());
-        let (scores, losses) = Self::losses(w, &self.test, all);
-        let error = if self.test.signs.is_empty() {
-            self.test.samples.error_rate(scores.values())
-        } else {
-            let pairs: Vec<T> = scores.values().iter().flat_map(|&z| [T::zero(), z]).collect();
-            self.test.samples.error_rate(&pairs)
-        };
+        let (arena, all) = (Arena::new(), 0..self.test.len());
+        let scores = self.test.times(Tensor::new(&arena, self.init.0, w.values()), all.clone());
+        let (error, losses) =
+            (self.test.error_rate(scores.values()), self.test.losses(scores, all));
         let loss = losses.mean().values().first().map_or(f64::NAN, |loss| loss.as_f64());
         [("test loss", loss), ("test error", error)]
             .map(|(name, value)| Metric { name, value })
@@ -197,8 +225,7 @@ mod tests {
         let loss = 0.5 * ((1.0 + (-2.0 * w2).exp()).ln() + (1.0 + w2.exp()).ln());
         let known = 0.5 * (sigmoid(w2) - 2.0 * sigmoid(-2.0 * w2)) * -lr * x.exp() * w1;
         for penalties in [Penalties::One, Penalties::Class, Penalties::Feature] {
-            let choices = Choices { penalties: Some(penalties), ..Choices::default() };
-            let selection = Selection::new(sets.clone(), &choices).unwrap();
+            let selection = Selection::new(sets.clone(), penalties, 0.01, None).unwrap();
             let (found, gradient) = gradient(selection, (2, lr), &[x]);
             // A few roundings; 1e-16 is observed.
             assert!((found - loss).abs() < 1e-14 && (gradient[0] - known).abs() < 1e-14);
@@ -230,8 +257,7 @@ mod tests {
     #[test]
     fn sparse_is_dense_and_penalties_add_up() {
         let of = |sparse, penalties, count| {
-            let choices = Choices { penalties: Some(penalties), ..Choices::default() };
-            let selection = Selection::new(alike(sparse), &choices).unwrap();
+            let selection = Selection::new(alike(sparse), penalties, 0.01, None).unwrap();
             gradient(selection, (20, 0.1), &vec![-2.0; count])
         };
         let (loss, one) = of(false, Penalties::One, 1);
@@ -247,15 +273,8 @@ mod tests {
     }
 
     #[test]
-    fn choices_that_it_does_not_have_are_refused() {
-        let told = |choices| Selection::new(alike(false), &choices).unwrap_err().to_string();
-        let default = Choices::default();
-        let message = told(Choices { corruption: Some(0.5), ..default });
-        assert_eq!(
-            message,
-            "corruption: found 0.5, expected none, since labels are left as they are"
-        );
-        let message = told(Choices { penalty: Some(0.0), ..default });
-        assert_eq!(message, "penalty: found 0, expected a positive finite number");
+    fn penalties_are_positive() {
+        let told = Selection::new(alike(false), Penalties::One, 0.0, None).unwrap_err().to_string();
+        assert_eq!(told, "penalty: found 0, expected a positive finite number");
     }
 }

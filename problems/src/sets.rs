@@ -1,4 +1,4 @@
-//! `Sets`: training, validation and test samples of one width, and what may be chosen about a problem on them.
+//! `Sets`: training, validation and test samples of one width.
 
 use hypertape_autodiff::{Csr, Element};
 use hypertape_solver::Error;
@@ -7,52 +7,24 @@ use rand_pcg::Pcg64;
 
 use crate::digits;
 use crate::labelled::Labelled;
-
-/// What may be chosen about a problem on labelled samples; `None` leaves it to the problem.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Choices {
-    /// Seed of corruption and starts.
-    pub seed: u64,
-    /// Share of training labels to make wrong.
-    pub corruption: Option<f64>,
-    /// Strength of the penalty, or the one to start from where it is chosen.
-    pub penalty: Option<f64>,
-    /// Which penalties are chosen.
-    pub penalties: Option<Penalties>,
-    /// Samples a mini-batch, at both levels; all of them without.
-    pub batch: Option<usize>,
-}
-
-impl Choices {
-    /// Refuses all but the seed.
-    pub(crate) fn none(&self) -> Result<(), Error> {
-        if *self == (Self { seed: self.seed, ..Self::default() }) {
-            return Ok(());
-        }
-        Err(Error::invalid("choices", format!("{self:?}"), "none beside samples and their seed"))
-    }
-}
-
-/// How many penalties there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Penalties {
-    /// One for all weights.
-    One,
-    /// One a class.
-    Class,
-    /// One a feature.
-    Feature,
-}
+use crate::targets::Targets;
 
 /// Samples to train on, to choose outer variables on, and for the final judgement.
+///
+/// ```
+/// use hypertape_problems::Sets;
+/// let ([train, valid, test], classes) = Sets::<f64>::digits([900, 400, 497], 0)?.into_classes()?;
+/// assert_eq!((train.len(), valid.len(), test.len(), train.width(), classes), (900, 400, 497, 64, 10));
+/// let error = Sets::<f64>::digits([10, 10, 10], 0)?.into_numbers().unwrap_err().to_string();
+/// assert_eq!(error, "labels: found classes, expected numbers");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sets<T> {
-    pub(crate) train: Labelled<T>,
-    pub(crate) valid: Labelled<T>,
-    pub(crate) test: Labelled<T>,
-    pub(crate) classes: u32,
+    pub(crate) parts: [Labelled<T>; 3],
+    classes: u32,
     /// What labels stand for, where they stand for numbers.
-    pub(crate) numbers: Vec<f64>,
+    numbers: Vec<f64>,
 }
 
 impl<T: Element> Sets<T> {
@@ -74,10 +46,26 @@ impl<T: Element> Sets<T> {
         Ok(Self { numbers, ..Self::of(parts, u32::MAX)? })
     }
 
-    /// Refuses classes where `"numbers"` are expected, and numbers where `"classes"` are.
-    pub(crate) fn labelled_by(self, expected: &str) -> Result<Self, Error> {
-        let found = if self.numbers.is_empty() { "classes" } else { "numbers" };
-        if found == expected { Ok(self) } else { Err(Error::invalid("labels", found, expected)) }
+    /// Training, validation and test samples, and the number of classes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if labels are numbers.
+    pub fn into_classes(self) -> Result<([Labelled<T>; 3], u32), Error> {
+        if self.numbers.is_empty() {
+            return Ok((self.parts, self.classes));
+        }
+        Err(Error::invalid("labels", "numbers", "classes"))
+    }
+
+    /// Training, validation and test samples with their numbers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if labels are classes.
+    pub fn into_numbers(self) -> Result<[Targets<T>; 3], Error> {
+        if self.numbers.is_empty() {
+            return Err(Error::invalid("labels", "classes", "numbers"));
+        }
+        Ok(self.parts.map(|part| Targets::labelled(part, &self.numbers)))
     }
 
     fn of([train, valid, test]: [Labelled<T>; 3], classes: u32) -> Result<Self, Error> {
@@ -103,7 +91,7 @@ impl<T: Element> Sets<T> {
             }
         };
         let (valid, test) = (fit("validation samples", valid)?, fit("test samples", test)?);
-        Ok(Self { train, valid, test, classes, numbers: Vec::new() })
+        Ok(Self { parts: [train, valid, test], classes, numbers: Vec::new() })
     }
 
     /// The embedded digits, pixels scaled to [0, 1]: parts of the given sizes, stratified.
@@ -134,9 +122,7 @@ impl<T: Element> Sets<T> {
             let labels = part.labels().iter().map(|label| label % 2).collect();
             part.relabelled(labels)
         };
-        let Self { train, valid, test, .. } = self;
-        let numbers = Vec::new();
-        Self { train: odd(train), valid: odd(valid), test: odd(test), classes: 2, numbers }
+        Self { parts: self.parts.map(odd), classes: 2, numbers: Vec::new() }
     }
 
     /// Generated texts as bags of words: sparse counts, each text scaled to length 1.
@@ -238,7 +224,7 @@ mod tests {
             &ones,
         );
         // A text of `k` different words, each once, has sum `sqrt(k)`.
-        let sums = hypertape_autodiff::Array::values(sets.train.times(ones, 0..300));
+        let sums = hypertape_autodiff::Array::values(sets.parts[0].times(ones, 0..300));
         let mean = sums.iter().sum::<f64>() / 300.0;
         assert!((8.0..14.0).contains(&mean), "{mean}");
         assert_eq!(sets.classes, 20);

@@ -59,7 +59,7 @@ impl<T: Element> Maml<T> {
 mod tests {
     use std::ops::ControlFlow::Continue;
 
-    use hypertape_solver::{Draw, Exact, InnerLoop, Oracle, Outer, Run, mean_loss};
+    use hypertape_solver::{Draw, Exact, InnerLoop, Optimiser, Oracle, Run, mean_loss};
 
     use super::*;
 
@@ -89,7 +89,7 @@ mod tests {
         let mut oracle = Oracle::new(Maml::sinusoid(0)).unwrap();
         let mut x = oracle.start().values().to_vec();
         let before = error(&x);
-        let outer = Outer::Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        let outer = Optimiser::Adam { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         let inner = InnerLoop::new(5, 0.01).unwrap();
         let run = Run::new(inner, outer, 500, 0);
         run.go(&mut oracle, &mut Exact::default(), &mut x, |_, _| Continue(())).unwrap();

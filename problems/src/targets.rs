@@ -1,22 +1,40 @@
 //! `Targets`: samples with a number each, dense or sparse, and the squared error of a linear model on them.
 
+use std::ops::Range;
+
 use hypertape_autodiff::{Arena, Array, Element, Shape, Tensor};
-use hypertape_solver::{Error, Metric, Rows};
+use hypertape_solver::{Draw, Error, Metric, Rows};
 
-use crate::labelled::Labelled;
+use crate::labelled::{ContiguousBatch, Labelled, column};
 use crate::samples::{Samples, convert};
-use crate::sets::Sets;
 
-/// Samples with a number each.
+/// Samples with a number each to predict: rows `X_i` and numbers `y_i`.
+///
+/// ```
+/// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
+/// use hypertape_problems::Targets;
+/// use hypertape_solver::Rows;
+/// let line = Targets::new("points", (&[1.0, 0.0, 1.0, 1.0, 1.0, 2.0], &[1.0, 0.0, 2.0]), 2)?;
+/// let arena = Arena::new();
+/// let w = Tensor::new(&arena, Shape::column(2), &[0.5, 1.0]);
+/// let [scores, numbers] = line.scores(w, 1..3);
+/// assert_eq!((scores.values(), numbers.values()), (&[1.5, 2.5][..], &[0.0, 2.0][..]));
+/// // (0.25 + 2.25 + 0.25) / 3
+/// assert_eq!(line.error(w, Rows::all(line.len())).values(), [2.75 / 3.0]);
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Targets<T> {
+pub struct Targets<T> {
     samples: Labelled<T>,
     numbers: Vec<T>,
 }
 
 impl<T: Element> Targets<T> {
-    /// Refuses rows that do not have `width` values and a number each, or that are none.
-    pub(crate) fn new(what: &str, data: (&[f64], &[f64]), width: usize) -> Result<Self, Error> {
+    /// Rows of `width` values one after the other, and a number each, called `what` in errors.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for rows that do not have `width` values and a number each, or that are none.
+    pub fn new(what: &str, data: (&[f64], &[f64]), width: usize) -> Result<Self, Error> {
         let (rows, numbers) = data;
         if !numbers.is_empty() && width > 0 && rows.len() == numbers.len() * width {
             return Ok(Self::of(data, width));
@@ -34,41 +52,69 @@ impl<T: Element> Targets<T> {
         Self { samples, numbers: convert(numbers) }
     }
 
-    /// Training, validation and test part of `sets` of numbers.
-    pub(crate) fn parts(sets: Sets<T>) -> Result<[Self; 3], Error> {
-        let Sets { train, valid, test, numbers, .. } = sets.labelled_by("numbers")?;
-        Ok([train, valid, test].map(|samples| {
-            let number = |&label: &u32| T::from_f64(numbers[label as usize]);
-            Self { numbers: samples.labels().iter().map(number).collect(), samples }
-        }))
+    /// `samples` with the numbers that their labels are places of.
+    pub(crate) fn labelled(samples: Labelled<T>, numbers: &[f64]) -> Self {
+        let number = |&label: &u32| T::from_f64(numbers[label as usize]);
+        Self { numbers: samples.labels().iter().map(number).collect(), samples }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
         self.numbers.len()
     }
 
-    pub(crate) fn width(&self) -> u32 {
+    /// Never: there is one sample at least.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// Values a sample.
+    pub fn width(&self) -> u32 {
         self.samples.width()
     }
 
-    pub(crate) fn block_rows(&self) -> usize {
+    /// The values of sample `i`, as [`Labelled::row`].
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn row(&self, i: usize) -> Vec<T> {
+        self.samples.row(i)
+    }
+
+    /// The numbers.
+    pub fn numbers(&self) -> &[T] {
+        &self.numbers
+    }
+
+    /// Samples a block of a loss, as [`Labelled::block_rows`].
+    pub fn block_rows(&self) -> usize {
         self.samples.block_rows()
     }
 
-    /// Scores of a linear model on `rows`, and the numbers there.
-    pub(crate) fn scores<'a, A: Array<'a, Elem = T>>(&'a self, w: A, rows: Rows) -> [A; 2] {
-        let numbers = w.constant(Shape::column(rows.count()), rows.of(&self.numbers, 1));
-        [self.samples.times(w, rows.range()), numbers]
+    /// Number of mini-batches, as [`Labelled::batches`].
+    pub fn batches(&self, size: Option<usize>) -> usize {
+        self.samples.batches(size)
+    }
+
+    /// The mini-batch of `size` samples that `draw` chooses, as [`Labelled::batch`].
+    pub fn batch(&self, size: Option<usize>, draw: Draw) -> ContiguousBatch {
+        self.samples.batch(size, draw)
+    }
+
+    /// Scores `X_i w` of a linear model on the samples in `range`, and the numbers there.
+    pub fn scores<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> [A; 2] {
+        let numbers = w.constant(column(&range), &self.numbers[range.clone()]);
+        [self.samples.times(w, range), numbers]
     }
 
     /// The mean of squares `(X_i w - y_i)^2`, or the part of it that belongs to `rows`.
-    pub(crate) fn error<'a, A: Array<'a, Elem = T>>(&'a self, w: A, rows: Rows) -> A {
-        let [scores, numbers] = self.scores(w, rows);
+    pub fn error<'a, A: Array<'a, Elem = T>>(&'a self, w: A, rows: Rows) -> A {
+        let [scores, numbers] = self.scores(w, rows.range());
         scores.squared_error(numbers) / self.len() as f64
     }
 
-    /// The same of plain weights.
-    pub(crate) fn metric(&self, w: &[T]) -> Metric {
+    /// The same of plain weights, as the metric `test error`.
+    pub fn metric(&self, w: &[T]) -> Metric {
         let arena = Arena::new();
         let error =
             self.error(Tensor::new(&arena, Shape::column(self.width()), w), Rows::all(self.len()));

@@ -1,17 +1,26 @@
 //! What an estimate cost: gradients, products, bytes, time.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use crate::breakdown::Breakdown;
 use crate::ranks::Ranks;
 use crate::report::Report;
 
-/// Totals of one call.
+/// Totals of one call, or of several: counts and times are added, of bytes the most is taken.
 ///
 /// Bytes are the peak of used bytes in arenas and state slots during the call, padding of the arenas included, above
 /// what was in use before it, without the caller's data and parameters. Where threads work side by side, the peaks of all
 /// of them are added, whenever each was reached: a bound, and the same in every call.
+/// ```
+/// use hypertape_solver::Cost;
+/// let cost = |hvps, bytes_measured| { let mut cost = Cost::default(); (cost.hvps, cost.bytes_measured) = (hvps, bytes_measured); cost };
+/// let mut both = cost(3, 400);
+/// both += cost(4, 200);
+/// assert_eq!((both.hvps, both.bytes_measured), (7, 400));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Cost {
     /// Steps of the inner loop executed forward, recomputations included.
@@ -22,25 +31,52 @@ pub struct Cost {
     pub hvps: u64,
     /// Products with the mixed derivative `d2g/dw dx`. One sweep gives both products.
     pub mixed: u64,
+    /// Gradients of the outer loss.
+    pub outer_gradients: u64,
+    /// Samples seen: [`Bilevel::samples`](crate::Bilevel::samples) of every evaluation of a loss, added. A sweep counts once,
+    /// whatever it gives: a value, a gradient, products, those along several directions, the pull-back of a kept tape.
+    pub samples: u64,
     /// Peak of used bytes.
     pub bytes_measured: u64,
     /// Wall time.
+    #[cfg_attr(feature = "serde", serde(rename = "seconds", with = "crate::serial::seconds"))]
     pub time: Duration,
 }
 
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.add_counts(other);
+        self.bytes_measured = self.bytes_measured.max(other.bytes_measured);
+        self.time += other.time;
+    }
+}
+
 impl Cost {
+    fn add_counts(&mut self, mut other: Self) {
+        self.counts().into_iter().zip(other.counts()).for_each(|(sum, n)| *sum += *n);
+    }
+
+    /// What is counted, in a fixed order.
+    fn counts(&mut self) -> [&mut u64; 6] {
+        let Self { plain_steps, inner_gradients, hvps, mixed, outer_gradients, samples, .. } = self;
+        [plain_steps, inner_gradients, hvps, mixed, outer_gradients, samples]
+    }
+
     /// With the counts of all ranks, and the largest `sensitivity` among them.
-    pub(crate) fn over(self, ranks: &dyn Ranks, sensitivity: f64) -> (Self, f64) {
-        let counts = [self.plain_steps, self.inner_gradients, self.hvps, self.mixed];
-        let [a, b, c, d] = counts.map(|n| n as f64);
-        let mut told = [a, b, c, d, sensitivity].repeat(ranks.count());
-        ranks.gather(&mut told, &vec![5; ranks.count()]);
-        let of = |k| told.iter().skip(k).step_by(5);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
-        let [plain_steps, inner_gradients, hvps, mixed] =
-            [0, 1, 2, 3].map(|k| of(k).sum::<f64>() as u64);
-        let sensitivity = of(4).copied().fold(0.0, f64::max);
-        (Self { plain_steps, inner_gradients, hvps, mixed, ..self }, sensitivity)
+    pub(crate) fn over(mut self, ranks: &dyn Ranks, sensitivity: f64) -> (Self, f64) {
+        let mut own = self.counts().map(|n| *n as f64).to_vec();
+        own.push(sensitivity);
+        let each = own.len();
+        let mut told = own.repeat(ranks.count());
+        ranks.gather(&mut told, &vec![each; ranks.count()]);
+        let of = |k| told.iter().skip(k).step_by(each);
+        for (k, count) in self.counts().into_iter().enumerate() {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+            let sum = of(k).sum::<f64>() as u64;
+            *count = sum;
+        }
+        let sensitivity = of(each - 1).copied().fold(0.0, f64::max);
+        (self, sensitivity)
     }
 }
 
@@ -81,10 +117,7 @@ impl Meter {
     pub(crate) fn join(&mut self, workers: impl Iterator<Item = Cost>) {
         let mut bytes = 0;
         for cost in workers {
-            self.cost.plain_steps += cost.plain_steps;
-            self.cost.inner_gradients += cost.inner_gradients;
-            self.cost.hvps += cost.hvps;
-            self.cost.mixed += cost.mixed;
+            self.cost.add_counts(cost);
             bytes += cost.bytes_measured;
         }
         self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes);

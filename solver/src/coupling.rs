@@ -1,5 +1,7 @@
 //! `Coupling`: how the inner loop of an outer iteration goes on from that of the one before.
 
+use std::fmt;
+
 use crate::inner::InnerLoop;
 
 /// Where inner loops start, and how their steps shrink while the outer variables move. Iterations `k` count from 0.
@@ -8,43 +10,99 @@ use crate::inner::InnerLoop;
 ///
 /// | algorithm | coupling | estimator | outer steps |
 /// |---|---|---|---|
-/// | AID-BiO (Ji, Yang and Liang 2021, algorithm 1) | `Warm` | warm [`Implicit`](crate::Implicit) | constant |
-/// | ITD-BiO (the same) | `Warm` | [`Exact`](crate::Exact) | constant |
-/// | stocBiO (the same, algorithm 2) | `Warm` | [`StochasticNeumann`](crate::StochasticNeumann), `StocBio` | constant |
-/// | BSA (Ghadimi and Wang 2018) | `Bsa` | the same, `Single` | `(k+1)^-0.5` |
-/// | TTSA (Hong, Wai, Wang and Yang 2023) | `Ttsa`, 1 step | the same, `Single`, reusing | `(k+1)^-0.6` |
+/// | AID-BiO (Ji, Yang and Liang 2021, algorithm 1) | [`Warm`] | warm [`Implicit`](crate::Implicit) | constant |
+/// | ITD-BiO (the same) | [`Warm`] | [`Exact`](crate::Exact) | constant |
+/// | stocBiO (the same, algorithm 2) | [`Warm`] | [`StochasticNeumann`](crate::StochasticNeumann), `StocBio` | constant |
+/// | BSA (Ghadimi and Wang 2018) | [`Bsa`] | the same, `Single` | `(k+1)^-0.5` |
+/// | TTSA (Hong, Wai, Wang and Yang 2023) | [`Ttsa`], 1 step | the same, `Single`, reusing | `(k+1)^-0.6` |
 ///
 /// ```
-/// use hypertape_solver::{Coupling, InnerLoop};
+/// use hypertape_solver::coupling::{Bsa, Coupling};
+/// use hypertape_solver::InnerLoop;
+///
+/// /// Warm, with twice as many inner steps from iteration 10 on.
+/// #[derive(Debug)]
+/// struct Growing;
+/// impl Coupling for Growing {
+///     fn name(&self) -> String { "growing".into() }
+///     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
+///         inner.with_steps(if iteration < 10 { inner.steps() } else { 2 * inner.steps() })
+///     }
+/// }
+///
 /// let inner = InnerLoop::new(5, 0.3)?;
-/// let ninth = Coupling::Bsa.inner(&inner, 9);
+/// assert_eq!(Growing.inner(&inner, 10).steps(), 10);
+/// let ninth = Bsa.inner(&inner, 9);
 /// assert_eq!((ninth.steps(), ninth.lr()), (5, 0.3 * 9.0_f64.powf(-0.5)));
-/// assert_eq!(Coupling::Bsa.inner(&inner, 0).steps(), 0);
+/// assert_eq!(Bsa.inner(&inner, 0).steps(), 0);
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Coupling {
-    /// Every inner loop starts at the problem's own start.
-    #[default]
-    Cold,
-    /// An inner loop starts where the last one of the same task ended.
-    Warm,
-    /// Warm, with steps `lr (k+1)^-0.4`.
-    Ttsa,
-    /// Warm, the outer step first: no inner step at `k = 0`, then those of iteration `k - 1`, of `lr k^-0.5`.
-    Bsa,
+pub trait Coupling: fmt::Debug + Send + Sync {
+    /// The name under which it is listed, with its settings: runs go on only under the same.
+    fn name(&self) -> String;
+
+    /// Whether an inner loop starts where the last one of the same task ended, and not at the problem's own start.
+    fn warm(&self) -> bool {
+        true
+    }
+
+    /// The inner loop of an outer iteration.
+    fn inner(&self, inner: &InnerLoop, _iteration: usize) -> InnerLoop {
+        *inner
+    }
 }
 
-impl Coupling {
-    /// The inner loop of an outer iteration.
-    #[must_use]
-    pub fn inner(self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
-        let k = iteration as f64;
-        match self {
-            Self::Cold | Self::Warm => *inner,
-            Self::Ttsa => inner.scaled((k + 1.0).powf(-0.4)),
-            Self::Bsa if iteration == 0 => inner.without_steps(),
-            Self::Bsa => inner.scaled(k.powf(-0.5)),
+/// Every inner loop starts at the problem's own start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cold;
+
+/// An inner loop starts where the last one of the same task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warm;
+
+/// Warm, with steps `lr (k+1)^-0.4`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttsa;
+
+/// Warm, the outer step first: no inner step at `k = 0`, then those of iteration `k - 1`, of `lr k^-0.5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bsa;
+
+impl Coupling for Cold {
+    fn name(&self) -> String {
+        "cold".into()
+    }
+
+    fn warm(&self) -> bool {
+        false
+    }
+}
+
+impl Coupling for Warm {
+    fn name(&self) -> String {
+        "warm".into()
+    }
+}
+
+impl Coupling for Ttsa {
+    fn name(&self) -> String {
+        "ttsa".into()
+    }
+
+    fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
+        inner.scaled((iteration as f64 + 1.0).powf(-0.4))
+    }
+}
+
+impl Coupling for Bsa {
+    fn name(&self) -> String {
+        "bsa".into()
+    }
+
+    fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
+        match iteration {
+            0 => inner.with_steps(0),
+            k => inner.scaled((k as f64).powf(-0.5)),
         }
     }
 }

@@ -74,6 +74,16 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// What was to be resumed is not the state of the run.
+    State {
+        /// Why.
+        why: String,
+    },
+    /// A run could not be saved.
+    Saving {
+        /// Why.
+        why: String,
+    },
     /// An outer iteration failed.
     Iteration {
         /// The iteration, from 0.
@@ -148,6 +158,8 @@ impl fmt::Display for Error {
                 write!(f, "memory: {needed} bytes are needed at least, {limit} are allowed")
             }
             Self::Spill { what, why } => write!(f, "the spill file {what}: {why}"),
+            Self::State { why } => write!(f, "not the state of this run: {why}"),
+            Self::Saving { why } => write!(f, "the run cannot be saved: {why}"),
             Self::Iteration { iteration, cause } => {
                 write!(f, "outer iteration {iteration}: {cause}")
             }

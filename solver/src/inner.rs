@@ -57,14 +57,16 @@ impl InnerLoop {
         Err(Error::invalid(format!("the inner loop of {what}"), found, "one of so many steps"))
     }
 
-    /// The same loop with steps `factor` as long.
-    pub(crate) fn scaled(self, factor: f64) -> Self {
+    /// The same loop with steps `factor` as long, which is positive.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
         Self { lr: self.lr * factor, ..self }
     }
 
-    /// The same loop, ended before its first step.
-    pub(crate) fn without_steps(self) -> Self {
-        Self { steps: 0, ..self }
+    /// The same loop with another number of steps.
+    #[must_use]
+    pub fn with_steps(self, steps: usize) -> Self {
+        Self { steps, ..self }
     }
 
     /// Number of steps; the largest, where the loop has a tolerance.

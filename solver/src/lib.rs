@@ -4,7 +4,8 @@
 //! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example. A loop that is no optimiser, such as the steps
 //! of an ODE, is a [`Recurrence`], which [`Loop`] differentiates from checkpoints.
 //!
-//! Feature `threads` adds `Oracle::set_threads`.
+//! Feature `threads` adds `Oracle::set_threads`, feature `serde` runs that are saved and resumed (`Saved`, `Saving`) and costs,
+//! records, states and named arrays as data.
 
 mod adjoint;
 mod breakdown;
@@ -12,13 +13,13 @@ mod by_place;
 mod certify;
 mod check;
 mod cost;
-mod coupling;
+pub mod coupling;
 mod draw;
 mod error;
 mod estimator;
 mod inner;
 mod limits;
-mod linear;
+pub mod linear;
 mod oracle;
 mod outer;
 mod params;
@@ -26,6 +27,7 @@ mod plan;
 mod pool;
 mod problem;
 mod profile;
+mod progress;
 mod ranks;
 mod recurrence;
 mod report;
@@ -33,18 +35,27 @@ mod rollout;
 mod rows;
 mod rule;
 mod run;
+#[cfg(feature = "serde")]
+mod saved;
 mod scalar;
 mod schedule;
+#[cfg(feature = "serde")]
+mod serial;
+mod solve;
 mod spill;
+pub mod stats;
 mod variance;
 mod weigh;
 
-pub use breakdown::{Breakdown, Part, Share};
-pub use certify::{Certificate, Mean, certify};
+/// The random numbers that [`Draw::stream`] gives are drawn by the traits of this version.
+pub use {rand, rand_pcg};
+
+pub use breakdown::{Breakdown, Call, Share};
+pub use certify::{Certificate, Estimates, certify};
 pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
 pub use coupling::Coupling;
-pub use draw::{Draw, Level};
+pub use draw::{Draw, Level, Samples};
 pub use error::Error;
 pub use estimator::exact::Exact;
 pub use estimator::first_order::FirstOrder;
@@ -64,25 +75,29 @@ pub use estimator::{Estimate, Estimator};
 pub use inner::InnerLoop;
 pub use limits::{End, Limits};
 pub use linear::{LinearSolver, Stop};
-pub use oracle::Oracle;
-pub use outer::{Outer, OuterState};
-pub use params::Params;
+pub use oracle::{Oracle, Point};
+pub use outer::{Optimiser, Outer};
+pub use params::{Params, norm, scale};
 pub use plan::{Alternative, plan};
 pub use problem::{Bilevel, Metric};
 pub use profile::{Evaluation, KeptSteps, Profile};
+pub use progress::{Observer, Record, RunState};
 pub use ranks::Ranks;
-pub use recurrence::checkpointed::Loop;
+pub use recurrence::checkpointed::{Ended, Loop};
 pub use recurrence::{Recurrence, ScalarRecurrence};
 pub use report::Report;
-pub use rollout::{At, mean_loss, solve};
+pub use rollout::{Look, Rollout, Task, finite_loss};
 pub use rows::Rows;
 pub use rule::adaptive::{Adam, RmsProp};
 pub use rule::descent::GradientDescent;
 pub use rule::momentum::Momentum;
 pub use rule::proximal::{Ista, Projected};
 pub use rule::{Rule, Step};
-pub use run::{Record, Run, RunState};
+pub use run::Run;
+#[cfg(feature = "serde")]
+pub use saved::{Saved, Saving, Settings};
 pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
+pub use solve::{mean_loss, solve};
 pub use variance::{Levels, mean_square_factor, optimal_probability};
 pub use weigh::{Weighed, weigh};

@@ -10,12 +10,13 @@ pub struct Limits {
     pub gradient_norm: Option<f64>,
     /// The run ends with the iteration at which so many inner gradients and Hessian-vector products are spent.
     pub oracle_calls: Option<u64>,
-    /// The run ends with the iteration during which this much wall time has passed, callbacks excluded.
+    /// The run ends with the iteration during which this much wall time has passed, observers excluded.
     pub time: Option<Duration>,
 }
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum End {
     /// All iterations were done.
     Iterations,
@@ -25,7 +26,7 @@ pub enum End {
     OracleCalls,
     /// The time was over.
     Time,
-    /// The callback broke off.
+    /// A callback or observer broke off.
     Callback,
 }
 

@@ -1,14 +1,67 @@
 //! Outer optimisers: what turns a hypergradient into a step of the outer variable.
 
+use std::fmt;
+
 use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
 use crate::params::{Params, scale};
 
-/// An outer optimiser and its settings.
+/// An outer optimiser: settings, and what they do to a point and to the moments that a run keeps for them.
+///
+/// ```
+/// use hypertape_autodiff::{Element, Shape};
+/// use hypertape_solver::{Outer, Params};
+///
+/// /// A step of `lr` against the sign of each entry, smoothed by a momentum of 1/2.
+/// #[derive(Debug)]
+/// struct Signs { lr: f64 }
+/// impl<T: Element> Outer<T> for Signs {
+///     fn name(&self) -> String { format!("signs {}", self.lr) }
+///     fn moments(&self, dim: usize) -> Params<T> {
+///         Params::new().with("mean", Shape::column(u32::try_from(dim).unwrap()), vec![T::zero(); dim])
+///     }
+///     fn step(&self, _: usize, moments: &mut Params<T>, x: &mut [T], gradient: &[T]) {
+///         for ((x, &g), m) in x.iter_mut().zip(gradient).zip(moments.values_mut()) {
+///             *m = (*m + g) * T::from_f64(0.5);
+///             *x = *x - m.signum() * T::from_f64(self.lr);
+///         }
+///     }
+/// }
+///
+/// let (signs, mut x) = (Signs { lr: 0.1 }, [1.0, 1.0]);
+/// let mut moments = signs.moments(2);
+/// signs.step(1, &mut moments, &mut x, &[3.0, -0.01]);
+/// assert_eq!((x, moments.values()), ([0.9, 1.1], &[1.5, -0.005][..]));
+/// ```
+pub trait Outer<T: Element>: fmt::Debug + Send + Sync {
+    /// The name under which it is listed, with its settings: runs go on only under the same.
+    fn name(&self) -> String;
+
+    /// What it remembers of its steps, before the first of `dim` variables: nothing unless it says so. A run saves the
+    /// moments, and goes on from them bit for bit.
+    fn moments(&self, _dim: usize) -> Params<T> {
+        Params::new()
+    }
+
+    /// Moves `x` by step `k`, counted from 1, given the gradient there, and the moments with it.
+    fn step(&self, k: usize, moments: &mut Params<T>, x: &mut [T], gradient: &[T]);
+}
+
+/// The outer optimisers that are there, each a value that serves every precision.
+///
+/// ```
+/// use hypertape_solver::{Optimiser, Outer};
+/// let (adam, mut x) = (Optimiser::adam(0.1)?, [1.0, 1.0]);
+/// let mut moments = adam.moments(2);
+/// adam.step(1, &mut moments, &mut x, &[3.0, -0.01]);
+/// // The first step of Adam is `lr` in the direction of the sign, up to eps.
+/// assert!((x[0] - 0.9_f64).abs() < 1e-9 && (x[1] - 1.1_f64).abs() < 1e-6);
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Outer {
+pub enum Optimiser {
     /// `x <- x - lr / k^power g` at step `k`, counted from 1.
     Sgd {
         /// Step size.
@@ -36,7 +89,7 @@ pub enum Outer {
     },
 }
 
-impl Outer {
+impl Optimiser {
     /// Gradient descent.
     ///
     /// # Errors
@@ -78,103 +131,51 @@ impl Outer {
     }
 }
 
-fn checked(lr: f64) -> Result<f64, Error> {
-    if lr > 0.0 && lr.is_finite() {
-        Ok(lr)
-    } else {
-        Err(Error::invalid("outer lr", lr, "a positive finite number"))
+impl fmt::Display for Optimiser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sgd { lr, power: 0.0 } => write!(f, "sgd {lr}"),
+            Self::Sgd { lr, power } => write!(f, "sgd {lr}/k^{power}"),
+            Self::Momentum { lr, momentum } => write!(f, "momentum {lr}, {momentum}"),
+            Self::Adam { lr, .. } => write!(f, "adam {lr}"),
+        }
     }
 }
 
-/// An outer optimiser on its way.
-///
-/// ```
-/// use hypertape_solver::{Outer, OuterState};
-/// let mut x = [1.0, 1.0];
-/// let mut state = OuterState::new(Outer::adam(0.1)?, 2);
-/// state.step(&mut x, &[3.0, -0.01]);
-/// // The first step of Adam is `lr` in the direction of the sign, up to eps.
-/// assert!((x[0] - 0.9_f64).abs() < 1e-9 && (x[1] - 1.1_f64).abs() < 1e-6);
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct OuterState<T> {
-    outer: Outer,
-    steps: i32,
-    mean: Vec<T>,
-    square: Vec<T>,
-}
+impl<T: Element> Outer<T> for Optimiser {
+    fn name(&self) -> String {
+        self.to_string()
+    }
 
-impl<T: Element> OuterState<T> {
-    /// At the start, for `dim` variables.
-    pub fn new(outer: Outer, dim: usize) -> Self {
-        let (mean, square) = match outer {
-            Outer::Sgd { .. } => (0, 0),
-            Outer::Momentum { .. } => (dim, 0),
-            Outer::Adam { .. } => (dim, dim),
+    fn moments(&self, dim: usize) -> Params<T> {
+        let names: &[_] = match self {
+            Self::Sgd { .. } => &[],
+            Self::Momentum { .. } => &["mean"],
+            Self::Adam { .. } => &["mean", "square"],
         };
-        Self { outer, steps: 0, mean: vec![T::zero(); mean], square: vec![T::zero(); square] }
+        let zeros = vec![T::zero(); dim];
+        names.iter().fold(Params::new(), |all, &name| all.with_column(name, &zeros))
     }
 
-    /// What it remembers beside the number of steps: `mean` and `square`, as far as it has them.
-    pub fn moments(&self) -> Params<T> {
-        let named = [("mean", &self.mean), ("square", &self.square)];
-        let own = named.into_iter().filter(|(_, v)| !v.is_empty());
-        own.fold(Params::new(), |all, (name, v)| all.with_column(name, v))
-    }
-
-    /// After `steps` steps, with the [`moments`](Self::moments) that were then; none before the first.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for what are not moments of this optimiser, or not of `dim` variables.
-    pub fn after(
-        outer: Outer,
-        dim: usize,
-        steps: usize,
-        moments: &Params<T>,
-    ) -> Result<Self, Error> {
-        let fresh = Self::new(outer, dim);
-        if steps == 0 && moments.names().is_empty() {
-            return Ok(fresh);
-        }
-        let own = fresh.moments();
-        if (own.names(), own.shapes()) != (moments.names(), moments.shapes()) {
-            let text = |params: &Params<T>| {
-                let each = params.names().iter().zip(params.shapes());
-                format!(
-                    "[{}]",
-                    each.map(|(n, s)| format!("{n} {s}")).collect::<Vec<_>>().join(", ")
-                )
-            };
-            return Err(Error::invalid(
-                "moments of the outer optimiser",
-                text(moments),
-                text(&own),
-            ));
-        }
-        let of = |name| moments.get(name).unwrap_or_default().to_vec();
-        let steps = i32::try_from(steps).unwrap_or(i32::MAX);
-        Ok(Self { steps, mean: of("mean"), square: of("square"), ..fresh })
-    }
-
-    /// Moves `x` by one step, given the gradient there.
-    pub fn step(&mut self, x: &mut [T], gradient: &[T]) {
-        self.steps = self.steps.saturating_add(1);
-        match self.outer {
-            Outer::Sgd { lr, power } => {
-                let lr = lr / f64::from(self.steps).powf(power);
+    fn step(&self, k: usize, moments: &mut Params<T>, x: &mut [T], gradient: &[T]) {
+        let k = i32::try_from(k).unwrap_or(i32::MAX);
+        match *self {
+            Self::Sgd { lr, power } => {
+                let lr = lr / f64::from(k).powf(power);
                 axpy(x, T::from_f64(-lr), gradient);
             }
-            Outer::Momentum { lr, momentum } => {
-                scale(&mut self.mean, T::from_f64(momentum));
-                axpy(&mut self.mean, T::one(), gradient);
-                axpy(x, T::from_f64(-lr), &self.mean);
+            Self::Momentum { lr, momentum } => {
+                let mean = moments.values_mut();
+                scale(mean, T::from_f64(momentum));
+                axpy(mean, T::one(), gradient);
+                axpy(x, T::from_f64(-lr), mean);
             }
-            Outer::Adam { lr, beta1, beta2, eps } => {
+            Self::Adam { lr, beta1, beta2, eps } => {
                 let [b1, b2, eps] = [beta1, beta2, eps].map(T::from_f64);
-                let lr = T::from_f64(lr / (1.0 - beta1.powi(self.steps)));
-                let square_scale = T::from_f64((1.0 - beta2.powi(self.steps)).recip());
-                let moments = self.mean.iter_mut().zip(&mut self.square);
+                let lr = T::from_f64(lr / (1.0 - beta1.powi(k)));
+                let square_scale = T::from_f64((1.0 - beta2.powi(k)).recip());
+                let (mean, square) = moments.values_mut().split_at_mut(x.len());
+                let moments = mean.iter_mut().zip(square);
                 for ((x, &g), (m, q)) in x.iter_mut().zip(gradient).zip(moments) {
                     *m = b1 * *m + (T::one() - b1) * g;
                     *q = b2 * *q + (T::one() - b2) * g * g;
@@ -185,41 +186,42 @@ impl<T: Element> OuterState<T> {
     }
 }
 
+fn checked(lr: f64) -> Result<f64, Error> {
+    if lr > 0.0 && lr.is_finite() {
+        Ok(lr)
+    } else {
+        Err(Error::invalid("outer lr", lr, "a positive finite number"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// bilevel T12: eight steps of momentum on `z^2`, its known end point; the same, interrupted after three.
-    #[test]
-    fn momentum_known_answer() {
-        let outer = Outer::momentum(0.1, 0.5).unwrap();
-        let (mut z, mut state) = ([1.5], OuterState::new(outer, 1));
-        for k in 0..8 {
-            if k == 3 {
-                state = OuterState::after(outer, 1, k, &state.moments()).unwrap();
-            }
-            let gradient = [2.0 * z[0]];
-            state.step(&mut z, &gradient);
+    /// Eight steps from 1.5.
+    fn eight(outer: Optimiser, gradient: impl Fn(f64) -> f64) -> f64 {
+        let (mut z, mut moments) = ([1.5], outer.moments(1));
+        for k in 1..=8 {
+            let g = [gradient(z[0])];
+            outer.step(k, &mut moments, &mut z, &g);
         }
-        assert!((z[0] - -0.098_145_21_f64).abs() < 1e-15, "{}", z[0]);
-        let error =
-            OuterState::after(Outer::adam(0.1).unwrap(), 1, 8, &state.moments()).unwrap_err();
-        let expected =
-            "moments of the outer optimiser: found [mean 1x1], expected [mean 1x1, square 1x1]";
-        assert_eq!(error.to_string(), expected);
-        assert!(Outer::momentum(0.1, 1.0).is_err() && Outer::momentum(0.1, f64::NAN).is_err());
+        z[0]
     }
 
-    /// bilevel T12: eight steps of Adam on `z^2 + 0.25 z`, its known end point.
+    /// bilevel T12: eight steps of momentum on `z^2`, their known end point.
+    #[test]
+    fn momentum_known_answer() {
+        let z = eight(Optimiser::momentum(0.1, 0.5).unwrap(), |z| 2.0 * z);
+        assert!((z - -0.098_145_21_f64).abs() < 1e-15, "{z}");
+        let refused = [1.0, f64::NAN].map(|momentum| Optimiser::momentum(0.1, momentum).is_err());
+        assert_eq!(refused, [true; 2]);
+    }
+
+    /// bilevel T12: eight steps of Adam on `z^2 + 0.25 z`, their known end point.
     #[test]
     fn adam_known_answer() {
-        let mut z = [1.5];
-        let mut state = OuterState::new(Outer::adam(0.1).unwrap(), 1);
-        for _ in 0..8 {
-            let gradient = [2.0 * z[0] + 0.25];
-            state.step(&mut z, &gradient);
-        }
+        let z = eight(Optimiser::adam(0.1).unwrap(), |z| 2.0 * z + 0.25);
         // 1 - beta2^t loses three digits at the first steps.
-        assert!((z[0] - 0.716_592_849_672_917_5_f64).abs() < 1e-13, "{}", z[0]);
+        assert!((z - 0.716_592_849_672_917_5_f64).abs() < 1e-13, "{z}");
     }
 }

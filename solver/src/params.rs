@@ -10,12 +10,57 @@ use hypertape_autodiff::{Element, Shape, dot};
 /// let x = Params::new().with("penalty", Shape::SCALAR, [-1.0]).with("w", Shape::column(2), [3.0, 4.0]);
 /// assert_eq!(x.values(), [-1.0, 3.0, 4.0]);
 /// assert_eq!(x.get("w"), Some(&[3.0, 4.0][..]));
+/// assert_eq!(x.iter().next(), Some(("penalty", Shape::SCALAR, &[-1.0][..])));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params<T> {
     names: Vec<String>,
     shapes: Vec<Shape>,
     values: Vec<T>,
+}
+
+/// As a list of arrays.
+#[cfg(feature = "serde")]
+mod serial {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Element, Params, Shape};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Named {
+        name: String,
+        rows: u32,
+        cols: u32,
+        values: Vec<f64>,
+    }
+
+    impl<T: Element> Serialize for Params<T> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_seq(self.iter().map(|(name, Shape { rows, cols }, values)| Named {
+                name: name.to_owned(),
+                rows,
+                cols,
+                values: values.iter().map(|v| v.as_f64()).collect(),
+            }))
+        }
+    }
+
+    impl<'d, T: Element> Deserialize<'d> for Params<T> {
+        fn deserialize<D: Deserializer<'d>>(from: D) -> Result<Self, D::Error> {
+            let mut params = Self::new();
+            for Named { name, rows, cols, values } in Vec::<Named>::deserialize(from)? {
+                let (shape, found) = (Shape::new(rows, cols), values.len());
+                if shape.len() != found {
+                    let why = format!("array {name}: found {found} values, expected {shape}");
+                    return Err(D::Error::custom(why));
+                }
+                params = params.with(name, shape, values.into_iter().map(T::from_f64));
+            }
+            Ok(params)
+        }
+    }
 }
 
 impl<T: Element> Params<T> {
@@ -51,6 +96,17 @@ impl<T: Element> Params<T> {
         self.with(name, Shape::column(rows), values.iter().copied())
     }
 
+    /// Whether `other` has the same names and shapes.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (&self.names, &self.shapes) == (&other.names, &other.shapes)
+    }
+
+    /// Names and shapes, as text.
+    pub(crate) fn declared(&self) -> String {
+        let each = self.iter().map(|(name, shape, _)| format!("{name} {shape}"));
+        format!("[{}]", each.collect::<Vec<_>>().join(", "))
+    }
+
     /// Names, in order.
     pub fn names(&self) -> &[String] {
         &self.names
@@ -59,6 +115,27 @@ impl<T: Element> Params<T> {
     /// Shapes, in order.
     pub fn shapes(&self) -> &[Shape] {
         &self.shapes
+    }
+
+    /// Name, shape and values of each array, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Shape, &[T])> {
+        let mut rest = &self.values[..];
+        self.names.iter().zip(&self.shapes).map(move |(name, &shape)| {
+            let (own, others) = rest.split_at(shape.len());
+            rest = others;
+            (name.as_str(), shape, own)
+        })
+    }
+
+    /// The same arrays with other values, array after array.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[must_use]
+    #[track_caller]
+    pub fn with_values(&self, values: &[T]) -> Self {
+        assert_eq!(values.len(), self.values.len(), "values of named arrays");
+        Self { values: values.to_vec(), ..self.clone() }
     }
 
     /// All values, array after array.
@@ -73,21 +150,29 @@ impl<T: Element> Params<T> {
 
     /// The values of the array called `name`.
     pub fn get(&self, name: &str) -> Option<&[T]> {
-        let i = self.names.iter().position(|n| n == name)?;
-        let start: usize = self.shapes[..i].iter().map(|s| s.len()).sum();
-        Some(&self.values[start..start + self.shapes[i].len()])
+        self.iter().find(|array| array.0 == name).map(|(.., values)| values)
     }
 }
 
 /// `y <- a y`
-pub(crate) fn scale<T: Element>(y: &mut [T], a: T) {
+///
+/// ```
+/// let mut y = [3.0, 4.0];
+/// hypertape_solver::scale(&mut y, 2.0);
+/// assert_eq!(y, [6.0, 8.0]);
+/// ```
+pub fn scale<T: Element>(y: &mut [T], a: T) {
     for y in y {
         *y = a * *y;
     }
 }
 
 /// Euclidean norm.
-pub(crate) fn norm<T: Element>(a: &[T]) -> T {
+///
+/// ```
+/// assert_eq!(hypertape_solver::norm(&[3.0, 4.0]), 5.0);
+/// ```
+pub fn norm<T: Element>(a: &[T]) -> T {
     dot(a, a).sqrt()
 }
 

@@ -1,7 +1,7 @@
 //! `Recurrence` and `ScalarRecurrence`: loops outside bilevel problems, and what their passes have in common.
 //!
 //! ```text
-//! s_0 = start(x),    s_{t+1} = step(s_t, x, t),    f(x) = loss(s_r, x)
+//! s_0 = start(x),    s_{t+1} = step(s_t, x, t),    f(x) = sum_{t < r} running(s_t, x, t) + loss(s_r, x)
 //! ```
 
 mod arrays;
@@ -19,8 +19,18 @@ pub trait Recurrence<T: Element>: Send + Sync {
     /// The state after step `t`, arrays of the same shapes.
     fn step<'a, A: Array<'a, Elem = T>>(&'a self, state: &[A], x: &[A], t: usize) -> List<A>;
 
-    /// A scalar.
+    /// A scalar of the last state.
     fn loss<'a, A: Array<'a, Elem = T>>(&'a self, state: &[A], x: &[A]) -> A;
+
+    /// A scalar of the state before step `t` that is added to the value, at every step or at none.
+    fn running<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        _state: &[A],
+        _x: &[A],
+        _t: usize,
+    ) -> Option<A> {
+        None
+    }
 }
 
 /// The twin of [`Recurrence`] over single numbers, for [`Loop::scalar`](crate::Loop::scalar): faster where a step is a few
@@ -37,6 +47,11 @@ pub trait ScalarRecurrence<T: Element>: Send + Sync {
 
     /// A loss of the last state.
     fn loss<R: Real<T>>(&self, state: &[R], x: &[R]) -> R;
+
+    /// A loss of the state before step `t` that is added to the value, at every step or at none.
+    fn running<R: Real<T>>(&self, _state: &[R], _x: &[R], _t: usize) -> Option<R> {
+        None
+    }
 }
 
 /// What a pass evaluates.
@@ -49,22 +64,29 @@ enum Stage {
 
 /// A stage at parameters `x`. With a tangent its plane follows that of the values, in every vector.
 #[derive(Clone, Copy)]
-struct At<'x, T> {
+struct Visit<'x, T> {
     stage: Stage,
     x: &'x [T],
     tangent: bool,
 }
 
-/// Passes over the stages of a loop, through flat vectors.
+/// Passes over the stages of a loop, through flat vectors. Each returns the bytes that it used.
 trait Body<T>: Send {
     /// Number of values of a state.
     fn dim(&self) -> usize;
 
-    /// Replaces `state` by that after a stage; returns the bytes used.
-    fn forward(&mut self, at: At<T>, state: &mut [T]) -> Result<usize, Fault>;
+    /// Replaces `state` by that after a stage.
+    fn forward(&mut self, at: Visit<T>, state: &mut [T]) -> Result<usize, Fault>;
+
+    /// What a stage adds to the value, without tangents.
+    fn value(&mut self, at: Visit<T>, state: &[T]) -> Result<(T, usize), Fault>;
 
     /// Replaces the first of `bars`, the adjoint of what a stage makes of `state`, by that of `state`, and adds that of the
-    /// parameters to the second. Of a loss, which is returned with the bytes used, it is the state that is replaced.
-    fn reverse(&mut self, at: At<T>, state: &[T], bars: [&mut [T]; 2])
-    -> Result<(T, usize), Fault>;
+    /// parameters to the second. Of a loss it is the state that is replaced. Returns what the stage adds to the value.
+    fn reverse(
+        &mut self,
+        at: Visit<T>,
+        state: &[T],
+        bars: [&mut [T]; 2],
+    ) -> Result<(T, usize), Fault>;
 }

@@ -12,16 +12,25 @@ use std::fmt;
 
 use hypertape_autodiff::{Array, Element, List};
 
-/// Which step of the inner loop.
+/// Which step of the inner loop, and of which array.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// Its index, from 0.
     pub index: usize,
     /// The step size of the inner loop.
     pub lr: f64,
+    /// The array of `w` that is moved, in the order of [`Bilevel::init`](crate::Bilevel::init), from 0.
+    pub array: usize,
 }
 
-/// An inner update rule. It acts on each array of `w` by itself.
+impl Step {
+    /// Step `index` of size `lr`, of the first array.
+    pub fn new(index: usize, lr: f64) -> Self {
+        Self { index, lr, array: 0 }
+    }
+}
+
+/// An inner update rule. It acts on each array of `w` by itself; [`Step::array`] says which.
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
@@ -38,7 +47,7 @@ pub struct Step {
 /// }
 /// let arena = Arena::new();
 /// let (w, g) = (Tensor::new(&arena, Shape::SCALAR, &[1.0]), Tensor::new(&arena, Shape::SCALAR, &[0.75]));
-/// let next = SoftSign.update(&[w], g, &[], Step { index: 0, lr: 0.5 });
+/// let next = SoftSign.update(&[w], g, &[], Step::new(0, 0.5));
 /// assert_eq!(next[0].values(), [0.7]);
 /// ```
 pub trait Rule<T: Element>: fmt::Debug + Send + Sync {
@@ -64,8 +73,8 @@ pub trait Rule<T: Element>: fmt::Debug + Send + Sync {
         step: Step,
     ) -> List<A>;
 
-    /// The number `c` where the next state is `w + c g` and nothing else, at every step or at none. Such a step is taken and reversed in one pass
-    /// over `w`, without recording.
+    /// The number `c` where the next state is `w + c g` and nothing else, in all arrays alike, at every step or at none. Such
+    /// a step is taken and reversed in one pass over `w`, without recording.
     fn multiple(&self, _step: Step) -> Option<f64> {
         None
     }
@@ -77,7 +86,8 @@ pub trait Rule<T: Element>: fmt::Debug + Send + Sync {
         true
     }
 
-    /// Whether its steps come to rest where `dg/dw = 0`, on which implicit estimates rest; not those of a proximal map.
+    /// Whether its steps come to rest where `dg/dw = 0`, which implicit estimates then solve for; where not, as those of a
+    /// proximal map, they differentiate the fixed point of a step.
     fn stationary(&self) -> bool {
         true
     }

@@ -4,34 +4,34 @@
 //! iteration.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use hypertape_autodiff::{Element, dot};
 
-use crate::cost::Cost;
-use crate::coupling::Coupling;
+use crate::coupling::{Cold, Coupling};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::limits::{End, Limits};
 use crate::oracle::Oracle;
-use crate::outer::{Outer, OuterState};
-use crate::params::Params;
+use crate::outer::Outer;
+use crate::progress::{Each, Observer, Record, RunState};
 
 /// Settings of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Run {
+#[derive(Clone, Debug)]
+pub struct Run<T> {
     /// The inner loop.
     pub inner: InnerLoop,
     /// The outer optimiser.
-    pub outer: Outer,
+    pub outer: Arc<dyn Outer<T>>,
     /// Number of outer iterations.
     pub iterations: usize,
     /// Seed of all random choices.
     pub seed: u64,
     /// How one inner loop goes on from the last.
-    pub coupling: Coupling,
+    pub coupling: Arc<dyn Coupling>,
     /// What ends the run before its last iteration.
     pub limits: Limits,
 }
@@ -39,74 +39,22 @@ pub struct Run {
 /// The run counts as diverged when the outer loss exceeds `max(1, |first loss|)` by this factor.
 const DIVERGED: f64 = 1e6;
 
-/// One outer iteration, at the point before its step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Record {
-    /// From 0.
-    pub iteration: usize,
-    /// The outer loss.
-    pub loss: f64,
-    /// Euclidean norm of the hypergradient estimate.
-    pub gradient_norm: f64,
-    /// What the estimate cost.
-    pub cost: Cost,
-    /// Wall time since the run began, callbacks excluded.
-    pub elapsed: Duration,
-    /// Why the run ended with this iteration, if it did.
-    pub end: Option<End>,
-}
-
-/// Where a run is: what it needs to go on as if it had not stopped.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunState<T> {
-    /// Iterations whose step was taken.
-    pub iteration: usize,
-    /// The outer point.
-    pub x: Vec<T>,
-    /// What the outer optimiser remembers, [`OuterState::moments`].
-    pub moments: Params<T>,
-    /// What the estimator keeps, [`Estimator::state`].
-    pub estimator: Params<T>,
-    /// Where inner loops ended, [`Oracle::warm`].
-    pub ends: Params<T>,
-    /// The loss of the first iteration, by which divergence is judged.
-    pub first_loss: Option<f64>,
-    /// Norm of the last estimate; 0 before the first.
-    pub gradient_norm: f64,
-    /// Inner gradients and Hessian-vector products so far.
-    pub oracle_calls: u64,
-    /// Wall time so far, callbacks excluded.
-    pub elapsed: Duration,
-    /// Why the run stopped here.
-    pub end: Option<End>,
-}
-
-impl<T: Element> RunState<T> {
-    /// At the start, from `x`.
-    pub fn new(x: Vec<T>) -> Self {
-        let [moments, estimator, ends] = std::array::from_fn(|_| Params::new());
-        Self {
-            iteration: 0,
-            x,
-            moments,
-            estimator,
-            ends,
-            first_loss: None,
-            gradient_norm: 0.0,
-            oracle_calls: 0,
-            elapsed: Duration::ZERO,
-            end: None,
-        }
+impl<T: Element> Run<T> {
+    /// With inner loops from the problem's own start, without limits.
+    pub fn new(
+        inner: InnerLoop,
+        outer: impl Outer<T> + 'static,
+        iterations: usize,
+        seed: u64,
+    ) -> Self {
+        let limits = Limits::default();
+        Self { inner, outer: Arc::new(outer), iterations, seed, coupling: Arc::new(Cold), limits }
     }
-}
 
-impl Run {
-    /// Without coupling and limits.
+    /// The same with inner loops that go on as `coupling` says.
     #[must_use]
-    pub fn new(inner: InnerLoop, outer: Outer, iterations: usize, seed: u64) -> Self {
-        let (coupling, limits) = (Coupling::default(), Limits::default());
-        Self { inner, outer, iterations, seed, coupling, limits }
+    pub fn coupled(self, coupling: impl Coupling + 'static) -> Self {
+        Self { coupling: Arc::new(coupling), ..self }
     }
 
     /// Runs from `x` on, which ends at the last point; `callback` sees each record and the point it is about, and may
@@ -115,7 +63,7 @@ impl Run {
     /// # Errors
     /// [`Error::Iteration`], with the iteration and the cause: divergence, a quantity that is not finite, a problem
     /// that fails. `x` is then the last point that was reached.
-    pub fn go<T: Element>(
+    pub fn go(
         &self,
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
@@ -132,7 +80,7 @@ impl Run {
     /// done now: none where a limit was reached before. The oracle is left with the warm starts of the state.
     ///
     /// ```
-    /// use hypertape_solver::{Exact, InnerLoop, Oracle, Outer, Run, RunState};
+    /// use hypertape_solver::{Exact, InnerLoop, Optimiser, Oracle, Run, RunState};
     /// use std::ops::ControlFlow::Continue;
     /// # use hypertape_autodiff::{Array, Element, List, Shape};
     /// # use hypertape_solver::{Bilevel, Draw, Params, Rows};
@@ -145,7 +93,7 @@ impl Run {
     /// # }
     /// # let mut oracle = Oracle::<f64>::new(Scalar)?;
     /// let run = |iterations| Ok::<_, hypertape_solver::Error>(
-    ///     Run::new(InnerLoop::new(10, 0.1)?, Outer::adam(0.1)?, iterations, 0));
+    ///     Run::new(InnerLoop::new(10, 0.1)?, Optimiser::adam(0.1)?, iterations, 0));
     /// let (mut once, mut twice) = (RunState::new(vec![0.5]), RunState::new(vec![0.5]));
     /// run(9)?.go_on(&mut oracle, &mut Exact::default(), &mut once, |_, _| Continue(()))?;
     /// run(4)?.go_on(&mut oracle, &mut Exact::default(), &mut twice, |_, _| Continue(()))?;
@@ -156,17 +104,70 @@ impl Run {
     ///
     /// # Errors
     /// As [`go`](Self::go), and [`Error::Invalid`] for a state of other settings. Of the state only `x` has a meaning then.
-    pub fn go_on<T: Element>(
+    pub fn go_on(
         &self,
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
         state: &mut RunState<T>,
         callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
     ) -> Result<Vec<Record>, Error> {
+        self.observe(oracle, estimator, state, &mut [&mut Each(callback)])
+    }
+
+    /// As [`go_on`](Self::go_on), told to each of `observers`, in their order. Where one of them saves, the run ends there and
+    /// goes on from its own state, so that resuming is not a path of its own.
+    ///
+    /// # Errors
+    /// As [`go_on`](Self::go_on), and those of observers.
+    pub fn observe(
+        &self,
+        oracle: &mut Oracle<T>,
+        estimator: &mut dyn Estimator<T>,
+        state: &mut RunState<T>,
+        observers: &mut [&mut dyn Observer<T>],
+    ) -> Result<Vec<Record>, Error> {
+        observers.iter_mut().try_for_each(|observer| observer.begin(state))?;
+        let (first, mut records) = (state.iteration, Vec::new());
+        loop {
+            let done = state.iteration - first;
+            let next = |every: usize| (done / every + 1).saturating_mul(every);
+            let parts = observers.iter().map(|observer| next(observer.every().max(1)));
+            let until = first.saturating_add(parts.min().unwrap_or(usize::MAX));
+            records.extend(self.part(oracle, estimator, state, until, observers)?);
+            if state.end.is_some() {
+                break;
+            }
+            for observer in &mut *observers {
+                if (state.iteration - first).is_multiple_of(observer.every().max(1)) {
+                    observer.save(state)?;
+                }
+            }
+        }
+        observers.iter_mut().try_for_each(|observer| observer.end(state))?;
+        Ok(records)
+    }
+
+    /// From `state` to the end of the run, or to the iteration `until` where that comes first and `state.end` is `None`.
+    fn part(
+        &self,
+        oracle: &mut Oracle<T>,
+        estimator: &mut dyn Estimator<T>,
+        state: &mut RunState<T>,
+        until: usize,
+        observers: &mut [&mut dyn Observer<T>],
+    ) -> Result<Vec<Record>, Error> {
         estimator.set_state(&state.estimator)?;
-        oracle.set_warm((self.coupling != Coupling::Cold).then_some(&state.ends))?;
-        let mut outer =
-            OuterState::after(self.outer, state.x.len(), state.iteration, &state.moments)?;
+        oracle.set_warm(self.coupling.warm().then_some(&state.ends))?;
+        let moments = self.outer.moments(state.x.len());
+        let fresh = state.iteration == 0 && state.moments.names().is_empty();
+        if !fresh && !moments.is_like(&state.moments) {
+            let (found, expected) = (&state.moments, moments.declared());
+            return Err(Error::invalid(
+                "moments of the outer optimiser",
+                found.declared(),
+                expected,
+            ));
+        }
         state.elapsed = oracle.agree_time(state.elapsed);
         // The norm is that at the point of the state only where no step was taken from there.
         let stayed = state.end == Some(End::GradientNorm);
@@ -175,25 +176,28 @@ impl Run {
         if state.end.is_some() {
             return Ok(Vec::new());
         }
-        let records = self.iterate(oracle, estimator, state, &mut outer, callback)?;
-        state.end = Some(records.last().and_then(|r| r.end).unwrap_or(End::Iterations));
-        state.moments = outer.moments();
+        if fresh {
+            state.moments = moments;
+        }
+        let records = self.iterate(oracle, estimator, state, until, observers)?;
+        let over = (state.iteration >= self.iterations).then_some(End::Iterations);
+        state.end = records.last().and_then(|r| r.end).or(over);
         state.estimator = estimator.state();
         state.ends = oracle.warm();
         Ok(records)
     }
 
-    fn iterate<T: Element>(
+    fn iterate(
         &self,
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
         state: &mut RunState<T>,
-        outer: &mut OuterState<T>,
-        mut callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
+        until: usize,
+        observers: &mut [&mut dyn Observer<T>],
     ) -> Result<Vec<Record>, Error> {
         let mut gradient = vec![T::zero(); state.x.len()];
         let mut records: Vec<Record> = Vec::new();
-        while state.iteration < self.iterations {
+        while state.iteration < self.iterations.min(until) {
             let (clock, iteration) = (Instant::now(), state.iteration);
             let failed = |cause| Error::Iteration { iteration, cause: Box::new(cause) };
             let draw = Draw::new(self.seed, iteration as u64);
@@ -213,15 +217,19 @@ impl Run {
             let last = (iteration + 1 == self.iterations).then_some(End::Iterations);
             let end = self.limits.reached(gradient_norm, state.oracle_calls, elapsed).or(last);
             let mut record = Record { iteration, loss, gradient_norm, cost, elapsed, end };
-            let stop = callback(&record, &state.x).is_break();
+            let mut stop = false;
+            for observer in &mut *observers {
+                stop |= observer.record(&record, &state.x).is_break();
+            }
             if oracle.agree(f64::from(u8::from(stop))) != 0.0 {
                 record.end = record.end.or(Some(End::Callback));
             }
             records.push(record);
             let clock = Instant::now();
             if record.end != Some(End::GradientNorm) {
-                outer.step(&mut state.x, &gradient);
                 state.iteration += 1;
+                let RunState { iteration, moments, x, .. } = &mut *state;
+                self.outer.step(*iteration, moments, x, &gradient);
             }
             state.elapsed = elapsed + clock.elapsed();
             if record.end.is_some() {

@@ -12,7 +12,7 @@
 
 use hypertape_autodiff::Element;
 
-use crate::certify::{difference, estimates, mean, predicted, square};
+use crate::certify::{Estimates, predicted};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::estimator::Estimator;
@@ -27,6 +27,7 @@ use crate::oracle::{Oracle, TOGETHER};
 use crate::plan::{Alternative, plan, seconds};
 use crate::profile::Profile;
 use crate::schedule::Schedule;
+use crate::stats::{difference, mean, square};
 use crate::variance::Levels;
 
 /// The least probability of a correction: what a few draws found small need not stay so, and is multiplied by `1/q`.
@@ -78,7 +79,7 @@ pub fn weigh<T: Element>(
     let Alternative { schedule, bytes, seconds, .. } =
         plan(&Exact::default(), oracle, inner, profile, memory)?[0];
     let mut exact = Exact::new(schedule);
-    let (known, ..) = estimates(&mut exact, oracle, inner, x, draws)?;
+    let known = gradients(&mut exact, oracle, inner, x, draws)?;
     let second_moment = known.iter().map(|g| square(g)).sum::<f64>() / draws.len() as f64;
     let mut pilot = Pilot { oracle, inner, x, profile, memory, draws, known, base: second_moment };
     let jump = |anchors, degree| Cheap::Jump(Jump { anchors, degree });
@@ -148,7 +149,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         let mut costs = [first, exact];
         if let Cheap::Jump(Jump { anchors, degree }) = cheap {
             // It learns its intervals from hits, and they widen for a while: what a run comes to is worth knowing.
-            estimates(&mut half, self.oracle, self.inner, self.x, self.draws)?;
+            gradients(&mut half, self.oracle, self.inner, self.x, self.draws)?;
             let Profile { hessian, products, .. } = self.profile;
             let steps = self.inner.steps();
             // A segment has no use for more nodes than steps.
@@ -219,11 +220,23 @@ impl<T: Element> Pilot<'_, '_, T> {
         if bytes > self.memory {
             return Err(Error::Memory { limit: self.memory, needed: bytes, advice: None });
         }
-        let (found, ..) = estimates(&mut *estimator, self.oracle, self.inner, self.x, self.draws)?;
+        let found = gradients(&mut *estimator, self.oracle, self.inner, self.x, self.draws)?;
         let gaps = found.iter().zip(&self.known).map(|(found, g)| square(&difference(found, g)));
-        let [excess, error] = mean(gaps);
+        let [excess, error] = mean(&gaps.collect::<Vec<_>>());
         let standard_error = if self.draws.len() > 1 { error } else { f64::INFINITY };
         let (second_moment, seconds) = (self.base + excess, self.oracle.longest() as f64 * task);
         Ok(Weighed { estimator, bytes, seconds, second_moment, standard_error })
     }
+}
+
+/// One estimate a draw.
+fn gradients<T: Element>(
+    estimator: &mut dyn Estimator<T>,
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    x: &[T],
+    draws: &[Draw],
+) -> Result<Vec<Vec<f64>>, Error> {
+    let mut found = Estimates::in_turn(&mut [estimator], oracle, inner, x, draws)?;
+    Ok(found.swap_remove(0).gradients)
 }

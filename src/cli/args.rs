@@ -18,8 +18,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List the problems, with their default settings
-    Problems,
+    /// List the problems, with their default settings, or tell the settings of one
+    Problems(Problems),
     /// List the estimators, with their settings and costs
     Estimators,
     /// Compute one hypergradient per estimator, side by side
@@ -41,10 +41,16 @@ pub(crate) enum Command {
     Compare(Compare),
 }
 
+#[derive(Debug, Options)]
+pub(crate) struct Problems {
+    /// Name of the problem whose settings are told [default: all problems in a line each]
+    pub(crate) problem: Option<String>,
+}
+
 /// Options that every command on a problem takes; those of files and of the form of the output are not settings of a study.
 #[derive(Clone, Debug, Options, Serialize, Deserialize)]
 pub(crate) struct Common {
-    /// Name of the problem, see `hypertape problems`
+    /// Name of the problem, see `hypertape problems`, with settings as NAME:setting=value,..., see `hypertape problems NAME`
     pub(crate) problem: String,
     /// Inner steps [default: the problem's]
     #[arg(long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
@@ -124,20 +130,25 @@ pub(crate) struct Data {
     /// Strength of the penalty, or the one to start from where it is chosen [default: the problem's]
     #[arg(long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) penalty: Option<f64>,
-    /// Which penalties are chosen [default: one a feature]
-    #[arg(long, value_enum)]
-    pub(crate) penalties: Option<PenaltyKind>,
+    /// Which penalties are chosen: one, class (one a class) or feature [default: one a feature]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) penalties: Option<String>,
     /// Samples a mini-batch, for inner and outer loss [default: all]
     #[arg(long, value_name = "B", value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) batch: Option<usize>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum PenaltyKind {
-    One,
-    Class,
-    Feature,
+impl Data {
+    /// Those options that are settings of the problem, by name and value.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("corruption", self.corruption.map(|share| share.to_string())),
+            ("penalty", self.penalty.map(|penalty| penalty.to_string())),
+            ("penalties", self.penalties.clone()),
+            ("batch", self.batch.map(|batch| batch.to_string())),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
 }
 
 /// A schedule, or the best.

@@ -9,8 +9,9 @@ use super::atomic;
 use super::failure::{Failure, say};
 use super::point;
 use super::table::{Align, Table, seconds, significant};
+use crate::certify;
 use crate::problems::{Entry, Precision};
-use crate::{Mean, certify};
+use crate::stats::Mean;
 
 /// Standard errors that a mean may be off by.
 const ALLOWED: f64 = 4.0;
@@ -18,7 +19,7 @@ const ALLOWED: f64 = 4.0;
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
 struct Row {
-    problem: &'static str,
+    problem: String,
     estimator: String,
     draws: u64,
     error: f64,
@@ -41,10 +42,9 @@ pub(crate) fn run<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = point::entry(catalogue, common)?;
+    let entry = &point::entry(catalogue, common)?;
     let mut opened = point::open::<T>(entry, common, 0)?;
-    let texts = std::iter::once("exact").chain(options.estimators.iter().map(String::as_str));
-    let made = texts.map(|text| point::estimator(&mut opened, common, text));
+    let made = options.estimators.iter().map(|text| point::estimator(&mut opened, common, text));
     let mut estimators = made.collect::<Result<Vec<_>, _>>()?;
     let mut exact = point::estimator(&mut opened, common, "exact")?;
     if let Some(folder) = &common.save {
@@ -53,7 +53,7 @@ pub(crate) fn run<T: Precision>(
     let (draws, oracle) = ((common.seed, 0..options.draws), &mut opened.oracle);
     let found = certify(&mut *exact, &mut estimators, oracle, &opened.inner, &opened.x, draws);
     let row = |certificate: crate::Certificate| Row {
-        problem: entry.name,
+        problem: entry.name.clone(),
         draws: options.draws,
         error: certificate.error,
         standard_errors: certificate.standard_errors,
@@ -73,7 +73,7 @@ pub(crate) fn run<T: Precision>(
         written.map_err(|e| Failure::run(format!("--save: {e}")))?;
     }
     if !common.json {
-        let (name, steps, n) = (entry.name, opened.inner.steps(), options.draws);
+        let (name, steps, n) = (&entry.name, opened.inner.steps(), options.draws);
         say(out, format!("{name}: {steps} steps, {n} draws, beside exact gradients of the same"))?;
         return say(out, table(&rows));
     }

@@ -19,7 +19,7 @@ const STEPS: usize = 10;
 /// What is reported of one check.
 #[derive(Debug, Serialize)]
 struct Row {
-    problem: &'static str,
+    problem: String,
     dtype: &'static str,
     steps: usize,
     lr: f64,
@@ -39,7 +39,7 @@ pub(crate) fn run<T: Precision>(
     common: &Common,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let entry = point::entry(catalogue, common)?;
+    let entry = &point::entry(catalogue, common)?;
     let Opened { mut oracle, inner, x, data_seed } = point::open::<T>(entry, common, 0)?;
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
@@ -59,7 +59,7 @@ pub(crate) fn run<T: Precision>(
         };
         let number = |v: f64| v.is_finite().then_some(v);
         Row {
-            problem: entry.name,
+            problem: entry.name.clone(),
             dtype: T::NAME,
             steps,
             lr: inner.lr(),
@@ -84,7 +84,7 @@ pub(crate) fn run<T: Precision>(
         }
     } else {
         let place = if common.at.is_some() { "at the given point" } else { "near the start" };
-        let (name, lr, dtype) = (entry.name, inner.lr(), T::NAME);
+        let (name, lr, dtype) = (&entry.name, inner.lr(), T::NAME);
         say(out, format!("{name}: {steps} steps, lr {lr}, {dtype}, {place}"))?;
         say(out, table(&rows))?;
     }

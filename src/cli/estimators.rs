@@ -1,11 +1,14 @@
 //! Estimators by the name that users type: `name` or `name:setting=value,...`.
 
+use std::sync::Arc;
+
 use super::failure::Failure;
 use super::names;
+use crate::linear::{Cg, Dense, FixedPoint, Gmres, Minres, Neumann, Nystrom, Stop};
 use crate::{
     Cheap, Element, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape, Implicit,
-    Jump, LinearSolver, Probability, Reversible, Roulette, Schedule, StochasticNeumann, Stop,
-    Terms, Thinned, Truncated, Ufom, optimal_probability,
+    Jump, LinearSolver, Probability, Reversible, Roulette, Schedule, StochasticNeumann, Terms,
+    Thinned, Truncated, Ufom, optimal_probability,
 };
 
 /// An estimator as it is listed.
@@ -101,16 +104,22 @@ pub(crate) const ALL: &[Listed] = &[
         summary: "implicit, minimum residuals; for an indefinite Hessian as well",
     },
     Listed {
+        name: "gmres",
+        settings: "iterations=20,tolerance=1e-12,mu,warm=0",
+        cost: "r + 1 gradients, iterations + 1 HVPs, as many vectors",
+        summary: "implicit, generalised minimum residuals; under every rule",
+    },
+    Listed {
         name: "fixed-point",
         settings: "iterations=20,tolerance=1e-12,lr,mu,warm=1",
         cost: "r + 1 gradients, iterations + 1 HVPs",
-        summary: "implicit, v - lr (H v - b) from the last solution",
+        summary: "implicit, v - lr (H v - b) from the last solution; under every rule",
     },
     Listed {
         name: "neumann",
         settings: "terms=20,lr,mu",
         cost: "r + 1 gradients, terms HVPs",
-        summary: "implicit, Neumann series",
+        summary: "implicit, Neumann series; under every rule",
     },
     Listed {
         name: "nystrom",
@@ -122,7 +131,7 @@ pub(crate) const ALL: &[Listed] = &[
         name: "dense",
         settings: "mu",
         cost: "r + 1 gradients, p + 1 HVPs, p^2 values",
-        summary: "implicit, the whole Hessian and elimination; for few inner variables",
+        summary: "implicit, the whole matrix and elimination; for few inner variables, under every rule",
     },
     Listed {
         name: "stocbio",
@@ -248,16 +257,17 @@ impl<'a> Settings<'a> {
             Ok::<_, Failure>(Stop { iterations, tolerance })
         };
         let lr = self.number("lr");
-        let solver = match self.name {
-            "cg" => LinearSolver::Cg { stop: stop()? },
-            "minres" => LinearSolver::Minres { stop: stop()? },
-            "fixed-point" => LinearSolver::FixedPoint { stop: stop()?, lr },
-            "neumann" => LinearSolver::Neumann { terms: self.count("terms")?, lr },
+        let solver: Arc<dyn LinearSolver<T>> = match self.name {
+            "cg" => Arc::new(Cg { stop: stop()? }),
+            "minres" => Arc::new(Minres { stop: stop()? }),
+            "gmres" => Arc::new(Gmres { stop: stop()? }),
+            "fixed-point" => Arc::new(FixedPoint { stop: stop()?, lr }),
+            "neumann" => Arc::new(Neumann { terms: self.count("terms")?, lr }),
             "nystrom" => {
                 let (rank, shift) = (self.count("rank")?, self.number("shift"));
-                LinearSolver::Nystrom { stop: stop()?, rank, shift }
+                Arc::new(Nystrom { stop: stop()?, rank, shift })
             }
-            "dense" => LinearSolver::Dense,
+            "dense" => Arc::new(Dense),
             other => {
                 return Err(Failure::usage(format!("estimator '{other}' is listed but not made")));
             }

@@ -13,12 +13,15 @@ use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
-use crate::{Breakdown, Draw, Estimate, Estimator, Params, Part, Report, Share, dot, mean_loss};
+use crate::stats::quantile;
+use crate::{
+    Breakdown, Call, Cost, Draw, Estimate, Estimator, Params, Report, Share, dot, mean_loss,
+};
 
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
 struct Row {
-    problem: &'static str,
+    problem: String,
     estimator: String,
     schedule: Option<String>,
     rule: String,
@@ -31,16 +34,13 @@ struct Row {
     loss: f64,
     gradient_norm: f64,
     gradient_head: Vec<f64>,
-    plain_steps: u64,
-    inner_gradients: u64,
-    hvps: u64,
-    mixed: u64,
+    /// Its time is the median.
+    #[serde(flatten)]
+    cost: Cost,
     bytes_predicted: u64,
-    bytes_measured: u64,
     repeat: usize,
     primal_seconds: f64,
     primal_seconds_min: f64,
-    seconds: f64,
     seconds_min: f64,
     /// Most bytes of the process so far, where the system tells.
     process_peak_bytes: Option<u64>,
@@ -60,6 +60,8 @@ struct Implicit {
     inner_gradient_norm: f64,
     inner_gradient_ratio: Option<f64>,
     solution_error: Option<f64>,
+    /// Norms are then of steps over lr.
+    fixed_point: bool,
 }
 
 impl From<Report> for Implicit {
@@ -70,6 +72,7 @@ impl From<Report> for Implicit {
             inner_gradient_norm: report.inner_norm,
             inner_gradient_ratio: Some(report.inner_ratio).filter(|ratio| ratio.is_finite()),
             solution_error: report.solution_error,
+            fixed_point: report.fixed_point,
         }
     }
 }
@@ -106,7 +109,7 @@ struct OperationRow {
 /// The parts that were evaluated and what is held besides, and the operations of each part.
 fn went(breakdown: &Breakdown, total: f64) -> Went {
     let (mut rows, mut operations) = (Vec::new(), Vec::new());
-    for part in Part::ALL.into_iter().filter(|&part| breakdown.of(part).calls > 0) {
+    for part in Call::ALL.into_iter().filter(|&part| breakdown.of(part).calls > 0) {
         let Share { calls, time, bytes, .. } = breakdown.of(part);
         let part_name = part.name();
         rows.push(PartRow { part: part_name, calls, seconds: time.as_secs_f64(), bytes });
@@ -141,7 +144,7 @@ pub(crate) fn run<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = point::entry(catalogue, common)?;
+    let entry = &point::entry(catalogue, common)?;
     let mut opened = point::open::<T>(entry, common, 0)?;
     let names = options.estimators.iter();
     let mut chosen = names
@@ -193,12 +196,12 @@ fn measure<T: Precision>(
     for _ in 0..=options.repeat {
         let clock = Instant::now();
         mean_loss(oracle, inner, x, draw, &mut w).map_err(Failure::run)?;
-        primal.push(clock.elapsed());
+        primal.push(clock.elapsed().as_secs_f64());
         // Each repetition computes the same.
         estimator.set_state(&Params::new()).map_err(Failure::run)?;
         let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient);
         let estimate = estimate.map_err(Failure::run)?;
-        times.push(estimate.cost.time);
+        times.push(estimate.cost.time.as_secs_f64());
         last = Some(estimate);
     }
     let Some(last) = last else {
@@ -208,18 +211,20 @@ fn measure<T: Precision>(
     if options.breakdown {
         // Once more, as looking at the clock takes time.
         estimator.set_state(&Params::new()).map_err(Failure::run)?;
-        oracle.break_down(true);
+        oracle.set_breakdown(true);
         let again = estimator.estimate(oracle, inner, x, draw, &mut gradient);
         let total = again.map_err(Failure::run)?.cost.time.as_secs_f64();
         broken_down = oracle.breakdown().map(|breakdown| went(&breakdown, total));
-        oracle.break_down(false);
+        oracle.set_breakdown(false);
     }
     let warnings = last.warnings();
-    let Estimate { loss, cost, report, sensitivity } = last;
-    let (primal_seconds, primal_seconds_min) = median_and_min(&mut primal[1..]);
-    let (seconds, seconds_min) = median_and_min(&mut times[1..]);
+    let Estimate { loss, mut cost, report, sensitivity } = last;
+    let median_and_min = |times: &mut [f64]| [0.5, 0.0].map(|q| quantile(times, q));
+    let [primal_seconds, primal_seconds_min] = median_and_min(&mut primal[1..]);
+    let [median, seconds_min] = median_and_min(&mut times[1..]);
+    cost.time = Duration::from_secs_f64(median);
     let row = Row {
-        problem: entry.name,
+        problem: entry.name.clone(),
         estimator: estimator.name(),
         schedule: estimator.schedule().map(|schedule| schedule.to_string()),
         rule: oracle.rule(),
@@ -232,16 +237,11 @@ fn measure<T: Precision>(
         loss: loss.as_f64(),
         gradient_norm: dot(&gradient, &gradient).as_f64().sqrt(),
         gradient_head: gradient.iter().take(8).map(|v| v.as_f64()).collect(),
-        plain_steps: cost.plain_steps,
-        inner_gradients: cost.inner_gradients,
-        hvps: cost.hvps,
-        mixed: cost.mixed,
+        cost,
         bytes_predicted,
-        bytes_measured: cost.bytes_measured,
         repeat: options.repeat,
         primal_seconds,
         primal_seconds_min,
-        seconds,
         seconds_min,
         process_peak_bytes: process_peak("self"),
         went: broken_down,
@@ -250,13 +250,6 @@ fn measure<T: Precision>(
         implicit: report.map(Into::into),
     };
     Ok((row, gradient))
-}
-
-/// In seconds; `times` is not empty.
-fn median_and_min(times: &mut [Duration]) -> (f64, f64) {
-    times.sort_unstable();
-    let n = times.len();
-    ((times[(n - 1) / 2] + times[n / 2]).as_secs_f64() / 2.0, times[0].as_secs_f64())
 }
 
 pub(crate) fn json(row: &impl Serialize) -> Result<String, Failure> {
@@ -272,7 +265,7 @@ fn save<T: Precision>(
 ) -> anyhow::Result<()> {
     let stem: String =
         row.estimator.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let named = point::named(opened.oracle.start(), gradient);
+    let named = opened.oracle.start().with_values(gradient);
     arrays::write_npz(&folder.join(format!("{stem}.npz")), &named)?;
     atomic::json(&folder.join(format!("{stem}.json")), row)
 }
@@ -289,23 +282,26 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     columns.extend(right.map(|name| (name, Align::Right)));
     let implicit = rows.iter().any(|row| row.implicit.is_some());
     if implicit {
-        columns.extend(["residual", "|dg/dw|"].map(|name| (name, Align::Right)));
+        let fixed = rows.iter().flat_map(|row| &row.implicit).any(|implicit| implicit.fixed_point);
+        let unrest = if fixed { "step / lr" } else { "|dg/dw|" };
+        columns.extend(["residual", unrest].map(|name| (name, Align::Right)));
     }
     columns.push(("first entries", Align::Left));
     let mut table = Table::new(&columns);
     for row in rows {
         let head: Vec<String> =
             row.gradient_head.iter().take(3).map(|&v| significant(v, 6)).collect();
+        let time = row.cost.time.as_secs_f64();
         let mut cells = vec![
             row.estimator.clone(),
             significant(row.loss, 8),
             significant(row.gradient_norm, 8),
-            row.plain_steps.to_string(),
-            row.inner_gradients.to_string(),
-            row.hvps.to_string(),
-            bytes(row.bytes_measured),
-            seconds(row.seconds),
-            significant(row.seconds / row.primal_seconds, 3),
+            row.cost.plain_steps.to_string(),
+            row.cost.inner_gradients.to_string(),
+            row.cost.hvps.to_string(),
+            bytes(row.cost.bytes_measured),
+            seconds(time),
+            significant(time / row.primal_seconds, 3),
         ];
         if implicit {
             let of = |read: fn(&Implicit) -> Option<f64>| {

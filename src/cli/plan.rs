@@ -15,7 +15,7 @@ use crate::{Alternative, Draw, Schedule, Weighed, plan, weigh};
 /// One alternative, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Row {
-    problem: &'static str,
+    problem: String,
     schedule: String,
     dtype: &'static str,
     steps: usize,
@@ -32,7 +32,7 @@ struct Row {
 /// An estimator, likewise.
 #[derive(Debug, Serialize)]
 struct Worth {
-    problem: &'static str,
+    problem: String,
     estimator: String,
     schedule: Option<String>,
     bytes_predicted: u64,
@@ -51,7 +51,7 @@ pub(crate) fn run<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = point::entry(catalogue, common)?;
+    let entry = &point::entry(catalogue, common)?;
     let mut opened = point::open::<T>(entry, common, 0)?;
     let steps = opened.inner.steps();
     let estimator = estimators::parse::<T>(&options.estimator, steps, Schedule::default())?;
@@ -67,7 +67,7 @@ pub(crate) fn run<T: Precision>(
     let exact =
         weighed.iter().find(|w| w.estimator.name() == "exact").map_or(1.0, Weighed::product);
     let worth = |w: &Weighed<T>| Worth {
-        problem: entry.name,
+        problem: entry.name.clone(),
         estimator: w.estimator.name(),
         schedule: w.estimator.schedule().map(|schedule| schedule.to_string()),
         bytes_predicted: w.bytes,
@@ -81,7 +81,7 @@ pub(crate) fn run<T: Precision>(
     if common.json {
         for Alternative { schedule, counts, bytes, seconds, .. } in &found {
             let row = Row {
-                problem: entry.name,
+                problem: entry.name.clone(),
                 schedule: schedule.to_string(),
                 dtype: T::NAME,
                 steps,

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{Asked, Common, Data, PenaltyKind};
-use super::arrays::{self, NamedArray};
+use super::args::{Asked, Common, Data, Dtype};
+use super::arrays;
 use super::failure::Failure;
 use super::{estimators, names, ranks, rules};
 use crate::problems::data::{Files, load};
-use crate::problems::{Choices, Entry, Penalties, Precision};
+use crate::problems::{Entry, Labels, Precision};
 use crate::{
-    Alternative, Draw, Element, Estimator, InnerLoop, Oracle, Params, Profile, Schedule, plan,
+    Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Profile, Schedule,
+    plan,
 };
 
 /// A problem ready to be differentiated.
@@ -21,15 +22,31 @@ pub(crate) struct Opened<T> {
     pub(crate) data_seed: Option<u64>,
 }
 
-/// The entry that the command names.
-pub(crate) fn entry<'a>(catalogue: &'a [Entry], common: &Common) -> Result<&'a Entry, Failure> {
-    names::find("problem", &common.problem, catalogue, |e| e.name)
+/// The entry that the command names, with the settings that it gives in the name or as options.
+pub(crate) fn entry(catalogue: &[Entry], common: &Common) -> Result<Entry, Failure> {
+    let (name, settings) = common.problem.split_once(':').unwrap_or((&common.problem, ""));
+    let entry = names::find("problem", name, catalogue, |e| &e.name)?;
+    let typed = settings.split(',').filter(|setting| !setting.is_empty());
+    let typed = typed.map(|setting| setting.split_once('=').unwrap_or((setting, "")));
+    let options = common.data.settings();
+    let options = options.iter().map(|(name, value)| (*name, value.as_str()));
+    let entry = entry.clone().with(typed.chain(options)).map_err(Failure::usage)?;
+    if common.dtype == Dtype::F32 {
+        f32::opener(&entry).map_err(Failure::usage)?;
+    }
+    if common.data.train.is_some() && entry.samples.is_none() {
+        let name = &entry.name;
+        return Err(Failure::usage(format!(
+            "--train: found '{name}', expected a problem that takes samples"
+        )));
+    }
+    Ok(entry)
 }
 
 /// The seed of the data of `entry`, if that is not fixed.
 pub(crate) fn data_seed(entry: &Entry, common: &Common) -> Result<Option<u64>, Failure> {
     if common.data_seed.is_some() && entry.data_seed.is_none() {
-        let name = entry.name;
+        let name = &entry.name;
         return Err(Failure::usage(format!("--data-seed: the data of '{name}' is fixed")));
     }
     Ok(common.data_seed.or(entry.data_seed))
@@ -42,7 +59,7 @@ pub(crate) fn open<T: Precision>(
     shift: u64,
 ) -> Result<Opened<T>, Failure> {
     let data_seed = data_seed(entry, common)?.map(|seed| seed.wrapping_add(shift));
-    let mut oracle = on(entry, &common.data, data_seed)?;
+    let mut oracle = on(entry, common, data_seed)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
     oracle.set_memory(common.memory);
     if let Some(ranks) = ranks::ranks() {
@@ -70,25 +87,17 @@ pub(crate) fn open<T: Precision>(
 /// The problem, on the samples that the command gives, if it gives any.
 fn on<T: Precision>(
     entry: &Entry,
-    data: &Data,
+    common: &Common,
     seed: Option<u64>,
 ) -> Result<Oracle<'static, T>, Failure> {
-    if *data == Data::default() {
-        return entry.open::<T>(seed).map_err(Failure::run);
-    }
-    let seed = seed.unwrap_or(0);
-    let Data { train, valid, test, label, split, corruption, penalty, penalties, batch } =
-        data.clone();
-    let numbers = entry.on_data.is_some_and(|on_data| on_data.numbers);
+    let Data { train, valid, test, label, split, .. } = common.data.clone();
+    let numbers = entry.samples == Some(Labels::Numbers);
     let files = train.map(|train| Files { train, valid, test, label, split, numbers });
-    let penalties = penalties.map(|kind| match kind {
-        PenaltyKind::One => Penalties::One,
-        PenaltyKind::Class => Penalties::Class,
-        PenaltyKind::Feature => Penalties::Feature,
-    });
-    let sets = files.map(|files| load::<T>(&files, seed)).transpose().map_err(Failure::usage)?;
-    let choices = Choices { seed, corruption, penalty, penalties, batch };
-    entry.open_on(sets, &choices).map_err(Failure::usage)
+    let sets = files.map(|files| load::<T>(&files, seed.unwrap_or(0))).transpose();
+    entry.open_on(sets.map_err(Failure::usage)?, seed).map_err(|e| match e {
+        Error::Invalid { .. } => Failure::usage(e),
+        e => Failure::run(e),
+    })
 }
 
 /// The estimator that `text` names, under the schedule that the command asks for.
@@ -136,34 +145,12 @@ pub(crate) fn profile<T: Precision>(
 
 /// The values of a file in the order of `like`.
 fn point<T: Element>(path: &Path, like: &Params<T>, option: &str) -> Result<Vec<T>, Failure> {
-    let declared: Vec<_> = like
-        .names()
-        .iter()
-        .zip(like.shapes())
-        .map(|(name, shape)| (name.clone(), shape.rows as usize, shape.cols as usize))
-        .collect();
     let what = format!("{option} {}", path.display());
     let file = arrays::read(path).map_err(|e| Failure::usage(format!("{option}: {e}")))?;
-    let values = arrays::assign(&file, &declared, &what).map_err(Failure::usage)?;
+    let values = arrays::assign(&file, like, &what).map_err(Failure::usage)?;
     let rounded: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
     match rounded.iter().position(|v| !v.is_finite()) {
         Some(i) => Err(Failure::usage(format!("{what}: value {i} overflows {}", T::NAME))),
         None => Ok(rounded),
     }
-}
-
-/// `values` as named arrays in the order of `like`, ready to be written.
-pub(crate) fn named<T: Element>(like: &Params<T>, values: &[T]) -> Vec<NamedArray> {
-    let mut rest = values;
-    let cut = |(name, shape): (&String, &crate::Shape)| {
-        let (piece, others) = rest.split_at(shape.len());
-        rest = others;
-        NamedArray {
-            name: name.clone(),
-            rows: shape.rows as usize,
-            cols: shape.cols as usize,
-            data: piece.iter().map(|v| v.as_f64()).collect(),
-        }
-    };
-    like.names().iter().zip(like.shapes()).map(cut).collect()
 }

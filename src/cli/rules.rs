@@ -7,7 +7,7 @@ use crate::{Adam, Element, GradientDescent, Ista, Momentum, Oracle, Projected, R
 
 /// Names, with the settings of each.
 const ALL: &[(&str, &[&str])] = &[
-    ("gradient-descent", &["outer"]),
+    ("gradient-descent", &["outer", "sizes"]),
     ("heavy-ball", &["momentum"]),
     ("nesterov", &["momentum"]),
     ("adam", &["b1", "b2", "eps", "decay"]),
@@ -46,11 +46,14 @@ pub(crate) fn set<T: Element>(oracle: &mut Oracle<T>, text: &str) -> Result<(), 
         "projected" => Projected::new(or(0, f64::NEG_INFINITY), or(1, f64::INFINITY))
             .map(|rule| oracle.set_rule(rule)),
         _ => {
-            oracle.set_rule(match place(0) {
-                None => GradientDescent::default(),
-                Some(Some(k)) => GradientDescent::learned(k.into()),
-                Some(None) => {
-                    return Err(expected("gradient-descent:outer=PLACE of an outer variable"));
+            oracle.set_rule(match (place(0), place(1)) {
+                (None, None) => GradientDescent::default(),
+                (Some(Some(k)), None) => GradientDescent::learned(k.into()),
+                (None, Some(Some(k))) => GradientDescent::sized(k.into()),
+                _ => {
+                    let places = "gradient-descent:outer=PLACE of an outer variable, or \
+                                  gradient-descent:sizes=PLACE of the first of some";
+                    return Err(expected(places));
                 }
             });
             Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,13 +12,16 @@ use serde::Serialize;
 
 use super::args::Run as Options;
 use super::failure::{Failure, say};
-use super::list::outer_text;
 use super::point::{self, Opened};
-use super::state::{self, Files, Interrupt, Line};
+use super::state::{self, Files, Interrupt};
 use super::table::{Align, Table, significant};
 use super::{arrays, atomic, outer};
+use crate::coupling::Coupling;
 use crate::problems::{Entry, Precision};
-use crate::{Coupling, Draw, End, InnerLoop, Limits, Oracle, Record, Run, RunState, mean_loss};
+use crate::stats::moments;
+use crate::{
+    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Record, Run, RunState, Saved, mean_loss,
+};
 
 /// A judged outer point: the run's result, or a control.
 #[derive(Debug, Serialize)]
@@ -30,7 +34,7 @@ struct Judged {
 /// One whole run, as the last line of JSON.
 #[derive(Debug, Serialize)]
 struct Summary {
-    problem: &'static str,
+    problem: String,
     estimator: String,
     dtype: &'static str,
     steps: usize,
@@ -54,65 +58,65 @@ pub(crate) fn run<T: Precision>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = point::entry(catalogue, common)?;
+    let entry = &point::entry(catalogue, common)?;
     let (coupling, named, outer) = outer::algorithm(entry, options)?;
     let mut estimator = point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &named)?;
     let limits = limits(options);
     let files = Files::of(options)?;
-    let interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
+    let mut interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
-    let bar = progress(options.repeat.saturating_mul(iterations));
+    let mut bar = Bar(progress(options.repeat.saturating_mul(iterations)));
     let (mut all, mut ended) = (Vec::new(), String::new());
     for repeat in 0..options.repeat {
         let stem = if options.repeat == 1 { String::new() } else { format!("-{repeat}") };
         let Opened { mut oracle, inner, x, data_seed } =
             point::open::<T>(entry, common, repeat as u64)?;
         let seed = common.seed.wrapping_add(repeat as u64);
+        let coupling = Arc::clone(&coupling);
         let run = Run { coupling, limits, ..Run::new(inner, outer, iterations, seed) };
         let name = estimator.name();
         let settings =
-            state::settings(options, &run, [entry.name, &name, &oracle.rule(), T::NAME], data_seed);
-        let file = files.saved(&stem);
-        let (mut state, mut lines) = match files.resumed(&stem, repeat) {
-            Some(path) => state::load(&path, &settings)?,
+            state::settings(options, &run, (&oracle, &*estimator), (&entry.name, data_seed));
+        let (mut state, mut records) = match files.resumed(&stem, repeat) {
+            Some(path) => {
+                let Saved { state, records, .. } = state::load(&path, &settings)?;
+                (state, records)
+            }
             None => (RunState::new(x), Vec::new()),
         };
-        bar.inc(lines.len() as u64);
-        let keep = |state: &RunState<T>, lines: &[Line]| {
-            file.as_ref().map_or(Ok(()), |path| state::save(path, &settings, state, lines))
-        };
-        let every = file.as_ref().map_or(iterations, |_| options.save_every);
-        let mut go = |run: &Run, state: &mut RunState<T>, lines: &mut Vec<Line>| {
-            run.go_on(&mut oracle, estimator.as_mut(), state, |record, _| {
-                bar.inc(1);
-                bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
-                lines.push(line(repeat, record));
-                let typed = interrupt.as_ref().is_some_and(Interrupt::typed);
-                if typed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-            .map(drop)
-            .map_err(Failure::run)
-        };
-        in_parts(&run, every, (&mut state, &mut lines), &mut go, keep)?;
+        bar.0.inc(records.len() as u64);
+        let saving =
+            files.saved(&stem).map(|path| state::saving(path, options.save_every, settings));
+        let mut saving = saving.map(|saving| saving.after(records.clone()));
+        let mut observers: Vec<&mut dyn Observer<T>> = vec![&mut bar];
+        observers.extend(saving.as_mut().map(|saving| saving as &mut dyn Observer<T>));
+        observers.extend(interrupt.as_mut().map(|interrupt| interrupt as &mut dyn Observer<T>));
+        let new = run.observe(&mut oracle, estimator.as_mut(), &mut state, &mut observers);
+        records.extend(new.map_err(Failure::run)?);
+        if state.end == Some(End::Callback) {
+            let why = format!("interrupted after {} iterations", state.iteration);
+            return Err(Failure::Interrupted(why + ", which are saved for --resume"));
+        }
+        let lines: Vec<Line> = records.iter().map(|record| line(repeat, record)).collect();
         let (draw, last) =
-            (Draw::new(seed, state.iteration as u64), coupling.inner(&inner, state.iteration));
+            (Draw::new(seed, state.iteration as u64), run.coupling.inner(&inner, state.iteration));
         let (judged, w) =
-            judge(&mut oracle, coupling, &last, &state.x, draw).map_err(Failure::run)?;
+            judge(&mut oracle, &*run.coupling, &last, &state.x, draw).map_err(Failure::run)?;
         let summary = Summary {
-            problem: entry.name,
+            problem: entry.name.clone(),
             estimator: name,
             dtype: T::NAME,
             steps: inner.steps(),
             lr: inner.lr(),
-            outer: outer_text(outer),
-            coupling: format!("{coupling:?}").to_lowercase(),
+            outer: outer.to_string(),
+            coupling: run.coupling.name(),
             iterations: state.iteration,
             ended: state.end.map_or_else(String::new, |end| end.to_string()),
             repeat,
             seed,
             data_seed,
             threads: common.threads,
-            seconds: lines.last().map_or(0.0, |line| line.seconds),
+            seconds: lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()),
             results: judged.iter().map(|j| (j.name.clone(), finite(&j.metrics))).collect(),
         };
         if common.json {
@@ -131,7 +135,7 @@ pub(crate) fn run<T: Precision>(
         };
         all.push(judged);
     }
-    bar.finish_and_clear();
+    bar.0.finish_and_clear();
     if common.json {
         return Ok(());
     }
@@ -139,8 +143,8 @@ pub(crate) fn run<T: Precision>(
         1 => (ended, String::new()),
         n => (format!("{iterations} outer iterations"), format!(", {n} runs")),
     };
-    let (name, name_of) = (entry.name, outer_text(outer));
-    say(out, format!("{name}: {length}, {name_of}, {}{runs}", estimator.name()))?;
+    let (name, estimator) = (&entry.name, estimator.name());
+    say(out, format!("{name}: {length}, {outer}, {estimator}{runs}"))?;
     say(out, report(&all))
 }
 
@@ -152,28 +156,27 @@ pub(super) fn limits(options: &Options) -> Limits {
     }
 }
 
-/// Goes on to the end, and shows `keep` the state before, after every `every` iterations, and at the end.
-fn in_parts<T>(
-    run: &Run,
-    every: usize,
-    (state, lines): (&mut RunState<T>, &mut Vec<Line>),
-    go: &mut impl FnMut(&Run, &mut RunState<T>, &mut Vec<Line>) -> Result<(), Failure>,
-    keep: impl Fn(&RunState<T>, &[Line]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    keep(state, lines)?;
-    loop {
-        let iterations = state.iteration.saturating_add(every).min(run.iterations);
-        go(&Run { iterations, ..*run }, state, lines)?;
-        keep(state, lines)?;
-        match state.end {
-            Some(End::Iterations) if state.iteration < run.iterations => {}
-            Some(End::Callback) => {
-                let why = format!("interrupted after {} iterations", state.iteration);
-                return Err(Failure::Interrupted(why + ", which are saved for --resume"));
-            }
-            _ => return Ok(()),
-        }
+/// Shows how far a run is.
+struct Bar(ProgressBar);
+
+impl<T> Observer<T> for Bar {
+    fn record(&mut self, record: &Record, _: &[T]) -> ControlFlow<()> {
+        self.0.inc(1);
+        self.0.set_message(format!("outer loss {}", significant(record.loss, 4)));
+        ControlFlow::Continue(())
     }
+}
+
+/// One outer iteration, as a line of JSON.
+#[derive(Debug, Serialize)]
+struct Line {
+    repeat: usize,
+    iteration: usize,
+    loss: f64,
+    gradient_norm: Option<f64>,
+    /// Its time is that since the run began.
+    #[serde(flatten)]
+    cost: Cost,
 }
 
 /// Shown on stderr if that is a terminal.
@@ -184,15 +187,14 @@ pub(super) fn progress(iterations: usize) -> ProgressBar {
 }
 
 fn line(repeat: usize, record: &Record) -> Line {
+    let mut cost = record.cost;
+    cost.time = record.elapsed;
     Line {
         repeat,
         iteration: record.iteration,
         loss: record.loss,
         gradient_norm: Some(record.gradient_norm).filter(|v| v.is_finite()),
-        inner_gradients: record.cost.inner_gradients,
-        hvps: record.cost.hvps,
-        bytes_measured: record.cost.bytes_measured,
-        seconds: record.elapsed.as_secs_f64(),
+        cost,
     }
 }
 
@@ -205,15 +207,15 @@ fn finite(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>
 /// not be for a control: there is none then. Also `w_r` of the result.
 fn judge<T: Precision>(
     oracle: &mut Oracle<T>,
-    coupling: Coupling,
+    coupling: &dyn Coupling,
     inner: &InnerLoop,
     x: &[T],
     draw: Draw,
 ) -> Result<(Vec<Judged>, Vec<T>), crate::Error> {
     let mut points = vec![("result", x.to_vec())];
-    let controls = if coupling == Coupling::Cold { oracle.controls(inner) } else { Vec::new() };
+    let controls = if coupling.warm() { Vec::new() } else { oracle.controls(inner) };
     points.extend(controls.into_iter().map(|(name, x)| (name, x.values().to_vec())));
-    if points.len() == 1 && coupling == Coupling::Cold {
+    if points.len() == 1 && !coupling.warm() {
         points.push(("start", oracle.start().values().to_vec()));
     }
     let (mut judged, mut result) = (Vec::new(), Vec::new());
@@ -265,18 +267,11 @@ fn mean_and_spread(values: &[f64]) -> String {
     if values.iter().any(|v| v.is_nan()) {
         return "-".into();
     }
-    let (mean, variance) = moments(values);
+    let [mean, variance] = moments(values);
     if values.len() == 1 {
         return significant(mean, 4);
     }
     format!("{} ± {}", significant(mean, 3), significant(variance.sqrt(), 2))
-}
-
-/// Mean and sample variance, of which a single value has none.
-pub(super) fn moments(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0))
 }
 
 /// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, and `run.json`.
@@ -290,8 +285,8 @@ fn save<T: Precision>(
     summary: &Summary,
 ) -> anyhow::Result<()> {
     let file = |name: &str, kind: &str| folder.join(format!("{name}{stem}.{kind}"));
-    arrays::write_npz(&file("x", "npz"), &point::named(oracle.start(), x))?;
-    arrays::write_npz(&file("w", "npz"), &point::named(oracle.inner_start(), w))?;
+    arrays::write_npz(&file("x", "npz"), &oracle.start().with_values(x))?;
+    arrays::write_npz(&file("w", "npz"), &oracle.inner_start().with_values(w))?;
     let document = serde_json::json!({ "summary": summary, "records": lines });
     atomic::json(&file("run", "json"), &document)
 }

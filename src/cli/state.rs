@@ -1,65 +1,32 @@
 //! The state of a run in a file, from which it goes on bit for bit.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
 use super::args::Run as Options;
-use super::arrays::NamedArray;
+use super::atomic;
 use super::failure::Failure;
-use super::list::outer_text;
-use super::{atomic, point};
-use crate::{Element, End, Params, Run, RunState, Shape, simd};
+use crate::{Element, Estimator, Observer, Oracle, Record, Run, Saved, Saving, Settings};
 
-/// One outer iteration, as a line of JSON.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Line {
-    pub(super) repeat: usize,
-    pub(super) iteration: usize,
-    pub(super) loss: f64,
-    pub(super) gradient_norm: Option<f64>,
-    pub(super) inner_gradients: u64,
-    pub(super) hvps: u64,
-    pub(super) bytes_measured: u64,
-    pub(super) seconds: f64,
-}
-
-/// Everything that bits depend on, by name.
-pub(super) type Settings = BTreeMap<String, String>;
-
-/// The settings of a run; `names` are those of problem, estimator, rule and precision. Limits are not among them, nor is
-/// what changes bytes and time alone.
-pub(super) fn settings(
+/// What the bits of a run depend on.
+pub(super) fn settings<T: Element>(
     options: &Options,
-    run: &Run,
-    names: [&str; 4],
-    data_seed: Option<u64>,
+    run: &Run<T>,
+    (oracle, estimator): (&Oracle<T>, &dyn Estimator<T>),
+    (problem, data_seed): (&str, Option<u64>),
 ) -> Settings {
     let optional = |text: Option<String>| text.unwrap_or_else(|| "none".into());
-    let tolerance = run.inner.tolerance().map(|t| t.to_string());
     let init = options.common.init.as_ref().map(|path| path.display().to_string());
-    let others = [
-        ("steps", run.inner.steps().to_string()),
-        ("lr", run.inner.lr().to_string()),
-        ("tolerance", optional(tolerance)),
-        ("init", optional(init)),
-        ("outer", outer_text(run.outer)),
-        ("coupling", format!("{:?}", run.coupling).to_lowercase()),
-        ("seed", run.seed.to_string()),
-        ("data", format!("{:?}", options.common.data)),
-        ("data seed", optional(data_seed.map(|s| s.to_string()))),
-        ("instructions", simd().name().to_owned()),
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-    ];
-    let names = ["problem", "estimator", "rule", "dtype"].into_iter().zip(names.map(String::from));
-    names.chain(others).map(|(key, value)| (key.to_owned(), value)).collect()
+    Settings::new(run, oracle, estimator)
+        .with("problem", problem)
+        .with("init", optional(init))
+        .with("data", format!("{:?}", options.common.data))
+        .with("data seed", optional(data_seed.map(|s| s.to_string())))
 }
 
 /// Where states come from and go to.
@@ -96,94 +63,17 @@ impl Files {
     }
 }
 
-/// What the file holds. Values are those of the precision of the run, which `f64` and its decimals represent exactly.
-#[derive(Debug, Serialize, Deserialize)]
-struct Saved {
-    settings: Settings,
-    iteration: usize,
-    x: Vec<f64>,
-    moments: Vec<NamedArray>,
-    estimator: Vec<NamedArray>,
-    ends: Vec<NamedArray>,
-    first_loss: Option<f64>,
-    /// Of the estimate at `x`, where the run ended without a step from there.
-    stayed: Option<f64>,
-    oracle_calls: u64,
-    elapsed: Duration,
-    records: Vec<Line>,
-}
-
-/// Writes `state` and the records that led to it, whole or not at all.
-pub(super) fn save<T: Element>(
-    path: &Path,
-    settings: &Settings,
-    state: &RunState<T>,
-    records: &[Line],
-) -> Result<(), Failure> {
-    let arrays = |params: &Params<T>| point::named(params, params.values());
-    let saved = Saved {
-        settings: settings.clone(),
-        iteration: state.iteration,
-        x: state.x.iter().map(|v| v.as_f64()).collect(),
-        moments: arrays(&state.moments),
-        estimator: arrays(&state.estimator),
-        ends: arrays(&state.ends),
-        first_loss: state.first_loss,
-        stayed: (state.end == Some(End::GradientNorm)).then_some(state.gradient_norm),
-        oracle_calls: state.oracle_calls,
-        elapsed: state.elapsed,
-        records: records.to_vec(),
-    };
-    atomic::write(path, |file| Ok(serde_json::to_writer(file, &saved)?))
-        .map_err(|e| Failure::run(format!("--save: {e}")))
+/// What saves a run to a file that appears whole or not at all.
+pub(super) fn saving(path: PathBuf, every: usize, settings: Settings) -> Saving<'static> {
+    Saving::by(every, settings, move |text| {
+        atomic::write(&path, |file| Ok(file.write_all(text)?)).map_err(|e| e.to_string())
+    })
 }
 
 /// The state in a file and the records that led to it.
-///
-/// # Errors
-/// A usage error that names the file, and the first setting in which it differs from `settings`.
-pub(super) fn load<T: Element>(
-    path: &Path,
-    settings: &Settings,
-) -> Result<(RunState<T>, Vec<Line>), Failure> {
-    let refuse = |why: String| Failure::usage(format!("--resume {}: {why}", path.display()));
-    let text = fs::read(path).map_err(|e| refuse(e.to_string()))?;
-    let saved: Saved = serde_json::from_slice(&text)
-        .map_err(|e| refuse(format!("not the state of a run: {e}")))?;
-    let none = String::from("nothing");
-    for key in settings.keys().chain(saved.settings.keys()) {
-        let [expected, found] = [settings, &saved.settings].map(|s| s.get(key).unwrap_or(&none));
-        if found != expected {
-            return Err(refuse(format!("found {key} {found}, expected {expected}")));
-        }
-    }
-    let values = |values: Vec<f64>| values.into_iter().map(T::from_f64).collect::<Vec<T>>();
-    let params = |arrays: Vec<NamedArray>| {
-        arrays.into_iter().try_fold(
-            Params::new(),
-            |params, NamedArray { name, rows, cols, data }| {
-                let [rows, cols] = [rows, cols].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-                let shape = Shape::new(rows, cols);
-                if shape.len() != data.len() {
-                    return Err(refuse(format!("{name}: {} values, expected {shape}", data.len())));
-                }
-                Ok(params.with(name, shape, values(data)))
-            },
-        )
-    };
-    let state = RunState {
-        iteration: saved.iteration,
-        moments: params(saved.moments)?,
-        estimator: params(saved.estimator)?,
-        ends: params(saved.ends)?,
-        first_loss: saved.first_loss,
-        gradient_norm: saved.stayed.unwrap_or_default(),
-        oracle_calls: saved.oracle_calls,
-        elapsed: saved.elapsed,
-        end: saved.stayed.map(|_| End::GradientNorm),
-        ..RunState::new(values(saved.x))
-    };
-    Ok((state, saved.records))
+pub(super) fn load<T: Element>(path: &Path, settings: &Settings) -> Result<Saved<T>, Failure> {
+    let refuse = |e| Failure::usage(format!("--resume {}: {e}", path.display()));
+    Saved::load(path, settings).map_err(refuse)
 }
 
 /// Whether Ctrl-C was typed since it was asked for. A second one ends the process at once.
@@ -199,8 +89,14 @@ impl Interrupt {
             .map_err(|e| Failure::run(format!("Ctrl-C: {e}")))?;
         Ok(Self(typed))
     }
+}
 
-    pub(super) fn typed(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+impl<T> Observer<T> for Interrupt {
+    fn record(&mut self, _: &Record, _: &[T]) -> ControlFlow<()> {
+        if self.0.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }

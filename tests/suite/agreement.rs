@@ -3,7 +3,7 @@
 
 use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, exact};
-use hypertape::problems::{Cleaning, DigitsSettings, Penalised, Quadratic, catalogue};
+use hypertape::problems::{Cleaning, Penalised, Quadratic, catalogue};
 use hypertape::{
     Array, Bilevel, Cost, Draw, Element, Estimator, Exact, Function, InnerLoop, Keep, Level, List,
     Oracle, Rows, Schedule, Shape, Tape, Var, Workspace, check,
@@ -22,7 +22,7 @@ impl<T: Element, P: Bilevel<T>> Function<T> for WholeRun<P> {
         let Self { problem, steps, lr } = self;
         let draw = Draw::new(0, 0);
         let arena = x[0].arena();
-        let rows = |level| Rows::all(problem.samples(level));
+        let rows = |level| Rows::all(problem.samples(draw.at(level, 0)));
         let mut w = problem.init(x, draw.at(Level::Init, 0));
         for t in 0..*steps {
             let tape = Tape::new(arena).unwrap();
@@ -81,7 +81,7 @@ fn exact_equals_the_whole_run_tape_on_every_problem() {
         let (_, whole, _) = whole_run(&WholeRun { problem: make(), steps, lr });
         deviation(&gradient, &whole)
     }
-    let digits = || Cleaning::digits(&DigitsSettings::default()).unwrap();
+    let digits = || Cleaning::digits(0).unwrap();
     let gaps = [
         ("quadratic", gap(Quadratic::general, 20, 0.3)),
         ("w1-ridge", gap(|| Penalised::ridge(1), 10, 0.5)),
@@ -111,14 +111,14 @@ fn blocks_of_rows_add_up_to_the_whole() {
         fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], d: Draw, r: Rows) -> A {
             self.0.outer(w, x, d, r)
         }
-        fn samples(&self, level: Level) -> usize {
-            self.0.samples(level)
+        fn samples(&self, draw: Draw) -> usize {
+            self.0.samples(draw)
         }
         fn block(&self, _: Level) -> usize {
             self.1
         }
     }
-    let digits = || Cleaning::<f64>::digits(&DigitsSettings::default()).unwrap();
+    let digits = || Cleaning::<f64>::digits(0).unwrap();
     let of = |block| exact(&mut Oracle::new(Blocks(digits(), block)).unwrap(), 5, 1.0).unwrap();
     let (whole_loss, whole, whole_cost) = of(usize::MAX);
     for block in [1, 7, 100, 899, 900] {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hypertape::problems::{Quadratic, catalogue};
-use npyz::zip::ZipWriter;
-use npyz::zip::write::FileOptions;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 /// The hypergradient of `quadratic` at its own start and settings.
 const KNOWN: [f64; 2] = [0.889_454_368_725_553_7, -0.712_507_614_840_826_2];
@@ -107,7 +107,7 @@ fn vector(values: &[f64]) -> Vec<u8> {
 fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in arrays {
-        zip.start_file(format!("{name}.npy"), FileOptions::default()).unwrap();
+        zip.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
         zip.write_all(bytes).unwrap();
     }
     zip.finish().unwrap().into_inner()
@@ -195,7 +195,7 @@ fn lists_name_everything() {
     let none = Path::new("");
     let problems = ok("problems", none);
     let first: Vec<_> = problems.lines().skip(1).filter_map(|l| l.split(' ').next()).collect();
-    assert_eq!(first, catalogue().iter().map(|entry| entry.name).collect::<Vec<_>>());
+    assert_eq!(first, catalogue().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>());
     assert_eq!(problems.lines().next().unwrap().split(' ').next(), Some("problem"));
     for entry in catalogue() {
         let line = problems.lines().find(|l| l.starts_with(&format!("{} ", entry.name))).unwrap();
@@ -398,6 +398,8 @@ fn gradient_prints_one_object_an_estimator() {
         "inner_gradients",
         "hvps",
         "mixed",
+        "outer_gradients",
+        "samples",
         "bytes_predicted",
         "bytes_measured",
         "repeat",
@@ -1172,10 +1174,20 @@ fn samples_come_from_files() {
         ("gradient digits-penalty --valid {}", &["--train"]),
         (
             "gradient quadratic --batch 3",
-            &["problem: found 'quadratic', expected a problem that takes samples"],
+            &["error: quadratic: found setting 'batch', expected none"],
         ),
-        ("gradient digits-penalty --corruption 0.5", &["corruption: found 0.5, expected none"]),
-        ("gradient digits-clean --penalties one", &["penalties: found One, expected none"]),
+        (
+            "gradient digits-penalty --corruption 0.5",
+            &["digits-penalty: found setting 'corruption', expected penalty, penalties, batch"],
+        ),
+        (
+            "gradient digits-clean --penalties one",
+            &["digits-clean: found setting 'penalties', expected corruption, penalty, batch"],
+        ),
+        (
+            "gradient quadratic --train {}",
+            &["found 'quadratic', expected a problem that takes samples"],
+        ),
         ("gradient digits-clean --split 1,2 --train {}", &["--split", "three whole numbers"]),
     ] {
         refused(words(line, &bad), 2, parts);

@@ -3,11 +3,13 @@
 use std::ops::ControlFlow::Continue;
 
 use crate::support::two_layer::TwoLayer;
+use hypertape::coupling::{Bsa, Coupling, Ttsa, Warm};
+use hypertape::linear::{Cg, Stop};
 use hypertape::problems::Quadratic;
 use hypertape::{
-    Array, Bilevel, Coupling, Draw, Estimator, Exact, Forward, FullTape, Implicit, InnerLoop,
-    Level, LinearSolver, List, Oracle, Outer, Params, Rows, Run, RunState, Shape,
-    StochasticNeumann, Stop, Terms, Truncated, mean_loss,
+    Array, Bilevel, Draw, Estimator, Exact, Forward, FullTape, Implicit, InnerLoop, Level, List,
+    Optimiser, Oracle, Params, Rows, Run, RunState, Shape, StochasticNeumann, Terms, Truncated,
+    mean_loss,
 };
 
 /// bilevel 4.3: two samples a level, drawn strictly alternating in the order in which an algorithm is written down.
@@ -70,7 +72,7 @@ impl Bilevel<f64> for Alternating {
 
 /// `w` and `x` after three iterations, each a run of its own; `factors` are those of a term drawn.
 fn three(
-    coupling: Coupling,
+    coupling: impl Coupling + Copy + 'static,
     (steps, power): (usize, f64),
     mut estimator: StochasticNeumann,
     (factors, mixed): ([usize; 3], usize),
@@ -82,12 +84,12 @@ fn three(
     let mut state = RunState::new(oracle.start().values().to_vec());
     for (k, &drawn) in factors.iter().enumerate() {
         estimator.force(Some(drawn));
-        let outer = Outer::decaying_sgd(0.1, power).unwrap();
-        let run = Run { coupling, ..Run::new(inner, outer, k + 1, 0) };
+        let outer = Optimiser::decaying_sgd(0.1, power).unwrap();
+        let run = Run::new(inner, outer, k + 1, 0).coupled(coupling);
         run.go_on(&mut oracle, &mut estimator, &mut state, |_, _| Continue(())).unwrap();
     }
     let mut w = state.ends.values().to_vec();
-    if coupling == Coupling::Bsa {
+    if coupling.name() == "bsa" {
         // Its third iteration ends with inner steps, which here begin the fourth.
         let last = coupling.inner(&inner, 3);
         mean_loss(&mut oracle, &last, &state.x, Draw::new(0, 3), &mut w).unwrap();
@@ -104,7 +106,7 @@ fn the_published_table_to_every_digit() {
     for (name, found, expected) in [
         (
             "StocBiO",
-            three(Coupling::Warm, (2, 0.0), of(stocbio), ([3; 3], 1)),
+            three(Warm, (2, 0.0), of(stocbio), ([3; 3], 1)),
             [
                 0.188_138_840_674_797,
                 -0.443_547_411_608_864,
@@ -114,7 +116,7 @@ fn the_published_table_to_every_digit() {
         ),
         (
             "BSA",
-            three(Coupling::Bsa, (2, 0.5), single(), (drawn, 1)),
+            three(Bsa, (2, 0.5), single(), (drawn, 1)),
             [
                 0.308_230_645_381_121,
                 -0.525_852_074_135_269,
@@ -124,7 +126,7 @@ fn the_published_table_to_every_digit() {
         ),
         (
             "TTSA",
-            three(Coupling::Ttsa, (1, 0.6), single().reusing(), (drawn, 0)),
+            three(Ttsa, (1, 0.6), single().reusing(), (drawn, 0)),
             [
                 0.500_487_619_729_848,
                 -0.710_303_528_751_305,
@@ -143,8 +145,8 @@ fn the_published_table_to_every_digit() {
 /// `x` and `w` after 20 iterations of `estimator` on `g = w^2/2 + x w`, `f = w^2`, 3 warm inner steps of 0.1.
 fn twenty(estimator: &mut dyn Estimator<f64>) -> [f64; 2] {
     let mut oracle = Oracle::new(Quadratic::<f64>::scalar()).unwrap();
-    let (inner, outer) = (InnerLoop::new(3, 0.1).unwrap(), Outer::sgd(0.2).unwrap());
-    let run = Run { coupling: Coupling::Warm, ..Run::new(inner, outer, 20, 0) };
+    let (inner, outer) = (InnerLoop::new(3, 0.1).unwrap(), Optimiser::sgd(0.2).unwrap());
+    let run = Run::new(inner, outer, 20, 0).coupled(Warm);
     let mut state = RunState::new(vec![0.5]);
     run.go_on(&mut oracle, estimator, &mut state, |_, _| Continue(())).unwrap();
     [state.x[0], state.ends.get("w.0.0").unwrap()[0]]
@@ -163,7 +165,7 @@ fn by_hand(slope: f64) -> [f64; 2] {
 #[test]
 fn aid_and_itd_go_on_from_the_last_inner_point() {
     let stop = Stop { iterations: 5, tolerance: 1e-12 };
-    let mut aid = Implicit::new(LinearSolver::Cg { stop }).unwrap().warm();
+    let mut aid = Implicit::new(Cg { stop }).unwrap().warm();
     let itd = -2.0 * (1.0 - 0.9_f64.powi(3));
     for (name, found, expected) in [
         ("AID", twenty(&mut aid), by_hand(-2.0)),
@@ -180,8 +182,8 @@ fn aid_and_itd_go_on_from_the_last_inner_point() {
 
 #[test]
 fn what_cannot_start_warm_says_so() {
-    let (inner, outer) = (InnerLoop::new(3, 0.1).unwrap(), Outer::sgd(0.2).unwrap());
-    let run = Run { coupling: Coupling::Warm, ..Run::new(inner, outer, 2, 0) };
+    let (inner, outer) = (InnerLoop::new(3, 0.1).unwrap(), Optimiser::sgd(0.2).unwrap());
+    let run = Run::new(inner, outer, 2, 0).coupled(Warm);
     let mut oracle = Oracle::new(Quadratic::<f64>::scalar()).unwrap();
     let error = run.go(&mut oracle, &mut FullTape, &mut [0.5], |_, _| Continue(())).unwrap_err();
     let expected = "outer iteration 0: the estimator under warm starts: found full-tape, expected one \
@@ -223,8 +225,8 @@ impl Bilevel<f64> for Tasks {
 #[cfg(feature = "threads")]
 #[test]
 fn each_task_goes_on_from_its_own_end_on_any_number_of_threads() {
-    let (inner, outer) = (InnerLoop::new(3, 0.1).unwrap(), Outer::sgd(0.2).unwrap());
-    let run = Run { coupling: Coupling::Warm, ..Run::new(inner, outer, 9, 0) };
+    let (inner, outer) = (InnerLoop::new(3, 0.1).unwrap(), Optimiser::sgd(0.2).unwrap());
+    let run = Run::new(inner, outer, 9, 0).coupled(Warm);
     let of = |threads| {
         let mut oracle = Oracle::new(Tasks).unwrap();
         oracle.set_threads(threads).unwrap();

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use hypertape::problems::{Divergence, TwoTasks};
 use hypertape::{
-    Array, Bilevel, Draw, Estimator, Exact, FirstOrder, FullTape, Function, InnerLoop, Oracle,
-    Outer, Probability, Rows, Run, Shape, Ufom, Workspace, optimal_probability,
+    Array, Bilevel, Draw, Estimator, Exact, FirstOrder, FullTape, Function, InnerLoop, Optimiser,
+    Oracle, Probability, Rows, Run, Shape, Ufom, Workspace, optimal_probability,
 };
 
 const STEPS: usize = 10;
@@ -231,7 +231,7 @@ fn mean_at_end(estimator: &mut dyn Estimator<f64>, f: impl Fn(f64) -> f64) -> (f
     let mut oracle = Oracle::new(Divergence::<f64>::diverging(42, 300)).unwrap();
     let run = Run::new(
         InnerLoop::new(STEPS, LR).unwrap(),
-        Outer::decaying_sgd(10.0, 1.0).unwrap(),
+        Optimiser::decaying_sgd(10.0, 1.0).unwrap(),
         1000,
         0,
     );

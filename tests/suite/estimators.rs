@@ -3,7 +3,7 @@
 use crate::support::signs::{Only, Signs};
 use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, expected, shared};
-use hypertape::problems::{Cleaning, DigitsSettings, Maml, Quadratic};
+use hypertape::problems::{Cleaning, Maml, Quadratic};
 use hypertape::{
     Array, Bilevel, Draw, Element, Error, Estimator, Exact, FirstOrder, FullTape, InnerLoop, List,
     Oracle, Params, Rows, Shape, Ufom, dot, optimal_probability,
@@ -66,7 +66,7 @@ fn full_tape_equals_exact_and_needs_more_memory() {
         assert!(tape.bytes_measured > stored.bytes_measured, "{tape:?} {stored:?}");
         deviation(&exact, &whole)
     }
-    let digits = Cleaning::digits(&DigitsSettings::default()).unwrap();
+    let digits = Cleaning::digits(0).unwrap();
     for (name, gap) in [
         ("quadratic", gap(Quadratic::general(), 20, 0.3)),
         ("two-layer", gap(TwoLayer::new(2), 20, 0.1)),
@@ -91,8 +91,7 @@ fn full_tape_equals_exact_on_the_whole_catalogue() {
 
 #[test]
 fn first_order_is_refused_where_it_is_zero() {
-    let mut oracle =
-        Oracle::<f64>::new(Cleaning::digits(&DigitsSettings::default()).unwrap()).unwrap();
+    let mut oracle = Oracle::<f64>::new(Cleaning::digits(0).unwrap()).unwrap();
     let x = oracle.start().values().to_vec();
     let mut gradient = vec![1.0; x.len()];
     let inner = InnerLoop::new(3, 1.0).unwrap();

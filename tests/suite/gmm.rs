@@ -11,10 +11,14 @@
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "one of its workloads is used")]
 mod workloads;
 
+#[path = "../../benches/gmm/mixture.rs"]
+#[allow(unreachable_pub, reason = "the bench uses it as well")]
+mod mixture;
+
 use crate::support::deviation;
 use hypertape::problems::generator::Stream;
-use hypertape::problems::{Gmm, Wishart};
 use hypertape::{Element, Workspace, check, dot};
+use mixture::{Gmm, Wishart};
 use workloads::{Mixture, Work};
 
 /// Value, gradient and the Hessian-vector product along `v_i = ((31 i mod 17) - 8) / 8` at the start.
@@ -42,6 +46,13 @@ fn value(gmm: &Gmm<f64>) -> f64 {
     let mut value = [0.0];
     Workspace::new().value(gmm, &gmm.shapes(), gmm.start(), &mut value).unwrap();
     value[0]
+}
+
+/// One component: `f = l - (x - mu)^2 e^{2l}/2 - ln(2 pi)/2 + e^{2l}/2` and a constant.
+#[test]
+fn one_component_has_the_gradient_of_its_formula() {
+    let gmm = Gmm::<f64>::new(&[3.0], &[0.7, 1.0, 0.0], 1, Wishart::default()).unwrap();
+    assert_eq!(at_start(&gmm).gradient, [0.0, 2.0, 1.0 - 4.0 + 1.0]);
 }
 
 /// Deviations from the peers' numbers of workload T3: of the value, of gradient entries, norm and slope along `v`, and
@@ -218,21 +229,24 @@ fn what_cannot_be_used_is_named() {
     };
     assert_eq!(
         error(7, 12, 2, 1.0),
-        "7 numbers of points in 2 dimensions: expected a multiple of 2"
+        "mixture: found 7 numbers of points in 2 dimensions, expected a multiple of 2"
     );
     assert_eq!(
         error(8, 13, 2, 1.0),
-        "13 numbers of parameters in 2 dimensions: expected a multiple of 6"
+        "mixture: found 13 numbers of parameters in 2 dimensions, expected a multiple of 6"
     );
     assert_eq!(
         error(8, 12, 0, 1.0),
-        "8 numbers of points in 0 dimensions: expected a multiple of 0"
+        "mixture: found 8 numbers of points in 0 dimensions, expected a multiple of 0"
     );
     assert_eq!(
         error(0, 12, 2, 1.0),
-        "2 components in 2 dimensions on 0 points: expected at least one of each, and arrays below 2^32 entries"
+        "mixture: found 2 components in 2 dimensions on 0 points, expected at least one of each, and arrays below 2^32 entries"
     );
-    assert_eq!(error(8, 12, 2, -1.0), "scale -1 of the prior: expected a positive number");
+    assert_eq!(
+        error(8, 12, 2, -1.0),
+        "mixture: found scale -1 of the prior, expected a positive number"
+    );
     assert!(Gmm::<f64>::generated([usize::MAX, usize::MAX, 1], 0).is_err());
 }
 

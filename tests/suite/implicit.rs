@@ -2,35 +2,40 @@
 //! reported and counted, warm starts, failures. Numbers of the known answers are from 50-digit arithmetic.
 
 use std::ops::ControlFlow::Continue;
+use std::sync::Arc;
 
 use crate::support::problem::{column, matrix, problem};
 use crate::support::{deviation, estimate, expected, shared};
-use hypertape::problems::{Cleaning, DigitsSettings, Maml, Penalised, Quadratic, RIDGE};
+use hypertape::linear::{Cg, Dense, FixedPoint, Gmres, Minres, Neumann, Nystrom, Stop};
+use hypertape::problems::{Cleaning, Maml, Penalised, Quadratic, RIDGE};
 use hypertape::{
-    Array, Bilevel, Draw, Error, Estimate, Estimator, Exact, Implicit, InnerLoop, LinearSolver,
-    Oracle, Outer, Params, Report, Run, Stop, Truncated, dot,
+    Array, Bilevel, Draw, Element, Error, Estimate, Estimator, Exact, Implicit, InnerLoop,
+    LinearSolver, Optimiser, Oracle, Params, Report, Run, Truncated, dot,
 };
 
 const FAR: Stop = Stop { iterations: 100, tolerance: 1e-14 };
 
-fn cg(iterations: usize) -> LinearSolver {
-    LinearSolver::Cg { stop: Stop { iterations, tolerance: 0.0 } }
+type Solver<T = f64> = Arc<dyn LinearSolver<T>>;
+
+fn cg<T: Element>(iterations: usize) -> Solver<T> {
+    Arc::new(Cg { stop: Stop { iterations, tolerance: 0.0 } })
 }
 
 /// All solvers, each with what it needs for Hessians with eigenvalues from 0.3 to 4.
-fn all() -> [LinearSolver; 6] {
+fn all<T: Element>() -> [Solver<T>; 7] {
     [
-        LinearSolver::Cg { stop: FAR },
-        LinearSolver::Minres { stop: FAR },
-        LinearSolver::FixedPoint { stop: Stop { iterations: 400, ..FAR }, lr: Some(0.4) },
-        LinearSolver::Neumann { terms: 400, lr: Some(0.4) },
-        LinearSolver::Nystrom { stop: FAR, rank: 2, shift: None },
-        LinearSolver::Dense,
+        Arc::new(Cg { stop: FAR }),
+        Arc::new(Minres { stop: FAR }),
+        Arc::new(Gmres { stop: FAR }),
+        Arc::new(FixedPoint { stop: Stop { iterations: 400, ..FAR }, lr: Some(0.4) }),
+        Arc::new(Neumann { terms: 400, lr: Some(0.4) }),
+        Arc::new(Nystrom { stop: FAR, rank: 2, shift: None }),
+        Arc::new(Dense),
     ]
 }
 
 fn implicit(
-    solver: LinearSolver,
+    solver: impl LinearSolver<f64> + 'static,
     problem: impl Bilevel<f64>,
     inner: (usize, f64),
 ) -> Result<(Estimate<f64>, Vec<f64>), Error> {
@@ -41,7 +46,7 @@ fn implicit(
 /// Every solver finds the known gradient after a long inner loop, and says that it did.
 fn check<P: Bilevel<f64>>(name: &str, problem: impl Fn() -> P, inner: (usize, f64), known: &[f64]) {
     for solver in all() {
-        let (found, gradient) = implicit(solver, problem(), inner).unwrap();
+        let (found, gradient) = implicit(solver.clone(), problem(), inner).unwrap();
         let gap = deviation(&gradient, known);
         // Residuals of 1e-14 times condition numbers of about 10, and roundings of as many inner steps.
         assert!(gap < 5e-13, "{name} {solver:?}: {gradient:?} off by {gap:e}");
@@ -157,17 +162,17 @@ fn known_limits() {
 
 #[test]
 fn known_answers_before_the_limit() {
-    let of = |solver| implicit(solver, Quadratic::general(), (5, 0.3)).unwrap().1;
-    let neumann = |terms| LinearSolver::Neumann { terms, lr: None };
+    let of = |solver: &Solver| implicit(solver.clone(), Quadratic::general(), (5, 0.3)).unwrap().1;
+    let neumann = |terms| Arc::new(Neumann { terms, lr: None }) as Solver;
     for (solver, known) in [
         (cg(1), [0.766_561_265_915_687_7, -1.048_363_767_882_359_4]),
         (cg(2), [1.062_021_749_434_280_6, -0.778_297_562_822_350_5]),
         (cg(3), [0.916_278_451_134_672_6, -0.606_441_715_910_993_3]),
-        (LinearSolver::Dense, [0.916_278_451_134_672_6, -0.606_441_715_910_993_3]),
+        (Arc::new(Dense), [0.916_278_451_134_672_6, -0.606_441_715_910_993_3]),
         (neumann(1), [0.537_769_901_513_671_9, -0.517_022_286_367_187_5]),
         (neumann(4), [0.853_879_427_686_974_8, -0.720_953_976_026_438_4]),
     ] {
-        let gradient = of(solver);
+        let gradient = of(&solver);
         assert!(deviation(&gradient, &known) < 2e-15, "{solver:?}: {gradient:?}");
     }
     // bilevel T1 at z_10, where unrolling gives -0.03; theory K0 at w_5.
@@ -190,7 +195,7 @@ fn errors_of_unrolling_and_of_an_exact_solve() {
     // theory 4 with A = I: e0 = w_0 - x, w* = x - t; unrolled - g* = P e0 - P w* - P^2 e0, implicit - g* = P e0.
     let (e0, limit) = ([-1.0, 1.0], [0.5, -1.5]);
     for r in [1, 5, 20, 60] {
-        let (_, solved) = implicit(LinearSolver::Dense, Quadratic::decimal(), (r, 0.4)).unwrap();
+        let (_, solved) = implicit(Dense, Quadratic::decimal(), (r, 0.4)).unwrap();
         let mut oracle = Oracle::<f64>::new(Quadratic::decimal()).unwrap();
         let (_, unrolled) =
             estimate(&mut Exact::default(), &mut oracle, (r, 0.4), Draw::new(0, 0)).unwrap();
@@ -212,18 +217,15 @@ fn the_neumann_series_is_truncated_unrolling_on_quadratics() {
         };
         let exact = of(&mut Exact::default());
         for k in 1..=steps {
-            let series =
-                of(&mut Implicit::new(LinearSolver::Neumann { terms: k, lr: None }).unwrap());
+            let series = of(&mut Implicit::new(Neumann { terms: k, lr: None }).unwrap());
             let unrolled = of(&mut Truncated { k });
             assert!(deviation(&series, &unrolled) < 2e-15, "{steps} {k}: {series:?} {unrolled:?}");
             // From zero, a fixed point sums the series.
             let stop = Stop { iterations: k, tolerance: 0.0 };
-            let point =
-                of(&mut Implicit::new(LinearSolver::FixedPoint { stop, lr: None }).unwrap());
+            let point = of(&mut Implicit::new(FixedPoint { stop, lr: None }).unwrap());
             assert_eq!(series, point);
         }
-        let whole =
-            of(&mut Implicit::new(LinearSolver::Neumann { terms: steps, lr: None }).unwrap());
+        let whole = of(&mut Implicit::new(Neumann { terms: steps, lr: None }).unwrap());
         assert!(deviation(&whole, &exact) < 2e-15, "{steps}: {whole:?} {exact:?}");
     }
 }
@@ -232,12 +234,12 @@ fn the_neumann_series_is_truncated_unrolling_on_quadratics() {
 fn hyper_cleaning_equals_the_peers() {
     let mut oracle = Oracle::<f64>::new(Cleaning::workload(2)).unwrap();
     let Some(folder) = shared("w2") else { return };
-    let neumann = LinearSolver::Neumann { terms: 20, lr: None };
+    let neumann: Solver = Arc::new(Neumann { terms: 20, lr: None });
     // The peers differ among themselves by 2e-15 and, where 20 iterations amplify roundings, by 7e-8.
     for (solver, file, tolerance, products) in
         [(neumann, "implicit_neumann", 1e-13, 20), (cg(20), "implicit_cg", 2e-6, 21)]
     {
-        let mut implicit = Implicit::new(solver).unwrap();
+        let mut implicit = Implicit::new(solver.clone()).unwrap();
         let (found, gradient) =
             estimate(&mut implicit, &mut oracle, (50, 0.1), Draw::new(0, 0)).unwrap();
         let gap = deviation(&gradient, &expected(&folder, &format!("w2.{file}.txt")));
@@ -255,7 +257,7 @@ fn hyper_cleaning_equals_the_peers() {
 #[test]
 fn reports_hold_at_the_point_where_the_loop_ended() {
     // H of the general quadratic has the smallest eigenvalue 0.853..; 0.85 is a bound.
-    let mut exact = Implicit::new(LinearSolver::Dense).unwrap().strongly_convex(0.85).unwrap();
+    let mut exact = Implicit::new(Dense).unwrap().strongly_convex(0.85).unwrap();
     let mut early = Implicit::new(cg(1)).unwrap().strongly_convex(0.85).unwrap();
     let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
     let at = ((5, 0.3), Draw::new(0, 0));
@@ -284,7 +286,7 @@ fn reports_hold_at_the_point_where_the_loop_ended() {
     assert!((rough.solution_error.unwrap() - left / 0.85).abs() < 1e-14, "{rough:?}");
     assert!(good.residual.unwrap() < 1e-15 && good.iterations == 3, "{good:?}");
     // A step above 2/|H| is told by what it leaves.
-    let far = LinearSolver::Neumann { terms: 30, lr: Some(1.5) };
+    let far = Neumann { terms: 30, lr: Some(1.5) };
     let (found, _) = implicit(far, Quadratic::general(), (5, 0.3)).unwrap();
     let text = found.report.unwrap().to_string();
     assert!(text.lines().count() == 2 && text.contains("worse than by v = 0"), "{text}");
@@ -292,24 +294,20 @@ fn reports_hold_at_the_point_where_the_loop_ended() {
 
 #[test]
 fn counts() {
-    for (solver, products) in [
+    let stop = |iterations| Stop { iterations, tolerance: 0.0 };
+    let counted: [(Solver, u64); 8] = [
         (cg(1), 2),
         (cg(3), 4),
-        (LinearSolver::Minres { stop: Stop { iterations: 2, tolerance: 0.0 } }, 3),
-        (LinearSolver::FixedPoint { stop: Stop { iterations: 7, tolerance: 0.0 }, lr: None }, 7),
-        (LinearSolver::Neumann { terms: 7, lr: None }, 7),
-        (
-            LinearSolver::Nystrom {
-                stop: Stop { iterations: 1, tolerance: 0.0 },
-                rank: 2,
-                shift: None,
-            },
-            4,
-        ),
-        (LinearSolver::Dense, 4),
-    ] {
+        (Arc::new(Minres { stop: stop(2) }), 3),
+        (Arc::new(Gmres { stop: stop(2) }), 3),
+        (Arc::new(FixedPoint { stop: stop(7), lr: None }), 7),
+        (Arc::new(Neumann { terms: 7, lr: None }), 7),
+        (Arc::new(Nystrom { stop: stop(1), rank: 2, shift: None }), 4),
+        (Arc::new(Dense), 4),
+    ];
+    for (solver, products) in counted {
         for steps in [0, 1, 9] {
-            let (found, _) = implicit(solver, Quadratic::general(), (steps, 0.3)).unwrap();
+            let (found, _) = implicit(solver.clone(), Quadratic::general(), (steps, 0.3)).unwrap();
             let (cost, r) = (found.cost, steps as u64);
             let counts = [cost.plain_steps, cost.inner_gradients, cost.hvps, cost.mixed];
             assert_eq!(counts, [r, r + 1, products, 1], "{solver:?}");
@@ -319,20 +317,19 @@ fn counts() {
 
 #[test]
 fn bytes_are_scratch() {
-    let bytes = |solver, steps| {
-        let digits = Cleaning::digits(&DigitsSettings::default()).unwrap();
+    let bytes = |solver: Solver, steps| {
+        let digits = Cleaning::digits(0).unwrap();
         implicit(solver, digits, (steps, 1.0)).unwrap().0.cost.bytes_measured
     };
     // 640 weights; scratch enough to outweigh the arenas of the wider passes.
-    let nystrom = |rank| LinearSolver::Nystrom {
-        stop: Stop { iterations: 3, tolerance: 0.0 },
-        rank,
-        shift: None,
+    let nystrom = |rank| {
+        Arc::new(Nystrom { stop: Stop { iterations: 3, tolerance: 0.0 }, rank, shift: None })
+            as Solver
     };
     let base = bytes(nystrom(20), 4);
     assert_eq!(bytes(nystrom(20), 9), base);
     assert_eq!(bytes(nystrom(25), 4) - base, 8 * (10 * 640 + 2 * (25 * 25 - 20 * 20) + 5));
-    assert_eq!(bytes(LinearSolver::Dense, 4) - base, 8 * (641 * 640 - 44 * 640 - 820));
+    assert_eq!(bytes(Arc::new(Dense), 4) - base, 8 * (641 * 640 - 44 * 640 - 820));
 }
 
 // Four tasks of different targets.
@@ -371,13 +368,15 @@ fn descend(
 #[test]
 fn warm_starts_help_and_survive_an_interruption() {
     let stop = Stop { iterations: 2, tolerance: 0.0 };
-    for solver in [
-        LinearSolver::FixedPoint { stop, lr: Some(0.3) },
-        LinearSolver::Cg { stop: Stop { iterations: 1, ..stop } },
-        LinearSolver::Minres { stop: Stop { iterations: 1, ..stop } },
-    ] {
-        let cold = descend(&mut Implicit::new(solver).unwrap(), 1, 0..10, &mut [0.3, 0.4]);
-        let mut whole = Implicit::new(solver).unwrap().warm();
+    let solvers: [Solver; 4] = [
+        Arc::new(FixedPoint { stop, lr: Some(0.3) }),
+        cg(1),
+        Arc::new(Minres { stop: Stop { iterations: 1, ..stop } }),
+        Arc::new(Gmres { stop: Stop { iterations: 1, ..stop } }),
+    ];
+    for solver in solvers {
+        let cold = descend(&mut Implicit::new(solver.clone()).unwrap(), 1, 0..10, &mut [0.3, 0.4]);
+        let mut whole = Implicit::new(solver.clone()).unwrap().warm();
         let mut x = [0.3, 0.4];
         let warm = descend(&mut whole, 1, 0..10, &mut x);
         // The first call has nothing to start from.
@@ -387,11 +386,11 @@ fn warm_starts_help_and_survive_an_interruption() {
 
         // Interrupted after five steps, and on two threads: the same bits.
         let mut y = [0.3, 0.4];
-        let mut first = Implicit::new(solver).unwrap().warm();
+        let mut first = Implicit::new(solver.clone()).unwrap().warm();
         descend(&mut first, 2, 0..5, &mut y);
         let state = first.state();
         assert_eq!(state.names(), ["v.0.0", "v.1.1", "v.2.2", "v.3.3"]);
-        let mut second = Implicit::new(solver).unwrap().warm();
+        let mut second = Implicit::new(solver.clone()).unwrap().warm();
         second.set_state(&state).unwrap();
         descend(&mut second, 1, 5..10, &mut y);
         assert_eq!(x, y, "{solver:?}");
@@ -400,7 +399,7 @@ fn warm_starts_help_and_survive_an_interruption() {
         assert_eq!(
             descend(&mut second, 1, 0..1, &mut [0.3, 0.4])[0].residual,
             Some(
-                descend(&mut Implicit::new(solver).unwrap(), 1, 0..1, &mut [0.3, 0.4])[0]
+                descend(&mut Implicit::new(solver.clone()).unwrap(), 1, 0..1, &mut [0.3, 0.4])[0]
                     .residual
                     .unwrap()
             )
@@ -419,11 +418,11 @@ fn warm_starts_help_and_survive_an_interruption() {
 
 #[test]
 fn bytes_do_not_grow_over_outer_steps() {
-    let run = Run::new(InnerLoop::new(5, 0.3).unwrap(), Outer::sgd(0.1).unwrap(), 100, 0);
+    let run = Run::new(InnerLoop::new(5, 0.3).unwrap(), Optimiser::sgd(0.1).unwrap(), 100, 0);
     for solver in all() {
         let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
         let mut x = oracle.start().values().to_vec();
-        let mut warm = Implicit::new(solver).unwrap().warm();
+        let mut warm = Implicit::new(solver.clone()).unwrap().warm();
         let records = run.go(&mut oracle, &mut warm, &mut x, |_, _| Continue(())).unwrap();
         let bytes: Vec<u64> = records.iter().map(|r| r.cost.bytes_measured).collect();
         assert!(
@@ -461,15 +460,14 @@ problem!(
 
 #[test]
 fn failures_are_told() {
-    let error =
-        |solver, problem: &dyn Fn(LinearSolver) -> Result<(Estimate<f64>, Vec<f64>), Error>| {
-            problem(solver).unwrap_err()
-        };
-    let saddle = |solver| implicit(solver, Saddle, (3, 0.1));
+    let error = |solver, problem: &dyn Fn(Solver) -> Result<(Estimate<f64>, Vec<f64>), Error>| {
+        problem(solver).unwrap_err()
+    };
+    let saddle = |solver: Solver| implicit(solver.clone(), Saddle, (3, 0.1));
     let found = error(cg(5), &saddle);
     assert!(matches!(found, Error::Indefinite { curvature, .. } if curvature < 0.0), "{found}");
-    for solver in [LinearSolver::Minres { stop: FAR }, LinearSolver::Dense] {
-        let (report, _) = implicit(solver, Saddle, (3, 0.1)).unwrap();
+    for solver in [Arc::new(Minres { stop: FAR }) as Solver, Arc::new(Dense)] {
+        let (report, _) = implicit(solver.clone(), Saddle, (3, 0.1)).unwrap();
         assert!(report.report.unwrap().residual.unwrap() < 1e-14, "{solver:?}");
     }
     for solver in all() {
@@ -477,15 +475,15 @@ fn failures_are_told() {
             [(true, "the outer gradient"), (false, "a product with the inner Hessian")]
         {
             let result = if rough {
-                implicit(solver, RoughOuter, (3, 0.1))
+                implicit(solver.clone(), RoughOuter, (3, 0.1))
             } else {
-                implicit(solver, RoughInner, (3, 0.1))
+                implicit(solver.clone(), RoughInner, (3, 0.1))
             };
             let told = Error::NonFinite { quantity, step: None, lr: 0.1 };
             assert_eq!(result.unwrap_err(), told, "{solver:?}");
         }
     }
-    let maml = |solver| implicit(solver, Maml::workload(3), (3, 0.002));
+    let maml = |solver: Solver| implicit(solver.clone(), Maml::workload(3), (3, 0.002));
     assert_eq!(error(cg(5), &maml), Error::ImplicitVanishes);
     let text = Implicit::<f64>::new(cg(0)).unwrap_err().to_string();
     assert_eq!(text, "iterations: found 0, expected a positive finite number");
@@ -497,7 +495,7 @@ fn failures_are_told() {
 fn single_precision() {
     let mut oracle = Oracle::<f32>::new(Quadratic::general()).unwrap();
     for solver in all() {
-        let mut single = Implicit::new(solver).unwrap();
+        let mut single = Implicit::new(solver.clone()).unwrap();
         let (found, gradient) =
             estimate(&mut single, &mut oracle, (300, 0.4), Draw::new(0, 0)).unwrap();
         let gap = deviation(&gradient, &[1.026_666_666_666_666_7, -0.695_535_714_285_714_3]);

@@ -11,12 +11,14 @@ mod cli;
 mod coupled;
 mod divergence;
 mod estimators;
+mod fixed_points;
 mod gmm;
 mod implicit;
 mod inner_rules;
 mod known_answers;
 mod levels;
 mod memory;
+mod oracle;
 #[cfg(feature = "threads")]
 mod ranks;
 mod recurrence;

@@ -189,8 +189,8 @@ fn bits<T: Precision>(oracle: &mut Oracle<T>, inner: &InnerLoop, schedule: &str)
 
 fn bits_are_equal<T: Precision>() {
     // The wide problem is another in 20 000 copies; w2 takes its time: once.
-    let taken = |name| name != "divergence-wide" && (T::NAME == "f64" || name != "w2");
-    for entry in catalogue().into_iter().filter(|e| taken(e.name)) {
+    let taken = |name: &str| name != "divergence-wide" && (T::NAME == "f64" || name != "w2");
+    for entry in catalogue().into_iter().filter(|e| taken(&e.name)) {
         let steps = if entry.name == "w2" { 3 } else { 5 };
         let inner = InnerLoop::new(steps, entry.lr).unwrap();
         let mut oracle = entry.open::<T>(None).unwrap();

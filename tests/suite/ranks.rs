@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
+use hypertape::coupling::{Cold, Coupling, Warm};
 use hypertape::problems::catalogue;
 use hypertape::{
-    Coupling, Draw, Error, Estimator, Exact, InnerLoop, Keep, Oracle, Outer, Ranks, Run, Schedule,
-    Ufom,
+    Draw, Error, Estimator, Exact, InnerLoop, Keep, Optimiser, Oracle, Ranks, Run, Schedule, Ufom,
 };
 
 use crate::support::failing::Failing;
@@ -121,14 +121,15 @@ fn an_error_on_one_rank_is_an_error_on_all() {
 fn ranks_stop_together_and_warm_starts_are_the_same() {
     let entry = catalogue().into_iter().find(|e| e.name == "w3").unwrap();
     let inner = InnerLoop::new(2, entry.lr).unwrap();
-    for coupling in [Coupling::Cold, Coupling::Warm] {
+    for coupling in [Arc::new(Cold) as Arc<dyn Coupling>, Arc::new(Warm)] {
         let go = |ranks: Option<Arc<dyn Ranks>>| {
             let mut oracle = entry.open::<f64>(None).unwrap();
             let first = ranks.as_ref().is_none_or(|ranks| ranks.rank() == 0);
             if let Some(ranks) = ranks {
                 oracle.set_ranks(ranks);
             }
-            let run = Run { coupling, ..Run::new(inner, Outer::adam(0.1).unwrap(), 9, 0) };
+            let coupling = Arc::clone(&coupling);
+            let run = Run { coupling, ..Run::new(inner, Optimiser::adam(0.1).unwrap(), 9, 0) };
             let mut x = oracle.start().values().to_vec();
             // The first rank alone wants to stop.
             let stop = |record: &hypertape::Record, _: &[f64]| {
@@ -141,7 +142,7 @@ fn ranks_stop_together_and_warm_starts_are_the_same() {
             })
         };
         let one = go(None);
-        assert!(coupling == Coupling::Warm || one.as_ref().is_ok_and(|(r, _)| r.len() == 3));
+        assert!(coupling.warm() || one.as_ref().is_ok_and(|(r, _)| r.len() == 3));
         assert_all(&on_ranks(2, |ranks| go(Some(ranks))), &one, "a run");
     }
 }

@@ -3,7 +3,8 @@
 
 use hypertape::scalar::Real;
 use hypertape::{
-    Array, Element, List, Loop, Params, Recurrence, ScalarRecurrence, Schedule, Shape,
+    Array, Element, Function, List, Loop, Params, Recurrence, ScalarRecurrence, Schedule, Shape,
+    Workspace,
 };
 
 /// `s' = tanh(A s + b t/r)`, with a second array that counts the norm; `loss = |s|^2/2 + c q`.
@@ -179,5 +180,127 @@ fn what_does_not_fit_is_named() {
     assert_eq!(
         text(why),
         "the problem's recurrence: the state of a recurrence has 1 values, expected 2"
+    );
+}
+
+/// `s' = s - x s^2`, with the running loss `x s^2` and the loss `s`.
+#[derive(Clone, Copy)]
+struct Run {
+    steps: usize,
+}
+
+impl<T: Element> Recurrence<T> for Run {
+    fn start<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> List<A> {
+        List::from_slice(&[x[0].scalar(1.0)])
+    }
+    fn step<'a, A: Array<'a, Elem = T>>(&'a self, s: &[A], x: &[A], _: usize) -> List<A> {
+        List::from_slice(&[s[0] - x[0] * s[0].square()])
+    }
+    fn running<'a, A: Array<'a, Elem = T>>(&'a self, s: &[A], x: &[A], _: usize) -> Option<A> {
+        Some(x[0] * s[0].square())
+    }
+    fn loss<'a, A: Array<'a, Elem = T>>(&'a self, s: &[A], _: &[A]) -> A {
+        s[0].square()
+    }
+}
+
+impl ScalarRecurrence<f64> for Run {
+    fn dim(&self) -> usize {
+        1
+    }
+    fn start<R: Real>(&self, _: &[R], s: &mut [R]) {
+        s[0] = R::constant(1.0);
+    }
+    fn step<R: Real>(&self, s: &[R], x: &[R], _: usize, next: &mut [R]) {
+        next[0] = s[0] - x[0] * s[0].square();
+    }
+    fn running<R: Real>(&self, s: &[R], x: &[R], _: usize) -> Option<R> {
+        Some(x[0] * s[0].square())
+    }
+    fn loss<R: Real>(&self, s: &[R], _: &[R]) -> R {
+        s[0].square()
+    }
+}
+
+/// The same loop by hand, for one tape.
+impl Function<f64> for Run {
+    fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+        let (mut s, mut sum) = (x[0].scalar(1.0), x[0].scalar(0.0));
+        for _ in 0..self.steps {
+            let lost = x[0] * s.square();
+            (s, sum) = (s - lost, sum + lost);
+        }
+        sum + s.square()
+    }
+}
+
+fn runs(steps: usize, schedule: &str) -> [Loop<'static, f64>; 2] {
+    let (run, x) = (Run { steps }, Params::new().with("x", Shape::SCALAR, [0.1]));
+    let schedule = || schedule.parse().unwrap();
+    [
+        Loop::new(run, x, steps, schedule()).unwrap(),
+        Loop::scalar(run, 1, steps, schedule()).unwrap(),
+    ]
+}
+
+/// What the loop loses is the running loss, so that the value is `1 - s_r + s_r^2`.
+#[test]
+fn running_losses_agree_with_one_tape_by_hand() {
+    let (mut g, mut h, shape) = ([0.0], [0.0], [Shape::SCALAR]);
+    let f = &Run { steps: 30 };
+    let value = Workspace::new().hvp(f, &shape, &[0.1], &[1.0], &mut g, &mut h).unwrap();
+    for schedule in ["store-all", "binomial:c=3", "online:c=4", "disk:ram=1,disk=2"] {
+        for mut run in runs(30, schedule) {
+            let (mut gradient, mut product) = ([0.0], [0.0]);
+            let (found, _) = run.hvp(&[0.1], &[1.0], &mut gradient, &mut product).unwrap();
+            // Sums of 30 terms in another order.
+            let close = |a: f64, b: f64| (a - b).abs() < 1e-14 * b.abs().max(1.0);
+            assert!(close(found, value) && close(gradient[0], g[0]), "{schedule}");
+            assert!((product[0] - h[0]).abs() < 1e-12 * h[0].abs(), "{schedule}");
+            let mut alone = [0.0];
+            let (same, _) = run.gradient(&[0.1], &mut alone).unwrap();
+            assert_eq!((same, alone), (found, gradient));
+            let ended = run.run(&[0.1]).unwrap();
+            let known = 1.0 - ended.state[0] + ended.state[0] * ended.state[0];
+            assert!(close(ended.value, known) && close(found, known), "{schedule}");
+            assert_eq!((ended.steps, ended.cost.plain_steps), (30, 30));
+        }
+    }
+}
+
+#[test]
+fn a_predicate_ends_a_loop() {
+    // s_t = 1 / (1 + 0.1 t) to first order: the 11th step is the first that leads below 1/2.
+    let steps = {
+        let (mut s, mut t) = (1.0, 0);
+        while s >= 0.5 {
+            (s, t) = (s - 0.1 * s * s, t + 1);
+        }
+        t
+    };
+    assert_eq!(steps, 10);
+    for (mut fixed, open) in runs(steps, "store-all").into_iter().zip(runs(1000, "online:c=3")) {
+        let mut open = open.until(|s, _| s[0] < 0.5).unwrap();
+        let (mut known, mut found) = ([0.0], [0.0]);
+        let value = fixed.gradient(&[0.1], &mut known).unwrap().0;
+        assert_eq!((open.gradient(&[0.1], &mut found).unwrap().0, found), (value, known));
+        assert_eq!(open.run(&[0.1]).unwrap().steps, steps);
+        let (mut product, mut same) = ([0.0], [0.0]);
+        open.hvp(&[0.1], &[1.0], &mut found, &mut product).unwrap();
+        fixed.hvp(&[0.1], &[1.0], &mut known, &mut same).unwrap();
+        assert_eq!((found, product), (known, same));
+    }
+    // At most so many steps, and counted from 1.
+    for open in runs(7, "online:c=3") {
+        assert_eq!(open.until(|_, _| false).unwrap().run(&[0.1]).unwrap().steps, 7);
+    }
+    for open in runs(7, "online:c=3") {
+        assert_eq!(open.until(|_, t| t == 4).unwrap().run(&[0.1]).unwrap().steps, 4);
+    }
+    let [refused, _] = runs(7, "store-all");
+    let error = refused.until(|_, _| true).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "schedule: found store-all, expected online:c=C for an inner loop that stops by itself"
     );
 }

@@ -1,23 +1,25 @@
 //! Runs that stop and go on: limits, states, and the binary killed at random moments.
 
 use std::ops::ControlFlow::Continue;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::two_layer::TwoLayer;
+use hypertape::coupling::{Bsa, Cold, Coupling, Ttsa, Warm};
+use hypertape::linear::{Cg, Stop};
 use hypertape::problems::Quadratic;
 use hypertape::{
-    Cheap, Coupling, Draw, Element, End, Estimator, Exact, Implicit, InnerLoop, Jump, Limits,
-    LinearSolver, Oracle, Outer, Probability, Record, Run, RunState, StochasticNeumann, Stop,
-    Terms, Ufom,
+    Cheap, Draw, Element, End, Estimator, Exact, Implicit, InnerLoop, Jump, Limits, Optimiser,
+    Oracle, Probability, Record, Run, RunState, StochasticNeumann, Terms, Ufom,
 };
 use rand::{RngExt, SeedableRng};
 
-fn general(outer: Outer, limits: Limits) -> Run {
+fn general(outer: Optimiser, limits: Limits) -> Run<f64> {
     Run { limits, ..Run::new(InnerLoop::new(5, 0.3).unwrap(), outer, 100, 0) }
 }
 
 fn go_on<T: Element>(
-    run: &Run,
+    run: &Run<T>,
     oracle: &mut Oracle<T>,
     estimator: &mut dyn Estimator<T>,
     state: &mut RunState<T>,
@@ -29,7 +31,7 @@ fn go_on<T: Element>(
 fn limits_end_a_run_and_are_told() {
     let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
     let start = RunState::new(oracle.start().values().to_vec());
-    let sgd = Outer::sgd(0.4).unwrap();
+    let sgd = Optimiser::sgd(0.4).unwrap();
     let limits = Limits { oracle_calls: Some(35), ..Limits::default() };
     let mut state = start.clone();
     let records = go_on(&general(sgd, limits), &mut oracle, &mut Exact::default(), &mut state);
@@ -75,23 +77,26 @@ fn limits_end_a_run_and_are_told() {
 fn cut_at_random<T: Element>(
     mut oracle: Oracle<T>,
     estimators: &mut [Box<dyn Estimator<T>>],
-    couplings: &[Coupling],
+    couplings: &[Arc<dyn Coupling>],
 ) {
     let mut random = rand_pcg::Pcg64::seed_from_u64(7);
     for estimator in estimators {
-        for &coupling in couplings {
-            for outer in
-                [Outer::decaying_sgd(0.1, 0.5), Outer::momentum(0.1, 0.9), Outer::adam(0.1)]
-                    .map(Result::unwrap)
+        for coupling in couplings {
+            for outer in [
+                Optimiser::decaying_sgd(0.1, 0.5),
+                Optimiser::momentum(0.1, 0.9),
+                Optimiser::adam(0.1),
+            ]
+            .map(Result::unwrap)
             {
                 let inner = InnerLoop::new(4, 0.1).unwrap();
-                let run = Run { coupling, ..Run::new(inner, outer, 12, 3) };
+                let run = Run { coupling: Arc::clone(coupling), ..Run::new(inner, outer, 12, 3) };
                 let mut once = RunState::new(oracle.start().values().to_vec());
                 let mut cut = once.clone();
                 go_on(&run, &mut oracle, &mut **estimator, &mut once);
                 while cut.iteration < 12 {
                     let iterations = cut.iteration + random.random_range(1..5);
-                    let part = Run { iterations: iterations.min(12), ..run };
+                    let part = Run { iterations: iterations.min(12), ..run.clone() };
                     go_on(&part, &mut oracle, &mut **estimator, &mut cut);
                 }
                 cut.elapsed = once.elapsed;
@@ -107,7 +112,7 @@ fn adaptive(cheap: Cheap) -> Ufom {
 }
 
 fn estimators<T: Element>() -> Vec<Box<dyn Estimator<T>>> {
-    let cg = LinearSolver::Cg { stop: Stop { iterations: 2, tolerance: 1e-12 } };
+    let cg = Cg { stop: Stop { iterations: 2, tolerance: 1e-12 } };
     vec![
         Box::new(Exact::default()),
         Box::new(Ufom::new(0.5).unwrap()),
@@ -120,7 +125,8 @@ fn estimators<T: Element>() -> Vec<Box<dyn Estimator<T>>> {
 
 #[test]
 fn a_run_goes_on_bit_for_bit() {
-    let all = [Coupling::Cold, Coupling::Warm, Coupling::Ttsa, Coupling::Bsa];
+    let all: [Arc<dyn Coupling>; 4] =
+        [Arc::new(Cold), Arc::new(Warm), Arc::new(Ttsa), Arc::new(Bsa)];
     let mut deterministic = estimators();
     // The coin of this problem would be that of an estimate that vanishes.
     deterministic.drain(1..3);
@@ -133,7 +139,7 @@ fn a_run_goes_on_bit_for_bit() {
 fn what_another_estimator_learned_is_refused() {
     let mut oracle = Oracle::new(TwoLayer::<f64>::new(5)).unwrap();
     let mut state = RunState::new(oracle.start().values().to_vec());
-    let run = Run::new(InnerLoop::new(4, 0.1).unwrap(), Outer::sgd(0.1).unwrap(), 3, 3);
+    let run = Run::new(InnerLoop::new(4, 0.1).unwrap(), Optimiser::sgd(0.1).unwrap(), 3, 3);
     go_on(&run, &mut oracle, &mut adaptive(Cheap::FirstOrder), &mut state);
     assert_eq!(state.estimator.names(), ["weight", "d2", "v2"]);
     let error = Estimator::set_state(&mut Ufom::new(0.5).unwrap(), &state.estimator).unwrap_err();
@@ -146,9 +152,9 @@ fn what_another_estimator_learned_is_refused() {
 fn a_state_of_another_optimiser_is_refused() {
     let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
     let mut state = RunState::new(oracle.start().values().to_vec());
-    let run = Run { iterations: 3, ..general(Outer::adam(0.1).unwrap(), Limits::default()) };
+    let run = Run { iterations: 3, ..general(Optimiser::adam(0.1).unwrap(), Limits::default()) };
     go_on(&run, &mut oracle, &mut Exact::default(), &mut state);
-    let run = general(Outer::sgd(0.1).unwrap(), Limits::default());
+    let run = general(Optimiser::sgd(0.1).unwrap(), Limits::default());
     let result = run.go_on(&mut oracle, &mut Exact::default(), &mut state, |_, _| Continue(()));
     let expected = "moments of the outer optimiser: found [mean 2x1, square 2x1], expected []";
     assert_eq!(result.unwrap_err().to_string(), expected);
@@ -237,7 +243,7 @@ mod binary {
             kills += usize::from(child.wait().unwrap().signal() == Some(9));
             if let Ok(text) = fs::read(state) {
                 let saved: Value = serde_json::from_slice(&text).unwrap();
-                progress = saved["iteration"].as_u64().unwrap();
+                progress = saved["state"]["iteration"].as_u64().unwrap();
             }
         }
         assert!(progress > 0, "no run came as far as to save");
@@ -267,7 +273,7 @@ mod binary {
         let saved: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
         let expected = format!(
             "error: interrupted after {} iterations, which are saved for --resume\n",
-            saved["iteration"]
+            saved["state"]["iteration"]
         );
         assert_eq!(text, expected);
         assert!(run(&format!("{line} --resume {}", state.display())).status.success());
@@ -296,8 +302,18 @@ mod binary {
         refused(&format!("run quadratic --resume {saved}"), &["found estimator cg:", "exact"]);
         refused(&format!("{line} 5 --resume {}", folder.of("none")), &["--resume", "No such file"]);
         let text = Path::new(&saved).join("state.json");
-        fs::write(&text, "{\"settings\": 3}").unwrap();
-        refused(&format!("{line} 5 --resume {saved}"), &["state.json: not the state of a run"]);
+        let whole = fs::read_to_string(&text).unwrap();
+        for (other, why) in [
+            ("{\"settings\": 3}".to_owned(), "found a file of an earlier version"),
+            (whole.replace("\"format\":2", "\"format\":3"), "found a file of format 3, expected"),
+            (whole.replace("\"hvps\"", "\"products\""), "missing field `hvps`"),
+            (whole.replace("\"ends\"", "\"end_of\""), "unknown field `end_of`"),
+            (whole[..whole.len() - 9].to_owned(), "EOF"),
+        ] {
+            fs::write(&text, other).unwrap();
+            let parts = ["state.json: not the state of this run: ", why];
+            refused(&format!("{line} 5 --resume {saved}"), &parts);
+        }
         let file = text.display();
         refused(&format!("{line} 5 --repeat 2 --resume {file}"), &["expected a folder"]);
     }

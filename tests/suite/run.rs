@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 
 use crate::support::two_layer::TwoLayer;
-use hypertape::problems::{Cleaning, DigitsSettings, Quadratic};
-use hypertape::{Draw, Element, Error, Exact, InnerLoop, Oracle, Outer, Record, Run, solve};
+use hypertape::problems::{Cleaning, Quadratic};
+use hypertape::{Draw, Element, Error, Exact, InnerLoop, Optimiser, Oracle, Record, Run, solve};
 
-fn run(outer: Outer, iterations: usize) -> Run {
+fn run(outer: Optimiser, iterations: usize) -> Run<f64> {
     Run::new(InnerLoop::new(200, 0.3).unwrap(), outer, iterations, 0)
 }
 
-fn go<T: Element>(run: &Run, oracle: &mut Oracle<T>) -> (Vec<T>, Result<Vec<Record>, Error>) {
+fn go<T: Element>(run: &Run<T>, oracle: &mut Oracle<T>) -> (Vec<T>, Result<Vec<Record>, Error>) {
     let mut x = oracle.start().values().to_vec();
     let mut estimator = Exact::default();
     let records = run.go(oracle, &mut estimator, &mut x, |_, _| ControlFlow::Continue(()));
@@ -27,14 +27,14 @@ fn descent_ends_at_the_stationary_point() {
     let det = a * c - b * b;
     let expected = [0.7 - (c * g0 - b * g1) / det, -1.2 - (a * g1 - b * g0) / det];
     let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
-    let (x, records) = go(&run(Outer::sgd(0.4).unwrap(), 200), &mut oracle);
+    let (x, records) = go(&run(Optimiser::sgd(0.4).unwrap(), 200), &mut oracle);
     let last = *records.unwrap().last().unwrap();
     for (x, e) in x.iter().zip(expected) {
         // The gradient is exact to 1e-15; the curvature is at least 0.7.
         assert!((x - e).abs() < 1e-14, "{x} {e}");
     }
     assert!(last.gradient_norm < 1e-14 && last.iteration == 199, "{last:?}");
-    let (x, _) = go(&run(Outer::adam(0.05).unwrap(), 800), &mut oracle);
+    let (x, _) = go(&run(Optimiser::adam(0.05).unwrap(), 800), &mut oracle);
     assert!((x[0] - expected[0]).abs() < 1e-6, "{x:?}");
 }
 
@@ -43,14 +43,14 @@ fn a_callback_breaks_off_after_the_step() {
     let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
     let mut x = oracle.start().values().to_vec();
     let mut seen = Vec::new();
-    let settings = run(Outer::sgd(0.1).unwrap(), 100);
+    let settings = run(Optimiser::sgd(0.1).unwrap(), 100);
     let stop_at_three = |record: &Record, at: &[f64]| {
         seen.push(at.to_vec());
         if record.iteration == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let records = settings.go(&mut oracle, &mut Exact::default(), &mut x, stop_at_three).unwrap();
     assert_eq!((records.len(), seen.len()), (4, 4));
-    let (longer, _) = go(&run(Outer::sgd(0.1).unwrap(), 4), &mut oracle);
+    let (longer, _) = go(&run(Optimiser::sgd(0.1).unwrap(), 4), &mut oracle);
     assert_eq!(x, longer);
 }
 
@@ -59,7 +59,7 @@ fn a_run_repeats_bit_for_bit_with_mini_batches() {
     let of = |seed| {
         let mut oracle = Oracle::new(TwoLayer::<f64>::new(5)).unwrap();
         let inner = InnerLoop::new(5, 0.1).unwrap();
-        let settings = Run { seed, inner, ..run(Outer::adam(0.01).unwrap(), 5) };
+        let settings = Run { seed, inner, ..run(Optimiser::adam(0.01).unwrap(), 5) };
         go(&settings, &mut oracle).0
     };
     assert_eq!(of(1), of(1));
@@ -70,7 +70,8 @@ fn a_run_repeats_bit_for_bit_with_mini_batches() {
 #[test]
 fn every_iteration_takes_the_same_bytes() {
     let mut oracle = Oracle::new(TwoLayer::<f64>::new(5)).unwrap();
-    let settings = Run::new(InnerLoop::new(5, 0.05).unwrap(), Outer::sgd(0.01).unwrap(), 100, 1);
+    let settings =
+        Run::new(InnerLoop::new(5, 0.05).unwrap(), Optimiser::sgd(0.01).unwrap(), 100, 1);
     let bytes: Vec<u64> =
         go(&settings, &mut oracle).1.unwrap().iter().map(|r| r.cost.bytes_measured).collect();
     assert!(
@@ -82,7 +83,7 @@ fn every_iteration_takes_the_same_bytes() {
 #[test]
 fn divergence_names_iteration_loss_and_limit() {
     let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
-    let (_, records) = go(&run(Outer::sgd(100.0).unwrap(), 100), &mut oracle);
+    let (_, records) = go(&run(Optimiser::sgd(100.0).unwrap(), 100), &mut oracle);
     let Err(Error::Iteration { iteration, cause }) = records else { panic!("{records:?}") };
     let Error::Diverged { loss, limit } = *cause else { panic!("{cause:?}") };
     assert!(iteration < 10 && loss > limit, "{iteration} {loss} {limit}");
@@ -104,7 +105,7 @@ fn an_inner_loop_that_overflows_names_quantity_and_step() {
 #[test]
 fn settings_and_lengths_are_checked() {
     for lr in [0.0, -0.1, f64::NAN, f64::INFINITY] {
-        assert!(InnerLoop::new(1, lr).is_err() && Outer::sgd(lr).is_err(), "{lr}");
+        assert!(InnerLoop::new(1, lr).is_err() && Optimiser::sgd(lr).is_err(), "{lr}");
     }
     let mut oracle = Oracle::new(Quadratic::<f64>::general()).unwrap();
     let error = oracle.set_init(vec![0.0; 2]).unwrap_err();
@@ -113,7 +114,7 @@ fn settings_and_lengths_are_checked() {
     let error = learned.set_init(vec![0.0; 16]).unwrap_err().to_string();
     assert!(error.contains("start depends on the outer variables"), "{error}");
     let mut x = [0.0; 3];
-    let settings = run(Outer::sgd(0.1).unwrap(), 1);
+    let settings = run(Optimiser::sgd(0.1).unwrap(), 1);
     let callback = |_: &Record, _: &[f64]| ControlFlow::Continue(());
     let error = settings.go(&mut oracle, &mut Exact::default(), &mut x, callback).unwrap_err();
     let text = error.to_string();
@@ -122,10 +123,9 @@ fn settings_and_lengths_are_checked() {
 
 #[test]
 fn digits_are_cleaned() {
-    let mut oracle =
-        Oracle::new(Cleaning::<f64>::digits(&DigitsSettings::default()).unwrap()).unwrap();
+    let mut oracle = Oracle::new(Cleaning::<f64>::digits(0).unwrap()).unwrap();
     let inner = InnerLoop::new(100, 1.0).unwrap();
-    let settings = Run::new(inner, Outer::adam(0.3).unwrap(), 30, 0);
+    let settings = Run::new(inner, Optimiser::adam(0.3).unwrap(), 30, 0);
     let (x, records) = go(&settings, &mut oracle);
     records.unwrap();
     let mut metric = |x: &[f64], name: &str| {

@@ -1,11 +1,12 @@
 //! Problems of scalars: the twin of a problem over arrays agrees with it, whatever is asked of them.
 
 use crate::support::{deviation, estimate};
+use hypertape::linear::Dense;
 use hypertape::scalar::{Real, Scalar};
 use hypertape::{
     Array, Bilevel, Draw, Element, Error, Estimator, Exact, FirstOrder, Forward, FullTape,
-    Implicit, Keep, LinearSolver, List, Momentum, Oracle, Params, Rows, ScalarBilevel, Schedule,
-    Shape, Truncated,
+    Implicit, Keep, List, Momentum, Oracle, Params, Rows, ScalarBilevel, Schedule, Shape,
+    Truncated,
 };
 use rand::RngExt;
 
@@ -66,7 +67,7 @@ fn estimators() -> Vec<Box<dyn Estimator<f64>>> {
         Box::new(FullTape),
         Box::new(FirstOrder),
         Box::new(Truncated { k: 2 }),
-        Box::new(Implicit::new(LinearSolver::Dense).unwrap()),
+        Box::new(Implicit::new(Dense).unwrap()),
     ]
 }
 

@@ -2,10 +2,11 @@
 //! budget, variances that are refused.
 
 use crate::support::{deviation, estimate};
+use hypertape::linear::Neumann;
 use hypertape::problems::Quadratic;
 use hypertape::{
-    Array, Bilevel, Draw, Element, Error, Estimator, Implicit, InnerLoop, Level, LinearSolver,
-    List, Oracle, Params, Rows, Shape, StochasticNeumann, Terms,
+    Array, Bilevel, Draw, Element, Error, Estimator, Implicit, InnerLoop, Level, List, Oracle,
+    Params, Rows, Shape, StochasticNeumann, Terms,
 };
 use rand::RngExt;
 
@@ -240,7 +241,7 @@ fn what_a_geometric_schedule_saves_at_several_budgets() {
 fn without_mini_batches_the_series_is_the_deterministic_one() {
     let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
     let draw = Draw::new(0, 0);
-    let series = LinearSolver::Neumann { terms: 6, lr: None };
+    let series = Neumann { terms: 6, lr: None };
     let mut neumann = Implicit::new(series).unwrap();
     let (_, known) = estimate(&mut neumann, &mut oracle, (5, 0.3), draw).unwrap();
     let all = Terms::StocBio { terms: 6, batches: 3.0, decay: 0.7 };

@@ -3,7 +3,7 @@
 use crate::support::problem::{column, matrix, problem};
 use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, estimate, expected, shared};
-use hypertape::problems::{Cleaning, DigitsSettings, Penalised, Quadratic, catalogue};
+use hypertape::problems::{Cleaning, Penalised, Quadratic, catalogue};
 use hypertape::{
     Bilevel, Cost, Draw, Error, Estimator, Exact, FirstOrder, Forward, Oracle, Truncated,
 };
@@ -242,9 +242,7 @@ fn counts_and_bytes() {
         assert_eq!(counts, [5 * r, 0, 20 * r, 20 * r]);
     }
     let digits = |estimator: &mut dyn Estimator<f64>, steps| {
-        of(estimator, Cleaning::digits(&DigitsSettings::default()).unwrap(), (steps, 1.0))
-            .1
-            .bytes_measured
+        of(estimator, Cleaning::digits(0).unwrap(), (steps, 1.0)).1.bytes_measured
     };
     // A state of 640 weights a step that is reversed, none for the others.
     let base = digits(&mut Truncated { k: 2 }, 4);

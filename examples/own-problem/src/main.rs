@@ -1,55 +1,47 @@
-//! A crate with a bilevel problem of its own, and the whole command line for it.
+//! A crate with bilevel problems of its own, and the whole command line for them.
 //!
 //! ```text
+//! cargo run --release -p own-problem -- problems scales
+//! cargo run --release -p own-problem -- check prior:noise=0.1
 //! cargo run --release -p own-problem -- gradient prior --estimator exact --estimator full-tape
-//! cargo run --release -p own-problem -- check prior
-//! cargo run --release -p own-problem -- run prior
+//! cargo run --release -p own-problem -- run scales:penalty=0.01 --train samples.csv
 //! ```
+
+mod prior;
+mod scales;
 
 use std::process::ExitCode;
 
-use hypertape::problems::Entry;
-use hypertape::{Array, Bilevel, Draw, Element, List, Oracle, Params, Rows, Shape};
+use hypertape::prelude::*;
+use prior::Prior;
+use scales::Scales;
 
-/// Denoise a sequence: `g = |w - data|^2/2 + e^x |Dw|^2/2` with differences `D`, `f = |w - clean|^2/2`.
-struct Prior<T> {
-    data: Vec<T>,
-    clean: Vec<T>,
-}
-
-const LENGTH: u32 = 16;
-
-impl<T: Element> Prior<T> {
-    fn new() -> Self {
-        let clean = |i: u32| (0.4 * f64::from(i)).sin();
-        let noise = |i: u32| 0.3 * (5.0 * f64::from(i)).cos();
-        Self {
-            data: (0..LENGTH).map(|i| T::from_f64(clean(i) + noise(i))).collect(),
-            clean: (0..LENGTH).map(|i| T::from_f64(clean(i))).collect(),
-        }
+/// In double precision alone; what the problem is made from is captured.
+fn prior() -> Entry {
+    let clean: Vec<f64> = (0..16).map(|i| (0.4 * f64::from(i)).sin()).collect();
+    let open =
+        move |given: &Given<f64>| Oracle::new(Prior::new(&clean, given.get("noise")?, given.seed));
+    let noise = Setting::new("noise", 0.3, Kind::Number(0.0..=1.0), "largest error of the data");
+    Entry {
+        data_seed: Some(0),
+        settings: vec![noise],
+        ..Entry::new("prior", "strength of a smoothness prior", (60, 0.1), open)
     }
 }
 
-impl<T: Element> Bilevel<T> for Prior<T> {
-    fn start(&self) -> Params<T> {
-        Params::new().with("log_strength", Shape::SCALAR, [T::zero()])
-    }
-    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
-        List::from_slice(&[x[0].constant(Shape::column(LENGTH), &self.data)])
-    }
-    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
-        let data = w[0].constant(w[0].shape(), &self.data);
-        let shape = Shape::column(LENGTH - 1);
-        let steps = w[0].slice(1, shape) - w[0].slice(0, shape);
-        (w[0].squared_error(data) + x[0].exp() * steps.dot(steps)) * 0.5
-    }
-    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A {
-        w[0].squared_error(w[0].constant(w[0].shape(), &self.clean)) * 0.5
+/// In both precisions, on the samples of `--train` or on digits.
+fn scales() -> Entry {
+    let penalty = Setting::new("penalty", 0.001, Kind::NOT_NEGATIVE, "strength of the penalty");
+    let summary = "one log-scale a feature of a classifier of 300 digits, or of --train";
+    Entry {
+        data_seed: Some(0),
+        samples: Some(Labels::Classes),
+        settings: vec![penalty, Setting::batch()],
+        ..Entry::new("scales", summary, (50, 0.5), |given| Oracle::new(Scales::new(given)?))
+            .single(|given| Oracle::new(Scales::new(given)?))
     }
 }
 
 fn main() -> ExitCode {
-    let summary = "strength of a smoothness prior";
-    let (double, single) = (|_| Oracle::new(Prior::new()), |_| Oracle::new(Prior::new()));
-    hypertape::cli::main(&[Entry::new("prior", summary, (60, 0.1), double, single)])
+    hypertape::cli::main(&[prior(), scales()])
 }

@@ -1,6 +1,7 @@
-//! Numpy's arrays, files in `.npy`: formats 1.0 to 3.0, numbers of four or eight bytes in either order.
+//! Numpy's arrays, files in `.npy`: read in formats 1.0 to 3.0, with numbers of four or eight bytes in either order; written as
+//! numpy writes little-endian doubles.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 
 /// An array of up to two dimensions: one of `n` values has `n` rows and one column.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +74,34 @@ pub fn read(mut reader: impl Read) -> Result<Matrix, String> {
     Ok(Matrix { rows, cols, values: data })
 }
 
+/// Writes `values`, row after row, as an array of two dimensions: the bytes of `numpy.save`.
+///
+/// ```
+/// let mut file = Vec::new();
+/// hypertape_problems::data::npy::write(&mut file, [1, 2], [0.5, -1.0])?;
+/// assert!(file.starts_with(b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f8', 'fortran_order': False, 'shape': (1, 2), } "));
+/// assert_eq!((file.len(), file[127]), (128 + 16, b'\n'));
+/// assert_eq!(hypertape_problems::data::npy::read(&file[..])?.values, [0.5, -1.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As `writer`.
+pub fn write(
+    mut writer: impl Write,
+    [rows, cols]: [usize; 2],
+    values: impl IntoIterator<Item = f64>,
+) -> io::Result<()> {
+    let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
+    // Ten bytes before it, a newline after it: 128, into which two sizes of 20 digits fit.
+    writer.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
+    writeln!(writer, "{header:117}")?;
+    for value in values {
+        writer.write_all(&value.to_le_bytes())?;
+    }
+    Ok(())
+}
+
 type Decode = fn([u8; 8]) -> f64;
 
 /// The width of a value in bytes, whether it is big-endian, and how to decode it once its bytes
@@ -98,9 +127,6 @@ fn decoder(descr: &str) -> Option<(usize, bool, Decode)> {
 }
 
 /// What stands before the values of an array.
-///
-/// The header reader of npyz trusts the file: it multiplies the dimensions unchecked and allocates
-/// the announced length. Its errors repeat the whole header over several lines.
 struct Header {
     /// The dtype as a Python literal.
     descr: String,
@@ -190,4 +216,144 @@ fn literal_len(text: &str) -> Option<usize> {
         }
     }
     (depth == 0 && !quoted).then_some(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn npy(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let text = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n");
+        let length = u16::try_from(text.len()).unwrap().to_le_bytes();
+        [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes(), data].concat()
+    }
+
+    fn doubles(values: &[f64]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    fn vector(values: &[f64]) -> Vec<u8> {
+        npy("'<f8'", "False", &format!("({},)", values.len()), &doubles(values))
+    }
+
+    /// Checks that a file is refused in one line that contains the given parts.
+    fn refused(bytes: &[u8], parts: &[&str]) {
+        let message = read(bytes).unwrap_err();
+        for part in parts {
+            assert!(message.contains(part), "no {part:?} in {message:?}");
+        }
+        assert!(!message.contains('\n'), "{message:?}");
+    }
+
+    #[test]
+    fn reads_every_dtype() {
+        let values = [1.0, -2.0, 300.0];
+        let bytes: [(&str, Vec<u8>); 8] = [
+            ("<f8", [1_f64, -2.0, 300.0].map(f64::to_le_bytes).concat()),
+            (">f8", [1_f64, -2.0, 300.0].map(f64::to_be_bytes).concat()),
+            ("<f4", [1_f32, -2.0, 300.0].map(f32::to_le_bytes).concat()),
+            (">f4", [1_f32, -2.0, 300.0].map(f32::to_be_bytes).concat()),
+            ("<i8", [1_i64, -2, 300].map(i64::to_le_bytes).concat()),
+            (">i8", [1_i64, -2, 300].map(i64::to_be_bytes).concat()),
+            ("<i4", [1_i32, -2, 300].map(i32::to_le_bytes).concat()),
+            (">i4", [1_i32, -2, 300].map(i32::to_be_bytes).concat()),
+        ];
+        for (dtype, bytes) in bytes {
+            let file = npy(&format!("'{dtype}'"), "False", "(3,)", &bytes);
+            assert_eq!(read(&file[..]).unwrap().values, values, "{dtype}");
+        }
+    }
+
+    #[test]
+    fn reads_every_shape() {
+        let six = doubles(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let cases = [
+            ("()", "False", 1, (1, 1), vec![1.0]),
+            ("(0,)", "False", 0, (0, 1), vec![]),
+            ("(4,)", "True", 4, (4, 1), vec![1.0, 2.0, 3.0, 4.0]),
+            ("(2, 3)", "False", 6, (2, 3), vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+            ("(2, 3)", "True", 6, (2, 3), vec![1.0, 3.0, 5.0, 2.0, 4.0, 6.0]),
+            ("(3, 0)", "True", 0, (3, 0), vec![]),
+        ];
+        for (shape, order, count, (rows, cols), values) in cases {
+            let file = npy("'<f8'", order, shape, &six[..8 * count]);
+            let expected = Matrix { rows, cols, values };
+            assert_eq!(read(&file[..]), Ok(expected), "{shape} {order}");
+        }
+    }
+
+    #[test]
+    fn reads_format_versions_two_and_three() {
+        let text = b"{ 'shape':(2,),'descr' : '<f8', 'fortran_order': False}";
+        let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+        for version in [2, 3] {
+            let start = [b"\x93NUMPY", &[version, 0][..], &length, text].concat();
+            let file = [start, doubles(&[7.0, 8.0])].concat();
+            assert_eq!(read(&file[..]).unwrap().values, [7.0, 8.0]);
+        }
+    }
+
+    #[test]
+    fn refuses_malformed_headers() {
+        refused(b"\x93NUMPY\x01\x00\x76\x00{'de", &["118 bytes", "4 are there"]);
+        refused(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", &["4294967295", "1 are"]);
+        for other in [&b""[..], b"PK\x03\x04 and so on", b"\x93NUMPY\x01"] {
+            refused(other, &["not an npy file"]);
+        }
+        refused(b"\x93NUMPY\x04\x01\0\0", &["4.1", "3.0"]);
+        refused(b"\x93NUMPY\x01\x00", &["malformed header"]);
+        for (descr, order, shape) in [
+            ("'<f8'", "False", "(-1,)"),
+            ("'<f8'", "False", "3"),
+            ("'<f8'", "False", "(2 3)"),
+            ("'<f8'", "False", "(18446744073709551616,)"),
+            ("'<f8'", "0", "(3,)"),
+            ("'<f8'", "False", "(3,), 'more': 1"),
+            ("'<f8", "False", "(3,)"),
+            ("[[[[", "False", "(3,)"),
+            (")", "False", "(3,)"),
+        ] {
+            let file = npy(descr, order, shape, &[]);
+            refused(&file, &["malformed header", "'fortran_order'", "expected"]);
+        }
+        refused(&npy(&"[".repeat(60_000), "False", "()", &[]), &["malformed header"]);
+    }
+
+    #[test]
+    fn refuses_other_dtypes_and_shapes() {
+        for descr in
+            ["'<c16'", "'|b1'", "'|O'", "'<f2'", "'f8'", "''", "[('a', '<f8'), ('b', '<i4')]"]
+        {
+            refused(&npy(descr, "False", "(3,)", &[]), &[descr, "f4, f8, i4 or i8"]);
+        }
+        let file = npy("'<f8'", "False", "(1, 2, 3)", &doubles(&[0.0; 6]));
+        refused(&file, &["3 dimensions", "[1, 2, 3]", "at most 2"]);
+    }
+
+    #[test]
+    fn refuses_headers_that_claim_too_much() {
+        let three = doubles(&[1.0, 2.0, 3.0]);
+        refused(&npy("'<f8'", "False", "(2, 2)", &three), &["4 values and 3 are"]);
+        refused(&npy("'<f8'", "False", "(3,)", &three[..23]), &["3 values and 2 are"]);
+        let huge = "9223372036854775808";
+        let file = npy("'<f8'", "False", &format!("({huge},)"), &three);
+        refused(&file, &[huge, "3 are there"]);
+        let file = npy("'<f8'", "True", &format!("({huge}, 2)"), &three);
+        refused(&file, &[huge, "more values than any file can hold"]);
+    }
+
+    #[test]
+    fn refuses_trailing_bytes() {
+        let mut file = vector(&[1.0, 2.0]);
+        file.extend([0; 9]);
+        refused(&file, &["9 bytes follow the 2 values"]);
+    }
+
+    #[test]
+    fn refuses_what_is_not_finite() {
+        refused(&vector(&[0.0, f64::NAN]), &["NaN at index 1"]);
+        refused(&vector(&[f64::NEG_INFINITY]), &["-inf at index 0"]);
+        let fortran = npy("'<f8'", "True", "(2, 2)", &doubles(&[0.0, f64::INFINITY, 0.0, 0.0]));
+        refused(&fortran, &["inf at index 2"]);
+    }
 }

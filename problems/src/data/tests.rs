@@ -203,16 +203,16 @@ fn files_become_sets() {
     let csv = dir.put("test.csv", b"0.5,3\n0.25,7\n");
     let files = Files { train: format!("{images},{labels}"), ..Files::default() };
     let sets = load::<f64>(&files, 1).unwrap();
-    assert_eq!([sets.train.len(), sets.valid.len(), sets.test.len()], [4, 4, 4]);
-    assert_eq!(sets.train.labels().iter().sum::<u32>(), 2);
+    assert_eq!(sets.parts.each_ref().map(Labelled::len), [4, 4, 4]);
+    assert_eq!(sets.parts[0].labels().iter().sum::<u32>(), 2);
     let with = Files { test: Some(csv.clone()), split: Some([6, 4, 2]), ..files.clone() };
     let sets = load::<f64>(&with, 1).unwrap();
-    assert_eq!([sets.train.len(), sets.valid.len(), sets.test.len()], [6, 4, 2]);
+    assert_eq!(sets.parts.each_ref().map(Labelled::len), [6, 4, 2]);
     let arena = Arena::new();
     let one = Tensor::new(&arena, Shape::SCALAR, &[1.0]);
     // Every sample of the training file once, scaled; even ones are of the second class.
     let mut seen: Vec<usize> = Vec::new();
-    for (part, size) in [(&sets.train, 6), (&sets.valid, 4)] {
+    for (part, size) in [(&sets.parts[0], 6), (&sets.parts[1], 4)] {
         for (value, &label) in part.times(one, 0..size).values().iter().zip(part.labels()) {
             let i = (0..12).find(|&i| (f64::from(i) / 255.0 - value).abs() < 1e-15).unwrap();
             assert_eq!(label, 1 - i % 2);
@@ -281,7 +281,7 @@ fn numbers_are_predicted() {
     for train in [dense, sparse] {
         let files = Files { train, numbers: true, ..Files::default() };
         let split = Files { split: Some([2, 1, 1]), ..files.clone() };
-        let parts = Targets::parts(load::<f64>(&split, 0).unwrap()).unwrap();
+        let parts = load::<f64>(&split, 0).unwrap().into_numbers().unwrap();
         assert_eq!(parts.each_ref().map(Targets::len), [2, 1, 1]);
         let (valid, test) = (Some(valid.clone()), Some(valid.clone()));
         let sets = load::<f64>(&Files { valid, test, ..files }, 3).unwrap();

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn empty_sets_have_empty_parts() {
-        assert_eq!(stratify(&[], [0, 0, 0]), [vec![], vec![], vec![]]);
+        assert_eq!(stratify(&[], [0, 0, 0]), [const { Vec::<usize>::new() }; 3]);
         assert_eq!(stratify(&[0, 0], [0, 0, 0]), [vec![0, 0], vec![0, 0], vec![0, 0]]);
     }
 }

@@ -13,13 +13,12 @@
 
 use hypertape_autodiff::Element;
 
-use crate::adjoint::Chain;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 
 /// The first-order estimate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,11 +39,11 @@ pub(crate) fn bytes(profile: &Profile, steps: usize) -> u64 {
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    at: At<T>,
+    at: Task<T>,
     gradient: &mut [T],
 ) -> Result<T, Error> {
     let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
-    run.forward(&mut state, |_| ())?;
+    run.forward(&mut state, |_, _| ())?;
     let loss = run.turn(&mut state, gradient)?;
     run.pull_start(&state, gradient)?;
     run.close([state]);
@@ -64,7 +63,7 @@ impl<T: Element> Estimator<T> for FirstOrder {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         if oracle.first_order_vanishes()? {

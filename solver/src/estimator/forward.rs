@@ -20,7 +20,7 @@ use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::Profile;
-use crate::rollout::{At, finite_loss};
+use crate::rollout::{Task, finite_loss};
 use crate::rule::Step;
 
 /// The exact hypergradient by forward mode.
@@ -40,7 +40,7 @@ impl<T: Element> Estimator<T> for Forward {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let d = at.x.len();
@@ -74,7 +74,7 @@ pub(crate) fn bytes(profile: &Profile, steps: usize, directions: u64, beside: u6
 pub(crate) fn along<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    At { x, draw, .. }: At<T>,
+    Task { x, draw, .. }: Task<T>,
     gradient: &mut [T],
     directions: usize,
     fill: impl Fn(usize, &mut [T]),
@@ -98,7 +98,7 @@ pub(crate) fn along<T: Element>(
         oracle.init(x, draw, &mut w)?;
         oracle.push_init(x, draw, dx, dw)?;
         for t in 0..inner.steps() {
-            let step = Step { index: t, lr: inner.lr() };
+            let step = Step::new(t, inner.lr());
             let Some(c) = oracle.multiple(step) else {
                 return Err(refused(oracle.rule()));
             };

@@ -4,7 +4,8 @@
 //! H v = df/dw,    x_bar = df/dx - B^T v    all at w_r
 //! ```
 //!
-//! with the linear system left to a [`LinearSolver`] (Pedregosa 2016; Grazzi, Franceschi, Pontil and Salzo 2020; as AID-BiO
+//! with the linear system left to a [`LinearSolver`]. A rule that comes to rest elsewhere, as `ista` and `projected` do,
+//! has the system of its fixed point instead (`equation.rs`), which is not symmetric (Pedregosa 2016; Grazzi, Franceschi, Pontil and Salzo 2020; as AID-BiO
 //! with conjugate gradients and a warm start of `v`: Ji, Yang and Liang 2021).
 //!
 //! Bias: against the unrolled loop, this is the gradient of another function, which misses that `w_r` falls short of the
@@ -13,29 +14,34 @@
 //! `(K - C A^-1 F) (I - lr A)^r (w_0 - w*)`.
 //!
 //! Cost: `r + 1` inner gradients, one outer gradient, the products of the solver (`linear.rs` has a table), and one sweep
-//! that gives the mixed product and with it the true residual. The inner loss is evaluated as at step `r`. Memory:
-//! a state and `2 p + max(scratch, p + d)` values, the arenas of one sweep, and with a warm start `p` values a task that
-//! stay in the estimator between calls.
+//! that gives the mixed product and with it the true residual; of a fixed point one step more. The inner loss is evaluated
+//! as at step `r`. Memory: a state and `2 p + max(scratch, p + d)` values, the arenas of one sweep, and with a warm start
+//! `p` values a task that stay in the estimator between calls. Of a fixed point `p` is the length of the state, but for
+//! `3 p + d` values more, `4 p + d` where the rule takes the gradient ahead.
 
-use hypertape_autodiff::{Element, all_finite, axpy};
+use std::sync::Arc;
+
+use hypertape_autodiff::{Element, axpy};
 
 use crate::by_place::ByPlace;
 use crate::draw::Level;
 use crate::error::{Error, positive};
+use crate::estimator::equation::{Equation, bytes, finite, unknowns};
 use crate::estimator::{Estimator, named};
 use crate::inner::InnerLoop;
-use crate::linear::{LinearSolver, Stop, System};
+use crate::linear::{LinearSolver, System, scratch};
 use crate::oracle::{Oracle, Point};
 use crate::params::{Params, norm};
 use crate::profile::Profile;
 use crate::report::Report;
-use crate::rollout::{At, Rollout, finite_loss};
+use crate::rollout::{Rollout, Task, finite_loss};
 
 /// The implicit hypergradient.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, List, Shape};
-/// use hypertape_solver::{Bilevel, Draw, Estimator, Implicit, InnerLoop, LinearSolver, Oracle, Params, Rows, Stop};
+/// use hypertape_solver::linear::{Cg, Stop};
+/// use hypertape_solver::{Bilevel, Draw, Estimator, Implicit, InnerLoop, Oracle, Params, Rows};
 ///
 /// /// `g = w^2/2 + x w`, `f = w^2`, started at `w = 1`.
 /// struct Scalar;
@@ -55,7 +61,7 @@ use crate::rollout::{At, Rollout, finite_loss};
 /// }
 ///
 /// let mut oracle = Oracle::<f64>::new(Scalar)?;
-/// let mut cg = Implicit::new(LinearSolver::Cg { stop: Stop { iterations: 5, tolerance: 0.0 } })?;
+/// let mut cg = Implicit::new(Cg { stop: Stop { iterations: 5, tolerance: 0.0 } })?;
 /// let mut gradient = [0.0];
 /// let estimate =
 ///     cg.estimate(&mut oracle, &InnerLoop::new(10, 0.1)?, &[0.5], Draw::new(0, 0), &mut gradient)?;
@@ -68,7 +74,7 @@ use crate::rollout::{At, Rollout, finite_loss};
 /// ```
 #[derive(Debug)]
 pub struct Implicit<T> {
-    solver: LinearSolver,
+    solver: Arc<dyn LinearSolver<T>>,
     mu: Option<f64>,
     kept: Option<ByPlace<T>>,
 }
@@ -78,8 +84,9 @@ impl<T: Element> Implicit<T> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for settings of `solver` that make no sense.
-    pub fn new(solver: LinearSolver) -> Result<Self, Error> {
-        Ok(Self { solver: solver.checked()?, mu: None, kept: None })
+    pub fn new(solver: impl LinearSolver<T> + 'static) -> Result<Self, Error> {
+        solver.check()?;
+        Ok(Self { solver: Arc::new(solver), mu: None, kept: None })
     }
 
     /// Starts each solve from the last solution in the same place of the meta-batch, if that was of the same task.
@@ -100,18 +107,15 @@ impl<T: Element> Implicit<T> {
 
 impl<T: Element> Estimator<T> for Implicit<T> {
     fn name(&self) -> String {
-        let (name, stop, [first, second]) = self.solver.parts();
-        let iterations = stop.map(|Stop { iterations, .. }| iterations as f64);
-        let tolerance = stop.map(|Stop { tolerance, .. }| tolerance);
-        let warm = match self.solver {
+        let warm = match self.solver.name() {
             _ if self.kept.is_some() => Some(1.0),
             // Of this one a warm start is the default where it is typed.
-            LinearSolver::FixedPoint { .. } => Some(0.0),
+            "fixed-point" => Some(0.0),
             _ => None,
         };
-        let own =
-            [("iterations", iterations), ("tolerance", tolerance), ("mu", self.mu), ("warm", warm)];
-        named(name, &[&[first, second][..], &own].concat())
+        let mut settings = self.solver.settings();
+        settings.extend([("mu", self.mu), ("warm", warm)]);
+        named(self.solver.name(), &settings)
     }
 
     /// The kept solutions: `v.PLACE.TASK` for each.
@@ -134,125 +138,97 @@ impl<T: Element> Estimator<T> for Implicit<T> {
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let p = usize::try_from(profile.inner).unwrap_or(usize::MAX);
-        Ok(bytes(profile, steps, self.solver.scratch(p) as u64))
+        let n = usize::try_from(unknowns(profile)).unwrap_or(usize::MAX);
+        Ok(bytes(profile, steps, scratch(&*self.solver, n) as u64))
     }
 
     fn task(
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
+        if self.solver.symmetric() && !oracle.stationary() {
+            let expected = "one that comes to rest where dg/dw = 0; fixed-point, neumann, gmres and dense differentiate \
+                            the fixed points of others";
+            return Err(Error::invalid("the inner rule", oracle.rule(), expected));
+        }
         let coin = at.draw.at(Level::Coin, at.slot);
-        hypergradient(oracle, inner, at, gradient, inner.steps(), |oracle, point, b, v| {
-            let warm = self.kept.as_ref().is_some_and(|kept| kept.load(at.slot, coin.task, v));
-            if !warm {
-                v.fill(T::zero());
-            }
-            let mut scratch = oracle.take(self.solver.scratch(v.len()))?;
-            let product =
-                |u: &[T], hu: &mut [T]| product(oracle, inner, point, inner.steps(), u, hu);
-            let mut system = System { b, v: &mut *v, warm };
-            let settings = (inner.lr(), coin);
-            let iterations = self.solver.solve(product, &mut system, &mut scratch, settings)?;
-            oracle.give(scratch);
+        hypergradient(oracle, inner, at, gradient, inner.steps(), |equation, b, v| {
+            let (step, symmetric) = (equation.step(), !equation.is_fixed_point());
+            // A fixed point's `A` is at least `lr mu` where a step contracts by `1 - lr mu`.
+            let mu = self.mu.map(|mu| if symmetric { mu } else { mu * inner.lr() });
+            let mut system = System::new(equation, b, v);
+            (system.symmetric, system.step, system.draw) = (symmetric, step, coin);
             if let Some(kept) = &self.kept {
-                kept.store(at.slot, coin.task, v);
+                system.warm = kept.load(at.slot, coin.task, system.v);
             }
-            Ok((iterations, Some(self.mu)))
+            let iterations = self.solver.solve(&mut system)?;
+            if let Some(kept) = &self.kept {
+                kept.store(at.slot, coin.task, system.v);
+            }
+            Ok((iterations, Some(mu)))
         })
     }
 }
 
-/// Bytes of an implicit estimate whose solver takes `scratch` values.
-pub(crate) fn bytes(profile: &Profile, steps: usize, scratch: u64) -> u64 {
-    let Profile { value, inner, outer, state, extra, .. } = *profile;
-    let start = value * (state + inner) + profile.init.bytes;
-    let step = if steps > 0 { profile.gradient.bytes.max(profile.update.bytes) } else { 0 };
-    let run = value * (state + inner * (1 + extra)) + step.max(profile.query);
-    let ends = profile.outer_gradient.bytes.max(profile.gradient.bytes);
-    let solve = (value * scratch + profile.hessian.bytes).max(ends);
-    let last = value * (inner + outer) + profile.products.bytes;
-    start.max(run).max(value * (state + 2 * inner) + solve.max(last))
-}
-
-/// The part that all implicit estimates share. `solve(oracle, point, b, v)` writes a solution of `H v = b` at `point` into `v`,
-/// and returns its iterations, and `Some(mu)` if `H` is the same in every product, so that there is a residual. The mixed product is that of inner step `mixed_step`.
+/// The part that all implicit estimates share. `solve(equation, b, v)` writes a solution of `A v = b` into `v`, and returns
+/// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual. What the solution says
+/// to `x` is evaluated with the loss of inner step `mixed_step`.
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    At { x, draw, slot }: At<T>,
+    at: Task<T>,
     gradient: &mut [T],
     mixed_step: usize,
-    solve: impl FnOnce(
-        &mut Oracle<T>,
-        Point<T>,
-        &[T],
-        &mut [T],
-    ) -> Result<(usize, Option<Option<f64>>), Error>,
+    solve: impl FnOnce(&mut Equation<T>, &[T], &mut [T]) -> Result<(usize, Option<Option<f64>>), Error>,
 ) -> Result<T, Error> {
-    if !oracle.stationary() {
-        let expected = "one whose steps come to rest where dg/dw = 0";
-        return Err(Error::invalid("the rule of an implicit estimate", oracle.rule(), expected));
-    }
-    if oracle.implicit_vanishes()? {
+    let (p, stationary) = (oracle.inner_dim(), oracle.stationary());
+    let vanishing = oracle.implicit_vanishes()?;
+    if vanishing && stationary {
         return Err(Error::ImplicitVanishes);
     }
-    let (steps, p) = (inner.steps(), oracle.inner_dim());
-    let (mut run, mut state) = Rollout::start(oracle, inner, At { x, draw, slot })?;
+    let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
     let mut before = None;
-    run.forward(&mut state, |gradient| {
-        before.get_or_insert_with(|| norm(gradient));
+    run.forward(&mut state, |gradient, moved| {
+        let unrest =
+            || if stationary { norm(gradient) } else { norm(moved) / T::from_f64(inner.lr()) };
+        before.get_or_insert_with(unrest);
     })?;
     run.close([]);
-    oracle.keep_end(draw, &state[..p]);
-    let (mut v, mut b) = (oracle.take(p)?, oracle.take(p)?);
-    let point = Point { w: &state[..p], x, draw };
-    let loss = finite_loss(oracle.outer_gradient(point, &mut b, gradient)?, inner)?;
+    oracle.keep_end(at.draw, &state[..p]);
+    // What the rule remembers is no part of a minimum.
+    let n = if stationary { p } else { state.len() };
+    let (mut v, mut b) = (oracle.take(n)?, oracle.take(n)?);
+    let point = Point { w: &state[..p], x: at.x, draw: at.draw };
+    let loss = finite_loss(oracle.outer_gradient(point, &mut b[..p], gradient)?, inner)?;
+    b[p..].fill(T::zero());
     finite(&b, "the outer gradient", inner)?;
-    oracle.inner_gradient(point, steps, &mut v)?;
-    finite(&v, "the gradient of the inner loss", inner)?;
-    let after = norm(&v);
-    let (iterations, mu) = solve(oracle, point, &b, &mut v)?;
-    let (mut product, mut mixed) = (oracle.take(p)?, oracle.take(x.len())?);
-    oracle.inner_products(point, mixed_step, &v, &mut product, &mut mixed)?;
-    axpy(gradient, -T::one(), &mixed);
+    let mut equation = Equation::new(oracle, inner, at, &state[..n])?;
+    if vanishing && !equation.rule_sees_x()? {
+        return Err(Error::ImplicitVanishes);
+    }
+    let after = equation.unrest(&mut v)?;
+    let (iterations, mu) = solve(&mut equation, &b, &mut v)?;
+    let mut product = equation.oracle.take(n)?;
+    equation.apply(mixed_step, &v, &mut product, Some(gradient))?;
     axpy(&mut product, -T::one(), &b);
     finite(&product, "the residual of the linear system", inner)?;
     let left = norm(&product);
-    oracle.note(Report {
+    equation.oracle.note(Report {
         residual: mu.map(|_| ratio(left, norm(&b))),
         iterations,
         inner_norm: after.as_f64(),
         inner_ratio: ratio(after, before.unwrap_or(after)),
         solution_error: mu.flatten().map(|mu| left.as_f64() / mu),
+        fixed_point: !stationary,
     });
-    for vector in [mixed, product, b, v, state] {
+    equation.close();
+    for vector in [product, b, v, state] {
         oracle.give(vector);
     }
     Ok(loss)
-}
-
-/// `H u` at inner step `step`, finite.
-pub(crate) fn product<T: Element>(
-    oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
-    point: Point<T>,
-    step: usize,
-    u: &[T],
-    hu: &mut [T],
-) -> Result<(), Error> {
-    oracle.hessian_product(point, step, u, hu)?;
-    finite(hu, "a product with the inner Hessian", inner)
-}
-
-fn finite<T: Element>(a: &[T], quantity: &'static str, inner: &InnerLoop) -> Result<(), Error> {
-    if all_finite(a) {
-        return Ok(());
-    }
-    Err(Error::NonFinite { quantity, step: None, lr: inner.lr() })
 }
 
 /// `a / b`, and 0 for `a = 0`.

@@ -27,7 +27,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::scale;
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
 use crate::variance::Levels;
 
@@ -168,7 +168,7 @@ impl Roulette {
         let (mut squares, mut tasks) = (vec![0.0; self.levels.len()], 0.0);
         for draw in draws {
             for slot in 0..oracle.batch() {
-                let at = At { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
+                let at = Task { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
                 let found = self.squares_of(oracle, inner, at)?;
                 squares.iter_mut().zip(found).for_each(|(sum, square)| *sum += square);
                 tasks += 1.0;
@@ -182,7 +182,7 @@ impl Roulette {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
     ) -> Result<Vec<f64>, Error> {
         let levels = self.levels.iter().map(|&(depth, _)| (depth, 1.0)).collect();
         let mut plain = Self { levels, ..self.clone() };
@@ -200,7 +200,7 @@ impl Roulette {
     }
 
     /// The level of a task.
-    fn level(&self, at: At<impl Element>) -> usize {
+    fn level(&self, at: Task<impl Element>) -> usize {
         let u: f64 = at.draw.at(Level::Coin, at.slot).stream().random();
         self.forced.unwrap_or_else(|| self.levels[1..].iter().take_while(|&&(_, p)| u < p).count())
     }
@@ -241,7 +241,7 @@ impl<T: Element> Estimator<T> for Roulette {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
     ) -> Result<Option<f64>, Error> {
         let squares = self.squares_of(oracle, inner, at)?;
         let survival: Vec<f64> = self.levels[1..].iter().map(|&(_, p)| p).collect();
@@ -253,7 +253,7 @@ impl<T: Element> Estimator<T> for Roulette {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         inner.expect_known("roulette")?;

@@ -16,6 +16,10 @@
 //! - roulette: `c_k = s^-k` for `k <= N`, where `P(N >= k) = s^k`. No bias against `H^-1 df/dw`, `s/(1 - s)` products in the
 //!   mean. Its variance is finite only if `E|(I - lr H_j) u|^2 < s |u|^2`, which is enforced.
 //!
+//! Under a rule that comes to rest elsewhere than where `dg/dw = 0`, a factor is the pull-back of an inner step on a mini-batch
+//! of its own, `lr` is 1 by default, and `B` the pull-back of a step to `x`, as in [`Implicit`](crate::Implicit); each factor
+//! then takes an inner gradient more for each of its mini-batches.
+//!
 //! Cost: `r + 1` inner gradients, one outer gradient, the products and one sweep that gives the mixed product. Memory:
 //! a state and `5 p` values, or `3 p + d`, and the arenas of one sweep.
 
@@ -24,12 +28,13 @@ use rand::RngExt;
 
 use crate::draw::Level;
 use crate::error::{Error, not_negative, positive};
+use crate::estimator::equation::{bytes, unknowns};
 use crate::estimator::{Estimator, implicit, named};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::profile::Profile;
-use crate::rollout::At;
+use crate::rollout::Task;
 
 /// Which terms of the series are summed, and with which weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,7 +119,7 @@ impl StochasticNeumann {
     }
 
     /// The number of factors.
-    fn factors(&self, at: At<impl Element>) -> usize {
+    fn factors(&self, at: Task<impl Element>) -> usize {
         let mut coin = at.draw.at(Level::Coin, at.slot).stream();
         let drawn = match self.terms {
             Terms::StocBio { terms, .. } => terms - 1,
@@ -185,28 +190,38 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        Ok(implicit::bytes(profile, steps, 3 * profile.inner))
+        Ok(bytes(profile, steps, 3 * unknowns(profile)))
     }
 
     fn task(
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let lr = self.lr.unwrap_or_else(|| inner.lr());
+        // Of a factor `I - lr A`, and in units of the inner Hessian.
+        let (lr, size) = if oracle.stationary() {
+            let lr = self.lr.unwrap_or_else(|| inner.lr());
+            (lr, lr)
+        } else {
+            let lr = self.lr.unwrap_or(1.0);
+            (lr, lr * inner.lr())
+        };
         // Whether the squared contraction of a single vector tells about that of all factors.
         let mut telling = false;
         if let Terms::Roulette { mu, noise, .. } = self.terms {
             telling = noise == 0.0;
-            mu.map_or(Ok(()), |mu| self.enforce((1.0 - lr * mu).powi(2) + (lr * noise).powi(2)))?;
+            mu.map_or(Ok(()), |mu| {
+                self.enforce((1.0 - size * mu).powi(2) + (size * noise).powi(2))
+            })?;
         }
         let factors = self.factors(at);
         let mixed = if self.reuse { inner.steps().saturating_sub(1) } else { inner.steps() };
-        implicit::hypergradient(oracle, inner, at, gradient, mixed, |oracle, point, b, v| {
+        implicit::hypergradient(oracle, inner, at, gradient, mixed, |equation, b, v| {
             let p = v.len();
-            let (mut y, mut sum, mut hy) = (oracle.take(p)?, oracle.take(p)?, oracle.take(p)?);
+            let mut take = || equation.oracle.take(p);
+            let (mut y, mut sum, mut hy) = (take()?, take()?, take()?);
             y.copy_from_slice(b);
             v.fill(T::zero());
             let mut step = inner.steps();
@@ -219,7 +234,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                 let batches = self.batches(k);
                 for _ in 0..batches {
                     step += 1;
-                    implicit::product(oracle, inner, point, step, &y, &mut hy)?;
+                    equation.apply(step, &y, &mut hy, None)?;
                     axpy(&mut sum, T::one(), &hy);
                 }
                 let before = norm(&y);
@@ -230,7 +245,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                 }
             }
             for vector in [hy, sum, y] {
-                oracle.give(vector);
+                equation.oracle.give(vector);
             }
             Ok((factors, None))
         })

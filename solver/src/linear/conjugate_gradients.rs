@@ -7,54 +7,86 @@
 use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
-use crate::linear::system::{Limit, System, vectors};
+use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
 
-/// Solves `H v = b`; a preconditioner writes `P^-1 r` and takes a fourth vector of scratch.
+/// Conjugate gradients, for a positive definite matrix; one that is found not to be is an error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cg {
+    /// When it ends.
+    pub stop: Stop,
+}
+
+impl<T: Element> LinearSolver<T> for Cg {
+    fn name(&self) -> &'static str {
+        "cg"
+    }
+
+    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
+        self.stop.settings().to_vec()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.stop.check()
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        let vectors = system.vectors()?;
+        solve(system, vectors, None::<(Vec<T>, fn(&[T], &mut [T]))>, self.stop)
+    }
+}
+
+/// Solves with three vectors of scratch; a preconditioner writes `P^-1 r` into a fourth.
 pub(super) fn solve<T: Element>(
-    mut product: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
-    mut precondition: Option<impl FnMut(&[T], &mut [T])>,
     system: &mut System<T>,
-    scratch: &mut [T],
-    limit: Limit<T>,
+    [mut r, mut d, mut hd]: [Vec<T>; 3],
+    mut precondition: Option<(Vec<T>, impl FnMut(&[T], &mut [T]))>,
+    stop: Stop,
 ) -> Result<usize, Error> {
-    let [r, d, hd, z] = vectors(scratch, system.b.len());
-    system.residual(&mut product, r)?;
-    let mut before = T::one();
-    for iteration in 0..limit.iterations {
-        if norm(r) <= limit.residual {
-            return Ok(iteration);
+    let (mut before, limit) = (T::one(), stop.residual(system.b));
+    let mut iterations = 0;
+    system.residual(&mut r)?;
+    while iterations < stop.iterations {
+        if norm(&r) <= limit {
+            break;
         }
-        let indefinite =
-            |curvature: T| Error::Indefinite { iteration, curvature: curvature.as_f64() };
+        let indefinite = |curvature: T| Error::Indefinite {
+            iteration: iterations,
+            curvature: curvature.as_f64(),
+        };
         let z = match &mut precondition {
-            Some(precondition) => {
-                precondition(r, z);
+            Some((z, precondition)) => {
+                precondition(&r, z);
                 &*z
             }
-            None => &*r,
+            None => &r,
         };
-        let descent = dot(r, z);
+        let descent = dot(&r, z);
         let positive = descent > T::zero();
         if !positive {
-            return Err(indefinite(descent / dot(r, r)));
+            return Err(indefinite(descent / dot(&r, &r)));
         }
-        if iteration == 0 {
+        if iterations == 0 {
             d.copy_from_slice(z);
         } else {
             let beta = descent / before;
             d.iter_mut().zip(z).for_each(|(d, &z)| *d = z + beta * *d);
         }
-        product(d, hd)?;
-        let curvature = dot(d, hd);
+        system.product(&d, &mut hd)?;
+        let curvature = dot(&d, &hd);
         let positive = curvature > T::zero();
         if !positive {
-            return Err(indefinite(curvature / dot(d, d)));
+            return Err(indefinite(curvature / dot(&d, &d)));
         }
         let step = descent / curvature;
-        axpy(system.v, step, d);
-        axpy(r, -step, hd);
+        axpy(system.v, step, &d);
+        axpy(&mut r, -step, &hd);
         before = descent;
+        iterations += 1;
     }
-    Ok(limit.iterations)
+    system.give([hd, d, r]);
+    if let Some((z, _)) = precondition {
+        system.give([z]);
+    }
+    Ok(iterations)
 }

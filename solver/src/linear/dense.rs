@@ -3,28 +3,43 @@
 use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
-use crate::linear::system::System;
+use crate::linear::system::{LinearSolver, System};
 use crate::params::{norm, scale};
 
-/// Solves `H v = b` by all columns of `H`.
-pub(super) fn solve<T: Element>(
-    mut product: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
-    System { b, v, .. }: &mut System<T>,
-    scratch: &mut [T],
-) -> Result<usize, Error> {
-    let p = b.len();
-    let (unit, matrix) = scratch.split_at_mut(p);
-    unit.fill(T::zero());
-    for (i, row) in matrix.chunks_exact_mut(p).enumerate() {
-        unit[i] = T::one();
-        // A column, which is the row of a symmetric matrix.
-        product(unit, row)?;
-        unit[i] = T::zero();
+/// The whole matrix, column by column, and elimination: for few unknowns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dense;
+
+impl<T: Element> LinearSolver<T> for Dense {
+    fn name(&self) -> &'static str {
+        "dense"
     }
-    v.copy_from_slice(b);
-    let rounding = T::epsilon() * norm(matrix);
-    eliminate(matrix, v, rounding)?;
-    Ok(p)
+
+    fn symmetric(&self) -> bool {
+        false
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        let p = system.unknowns();
+        let (mut unit, mut matrix) = (system.take(p)?, system.take(p.saturating_mul(p))?);
+        unit.fill(T::zero());
+        for (i, row) in matrix.chunks_exact_mut(p.max(1)).enumerate() {
+            unit[i] = T::one();
+            // A column, which is the row of a symmetric matrix.
+            system.product(&unit, row)?;
+            unit[i] = T::zero();
+        }
+        if !system.symmetric {
+            for i in 0..matrix.len().isqrt() {
+                (0..i).for_each(|j| matrix.swap(i * p + j, j * p + i));
+            }
+        }
+        system.v.copy_from_slice(system.b);
+        let rounding = T::epsilon() * norm(&matrix);
+        eliminate(&mut matrix, system.v, rounding)?;
+        system.give([matrix, unit]);
+        Ok(p)
+    }
 }
 
 /// Solves `A X = B` in place of `B`, which has as many rows as the square `A`, by Gaussian elimination with partial

@@ -1,27 +1,96 @@
-//! The fixed point `v <- v + lr (b - H v)` (Richardson 1911), which from `v = 0` sums the Neumann series: after `k`
-//! iterations `v = lr sum_{i < k} (I - lr H)^i b`, and the residual is `(I - lr H)^k` times that of the start.
+//! The fixed point `v <- v + lr (b - A v)` (Richardson 1911), which from `v = 0` sums the Neumann series: after `k`
+//! iterations `v = lr sum_{i < k} (I - lr A)^i b`, and the residual is `(I - lr A)^k` times that of the start.
 
 use hypertape_autodiff::{Element, axpy};
 
-use crate::error::Error;
-use crate::linear::system::{Limit, System};
+use crate::error::{Error, positive};
+use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
 
-/// Solves `H v = b`. The residual before an iteration is known by the product that the iteration takes anyway.
-pub(super) fn solve<T: Element>(
-    mut product: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
-    system: &mut System<T>,
-    r: &mut [T],
-    lr: f64,
-    limit: Limit<T>,
-) -> Result<usize, Error> {
-    for iteration in 0..limit.iterations {
-        system.residual(&mut product, r)?;
-        if norm(r) <= limit.residual {
-            return Ok(iteration);
-        }
-        axpy(system.v, T::from_f64(lr), r);
-        system.warm = true;
+/// `v <- v - lr (A v - b)`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FixedPoint {
+    /// When it ends.
+    pub stop: Stop,
+    /// Step size, below `2/|A|`; that of the [`System`] if `None`.
+    pub lr: Option<f64>,
+}
+
+/// `v = lr sum_{k < terms} (I - lr A)^k b`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neumann {
+    /// Number of terms.
+    pub terms: usize,
+    /// Step size, below `2/|A|`; that of the [`System`] if `None`.
+    pub lr: Option<f64>,
+}
+
+impl<T: Element> LinearSolver<T> for FixedPoint {
+    fn name(&self) -> &'static str {
+        "fixed-point"
     }
-    Ok(limit.iterations)
+
+    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
+        [&[("lr", self.lr)][..], &self.stop.settings()].concat()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.lr.map_or(Ok(()), |lr| positive("lr", lr).map(|_| ()))?;
+        self.stop.check()
+    }
+
+    fn symmetric(&self) -> bool {
+        false
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        iterate(system, self.lr, self.stop.iterations, self.stop.residual(system.b))
+    }
+}
+
+impl<T: Element> LinearSolver<T> for Neumann {
+    fn name(&self) -> &'static str {
+        "neumann"
+    }
+
+    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
+        vec![("terms", Some(self.terms as f64)), ("lr", self.lr)]
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        positive("terms", self.terms as f64)?;
+        self.lr.map_or(Ok(()), |lr| positive("lr", lr).map(|_| ()))
+    }
+
+    fn symmetric(&self) -> bool {
+        false
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        // Every term, however small.
+        iterate(system, self.lr, self.terms, -T::one())
+    }
+}
+
+/// The residual before an iteration is known by the product that the iteration takes anyway.
+fn iterate<T: Element>(
+    system: &mut System<T>,
+    lr: Option<f64>,
+    most: usize,
+    limit: T,
+) -> Result<usize, Error> {
+    let lr = T::from_f64(lr.unwrap_or(system.step));
+    let [mut r] = system.vectors()?;
+    let mut iterations = 0;
+    while iterations < most {
+        system.residual(&mut r)?;
+        if norm(&r) <= limit {
+            break;
+        }
+        axpy(system.v, lr, &r);
+        system.warm = true;
+        iterations += 1;
+    }
+    system.give([r]);
+    Ok(iterations)
 }

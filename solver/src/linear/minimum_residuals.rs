@@ -9,18 +9,45 @@ use std::mem::swap;
 use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
-use crate::linear::system::{Limit, System, vectors};
+use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
 
-/// Solves `H v = b`.
-pub(super) fn solve<T: Element>(
-    mut product: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
+/// Minimum residuals, for a symmetric matrix, an indefinite one as well.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Minres {
+    /// When it ends.
+    pub stop: Stop,
+}
+
+impl<T: Element> LinearSolver<T> for Minres {
+    fn name(&self) -> &'static str {
+        "minres"
+    }
+
+    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
+        self.stop.settings().to_vec()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.stop.check()
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        let mut scratch = system.vectors()?;
+        let iterations = iterate(system, &mut scratch, self.stop)?;
+        system.give(scratch);
+        Ok(iterations)
+    }
+}
+
+fn iterate<T: Element>(
     system: &mut System<T>,
-    scratch: &mut [T],
-    limit: Limit<T>,
+    scratch: &mut [Vec<T>; 5],
+    stop: Stop,
 ) -> Result<usize, Error> {
-    let [mut q, mut next, mut before, mut d, mut d_before] = vectors(scratch, system.b.len());
-    system.residual(&mut product, q)?;
+    let limit = stop.residual(system.b);
+    let [mut q, mut next, mut before, mut d, mut d_before] = scratch.each_mut().map(|v| &mut v[..]);
+    system.residual(q)?;
     for vector in [&mut *before, &mut *d, &mut *d_before] {
         vector.fill(T::zero());
     }
@@ -32,14 +59,14 @@ pub(super) fn solve<T: Element>(
     // Cosine and sine of the last rotation and of the one before.
     let [mut c, mut c_before] = [T::one(); 2];
     let [mut s, mut s_before] = [T::zero(); 2];
-    if left > limit.residual {
+    if left > limit {
         scale(q, left.recip());
     }
-    for iteration in 0..limit.iterations {
-        if left.abs() <= limit.residual {
+    for iteration in 0..stop.iterations {
+        if left.abs() <= limit {
             return Ok(iteration);
         }
-        product(q, next)?;
+        system.product(q, next)?;
         let alpha = dot(q, next);
         axpy(next, -alpha, q);
         axpy(next, -beta, before);
@@ -68,5 +95,5 @@ pub(super) fn solve<T: Element>(
         swap(&mut before, &mut q);
         swap(&mut q, &mut next);
     }
-    Ok(limit.iterations)
+    Ok(stop.iterations)
 }

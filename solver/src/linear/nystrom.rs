@@ -15,57 +15,76 @@
 use hypertape_autodiff::{Element, axpy, dot};
 use rand::RngExt;
 
-use crate::draw::Draw;
-use crate::error::Error;
-use crate::linear::system::{Limit, System};
+use crate::error::{Error, positive};
+use crate::linear::system::{LinearSolver, Stop, System};
 use crate::linear::{conjugate_gradients, dense};
 use crate::params::{norm, scale};
 
-/// Values of scratch for `k` columns.
-pub(super) fn scratch(k: usize, p: usize) -> usize {
-    (4 + 2 * k) * p + 2 * k * k + k
+/// Conjugate gradients with a preconditioner from a random sketch, for a positive definite matrix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Nystrom {
+    /// When it ends; the products of the sketch are not counted as iterations.
+    pub stop: Stop,
+    /// Vectors of the sketch.
+    pub rank: usize,
+    /// What is added to the sketched matrix; the mean eigenvalue that the sketch sees if `None`.
+    pub shift: Option<f64>,
 }
 
-/// Solves `H v = b`; the products of the sketch are not counted as iterations.
-pub(super) fn solve<T: Element>(
-    mut product: impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
-    system: &mut System<T>,
-    scratch: &mut [T],
-    (k, shift, draw): (usize, Option<f64>, Draw),
-    limit: Limit<T>,
-) -> Result<usize, Error> {
-    let p = system.b.len();
-    let (columns, rest) = scratch.split_at_mut(k * p);
-    let (images, rest) = rest.split_at_mut(k * p);
-    let (gram, rest) = rest.split_at_mut(k * k);
-    let (inverse, rest) = rest.split_at_mut(k * k);
-    let (coefficients, rest) = rest.split_at_mut(k);
-    let mut random = draw.stream();
-    columns.fill_with(|| T::from_f64(random.random_range(-1.0..1.0)));
-    for (column, image) in columns.chunks_exact(p).zip(images.chunks_exact_mut(p)) {
-        product(column, image)?;
+impl<T: Element> LinearSolver<T> for Nystrom {
+    fn name(&self) -> &'static str {
+        "nystrom"
     }
-    let nu = T::epsilon() * T::from_f64(p as f64).sqrt() * norm(images) / norm(columns);
-    axpy(images, nu, columns);
-    let shift = shift.map_or_else(|| dot(columns, images) / dot(columns, columns), T::from_f64);
-    let images = &*images;
-    for (i, column) in columns.chunks_exact(p).enumerate() {
-        for (j, image) in images.chunks_exact(p).enumerate() {
-            let core = dot(column, image);
-            gram[i * k + j] = shift * core + dot(&images[i * p..(i + 1) * p], image);
-            inverse[i * k + j] = if i == j { T::one() } else { T::zero() };
-        }
+
+    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
+        let own = [("rank", Some(self.rank as f64)), ("shift", self.shift)];
+        [own, self.stop.settings()].concat()
     }
-    dense::eliminate(gram, inverse, T::zero())?;
-    let precondition = |r: &[T], z: &mut [T]| {
-        for (c, image) in coefficients.iter_mut().zip(images.chunks_exact(p)) {
-            *c = dot(image, r);
+
+    fn check(&self) -> Result<(), Error> {
+        positive("rank", self.rank as f64)?;
+        self.shift.map_or(Ok(()), |shift| positive("shift", shift).map(|_| ()))?;
+        self.stop.check()
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        let p = system.unknowns();
+        let k = self.rank.min(p);
+        let (mut columns, mut images) = (system.take(k * p)?, system.take(k * p)?);
+        let (mut gram, mut inverse) = (system.take(k * k)?, system.take(k * k)?);
+        let (mut coefficients, scratch) = (system.take(k)?, system.vectors()?);
+        let [z] = system.vectors()?;
+        let mut random = system.draw.stream();
+        columns.fill_with(|| T::from_f64(random.random_range(-1.0..1.0)));
+        for (column, image) in columns.chunks_exact(p).zip(images.chunks_exact_mut(p)) {
+            system.product(column, image)?;
         }
-        z.copy_from_slice(r);
-        for (row, image) in inverse.chunks_exact(k).zip(images.chunks_exact(p)) {
-            axpy(z, -dot(row, coefficients), image);
+        let nu = T::epsilon() * T::from_f64(p as f64).sqrt() * norm(&images) / norm(&columns);
+        axpy(&mut images, nu, &columns);
+        let mean = || dot(&columns, &images) / dot(&columns, &columns);
+        let shift = self.shift.map_or_else(mean, T::from_f64);
+        for (i, column) in columns.chunks_exact(p).enumerate() {
+            for (j, image) in images.chunks_exact(p).enumerate() {
+                let core = dot(column, image);
+                gram[i * k + j] = shift * core + dot(&images[i * p..(i + 1) * p], image);
+                inverse[i * k + j] = if i == j { T::one() } else { T::zero() };
+            }
         }
-        scale(z, shift.recip());
-    };
-    conjugate_gradients::solve(product, Some(precondition), system, rest, limit)
+        dense::eliminate(&mut gram, &mut inverse, T::zero())?;
+        let precondition = |r: &[T], z: &mut [T]| {
+            for (c, image) in coefficients.iter_mut().zip(images.chunks_exact(p)) {
+                *c = dot(image, r);
+            }
+            z.copy_from_slice(r);
+            for (row, image) in inverse.chunks_exact(k).zip(images.chunks_exact(p)) {
+                axpy(z, -dot(row, &coefficients), image);
+            }
+            scale(z, shift.recip());
+        };
+        let stop = self.stop;
+        let iterations =
+            conjugate_gradients::solve(system, scratch, Some((z, precondition)), stop)?;
+        system.give([coefficients, inverse, gram, images, columns]);
+        Ok(iterations)
+    }
 }

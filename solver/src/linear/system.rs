@@ -1,46 +1,276 @@
-//! What the solvers share: the system, its residual, when an iteration ends.
+//! `LinearSolver` and what it is given: the system by its products, vectors to work with, when iterations end.
+
+use std::fmt;
+use std::sync::Arc;
 
 use hypertape_autodiff::Element;
 
-use crate::error::Error;
+use crate::draw::Draw;
+use crate::error::{Error, not_negative, positive};
+use crate::params::norm;
 
-/// `H v = b` with a start in `v`, which is zero unless `warm`.
-#[derive(Debug)]
-pub(crate) struct System<'s, T> {
-    pub(crate) b: &'s [T],
-    pub(crate) v: &'s mut [T],
-    pub(crate) warm: bool,
+/// A matrix `A` that is known by its products with vectors, and the memory that a solver takes its vectors from. A closure
+/// that writes `A u` is one, with memory of the system's.
+pub trait Operator<T> {
+    /// Writes `A u` into `au`.
+    ///
+    /// # Errors
+    /// Those of whatever evaluates it; a solver passes them on.
+    fn product(&mut self, u: &[T], au: &mut [T]) -> Result<(), Error>;
+
+    /// A vector of `len` values, which may be anything.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no memory for it.
+    fn take(&mut self, len: usize) -> Result<Vec<T>, Error>;
+
+    /// Gives one back.
+    fn give(&mut self, _vector: Vec<T>) {}
 }
 
-impl<T: Element> System<'_, T> {
-    /// `r = b - H v`, without a product where `v` is zero.
-    pub(crate) fn residual(
-        &self,
-        product: &mut impl FnMut(&[T], &mut [T]) -> Result<(), Error>,
-        r: &mut [T],
-    ) -> Result<(), Error> {
+impl<T: Element, F: FnMut(&[T], &mut [T]) -> Result<(), Error>> Operator<T> for F {
+    fn product(&mut self, u: &[T], au: &mut [T]) -> Result<(), Error> {
+        self(u, au)
+    }
+
+    fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
+        Ok(vec![T::zero(); len])
+    }
+}
+
+/// `A v = b`, from a start in `v`.
+#[non_exhaustive]
+pub struct System<'s, T> {
+    /// The right-hand side.
+    pub b: &'s [T],
+    /// The start, then the solution.
+    pub v: &'s mut [T],
+    /// Whether the start is another than zero.
+    pub warm: bool,
+    /// Whether `A` is symmetric.
+    pub symmetric: bool,
+    /// The number `c` for which `v <- v + c (b - A v)` is an iteration by inner steps: their size for a Hessian, 1 for a
+    /// fixed point.
+    pub step: f64,
+    /// The name of random choices.
+    pub draw: Draw,
+    unknowns: usize,
+    operator: &'s mut dyn Operator<T>,
+}
+
+impl<T> fmt::Debug for System<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("System").field("unknowns", &self.unknowns).finish_non_exhaustive()
+    }
+}
+
+impl<'s, T: Element> System<'s, T> {
+    /// With a symmetric matrix, a start at `v = 0`, and a step of 1; change a field for anything else.
+    pub fn new(operator: &'s mut dyn Operator<T>, b: &'s [T], v: &'s mut [T]) -> Self {
+        let (unknowns, draw) = (b.len(), Draw::new(0, 0));
+        v.fill(T::zero());
+        Self { b, v, warm: false, symmetric: true, step: 1.0, draw, unknowns, operator }
+    }
+
+    /// Their number, which sizes of vectors follow from. `b` has as many entries, or none where only the memory that a solver
+    /// takes is asked for.
+    pub fn unknowns(&self) -> usize {
+        self.unknowns
+    }
+
+    /// Writes `A u` into `au`.
+    ///
+    /// # Errors
+    /// Those of the [`Operator`].
+    pub fn product(&mut self, u: &[T], au: &mut [T]) -> Result<(), Error> {
+        self.operator.product(u, au)
+    }
+
+    /// Writes `b - A v` into `r`, without a product where `v` is zero.
+    ///
+    /// # Errors
+    /// Those of the [`Operator`].
+    pub fn residual(&mut self, r: &mut [T]) -> Result<(), Error> {
         if !self.warm {
             r.copy_from_slice(self.b);
             return Ok(());
         }
-        product(self.v, r)?;
+        self.operator.product(self.v, r)?;
         for (r, &b) in r.iter_mut().zip(self.b) {
             *r = b - *r;
         }
         Ok(())
     }
+
+    /// A vector of `len` values, which may be anything: all are taken before the first product, counted as used, and given
+    /// back.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no memory for it.
+    pub fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
+        self.operator.take(len)
+    }
+
+    /// As many vectors of one value an unknown.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn vectors<const N: usize>(&mut self) -> Result<[Vec<T>; N], Error> {
+        let mut all = [(); N].map(|()| Vec::new());
+        for vector in &mut all {
+            *vector = self.take(self.unknowns)?;
+        }
+        Ok(all)
+    }
+
+    /// Gives vectors back.
+    pub fn give<const N: usize>(&mut self, vectors: [Vec<T>; N]) {
+        for vector in vectors {
+            self.operator.give(vector);
+        }
+    }
 }
 
-/// When an iteration ends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit<T> {
-    pub(crate) iterations: usize,
-    /// Norm of the residual.
-    pub(crate) residual: T,
+/// When iterations end: after so many, or once the residual is at most `tolerance |b|`, where a tolerance below the
+/// precision of the element type counts as that precision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stop {
+    /// Most iterations.
+    pub iterations: usize,
+    /// Of the residual, relative to `b`.
+    pub tolerance: f64,
 }
 
-/// The first `N` vectors of `p` values.
-pub(crate) fn vectors<T, const N: usize>(scratch: &mut [T], p: usize) -> [&mut [T]; N] {
-    let mut rest = scratch.chunks_exact_mut(p.max(1));
-    std::array::from_fn(|_| rest.next().unwrap_or_default())
+impl Stop {
+    /// The norm of the residual at which iterations end.
+    pub fn residual<T: Element>(&self, b: &[T]) -> T {
+        T::from_f64(self.tolerance).max(T::epsilon()) * norm(b)
+    }
+
+    /// An error unless there is an iteration at least and the tolerance is a number.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for other settings.
+    pub fn check(&self) -> Result<(), Error> {
+        positive("iterations", self.iterations as f64)?;
+        not_negative("tolerance", self.tolerance)
+    }
+
+    /// Both, as a solver's [`settings`](LinearSolver::settings) end.
+    pub fn settings(&self) -> [(&'static str, Option<f64>); 2] {
+        [("iterations", Some(self.iterations as f64)), ("tolerance", Some(self.tolerance))]
+    }
+}
+
+/// How the linear system of an implicit estimate is solved. It sees the matrix by products alone: `H = d2g/dw2`, or, for a
+/// rule that comes to rest elsewhere than where `dg/dw = 0`, `I - (dw'/dw)^T` of a step.
+///
+/// ```
+/// use hypertape_autodiff::{Element, axpy, dot};
+/// use hypertape_solver::linear::{LinearSolver, Stop, System};
+/// use hypertape_solver::{Error, norm};
+///
+/// /// Steps along the residual, each as long as makes the next one smallest.
+/// #[derive(Debug)]
+/// struct Steepest(Stop);
+/// impl<T: Element> LinearSolver<T> for Steepest {
+///     fn name(&self) -> &'static str { "steepest" }
+///     fn settings(&self) -> Vec<(&'static str, Option<f64>)> { self.0.settings().to_vec() }
+///     fn check(&self) -> Result<(), Error> { self.0.check() }
+///     fn symmetric(&self) -> bool { false }
+///     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+///         let ([mut r, mut ar], limit) = (system.vectors()?, self.0.residual(system.b));
+///         system.residual(&mut r)?;
+///         let mut iterations = 0;
+///         while norm(&r) > limit && iterations < self.0.iterations {
+///             system.product(&r, &mut ar)?;
+///             let step = dot(&r, &ar) / dot(&ar, &ar);
+///             axpy(system.v, step, &r);
+///             axpy(&mut r, -step, &ar);
+///             iterations += 1;
+///         }
+///         system.give([r, ar]);
+///         Ok(iterations)
+///     }
+/// }
+///
+/// let mut matrix = |u: &[f64], au: &mut [f64]| {
+///     au.copy_from_slice(&[2.0 * u[0] + u[1], 3.0 * u[1]]);
+///     Ok(())
+/// };
+/// let mut v = [0.0; 2];
+/// let stop = Stop { iterations: 100, tolerance: 1e-12 };
+/// Steepest(stop).solve(&mut System::new(&mut matrix, &[5.0, 3.0], &mut v))?;
+/// assert!((v[0] - 2.0).abs() < 1e-11 && (v[1] - 1.0).abs() < 1e-11);
+/// # Ok::<(), Error>(())
+/// ```
+pub trait LinearSolver<T: Element>: fmt::Debug + Send + Sync {
+    /// The name under which it is chosen.
+    fn name(&self) -> &'static str;
+
+    /// Its settings by name, as they are typed after the name; one that was not given is `None`.
+    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
+        Vec::new()
+    }
+
+    /// An error unless its settings make sense.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], with the setting.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Whether it rests on a symmetric matrix, as that of a fixed point is not.
+    fn symmetric(&self) -> bool {
+        true
+    }
+
+    /// Leaves the solution in `system.v` and returns the number of iterations. What is left of the system is for the caller
+    /// to evaluate.
+    ///
+    /// # Errors
+    /// [`Error::Indefinite`] or [`Error::Singular`] of a matrix that it cannot solve with; those of the products.
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error>;
+}
+
+impl<T: Element, S: LinearSolver<T> + ?Sized> LinearSolver<T> for Arc<S> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
+        (**self).settings()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        (**self).check()
+    }
+
+    fn symmetric(&self) -> bool {
+        (**self).symmetric()
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        (**self).solve(system)
+    }
+}
+
+/// Values of scratch that a solver takes for so many unknowns: it is run without any, until it asks for a product.
+pub(crate) fn scratch<T: Element>(solver: &dyn LinearSolver<T>, unknowns: usize) -> usize {
+    struct Charge(usize);
+    impl<T> Operator<T> for Charge {
+        fn product(&mut self, _: &[T], _: &mut [T]) -> Result<(), Error> {
+            Err(Error::invalid("a product", "none", "one"))
+        }
+
+        fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
+            self.0 = self.0.saturating_add(len);
+            Ok(Vec::new())
+        }
+    }
+    let mut charge = Charge(0);
+    // Whether it ends by itself or with the product does not matter.
+    let _ = solver.solve(&mut System { unknowns, ..System::new(&mut charge, &[], &mut []) });
+    charge.0
 }

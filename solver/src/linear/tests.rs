@@ -5,7 +5,11 @@ use proptest::prelude::*;
 use rand::RngExt;
 
 use super::*;
-use crate::draw::Level;
+use crate::draw::{Draw, Level};
+use crate::error::Error;
+use crate::params::norm;
+
+type Solver<'s> = &'s dyn LinearSolver<f64>;
 
 /// A square matrix, row by row.
 #[derive(Clone, Debug)]
@@ -44,6 +48,31 @@ fn right(p: usize) -> Vec<f64> {
     (0..p).map(|i| (1.3 * i as f64 + 0.4).cos() + 0.2).collect()
 }
 
+/// The matrix as a solver sees it, which counts. Scratch holds anything at entry.
+struct Counted<'h> {
+    h: &'h Matrix,
+    products: usize,
+    taken: usize,
+    held: usize,
+}
+
+impl Operator<f64> for Counted<'_> {
+    fn product(&mut self, u: &[f64], hu: &mut [f64]) -> Result<(), Error> {
+        self.products += 1;
+        hu.copy_from_slice(&self.h.times(u));
+        Ok(())
+    }
+
+    fn take(&mut self, len: usize) -> Result<Vec<f64>, Error> {
+        (self.taken, self.held) = (self.taken + len, self.held + len);
+        Ok(vec![f64::NAN; len])
+    }
+
+    fn give(&mut self, vector: Vec<f64>) {
+        self.held -= vector.len();
+    }
+}
+
 /// What a solver gave: `v`, iterations, products, and `|b - H v| / |b|`.
 #[derive(Debug)]
 struct Solved {
@@ -53,20 +82,21 @@ struct Solved {
     residual: f64,
 }
 
-fn solve(solver: LinearSolver, h: &Matrix, start: Option<&[f64]>) -> Result<Solved, Error> {
+fn solve(solver: Solver, h: &Matrix, start: Option<&[f64]>) -> Result<Solved, Error> {
     let b = right(h.0.len());
-    let mut v = start.map_or_else(|| vec![0.0; b.len()], <[f64]>::to_vec);
-    // Scratch holds anything at entry.
-    let mut scratch = vec![f64::NAN; solver.scratch(b.len())];
-    let mut products = 0;
-    let product = |u: &[f64], hu: &mut [f64]| {
-        products += 1;
-        hu.copy_from_slice(&h.times(u));
-        Ok(())
-    };
-    let mut system = System { b: &b, v: &mut v, warm: start.is_some() };
-    let settings = (0.1, Draw::new(5, 0).at(Level::Coin, 0));
-    let iterations = solver.checked()?.solve(product, &mut system, &mut scratch, settings)?;
+    let mut v = vec![f64::NAN; b.len()];
+    solver.check()?;
+    let mut counted = Counted { h, products: 0, taken: 0, held: 0 };
+    let mut system = System::new(&mut counted, &b, &mut v);
+    (system.step, system.draw) = (0.1, Draw::new(5, 0).at(Level::Coin, 0));
+    if let Some(start) = start {
+        system.v.copy_from_slice(start);
+        system.warm = true;
+    }
+    let iterations = solver.solve(&mut system)?;
+    let Counted { products, taken, held, .. } = counted;
+    // What is charged before is what is taken, and nothing is kept.
+    assert_eq!((taken, held), (scratch(solver, b.len()), 0), "{solver:?}");
     let left: Vec<f64> = h.times(&v).iter().zip(&b).map(|(h, b)| b - h).collect();
     Ok(Solved { residual: norm(&left) / norm(&b), v, iterations, products })
 }
@@ -76,15 +106,16 @@ fn stop(iterations: usize, tolerance: f64) -> Stop {
 }
 
 /// All solvers of definite systems, with enough iterations for eigenvalues from 0.5 to 2.
-fn all() -> [LinearSolver; 6] {
+fn all() -> [Box<dyn LinearSolver<f64>>; 7] {
     let far = stop(400, 1e-13);
     [
-        LinearSolver::Cg { stop: far },
-        LinearSolver::Minres { stop: far },
-        LinearSolver::FixedPoint { stop: far, lr: Some(0.7) },
-        LinearSolver::Neumann { terms: 200, lr: Some(0.7) },
-        LinearSolver::Nystrom { stop: far, rank: 2, shift: None },
-        LinearSolver::Dense,
+        Box::new(Cg { stop: far }),
+        Box::new(Minres { stop: far }),
+        Box::new(Gmres { stop: far }),
+        Box::new(FixedPoint { stop: far, lr: Some(0.7) }),
+        Box::new(Neumann { terms: 200, lr: Some(0.7) }),
+        Box::new(Nystrom { stop: far, rank: 2, shift: None }),
+        Box::new(Dense),
     ]
 }
 
@@ -93,17 +124,18 @@ fn the_identity_takes_one_iteration() {
     let identity = Matrix::with_eigenvalues(&[1.0; 4], 0);
     let expected = right(4);
     for solver in [
-        LinearSolver::Cg { stop: stop(1, 0.0) },
-        LinearSolver::Minres { stop: stop(1, 0.0) },
-        LinearSolver::FixedPoint { stop: stop(1, 0.0), lr: Some(1.0) },
-        LinearSolver::Neumann { terms: 1, lr: Some(1.0) },
-        LinearSolver::Nystrom { stop: stop(1, 0.0), rank: 2, shift: Some(1e6) },
-        LinearSolver::Dense,
+        &Cg { stop: stop(1, 0.0) } as Solver,
+        &Minres { stop: stop(1, 0.0) },
+        &Gmres { stop: stop(1, 0.0) },
+        &FixedPoint { stop: stop(1, 0.0), lr: Some(1.0) },
+        &Neumann { terms: 1, lr: Some(1.0) },
+        &Nystrom { stop: stop(1, 0.0), rank: 2, shift: Some(1e6) },
+        &Dense,
     ] {
         let found = solve(solver, &identity, None).unwrap();
         let gap = found.v.iter().zip(&expected).map(|(v, e)| (v - e).abs()).fold(0.0, f64::max);
         // The sketch is 1e-6 of the shift, the rest is rounding.
-        let tolerance = if matches!(solver, LinearSolver::Nystrom { .. }) { 1e-6 } else { 1e-14 };
+        let tolerance = if solver.name() == "nystrom" { 1e-6 } else { 1e-14 };
         assert!(gap < tolerance, "{solver:?}: {found:?}");
     }
 }
@@ -111,7 +143,7 @@ fn the_identity_takes_one_iteration() {
 #[test]
 fn one_unknown_is_no_special_case() {
     for solver in all() {
-        let found = solve(solver, &Matrix(vec![vec![0.8]]), None).unwrap();
+        let found = solve(&*solver, &Matrix(vec![vec![0.8]]), None).unwrap();
         assert!((found.v[0] - right(1)[0] / 0.8).abs() < 2e-13, "{solver:?}: {found:?}");
     }
 }
@@ -122,25 +154,25 @@ fn every_tolerance_is_met_by_the_true_residual() {
     for tolerance in [1e-2, 1e-4, 1e-10] {
         let stop = stop(1000, tolerance);
         for solver in [
-            LinearSolver::Cg { stop },
-            LinearSolver::Minres { stop },
-            LinearSolver::FixedPoint { stop, lr: Some(0.4) },
-            LinearSolver::Nystrom { stop, rank: 2, shift: None },
+            &Cg { stop } as Solver,
+            &Minres { stop },
+            &Gmres { stop },
+            &FixedPoint { stop, lr: Some(0.4) },
+            &Nystrom { stop, rank: 2, shift: None },
         ] {
             let found = solve(solver, &h, None).unwrap();
             assert!(found.residual <= 1.001 * tolerance, "{solver:?}: {found:?}");
             // And no later than needed: one iteration less does not meet it.
-            let LinearSolver::Nystrom { .. } = solver else {
-                let fewer = Stop { iterations: found.iterations - 1, tolerance };
-                let earlier = match solver {
-                    LinearSolver::Cg { .. } => LinearSolver::Cg { stop: fewer },
-                    LinearSolver::Minres { .. } => LinearSolver::Minres { stop: fewer },
-                    _ => LinearSolver::FixedPoint { stop: fewer, lr: Some(0.4) },
-                };
-                let before = solve(earlier, &h, None).unwrap();
-                assert!(before.residual > tolerance, "{solver:?}: {before:?}");
-                continue;
+            let fewer = Stop { iterations: found.iterations - 1, tolerance };
+            let earlier: Solver = match solver.name() {
+                "cg" => &Cg { stop: fewer },
+                "minres" => &Minres { stop: fewer },
+                "gmres" => &Gmres { stop: fewer },
+                "fixed-point" => &FixedPoint { stop: fewer, lr: Some(0.4) },
+                _ => continue,
             };
+            let before = solve(earlier, &h, None).unwrap();
+            assert!(before.residual > tolerance, "{solver:?}: {before:?}");
         }
     }
 }
@@ -149,7 +181,7 @@ fn every_tolerance_is_met_by_the_true_residual() {
 fn conjugate_gradients_keep_their_bound_and_end_at_the_dimension() {
     let values = [0.1, 0.4, 1.0, 1.7, 2.5, 4.0];
     let h = Matrix::with_eigenvalues(&values, 2);
-    let exact = solve(LinearSolver::Dense, &h, None).unwrap();
+    let exact = solve(&Dense, &h, None).unwrap();
     assert!(exact.residual < 1e-14 && exact.products == 6, "{exact:?}");
     let energy = |v: &[f64]| {
         let gap: Vec<f64> = v.iter().zip(&exact.v).map(|(v, e)| v - e).collect();
@@ -157,40 +189,40 @@ fn conjugate_gradients_keep_their_bound_and_end_at_the_dimension() {
     };
     let root = 40.0_f64.sqrt();
     for k in 1_u8..=6 {
-        let cg = LinearSolver::Cg { stop: stop(k.into(), 0.0) };
-        let found = solve(cg, &h, None).unwrap();
+        let cg = Cg { stop: stop(k.into(), 0.0) };
+        let found = solve(&cg, &h, None).unwrap();
         let bound = 2.0 * ((root - 1.0) / (root + 1.0)).powi(k.into()) * energy(&[0.0; 6]);
         assert!(energy(&found.v) <= bound, "{k}: {} {bound}", energy(&found.v));
         assert_eq!((found.iterations, found.products), (k.into(), k.into()));
     }
-    let found = solve(LinearSolver::Cg { stop: stop(6, 0.0) }, &h, None).unwrap();
+    let found = solve(&Cg { stop: stop(6, 0.0) }, &h, None).unwrap();
     assert!(energy(&found.v) < 1e-12, "{found:?}");
 }
 
 #[test]
 fn indefinite_systems() {
     let h = Matrix::with_eigenvalues(&[-1.5, -0.3, 0.2, 1.0, 3.0], 3);
-    let exact = solve(LinearSolver::Dense, &h, None).unwrap();
+    let exact = solve(&Dense, &h, None).unwrap();
     let mut before = 1.0;
     for k in 1..=5 {
-        let found = solve(LinearSolver::Minres { stop: stop(k, 0.0) }, &h, None).unwrap();
+        let found = solve(&Minres { stop: stop(k, 0.0) }, &h, None).unwrap();
         assert!(found.residual <= before, "{k}: {found:?}");
         before = found.residual;
     }
     assert!(before < 1e-13, "{before}");
-    let found = solve(LinearSolver::Minres { stop: stop(50, 1e-12) }, &h, None).unwrap();
+    let found = solve(&Minres { stop: stop(50, 1e-12) }, &h, None).unwrap();
     assert!(found.iterations <= 6, "{found:?}");
     let gap = found.v.iter().zip(&exact.v).map(|(v, e)| (v - e).abs()).fold(0.0, f64::max);
     assert!(gap < 1e-12, "{gap:e}");
     for solver in [
-        LinearSolver::Cg { stop: stop(9, 0.0) },
-        LinearSolver::Nystrom { stop: stop(9, 0.0), rank: 2, shift: Some(0.1) },
+        &Cg { stop: stop(9, 0.0) } as Solver,
+        &Nystrom { stop: stop(9, 0.0), rank: 2, shift: Some(0.1) },
     ] {
         let error = solve(solver, &h, None).unwrap_err();
         assert!(matches!(error, Error::Indefinite { curvature, .. } if curvature < 0.0), "{error}");
     }
     // The curvature that is told is that of the direction met: of b at the first iteration.
-    let error = solve(LinearSolver::Cg { stop: stop(9, 0.0) }, &Matrix(vec![vec![-2.0]]), None);
+    let error = solve(&Cg { stop: stop(9, 0.0) }, &Matrix(vec![vec![-2.0]]), None);
     let told = Error::Indefinite { iteration: 0, curvature: -2.0 };
     assert_eq!(error.unwrap_err(), told);
     assert!(told.to_string().contains("curvature -2e0 at iteration 0"), "{told}");
@@ -199,10 +231,10 @@ fn indefinite_systems() {
 #[test]
 fn singular_systems_are_told() {
     let h = Matrix(vec![vec![1.0, 1.0], vec![1.0, 1.0]]);
-    let error = solve(LinearSolver::Dense, &h, None).unwrap_err();
+    let error = solve(&Dense, &h, None).unwrap_err();
     assert_eq!(error, Error::Singular { pivot: 0.0, least: 2.0 * f64::EPSILON });
     // What minimum residuals leave is the part of b outside the range.
-    let found = solve(LinearSolver::Minres { stop: stop(9, 0.0) }, &h, None).unwrap();
+    let found = solve(&Minres { stop: stop(9, 0.0) }, &h, None).unwrap();
     let b = right(2);
     let outside = (b[0] - b[1]).abs() / 2.0_f64.sqrt() / norm(&b);
     assert!((found.residual - outside).abs() < 1e-14, "{found:?} {outside}");
@@ -212,7 +244,7 @@ fn singular_systems_are_told() {
 fn the_neumann_series_is_its_sum() {
     let h = Matrix::with_eigenvalues(&[0.2, 0.9, 1.4], 4);
     for terms in 1..6 {
-        let found = solve(LinearSolver::Neumann { terms, lr: None }, &h, None).unwrap();
+        let found = solve(&Neumann { terms, lr: None }, &h, None).unwrap();
         let (mut term, mut sum) = (right(3), vec![0.0; 3]);
         for _ in 0..terms {
             sum.iter_mut().zip(&term).for_each(|(s, t)| *s += 0.1 * t);
@@ -235,9 +267,8 @@ fn a_sketch_of_the_large_eigenvalues_spares_iterations() {
         .collect();
     let h = Matrix::with_eigenvalues(&values, 6);
     let far = stop(200, 1e-8);
-    let plain = solve(LinearSolver::Cg { stop: far }, &h, None).unwrap();
-    let sketched =
-        solve(LinearSolver::Nystrom { stop: far, rank: 8, shift: Some(2.0) }, &h, None).unwrap();
+    let plain = solve(&Cg { stop: far }, &h, None).unwrap();
+    let sketched = solve(&Nystrom { stop: far, rank: 8, shift: Some(2.0) }, &h, None).unwrap();
     assert!(plain.residual < 1e-7 && sketched.residual < 1e-7, "{plain:?} {sketched:?}");
     // What the sketch leaves is within a factor of two: the bound of the text, with sqrt(5e4/2) between residual and
     // energy, takes 14 iterations to 1e-8. Five outliers of their own size take that again.
@@ -245,25 +276,26 @@ fn a_sketch_of_the_large_eigenvalues_spares_iterations() {
     assert_eq!(sketched.products, 8 + sketched.iterations);
     // More columns than the matrix has eigenvalues that are not zero.
     let low = Matrix::with_eigenvalues(&[3.0, 1.0, 1e-9, 1e-9, 1e-9], 7);
-    let found = solve(LinearSolver::Nystrom { stop: far, rank: 4, shift: None }, &low, None);
+    let found = solve(&Nystrom { stop: far, rank: 4, shift: None }, &low, None);
     assert!(found.unwrap().residual < 1e-7);
 }
 
 #[test]
 fn a_start_near_the_solution_is_used() {
     let h = Matrix::with_eigenvalues(&[0.5, 1.0, 1.5, 2.0], 8);
-    let exact = solve(LinearSolver::Dense, &h, None).unwrap().v;
+    let exact = solve(&Dense, &h, None).unwrap().v;
     let near: Vec<f64> = exact.iter().map(|v| v * (1.0 + 1e-6)).collect();
     for solver in [
-        LinearSolver::Cg { stop: stop(1, 0.0) },
-        LinearSolver::Minres { stop: stop(1, 0.0) },
-        LinearSolver::FixedPoint { stop: stop(1, 0.0), lr: Some(0.7) },
-        LinearSolver::Nystrom { stop: stop(1, 0.0), rank: 2, shift: None },
+        &Cg { stop: stop(1, 0.0) } as Solver,
+        &Minres { stop: stop(1, 0.0) },
+        &Gmres { stop: stop(1, 0.0) },
+        &FixedPoint { stop: stop(1, 0.0), lr: Some(0.7) },
+        &Nystrom { stop: stop(1, 0.0), rank: 2, shift: None },
     ] {
         let found = solve(solver, &h, Some(&near)).unwrap();
         assert!(found.residual < 1e-6, "{solver:?}: {found:?}");
-        let sketch = if matches!(solver, LinearSolver::Nystrom { .. }) { 2 } else { 0 };
-        let cold = usize::from(!matches!(solver, LinearSolver::FixedPoint { .. }));
+        let sketch = if solver.name() == "nystrom" { 2 } else { 0 };
+        let cold = usize::from(solver.name() != "fixed-point");
         assert_eq!(found.products, 1 + sketch + cold, "{solver:?}");
     }
 }
@@ -271,40 +303,37 @@ fn a_start_near_the_solution_is_used() {
 #[test]
 fn a_product_that_fails_is_passed_on() {
     for solver in all() {
-        let (b, mut v) = (right(3), vec![0.0; 3]);
-        let mut scratch = vec![0.0; solver.scratch(3)];
-        let mut system = System { b: &b, v: &mut v, warm: false };
+        let (b, mut v) = (right(3), [0.0; 3]);
         let told = Error::Diverged { loss: 1.0, limit: 0.0 };
-        let product = |_: &[f64], _: &mut [f64]| Err(told.clone());
-        let result = solver.solve(product, &mut system, &mut scratch, (0.1, Draw::new(0, 0)));
+        let mut fails = |_: &[f64], _: &mut [f64]| Err(told.clone());
+        let result = solver.solve(&mut System::new(&mut fails, &b, &mut v));
         assert_eq!(result.unwrap_err(), told, "{solver:?}");
     }
 }
 
 #[test]
 fn settings_are_checked() {
-    let one = |stop| LinearSolver::Cg { stop };
     for (solver, text) in [
-        (one(stop(0, 0.0)), "iterations: found 0, expected a positive finite number"),
-        (one(stop(1, f64::NAN)), "tolerance: found NaN, expected a finite number, 0 or more"),
         (
-            LinearSolver::Neumann { terms: 0, lr: None },
-            "terms: found 0, expected a positive finite number",
+            &Cg { stop: stop(0, 0.0) } as Solver,
+            "iterations: found 0, expected a positive finite number",
         ),
         (
-            LinearSolver::Neumann { terms: 3, lr: Some(-1.0) },
-            "lr: found -1, expected a positive finite number",
+            &Gmres { stop: stop(1, f64::NAN) },
+            "tolerance: found NaN, expected a finite number, 0 or more",
         ),
+        (&Neumann { terms: 0, lr: None }, "terms: found 0, expected a positive finite number"),
+        (&Neumann { terms: 3, lr: Some(-1.0) }, "lr: found -1, expected a positive finite number"),
         (
-            LinearSolver::Nystrom { stop: stop(1, 0.0), rank: 0, shift: None },
+            &Nystrom { stop: stop(1, 0.0), rank: 0, shift: None },
             "rank: found 0, expected a positive finite number",
         ),
         (
-            LinearSolver::Nystrom { stop: stop(1, 0.0), rank: 1, shift: Some(0.0) },
+            &Nystrom { stop: stop(1, 0.0), rank: 1, shift: Some(0.0) },
             "shift: found 0, expected a positive finite number",
         ),
     ] {
-        assert_eq!(solver.checked().unwrap_err().to_string(), text);
+        assert_eq!(solver.check().unwrap_err().to_string(), text);
     }
 }
 
@@ -316,9 +345,65 @@ proptest! {
     ) {
         let h = Matrix::with_eigenvalues(&values, seed);
         for solver in all() {
-            let found = solve(solver, &h, None).unwrap();
+            let found = solve(&*solver, &h, None).unwrap();
             // Tolerances of 1e-13, and (1 - 0.35)^200.
             prop_assert!(found.residual < 1e-12, "{:?}: {:?}", solver, found);
         }
+    }
+}
+
+/// `I - M` with an `M` of `p` rows that shrinks every vector to 0.9 at most, and that no exchange makes symmetric.
+fn contraction(p: usize) -> Matrix {
+    let m = |i: usize, j: usize| {
+        ((1.3 * i as f64 + 1.0) * (0.7 * j as f64 + 0.5)).sin() * 0.9 / p as f64
+    };
+    let row = |i| (0..p).map(|j| f64::from(u8::from(i == j)) - m(i, j)).collect();
+    Matrix((0..p).map(row).collect())
+}
+
+#[test]
+fn systems_without_symmetry() {
+    let h = contraction(7);
+    let far = stop(400, 1e-13);
+    for solver in all().iter().filter(|solver| !solver.symmetric()) {
+        let found = match solver.name() {
+            // Of the whole matrix, which is told not to be symmetric.
+            "dense" => {
+                let (b, mut v) = (right(7), [0.0; 7]);
+                let mut product = |u: &[f64], hu: &mut [f64]| {
+                    hu.copy_from_slice(&h.times(u));
+                    Ok(())
+                };
+                let mut system = System::new(&mut product, &b, &mut v);
+                system.symmetric = false;
+                solver.solve(&mut system).unwrap();
+                v.to_vec()
+            }
+            _ => solve(&**solver, &h, None).unwrap().v,
+        };
+        let left: Vec<f64> = h.times(&found).iter().zip(right(7)).map(|(h, b)| b - h).collect();
+        // Tolerances of 1e-13; 200 terms that shrink by 0.3 + 0.7 0.9 at least.
+        let tolerance = if solver.name() == "neumann" { 0.93_f64.powi(200) } else { 1e-12 };
+        assert!(norm(&left) < tolerance * norm(&right(7)), "{solver:?}: {left:?}");
+    }
+    let mut before = 1.0;
+    for k in 1..=7 {
+        let found = solve(&Gmres { stop: stop(k, 0.0) }, &h, None).unwrap();
+        assert!(found.residual <= before && found.products == k, "{k}: {found:?}");
+        before = found.residual;
+    }
+    // Ends at the dimension.
+    assert!(before < 1e-14, "{before:e}");
+    let found = solve(&Gmres { stop: far }, &h, None).unwrap();
+    assert!(found.iterations <= 7 && found.residual < 1e-13, "{found:?}");
+    // On a symmetric matrix its iterates are those of minimum residuals.
+    let h = Matrix::with_eigenvalues(&[-1.5, -0.3, 0.2, 1.0, 3.0], 3);
+    for k in 1..=5 {
+        let [general, symmetric] =
+            [&Gmres { stop: stop(k, 0.0) } as Solver, &Minres { stop: stop(k, 0.0) }]
+                .map(|solver| solve(solver, &h, None).unwrap().v);
+        let gap = general.iter().zip(&symmetric).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        // Roundings, divided by the smallest eigenvalue.
+        assert!(gap < 1e-13, "{k}: {gap:e}");
     }
 }

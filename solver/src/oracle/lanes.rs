@@ -62,20 +62,35 @@ impl Team {
     }
 }
 
-/// Adds an item's vector and returns its value, see [`Plan::sum`]. A trait object, so that sharing out is compiled once.
-pub(crate) type Add<'a, T, W> =
-    dyn Fn(&mut W, usize, bool, [&mut [T]; 2]) -> Result<T, Error> + Sync + 'a;
+/// Adds an item's vector and returns its value, see [`Sharing::sum`]. A trait object, so that sharing out is compiled once.
+pub(crate) type Add<'a, T, W, const N: usize> =
+    dyn Fn(&mut W, usize, bool, [&mut [T]; N]) -> Result<T, Error> + Sync + 'a;
+
+/// The parts of a vector, of these lengths.
+fn parts<const N: usize, T>(vector: &mut [T], lengths: [usize; N]) -> [&mut [T]; N] {
+    let mut rest = vector;
+    lengths.map(|length| {
+        let (part, others) = std::mem::take(&mut rest).split_at_mut(length);
+        rest = others;
+        part
+    })
+}
+
+/// `out`, for a shorter time.
+fn again<'a, const N: usize, T>(out: &'a mut [&mut [T]; N]) -> [&'a mut [T]; N] {
+    out.each_mut().map(|part| &mut **part)
+}
 
 /// How a sum is shared out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Sharing {
     items: usize,
     lanes: usize,
     /// Lanes a worker.
     each: usize,
 }
 
-impl Plan {
+impl Sharing {
     /// `items` for at most `workers`.
     pub(crate) fn new(items: usize, workers: usize) -> Self {
         let lanes = items.min(LANES);
@@ -126,32 +141,34 @@ impl Plan {
         lane * self.items / self.lanes..(lane + 1) * self.items / self.lanes
     }
 
-    /// Writes the sum of the items' vectors into `out` and returns the sum of their values. A vector has two parts.
+    /// Writes the sum of the items' vectors into `out` and returns the sum of their values. A vector has `N` parts.
     ///
     /// `add(worker, item, first, out)` adds an item's vector to `out`, or writes it there if it is the `first` of its
     /// lane, and returns its value. `spare` has the length of [`vectors`](Self::vectors).
     ///
     /// # Errors
     /// That of the first item that fails. What `out` holds is then unspecified.
-    pub(crate) fn sum<T: Element, W: Send>(
+    pub(crate) fn sum<T: Element, W: Send, const N: usize>(
         self,
         team: &Team,
         workers: &mut [W],
         spare: &mut [T],
-        [left, right]: [&mut [T]; 2],
-        add: &Add<T, W>,
+        mut out: [&mut [T]; N],
+        add: &Add<T, W, N>,
     ) -> Result<T, Error> {
         if self.lanes == 0 {
-            left.fill(T::zero());
-            right.fill(T::zero());
+            for part in out {
+                part.fill(T::zero());
+            }
             return Ok(T::zero());
         }
-        let (cut, width) = (left.len(), left.len() + right.len());
-        let sum_lane = |worker: &mut W, lane: usize, left: &mut [T], right: &mut [T]| {
+        let lengths = out.each_ref().map(|part| part.len());
+        let width: usize = lengths.iter().sum();
+        let sum_lane = |worker: &mut W, lane: usize, mut out: [&mut [T]; N]| {
             let items = self.items(lane);
             let mut total = T::zero();
             for item in items.clone() {
-                total += add(worker, item, item == items.start, [&mut *left, &mut *right])?;
+                total += add(worker, item, item == items.start, again(&mut out))?;
             }
             Ok(total)
         };
@@ -169,28 +186,26 @@ impl Plan {
                 for (i, value) in values.iter_mut().enumerate() {
                     let (vector, others) = std::mem::take(&mut rest).split_at_mut(width);
                     rest = others;
-                    let (left, right) = vector.split_at_mut(cut);
-                    *value = sum_lane(worker, k * self.each + i, left, right);
+                    *value = sum_lane(worker, k * self.each + i, parts(vector, lengths));
                 }
             }
         });
         let mut total = team.beside(jobs, || {
-            let mut total = sum_lane(&mut first[0], 0, left, right)?;
+            let mut total = sum_lane(&mut first[0], 0, again(&mut out))?;
             for lane in 1..self.each {
-                let (a, b) = own.split_at_mut(cut);
-                total += sum_lane(&mut first[0], lane, a, b)?;
-                axpy(left, T::one(), a);
-                axpy(right, T::one(), b);
+                let mut vector = parts(own, lengths);
+                total += sum_lane(&mut first[0], lane, again(&mut vector))?;
+                out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
             }
             Ok(total)
         })?;
-        let mut rest = &*waiting;
+        let mut rest = waiting;
         for value in values.into_iter().take(self.waiting()) {
-            let (vector, others) = rest.split_at(width);
+            let (vector, others) = std::mem::take(&mut rest).split_at_mut(width);
             rest = others;
             total += value?;
-            axpy(left, T::one(), &vector[..cut]);
-            axpy(right, T::one(), &vector[cut..]);
+            let vector = parts(vector, lengths);
+            out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
         }
         Ok(total)
     }
@@ -204,14 +219,15 @@ impl Plan {
     ///
     /// # Errors
     /// That of the first item of this rank that fails, or [`Error::Invalid`] if one of another rank does.
-    pub(crate) fn sum_over<T: Element, W>(
+    pub(crate) fn sum_over<T: Element, W, const N: usize>(
         self,
         ranks: &dyn Ranks,
         worker: &mut W,
-        [left, right]: [&mut [T]; 2],
-        add: &Add<T, W>,
+        mut out: [&mut [T]; N],
+        add: &Add<T, W, N>,
     ) -> Result<T, Error> {
-        let (count, length) = (ranks.count(), 2 + left.len() + right.len());
+        let width: usize = out.iter().map(|part| part.len()).sum();
+        let (count, length) = (ranks.count(), 2 + width);
         let lanes = |rank| rank * self.lanes / count..(rank + 1) * self.lanes / count;
         // Of a lane: whether it failed, its value, its vector.
         let mut told = vec![0.0; self.lanes * length];
@@ -219,12 +235,12 @@ impl Plan {
         for lane in lanes(ranks.rank()) {
             let (items, mut total) = (self.items(lane), T::zero());
             let result = items.clone().try_for_each(|item| {
-                total += add(worker, item, item == items.start, [&mut *left, &mut *right])?;
+                total += add(worker, item, item == items.start, again(&mut out))?;
                 Ok(())
             });
             let part = &mut told[lane * length..(lane + 1) * length];
             (part[0], part[1]) = (f64::from(u8::from(result.is_err())), total.as_f64());
-            let vector = left.iter().chain(&*right);
+            let vector = out.iter().flat_map(|part| part.iter());
             part[2..].iter_mut().zip(vector).for_each(|(to, from)| *to = from.as_f64());
             failed = failed.or(result.err());
         }
@@ -241,7 +257,7 @@ impl Plan {
                 return Err(Error::invalid("the other processes", found, "none"));
             }
             total += T::from_f64(part[1]);
-            for (to, &from) in left.iter_mut().chain(&mut *right).zip(&part[2..]) {
+            for (to, &from) in out.iter_mut().flat_map(|part| part.iter_mut()).zip(&part[2..]) {
                 let from = T::from_f64(from);
                 *to = if lane == 0 { from } else { *to + from };
             }
@@ -270,7 +286,7 @@ mod tests {
             ((60, 99), (8, 7)),
         ];
         for ((items, threads), known) in table {
-            let plan = Plan::new(items, threads);
+            let plan = Sharing::new(items, threads);
             assert_eq!((plan.workers(), plan.vectors()), known, "{items} items, {threads} threads");
         }
     }
@@ -278,7 +294,7 @@ mod tests {
     #[test]
     fn each_item_knows_its_lane() {
         for items in 1..60 {
-            let plan = Plan::new(items, 1);
+            let plan = Sharing::new(items, 1);
             for lane in 0..plan.lanes() {
                 assert!(plan.items(lane).all(|item| plan.lane(item) == lane), "{items} {lane}");
             }
@@ -296,7 +312,7 @@ mod tests {
             let lane = |l| (l * items / k..(l + 1) * items / k).map(item).reduce(plus).unwrap();
             let known = (0..k).map(lane).reduce(plus).unwrap();
             for threads in 1..=9 {
-                let plan = Plan::new(items, threads);
+                let plan = Sharing::new(items, threads);
                 let mut workers = vec![0; plan.workers()];
                 let mut spare = vec![f64::NAN; 2 * plan.vectors()];
                 let (mut left, mut right) = ([f64::NAN], [f64::NAN]);

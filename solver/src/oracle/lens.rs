@@ -1,11 +1,11 @@
 //! `Lens`: a problem and the shapes that cut flat points, for the passes over it.
 
+use hypertape_autodiff::passes::{Group, evaluate};
 use hypertape_autodiff::{Array, Element, List, Tensor};
 
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::oracle::results::in_function;
-use crate::oracle::view::Loss;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
@@ -27,16 +27,14 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
         Ok(Self { problem, start, inner_start })
     }
 
-    /// The blocks of rows that a loss is evaluated in.
-    pub(crate) fn blocks(&self, loss: Loss) -> impl ExactSizeIterator<Item = Rows> {
-        let level = loss.level();
-        Rows::blocks(self.problem.samples(level), self.problem.block(level))
+    /// The blocks of rows that the loss at the level of `draw` is evaluated in.
+    pub(crate) fn blocks(&self, draw: Draw) -> impl ExactSizeIterator<Item = Rows> {
+        Rows::blocks(self.problem.samples(draw), self.problem.block(draw.level))
     }
 
     /// One of them.
-    pub(crate) fn block(&self, loss: Loss, i: usize) -> Rows {
-        let level = loss.level();
-        Rows::nth_block(self.problem.samples(level), self.problem.block(level), i)
+    pub(crate) fn block(&self, draw: Draw, i: usize) -> Rows {
+        Rows::nth_block(self.problem.samples(draw), self.problem.block(draw.level), i)
     }
 }
 
@@ -46,11 +44,10 @@ fn inner_params<T: Element, P: Bilevel<T>>(
     x: &Params<T>,
     memory: &mut Workspaces<T>,
 ) -> Result<Params<T>, Error> {
-    let fault = in_function("init");
     let (record, _) = memory.first().arenas();
-    let x = Tensor::split(record, x.shapes(), x.values()).map_err(&fault)?;
-    let w = problem.init(&x, Draw::new(0, 0));
-    record.status().map_err(&fault)?;
+    let at = [Group::new(x.shapes(), x.values())];
+    let w: List<Tensor<T>> = evaluate(record, &at, |[x]| problem.init(x, Draw::new(0, 0)))
+        .map_err(in_function("init"))?;
     let names = problem.inner_names();
     let mut params = Params::new();
     for (i, w) in w.iter().enumerate() {
@@ -58,9 +55,4 @@ fn inner_params<T: Element, P: Bilevel<T>>(
         params = params.with(name, w.shape(), w.values().iter().copied());
     }
     Ok(params)
-}
-
-/// `f` of each. A trait object, so that it is not compiled anew for each problem.
-pub(crate) fn each<A: Copy, B>(list: &[A], f: &dyn Fn(A) -> B) -> List<B> {
-    list.iter().map(|&a| f(a)).collect()
 }

@@ -4,22 +4,121 @@
 
 use std::sync::Arc;
 
-use hypertape_autodiff::{Array, Dual, Element, Fault, List, NodeId, Tape, Tensor};
+use hypertape_autodiff::passes::{
+    Bars, Group, Mode, Recorded, RecordedIn, Tangents, Values, Wanted, evaluate, one, write,
+};
+use hypertape_autodiff::{Arena, Array, Dual, Element, Fault, List, Tensor};
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
-use crate::oracle::forward;
-use crate::oracle::lens::{Lens, each};
-use crate::oracle::results::{collect, in_function, scalar};
-use crate::oracle::stepper::Stepper;
-use crate::oracle::tapes::Kept;
-use crate::oracle::view::{Loss, Point, StepTape, View};
+use crate::oracle::lens::Lens;
+use crate::oracle::results::pass;
+use crate::oracle::stepper::{Stepper, Taped};
+use crate::oracle::tapes::GradientTape;
+use crate::oracle::view::{Loss, Moving, Point, StepTape, TOGETHER, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
-use crate::rows::Rows;
 use crate::rule::Step;
+
+impl<T: Element, P: Bilevel<T>> Lens<P, T> {
+    fn sweep_in<M: Mode<T>>(
+        &self,
+        memory: &mut Workspaces<T>,
+        loss: Loss,
+        point: Point<T>,
+        [dw, dx]: [&[T]; 2],
+        out: [&mut [T]; 4],
+    ) -> Result<T, Error> {
+        let [inner, outer] = [self.inner_start.shapes(), self.start.shapes()];
+        memory.sum(
+            self.blocks(point.draw).len(),
+            out,
+            &|workspace, block, first, [w, dw_, x, dx_]| {
+                pass(loss.name(), || {
+                    let (record, sweep) = workspace.arenas();
+                    let at = [
+                        Group::new(inner, point.w).moving(dw),
+                        Group::new(outer, point.x).moving(dx),
+                    ];
+                    let bars = [Bars::new(inner, w, dw_), Bars::new(outer, x, dx_)];
+                    let bars = bars.map(|bars| bars.added(!first));
+                    let rows = self.block(point.draw, block);
+                    let (recorded, value) =
+                        RecordedIn::<M, T, 2>::at(record, &at, Bars::wanted(&bars), |[w, x]| {
+                            loss.eval(&self.problem, w, x, point.draw, rows)
+                        })?;
+                    let (value, pulled) = recorded.pull_scalar("a loss", value, sweep)?;
+                    pulled.write(bars);
+                    Ok(value)
+                })
+            },
+        )
+    }
+}
+
+/// The recorded start, and its arrays.
+type Start<'a, T> = (RecordedIn<'a, Values, T, 1>, List<Taped<'a, T>>);
+
+impl<T: Element, P: Bilevel<T>> Lens<P, T> {
+    fn record_init<'a>(
+        &'a self,
+        record: &'a Arena,
+        x: &'a [T],
+        draw: Draw,
+    ) -> Result<Start<'a, T>, Fault> {
+        let x = [Group::new(self.start.shapes(), x)];
+        Recorded::at(record, &x, [Wanted::All], |[x]| self.problem.init(x, draw))
+    }
+
+    /// The outer loss after a run from `start`, recorded.
+    fn run_on_tape<'a>(
+        &'a self,
+        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
+        start: &[Taped<'a, T>],
+        x: &[Taped<'a, T>],
+        draw: Draw,
+        record: &'a Arena,
+    ) -> Result<Taped<'a, T>, Fault> {
+        let zero = |like: Taped<'a, T>| like.scalar(0.0).broadcast_to(like.shape());
+        // The state of each array: `w`, and what the rule remembers, zero at first.
+        let mut states: List<List<_>> = start
+            .iter()
+            .map(|&w| {
+                let zero = zero(w);
+                std::iter::once(w).chain((0..rule.memory()).map(|_| zero)).collect()
+            })
+            .collect();
+        for t in 0..inner.steps() {
+            let (at, draw) = (Step::new(t, inner.lr()), draw.at(Level::Inner, t));
+            let of = |array| Step { array, ..at };
+            let point = |(i, s): (usize, &List<_>)| rule.query_on_tape(s, of(i)).unwrap_or(s[0]);
+            let points: List<_> = states.iter().enumerate().map(point).collect();
+            // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
+            let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
+            let (step, loss) = Recorded::new(record, groups, |[w, x]| {
+                let part = |rows| self.problem.inner(w, x, draw, rows);
+                total(self.blocks(draw).map(part))
+            })?;
+            let (_, pulled) = step.pull_scalar("a loss", loss?, record)?;
+            for (i, (state, bar)) in states.iter_mut().zip(pulled.of(0)).enumerate() {
+                let bar = bar.unwrap_or_else(|| zero(points[i]));
+                *state = rule.update_on_tape(state, bar, x, of(i));
+            }
+            record.status()?;
+        }
+        let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
+        let draw = draw.at(Level::Outer, 0);
+        total(self.blocks(draw).map(|rows| self.problem.outer(&w, x, draw, rows)))
+    }
+}
+
+/// The sum of the parts of a loss.
+fn total<'a, A: Array<'a>>(parts: impl Iterator<Item = A>) -> Result<A, Fault> {
+    let none = Fault::Length { what: "a loss", expected: 1, found: 0 };
+    parts.reduce(|a, b| a + b).ok_or(none)
+}
 
 impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     fn start(&self) -> &Params<T> {
@@ -46,6 +145,14 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         self.problem.replicas()
     }
 
+    fn samples(&self, draw: Draw) -> usize {
+        self.problem.samples(draw)
+    }
+
+    fn mini_batches(&self, level: Level) -> usize {
+        self.problem.mini_batches(level)
+    }
+
     fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
         self.problem.metrics(w, x, inner)
     }
@@ -61,22 +168,12 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         draw: Draw,
         w: &mut [T],
     ) -> Result<(), Error> {
-        let fault = in_function("init");
-        let (record, _) = memory.first().arenas();
-        let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let start = self.problem.init(&x, draw);
-        record.status().map_err(&fault)?;
-        let mut rest = w;
-        for (array, shape) in start.iter().zip(self.inner_start.shapes()) {
-            let (piece, others) = rest.split_at_mut(shape.len());
-            rest = others;
-            if array.shape() != *shape {
-                let (operation, left, right) = ("the start", *shape, array.shape());
-                return Err(fault(Fault::Shapes { operation, left, right }));
-            }
-            piece.copy_from_slice(array.values());
-        }
-        Ok(())
+        pass("init", || {
+            let (record, _) = memory.first().arenas();
+            let x = [Group::new(self.start.shapes(), x)];
+            let start: List<Tensor<T>> = evaluate(record, &x, |[x]| self.problem.init(x, draw))?;
+            write("the start", &start, Bars::new(self.inner_start.shapes(), w, &mut []))
+        })
     }
 
     fn pull_init(
@@ -87,29 +184,22 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         w_bar: &[T],
         x_bar: &mut [T],
     ) -> Result<(), Error> {
-        let fault = in_function("init");
-        let (record, sweep) = memory.first().arenas();
-        let tape = Tape::new(record).map_err(&fault)?;
-        let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x = each(&x, &|x| tape.variable(x));
-        let start = self.problem.init(&x, draw);
-        let w_bar = Tensor::split(sweep, self.inner_start.shapes(), w_bar).map_err(&fault)?;
-        let seeds = start.iter().zip(w_bar).filter_map(|(w, bar)| Some((w.id()?, bar)));
-        let adjoints = tape.finish().pull(&seeds.collect::<List<(NodeId, _)>>(), sweep);
-        record.status().and(sweep.status()).map_err(&fault)?;
-        collect(&adjoints, &x, Some, false, x_bar);
-        Ok(())
+        pass("init", || {
+            let (record, sweep) = memory.first().arenas();
+            let bars = [Bars::new(self.start.shapes(), x_bar, &mut []).added(true)];
+            let (recorded, start) = self.record_init(record, x, draw)?;
+            let w_bar = Group::new(self.inner_start.shapes(), w_bar).load(sweep)?;
+            recorded.pull(start.iter().map(|w| w.id()).zip(w_bar), sweep)?.write(bars);
+            Ok(())
+        })
     }
 
     fn init_depends(&self, memory: &mut Workspaces<T>, x: &[T]) -> Result<bool, Error> {
-        let fault = in_function("init");
-        let (record, _) = memory.first().arenas();
-        let tape = Tape::new(record).map_err(&fault)?;
-        let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x = each(&x, &|x| tape.variable(x));
-        let start = self.problem.init(&x, Draw::new(0, 0));
-        record.status().map_err(&fault)?;
-        Ok(start.iter().any(|w| w.id().is_some()))
+        pass("init", || {
+            let (record, _) = memory.first().arenas();
+            let (_, start) = self.record_init(record, x, Draw::new(0, 0))?;
+            Ok(start.iter().any(|w| w.id().is_some()))
+        })
     }
 
     fn push_init(
@@ -120,7 +210,13 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         dx: &[T],
         dw: &mut [T],
     ) -> Result<(), Error> {
-        forward::push_init(self, memory, (x, dx), draw, dw)
+        pass("init", || {
+            let (record, _) = memory.first().arenas();
+            let x = [Group::new(self.start.shapes(), x).moving(dx)];
+            let start: List<Dual<Tensor<T>, TOGETHER>> =
+                evaluate(record, &x, |[x]| self.problem.init(x, draw))?;
+            write("the start", &start, Bars::new(self.inner_start.shapes(), &mut [], dw))
+        })
     }
 
     fn depends(
@@ -129,18 +225,19 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         loss: Loss,
         point: Point<T>,
     ) -> Result<bool, Error> {
-        let fault = in_function(loss.name());
-        for rows in self.blocks(loss) {
-            let (record, _) = memory.first().arenas();
-            let tape = Tape::new(record).map_err(&fault)?;
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w = each(&w, &|w| tape.passive(w));
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let x = each(&x, &|x| tape.variable(x));
-            let draw = point.draw.at(loss.level(), 0);
-            let value = loss.eval(&self.problem, &w, &x, draw, rows);
-            record.status().map_err(&fault)?;
-            if value.id().is_some() {
+        let draw = point.draw.at(loss.level(), 0);
+        let at = [(&self.inner_start, point.w), (&self.start, point.x)];
+        let at = at.map(|(params, values)| Group::new(params.shapes(), values));
+        for rows in self.blocks(draw) {
+            let depends = pass(loss.name(), || {
+                let (record, _) = memory.first().arenas();
+                let wanted = [Wanted::Nothing, Wanted::All];
+                let (_, value) = RecordedIn::<Values, T, 2>::at(record, &at, wanted, |[w, x]| {
+                    loss.eval(&self.problem, w, x, draw, rows)
+                })?;
+                Ok(value.id().is_some())
+            })?;
+            if depends {
                 return Ok(true);
             }
         }
@@ -148,105 +245,42 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     }
 
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
-        let fault = in_function(loss.name());
-        memory.sum(self.blocks(loss).len(), [&mut [], &mut []], &|workspace, block, _, _| {
-            let (record, _) = workspace.arenas();
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
-            record.status().map_err(&fault)?;
-            scalar(value).map_err(&fault)
+        memory.sum(self.blocks(point.draw).len(), [], &|workspace, block, _, []| {
+            pass(loss.name(), || {
+                let (record, _) = workspace.arenas();
+                let at = [(&self.inner_start, point.w), (&self.start, point.x)];
+                let at = at.map(|(params, values)| Group::new(params.shapes(), values));
+                let rows = self.block(point.draw, block);
+                let value: Tensor<T> = evaluate(record, &at, |[w, x]| {
+                    loss.eval(&self.problem, w, x, point.draw, rows)
+                })?;
+                one("a loss", value)
+            })
         })
     }
 
-    fn gradient(
+    fn sweep(
         &self,
         memory: &mut Workspaces<T>,
         loss: Loss,
         point: Point<T>,
-        w_bar: &mut [T],
-        x_bar: Option<&mut [T]>,
+        moving: Moving<T>,
+        out: [&mut [T]; 4],
     ) -> Result<T, Error> {
-        let fault = in_function(loss.name());
-        let wanted = x_bar.is_some();
-        let out = [w_bar, x_bar.unwrap_or_default()];
-        memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [w_bar, x_bar]| {
-            let (record, sweep) = workspace.arenas();
-            let tape = Tape::new(record).map_err(&fault)?;
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let w = each(&w, &|w| tape.variable(w));
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let variable = |x| if wanted { tape.variable(x) } else { tape.passive(x) };
-            let x = each(&x, &variable);
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
-            record.status().map_err(&fault)?;
-            let total = scalar(value.value()).map_err(&fault)?;
-            let seed = value.value().within(sweep).scalar(1.0);
-            let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
-            let adjoints = tape.finish().pull(&seeds, sweep);
-            sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, Some, first, w_bar);
-            if wanted {
-                collect(&adjoints, &x, Some, first, x_bar);
+        match moving {
+            Moving::Nowhere => self.sweep_in::<Values>(memory, loss, point, [&[]; 2], out),
+            Moving::Along(v) => self.sweep_in::<Tangents<1>>(memory, loss, point, [v, &[]], out),
+            Moving::Together(moving) => {
+                self.sweep_in::<Tangents<TOGETHER>>(memory, loss, point, moving, out)
             }
-            Ok(total)
-        })
-    }
-
-    fn products(
-        &self,
-        memory: &mut Workspaces<T>,
-        point: Point<T>,
-        v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: Option<&mut [T]>,
-    ) -> Result<(), Error> {
-        let loss = Loss::Inner;
-        let fault = in_function(loss.name());
-        let wanted = mixed_product.is_some();
-        let out = [hessian_product, mixed_product.unwrap_or_default()];
-        let sum = memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [hv, bv]| {
-            let (record, sweep) = workspace.arenas();
-            let tape = Tape::new(record).map_err(&fault)?;
-            let w = Tensor::split(record, self.inner_start.shapes(), point.w).map_err(&fault)?;
-            let v = Tensor::split(record, self.inner_start.shapes(), v).map_err(&fault)?;
-            let moving: List<_> = w.into_iter().zip(v).collect();
-            let w = each(&moving, &|(w, v)| tape.variable_of_tangents(Dual::new(w, [Some(v)])));
-            let x = Tensor::split(record, self.start.shapes(), point.x).map_err(&fault)?;
-            let variable = |x| if wanted { tape.variable_of_tangents(x) } else { tape.passive(x) };
-            let x = each(&x, &|x| variable(Dual::new(x, [None])));
-            let value = loss.eval(&self.problem, &w, &x, point.draw, self.block(loss, block));
-            record.status().map_err(&fault)?;
-            let total = scalar(value).map_err(&fault)?;
-            let seed = value.value().within(sweep).scalar(1.0);
-            let seeds: List<_> = value.id().map(|id| (id, seed)).into_iter().collect();
-            let adjoints = tape.finish().pull(&seeds, sweep);
-            sweep.status().map_err(&fault)?;
-            collect(&adjoints, &w, |a| Some(a.value()), first, hv);
-            if wanted {
-                collect(&adjoints, &x, |a| Some(a.value()), first, bv);
-            }
-            Ok(total)
-        });
-        sum.map(|_| ())
-    }
-
-    fn push_gradient(
-        &self,
-        memory: &mut Workspaces<T>,
-        point: Point<T>,
-        moving: [&[T]; 2],
-        gradient: &mut [T],
-        pushed: &mut [T],
-    ) -> Result<(), Error> {
-        forward::push_gradient(self, memory, point, moving, [gradient, pushed])
+        }
     }
 
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
     where
         Self: 'v,
     {
-        Box::new(Kept::new(self))
+        Box::new(GradientTape::new(self))
     }
 
     fn whole_run(
@@ -257,63 +291,23 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         (x, draw): (&[T], Draw),
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let fault = in_function("whole run");
-        let inner_rows: List<Rows> = self.blocks(Loss::Inner).collect();
-        let (record, sweep) = memory.first().arenas();
-        let tape = Tape::new(record).map_err(&fault)?;
-        let x = Tensor::split(record, self.start.shapes(), x).map_err(&fault)?;
-        let x = each(&x, &|x| tape.variable(x));
-        let w: List<_> = match init {
-            None => self.problem.init(&x, draw.at(Level::Init, 0)),
-            Some(init) => {
-                let init =
-                    Tensor::split(record, self.inner_start.shapes(), init).map_err(&fault)?;
-                each(&init, &|w| tape.passive(w))
-            }
-        };
-        // The state of each array: `w`, and what the rule remembers, zero at first.
-        let mut states: List<List<_>> = w
-            .iter()
-            .map(|&w| {
-                let zero = w.scalar(0.0).broadcast_to(w.shape());
-                std::iter::once(w).chain((0..rule.memory()).map(|_| zero)).collect()
-            })
-            .collect();
-        for t in 0..inner.steps() {
-            // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
-            let at = Step { index: t, lr: inner.lr() };
-            let step = Tape::new(record).map_err(&fault)?;
-            let point = |state: &List<_>| rule.query_on_tape(state, at).unwrap_or(state[0]);
-            let variables: List<_> = states.iter().map(|s| step.variable(point(s))).collect();
-            let outer = each(&x, &|x| step.passive(x));
-            let draw = draw.at(Level::Inner, t);
-            let part = |rows: &Rows| self.problem.inner(&variables, &outer, draw, *rows);
-            let loss = inner_rows.iter().map(part).reduce(|a, b| a + b);
-            record.status().map_err(&fault)?;
-            if let Some(loss) = loss {
-                scalar(loss).map_err(&fault)?;
-            }
-            let seeds = loss.and_then(|loss| Some((loss.id()?, loss.value().scalar(1.0))));
-            let adjoints = step.finish().pull(&seeds.into_iter().collect::<List<_>>(), record);
-            for (state, variable) in states.iter_mut().zip(&variables) {
-                let bar = variable.id().and_then(|id| adjoints.get(id));
-                let zero = || variable.value().scalar(0.0).broadcast_to(variable.shape());
-                *state = rule.update_on_tape(state, bar.unwrap_or_else(zero), &x, at);
-            }
-            record.status().map_err(&fault)?;
-        }
-        let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
-        let part = |rows| self.problem.outer(&w, &x, draw.at(Level::Outer, 0), rows);
-        let Some(loss) = self.blocks(Loss::Outer).map(part).reduce(|a, b| a + b) else {
-            return Ok(T::zero());
-        };
-        record.status().map_err(&fault)?;
-        let value = scalar(loss.value()).map_err(&fault)?;
-        let seed = loss.value().within(sweep).scalar(1.0);
-        let seeds: List<_> = loss.id().map(|id| (id, seed)).into_iter().collect();
-        let adjoints = tape.finish().pull(&seeds, sweep);
-        sweep.status().map_err(&fault)?;
-        collect(&adjoints, &x, Some, true, gradient);
-        Ok(value)
+        let [inner_shapes, outer] = [self.inner_start.shapes(), self.start.shapes()];
+        pass("whole run", || {
+            let (record, sweep) = memory.first().arenas();
+            let fixed = init.map_or(Group::new(&[], &[]), |init| Group::new(inner_shapes, init));
+            let at = [Group::new(outer, x), fixed];
+            let wanted = [Wanted::All, Wanted::Nothing];
+            let (recorded, loss) =
+                RecordedIn::<Values, T, 2>::at(record, &at, wanted, |[x, fixed]| {
+                    let start = match init {
+                        None => self.problem.init(x, draw.at(Level::Init, 0)),
+                        Some(_) => List::from_slice(fixed),
+                    };
+                    self.run_on_tape((inner, rule), &start, x, draw, record)
+                })?;
+            let (value, pulled) = recorded.pull_scalar("a loss", loss?, sweep)?;
+            pulled.write([Bars::new(outer, gradient, &mut []), Bars::new(&[], &mut [], &mut [])]);
+            Ok(value)
+        })
     }
 }

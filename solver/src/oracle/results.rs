@@ -1,6 +1,6 @@
-//! What passes hand out: values, adjoints, faults.
+//! Faults of passes, with the function that they occurred in.
 
-use hypertape_autodiff::{Adjoints, Array, Element, Fault, Var, axpy};
+use hypertape_autodiff::Fault;
 
 use crate::error::Error;
 
@@ -9,32 +9,10 @@ pub(crate) fn in_function(function: &'static str) -> impl Fn(Fault) -> Error {
     move |fault| Error::Function { function, fault }
 }
 
-/// The value of a loss, which must be a scalar.
-pub(crate) fn scalar<'a, A: Array<'a>>(loss: A) -> Result<A::Elem, Fault> {
-    match loss.values() {
-        [value] => Ok(*value),
-        values => Err(Fault::Length { what: "a loss", expected: 1, found: values.len() }),
-    }
-}
-
-/// Writes, or adds unless `first`, one plane of the adjoints of `leaves`, zero where there is none, to consecutive pieces
-/// of `out`.
-pub(crate) fn collect<'a, T: Element, A: Array<'a, Elem = T>, B: Array<'a, Elem = T>>(
-    adjoints: &Adjoints<'a, A>,
-    leaves: &[Var<'a, A>],
-    plane: impl Fn(A) -> Option<B>,
-    first: bool,
-    out: &mut [T],
-) {
-    let mut rest = out;
-    for leaf in leaves {
-        let (piece, others) = rest.split_at_mut(leaf.shape().len());
-        rest = others;
-        match leaf.id().and_then(|id| adjoints.get(id)).and_then(&plane) {
-            Some(adjoint) if first => piece.copy_from_slice(adjoint.values()),
-            Some(adjoint) => axpy(piece, T::one(), adjoint.values()),
-            None if first => piece.fill(T::zero()),
-            None => {}
-        }
-    }
+/// The result of a pass over a function.
+pub(crate) fn pass<R>(
+    function: &'static str,
+    act: impl FnOnce() -> Result<R, Fault>,
+) -> Result<R, Error> {
+    act().map_err(in_function(function))
 }

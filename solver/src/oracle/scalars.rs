@@ -1,21 +1,21 @@
 //! The passes over a problem of scalars: `View` of a [`ScalarBilevel`].
 //!
-//! Gradients by reverse mode, products by forward over reverse, along up to [`TOGETHER`] directions. A kept tape is the
+//! Gradients by reverse mode, products by forward over reverse, along up to [`TOGETHER`](crate::oracle::TOGETHER) directions. A kept tape is the
 //! point that it was taken at: a product from there costs 1.5 gradients, less than to record the sweep as well. A whole
 //! run is reverse over reverse, under rules that multiply the gradient by a number.
 
 use std::sync::Arc;
 
-use hypertape_autodiff::scalar::{Dual, Real, Scalar, Var};
-use hypertape_autodiff::{Element, Shape};
+use hypertape_autodiff::scalar::{Real, Scalar, Var};
+use hypertape_autodiff::{Element, Fault, Shape};
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::results::in_function;
-use crate::oracle::scratch::Sweep;
+use crate::oracle::scratch::{Packed, Scratch, Sweep, join, store};
 use crate::oracle::stepper::Stepper;
-use crate::oracle::view::{Loss, Point, StepTape, TOGETHER, View};
+use crate::oracle::view::{Loss, Moving, Point, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::rule::Step;
@@ -45,17 +45,31 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> Scalars<P, T> {
             Loss::Outer => self.problem.outer(w, x, draw),
         }
     }
-}
 
-/// A number of a flat point with those of the directions that `moving` holds one after the other.
-fn duals<'v, T: Scalar>(
-    at: &'v [T],
-    moving: &'v [T],
-) -> impl ExactSizeIterator<Item = Dual<T, TOGETHER>> + 'v {
-    at.iter().enumerate().map(|(i, &value)| {
-        let tangent = |k: usize| moving.get(k * at.len() + i).copied().unwrap_or_else(T::zero);
-        Dual::new(value, std::array::from_fn(tangent))
-    })
+    /// [`View::sweep`] on one of the tapes; returns its bytes as well.
+    fn sweep_on<S: Packed<T>>(
+        &self,
+        sweep: &mut Sweep<S>,
+        loss: Loss,
+        Point { w, x, draw }: Point<T>,
+        [dw, dx]: [&[T]; 2],
+        [w_bar, dw_bar, x_bar, dx_bar]: [&mut [T]; 4],
+    ) -> Result<(T, usize), Fault> {
+        let (at_w, at_x) = (join(w, dw), join(x, dx));
+        let value = if x_bar.is_empty() && dx_bar.is_empty() {
+            sweep.gradient(at_w, at_x, |w, x| self.eval(loss, w, x, draw))?
+        } else {
+            sweep.gradient(at_w.chain(at_x), [].into_iter(), |both, _| {
+                let (w, x) = both.split_at(w.len());
+                self.eval(loss, w, x, draw)
+            })?
+        };
+        let (of_w, of_x) = sweep.bars.split_at(w.len());
+        for (bars, [values, tangents]) in [(of_w, [w_bar, dw_bar]), (of_x, [x_bar, dx_bar])] {
+            store(bars, values, tangents, |to, from| *to = from);
+        }
+        Ok((value.plane(0), sweep.used()))
+    }
 }
 
 impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Scalars<P, T> {
@@ -118,15 +132,9 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Scalars<P,
     ) -> Result<(), Error> {
         let p = self.inner_start.values().len();
         let sweep = &mut memory.scratch().tangents;
-        sweep.point.clear();
-        sweep.point.extend(duals(x, dx));
-        sweep.results.clear();
-        sweep.results.resize(p, Dual::new(T::zero(), [T::zero(); TOGETHER]));
-        self.problem.init(&sweep.point, draw, &mut sweep.results);
-        for (k, dw) in dw.chunks_exact_mut(p.max(1)).enumerate() {
-            dw.iter_mut().zip(&sweep.results).for_each(|(dw, w)| *dw = w.tangents()[k]);
-        }
-        memory.note((x.len() + p) * size_of::<Dual<T, TOGETHER>>());
+        let bytes = sweep.evaluate(join(x, dx), p, |x, w| self.problem.init(x, draw, w));
+        store(&sweep.results, &mut [], dw, |to, from| *to = from);
+        memory.note(bytes);
         Ok(())
     }
 
@@ -155,87 +163,30 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Scalars<P,
         Ok(self.eval(loss, w, x, draw))
     }
 
-    fn gradient(
+    fn sweep(
         &self,
         memory: &mut Workspaces<T>,
         loss: Loss,
-        Point { w, x, draw }: Point<T>,
-        w_bar: &mut [T],
-        x_bar: Option<&mut [T]>,
+        point: Point<T>,
+        moving: Moving<T>,
+        out: [&mut [T]; 4],
     ) -> Result<T, Error> {
-        let sweep = &mut memory.scratch().values;
-        let value = if let Some(x_bar) = x_bar {
-            let both = w.iter().chain(x).copied();
-            let value = sweep.gradient(both, [].into_iter(), |both, _| {
-                let (w, x) = both.split_at(w.len());
-                self.eval(loss, w, x, draw)
-            });
-            x_bar.copy_from_slice(&sweep.bars[w.len()..]);
-            value
-        } else {
-            let (w, x) = (w.iter().copied(), x.iter().copied());
-            sweep.gradient(w, x, |w, x| self.eval(loss, w, x, draw))
-        };
-        w_bar.copy_from_slice(&sweep.bars[..w.len()]);
-        let bytes = sweep.used();
-        memory.note(bytes);
-        value.map_err(in_function(loss.name()))
-    }
-
-    fn products(
-        &self,
-        memory: &mut Workspaces<T>,
-        Point { w, x, draw }: Point<T>,
-        v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: Option<&mut [T]>,
-    ) -> Result<(), Error> {
-        let loss = Loss::Inner;
-        let sweep = &mut memory.scratch().tangent;
-        let moving = w.iter().zip(v).map(|(&w, &v)| Dual::new(w, [v]));
-        let fixed = x.iter().map(|&x| Dual::new(x, [T::zero()]));
-        let value = if mixed_product.is_some() {
-            sweep.gradient(moving.chain(fixed), [].into_iter(), |both, _| {
-                let (w, x) = both.split_at(w.len());
-                self.eval(loss, w, x, draw)
-            })
-        } else {
-            sweep.gradient(moving, fixed, |w, x| self.eval(loss, w, x, draw))
-        };
-        let _ = value.map_err(in_function(loss.name()))?;
-        let products = hessian_product.iter_mut().chain(mixed_product.into_iter().flatten());
-        products.zip(&sweep.bars).for_each(|(product, bar)| *product = bar.tangents()[0]);
-        let bytes = sweep.used();
-        memory.note(bytes);
-        Ok(())
-    }
-
-    fn push_gradient(
-        &self,
-        memory: &mut Workspaces<T>,
-        Point { w, x, draw }: Point<T>,
-        [dw, dx]: [&[T]; 2],
-        gradient: &mut [T],
-        pushed: &mut [T],
-    ) -> Result<(), Error> {
-        let loss = Loss::Inner;
-        let sweep = &mut memory.scratch().tangents;
-        let value = sweep.gradient(duals(w, dw), duals(x, dx), |w, x| self.eval(loss, w, x, draw));
-        let _ = value.map_err(in_function(loss.name()))?;
-        gradient.iter_mut().zip(&sweep.bars).for_each(|(g, bar)| *g = bar.value());
-        for (k, pushed) in pushed.chunks_exact_mut(w.len().max(1)).enumerate() {
-            pushed.iter_mut().zip(&sweep.bars).for_each(|(dg, bar)| *dg = bar.tangents()[k]);
+        let Scratch { values, tangent, tangents } = memory.scratch();
+        let (value, bytes) = match moving {
+            Moving::Nowhere => self.sweep_on(values, loss, point, [&[]; 2], out),
+            Moving::Along(v) => self.sweep_on(tangent, loss, point, [v, &[]], out),
+            Moving::Together(moving) => self.sweep_on(tangents, loss, point, moving, out),
         }
-        let bytes = sweep.used();
+        .map_err(in_function(loss.name()))?;
         memory.note(bytes);
-        Ok(())
+        Ok(value)
     }
 
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
     where
         Self: 'v,
     {
-        Box::new(Kept { view: self, w: Vec::new(), x: Vec::new(), draw: Draw::new(0, 0) })
+        Box::new(Replayed { view: self, w: Vec::new(), x: Vec::new(), draw: Draw::new(0, 0) })
     }
 
     fn whole_run(
@@ -246,7 +197,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Scalars<P,
         (x, draw): (&[T], Draw),
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let step = |index| rule.multiple(Step { index, lr: inner.lr() });
+        let step = |index| rule.multiple(Step::new(index, inner.lr()));
         if step(0).is_none() {
             let expected = "a rule that multiplies the gradient by a number";
             return Err(Error::invalid("one tape over scalars", rule.name(), expected));
@@ -281,14 +232,14 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Scalars<P,
 }
 
 /// The point of a step.
-struct Kept<P, T> {
+struct Replayed<P, T> {
     view: Arc<Scalars<P, T>>,
     w: Vec<T>,
     x: Vec<T>,
     draw: Draw,
 }
 
-impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> StepTape<T> for Kept<P, T> {
+impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> StepTape<T> for Replayed<P, T> {
     fn record(
         &mut self,
         memory: &mut Workspaces<T>,
@@ -310,7 +261,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> StepTape<T> for Kept<P
         mixed_product: &mut [T],
     ) -> Result<(), Error> {
         let point = Point { w: &self.w, x: &self.x, draw: self.draw };
-        self.view.products(memory, point, v, hessian_product, Some(mixed_product))
+        self.view.products(memory, point, v, [&mut [], hessian_product, mixed_product])
     }
 
     fn bytes(&self) -> usize {

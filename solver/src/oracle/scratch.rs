@@ -1,10 +1,70 @@
 //! `Scratch`: the tapes of passes over scalars, kept from call to call.
 
-use hypertape_autodiff::Fault;
 use hypertape_autodiff::scalar::{Dual, Scalar, Tape, Var};
+use hypertape_autodiff::{Element, Fault};
 
 /// Most directions that travel together through a forward pass.
 pub(crate) const TOGETHER: usize = 4;
+
+/// A number that holds a value and, in forward mode, its tangents.
+pub(crate) trait Packed<T>: Scalar<Plain = T> {
+    /// How many there are.
+    const PLANES: usize;
+
+    /// From a value and the tangent in each place.
+    fn join(value: T, tangent: impl FnMut(usize) -> T) -> Self;
+
+    /// The value in place 0, after it the tangents.
+    fn plane(self, place: usize) -> T;
+}
+
+impl<T: Element + Scalar<Plain = T>> Packed<T> for T {
+    const PLANES: usize = 1;
+
+    fn join(value: T, _: impl FnMut(usize) -> T) -> T {
+        value
+    }
+
+    fn plane(self, _: usize) -> T {
+        self
+    }
+}
+
+impl<T: Element + Scalar<Plain = T>, const N: usize> Packed<T> for Dual<T, N> {
+    const PLANES: usize = 1 + N;
+
+    fn join(value: T, tangent: impl FnMut(usize) -> T) -> Self {
+        Self::new(value, std::array::from_fn(tangent))
+    }
+
+    fn plane(self, place: usize) -> T {
+        place.checked_sub(1).map_or(self.value(), |k| self.tangents()[k])
+    }
+}
+
+/// The numbers of a flat point with those of the directions that `moving` holds one after the other.
+pub(crate) fn join<'v, T: Element, S: Packed<T>>(
+    at: &'v [T],
+    moving: &'v [T],
+) -> impl ExactSizeIterator<Item = S> + 'v {
+    at.iter().enumerate().map(|(i, &value)| {
+        S::join(value, |k| moving.get(k * at.len() + i).copied().unwrap_or_else(T::zero))
+    })
+}
+
+/// Hands the planes of `numbers` to `put`, entry by entry: the values, and the tangents one after the other, each unless
+/// there is no room for them.
+pub(crate) fn store<T: Copy, S: Packed<T>>(
+    numbers: &[S],
+    values: &mut [T],
+    tangents: &mut [T],
+    put: impl Fn(&mut T, T),
+) {
+    let tangents = tangents.chunks_exact_mut(numbers.len().max(1)).zip(1..);
+    for (plane, place) in std::iter::once((values, 0)).chain(tangents) {
+        plane.iter_mut().zip(numbers).for_each(|(to, from)| put(to, from.plane(place)));
+    }
+}
 
 /// Tapes over values, over one tangent, and over as many as travel together.
 #[derive(Debug)]
@@ -59,6 +119,21 @@ impl<S: Scalar> Sweep<S> {
             value[0] = loss(variables, others);
         })?;
         Ok(self.results[0])
+    }
+
+    /// Evaluates a function, whose `count` results, zero before, are left in `results`; returns the bytes used.
+    pub(crate) fn evaluate(
+        &mut self,
+        arguments: impl Iterator<Item = S>,
+        count: usize,
+        f: impl FnOnce(&[S], &mut [S]),
+    ) -> usize {
+        self.point.clear();
+        self.point.extend(arguments);
+        self.results.clear();
+        self.results.resize(count, S::zero());
+        f(&self.point, &mut self.results);
+        (self.point.len() + count) * size_of::<S>()
     }
 
     /// Evaluates a function, and leaves the pull-back of `seeds`, one a result, in `bars`.

@@ -5,11 +5,13 @@
 
 use std::fmt;
 
-use hypertape_autodiff::{
-    Array, Element, Fault, List, NodeId, Shape, Tape, Tensor, Var, Workspace,
-};
+use std::ops::Range;
 
-use crate::oracle::results::collect;
+use hypertape_autodiff::passes::{
+    Bars, Group, RecordedIn, Values, Wanted, evaluate, fitting, write,
+};
+use hypertape_autodiff::{Arena, Element, Fault, List, Shape, Tensor, Var, Workspace};
+
 use crate::rule::{Rule, Step};
 
 /// Shapes that cut flat points, and the outer point.
@@ -21,7 +23,7 @@ pub(crate) struct Cut<'v, T> {
 }
 
 /// A value on the tape of a whole run.
-type Taped<'a, T> = Var<'a, Tensor<'a, T>>;
+pub(crate) type Taped<'a, T> = Var<'a, Tensor<'a, T>>;
 
 /// The object-safe side of a [`Rule`]. Whatever computes is given the memory to do it in.
 pub(crate) trait Stepper<T: Element>: fmt::Debug + Send + Sync {
@@ -81,25 +83,63 @@ pub(crate) trait Stepper<T: Element>: fmt::Debug + Send + Sync {
     ) -> List<Taped<'a, T>>;
 }
 
-/// The entries of each array in a flat vector, with its shape.
-fn arrays<T: Copy>(cut: Cut<'_, T>) -> impl Iterator<Item = (std::ops::Range<usize>, Shape)> {
+/// One array of `w`, and its part of each vector of a state.
+struct Place {
+    /// Its entries in `w`.
+    range: Range<usize>,
+    /// The shape of each part, how many entries lie between one and the next, where they start and end.
+    shapes: List<Shape>,
+    gap: usize,
+    span: Range<usize>,
+}
+
+/// The arrays of a state of `vectors`, each with the step that moves it.
+fn places<T: Copy>(
+    cut: Cut<'_, T>,
+    vectors: usize,
+    step: Step,
+) -> impl Iterator<Item = (Place, Step)> {
+    let dim: usize = cut.inner.iter().map(|shape| shape.len()).sum();
     let mut end = 0;
-    cut.inner.iter().map(move |&shape| {
-        let start = end;
-        end += shape.len();
-        (start..end, shape)
+    cut.inner.iter().enumerate().map(move |(array, &shape)| {
+        let range = end..end + shape.len();
+        end = range.end;
+        let (gap, span) = (dim - shape.len(), range.start..(vectors - 1) * dim + end);
+        let shapes = std::iter::repeat_n(shape, vectors).collect();
+        (Place { range, shapes, gap, span }, Step { array, ..step })
     })
 }
 
-/// Number of inner variables.
-fn dim<T: Copy>(cut: Cut<'_, T>) -> usize {
-    cut.inner.iter().map(|shape| shape.len()).sum()
+impl Place {
+    fn shape(&self) -> &[Shape] {
+        &self.shapes[..1]
+    }
+
+    fn group<'v, T: Element>(&'v self, state: &'v [T]) -> Group<'v, T> {
+        Group::new(&self.shapes, &state[self.span.clone()]).apart(self.gap)
+    }
+
+    fn bars<'v, T: Element>(&'v self, state: &'v mut [T]) -> Bars<'v, T> {
+        Bars::new(&self.shapes, &mut state[self.span.clone()], &mut []).apart(self.gap)
+    }
+
+    /// The parts, copied.
+    fn copy<'a, T: Element>(
+        &self,
+        state: &[T],
+        arena: &'a Arena,
+    ) -> Result<List<Tensor<'a, T>>, Fault> {
+        let starts = self.span.clone().step_by((self.range.len() + self.gap).max(1));
+        let parts = starts.zip(&self.shapes).map(|(start, &shape)| {
+            let part = &state[start..][..shape.len()];
+            Ok(Tensor::new(arena, shape, arena.copy(part)?))
+        });
+        parts.collect()
+    }
 }
 
-/// A state's part of each vector that belongs to one array.
-fn parts<T>(state: &[T], dim: usize, range: std::ops::Range<usize>) -> impl Iterator<Item = &[T]> {
-    state.chunks_exact(dim.max(1)).map(move |vector| &vector[range.clone()])
-}
+/// What a rule returns.
+const NEXT: &str = "the state after the step of a rule";
 
 impl<T: Element, R: Rule<T>> Stepper<T> for R {
     fn name(&self) -> String {
@@ -131,12 +171,11 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
         y: &mut [T],
     ) -> Result<bool, Fault> {
         let (record, _) = memory.arenas();
-        for (range, shape) in arrays(cut) {
-            let state = parts(state, dim(cut), range.clone());
-            let state: List<_> = state.map(|part| Tensor::new(record, shape, part)).collect();
-            let Some(at) = Rule::query(self, &state, step) else { return Ok(false) };
-            record.status()?;
-            y[range].copy_from_slice(fitting(at, shape)?.values());
+        for (place, step) in places(cut, 1 + Rule::memory(self), step) {
+            let at = [place.group(state)];
+            let at: Option<Tensor<T>> = evaluate(record, &at, |[s]| Rule::query(self, s, step))?;
+            let Some(at) = at else { return Ok(false) };
+            write(NEXT, &[at], Bars::new(place.shape(), &mut y[place.range.clone()], &mut []))?;
         }
         Ok(true)
     }
@@ -151,18 +190,15 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
         state_bar: &mut [T],
     ) -> Result<(), Fault> {
         let (record, sweep) = memory.arenas();
-        for (range, shape) in arrays(cut) {
-            let tape = Tape::new(record)?;
-            let state: List<_> = parts(state, dim(cut), range.clone())
-                .map(|part| tape.variable(Tensor::new(record, shape, part)))
-                .collect();
-            let at = Rule::query(self, &state, step).and_then(Var::id);
-            let seed = at.map(|id| (id, Tensor::new(sweep, shape, &y_bar[range.clone()])));
-            let adjoints = tape.finish().pull(&seed.into_iter().collect::<List<_>>(), sweep);
-            record.status().and(sweep.status())?;
-            for (bar, state) in state_bar.chunks_exact_mut(dim(cut).max(1)).zip(&state) {
-                collect(&adjoints, &[*state], Some, false, &mut bar[range.clone()]);
-            }
+        for (place, step) in places(cut, 1 + Rule::memory(self), step) {
+            let at = [place.group(state)];
+            let (recorded, y) =
+                RecordedIn::<Values, T, 1>::at(record, &at, [Wanted::All], |[s]| {
+                    Rule::query(self, s, step)
+                })?;
+            let bar = &y_bar[place.range.clone()];
+            let seed = y.map(|y| (y.id(), Tensor::new(sweep, place.shapes[0], bar)));
+            recorded.pull(seed, sweep)?.write([place.bars(state_bar).added(true)]);
         }
         Ok(())
     }
@@ -176,18 +212,13 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
         step: Step,
     ) -> Result<(), Fault> {
         let (record, _) = memory.arenas();
-        let x = Tensor::split(record, cut.outer, cut.x)?;
-        for (range, shape) in arrays(cut) {
-            let gradient = Tensor::new(record, shape, &gradient[range.clone()]);
-            let now = parts(state, dim(cut), range.clone());
-            let now = now.map(|part| Ok(Tensor::new(record, shape, record.copy(part)?)));
-            let now = now.collect::<Result<List<_>, Fault>>()?;
-            let next = self.update(&now, gradient, &x, step);
-            record.status()?;
-            expect(now.len(), next.len())?;
-            for (vector, next) in state.chunks_exact_mut(dim(cut).max(1)).zip(next) {
-                vector[range.clone()].copy_from_slice(fitting(next, shape)?.values());
-            }
+        for (place, step) in places(cut, 1 + Rule::memory(self), step) {
+            let now = place.copy(state, record)?;
+            let gradient = Group::new(place.shape(), &gradient[place.range.clone()]);
+            let at = [gradient, Group::new(cut.outer, cut.x)];
+            let next: List<Tensor<T>> =
+                evaluate(record, &at, |[g, x]| self.update(&now, g[0], x, step))?;
+            write(NEXT, &next, place.bars(state))?;
         }
         Ok(())
     }
@@ -203,29 +234,21 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
         x_bar: &mut [T],
     ) -> Result<(), Fault> {
         let (record, sweep) = memory.arenas();
-        let p = dim(cut);
-        for (range, shape) in arrays(cut) {
-            let tape = Tape::new(record)?;
-            let variable = |part| tape.variable(Tensor::new(record, shape, part));
-            let x = Tensor::split(record, cut.outer, cut.x)?;
-            let x: List<_> = x.into_iter().map(|x| tape.variable(x)).collect();
-            let gradient = variable(&gradient[range.clone()]);
-            let state: List<_> = parts(state, p, range.clone()).map(variable).collect();
-            let next = self.update(&state, gradient, &x, step);
-            record.status()?;
-            expect(state.len(), next.len())?;
-            let mut seeds: List<(NodeId, _)> = List::new();
-            for (bar, next) in parts(state_bar, p, range.clone()).zip(next) {
-                let seed = Tensor::new(sweep, fitting(next, shape)?.shape(), sweep.copy(bar)?);
-                seeds.extend(next.id().map(|id| (id, seed)));
-            }
-            let adjoints = tape.finish().pull(&seeds, sweep);
-            sweep.status()?;
-            for (bar, state) in state_bar.chunks_exact_mut(p.max(1)).zip(&state) {
-                collect(&adjoints, &[*state], Some, true, &mut bar[range.clone()]);
-            }
-            collect(&adjoints, &[gradient], Some, true, &mut u[range]);
-            collect(&adjoints, &x, Some, false, x_bar);
+        for (place, step) in places(cut, 1 + Rule::memory(self), step) {
+            let entries = place.range.clone();
+            let gradient = Group::new(place.shape(), &gradient[entries.clone()]);
+            let at = [place.group(state), gradient, Group::new(cut.outer, cut.x)];
+            let (recorded, next) =
+                RecordedIn::<Values, T, 3>::at(record, &at, [Wanted::All; 3], |[state, g, x]| {
+                    self.update(state, g[0], x, step)
+                })?;
+            fitting(NEXT, &next, &place.shapes)?;
+            let seeds = next.iter().map(|next| next.id()).zip(place.copy(state_bar, sweep)?);
+            recorded.pull(seeds, sweep)?.write([
+                place.bars(state_bar),
+                Bars::new(place.shape(), &mut u[entries], &mut []),
+                Bars::new(cut.outer, x_bar, &mut []).added(true),
+            ]);
         }
         Ok(())
     }
@@ -243,18 +266,4 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
     ) -> List<Taped<'a, T>> {
         self.update(state, gradient, x, step)
     }
-}
-
-/// An array that a rule returned, if it has the shape that it was given.
-fn fitting<'a, A: Array<'a>>(array: A, shape: Shape) -> Result<A, Fault> {
-    if array.shape() == shape {
-        return Ok(array);
-    }
-    let (operation, left, right) = ("the step of a rule", shape, array.shape());
-    Err(Fault::Shapes { operation, left, right })
-}
-
-fn expect(expected: usize, found: usize) -> Result<(), Fault> {
-    let what = "the state after the step of a rule";
-    if expected == found { Ok(()) } else { Err(Fault::Length { what, expected, found }) }
 }

@@ -1,4 +1,4 @@
-//! `Kept`: the gradient of the inner loss at one step, recorded as it is computed, so that both of its products can
+//! `GradientTape`: the gradient of the inner loss at one step, recorded as it is computed, so that both of its products can
 //! be had later without evaluating the loss again.
 //!
 //! The sweep that computes the gradient is recorded too (reverse over reverse), and its pull-back of `v` is
@@ -9,35 +9,37 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hypertape_autodiff::{Arena, Array, Element, Linearisation, List, Piece, Tape, Tensor, axpy};
+use hypertape_autodiff::passes::{Bars, Group, Recorded, Wanted};
+use hypertape_autodiff::{Arena, Element, Fault, Linearisation, List, Piece, Tape, Var, axpy};
 
 use crate::draw::Draw;
 use crate::error::Error;
-use crate::oracle::lanes::Plan;
-use crate::oracle::lens::{Lens, each};
-use crate::oracle::results::{collect, in_function, scalar};
+use crate::oracle::lanes::Sharing;
+use crate::oracle::lens::Lens;
+use crate::oracle::results::{in_function, pass};
 use crate::oracle::view::{Loss, Point, StepTape};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
+use crate::rows::Rows;
 
 /// What a recording borrows from: the problem and the point.
-struct At<P, T> {
+struct Origin<P, T> {
     lens: Arc<Lens<P, T>>,
     w: Vec<T>,
     x: Vec<T>,
 }
 
 /// The tape of one step of a problem.
-pub(crate) struct Kept<'p, P, T: 'static> {
-    at: Arc<At<P, T>>,
+pub(crate) struct GradientTape<'p, P, T: 'static> {
+    at: Arc<Origin<P, T>>,
     lanes: Vec<Mutex<Linearisation<'p, T>>>,
 }
 
-impl<'p, T: Element, P: Bilevel<T> + 'p> Kept<'p, P, T> {
+impl<'p, T: Element, P: Bilevel<T> + 'p> GradientTape<'p, P, T> {
     /// Nothing recorded yet.
     pub(crate) fn new(lens: Arc<Lens<P, T>>) -> Self {
-        let at = At { lens, w: Vec::new(), x: Vec::new() };
+        let at = Origin { lens, w: Vec::new(), x: Vec::new() };
         Self { at: Arc::new(at), lanes: Vec::new() }
     }
 }
@@ -47,27 +49,27 @@ fn lock<'l, 'd, T>(lane: &'l Mutex<Linearisation<'d, T>>) -> MutexGuard<'l, Line
     lane.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for Kept<'p, P, T> {
+impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> {
     fn record(
         &mut self,
         memory: &mut Workspaces<T>,
         point: Point<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let blocks = self.at.lens.blocks(Loss::Inner).len();
-        let plan = Plan::new(blocks, memory.workers());
+        let blocks = self.at.lens.blocks(point.draw).len();
+        let plan = Sharing::new(blocks, memory.workers());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
         // The lanes have let go of the former point, so its memory can be written to.
         let lens = Arc::clone(&self.at.lens);
         match Arc::get_mut(&mut self.at) {
-            Some(At { w, x, .. }) => {
+            Some(Origin { w, x, .. }) => {
                 w.clear();
                 w.extend_from_slice(point.w);
                 x.clear();
                 x.extend_from_slice(point.x);
             }
-            None => self.at = Arc::new(At { lens, w: point.w.to_vec(), x: point.x.to_vec() }),
+            None => self.at = Arc::new(Origin { lens, w: point.w.to_vec(), x: point.x.to_vec() }),
         }
         let (at, lanes) = (&self.at, &self.lanes);
         memory.sum(blocks, [gradient, &mut []], &|workspace, block, first, [out, _]| {
@@ -75,7 +77,11 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for Kept<'p, P, T> {
             let mut value = T::zero();
             lock(&lanes[plan.lane(block)]).record(at, |at, arena| {
                 home.lend_tally(arena);
-                let recorded = record(at, point.draw, block, first, arena, out);
+                let rows = at.lens.block(point.draw, block);
+                let recorded = pass(Loss::Inner.name(), || {
+                    let out = Bars::new(at.lens.inner_start.shapes(), out, &mut []);
+                    at.record(point.draw, rows, arena, out.added(!first))
+                });
                 arena.lend_tally(home);
                 let (loss, piece) = recorded?;
                 value = loss;
@@ -123,40 +129,32 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for Kept<'p, P, T> {
     }
 }
 
-/// Records the gradient of one block of rows and adds it to `out`, or writes it there if it is the `first`.
-fn record<'a, T: Element, P: Bilevel<T>>(
-    at: &'a At<P, T>,
-    draw: Draw,
-    block: usize,
-    first: bool,
-    arena: &'a Arena,
-    out: &mut [T],
-) -> Result<(T, Piece<'a, T>), Error> {
-    let fault = in_function(Loss::Inner.name());
-    let lens = &*at.lens;
-    let run = Tape::new(arena).map_err(&fault)?;
-    let w = Tensor::split(arena, lens.inner_start.shapes(), &at.w).map_err(&fault)?;
-    let x = Tensor::split(arena, lens.start.shapes(), &at.x).map_err(&fault)?;
-    let w = each(&w, &|w| run.variable(w));
-    let x = each(&x, &|x| run.variable(x));
-    // The tape of the gradient, whose sweep is recorded on the tape of the run.
-    let step = Tape::new(arena).map_err(&fault)?;
-    let variables = each(&w, &|w| step.variable(w));
-    let outer = each(&x, &|x| step.passive(x));
-    let loss = lens.problem.inner(&variables, &outer, draw, lens.block(Loss::Inner, block));
-    arena.status().map_err(&fault)?;
-    let value = scalar(loss).map_err(&fault)?;
-    let seeds: List<_> = loss.id().map(|id| (id, loss.value().scalar(1.0))).into_iter().collect();
-    let adjoints = step.finish().pull(&seeds, arena);
-    arena.status().map_err(&fault)?;
-    collect(&adjoints, &variables, Some, first, out);
-    let outputs: List<_> = variables
-        .iter()
-        .map(|variable| {
-            let adjoint = variable.id().and_then(|id| adjoints.get(id));
-            adjoint.unwrap_or_else(|| run.passive(variable.value().value()))
-        })
-        .collect();
-    let piece = Piece::new(run, w.into_iter().chain(x), outputs.into_iter());
-    Ok((value, piece.map_err(&fault)?))
+impl<T: Element, P: Bilevel<T>> Origin<P, T> {
+    /// Records the gradient of one block of rows.
+    fn record<'a>(
+        &'a self,
+        draw: Draw,
+        rows: Rows,
+        arena: &'a Arena,
+        out: Bars<T>,
+    ) -> Result<(T, Piece<'a, T>), Fault> {
+        let run = Tape::new(arena)?;
+        let variables = |params: &'a Params<T>, values| {
+            let arrays = Group::new(params.shapes(), values).load(arena)?;
+            Ok(arrays.into_iter().map(|array| run.variable(array)).collect::<List<_>>())
+        };
+        let w = variables(&self.lens.inner_start, &self.w)?;
+        let x = variables(&self.lens.start, &self.x)?;
+        // The tape of the gradient, whose sweep is recorded on the tape of the run.
+        let groups = [(&w[..], Wanted::All), (&x[..], Wanted::Nothing)];
+        let f = |[w, x]: [&[Var<'a, _>]; 2]| self.lens.problem.inner(w, x, draw, rows);
+        let (step, loss) = Recorded::new(arena, groups, f)?;
+        let (value, pulled) = step.pull_scalar("a loss", loss, arena)?;
+        pulled.write([out, Bars::new(&[], &mut [], &mut [])]);
+        let adjoints = pulled.of(0).zip(&w);
+        let outputs =
+            adjoints.map(|(adjoint, w)| adjoint.unwrap_or_else(|| run.passive(w.value())));
+        let outputs: List<_> = outputs.collect();
+        Ok((value, Piece::new(run, w.into_iter().chain(x), outputs.into_iter())?))
+    }
 }

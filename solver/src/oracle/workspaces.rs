@@ -6,7 +6,7 @@ use hypertape_autodiff::scalar::Scalar;
 use hypertape_autodiff::{Element, Tally, Workspace};
 
 use crate::error::Error;
-use crate::oracle::lanes::{Add, Plan, Team};
+use crate::oracle::lanes::{Add, Sharing, Team};
 use crate::oracle::scratch::Scratch;
 use crate::ranks::Ranks;
 
@@ -75,15 +75,15 @@ impl<T: Element> Workspaces<T> {
         self.scalars = self.scalars.max(bytes);
     }
 
-    /// [`Plan::sum`] of `items`, each worker with arenas of its own.
-    pub(crate) fn sum(
+    /// [`Sharing::sum`] of `items`, each worker with arenas of its own.
+    pub(crate) fn sum<const N: usize>(
         &mut self,
         items: usize,
-        out: [&mut [T]; 2],
-        add: &Add<T, Workspace>,
+        out: [&mut [T]; N],
+        add: &Add<T, Workspace, N>,
     ) -> Result<T, Error> {
-        let plan = Plan::new(items, self.workers());
-        let width = out[0].len() + out[1].len();
+        let plan = Sharing::new(items, self.workers());
+        let width = out.iter().map(|part| part.len()).sum();
         if let Some(ranks) = self.ranks.as_deref().filter(|_| items > 1) {
             self.scalars = self.scalars.max(plan.message(width));
             return plan.sum_over(ranks, &mut self.each[0], out, add);

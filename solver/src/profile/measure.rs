@@ -10,9 +10,10 @@ use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::{Evaluation, KeptSteps, Profile};
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::rule::Step;
 use crate::spill::Spill;
+use crate::stats::quantile;
 
 /// Steps that are timed one after the other, at least.
 const STEPS: usize = 8;
@@ -28,11 +29,11 @@ impl Profile {
         x: &[T],
         draw: Draw,
     ) -> Result<Self, Error> {
-        if let Some(profile) = oracle.profile {
-            return Ok(profile);
+        if let Some(profile) = oracle.profile() {
+            return Ok(*profile);
         }
         let profile = Self::measure(oracle, inner, x, draw, 0)?;
-        oracle.profile = Some(profile);
+        *oracle.profile() = Some(profile);
         Ok(profile)
     }
 
@@ -81,7 +82,7 @@ impl Profile {
         oracle.init(x, draw, &mut state[..p])?;
         let w = state[..p].to_vec();
         let point = Point { w: &w, x, draw };
-        let step = Step { index: 0, lr: inner.lr() };
+        let step = Step::new(0, inner.lr());
         let general = oracle.multiple(step).is_none();
         let ahead = general && oracle.query(x, &state, step, &mut y)?;
         let mut profile = Self {
@@ -91,6 +92,7 @@ impl Profile {
             state: n as u64,
             extra: u64::from(general) + u64::from(ahead),
             again: general && oracle.nonlinear(),
+            fixed_point: !oracle.stationary(),
             query: piece(oracle, 0, |o| o.query(x, &state, step, &mut y).map(|_| ()))?.bytes,
             init: piece(oracle, repeat, |o| o.init(x, draw, &mut a))?,
             gradient: piece(oracle, repeat, |o| o.inner_gradient(point, 0, &mut a).map(|_| ()))?,
@@ -147,7 +149,7 @@ impl Profile {
         if repeat > 0 {
             let mut time = |steps: usize, tapes| {
                 let steps = steps.min(inner.steps());
-                measure_steps(oracle, inner, At { x, draw, slot: 0 }, repeat, (steps, tapes))
+                measure_steps(oracle, inner, Task { x, draw, slot: 0 }, repeat, (steps, tapes))
             };
             // Short steps are faster once caches are warm; many long ones would only take time.
             let long = |&steps: &usize| steps as f64 * profile.gradient.seconds > 0.01;
@@ -160,7 +162,7 @@ impl Profile {
             profile.near = kept(STEPS.min(profile.tapes_within(room)).min(inner.steps()))?;
             profile.far = kept(profile.tapes_within(room).min(inner.steps()))?;
             // A schedule without tapes shall not carry their memory along.
-            oracle.tapes.clear();
+            oracle.drop_tapes();
             let mut spill = Spill::new(n)?;
             profile.write = piece(oracle, repeat, |_| spill.write(0, &state))?;
             profile.read = piece(oracle, repeat, |_| spill.read(0, &mut bar))?;
@@ -179,7 +181,7 @@ impl Profile {
         usize::try_from(tapes).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Measures tapes over whole runs of 0 to 3 steps too. Cost: 6 recorded steps.
+    /// Measures tapes over whole runs of 0 to 3 and of 10 steps too. Cost: 16 recorded steps.
     pub(crate) fn measure_whole_runs<T: Element>(
         &mut self,
         oracle: &mut Oracle<T>,
@@ -188,7 +190,7 @@ impl Profile {
         draw: Draw,
     ) -> Result<(), Error> {
         let mut x_bar = vec![T::zero(); x.len()];
-        for (steps, bytes) in self.whole_run.iter_mut().enumerate() {
+        for (steps, bytes) in [0, 1, 2, 3, 10].into_iter().zip(&mut self.whole_run) {
             let run = InnerLoop::new(steps, inner.lr())?;
             *bytes =
                 piece(oracle, 0, |o| o.whole_run(&run, x, draw, &mut x_bar).map(|_| ()))?.bytes;
@@ -202,7 +204,7 @@ impl Profile {
 fn measure_steps<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    at: At<T>,
+    at: Task<T>,
     repeat: usize,
     (steps, tapes): (usize, bool),
 ) -> Result<[f64; 2], Error> {
@@ -222,7 +224,7 @@ fn measure_steps<T: Element>(
                     run.record(t, t, &mut state)?;
                 } else {
                     states[t * n..(t + 1) * n].copy_from_slice(&state);
-                    run.advance(t, &mut state)?;
+                    run.step(t, &mut state)?;
                 }
             }
             seconds[0].push(clock.elapsed().as_secs_f64());
@@ -233,7 +235,7 @@ fn measure_steps<T: Element>(
                 if tapes {
                     run.pull(t, t, &mut bar, &mut x_bar)?;
                 } else {
-                    run.reverse(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
+                    run.pull_step(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
                 }
             }
             seconds[1].push(clock.elapsed().as_secs_f64());
@@ -241,11 +243,7 @@ fn measure_steps<T: Element>(
         run.close([state]);
     }
     let of = |k: usize| {
-        let median = |group: &mut [Vec<f64>; 2]| {
-            let times = &mut group[k][1..];
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        };
+        let median = |group: &mut [Vec<f64>; 2]| quantile(&mut group[k][1..], 0.5);
         seconds.iter_mut().map(median).sum::<f64>() / steps.max(1) as f64
     };
     Ok([0, 1].map(of))

@@ -10,17 +10,17 @@ use std::time::Instant;
 use hypertape_autodiff::scalar::Scalar;
 use hypertape_autodiff::{Element, Fault};
 
-use crate::adjoint::{Chain, Length, Plan, execute};
+use crate::adjoint::{Chain, Itinerary, Length, execute};
 use crate::cost::Cost;
 use crate::error::Error;
 use crate::params::Params;
 use crate::pool::Pool;
 use crate::recurrence::arrays::Arrays;
 use crate::recurrence::numbers::Numbers;
-use crate::recurrence::{At, Body, Recurrence, ScalarRecurrence, Stage};
+use crate::recurrence::{Body, Recurrence, ScalarRecurrence, Stage, Visit};
 use crate::schedule::Schedule;
 
-/// A [`Recurrence`] or [`ScalarRecurrence`] of a known number of steps, differentiated under a [`Schedule`] of states.
+/// A [`Recurrence`] or [`ScalarRecurrence`], differentiated under a [`Schedule`] of states.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, List, Shape};
@@ -52,8 +52,27 @@ pub struct Loop<'r, T> {
     body: Box<dyn Body<T> + 'r>,
     /// Number of parameters.
     dim: usize,
-    plan: Plan,
+    steps: usize,
+    plan: Itinerary,
+    /// Whether the loop ends with the step that led to a state.
+    until: Option<Box<Until<'r, T>>>,
     pool: Pool<T>,
+}
+
+/// Whether a loop ends with the step that led to a state, of which so many were taken.
+type Until<'r, T> = dyn Fn(&[T], usize) -> bool + Send + 'r;
+
+/// Where a loop ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended<T> {
+    /// The value.
+    pub value: T,
+    /// The last state, its arrays one after the other.
+    pub state: Vec<T>,
+    /// Steps that were taken.
+    pub steps: usize,
+    /// What it cost.
+    pub cost: Cost,
 }
 
 impl<T: fmt::Debug> fmt::Debug for Loop<'_, T> {
@@ -74,9 +93,7 @@ impl<'r, T: Element> Loop<'r, T> {
         schedule: Schedule,
     ) -> Result<Self, Error> {
         let dim = x.values().len();
-        let body = Box::new(Arrays::new(recurrence, x).map_err(in_loop)?);
-        let plan = Plan::new(schedule, Length::Known(steps))?;
-        Ok(Self { body, dim, plan, pool: Pool::default() })
+        Self::of(Box::new(Arrays::new(recurrence, x).map_err(in_loop)?), dim, steps, schedule)
     }
 
     /// `steps` steps over single numbers, `dim` of which are parameters.
@@ -115,8 +132,96 @@ impl<'r, T: Element> Loop<'r, T> {
     where
         T: Scalar<Plain = T>,
     {
-        let plan = Plan::new(schedule, Length::Known(steps))?;
-        Ok(Self { body: Box::new(Numbers::new(recurrence)), dim, plan, pool: Pool::default() })
+        Self::of(Box::new(Numbers::new(recurrence)), dim, steps, schedule)
+    }
+
+    fn of(
+        body: Box<dyn Body<T> + 'r>,
+        dim: usize,
+        steps: usize,
+        schedule: Schedule,
+    ) -> Result<Self, Error> {
+        let plan = Itinerary::new(schedule, Length::Known(steps))?;
+        Ok(Self { body, dim, steps, plan, until: None, pool: Pool::default() })
+    }
+
+    /// Ends the loop with the first step after which `until` says so of the state and the steps taken, at the latest after
+    /// those that it was given. The number of steps is not differentiated.
+    ///
+    /// ```
+    /// use hypertape_autodiff::scalar::Real;
+    /// use hypertape_solver::{Loop, ScalarRecurrence};
+    ///
+    /// /// Newton's iteration for the square root of `x`, from 1.
+    /// struct Root;
+    /// impl ScalarRecurrence<f64> for Root {
+    ///     fn dim(&self) -> usize { 1 }
+    ///     fn start<R: Real>(&self, _: &[R], s: &mut [R]) { s[0] = R::constant(1.0) }
+    ///     fn step<R: Real>(&self, s: &[R], x: &[R], _: usize, next: &mut [R]) {
+    ///         next[0] = (s[0] + x[0] / s[0]) * 0.5;
+    ///     }
+    ///     fn loss<R: Real>(&self, s: &[R], _: &[R]) -> R { s[0] }
+    /// }
+    ///
+    /// let root = Loop::scalar(Root, 1, 100, "online:c=2".parse()?)?;
+    /// let mut root = root.until(|s, _| (s[0] * s[0] - 2.0).abs() < 1e-14)?;
+    /// let mut gradient = [0.0];
+    /// let (value, _) = root.gradient(&[2.0], &mut gradient)?;
+    /// assert_eq!(root.run(&[2.0])?.steps, 5);
+    /// assert!((value - 2.0_f64.sqrt()).abs() < 1e-14 && (gradient[0] - 0.125_f64.sqrt()).abs() < 1e-10);
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a schedule that is not online, as the number of steps is not known before.
+    pub fn until(self, until: impl Fn(&[T], usize) -> bool + Send + 'r) -> Result<Self, Error> {
+        let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps))?;
+        Ok(Self { plan, until: Some(Box::new(until)), ..self })
+    }
+
+    /// Runs the loop forward. Cost: its steps, and a state.
+    ///
+    /// ```
+    /// use hypertape_autodiff::scalar::Real;
+    /// use hypertape_solver::{Loop, ScalarRecurrence};
+    ///
+    /// /// A sum of squares of `x^t` for `t < 3`: a running loss.
+    /// struct Powers;
+    /// impl ScalarRecurrence<f64> for Powers {
+    ///     fn dim(&self) -> usize { 1 }
+    ///     fn start<R: Real>(&self, _: &[R], s: &mut [R]) { s[0] = R::constant(1.0) }
+    ///     fn step<R: Real>(&self, s: &[R], x: &[R], _: usize, next: &mut [R]) { next[0] = s[0] * x[0] }
+    ///     fn running<R: Real>(&self, s: &[R], _: &[R], _: usize) -> Option<R> { Some(s[0].square()) }
+    ///     fn loss<R: Real>(&self, _: &[R], _: &[R]) -> R { R::constant(0.0) }
+    /// }
+    ///
+    /// let mut powers = Loop::scalar(Powers, 1, 3, "store-all".parse()?)?;
+    /// let (ended, mut gradient) = (powers.run(&[2.0])?, [0.0]);
+    /// assert_eq!((ended.value, &ended.state[..], ended.steps), (1.0 + 4.0 + 16.0, &[8.0][..], 3));
+    /// // 2 x + 4 x^3
+    /// assert_eq!((powers.gradient(&[2.0], &mut gradient)?.0, gradient), (21.0, [36.0]));
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`gradient`](Self::gradient).
+    pub fn run(&mut self, x: &[T]) -> Result<Ended<T>, Error> {
+        self.expect(&[("the point", x.len())])?;
+        let (clock, most) = (Instant::now(), self.steps);
+        let Self { body, until, pool, .. } = self;
+        let mut pass = Pass::new(body.as_mut(), until.as_deref(), false, x, pool);
+        let mut state = pass.take(pass.body.dim())?;
+        pass.forward(Stage::Start, &mut state)?;
+        let (mut value, mut steps) = (T::zero(), 0);
+        while steps < most && !pass.ended {
+            value += pass.value(Stage::Step(steps), &state)?;
+            pass.advance(steps, &mut state)?;
+            steps += 1;
+        }
+        value += pass.value(Stage::Loss, &state)?;
+        let (kept, cost) = (state.clone(), pass.pool.meter.cost);
+        pass.give(state);
+        Ok(Ended { value, state: kept, steps, cost: Cost { time: clock.elapsed(), ..cost } })
     }
 
     /// Writes `df/dx`; returns `f` and what it cost.
@@ -125,7 +230,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// [`Error::Function`] if a function fails, [`Error::Invalid`] if a length does not match, [`Error::Spill`].
     pub fn gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<(T, Cost), Error> {
         self.expect(&[("the point", x.len()), ("the gradient buffer", gradient.len())])?;
-        self.run(false, x, gradient)
+        self.pull(false, x, gradient)
     }
 
     /// Writes `df/dx` and `d2f/dx2 v`; returns `f` and what it cost.
@@ -144,7 +249,7 @@ impl<'r, T: Element> Loop<'r, T> {
         self.expect(&[("the point", x.len()), ("the direction", v.len())])?;
         self.expect(&buffers)?;
         let (point, mut out) = ([x, v].concat(), vec![T::zero(); 2 * x.len()]);
-        let result = self.run(true, &point, &mut out)?;
+        let result = self.pull(true, &point, &mut out)?;
         gradient.copy_from_slice(&out[..x.len()]);
         product.copy_from_slice(&out[x.len()..]);
         Ok(result)
@@ -156,12 +261,10 @@ impl<'r, T: Element> Loop<'r, T> {
     }
 
     /// With a tangent, its plane follows that of the values in every vector.
-    fn run(&mut self, tangent: bool, x: &[T], gradient: &mut [T]) -> Result<(T, Cost), Error> {
+    fn pull(&mut self, tangent: bool, x: &[T], gradient: &mut [T]) -> Result<(T, Cost), Error> {
         let clock = Instant::now();
-        let Self { body, plan, pool, .. } = self;
-        pool.meter.reset();
-        let mut pass =
-            Pass { body: body.as_mut(), at: At { stage: Stage::Start, x, tangent }, pool };
+        let Self { body, plan, until, pool, .. } = self;
+        let mut pass = Pass::new(body.as_mut(), until.as_deref(), tangent, x, pool);
         let planes = if tangent { 2 } else { 1 };
         let mut state = pass.take(planes * pass.body.dim())?;
         pass.forward(Stage::Start, &mut state)?;
@@ -170,7 +273,7 @@ impl<'r, T: Element> Loop<'r, T> {
         pass.pull_back(Stage::Start, &state, [&mut bar, gradient])?;
         pass.give(bar);
         pass.give(state);
-        Ok((loss, Cost { time: clock.elapsed(), ..pass.pool.meter.cost }))
+        Ok((loss + pass.running, Cost { time: clock.elapsed(), ..pass.pool.meter.cost }))
     }
 }
 
@@ -181,19 +284,43 @@ fn in_loop(fault: Fault) -> Error {
 /// One pass over a loop.
 struct Pass<'l, 'r, T> {
     body: &'l mut (dyn Body<T> + 'r),
-    at: At<'l, T>,
+    at: Visit<'l, T>,
+    until: Option<&'l Until<'r, T>>,
+    /// Whether the loop ended with the last step.
+    ended: bool,
+    /// The losses of the steps that were reversed.
+    running: T,
     pool: &'l mut Pool<T>,
 }
 
-impl<T: Element> Pass<'_, '_, T> {
+impl<'l, 'r, T: Element> Pass<'l, 'r, T> {
+    /// Counts afresh.
+    fn new(
+        body: &'l mut (dyn Body<T> + 'r),
+        until: Option<&'l Until<'r, T>>,
+        tangent: bool,
+        x: &'l [T],
+        pool: &'l mut Pool<T>,
+    ) -> Self {
+        pool.meter.reset();
+        let at = Visit { stage: Stage::Start, x, tangent };
+        Self { body, at, until, ended: false, running: T::zero(), pool }
+    }
+
+    fn value(&mut self, stage: Stage, state: &[T]) -> Result<T, Error> {
+        let (value, bytes) = self.body.value(Visit { stage, ..self.at }, state).map_err(in_loop)?;
+        self.pool.meter.observe(bytes);
+        Ok(value)
+    }
+
     fn forward(&mut self, stage: Stage, state: &mut [T]) -> Result<(), Error> {
-        let bytes = self.body.forward(At { stage, ..self.at }, state).map_err(in_loop)?;
+        let bytes = self.body.forward(Visit { stage, ..self.at }, state).map_err(in_loop)?;
         self.pool.meter.observe(bytes);
         Ok(())
     }
 
     fn pull_back(&mut self, stage: Stage, state: &[T], bars: [&mut [T]; 2]) -> Result<T, Error> {
-        let pulled = self.body.reverse(At { stage, ..self.at }, state, bars);
+        let pulled = self.body.reverse(Visit { stage, ..self.at }, state, bars);
         let (loss, bytes) = pulled.map_err(in_loop)?;
         self.pool.meter.observe(bytes);
         Ok(loss)
@@ -203,11 +330,14 @@ impl<T: Element> Pass<'_, '_, T> {
 impl<T: Element> Chain<T> for Pass<'_, '_, T> {
     fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
         self.pool.meter.cost.plain_steps += 1;
-        self.forward(Stage::Step(t), state)
+        self.forward(Stage::Step(t), state)?;
+        let values = &state[..self.body.dim()];
+        self.ended = self.until.is_some_and(|until| until(values, t + 1));
+        Ok(())
     }
 
     fn ended(&self) -> bool {
-        false
+        self.ended
     }
 
     fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {
@@ -222,7 +352,9 @@ impl<T: Element> Chain<T> for Pass<'_, '_, T> {
         bar: &mut [T],
         x_bar: &mut [T],
     ) -> Result<(), Error> {
-        self.pull_back(Stage::Step(t), state, [bar, x_bar]).map(|_| ())
+        let running = self.pull_back(Stage::Step(t), state, [bar, x_bar])?;
+        self.running += running;
+        Ok(())
     }
 
     fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {

@@ -1,90 +1,104 @@
 //! Passes over a [`ScalarRecurrence`], on a tape of one stage.
 
-use std::array::from_fn;
-
-use hypertape_autodiff::scalar::{Dual, Real, Scalar};
+use hypertape_autodiff::scalar::{Dual, Real, Scalar, Var};
 use hypertape_autodiff::{Element, Fault};
 
-use crate::oracle::Sweep;
-use crate::recurrence::{At, Body, ScalarRecurrence, Stage};
+use crate::oracle::{Packed, Sweep, join, store};
+use crate::recurrence::{Body, ScalarRecurrence, Stage, Visit};
 
 /// A recurrence with its tapes: over values, and over values with a tangent.
 pub(super) struct Numbers<R, T> {
     recurrence: R,
-    values: Sweep<Dual<T, 0>>,
-    tangents: Sweep<Dual<T, 1>>,
+    values: Sweep<T>,
+    tangents: Sweep<Dual<T>>,
+    /// Whether there is a loss of each stage.
+    running: bool,
 }
 
-impl<R, T: Scalar> Numbers<R, T> {
+impl<R, T: Element + Scalar<Plain = T>> Numbers<R, T> {
     pub(super) fn new(recurrence: R) -> Self {
-        Self { recurrence, values: Sweep::new(usize::MAX), tangents: Sweep::new(usize::MAX) }
+        let (values, tangents) = (Sweep::new(usize::MAX), Sweep::new(usize::MAX));
+        Self { recurrence, values, tangents, running: false }
     }
 }
 
-/// Numbers from a vector of planes.
-fn load<T: Scalar, const N: usize>(flat: &[T]) -> impl Iterator<Item = Dual<T, N>> {
-    let len = flat.len() / (N + 1);
-    (0..len).map(move |i| Dual::new(flat[i], from_fn(|k| flat[(k + 1) * len + i])))
+/// Numbers of a vector of planes.
+fn planes<T: Element, S: Packed<T>>(flat: &[T]) -> impl ExactSizeIterator<Item = S> {
+    let (values, tangents) = flat.split_at(flat.len() / S::PLANES);
+    join(values, tangents)
 }
 
-/// Hands the planes of numbers, entry by entry, to `put`.
-fn store<T: Scalar, const N: usize>(from: &[Dual<T, N>], to: &mut [T], put: impl Fn(&mut T, T)) {
-    for (i, number) in from.iter().enumerate() {
-        put(&mut to[i], number.value());
-        (0..N).for_each(|k| put(&mut to[(k + 1) * from.len() + i], number.tangents()[k]));
-    }
-}
-
-/// Evaluates a stage at a state and the parameters that follow it.
-fn eval<R: Real<T>, T: Element>(
+/// The state after a stage.
+fn next<R: Real<T>, T: Element>(
     recurrence: &impl ScalarRecurrence<T>,
     stage: Stage,
-    point: &[R],
-    out: &mut [R],
+    (state, x): (&[R], &[R]),
+    next: &mut [R],
 ) {
-    let (state, x) = point.split_at(recurrence.dim());
     match stage {
-        Stage::Start => recurrence.start(x, out),
-        Stage::Step(t) => recurrence.step(state, x, t, out),
-        Stage::Loss => out[0] = recurrence.loss(state, x),
+        Stage::Start => recurrence.start(x, next),
+        Stage::Step(t) => recurrence.step(state, x, t, next),
+        Stage::Loss => {}
     }
 }
 
-fn forward<T: Element + Scalar<Plain = T>, const N: usize>(
+/// What a stage adds to the value.
+fn loss<R: Real<T>, T: Element>(
     recurrence: &impl ScalarRecurrence<T>,
-    Sweep { point, results, .. }: &mut Sweep<Dual<T, N>>,
-    at: At<T>,
-    state: &mut [T],
-) -> usize {
-    point.clear();
-    point.extend(load(state).chain(load(at.x)));
-    results.clear();
-    results.resize(recurrence.dim(), Dual::default());
-    eval(recurrence, at.stage, point, results);
-    store(results, state, |to, from| *to = from);
-    (point.len() + results.len()) * size_of::<Dual<T, N>>()
+    stage: Stage,
+    (state, x): (&[R], &[R]),
+) -> Option<R> {
+    match stage {
+        Stage::Start => None,
+        Stage::Step(t) => recurrence.running(state, x, t),
+        Stage::Loss => Some(recurrence.loss(state, x)),
+    }
 }
 
-fn reverse<T: Element + Scalar<Plain = T>, const N: usize>(
+fn forward<T: Element + Scalar<Plain = T>, S: Packed<T>>(
     recurrence: &impl ScalarRecurrence<T>,
-    sweep: &mut Sweep<Dual<T, N>>,
-    at: At<T>,
+    sweep: &mut Sweep<S>,
+    at: Visit<T>,
+    state: &mut [T],
+) -> usize {
+    let n = recurrence.dim();
+    let point = planes(state).chain(planes(at.x));
+    let bytes =
+        sweep.evaluate(point, n, |point, out| next(recurrence, at.stage, point.split_at(n), out));
+    let (values, tangents) = state.split_at_mut(n);
+    store(&sweep.results, values, tangents, |to, from| *to = from);
+    bytes
+}
+
+fn reverse<T: Element + Scalar<Plain = T>, S: Packed<T>>(
+    recurrence: &impl ScalarRecurrence<T>,
+    sweep: &mut Sweep<S>,
+    at: Visit<T>,
+    running: bool,
     state: &[T],
     [bar, x_bar]: [&mut [T]; 2],
 ) -> Result<(T, usize), Fault> {
-    let is_loss = at.stage == Stage::Loss;
+    let (n, is_loss) = (recurrence.dim(), at.stage == Stage::Loss);
+    let adds = is_loss || running && at.stage != Stage::Start;
     sweep.seeds.clear();
-    sweep.seeds.extend(load::<T, N>(if is_loss { &[] } else { bar }));
-    if is_loss {
-        sweep.seeds.push(Dual::new(T::one(), [T::zero(); N]));
-    }
-    let point = load(if is_loss { bar } else { state }).chain(load(at.x));
-    sweep.pull(point, |point, out| eval(recurrence, at.stage, point, out))?;
-    let (of_state, of_x) = sweep.bars.split_at(recurrence.dim());
-    store(of_state, bar, |to, from| *to = from);
-    store(of_x, x_bar, |to, from| *to += from);
-    let loss = sweep.results.first().map_or(T::nan(), |result| result.value());
-    Ok((loss, sweep.used()))
+    sweep.seeds.extend(planes::<T, S>(if is_loss { &[] } else { bar }));
+    sweep.seeds.extend(adds.then(S::one));
+    let point = planes(if is_loss { bar } else { state }).chain(planes(at.x));
+    sweep.pull(point, |point, out| {
+        let at_point = point.split_at(n);
+        let (state, value) = out.split_at_mut(if is_loss { 0 } else { n });
+        next(recurrence, at.stage, at_point, state);
+        if let [value] = value {
+            *value = loss(recurrence, at.stage, at_point).unwrap_or_else(|| Var::from(S::zero()));
+        }
+    })?;
+    let (of_state, of_x) = sweep.bars.split_at(n);
+    let (values, tangents) = bar.split_at_mut(n);
+    store(of_state, values, tangents, |to, from| *to = from);
+    let (values, tangents) = x_bar.split_at_mut(of_x.len());
+    store(of_x, values, tangents, |to, from| *to += from);
+    let value = sweep.results.last().filter(|_| adds).map_or(T::zero(), |value| value.plane(0));
+    Ok((value, sweep.used()))
 }
 
 impl<T: Element + Scalar<Plain = T>, R: ScalarRecurrence<T>> Body<T> for Numbers<R, T> {
@@ -92,24 +106,37 @@ impl<T: Element + Scalar<Plain = T>, R: ScalarRecurrence<T>> Body<T> for Numbers
         self.recurrence.dim()
     }
 
-    fn forward(&mut self, at: At<T>, state: &mut [T]) -> Result<usize, Fault> {
-        Ok(if at.tangent {
-            forward(&self.recurrence, &mut self.tangents, at, state)
+    fn forward(&mut self, at: Visit<T>, state: &mut [T]) -> Result<usize, Fault> {
+        let Self { recurrence, values, tangents, running } = self;
+        let bytes = if at.tangent {
+            forward(recurrence, tangents, at, state)
         } else {
-            forward(&self.recurrence, &mut self.values, at, state)
-        })
+            forward(recurrence, values, at, state)
+        };
+        if at.stage == Stage::Start {
+            let (n, planes) = (recurrence.dim(), if at.tangent { 2 } else { 1 });
+            let (state, x) = (&state[..n], &at.x[..at.x.len() / planes]);
+            *running = loss(recurrence, Stage::Step(0), (state, x)).is_some();
+        }
+        Ok(bytes)
+    }
+
+    fn value(&mut self, at: Visit<T>, state: &[T]) -> Result<(T, usize), Fault> {
+        let value = loss(&self.recurrence, at.stage, (state, at.x));
+        Ok((value.unwrap_or_else(T::zero), 0))
     }
 
     fn reverse(
         &mut self,
-        at: At<T>,
+        at: Visit<T>,
         state: &[T],
         bars: [&mut [T]; 2],
     ) -> Result<(T, usize), Fault> {
+        let Self { recurrence, values, tangents, running } = self;
         if at.tangent {
-            reverse(&self.recurrence, &mut self.tangents, at, state, bars)
+            reverse(recurrence, tangents, at, *running, state, bars)
         } else {
-            reverse(&self.recurrence, &mut self.values, at, state, bars)
+            reverse(recurrence, values, at, *running, state, bars)
         }
     }
 }

@@ -79,6 +79,11 @@ impl<T: Element> Rule<T> for Adam {
         let kept = if decay > 0.0 { state[0] * (1.0 - step.lr * decay) } else { state[0] };
         List::from_slice(&[kept - scaled, mean, square])
     }
+
+    /// Decay moves the point of rest.
+    fn stationary(&self) -> bool {
+        self.decay == 0.0
+    }
 }
 
 /// `RMSProp`.

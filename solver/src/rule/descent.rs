@@ -1,5 +1,6 @@
 //! Gradient descent: `w' = w - lr s_t g`, with fixed factors `s_t` or learned ones, `s_t = e^{x_t}` (step sizes as outer
-//! variables: Maclaurin, Duvenaud and Adams 2015). A learned factor has the slope `dw'/dx_t = -lr s_t g`.
+//! variables: Maclaurin, Duvenaud and Adams 2015). A learned factor has the slope `dw'/dx_t = -lr s_t g`. Factors may also
+//! be those of the entries instead of the steps, `s = e^x` of the shape of `w`.
 
 use hypertape_autodiff::{Array, Element, Fault, List, Shape};
 
@@ -11,14 +12,24 @@ use crate::rule::{Rule, Step};
 /// ```
 /// use hypertape_solver::{GradientDescent, Rule, Step};
 /// let halved = GradientDescent::with_factors(vec![1.0, 0.5])?;
-/// assert_eq!(Rule::<f64>::multiple(&halved, Step { index: 1, lr: 0.1 }), Some(-0.05));
+/// assert_eq!(Rule::<f64>::multiple(&halved, Step::new(1, 0.1)), Some(-0.05));
 /// assert_eq!(Rule::<f64>::name(&GradientDescent::learned(1)), "gradient-descent:outer=1");
+/// assert_eq!(Rule::<f64>::name(&GradientDescent::sized(1)), "gradient-descent:sizes=1");
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct GradientDescent {
     factors: Vec<f64>,
-    learned: Option<usize>,
+    learned: Option<Learned>,
+}
+
+/// The outer variable whose exponentials are factors.
+#[derive(Clone, Copy, Debug)]
+enum Learned {
+    /// Of each step.
+    Steps(usize),
+    /// Of each entry: of the first array of `w`, with those of the others after it.
+    Entries(usize),
 }
 
 impl GradientDescent {
@@ -36,7 +47,44 @@ impl GradientDescent {
     /// With the factors `exp(x_k)` of the outer variable in place `k`: one for each step, of which the last holds for all
     /// steps after, or a scalar for all.
     pub fn learned(k: usize) -> Self {
-        Self { factors: Vec::new(), learned: Some(k) }
+        Self { factors: Vec::new(), learned: Some(Learned::Steps(k)) }
+    }
+
+    /// With the factors `exp(x_{k+i})` for the entries of array `i` of `w`, from the outer variable in place `k + i`: a number
+    /// for each entry, or a scalar for all of the array.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Element, List, Shape};
+    /// use hypertape_solver::{Bilevel, Draw, Estimator, Exact, GradientDescent, InnerLoop, Oracle, Params, Rows};
+    ///
+    /// /// `g = (w_1^2 + w_2^2) / 2` from `w = (1, 2)`, and `f = w_1 + w_2`.
+    /// struct Bowl;
+    /// impl Bilevel<f64> for Bowl {
+    ///     fn start(&self) -> Params<f64> {
+    ///         Params::new().with("sizes", Shape::column(2), [0.0; 2])
+    ///     }
+    ///     fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
+    ///         List::from_slice(&[x[0].constant(Shape::column(2), &[1.0, 2.0])])
+    ///     }
+    ///     fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A {
+    ///         w[0].square().sum() * 0.5
+    ///     }
+    ///     fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A {
+    ///         w[0].sum()
+    ///     }
+    /// }
+    ///
+    /// let (mut oracle, mut gradient) = (Oracle::new(Bowl)?, [0.0; 2]);
+    /// oracle.set_rule(GradientDescent::sized(0));
+    /// // Two steps, each w_i' = w_i (1 - e^{x_i} / 4).
+    /// let x = [0.0, 2.0_f64.ln()];
+    /// Exact::default().estimate(&mut oracle, &InnerLoop::new(2, 0.25)?, &x, Draw::new(0, 0), &mut gradient)?;
+    /// // dF/dx_i = -2 w_i (1 - s_i) s_i with s = (1/4, 1/2)
+    /// assert!((gradient[0] - -0.375).abs() < 1e-15 && (gradient[1] - -1.0).abs() < 1e-15);
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    pub fn sized(k: usize) -> Self {
+        Self { factors: Vec::new(), learned: Some(Learned::Entries(k)) }
     }
 
     fn size(&self, step: Step) -> f64 {
@@ -47,7 +95,11 @@ impl GradientDescent {
 
 impl<T: Element> Rule<T> for GradientDescent {
     fn name(&self) -> String {
-        self.learned.map_or("gradient-descent".into(), |k| format!("gradient-descent:outer={k}"))
+        match self.learned {
+            None => "gradient-descent".into(),
+            Some(Learned::Steps(k)) => format!("gradient-descent:outer={k}"),
+            Some(Learned::Entries(k)) => format!("gradient-descent:sizes={k}"),
+        }
     }
 
     fn update<'a, A: Array<'a, Elem = T>>(
@@ -57,12 +109,16 @@ impl<T: Element> Rule<T> for GradientDescent {
         x: &[A],
         step: Step,
     ) -> List<A> {
-        let Some(k) = self.learned else {
-            return List::from_slice(&[state[0] - gradient * self.size(step)]);
+        let factor = match self.learned {
+            None => return List::from_slice(&[state[0] - gradient * self.size(step)]),
+            Some(Learned::Entries(k)) => outer_variable(x, k + step.array, gradient).exp(),
+            Some(Learned::Steps(k)) => {
+                let log = outer_variable(x, k, gradient);
+                let last = log.shape().len().saturating_sub(1);
+                log.slice(step.index.min(last), Shape::SCALAR).exp()
+            }
         };
-        let log = outer_variable(x, k, gradient);
-        let factor = log.slice(step.index.min(log.shape().len().saturating_sub(1)), Shape::SCALAR);
-        List::from_slice(&[state[0] - gradient * (factor.exp() * step.lr)])
+        List::from_slice(&[state[0] - gradient * (factor * step.lr)])
     }
 
     fn multiple(&self, step: Step) -> Option<f64> {

@@ -5,7 +5,7 @@
 //! projected   w' = min(max(w - lr g, lower), upper)
 //! ```
 //!
-//! Both come to rest where `dg/dw` is not zero, so implicit estimates refuse them. Differentiable almost everywhere; at a
+//! Both come to rest where `dg/dw` is not zero, so implicit estimates are those of a fixed point. Differentiable almost everywhere; at a
 //! kink the derivative is that of [`Array::max`] (Beck and Teboulle 2009 for ISTA; Bertrand et al. 2020 for its derivative,
 //! in which only active coordinates move).
 

@@ -3,6 +3,7 @@
 //! Settings are the options of `run`, parsed by what parses them there, and a few of the study's own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,8 @@ use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
 use crate::cli::{estimators, outer, point, rules};
 use crate::problems::{Entry, Quadratic};
-use crate::{Error, Oracle, Outer, Schedule};
+use crate::stats::median_and_interval;
+use crate::{Cost, Error, Optimiser, Oracle, Schedule};
 
 /// What a cell does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -69,7 +71,7 @@ impl Cell {
     pub(super) fn resolve(mut self, catalogue: &[Entry]) -> Result<Self, Failure> {
         let of = |option, e: Failure| Failure::usage(format!("--{option}: {}", e.why()));
         let common = &mut self.run.common;
-        let entry = point::entry(catalogue, common).map_err(|e| of("problem", e))?;
+        let entry = &point::entry(catalogue, common).map_err(|e| of("problem", e))?;
         common.data_seed = point::data_seed(entry, common)?;
         let steps = *common.steps.get_or_insert(entry.steps);
         common.lr.get_or_insert(entry.lr);
@@ -90,11 +92,11 @@ impl Cell {
         run.iterations.get_or_insert(entry.iterations);
         self.repeats.get_or_insert(0);
         let (name, lr, power, momentum) = match outer {
-            Outer::Sgd { lr, power } => (args::OuterName::Sgd, lr, Some(power), None),
-            Outer::Momentum { lr, momentum } => {
+            Optimiser::Sgd { lr, power } => (args::OuterName::Sgd, lr, Some(power), None),
+            Optimiser::Momentum { lr, momentum } => {
                 (args::OuterName::Momentum, lr, None, Some(momentum))
             }
-            Outer::Adam { lr, .. } => (args::OuterName::Adam, lr, None, None),
+            Optimiser::Adam { lr, .. } => (args::OuterName::Adam, lr, None, None),
             other => return Err(Failure::usage(format!("--outer: no name for {other:?}"))),
         };
         (run.outer, run.outer_lr) = (Some(name), Some(lr));
@@ -183,18 +185,14 @@ pub(crate) struct Done {
     pub(crate) ended: String,
     /// The one that was taken, where `auto` was asked for.
     pub(crate) schedule_taken: Option<String>,
-    pub(crate) plain_steps: u64,
-    pub(crate) inner_gradients: u64,
-    pub(crate) hvps: u64,
+    /// Of all estimates; the time is the median of `times`.
+    #[serde(flatten)]
+    pub(crate) cost: Cost,
     /// Of one estimate, before it ran.
     pub(crate) bytes_predicted: u64,
-    /// The largest of all estimates.
-    pub(crate) bytes_measured: u64,
     /// Of the whole process that counted, where the system tells.
     pub(crate) process_peak_bytes: Option<u64>,
-    /// Median of `times`.
-    pub(crate) seconds: f64,
-    /// Its interval of 95 %.
+    /// The interval of 95 % of the median.
     pub(crate) seconds_low: f64,
     pub(crate) seconds_high: f64,
     pub(crate) times: Vec<f64>,
@@ -209,9 +207,7 @@ impl Done {
     pub(super) fn end(&self, iteration: usize) -> Checkpoint {
         Checkpoint {
             iteration,
-            inner_gradients: self.inner_gradients,
-            hvps: self.hvps,
-            seconds: self.seconds,
+            cost: self.cost,
             loss: self.loss,
             gradient_norm: self.gradient_norm,
             metrics: self.metrics.clone(),
@@ -221,21 +217,11 @@ impl Done {
     /// Takes times, if there are any.
     pub(super) fn timed(&mut self, mut times: Vec<f64>) {
         if let Some([low, median, high]) = median_and_interval(&mut times) {
-            (self.seconds_low, self.seconds, self.seconds_high) = (low, median, high);
+            (self.seconds_low, self.seconds_high) = (low, high);
+            self.cost.time = Duration::from_secs_f64(median);
             self.times = times;
         }
     }
-}
-
-/// The lower end, the median, the upper end: an interval of 95 % between the order statistics `(n -+ 1.96 sqrt n)/2`, or all
-/// where there are fewer than 6.
-pub(super) fn median_and_interval(values: &mut [f64]) -> Option<[f64; 3]> {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
-    let rank = ((n as f64 - 1.96 * (n as f64).sqrt()) / 2.0).max(0.0) as usize;
-    let low = *values.get(rank)?;
-    Some([low, f64::midpoint(values[(n - 1) / 2], values[n / 2]), values[n - 1 - rank]])
 }
 
 /// How estimates `G` lie about the exact gradients `g` of the same draws, in units of `|E g|`.
@@ -257,9 +243,8 @@ pub(crate) struct Accuracy {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
     pub(crate) iteration: usize,
-    pub(crate) inner_gradients: u64,
-    pub(crate) hvps: u64,
-    pub(crate) seconds: f64,
+    #[serde(flatten)]
+    pub(crate) cost: Cost,
     /// As the estimate at this point told it, which for a problem that draws tasks is that of the tasks drawn.
     pub(crate) loss: f64,
     pub(crate) gradient_norm: Option<f64>,

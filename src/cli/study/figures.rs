@@ -7,6 +7,7 @@ use super::cell::{Checkpoint, Done};
 use super::file::Study;
 use super::plot::{Figure, Kind, Point, Series, Unit};
 use super::summary::{Group, is_gradient, varying};
+use crate::stats::quantile;
 
 /// All figures: problem by problem, gradients and whole runs apart, for each number of steps and over all.
 pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
@@ -229,9 +230,9 @@ impl<'a> Panel<'a> {
                 Some(metric) => c.metrics.get(metric).copied()?,
             };
             let what = quantity.map_or("outer loss", String::as_str);
-            let calls = |c: &Checkpoint| (c.inner_gradients + c.hvps) as f64;
+            let calls = |c: &Checkpoint| (c.cost.inner_gradients + c.cost.hvps) as f64;
             let by_calls = self.curves(&calls, &value);
-            let by_time = self.curves(&|c| c.seconds, &value);
+            let by_time = self.curves(&|c| c.cost.time.as_secs_f64(), &value);
             let axes = [("gradients and HVPs", Unit::Number), (what, Unit::Number)];
             let id = quantity.map_or("loss", String::as_str);
             figures.push(figure(
@@ -318,14 +319,4 @@ impl<'a> Panel<'a> {
         let axes = [("bytes predicted", Unit::Bytes), ("bytes measured", Unit::Bytes)];
         figure("predicted", &self.name, "predicted and measured bytes", axes, series)
     }
-}
-
-/// By linear interpolation between order statistics; `values` is not empty.
-fn quantile(values: &mut [f64], q: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let place = q * (values.len() - 1) as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-    let below = place as usize;
-    let above = (below + 1).min(values.len() - 1);
-    values[below] + (place - below as f64) * (values[above] - values[below])
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
-use super::cell::{Cell, Done, Measure, median_and_interval};
+use super::cell::{Cell, Done, Measure};
 use super::records::Records;
 use crate::cli::failure::Failure;
-use crate::cli::run::moments;
 use crate::cli::table::{Align, Table, bytes, seconds, significant};
+use crate::stats::{mean, median_and_interval};
 
 /// Cells that differ by their seed alone.
 pub(super) struct Group<'a> {
@@ -81,7 +81,7 @@ impl Group<'_> {
     }
 
     pub(super) fn bytes(&self) -> Option<u64> {
-        self.done.iter().map(|done| done.bytes_measured).max()
+        self.done.iter().map(|done| done.cost.bytes_measured).max()
     }
 
     /// The least, the mean and the greatest over seeds of what all have.
@@ -89,7 +89,7 @@ impl Group<'_> {
         let values = self.done.iter().map(|done| of(done)).collect::<Option<Vec<f64>>>()?;
         let least = values.iter().copied().reduce(f64::min)?;
         let most = values.iter().copied().fold(least, f64::max);
-        Some([least, moments(&values).0, most])
+        Some([least, mean(&values)[0], most])
     }
 
     pub(super) fn mean(&self, of: impl Fn(&Done) -> Option<f64>) -> Option<f64> {
@@ -102,11 +102,10 @@ impl Group<'_> {
         let Some(values) = values.filter(|values| !values.is_empty()) else {
             return "-".to_owned();
         };
-        let (mean, variance) = moments(&values);
+        let [mean, error] = mean(&values);
         if values.len() == 1 {
             return significant(mean, 4);
         }
-        let error = (variance / values.len() as f64).sqrt();
         format!("{} ± {}", significant(mean, 4), significant(error, 2))
     }
 }
@@ -165,7 +164,7 @@ pub(super) fn table(groups: &[Group]) -> Table {
         }
         let count =
             |of: fn(&Done) -> u64| group.mean(|d| Some(of(d) as f64)).map_or_else(dash, whole);
-        row.extend([count(|d| d.inner_gradients), count(|d| d.hvps)]);
+        row.extend([count(|d| d.cost.inner_gradients), count(|d| d.cost.hvps)]);
         row.push(group.bytes().map_or_else(dash, bytes));
         row.push(match group.seconds() {
             None => dash(),
@@ -207,7 +206,10 @@ pub(super) fn compared(
                 let [x, y] = [a.bytes(), b.bytes()].map(Option::unwrap_or_default);
                 row.push(if x == y { "=".to_owned() } else { significant(y as f64 / x as f64, 3) });
                 let results = |g: &Group| -> Vec<_> {
-                    g.done.iter().map(|d| (d.loss.to_bits(), d.inner_gradients, d.hvps)).collect()
+                    g.done
+                        .iter()
+                        .map(|d| (d.loss.to_bits(), d.cost.inner_gradients, d.cost.hvps))
+                        .collect()
                 };
                 match () {
                     () if results(a) != results(&b) => "another result",

@@ -16,8 +16,8 @@ use crate::cli::run::{limits, measure};
 use crate::cli::{estimators, names, outer};
 use crate::problems::{Entry, Precision};
 use crate::{
-    Draw, Error, Estimate, Estimator, Exact, InnerLoop, Params, Record, Run, RunState, Schedule,
-    mean_loss,
+    Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, InnerLoop, Params, Record, Run,
+    RunState, Schedule, mean_loss,
 };
 
 /// Answers the request on stdin. When stdin ends nobody waits for the answer any more, and the process ends too.
@@ -39,7 +39,7 @@ pub(super) fn serve(catalogue: &[Entry], out: &mut dyn Write) -> Result<(), Fail
 }
 
 fn answer<T: Precision>(catalogue: &[Entry], task: Task, cell: &Cell) -> Result<Reply, Trouble> {
-    let entry = point::entry(catalogue, &cell.run.common)?;
+    let entry = &point::entry(catalogue, &cell.run.common)?;
     if task == Task::Probe {
         return Ok(Reply::Seconds(vec![probe::<T>(entry, cell)?]));
     }
@@ -62,7 +62,7 @@ struct Ready<'a, T> {
     cell: &'a Cell,
     opened: Opened<T>,
     estimator: Box<dyn Estimator<T>>,
-    run: Run,
+    run: Run<T>,
 }
 
 impl<'a, T: Precision> Ready<'a, T> {
@@ -81,25 +81,20 @@ impl<'a, T: Precision> Ready<'a, T> {
         Ok(Self { cell, opened, estimator, run })
     }
 
-    /// One estimate from a fresh start, in the order of draws.
-    fn estimate(&mut self, draw: u64, gradient: &mut [T]) -> Result<Estimate<T>, Error> {
+    /// One estimate from a fresh start.
+    fn estimate(&mut self, gradient: &mut [T]) -> Result<Estimate<T>, Error> {
         self.estimator.set_state(&Params::new())?;
-        self.next(draw, gradient)
-    }
-
-    /// One that goes on from what the last one learned.
-    fn next(&mut self, draw: u64, gradient: &mut [T]) -> Result<Estimate<T>, Error> {
         let Opened { oracle, inner, x, .. } = &mut self.opened;
-        self.estimator.estimate(oracle, inner, x, Draw::new(self.run.seed, draw), gradient)
+        self.estimator.estimate(oracle, inner, x, Draw::new(self.run.seed, 0), gradient)
     }
 
     fn times(&mut self) -> Result<Vec<f64>, Trouble> {
         let mut gradient = vec![T::zero(); self.opened.x.len()];
-        self.estimate(0, &mut gradient)?;
+        self.estimate(&mut gradient)?;
         let mut times = Vec::new();
         for _ in 0..self.cell.repeats.unwrap_or_default() {
             times.push(match self.cell.measure {
-                Measure::Gradient => self.estimate(0, &mut gradient)?.cost.time,
+                Measure::Gradient => self.estimate(&mut gradient)?.cost.time,
                 Measure::Run => {
                     self.go(|_, _| {})?.1.last().map_or_else(Duration::default, |r| r.elapsed)
                 }
@@ -141,13 +136,9 @@ impl<'a, T: Precision> Ready<'a, T> {
             metrics: Metrics::new(),
             ended: String::new(),
             schedule_taken: self.estimator.schedule().map(|schedule| schedule.to_string()),
-            plain_steps: 0,
-            inner_gradients: 0,
-            hvps: 0,
+            cost: Cost::default(),
             bytes_predicted,
-            bytes_measured: 0,
             process_peak_bytes: None,
-            seconds: 0.0,
             seconds_low: 0.0,
             seconds_high: 0.0,
             times: Vec::new(),
@@ -159,11 +150,10 @@ impl<'a, T: Precision> Ready<'a, T> {
 
     fn gradient(&mut self, done: &mut Done) -> Result<(), Trouble> {
         let mut gradient = vec![T::zero(); self.opened.x.len()];
-        let Estimate { loss, cost, .. } = self.estimate(0, &mut gradient)?;
+        let Estimate { loss, cost, .. } = self.estimate(&mut gradient)?;
         done.loss = loss.as_f64();
         done.gradient_norm = finite(crate::dot(&gradient, &gradient).as_f64().sqrt());
-        (done.plain_steps, done.inner_gradients) = (cost.plain_steps, cost.inner_gradients);
-        (done.hvps, done.bytes_measured) = (cost.hvps, cost.bytes_measured);
+        done.cost = cost;
         done.timed(vec![cost.time.as_secs_f64()]);
         done.process_peak_bytes = process_peak("self");
         if self.cell.draws > 0 {
@@ -172,38 +162,23 @@ impl<'a, T: Precision> Ready<'a, T> {
         Ok(())
     }
 
-    /// Sums over draws, the variance by Welford (1962). Exact gradients are taken in turn, so that load falls on both.
     fn accuracy(&mut self) -> Result<Accuracy, Trouble> {
+        let Opened { oracle, inner, x, .. } = &mut self.opened;
         // The reference may take what it needs.
-        self.opened.oracle.set_memory(None);
-        let dim = self.opened.x.len();
-        let [mut gradient, mut exact] = [0; 2].map(|_| vec![T::zero(); dim]);
-        let [mut mean, mut reference] = [0; 2].map(|_| vec![0.0; dim]);
-        let (mut spread, mut squares, mut seconds) = (0.0, 0.0, 0.0);
-        let [mut exact_squares, mut exact_seconds] = [0.0; 2];
-        let n = self.cell.draws as f64;
-        for i in 0..self.cell.draws as u64 {
-            seconds += self.next(i, &mut gradient)?.cost.time.as_secs_f64() / n;
-            let Opened { oracle, inner, x, .. } = &mut self.opened;
-            let draw = Draw::new(self.run.seed, i);
-            let known = Exact::default().estimate(oracle, inner, x, draw, &mut exact)?;
-            exact_seconds += known.cost.time.as_secs_f64() / n;
-            exact_squares += crate::dot(&exact, &exact).as_f64() / n;
-            for k in 0..dim {
-                let value = gradient[k].as_f64();
-                let step = value - mean[k];
-                mean[k] += step / (i + 1) as f64;
-                spread += step * (value - mean[k]);
-                squares += value * value / n;
-                reference[k] += exact[k].as_f64() / n;
-            }
-        }
-        let norm: f64 = reference.iter().map(|g| g * g).sum();
-        let bias: f64 = mean.iter().zip(&reference).map(|(m, g)| (m - g).powi(2)).sum();
-        let variance = if n > 1.0 { spread / (n - 1.0) / norm } else { 0.0 };
-        let (bias, second_moment) = ((bias / norm).sqrt(), squares / norm);
-        let relative = finite(seconds * squares / (exact_seconds * exact_squares));
-        Ok(Accuracy { bias, variance, second_moment, seconds, relative })
+        oracle.set_memory(None);
+        let draws = 0..self.cell.draws as u64;
+        let draws: Vec<_> = draws.map(|i| Draw::new(self.run.seed, i)).collect();
+        let mut both: [&mut dyn Estimator<T>; 2] = [self.estimator.as_mut(), &mut Exact::default()];
+        let found = Estimates::in_turn(&mut both, oracle, inner, x, &draws)?;
+        let [ours, exact] = [0, 1].map(|k| found[k].beside(&found[1]));
+        let (norm, time) = (exact.exact_norm.powi(2), exact.seconds * exact.second_moment[0]);
+        Ok(Accuracy {
+            bias: ours.error,
+            variance: if draws.len() > 1 { ours.variance[0] / norm } else { 0.0 },
+            second_moment: ours.second_moment[0] / norm,
+            seconds: ours.seconds,
+            relative: finite(ours.seconds * ours.second_moment[0] / time),
+        })
     }
 
     fn whole_run(&mut self, done: &mut Done) -> Result<(), Trouble> {
@@ -215,29 +190,24 @@ impl<'a, T: Precision> Ready<'a, T> {
             }
         })?;
         done.process_peak_bytes = process_peak("self");
-        let (mut points, mut seconds) = (points.into_iter().peekable(), 0.0);
+        let mut points = points.into_iter().peekable();
         for record in &records {
             if let Some((iteration, x)) = points.next_if(|(i, _)| *i == record.iteration) {
                 done.checkpoints.push(Checkpoint {
                     iteration,
-                    inner_gradients: done.inner_gradients,
-                    hvps: done.hvps,
-                    seconds,
+                    cost: done.cost,
                     loss: record.loss,
                     gradient_norm: finite(record.gradient_norm),
                     metrics: self.judge(&x, iteration)?.1,
                 });
             }
-            seconds = record.elapsed.as_secs_f64();
-            done.plain_steps += record.cost.plain_steps;
-            done.inner_gradients += record.cost.inner_gradients;
-            done.hvps += record.cost.hvps;
-            done.bytes_measured = done.bytes_measured.max(record.cost.bytes_measured);
+            done.cost += record.cost;
+            done.cost.time = record.elapsed;
         }
         (done.loss, done.metrics) = self.judge(&state.x, state.iteration)?;
         done.gradient_norm = records.last().and_then(|r| finite(r.gradient_norm));
         done.ended = state.end.map_or_else(String::new, |end| end.to_string());
-        done.timed(vec![seconds]);
+        done.timed(vec![done.cost.time.as_secs_f64()]);
         Ok(())
     }
 }

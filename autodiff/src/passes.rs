@@ -1,0 +1,427 @@
+//! Passes: a function of several groups of arrays, evaluated, recorded and pulled back through flat vectors.
+//!
+//! What drivers do with a [`Function`](crate::Function), others do with functions of other forms, in blocks, or on a tape
+//! of their own. All are made of these steps:
+//!
+//! ```text
+//! group      flat vectors, cut by shapes; with directions to move along in the modes that carry tangents
+//! evaluate   the function in one mode, a closure over its arrays
+//! record     the same on a tape
+//! pull       adjoints of the outputs back
+//! write      planes of arrays, or of adjoints, into flat vectors
+//! ```
+//!
+//! A group whose adjoint nobody wants is passive, one of whose adjoint only the tangents are wanted is a
+//! [variable of tangents](Tape::variable_of_tangents).
+//!
+//! ```
+//! use hypertape_autodiff::passes::{Bars, Group, RecordedIn, Tangents};
+//! use hypertape_autodiff::{Array, Shape, Workspace};
+//! // d2f/dw2 v and (d2f/dw dx)^T v of f = x w^3 at w = 2 and x = 3 for v = 5, in one sweep.
+//! let (scalar, mut workspace, mut hessian, mut mixed) = ([Shape::SCALAR], Workspace::new(), [0.0], [0.0]);
+//! let at = [Group::new(&scalar, &[2.0]).moving(&[5.0]), Group::new(&scalar, &[3.0])];
+//! let bars = [Bars::new(&scalar, &mut [], &mut hessian), Bars::new(&scalar, &mut [], &mut mixed)];
+//! let (record, sweep) = workspace.arenas();
+//! let recorded = RecordedIn::<Tangents<1>, f64, 2>::at(record, &at, Bars::wanted(&bars), |[w, x]| x[0] * w[0].powi(3));
+//! let (recorded, value) = recorded?;
+//! let (value, pulled) = recorded.pull_scalar("f", value, sweep)?;
+//! pulled.write(bars);
+//! assert_eq!((value, hessian, mixed), (24.0, [180.0], [60.0]));
+//! # Ok::<(), hypertape_autodiff::Fault>(())
+//! ```
+
+use crate::arena::Arena;
+use crate::array::dual::Dual;
+use crate::array::element::Element;
+use crate::array::tape::{Adjoints, NodeId, Recording, Tape};
+use crate::array::tensor::Tensor;
+use crate::array::var::Var;
+use crate::array::vectors::axpy;
+use crate::array::{Array, List};
+use crate::fault::{Fault, expect_length};
+use crate::shape::Shape;
+
+/// What holds a value and, in forward mode, its tangents.
+pub trait Planes<'a, T: Element>: Array<'a, Elem = T> {
+    /// The value in place 0, after it the tangents; `None` is zero.
+    fn plane(self, place: usize) -> Option<&'a [T]> {
+        (place == 0).then(|| self.values())
+    }
+}
+
+impl<'a, T: Element> Planes<'a, T> for Tensor<'a, T> {}
+
+impl<'a, T: Element, A: Array<'a, Elem = T>> Planes<'a, T> for Var<'a, A> {}
+
+impl<'a, T: Element, const N: usize> Planes<'a, T> for Dual<Tensor<'a, T>, N> {
+    fn plane(self, place: usize) -> Option<&'a [T]> {
+        let Some(k) = place.checked_sub(1) else { return Some(self.values()) };
+        self.tangents().get(k).copied().flatten().map(Tensor::values)
+    }
+}
+
+/// What flat vectors are cut into.
+pub trait Join<'a, T: Element>: Planes<'a, T> {
+    /// From a value and the tangent in each place.
+    fn join(value: Tensor<'a, T>, tangent: impl FnMut(usize) -> Option<Tensor<'a, T>>) -> Self;
+}
+
+impl<'a, T: Element> Join<'a, T> for Tensor<'a, T> {
+    fn join(value: Self, _: impl FnMut(usize) -> Option<Self>) -> Self {
+        value
+    }
+}
+
+impl<'a, T: Element, const N: usize> Join<'a, T> for Dual<Tensor<'a, T>, N> {
+    fn join(value: Tensor<'a, T>, tangent: impl FnMut(usize) -> Option<Tensor<'a, T>>) -> Self {
+        Self::new(value, std::array::from_fn(tangent))
+    }
+}
+
+/// A mode by name, for what is generic over modes in arenas of its own: [`Tensor`] or [`Dual`].
+pub trait Mode<T: Element> {
+    /// Its arrays.
+    type Array<'a>: Join<'a, T>;
+}
+
+/// Values alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Values;
+
+/// Values with `N` tangents.
+#[derive(Clone, Copy, Debug)]
+pub struct Tangents<const N: usize>;
+
+impl<T: Element> Mode<T> for Values {
+    type Array<'a> = Tensor<'a, T>;
+}
+
+impl<T: Element, const N: usize> Mode<T> for Tangents<N> {
+    type Array<'a> = Dual<Tensor<'a, T>, N>;
+}
+
+/// Arrays one after the other in a flat vector.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a, T> {
+    shapes: &'a [Shape],
+    gap: usize,
+    values: &'a [T],
+    /// Directions, one after the other, each as long as the values.
+    moving: &'a [T],
+}
+
+impl<'a, T: Element> Group<'a, T> {
+    /// Arrays of these shapes.
+    pub fn new(shapes: &'a [Shape], values: &'a [T]) -> Self {
+        Self { shapes, gap: 0, values, moving: &[] }
+    }
+
+    /// With `gap` entries between one array and the next that are none of them.
+    #[must_use]
+    pub fn apart(self, gap: usize) -> Self {
+        Self { gap, ..self }
+    }
+
+    /// Moving along as many directions as `moving` holds, one after the other.
+    #[must_use]
+    pub fn moving(self, moving: &'a [T]) -> Self {
+        Self { moving, ..self }
+    }
+
+    /// Its arrays.
+    ///
+    /// # Errors
+    /// [`Fault::Length`] unless the shapes hold as many entries as the vector, gaps included.
+    pub fn load<A: Join<'a, T>>(&self, arena: &'a Arena) -> Result<List<A>, Fault> {
+        let gaps = self.gap * self.shapes.len().saturating_sub(1);
+        let expected = self.shapes.iter().fold(gaps, |n, s| n.saturating_add(s.len()));
+        let n = self.values.len();
+        expect_length("the point", expected, n)?;
+        let mut at = 0;
+        let cut = |&shape: &Shape| {
+            let start = at;
+            at += shape.len() + self.gap;
+            let tangent = |k| {
+                let part = self.moving.get(k * n + start..)?.get(..shape.len())?;
+                (n > 0).then(|| Tensor::new(arena, shape, part))
+            };
+            A::join(Tensor::new(arena, shape, &self.values[start..][..shape.len()]), tangent)
+        };
+        Ok(self.shapes.iter().map(cut).collect())
+    }
+}
+
+/// Where planes of arrays of these shapes are written, or added. An empty vector is for what is not wanted.
+#[derive(Debug)]
+pub struct Bars<'o, T> {
+    shapes: &'o [Shape],
+    gap: usize,
+    values: &'o mut [T],
+    tangents: &'o mut [T],
+    add: bool,
+}
+
+impl<'o, T: Element> Bars<'o, T> {
+    /// Written: the values, and the tangents one after the other.
+    pub fn new(shapes: &'o [Shape], values: &'o mut [T], tangents: &'o mut [T]) -> Self {
+        Self { shapes, gap: 0, values, tangents, add: false }
+    }
+
+    /// With `gap` entries between one array and the next that stay as they are.
+    #[must_use]
+    pub fn apart(self, gap: usize) -> Self {
+        Self { gap, ..self }
+    }
+
+    /// Added where `add`.
+    #[must_use]
+    pub fn added(self, add: bool) -> Self {
+        Self { add, ..self }
+    }
+
+    /// What they say is wanted of each group.
+    pub fn wanted<const G: usize>(bars: &[Self; G]) -> [Wanted; G] {
+        bars.each_ref().map(|bars| match (bars.values.is_empty(), bars.tangents.is_empty()) {
+            (true, true) => Wanted::Nothing,
+            (true, false) => Wanted::Tangents,
+            (false, _) => Wanted::All,
+        })
+    }
+
+    /// Takes arrays whose tangents start in place `first`.
+    fn take<'a, A: Planes<'a, T>>(
+        self,
+        first: usize,
+        arrays: &(impl Iterator<Item = Option<A>> + Clone),
+    ) {
+        let Self { shapes, gap, values, tangents, add } = self;
+        if !values.is_empty() {
+            write_plane(arrays.clone(), 0, (shapes, gap), add, values);
+        }
+        if !tangents.is_empty() {
+            let n = shapes.iter().map(|shape| shape.len()).sum::<usize>().max(1);
+            for (place, vector) in (first..).zip(tangents.chunks_exact_mut(n)) {
+                write_plane(arrays.clone(), place, (shapes, gap), add, vector);
+            }
+        }
+    }
+}
+
+/// Writes, or adds, one plane of arrays of these shapes, `gap` entries apart; zero where there is none.
+pub(crate) fn write_plane<'a, T: Element, A: Planes<'a, T>>(
+    arrays: impl Iterator<Item = Option<A>>,
+    place: usize,
+    (shapes, gap): (&[Shape], usize),
+    add: bool,
+    vector: &mut [T],
+) {
+    let mut rest = vector;
+    for (array, shape) in arrays.zip(shapes) {
+        let (piece, others) = rest.split_at_mut(shape.len());
+        rest = others.get_mut(gap..).unwrap_or_default();
+        match array.and_then(|array| array.plane(place)) {
+            Some(part) if add => axpy(piece, T::one(), part),
+            Some(part) => piece.copy_from_slice(part),
+            None if add => {}
+            None => piece.fill(T::zero()),
+        }
+    }
+}
+
+/// What is wanted of the adjoint of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is passive.
+    Nothing,
+    /// The tangents alone, moved up by one place.
+    Tangents,
+    /// Everything.
+    All,
+}
+
+/// A function evaluated in one mode.
+///
+/// # Errors
+/// A length that does not match, or the first fault.
+pub fn evaluate<'a, T: Element, A: Join<'a, T>, O, const G: usize>(
+    arena: &'a Arena,
+    at: &[Group<'a, T>; G],
+    f: impl FnOnce([&[A]; G]) -> O,
+) -> Result<O, Fault> {
+    let groups = load(arena, at)?;
+    let out = f(groups.each_ref().map(|group| &group[..]));
+    arena.status()?;
+    Ok(out)
+}
+
+fn load<'a, T: Element, A: Join<'a, T>, const G: usize>(
+    arena: &'a Arena,
+    at: &[Group<'a, T>; G],
+) -> Result<[List<A>; G], Fault> {
+    let mut groups = std::array::from_fn(|_| List::new());
+    for (arrays, group) in groups.iter_mut().zip(at) {
+        *arrays = group.load(arena)?;
+    }
+    Ok(groups)
+}
+
+/// Writes what a function returned, `what`, which must have the shapes of `out`.
+///
+/// # Errors
+/// [`Fault::Length`] for another number of arrays, [`Fault::Shapes`] for one of another shape.
+pub fn write<'a, T: Element, A: Planes<'a, T>>(
+    what: &'static str,
+    arrays: &[A],
+    out: Bars<T>,
+) -> Result<(), Fault> {
+    fitting(what, arrays, out.shapes)?;
+    out.take(1, &arrays.iter().copied().map(Some));
+    Ok(())
+}
+
+/// Whether what a function returned, `what`, has these shapes.
+///
+/// # Errors
+/// Those of [`write()`].
+pub fn fitting<'a, A: Array<'a>>(
+    what: &'static str,
+    arrays: &[A],
+    shapes: &[Shape],
+) -> Result<(), Fault> {
+    let (expected, found) = (shapes.len(), arrays.len());
+    if found != expected {
+        return Err(Fault::Length { what, expected, found });
+    }
+    match arrays.iter().zip(shapes).find(|(array, shape)| array.shape() != **shape) {
+        Some((array, &left)) => Err(Fault::Shapes { operation: what, left, right: array.shape() }),
+        None => Ok(()),
+    }
+}
+
+/// [`Recorded`] in a mode by name.
+pub type RecordedIn<'a, M, T, const G: usize> = Recorded<'a, <M as Mode<T>>::Array<'a>, T, G>;
+
+/// A recorded evaluation of a function of `G` groups.
+#[derive(Debug)]
+pub struct Recorded<'a, A, T, const G: usize> {
+    recording: Recording<'a, A, T>,
+    inputs: [List<Option<NodeId>>; G],
+}
+
+impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, G> {
+    /// Records the function at arrays of any mode; gives its results as well.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn new<O>(
+        arena: &'a Arena,
+        groups: [(&[A], Wanted); G],
+        f: impl FnOnce([&[Var<'a, A>]; G]) -> O,
+    ) -> Result<(Self, O), Fault> {
+        let tape = Tape::new(arena)?;
+        let groups = groups.map(|(arrays, wanted)| variables(tape, arrays, wanted));
+        let results = f(groups.each_ref().map(|group| &group[..]));
+        arena.status()?;
+        let inputs = groups.map(|group| group.iter().map(|v| v.id()).collect());
+        Ok((Self { recording: tape.finish(), inputs }, results))
+    }
+
+    /// The reverse sweep, from adjoints of results; those that do not depend on what is wanted have no record.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn pull(
+        &self,
+        seeds: impl IntoIterator<Item = (Option<NodeId>, A)>,
+        sweep: &'a Arena,
+    ) -> Result<Pulled<'a, '_, A, G>, Fault> {
+        let seeds = seeds.into_iter().filter_map(|(id, seed)| Some((id?, seed)));
+        let adjoints = self.recording.pull(&seeds.collect::<List<_>>(), sweep);
+        sweep.status()?;
+        Ok(Pulled { adjoints, inputs: &self.inputs })
+    }
+
+    /// The reverse sweep from a scalar, whose adjoint is 1; gives its value as well.
+    ///
+    /// # Errors
+    /// The first fault; [`Fault::Length`] if `what` is no scalar.
+    pub fn pull_scalar(
+        &self,
+        what: &'static str,
+        scalar: Var<'a, A>,
+        sweep: &'a Arena,
+    ) -> Result<(T, Pulled<'a, '_, A, G>), Fault> {
+        let value = one(what, scalar)?;
+        Ok((value, self.pull([seed(scalar, sweep)], sweep)?))
+    }
+}
+
+/// The seed of a scalar: its record, and 1.
+pub fn seed<'a, A: Array<'a>>(scalar: Var<'a, A>, sweep: &'a Arena) -> (Option<NodeId>, A) {
+    (scalar.id(), scalar.value().within(sweep).scalar(1.0))
+}
+
+/// The value of a scalar.
+///
+/// # Errors
+/// [`Fault::Length`] if `what` is none.
+pub fn one<'a, A: Array<'a>>(what: &'static str, scalar: A) -> Result<A::Elem, Fault> {
+    expect_length(what, 1, scalar.values().len())?;
+    Ok(scalar.values()[0])
+}
+
+/// Variables of an array each.
+fn variables<'a, A: Array<'a>>(
+    tape: &'a Tape<'a, A>,
+    arrays: &[A],
+    wanted: Wanted,
+) -> List<Var<'a, A>> {
+    let variable = |&array: &A| match wanted {
+        Wanted::Nothing => tape.passive(array),
+        Wanted::Tangents => tape.variable_of_tangents(array),
+        Wanted::All => tape.variable(array),
+    };
+    arrays.iter().map(variable).collect()
+}
+
+impl<'a, T: Element, A: Join<'a, T>, const G: usize> Recorded<'a, A, T, G> {
+    /// Records the function at flat vectors.
+    ///
+    /// # Errors
+    /// A length that does not match, or the first fault.
+    pub fn at<O>(
+        arena: &'a Arena,
+        at: &[Group<'a, T>; G],
+        wanted: [Wanted; G],
+        f: impl FnOnce([&[Var<'a, A>]; G]) -> O,
+    ) -> Result<(Self, O), Fault> {
+        let groups = load(arena, at)?;
+        Self::new(arena, std::array::from_fn(|g| (&groups[g][..], wanted[g])), f)
+    }
+}
+
+/// What a sweep left behind.
+#[derive(Debug)]
+pub struct Pulled<'a, 'r, A, const G: usize> {
+    adjoints: Adjoints<'a, A>,
+    inputs: &'r [List<Option<NodeId>>; G],
+}
+
+impl<'a, A: Array<'a>, const G: usize> Pulled<'a, '_, A, G> {
+    /// The adjoints of a group; `None` is zero.
+    pub fn of(&self, group: usize) -> impl ExactSizeIterator<Item = Option<A>> + Clone {
+        self.inputs[group].iter().map(|id| id.and_then(|id| self.adjoints.get(id)))
+    }
+
+    /// Writes, or adds, the planes that are wanted of each group.
+    pub fn write<T: Element>(&self, bars: [Bars<T>; G])
+    where
+        A: Planes<'a, T>,
+    {
+        for (g, bars) in bars.into_iter().enumerate() {
+            // Tangents that were moved up by one place start where the value was.
+            let first = usize::from(!bars.values.is_empty());
+            bars.take(first, &self.of(g));
+        }
+    }
+}

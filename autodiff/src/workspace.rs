@@ -1,0 +1,105 @@
+//! `Workspace`: the memory that passes use and keep.
+
+use crate::arena::Arena;
+use crate::tally::Tally;
+
+/// Arena memory that drivers use and keep: one arena for values and records, one for adjoints, which die first.
+/// Points and derivatives are flat: the entries of all arguments one after the other, each row by row, cut by `shapes`.
+///
+/// ```
+/// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
+/// struct Dot;
+/// impl<T: Element> Function<T> for Dot {
+///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A { x[0].dot(x[1]) }
+/// }
+/// let (mut w, shapes, x, v) = (Workspace::new(), [Shape::column(2); 2], [1.0, 2.0, 3.0, 4.0], [1.0, 0.0, 0.0, 1.0]);
+/// let (mut gradient, mut bar, mut product, mut y, mut dy) = ([0.0; 4], [0.0; 4], [0.0; 4], [0.0], [0.0]);
+/// assert_eq!(w.gradient(&Dot, &shapes, &x, &mut gradient)?, 11.0);
+/// w.vjp(&Dot, &shapes, &x, &mut y, &[2.0], &mut bar)?;
+/// w.jvp(&Dot, &shapes, &x, &v, &mut y, &mut dy)?;
+/// assert_eq!((gradient, bar, dy), ([3.0, 4.0, 1.0, 2.0], [6.0, 8.0, 2.0, 4.0], [5.0]));
+/// w.hvp(&Dot, &shapes, &x, &v, &mut gradient, &mut product)?;
+/// assert_eq!((product, w.jacobian(&Dot, &shapes, &x)?), ([0.0, 1.0, 1.0, 0.0], gradient.to_vec()));
+/// assert_eq!(w.hessian(&Dot, &shapes, &x)?[..8], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Workspace {
+    record: Arena,
+    sweep: Arena,
+    peak: usize,
+}
+
+impl Workspace {
+    /// No memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes that the last pass used in both arenas, padding included.
+    pub fn used(&self) -> usize {
+        self.record.used() + self.sweep.used()
+    }
+
+    /// Most bytes used by one pass since the last call; empties both arenas.
+    pub fn take_peak(&mut self) -> usize {
+        self.arenas();
+        std::mem::take(&mut self.peak)
+    }
+
+    /// Whether every result is checked to be finite, and the first that is not is returned as an error.
+    pub fn check_finite(&mut self, on: bool) {
+        self.record.check_finite(on);
+        self.sweep.check_finite(on);
+    }
+
+    /// Whether passes tell what each [operation](Tally) takes, see [`Arena::tally`].
+    pub fn tally(&mut self, on: bool) {
+        self.record.tally(on);
+        self.sweep.tally(on);
+    }
+
+    /// What operations took since the last call, in both arenas, which are emptied.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
+    /// struct Length;
+    /// impl<T: Element> Function<T> for Length {
+    ///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A { x[0].square().sum().sqrt() }
+    /// }
+    /// let mut workspace = Workspace::new();
+    /// workspace.tally(true);
+    /// workspace.gradient(&Length, &[Shape::column(2)], &[3.0, 4.0], &mut [0.0; 2])?;
+    /// let rows = workspace.take_tally();
+    /// let recorded = rows.iter().filter(|row| row.records > 0);
+    /// let recorded: Vec<_> = recorded.map(|row| (row.name, row.records)).collect();
+    /// assert_eq!(recorded, [("variable", 1), ("square", 1), ("sum", 1), ("sqrt", 1)]);
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    pub fn take_tally(&mut self) -> Vec<Tally> {
+        self.arenas();
+        let mut rows = self.record.take_tally();
+        self.sweep.take_tally().into_iter().for_each(|row| Tally::join(&mut rows, row));
+        rows
+    }
+
+    /// Limits the bytes that a pass may use in each of its two arenas.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.record.set_limit(bytes);
+        self.sweep.set_limit(bytes);
+    }
+
+    /// Both arenas, emptied: first for values and records, second for adjoints. For passes that no driver covers.
+    pub fn arenas(&mut self) -> (&Arena, &mut Arena) {
+        self.peak = self.peak.max(self.used());
+        self.record.reset();
+        self.sweep.reset();
+        (&self.record, &mut self.sweep)
+    }
+
+    /// The end of a pass whose results were copied out.
+    pub(crate) fn settle(&mut self) {
+        self.record.settle();
+        self.sweep.settle();
+    }
+}

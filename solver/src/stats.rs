@@ -1,0 +1,98 @@
+//! Statistics of measured numbers: moments with their errors, order statistics with their intervals, means of vectors.
+
+/// A mean, and its standard error.
+pub type Mean = [f64; 2];
+
+/// Mean and sample variance, which is NaN of a single value.
+///
+/// ```
+/// use hypertape_solver::stats::moments;
+/// assert_eq!(moments(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]), [5.0, 32.0 / 7.0]);
+/// ```
+pub fn moments(values: &[f64]) -> [f64; 2] {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    [mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)]
+}
+
+/// The mean and its standard error, `sqrt(variance / n)`.
+///
+/// ```
+/// use hypertape_solver::stats::mean;
+/// assert_eq!(mean(&[1.0, 2.0, 3.0, 6.0]), [3.0, (14.0_f64 / 3.0 / 4.0).sqrt()]);
+/// ```
+pub fn mean(values: &[f64]) -> Mean {
+    let [mean, variance] = moments(values);
+    [mean, (variance / values.len() as f64).sqrt()]
+}
+
+/// The quantile of level `q` in `[0, 1]`, by linear interpolation between order statistics (Hyndman and Fan 1996, type 7). Sorts
+/// `values`; NaN of none.
+///
+/// ```
+/// use hypertape_solver::stats::quantile;
+/// let mut values = [4.0, 1.0, 3.0, 2.0];
+/// assert_eq!([0.0, 0.25, 0.5, 1.0].map(|q| quantile(&mut values, q)), [1.0, 1.75, 2.5, 4.0]);
+/// ```
+pub fn quantile(values: &mut [f64], q: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    let place = q * last as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+    let below = (place as usize).min(last);
+    let above = (below + 1).min(last);
+    values[below] + (place - below as f64) * (values[above] - values[below])
+}
+
+/// The lower end, the median, the upper end: an interval of 95 % for the median between the order statistics
+/// `(n -+ 1.96 sqrt n) / 2`, or all values where there are fewer than 6. Sorts `values`; `None` of none.
+///
+/// ```
+/// use hypertape_solver::stats::median_and_interval;
+/// let mut hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+/// assert_eq!(median_and_interval(&mut hundred), Some([41.0, 50.5, 60.0]));
+/// assert_eq!(median_and_interval(&mut [3.0, 1.0]), Some([1.0, 2.0, 3.0]));
+/// ```
+pub fn median_and_interval(values: &mut [f64]) -> Option<[f64; 3]> {
+    let (median, n) = (quantile(values, 0.5), values.len());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
+    let rank = ((n as f64 - 1.96 * (n as f64).sqrt()) / 2.0).max(0.0) as usize;
+    Some([*values.get(rank)?, median, values[n - 1 - rank]])
+}
+
+/// `|a|^2`
+pub(crate) fn square(a: &[f64]) -> f64 {
+    a.iter().map(|a| a * a).sum()
+}
+
+/// `a - b`
+pub(crate) fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+/// The mean of vectors, of which there is one at least.
+pub(crate) fn centre(vectors: &[Vec<f64>]) -> Vec<f64> {
+    let entry = |i: usize| vectors.iter().map(|v| v[i]).sum::<f64>() / vectors.len() as f64;
+    (0..vectors[0].len()).map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_values() {
+        assert!(moments(&[7.0])[1].is_nan() && mean(&[]).iter().all(|v| v.is_nan()));
+        assert_eq!(median_and_interval(&mut []), None);
+        assert_eq!(median_and_interval(&mut [7.0]), Some([7.0; 3]));
+        assert!(quantile(&mut [], 0.5).is_nan());
+        assert_eq!(quantile(&mut [7.0], 0.3), 7.0);
+    }
+
+    #[test]
+    fn vectors_have_moments_too() {
+        let vectors = [vec![1.0, 0.0], vec![3.0, 4.0]];
+        assert_eq!(centre(&vectors), [2.0, 2.0]);
+        assert_eq!(square(&difference(&vectors[0], &centre(&vectors))), 5.0);
+    }
+}
