@@ -110,13 +110,15 @@ impl Cell {
     }
 }
 
-/// The text of the estimator and that of the outer optimiser, with the numbers that have options of their own, after a look
-/// at every name.
+/// The text of an outer optimiser, with the numbers that have options of their own.
+type Typed = (String, [Option<f64>; 3]);
+
+/// The texts of the estimator and of the outer optimiser, after a look at every name.
 fn named<T: Precise>(
     app: &App,
     entry: &Entry,
     run: &args::Run,
-) -> Result<(String, (String, [Option<f64>; 3])), Failure> {
+) -> Result<(String, Typed), Failure> {
     let of = |option, e| Failure::usage(format!("--{option}: {e}"));
     let registry = app.registry::<T>();
     if let Some(rule) = &run.common.rule {
