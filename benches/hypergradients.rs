@@ -25,7 +25,7 @@ impl<T: Element, P: Bilevel<T>> Function<T> for Inner<T, P> {
         let named = self.x.names().iter().zip(self.x.shapes());
         let values = |name: &str| self.x.get(name).expect("one of its own names");
         let x: List<A> = named.map(|(name, &s)| w[0].constant(s, values(name))).collect();
-        let rows = Rows::all(self.problem.samples(Level::Inner));
+        let rows = Rows::all(self.problem.samples(Draw::new(0, 0).at(Level::Inner, 0)));
         self.problem.inner(w, &x, Draw::new(0, 0), rows)
     }
 }

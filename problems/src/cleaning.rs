@@ -148,6 +148,15 @@ impl<T: Element> Cleaning<T> {
         let count = u32::try_from(self.train.len()).expect("labels are counted by u32");
         Params::new().with("weight_logit", Shape::column(count), logits)
     }
+
+    /// The samples of the loss at a level.
+    fn at(&self, level: Level) -> Option<&Labelled<T>> {
+        match level {
+            Level::Inner => Some(&self.train),
+            Level::Outer => Some(&self.valid),
+            _ => None,
+        }
+    }
 }
 
 /// Precision, recall and F1 of the samples found by weights below one half; `NaN` where nothing was found.
@@ -191,9 +200,12 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
         self.valid.losses(scores, range).sum() / batch.divisor
     }
 
-    fn samples(&self, level: Level) -> usize {
-        let all = if level == Level::Inner { self.train.len() } else { self.valid.len() };
-        self.batch.map_or(all, |batch| batch.min(all))
+    fn mini_batches(&self, level: Level) -> usize {
+        self.at(level).map_or(1, |samples| samples.batches(self.batch))
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.at(draw.level).map_or(0, |samples| samples.batch(self.batch, draw).len())
     }
 
     fn block(&self, _: Level) -> usize {

@@ -135,8 +135,12 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
         self.valid.error(w[0], rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        if level == Level::Inner { self.train.len() } else { self.valid.len() }
+    fn samples(&self, draw: Draw) -> usize {
+        match draw.level {
+            Level::Inner => self.train.len(),
+            Level::Outer => self.valid.len(),
+            _ => 0,
+        }
     }
 
     fn block(&self, _: Level) -> usize {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Csr, Element, Shape};
-use hypertape_solver::{Draw, Error, Rows};
+use hypertape_solver::{Draw, Error, Rows, Samples as Seen};
 use rand::RngExt;
 
 use crate::samples::Samples;
@@ -227,16 +227,24 @@ impl<T: Element> Labelled<T> {
         wrong.count() as f64 / self.len() as f64
     }
 
-    /// The mini-batch of `size` samples that `draw` chooses; all samples without a size.
+    /// Number of mini-batches of `size` samples; 1 without a size.
+    pub fn batches(&self, size: Option<usize>) -> usize {
+        self.len().div_ceil(size.unwrap_or(usize::MAX).max(1))
+    }
+
+    /// The mini-batch of `size` samples that `draw` chooses, or names; all samples without a size.
     pub fn batch(&self, size: Option<usize>, draw: Draw) -> ContiguousBatch {
-        let n = self.len();
-        let Some(size) = size.filter(|&size| size < n) else {
-            return ContiguousBatch { range: 0..n, divisor: n as f64 };
+        let (n, blocks) = (self.len(), self.batches(size));
+        let size = match size {
+            Some(size) if blocks > 1 && draw.samples != Seen::All => size,
+            _ => return ContiguousBatch { range: 0..n, divisor: n as f64 },
         };
-        let blocks = n.div_ceil(size);
-        let start = draw.stream().random_range(0..blocks) * size;
-        let (range, divisor) = (start..(start + size).min(n), n as f64 / blocks as f64);
-        ContiguousBatch { range, divisor }
+        let start = size
+            * match draw.samples {
+                Seen::Batch(k) => usize::try_from(k % blocks as u64).unwrap_or(0),
+                _ => draw.stream().random_range(0..blocks),
+            };
+        ContiguousBatch { range: start..(start + size).min(n), divisor: n as f64 / blocks as f64 }
     }
 }
 
@@ -252,7 +260,13 @@ pub struct ContiguousBatch {
     pub divisor: f64,
 }
 
+#[expect(clippy::len_without_is_empty, reason = "a batch has one sample or more")]
 impl ContiguousBatch {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
     /// The samples of the batch that `rows` of it asks for.
     pub fn rows(&self, rows: Rows) -> Range<usize> {
         let at = |row: usize| (self.range.start + row).min(self.range.end);

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use hypertape_autodiff::{Array, Shape};
-use hypertape_solver::Draw;
+use hypertape_solver::{Draw, Samples};
 use rand::RngExt;
 
 use crate::generator::Stream;
@@ -72,7 +72,25 @@ pub enum Sampler {
 }
 
 impl Sampler {
-    /// The batch of a draw from `n` samples. Cost: that of a few random numbers.
+    /// Samples a batch, of `n`.
+    fn size(self, n: usize) -> usize {
+        match self {
+            Self::All => n,
+            Self::Independent { batch }
+            | Self::Distinct { batch }
+            | Self::Passes { batch, .. }
+            | Self::Blocks { batch, .. } => batch.clamp(1, n),
+        }
+    }
+
+    /// Number of batches that `n` samples are cut into.
+    pub fn batches(self, n: usize) -> usize {
+        n.div_ceil(self.size(n))
+    }
+
+    /// The batch of a draw from `n` samples. Where the draw names [samples](Draw::samples), these: all in order, or the batch
+    /// of that number of consecutive ones, of which the last may be smaller, or of [`Blocks`](Self::Blocks) overlap its
+    /// neighbour. Cost: that of a few random numbers.
     ///
     /// # Panics
     /// If there are no samples.
@@ -83,28 +101,36 @@ impl Sampler {
         let stream = |draw: Draw| Stream::sequential(draw.stream().random());
         // The orders of passes are no draws of a step.
         let pass = |pass| stream(Draw { iteration: pass, step: u64::MAX, ..draw });
-        let within = |batch: usize| batch.clamp(1, n);
+        let (size, batches) = (self.size(n), self.batches(n) as u64);
+        let natural = |start, len| Batch { n, start, len, order: Order::Natural };
+        match (draw.samples, self) {
+            (Samples::All, _) => return natural(0, n),
+            (Samples::Batch(k), Self::Blocks { .. }) => {
+                return natural((place(k % batches) * size).min(n - size), size);
+            }
+            (Samples::Batch(k), _) => {
+                let start = place(k % batches) * size;
+                return natural(start, size.min(n - start));
+            }
+            (Samples::Own, _) => {}
+        }
         let (start, len, order) = match self {
             Self::All => (0, n, Order::Natural),
-            Self::Independent { batch } => (0, within(batch), Order::Independent(stream(draw))),
-            Self::Distinct { batch } => {
-                (0, within(batch), Order::Permuted(Permutation::new(n, stream(draw))))
-            }
-            Self::Passes { batch, draws } => {
-                let batch = within(batch);
-                let (number, batches) = (number(draws), n.div_ceil(batch) as u64);
-                let start = place(number % batches) * batch;
+            Self::Independent { .. } => (0, size, Order::Independent(stream(draw))),
+            Self::Distinct { .. } => (0, size, Order::Permuted(Permutation::new(n, stream(draw)))),
+            Self::Passes { draws, .. } => {
+                let number = number(draws);
+                let start = place(number % batches) * size;
                 let order = Order::Permuted(Permutation::new(n, pass(number / batches)));
-                (start, batch.min(n - start), order)
+                (start, size.min(n - start), order)
             }
-            Self::Blocks { batch, draws } => {
-                let batch = within(batch);
-                let (number, blocks) = (number(draws), n.div_ceil(batch));
-                let (pass_number, k) = (number / (blocks as u64 + 1), number % (blocks as u64 + 1));
-                let k = k.min(blocks as u64 - 1);
-                let shuffled = || Permutation::new(blocks, pass(pass_number)).at(k);
+            Self::Blocks { draws, .. } => {
+                let number = number(draws);
+                let (pass_number, k) = (number / (batches + 1), number % (batches + 1));
+                let k = k.min(batches - 1);
+                let shuffled = || Permutation::new(place(batches), pass(pass_number)).at(k);
                 let block = if pass_number == 0 { k } else { shuffled() };
-                ((place(block) * batch).min(n - batch), batch, Order::Natural)
+                ((place(block) * size).min(n - size), size, Order::Natural)
             }
         };
         Batch { n, start, len, order }

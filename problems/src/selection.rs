@@ -129,6 +129,15 @@ impl<T: Element> Selection<T> {
         let range = batch.rows(rows);
         part.losses(part.times(w, range.clone()), range).sum() / batch.divisor
     }
+
+    /// The samples of the loss at a level.
+    fn at(&self, level: Level) -> Option<&Labelled<T>> {
+        match level {
+            Level::Inner => Some(&self.train),
+            Level::Outer => Some(&self.valid),
+            _ => None,
+        }
+    }
 }
 
 impl<T: Element> Bilevel<T> for Selection<T> {
@@ -157,9 +166,12 @@ impl<T: Element> Bilevel<T> for Selection<T> {
         self.fit(w[0], &self.valid, draw, rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        let all = if level == Level::Inner { self.train.len() } else { self.valid.len() };
-        self.batch.map_or(all, |batch| batch.min(all))
+    fn mini_batches(&self, level: Level) -> usize {
+        self.at(level).map_or(1, |samples| samples.batches(self.batch))
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.at(draw.level).map_or(0, |samples| samples.batch(self.batch, draw).len())
     }
 
     fn block(&self, _: Level) -> usize {

@@ -91,6 +91,11 @@ impl<T: Element> Targets<T> {
         self.samples.block_rows()
     }
 
+    /// Number of mini-batches, as [`Labelled::batches`].
+    pub fn batches(&self, size: Option<usize>) -> usize {
+        self.samples.batches(size)
+    }
+
     /// The mini-batch of `size` samples that `draw` chooses, as [`Labelled::batch`].
     pub fn batch(&self, size: Option<usize>, draw: Draw) -> ContiguousBatch {
         self.samples.batch(size, draw)

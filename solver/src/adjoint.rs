@@ -59,7 +59,7 @@ pub(crate) enum Length {
 
 /// The actions of a schedule, kept between runs with the memory that they take.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Itinerary {
     schedule: Schedule,
     length: Length,
     pub(crate) actions: Actions,
@@ -69,7 +69,7 @@ pub(crate) struct Plan {
     pub(crate) bytes: usize,
 }
 
-impl Plan {
+impl Itinerary {
     /// For a loop of so many steps.
     ///
     /// # Errors
@@ -81,7 +81,9 @@ impl Plan {
                 (schedule.actions(r)?, ram.slots, ram.slots + disk.slots + tapes.slots)
             }
             (Length::AtMost(r), Schedule::Online { c }) => {
-                (schedule.actions(usize::MAX)?, c.min(r), c.min(r))
+                // The last state is the current one, as where the length is known.
+                let slots = c.min(r.saturating_sub(1));
+                (schedule.actions(usize::MAX)?, slots, slots)
             }
             (Length::AtMost(_), _) => {
                 let expected = "online:c=C for an inner loop that stops by itself";
@@ -97,7 +99,7 @@ impl Plan {
         self.schedule
     }
 
-    /// Whether this is the plan for a loop.
+    /// Whether this is the itinerary of a loop.
     pub(crate) fn is(&self, schedule: Schedule, length: Length) -> bool {
         self.schedule == schedule && self.length == length
     }
@@ -110,14 +112,14 @@ impl Plan {
 /// Those of the chain; [`Error::Spill`].
 pub(crate) fn execute<T: Element, C: Chain<T>>(
     chain: &mut C,
-    plan: &mut Plan,
+    itinerary: &mut Itinerary,
     state: &mut Vec<T>,
     x_bar: &mut [T],
 ) -> Result<(T, Vec<T>), Error> {
-    let (n, slots, length) = (state.len(), plan.slots, plan.length);
-    let actions = &mut plan.actions;
+    let (n, slots, length) = (state.len(), itinerary.slots, itinerary.length);
+    let actions = &mut itinerary.actions;
     actions.restart();
-    chain.hold(plan.bytes);
+    chain.hold(itinerary.bytes);
     let mut ram = chain.take(slots.saturating_mul(n)).map_err(|_| {
         let found = format!("{slots} states of {n} values");
         Error::invalid("stored states", found, "less than memory has room for")
@@ -188,6 +190,6 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
         }
     }
     chain.give(ram);
-    chain.release(plan.bytes);
+    chain.release(itinerary.bytes);
     Ok((loss, bar))
 }

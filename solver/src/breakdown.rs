@@ -7,7 +7,7 @@ use hypertape_autodiff::Tally;
 /// What an oracle is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Part {
+pub enum Call {
     /// The start of the inner loop.
     Start,
     /// An inner gradient.
@@ -30,7 +30,7 @@ pub enum Part {
     PullStart,
 }
 
-impl Part {
+impl Call {
     /// All of them, in the order of a run.
     pub const ALL: [Self; 10] = [
         Self::Start,
@@ -62,7 +62,7 @@ impl Part {
     }
 }
 
-/// Of one part.
+/// Of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Share {
@@ -74,34 +74,34 @@ pub struct Share {
     pub bytes: u64,
 }
 
-/// Of each [`Part`], and of what is held besides.
+/// Of each [`Call`], and of what is held besides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Breakdown {
-    shares: [Share; Part::ALL.len()],
-    operations: [Vec<Tally>; Part::ALL.len()],
+    shares: [Share; Call::ALL.len()],
+    operations: [Vec<Tally>; Call::ALL.len()],
     /// The most bytes in states, adjoints and kept tapes.
     pub held: u64,
 }
 
 impl Breakdown {
-    /// Of one part.
-    pub fn of(&self, part: Part) -> Share {
-        self.shares[part as usize]
+    /// Of one kind.
+    pub fn of(&self, call: Call) -> Share {
+        self.shares[call as usize]
     }
 
-    /// Of the array operations of one part, all its evaluations together, over threads as well. Their bytes are those of
+    /// Of the array operations of one kind, all its evaluations together, over threads as well. Their bytes are those of
     /// the arenas; problems over single numbers have none.
-    pub fn operations(&self, part: Part) -> &[Tally] {
-        &self.operations[part as usize]
+    pub fn operations(&self, call: Call) -> &[Tally] {
+        &self.operations[call as usize]
     }
 
     /// Takes note of an evaluation.
-    pub(crate) fn add(&mut self, part: Part, time: Duration, bytes: u64, operations: Vec<Tally>) {
-        let share = &mut self.shares[part as usize];
+    pub(crate) fn add(&mut self, call: Call, time: Duration, bytes: u64, operations: Vec<Tally>) {
+        let share = &mut self.shares[call as usize];
         share.calls += 1;
         share.time += time;
         share.bytes = share.bytes.max(bytes);
-        let rows = &mut self.operations[part as usize];
+        let rows = &mut self.operations[call as usize];
         for row in operations {
             Tally::join(rows, row);
         }

@@ -12,7 +12,7 @@ use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::report::Report;
-use crate::rollout::At;
+use crate::rollout::Task;
 use crate::stats::{Mean, centre, difference, mean, square};
 
 /// What the draws of an estimator say, beside the exact gradients of the same draws.
@@ -181,7 +181,7 @@ pub(crate) fn predicted<T: Element>(
     for (&draw, known) in draws.iter().zip(known) {
         sum += square(known);
         for slot in 0..batch {
-            let at = At { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
+            let at = Task { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
             let Some(excess) = estimator.excess(oracle, inner, at)? else { return Ok(None) };
             sum += excess / (batch * batch) as f64;
         }

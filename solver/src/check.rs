@@ -19,7 +19,7 @@ use crate::estimator::full_tape::FullTape;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::params::largest;
-use crate::rollout::{mean_loss, solve};
+use crate::solve::{mean_loss, solve};
 
 /// Random directions a check. A mistake is seen in each of them, but for an accident.
 const DIRECTIONS: usize = 3;
@@ -284,7 +284,7 @@ impl<'s, T: Element> Site<'s, '_, T> {
         };
         for later in 1..=ITERATIONS {
             let iteration = self.draw.iteration.wrapping_add(later);
-            let draw = Draw { iteration, task: 0, level: Level::Init, step: 0, ..self.draw };
+            let draw = Draw { iteration, ..self.draw }.for_task(0).at(Level::Init, 0);
             let draw = draw.for_task(self.oracle.task(draw, 0));
             check.observed = relative_gap(&first, &self.everything(draw, self.step)?);
             if check.observed > 0.0 {

@@ -31,6 +31,11 @@ pub struct Cost {
     pub hvps: u64,
     /// Products with the mixed derivative `d2g/dw dx`. One sweep gives both products.
     pub mixed: u64,
+    /// Gradients of the outer loss.
+    pub outer_gradients: u64,
+    /// Samples seen: [`Bilevel::samples`](crate::Bilevel::samples) of every evaluation of a loss, added. A sweep counts once,
+    /// whatever it gives: a value, a gradient, products, those along several directions, the pull-back of a kept tape.
+    pub samples: u64,
     /// Peak of used bytes.
     pub bytes_measured: u64,
     /// Wall time.
@@ -47,25 +52,31 @@ impl AddAssign for Cost {
 }
 
 impl Cost {
-    fn add_counts(&mut self, other: Self) {
-        self.plain_steps += other.plain_steps;
-        self.inner_gradients += other.inner_gradients;
-        self.hvps += other.hvps;
-        self.mixed += other.mixed;
+    fn add_counts(&mut self, mut other: Self) {
+        self.counts().into_iter().zip(other.counts()).for_each(|(sum, n)| *sum += *n);
+    }
+
+    /// What is counted, in a fixed order.
+    fn counts(&mut self) -> [&mut u64; 6] {
+        let Self { plain_steps, inner_gradients, hvps, mixed, outer_gradients, samples, .. } = self;
+        [plain_steps, inner_gradients, hvps, mixed, outer_gradients, samples]
     }
 
     /// With the counts of all ranks, and the largest `sensitivity` among them.
-    pub(crate) fn over(self, ranks: &dyn Ranks, sensitivity: f64) -> (Self, f64) {
-        let counts = [self.plain_steps, self.inner_gradients, self.hvps, self.mixed];
-        let [a, b, c, d] = counts.map(|n| n as f64);
-        let mut told = [a, b, c, d, sensitivity].repeat(ranks.count());
-        ranks.gather(&mut told, &vec![5; ranks.count()]);
-        let of = |k| told.iter().skip(k).step_by(5);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
-        let [plain_steps, inner_gradients, hvps, mixed] =
-            [0, 1, 2, 3].map(|k| of(k).sum::<f64>() as u64);
-        let sensitivity = of(4).copied().fold(0.0, f64::max);
-        (Self { plain_steps, inner_gradients, hvps, mixed, ..self }, sensitivity)
+    pub(crate) fn over(mut self, ranks: &dyn Ranks, sensitivity: f64) -> (Self, f64) {
+        let mut own = self.counts().map(|n| *n as f64).to_vec();
+        own.push(sensitivity);
+        let each = own.len();
+        let mut told = own.repeat(ranks.count());
+        ranks.gather(&mut told, &vec![each; ranks.count()]);
+        let of = |k| told.iter().skip(k).step_by(each);
+        for (k, count) in self.counts().into_iter().enumerate() {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+            let sum = of(k).sum::<f64>() as u64;
+            *count = sum;
+        }
+        let sensitivity = of(each - 1).copied().fold(0.0, f64::max);
+        (self, sensitivity)
     }
 }
 

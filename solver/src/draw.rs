@@ -20,15 +20,32 @@ pub enum Level {
     Coin,
 }
 
-/// The name of a random choice.
+/// Which samples an evaluation of a loss sees, where the problem has several to choose from.
+///
+/// Algorithms may mix them: a mini-batch here, all samples there, the same mini-batch at an old and at a new point. The number
+/// of mini-batches of a level is [`Bilevel::mini_batches`](crate::Bilevel::mini_batches).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Samples {
+    /// Those that the problem takes for this draw: a mini-batch that it chooses by the draw, or all.
+    #[default]
+    Own,
+    /// All.
+    All,
+    /// The mini-batch of this number, counted from 0 and round again after the last.
+    Batch(u64),
+}
+
+/// The name of a random choice, and which samples are seen.
 ///
 /// ```
-/// use hypertape_solver::{Draw, Level};
+/// use hypertape_solver::{Draw, Level, Samples};
 /// use rand::RngExt;
-/// let draw = Draw { seed: 7, iteration: 3, task: 0, level: Level::Inner, step: 12 };
+/// let draw = Draw::new(7, 3).at(Level::Inner, 12);
 /// let batch: [u8; 4] = draw.stream().random();
 /// assert_eq!(batch, draw.stream().random::<[u8; 4]>());
 /// assert_ne!(batch, draw.at(Level::Inner, 13).stream().random::<[u8; 4]>());
+/// // Random numbers do not depend on the samples.
+/// assert_eq!(batch, draw.on(Samples::Batch(3)).stream().random::<[u8; 4]>());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Draw {
@@ -42,12 +59,14 @@ pub struct Draw {
     pub level: Level,
     /// Inner step.
     pub step: u64,
+    /// Which samples a loss is evaluated on. Not part of the choice's name: random numbers are the same for all.
+    pub samples: Samples,
 }
 
 impl Draw {
     /// The first choice of an outer iteration.
     pub fn new(seed: u64, iteration: u64) -> Self {
-        Self { seed, iteration, task: 0, level: Level::Init, step: 0 }
+        Self { seed, iteration, task: 0, level: Level::Init, step: 0, samples: Samples::Own }
     }
 
     /// The same iteration and task at another level and step.
@@ -60,6 +79,12 @@ impl Draw {
     #[must_use]
     pub fn for_task(self, task: usize) -> Self {
         Self { task: task as u64, ..self }
+    }
+
+    /// The same choice with a loss seen on `samples`.
+    #[must_use]
+    pub fn on(self, samples: Samples) -> Self {
+        Self { samples, ..self }
     }
 
     /// The random numbers of this choice.
@@ -104,7 +129,7 @@ mod tests {
                     for level in [Level::Init, Level::Inner, Level::Outer, Level::Task, Level::Coin]
                     {
                         for step in 0..3 {
-                            let draw = Draw { seed, iteration, task, level, step };
+                            let draw = Draw { task, level, step, ..Draw::new(seed, iteration) };
                             assert!(seen.insert(draw.stream().random::<u64>()), "{draw:?}");
                         }
                     }
@@ -116,7 +141,7 @@ mod tests {
     #[test]
     fn a_stream_stays_what_it_was() {
         // Stored results name a seed; they can only be reproduced while this holds.
-        let draw = Draw { seed: 1, iteration: 2, task: 3, level: Level::Outer, step: 4 };
+        let draw = Draw::new(1, 2).for_task(3).at(Level::Outer, 4);
         assert_eq!(draw.stream().random::<u64>(), 1_132_304_041_810_711_688);
     }
 }

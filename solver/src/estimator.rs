@@ -29,7 +29,7 @@ use crate::oracle::Oracle;
 use crate::params::{Params, scale};
 use crate::profile::Profile;
 use crate::report::Report;
-use crate::rollout::At;
+use crate::rollout::Task;
 use crate::schedule::Schedule;
 
 /// What an estimator returns besides the gradient.
@@ -121,7 +121,7 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error>;
 
@@ -134,7 +134,7 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         &self,
         _oracle: &mut Oracle<T>,
         _inner: &InnerLoop,
-        _at: At<T>,
+        _at: Task<T>,
     ) -> Result<Option<f64>, Error> {
         Ok(None)
     }
@@ -170,10 +170,10 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         draw: Draw,
     ) -> Result<u64, Error> {
         let mut profile = Profile::kept(oracle, inner, x, draw)?;
-        if self.records_whole_runs() && profile.whole_run == [0; 4] {
+        if self.records_whole_runs() && profile.whole_run == [0; 5] {
             let draw = draw.for_task(oracle.task(draw, 0));
             profile.measure_whole_runs(oracle, inner, x, draw)?;
-            oracle.profile = Some(profile);
+            *oracle.profile() = Some(profile);
         }
         let task = self.task_bytes(&profile, inner.steps())?;
         Ok(oracle.bytes_over_tasks(task, x.len()))
@@ -261,7 +261,7 @@ fn mean<T: Element, E: Estimator<T> + ?Sized>(
 ) -> Result<T, Error> {
     let share = T::from_f64((oracle.batch() as f64).recip());
     oracle.over_tasks(draw, !estimator.remembers(), gradient, |oracle, slot, draw, first, sum| {
-        let at = At { x, draw, slot };
+        let at = Task { x, draw, slot };
         if first {
             let loss = estimator.task(oracle, inner, at, sum)?;
             expect_end(estimator, oracle, draw)?;

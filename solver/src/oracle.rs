@@ -6,15 +6,20 @@
 //! Threads share the tasks of a meta-batch or, where there is one task, the blocks of rows of a loss; bits do not depend
 //! on their number (`lanes.rs`). Handles are not `Send`: each worker has arenas of its own.
 
+mod about;
 mod calls;
+mod facts;
 mod lanes;
 mod lens;
+mod meter;
 mod passes;
 mod results;
 mod scalars;
 mod scratch;
 pub(crate) mod stepper;
+mod steps;
 mod tapes;
+mod tasks;
 mod view;
 mod workspaces;
 
@@ -25,56 +30,125 @@ use std::time::Duration;
 use hypertape_autodiff::Element;
 use hypertape_autodiff::scalar::Scalar;
 
-use crate::adjoint::Plan as Actions;
+use crate::adjoint::Itinerary;
 use crate::breakdown::Breakdown;
 use crate::by_place::ByPlace;
-use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
-use crate::inner::InnerLoop;
-use crate::oracle::lanes::{Sharing, Team};
+use crate::oracle::facts::{Facts, Known};
+use crate::oracle::lanes::Team;
 use crate::oracle::lens::Lens;
 use crate::oracle::scalars::Scalars;
-use crate::oracle::stepper::{AnyRule, Stepper};
-use crate::oracle::view::{Loss, StepTape, View};
+use crate::oracle::stepper::AnyRule;
+use crate::oracle::view::StepTape;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::pool::Pool;
-use crate::problem::{Bilevel, Metric};
+use crate::problem::Bilevel;
 use crate::profile::Profile;
 use crate::ranks::Ranks;
-use crate::report::Report;
 use crate::rule::Rule;
-use crate::rule::descent::GradientDescent;
 use crate::scalar::ScalarBilevel;
 
 pub(crate) use crate::oracle::scratch::{Packed, Sweep, join, store};
-pub(crate) use crate::oracle::view::{Point, TOGETHER};
+pub use crate::oracle::view::Point;
+pub(crate) use crate::oracle::view::TOGETHER;
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
+///
+/// Points are flat slices: `w` of [`inner_dim`](Self::inner_dim) values, `x` of [`outer_dim`](Self::outer_dim), array after
+/// array as [`inner_start`](Self::inner_start) and [`start`](Self::start) name them. A [`Draw`] says which task a loss is of,
+/// which random numbers it sees, and by [`Draw::on`] which samples. Every evaluation is counted in the [`Cost`] and its peak of
+/// bytes observed; bytes are the arenas of one evaluation, which the next one reuses, whatever the number of steps.
+///
+/// | evaluation | gives | counts |
+/// |---|---|---|
+/// | [`init`](Self::init), [`pull_init`](Self::pull_init), [`push_init`](Self::push_init) | `w_0`, its pull-back, its push-forward | |
+/// | [`inner_value`](Self::inner_value) | `g` | |
+/// | [`inner_gradient`](Self::inner_gradient) | `g`, `dg/dw` | 1 inner gradient |
+/// | [`inner_gradients`](Self::inner_gradients) | `g`, `dg/dw`, `dg/dx` | 1 inner gradient |
+/// | [`hessian_product`](Self::hessian_product) | `H v`, `H = d2g/dw2` | 1 HVP |
+/// | [`mixed_product`](Self::mixed_product) | `B^T v`, `B = d2g/dw dx` | 1 mixed |
+/// | [`inner_products`](Self::inner_products) | `H v`, `B^T v` | 1 HVP, 1 mixed |
+/// | [`inner_sweep`](Self::inner_sweep) | `dg/dw`, `H v`, `B^T v` | 1 of each |
+/// | [`push_gradient`](Self::push_gradient) | `dg/dw`, `H dw_k + B dx_k` for `k` directions | `k` HVPs, `k` mixed |
+/// | [`outer_value`](Self::outer_value) | `f` | |
+/// | [`outer_gradient`](Self::outer_gradient) | `f`, `df/dw`, `df/dx` | 1 outer gradient |
+///
+/// All but those of the start add the samples that they see to [`Cost::samples`]. Steps of the inner loop, their pull-backs and
+/// schedules over them are [`Rollout`](crate::Rollout)'s; vectors to work in are [taken](Self::take) and [given
+/// back](Self::give), so that they count as used.
+///
+/// ```
+/// use hypertape_autodiff::{Shape, scalar::Real};
+/// use hypertape_solver::{Draw, Oracle, Params, Point, ScalarBilevel};
+///
+/// /// `g = w^2/2 + x w^2`, `f = w x`.
+/// struct Line;
+/// impl ScalarBilevel<f64> for Line {
+///     fn start(&self) -> Params<f64> {
+///         Params::new().with("x", Shape::SCALAR, [0.5])
+///     }
+///     fn inner_dim(&self) -> u32 {
+///         1
+///     }
+///     fn init<R: Real>(&self, _: &[R], _: Draw, w: &mut [R]) {
+///         w[0] = R::constant(1.0);
+///     }
+///     fn inner<R: Real>(&self, w: &[R], x: &[R], _: Draw) -> R {
+///         w[0].square() * 0.5 + x[0] * w[0].square()
+///     }
+///     fn outer<R: Real>(&self, w: &[R], x: &[R], _: Draw) -> R {
+///         w[0] * x[0]
+///     }
+/// }
+///
+/// let mut oracle = Oracle::scalar(Line);
+/// let point = Point { w: &[3.0], x: &[0.5], draw: Draw::new(0, 0) };
+/// let (mut g, mut hv, mut bv) = ([0.0], [0.0], [0.0]);
+/// oracle.inner_sweep(point, 0, &[2.0], &mut g, &mut hv, &mut bv)?;
+/// // (1 + 2 x) w, (1 + 2 x) v, 2 w v
+/// assert_eq!((g, hv, bv), ([6.0], [4.0], [12.0]));
+/// oracle.outer_gradient(point, &mut g, &mut bv)?;
+/// assert_eq!((g, bv), ([0.5], [3.0]));
+/// let cost = oracle.cost();
+/// assert_eq!((cost.inner_gradients, cost.hvps, cost.mixed, cost.outer_gradients), (1, 1, 1, 1));
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
 pub struct Oracle<'p, T> {
-    view: Arc<dyn View<T> + 'p>,
-    rule: Arc<dyn Stepper<T> + 'p>,
-    init: Option<Arc<[T]>>,
+    known: Known<Facts<'p, T>, Found<'p, T>>,
     memory: Workspaces<T>,
     /// Vectors, and what is counted.
     pool: Pool<T>,
-    /// Kept recordings of inner gradients, by slot.
-    pub(crate) tapes: Vec<Box<dyn StepTape<T> + 'p>>,
-    /// The actions of the last schedule.
-    pub(crate) plan: Option<Actions>,
     /// Bytes that an estimate may take.
     limit: Option<u64>,
-    /// Bytes of the pieces of an estimate, once measured.
-    pub(crate) profile: Option<Profile>,
     /// Where inner loops ended, if the next ones start there.
     ends: Option<Arc<ByPlace<T>>>,
     /// The place in the meta-batch of the task that is worked on.
     place: Option<usize>,
+}
+
+/// What was found out about a problem under a rule, and what was made for it.
+struct Found<'p, T> {
+    /// Kept recordings of inner gradients, by slot, with the samples that each saw.
+    tapes: Vec<(Box<dyn StepTape<T> + 'p>, u64)>,
+    /// The actions of the last schedule.
+    itinerary: Option<Itinerary>,
+    /// Bytes of the pieces of an estimate, once measured.
+    profile: Option<Profile>,
     /// Oracles of the workers that share tasks, made when they are first needed.
-    crew: Vec<Self>,
+    crew: Vec<Oracle<'p, T>>,
     first_order_vanishes: Option<bool>,
     implicit_vanishes: Option<bool>,
+}
+
+impl<T> Default for Found<'_, T> {
+    fn default() -> Self {
+        let (tapes, crew) = (Vec::new(), Vec::new());
+        let (itinerary, profile) = (None, None);
+        let [first_order_vanishes, implicit_vanishes] = [None; 2];
+        Self { tapes, itinerary, profile, crew, first_order_vanishes, implicit_vanishes }
+    }
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {
@@ -91,7 +165,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
         let lens = Lens::new(problem, &mut memory)?;
-        Ok(Self::with(Arc::new(lens), Arc::new(GradientDescent::default()), memory))
+        Ok(Self::with(Facts::new(Arc::new(lens)), memory))
     }
 
     /// A view of a problem over single numbers, see [`ScalarBilevel`].
@@ -100,30 +174,17 @@ impl<'p, T: Element> Oracle<'p, T> {
         T: Scalar<Plain = T>,
     {
         let memory = Workspaces::new(Team::default(), 1);
-        Self::with(Arc::new(Scalars::new(problem)), Arc::new(GradientDescent::default()), memory)
+        Self::with(Facts::new(Arc::new(Scalars::new(problem))), memory)
     }
 
-    fn with(
-        view: Arc<dyn View<T> + 'p>,
-        rule: Arc<dyn Stepper<T> + 'p>,
-        memory: Workspaces<T>,
-    ) -> Self {
-        Self {
-            view,
-            rule,
-            init: None,
-            memory,
-            pool: Pool::default(),
-            tapes: Vec::new(),
-            plan: None,
-            limit: None,
-            profile: None,
-            ends: None,
-            place: None,
-            crew: Vec::new(),
-            first_order_vanishes: None,
-            implicit_vanishes: None,
-        }
+    fn with(facts: Facts<'p, T>, memory: Workspaces<T>) -> Self {
+        let (pool, known) = (Pool::default(), Known::new(facts));
+        Self { known, memory, pool, limit: None, ends: None, place: None }
+    }
+
+    /// What was found out about it.
+    fn found(&mut self) -> &mut Found<'p, T> {
+        &mut self.known.found
     }
 
     /// Lets `threads` threads, the caller's included, share the tasks of a meta-batch or, where there is one task, the
@@ -143,8 +204,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.memory.ranks = ranks;
         // The limit holds for the arenas of the new workers too, and so does the breakdown.
         self.set_memory(self.limit);
-        self.break_down(self.pool.meter.breakdown.is_some());
-        self.profile = None;
+        self.set_breakdown(self.pool.meter.breakdown.is_some());
         Ok(())
     }
 
@@ -158,8 +218,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// another error must end them.
     pub fn set_ranks(&mut self, ranks: Arc<dyn Ranks>) {
         self.memory.ranks = Some(ranks).filter(|ranks| ranks.count() > 1);
-        self.crew.clear();
-        self.profile = None;
+        self.known.change();
     }
 
     /// `value` of the first rank, by which all decide.
@@ -176,17 +235,12 @@ impl<'p, T: Element> Oracle<'p, T> {
         Duration::try_from_secs_f64(self.agree(time.as_secs_f64())).unwrap_or(time)
     }
 
-    /// The processes that share tasks.
-    fn ranks_of_tasks(&self) -> Option<&Arc<dyn Ranks>> {
-        self.memory.ranks.as_ref().filter(|_| self.batch() > 1)
-    }
-
     /// Whether estimates tell where their time and bytes go. Cost: two looks at the clock an evaluation, and one for each
     /// array operation, recorded or pulled back.
-    pub fn break_down(&mut self, on: bool) {
+    pub fn set_breakdown(&mut self, on: bool) {
         self.pool.meter.breakdown = on.then(Breakdown::default);
         self.memory.tally(on);
-        self.crew.clear();
+        self.known.change();
     }
 
     /// Where they went in the last estimate.
@@ -206,46 +260,14 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.limit
     }
 
-    /// Takes inner steps by `rule` instead of [`GradientDescent`].
+    /// Takes inner steps by `rule` instead of [`GradientDescent`](crate::GradientDescent).
     pub fn set_rule(&mut self, rule: impl Rule<T> + 'p) {
         self.set_any_rule(AnyRule::new(rule));
     }
 
     /// The same by a rule whose type is not known, such as one that was parsed.
     pub fn set_any_rule(&mut self, rule: AnyRule<'p, T>) {
-        self.rule = rule.0;
-        self.crew.clear();
-        self.profile = None;
-    }
-
-    /// The name of the inner rule.
-    pub fn rule(&self) -> String {
-        self.rule.name()
-    }
-
-    /// The first outer point.
-    pub fn start(&self) -> &Params<T> {
-        self.view.start()
-    }
-
-    /// The inner variables at the first outer point.
-    pub fn inner_start(&self) -> &Params<T> {
-        self.view.inner_start()
-    }
-
-    /// Number of outer variables.
-    pub fn outer_dim(&self) -> usize {
-        self.start().values().len()
-    }
-
-    /// Number of inner variables.
-    pub fn inner_dim(&self) -> usize {
-        self.inner_start().values().len()
-    }
-
-    /// Values in the state of the inner loop: `w` and what the rule remembers.
-    pub(crate) fn state_dim(&self) -> usize {
-        (1 + self.rule.memory()) * self.inner_dim()
+        self.known.change().rule = rule.0;
     }
 
     /// Starts every inner loop at `w` instead of the problem's own start.
@@ -258,14 +280,12 @@ impl<'p, T: Element> Oracle<'p, T> {
             return Err(Error::length("the inner start", self.inner_dim(), w.len()));
         }
         self.fixed_start("the inner start")?;
-        self.init = Some(w.into());
-        self.crew.clear();
-        self.profile = None;
+        self.known.change().init = Some(w.into());
         Ok(())
     }
 
     fn fixed_start(&mut self, what: &str) -> Result<(), Error> {
-        if self.view.init_depends(&mut self.memory, self.view.start().values())? {
+        if self.start_depends()? {
             let found = "a problem whose start depends on the outer variables";
             return Err(Error::invalid(what, found, "one with a fixed start"));
         }
@@ -305,223 +325,5 @@ impl<'p, T: Element> Oracle<'p, T> {
     pub(crate) fn lacks_end(&self, draw: Draw) -> bool {
         let known = |ends: &Arc<ByPlace<T>>, place| ends.knows(place, draw.task);
         self.ends.as_ref().zip(self.place).is_some_and(|(ends, place)| !known(ends, place))
-    }
-
-    /// How good a solution is, beyond its losses.
-    pub fn metrics(&self, w: &[T], x: &[T], inner: &InnerLoop) -> Vec<Metric> {
-        let fill = |like: &Params<T>, values: &[T]| {
-            let mut params = like.clone();
-            params.values_mut().copy_from_slice(values);
-            params
-        };
-        self.view.metrics(&fill(self.inner_start(), w), &fill(self.start(), x), inner)
-    }
-
-    /// Outer points to compare a result with.
-    pub fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
-        self.view.controls(inner)
-    }
-
-    /// Number of tasks.
-    pub fn tasks(&self) -> usize {
-        self.view.tasks()
-    }
-
-    /// Number of tasks in a meta-batch.
-    pub fn batch(&self) -> usize {
-        self.view.batch()
-    }
-
-    /// The task in place `slot` of a meta-batch.
-    pub fn task(&self, draw: Draw, slot: usize) -> usize {
-        self.view.task(draw, slot)
-    }
-
-    /// Number of independent copies of the problem in `x`.
-    pub fn replicas(&self) -> usize {
-        self.view.replicas()
-    }
-
-    /// Sums over the meta-batch of `draw`: writes the sum of the tasks' vectors into `out`, returns that of their values.
-    ///
-    /// `add(oracle, slot, draw, first, out)` adds the vector of the task in place `slot` to `out`, or writes it there if
-    /// it is the `first` of its lane. The oracle may be another one on the same problem, for a worker. Ranks share the tasks
-    /// if they `may`.
-    ///
-    /// # Errors
-    /// That of the first task that fails.
-    pub(crate) fn over_tasks(
-        &mut self,
-        draw: Draw,
-        may: bool,
-        out: &mut [T],
-        add: impl Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync,
-    ) -> Result<T, Error> {
-        let view = Arc::clone(&self.view);
-        let add = |oracle: &mut Self, slot, first, [out]: [&mut [T]; 1]| {
-            oracle.place = Some(slot);
-            let result = add(oracle, slot, draw.for_task(view.task(draw, slot)), first, out);
-            oracle.place = None;
-            result
-        };
-        let plan = Sharing::new(view.batch(), self.memory.workers());
-        let ranks = self.ranks_of_tasks().filter(|_| may && self.ends.is_none()).cloned();
-        let message = ranks.as_ref().map_or(0, |_| plan.message(out.len()));
-        let vectors = if ranks.is_some() { 0 } else { plan.vectors() };
-        let mut spare = self.take(vectors * out.len())?;
-        self.hold(message);
-        let (out, alone) = ([out], !self.shares_tasks());
-        let result = if alone {
-            plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, &add)
-        } else {
-            let mut crew = std::mem::take(&mut self.crew);
-            crew.resize_with(plan.workers(), || self.alone());
-            for worker in &mut crew {
-                worker.begin();
-                worker.ends.clone_from(&self.ends);
-            }
-            let (result, cost) = if let Some(ranks) = &ranks {
-                let result = plan.sum_over(&**ranks, &mut crew[0], out, &add);
-                let (cost, sensitivity) = crew[0].cost().over(&**ranks, crew[0].sensitivity());
-                self.pool.meter.note_sensitivity(sensitivity);
-                (result, Some(cost))
-            } else {
-                (plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add), None)
-            };
-            let costs = crew.iter().map(Self::cost).filter(|_| cost.is_none());
-            self.pool.meter.join(costs.chain(cost));
-            if let Some(breakdown) = &mut self.pool.meter.breakdown {
-                crew.iter().filter_map(Self::breakdown).for_each(|other| breakdown.join(other));
-            }
-            for worker in &crew {
-                worker.report().into_iter().for_each(|report| self.pool.meter.note(report));
-                self.pool.meter.note_sensitivity(worker.sensitivity());
-            }
-            self.crew = crew;
-            result
-        };
-        self.release(message);
-        self.give(spare);
-        result
-    }
-
-    /// Whether neither the inner start nor the outer loss contains `x`, so that a first-order gradient is zero.
-    pub(crate) fn first_order_vanishes(&mut self) -> Result<bool, Error> {
-        if let Some(known) = self.first_order_vanishes {
-            return Ok(known);
-        }
-        let Self { view, memory, init, .. } = self;
-        let (w, x, draw) = (view.inner_start().values(), view.start().values(), Draw::new(0, 0));
-        let in_start = init.is_none() && view.init_depends(memory, x)?;
-        let vanishes = !in_start && !view.depends(memory, Loss::Outer, Point { w, x, draw })?;
-        // The evaluations above are not part of any estimate.
-        memory.take_peak();
-        self.first_order_vanishes = Some(vanishes);
-        Ok(vanishes)
-    }
-
-    /// Whether neither loss contains `x`, so that an implicit gradient is zero.
-    pub(crate) fn implicit_vanishes(&mut self) -> Result<bool, Error> {
-        if let Some(known) = self.implicit_vanishes {
-            return Ok(known);
-        }
-        let Self { view, memory, .. } = self;
-        let (w, x, draw) = (view.inner_start().values(), view.start().values(), Draw::new(0, 0));
-        let mut depends = |loss| view.depends(memory, loss, Point { w, x, draw });
-        let vanishes = !depends(Loss::Outer)? && !depends(Loss::Inner)?;
-        // The evaluations above are not part of any estimate.
-        memory.take_peak();
-        self.implicit_vanishes = Some(vanishes);
-        Ok(vanishes)
-    }
-
-    /// A vector with values of earlier use, counted as used.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if the system has no memory for it.
-    pub(crate) fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
-        self.pool.take(len)
-    }
-
-    /// Gives a vector back.
-    pub(crate) fn give(&mut self, vector: Vec<T>) {
-        self.pool.give(vector);
-    }
-
-    /// Another oracle on the same problem, with the same rule and start, for one thread.
-    pub(crate) fn alone(&self) -> Self {
-        let memory = Workspaces::new(Team::default(), 1);
-        let other = Self::with(Arc::clone(&self.view), Arc::clone(&self.rule), memory);
-        let mut other = Self { init: self.init.clone(), ..other };
-        other.break_down(self.pool.meter.breakdown.is_some());
-        other
-    }
-
-    /// Whether threads or ranks share the tasks of a meta-batch, each with an oracle of its own.
-    pub(crate) fn shares_tasks(&self) -> bool {
-        let plan = Sharing::new(self.batch(), self.memory.workers());
-        plan.workers() > 1 || self.ranks_of_tasks().is_some()
-    }
-
-    /// Tasks of a meta-batch that are done one after the other.
-    pub(crate) fn longest(&self) -> usize {
-        Sharing::new(self.batch(), self.memory.workers()).longest()
-    }
-
-    /// Bytes of a sum over the meta-batch of vectors of `len` values, where a task takes `task` bytes.
-    pub(crate) fn bytes_over_tasks(&self, task: u64, len: usize) -> u64 {
-        let vector = (len * size_of::<T>()) as u64;
-        let plan = Sharing::new(self.batch(), self.memory.workers());
-        let parts = |worker| u64::from(plan.adds(worker)) * vector;
-        let workers = (0..plan.workers()).map(|worker| task + parts(worker));
-        // Of ranks: where one does all tasks, it needs no message, but its threads do.
-        let message = self.ranks_of_tasks().map_or(0, |_| plan.message(len)) as u64;
-        plan.vectors() as u64 * vector + message + workers.sum::<u64>()
-    }
-
-    /// Takes note of bytes that are in use from here on.
-    pub(crate) fn hold(&mut self, bytes: usize) {
-        self.pool.meter.hold(bytes);
-    }
-
-    /// Takes note that they are no longer.
-    pub(crate) fn release(&mut self, bytes: usize) {
-        self.pool.meter.release(bytes);
-    }
-
-    /// Starts counting bytes from what is in use.
-    pub(crate) fn mark(&mut self) {
-        self.pool.meter.cost.bytes_measured = 0;
-        self.pool.meter.hold(0);
-    }
-
-    /// Starts counting afresh.
-    pub(crate) fn begin(&mut self) {
-        self.pool.meter.reset();
-    }
-
-    /// What was counted since [`begin`](Self::begin).
-    pub(crate) fn cost(&self) -> Cost {
-        self.pool.meter.cost
-    }
-
-    /// The reports since then, as one.
-    pub(crate) fn report(&self) -> Option<Report> {
-        self.pool.meter.report
-    }
-
-    /// The steepest step since then, see [`Estimate::sensitivity`](crate::Estimate::sensitivity).
-    pub(crate) fn sensitivity(&self) -> f64 {
-        self.pool.meter.sensitivity
-    }
-
-    /// Takes note of what an implicit estimate rests on.
-    pub(crate) fn note(&mut self, report: Report) {
-        self.pool.meter.note(report);
-    }
-
-    /// Takes note of a forward step.
-    pub(crate) fn count_step(&mut self) {
-        self.pool.meter.cost.plain_steps += 1;
     }
 }

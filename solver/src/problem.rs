@@ -95,17 +95,25 @@ pub trait Bilevel<T: Element>: Send + Sync {
         1
     }
 
-    /// Number of samples in one evaluation of the loss at `level` (those of a mini-batch, if it draws one).
+    /// Number of mini-batches that the samples of the loss at `level` are cut into, for who chooses them by number
+    /// ([`Samples::Batch`](crate::Samples)). The mean of the loss over all of them is the loss over all samples, and none is
+    /// larger than the first. 1, the default, is for losses that see all samples whatever the draw says.
+    fn mini_batches(&self, _level: Level) -> usize {
+        1
+    }
+
+    /// Number of samples in one evaluation of the loss at [`Draw::level`](crate::Draw): those of all, or of the mini-batch that
+    /// the draw names. It is what `rows` are cut from, and what [`Cost::samples`](crate::Cost::samples) adds up.
     ///
-    /// 0, the default, is for losses that do not look at `rows`.
-    fn samples(&self, _level: Level) -> usize {
+    /// 0, the default, is for losses that do not look at `rows` and count no samples.
+    fn samples(&self, _draw: Draw) -> usize {
         0
     }
 
     /// Samples a block: losses that are sums over samples are evaluated, forward and reverse, block by block, so that
     /// memory holds the activations of one block, and data is read once. All of them by default.
-    fn block(&self, level: Level) -> usize {
-        self.samples(level)
+    fn block(&self, _level: Level) -> usize {
+        usize::MAX
     }
 
     /// Names of the inner variables, in order; `w0`, `w1`, ... where there are fewer names.

@@ -81,8 +81,8 @@ pub struct Profile {
     pub write: Evaluation,
     /// A state read from disk, likewise.
     pub read: Evaluation,
-    /// Bytes of one tape over a whole run of 0, 1, 2 and 3 steps.
-    pub(crate) whole_run: [u64; 4],
+    /// Bytes of one tape over a whole run of 0, 1, 2, 3 and 10 steps.
+    pub(crate) whole_run: [u64; 5],
     /// Bytes of finding out where a step takes its gradient.
     pub(crate) query: u64,
     /// Vectors of the length of `w` that a step needs beside state and gradient.

@@ -1,19 +1,22 @@
 //! The inner run of one task: its steps forward, its end, its steps in reverse.
 
-use std::sync::Mutex;
+mod chain;
+
+use std::fmt;
 
 use hypertape_autodiff::{Element, all_finite, axpy, dot};
 
-use crate::adjoint::{Chain, Length};
+use crate::adjoint::{Itinerary, Length, execute};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::rule::Step;
+use crate::schedule::Schedule;
 
 /// What one task's gradient is about.
 #[derive(Clone, Copy, Debug)]
-pub struct At<'v, T> {
+pub struct Task<'v, T> {
     /// The outer point.
     pub x: &'v [T],
     /// The outer iteration and the task.
@@ -23,14 +26,70 @@ pub struct At<'v, T> {
 }
 
 /// What sees the adjoint of a state and the gradient so far, after so many reversed steps, and may change them.
-pub(crate) type Look<'l, T> =
+pub type Look<'l, T> =
     &'l mut dyn FnMut(&mut Rollout<T>, usize, &mut [T], &mut [T]) -> Result<(), Error>;
 
-/// The inner loop of one task, with the vectors that its steps need. A state is `w` and what the rule remembers.
+/// The inner loop of one task, forward and in reverse, step by step or under a schedule.
+///
+/// A state is `w`, then the vectors that the rule remembers, each of `p` values: [`Oracle::state_dim`] together. Its adjoint
+/// has the same layout.
 ///
 /// Memory: one vector of `p` values; one more where the rule is not a multiple of the gradient, and one where it takes
-/// the gradient ahead; `d` values from the first reverse step on.
-pub(crate) struct Rollout<'o, 'p, 'v, T> {
+/// the gradient ahead; `d` values from the first reverse step on; the states that whoever runs it keeps. All are given back by
+/// [`close`](Self::close).
+///
+/// ```
+/// use hypertape_autodiff::{Shape, scalar::Real};
+/// use hypertape_solver::{Draw, InnerLoop, Oracle, Params, Rollout, ScalarBilevel, Task};
+///
+/// /// `g = w^2/2 + x w`, `f = w^2`, started at `w = 1`.
+/// struct Line;
+/// impl ScalarBilevel<f64> for Line {
+///     fn start(&self) -> Params<f64> {
+///         Params::new().with("x", Shape::SCALAR, [0.5])
+///     }
+///     fn inner_dim(&self) -> u32 {
+///         1
+///     }
+///     fn init<R: Real>(&self, _: &[R], _: Draw, w: &mut [R]) {
+///         w[0] = R::constant(1.0);
+///     }
+///     fn inner<R: Real>(&self, w: &[R], x: &[R], _: Draw) -> R {
+///         w[0].square() * 0.5 + x[0] * w[0]
+///     }
+///     fn outer<R: Real>(&self, w: &[R], _: &[R], _: Draw) -> R {
+///         w[0].square()
+///     }
+/// }
+///
+/// let (mut oracle, inner) = (Oracle::scalar(Line), InnerLoop::new(2, 0.5)?);
+/// let task = Task { x: &[0.5], draw: Draw::new(0, 0), slot: 0 };
+/// let mut gradient = [0.0];
+/// let (mut run, mut state) = Rollout::start(&mut oracle, &inner, task)?;
+/// let (mut states, mut bar) = (Vec::new(), Vec::new());
+/// for t in 0..2 {
+///     states.push(state.clone());
+///     run.step(t, &mut state)?;
+/// }
+/// // 1, 1/4, -1/8: the adjoint is 2 w_2 at first, and halved by each step back.
+/// let loss = run.turn(&mut state, &mut gradient)?;
+/// for t in [1, 0] {
+///     bar.push(state[0]);
+///     run.pull_step(t, &states[t], &mut state, &mut gradient)?;
+/// }
+/// run.pull_start(&state, &mut gradient)?;
+/// run.close([state]);
+/// assert_eq!((loss, bar, gradient), (1.0 / 64.0, vec![-0.25, -0.125], [0.1875]));
+///
+/// // The same under a schedule, in one call.
+/// let (mut run, mut state) = Rollout::start(&mut oracle, &inner, task)?;
+/// let (same, bar) = run.reverse_under("constant".parse()?, &mut state, &mut gradient, None)?;
+/// run.pull_start(&bar, &mut gradient)?;
+/// run.close([bar, state]);
+/// assert_eq!((same, gradient), (loss, [0.1875]));
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+pub struct Rollout<'o, 'p, 'v, T> {
     pub(crate) oracle: &'o mut Oracle<'p, T>,
     inner: &'v InnerLoop,
     x: &'v [T],
@@ -49,15 +108,24 @@ pub(crate) struct Rollout<'o, 'p, 'v, T> {
     skip: usize,
     /// Steps that were reversed, and who wants to see that.
     reversed: usize,
-    pub(crate) look: Option<Look<'v, T>>,
+    look: Option<Look<'v, T>>,
+}
+
+impl<T> fmt::Debug for Rollout<'_, '_, '_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rollout").field("inner", self.inner).finish_non_exhaustive()
+    }
 }
 
 impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// The loop at its start, and the state there.
-    pub(crate) fn start(
+    ///
+    /// # Errors
+    /// [`Error::Function`] if the problem fails, [`Error::Invalid`] if a length does not match.
+    pub fn start(
         oracle: &'o mut Oracle<'p, T>,
         inner: &'v InnerLoop,
-        At { x, draw, .. }: At<'v, T>,
+        Task { x, draw, .. }: Task<'v, T>,
     ) -> Result<(Self, Vec<T>), Error> {
         let p = oracle.inner_dim();
         let mut state = oracle.take(oracle.state_dim())?;
@@ -93,16 +161,68 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok((run, state))
     }
 
-    /// Takes all steps but the last `depth`; what follows counts its own from there.
-    pub(crate) fn skip_to(&mut self, depth: usize, state: &mut [T]) -> Result<(), Error> {
+    /// The oracle, to evaluate something else in between.
+    pub fn oracle(&mut self) -> &mut Oracle<'p, T> {
+        self.oracle
+    }
+
+    /// Takes step `t`. Cost: one inner gradient.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if the gradient is not finite, [`Error::Function`] if the problem fails.
+    pub fn step(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
+        self.gradient(t, state, None)?;
+        self.update(t, state)
+    }
+
+    /// Whether the loop ends with the step that was taken last, by its tolerance.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes all steps but the last `depth`; a schedule then has these.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn skip_to(&mut self, depth: usize, state: &mut [T]) -> Result<(), Error> {
         let skip = self.inner.steps().saturating_sub(depth);
-        (0..skip).try_for_each(|t| self.advance(t, state))?;
+        (0..skip).try_for_each(|t| self.step(t, state))?;
         self.skip = skip;
         Ok(())
     }
 
+    /// Runs the loop from `state` and reverses it under `schedule`: writes the direct part `df/dx` and the share of every step
+    /// into `x_bar`, returns the loss and the adjoint of `w_0` with what the rule remembers, to be
+    /// [pulled back](Self::pull_start). `state` ends as any. `look(run, k, bar, x_bar)` is shown the adjoint and the gradient
+    /// so far after `k` = 0, 1, ... reversed steps.
+    ///
+    /// Cost for `r` steps: the plain steps of the schedule, `r` Hessian-vector and mixed products, one outer gradient. Memory:
+    /// a state, and what the schedule keeps.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step); [`Error::Invalid`] for a schedule that does not fit, [`Error::Spill`].
+    pub fn reverse_under(
+        &mut self,
+        schedule: Schedule,
+        state: &mut Vec<T>,
+        x_bar: &mut [T],
+        look: Option<Look<'v, T>>,
+    ) -> Result<(T, Vec<T>), Error> {
+        let length = self.length();
+        (self.look, self.reversed) = (look, 0);
+        let mut itinerary = match self.oracle.take_itinerary() {
+            Some(kept) if kept.is(schedule, length) => kept,
+            _ => Itinerary::new(schedule, length)?,
+        };
+        let (loss, mut bar) = execute(self, &mut itinerary, state, x_bar)?;
+        self.show(&mut bar, x_bar)?;
+        self.look = None;
+        self.oracle.keep_itinerary(itinerary);
+        Ok((loss, bar))
+    }
+
     /// Shows the adjoint.
-    pub(crate) fn show(&mut self, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
+    fn show(&mut self, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
         let Some(look) = self.look.take() else { return Ok(()) };
         look(self, self.reversed, bar, x_bar)?;
         self.look = Some(look);
@@ -111,7 +231,10 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     }
 
     /// Takes all steps; `see` is shown each gradient, and the step that the rule made of it where that is no multiple.
-    pub(crate) fn forward(
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn forward(
         &mut self,
         state: &mut [T],
         mut see: impl FnMut(&[T], &[T]),
@@ -128,12 +251,12 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     }
 
     /// The number of steps, known or not.
-    pub(crate) fn length(&self) -> Length {
+    fn length(&self) -> Length {
         let most = self.inner.steps() - self.skip;
         if self.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }
     }
 
-    fn step(&self, index: usize) -> Step {
+    fn step_at(&self, index: usize) -> Step {
         Step::new(index, self.inner.lr())
     }
 
@@ -145,7 +268,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
 
     /// Writes the gradient at the state before step `t` into `product`, and keeps its recording in `slot`, if given.
     fn gradient(&mut self, t: usize, state: &[T], slot: Option<usize>) -> Result<(), Error> {
-        let step = self.step(t);
+        let step = self.step_at(t);
         let Self { oracle, x, draw, product, ahead, .. } = self;
         let mut w = &state[..product.len()];
         if !ahead.is_empty() {
@@ -166,7 +289,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
 
     /// The update of step `t` by the gradient in `product`.
     fn update(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
-        let (step, p) = (self.step(t), self.product.len());
+        let (step, p) = (self.step_at(t), self.product.len());
         let watched = self.inner.tolerance();
         let change = if let Some(c) = self.multiple(step) {
             axpy(state, T::from_f64(c), &self.product);
@@ -212,8 +335,8 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a rule that does more.
-    pub(crate) fn multiple_of(&self, t: usize) -> Result<f64, Error> {
-        self.multiple(self.step(t)).ok_or_else(|| {
+    pub fn multiple_of(&self, t: usize) -> Result<f64, Error> {
+        self.multiple(self.step_at(t)).ok_or_else(|| {
             let expected = "one that adds a multiple of the gradient, such as gradient descent";
             Error::invalid("the inner rule", self.oracle.rule(), expected)
         })
@@ -224,7 +347,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     ///
     /// # Errors
     /// As [`multiple_of`](Self::multiple_of).
-    pub(crate) fn products(
+    pub fn products(
         &mut self,
         t: usize,
         (w, v): (&[T], &[T]),
@@ -242,48 +365,12 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok((c, &mut self.product))
     }
 
-    /// Adds the pull-back of the start.
-    pub(crate) fn pull_start(&mut self, bar: &[T], x_bar: &mut [T]) -> Result<(), Error> {
-        self.oracle.pull_init(self.x, self.draw, &bar[..self.product.len()], x_bar)
-    }
-
-    /// Gives all vectors back, those in `others` too.
-    pub(crate) fn close<const N: usize>(self, others: [Vec<T>; N]) {
-        let own = [self.product, self.u, self.ahead, self.mixed];
-        for vector in own.into_iter().chain(others).filter(|v| !v.is_empty()) {
-            self.oracle.give(vector);
-        }
-    }
-}
-
-impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
-    /// Cost: a step and its gradient.
-    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
-        let t = t + self.skip;
-        self.gradient(t, state, None)?;
-        self.update(t, state)
-    }
-
-    fn record(&mut self, t: usize, slot: usize, state: &mut [T]) -> Result<(), Error> {
-        let t = t + self.skip;
-        self.gradient(t, state, Some(slot))?;
-        if !self.u.is_empty() {
-            if self.beside.len() <= slot {
-                self.beside.resize_with(slot + 1, Vec::new);
-            }
-            let mut beside = self.oracle.take(state.len() + self.product.len())?;
-            beside[..state.len()].copy_from_slice(state);
-            beside[state.len()..].copy_from_slice(&self.product);
-            self.beside[slot] = beside;
-        }
-        self.update(t, state)
-    }
-
-    fn ended(&self) -> bool {
-        self.ended
-    }
-
-    fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {
+    /// Replaces the final state by its adjoint, `df/dw` and zeros, and writes the direct part `df/dx`; returns the loss. Cost:
+    /// one outer gradient.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if the loss is not finite, [`Error::Function`] if the problem fails.
+    pub fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {
         let p = self.product.len();
         let (w, rest) = state.split_at_mut(p);
         rest.fill(T::zero());
@@ -294,17 +381,19 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         finite_loss(loss, self.inner)
     }
 
+    /// Replaces the adjoint of the state after step `t` by that of the `state` before it, and adds the step's share to `x_bar`.
     /// Cost: one sweep for both products, and a gradient where the rule's pull-back needs its value.
-    fn reverse(
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn pull_step(
         &mut self,
         t: usize,
         state: &[T],
         bar: &mut [T],
         x_bar: &mut [T],
     ) -> Result<(), Error> {
-        self.show(bar, x_bar)?;
-        let t = t + self.skip;
-        let step = self.step(t);
+        let step = self.step_at(t);
         self.hold_mixed()?;
         if !self.u.is_empty() {
             if self.oracle.nonlinear() {
@@ -325,92 +414,28 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         self.spread(step, state, bar, x_bar)
     }
 
-    /// Cost: the pull-back of a tape.
-    fn pull(&mut self, t: usize, slot: usize, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
-        self.show(bar, x_bar)?;
-        let step = self.step(t + self.skip);
-        self.hold_mixed()?;
-        let beside = self.beside.get_mut(slot).map(std::mem::take).unwrap_or_default();
-        let (state, gradient) = beside.split_at(beside.len().min(bar.len()));
-        if !self.u.is_empty() {
-            self.oracle.pull(self.x, (state, gradient), step, bar, &mut self.u, x_bar)?;
+    /// Adds the pull-back of the start, given the adjoint of the first state.
+    ///
+    /// # Errors
+    /// [`Error::Function`] if the problem fails.
+    pub fn pull_start(&mut self, bar: &[T], x_bar: &mut [T]) -> Result<(), Error> {
+        self.oracle.pull_init(self.x, self.draw, &bar[..self.product.len()], x_bar)
+    }
+
+    /// Gives all vectors back, those in `others` too.
+    pub fn close<const N: usize>(self, others: [Vec<T>; N]) {
+        let own = [self.product, self.u, self.ahead, self.mixed];
+        for vector in own.into_iter().chain(others).filter(|v| !v.is_empty()) {
+            self.oracle.give(vector);
         }
-        let v = if self.u.is_empty() { &bar[..self.product.len()] } else { &self.u };
-        self.oracle.pull_kept(slot, v, &mut self.product, &mut self.mixed)?;
-        self.spread(step, state, bar, x_bar)?;
-        if !beside.is_empty() {
-            self.oracle.give(beside);
-        }
-        Ok(())
     }
-
-    fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
-        self.oracle.take(len)
-    }
-
-    fn give(&mut self, vector: Vec<T>) {
-        self.oracle.give(vector);
-    }
-
-    fn hold(&mut self, bytes: usize) {
-        self.oracle.hold(bytes);
-    }
-
-    fn release(&mut self, bytes: usize) {
-        self.oracle.release(bytes);
-    }
-}
-
-/// Runs the inner loop of every task in the meta-batch of `draw`: the mean outer loss, and `w_r` of the last task in
-/// `w`. This is what an estimate costs without any derivative: `r` steps and inner gradients a task.
-///
-/// # Errors
-/// As [`solve`].
-pub fn mean_loss<T: Element>(
-    oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
-    x: &[T],
-    draw: Draw,
-    w: &mut Vec<T>,
-) -> Result<T, Error> {
-    let batch = oracle.batch();
-    let last = Mutex::new(w);
-    let total = oracle.over_tasks(draw, false, &mut [], |oracle, slot, draw, _, _| {
-        if slot + 1 == batch
-            && let Ok(mut w) = last.lock()
-        {
-            return solve(oracle, inner, x, draw, &mut w);
-        }
-        let mut w = oracle.take(oracle.inner_dim())?;
-        let loss = solve(oracle, inner, x, draw, &mut w);
-        oracle.give(w);
-        loss
-    })?;
-    Ok(total / T::from_f64(batch as f64))
-}
-
-/// Runs the inner loop of the task of `draw`: `w_r` in `w`, the outer loss there as result. Cost: `r` steps and inner gradients.
-///
-/// # Errors
-/// [`Error::NonFinite`] if a gradient or the outer loss is not finite, [`Error::Function`] if the problem fails.
-pub fn solve<T: Element>(
-    oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
-    x: &[T],
-    draw: Draw,
-    w: &mut Vec<T>,
-) -> Result<T, Error> {
-    let (mut run, mut state) = Rollout::start(oracle, inner, At { x, draw, slot: 0 })?;
-    run.forward(&mut state, |_, _| ())?;
-    w.clear();
-    w.extend_from_slice(&state[..run.product.len()]);
-    run.close([state]);
-    let loss = oracle.outer_value(Point { w, x, draw })?;
-    finite_loss(loss, inner)
 }
 
 /// Passes a finite outer loss on.
-pub(crate) fn finite_loss<T: Element>(loss: T, inner: &InnerLoop) -> Result<T, Error> {
+///
+/// # Errors
+/// [`Error::NonFinite`] for another.
+pub fn finite_loss<T: Element>(loss: T, inner: &InnerLoop) -> Result<T, Error> {
     if loss.is_finite() {
         Ok(loss)
     } else {

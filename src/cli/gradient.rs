@@ -16,7 +16,7 @@ use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
 use crate::{
-    Breakdown, Cost, Draw, Estimate, Estimator, Params, Part, Report, Share, dot, mean_loss,
+    Breakdown, Call, Cost, Draw, Estimate, Estimator, Params, Report, Share, dot, mean_loss,
 };
 
 /// What is reported of one estimator.
@@ -110,7 +110,7 @@ struct OperationRow {
 /// The parts that were evaluated and what is held besides, and the operations of each part.
 fn went(breakdown: &Breakdown, total: f64) -> Went {
     let (mut rows, mut operations) = (Vec::new(), Vec::new());
-    for part in Part::ALL.into_iter().filter(|&part| breakdown.of(part).calls > 0) {
+    for part in Call::ALL.into_iter().filter(|&part| breakdown.of(part).calls > 0) {
         let Share { calls, time, bytes, .. } = breakdown.of(part);
         let part_name = part.name();
         rows.push(PartRow { part: part_name, calls, seconds: time.as_secs_f64(), bytes });
@@ -212,11 +212,11 @@ fn measure<T: Precision>(
     if options.breakdown {
         // Once more, as looking at the clock takes time.
         estimator.set_state(&Params::new()).map_err(Failure::run)?;
-        oracle.break_down(true);
+        oracle.set_breakdown(true);
         let again = estimator.estimate(oracle, inner, x, draw, &mut gradient);
         let total = again.map_err(Failure::run)?.cost.time.as_secs_f64();
         broken_down = oracle.breakdown().map(|breakdown| went(&breakdown, total));
-        oracle.break_down(false);
+        oracle.set_breakdown(false);
     }
     let warnings = last.warnings();
     let Estimate { loss, mut cost, report, sensitivity } = last;

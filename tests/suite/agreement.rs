@@ -22,7 +22,7 @@ impl<T: Element, P: Bilevel<T>> Function<T> for WholeRun<P> {
         let Self { problem, steps, lr } = self;
         let draw = Draw::new(0, 0);
         let arena = x[0].arena();
-        let rows = |level| Rows::all(problem.samples(level));
+        let rows = |level| Rows::all(problem.samples(draw.at(level, 0)));
         let mut w = problem.init(x, draw.at(Level::Init, 0));
         for t in 0..*steps {
             let tape = Tape::new(arena).unwrap();
@@ -111,8 +111,8 @@ fn blocks_of_rows_add_up_to_the_whole() {
         fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], d: Draw, r: Rows) -> A {
             self.0.outer(w, x, d, r)
         }
-        fn samples(&self, level: Level) -> usize {
-            self.0.samples(level)
+        fn samples(&self, draw: Draw) -> usize {
+            self.0.samples(draw)
         }
         fn block(&self, _: Level) -> usize {
             self.1

@@ -429,6 +429,8 @@ fn gradient_prints_one_object_an_estimator() {
         "inner_gradients",
         "hvps",
         "mixed",
+        "outer_gradients",
+        "samples",
         "bytes_predicted",
         "bytes_measured",
         "repeat",

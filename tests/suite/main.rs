@@ -18,6 +18,7 @@ mod inner_rules;
 mod known_answers;
 mod levels;
 mod memory;
+mod oracle;
 #[cfg(feature = "threads")]
 mod ranks;
 mod recurrence;

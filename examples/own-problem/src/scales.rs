@@ -56,9 +56,12 @@ impl<T: Element> Bilevel<T> for Scales<T> {
         self.loss(1, w, x, draw, rows)
     }
 
-    fn samples(&self, level: Level) -> usize {
-        let all = self.parts[usize::from(level == Level::Outer)].len();
-        self.batch.map_or(all, |batch| batch.min(all))
+    fn mini_batches(&self, level: Level) -> usize {
+        self.parts[usize::from(level == Level::Outer)].batches(self.batch)
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.parts[usize::from(draw.level == Level::Outer)].batch(self.batch, draw).len()
     }
 
     fn block(&self, _: Level) -> usize {

@@ -16,7 +16,7 @@
 //! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `3 p + d` or `3 p + 3 d` multiplications a sample.
 
 use hypertape_autodiff::{Array, Element, List, axpy, dot};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
 
 use crate::generator::Stream;
 use crate::quadratic::{Quadratic, column};
@@ -206,6 +206,16 @@ impl<T: Element> SampledQuadratic<T> {
         &self.mean
     }
 
+    /// The sampler of the loss at a level, and its number of samples.
+    fn of(&self, level: Level) -> Option<(Sampler, usize)> {
+        let place = match level {
+            Level::Inner => 0,
+            Level::Outer => 1,
+            _ => return None,
+        };
+        Some((self.samplers[place], self.samples[place]))
+    }
+
     /// The terms that both losses have, on a batch.
     fn shared<'a, A: Array<'a, Elem = T>>(terms: &'a Terms<T>, w: A, x: A, batch: Batch) -> A {
         let [s, a] = terms.w.each_ref().map(|rows| batch.rows(w, rows).matmul(w));
@@ -234,6 +244,14 @@ impl<T: Element> Bilevel<T> for SampledQuadratic<T> {
         let [t, b] = self.outer.x.each_ref().map(|rows| batch.rows(x[0], rows).matmul(x[0]));
         let own = (t.dot(t) * 0.5 + b.sum()) / batch.len() as f64;
         Self::shared(&self.outer, w[0], x[0], batch) + own
+    }
+
+    fn mini_batches(&self, level: Level) -> usize {
+        self.of(level).map_or(1, |(sampler, n)| sampler.batches(n))
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.of(draw.level).map_or(0, |(sampler, n)| sampler.batch(n, draw).len())
     }
 
     /// Over all samples: `h(x)`, `|dh/dx|`, and how far `w` is from `w*(x)`.

@@ -21,14 +21,14 @@ use crate::linear::Operator;
 use crate::oracle::{Oracle, Point};
 use crate::params::norm;
 use crate::profile::Profile;
-use crate::rollout::At;
+use crate::rollout::Task;
 use crate::rule::Step;
 
 /// The system at the state in which an inner loop ended.
 pub(crate) struct Equation<'o, 'p, 'v, T> {
     pub(crate) oracle: &'o mut Oracle<'p, T>,
     inner: &'v InnerLoop,
-    at: At<'v, T>,
+    at: Task<'v, T>,
     state: &'v [T],
     pull: Option<Pull<T>>,
 }
@@ -51,7 +51,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
     pub(crate) fn new(
         oracle: &'o mut Oracle<'p, T>,
         inner: &'v InnerLoop,
-        at: At<'v, T>,
+        at: Task<'v, T>,
         state: &'v [T],
     ) -> Result<Self, Error> {
         let mut pull = None;
@@ -99,7 +99,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
     pub(crate) fn unrest(&mut self, scratch: &mut [T]) -> Result<T, Error> {
         let next = self.inner.steps();
         self.know_gradient(next)?;
-        let (At { x, draw, .. }, p, lr) = (self.at, self.oracle.inner_dim(), self.inner.lr());
+        let (Task { x, draw, .. }, p, lr) = (self.at, self.oracle.inner_dim(), self.inner.lr());
         let (w, quantity) = (&self.state[..p], "the gradient of the inner loss");
         let Some(pull) = &self.pull else {
             self.oracle.inner_gradient(Point { w, x, draw }, next, scratch)?;
@@ -118,7 +118,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
     /// Evaluates the gradient of inner step `t`, where pull-backs go by it and it is not at hand.
     fn know_gradient(&mut self, t: usize) -> Result<(), Error> {
         let Self { oracle, inner, at, state, pull: Some(pull) } = self else { return Ok(()) };
-        let At { x, draw, .. } = *at;
+        let Task { x, draw, .. } = *at;
         if pull.of == Some(t) {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
     ) -> Result<(), Error> {
         self.know_gradient(t)?;
         let Self { oracle, inner, at, state, pull } = self;
-        let At { x, draw, .. } = *at;
+        let Task { x, draw, .. } = *at;
         let Some(Pull { ahead, gradient, u: of_gradient, product, mixed, .. }) = pull else {
             let point = Point { w: state, x, draw };
             let Some(x_bar) = x_bar else {

@@ -20,13 +20,13 @@
 
 use hypertape_autodiff::Element;
 
-use crate::adjoint::{Length, Plan, execute};
+use crate::adjoint::{Itinerary, Length};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
-use crate::rollout::{At, Look, Rollout};
+use crate::rollout::{Look, Rollout, Task};
 use crate::schedule::{Action, Schedule, Tier};
 use crate::spelling::{About, Spelled};
 use crate::spill::Spill;
@@ -75,7 +75,7 @@ impl<T: Element> Estimator<T> for Exact {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         evaluate(oracle, inner, self.schedule, None, at, gradient, None)
@@ -92,7 +92,7 @@ pub(crate) fn bytes(
     looks: impl Fn(usize) -> bool,
 ) -> Result<u64, Error> {
     let Profile { value, inner, outer, state, extra, .. } = *profile;
-    let plan = Plan::new(schedule, Length::Known(depth))?;
+    let plan = Itinerary::new(schedule, Length::Known(depth))?;
     let beside = beside + plan.bytes as u64;
     let own = beside + value * (state + inner * (1 + extra));
     let held = own + value * state * (plan.slots as u64 + 1);
@@ -149,7 +149,7 @@ pub(crate) fn evaluate<'v, T: Element>(
     inner: &'v InnerLoop,
     schedule: Schedule,
     depth: Option<usize>,
-    at: At<'v, T>,
+    at: Task<'v, T>,
     gradient: &mut [T],
     look: Option<Look<'v, T>>,
 ) -> Result<T, Error> {
@@ -157,15 +157,7 @@ pub(crate) fn evaluate<'v, T: Element>(
     if let Some(depth) = depth {
         run.skip_to(depth, &mut state)?;
     }
-    run.look = look;
-    let length = run.length();
-    let mut plan = match run.oracle.plan.take() {
-        Some(plan) if plan.is(schedule, length) => plan,
-        _ => Plan::new(schedule, length)?,
-    };
-    let (loss, mut bar) = execute(&mut run, &mut plan, &mut state, gradient)?;
-    run.show(&mut bar, gradient)?;
-    run.oracle.plan = Some(plan);
+    let (loss, bar) = run.reverse_under(schedule, &mut state, gradient, look)?;
     run.pull_start(&bar, gradient)?;
     run.close([bar, state]);
     Ok(loss)

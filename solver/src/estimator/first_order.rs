@@ -13,13 +13,12 @@
 
 use hypertape_autodiff::Element;
 
-use crate::adjoint::Chain;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::spelling::{About, Spelled};
 
 /// The first-order estimate.
@@ -41,7 +40,7 @@ pub(crate) fn bytes(profile: &Profile, steps: usize) -> u64 {
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    at: At<T>,
+    at: Task<T>,
     gradient: &mut [T],
 ) -> Result<T, Error> {
     let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
@@ -75,7 +74,7 @@ impl<T: Element> Estimator<T> for FirstOrder {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         if oracle.first_order_vanishes()? {

@@ -20,7 +20,7 @@ use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::Profile;
-use crate::rollout::{At, finite_loss};
+use crate::rollout::{Task, finite_loss};
 use crate::rule::Step;
 use crate::spelling::{About, Spelled};
 
@@ -51,7 +51,7 @@ impl<T: Element> Estimator<T> for Forward {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let d = at.x.len();
@@ -85,7 +85,7 @@ pub(crate) fn bytes(profile: &Profile, steps: usize, directions: u64, beside: u6
 pub(crate) fn along<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    At { x, draw, .. }: At<T>,
+    Task { x, draw, .. }: Task<T>,
     gradient: &mut [T],
     directions: usize,
     fill: impl Fn(usize, &mut [T]),

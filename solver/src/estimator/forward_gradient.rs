@@ -21,7 +21,7 @@ use crate::estimator::{Estimator, forward};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
-use crate::rollout::At;
+use crate::rollout::Task;
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// The gradient along random directions. Copies of a problem in one share their number.
@@ -82,7 +82,7 @@ impl<T: Element> Estimator<T> for ForwardGradient {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let (d, coin) = (at.x.len(), at.draw.at(Level::Coin, at.slot));

@@ -34,7 +34,7 @@ use crate::oracle::{Oracle, Point};
 use crate::params::{Params, norm};
 use crate::profile::Profile;
 use crate::report::Report;
-use crate::rollout::{At, Rollout, finite_loss};
+use crate::rollout::{Rollout, Task, finite_loss};
 use crate::spelling::{Range, Value, Visit};
 
 /// The implicit hypergradient.
@@ -124,8 +124,8 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         let own = [("mu", self.mu.print()), ("warm", shown.then(|| u8::from(warm).to_string()))];
         for (setting, value) in own {
             let Some(value) = value else { continue };
-            let separator = if name.contains(':') { ',' } else { ':' };
-            name = format!("{name}{separator}{setting}={value}");
+            let sign = if name.contains(':') { ',' } else { ':' };
+            name = format!("{name}{sign}{setting}={value}");
         }
         name
     }
@@ -158,7 +158,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         if self.solver.symmetric() && !oracle.stationary() {
@@ -191,7 +191,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    at: At<T>,
+    at: Task<T>,
     gradient: &mut [T],
     mixed_step: usize,
     solve: impl FnOnce(&mut Equation<T>, &[T], &mut [T]) -> Result<(usize, Option<Option<f64>>), Error>,

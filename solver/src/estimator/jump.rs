@@ -25,14 +25,13 @@ use std::f64::consts::{E, PI};
 
 use hypertape_autodiff::{Element, all_finite, axpy, dot};
 
-use crate::adjoint::Chain;
 use crate::error::Error;
 use crate::estimator::first_order;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{norm, scale};
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 
 /// Steps of the Lanczos iteration: the ends of a spectrum are what it finds first.
 pub(crate) const LANCZOS: usize = 8;
@@ -67,7 +66,7 @@ pub(crate) fn evaluate<T: Element>(
     inner: &InnerLoop,
     jump: Jump,
     intervals: &[[f64; 2]],
-    at: At<T>,
+    at: Task<T>,
     gradient: &mut [T],
     mut ritz: Option<&mut Vec<f64>>,
 ) -> Result<T, Error> {
@@ -77,16 +76,16 @@ pub(crate) fn evaluate<T: Element>(
     let segments = jump.anchors.min(steps);
     let edge = |i: usize| i * steps / segments;
     let middle = |i: usize| usize::midpoint(edge(i), edge(i + 1));
-    let mut states = run.take(segments * n)?;
+    let mut states = run.oracle.take(segments * n)?;
     let mut slots = states.chunks_exact_mut(n.max(1)).enumerate().peekable();
     for t in 0..steps {
         if let Some((_, slot)) = slots.next_if(|&(i, _)| middle(i) == t) {
             slot.copy_from_slice(&v);
         }
-        run.advance(t, &mut v)?;
+        run.step(t, &mut v)?;
     }
     let loss = run.turn(&mut v, gradient)?;
-    let (mut u, mut other) = (run.take(n)?, run.take(n)?);
+    let (mut u, mut other) = (run.oracle.take(n)?, run.oracle.take(n)?);
     for (i, state) in states.chunks_exact(n.max(1)).enumerate().rev() {
         let (t, length) = (middle(i), edge(i + 1) - edge(i));
         if let Some(ritz) = &mut ritz {

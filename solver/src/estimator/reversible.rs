@@ -24,7 +24,7 @@ use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::profile::Profile;
-use crate::rollout::{At, finite_loss};
+use crate::rollout::{Task, finite_loss};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// What an integer counts.
@@ -224,7 +224,7 @@ impl<T: Element> Estimator<T> for Reversible {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        At { x, draw, .. }: At<T>,
+        Task { x, draw, .. }: Task<T>,
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         let rule = format!("heavy-ball:momentum={}", self.momentum);

@@ -29,7 +29,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::scale;
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
 use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::Levels;
@@ -237,7 +237,7 @@ impl Roulette {
         let (mut squares, mut tasks) = (vec![0.0; self.levels(inner.steps()).len()], 0.0);
         for draw in draws {
             for slot in 0..oracle.batch() {
-                let at = At { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
+                let at = Task { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
                 let found = self.squares_of(oracle, inner, at)?;
                 squares.iter_mut().zip(found).for_each(|(sum, square)| *sum += square);
                 tasks += 1.0;
@@ -251,7 +251,7 @@ impl Roulette {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
     ) -> Result<Vec<f64>, Error> {
         let known = self.levels(inner.steps());
         let levels = known.iter().map(|&(depth, _)| (depth, 1.0)).collect();
@@ -270,7 +270,7 @@ impl Roulette {
     }
 
     /// The level of a task.
-    fn level(&self, levels: &[(usize, f64)], at: At<impl Element>) -> usize {
+    fn level(&self, levels: &[(usize, f64)], at: Task<impl Element>) -> usize {
         let u: f64 = at.draw.at(Level::Coin, at.slot).stream().random();
         self.forced.unwrap_or_else(|| levels[1..].iter().take_while(|&&(_, p)| u < p).count())
     }
@@ -304,7 +304,7 @@ impl<T: Element> Estimator<T> for Roulette {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
     ) -> Result<Option<f64>, Error> {
         let squares = self.squares_of(oracle, inner, at)?;
         let survival: Vec<f64> = self.levels(inner.steps())[1..].iter().map(|&(_, p)| p).collect();
@@ -316,7 +316,7 @@ impl<T: Element> Estimator<T> for Roulette {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         inner.expect_known("roulette")?;

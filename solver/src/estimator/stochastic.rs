@@ -34,7 +34,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::profile::Profile;
-use crate::rollout::At;
+use crate::rollout::Task;
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Which terms of the series are summed, and with which weights.
@@ -106,7 +106,7 @@ impl StochasticNeumann {
     }
 
     /// The number of factors.
-    fn factors(&self, at: At<impl Element>) -> usize {
+    fn factors(&self, at: Task<impl Element>) -> usize {
         let mut coin = at.draw.at(Level::Coin, at.slot).stream();
         let drawn = match self.terms {
             Terms::StocBio { terms, .. } => terms - 1,
@@ -238,7 +238,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         // Of a factor `I - lr A`, and in units of the inner Hessian.

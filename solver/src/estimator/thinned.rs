@@ -22,7 +22,6 @@
 use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
 
-use crate::adjoint::Chain;
 use crate::draw::Level;
 use crate::error::Error;
 use crate::estimator::Estimator;
@@ -30,7 +29,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::mean_square_factor;
 
@@ -154,7 +153,7 @@ impl<T: Element> Estimator<T> for Thinned {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         inner.expect_known("thinned")?;
@@ -173,11 +172,11 @@ impl<T: Element> Estimator<T> for Thinned {
         let (mut run, mut bar) = Rollout::start(oracle, inner, at)?;
         run.multiple_of(0)?;
         let (n, room) = (bar.len(), self.room(steps));
-        let mut ring = run.take(room * n)?;
+        let mut ring = run.oracle.take(room * n)?;
         let again = if room < steps { n } else { 0 };
         let beside = if self.anchored { n } else { 0 };
-        let [mut start, mut state] = [run.take(again)?, run.take(again)?];
-        let [mut anchor, mut product] = [run.take(beside)?, run.take(beside)?];
+        let [mut start, mut state] = [run.oracle.take(again)?, run.oracle.take(again)?];
+        let [mut anchor, mut product] = [run.oracle.take(beside)?, run.oracle.take(beside)?];
         start.copy_from_slice(&bar[..again]);
         let share = self.q.recip();
         let (mut end, mut loss) = (steps, None);
@@ -194,7 +193,7 @@ impl<T: Element> Estimator<T> for Thinned {
                     slot.copy_from_slice(running);
                 }
                 if t < last {
-                    run.advance(t, running)?;
+                    run.step(t, running)?;
                 }
             }
             if loss.is_none() {
@@ -232,7 +231,7 @@ impl<T: Element> Estimator<T> for Thinned {
             visits.truncate(left.len());
         }
         run.pull_start(&bar, gradient)?;
-        run.release(noted);
+        run.oracle.release(noted);
         run.close([product, anchor, state, start, ring, bar]);
         Ok(loss.unwrap_or(T::nan()))
     }

@@ -15,13 +15,12 @@
 
 use hypertape_autodiff::Element;
 
-use crate::adjoint::Chain;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// The hypergradient through the last `k` steps.
@@ -71,28 +70,28 @@ impl<T: Element> Estimator<T> for Truncated {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
         let n = state.len();
         // A ring of the last states, since the number of steps may not be known.
         let room = self.k.min(inner.steps());
-        let mut ring = run.take(room.saturating_mul(n))?;
+        let mut ring = run.oracle.take(room.saturating_mul(n))?;
         let mut steps = 0;
         while steps < inner.steps() && !run.ended() {
             if room > 0 {
                 let slot = steps % room;
                 ring[slot * n..(slot + 1) * n].copy_from_slice(&state);
             }
-            run.advance(steps, &mut state)?;
+            run.step(steps, &mut state)?;
             steps += 1;
         }
         let loss = run.turn(&mut state, gradient)?;
         let first = steps.saturating_sub(self.k);
         for t in (first..steps).rev() {
             let slot = t % room;
-            run.reverse(t, &ring[slot * n..(slot + 1) * n], &mut state, gradient)?;
+            run.pull_step(t, &ring[slot * n..(slot + 1) * n], &mut state, gradient)?;
         }
         if first == 0 {
             run.pull_start(&state, gradient)?;

@@ -31,7 +31,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
 use crate::profile::Profile;
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
 use crate::spelling::Spelled;
 
@@ -143,7 +143,7 @@ impl Ufom {
     }
 
     /// The coins of the copies, the same in every call.
-    fn coins(&self, batch: usize, copies: usize, at: At<impl Element>) -> Vec<bool> {
+    fn coins(&self, batch: usize, copies: usize, at: Task<impl Element>) -> Vec<bool> {
         if let Some(&coin) = self.forced.as_ref().and_then(|coins| coins.get(at.slot)) {
             return vec![coin; copies];
         }
@@ -173,7 +173,7 @@ impl Ufom {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
         ritz: Option<&mut Vec<f64>>,
     ) -> Result<T, Error> {
@@ -207,7 +207,7 @@ impl Ufom {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         (gradient, cheap): (&mut [T], &mut [T]),
         ritz: &mut Vec<f64>,
     ) -> Result<T, Error> {
@@ -302,7 +302,7 @@ impl<T: Element> Estimator<T> for Ufom {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
     ) -> Result<Option<f64>, Error> {
         let Some(q) = self.probability.known(inner.steps()) else { return Ok(None) };
         let [mut g, mut cheap] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
@@ -379,7 +379,7 @@ impl<T: Element> Estimator<T> for Ufom {
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
-        at: At<T>,
+        at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
         let (copies, batch) = (oracle.replicas(), oracle.batch());

@@ -1,69 +1,166 @@
-//! The evaluations that estimators ask for: each counted, metered, and told which draw it belongs to.
+//! The evaluations of a problem: each counted, metered, and told which draw it belongs to.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use hypertape_autodiff::{Element, Fault, Workspace};
+use hypertape_autodiff::Element;
 
-use crate::breakdown::Part;
+use crate::breakdown::Call;
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::oracle::results::in_function;
-use crate::oracle::stepper::{Cut, Stepper};
-use crate::oracle::view::{Loss, Point, View};
+use crate::oracle::view::{Loss, Point, TOGETHER, View};
 use crate::oracle::workspaces::Workspaces;
-use crate::params::{Params, largest};
-use crate::rule::Step;
+
+/// An evaluation, and which of its forms: what is wanted of it, or along how many directions.
+pub(crate) type Form = (Call, usize);
 
 impl<T: Element> Oracle<'_, T> {
-    /// `w_0`
-    pub(crate) fn init(&mut self, x: &[T], draw: Draw, w: &mut [T]) -> Result<(), Error> {
+    /// The most directions that [`push_gradient`](Self::push_gradient) takes along.
+    pub const TOGETHER: usize = TOGETHER;
+
+    /// Writes `w_0`, of `p` values: the problem's start, or what [`set_init`](Self::set_init) or a warm start replace it by.
+    ///
+    /// # Errors
+    /// [`Error::Function`] if the problem fails, [`Error::Invalid`] if a length does not match.
+    pub fn init(&mut self, x: &[T], draw: Draw, w: &mut [T]) -> Result<(), Error> {
+        self.expect(&[w.len()], &[x.len()])?;
         if let (Some(ends), Some(place)) = (&self.ends, self.place)
             && ends.load(place, draw.task, w)
         {
             return Ok(());
         }
-        if let Some(init) = &self.init {
+        if let Some(init) = &self.known.init {
             w.copy_from_slice(init);
             return Ok(());
         }
-        self.evaluate(Part::Start, |view, memory| view.init(memory, x, draw.at(Level::Init, 0), w))
+        let draw = draw.at(Level::Init, 0);
+        self.evaluate((Call::Start, 0), [w], |view, memory, [w]| view.init(memory, x, draw, w))
     }
 
-    /// Adds the pull-back of `w_0` to `x_bar`.
-    pub(crate) fn pull_init(
+    /// Adds the pull-back of the start, `(dw_0/dx)^T w_bar`, to `x_bar`.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn pull_init(
         &mut self,
         x: &[T],
         draw: Draw,
         w_bar: &[T],
         x_bar: &mut [T],
     ) -> Result<(), Error> {
-        if self.init.is_some() {
+        self.expect(&[w_bar.len()], &[x.len(), x_bar.len()])?;
+        if self.known.init.is_some() {
             return Ok(());
         }
-        self.evaluate(Part::PullStart, |view, memory| {
-            view.pull_init(memory, x, draw.at(Level::Init, 0), w_bar, x_bar)
+        let draw = draw.at(Level::Init, 0);
+        self.evaluate((Call::PullStart, 0), [x_bar], |view, memory, [x_bar]| {
+            view.pull_init(memory, x, draw, w_bar, x_bar)
         })
     }
 
-    /// `dg/dw` at inner step `step`; returns `g`.
-    pub(crate) fn inner_gradient(
+    /// Writes the push-forward of the start, `dw_0/dx dx`, along each of the directions that `dx` holds one after the other,
+    /// at most [`TOGETHER`](Self::TOGETHER).
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn push_init(&mut self, x: &[T], draw: Draw, dx: &[T], dw: &mut [T]) -> Result<(), Error> {
+        let directions = self.directions([dw.len(), dx.len()])?;
+        self.expect(&[], &[x.len()])?;
+        if self.known.init.is_some() {
+            dw.fill(T::zero());
+            return Ok(());
+        }
+        let (form, draw) = ((Call::Push, directions), draw.at(Level::Init, 0));
+        self.evaluate(form, [dw], |view, memory, [dw]| view.push_init(memory, x, draw, dx, dw))
+    }
+
+    /// `g` at inner step `step`.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
+        let point = self.see(point, Level::Inner, step)?;
+        self.evaluate((Call::InnerGradient, 2), [], |view, memory, []| {
+            view.value(memory, Loss::Inner, point)
+        })
+    }
+
+    /// Writes `dg/dw` at inner step `step`; returns `g`. Counts one inner gradient.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn inner_gradient(
         &mut self,
         point: Point<T>,
         step: usize,
         gradient: &mut [T],
     ) -> Result<T, Error> {
+        self.expect(&[gradient.len()], &[])?;
+        let point = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
-        let point = point.at(Level::Inner, step);
-        self.evaluate(Part::InnerGradient, |view, memory| {
+        self.evaluate((Call::InnerGradient, 0), [gradient], |view, memory, [gradient]| {
             view.gradient(memory, Loss::Inner, point, gradient, None)
         })
     }
 
-    /// `d2g/dw2 v` and `(d2g/dw dx)^T v` at inner step `step`.
-    pub(crate) fn inner_products(
+    /// Writes `dg/dw` and `dg/dx` at inner step `step`; returns `g`. Counts one inner gradient.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn inner_gradients(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        w_bar: &mut [T],
+        x_bar: &mut [T],
+    ) -> Result<T, Error> {
+        self.expect(&[w_bar.len()], &[x_bar.len()])?;
+        let point = self.see(point, Level::Inner, step)?;
+        self.pool.meter.cost.inner_gradients += 1;
+        self.evaluate((Call::InnerGradient, 1), [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
+            view.gradient(memory, Loss::Inner, point, w_bar, Some(x_bar))
+        })
+    }
+
+    /// Writes `H v`, `H = d2g/dw2`, at inner step `step`. Counts one Hessian-vector product.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn hessian_product(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        v: &[T],
+        product: &mut [T],
+    ) -> Result<(), Error> {
+        self.expect(&[product.len()], &[])?;
+        self.pool.meter.cost.hvps += 1;
+        self.products(point, step, v, [&mut [], product, &mut []])
+    }
+
+    /// Writes `B^T v`, `B = d2g/dw dx`, at inner step `step`. Counts one mixed product.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn mixed_product(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        v: &[T],
+        product: &mut [T],
+    ) -> Result<(), Error> {
+        self.expect(&[], &[product.len()])?;
+        self.pool.meter.cost.mixed += 1;
+        self.products(point, step, v, [&mut [], &mut [], product])
+    }
+
+    /// Writes `H v` and `B^T v` at inner step `step`, by one sweep. Counts one Hessian-vector and one mixed product.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn inner_products(
         &mut self,
         point: Point<T>,
         step: usize,
@@ -71,30 +168,56 @@ impl<T: Element> Oracle<'_, T> {
         hessian_product: &mut [T],
         mixed_product: &mut [T],
     ) -> Result<(), Error> {
+        self.expect(&[hessian_product.len()], &[mixed_product.len()])?;
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
-        let point = point.at(Level::Inner, step);
-        let out = [&mut [], hessian_product, mixed_product];
-        self.evaluate(Part::Products, |view, memory| view.products(memory, point, v, out))
+        self.products(point, step, v, [&mut [], hessian_product, mixed_product])
     }
 
-    /// `d2g/dw2 v` alone at inner step `step`.
-    pub(crate) fn hessian_product(
+    /// Writes `dg/dw`, `H v` and `B^T v` at inner step `step`, by one sweep. Counts one inner gradient, one Hessian-vector and
+    /// one mixed product.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn inner_sweep(
         &mut self,
         point: Point<T>,
         step: usize,
         v: &[T],
-        product: &mut [T],
+        gradient: &mut [T],
+        hessian_product: &mut [T],
+        mixed_product: &mut [T],
     ) -> Result<(), Error> {
+        self.expect(&[gradient.len(), hessian_product.len()], &[mixed_product.len()])?;
+        self.pool.meter.cost.inner_gradients += 1;
         self.pool.meter.cost.hvps += 1;
-        let point = point.at(Level::Inner, step);
-        let out = [&mut [], product, &mut []];
-        self.evaluate(Part::Products, |view, memory| view.products(memory, point, v, out))
+        self.pool.meter.cost.mixed += 1;
+        self.products(point, step, v, [gradient, hessian_product, mixed_product])
     }
 
-    /// `dg/dw` at inner step `step`, and how it moves when `w` and `x` move along the directions that `moving` holds one
-    /// after the other, at most [`TOGETHER`]: a Hessian-vector and a mixed product for each.
-    pub(crate) fn push_gradient(
+    fn products(
+        &mut self,
+        point: Point<T>,
+        step: usize,
+        v: &[T],
+        out: [&mut [T]; 3],
+    ) -> Result<(), Error> {
+        self.expect(&[v.len()], &[])?;
+        let point = self.see(point, Level::Inner, step)?;
+        let form = out.iter().fold(0, |form, out| 2 * form + usize::from(!out.is_empty()));
+        self.evaluate((Call::Products, form), out, |view, memory, out| {
+            view.products(memory, point, v, out)
+        })
+    }
+
+    /// Writes `dg/dw` at inner step `step`, and its push-forward `H dw + B dx` along each of the directions that `moving =
+    /// [dw, dx]` holds one after the other, at most [`TOGETHER`](Self::TOGETHER). Counts a Hessian-vector and a mixed product
+    /// for each. A step that [multiplies](Self::multiple) its gradient by `c` moves `w` by `c dg/dw` and a tangent by `c` times
+    /// its push-forward.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn push_gradient(
         &mut self,
         point: Point<T>,
         step: usize,
@@ -102,29 +225,14 @@ impl<T: Element> Oracle<'_, T> {
         gradient: &mut [T],
         pushed: &mut [T],
     ) -> Result<(), Error> {
-        let directions = (pushed.len() / gradient.len().max(1)) as u64;
-        self.pool.meter.cost.hvps += directions;
-        self.pool.meter.cost.mixed += directions;
-        let point = point.at(Level::Inner, step);
-        self.evaluate(Part::Push, |view, memory| {
+        let directions = self.directions(moving.map(<[T]>::len))?;
+        self.expect(&[gradient.len(), pushed.len() / directions.max(1)], &[])?;
+        self.pool.meter.cost.hvps += directions as u64;
+        self.pool.meter.cost.mixed += directions as u64;
+        let point = self.see(point, Level::Inner, step)?;
+        let form = (Call::Push, TOGETHER + 1 + directions);
+        self.evaluate(form, [gradient, pushed], |view, memory, [gradient, pushed]| {
             view.push_gradient(memory, point, moving, gradient, pushed)
-        })
-    }
-
-    /// How `w_0` moves when `x` moves along the directions that `dx` holds one after the other.
-    pub(crate) fn push_init(
-        &mut self,
-        x: &[T],
-        draw: Draw,
-        dx: &[T],
-        dw: &mut [T],
-    ) -> Result<(), Error> {
-        if self.init.is_some() {
-            dw.fill(T::zero());
-            return Ok(());
-        }
-        self.evaluate(Part::Push, |view, memory| {
-            view.push_init(memory, x, draw.at(Level::Init, 0), dx, dw)
         })
     }
 
@@ -136,18 +244,22 @@ impl<T: Element> Oracle<'_, T> {
         slot: usize,
         gradient: &mut [T],
     ) -> Result<u64, Error> {
+        let before = self.pool.meter.cost.samples;
+        let point = self.see(point, Level::Inner, step)?;
+        let samples = self.pool.meter.cost.samples - before;
         self.pool.meter.cost.inner_gradients += 1;
-        let view = &self.view;
-        if self.tapes.len() <= slot {
-            self.tapes.resize_with(slot + 1, || Arc::clone(view).tape());
+        let (view, tapes) = (&self.known.view, self.known.found.tapes.len());
+        if tapes <= slot {
+            let new = (tapes..=slot).map(|_| (Arc::clone(view).tape(), 0)).collect::<Vec<_>>();
+            self.found().tapes.extend(new);
         }
-        let point = point.at(Level::Inner, step);
         let clock = self.clock();
-        let tape = &mut self.tapes[slot];
+        let (tape, saw) = &mut self.known.found.tapes[slot];
         let result = tape.record(&mut self.memory, point, gradient);
         let bytes = tape.bytes();
+        *saw = samples;
         self.pool.meter.hold(bytes);
-        self.metered(Part::Record, clock, result.map(|_| bytes as u64))
+        self.metered(Call::Record, clock, result.map(|_| bytes as u64))
     }
 
     /// As [`inner_products`](Self::inner_products) where the gradient in `slot` was recorded, and lets it go.
@@ -161,108 +273,47 @@ impl<T: Element> Oracle<'_, T> {
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
         let clock = self.clock();
-        let tape = &mut self.tapes[slot];
+        let (tape, saw) = &mut self.known.found.tapes[slot];
+        self.pool.meter.cost.samples += *saw;
         let result = tape.pull(&mut self.memory, v, hessian_product, mixed_product);
         let bytes = tape.bytes();
         tape.clear();
-        let result = self.metered(Part::PullTape, clock, result);
+        let result = self.metered(Call::PullTape, clock, result);
         self.pool.meter.release(bytes);
         result
     }
 
-    /// The number that the rule multiplies the gradient of a step by, if that is all it does.
-    pub(crate) fn multiple(&self, step: Step) -> Option<f64> {
-        self.rule.multiple(step)
+    /// Lets go of the memory of kept recordings.
+    pub(crate) fn drop_tapes(&mut self) {
+        self.found().tapes.clear();
     }
 
-    /// Whether steps come to rest where the gradient of the inner loss is zero.
-    pub(crate) fn stationary(&self) -> bool {
-        self.rule.stationary()
-    }
-
-    /// Whether reversing a step takes the value of its gradient.
-    pub(crate) fn nonlinear(&self) -> bool {
-        self.rule.nonlinear()
-    }
-
-    /// Does something of a step in the arenas.
-    fn stepping<R>(
-        &mut self,
-        x: &[T],
-        act: impl FnOnce(&dyn Stepper<T>, &mut Workspace, Cut<T>) -> Result<R, Fault>,
-    ) -> Result<R, Error> {
-        let [inner, outer] = [self.view.inner_start(), self.view.start()].map(Params::shapes);
-        let clock = self.clock();
-        let result = act(&*self.rule, self.memory.first(), Cut { inner, outer, x });
-        self.metered(Part::Update, clock, result.map_err(in_function("step rule")))
-    }
-
-    /// Writes the point at which the gradient of a step is taken into `y`, or says that it is `w`.
-    pub(crate) fn query(
-        &mut self,
-        x: &[T],
-        state: &[T],
-        step: Step,
-        y: &mut [T],
-    ) -> Result<bool, Error> {
-        self.stepping(x, |rule, memory, cut| rule.query(memory, cut, state, step, y))
-    }
-
-    /// Adds the pull-back of `y_bar` through that point to `state_bar`.
-    pub(crate) fn pull_query(
-        &mut self,
-        x: &[T],
-        state: &[T],
-        step: Step,
-        y_bar: &[T],
-        state_bar: &mut [T],
-    ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| {
-            rule.pull_query(memory, cut, state, step, y_bar, state_bar)
+    /// `f`.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
+        let point = self.see(point, Level::Outer, 0)?;
+        self.evaluate((Call::Outer, 0), [], |view, memory, []| {
+            view.value(memory, Loss::Outer, point)
         })
     }
 
-    /// Takes a step, given its gradient.
-    pub(crate) fn advance(
-        &mut self,
-        x: &[T],
-        state: &mut [T],
-        gradient: &[T],
-        step: Step,
-    ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| rule.advance(memory, cut, state, gradient, step))
-    }
-
-    /// Replaces the adjoint of the state after a step by that of the state before, apart from what goes through the
-    /// gradient, whose adjoint it writes into `u`; adds to that of `x`.
-    pub(crate) fn pull(
-        &mut self,
-        x: &[T],
-        (state, gradient): (&[T], &[T]),
-        step: Step,
-        state_bar: &mut [T],
-        u: &mut [T],
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let before = largest(state_bar) * step.lr;
-        self.stepping(x, |rule, memory, cut| {
-            rule.pull(memory, cut, (state, gradient), step, state_bar, u, x_bar)
-        })?;
-        if before > 0.0 {
-            self.pool.meter.note_sensitivity(largest(u) / before);
-        }
-        Ok(())
-    }
-
-    /// `df/dw` and `df/dx`; returns `f`.
-    pub(crate) fn outer_gradient(
+    /// Writes `df/dw` and `df/dx`; returns `f`. Counts one outer gradient.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn outer_gradient(
         &mut self,
         point: Point<T>,
         w_bar: &mut [T],
         x_bar: &mut [T],
     ) -> Result<T, Error> {
-        self.evaluate(Part::Outer, |view, memory| {
-            view.gradient(memory, Loss::Outer, point.at(Level::Outer, 0), w_bar, Some(x_bar))
+        self.expect(&[w_bar.len()], &[x_bar.len()])?;
+        let point = self.see(point, Level::Outer, 0)?;
+        self.pool.meter.cost.outer_gradients += 1;
+        self.evaluate((Call::Outer, 1), [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
+            view.gradient(memory, Loss::Outer, point, w_bar, Some(x_bar))
         })
     }
 
@@ -274,55 +325,86 @@ impl<T: Element> Oracle<'_, T> {
         draw: Draw,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let steps = inner.steps() as u64;
-        self.pool.meter.cost.plain_steps += steps;
-        self.pool.meter.cost.inner_gradients += steps;
-        let (rule, init) = (Arc::clone(&self.rule), self.init.clone());
-        self.evaluate(Part::WholeRun, |view, memory| {
+        let (view, rule, init) =
+            (Arc::clone(&self.known.view), Arc::clone(&self.known.rule), self.known.init.clone());
+        let saw = |level, step| view.samples(draw.at(level, step)) as u64;
+        let cost = &mut self.pool.meter.cost;
+        cost.plain_steps += inner.steps() as u64;
+        cost.inner_gradients += inner.steps() as u64;
+        cost.outer_gradients += 1;
+        cost.samples += (0..inner.steps()).map(|t| saw(Level::Inner, t)).sum::<u64>();
+        cost.samples += saw(Level::Outer, 0);
+        self.evaluate((Call::WholeRun, inner.steps()), [gradient], |view, memory, [gradient]| {
             view.whole_run(memory, (inner, &*rule), init.as_deref(), (x, draw), gradient)
         })
     }
 
-    /// `g` at inner step `step`
-    pub(crate) fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
-        self.evaluate(Part::InnerGradient, |view, memory| {
-            view.value(memory, Loss::Inner, point.at(Level::Inner, step))
-        })
+    /// Where a loss is evaluated at a level and a step; the samples that it sees are counted.
+    fn see<'v>(
+        &mut self,
+        point: Point<'v, T>,
+        level: Level,
+        step: usize,
+    ) -> Result<Point<'v, T>, Error> {
+        self.expect(&[point.w.len()], &[point.x.len()])?;
+        let point = point.at(level, step);
+        self.pool.meter.cost.samples += self.known.view.samples(point.draw) as u64;
+        Ok(point)
     }
 
-    /// `f`
-    pub(crate) fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
-        self.evaluate(Part::Outer, |view, memory| {
-            view.value(memory, Loss::Outer, point.at(Level::Outer, 0))
-        })
+    /// Refuses vectors of inner and of outer variables of another length.
+    fn expect(&self, inner: &[usize], outer: &[usize]) -> Result<(), Error> {
+        let all = [
+            ("a vector of inner variables", self.inner_dim(), inner),
+            ("a vector of outer variables", self.outer_dim(), outer),
+        ];
+        for (what, expected, found) in all {
+            if let Some(&found) = found.iter().find(|&&found| found != expected) {
+                return Err(Error::length(what, expected, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of directions in vectors of so many inner and outer values.
+    fn directions(&self, [inner, outer]: [usize; 2]) -> Result<usize, Error> {
+        let (p, d) = (self.inner_dim(), self.outer_dim());
+        let directions = inner.checked_div(p).unwrap_or(outer / d.max(1));
+        if directions > TOGETHER || [inner, outer] != [directions * p, directions * d] {
+            let found = format!("{inner} and {outer} values");
+            let expected = format!("at most {TOGETHER} times {p} and {d}");
+            return Err(Error::invalid("directions", found, expected));
+        }
+        Ok(directions)
     }
 
     /// One evaluation of the problem, counted.
-    fn evaluate<R>(
+    fn evaluate<R, const N: usize>(
         &mut self,
-        part: Part,
-        act: impl FnOnce(&dyn View<T>, &mut Workspaces<T>) -> Result<R, Error>,
+        (call, _): Form,
+        out: [&mut [T]; N],
+        act: impl FnOnce(&dyn View<T>, &mut Workspaces<T>, [&mut [T]; N]) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let clock = self.clock();
-        let result = act(&*self.view, &mut self.memory);
-        self.metered(part, clock, result)
+        let result = act(&*self.known.view, &mut self.memory, out);
+        self.metered(call, clock, result)
     }
 
     /// The time, if anybody wants to know.
-    fn clock(&self) -> Option<Instant> {
+    pub(super) fn clock(&self) -> Option<Instant> {
         self.pool.meter.breakdown.as_ref().map(|_| Instant::now())
     }
 
-    fn metered<R>(
+    pub(super) fn metered<R>(
         &mut self,
-        part: Part,
+        call: Call,
         clock: Option<Instant>,
         result: Result<R, Error>,
     ) -> Result<R, Error> {
         let bytes = self.memory.take_peak();
         self.pool.meter.observe(bytes);
         if let (Some(breakdown), Some(clock)) = (&mut self.pool.meter.breakdown, clock) {
-            breakdown.add(part, clock.elapsed(), bytes as u64, self.memory.take_tally());
+            breakdown.add(call, clock.elapsed(), bytes as u64, self.memory.take_tally());
         }
         result
     }

@@ -6,7 +6,6 @@ use hypertape_autodiff::{Array, Element, List, Tensor};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::oracle::results::in_function;
-use crate::oracle::view::Loss;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
@@ -28,16 +27,14 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
         Ok(Self { problem, start, inner_start })
     }
 
-    /// The blocks of rows that a loss is evaluated in.
-    pub(crate) fn blocks(&self, loss: Loss) -> impl ExactSizeIterator<Item = Rows> {
-        let level = loss.level();
-        Rows::blocks(self.problem.samples(level), self.problem.block(level))
+    /// The blocks of rows that the loss at the level of `draw` is evaluated in.
+    pub(crate) fn blocks(&self, draw: Draw) -> impl ExactSizeIterator<Item = Rows> {
+        Rows::blocks(self.problem.samples(draw), self.problem.block(draw.level))
     }
 
     /// One of them.
-    pub(crate) fn block(&self, loss: Loss, i: usize) -> Rows {
-        let level = loss.level();
-        Rows::nth_block(self.problem.samples(level), self.problem.block(level), i)
+    pub(crate) fn block(&self, draw: Draw, i: usize) -> Rows {
+        Rows::nth_block(self.problem.samples(draw), self.problem.block(draw.level), i)
     }
 }
 

@@ -23,6 +23,11 @@ use crate::problem::{Bilevel, Metric};
 use crate::rule::Step;
 
 impl<T: Element, P: Bilevel<T>> Lens<P, T> {
+    fn groups<'a>(&'a self, point: Point<'a, T>) -> [Group<'a, T>; 2] {
+        let group = |params: &'a Params<T>, values| Group::new(params.shapes(), values);
+        [group(&self.inner_start, point.w), group(&self.start, point.x)]
+    }
+
     fn sweep_in<M: Mode<T>>(
         &self,
         memory: &mut Workspaces<T>,
@@ -32,23 +37,29 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
         out: [&mut [T]; 4],
     ) -> Result<T, Error> {
         let [inner, outer] = [self.inner_start.shapes(), self.start.shapes()];
-        memory.sum(self.blocks(loss).len(), out, &|workspace, block, first, [w, dw_, x, dx_]| {
-            pass(loss.name(), || {
-                let (record, sweep) = workspace.arenas();
-                let at =
-                    [Group::new(inner, point.w).moving(dw), Group::new(outer, point.x).moving(dx)];
-                let bars = [Bars::new(inner, w, dw_), Bars::new(outer, x, dx_)];
-                let bars = bars.map(|bars| bars.added(!first));
-                let rows = self.block(loss, block);
-                let (recorded, value) =
-                    RecordedIn::<M, T, 2>::at(record, &at, Bars::wanted(&bars), |[w, x]| {
-                        loss.eval(&self.problem, w, x, point.draw, rows)
-                    })?;
-                let (value, pulled) = recorded.pull_scalar("a loss", value, sweep)?;
-                pulled.write(bars);
-                Ok(value)
-            })
-        })
+        memory.sum(
+            self.blocks(point.draw).len(),
+            out,
+            &|workspace, block, first, [w, dw_, x, dx_]| {
+                pass(loss.name(), || {
+                    let (record, sweep) = workspace.arenas();
+                    let at = [
+                        Group::new(inner, point.w).moving(dw),
+                        Group::new(outer, point.x).moving(dx),
+                    ];
+                    let bars = [Bars::new(inner, w, dw_), Bars::new(outer, x, dx_)];
+                    let bars = bars.map(|bars| bars.added(!first));
+                    let rows = self.block(point.draw, block);
+                    let (recorded, value) =
+                        RecordedIn::<M, T, 2>::at(record, &at, Bars::wanted(&bars), |[w, x]| {
+                            loss.eval(&self.problem, w, x, point.draw, rows)
+                        })?;
+                    let (value, pulled) = recorded.pull_scalar("a loss", value, sweep)?;
+                    pulled.write(bars);
+                    Ok(value)
+                })
+            },
+        )
     }
 }
 
@@ -93,7 +104,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
             let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
             let (step, loss) = Recorded::new(record, groups, |[w, x]| {
                 let part = |rows| self.problem.inner(w, x, draw, rows);
-                total(self.blocks(Loss::Inner).map(part))
+                total(self.blocks(draw).map(part))
             })?;
             let (_, pulled) = step.pull_scalar("a loss", loss?, record)?;
             for (i, (state, bar)) in states.iter_mut().zip(pulled.of(0)).enumerate() {
@@ -104,7 +115,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
         }
         let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
         let draw = draw.at(Level::Outer, 0);
-        total(self.blocks(Loss::Outer).map(|rows| self.problem.outer(&w, x, draw, rows)))
+        total(self.blocks(draw).map(|rows| self.problem.outer(&w, x, draw, rows)))
     }
 }
 
@@ -137,6 +148,14 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
 
     fn replicas(&self) -> usize {
         self.problem.replicas()
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.problem.samples(draw)
+    }
+
+    fn mini_batches(&self, level: Level) -> usize {
+        self.problem.mini_batches(level)
     }
 
     fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
@@ -212,9 +231,8 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         point: Point<T>,
     ) -> Result<bool, Error> {
         let draw = point.draw.at(loss.level(), 0);
-        let at = [(&self.inner_start, point.w), (&self.start, point.x)];
-        let at = at.map(|(params, values)| Group::new(params.shapes(), values));
-        for rows in self.blocks(loss) {
+        let at = self.groups(point);
+        for rows in self.blocks(draw) {
             let depends = pass(loss.name(), || {
                 let (record, _) = memory.first().arenas();
                 let wanted = [Wanted::Nothing, Wanted::All];
@@ -231,12 +249,11 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     }
 
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
-        memory.sum(self.blocks(loss).len(), [], &|workspace, block, _, []| {
+        memory.sum(self.blocks(point.draw).len(), [], &|workspace, block, _, []| {
             pass(loss.name(), || {
                 let (record, _) = workspace.arenas();
-                let at = [(&self.inner_start, point.w), (&self.start, point.x)];
-                let at = at.map(|(params, values)| Group::new(params.shapes(), values));
-                let rows = self.block(loss, block);
+                let at = self.groups(point);
+                let rows = self.block(point.draw, block);
                 let value: Tensor<T> = evaluate(record, &at, |[w, x]| {
                     loss.eval(&self.problem, w, x, point.draw, rows)
                 })?;

@@ -56,7 +56,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
         point: Point<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let blocks = self.at.lens.blocks(Loss::Inner).len();
+        let blocks = self.at.lens.blocks(point.draw).len();
         let plan = Sharing::new(blocks, memory.workers());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
@@ -77,7 +77,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
             let mut value = T::zero();
             lock(&lanes[plan.lane(block)]).record(at, |at, arena| {
                 home.lend_tally(arena);
-                let rows = at.lens.block(Loss::Inner, block);
+                let rows = at.lens.block(point.draw, block);
                 let recorded = pass(Loss::Inner.name(), || {
                     let out = Bars::new(at.lens.inner_start.shapes(), out, &mut []);
                     at.record(point.draw, rows, arena, out.added(!first))

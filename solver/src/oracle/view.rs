@@ -17,10 +17,13 @@ pub(crate) use crate::oracle::scratch::TOGETHER;
 
 /// Where a loss is evaluated.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Point<'v, T> {
-    pub(crate) w: &'v [T],
-    pub(crate) x: &'v [T],
-    pub(crate) draw: Draw,
+pub struct Point<'v, T> {
+    /// The inner variables, array after array.
+    pub w: &'v [T],
+    /// The outer variables, array after array.
+    pub x: &'v [T],
+    /// Task, random numbers and samples. Its level and step are set by what is asked for.
+    pub draw: Draw,
 }
 
 impl<T> Point<'_, T> {
@@ -88,6 +91,13 @@ pub(crate) trait View<T: Element>: Send + Sync {
         slot
     }
     fn replicas(&self) -> usize {
+        1
+    }
+    /// Samples that an evaluation of the loss at the level of `draw` sees.
+    fn samples(&self, _draw: Draw) -> usize {
+        0
+    }
+    fn mini_batches(&self, _level: Level) -> usize {
         1
     }
     fn metrics(&self, _w: &Params<T>, _x: &Params<T>, _inner: &InnerLoop) -> Vec<Metric> {

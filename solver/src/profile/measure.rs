@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::{Evaluation, KeptSteps, Profile};
-use crate::rollout::{At, Rollout};
+use crate::rollout::{Rollout, Task};
 use crate::rule::Step;
 use crate::spill::Spill;
 use crate::stats::quantile;
@@ -29,11 +29,11 @@ impl Profile {
         x: &[T],
         draw: Draw,
     ) -> Result<Self, Error> {
-        if let Some(profile) = oracle.profile {
-            return Ok(profile);
+        if let Some(profile) = oracle.profile() {
+            return Ok(*profile);
         }
         let profile = Self::measure(oracle, inner, x, draw, 0)?;
-        oracle.profile = Some(profile);
+        *oracle.profile() = Some(profile);
         Ok(profile)
     }
 
@@ -149,7 +149,7 @@ impl Profile {
         if repeat > 0 {
             let mut time = |steps: usize, tapes| {
                 let steps = steps.min(inner.steps());
-                measure_steps(oracle, inner, At { x, draw, slot: 0 }, repeat, (steps, tapes))
+                measure_steps(oracle, inner, Task { x, draw, slot: 0 }, repeat, (steps, tapes))
             };
             // Short steps are faster once caches are warm; many long ones would only take time.
             let long = |&steps: &usize| steps as f64 * profile.gradient.seconds > 0.01;
@@ -162,7 +162,7 @@ impl Profile {
             profile.near = kept(STEPS.min(profile.tapes_within(room)).min(inner.steps()))?;
             profile.far = kept(profile.tapes_within(room).min(inner.steps()))?;
             // A schedule without tapes shall not carry their memory along.
-            oracle.tapes.clear();
+            oracle.drop_tapes();
             let mut spill = Spill::new(n)?;
             profile.write = piece(oracle, repeat, |_| spill.write(0, &state))?;
             profile.read = piece(oracle, repeat, |_| spill.read(0, &mut bar))?;
@@ -181,7 +181,7 @@ impl Profile {
         usize::try_from(tapes).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Measures tapes over whole runs of 0 to 3 steps too. Cost: 6 recorded steps.
+    /// Measures tapes over whole runs of 0 to 3 and of 10 steps too. Cost: 16 recorded steps.
     pub(crate) fn measure_whole_runs<T: Element>(
         &mut self,
         oracle: &mut Oracle<T>,
@@ -190,7 +190,7 @@ impl Profile {
         draw: Draw,
     ) -> Result<(), Error> {
         let mut x_bar = vec![T::zero(); x.len()];
-        for (steps, bytes) in self.whole_run.iter_mut().enumerate() {
+        for (steps, bytes) in [0, 1, 2, 3, 10].into_iter().zip(&mut self.whole_run) {
             let run = InnerLoop::new(steps, inner.lr())?;
             *bytes =
                 piece(oracle, 0, |o| o.whole_run(&run, x, draw, &mut x_bar).map(|_| ()))?.bytes;
@@ -204,7 +204,7 @@ impl Profile {
 fn measure_steps<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    at: At<T>,
+    at: Task<T>,
     repeat: usize,
     (steps, tapes): (usize, bool),
 ) -> Result<[f64; 2], Error> {
@@ -224,7 +224,7 @@ fn measure_steps<T: Element>(
                     run.record(t, t, &mut state)?;
                 } else {
                     states[t * n..(t + 1) * n].copy_from_slice(&state);
-                    run.advance(t, &mut state)?;
+                    run.step(t, &mut state)?;
                 }
             }
             seconds[0].push(clock.elapsed().as_secs_f64());
@@ -235,7 +235,7 @@ fn measure_steps<T: Element>(
                 if tapes {
                     run.pull(t, t, &mut bar, &mut x_bar)?;
                 } else {
-                    run.reverse(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
+                    run.pull_step(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
                 }
             }
             seconds[1].push(clock.elapsed().as_secs_f64());

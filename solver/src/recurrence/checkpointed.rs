@@ -10,7 +10,7 @@ use std::time::Instant;
 use hypertape_autodiff::scalar::Scalar;
 use hypertape_autodiff::{Element, Fault};
 
-use crate::adjoint::{Chain, Length, Plan, execute};
+use crate::adjoint::{Chain, Itinerary, Length, execute};
 use crate::cost::Cost;
 use crate::error::Error;
 use crate::params::Params;
@@ -53,7 +53,7 @@ pub struct Loop<'r, T> {
     /// Number of parameters.
     dim: usize,
     steps: usize,
-    plan: Plan,
+    plan: Itinerary,
     /// Whether the loop ends with the step that led to a state.
     until: Option<Box<Until<'r, T>>>,
     pool: Pool<T>,
@@ -141,7 +141,7 @@ impl<'r, T: Element> Loop<'r, T> {
         steps: usize,
         schedule: Schedule,
     ) -> Result<Self, Error> {
-        let plan = Plan::new(schedule, Length::Known(steps))?;
+        let plan = Itinerary::new(schedule, Length::Known(steps))?;
         Ok(Self { body, dim, steps, plan, until: None, pool: Pool::default() })
     }
 
@@ -175,7 +175,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// # Errors
     /// [`Error::Invalid`] for a schedule that is not online, as the number of steps is not known before.
     pub fn until(self, until: impl Fn(&[T], usize) -> bool + Send + 'r) -> Result<Self, Error> {
-        let plan = Plan::new(self.plan.schedule(), Length::AtMost(self.steps))?;
+        let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps))?;
         Ok(Self { plan, until: Some(Box::new(until)), ..self })
     }
 

@@ -110,8 +110,7 @@ impl Cell {
     }
 }
 
-/// The text of the estimator and that of the outer optimiser, with the numbers that have options of their own, after a look
-/// at every name.
+/// The texts of the estimator and of the outer optimiser, after a look at every name.
 fn named<T: Precise>(
     app: &App,
     entry: &Entry,

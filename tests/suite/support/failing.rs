@@ -33,8 +33,8 @@ impl Bilevel<f64> for Failing {
     fn tasks(&self) -> usize {
         self.tasks
     }
-    fn samples(&self, level: Level) -> usize {
-        if level == Level::Inner { self.samples } else { 0 }
+    fn samples(&self, draw: Draw) -> usize {
+        if draw.level == Level::Inner { self.samples } else { 0 }
     }
     fn block(&self, _: Level) -> usize {
         1

@@ -1,0 +1,129 @@
+//! What a problem is, as estimators and whoever reports ask.
+
+use hypertape_autodiff::Element;
+
+use crate::draw::{Draw, Level};
+use crate::error::Error;
+use crate::inner::InnerLoop;
+use crate::oracle::Oracle;
+use crate::oracle::view::{Loss, Point};
+use crate::params::Params;
+use crate::problem::Metric;
+
+impl<T: Element> Oracle<'_, T> {
+    /// The name of the inner rule.
+    pub fn rule(&self) -> String {
+        self.known.rule.name()
+    }
+
+    /// The first outer point.
+    pub fn start(&self) -> &Params<T> {
+        self.known.view.start()
+    }
+
+    /// The inner variables at the first outer point.
+    pub fn inner_start(&self) -> &Params<T> {
+        self.known.view.inner_start()
+    }
+
+    /// Number of outer variables.
+    pub fn outer_dim(&self) -> usize {
+        self.start().values().len()
+    }
+
+    /// Number of inner variables.
+    pub fn inner_dim(&self) -> usize {
+        self.inner_start().values().len()
+    }
+
+    /// Values in the state of the inner loop: `w`, then the vectors that the rule remembers, each as long as `w` and zero at
+    /// first.
+    pub fn state_dim(&self) -> usize {
+        (1 + self.known.rule.memory()) * self.inner_dim()
+    }
+
+    /// How good a solution is, beyond its losses.
+    pub fn metrics(&self, w: &[T], x: &[T], inner: &InnerLoop) -> Vec<Metric> {
+        let fill = |like: &Params<T>, values: &[T]| {
+            let mut params = like.clone();
+            params.values_mut().copy_from_slice(values);
+            params
+        };
+        self.known.view.metrics(&fill(self.inner_start(), w), &fill(self.start(), x), inner)
+    }
+
+    /// Outer points to compare a result with.
+    pub fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
+        self.known.view.controls(inner)
+    }
+
+    /// Number of tasks.
+    pub fn tasks(&self) -> usize {
+        self.known.view.tasks()
+    }
+
+    /// Number of tasks in a meta-batch.
+    pub fn batch(&self) -> usize {
+        self.known.view.batch()
+    }
+
+    /// The task in place `slot` of a meta-batch.
+    pub fn task(&self, draw: Draw, slot: usize) -> usize {
+        self.known.view.task(draw, slot)
+    }
+
+    /// Number of mini-batches at a level, see [`Bilevel::mini_batches`](crate::Bilevel::mini_batches).
+    pub fn mini_batches(&self, level: Level) -> usize {
+        self.known.view.mini_batches(level)
+    }
+
+    /// Number of independent copies of the problem in `x`.
+    pub fn replicas(&self) -> usize {
+        self.known.view.replicas()
+    }
+
+    /// Whether neither the inner start nor the outer loss contains `x`, so that a first-order gradient is zero.
+    ///
+    /// # Errors
+    /// [`Error::Function`] if the problem fails.
+    pub fn first_order_vanishes(&mut self) -> Result<bool, Error> {
+        if let Some(known) = self.found().first_order_vanishes {
+            return Ok(known);
+        }
+        let in_start = self.known.init.is_none() && self.start_depends()?;
+        let vanishes = !in_start && !self.depends(Loss::Outer)?;
+        self.found().first_order_vanishes = Some(vanishes);
+        Ok(vanishes)
+    }
+
+    /// Whether neither loss contains `x`, so that an implicit gradient is zero.
+    ///
+    /// # Errors
+    /// [`Error::Function`] if the problem fails.
+    pub fn implicit_vanishes(&mut self) -> Result<bool, Error> {
+        if let Some(known) = self.found().implicit_vanishes {
+            return Ok(known);
+        }
+        let vanishes = !self.depends(Loss::Outer)? && !self.depends(Loss::Inner)?;
+        self.found().implicit_vanishes = Some(vanishes);
+        Ok(vanishes)
+    }
+
+    /// Whether the problem's own start contains `x`.
+    pub(crate) fn start_depends(&mut self) -> Result<bool, Error> {
+        let Self { known, memory, .. } = self;
+        let depends = known.view.init_depends(memory, known.view.start().values());
+        // Not part of any estimate.
+        memory.take_peak();
+        depends
+    }
+
+    /// Whether a loss contains `x`.
+    fn depends(&mut self, loss: Loss) -> Result<bool, Error> {
+        let Self { known, memory, .. } = self;
+        let (w, x) = (known.view.inner_start().values(), known.view.start().values());
+        let depends = known.view.depends(memory, loss, Point { w, x, draw: Draw::new(0, 0) });
+        memory.take_peak();
+        depends
+    }
+}

@@ -1,0 +1,57 @@
+//! `Facts`: what a problem is, under a rule and from a start; `Known`: those, with what was found out about them.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use hypertape_autodiff::Element;
+
+use crate::oracle::stepper::Stepper;
+use crate::oracle::view::View;
+use crate::rule::descent::GradientDescent;
+
+/// A problem, the rule of its inner steps, and the start of its inner loop if it is not the problem's own.
+pub(crate) struct Facts<'p, T> {
+    pub(crate) view: Arc<dyn View<T> + 'p>,
+    pub(crate) rule: Arc<dyn Stepper<T> + 'p>,
+    pub(crate) init: Option<Arc<[T]>>,
+}
+
+impl<'p, T: Element> Facts<'p, T> {
+    /// `view` under gradient descent from its own start.
+    pub(crate) fn new(view: Arc<dyn View<T> + 'p>) -> Self {
+        Self { view, rule: Arc::new(GradientDescent::default()), init: None }
+    }
+}
+
+impl<T> Clone for Facts<'_, T> {
+    fn clone(&self) -> Self {
+        let Self { view, rule, init } = self;
+        Self { view: Arc::clone(view), rule: Arc::clone(rule), init: init.clone() }
+    }
+}
+
+/// Facts, and what was found out about them, which is forgotten when they change: there is no other way to them.
+pub(crate) struct Known<F, K> {
+    facts: F,
+    pub(crate) found: K,
+}
+
+impl<F, K: Default> Known<F, K> {
+    pub(crate) fn new(facts: F) -> Self {
+        Self { facts, found: K::default() }
+    }
+
+    /// The facts, to be changed.
+    pub(crate) fn change(&mut self) -> &mut F {
+        self.found = K::default();
+        &mut self.facts
+    }
+}
+
+impl<F, K> Deref for Known<F, K> {
+    type Target = F;
+
+    fn deref(&self) -> &F {
+        &self.facts
+    }
+}

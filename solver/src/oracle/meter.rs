@@ -1,0 +1,86 @@
+//! What evaluations cost: vectors taken and given back, counts, bytes, notes.
+
+use hypertape_autodiff::Element;
+
+use crate::adjoint::Itinerary;
+use crate::cost::Cost;
+use crate::error::Error;
+use crate::oracle::Oracle;
+use crate::profile::Profile;
+use crate::report::Report;
+
+impl<T: Element> Oracle<'_, T> {
+    /// A vector of `len` values, which are those of earlier use, counted as used until it is [given back](Self::give).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the system has no memory for it.
+    pub fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
+        self.pool.take(len)
+    }
+
+    /// Gives a vector back, for later calls.
+    pub fn give(&mut self, vector: Vec<T>) {
+        self.pool.give(vector);
+    }
+
+    /// Takes note of bytes of one's own that are in use from here on.
+    pub fn hold(&mut self, bytes: usize) {
+        self.pool.meter.hold(bytes);
+    }
+
+    /// Takes note that bytes that were [held](Self::hold) are no longer in use.
+    pub fn release(&mut self, bytes: usize) {
+        self.pool.meter.release(bytes);
+    }
+
+    /// Starts counting bytes from what is in use.
+    pub(crate) fn mark(&mut self) {
+        self.pool.meter.cost.bytes_measured = 0;
+        self.pool.meter.hold(0);
+    }
+
+    /// Starts counting afresh.
+    pub fn begin(&mut self) {
+        self.pool.meter.reset();
+    }
+
+    /// What was counted since [`begin`](Self::begin).
+    pub fn cost(&self) -> Cost {
+        self.pool.meter.cost
+    }
+
+    /// The reports since then, as one.
+    pub fn report(&self) -> Option<Report> {
+        self.pool.meter.report
+    }
+
+    /// The steepest step since then, see [`Estimate::sensitivity`](crate::Estimate::sensitivity).
+    pub fn sensitivity(&self) -> f64 {
+        self.pool.meter.sensitivity
+    }
+
+    /// Takes note of what an implicit estimate rests on: of several, the worst in each field.
+    pub fn note(&mut self, report: Report) {
+        self.pool.meter.note(report);
+    }
+
+    /// Takes note of a forward step.
+    pub fn count_step(&mut self) {
+        self.pool.meter.cost.plain_steps += 1;
+    }
+
+    /// The actions of the last schedule, to be used again.
+    pub(crate) fn take_itinerary(&mut self) -> Option<Itinerary> {
+        self.found().itinerary.take()
+    }
+
+    /// Keeps them for the next call.
+    pub(crate) fn keep_itinerary(&mut self, itinerary: Itinerary) {
+        self.found().itinerary = Some(itinerary);
+    }
+
+    /// Bytes of the pieces of an estimate, once measured.
+    pub(crate) fn profile(&mut self) -> &mut Option<Profile> {
+        &mut self.found().profile
+    }
+}

@@ -1,0 +1,112 @@
+//! The tasks of a meta-batch: who does them, and what their sum takes.
+
+use std::sync::Arc;
+
+use hypertape_autodiff::Element;
+
+use crate::draw::Draw;
+use crate::error::Error;
+use crate::oracle::Oracle;
+use crate::oracle::lanes::{Sharing, Team};
+use crate::oracle::workspaces::Workspaces;
+use crate::ranks::Ranks;
+
+impl<T: Element> Oracle<'_, T> {
+    /// Sums over the meta-batch of `draw`: writes the sum of the tasks' vectors into `out`, returns that of their values.
+    ///
+    /// `add(oracle, slot, draw, first, out)` adds the vector of the task in place `slot` to `out`, or writes it there if
+    /// it is the `first` of its lane. The oracle may be another one on the same problem, for a worker. Ranks share the tasks
+    /// if they `may`.
+    ///
+    /// # Errors
+    /// That of the first task that fails.
+    pub(crate) fn over_tasks(
+        &mut self,
+        draw: Draw,
+        may: bool,
+        out: &mut [T],
+        add: impl Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync,
+    ) -> Result<T, Error> {
+        let view = Arc::clone(&self.known.view);
+        let add = |oracle: &mut Self, slot, first, [out]: [&mut [T]; 1]| {
+            oracle.place = Some(slot);
+            let result = add(oracle, slot, draw.for_task(view.task(draw, slot)), first, out);
+            oracle.place = None;
+            result
+        };
+        let plan = Sharing::new(view.batch(), self.memory.workers());
+        let ranks = self.ranks_of_tasks().filter(|_| may && self.ends.is_none()).cloned();
+        let message = ranks.as_ref().map_or(0, |_| plan.message(out.len()));
+        let vectors = if ranks.is_some() { 0 } else { plan.vectors() };
+        let mut spare = self.take(vectors * out.len())?;
+        self.hold(message);
+        let (out, alone) = ([out], !self.shares_tasks());
+        let result = if alone {
+            plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, &add)
+        } else {
+            let mut crew = std::mem::take(&mut self.found().crew);
+            crew.resize_with(plan.workers(), || self.alone());
+            for worker in &mut crew {
+                worker.begin();
+                worker.ends.clone_from(&self.ends);
+            }
+            let (result, cost) = if let Some(ranks) = &ranks {
+                let result = plan.sum_over(&**ranks, &mut crew[0], out, &add);
+                let (cost, sensitivity) = crew[0].cost().over(&**ranks, crew[0].sensitivity());
+                self.pool.meter.note_sensitivity(sensitivity);
+                (result, Some(cost))
+            } else {
+                (plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add), None)
+            };
+            let costs = crew.iter().map(Self::cost).filter(|_| cost.is_none());
+            self.pool.meter.join(costs.chain(cost));
+            if let Some(breakdown) = &mut self.pool.meter.breakdown {
+                crew.iter().filter_map(Self::breakdown).for_each(|other| breakdown.join(other));
+            }
+            for worker in &crew {
+                worker.report().into_iter().for_each(|report| self.pool.meter.note(report));
+                self.pool.meter.note_sensitivity(worker.sensitivity());
+            }
+            self.found().crew = crew;
+            result
+        };
+        self.release(message);
+        self.give(spare);
+        result
+    }
+
+    /// Another oracle on the same problem, with the same rule and start, for one thread.
+    pub(crate) fn alone(&self) -> Self {
+        let memory = Workspaces::new(Team::default(), 1);
+        let mut other = Self::with(self.known.clone(), memory);
+        other.set_breakdown(self.pool.meter.breakdown.is_some());
+        other
+    }
+
+    /// The processes that share tasks.
+    fn ranks_of_tasks(&self) -> Option<&Arc<dyn Ranks>> {
+        self.memory.ranks.as_ref().filter(|_| self.batch() > 1)
+    }
+
+    /// Whether threads or ranks share the tasks of a meta-batch, each with an oracle of its own.
+    pub(crate) fn shares_tasks(&self) -> bool {
+        let plan = Sharing::new(self.batch(), self.memory.workers());
+        plan.workers() > 1 || self.ranks_of_tasks().is_some()
+    }
+
+    /// Tasks of a meta-batch that are done one after the other.
+    pub(crate) fn longest(&self) -> usize {
+        Sharing::new(self.batch(), self.memory.workers()).longest()
+    }
+
+    /// Bytes of a sum over the meta-batch of vectors of `len` values, where a task takes `task` bytes.
+    pub(crate) fn bytes_over_tasks(&self, task: u64, len: usize) -> u64 {
+        let vector = (len * size_of::<T>()) as u64;
+        let plan = Sharing::new(self.batch(), self.memory.workers());
+        let parts = |worker| u64::from(plan.adds(worker)) * vector;
+        let workers = (0..plan.workers()).map(|worker| task + parts(worker));
+        // Of ranks: where one does all tasks, it needs no message, but its threads do.
+        let message = self.ranks_of_tasks().map_or(0, |_| plan.message(len)) as u64;
+        plan.vectors() as u64 * vector + message + workers.sum::<u64>()
+    }
+}

@@ -1,0 +1,60 @@
+//! The inner loop alone, without any derivative.
+
+use std::sync::Mutex;
+
+use hypertape_autodiff::Element;
+
+use crate::draw::Draw;
+use crate::error::Error;
+use crate::inner::InnerLoop;
+use crate::oracle::{Oracle, Point};
+use crate::rollout::{Rollout, Task, finite_loss};
+
+/// Runs the inner loop of every task in the meta-batch of `draw`: the mean outer loss, and `w_r` of the last task in
+/// `w`. This is what an estimate costs without any derivative: `r` steps and inner gradients a task.
+///
+/// # Errors
+/// As [`solve`].
+pub fn mean_loss<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    x: &[T],
+    draw: Draw,
+    w: &mut Vec<T>,
+) -> Result<T, Error> {
+    let batch = oracle.batch();
+    let last = Mutex::new(w);
+    let total = oracle.over_tasks(draw, false, &mut [], |oracle, slot, draw, _, _| {
+        if slot + 1 == batch
+            && let Ok(mut w) = last.lock()
+        {
+            return solve(oracle, inner, x, draw, &mut w);
+        }
+        let mut w = oracle.take(oracle.inner_dim())?;
+        let loss = solve(oracle, inner, x, draw, &mut w);
+        oracle.give(w);
+        loss
+    })?;
+    Ok(total / T::from_f64(batch as f64))
+}
+
+/// Runs the inner loop of the task of `draw`: `w_r` in `w`, the outer loss there as result. Cost: `r` steps and inner gradients.
+///
+/// # Errors
+/// [`Error::NonFinite`] if a gradient or the outer loss is not finite, [`Error::Function`] if the problem fails.
+pub fn solve<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    x: &[T],
+    draw: Draw,
+    w: &mut Vec<T>,
+) -> Result<T, Error> {
+    let (mut run, mut state) = Rollout::start(oracle, inner, Task { x, draw, slot: 0 })?;
+    run.forward(&mut state, |_, _| ())?;
+    w.clear();
+    run.close([]);
+    w.extend_from_slice(&state[..oracle.inner_dim()]);
+    oracle.give(state);
+    let loss = oracle.outer_value(Point { w, x, draw })?;
+    finite_loss(loss, inner)
+}
