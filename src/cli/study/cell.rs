@@ -12,7 +12,7 @@ use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, Dtype, at_least_one, count};
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
-use crate::cli::outer::{self, Algorithm};
+use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
@@ -109,9 +109,6 @@ impl Cell {
         self.run.iterations.unwrap_or_default()
     }
 }
-
-/// The text of an outer optimiser, with the numbers that have options of their own.
-type Typed = (String, [Option<f64>; 3]);
 
 /// The texts of the estimator and of the outer optimiser, after a look at every name.
 fn named<T: Precise>(
