@@ -12,6 +12,7 @@ mod breakdown;
 mod by_place;
 mod certify;
 mod check;
+pub mod contract;
 mod cost;
 pub mod coupling;
 mod draw;

@@ -395,3 +395,61 @@ pub(crate) fn numbers(
     }
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Class::{self, Biased, Exact, Unbiased};
+    use crate::contract::Truth::{Limit, Unrolled};
+    use crate::contract::{Contract, hold};
+
+    /// Its name with settings, and the class that they make it.
+    const CLASSES: &[(&str, Class)] = &[
+        ("exact", Exact(Unrolled)),
+        ("full-tape", Exact(Unrolled)),
+        ("forward", Exact(Unrolled)),
+        ("truncated:k=3", Biased(Unrolled, 0.2)),
+        ("truncated:k=6", Exact(Unrolled)),
+        ("first-order", Biased(Unrolled, 0.5)),
+        ("reversible:momentum=0.5", Exact(Unrolled)),
+        ("ufom:q=0.3", Unbiased(Unrolled)),
+        ("jump:q=0.3", Unbiased(Unrolled)),
+        ("roulette:survival=0.7", Unbiased(Unrolled)),
+        ("thinned:q=0.6", Unbiased(Unrolled)),
+        ("forward-gradient:directions=2", Unbiased(Unrolled)),
+        ("cg", Exact(Limit)),
+        ("minres", Exact(Limit)),
+        ("gmres", Exact(Limit)),
+        ("fixed-point:iterations=200", Exact(Limit)),
+        ("neumann:terms=200", Exact(Limit)),
+        ("neumann:terms=5", Biased(Limit, 0.2)),
+        ("nystrom:rank=2", Exact(Limit)),
+        ("dense", Exact(Limit)),
+        ("stocbio:terms=200", Exact(Limit)),
+        ("single-draw:terms=100", Unbiased(Limit)),
+        ("roulette-neumann:survival=0.9", Unbiased(Limit)),
+    ];
+
+    #[test]
+    fn every_listed_estimator_keeps_what_it_promises() {
+        let name = |text: &str| text.split(':').next().unwrap().to_owned();
+        let classed: Vec<_> = CLASSES.iter().map(|(text, _)| name(text)).collect();
+        for listed in ALL {
+            assert!(classed.iter().any(|n| n == listed.name), "{} has no class", listed.name);
+        }
+        for &(text, class) in CLASSES {
+            let contract = Contract {
+                momentum: if name(text) == "reversible" { 0.5 } else { 0.0 },
+                ..Contract::new(class)
+            };
+            let make = || {
+                let made =
+                    parse(text, contract.steps, Schedule::StoreAll { keep: crate::Keep::States });
+                Ok(made.unwrap_or_else(|e| panic!("{text}: {e:?}")))
+            };
+            if let Err(broken) = hold(&contract, &make) {
+                panic!("{text} as {class:?}: {broken}");
+            }
+        }
+    }
+}

@@ -33,6 +33,11 @@ impl<T: Element> Oracle<'_, T> {
         self.pool.meter.release(bytes);
     }
 
+    /// Bytes that are in use between two calls, and should not be.
+    pub(crate) fn left(&self) -> u64 {
+        self.pool.meter.held()
+    }
+
     /// Starts counting bytes from what is in use.
     pub(crate) fn mark(&mut self) {
         self.pool.meter.cost.bytes_measured = 0;
