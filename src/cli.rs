@@ -3,21 +3,19 @@
 //! Exit status: 0 if all went well, 1 if a run failed, 2 if the command was wrong, 130 if it
 //! was interrupted. Errors are one line on stderr.
 
+mod app;
 mod args;
 mod arrays;
 mod atomic;
 mod certify;
 mod check;
-mod estimators;
 mod failure;
 mod gradient;
 mod list;
-mod names;
 mod outer;
 mod plan;
 mod point;
 mod ranks;
-mod rules;
 mod run;
 mod state;
 mod study;
@@ -30,8 +28,10 @@ use std::sync::Arc;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+pub use app::{App, Precise};
+
 use crate::problems::Entry;
-use crate::{Ranks, Simd};
+use crate::{Ranks, Schedule, Simd};
 use args::{Args, Command, Dtype};
 use failure::Failure;
 
@@ -47,54 +47,79 @@ macro_rules! in_precision {
 
 /// Runs the command line of this process on `catalogue`.
 pub fn main(catalogue: &[Entry]) -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => return refuse(&error),
-    };
-    #[cfg(feature = "mpi")]
-    let _until_the_end = ranks::processes::join();
-    let checked = Simd::from_environment().map_err(Failure::usage);
-    let (status, why) = match checked.and_then(|_| execute(args.command, catalogue)) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Usage(why)) => (2, Some(why)),
-        Err(Failure::Run(why)) => (1, Some(why)),
-        Err(Failure::Interrupted(why)) => (130, Some(why)),
-        Err(Failure::Unread) => (1, None),
-    };
-    if let Some(why) = why {
-        complain(&why);
-    }
-    #[cfg(feature = "mpi")]
-    ranks::processes::end(status);
-    ExitCode::from(status)
+    App::new(catalogue).main()
 }
 
-fn execute(command: Command, catalogue: &[Entry]) -> Result<(), Failure> {
+impl App<'_> {
+    /// Runs the command line of this process.
+    pub fn main(&self) -> ExitCode {
+        let args = match Args::try_parse() {
+            Ok(args) => args,
+            Err(error) => return refuse(&error),
+        };
+        #[cfg(feature = "mpi")]
+        let _until_the_end = ranks::processes::join();
+        let checked = Simd::from_environment().map_err(Failure::usage);
+        let (status, why) = match checked.and_then(|_| execute(args.command, self)) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(Failure::Usage(why)) => (2, Some(why)),
+            Err(Failure::Run(why)) => (1, Some(why)),
+            Err(Failure::Interrupted(why)) => (130, Some(why)),
+            Err(Failure::Unread) => (1, None),
+        };
+        if let Some(why) = why {
+            complain(&why);
+        }
+        #[cfg(feature = "mpi")]
+        ranks::processes::end(status);
+        ExitCode::from(status)
+    }
+}
+
+fn execute(command: Command, app: &App) -> Result<(), Failure> {
     if ranks::ranks().is_some() && !matches!(command, Command::Gradient(_) | Command::Run(_)) {
         return Err(Failure::usage("mpirun: found another command, expected gradient or run"));
     }
     let (mut all, mut none) = (io::stdout().lock(), io::sink());
     let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };
     match command {
-        Command::Problems(options) => list::problems(catalogue, &options, &mut out),
-        Command::Estimators => list::estimators(&mut out),
+        Command::Problems(options) => list::problems(app.catalogue, &options, &mut out),
+        Command::Estimators { name } => {
+            let all = app.listed(|d| &d.estimators, |s| &s.estimators);
+            list::choices(&all, "estimator", name, &mut out)
+        }
+        Command::Rules { name } => {
+            let all = app.listed(|d| &d.rules, |s| &s.rules);
+            list::choices(&all, "rule", name, &mut out)
+        }
+        Command::Schedules { name } => {
+            list::choices(&app::lines(&Schedule::spellings()), "schedule", name, &mut out)
+        }
+        Command::Optimisers { name } => {
+            let all = app.listed(|d| &d.outers, |s| &s.outers);
+            list::choices(&all, "outer optimiser", name, &mut out)
+        }
+        Command::Couplings { name } => {
+            let all = app.listed(|d| &d.couplings, |s| &s.couplings);
+            list::choices(&all, "coupling", name, &mut out)
+        }
         Command::Gradient(options) => {
-            in_precision!(options.common.dtype, gradient::run(catalogue, &options, &mut out))
+            in_precision!(options.common.dtype, gradient::run(app, &options, &mut out))
         }
         Command::Check(options) => {
-            in_precision!(options.dtype, check::run(catalogue, &options, &mut out))
+            in_precision!(options.dtype, check::run(app, &options, &mut out))
         }
         Command::Certify(options) => {
-            in_precision!(options.common.dtype, certify::run(catalogue, &options, &mut out))
+            in_precision!(options.common.dtype, certify::run(app, &options, &mut out))
         }
         Command::Plan(options) => {
-            in_precision!(options.common.dtype, plan::run(catalogue, &options, &mut out))
+            in_precision!(options.common.dtype, plan::run(app, &options, &mut out))
         }
         Command::Run(options) => {
-            in_precision!(options.common.dtype, run::run(catalogue, &options, &mut out))
+            in_precision!(options.common.dtype, run::run(app, &options, &mut out))
         }
-        Command::Study(options) => study::run(catalogue, &options, &mut out),
-        Command::Compare(options) => study::compare(catalogue, &options, &mut out),
+        Command::Study(options) => study::run(app, &options, &mut out),
+        Command::Compare(options) => study::compare(app, &options, &mut out),
     }
 }
 

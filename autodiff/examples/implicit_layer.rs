@@ -3,7 +3,9 @@
 //!
 //! `cargo run --release -p hypertape-autodiff --example implicit_layer`
 
-use hypertape_autodiff::{Array, Element, Ends, Fault, Function, Shape, Workspace, fixed_point};
+use hypertape_autodiff::{
+    Array, Element, Fault, Function, Shape, StopRule, Workspace, fixed_point,
+};
 
 const N: u32 = 20;
 const SHAPES: [Shape; 2] = [Shape::new(N, N), Shape::column(N)];
@@ -26,7 +28,7 @@ impl<T: Element> Function<T> for Layer {
     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
         let start = x[1] * 0.0;
         let w = match self.recorded {
-            None => fixed_point(&Step, start, x, Ends::default()),
+            None => fixed_point(&Step, start, x, StopRule::default()),
             Some(steps) => (0..steps).fold(start, |w, _| Step.eval(&[w, x[0], x[1]])),
         };
         w.square().sum()

@@ -31,7 +31,10 @@ pub(crate) mod factored;
 pub(crate) mod factors;
 pub(crate) mod images;
 pub(crate) mod kernels;
+pub(crate) mod linear;
 pub(crate) mod linearisation;
+pub(crate) mod moves;
+pub(crate) mod newton;
 pub(crate) mod rules;
 pub(crate) mod tape;
 pub(crate) mod tensor;
@@ -46,8 +49,8 @@ use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::custom::{Custom, Product};
-use crate::fault::Fault;
 use crate::imply::{Imply, Left};
 use crate::shape::Shape;
 
@@ -61,52 +64,6 @@ pub enum Side {
     Left,
     /// `other * shared`
     Right,
-}
-
-/// A constant linear map on columns, given by its action: `y = M x`, or `y = M^T x`.
-///
-/// ```
-/// use hypertape_autodiff::LinearOperator;
-/// /// `y_i = x_{i+1} - x_i`
-/// struct Difference(u32);
-/// impl LinearOperator<f64> for Difference {
-///     fn rows(&self) -> u32 { self.0 - 1 }
-///     fn cols(&self) -> u32 { self.0 }
-///     fn apply(&self, transposed: bool, x: &[f64], columns: usize, y: &mut [f64]) {
-///         for i in 0..self.rows() as usize {
-///             for c in 0..columns {
-///                 let (low, high) = (i * columns + c, (i + 1) * columns + c);
-///                 if transposed { y[low] -= x[low]; y[high] += x[low]; } else { y[low] += x[high] - x[low]; }
-///             }
-///         }
-///     }
-/// }
-/// let mut y = [0.0; 2];
-/// Difference(3).apply(false, &[1.0, 4.0, 9.0], 1, &mut y);
-/// assert_eq!(y, [3.0, 5.0]);
-/// ```
-pub trait LinearOperator<T>: Sync {
-    /// Rows of `M`.
-    fn rows(&self) -> u32;
-    /// Columns of `M`.
-    fn cols(&self) -> u32;
-    /// Adds `M x`, or `M^T x`, to `y`. Both have `columns` columns and are stored row by row.
-    fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]);
-    /// [`apply`](Self::apply) to several `(x, y)`, in one pass over `M` where it has a way to; what arrays call.
-    ///
-    /// # Errors
-    /// Whatever a map that may fail reports; none by default.
-    fn apply_all(
-        &self,
-        transposed: bool,
-        planes: &mut [(&[T], &mut [T])],
-        columns: usize,
-    ) -> Result<(), Fault> {
-        for (x, y) in planes {
-            self.apply(transposed, x, columns, y);
-        }
-        Ok(())
-    }
 }
 
 /// An array handle: value, tangents or a record of how it came about, depending on the type.
@@ -180,32 +137,21 @@ pub trait Array<'a>:
         let _ = (transposed, side, other, other_transposed);
         None
     }
-    /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged.
-    fn sum_to(self, shape: Shape) -> Self;
-    /// Repeats rows, columns or both, so that the result has `shape`.
-    fn broadcast_to(self, shape: Shape) -> Self;
-    /// `sum_ij a_ij b_ij`, a scalar.
-    fn dot(self, other: Self) -> Self;
-    /// `sum_j a_ij b_ij`, a column.
-    fn row_dot(self, other: Self) -> Self;
+    /// A linear operation.
+    #[doc(hidden)]
+    fn map_linear(self, f: Linear<'a, Self::Elem>) -> Self;
+    /// An operator, transposed or not, on arrays of one shape, in one pass over it where the type allows it.
+    #[doc(hidden)]
+    fn operate(planes: &mut [Self], map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) {
+        for plane in planes {
+            *plane = plane.linear(map, transposed);
+        }
+    }
+    /// A product of two arrays.
+    #[doc(hidden)]
+    fn bilinear(self, other: Self, f: Bilinear) -> Self;
     /// Of each row `ln sum_j e^{x_j}`, a column, and the shares `e^{x_j} / sum_k e^{x_k}`.
     fn softmax_parts(self) -> (Self, Self);
-    /// Entry `labels[i]` of each row `i`, a column.
-    fn pick(self, labels: &'a [u32]) -> Self;
-    /// The reverse of [`pick`](Self::pick): a column's entry `i` in column `labels[i]` of row `i`, 0 elsewhere.
-    fn place(self, labels: &'a [u32], cols: u32) -> Self;
-    /// Rows `indices[0], indices[1], ...`, repetitions allowed.
-    fn gather_rows(self, indices: &'a [u32]) -> Self;
-    /// The reverse of [`gather_rows`](Self::gather_rows): row `i` added to row `indices[i]` of `rows` zero rows.
-    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self;
-    /// `shape` consecutive entries from `start` on. Shares memory.
-    fn slice(self, start: usize, shape: Shape) -> Self;
-    /// The reverse of [`slice`](Self::slice): these entries from `start` on in an otherwise zero array of `shape`.
-    fn embed(self, start: usize, shape: Shape) -> Self;
-    /// The same entries in another shape. Shares memory.
-    fn reshape(self, shape: Shape) -> Self;
-    /// `M x` or `M^T x` for a constant linear map.
-    fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self;
     /// Of a custom function at `self`: its value, a column, or a product with its derivatives.
     fn custom_product(self, f: &'a dyn Custom<Self::Elem>, product: Product<Self>) -> Self;
     /// A custom function of all entries; a column.
@@ -224,14 +170,58 @@ pub trait Array<'a>:
         all
     }
 
-    /// [`linear`](Self::linear) of arrays of one shape, in one pass over `M` where the type allows it.
-    fn linears(planes: &mut [Self], map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) {
-        for plane in planes {
-            *plane = plane.linear(map, transposed);
-        }
+    /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged.
+    fn sum_to(self, shape: Shape) -> Self {
+        if shape == self.shape() { self } else { self.map_linear(Linear::Sum(shape)) }
+    }
+    /// Repeats rows, columns or both, so that the result has `shape`.
+    fn broadcast_to(self, shape: Shape) -> Self {
+        if shape == self.shape() { self } else { self.map_linear(Linear::Broadcast(shape)) }
+    }
+    /// Entry `labels[i]` of each row `i`, a column.
+    fn pick(self, labels: &'a [u32]) -> Self {
+        self.map_linear(Linear::Pick(labels))
+    }
+    /// The reverse of [`pick`](Self::pick): a column's entry `i` in column `labels[i]` of row `i`, 0 elsewhere.
+    fn place(self, labels: &'a [u32], cols: u32) -> Self {
+        self.map_linear(Linear::Place(labels, cols))
+    }
+    /// Rows `indices[0], indices[1], ...`, repetitions allowed.
+    fn gather_rows(self, indices: &'a [u32]) -> Self {
+        self.map_linear(Linear::Gather(indices))
+    }
+    /// The reverse of [`gather_rows`](Self::gather_rows): row `i` added to row `indices[i]` of `rows` zero rows.
+    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
+        self.map_linear(Linear::Scatter(indices, rows))
+    }
+    /// `shape` consecutive entries from `start` on. Shares memory.
+    fn slice(self, start: usize, shape: Shape) -> Self {
+        self.map_linear(Linear::Slice(start, shape))
+    }
+    /// The reverse of [`slice`](Self::slice): these entries from `start` on in an otherwise zero array of `shape`.
+    fn embed(self, start: usize, shape: Shape) -> Self {
+        self.map_linear(Linear::Embed(start, shape))
+    }
+    /// The same entries in another shape. Shares memory.
+    fn reshape(self, shape: Shape) -> Self {
+        self.map_linear(Linear::Reshape(shape))
+    }
+    /// `M x` or `M^T x` for a constant linear map.
+    fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self {
+        self.map_linear(Linear::Operator(map, transposed))
+    }
+    /// `sum_ij a_ij b_ij`, a scalar.
+    fn dot(self, other: Self) -> Self {
+        self.bilinear(other, Bilinear::Dot)
+    }
+    /// `sum_j a_ij b_ij`, a column.
+    fn row_dot(self, other: Self) -> Self {
+        self.bilinear(other, Bilinear::RowDot)
     }
     /// What a convolution has in `role`, from the arrays in the two others, of which `self` comes next after `role` in cyclic order.
-    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self;
+    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
+        self.bilinear(other, Bilinear::Convolve(map, role))
+    }
 
     /// The same values, not differentiated.
     fn detach(self) -> Self {

@@ -67,13 +67,24 @@ pub enum Fault {
         /// Its value.
         value: f64,
     },
-    /// An iteration ran to its limit.
+    /// A matrix that should be symmetric is not.
+    Asymmetric {
+        /// The factorisation.
+        operation: &'static str,
+        /// Row of an entry below the diagonal that differs from its mirror image.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// Both entries, the lower one first.
+        values: [f64; 2],
+    },
+    /// An iteration did not converge: it ran to its limit, or out of the numbers.
     NotConverged {
         /// The iteration.
         operation: &'static str,
         /// Steps that were taken.
         steps: usize,
-        /// Length of the last one, relative to the iterate where that is longer than 1.
+        /// Length of the last one relative to the iterate; `NaN` beyond the numbers.
         change: f64,
     },
     /// Derivatives of a custom function that it does not give.
@@ -82,6 +93,15 @@ pub enum Fault {
         operation: &'static str,
         /// Their order.
         order: u32,
+    },
+    /// Sparse derivatives have another pattern at this point than their plan has.
+    Pattern {
+        /// Row, or column where the plan goes by rows, of a product with random numbers that the entries do not give.
+        index: usize,
+        /// The product by the function.
+        found: f64,
+        /// The product by the entries.
+        expected: f64,
     },
     /// A buffer or point handed to a driver has the wrong number of values.
     Length {
@@ -120,6 +140,11 @@ impl fmt::Display for Fault {
                 let least = if operation == "cholesky" { "above" } else { "other than" };
                 write!(f, "{operation}: pivot {index} is {value}, expected a finite one {least} 0")
             }
+            Self::Asymmetric { operation, row, column, values: [lower, upper] } => write!(
+                f,
+                "{operation}: entries ({row}, {column}) and ({column}, {row}) are {lower} and {upper}, expected a \
+                 symmetric matrix"
+            ),
             Self::NotConverged { operation, steps, change } => {
                 write!(
                     f,
@@ -129,6 +154,11 @@ impl fmt::Display for Fault {
             Self::Order { operation, order } => {
                 write!(f, "{operation}: derivatives of order {order} are not given in this mode")
             }
+            Self::Pattern { index, found, expected } => write!(
+                f,
+                "the pattern of a sparse plan does not hold at this point: product {index} is {found}, the entries \
+                 give {expected}"
+            ),
             Self::Length { what, expected, found } => {
                 write!(f, "{what} has {found} values, expected {expected}")
             }

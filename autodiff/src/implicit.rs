@@ -1,43 +1,41 @@
 //! [`fixed_point`]: the solution `w = f(w, x)` as a function of `x`, differentiated by the implicit function theorem.
 //!
 //! The iteration runs on plain numbers in memory of its own and is not recorded, so that memory does not depend on its
-//! length. Derivatives come from Newton's iteration at the solution `w_0`, with the Jacobian `J` of `f` in `w` there,
-//!
-//! ```text
-//! w <- w + (I - J)^-1 (f(w, x) - w)
-//! ```
-//!
-//! of which each step makes one more order exact (as in [`Factored`](crate::Factored)): a gradient takes one evaluation on
-//! the tape, a Hessian-vector product two. `(I - J)^-1 v` and its transpose are summed as `v + J v + J^2 v + ...`, which
-//! converges where the iteration does and as fast (Bai, Kolter and Koltun (2019), theorem 1, by the series).
+//! length. Derivatives are [lifted](crate::array::newton) into the solution with `(I - J)^-1`, where `J` is the Jacobian of
+//! `f` in `w` there: a gradient takes one evaluation on the tape, a Hessian-vector product two. `(I - J)^-1 v` and its
+//! transpose are summed as `v + J v + J^2 v + ...`, which converges where the iteration does and as fast (Bai, Kolter and
+//! Koltun (2019), theorem 1, by the series); where it does not, that is a fault.
 
 use crate::arena::Arena;
 use crate::array::dual::Dual;
 use crate::array::element::Element;
+use crate::array::linear::LinearOperator;
+use crate::array::newton::lift;
 use crate::array::tape::Tape;
 use crate::array::tensor::Tensor;
-use crate::array::{Array, LinearOperator, List};
+use crate::array::{Array, List};
 use crate::drivers::Function;
 use crate::fault::Fault;
 use crate::shape::Shape;
 
 /// When iterations end, for the solution and for the series of its derivatives.
 #[derive(Clone, Copy, Debug)]
-pub struct Ends {
+pub struct StopRule {
     /// Most steps; beyond them [`Fault::NotConverged`].
-    pub steps: usize,
-    /// Length of a last step, relative to the iterate where that is longer than 1; at least 16 rounding units count.
-    pub change: f64,
+    pub max_steps: usize,
+    /// Length of a last step relative to the iterate; at least 16 rounding units count. Small solutions are as exact as
+    /// large ones, and one that is exactly zero is approached until it underflows.
+    pub tolerance: f64,
 }
 
-impl Default for Ends {
-    /// 10 000 steps, changes of `1e-14`.
+impl Default for StopRule {
+    /// 10 000 steps, a tolerance of `1e-14`.
     fn default() -> Self {
-        Self { steps: 10_000, change: 1e-14 }
+        Self { max_steps: 10_000, tolerance: 1e-14 }
     }
 }
 
-impl Ends {
+impl StopRule {
     /// Repeats `y <- step(y)`.
     pub(crate) fn iterate<T: Element>(
         self,
@@ -46,21 +44,33 @@ impl Ends {
         mut step: impl FnMut(&[T], &mut [T]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let (mut next, mut change) = (y.to_vec(), f64::INFINITY);
-        let end = self.change.max(16.0 * T::epsilon().as_f64());
-        for _ in 0..self.steps {
+        let end = self.tolerance.max(16.0 * T::epsilon().as_f64());
+        for taken in 1..=self.max_steps {
             step(y, &mut next)?;
             for (y, &next) in y.iter_mut().zip(&next) {
                 *y = next - *y;
             }
-            let length = |v: &[T]| T::dot(v, v).as_f64().sqrt();
-            change = length(y) / length(&next).max(1.0);
+            change = relative(y, &next);
             y.copy_from_slice(&next);
             if change <= end {
                 return Ok(());
             }
+            if !T::all_finite(y) {
+                return Err(Fault::NotConverged { operation, steps: taken, change });
+            }
         }
-        Err(Fault::NotConverged { operation, steps: self.steps, change })
+        Err(Fault::NotConverged { operation, steps: self.max_steps, change })
     }
+}
+
+/// Length of a step relative to that of the iterate it leads to, without overflow: 0 for no step, `NaN` beyond numbers.
+fn relative<T: Element>(step: &[T], iterate: &[T]) -> f64 {
+    let [[step_scale, step], [scale, length]] = [step, iterate].map(|v| {
+        let scale = v.iter().fold(0.0, |most, v| f64::max(most, v.as_f64().abs()));
+        let squares = v.iter().map(|v| (v.as_f64() / scale).powi(2));
+        [scale, squares.sum::<f64>().sqrt()]
+    });
+    if step_scale == 0.0 { 0.0 } else { step_scale / scale * (step / length) }
 }
 
 /// The limit of `w <- f(w, x)` from `start`, where `f` takes `w` first and then the arrays of `x`, and returns the shape
@@ -68,7 +78,7 @@ impl Ends {
 /// [`Fault::NotConverged`] for an iteration that does not, in the value or later in a sweep.
 ///
 /// ```
-/// use hypertape_autodiff::{Array, Element, Ends, Function, Shape, Workspace, fixed_point};
+/// use hypertape_autodiff::{Array, Element, Function, Shape, StopRule, Workspace, fixed_point};
 /// /// Heron's iteration for `sqrt x`
 /// struct Heron;
 /// impl<T: Element> Function<T> for Heron {
@@ -77,7 +87,7 @@ impl Ends {
 /// struct Root;
 /// impl<T: Element> Function<T> for Root {
 ///     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
-///         fixed_point(&Heron, x[0].scalar(1.0), x, Ends::default())
+///         fixed_point(&Heron, x[0].scalar(1.0), x, StopRule::default())
 ///     }
 /// }
 /// let (mut gradient, mut product) = ([0.0], [0.0]);
@@ -89,9 +99,9 @@ pub fn fixed_point<'a, A: Array<'a>, F: Function<A::Elem> + Sync>(
     f: &'a F,
     start: A,
     x: &[A],
-    ends: Ends,
+    stop: StopRule,
 ) -> A {
-    let solved = solve(f, start, x, ends);
+    let solved = solve(f, start, x, stop);
     solved.unwrap_or_else(|fault| {
         start.arena().raise(fault);
         start.constant(Shape::EMPTY, &[])
@@ -102,11 +112,11 @@ fn solve<'a, A: Array<'a>, F: Function<A::Elem> + Sync>(
     f: &'a F,
     start: A,
     x: &[A],
-    ends: Ends,
+    stop: StopRule,
 ) -> Result<A, Fault> {
     let (arena, shape) = (start.arena(), start.shape());
     let (point, mut pass) = (arena.copy(start.values())?, Arena::new());
-    ends.iterate("fixed_point", point, |w, next| {
+    stop.iterate("fixed_point", point, |w, next| {
         pass.reset();
         let mut all = List::from_elem(Tensor::new(&pass, shape, w), 1);
         all.extend(x.iter().map(|x| Tensor::new(&pass, x.shape(), x.values())));
@@ -119,24 +129,23 @@ fn solve<'a, A: Array<'a>, F: Function<A::Elem> + Sync>(
         next.copy_from_slice(result.values());
         Ok(())
     })?;
-    let mut w = start.constant(shape, point);
+    let w = start.constant(shape, point);
     let data = [w].into_iter().chain(x.iter().copied()).map(|x| (x.shape(), x.values()));
-    let series = arena.put(Series { f, data: arena.collect(x.len() + 1, data)?, ends })?;
+    let series = arena.put(Series { f, data: arena.collect(x.len() + 1, data)?, stop })?;
     let mut all: List<A> = [w].into_iter().chain(x.iter().copied()).collect();
-    for _ in 0..A::ORDER {
-        all[0] = w;
-        let rest = f.eval(&all) - w;
-        let column = (rest - rest.detach()).reshape(Shape::column(series.rows()));
-        w = w + column.linear(series, false).reshape(shape);
-    }
-    Ok(w)
+    let column = w.reshape(Shape::column(series.rows()));
+    let lifted = lift(column, series, |w| {
+        all[0] = w.reshape(shape);
+        f.eval(&all).reshape(w.shape()) - w
+    });
+    Ok(lifted.reshape(shape))
 }
 
 /// `(I - J)^-1` for the Jacobian `J` of `f` in the first of its arguments `data`.
 struct Series<'a, F, T> {
     f: &'a F,
     data: &'a [(Shape, &'a [T])],
-    ends: Ends,
+    stop: StopRule,
 }
 
 impl<F: Function<T> + Sync, T: Element> LinearOperator<T> for Series<'_, F, T> {
@@ -181,7 +190,7 @@ impl<F: Function<T> + Sync, T: Element> Series<'_, F, T> {
             let result = self.f.eval(&all);
             fixed.status()?;
             let recording = tape.finish();
-            return self.ends.iterate("fixed_point, transposed", y, |bar, next| {
+            return self.stop.iterate("fixed_point, transposed", y, |bar, next| {
                 pass.reset();
                 let seed = result.id().map(|id| (id, Tensor::new(&pass, shape, bar)));
                 let adjoints = recording.pull(seed.as_slice(), &pass);
@@ -189,7 +198,7 @@ impl<F: Function<T> + Sync, T: Element> Series<'_, F, T> {
                 add(all[0].id().and_then(|id| adjoints.get(id)), next)
             });
         }
-        self.ends.iterate("fixed_point, tangent", y, |d, next| {
+        self.stop.iterate("fixed_point, tangent", y, |d, next| {
             pass.reset();
             let passive = |&(shape, x)| Dual::<_>::new(Tensor::new(&pass, shape, x), [None]);
             let mut all: List<_> = self.data.iter().map(passive).collect();

@@ -14,6 +14,7 @@ pub(crate) mod drivers;
 pub(crate) mod dual;
 pub(crate) mod operators;
 pub(crate) mod pattern;
+pub(crate) mod product_check;
 pub(crate) mod real;
 pub(crate) mod rules;
 pub(crate) mod solve;

@@ -6,7 +6,7 @@
 mod reverse;
 
 use hypertape_autodiff::{
-    ALIGNMENT, Array, Element, Ends, Factored, Function, Method, Shape, Side, Workspace, check,
+    ALIGNMENT, Array, Element, Factored, Function, Method, Shape, Side, StopRule, Workspace, check,
     dot, fixed_point,
 };
 use proptest::collection::vec;
@@ -189,7 +189,7 @@ impl<T: Element> Function<T> for Chain {
                     let m = Factored::new(square + ones.place(&UNIT, 4), Method::Cholesky);
                     y.matmul(m.solve(x[1])) + m.log_det() * 0.1
                 }
-                _ => fixed_point(&Layer, y * 0.0, &[y, x[3]], Ends::default()),
+                _ => fixed_point(&Layer, y * 0.0, &[y, x[3]], StopRule::default()),
             };
         }
         y.cross_entropy(&LABELS).mean() + y.dot(y) * 0.1 + (y.square().sum() + 1.0).sqrt()

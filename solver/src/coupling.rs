@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::inner::InnerLoop;
+use crate::spelling::{About, Spelled};
 
 /// Where inner loops start, and how their steps shrink while the outer variables move. Iterations `k` count from 0.
 ///
@@ -38,7 +39,8 @@ use crate::inner::InnerLoop;
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 pub trait Coupling: fmt::Debug + Send + Sync {
-    /// The name under which it is listed, with its settings: runs go on only under the same.
+    /// The name under which it is listed, with its settings ([`Spelled::text`](crate::Spelled::text)): runs go on only under
+    /// the same.
     fn name(&self) -> String;
 
     /// Whether an inner loop starts where the last one of the same task ended, and not at the problem's own start.
@@ -68,9 +70,15 @@ pub struct Ttsa;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bsa;
 
+impl Spelled for Cold {
+    fn about(&self) -> About {
+        About { name: "cold", summary: "from the start of the problem", cost: "" }
+    }
+}
+
 impl Coupling for Cold {
     fn name(&self) -> String {
-        "cold".into()
+        self.text()
     }
 
     fn warm(&self) -> bool {
@@ -78,15 +86,31 @@ impl Coupling for Cold {
     }
 }
 
+impl Spelled for Warm {
+    fn about(&self) -> About {
+        About { name: "warm", summary: "from the last end of the same task", cost: "" }
+    }
+}
+
 impl Coupling for Warm {
     fn name(&self) -> String {
-        "warm".into()
+        self.text()
+    }
+}
+
+impl Spelled for Ttsa {
+    fn about(&self) -> About {
+        About {
+            name: "ttsa",
+            summary: "warm, steps lr / (k+1)^0.4; brings single-draw:terms=10,reuse=1 and sgd with k^0.6",
+            cost: "",
+        }
     }
 }
 
 impl Coupling for Ttsa {
     fn name(&self) -> String {
-        "ttsa".into()
+        self.text()
     }
 
     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
@@ -94,9 +118,19 @@ impl Coupling for Ttsa {
     }
 }
 
+impl Spelled for Bsa {
+    fn about(&self) -> About {
+        About {
+            name: "bsa",
+            summary: "warm, steps lr / k^0.5 after the outer step; brings single-draw:terms=10 and sgd with k^0.5",
+            cost: "",
+        }
+    }
+}
+
 impl Coupling for Bsa {
     fn name(&self) -> String {
-        "bsa".into()
+        self.text()
     }
 
     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {

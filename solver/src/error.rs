@@ -58,6 +58,11 @@ pub enum Error {
         /// What was expected.
         expected: String,
     },
+    /// A choice was typed that there is not, or with settings that it has not.
+    Spelling {
+        /// What is wrong, and what was expected.
+        why: String,
+    },
     /// An estimate would take more bytes than it may.
     Memory {
         /// The bytes that it may take.
@@ -150,6 +155,7 @@ impl fmt::Display for Error {
             Self::Invalid { what, found, expected } => {
                 write!(f, "{what}: found {found}, expected {expected}")
             }
+            Self::Spelling { why } => f.write_str(why),
             Self::Memory { limit, needed, advice: Some((schedule, bytes)) } => write!(
                 f,
                 "memory: {needed} bytes are needed, {limit} are allowed; {schedule} takes {bytes}"
@@ -168,19 +174,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-/// `value`, or an error that names `what` unless it is positive and finite.
-pub(crate) fn positive(what: &str, value: f64) -> Result<f64, Error> {
-    if value > 0.0 && value.is_finite() {
-        return Ok(value);
-    }
-    Err(Error::invalid(what, value, "a positive finite number"))
-}
-
-/// An error that names `what` unless `value` is finite and not negative.
-pub(crate) fn not_negative(what: &str, value: f64) -> Result<(), Error> {
-    if value >= 0.0 && value.is_finite() {
-        return Ok(());
-    }
-    Err(Error::invalid(what, value, "a finite number, 0 or more"))
-}

@@ -290,17 +290,6 @@ fn expect_end<T: Element, E: Estimator<T> + ?Sized>(
     Ok(())
 }
 
-/// `name`, or `name:setting=value,...` for the settings that have a value.
-fn named(name: &str, settings: &[(&str, Option<f64>)]) -> String {
-    let given = settings.iter().filter_map(|&(setting, value)| match value? {
-        whole if whole.fract() == 0.0 => Some(format!("{setting}={whole}")),
-        // As it is typed, 1e-12 and not 0.000000000001.
-        other => Some(format!("{setting}={other:?}")),
-    });
-    let list = given.collect::<Vec<_>>().join(",");
-    if list.is_empty() { name.into() } else { format!("{name}:{list}") }
-}
-
 fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Error> {
     if expected == found { Ok(()) } else { Err(Error::length(what, expected, found)) }
 }

@@ -16,7 +16,7 @@ mod passes;
 mod results;
 mod scalars;
 mod scratch;
-mod stepper;
+pub(crate) mod stepper;
 mod steps;
 mod tapes;
 mod tasks;
@@ -39,6 +39,7 @@ use crate::oracle::facts::{Facts, Known};
 use crate::oracle::lanes::Team;
 use crate::oracle::lens::Lens;
 use crate::oracle::scalars::Scalars;
+use crate::oracle::stepper::AnyRule;
 use crate::oracle::view::StepTape;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -261,7 +262,12 @@ impl<'p, T: Element> Oracle<'p, T> {
 
     /// Takes inner steps by `rule` instead of [`GradientDescent`](crate::GradientDescent).
     pub fn set_rule(&mut self, rule: impl Rule<T> + 'p) {
-        self.known.change().rule = Arc::new(rule);
+        self.set_any_rule(AnyRule::new(rule));
+    }
+
+    /// The same by a rule whose type is not known, such as one that was parsed.
+    pub fn set_any_rule(&mut self, rule: AnyRule<'p, T>) {
+        self.known.change().rule = rule.0;
     }
 
     /// Starts every inner loop at `w` instead of the problem's own start.

@@ -6,6 +6,7 @@ use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
 use crate::params::{Params, scale};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// An outer optimiser: settings, and what they do to a point and to the moments that a run keeps for them.
 ///
@@ -35,7 +36,8 @@ use crate::params::{Params, scale};
 /// assert_eq!((x, moments.values()), ([0.9, 1.1], &[1.5, -0.005][..]));
 /// ```
 pub trait Outer<T: Element>: fmt::Debug + Send + Sync {
-    /// The name under which it is listed, with its settings: runs go on only under the same.
+    /// The name under which it is listed, with its settings ([`Spelled::text`](crate::Spelled::text)): runs go on only under
+    /// the same.
     fn name(&self) -> String;
 
     /// What it remembers of its steps, before the first of `dim` variables: nothing unless it says so. A run saves the
@@ -95,7 +97,7 @@ impl Optimiser {
     /// # Errors
     /// [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn sgd(lr: f64) -> Result<Self, Error> {
-        checked(lr).map(|lr| Self::Sgd { lr, power: 0.0 })
+        Self::decaying_sgd(lr, 0.0)
     }
 
     /// Gradient descent with steps `lr / k^power`.
@@ -103,11 +105,7 @@ impl Optimiser {
     /// # Errors
     /// [`Error::Invalid`] unless `lr` is positive and finite and `power` is finite and not negative.
     pub fn decaying_sgd(lr: f64, power: f64) -> Result<Self, Error> {
-        if power >= 0.0 && power.is_finite() {
-            checked(lr).map(|lr| Self::Sgd { lr, power })
-        } else {
-            Err(Error::invalid("outer power", power, "a finite number, 0 or more"))
-        }
+        Self::Sgd { lr, power }.checked()
     }
 
     /// Gradient descent with momentum.
@@ -115,11 +113,7 @@ impl Optimiser {
     /// # Errors
     /// [`Error::Invalid`] unless `lr` is positive and finite and `momentum` is at least 0 and below 1.
     pub fn momentum(lr: f64, momentum: f64) -> Result<Self, Error> {
-        if (0.0..1.0).contains(&momentum) {
-            checked(lr).map(|lr| Self::Momentum { lr, momentum })
-        } else {
-            Err(Error::invalid("outer momentum", momentum, "a number, 0 or more and below 1"))
-        }
+        Self::Momentum { lr, momentum }.checked()
     }
 
     /// Adam with decays 0.9 and 0.999 and `eps` 1e-8.
@@ -127,7 +121,55 @@ impl Optimiser {
     /// # Errors
     /// [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn adam(lr: f64) -> Result<Self, Error> {
-        checked(lr).map(|lr| Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 })
+        Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 }.checked()
+    }
+
+    /// One of each kind, as they are listed.
+    pub(crate) fn listed() -> [Self; 3] {
+        [
+            Self::Sgd { lr: 0.1, power: 0.0 },
+            Self::Momentum { lr: 0.1, momentum: 0.9 },
+            Self::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+        ]
+    }
+}
+
+impl Spelled for Optimiser {
+    fn about(&self) -> About {
+        let (name, summary) = match self {
+            Self::Sgd { .. } => ("sgd", "x <- x - lr / k^power g at step k"),
+            Self::Momentum { .. } => ("momentum", "v <- momentum v + g, x <- x - lr v"),
+            Self::Adam { .. } => ("adam", "steps scaled by a running mean of squared gradients"),
+        };
+        About { name, summary, cost: "" }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let mut size = |lr| visit.need("lr", lr, Range::POSITIVE, "step size");
+        Ok(match *self {
+            Self::Sgd { lr, power } => {
+                let (lr, shown) = (size(lr), power != 0.0);
+                let help = "power by which the step size decays";
+                let power = visit.get_if(shown, "power", power, Range::NOT_NEGATIVE, help);
+                Self::Sgd { lr, power }
+            }
+            Self::Momentum { lr, momentum } => {
+                let lr = size(lr);
+                let help = "what remains of v";
+                let momentum = visit.get("momentum", momentum, Range::FRACTION, help);
+                Self::Momentum { lr, momentum }
+            }
+            Self::Adam { lr, beta1, beta2, eps } => {
+                let lr = size(lr);
+                let help = "what remains of the mean gradient";
+                let beta1 = visit.get_if(beta1 != 0.9, "b1", beta1, Range::FRACTION, help);
+                let help = "what remains of the mean square";
+                let beta2 = visit.get_if(beta2 != 0.999, "b2", beta2, Range::FRACTION, help);
+                let help = "added to the root of the mean square";
+                let eps = visit.get_if(eps != 1e-8, "eps", eps, Range::POSITIVE, help);
+                Self::Adam { lr, beta1, beta2, eps }
+            }
+        })
     }
 }
 
@@ -137,7 +179,8 @@ impl fmt::Display for Optimiser {
             Self::Sgd { lr, power: 0.0 } => write!(f, "sgd {lr}"),
             Self::Sgd { lr, power } => write!(f, "sgd {lr}/k^{power}"),
             Self::Momentum { lr, momentum } => write!(f, "momentum {lr}, {momentum}"),
-            Self::Adam { lr, .. } => write!(f, "adam {lr}"),
+            Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 } => write!(f, "adam {lr}"),
+            _ => f.write_str(&self.text()),
         }
     }
 }
@@ -183,14 +226,6 @@ impl<T: Element> Outer<T> for Optimiser {
                 }
             }
         }
-    }
-}
-
-fn checked(lr: f64) -> Result<f64, Error> {
-    if lr > 0.0 && lr.is_finite() {
-        Ok(lr)
-    } else {
-        Err(Error::invalid("outer lr", lr, "a positive finite number"))
     }
 }
 

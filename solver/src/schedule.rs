@@ -12,9 +12,9 @@ mod online;
 mod uniform;
 
 use std::fmt;
-use std::str::FromStr;
 
 use crate::error::Error;
+use crate::spelling::{About, Range, Spelled, Visit};
 
 pub use action::{Action, Counts, Tier, Traffic};
 pub use disk::Prices;
@@ -108,7 +108,7 @@ impl Schedule {
     /// # Errors
     /// If a setting is 0 that must not be.
     pub fn actions(&self, steps: usize) -> Result<Actions, Error> {
-        self.check()?;
+        self.checked()?;
         let rule = match *self {
             Self::StoreAll { keep: Keep::Tapes } => Rule::Record,
             Self::StoreAll { keep: Keep::States } => Rule::Uniform(1),
@@ -141,18 +141,17 @@ impl Schedule {
         Ok(self.actions(steps)?.collect())
     }
 
-    fn check(&self) -> Result<(), Error> {
-        let positive: &[(&str, usize)] = match *self {
-            Self::StoreAll { .. } | Self::Constant => &[],
-            Self::Uniform { k } => &[("k", k)],
-            Self::Binomial { c } | Self::Online { c } => &[("c", c)],
-            Self::Mixed { c, tape } => &[("c", c), ("tape", tape)],
-            Self::Disk { ram, .. } => &[("ram", ram)],
-        };
-        match positive.iter().find(|(_, value)| *value == 0) {
-            Some((name, _)) => Err(Error::invalid(format!("{name} of {self}"), 0, "1 or more")),
-            None => Ok(()),
-        }
+    /// One of each kind, with examples of what must be given.
+    pub(crate) fn listed() -> [Self; 7] {
+        [
+            Self::default(),
+            Self::Uniform { k: 10 },
+            Self::Binomial { c: 10 },
+            Self::Constant,
+            Self::Mixed { c: 10, tape: 1 },
+            Self::Disk { ram: 3, disk: 20, prices: Prices::default() },
+            Self::Online { c: 10 },
+        ]
     }
 }
 
@@ -162,78 +161,75 @@ impl Default for Schedule {
     }
 }
 
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::StoreAll { keep: Keep::States } => f.write_str("store-all"),
-            Self::StoreAll { keep: Keep::Tapes } => f.write_str("store-all:keep=tapes"),
-            Self::Uniform { k } => write!(f, "uniform:k={k}"),
-            Self::Binomial { c } => write!(f, "binomial:c={c}"),
-            Self::Constant => f.write_str("constant"),
-            Self::Mixed { c, tape: 1 } => write!(f, "mixed:c={c}"),
-            Self::Mixed { c, tape } => write!(f, "mixed:c={c},tape={tape}"),
-            Self::Disk { ram, disk, prices } => {
-                write!(f, "disk:ram={ram},disk={disk}")?;
-                if prices == Prices::default() {
-                    return Ok(());
-                }
-                let Prices { step, write, read } = prices;
-                write!(f, ",step={step},write={write},read={read}")
+impl Spelled for Schedule {
+    fn about(&self) -> About {
+        let (name, summary, cost) = match self {
+            Self::StoreAll { .. } => {
+                ("store-all", "every step", "r plain steps, r - 1 states or r tapes")
             }
-            Self::Online { c } => write!(f, "online:c={c}"),
-        }
+            Self::Uniform { .. } => {
+                ("uniform", "every k-th state", "2 r - r/k - k + 1 plain steps, r/k + k - 2 states")
+            }
+            Self::Binomial { .. } => (
+                "binomial",
+                "the fewest plain steps from c states",
+                "t r - beta(c + 1, t - 1) + 1 plain steps, c states",
+            ),
+            Self::Constant => {
+                ("constant", "the start alone", "r (r - 1)/2 + 1 plain steps, 1 state")
+            }
+            Self::Mixed { .. } => {
+                ("mixed", "states and kept tapes, the fewest plain steps and sweeps", "c slots")
+            }
+            Self::Disk { .. } => {
+                ("disk", "states in memory and on disk, at the least cost", "ram + disk states")
+            }
+            Self::Online { .. } => ("online", "for loops that end by a tolerance", "c states"),
+        };
+        About { name, summary, cost }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        const STATES: &str = "states stored at a time";
+        let some = Range::ONE_OR_MORE;
+        Ok(match *self {
+            Self::StoreAll { keep } => {
+                let kinds = [("states", Keep::States), ("tapes", Keep::Tapes)];
+                let help =
+                    "what is kept of a step: the state before it, or the tape of its gradient";
+                Self::StoreAll { keep: settings.word("keep", keep, &kinds, help) }
+            }
+            Self::Uniform { k } => Self::Uniform {
+                k: settings.need("k", k, some, "steps from one stored state to the next"),
+            },
+            Self::Binomial { c } => Self::Binomial { c: settings.need("c", c, some, STATES) },
+            Self::Constant => Self::Constant,
+            Self::Mixed { c, tape } => Self::Mixed {
+                c: settings.need("c", c, some, "slots for states and tapes"),
+                tape: settings.get_if(tape != 1, "tape", tape, some, "slots that a tape takes"),
+            },
+            Self::Disk { ram, disk, prices } => {
+                let (ram, disk) = (
+                    settings.need("ram", ram, some, "states in memory at a time"),
+                    settings.need("disk", disk, Range::COUNT, "states on disk at a time"),
+                );
+                let shown = prices != Prices::default();
+                let mut price =
+                    |name, value, help| settings.get_if(shown, name, value, Range::COUNT, help);
+                let prices = Prices {
+                    step: price("step", prices.step, "cost of a plain step"),
+                    write: price("write", prices.write, "cost of writing a state to disk"),
+                    read: price("read", prices.read, "cost of reading one"),
+                };
+                Self::Disk { ram, disk, prices }
+            }
+            Self::Online { c } => Self::Online { c: settings.need("c", c, some, STATES) },
+        })
     }
 }
 
-impl FromStr for Schedule {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let (name, settings) = text.split_once(':').unwrap_or((text, ""));
-        let mut given: Vec<(&str, &str)> = settings
-            .split(',')
-            .filter(|setting| !setting.is_empty())
-            .map(|setting| setting.split_once('=').unwrap_or((setting, "")))
-            .collect();
-        let mut take = |key| {
-            let place = given.iter().position(|(name, _)| *name == key);
-            place.map(|place| given.remove(place).1)
-        };
-        let mut number = |key, default: Option<usize>| match (take(key), default) {
-            (None, Some(default)) => Ok(default),
-            (value, _) => value.unwrap_or_default().parse().map_err(|_| {
-                let found = value.unwrap_or("nothing");
-                Error::invalid(format!("{key} of {text}"), found, "a whole number")
-            }),
-        };
-        let schedule = match name {
-            "store-all" => match take("keep") {
-                None | Some("states") => Self::StoreAll { keep: Keep::States },
-                Some("tapes") => Self::StoreAll { keep: Keep::Tapes },
-                Some(keep) => {
-                    return Err(Error::invalid(format!("keep of {text}"), keep, "states or tapes"));
-                }
-            },
-            "uniform" => Self::Uniform { k: number("k", None)? },
-            "binomial" => Self::Binomial { c: number("c", None)? },
-            "constant" => Self::Constant,
-            "mixed" => Self::Mixed { c: number("c", None)?, tape: number("tape", Some(1))? },
-            "disk" => {
-                let mut price = |name| number(name, Some(1));
-                let prices =
-                    Prices { step: price("step")?, write: price("write")?, read: price("read")? };
-                Self::Disk { ram: number("ram", None)?, disk: number("disk", None)?, prices }
-            }
-            "online" => Self::Online { c: number("c", None)? },
-            _ => {
-                let expected = "store-all, uniform, binomial, constant, mixed, disk or online";
-                return Err(Error::invalid("schedule", name, expected));
-            }
-        };
-        if let Some((unknown, _)) = given.first() {
-            return Err(Error::invalid(format!("settings of {text}"), unknown, "none besides"));
-        }
-        schedule.check()?;
-        Ok(schedule)
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }

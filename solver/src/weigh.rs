@@ -170,12 +170,13 @@ impl<T: Element> Pilot<'_, '_, T> {
 
     /// Depths that double.
     fn roulette(&mut self) -> Result<Weighed<T>, Error> {
-        let plain = Roulette::doubling(self.inner.steps(), 0.5)?;
+        let steps = self.inner.steps();
+        let plain = Roulette::default().for_steps(steps);
         let draws = self.draws.iter().copied();
         let squares = plain.squares(self.oracle, self.inner, self.x, draws)?;
         let mut found = Vec::new();
         for Alternative { schedule, bytes, .. } in self.fitting(&plain)? {
-            let costs = plain.depths().map(|depth| self.through(depth, schedule));
+            let costs = plain.depths(steps).into_iter().map(|depth| self.through(depth, schedule));
             let costs = costs.collect::<Result<Vec<_>, _>>()?;
             let (survival, seconds, second_moment) = self.best(&squares[1..], &costs);
             let planned = plain.clone().with_survival(&survival)?.pooled().with_schedule(schedule);

@@ -433,18 +433,18 @@ fn texts_say_what_was_wrong() {
     let wrong = [
         (
             "all",
-            "schedule: found all, expected store-all, uniform, binomial, constant, mixed, disk or online",
+            "unknown schedule 'all': expected one of store-all, uniform, binomial, constant, mixed, disk, online",
         ),
-        ("store-all:keep=x", "keep of store-all:keep=x: found x, expected states or tapes"),
-        ("binomial", "c of binomial: found nothing, expected a whole number"),
-        ("binomial:c=-1", "c of binomial:c=-1: found -1, expected a whole number"),
-        ("binomial:c=0", "c of binomial:c=0: found 0, expected 1 or more"),
-        ("uniform:k=0", "k of uniform:k=0: found 0, expected 1 or more"),
-        ("mixed:c=3,tape=0", "tape of mixed:c=3,tape=0: found 0, expected 1 or more"),
-        ("disk:ram=0,disk=3", "ram of disk:ram=0,disk=3: found 0, expected 1 or more"),
-        ("disk:ram=3", "disk of disk:ram=3: found nothing, expected a whole number"),
-        ("constant:c=3", "settings of constant:c=3: found c, expected none besides"),
-        ("online:c=3,c=4", "settings of online:c=3,c=4: found c, expected none besides"),
+        ("store-all:keep=x", "keep of store-all: found x, expected states or tapes"),
+        ("binomial", "binomial needs c, for example binomial:c=10"),
+        ("binomial:c=-1", "c of binomial: found -1, expected a whole number, 1 or more"),
+        ("binomial:c=0", "c of binomial: found 0, expected a whole number, 1 or more"),
+        ("uniform:k=0", "k of uniform: found 0, expected a whole number, 1 or more"),
+        ("mixed:c=3,tape=0", "tape of mixed: found 0, expected a whole number, 1 or more"),
+        ("disk:ram=0,disk=3", "ram of disk: found 0, expected a whole number, 1 or more"),
+        ("disk:ram=3", "disk needs disk, for example disk:ram=3,disk=20"),
+        ("constant:c=3", "'constant' takes no settings, found 'c=3'"),
+        ("online:c=3,c=4", "online: c is given twice"),
     ];
     for (text, why) in wrong {
         assert_eq!(text.parse::<Schedule>().unwrap_err().to_string(), why);

@@ -20,8 +20,31 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// List the problems, with their default settings, or tell the settings of one
     Problems(Problems),
-    /// List the estimators, with their settings and costs
-    Estimators,
+    /// List the estimators, with their settings and costs, or explain one
+    Estimators {
+        /// Name of the estimator whose settings are explained
+        name: Option<String>,
+    },
+    /// List the inner update rules, or explain one
+    Rules {
+        /// Name of the rule whose settings are explained
+        name: Option<String>,
+    },
+    /// List the schedules: what exact gradients store of the inner run; or explain one
+    Schedules {
+        /// Name of the schedule whose settings are explained
+        name: Option<String>,
+    },
+    /// List the outer optimisers, or explain one
+    Optimisers {
+        /// Name of the optimiser whose settings are explained
+        name: Option<String>,
+    },
+    /// List the couplings: how one inner loop goes on from the last; or explain one
+    Couplings {
+        /// Name of the coupling whose settings are explained
+        name: Option<String>,
+    },
     /// Compute one hypergradient per estimator, side by side
     Gradient(Gradient),
     /// Check a problem's own derivatives against differences and against each other
@@ -58,15 +81,14 @@ pub(crate) struct Common {
     /// Inner step size [default: the problem's]
     #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
-    /// Inner update rule: gradient-descent[:outer=], heavy-ball:momentum=, nesterov:momentum=, adam:b1=,b2=,eps=,decay=,
-    /// rmsprop:b2=,eps=, ista:l1= (or outer=), projected:lower=,upper= [default: the problem's]
+    /// Inner update rule, such as adam:b1=0.8, see `hypertape rules` [default: the problem's]
     #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
     pub(crate) rule: Option<String>,
     /// End the inner loop with the first step of length |w' - w| <= TOL lr, after R steps at the latest
     #[arg(long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) tolerance: Option<f64>,
-    /// What exact gradients store of the inner run: store-all[:keep=tapes], uniform:k=K, binomial:c=C, constant,
-    /// mixed:c=C, disk:ram=A,disk=B, online:c=C (for --tolerance), or auto: the fastest that fits into --memory
+    /// What exact gradients store of the inner run, such as binomial:c=10, see `hypertape schedules`, or auto: the fastest
+    /// that fits into --memory
     #[arg(long, value_name = "S", default_value = "store-all", allow_hyphen_values = true)]
     pub(crate) schedule: Asked,
     /// Bytes that an estimate may take, such as 64MiB; predicted before it runs, and never exceeded
@@ -234,11 +256,11 @@ pub(crate) struct Run {
     /// How one inner loop goes on from the last: cold, from the problem's start; warm, from its end; ttsa, warm with
     /// inner steps lr / k^0.4; bsa, the same with k^0.5, after the outer step. The last two bring single-draw:terms=10 and
     /// sgd with k^0.6 and k^0.5
-    #[arg(long, value_enum, default_value_t = CouplingName::Cold, hide_possible_values = true)]
-    pub(crate) coupling: CouplingName,
-    /// Outer optimiser [default: the problem's]
-    #[arg(long, value_enum)]
-    pub(crate) outer: Option<OuterName>,
+    #[arg(long, value_name = "C", default_value = "cold")]
+    pub(crate) coupling: String,
+    /// Outer optimiser, such as sgd or adam:b1=0.8, see `hypertape optimisers` [default: the problem's]
+    #[arg(long, value_name = "O", allow_hyphen_values = true)]
+    pub(crate) outer: Option<String>,
     /// Outer step size [default: the problem's]
     #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) outer_lr: Option<f64>,
@@ -342,23 +364,6 @@ pub(crate) struct Compare {
 pub(crate) enum Dtype {
     F64,
     F32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OuterName {
-    Sgd,
-    Momentum,
-    Adam,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum CouplingName {
-    Cold,
-    Warm,
-    Ttsa,
-    Bsa,
 }
 
 pub(crate) fn count(text: &str) -> Result<usize, &'static str> {

@@ -4,13 +4,13 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::app::{App, Precise};
 use super::args::Certify;
 use super::atomic;
 use super::failure::{Failure, say};
 use super::point;
 use super::table::{Align, Table, seconds, significant};
 use crate::certify;
-use crate::problems::{Entry, Precision};
 use crate::stats::Mean;
 
 /// Standard errors that a mean may be off by.
@@ -36,17 +36,18 @@ struct Row {
 }
 
 /// The command.
-pub(crate) fn run<T: Precision>(
-    catalogue: &[Entry],
+pub(crate) fn run<T: Precise>(
+    app: &App,
     options: &Certify,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(catalogue, common)?;
-    let mut opened = point::open::<T>(entry, common, 0)?;
-    let made = options.estimators.iter().map(|text| point::estimator(&mut opened, common, text));
+    let entry = &point::entry(app, common)?;
+    let mut opened = point::open::<T>(app, entry, common, 0)?;
+    let made =
+        options.estimators.iter().map(|text| point::estimator(app, &mut opened, common, text));
     let mut estimators = made.collect::<Result<Vec<_>, _>>()?;
-    let mut exact = point::estimator(&mut opened, common, "exact")?;
+    let mut exact = point::estimator(app, &mut opened, common, "exact")?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
     }

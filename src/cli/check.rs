@@ -4,12 +4,12 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::app::{App, Precise};
 use super::args::Common;
 use super::atomic;
 use super::failure::{Failure, say};
 use super::point::{self, Opened};
 use super::table::{Align, Table, significant};
-use crate::problems::{Entry, Precision};
 use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
 
 /// Inner steps unless asked for: a step is right or wrong whatever their number, while long runs amplify rounding, and
@@ -34,13 +34,13 @@ struct Row {
 }
 
 /// The command.
-pub(crate) fn run<T: Precision>(
-    catalogue: &[Entry],
+pub(crate) fn run<T: Precise>(
+    app: &App,
     common: &Common,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let entry = &point::entry(catalogue, common)?;
-    let Opened { mut oracle, inner, x, data_seed } = point::open::<T>(entry, common, 0)?;
+    let entry = &point::entry(app, common)?;
+    let Opened { mut oracle, inner, x, data_seed } = point::open::<T>(app, entry, common, 0)?;
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
     if let Some(folder) = &common.save {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::app::{App, Precise};
 use super::args::Gradient;
 use super::failure::{Failure, say};
 use super::point::{self, Opened};
@@ -138,17 +139,17 @@ pub(super) fn process_peak(process: &str) -> Option<u64> {
 }
 
 /// The command.
-pub(crate) fn run<T: Precision>(
-    catalogue: &[Entry],
+pub(crate) fn run<T: Precise>(
+    app: &App,
     options: &Gradient,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(catalogue, common)?;
-    let mut opened = point::open::<T>(entry, common, 0)?;
+    let entry = &point::entry(app, common)?;
+    let mut opened = point::open::<T>(app, entry, common, 0)?;
     let names = options.estimators.iter();
     let mut chosen = names
-        .map(|name| point::estimator(&mut opened, common, name))
+        .map(|name| point::estimator(app, &mut opened, common, name))
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;

@@ -1,12 +1,13 @@
-//! `hypertape problems` and `hypertape estimators`.
+//! What there is: `hypertape problems`, `hypertape estimators` and their like.
 
 use std::io::Write;
 
+use super::app::Listed;
 use super::args::Problems;
 use super::failure::{Failure, say};
 use super::table::{Align, Table};
-use super::{estimators, names};
 use crate::problems::{Entry, Labels, Setting};
+use crate::{About, Described, find_by_name};
 
 /// One line a problem, or the settings of one.
 pub(crate) fn problems(
@@ -15,7 +16,8 @@ pub(crate) fn problems(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if let Some(name) = &options.problem {
-        return problem(names::find("problem", name, catalogue, |e| &e.name)?, out);
+        let found = find_by_name("problem", name, catalogue, |e| &e.name);
+        return problem(found.map_err(Failure::usage)?, out);
     }
     let mut table = Table::new(&[
         ("problem", Align::Left),
@@ -70,12 +72,49 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
     say(out, format!("Given as {name}:{}={},...", first.name, first.default))
 }
 
-/// One line an estimator.
-pub(crate) fn estimators(out: &mut dyn Write) -> Result<(), Failure> {
-    let columns = ["estimator", "settings", "cost for r steps", "what it is"];
+/// One line for each choice of a kind, or the settings of one.
+pub(crate) fn choices(
+    all: &[Listed],
+    kind: &str,
+    name: Option<String>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if let Some(name) = name {
+        let found = find_by_name(kind, &name, all, |(about, _)| about.name);
+        return explain(found.map_err(Failure::usage)?, out);
+    }
+    let columns = [kind, "settings", "cost for r steps", "what it is"];
     let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
-    for e in estimators::ALL {
-        table.push([e.name, e.settings, e.cost, e.summary]);
+    for (About { name, summary, cost }, settings) in all {
+        let settings: Vec<_> = settings.iter().map(short).collect();
+        let settings = if settings.is_empty() { "-".into() } else { settings.join(",") };
+        let cost = if cost.is_empty() { "-" } else { cost };
+        table.push([name, &*settings, cost, summary]);
+    }
+    say(out, table)
+}
+
+/// A setting with its default.
+fn short(setting: &Described) -> String {
+    let default = setting.value.as_ref().filter(|_| !setting.needed);
+    default.map_or_else(|| setting.name.into(), |default| format!("{}={default}", setting.name))
+}
+
+/// What a choice is, and a line for each of its settings.
+fn explain((about, settings): &Listed, out: &mut dyn Write) -> Result<(), Failure> {
+    let About { name, summary, cost } = about;
+    say(out, format!("{name}: {summary}"))?;
+    if !cost.is_empty() {
+        say(out, format!("cost for r steps: {cost}"))?;
+    }
+    if settings.is_empty() {
+        return say(out, "no settings");
+    }
+    let columns = ["setting", "default", "expected", "what it is"];
+    let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
+    for Described { name, value, needed, expected, help, .. } in settings {
+        let default = value.as_deref().filter(|_| !needed).unwrap_or("-");
+        table.push([name, default, expected, help]);
     }
     say(out, table)
 }

@@ -4,12 +4,12 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::app::{App, Precise};
 use super::args::Plan;
 use super::failure::{Failure, say};
+use super::gradient;
 use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
-use super::{estimators, gradient};
-use crate::problems::{Entry, Precision};
 use crate::{Alternative, Draw, Schedule, Weighed, plan, weigh};
 
 /// One alternative, as `--json` prints it.
@@ -45,16 +45,17 @@ struct Worth {
     relative: f64,
 }
 
-pub(crate) fn run<T: Precision>(
-    catalogue: &[Entry],
+pub(crate) fn run<T: Precise>(
+    app: &App,
     options: &Plan,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(catalogue, common)?;
-    let mut opened = point::open::<T>(entry, common, 0)?;
+    let entry = &point::entry(app, common)?;
+    let mut opened = point::open::<T>(app, entry, common, 0)?;
     let steps = opened.inner.steps();
-    let estimator = estimators::parse::<T>(&options.estimator, steps, Schedule::default())?;
+    let estimator =
+        T::registry(app).estimators.parse(&options.estimator).map_err(Failure::usage)?;
     let profile = point::profile(&mut opened, common)?;
     let memory = common.memory.unwrap_or(u64::MAX);
     let Opened { oracle, inner, x, .. } = &mut opened;

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::app::{App, Precise};
 use super::args::{Asked, Common, Data, Dtype};
 use super::arrays;
 use super::failure::Failure;
-use super::{estimators, names, ranks, rules};
+use super::ranks;
 use crate::problems::data::{Files, load};
 use crate::problems::{Entry, Labels, Precision};
 use crate::{
-    Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Profile, Schedule,
+    Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Profile, find_by_name,
     plan,
 };
 
@@ -23,9 +24,10 @@ pub(crate) struct Opened<T> {
 }
 
 /// The entry that the command names, with the settings that it gives in the name or as options.
-pub(crate) fn entry(catalogue: &[Entry], common: &Common) -> Result<Entry, Failure> {
+pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     let (name, settings) = common.problem.split_once(':').unwrap_or((&common.problem, ""));
-    let entry = names::find("problem", name, catalogue, |e| &e.name)?;
+    let entry = find_by_name("problem", name, app.catalogue, |e| &e.name);
+    let entry = entry.map_err(Failure::usage)?;
     let typed = settings.split(',').filter(|setting| !setting.is_empty());
     let typed = typed.map(|setting| setting.split_once('=').unwrap_or((setting, "")));
     let options = common.data.settings();
@@ -53,7 +55,8 @@ pub(crate) fn data_seed(entry: &Entry, common: &Common) -> Result<Option<u64>, F
 }
 
 /// Opens `entry`, its data seed moved on by `shift`.
-pub(crate) fn open<T: Precision>(
+pub(crate) fn open<T: Precise>(
+    app: &App,
     entry: &Entry,
     common: &Common,
     shift: u64,
@@ -71,7 +74,7 @@ pub(crate) fn open<T: Precision>(
         inner = inner.until(tolerance).map_err(Failure::usage)?;
     }
     if let Some(rule) = &common.rule {
-        rules::set(&mut oracle, rule)?;
+        oracle.set_any_rule(T::registry(app).rules.parse(rule).map_err(Failure::usage)?);
     }
     let x = match &common.at {
         Some(path) => point(path, oracle.start(), "--at")?,
@@ -101,27 +104,23 @@ fn on<T: Precision>(
 }
 
 /// The estimator that `text` names, under the schedule that the command asks for.
-pub(crate) fn estimator<T: Precision>(
+pub(crate) fn estimator<T: Precise>(
+    app: &App,
     opened: &mut Opened<T>,
     common: &Common,
     text: &str,
 ) -> Result<Box<dyn Estimator<T>>, Failure> {
-    let steps = opened.inner.steps();
+    let made = T::registry(app).estimators.parse(text).map_err(Failure::usage)?;
     let schedule = match common.schedule {
         Asked::Given(schedule) => schedule,
         Asked::Auto if ranks::ranks().is_some() => {
             let found = "--schedule auto: found several processes, whose times differ";
             return Err(Failure::usage(format!("{found}, expected a schedule")));
         }
-        Asked::Auto => {
-            let default = estimators::parse::<T>(text, steps, Schedule::default())?;
-            if default.schedule().is_none() {
-                return Ok(default);
-            }
-            alternatives(opened, &*default, common)?[0].schedule
-        }
+        Asked::Auto if made.schedule().is_none() => return Ok(made),
+        Asked::Auto => alternatives(opened, &*made, common)?[0].schedule,
     };
-    estimators::parse(text, steps, schedule)
+    Ok(made.under(schedule).unwrap_or(made))
 }
 
 /// Schedules of `estimator` that fit into the memory of the command, fastest first; at least one.

@@ -10,17 +10,19 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::app::{App, Precise};
 use super::args::Run as Options;
 use super::failure::{Failure, say};
+use super::outer::{self, Algorithm};
 use super::point::{self, Opened};
 use super::state::{self, Files, Interrupt};
 use super::table::{Align, Table, significant};
-use super::{arrays, atomic, outer};
+use super::{arrays, atomic};
 use crate::coupling::Coupling;
-use crate::problems::{Entry, Precision};
 use crate::stats::moments;
 use crate::{
-    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Record, Run, RunState, Saved, mean_loss,
+    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Outer, Record, Run, RunState, Saved,
+    mean_loss,
 };
 
 /// A judged outer point: the run's result, or a control.
@@ -52,15 +54,18 @@ struct Summary {
 }
 
 /// The command.
-pub(crate) fn run<T: Precision>(
-    catalogue: &[Entry],
+pub(crate) fn run<T: Precise>(
+    app: &App,
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(catalogue, common)?;
-    let (coupling, named, outer) = outer::algorithm(entry, options)?;
-    let mut estimator = point::estimator(&mut point::open::<T>(entry, common, 0)?, common, &named)?;
+    let entry = &point::entry(app, common)?;
+    let Algorithm { coupling, estimator: named, outer, .. } =
+        outer::algorithm(app, entry, options)?;
+    let (coupling, outer): (Arc<dyn Coupling>, Arc<dyn Outer<T>>) = (coupling.into(), outer.into());
+    let mut opened = point::open::<T>(app, entry, common, 0)?;
+    let mut estimator = point::estimator(app, &mut opened, common, &named)?;
     let limits = limits(options);
     let files = Files::of(options)?;
     let mut interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
@@ -70,10 +75,10 @@ pub(crate) fn run<T: Precision>(
     for repeat in 0..options.repeat {
         let stem = if options.repeat == 1 { String::new() } else { format!("-{repeat}") };
         let Opened { mut oracle, inner, x, data_seed } =
-            point::open::<T>(entry, common, repeat as u64)?;
+            point::open::<T>(app, entry, common, repeat as u64)?;
         let seed = common.seed.wrapping_add(repeat as u64);
-        let coupling = Arc::clone(&coupling);
-        let run = Run { coupling, limits, ..Run::new(inner, outer, iterations, seed) };
+        let (coupling, outer) = (Arc::clone(&coupling), Arc::clone(&outer));
+        let run = Run { inner, outer, iterations, seed, coupling, limits };
         let name = estimator.name();
         let settings =
             state::settings(options, &run, (&oracle, &*estimator), (&entry.name, data_seed));
@@ -108,7 +113,7 @@ pub(crate) fn run<T: Precision>(
             dtype: T::NAME,
             steps: inner.steps(),
             lr: inner.lr(),
-            outer: outer.to_string(),
+            outer: run.outer.name(),
             coupling: run.coupling.name(),
             iterations: state.iteration,
             ended: state.end.map_or_else(String::new, |end| end.to_string()),
@@ -144,7 +149,7 @@ pub(crate) fn run<T: Precision>(
         n => (format!("{iterations} outer iterations"), format!(", {n} runs")),
     };
     let (name, estimator) = (&entry.name, estimator.name());
-    say(out, format!("{name}: {length}, {outer}, {estimator}{runs}"))?;
+    say(out, format!("{name}: {length}, {}, {estimator}{runs}", outer.name()))?;
     say(out, report(&all))
 }
 
@@ -205,7 +210,7 @@ fn finite(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>
 
 /// The result and the controls, each after an inner loop of its own, which a warm start from the result's end would
 /// not be for a control: there is none then. Also `w_r` of the result.
-fn judge<T: Precision>(
+fn judge<T: Precise>(
     oracle: &mut Oracle<T>,
     coupling: &dyn Coupling,
     inner: &InnerLoop,
@@ -235,7 +240,7 @@ fn judge<T: Precision>(
 pub(super) type Measured = (f64, Vec<(&'static str, f64)>);
 
 /// What is known of `x`, after an inner loop that leaves `w_r` in `w`.
-pub(super) fn measure<T: Precision>(
+pub(super) fn measure<T: Precise>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     x: &[T],
@@ -275,7 +280,7 @@ fn mean_and_spread(values: &[f64]) -> String {
 }
 
 /// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, and `run.json`.
-fn save<T: Precision>(
+fn save<T: Precise>(
     folder: &Path,
     stem: &str,
     oracle: &Oracle<T>,

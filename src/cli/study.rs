@@ -18,12 +18,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::app::App;
 use super::args::{Compare, Part, Study as Options};
 use super::failure::{Failure, say};
 use super::gradient::json;
 use super::run::progress;
 use super::table;
-use crate::problems::Entry;
 use cell::{Reply, Task};
 use child::{Limits, Turns};
 use file::Study;
@@ -33,15 +33,11 @@ use records::Records;
 const DEFAULT: (&str, &str) = ("digits.toml", include_str!("../../studies/digits.toml"));
 
 /// The command.
-pub(crate) fn run(
-    catalogue: &[Entry],
-    options: &Options,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
     match &options.part {
-        Some(Part::Cell) => work::serve(catalogue, out),
+        Some(Part::Cell) => work::serve(app, out),
         Some(Part::Merge { folders, out: folder }) => {
-            let (study, records, notes) = records::merge(folders, folder, catalogue)?;
+            let (study, records, notes) = records::merge(folders, folder, app)?;
             tell(&study, &records, out)?;
             match notes.split_first() {
                 None => Ok(()),
@@ -49,19 +45,17 @@ pub(crate) fn run(
             }
         }
         Some(Part::Report { folder }) => {
-            let (study, records) = Records::load(folder, catalogue)?;
+            let (study, records) = Records::load(folder, app)?;
             tell(&study, &records, out)
         }
-        None => cells(catalogue, options, out),
+        None => cells(app, options, out),
     }
 }
 
-fn cells(catalogue: &[Entry], options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
     let (file, study) = match &options.file {
-        Some(file) => (file.as_path(), file::read(file, catalogue)?),
-        None => {
-            (Path::new(DEFAULT.0), file::parse(DEFAULT.0.as_ref(), DEFAULT.1.into(), catalogue)?)
-        }
+        Some(file) => (file.as_path(), file::read(file, app)?),
+        None => (Path::new(DEFAULT.0), file::parse(DEFAULT.0.as_ref(), DEFAULT.1.into(), app)?),
     };
     let own = || Path::new("hypertape-study").join(file.file_stem().unwrap_or_default());
     let folder = options.out.clone().unwrap_or_else(own);
@@ -179,13 +173,9 @@ fn tell(study: &Study, records: &Records, out: &mut dyn Write) -> Result<(), Fai
 }
 
 /// Compares the cells that two studies share.
-pub(crate) fn compare(
-    catalogue: &[Entry],
-    options: &Compare,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let (study, mut before) = Records::load(&options.before, catalogue)?;
-    let (other, mut after) = Records::load(&options.after, catalogue)?;
+pub(crate) fn compare(app: &App, options: &Compare, out: &mut dyn Write) -> Result<(), Failure> {
+    let (study, mut before) = Records::load(&options.before, app)?;
+    let (other, mut after) = Records::load(&options.after, app)?;
     let keys = other.cells.iter().zip(after.slots).map(|(cell, slot)| Ok((cell.key()?, slot)));
     let mut theirs: HashMap<String, _> = keys.collect::<Result<_, Failure>>()?;
     let ours = study.cells.iter().map(|cell| Ok(theirs.remove(&cell.key()?).flatten()));

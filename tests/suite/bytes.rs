@@ -123,7 +123,7 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
         }
         // Steps of a run are measured, its whole tape is not: its table ends in a whole cache line, which counts at both ends.
         let [predicted, measured] = bytes(&mut oracle, &inner, &mut FullTape);
-        assert!((measured..measured + 128).contains(&predicted), "{predicted} {measured}");
+        assert!((measured..=measured + 128).contains(&predicted), "{predicted} {measured}");
     }
 }
 
@@ -251,7 +251,7 @@ fn long_tapes_and_short_online_loops_are_not_above_their_predictions() {
     for steps in [11, 100, 1000] {
         let inner = InnerLoop::new(steps, entry.lr).unwrap();
         let [predicted, measured] = bytes(&mut oracle, &inner, &mut FullTape);
-        assert!((measured..measured + 128).contains(&predicted), "{steps} {predicted} {measured}");
+        assert!((measured..=measured + 128).contains(&predicted), "{steps} {predicted} {measured}");
     }
     let entry = open("w1-ridge");
     let mut oracle = entry.open::<f64>(None).unwrap();

@@ -202,6 +202,23 @@ fn lists_name_everything() {
         assert!(line.contains(entry.summary) && line.contains(&entry.steps.to_string()), "{line}");
     }
     let estimators = ok("estimators", none);
+    for (line, parts) in [
+        ("rules", &["heavy-ball", "momentum=0.9", "l1,outer"][..]),
+        ("rules ista", &["ista: ", "l1 ", "a positive finite number"]),
+        ("schedules", &["binomial", "ram,disk,step=1,write=1,read=1"]),
+        ("schedules disk", &["cost of writing a state to disk"]),
+        ("optimisers", &["sgd", "lr,power=0"]),
+        ("optimisers adam", &["b2 ", "0.999"]),
+        (
+            "estimators thinned",
+            &["cost for r steps: ", "q ", "0.3", "probability that a step is visited"],
+        ),
+        ("estimators exact", &["no settings"]),
+    ] {
+        let told = ok(line, none);
+        assert!(parts.iter().all(|part| told.contains(part)), "{line}: {told}");
+    }
+    refused(["rules", "adm"], 2, &["unknown rule 'adm': did you mean adam?"]);
     assert!(estimators.lines().skip(1).any(|line| line.starts_with("exact ")), "{estimators}");
     // Every listed estimator is accepted with its defaults.
     for name in estimators.lines().skip(1).filter_map(|l| l.split(' ').next()) {
@@ -278,23 +295,37 @@ fn implicit_estimates_tell_what_they_rest_on() {
     assert!(losses(0.0).len() == 3 && losses(0.0) == losses(1.0), "{several:?}");
 
     for (typed, parts) in [
-        ("cg:iterations=0", &["cg:iterations=0", "iterations: found 0, expected a positive"][..]),
-        ("cg:iterations=1.5", &["iterations is 1.5, expected a whole number"]),
-        ("cg:warm=2", &["warm is 2, expected 0 or 1"]),
-        ("cg:terms=2", &["unknown setting 'terms'", "iterations, tolerance, mu, warm"]),
-        ("truncated:k=-1", &["k is -1, expected a whole number"]),
-        ("dense:mu=0", &["mu: found 0, expected a positive finite number"]),
-        ("stocbio:decay=2", &["decay: found 2, expected a number above 0 and at most 1"]),
-        ("roulette-neumann:survival=1", &["survival: found 1"]),
-        ("forward:k=1", &["estimator 'forward' takes no settings"]),
-        ("ufom:q=0.2,adaptive=1", &["expected one of q, subset, adaptive, paper-code, or d2"]),
+        ("cg:iterations=0", &["iterations of cg: found 0, expected a whole number, 1 or more"][..]),
+        ("cg:iterations=1.5", &["iterations of cg: found 1.5, expected a whole number"]),
+        ("cg:warm=2", &["warm of cg: found 2, expected 0 or 1"]),
+        (
+            "cg:terms=2",
+            &["unknown setting 'terms' of cg: expected one of iterations, tolerance, mu, warm"],
+        ),
+        ("truncated:k=-1", &["k of truncated: found -1, expected a whole number"]),
+        ("dense:mu=0", &["mu of dense: found 0, expected a positive finite number"]),
+        (
+            "stocbio:decay=2",
+            &["decay of stocbio: found 2, expected a number above 0 and at most 1"],
+        ),
+        ("roulette-neumann:survival=1", &["survival of roulette-neumann: found 1"]),
+        ("forward:k=1", &["'forward' takes no settings, found 'k=1'"]),
+        (
+            "ufom:q=0.2,adaptive=1",
+            &["ufom: expected one of q, subset, adaptive, paper-code, or d2 with v2"],
+        ),
         ("ufom:d2=1", &["or d2 with v2"]),
         ("ufom:k=2,mixed=1", &["expected k or mixed"]),
-        ("jump:anchors=0", &["found 0 anchors and degree 6, expected 1 or more of each"]),
+        ("jump:anchors=0", &["anchors of jump: found 0, expected a whole number, 1 or more"]),
         ("roulette:0:1,5:x", &["expected depth:probability,..."]),
         ("roulette:0:1,5:2", &["level 1 of roulette", "depth 5 with probability 2"]),
-        ("roulette:survival=2", &["level 1 of roulette", "with probability 2"]),
-        ("thinned:slots=0", &["slots: found 0, expected 1 or more"]),
+        ("roulette:survival=2", &["survival of roulette: found 2, expected a probability"]),
+        // Where it has no effect too.
+        ("ufom:q=0.2,floor=2", &["floor of ufom: found 2, expected a probability"]),
+        ("ufom:q=0.1,q=0.2", &["ufom: q is given twice"]),
+        ("ufom:adaptiv", &["unknown setting 'adaptiv' of ufom: did you mean adaptive?"]),
+        ("ufom:q", &["q of ufom: found no value, expected a probability"]),
+        ("thinned:slots=0", &["slots of thinned: found 0, expected a whole number, 1 or more"]),
     ] {
         refused(words(&format!("gradient quadratic --estimator {typed}"), none), 2, parts);
     }
@@ -521,15 +552,15 @@ fn schedules_and_budgets() {
     }
     for (line, why) in [
         ("gradient quadratic --memory 1Mib", "expected bytes, such as 4096, 64MiB or 1.5GB"),
+        ("gradient quadratic --schedule binomial", "binomial needs c, for example binomial:c=10"),
         (
-            "gradient quadratic --schedule binomial",
-            "c of binomial: found nothing, expected a whole number",
+            "gradient quadratic --rule adam:b1=2",
+            "b1 of adam: found 2, expected a number from 0 to below 1",
         ),
-        ("gradient quadratic --rule adam:b1=2", "b1: found 2, expected a number from 0 to below 1"),
-        ("gradient quadratic --rule ista", "expected ista:l1=WEIGHT, or ista:outer=PLACE"),
+        ("gradient quadratic --rule ista", "ista: expected l1 or outer"),
         (
             "gradient quadratic --rule gradient-descent:outer=0.5",
-            "expected gradient-descent:outer=PLACE of an outer variable",
+            "outer of gradient-descent: found 0.5, expected a whole number",
         ),
         ("gradient quadratic --rule heavy", "unknown rule 'heavy': did you mean heavy-ball?"),
     ] {
@@ -841,7 +872,24 @@ fn run_takes_its_outer_optimiser() {
     assert_eq!(momentum[3]["outer"], "momentum 0.1234567, 0.5");
     assert_eq!(momentum[1]["loss"], sgd[1]["loss"]);
     assert_ne!(momentum[2]["loss"], sgd[2]["loss"]);
-    refused(words(&format!("{line} sgd --outer-momentum 0.5"), none), 2, &["--outer-momentum"]);
+    refused(
+        words(&format!("{line} sgd --outer-momentum 0.5"), none),
+        2,
+        &["--outer-momentum: sgd has no momentum"],
+    );
+    // Settings in the text are those of the options, and of some there are none.
+    let text = objects(&format!("{line} momentum:lr=0.1234567,momentum=0.5"), none);
+    assert_eq!(timeless(&text), timeless(&momentum));
+    let slow = objects(&format!("{line} adam:b1=0.5"), none);
+    assert_eq!(slow[3]["outer"], "adam:lr=0.1,b1=0.5");
+    assert_ne!(slow[2]["loss"], adam[2]["loss"]);
+    for (typed, why) in [
+        ("adam:lr=0.1 --outer-lr 0.2", "--outer: adam: lr is given twice"),
+        ("adam:b3=1", "--outer: unknown setting 'b3' of adam: did you mean b1?"),
+        ("adam:lr=0", "--outer: lr of adam: found 0, expected a positive finite number"),
+    ] {
+        refused(words(&format!("{line} {typed}"), none), 2, &[why]);
+    }
     // Without iterations the result is the start.
     let idle = objects("run quadratic --iterations 0", none);
     assert_eq!(idle.len(), 1);

@@ -237,6 +237,9 @@ fn first_order_descent_runs_away_where_exact_descent_contracts() {
 fn probabilities_are_checked() {
     for q in [0.0, -0.1, 1.5, f64::NAN] {
         let text = Ufom::new(q).unwrap_err().to_string();
-        assert_eq!(text, format!("q: found {q}, expected a probability above 0 and at most 1"));
+        assert_eq!(
+            text,
+            format!("q of ufom: found {q}, expected a probability above 0 and at most 1")
+        );
     }
 }

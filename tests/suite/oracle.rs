@@ -15,7 +15,7 @@ fn point(oracle: &Oracle<f64>) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let wave = |n: usize, by: f64| (0..n).map(|i| (by * (i + 1) as f64).sin() * 0.3).collect();
     let (p, d): (usize, usize) = (oracle.inner_dim(), oracle.outer_dim());
     let mut x = oracle.start().values().to_vec();
-    axpy(&mut x, 1.0, &Vec::<f64>::from_iter((0..d).map(|i| 0.1 * (i as f64).cos())));
+    axpy(&mut x, 1.0, &(0..d).map(|i| 0.1 * (i as f64).cos()).collect::<Vec<f64>>());
     (wave(p, 0.7), x, wave(p, 1.3))
 }
 

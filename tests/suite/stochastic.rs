@@ -300,21 +300,33 @@ fn settings_are_checked() {
     let bio = |terms, batches, decay| Terms::StocBio { terms, batches, decay };
     let roulette = |survival, mu, noise| Terms::Roulette { survival, mu, noise };
     for (terms, lr, text) in [
-        (bio(0, 1.0, 1.0), None, "terms: found 0, expected 1 or more"),
-        (Terms::Single { terms: 0 }, None, "terms: found 0, expected 1 or more"),
-        (bio(2, 0.0, 1.0), None, "batches: found 0, expected a positive finite number"),
-        (bio(2, 1.0, 1.1), None, "decay: found 1.1, expected a number above 0 and at most 1"),
-        (bio(2, 1.0, 1.0), Some(0.0), "lr: found 0, expected a positive finite number"),
+        (bio(0, 1.0, 1.0), None, "terms of stocbio: found 0, expected a whole number, 1 or more"),
+        (
+            Terms::Single { terms: 0 },
+            None,
+            "terms of single-draw: found 0, expected a whole number, 1 or more",
+        ),
+        (bio(2, 0.0, 1.0), None, "batches of stocbio: found 0, expected a positive finite number"),
+        (
+            bio(2, 1.0, 1.1),
+            None,
+            "decay of stocbio: found 1.1, expected a number above 0 and at most 1",
+        ),
+        (bio(2, 1.0, 1.0), Some(0.0), "lr of stocbio: found 0, expected a positive finite number"),
         (
             roulette(1.0, None, 0.0),
             None,
-            "survival: found 1, expected a probability above 0 and below 1",
+            "survival of roulette-neumann: found 1, expected a probability above 0 and below 1",
         ),
-        (roulette(0.5, Some(0.0), 0.0), None, "mu: found 0, expected a positive finite number"),
+        (
+            roulette(0.5, Some(0.0), 0.0),
+            None,
+            "mu of roulette-neumann: found 0, expected a positive finite number",
+        ),
         (
             roulette(0.5, None, f64::NAN),
             None,
-            "noise: found NaN, expected a finite number, 0 or more",
+            "noise of roulette-neumann: found NaN, expected a finite number, 0 or more",
         ),
     ] {
         assert_eq!(of(terms, lr), text);

@@ -370,15 +370,15 @@ fn errors_name_the_line_and_the_key() {
         ("seeds = 99999999999", "2: grid: too many cells, expected at most 10000 in a study"),
         ("data_seed = 1", "4: data_seed: the data of 'quadratic' is fixed"),
         ("dtype = 'f16'", "4: dtype: found \"f16\", expected one of f64, f32"),
-        ("outer = 'SGD'", "4: outer: found \"SGD\", expected one of sgd, momentum, adam"),
+        (
+            "outer = 'SGD'",
+            "4: outer: unknown outer optimiser 'SGD': expected one of sgd, momentum, adam",
+        ),
         (
             "memory = '3 MB'",
             "4: memory: found \"3 MB\", expected bytes, such as 4096, 64MiB or 1.5GB",
         ),
-        (
-            "rule = 'ista'",
-            "4: rule: ista: expected ista:l1=WEIGHT, or ista:outer=PLACE of an outer variable",
-        ),
+        ("rule = 'ista'", "4: rule: ista: expected l1 or outer"),
         (
             "measure = 'gradient'\nouter = 'sgd'",
             "5: outer: found a setting of runs, expected measure = \"run\"",
@@ -395,16 +395,13 @@ fn errors_name_the_line_and_the_key() {
         ("[[external]]\nproblem = 'quadratic'\nbytes = 1", "4: external: found no seconds"),
         ("outer_lr = inf", "4: outer_lr: found inf, expected a positive finite number"),
         ("outer_power = -1", "4: outer_power: found -1, expected a finite number, 0 or more"),
-        ("outer = 'adam'\nouter_power = 1", "5: outer_power: only sgd has a decaying step size"),
+        ("outer = 'adam'\nouter_power = 1", "5: outer_power: adam has no power"),
         ("record_every = 0", "4: record_every: found 0, expected a whole number, 1 or more"),
         (
             "estimator = ['exact', 'frist-order']",
             "4: estimator: unknown estimator 'frist-order': did you mean first-order?",
         ),
-        (
-            "estimator = 'exact:q=1'",
-            "4: estimator: estimator 'exact' takes no settings, found 'q=1'",
-        ),
+        ("estimator = 'exact:q=1'", "4: estimator: 'exact' takes no settings, found 'q=1'"),
         (
             "[[grid]]\nproblem = ['quadratic', 'quadratc']",
             "5: problem: unknown problem 'quadratc': did you mean quadratic?",

@@ -687,7 +687,7 @@ fn what_does_not_fit_is_refused() {
         let expected = "found one that ends at tolerance 0.001, expected one of so many steps";
         assert!(text.starts_with("the inner loop of ") && text.ends_with(expected), "{text}");
     }
-    let expected = "the inner rule: found adam:b1=0.9,b2=0.999,eps=0.00000001, expected one that adds a multiple of the \
+    let expected = "the inner rule: found adam:b1=0.9,b2=0.999,eps=1e-8, expected one that adds a multiple of the \
                     gradient, such as gradient descent";
     for estimator in [&mut jump as &mut dyn Estimator<f64>, &mut thinned] {
         assert_eq!(text(estimator, &known, true), expected);
@@ -696,7 +696,7 @@ fn what_does_not_fit_is_refused() {
         "the last depth of roulette: found 5, expected 8 or more, the steps of the inner loop";
     assert_eq!(text(&mut roulette, &known, false), expected);
     // Roulette and forms of ufom but jumps know every rule.
-    let mut roulette = Roulette::doubling(8, 0.5).unwrap();
+    let mut roulette = Roulette::doubling(0.5).unwrap();
     let mut mixed = Ufom::new(0.5).unwrap().with_cheap(Cheap::Mixed).unwrap();
     for estimator in [&mut roulette as &mut dyn Estimator<f64>, &mut mixed] {
         assert_eq!(text(estimator, &known, true), "fine");
@@ -704,11 +704,11 @@ fn what_does_not_fit_is_refused() {
     let error = |result: Result<(), Error>| result.unwrap_err().to_string();
     assert_eq!(
         error(Thinned::new(0.0).map(|_| ())),
-        "q: found 0, expected a probability above 0 and at most 1"
+        "q of thinned: found 0, expected a probability above 0 and at most 1"
     );
     assert_eq!(
         error(ForwardGradient::new(0).map(|_| ())),
-        "directions: found 0, expected 1 or more"
+        "directions of forward-gradient: found 0, expected a whole number, 1 or more"
     );
     assert_eq!(
         error(Roulette::new([(0, 0.9)]).map(|_| ())),
@@ -717,7 +717,7 @@ fn what_does_not_fit_is_refused() {
     let none = Cheap::Jump(Jump { anchors: 0, degree: 3 });
     assert_eq!(
         error(Ufom::new(0.5).unwrap().with_cheap(none).map(|_| ())),
-        "jump: found 0 anchors and degree 3, expected 1 or more of each"
+        "anchors of jump: found 0, expected a whole number, 1 or more"
     );
 }
 
@@ -850,6 +850,32 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     assert!(text(of(&mut oracle, 100, &draws)).ends_with(" needed at least, 100 are allowed"));
 }
 
+/// What depends on the number of steps is settled when that is known: the same bits as with the numbers that it comes to.
+#[test]
+fn texts_settle_with_the_number_of_steps() {
+    let mut oracle = Oracle::new(TwoLayer::new(4)).unwrap();
+    let q = optimal_probability(0.25, 2.0, 9.0, 8.0, 2.0);
+    let given = [(0, 1.0), (1, 0.75), (2, 0.5625), (4, 0.421_875), (8, 0.316_406_25)];
+    let pairs: [(&str, Box<dyn Estimator<f64>>); 2] = [
+        ("ufom:d2=0.25,v2=2,p=2", Box::new(Ufom::new(q).unwrap())),
+        ("roulette:survival=0.75", Box::new(Roulette::new(given).unwrap())),
+    ];
+    for (text, mut known) in pairs {
+        let mut typed: Box<dyn Estimator<f64>> = text.parse().unwrap();
+        assert_eq!(typed.name(), text);
+        let mut all = Vec::new();
+        for k in 0..20 {
+            let mut go = |estimator: &mut dyn Estimator<f64>| {
+                estimate(estimator, &mut oracle, (8, 0.1), Draw::new(1, k)).unwrap().1
+            };
+            let found = go(&mut *typed);
+            assert_eq!(found, go(&mut *known), "{text}");
+            all.push(found);
+        }
+        assert!(all.iter().any(|g| *g != all[0]), "{text}");
+    }
+}
+
 /// Fixed decimals of both precisions, through all new estimators: the same to single precision.
 #[test]
 fn single_precision_agrees() {
@@ -857,7 +883,7 @@ fn single_precision_agrees() {
         let mut oracle = Oracle::<T>::new(TwoLayer::new(4)).unwrap();
         let jump = Cheap::Jump(Jump { anchors: 2, degree: 3 });
         let estimators: [Box<dyn Estimator<T>>; 5] = [
-            Box::new(Roulette::doubling(8, 0.9).unwrap()),
+            Box::new(Roulette::doubling(0.9).unwrap()),
             Box::new(Thinned::new(0.8).unwrap()),
             Box::new(Thinned::new(0.8).unwrap().anchored()),
             Box::new(Ufom::new(0.9).unwrap().with_cheap(jump).unwrap()),

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use crate::array::Array;
 use crate::array::element::Element;
-use crate::array::{Array, LinearOperator};
+use crate::array::linear::LinearOperator;
 use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
@@ -221,7 +222,7 @@ mod tests {
             let alone: Vec<_> = together.iter().map(|&x| sparse.times(0..7, x).values()).collect();
             let view = Rows { of: &sparse, starts: &sparse.starts };
             let view = arena.put(view).unwrap();
-            Tensor::linears(&mut together, view, false);
+            Tensor::operate(&mut together, view, false);
             assert_eq!(together.iter().map(|t| t.values()).collect::<Vec<_>>(), alone);
         }
     }
@@ -251,7 +252,7 @@ mod tests {
         let (sparse, _) = example();
         let arena = Arena::new();
         let x = Tensor::new(&arena, Shape::column(5), &[0.0; 5]);
-        assert_eq!(sparse.times(5..8, x).values(), []);
+        assert!(sparse.times(5..8, x).values().is_empty());
         let fault = Fault::Index { operation: "rows of a sparse matrix", index: 8, length: 8 };
         assert_eq!(arena.status(), Err(fault));
     }

@@ -1,10 +1,10 @@
 //! `Dual`: forward mode. A value travels with `N` tangents, each of which may be absent, that is identically zero.
 
 use crate::arena::Arena;
-use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::slopes::Slope;
-use crate::array::{Array, LinearOperator, List, Side, operators};
+use crate::array::linear::{Bilinear, Linear};
+use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -45,35 +45,12 @@ impl<A: Copy, const N: usize> Dual<A, N> {
     }
 }
 
-/// Linear operations, applied to the value and to every tangent.
-macro_rules! linear {
-    ($($name:ident($($argument:ident: $type:ty),*))*) => {$(
-        fn $name(self, $($argument: $type),*) -> Self {
-            let f = |a: A| a.$name($($argument),*);
-            Self { value: f(self.value), tangents: self.tangents.map(|t| t.map(f)) }
-        }
-    )*};
-}
-
 /// The sum of what is there.
 pub(crate) fn add_present<'a, A: Array<'a>>(a: Option<A>, b: Option<A>) -> Option<A> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a + b),
         (a, b) => a.or(b),
     }
-}
-
-/// The tangents of a bilinear operation: `f(da, b) + f(a, db)`.
-fn bilinear<'a, A: Array<'a>, const N: usize>(
-    a: Dual<A, N>,
-    b: Dual<A, N>,
-    f: impl Fn(A, A) -> A,
-) -> Dual<A, N> {
-    let tangent = |i: usize| {
-        let left = a.tangents[i].map(|da| f(da, b.value));
-        add_present(left, b.tangents[i].map(|db| f(a.value, db)))
-    };
-    Dual { value: f(a.value, b.value), tangents: std::array::from_fn(tangent) }
 }
 
 /// [`Array::bend`] from the slope of `f` at `x` with tangent `dx`, for types without a way of their own.
@@ -110,17 +87,9 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         self.value.arena()
     }
 
-    linear! {
-        within(arena: &'a Arena)
-        sum_to(shape: Shape)
-        broadcast_to(shape: Shape)
-        pick(labels: &'a [u32])
-        place(labels: &'a [u32], cols: u32)
-        gather_rows(indices: &'a [u32])
-        scatter_rows(indices: &'a [u32], rows: u32)
-        slice(start: usize, shape: Shape)
-        embed(start: usize, shape: Shape)
-        reshape(shape: Shape)
+    fn within(self, arena: &'a Arena) -> Self {
+        let near = |a: A| a.within(arena);
+        Self { value: near(self.value), tangents: self.tangents.map(|t| t.map(near)) }
     }
 
     fn constant(self, shape: Shape, data: &'a [A::Elem]) -> Self {
@@ -233,12 +202,30 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         Self { value: other.value, tangents }.tangents_up()
     }
 
-    fn dot(self, other: Self) -> Self {
-        bilinear(self, other, A::dot)
+    fn map_linear(self, f: Linear<'a, A::Elem>) -> Self {
+        let Linear::Operator(map, transposed) = f else {
+            let moved = |a: A| a.map_linear(f);
+            return Self {
+                value: moved(self.value),
+                tangents: self.tangents.map(|t| t.map(moved)),
+            };
+        };
+        let mut planes = List::from_elem(self.value, 1);
+        planes.extend(self.tangents.into_iter().flatten());
+        A::operate(&mut planes, map, transposed);
+        // In the order in which they were put in.
+        let mut planes = planes.into_iter();
+        let value = planes.next().unwrap_or(self.value);
+        Self { value, tangents: self.tangents.map(|t| t.and_then(|_| planes.next())) }
     }
 
-    fn row_dot(self, other: Self) -> Self {
-        bilinear(self, other, A::row_dot)
+    fn bilinear(self, other: Self, f: Bilinear) -> Self {
+        let tangent = |i: usize| {
+            let left = self.tangents[i].map(|da| da.bilinear(other.value, f));
+            add_present(left, other.tangents[i].map(|db| self.value.bilinear(db, f)))
+        };
+        let value = self.value.bilinear(other.value, f);
+        Self { value, tangents: std::array::from_fn(tangent) }
     }
 
     fn softmax_parts(self) -> (Self, Self) {
@@ -248,15 +235,6 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         let d_share = |i: usize| Some(shares * (self.tangents[i]? - d_sum[i]?));
         let d_shares = std::array::from_fn(d_share);
         (Self { value: sum, tangents: d_sum }, Self { value: shares, tangents: d_shares })
-    }
-
-    fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {
-        let mut planes: List<A> = self.tangents.into_iter().flatten().collect();
-        planes.push(self.value);
-        A::linears(&mut planes, map, transposed);
-        let value = planes.pop().unwrap_or(self.value);
-        let mut planes = planes.into_iter();
-        Self { value, tangents: self.tangents.map(|t| t.and_then(|_| planes.next())) }
     }
 
     fn custom_product(self, f: &'a dyn Custom<A::Elem>, product: Product<Self>) -> Self {
@@ -280,10 +258,6 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         };
         let tangents = std::array::from_fn(tangent);
         Self { value: x.custom_product(f, product.map(|a| a.value)), tangents }
-    }
-
-    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
-        bilinear(self, other, |a, b| a.convolve_for(b, map, role))
     }
 }
 

@@ -1,19 +1,13 @@
 //! [`Factored`]: solutions and log-determinants, in every mode, by one factorisation.
 //!
-//! `y = M^-1 b` is stated as Newton's iteration with the factors of the values `M_0` in place of those of `M`:
-//!
-//! ```text
-//! y <- y + M_0^-1 (b - M y)
-//! ```
-//!
-//! from the solution without derivatives. Each step makes derivatives of one more order exact (Griewank and Walther
-//! (2008), chapter 15), so that a gradient takes one and a Hessian-vector product two; only the factors are a new
-//! operation, and they are a constant map. The log-determinant is `ln |det M_0| + tr E - tr E^2 / 2 + ...` with
+//! Derivatives are [lifted](crate::array::newton) into `y = M^-1 b` with the factors of the values `M_0`: by
+//! `y <- y + M_0^-1 (b - M y)`. The log-determinant is `ln |det M_0| + tr E - tr E^2 / 2 + ...` with
 //! `E = M_0^-1 (M - M_0)`, up to the same order.
 
 use crate::array::Array;
 use crate::array::element::Element;
 use crate::array::factors::{Inverse, Method};
+use crate::array::newton::lift;
 use crate::fault::Fault;
 use crate::shape::Shape;
 
@@ -50,7 +44,8 @@ pub struct Factored<'a, A: Array<'a>> {
 
 impl<'a, A: Array<'a>> Factored<'a, A> {
     /// Factors a square matrix. Raises [`Fault::Pivot`] if it is singular or, for [`Method::Cholesky`], not positive
-    /// definite, and [`Fault::Shapes`] if it is not square; results are empty then.
+    /// definite, [`Fault::Asymmetric`] if it is not symmetric for that method, and [`Fault::Shapes`] if it is not square;
+    /// results are empty then.
     pub fn new(matrix: A, method: Method) -> Self {
         Self::tried(matrix, method).unwrap_or_else(|fault| {
             matrix.arena().raise(fault);
@@ -81,13 +76,8 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
     /// `M^-1 b`, for each column of `b`.
     pub fn solve(self, b: A) -> A {
         let Some(inverse) = self.inverse else { return b.constant(Shape::EMPTY, &[]) };
-        let mut y = b.detach().linear(inverse, false);
-        for _ in 0..A::ORDER {
-            let rest = b - self.matrix.matmul(y);
-            // Without its rounding errors, so that all modes return the bits of the value.
-            y = y + (rest - rest.detach()).linear(inverse, false);
-        }
-        y
+        let y = b.detach().linear(inverse, false);
+        lift(y, inverse, |y| b - self.matrix.matmul(y))
     }
 
     /// `ln |det M|`, a scalar.
@@ -104,13 +94,18 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
         let (unit, moved) = (self.matrix.constant(shape, unit), self.matrix - self.matrix.detach());
         sum = sum + unit.linear(inverse, true).dot(moved);
         if A::ORDER > 1 {
-            let (step, sign) = (moved.linear(inverse, false), [1.0, -1.0]);
+            let step = moved.linear(inverse, false);
             let mut power = step;
             for order in 2..=A::ORDER {
                 power = power.matmul(step);
-                sum = sum + power.dot(unit) * (sign[order as usize % 2] / -f64::from(order));
+                sum = sum + power.dot(unit) * alternating(order);
             }
         }
         sum
     }
+}
+
+/// The factor of `tr E^k` in `tr ln(I + E)`: `(-1)^(k + 1) / k`.
+pub(crate) fn alternating(k: u32) -> f64 {
+    if k.is_multiple_of(2) { -1.0 / f64::from(k) } else { 1.0 / f64::from(k) }
 }

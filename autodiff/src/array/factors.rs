@@ -3,8 +3,8 @@
 //! Golub and Van Loan (2013), algorithms 3.4.1, 4.2.1 (by dot products of rows) and 3.1.1. Cost: `n^3/3` products for
 //! elimination, `n^3/6` for Cholesky, nothing for triangles; `n^2` a right-hand side.
 
-use crate::array::LinearOperator;
 use crate::array::element::Element;
+use crate::array::linear::LinearOperator;
 use crate::fault::Fault;
 
 /// How a matrix is factored, or which part of it is read.
@@ -12,7 +12,8 @@ use crate::fault::Fault;
 pub enum Method {
     /// Any matrix: elimination with partial pivoting.
     Lu,
-    /// Symmetric positive definite matrices. Values come from the lower triangle, derivatives are those of all entries.
+    /// Symmetric positive definite matrices: [`Fault::Asymmetric`] where the triangles differ by more than rounding. Values
+    /// come from the lower triangle, derivatives are those of all entries.
     Cholesky,
     /// The lower triangle, diagonal included. Entries above it must be finite and do not count.
     Lower,
@@ -48,6 +49,9 @@ impl<'m, T: Element> Inverse<'m, T> {
         a: &'m mut [T],
         pivots: &'m mut [u32],
     ) -> Result<Self, Fault> {
+        if method == Method::Cholesky {
+            expect_symmetric(n, a)?;
+        }
         for k in 0..n {
             let usable = |operation, good: bool, value: T| {
                 let fault = Fault::Pivot { operation, index: k, value: value.as_f64() };
@@ -158,6 +162,22 @@ impl<'m, T: Element> Inverse<'m, T> {
             }
         }
     }
+}
+
+/// [`Fault::Asymmetric`] unless the triangles agree to what products of `n` rows with each other may be off.
+fn expect_symmetric<T: Element>(n: usize, a: &[T]) -> Result<(), Fault> {
+    let entry = |i: usize, j: usize| a[i * n + j].as_f64();
+    let unit = 8.0 * n as f64 * T::epsilon().as_f64();
+    for i in 0..n {
+        for j in 0..i {
+            let values = [entry(i, j), entry(j, i)];
+            let size = (entry(i, i).abs() * entry(j, j).abs()).sqrt();
+            if (values[0] - values[1]).abs() > unit * size {
+                return Err(Fault::Asymmetric { operation: "cholesky", row: i, column: j, values });
+            }
+        }
+    }
+    Ok(())
 }
 
 impl<T: Element> LinearOperator<T> for Inverse<'_, T> {

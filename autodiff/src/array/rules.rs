@@ -1,9 +1,10 @@
 //! Slopes as factors of whole arrays: those of functions of one number as `slopes.rs` states them, those of functions of
-//! two numbers here.
+//! two numbers here, and adjoints of the factors of products.
 
 use crate::array::Array;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::slopes::{Factor, Rule, Slope};
+use crate::array::linear::Bilinear;
 
 impl<'a, A: Array<'a>> Factor<'a> for A {
     fn of(self, f: impl Rule) -> Self {
@@ -47,5 +48,16 @@ impl Binary {
             (Self::Min, true) => b.binary(a, Self::AtLeast),
             (Self::Min, false) => -b.binary(a, Self::AtLeast) + 1.0,
         })
+    }
+}
+
+impl Bilinear {
+    /// What the adjoint `c` of a product adds to that of its first or second factor, given the other.
+    pub(crate) fn part<'a, A: Array<'a>>(self, first: bool, c: A, other: A) -> A {
+        match (self, first) {
+            (Self::Dot | Self::RowDot, _) => c * other,
+            (Self::Convolve(map, role), true) => other.convolve_for(c, map, role.next()),
+            (Self::Convolve(map, role), false) => c.convolve_for(other, map, role.next().next()),
+        }
     }
 }

@@ -13,9 +13,9 @@ use std::fmt;
 use crate::arena::Arena;
 use crate::array::dual::add_present;
 use crate::array::element::Element;
-use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::{Array, LinearOperator, Side};
+use crate::array::linear::{Bilinear, Linear};
+use crate::array::{Array, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -92,22 +92,16 @@ pub(crate) enum Op<'a, A, T> {
         b: A,
         transposed: [bool; 2],
     },
-    Dot {
+    Bilinear {
         of: [Option<NodeId>; 2],
         a: A,
         b: A,
+        f: Bilinear,
     },
-    RowDot {
-        of: [Option<NodeId>; 2],
-        a: A,
-        b: A,
-    },
-    SumTo {
+    /// Of an operand of shape `from`.
+    Linear {
         of: NodeId,
-        from: Shape,
-    },
-    BroadcastTo {
-        of: NodeId,
+        f: Linear<'a, T>,
         from: Shape,
     },
     LogSumExp {
@@ -118,56 +112,12 @@ pub(crate) enum Op<'a, A, T> {
         of: NodeId,
         shares: A,
     },
-    Pick {
-        of: NodeId,
-        labels: &'a [u32],
-        cols: u32,
-    },
-    Place {
-        of: NodeId,
-        labels: &'a [u32],
-    },
-    Gather {
-        of: NodeId,
-        indices: &'a [u32],
-        rows: u32,
-    },
-    Scatter {
-        of: NodeId,
-        indices: &'a [u32],
-    },
-    Slice {
-        of: NodeId,
-        start: usize,
-        from: Shape,
-    },
-    Embed {
-        of: NodeId,
-        start: usize,
-        from: Shape,
-    },
-    Reshape {
-        of: NodeId,
-        from: Shape,
-    },
-    Linear {
-        of: NodeId,
-        map: &'a dyn LinearOperator<T>,
-        transposed: bool,
-    },
     /// A product at `x`; of `x` and its factor.
     Custom {
         of: [Option<NodeId>; 2],
         f: &'a dyn Custom<T>,
         x: A,
         at: Product<A>,
-    },
-    Convolve {
-        of: [Option<NodeId>; 2],
-        a: A,
-        b: A,
-        map: Convolution,
-        role: Role,
     },
 }
 
@@ -179,22 +129,11 @@ impl<A, T: Element> Op<'_, A, T> {
             Self::Unary { f, .. } | Self::Chain { f, .. } => f.name(),
             Self::Binary { f, .. } => f.name(),
             Self::Product { .. } => "matmul",
-            Self::Dot { .. } => "dot",
-            Self::RowDot { .. } => "row_dot",
-            Self::SumTo { .. } => "sum",
-            Self::BroadcastTo { .. } => "broadcast",
+            Self::Bilinear { f, .. } => f.name(),
+            Self::Linear { f, .. } => f.name(),
             Self::LogSumExp { .. } => "log_sum_exp",
             Self::Softmax { .. } => "softmax",
-            Self::Pick { .. } => "pick",
-            Self::Place { .. } => "place",
-            Self::Gather { .. } => "gather_rows",
-            Self::Scatter { .. } => "scatter_rows",
-            Self::Slice { .. } => "slice",
-            Self::Embed { .. } => "embed",
-            Self::Reshape { .. } => "reshape",
-            Self::Linear { .. } => "linear",
             Self::Custom { f, .. } => f.name(),
-            Self::Convolve { .. } => "convolve",
         }
     }
 }
@@ -365,32 +304,23 @@ fn pull_node<'a, A: Array<'a>>(
                 add(table, of, part);
             }
         }
-        Op::Dot { of, a, b } | Op::RowDot { of, a, b } => {
+        Op::Bilinear { of, a, b, f } => {
             if let Some(of) = of[0] {
-                give(of, Some(c * near(b)));
+                give(of, Some(f.part(true, c, near(b))));
             }
             if let Some(of) = of[1] {
-                give(of, Some(c * near(a)));
+                give(of, Some(f.part(false, c, near(a))));
             }
         }
-        Op::SumTo { of, from } => give(of, Some(c.broadcast_to(from))),
-        Op::BroadcastTo { of, from } => give(of, Some(c.sum_to(from))),
+        Op::Linear { of, f, from } => {
+            // Before the transpose, so that of the value, where it is not wanted, nothing is formed.
+            let c = if of.wanted == here { Some(c) } else { c.tangents_up() };
+            add(table, of, c.map(|c| c.map_linear(f.transposed(from))));
+        }
         Op::LogSumExp { of, shares } => give(of, Some(c * near(shares))),
         Op::Softmax { of, shares } => {
             let shares = near(shares);
             give(of, Some((c - c.row_dot(shares)) * shares));
-        }
-        Op::Pick { of, labels, cols } => give(of, Some(c.place(labels, cols))),
-        Op::Place { of, labels } => give(of, Some(c.pick(labels))),
-        Op::Gather { of, indices, rows } => give(of, Some(c.scatter_rows(indices, rows))),
-        Op::Scatter { of, indices } => give(of, Some(c.gather_rows(indices))),
-        Op::Slice { of, start, from } => give(of, Some(c.embed(start, from))),
-        Op::Embed { of, start, from } => give(of, Some(c.slice(start, from))),
-        Op::Reshape { of, from } => give(of, Some(c.reshape(from))),
-        Op::Linear { of, map, transposed } => {
-            // Before the map, so that of the value, where it is not wanted, no product is formed.
-            let c = if of.wanted == here { Some(c) } else { c.tangents_up() };
-            add(table, of, c.map(|c| c.linear(map, !transposed)));
         }
         Op::Custom { of, f, x, at } => {
             let by = match at.map(near) {
@@ -404,14 +334,6 @@ fn pull_node<'a, A: Array<'a>>(
                 if let (Some(of), Some(by)) = (of, by) {
                     give(of, Some(near(x).custom_product(f, by)));
                 }
-            }
-        }
-        Op::Convolve { of, a, b, map, role } => {
-            if let Some(of) = of[0] {
-                give(of, Some(near(b).convolve_for(c, map, role.next())));
-            }
-            if let Some(of) = of[1] {
-                give(of, Some(c.convolve_for(near(a), map, role.next().next())));
             }
         }
     }

@@ -6,7 +6,8 @@ use crate::array::kernels::convolution::{Convolution, PLACE, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::product::Operand;
 use crate::array::kernels::slopes::Slope;
-use crate::array::{Array, LinearOperator, List, Side, operators};
+use crate::array::linear::{Bilinear, Linear, LinearOperator};
+use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
@@ -116,21 +117,29 @@ impl<'a, T: Element> Tensor<'a, T> {
         Self::empty(self.arena)
     }
 
-    /// What an operation on rows returns if they do not fit `indices`, or if an index is not below `length`.
-    fn unfit(
-        self,
-        operation: &'static str,
-        fits: bool,
-        indices: &[u32],
-        length: u32,
-    ) -> Option<Self> {
-        if !fits || self.is_faulty() {
-            return Some(self.mismatch(operation, label_shape(indices)));
+    /// The shape that a linear operation takes this to, unless there is a fault.
+    fn admitted(self, f: Linear<T>) -> Option<Shape> {
+        if self.is_faulty() {
+            return None;
         }
-        let &index = indices.iter().find(|&&i| i >= length)?;
-        let (index, length) = (index as usize, length as usize);
-        self.arena.raise(Fault::Index { operation, index, length });
-        Some(Self::empty(self.arena))
+        f.result(self.shape).inspect_err(|&fault| self.arena.raise(fault)).ok()
+    }
+
+    /// [`Array::convolve_for`] of operands that no fault left behind.
+    fn convolved(self, other: Self, map: Convolution, role: Role) -> Self {
+        const NAME: &str = "convolve";
+        let Some(shapes) = map.shapes(role, self.shape, other.shape) else {
+            return self.mismatch(NAME, other.shape);
+        };
+        let found = shapes[Role::Kernel as usize].rows as usize;
+        if found > PLACE {
+            let what = "a patch of a convolution";
+            self.arena.raise(Fault::Length { what, expected: PLACE, found });
+            return Self::empty(self.arena);
+        }
+        Self::tried(self.arena, NAME, shapes[role as usize], |out| {
+            T::convolve(self.arena, (map, role), shapes, [self.data, other.data], out)
+        })
     }
 
     fn operand(self, transposed: bool) -> Operand<'a, T> {
@@ -236,55 +245,70 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         }
     }
 
-    fn sum_to(self, shape: Shape) -> Self {
-        if shape == self.shape {
-            return self;
-        }
-        if shape.broadcast(self.shape) != Some(self.shape) || self.is_faulty() {
-            return self.mismatch("sum", shape);
-        }
-        Self::filled(self.arena, "sum", shape, |out| {
-            T::sum_to(self.data, self.shape, out, shape);
-        })
-    }
-
-    fn broadcast_to(self, shape: Shape) -> Self {
-        if shape == self.shape {
-            return self;
-        }
-        if self.shape.broadcast(shape) != Some(shape) || self.is_faulty() {
-            return self.mismatch("broadcast", shape);
-        }
-        let (row_step, col_step) =
-            (if self.shape.rows == 1 { 0 } else { self.shape.cols as usize }, self.shape.cols != 1);
-        let cols = shape.cols as usize;
-        Self::filled(self.arena, "broadcast", shape, |out| {
-            for (i, row) in out.chunks_exact_mut(cols.max(1)).enumerate() {
-                if col_step {
-                    row.copy_from_slice(&self.data[i * row_step..i * row_step + cols]);
-                } else {
-                    row.fill(self.data[i * row_step]);
-                }
+    fn map_linear(self, f: Linear<'a, T>) -> Self {
+        let Self { data, shape: from, arena } = self;
+        match (self.admitted(f), f) {
+            (None, _) => Self::empty(arena),
+            (Some(shape), Linear::Slice(start, _)) => {
+                Self { data: &data[start..][..shape.len()], shape, arena }
             }
-        })
+            (Some(shape), Linear::Reshape(_)) => Self { shape, ..self },
+            (Some(_), Linear::Operator(map, transposed)) => {
+                let mut plane = [self];
+                Self::operate(&mut plane, map, transposed);
+                plane[0]
+            }
+            (Some(shape), _) => {
+                Self::filled(arena, f.name(), shape, |out| f.write(data, from, out))
+            }
+        }
     }
 
-    fn dot(self, other: Self) -> Self {
-        if self.shape != other.shape || self.is_faulty() {
-            return self.mismatch("dot", other.shape);
+    fn operate(planes: &mut [Self], map: &'a dyn LinearOperator<T>, transposed: bool) {
+        let Some(first) = planes.first().copied() else { return };
+        let tried = || {
+            let mut pairs = List::<(&[T], &mut [T])>::new();
+            let shape = first.admitted(Linear::Operator(map, transposed))?;
+            for plane in planes.iter() {
+                if plane.shape != first.shape {
+                    let _ = plane.mismatch("linear", first.shape);
+                    return None;
+                }
+                pairs.push((plane.data, plane.arena.fill(shape.len(), T::zero()).ok()?));
+            }
+            let done = map.apply_all(transposed, &mut pairs, shape.cols as usize);
+            done.inspect_err(|&fault| first.arena.raise(fault)).ok()?;
+            let results = planes.iter().zip(pairs);
+            let result = |(plane, (_, out)): (&Self, (_, &'a mut [T]))| {
+                Self::result(plane.arena, "linear", shape, Ok(out))
+            };
+            Some(results.map(result).collect::<List<_>>())
+        };
+        match tried() {
+            Some(results) => planes.copy_from_slice(&results),
+            None => planes.fill(Self::empty(first.arena)),
         }
-        let sum = T::dot(self.data, other.data);
-        Self::result(self.arena, "dot", Shape::SCALAR, self.arena.fill(1, sum).map(|s| &*s))
     }
 
-    fn row_dot(self, other: Self) -> Self {
-        if self.shape != other.shape || self.is_faulty() {
-            return self.mismatch("row_dot", other.shape);
+    fn bilinear(self, other: Self, f: Bilinear) -> Self {
+        if self.is_faulty() || other.is_faulty() {
+            return Self::empty(self.arena);
         }
-        let cols = (self.shape.cols as usize).max(1);
-        Self::filled(self.arena, "row_dot", Shape::column(self.shape.rows), |out| {
-            T::row_dots(self.data, other.data, cols, out);
-        })
+        let (arena, same) = (self.arena, self.shape == other.shape);
+        match f {
+            Bilinear::Dot if same => {
+                let sum = arena.fill(1, T::dot(self.data, other.data));
+                Self::result(arena, f.name(), Shape::SCALAR, sum.map(|s| &*s))
+            }
+            Bilinear::RowDot if same => {
+                let cols = (self.shape.cols as usize).max(1);
+                Self::filled(arena, f.name(), Shape::column(self.shape.rows), |out| {
+                    T::row_dots(self.data, other.data, cols, out);
+                })
+            }
+            Bilinear::Convolve(map, role) => self.convolved(other, map, role),
+            _ => self.mismatch(f.name(), other.shape),
+        }
     }
 
     fn softmax_parts(self) -> (Self, Self) {
@@ -300,122 +324,6 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             });
         });
         if self.is_faulty() { (self, self) } else { (sums, shares) }
-    }
-
-    fn pick(self, labels: &'a [u32]) -> Self {
-        const NAME: &str = "pick";
-        let fits = labels.len() == self.shape.rows as usize;
-        if let Some(none) = self.unfit(NAME, fits, labels, self.shape.cols) {
-            return none;
-        }
-        let rows = self.data.chunks_exact((self.shape.cols as usize).max(1));
-        let entries = rows.zip(labels).map(|(row, &label)| row[label as usize]);
-        let data = self.arena.collect(labels.len(), entries).map(|d| &*d);
-        Self::result(self.arena, NAME, Shape::column(self.shape.rows), data)
-    }
-
-    fn place(self, labels: &'a [u32], cols: u32) -> Self {
-        const NAME: &str = "place";
-        if let Some(none) = self.unfit(NAME, self.shape == label_shape(labels), labels, cols) {
-            return none;
-        }
-        Self::filled(self.arena, NAME, Shape::new(self.shape.rows, cols), |out| {
-            let rows = out.chunks_exact_mut((cols as usize).max(1));
-            for ((row, &label), &v) in rows.zip(labels).zip(self.data) {
-                row[label as usize] = v;
-            }
-        })
-    }
-
-    fn gather_rows(self, indices: &'a [u32]) -> Self {
-        const NAME: &str = "gather_rows";
-        if let Some(none) = self.unfit(NAME, true, indices, self.shape.rows) {
-            return none;
-        }
-        let shape = Shape::new(label_shape(indices).rows, self.shape.cols);
-        let cols = self.shape.cols as usize;
-        Self::filled(self.arena, NAME, shape, |out| {
-            for (row, &i) in out.chunks_exact_mut(cols.max(1)).zip(indices) {
-                row.copy_from_slice(&self.data[i as usize * cols..][..cols]);
-            }
-        })
-    }
-
-    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
-        const NAME: &str = "scatter_rows";
-        let fits = self.shape.rows == label_shape(indices).rows;
-        if let Some(none) = self.unfit(NAME, fits, indices, rows) {
-            return none;
-        }
-        let cols = self.shape.cols as usize;
-        Self::filled(self.arena, NAME, Shape::new(rows, self.shape.cols), |out| {
-            for (row, &i) in self.data.chunks_exact(cols.max(1)).zip(indices) {
-                for (o, &v) in out[i as usize * cols..].iter_mut().zip(row) {
-                    *o += v;
-                }
-            }
-        })
-    }
-
-    fn slice(self, start: usize, shape: Shape) -> Self {
-        let end = start.saturating_add(shape.len());
-        match self.data.get(start..end) {
-            Some(data) if !self.is_faulty() => Self { data, shape, arena: self.arena },
-            _ => self.mismatch("slice", shape),
-        }
-    }
-
-    fn embed(self, start: usize, shape: Shape) -> Self {
-        let end = start.saturating_add(self.data.len());
-        if end > shape.len() || self.is_faulty() {
-            return self.mismatch("embed", shape);
-        }
-        Self::filled(self.arena, "embed", shape, |out| {
-            out[start..end].copy_from_slice(self.data);
-        })
-    }
-
-    fn reshape(self, shape: Shape) -> Self {
-        if shape.len() == self.data.len() && !self.is_faulty() {
-            Self { shape, ..self }
-        } else {
-            self.mismatch("reshape", shape)
-        }
-    }
-
-    fn linear(self, map: &'a dyn LinearOperator<T>, transposed: bool) -> Self {
-        let mut plane = [self];
-        Self::linears(&mut plane, map, transposed);
-        plane[0]
-    }
-
-    fn linears(planes: &mut [Self], map: &'a dyn LinearOperator<T>, transposed: bool) {
-        let full = Shape::new(map.rows(), map.cols());
-        let effective = full.flipped(transposed);
-        let cols = planes.first().map_or(0, |plane| plane.shape.cols);
-        let (wanted, shape) = (Shape::new(effective.cols, cols), Shape::new(effective.rows, cols));
-        let mut pairs = List::<(&[T], &mut [T])>::new();
-        for plane in planes.iter() {
-            if plane.shape != wanted || plane.is_faulty() {
-                let _ = plane.mismatch("linear", full);
-            } else if let Ok(out) = plane.arena.fill(shape.len(), T::zero()) {
-                pairs.push((plane.data, out));
-            }
-        }
-        let fits = pairs.len() == planes.len();
-        let done = fits.then(|| map.apply_all(transposed, &mut pairs, cols as usize));
-        if done != Some(Ok(())) {
-            for plane in planes {
-                if let Some(Err(fault)) = done {
-                    plane.arena.raise(fault);
-                }
-                *plane = Self::empty(plane.arena);
-            }
-            return;
-        }
-        for (plane, (_, out)) in planes.iter_mut().zip(pairs) {
-            *plane = Self::result(plane.arena, "linear", shape, Ok(out));
-        }
     }
 
     fn custom_product(self, f: &'a dyn Custom<T>, product: Product<Self>) -> Self {
@@ -439,31 +347,6 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             }
         })
     }
-
-    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
-        const NAME: &str = "convolve";
-        let shapes = match map.shapes(role, self.shape, other.shape) {
-            Some(shapes) if !self.is_faulty() && !other.is_faulty() => shapes,
-            _ => return self.mismatch(NAME, other.shape),
-        };
-        let found = shapes[Role::Kernel as usize].rows as usize;
-        if found > PLACE {
-            self.arena.raise(Fault::Length {
-                what: "a patch of a convolution",
-                expected: PLACE,
-                found,
-            });
-            return Self::empty(self.arena);
-        }
-        Self::tried(self.arena, NAME, shapes[role as usize], |out| {
-            T::convolve(self.arena, (map, role), shapes, [self.data, other.data], out)
-        })
-    }
-}
-
-/// The shape of a column with one entry a label.
-fn label_shape(labels: &[u32]) -> Shape {
-    Shape::column(u32::try_from(labels.len()).unwrap_or(u32::MAX))
 }
 
 operators!(Tensor<'a, T>, 'a, T: Element);

@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::arena::Arena;
 use crate::array::dual::bend;
-use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::slopes::Slope;
+use crate::array::linear::{Bilinear, Linear};
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
-use crate::array::{Array, LinearOperator, Side, operators};
+use crate::array::{Array, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -68,12 +68,6 @@ impl<'a, A: Array<'a>> Var<'a, A> {
     /// The result of an operation on one operand.
     fn one(self, value: A, op: impl FnOnce(NodeId) -> Op<'a, A, A::Elem>) -> Self {
         let node = self.id().and_then(|of| self.tape.record(op(of), Wanted::All));
-        Var { value, node, tape: self.tape }
-    }
-
-    /// The result of an operation that rearranges entries: of its adjoint the same is wanted.
-    fn view(self, value: A, op: impl FnOnce(NodeId) -> Op<'a, A, A::Elem>) -> Self {
-        let node = self.id().and_then(|of| self.tape.record(op(of), of.wanted()));
         Var { value, node, tape: self.tape }
     }
 
@@ -165,73 +159,25 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
         }
     }
 
-    fn sum_to(self, shape: Shape) -> Self {
-        let from = self.shape();
-        if shape == from {
-            return self;
-        }
-        self.one(self.value.sum_to(shape), |of| Op::SumTo { of, from })
+    fn map_linear(self, f: Linear<'a, A::Elem>) -> Self {
+        let (value, from) = (self.value.map_linear(f), self.shape());
+        let node = self.id().and_then(|of| {
+            // Of the adjoint of an array that is rearranged, the same is wanted.
+            let wanted = if f.shares() { of.wanted() } else { Wanted::All };
+            self.tape.record(Op::Linear { of, f, from }, wanted)
+        });
+        Var { value, node, tape: self.tape }
     }
 
-    fn broadcast_to(self, shape: Shape) -> Self {
-        let from = self.shape();
-        if shape == from {
-            return self;
-        }
-        self.one(self.value.broadcast_to(shape), |of| Op::BroadcastTo { of, from })
-    }
-
-    fn dot(self, other: Self) -> Self {
+    fn bilinear(self, other: Self, f: Bilinear) -> Self {
         let (a, b) = (self.value, other.value);
-        self.two(other, "dot", a.dot(b), |of| Op::Dot { of, a, b })
-    }
-
-    fn row_dot(self, other: Self) -> Self {
-        let (a, b) = (self.value, other.value);
-        self.two(other, "row_dot", a.row_dot(b), |of| Op::RowDot { of, a, b })
+        self.two(other, f.name(), a.bilinear(b, f), |of| Op::Bilinear { of, a, b, f })
     }
 
     fn softmax_parts(self) -> (Self, Self) {
         let (sum, shares) = self.value.softmax_parts();
         let sum = self.one(sum, |of| Op::LogSumExp { of, shares });
         (sum, self.one(shares, |of| Op::Softmax { of, shares }))
-    }
-
-    fn pick(self, labels: &'a [u32]) -> Self {
-        let cols = self.shape().cols;
-        self.one(self.value.pick(labels), |of| Op::Pick { of, labels, cols })
-    }
-
-    fn place(self, labels: &'a [u32], cols: u32) -> Self {
-        self.one(self.value.place(labels, cols), |of| Op::Place { of, labels })
-    }
-
-    fn gather_rows(self, indices: &'a [u32]) -> Self {
-        let rows = self.shape().rows;
-        self.one(self.value.gather_rows(indices), |of| Op::Gather { of, indices, rows })
-    }
-
-    fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
-        self.one(self.value.scatter_rows(indices, rows), |of| Op::Scatter { of, indices })
-    }
-
-    fn slice(self, start: usize, shape: Shape) -> Self {
-        let from = self.shape();
-        self.view(self.value.slice(start, shape), |of| Op::Slice { of, start, from })
-    }
-
-    fn embed(self, start: usize, shape: Shape) -> Self {
-        let from = self.shape();
-        self.one(self.value.embed(start, shape), |of| Op::Embed { of, start, from })
-    }
-
-    fn reshape(self, shape: Shape) -> Self {
-        let from = self.shape();
-        self.view(self.value.reshape(shape), |of| Op::Reshape { of, from })
-    }
-
-    fn linear(self, map: &'a dyn LinearOperator<A::Elem>, transposed: bool) -> Self {
-        self.one(self.value.linear(map, transposed), |of| Op::Linear { of, map, transposed })
     }
 
     fn custom_product(self, f: &'a dyn Custom<A::Elem>, product: Product<Self>) -> Self {
@@ -249,12 +195,6 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
                 self.tape.passive(y)
             }
         }
-    }
-
-    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
-        let (a, b) = (self.value, other.value);
-        let value = a.convolve_for(b, map, role);
-        self.two(other, "convolve", value, |of| Op::Convolve { of, a, b, map, role })
     }
 }
 

@@ -1,9 +1,8 @@
 //! Drivers: gradient, JVP, VJP, Hessian-vector product, Jacobian and Hessian, into buffers of the caller on a [`Tape`] or
 //! [`Tangents`] whose memory is reused, and as plain functions that allocate.
 //!
-//! A driver for one mode takes a closure; a generic function `f` is passed as `|x| f(x)`. Only [`jacobian`], which
-//! chooses the mode, takes a [`Function`]. Higher orders come by nesting: `Tape<Dual<Dual<f64>>>` has a gradient whose
-//! tangents are second and third derivatives.
+//! A driver for one mode takes a closure, a generic function `f` as `|x| f(x)`. Only [`jacobian`], which chooses the mode,
+//! takes a [`Function`]. Higher orders come by nesting: tangents of `Tape<Dual<Dual<f64>>>` are second and third ones.
 
 use std::array::from_fn;
 

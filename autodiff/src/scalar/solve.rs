@@ -1,11 +1,13 @@
-//! Linear systems, log-determinants and fixed points of scalars, by the iterations of [`Factored`](crate::Factored) and
-//! [`fixed_point`](crate::fixed_point): plain numbers find the solution, and a step of Newton's iteration for each order
-//! carries the derivatives. A tape takes `2 n` statements of `n` arguments an order instead of `n^3/3` records.
+//! Linear systems, log-determinants and fixed points of scalars: plain numbers find the solution, and derivatives are
+//! [lifted](crate::array::newton) into it. A tape takes `2 n` statements of `n` arguments an order instead of `n^3/3`
+//! records.
 
 use crate::array::element::Element;
+use crate::array::factored::alternating;
 use crate::array::factors::{Inverse, Method};
+use crate::array::newton::lift_scalars;
 use crate::fault::{Fault, expect_length};
-use crate::implicit::Ends;
+use crate::implicit::StopRule;
 use crate::scalar::drivers::{Function, Tangents};
 use crate::scalar::real::{Real, Scalar};
 
@@ -25,14 +27,6 @@ impl<F: Element> Factors<F> {
         inverse.iter_mut().step_by(n + 1).for_each(|d| *d = F::one());
         factors.solve(false, n, &mut inverse);
         Ok(Self { inverse, log_det: factors.log_det() })
-    }
-
-    /// `y + M_0^-1 rest`, where the values of `rest` do not count.
-    fn correct<R: Scalar<Plain = F>>(&self, y: &mut [R], rest: impl Iterator<Item = R>) {
-        let rest: Vec<R> = rest.map(|rest| rest - rest.primal()).collect();
-        for (y, row) in y.iter_mut().zip(self.inverse.chunks_exact(rest.len().max(1))) {
-            *y += R::linear(row, &rest);
-        }
     }
 }
 
@@ -60,16 +54,13 @@ pub fn solve<R: Scalar>(m: &[R], b: &[R], method: Method) -> Result<Vec<R>, Faul
     expect_length("the matrix of a system", n * n, m.len())?;
     let mut y = primals(b);
     let factors = Factors::new(primals(m), n, method, &mut y)?;
-    let mut y: Vec<R> = y.into_iter().map(R::constant).collect();
-    for _ in 0..R::ORDER {
-        let at = y.clone();
-        let product = |i: usize| {
+    Ok(lift_scalars(&y, &factors.inverse, |y: &[R]| {
+        let rest = |i: usize| {
             let read = method.reads(i, n);
-            R::dot(&m[i * n..][read.clone()], &at[read])
+            b[i] - R::dot(&m[i * n..][read.clone()], &y[read])
         };
-        factors.correct(&mut y, (0..n).map(|i| b[i] - product(i)));
-    }
-    Ok(y)
+        (0..n).map(rest).collect()
+    }))
 }
 
 /// `ln |det M|` for the `n` by `n` matrix `m`, row by row.
@@ -93,16 +84,19 @@ pub fn log_det<R: Scalar>(m: &[R], n: usize, method: Method) -> Result<R, Fault>
     let mut step = vec![R::zero(); n * n];
     if R::ORDER > 0 {
         for (j, column) in step.chunks_exact_mut(n.max(1)).enumerate() {
-            let moved =
-                |i: usize| if method.reads(i, n).contains(&j) { m[i * n + j] } else { R::zero() };
-            factors.correct(column, (0..n).map(moved));
+            let read = |i: &usize| method.reads(*i, n).contains(&j);
+            let moved = |i: usize| m[i * n + j] - m[i * n + j].primal();
+            let zero = |i| if read(&i) { moved(i) } else { R::zero() };
+            let moved: Vec<R> = (0..n).map(zero).collect();
+            for (entry, row) in column.iter_mut().zip(factors.inverse.chunks_exact(n)) {
+                *entry = R::linear(row, &moved);
+            }
         }
     }
     let mut power = step.clone();
     for order in 1..=R::ORDER {
         let trace: Vec<R> = power.iter().step_by(n + 1).copied().collect();
-        let sign = if order % 2 == 0 { -1.0 } else { 1.0 };
-        sum += R::sum_of(&trace) * R::Plain::from_f64(sign / f64::from(order));
+        sum += R::sum_of(&trace) * R::Plain::from_f64(alternating(order));
         if order < R::ORDER {
             // Its rows of columns of `E`: row `i` of a power meets column `j`.
             let row = |i: usize| power.iter().skip(i).step_by(n).copied().collect::<Vec<R>>();
@@ -117,14 +111,14 @@ pub fn log_det<R: Scalar>(m: &[R], n: usize, method: Method) -> Result<R, Fault>
 /// Cost: the iteration on plain numbers, the Jacobian of `f` in `w`, and an evaluation for each order.
 ///
 /// ```
-/// use hypertape_autodiff::{Ends, scalar::{self, Float, Real}};
+/// use hypertape_autodiff::{StopRule, scalar::{self, Float, Real}};
 /// /// Kepler's equation, `w = x_1 + x_0 sin w`
 /// struct Kepler;
 /// impl scalar::Function for Kepler {
 ///     fn eval<R: Real>(&self, x: &[R], y: &mut [R]) { y[0] = x[2] + x[1] * x[0].sin(); }
 /// }
 /// let (w, gradient) = scalar::gradient(
-///     |x| scalar::fixed_point(&Kepler, &[0.0], x, Ends::default()).unwrap()[0],
+///     |x| scalar::fixed_point(&Kepler, &[0.0], x, StopRule::default()).unwrap()[0],
 ///     &[0.5, 1.0],
 /// )?;
 /// assert!((gradient[1] - 1.0 / (1.0 - 0.5 * w.cos())).abs() < 1e-13);
@@ -137,34 +131,32 @@ pub fn fixed_point<F: Element + Scalar<Plain = F>, R: Real<F>>(
     f: &impl Function<F>,
     start: &[F],
     x: &[R],
-    ends: Ends,
+    stop: StopRule,
 ) -> Result<Vec<R>, Fault> {
     let (n, mut w) = (start.len(), start.to_vec());
     let mut point = [start, &primals(x)].concat();
-    ends.iterate("fixed_point", &mut w, |w, next| {
+    stop.iterate("fixed_point", &mut w, |w, next| {
         point[..n].copy_from_slice(w);
         f.eval(&point, next);
         Ok(())
     })?;
-    let mut y: Vec<R> = w.iter().copied().map(R::constant).collect();
     if R::ORDER == 0 {
-        return Ok(y);
+        return Ok(w.into_iter().map(R::constant).collect());
     }
     let mut jacobian = vec![F::zero(); n * n];
     let of_w = |w: &[_], y: &mut [_]| {
         let rest = point[n..].iter().map(|&x| Scalar::constant(x));
         f.eval(&w.iter().copied().chain(rest).collect::<Vec<_>>(), y);
     };
-    Tangents::<F, 4>::new().jacobian(of_w, &w.clone(), &mut w, &mut jacobian)?;
+    let mut value = w.clone();
+    Tangents::<F, 4>::new().jacobian(of_w, &w, &mut value, &mut jacobian)?;
     for (p, d) in jacobian.iter_mut().enumerate() {
         *d = if p.is_multiple_of(n + 1) { F::one() } else { F::zero() } - *d;
     }
     let factors = Factors::new(jacobian, n, Method::Lu, &mut [])?;
-    for _ in 0..R::ORDER {
+    Ok(lift_scalars(&w, &factors.inverse, |y: &[R]| {
         let mut next = vec![R::zero(); n];
-        f.eval(&[&y, x].concat(), &mut next);
-        let at = y.clone();
-        factors.correct(&mut y, (0..n).map(|i| next[i] - at[i]));
-    }
-    Ok(y)
+        f.eval(&[y, x].concat(), &mut next);
+        next.iter().zip(y).map(|(&next, &y)| next - y).collect()
+    }))
 }

@@ -6,6 +6,7 @@ use super::colouring::{count, rows, star};
 use super::drivers::{Function, TOGETHER, Tangents};
 use super::dual::Dual;
 use super::pattern::Pattern;
+use super::product_check::{ProductCheck, weight};
 use super::real::Scalar;
 use super::tape::Tape;
 use crate::array::element::Element;
@@ -42,6 +43,7 @@ pub struct SparseJacobian<F> {
     by_rows: Option<(Pattern, Vec<u32>)>,
     tape: Tape<F>,
     tangents: Tangents<F, TOGETHER>,
+    check: ProductCheck<F>,
 }
 
 impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
@@ -58,7 +60,8 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
             Some(by_column) => (by_column, None),
             None => (by_row, Some(transposed)),
         };
-        Self { pattern, colours, by_rows, tape: Tape::new(), tangents: Tangents::new() }
+        let (tape, tangents, check) = (Tape::new(), Tangents::new(), ProductCheck::default());
+        Self { pattern, colours, by_rows, tape, tangents, check }
     }
 
     /// The places of the entries.
@@ -71,11 +74,17 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
         count(&self.colours)
     }
 
+    /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
+    /// finds a pattern that has changed, as on another branch. On by default; costs a direction beside those of the colours.
+    pub fn set_check(&mut self, on: bool) {
+        self.check.off = !on;
+    }
+
     /// Writes `f(x)` into `y` and the entries, in the order of the pattern, into `values`. Cost: an evaluation in forward
     /// mode for each four colours of columns; or a recording, and a sweep for each four colours of rows.
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// The first fault; a length that does not match; [`Fault::Pattern`] where there are entries that the pattern has not.
     pub fn values(
         &mut self,
         f: &impl Function<F>,
@@ -83,18 +92,29 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
         y: &mut [F],
         values: &mut [F],
     ) -> Result<(), Fault> {
-        let Self { pattern, colours, by_rows, tape, tangents } = self;
+        let Self { pattern, colours, by_rows, tape, tangents, check } = self;
         expect_length("the point", pattern.cols(), x.len())?;
         expect_length("the value", pattern.rows(), y.len())?;
         expect_length("the entries of the Jacobian", pattern.len(), values.len())?;
         if by_rows.is_some() {
             tape.record_into(|x, y| f.eval(x, y), x, y)?;
         }
-        for first in (0..count(colours).max(1)).step_by(TOGETHER) {
+        // The direction of the check follows those of the colours.
+        let last = count(colours);
+        check.reset(if by_rows.is_some() { x.len() } else { y.len() });
+        for first in (0..(last + usize::from(!check.off)).max(1)).step_by(TOGETHER) {
             let place = |k: usize| (colours[k] as usize).wrapping_sub(first);
-            let seed = |k| from_fn(|c| if place(k) == c { F::one() } else { F::zero() });
+            let seed = |k| {
+                from_fn(|c| match c {
+                    _ if place(k) == c => F::one(),
+                    _ if first + c == last => weight(k),
+                    _ => F::zero(),
+                })
+            };
+            let along = last - first;
             if let Some((columns, places)) = by_rows {
                 tape.pull::<TOGETHER>(seed, |j, bars| {
+                    bars.get(along).into_iter().for_each(|&bar| check.product[j] = bar);
                     for (p, &i) in columns.range(j).zip(columns.row(j)) {
                         if let Some(&entry) = bars.get(place(i as usize)) {
                             values[places[p] as usize] = entry;
@@ -108,6 +128,7 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
                     seed,
                     y,
                     |i, moved| {
+                        moved.get(along).into_iter().for_each(|&d| check.product[i] = d);
                         for (p, &j) in pattern.range(i).zip(pattern.row(i)) {
                             if let Some(&entry) = moved.get(place(j as usize)) {
                                 values[p] = entry;
@@ -117,7 +138,7 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
                 );
             }
         }
-        Ok(())
+        check.finish(pattern, by_rows.is_some(), values)
     }
 }
 
@@ -152,6 +173,7 @@ pub struct SparseHessian<F> {
     colours: Vec<u32>,
     reads: Vec<Vec<Read>>,
     tape: Tape<Dual<F, TOGETHER>>,
+    check: ProductCheck<F>,
 }
 
 impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
@@ -186,7 +208,7 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
             reads
         };
         let reads = (0..pattern.rows()).map(read).collect();
-        Self { pattern, colours, reads, tape: Tape::new() }
+        Self { pattern, colours, reads, tape: Tape::new(), check: ProductCheck::default() }
     }
 
     /// The places of the entries, both triangles.
@@ -199,11 +221,17 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
         count(&self.colours)
     }
 
+    /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
+    /// finds a pattern that has changed, as on another branch. On by default; costs a direction beside those of the colours.
+    pub fn set_check(&mut self, on: bool) {
+        self.check.off = !on;
+    }
+
     /// Writes the gradient and the entries, in the order of the pattern; returns the value. Cost: a recording and a sweep
     /// for each four colours, about 2.5 gradients.
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// The first fault; a length that does not match; [`Fault::Pattern`] where there are entries that the pattern has not.
     pub fn values(
         &mut self,
         f: &impl Function<F>,
@@ -214,17 +242,27 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
         expect_length("the point", self.pattern.cols(), x.len())?;
         expect_length("the gradient", x.len(), gradient.len())?;
         expect_length("the entries of the Hessian", self.pattern.len(), values.len())?;
-        let Self { colours, reads, tape, .. } = self;
+        let Self { pattern, colours, reads, tape, check } = self;
         let mut value = F::nan();
-        for first in (0..count(colours).max(1)).step_by(TOGETHER) {
+        let last = count(colours);
+        check.reset(x.len());
+        for first in (0..(last + usize::from(!check.off)).max(1)).step_by(TOGETHER) {
             let place = |colour: u32| (colour as usize).wrapping_sub(first);
-            let dual = |(&x, &colour): (&F, &u32)| Dual::variable(x, place(colour));
-            let x = x.iter().zip(&*colours).map(dual);
+            let dual = |k: usize| {
+                let along = |c| match c {
+                    _ if place(colours[k]) == c => F::one(),
+                    _ if first + c == last => weight(k),
+                    _ => F::zero(),
+                };
+                Dual::new(x[k], from_fn(along))
+            };
+            let x = (0..x.len()).map(dual);
             value = tape.second(
                 |x, y| f.eval(x, y),
                 x,
                 gradient,
                 |i, moved| {
+                    moved.get(last - first).into_iter().for_each(|&d| check.product[i] = d);
                     for &(colour, here, mirror) in &reads[i] {
                         if let Some(&entry) = moved.get(place(colour)) {
                             (values[here], values[mirror]) = (entry, entry);
@@ -233,6 +271,7 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
                 },
             )?;
         }
+        check.finish(pattern, false, values)?;
         Ok(value)
     }
 }

@@ -28,6 +28,7 @@ use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout::{Look, Rollout, Task};
 use crate::schedule::{Action, Schedule, Tier};
+use crate::spelling::{About, Spelled};
 use crate::spill::Spill;
 
 /// The exact hypergradient.
@@ -43,9 +44,19 @@ impl Exact {
     }
 }
 
+impl Spelled for Exact {
+    fn about(&self) -> About {
+        About {
+            name: "exact",
+            summary: "gradient of the unrolled inner loop, from what its schedule stores; no bias",
+            cost: "r gradients, r HVPs, r + 3 states",
+        }
+    }
+}
+
 impl<T: Element> Estimator<T> for Exact {
     fn name(&self) -> String {
-        "exact".into()
+        self.text()
     }
 
     fn schedule(&self) -> Option<Schedule> {

@@ -19,6 +19,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
+use crate::spelling::{About, Spelled};
 
 /// The first-order estimate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,9 +51,19 @@ pub(crate) fn evaluate<T: Element>(
     Ok(loss)
 }
 
+impl Spelled for FirstOrder {
+    fn about(&self) -> About {
+        About {
+            name: "first-order",
+            summary: "second derivatives of the inner loss dropped; biased",
+            cost: "r gradients, 3 states",
+        }
+    }
+}
+
 impl<T: Element> Estimator<T> for FirstOrder {
     fn name(&self) -> String {
-        "first-order".into()
+        self.text()
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {

@@ -22,14 +22,25 @@ use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::Profile;
 use crate::rollout::{Task, finite_loss};
 use crate::rule::Step;
+use crate::spelling::{About, Spelled};
 
 /// The exact hypergradient by forward mode.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forward;
 
+impl Spelled for Forward {
+    fn about(&self) -> About {
+        About {
+            name: "forward",
+            summary: "the same by forward mode, four outer directions at a time; no bias, no stored states",
+            cost: "r d HVPs, r d/4 sweeps",
+        }
+    }
+}
+
 impl<T: Element> Estimator<T> for Forward {
     fn name(&self) -> String {
-        "forward".into()
+        self.text()
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {

@@ -22,6 +22,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout::Task;
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// The gradient along random directions. Copies of a problem in one share their number.
 #[derive(Clone, Debug)]
@@ -36,10 +37,7 @@ impl ForwardGradient {
     /// # Errors
     /// [`Error::Invalid`] for none.
     pub fn new(directions: usize) -> Result<Self, Error> {
-        if directions == 0 {
-            return Err(Error::invalid("directions", directions, "1 or more"));
-        }
-        Ok(Self { directions, forced: None })
+        Self { directions, forced: None }.checked()
     }
 
     /// Replaces the sign of variable `i`, positive where `signs[i]` (for tests that enumerate the outcomes), or brings them back.
@@ -48,9 +46,32 @@ impl ForwardGradient {
     }
 }
 
+impl Default for ForwardGradient {
+    /// Along one direction.
+    fn default() -> Self {
+        Self { directions: 1, forced: None }
+    }
+}
+
+impl Spelled for ForwardGradient {
+    fn about(&self) -> About {
+        About {
+            name: "forward-gradient",
+            summary: "first-order, corrected along random directions by forward mode; unbiased",
+            cost: "r HVPs a direction, no stored states",
+        }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let (known, help) = (self.directions, "random directions");
+        let directions = settings.get("directions", known, Range::ONE_OR_MORE, help);
+        Ok(Self { directions, ..self.clone() })
+    }
+}
+
 impl<T: Element> Estimator<T> for ForwardGradient {
     fn name(&self) -> String {
-        format!("forward-gradient:directions={}", self.directions)
+        self.text()
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {

@@ -5,7 +5,7 @@
 //! [`Exact`](crate::Exact), so the two agree to rounding.
 //!
 //! Cost: one recorded run of `r` inner gradients. Memory: the tape and its adjoints,
-//! linear in `r` with a large factor, in the arenas; predicted from runs of 2, 3 and 10 steps, less than two cache lines too much.
+//! linear in `r` with a large factor, in the arenas; predicted from runs of 2, 3 and 10 steps, at most two cache lines too much.
 
 use hypertape_autodiff::{ALIGNMENT, Element};
 
@@ -16,14 +16,25 @@ use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout;
 use crate::rollout::Task;
+use crate::spelling::{About, Spelled};
 
 /// The exact hypergradient by one tape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FullTape;
 
+impl Spelled for FullTape {
+    fn about(&self) -> About {
+        About {
+            name: "full-tape",
+            summary: "the same by one tape over the whole run; no bias, memory of every intermediate",
+            cost: "one recorded run",
+        }
+    }
+}
+
 impl<T: Element> Estimator<T> for FullTape {
     fn name(&self) -> String {
-        "full-tape".into()
+        self.text()
     }
 
     fn records_whole_runs(&self) -> bool {

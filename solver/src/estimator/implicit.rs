@@ -25,9 +25,9 @@ use hypertape_autodiff::{Element, axpy};
 
 use crate::by_place::ByPlace;
 use crate::draw::Level;
-use crate::error::{Error, positive};
+use crate::error::Error;
+use crate::estimator::Estimator;
 use crate::estimator::equation::{Equation, bytes, finite, unknowns};
-use crate::estimator::{Estimator, named};
 use crate::inner::InnerLoop;
 use crate::linear::{LinearSolver, System, scratch};
 use crate::oracle::{Oracle, Point};
@@ -35,6 +35,7 @@ use crate::params::{Params, norm};
 use crate::profile::Profile;
 use crate::report::Report;
 use crate::rollout::{Rollout, Task, finite_loss};
+use crate::spelling::{Range, Value, Visit};
 
 /// The implicit hypergradient.
 ///
@@ -100,22 +101,33 @@ impl<T: Element> Implicit<T> {
     /// # Errors
     /// [`Error::Invalid`] unless `mu` is positive and finite.
     pub fn strongly_convex(self, mu: f64) -> Result<Self, Error> {
-        positive("mu", mu)?;
+        Range::POSITIVE.check("mu", mu)?;
         Ok(Self { mu: Some(mu), ..self })
+    }
+
+    /// With `solver`, and settings of its own as they were typed.
+    pub(crate) fn spell(solver: impl LinearSolver<T> + 'static, visit: &mut Visit) -> Self {
+        let help = "strong convexity of the inner loss, which bounds the error of the solution";
+        let mu = visit.get("mu", None, Range::POSITIVE, help);
+        let help = "start each solve from the last solution";
+        let warm = |warm| visit.get("warm", warm, Range::SWITCH, help);
+        let kept = solver.warm().is_some_and(warm).then(ByPlace::default);
+        Self { solver: Arc::new(solver), mu, kept }
     }
 }
 
 impl<T: Element> Estimator<T> for Implicit<T> {
     fn name(&self) -> String {
-        let warm = match self.solver.name() {
-            _ if self.kept.is_some() => Some(1.0),
-            // Of this one a warm start is the default where it is typed.
-            "fixed-point" => Some(0.0),
-            _ => None,
-        };
-        let mut settings = self.solver.settings();
-        settings.extend([("mu", self.mu), ("warm", warm)]);
-        named(self.solver.name(), &settings)
+        let (mut name, warm) = (self.solver.name(), self.kept.is_some());
+        // What is the default where it is typed is printed where it is off.
+        let shown = warm || self.solver.warm() == Some(true);
+        let own = [("mu", self.mu.print()), ("warm", shown.then(|| u8::from(warm).to_string()))];
+        for (setting, value) in own {
+            let Some(value) = value else { continue };
+            name += if name.contains(':') { "," } else { ":" };
+            name += &format!("{setting}={value}");
+        }
+        name
     }
 
     /// The kept solutions: `v.PLACE.TASK` for each.

@@ -3,7 +3,7 @@
 //! An adaptive `q` is fixed before a call, from earlier calls alone, and its coins are tossed and weighted with that same `q`: the
 //! estimate stays unbiased given the past. Nothing is clipped; `q` has a floor, since a correction is multiplied by `1/q`.
 
-use crate::error::Error;
+use crate::spelling::{Range, Visit};
 use crate::variance::optimal_probability;
 
 /// How `q` is chosen, for [`Ufom`](crate::Ufom).
@@ -12,6 +12,16 @@ use crate::variance::optimal_probability;
 pub enum Probability {
     /// A coin of this probability for each task.
     Fixed(f64),
+    /// The [`optimal_probability`] with exponent `p` for `d2 = E|g - g_0|^2` and `v2 = E|g|^2`, where a first-order estimate costs
+    /// `r + 1` gradients and a hit `r` products more.
+    Best {
+        /// Mean square of what the cheap estimate misses.
+        d2: f64,
+        /// Mean square of the gradient.
+        v2: f64,
+        /// Exponent: 0.5, 1 or 2.
+        p: f64,
+    },
     /// So many tasks of each meta-batch, drawn without replacement: the coins' variance `(1/q - 1) E|g - g_0|^2 / B` becomes
     /// that with the variance of `g - g_0` over the tasks, at a cost that is the same in every call.
     Subset(usize),
@@ -40,29 +50,69 @@ pub enum Probability {
     },
 }
 
+const EXPONENT: Range = Range::new("0.5, 1 or 2", |p| [0.5, 1.0, 2.0].contains(&p));
+
 /// Sum of the weights, of `|g - g_0|^2` and of `|g|^2` by these weights.
 pub(crate) type Sums = [f64; 3];
 
 impl Probability {
-    pub(crate) fn checked(self) -> Result<Self, Error> {
-        let within = |what: &str, value: f64| {
-            if value > 0.0 && value <= 1.0 {
-                return Ok(());
-            }
-            Err(Error::invalid(what, value, "a probability above 0 and at most 1"))
-        };
+    /// Its settings; those of [`Ufom`](crate::Ufom) with a cheap estimate that costs nothing `beside` the loop are more.
+    pub(crate) fn spell(self, settings: &mut Visit, beside: bool) -> Self {
+        let (mut q, mut subset, mut moments, mut p) = (None, None, [None; 2], 1.0);
+        let (mut floor, mut decay) = (0.05, 0.99);
         match self {
-            Self::Fixed(q) => within("q", q)?,
-            Self::Subset(0) => return Err(Error::invalid("subset", 0, "1 or more tasks")),
-            Self::Subset(_) => {}
-            Self::Adaptive { floor, decay } | Self::PaperCode { floor, decay } => {
-                within("floor", floor)?;
-                if !(decay > 0.0 && decay < 1.0) {
-                    return Err(Error::invalid("decay", decay, "a number above 0 and below 1"));
-                }
+            Self::Fixed(fixed) => q = Some(fixed),
+            Self::Subset(tasks) => subset = Some(tasks),
+            Self::Best { d2, v2, p: power } => (moments, p) = ([Some(d2), Some(v2)], power),
+            Self::Adaptive { floor: least, decay: by }
+            | Self::PaperCode { floor: least, decay: by } => {
+                (floor, decay) = (least, by);
             }
         }
-        Ok(self)
+        let q =
+            settings.get("q", q, Range::PROBABILITY, "probability of an exact gradient of a task");
+        let many = "tasks of each meta-batch that get an exact gradient, in place of coins";
+        let subset = settings.get("subset", subset, Range::ONE_OR_MORE, many);
+        let mut paper = matches!(self, Self::PaperCode { .. });
+        if !beside {
+            let help = "mean of |g - g_0|^2, for the best q that it gives with v2";
+            moments[0] = settings.get("d2", moments[0], Range::POSITIVE, help);
+            moments[1] = settings.get("v2", moments[1], Range::POSITIVE, "mean of |g|^2");
+            let help = "exponent of the second moment in what is least with time, for that q";
+            p = settings.get_if(p != 1.0, "p", p, EXPONENT, help);
+            let help = "learn q as the released code of Likhosherstov et al. (2021) does";
+            paper = settings.get("paper-code", paper, Range::SWITCH, help);
+        }
+        let adaptive = matches!(self, Self::Adaptive { .. });
+        let help = "learn the best q from earlier gradients";
+        let adaptive = settings.get("adaptive", adaptive, Range::SWITCH, help);
+        let learns = self.adapts();
+        let help = "least q that is learned";
+        let floor = settings.get_if(learns, "floor", floor, Range::PROBABILITY, help);
+        let help = "what remains of the learned means from one task to the next";
+        let decay = settings.get_if(learns, "decay", decay, Range::BELOW_ONE, help);
+        let best = moments.iter().any(Option::is_some);
+        let expected = "one of q, subset, adaptive, paper-code, or d2 with v2";
+        let chosen = [settings.given("q"), subset.is_some(), adaptive, paper, best];
+        settings.at_most_one(&chosen, expected);
+        settings.at_most_one(&[best, moments.contains(&None)], expected);
+        match (moments, subset, q) {
+            ([Some(d2), Some(v2)], ..) => Self::Best { d2, v2, p },
+            (_, Some(tasks), _) => Self::Subset(tasks),
+            _ if adaptive => Self::Adaptive { floor, decay },
+            _ if paper => Self::PaperCode { floor, decay },
+            (.., q) => q.map_or(self, Self::Fixed),
+        }
+    }
+
+    /// The probability that a loop of `steps` steps decides alone, if there is one.
+    pub(crate) fn known(self, steps: usize) -> Option<f64> {
+        let r = steps as f64;
+        match self {
+            Self::Fixed(q) => Some(q),
+            Self::Best { d2, v2, p } => Some(optimal_probability(d2, v2, r + 1.0, r, p)),
+            _ => None,
+        }
     }
 
     /// Whether it learns.

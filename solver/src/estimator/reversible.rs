@@ -25,6 +25,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::profile::Profile;
 use crate::rollout::{Task, finite_loss};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// What an integer counts.
 const UNIT: f64 = 1.0 / (1_u64 << 40) as f64;
@@ -48,13 +49,9 @@ impl Reversible {
     /// # Errors
     /// [`Error::Invalid`] unless it is one between 0 and 1.
     pub fn new(momentum: f64) -> Result<Self, Error> {
-        let parts = momentum * PARTS as f64;
-        if !(parts >= 1.0 && parts < PARTS as f64 && (parts - parts.round()).abs() < 1e-9) {
-            let expected = "a multiple of 0.001 between 0 and 1";
-            return Err(Error::invalid("momentum", momentum, expected));
-        }
+        let Self { momentum, .. } = Self { momentum, ..Self::default() }.checked()?;
         #[expect(clippy::cast_possible_truncation, reason = "in range")]
-        let parts = parts.round() as i64;
+        let parts = (momentum * PARTS as f64).round() as i64;
         let divisor = gcd(parts, PARTS);
         let (a, b) = (parts / divisor, PARTS / divisor);
         // After a step the buffer is at most (before + 1) b / a, and before it is divided by a it is below (before + 1) b.
@@ -69,6 +66,34 @@ impl Reversible {
     /// How often the buffers are put aside in `steps` steps.
     fn spills(&self, steps: usize) -> usize {
         steps.saturating_sub(1) / self.room
+    }
+}
+
+/// Multiples of `1 / PARTS`.
+const MULTIPLES: Range = Range::new("a multiple of 0.001 between 0 and 1", |momentum| {
+    let parts = momentum * PARTS as f64;
+    parts >= 1.0 && parts < PARTS as f64 && (parts - parts.round()).abs() < 1e-9
+});
+
+impl Default for Reversible {
+    /// With momentum 0.9.
+    fn default() -> Self {
+        Self { momentum: 0.9, a: 9, b: 10, room: 376 }
+    }
+}
+
+impl Spelled for Reversible {
+    fn about(&self) -> About {
+        About {
+            name: "reversible",
+            summary: "exact for --rule heavy-ball:momentum=M, whose steps are undone bit for bit",
+            cost: "2 r gradients, r HVPs, no states",
+        }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let momentum = settings.get("momentum", self.momentum, MULTIPLES, "that of the inner rule");
+        if momentum == self.momentum { Ok(*self) } else { Self::new(momentum) }
     }
 }
 
@@ -181,7 +206,7 @@ fn units(value: f64) -> Result<i64, Error> {
 
 impl<T: Element> Estimator<T> for Reversible {
     fn name(&self) -> String {
-        format!("reversible:momentum={}", self.momentum)
+        self.text()
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {

@@ -17,27 +17,84 @@
 //! Cost: `r - K_N` and the schedule's plain steps for `K_N`, `K_N` products, at most `L` pull-backs of the start. Memory: the largest
 //! of all levels, that of [`Exact`](crate::Exact) for the whole run.
 
+use std::borrow::Cow;
+
 use hypertape_autodiff::{Element, axpy, dot};
 use rand::RngExt;
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::estimator::{Estimator, exact, named};
+use crate::estimator::{Estimator, exact};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::scale;
 use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
+use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::Levels;
 
 /// The gradient through a random depth. Copies of a problem in one share the level.
 #[derive(Clone, Debug)]
 pub struct Roulette {
-    /// Depths, with the probability that they are reached.
-    levels: Vec<(usize, f64)>,
+    depths: Depths,
     schedule: Schedule,
     forced: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Depths {
+    /// With the probability that they are reached.
+    Given(Vec<(usize, f64)>),
+    /// Whatever the number of steps, with the probability from one to the next.
+    Doubling(f64),
+}
+
+impl Default for Roulette {
+    /// Depths that double, with probability 0.5 from one to the next.
+    fn default() -> Self {
+        Self { depths: Depths::Doubling(0.5), schedule: Schedule::default(), forced: None }
+    }
+}
+
+impl Spelled for Roulette {
+    fn about(&self) -> About {
+        About {
+            name: "roulette",
+            summary: "reverse mode to depth 0, 1, 2, 4, ..., or those that are given, by chance, weighted to be unbiased",
+            cost: "r gradients, a random number of HVPs",
+        }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let (survival, levels) = match &self.depths {
+            Depths::Doubling(survival) => (Some(*survival), None),
+            Depths::Given(levels) => {
+                let levels = levels.iter().map(|(depth, p)| format!("{depth}:{p}"));
+                (None, Some(levels.collect::<Vec<_>>().join(",")))
+            }
+        };
+        let help = "probability from each depth to the next";
+        let survival = settings.get("survival", survival, Range::PROBABILITY, help);
+        let help = "depths, each with the probability that it is reached";
+        let typed = settings.bare("depth:probability,...", levels, help);
+        settings
+            .at_most_one(&[settings.given("survival"), !typed.is_empty()], "survival or levels");
+        if typed.is_empty() {
+            return Ok(match survival {
+                Some(survival) => Self { depths: Depths::Doubling(survival), ..self.clone() },
+                None => self.clone(),
+            });
+        }
+        let level = |level: &&str| {
+            let (depth, p) = level.split_once(':')?;
+            Some((depth.parse().ok()?, p.parse().ok()?))
+        };
+        let levels = typed.iter().map(level).collect::<Option<Vec<_>>>().ok_or_else(|| {
+            Error::invalid("levels of roulette", typed.join(","), "depth:probability,...")
+        })?;
+        Ok(Self::new(levels)?.with_schedule(self.schedule))
+    }
 }
 
 impl Roulette {
@@ -72,23 +129,33 @@ impl Roulette {
                 return Err(Error::invalid(what, found, expected));
             }
         }
-        Ok(Self { levels, schedule: Schedule::default(), forced: None })
+        Ok(Self { depths: Depths::Given(levels), ..Self::default() })
     }
 
-    /// Depths 0, 1, 2, 4, ..., `steps`, each reached from the one before with probability `survival`.
+    /// Depths 0, 1, 2, 4, ..., and that of the whole run, each reached from the one before with probability `survival`.
     ///
     /// # Errors
     /// [`Error::Invalid`] unless that is a probability above 0.
-    pub fn doubling(steps: usize, survival: f64) -> Result<Self, Error> {
-        let powers = std::iter::successors(Some(1), |k| Some(2 * k)).take_while(|&k| k < steps);
-        let last = (steps > 0).then_some(steps);
-        let depths = std::iter::once(0).chain(powers).chain(last);
-        Self::new(
-            depths
-                .enumerate()
-                .map(|(i, depth)| (depth, survival.powf(i as f64)))
-                .collect::<Vec<_>>(),
-        )
+    pub fn doubling(survival: f64) -> Result<Self, Error> {
+        Self { depths: Depths::Doubling(survival), ..Self::default() }.checked()
+    }
+
+    /// The same with the levels that a loop of `steps` steps has, one by one.
+    #[must_use]
+    pub fn for_steps(self, steps: usize) -> Self {
+        Self { depths: Depths::Given(self.levels(steps).into_owned()), ..self }
+    }
+
+    /// Depths, with the probability that they are reached, for a loop of `steps` steps.
+    fn levels(&self, steps: usize) -> Cow<'_, [(usize, f64)]> {
+        let survival = match &self.depths {
+            Depths::Given(levels) => return Cow::Borrowed(levels),
+            Depths::Doubling(survival) => survival,
+        };
+        let powers = std::iter::successors(Some(1_usize), |k| k.checked_mul(2));
+        let powers = powers.take_while(|&k| k < steps);
+        let depths = std::iter::once(0).chain(powers).chain((steps > 0).then_some(steps));
+        depths.enumerate().map(|(i, depth)| (depth, survival.powf(i as f64))).collect()
     }
 
     /// With what `schedule` stores of the last steps.
@@ -97,33 +164,34 @@ impl Roulette {
         Self { schedule, ..self }
     }
 
-    /// The same depths with other probabilities of level 1, 2, ..., such as [`Levels::survival`].
+    /// The same depths with other probabilities of level 1, 2, ..., such as [`Levels::survival`]. Those that double are first
+    /// stated [one by one](Self::for_steps).
     ///
     /// # Errors
     /// As [`new`](Self::new), and for another number of levels.
     pub fn with_survival(self, survival: &[f64]) -> Result<Self, Error> {
-        if survival.len() + 1 != self.levels.len() {
-            return Err(Error::length(
-                "the survival of roulette",
-                self.levels.len() - 1,
-                survival.len(),
-            ));
+        let levels = self.levels(0);
+        if survival.len() + 1 != levels.len() {
+            let (what, expected) = ("the survival of roulette", levels.len() - 1);
+            return Err(Error::length(what, expected, survival.len()));
         }
         let chances = std::iter::once(&1.0).chain(survival);
-        let levels = self.levels.iter().zip(chances).map(|(&(depth, _), &p)| (depth, p));
+        let levels = levels.iter().zip(chances).map(|(&(depth, _), &p)| (depth, p));
         Ok(Self::new(levels.collect::<Vec<_>>())?.with_schedule(self.schedule))
     }
 
-    /// The depths, from the least on.
-    pub(crate) fn depths(&self) -> impl Iterator<Item = usize> {
-        self.levels.iter().map(|&(depth, _)| depth)
+    /// The depths of a loop of `steps` steps, from the least on.
+    pub(crate) fn depths(&self, steps: usize) -> Vec<usize> {
+        self.levels(steps).iter().map(|&(depth, _)| depth).collect()
     }
 
     /// The same estimate without the levels that the next one is always reached with.
     pub(crate) fn pooled(mut self) -> Self {
-        self.levels.reverse();
-        self.levels.dedup_by_key(|&mut (_, p)| p);
-        self.levels.reverse();
+        if let Depths::Given(levels) = &mut self.depths {
+            levels.reverse();
+            levels.dedup_by_key(|&mut (_, p)| p);
+            levels.reverse();
+        }
         self
     }
 
@@ -153,7 +221,8 @@ impl Roulette {
             let plain = inner.steps() - depth + self.schedule.counts(depth)?.plain_steps;
             Ok(plain as f64 + 1.0 + product * depth as f64)
         };
-        let costs = self.levels.iter().map(cost).collect::<Result<Vec<_>, Error>>()?;
+        let costs =
+            self.levels(inner.steps()).iter().map(cost).collect::<Result<Vec<_>, Error>>()?;
         Ok(Levels::new(mean[0], &mean[1..], &costs))
     }
 
@@ -165,7 +234,7 @@ impl Roulette {
         x: &[T],
         draws: impl IntoIterator<Item = Draw>,
     ) -> Result<Vec<f64>, Error> {
-        let (mut squares, mut tasks) = (vec![0.0; self.levels.len()], 0.0);
+        let (mut squares, mut tasks) = (vec![0.0; self.levels(inner.steps()).len()], 0.0);
         for draw in draws {
             for slot in 0..oracle.batch() {
                 let at = Task { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
@@ -184,13 +253,14 @@ impl Roulette {
         inner: &InnerLoop,
         at: Task<T>,
     ) -> Result<Vec<f64>, Error> {
-        let levels = self.levels.iter().map(|&(depth, _)| (depth, 1.0)).collect();
-        let mut plain = Self { levels, ..self.clone() };
+        let known = self.levels(inner.steps());
+        let levels = known.iter().map(|&(depth, _)| (depth, 1.0)).collect();
+        let mut plain = Self { depths: Depths::Given(levels), ..self.clone() };
         let [mut g, mut part] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
-        plain.force(Some(self.levels.len() - 1));
+        plain.force(Some(known.len() - 1));
         plain.task(oracle, inner, at, &mut g)?;
         let mut squares = vec![dot(&g, &g).as_f64()];
-        for level in 0..self.levels.len() - 1 {
+        for level in 0..known.len() - 1 {
             plain.force(Some(level));
             plain.task(oracle, inner, at, &mut part)?;
             axpy(&mut part, -T::one(), &g);
@@ -200,21 +270,15 @@ impl Roulette {
     }
 
     /// The level of a task.
-    fn level(&self, at: Task<impl Element>) -> usize {
+    fn level(&self, levels: &[(usize, f64)], at: Task<impl Element>) -> usize {
         let u: f64 = at.draw.at(Level::Coin, at.slot).stream().random();
-        self.forced.unwrap_or_else(|| self.levels[1..].iter().take_while(|&&(_, p)| u < p).count())
+        self.forced.unwrap_or_else(|| levels[1..].iter().take_while(|&&(_, p)| u < p).count())
     }
 }
 
 impl<T: Element> Estimator<T> for Roulette {
     fn name(&self) -> String {
-        let (last, survival) = (self.levels[self.levels.len() - 1].0, self.levels.get(1));
-        let survival = survival.map_or(0.5, |&(_, p)| p);
-        if Self::doubling(last, survival).is_ok_and(|doubling| doubling.levels == self.levels) {
-            return named("roulette", &[("survival", Some(survival))]);
-        }
-        let levels: Vec<_> = self.levels.iter().map(|(depth, p)| format!("{depth}:{p}")).collect();
-        format!("roulette:{}", levels.join(","))
+        self.text()
     }
 
     fn schedule(&self) -> Option<Schedule> {
@@ -226,11 +290,10 @@ impl<T: Element> Estimator<T> for Roulette {
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let mut peak = 0;
-        for (n, &(depth, _)) in self.levels.iter().enumerate() {
-            let ends = |k| {
-                self.levels[..=n].windows(2).any(|pair| pair[0].0 == k && pair[0].1 > pair[1].1)
-            };
+        let (levels, mut peak) = (self.levels(steps), 0);
+        for (n, &(depth, _)) in levels.iter().enumerate() {
+            let ends =
+                |k| levels[..=n].windows(2).any(|pair| pair[0].0 == k && pair[0].1 > pair[1].1);
             let depths = (depth.min(steps), steps);
             peak = peak.max(exact::bytes(profile, self.schedule, depths, 0, ends)?);
         }
@@ -244,7 +307,7 @@ impl<T: Element> Estimator<T> for Roulette {
         at: Task<T>,
     ) -> Result<Option<f64>, Error> {
         let squares = self.squares_of(oracle, inner, at)?;
-        let survival: Vec<f64> = self.levels[1..].iter().map(|&(_, p)| p).collect();
+        let survival: Vec<f64> = self.levels(inner.steps())[1..].iter().map(|&(_, p)| p).collect();
         let levels = Levels::new(squares[0], &squares[1..], &vec![1.0; squares.len()]);
         Ok(Some(levels.second_moment(&survival) - squares[0]))
     }
@@ -257,12 +320,13 @@ impl<T: Element> Estimator<T> for Roulette {
         gradient: &mut [T],
     ) -> Result<T, Error> {
         inner.expect_known("roulette")?;
-        let deepest = self.levels[self.levels.len() - 1].0;
+        let levels = self.levels(inner.steps());
+        let deepest = levels[levels.len() - 1].0;
         if deepest < inner.steps() {
             let expected = format!("{} or more, the steps of the inner loop", inner.steps());
             return Err(Error::invalid("the last depth of roulette", deepest, expected));
         }
-        let levels = &self.levels[..=self.level(at)];
+        let levels = &levels[..=self.level(&levels, at)];
         let mut ends = levels.windows(2).map(|pair| (pair[0].0, pair[0].1 / pair[1].1)).peekable();
         let depth = Some(levels[levels.len() - 1].0);
         let mut look = |run: &mut Rollout<T>, k: usize, bar: &mut [T], x_bar: &mut [T]| {

@@ -27,14 +27,15 @@ use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
 
 use crate::draw::Level;
-use crate::error::{Error, not_negative, positive};
+use crate::error::Error;
 use crate::estimator::equation::{bytes, unknowns};
-use crate::estimator::{Estimator, implicit, named};
+use crate::estimator::{Estimator, implicit};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::profile::Profile;
 use crate::rollout::Task;
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Which terms of the series are summed, and with which weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,31 +81,17 @@ impl StochasticNeumann {
     /// # Errors
     /// [`Error::Invalid`] for settings that make no sense.
     pub fn new(terms: Terms, lr: Option<f64>) -> Result<Self, Error> {
-        match terms {
-            Terms::StocBio { terms: 0, .. } | Terms::Single { terms: 0 } => {
-                return Err(Error::invalid("terms", 0, "1 or more"));
-            }
-            Terms::Single { .. } => {}
-            Terms::StocBio { batches, decay, .. } => {
-                positive("batches", batches)?;
-                if !(decay > 0.0 && decay <= 1.0) {
-                    return Err(Error::invalid("decay", decay, "a number above 0 and at most 1"));
-                }
-            }
-            Terms::Roulette { survival, mu, noise } => {
-                if !(survival > 0.0 && survival < 1.0) {
-                    return Err(Error::invalid(
-                        "survival",
-                        survival,
-                        "a probability above 0 and below 1",
-                    ));
-                }
-                mu.map(|mu| positive("mu", mu)).transpose()?;
-                not_negative("noise", noise)?;
-            }
-        }
-        lr.map(|lr| positive("lr", lr)).transpose()?;
-        Ok(Self { terms, lr, forced: None, reuse: false })
+        Self { terms, lr, forced: None, reuse: false }.checked()
+    }
+
+    /// The three ways, as they are listed.
+    pub(crate) fn listed() -> [Self; 3] {
+        let ways = [
+            Terms::StocBio { terms: 20, batches: 1.0, decay: 1.0 },
+            Terms::Single { terms: 20 },
+            Terms::Roulette { survival: 0.9, mu: None, noise: 0.0 },
+        ];
+        ways.map(|terms| Self { terms, lr: None, forced: None, reuse: false })
     }
 
     /// Takes for `B` the mini-batch of the last inner step again, as TTSA does, instead of one of its own.
@@ -165,24 +152,78 @@ impl StochasticNeumann {
     }
 }
 
+impl Spelled for StochasticNeumann {
+    fn about(&self) -> About {
+        match self.terms {
+            Terms::StocBio { .. } => About {
+                name: "stocbio",
+                summary: "implicit, Neumann series with fresh mini-batches in every factor",
+                cost: "r + 1 gradients, an HVP for each mini-batch",
+            },
+            Terms::Single { .. } => About {
+                name: "single-draw",
+                summary: "implicit, one random term of that series; the same mean",
+                cost: "r + 1 gradients, (terms + 1)/2 HVPs in the mean",
+            },
+            Terms::Roulette { .. } => About {
+                name: "roulette-neumann",
+                summary: "implicit, the whole series, ended at random; unbiased for the system at w_r",
+                cost: "r + 1 gradients, 1/(1 - survival) HVPs in the mean",
+            },
+        }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        const TERMS: &str = "terms of the series";
+        let (mut reuse, survives) = (self.reuse, "a probability above 0 and below 1");
+        let terms = match self.terms {
+            Terms::StocBio { terms, batches, decay } => Terms::StocBio {
+                terms: settings.get("terms", terms, Range::ONE_OR_MORE, TERMS),
+                batches: settings.get("batches", batches, Range::POSITIVE, "mini-batches of the first factor"),
+                decay: settings.get(
+                    "decay",
+                    decay,
+                    Range::UP_TO_ONE,
+                    "from the mini-batches of a factor to those of the next",
+                ),
+            },
+            Terms::Single { terms } => {
+                let terms = settings.get("terms", terms, Range::ONE_OR_MORE, TERMS);
+                let help = "take the mini-batch of the last inner step for the mixed product, as TTSA does";
+                reuse = settings.get("reuse", reuse, Range::SWITCH, help);
+                Terms::Single { terms }
+            }
+            Terms::Roulette { survival, mu, noise } => Terms::Roulette {
+                survival: settings.get(
+                    "survival",
+                    survival,
+                    Range::new(survives, Range::BELOW_ONE.holds),
+                    "probability of one factor more",
+                ),
+                mu: settings.get(
+                    "mu",
+                    mu,
+                    Range::POSITIVE,
+                    "strong convexity of the inner loss, by which an infinite variance is refused at once",
+                ),
+                noise: settings.get_if(
+                    noise != 0.0,
+                    "noise",
+                    noise,
+                    Range::NOT_NEGATIVE,
+                    "how far the Hessians of mini-batches are from their mean, as a norm",
+                ),
+            },
+        };
+        let help = "step size of the series, that of the inner loop unless given";
+        let lr = settings.get("lr", self.lr, Range::POSITIVE, help);
+        Ok(Self { terms, lr, reuse, ..self.clone() })
+    }
+}
+
 impl<T: Element> Estimator<T> for StochasticNeumann {
     fn name(&self) -> String {
-        let number = |n: usize| Some(n as f64);
-        let lr = ("lr", self.lr);
-        match self.terms {
-            Terms::StocBio { terms, batches, decay } => {
-                let [batches, decay] = [("batches", Some(batches)), ("decay", Some(decay))];
-                named("stocbio", &[("terms", number(terms)), batches, decay, lr])
-            }
-            Terms::Single { terms } => {
-                let reuse = ("reuse", self.reuse.then_some(1.0));
-                named("single-draw", &[("terms", number(terms)), reuse, lr])
-            }
-            Terms::Roulette { survival, mu, noise } => {
-                let noise = ("noise", Some(noise).filter(|&noise| noise > 0.0));
-                named("roulette-neumann", &[("survival", Some(survival)), ("mu", mu), noise, lr])
-            }
-        }
+        self.text()
     }
 
     fn remembers(&self) -> bool {

@@ -23,13 +23,14 @@ use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
 
 use crate::draw::Level;
-use crate::error::{Error, positive};
-use crate::estimator::{Estimator, named};
+use crate::error::Error;
+use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
+use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::mean_square_factor;
 
 /// The gradient from some of the steps. Copies of a problem in one share the coins.
@@ -48,10 +49,7 @@ impl Thinned {
     /// # Errors
     /// [`Error::Invalid`] unless `q` is in (0, 1].
     pub fn new(q: f64) -> Result<Self, Error> {
-        if q > 0.0 && q <= 1.0 {
-            return Ok(Self { q, slots: None, smoothness: None, anchored: false, forced: None });
-        }
-        Err(Error::invalid("q", q, "a probability above 0 and at most 1"))
+        Self { q, ..Self::default() }.checked()
     }
 
     /// With the Hessian of the last visited state at the steps that are not visited.
@@ -65,10 +63,7 @@ impl Thinned {
     /// # Errors
     /// [`Error::Invalid`] for 0.
     pub fn with_slots(self, slots: usize) -> Result<Self, Error> {
-        if slots == 0 {
-            return Err(Error::invalid("slots", slots, "1 or more"));
-        }
-        Ok(Self { slots: Some(slots), ..self })
+        Self { slots: Some(slots), ..self }.checked()
     }
 
     /// For inner Hessians of norm `smoothness` or less.
@@ -76,8 +71,7 @@ impl Thinned {
     /// # Errors
     /// [`Error::Invalid`] unless that is positive and finite.
     pub fn smooth(self, smoothness: f64) -> Result<Self, Error> {
-        positive("smoothness", smoothness)?;
-        Ok(Self { smoothness: Some(smoothness), ..self })
+        Self { smoothness: Some(smoothness), ..self }.checked()
     }
 
     /// Replaces the coin of step `t` by `coins[t]` (for tests that enumerate the outcomes), or brings them back.
@@ -106,12 +100,40 @@ impl Thinned {
     }
 }
 
+impl Default for Thinned {
+    /// With coins of probability 0.3.
+    fn default() -> Self {
+        Self { q: 0.3, slots: None, smoothness: None, anchored: false, forced: None }
+    }
+}
+
+impl Spelled for Thinned {
+    fn about(&self) -> About {
+        About {
+            name: "thinned",
+            summary: "reverse mode that visits each step with probability q; unbiased",
+            cost: "r gradients, q r HVPs and states",
+        }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let Self { q, slots, smoothness, anchored, .. } = *self;
+        let most = "states stored at a time, as many as are visited unless given";
+        let bound = "bound of the norm of inner Hessians, by which a q that is too small is refused at once";
+        let held = "the steps between take the Hessian of the last visited state";
+        Ok(Self {
+            q: settings.get("q", q, Range::PROBABILITY, "probability that a step is visited"),
+            slots: settings.get("slots", slots, Range::ONE_OR_MORE, most),
+            smoothness: settings.get("smoothness", smoothness, Range::POSITIVE, bound),
+            anchored: settings.get("anchored", anchored, Range::SWITCH, held),
+            ..self.clone()
+        })
+    }
+}
+
 impl<T: Element> Estimator<T> for Thinned {
     fn name(&self) -> String {
-        let slots = self.slots.map(|slots| slots as f64);
-        let anchored = self.anchored.then_some(1.0);
-        let settings = [("q", Some(self.q)), ("slots", slots), ("smoothness", self.smoothness)];
-        named("thinned", &[&settings[..], &[("anchored", anchored)]].concat())
+        self.text()
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {

@@ -21,6 +21,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// The hypergradient through the last `k` steps.
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +30,23 @@ pub struct Truncated {
     pub k: usize,
 }
 
+impl Spelled for Truncated {
+    fn about(&self) -> About {
+        About {
+            name: "truncated",
+            summary: "reverse mode through the last k steps; biased below k = r",
+            cost: "r gradients, k HVPs, k states",
+        }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        Ok(Self { k: settings.get("k", self.k, Range::COUNT, "steps that are reversed") })
+    }
+}
+
 impl<T: Element> Estimator<T> for Truncated {
     fn name(&self) -> String {
-        format!("truncated:k={}", self.k)
+        self.text()
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {

@@ -16,6 +16,8 @@
 //! Where neither the start nor the outer loss contains `x`, the first-order estimate is zero: an exact gradient is then never
 //! worse, unless the cheap part is another one.
 
+mod settings;
+
 use hypertape_autodiff::{Element, axpy, dot};
 use rand::RngExt;
 
@@ -24,13 +26,14 @@ use crate::draw::Level;
 use crate::error::Error;
 use crate::estimator::jump::{self, Jump};
 use crate::estimator::probability::{Probability, Sums};
-use crate::estimator::{Estimator, exact, first_order, named};
+use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
 use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
+use crate::spelling::Spelled;
 
 /// The estimate that every call makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,24 +88,13 @@ impl Ufom {
     /// use hypertape_solver::{Probability, Ufom};
     /// assert!(Ufom::with(Probability::Adaptive { floor: 0.05, decay: 0.99 }).is_ok());
     /// let error = Ufom::with(Probability::Adaptive { floor: 0.0, decay: 0.99 }).unwrap_err();
-    /// assert_eq!(error.to_string(), "floor: found 0, expected a probability above 0 and at most 1");
+    /// assert_eq!(error.to_string(), "floor of ufom: found 0, expected a probability above 0 and at most 1");
     /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] for settings that make no sense.
     pub fn with(probability: Probability) -> Result<Self, Error> {
-        Ok(Self {
-            probability: probability.checked()?,
-            cheap: Cheap::FirstOrder,
-            schedule: Schedule::default(),
-            product: 2.0,
-            forced: None,
-            plain: None,
-            chances: Vec::new(),
-            sums: Vec::new(),
-            intervals: Vec::new(),
-            found: ByPlace::default(),
-        })
+        Self { probability, ..Self::default() }.checked()
     }
 
     /// With another cheap estimate.
@@ -110,13 +102,12 @@ impl Ufom {
     /// # Errors
     /// [`Error::Invalid`] for a jump without segments or nodes.
     pub fn with_cheap(self, cheap: Cheap) -> Result<Self, Error> {
-        if let Cheap::Jump(Jump { anchors, degree }) = cheap
-            && anchors.min(degree) == 0
-        {
-            let found = format!("{anchors} anchors and degree {degree}");
-            return Err(Error::invalid("jump", found, "1 or more of each"));
-        }
-        Ok(Self { cheap, ..self })
+        Self { cheap, ..self }.checked()
+    }
+
+    /// A jump, as it is listed.
+    pub(crate) fn jump() -> Self {
+        Self { cheap: Cheap::Jump(Jump { anchors: 3, degree: 6 }), ..Self::default() }
     }
 
     /// With what `schedule` stores on a hit.
@@ -245,27 +236,7 @@ impl Ufom {
 
 impl<T: Element> Estimator<T> for Ufom {
     fn name(&self) -> String {
-        let number = |n: usize| Some(n as f64);
-        let flag = Some(1.0);
-        let (name, cheap) = match self.cheap {
-            Cheap::FirstOrder => ("ufom", vec![]),
-            Cheap::Truncated { k } => ("ufom", vec![("k", number(k))]),
-            Cheap::Mixed => ("ufom", vec![("mixed", flag)]),
-            Cheap::Jump(Jump { anchors, degree }) => {
-                ("jump", vec![("anchors", number(anchors)), ("degree", number(degree))])
-            }
-        };
-        let probability = match self.probability {
-            Probability::Fixed(q) => vec![("q", Some(q))],
-            Probability::Subset(m) => vec![("subset", number(m))],
-            Probability::Adaptive { floor, decay } => {
-                vec![("adaptive", flag), ("floor", Some(floor)), ("decay", Some(decay))]
-            }
-            Probability::PaperCode { floor, decay } => {
-                vec![("paper-code", flag), ("floor", Some(floor)), ("decay", Some(decay))]
-            }
-        };
-        named(name, &[probability, cheap].concat())
+        self.text()
     }
 
     fn schedule(&self) -> Option<Schedule> {
@@ -326,14 +297,14 @@ impl<T: Element> Estimator<T> for Ufom {
         Ok(cheap.max(hit))
     }
 
-    /// Of coins of a fixed probability: `(1/q - 1) |g - g0|^2`.
+    /// Of coins of a known probability: `(1/q - 1) |g - g0|^2`.
     fn excess(
         &self,
         oracle: &mut Oracle<T>,
         inner: &InnerLoop,
         at: Task<T>,
     ) -> Result<Option<f64>, Error> {
-        let Probability::Fixed(q) = self.probability else { return Ok(None) };
+        let Some(q) = self.probability.known(inner.steps()) else { return Ok(None) };
         let [mut g, mut cheap] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
         self.both(oracle, inner, at, (&mut g, &mut cheap), &mut Vec::new())?;
         axpy(&mut g, -T::one(), &cheap);
@@ -350,17 +321,21 @@ impl<T: Element> Estimator<T> for Ufom {
         {
             return Err(Error::invalid("subset", m, format!("{batch} or fewer, the meta-batch")));
         }
+        let steps = inner.steps();
+        if let Some(q) = self.probability.known(steps) {
+            self.chances.clear();
+            self.chances.resize(oracle.replicas(), q);
+        }
         if !self.probability.adapts() {
             return Ok(());
         }
-        let steps = inner.steps();
         let plain = match self.plain {
             Some((known, plain)) if known == steps => plain,
             _ => self.schedule.counts(steps)?.plain_steps,
         };
         self.plain = Some((steps, plain));
         let products = match self.cheap {
-            Cheap::Jump(jump) => jump.anchors.min(steps) * jump.degree,
+            Cheap::Jump(jump) => jump.anchors.min(steps).saturating_mul(jump.degree),
             _ => self.depth().min(steps),
         };
         let cheap = (steps + 1) as f64 + self.product * products as f64;

@@ -9,6 +9,7 @@ use hypertape_autodiff::{Element, axpy, dot};
 use crate::error::Error;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
+use crate::spelling::{About, Spelled, Visit};
 
 /// Conjugate gradients, for a positive definite matrix; one that is found not to be is an error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,17 +18,27 @@ pub struct Cg {
     pub stop: Stop,
 }
 
-impl<T: Element> LinearSolver<T> for Cg {
-    fn name(&self) -> &'static str {
-        "cg"
+impl Spelled for Cg {
+    fn about(&self) -> About {
+        About {
+            name: "cg",
+            summary: "implicit, conjugate gradients at w_r; for a positive definite Hessian",
+            cost: "r + 1 gradients, iterations + 1 HVPs",
+        }
     }
 
-    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
-        self.stop.settings().to_vec()
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        Ok(Self { stop: self.stop.spell(visit) })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for Cg {
+    fn name(&self) -> String {
+        self.text()
     }
 
     fn check(&self) -> Result<(), Error> {
-        self.stop.check()
+        (*self).checked().map(drop)
     }
 
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {

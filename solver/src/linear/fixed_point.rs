@@ -3,9 +3,12 @@
 
 use hypertape_autodiff::{Element, axpy};
 
-use crate::error::{Error, positive};
+use crate::error::Error;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
+use crate::spelling::{About, Range, Spelled, Visit};
+
+const STEP: &str = "step size, that of the inner loop unless given";
 
 /// `v <- v - lr (A v - b)`
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,18 +28,32 @@ pub struct Neumann {
     pub lr: Option<f64>,
 }
 
-impl<T: Element> LinearSolver<T> for FixedPoint {
-    fn name(&self) -> &'static str {
-        "fixed-point"
+impl Spelled for FixedPoint {
+    fn about(&self) -> About {
+        About {
+            name: "fixed-point",
+            summary: "implicit, v - lr (H v - b) from the last solution; under every rule",
+            cost: "r + 1 gradients, iterations + 1 HVPs",
+        }
     }
 
-    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
-        [&[("lr", self.lr)][..], &self.stop.settings()].concat()
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let lr = visit.get("lr", self.lr, Range::POSITIVE, STEP);
+        Ok(Self { stop: self.stop.spell(visit), lr })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for FixedPoint {
+    fn name(&self) -> String {
+        self.text()
     }
 
     fn check(&self) -> Result<(), Error> {
-        self.lr.map_or(Ok(()), |lr| positive("lr", lr).map(|_| ()))?;
-        self.stop.check()
+        (*self).checked().map(drop)
+    }
+
+    fn warm(&self) -> Option<bool> {
+        Some(true)
     }
 
     fn symmetric(&self) -> bool {
@@ -48,18 +65,32 @@ impl<T: Element> LinearSolver<T> for FixedPoint {
     }
 }
 
-impl<T: Element> LinearSolver<T> for Neumann {
-    fn name(&self) -> &'static str {
-        "neumann"
+impl Spelled for Neumann {
+    fn about(&self) -> About {
+        About {
+            name: "neumann",
+            summary: "implicit, Neumann series; under every rule",
+            cost: "r + 1 gradients, terms HVPs",
+        }
     }
 
-    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
-        vec![("terms", Some(self.terms as f64)), ("lr", self.lr)]
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let terms = visit.get("terms", self.terms, Range::ONE_OR_MORE, "terms of the series");
+        Ok(Self { terms, lr: visit.get("lr", self.lr, Range::POSITIVE, STEP) })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for Neumann {
+    fn name(&self) -> String {
+        self.text()
     }
 
     fn check(&self) -> Result<(), Error> {
-        positive("terms", self.terms as f64)?;
-        self.lr.map_or(Ok(()), |lr| positive("lr", lr).map(|_| ()))
+        (*self).checked().map(drop)
+    }
+
+    fn warm(&self) -> Option<bool> {
+        None
     }
 
     fn symmetric(&self) -> bool {

@@ -10,6 +10,7 @@ use hypertape_autodiff::{Element, axpy, dot};
 use crate::error::Error;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
+use crate::spelling::{About, Spelled, Visit};
 
 /// Generalised minimum residuals, for any regular matrix.
 ///
@@ -31,17 +32,27 @@ pub struct Gmres {
     pub stop: Stop,
 }
 
-impl<T: Element> LinearSolver<T> for Gmres {
-    fn name(&self) -> &'static str {
-        "gmres"
+impl Spelled for Gmres {
+    fn about(&self) -> About {
+        About {
+            name: "gmres",
+            summary: "implicit, generalised minimum residuals; under every rule",
+            cost: "r + 1 gradients, iterations + 1 HVPs, as many vectors",
+        }
     }
 
-    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
-        self.stop.settings().to_vec()
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        Ok(Self { stop: self.stop.spell(visit) })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for Gmres {
+    fn name(&self) -> String {
+        self.text()
     }
 
     fn check(&self) -> Result<(), Error> {
-        self.stop.check()
+        (*self).checked().map(drop)
     }
 
     fn symmetric(&self) -> bool {

@@ -11,6 +11,7 @@ use hypertape_autodiff::{Element, axpy, dot};
 use crate::error::Error;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
+use crate::spelling::{About, Spelled, Visit};
 
 /// Minimum residuals, for a symmetric matrix, an indefinite one as well.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,17 +20,27 @@ pub struct Minres {
     pub stop: Stop,
 }
 
-impl<T: Element> LinearSolver<T> for Minres {
-    fn name(&self) -> &'static str {
-        "minres"
+impl Spelled for Minres {
+    fn about(&self) -> About {
+        About {
+            name: "minres",
+            summary: "implicit, minimum residuals; for an indefinite Hessian as well",
+            cost: "r + 1 gradients, iterations + 1 HVPs",
+        }
     }
 
-    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
-        self.stop.settings().to_vec()
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        Ok(Self { stop: self.stop.spell(visit) })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for Minres {
+    fn name(&self) -> String {
+        self.text()
     }
 
     fn check(&self) -> Result<(), Error> {
-        self.stop.check()
+        (*self).checked().map(drop)
     }
 
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {

@@ -15,10 +15,11 @@
 use hypertape_autodiff::{Element, axpy, dot};
 use rand::RngExt;
 
-use crate::error::{Error, positive};
+use crate::error::Error;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::linear::{conjugate_gradients, dense};
 use crate::params::{norm, scale};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Conjugate gradients with a preconditioner from a random sketch, for a positive definite matrix.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,20 +32,30 @@ pub struct Nystrom {
     pub shift: Option<f64>,
 }
 
-impl<T: Element> LinearSolver<T> for Nystrom {
-    fn name(&self) -> &'static str {
-        "nystrom"
+impl Spelled for Nystrom {
+    fn about(&self) -> About {
+        About {
+            name: "nystrom",
+            summary: "implicit, conjugate gradients preconditioned by a random sketch",
+            cost: "r + 1 gradients, rank + iterations + 1 HVPs",
+        }
     }
 
-    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
-        let own = [("rank", Some(self.rank as f64)), ("shift", self.shift)];
-        [own, self.stop.settings()].concat()
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let rank = visit.get("rank", self.rank, Range::ONE_OR_MORE, "vectors of the sketch");
+        let help = "added to the sketched Hessian, its mean eigenvalue unless given";
+        let shift = visit.get("shift", self.shift, Range::POSITIVE, help);
+        Ok(Self { stop: self.stop.spell(visit), rank, shift })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for Nystrom {
+    fn name(&self) -> String {
+        self.text()
     }
 
     fn check(&self) -> Result<(), Error> {
-        positive("rank", self.rank as f64)?;
-        self.shift.map_or(Ok(()), |shift| positive("shift", shift).map(|_| ()))?;
-        self.stop.check()
+        (*self).checked().map(drop)
     }
 
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use hypertape_autodiff::Element;
 
 use crate::draw::Draw;
-use crate::error::{Error, not_negative, positive};
+use crate::error::Error;
 use crate::params::norm;
+use crate::spelling::{Range, Visit};
 
 /// A matrix `A` that is known by its products with vectors, and the memory that a solver takes its vectors from. A closure
 /// that writes `A u` is one, with memory of the system's.
@@ -147,18 +148,15 @@ impl Stop {
         T::from_f64(self.tolerance).max(T::epsilon()) * norm(b)
     }
 
-    /// An error unless there is an iteration at least and the tolerance is a number.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for other settings.
-    pub fn check(&self) -> Result<(), Error> {
-        positive("iterations", self.iterations as f64)?;
-        not_negative("tolerance", self.tolerance)
-    }
-
-    /// Both, as a solver's [`settings`](LinearSolver::settings) end.
-    pub fn settings(&self) -> [(&'static str, Option<f64>); 2] {
-        [("iterations", Some(self.iterations as f64)), ("tolerance", Some(self.tolerance))]
+    /// With the settings of both, which those of a solver end with.
+    #[must_use]
+    pub fn spell(&self, visit: &mut Visit) -> Self {
+        let help = "norm of the residual at which they end, relative to that of df/dw";
+        let (most, least) = (Range::ONE_OR_MORE, Range::NOT_NEGATIVE);
+        Self {
+            iterations: visit.get("iterations", self.iterations, most, "most iterations"),
+            tolerance: visit.get("tolerance", self.tolerance, least, help),
+        }
     }
 }
 
@@ -174,9 +172,7 @@ impl Stop {
 /// #[derive(Debug)]
 /// struct Steepest(Stop);
 /// impl<T: Element> LinearSolver<T> for Steepest {
-///     fn name(&self) -> &'static str { "steepest" }
-///     fn settings(&self) -> Vec<(&'static str, Option<f64>)> { self.0.settings().to_vec() }
-///     fn check(&self) -> Result<(), Error> { self.0.check() }
+///     fn name(&self) -> String { "steepest".into() }
 ///     fn symmetric(&self) -> bool { false }
 ///     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
 ///         let ([mut r, mut ar], limit) = (system.vectors()?, self.0.residual(system.b));
@@ -205,13 +201,8 @@ impl Stop {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait LinearSolver<T: Element>: fmt::Debug + Send + Sync {
-    /// The name under which it is chosen.
-    fn name(&self) -> &'static str;
-
-    /// Its settings by name, as they are typed after the name; one that was not given is `None`.
-    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
-        Vec::new()
-    }
+    /// The name under which it is chosen, with its settings: [`Spelled::text`](crate::Spelled::text) of one that is listed.
+    fn name(&self) -> String;
 
     /// An error unless its settings make sense.
     ///
@@ -219,6 +210,12 @@ pub trait LinearSolver<T: Element>: fmt::Debug + Send + Sync {
     /// [`Error::Invalid`], with the setting.
     fn check(&self) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Whether an estimate starts each solve from the last solution unless it is told otherwise; `None` of a solver that
+    /// takes no notice of its start.
+    fn warm(&self) -> Option<bool> {
+        Some(false)
     }
 
     /// Whether it rests on a symmetric matrix, as that of a fixed point is not.
@@ -235,12 +232,12 @@ pub trait LinearSolver<T: Element>: fmt::Debug + Send + Sync {
 }
 
 impl<T: Element, S: LinearSolver<T> + ?Sized> LinearSolver<T> for Arc<S> {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> String {
         (**self).name()
     }
 
-    fn settings(&self) -> Vec<(&'static str, Option<f64>)> {
-        (**self).settings()
+    fn warm(&self) -> Option<bool> {
+        (**self).warm()
     }
 
     fn check(&self) -> Result<(), Error> {

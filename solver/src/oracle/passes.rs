@@ -23,6 +23,11 @@ use crate::problem::{Bilevel, Metric};
 use crate::rule::Step;
 
 impl<T: Element, P: Bilevel<T>> Lens<P, T> {
+    fn groups<'a>(&'a self, point: Point<'a, T>) -> [Group<'a, T>; 2] {
+        let group = |params: &'a Params<T>, values| Group::new(params.shapes(), values);
+        [group(&self.inner_start, point.w), group(&self.start, point.x)]
+    }
+
     fn sweep_in<M: Mode<T>>(
         &self,
         memory: &mut Workspaces<T>,
@@ -226,8 +231,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         point: Point<T>,
     ) -> Result<bool, Error> {
         let draw = point.draw.at(loss.level(), 0);
-        let at = [(&self.inner_start, point.w), (&self.start, point.x)];
-        let at = at.map(|(params, values)| Group::new(params.shapes(), values));
+        let at = self.groups(point);
         for rows in self.blocks(draw) {
             let depends = pass(loss.name(), || {
                 let (record, _) = memory.first().arenas();
@@ -248,8 +252,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
         memory.sum(self.blocks(point.draw).len(), [], &|workspace, block, _, []| {
             pass(loss.name(), || {
                 let (record, _) = workspace.arenas();
-                let at = [(&self.inner_start, point.w), (&self.start, point.x)];
-                let at = at.map(|(params, values)| Group::new(params.shapes(), values));
+                let at = self.groups(point);
                 let rows = self.block(point.draw, block);
                 let value: Tensor<T> = evaluate(record, &at, |[w, x]| {
                     loss.eval(&self.problem, w, x, point.draw, rows)

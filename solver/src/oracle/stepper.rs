@@ -4,6 +4,7 @@
 //! pull-back is that of a tape of the rule's few operations.
 
 use std::fmt;
+use std::sync::Arc;
 
 use std::ops::Range;
 
@@ -103,6 +104,22 @@ pub(crate) trait Stepper<T: Element>: fmt::Debug + Send + Sync {
         x: &[Taped<'a, T>],
         step: Step,
     ) -> List<Taped<'a, T>>;
+}
+
+/// A [`Rule`] of any type, such as one that was [parsed](std::str::FromStr).
+#[derive(Clone, Debug)]
+pub struct AnyRule<'p, T: Element>(pub(crate) Arc<dyn Stepper<T> + 'p>);
+
+impl<'p, T: Element> AnyRule<'p, T> {
+    /// Of `rule`.
+    pub fn new(rule: impl Rule<T> + 'p) -> Self {
+        Self(Arc::new(rule))
+    }
+
+    /// The name under which it is chosen, with its settings.
+    pub fn name(&self) -> String {
+        self.0.name()
+    }
 }
 
 /// One array of `w`, and its part of each vector of a state.

@@ -13,16 +13,16 @@
 
 use hypertape_autodiff::{Array, Element, List};
 
-use crate::error::{Error, positive};
-use crate::rule::momentum::fraction;
+use crate::error::Error;
 use crate::rule::{Rule, Step};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Adam and `AdamW`.
 ///
 /// ```
 /// use hypertape_solver::{Adam, Rule};
 /// let rule = Adam::new(0.9, 0.999, 1e-8)?.with_decay(0.01)?;
-/// assert_eq!(Rule::<f64>::name(&rule), "adam:b1=0.9,b2=0.999,eps=0.00000001,decay=0.01");
+/// assert_eq!(Rule::<f64>::name(&rule), "adam:b1=0.9,b2=0.999,eps=1e-8,decay=0.01");
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -39,24 +39,54 @@ impl Adam {
     /// # Errors
     /// [`Error::Invalid`] unless `b1` and `b2` are in `[0, 1)` and `eps` is positive and finite.
     pub fn new(b1: f64, b2: f64, eps: f64) -> Result<Self, Error> {
-        let (b1, b2) = (fraction("b1", b1)?, fraction("b2", b2)?);
-        Ok(Self { b1, b2, eps: positive("eps", eps)?, decay: 0.0 })
+        Self { b1, b2, eps, decay: 0.0 }.checked()
     }
 
     /// With decoupled weight decay (`AdamW`).
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless it is positive and finite.
+    /// [`Error::Invalid`] unless it is finite and not negative.
     pub fn with_decay(self, decay: f64) -> Result<Self, Error> {
-        Ok(Self { decay: positive("decay", decay)?, ..self })
+        Self { decay, ..self }.checked()
     }
 }
 
+impl Default for Adam {
+    /// With decays 0.9 and 0.999 and `eps` 1e-8.
+    fn default() -> Self {
+        Self { b1: 0.9, b2: 0.999, eps: 1e-8, decay: 0.0 }
+    }
+}
+
+impl Spelled for Adam {
+    fn about(&self) -> About {
+        let summary = "steps scaled by a running mean of squared gradients; with decay AdamW";
+        About { name: "adam", summary, cost: "2 vectors beside w" }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let Self { b1, b2, eps, decay } = *self;
+        Ok(Self {
+            b1: settings.get("b1", b1, Range::FRACTION, "what remains of the mean gradient"),
+            b2: settings.get("b2", b2, Range::FRACTION, MEAN_SQUARE),
+            eps: settings.get("eps", eps, Range::POSITIVE, ADDED),
+            decay: settings.get_if(
+                decay != 0.0,
+                "decay",
+                decay,
+                Range::NOT_NEGATIVE,
+                "decoupled weight decay: lr decay w is taken off w",
+            ),
+        })
+    }
+}
+
+const MEAN_SQUARE: &str = "what remains of the mean square";
+const ADDED: &str = "added to the root of the mean square";
+
 impl<T: Element> Rule<T> for Adam {
     fn name(&self) -> String {
-        let Self { b1, b2, eps, decay } = self;
-        let decay = if *decay > 0.0 { format!(",decay={decay}") } else { String::new() };
-        format!("adam:b1={b1},b2={b2},eps={eps}{decay}")
+        self.text()
     }
 
     fn memory(&self) -> usize {
@@ -99,13 +129,34 @@ impl RmsProp {
     /// # Errors
     /// [`Error::Invalid`] unless `b2` is in `[0, 1)` and `eps` is positive and finite.
     pub fn new(b2: f64, eps: f64) -> Result<Self, Error> {
-        Ok(Self { b2: fraction("b2", b2)?, eps: positive("eps", eps)? })
+        Self { b2, eps }.checked()
+    }
+}
+
+impl Default for RmsProp {
+    /// With decay 0.99 and `eps` 1e-8.
+    fn default() -> Self {
+        Self { b2: 0.99, eps: 1e-8 }
+    }
+}
+
+impl Spelled for RmsProp {
+    fn about(&self) -> About {
+        let summary = "gradients divided by the root of their running mean square";
+        About { name: "rmsprop", summary, cost: "1 vector beside w" }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        Ok(Self {
+            b2: settings.get("b2", self.b2, Range::FRACTION, MEAN_SQUARE),
+            eps: settings.get("eps", self.eps, Range::POSITIVE, ADDED),
+        })
     }
 }
 
 impl<T: Element> Rule<T> for RmsProp {
     fn name(&self) -> String {
-        format!("rmsprop:b2={},eps={}", self.b2, self.eps)
+        self.text()
     }
 
     fn memory(&self) -> usize {

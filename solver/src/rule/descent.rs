@@ -6,6 +6,7 @@ use hypertape_autodiff::{Array, Element, Fault, List, Shape};
 
 use crate::error::Error;
 use crate::rule::{Rule, Step};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Gradient descent, with a factor `s_t` on the size of each step, 1 by default.
 ///
@@ -93,13 +94,29 @@ impl GradientDescent {
     }
 }
 
+impl Spelled for GradientDescent {
+    fn about(&self) -> About {
+        About { name: "gradient-descent", summary: "w' = w - lr g", cost: "" }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let place = |own: fn(&Learned) -> Option<usize>| self.learned.as_ref().and_then(own);
+        let steps = place(|own| if let Learned::Steps(k) = own { Some(*k) } else { None });
+        let entries = place(|own| if let Learned::Entries(k) = own { Some(*k) } else { None });
+        let help =
+            "place of the outer variable x whose exp(x) multiplies lr: one factor, or one a step";
+        let steps = settings.get("outer", steps, Range::COUNT, help);
+        let help = "place of the first of outer variables x whose exp(x) multiply lr, one for each array of w";
+        let entries = settings.get("sizes", entries, Range::COUNT, help);
+        settings.at_most_one(&[steps.is_some(), entries.is_some()], "outer or sizes");
+        let learned = steps.map(Learned::Steps).or(entries.map(Learned::Entries));
+        Ok(Self { learned, ..self.clone() })
+    }
+}
+
 impl<T: Element> Rule<T> for GradientDescent {
     fn name(&self) -> String {
-        match self.learned {
-            None => "gradient-descent".into(),
-            Some(Learned::Steps(k)) => format!("gradient-descent:outer={k}"),
-            Some(Learned::Entries(k)) => format!("gradient-descent:sizes={k}"),
-        }
+        self.text()
     }
 
     fn update<'a, A: Array<'a, Elem = T>>(

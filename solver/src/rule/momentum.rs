@@ -9,6 +9,7 @@ use hypertape_autodiff::{Array, Element, List};
 
 use crate::error::Error;
 use crate::rule::{Rule, Step};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Momentum `b`, with the gradient at `w` (heavy ball) or ahead of it (Nesterov).
 ///
@@ -16,7 +17,7 @@ use crate::rule::{Rule, Step};
 /// use hypertape_solver::{Momentum, Rule};
 /// assert_eq!(Rule::<f64>::name(&Momentum::nesterov(0.9)?), "nesterov:momentum=0.9");
 /// let error = Momentum::heavy_ball(1.0).unwrap_err();
-/// assert_eq!(error.to_string(), "momentum: found 1, expected a number from 0 to below 1");
+/// assert_eq!(error.to_string(), "momentum of heavy-ball: found 1, expected a number from 0 to below 1");
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ impl Momentum {
     /// # Errors
     /// [`Error::Invalid`] unless the momentum is in `[0, 1)`.
     pub fn heavy_ball(momentum: f64) -> Result<Self, Error> {
-        Ok(Self { b: fraction("momentum", momentum)?, ahead: false })
+        Self { b: momentum, ahead: false }.checked()
     }
 
     /// Nesterov's accelerated gradient.
@@ -39,23 +40,33 @@ impl Momentum {
     /// # Errors
     /// As [`heavy_ball`](Self::heavy_ball).
     pub fn nesterov(momentum: f64) -> Result<Self, Error> {
-        Ok(Self { b: fraction("momentum", momentum)?, ahead: true })
+        Self { b: momentum, ahead: true }.checked()
     }
+
+    /// Both, as they are listed.
+    pub(crate) const LISTED: [Self; 2] =
+        [Self { b: 0.9, ahead: false }, Self { b: 0.9, ahead: true }];
 }
 
-/// A number from 0 to below 1.
-pub(crate) fn fraction(what: &str, value: f64) -> Result<f64, Error> {
-    if (0.0..1.0).contains(&value) {
-        Ok(value)
-    } else {
-        Err(Error::invalid(what, value, "a number from 0 to below 1"))
+impl Spelled for Momentum {
+    fn about(&self) -> About {
+        let (name, summary) = if self.ahead {
+            ("nesterov", "m' = b m + g(w - lr b m), w' = w - lr m'")
+        } else {
+            ("heavy-ball", "m' = b m + g(w), w' = w - lr m'")
+        };
+        About { name, summary, cost: "1 vector beside w" }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let b = settings.get("momentum", self.b, Range::FRACTION, "what remains of m, b");
+        Ok(Self { b, ..*self })
     }
 }
 
 impl<T: Element> Rule<T> for Momentum {
     fn name(&self) -> String {
-        let kind = if self.ahead { "nesterov" } else { "heavy-ball" };
-        format!("{kind}:momentum={}", self.b)
+        self.text()
     }
 
     fn memory(&self) -> usize {

@@ -11,9 +11,10 @@
 
 use hypertape_autodiff::{Array, Element, List};
 
-use crate::error::{Error, positive};
+use crate::error::Error;
 use crate::rule::descent::outer_variable;
 use crate::rule::{Rule, Step};
+use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Iterative soft thresholding: `g` plus `sum_j l_j |w_j|`, whose weights are a number, or `exp(x_k)` for the outer variable
 /// `x_k`, a scalar or of the shape of `w`.
@@ -41,7 +42,7 @@ impl Ista {
     /// # Errors
     /// [`Error::Invalid`] unless it is positive and finite.
     pub fn new(l1: f64) -> Result<Self, Error> {
-        Ok(Self { weight: Weight::Fixed(positive("l1", l1)?) })
+        Self { weight: Weight::Fixed(l1) }.checked()
     }
 
     /// With the weights `exp(x_k)` of the outer variable in place `k`, which is a scalar or of the shape of `w`.
@@ -50,12 +51,36 @@ impl Ista {
     }
 }
 
+impl Ista {
+    /// With a weight for example, as it is listed.
+    pub(crate) const LISTED: Self = Self { weight: Weight::Fixed(0.1) };
+}
+
+impl Spelled for Ista {
+    fn about(&self) -> About {
+        let summary =
+            "iterative soft thresholding: a gradient step, then towards 0 by lr times a weight";
+        About { name: "ista", summary, cost: "" }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let (l1, outer) = match self.weight {
+            Weight::Fixed(l1) => (Some(l1), None),
+            Weight::Outer(k) => (None, Some(k)),
+        };
+        let found = settings.get("l1", l1, Range::POSITIVE, "the weight");
+        let help =
+            "place of the outer variable x whose exp(x) is the weight, or one for each entry of w";
+        let outer = settings.get("outer", outer, Range::COUNT, help);
+        settings.exactly_one(["l1", "outer"]);
+        let weight = found.filter(|_| !settings.given("outer")).map(Weight::Fixed);
+        Ok(Self { weight: weight.or(outer.map(Weight::Outer)).unwrap_or(self.weight) })
+    }
+}
+
 impl<T: Element> Rule<T> for Ista {
     fn name(&self) -> String {
-        match self.weight {
-            Weight::Fixed(l1) => format!("ista:l1={l1}"),
-            Weight::Outer(k) => format!("ista:outer={k}"),
-        }
+        self.text()
     }
 
     fn update<'a, A: Array<'a, Elem = T>>(
@@ -93,17 +118,37 @@ impl Projected {
     /// # Errors
     /// [`Error::Invalid`] unless `lower < upper`.
     pub fn new(lower: f64, upper: f64) -> Result<Self, Error> {
+        Self { lower, upper }.checked()
+    }
+}
+
+impl Default for Projected {
+    /// Onto all numbers.
+    fn default() -> Self {
+        Self { lower: f64::NEG_INFINITY, upper: f64::INFINITY }
+    }
+}
+
+impl Spelled for Projected {
+    fn about(&self) -> About {
+        let summary = "a gradient step, then onto the box from lower to upper";
+        About { name: "projected", summary, cost: "" }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        let lower = settings.get("lower", self.lower, Range::NUMBER, "the least entry of w");
+        let upper = settings.get("upper", self.upper, Range::NUMBER, "the largest entry of w");
         if lower < upper {
-            Ok(Self { lower, upper })
-        } else {
-            Err(Error::invalid("a box", format!("{lower} to {upper}"), "lower below upper"))
+            return Ok(Self { lower, upper });
         }
+        let found = format!("{lower} to {upper}");
+        Err(Error::invalid("the box of projected", found, "lower below upper"))
     }
 }
 
 impl<T: Element> Rule<T> for Projected {
     fn name(&self) -> String {
-        format!("projected:lower={},upper={}", self.lower, self.upper)
+        self.text()
     }
 
     fn update<'a, A: Array<'a, Elem = T>>(

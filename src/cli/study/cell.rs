@@ -8,13 +8,15 @@ use std::time::Duration;
 use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::args::{self, at_least_one, count};
+use crate::cli::app::{App, Precise};
+use crate::cli::args::{self, Dtype, at_least_one, count};
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
-use crate::cli::{estimators, outer, point, rules};
-use crate::problems::{Entry, Quadratic};
+use crate::cli::outer::{self, Algorithm};
+use crate::cli::point;
+use crate::problems::Entry;
 use crate::stats::median_and_interval;
-use crate::{Cost, Error, Optimiser, Oracle, Schedule};
+use crate::{Cost, Error};
 
 /// What a cell does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -68,22 +70,19 @@ impl Cell {
     ///
     /// # Errors
     /// A usage error that begins with the option at fault.
-    pub(super) fn resolve(mut self, catalogue: &[Entry]) -> Result<Self, Failure> {
+    pub(super) fn resolve(mut self, app: &App) -> Result<Self, Failure> {
         let of = |option, e: Failure| Failure::usage(format!("--{option}: {}", e.why()));
         let common = &mut self.run.common;
-        let entry = &point::entry(catalogue, common).map_err(|e| of("problem", e))?;
+        let entry = &point::entry(app, common).map_err(|e| of("problem", e))?;
         common.data_seed = point::data_seed(entry, common)?;
-        let steps = *common.steps.get_or_insert(entry.steps);
+        common.steps.get_or_insert(entry.steps);
         common.lr.get_or_insert(entry.lr);
-        if let Some(rule) = &common.rule {
-            let mut small = Oracle::<f64>::new(Quadratic::general()).map_err(Failure::run)?;
-            rules::set(&mut small, rule)?;
-        }
-        let (_, named, outer) = outer::algorithm(entry, &self.run)?;
-        estimators::parse::<f64>(&named, steps, Schedule::default())
-            .map_err(|e| of("estimator", e))?;
+        let (estimator, outer) = match common.dtype {
+            Dtype::F64 => named::<f64>(app, entry, &self.run),
+            Dtype::F32 => named::<f32>(app, entry, &self.run),
+        }?;
         let run = &mut self.run;
-        run.estimator = Some(named);
+        run.estimator = Some(estimator);
         if self.measure == Measure::Gradient {
             run.iterations = Some(0);
             self.repeats.get_or_insert(5);
@@ -91,16 +90,9 @@ impl Cell {
         }
         run.iterations.get_or_insert(entry.iterations);
         self.repeats.get_or_insert(0);
-        let (name, lr, power, momentum) = match outer {
-            Optimiser::Sgd { lr, power } => (args::OuterName::Sgd, lr, Some(power), None),
-            Optimiser::Momentum { lr, momentum } => {
-                (args::OuterName::Momentum, lr, None, Some(momentum))
-            }
-            Optimiser::Adam { lr, .. } => (args::OuterName::Adam, lr, None, None),
-            other => return Err(Failure::usage(format!("--outer: no name for {other:?}"))),
-        };
-        (run.outer, run.outer_lr) = (Some(name), Some(lr));
-        (run.outer_power, run.outer_momentum) = (power, momentum);
+        let (text, [lr, power, momentum]) = outer;
+        run.outer = Some(text);
+        (run.outer_lr, run.outer_power, run.outer_momentum) = (lr, power, momentum);
         Ok(self)
     }
 
@@ -116,6 +108,23 @@ impl Cell {
     pub(super) fn iterations(&self) -> usize {
         self.run.iterations.unwrap_or_default()
     }
+}
+
+/// The text of the estimator and that of the outer optimiser, with the numbers that have options of their own, after a look
+/// at every name.
+fn named<T: Precise>(
+    app: &App,
+    entry: &Entry,
+    run: &args::Run,
+) -> Result<(String, (String, [Option<f64>; 3])), Failure> {
+    let of = |option, e| Failure::usage(format!("--{option}: {e}"));
+    let registry = app.registry::<T>();
+    if let Some(rule) = &run.common.rule {
+        registry.rules.parse(rule).map_err(|e| of("rule", e))?;
+    }
+    let Algorithm { estimator, typed, .. } = outer::algorithm::<T>(app, entry, run)?;
+    registry.estimators.parse(&estimator).map_err(|e| of("estimator", e))?;
+    Ok((estimator, typed))
 }
 
 /// What a process is asked for.

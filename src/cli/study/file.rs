@@ -27,10 +27,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::cell::{Cell, Measure, OF_RUNS};
+use crate::cli::app::App;
 use crate::cli::args::{at_least_one, bytes, count, positive};
 use crate::cli::failure::Failure;
-use crate::cli::names;
-use crate::problems::Entry;
+use crate::find_by_name;
 
 /// Options of a cell that are no keys: files, the form of the output, and the seed, of which there are several.
 const NOT_KEYS: [&str; 8] =
@@ -66,17 +66,17 @@ pub(crate) struct Study {
 ///
 /// # Errors
 /// As [`parse`], and for a file that cannot be read.
-pub(crate) fn read(path: &Path, catalogue: &[Entry]) -> Result<Study, Failure> {
+pub(crate) fn read(path: &Path, app: &App) -> Result<Study, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|e| Failure::usage(format!("cannot read {}: {e}", path.display())))?;
-    parse(path, text, catalogue)
+    parse(path, text, app)
 }
 
 /// Checks a study.
 ///
 /// # Errors
 /// A usage error that names the file, the line and the key.
-pub(super) fn parse(path: &Path, text: String, catalogue: &[Entry]) -> Result<Study, Failure> {
+pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failure> {
     let source = Source { path, text: &text };
     let root = DeTable::parse(&text)
         .map_err(|e| source.at(e.span().map_or(0, |s| s.start), e.message().trim()))?;
@@ -112,7 +112,7 @@ pub(super) fn parse(path: &Path, text: String, catalogue: &[Entry]) -> Result<St
             for i in 0..total {
                 let chosen = Chosen { source: &source, line, values: pick(&axes, i) };
                 let cell = chosen.cell(&command)?;
-                let cell = cell.resolve(catalogue).map_err(|e| chosen.refuse(e))?;
+                let cell = cell.resolve(app).map_err(|e| chosen.refuse(e))?;
                 if seen.insert(cell.key()?) {
                     cells.push(cell);
                 }
@@ -160,9 +160,9 @@ impl Source<'_> {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let entries = entries.into_iter().map(|(key, value)| {
-            match names::find("key", key.get_ref(), known, |k| k.as_ref()) {
+            match find_by_name("key", key.get_ref(), known, |k| k.as_ref()) {
                 Ok(name) => Ok((name.as_ref(), value)),
-                Err(failure) => Err(self.at(key.span().start, failure.why())),
+                Err(error) => Err(self.at(key.span().start, error)),
             }
         });
         entries.collect()

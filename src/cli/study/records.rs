@@ -15,10 +15,10 @@ use serde_json::{Map, Value};
 
 use super::cell::{Cell, Done, Trouble};
 use super::file::{self, Study};
+use crate::cli::app::App;
 use crate::cli::atomic;
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
-use crate::problems::Entry;
 use crate::simd;
 
 /// Between two tries to lock a folder.
@@ -119,9 +119,9 @@ impl Records {
     ///
     /// # Errors
     /// A usage error if there is none, or as [`open`](Self::open).
-    pub(super) fn load(folder: &Path, catalogue: &[Entry]) -> Result<(Study, Self), Failure> {
+    pub(super) fn load(folder: &Path, app: &App) -> Result<(Study, Self), Failure> {
         let file = folder.join("study.toml");
-        let study = file::read(&file, catalogue)?;
+        let study = file::read(&file, app)?;
         let records = Self::read(folder, &study, &file)?;
         Ok((study, records))
     }
@@ -261,10 +261,10 @@ fn parse(line: &[u8]) -> Result<(Cell, Recorded), String> {
 pub(super) fn merge(
     folders: &[PathBuf],
     out: &Path,
-    catalogue: &[Entry],
+    app: &App,
 ) -> Result<(Study, Records, Vec<String>), Failure> {
     let mut notes = Vec::new();
-    let mut loaded = folders.iter().map(|folder| Records::load(folder, catalogue));
+    let mut loaded = folders.iter().map(|folder| Records::load(folder, app));
     let (study, mut merged) =
         loaded.next().unwrap_or_else(|| Err(Failure::usage("found no folder")))?;
     for (folder, other) in folders[1..].iter().zip(loaded) {

@@ -8,20 +8,21 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Task, Trouble};
+use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, Dtype};
 use crate::cli::failure::{Failure, say};
 use crate::cli::gradient::{json, process_peak};
+use crate::cli::outer;
 use crate::cli::point::{self, Opened};
 use crate::cli::run::{limits, measure};
-use crate::cli::{estimators, names, outer};
-use crate::problems::{Entry, Precision};
+use crate::problems::Entry;
 use crate::{
     Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, InnerLoop, Params, Record, Run,
-    RunState, Schedule, mean_loss,
+    RunState, find_by_name, mean_loss,
 };
 
 /// Answers the request on stdin. When stdin ends nobody waits for the answer any more, and the process ends too.
-pub(super) fn serve(catalogue: &[Entry], out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn serve(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(Failure::run)?;
     let (task, cell): (Task, Cell) =
@@ -32,23 +33,23 @@ pub(super) fn serve(catalogue: &[Entry], out: &mut dyn Write) -> Result<(), Fail
         std::process::exit(1);
     });
     let reply = match cell.run.common.dtype {
-        Dtype::F64 => answer::<f64>(catalogue, task, &cell),
-        Dtype::F32 => answer::<f32>(catalogue, task, &cell),
+        Dtype::F64 => answer::<f64>(app, task, &cell),
+        Dtype::F32 => answer::<f32>(app, task, &cell),
     };
     say(out, json(&reply.unwrap_or_else(Reply::Failed))?)
 }
 
-fn answer<T: Precision>(catalogue: &[Entry], task: Task, cell: &Cell) -> Result<Reply, Trouble> {
-    let entry = &point::entry(catalogue, &cell.run.common)?;
+fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Trouble> {
+    let entry = &point::entry(app, &cell.run.common)?;
     if task == Task::Probe {
-        return Ok(Reply::Seconds(vec![probe::<T>(entry, cell)?]));
+        return Ok(Reply::Seconds(vec![probe::<T>(app, entry, cell)?]));
     }
     if task == Task::Time {
-        return Ready::<T>::new(entry, cell)?.times().map(Reply::Seconds);
+        return Ready::<T>::new(app, entry, cell)?.times().map(Reply::Seconds);
     }
     // Before the problem is opened for good: the peak of the process is not to hold its data twice.
-    let data_hash = data_hash::<T>(entry, cell)?;
-    let mut ready = Ready::<T>::new(entry, cell)?;
+    let data_hash = data_hash::<T>(app, entry, cell)?;
+    let mut ready = Ready::<T>::new(app, entry, cell)?;
     let mut done = ready.begun(data_hash)?;
     match cell.measure {
         Measure::Gradient => ready.gradient(&mut done)?,
@@ -65,19 +66,26 @@ struct Ready<'a, T> {
     run: Run<T>,
 }
 
-impl<'a, T: Precision> Ready<'a, T> {
-    fn new(entry: &Entry, cell: &'a Cell) -> Result<Self, Trouble> {
+impl<'a, T: Precise> Ready<'a, T> {
+    fn new(app: &App, entry: &Entry, cell: &'a Cell) -> Result<Self, Trouble> {
         let options = &cell.run;
-        let mut opened = point::open::<T>(entry, &options.common, 0)?;
+        let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
         if let Some(name) = &cell.control {
             let controls = opened.oracle.controls(&opened.inner);
-            let (_, x) = names::find("control", name, &controls, |(name, _)| name)?;
+            let (_, x) = find_by_name("control", name, &controls, |(name, _)| name)
+                .map_err(Failure::usage)?;
             opened.x = x.values().to_vec();
         }
-        let (coupling, named, outer) = outer::algorithm(entry, options)?;
-        let estimator = point::estimator(&mut opened, &options.common, &named)?;
-        let run = Run::new(opened.inner, outer, cell.iterations(), options.common.seed);
-        let run = Run { coupling, limits: limits(options), ..run };
+        let algorithm = outer::algorithm::<T>(app, entry, options)?;
+        let estimator = point::estimator(app, &mut opened, &options.common, &algorithm.estimator)?;
+        let run = Run {
+            inner: opened.inner,
+            outer: algorithm.outer.into(),
+            iterations: cell.iterations(),
+            seed: options.common.seed,
+            coupling: algorithm.coupling.into(),
+            limits: limits(options),
+        };
         Ok(Self { cell, opened, estimator, run })
     }
 
@@ -218,7 +226,7 @@ fn finite(value: f64) -> Option<f64> {
 
 /// Of the bits of the start, of `w_1 = w_0 - lr dg/dw`, which the training data decides, and of the outer loss there, which
 /// the rest does (Fowler, Noll and Vo, 64 bits, 1a).
-fn data_hash<T: Precision>(entry: &Entry, cell: &Cell) -> Result<String, Trouble> {
+fn data_hash<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<String, Trouble> {
     let common = args::Common {
         rule: None,
         tolerance: None,
@@ -228,7 +236,7 @@ fn data_hash<T: Precision>(entry: &Entry, cell: &Cell) -> Result<String, Trouble
         lr: Some(1e-3),
         ..cell.run.common.clone()
     };
-    let (mut opened, mut w) = (point::open::<T>(entry, &common, 0)?, Vec::new());
+    let (mut opened, mut w) = (point::open::<T>(app, entry, &common, 0)?, Vec::new());
     let Opened { oracle, inner, x, .. } = &mut opened;
     let loss = mean_loss(oracle, inner, x, Draw::new(0, 0), &mut w)?;
     let values = x.iter().chain(oracle.inner_start().values()).chain(&w).chain([&loss]);
@@ -240,14 +248,13 @@ fn data_hash<T: Precision>(entry: &Entry, cell: &Cell) -> Result<String, Trouble
 
 /// The seconds of one estimate, by short inner loops of up to 8 and 16 steps: linear in the number of steps, and a plain step
 /// for each that the schedule takes again.
-fn probe<T: Precision>(entry: &Entry, cell: &Cell) -> Result<f64, Trouble> {
+fn probe<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<f64, Trouble> {
     let common = args::Common { memory: None, tolerance: None, ..cell.run.common.clone() };
-    let Opened { mut oracle, inner, x, .. } = point::open::<T>(entry, &common, 0)?;
+    let Opened { mut oracle, inner, x, .. } = point::open::<T>(app, entry, &common, 0)?;
     let (steps, mut gradient) = (inner.steps(), vec![T::zero(); x.len()]);
     let mut timed = |steps, gradient: &mut [T]| {
         let inner = InnerLoop::new(steps, inner.lr())?;
-        let mut estimator = estimators::parse::<T>(cell.estimator(), steps, Schedule::default())
-            .map_err(Trouble::from)?;
+        let mut estimator = T::registry(app).estimators.parse(cell.estimator())?;
         let draw = Draw::new(common.seed, 0);
         let (mut best, mut forward) = (f64::INFINITY, f64::INFINITY);
         for _ in 0..2 {

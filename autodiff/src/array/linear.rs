@@ -1,0 +1,199 @@
+//! [`Linear`]: the linear operations on one array. Tangents take the operation itself, adjoints its transpose, so that a
+//! line here is all that the modes need to know of one. Loops: `moves.rs`. [`Bilinear`]: the products of two arrays.
+
+use crate::array::kernels::convolution::{Convolution, Role};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// A constant linear map on columns, given by its action: `y = M x`, or `y = M^T x`.
+///
+/// ```
+/// use hypertape_autodiff::LinearOperator;
+/// /// `y_i = x_{i+1} - x_i`
+/// struct Difference(u32);
+/// impl LinearOperator<f64> for Difference {
+///     fn rows(&self) -> u32 { self.0 - 1 }
+///     fn cols(&self) -> u32 { self.0 }
+///     fn apply(&self, transposed: bool, x: &[f64], columns: usize, y: &mut [f64]) {
+///         for i in 0..self.rows() as usize {
+///             for c in 0..columns {
+///                 let (low, high) = (i * columns + c, (i + 1) * columns + c);
+///                 if transposed { y[low] -= x[low]; y[high] += x[low]; } else { y[low] += x[high] - x[low]; }
+///             }
+///         }
+///     }
+/// }
+/// let mut y = [0.0; 2];
+/// Difference(3).apply(false, &[1.0, 4.0, 9.0], 1, &mut y);
+/// assert_eq!(y, [3.0, 5.0]);
+/// ```
+pub trait LinearOperator<T>: Sync {
+    /// Rows of `M`.
+    fn rows(&self) -> u32;
+    /// Columns of `M`.
+    fn cols(&self) -> u32;
+    /// Adds `M x`, or `M^T x`, to `y`. Both have `columns` columns and are stored row by row.
+    fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]);
+    /// [`apply`](Self::apply) to several `(x, y)`, in one pass over `M` where it has a way to; what arrays call.
+    ///
+    /// # Errors
+    /// Whatever a map that may fail reports; none by default.
+    fn apply_all(
+        &self,
+        transposed: bool,
+        planes: &mut [(&[T], &mut [T])],
+        columns: usize,
+    ) -> Result<(), Fault> {
+        for (x, y) in planes {
+            self.apply(transposed, x, columns, y);
+        }
+        Ok(())
+    }
+}
+
+/// A linear operation on one array. What each does: the method of [`Array`](crate::Array) of that name.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "operators of users need not have one")]
+pub enum Linear<'a, T> {
+    /// `sum_to`
+    Sum(Shape),
+    /// `broadcast_to`
+    Broadcast(Shape),
+    /// `pick`
+    Pick(&'a [u32]),
+    /// `place`, with the number of columns.
+    Place(&'a [u32], u32),
+    /// `gather_rows`
+    Gather(&'a [u32]),
+    /// `scatter_rows`, with the number of rows.
+    Scatter(&'a [u32], u32),
+    /// `slice`, with the place of the first entry.
+    Slice(usize, Shape),
+    /// `embed`, likewise.
+    Embed(usize, Shape),
+    /// `reshape`
+    Reshape(Shape),
+    /// `linear`, transposed or not.
+    Operator(&'a dyn LinearOperator<T>, bool),
+}
+
+impl<T> Linear<'_, T> {
+    /// Its name in messages and tallies.
+    #[inline]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sum(_) => "sum",
+            Self::Broadcast(_) => "broadcast",
+            Self::Pick(_) => "pick",
+            Self::Place(..) => "place",
+            Self::Gather(_) => "gather_rows",
+            Self::Scatter(..) => "scatter_rows",
+            Self::Slice(..) => "slice",
+            Self::Embed(..) => "embed",
+            Self::Reshape(_) => "reshape",
+            Self::Operator(..) => "linear",
+        }
+    }
+
+    /// The transpose of this operation on an array of shape `from`.
+    pub(crate) fn transposed(self, from: Shape) -> Self {
+        match self {
+            Self::Sum(_) => Self::Broadcast(from),
+            Self::Broadcast(_) => Self::Sum(from),
+            Self::Pick(labels) => Self::Place(labels, from.cols),
+            Self::Place(labels, _) => Self::Pick(labels),
+            Self::Gather(indices) => Self::Scatter(indices, from.rows),
+            Self::Scatter(indices, _) => Self::Gather(indices),
+            Self::Slice(start, _) => Self::Embed(start, from),
+            Self::Embed(start, _) => Self::Slice(start, from),
+            Self::Reshape(_) => Self::Reshape(from),
+            Self::Operator(map, transposed) => Self::Operator(map, !transposed),
+        }
+    }
+
+    /// Whether the result shares the memory of its operand.
+    pub(crate) fn shares(self) -> bool {
+        matches!(self, Self::Slice(..) | Self::Reshape(_))
+    }
+
+    /// The shape of the result for an array of shape `from`.
+    ///
+    /// # Errors
+    /// [`Fault::Shapes`] if it does not fit, [`Fault::Index`] for an index beyond its end.
+    #[inline]
+    pub(crate) fn result(self, from: Shape) -> Result<Shape, Fault> {
+        // Whether it fits, the result, and what a message shows beside `from`.
+        let (fits, result, asked) = match self {
+            Self::Sum(to) => (to.broadcast(from) == Some(from), to, to),
+            Self::Broadcast(to) => (from.broadcast(to) == Some(to), to, to),
+            Self::Pick(labels) => {
+                let column = column(labels);
+                (column.rows == from.rows, column, column)
+            }
+            Self::Place(labels, cols) => {
+                (column(labels) == from, Shape::new(from.rows, cols), column(labels))
+            }
+            Self::Gather(indices) => {
+                let column = column(indices);
+                (true, Shape::new(column.rows, from.cols), column)
+            }
+            Self::Scatter(indices, rows) => {
+                let column = column(indices);
+                (column.rows == from.rows, Shape::new(rows, from.cols), column)
+            }
+            Self::Slice(start, part) => {
+                (start.saturating_add(part.len()) <= from.len(), part, part)
+            }
+            Self::Embed(start, whole) => {
+                (start.saturating_add(from.len()) <= whole.len(), whole, whole)
+            }
+            Self::Reshape(to) => (to.len() == from.len(), to, to),
+            Self::Operator(map, transposed) => {
+                let full = Shape::new(map.rows(), map.cols());
+                let used = full.flipped(transposed);
+                (used.cols == from.rows, Shape::new(used.rows, from.cols), full)
+            }
+        };
+        if !fits {
+            return Err(Fault::Shapes { operation: self.name(), left: from, right: asked });
+        }
+        let (indices, length) = match self {
+            Self::Pick(labels) => (labels, from.cols),
+            Self::Place(labels, cols) => (labels, cols),
+            Self::Gather(indices) => (indices, from.rows),
+            Self::Scatter(indices, rows) => (indices, rows),
+            _ => return Ok(result),
+        };
+        indices.iter().find(|&&index| index >= length).map_or(Ok(result), |&index| {
+            let (index, length) = (index as usize, length as usize);
+            Err(Fault::Index { operation: self.name(), index, length })
+        })
+    }
+}
+
+/// A product of two arrays, linear in each of them. Matrix products have a way of their own, for several at a time.
+#[derive(Clone, Copy, Debug)]
+pub enum Bilinear {
+    /// `dot`
+    Dot,
+    /// `row_dot`
+    RowDot,
+    /// `convolve_for`
+    Convolve(Convolution, Role),
+}
+
+impl Bilinear {
+    /// Its name in messages and tallies.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dot => "dot",
+            Self::RowDot => "row_dot",
+            Self::Convolve(..) => "convolve",
+        }
+    }
+}
+
+/// The shape of a column with one entry for each index.
+fn column(indices: &[u32]) -> Shape {
+    Shape::column(u32::try_from(indices.len()).unwrap_or(u32::MAX))
+}

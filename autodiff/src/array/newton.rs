@@ -1,0 +1,46 @@
+//! Derivatives of a solution that plain numbers found.
+//!
+//! Let `y_0` solve `r(y, x) = 0` at the values `x_0`, and let `J` be an invertible matrix of plain numbers that agrees with
+//! `-dr/dy` there. Then each step of Newton's iteration with `J` in place of the true Jacobian,
+//!
+//! ```text
+//! y <- y + J^-1 r(y, x)
+//! ```
+//!
+//! from `y_0` without derivatives makes those of one more order exact (Griewank and Walther (2008), chapter 15), in every
+//! mode: a gradient takes one, a Hessian-vector product two. Only `J^-1` is a new operation, and it is a constant map.
+
+use crate::array::Array;
+use crate::array::linear::LinearOperator;
+use crate::scalar::real::Scalar;
+
+/// A solution `y` without derivatives, of columns, given those that the `residual` carries.
+///
+/// The residual's own value is rounding error and left out, so that all modes return the bits of `y`.
+pub(crate) fn lift<'a, A: Array<'a>>(
+    mut y: A,
+    inverse: &'a dyn LinearOperator<A::Elem>,
+    mut residual: impl FnMut(A) -> A,
+) -> A {
+    for _ in 0..A::ORDER {
+        let rest = residual(y);
+        y = y + (rest - rest.detach()).linear(inverse, false);
+    }
+    y
+}
+
+/// The same of scalars; `inverse` is row by row.
+pub(crate) fn lift_scalars<R: Scalar>(
+    y: &[R::Plain],
+    inverse: &[R::Plain],
+    residual: impl Fn(&[R]) -> Vec<R>,
+) -> Vec<R> {
+    let mut y: Vec<R> = y.iter().copied().map(R::constant).collect();
+    for _ in 0..R::ORDER {
+        let moved: Vec<R> = residual(&y).into_iter().map(|rest| rest - rest.primal()).collect();
+        for (y, row) in y.iter_mut().zip(inverse.chunks_exact(moved.len().max(1))) {
+            *y += R::linear(row, &moved);
+        }
+    }
+    y
+}

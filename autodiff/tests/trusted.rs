@@ -1,0 +1,176 @@
+//! What was once a silent wrong answer: iterations that diverge, matrices that are not symmetric, and the like.
+
+use hypertape_autodiff::scalar::{self, Real, Scalar, SparseHessian, SparseJacobian, Tape};
+use hypertape_autodiff::{
+    Array, Element, Factored, Fault, Function, Method, Shape, StopRule, Workspace, fixed_point,
+};
+
+/// `w <- c w^p + x`
+#[derive(Clone, Copy, Debug)]
+struct Power {
+    c: f64,
+    p: i32,
+}
+
+impl<T: Element> Function<T> for Power {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A]) -> A {
+        self.c * w[0].powi(self.p) + w[1]
+    }
+}
+
+impl<F: Element + Scalar<Plain = F>> scalar::Function<F> for Power {
+    fn eval<R: Real<F>>(&self, x: &[R], y: &mut [R]) {
+        y[0] = x[0].powi(self.p) * <F as Element>::from_f64(self.c) + x[1];
+    }
+}
+
+/// The limit from 1, as a function of `x`.
+struct Limit<F>(F);
+
+impl<T: Element, F: Function<T> + Sync> Function<T> for Limit<F> {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+        fixed_point(&self.0, x[0].scalar(1.0), x, StopRule::default())
+    }
+}
+
+fn limit<T: Element>(f: impl Function<T> + Sync, x: f64) -> Result<(T, T), Fault> {
+    let mut gradient = [T::zero()];
+    let x = [T::from_f64(x)];
+    let value = Workspace::new().gradient(&Limit(f), &[Shape::SCALAR], &x, &mut gradient)?;
+    Ok((value, gradient[0]))
+}
+
+fn scalar_limit<F: Element + Scalar<Plain = F>>(
+    f: &impl scalar::Function<F>,
+    x: f64,
+) -> Result<(F, F), Fault> {
+    let (start, x) = ([<F as Element>::from_f64(1.0)], [<F as Element>::from_f64(x)]);
+    let solve = |x: &[F]| scalar::fixed_point(f, &start, x, StopRule::default());
+    solve(&x)?;
+    let mut gradient = [F::zero()];
+    let value = Tape::new().gradient(
+        |x| scalar::fixed_point(f, &start, x, StopRule::default()).map_or(x[0], |w| w[0]),
+        &x,
+        &mut gradient,
+    )?;
+    Ok((value, gradient[0]))
+}
+
+#[test]
+fn divergence_is_no_convergence() {
+    let diverged = |fault: Fault| matches!(fault, Fault::NotConverged { steps, .. } if steps > 10);
+    for c in [1.04, 1.1, 1.5, 2.0, 3.0, -1.5] {
+        let f = Power { c, p: 1 };
+        assert!(diverged(limit::<f64>(f, 1.0).unwrap_err()), "{c}");
+        assert!(diverged(limit::<f32>(f, 1.0).unwrap_err()), "{c}");
+        assert!(diverged(scalar_limit::<f64>(&f, 1.0).unwrap_err()), "{c}");
+        assert!(diverged(scalar_limit::<f32>(&f, 1.0).unwrap_err()), "{c}");
+    }
+}
+
+#[test]
+fn a_series_that_diverges_is_no_derivative() {
+    // w = 1 solves w = w^3 + 0, but repels: the slope 1 / (1 - 3) is not the sum of 3^k.
+    let cube = Power { c: 1.0, p: 3 };
+    let fault = limit::<f64>(cube, 0.0).unwrap_err();
+    let Fault::NotConverged { operation, .. } = fault else { panic!("{fault}") };
+    assert_eq!(operation, "fixed_point, transposed");
+    // Scalars solve the system.
+    assert_eq!(scalar_limit::<f64>(&cube, 0.0), Ok((1.0, -0.5)));
+}
+
+/// Heron's iteration for `sqrt x`.
+struct Heron;
+
+impl<T: Element> Function<T> for Heron {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A]) -> A {
+        (w[0] + w[1] / w[0]) * 0.5
+    }
+}
+
+impl scalar::Function for Heron {
+    fn eval<R: Real>(&self, x: &[R], y: &mut [R]) {
+        y[0] = (x[0] + x[1] / x[0]) * 0.5;
+    }
+}
+
+#[test]
+fn small_solutions_are_as_exact_as_large_ones() {
+    for (x, root) in [(1e-30, 1e-15), (1e-200, 1e-100), (1e200, 1e100), (4.0, 2.0)] {
+        for (found, slope) in [limit::<f64>(Heron, x).unwrap(), scalar_limit(&Heron, x).unwrap()] {
+            // The iteration converges quadratically, so that the last step leaves rounding errors.
+            assert!((found / root - 1.0).abs() < 1e-15, "{found}");
+            assert!((slope * 2.0 * root - 1.0).abs() < 1e-14, "{slope}");
+        }
+    }
+}
+
+/// `b . M^-1 b`
+struct Quadratic;
+
+impl<T: Element> Function<T> for Quadratic {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+        x[1].dot(Factored::new(x[0], Method::Cholesky).solve(x[1]))
+    }
+}
+
+#[test]
+fn cholesky_takes_symmetric_matrices_alone() {
+    let (x, mut gradient) = ([4.0, 0.0, 1.0, 3.0, 1.0, 2.0], [0.0; 6]);
+    let shapes = [Shape::new(2, 2), Shape::column(2)];
+    let found = Workspace::new().gradient(&Quadratic, &shapes, &x, &mut gradient);
+    let (operation, values) = ("cholesky", [1.0, 0.0]);
+    let fault = Fault::Asymmetric { operation, row: 1, column: 0, values };
+    assert_eq!(found, Err(fault));
+    assert_eq!(scalar::solve(&x[..4], &x[4..], Method::Cholesky), Err(fault));
+    assert_eq!(
+        fault.to_string(),
+        "cholesky: entries (1, 0) and (0, 1) are 1 and 0, expected a symmetric matrix"
+    );
+    // Symmetric up to rounding: M = [[4, 1], [1, 3]] has b . M^-1 b = 15/11, and gradients 2 M^-1 b in both drivers.
+    let x = [4.0, 1.0 + 4.0 * f64::EPSILON, 1.0, 3.0, 1.0, 2.0];
+    let value = Workspace::new().gradient(&Quadratic, &shapes, &x, &mut gradient).unwrap();
+    let (mut again, mut product) = ([0.0; 6], [0.0; 6]);
+    Workspace::new().hvp(&Quadratic, &shapes, &x, &x, &mut again, &mut product).unwrap();
+    // Three roundings of numbers up to 2.
+    let near = |a: f64, b: f64| (a - b).abs() < 2e-15;
+    assert!(near(value, 15.0 / 11.0));
+    for g in [gradient, again] {
+        assert!(near(g[4], 2.0 / 11.0) && near(g[5], 14.0 / 11.0), "{g:?}");
+    }
+}
+
+/// `y_0` is `5 x_1` or `7 x_2`, depending on the sign of `x_0`; its square is the Hessian's function.
+struct Branch;
+
+impl scalar::Function for Branch {
+    fn eval<R: Real>(&self, x: &[R], y: &mut [R]) {
+        let taken = if x[0] > 0.0 { x[1] * 5.0 } else { x[2] * 7.0 };
+        y[0] = if y.len() == 1 { taken.square() + x[0] } else { taken };
+        y[1..].iter_mut().zip(x).for_each(|(y, &x)| *y = x * 2.0);
+    }
+}
+
+#[test]
+fn a_plan_on_another_branch_is_a_fault() {
+    let (here, there) = ([1.0, 2.0, 3.0], [-1.0, 2.0, 3.0]);
+    // By columns for several results, by rows for one of many arguments.
+    for m in [1, 2, 4] {
+        let mut jacobian = SparseJacobian::new(&Branch, &here, m);
+        let (mut y, mut values) = (vec![0.0; m], vec![0.0; jacobian.pattern().len()]);
+        jacobian.values(&Branch, &here, &mut y, &mut values).unwrap();
+        let fault = jacobian.values(&Branch, &there, &mut y, &mut values).unwrap_err();
+        assert!(matches!(fault, Fault::Pattern { .. }), "{fault}");
+        jacobian.set_check(false);
+        jacobian.values(&Branch, &there, &mut y, &mut values).unwrap();
+    }
+    let mut hessian = SparseHessian::new(&Branch, &here);
+    let (mut gradient, mut values) = ([0.0; 3], vec![0.0; hessian.pattern().len()]);
+    hessian.values(&Branch, &here, &mut gradient, &mut values).unwrap();
+    assert_eq!((gradient, &values[..]), ([1.0, 100.0, 0.0], &[50.0][..]));
+    let fault = hessian.values(&Branch, &there, &mut gradient, &mut values).unwrap_err();
+    // The row of x_2, which the plan has none of: 98 by its place of the direction.
+    let Fault::Pattern { index: 2, found, expected: 0.0 } = fault else { panic!("{fault}") };
+    assert!((49.0..147.0).contains(&found), "{fault}");
+    assert!(fault.to_string().starts_with("the pattern of a sparse plan does not hold at this"));
+}

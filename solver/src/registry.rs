@@ -1,0 +1,334 @@
+//! `Registry`: everything that is chosen by name, one line each.
+//!
+//! A crate outside adds lines of its own, and then its names are read, listed and explained like those that stand here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hypertape_autodiff::Element;
+
+use crate::coupling::{Bsa, Cold, Coupling, Ttsa, Warm};
+use crate::error::Error;
+use crate::estimator::Estimator;
+use crate::estimator::exact::Exact;
+use crate::estimator::first_order::FirstOrder;
+use crate::estimator::forward::Forward;
+use crate::estimator::forward_gradient::ForwardGradient;
+use crate::estimator::full_tape::FullTape;
+use crate::estimator::implicit::Implicit;
+use crate::estimator::reversible::Reversible;
+use crate::estimator::roulette::Roulette;
+use crate::estimator::stochastic::StochasticNeumann;
+use crate::estimator::thinned::Thinned;
+use crate::estimator::truncated::Truncated;
+use crate::estimator::ufom::Ufom;
+use crate::linear::{Cg, Dense, FixedPoint, Gmres, LinearSolver, Minres, Neumann, Nystrom, Stop};
+use crate::oracle::stepper::AnyRule;
+use crate::outer::{Optimiser, Outer};
+use crate::rule::Rule;
+use crate::rule::adaptive::{Adam, RmsProp};
+use crate::rule::descent::GradientDescent;
+use crate::rule::momentum::Momentum;
+use crate::rule::proximal::{Ista, Projected};
+use crate::schedule::Schedule;
+use crate::spelling::{About, Described, Spelled, Visit, find_by_name};
+
+/// Makes a choice, and tells its text.
+type Make<M> = dyn Fn(&mut Visit) -> Result<(M, String), Error> + Send + Sync;
+
+/// A line of a table: what is told of a choice, and how it is made.
+pub struct Spelling<M> {
+    about: About,
+    make: Box<Make<M>>,
+}
+
+impl<M> Spelling<M> {
+    /// By the name and with the settings of `prototype`, whose values are the defaults.
+    pub fn new<S: Spelled + Send + Sync + 'static>(
+        prototype: S,
+        made: impl Fn(S) -> M + Send + Sync + 'static,
+    ) -> Self {
+        let about = prototype.about();
+        let make = move |visit: &mut Visit| {
+            let choice = prototype.spell(visit)?;
+            let text = choice.text();
+            Ok((made(choice), text))
+        };
+        Self { about, make: Box::new(make) }
+    }
+
+    /// Its name, and what is told of it.
+    pub fn about(&self) -> About {
+        self.about
+    }
+
+    /// Its settings, in the order in which they are printed.
+    pub fn settings(&self) -> Vec<Described> {
+        Visit::list(self.about.name, |settings| (self.make)(settings))
+    }
+}
+
+impl<M> fmt::Debug for Spelling<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spelling").field("about", &self.about).finish_non_exhaustive()
+    }
+}
+
+/// The choices of one kind.
+#[derive(Debug)]
+pub struct Spellings<M> {
+    kind: &'static str,
+    lines: Vec<Spelling<M>>,
+}
+
+impl<M> Spellings<M> {
+    /// What its choices are called, in the singular.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The lines, in the order in which they are listed.
+    pub fn lines(&self) -> &[Spelling<M>] {
+        &self.lines
+    }
+
+    /// Adds a line; it takes the place of one of the same name.
+    pub fn add(&mut self, line: Spelling<M>) {
+        self.lines.retain(|other| other.about.name != line.about.name);
+        self.lines.push(line);
+    }
+
+    /// The line of that name.
+    ///
+    /// # Errors
+    /// [`Error::Spelling`] with the nearest name, or all of them.
+    pub fn find(&self, name: &str) -> Result<&Spelling<M>, Error> {
+        find_by_name(self.kind, name, &self.lines, |line| line.about.name)
+    }
+
+    /// What `text` spells, `name` or `name:setting=value,...`.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find) and [`Spelled::read`].
+    pub fn parse(&self, text: &str) -> Result<M, Error> {
+        self.parse_with_text(text).map(|(made, _)| made)
+    }
+
+    /// The same, and the text of it: without settings that are what they would be anyway, in the order in which they are listed.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_with_text(&self, text: &str) -> Result<(M, String), Error> {
+        let (name, typed) = text.split_once(':').map_or((text, None), |(n, t)| (n, Some(t)));
+        let line = self.find(name)?;
+        Visit::read(line.about.name, typed, |settings| (line.make)(settings))
+    }
+}
+
+impl<T: Element> Spelling<Box<dyn Estimator<T>>> {
+    /// By the name and settings of `prototype`.
+    pub fn estimator(prototype: impl Estimator<T> + Spelled + Send + 'static) -> Self {
+        Self::new(prototype, |made| Box::new(made))
+    }
+}
+
+impl<T: Element> Spelling<Box<dyn Estimator<T>>> {
+    /// The implicit estimate by a linear solver, under the name and with the settings of `prototype`, `mu` and, unless its
+    /// start makes no difference, `warm`.
+    pub fn solver(prototype: impl LinearSolver<T> + Spelled + 'static) -> Self {
+        let about = prototype.about();
+        let make = move |visit: &mut Visit| {
+            let solver = prototype.spell(visit)?;
+            let made: Box<dyn Estimator<T>> = Box::new(Implicit::spell(solver, visit));
+            let name = made.name();
+            Ok((made, name))
+        };
+        Self { about, make: Box::new(make) }
+    }
+}
+
+impl<T: Element> Spelling<Box<dyn Outer<T>>> {
+    /// By the name and settings of `prototype`.
+    pub fn outer(prototype: impl Outer<T> + Spelled + 'static) -> Self {
+        Self::new(prototype, |made| Box::new(made))
+    }
+}
+
+impl Spelling<Box<dyn Coupling>> {
+    /// By the name and settings of `prototype`.
+    pub fn coupling(prototype: impl Coupling + Spelled + 'static) -> Self {
+        Self::new(prototype, |made| Box::new(made))
+    }
+}
+
+impl<T: Element> Spelling<AnyRule<'static, T>> {
+    /// By the name and settings of `prototype`.
+    pub fn rule(prototype: impl Rule<T> + Spelled + 'static) -> Self {
+        Self::new(prototype, AnyRule::new)
+    }
+}
+
+/// All tables, for numbers of one precision.
+///
+/// ```
+/// use hypertape_solver::{About, Draw, Error, Estimator, Registry};
+/// let registry = Registry::<f64>::default();
+/// let ufom = registry.estimators.parse("ufom:q=0.25")?;
+/// assert_eq!(ufom.name(), "ufom:q=0.25");
+/// let line = registry.estimators.find("thinned")?;
+/// assert_eq!((line.settings()[0].name, line.settings()[0].value.as_deref()), ("q", Some("0.3")));
+/// // Without a registry, what stands here is a `FromStr`.
+/// let roulette: Box<dyn Estimator<f32>> = "roulette:survival=0.75".parse()?;
+/// assert_eq!(roulette.name(), "roulette:survival=0.75");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Registry<T: Element> {
+    /// Estimators; those by linear solvers among them.
+    pub estimators: Spellings<Box<dyn Estimator<T>>>,
+    /// Inner rules.
+    pub rules: Spellings<AnyRule<'static, T>>,
+    /// Outer optimisers.
+    pub outers: Spellings<Box<dyn Outer<T>>>,
+    /// Couplings.
+    pub couplings: Spellings<Box<dyn Coupling>>,
+}
+
+impl<T: Element> Default for Registry<T> {
+    fn default() -> Self {
+        Self { estimators: estimators(), rules: rules(), outers: outers(), couplings: couplings() }
+    }
+}
+
+fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
+    let mut lines = vec![
+        Spelling::estimator(Exact::default()),
+        Spelling::estimator(FullTape),
+        Spelling::estimator(Forward),
+        Spelling::estimator(Truncated { k: 5 }),
+        Spelling::estimator(FirstOrder),
+        Spelling::estimator(Reversible::default()),
+        Spelling::estimator(Ufom::default()),
+        Spelling::estimator(Ufom::jump()),
+        Spelling::estimator(Roulette::default()),
+        Spelling::estimator(Thinned::default()),
+        Spelling::estimator(ForwardGradient::default()),
+    ];
+    let stop = Stop { iterations: 20, tolerance: 1e-12 };
+    lines.extend([
+        Spelling::solver(Cg { stop }),
+        Spelling::solver(Minres { stop }),
+        Spelling::solver(Gmres { stop }),
+        Spelling::solver(FixedPoint { stop, lr: None }),
+        Spelling::solver(Neumann { terms: 20, lr: None }),
+        Spelling::solver(Nystrom { stop, rank: 10, shift: None }),
+        Spelling::solver(Dense),
+    ]);
+    lines.extend(StochasticNeumann::listed().map(Spelling::estimator));
+    Spellings { kind: "estimator", lines }
+}
+
+fn rules<T: Element>() -> Spellings<AnyRule<'static, T>> {
+    let [heavy_ball, nesterov] = Momentum::LISTED;
+    let lines = vec![
+        Spelling::rule(GradientDescent::default()),
+        Spelling::rule(heavy_ball),
+        Spelling::rule(nesterov),
+        Spelling::rule(Adam::default()),
+        Spelling::rule(RmsProp::default()),
+        Spelling::rule(Ista::LISTED),
+        Spelling::rule(Projected::default()),
+    ];
+    Spellings { kind: "rule", lines }
+}
+
+fn outers<T: Element>() -> Spellings<Box<dyn Outer<T>>> {
+    let lines = Optimiser::listed().map(Spelling::outer);
+    Spellings { kind: "outer optimiser", lines: lines.into() }
+}
+
+fn couplings() -> Spellings<Box<dyn Coupling>> {
+    let lines = vec![
+        Spelling::coupling(Cold),
+        Spelling::coupling(Warm),
+        Spelling::coupling(Ttsa),
+        Spelling::coupling(Bsa),
+    ];
+    Spellings { kind: "coupling", lines }
+}
+
+impl Schedule {
+    /// The kinds of schedules.
+    pub fn spellings() -> Spellings<Self> {
+        let lines = Self::listed().map(|one| Spelling::new(one, |made| made));
+        Spellings { kind: "schedule", lines: lines.into() }
+    }
+}
+
+/// ```
+/// use hypertape_solver::Estimator;
+/// let thinned: Box<dyn Estimator<f64>> = "thinned:q=0.5,anchored".parse()?;
+/// assert_eq!(thinned.name(), "thinned:q=0.5,anchored=1");
+/// let error = "thinned:q=1.5".parse::<Box<dyn Estimator<f64>>>().unwrap_err();
+/// assert_eq!(error.to_string(), "q of thinned: found 1.5, expected a probability above 0 and at most 1");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+impl<T: Element> FromStr for Box<dyn Estimator<T>> {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        estimators().parse(text)
+    }
+}
+
+/// ```
+/// use hypertape_solver::AnyRule;
+/// let adam: AnyRule<f64> = "adam:b1=0.8".parse()?;
+/// assert_eq!(adam.name(), "adam:b1=0.8,b2=0.999,eps=1e-8");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+impl<T: Element> FromStr for AnyRule<'_, T> {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        rules().parse(text)
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::spellings().parse(text)
+    }
+}
+
+/// ```
+/// use hypertape_solver::Outer;
+/// let adam: Box<dyn Outer<f64>> = "adam:lr=0.03".parse()?;
+/// assert_eq!(adam.name(), "adam 0.03");
+/// let error = "sgd".parse::<Box<dyn Outer<f64>>>().unwrap_err();
+/// assert_eq!(error.to_string(), "sgd needs lr, for example sgd:lr=0.1");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+impl<T: Element> FromStr for Box<dyn Outer<T>> {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        outers().parse(text)
+    }
+}
+
+/// ```
+/// use hypertape_solver::coupling::Coupling;
+/// let ttsa: Box<dyn Coupling> = "ttsa".parse()?;
+/// assert_eq!(ttsa.name(), "ttsa");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+impl FromStr for Box<dyn Coupling> {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        couplings().parse(text)
+    }
+}

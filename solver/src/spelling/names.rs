@@ -1,0 +1,73 @@
+//! Names that people type: the item, or an error with the nearest name.
+
+use crate::error::Error;
+
+pub(crate) fn spelling(why: String) -> Error {
+    Error::Spelling { why }
+}
+
+/// The item called `name`.
+///
+/// ```
+/// use hypertape_solver::find_by_name;
+/// let why = |name| find_by_name("problem", name, &["ridge", "w1-ridge"], |p| p).unwrap_err().to_string();
+/// assert_eq!(why("w1-rigde"), "unknown problem 'w1-rigde': did you mean w1-ridge?");
+/// assert_eq!(why("xyz"), "unknown problem 'xyz': expected one of ridge, w1-ridge");
+/// ```
+///
+/// # Errors
+/// [`Error::Spelling`] that names the nearest item, or all of them if none is near.
+pub fn find_by_name<'a, I>(
+    kind: &str,
+    name: &str,
+    items: &'a [I],
+    name_of: impl Fn(&I) -> &str,
+) -> Result<&'a I, Error> {
+    items.iter().find(|item| name_of(item) == name).ok_or_else(|| {
+        let names: Vec<&str> = items.iter().map(name_of).collect();
+        spelling(format!("unknown {kind} '{name}': {}", hint(name, &names)))
+    })
+}
+
+/// The nearest of `names`, if at most half of its letters differ, or all of them.
+pub(crate) fn hint(name: &str, names: &[&str]) -> String {
+    let share = |other: &&&str| distance(name, other) as f64 / name.len().max(other.len()) as f64;
+    match names.iter().min_by(|a, b| share(a).total_cmp(&share(b))) {
+        Some(nearest) if share(&nearest) <= 0.5 => format!("did you mean {nearest}?"),
+        _ => format!("expected one of {}", names.join(", ")),
+    }
+}
+
+/// Letters to insert, delete or replace (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[row.len() - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_and_far_names() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!((distance("", "abc"), distance("abc", "")), (3, 3));
+        assert_eq!(
+            hint("digit-clean", &["digits-clean", "w1-ridge"]),
+            "did you mean digits-clean?"
+        );
+        assert_eq!(hint("xyz", &["ufom", "cg"]), "expected one of ufom, cg");
+        assert_eq!(hint("heavy", &["adam", "heavy-ball"]), "did you mean heavy-ball?");
+        // What was begun is completed.
+        assert_eq!(hint("stoc", &["stocbio", "cg"]), "did you mean stocbio?");
+        assert_eq!(hint("a", &[]), "expected one of ");
+    }
+}

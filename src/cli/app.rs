@@ -1,0 +1,254 @@
+//! `App`: the problems and everything else that a command line knows by name.
+
+use crate::coupling::Coupling;
+use crate::problems::{Entry, Precision};
+use crate::{
+    About, Described, Element, Estimator, LinearSolver, Outer, Registry, Rule, Spelled, Spelling,
+    Spellings,
+};
+
+/// A command line over problems of one's own, and choices of one's own beside those that there are.
+///
+/// ```
+/// use hypertape::cli::App;
+/// use hypertape::coupling::Coupling;
+/// use hypertape::linear::{LinearSolver, Stop, System};
+/// use hypertape::problems::catalogue;
+/// use hypertape::{About, Element, Error, InnerLoop, Outer, Params, Range, Spelled, Visit};
+/// use hypertape::{axpy, dot, norm};
+///
+/// /// Steps along the residual, each as long as makes the next one smallest.
+/// #[derive(Clone, Debug)]
+/// struct Steepest { stop: Stop }
+/// impl Spelled for Steepest {
+///     fn about(&self) -> About {
+///         About { name: "steepest", summary: "implicit, steepest descent", cost: "iterations HVPs" }
+///     }
+///     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+///         Ok(Self { stop: self.stop.spell(visit) })
+///     }
+/// }
+/// impl<T: Element> LinearSolver<T> for Steepest {
+///     fn name(&self) -> String { self.text() }
+///     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+///         let ([mut r, mut ar], limit) = (system.vectors()?, self.stop.residual(system.b));
+///         system.residual(&mut r)?;
+///         let mut iterations = 0;
+///         while norm(&r) > limit && iterations < self.stop.iterations {
+///             system.product(&r, &mut ar)?;
+///             let step = dot(&r, &ar) / dot(&ar, &ar);
+///             axpy(system.v, step, &r);
+///             axpy(&mut r, -step, &ar);
+///             iterations += 1;
+///         }
+///         system.give([r, ar]);
+///         Ok(iterations)
+///     }
+/// }
+///
+/// /// Steps of `lr` against the sign of each entry.
+/// #[derive(Clone, Debug)]
+/// struct Signs { lr: f64 }
+/// impl Spelled for Signs {
+///     fn about(&self) -> About { About { name: "signs", summary: "x <- x - lr sign(g)", cost: "" } }
+///     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+///         Ok(Self { lr: visit.need("lr", self.lr, Range::POSITIVE, "step size") })
+///     }
+/// }
+/// impl<T: Element> Outer<T> for Signs {
+///     fn name(&self) -> String { self.text() }
+///     fn step(&self, _: usize, _: &mut Params<T>, x: &mut [T], gradient: &[T]) {
+///         x.iter_mut().zip(gradient).for_each(|(x, g)| *x = *x - g.signum() * T::from_f64(self.lr));
+///     }
+/// }
+///
+/// /// Warm, with one inner step more in every iteration.
+/// #[derive(Clone, Debug)]
+/// struct Growing;
+/// impl Spelled for Growing {
+///     fn about(&self) -> About { About { name: "growing", summary: "warm, one step more each", cost: "" } }
+/// }
+/// impl Coupling for Growing {
+///     fn name(&self) -> String { self.text() }
+///     fn inner(&self, inner: &InnerLoop, k: usize) -> InnerLoop { inner.with_steps(inner.steps() + k) }
+/// }
+///
+/// // `--estimator steepest:iterations=50`, `--outer signs:lr=0.1` and `--coupling growing` in every command; listed by
+/// // `estimators`, `optimisers` and `couplings`.
+/// let problems = catalogue();
+/// let app = App::new(&problems)
+///     .solver(Steepest { stop: Stop { iterations: 20, tolerance: 1e-12 } })
+///     .outer(Signs { lr: 0.1 })
+///     .coupling(Growing);
+/// let steepest = app.registry::<f64>().estimators.parse("steepest:iterations=50,warm")?;
+/// assert_eq!(steepest.name(), "steepest:iterations=50,tolerance=1e-12,warm=1");
+/// # fn main_of(app: &App) -> std::process::ExitCode {
+/// app.main()
+/// # }
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct App<'c> {
+    pub(crate) catalogue: &'c [Entry],
+    double: Registry<f64>,
+    single: Registry<f32>,
+}
+
+impl<'c> App<'c> {
+    /// Over `catalogue`, with the choices that there are.
+    pub fn new(catalogue: &'c [Entry]) -> Self {
+        Self { catalogue, double: Registry::default(), single: Registry::default() }
+    }
+
+    /// With another estimator.
+    #[must_use]
+    pub fn estimator<E>(mut self, prototype: E) -> Self
+    where
+        E: Estimator<f64> + Estimator<f32> + Spelled + Send + 'static,
+    {
+        self.double.estimators.add(Spelling::estimator(prototype.clone()));
+        self.single.estimators.add(Spelling::estimator(prototype));
+        self
+    }
+
+    /// With another inner rule.
+    #[must_use]
+    pub fn rule<R: Rule<f64> + Rule<f32> + Spelled + 'static>(mut self, prototype: R) -> Self {
+        self.double.rules.add(Spelling::rule(prototype.clone()));
+        self.single.rules.add(Spelling::rule(prototype));
+        self
+    }
+
+    /// With the implicit estimates by another linear solver, and its settings, `mu` and `warm`.
+    #[must_use]
+    pub fn solver<S>(mut self, prototype: S) -> Self
+    where
+        S: LinearSolver<f64> + LinearSolver<f32> + Spelled + 'static,
+    {
+        self.double.estimators.add(Spelling::solver(prototype.clone()));
+        self.single.estimators.add(Spelling::solver(prototype));
+        self
+    }
+
+    /// With another outer optimiser.
+    #[must_use]
+    pub fn outer<O: Outer<f64> + Outer<f32> + Spelled + 'static>(mut self, prototype: O) -> Self {
+        self.double.outers.add(Spelling::outer(prototype.clone()));
+        self.single.outers.add(Spelling::outer(prototype));
+        self
+    }
+
+    /// With another coupling.
+    #[must_use]
+    pub fn coupling(mut self, prototype: impl Coupling + Spelled + 'static) -> Self {
+        self.double.couplings.add(Spelling::coupling(prototype.clone()));
+        self.single.couplings.add(Spelling::coupling(prototype));
+        self
+    }
+
+    /// All choices in a precision.
+    pub fn registry<T: Precise>(&self) -> &Registry<T> {
+        T::registry(self)
+    }
+
+    /// The choices of double precision, to add one that is not of both.
+    pub fn double(&mut self) -> &mut Registry<f64> {
+        &mut self.double
+    }
+
+    /// The choices of single precision, likewise.
+    pub fn single(&mut self) -> &mut Registry<f32> {
+        &mut self.single
+    }
+
+    /// What is told of the choices of a kind.
+    pub(crate) fn listed<D, S>(
+        &self,
+        double: fn(&Registry<f64>) -> &Spellings<D>,
+        single: fn(&Registry<f32>) -> &Spellings<S>,
+    ) -> Vec<Listed> {
+        let double = double(&self.double);
+        let mut all = lines(double);
+        let others = lines(single(&self.single)).into_iter();
+        all.extend(others.filter(|(about, _)| double.find(about.name).is_err()));
+        all
+    }
+}
+
+/// What is told of a choice.
+pub(crate) type Listed = (About, Vec<Described>);
+
+/// All lines of a table.
+pub(crate) fn lines<M>(table: &Spellings<M>) -> Vec<Listed> {
+    table.lines().iter().map(|line| (line.about(), line.settings())).collect()
+}
+
+/// A precision with the choices of its own: those of double and single.
+pub trait Precise: Precision {
+    /// Those of `app`.
+    fn registry<'a>(app: &'a App) -> &'a Registry<Self>
+    where
+        Self: Element;
+}
+
+impl Precise for f64 {
+    fn registry<'a>(app: &'a App) -> &'a Registry<Self> {
+        &app.double
+    }
+}
+
+impl Precise for f32 {
+    fn registry<'a>(app: &'a App) -> &'a Registry<Self> {
+        &app.single
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Array, GradientDescent, List, Step};
+
+    /// Half a step of gradient descent.
+    #[derive(Clone, Debug)]
+    struct Half;
+
+    impl Spelled for Half {
+        fn about(&self) -> About {
+            About { name: "half", summary: "half a step", cost: "" }
+        }
+    }
+
+    impl<T: Element> Rule<T> for Half {
+        fn name(&self) -> String {
+            self.text()
+        }
+
+        fn update<'a, A: Array<'a, Elem = T>>(
+            &self,
+            w: &[A],
+            g: A,
+            x: &[A],
+            step: Step,
+        ) -> List<A> {
+            GradientDescent::default().update(w, g, x, Step { lr: step.lr / 2.0, ..step })
+        }
+    }
+
+    #[test]
+    fn choices_of_ones_own_are_known_and_listed() {
+        let names = |app: &App| -> Vec<&str> {
+            app.listed(|d| &d.rules, |s| &s.rules).iter().map(|(about, _)| about.name).collect()
+        };
+        let app = App::new(&[]).rule(Half);
+        assert!(f64::registry(&app).rules.parse("half").is_ok());
+        assert!(f32::registry(&app).rules.parse("half").is_ok());
+        assert_eq!(names(&app).len(), names(&App::new(&[])).len() + 1);
+        // In one precision alone.
+        let mut app = App::new(&[]);
+        app.single().rules.add(Spelling::rule(Half));
+        let error = f64::registry(&app).rules.parse("half").unwrap_err().to_string();
+        assert!(error.starts_with("unknown rule 'half'"), "{error}");
+        assert!(f32::registry(&app).rules.parse("half").is_ok());
+        assert_eq!(names(&app).last(), Some(&"half"));
+    }
+}
