@@ -84,25 +84,14 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
     let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };
     match command {
         Command::Problems(options) => list::problems(app.catalogue, &options, &mut out),
-        Command::Estimators { name } => {
-            let all = app.listed(|d| &d.estimators, |s| &s.estimators);
-            list::choices(&all, "estimator", name, &mut out)
+        // Both precisions have the same choices.
+        Command::Estimators(one) => {
+            list::choices(&app.registry::<f64>().estimators, &one, &mut out)
         }
-        Command::Rules { name } => {
-            let all = app.listed(|d| &d.rules, |s| &s.rules);
-            list::choices(&all, "rule", name, &mut out)
-        }
-        Command::Schedules { name } => {
-            list::choices(&app::lines(&Schedule::spellings()), "schedule", name, &mut out)
-        }
-        Command::Optimisers { name } => {
-            let all = app.listed(|d| &d.outers, |s| &s.outers);
-            list::choices(&all, "outer optimiser", name, &mut out)
-        }
-        Command::Couplings { name } => {
-            let all = app.listed(|d| &d.couplings, |s| &s.couplings);
-            list::choices(&all, "coupling", name, &mut out)
-        }
+        Command::Rules(one) => list::choices(&app.registry::<f64>().rules, &one, &mut out),
+        Command::Schedules(one) => list::choices(&Schedule::spellings(), &one, &mut out),
+        Command::Optimisers(one) => list::choices(&app.registry::<f64>().outers, &one, &mut out),
+        Command::Couplings(one) => list::choices(&app.registry::<f64>().couplings, &one, &mut out),
         Command::Gradient(options) => {
             in_precision!(options.common.dtype, gradient::run(app, &options, &mut out))
         }

@@ -170,7 +170,8 @@ pub trait Array<'a>:
         all
     }
 
-    /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged.
+    /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged. The error of
+    /// `n` terms is below `512 + log2(n / 512)` rounding units of the sum of their sizes.
     fn sum_to(self, shape: Shape) -> Self {
         if shape == self.shape() { self } else { self.map_linear(Linear::Sum(shape)) }
     }

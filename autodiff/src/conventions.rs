@@ -57,12 +57,16 @@ pub fn at_least<T: Float>(a: T, b: T) -> T {
     }
 }
 
-/// `x^p` by repeated multiplication where `p` is a small integer.
+/// `x^p`, by repeated multiplication where `p` is an integer from -64 to 64.
 pub fn power<T: Float>(x: T, p: f64) -> T {
-    // Exact for every integer exponent that fits, so the cast back compares equal.
+    // Exact for every integer exponent that fits, so the cast back compares equal. Errors of products add up.
     #[expect(clippy::cast_possible_truncation, reason = "compared with the original below")]
     let n = p as i32;
-    if f64::from(n) == p { x.powi(n) } else { x.powf(T::from(p).unwrap_or_else(T::nan)) }
+    if f64::from(n) == p && p.abs() <= 64.0 {
+        x.powi(n)
+    } else {
+        x.powf(T::from(p).unwrap_or_else(T::nan))
+    }
 }
 
 /// `x^p`, but 0 at `x = 0`: the slope of `sqrt` and of powers between 0 and 1 is a multiple of this.

@@ -33,9 +33,9 @@ impl Shape {
         Self { rows, cols: 1 }
     }
 
-    /// Number of entries.
+    /// Number of entries; the largest `usize`, which no memory holds, where that is too small for it.
     pub const fn len(self) -> usize {
-        self.rows as usize * self.cols as usize
+        (self.rows as usize).saturating_mul(self.cols as usize)
     }
 
     /// Whether there are no entries.

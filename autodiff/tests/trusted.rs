@@ -1,8 +1,11 @@
 //! What was once a silent wrong answer: iterations that diverge, matrices that are not symmetric, and the like.
 
-use hypertape_autodiff::scalar::{self, Real, Scalar, SparseHessian, SparseJacobian, Tape};
+use hypertape_autodiff::scalar::{
+    self, Dual, Float, Real, Scalar, SparseHessian, SparseJacobian, Tape,
+};
 use hypertape_autodiff::{
-    Array, Element, Factored, Fault, Function, Method, Shape, StopRule, Workspace, fixed_point,
+    Arena, Array, Element, Factored, Fault, Function, Method, Shape, StopRule, Tensor, Workspace,
+    fixed_point, max_pool, mean_pool,
 };
 
 /// `w <- c w^p + x`
@@ -173,4 +176,79 @@ fn a_plan_on_another_branch_is_a_fault() {
     let Fault::Pattern { index: 2, found, expected: 0.0 } = fault else { panic!("{fault}") };
     assert!((49.0..147.0).contains(&found), "{fault}");
     assert!(fault.to_string().starts_with("the pattern of a sparse plan does not hold at this"));
+}
+
+/// Gradient of a function of one scalar by the tape, and its tangent by forward mode.
+macro_rules! slopes {
+    (|$x:ident| $body:expr, $at:expr) => {{
+        let f = |$x: Dual<f64>| $body;
+        let forward = f(Dual::variable($at, 0)).tangents()[0];
+        let (_, reverse) = scalar::gradient(
+            |x| {
+                let $x = x[0];
+                $body
+            },
+            &[$at],
+        )
+        .unwrap();
+        assert!(forward == reverse[0] || forward.is_nan() && reverse[0].is_nan());
+        forward
+    }};
+}
+
+#[test]
+fn slopes_at_the_ends_of_ranges() {
+    // 1 % b = 1 - 9 b near b = 0.1
+    assert_eq!(slopes!(|b| (b * 0.0 + 1.0) % b, 0.1), -9.0);
+    assert_eq!(slopes!(|x| x.asinh(), 1e200), 1e-200);
+    assert_eq!(slopes!(|x| x.acosh(), 1e200), 1e-200);
+    // x^(1/3) at 1e308, whose triple overflows; two roundings.
+    let slope = 1e308_f64.cbrt() / 3.0 / 1e308;
+    assert!((slopes!(|x| x.cbrt(), 1e308) / slope - 1.0).abs() < 1e-15);
+    assert_eq!(slopes!(|x| x.powi(i32::MIN), 1.0), f64::from(i32::MIN));
+    // Outside their domains the value is NaN, and so is the slope.
+    for slope in [
+        slopes!(|x| x.ln(), -2.0),
+        slopes!(|x| x.log2(), -2.0),
+        slopes!(|x| x.log10(), -2.0),
+        slopes!(|x| x.ln_1p(), -2.0),
+        slopes!(|x| x.acosh(), -2.0),
+        slopes!(|x| x.atanh(), 2.0),
+    ] {
+        assert!(slope.is_nan());
+    }
+}
+
+#[test]
+fn a_single_infinite_entry_has_all_of_logsumexp() {
+    let found = scalar::gradient(|x| Scalar::logsumexp(x), &[f64::INFINITY, 0.0]).unwrap();
+    assert_eq!(found, (f64::INFINITY, vec![1.0, 0.0]));
+}
+
+#[test]
+fn large_powers_keep_their_digits() {
+    /// `x^1e9`
+    struct Large;
+    impl<T: Element> Function<T> for Large {
+        fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+            x[0].powf(1e9)
+        }
+    }
+    let x = 1.0 + 1e-9;
+    let mut value = [0.0];
+    Workspace::new().value(&Large, &[Shape::SCALAR], &[x], &mut value).unwrap();
+    // e^(1e9 ln x), whose exponent is near 1 and right to 2e-16 of it.
+    let known = (1e9 * (x - 1.0_f64).ln_1p()).exp();
+    assert!((value[0] / known - 1.0).abs() < 1e-15, "{}", value[0]);
+}
+
+#[test]
+fn pools_larger_than_their_images_are_empty() {
+    let arena = Arena::new();
+    let image = Tensor::new(&arena, Shape::column(6), &[1.0; 6]);
+    for size in [4, 65_536, u32::MAX] {
+        assert_eq!(max_pool(image, [2, 3], size).shape(), Shape::new(0, 1));
+        assert_eq!(mean_pool(image, [2, 3], size).shape(), Shape::new(0, 1));
+    }
+    arena.status().unwrap();
 }

@@ -5,7 +5,7 @@
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
-use crate::schedule::{Action, Actions, Counts, Schedule, Tier};
+use crate::schedule::{Action, Actions, Schedule, Tier};
 use crate::spill::Spill;
 
 /// A loop that can be run forward and in reverse, step by step. Its adjoint adds to `x_bar` as it goes.
@@ -62,11 +62,11 @@ pub(crate) enum Length {
 pub(crate) struct Itinerary {
     schedule: Schedule,
     length: Length,
-    pub(crate) actions: Actions,
+    actions: Actions,
     /// States in memory.
-    pub(crate) slots: usize,
+    slots: usize,
     /// Bytes of the actions' own.
-    pub(crate) bytes: usize,
+    bytes: usize,
 }
 
 impl Itinerary {
@@ -75,23 +75,19 @@ impl Itinerary {
     /// # Errors
     /// [`Error::Invalid`] for a schedule that does not fit.
     pub(crate) fn new(schedule: Schedule, length: Length) -> Result<Self, Error> {
-        let (mut actions, slots, all) = match (length, schedule) {
-            (Length::Known(r), _) => {
-                let Counts { ram, disk, tapes, .. } = schedule.counts(r)?;
-                (schedule.actions(r)?, ram.slots, ram.slots + disk.slots + tapes.slots)
-            }
-            (Length::AtMost(r), Schedule::Online { c }) => {
-                // The last state is the current one, as where the length is known.
-                let slots = c.min(r.saturating_sub(1));
-                (schedule.actions(usize::MAX)?, slots, slots)
-            }
+        let (mut actions, most) = match (length, schedule) {
+            (Length::Known(r), _) => (schedule.actions(r)?, r),
+            (Length::AtMost(r), Schedule::Online { .. }) => (schedule.actions(usize::MAX)?, r),
             (Length::AtMost(_), _) => {
                 let expected = "online:c=C for an inner loop that stops by itself";
                 return Err(Error::invalid("schedule", schedule, expected));
             }
         };
-        let bytes = actions.reserve(all);
-        Ok(Self { schedule, length, actions, slots, bytes })
+        let slots = actions.slots(most);
+        let all = slots.into_iter().fold(0, usize::saturating_add);
+        actions.reserve(all)?;
+        let bytes = actions.bytes(all);
+        Ok(Self { schedule, length, actions, slots: slots[0], bytes })
     }
 
     /// What it was made from.

@@ -53,14 +53,11 @@ pub fn plan<T: Element>(
             return Err(Error::invalid("plan", estimator.name(), expected));
         };
         let task = other.task_bytes(profile, steps)?;
-        let counts = schedule.counts(steps)?;
+        let bytes = oracle.bytes_over_tasks(task, oracle.outer_dim());
+        // What does not fit is refused without going through all its actions.
+        let counts = if bytes > memory { Counts::default() } else { schedule.counts(steps)? };
         let seconds = oracle.longest() as f64 * seconds(profile, &counts, steps);
-        Ok(Alternative {
-            schedule,
-            counts,
-            bytes: oracle.bytes_over_tasks(task, oracle.outer_dim()),
-            seconds,
-        })
+        Ok(Alternative { schedule, counts, bytes, seconds })
     };
     let least = consider(Schedule::Constant)?;
     let fits = |alternative: &Alternative| alternative.bytes <= memory;

@@ -2,10 +2,7 @@
 
 use crate::coupling::Coupling;
 use crate::problems::{Entry, Precision};
-use crate::{
-    About, Described, Element, Estimator, LinearSolver, Outer, Registry, Rule, Spelled, Spelling,
-    Spellings,
-};
+use crate::{Estimator, LinearSolver, Outer, Registry, Rule, Spelled, Spelling};
 
 /// A command line over problems of one's own, and choices of one's own beside those that there are.
 ///
@@ -150,45 +147,12 @@ impl<'c> App<'c> {
     pub fn registry<T: Precise>(&self) -> &Registry<T> {
         T::registry(self)
     }
-
-    /// The choices of double precision, to add one that is not of both.
-    pub fn double(&mut self) -> &mut Registry<f64> {
-        &mut self.double
-    }
-
-    /// The choices of single precision, likewise.
-    pub fn single(&mut self) -> &mut Registry<f32> {
-        &mut self.single
-    }
-
-    /// What is told of the choices of a kind.
-    pub(crate) fn listed<D, S>(
-        &self,
-        double: fn(&Registry<f64>) -> &Spellings<D>,
-        single: fn(&Registry<f32>) -> &Spellings<S>,
-    ) -> Vec<Listed> {
-        let double = double(&self.double);
-        let mut all = lines(double);
-        let others = lines(single(&self.single)).into_iter();
-        all.extend(others.filter(|(about, _)| double.find(about.name).is_err()));
-        all
-    }
-}
-
-/// What is told of a choice.
-pub(crate) type Listed = (About, Vec<Described>);
-
-/// All lines of a table.
-pub(crate) fn lines<M>(table: &Spellings<M>) -> Vec<Listed> {
-    table.lines().iter().map(|line| (line.about(), line.settings())).collect()
 }
 
 /// A precision with the choices of its own: those of double and single.
 pub trait Precise: Precision {
     /// Those of `app`.
-    fn registry<'a>(app: &'a App) -> &'a Registry<Self>
-    where
-        Self: Element;
+    fn registry<'a>(app: &'a App) -> &'a Registry<Self>;
 }
 
 impl Precise for f64 {
@@ -200,55 +164,5 @@ impl Precise for f64 {
 impl Precise for f32 {
     fn registry<'a>(app: &'a App) -> &'a Registry<Self> {
         &app.single
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Array, GradientDescent, List, Step};
-
-    /// Half a step of gradient descent.
-    #[derive(Clone, Debug)]
-    struct Half;
-
-    impl Spelled for Half {
-        fn about(&self) -> About {
-            About { name: "half", summary: "half a step", cost: "" }
-        }
-    }
-
-    impl<T: Element> Rule<T> for Half {
-        fn name(&self) -> String {
-            self.text()
-        }
-
-        fn update<'a, A: Array<'a, Elem = T>>(
-            &self,
-            w: &[A],
-            g: A,
-            x: &[A],
-            step: Step,
-        ) -> List<A> {
-            GradientDescent::default().update(w, g, x, Step { lr: step.lr / 2.0, ..step })
-        }
-    }
-
-    #[test]
-    fn choices_of_ones_own_are_known_and_listed() {
-        let names = |app: &App| -> Vec<&str> {
-            app.listed(|d| &d.rules, |s| &s.rules).iter().map(|(about, _)| about.name).collect()
-        };
-        let app = App::new(&[]).rule(Half);
-        assert!(f64::registry(&app).rules.parse("half").is_ok());
-        assert!(f32::registry(&app).rules.parse("half").is_ok());
-        assert_eq!(names(&app).len(), names(&App::new(&[])).len() + 1);
-        // In one precision alone.
-        let mut app = App::new(&[]);
-        app.single().rules.add(Spelling::rule(Half));
-        let error = f64::registry(&app).rules.parse("half").unwrap_err().to_string();
-        assert!(error.starts_with("unknown rule 'half'"), "{error}");
-        assert!(f32::registry(&app).rules.parse("half").is_ok());
-        assert_eq!(names(&app).last(), Some(&"half"));
     }
 }

@@ -21,30 +21,15 @@ pub(crate) enum Command {
     /// List the problems, with their default settings, or tell the settings of one
     Problems(Problems),
     /// List the estimators, with their settings and costs, or explain one
-    Estimators {
-        /// Name of the estimator whose settings are explained
-        name: Option<String>,
-    },
+    Estimators(Explained),
     /// List the inner update rules, or explain one
-    Rules {
-        /// Name of the rule whose settings are explained
-        name: Option<String>,
-    },
+    Rules(Explained),
     /// List the schedules: what exact gradients store of the inner run; or explain one
-    Schedules {
-        /// Name of the schedule whose settings are explained
-        name: Option<String>,
-    },
+    Schedules(Explained),
     /// List the outer optimisers, or explain one
-    Optimisers {
-        /// Name of the optimiser whose settings are explained
-        name: Option<String>,
-    },
+    Optimisers(Explained),
     /// List the couplings: how one inner loop goes on from the last; or explain one
-    Couplings {
-        /// Name of the coupling whose settings are explained
-        name: Option<String>,
-    },
+    Couplings(Explained),
     /// Compute one hypergradient per estimator, side by side
     Gradient(Gradient),
     /// Check a problem's own derivatives against differences and against each other
@@ -62,6 +47,13 @@ pub(crate) enum Command {
     Study(Study),
     /// Compare two studies cell by cell: ratios of times, bytes and losses; status 1 if the second is worse
     Compare(Compare),
+}
+
+/// Of a list of choices.
+#[derive(Clone, Debug, Options)]
+pub(crate) struct Explained {
+    /// Name of the one whose settings are explained
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Options)]

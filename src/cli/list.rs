@@ -2,12 +2,11 @@
 
 use std::io::Write;
 
-use super::app::Listed;
-use super::args::Problems;
+use super::args::{Explained, Problems};
 use super::failure::{Failure, say};
 use super::table::{Align, Table};
 use crate::problems::{Entry, Labels, Setting};
-use crate::{About, Described, find_by_name};
+use crate::{About, Described, Spelling, Spellings, find_by_name};
 
 /// One line a problem, or the settings of one.
 pub(crate) fn problems(
@@ -73,20 +72,19 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// One line for each choice of a kind, or the settings of one.
-pub(crate) fn choices(
-    all: &[Listed],
-    kind: &str,
-    name: Option<String>,
+pub(crate) fn choices<M>(
+    all: &Spellings<M>,
+    Explained { name }: &Explained,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if let Some(name) = name {
-        let found = find_by_name(kind, &name, all, |(about, _)| about.name);
-        return explain(found.map_err(Failure::usage)?, out);
+        return explain(all.find(name).map_err(Failure::usage)?, out);
     }
-    let columns = [kind, "settings", "cost for r steps", "what it is"];
+    let columns = [all.kind(), "settings", "cost for r steps", "what it is"];
     let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
-    for (About { name, summary, cost }, settings) in all {
-        let settings: Vec<_> = settings.iter().map(short).collect();
+    for line in all.lines() {
+        let About { name, summary, cost } = line.about();
+        let settings: Vec<_> = line.settings().iter().map(short).collect();
         let settings = if settings.is_empty() { "-".into() } else { settings.join(",") };
         let cost = if cost.is_empty() { "-" } else { cost };
         table.push([name, &*settings, cost, summary]);
@@ -101,8 +99,8 @@ fn short(setting: &Described) -> String {
 }
 
 /// What a choice is, and a line for each of its settings.
-fn explain((about, settings): &Listed, out: &mut dyn Write) -> Result<(), Failure> {
-    let About { name, summary, cost } = about;
+fn explain<M>(line: &Spelling<M>, out: &mut dyn Write) -> Result<(), Failure> {
+    let (About { name, summary, cost }, settings) = (line.about(), line.settings());
     say(out, format!("{name}: {summary}"))?;
     if !cost.is_empty() {
         say(out, format!("cost for r steps: {cost}"))?;
@@ -112,7 +110,7 @@ fn explain((about, settings): &Listed, out: &mut dyn Write) -> Result<(), Failur
     }
     let columns = ["setting", "default", "expected", "what it is"];
     let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
-    for Described { name, value, needed, expected, help, .. } in settings {
+    for Described { name, value, needed, expected, help, .. } in &settings {
         let default = value.as_deref().filter(|_| !needed).unwrap_or("-");
         table.push([name, default, expected, help]);
     }

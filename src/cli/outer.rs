@@ -51,14 +51,16 @@ fn choose<M>(
     all.parse_with_text(text.trim_end_matches(':')).map_err(of)
 }
 
+/// The text of an outer optimiser, without settings that have options of their own, and those.
+pub(crate) type Typed = (String, [Option<f64>; 3]);
+
 /// How a run moves, by the options of a command.
 pub(crate) struct Algorithm<T> {
     pub(crate) coupling: Box<dyn Coupling>,
     /// The text of an estimator.
     pub(crate) estimator: String,
     pub(crate) outer: Box<dyn Outer<T>>,
-    /// The text of `outer`, without settings that have options of their own, and those.
-    pub(crate) typed: (String, [Option<f64>; 3]),
+    pub(crate) typed: Typed,
 }
 
 /// The coupling that was asked for, and with it the estimator and the outer optimiser: what was asked for, or what the

@@ -209,6 +209,10 @@ fn lists_name_everything() {
         ("schedules disk", &["cost of writing a state to disk"]),
         ("optimisers", &["sgd", "lr,power=0"]),
         ("optimisers adam", &["b2 ", "0.999"]),
+        ("couplings", &["cold ", "ttsa ", "from the last end of the same task"]),
+        ("couplings bsa", &["bsa: warm, steps lr / k^0.5", "no settings"]),
+        ("estimators gmres", &["iterations ", "20", "warm ", "under every rule"]),
+        ("estimators neumann", &["terms ", "mu "]),
         (
             "estimators thinned",
             &["cost for r steps: ", "q ", "0.3", "probability that a step is visited"],
@@ -219,6 +223,8 @@ fn lists_name_everything() {
         assert!(parts.iter().all(|part| told.contains(part)), "{line}: {told}");
     }
     refused(["rules", "adm"], 2, &["unknown rule 'adm': did you mean adam?"]);
+    let warmer = ["run", "quadratic", "--coupling", "wram"];
+    refused(warmer, 2, &["--coupling: unknown coupling 'wram': did you mean warm?"]);
     assert!(estimators.lines().skip(1).any(|line| line.starts_with("exact ")), "{estimators}");
     // Every listed estimator is accepted with its defaults.
     for name in estimators.lines().skip(1).filter_map(|l| l.split(' ').next()) {

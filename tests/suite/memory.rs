@@ -1,8 +1,14 @@
 //! A memory budget is a promise: what does not fit is refused with what would, and more memory never costs time.
 
+use std::time::{Duration, Instant};
+
+use hypertape::linear::{Cg, Gmres, Stop};
 use hypertape::problems::{Precision, catalogue};
+use hypertape::rand::RngExt;
 use hypertape::{
-    Draw, Error, Estimator, Exact, FirstOrder, InnerLoop, Keep, Oracle, Profile, Schedule, plan,
+    Adam, Cheap, Draw, Error, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape,
+    Implicit, InnerLoop, Keep, Momentum, Oracle, Profile, Roulette, Schedule, Thinned, Truncated,
+    Ufom, plan,
 };
 
 fn open(name: &str) -> (Oracle<'static, f64>, f64) {
@@ -211,4 +217,122 @@ fn bits_are_equal<T: Precision>() {
 fn schedules_of_states_return_the_same_bits_on_every_problem() {
     bits_are_equal::<f64>();
     bits_are_equal::<f32>();
+}
+
+#[test]
+fn a_billion_steps_are_refused_at_once() {
+    let (mut oracle, lr) = open("quadratic");
+    let x = oracle.start().values().to_vec();
+    let (inner, draw) = (InnerLoop::new(1_000_000_000, lr).unwrap(), Draw::new(0, 0));
+    let state = 8 * oracle.inner_dim() as u64 + 48;
+    let clock = Instant::now();
+    let mut of = |schedule: &str, limit| {
+        oracle.set_memory(Some(limit));
+        let mut exact = Exact::new(schedule.parse().unwrap());
+        estimate(&mut oracle, &inner, &mut exact).unwrap_err()
+    };
+    // All states but the last, two cache lines or thereabouts besides.
+    let Error::Memory { needed, advice: Some((advice, bytes)), .. } = of("store-all", 1 << 20)
+    else {
+        panic!("no advice");
+    };
+    let states = 999_999_999 * state;
+    assert!((states..states + 10_000).contains(&needed), "{needed}");
+    let c: u64 = advice.strip_prefix("binomial:c=").unwrap().parse().unwrap();
+    assert!(bytes <= 1 << 20 && bytes + state > 1 << 20 && c * state <= bytes, "{advice} {bytes}");
+    for schedule in ["store-all:keep=tapes", "uniform:k=1000", "mixed:c=9", "disk:ram=9000,disk=3"]
+    {
+        assert!(matches!(of(schedule, 1 << 10), Error::Memory { .. }), "{schedule}");
+    }
+    oracle.set_memory(None);
+    let exact = Exact::default();
+    assert_eq!(exact.predict(&mut oracle, &inner, &x, draw).unwrap(), needed);
+    let profile = Profile::measure(&mut oracle, &inner, &x, draw, 0).unwrap();
+    let why = plan(&exact, &oracle, &inner, &profile, 100).unwrap_err();
+    assert!(matches!(why, Error::Memory { limit: 100, advice: None, .. }), "{why}");
+    // 10 ms, most of it for tables; going through a billion actions takes minutes.
+    let took = clock.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn slots_that_the_system_has_no_memory_for_are_an_error() {
+    let (mut oracle, lr) = open("quadratic");
+    let inner = InnerLoop::new(usize::MAX / 2, lr).unwrap();
+    let why = estimate(&mut oracle, &inner, &mut Exact::default()).unwrap_err().to_string();
+    assert!(why.contains("as many as there is memory for"), "{why}");
+}
+
+/// A number below `n`, from a stream.
+fn below(stream: &mut impl RngExt, n: usize) -> usize {
+    stream.random_range(0..n)
+}
+
+#[test]
+fn predictions_are_never_below_what_is_measured() {
+    let schedules = |c: usize, k: usize| {
+        [
+            "store-all".to_owned(),
+            "store-all:keep=tapes".to_owned(),
+            "constant".to_owned(),
+            format!("uniform:k={c}"),
+            format!("binomial:c={c}"),
+            format!("online:c={c}"),
+            format!("mixed:c={c},tape={}", k + 1),
+            format!("disk:ram={c},disk={k}"),
+        ]
+    };
+    let mut ran = 0;
+    for seed in 0..400 {
+        let mut stream = Draw::new(seed, 0).stream();
+        let name = ["quadratic", "w1-ridge"][below(&mut stream, 2)];
+        let (mut oracle, lr) = open(name);
+        let (steps, c, k) =
+            (below(&mut stream, 13), 1 + below(&mut stream, 5), below(&mut stream, 4));
+        let mut inner = InnerLoop::new(steps, lr).unwrap();
+        match below(&mut stream, 6) {
+            0 => oracle.set_rule(Momentum::heavy_ball(0.5).unwrap()),
+            1 => oracle.set_rule(Momentum::nesterov(0.5).unwrap()),
+            2 => oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap()),
+            _ => {}
+        }
+        oracle.set_threads(1 + below(&mut stream, 3)).unwrap();
+        let text = schedules(c, k)[below(&mut stream, 8)].clone();
+        let schedule: Schedule = text.parse().unwrap();
+        if below(&mut stream, 4) == 0 {
+            inner = inner.until([1e-300, 1e-2, 1e2][below(&mut stream, 3)]).unwrap();
+        }
+        let cheap = [Cheap::FirstOrder, Cheap::Mixed, Cheap::Truncated { k }];
+        let levels = [(0, 1.0), (1 + k, 0.7), (4 + 2 * k, 0.4)];
+        let q = [0.2, 0.5, 1.0][below(&mut stream, 3)];
+        let ufom = Ufom::new(q).unwrap().with_schedule(schedule);
+        let stop = Stop { iterations: 1 + k, tolerance: 1e-6 };
+        let mut estimators: Vec<Box<dyn Estimator<f64>>> = vec![
+            Box::new(Exact::new(schedule)),
+            Box::new(FirstOrder),
+            Box::new(Truncated { k }),
+            Box::new(ufom.with_cheap(cheap[below(&mut stream, 3)]).unwrap()),
+            Box::new(Roulette::new(levels).unwrap().with_schedule(schedule)),
+            Box::new(Thinned::new(q).unwrap()),
+            Box::new(Thinned::new(q).unwrap().anchored().with_slots(c).unwrap()),
+            Box::new(Forward),
+            Box::new(ForwardGradient::new(c).unwrap()),
+            Box::new(Implicit::new(Gmres { stop }).unwrap()),
+            Box::new(Implicit::new(Cg { stop }).unwrap()),
+            Box::new(FullTape),
+        ];
+        let estimator = &mut *estimators[below(&mut stream, 12)];
+        let (x, draw) = (oracle.start().values().to_vec(), Draw::new(seed, 1));
+        let Ok(predicted) = estimator.predict(&mut oracle, &inner, &x, draw) else { continue };
+        // Some refuse a rule, a tolerance or a zero estimate.
+        let mut gradient = vec![0.0; x.len()];
+        let Ok(found) = estimator.estimate(&mut oracle, &inner, &x, draw, &mut gradient) else {
+            continue;
+        };
+        let (measured, estimator) = (found.cost.bytes_measured, estimator.name());
+        let setting = format!("{name} {estimator} {text} {inner:?} {}", oracle.rule());
+        assert!(measured <= predicted, "{seed}: {setting}: {measured} > {predicted}");
+        ran += 1;
+    }
+    assert!(ran > 200, "{ran}");
 }

@@ -37,6 +37,9 @@ fn pool<'a, A: Array<'a>>(
         return x.constant(Shape::EMPTY, &[]);
     }
     let (down, across) = (height / size, width / size);
+    if down == 0 || across == 0 {
+        return x.constant(Shape::new(0, x.shape().cols), &[]);
+    }
     let len = (rows / pixels) as usize * down as usize * across as usize;
     // Pixel `place` of each square, row by row.
     let pixel = |place: u32| {

@@ -116,3 +116,9 @@ pub(crate) fn power_slopes<T: Scalar>(x: T, p: T, value: T) -> (T, T) {
 pub(crate) fn over_norm<T: Scalar>(a: T, r: T) -> T {
     if r.is_zero() { T::zero() } else { a / r }
 }
+
+/// A slope where the value `y` exists, otherwise `NaN` as that is.
+#[inline(always)]
+pub(crate) fn inside<T: Scalar>(y: T, slope: T) -> T {
+    if y.is_nan() { T::nan() } else { slope }
+}

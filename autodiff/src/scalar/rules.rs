@@ -19,7 +19,7 @@ macro_rules! number {
         use $crate::array::element::Element;
         use $crate::conventions;
         use $crate::scalar::real::{expect_pairs, shift};
-        use $crate::scalar::chain::{By, Minus, Number, One, over_norm, power_slopes};
+        use $crate::scalar::chain::{By, Minus, Number, One, inside, over_norm, power_slopes};
 
         $crate::scalar::operators::operators! { [$($g)*] $Type;
             Add add AddAssign add_assign: |a, b| (a + b, One, One);
@@ -29,7 +29,11 @@ macro_rules! number {
                 let (q, r) = (a / b, b.recip());
                 (q, By(r), By(-(q * r)))
             };
-            Rem rem RemAssign rem_assign: |a, b| (a % b, One, By(-(a / b).trunc()));
+            Rem rem RemAssign rem_assign: |a, b| {
+                // Whole, where `a / b` may have been rounded up to the next.
+                let r = a % b;
+                (r, One, By(-((a - r) / b).round()))
+            };
         }
         $crate::scalar::operators::plain_operators! { [$($g)*] $Type;
             Add add AddAssign add_assign: |x, c| (x + c, One), (x + c, One);
@@ -175,10 +179,10 @@ macro_rules! number {
                     exp: |x, y| y;
                     exp2: |x, y| y * T::Plain::from_f64(LN_2);
                     exp_m1: |x, y| y + T::Plain::one();
-                    ln: |x, y| x.recip();
-                    ln_1p: |x, y| (x + T::Plain::one()).recip();
-                    log2: |x, y| (x * T::Plain::from_f64(LN_2)).recip();
-                    log10: |x, y| (x * T::Plain::from_f64(LN_10)).recip();
+                    ln: |x, y| inside(y, x.recip());
+                    ln_1p: |x, y| inside(y, (x + T::Plain::one()).recip());
+                    log2: |x, y| inside(y, (x * T::Plain::from_f64(LN_2)).recip());
+                    log10: |x, y| inside(y, (x * T::Plain::from_f64(LN_10)).recip());
                     sin: |x, y| x.cos();
                     cos: |x, y| -x.sin();
                     tan: |x, y| y.square() + T::Plain::one();
@@ -188,9 +192,9 @@ macro_rules! number {
                     sinh: |x, y| x.cosh();
                     cosh: |x, y| x.sinh();
                     tanh: |x, y| T::one() - y.square();
-                    asinh: |x, y| (x.square() + T::Plain::one()).sqrt().recip();
-                    acosh: |x, y| ((x - T::Plain::one()) * (x + T::Plain::one())).sqrt().recip();
-                    atanh: |x, y| ((T::one() - x) * (T::one() + x)).recip();
+                    asinh: |x, y| x.hypot(T::one()).recip();
+                    acosh: |x, y| ((x - T::Plain::one()).sqrt() * (x + T::Plain::one()).sqrt()).recip();
+                    atanh: |x, y| inside(y, ((T::one() - x) * (T::one() + x)).recip());
             }
 
             fn classify(self) -> FpCategory {
@@ -231,12 +235,16 @@ macro_rules! number {
                     self.kink("cbrt");
                     return self.unary("cbrt", y, By(T::zero()));
                 }
-                self.unary("cbrt", y, By(y / (x * T::Plain::from_f64(3.0))))
+                self.unary("cbrt", y, By(y / x / T::Plain::from_f64(3.0)))
             }
             #[inline(always)]
             fn powi(self, n: i32) -> Self {
                 let x = self.inner();
-                let slope = if n == 0 { T::zero() } else { x.powi(n - 1) * T::Plain::from_f64(n.into()) };
+                let below = match n.checked_sub(1) {
+                    Some(below) => x.powi(below),
+                    None => x.powi(n) / x,
+                };
+                let slope = if n == 0 { T::zero() } else { below * T::Plain::from_f64(n.into()) };
                 self.unary("powi", x.powi(n), By(slope))
             }
             #[inline(always)]
@@ -377,6 +385,12 @@ macro_rules! number {
             }
             #[inline]
             fn logsumexp(x: &[Self]) -> Self {
+                let mut infinite = x.iter().filter(|x| x.primal() == T::Plain::infinity());
+                if let (Some(&top), None) = (infinite.next(), infinite.next()) {
+                    // It has everything.
+                    let others = x.iter().any(|x| x.is_nan());
+                    return if others { Self::nan() } else { top };
+                }
                 let most = shift(x.iter().map(|x| x.primal()));
                 let (mut sum, mut statement) = (T::zero(), Self::statement());
                 for &x in x {

@@ -20,7 +20,6 @@
 
 use hypertape_autodiff::Element;
 
-use crate::adjoint::{Itinerary, Length};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
@@ -68,7 +67,7 @@ impl<T: Element> Estimator<T> for Exact {
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        bytes(profile, self.schedule, (steps, steps), 0, |_| false)
+        bytes(profile, self.schedule, (steps, steps), 0, &[])
     }
 
     fn task(
@@ -82,33 +81,48 @@ impl<T: Element> Estimator<T> for Exact {
     }
 }
 
-/// Bytes of [`evaluate`] for `depth` of `steps` steps: of all that is held as the actions follow each other, and `beside` it,
-/// where the start is pulled back after `looks` of the reversed steps too.
+/// Bytes of [`evaluate`] for `depth` of `steps` steps: of all that is held as the actions of an abridged loop follow each
+/// other, and `beside` it, where the start is pulled back after `looks` of the reversed steps too. Cost: that of the schedule's
+/// table and of 4 steps, under a table of at most 1000, whatever their number.
 pub(crate) fn bytes(
     profile: &Profile,
     schedule: Schedule,
     (depth, steps): (usize, usize),
     beside: u64,
-    looks: impl Fn(usize) -> bool,
+    looks: &[usize],
 ) -> Result<u64, Error> {
     let Profile { value, inner, outer, state, extra, .. } = *profile;
-    let plan = Itinerary::new(schedule, Length::Known(depth))?;
-    let beside = beside + plan.bytes as u64;
-    let own = beside + value * (state + inner * (1 + extra));
-    let held = own + value * state * (plan.slots as u64 + 1);
+    let all = schedule.actions(depth)?;
+    let slots = all.slots(depth);
+    let noted = all.bytes(slots.into_iter().fold(0, usize::saturating_add)) as u64;
+    let (actions, [ram, _, kept]) = (all.abridged(), slots);
+    let walked = actions.length();
+    let seen = if walked < depth { actions.slots(walked)[2] } else { kept };
+    let beside = beside.saturating_add(noted);
+    let own = beside.saturating_add(value * (state + inner * (1 + extra)));
+    let states = (value * state).saturating_mul(ram as u64 + 1);
     // A kept step of a rule that is more than a multiple of its gradient keeps state and gradient too.
     let tape = profile.tape + if extra > 0 { value * (state + inner) } else { 0 };
+    // Tapes of the steps that are not walked are there all the time.
+    let unseen = kept.saturating_sub(seen);
+    let held = own.saturating_add(states).saturating_add(tape.saturating_mul(unseen as u64));
     let step = profile.gradient.bytes.max(profile.update.bytes);
     let back = profile.products.bytes.max(profile.pull_update.bytes);
     let back = if profile.again { back.max(profile.gradient.bytes) } else { back };
-    let start = beside + value * (state + inner) + profile.init.bytes;
+    let start = beside.saturating_add(value * (state + inner) + profile.init.bytes);
     let before = if depth < steps { step } else { profile.query };
-    let mut peak = start.max(own + before.max(profile.query));
+    let mut peak = start.max(own.saturating_add(before.max(profile.query)));
     let (mut tapes, mut mixed, mut reversed) = (0, 0, 0);
-    for action in plan.actions {
+    for action in actions {
         if let Action::Reverse { .. } | Action::Pull { .. } = action {
-            let look = if looks(reversed) { profile.pull_init.bytes } else { 0 };
-            peak = peak.max(held + tapes + mixed + look);
+            // Of a loop that is walked in part, any look after the first step may come when most is held.
+            let looks = looks.iter().any(|&k| match reversed {
+                0 => k == 0,
+                _ if walked < depth => (1..depth).contains(&k),
+                _ => k == reversed,
+            });
+            let look = if looks { profile.pull_init.bytes } else { 0 };
+            peak = peak.max(held.saturating_add(tapes + mixed + look));
             reversed += 1;
         }
         let now = match action {
@@ -134,12 +148,12 @@ pub(crate) fn bytes(
             }
             Action::Store { .. } | Action::Load { .. } => 0,
         };
-        peak = peak.max(held + tapes + mixed + now);
+        peak = peak.max(held.saturating_add(tapes + mixed + now));
         if let Action::Pull { .. } = action {
             tapes -= tape;
         }
     }
-    Ok(peak.max(own + value * state + mixed + profile.pull_init.bytes))
+    Ok(peak.max(own.saturating_add(value * state + mixed + profile.pull_init.bytes)))
 }
 
 /// The gradient through the last `depth` steps, or all: those before count as the identity, so that the start is always pulled

@@ -124,8 +124,8 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         let own = [("mu", self.mu.print()), ("warm", shown.then(|| u8::from(warm).to_string()))];
         for (setting, value) in own {
             let Some(value) = value else { continue };
-            name += if name.contains(':') { "," } else { ":" };
-            name += &format!("{setting}={value}");
+            let sign = if name.contains(':') { ',' } else { ':' };
+            name = format!("{name}{sign}{setting}={value}");
         }
         name
     }

@@ -292,10 +292,10 @@ impl<T: Element> Estimator<T> for Roulette {
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let (levels, mut peak) = (self.levels(steps), 0);
         for (n, &(depth, _)) in levels.iter().enumerate() {
-            let ends =
-                |k| levels[..=n].windows(2).any(|pair| pair[0].0 == k && pair[0].1 > pair[1].1);
+            let pairs = levels[..=n].windows(2).filter(|pair| pair[0].1 > pair[1].1);
+            let ends: Vec<_> = pairs.map(|pair| pair[0].0).collect();
             let depths = (depth.min(steps), steps);
-            peak = peak.max(exact::bytes(profile, self.schedule, depths, 0, ends)?);
+            peak = peak.max(exact::bytes(profile, self.schedule, depths, 0, &ends)?);
         }
         Ok(peak)
     }

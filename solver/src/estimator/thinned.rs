@@ -167,7 +167,10 @@ impl<T: Element> Estimator<T> for Thinned {
         };
         let noted = steps * size_of::<usize>();
         oracle.hold(noted);
-        let mut visits = Vec::with_capacity(steps);
+        let mut visits = Vec::new();
+        visits.try_reserve_exact(steps).map_err(|_| {
+            Error::invalid("notes of visited steps", steps, "as many as there is memory for")
+        })?;
         visits.extend((0..steps).filter(|&t| coin(t)));
         let (mut run, mut bar) = Rollout::start(oracle, inner, at)?;
         run.multiple_of(0)?;

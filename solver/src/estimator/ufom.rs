@@ -283,16 +283,16 @@ impl<T: Element> Estimator<T> for Ufom {
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let (gradient, depth) = (profile.value * profile.outer, self.depth().min(steps));
-        let of = |depth, beside, looks: &dyn Fn(usize) -> bool| {
+        let of = |depth, beside, looks: &[usize]| {
             exact::bytes(profile, self.schedule, (depth, steps), beside, looks)
         };
-        let (look, never) = (if self.cheap == Cheap::Mixed { 0 } else { depth }, |_| false);
+        let look = [if self.cheap == Cheap::Mixed { 0 } else { depth }];
         let [cheap, hit] = match self.cheap {
             Cheap::Jump(jump) => {
                 let both = jump::bytes(profile, jump, steps, gradient);
-                [both, of(steps, gradient, &never)?]
+                [both, of(steps, gradient, &[])?]
             }
-            _ => [of(depth, 0, &|k| k == look)?, of(steps, gradient, &|k| k == look)?],
+            _ => [of(depth, 0, &look)?, of(steps, gradient, &look)?],
         };
         Ok(cheap.max(hit))
     }

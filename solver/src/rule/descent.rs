@@ -100,9 +100,11 @@ impl Spelled for GradientDescent {
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let place = |own: fn(&Learned) -> Option<usize>| self.learned.as_ref().and_then(own);
-        let steps = place(|own| if let Learned::Steps(k) = own { Some(*k) } else { None });
-        let entries = place(|own| if let Learned::Entries(k) = own { Some(*k) } else { None });
+        let (steps, entries) = match self.learned {
+            None => (None, None),
+            Some(Learned::Steps(k)) => (Some(k), None),
+            Some(Learned::Entries(k)) => (None, Some(k)),
+        };
         let help =
             "place of the outer variable x whose exp(x) multiplies lr: one factor, or one a step";
         let steps = settings.get("outer", steps, Range::COUNT, help);

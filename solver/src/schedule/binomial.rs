@@ -11,6 +11,9 @@
 //! 2000, algorithm 799 *revolve*). All `m` of an interval are optimal; the one taken here, that of algorithm 799, also
 //! writes least. Cost of each function: `t` multiplications.
 
+/// Steps that the tables of other schedules cover, on disk multiples of a grain; longer stretches are split as here.
+pub(super) const COVERED: usize = 1000;
+
 /// `p(steps, slots)`, at most `usize::MAX`, which also says that there is no way.
 pub(super) fn extra_steps(steps: usize, slots: usize) -> usize {
     match (steps, slots) {

@@ -18,10 +18,7 @@
 //! above the optimum, 16 % where disk costs nothing. 20 slots on disk and 1000 steps take 15 ms to tabulate.
 
 use super::action::Tier;
-use super::binomial;
-
-/// Multiples of the grain that the tables cover.
-const COVERED: usize = 1000;
+use super::binomial::{self, COVERED};
 
 /// Relative prices of what a schedule with disk weighs up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +53,11 @@ impl Table {
     /// Bytes of the numbers.
     pub(super) fn bytes(&self) -> usize {
         self.live.iter().chain(&self.stored).map(|row| size_of_val(&row[..])).sum()
+    }
+
+    /// Slots of memory and of disk, at most.
+    pub(super) fn slots(&self) -> [usize; 2] {
+        [self.ram, self.disk]
     }
 
     pub(super) fn new(steps: usize, ram: usize, disk: usize, prices: Prices) -> Self {

@@ -7,7 +7,8 @@ use std::iter::FusedIterator;
 
 use crate::error::Error;
 
-use super::action::{Action, Tier};
+use super::action::{Action, Counts, Tier};
+use super::binomial::COVERED;
 use super::{binomial, disk, mixed, online, uniform};
 
 /// What to keep of the steps, and how far to go before the next.
@@ -78,16 +79,71 @@ impl Actions {
         Self { rule, length, at: 0, left: length, turned: false, kept, slots }
     }
 
-    /// Makes room for `slots` of all kinds; returns the bytes that they and the rule's table take.
-    pub(crate) fn reserve(&mut self, slots: usize) -> usize {
-        self.kept.reserve_exact(slots);
-        self.slots.iter_mut().for_each(|s| s.free.reserve_exact(slots));
+    /// Slots that a loop of `steps` steps needs: of memory, of disk, of tapes. Under a rule with a table, beyond the steps
+    /// that it covers, as many as its setting allows.
+    pub(crate) fn slots(&self, steps: usize) -> [usize; 3] {
+        let most = steps.saturating_sub(1);
+        match &self.rule {
+            Rule::Record => [0, 0, steps],
+            Rule::Uniform(k) => [uniform::slots(steps, *k), 0, 0],
+            Rule::Binomial(c) | Rule::Online(c) => [most.min(*c), 0, 0],
+            Rule::Mixed { c, tape, .. } if steps > COVERED => {
+                [most.min(*c), 0, steps.min(c / tape)]
+            }
+            Rule::Disk(table) if steps > COVERED => {
+                let [ram, disk] = table.slots();
+                [most.min(ram), disk, 0]
+            }
+            Rule::Mixed { .. } | Rule::Disk(_) => {
+                let Counts { ram, disk, tapes, .. } = self.clone().collect();
+                [ram, disk, tapes].map(|traffic| traffic.slots)
+            }
+        }
+    }
+
+    /// The actions of a loop of few steps that does all that this one does: once everything happened that happens at all,
+    /// further steps repeat it, and only slots are more. Under a rule with a table as many steps as that covers.
+    pub(crate) fn abridged(&self) -> Self {
+        let (few, most) = (self.length.min(4), self.length.saturating_sub(1));
+        let taken_again = match &self.rule {
+            Rule::Mixed { .. } | Rule::Disk(_) => {
+                return Self::new(self.rule.clone(), self.length.min(COVERED));
+            }
+            Rule::Record => return Self::new(Rule::Record, few),
+            Rule::Uniform(k) => *k > 1 && self.length > *k,
+            Rule::Binomial(c) | Rule::Online(c) => most > *c,
+        };
+        Self::new(if taken_again { Rule::Binomial(1) } else { Rule::Uniform(1) }, few)
+    }
+
+    /// Steps of the loop.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Bytes of the rule's table, and of what is noted of `slots` slots of all kinds.
+    pub(crate) fn bytes(&self, slots: usize) -> usize {
         let table = match &self.rule {
             Rule::Mixed { table, .. } => table.bytes(),
             Rule::Disk(table) => table.bytes(),
             _ => 0,
         };
-        table + slots * (size_of::<Kept>() + self.slots.len() * size_of::<usize>())
+        let each = size_of::<Kept>() + self.slots.len() * size_of::<usize>();
+        slots.saturating_mul(each).saturating_add(table)
+    }
+
+    /// Makes room for so many.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the system has no memory for them.
+    pub(crate) fn reserve(&mut self, slots: usize) -> Result<(), Error> {
+        let mut room = self.kept.try_reserve_exact(slots);
+        for Slots { free, .. } in &mut self.slots {
+            room = room.and_then(|()| free.try_reserve_exact(slots));
+        }
+        room.map_err(|_| {
+            Error::invalid("slots of a schedule", slots, "as many as there is memory for")
+        })
     }
 
     /// Starts over, with its table, in the memory that was taken so far.
@@ -270,4 +326,40 @@ impl FusedIterator for Actions {}
 
 fn index(tier: Option<Tier>) -> usize {
     tier.map_or(2, |tier| tier as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::schedule::{Counts, Schedule};
+
+    fn counted(schedule: Schedule, steps: usize) -> [usize; 3] {
+        let Counts { ram, disk, tapes, .. } = schedule.counts(steps).unwrap();
+        [ram, disk, tapes].map(|traffic| traffic.slots)
+    }
+
+    #[test]
+    fn slots_without_a_walk_are_those_of_all_actions() {
+        let plain = ["store-all", "store-all:keep=tapes", "constant"].map(str::to_owned);
+        let set = (1..=20).flat_map(|c| {
+            ["uniform:k", "binomial:c", "online:c"].map(|schedule| format!("{schedule}={c}"))
+        });
+        for text in plain.into_iter().chain(set) {
+            let schedule: Schedule = text.parse().unwrap();
+            for steps in 0..=130 {
+                let slots = schedule.actions(steps).unwrap().slots(steps);
+                assert_eq!(slots, counted(schedule, steps), "{text} {steps} steps");
+            }
+        }
+    }
+
+    #[test]
+    fn loops_beyond_the_tables_take_all_slots() {
+        for text in ["mixed:c=1", "mixed:c=7,tape=2", "mixed:c=12,tape=5", "disk:ram=1,disk=3"] {
+            let schedule: Schedule = text.parse().unwrap();
+            for steps in [1001, 1500, 4321] {
+                let slots = schedule.actions(steps).unwrap().slots(steps);
+                assert_eq!(slots, counted(schedule, steps), "{text} {steps} steps");
+            }
+        }
+    }
 }

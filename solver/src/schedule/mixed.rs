@@ -15,10 +15,7 @@
 //! The table takes `c N^2 / 2` additions and `c N` numbers for `N = min(r, 1000)`; longer stretches are split as if
 //! there were states only, down to 1000 steps. 10 slots and 1000 steps take 4 ms to tabulate.
 
-use super::binomial;
-
-/// Steps that the table covers.
-const COVERED: usize = 1000;
+use super::binomial::{self, COVERED};
 
 /// `X(n, s)` in row `s`.
 #[derive(Clone, Debug)]

@@ -9,3 +9,12 @@
 pub(super) fn advance(at: usize, left: usize, k: usize) -> usize {
     if at.is_multiple_of(k) && left - at > k { k } else { 1 }
 }
+
+/// The states stored at a time: those that begin a segment and, of the last or of one before, those inside it.
+pub(super) fn slots(steps: usize, k: usize) -> usize {
+    let segments = steps.div_ceil(k);
+    let last = steps - segments.saturating_sub(1) * k;
+    // A full segment before the last has one fewer before it.
+    let inside = if segments > 1 { last.max(k - 1) } else { last };
+    (segments + inside).saturating_sub(2)
+}

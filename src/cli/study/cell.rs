@@ -12,7 +12,7 @@ use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, Dtype, at_least_one, count};
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
-use crate::cli::outer::{self, Algorithm};
+use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
@@ -110,13 +110,12 @@ impl Cell {
     }
 }
 
-/// The text of the estimator and that of the outer optimiser, with the numbers that have options of their own, after a look
-/// at every name.
+/// The texts of the estimator and of the outer optimiser, after a look at every name.
 fn named<T: Precise>(
     app: &App,
     entry: &Entry,
     run: &args::Run,
-) -> Result<(String, (String, [Option<f64>; 3])), Failure> {
+) -> Result<(String, Typed), Failure> {
     let of = |option, e| Failure::usage(format!("--{option}: {e}"));
     let registry = app.registry::<T>();
     if let Some(rule) = &run.common.rule {

@@ -23,8 +23,28 @@ dispatched! {
     }
 }
 
+/// Terms that are added one after the other at most: of a column, or of a lane of a row. Longer sums are sums of such runs,
+/// pair by pair, so that the error of `n` terms is below `RUN + log2(n / RUN)` rounding units of the sum of their sizes.
+const RUN: usize = 512;
+
+/// As many as the logarithm of a length can be.
+const LEVELS: usize = usize::BITS as usize;
+
 #[inline(always)]
 fn total<T: Number>(a: &[T]) -> T {
+    if a.len() <= RUN * LANES {
+        return in_lanes(a);
+    }
+    let mut pairs = [[T::zero()]; LEVELS];
+    let mut runs = 0_usize;
+    for run in a.chunks(RUN * LANES) {
+        push(&mut pairs, &mut runs, [in_lanes(run)]);
+    }
+    finish(&pairs, runs)[0]
+}
+
+#[inline(always)]
+fn in_lanes<T: Number>(a: &[T]) -> T {
     let mut sums = [T::zero(); LANES];
     let (chunks, rest) = a.as_chunks::<LANES>();
     for a in chunks {
@@ -33,6 +53,54 @@ fn total<T: Number>(a: &[T]) -> T {
         }
     }
     rest.iter().fold(T::zero(), |total, &a| total + a) + gathered(sums)
+}
+
+/// Adds run number `runs` of `W` sums side by side: those of equal length join, as digits do when a binary number counts up.
+#[inline(always)]
+fn push<T: Number, const W: usize>(pairs: &mut [[T; W]], runs: &mut usize, mut run: [T; W]) {
+    let level = runs.trailing_ones() as usize;
+    for pair in &pairs[..level] {
+        run = std::array::from_fn(|k| pair[k] + run[k]);
+    }
+    pairs[level] = run;
+    *runs += 1;
+}
+
+/// The sum of so many runs.
+#[inline(always)]
+fn finish<T: Number, const W: usize>(pairs: &[[T; W]], runs: usize) -> [T; W] {
+    let live = (0..LEVELS).filter(|level| runs >> level & 1 == 1).map(|level| pairs[level]);
+    live.reduce(|sum, pair| std::array::from_fn(|k| sum[k] + pair[k])).unwrap_or([T::zero(); W])
+}
+
+/// Columns whose sums travel side by side.
+const WIDTH: usize = 32;
+
+/// Sums of the columns of rows of `cols` entries.
+#[inline(always)]
+fn sum_columns<T: Number>(x: &[T], cols: usize, out: &mut [T]) {
+    if x.len() <= RUN * cols {
+        for row in x.chunks_exact(cols) {
+            for (out, &v) in out.iter_mut().zip(row) {
+                *out += v;
+            }
+        }
+        return;
+    }
+    for (first, out) in (0..cols).step_by(WIDTH).zip(out.chunks_mut(WIDTH)) {
+        let mut pairs = [[T::zero(); WIDTH]; LEVELS];
+        let mut runs = 0;
+        for rows in x.chunks(RUN * cols) {
+            let mut run = [T::zero(); WIDTH];
+            for row in rows.chunks_exact(cols) {
+                for (sum, &v) in run.iter_mut().zip(&row[first..][..out.len()]) {
+                    *sum += v;
+                }
+            }
+            push(&mut pairs, &mut runs, run);
+        }
+        out.copy_from_slice(&finish(&pairs, runs)[..out.len()]);
+    }
 }
 
 dispatched! {
@@ -76,13 +144,9 @@ dispatched! {
                     *out = total(row);
                 }
             }
-            (false, true) => {
-                for row in rows {
-                    for (out, &v) in out.iter_mut().zip(row) {
-                        *out += v;
-                    }
-                }
-            }
+            (false, true) if shape.cols == 1 => out[0] = total(x),
+            (false, true) if shape.cols > 1 => sum_columns(x, shape.cols as usize, out),
+            (false, true) => {}
             (false, false) => out[0] = total(x),
         }
     }
@@ -183,6 +247,38 @@ mod tests {
             let n = f64::from(n);
             assert_eq!(sum(&x), n * (n - 1.0) / 2.0);
             assert_eq!(dot(&x, &x), (n - 1.0) * n * (2.0 * n - 1.0) / 6.0);
+        }
+    }
+
+    #[test]
+    fn long_sums_keep_their_digits() {
+        // 2^25 ones, which one after the other end at 2^24, as a row, a column, and two columns.
+        let ones = vec![1.0_f32; 1 << 25];
+        assert_eq!(sum(&ones), 33_554_432.0);
+        let mut out = [0.0; 2];
+        sum_to(&ones, Shape::column(1 << 25), &mut out[..1], Shape::SCALAR);
+        assert_eq!(out[0], 33_554_432.0);
+        let mut out = [0.0; 2];
+        sum_to(&ones, Shape::new(1 << 24, 2), &mut out, Shape::new(1, 2));
+        assert_eq!(out, [16_777_216.0; 2]);
+        // The stated error: 512 + 16 units of 2^-24, of which rounding errors of both signs leave few.
+        let tenths = vec![0.1_f32; 1 << 25];
+        let known = f64::from(0.1_f32) * f64::from(1 << 25);
+        let mut out = [0.0; 4];
+        sum_to(&tenths, Shape::new(1 << 23, 4), &mut out, Shape::new(1, 4));
+        for found in out.map(|sum| 4.0 * sum).into_iter().chain([sum(&tenths)]) {
+            let error = (f64::from(found) / known - 1.0).abs();
+            assert!(error < 528.0 / 16_777_216.0, "{error}");
+        }
+        // Columns equal sums of integers in every split of rows and columns.
+        for (rows, cols) in [(513_u32, 1), (1025, 3), (2000, 33), (1537, 70)] {
+            let x: Vec<f64> = (0..rows * cols).map(f64::from).collect();
+            let mut out = vec![0.0; cols as usize];
+            sum_to(&x, Shape::new(rows, cols), &mut out, Shape::new(1, cols));
+            for (j, &found) in (0..cols).zip(&out) {
+                let (rows, cols, j) = (f64::from(rows), f64::from(cols), f64::from(j));
+                assert_eq!(found, cols * rows * (rows - 1.0) / 2.0 + rows * j);
+            }
         }
     }
 
