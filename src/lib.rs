@@ -21,12 +21,14 @@ pub mod problems {
 /// assert!((0.0..1.0).contains(&coin(7)) && coin(7) != coin(8));
 /// ```
 pub mod prelude {
+    pub use crate::linear::System;
     pub use crate::problems::{Entry, Given, Kind, Labelled, Labels, Made, Sets, Setting, Targets};
     pub use crate::rand::RngExt;
     pub use crate::{
-        Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact, InnerLoop,
-        Level, LinearSolver, List, Metric, Oracle, Outer, Params, Rows, Rule, Run, ScalarBilevel,
-        Shape, Step, Tensor,
+        About, Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact,
+        InnerLoop, Level, LinearSolver, List, Metric, Oracle, Outer, Params, Point, Profile, Range,
+        Rollout, Rows, Rule, Run, ScalarBilevel, Shape, Spelled, Step, Stop, Task, Tensor, Visit,
+        axpy, dot, final_state, finite_loss, norm, scale,
     };
 }
 

@@ -199,7 +199,8 @@ impl<'o, T: Element> Bars<'o, T> {
             write_plane(arrays.clone(), 0, (shapes, gap), add, values);
         }
         if !tangents.is_empty() {
-            let n = shapes.iter().map(|shape| shape.len()).sum::<usize>().max(1);
+            let gaps = gap * shapes.len().saturating_sub(1);
+            let n = shapes.iter().fold(gaps, |n, shape| n + shape.len()).max(1);
             for (place, vector) in (first..).zip(tangents.chunks_exact_mut(n)) {
                 write_plane(arrays.clone(), place, (shapes, gap), add, vector);
             }

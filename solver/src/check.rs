@@ -7,6 +7,8 @@
 
 mod difference;
 
+use std::fmt;
+
 use hypertape_autodiff::{Element, dot};
 use rand::RngExt;
 
@@ -65,9 +67,24 @@ impl Check {
     }
 }
 
+/// What was found, what is expected, and what a failure means.
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, observed, allowed, verdict, meaning } = self;
+        match verdict {
+            Verdict::Passed => write!(f, "{name}: {observed:.3e}, at most {allowed:.3e}"),
+            Verdict::Failed => {
+                write!(f, "{name}: found {observed:.3e}, expected at most {allowed:.3e}: {meaning}")
+            }
+            Verdict::Skipped(why) => write!(f, "{name}: skipped, {why}"),
+            Verdict::Noted(what) => write!(f, "{name}: {what}"),
+        }
+    }
+}
+
 /// A check before it is run: its name, and what a failure means.
 #[derive(Clone, Copy)]
-struct Kind(&'static str, &'static str);
+pub(crate) struct Kind(pub(crate) &'static str, pub(crate) &'static str);
 
 const REPLAY: Kind = Kind(
     "randomness replayed",
@@ -207,13 +224,13 @@ impl Worst {
 }
 
 impl Kind {
-    fn skipped(self, why: &'static str) -> Check {
+    pub(crate) fn skipped(self, why: &'static str) -> Check {
         let Self(name, meaning) = self;
         let verdict = Verdict::Skipped(why);
         Check { name, observed: f64::NAN, allowed: f64::NAN, verdict, meaning }
     }
 
-    fn judged(self, observed: f64, allowed: f64) -> Check {
+    pub(crate) fn judged(self, observed: f64, allowed: f64) -> Check {
         let Self(name, meaning) = self;
         let verdict = if beyond(observed, allowed) { Verdict::Failed } else { Verdict::Passed };
         Check { name, observed, allowed, verdict, meaning }

@@ -113,6 +113,11 @@ impl Meter {
         self.held -= bytes as u64;
     }
 
+    /// Bytes that are in use now.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
     /// Takes note of what was counted by workers side by side.
     pub(crate) fn join(&mut self, workers: impl Iterator<Item = Cost>) {
         let mut bytes = 0;

@@ -94,6 +94,15 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The peak of used bytes of a [`Rollout`](crate::Rollout) that is started and taken forward by so many steps, its state
+    /// included: a part of what an estimator of one's own tells as its [`task_bytes`](crate::Estimator::task_bytes).
+    pub fn forward_bytes(&self, steps: usize) -> u64 {
+        let Self { value, inner, state, extra, .. } = *self;
+        let start = value * (state + inner) + self.init.bytes;
+        let step = if steps > 0 { self.gradient.bytes.max(self.update.bytes) } else { 0 };
+        start.max(value * (state + inner * (1 + extra)) + step.max(self.query))
+    }
+
     /// Steps that hold `tapes`, between the two that were timed.
     pub(crate) fn kept_at(&self, tapes: usize) -> KeptSteps {
         let Self { near, far, .. } = self;

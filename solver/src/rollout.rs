@@ -1,6 +1,7 @@
 //! The inner run of one task: its steps forward, its end, its steps in reverse.
 
 mod chain;
+mod push;
 
 use std::fmt;
 
@@ -280,11 +281,15 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             None => oracle.inner_gradient(point, t, product).map(|_| ())?,
             Some(slot) => oracle.keep_gradient(point, t, slot, product).map(|_| ())?,
         }
-        if all_finite(product) {
+        self.finite_gradient(step)
+    }
+
+    fn finite_gradient(&self, step: Step) -> Result<(), Error> {
+        if all_finite(&self.product) {
             return Ok(());
         }
         let quantity = "the gradient of the inner loss";
-        Err(Error::NonFinite { quantity, step: Some(t), lr: step.lr })
+        Err(Error::NonFinite { quantity, step: Some(step.index), lr: step.lr })
     }
 
     /// The update of step `t` by the gradient in `product`.

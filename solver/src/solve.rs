@@ -49,12 +49,27 @@ pub fn solve<T: Element>(
     draw: Draw,
     w: &mut Vec<T>,
 ) -> Result<T, Error> {
-    let (mut run, mut state) = Rollout::start(oracle, inner, Task { x, draw, slot: 0 })?;
-    run.forward(&mut state, |_, _| ())?;
+    let state = final_state(oracle, inner, Task { x, draw, slot: 0 })?;
     w.clear();
-    run.close([]);
     w.extend_from_slice(&state[..oracle.inner_dim()]);
     oracle.give(state);
     let loss = oracle.outer_value(Point { w, x, draw })?;
     finite_loss(loss, inner)
+}
+
+/// Runs the inner loop of a task of an estimate: the state in which it ends, to be [given back](Oracle::give). A warm start goes
+/// on from it. Cost: `r` steps and inner gradients. Memory: [`Profile::forward_bytes`](crate::Profile::forward_bytes).
+///
+/// # Errors
+/// [`Error::NonFinite`] if a gradient is not finite, [`Error::Function`] if the problem fails.
+pub fn final_state<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    at: Task<T>,
+) -> Result<Vec<T>, Error> {
+    let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+    run.forward(&mut state, |_, _| ())?;
+    run.close([]);
+    oracle.keep_end(at.draw, &state[..oracle.inner_dim()]);
+    Ok(state)
 }

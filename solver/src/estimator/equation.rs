@@ -220,10 +220,7 @@ pub(crate) fn unknowns(profile: &Profile) -> u64 {
 /// Bytes of an implicit estimate whose solver takes `scratch` values.
 pub(crate) fn bytes(profile: &Profile, steps: usize, scratch: u64) -> u64 {
     let Profile { value, inner, outer, state, extra, .. } = *profile;
-    let start = value * (state + inner) + profile.init.bytes;
-    let step = if steps > 0 { profile.gradient.bytes.max(profile.update.bytes) } else { 0 };
-    let run = value * (state + inner * (1 + extra)) + step.max(profile.query);
-    let before = start.max(run);
+    let before = profile.forward_bytes(steps);
     let n = unknowns(profile);
     let solution = value * (state + 2 * n);
     let ends = profile.outer_gradient.bytes;

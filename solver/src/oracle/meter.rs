@@ -18,6 +18,18 @@ impl<T: Element> Oracle<'_, T> {
         self.pool.take(len)
     }
 
+    /// As many vectors of `len` values.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn vectors<const N: usize>(&mut self, len: usize) -> Result<[Vec<T>; N], Error> {
+        let mut all = [(); N].map(|()| Vec::new());
+        for vector in &mut all {
+            *vector = self.take(len)?;
+        }
+        Ok(all)
+    }
+
     /// Gives a vector back, for later calls.
     pub fn give(&mut self, vector: Vec<T>) {
         self.pool.give(vector);
@@ -31,6 +43,11 @@ impl<T: Element> Oracle<'_, T> {
     /// Takes note that bytes that were [held](Self::hold) are no longer in use.
     pub fn release(&mut self, bytes: usize) {
         self.pool.meter.release(bytes);
+    }
+
+    /// Bytes that are in use between two calls, and should not be.
+    pub(crate) fn left(&self) -> u64 {
+        self.pool.meter.held()
     }
 
     /// Starts counting bytes from what is in use.

@@ -11,7 +11,7 @@ use std::ops::Range;
 use hypertape_autodiff::passes::{
     Bars, Group, RecordedIn, Values, Wanted, evaluate, fitting, write,
 };
-use hypertape_autodiff::{Arena, Element, Fault, List, Shape, Tensor, Var, Workspace};
+use hypertape_autodiff::{Arena, Dual, Element, Fault, List, Shape, Tensor, Var, Workspace};
 
 use crate::rule::{Rule, Step};
 
@@ -25,6 +25,9 @@ pub(crate) struct Cut<'v, T> {
 
 /// A value on the tape of a whole run.
 pub(crate) type Taped<'a, T> = Var<'a, Tensor<'a, T>>;
+
+/// A value that moves along one direction.
+type Moved<'a, T> = Dual<Tensor<'a, T>, 1>;
 
 /// The object-safe side of a [`Rule`]. Whatever computes is given the memory to do it in.
 pub(crate) trait Stepper<T: Element>: fmt::Debug + Send + Sync {
@@ -60,6 +63,25 @@ pub(crate) trait Stepper<T: Element>: fmt::Debug + Send + Sync {
         state: &mut [T],
         gradient: &[T],
         step: Step,
+    ) -> Result<(), Fault>;
+    /// Replaces a tangent of the state by that of the next one, given those of gradient and `x`.
+    fn push(
+        &self,
+        memory: &mut Workspace,
+        cut: Cut<T>,
+        state: (&[T], &mut [T]),
+        gradient: [&[T]; 2],
+        dx: &[T],
+        step: Step,
+    ) -> Result<(), Fault>;
+    /// Writes the tangent of the point at which the gradient is taken, where that is not `w`.
+    fn push_query(
+        &self,
+        memory: &mut Workspace,
+        cut: Cut<T>,
+        state: [&[T]; 2],
+        step: Step,
+        dy: &mut [T],
     ) -> Result<(), Fault>;
     /// Replaces the adjoint of the next state by that of `state`, writes that of the gradient into `u`, and adds to that
     /// of `x`.
@@ -236,6 +258,49 @@ impl<T: Element, R: Rule<T>> Stepper<T> for R {
             let next: List<Tensor<T>> =
                 evaluate(record, &at, |[g, x]| self.update(&now, g[0], x, step))?;
             write(NEXT, &next, place.bars(state))?;
+        }
+        Ok(())
+    }
+
+    fn push(
+        &self,
+        memory: &mut Workspace,
+        cut: Cut<T>,
+        (state, tangent): (&[T], &mut [T]),
+        [gradient, pushed]: [&[T]; 2],
+        dx: &[T],
+        step: Step,
+    ) -> Result<(), Fault> {
+        let (record, _) = memory.arenas();
+        for (place, step) in places(cut, 1 + Rule::memory(self), step) {
+            let entries = place.range.clone();
+            let moving = place.copy(tangent, record)?;
+            let now = place.copy(state, record)?.into_iter().zip(moving);
+            let now: List<Moved<T>> = now.map(|(s, ds)| Dual::new(s, [Some(ds)])).collect();
+            let gradient = Group::new(place.shape(), &gradient[entries.clone()]);
+            let at = [gradient.moving(&pushed[entries]), Group::new(cut.outer, cut.x).moving(dx)];
+            let next: List<Moved<T>> =
+                evaluate(record, &at, |[g, x]| self.update(&now, g[0], x, step))?;
+            let moved = &mut tangent[place.span.clone()];
+            write(NEXT, &next, Bars::new(&place.shapes, &mut [], moved).apart(place.gap))?;
+        }
+        Ok(())
+    }
+
+    fn push_query(
+        &self,
+        memory: &mut Workspace,
+        cut: Cut<T>,
+        [state, tangent]: [&[T]; 2],
+        step: Step,
+        dy: &mut [T],
+    ) -> Result<(), Fault> {
+        let (record, _) = memory.arenas();
+        for (place, step) in places(cut, 1 + Rule::memory(self), step) {
+            let at = [place.group(state).moving(&tangent[place.span.clone()])];
+            let y: Option<Moved<T>> = evaluate(record, &at, |[s]| Rule::query(self, s, step))?;
+            let moved = &mut dy[place.range.clone()];
+            write(NEXT, y.as_slice(), Bars::new(place.shape(), &mut [], moved))?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Steps of the inner rule: taken, pulled back.
+//! Steps of the inner rule: taken, pulled back, pushed forward.
 
 use hypertape_autodiff::{Element, Fault, Workspace};
 
@@ -94,5 +94,28 @@ impl<T: Element> Oracle<'_, T> {
             self.pool.meter.note_sensitivity(largest(u) / before);
         }
         Ok(())
+    }
+
+    /// Writes the tangent of the point at which the gradient is taken, where that is not `w`.
+    pub(crate) fn push_query(
+        &mut self,
+        x: &[T],
+        state: [&[T]; 2],
+        step: Step,
+        dy: &mut [T],
+    ) -> Result<(), Error> {
+        self.stepping(x, |rule, memory, cut| rule.push_query(memory, cut, state, step, dy))
+    }
+
+    /// Replaces a tangent of the state by that of the state after a step, given those of its gradient and of `x`.
+    pub(crate) fn push(
+        &mut self,
+        x: &[T],
+        state: (&[T], &mut [T]),
+        gradient: [&[T]; 2],
+        dx: &[T],
+        step: Step,
+    ) -> Result<(), Error> {
+        self.stepping(x, |rule, memory, cut| rule.push(memory, cut, state, gradient, dx, step))
     }
 }

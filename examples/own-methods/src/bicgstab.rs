@@ -1,0 +1,68 @@
+//! `Bicgstab`: the implicit hypergradient with `H v = df/dw` solved by stabilised biconjugate gradients (van der Vorst 1992), over
+//! the public oracle. No product with a transpose is needed, and six vectors whatever the number of iterations.
+
+use hypertape::prelude::*;
+
+/// The estimator: from `v = 0` to rounding, in `p` iterations at most, of two products each. Memory: a state, `6 p + d` values, a
+/// sweep.
+#[derive(Clone, Debug)]
+pub struct Bicgstab;
+
+impl Spelled for Bicgstab {
+    fn about(&self) -> About {
+        let (name, summary) = ("bicgstab", "implicit, stabilised biconjugate gradients");
+        About { name, summary, cost: "r gradients, 2 HVPs an iteration" }
+    }
+}
+
+impl<T: Element> Estimator<T> for Bicgstab {
+    fn name(&self) -> String {
+        self.text()
+    }
+
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        let Profile { value, inner, outer, state, outer_gradient, hessian, products, .. } =
+            *profile;
+        let solve = outer_gradient.bytes.max(hessian.bytes).max(value * outer + products.bytes);
+        Ok(profile.forward_bytes(steps).max(value * (state + 6 * inner) + solve))
+    }
+
+    fn task(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: Task<T>,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        let (state, p, last) = (final_state(oracle, inner, at)?, oracle.inner_dim(), inner.steps());
+        let point = Point { w: &state[..p], x: at.x, draw: at.draw };
+        let [mut b, mut v, mut r, mut u, mut hu, mut hr] = oracle.vectors(p)?;
+        let loss = finite_loss(oracle.outer_gradient(point, &mut b, gradient)?, inner)?;
+        v.fill(T::zero());
+        r.copy_from_slice(&b);
+        u.copy_from_slice(&b);
+        for _ in 0..p {
+            let rho = dot(&b, &r);
+            oracle.hessian_product(point, last, &u, &mut hu)?;
+            let alpha = rho / dot(&b, &hu);
+            axpy(&mut v, alpha, &u);
+            axpy(&mut r, -alpha, &hu);
+            if norm(&r) <= T::epsilon() * norm(&b) {
+                break;
+            }
+            oracle.hessian_product(point, last, &r, &mut hr)?;
+            let omega = dot(&hr, &r) / dot(&hr, &hr);
+            axpy(&mut v, omega, &r);
+            axpy(&mut r, -omega, &hr);
+            let beta = dot(&b, &r) / rho * (alpha / omega);
+            for ((u, &hu), &r) in u.iter_mut().zip(&hu).zip(&r) {
+                *u = r + beta * (*u - omega * hu);
+            }
+        }
+        let mut mixed = oracle.take(at.x.len())?;
+        oracle.inner_products(point, last, &v, &mut hu, &mut mixed)?;
+        axpy(gradient, -T::one(), &mixed);
+        [mixed, b, v, r, u, hu, hr, state].into_iter().for_each(|vector| oracle.give(vector));
+        Ok(loss)
+    }
+}

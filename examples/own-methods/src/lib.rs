@@ -1,0 +1,37 @@
+//! Methods of one's own, a file each, and the whole command line with them: an estimator, a linear solver, an outer optimiser, a
+//! problem. `tests/` holds them to the truth.
+//!
+//! ```text
+//! cargo run --release -p own-methods -- estimators bicgstab
+//! cargo run --release -p own-methods -- gradient decay --estimator bicgstab --estimator residuals --estimator dense
+//! cargo run --release -p own-methods -- run decay --train samples.csv --estimator bicgstab --outer lion:lr=0.05
+//! ```
+
+mod bicgstab;
+mod decay;
+mod lion;
+mod residuals;
+
+use hypertape::cli::App;
+use hypertape::prelude::*;
+
+pub use bicgstab::Bicgstab;
+pub use decay::Decay;
+pub use lion::Lion;
+pub use residuals::Residuals;
+
+/// The problem as the command line knows it, in both precisions.
+pub fn problems() -> Vec<Entry> {
+    let summary = "weight decay of a linear classifier of 200 digits, or of --train";
+    let entry = Entry::new("decay", summary, (100, 0.5), |given| Oracle::new(Decay::new(given)?));
+    let entry = entry.single(|given| Oracle::new(Decay::new(given)?));
+    vec![Entry { data_seed: Some(0), samples: Some(Labels::Classes), ..entry }]
+}
+
+/// The command line over `problems`, with the methods of this crate beside those that there are.
+pub fn app(problems: &[Entry]) -> App<'_> {
+    App::new(problems)
+        .estimator(Bicgstab)
+        .solver(Residuals { stop: Stop { iterations: 20, tolerance: 1e-12 } })
+        .outer(Lion { lr: 0.05, b1: 0.9, b2: 0.99 })
+}

@@ -1,0 +1,48 @@
+//! `Lion` (Chen et al. 2023): steps of one size in every entry, by the sign of a gradient that is mixed with its mean.
+
+use hypertape::prelude::*;
+
+/// `x <- x - lr sign(b1 m + (1 - b1) g)`, then `m <- b2 m + (1 - b2) g`.
+#[derive(Clone, Debug)]
+pub struct Lion {
+    /// Step size.
+    pub lr: f64,
+    /// What of the mean goes into a step.
+    pub b1: f64,
+    /// Decay of the mean.
+    pub b2: f64,
+}
+
+impl Spelled for Lion {
+    fn about(&self) -> About {
+        About { name: "lion", summary: "steps by the sign of a smoothed gradient", cost: "" }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        Ok(Self {
+            lr: visit.need("lr", self.lr, Range::POSITIVE, "step size"),
+            b1: visit.get("b1", self.b1, Range::FRACTION, "what of the mean goes into a step"),
+            b2: visit.get("b2", self.b2, Range::FRACTION, "decay of the mean"),
+        })
+    }
+}
+
+impl<T: Element> Outer<T> for Lion {
+    fn name(&self) -> String {
+        self.text()
+    }
+
+    fn moments(&self, dim: usize) -> Params<T> {
+        let column = Shape::column(u32::try_from(dim).expect("arrays have at most u32::MAX rows"));
+        Params::new().with("mean", column, vec![T::zero(); dim])
+    }
+
+    fn step(&self, _: usize, moments: &mut Params<T>, x: &mut [T], gradient: &[T]) {
+        let [lr, b1, b2] = [self.lr, self.b1, self.b2].map(T::from_f64);
+        for ((x, &g), m) in x.iter_mut().zip(gradient).zip(moments.values_mut()) {
+            let mixed = b1 * *m + (T::one() - b1) * g;
+            *x = *x - lr * if mixed.is_zero() { mixed } else { mixed.signum() };
+            *m = b2 * *m + (T::one() - b2) * g;
+        }
+    }
+}

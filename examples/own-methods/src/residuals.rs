@@ -1,0 +1,52 @@
+//! `Residuals`: conjugate residuals (Stiefel 1955) for a symmetric matrix, which make `|b - A v|` smallest in every iteration.
+
+use hypertape::prelude::*;
+
+/// The linear solver. `k + 1` products for `k` iterations; scratch of `4 p` values.
+#[derive(Clone, Debug)]
+pub struct Residuals {
+    /// When it ends.
+    pub stop: Stop,
+}
+
+impl Spelled for Residuals {
+    fn about(&self) -> About {
+        let summary = "implicit, conjugate residuals; for a positive definite Hessian";
+        About { name: "residuals", summary, cost: "r + 1 gradients, iterations + 2 HVPs" }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        Ok(Self { stop: self.stop.spell(visit) })
+    }
+}
+
+impl<T: Element> LinearSolver<T> for Residuals {
+    fn name(&self) -> String {
+        self.text()
+    }
+
+    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
+        let ([mut r, mut ar, mut u, mut au], limit) =
+            (system.vectors()?, self.stop.residual(system.b));
+        system.residual(&mut r)?;
+        system.product(&r, &mut ar)?;
+        u.copy_from_slice(&r);
+        au.copy_from_slice(&ar);
+        let mut iterations = 0;
+        while norm(&r) > limit && iterations < self.stop.iterations {
+            let curvature = dot(&r, &ar);
+            let step = curvature / dot(&au, &au);
+            axpy(system.v, step, &u);
+            axpy(&mut r, -step, &au);
+            system.product(&r, &mut ar)?;
+            let keep = dot(&r, &ar) / curvature;
+            for (towards, from) in [(&mut u, &r), (&mut au, &ar)] {
+                scale(towards, keep);
+                axpy(towards, T::one(), from);
+            }
+            iterations += 1;
+        }
+        system.give([r, ar, u, au]);
+        Ok(iterations)
+    }
+}

@@ -1,0 +1,175 @@
+//! Estimators that break a promise, each in its own way, are told of it with the numbers.
+
+use hypertape_solver::contract::{Broken, Class, Contract, Truth, hold};
+use hypertape_solver::{
+    Check, Error, Estimator, Exact, InnerLoop, Oracle, Params, Profile, Rollout, Task, Truncated,
+};
+
+/// What is wrong with an exact estimator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Flaw {
+    None,
+    /// The gradient is too large by 1e-9.
+    Scaled,
+    /// Too large by 1 % in the mean, by a coin.
+    Drawn,
+    /// Goes by the calls before, and does not tell its state.
+    Hidden,
+    /// Goes by the number of the call that its state tells, wrongly read back.
+    State,
+    /// The loss is that of another point.
+    Loss,
+    /// More memory than is predicted, and less.
+    Above,
+    Below,
+    /// A vector is kept.
+    Left,
+    /// One product too many.
+    Products,
+    /// No estimate.
+    Refuses,
+}
+
+#[derive(Debug)]
+struct Flawed {
+    flaw: Flaw,
+    calls: f64,
+}
+
+impl Estimator<f64> for Flawed {
+    fn name(&self) -> String {
+        format!("{:?}", self.flaw)
+    }
+
+    fn state(&self) -> Params<f64> {
+        if self.flaw != Flaw::State {
+            return Params::new();
+        }
+        Params::new().with("calls", hypertape_autodiff::Shape::SCALAR, [self.calls])
+    }
+
+    fn set_state(&mut self, _: &Params<f64>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn learn(&mut self) {
+        self.calls += 1.0;
+    }
+
+    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
+        let bytes = Estimator::<f64>::task_bytes(&Exact::default(), profile, steps)?;
+        Ok(if self.flaw == Flaw::Below { bytes + 24 } else { bytes })
+    }
+
+    fn task(
+        &self,
+        oracle: &mut Oracle<f64>,
+        inner: &InnerLoop,
+        at: Task<f64>,
+        gradient: &mut [f64],
+    ) -> Result<f64, Error> {
+        let mut factor = 1.0;
+        let mut extra = None;
+        match self.flaw {
+            Flaw::Scaled => factor += 1e-9,
+            Flaw::Drawn => factor += if at.draw.iteration % 2 == 0 { 0.12 } else { -0.1 },
+            Flaw::Hidden | Flaw::State => factor += 1e-15 * self.calls,
+            Flaw::Above => extra = Some(oracle.take(3)?),
+            Flaw::Left => drop(oracle.take(1)?),
+            Flaw::Refuses => return Err(Error::ImplicitVanishes),
+            _ => {}
+        }
+        let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+        let (loss, bar) = run.reverse_under("store-all".parse()?, &mut state, gradient, None)?;
+        run.pull_start(&bar, gradient)?;
+        if self.flaw == Flaw::Products && inner.steps() > 6 {
+            run.products(0, (&state, &bar), None)?;
+        }
+        run.close([bar, state]);
+        extra.into_iter().for_each(|vector| oracle.give(vector));
+        gradient.iter_mut().for_each(|g| *g *= factor);
+        Ok(if self.flaw == Flaw::Loss { loss + 1e-8 } else { loss })
+    }
+}
+
+fn held(class: Class, flaw: Flaw) -> Result<Vec<Check>, Broken> {
+    let counts: fn(u64, u64, u64) -> [u64; 5] = |r, _, _| [r, r, r, r, 1];
+    let contract = Contract { counts: Some(counts), draws: 400, ..Contract::new(class) };
+    hold(&contract, &|| Ok(Box::new(Flawed { flaw, calls: 0.0 })))
+}
+
+/// The checks that failed, by name.
+fn failed(class: Class, flaw: Flaw) -> Vec<&'static str> {
+    match held(class, flaw) {
+        Ok(_) => Vec::new(),
+        Err(Broken::Failed { checks, .. }) => checks.iter().map(|check| check.name).collect(),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn each_broken_promise_fails_its_check_alone() {
+    let exact = Class::Exact(Truth::Unrolled);
+    for (flaw, known) in [
+        (Flaw::None, &[][..]),
+        (Flaw::Scaled, &["gradient"]),
+        (Flaw::Hidden, &["resumed"]),
+        (Flaw::State, &["resumed"]),
+        (Flaw::Loss, &["loss"]),
+        (Flaw::Above, &["bytes above"]),
+        (Flaw::Below, &["bytes below"]),
+        (Flaw::Left, &["bytes above", "bytes left"]),
+        (Flaw::Products, &["counts"]),
+    ] {
+        let found = failed(exact, flaw);
+        assert!(known.iter().all(|name| found.contains(name)), "{flaw:?}: {found:?}");
+        assert!(found.len() <= known.len(), "{flaw:?}: {found:?}");
+    }
+    let refused = held(exact, Flaw::Refuses).unwrap_err();
+    assert!(matches!(refused, Broken::Refused { error: Error::ImplicitVanishes, .. }), "{refused}");
+}
+
+#[test]
+fn a_small_bias_is_seen_and_stated() {
+    // A hundredth off, in steps of a tenth up and down.
+    assert_eq!(failed(Class::Unbiased(Truth::Unrolled), Flaw::None), [""; 0]);
+    let broken = held(Class::Unbiased(Truth::Unrolled), Flaw::Scaled).unwrap_err().to_string();
+    assert!(broken.starts_with("Scaled: mean: found"), "{broken}");
+    // 0.01 in standard errors of 0.11/20, a direction of |g|: 1.8 and no failure at 400 draws, 5.7 at 4000.
+    assert_eq!(failed(Class::Unbiased(Truth::Unrolled), Flaw::Drawn), [""; 0]);
+    let make = || Ok(Box::new(Flawed { flaw: Flaw::Drawn, calls: 0.0 }) as Box<dyn Estimator<f64>>);
+    let more = Contract::new(Class::Unbiased(Truth::Unrolled));
+    let broken = hold(&more, &make).unwrap_err().to_string();
+    assert!(broken.starts_with("Drawn: mean: found 5.7"), "{broken}");
+}
+
+#[test]
+fn bounds_are_neither_too_small_nor_idle() {
+    let truncated = || Ok(Box::new(Truncated { k: 3 }) as Box<dyn Estimator<f64>>);
+    let hold = |most| {
+        let class = Class::Biased(Truth::Unrolled, most);
+        hold(&Contract { draws: 2, ..Contract::new(class) }, &truncated)
+    };
+    let checks = hold(0.5).unwrap();
+    let off = checks.iter().find(|check| check.name == "gradient").unwrap().observed;
+    for (most, name) in
+        [(off * 0.99, Some("gradient")), (off * 1.01, None), (off * 11.0, Some("bound"))]
+    {
+        match hold(most) {
+            Ok(_) => assert_eq!(name, None),
+            Err(Broken::Failed { checks, .. }) => assert_eq!(Some(checks[0].name), name),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn few_draws_of_much_chance_decide_nothing() {
+    let make = || {
+        let made = hypertape_solver::Ufom::new(0.05)?;
+        Ok(Box::new(made) as Box<dyn Estimator<f64>>)
+    };
+    let contract = Contract { draws: 20, ..Contract::new(Class::Unbiased(Truth::Unrolled)) };
+    let broken = hold(&contract, &make).unwrap_err().to_string();
+    assert!(broken.contains("resolution: found"), "{broken}");
+}
