@@ -39,7 +39,7 @@ use crate::spelling::{About, Spelled};
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 pub trait Coupling: fmt::Debug + Send + Sync {
-    /// The name under which it is listed, with its settings ([`Spelled::text`](crate::Spelled::text)): runs go on only under
+    /// The name under which it is listed, with its settings ([`Spelled::text`]): runs go on only under
     /// the same.
     fn name(&self) -> String;
 

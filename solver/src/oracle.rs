@@ -58,7 +58,7 @@ pub(crate) use crate::oracle::view::TOGETHER;
 ///
 /// Points are flat slices: `w` of [`inner_dim`](Self::inner_dim) values, `x` of [`outer_dim`](Self::outer_dim), array after
 /// array as [`inner_start`](Self::inner_start) and [`start`](Self::start) name them. A [`Draw`] says which task a loss is of,
-/// which random numbers it sees, and by [`Draw::on`] which samples. Every evaluation is counted in the [`Cost`] and its peak of
+/// which random numbers it sees, and by [`Draw::on`] which samples. Every evaluation is counted in the [`Cost`](crate::Cost) and its peak of
 /// bytes observed; bytes are the arenas of one evaluation, which the next one reuses, whatever the number of steps.
 ///
 /// | evaluation | gives | counts |
@@ -75,7 +75,7 @@ pub(crate) use crate::oracle::view::TOGETHER;
 /// | [`outer_value`](Self::outer_value) | `f` | |
 /// | [`outer_gradient`](Self::outer_gradient) | `f`, `df/dw`, `df/dx` | 1 outer gradient |
 ///
-/// All but those of the start add the samples that they see to [`Cost::samples`]. Steps of the inner loop, their pull-backs and
+/// All but those of the start add the samples that they see to [`Cost::samples`](crate::Cost::samples). Steps of the inner loop, their pull-backs and
 /// schedules over them are [`Rollout`](crate::Rollout)'s; vectors to work in are [taken](Self::take) and [given
 /// back](Self::give), so that they count as used.
 ///
@@ -189,7 +189,7 @@ impl<'p, T: Element> Oracle<'p, T> {
 
     /// Lets `threads` threads, the caller's included, share the tasks of a meta-batch or, where there is one task, the
     /// blocks of rows of a loss. More than 8 have nothing to do. Results do not depend on the number, bit for bit, nor do
-    /// counts; bytes do, see [`Cost`].
+    /// counts; bytes do, see [`Cost`](crate::Cost).
     ///
     /// # Errors
     /// [`Error::Invalid`] for 0 threads, or more than the system starts.
