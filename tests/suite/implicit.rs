@@ -488,7 +488,7 @@ fn failures_are_told() {
     let text = Implicit::<f64>::new(cg(0)).unwrap_err().to_string();
     assert_eq!(text, "iterations of cg: found 0, expected a whole number, 1 or more");
     let text = Implicit::<f64>::new(cg(1)).unwrap().strongly_convex(-1.0).unwrap_err().to_string();
-    assert_eq!(text, "mu of cg: found -1, expected a positive finite number");
+    assert_eq!(text, "mu: found -1, expected a positive finite number");
 }
 
 #[test]
