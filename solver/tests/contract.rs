@@ -72,7 +72,7 @@ impl Estimator<f64> for Flawed {
         let mut extra = None;
         match self.flaw {
             Flaw::Scaled => factor += 1e-9,
-            Flaw::Drawn => factor += if at.draw.iteration % 2 == 0 { 0.12 } else { -0.1 },
+            Flaw::Drawn => factor += if at.draw.iteration.is_multiple_of(2) { 0.12 } else { -0.1 },
             Flaw::Hidden | Flaw::State => factor += 1e-15 * self.calls,
             Flaw::Above => extra = Some(oracle.take(3)?),
             Flaw::Left => drop(oracle.take(1)?),
@@ -86,8 +86,12 @@ impl Estimator<f64> for Flawed {
             run.products(0, (&state, &bar), None)?;
         }
         run.close([bar, state]);
-        extra.into_iter().for_each(|vector| oracle.give(vector));
-        gradient.iter_mut().for_each(|g| *g *= factor);
+        if let Some(vector) = extra {
+            oracle.give(vector);
+        }
+        for g in gradient.iter_mut() {
+            *g *= factor;
+        }
         Ok(if self.flaw == Flaw::Loss { loss + 1e-8 } else { loss })
     }
 }

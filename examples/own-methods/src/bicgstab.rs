@@ -10,8 +10,7 @@ pub struct Bicgstab;
 
 impl Spelled for Bicgstab {
     fn about(&self) -> About {
-        let (name, summary) = ("bicgstab", "implicit, stabilised biconjugate gradients");
-        About { name, summary, cost: "r gradients, 2 HVPs an iteration" }
+        About { name: "bicgstab", summary: "implicit, by BiCGStab", cost: "2 HVPs an iteration" }
     }
 }
 
@@ -62,7 +61,9 @@ impl<T: Element> Estimator<T> for Bicgstab {
         let mut mixed = oracle.take(at.x.len())?;
         oracle.inner_products(point, last, &v, &mut hu, &mut mixed)?;
         axpy(gradient, -T::one(), &mixed);
-        [mixed, b, v, r, u, hu, hr, state].into_iter().for_each(|vector| oracle.give(vector));
+        for vector in [mixed, b, v, r, u, hu, hr, state] {
+            oracle.give(vector);
+        }
         Ok(loss)
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn truth(steps: Option<usize>, lr: f64, momentum: f64) -> (f64, [f64;
         let linear = from_fn(|i| k as f64 * A[i] + dot(X, C.map(|row| row[i])));
         let w = arrive(S.map(|row| dot(row, X)), linear);
         let (by_w, by_x) = (F.map(|row| dot(row, w)), K.map(|row| dot(row, w)));
-        loss += (dot(w, by_w) + dot(X, X)) / 2.0 + dot(X, by_x) + dot(B, w) + dot(H, X);
+        loss += (dot(w, by_w) + dot(X, X)) * 0.5 + dot(X, by_x) + dot(B, w) + dot(H, X);
         let adjoint: [f64; P] = from_fn(|i| by_w[i] + dot(X, K.map(|row| row[i])) + B[i]);
         for j in 0..D {
             let moved = arrive(S.map(|row| row[j]), C[j]);
@@ -95,8 +95,10 @@ pub(super) fn truth(steps: Option<usize>, lr: f64, momentum: f64) -> (f64, [f64;
     (loss / TASKS as f64, gradient.map(|g| g / TASKS as f64))
 }
 
-const INNER: Shape = Shape::column(P as u32);
-const OUTER: Shape = Shape::column(D as u32);
+const INNER: Shape = Shape::column(3);
+const OUTER: Shape = Shape::column(2);
+const SQUARE: Shape = Shape::new(3, 3);
+const MIXED: Shape = Shape::new(2, 3);
 
 impl Bilevel<f64> for Closed {
     fn start(&self) -> Params<f64> {
@@ -104,21 +106,21 @@ impl Bilevel<f64> for Closed {
     }
 
     fn init<'a, R: Array<'a, Elem = f64>>(&'a self, x: &[R], _: Draw) -> List<R> {
-        let start = x[0].constant(Shape::new(P as u32, D as u32), S.as_flattened());
+        let start = x[0].constant(Shape::new(3, 2), S.as_flattened());
         List::from_slice(&[start.matmul(x[0])])
     }
 
     fn inner<'a, R: Array<'a, Elem = f64>>(&'a self, w: &[R], x: &[R], draw: Draw, _: Rows) -> R {
-        let hessian = w[0].constant(Shape::new(P as u32, P as u32), &self.hessian);
-        let mixed = w[0].constant(Shape::new(D as u32, P as u32), C.as_flattened());
+        let hessian = w[0].constant(SQUARE, &self.hessian);
+        let mixed = w[0].constant(MIXED, C.as_flattened());
         let task = usize::try_from(draw.task).unwrap_or(usize::MAX).min(TASKS - 1);
         let linear = w[0].constant(INNER, &self.linear[task]);
         w[0].dot(hessian.matmul(w[0])) * 0.5 + x[0].dot(mixed.matmul(w[0])) + w[0].dot(linear)
     }
 
     fn outer<'a, R: Array<'a, Elem = f64>>(&'a self, w: &[R], x: &[R], _: Draw, _: Rows) -> R {
-        let hessian = w[0].constant(Shape::new(P as u32, P as u32), F.as_flattened());
-        let mixed = w[0].constant(Shape::new(D as u32, P as u32), K.as_flattened());
+        let hessian = w[0].constant(SQUARE, F.as_flattened());
+        let mixed = w[0].constant(MIXED, K.as_flattened());
         w[0].dot(hessian.matmul(w[0])) * 0.5
             + x[0].dot(mixed.matmul(w[0]))
             + w[0].dot(w[0].constant(INNER, &B))
