@@ -5,6 +5,7 @@
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
+use crate::pool::Pool;
 use crate::schedule::{Action, Actions, Schedule, Tier};
 use crate::spill::Spill;
 
@@ -38,14 +39,8 @@ pub(crate) trait Chain<T> {
     ) -> Result<(), Error> {
         Ok(())
     }
-    /// A vector of `len` values, counted as used.
-    fn take(&mut self, len: usize) -> Result<Vec<T>, Error>;
-    /// Gives one back.
-    fn give(&mut self, vector: Vec<T>);
-    /// Takes note of bytes that are in use from here on.
-    fn hold(&mut self, bytes: usize);
-    /// Takes note that they are no longer.
-    fn release(&mut self, bytes: usize);
+    /// Where vectors come from, and what is counted.
+    fn pool(&mut self) -> &mut Pool<T>;
 }
 
 /// How many steps a loop takes.
@@ -115,13 +110,13 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
     let (n, slots, length) = (state.len(), itinerary.slots, itinerary.length);
     let actions = &mut itinerary.actions;
     actions.restart();
-    chain.hold(itinerary.bytes);
-    let mut ram = chain.take(slots.saturating_mul(n)).map_err(|_| {
+    chain.pool().meter.hold(itinerary.bytes);
+    let mut ram = chain.pool().take(slots.saturating_mul(n)).map_err(|_| {
         let found = format!("{slots} states of {n} values");
         Error::invalid("stored states", found, "less than memory has room for")
     })?;
     let mut spill: Option<Spill> = None;
-    let mut bar = chain.take(n)?;
+    let mut bar = chain.pool().take(n)?;
     // Whether the spare vector, which `bar` is until the turn, holds the state after the current one.
     let mut ahead = false;
     if let Length::AtMost(most) = length {
@@ -159,15 +154,15 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
                     Some(file) => file,
                     None => spill.insert(Spill::new(n)?),
                 };
-                chain.hold(Spill::BYTES);
+                chain.pool().meter.hold(Spill::BYTES);
                 file.write(slot, state)?;
-                chain.release(Spill::BYTES);
+                chain.pool().meter.release(Spill::BYTES);
             }
             Action::Load { slot, tier: Tier::Disk, .. } => {
                 if let Some(file) = &mut spill {
-                    chain.hold(Spill::BYTES);
+                    chain.pool().meter.hold(Spill::BYTES);
                     file.read(slot, state)?;
-                    chain.release(Spill::BYTES);
+                    chain.pool().meter.release(Spill::BYTES);
                 }
             }
             Action::Advance { from, to } => {
@@ -185,7 +180,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             Action::Pull { step, slot } => chain.pull(step, slot, &mut bar, x_bar)?,
         }
     }
-    chain.give(ram);
-    chain.release(itinerary.bytes);
+    chain.pool().give(ram);
+    chain.pool().meter.release(itinerary.bytes);
     Ok((loss, bar))
 }

@@ -28,15 +28,7 @@ impl Rows {
     /// assert_eq!(lengths, [4, 4, 2]);
     /// ```
     pub fn blocks(samples: usize, block: usize) -> impl ExactSizeIterator<Item = Self> {
-        let blocks = samples.div_ceil(block.max(1)).max(1);
-        (0..blocks).map(move |i| Self::nth_block(samples, block, i))
-    }
-
-    /// The `i`-th of these blocks.
-    pub(crate) fn nth_block(samples: usize, block: usize, i: usize) -> Self {
-        let block = block.max(1);
-        let end = samples.min((i + 1).saturating_mul(block));
-        Self { start: i * block, end, carries_rest: i == 0 }
+        Blocks { samples, block }.iter()
     }
 
     /// The first sample.
@@ -78,6 +70,32 @@ impl Rows {
     /// If `data` is shorter than that.
     pub fn of<T>(self, data: &[T], columns: usize) -> &[T] {
         &data[self.start * columns..self.end * columns]
+    }
+}
+
+/// How samples are cut into [blocks](Rows::blocks).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blocks {
+    pub(crate) samples: usize,
+    pub(crate) block: usize,
+}
+
+impl Blocks {
+    /// Number of blocks: one where there are no samples.
+    pub(crate) fn len(self) -> usize {
+        self.samples.div_ceil(self.block.max(1)).max(1)
+    }
+
+    /// The `i`-th block.
+    pub(crate) fn nth(self, i: usize) -> Rows {
+        let block = self.block.max(1);
+        let end = self.samples.min((i + 1).saturating_mul(block));
+        Rows { start: i * block, end, carries_rest: i == 0 }
+    }
+
+    /// All of them in order.
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = Rows> {
+        (0..self.len()).map(move |i| self.nth(i))
     }
 }
 

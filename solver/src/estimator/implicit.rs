@@ -4,9 +4,9 @@
 //! H v = df/dw,    x_bar = df/dx - B^T v    all at w_r
 //! ```
 //!
-//! with the linear system left to a [`LinearSolver`]. A rule that comes to rest elsewhere, as `ista` and `projected` do,
-//! has the system of its fixed point instead (`equation.rs`), which is not symmetric (Pedregosa 2016; Grazzi, Franceschi, Pontil and Salzo 2020; as AID-BiO
-//! with conjugate gradients and a warm start of `v`: Ji, Yang and Liang 2021).
+//! with the linear system left to a [`LinearSolver`] (Pedregosa 2016; Grazzi, Franceschi, Pontil and Salzo 2020; as AID-BiO
+//! with conjugate gradients and a warm start of `v`: Ji, Yang and Liang 2021). A rule that comes to rest elsewhere, as
+//! `ista` and `projected` do, has the system of its fixed point instead (`equation.rs`), which is not symmetric.
 //!
 //! Bias: against the unrolled loop, this is the gradient of another function, which misses that `w_r` falls short of the
 //! limit `w*` and that the start may depend on `x`. Against the limit it is of the order of `|w_r - w*|` and of the

@@ -9,7 +9,7 @@ use crate::oracle::results::in_function;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
-use crate::rows::Rows;
+use crate::rows::Blocks;
 
 /// A problem, and the first point with the shapes that cut flat ones.
 pub(crate) struct Lens<P, T> {
@@ -28,13 +28,8 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
     }
 
     /// The blocks of rows that the loss at the level of `draw` is evaluated in.
-    pub(crate) fn blocks(&self, draw: Draw) -> impl ExactSizeIterator<Item = Rows> {
-        Rows::blocks(self.problem.samples(draw), self.problem.block(draw.level))
-    }
-
-    /// One of them.
-    pub(crate) fn block(&self, draw: Draw, i: usize) -> Rows {
-        Rows::nth_block(self.problem.samples(draw), self.problem.block(draw.level), i)
+    pub(crate) fn blocks(&self, draw: Draw) -> Blocks {
+        Blocks { samples: self.problem.samples(draw), block: self.problem.block(draw.level) }
     }
 }
 

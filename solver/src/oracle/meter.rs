@@ -6,6 +6,7 @@ use crate::adjoint::Itinerary;
 use crate::cost::Cost;
 use crate::error::Error;
 use crate::oracle::Oracle;
+use crate::pool::Pool;
 use crate::profile::Profile;
 use crate::report::Report;
 
@@ -43,6 +44,11 @@ impl<T: Element> Oracle<'_, T> {
     /// Takes note that bytes that were [held](Self::hold) are no longer in use.
     pub fn release(&mut self, bytes: usize) {
         self.pool.meter.release(bytes);
+    }
+
+    /// Where vectors come from, and what is counted.
+    pub(crate) fn pool(&mut self) -> &mut Pool<T> {
+        &mut self.pool
     }
 
     /// Bytes that are in use between two calls, and should not be.

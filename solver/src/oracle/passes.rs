@@ -37,29 +37,22 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
         out: [&mut [T]; 4],
     ) -> Result<T, Error> {
         let [inner, outer] = [self.inner_start.shapes(), self.start.shapes()];
-        memory.sum(
-            self.blocks(point.draw).len(),
-            out,
-            &|workspace, block, first, [w, dw_, x, dx_]| {
-                pass(loss.name(), || {
-                    let (record, sweep) = workspace.arenas();
-                    let at = [
-                        Group::new(inner, point.w).moving(dw),
-                        Group::new(outer, point.x).moving(dx),
-                    ];
-                    let bars = [Bars::new(inner, w, dw_), Bars::new(outer, x, dx_)];
-                    let bars = bars.map(|bars| bars.added(!first));
-                    let rows = self.block(point.draw, block);
-                    let (recorded, value) =
-                        RecordedIn::<M, T, 2>::at(record, &at, Bars::wanted(&bars), |[w, x]| {
-                            loss.eval(&self.problem, w, x, point.draw, rows)
-                        })?;
-                    let (value, pulled) = recorded.pull_scalar("a loss", value, sweep)?;
-                    pulled.write(bars);
-                    Ok(value)
-                })
-            },
-        )
+        let [w, x] = self.groups(point);
+        let (at, blocks) = ([w.moving(dw), x.moving(dx)], self.blocks(point.draw));
+        memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw_, x, dx_]| {
+            pass(loss.name(), || {
+                let (record, sweep) = workspace.arenas();
+                let bars = [Bars::new(inner, w, dw_), Bars::new(outer, x, dx_)];
+                let bars = bars.map(|bars| bars.added(!first));
+                let (recorded, value) =
+                    RecordedIn::<M, T, 2>::at(record, &at, Bars::wanted(&bars), |[w, x]| {
+                        loss.eval(&self.problem, w, x, point.draw, blocks.nth(block))
+                    })?;
+                let (value, pulled) = recorded.pull_scalar("a loss", value, sweep)?;
+                pulled.write(bars);
+                Ok(value)
+            })
+        })
     }
 }
 
@@ -104,7 +97,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
             let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
             let (step, loss) = Recorded::new(record, groups, |[w, x]| {
                 let part = |rows| self.problem.inner(w, x, draw, rows);
-                total(self.blocks(draw).map(part))
+                total(self.blocks(draw).iter().map(part))
             })?;
             let (_, pulled) = step.pull_scalar("a loss", loss?, record)?;
             for (i, (state, bar)) in states.iter_mut().zip(pulled.of(0)).enumerate() {
@@ -115,7 +108,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
         }
         let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
         let draw = draw.at(Level::Outer, 0);
-        total(self.blocks(draw).map(|rows| self.problem.outer(&w, x, draw, rows)))
+        total(self.blocks(draw).iter().map(|rows| self.problem.outer(&w, x, draw, rows)))
     }
 }
 
@@ -232,7 +225,7 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     ) -> Result<bool, Error> {
         let draw = point.draw.at(loss.level(), 0);
         let at = self.groups(point);
-        for rows in self.blocks(draw) {
+        for rows in self.blocks(draw).iter() {
             let depends = pass(loss.name(), || {
                 let (record, _) = memory.first().arenas();
                 let wanted = [Wanted::Nothing, Wanted::All];
@@ -249,13 +242,12 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     }
 
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
-        memory.sum(self.blocks(point.draw).len(), [], &|workspace, block, _, []| {
+        let (at, blocks) = (self.groups(point), self.blocks(point.draw));
+        memory.sum(blocks.len(), [], &|workspace, block, _, []| {
             pass(loss.name(), || {
                 let (record, _) = workspace.arenas();
-                let at = self.groups(point);
-                let rows = self.block(point.draw, block);
                 let value: Tensor<T> = evaluate(record, &at, |[w, x]| {
-                    loss.eval(&self.problem, w, x, point.draw, rows)
+                    loss.eval(&self.problem, w, x, point.draw, blocks.nth(block))
                 })?;
                 one("a loss", value)
             })

@@ -56,8 +56,8 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
         point: Point<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let blocks = self.at.lens.blocks(point.draw).len();
-        let plan = Sharing::new(blocks, memory.workers());
+        let blocks = self.at.lens.blocks(point.draw);
+        let plan = Sharing::new(blocks.len(), memory.workers());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
         // The lanes have let go of the former point, so its memory can be written to.
@@ -72,12 +72,12 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
             None => self.at = Arc::new(Origin { lens, w: point.w.to_vec(), x: point.x.to_vec() }),
         }
         let (at, lanes) = (&self.at, &self.lanes);
-        memory.sum(blocks, [gradient, &mut []], &|workspace, block, first, [out, _]| {
+        memory.sum(blocks.len(), [gradient, &mut []], &|workspace, block, first, [out, _]| {
             let (home, _) = workspace.arenas();
             let mut value = T::zero();
             lock(&lanes[plan.lane(block)]).record(at, |at, arena| {
                 home.lend_tally(arena);
-                let rows = at.lens.block(point.draw, block);
+                let rows = blocks.nth(block);
                 let recorded = pass(Loss::Inner.name(), || {
                     let out = Bars::new(at.lens.inner_start.shapes(), out, &mut []);
                     at.record(point.draw, rows, arena, out.added(!first))

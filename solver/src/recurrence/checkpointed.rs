@@ -210,7 +210,7 @@ impl<'r, T: Element> Loop<'r, T> {
         let (clock, most) = (Instant::now(), self.steps);
         let Self { body, until, pool, .. } = self;
         let mut pass = Pass::new(body.as_mut(), until.as_deref(), false, x, pool);
-        let mut state = pass.take(pass.body.dim())?;
+        let mut state = pass.pool.take(pass.body.dim())?;
         pass.forward(Stage::Start, &mut state)?;
         let (mut value, mut steps) = (T::zero(), 0);
         while steps < most && !pass.ended {
@@ -220,7 +220,7 @@ impl<'r, T: Element> Loop<'r, T> {
         }
         value += pass.value(Stage::Loss, &state)?;
         let (kept, cost) = (state.clone(), pass.pool.meter.cost);
-        pass.give(state);
+        pass.pool.give(state);
         Ok(Ended { value, state: kept, steps, cost: Cost { time: clock.elapsed(), ..cost } })
     }
 
@@ -266,13 +266,13 @@ impl<'r, T: Element> Loop<'r, T> {
         let Self { body, plan, until, pool, .. } = self;
         let mut pass = Pass::new(body.as_mut(), until.as_deref(), tangent, x, pool);
         let planes = if tangent { 2 } else { 1 };
-        let mut state = pass.take(planes * pass.body.dim())?;
+        let mut state = pass.pool.take(planes * pass.body.dim())?;
         pass.forward(Stage::Start, &mut state)?;
         let (loss, mut bar) = execute(&mut pass, plan, &mut state, gradient)?;
         // The start does not look at a state: any will do.
         pass.pull_back(Stage::Start, &state, [&mut bar, gradient])?;
-        pass.give(bar);
-        pass.give(state);
+        pass.pool.give(bar);
+        pass.pool.give(state);
         Ok((loss + pass.running, Cost { time: clock.elapsed(), ..pass.pool.meter.cost }))
     }
 }
@@ -357,19 +357,7 @@ impl<T: Element> Chain<T> for Pass<'_, '_, T> {
         Ok(())
     }
 
-    fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
-        self.pool.take(len)
-    }
-
-    fn give(&mut self, vector: Vec<T>) {
-        self.pool.give(vector);
-    }
-
-    fn hold(&mut self, bytes: usize) {
-        self.pool.meter.hold(bytes);
-    }
-
-    fn release(&mut self, bytes: usize) {
-        self.pool.meter.release(bytes);
+    fn pool(&mut self) -> &mut Pool<T> {
+        self.pool
     }
 }

@@ -4,6 +4,7 @@ use hypertape_autodiff::Element;
 
 use crate::adjoint::Chain;
 use crate::error::Error;
+use crate::pool::Pool;
 use crate::rollout::Rollout;
 
 impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
@@ -64,19 +65,7 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         Ok(())
     }
 
-    fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
-        self.oracle.take(len)
-    }
-
-    fn give(&mut self, vector: Vec<T>) {
-        self.oracle.give(vector);
-    }
-
-    fn hold(&mut self, bytes: usize) {
-        self.oracle.hold(bytes);
-    }
-
-    fn release(&mut self, bytes: usize) {
-        self.oracle.release(bytes);
+    fn pool(&mut self) -> &mut Pool<T> {
+        self.oracle.pool()
     }
 }
