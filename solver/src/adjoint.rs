@@ -74,8 +74,10 @@ impl Itinerary {
             (Length::Known(r), _) => (schedule.actions(r)?, r),
             (Length::AtMost(r), Schedule::Online { .. }) => (schedule.actions(usize::MAX)?, r),
             (Length::AtMost(_), _) => {
-                let expected = "online:c=C for an inner loop that stops by itself";
-                return Err(Error::invalid("schedule", schedule, expected));
+                let why = "an inner loop that stops by itself, by its tolerance, needs the schedule online, for example online:c=10";
+                return Err(Error::told(format!(
+                    "{why}; {schedule} is for a known number of steps"
+                )));
             }
         };
         let slots = actions.slots(most);

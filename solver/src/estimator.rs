@@ -24,11 +24,12 @@ use hypertape_autodiff::{Element, all_finite, axpy};
 use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
+use crate::fingerprint::fingerprint;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
 use crate::profile::Profile;
-use crate::report::Report;
+use crate::report::{Report, Soundness};
 use crate::rollout::Task;
 use crate::schedule::Schedule;
 
@@ -47,24 +48,23 @@ pub struct Estimate<T> {
     ///
     /// Adam reaches `1 / eps` where a gradient vanishes; the hypergradient is then right, and useless.
     pub sensitivity: f64,
+    /// By how much the largest entry of the adjoint of `w` grew from the end of the inner loop to its start, where a sweep went
+    /// that far; 0 elsewhere: of implicit and forward estimates, whole runs on one tape. A loop that converges shrinks it.
+    pub growth: f64,
+    /// Whether the cheap part of an estimate that corrects one by chance is identically zero.
+    pub vanishing: bool,
 }
 
-/// What a step may do to adjoints before [`Estimate::warnings`] speaks: a gradient of a millionth under Adam or `RMSProp`.
-const STEEP: f64 = 1e6;
-
 impl<T> Estimate<T> {
-    /// What its reader should know, one text each: those of the [`Report`], and a [`sensitivity`](Self::sensitivity) above
-    /// a million.
+    /// What its reader should know, in numbers.
+    pub fn soundness(&self) -> Soundness {
+        let Self { report, sensitivity, growth, vanishing, .. } = *self;
+        Soundness { report, sensitivity, growth, vanishing }
+    }
+
+    /// The same in words, one text each.
     pub fn warnings(&self) -> Vec<String> {
-        let report = self.report.map_or_else(String::new, |report| report.to_string());
-        let steep = (self.sensitivity > STEEP).then(|| {
-            format!(
-                "a step is {:.2e} times as sensitive to its gradient as gradient descent, as adaptive rules are where the \
-                 gradient almost vanishes: expected at most {STEEP:.0e}, raise eps",
-                self.sensitivity
-            )
-        });
-        report.lines().map(str::to_owned).chain(steep).collect()
+        self.soundness().warnings()
     }
 }
 
@@ -124,6 +124,11 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error>;
+
+    /// Whether it makes random choices of its own, beside those of tasks and mini-batches.
+    fn chance(&self) -> bool {
+        false
+    }
 
     /// `E|G|^2 - |g|^2` of one task: what chance adds, by the estimator's formula, where it has one. Cost: that of an
     /// exact and a cheap estimate.
@@ -239,6 +244,17 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         self.prepare(oracle, inner)?;
         oracle.begin();
         let loss = mean(self, oracle, inner, (x, draw), gradient)?;
+        if let Some(entry) = oracle.bounded() {
+            // Where nothing comes of what was kept within a bound, half the bound gives the same bits.
+            let first = bits(gradient);
+            oracle.halved = true;
+            let again = mean(self, oracle, inner, (x, draw), gradient);
+            oracle.halved = false;
+            if again? != loss || bits(gradient) != first || !all_finite(gradient) {
+                let (entry, rule) = (oracle.inner_start().entry(entry), oracle.rule());
+                return Err(Error::Overflow { entry, rule });
+            }
+        }
         if !all_finite(gradient) {
             let quantity = "the hypergradient";
             return Err(Error::NonFinite { quantity, step: None, lr: inner.lr() });
@@ -246,9 +262,14 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         self.learn();
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();
-        let (report, sensitivity) = (oracle.report(), oracle.sensitivity());
-        Ok(Estimate { loss, cost, report, sensitivity })
+        let Soundness { report, sensitivity, growth, vanishing } = oracle.soundness();
+        Ok(Estimate { loss, cost, report, sensitivity, growth, vanishing })
     }
+}
+
+/// The same of the same bits.
+fn bits<T: Element>(values: &[T]) -> u64 {
+    fingerprint(values.iter().flat_map(|v| v.as_f64().to_le_bytes()))
 }
 
 /// The mean over a meta-batch.

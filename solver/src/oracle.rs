@@ -126,7 +126,14 @@ pub struct Oracle<'p, T> {
     ends: Option<Arc<ByPlace<T>>>,
     /// The place in the meta-batch of the task that is worked on.
     place: Option<usize>,
+    /// Whether adjoints are kept within half the bound, see [`keep_within`](Self::keep_within).
+    pub(crate) halved: bool,
+    /// Whether evaluations are to end, if anybody says so.
+    stop: Option<Stop>,
 }
+
+/// What is asked before each evaluation.
+pub(crate) type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What was found out about a problem under a rule, and what was made for it.
 struct Found<'p, T> {
@@ -179,7 +186,27 @@ impl<'p, T: Element> Oracle<'p, T> {
 
     fn with(facts: Facts<'p, T>, memory: Workspaces<T>) -> Self {
         let (pool, known) = (Pool::default(), Known::new(facts));
-        Self { known, memory, pool, limit: None, ends: None, place: None }
+        Self {
+            known,
+            memory,
+            pool,
+            limit: None,
+            ends: None,
+            place: None,
+            halved: false,
+            stop: None,
+        }
+    }
+
+    /// Whether it is one of several processes.
+    pub(crate) fn has_ranks(&self) -> bool {
+        self.memory.ranks.is_some()
+    }
+
+    /// Asks `stop` before each evaluation of the problem, which ends with [`Error::Stopped`] once it says so: what looks at a
+    /// clock or a signal within a long estimate. `None` takes that back.
+    pub fn set_stop(&mut self, stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>) {
+        self.stop = stop;
     }
 
     /// What was found out about it.

@@ -5,13 +5,15 @@ mod push;
 
 use std::fmt;
 
-use hypertape_autodiff::{Element, all_finite, axpy, dot};
+use hypertape_autodiff::{Element, all_finite, axpy};
 
 use crate::adjoint::{Itinerary, Length, execute};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
+pub use crate::inner::finite_loss;
 use crate::oracle::{Oracle, Point};
+use crate::params::{largest, norm};
 use crate::rule::Step;
 use crate::schedule::Schedule;
 
@@ -110,6 +112,8 @@ pub struct Rollout<'o, 'p, 'v, T> {
     /// Steps that were reversed, and who wants to see that.
     reversed: usize,
     look: Option<Look<'v, T>>,
+    /// The largest entry of the adjoint of the last `w`.
+    turned: f64,
 }
 
 impl<T> fmt::Debug for Rollout<'_, '_, '_, T> {
@@ -158,6 +162,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             skip,
             reversed,
             look,
+            turned: 0.0,
         };
         Ok((run, state))
     }
@@ -298,14 +303,14 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         let watched = self.inner.tolerance();
         let change = if let Some(c) = self.multiple(step) {
             axpy(state, T::from_f64(c), &self.product);
-            watched.map(|_| c * c * dot(&self.product, &self.product).as_f64())
+            watched.map(|_| c.abs() * norm(&self.product).as_f64())
         } else {
             self.u.copy_from_slice(&state[..p]);
             self.oracle.advance(self.x, state, &self.product, step)?;
             axpy(&mut self.u, -T::one(), &state[..p]);
-            watched.map(|_| dot(&self.u, &self.u).as_f64())
+            watched.map(|_| norm(&self.u).as_f64())
         };
-        let within = watched.zip(change).map(|(tol, change)| change.sqrt() <= tol * step.lr);
+        let within = watched.zip(change).map(|(tol, change)| change <= tol * step.lr);
         self.ended = within == Some(true);
         self.oracle.count_step();
         Ok(())
@@ -324,9 +329,13 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         axpy(x_bar, c, mixed);
         if ahead.is_empty() {
             axpy(&mut bar[..product.len()], c, product);
-            return Ok(());
+        } else {
+            oracle.pull_query(x, state, step, product, bar)?;
         }
-        oracle.pull_query(x, state, step, product, bar)
+        if oracle.nonlinear() {
+            oracle.keep_within(bar);
+        }
+        Ok(())
     }
 
     fn hold_mixed(&mut self) -> Result<(), Error> {
@@ -383,6 +392,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         let point = Point { w, x: self.x, draw: self.draw };
         let loss = self.oracle.outer_gradient(point, &mut self.product, x_bar)?;
         w.copy_from_slice(&self.product);
+        self.turned = largest(w);
         finite_loss(loss, self.inner)
     }
 
@@ -424,7 +434,9 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// # Errors
     /// [`Error::Function`] if the problem fails.
     pub fn pull_start(&mut self, bar: &[T], x_bar: &mut [T]) -> Result<(), Error> {
-        self.oracle.pull_init(self.x, self.draw, &bar[..self.product.len()], x_bar)
+        let bar = &bar[..self.product.len()];
+        self.oracle.note_growth(self.turned, bar);
+        self.oracle.pull_init(self.x, self.draw, bar, x_bar)
     }
 
     /// Gives all vectors back, those in `others` too.
@@ -433,17 +445,5 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         for vector in own.into_iter().chain(others).filter(|v| !v.is_empty()) {
             self.oracle.give(vector);
         }
-    }
-}
-
-/// Passes a finite outer loss on.
-///
-/// # Errors
-/// [`Error::NonFinite`] for another.
-pub fn finite_loss<T: Element>(loss: T, inner: &InnerLoop) -> Result<T, Error> {
-    if loss.is_finite() {
-        Ok(loss)
-    } else {
-        Err(Error::NonFinite { quantity: "the outer loss", step: None, lr: inner.lr() })
     }
 }

@@ -1,10 +1,12 @@
 //! Files that appear whole or not at all.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 #[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde::Serialize;
@@ -57,6 +59,46 @@ pub(crate) fn prepare_dir(path: &Path) -> Result<()> {
         .map_err(|e| anyhow!("cannot create files in the folder {}: {e}", path.display()))
 }
 
+/// Between two tries to lock a folder.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// Makes a folder if need be and locks it as long as the file lives, so that no two processes write there; what killed ones
+/// left half written is removed. `what` a process does there is told to the second. Of several ranks only the first locks.
+pub(crate) fn lock(path: &Path, what: &str) -> Result<Option<File>> {
+    prepare_dir(path)?;
+    if !ranks::first() {
+        return Ok(None);
+    }
+    // A folder is a file to lock where the system has it so.
+    let (name, file) = if cfg!(unix) {
+        (path.to_owned(), File::open(path))
+    } else {
+        (path.join("lock"), File::create(path.join("lock")))
+    };
+    let file = file.map_err(|e| anyhow!("{}: {e}", name.display()))?;
+    // A process that was just started by one that was killed holds a copy until it is another program.
+    let mut tries = 0..10;
+    while let Err(e) = file.try_lock() {
+        match e {
+            TryLockError::WouldBlock if tries.next().is_some() => thread::sleep(MOMENT),
+            TryLockError::WouldBlock => bail!("{}: another process {what} here", name.display()),
+            TryLockError::Error(e) => bail!("{}: {e}", name.display()),
+        }
+    }
+    for entry in fs::read_dir(path)?.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(Some(file))
+}
+
+/// Of the names of files that are not whole.
+const PREFIX: &str = ".hypertape-";
+const SUFFIX: &str = ".tmp";
+
 fn write_aside(
     path: &Path,
     folder: &Path,
@@ -74,7 +116,7 @@ fn write_aside(
 /// with any new file, where temporary files are private by default.
 fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".hypertape-").suffix(".tmp");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     builder.permissions(PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)

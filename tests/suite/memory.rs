@@ -161,8 +161,7 @@ fn a_loop_that_stops_by_itself_is_reversed_online() {
     let best = Schedule::Binomial { c: 6 }.counts(steps).unwrap().plain_steps as f64;
     assert!(cost.plain_steps as f64 <= 1.07 * best, "{} {best}", cost.plain_steps);
     let why = all.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut same).unwrap_err();
-    let expected =
-        "schedule: found store-all, expected online:c=C for an inner loop that stops by itself";
+    let expected = "an inner loop that stops by itself, by its tolerance, needs the schedule online, for example online:c=10; store-all is for a known number of steps";
     assert_eq!(why.to_string(), expected);
 }
 

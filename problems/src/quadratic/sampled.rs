@@ -16,7 +16,7 @@
 //! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `3 p + d` or `3 p + 3 d` multiplications a sample.
 
 use hypertape_autodiff::{Array, Element, List, axpy, dot};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows, norm};
 
 use crate::generator::Stream;
 use crate::quadratic::{Quadratic, column};
@@ -105,7 +105,7 @@ pub(crate) fn basis(stream: Stream, dim: usize, columns: usize) -> Vec<Vec<f64>>
             let along = dot(u, &v);
             axpy(&mut v, -along, u);
         }
-        let length = dot(&v, &v).sqrt();
+        let length = norm(&v);
         basis.push(v.iter().map(|v| v / length).collect());
     }
     basis

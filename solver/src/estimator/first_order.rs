@@ -18,6 +18,7 @@ use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
+use crate::report::Soundness;
 use crate::rollout::{Rollout, Task};
 use crate::spelling::{About, Spelled};
 
@@ -36,19 +37,27 @@ pub(crate) fn bytes(profile: &Profile, steps: usize) -> u64 {
     start.max(value * (state + inner * (1 + extra)) + largest.unwrap_or_default())
 }
 
-/// The estimate, zero or not.
+/// The estimate, zero or not; that it is zero is noted.
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     at: Task<T>,
     gradient: &mut [T],
 ) -> Result<T, Error> {
+    note_vanishing(oracle)?;
     let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
     run.forward(&mut state, |_, _| ())?;
     let loss = run.turn(&mut state, gradient)?;
     run.pull_start(&state, gradient)?;
     run.close([state]);
     Ok(loss)
+}
+
+/// Takes note of whether it is zero, of an estimate that has it as its cheap part.
+pub(crate) fn note_vanishing<T: Element>(oracle: &mut Oracle<T>) -> Result<(), Error> {
+    let vanishing = oracle.first_order_vanishes()?;
+    oracle.note(Soundness { vanishing, ..Soundness::default() });
+    Ok(())
 }
 
 impl Spelled for FirstOrder {

@@ -74,6 +74,10 @@ impl<T: Element> Estimator<T> for ForwardGradient {
         self.text()
     }
 
+    fn chance(&self) -> bool {
+        true
+    }
+
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         Ok(forward::bytes(profile, steps, profile.outer.min(self.directions as u64), 1))
     }

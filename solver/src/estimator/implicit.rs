@@ -33,7 +33,7 @@ use crate::linear::{LinearSolver, System, scratch};
 use crate::oracle::{Oracle, Point};
 use crate::params::{Params, norm};
 use crate::profile::Profile;
-use crate::report::Report;
+use crate::report::{Report, Soundness};
 use crate::rollout::{Rollout, Task, finite_loss};
 use crate::spelling::{Range, Value, Visit};
 
@@ -185,6 +185,9 @@ impl<T: Element> Estimator<T> for Implicit<T> {
     }
 }
 
+/// A relative residual above this is an error: more than that of `v = 0` and roundings.
+const UNSOLVED: f64 = 1.0 + 1e-3;
+
 /// The part that all implicit estimates share. `solve(equation, b, v)` writes a solution of `A v = b` into `v`, and returns
 /// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual. What the solution says
 /// to `x` is evaluated with the loss of inner step `mixed_step`.
@@ -228,14 +231,19 @@ pub(crate) fn hypergradient<T: Element>(
     axpy(&mut product, -T::one(), &b);
     finite(&product, "the residual of the linear system", inner)?;
     let left = norm(&product);
-    equation.oracle.note(Report {
-        residual: mu.map(|_| ratio(left, norm(&b))),
+    let residual = mu.map(|_| ratio(left, norm(&b)));
+    if let Some(residual) = residual.filter(|residual| *residual > UNSOLVED) {
+        return Err(Error::Unsolved { residual, iterations });
+    }
+    let report = Report {
+        residual,
         iterations,
         inner_norm: after.as_f64(),
         inner_ratio: ratio(after, before.unwrap_or(after)),
         solution_error: mu.flatten().map(|mu| left.as_f64() / mu),
         fixed_point: !stationary,
-    });
+    };
+    equation.oracle.note(Soundness { report: Some(report), ..Soundness::default() });
     equation.close();
     for vector in [product, b, v, state] {
         oracle.give(vector);

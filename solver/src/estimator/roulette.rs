@@ -24,7 +24,7 @@ use rand::RngExt;
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::estimator::{Estimator, exact};
+use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::scale;
@@ -281,6 +281,10 @@ impl<T: Element> Estimator<T> for Roulette {
         self.text()
     }
 
+    fn chance(&self) -> bool {
+        true
+    }
+
     fn schedule(&self) -> Option<Schedule> {
         Some(self.schedule)
     }
@@ -325,6 +329,9 @@ impl<T: Element> Estimator<T> for Roulette {
         if deepest < inner.steps() {
             let expected = format!("{} or more, the steps of the inner loop", inner.steps());
             return Err(Error::invalid("the last depth of roulette", deepest, expected));
+        }
+        if levels[0].0 == 0 && levels.len() > 1 {
+            first_order::note_vanishing(oracle)?;
         }
         let levels = &levels[..=self.level(&levels, at)];
         let mut ends = levels.windows(2).map(|pair| (pair[0].0, pair[0].1 / pair[1].1)).peekable();

@@ -37,6 +37,9 @@ use crate::profile::Profile;
 use crate::rollout::Task;
 use crate::spelling::{About, Range, Spelled, Visit};
 
+/// Mini-batches that a factor may average, for each that there is.
+const MOST: usize = 1024;
+
 /// Which terms of the series are summed, and with which weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -226,6 +229,10 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
         self.text()
     }
 
+    fn chance(&self) -> bool {
+        true
+    }
+
     fn remembers(&self) -> bool {
         true
     }
@@ -256,6 +263,11 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
             mu.map_or(Ok(()), |mu| {
                 self.enforce((1.0 - size * mu).powi(2) + (size * noise).powi(2))
             })?;
+        }
+        let most = MOST.saturating_mul(oracle.mini_batches(Level::Inner).max(1));
+        if self.batches(0) > most {
+            let expected = format!("at most {most}, {MOST} times those that there are");
+            return Err(Error::invalid("batches of stocbio", self.batches(0), expected));
         }
         let factors = self.factors(at);
         let mixed = if self.reuse { inner.steps().saturating_sub(1) } else { inner.steps() };

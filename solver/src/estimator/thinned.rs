@@ -87,6 +87,13 @@ impl Thinned {
         if self.anchored || self.q == 1.0 || !grows {
             return Ok(());
         }
+        if x > 2.0 {
+            let why = format!(
+                "thinned cannot run here: {} is {x:.6}, above 2, where steps diverge; a smaller lr is needed",
+                shown()
+            );
+            return Err(Error::told(why));
+        }
         let expected = format!(
             "{:.6} or more, half of {}: the mean square of the adjoint grows by {factor:.6} a step",
             x / 2.0,
@@ -134,6 +141,10 @@ impl Spelled for Thinned {
 impl<T: Element> Estimator<T> for Thinned {
     fn name(&self) -> String {
         self.text()
+    }
+
+    fn chance(&self) -> bool {
+        true
     }
 
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {

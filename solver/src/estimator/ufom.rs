@@ -239,6 +239,10 @@ impl<T: Element> Estimator<T> for Ufom {
         self.text()
     }
 
+    fn chance(&self) -> bool {
+        true
+    }
+
     fn schedule(&self) -> Option<Schedule> {
         Some(self.schedule)
     }
@@ -313,7 +317,7 @@ impl<T: Element> Estimator<T> for Ufom {
 
     fn prepare(&mut self, oracle: &Oracle<T>, inner: &InnerLoop) -> Result<(), Error> {
         if self.cheap != Cheap::FirstOrder {
-            inner.expect_known("ufom with a cheap part that is not first-order")?;
+            inner.expect_known(&format!("{}, whose cheap part is not first-order", self.text()))?;
         }
         let batch = oracle.batch();
         if let Probability::Subset(m) = self.probability

@@ -56,6 +56,7 @@ pub struct System<'s, T> {
     /// The name of random choices.
     pub draw: Draw,
     unknowns: usize,
+    started: bool,
     operator: &'s mut dyn Operator<T>,
 }
 
@@ -70,7 +71,17 @@ impl<'s, T: Element> System<'s, T> {
     pub fn new(operator: &'s mut dyn Operator<T>, b: &'s [T], v: &'s mut [T]) -> Self {
         let (unknowns, draw) = (b.len(), Draw::new(0, 0));
         v.fill(T::zero());
-        Self { b, v, warm: false, symmetric: true, step: 1.0, draw, unknowns, operator }
+        Self {
+            b,
+            v,
+            warm: false,
+            symmetric: true,
+            step: 1.0,
+            draw,
+            unknowns,
+            started: false,
+            operator,
+        }
     }
 
     /// Their number, which sizes of vectors follow from. `b` has as many entries, or none where only the memory that a solver
@@ -87,11 +98,13 @@ impl<'s, T: Element> System<'s, T> {
         self.operator.product(u, au)
     }
 
-    /// Writes `b - A v` into `r`, without a product where `v` is zero.
+    /// Writes `b - A v` into `r`, without a product where `v` is zero. The first time, a start that is worse than zero is put
+    /// aside.
     ///
     /// # Errors
     /// Those of the [`Operator`].
     pub fn residual(&mut self, r: &mut [T]) -> Result<(), Error> {
+        let first = !std::mem::replace(&mut self.started, true);
         if !self.warm {
             r.copy_from_slice(self.b);
             return Ok(());
@@ -99,6 +112,10 @@ impl<'s, T: Element> System<'s, T> {
         self.operator.product(self.v, r)?;
         for (r, &b) in r.iter_mut().zip(self.b) {
             *r = b - *r;
+        }
+        if first && norm(r) > norm(self.b) {
+            self.v.fill(T::zero());
+            r.copy_from_slice(self.b);
         }
         Ok(())
     }

@@ -288,6 +288,21 @@ impl<T: Element> Oracle<'_, T> {
         self.found().tapes.clear();
     }
 
+    /// `g` at step `step`, or `f`, as a sum over so many blocks of samples.
+    pub(crate) fn value_in(
+        &mut self,
+        point: Point<T>,
+        step: Option<usize>,
+        blocks: usize,
+    ) -> Result<T, Error> {
+        let (loss, level, call) = match step {
+            Some(_) => (Loss::Inner, Level::Inner, Call::InnerGradient),
+            None => (Loss::Outer, Level::Outer, Call::Outer),
+        };
+        let point = self.see(point, level, step.unwrap_or(0))?;
+        self.evaluate((call, 0), [], |view, memory, []| view.value_in(memory, loss, point, blocks))
+    }
+
     /// `f`.
     ///
     /// # Errors
@@ -385,6 +400,9 @@ impl<T: Element> Oracle<'_, T> {
         out: [&mut [T]; N],
         act: impl FnOnce(&dyn View<T>, &mut Workspaces<T>, [&mut [T]; N]) -> Result<R, Error>,
     ) -> Result<R, Error> {
+        if self.stop.as_ref().is_some_and(|stop| stop()) {
+            return Err(Error::Stopped);
+        }
         let clock = self.clock();
         let result = act(&*self.known.view, &mut self.memory, out);
         self.metered(call, clock, result)

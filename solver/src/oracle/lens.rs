@@ -23,6 +23,13 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
     /// A view of `problem`, whose start is evaluated once.
     pub(crate) fn new(problem: P, memory: &mut Workspaces<T>) -> Result<Self, Error> {
         let start = problem.start();
+        let names = start.names().iter().enumerate();
+        if let Some((_, name)) = names.clone().find(|(i, name)| start.names()[..*i].contains(name))
+        {
+            return Err(Error::told(format!(
+                "two outer arrays are called {name}: give each a name of its own"
+            )));
+        }
         let inner_start = inner_params(&problem, &start, memory)?;
         Ok(Self { problem, start, inner_start })
     }

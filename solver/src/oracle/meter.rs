@@ -6,9 +6,10 @@ use crate::adjoint::Itinerary;
 use crate::cost::Cost;
 use crate::error::Error;
 use crate::oracle::Oracle;
+use crate::params::largest;
 use crate::pool::Pool;
 use crate::profile::Profile;
-use crate::report::Report;
+use crate::report::Soundness;
 
 impl<T: Element> Oracle<'_, T> {
     /// A vector of `len` values, which are those of earlier use, counted as used until it is [given back](Self::give).
@@ -72,19 +73,38 @@ impl<T: Element> Oracle<'_, T> {
         self.pool.meter.cost
     }
 
-    /// The reports since then, as one.
-    pub fn report(&self) -> Option<Report> {
-        self.pool.meter.report
+    /// What the reader of an estimate since then should know.
+    pub fn soundness(&self) -> Soundness {
+        self.pool.meter.soundness
     }
 
-    /// The steepest step since then, see [`Estimate::sensitivity`](crate::Estimate::sensitivity).
-    pub fn sensitivity(&self) -> f64 {
-        self.pool.meter.sensitivity
+    /// Takes note of such: of several, the worst in each field.
+    pub fn note(&mut self, soundness: Soundness) {
+        self.pool.meter.note(soundness);
     }
 
-    /// Takes note of what an implicit estimate rests on: of several, the worst in each field.
-    pub fn note(&mut self, report: Report) {
-        self.pool.meter.note(report);
+    /// Takes note of by how much an adjoint grew from the end of a loop, where its largest entry was `before`, to its start.
+    pub(crate) fn note_growth(&mut self, before: f64, bar: &[T]) {
+        let growth = if before > 0.0 { largest(bar) / before } else { 0.0 };
+        self.note(Soundness { growth, ..Soundness::default() });
+    }
+
+    /// The first inner variable whose adjoint was kept within a bound since then.
+    pub(crate) fn bounded(&self) -> Option<usize> {
+        self.pool.meter.bounded
+    }
+
+    /// Keeps the adjoint of a state so far below the largest number that a step back can be taken from there, and takes note of
+    /// where it was larger. The adjoint of a weight that the losses hardly depend on grows by `lr / eps` a step of an adaptive
+    /// rule, though nothing may come of it: infinity times a derivative of 0 is not 0.
+    pub(crate) fn keep_within(&mut self, bar: &mut [T]) {
+        let share = if self.halved { 0.5e-16 } else { 1e-16 };
+        let most = T::max_value() * T::from_f64(share);
+        let p = self.inner_dim().max(1);
+        for (i, bar) in bar.iter_mut().enumerate().filter(|(_, bar)| bar.abs() > most) {
+            *bar = bar.signum() * most;
+            self.pool.meter.bounded.get_or_insert(i % p);
+        }
     }
 
     /// Takes note of a forward step.

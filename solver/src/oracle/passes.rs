@@ -20,12 +20,33 @@ use crate::oracle::view::{Loss, Moving, Point, StepTape, TOGETHER, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
+use crate::rows::Blocks;
 use crate::rule::Step;
 
 impl<T: Element, P: Bilevel<T>> Lens<P, T> {
     fn groups<'a>(&'a self, point: Point<'a, T>) -> [Group<'a, T>; 2] {
         let group = |params: &'a Params<T>, values| Group::new(params.shapes(), values);
         [group(&self.inner_start, point.w), group(&self.start, point.x)]
+    }
+
+    /// A loss, block by block.
+    fn value_by(
+        &self,
+        memory: &mut Workspaces<T>,
+        loss: Loss,
+        point: Point<T>,
+        blocks: Blocks,
+    ) -> Result<T, Error> {
+        let at = self.groups(point);
+        memory.sum(blocks.len(), [], &|workspace, block, _, []| {
+            pass(loss.name(), || {
+                let (record, _) = workspace.arenas();
+                let value: Tensor<T> = evaluate(record, &at, |[w, x]| {
+                    loss.eval(&self.problem, w, x, point.draw, blocks.nth(block))
+                })?;
+                one("a loss", value)
+            })
+        })
     }
 
     fn sweep_in<M: Mode<T>>(
@@ -242,16 +263,20 @@ impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
     }
 
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
-        let (at, blocks) = (self.groups(point), self.blocks(point.draw));
-        memory.sum(blocks.len(), [], &|workspace, block, _, []| {
-            pass(loss.name(), || {
-                let (record, _) = workspace.arenas();
-                let value: Tensor<T> = evaluate(record, &at, |[w, x]| {
-                    loss.eval(&self.problem, w, x, point.draw, blocks.nth(block))
-                })?;
-                one("a loss", value)
-            })
-        })
+        self.value_by(memory, loss, point, self.blocks(point.draw))
+    }
+
+    fn value_in(
+        &self,
+        memory: &mut Workspaces<T>,
+        loss: Loss,
+        point: Point<T>,
+        blocks: usize,
+    ) -> Result<T, Error> {
+        let Blocks { samples, block } = self.blocks(point.draw);
+        // All samples in one block need not look at rows.
+        let block = if block < usize::MAX { samples.div_ceil(blocks.max(1)) } else { block };
+        self.value_by(memory, loss, point, Blocks { samples, block })
     }
 
     fn sweep(

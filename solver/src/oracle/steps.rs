@@ -8,6 +8,7 @@ use crate::oracle::Oracle;
 use crate::oracle::results::in_function;
 use crate::oracle::stepper::{Cut, Stepper};
 use crate::params::{Params, largest};
+use crate::report::Soundness;
 use crate::rule::Step;
 
 impl<T: Element> Oracle<'_, T> {
@@ -91,7 +92,8 @@ impl<T: Element> Oracle<'_, T> {
             rule.pull(memory, cut, (state, gradient), step, state_bar, u, x_bar)
         })?;
         if before > 0.0 {
-            self.pool.meter.note_sensitivity(largest(u) / before);
+            let sensitivity = largest(u) / before;
+            self.note(Soundness { sensitivity, ..Soundness::default() });
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::oracle::Oracle;
 use crate::oracle::lanes::{Sharing, Team};
 use crate::oracle::workspaces::Workspaces;
 use crate::ranks::Ranks;
+use crate::report::Soundness;
 
 impl<T: Element> Oracle<'_, T> {
     /// Sums over the meta-batch of `draw`: writes the sum of the tasks' vectors into `out`, returns that of their values.
@@ -49,11 +50,14 @@ impl<T: Element> Oracle<'_, T> {
             for worker in &mut crew {
                 worker.begin();
                 worker.ends.clone_from(&self.ends);
+                worker.halved = self.halved;
+                worker.stop.clone_from(&self.stop);
             }
             let (result, cost) = if let Some(ranks) = &ranks {
                 let result = plan.sum_over(&**ranks, &mut crew[0], out, &add);
-                let (cost, sensitivity) = crew[0].cost().over(&**ranks, crew[0].sensitivity());
-                self.pool.meter.note_sensitivity(sensitivity);
+                let (cost, most) =
+                    crew[0].cost().over(&**ranks, crew[0].soundness().without_report());
+                self.note(Soundness::of(most));
                 (result, Some(cost))
             } else {
                 (plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add), None)
@@ -64,8 +68,9 @@ impl<T: Element> Oracle<'_, T> {
                 crew.iter().filter_map(Self::breakdown).for_each(|other| breakdown.join(other));
             }
             for worker in &crew {
-                worker.report().into_iter().for_each(|report| self.pool.meter.note(report));
-                self.pool.meter.note_sensitivity(worker.sensitivity());
+                self.note(worker.soundness());
+                let bounded = &mut self.pool.meter.bounded;
+                *bounded = bounded.or(worker.bounded());
             }
             self.found().crew = crew;
             result

@@ -139,6 +139,16 @@ pub(crate) trait View<T: Element>: Send + Sync {
         point: Point<T>,
     ) -> Result<bool, Error>;
     fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error>;
+    /// The same as a sum over so many blocks of samples, where blocks may be cut.
+    fn value_in(
+        &self,
+        memory: &mut Workspaces<T>,
+        loss: Loss,
+        point: Point<T>,
+        _blocks: usize,
+    ) -> Result<T, Error> {
+        self.value(memory, loss, point)
+    }
     /// One sweep over a loss, whose value it returns: writes its gradient by `w`, how that moves along each of the
     /// directions, and both for `x`. What has an empty slice is not wanted, and not computed where that can be saved.
     fn sweep(
