@@ -9,19 +9,19 @@
 mod about;
 mod calls;
 mod facts;
-mod lanes;
+pub(crate) mod lanes;
 mod lens;
 mod meter;
-mod passes;
-mod results;
+pub(crate) mod numbers;
+pub(crate) mod passes;
+pub(crate) mod results;
 mod scalars;
-mod scratch;
 pub(crate) mod stepper;
 mod steps;
 mod tapes;
 mod tasks;
 mod view;
-mod workspaces;
+pub(crate) mod workspaces;
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,9 +50,8 @@ use crate::ranks::Ranks;
 use crate::rule::Rule;
 use crate::scalar::ScalarBilevel;
 
-pub(crate) use crate::oracle::scratch::{Packed, Sweep, join, store};
+pub(crate) use crate::oracle::passes::TOGETHER;
 pub use crate::oracle::view::Point;
-pub(crate) use crate::oracle::view::TOGETHER;
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
 ///
@@ -165,7 +164,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
         let lens = Lens::new(problem, &mut memory)?;
-        Ok(Self::with(Facts::new(Arc::new(lens)), memory))
+        Ok(Self::with(Facts::new(lens), memory))
     }
 
     /// A view of a problem over single numbers, see [`ScalarBilevel`].
@@ -174,7 +173,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         T: Scalar<Plain = T>,
     {
         let memory = Workspaces::new(Team::default(), 1);
-        Self::with(Facts::new(Arc::new(Scalars::new(problem))), memory)
+        Self::with(Facts::new(Scalars::new(problem)), memory)
     }
 
     fn with(facts: Facts<'p, T>, memory: Workspaces<T>) -> Self {

@@ -10,7 +10,8 @@ use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::oracle::view::{Loss, Point, TOGETHER, View};
+use crate::oracle::passes::{Along, At, TOGETHER};
+use crate::oracle::view::{Point, View};
 use crate::oracle::workspaces::Workspaces;
 
 /// An evaluation, and which of its forms: what is wanted of it, or along how many directions.
@@ -35,8 +36,9 @@ impl<T: Element> Oracle<'_, T> {
             w.copy_from_slice(init);
             return Ok(());
         }
-        let draw = draw.at(Level::Init, 0);
-        self.evaluate((Call::Start, 0), [w], |view, memory, [w]| view.init(memory, x, draw, w))
+        self.evaluate((Call::Start, 0), [w], |view, memory, [w]| {
+            view.push(memory, view.init(x, draw), [w, &mut []]).map(|_| ())
+        })
     }
 
     /// Adds the pull-back of the start, `(dw_0/dx)^T w_bar`, to `x_bar`.
@@ -54,9 +56,10 @@ impl<T: Element> Oracle<'_, T> {
         if self.known.init.is_some() {
             return Ok(());
         }
-        let draw = draw.at(Level::Init, 0);
         self.evaluate((Call::PullStart, 0), [x_bar], |view, memory, [x_bar]| {
-            view.pull_init(memory, x, draw, w_bar, x_bar)
+            let at = At { seeds: Some(w_bar), add: [true; 3], ..view.init(x, draw) };
+            let out = [&mut [], &mut [], x_bar, &mut [], &mut [], &mut []];
+            view.pull(memory, at, out).map(|_| ())
         })
     }
 
@@ -72,8 +75,10 @@ impl<T: Element> Oracle<'_, T> {
             dw.fill(T::zero());
             return Ok(());
         }
-        let (form, draw) = ((Call::Push, directions), draw.at(Level::Init, 0));
-        self.evaluate(form, [dw], |view, memory, [dw]| view.push_init(memory, x, draw, dx, dw))
+        self.evaluate((Call::Push, directions), [dw], |view, memory, [dw]| {
+            let at = view.init(x, draw).moving(Along::Together, [&[], dx]);
+            view.push(memory, at, [&mut [], dw]).map(|_| ())
+        })
     }
 
     /// `g` at inner step `step`.
@@ -83,7 +88,7 @@ impl<T: Element> Oracle<'_, T> {
     pub fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
         let point = self.see(point, Level::Inner, step)?;
         self.evaluate((Call::InnerGradient, 2), [], |view, memory, []| {
-            view.value(memory, Loss::Inner, point)
+            view.value(memory, view.loss(point))
         })
     }
 
@@ -101,7 +106,7 @@ impl<T: Element> Oracle<'_, T> {
         let point = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
         self.evaluate((Call::InnerGradient, 0), [gradient], |view, memory, [gradient]| {
-            view.gradient(memory, Loss::Inner, point, gradient, None)
+            view.gradient(memory, point, [gradient, &mut []])
         })
     }
 
@@ -120,7 +125,7 @@ impl<T: Element> Oracle<'_, T> {
         let point = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
         self.evaluate((Call::InnerGradient, 1), [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
-            view.gradient(memory, Loss::Inner, point, w_bar, Some(x_bar))
+            view.gradient(memory, point, [w_bar, x_bar])
         })
     }
 
@@ -232,7 +237,9 @@ impl<T: Element> Oracle<'_, T> {
         let point = self.see(point, Level::Inner, step)?;
         let form = (Call::Push, TOGETHER + 1 + directions);
         self.evaluate(form, [gradient, pushed], |view, memory, [gradient, pushed]| {
-            view.push_gradient(memory, point, moving, gradient, pushed)
+            let at = view.loss(point).moving(Along::Together, moving);
+            let out = [gradient, pushed, &mut [], &mut [], &mut [], &mut []];
+            view.pull(memory, at, out).map(|_| ())
         })
     }
 
@@ -294,9 +301,7 @@ impl<T: Element> Oracle<'_, T> {
     /// As [`init`](Self::init).
     pub fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
         let point = self.see(point, Level::Outer, 0)?;
-        self.evaluate((Call::Outer, 0), [], |view, memory, []| {
-            view.value(memory, Loss::Outer, point)
-        })
+        self.evaluate((Call::Outer, 0), [], |view, memory, []| view.value(memory, view.loss(point)))
     }
 
     /// Writes `df/dw` and `df/dx`; returns `f`. Counts one outer gradient.
@@ -313,7 +318,7 @@ impl<T: Element> Oracle<'_, T> {
         let point = self.see(point, Level::Outer, 0)?;
         self.pool.meter.cost.outer_gradients += 1;
         self.evaluate((Call::Outer, 1), [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
-            view.gradient(memory, Loss::Outer, point, w_bar, Some(x_bar))
+            view.gradient(memory, point, [w_bar, x_bar])
         })
     }
 

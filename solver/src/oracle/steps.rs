@@ -1,12 +1,13 @@
 //! Steps of the inner rule: taken, pulled back, pushed forward.
 
-use hypertape_autodiff::{Element, Fault, Workspace};
+use hypertape_autodiff::Element;
 
 use crate::breakdown::Call;
 use crate::error::Error;
 use crate::oracle::Oracle;
-use crate::oracle::results::in_function;
-use crate::oracle::stepper::{Cut, Stepper};
+use crate::oracle::passes::{Along, At, Cut, Planes};
+use crate::oracle::stepper::{Asked, Place, Stepper, places};
+use crate::oracle::workspaces::Workspaces;
 use crate::params::{Params, largest};
 use crate::rule::Step;
 
@@ -26,17 +27,21 @@ impl<T: Element> Oracle<'_, T> {
         self.known.rule.nonlinear()
     }
 
-    /// Does something of a step in the arenas.
-    fn stepping<R>(
+    /// Asks something of the rule, array by array, until there is nothing.
+    fn stepping(
         &mut self,
         x: &[T],
-        act: impl FnOnce(&dyn Stepper<T>, &mut Workspace, Cut<T>) -> Result<R, Fault>,
-    ) -> Result<R, Error> {
-        let [inner, outer] =
-            [self.known.view.inner_start(), self.known.view.start()].map(Params::shapes);
-        let clock = self.clock();
-        let result = act(&*self.known.rule, self.memory.first(), Cut { inner, outer, x });
-        self.metered(Call::Update, clock, result.map_err(in_function("step rule")))
+        step: Step,
+        mut ask: impl FnMut(&dyn Stepper<T>, &mut Workspaces<T>, &Asking<T>) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let [outer, inner] = self.known.view.starts().map(Params::shapes);
+        let (clock, rule) = (self.clock(), &*self.known.rule);
+        let memory = &mut self.memory;
+        let result = places(inner, 1 + rule.memory(), step).try_fold(true, |any, (place, step)| {
+            let x = Planes::new(Cut::dense(outer), x);
+            Ok(any && ask(rule, memory, &Asking { place, step, x })?)
+        });
+        self.metered(Call::Update, clock, result)
     }
 
     /// Writes the point at which the gradient of a step is taken into `y`, or says that it is `w`.
@@ -47,7 +52,9 @@ impl<T: Element> Oracle<'_, T> {
         step: Step,
         y: &mut [T],
     ) -> Result<bool, Error> {
-        self.stepping(x, |rule, memory, cut| rule.query(memory, cut, state, step, y))
+        self.stepping(x, step, |rule, memory, of| {
+            rule.push(memory, of.query(state), [&mut y[of.place.range.clone()], &mut []])
+        })
     }
 
     /// Adds the pull-back of `y_bar` through that point to `state_bar`.
@@ -59,9 +66,13 @@ impl<T: Element> Oracle<'_, T> {
         y_bar: &[T],
         state_bar: &mut [T],
     ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| {
-            rule.pull_query(memory, cut, state, step, y_bar, state_bar)
-        })
+        let pulled = self.stepping(x, step, |rule, memory, of| {
+            let (seeds, add) = (Some(&y_bar[of.place.range.clone()]), [true; 3]);
+            let bar = &mut state_bar[of.place.span.clone()];
+            let out = [bar, &mut [], &mut [], &mut [], &mut [], &mut []];
+            rule.pull(memory, At { seeds, add, ..of.query(state) }, out).map(|_| true)
+        });
+        pulled.map(|_| ())
     }
 
     /// Takes a step, given its gradient.
@@ -72,7 +83,11 @@ impl<T: Element> Oracle<'_, T> {
         gradient: &[T],
         step: Step,
     ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| rule.advance(memory, cut, state, gradient, step))
+        let taken = self.stepping(x, step, |rule, memory, of| {
+            let out = [&mut state[of.place.span.clone()], &mut []];
+            rule.push(memory, of.update(&[], gradient), out)
+        });
+        taken.map(|_| ())
     }
 
     /// Replaces the adjoint of the state after a step by that of the state before, apart from what goes through the
@@ -87,8 +102,11 @@ impl<T: Element> Oracle<'_, T> {
         x_bar: &mut [T],
     ) -> Result<(), Error> {
         let before = largest(state_bar) * step.lr;
-        self.stepping(x, |rule, memory, cut| {
-            rule.pull(memory, cut, (state, gradient), step, state_bar, u, x_bar)
+        self.stepping(x, step, |rule, memory, of| {
+            let (bar, u) = (&mut state_bar[of.place.span.clone()], &mut u[of.place.range.clone()]);
+            let out = [bar, &mut [], &mut *x_bar, &mut [], u, &mut []];
+            let at = At { add: [false, true, false], ..of.update(state, gradient) };
+            rule.pull(memory, at, out).map(|_| true)
         })?;
         if before > 0.0 {
             self.pool.meter.note_sensitivity(largest(u) / before);
@@ -100,22 +118,56 @@ impl<T: Element> Oracle<'_, T> {
     pub(crate) fn push_query(
         &mut self,
         x: &[T],
-        state: [&[T]; 2],
+        [state, tangent]: [&[T]; 2],
         step: Step,
         dy: &mut [T],
     ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| rule.push_query(memory, cut, state, step, dy))
+        let pushed = self.stepping(x, step, |rule, memory, of| {
+            let tangent = &tangent[of.place.span.clone()];
+            let at = of.query(state).moving(Along::One, [tangent, &[]]);
+            rule.push(memory, at, [&mut [], &mut dy[of.place.range.clone()]])
+        });
+        pushed.map(|_| ())
     }
 
     /// Replaces a tangent of the state by that of the state after a step, given those of its gradient and of `x`.
     pub(crate) fn push(
         &mut self,
         x: &[T],
-        state: (&[T], &mut [T]),
-        gradient: [&[T]; 2],
+        (state, tangent): (&[T], &mut [T]),
+        [gradient, pushed]: [&[T]; 2],
         dx: &[T],
         step: Step,
     ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| rule.push(memory, cut, state, gradient, dx, step))
+        let pushed = self.stepping(x, step, |rule, memory, of| {
+            let mut at = of.update(state, gradient).moving(Along::One, [&[], dx]);
+            at.groups[2].moving = &pushed[of.place.range.clone()];
+            rule.push(memory, at, [&mut [], &mut tangent[of.place.span.clone()]])
+        });
+        pushed.map(|_| ())
+    }
+}
+
+/// What is asked about: an array of the state, a step of it, the outer variables.
+struct Asking<'v, T> {
+    place: Place,
+    step: Step,
+    x: Planes<'v, T>,
+}
+
+impl<T: Element> Asking<'_, T> {
+    /// Where the gradient is taken.
+    fn query<'v>(&'v self, state: &'v [T]) -> At<'v, T, Asked> {
+        let groups = [self.place.of(state), Planes::NONE, Planes::NONE];
+        At::new(Asked::Query(self.step), groups, self.place.own())
+    }
+
+    /// The next state; that before takes its place if it is not given.
+    fn update<'v>(&'v self, state: &'v [T], gradient: &'v [T]) -> At<'v, T, Asked> {
+        let place = &self.place;
+        let state = if state.is_empty() { &[] } else { &state[place.span.clone()] };
+        let gradient = Planes::new(place.own(), &gradient[place.range.clone()]);
+        let groups = [Planes::new(place.parts(), state), self.x, gradient];
+        At::new(Asked::Update(self.step), groups, place.parts())
     }
 }

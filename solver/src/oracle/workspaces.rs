@@ -7,7 +7,7 @@ use hypertape_autodiff::{Element, Tally, Workspace};
 
 use crate::error::Error;
 use crate::oracle::lanes::{Add, Sharing, Team};
-use crate::oracle::scratch::Scratch;
+use crate::oracle::numbers::Scratch;
 use crate::ranks::Ranks;
 
 /// Arenas of each worker, and the vectors that lanes need.
@@ -82,6 +82,10 @@ impl<T: Element> Workspaces<T> {
         out: [&mut [T]; N],
         add: &Add<T, Workspace, N>,
     ) -> Result<T, Error> {
+        if items == 1 {
+            // Nothing to share.
+            return add(&mut self.each[0], 0, true, out);
+        }
         let plan = Sharing::new(items, self.workers());
         let width = out.iter().map(|part| part.len()).sum();
         if let Some(ranks) = self.ranks.as_deref().filter(|_| items > 1) {
