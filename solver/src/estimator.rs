@@ -31,6 +31,7 @@ use crate::profile::Profile;
 use crate::report::Report;
 use crate::rollout::Task;
 use crate::schedule::Schedule;
+use crate::spelling::Named;
 
 /// What an estimator returns besides the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,10 +72,7 @@ impl<T> Estimate<T> {
 /// A way to compute, or estimate, `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
 ///
 /// Workers share an estimator: what it computes with belongs to their oracles.
-pub trait Estimator<T: Element>: fmt::Debug + Sync {
-    /// The name under which it is chosen, with its settings.
-    fn name(&self) -> String;
-
+pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     /// What it stores of an unrolled run, if it unrolls one.
     fn schedule(&self) -> Option<Schedule> {
         None

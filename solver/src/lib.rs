@@ -104,6 +104,6 @@ pub use saved::{Saved, Saving, Settings};
 pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
 pub use solve::{final_state, mean_loss, solve};
-pub use spelling::{About, Described, Range, Spelled, Value, Visit, find_by_name};
+pub use spelling::{About, Described, Named, Range, Spelled, Value, Visit, find_by_name};
 pub use variance::{Levels, mean_square_factor, optimal_probability};
 pub use weigh::{Weighed, weigh};

@@ -93,6 +93,30 @@ pub trait Spelled: Clone {
     }
 }
 
+/// What has a name: every choice that is [`Spelled`], and what says it itself.
+pub trait Named {
+    /// The name under which it is chosen, with its settings.
+    fn name(&self) -> String;
+
+    /// An error unless its settings make sense.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], with the setting.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl<S: Spelled> Named for S {
+    fn name(&self) -> String {
+        self.text()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.clone().checked().map(drop)
+    }
+}
+
 /// A setting as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {

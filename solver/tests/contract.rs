@@ -2,7 +2,8 @@
 
 use hypertape_solver::contract::{Broken, Class, Contract, Truth, hold};
 use hypertape_solver::{
-    Check, Error, Estimator, Exact, InnerLoop, Oracle, Params, Profile, Rollout, Task, Truncated,
+    Check, Error, Estimator, Exact, InnerLoop, Named, Oracle, Params, Profile, Rollout, Task,
+    Truncated,
 };
 
 /// What is wrong with an exact estimator.
@@ -36,11 +37,13 @@ struct Flawed {
     calls: f64,
 }
 
-impl Estimator<f64> for Flawed {
+impl Named for Flawed {
     fn name(&self) -> String {
         format!("{:?}", self.flaw)
     }
+}
 
+impl Estimator<f64> for Flawed {
     fn state(&self) -> Params<f64> {
         if self.flaw != Flaw::State {
             return Params::new();

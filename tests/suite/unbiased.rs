@@ -6,8 +6,8 @@ use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, estimate};
 use hypertape::{
     Adam, Cheap, Cost, Draw, Element, Error, Estimator, Exact, FirstOrder, ForwardGradient,
-    InnerLoop, Jump, Levels, Oracle, Probability, Profile, Roulette, Thinned, Truncated, Ufom,
-    certify, dot, mean_square_factor, optimal_probability, weigh,
+    InnerLoop, Jump, Levels, Named, Oracle, Probability, Profile, Roulette, Thinned, Truncated,
+    Ufom, certify, dot, mean_square_factor, optimal_probability, weigh,
 };
 use proptest::prelude::*;
 
@@ -572,7 +572,7 @@ fn gaussian_tasks_have_the_known_tails_and_costs() {
     // Given a plan, an estimator with it.
     let planned = roulette.with_survival(&levels.survival(0.1)).unwrap();
     assert!(levels.least() < Levels::new(base, &[d2], &[21.0, 81.0]).least());
-    assert!(Estimator::<f64>::name(&planned).starts_with("roulette:0:1,5:"));
+    assert!(Named::name(&planned).starts_with("roulette:0:1,5:"));
 }
 
 proptest! {

@@ -15,10 +15,6 @@ impl Spelled for Bicgstab {
 }
 
 impl<T: Element> Estimator<T> for Bicgstab {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let Profile { value, inner, outer, state, outer_gradient, hessian, products, .. } =
             *profile;

@@ -54,10 +54,6 @@ impl Spelled for Exact {
 }
 
 impl<T: Element> Estimator<T> for Exact {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn schedule(&self) -> Option<Schedule> {
         Some(self.schedule)
     }

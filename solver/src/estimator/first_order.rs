@@ -62,10 +62,6 @@ impl Spelled for FirstOrder {
 }
 
 impl<T: Element> Estimator<T> for FirstOrder {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         Ok(bytes(profile, steps))
     }

@@ -39,10 +39,6 @@ impl Spelled for Forward {
 }
 
 impl<T: Element> Estimator<T> for Forward {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         Ok(bytes(profile, steps, profile.outer, 0))
     }

@@ -70,10 +70,6 @@ impl Spelled for ForwardGradient {
 }
 
 impl<T: Element> Estimator<T> for ForwardGradient {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         Ok(forward::bytes(profile, steps, profile.outer.min(self.directions as u64), 1))
     }

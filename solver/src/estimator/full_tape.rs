@@ -33,10 +33,6 @@ impl Spelled for FullTape {
 }
 
 impl<T: Element> Estimator<T> for FullTape {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn records_whole_runs(&self) -> bool {
         true
     }

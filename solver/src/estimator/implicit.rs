@@ -35,7 +35,7 @@ use crate::params::{Params, norm};
 use crate::profile::Profile;
 use crate::report::Report;
 use crate::rollout::{Rollout, Task, finite_loss};
-use crate::spelling::{Range, Value, Visit};
+use crate::spelling::{Named, Range, Value, Visit};
 
 /// The implicit hypergradient.
 ///
@@ -116,7 +116,7 @@ impl<T: Element> Implicit<T> {
     }
 }
 
-impl<T: Element> Estimator<T> for Implicit<T> {
+impl<T: Element> Named for Implicit<T> {
     fn name(&self) -> String {
         let (mut name, warm) = (self.solver.name(), self.kept.is_some());
         // What is the default where it is typed is printed where it is off.
@@ -129,7 +129,9 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         }
         name
     }
+}
 
+impl<T: Element> Estimator<T> for Implicit<T> {
     /// The kept solutions: `v.PLACE.TASK` for each.
     fn state(&self) -> Params<T> {
         self.kept.as_ref().map_or_else(Params::new, |kept| kept.state("v"))

@@ -205,10 +205,6 @@ fn units(value: f64) -> Result<i64, Error> {
 }
 
 impl<T: Element> Estimator<T> for Reversible {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let Profile { value, inner, outer, .. } = *profile;
         let whole = 8 * inner * (3 + self.spills(steps) as u64);

@@ -277,10 +277,6 @@ impl Roulette {
 }
 
 impl<T: Element> Estimator<T> for Roulette {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn schedule(&self) -> Option<Schedule> {
         Some(self.schedule)
     }

@@ -222,10 +222,6 @@ impl Spelled for StochasticNeumann {
 }
 
 impl<T: Element> Estimator<T> for StochasticNeumann {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn remembers(&self) -> bool {
         true
     }

@@ -132,10 +132,6 @@ impl Spelled for Thinned {
 }
 
 impl<T: Element> Estimator<T> for Thinned {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let Profile { value, inner, outer, state, .. } = *profile;
         let room = self.room(steps);

@@ -45,10 +45,6 @@ impl Spelled for Truncated {
 }
 
 impl<T: Element> Estimator<T> for Truncated {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
         let Profile { value, inner, outer, state, extra, .. } = *profile;
         let stored = value * state * self.k.min(steps) as u64;

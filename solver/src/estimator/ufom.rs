@@ -235,10 +235,6 @@ impl Ufom {
 }
 
 impl<T: Element> Estimator<T> for Ufom {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn schedule(&self) -> Option<Schedule> {
         Some(self.schedule)
     }

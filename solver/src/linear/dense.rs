@@ -22,10 +22,6 @@ impl Spelled for Dense {
 }
 
 impl<T: Element> LinearSolver<T> for Dense {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn warm(&self) -> Option<bool> {
         None
     }

@@ -35,14 +35,6 @@ impl Spelled for Minres {
 }
 
 impl<T: Element> LinearSolver<T> for Minres {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let mut scratch = system.vectors()?;
         let iterations = iterate(system, &mut scratch, self.stop)?;

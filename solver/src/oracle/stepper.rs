@@ -27,11 +27,8 @@ pub(crate) enum Asked {
 
 /// The object-safe side of a [`Rule`], which sees `[state, x, gradient]`. Whatever computes is given the memory to do it in.
 pub(crate) trait Stepper<T: Element>: Passes<T, Asked> + fmt::Debug {
-    fn name(&self) -> String;
-    fn memory(&self) -> usize;
-    fn multiple(&self, step: Step) -> Option<f64>;
-    fn nonlinear(&self) -> bool;
-    fn stationary(&self) -> bool;
+    /// What else is known about it.
+    fn rule(&self) -> &dyn Rule<T>;
     /// On the tape of a whole run.
     fn taped<'a>(&self, asked: Asked, groups: [&[Taped<'a, T>]; 3]) -> Option<List<Taped<'a, T>>>;
 }
@@ -48,7 +45,7 @@ impl<'p, T: Element> AnyRule<'p, T> {
 
     /// The name under which it is chosen, with its settings.
     pub fn name(&self) -> String {
-        self.0.name()
+        self.0.rule().name()
     }
 }
 
@@ -99,24 +96,8 @@ impl<R: fmt::Debug> fmt::Debug for Arrays<Ruled<R>> {
 }
 
 impl<T: Element, R: Rule<T>> Stepper<T> for Arrays<Ruled<R>> {
-    fn name(&self) -> String {
-        self.0.0.name()
-    }
-
-    fn memory(&self) -> usize {
-        self.0.0.memory()
-    }
-
-    fn multiple(&self, step: Step) -> Option<f64> {
-        self.0.0.multiple(step)
-    }
-
-    fn nonlinear(&self) -> bool {
-        self.0.0.nonlinear()
-    }
-
-    fn stationary(&self) -> bool {
-        self.0.0.stationary()
+    fn rule(&self) -> &dyn Rule<T> {
+        &self.0.0
     }
 
     fn taped<'a>(&self, asked: Asked, groups: [&[Taped<'a, T>]; 3]) -> Option<List<Taped<'a, T>>> {

@@ -14,17 +14,17 @@ use crate::rule::Step;
 impl<T: Element> Oracle<'_, T> {
     /// The number that the rule multiplies the gradient of a step by, if that is all it does: `-lr` of gradient descent.
     pub fn multiple(&self, step: Step) -> Option<f64> {
-        self.known.rule.multiple(step)
+        self.known.rule.rule().multiple(step)
     }
 
     /// Whether steps come to rest where the gradient of the inner loss is zero.
     pub fn stationary(&self) -> bool {
-        self.known.rule.stationary()
+        self.known.rule.rule().stationary()
     }
 
     /// Whether reversing a step takes the value of its gradient.
     pub(crate) fn nonlinear(&self) -> bool {
-        self.known.rule.nonlinear()
+        self.known.rule.rule().nonlinear()
     }
 
     /// Asks something of the rule, array by array, until there is nothing.
@@ -37,10 +37,11 @@ impl<T: Element> Oracle<'_, T> {
         let [outer, inner] = self.known.view.starts().map(Params::shapes);
         let (clock, rule) = (self.clock(), &*self.known.rule);
         let memory = &mut self.memory;
-        let result = places(inner, 1 + rule.memory(), step).try_fold(true, |any, (place, step)| {
-            let x = Planes::new(Cut::dense(outer), x);
-            Ok(any && ask(rule, memory, &Asking { place, step, x })?)
-        });
+        let result =
+            places(inner, 1 + rule.rule().memory(), step).try_fold(true, |any, (place, step)| {
+                let x = Planes::new(Cut::dense(outer), x);
+                Ok(any && ask(rule, memory, &Asking { place, step, x })?)
+            });
         self.metered(Call::Update, clock, result)
     }
 

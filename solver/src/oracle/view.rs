@@ -149,7 +149,7 @@ pub(crate) trait StepTape<T>: Send {
 #[cfg(test)]
 mod tests {
     use hypertape_autodiff::scalar::Real;
-    use hypertape_autodiff::{List, Shape};
+    use hypertape_autodiff::{Array, List, Shape};
 
     use super::*;
     use crate::oracle::lanes::Team;
