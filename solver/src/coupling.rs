@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::inner::InnerLoop;
-use crate::spelling::{About, Named, Spelled};
+use crate::spelling::{Named, without_settings};
 
 /// Where inner loops start, and how their steps shrink while the outer variables move. Iterations `k` count from 0.
 ///
@@ -70,10 +70,13 @@ pub struct Ttsa;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bsa;
 
-impl Spelled for Cold {
-    fn about(&self) -> About {
-        About { name: "cold", summary: "from the start of the problem", cost: "" }
-    }
+without_settings! {
+    Cold: "cold", "from the start of the problem", "";
+    Warm: "warm", "from the last end of the same task", "";
+    Ttsa: "ttsa",
+        "warm, steps lr / (k+1)^0.4; brings single-draw:terms=10,reuse=1 and sgd with k^0.6", "";
+    Bsa: "bsa",
+        "warm, steps lr / k^0.5 after the outer step; brings single-draw:terms=10 and sgd with k^0.5", "";
 }
 
 impl Coupling for Cold {
@@ -82,37 +85,11 @@ impl Coupling for Cold {
     }
 }
 
-impl Spelled for Warm {
-    fn about(&self) -> About {
-        About { name: "warm", summary: "from the last end of the same task", cost: "" }
-    }
-}
-
 impl Coupling for Warm {}
-
-impl Spelled for Ttsa {
-    fn about(&self) -> About {
-        About {
-            name: "ttsa",
-            summary: "warm, steps lr / (k+1)^0.4; brings single-draw:terms=10,reuse=1 and sgd with k^0.6",
-            cost: "",
-        }
-    }
-}
 
 impl Coupling for Ttsa {
     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
         inner.scaled((iteration as f64 + 1.0).powf(-0.4))
-    }
-}
-
-impl Spelled for Bsa {
-    fn about(&self) -> About {
-        About {
-            name: "bsa",
-            summary: "warm, steps lr / k^0.5 after the outer step; brings single-draw:terms=10 and sgd with k^0.5",
-            cost: "",
-        }
     }
 }
 

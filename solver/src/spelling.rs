@@ -93,6 +93,19 @@ pub trait Spelled: Clone {
     }
 }
 
+/// Choices without settings.
+macro_rules! without_settings {
+    ($($choice:ident: $name:literal, $summary:literal, $cost:literal;)*) => {$(
+        impl $crate::spelling::Spelled for $choice {
+            fn about(&self) -> $crate::spelling::About {
+                $crate::spelling::About { name: $name, summary: $summary, cost: $cost }
+            }
+        }
+    )*};
+}
+
+pub(crate) use without_settings;
+
 /// What has a name: every choice that is [`Spelled`], and what says it itself.
 pub trait Named {
     /// The name under which it is chosen, with its settings.

@@ -19,7 +19,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
-use crate::spelling::{About, Spelled};
+use crate::spelling::without_settings;
 
 /// The first-order estimate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,14 +51,10 @@ pub(crate) fn evaluate<T: Element>(
     Ok(loss)
 }
 
-impl Spelled for FirstOrder {
-    fn about(&self) -> About {
-        About {
-            name: "first-order",
-            summary: "second derivatives of the inner loss dropped; biased",
-            cost: "r gradients, 3 states",
-        }
-    }
+without_settings! {
+    FirstOrder: "first-order",
+        "second derivatives of the inner loss dropped; biased",
+        "r gradients, 3 states";
 }
 
 impl<T: Element> Estimator<T> for FirstOrder {

@@ -22,20 +22,16 @@ use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::Profile;
 use crate::rollout::{Task, finite_loss};
 use crate::rule::Step;
-use crate::spelling::{About, Spelled};
+use crate::spelling::without_settings;
 
 /// The exact hypergradient by forward mode.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forward;
 
-impl Spelled for Forward {
-    fn about(&self) -> About {
-        About {
-            name: "forward",
-            summary: "the same by forward mode, four outer directions at a time; no bias, no stored states",
-            cost: "r d HVPs, r d/4 sweeps",
-        }
-    }
+without_settings! {
+    Forward: "forward",
+        "the same by forward mode, four outer directions at a time; no bias, no stored states",
+        "r d HVPs, r d/4 sweeps";
 }
 
 impl<T: Element> Estimator<T> for Forward {

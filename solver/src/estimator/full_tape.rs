@@ -16,20 +16,16 @@ use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::rollout;
 use crate::rollout::Task;
-use crate::spelling::{About, Spelled};
+use crate::spelling::without_settings;
 
 /// The exact hypergradient by one tape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FullTape;
 
-impl Spelled for FullTape {
-    fn about(&self) -> About {
-        About {
-            name: "full-tape",
-            summary: "the same by one tape over the whole run; no bias, memory of every intermediate",
-            cost: "one recorded run",
-        }
-    }
+without_settings! {
+    FullTape: "full-tape",
+        "the same by one tape over the whole run; no bias, memory of every intermediate",
+        "one recorded run";
 }
 
 impl<T: Element> Estimator<T> for FullTape {

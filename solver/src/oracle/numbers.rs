@@ -178,57 +178,51 @@ fn first<'v, T: Element, S: Packed<T>, K>(
     if missing { join(values, tangents) } else { join(group.values, group.moving) }
 }
 
-impl<F> Numbers<F> {
-    fn push_in<T: Element, S: Packed<T>>(
-        &self,
-        sweep: &mut Sweep<S>,
-        at: At<T, F::Stage>,
-        [values, tangents]: [&mut [T]; 2],
-    ) -> usize
-    where
-        F: NumberStages<T>,
-    {
-        let (state, params) = (first(&at, [values, tangents]), at.groups[1]);
-        let split = state.len();
-        let point = state.chain(join(params.values, params.moving));
-        let bytes = sweep.evaluate(point, at.result.len(), |point, next| {
-            let (state, x) = point.split_at(split);
-            self.0.arrays(at.stage, [state, x], next);
-        });
-        store(&sweep.results, false, values, tangents);
-        bytes
-    }
+/// [`Passes::push`] on one of the tapes; returns its bytes.
+fn push<T: Element, S: Packed<T>, F: NumberStages<T>>(
+    function: &F,
+    sweep: &mut Sweep<S>,
+    at: At<T, F::Stage>,
+    [values, tangents]: [&mut [T]; 2],
+) -> usize {
+    let (state, params) = (first(&at, [values, tangents]), at.groups[1]);
+    let split = state.len();
+    let point = state.chain(join(params.values, params.moving));
+    let bytes = sweep.evaluate(point, at.result.len(), |point, next| {
+        let (state, x) = point.split_at(split);
+        function.arrays(at.stage, [state, x], next);
+    });
+    store(&sweep.results, false, values, tangents);
+    bytes
+}
 
-    fn pull_in<T: Element, S: Packed<T>>(
-        &self,
-        sweep: &mut Sweep<S>,
-        at: At<T, F::Stage>,
-        [w, dw, x, dx, ..]: Adjoints<T>,
-    ) -> Result<(T, usize), Fault>
-    where
-        F: NumberStages<T>,
-    {
-        let seeds = match at.seeds {
-            Some(seeds) => join(seeds, &[]),
-            None if at.result.shapes.is_empty() => join(&[], &[]),
-            None => join(w, dw),
-        };
-        let (state, params) = (first(&at, [w, dw]), at.groups[1]);
-        let params = || join(params.values, params.moving);
-        let passive = x.is_empty() && dx.is_empty();
-        let (split, active) = (state.len(), if passive { 0 } else { params().len() });
-        let (variables, constants) = (state.chain(params().take(active)), params().skip(active));
-        let value = sweep.pull(seeds, variables, constants, |variables, constants, next| {
-            let (state, x) = variables.split_at(split);
-            let groups = [state, if passive { constants } else { x }];
-            self.0.arrays(at.stage, groups, next);
-            self.0.scalar(at.stage, groups).unwrap_or_else(|| Var::from(S::zero()))
-        })?;
-        let (of_state, of_x) = sweep.bars.split_at(split);
-        store(of_state, at.add[0], w, dw);
-        store(of_x, at.add[1], x, dx);
-        Ok((value.plane(0), sweep.used()))
-    }
+/// [`Passes::pull`] on one of the tapes; returns its bytes as well.
+fn pull<T: Element, S: Packed<T>, F: NumberStages<T>>(
+    function: &F,
+    sweep: &mut Sweep<S>,
+    at: At<T, F::Stage>,
+    [w, dw, x, dx, ..]: Adjoints<T>,
+) -> Result<(T, usize), Fault> {
+    let seeds = match at.seeds {
+        Some(seeds) => join(seeds, &[]),
+        None if at.result.shapes.is_empty() => join(&[], &[]),
+        None => join(w, dw),
+    };
+    let (state, params) = (first(&at, [w, dw]), at.groups[1]);
+    let params = || join(params.values, params.moving);
+    let passive = x.is_empty() && dx.is_empty();
+    let (split, active) = (state.len(), if passive { 0 } else { params().len() });
+    let (variables, constants) = (state.chain(params().take(active)), params().skip(active));
+    let value = sweep.pull(seeds, variables, constants, |variables, constants, next| {
+        let (state, x) = variables.split_at(split);
+        let groups = [state, if passive { constants } else { x }];
+        function.arrays(at.stage, groups, next);
+        function.scalar(at.stage, groups).unwrap_or_else(|| Var::from(S::zero()))
+    })?;
+    let (of_state, of_x) = sweep.bars.split_at(split);
+    store(of_state, at.add[0], w, dw);
+    store(of_x, at.add[1], x, dx);
+    Ok((value.plane(0), sweep.used()))
 }
 
 impl<T: Element + Scalar<Plain = T>, F: NumberStages<T>> Passes<T, F::Stage> for Numbers<F> {
@@ -245,9 +239,9 @@ impl<T: Element + Scalar<Plain = T>, F: NumberStages<T>> Passes<T, F::Stage> for
     ) -> Result<bool, Error> {
         let Scratch { values, tangent, tangents } = memory.scratch();
         let bytes = match at.along {
-            Along::Nothing => self.push_in(values, at, out),
-            Along::One => self.push_in(tangent, at, out),
-            Along::Together => self.push_in(tangents, at, out),
+            Along::Nothing => push(&self.0, values, at, out),
+            Along::One => push(&self.0, tangent, at, out),
+            Along::Together => push(&self.0, tangents, at, out),
         };
         memory.note(bytes);
         Ok(true)
@@ -261,9 +255,9 @@ impl<T: Element + Scalar<Plain = T>, F: NumberStages<T>> Passes<T, F::Stage> for
     ) -> Result<T, Error> {
         let Scratch { values, tangent, tangents } = memory.scratch();
         let pulled = match at.along {
-            Along::Nothing => self.pull_in(values, at, out),
-            Along::One => self.pull_in(tangent, at, out),
-            Along::Together => self.pull_in(tangents, at, out),
+            Along::Nothing => pull(&self.0, values, at, out),
+            Along::One => pull(&self.0, tangent, at, out),
+            Along::Together => pull(&self.0, tangents, at, out),
         };
         let (value, bytes) = pulled.map_err(in_function(F::name(at.stage)))?;
         memory.note(bytes);

@@ -200,67 +200,61 @@ pub(crate) trait Stages<T: Element>: Send + Sync {
 /// Passes in arenas.
 pub(crate) struct Arrays<F>(pub(crate) F);
 
-impl<F> Arrays<F> {
-    fn push_in<T: Element, M: Mode<T>>(
-        &self,
-        memory: &mut Workspaces<T>,
-        at: At<T, F::Stage>,
-        [values, tangents]: [&mut [T]; 2],
-    ) -> Result<bool, Error>
-    where
-        F: Stages<T>,
-    {
-        let names = F::names(at.stage);
-        pass(names.function, || {
-            let (record, _) = memory.first().arenas();
-            let groups = at.groups(record, [values, tangents])?;
-            let made: Option<List<M::Array<'_>>> =
-                evaluate(record, &groups, |groups| self.0.arrays(at.stage, groups))?;
-            let Some(made) = made else { return Ok(false) };
-            write(names.arrays, &made, at.result.bars([values, tangents]))?;
-            Ok(true)
-        })
-    }
+/// [`Passes::push`] in one mode.
+fn push<T: Element, M: Mode<T>, F: Stages<T>>(
+    function: &F,
+    memory: &mut Workspaces<T>,
+    at: At<T, F::Stage>,
+    [values, tangents]: [&mut [T]; 2],
+) -> Result<bool, Error> {
+    let names = F::names(at.stage);
+    pass(names.function, || {
+        let (record, _) = memory.first().arenas();
+        let groups = at.groups(record, [values, tangents])?;
+        let made: Option<List<M::Array<'_>>> =
+            evaluate(record, &groups, |groups| function.arrays(at.stage, groups))?;
+        let Some(made) = made else { return Ok(false) };
+        write(names.arrays, &made, at.result.bars([values, tangents]))?;
+        Ok(true)
+    })
+}
 
-    fn pull_in<T: Element, M: Mode<T>>(
-        &self,
-        memory: &mut Workspaces<T>,
-        at: At<T, F::Stage>,
-        out: Adjoints<T>,
-    ) -> Result<T, Error>
-    where
-        F: Stages<T>,
-    {
-        let (names, blocks) = (F::names(at.stage), self.0.blocks(at.stage));
-        memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw, x, dx, g, dg]| {
-            pass(names.function, || {
-                let (record, sweep) = workspace.arenas();
-                let groups = at.groups(record, [w, dw])?;
-                let seeds: List<M::Array<'_>> = at.seeds(sweep, [w, dw])?.load(sweep)?;
-                let cuts = at.groups.map(|group| group.cut);
-                let bars = [cuts[0].bars([w, dw]), cuts[1].bars([x, dx]), cuts[2].bars([g, dg])];
-                let mut add = at.add.into_iter();
-                let bars = bars.map(|bars| bars.added(add.next() == Some(true) || !first));
-                let (recorded, (arrays, scalar)) =
-                    RecordedIn::<M, T, 3>::at(record, &groups, Bars::wanted(&bars), |groups| {
-                        let arrays = self.0.arrays(at.stage, groups);
-                        (arrays, self.0.scalar(at.stage, blocks.nth(block), groups))
-                    })?;
-                let mut adjoints = List::new();
-                if let Some(arrays) = arrays {
-                    fitting(names.arrays, &arrays, at.result.shapes)?;
-                    adjoints.extend(arrays.iter().map(|array| array.id()).zip(seeds));
-                }
-                let mut value = T::zero();
-                if let Some(scalar) = scalar {
-                    value = one(names.scalar, scalar)?;
-                    adjoints.push(seed(scalar, sweep));
-                }
-                recorded.pull(adjoints, sweep)?.write(bars);
-                Ok(value)
-            })
+/// [`Passes::pull`] in one mode.
+fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
+    function: &F,
+    memory: &mut Workspaces<T>,
+    at: At<T, F::Stage>,
+    out: Adjoints<T>,
+) -> Result<T, Error> {
+    let (names, blocks) = (F::names(at.stage), function.blocks(at.stage));
+    memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw, x, dx, g, dg]| {
+        pass(names.function, || {
+            let (record, sweep) = workspace.arenas();
+            let groups = at.groups(record, [w, dw])?;
+            let seeds: List<M::Array<'_>> = at.seeds(sweep, [w, dw])?.load(sweep)?;
+            let cuts = at.groups.map(|group| group.cut);
+            let bars = [cuts[0].bars([w, dw]), cuts[1].bars([x, dx]), cuts[2].bars([g, dg])];
+            let mut add = at.add.into_iter();
+            let bars = bars.map(|bars| bars.added(add.next() == Some(true) || !first));
+            let (recorded, (arrays, scalar)) =
+                RecordedIn::<M, T, 3>::at(record, &groups, Bars::wanted(&bars), |groups| {
+                    let arrays = function.arrays(at.stage, groups);
+                    (arrays, function.scalar(at.stage, blocks.nth(block), groups))
+                })?;
+            let mut adjoints = List::new();
+            if let Some(arrays) = arrays {
+                fitting(names.arrays, &arrays, at.result.shapes)?;
+                adjoints.extend(arrays.iter().map(|array| array.id()).zip(seeds));
+            }
+            let mut value = T::zero();
+            if let Some(scalar) = scalar {
+                value = one(names.scalar, scalar)?;
+                adjoints.push(seed(scalar, sweep));
+            }
+            recorded.pull(adjoints, sweep)?.write(bars);
+            Ok(value)
         })
-    }
+    })
 }
 
 impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
@@ -285,8 +279,8 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         out: [&mut [T]; 2],
     ) -> Result<bool, Error> {
         match at.along {
-            Along::Nothing => self.push_in::<T, Values>(memory, at, out),
-            _ => self.push_in::<T, Tangents<TOGETHER>>(memory, at, out),
+            Along::Nothing => push::<T, Values, F>(&self.0, memory, at, out),
+            _ => push::<T, Tangents<TOGETHER>, F>(&self.0, memory, at, out),
         }
     }
 
@@ -297,9 +291,9 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         out: Adjoints<T>,
     ) -> Result<T, Error> {
         match at.along {
-            Along::Nothing => self.pull_in::<T, Values>(memory, at, out),
-            Along::One => self.pull_in::<T, Tangents<1>>(memory, at, out),
-            Along::Together => self.pull_in::<T, Tangents<TOGETHER>>(memory, at, out),
+            Along::Nothing => pull::<T, Values, F>(&self.0, memory, at, out),
+            Along::One => pull::<T, Tangents<1>, F>(&self.0, memory, at, out),
+            Along::Together => pull::<T, Tangents<TOGETHER>, F>(&self.0, memory, at, out),
         }
     }
 

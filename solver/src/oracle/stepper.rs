@@ -4,12 +4,11 @@
 //! pull-back is that of a tape of the rule's few operations.
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
-use hypertape_autodiff::{Array, Element, List, Shape, Tensor, Var};
+use hypertape_autodiff::{Array, Element, List, Tensor, Var};
 
-use crate::oracle::passes::{Arrays, Cut, Names, Passes, Planes, Stages};
+use crate::oracle::passes::{Arrays, Names, Passes, Stages};
 use crate::rows::Rows;
 use crate::rule::{Rule, Step};
 
@@ -102,50 +101,5 @@ impl<T: Element, R: Rule<T>> Stepper<T> for Arrays<Ruled<R>> {
 
     fn taped<'a>(&self, asked: Asked, groups: [&[Taped<'a, T>]; 3]) -> Option<List<Taped<'a, T>>> {
         self.0.made(asked, groups)
-    }
-}
-
-/// One array of `w`, and its part of each vector of a state.
-pub(crate) struct Place {
-    /// Its entries in `w`.
-    pub(crate) range: Range<usize>,
-    /// Where the parts start and end.
-    pub(crate) span: Range<usize>,
-    /// The shape of each part, and how many entries lie between one and the next.
-    shapes: List<Shape>,
-    gap: usize,
-}
-
-/// The arrays of a state of `vectors`, each with the step that moves it.
-pub(crate) fn places(
-    inner: &[Shape],
-    vectors: usize,
-    step: Step,
-) -> impl Iterator<Item = (Place, Step)> {
-    let dim = Cut::dense(inner).len();
-    let mut end = 0;
-    inner.iter().enumerate().map(move |(array, &shape)| {
-        let range = end..end + shape.len();
-        end = range.end;
-        let (gap, span) = (dim - shape.len(), range.start..(vectors - 1) * dim + end);
-        let shapes = std::iter::repeat_n(shape, vectors).collect();
-        (Place { range, span, shapes, gap }, Step { array, ..step })
-    })
-}
-
-impl Place {
-    /// The array alone.
-    pub(crate) fn own(&self) -> Cut<'_> {
-        Cut::dense(&self.shapes[..1])
-    }
-
-    /// All parts.
-    pub(crate) fn parts(&self) -> Cut<'_> {
-        Cut { shapes: &self.shapes, gap: self.gap }
-    }
-
-    /// Those of a state.
-    pub(crate) fn of<'v, T>(&'v self, state: &'v [T]) -> Planes<'v, T> {
-        Planes::new(self.parts(), &state[self.span.clone()])
     }
 }

@@ -1,12 +1,14 @@
 //! Steps of the inner rule: taken, pulled back, pushed forward.
 
-use hypertape_autodiff::Element;
+use std::ops::Range;
+
+use hypertape_autodiff::{Element, List, Shape};
 
 use crate::breakdown::Call;
 use crate::error::Error;
 use crate::oracle::Oracle;
 use crate::oracle::passes::{Along, At, Cut, Planes};
-use crate::oracle::stepper::{Asked, Place, Stepper, places};
+use crate::oracle::stepper::{Asked, Stepper};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::{Params, largest};
 use crate::rule::Step;
@@ -32,16 +34,13 @@ impl<T: Element> Oracle<'_, T> {
         &mut self,
         x: &[T],
         step: Step,
-        mut ask: impl FnMut(&dyn Stepper<T>, &mut Workspaces<T>, &Asking<T>) -> Result<bool, Error>,
+        mut ask: impl FnMut(&dyn Stepper<T>, &mut Workspaces<T>, &Place<T>) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
         let [outer, inner] = self.known.view.starts().map(Params::shapes);
         let (clock, rule) = (self.clock(), &*self.known.rule);
-        let memory = &mut self.memory;
-        let result =
-            places(inner, 1 + rule.rule().memory(), step).try_fold(true, |any, (place, step)| {
-                let x = Planes::new(Cut::dense(outer), x);
-                Ok(any && ask(rule, memory, &Asking { place, step, x })?)
-            });
+        let (memory, x) = (&mut self.memory, Planes::new(Cut::dense(outer), x));
+        let result = places(inner, 1 + rule.rule().memory(), step, x)
+            .try_fold(true, |any, place| Ok(any && ask(rule, memory, &place)?));
         self.metered(Call::Update, clock, result)
     }
 
@@ -54,7 +53,7 @@ impl<T: Element> Oracle<'_, T> {
         y: &mut [T],
     ) -> Result<bool, Error> {
         self.stepping(x, step, |rule, memory, of| {
-            rule.push(memory, of.query(state), [&mut y[of.place.range.clone()], &mut []])
+            rule.push(memory, of.query(state), [&mut y[of.range.clone()], &mut []])
         })
     }
 
@@ -68,8 +67,8 @@ impl<T: Element> Oracle<'_, T> {
         state_bar: &mut [T],
     ) -> Result<(), Error> {
         let pulled = self.stepping(x, step, |rule, memory, of| {
-            let (seeds, add) = (Some(&y_bar[of.place.range.clone()]), [true; 3]);
-            let bar = &mut state_bar[of.place.span.clone()];
+            let (seeds, add) = (Some(&y_bar[of.range.clone()]), [true; 3]);
+            let bar = &mut state_bar[of.span.clone()];
             let out = [bar, &mut [], &mut [], &mut [], &mut [], &mut []];
             rule.pull(memory, At { seeds, add, ..of.query(state) }, out).map(|_| true)
         });
@@ -85,7 +84,7 @@ impl<T: Element> Oracle<'_, T> {
         step: Step,
     ) -> Result<(), Error> {
         let taken = self.stepping(x, step, |rule, memory, of| {
-            let out = [&mut state[of.place.span.clone()], &mut []];
+            let out = [&mut state[of.span.clone()], &mut []];
             rule.push(memory, of.update(&[], gradient), out)
         });
         taken.map(|_| ())
@@ -104,7 +103,7 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<(), Error> {
         let before = largest(state_bar) * step.lr;
         self.stepping(x, step, |rule, memory, of| {
-            let (bar, u) = (&mut state_bar[of.place.span.clone()], &mut u[of.place.range.clone()]);
+            let (bar, u) = (&mut state_bar[of.span.clone()], &mut u[of.range.clone()]);
             let out = [bar, &mut [], &mut *x_bar, &mut [], u, &mut []];
             let at = At { add: [false, true, false], ..of.update(state, gradient) };
             rule.pull(memory, at, out).map(|_| true)
@@ -124,9 +123,9 @@ impl<T: Element> Oracle<'_, T> {
         dy: &mut [T],
     ) -> Result<(), Error> {
         let pushed = self.stepping(x, step, |rule, memory, of| {
-            let tangent = &tangent[of.place.span.clone()];
+            let tangent = &tangent[of.span.clone()];
             let at = of.query(state).moving(Along::One, [tangent, &[]]);
-            rule.push(memory, at, [&mut [], &mut dy[of.place.range.clone()]])
+            rule.push(memory, at, [&mut [], &mut dy[of.range.clone()]])
         });
         pushed.map(|_| ())
     }
@@ -142,33 +141,67 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<(), Error> {
         let pushed = self.stepping(x, step, |rule, memory, of| {
             let mut at = of.update(state, gradient).moving(Along::One, [&[], dx]);
-            at.groups[2].moving = &pushed[of.place.range.clone()];
-            rule.push(memory, at, [&mut [], &mut tangent[of.place.span.clone()]])
+            at.groups[2].moving = &pushed[of.range.clone()];
+            rule.push(memory, at, [&mut [], &mut tangent[of.span.clone()]])
         });
         pushed.map(|_| ())
     }
 }
 
-/// What is asked about: an array of the state, a step of it, the outer variables.
-struct Asking<'v, T> {
-    place: Place,
+/// One array of `w`, with its part of each vector of a state, and the step that moves it.
+struct Place<'v, T> {
+    /// Its entries in `w`.
+    range: Range<usize>,
+    /// Where the parts start and end.
+    span: Range<usize>,
+    /// The shape of each part, and how many entries lie between one and the next.
+    shapes: List<Shape>,
+    gap: usize,
     step: Step,
+    /// The outer variables.
     x: Planes<'v, T>,
 }
 
-impl<T: Element> Asking<'_, T> {
+/// The arrays of a state of `vectors`.
+fn places<'v, T: Element>(
+    inner: &'v [Shape],
+    vectors: usize,
+    step: Step,
+    x: Planes<'v, T>,
+) -> impl Iterator<Item = Place<'v, T>> {
+    let dim = Cut::dense(inner).len();
+    let mut end = 0;
+    inner.iter().enumerate().map(move |(array, &shape)| {
+        let range = end..end + shape.len();
+        end = range.end;
+        let (gap, span) = (dim - shape.len(), range.start..(vectors - 1) * dim + end);
+        let shapes = std::iter::repeat_n(shape, vectors).collect();
+        Place { range, span, shapes, gap, step: Step { array, ..step }, x }
+    })
+}
+
+impl<T: Element> Place<'_, T> {
+    /// The array alone.
+    fn own(&self) -> Cut<'_> {
+        Cut::dense(&self.shapes[..1])
+    }
+
+    /// The parts of a state, which may be missing.
+    fn parts<'v>(&'v self, state: &'v [T]) -> Planes<'v, T> {
+        let cut = Cut { shapes: &self.shapes, gap: self.gap };
+        Planes::new(cut, state.get(self.span.clone()).unwrap_or_default())
+    }
+
     /// Where the gradient is taken.
     fn query<'v>(&'v self, state: &'v [T]) -> At<'v, T, Asked> {
-        let groups = [self.place.of(state), Planes::NONE, Planes::NONE];
-        At::new(Asked::Query(self.step), groups, self.place.own())
+        let groups = [self.parts(state), Planes::NONE, Planes::NONE];
+        At::new(Asked::Query(self.step), groups, self.own())
     }
 
     /// The next state; that before takes its place if it is not given.
     fn update<'v>(&'v self, state: &'v [T], gradient: &'v [T]) -> At<'v, T, Asked> {
-        let place = &self.place;
-        let state = if state.is_empty() { &[] } else { &state[place.span.clone()] };
-        let gradient = Planes::new(place.own(), &gradient[place.range.clone()]);
-        let groups = [Planes::new(place.parts(), state), self.x, gradient];
-        At::new(Asked::Update(self.step), groups, place.parts())
+        let (state, gradient) =
+            (self.parts(state), Planes::new(self.own(), &gradient[self.range.clone()]));
+        At::new(Asked::Update(self.step), [state, self.x, gradient], state.cut)
     }
 }
