@@ -408,7 +408,7 @@ fn write<'a, T: Element, A: Planes<'a, T>>(
 
 /// Copies the value, or a tangent, of all adjoints into a buffer of their length.
 fn collect<'a, T: Element, A: Planes<'a, T>>(
-    pulled: &Pulled<'a, '_, A, 1>,
+    pulled: &Pulled<'a, A, 1>,
     shapes: &[Shape],
     place: usize,
     buffer: &mut [T],

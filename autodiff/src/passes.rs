@@ -133,6 +133,17 @@ impl<'a, T: Element> Group<'a, T> {
     /// # Errors
     /// [`Fault::Length`] unless the shapes hold as many entries as the vector, gaps included.
     pub fn load<A: Join<'a, T>>(&self, arena: &'a Arena) -> Result<List<A>, Fault> {
+        let mut arrays = List::new();
+        self.load_into(arena, &mut arrays)?;
+        Ok(arrays)
+    }
+
+    /// The same into a list, which is large to move.
+    fn load_into<A: Join<'a, T>>(
+        &self,
+        arena: &'a Arena,
+        arrays: &mut List<A>,
+    ) -> Result<(), Fault> {
         let gaps = self.gap * self.shapes.len().saturating_sub(1);
         let expected = self.shapes.iter().fold(gaps, |n, s| n.saturating_add(s.len()));
         let n = self.values.len();
@@ -147,7 +158,8 @@ impl<'a, T: Element> Group<'a, T> {
             };
             A::join(Tensor::new(arena, shape, &self.values[start..][..shape.len()]), tangent)
         };
-        Ok(self.shapes.iter().map(cut).collect())
+        arrays.extend(self.shapes.iter().map(cut));
+        Ok(())
     }
 }
 
@@ -249,21 +261,23 @@ pub fn evaluate<'a, T: Element, A: Join<'a, T>, O, const G: usize>(
     at: &[Group<'a, T>; G],
     f: impl FnOnce([&[A]; G]) -> O,
 ) -> Result<O, Fault> {
-    let groups = load(arena, at)?;
+    let mut groups = lists();
+    load(arena, at, &mut groups)?;
     let out = f(groups.each_ref().map(|group| &group[..]));
     arena.status()?;
     Ok(out)
 }
 
+fn lists<A, const G: usize>() -> [List<A>; G] {
+    std::array::from_fn(|_| List::new())
+}
+
 fn load<'a, T: Element, A: Join<'a, T>, const G: usize>(
     arena: &'a Arena,
     at: &[Group<'a, T>; G],
-) -> Result<[List<A>; G], Fault> {
-    let mut groups = std::array::from_fn(|_| List::new());
-    for (arrays, group) in groups.iter_mut().zip(at) {
-        *arrays = group.load(arena)?;
-    }
-    Ok(groups)
+    groups: &mut [List<A>; G],
+) -> Result<(), Fault> {
+    groups.iter_mut().zip(at).try_for_each(|(arrays, group)| group.load_into(arena, arrays))
 }
 
 /// Writes what a function returned, `what`, which must have the shapes of `out`.
@@ -306,7 +320,15 @@ pub type RecordedIn<'a, M, T, const G: usize> = Recorded<'a, <M as Mode<T>>::Arr
 #[derive(Debug)]
 pub struct Recorded<'a, A, T, const G: usize> {
     recording: Recording<'a, A, T>,
-    inputs: [List<Option<NodeId>>; G],
+    inputs: [Inputs; G],
+}
+
+/// Where the records of a group are: one for each array from `first` on, or none of passive ones.
+#[derive(Clone, Copy, Debug)]
+struct Inputs {
+    first: usize,
+    arrays: usize,
+    active: bool,
 }
 
 impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, G> {
@@ -320,10 +342,23 @@ impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, 
         f: impl FnOnce([&[Var<'a, A>]; G]) -> O,
     ) -> Result<(Self, O), Fault> {
         let tape = Tape::new(arena)?;
-        let groups = groups.map(|(arrays, wanted)| variables(tape, arrays, wanted));
-        let results = f(groups.each_ref().map(|group| &group[..]));
+        let mut first = 0;
+        let inputs = groups.map(|(arrays, wanted)| {
+            let (arrays, active) = (arrays.len(), wanted != Wanted::Nothing);
+            let inputs = Inputs { first, arrays, active };
+            first += if active { arrays } else { 0 };
+            inputs
+        });
+        let mut variables = lists();
+        for (variables, (arrays, wanted)) in variables.iter_mut().zip(groups) {
+            variables.extend(arrays.iter().map(|&array| match wanted {
+                Wanted::Nothing => tape.passive(array),
+                Wanted::Tangents => tape.variable_of_tangents(array),
+                Wanted::All => tape.variable(array),
+            }));
+        }
+        let results = f(variables.each_ref().map(|group| &group[..]));
         arena.status()?;
-        let inputs = groups.map(|group| group.iter().map(|v| v.id()).collect());
         Ok((Self { recording: tape.finish(), inputs }, results))
     }
 
@@ -335,11 +370,11 @@ impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, 
         &self,
         seeds: impl IntoIterator<Item = (Option<NodeId>, A)>,
         sweep: &'a Arena,
-    ) -> Result<Pulled<'a, '_, A, G>, Fault> {
+    ) -> Result<Pulled<'a, A, G>, Fault> {
         let seeds = seeds.into_iter().filter_map(|(id, seed)| Some((id?, seed)));
         let adjoints = self.recording.pull(&seeds.collect::<List<_>>(), sweep);
         sweep.status()?;
-        Ok(Pulled { adjoints, inputs: &self.inputs })
+        Ok(Pulled { adjoints, inputs: self.inputs })
     }
 
     /// The reverse sweep from a scalar, whose adjoint is 1; gives its value as well.
@@ -351,7 +386,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, 
         what: &'static str,
         scalar: Var<'a, A>,
         sweep: &'a Arena,
-    ) -> Result<(T, Pulled<'a, '_, A, G>), Fault> {
+    ) -> Result<(T, Pulled<'a, A, G>), Fault> {
         let value = one(what, scalar)?;
         Ok((value, self.pull([seed(scalar, sweep)], sweep)?))
     }
@@ -371,20 +406,6 @@ pub fn one<'a, A: Array<'a>>(what: &'static str, scalar: A) -> Result<A::Elem, F
     Ok(scalar.values()[0])
 }
 
-/// Variables of an array each.
-fn variables<'a, A: Array<'a>>(
-    tape: &'a Tape<'a, A>,
-    arrays: &[A],
-    wanted: Wanted,
-) -> List<Var<'a, A>> {
-    let variable = |&array: &A| match wanted {
-        Wanted::Nothing => tape.passive(array),
-        Wanted::Tangents => tape.variable_of_tangents(array),
-        Wanted::All => tape.variable(array),
-    };
-    arrays.iter().map(variable).collect()
-}
-
 impl<'a, T: Element, A: Join<'a, T>, const G: usize> Recorded<'a, A, T, G> {
     /// Records the function at flat vectors.
     ///
@@ -396,22 +417,24 @@ impl<'a, T: Element, A: Join<'a, T>, const G: usize> Recorded<'a, A, T, G> {
         wanted: [Wanted; G],
         f: impl FnOnce([&[Var<'a, A>]; G]) -> O,
     ) -> Result<(Self, O), Fault> {
-        let groups = load(arena, at)?;
+        let mut groups = lists();
+        load(arena, at, &mut groups)?;
         Self::new(arena, std::array::from_fn(|g| (&groups[g][..], wanted[g])), f)
     }
 }
 
 /// What a sweep left behind.
 #[derive(Debug)]
-pub struct Pulled<'a, 'r, A, const G: usize> {
+pub struct Pulled<'a, A, const G: usize> {
     adjoints: Adjoints<'a, A>,
-    inputs: &'r [List<Option<NodeId>>; G],
+    inputs: [Inputs; G],
 }
 
-impl<'a, A: Array<'a>, const G: usize> Pulled<'a, '_, A, G> {
+impl<'a, A: Array<'a>, const G: usize> Pulled<'a, A, G> {
     /// The adjoints of a group; `None` is zero.
     pub fn of(&self, group: usize) -> impl ExactSizeIterator<Item = Option<A>> + Clone {
-        self.inputs[group].iter().map(|id| id.and_then(|id| self.adjoints.get(id)))
+        let Inputs { first, arrays, active } = self.inputs[group];
+        (first..first + arrays).map(move |record| self.adjoints.at(record).filter(|_| active))
     }
 
     /// Writes, or adds, the planes that are wanted of each group.

@@ -249,7 +249,12 @@ pub struct Adjoints<'a, A> {
 impl<A: Copy> Adjoints<'_, A> {
     /// The adjoint of a record; `None` is zero.
     pub fn get(&self, id: NodeId) -> Option<A> {
-        self.table.get(id.position).copied().flatten()
+        self.at(id.position)
+    }
+
+    /// That of the record in a place.
+    pub(crate) fn at(&self, position: usize) -> Option<A> {
+        self.table.get(position).copied().flatten()
     }
 }
 
