@@ -27,7 +27,6 @@ use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
-use crate::profile::Profile;
 use crate::report::Report;
 use crate::rollout::Task;
 use crate::schedule::Schedule;
@@ -137,12 +136,24 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         Ok(None)
     }
 
-    /// The peak of used bytes for one task and an inner loop of `steps` steps, from the pieces of a profile: the formula
-    /// in the estimator's documentation.
+    /// Does what takes as many bytes as [`task`](Self::task) may, on an oracle that [rehearses](Oracle::rehearses): the same, unless
+    /// a coin decides, when it is all outcomes that may take most. Nothing comes of it but its bytes; what is needed beside, it does
+    /// not change. It may come before [`prepare`](Self::prepare).
+    ///
+    /// Loops go over [`Oracle::each`] of their steps, and states that are stored lie in [`Oracle::take_slots`], so that a loop of any
+    /// length is rehearsed at once. What ends by what it finds, as an iteration does, needs no care.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a schedule that does not fit.
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error>;
+    /// As [`estimate`](Self::estimate).
+    fn rehearse(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: Task<T>,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        self.task(oracle, inner, at, gradient)
+    }
 
     /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`]. Each of
     /// several processes then does all tasks.
@@ -150,13 +161,8 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         false
     }
 
-    /// Whether it puts a whole run on one tape, whose size is then part of the profile.
-    fn records_whole_runs(&self) -> bool {
-        false
-    }
-
-    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs. Cost: that of a [`Profile`] the first time,
-    /// nothing later.
+    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs, by a [rehearsal](Self::rehearse). Cost: one evaluation
+    /// of each kind the first time; later some passes over its vectors, whatever the number of steps.
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
@@ -167,13 +173,10 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         x: &[T],
         draw: Draw,
     ) -> Result<u64, Error> {
-        let mut profile = Profile::kept(oracle, inner, x, draw)?;
-        if self.records_whole_runs() && profile.whole_run == [0; 5] {
-            let draw = draw.for_task(oracle.task(draw, 0));
-            profile.measure_whole_runs(oracle, inner, x, draw)?;
-            *oracle.profile() = Some(profile);
-        }
-        let task = self.task_bytes(&profile, inner.steps())?;
+        let mut gradient = vec![T::zero(); x.len()];
+        let task = oracle.rehearsed(draw, |oracle, draw| {
+            self.rehearse(oracle, inner, Task { x, draw, slot: 0 }, &mut gradient)
+        })?;
         Ok(oracle.bytes_over_tasks(task, x.len()))
     }
 

@@ -83,6 +83,7 @@ pub use oracle::{Oracle, Point};
 pub use outer::{Optimiser, Outer};
 pub use params::{Params, norm, scale};
 pub use plan::{Alternative, plan};
+pub use pool::Slots;
 pub use problem::{Bilevel, Metric};
 pub use profile::{Evaluation, KeptSteps, Profile};
 pub use progress::{Observer, Record, RunState};

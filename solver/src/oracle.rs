@@ -31,7 +31,7 @@ use hypertape_autodiff::Element;
 use hypertape_autodiff::scalar::Scalar;
 
 use crate::adjoint::Itinerary;
-use crate::breakdown::Breakdown;
+use crate::breakdown::{Breakdown, Form};
 use crate::by_place::ByPlace;
 use crate::draw::Draw;
 use crate::error::Error;
@@ -45,7 +45,6 @@ use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::pool::Pool;
 use crate::problem::Bilevel;
-use crate::profile::Profile;
 use crate::ranks::Ranks;
 use crate::rule::Rule;
 use crate::scalar::ScalarBilevel;
@@ -133,8 +132,8 @@ struct Found<'p, T> {
     tapes: Vec<(Box<dyn StepTape<T> + 'p>, u64)>,
     /// The actions of the last schedule.
     itinerary: Option<Itinerary>,
-    /// Bytes of the pieces of an estimate, once measured.
-    profile: Option<Profile>,
+    /// Bytes of evaluations, once rehearsed.
+    forms: Vec<(Form, usize)>,
     /// Oracles of the workers that share tasks, made when they are first needed.
     crew: Vec<Oracle<'p, T>>,
     first_order_vanishes: Option<bool>,
@@ -143,10 +142,9 @@ struct Found<'p, T> {
 
 impl<T> Default for Found<'_, T> {
     fn default() -> Self {
-        let (tapes, crew) = (Vec::new(), Vec::new());
-        let (itinerary, profile) = (None, None);
+        let (tapes, forms, crew, itinerary) = (Vec::new(), Vec::new(), Vec::new(), None);
         let [first_order_vanishes, implicit_vanishes] = [None; 2];
-        Self { tapes, itinerary, profile, crew, first_order_vanishes, implicit_vanishes }
+        Self { tapes, itinerary, forms, crew, first_order_vanishes, implicit_vanishes }
     }
 }
 

@@ -71,7 +71,7 @@ fn what_is_planned_fits_and_more_memory_never_costs_time() {
         let inner = InnerLoop::new(60, lr).unwrap();
         let exact = Exact::default();
         let profile = Profile::measure(&mut oracle, &inner, &x, Draw::new(0, 0), 3).unwrap();
-        let of = |memory| plan(&exact, &oracle, &inner, &profile, memory);
+        let mut of = |memory| plan(&exact, &mut oracle, &inner, &profile, memory);
         let most = of(u64::MAX).unwrap().iter().map(|a| a.bytes).max().unwrap();
         let mut last = f64::INFINITY;
         let mut budgets = 0;
@@ -87,7 +87,7 @@ fn what_is_planned_fits_and_more_memory_never_costs_time() {
         assert!(why.ends_with(" bytes are needed at least, 1000 are allowed"), "{why}");
         // Bytes of each are those that a run takes.
         let inner = InnerLoop::new(20, lr).unwrap();
-        for planned in plan(&exact, &oracle, &inner, &profile, most).unwrap() {
+        for planned in plan(&exact, &mut oracle, &inner, &profile, most).unwrap() {
             let run = estimate(&mut oracle, &inner, &mut Exact::new(planned.schedule)).unwrap();
             assert_eq!(run, planned.bytes, "{name} {}", planned.schedule);
         }
@@ -125,9 +125,9 @@ fn tapes_that_leave_the_cache_are_not_planned() {
     (profile.step_seconds, profile.reverse_seconds) = (1.0, 2.0);
     (profile.near.record, profile.near.pull) = (1.0, 1.0);
     (profile.far.record, profile.far.pull, profile.far.tapes) = (2.0, 3.0, 108);
-    let seconds = |steps, keep| {
+    let mut seconds = |steps, keep| {
         let inner = InnerLoop::new(steps, lr).unwrap();
-        let found = plan(&Exact::default(), &oracle, &inner, &profile, u64::MAX).unwrap();
+        let found = plan(&Exact::default(), &mut oracle, &inner, &profile, u64::MAX).unwrap();
         let kept = found.iter().find(|a| a.schedule == Schedule::StoreAll { keep }).unwrap();
         kept.seconds / 25.0 / steps as f64
     };
@@ -248,7 +248,7 @@ fn a_billion_steps_are_refused_at_once() {
     let exact = Exact::default();
     assert_eq!(exact.predict(&mut oracle, &inner, &x, draw).unwrap(), needed);
     let profile = Profile::measure(&mut oracle, &inner, &x, draw, 0).unwrap();
-    let why = plan(&exact, &oracle, &inner, &profile, 100).unwrap_err();
+    let why = plan(&exact, &mut oracle, &inner, &profile, 100).unwrap_err();
     assert!(matches!(why, Error::Memory { limit: 100, advice: None, .. }), "{why}");
     // 10 ms, most of it for tables; going through a billion actions takes minutes.
     let took = clock.elapsed();

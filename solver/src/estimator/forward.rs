@@ -19,7 +19,6 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
-use crate::profile::Profile;
 use crate::rollout::{Task, finite_loss};
 use crate::rule::Step;
 use crate::spelling::without_settings;
@@ -35,10 +34,6 @@ without_settings! {
 }
 
 impl<T: Element> Estimator<T> for Forward {
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        Ok(bytes(profile, steps, profile.outer, 0))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -53,22 +48,6 @@ impl<T: Element> Estimator<T> for Forward {
         };
         along(oracle, inner, at, gradient, d, units, None)
     }
-}
-
-/// Bytes of [`along`], and of `beside` gradients.
-pub(crate) fn bytes(profile: &Profile, steps: usize, directions: u64, beside: u64) -> u64 {
-    let Profile { value, inner, outer, .. } = *profile;
-    let columns = directions.min(TOGETHER as u64);
-    let fewer = usize::try_from(columns).unwrap_or(0).wrapping_sub(1);
-    let pushed = match profile.push_fewer.get(fewer) {
-        Some(&bytes) if directions < outer => bytes,
-        _ if steps > 0 => profile.push_gradient.bytes.max(profile.push_init.bytes),
-        _ => profile.push_init.bytes,
-    };
-    let pieces = [profile.init.bytes, profile.outer_gradient.bytes];
-    let start = if beside > 0 { profile.pull_init.bytes } else { 0 };
-    let largest = pieces.into_iter().fold(pushed.max(start), u64::max);
-    value * (3 * inner + columns * (2 * inner + outer) + beside * outer) + largest
 }
 
 /// `df/dx + sum_u ((dw_r/dx u)^T df/dw) u`, a sum over so many directions. `fill(k, dx)` writes directions `k, k + 1, ...`, as
@@ -92,7 +71,8 @@ pub(crate) fn along<T: Element>(
     let (mut dw, mut dg) = (oracle.take(most * p)?, oracle.take(most * p)?);
     let mut dx = oracle.take(most * d)?;
     let mut loss = T::zero();
-    for first in (0..directions.max(1)).step_by(TOGETHER) {
+    for block in oracle.each(0..directions.max(1).div_ceil(TOGETHER)) {
+        let first = block * TOGETHER;
         let columns = most.min(directions - first);
         let (dw, dg) = (&mut dw[..columns * p], &mut dg[..columns * p]);
         let dx = &mut dx[..columns * d];
@@ -100,7 +80,7 @@ pub(crate) fn along<T: Element>(
         fill(first, dx);
         oracle.init(x, draw, &mut w)?;
         oracle.push_init(x, draw, dx, dw)?;
-        for t in 0..inner.steps() {
+        for t in oracle.each(0..inner.steps()) {
             let step = Step::new(t, inner.lr());
             let Some(c) = oracle.multiple(step) else {
                 return Err(refused(oracle.rule()));

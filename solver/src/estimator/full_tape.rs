@@ -7,13 +7,12 @@
 //! Cost: one recorded run of `r` inner gradients. Memory: the tape and its adjoints,
 //! linear in `r` with a large factor, in the arenas; predicted from runs of 2, 3 and 10 steps, at most two cache lines too much.
 
-use hypertape_autodiff::{ALIGNMENT, Element};
+use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::profile::Profile;
 use crate::rollout;
 use crate::rollout::Task;
 use crate::spelling::without_settings;
@@ -29,18 +28,6 @@ without_settings! {
 }
 
 impl<T: Element> Estimator<T> for FullTape {
-    fn records_whole_runs(&self) -> bool {
-        true
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let [.., two, three, ten] = profile.whole_run;
-        let runs = &profile.whole_run[..4];
-        // A table of all records ends in a whole cache line: over 8 steps lines do not matter, at the end one may.
-        let longer = || three + (ten - two) * (steps as u64 - 3) / 8 + ALIGNMENT as u64;
-        Ok(runs.get(steps).copied().unwrap_or_else(longer))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,

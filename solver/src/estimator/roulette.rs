@@ -28,7 +28,6 @@ use crate::estimator::{Estimator, exact};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::scale;
-use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
 use crate::spelling::{About, Range, Spelled, Visit};
@@ -285,17 +284,6 @@ impl<T: Element> Estimator<T> for Roulette {
         Some(Box::new(self.clone().with_schedule(schedule)))
     }
 
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let (levels, mut peak) = (self.levels(steps), 0);
-        for (n, &(depth, _)) in levels.iter().enumerate() {
-            let pairs = levels[..=n].windows(2).filter(|pair| pair[0].1 > pair[1].1);
-            let ends: Vec<_> = pairs.map(|pair| pair[0].0).collect();
-            let depths = (depth.min(steps), steps);
-            peak = peak.max(exact::bytes(profile, self.schedule, depths, 0, &ends)?);
-        }
-        Ok(peak)
-    }
-
     fn excess(
         &self,
         oracle: &mut Oracle<T>,
@@ -306,6 +294,22 @@ impl<T: Element> Estimator<T> for Roulette {
         let survival: Vec<f64> = self.levels(inner.steps())[1..].iter().map(|&(_, p)| p).collect();
         let levels = Levels::new(squares[0], &squares[1..], &vec![1.0; squares.len()]);
         Ok(Some(levels.second_moment(&survival) - squares[0]))
+    }
+
+    /// All levels: which takes most depends on the schedule.
+    fn rehearse(
+        &self,
+        oracle: &mut Oracle<T>,
+        inner: &InnerLoop,
+        at: Task<T>,
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        let mut loss = T::zero();
+        for level in 0..self.levels(inner.steps()).len() {
+            let alone = Self { forced: Some(level), ..self.clone() };
+            loss = alone.task(oracle, inner, at, gradient)?;
+        }
+        Ok(loss)
     }
 
     fn task(
@@ -323,15 +327,14 @@ impl<T: Element> Estimator<T> for Roulette {
             return Err(Error::invalid("the last depth of roulette", deepest, expected));
         }
         let levels = &levels[..=self.level(&levels, at)];
-        let mut ends = levels.windows(2).map(|pair| (pair[0].0, pair[0].1 / pair[1].1)).peekable();
+        let ends = levels.windows(2).map(|pair| (pair[0].0, pair[0].1 / pair[1].1));
+        let ends: Vec<_> = ends.filter(|&(_, ratio)| ratio > 1.0).collect();
         let depth = Some(levels[levels.len() - 1].0);
-        let mut look = |run: &mut Rollout<T>, k: usize, bar: &mut [T], x_bar: &mut [T]| {
-            while let Some((_, ratio)) = ends.next_if(|&(depth, _)| depth == k) {
-                if ratio > 1.0 {
-                    scale(bar, T::from_f64(1.0 - ratio));
-                    run.pull_start(bar, x_bar)?;
-                    scale(bar, T::from_f64(ratio / (1.0 - ratio)));
-                }
+        let mut look = |run: &mut Rollout<T>, bar: &mut [T], x_bar: &mut [T]| {
+            if let Some(&(_, ratio)) = ends.iter().find(|&&(depth, _)| run.reached(depth)) {
+                scale(bar, T::from_f64(1.0 - ratio));
+                run.pull_start(bar, x_bar)?;
+                scale(bar, T::from_f64(ratio / (1.0 - ratio)));
             }
             Ok(())
         };

@@ -28,12 +28,10 @@ use rand::RngExt;
 
 use crate::draw::Level;
 use crate::error::Error;
-use crate::estimator::equation::{bytes, unknowns};
 use crate::estimator::{Estimator, implicit};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
-use crate::profile::Profile;
 use crate::rollout::Task;
 use crate::spelling::{About, Range, Spelled, Visit};
 
@@ -105,8 +103,15 @@ impl StochasticNeumann {
         self.forced = factors;
     }
 
-    /// The number of factors.
-    fn factors(&self, at: Task<impl Element>) -> usize {
+    /// The number of factors; in a rehearsal one, which takes as much as many.
+    fn factors(&self, at: Task<impl Element>, rehearsal: bool) -> usize {
+        match self.terms {
+            Terms::StocBio { terms, .. } | Terms::Single { terms } if rehearsal => {
+                return (terms - 1).min(1);
+            }
+            Terms::Roulette { .. } if rehearsal => return 1,
+            _ => {}
+        }
         let mut coin = at.draw.at(Level::Coin, at.slot).stream();
         let drawn = match self.terms {
             Terms::StocBio { terms, .. } => terms - 1,
@@ -226,10 +231,6 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
         true
     }
 
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        Ok(bytes(profile, steps, 3 * unknowns(profile)))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -248,12 +249,12 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
         // Whether the squared contraction of a single vector tells about that of all factors.
         let mut telling = false;
         if let Terms::Roulette { mu, noise, .. } = self.terms {
-            telling = noise == 0.0;
+            telling = noise == 0.0 && !oracle.rehearses();
             mu.map_or(Ok(()), |mu| {
                 self.enforce((1.0 - size * mu).powi(2) + (size * noise).powi(2))
             })?;
         }
-        let factors = self.factors(at);
+        let factors = self.factors(at, oracle.rehearses());
         let mixed = if self.reuse { inner.steps().saturating_sub(1) } else { inner.steps() };
         implicit::hypergradient(oracle, inner, at, gradient, mixed, |equation, b, v| {
             let p = v.len();
@@ -269,7 +270,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                 }
                 sum.fill(T::zero());
                 let batches = self.batches(k);
-                for _ in 0..batches {
+                for _ in equation.oracle.each(0..batches) {
                     step += 1;
                     equation.apply(step, &y, &mut hy, None)?;
                     axpy(&mut sum, T::one(), &hy);

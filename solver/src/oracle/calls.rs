@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{ALIGNMENT, Element};
 
-use crate::breakdown::Call;
+use crate::breakdown::{Call, Form};
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
+use crate::oracle::lanes::again;
 use crate::oracle::passes::{Along, At, TOGETHER};
 use crate::oracle::view::{Point, View};
 use crate::oracle::workspaces::Workspaces;
 
-/// An evaluation, and which of its forms: what is wanted of it, or along how many directions.
-pub(crate) type Form = (Call, usize);
+/// A kept recording: the making, what is kept, the pull-back.
+const KEPT: [Form; 3] = [(Call::Record, 0, 0), (Call::Record, 1, 0), (Call::PullTape, 0, 0)];
 
 impl<T: Element> Oracle<'_, T> {
     /// The most directions that [`push_gradient`](Self::push_gradient) takes along.
@@ -36,7 +37,7 @@ impl<T: Element> Oracle<'_, T> {
             w.copy_from_slice(init);
             return Ok(());
         }
-        self.evaluate((Call::Start, 0), [w], |view, memory, [w]| {
+        self.evaluate((Call::Start, 0, 0), [w], |view, memory, [w]| {
             view.push(memory, view.init(x, draw), [w, &mut []]).map(|_| ())
         })
     }
@@ -56,7 +57,7 @@ impl<T: Element> Oracle<'_, T> {
         if self.known.init.is_some() {
             return Ok(());
         }
-        self.evaluate((Call::PullStart, 0), [x_bar], |view, memory, [x_bar]| {
+        self.evaluate((Call::PullStart, 0, 0), [x_bar], |view, memory, [x_bar]| {
             let at = At { seeds: Some(w_bar), add: [true; 3], ..view.init(x, draw) };
             let out = [&mut [], &mut [], x_bar, &mut [], &mut [], &mut []];
             view.pull(memory, at, out).map(|_| ())
@@ -75,7 +76,7 @@ impl<T: Element> Oracle<'_, T> {
             dw.fill(T::zero());
             return Ok(());
         }
-        self.evaluate((Call::Push, directions), [dw], |view, memory, [dw]| {
+        self.evaluate((Call::Push, directions, 0), [dw], |view, memory, [dw]| {
             let at = view.init(x, draw).moving(Along::Together, [&[], dx]);
             view.push(memory, at, [&mut [], dw]).map(|_| ())
         })
@@ -86,8 +87,8 @@ impl<T: Element> Oracle<'_, T> {
     /// # Errors
     /// As [`init`](Self::init).
     pub fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
-        let point = self.see(point, Level::Inner, step)?;
-        self.evaluate((Call::InnerGradient, 2), [], |view, memory, []| {
+        let (point, seen) = self.see(point, Level::Inner, step)?;
+        self.evaluate((Call::InnerGradient, 2, seen), [], |view, memory, []| {
             view.value(memory, view.loss(point))
         })
     }
@@ -103,9 +104,9 @@ impl<T: Element> Oracle<'_, T> {
         gradient: &mut [T],
     ) -> Result<T, Error> {
         self.expect(&[gradient.len()], &[])?;
-        let point = self.see(point, Level::Inner, step)?;
+        let (point, seen) = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
-        self.evaluate((Call::InnerGradient, 0), [gradient], |view, memory, [gradient]| {
+        self.evaluate((Call::InnerGradient, 0, seen), [gradient], |view, memory, [gradient]| {
             view.gradient(memory, point, [gradient, &mut []])
         })
     }
@@ -122,9 +123,10 @@ impl<T: Element> Oracle<'_, T> {
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         self.expect(&[w_bar.len()], &[x_bar.len()])?;
-        let point = self.see(point, Level::Inner, step)?;
+        let (point, seen) = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
-        self.evaluate((Call::InnerGradient, 1), [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
+        let form = (Call::InnerGradient, 1, seen);
+        self.evaluate(form, [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
             view.gradient(memory, point, [w_bar, x_bar])
         })
     }
@@ -205,14 +207,18 @@ impl<T: Element> Oracle<'_, T> {
         point: Point<T>,
         step: usize,
         v: &[T],
-        out: [&mut [T]; 3],
+        mut out: [&mut [T]; 3],
     ) -> Result<(), Error> {
         self.expect(&[v.len()], &[])?;
-        let point = self.see(point, Level::Inner, step)?;
+        let (point, seen) = self.see(point, Level::Inner, step)?;
         let form = out.iter().fold(0, |form, out| 2 * form + usize::from(!out.is_empty()));
-        self.evaluate((Call::Products, form), out, |view, memory, out| {
+        self.evaluate((Call::Products, form, seen), again(&mut out), |view, memory, out| {
             view.products(memory, point, v, out)
-        })
+        })?;
+        if self.rehearses() && !out[1].is_empty() {
+            out[1].copy_from_slice(v);
+        }
+        Ok(())
     }
 
     /// Writes `dg/dw` at inner step `step`, and its push-forward `H dw + B dx` along each of the directions that `moving =
@@ -234,8 +240,8 @@ impl<T: Element> Oracle<'_, T> {
         self.expect(&[gradient.len(), pushed.len() / directions.max(1)], &[])?;
         self.pool.meter.cost.hvps += directions as u64;
         self.pool.meter.cost.mixed += directions as u64;
-        let point = self.see(point, Level::Inner, step)?;
-        let form = (Call::Push, TOGETHER + 1 + directions);
+        let (point, seen) = self.see(point, Level::Inner, step)?;
+        let form = (Call::Push, TOGETHER + 1 + directions, seen);
         self.evaluate(form, [gradient, pushed], |view, memory, [gradient, pushed]| {
             let at = view.loss(point).moving(Along::Together, moving);
             let out = [gradient, pushed, &mut [], &mut [], &mut [], &mut []];
@@ -251,10 +257,11 @@ impl<T: Element> Oracle<'_, T> {
         slot: usize,
         gradient: &mut [T],
     ) -> Result<u64, Error> {
-        let before = self.pool.meter.cost.samples;
-        let point = self.see(point, Level::Inner, step)?;
-        let samples = self.pool.meter.cost.samples - before;
+        let (point, seen) = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
+        if self.rehearses() {
+            return self.rehearse_tape(point, gradient);
+        }
         let (view, tapes) = (&self.known.view, self.known.found.tapes.len());
         if tapes <= slot {
             let new = (tapes..=slot).map(|_| (Arc::clone(view).tape(), 0)).collect::<Vec<_>>();
@@ -264,7 +271,7 @@ impl<T: Element> Oracle<'_, T> {
         let (tape, saw) = &mut self.known.found.tapes[slot];
         let result = tape.record(&mut self.memory, point, gradient);
         let bytes = tape.bytes();
-        *saw = samples;
+        *saw = seen as u64;
         self.pool.meter.hold(bytes);
         self.metered(Call::Record, clock, result.map(|_| bytes as u64))
     }
@@ -279,6 +286,14 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<(), Error> {
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
+        if self.rehearses() {
+            hessian_product.copy_from_slice(v);
+            mixed_product.fill(T::zero());
+            let [_, kept, pull] = KEPT.map(|form| self.known_bytes(form).unwrap_or_default());
+            self.pool.meter.observe(pull);
+            self.pool.meter.release(kept);
+            return Ok(());
+        }
         let clock = self.clock();
         let (tape, saw) = &mut self.known.found.tapes[slot];
         self.pool.meter.cost.samples += *saw;
@@ -288,6 +303,27 @@ impl<T: Element> Oracle<'_, T> {
         let result = self.metered(Call::PullTape, clock, result);
         self.pool.meter.release(bytes);
         result
+    }
+
+    /// Counts a recording that is kept. Of one that is made for that, its pull-back is looked at as well.
+    fn rehearse_tape(&mut self, point: Point<T>, gradient: &mut [T]) -> Result<u64, Error> {
+        let found = match KEPT.map(|form| self.known_bytes(form)) {
+            [Some(record), Some(kept), _] => [record, kept],
+            _ => {
+                let mut tape = Arc::clone(&self.known.view).tape();
+                tape.record(&mut self.memory, point, gradient)?;
+                let found = [self.memory.take_peak(), tape.bytes()];
+                let [mut product, mut mixed] = [gradient.to_vec(), point.x.to_vec()];
+                tape.pull(&mut self.memory, gradient, &mut product, &mut mixed)?;
+                let pull = self.memory.take_peak();
+                self.found().forms.extend(KEPT.into_iter().zip([found[0], found[1], pull]));
+                found
+            }
+        };
+        gradient.fill(T::zero());
+        self.pool.meter.hold(found[1]);
+        self.pool.meter.observe(found[0]);
+        Ok(found[1] as u64)
     }
 
     /// Lets go of the memory of kept recordings.
@@ -300,8 +336,10 @@ impl<T: Element> Oracle<'_, T> {
     /// # Errors
     /// As [`init`](Self::init).
     pub fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
-        let point = self.see(point, Level::Outer, 0)?;
-        self.evaluate((Call::Outer, 0), [], |view, memory, []| view.value(memory, view.loss(point)))
+        let (point, seen) = self.see(point, Level::Outer, 0)?;
+        self.evaluate((Call::Outer, 0, seen), [], |view, memory, []| {
+            view.value(memory, view.loss(point))
+        })
     }
 
     /// Writes `df/dw` and `df/dx`; returns `f`. Counts one outer gradient.
@@ -315,11 +353,16 @@ impl<T: Element> Oracle<'_, T> {
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         self.expect(&[w_bar.len()], &[x_bar.len()])?;
-        let point = self.see(point, Level::Outer, 0)?;
+        let (point, seen) = self.see(point, Level::Outer, 0)?;
         self.pool.meter.cost.outer_gradients += 1;
-        self.evaluate((Call::Outer, 1), [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
+        let (form, mut out) = ((Call::Outer, 1, seen), [w_bar, x_bar]);
+        let loss = self.evaluate(form, again(&mut out), |view, memory, [w_bar, x_bar]| {
             view.gradient(memory, point, [w_bar, x_bar])
-        })
+        })?;
+        if self.rehearses() {
+            out[0].fill(T::one());
+        }
+        Ok(loss)
     }
 
     /// The whole run on one tape: writes `dF/dx` for one task and returns its outer loss.
@@ -332,6 +375,25 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<T, Error> {
         let (view, rule, init) =
             (Arc::clone(&self.known.view), Arc::clone(&self.known.rule), self.known.init.clone());
+        if self.rehearses() {
+            let mut of = |oracle: &mut Self, steps| {
+                let run = inner.with_steps(steps);
+                oracle.bytes_of((Call::WholeRun, steps, 0), |Self { memory, .. }| {
+                    let run = (&run, &*rule);
+                    view.whole_run(memory, run, init.as_deref(), (x, draw), gradient).map(drop)
+                })
+            };
+            let (few, more) = (inner.steps().min(3), inner.steps().saturating_sub(3));
+            let mut bytes = of(self, few)?;
+            if more > 0 {
+                // A table of all records ends in a whole cache line: over 8 steps lines do not matter, at the end one may.
+                let eight = of(self, 10)? - of(self, 2)?;
+                bytes += eight.saturating_mul(more) / 8 + ALIGNMENT;
+            }
+            self.pool.meter.observe(bytes);
+            gradient.fill(T::zero());
+            return Ok(T::zero());
+        }
         let saw = |level, step| view.samples(draw.at(level, step)) as u64;
         let cost = &mut self.pool.meter.cost;
         cost.plain_steps += inner.steps() as u64;
@@ -339,22 +401,23 @@ impl<T: Element> Oracle<'_, T> {
         cost.outer_gradients += 1;
         cost.samples += (0..inner.steps()).map(|t| saw(Level::Inner, t)).sum::<u64>();
         cost.samples += saw(Level::Outer, 0);
-        self.evaluate((Call::WholeRun, inner.steps()), [gradient], |view, memory, [gradient]| {
+        self.evaluate((Call::WholeRun, inner.steps(), 0), [gradient], |view, memory, [gradient]| {
             view.whole_run(memory, (inner, &*rule), init.as_deref(), (x, draw), gradient)
         })
     }
 
-    /// Where a loss is evaluated at a level and a step; the samples that it sees are counted.
+    /// Where a loss is evaluated at a level and a step, and how many samples it sees, which are counted.
     fn see<'v>(
         &mut self,
         point: Point<'v, T>,
         level: Level,
         step: usize,
-    ) -> Result<Point<'v, T>, Error> {
+    ) -> Result<(Point<'v, T>, usize), Error> {
         self.expect(&[point.w.len()], &[point.x.len()])?;
         let point = point.at(level, step);
-        self.pool.meter.cost.samples += self.known.view.samples(point.draw) as u64;
-        Ok(point)
+        let seen = self.known.view.samples(point.draw);
+        self.pool.meter.cost.samples += seen as u64;
+        Ok((point, seen))
     }
 
     /// Refuses vectors of inner and of outer variables of another length.
@@ -383,16 +446,45 @@ impl<T: Element> Oracle<'_, T> {
         Ok(directions)
     }
 
-    /// One evaluation of the problem, counted.
-    fn evaluate<R, const N: usize>(
+    /// One evaluation of the problem, counted. All but that of the start are made in a rehearsal for their bytes alone.
+    fn evaluate<R: Default, const N: usize>(
         &mut self,
-        (call, _): Form,
-        out: [&mut [T]; N],
+        form: Form,
+        mut out: [&mut [T]; N],
         act: impl FnOnce(&dyn View<T>, &mut Workspaces<T>, [&mut [T]; N]) -> Result<R, Error>,
     ) -> Result<R, Error> {
+        if self.rehearses() && form.0 != Call::Start {
+            let bytes = self.bytes_of(form, |Self { known, memory, .. }| {
+                act(&*known.view, memory, again(&mut out)).map(drop)
+            })?;
+            self.pool.meter.observe(bytes);
+            out.into_iter().for_each(|out| out.fill(T::zero()));
+            return Ok(R::default());
+        }
         let clock = self.clock();
         let result = act(&*self.known.view, &mut self.memory, out);
-        self.metered(call, clock, result)
+        self.metered(form.0, clock, result)
+    }
+
+    /// Bytes of an evaluation, if they are known.
+    fn known_bytes(&self, form: Form) -> Option<usize> {
+        let forms = self.known.found.forms.iter();
+        forms.rev().find_map(|&(known, bytes)| (known == form).then_some(bytes))
+    }
+
+    /// Bytes of an evaluation, which is made unless they are known.
+    fn bytes_of(
+        &mut self,
+        form: Form,
+        act: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<usize, Error> {
+        if let Some(bytes) = self.known_bytes(form) {
+            return Ok(bytes);
+        }
+        act(self)?;
+        let bytes = self.memory.take_peak();
+        self.found().forms.push((form, bytes));
+        Ok(bytes)
     }
 
     /// The time, if anybody wants to know.

@@ -1,13 +1,15 @@
 //! What evaluations cost: vectors taken and given back, counts, bytes, notes.
 
+use std::iter::Chain;
+use std::ops::Range;
+
 use hypertape_autodiff::Element;
 
 use crate::adjoint::Itinerary;
 use crate::cost::Cost;
 use crate::error::Error;
 use crate::oracle::Oracle;
-use crate::pool::Pool;
-use crate::profile::Profile;
+use crate::pool::{Pool, Slots};
 use crate::report::Report;
 
 impl<T: Element> Oracle<'_, T> {
@@ -34,6 +36,31 @@ impl<T: Element> Oracle<'_, T> {
     /// Gives a vector back, for later calls.
     pub fn give(&mut self, vector: Vec<T>) {
         self.pool.give(vector);
+    }
+
+    /// `count` vectors of `length` values, by number, likewise counted: for what grows with the number of steps, since a
+    /// rehearsal counts all of them and has one.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_slots(&mut self, count: usize, length: usize) -> Result<Slots<T>, Error> {
+        self.pool.take_slots(count, length)
+    }
+
+    /// Gives them back.
+    pub fn give_slots(&mut self, slots: Slots<T>) {
+        self.pool.give_slots(slots);
+    }
+
+    /// Whether this is a [rehearsal](crate::Estimator::rehearse): evaluations only count, and give zeros, for `H v` and a pull-back
+    /// of an update what they would of `H = 1`, and for `df/dw` ones.
+    pub fn rehearses(&self) -> bool {
+        self.pool.rehearsal
+    }
+
+    /// Each of `all` in turn, such as the steps of a loop; in a rehearsal the first two and the last two.
+    pub fn each(&self, all: Range<usize>) -> Chain<Range<usize>, Range<usize>> {
+        self.pool.each(all)
     }
 
     /// Takes note of bytes of one's own that are in use from here on.
@@ -100,10 +127,5 @@ impl<T: Element> Oracle<'_, T> {
     /// Keeps them for the next call.
     pub(crate) fn keep_itinerary(&mut self, itinerary: Itinerary) {
         self.found().itinerary = Some(itinerary);
-    }
-
-    /// Bytes of the pieces of an estimate, once measured.
-    pub(crate) fn profile(&mut self) -> &mut Option<Profile> {
-        &mut self.found().profile
     }
 }

@@ -22,21 +22,6 @@ const STEPS: usize = 8;
 const FAR: u64 = 64 << 20;
 
 impl Profile {
-    /// The bytes, measured the first time that an oracle is asked for them.
-    pub(crate) fn kept<T: Element>(
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        x: &[T],
-        draw: Draw,
-    ) -> Result<Self, Error> {
-        if let Some(profile) = oracle.profile() {
-            return Ok(*profile);
-        }
-        let profile = Self::measure(oracle, inner, x, draw, 0)?;
-        *oracle.profile() = Some(profile);
-        Ok(profile)
-    }
-
     /// Measures each piece of the first task of `draw` as one thread does it, or all threads where they share the blocks of
     /// a task: `repeat` times after a first that is not timed.
     ///
@@ -90,10 +75,6 @@ impl Profile {
             inner: p as u64,
             outer: d as u64,
             state: n as u64,
-            extra: u64::from(general) + u64::from(ahead),
-            again: general && oracle.nonlinear(),
-            fixed_point: !oracle.stationary(),
-            query: piece(oracle, 0, |o| o.query(x, &state, step, &mut y).map(|_| ()))?.bytes,
             init: piece(oracle, repeat, |o| o.init(x, draw, &mut a))?,
             gradient: piece(oracle, repeat, |o| o.inner_gradient(point, 0, &mut a).map(|_| ()))?,
             products: piece(oracle, repeat, |o| {
@@ -123,13 +104,6 @@ impl Profile {
             })?,
             ..Self::default()
         };
-        for k in 1..columns {
-            let fewer = [&dw[..k * p], &dx[..k * d]];
-            let start = piece(oracle, 0, |o| o.push_init(x, draw, fewer[1], &mut dg[..k * p]))?;
-            let step =
-                piece(oracle, 0, |o| o.push_gradient(point, 0, fewer, &mut b, &mut dg[..k * p]))?;
-            profile.push_fewer[k - 1] = start.bytes.max(step.bytes);
-        }
         profile.record = piece(oracle, repeat, |o| {
             profile.tape = o.keep_gradient(point, 0, 0, &mut b)?;
             Ok(())
@@ -172,30 +146,14 @@ impl Profile {
 
     /// Tapes that `room` bytes hold beside what else reversing their steps takes, at least one.
     fn tapes_within(&self, room: u64) -> usize {
-        let Self { value, inner, outer, state, extra, .. } = *self;
-        let beside = if extra > 0 { state + inner } else { 0 };
-        let vectors = value * (2 * state + inner * (1 + extra) + 2 * outer);
+        let Self { value, inner, outer, state, .. } = *self;
+        // Of a rule that is more than a multiple of its gradient, what its pull-back needs is kept too.
+        let beside = if self.update.bytes > 0 { state + inner } else { 0 };
+        let vectors = value * (2 * state + 3 * inner + 2 * outer);
         let pieces = [self.record, self.pull_tape, self.update, self.pull_update];
         let most = pieces.map(|piece| piece.bytes).into_iter().max().unwrap_or_default();
         let tapes = room.saturating_sub(vectors + most) / (self.tape + value * beside).max(1);
         usize::try_from(tapes).unwrap_or(usize::MAX).max(1)
-    }
-
-    /// Measures tapes over whole runs of 0 to 3 and of 10 steps too. Cost: 16 recorded steps.
-    pub(crate) fn measure_whole_runs<T: Element>(
-        &mut self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        x: &[T],
-        draw: Draw,
-    ) -> Result<(), Error> {
-        let mut x_bar = vec![T::zero(); x.len()];
-        for (steps, bytes) in [0, 1, 2, 3, 10].into_iter().zip(&mut self.whole_run) {
-            let run = InnerLoop::new(steps, inner.lr())?;
-            *bytes =
-                piece(oracle, 0, |o| o.whole_run(&run, x, draw, &mut x_bar).map(|_| ()))?.bytes;
-        }
-        Ok(())
     }
 }
 

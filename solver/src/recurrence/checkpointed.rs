@@ -160,7 +160,7 @@ impl<'r, T: Element> Loop<'r, T> {
         shapes: [Vec<Shape>; 2],
         (steps, schedule): (usize, Schedule),
     ) -> Result<Self, Error> {
-        let plan = Itinerary::new(schedule, Length::Known(steps))?;
+        let plan = Itinerary::new(schedule, Length::Known(steps), false)?;
         Ok(Self { body, memory, shapes, steps, plan, until: None, pool: Pool::default() })
     }
 
@@ -194,7 +194,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// # Errors
     /// [`Error::Invalid`] for a schedule that is not online, as the number of steps is not known before.
     pub fn until(self, until: impl Fn(&[T], usize) -> bool + Send + 'r) -> Result<Self, Error> {
-        let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps))?;
+        let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps), false)?;
         Ok(Self { plan, until: Some(Box::new(until)), ..self })
     }
 
