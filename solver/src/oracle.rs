@@ -7,6 +7,7 @@
 //! on their number (`lanes.rs`). Handles are not `Send`: each worker has arenas of its own.
 
 mod about;
+mod arrays;
 mod calls;
 mod facts;
 pub(crate) mod lanes;
@@ -16,6 +17,7 @@ pub(crate) mod numbers;
 pub(crate) mod passes;
 pub(crate) mod results;
 mod scalars;
+mod scratch;
 pub(crate) mod stepper;
 mod steps;
 mod tapes;
@@ -35,9 +37,9 @@ use crate::breakdown::{Breakdown, Form};
 use crate::by_place::ByPlace;
 use crate::draw::Draw;
 use crate::error::Error;
+use crate::oracle::arrays::view;
 use crate::oracle::facts::{Facts, Known};
 use crate::oracle::lanes::Team;
-use crate::oracle::lens::Lens;
 use crate::oracle::scalars::Scalars;
 use crate::oracle::stepper::AnyRule;
 use crate::oracle::view::StepTape;
@@ -49,7 +51,7 @@ use crate::ranks::Ranks;
 use crate::rule::Rule;
 use crate::scalar::ScalarBilevel;
 
-pub(crate) use crate::oracle::passes::TOGETHER;
+pub(crate) use crate::oracle::scratch::TOGETHER;
 pub use crate::oracle::view::Point;
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
@@ -161,8 +163,8 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// [`Error::Function`] if `init` fails at the first outer point.
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
-        let lens = Lens::new(problem, &mut memory)?;
-        Ok(Self::with(Facts::new(lens), memory))
+        let view = view(problem, &mut memory)?;
+        Ok(Self::with(Facts::new(view), memory))
     }
 
     /// A view of a problem over single numbers, see [`ScalarBilevel`].

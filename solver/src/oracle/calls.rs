@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::oracle::lanes::again;
-use crate::oracle::passes::{Along, At, TOGETHER};
+use crate::oracle::passes::{Along, At};
+use crate::oracle::scratch::TOGETHER;
 use crate::oracle::view::{Point, View};
 use crate::oracle::workspaces::Workspaces;
 

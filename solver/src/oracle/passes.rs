@@ -11,11 +11,9 @@ use hypertape_autodiff::{Arena, Array, Element, Fault, List, Shape, Tensor, Var}
 
 use crate::error::Error;
 use crate::oracle::results::pass;
+use crate::oracle::scratch::TOGETHER;
 use crate::oracle::workspaces::Workspaces;
 use crate::rows::{Blocks, Rows};
-
-/// Most directions that travel together through a forward pass.
-pub(crate) const TOGETHER: usize = 4;
 
 /// How a flat vector is cut into arrays, `gap` entries apart that are none of them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -231,19 +229,24 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
         pass(names.function, || {
             let (record, sweep) = workspace.arenas();
             let groups = at.groups(record, [w, dw])?;
-            let seeds: List<M::Array<'_>> = at.seeds(sweep, [w, dw])?.load(sweep)?;
+            let seeds = at.seeds(sweep, [w, dw])?;
             let cuts = at.groups.map(|group| group.cut);
             let bars = [cuts[0].bars([w, dw]), cuts[1].bars([x, dx]), cuts[2].bars([g, dg])];
             let mut add = at.add.into_iter();
             let bars = bars.map(|bars| bars.added(add.next() == Some(true) || !first));
-            let (recorded, (arrays, scalar)) =
-                RecordedIn::<M, T, 3>::at(record, &groups, Bars::wanted(&bars), |groups| {
-                    let arrays = function.arrays(at.stage, groups);
-                    (arrays, function.scalar(at.stage, blocks.nth(block), groups))
+            // Lists are large to move, and losses have none.
+            let (wanted, mut arrays) = (Bars::wanted(&bars), None);
+            let (recorded, scalar) =
+                RecordedIn::<M, T, 3>::at(record, &groups, wanted, |groups| {
+                    if !at.result.shapes.is_empty() {
+                        arrays = function.arrays(at.stage, groups);
+                    }
+                    function.scalar(at.stage, blocks.nth(block), groups)
                 })?;
             let mut adjoints = List::new();
-            if let Some(arrays) = arrays {
-                fitting(names.arrays, &arrays, at.result.shapes)?;
+            if let Some(arrays) = &arrays {
+                fitting(names.arrays, arrays, at.result.shapes)?;
+                let seeds: List<M::Array<'_>> = seeds.load(sweep)?;
                 adjoints.extend(arrays.iter().map(|array| array.id()).zip(seeds));
             }
             let mut value = T::zero();
@@ -251,7 +254,7 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
                 value = one(names.scalar, scalar)?;
                 adjoints.push(seed(scalar, sweep));
             }
-            recorded.pull(adjoints, sweep)?.write(bars);
+            recorded.pull(adjoints.iter().copied(), sweep)?.write(bars);
             Ok(value)
         })
     })

@@ -30,17 +30,6 @@ impl<T> Point<'_, T> {
     }
 }
 
-impl Level {
-    /// What a problem's function at this level is called.
-    pub(crate) fn function(self) -> &'static str {
-        match self {
-            Self::Inner => "inner loss",
-            Self::Outer => "outer loss",
-            _ => "init",
-        }
-    }
-}
-
 /// The object-safe side of a problem: its start and its losses, told apart by the level of a draw, as [`Passes`] that see
 /// `[w, x]`, and what it is. Whatever evaluates is given the memory to do it in.
 pub(crate) trait View<T: Element>: Passes<T, Draw> {
@@ -152,8 +141,8 @@ mod tests {
     use hypertape_autodiff::{Array, List, Shape};
 
     use super::*;
+    use crate::oracle::arrays;
     use crate::oracle::lanes::Team;
-    use crate::oracle::lens::Lens;
     use crate::oracle::scalars::Scalars;
     use crate::problem::Bilevel;
     use crate::rows::Rows;
@@ -199,7 +188,7 @@ mod tests {
     fn any_of_gradient_and_products_come_of_one_sweep() {
         let mut memory = Workspaces::new(Team::default(), 1);
         let views: [Arc<dyn View<f64>>; 2] =
-            [Lens::new(Cube, &mut memory).unwrap(), Scalars::new(Cube)];
+            [arrays::view(Cube, &mut memory).unwrap(), Scalars::new(Cube)];
         let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) };
         // 3 x w^2, 6 x w v, 3 w^2 v
         let known = [36.0, 180.0, 60.0];

@@ -7,7 +7,7 @@ use hypertape_autodiff::{Element, Tally, Workspace};
 
 use crate::error::Error;
 use crate::oracle::lanes::{Add, Sharing, Team};
-use crate::oracle::numbers::Scratch;
+use crate::oracle::scratch::Scratch;
 use crate::ranks::Ranks;
 
 /// Arenas of each worker, and the vectors that lanes need.
