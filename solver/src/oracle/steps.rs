@@ -27,16 +27,17 @@ impl<T: Element> Oracle<'_, T> {
     }
 
     /// Does something of a step in the arenas.
-    fn stepping<R>(
+    fn stepping<R: Default>(
         &mut self,
         x: &[T],
         act: impl FnOnce(&dyn Stepper<T>, &mut Workspace, Cut<T>) -> Result<R, Fault>,
     ) -> Result<R, Error> {
-        let [inner, outer] =
-            [self.known.view.inner_start(), self.known.view.start()].map(Params::shapes);
-        let clock = self.clock();
-        let result = act(&*self.known.rule, self.memory.first(), Cut { inner, outer, x });
-        self.metered(Call::Update, clock, result.map_err(in_function("step rule")))
+        let step = self.metered((Call::Update, 0, 0), |Self { known, memory, .. }| {
+            let [inner, outer] = [known.view.inner_start(), known.view.start()].map(Params::shapes);
+            let result = act(&*known.rule, memory.first(), Cut { inner, outer, x });
+            result.map_err(in_function("step rule"))
+        });
+        step.map(|(result, _)| result)
     }
 
     /// Writes the point at which the gradient of a step is taken into `y`, or says that it is `w`.
