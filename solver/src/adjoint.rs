@@ -70,8 +70,7 @@ pub(crate) struct Itinerary {
     /// Bytes of the actions' own.
     bytes: usize,
     rehearsal: bool,
-    /// Steps of the loop that a rehearsal leaves out, and the tapes among them, which are there all the time.
-    left_out: usize,
+    /// Tapes of the steps that a rehearsal leaves out, which are there all the time.
     unseen: usize,
 }
 
@@ -82,30 +81,27 @@ impl Itinerary {
     /// # Errors
     /// [`Error::Invalid`] for a schedule that does not fit.
     pub(crate) fn new(schedule: Schedule, length: Length, rehearsal: bool) -> Result<Self, Error> {
-        let (most, known) = match length {
-            Length::Known(most) => (most, true),
-            Length::AtMost(most) => (most, rehearsal),
+        let (mut actions, most) = match (length, schedule) {
+            (Length::Known(r), _) => (schedule.actions(r)?, r),
+            (Length::AtMost(r), Schedule::Online { .. }) => {
+                (schedule.actions(if rehearsal { r } else { usize::MAX })?, r)
+            }
+            (Length::AtMost(_), _) => {
+                let expected = "online:c=C for an inner loop that stops by itself";
+                return Err(Error::invalid("schedule", schedule, expected));
+            }
         };
-        let online = matches!(schedule, Schedule::Online { .. });
-        if matches!(length, Length::AtMost(_)) && !online {
-            let expected = "online:c=C for an inner loop that stops by itself";
-            return Err(Error::invalid("schedule", schedule, expected));
-        }
-        let mut actions = schedule.actions(if known { most } else { usize::MAX })?;
         let slots = actions.slots(most);
         let all = slots.into_iter().fold(0, usize::saturating_add);
         let bytes = actions.bytes(all);
-        let (mut left_out, mut unseen) = (0, 0);
+        let mut unseen = 0;
         if rehearsal {
             actions = actions.abridged();
-            left_out = most - actions.length();
+            unseen = slots[2].saturating_sub(actions.slots(actions.length())[2]);
         } else {
             actions.reserve(all)?;
         }
-        if left_out > 0 {
-            unseen = slots[2].saturating_sub(actions.slots(actions.length())[2]);
-        }
-        Ok(Self { schedule, length, actions, slots, bytes, rehearsal, left_out, unseen })
+        Ok(Self { schedule, length, actions, slots, bytes, rehearsal, unseen })
     }
 
     /// Tapes that are kept at a time.
@@ -115,7 +111,8 @@ impl Itinerary {
 
     /// Whether it leaves steps out.
     pub(crate) fn is_abridged(&self) -> bool {
-        self.left_out > 0
+        let (Length::Known(most) | Length::AtMost(most)) = self.length;
+        self.actions.length() < most
     }
 
     /// What it was made from.

@@ -112,6 +112,11 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
 
     /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
     ///
+    /// It is also run on an oracle that [rehearses](Oracle::rehearses), perhaps before [`prepare`](Self::prepare), to know its
+    /// bytes, which are all that comes of it. Loops go over [`Oracle::each`] of their steps, and states that are stored lie in
+    /// [`Oracle::take_slots`], so that a loop of any length is rehearsed at once. What ends by what it finds, as an iteration
+    /// does, needs no care; where a coin decides, a rehearsal does all outcomes that may take most.
+    ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
     fn task(
@@ -136,33 +141,14 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         Ok(None)
     }
 
-    /// Does what takes as many bytes as [`task`](Self::task) may, on an oracle that [rehearses](Oracle::rehearses): the same, unless
-    /// a coin decides, when it is all outcomes that may take most. Nothing comes of it but its bytes; what is needed beside, it does
-    /// not change. It may come before [`prepare`](Self::prepare).
-    ///
-    /// Loops go over [`Oracle::each`] of their steps, and states that are stored lie in [`Oracle::take_slots`], so that a loop of any
-    /// length is rehearsed at once. What ends by what it finds, as an iteration does, needs no care.
-    ///
-    /// # Errors
-    /// As [`estimate`](Self::estimate).
-    fn rehearse(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        self.task(oracle, inner, at, gradient)
-    }
-
     /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`]. Each of
     /// several processes then does all tasks.
     fn remembers(&self) -> bool {
         false
     }
 
-    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs, by a [rehearsal](Self::rehearse). Cost: one evaluation
-    /// of each kind the first time; later some passes over its vectors, whatever the number of steps.
+    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs: [`task`](Self::task) is rehearsed. Cost: one evaluation of
+    /// each kind the first time; later some passes over its vectors, whatever the number of steps.
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
@@ -175,7 +161,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     ) -> Result<u64, Error> {
         let mut gradient = vec![T::zero(); x.len()];
         let task = oracle.rehearsed(draw, |oracle, draw| {
-            self.rehearse(oracle, inner, Task { x, draw, slot: 0 }, &mut gradient)
+            self.task(oracle, inner, Task { x, draw, slot: 0 }, &mut gradient)
         })?;
         Ok(oracle.bytes_over_tasks(task, x.len()))
     }

@@ -129,25 +129,19 @@ pub struct Oracle<'p, T> {
 }
 
 /// What was found out about a problem under a rule, and what was made for it.
+#[derive(Default)]
 struct Found<'p, T> {
     /// Kept recordings of inner gradients, by slot, with the samples that each saw.
     tapes: Vec<(Box<dyn StepTape<T> + 'p>, u64)>,
-    /// The actions of the last schedule.
-    itinerary: Option<Itinerary>,
-    /// Bytes of evaluations, once rehearsed.
+    /// The actions of the last schedule, and of the last one that was rehearsed.
+    itineraries: [Option<Itinerary>; 2],
+    /// Bytes of evaluations, once rehearsed, and those of the recording that was made last.
     forms: Vec<(Form, usize)>,
+    kept: usize,
     /// Oracles of the workers that share tasks, made when they are first needed.
     crew: Vec<Oracle<'p, T>>,
     first_order_vanishes: Option<bool>,
     implicit_vanishes: Option<bool>,
-}
-
-impl<T> Default for Found<'_, T> {
-    fn default() -> Self {
-        let (tapes, forms, crew, itinerary) = (Vec::new(), Vec::new(), Vec::new(), None);
-        let [first_order_vanishes, implicit_vanishes] = [None; 2];
-        Self { tapes, itinerary, forms, crew, first_order_vanishes, implicit_vanishes }
-    }
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {

@@ -40,14 +40,8 @@ pub struct Profile {
     pub state: u64,
     /// The start.
     pub init: Evaluation,
-    /// An inner gradient.
-    pub gradient: Evaluation,
-    /// An inner gradient whose tape is kept, besides the tape.
-    pub record: Evaluation,
     /// Bytes of a kept tape.
     pub tape: u64,
-    /// The pull-back of a kept tape.
-    pub pull_tape: Evaluation,
     /// A Hessian-vector product with the mixed product.
     pub products: Evaluation,
     /// A Hessian-vector product alone.
@@ -56,16 +50,10 @@ pub struct Profile {
     pub push_gradient: Evaluation,
     /// The start along several directions at once.
     pub push_init: Evaluation,
-    /// The outer loss.
-    pub outer_value: Evaluation,
     /// The outer gradient.
     pub outer_gradient: Evaluation,
     /// The pull-back of the start.
     pub pull_init: Evaluation,
-    /// The update of a step, besides its gradient.
-    pub update: Evaluation,
-    /// The pull-back of an update.
-    pub pull_update: Evaluation,
     /// Seconds of a whole step, where times were asked for.
     pub step_seconds: f64,
     /// Seconds of the reversal of a step from its state, likewise.

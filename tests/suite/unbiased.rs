@@ -767,7 +767,7 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     let (inner, x) = (InnerLoop::new(20, 0.05).unwrap(), [0.3, -0.2, 0.1]);
     // Tasks are the same in every draw: more of them tell about chance that is sampled.
     let draws: [_; 40] = std::array::from_fn(|k| Draw::new(3, k as u64));
-    let mut profile = Profile::measure(&mut oracle, &inner, &x, draws[0], 1).unwrap();
+    let mut profile = Profile::measure(&oracle, &inner, &x, draws[0], 1).unwrap();
     // Times of no machine: a step takes 1, its reversal 3, a tape is too dear.
     (profile.step_seconds, profile.reverse_seconds) = (1.0, 3.0);
     let free = [&mut profile.init, &mut profile.outer_gradient, &mut profile.pull_init];

@@ -29,7 +29,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::scale;
 use crate::rollout::{Rollout, Task};
-use crate::schedule::Schedule;
+use crate::schedule::{COVERED, Schedule};
 use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::Levels;
 
@@ -296,22 +296,6 @@ impl<T: Element> Estimator<T> for Roulette {
         Ok(Some(levels.second_moment(&survival) - squares[0]))
     }
 
-    /// All levels: which takes most depends on the schedule.
-    fn rehearse(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        let mut loss = T::zero();
-        for level in 0..self.levels(inner.steps()).len() {
-            let alone = Self { forced: Some(level), ..self.clone() };
-            loss = alone.task(oracle, inner, at, gradient)?;
-        }
-        Ok(loss)
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -325,6 +309,16 @@ impl<T: Element> Estimator<T> for Roulette {
         if deepest < inner.steps() {
             let expected = format!("{} or more, the steps of the inner loop", inner.steps());
             return Err(Error::invalid("the last depth of roulette", deepest, expected));
+        }
+        if oracle.rehearses() && self.forced.is_none() {
+            // Which takes most depends on the schedule, but only among those that tables cover.
+            let deepest = levels.len() - 1;
+            let covered = |&level: &usize| level == deepest || levels[level].0 <= COVERED;
+            for level in (0..=deepest).filter(covered) {
+                let one = Self { forced: Some(level), ..self.clone() };
+                one.task(oracle, inner, at, gradient)?;
+            }
+            return Ok(T::zero());
         }
         let levels = &levels[..=self.level(&levels, at)];
         let ends = levels.windows(2).map(|pair| (pair[0].0, pair[0].1 / pair[1].1));

@@ -105,22 +105,17 @@ impl StochasticNeumann {
 
     /// The number of factors; in a rehearsal one, which takes as much as many.
     fn factors(&self, at: Task<impl Element>, rehearsal: bool) -> usize {
-        match self.terms {
-            Terms::StocBio { terms, .. } | Terms::Single { terms } if rehearsal => {
-                return (terms - 1).min(1);
-            }
-            Terms::Roulette { .. } if rehearsal => return 1,
-            _ => {}
-        }
         let mut coin = at.draw.at(Level::Coin, at.slot).stream();
         let drawn = match self.terms {
             Terms::StocBio { terms, .. } => terms - 1,
+            Terms::Single { terms } if rehearsal => terms - 1,
             Terms::Single { terms } => coin.random_range(0..terms),
+            Terms::Roulette { .. } if rehearsal => 1,
             Terms::Roulette { survival, .. } => {
                 std::iter::repeat_with(|| coin.random_bool(survival)).take_while(|&on| on).count()
             }
         };
-        self.forced.unwrap_or(drawn)
+        self.forced.unwrap_or(if rehearsal { drawn.min(1) } else { drawn })
     }
 
     /// The weight of the term with `k` of `factors` factors.

@@ -352,20 +352,6 @@ impl<T: Element> Estimator<T> for Ufom {
         }
     }
 
-    /// A hit, and none: which takes more depends on the schedule.
-    fn rehearse(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        let mut cheap = oracle.take(at.x.len())?;
-        self.both(oracle, inner, at, (&mut *gradient, &mut cheap), &mut Vec::new())?;
-        oracle.give(cheap);
-        self.cheap(oracle, inner, at, gradient, None)
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -373,6 +359,13 @@ impl<T: Element> Estimator<T> for Ufom {
         at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
+        if oracle.rehearses() {
+            // A hit, and none: which takes more depends on the schedule.
+            let mut cheap = oracle.take(at.x.len())?;
+            self.both(oracle, inner, at, (&mut *gradient, &mut cheap), &mut Vec::new())?;
+            oracle.give(cheap);
+            return self.cheap(oracle, inner, at, gradient, None);
+        }
         let (copies, batch) = (oracle.replicas(), oracle.batch());
         let coins = self.coins(batch, copies, at);
         let (mut ritz, mut squares) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hypertape_autodiff::{ALIGNMENT, Element};
+use hypertape_autodiff::Element;
 
 use crate::breakdown::{Call, Form};
 use crate::draw::{Draw, Level};
@@ -15,9 +15,6 @@ use crate::oracle::passes::{Along, At};
 use crate::oracle::scratch::TOGETHER;
 use crate::oracle::view::{Point, View};
 use crate::oracle::workspaces::Workspaces;
-
-/// A kept recording: the making, what is kept, the pull-back.
-const KEPT: [Form; 3] = [(Call::Record, 0, 0), (Call::Record, 1, 0), (Call::PullTape, 0, 0)];
 
 impl<T: Element> Oracle<'_, T> {
     /// The most directions that [`push_gradient`](Self::push_gradient) takes along.
@@ -260,21 +257,26 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<u64, Error> {
         let (point, seen) = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
-        if self.rehearses() {
-            return self.rehearse_tape(point, gradient);
-        }
+        let slot = if self.rehearses() { 0 } else { slot };
         let (view, tapes) = (&self.known.view, self.known.found.tapes.len());
         if tapes <= slot {
             let new = (tapes..=slot).map(|_| (Arc::clone(view).tape(), 0)).collect::<Vec<_>>();
             self.found().tapes.extend(new);
         }
-        let clock = self.clock();
-        let (tape, saw) = &mut self.known.found.tapes[slot];
-        let result = tape.record(&mut self.memory, point, gradient);
-        let bytes = tape.bytes();
-        *saw = seen as u64;
-        self.pool.meter.hold(bytes);
-        self.metered(Call::Record, clock, result.map(|_| bytes as u64))
+        let ((), bytes) =
+            self.metered((Call::Record, 0, 0), |Self { known, memory, .. }| {
+                let (tape, saw) = &mut known.found.tapes[slot];
+                tape.record(memory, point, gradient)?;
+                (*saw, known.found.kept) = (seen as u64, tape.bytes());
+                Ok(())
+            })?;
+        if self.rehearses() {
+            gradient.fill(T::zero());
+        }
+        let kept = self.known.found.kept;
+        self.pool.meter.hold(kept);
+        self.pool.meter.observe(bytes);
+        Ok(kept as u64)
     }
 
     /// As [`inner_products`](Self::inner_products) where the gradient in `slot` was recorded, and lets it go.
@@ -287,49 +289,21 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<(), Error> {
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
+        let slot = if self.rehearses() { 0 } else { slot };
+        self.pool.meter.cost.samples += self.known.found.tapes[slot].1;
+        self.metered((Call::PullTape, 0, 0), |Self { known, memory, .. }| {
+            known.found.tapes[slot].0.pull(memory, v, hessian_product, mixed_product)
+        })?;
+        let (tape, _) = &mut self.known.found.tapes[slot];
+        let mut kept = tape.bytes();
+        tape.clear();
         if self.rehearses() {
             hessian_product.copy_from_slice(v);
             mixed_product.fill(T::zero());
-            let [_, kept, pull] = KEPT.map(|form| self.known_bytes(form).unwrap_or_default());
-            self.pool.meter.observe(pull);
-            self.pool.meter.release(kept);
-            return Ok(());
+            kept = self.known.found.kept;
         }
-        let clock = self.clock();
-        let (tape, saw) = &mut self.known.found.tapes[slot];
-        self.pool.meter.cost.samples += *saw;
-        let result = tape.pull(&mut self.memory, v, hessian_product, mixed_product);
-        let bytes = tape.bytes();
-        tape.clear();
-        let result = self.metered(Call::PullTape, clock, result);
-        self.pool.meter.release(bytes);
-        result
-    }
-
-    /// Counts a recording that is kept. Of one that is made for that, its pull-back is looked at as well.
-    fn rehearse_tape(&mut self, point: Point<T>, gradient: &mut [T]) -> Result<u64, Error> {
-        let found = match KEPT.map(|form| self.known_bytes(form)) {
-            [Some(record), Some(kept), _] => [record, kept],
-            _ => {
-                let mut tape = Arc::clone(&self.known.view).tape();
-                tape.record(&mut self.memory, point, gradient)?;
-                let found = [self.memory.take_peak(), tape.bytes()];
-                let [mut product, mut mixed] = [gradient.to_vec(), point.x.to_vec()];
-                tape.pull(&mut self.memory, gradient, &mut product, &mut mixed)?;
-                let pull = self.memory.take_peak();
-                self.found().forms.extend(KEPT.into_iter().zip([found[0], found[1], pull]));
-                found
-            }
-        };
-        gradient.fill(T::zero());
-        self.pool.meter.hold(found[1]);
-        self.pool.meter.observe(found[0]);
-        Ok(found[1] as u64)
-    }
-
-    /// Lets go of the memory of kept recordings.
-    pub(crate) fn drop_tapes(&mut self) {
-        self.found().tapes.clear();
+        self.pool.meter.release(kept);
+        Ok(())
     }
 
     /// `f`.
@@ -376,25 +350,6 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<T, Error> {
         let (view, rule, init) =
             (Arc::clone(&self.known.view), Arc::clone(&self.known.rule), self.known.init.clone());
-        if self.rehearses() {
-            let mut of = |oracle: &mut Self, steps| {
-                let run = inner.with_steps(steps);
-                oracle.bytes_of((Call::WholeRun, steps, 0), |Self { memory, .. }| {
-                    let run = (&run, &*rule);
-                    view.whole_run(memory, run, init.as_deref(), (x, draw), gradient).map(drop)
-                })
-            };
-            let (few, more) = (inner.steps().min(3), inner.steps().saturating_sub(3));
-            let mut bytes = of(self, few)?;
-            if more > 0 {
-                // A table of all records ends in a whole cache line: over 8 steps lines do not matter, at the end one may.
-                let eight = of(self, 10)? - of(self, 2)?;
-                bytes += eight.saturating_mul(more) / 8 + ALIGNMENT;
-            }
-            self.pool.meter.observe(bytes);
-            gradient.fill(T::zero());
-            return Ok(T::zero());
-        }
         let saw = |level, step| view.samples(draw.at(level, step)) as u64;
         let cost = &mut self.pool.meter.cost;
         cost.plain_steps += inner.steps() as u64;
@@ -447,63 +402,47 @@ impl<T: Element> Oracle<'_, T> {
         Ok(directions)
     }
 
-    /// One evaluation of the problem, counted. All but that of the start are made in a rehearsal for their bytes alone.
+    /// One evaluation of the problem, counted. All but that of the start give nothing in a rehearsal.
     fn evaluate<R: Default, const N: usize>(
         &mut self,
         form: Form,
         mut out: [&mut [T]; N],
         act: impl FnOnce(&dyn View<T>, &mut Workspaces<T>, [&mut [T]; N]) -> Result<R, Error>,
     ) -> Result<R, Error> {
+        let (result, _) = self.metered(form, |Self { known, memory, .. }| {
+            act(&*known.view, memory, again(&mut out))
+        })?;
         if self.rehearses() && form.0 != Call::Start {
-            let bytes = self.bytes_of(form, |Self { known, memory, .. }| {
-                act(&*known.view, memory, again(&mut out)).map(drop)
-            })?;
-            self.pool.meter.observe(bytes);
-            out.into_iter().for_each(|out| out.fill(T::zero()));
+            for vector in out {
+                vector.fill(T::zero());
+            }
             return Ok(R::default());
         }
-        let clock = self.clock();
-        let result = act(&*self.known.view, &mut self.memory, out);
-        self.metered(form.0, clock, result)
+        Ok(result)
     }
 
-    /// Bytes of an evaluation, if they are known.
-    fn known_bytes(&self, form: Form) -> Option<usize> {
-        let forms = self.known.found.forms.iter();
-        forms.rev().find_map(|&(known, bytes)| (known == form).then_some(bytes))
-    }
-
-    /// Bytes of an evaluation, which is made unless they are known.
-    fn bytes_of(
+    /// Does `act`, and counts it; returns its bytes as well. A rehearsal does each form once, but what its vectors come from.
+    pub(super) fn metered<R: Default>(
         &mut self,
         form: Form,
-        act: impl FnOnce(&mut Self) -> Result<(), Error>,
-    ) -> Result<usize, Error> {
-        if let Some(bytes) = self.known_bytes(form) {
-            return Ok(bytes);
+        act: impl FnOnce(&mut Self) -> Result<R, Error>,
+    ) -> Result<(R, usize), Error> {
+        let once = self.rehearses() && !matches!(form.0, Call::Start | Call::Update);
+        let known = self.known.found.forms.iter().filter(|_| once).find(|known| known.0 == form);
+        if let Some(&(_, bytes)) = known {
+            self.pool.meter.observe(bytes);
+            return Ok((R::default(), bytes));
         }
-        act(self)?;
-        let bytes = self.memory.take_peak();
-        self.found().forms.push((form, bytes));
-        Ok(bytes)
-    }
-
-    /// The time, if anybody wants to know.
-    pub(super) fn clock(&self) -> Option<Instant> {
-        self.pool.meter.breakdown.as_ref().map(|_| Instant::now())
-    }
-
-    pub(super) fn metered<R>(
-        &mut self,
-        call: Call,
-        clock: Option<Instant>,
-        result: Result<R, Error>,
-    ) -> Result<R, Error> {
+        let clock = self.pool.meter.breakdown.as_ref().map(|_| Instant::now());
+        let result = act(self);
         let bytes = self.memory.take_peak();
         self.pool.meter.observe(bytes);
         if let (Some(breakdown), Some(clock)) = (&mut self.pool.meter.breakdown, clock) {
-            breakdown.add(call, clock.elapsed(), bytes as u64, self.memory.take_tally());
+            breakdown.add(form.0, clock.elapsed(), bytes as u64, self.memory.take_tally());
         }
-        result
+        if once {
+            self.found().forms.push((form, bytes));
+        }
+        result.map(|result| (result, bytes))
     }
 }

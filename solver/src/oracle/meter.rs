@@ -120,12 +120,8 @@ impl<T: Element> Oracle<'_, T> {
     }
 
     /// The actions of the last schedule, to be used again.
-    pub(crate) fn take_itinerary(&mut self) -> Option<Itinerary> {
-        self.found().itinerary.take()
-    }
-
-    /// Keeps them for the next call.
-    pub(crate) fn keep_itinerary(&mut self, itinerary: Itinerary) {
-        self.found().itinerary = Some(itinerary);
+    pub(crate) fn itinerary(&mut self) -> &mut Option<Itinerary> {
+        let rehearsal = usize::from(self.rehearses());
+        &mut self.found().itineraries[rehearsal]
     }
 }

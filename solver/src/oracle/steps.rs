@@ -36,12 +36,13 @@ impl<T: Element> Oracle<'_, T> {
         step: Step,
         mut ask: impl FnMut(&dyn Stepper<T>, &mut Workspaces<T>, &Place<T>) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        let [outer, inner] = self.known.view.starts().map(Params::shapes);
-        let (clock, rule) = (self.clock(), &*self.known.rule);
-        let (memory, x) = (&mut self.memory, Planes::new(Cut::dense(outer), x));
-        let result = places(inner, 1 + rule.rule().memory(), step, x)
-            .try_fold(true, |any, place| Ok(any && ask(rule, memory, &place)?));
-        self.metered(Call::Update, clock, result)
+        let step = self.metered((Call::Update, 0, 0), |Self { known, memory, .. }| {
+            let [outer, inner] = known.view.starts().map(Params::shapes);
+            let (rule, x) = (&*known.rule, Planes::new(Cut::dense(outer), x));
+            places(inner, 1 + rule.rule().memory(), step, x)
+                .try_fold(true, |any, place| Ok(any && ask(rule, memory, &place)?))
+        });
+        step.map(|(result, _)| result)
     }
 
     /// Writes the point at which the gradient of a step is taken into `y`, or says that it is `w`.

@@ -99,23 +99,30 @@ impl<T: Element> Oracle<'_, T> {
         Sharing::new(self.batch(), self.memory.workers()).longest()
     }
 
-    /// The peak of bytes of `act` on the first task of `draw`, which is only counted: by an oracle of its own, whose memory has no
-    /// limit, with as many threads as share the task.
-    pub(crate) fn rehearsed(
-        &mut self,
-        draw: Draw,
-        act: impl FnOnce(&mut Self, Draw) -> Result<T, Error>,
-    ) -> Result<u64, Error> {
+    /// Another oracle, whose memory has no limit, for a task as this one does it: with as many threads as share a task.
+    pub(crate) fn for_task(&self) -> Self {
         let mut other = self.alone();
         if !self.shares_tasks() {
             other.memory = Workspaces::new(self.memory.team.clone(), self.memory.workers());
             other.memory.ranks.clone_from(&self.memory.ranks);
         }
+        other
+    }
+
+    /// The peak of bytes of `act` on the first task of `draw`, which another oracle only counts.
+    pub(crate) fn rehearsed(
+        &mut self,
+        draw: Draw,
+        act: impl FnOnce(&mut Self, Draw) -> Result<T, Error>,
+    ) -> Result<u64, Error> {
+        let mut other = self.for_task();
         other.pool.rehearsal = true;
         std::mem::swap(&mut self.known.found, &mut other.known.found);
-        let itinerary = other.take_itinerary();
         let result = act(&mut other, draw.for_task(self.task(draw, 0)));
-        other.found().itinerary = itinerary;
+        if result.is_err() {
+            // A recording may lack its pull-back.
+            other.found().forms.clear();
+        }
         std::mem::swap(&mut self.known.found, &mut other.known.found);
         result.map(|_| other.cost().bytes_measured)
     }

@@ -28,21 +28,27 @@ impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
     ) -> Result<(T, Vec<T>), Error> {
         let length = self.length();
         (self.look, self.reversed) = (look, 0);
-        let mut itinerary = match self.oracle.take_itinerary() {
+        let mut itinerary = match self.oracle.itinerary().take() {
             Some(kept) if kept.is(schedule, length) => kept,
             _ => Itinerary::new(schedule, length, self.oracle.rehearses())?,
         };
         self.abridged = itinerary.is_abridged();
-        if !self.u.is_empty() {
-            let each = state.len() + self.product.len();
-            self.beside = self.oracle.take_slots(itinerary.tapes(), each)?;
-        }
+        self.keep_tapes(itinerary.tapes())?;
         let (loss, mut bar) = execute(self, &mut itinerary, state, x_bar)?;
         self.show(&mut bar, x_bar)?;
         self.look = None;
         self.oracle.give_slots(std::mem::take(&mut self.beside));
-        self.oracle.keep_itinerary(itinerary);
+        *self.oracle.itinerary() = Some(itinerary);
         Ok((loss, bar))
+    }
+
+    /// Makes room for what the pull-backs of so many kept steps need beside their tapes.
+    pub(crate) fn keep_tapes(&mut self, tapes: usize) -> Result<(), Error> {
+        if !self.u.is_empty() {
+            let each = self.oracle.state_dim() + self.product.len();
+            self.beside = self.oracle.take_slots(tapes, each)?;
+        }
+        Ok(())
     }
 
     /// Shows the adjoint.
