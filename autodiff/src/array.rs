@@ -51,6 +51,7 @@ use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::custom::{Custom, Product};
+use crate::functions::functions;
 use crate::imply::{Imply, Left};
 use crate::shape::Shape;
 
@@ -277,50 +278,7 @@ pub trait Array<'a>:
     fn sum_cols(self) -> Self {
         self.sum_to(Shape::column(self.shape().rows))
     }
-    /// `e^x`
-    fn exp(self) -> Self {
-        self.unary(Unary::Exp)
-    }
-    /// Natural logarithm.
-    fn ln(self) -> Self {
-        self.unary(Unary::Ln)
-    }
-    /// `ln(1 + x)`
-    fn log1p(self) -> Self {
-        self.unary(Unary::Log1p)
-    }
-    /// Square root. Its derivative at 0 is 0, see [`conventions`](crate::conventions).
-    fn sqrt(self) -> Self {
-        self.unary(Unary::Sqrt)
-    }
-    /// `x^2`
-    fn square(self) -> Self {
-        self.unary(Unary::Square)
-    }
-    /// `1 / x`
-    fn recip(self) -> Self {
-        self.unary(Unary::Recip)
-    }
-    /// Hyperbolic tangent.
-    fn tanh(self) -> Self {
-        self.unary(Unary::Tanh)
-    }
-    /// `1 / (1 + e^-x)`
-    fn sigmoid(self) -> Self {
-        self.unary(Unary::Sigmoid)
-    }
-    /// `ln(1 + e^x)`
-    fn softplus(self) -> Self {
-        self.unary(Unary::Softplus)
-    }
-    /// `max(x, 0)`. Its derivative at 0 is 0.
-    fn relu(self) -> Self {
-        self.unary(Unary::Relu)
-    }
-    /// `|x|`. Its derivative at 0 is 0.
-    fn abs(self) -> Self {
-        self.unary(Unary::Abs)
-    }
+    functions!(named crate::array::methods);
     /// `x^n`
     fn powi(self, n: i32) -> Self {
         self.unary(Unary::Power(f64::from(n)))
@@ -363,6 +321,16 @@ pub trait Array<'a>:
         gap.dot(gap)
     }
 }
+
+macro_rules! methods {
+    ({} $($(#[$doc:meta])* $Name:ident $method:ident $rule:tt)*) => {$(
+        $(#[$doc])*
+        fn $method(self) -> Self {
+            self.unary(Unary::$Name)
+        }
+    )*};
+}
+use methods;
 
 /// The operators of a handle type, in terms of [`Array::unary`] and [`Array::binary`].
 macro_rules! operators {

@@ -57,6 +57,13 @@ pub fn at_least<T: Float>(a: T, b: T) -> T {
     }
 }
 
+/// `slope c` for an adjoint or a tangent `c`: zero of `c` absorbs everything, zero of the slope infinity, but not `NaN`.
+#[inline(always)]
+pub fn passed<T: Float>(slope: T, c: T) -> T {
+    let zero = c.is_zero() || (slope.is_zero() && !c.is_nan());
+    if zero { T::zero() } else { slope * c }
+}
+
 /// `x^p`, by repeated multiplication where `p` is an integer from -64 to 64.
 pub fn power<T: Float>(x: T, p: f64) -> T {
     // Exact for every integer exponent that fits, so the cast back compares equal. Errors of products add up.

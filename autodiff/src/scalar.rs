@@ -12,7 +12,7 @@ pub(crate) mod colouring;
 pub(crate) mod custom;
 pub(crate) mod drivers;
 pub(crate) mod dual;
-pub(crate) mod operators;
+pub(crate) mod number;
 pub(crate) mod pattern;
 pub(crate) mod product_check;
 pub(crate) mod real;

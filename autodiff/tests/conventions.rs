@@ -32,7 +32,7 @@ operations! {
     Powi(n: i32): |x| x[0].powi(n);
     Recip: |x| x[0].recip();
     Ln: |x| x[0].ln();
-    Log1p: |x| x[0].log1p();
+    Ln1p: |x| x[0].ln_1p();
     Exp: |x| x[0].exp();
     Square: |x| x[0].square();
     Sigmoid: |x| x[0].sigmoid();
@@ -165,7 +165,7 @@ fn powers_of_a_negative_base() {
 #[test]
 fn logarithms_at_their_pole() {
     expect(Op::Ln, 0.0, -INF, INF, -INF);
-    expect(Op::Log1p, -1.0, -INF, INF, -INF);
+    expect(Op::Ln1p, -1.0, -INF, INF, -INF);
     // From the other side the slope is infinite as well.
     expect(Op::Ln, -0.0, -INF, -INF, -INF);
 }
@@ -227,7 +227,7 @@ fn nan_in_stays_nan() {
         Op::Powi(3),
         Op::Recip,
         Op::Ln,
-        Op::Log1p,
+        Op::Ln1p,
         Op::Exp,
         Op::Sigmoid,
         Op::Softplus,
@@ -272,7 +272,7 @@ fn limits_at_infinity() {
     }
     expect(Op::Sqrt, INF, INF, 0.0, 0.0);
     expect(Op::Ln, INF, INF, 0.0, 0.0);
-    expect(Op::Log1p, INF, INF, 0.0, 0.0);
+    expect(Op::Ln1p, INF, INF, 0.0, 0.0);
     expect(Op::Recip, INF, 0.0, 0.0, 0.0);
     expect(Op::Recip, -INF, 0.0, 0.0, 0.0);
     expect(Op::Powf(-0.5), INF, 0.0, 0.0, 0.0);

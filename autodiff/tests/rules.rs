@@ -86,7 +86,7 @@ cases! {
     max_row: |x| x[0].max(x[3]);
     exp: |x| x[0].exp();
     ln: |x| (x[0].exp() + 0.5).ln();
-    log1p: |x| x[0].square().log1p();
+    ln_1p: |x| x[0].square().ln_1p();
     sqrt: |x| (x[0].square() + 0.3).sqrt();
     square: |x| x[0].square();
     recip: |x| (x[0].exp() + 1.0).recip();

@@ -5,9 +5,9 @@
 
 use std::array::from_fn;
 
-use super::chain::{By, Chain, Factor, Statement};
+use super::chain::{By, Chain, Partial, Statement};
+use super::number::number;
 use super::real::Scalar;
-use super::rules::number;
 
 /// A number with `N` tangents.
 ///
@@ -71,7 +71,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
     }
 
     #[inline(always)]
-    fn unary(self, _: &'static str, value: T, by: impl Factor<T>) -> Self {
+    fn unary(self, _: &'static str, value: T, by: impl Partial<T>) -> Self {
         let mut tangents = self.tangents.map(|d| by.times(d));
         if !unit(&by) && if N <= FEW { may_be_nan(&tangents) } else { !by.is_plain() } {
             let absorbed = absorbed(by, self.tangents);
@@ -86,7 +86,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
         other: Self,
         _: &'static str,
         value: T,
-        (by, by_other): (impl Factor<T>, impl Factor<T>),
+        (by, by_other): (impl Partial<T>, impl Partial<T>),
     ) -> Self {
         let (d, e) = (self.tangents, other.tangents);
         let mut tangents = from_fn(|k| by.times(d[k]) + by_other.times(e[k]));
@@ -118,7 +118,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
 const FEW: usize = 1;
 
 #[inline(always)]
-fn unit<T: Scalar, A: Factor<T>>(_: &A) -> bool {
+fn unit<T: Scalar, A: Partial<T>>(_: &A) -> bool {
     A::UNIT
 }
 
@@ -130,7 +130,7 @@ fn may_be_nan<T: Scalar>(d: &[T]) -> bool {
 /// Tangents times a factor that is zero or not finite. Apart, so that operators stay small.
 #[cold]
 #[inline(never)]
-fn absorbed<T: Scalar, const N: usize>(by: impl Factor<T>, d: [T; N]) -> [T; N] {
+fn absorbed<T: Scalar, const N: usize>(by: impl Partial<T>, d: [T; N]) -> [T; N] {
     d.map(|d| by.absorb(d))
 }
 
