@@ -43,6 +43,7 @@ pub(crate) mod vectors;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use num_traits::Float as _;
 use smallvec::SmallVec;
 
 use crate::arena::Arena;
@@ -287,17 +288,28 @@ pub trait Array<'a>:
     fn powf(self, p: f64) -> Self {
         self.unary(Unary::Power(p))
     }
-    /// The larger of each pair; the first counts as chosen in a tie.
+    /// The larger of each pair; the first counts as chosen in a tie, and a number over `NaN`.
     fn max(self, other: Self) -> Self {
         self.binary(other, Binary::Max)
     }
-    /// The smaller of each pair; the first counts as chosen in a tie.
+    /// The smaller of each pair; the first counts as chosen in a tie, and a number over `NaN`.
     fn min(self, other: Self) -> Self {
         self.binary(other, Binary::Min)
     }
-    /// Euclidean norm of all entries, a scalar. Its gradient at 0 is 0.
+    /// Euclidean norm of all entries, a scalar. Its gradient at 0 is 0. Entries whose squares overflow or are subnormal are
+    /// scaled before.
     fn norm(self) -> Self {
-        self.dot(self).sqrt()
+        let plain = |x: Self| x.dot(x).sqrt();
+        let size = |most: f64, x: &Self::Elem| most.max(x.as_f64().abs());
+        let most = self.values().iter().fold(0.0, size);
+        // A power of 2, so that nothing is rounded.
+        let scale = (Self::Elem::min_positive_value() / Self::Elem::epsilon()).as_f64();
+        let low = scale.sqrt();
+        if most == 0.0 || most == f64::INFINITY || (low..1.0 / low).contains(&most) {
+            return plain(self);
+        }
+        let scale = if most < low { scale } else { 1.0 / scale };
+        plain(self / scale) * scale
     }
     /// `ln sum_j e^{x_j}` of each row, a column.
     fn logsumexp(self) -> Self {

@@ -46,15 +46,9 @@ pub fn step<T: Float>(x: T) -> T {
     }
 }
 
-/// Slope of `max(a, b)` in `a` and of `min(b, a)` in `b`: 1 where `a >= b`, otherwise 0.
+/// Slope of `max(a, b)` in `a`, and in `-a` of `min(-a, -b)`: 1 where `a >= b` or `b` is `NaN`, otherwise 0.
 pub fn at_least<T: Float>(a: T, b: T) -> T {
-    if a >= b {
-        T::one()
-    } else if a < b {
-        T::zero()
-    } else {
-        T::nan()
-    }
+    if a >= b || b.is_nan() { T::one() } else { T::zero() }
 }
 
 /// `slope c` for an adjoint or a tangent `c`: zero of `c` absorbs everything, zero of the slope infinity, but not `NaN`.
@@ -94,12 +88,16 @@ mod tests {
         assert_eq!(power(4.0, 0.5), 2.0);
         assert_eq!([power_or_zero(0.0, -0.5), power_or_zero(4.0, -0.5)], [0.0, 0.5]);
         assert!(power(-1.0, 0.5).is_nan());
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        assert_eq!([passed(inf, 0.0), passed(nan, 0.0), passed(0.0, inf)], [0.0; 3]);
+        assert!(passed(0.0, nan).is_nan() && passed(nan, 1.0).is_nan());
     }
 
     #[test]
     fn nan_stays_nan() {
         let nan = f64::NAN;
-        assert!(sign(nan).is_nan() && step(nan).is_nan() && at_least(nan, 0.0).is_nan());
+        assert!(sign(nan).is_nan() && step(nan).is_nan());
+        assert_eq!([at_least(nan, 0.0), at_least(0.0, nan)], [0.0, 1.0]);
         assert!(power_or_zero(nan, -0.5).is_nan());
     }
 }

@@ -24,7 +24,7 @@ pub(crate) mod trace;
 pub(crate) mod var;
 
 pub use custom::custom;
-pub use drivers::{Function, Tangents, gradient, hessian, hvp, jacobian};
+pub use drivers::{Function, Tangents, gradient, hessian, hvp, jacobian, jvp, vjp};
 pub use dual::Dual;
 pub use num_traits::Float;
 pub use pattern::Pattern;

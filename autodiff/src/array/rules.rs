@@ -50,10 +50,10 @@ impl Binary {
             (Self::Mul, false) => a,
             (Self::Div, true) => b.recip(),
             (Self::Div, false) => -(y / b),
-            (Self::Max, true) => a.binary(b, Self::AtLeast),
-            (Self::Max, false) => -a.binary(b, Self::AtLeast) + 1.0,
-            (Self::Min, true) => b.binary(a, Self::AtLeast),
-            (Self::Min, false) => -b.binary(a, Self::AtLeast) + 1.0,
+            (Self::Max, true) => return Slope::Piecewise(a.binary(b, Self::AtLeast)),
+            (Self::Max, false) => return Slope::Piecewise(-a.binary(b, Self::AtLeast) + 1.0),
+            (Self::Min, true) => return Slope::Piecewise((-a).binary(-b, Self::AtLeast)),
+            (Self::Min, false) => return Slope::Piecewise(-(-a).binary(-b, Self::AtLeast) + 1.0),
         })
     }
 }

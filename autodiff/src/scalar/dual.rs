@@ -8,6 +8,7 @@ use std::array::from_fn;
 use super::chain::{By, Chain, Partial, Statement};
 use super::number::number;
 use super::real::Scalar;
+use super::tape::note_inner;
 
 /// A number with `N` tangents.
 ///
@@ -42,6 +43,12 @@ impl<T: Scalar, const N: usize> Dual<T, N> {
     #[inline(always)]
     pub fn value(self) -> T {
         self.value
+    }
+
+    /// The derivatives that drivers return: `NaN` where the value is.
+    #[inline(always)]
+    pub(super) fn sound_tangents(self) -> [T; N] {
+        if self.value.is_nan() { [T::nan(); N] } else { self.tangents }
     }
 
     /// The derivatives.
@@ -111,7 +118,9 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
     }
 
     #[inline(always)]
-    fn kink(self, _: &'static str) {}
+    fn kink(self, name: &'static str) {
+        note_inner(name);
+    }
 }
 
 /// Up to so many tangents, results are looked at for what zeros should have absorbed, beyond them factors.

@@ -163,11 +163,6 @@ macro_rules! number {
                 sum_of(x: &[Self]); dot(a: &[Self], b: &[Self]); linear(c: &[T::Plain], x: &[Self]); logsumexp(x: &[Self]);
             }
             #[inline(always)]
-            fn accumulate(self, partial: Self, bar: Self) -> Self {
-                let product = partial.product(bar);
-                self + if product.surely_number() { product } else { partial.absorb(bar) }
-            }
-            #[inline(always)]
             fn is_plain(self) -> bool {
                 self.inner().is_plain()
             }

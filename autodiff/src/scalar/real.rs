@@ -103,9 +103,6 @@ pub trait Scalar:
     /// The product without absorption.
     #[doc(hidden)]
     fn product(self, factor: Self) -> Self;
-    /// `self + partial bar` for an adjoint that does not vanish.
-    #[doc(hidden)]
-    fn accumulate(self, partial: Self, bar: Self) -> Self;
     /// Whether value and derivatives are finite, or maybe not (their sum may overflow).
     #[doc(hidden)]
     fn surely_finite(self) -> bool;
@@ -205,6 +202,9 @@ macro_rules! plain {
             #[inline]
             fn logsumexp(x: &[Self]) -> Self {
                 let most = shift(x.iter().copied());
+                if x.iter().any(|x| x.is_nan()) {
+                    return Self::NAN;
+                }
                 x.iter().map(|x| (x - most).exp()).sum::<Self>().ln() + most
             }
             #[inline(always)]
@@ -225,10 +225,6 @@ macro_rules! plain {
             #[inline(always)]
             fn product(self, factor: Self) -> Self {
                 self * factor
-            }
-            #[inline(always)]
-            fn accumulate(self, partial: Self, bar: Self) -> Self {
-                self + partial * bar
             }
             #[inline(always)]
             fn surely_finite(self) -> bool {

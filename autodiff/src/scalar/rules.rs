@@ -95,10 +95,19 @@ pub(crate) fn log<C: Chain + Float>(x: C, base: C) -> C {
     x.ln() / base.ln()
 }
 
-/// `a/r` for the partials of norms: 0 at 0.
+/// `a/r` and `b/r` with `r = (a^2 + b^2)^(1/2)`, 0 at 0; scaled where `r` overflows or is subnormal.
 #[inline(always)]
-fn over_norm<T: Scalar>(a: T, r: T) -> T {
-    if r.is_zero() { T::zero() } else { a / r }
+fn direction<T: Scalar>(a: T, b: T, r: T) -> [T; 2] {
+    let (size, epsilon) = (r.primal(), T::Plain::epsilon());
+    let scale = match size {
+        _ if size.is_zero() => return [T::zero(); 2],
+        _ if size.is_infinite() => epsilon,
+        _ if size * epsilon < T::Plain::min_positive_value() => (epsilon * epsilon).recip(),
+        _ => return [a / r, b / r],
+    };
+    let (a, b) = (a * scale, b * scale);
+    let r = a.hypot(b);
+    [a / r, b / r]
 }
 
 #[inline(always)]
@@ -107,7 +116,8 @@ pub(crate) fn hypot<C: Chain>(a: C, b: C) -> C {
     if r.is_zero() {
         kink("hypot", a, b);
     }
-    a.binary(b, "hypot", r, (By(over_norm(a.inner(), r)), By(over_norm(b.inner(), r))))
+    let [by_a, by_b] = direction(a.inner(), b.inner(), r);
+    a.binary(b, "hypot", r, (By(by_a), By(by_b)))
 }
 
 #[inline(always)]
@@ -116,8 +126,9 @@ pub(crate) fn atan2<C: Chain>(a: C, b: C) -> C {
     if r.is_zero() {
         kink("atan2", a, b);
     }
-    let over = |x| over_norm(over_norm(x, r), r);
-    a.binary(b, "atan2", a.inner().atan2(b.inner()), (By(over(b.inner())), By(-over(a.inner()))))
+    let [sin, cos] = direction(a.inner(), b.inner(), r);
+    let over = |x: C::Inner| if r.is_zero() { x } else { x / r };
+    a.binary(b, "atan2", a.inner().atan2(b.inner()), (By(over(cos)), By(-over(sin))))
 }
 
 #[inline(always)]
@@ -199,14 +210,20 @@ pub(crate) fn linear<C: Chain>(c: &[Plain<C>], x: &[C]) -> C {
 #[inline]
 pub(crate) fn logsumexp<C: Chain>(x: &[C]) -> C {
     let primal = |x: &C| x.inner().primal();
-    let mut infinite = x.iter().filter(|x| primal(x) == Plain::<C>::infinity());
-    if let (Some(&top), None) = (infinite.next(), infinite.next()) {
-        // It has everything.
-        let others = x.iter().any(|x| primal(x).is_nan());
-        return if others { C::passive(C::Inner::nan()) } else { top };
+    let (infinity, mut statement) = (Plain::<C>::infinity(), C::statement());
+    let infinite = x.iter().filter(|x| primal(x) == infinity).count();
+    if infinite > 0 {
+        // A single one has everything; shares of several depend on the way there.
+        let share = if infinite == 1 { C::Inner::one() } else { C::Inner::nan() };
+        for &x in x {
+            let has = primal(&x) == infinity;
+            statement.argument(x, if has { share } else { C::Inner::zero() });
+        }
+        let inner: Vec<_> = x.iter().map(|x| x.inner()).collect();
+        return statement.close(C::Inner::logsumexp(&inner));
     }
     let most = shift(x.iter().map(primal));
-    let (mut sum, mut statement) = (C::Inner::zero(), C::statement());
+    let mut sum = C::Inner::zero();
     for &x in x {
         let e = (x.inner() - most).exp();
         sum += e;

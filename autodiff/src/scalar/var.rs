@@ -22,10 +22,10 @@ impl<T: Scalar> Var<'_, T> {
         self.node.is_none()
     }
 
-    /// The same value, tangents included, as a constant of this tape.
+    /// The same value as a constant, without derivatives of any order, as [`Array::detach`](crate::Array::detach).
     #[inline(always)]
     pub fn detach(self) -> Self {
-        Self::from(self.value)
+        Self::constant(self.primal())
     }
 
     /// `by` times the derivative.

@@ -60,9 +60,9 @@ pub enum Binary {
     Mul,
     /// `a / b`
     Div,
-    /// The larger; `NaN` if either is.
+    /// The larger; of a number and `NaN` the number.
     Max,
-    /// The smaller; `NaN` if either is.
+    /// The smaller; likewise.
     Min,
     /// 1 where `a >= b`, otherwise 0, see [`conventions::at_least`].
     #[doc(hidden)]
@@ -90,17 +90,13 @@ impl Binary {
     /// The value at `a` and `b`.
     #[inline(always)]
     pub(crate) fn at<T: Number>(self, a: T, b: T) -> T {
-        let choose = |first: bool| {
-            let chosen = if first { a } else { b };
-            if a.is_nan() || b.is_nan() { T::nan() } else { chosen }
-        };
         match self {
             Self::Add => a + b,
             Self::Sub => a - b,
             Self::Mul => a * b,
             Self::Div => a / b,
-            Self::Max => choose(a >= b),
-            Self::Min => choose(a <= b),
+            Self::Max => if a >= b || b.is_nan() { a } else { b },
+            Self::Min => if a <= b || b.is_nan() { a } else { b },
             Self::AtLeast => conventions::at_least(a, b),
             Self::Passed => conventions::passed(b, a),
         }
