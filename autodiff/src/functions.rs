@@ -63,11 +63,11 @@ macro_rules! functions {
                     tail |y| y * y > T::of(FLAT) => varying((x * 2.0).sigmoid() * (x * -2.0).sigmoid() * 4.0);
                 }
                 /// Inverse hyperbolic sine.
-                Asinh asinh { |x| x.asinh(); |x, _y| varying(x.recip_hypot()); }
+                Asinh asinh { |x| math::asinh(x); |x, _y| varying(x.recip_hypot()); }
                 /// Inverse hyperbolic cosine.
-                Acosh acosh { |x| x.acosh(); |x, _y| varying((x + -1.0).recip_sqrt() * (x + 1.0).recip_sqrt()); }
+                Acosh acosh { |x| math::acosh(x); |x, _y| varying((x + -1.0).recip_sqrt() * (x + 1.0).recip_sqrt()); }
                 /// Inverse hyperbolic tangent.
-                Atanh atanh { |x| x.atanh(); |x, _y| varying(((-x + 1.0) * (x + 1.0)).recip_from_zero()); }
+                Atanh atanh { |x| math::atanh(x); |x, _y| varying(((-x + 1.0) * (x + 1.0)).recip_from_zero()); }
                 /// `|x|`. Its derivative at 0 is 0.
                 Abs abs { |x| x.abs(); |x, _y| piecewise(x.sign_or_zero()); kink |x| x.is_zero(); }
                 /// The largest integer that is not above `x`.

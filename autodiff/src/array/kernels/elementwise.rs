@@ -4,6 +4,7 @@ use crate::array::kernels::number::Number;
 use crate::conventions;
 use crate::functions::functions;
 use crate::functions::rule::{Rule, Slope, Term, with_rule};
+use crate::scalar::real::Scalar;
 
 macro_rules! unary {
     ({} $($(#[$doc:meta])* $Name:ident $(($c:ident: $number:ty))? $method:ident $rule:tt)*) => {
@@ -19,7 +20,24 @@ macro_rules! unary {
 functions!(all crate::array::kernels::elementwise::unary);
 pub(crate) use unary;
 
+macro_rules! every {
+    ({} $($(#[$doc:meta])* $Name:ident $method:ident $rule:tt)*) => {
+        &[$(Self::$Name),*]
+    };
+}
+pub(crate) use every;
+
 impl Unary {
+    /// Those without a number.
+    #[doc(hidden)]
+    pub const ALL: &[Self] = functions!(named crate::array::kernels::elementwise::every);
+
+    /// The value at a scalar, with the derivatives that it carries.
+    #[doc(hidden)]
+    pub fn of_scalar<R: Scalar>(self, x: R) -> R {
+        with_rule!(self, |f| f.on(x))
+    }
+
     /// The name used in messages.
     pub fn name(self) -> &'static str {
         with_rule!(self, |f| f.name())
