@@ -302,13 +302,12 @@ pub trait Array<'a>:
         let plain = |x: Self| x.dot(x).sqrt();
         let size = |most: f64, x: &Self::Elem| most.max(x.as_f64().abs());
         let most = self.values().iter().fold(0.0, size);
-        // A power of 2, so that nothing is rounded.
-        let scale = (Self::Elem::min_positive_value() / Self::Elem::epsilon()).as_f64();
-        let low = scale.sqrt();
-        if most == 0.0 || most == f64::INFINITY || (low..1.0 / low).contains(&most) {
+        let least = (Self::Elem::min_positive_value() / Self::Elem::epsilon()).as_f64();
+        if most == 0.0 || most == f64::INFINITY || (least.sqrt()..least.sqrt().recip()).contains(&most) {
             return plain(self);
         }
-        let scale = if most < low { scale } else { 1.0 / scale };
+        // A power of 2, so that nothing is rounded.
+        let scale = most.log2().round().exp2().max(least);
         plain(self / scale) * scale
     }
     /// `ln sum_j e^{x_j}` of each row, a column.
