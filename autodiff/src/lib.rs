@@ -114,6 +114,7 @@ pub mod conventions;
 mod custom;
 mod drivers;
 mod fault;
+mod functions;
 mod implicit;
 mod imply;
 #[cfg(any(feature = "nalgebra", feature = "ndarray"))]

@@ -2,7 +2,7 @@
 
 use crate::arena::Arena;
 use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::kernels::slopes::Slope;
+use crate::functions::rule::Slope;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};

@@ -5,7 +5,6 @@ use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, PLACE, Role};
 use crate::array::kernels::elementwise::{Binary, Unary};
 use crate::array::kernels::product::Operand;
-use crate::array::kernels::slopes::Slope;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
@@ -176,7 +175,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
-        if !matches!(f.slope((), ()), Slope::Varying(())) {
+        if f.is_linear() {
             return f.slope(x, y).times(self);
         }
         if self.shape != x.shape || x.shape != y.shape {

@@ -5,7 +5,6 @@ use std::fmt;
 use crate::arena::Arena;
 use crate::array::dual::bend;
 use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::kernels::slopes::Slope;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
 use crate::array::{Array, Side, operators};
@@ -120,7 +119,7 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
     }
 
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
-        if !matches!(f.slope((), ()), Slope::Varying(())) {
+        if f.is_linear() {
             return f.slope(x, y).times(self);
         }
         let (c, x_value, y) = (self.value, x.value, y.value);

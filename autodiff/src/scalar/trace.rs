@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
-use super::chain::{By, Chain, Factor, One, Statement};
+use super::chain::{By, Chain, Partial, One, Statement};
+use super::number::number;
 use super::real::Scalar;
-use super::rules::number;
 
 /// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ fn joined<'g>(a: Node<'g>, b: Node<'g>) -> Node<'g> {
     }
 }
 
-fn is_constant<T: Scalar, A: Factor<T>>(_: A) -> bool {
+fn is_constant<T: Scalar, A: Partial<T>>(_: A) -> bool {
     A::CONSTANT
 }
 
@@ -81,7 +81,7 @@ impl<'g, T: Scalar> Chain for Trace<'g, T> {
         self.node.is_none()
     }
 
-    fn unary(self, _: &'static str, value: T, by: impl Factor<T>) -> Self {
+    fn unary(self, _: &'static str, value: T, by: impl Partial<T>) -> Self {
         if let (false, Some((graph, a))) = (is_constant(by), self.node) {
             graph.bend(a, a);
         }
@@ -93,7 +93,7 @@ impl<'g, T: Scalar> Chain for Trace<'g, T> {
         other: Self,
         name: &'static str,
         value: T,
-        (by, by_other): (impl Factor<T>, impl Factor<T>),
+        (by, by_other): (impl Partial<T>, impl Partial<T>),
     ) -> Self {
         if !(is_constant(by) && is_constant(by_other)) {
             match (self.node, other.node) {

@@ -109,3 +109,29 @@ pub(crate) fn softplus<const FMA: bool, T: Number>(x: T) -> T {
     let k = if upper { one } else { zero };
     positive + logarithm::<FMA, T>(k, f, zero)
 }
+
+/// Above this, `x^2 + 1` and `x^2 - 1` round to `x^2`.
+#[inline(always)]
+fn is_huge<T: Number>(x: T) -> bool {
+    x * T::epsilon() > T::one()
+}
+
+/// Inverse hyperbolic sine, also where twice the argument overflows.
+#[inline(always)]
+pub(crate) fn asinh<T: Number>(x: T) -> T {
+    let size = x.abs();
+    if is_huge(size) { (size.ln() + T::of(std::f64::consts::LN_2)).copysign(x) } else { x.asinh() }
+}
+
+/// Inverse hyperbolic cosine, also where twice the argument overflows.
+#[inline(always)]
+pub(crate) fn acosh<T: Number>(x: T) -> T {
+    if is_huge(x) { x.ln() + T::of(std::f64::consts::LN_2) } else { x.acosh() }
+}
+
+/// Inverse hyperbolic tangent, from the size of the argument, so that no logarithm is taken near its pole at 0.
+#[inline(always)]
+pub(crate) fn atanh<T: Number>(x: T) -> T {
+    let size = x.abs();
+    ((size + size) / (T::one() - size)).ln_1p().copysign(x) * T::of(0.5)
+}
