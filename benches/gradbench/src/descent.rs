@@ -5,7 +5,7 @@ use std::array::from_fn;
 use std::marker::PhantomData;
 
 use hypertape_autodiff::Fault;
-use hypertape_autodiff::scalar::{Dual, Float, Real, Tape};
+use hypertape_autodiff::scalar::{Dual, Float, Real, Tape, Var};
 
 /// A function of `N` numbers and of `P` parameters, by which it is not differentiated here.
 pub(crate) trait Objective<const N: usize, const P: usize> {
@@ -42,32 +42,31 @@ impl Mode for Forward {
     }
 }
 
-/// A tape, on which parameters are arguments whose adjoints are left.
+/// A tape, on which parameters are constants.
 pub(crate) struct Reverse;
 
 impl Mode for Reverse {
-    type Memory<R: Real> = (Tape<R>, Vec<R>);
+    type Memory<R: Real> = Tape<R>;
 
     fn gradient<R: Real, const N: usize, const P: usize>(
-        (tape, adjoints): &mut (Tape<R>, Vec<R>),
+        tape: &mut Tape<R>,
         f: &impl Objective<N, P>,
         x: [R; N],
         parameters: [R; P],
     ) -> Result<[R; N], Fault> {
-        adjoints.resize(N + P, R::zero());
-        let mut fault = None;
+        let (mut fault, mut gradient) = (None, [R::zero(); N]);
         tape.gradient(
             |x| {
-                let value = f.eval(from_fn(|i| x[i]), from_fn(|i| x[N + i]));
+                let value = f.eval(from_fn(|i| x[i]), parameters.map(Var::from));
                 value.unwrap_or_else(|raised| {
                     fault = Some(raised);
                     Float::nan()
                 })
             },
-            &[&x[..], &parameters].concat(),
-            adjoints,
+            &x,
+            &mut gradient,
         )?;
-        fault.map_or_else(|| Ok(from_fn(|i| adjoints[i])), Err)
+        fault.map_or(Ok(gradient), Err)
     }
 }
 

@@ -27,7 +27,7 @@ fn determinant<R: Real>(rows: &[R], next: &mut [usize]) -> R {
         next[before] = next[column];
         let minor = determinant(below, next);
         next[before] = column;
-        sum = if plus { sum + row[column] * minor } else { sum - row[column] * minor };
+        sum = sum.add_product(if plus { row[column] } else { -row[column] }, minor);
         (before, column, plus) = (column, next[column], !plus);
     }
     sum
