@@ -233,45 +233,68 @@ fn by_columns(joins: &[[u32; 2]], links: &Pattern, n: usize, rows: usize) -> Pat
     Pattern::sorted(rows, n, found.iter().copied())
 }
 
-/// Words by number, and which are not zero: a tree of bits, each of which says whether there is one in a word of the level below,
-/// so that what lies between two of them costs nothing. Words stand in pages of 64, of which there are as many as are in use
-/// together: memory that is touched for the first time costs more than a sweep over it.
+/// 64 words, and which of them are not zero.
+struct Page {
+    live: u64,
+    words: [u64; 64],
+}
+
+/// Words by number, in pages, of which there are as many as are in use together: memory that is touched for the first time costs
+/// more than a sweep over it. A tree of bits, each of which says whether there is one in a word of the level below, finds
+/// the next page, so that what lies between costs nothing.
 struct Words {
-    pages: Vec<[u64; 64]>,
+    pages: Vec<Page>,
     /// Pages of zeros.
     free: Vec<u32>,
-    /// The page of each word of the lowest level that is not zero.
+    /// The page of 64 numbers, or `NONE`.
     page: Vec<u32>,
     live: Vec<Vec<u64>>,
-    /// The word of the lowest level in which the last number was, until there are none.
+    /// Whose page the last number was in, until there are none.
     near: Option<usize>,
 }
 
+const NONE: u32 = u32::MAX;
+
 impl Words {
     fn new(len: usize) -> Self {
-        let lowest = len.div_ceil(64).max(1);
-        let levels = successors(Some(lowest), |&len| (len > 1).then_some(len.div_ceil(64)));
-        let live = levels.map(|len| vec![0; len]).collect();
-        Self { pages: Vec::new(), free: Vec::new(), page: vec![0; lowest], live, near: None }
+        let pages = len.div_ceil(64).max(1);
+        let above = |&len: &usize| (len > 1).then_some(len.div_ceil(64));
+        let live = successors(Some(pages.div_ceil(64)), above).map(|len| vec![0; len]).collect();
+        Self { pages: Vec::new(), free: Vec::new(), page: vec![NONE; pages], live, near: None }
     }
 
     fn add(&mut self, number: usize, word: u64) {
-        let mut place = number;
-        for (height, level) in self.live.iter_mut().enumerate() {
-            let live = &mut level[place / 64];
-            let before = mem::replace(live, *live | 1 << (place % 64));
-            if before != 0 {
+        let mut page = self.page[number / 64];
+        if page == NONE {
+            page = self.open(number / 64);
+        }
+        let page = &mut self.pages[page as usize];
+        page.live |= 1 << (number % 64);
+        page.words[number % 64] |= word;
+    }
+
+    fn open(&mut self, mut place: usize) -> u32 {
+        let page = self.free.pop().unwrap_or_else(|| {
+            self.pages.push(Page { live: 0, words: [0; 64] });
+            u32::try_from(self.pages.len() - 1).unwrap_or(NONE)
+        });
+        self.page[place] = page;
+        for level in &mut self.live {
+            level[place / 64] |= 1 << (place % 64);
+            place /= 64;
+        }
+        page
+    }
+
+    fn close(&mut self, mut place: usize) {
+        self.free.push(mem::replace(&mut self.page[place], NONE));
+        for level in &mut self.live {
+            level[place / 64] ^= 1 << (place % 64);
+            if level[place / 64] != 0 {
                 break;
-            }
-            if height == 0 {
-                self.page[place / 64] = self.free.pop().unwrap_or_else(|| {
-                    self.pages.push([0; 64]);
-                    u32::try_from(self.pages.len() - 1).unwrap_or(u32::MAX)
-                });
             }
             place /= 64;
         }
-        self.pages[self.page[number / 64] as usize][number % 64] |= word;
     }
 
     /// Takes out the word of the highest number, or of the lowest. Between two of these only numbers are added that come after
@@ -281,31 +304,24 @@ impl Words {
             let live = NonZero::new(live)?;
             Some(if highest { live.ilog2() } else { live.trailing_zeros() } as usize)
         };
-        let near = match self.near.take().filter(|&near| self.live[0][near] != 0) {
-            Some(near) => near,
-            None => {
-                let mut levels = self.live[1..].iter().rev();
-                levels.try_fold(0, |place, level| Some(64 * place + first(level[place])?))?
-            }
-        };
-        let bit = first(self.live[0][near])?;
-        self.near = Some(near);
-        let page = self.page[near];
-        let word = mem::take(&mut self.pages[page as usize][bit]);
-        let number = 64 * near + bit;
-        let mut place = number;
-        for (height, level) in self.live.iter_mut().enumerate() {
-            let live = &mut level[place / 64];
-            *live ^= 1 << (place % 64);
-            if *live != 0 {
-                break;
-            }
-            if height == 0 {
-                self.free.push(page);
-            }
-            place /= 64;
+        loop {
+            let near = match self.near {
+                Some(near) => near,
+                None => {
+                    let mut levels = self.live.iter().rev();
+                    levels.try_fold(0, |place, level| Some(64 * place + first(level[place])?))?
+                }
+            };
+            let page = &mut self.pages[self.page[near] as usize];
+            let Some(bit) = first(page.live) else {
+                self.near = None;
+                self.close(near);
+                continue;
+            };
+            self.near = Some(near);
+            page.live ^= 1 << bit;
+            return Some((64 * near + bit, mem::take(&mut page.words[bit])));
         }
-        Some((number, word))
     }
 }
 

@@ -29,6 +29,11 @@ impl Graph {
         }
         let mut joins = self.joins.borrow_mut();
         if joins.last() != Some(&[a, b]) {
+            if joins.len() == joins.capacity() {
+                // Fourfold, as tapes.
+                let more = 3 * joins.len().max(64);
+                joins.reserve_exact(more);
+            }
             joins.push([a, b]);
         }
         u32::try_from(self.inputs + joins.len() - 1).unwrap_or(u32::MAX)
