@@ -150,14 +150,6 @@ impl<T: Scalar> Node<'_, T> {
         Some(Self { number: tape.inputs + place as u32, ..self })
     }
 
-    /// Takes back the last further argument.
-    #[inline(always)]
-    pub(crate) fn pop_further(self) -> Option<(Self, T)> {
-        // SAFETY: as in `record`.
-        let last = unsafe { &mut *self.tape().further.get() }.pop()?;
-        Some((Self { number: last.argument & !FLAG, ..self }, last.partial))
-    }
-
     /// Records a further argument of the statement that is recorded next; `more` if it is not the first.
     #[inline(always)]
     pub(crate) fn push_further(self, partial: T, more: bool) {

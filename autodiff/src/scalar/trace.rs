@@ -7,9 +7,11 @@ use super::number::number;
 use super::real::Scalar;
 
 /// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Graph {
-    pub(super) inputs: usize,
+    inputs: usize,
+    /// Whether second derivatives are asked for.
+    second: bool,
     /// Numbers that depend on two others.
     pub(super) joins: RefCell<Vec<[u32; 2]>>,
     /// Pairs in whose product, or quotient and so on, second derivatives arise.
@@ -17,16 +19,30 @@ pub(super) struct Graph {
 }
 
 impl Graph {
+    pub(super) fn new(inputs: usize, second: bool) -> Self {
+        Self { inputs, second, joins: RefCell::default(), bends: RefCell::default() }
+    }
+
     fn join(&self, a: u32, b: u32) -> u32 {
         if a == b {
             return a;
         }
         let mut joins = self.joins.borrow_mut();
-        joins.push([a, b]);
+        if joins.last() != Some(&[a, b]) {
+            if joins.len() == joins.capacity() {
+                // Fourfold, as tapes.
+                let more = 3 * joins.len().max(64);
+                joins.reserve_exact(more);
+            }
+            joins.push([a, b]);
+        }
         u32::try_from(self.inputs + joins.len() - 1).unwrap_or(u32::MAX)
     }
 
     fn bend(&self, a: u32, b: u32) {
+        if !self.second {
+            return;
+        }
         let mut bends = self.bends.borrow_mut();
         if bends.last() != Some(&[a, b]) {
             bends.push([a, b]);

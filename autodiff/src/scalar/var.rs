@@ -152,7 +152,7 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
 
     #[inline(always)]
     fn statement() -> Arguments<'t, T> {
-        Arguments { last: None, count: 0 }
+        Arguments { last: [None; 2], further: false }
     }
 
     #[inline(always)]
@@ -163,32 +163,35 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
     }
 }
 
-/// The arguments of an open statement, recorded as further ones. The last two move to the record.
+/// The arguments of an open statement: the last two, which go into its record, and whether those before are recorded as further
+/// ones.
 pub(crate) struct Arguments<'t, T> {
-    last: Option<Node<'t, T>>,
-    count: usize,
+    last: [Option<(Node<'t, T>, T)>; 2],
+    further: bool,
 }
 
 impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
     #[inline(always)]
     fn argument(&mut self, argument: Var<'t, T>, partial: T) {
         if let Some(node) = argument.node {
-            node.push_further(argument.scaled("statement", By(partial)), self.count > 0);
-            self.last = argument.node;
-            self.count += 1;
+            let [before, last] = self.last;
+            if let Some((node, partial)) = before {
+                node.push_further(partial, self.further);
+                self.further = true;
+            }
+            self.last = [last, Some((node, argument.scaled("statement", By(partial))))];
         }
     }
 
     #[inline(always)]
     fn close(self, value: T) -> Var<'t, T> {
-        let Some((a, w)) = self.last.and_then(Node::pop_further) else {
-            return Var::from(value);
-        };
-        let other = if self.count > 1 { a.pop_further() } else { None };
-        let Some((b, u)) = other else {
-            return Var { value, slope: w, node: Some(a) };
-        };
-        Var { value, slope: T::one(), node: b.record(a, [u, w], self.count > 2) }
+        match self.last {
+            [_, None] => Var::from(value),
+            [None, Some((node, slope))] => Var { value, slope, node: Some(node) },
+            [Some((a, w)), Some((b, u))] => {
+                Var { value, slope: T::one(), node: a.record(b, [w, u], self.further) }
+            }
+        }
     }
 }
 
