@@ -35,9 +35,9 @@ impl<'v> Cut<'v> {
 
     /// The arrays of a vector, copied one right after the other.
     fn copy<'a, T: Element>(self, flat: &[T], arena: &'a Arena) -> Result<&'a [T], Fault> {
-        let copy = arena.fill(self.len(), T::zero())?;
+        let copy = arena.copy(&flat[..self.len()])?;
         let (mut from, mut rest) = (0, &mut *copy);
-        for shape in self.shapes {
+        for shape in self.shapes.iter().filter(|_| self.gap > 0) {
             let (part, others) = rest.split_at_mut(shape.len());
             part.copy_from_slice(&flat[from..][..shape.len()]);
             (rest, from) = (others, from + shape.len() + self.gap);
