@@ -32,7 +32,7 @@ pub(crate) struct Scalars<P, T> {
 
 impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> Scalars<P, T> {
     /// A view of `problem`, whose start is evaluated once.
-    pub(crate) fn new<'p>(problem: P) -> Arc<dyn View<T> + 'p>
+    pub(crate) fn view<'p>(problem: P) -> Arc<dyn View<T> + 'p>
     where
         P: 'p,
     {
