@@ -32,6 +32,8 @@ mod progress;
 mod ranks;
 mod recurrence;
 mod registry;
+#[cfg(feature = "serde")]
+mod replace;
 mod report;
 mod rollout;
 mod rows;
@@ -91,6 +93,8 @@ pub use ranks::Ranks;
 pub use recurrence::checkpointed::{Ended, Loop};
 pub use recurrence::{Recurrence, ScalarRecurrence};
 pub use registry::{Registry, Spelling, Spellings};
+#[cfg(feature = "serde")]
+pub use replace::replace;
 pub use report::Report;
 pub use rollout::{Look, Rollout, Task, finite_loss};
 pub use rows::Rows;

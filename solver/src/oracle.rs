@@ -167,7 +167,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         T: Scalar<Plain = T>,
     {
         let memory = Workspaces::new(Team::default(), 1);
-        Self::with(Facts::new(Scalars::new(problem)), memory)
+        Self::with(Facts::new(Scalars::view(problem)), memory)
     }
 
     fn with(facts: Facts<'p, T>, memory: Workspaces<T>) -> Self {

@@ -13,7 +13,7 @@ use crate::problem::Metric;
 impl<T: Element> Oracle<'_, T> {
     /// The name of the inner rule.
     pub fn rule(&self) -> String {
-        self.known.rule.rule().name()
+        self.known.rule.stated().name()
     }
 
     /// The first outer point.
@@ -39,7 +39,7 @@ impl<T: Element> Oracle<'_, T> {
     /// Values in the state of the inner loop: `w`, then the vectors that the rule remembers, each as long as `w` and zero at
     /// first.
     pub fn state_dim(&self) -> usize {
-        (1 + self.known.rule.rule().memory()) * self.inner_dim()
+        (1 + self.known.rule.stated().memory()) * self.inner_dim()
     }
 
     /// How good a solution is, beyond its losses.

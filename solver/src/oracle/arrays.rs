@@ -43,7 +43,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
             .iter()
             .map(|&w| {
                 let zero = zero(w);
-                std::iter::once(w).chain((0..rule.rule().memory()).map(|_| zero)).collect()
+                std::iter::once(w).chain((0..rule.stated().memory()).map(|_| zero)).collect()
             })
             .collect();
         for t in 0..inner.steps() {

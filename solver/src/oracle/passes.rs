@@ -35,9 +35,9 @@ impl<'v> Cut<'v> {
 
     /// The arrays of a vector, copied one right after the other.
     fn copy<'a, T: Element>(self, flat: &[T], arena: &'a Arena) -> Result<&'a [T], Fault> {
-        let copy = arena.fill(self.len(), T::zero())?;
+        let copy = arena.copy(&flat[..self.len()])?;
         let (mut from, mut rest) = (0, &mut *copy);
-        for shape in self.shapes {
+        for shape in self.shapes.iter().filter(|_| self.gap > 0) {
             let (part, others) = rest.split_at_mut(shape.len());
             part.copy_from_slice(&flat[from..][..shape.len()]);
             (rest, from) = (others, from + shape.len() + self.gap);
@@ -45,10 +45,7 @@ impl<'v> Cut<'v> {
         Ok(copy)
     }
 
-    fn bars<'o, T: Element>(self, [values, tangents]: [&'o mut [T]; 2]) -> Bars<'o, T>
-    where
-        'v: 'o,
-    {
+    fn bars<T: Element>(self, [values, tangents]: [&'v mut [T]; 2]) -> Bars<'v, T> {
         Bars::new(self.shapes, values, tangents).apart(self.gap)
     }
 }
@@ -96,7 +93,7 @@ pub(crate) struct At<'v, T, S> {
     pub(crate) add: [bool; 3],
 }
 
-impl<'v, T: Element, S> At<'v, T, S> {
+impl<'v, T: Element, S: Copy> At<'v, T, S> {
     pub(crate) fn new(stage: S, groups: [Planes<'v, T>; 3], result: Cut<'v>) -> Self {
         Self { stage, groups, along: Along::Nothing, result, seeds: None, add: [false; 3] }
     }
@@ -108,10 +105,7 @@ impl<'v, T: Element, S> At<'v, T, S> {
     }
 
     /// Its groups; of the first, what is missing is copied from the vectors that the result is written to.
-    fn groups<'a>(&self, arena: &'a Arena, out: [&[T]; 2]) -> Result<[Group<'a, T>; 3], Fault>
-    where
-        'v: 'a,
-    {
+    fn groups(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<[Group<'v, T>; 3], Fault> {
         let mut groups = self.groups.map(|Planes { cut, values, moving }| {
             Group::new(cut.shapes, values).apart(cut.gap).moving(moving)
         });
@@ -127,10 +121,7 @@ impl<'v, T: Element, S> At<'v, T, S> {
     }
 
     /// The adjoints of the result in any mode.
-    fn seeds<'a>(&self, arena: &'a Arena, out: [&[T]; 2]) -> Result<Group<'a, T>, Fault>
-    where
-        'v: 'a,
-    {
+    fn seeds(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<Group<'v, T>, Fault> {
         let Cut { shapes, gap } = self.result;
         if let Some(seeds) = self.seeds {
             return Ok(Group::new(shapes, seeds).apart(gap));

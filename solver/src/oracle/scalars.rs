@@ -32,7 +32,7 @@ pub(crate) struct Scalars<P, T> {
 
 impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> Scalars<P, T> {
     /// A view of `problem`, whose start is evaluated once.
-    pub(crate) fn new<'p>(problem: P) -> Arc<dyn View<T> + 'p>
+    pub(crate) fn view<'p>(problem: P) -> Arc<dyn View<T> + 'p>
     where
         P: 'p,
     {
@@ -91,10 +91,10 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Numbers<Sc
         (x, draw): (&[T], Draw),
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let step = |index| rule.rule().multiple(Step::new(index, inner.lr()));
+        let step = |index| rule.stated().multiple(Step::new(index, inner.lr()));
         if step(0).is_none() {
             let expected = "a rule that multiplies the gradient by a number";
-            return Err(Error::invalid("one tape over scalars", rule.rule().name(), expected));
+            return Err(Error::invalid("one tape over scalars", rule.stated().name(), expected));
         }
         let Scalars { problem, inner_start, .. } = &self.0;
         let p = inner_start.values().len();

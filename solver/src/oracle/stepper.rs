@@ -27,7 +27,7 @@ pub(crate) enum Asked {
 /// The object-safe side of a [`Rule`], which sees `[state, x, gradient]`. Whatever computes is given the memory to do it in.
 pub(crate) trait Stepper<T: Element>: Passes<T, Asked> + fmt::Debug {
     /// What else is known about it.
-    fn rule(&self) -> &dyn Rule<T>;
+    fn stated(&self) -> &dyn Rule<T>;
     /// On the tape of a whole run.
     fn taped<'a>(&self, asked: Asked, groups: [&[Taped<'a, T>]; 3]) -> Option<List<Taped<'a, T>>>;
 }
@@ -44,7 +44,7 @@ impl<'p, T: Element> AnyRule<'p, T> {
 
     /// The name under which it is chosen, with its settings.
     pub fn name(&self) -> String {
-        self.0.rule().name()
+        self.0.stated().name()
     }
 }
 
@@ -95,7 +95,7 @@ impl<R: fmt::Debug> fmt::Debug for Arrays<Ruled<R>> {
 }
 
 impl<T: Element, R: Rule<T>> Stepper<T> for Arrays<Ruled<R>> {
-    fn rule(&self) -> &dyn Rule<T> {
+    fn stated(&self) -> &dyn Rule<T> {
         &self.0.0
     }
 

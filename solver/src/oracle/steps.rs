@@ -16,17 +16,17 @@ use crate::rule::Step;
 impl<T: Element> Oracle<'_, T> {
     /// The number that the rule multiplies the gradient of a step by, if that is all it does: `-lr` of gradient descent.
     pub fn multiple(&self, step: Step) -> Option<f64> {
-        self.known.rule.rule().multiple(step)
+        self.known.rule.stated().multiple(step)
     }
 
     /// Whether steps come to rest where the gradient of the inner loss is zero.
     pub fn stationary(&self) -> bool {
-        self.known.rule.rule().stationary()
+        self.known.rule.stated().stationary()
     }
 
     /// Whether reversing a step takes the value of its gradient.
     pub(crate) fn nonlinear(&self) -> bool {
-        self.known.rule.rule().nonlinear()
+        self.known.rule.stated().nonlinear()
     }
 
     /// Asks something of the rule, array by array, until there is nothing.
@@ -39,7 +39,7 @@ impl<T: Element> Oracle<'_, T> {
         let step = self.metered((Call::Update, 0, 0), |Self { known, memory, .. }| {
             let [outer, inner] = known.view.starts().map(Params::shapes);
             let (rule, x) = (&*known.rule, Planes::new(Cut::dense(outer), x));
-            places(inner, 1 + rule.rule().memory(), step, x)
+            places(inner, 1 + rule.stated().memory(), step, x)
                 .try_fold(true, |any, place| Ok(any && ask(rule, memory, &place)?))
         });
         step.map(|(result, _)| result)

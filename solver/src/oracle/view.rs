@@ -72,7 +72,7 @@ pub(crate) trait View<T: Element>: Passes<T, Draw> {
     ) -> Result<T, Error>;
 }
 
-impl<'p, T: Element> dyn View<T> + 'p {
+impl<T: Element> dyn View<T> + '_ {
     /// The loss at the level of the draw.
     pub(crate) fn loss<'v>(&'v self, Point { w, x, draw }: Point<'v, T>) -> At<'v, T, Draw> {
         let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
@@ -188,7 +188,7 @@ mod tests {
     fn any_of_gradient_and_products_come_of_one_sweep() {
         let mut memory = Workspaces::new(Team::default(), 1);
         let views: [Arc<dyn View<f64>>; 2] =
-            [arrays::view(Cube, &mut memory).unwrap(), Scalars::new(Cube)];
+            [arrays::view(Cube, &mut memory).unwrap(), Scalars::view(Cube)];
         let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) };
         // 3 x w^2, 6 x w v, 3 w^2 v
         let known = [36.0, 180.0, 60.0];

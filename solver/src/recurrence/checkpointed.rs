@@ -91,6 +91,7 @@ impl<'r, T: Element> Loop<'r, T> {
     ///
     /// # Errors
     /// [`Error::Function`] if the start fails at `x`; [`Error::Invalid`] for a schedule that does not fit.
+    #[expect(clippy::needless_pass_by_value, reason = "a loop may keep it")]
     pub fn new(
         recurrence: impl Recurrence<T> + 'r,
         x: Params<T>,
