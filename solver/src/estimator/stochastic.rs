@@ -266,7 +266,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                 sum.fill(T::zero());
                 let batches = self.batches(k);
                 for _ in equation.oracle.each(0..batches) {
-                    step += 1;
+                    step = step.wrapping_add(1);
                     equation.apply(step, &y, &mut hy, None)?;
                     axpy(&mut sum, T::one(), &hy);
                 }

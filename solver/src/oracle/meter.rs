@@ -52,8 +52,8 @@ impl<T: Element> Oracle<'_, T> {
         self.pool.give_slots(slots);
     }
 
-    /// Whether this is a [rehearsal](crate::Estimator::rehearse): evaluations only count, and give zeros, for `H v` and a pull-back
-    /// of an update what they would of `H = 1`, and for `df/dw` ones.
+    /// Whether an estimate is only rehearsed, for its bytes: evaluations give zeros then, but for the start, for `H v` that is `v`,
+    /// and for `df/dw`, which are ones.
     pub fn rehearses(&self) -> bool {
         self.pool.rehearsal
     }

@@ -37,7 +37,9 @@ impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
         let (loss, mut bar) = execute(self, &mut itinerary, state, x_bar)?;
         self.show(&mut bar, x_bar)?;
         self.look = None;
-        self.oracle.give_slots(std::mem::take(&mut self.beside));
+        if !self.u.is_empty() {
+            self.oracle.give_slots(std::mem::take(&mut self.beside));
+        }
         *self.oracle.itinerary() = Some(itinerary);
         Ok((loss, bar))
     }
