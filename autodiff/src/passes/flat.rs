@@ -1,0 +1,212 @@
+//! Groups of arrays in flat vectors: cut out of them in any mode, and written back plane by plane.
+
+use crate::arena::Arena;
+use crate::array::dual::Dual;
+use crate::array::element::Element;
+use crate::array::tensor::Tensor;
+use crate::array::var::Var;
+use crate::array::vectors::axpy;
+use crate::array::{Array, List};
+use crate::fault::{Fault, expect_length};
+use crate::passes::Wanted;
+use crate::shape::Shape;
+
+/// What holds a value and, in forward mode, its tangents.
+pub trait Planes<'a, T: Element>: Array<'a, Elem = T> {
+    /// The value in place 0, after it the tangents; `None` is zero.
+    fn plane(self, place: usize) -> Option<&'a [T]> {
+        (place == 0).then(|| self.values())
+    }
+}
+
+impl<'a, T: Element> Planes<'a, T> for Tensor<'a, T> {}
+
+impl<'a, T: Element, A: Array<'a, Elem = T>> Planes<'a, T> for Var<'a, A> {}
+
+impl<'a, T: Element, const N: usize> Planes<'a, T> for Dual<Tensor<'a, T>, N> {
+    fn plane(self, place: usize) -> Option<&'a [T]> {
+        let Some(k) = place.checked_sub(1) else { return Some(self.values()) };
+        self.tangents().get(k).copied().flatten().map(Tensor::values)
+    }
+}
+
+/// What flat vectors are cut into.
+pub trait Join<'a, T: Element>: Planes<'a, T> {
+    /// From a value and the tangent in each place.
+    fn join(value: Tensor<'a, T>, tangent: impl FnMut(usize) -> Option<Tensor<'a, T>>) -> Self;
+}
+
+impl<'a, T: Element> Join<'a, T> for Tensor<'a, T> {
+    fn join(value: Self, _: impl FnMut(usize) -> Option<Self>) -> Self {
+        value
+    }
+}
+
+impl<'a, T: Element, const N: usize> Join<'a, T> for Dual<Tensor<'a, T>, N> {
+    fn join(value: Tensor<'a, T>, tangent: impl FnMut(usize) -> Option<Tensor<'a, T>>) -> Self {
+        Self::new(value, std::array::from_fn(tangent))
+    }
+}
+
+/// A mode by name, for what is generic over modes in arenas of its own: [`Tensor`] or [`Dual`].
+pub trait Mode<T: Element> {
+    /// Its arrays.
+    type Array<'a>: Join<'a, T>;
+}
+
+/// Values alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Values;
+
+/// Values with `N` tangents.
+#[derive(Clone, Copy, Debug)]
+pub struct Tangents<const N: usize>;
+
+impl<T: Element> Mode<T> for Values {
+    type Array<'a> = Tensor<'a, T>;
+}
+
+impl<T: Element, const N: usize> Mode<T> for Tangents<N> {
+    type Array<'a> = Dual<Tensor<'a, T>, N>;
+}
+
+/// Arrays one after the other in a flat vector.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a, T> {
+    shapes: &'a [Shape],
+    gap: usize,
+    values: &'a [T],
+    /// Directions, one after the other, each as long as the values.
+    moving: &'a [T],
+}
+
+impl<'a, T: Element> Group<'a, T> {
+    /// Arrays of these shapes.
+    pub fn new(shapes: &'a [Shape], values: &'a [T]) -> Self {
+        Self { shapes, gap: 0, values, moving: &[] }
+    }
+
+    /// With `gap` entries between one array and the next that are none of them.
+    #[must_use]
+    pub fn apart(self, gap: usize) -> Self {
+        Self { gap, ..self }
+    }
+
+    /// Moving along as many directions as `moving` holds, one after the other.
+    #[must_use]
+    pub fn moving(self, moving: &'a [T]) -> Self {
+        Self { moving, ..self }
+    }
+
+    /// Its arrays.
+    ///
+    /// # Errors
+    /// [`Fault::Length`] unless the shapes hold as many entries as the vector, gaps included.
+    pub fn load<A: Join<'a, T>>(&self, arena: &'a Arena) -> Result<List<A>, Fault> {
+        let mut arrays = List::new();
+        self.load_into(arena, &mut arrays)?;
+        Ok(arrays)
+    }
+
+    /// The same into a list, which is large to move.
+    pub(super) fn load_into<A: Join<'a, T>>(
+        &self,
+        arena: &'a Arena,
+        arrays: &mut List<A>,
+    ) -> Result<(), Fault> {
+        let gaps = self.gap * self.shapes.len().saturating_sub(1);
+        let expected = self.shapes.iter().fold(gaps, |n, s| n.saturating_add(s.len()));
+        let n = self.values.len();
+        expect_length("the point", expected, n)?;
+        let mut at = 0;
+        let cut = |&shape: &Shape| {
+            let start = at;
+            at += shape.len() + self.gap;
+            let tangent = |k| {
+                let part = self.moving.get(k * n + start..)?.get(..shape.len())?;
+                (n > 0).then(|| Tensor::new(arena, shape, part))
+            };
+            A::join(Tensor::new(arena, shape, &self.values[start..][..shape.len()]), tangent)
+        };
+        arrays.extend(self.shapes.iter().map(cut));
+        Ok(())
+    }
+}
+
+/// Where planes of arrays of these shapes are written, or added. An empty vector is for what is not wanted.
+#[derive(Debug)]
+pub struct Bars<'o, T> {
+    pub(super) shapes: &'o [Shape],
+    gap: usize,
+    pub(super) values: &'o mut [T],
+    tangents: &'o mut [T],
+    add: bool,
+}
+
+impl<'o, T: Element> Bars<'o, T> {
+    /// Written: the values, and the tangents one after the other.
+    pub fn new(shapes: &'o [Shape], values: &'o mut [T], tangents: &'o mut [T]) -> Self {
+        Self { shapes, gap: 0, values, tangents, add: false }
+    }
+
+    /// With `gap` entries between one array and the next that stay as they are.
+    #[must_use]
+    pub fn apart(self, gap: usize) -> Self {
+        Self { gap, ..self }
+    }
+
+    /// Added where `add`.
+    #[must_use]
+    pub fn added(self, add: bool) -> Self {
+        Self { add, ..self }
+    }
+
+    /// What they say is wanted of each group.
+    pub fn wanted<const G: usize>(bars: &[Self; G]) -> [Wanted; G] {
+        bars.each_ref().map(|bars| match (bars.values.is_empty(), bars.tangents.is_empty()) {
+            (true, true) => Wanted::Nothing,
+            (true, false) => Wanted::Tangents,
+            (false, _) => Wanted::All,
+        })
+    }
+
+    /// Takes arrays whose tangents start in place `first`.
+    pub(super) fn take<'a, A: Planes<'a, T>>(
+        self,
+        first: usize,
+        arrays: &(impl Iterator<Item = Option<A>> + Clone),
+    ) {
+        let Self { shapes, gap, values, tangents, add } = self;
+        if !values.is_empty() {
+            write_plane(arrays.clone(), 0, (shapes, gap), add, values);
+        }
+        if !tangents.is_empty() {
+            let gaps = gap * shapes.len().saturating_sub(1);
+            let n = shapes.iter().fold(gaps, |n, shape| n + shape.len()).max(1);
+            for (place, vector) in (first..).zip(tangents.chunks_exact_mut(n)) {
+                write_plane(arrays.clone(), place, (shapes, gap), add, vector);
+            }
+        }
+    }
+}
+
+/// Writes, or adds, one plane of arrays of these shapes, `gap` entries apart; zero where there is none.
+pub(crate) fn write_plane<'a, T: Element, A: Planes<'a, T>>(
+    arrays: impl Iterator<Item = Option<A>>,
+    place: usize,
+    (shapes, gap): (&[Shape], usize),
+    add: bool,
+    vector: &mut [T],
+) {
+    let mut rest = vector;
+    for (array, shape) in arrays.zip(shapes) {
+        let (piece, others) = rest.split_at_mut(shape.len());
+        rest = others.get_mut(gap..).unwrap_or_default();
+        match array.and_then(|array| array.plane(place)) {
+            Some(part) if add => axpy(piece, T::one(), part),
+            Some(part) => piece.copy_from_slice(part),
+            None if add => {}
+            None => piece.fill(T::zero()),
+        }
+    }
+}
