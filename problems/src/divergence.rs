@@ -267,15 +267,10 @@ impl<T: Element> Bilevel<T> for Divergence<T> {
             let values = self.start.iter().map(|_| T::from_f64(x));
             Params::new().with("theta", self.shape(), values)
         };
+        let (steps, lr) = (inner.steps(), inner.lr());
         vec![
-            (
-                "first-order limit",
-                everywhere(self.tasks.first_order_limit(inner.steps(), inner.lr())),
-            ),
-            (
-                "stationary point",
-                everywhere(self.tasks.stationary_point(inner.steps(), inner.lr())),
-            ),
+            ("first-order limit", everywhere(self.tasks.first_order_limit(steps, lr))),
+            ("stationary point", everywhere(self.tasks.stationary_point(steps, lr))),
         ]
     }
 }
