@@ -49,10 +49,11 @@ use smallvec::SmallVec;
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::custom::{Custom, Product};
 use crate::functions::functions;
+use crate::functions::rule::Unary;
 use crate::imply::{Imply, Left};
 use crate::shape::Shape;
 
@@ -303,7 +304,10 @@ pub trait Array<'a>:
         let size = |most: f64, x: &Self::Elem| most.max(x.as_f64().abs());
         let most = self.values().iter().fold(0.0, size);
         let least = (Self::Elem::min_positive_value() / Self::Elem::epsilon()).as_f64();
-        if most == 0.0 || most == f64::INFINITY || (least.sqrt()..least.sqrt().recip()).contains(&most) {
+        if most == 0.0
+            || most == f64::INFINITY
+            || (least.sqrt()..least.sqrt().recip()).contains(&most)
+        {
             return plain(self);
         }
         // A power of 2, so that nothing is rounded.

@@ -106,6 +106,16 @@ macro_rules! functions {
                     // Where that of the slope begins.
                     tail |y| y > T::of(7.0) => varying(x.sigmoid());
                 }
+                /// The error function, `2/pi^(1/2)` times the integral of `e^(-t^2)` from 0 to `x`.
+                Erf erf {
+                    |x| math::erf::<FMA, T>(x);
+                    |x, _y| varying((-x.square()).exp() * FRAC_2_SQRT_PI);
+                }
+                /// `1 - erf x`, right in its upper tail.
+                Erfc erfc {
+                    |x| math::erfc::<FMA, T>(x);
+                    |x, _y| varying((-x.square()).exp() * -FRAC_2_SQRT_PI);
+                }
                 /// `1 / x`, 0 at 0: the slope of `sqrt` is a multiple.
                 #[doc(hidden)]
                 RecipOrZero recip_or_zero {

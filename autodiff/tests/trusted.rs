@@ -342,7 +342,8 @@ fn a_nan_value_has_no_derivatives() {
 #[test]
 fn saturated_slopes_keep_their_digits() {
     // 4 e^-2x and e^-x, whose relative errors there are below e^-40.
-    let near = |found: f64, known: f64| assert!((found / known - 1.0).abs() < 1e-14, "{found} {known}");
+    let near =
+        |found: f64, known: f64| assert!((found / known - 1.0).abs() < 1e-14, "{found} {known}");
     near(slopes!(|x| x.tanh(), 20.0), 4.0 * (-40.0_f64).exp());
     near(slopes!(|x| x.sigmoid(), 40.0), (-40.0_f64).exp());
     near(slopes!(|x| x.exp_m1(), -40.0), (-40.0_f64).exp());
@@ -365,10 +366,16 @@ fn norms_of_the_largest_and_smallest_numbers() {
         // Subnormal entries have few digits.
         let tolerance = if size < 1e-300 { 1e-3 } else { 1e-15 };
         for found in [value / size, length / size, angle[0] * size / 0.8, -angle[1] * size / 0.6] {
-            assert!((found - 1.0).abs() <= tolerance || size < 1e-300 && found.is_infinite(), "{size}: {found}");
+            assert!(
+                (found - 1.0).abs() <= tolerance || size < 1e-300 && found.is_infinite(),
+                "{size}: {found}"
+            );
         }
         for g in [&g[..], &by_length] {
-            assert!((g[0] - 0.6).abs() <= tolerance && (g[1] - 0.8).abs() <= tolerance, "{size}: {g:?}");
+            assert!(
+                (g[0] - 0.6).abs() <= tolerance && (g[1] - 0.8).abs() <= tolerance,
+                "{size}: {g:?}"
+            );
         }
     }
 }
@@ -415,7 +422,9 @@ fn detached_numbers_have_no_derivatives_of_any_order() {
         }
     }
     let (mut g, mut h) = ([0.0; 2], [0.0; 2]);
-    Workspace::new().hvp(&Held, &[Shape::SCALAR; 2], &[3.0, 5.0], &[1.0; 2], &mut g, &mut h).unwrap();
+    Workspace::new()
+        .hvp(&Held, &[Shape::SCALAR; 2], &[3.0, 5.0], &[1.0; 2], &mut g, &mut h)
+        .unwrap();
     assert_eq!((g, h), ([0.0, 9.0], [0.0; 2]));
 }
 

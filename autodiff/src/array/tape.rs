@@ -13,12 +13,13 @@ use std::fmt;
 use crate::arena::Arena;
 use crate::array::dual::add_present;
 use crate::array::element::Element;
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::{Array, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Slope;
+use crate::functions::rule::Unary;
 use crate::shape::Shape;
 use crate::tally::Event;
 

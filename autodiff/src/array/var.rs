@@ -4,12 +4,13 @@ use std::fmt;
 
 use crate::arena::Arena;
 use crate::array::dual::bend;
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
 use crate::array::{Array, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
+use crate::functions::rule::Unary;
 use crate::shape::Shape;
 
 /// A handle on a recorded, or passive, array.

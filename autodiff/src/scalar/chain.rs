@@ -31,7 +31,7 @@ pub(crate) trait Chain: Copy {
     #[inline(always)]
     fn apply<R: Rule>(self, f: R) -> Self {
         let x = self.inner();
-        let y = f.on(x);
+        let y = x.through(f);
         if f.kinks(x.primal()) {
             self.kink(f.name());
         }
@@ -135,7 +135,7 @@ struct Point<T>(T);
 impl<T: Scalar> Term<'_> for Point<T> {
     #[inline(always)]
     fn of(self, f: impl Rule) -> Self {
-        Self(f.on(self.0))
+        Self(self.0.through(f))
     }
 
     #[inline(always)]

@@ -13,7 +13,7 @@ macro_rules! number {
         use num_traits::{Float, FromPrimitive, Num, NumCast, One, Signed, ToPrimitive, Zero};
 
         use $crate::array::element::Element;
-        use $crate::functions::{functions, rule::{Over, Scale, Shift}};
+        use $crate::functions::{functions, rule::{Over, Rule, Scale, Shift}};
         use $crate::scalar::number::{forward, on_inner, operators};
         use $crate::scalar::rules;
 
@@ -148,8 +148,10 @@ macro_rules! number {
         impl<$($g)*> Scalar for $Type {
             type Plain = T::Plain;
             const ORDER: u32 = T::ORDER + 1;
-            functions!(scalar crate::scalar::number::methods);
-            functions!(number crate::scalar::number::methods);
+            #[inline(always)]
+            fn through(self, f: impl Rule) -> Self {
+                self.apply(f)
+            }
             forward! { rules; add_product(a: Self, b: Self); absorb(factor: Self); }
             #[inline(always)]
             fn constant(value: T::Plain) -> Self {
@@ -173,10 +175,10 @@ macro_rules! number {
 
 /// Functions of the table.
 macro_rules! methods {
-    ({} $($(#[$doc:meta])* $Name:ident $(($c:ident: $number:ty))? $method:ident $rule:tt)*) => {$(
+    ({} $($(#[$doc:meta])* $Name:ident $method:ident $rule:tt)*) => {$(
         #[inline(always)]
-        fn $method(self $(, $c: Self::Plain)?) -> Self {
-            self.apply($crate::functions::rule::$Name $(($c.as_f64() as $number))?)
+        fn $method(self) -> Self {
+            self.apply($crate::functions::rule::$Name)
         }
     )*};
 }

@@ -20,7 +20,7 @@ use num_traits::{Float, FromPrimitive};
 use crate::array::element::Element;
 use crate::conventions;
 use crate::functions::functions;
-use crate::functions::rule::{self, Rule as _};
+use crate::functions::rule::{self, Rule};
 
 /// A real number with or without derivatives: [`Float`], operators with plain floats, and functions that a tape records
 /// as one statement. Functions are written over [`Real`], which names the plain float.
@@ -93,28 +93,46 @@ pub trait Scalar:
         f: impl FnOnce([Self::Local<N>; N]) -> [Self::Local<N>; M],
     ) -> [Self; M];
 
+    /// A function of the table.
+    #[doc(hidden)]
+    fn through(self, f: impl Rule) -> Self;
     /// The product of a slope and an adjoint or tangent, see [`conventions::passed`].
     #[doc(hidden)]
     fn absorb(self, factor: Self) -> Self;
     /// The same, put together from its parts: the result of a function that is not inlined, in one arm of a branch, would
     /// otherwise drag the other arm into memory.
     #[doc(hidden)]
-    fn unpacked(self) -> Self;
+    #[inline(always)]
+    fn unpacked(self) -> Self {
+        self
+    }
     /// The product without absorption.
     #[doc(hidden)]
-    fn product(self, factor: Self) -> Self;
+    #[inline(always)]
+    fn product(self, factor: Self) -> Self {
+        self * factor
+    }
     /// Whether value and derivatives are finite, or maybe not (their sum may overflow).
     #[doc(hidden)]
-    fn surely_finite(self) -> bool;
+    #[inline(always)]
+    fn surely_finite(self) -> bool {
+        !(self - self).is_nan()
+    }
     /// Whether neither value nor derivatives are `NaN`, or maybe not (their sum may be undefined).
     #[doc(hidden)]
-    fn surely_number(self) -> bool;
+    #[inline(always)]
+    fn surely_number(self) -> bool {
+        !self.is_nan()
+    }
     /// Whether the value is neither zero, infinite nor `NaN`.
     #[doc(hidden)]
     fn is_plain(self) -> bool;
     /// Whether value and derivatives are zero.
     #[doc(hidden)]
-    fn vanishes(self) -> bool;
+    #[inline(always)]
+    fn vanishes(self) -> bool {
+        self.is_zero()
+    }
 }
 
 /// A [`Scalar`] over the plain float `F`: `fn f<R: Real>(x: &[R]) -> R`, or `R: Real<f32>`.
@@ -149,21 +167,13 @@ pub(super) fn shift<F: Element>(x: impl Iterator<Item = F>) -> F {
 macro_rules! declared {
     ({} $($(#[$doc:meta])* $Name:ident $(($c:ident: $number:ty))? $method:ident $rule:tt)*) => {$(
         $(#[$doc])*
-        fn $method(self $(, $c: Self::Plain)?) -> Self;
-    )*};
-}
-use declared;
-
-/// The same of plain numbers.
-macro_rules! plainly {
-    ({} $($(#[$doc:meta])* $Name:ident $(($c:ident: $number:ty))? $method:ident $rule:tt)*) => {$(
         #[inline(always)]
-        fn $method(self $(, $c: Self)?) -> Self {
-            rule::$Name $(($c.as_f64() as $number))?.at::<false, Self>(self)
+        fn $method(self $(, $c: Self::Plain)?) -> Self {
+            self.through(rule::$Name $(($c.as_f64() as $number))?)
         }
     )*};
 }
-use plainly;
+use declared;
 
 macro_rules! plain {
     ($($f:ty)*) => {$(
@@ -180,8 +190,10 @@ macro_rules! plain {
             fn primal(self) -> Self {
                 self
             }
-            functions!(scalar crate::scalar::real::plainly);
-            functions!(number crate::scalar::real::plainly);
+            #[inline(always)]
+            fn through(self, f: impl Rule) -> Self {
+                f.plain(self)
+            }
             #[inline(always)]
             fn add_product(self, a: Self, b: Self) -> Self {
                 self + a * b
@@ -219,29 +231,9 @@ macro_rules! plain {
                 conventions::passed(self, factor)
             }
             #[inline(always)]
-            fn unpacked(self) -> Self {
-                self
-            }
-            #[inline(always)]
-            fn product(self, factor: Self) -> Self {
-                self * factor
-            }
-            #[inline(always)]
-            fn surely_finite(self) -> bool {
-                !(self - self).is_nan()
-            }
-            #[inline(always)]
-            fn surely_number(self) -> bool {
-                !self.is_nan()
-            }
-            #[inline(always)]
             fn is_plain(self) -> bool {
                 // Cheaper than looking at the exponent.
                 self - self == 0.0 && self != 0.0
-            }
-            #[inline(always)]
-            fn vanishes(self) -> bool {
-                self == 0.0
             }
         }
     )*};

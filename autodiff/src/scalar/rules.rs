@@ -6,7 +6,7 @@ use num_traits::{Float, One as _, Zero};
 use super::chain::{Bar, By, Chain, Minus, One, Statement};
 use super::real::{Scalar, expect_pairs, shift};
 use crate::array::element::Element;
-use crate::functions::rule;
+use crate::functions::rule::{self, Unary, with_rule};
 
 /// The plain float under a chain.
 type Plain<C> = <<C as Chain>::Inner as Scalar>::Plain;
@@ -175,14 +175,20 @@ pub(crate) fn copysign<C: Chain>(x: C, sign: C) -> C {
     if x.inner().is_sign_negative() == sign.inner().is_sign_negative() { x } else { neg(x) }
 }
 
-#[inline]
-pub(crate) fn sum_of<C: Chain>(x: &[C]) -> C {
+/// `sum_i c_i x_i`
+#[inline(always)]
+fn weighted<C: Chain>(terms: impl Iterator<Item = (Plain<C>, C)>) -> C {
     let (mut sum, mut statement) = (C::Inner::zero(), C::statement());
-    for &x in x {
-        sum += x.inner();
-        statement.argument(x, C::Inner::one());
+    for (c, x) in terms {
+        sum += x.inner() * c;
+        statement.argument(x, C::Inner::constant(c));
     }
     statement.close(sum)
+}
+
+#[inline]
+pub(crate) fn sum_of<C: Chain>(x: &[C]) -> C {
+    weighted(x.iter().map(|&x| (Plain::<C>::one(), x)))
 }
 
 #[inline]
@@ -199,12 +205,7 @@ pub(crate) fn dot<C: Chain>(a: &[C], b: &[C]) -> C {
 #[inline]
 pub(crate) fn linear<C: Chain>(c: &[Plain<C>], x: &[C]) -> C {
     expect_pairs("linear", c.len(), x.len());
-    let (mut sum, mut statement) = (C::Inner::zero(), C::statement());
-    for (&c, &x) in c.iter().zip(x) {
-        sum += x.inner() * c;
-        statement.argument(x, C::Inner::constant(c));
-    }
-    statement.close(sum)
+    weighted(c.iter().copied().zip(x.iter().copied()))
 }
 
 #[inline]
@@ -237,4 +238,12 @@ pub(crate) fn logsumexp<C: Chain>(x: &[C]) -> C {
 pub(crate) fn absorb<C: Chain>(slope: C, adjoint: C) -> C {
     let (w, c) = (slope.inner(), adjoint.inner());
     slope.binary(adjoint, "mul", w.absorb(c), (Bar(c), By(w)))
+}
+
+impl Unary {
+    /// The value at a scalar, with the derivatives that it carries.
+    #[doc(hidden)]
+    pub fn of_scalar<R: Scalar>(self, x: R) -> R {
+        with_rule!(self, |f| x.through(f))
+    }
 }

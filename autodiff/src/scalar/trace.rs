@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::chain::{By, Chain, Partial, One, Statement};
+use super::chain::{By, Chain, One, Partial, Statement};
 use super::number::number;
 use super::real::Scalar;
 
@@ -167,20 +167,5 @@ number! { ['g, T: Scalar] Trace<'g, T> {
         f: impl FnOnce([Self; L]) -> [Self; M],
     ) -> [Self; M] {
         f(x)
-    }
-    fn surely_finite(self) -> bool {
-        self.value.surely_finite()
-    }
-    fn unpacked(self) -> Self {
-        self
-    }
-    fn surely_number(self) -> bool {
-        self.value.surely_number()
-    }
-    fn product(self, factor: Self) -> Self {
-        self * factor
-    }
-    fn vanishes(self) -> bool {
-        self.value.vanishes() && self.node.is_none()
     }
 } }

@@ -224,10 +224,6 @@ number! { ['t, T: Scalar] Var<'t, T> {
         self.value.surely_number() && self.slope.surely_number()
     }
     #[inline(always)]
-    fn product(self, factor: Self) -> Self {
-        self * factor
-    }
-    #[inline(always)]
     fn vanishes(self) -> bool {
         self.value.vanishes() && self.node.is_none()
     }

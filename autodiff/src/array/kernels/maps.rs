@@ -5,12 +5,12 @@
 use std::mem::MaybeUninit;
 
 use crate::arena::Arena;
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
 use crate::array::kernels::slopes::{bend, chain};
 use crate::fault::Fault;
-use crate::functions::rule::{Rule, with_rule};
+use crate::functions::rule::{Rule, Unary, with_rule};
 use crate::shape::Shape;
 
 /// `len` entries of which `write` fills every one.

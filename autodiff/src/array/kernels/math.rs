@@ -135,3 +135,34 @@ pub(crate) fn atanh<T: Number>(x: T) -> T {
     let size = x.abs();
     ((size + size) / (T::one() - size)).ln_1p().copysign(x) * T::of(0.5)
 }
+
+/// `erfc x` for `x >= 0.4`, from `e^(-x^2)` with the rounding error of `x^2` made up for.
+#[inline(always)]
+fn upper_tail<const FMA: bool, T: Number>(x: T) -> T {
+    let x = if x > T::ERFC_END { T::ERFC_END } else { x };
+    let (one, pole, square) = (T::one(), T::of(3.75), x * x);
+    let long = x * T::SPLIT;
+    let high = long - (long - x);
+    let low = x - high;
+    let lost = ((high * high - square) + (high + high) * low) + low * low;
+    let series = polynomial::<FMA, T>(T::ERFC_SERIES, (x - pole) / (x + pole));
+    exp::<FMA, T>(-square) * ((one - lost) * series / (one + x + x))
+}
+
+/// `(2/pi^(1/2)) int_0^x e^(-t^2) dt`
+#[inline(always)]
+pub(crate) fn erf<const FMA: bool, T: Number>(x: T) -> T {
+    let size = x.abs();
+    let inner = x * polynomial::<FMA, T>(T::ERF_SERIES, x * x);
+    let outer = (T::one() - upper_tail::<FMA, T>(size)).copysign(x);
+    if size < T::one() { inner } else { outer }
+}
+
+/// `1 - erf x`, right in its upper tail.
+#[inline(always)]
+pub(crate) fn erfc<const FMA: bool, T: Number>(x: T) -> T {
+    let (size, tail) = (x.abs(), upper_tail::<FMA, T>(x.abs()));
+    let inner = T::one() - x * polynomial::<FMA, T>(T::ERF_SERIES, x * x);
+    let outer = if x < T::zero() { T::of(2.0) - tail } else { tail };
+    if size < T::of(0.5) { inner } else { outer }
+}

@@ -229,7 +229,13 @@ fn limit_shares<T: Number>(row: &[T], share: &mut [T]) -> T {
         *s = match v == top {
             _ if top.is_nan() => top,
             true if top < T::zero() => T::zero(),
-            true => if single { T::one() } else { T::nan() },
+            true => {
+                if single {
+                    T::one()
+                } else {
+                    T::nan()
+                }
+            }
             false => T::zero(),
         };
     }
