@@ -81,9 +81,7 @@ pub trait Scalar:
     /// `ln sum_i e^{x_i}` as one statement, without overflow. Minus infinity for no `x`.
     fn logsumexp(x: &[Self]) -> Self;
     /// `f(x)`, recorded as one statement a result: its `N` partials are computed on the spot, by packed forward mode.
-    /// Pays where `f` has more operations than arguments: of two, one operation takes 5.0 ns instead of 3.8, four 5.9 instead of
-    /// 11.0; of three, two take 9.1 instead of 6.3, four 10.4 instead of 11.5 and eight 15 instead of 23 (the bench
-    /// `scalar`, `statements`).
+    /// Pays where `f` has more operations than arguments, by as much as the group `statements` of the bench `scalar` shows.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Float, Scalar, Tape};
