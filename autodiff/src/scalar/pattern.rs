@@ -132,13 +132,6 @@ impl Pattern {
         Some(self.starts[i] + found)
     }
 
-    /// Adds rows of a pattern with as many columns.
-    fn append(&mut self, rows: &Self) {
-        let before = self.columns.len();
-        self.starts.extend(rows.starts[1..].iter().map(|start| before + start));
-        self.columns.extend_from_slice(&rows.columns);
-    }
-
     /// The transpose.
     pub(super) fn transposed(&self) -> Self {
         let rows =
@@ -176,29 +169,28 @@ fn trace<F: Element, T: Scalar<Plain = F>>(
 fn by_rows(joins: &[[u32; 2]], results: &[Option<u32>], n: usize) -> Option<Pattern> {
     let mut budget = joins.len().saturating_mul(n.div_ceil(64).max(4));
     let mut words = Words::new(n + joins.len());
-    let mut pattern = Pattern { cols: n, starts: vec![0], columns: Vec::new() };
-    let mut found = Vec::new();
+    let (mut starts, mut columns) = (vec![0], Vec::new());
+    let mut rows = vec![Vec::new(); 64];
     for results in results.chunks(64) {
         for (bit, node) in results.iter().enumerate() {
             node.iter().for_each(|&node| words.add(node as usize, 1 << bit));
         }
-        found.clear();
         while let Some((number, word)) = words.pop(true) {
             if let Some(place) = number.checked_sub(n) {
                 budget = budget.checked_sub(1)?;
                 joins[place].iter().for_each(|&below| words.add(below as usize, word));
             } else {
-                found.push((number, word));
+                let column = u32::try_from(number).unwrap_or(u32::MAX);
+                bits(0, word).for_each(|row| rows[row as usize].push(column));
             }
         }
-        // Columns were found from the last to the first.
-        let places = found.iter().rev().flat_map(|&(number, word)| {
-            let column = u32::try_from(number).unwrap_or(u32::MAX);
-            bits(0, word).map(move |row| (row, column))
-        });
-        pattern.append(&Pattern::sorted(results.len(), n, places));
+        for row in &mut rows[..results.len()] {
+            // Found from the last to the first.
+            columns.extend(row.drain(..).rev());
+            starts.push(columns.len());
+        }
     }
-    Some(pattern)
+    Some(Pattern { cols: n, starts, columns })
 }
 
 /// For each of `rows` targets which of `n` inputs reach it: up the joins, over a link, and down the joins, whose numbers
@@ -326,7 +318,7 @@ impl Words {
 }
 
 /// The numbers from `first` on that the bits of a word stand for.
-fn bits(first: usize, mut word: u64) -> impl Iterator<Item = u32> + Clone {
+fn bits(first: usize, mut word: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let bit = word.trailing_zeros();
         word &= word.checked_sub(1)?;
