@@ -189,7 +189,7 @@ mod tests {
         let mut memory = Workspaces::new(Team::default(), 1);
         let views: [Arc<dyn View<f64>>; 2] =
             [arrays::view(Cube, &mut memory).unwrap(), Scalars::view(Cube)];
-        let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) };
+        let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) }.at(Level::Inner, 0);
         // 3 x w^2, 6 x w v, 3 w^2 v
         let known = [36.0, 180.0, 60.0];
         for (view, wanted) in views.iter().flat_map(|view| (0..8).map(move |wanted| (view, wanted)))
