@@ -30,7 +30,8 @@ fn references() -> Vec<(String, Vec<[f64; 4]>)> {
         let numbers = |bytes: &[u8]| -> Vec<f64> {
             bytes.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect()
         };
-        let (points, after) = after.split_at(32 * numbers(&head[16..])[0] as usize);
+        let count = head[16..].iter().rev().fold(0, |count, &byte| 256 * count + usize::from(byte));
+        let (points, after) = after.split_at(32 * count);
         let points = numbers(points).as_chunks().0.to_vec();
         all.push((name.trim_end_matches('\0').to_owned(), points));
         rest = after;

@@ -1,6 +1,8 @@
 //! What carries derivatives of an inner number, as the rules see it: a [`Chain`] turns values and partials into tangents or
 //! records.
 
+use std::cell::Cell;
+
 use super::real::Scalar;
 use crate::array::element::Element;
 use crate::functions::rule::{Rule, Slope, Term};
@@ -50,6 +52,20 @@ pub(crate) trait Chain: Copy {
     fn statement() -> Self::Statement;
     /// Notes that a convention stands in for a derivative that does not exist.
     fn kink(self, name: &'static str);
+}
+
+thread_local! {
+    /// What [`Dual`](super::Dual)s met since the recording of this thread began that is going on: the first operation where a
+    /// convention stood in for a derivative, and their number. Partials of fused statements and of nested modes have no
+    /// tape to tell.
+    pub(super) static INNER: Cell<Option<(&'static str, usize)>> = const { Cell::new(None) };
+}
+
+/// Notes a convention that a number without a tape met.
+#[cold]
+pub(super) fn note_inner(operation: &'static str) {
+    let (first, count) = INNER.get().unwrap_or((operation, 0));
+    INNER.set(Some((first, count + 1)));
 }
 
 /// Arguments and partials as they come.

@@ -5,10 +5,9 @@
 
 use std::array::from_fn;
 
-use super::chain::{By, Chain, Partial, Statement};
+use super::chain::{By, Chain, Partial, Statement, note_inner};
 use super::number::number;
 use super::real::Scalar;
-use super::tape::note_inner;
 
 /// A number with `N` tangents.
 ///

@@ -116,7 +116,7 @@ pub trait Scalar:
     #[doc(hidden)]
     #[inline(always)]
     fn surely_finite(self) -> bool {
-        !(self - self).is_nan()
+        (self * Self::zero()).is_zero()
     }
     /// Whether neither value nor derivatives are `NaN`, or maybe not (their sum may be undefined).
     #[doc(hidden)]

@@ -22,6 +22,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::ptr::NonNull;
 
+use super::chain::INNER;
 use super::real::Scalar;
 use crate::fault::Fault;
 
@@ -58,20 +59,6 @@ pub struct Tape<T> {
     numbers: Vec<Var<'static, T>>,
     /// The results of the last pass: value, derivative, and number of the node.
     results: Vec<(T, T, Option<u32>)>,
-}
-
-thread_local! {
-    /// What [`Dual`](super::Dual)s met since the recording of this thread began that is going on: the first operation where a
-    /// convention stood in for a derivative, and their number. Partials of fused statements and of nested modes have no
-    /// tape to tell.
-    static INNER: Cell<Option<(&'static str, usize)>> = const { Cell::new(None) };
-}
-
-/// Notes a convention that a number without a tape met.
-#[cold]
-pub(super) fn note_inner(operation: &'static str) {
-    let (first, count) = INNER.get().unwrap_or((operation, 0));
-    INNER.set(Some((first, count + 1)));
 }
 
 /// A number recorded on a tape, or a constant: a value, and its derivative by the one node that it depends on.

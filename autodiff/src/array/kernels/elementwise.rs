@@ -33,12 +33,11 @@ impl Binary {
         match self {
             Self::Add => "add",
             Self::Sub => "subtract",
-            Self::Mul => "multiply",
+            Self::Mul | Self::Passed => "multiply",
             Self::Div => "divide",
             Self::Max => "max",
             Self::Min => "min",
             Self::AtLeast => "at_least",
-            Self::Passed => "multiply",
         }
     }
 

@@ -18,7 +18,7 @@ impl Number for f32 {
     const TANH_END: Self = 10.0;
     // Remainders below 4.0e-11 and 9.0e-11.
     const ERF_SERIES: &'static [[Self; 2]] = &[
-        [1.128_379_2, -3.761_263_8e-1],
+        [std::f32::consts::FRAC_2_SQRT_PI, -3.761_263_8e-1],
         [1.128_378_2e-1, -2.686_543e-2],
         [5.221_031_6e-3, -8.484_080_3e-4],
         [1.126_595_9e-4, -9.667_045e-6],
