@@ -1,15 +1,16 @@
 //! Workloads T1 to T5 of the peer comparison on the scalar tape: values, gradients on a warm tape and on a new one, and
-//! Hessian-vector products, by plain operators and by fused statements; then what a small gradient costs. Bytes an
-//! elementary operation are printed. `benches/tapes.py` runs this beside other tapes.
+//! Hessian-vector products, by plain operators and by fused statements; then what a small gradient costs, and single statements in
+//! both forms. Bytes an elementary operation are printed. `benches/tapes.py` runs this beside other tapes.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use std::array::from_fn;
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, SamplingMode, criterion_group, criterion_main};
-use hypertape_autodiff::scalar::{Dual, Tape};
+use hypertape_autodiff::scalar::{Dual, Real, Scalar, Tape};
 use support::workloads::{Bundle, Mixture, Product, Rosenbrock, Unrolled, Work, direction};
 
 fn work<W: Work>(c: &mut Criterion, work: &W, second: bool) {
@@ -72,5 +73,55 @@ fn small(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, workloads, small);
+/// Sums of a hundred thousand statements, by plain operators and by `fuse`: from how many operations of how many arguments on
+/// it pays.
+fn statements(c: &mut Criterion) {
+    const COUNT: usize = 100_000;
+    let x: Vec<f64> = (0..COUNT + 4).map(|i| 1.0 + 1e-9 * i as f64).collect();
+    let (mut tape, mut g) = (Tape::<f64>::new(), vec![0.0; x.len()]);
+    let mut group = c.benchmark_group("statements");
+    group.sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_millis(500));
+    macro_rules! statements {
+        ($($operations:literal of $arguments:literal: [$($a:ident),*] $f:expr;)*) => {$({
+            fn of<R: Real>([$($a),*]: [R; $arguments]) -> R {
+                $f
+            }
+            let name = concat!($operations, " of ", $arguments);
+            group.bench_function(format!("{name}-plain"), |b| {
+                b.iter(|| {
+                    tape.gradient(
+                        |x| (0..COUNT).map(|i| of(from_fn(|k| x[i + k]))).sum(),
+                        black_box(&x),
+                        &mut g,
+                    )
+                });
+            });
+            group.bench_function(format!("{name}-fused"), |b| {
+                b.iter(|| {
+                    tape.gradient(
+                        |x| {
+                            let fused = |i| Scalar::fuse(from_fn(|k| x[i + k]), |x| [of(x)])[0];
+                            (0..COUNT).map(fused).sum()
+                        },
+                        black_box(&x),
+                        &mut g,
+                    )
+                });
+            });
+        })*};
+    }
+    statements! {
+        1 of 2: [a, b] a * b;
+        2 of 2: [a, b] a * b + a;
+        4 of 2: [a, b] (a * b + a) * b - a;
+        2 of 3: [a, b, c] a * b + c;
+        4 of 3: [a, b, c] (a * b + c) * a - b;
+        8 of 3: [a, b, c] ((a * b + c) * a - b) * c / a + b * c;
+        3 of 4: [a, b, c, d] a * b + c * d;
+        8 of 4: [a, b, c, d] ((a * b + c) * d - b) * c / a + b * d;
+    }
+    group.finish();
+}
+
+criterion_group!(benches, workloads, small, statements);
 criterion_main!(benches);

@@ -45,6 +45,27 @@ functions! {
     };
     /// A diagonal and a dense first column.
     Column: |x, y| for i in 0..y.len() { y[i] = x[i].square() * x[0] + x[0]; };
+    /// Many results along one chain, which they share.
+    Path: |x, y| {
+        let mut state = R::constant(1.0);
+        for (i, y) in y.iter_mut().enumerate() {
+            state = (state * x[i % x.len()]).sin();
+            *y = state;
+        }
+    };
+    /// Arguments themselves between products of two.
+    Picked: |x, y| for i in 0..y.len() {
+        y[i] = if i % 2 == 0 { x[i / 2 % 60] } else { x[0] * x[i % x.len()] };
+    };
+    /// An argument for each pair of results.
+    Meetings: |x, y| {
+        let m = y.len();
+        y.fill(R::constant(0.0));
+        for (&x, (i, j)) in x.iter().zip((0..m).flat_map(|i| (0..i).map(move |j| (i, j)))) {
+            y[i] += x;
+            y[j] -= x * 2.0;
+        }
+    };
     /// Springs between neighbours.
     Springs: |x, y| y[0] = R::sum_of(&x.windows(2).map(|x| (x[1] - x[0]).powi(4) + x[0].exp()).collect::<Vec<_>>());
     /// Everything against `x_0`, by the fused dot product.
@@ -99,6 +120,11 @@ fn jacobians_equal_dense_ones_and_cost_their_colours() {
     assert_eq!(jacobian(&Band::default(), 300, 300), [5, 5 * 300 - 6, 2]);
     assert_eq!(jacobian(&Row::default(), 100, 101), [2, 200, 1]);
     assert_eq!(jacobian(&Column::default(), 100, 100), [2, 199, 1]);
+    assert_eq!(jacobian(&Picked::default(), 100, 200), [2, 300, 1]);
+    // So many shared records are gone through from their eight arguments.
+    assert_eq!(jacobian(&Path::default(), 8, 1000), [8, 8 * 1000 - 28, 3]);
+    // Columns with two entries, and yet no two rows of a colour: limits are doubled until columns, an edge colouring, fit.
+    assert_eq!(jacobian(&Meetings::default(), 780, 40), [63, 1560, 16]);
     // A band of rows is as wide as a band of columns; a single row is a gradient.
     assert_eq!(jacobian(&Springs::default(), 100, 1), [1, 100, 1]);
 }

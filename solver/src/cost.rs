@@ -102,7 +102,8 @@ impl Meter {
 
     /// Takes note of `bytes` of state that stay in use from here on.
     pub(crate) fn hold(&mut self, bytes: usize) {
-        self.held += bytes as u64;
+        // A rehearsal may count more than there is.
+        self.held = self.held.saturating_add(bytes as u64);
         if let Some(breakdown) = &mut self.breakdown {
             breakdown.held = breakdown.held.max(self.held);
         }
@@ -111,7 +112,7 @@ impl Meter {
 
     /// Takes note that `bytes` of it are no longer in use.
     pub(crate) fn release(&mut self, bytes: usize) {
-        self.held -= bytes as u64;
+        self.held = self.held.saturating_sub(bytes as u64);
     }
 
     /// Bytes that are in use now.
@@ -136,6 +137,7 @@ impl Meter {
 
     /// Takes note of `bytes` used in arenas on top of what is held.
     pub(crate) fn observe(&mut self, bytes: usize) {
-        self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes as u64);
+        self.cost.bytes_measured =
+            self.cost.bytes_measured.max(self.held.saturating_add(bytes as u64));
     }
 }

@@ -28,10 +28,10 @@ use crate::fingerprint::fingerprint;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
-use crate::profile::Profile;
 use crate::report::{Report, Soundness};
 use crate::rollout::Task;
 use crate::schedule::Schedule;
+use crate::spelling::Named;
 
 /// What an estimator returns besides the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,10 +71,7 @@ impl<T> Estimate<T> {
 /// A way to compute, or estimate, `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
 ///
 /// Workers share an estimator: what it computes with belongs to their oracles.
-pub trait Estimator<T: Element>: fmt::Debug + Sync {
-    /// The name under which it is chosen, with its settings.
-    fn name(&self) -> String;
-
+pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     /// What it stores of an unrolled run, if it unrolls one.
     fn schedule(&self) -> Option<Schedule> {
         None
@@ -115,6 +112,11 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
 
     /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
     ///
+    /// It is also run on an oracle that [rehearses](Oracle::rehearses), perhaps before [`prepare`](Self::prepare), to know its
+    /// bytes, which are all that comes of it. Loops go over [`Oracle::each`] of their steps, and states that are stored lie in
+    /// [`Oracle::take_slots`], so that a loop of any length is rehearsed at once. What ends by what it finds, as an iteration
+    /// does, needs no care; where a coin decides, a rehearsal does all outcomes that may take most.
+    ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
     fn task(
@@ -144,26 +146,14 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         Ok(None)
     }
 
-    /// The peak of used bytes for one task and an inner loop of `steps` steps, from the pieces of a profile: the formula
-    /// in the estimator's documentation.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a schedule that does not fit.
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error>;
-
     /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`]. Each of
     /// several processes then does all tasks.
     fn remembers(&self) -> bool {
         false
     }
 
-    /// Whether it puts a whole run on one tape, whose size is then part of the profile.
-    fn records_whole_runs(&self) -> bool {
-        false
-    }
-
-    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs. Cost: that of a [`Profile`] the first time,
-    /// nothing later.
+    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs: [`task`](Self::task) is rehearsed. Cost: one evaluation of
+    /// each kind the first time; later some passes over its vectors, whatever the number of steps.
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
@@ -174,13 +164,10 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         x: &[T],
         draw: Draw,
     ) -> Result<u64, Error> {
-        let mut profile = Profile::kept(oracle, inner, x, draw)?;
-        if self.records_whole_runs() && profile.whole_run == [0; 5] {
-            let draw = draw.for_task(oracle.task(draw, 0));
-            profile.measure_whole_runs(oracle, inner, x, draw)?;
-            *oracle.profile() = Some(profile);
-        }
-        let task = self.task_bytes(&profile, inner.steps())?;
+        let mut gradient = vec![T::zero(); x.len()];
+        let task = oracle.rehearsed(draw, |oracle, draw| {
+            self.task(oracle, inner, Task { x, draw, slot: 0 }, &mut gradient)
+        })?;
         Ok(oracle.bytes_over_tasks(task, x.len()))
     }
 

@@ -7,15 +7,14 @@ use std::fmt;
 
 use hypertape_autodiff::{Element, all_finite, axpy};
 
-use crate::adjoint::{Itinerary, Length, execute};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
 pub use crate::inner::finite_loss;
 use crate::oracle::{Oracle, Point};
 use crate::params::{largest, norm};
+use crate::pool::Slots;
 use crate::rule::Step;
-use crate::schedule::Schedule;
 
 /// What one task's gradient is about.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +27,9 @@ pub struct Task<'v, T> {
     pub slot: usize,
 }
 
-/// What sees the adjoint of a state and the gradient so far, after so many reversed steps, and may change them.
-pub type Look<'l, T> =
-    &'l mut dyn FnMut(&mut Rollout<T>, usize, &mut [T], &mut [T]) -> Result<(), Error>;
+/// What sees the adjoint of a state and the gradient so far, and may change them. [`Rollout::reached`] tells after how many
+/// reversed steps.
+pub type Look<'l, T> = &'l mut dyn FnMut(&mut Rollout<T>, &mut [T], &mut [T]) -> Result<(), Error>;
 
 /// The inner loop of one task, forward and in reverse, step by step or under a schedule.
 ///
@@ -105,12 +104,13 @@ pub struct Rollout<'o, 'p, 'v, T> {
     ahead: Vec<T>,
     mixed: Vec<T>,
     /// State and gradient of each kept step, where the rule's pull-back needs them.
-    beside: Vec<Vec<T>>,
+    beside: Slots<T>,
     ended: bool,
     /// Steps that were taken before those of a chain.
     skip: usize,
-    /// Steps that were reversed, and who wants to see that.
+    /// Steps that were reversed, whether those are some of more, and who wants to see that.
     reversed: usize,
+    abridged: bool,
     look: Option<Look<'v, T>>,
     /// The largest entry of the adjoint of the last `w`.
     turned: f64,
@@ -146,8 +146,8 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
                 oracle.give(std::mem::take(&mut ahead));
             }
         }
-        let (mixed, beside, ended) = (Vec::new(), Vec::new(), false);
-        let (skip, reversed, look) = (0, 0, None);
+        let (mixed, beside, look) = (Vec::new(), Slots::default(), None);
+        let (ended, abridged, skip, reversed) = (false, false, 0, 0);
         let run = Self {
             oracle,
             inner,
@@ -161,6 +161,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             ended,
             skip,
             reversed,
+            abridged,
             look,
             turned: 0.0,
         };
@@ -192,47 +193,8 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// As [`step`](Self::step).
     pub fn skip_to(&mut self, depth: usize, state: &mut [T]) -> Result<(), Error> {
         let skip = self.inner.steps().saturating_sub(depth);
-        (0..skip).try_for_each(|t| self.step(t, state))?;
+        self.oracle.each(0..skip).try_for_each(|t| self.step(t, state))?;
         self.skip = skip;
-        Ok(())
-    }
-
-    /// Runs the loop from `state` and reverses it under `schedule`: writes the direct part `df/dx` and the share of every step
-    /// into `x_bar`, returns the loss and the adjoint of `w_0` with what the rule remembers, to be
-    /// [pulled back](Self::pull_start). `state` ends as any. `look(run, k, bar, x_bar)` is shown the adjoint and the gradient
-    /// so far after `k` = 0, 1, ... reversed steps.
-    ///
-    /// Cost for `r` steps: the plain steps of the schedule, `r` Hessian-vector and mixed products, one outer gradient. Memory:
-    /// a state, and what the schedule keeps.
-    ///
-    /// # Errors
-    /// As [`step`](Self::step); [`Error::Invalid`] for a schedule that does not fit, [`Error::Spill`].
-    pub fn reverse_under(
-        &mut self,
-        schedule: Schedule,
-        state: &mut Vec<T>,
-        x_bar: &mut [T],
-        look: Option<Look<'v, T>>,
-    ) -> Result<(T, Vec<T>), Error> {
-        let length = self.length();
-        (self.look, self.reversed) = (look, 0);
-        let mut itinerary = match self.oracle.take_itinerary() {
-            Some(kept) if kept.is(schedule, length) => kept,
-            _ => Itinerary::new(schedule, length)?,
-        };
-        let (loss, mut bar) = execute(self, &mut itinerary, state, x_bar)?;
-        self.show(&mut bar, x_bar)?;
-        self.look = None;
-        self.oracle.keep_itinerary(itinerary);
-        Ok((loss, bar))
-    }
-
-    /// Shows the adjoint.
-    fn show(&mut self, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
-        let Some(look) = self.look.take() else { return Ok(()) };
-        look(self, self.reversed, bar, x_bar)?;
-        self.look = Some(look);
-        self.reversed += 1;
         Ok(())
     }
 
@@ -245,7 +207,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         state: &mut [T],
         mut see: impl FnMut(&[T], &[T]),
     ) -> Result<(), Error> {
-        for t in 0..self.inner.steps() {
+        for t in self.oracle.each(0..self.inner.steps()) {
             self.gradient(t, state, None)?;
             self.update(t, state)?;
             see(&self.product, &self.u);
@@ -254,12 +216,6 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             }
         }
         Ok(())
-    }
-
-    /// The number of steps, known or not.
-    fn length(&self) -> Length {
-        let most = self.inner.steps() - self.skip;
-        if self.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }
     }
 
     fn step_at(&self, index: usize) -> Step {

@@ -5,19 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use hypertape_autodiff::{Element, simd};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::fingerprint::fingerprint;
 use crate::oracle::Oracle;
 use crate::progress::{Observer, Record, RunState};
+use crate::replace::replace;
 use crate::run::Run;
 
 /// Of the files that are written. Format 1 was that of the command line alone, without a number.
@@ -199,7 +199,9 @@ impl<'a> Saving<'a> {
     /// To a file, which is replaced whole each time.
     pub fn to(path: impl Into<PathBuf>, every: usize, settings: Settings) -> Self {
         let path = path.into();
-        Self::by(every, settings, move |text| replace(&path, text).map_err(|e| e.to_string()))
+        Self::by(every, settings, move |text| {
+            replace(&path, |file| file.write_all(text)).map_err(|e: io::Error| e.to_string())
+        })
     }
 
     /// By a function that is given the text each time.
@@ -266,14 +268,4 @@ impl<T: Element> Observer<T> for Saving<'_> {
     fn end(&mut self, state: &RunState<T>) -> Result<(), Error> {
         self.write(state)
     }
-}
-
-/// Writes a file aside and renames it over `path` once it is on the disk.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(text)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }

@@ -119,7 +119,7 @@ struct Pilot<'a, 'p, T: Element> {
 
 impl<T: Element> Pilot<'_, '_, T> {
     /// What fits, the fastest first.
-    fn fitting(&self, estimator: &dyn Estimator<T>) -> Result<Vec<Alternative>, Error> {
+    fn fitting(&mut self, estimator: &dyn Estimator<T>) -> Result<Vec<Alternative>, Error> {
         plan(estimator, self.oracle, self.inner, self.profile, self.memory)
     }
 
@@ -228,8 +228,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         mut estimator: Box<dyn Estimator<T>>,
         task: f64,
     ) -> Result<Option<Weighed<T>>, Error> {
-        let each = estimator.task_bytes(self.profile, self.inner.steps())?;
-        let bytes = self.oracle.bytes_over_tasks(each, self.x.len());
+        let bytes = estimator.predict(self.oracle, self.inner, self.x, self.draws[0])?;
         if bytes > self.memory {
             return Err(Error::Memory { limit: self.memory, needed: bytes, advice: None });
         }

@@ -155,7 +155,7 @@ fn alternatives<T: Precision>(
     common: &Common,
 ) -> Result<Vec<Alternative>, Failure> {
     let (profile, memory) = (profile(opened, common)?, common.memory.unwrap_or(u64::MAX));
-    plan(estimator, &opened.oracle, &opened.inner, &profile, memory).map_err(Failure::run)
+    plan(estimator, &mut opened.oracle, &opened.inner, &profile, memory).map_err(Failure::run)
 }
 
 /// What pieces of an estimate take there, in bytes and time.

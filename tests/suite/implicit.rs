@@ -4,10 +4,11 @@
 use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
+use crate::ridge::RIDGE;
 use crate::support::problem::{column, matrix, problem};
 use crate::support::{deviation, estimate, expected, shared};
 use hypertape::linear::{Cg, Dense, FixedPoint, Gmres, Minres, Neumann, Nystrom, Stop};
-use hypertape::problems::{Cleaning, Maml, Penalised, Quadratic, RIDGE};
+use hypertape::problems::{Cleaning, Maml, Penalised, Quadratic};
 use hypertape::{
     Array, Bilevel, Draw, Element, Error, Estimate, Estimator, Exact, Implicit, InnerLoop,
     LinearSolver, Optimiser, Oracle, Params, Report, Run, Truncated, dot,

@@ -12,7 +12,6 @@ mod coupled;
 mod divergence;
 mod estimators;
 mod fixed_points;
-mod gmm;
 mod implicit;
 mod inner_rules;
 mod known_answers;

@@ -6,8 +6,8 @@ use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, estimate};
 use hypertape::{
     Adam, Cheap, Cost, Draw, Element, Error, Estimator, Exact, FirstOrder, ForwardGradient,
-    InnerLoop, Judgement, Jump, Levels, Oracle, Probability, Profile, Roulette, Thinned, Truncated,
-    Ufom, certify, dot, mean_square_factor, optimal_probability, weigh,
+    InnerLoop, Judgement, Jump, Levels, Named, Oracle, Probability, Profile, Roulette, Thinned,
+    Truncated, Ufom, certify, dot, mean_square_factor, optimal_probability, weigh,
 };
 use proptest::prelude::*;
 
@@ -572,7 +572,7 @@ fn gaussian_tasks_have_the_known_tails_and_costs() {
     // Given a plan, an estimator with it.
     let planned = roulette.with_survival(&levels.survival(0.1)).unwrap();
     assert!(levels.least() < Levels::new(base, &[d2], &[21.0, 81.0]).least());
-    assert!(Estimator::<f64>::name(&planned).starts_with("roulette:0:1,5:"));
+    assert!(Named::name(&planned).starts_with("roulette:0:1,5:"));
 }
 
 proptest! {
@@ -770,7 +770,7 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     let (inner, x) = (InnerLoop::new(20, 0.05).unwrap(), [0.3, -0.2, 0.1]);
     // Tasks are the same in every draw: more of them tell about chance that is sampled.
     let draws: [_; 40] = std::array::from_fn(|k| Draw::new(3, k as u64));
-    let mut profile = Profile::measure(&mut oracle, &inner, &x, draws[0], 1).unwrap();
+    let mut profile = Profile::measure(&oracle, &inner, &x, draws[0], 1).unwrap();
     // Times of no machine: a step takes 1, its reversal 3, a tape is too dear.
     (profile.step_seconds, profile.reverse_seconds) = (1.0, 3.0);
     let free = [&mut profile.init, &mut profile.outer_gradient, &mut profile.pull_init];

@@ -24,25 +24,43 @@ pub(super) fn count(colours: &[u32]) -> usize {
 /// A colour for each row, so that no two rows of a colour share a column. None if that takes more than `most`.
 /// Cost: a word for each 64 colours an entry.
 pub(super) fn rows(pattern: &Pattern, most: usize) -> Option<Vec<u32>> {
-    let mut used = vec![Vec::<u64>::new(); pattern.cols()];
+    // Of 64 colours each, which of them a column has.
+    let mut used = Vec::<Vec<u64>>::new();
     let mut colours = vec![0; pattern.rows()];
     for i in largest_first(pattern) {
         let columns = || pattern.row(i).iter().map(|&j| j as usize);
-        let taken = |word| columns().fold(0, |all, j| all | used[j].get(word).unwrap_or(&0));
-        let word = (0..=pattern.rows() / 64).find(|&word| taken(word) != u64::MAX)?;
-        let bit = taken(word).trailing_ones();
+        let taken = |used: &[u64]| columns().fold(0, |all, j| all | used[j]);
+        let free =
+            used.iter().map(|used| taken(used)).enumerate().find(|&(_, bits)| bits != u64::MAX);
+        let (word, bits) = free.unwrap_or((used.len(), 0));
+        let bit = bits.trailing_ones();
         colours[i] = u32::try_from(64 * word).ok()? + bit;
         if colours[i] as usize >= most {
             return None;
         }
-        for j in columns() {
-            if used[j].len() <= word {
-                used[j].resize(word + 1, 0);
-            }
-            used[j][word] |= 1 << bit;
+        if word == used.len() {
+            used.push(vec![0; pattern.cols()]);
         }
+        columns().for_each(|j| used[word][j] |= 1 << bit);
     }
     Some(colours)
+}
+
+/// Colours of columns, or of rows where those are cheaper: unless columns take more than `8 (rows + 3)`. `transposed` is the
+/// transpose. Colours of a side that is not taken are looked for only as far as it could be: a colouring takes no fewer
+/// than the longest row, or column, and from there limits are doubled.
+pub(super) fn cheaper(pattern: &Pattern, transposed: &Pattern) -> (Vec<u32>, bool) {
+    let columns = |rows: usize| self::rows(transposed, 8 * (rows + 3));
+    let mut least = transposed.longest();
+    loop {
+        if let Some(colours) = columns(least) {
+            return (colours, false);
+        }
+        least *= 2;
+        if let Some(by_row) = rows(pattern, least) {
+            return columns(count(&by_row)).map_or((by_row, true), |by_column| (by_column, false));
+        }
+    }
 }
 
 /// The first vertex of one colour among the neighbours of another, and how many there are.

@@ -1,5 +1,7 @@
 //! [`Pattern`]: which entries of a Jacobian or Hessian can differ from zero.
 
+use std::iter::successors;
+use std::mem;
 use std::num::NonZero;
 
 use super::drivers::Function;
@@ -11,10 +13,11 @@ use crate::fault::Fault;
 
 /// The places of a sparse matrix, row by row, columns in ascending order.
 ///
-/// Detection evaluates the function once on numbers that record what they depend on, then sweeps over the record with 64
-/// columns in the bits of a word: forward, to what depends on these columns, and for a Hessian on to what meets that in
-/// products, and back. Cost: the numbers that a sweep comes by, so `n` for a band and at most `n / 64` a record. Branches
-/// are those taken at the point; an entry that is zero by value alone counts.
+/// Detection evaluates the function once on numbers that record what they depend on, then sweeps over the record. For a Jacobian
+/// it goes back from 64 rows in the bits of a word, or, where that comes by too many numbers, forward from 64 columns; for a
+/// Hessian forward from columns, on to what meets that in products, and back. Cost: the numbers that a sweep comes by, one
+/// a record where results share little, and at most `n / 64` a record for columns, twice that with the rows before.
+/// Branches are those taken at the point; an entry that is zero by value alone counts.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Pattern, Real};
@@ -42,22 +45,25 @@ impl Pattern {
         x: &[F],
         m: usize,
     ) -> Self {
-        let graph = Graph { inputs: x.len(), ..Graph::default() };
+        let n = x.len();
+        let graph = Graph::new(n, false);
         let results = trace(&graph, f, x.iter().copied(), m);
         let joins = graph.joins.borrow();
-        let links = (0..).zip(results).filter_map(|(row, node)| Some((node?, row)));
-        detect(&joins, &Self::sorted(x.len() + joins.len(), m, links), x.len(), m)
+        by_rows(&joins, &results, n).unwrap_or_else(|| {
+            let links = (0..).zip(results).filter_map(|(row, node)| Some((node?, row)));
+            by_columns(&joins, &Self::sorted(n + joins.len(), m, links), n, m)
+        })
     }
 
     /// Of the `n` by `n` Hessian of a function with one result, which is symmetric.
     pub fn of_hessian<F: Element + Scalar<Plain = F>>(f: &impl Function<F>, x: &[F]) -> Self {
-        let graph = Graph { inputs: x.len(), ..Graph::default() };
+        let graph = Graph::new(x.len(), true);
         // Of second order, so that functions which ask for the order take part with both derivatives.
         trace(&graph, f, x.iter().map(|&x| Dual::<F>::constant(x)), 1);
         let (joins, bends) = (graph.joins.borrow(), graph.bends.borrow());
         let (numbers, both) =
             (x.len() + joins.len(), bends.iter().flat_map(|&[a, b]| [(a, b), (b, a)]));
-        detect(&joins, &Self::sorted(numbers, numbers, both), x.len(), x.len())
+        by_columns(&joins, &Self::sorted(numbers, numbers, both), x.len(), x.len())
     }
 
     /// A known pattern: the columns of each row, in any order.
@@ -126,13 +132,21 @@ impl Pattern {
         Some(self.starts[i] + found)
     }
 
-    /// The transpose, and for each of its entries where it stands in `self`.
-    pub(super) fn transposed(&self) -> (Self, Vec<u32>) {
+    /// The transpose.
+    pub(super) fn transposed(&self) -> Self {
         let rows =
-            (0_u32..).zip(0..self.rows()).flat_map(|(i, row)| self.row(row).iter().map(move |_| i));
-        let turned = Self::sorted(self.cols, self.rows(), self.columns.iter().copied().zip(rows));
-        let places = Self::sorted(self.cols, self.len(), self.columns.iter().copied().zip(0..));
-        (turned, places.columns)
+            (0..).zip(0..self.rows()).flat_map(|(i, row)| self.row(row).iter().map(move |_| i));
+        Self::sorted(self.cols, self.rows(), self.columns.iter().copied().zip(rows))
+    }
+
+    /// For each entry of the transpose where it stands in `self`.
+    pub(super) fn transposed_places(&self) -> Vec<u32> {
+        Self::sorted(self.cols, self.len(), self.columns.iter().copied().zip(0..)).columns
+    }
+
+    /// The most entries in a row.
+    pub(super) fn longest(&self) -> usize {
+        (0..self.rows()).map(|i| self.row(i).len()).max().unwrap_or(0)
     }
 }
 
@@ -149,9 +163,39 @@ fn trace<F: Element, T: Scalar<Plain = F>>(
     y.into_iter().map(Trace::number).collect()
 }
 
+/// Which of `n` inputs reach each result: down the joins from 64 results at a time, whose records lie side by side where each is a
+/// small function of its own. None if that is more work than the inputs can be up the joins, as where many results share
+/// what is before them.
+fn by_rows(joins: &[[u32; 2]], results: &[Option<u32>], n: usize) -> Option<Pattern> {
+    let mut budget = joins.len().saturating_mul(n.div_ceil(64).max(4));
+    let mut words = Words::new(n + joins.len());
+    let (mut starts, mut columns) = (vec![0], Vec::new());
+    let mut rows = vec![Vec::new(); 64];
+    for results in results.chunks(64) {
+        for (bit, node) in results.iter().enumerate() {
+            node.iter().for_each(|&node| words.add(node as usize, 1 << bit));
+        }
+        while let Some((number, word)) = words.pop(true) {
+            if let Some(place) = number.checked_sub(n) {
+                budget = budget.checked_sub(1)?;
+                joins[place].iter().for_each(|&below| words.add(below as usize, word));
+            } else {
+                let column = u32::try_from(number).unwrap_or(u32::MAX);
+                bits(0, word).for_each(|row| rows[row as usize].push(column));
+            }
+        }
+        for row in &mut rows[..results.len()] {
+            // Found from the last to the first.
+            columns.extend(row.drain(..).rev());
+            starts.push(columns.len());
+        }
+    }
+    Some(Pattern { cols: n, starts, columns })
+}
+
 /// For each of `rows` targets which of `n` inputs reach it: up the joins, over a link, and down the joins, whose numbers
 /// follow those of the rows among the targets.
-fn detect(joins: &[[u32; 2]], links: &Pattern, n: usize, rows: usize) -> Pattern {
+fn by_columns(joins: &[[u32; 2]], links: &Pattern, n: usize, rows: usize) -> Pattern {
     let mut wanted: Vec<bool> = (0..links.rows()).map(|node| !links.row(node).is_empty()).collect();
     for (place, &[a, b]) in joins.iter().enumerate().rev() {
         wanted[a as usize] |= wanted[n + place];
@@ -164,56 +208,117 @@ fn detect(joins: &[[u32; 2]], links: &Pattern, n: usize, rows: usize) -> Pattern
     let mut found = Vec::new();
     for first in (0..n).step_by(64) {
         (first..n).take(64).for_each(|i| up.add(i, 1 << (i - first)));
-        up.drain(false, |up, node, word| {
+        while let Some((node, word)) = up.pop(false) {
             users.row(node).iter().for_each(|&user| up.add(user as usize, word));
             links.row(node).iter().for_each(|&target| over.add(target as usize, word));
-        });
-        over.drain(true, |over, target, word| {
-            let Some(place) = target.checked_sub(rows) else {
-                let row = u32::try_from(target).unwrap_or(u32::MAX);
-                return found.extend(columns(first, word).map(|column| (row, column)));
-            };
-            joins[place].iter().for_each(|&below| over.add(below as usize, word));
-        });
+        }
+        while let Some((target, word)) = over.pop(true) {
+            if let Some(place) = target.checked_sub(rows) {
+                joins[place].iter().for_each(|&below| over.add(below as usize, word));
+                continue;
+            }
+            let row = u32::try_from(target).unwrap_or(u32::MAX);
+            found.extend(bits(first, word).map(|column| (row, column)));
+        }
     }
     // Columns of a row ascend, as they were found.
     Pattern::sorted(rows, n, found.iter().copied())
 }
 
-/// Words by number, and which are not zero.
-struct Words {
-    words: Vec<u64>,
-    live: Vec<u64>,
+/// 64 words, and which of them are not zero.
+struct Page {
+    live: u64,
+    words: [u64; 64],
 }
+
+/// Words by number, in pages, of which there are as many as are in use together: memory that is touched for the first time costs
+/// more than a sweep over it. A tree of bits, each of which says whether there is one in a word of the level below, finds
+/// the next page, so that what lies between costs nothing.
+struct Words {
+    pages: Vec<Page>,
+    /// Pages of zeros.
+    free: Vec<u32>,
+    /// The page of 64 numbers, or `NONE`.
+    page: Vec<u32>,
+    live: Vec<Vec<u64>>,
+    /// Whose page the last number was in, until there are none.
+    near: Option<usize>,
+}
+
+const NONE: u32 = u32::MAX;
 
 impl Words {
     fn new(len: usize) -> Self {
-        Self { words: vec![0; len], live: vec![0; len.div_ceil(64)] }
+        let pages = len.div_ceil(64).max(1);
+        let above = |&len: &usize| (len > 1).then_some(len.div_ceil(64));
+        let live = successors(Some(pages.div_ceil(64)), above).map(|len| vec![0; len]).collect();
+        Self { pages: Vec::new(), free: Vec::new(), page: vec![NONE; pages], live, near: None }
     }
 
     fn add(&mut self, number: usize, word: u64) {
-        self.words[number] |= word;
-        self.live[number / 64] |= 1 << (number % 64);
+        let mut page = self.page[number / 64];
+        if page == NONE {
+            page = self.open(number / 64);
+        }
+        let page = &mut self.pages[page as usize];
+        page.live |= 1 << (number % 64);
+        page.words[number % 64] |= word;
     }
 
-    /// Takes words out from the lowest number up, or from the highest down; `take` may add beyond its number.
-    fn drain(&mut self, down: bool, mut take: impl FnMut(&mut Self, usize, u64)) {
-        let blocks = self.live.len();
-        for block in 0..blocks {
-            let block = if down { blocks - 1 - block } else { block };
-            while let Some(live) = NonZero::new(self.live[block]) {
-                let bit = if down { live.ilog2() } else { live.trailing_zeros() };
-                self.live[block] ^= 1 << bit;
-                let number = 64 * block + bit as usize;
-                let word = std::mem::take(&mut self.words[number]);
-                take(self, number, word);
+    fn open(&mut self, mut place: usize) -> u32 {
+        let page = self.free.pop().unwrap_or_else(|| {
+            self.pages.push(Page { live: 0, words: [0; 64] });
+            u32::try_from(self.pages.len() - 1).unwrap_or(NONE)
+        });
+        self.page[place] = page;
+        for level in &mut self.live {
+            level[place / 64] |= 1 << (place % 64);
+            place /= 64;
+        }
+        page
+    }
+
+    fn close(&mut self, mut place: usize) {
+        self.free.push(mem::replace(&mut self.page[place], NONE));
+        for level in &mut self.live {
+            level[place / 64] ^= 1 << (place % 64);
+            if level[place / 64] != 0 {
+                break;
             }
+            place /= 64;
+        }
+    }
+
+    /// Takes out the word of the highest number, or of the lowest. Between two of these only numbers are added that come after
+    /// in this order, until there are none.
+    fn pop(&mut self, highest: bool) -> Option<(usize, u64)> {
+        let first = |live: u64| {
+            let live = NonZero::new(live)?;
+            Some(if highest { live.ilog2() } else { live.trailing_zeros() } as usize)
+        };
+        loop {
+            let near = match self.near {
+                Some(near) => near,
+                None => {
+                    let mut levels = self.live.iter().rev();
+                    levels.try_fold(0, |place, level| Some(64 * place + first(level[place])?))?
+                }
+            };
+            let page = &mut self.pages[self.page[near] as usize];
+            let Some(bit) = first(page.live) else {
+                self.near = None;
+                self.close(near);
+                continue;
+            };
+            self.near = Some(near);
+            page.live ^= 1 << bit;
+            return Some((64 * near + bit, mem::take(&mut page.words[bit])));
         }
     }
 }
 
-/// The columns that the bits of a word stand for.
-fn columns(first: usize, mut word: u64) -> impl Iterator<Item = u32> {
+/// The numbers from `first` on that the bits of a word stand for.
+fn bits(first: usize, mut word: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let bit = word.trailing_zeros();
         word &= word.checked_sub(1)?;

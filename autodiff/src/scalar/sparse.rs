@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use super::colouring::{count, rows, star};
+use super::colouring::{cheaper, count, star};
 use super::drivers::{Function, TOGETHER, Tangents};
 use super::dual::Dual;
 use super::pattern::Pattern;
@@ -55,11 +55,8 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
     /// Plans for a known pattern.
     pub fn of(pattern: Pattern) -> Self {
         let transposed = pattern.transposed();
-        let by_row = rows(&pattern, usize::MAX).unwrap_or_default();
-        let (colours, by_rows) = match rows(&transposed.0, 8 * (count(&by_row) + 3)) {
-            Some(by_column) => (by_column, None),
-            None => (by_row, Some(transposed)),
-        };
+        let (colours, by_rows) = cheaper(&pattern, &transposed);
+        let by_rows = by_rows.then(|| (transposed, pattern.transposed_places()));
         let (tape, tangents, check) = (Tape::new(), Tangents::new(), ProductCheck::default());
         Self { pattern, colours, by_rows, tape, tangents, check }
     }
@@ -187,7 +184,7 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
     /// # Errors
     /// [`Fault::Length`] unless it is square.
     pub fn of(pattern: &Pattern) -> Result<Self, Fault> {
-        let (rows, mirror) = (pattern.rows(), pattern.transposed().0);
+        let (rows, mirror) = (pattern.rows(), pattern.transposed());
         expect_length("the columns of a Hessian", rows, pattern.cols())?;
         let both = (0..rows).map(|i| [pattern.row(i), mirror.row(i)].concat()).collect();
         Ok(Self::plan(Pattern::new(rows, both)?))

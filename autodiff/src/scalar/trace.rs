@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 
-use super::chain::{By, Chain, Factor, One, Statement};
+use super::chain::{By, Chain, One, Partial, Statement};
+use super::number::number;
 use super::real::Scalar;
-use super::rules::number;
 
 /// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Graph {
-    pub(super) inputs: usize,
+    inputs: usize,
+    /// Whether second derivatives are asked for.
+    second: bool,
     /// Numbers that depend on two others.
     pub(super) joins: RefCell<Vec<[u32; 2]>>,
     /// Pairs in whose product, or quotient and so on, second derivatives arise.
@@ -17,16 +19,30 @@ pub(super) struct Graph {
 }
 
 impl Graph {
+    pub(super) fn new(inputs: usize, second: bool) -> Self {
+        Self { inputs, second, joins: RefCell::default(), bends: RefCell::default() }
+    }
+
     fn join(&self, a: u32, b: u32) -> u32 {
         if a == b {
             return a;
         }
         let mut joins = self.joins.borrow_mut();
-        joins.push([a, b]);
+        if joins.last() != Some(&[a, b]) {
+            if joins.len() == joins.capacity() {
+                // Fourfold, as tapes.
+                let more = 3 * joins.len().max(64);
+                joins.reserve_exact(more);
+            }
+            joins.push([a, b]);
+        }
         u32::try_from(self.inputs + joins.len() - 1).unwrap_or(u32::MAX)
     }
 
     fn bend(&self, a: u32, b: u32) {
+        if !self.second {
+            return;
+        }
         let mut bends = self.bends.borrow_mut();
         if bends.last() != Some(&[a, b]) {
             bends.push([a, b]);
@@ -61,7 +77,7 @@ fn joined<'g>(a: Node<'g>, b: Node<'g>) -> Node<'g> {
     }
 }
 
-fn is_constant<T: Scalar, A: Factor<T>>(_: A) -> bool {
+fn is_constant<T: Scalar, A: Partial<T>>(_: A) -> bool {
     A::CONSTANT
 }
 
@@ -81,7 +97,7 @@ impl<'g, T: Scalar> Chain for Trace<'g, T> {
         self.node.is_none()
     }
 
-    fn unary(self, _: &'static str, value: T, by: impl Factor<T>) -> Self {
+    fn unary(self, _: &'static str, value: T, by: impl Partial<T>) -> Self {
         if let (false, Some((graph, a))) = (is_constant(by), self.node) {
             graph.bend(a, a);
         }
@@ -93,7 +109,7 @@ impl<'g, T: Scalar> Chain for Trace<'g, T> {
         other: Self,
         name: &'static str,
         value: T,
-        (by, by_other): (impl Factor<T>, impl Factor<T>),
+        (by, by_other): (impl Partial<T>, impl Partial<T>),
     ) -> Self {
         if !(is_constant(by) && is_constant(by_other)) {
             match (self.node, other.node) {
@@ -151,20 +167,5 @@ number! { ['g, T: Scalar] Trace<'g, T> {
         f: impl FnOnce([Self; L]) -> [Self; M],
     ) -> [Self; M] {
         f(x)
-    }
-    fn surely_finite(self) -> bool {
-        self.value.surely_finite()
-    }
-    fn unpacked(self) -> Self {
-        self
-    }
-    fn surely_number(self) -> bool {
-        self.value.surely_number()
-    }
-    fn product(self, factor: Self) -> Self {
-        self * factor
-    }
-    fn vanishes(self) -> bool {
-        self.value.vanishes() && self.node.is_none()
     }
 } }

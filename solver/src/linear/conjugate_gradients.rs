@@ -34,14 +34,6 @@ impl Spelled for Cg {
 }
 
 impl<T: Element> LinearSolver<T> for Cg {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let vectors = system.vectors()?;
         solve(system, vectors, None::<(Vec<T>, fn(&[T], &mut [T]))>, (self.stop, T::zero()))

@@ -48,14 +48,6 @@ impl Spelled for Gmres {
 }
 
 impl<T: Element> LinearSolver<T> for Gmres {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn symmetric(&self) -> bool {
         false
     }

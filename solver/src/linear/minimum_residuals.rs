@@ -40,14 +40,6 @@ impl Spelled for Minres {
 }
 
 impl<T: Element> LinearSolver<T> for Minres {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let (mut scratch, mut best) = (system.vectors()?, Best::new(system)?);
         let (iterations, size, singular) = iterate(system, &mut scratch, &mut best, self.stop)?;

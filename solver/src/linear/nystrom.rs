@@ -50,14 +50,6 @@ impl Spelled for Nystrom {
 }
 
 impl<T: Element> LinearSolver<T> for Nystrom {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let p = system.unknowns();
         let k = self.rank.min(p);

@@ -8,7 +8,7 @@ use hypertape_autodiff::Element;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::params::norm;
-use crate::spelling::{Range, Visit};
+use crate::spelling::{Named, Range, Visit};
 
 /// A matrix `A` that is known by its products with vectors, and the memory that a solver takes its vectors from. A closure
 /// that writes `A u` is one, with memory of the system's.
@@ -183,13 +183,15 @@ impl Stop {
 /// ```
 /// use hypertape_autodiff::{Element, axpy, dot};
 /// use hypertape_solver::linear::{LinearSolver, Stop, System};
-/// use hypertape_solver::{Error, norm};
+/// use hypertape_solver::{Error, Named, norm};
 ///
 /// /// Steps along the residual, each as long as makes the next one smallest.
 /// #[derive(Debug)]
 /// struct Steepest(Stop);
-/// impl<T: Element> LinearSolver<T> for Steepest {
+/// impl Named for Steepest {
 ///     fn name(&self) -> String { "steepest".into() }
+/// }
+/// impl<T: Element> LinearSolver<T> for Steepest {
 ///     fn symmetric(&self) -> bool { false }
 ///     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
 ///         let ([mut r, mut ar], limit) = (system.vectors()?, self.0.residual(system.b));
@@ -217,18 +219,7 @@ impl Stop {
 /// assert!((v[0] - 2.0).abs() < 1e-11 && (v[1] - 1.0).abs() < 1e-11);
 /// # Ok::<(), Error>(())
 /// ```
-pub trait LinearSolver<T: Element>: fmt::Debug + Send + Sync {
-    /// The name under which it is chosen, with its settings: [`Spelled::text`](crate::Spelled::text) of one that is listed.
-    fn name(&self) -> String;
-
-    /// An error unless its settings make sense.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`], with the setting.
-    fn check(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
+pub trait LinearSolver<T: Element>: Named + fmt::Debug + Send + Sync {
     /// Whether an estimate starts each solve from the last solution unless it is told otherwise; `None` of a solver that
     /// takes no notice of its start.
     fn warm(&self) -> Option<bool> {
@@ -248,17 +239,19 @@ pub trait LinearSolver<T: Element>: fmt::Debug + Send + Sync {
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error>;
 }
 
-impl<T: Element, S: LinearSolver<T> + ?Sized> LinearSolver<T> for Arc<S> {
+impl<S: Named + ?Sized> Named for Arc<S> {
     fn name(&self) -> String {
         (**self).name()
     }
 
-    fn warm(&self) -> Option<bool> {
-        (**self).warm()
-    }
-
     fn check(&self) -> Result<(), Error> {
         (**self).check()
+    }
+}
+
+impl<T: Element, S: LinearSolver<T> + ?Sized> LinearSolver<T> for Arc<S> {
+    fn warm(&self) -> Option<bool> {
+        (**self).warm()
     }
 
     fn symmetric(&self) -> bool {

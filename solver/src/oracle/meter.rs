@@ -1,5 +1,8 @@
 //! What evaluations cost: vectors taken and given back, counts, bytes, notes.
 
+use std::iter::Chain;
+use std::ops::Range;
+
 use hypertape_autodiff::Element;
 
 use crate::adjoint::Itinerary;
@@ -7,8 +10,7 @@ use crate::cost::Cost;
 use crate::error::Error;
 use crate::oracle::Oracle;
 use crate::params::largest;
-use crate::pool::Pool;
-use crate::profile::Profile;
+use crate::pool::{Pool, Slots};
 use crate::report::Soundness;
 
 impl<T: Element> Oracle<'_, T> {
@@ -35,6 +37,31 @@ impl<T: Element> Oracle<'_, T> {
     /// Gives a vector back, for later calls.
     pub fn give(&mut self, vector: Vec<T>) {
         self.pool.give(vector);
+    }
+
+    /// `count` vectors of `length` values, by number, likewise counted: for what grows with the number of steps, since a
+    /// rehearsal counts all of them and has one.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_slots(&mut self, count: usize, length: usize) -> Result<Slots<T>, Error> {
+        self.pool.take_slots(count, length)
+    }
+
+    /// Gives them back.
+    pub fn give_slots(&mut self, slots: Slots<T>) {
+        self.pool.give_slots(slots);
+    }
+
+    /// Whether an estimate is only rehearsed, for its bytes: evaluations give zeros then, but for the start, for `H v` that is `v`,
+    /// and for `df/dw`, which are ones.
+    pub fn rehearses(&self) -> bool {
+        self.pool.rehearsal
+    }
+
+    /// Each of `all` in turn, such as the steps of a loop; in a rehearsal the first two and the last two.
+    pub fn each(&self, all: Range<usize>) -> Chain<Range<usize>, Range<usize>> {
+        self.pool.each(all)
     }
 
     /// Takes note of bytes of one's own that are in use from here on.
@@ -113,17 +140,8 @@ impl<T: Element> Oracle<'_, T> {
     }
 
     /// The actions of the last schedule, to be used again.
-    pub(crate) fn take_itinerary(&mut self) -> Option<Itinerary> {
-        self.found().itinerary.take()
-    }
-
-    /// Keeps them for the next call.
-    pub(crate) fn keep_itinerary(&mut self, itinerary: Itinerary) {
-        self.found().itinerary = Some(itinerary);
-    }
-
-    /// Bytes of the pieces of an estimate, once measured.
-    pub(crate) fn profile(&mut self) -> &mut Option<Profile> {
-        &mut self.found().profile
+    pub(crate) fn itinerary(&mut self) -> &mut Option<Itinerary> {
+        let rehearsal = usize::from(self.rehearses());
+        &mut self.found().itineraries[rehearsal]
     }
 }

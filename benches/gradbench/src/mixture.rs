@@ -1,16 +1,14 @@
-//! `Gmm`: the log-likelihood of a Gaussian mixture with a Wishart prior, as a function of its parameters (GMM of the
-//! benchmark `ADBench`; Srajer, Kukelova and Fitzgibbon 2018). Not a bilevel problem, so it is no part of the library; the
-//! suite tests what is measured here.
+//! The logarithm of the posterior of a Gaussian mixture under a Wishart prior of its precisions (`GradBench`'s `gmm`).
 //!
 //! ```text
-//! f = sum_p ln sum_k exp(a_k - ln sum_l exp a_l + sum_h l_kh - |Q_k (x_p - mu_k)|^2 / 2) - n d/2 ln 2 pi + prior
-//! prior = sum_k (gamma^2/2 |Q_k|^2 - m sum_h l_kh) - K C
+//! f = sum_p ln sum_k exp(a_k - ln sum_l exp a_l + sum_h q_kh - |Q_k (x_p - mu_k)|^2 / 2) - n d/2 ln 2 pi + prior
+//! prior = K C - sum_k (gamma^2/2 |Q_k|^2 - m sum_h q_kh)
 //! C = (d + m + 1) d (ln gamma - ln 2 / 2) - ln Gamma_d((d + m + 1) / 2)
 //! ```
 //!
-//! `Gamma_d` is the multivariate gamma function; signs are the benchmark's. Shapes: `a` is `1 x K`, `mu` is `K x d`, and
-//! row `k` of the `K x d(d+1)/2` factors holds the logarithms `l_k` of the diagonal of `Q_k`, then what is strictly
-//! below it, column by column.
+//! `ADBench`, from which the suite has it, subtracts this prior instead of adding it.
+//! `Gamma_d` is the multivariate gamma function. Shapes: `a` is `1 x K`, `mu` is `K x d`, row `k` of `q`, `K x d`, holds the
+//! logarithms of the diagonal of `Q_k`, and row `k` of `l`, `K x d(d-1)/2`, what is strictly below it, column by column.
 //!
 //! **One product.** `|Q_k (x - mu_k)|^2` is linear in the products `x_i x_j` and `x_i`. These features of the points do
 //! not depend on the parameters and are computed once, so all exponents are one product, points by features by
@@ -26,8 +24,7 @@
 
 use std::f64::consts::{LN_2, PI};
 
-use hypertape::problems::generator::Stream;
-use hypertape::{Array, Element, Error, Function, Rows, Shape};
+use hypertape_autodiff::{Array, Function, Shape};
 
 /// Bytes of features in a block of points, and the fewest points. Blocks stay in cache from the product to the shares
 /// of components. Measured on 10 000 points in 10 dimensions: the gradient takes 0.85 times as long as in one block,
@@ -50,110 +47,68 @@ impl Default for Wishart {
     }
 }
 
-/// The log-likelihood of points as a [`Function`] of `[a, mu, factors]`.
+/// The log-posterior of points as a [`Function`] of `[a, mu, q, l]`.
 #[derive(Clone, Debug)]
-pub struct Gmm<T> {
+pub struct Gmm {
     dimension: u32,
     components: u32,
     prior: Wishart,
-    start: Vec<T>,
     /// Mean of the points, a column.
-    centre: Vec<T>,
+    centre: Vec<f64>,
     /// A row a point: the factors of the coefficients, then a one.
-    features: Vec<T>,
-    points: usize,
+    features: Vec<f64>,
     /// What does not depend on the parameters.
     constant: f64,
     index: Index,
 }
 
-impl<T: Element> Gmm<T> {
-    /// Points of `dimension` numbers each, one after the other, and a start: the entries of `a`, `mu` and the factors,
-    /// whose number gives that of the components.
+impl Gmm {
+    /// Points of `d` numbers each, one after the other, for `k` components.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a length is not a multiple of what it should be, anything is empty, an array would have
-    /// more than `u32::MAX` entries, or the scale of the prior is not positive.
-    pub fn new(
-        points: &[f64],
-        start: &[f64],
-        dimension: usize,
-        prior: Wishart,
-    ) -> Result<Self, Error> {
-        let d = dimension;
-        let multiple = |what, found: usize, of: usize| {
-            if of > 0 && found.is_multiple_of(of) {
-                return Ok(found / of);
-            }
-            let found = format!("{found} numbers of {what} in {d} dimensions");
-            Err(Error::invalid("mixture", found, format!("a multiple of {of}")))
-        };
-        let n = multiple("points", points.len(), d)?;
-        let components = multiple("parameters", start.len(), 1 + d + triangle(d))?;
-        check_sizes([d, components, n])?;
+    /// In a line, if anything is empty, an array would have more than `u32::MAX` entries, or the scale of the prior is not
+    /// positive.
+    pub fn new(points: &[f64], [d, k]: [usize; 2], prior: Wishart) -> Result<Self, String> {
+        let n = points.len().checked_div(d).unwrap_or(0);
+        check_sizes([d, k, n])?;
         if !(prior.gamma > 0.0 && prior.gamma.is_finite()) {
-            let found = format!("scale {} of the prior", prior.gamma);
-            return Err(Error::invalid("mixture", found, "a positive number"));
+            return Err(format!(
+                "scale of the prior: found {}, expected a positive number",
+                prior.gamma
+            ));
         }
         let mean = |i: usize| points[i..].iter().step_by(d).sum::<f64>() / n as f64;
-        let centre: Vec<T> = (0..d).map(|i| T::from_f64(mean(i))).collect();
+        let centre: Vec<f64> = (0..d).map(mean).collect();
         let features = points.chunks_exact(d).flat_map(|x| features(x, &centre)).collect();
-        let (half, log) = (d as f64 / 2.0, f64::ln(2.0 * PI));
+        let normal = d as f64 / 2.0 * f64::ln(2.0 * PI);
         Ok(Self {
             dimension: small(d),
-            components: small(components),
+            components: small(k),
             prior,
-            start: start.iter().map(|&v| T::from_f64(v)).collect(),
             centre,
             features,
-            points: n,
-            constant: -(n as f64) * half * log - components as f64 * wishart_constant(d, prior),
-            index: Index::new(d, components),
+            constant: k as f64 * wishart_constant(d, prior) - n as f64 * normal,
+            index: Index::new(d, k),
         })
     }
 
-    /// Uniform points in `[-2, 2)` and a random start, one sequence of the seed for both. The peer workload T3 has
-    /// `[d, K, n] = [10, 25, 1000]`, seed 3 and the default prior.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if a size is 0 or an array would have more than `u32::MAX` entries.
-    pub fn generated([d, k, n]: [usize; 3], seed: u64) -> Result<Self, Error> {
-        check_sizes([d, k, n])?;
-        let parameters = k * (1 + d + triangle(d));
-        let both = Stream::sequential(seed).uniforms(parameters + n * d);
-        let (start, points) = both.split_at(parameters);
-        let start = start.iter().enumerate().map(|(i, u)| match i {
-            i if i < k => 2.0 * u - 1.0,
-            i if i < k + k * d => *u,
-            _ => 0.5 * (2.0 * u - 1.0),
-        });
-        let points: Vec<f64> = points.iter().map(|u| 2.0 * (2.0 * u - 1.0)).collect();
-        Self::new(&points, &start.collect::<Vec<_>>(), d, Wishart::default())
-    }
-
-    /// Shapes of `a`, `mu` and the factors.
-    pub fn shapes(&self) -> [Shape; 3] {
+    /// Shapes of `a`, `mu`, `q` and `l`.
+    pub fn shapes(&self) -> [Shape; 4] {
         let (d, k) = (self.dimension, self.components);
-        [Shape::new(1, k), Shape::new(k, d), Shape::new(k, d * (d + 1) / 2)]
-    }
-
-    /// The point to start from.
-    pub fn start(&self) -> &[T] {
-        &self.start
+        [Shape::new(1, k), Shape::new(k, d), Shape::new(k, d), Shape::new(k, d * (d - 1) / 2)]
     }
 }
 
-impl<T: Element> Function<T> for Gmm<T> {
-    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+impl Function<f64> for Gmm {
+    fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
         let (d, index) = (self.dimension, &self.index);
         // From here on a column is a component, so that entries of all components are neighbours.
         let of = |rows: u32| Shape::new(rows, self.components);
         let below = d * (d - 1) / 2;
-        let factors = transposed(x[2], &index.factors);
-        let logs = factors.slice(0, of(d));
-        let (diagonal, strict) = (logs.exp(), factors.slice(of(d).len(), of(below)));
+        let logs = transposed(x[2], &index.square);
+        let (diagonal, strict) = (logs.exp(), transposed(x[3], &index.triangle));
         let centre = x[1].constant(Shape::column(d), &self.centre);
-        let mu = transposed(x[1], &index.means) - centre;
+        let mu = transposed(x[1], &index.square) - centre;
         let q_mu = diagonal * mu
             + (strict * mu.gather_rows(&index.strict_cols)).scatter_rows(&index.strict_rows, d);
 
@@ -168,15 +123,15 @@ impl<T: Element> Function<T> for Gmm<T> {
             .scatter_rows(&index.sums, quadratic + 1)
             + log_weights.embed(of(quadratic).len(), of(quadratic + 1));
 
-        let width = quadratic as usize + 1;
-        let block = (BLOCK_BYTES / (width * size_of::<T>())).max(BLOCK_POINTS);
         let penalty = self.prior.gamma.powi(2) / 2.0;
-        let prior = (diagonal.dot(diagonal) + strict.dot(strict)) * penalty
-            - log_dets.sum() * f64::from(self.prior.m)
+        let prior = log_dets.sum() * f64::from(self.prior.m)
+            - (diagonal.dot(diagonal) + strict.dot(strict)) * penalty
             + self.constant;
-        Rows::blocks(self.points, block).fold(prior, |sum, rows| {
-            let shape = Shape::new(rows.count(), quadratic + 1);
-            let features = x[0].constant(shape, rows.of(&self.features, width));
+        let width = quadratic as usize + 1;
+        let block = (BLOCK_BYTES / (width * size_of::<f64>())).max(BLOCK_POINTS);
+        self.features.chunks(block * width).fold(prior, |sum, rows| {
+            let features =
+                x[0].constant(Shape::new(small(rows.len() / width), quadratic + 1), rows);
             sum + features.matmul(coefficients).logsumexp().sum()
         })
     }
@@ -185,9 +140,9 @@ impl<T: Element> Function<T> for Gmm<T> {
 /// Where entries are: lists of rows for gathering and scattering.
 #[derive(Clone, Debug)]
 struct Index {
-    /// The entries of the transposes of `mu` and the factors.
-    means: Vec<u32>,
-    factors: Vec<u32>,
+    /// The entries of the transposes of `mu` and `q`, and of `l`.
+    square: Vec<u32>,
+    triangle: Vec<u32>,
     /// Row and column of each entry strictly below the diagonal, column by column.
     strict_rows: Vec<u32>,
     strict_cols: Vec<u32>,
@@ -220,8 +175,8 @@ impl Index {
             let entries = (0..cols).flat_map(|j| (0..components).map(move |i| i * cols + j));
             entries.map(small).collect()
         };
-        let (means, factors) = (transpose(d), transpose(triangle(d)));
-        Self { means, factors, strict_rows, strict_cols, left, right, sums }
+        let (square, triangle) = (transpose(d), transpose(triangle(d) - d));
+        Self { square, triangle, strict_rows, strict_cols, left, right, sums }
     }
 }
 
@@ -234,11 +189,11 @@ fn transposed<'a, A: Array<'a>>(matrix: A, entries: &'a [u32]) -> A {
 
 /// What the coefficients `c_ij`, `i <= j`, of `-|Q' x'|^2 / 2` are multiplied by, where `x' = (x - centre, -1)`; then a
 /// one for what does not depend on the point.
-fn features<T: Element>(x: &[f64], centre: &[T]) -> impl Iterator<Item = T> {
-    let shifted = x.iter().zip(centre).map(|(x, c)| x - c.as_f64());
+fn features(x: &[f64], centre: &[f64]) -> impl Iterator<Item = f64> {
+    let shifted = x.iter().zip(centre).map(|(x, c)| x - c);
     let x: Vec<f64> = shifted.chain([-1.0]).collect();
     let products = pairs(x.len()).map(move |(i, j)| x[i] * x[j] * if i == j { -0.5 } else { -1.0 });
-    products.chain([1.0]).map(T::from_f64)
+    products.chain([1.0])
 }
 
 /// All `(i, j)` with `i <= j < n`.
@@ -255,15 +210,15 @@ fn small(n: usize) -> u32 {
     u32::try_from(n).expect("a size below those that `check_sizes` compares")
 }
 
-fn check_sizes([d, components, n]: [usize; 3]) -> Result<(), Error> {
-    let [x, k, rows] = [d as f64, components as f64, n as f64];
+fn check_sizes([d, k, n]: [usize; 3]) -> Result<(), String> {
+    let [x, components, points] = [d as f64, k as f64, n as f64];
     // The largest arrays of parameters hold the products of two entries of `Q'`.
-    let largest = (k * x * (x + 1.0) * (x + 2.0) / 2.0).max(rows * x);
-    if d.min(components).min(n) > 0 && largest <= f64::from(u32::MAX) {
+    let largest = (components * x * (x + 1.0) * (x + 2.0) / 2.0).max(points * x);
+    if d.min(k).min(n) > 0 && largest <= f64::from(u32::MAX) {
         return Ok(());
     }
-    let found = format!("{components} components in {d} dimensions on {n} points");
-    Err(Error::invalid("mixture", found, "at least one of each, and arrays below 2^32 entries"))
+    let found = format!("{k} components in {d} dimensions on {n} points");
+    Err(format!("found {found}, expected at least one of each, and arrays below 2^32 entries"))
 }
 
 /// `C` of the module's formula.

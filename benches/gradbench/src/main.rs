@@ -1,0 +1,10 @@
+//! Answers the messages of an eval until there are no more, see the library.
+
+use std::io::{Write, stdin, stdout};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for line in stdin().lines() {
+        writeln!(stdout(), "{}", hypertape_gradbench::answer(&line?)?)?;
+    }
+    Ok(())
+}
