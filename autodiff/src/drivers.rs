@@ -14,9 +14,6 @@ use crate::passes::{Group, Planes, Pulled, Recorded, Wanted, write_plane};
 use crate::shape::Shape;
 use crate::workspace::Workspace;
 
-/// Directions that travel together through a Jacobian by columns and a Hessian.
-const TOGETHER: usize = 4;
-
 const SCALAR: &str = "the value of a scalar function";
 
 /// A variable with `N` tangents.
@@ -342,99 +339,6 @@ impl Workspace {
         self.settle();
         Ok(value[0])
     }
-
-    /// The value and the Jacobian, row by row, `m` by `n`: by rows in reverse mode where `m <= n`, otherwise by columns in
-    /// forward mode, four at a time; and an evaluation, which tells `m`.
-    ///
-    /// # Errors
-    /// The first fault; a length of `x` that does not match.
-    pub fn jacobian<T: Element, F: Function<T>>(
-        &mut self,
-        f: &F,
-        shapes: &[Shape],
-        x: &[T],
-    ) -> Result<(Vec<T>, Vec<T>), Fault> {
-        let n = x.len();
-        let (record, _) = self.arenas();
-        let mut value = f.eval(&Tensor::split(record, shapes, x)?).values().to_vec();
-        record.status()?;
-        let m = value.len();
-        let mut jacobian = vec![T::zero(); m * n];
-        if m > n {
-            let mut basis = Basis::new(n);
-            let mut columns = std::array::from_fn::<_, TOGETHER, _>(|_| vec![T::zero(); m]);
-            for first in (0..n).step_by(TOGETHER) {
-                let into = columns.each_mut().map(|column| &mut column[..]);
-                self.jvps(f, shapes, (x, basis.from(first)), (&mut value, into))?;
-                for (at, column) in (first..n).zip(&columns) {
-                    jacobian.iter_mut().skip(at).step_by(n).zip(column).for_each(|(d, &v)| *d = v);
-                }
-            }
-            return Ok((value, jacobian));
-        }
-        let at = [Group::new(shapes, x)];
-        let (record, sweep) = self.arenas();
-        let (recorded, out) = Recorded::at(record, &at, [Wanted::All], |[x]| f.eval(x))?;
-        let (id, shape) = (out.id(), out.shape());
-        let mut seed = vec![T::zero(); m];
-        for (i, row) in jacobian.chunks_exact_mut(n.max(1)).enumerate() {
-            seed[i] = T::one();
-            sweep.reset();
-            let pulled = recorded.pull([(id, Tensor::new(sweep, shape, &seed))], sweep)?;
-            collect(&pulled, shapes, 0, row)?;
-            if value[i].is_nan() {
-                row.fill(T::nan());
-            }
-            seed[i] = T::zero();
-        }
-        Ok((value, jacobian))
-    }
-
-    /// Gradient and Hessian of a scalar function, row by row, by forward over reverse, four directions at a time; returns the
-    /// value.
-    ///
-    /// # Errors
-    /// The first fault; lengths that do not match; a value that is not a scalar.
-    pub fn hessian<T: Element, F: Function<T>>(
-        &mut self,
-        f: &F,
-        shapes: &[Shape],
-        x: &[T],
-        gradient: &mut [T],
-        hessian: &mut [T],
-    ) -> Result<T, Fault> {
-        let n = x.len();
-        expect_length("the Hessian", n * n, hessian.len())?;
-        let (mut basis, mut value) = (Basis::new(n), T::nan());
-        // For directions beyond the last.
-        let mut spare = std::array::from_fn::<_, TOGETHER, _>(|_| vec![T::zero(); n]);
-        for first in (0..n.max(1)).step_by(TOGETHER) {
-            let mut rows = hessian[first * n..].chunks_exact_mut(n.max(1));
-            let rows = spare.each_mut().map(|spare| rows.next().unwrap_or(spare));
-            value = self.hvps(f, shapes, x, basis.from(first), gradient, rows)?;
-        }
-        Ok(value)
-    }
-}
-
-/// Unit vectors, `TOGETHER` at a time.
-struct Basis<T>([Vec<T>; TOGETHER]);
-
-impl<T: Element> Basis<T> {
-    fn new(n: usize) -> Self {
-        Self(std::array::from_fn(|_| vec![T::zero(); n]))
-    }
-
-    /// Unit vectors `first, first + 1, ...` as far as there are any, then zeros.
-    fn from(&mut self, first: usize) -> [&[T]; TOGETHER] {
-        for (k, vector) in self.0.iter_mut().enumerate() {
-            vector.fill(T::zero());
-            if let Some(entry) = vector.get_mut(first + k) {
-                *entry = T::one();
-            }
-        }
-        self.0.each_ref().map(|vector| &vector[..])
-    }
 }
 
 /// A flat point with `N` flat tangents.
@@ -469,7 +373,7 @@ fn write<'a, T: Element, A: Planes<'a, T>>(
 }
 
 /// Copies the value, or a tangent, of all adjoints into a buffer of their length.
-fn collect<'a, T: Element, A: Planes<'a, T>>(
+pub(crate) fn collect<'a, T: Element, A: Planes<'a, T>>(
     pulled: &Pulled<'a, A, 1>,
     shapes: &[Shape],
     place: usize,

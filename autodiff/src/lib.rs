@@ -119,6 +119,7 @@ mod implicit;
 mod imply;
 #[cfg(any(feature = "nalgebra", feature = "ndarray"))]
 mod interop;
+mod matrices;
 pub mod passes;
 pub mod scalar;
 mod shape;

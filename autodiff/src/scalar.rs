@@ -7,6 +7,7 @@
 //! arguments of a fused statement are 12 bytes. Only operations on two different nodes record. `x.square()`,
 //! [`Scalar::dot`], [`Scalar::linear`] and [`Scalar::fuse`] are cheaper than what they stand for.
 
+mod allocating;
 pub(crate) mod chain;
 pub(crate) mod colouring;
 pub(crate) mod custom;
@@ -23,8 +24,9 @@ pub(crate) mod tape;
 pub(crate) mod trace;
 pub(crate) mod var;
 
+pub use allocating::{gradient, hessian, hvp, jacobian, jvp, vjp};
 pub use custom::custom;
-pub use drivers::{Function, Tangents, gradient, hessian, hvp, jacobian, jvp, vjp};
+pub use drivers::{Function, Tangents};
 pub use dual::Dual;
 pub use num_traits::Float;
 pub use pattern::Pattern;

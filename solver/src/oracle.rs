@@ -10,6 +10,7 @@ mod about;
 mod arrays;
 mod calls;
 mod facts;
+mod kept;
 pub(crate) mod lanes;
 mod lens;
 mod meter;
