@@ -44,7 +44,7 @@ fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(),
     };
     let draw = |k| Draw::new(0, k);
     let memory = jump(0.05)?.admit(&mut oracle, inner, &best, draw(0))?;
-    let profile = Profile::measure(&mut oracle, inner, &best, draw(0), 200)?;
+    let profile = Profile::measure(&oracle, inner, &best, draw(0), 200)?;
     let draws: Vec<_> = (0..1000).map(draw).collect();
     let mut found = weigh(&mut oracle, inner, &best, &profile, memory, &draws)?;
     let mut estimators: Vec<Box<dyn Estimator<f64>>> = Vec::new();

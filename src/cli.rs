@@ -20,6 +20,7 @@ mod run;
 mod state;
 mod study;
 mod table;
+mod warned;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -127,9 +128,13 @@ fn complain(why: &str) {
 fn refuse(error: &clap::Error) -> ExitCode {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Nothing is left to do where even the help cannot be written.
-        let _ = error.print();
-        return ExitCode::from(if asked { 0 } else { 2 });
+        let printed = error.print().and_then(|()| io::stdout().flush());
+        let written = printed.map_or_else(|e| e.kind() == io::ErrorKind::BrokenPipe, |()| true);
+        return ExitCode::from(match (asked, written) {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, _) => 2,
+        });
     }
     let text = error.to_string();
     // What is wrong, then tips, then the usage and a pointer to --help.

@@ -26,9 +26,9 @@ pub mod prelude {
     pub use crate::rand::RngExt;
     pub use crate::{
         About, Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact,
-        InnerLoop, Level, LinearSolver, List, Metric, Oracle, Outer, Params, Point, Profile, Range,
-        Rollout, Rows, Rule, Run, ScalarBilevel, Shape, Spelled, Step, Stop, Task, Tensor, Visit,
-        axpy, dot, final_state, finite_loss, norm, scale,
+        InnerLoop, Level, LinearSolver, List, Metric, Named, Oracle, Outer, Params, Point, Profile,
+        Range, Rollout, Rows, Rule, Run, ScalarBilevel, Shape, Spelled, Step, Stop, Task, Tensor,
+        Visit, axpy, dot, final_state, finite_loss, norm, scale,
     };
 }
 

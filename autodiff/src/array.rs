@@ -43,14 +43,17 @@ pub(crate) mod vectors;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use num_traits::Float as _;
 use smallvec::SmallVec;
 
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::custom::{Custom, Product};
+use crate::functions::functions;
+use crate::functions::rule::Unary;
 use crate::imply::{Imply, Left};
 use crate::shape::Shape;
 
@@ -277,50 +280,7 @@ pub trait Array<'a>:
     fn sum_cols(self) -> Self {
         self.sum_to(Shape::column(self.shape().rows))
     }
-    /// `e^x`
-    fn exp(self) -> Self {
-        self.unary(Unary::Exp)
-    }
-    /// Natural logarithm.
-    fn ln(self) -> Self {
-        self.unary(Unary::Ln)
-    }
-    /// `ln(1 + x)`
-    fn log1p(self) -> Self {
-        self.unary(Unary::Log1p)
-    }
-    /// Square root. Its derivative at 0 is 0, see [`conventions`](crate::conventions).
-    fn sqrt(self) -> Self {
-        self.unary(Unary::Sqrt)
-    }
-    /// `x^2`
-    fn square(self) -> Self {
-        self.unary(Unary::Square)
-    }
-    /// `1 / x`
-    fn recip(self) -> Self {
-        self.unary(Unary::Recip)
-    }
-    /// Hyperbolic tangent.
-    fn tanh(self) -> Self {
-        self.unary(Unary::Tanh)
-    }
-    /// `1 / (1 + e^-x)`
-    fn sigmoid(self) -> Self {
-        self.unary(Unary::Sigmoid)
-    }
-    /// `ln(1 + e^x)`
-    fn softplus(self) -> Self {
-        self.unary(Unary::Softplus)
-    }
-    /// `max(x, 0)`. Its derivative at 0 is 0.
-    fn relu(self) -> Self {
-        self.unary(Unary::Relu)
-    }
-    /// `|x|`. Its derivative at 0 is 0.
-    fn abs(self) -> Self {
-        self.unary(Unary::Abs)
-    }
+    functions!(named crate::array::methods);
     /// `x^n`
     fn powi(self, n: i32) -> Self {
         self.unary(Unary::Power(f64::from(n)))
@@ -329,17 +289,30 @@ pub trait Array<'a>:
     fn powf(self, p: f64) -> Self {
         self.unary(Unary::Power(p))
     }
-    /// The larger of each pair; the first counts as chosen in a tie.
+    /// The larger of each pair; the first counts as chosen in a tie, and a number over `NaN`.
     fn max(self, other: Self) -> Self {
         self.binary(other, Binary::Max)
     }
-    /// The smaller of each pair; the first counts as chosen in a tie.
+    /// The smaller of each pair; the first counts as chosen in a tie, and a number over `NaN`.
     fn min(self, other: Self) -> Self {
         self.binary(other, Binary::Min)
     }
-    /// Euclidean norm of all entries, a scalar. Its gradient at 0 is 0.
+    /// Euclidean norm of all entries, a scalar. Its gradient at 0 is 0. Entries whose squares overflow or are subnormal are
+    /// scaled before.
     fn norm(self) -> Self {
-        self.dot(self).sqrt()
+        let plain = |x: Self| x.dot(x).sqrt();
+        let size = |most: f64, x: &Self::Elem| most.max(x.as_f64().abs());
+        let most = self.values().iter().fold(0.0, size);
+        let least = (Self::Elem::min_positive_value() / Self::Elem::epsilon()).as_f64();
+        if most == 0.0
+            || most == f64::INFINITY
+            || (least.sqrt()..least.sqrt().recip()).contains(&most)
+        {
+            return plain(self);
+        }
+        // A power of 2, so that nothing is rounded.
+        let scale = most.log2().round().exp2().max(least);
+        plain(self / scale) * scale
     }
     /// `ln sum_j e^{x_j}` of each row, a column.
     fn logsumexp(self) -> Self {
@@ -363,6 +336,16 @@ pub trait Array<'a>:
         gap.dot(gap)
     }
 }
+
+macro_rules! methods {
+    ({} $($(#[$doc:meta])* $Name:ident $method:ident $rule:tt)*) => {$(
+        $(#[$doc])*
+        fn $method(self) -> Self {
+            self.unary(Unary::$Name)
+        }
+    )*};
+}
+use methods;
 
 /// The operators of a handle type, in terms of [`Array::unary`] and [`Array::binary`].
 macro_rules! operators {

@@ -10,7 +10,7 @@ use crate::array::tensor::Tensor;
 use crate::array::var::Var;
 use crate::array::{Array, List};
 use crate::fault::{Fault, expect_length};
-use crate::passes::{Group, Planes, Pulled, Recorded, Wanted, evaluate, write_plane};
+use crate::passes::{Group, Planes, Pulled, Recorded, Wanted, write_plane};
 use crate::shape::Shape;
 use crate::workspace::Workspace;
 
@@ -89,7 +89,7 @@ impl Workspace {
         gradient: &mut [T],
     ) -> Result<T, Fault> {
         let mut value = [T::zero()];
-        self.pull(data, f, shapes, [x, &[T::one()]], (SCALAR, &mut value), gradient)?;
+        self.pull(data, f, shapes, (x, [&[T::one()]]), (SCALAR, &mut value), [gradient])?;
         Ok(value[0])
     }
 
@@ -131,11 +131,41 @@ impl Workspace {
         [x, dx]: [&[T]; 2],
         [y, dy]: [&mut [T]; 2],
     ) -> Result<(), Fault> {
+        self.push(data, f, shapes, (x, [dx]), (y, [dy]))
+    }
+
+    /// `N` directional derivatives in one pass: writes `f(x)` into `y` and `J v_k` into the `dy`.
+    ///
+    /// # Errors
+    /// The first fault; lengths that do not match.
+    pub fn jvps<T: Element, F: Function<T>, const N: usize>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        (x, v): (&[T], [&[T]; N]),
+        (y, dy): (&mut [T], [&mut [T]; N]),
+    ) -> Result<(), Fault> {
+        self.push(f, |f, x| f.eval(x), shapes, (x, v), (y, dy))
+    }
+
+    fn push<T: Element, D: ?Sized, const N: usize>(
+        &mut self,
+        data: &D,
+        f: impl for<'a> FnOnce(&'a D, &[Dual<Tensor<'a, T>, N>]) -> Dual<Tensor<'a, T>, N>,
+        shapes: &[Shape],
+        (x, v): (&[T], [&[T]; N]),
+        (y, dy): (&mut [T], [&mut [T]; N]),
+    ) -> Result<(), Fault> {
         let (record, _) = self.arenas();
-        let out = evaluate(record, &[Group::new(shapes, x).moving(dx)], |[x]| f(data, x))?;
-        expect_length("the direction", x.len(), dx.len())?;
+        let out = f(data, &duals(record, shapes, x, v)?);
+        record.status()?;
         write(out, 0, y, "the value")?;
-        write(out, 1, dy, "the directional derivative")?;
+        for (dy, place) in dy.into_iter().zip(1..) {
+            write(out, place, dy, "the directional derivative")?;
+            for (dy, _) in dy.iter_mut().zip(&*y).filter(|(_, y)| y.is_nan()) {
+                *dy = T::nan();
+            }
+        }
         self.settle();
         Ok(())
     }
@@ -178,25 +208,45 @@ impl Workspace {
         [x, y_bar]: [&[T]; 2],
         [y, x_bar]: [&mut [T]; 2],
     ) -> Result<(), Fault> {
-        self.pull(data, f, shapes, [x, y_bar], ("the value", y), x_bar)
+        self.pull(data, f, shapes, (x, [y_bar]), ("the value", y), [x_bar])
     }
 
-    fn pull<T: Element, D: ?Sized>(
+    /// `K` vector-Jacobian products of one recording: writes `f(x)` into `y` and `J^T y_bar_k` into the `x_bar`.
+    ///
+    /// # Errors
+    /// The first fault; lengths that do not match.
+    pub fn vjps<T: Element, F: Function<T>, const K: usize>(
+        &mut self,
+        f: &F,
+        shapes: &[Shape],
+        (x, y_bar): (&[T], [&[T]; K]),
+        (y, x_bar): (&mut [T], [&mut [T]; K]),
+    ) -> Result<(), Fault> {
+        self.pull(f, |f, x| f.eval(x), shapes, (x, y_bar), ("the value", y), x_bar)
+    }
+
+    fn pull<T: Element, D: ?Sized, const K: usize>(
         &mut self,
         data: &D,
         f: impl for<'a> FnOnce(&'a D, &[Var<'a, Tensor<'a, T>>]) -> Var<'a, Tensor<'a, T>>,
         shapes: &[Shape],
-        [x, y_bar]: [&[T]; 2],
+        (x, y_bar): (&[T], [&[T]; K]),
         (what, y): (&'static str, &mut [T]),
-        x_bar: &mut [T],
+        x_bar: [&mut [T]; K],
     ) -> Result<(), Fault> {
         let (record, sweep) = self.arenas();
         let x = [Group::new(shapes, x)];
         let (recorded, out) = Recorded::at(record, &x, [Wanted::All], |[x]| f(data, x))?;
         write(out.value(), 0, y, what)?;
-        expect_length("the adjoint of the value", y.len(), y_bar.len())?;
-        let seed = out.value().within(sweep).constant(out.shape(), y_bar);
-        collect(&recorded.pull([(out.id(), seed)], sweep)?, shapes, 0, x_bar)?;
+        for (y_bar, x_bar) in y_bar.into_iter().zip(x_bar) {
+            expect_length("the adjoint of the value", y.len(), y_bar.len())?;
+            sweep.reset();
+            let seed = out.value().within(sweep).constant(out.shape(), y_bar);
+            collect(&recorded.pull([(out.id(), seed)], sweep)?, shapes, 0, x_bar)?;
+            if y.iter().zip(y_bar).any(|(y, bar)| y.is_nan() && !bar.is_zero()) {
+                x_bar.fill(T::nan());
+            }
+        }
         self.settle();
         Ok(())
     }
@@ -280,13 +330,21 @@ impl Workspace {
         let seed = out.value().within(sweep).constant(Shape::SCALAR, &one);
         let pulled = recorded.pull([(out.id(), seed)], sweep)?;
         collect(&pulled, shapes, 0, gradient)?;
-        let mut all = products.into_iter().zip(1..);
-        all.try_for_each(|(product, place)| collect(&pulled, shapes, place, product))?;
+        for (product, place) in products.into_iter().zip(1..) {
+            collect(&pulled, shapes, place, product)?;
+            if value[0].is_nan() {
+                product.fill(T::nan());
+            }
+        }
+        if value[0].is_nan() {
+            gradient.fill(T::nan());
+        }
         self.settle();
         Ok(value[0])
     }
 
-    /// Jacobian, row by row, `m` by `n`: by rows in reverse mode where `m <= n`, otherwise by columns in forward mode.
+    /// The value and the Jacobian, row by row, `m` by `n`: by rows in reverse mode where `m <= n`, otherwise by columns in
+    /// forward mode, four at a time; and an evaluation, which tells `m`.
     ///
     /// # Errors
     /// The first fault; a length of `x` that does not match.
@@ -295,63 +353,67 @@ impl Workspace {
         f: &F,
         shapes: &[Shape],
         x: &[T],
-    ) -> Result<Vec<T>, Fault> {
+    ) -> Result<(Vec<T>, Vec<T>), Fault> {
         let n = x.len();
-        let (record, sweep) = self.arenas();
-        let at = [Group::new(shapes, x)];
-        let (recorded, out) = Recorded::at(record, &at, [Wanted::All], |[x]| f.eval(x))?;
-        let (id, shape): (_, Shape) = (out.id(), out.shape());
-        let m = shape.len();
+        let (record, _) = self.arenas();
+        let mut value = f.eval(&Tensor::split(record, shapes, x)?).values().to_vec();
+        record.status()?;
+        let m = value.len();
         let mut jacobian = vec![T::zero(); m * n];
-        if m <= n {
-            let mut seed = vec![T::zero(); m];
-            for (i, row) in jacobian.chunks_exact_mut(n.max(1)).enumerate() {
-                seed[i] = T::one();
-                sweep.reset();
-                let pulled = recorded.pull([(id, Tensor::new(sweep, shape, &seed))], sweep)?;
-                collect(&pulled, shapes, 0, row)?;
-                seed[i] = T::zero();
-            }
-            return Ok(jacobian);
-        }
-        let mut column = vec![T::zero(); m];
-        let mut basis = Basis::new(n);
-        for first in (0..n).step_by(TOGETHER) {
-            let (record, _) = self.arenas();
-            let out = f.eval(&duals(record, shapes, x, basis.from(first))?);
-            record.status()?;
-            for (at, place) in (first..n).zip(1..=TOGETHER) {
-                write(out, place, &mut column, "a column of the Jacobian")?;
-                for (row, &v) in jacobian.chunks_exact_mut(n).zip(&column) {
-                    row[at] = v;
+        if m > n {
+            let mut basis = Basis::new(n);
+            let mut columns = std::array::from_fn::<_, TOGETHER, _>(|_| vec![T::zero(); m]);
+            for first in (0..n).step_by(TOGETHER) {
+                let into = columns.each_mut().map(|column| &mut column[..]);
+                self.jvps(f, shapes, (x, basis.from(first)), (&mut value, into))?;
+                for (at, column) in (first..n).zip(&columns) {
+                    jacobian.iter_mut().skip(at).step_by(n).zip(column).for_each(|(d, &v)| *d = v);
                 }
             }
+            return Ok((value, jacobian));
         }
-        Ok(jacobian)
+        let at = [Group::new(shapes, x)];
+        let (record, sweep) = self.arenas();
+        let (recorded, out) = Recorded::at(record, &at, [Wanted::All], |[x]| f.eval(x))?;
+        let (id, shape) = (out.id(), out.shape());
+        let mut seed = vec![T::zero(); m];
+        for (i, row) in jacobian.chunks_exact_mut(n.max(1)).enumerate() {
+            seed[i] = T::one();
+            sweep.reset();
+            let pulled = recorded.pull([(id, Tensor::new(sweep, shape, &seed))], sweep)?;
+            collect(&pulled, shapes, 0, row)?;
+            if value[i].is_nan() {
+                row.fill(T::nan());
+            }
+            seed[i] = T::zero();
+        }
+        Ok((value, jacobian))
     }
 
-    /// Hessian of a scalar function, row by row, by forward over reverse, four directions at a time.
+    /// Gradient and Hessian of a scalar function, row by row, by forward over reverse, four directions at a time; returns the
+    /// value.
     ///
     /// # Errors
-    /// The first fault; a length of `x` that does not match; a value that is not a scalar.
+    /// The first fault; lengths that do not match; a value that is not a scalar.
     pub fn hessian<T: Element, F: Function<T>>(
         &mut self,
         f: &F,
         shapes: &[Shape],
         x: &[T],
-    ) -> Result<Vec<T>, Fault> {
+        gradient: &mut [T],
+        hessian: &mut [T],
+    ) -> Result<T, Fault> {
         let n = x.len();
-        let mut gradient = vec![T::zero(); n];
-        // Rows of whole passes, of which those beyond the last are zero.
-        let mut hessian = vec![T::zero(); n.next_multiple_of(TOGETHER) * n];
-        let mut basis = Basis::new(n);
-        for (i, rows) in hessian.chunks_exact_mut((TOGETHER * n).max(1)).enumerate() {
-            let mut rows = rows.chunks_exact_mut(n);
-            let rows = std::array::from_fn(|_| rows.next().unwrap_or_default());
-            self.hvps(f, shapes, x, basis.from(TOGETHER * i), &mut gradient, rows)?;
+        expect_length("the Hessian", n * n, hessian.len())?;
+        let (mut basis, mut value) = (Basis::new(n), T::nan());
+        // For directions beyond the last.
+        let mut spare = std::array::from_fn::<_, TOGETHER, _>(|_| vec![T::zero(); n]);
+        for first in (0..n.max(1)).step_by(TOGETHER) {
+            let mut rows = hessian[first * n..].chunks_exact_mut(n.max(1));
+            let rows = spare.each_mut().map(|spare| rows.next().unwrap_or(spare));
+            value = self.hvps(f, shapes, x, basis.from(first), gradient, rows)?;
         }
-        hessian.truncate(n * n);
-        Ok(hessian)
+        Ok(value)
     }
 }
 

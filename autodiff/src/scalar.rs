@@ -12,7 +12,7 @@ pub(crate) mod colouring;
 pub(crate) mod custom;
 pub(crate) mod drivers;
 pub(crate) mod dual;
-pub(crate) mod operators;
+pub(crate) mod number;
 pub(crate) mod pattern;
 pub(crate) mod product_check;
 pub(crate) mod real;
@@ -24,7 +24,7 @@ pub(crate) mod trace;
 pub(crate) mod var;
 
 pub use custom::custom;
-pub use drivers::{Function, Tangents, gradient, hessian, hvp, jacobian};
+pub use drivers::{Function, Tangents, gradient, hessian, hvp, jacobian, jvp, vjp};
 pub use dual::Dual;
 pub use num_traits::Float;
 pub use pattern::Pattern;

@@ -19,8 +19,14 @@ use crate::tally::Tally;
 /// w.jvp(&Dot, &shapes, &x, &v, &mut y, &mut dy)?;
 /// assert_eq!((gradient, bar, dy), ([3.0, 4.0, 1.0, 2.0], [6.0, 8.0, 2.0, 4.0], [5.0]));
 /// w.hvp(&Dot, &shapes, &x, &v, &mut gradient, &mut product)?;
-/// assert_eq!((product, w.jacobian(&Dot, &shapes, &x)?), ([0.0, 1.0, 1.0, 0.0], gradient.to_vec()));
-/// assert_eq!(w.hessian(&Dot, &shapes, &x)?[..8], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+/// assert_eq!((product, w.jacobian(&Dot, &shapes, &x)?), ([0.0, 1.0, 1.0, 0.0], (vec![11.0], gradient.to_vec())));
+/// let (mut hessian, mut dys) = ([0.0; 16], [[0.0]; 2]);
+/// assert_eq!(w.hessian(&Dot, &shapes, &x, &mut gradient, &mut hessian)?, 11.0);
+/// assert_eq!(hessian[..8], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+/// w.jvps(&Dot, &shapes, (&x, [&v, &x]), (&mut y, dys.each_mut().map(|dy| &mut dy[..])))?;
+/// assert_eq!((y, dys), ([11.0], [[5.0], [22.0]]));
+/// w.vjps(&Dot, &shapes, (&x, [&[1.0], &[2.0]]), (&mut y, [&mut product, &mut bar]))?;
+/// assert_eq!((product, bar), ([3.0, 4.0, 1.0, 2.0], [6.0, 8.0, 2.0, 4.0]));
 /// # Ok::<(), hypertape_autodiff::Fault>(())
 /// ```
 #[derive(Debug, Default)]

@@ -155,7 +155,9 @@ fn wrong_shapes_and_indices_are_named_by_every_driver() {
             w.hvp(&case, &SHAPES, &x, &x, &mut a, &mut b).map(|_| ()),
         ];
         results.push(w.jacobian(&case, &SHAPES, &x).map(|_| ()));
-        results.push(w.hessian(&case, &SHAPES, &x).map(|_| ()));
+        results.push(w.hessian(&case, &SHAPES, &x, &mut a, &mut [0.0; N * N]).map(|_| ()));
+        results.push(w.jvps(&case, &SHAPES, (&x, [&x, &x]), (&mut y, [&mut [0.0], &mut [0.0]])));
+        results.push(w.vjps(&case, &SHAPES, (&x, [&[1.0], &[1.0]]), (&mut y, [&mut a, &mut b])));
         for (driver, result) in results.into_iter().enumerate() {
             assert_eq!(result, Err(fault), "{case:?} by driver {driver}");
         }
@@ -436,8 +438,9 @@ fn lengths_are_checked() {
             3,
         ),
         (w.jacobian(f, &shapes, &long).map(|_| ()), point, 2, 3),
-        (w.hessian(f, &shapes, &long[..1]).map(|_| ()), point, 2, 1),
-        (w.hessian(f, &shapes, &x).map(|_| ()), scalar, 1, 2),
+        (w.hessian(f, &shapes, &long[..1], &mut [0.0], &mut [0.0]).map(|_| ()), point, 2, 1),
+        (w.hessian(f, &shapes, &x, &mut g, &mut [0.0; 3]).map(|_| ()), "the Hessian", 4, 3),
+        (w.hessian(f, &shapes, &x, &mut g, &mut [0.0; 4]).map(|_| ()), scalar, 1, 2),
         (w.value(&Plain::ConstantOfWrongLength, &shapes, &x, &mut y), "an array", 5, 2),
     ];
     for (i, (result, what, expected, found)) in results.into_iter().enumerate() {

@@ -182,7 +182,7 @@ impl<T: Element> Function<T> for Chain {
                 15 => y.row_dot(x[0]).tanh() + y,
                 16 => y * (y.dot(y) + 1.0).recip() + x[0],
                 17 => y.sum_cols() * y.sum_rows() * 0.05,
-                18 => (y * 0.5).tanh().exp().log1p() - y.mean(),
+                18 => (y * 0.5).tanh().exp().ln_1p() - y.mean(),
                 19 => {
                     let ones = x[1].scalar(1.0).broadcast_to(Shape::column(4));
                     let square = x[1].matmul_transposed(false, x[1], true);

@@ -86,7 +86,7 @@ cases! {
     max_row: |x| x[0].max(x[3]);
     exp: |x| x[0].exp();
     ln: |x| (x[0].exp() + 0.5).ln();
-    log1p: |x| x[0].square().log1p();
+    ln_1p: |x| x[0].square().ln_1p();
     sqrt: |x| (x[0].square() + 0.3).sqrt();
     square: |x| x[0].square();
     recip: |x| (x[0].exp() + 1.0).recip();
@@ -196,7 +196,7 @@ fn forward_equals_reverse_for_every_operation() {
     for &case in ALL {
         let x = point(0.4);
         let mut workspace = Workspace::new();
-        let jacobian = workspace.jacobian(&case, &SHAPES, &x).unwrap();
+        let (_, jacobian) = workspace.jacobian(&case, &SHAPES, &x).unwrap();
         let m = jacobian.len() / x.len();
         let y_bar = &point(1.7)[..m];
         let gap = check::dot_product(&case, &SHAPES, &x, &point(3.3), y_bar).unwrap();
@@ -245,10 +245,12 @@ fn hessian_is_symmetric_and_made_of_products() {
         let (f, x) = (Curved(case), point(0.5));
         let n = x.len();
         let mut workspace = Workspace::new();
-        let hessian = workspace.hessian(&f, &SHAPES, &x).unwrap();
+        let (mut first, mut hessian) = (vec![0.0; n], vec![0.0; n * n]);
+        let found = workspace.hessian(&f, &SHAPES, &x, &mut first, &mut hessian).unwrap();
         let (mut gradient, mut product) = (vec![0.0; n], vec![0.0; n]);
         let v = point(1.5);
-        workspace.hvp(&f, &SHAPES, &x, &v, &mut gradient, &mut product).unwrap();
+        let value = workspace.hvp(&f, &SHAPES, &x, &v, &mut gradient, &mut product).unwrap();
+        assert_eq!((found, first), (value, gradient));
         for i in 0..n {
             let row = &hessian[i * n..(i + 1) * n];
             assert!((dot(row, &v) - product[i]).abs() < 1e-11, "{case:?} row {i}");
@@ -272,15 +274,20 @@ fn jacobian_by_rows_equals_jacobian_by_columns() {
     let x = [0.3, -0.2, 0.9];
     let shapes = [Shape::column(3)];
     let mut workspace = Workspace::new();
-    let by_columns = workspace.jacobian(&Tall, &shapes, &x).unwrap();
-    for i in 0..9 {
-        let mut y_bar = [0.0; 9];
-        y_bar[i] = 1.0;
-        let (mut y, mut row) = ([0.0; 9], [0.0; 3]);
-        workspace.vjp(&Tall, &shapes, &x, &mut y, &y_bar, &mut row).unwrap();
-        for j in 0..3 {
+    let (_, by_columns) = workspace.jacobian(&Tall, &shapes, &x).unwrap();
+    for first in (0..9).step_by(3) {
+        let unit = |i: usize| {
+            let mut y_bar = [0.0; 9];
+            y_bar[i] = 1.0;
+            y_bar
+        };
+        let bars = [first, first + 1, first + 2].map(unit);
+        let (mut y, mut rows) = ([0.0; 9], [[0.0; 3]; 3]);
+        let (bars, into) = (bars.each_ref().map(|b| &b[..]), rows.each_mut().map(|r| &mut r[..]));
+        workspace.vjps(&Tall, &shapes, (&x, bars), (&mut y, into)).unwrap();
+        for (entry, row) in rows.concat().iter().zip(&by_columns[3 * first..]) {
             // Rounding: entries of size up to 4, two orders of summation.
-            assert!((row[j] - by_columns[i * 3 + j]).abs() < 1e-14);
+            assert!((entry - row).abs() < 1e-14);
         }
     }
 }

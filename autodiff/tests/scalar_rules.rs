@@ -130,7 +130,7 @@ fn eval<'t, T: Scalar>(case: Case, x: &[Var<'t, T>], active: [bool; 2]) -> Var<'
 where
     T::Plain: Scalar<Plain = T::Plain>,
 {
-    let [a, b] = [0, 1].map(|i| if active[i] { x[i] } else { x[i].detach() });
+    let [a, b] = [0, 1].map(|i| if active[i] { x[i] } else { x[i].value().into() });
     case.eval::<T::Plain, _>(a, b)
 }
 

@@ -5,7 +5,7 @@ use hypertape_autodiff::scalar::{
 };
 use hypertape_autodiff::{
     Arena, Array, Element, Factored, Fault, Function, Method, Shape, StopRule, Tensor, Workspace,
-    fixed_point, max_pool, mean_pool,
+    check, fixed_point, max_pool, mean_pool,
 };
 
 /// `w <- c w^p + x`
@@ -251,4 +251,194 @@ fn pools_larger_than_their_images_are_empty() {
         assert_eq!(mean_pool(image, [2, 3], size).shape(), Shape::new(0, 1));
     }
     arena.status().unwrap();
+}
+
+/// A function for both engines, at a point: its gradient in every mode, which must agree.
+macro_rules! gradients {
+    ($($name:ident: |$x:ident| $array:expr, |$s:ident| $scalar:expr, $at:expr => $known:expr;)*) => {$({
+        struct Both;
+        impl<T: Element> Function<T> for Both {
+            fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+                let $x = x;
+                $array
+            }
+        }
+        impl scalar::Function for Both {
+            fn eval<R: Real>(&self, $s: &[R], y: &mut [R]) {
+                y[0] = $scalar;
+            }
+        }
+        let (at, known): (&[f64], &[f64]) = (&$at, &$known);
+        let same = |found: &[f64], mode: &str| {
+            let same = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan());
+            assert!(found.iter().zip(known).all(same), "{}, {mode}: {found:?}", stringify!($name));
+        };
+        let (n, shapes) = (at.len(), vec![Shape::SCALAR; at.len()]);
+        let (mut w, mut g, mut h) = (Workspace::new(), vec![0.0; n], vec![0.0; n]);
+        w.gradient(&Both, &shapes, at, &mut g).unwrap();
+        same(&g, "arrays, reverse");
+        w.hvp(&Both, &shapes, at, &vec![1.0; n], &mut g, &mut h).unwrap();
+        same(&g, "arrays, forward over reverse");
+        for i in 0..n {
+            let (mut v, mut y, mut dy) = (vec![0.0; n], [0.0], [0.0]);
+            v[i] = 1.0;
+            w.jvp(&Both, &shapes, at, &v, &mut y, &mut dy).unwrap();
+            g[i] = dy[0];
+        }
+        same(&g, "arrays, forward");
+        Tape::new().vjp(
+            |x, y| scalar::Function::eval(&Both, x, y), at, &mut [0.0], &[1.0], &mut g,
+        ).unwrap();
+        same(&g, "scalars, reverse");
+        scalar::Tangents::<f64, 2>::new().jacobian(
+            |x, y| scalar::Function::eval(&Both, x, y), at, &mut [0.0], &mut g,
+        ).unwrap();
+        same(&g, "scalars, forward");
+        Tape::new().hvp(
+            |x| {
+                let mut y = [x[0]];
+                scalar::Function::eval(&Both, x, &mut y);
+                y[0]
+            },
+            at, &vec![1.0; n], &mut g, &mut h,
+        ).unwrap();
+        same(&g, "scalars, forward over reverse");
+    })*};
+}
+
+const NAN: f64 = f64::NAN;
+
+#[test]
+fn zeros_absorb_by_one_rule() {
+    gradients! {
+        flat: |x| x[0].ln().relu(), |x| x[0].ln().relu(), [0.0] => [0.0];
+        least: |x| x[0].exp().min(x[0].scalar(10.0)), |x| x[0].exp().min(R::constant(10.0)), [1000.0] => [0.0];
+        largest: |x| x[0].max(x[0].ln()), |x| x[0].max(x[0].ln()), [0.0] => [1.0];
+        entry: |x| x[0].stack(&[x[1]]).ln().slice(1, Shape::SCALAR), |x| [x[0].ln(), x[1].ln()][1], [0.0, 1.0] => [0.0, 1.0];
+        ln_of_product: |x| (x[0] * x[1]).ln(), |x| (x[0] * x[1]).ln(), [0.0, 0.0] => [0.0, 0.0];
+        ln_of_square: |x| x[0].square().ln(), |x| x[0].square().ln(), [0.0] => [0.0];
+        angle: |x| (1.0 - x[0] * x[1]).acos(), |x| (-(x[0] * x[1]) + 1.0).acos(), [0.0, 0.0] => [0.0, 0.0];
+        // Of (1, x) and (1, y), parallel: the cosine is 1 and flat.
+        parallel: |x| ((x[0] * x[1] + 1.0) / (x[0].square() + 1.0).sqrt() / (x[1].square() + 1.0).sqrt()).acos(),
+            |x| ((x[0] * x[1] + 1.0) / (x[0].square() + 1.0).sqrt() / (x[1].square() + 1.0).sqrt()).acos(),
+            [0.0, 0.0] => [0.0, 0.0];
+        quotient: |x| (x[0] / x[1]).relu() * 0.0 + x[0], |x| (x[0] / x[1]).relu() * 0.0 + x[0], [-1.0, 0.0] => [1.0, 0.0];
+        taken: |x| (x[0] / x[1]).min(x[0]), |x| (x[0] / x[1]).min(x[0]), [1.0, 0.0] => [1.0, 0.0];
+    }
+    let found = scalar::gradient(|x| Scalar::logsumexp(x), &[f64::NEG_INFINITY; 2]).unwrap();
+    assert_eq!(found, (f64::NEG_INFINITY, vec![0.0; 2]));
+}
+
+#[test]
+fn a_nan_value_has_no_derivatives() {
+    gradients! {
+        flat: |x| (x[0] - 1.0).square() * (x[0] - 2.0).ln(), |x| (x[0] - 1.0).square() * (x[0] - 2.0).ln(), [1.0] => [NAN];
+        unused: |x| x[0].ln(), |x| x[0].ln(), [-1.0, 1.0] => [NAN, NAN];
+        max: |x| x[0].max(x[1]), |x| x[0].max(x[1]), [NAN, 2.0] => [0.0, 1.0];
+        min: |x| x[0].min(x[1]), |x| x[0].min(x[1]), [2.0, NAN] => [1.0, 0.0];
+    }
+}
+
+#[test]
+fn saturated_slopes_keep_their_digits() {
+    // 4 e^-2x and e^-x, whose relative errors there are below e^-40.
+    let near =
+        |found: f64, known: f64| assert!((found / known - 1.0).abs() < 1e-14, "{found} {known}");
+    near(slopes!(|x| x.tanh(), 20.0), 4.0 * (-40.0_f64).exp());
+    near(slopes!(|x| x.sigmoid(), 40.0), (-40.0_f64).exp());
+    near(slopes!(|x| x.exp_m1(), -40.0), (-40.0_f64).exp());
+}
+
+#[test]
+fn norms_of_the_largest_and_smallest_numbers() {
+    for size in [1e200, 1e-200, 3e-320, 1e308, 1.0] {
+        struct Norm;
+        impl<T: Element> Function<T> for Norm {
+            fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+                x[0].norm()
+            }
+        }
+        let x = [0.6 * size, 0.8 * size];
+        let mut g = [0.0; 2];
+        let value = Workspace::new().gradient(&Norm, &[Shape::column(2)], &x, &mut g).unwrap();
+        let (length, by_length) = scalar::gradient(|x| x[0].hypot(x[1]), &x).unwrap();
+        let (_, angle) = scalar::gradient(|x| x[0].atan2(x[1]), &x).unwrap();
+        // Subnormal entries have few digits.
+        let tolerance = if size < 1e-300 { 1e-3 } else { 1e-15 };
+        for found in [value / size, length / size, angle[0] * size / 0.8, -angle[1] * size / 0.6] {
+            assert!(
+                (found - 1.0).abs() <= tolerance || size < 1e-300 && found.is_infinite(),
+                "{size}: {found}"
+            );
+        }
+        for g in [&g[..], &by_length] {
+            assert!(
+                (g[0] - 0.6).abs() <= tolerance && (g[1] - 0.8).abs() <= tolerance,
+                "{size}: {g:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn strict_tapes_note_every_convention() {
+    macro_rules! noted {
+        ($(|$x:ident| $body:expr, $at:expr => $name:literal;)*) => {$({
+            let mut tape = Tape::new();
+            tape.set_strict(true);
+            let found = tape.gradient(|x| { let $x = x[0]; $body }, &[$at], &mut [0.0]);
+            assert_eq!(found, Err(Fault::Singular { operation: $name }));
+        })*};
+    }
+    noted! {
+        |x| x.powf(Scalar::constant(0.5)), 0.0 => "powf";
+        |x| x.power(1.0 / 3.0), 0.0 => "power";
+        |x| Scalar::fuse([x], |[x]| [Float::abs(x) + x])[0], 0.0 => "abs";
+        |x| Scalar::fuse([x], |[x]| [x.sqrt() + x])[0], 0.0 => "sqrt";
+        |x| x % Scalar::constant(0.5), 1.5 => "rem";
+        |x| x.round(), 2.5 => "round";
+        |x| x.floor() + x, 2.0 => "floor";
+        |x| x.atanh(), 2.0 => "atanh";
+        |x| x.ln(), -2.0 => "ln";
+    }
+    // The second derivative of x^1.5 is infinite at 0.
+    let mut tape = Tape::new();
+    tape.set_strict(true);
+    let found = tape.hvp(|x| x[0].power(1.5), &[0.0], &[1.0], &mut [0.0], &mut [0.0]);
+    assert!(matches!(found, Err(Fault::Singular { .. })), "{found:?}");
+    let fine = tape.hvp(|x| x[0].power(1.5), &[1.0], &[1.0], &mut [0.0], &mut [0.0]);
+    assert_eq!((fine, tape.singular()), (Ok(1.0), None));
+}
+
+#[test]
+fn detached_numbers_have_no_derivatives_of_any_order() {
+    // x^2 y with x held: gradient (0, x^2), and its derivative along (1, 1) is 0, as of arrays.
+    struct Held;
+    impl<T: Element> Function<T> for Held {
+        fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+            x[0].detach().square() * x[1]
+        }
+    }
+    let found = scalar::hvp(|x| x[0].detach().square() * x[1], &[3.0, 5.0], &[1.0, 1.0]);
+    assert_eq!(found, Ok((45.0, vec![0.0, 9.0], vec![0.0; 2])));
+    let (mut g, mut h) = ([0.0; 2], [0.0; 2]);
+    Workspace::new()
+        .hvp(&Held, &[Shape::SCALAR; 2], &[3.0, 5.0], &[1.0; 2], &mut g, &mut h)
+        .unwrap();
+    assert_eq!((g, h), ([0.0, 9.0], [0.0; 2]));
+}
+
+#[test]
+fn checks_of_steep_functions_raise_no_alarm() {
+    /// `tanh(1e6 x)`
+    struct Steep;
+    impl<T: Element> Function<T> for Steep {
+        fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+            (x[0] * 1e6).tanh()
+        }
+    }
+    let gap = check::central_differences(&Steep, &[Shape::SCALAR], &[1e-7]).unwrap();
+    assert!(gap < 1e-7, "{gap:e}");
+    let orders = check::taylor(&Steep, &[Shape::SCALAR], &[1e-7], &[1.0]).unwrap();
+    assert!(orders.gradient > 1.9 && orders.hessian > 2.9, "{orders:?}");
 }

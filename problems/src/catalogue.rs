@@ -96,8 +96,8 @@ pub fn catalogue() -> Vec<Entry> {
             => |given| select(given, given.sets_or(few_digits)?);
         "digits-parity", (100, 0.5), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
             "logistic regression on 150 digits, even or odd, one log-penalty a feature, or --train"
-            => |given| select(given, given.sets_or(few_digits)?.parity());
-        "text", (50, 20.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
+            => |given| select(given, given.sets_or(few_digits)?.parity()?);
+        "text", (50, 5.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
             "softmax regression on 120 generated texts, sparse, one log-penalty a word, or --train"
             => |given| select(given, given.sets_or(|seed| Sets::text([120, 120, 300], 250, 4, seed))?);
         "digits-fewshot", (9, 0.05), adam(0.003), 1000, Some(0),

@@ -14,10 +14,10 @@
 use std::ops::Range;
 
 use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::{Stream, W2};
-use crate::labelled::{Labelled, column};
+use crate::labelled::{Labelled, column, trained_and_validated};
 use crate::labels::corrupt;
 use crate::samples::{Samples, convert};
 use crate::sets::Sets;
@@ -148,15 +148,6 @@ impl<T: Element> Cleaning<T> {
         let count = u32::try_from(self.train.len()).expect("labels are counted by u32");
         Params::new().with("weight_logit", Shape::column(count), logits)
     }
-
-    /// The samples of the loss at a level.
-    fn at(&self, level: Level) -> Option<&Labelled<T>> {
-        match level {
-            Level::Inner => Some(&self.train),
-            Level::Outer => Some(&self.valid),
-            _ => None,
-        }
-    }
 }
 
 /// Precision, recall and F1 of the samples found by weights below one half; `NaN` where nothing was found.
@@ -200,17 +191,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
         self.valid.losses(scores, range).sum() / batch.divisor
     }
 
-    fn mini_batches(&self, level: Level) -> usize {
-        self.at(level).map_or(1, |samples| samples.batches(self.batch))
-    }
-
-    fn samples(&self, draw: Draw) -> usize {
-        self.at(draw.level).map_or(0, |samples| samples.batch(self.batch, draw).len())
-    }
-
-    fn block(&self, _: Level) -> usize {
-        self.train.block_rows()
-    }
+    trained_and_validated!(|problem| problem.batch);
 
     fn inner_names(&self) -> Vec<&'static str> {
         if self.init.len() == 1 { vec!["W"] } else { vec!["W1", "b1", "W2", "b2"] }

@@ -44,6 +44,9 @@ pub struct Files {
     pub numbers: bool,
 }
 
+/// From here on doubles stand for several whole numbers.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Most classes: more distinct labels are numbers to predict.
 const MOST_CLASSES: usize = 4096;
 
@@ -54,7 +57,19 @@ const MOST_CLASSES: usize = 4096;
 /// not have, or parts larger than their file.
 pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
     let others = [&files.valid, &files.test];
-    let table = |name: &String| read::<T>(name, files.label.as_deref());
+    let table = |name: &String| {
+        let mut table = read::<T>(name, files.label.as_deref())?;
+        // Both zeros are one label.
+        table.labels.iter_mut().for_each(|label| *label += 0.0);
+        match table.labels.iter().find(|label| label.abs() >= EXACT) {
+            Some(label) if !files.numbers => {
+                let why =
+                    format!("{name}: label {label} is too large for a class, which is below 2^53");
+                Err(Error::told(why))
+            }
+            _ => Ok(table),
+        }
+    };
     let train = table(&files.train)?;
     let [valid, test] = others.map(|name| name.as_ref().map(table).transpose());
     let mut tables = [valid?, test?];
@@ -64,16 +79,32 @@ pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
     }
     labels.sort_unstable_by(f64::total_cmp);
     labels.dedup();
-    if labels.len() < 2 || labels.len() > MOST_CLASSES && !files.numbers {
-        let found = format!("{} distinct labels", labels.len());
-        return Err(Error::invalid(&files.train, found, format!("from 2 to {MOST_CLASSES}")));
+    let (name, what) = (&files.train, if files.numbers { "target" } else { "label" });
+    if let [only] = labels[..] {
+        return Err(Error::told(format!("{name}: every {what} is {only}, nothing can be learned")));
+    }
+    if labels.len() > MOST_CLASSES && !files.numbers {
+        let n = labels.len();
+        return Err(Error::told(format!(
+            "{name}: {n} different labels, at most {MOST_CLASSES} are classes"
+        )));
     }
     let count = u32::try_from(labels.len()).unwrap_or(u32::MAX);
     let train = train.labelled(&files.train, &labels)?;
     let sharing = 1 + others.iter().filter(|file| file.is_none()).count();
     let draw = |name: &str, part: &Labelled<T>, sizes: [usize; 3]| {
         if sizes.iter().sum::<usize>() == 0 {
-            return Err(Error::invalid(name, "no samples asked for", "one of each part at least"));
+            if files.split.is_some() {
+                return Err(Error::invalid(
+                    name,
+                    "no samples asked for",
+                    "one of each part at least",
+                ));
+            }
+            let n = part.len();
+            return Err(Error::told(format!(
+                "{name}: {n} samples are too few for a share of each part"
+            )));
         }
         let alike = vec![0; part.len()];
         let strata = if files.numbers { &alike } else { part.labels() };
@@ -98,7 +129,7 @@ pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
     if files.numbers {
         return Sets::of_numbers([train, valid, test], labels);
     }
-    Sets::new(train, valid, test)
+    Sets::of_values([train, valid, test], labels)
 }
 
 /// The samples at `indices`, one at least.
@@ -170,6 +201,9 @@ fn kind(name: &str) -> Result<Kind, Error> {
 fn read<T: Element>(names: &str, label: Option<&str>) -> Result<Table<T>, Error> {
     let (name, labels) = names.split_once(',').map_or((names, None), |(f, l)| (f, Some(l)));
     match (kind(name)?, labels) {
+        (Kind::Svmlight, None) if label.is_some() => Err(Error::told(format!(
+            "--label: rows of {name} begin with their label, only .csv has columns"
+        ))),
         (kind @ (Kind::Svmlight | Kind::Csv), None) => table(kind, Name(name), open(name)?, label),
         (Kind::Svmlight | Kind::Csv, Some(labels)) => Err(Error::invalid(
             name,

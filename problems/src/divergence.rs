@@ -39,15 +39,6 @@ pub struct Gradients {
     pub first_order: f64,
 }
 
-/// Second moments of the two estimates, each the largest over a grid of the mean over the tasks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moments {
-    /// `max E (g - g0)^2`
-    pub d2: f64,
-    /// `max E g^2`
-    pub v2: f64,
-}
-
 impl TwoTasks {
     /// The pair with `b_1 = 0` on which first-order descent through `steps` steps of size `lr` has a limit point where
     /// `|M'| = sqrt(2 target)`.
@@ -142,25 +133,6 @@ impl TwoTasks {
     pub fn mean_gradient(&self, x: f64, steps: usize, lr: f64) -> f64 {
         let [g, h] = [0, 1].map(|task| self.gradients(task, x, steps, lr).exact);
         f64::midpoint(g, h)
-    }
-
-    /// Second moments over 10 000 equidistant points of `[-50, 50]`.
-    ///
-    /// ```
-    /// use hypertape_problems::TwoTasks;
-    /// let moments = TwoTasks::wide().moments(10, 0.01);
-    /// assert!((moments.d2 - 53.212).abs() < 5e-4 && (moments.v2 - 2229.3).abs() < 0.05);
-    /// ```
-    pub fn moments(&self, steps: usize, lr: f64) -> Moments {
-        let mut largest = Moments { d2: 0.0, v2: 0.0 };
-        for i in 0..10_000_u32 {
-            let x = -50.0 + 100.0 * f64::from(i) / 9999.0;
-            let both = [0, 1].map(|task| self.gradients(task, x, steps, lr));
-            let mean = |f: fn(Gradients) -> f64| f64::midpoint(f(both[0]), f(both[1]));
-            largest.d2 = largest.d2.max(mean(|g| (g.exact - g.first_order).powi(2)));
-            largest.v2 = largest.v2.max(mean(|g| g.exact.powi(2)));
-        }
-        largest
     }
 }
 
@@ -295,15 +267,10 @@ impl<T: Element> Bilevel<T> for Divergence<T> {
             let values = self.start.iter().map(|_| T::from_f64(x));
             Params::new().with("theta", self.shape(), values)
         };
+        let (steps, lr) = (inner.steps(), inner.lr());
         vec![
-            (
-                "first-order limit",
-                everywhere(self.tasks.first_order_limit(inner.steps(), inner.lr())),
-            ),
-            (
-                "stationary point",
-                everywhere(self.tasks.stationary_point(inner.steps(), inner.lr())),
-            ),
+            ("first-order limit", everywhere(self.tasks.first_order_limit(steps, lr))),
+            ("stationary point", everywhere(self.tasks.stationary_point(steps, lr))),
         ]
     }
 }

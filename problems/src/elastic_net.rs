@@ -17,9 +17,10 @@
 //! ```
 
 use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::{Stream, column_sum_product};
+use crate::labelled::trained_and_validated;
 use crate::quadratic::column;
 use crate::samples::convert;
 use crate::sets::Sets;
@@ -135,17 +136,7 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
         self.valid.error(w[0], rows)
     }
 
-    fn samples(&self, draw: Draw) -> usize {
-        match draw.level {
-            Level::Inner => self.train.len(),
-            Level::Outer => self.valid.len(),
-            _ => 0,
-        }
-    }
-
-    fn block(&self, _: Level) -> usize {
-        self.train.block_rows()
-    }
+    trained_and_validated!(|problem| None);
 
     fn inner_names(&self) -> Vec<&'static str> {
         vec!["w"]

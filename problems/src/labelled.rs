@@ -248,6 +248,35 @@ impl<T: Element> Labelled<T> {
     }
 }
 
+/// How a problem whose losses are on `train` and `valid` sees them: in mini-batches of `$size` samples, or all, block by block.
+macro_rules! trained_and_validated {
+    (|$problem:ident| $size:expr) => {
+        fn mini_batches(&self, level: hypertape_solver::Level) -> usize {
+            let $problem = self;
+            match level {
+                hypertape_solver::Level::Inner => $problem.train.batches($size),
+                hypertape_solver::Level::Outer => $problem.valid.batches($size),
+                _ => 1,
+            }
+        }
+
+        fn samples(&self, draw: Draw) -> usize {
+            let $problem = self;
+            match draw.level {
+                hypertape_solver::Level::Inner => $problem.train.batch($size, draw).len(),
+                hypertape_solver::Level::Outer => $problem.valid.batch($size, draw).len(),
+                _ => 0,
+            }
+        }
+
+        fn block(&self, _: hypertape_solver::Level) -> usize {
+            self.train.block_rows()
+        }
+    };
+}
+
+pub(crate) use trained_and_validated;
+
 /// Entries a column of a sparse matrix, in the least block of rows.
 const BLOCK_COLUMNS: usize = 4;
 

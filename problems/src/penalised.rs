@@ -15,9 +15,10 @@
 //! ```
 
 use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::W1;
+use crate::labelled::trained_and_validated;
 use crate::samples::convert;
 use crate::sets::Sets;
 use crate::targets::Targets;
@@ -46,24 +47,6 @@ pub struct Penalised<T> {
     init: Vec<T>,
 }
 
-/// What a ridge regression converges to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limit {
-    /// The inner solution.
-    pub w: [f64; 2],
-    /// The outer loss.
-    pub loss: f64,
-    /// Its gradient.
-    pub gradient: [f64; 2],
-}
-
-/// The limit of [`Penalised::small_ridge`], from 50-digit arithmetic.
-pub const RIDGE: Limit = Limit {
-    w: [0.543_521_519_630_882_8, 0.338_613_894_376_451_7],
-    loss: 0.022_488_068_796_323_973,
-    gradient: [-0.009_665_356_356_972_778, 0.009_381_147_768_140_065],
-};
-
 impl<T: Element> Penalised<T> {
     /// Peer workload `w1-ridge`; 100 steps of size 0.5.
     pub fn ridge(seed: u64) -> Self {
@@ -75,7 +58,7 @@ impl<T: Element> Penalised<T> {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
     }
 
-    /// Four points on a line and three to validate, two features; 300 steps of size 0.4 reach the limit [`RIDGE`].
+    /// Four points on a line and three to validate, two features; 300 steps of size 0.4 reach the limit.
     pub fn small_ridge() -> Self {
         let train = ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
         let valid = ([1.0, 0.5, 1.0, 1.5, 1.0, 2.5], [0.5, 1.2, 1.4]);
@@ -169,17 +152,7 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
         Self::fit(self.outer_loss, w[0], &self.valid, rows)
     }
 
-    fn samples(&self, draw: Draw) -> usize {
-        match draw.level {
-            Level::Inner => self.train.len(),
-            Level::Outer => self.valid.len(),
-            _ => 0,
-        }
-    }
-
-    fn block(&self, _: Level) -> usize {
-        self.train.block_rows()
-    }
+    trained_and_validated!(|problem| None);
 
     fn inner_names(&self) -> Vec<&'static str> {
         vec!["w"]

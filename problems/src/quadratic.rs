@@ -16,6 +16,8 @@ pub(crate) mod sampled;
 use hypertape_autodiff::{Array, Element, List, Shape};
 use hypertape_solver::{Bilevel, Draw, Params, Rows};
 
+use crate::samples::convert;
+
 /// A quadratic bilevel problem. Matrices are stored row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quadratic<T> {
@@ -88,28 +90,19 @@ impl<T: Element> Quadratic<T> {
     }
 
     fn from_f64(terms: [&[f64]; 8], x: &[f64], w: &[f64]) -> Self {
-        let to = |values: &[f64]| values.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
-        let [
-            inner_hessian,
-            inner_mixed,
-            inner_linear,
-            outer_hessian,
-            outer_curvature,
-            outer_mixed,
-            outer_linear,
-            outer_direct,
-        ] = terms.map(to);
+        let mut terms = terms.into_iter().map(convert);
+        let mut next = || terms.next().unwrap_or_default();
         Self {
-            inner_hessian,
-            inner_mixed,
-            inner_linear,
-            outer_hessian,
-            outer_curvature,
-            outer_mixed,
-            outer_linear,
-            outer_direct,
-            x: to(x),
-            w: to(w),
+            inner_hessian: next(),
+            inner_mixed: next(),
+            inner_linear: next(),
+            outer_hessian: next(),
+            outer_curvature: next(),
+            outer_mixed: next(),
+            outer_linear: next(),
+            outer_direct: next(),
+            x: convert(x),
+            w: convert(w),
         }
     }
 }

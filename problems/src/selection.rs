@@ -14,10 +14,10 @@
 use std::str::FromStr;
 
 use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 
 use crate::entry::Given;
-use crate::labelled::Labelled;
+use crate::labelled::{Labelled, trained_and_validated};
 use crate::sets::Sets;
 use crate::setting::{Kind, Setting};
 
@@ -129,15 +129,6 @@ impl<T: Element> Selection<T> {
         let range = batch.rows(rows);
         part.losses(part.times(w, range.clone()), range).sum() / batch.divisor
     }
-
-    /// The samples of the loss at a level.
-    fn at(&self, level: Level) -> Option<&Labelled<T>> {
-        match level {
-            Level::Inner => Some(&self.train),
-            Level::Outer => Some(&self.valid),
-            _ => None,
-        }
-    }
 }
 
 impl<T: Element> Bilevel<T> for Selection<T> {
@@ -166,17 +157,7 @@ impl<T: Element> Bilevel<T> for Selection<T> {
         self.fit(w[0], &self.valid, draw, rows)
     }
 
-    fn mini_batches(&self, level: Level) -> usize {
-        self.at(level).map_or(1, |samples| samples.batches(self.batch))
-    }
-
-    fn samples(&self, draw: Draw) -> usize {
-        self.at(draw.level).map_or(0, |samples| samples.batch(self.batch, draw).len())
-    }
-
-    fn block(&self, _: Level) -> usize {
-        self.train.block_rows()
-    }
+    trained_and_validated!(|problem| problem.batch);
 
     fn inner_names(&self) -> Vec<&'static str> {
         vec!["W"]

@@ -23,6 +23,8 @@ use crate::targets::Targets;
 pub struct Sets<T> {
     pub(crate) parts: [Labelled<T>; 3],
     classes: u32,
+    /// What classes stand for, where that is not their place.
+    values: Vec<f64>,
     /// What labels stand for, where they stand for numbers.
     numbers: Vec<f64>,
 }
@@ -38,6 +40,13 @@ impl<T: Element> Sets<T> {
             return Err(Error::invalid("training labels", "one class", "two classes or more"));
         }
         Self::of([train, valid, test], classes)
+    }
+
+    /// Samples whose classes stand for `values`.
+    #[cfg(feature = "data")]
+    pub(crate) fn of_values(parts: [Labelled<T>; 3], values: Vec<f64>) -> Result<Self, Error> {
+        let classes = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        Ok(Self { values, ..Self::of(parts, classes)? })
     }
 
     /// Samples with a number each, to which their label is the place in `numbers`.
@@ -91,7 +100,7 @@ impl<T: Element> Sets<T> {
             }
         };
         let (valid, test) = (fit("validation samples", valid)?, fit("test samples", test)?);
-        Ok(Self { parts: [train, valid, test], classes, numbers: Vec::new() })
+        Ok(Self { parts: [train, valid, test], classes, values: Vec::new(), numbers: Vec::new() })
     }
 
     /// The embedded digits, pixels scaled to [0, 1]: parts of the given sizes, stratified.
@@ -115,14 +124,23 @@ impl<T: Element> Sets<T> {
         Self::new(part(&split.train)?, part(&split.valid)?, part(&split.test)?)
     }
 
-    /// The same samples in two classes, even and odd.
-    #[must_use]
-    pub fn parity(self) -> Self {
-        let odd = |part: Labelled<T>| {
-            let labels = part.labels().iter().map(|label| label % 2).collect();
-            part.relabelled(labels)
+    /// The same samples in two classes, even and odd: by the numbers that labels stand for in their file.
+    ///
+    /// # Errors
+    /// [`Error::Told`] for labels that are not whole.
+    pub fn parity(self) -> Result<Self, Error> {
+        if let Some(value) = self.values.iter().find(|value| value.fract() != 0.0) {
+            return Err(Error::told(format!("label {value} is neither even nor odd")));
+        }
+        let odd = |&label: &u32| match self.values.get(label as usize) {
+            Some(value) => u32::from(value % 2.0 != 0.0),
+            None => label % 2,
         };
-        Self { parts: self.parts.map(odd), classes: 2, numbers: Vec::new() }
+        let parts = self.parts.map(|part| {
+            let labels = part.labels().iter().map(odd).collect();
+            part.relabelled(labels)
+        });
+        Ok(Self { parts, classes: 2, values: Vec::new(), numbers: Vec::new() })
     }
 
     /// Generated texts as bags of words: sparse counts, each text scaled to length 1.

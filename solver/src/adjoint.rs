@@ -2,6 +2,9 @@
 //!
 //! Memory: two states (the current one and its adjoint), and those that the schedule keeps.
 
+use std::collections::HashSet;
+use std::mem::discriminant;
+
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
@@ -21,6 +24,10 @@ pub(crate) trait Chain<T> {
     }
     /// Replaces the final state by its adjoint, writes the direct part of `x_bar`, and returns the loss.
     fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error>;
+    /// Sees the adjoint before the next step that is reversed, and the gradient so far.
+    fn look(&mut self, _bar: &mut [T], _x_bar: &mut [T]) -> Result<(), Error> {
+        Ok(())
+    }
     /// Replaces the adjoint of the state after step `t` by that of the state before it, which is given.
     fn reverse(
         &mut self,
@@ -58,31 +65,56 @@ pub(crate) struct Itinerary {
     schedule: Schedule,
     length: Length,
     actions: Actions,
-    /// States in memory.
-    slots: usize,
+    /// States in memory, on disk, tapes.
+    slots: [usize; 3],
     /// Bytes of the actions' own.
     bytes: usize,
+    rehearsal: bool,
+    /// Tapes of the steps that a rehearsal leaves out, which are there all the time.
+    unseen: usize,
 }
 
 impl Itinerary {
-    /// For a loop of so many steps.
+    /// For a loop of so many steps. A rehearsal goes through few of them that do all that the others do, or through as many as
+    /// a table covers.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a schedule that does not fit.
-    pub(crate) fn new(schedule: Schedule, length: Length) -> Result<Self, Error> {
+    pub(crate) fn new(schedule: Schedule, length: Length, rehearsal: bool) -> Result<Self, Error> {
         let (mut actions, most) = match (length, schedule) {
             (Length::Known(r), _) => (schedule.actions(r)?, r),
-            (Length::AtMost(r), Schedule::Online { .. }) => (schedule.actions(usize::MAX)?, r),
+            (Length::AtMost(r), Schedule::Online { .. }) => {
+                (schedule.actions(if rehearsal { r } else { usize::MAX })?, r)
+            }
             (Length::AtMost(_), _) => {
-                let expected = "online:c=C for an inner loop that stops by itself";
-                return Err(Error::invalid("schedule", schedule, expected));
+                let why = "an inner loop that stops by itself, by its tolerance, needs the schedule online, for example online:c=10";
+                return Err(Error::told(format!(
+                    "{why}; {schedule} is for a known number of steps"
+                )));
             }
         };
         let slots = actions.slots(most);
         let all = slots.into_iter().fold(0, usize::saturating_add);
-        actions.reserve(all)?;
         let bytes = actions.bytes(all);
-        Ok(Self { schedule, length, actions, slots: slots[0], bytes })
+        let mut unseen = 0;
+        if rehearsal {
+            actions = actions.abridged();
+            unseen = slots[2].saturating_sub(actions.slots(actions.length())[2]);
+        } else {
+            actions.reserve(all)?;
+        }
+        Ok(Self { schedule, length, actions, slots, bytes, rehearsal, unseen })
+    }
+
+    /// Tapes that are kept at a time.
+    pub(crate) fn tapes(&self) -> usize {
+        self.slots[2]
+    }
+
+    /// Whether it leaves steps out.
+    pub(crate) fn is_abridged(&self) -> bool {
+        let (Length::Known(most) | Length::AtMost(most)) = self.length;
+        self.actions.length() < most
     }
 
     /// What it was made from.
@@ -107,19 +139,16 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
     state: &mut Vec<T>,
     x_bar: &mut [T],
 ) -> Result<(T, Vec<T>), Error> {
-    let (n, slots, length) = (state.len(), itinerary.slots, itinerary.length);
-    let actions = &mut itinerary.actions;
+    let n = state.len();
+    let Itinerary { actions, slots, length, bytes, rehearsal, unseen, .. } = itinerary;
     actions.restart();
-    chain.pool().meter.hold(itinerary.bytes);
-    let mut ram = chain.pool().take(slots.saturating_mul(n)).map_err(|_| {
-        let found = format!("{slots} states of {n} values");
-        Error::invalid("stored states", found, "less than memory has room for")
-    })?;
+    chain.pool().meter.hold(*bytes);
+    let mut ram = chain.pool().take_slots(slots[0], n)?;
     let mut spill: Option<Spill> = None;
     let mut bar = chain.pool().take(n)?;
     // Whether the spare vector, which `bar` is until the turn, holds the state after the current one.
     let mut ahead = false;
-    if let Length::AtMost(most) = length {
+    if let (Length::AtMost(most), false) = (*length, *rehearsal) {
         for t in 0..most {
             bar.copy_from_slice(state);
             chain.advance(t, &mut bar)?;
@@ -130,7 +159,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             }
             let mut next = actions.next();
             if let Some(Action::Store { slot, .. }) = next {
-                ram[slot * n..(slot + 1) * n].copy_from_slice(state);
+                ram[slot].copy_from_slice(state);
                 next = actions.next();
             }
             debug_assert_eq!(next, Some(Action::Advance { from: t, to: t + 1 }));
@@ -141,34 +170,58 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
         }
     }
     let mut loss = T::nan();
+    // Of a rehearsal: what was done while so much was held, and bytes of a tape.
+    let (mut done, mut tape) = (HashSet::new(), 0);
     for action in actions {
+        if let Action::Reverse { .. } | Action::Pull { .. } = action {
+            chain.look(&mut bar, x_bar)?;
+        }
+        let held = chain.pool().meter.held();
+        let tier = match action {
+            Action::Store { tier, .. } | Action::Load { tier, .. } => tier as usize,
+            _ => 0,
+        };
+        if *rehearsal && !done.insert((discriminant(&action), tier, held)) {
+            // It takes no more than before.
+            match action {
+                Action::Record { .. } => chain.pool().meter.hold(tape),
+                Action::Pull { .. } => chain.pool().meter.release(tape),
+                _ => {}
+            }
+            continue;
+        }
         match action {
-            Action::Store { slot, tier: Tier::Ram, .. } => {
-                ram[slot * n..(slot + 1) * n].copy_from_slice(state);
-            }
-            Action::Load { slot, tier: Tier::Ram, .. } => {
-                state.copy_from_slice(&ram[slot * n..(slot + 1) * n]);
-            }
+            Action::Store { slot, tier: Tier::Ram, .. } => ram[slot].copy_from_slice(state),
+            Action::Load { slot, tier: Tier::Ram, .. } => state.copy_from_slice(&ram[slot]),
             Action::Store { slot, tier: Tier::Disk, .. } => {
-                let file = match &mut spill {
-                    Some(file) => file,
-                    None => spill.insert(Spill::new(n)?),
-                };
                 chain.pool().meter.hold(Spill::BYTES);
-                file.write(slot, state)?;
+                if !*rehearsal {
+                    let file = match &mut spill {
+                        Some(file) => file,
+                        None => spill.insert(Spill::new(n)?),
+                    };
+                    file.write(slot, state)?;
+                }
                 chain.pool().meter.release(Spill::BYTES);
             }
             Action::Load { slot, tier: Tier::Disk, .. } => {
+                chain.pool().meter.hold(Spill::BYTES);
                 if let Some(file) = &mut spill {
-                    chain.pool().meter.hold(Spill::BYTES);
                     file.read(slot, state)?;
-                    chain.pool().meter.release(Spill::BYTES);
                 }
+                chain.pool().meter.release(Spill::BYTES);
             }
             Action::Advance { from, to } => {
-                (from..to).try_for_each(|t| chain.advance(t, state))?;
+                chain.pool().each(from..to).try_for_each(|t| chain.advance(t, state))?;
             }
-            Action::Record { step, slot } => chain.record(step, slot, state)?,
+            Action::Record { step, slot } => {
+                chain.record(step, slot, state)?;
+                if *rehearsal && tape == 0 {
+                    let more = chain.pool().meter.held() - held;
+                    tape = usize::try_from(more).unwrap_or(usize::MAX);
+                    chain.pool().meter.hold(unseen.saturating_mul(tape));
+                }
+            }
             Action::Turn { from, to } => {
                 if !ahead {
                     bar.copy_from_slice(state);
@@ -180,7 +233,8 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             Action::Pull { step, slot } => chain.pull(step, slot, &mut bar, x_bar)?,
         }
     }
-    chain.pool().give(ram);
-    chain.pool().meter.release(itinerary.bytes);
+    chain.pool().give_slots(ram);
+    chain.pool().meter.release(unseen.saturating_mul(tape));
+    chain.pool().meter.release(*bytes);
     Ok((loss, bar))
 }

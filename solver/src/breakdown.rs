@@ -30,6 +30,9 @@ pub enum Call {
     PullStart,
 }
 
+/// An evaluation, which of its forms (what is wanted of it, or along how many directions), and the samples that it sees.
+pub(crate) type Form = (Call, usize, usize);
+
 impl Call {
     /// All of them, in the order of a run.
     pub const ALL: [Self; 10] = [

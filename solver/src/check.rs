@@ -6,13 +6,18 @@
 //! begin that are worth finding once third derivatives come in, so these checks are skipped there.
 
 mod difference;
-
-use std::fmt;
+mod kinds;
 
 use hypertape_autodiff::{Element, dot};
 use rand::RngExt;
 
 use crate::check::difference::{Worst, beyond, difference, norm, relative_gap};
+pub(crate) use crate::check::kinds::Kind;
+use crate::check::kinds::{
+    BLOCKS, DIFFERENCED, FULL_TAPE, HESSIAN, INNER_W, MIXED, OUTER_W, OUTER_X, REPLAY, RUN, START,
+    STOCHASTIC, SYMMETRY, USED,
+};
+pub use crate::check::kinds::{Check, Verdict};
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::estimator::Estimator;
@@ -31,105 +36,6 @@ const FEW_STEPS: usize = 3;
 
 /// Outer iterations that are compared with the first: two of them may draw the same task of a few.
 const ITERATIONS: u64 = 8;
-
-/// What came of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Within what is allowed.
-    Passed,
-    /// Beyond what is allowed.
-    Failed,
-    /// Not run, and why.
-    Skipped(&'static str),
-    /// A property, neither right nor wrong.
-    Noted(&'static str),
-}
-
-/// One check of a problem.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Check {
-    /// What is checked.
-    pub name: &'static str,
-    /// The observed gap, not a number where nothing was observed.
-    pub observed: f64,
-    /// The largest gap allowed.
-    pub allowed: f64,
-    /// What came of it.
-    pub verdict: Verdict,
-    /// What a failure means.
-    pub meaning: &'static str,
-}
-
-impl Check {
-    /// Whether it failed.
-    pub fn failed(&self) -> bool {
-        self.verdict == Verdict::Failed
-    }
-}
-
-/// What was found, what is expected, and what a failure means.
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, observed, allowed, verdict, meaning } = self;
-        match verdict {
-            Verdict::Passed => write!(f, "{name}: {observed:.3e}, at most {allowed:.3e}"),
-            Verdict::Failed => {
-                write!(f, "{name}: found {observed:.3e}, expected at most {allowed:.3e}: {meaning}")
-            }
-            Verdict::Skipped(why) => write!(f, "{name}: skipped, {why}"),
-            Verdict::Noted(what) => write!(f, "{name}: {what}"),
-        }
-    }
-}
-
-/// A check before it is run: its name, and what a failure means.
-#[derive(Clone, Copy)]
-pub(crate) struct Kind(pub(crate) &'static str, pub(crate) &'static str);
-
-const REPLAY: Kind = Kind(
-    "randomness replayed",
-    "the same draw gave other values: randomness is hidden state, take it from `Draw`",
-);
-const STOCHASTIC: Kind = Kind("randomness used", "a property: relative change between two draws");
-const INNER_W: Kind = Kind(
-    "inner gradient in w",
-    "dg/dw is not the slope of g: a detached term, a rule of an own operation, or a kink nearby",
-);
-const OUTER_W: Kind = Kind(
-    "outer gradient in w",
-    "df/dw is not the slope of f: a detached term, a rule of an own operation, or a kink nearby",
-);
-const OUTER_X: Kind = Kind(
-    "outer gradient in x",
-    "df/dx is not the slope of f: a detached term, a rule of an own operation, or a kink nearby",
-);
-const HESSIAN: Kind = Kind(
-    "Hessian product",
-    "d2g/dw2 v is not the change of dg/dw: a detached factor, or a kink nearby",
-);
-const MIXED: Kind = Kind(
-    "mixed product",
-    "(d2g/dw dx)^T v is not the change of dg/dw with x: x detached in g, or a kink nearby",
-);
-const SYMMETRY: Kind = Kind(
-    "Hessian symmetry",
-    "<u, Hv> is not <v, Hu>: dg/dw is no gradient, as with an own operator whose transpose is wrong",
-);
-const START: Kind = Kind(
-    "start",
-    "the pull-back of w_0 is not its slope in x: x detached in the start, or a kink nearby",
-);
-const FULL_TAPE: Kind = Kind(
-    "exact = full tape",
-    "two exact estimators differ: an inner loop that amplifies rounding, or a defect of this library",
-);
-const RUN: Kind = Kind(
-    "exact = differences",
-    "the hypergradient is not the slope of the run: see the checks above; if they pass, a kink on the way, \
-     or a run that diverges or is too sensitive to difference (fewer steps or a smaller lr help)",
-);
-
-const DIFFERENCED: [Kind; 6] = [INNER_W, OUTER_W, OUTER_X, HESSIAN, MIXED, START];
 
 /// Checks the derivatives of a problem at `x`, for the first task of `draw` and, the whole hypergradient, for its
 /// meta-batch. `x` should be a generic point, see [`nearby`]: at a special one, mistakes can cancel.
@@ -183,11 +89,14 @@ pub fn check<T: Element>(
 
     let replay = site.replayed()?;
     if replay.failed() {
-        let rest = [STOCHASTIC].into_iter().chain(DIFFERENCED).chain([SYMMETRY, FULL_TAPE, RUN]);
+        let rest = [STOCHASTIC, BLOCKS]
+            .into_iter()
+            .chain(DIFFERENCED)
+            .chain([SYMMETRY, FULL_TAPE, USED, RUN]);
         let why = "values that change from call to call have no slope";
         return Ok([replay].into_iter().chain(rest.map(|kind| kind.skipped(why))).collect());
     }
-    let mut checks = vec![replay, site.stochastic()?];
+    let mut checks = vec![replay, site.stochastic()?, site.blocks()?];
     let doubles = T::epsilon().as_f64() <= f64::EPSILON;
     let why = "differences need f64";
     if doubles {
@@ -202,6 +111,7 @@ pub fn check<T: Element>(
     checks.push(site.symmetry()?);
     let (full_tape, gradient) = site.full_tape(inner, draw)?;
     checks.push(full_tape);
+    checks.push(used(site.oracle, &gradient));
     checks.push(if doubles { site.run(inner, draw, &gradient)? } else { RUN.skipped(why) });
     Ok(checks)
 }
@@ -220,20 +130,6 @@ pub fn nearby<T: Element>(x: &[T], draw: Draw) -> Vec<T> {
 impl Worst {
     fn judged(self, kind: Kind) -> Check {
         kind.judged(self.observed, self.allowed)
-    }
-}
-
-impl Kind {
-    pub(crate) fn skipped(self, why: &'static str) -> Check {
-        let Self(name, meaning) = self;
-        let verdict = Verdict::Skipped(why);
-        Check { name, observed: f64::NAN, allowed: f64::NAN, verdict, meaning }
-    }
-
-    pub(crate) fn judged(self, observed: f64, allowed: f64) -> Check {
-        let Self(name, meaning) = self;
-        let verdict = if beyond(observed, allowed) { Verdict::Failed } else { Verdict::Passed };
-        Check { name, observed, allowed, verdict, meaning }
     }
 }
 
@@ -286,6 +182,20 @@ impl<'s, T: Element> Site<'s, '_, T> {
         let bits = |v: T| v.as_f64().to_bits();
         let changed = first.iter().zip(&again).filter(|&(&a, &b)| bits(a) != bits(b)).count();
         Ok(REPLAY.judged(changed as f64, 0.0))
+    }
+
+    /// Both losses over all samples at once, beside the sums over two and three blocks.
+    fn blocks(&mut self) -> Result<Check, Error> {
+        let mut observed = 0.0_f64;
+        for step in [Some(self.step), None] {
+            let point = self.point();
+            let [whole, two, three] = [1, 2, 3].map(|n| self.oracle.value_in(point, step, n));
+            let whole = whole?;
+            for parts in [two?, three?] {
+                observed = observed.max(relative_gap(&[whole], &[parts]));
+            }
+        }
+        Ok(BLOCKS.judged(observed, rounding::<T>()))
     }
 
     /// Whether other outer iterations see other values, by their tasks or by their choices within them.
@@ -436,6 +346,16 @@ impl<'s, T: Element> Site<'s, '_, T> {
         }
         Ok(worst.judged(RUN))
     }
+}
+
+/// Whether every outer array does something.
+fn used<T: Element>(oracle: &Oracle<T>, gradient: &[T]) -> Check {
+    let named = oracle.start().with_values(gradient);
+    let idle = named.iter().filter(|(.., values)| values.iter().all(|&v| v == T::zero())).count();
+    let Kind(name, meaning) = USED;
+    let told = if idle == 0 { "all" } else { "NOT ALL" };
+    let (observed, allowed, verdict) = (idle as f64, f64::NAN, Verdict::Noted(told));
+    Check { name, observed, allowed, verdict, meaning }
 }
 
 /// Allowed where two ways to compute the same differ by rounding alone: sums of many terms over many steps.

@@ -57,8 +57,8 @@ const TOLD: Kind = Kind("told cost", "the estimate tells other counts than its o
 const STEPS: Kind =
     Kind("steps", "steps of the loop are missing in the count: `count_step` counts one");
 const COUNTS: Kind = Kind("counts", "the counts are not those that were stated");
-const ABOVE: Kind = Kind("bytes above", "more bytes were used than `task_bytes` predicts");
-const BELOW: Kind = Kind("bytes below", "fewer bytes were used than `task_bytes` predicts");
+const ABOVE: Kind = Kind("bytes above", "more bytes were used than the rehearsal predicts");
+const BELOW: Kind = Kind("bytes below", "fewer bytes were used than the rehearsal predicts");
 const LEFT: Kind =
     Kind("bytes left", "vectors that were taken from the oracle were not given back");
 

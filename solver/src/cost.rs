@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::breakdown::Breakdown;
 use crate::ranks::Ranks;
-use crate::report::Report;
+use crate::report::Soundness;
 
 /// Totals of one call, or of several: counts and times are added, of bytes the most is taken.
 ///
@@ -62,10 +62,10 @@ impl Cost {
         [plain_steps, inner_gradients, hvps, mixed, outer_gradients, samples]
     }
 
-    /// With the counts of all ranks, and the largest `sensitivity` among them.
-    pub(crate) fn over(mut self, ranks: &dyn Ranks, sensitivity: f64) -> (Self, f64) {
+    /// With the counts of all ranks, and the largest of numbers among them.
+    pub(crate) fn over(mut self, ranks: &dyn Ranks, largest: [f64; 3]) -> (Self, [f64; 3]) {
         let mut own = self.counts().map(|n| *n as f64).to_vec();
-        own.push(sensitivity);
+        own.extend(largest);
         let each = own.len();
         let mut told = own.repeat(ranks.count());
         ranks.gather(&mut told, &vec![each; ranks.count()]);
@@ -75,8 +75,8 @@ impl Cost {
             let sum = of(k).sum::<f64>() as u64;
             *count = sum;
         }
-        let sensitivity = of(each - 1).copied().fold(0.0, f64::max);
-        (self, sensitivity)
+        let largest = [each - 3, each - 2, each - 1].map(|k| of(k).copied().fold(0.0, f64::max));
+        (self, largest)
     }
 }
 
@@ -84,9 +84,10 @@ impl Cost {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     pub(crate) cost: Cost,
-    pub(crate) report: Option<Report>,
-    /// The steepest step of a rule that was reversed, `|u| / (lr |bar|)`.
-    pub(crate) sensitivity: f64,
+    /// The worst of what was noted.
+    pub(crate) soundness: Soundness,
+    /// The first inner variable whose adjoint was kept within a bound.
+    pub(crate) bounded: Option<usize>,
     /// Where it went, if that is asked for.
     pub(crate) breakdown: Option<Breakdown>,
     held: u64,
@@ -101,7 +102,8 @@ impl Meter {
 
     /// Takes note of `bytes` of state that stay in use from here on.
     pub(crate) fn hold(&mut self, bytes: usize) {
-        self.held += bytes as u64;
+        // A rehearsal may count more than there is.
+        self.held = self.held.saturating_add(bytes as u64);
         if let Some(breakdown) = &mut self.breakdown {
             breakdown.held = breakdown.held.max(self.held);
         }
@@ -110,7 +112,7 @@ impl Meter {
 
     /// Takes note that `bytes` of it are no longer in use.
     pub(crate) fn release(&mut self, bytes: usize) {
-        self.held -= bytes as u64;
+        self.held = self.held.saturating_sub(bytes as u64);
     }
 
     /// Bytes that are in use now.
@@ -128,18 +130,14 @@ impl Meter {
         self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes);
     }
 
-    /// Takes note of how steep a step was.
-    pub(crate) fn note_sensitivity(&mut self, sensitivity: f64) {
-        self.sensitivity = self.sensitivity.max(sensitivity);
-    }
-
-    /// Takes note of a report beside the earlier ones.
-    pub(crate) fn note(&mut self, report: Report) {
-        self.report = Some(self.report.map_or(report, |worst| worst.worst(report)));
+    /// Takes note of what a reader should know, beside what was noted before.
+    pub(crate) fn note(&mut self, soundness: Soundness) {
+        self.soundness = self.soundness.worst(soundness);
     }
 
     /// Takes note of `bytes` used in arenas on top of what is held.
     pub(crate) fn observe(&mut self, bytes: usize) {
-        self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes as u64);
+        self.cost.bytes_measured =
+            self.cost.bytes_measured.max(self.held.saturating_add(bytes as u64));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::inner::InnerLoop;
-use crate::spelling::{About, Spelled};
+use crate::spelling::{Named, without_settings};
 
 /// Where inner loops start, and how their steps shrink while the outer variables move. Iterations `k` count from 0.
 ///
@@ -19,13 +19,15 @@ use crate::spelling::{About, Spelled};
 ///
 /// ```
 /// use hypertape_solver::coupling::{Bsa, Coupling};
-/// use hypertape_solver::InnerLoop;
+/// use hypertape_solver::{InnerLoop, Named};
 ///
 /// /// Warm, with twice as many inner steps from iteration 10 on.
 /// #[derive(Debug)]
 /// struct Growing;
-/// impl Coupling for Growing {
+/// impl Named for Growing {
 ///     fn name(&self) -> String { "growing".into() }
+/// }
+/// impl Coupling for Growing {
 ///     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
 ///         inner.with_steps(if iteration < 10 { inner.steps() } else { 2 * inner.steps() })
 ///     }
@@ -38,11 +40,9 @@ use crate::spelling::{About, Spelled};
 /// assert_eq!(Bsa.inner(&inner, 0).steps(), 0);
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
-pub trait Coupling: fmt::Debug + Send + Sync {
-    /// The name under which it is listed, with its settings ([`Spelled::text`]): runs go on only under
-    /// the same.
-    fn name(&self) -> String;
-
+///
+/// Runs go on only under a coupling of the same name.
+pub trait Coupling: Named + fmt::Debug + Send + Sync {
     /// Whether an inner loop starts where the last one of the same task ended, and not at the problem's own start.
     fn warm(&self) -> bool {
         true
@@ -70,69 +70,30 @@ pub struct Ttsa;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bsa;
 
-impl Spelled for Cold {
-    fn about(&self) -> About {
-        About { name: "cold", summary: "from the start of the problem", cost: "" }
-    }
+without_settings! {
+    Cold: "cold", "from the start of the problem", "";
+    Warm: "warm", "from the last end of the same task", "";
+    Ttsa: "ttsa",
+        "warm, steps lr / (k+1)^0.4; brings single-draw:terms=10,reuse=1 and sgd with k^0.6", "";
+    Bsa: "bsa",
+        "warm, steps lr / k^0.5 after the outer step; brings single-draw:terms=10 and sgd with k^0.5", "";
 }
 
 impl Coupling for Cold {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn warm(&self) -> bool {
         false
     }
 }
 
-impl Spelled for Warm {
-    fn about(&self) -> About {
-        About { name: "warm", summary: "from the last end of the same task", cost: "" }
-    }
-}
-
-impl Coupling for Warm {
-    fn name(&self) -> String {
-        self.text()
-    }
-}
-
-impl Spelled for Ttsa {
-    fn about(&self) -> About {
-        About {
-            name: "ttsa",
-            summary: "warm, steps lr / (k+1)^0.4; brings single-draw:terms=10,reuse=1 and sgd with k^0.6",
-            cost: "",
-        }
-    }
-}
+impl Coupling for Warm {}
 
 impl Coupling for Ttsa {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
         inner.scaled((iteration as f64 + 1.0).powf(-0.4))
     }
 }
 
-impl Spelled for Bsa {
-    fn about(&self) -> About {
-        About {
-            name: "bsa",
-            summary: "warm, steps lr / k^0.5 after the outer step; brings single-draw:terms=10 and sgd with k^0.5",
-            cost: "",
-        }
-    }
-}
-
 impl Coupling for Bsa {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
         match iteration {
             0 => inner.with_steps(0),

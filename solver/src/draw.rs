@@ -20,6 +20,17 @@ pub enum Level {
     Coin,
 }
 
+impl Level {
+    /// What a problem's function at this level is called.
+    pub(crate) fn function(self) -> &'static str {
+        match self {
+            Self::Inner => "inner loss",
+            Self::Outer => "outer loss",
+            _ => "init",
+        }
+    }
+}
+
 /// Which samples an evaluation of a loss sees, where the problem has several to choose from.
 ///
 /// Algorithms may mix them: a mini-batch here, all samples there, the same mini-batch at an old and at a new point. The number

@@ -42,6 +42,20 @@ pub enum Error {
         /// The rounding of the matrix, which it must exceed.
         least: f64,
     },
+    /// An adjoint left the range of numbers, and the result depends on it.
+    Overflow {
+        /// The inner variable.
+        entry: String,
+        /// The rule, with its settings.
+        rule: String,
+    },
+    /// A linear system was left worse than by `v = 0`.
+    Unsolved {
+        /// `|b - A v| / |b|`.
+        residual: f64,
+        /// Iterations of the solver.
+        iterations: usize,
+    },
     /// The outer loss left every reasonable range.
     Diverged {
         /// The outer loss.
@@ -61,6 +75,11 @@ pub enum Error {
     /// A choice was typed that there is not, or with settings that it has not.
     Spelling {
         /// What is wrong, and what was expected.
+        why: String,
+    },
+    /// Bad usage that a sentence of its own says best.
+    Told {
+        /// The sentence.
         why: String,
     },
     /// An estimate would take more bytes than it may.
@@ -89,6 +108,8 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// Somebody asked for an end, see [`Oracle::set_stop`](crate::Oracle::set_stop).
+    Stopped,
     /// An outer iteration failed.
     Iteration {
         /// The iteration, from 0.
@@ -114,8 +135,27 @@ impl Error {
         Self::Invalid { what: what.into(), found: found.to_string(), expected: expected.into() }
     }
 
+    /// A sentence of its own, for bad usage that "found, expected" would say badly.
+    ///
+    /// ```
+    /// use hypertape_solver::Error;
+    /// assert_eq!(Error::told("cannot read x.csv: no such file").to_string(), "cannot read x.csv: no such file");
+    /// ```
+    pub fn told(why: impl Into<String>) -> Self {
+        Self::Told { why: why.into() }
+    }
+
     pub(crate) fn length(what: &str, expected: usize, found: usize) -> Self {
         Self::invalid(what, format!("{found} values"), format!("{expected}"))
+    }
+}
+
+/// A number without a row of zeros.
+fn plain(value: f64) -> String {
+    if value == 0.0 || (1e-5..1e16).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
     }
 }
 
@@ -125,11 +165,16 @@ impl fmt::Display for Error {
             Self::Function { function, fault } => write!(f, "the problem's {function}: {fault}"),
             Self::NonFinite { quantity, step: Some(step), lr } => write!(
                 f,
-                "{quantity} is not finite at inner step {step} (lr {lr}): the inner loop diverges, \
-                 a smaller lr may help"
+                "{quantity} is not finite at inner step {step} (lr {}): the inner loop diverges, \
+                 a smaller lr may help",
+                plain(*lr)
             ),
             Self::NonFinite { quantity, step: None, lr } => {
-                write!(f, "{quantity} is not finite after the inner loop (lr {lr})")
+                write!(
+                    f,
+                    "{quantity} is not finite after the inner loop (lr {}): a smaller lr may help",
+                    plain(*lr)
+                )
             }
             Self::FirstOrderVanishes => f.write_str(
                 "the first-order gradient is identically zero: neither the inner start nor the \
@@ -149,13 +194,23 @@ impl fmt::Display for Error {
                 "the inner Hessian is singular to rounding: found pivot {pivot:e}, expected more \
                  than {least:e}"
             ),
+            Self::Overflow { entry, rule } => write!(
+                f,
+                "the adjoint of {entry} overflows under {rule}: its gradient almost vanishes, where a step is \
+                 lr / eps times as steep as one of gradient descent; raise eps, or take fewer steps"
+            ),
+            Self::Unsolved { residual, iterations } => write!(
+                f,
+                "the linear system is solved worse than by v = 0: relative residual {residual:.2e} after \
+                 {iterations} iterations; its matrix is singular or nearly, or a step of the solver too long"
+            ),
             Self::Diverged { loss, limit } => {
                 write!(f, "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges")
             }
             Self::Invalid { what, found, expected } => {
                 write!(f, "{what}: found {found}, expected {expected}")
             }
-            Self::Spelling { why } => f.write_str(why),
+            Self::Spelling { why } | Self::Told { why } => f.write_str(why),
             Self::Memory { limit, needed, advice: Some((schedule, bytes)) } => write!(
                 f,
                 "memory: {needed} bytes are needed, {limit} are allowed; {schedule} takes {bytes}"
@@ -166,8 +221,11 @@ impl fmt::Display for Error {
             Self::Spill { what, why } => write!(f, "the spill file {what}: {why}"),
             Self::State { why } => write!(f, "not the state of this run: {why}"),
             Self::Saving { why } => write!(f, "the run cannot be saved: {why}"),
+            Self::Stopped => f.write_str("stopped before its end"),
             Self::Iteration { iteration, cause } => {
-                write!(f, "outer iteration {iteration}: {cause}")
+                write!(f, "outer iteration {iteration}: {cause}")?;
+                let moved = *iteration > 0 && matches!(**cause, Self::NonFinite { .. });
+                f.write_str(if moved { ", or a smaller outer step size" } else { "" })
             }
         }
     }

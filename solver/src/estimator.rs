@@ -24,13 +24,14 @@ use hypertape_autodiff::{Element, all_finite, axpy};
 use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
+use crate::fingerprint::fingerprint;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
-use crate::profile::Profile;
-use crate::report::Report;
+use crate::report::{Report, Soundness};
 use crate::rollout::Task;
 use crate::schedule::Schedule;
+use crate::spelling::Named;
 
 /// What an estimator returns besides the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,34 +48,30 @@ pub struct Estimate<T> {
     ///
     /// Adam reaches `1 / eps` where a gradient vanishes; the hypergradient is then right, and useless.
     pub sensitivity: f64,
+    /// By how much the largest entry of the adjoint of `w` grew from the end of the inner loop to its start, where a sweep went
+    /// that far; 0 elsewhere: of implicit and forward estimates, whole runs on one tape. A loop that converges shrinks it.
+    pub growth: f64,
+    /// Whether the cheap part of an estimate that corrects one by chance is identically zero.
+    pub vanishing: bool,
 }
 
-/// What a step may do to adjoints before [`Estimate::warnings`] speaks: a gradient of a millionth under Adam or `RMSProp`.
-const STEEP: f64 = 1e6;
-
 impl<T> Estimate<T> {
-    /// What its reader should know, one text each: those of the [`Report`], and a [`sensitivity`](Self::sensitivity) above
-    /// a million.
+    /// What its reader should know, in numbers.
+    pub fn soundness(&self) -> Soundness {
+        let Self { report, sensitivity, growth, vanishing, .. } = *self;
+        Soundness { report, sensitivity, growth, vanishing }
+    }
+
+    /// The same in words, one text each.
     pub fn warnings(&self) -> Vec<String> {
-        let report = self.report.map_or_else(String::new, |report| report.to_string());
-        let steep = (self.sensitivity > STEEP).then(|| {
-            format!(
-                "a step is {:.2e} times as sensitive to its gradient as gradient descent, as adaptive rules are where the \
-                 gradient almost vanishes: expected at most {STEEP:.0e}, raise eps",
-                self.sensitivity
-            )
-        });
-        report.lines().map(str::to_owned).chain(steep).collect()
+        self.soundness().warnings()
     }
 }
 
 /// A way to compute, or estimate, `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
 ///
 /// Workers share an estimator: what it computes with belongs to their oracles.
-pub trait Estimator<T: Element>: fmt::Debug + Sync {
-    /// The name under which it is chosen, with its settings.
-    fn name(&self) -> String;
-
+pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     /// What it stores of an unrolled run, if it unrolls one.
     fn schedule(&self) -> Option<Schedule> {
         None
@@ -115,6 +112,11 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
 
     /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
     ///
+    /// It is also run on an oracle that [rehearses](Oracle::rehearses), perhaps before [`prepare`](Self::prepare), to know its
+    /// bytes, which are all that comes of it. Loops go over [`Oracle::each`] of their steps, and states that are stored lie in
+    /// [`Oracle::take_slots`], so that a loop of any length is rehearsed at once. What ends by what it finds, as an iteration
+    /// does, needs no care; where a coin decides, a rehearsal does all outcomes that may take most.
+    ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
     fn task(
@@ -124,6 +126,11 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error>;
+
+    /// Whether it makes random choices of its own, beside those of tasks and mini-batches.
+    fn chance(&self) -> bool {
+        false
+    }
 
     /// `E|G|^2 - |g|^2` of one task: what chance adds, by the estimator's formula, where it has one. Cost: that of an
     /// exact and a cheap estimate.
@@ -139,26 +146,14 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         Ok(None)
     }
 
-    /// The peak of used bytes for one task and an inner loop of `steps` steps, from the pieces of a profile: the formula
-    /// in the estimator's documentation.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a schedule that does not fit.
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error>;
-
     /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`]. Each of
     /// several processes then does all tasks.
     fn remembers(&self) -> bool {
         false
     }
 
-    /// Whether it puts a whole run on one tape, whose size is then part of the profile.
-    fn records_whole_runs(&self) -> bool {
-        false
-    }
-
-    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs. Cost: that of a [`Profile`] the first time,
-    /// nothing later.
+    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs: [`task`](Self::task) is rehearsed. Cost: one evaluation of
+    /// each kind the first time; later some passes over its vectors, whatever the number of steps.
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
@@ -169,13 +164,10 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         x: &[T],
         draw: Draw,
     ) -> Result<u64, Error> {
-        let mut profile = Profile::kept(oracle, inner, x, draw)?;
-        if self.records_whole_runs() && profile.whole_run == [0; 5] {
-            let draw = draw.for_task(oracle.task(draw, 0));
-            profile.measure_whole_runs(oracle, inner, x, draw)?;
-            *oracle.profile() = Some(profile);
-        }
-        let task = self.task_bytes(&profile, inner.steps())?;
+        let mut gradient = vec![T::zero(); x.len()];
+        let task = oracle.rehearsed(draw, |oracle, draw| {
+            self.task(oracle, inner, Task { x, draw, slot: 0 }, &mut gradient)
+        })?;
         Ok(oracle.bytes_over_tasks(task, x.len()))
     }
 
@@ -239,6 +231,17 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         self.prepare(oracle, inner)?;
         oracle.begin();
         let loss = mean(self, oracle, inner, (x, draw), gradient)?;
+        if let Some(entry) = oracle.bounded() {
+            // Where nothing comes of what was kept within a bound, half the bound gives the same bits.
+            let first = bits(gradient);
+            oracle.halved = true;
+            let again = mean(self, oracle, inner, (x, draw), gradient);
+            oracle.halved = false;
+            if again? != loss || bits(gradient) != first || !all_finite(gradient) {
+                let (entry, rule) = (oracle.inner_start().entry(entry), oracle.rule());
+                return Err(Error::Overflow { entry, rule });
+            }
+        }
         if !all_finite(gradient) {
             let quantity = "the hypergradient";
             return Err(Error::NonFinite { quantity, step: None, lr: inner.lr() });
@@ -246,9 +249,14 @@ pub trait Estimator<T: Element>: fmt::Debug + Sync {
         self.learn();
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();
-        let (report, sensitivity) = (oracle.report(), oracle.sensitivity());
-        Ok(Estimate { loss, cost, report, sensitivity })
+        let Soundness { report, sensitivity, growth, vanishing } = oracle.soundness();
+        Ok(Estimate { loss, cost, report, sensitivity, growth, vanishing })
     }
+}
+
+/// The same of the same bits.
+fn bits<T: Element>(values: &[T]) -> u64 {
+    fingerprint(values.iter().flat_map(|v| v.as_f64().to_le_bytes()))
 }
 
 /// The mean over a meta-batch.

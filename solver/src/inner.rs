@@ -1,5 +1,7 @@
 //! The inner loop: how many steps, of which size.
 
+use hypertape_autodiff::Element;
+
 use crate::error::Error;
 
 /// `r` inner steps of size `lr`, taken by the [`Rule`](crate::Rule) of the oracle.
@@ -77,5 +79,17 @@ impl InnerLoop {
     /// Step size.
     pub fn lr(&self) -> f64 {
         self.lr
+    }
+}
+
+/// Passes a finite outer loss on.
+///
+/// # Errors
+/// [`Error::NonFinite`] for another.
+pub fn finite_loss<T: Element>(loss: T, inner: &InnerLoop) -> Result<T, Error> {
+    if loss.is_finite() {
+        Ok(loss)
+    } else {
+        Err(Error::NonFinite { quantity: "the outer loss", step: None, lr: inner.lr() })
     }
 }

@@ -10,7 +10,7 @@ pub struct Limits {
     pub gradient_norm: Option<f64>,
     /// The run ends with the iteration at which so many inner gradients and Hessian-vector products are spent.
     pub oracle_calls: Option<u64>,
-    /// The run ends with the iteration during which this much wall time has passed, observers excluded.
+    /// The run ends once this much wall time has passed, observers excluded; an iteration that is under way is not counted.
     pub time: Option<Duration>,
 }
 

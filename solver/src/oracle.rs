@@ -7,13 +7,15 @@
 //! on their number (`lanes.rs`). Handles are not `Send`: each worker has arenas of its own.
 
 mod about;
+mod arrays;
 mod calls;
 mod facts;
-mod lanes;
+pub(crate) mod lanes;
 mod lens;
 mod meter;
-mod passes;
-mod results;
+pub(crate) mod numbers;
+pub(crate) mod passes;
+pub(crate) mod results;
 mod scalars;
 mod scratch;
 pub(crate) mod stepper;
@@ -21,7 +23,7 @@ mod steps;
 mod tapes;
 mod tasks;
 mod view;
-mod workspaces;
+pub(crate) mod workspaces;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,13 +33,13 @@ use hypertape_autodiff::Element;
 use hypertape_autodiff::scalar::Scalar;
 
 use crate::adjoint::Itinerary;
-use crate::breakdown::Breakdown;
+use crate::breakdown::{Breakdown, Form};
 use crate::by_place::ByPlace;
 use crate::draw::Draw;
 use crate::error::Error;
+use crate::oracle::arrays::view;
 use crate::oracle::facts::{Facts, Known};
 use crate::oracle::lanes::Team;
-use crate::oracle::lens::Lens;
 use crate::oracle::scalars::Scalars;
 use crate::oracle::stepper::AnyRule;
 use crate::oracle::view::StepTape;
@@ -45,14 +47,12 @@ use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::pool::Pool;
 use crate::problem::Bilevel;
-use crate::profile::Profile;
 use crate::ranks::Ranks;
 use crate::rule::Rule;
 use crate::scalar::ScalarBilevel;
 
-pub(crate) use crate::oracle::scratch::{Packed, Sweep, join, store};
+pub(crate) use crate::oracle::scratch::TOGETHER;
 pub use crate::oracle::view::Point;
-pub(crate) use crate::oracle::view::TOGETHER;
 
 /// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
 ///
@@ -126,29 +126,29 @@ pub struct Oracle<'p, T> {
     ends: Option<Arc<ByPlace<T>>>,
     /// The place in the meta-batch of the task that is worked on.
     place: Option<usize>,
+    /// Whether adjoints are kept within half the bound, see [`keep_within`](Self::keep_within).
+    pub(crate) halved: bool,
+    /// Whether evaluations are to end, if anybody says so.
+    stop: Option<Stop>,
 }
 
+/// What is asked before each evaluation.
+pub(crate) type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What was found out about a problem under a rule, and what was made for it.
+#[derive(Default)]
 struct Found<'p, T> {
     /// Kept recordings of inner gradients, by slot, with the samples that each saw.
     tapes: Vec<(Box<dyn StepTape<T> + 'p>, u64)>,
-    /// The actions of the last schedule.
-    itinerary: Option<Itinerary>,
-    /// Bytes of the pieces of an estimate, once measured.
-    profile: Option<Profile>,
+    /// The actions of the last schedule, and of the last one that was rehearsed.
+    itineraries: [Option<Itinerary>; 2],
+    /// Bytes of evaluations, once rehearsed, and those of the recording that was made last.
+    forms: Vec<(Form, usize)>,
+    kept: usize,
     /// Oracles of the workers that share tasks, made when they are first needed.
     crew: Vec<Oracle<'p, T>>,
     first_order_vanishes: Option<bool>,
     implicit_vanishes: Option<bool>,
-}
-
-impl<T> Default for Found<'_, T> {
-    fn default() -> Self {
-        let (tapes, crew) = (Vec::new(), Vec::new());
-        let (itinerary, profile) = (None, None);
-        let [first_order_vanishes, implicit_vanishes] = [None; 2];
-        Self { tapes, itinerary, profile, crew, first_order_vanishes, implicit_vanishes }
-    }
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {
@@ -164,8 +164,8 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// [`Error::Function`] if `init` fails at the first outer point.
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
-        let lens = Lens::new(problem, &mut memory)?;
-        Ok(Self::with(Facts::new(Arc::new(lens)), memory))
+        let view = view(problem, &mut memory)?;
+        Ok(Self::with(Facts::new(view), memory))
     }
 
     /// A view of a problem over single numbers, see [`ScalarBilevel`].
@@ -174,12 +174,32 @@ impl<'p, T: Element> Oracle<'p, T> {
         T: Scalar<Plain = T>,
     {
         let memory = Workspaces::new(Team::default(), 1);
-        Self::with(Facts::new(Arc::new(Scalars::new(problem))), memory)
+        Self::with(Facts::new(Scalars::view(problem)), memory)
     }
 
     fn with(facts: Facts<'p, T>, memory: Workspaces<T>) -> Self {
         let (pool, known) = (Pool::default(), Known::new(facts));
-        Self { known, memory, pool, limit: None, ends: None, place: None }
+        Self {
+            known,
+            memory,
+            pool,
+            limit: None,
+            ends: None,
+            place: None,
+            halved: false,
+            stop: None,
+        }
+    }
+
+    /// Whether it is one of several processes.
+    pub(crate) fn has_ranks(&self) -> bool {
+        self.memory.ranks.is_some()
+    }
+
+    /// Asks `stop` before each evaluation of the problem, which ends with [`Error::Stopped`] once it says so: what looks at a
+    /// clock or a signal within a long estimate. `None` takes that back.
+    pub fn set_stop(&mut self, stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>) {
+        self.stop = stop;
     }
 
     /// What was found out about it.

@@ -148,6 +148,17 @@ impl<T: Element> Params<T> {
         &mut self.values
     }
 
+    /// The name of an entry, such as `w[3]`, counted from 0 row by row.
+    pub(crate) fn entry(&self, mut i: usize) -> String {
+        for (name, shape, _) in self.iter() {
+            if i < shape.len() {
+                return format!("{name}[{i}]");
+            }
+            i -= shape.len();
+        }
+        format!("entry {i}")
+    }
+
     /// The values of the array called `name`.
     pub fn get(&self, name: &str) -> Option<&[T]> {
         self.iter().find(|array| array.0 == name).map(|(.., values)| values)
@@ -167,13 +178,28 @@ pub fn scale<T: Element>(y: &mut [T], a: T) {
     }
 }
 
-/// Euclidean norm.
+/// Euclidean norm, of entries whose squares overflow or vanish too.
 ///
 /// ```
-/// assert_eq!(hypertape_solver::norm(&[3.0, 4.0]), 5.0);
+/// use hypertape_solver::norm;
+/// assert_eq!(norm(&[3.0, 4.0]), 5.0);
+/// assert_eq!((norm(&[3e30_f32, 4e30]), norm(&[3e-30_f32, 4e-30])), (5e30, 5e-30));
 /// ```
 pub fn norm<T: Element>(a: &[T]) -> T {
-    dot(a, a).sqrt()
+    let square = dot(a, a);
+    // Squares below this have lost digits.
+    let least = T::min_positive_value() / T::epsilon();
+    if square.is_nan() || (least..T::infinity()).contains(&square) {
+        return square.sqrt();
+    }
+    let most = T::from_f64(largest(a));
+    if most.is_zero() || most.is_infinite() {
+        return most;
+    }
+    // By a power of two, so that nothing is rounded.
+    let unit = T::from_f64(most.as_f64().log2().floor().exp2());
+    let square = a.iter().fold(T::zero(), |sum, &v| sum + (v / unit) * (v / unit));
+    unit * square.sqrt()
 }
 
 /// The largest entry in absolute value.

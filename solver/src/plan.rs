@@ -10,6 +10,7 @@
 
 use hypertape_autodiff::Element;
 
+use crate::draw::Draw;
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
@@ -19,6 +20,9 @@ use crate::schedule::{Counts, Keep, Prices, Schedule};
 
 /// States that a schedule with disk may keep there: more make the table dear.
 const TABLE: usize = 100;
+
+/// More steps are not gone through, action by action.
+const MOST: usize = 100_000_000;
 
 /// A schedule, and what it would take.
 #[derive(Clone, Copy, Debug)]
@@ -41,19 +45,23 @@ pub struct Alternative {
 /// [`Error::Memory`] if none fits; [`Error::Invalid`] if the estimator has no schedule.
 pub fn plan<T: Element>(
     estimator: &dyn Estimator<T>,
-    oracle: &Oracle<T>,
+    oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     profile: &Profile,
     memory: u64,
 ) -> Result<Vec<Alternative>, Error> {
-    let steps = inner.steps();
-    let consider = |schedule: Schedule| -> Result<Alternative, Error> {
+    let (steps, x) = (inner.steps(), oracle.start().values().to_vec());
+    if steps > MOST {
+        return Err(Error::told(format!(
+            "plan goes through all steps: {steps} are too many, at most {MOST}"
+        )));
+    }
+    let mut consider = |schedule: Schedule| -> Result<Alternative, Error> {
         let Some(other) = estimator.under(schedule) else {
             let expected = "an estimator with a schedule, such as exact";
             return Err(Error::invalid("plan", estimator.name(), expected));
         };
-        let task = other.task_bytes(profile, steps)?;
-        let bytes = oracle.bytes_over_tasks(task, oracle.outer_dim());
+        let bytes = other.predict(oracle, inner, &x, Draw::new(0, 0))?;
         // What does not fit is refused without going through all its actions.
         let counts = if bytes > memory { Counts::default() } else { schedule.counts(steps)? };
         let seconds = oracle.longest() as f64 * seconds(profile, &counts, steps);
@@ -61,31 +69,15 @@ pub fn plan<T: Element>(
     };
     let least = consider(Schedule::Constant)?;
     let fits = |alternative: &Alternative| alternative.bytes <= memory;
-    // The largest setting of a kind that fits, bytes rising with it.
-    let largest =
-        |most: usize, kind: &dyn Fn(usize) -> Schedule| -> Result<Option<Alternative>, Error> {
-            let (mut low, mut best) = (0, None);
-            let mut high = most + 1;
-            while high - low > 1 {
-                let middle = low + (high - low) / 2;
-                let alternative = consider(kind(middle))?;
-                if fits(&alternative) {
-                    (low, best) = (middle, Some(alternative));
-                } else {
-                    high = middle;
-                }
-            }
-            Ok(best)
-        };
     let mut found = Vec::new();
     let states = steps.saturating_sub(1).max(1);
     if inner.tolerance().is_some() {
-        found.extend(largest(states, &|c| Schedule::Online { c })?);
+        found.extend(largest(states, memory, |c| consider(Schedule::Online { c }))?);
     } else {
         found.push(consider(Schedule::StoreAll { keep: Keep::Tapes })?);
         found.push(consider(Schedule::StoreAll { keep: Keep::States })?);
         found.push(least);
-        let binomial = largest(states, &|c| Schedule::Binomial { c })?;
+        let binomial = largest(states, memory, |c| consider(Schedule::Binomial { c }))?;
         let most = binomial.as_ref().map_or(0, |best| best.counts.ram.slots);
         found.extend(binomial.filter(|best| best.counts.ram.slots < states));
         for c in std::iter::successors(Some(2), |c| Some(2 * c)).take_while(|&c| c < most) {
@@ -110,10 +102,8 @@ pub fn plan<T: Element>(
                 write: whole(profile.write.seconds),
                 read: whole(profile.read.seconds),
             };
-            found.extend(largest(most.max(1), &|ram| Schedule::Disk {
-                ram,
-                disk: TABLE.min(states),
-                prices,
+            found.extend(largest(most.max(1), memory, |ram| {
+                consider(Schedule::Disk { ram, disk: TABLE.min(states), prices })
             })?);
         }
     }
@@ -124,6 +114,25 @@ pub fn plan<T: Element>(
     found.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.bytes.cmp(&b.bytes)));
     found.dedup_by(|a, b| a.schedule == b.schedule);
     Ok(found)
+}
+
+/// The largest setting that fits, bytes rising with it.
+fn largest(
+    most: usize,
+    memory: u64,
+    mut consider: impl FnMut(usize) -> Result<Alternative, Error>,
+) -> Result<Option<Alternative>, Error> {
+    let (mut low, mut high, mut best) = (0, most + 1, None);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        let alternative = consider(middle)?;
+        if alternative.bytes <= memory {
+            (low, best) = (middle, Some(alternative));
+        } else {
+            high = middle;
+        }
+    }
+    Ok(best)
 }
 
 /// Predicted seconds of one task.

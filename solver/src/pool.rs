@@ -1,5 +1,8 @@
 //! `Pool`: vectors that calls reuse, counted while they are in use.
 
+use std::iter::Chain;
+use std::ops::{Index, IndexMut, Range};
+
 use hypertape_autodiff::Element;
 
 use crate::cost::Meter;
@@ -9,7 +12,33 @@ use crate::error::Error;
 #[derive(Debug, Default)]
 pub(crate) struct Pool<T> {
     pub(crate) meter: Meter,
+    /// Whether what is done is only counted.
+    pub(crate) rehearsal: bool,
     spare: Vec<Vec<T>>,
+}
+
+/// Vectors of one length, by number: a rehearsal counts all of them, and has one.
+#[derive(Debug, Default)]
+pub struct Slots<T> {
+    values: Vec<T>,
+    length: usize,
+    /// Vectors that there are, and bytes of those that are only counted.
+    kept: usize,
+    counted: usize,
+}
+
+impl<T> Index<usize> for Slots<T> {
+    type Output = [T];
+
+    fn index(&self, slot: usize) -> &[T] {
+        &self.values[slot % self.kept * self.length..][..self.length]
+    }
+}
+
+impl<T> IndexMut<usize> for Slots<T> {
+    fn index_mut(&mut self, slot: usize) -> &mut [T] {
+        &mut self.values[slot % self.kept * self.length..][..self.length]
+    }
 }
 
 impl<T: Element> Pool<T> {
@@ -45,5 +74,34 @@ impl<T: Element> Pool<T> {
     pub(crate) fn give(&mut self, vector: Vec<T>) {
         self.meter.release(vector.len() * size_of::<T>());
         self.spare.push(vector);
+    }
+
+    /// Each of `all`; in a rehearsal the first two and the last two.
+    pub(crate) fn each(&self, all: Range<usize>) -> Chain<Range<usize>, Range<usize>> {
+        let few = if self.rehearsal { 2 } else { usize::MAX };
+        let first = all.start..all.end.min(all.start.saturating_add(few));
+        let last = first.end.max(all.end.saturating_sub(few))..all.end;
+        first.chain(last)
+    }
+
+    /// `count` vectors of `length` values.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the system has no memory for them.
+    pub(crate) fn take_slots(&mut self, count: usize, length: usize) -> Result<Slots<T>, Error> {
+        let kept = if self.rehearsal { count.min(1) } else { count };
+        let values = self.take(kept.saturating_mul(length)).map_err(|_| {
+            let found = format!("{count} vectors of {length} values");
+            Error::invalid("stored states", found, "less than memory has room for")
+        })?;
+        let counted = (count - kept).saturating_mul(length * size_of::<T>());
+        self.meter.hold(counted);
+        Ok(Slots { values, length, kept, counted })
+    }
+
+    /// Gives them back.
+    pub(crate) fn give_slots(&mut self, slots: Slots<T>) {
+        self.meter.release(slots.counted);
+        self.give(slots.values);
     }
 }

@@ -1,6 +1,8 @@
 //! How far a run has come: its records, its state, and who watches it.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hypertape_autodiff::Element;
@@ -9,6 +11,7 @@ use crate::cost::Cost;
 use crate::error::Error;
 use crate::limits::End;
 use crate::params::Params;
+use crate::report::Soundness;
 
 /// One outer iteration, at the point before its step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +31,8 @@ pub struct Record {
     /// Wall time since the run began, observers excluded.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::seconds"))]
     pub elapsed: Duration,
+    /// What the reader of the estimate should know.
+    pub soundness: Soundness,
     /// Why the run ended with this iteration, if it did.
     pub end: Option<End>,
 }
@@ -50,6 +55,12 @@ pub struct RunState<T> {
     pub ends: Params<T>,
     /// The loss of the first iteration, by which divergence is judged.
     pub first_loss: Option<f64>,
+    /// The least outer loss of an iteration so far, infinite before the first: of tasks that are drawn, as they were drawn.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
+    pub best_loss: f64,
+    /// The point where that was; none before the first.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serial::values"))]
+    pub best: Vec<T>,
     /// Norm of the last estimate; 0 before the first.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub gradient_norm: f64,
@@ -73,6 +84,8 @@ impl<T: Element> RunState<T> {
             estimator,
             ends,
             first_loss: None,
+            best_loss: f64::INFINITY,
+            best: Vec::new(),
             gradient_norm: 0.0,
             oracle_calls: 0,
             elapsed: Duration::ZERO,
@@ -107,6 +120,11 @@ pub trait Observer<T> {
     /// Ends the run.
     fn save(&mut self, _state: &RunState<T>) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// A flag that asks the run to end, looked at before each evaluation: the iteration that it falls into is not counted.
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        None
     }
 
     /// The run ended with `state`. Not told of a run that fails.

@@ -4,12 +4,14 @@
 //! s_0 = start(x),    s_{t+1} = step(s_t, x, t),    f(x) = sum_{t < r} running(s_t, x, t) + loss(s_r, x)
 //! ```
 
-mod arrays;
 pub(crate) mod checkpointed;
-mod numbers;
 
 use hypertape_autodiff::scalar::Real;
-use hypertape_autodiff::{Array, Element, Fault, List};
+use hypertape_autodiff::{Array, Element, List};
+
+use crate::oracle::numbers::NumberStages;
+use crate::oracle::passes::{Names, Stages};
+use crate::rows::Rows;
 
 /// A loop over arrays and a loss of its last state, written once for every mode.
 pub trait Recurrence<T: Element>: Send + Sync {
@@ -62,31 +64,65 @@ enum Stage {
     Loss,
 }
 
-/// A stage at parameters `x`. With a tangent its plane follows that of the values, in every vector.
-#[derive(Clone, Copy)]
-struct Visit<'x, T> {
-    stage: Stage,
-    x: &'x [T],
-    tangent: bool,
+/// A recurrence, whose stages see `[state, x]`: each makes a state, adds to the value, or both.
+struct Staged<R>(R);
+
+const LOOP: &str = "recurrence";
+
+impl<T: Element, R: Recurrence<T>> Stages<T> for Staged<R> {
+    type Stage = Stage;
+
+    fn names(_: Stage) -> Names {
+        let (arrays, scalar) = ("the state of a recurrence", "the loss of a recurrence");
+        Names { function: LOOP, arrays, scalar }
+    }
+
+    fn arrays<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        stage: Stage,
+        [state, x, _]: [&[A]; 3],
+    ) -> Option<List<A>> {
+        match stage {
+            Stage::Start => Some(self.0.start(x)),
+            Stage::Step(t) => Some(self.0.step(state, x, t)),
+            Stage::Loss => None,
+        }
+    }
+
+    fn scalar<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        stage: Stage,
+        _: Rows,
+        [state, x, _]: [&[A]; 3],
+    ) -> Option<A> {
+        match stage {
+            Stage::Start => None,
+            Stage::Step(t) => self.0.running(state, x, t),
+            Stage::Loss => Some(self.0.loss(state, x)),
+        }
+    }
 }
 
-/// Passes over the stages of a loop, through flat vectors. Each returns the bytes that it used.
-trait Body<T>: Send {
-    /// Number of values of a state.
-    fn dim(&self) -> usize;
+impl<T: Element, R: ScalarRecurrence<T>> NumberStages<T> for Staged<R> {
+    type Stage = Stage;
 
-    /// Replaces `state` by that after a stage.
-    fn forward(&mut self, at: Visit<T>, state: &mut [T]) -> Result<usize, Fault>;
+    fn name(_: Stage) -> &'static str {
+        LOOP
+    }
 
-    /// What a stage adds to the value, without tangents.
-    fn value(&mut self, at: Visit<T>, state: &[T]) -> Result<(T, usize), Fault>;
+    fn arrays<S: Real<T>>(&self, stage: Stage, [state, x]: [&[S]; 2], next: &mut [S]) {
+        match stage {
+            Stage::Start => self.0.start(x, next),
+            Stage::Step(t) => self.0.step(state, x, t, next),
+            Stage::Loss => {}
+        }
+    }
 
-    /// Replaces the first of `bars`, the adjoint of what a stage makes of `state`, by that of `state`, and adds that of the
-    /// parameters to the second. Of a loss it is the state that is replaced. Returns what the stage adds to the value.
-    fn reverse(
-        &mut self,
-        at: Visit<T>,
-        state: &[T],
-        bars: [&mut [T]; 2],
-    ) -> Result<(T, usize), Fault>;
+    fn scalar<S: Real<T>>(&self, stage: Stage, [state, x]: [&[S]; 2]) -> Option<S> {
+        match stage {
+            Stage::Start => None,
+            Stage::Step(t) => self.0.running(state, x, t),
+            Stage::Loss => Some(self.0.loss(state, x)),
+        }
+    }
 }

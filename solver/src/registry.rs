@@ -130,9 +130,7 @@ impl<T: Element> Spelling<Box<dyn Estimator<T>>> {
     pub fn estimator(prototype: impl Estimator<T> + Spelled + Send + 'static) -> Self {
         Self::new(prototype, |made| Box::new(made))
     }
-}
 
-impl<T: Element> Spelling<Box<dyn Estimator<T>>> {
     /// The implicit estimate by a linear solver, under the name and with the settings of `prototype`, `mu` and, unless its
     /// start makes no difference, `warm`.
     pub fn solver(prototype: impl LinearSolver<T> + Spelled + 'static) -> Self {
@@ -265,70 +263,52 @@ impl Schedule {
     }
 }
 
-/// ```
-/// use hypertape_solver::Estimator;
-/// let thinned: Box<dyn Estimator<f64>> = "thinned:q=0.5,anchored".parse()?;
-/// assert_eq!(thinned.name(), "thinned:q=0.5,anchored=1");
-/// let error = "thinned:q=1.5".parse::<Box<dyn Estimator<f64>>>().unwrap_err();
-/// assert_eq!(error.to_string(), "q of thinned: found 1.5, expected a probability above 0 and at most 1");
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-impl<T: Element> FromStr for Box<dyn Estimator<T>> {
-    type Err = Error;
+/// Reads a choice of a kind from its text.
+macro_rules! from_str {
+    ($($(#[$doc:meta])* [$($generics:tt)*] $made:ty = $all:expr;)*) => {$(
+        $(#[$doc])*
+        impl<$($generics)*> FromStr for $made {
+            type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
-        estimators().parse(text)
-    }
+            fn from_str(text: &str) -> Result<Self, Error> {
+                $all.parse(text)
+            }
+        }
+    )*};
 }
 
-/// ```
-/// use hypertape_solver::AnyRule;
-/// let adam: AnyRule<f64> = "adam:b1=0.8".parse()?;
-/// assert_eq!(adam.name(), "adam:b1=0.8,b2=0.999,eps=1e-8");
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-impl<T: Element> FromStr for AnyRule<'_, T> {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        rules().parse(text)
-    }
-}
-
-impl FromStr for Schedule {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::spellings().parse(text)
-    }
-}
-
-/// ```
-/// use hypertape_solver::Outer;
-/// let adam: Box<dyn Outer<f64>> = "adam:lr=0.03".parse()?;
-/// assert_eq!(adam.name(), "adam 0.03");
-/// let error = "sgd".parse::<Box<dyn Outer<f64>>>().unwrap_err();
-/// assert_eq!(error.to_string(), "sgd needs lr, for example sgd:lr=0.1");
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-impl<T: Element> FromStr for Box<dyn Outer<T>> {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        outers().parse(text)
-    }
-}
-
-/// ```
-/// use hypertape_solver::coupling::Coupling;
-/// let ttsa: Box<dyn Coupling> = "ttsa".parse()?;
-/// assert_eq!(ttsa.name(), "ttsa");
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-impl FromStr for Box<dyn Coupling> {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        couplings().parse(text)
-    }
+from_str! {
+    /// ```
+    /// use hypertape_solver::Estimator;
+    /// let thinned: Box<dyn Estimator<f64>> = "thinned:q=0.5,anchored".parse()?;
+    /// assert_eq!(thinned.name(), "thinned:q=0.5,anchored=1");
+    /// let error = "thinned:q=1.5".parse::<Box<dyn Estimator<f64>>>().unwrap_err();
+    /// assert_eq!(error.to_string(), "q of thinned: found 1.5, expected a probability above 0 and at most 1");
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    [T: Element] Box<dyn Estimator<T>> = estimators();
+    /// ```
+    /// use hypertape_solver::AnyRule;
+    /// let adam: AnyRule<f64> = "adam:b1=0.8".parse()?;
+    /// assert_eq!(adam.name(), "adam:b1=0.8,b2=0.999,eps=1e-8");
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    [T: Element] AnyRule<'_, T> = rules();
+    [] Schedule = Self::spellings();
+    /// ```
+    /// use hypertape_solver::Outer;
+    /// let adam: Box<dyn Outer<f64>> = "adam:lr=0.03".parse()?;
+    /// assert_eq!(adam.name(), "adam 0.03");
+    /// let error = "sgd".parse::<Box<dyn Outer<f64>>>().unwrap_err();
+    /// assert_eq!(error.to_string(), "sgd needs lr, for example sgd:lr=0.1");
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    [T: Element] Box<dyn Outer<T>> = outers();
+    /// ```
+    /// use hypertape_solver::coupling::Coupling;
+    /// let ttsa: Box<dyn Coupling> = "ttsa".parse()?;
+    /// assert_eq!(ttsa.name(), "ttsa");
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    [] Box<dyn Coupling> = couplings();
 }

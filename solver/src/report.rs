@@ -1,12 +1,12 @@
-//! `Report`: how well an implicit estimate is founded.
+//! `Report`: how well an implicit estimate is founded. `Soundness`: what the reader of any estimate should know.
 
 use std::fmt;
 
 /// What an implicit estimate rests on: a linear system and an inner loop, neither of which is solved exactly. Of a
 /// meta-batch, the worst of its tasks in each field.
 ///
-/// As text, one line a warning: of an inner gradient that has not shrunk to a thousandth, of a residual above 1; nothing
-/// where both are solved well.
+/// As text, one line a warning: of an inner gradient or a residual that has not shrunk to a thousandth; nothing where both are
+/// solved well.
 ///
 /// ```
 /// use hypertape_solver::Report;
@@ -16,14 +16,18 @@ use std::fmt;
 /// assert!(early.to_string().starts_with("the inner loop is not converged: |dg/dw| is 1.00e-8, 0.250 of"));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Report {
     /// `|b - A v| / |b|`, evaluated for the final `v`; `None` where `A` is a new sample in every product.
     pub residual: Option<f64>,
     /// Iterations of the linear solver, or random factors of a series.
     pub iterations: usize,
     /// `|dg/dw|` at `w_r`; of a fixed point the length of the next step over that of the loop, `|w_{r+1} - w_r| / lr`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub inner_norm: f64,
     /// The same relative to that before the first inner step; 1 without inner steps.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub inner_ratio: f64,
     /// `|b - A v| / mu`, a bound of `|v - A^-1 b|`, where the strong convexity `mu` of the inner loss was given; of a fixed
     /// point with `lr mu` for `mu`, which holds where a step contracts by `1 - lr mu`.
@@ -33,8 +37,14 @@ pub struct Report {
     pub fixed_point: bool,
 }
 
-/// An inner loop counts as converged once its gradient has shrunk by this factor.
-const CONVERGED: f64 = 1e-3;
+/// An inner loop, or a linear system, counts as solved once its gradient or residual has shrunk by this factor.
+const SOLVED: f64 = 1e-3;
+
+/// What a step may do to adjoints before there is a warning: a gradient of a millionth under Adam or `RMSProp`.
+const STEEP: f64 = 1e6;
+
+/// What a whole loop may do to adjoints before there is a warning. The default loops of all problems stay below 100.
+const GROWN: f64 = 1e4;
 
 impl Report {
     /// The worse of two, field by field.
@@ -53,9 +63,9 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { inner_norm, inner_ratio, residual, fixed_point, .. } = self;
+        let Self { inner_norm, inner_ratio, residual, iterations, fixed_point, .. } = self;
         let quantity = if *fixed_point { "a step over lr" } else { "|dg/dw|" };
-        let early = *inner_ratio > CONVERGED;
+        let early = *inner_ratio > SOLVED;
         if early {
             write!(
                 f,
@@ -63,14 +73,89 @@ impl fmt::Display for Report {
                  that at its start, where an implicit gradient expects 0"
             )?;
         }
-        if let Some(residual) = residual.filter(|r| *r > 1.0) {
+        if let Some(residual) = residual.filter(|r| *r > SOLVED) {
             let line = if early { "\n" } else { "" };
             write!(
                 f,
-                "{line}the linear system is solved worse than by v = 0: relative residual \
-                 {residual:.2e}"
+                "{line}the linear system is not solved: relative residual {residual:.2e} after {iterations} \
+                 iterations, which are too few, or the matrix is singular"
             )?;
         }
         Ok(())
+    }
+}
+
+/// What the reader of an estimate should know, in numbers; [`warnings`](Self::warnings) in words. Of several estimates the
+/// worst of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct Soundness {
+    /// [`Estimate::report`](crate::Estimate::report).
+    pub report: Option<Report>,
+    /// [`Estimate::sensitivity`](crate::Estimate::sensitivity).
+    #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
+    pub sensitivity: f64,
+    /// [`Estimate::growth`](crate::Estimate::growth).
+    #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
+    pub growth: f64,
+    /// Whether the cheap part of an estimate is identically zero.
+    pub vanishing: bool,
+}
+
+impl Soundness {
+    /// The worse of two, number by number.
+    #[must_use]
+    pub fn worst(self, other: Self) -> Self {
+        let report = match (self.report, other.report) {
+            (Some(a), Some(b)) => Some(a.worst(b)),
+            (a, b) => a.or(b),
+        };
+        let sensitivity = self.sensitivity.max(other.sensitivity);
+        let (growth, vanishing) =
+            (self.growth.max(other.growth), self.vanishing || other.vanishing);
+        Self { report, sensitivity, growth, vanishing }
+    }
+
+    /// What several processes tell each other.
+    pub(crate) fn without_report(self) -> [f64; 3] {
+        [self.sensitivity, self.growth, f64::from(u8::from(self.vanishing))]
+    }
+
+    pub(crate) fn of([sensitivity, growth, vanishing]: [f64; 3]) -> Self {
+        Self { report: None, sensitivity, growth, vanishing: vanishing > 0.0 }
+    }
+
+    /// One text each: those of the [`Report`], a step a million times as steep as one of gradient descent, an adjoint that
+    /// grew by a factor of 10 000, a cheap part that is zero.
+    ///
+    /// ```
+    /// use hypertape_solver::Soundness;
+    /// let grown = Soundness { growth: 3e8, ..Soundness::default() };
+    /// assert!(grown.warnings()[0].starts_with("the adjoint grew by a factor of 3.00e8"));
+    /// assert!(Soundness::default().warnings().is_empty());
+    /// ```
+    pub fn warnings(&self) -> Vec<String> {
+        let Self { report, sensitivity, growth, vanishing } = self;
+        let report = report.map_or_else(String::new, |report| report.to_string());
+        let steep = (*sensitivity > STEEP).then(|| {
+            format!(
+                "a step is {sensitivity:.2e} times as sensitive to its gradient as gradient descent, as adaptive rules are \
+                 where the gradient almost vanishes: expected at most {STEEP:.0e}, raise eps"
+            )
+        });
+        // That of a steep step is known by then.
+        let grown = (*growth > GROWN && steep.is_none()).then(|| {
+            format!(
+                "the adjoint grew by a factor of {growth:.2e} on its way back through the inner loop, as where that \
+                 diverges: the gradient is one of chaos, a smaller lr may help"
+            )
+        });
+        let zero = vanishing.then(|| {
+            "the cheap part is identically zero, as neither the inner start nor the outer loss contains the outer variables: \
+             all comes from the corrections"
+                .to_owned()
+        });
+        report.lines().map(str::to_owned).chain(steep).chain(grown).chain(zero).collect()
     }
 }

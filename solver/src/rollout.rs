@@ -5,15 +5,16 @@ mod push;
 
 use std::fmt;
 
-use hypertape_autodiff::{Element, all_finite, axpy, dot};
+use hypertape_autodiff::{Element, all_finite, axpy};
 
-use crate::adjoint::{Itinerary, Length, execute};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
+pub use crate::inner::finite_loss;
 use crate::oracle::{Oracle, Point};
+use crate::params::{largest, norm};
+use crate::pool::Slots;
 use crate::rule::Step;
-use crate::schedule::Schedule;
 
 /// What one task's gradient is about.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +27,9 @@ pub struct Task<'v, T> {
     pub slot: usize,
 }
 
-/// What sees the adjoint of a state and the gradient so far, after so many reversed steps, and may change them.
-pub type Look<'l, T> =
-    &'l mut dyn FnMut(&mut Rollout<T>, usize, &mut [T], &mut [T]) -> Result<(), Error>;
+/// What sees the adjoint of a state and the gradient so far, and may change them. [`Rollout::reached`] tells after how many
+/// reversed steps.
+pub type Look<'l, T> = &'l mut dyn FnMut(&mut Rollout<T>, &mut [T], &mut [T]) -> Result<(), Error>;
 
 /// The inner loop of one task, forward and in reverse, step by step or under a schedule.
 ///
@@ -103,13 +104,16 @@ pub struct Rollout<'o, 'p, 'v, T> {
     ahead: Vec<T>,
     mixed: Vec<T>,
     /// State and gradient of each kept step, where the rule's pull-back needs them.
-    beside: Vec<Vec<T>>,
+    beside: Slots<T>,
     ended: bool,
     /// Steps that were taken before those of a chain.
     skip: usize,
-    /// Steps that were reversed, and who wants to see that.
+    /// Steps that were reversed, whether those are some of more, and who wants to see that.
     reversed: usize,
+    abridged: bool,
     look: Option<Look<'v, T>>,
+    /// The largest entry of the adjoint of the last `w`.
+    turned: f64,
 }
 
 impl<T> fmt::Debug for Rollout<'_, '_, '_, T> {
@@ -142,8 +146,8 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
                 oracle.give(std::mem::take(&mut ahead));
             }
         }
-        let (mixed, beside, ended) = (Vec::new(), Vec::new(), false);
-        let (skip, reversed, look) = (0, 0, None);
+        let (mixed, beside, look) = (Vec::new(), Slots::default(), None);
+        let (ended, abridged, skip, reversed) = (false, false, 0, 0);
         let run = Self {
             oracle,
             inner,
@@ -157,7 +161,9 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             ended,
             skip,
             reversed,
+            abridged,
             look,
+            turned: 0.0,
         };
         Ok((run, state))
     }
@@ -187,47 +193,8 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// As [`step`](Self::step).
     pub fn skip_to(&mut self, depth: usize, state: &mut [T]) -> Result<(), Error> {
         let skip = self.inner.steps().saturating_sub(depth);
-        (0..skip).try_for_each(|t| self.step(t, state))?;
+        self.oracle.each(0..skip).try_for_each(|t| self.step(t, state))?;
         self.skip = skip;
-        Ok(())
-    }
-
-    /// Runs the loop from `state` and reverses it under `schedule`: writes the direct part `df/dx` and the share of every step
-    /// into `x_bar`, returns the loss and the adjoint of `w_0` with what the rule remembers, to be
-    /// [pulled back](Self::pull_start). `state` ends as any. `look(run, k, bar, x_bar)` is shown the adjoint and the gradient
-    /// so far after `k` = 0, 1, ... reversed steps.
-    ///
-    /// Cost for `r` steps: the plain steps of the schedule, `r` Hessian-vector and mixed products, one outer gradient. Memory:
-    /// a state, and what the schedule keeps.
-    ///
-    /// # Errors
-    /// As [`step`](Self::step); [`Error::Invalid`] for a schedule that does not fit, [`Error::Spill`].
-    pub fn reverse_under(
-        &mut self,
-        schedule: Schedule,
-        state: &mut Vec<T>,
-        x_bar: &mut [T],
-        look: Option<Look<'v, T>>,
-    ) -> Result<(T, Vec<T>), Error> {
-        let length = self.length();
-        (self.look, self.reversed) = (look, 0);
-        let mut itinerary = match self.oracle.take_itinerary() {
-            Some(kept) if kept.is(schedule, length) => kept,
-            _ => Itinerary::new(schedule, length)?,
-        };
-        let (loss, mut bar) = execute(self, &mut itinerary, state, x_bar)?;
-        self.show(&mut bar, x_bar)?;
-        self.look = None;
-        self.oracle.keep_itinerary(itinerary);
-        Ok((loss, bar))
-    }
-
-    /// Shows the adjoint.
-    fn show(&mut self, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
-        let Some(look) = self.look.take() else { return Ok(()) };
-        look(self, self.reversed, bar, x_bar)?;
-        self.look = Some(look);
-        self.reversed += 1;
         Ok(())
     }
 
@@ -240,7 +207,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         state: &mut [T],
         mut see: impl FnMut(&[T], &[T]),
     ) -> Result<(), Error> {
-        for t in 0..self.inner.steps() {
+        for t in self.oracle.each(0..self.inner.steps()) {
             self.gradient(t, state, None)?;
             self.update(t, state)?;
             see(&self.product, &self.u);
@@ -249,12 +216,6 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             }
         }
         Ok(())
-    }
-
-    /// The number of steps, known or not.
-    fn length(&self) -> Length {
-        let most = self.inner.steps() - self.skip;
-        if self.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }
     }
 
     fn step_at(&self, index: usize) -> Step {
@@ -298,14 +259,14 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         let watched = self.inner.tolerance();
         let change = if let Some(c) = self.multiple(step) {
             axpy(state, T::from_f64(c), &self.product);
-            watched.map(|_| c * c * dot(&self.product, &self.product).as_f64())
+            watched.map(|_| c.abs() * norm(&self.product).as_f64())
         } else {
             self.u.copy_from_slice(&state[..p]);
             self.oracle.advance(self.x, state, &self.product, step)?;
             axpy(&mut self.u, -T::one(), &state[..p]);
-            watched.map(|_| dot(&self.u, &self.u).as_f64())
+            watched.map(|_| norm(&self.u).as_f64())
         };
-        let within = watched.zip(change).map(|(tol, change)| change.sqrt() <= tol * step.lr);
+        let within = watched.zip(change).map(|(tol, change)| change <= tol * step.lr);
         self.ended = within == Some(true);
         self.oracle.count_step();
         Ok(())
@@ -324,9 +285,13 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         axpy(x_bar, c, mixed);
         if ahead.is_empty() {
             axpy(&mut bar[..product.len()], c, product);
-            return Ok(());
+        } else {
+            oracle.pull_query(x, state, step, product, bar)?;
         }
-        oracle.pull_query(x, state, step, product, bar)
+        if oracle.nonlinear() {
+            oracle.keep_within(bar);
+        }
+        Ok(())
     }
 
     fn hold_mixed(&mut self) -> Result<(), Error> {
@@ -383,6 +348,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         let point = Point { w, x: self.x, draw: self.draw };
         let loss = self.oracle.outer_gradient(point, &mut self.product, x_bar)?;
         w.copy_from_slice(&self.product);
+        self.turned = largest(w);
         finite_loss(loss, self.inner)
     }
 
@@ -424,7 +390,9 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// # Errors
     /// [`Error::Function`] if the problem fails.
     pub fn pull_start(&mut self, bar: &[T], x_bar: &mut [T]) -> Result<(), Error> {
-        self.oracle.pull_init(self.x, self.draw, &bar[..self.product.len()], x_bar)
+        let bar = &bar[..self.product.len()];
+        self.oracle.note_growth(self.turned, bar);
+        self.oracle.pull_init(self.x, self.draw, bar, x_bar)
     }
 
     /// Gives all vectors back, those in `others` too.
@@ -433,17 +401,5 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         for vector in own.into_iter().chain(others).filter(|v| !v.is_empty()) {
             self.oracle.give(vector);
         }
-    }
-}
-
-/// Passes a finite outer loss on.
-///
-/// # Errors
-/// [`Error::NonFinite`] for another.
-pub fn finite_loss<T: Element>(loss: T, inner: &InnerLoop) -> Result<T, Error> {
-    if loss.is_finite() {
-        Ok(loss)
-    } else {
-        Err(Error::NonFinite { quantity: "the outer loss", step: None, lr: inner.lr() })
     }
 }

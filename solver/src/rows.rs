@@ -81,6 +81,9 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
+    /// Of what does not look at samples.
+    pub(crate) const ONE: Self = Self { samples: 0, block: usize::MAX };
+
     /// Number of blocks: one where there are no samples.
     pub(crate) fn len(self) -> usize {
         self.samples.div_ceil(self.block.max(1)).max(1)

@@ -12,6 +12,8 @@ use std::fmt;
 
 use hypertape_autodiff::{Array, Element, List};
 
+use crate::spelling::Named;
+
 /// Which step of the inner loop, and of which array.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
@@ -34,13 +36,15 @@ impl Step {
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
-/// use hypertape_solver::{Rule, Step};
+/// use hypertape_solver::{Named, Rule, Step};
 ///
 /// /// Steps of a size that does not depend on that of the gradient, smoothed.
 /// #[derive(Debug)]
 /// struct SoftSign;
-/// impl<T: Element> Rule<T> for SoftSign {
+/// impl Named for SoftSign {
 ///     fn name(&self) -> String { "soft-sign".into() }
+/// }
+/// impl<T: Element> Rule<T> for SoftSign {
 ///     fn update<'a, A: Array<'a, Elem = T>>(&self, w: &[A], g: A, _: &[A], step: Step) -> List<A> {
 ///         List::from_slice(&[w[0] - g / (g.square() + 1.0).sqrt() * step.lr])
 ///     }
@@ -50,17 +54,17 @@ impl Step {
 /// let next = SoftSign.update(&[w], g, &[], Step::new(0, 0.5));
 /// assert_eq!(next[0].values(), [0.7]);
 /// ```
-pub trait Rule<T: Element>: fmt::Debug + Send + Sync {
-    /// The name under which it is chosen, with its settings.
-    fn name(&self) -> String;
-
+pub trait Rule<T: Element>: Named + fmt::Debug + Send + Sync {
     /// Vectors of the state beside `w`, each of the shape of `w`.
     fn memory(&self) -> usize {
         0
     }
 
     /// Where the gradient is taken, if not at `w`.
-    fn query<'a, A: Array<'a, Elem = T>>(&self, _state: &[A], _step: Step) -> Option<A> {
+    fn query<'a, A: Array<'a, Elem = T>>(&self, _state: &[A], _step: Step) -> Option<A>
+    where
+        Self: Sized,
+    {
         None
     }
 
@@ -71,7 +75,9 @@ pub trait Rule<T: Element>: fmt::Debug + Send + Sync {
         gradient: A,
         x: &[A],
         step: Step,
-    ) -> List<A>;
+    ) -> List<A>
+    where
+        Self: Sized;
 
     /// The number `c` where the next state is `w + c g` and nothing else, in all arrays alike, at every step or at none. Such
     /// a step is taken and reversed in one pass over `w`, without recording.

@@ -5,9 +5,10 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use hypertape_autodiff::{Element, dot};
+use hypertape_autodiff::Element;
 
 use crate::coupling::{Cold, Coupling};
 use crate::draw::Draw;
@@ -15,8 +16,9 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::limits::{End, Limits};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, Stop};
 use crate::outer::Outer;
+use crate::params::norm;
 use crate::progress::{Each, Observer, Record, RunState};
 
 /// Settings of a run.
@@ -179,12 +181,29 @@ impl<T: Element> Run<T> {
         if fresh {
             state.moments = moments;
         }
-        let records = self.iterate(oracle, estimator, state, until, observers)?;
+        let (records, stopped) = self.iterate(oracle, estimator, state, until, observers)?;
         let over = (state.iteration >= self.iterations).then_some(End::Iterations);
-        state.end = records.last().and_then(|r| r.end).or(over);
+        state.end = stopped.or(records.last().and_then(|r| r.end)).or(over);
         state.estimator = estimator.state();
         state.ends = oracle.warm();
         Ok(records)
+    }
+
+    /// What asks for an end within an iteration: flags of observers, the time that is left. Processes end together, after an
+    /// iteration.
+    fn stop(&self, flags: &[Arc<AtomicBool>], elapsed: Duration) -> Option<Stop> {
+        let deadline = self
+            .limits
+            .time
+            .and_then(|limit| Instant::now().checked_add(limit.saturating_sub(elapsed)));
+        if flags.is_empty() && deadline.is_none() {
+            return None;
+        }
+        let flags = flags.to_vec();
+        Some(Arc::new(move || {
+            flags.iter().any(|flag| flag.load(Ordering::Relaxed))
+                || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        }))
     }
 
     fn iterate(
@@ -194,7 +213,8 @@ impl<T: Element> Run<T> {
         state: &mut RunState<T>,
         until: usize,
         observers: &mut [&mut dyn Observer<T>],
-    ) -> Result<Vec<Record>, Error> {
+    ) -> Result<(Vec<Record>, Option<End>), Error> {
+        let flags: Vec<_> = observers.iter().filter_map(|observer| observer.flag()).collect();
         let mut gradient = vec![T::zero(); state.x.len()];
         let mut records: Vec<Record> = Vec::new();
         while state.iteration < self.iterations.min(until) {
@@ -202,21 +222,38 @@ impl<T: Element> Run<T> {
             let failed = |cause| Error::Iteration { iteration, cause: Box::new(cause) };
             let draw = Draw::new(self.seed, iteration as u64);
             let inner = self.coupling.inner(&self.inner, iteration);
-            let estimate = estimator
-                .estimate(oracle, &inner, &state.x, draw, &mut gradient)
-                .map_err(failed)?;
-            let (loss, cost) = (estimate.loss.as_f64(), estimate.cost);
+            let stop = self.stop(&flags, state.elapsed).filter(|_| !oracle.has_ranks());
+            // Where the iteration begins again, should it be stopped.
+            let before = stop.is_some().then(|| (estimator.state(), oracle.warm()));
+            oracle.set_stop(stop);
+            let estimate = estimator.estimate(oracle, &inner, &state.x, draw, &mut gradient);
+            oracle.set_stop(None);
+            if let (Err(Error::Stopped), Some((kept, ends))) = (&estimate, before) {
+                estimator.set_state(&kept)?;
+                oracle.set_warm(self.coupling.warm().then_some(&ends))?;
+                state.elapsed += clock.elapsed();
+                let over = self.limits.time.is_some_and(|limit| state.elapsed >= limit);
+                return Ok((records, Some(if over { End::Time } else { End::Callback })));
+            }
+            let estimate = estimate.map_err(failed)?;
+            let (loss, cost, soundness) =
+                (estimate.loss.as_f64(), estimate.cost, estimate.soundness());
             let limit = DIVERGED * state.first_loss.get_or_insert(loss).abs().max(1.0);
             if loss > limit {
                 return Err(failed(Error::Diverged { loss, limit }));
             }
-            state.gradient_norm = dot(&gradient, &gradient).as_f64().sqrt();
+            if loss < state.best_loss {
+                state.best_loss = loss;
+                state.best.clone_from(&state.x);
+            }
+            state.gradient_norm = norm(&gradient).as_f64();
             state.oracle_calls += cost.inner_gradients + cost.hvps;
             let elapsed = oracle.agree_time(state.elapsed + clock.elapsed());
             let gradient_norm = state.gradient_norm;
             let last = (iteration + 1 == self.iterations).then_some(End::Iterations);
             let end = self.limits.reached(gradient_norm, state.oracle_calls, elapsed).or(last);
-            let mut record = Record { iteration, loss, gradient_norm, cost, elapsed, end };
+            let mut record =
+                Record { iteration, loss, gradient_norm, cost, elapsed, soundness, end };
             let mut stop = false;
             for observer in &mut *observers {
                 stop |= observer.record(&record, &state.x).is_break();
@@ -236,6 +273,6 @@ impl<T: Element> Run<T> {
                 break;
             }
         }
-        Ok(records)
+        Ok((records, None))
     }
 }

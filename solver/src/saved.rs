@@ -1,29 +1,35 @@
 //! A run in a file, from which it goes on bit for bit (feature `serde`).
 //!
-//! The file is JSON: its format, the settings on which bits depend, the state, the records that led to it. Numbers are decimals
+//! The file is JSON: its format, a checksum of the rest, the settings on which bits depend, the state, the records that led to it. Numbers are decimals
 //! that read back as the same bits.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use hypertape_autodiff::{Element, simd};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use crate::error::Error;
 use crate::estimator::Estimator;
+use crate::fingerprint::fingerprint;
 use crate::oracle::Oracle;
 use crate::progress::{Observer, Record, RunState};
+use crate::replace::replace;
 use crate::run::Run;
 
 /// Of the files that are written. Format 1 was that of the command line alone, without a number.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
-/// Everything that the bits of a run depend on, by name. Limits and the number of iterations are not among them, nor is what
-/// changes bytes and time alone.
+/// The text before what the checksum is of.
+fn head(checksum: u64) -> String {
+    format!("{{\"format\":{FORMAT},\"checksum\":\"{checksum:016x}\",")
+}
+
+/// Everything that the bits of a run depend on, by name. Limits and the number of iterations are not among them. The
+/// schedule is: kept tapes and stored states differ in the last bits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Settings(BTreeMap<String, String>);
@@ -34,6 +40,7 @@ impl Settings {
         let tolerance = run.inner.tolerance().map_or_else(|| "none".into(), |t| t.to_string());
         let all = [
             ("estimator", estimator.name()),
+            ("schedule", estimator.schedule().map_or_else(|| "none".into(), |s| s.to_string())),
             ("rule", oracle.rule()),
             ("dtype", T::NAME.to_owned()),
             ("steps", run.inner.steps().to_string()),
@@ -53,6 +60,11 @@ impl Settings {
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// That these are `expected`.
@@ -113,6 +125,7 @@ impl Settings {
 #[non_exhaustive]
 pub struct Saved<T> {
     format: u32,
+    checksum: String,
     /// What it was made with.
     pub settings: Settings,
     /// Where it is.
@@ -128,6 +141,16 @@ impl<T: Element> Saved<T> {
     /// [`Error::State`] for what is no such text, or of another format, and for the first setting in which it differs from
     /// `settings`.
     pub fn read(text: &[u8], settings: &Settings) -> Result<Self, Error> {
+        let saved = Self::read_any(text)?;
+        saved.settings.check(settings)?;
+        Ok(saved)
+    }
+
+    /// The same, whatever its settings.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for those of settings.
+    pub fn read_any(text: &[u8]) -> Result<Self, Error> {
         /// What tells formats apart.
         #[derive(Deserialize)]
         struct Head {
@@ -141,9 +164,14 @@ impl<T: Element> Saved<T> {
                 format.map_or_else(|| "an earlier version".into(), |n| format!("format {n}"));
             return Err(refuse(format!("found a file of {found}, expected format {FORMAT}")));
         }
-        let saved: Self = serde_json::from_slice(text).map_err(told)?;
-        saved.settings.check(settings)?;
-        Ok(saved)
+        let sealed = text.split_at_checked(head(0).len());
+        let sealed = sealed.is_some_and(|(start, rest)| {
+            start == head(fingerprint(rest.iter().copied())).as_bytes()
+        });
+        if !sealed {
+            return Err(refuse("found another text than was written, by its checksum".into()));
+        }
+        serde_json::from_slice(text).map_err(told)
     }
 
     /// What [`Saving::to`] wrote to a file.
@@ -171,7 +199,9 @@ impl<'a> Saving<'a> {
     /// To a file, which is replaced whole each time.
     pub fn to(path: impl Into<PathBuf>, every: usize, settings: Settings) -> Self {
         let path = path.into();
-        Self::by(every, settings, move |text| replace(&path, text).map_err(|e| e.to_string()))
+        Self::by(every, settings, move |text| {
+            replace(&path, |file| file.write_all(text)).map_err(|e: io::Error| e.to_string())
+        })
     }
 
     /// By a function that is given the text each time.
@@ -196,8 +226,13 @@ impl<'a> Saving<'a> {
 
     fn write<T: Element>(&mut self, state: &RunState<T>) -> Result<(), Error> {
         let (settings, records) = (self.settings.clone(), std::mem::take(&mut self.records));
-        let saved = Saved { format: FORMAT, settings, state: state.clone(), records };
-        let text = serde_json::to_vec(&saved).map_err(|e| e.to_string());
+        let (state, checksum) = (state.clone(), format!("{:016x}", 0));
+        let saved = Saved { format: FORMAT, checksum, settings, state, records };
+        let text = serde_json::to_vec(&saved).map_err(|e| e.to_string()).map(|mut text| {
+            let (start, rest) = text.split_at_mut(head(0).len());
+            start.copy_from_slice(head(fingerprint(rest.iter().copied())).as_bytes());
+            text
+        });
         self.records = saved.records;
         text.and_then(|text| (self.sink)(&text)).map_err(|why| Error::Saving { why })
     }
@@ -233,14 +268,4 @@ impl<T: Element> Observer<T> for Saving<'_> {
     fn end(&mut self, state: &RunState<T>) -> Result<(), Error> {
         self.write(state)
     }
-}
-
-/// Writes a file aside and renames it over `path` once it is on the disk.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(text)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }

@@ -20,6 +20,7 @@ pub use action::{Action, Counts, Tier, Traffic};
 pub use disk::Prices;
 pub use machine::Actions;
 
+pub(crate) use binomial::COVERED;
 use machine::Rule;
 
 /// What is stored of each inner step.

@@ -58,7 +58,7 @@ pub fn solve<T: Element>(
 }
 
 /// Runs the inner loop of a task of an estimate: the state in which it ends, to be [given back](Oracle::give). A warm start goes
-/// on from it. Cost: `r` steps and inner gradients. Memory: [`Profile::forward_bytes`](crate::Profile::forward_bytes).
+/// on from it. Cost: `r` steps and inner gradients.
 ///
 /// # Errors
 /// [`Error::NonFinite`] if a gradient is not finite, [`Error::Function`] if the problem fails.

@@ -93,6 +93,43 @@ pub trait Spelled: Clone {
     }
 }
 
+/// Choices without settings.
+macro_rules! without_settings {
+    ($($choice:ident: $name:literal, $summary:literal, $cost:literal;)*) => {$(
+        impl $crate::spelling::Spelled for $choice {
+            fn about(&self) -> $crate::spelling::About {
+                $crate::spelling::About { name: $name, summary: $summary, cost: $cost }
+            }
+        }
+    )*};
+}
+
+pub(crate) use without_settings;
+
+/// What has a name: every choice that is [`Spelled`], and what says it itself.
+pub trait Named {
+    /// The name under which it is chosen, with its settings.
+    fn name(&self) -> String;
+
+    /// An error unless its settings make sense.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], with the setting.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl<S: Spelled> Named for S {
+    fn name(&self) -> String {
+        self.text()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.clone().checked().map(drop)
+    }
+}
+
 /// A setting as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {

@@ -33,6 +33,9 @@ use crate::variance::Levels;
 /// The least probability of a correction: what a few draws found small need not stay so, and is multiplied by `1/q`.
 const FLOOR: f64 = 0.05;
 
+/// What `J` must fall to for noise to be worth it: times are measured to some tenths.
+const GAIN: f64 = 0.8;
+
 /// An estimator, and what it is worth.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -56,7 +59,8 @@ impl<T> Weighed<T> {
     }
 }
 
-/// Unbiased estimators that fit into `memory` bytes, the best first: exact, first-order and [`Jump`] made unbiased by a coin
+/// Unbiased estimators that fit into `memory` bytes, the best first, where noise comes before the exact gradient only for a fifth
+/// less of `J`: exact, first-order and [`Jump`] made unbiased by a coin
 /// ([`Ufom`]), [`Roulette`], [`Thinned`], [`ForwardGradient`]. What cannot run at `x`, as a thinned sweep that is not stable there or
 /// a jump under Adam, is left out. `profile` is one with times.
 ///
@@ -92,8 +96,10 @@ pub fn weigh<T: Element>(
     tried.push(pilot.forward_gradient());
     let exact = Box::new(exact);
     let exact = Weighed { estimator: exact, bytes, seconds, second_moment, standard_error: 0.0 };
-    let mut found: Vec<_> = tried.into_iter().flatten().chain([exact]).collect();
+    let mut found: Vec<_> = tried.into_iter().flatten().flatten().collect();
     found.sort_by(|a, b| a.product().total_cmp(&b.product()).then(a.bytes.cmp(&b.bytes)));
+    let gains = |other: &Weighed<T>| other.product() < GAIN * exact.product();
+    found.insert(found.partition_point(gains), exact);
     Ok(found)
 }
 
@@ -113,7 +119,7 @@ struct Pilot<'a, 'p, T: Element> {
 
 impl<T: Element> Pilot<'_, '_, T> {
     /// What fits, the fastest first.
-    fn fitting(&self, estimator: &dyn Estimator<T>) -> Result<Vec<Alternative>, Error> {
+    fn fitting(&mut self, estimator: &dyn Estimator<T>) -> Result<Vec<Alternative>, Error> {
         plan(estimator, self.oracle, self.inner, self.profile, self.memory)
     }
 
@@ -136,8 +142,8 @@ impl<T: Element> Pilot<'_, '_, T> {
         (survival, seconds, second_moment)
     }
 
-    /// A cheap estimate and a coin.
-    fn coin(&mut self, cheap: Cheap) -> Result<Weighed<T>, Error> {
+    /// A cheap estimate and a coin; nothing where it is best that always hits, which is an exact gradient by another name.
+    fn coin(&mut self, cheap: Cheap) -> Result<Option<Weighed<T>>, Error> {
         let made = |q, schedule| -> Result<Ufom, Error> {
             Ok(Ufom::new(q)?.with_cheap(cheap)?.with_schedule(schedule))
         };
@@ -164,12 +170,15 @@ impl<T: Element> Pilot<'_, '_, T> {
         let moment = predicted(&half, oracle, self.inner, self.x, self.draws, &self.known)?;
         let missed = (moment.unwrap_or(f64::NAN) - self.base) * batch;
         let (survival, seconds, second_moment) = self.best(&[missed], &costs);
+        if survival == [1.0] {
+            return Ok(None);
+        }
         let estimator = Box::new(made(survival[0], schedule)?);
-        Ok(Weighed { estimator, bytes, seconds, second_moment, standard_error: 0.0 })
+        Ok(Some(Weighed { estimator, bytes, seconds, second_moment, standard_error: 0.0 }))
     }
 
-    /// Depths that double.
-    fn roulette(&mut self) -> Result<Weighed<T>, Error> {
+    /// Depths that double; nothing where all are always reached.
+    fn roulette(&mut self) -> Result<Option<Weighed<T>>, Error> {
         let steps = self.inner.steps();
         let plain = Roulette::default().for_steps(steps);
         let draws = self.draws.iter().copied();
@@ -179,16 +188,19 @@ impl<T: Element> Pilot<'_, '_, T> {
             let costs = plain.depths(steps).into_iter().map(|depth| self.through(depth, schedule));
             let costs = costs.collect::<Result<Vec<_>, _>>()?;
             let (survival, seconds, second_moment) = self.best(&squares[1..], &costs);
+            if survival.iter().all(|&p| p == 1.0) {
+                continue;
+            }
             let planned = plain.clone().with_survival(&survival)?.pooled().with_schedule(schedule);
             let (estimator, standard_error) = (Box::new(planned), 0.0);
             found.push(Weighed { estimator, bytes, seconds, second_moment, standard_error });
         }
         found.sort_by(|a, b| a.product().total_cmp(&b.product()));
-        Ok(found.swap_remove(0))
+        Ok(found.into_iter().next())
     }
 
     /// Steps visited with probability `q`.
-    fn thinned(&mut self, q: f64, anchored: bool) -> Result<Weighed<T>, Error> {
+    fn thinned(&mut self, q: f64, anchored: bool) -> Result<Option<Weighed<T>>, Error> {
         let steps = self.inner.steps();
         let r = steps as f64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to r")]
@@ -201,7 +213,7 @@ impl<T: Element> Pilot<'_, '_, T> {
     }
 
     /// As many directions as one forward run takes along.
-    fn forward_gradient(&mut self) -> Result<Weighed<T>, Error> {
+    fn forward_gradient(&mut self) -> Result<Option<Weighed<T>>, Error> {
         let made = ForwardGradient::new(TOGETHER.min(self.x.len()).max(1))?;
         let Profile { init, push_init, push_gradient, outer_gradient, pull_init, .. } =
             self.profile;
@@ -215,9 +227,8 @@ impl<T: Element> Pilot<'_, '_, T> {
         &mut self,
         mut estimator: Box<dyn Estimator<T>>,
         task: f64,
-    ) -> Result<Weighed<T>, Error> {
-        let each = estimator.task_bytes(self.profile, self.inner.steps())?;
-        let bytes = self.oracle.bytes_over_tasks(each, self.x.len());
+    ) -> Result<Option<Weighed<T>>, Error> {
+        let bytes = estimator.predict(self.oracle, self.inner, self.x, self.draws[0])?;
         if bytes > self.memory {
             return Err(Error::Memory { limit: self.memory, needed: bytes, advice: None });
         }
@@ -226,7 +237,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         let [excess, error] = mean(&gaps.collect::<Vec<_>>());
         let standard_error = if self.draws.len() > 1 { error } else { f64::INFINITY };
         let (second_moment, seconds) = (self.base + excess, self.oracle.longest() as f64 * task);
-        Ok(Weighed { estimator, bytes, seconds, second_moment, standard_error })
+        Ok(Some(Weighed { estimator, bytes, seconds, second_moment, standard_error }))
     }
 }
 

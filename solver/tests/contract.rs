@@ -2,7 +2,7 @@
 
 use hypertape_solver::contract::{Broken, Class, Contract, Truth, hold};
 use hypertape_solver::{
-    Check, Error, Estimator, Exact, InnerLoop, Oracle, Params, Profile, Rollout, Task, Truncated,
+    Check, Error, Estimator, InnerLoop, Named, Oracle, Params, Rollout, Task, Truncated,
 };
 
 /// What is wrong with an exact estimator.
@@ -19,7 +19,7 @@ enum Flaw {
     State,
     /// The loss is that of another point.
     Loss,
-    /// More memory than is predicted, and less.
+    /// More memory than in a rehearsal, and less.
     Above,
     Below,
     /// A vector is kept.
@@ -36,11 +36,13 @@ struct Flawed {
     calls: f64,
 }
 
-impl Estimator<f64> for Flawed {
+impl Named for Flawed {
     fn name(&self) -> String {
         format!("{:?}", self.flaw)
     }
+}
 
+impl Estimator<f64> for Flawed {
     fn state(&self) -> Params<f64> {
         if self.flaw != Flaw::State {
             return Params::new();
@@ -56,11 +58,6 @@ impl Estimator<f64> for Flawed {
         self.calls += 1.0;
     }
 
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let bytes = Estimator::<f64>::task_bytes(&Exact::default(), profile, steps)?;
-        Ok(if self.flaw == Flaw::Below { bytes + 24 } else { bytes })
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<f64>,
@@ -74,7 +71,8 @@ impl Estimator<f64> for Flawed {
             Flaw::Scaled => factor += 1e-9,
             Flaw::Drawn => factor += if at.draw.iteration.is_multiple_of(2) { 0.12 } else { -0.1 },
             Flaw::Hidden | Flaw::State => factor += 1e-15 * self.calls,
-            Flaw::Above => extra = Some(oracle.take(3)?),
+            Flaw::Above if !oracle.rehearses() => extra = Some(oracle.take(3)?),
+            Flaw::Below if oracle.rehearses() => extra = Some(oracle.take(3)?),
             Flaw::Left => drop(oracle.take(1)?),
             Flaw::Refuses => return Err(Error::ImplicitVanishes),
             _ => {}

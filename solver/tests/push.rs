@@ -2,8 +2,8 @@
 
 use hypertape_autodiff::{Array, List, Shape, dot};
 use hypertape_solver::{
-    Adam, Bilevel, Draw, GradientDescent, InnerLoop, Ista, Momentum, Oracle, Params, Projected,
-    RmsProp, Rollout, Rows, Rule, Task, solve,
+    Adam, Bilevel, Draw, GradientDescent, InnerLoop, Ista, Momentum, Named, Oracle, Params,
+    Projected, RmsProp, Rollout, Rows, Rule, Task, solve,
 };
 
 /// Two inner arrays of different shapes, a start that depends on `x`, and losses that are not quadratic.
@@ -47,7 +47,7 @@ fn pushed(oracle: &mut Oracle<f64>, inner: &InnerLoop) -> ([f64; 2], Vec<f64>) {
 
 fn agrees(rule: impl Rule<f64>) {
     let (mut oracle, inner) = (Oracle::new(Two).unwrap(), InnerLoop::new(STEPS, 0.05).unwrap());
-    let name = Rule::name(&rule);
+    let name = Named::name(&rule);
     oracle.set_rule(rule);
     let (forward, w) = pushed(&mut oracle, &inner);
     let task = Task { x: &X, draw: Draw::new(0, 0), slot: 0 };

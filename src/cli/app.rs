@@ -26,7 +26,6 @@ use crate::{Estimator, LinearSolver, Outer, Registry, Rule, Spelled, Spelling};
 ///     }
 /// }
 /// impl<T: Element> LinearSolver<T> for Steepest {
-///     fn name(&self) -> String { self.text() }
 ///     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
 ///         let ([mut r, mut ar], limit) = (system.vectors()?, self.stop.residual(system.b));
 ///         system.residual(&mut r)?;
@@ -66,7 +65,6 @@ use crate::{Estimator, LinearSolver, Outer, Registry, Rule, Spelled, Spelling};
 ///     fn about(&self) -> About { About { name: "growing", summary: "warm, one step more each", cost: "" } }
 /// }
 /// impl Coupling for Growing {
-///     fn name(&self) -> String { self.text() }
 ///     fn inner(&self, inner: &InnerLoop, k: usize) -> InnerLoop { inner.with_steps(inner.steps() + k) }
 /// }
 ///

@@ -22,13 +22,17 @@ pub(crate) enum ArrayFile {
     Named(Params<f64>),
 }
 
-/// Reads a `.npy` or `.npz` file of finite numbers. Of two arrays of one name in an archive the later counts, as for numpy.
-pub(crate) fn read(path: &Path) -> Result<ArrayFile> {
+/// Reads a `.npy` or `.npz` file of finite numbers, each array of `most` values at most. Of two arrays of one name in an archive the
+/// later counts, as for numpy.
+pub(crate) fn read(path: &Path, most: usize) -> Result<ArrayFile> {
+    let most = most as u64;
     let contents = match path.extension().and_then(|e| e.to_str()) {
         Some("npy") => {
-            open(path).and_then(|file| Ok(ArrayFile::Flat(npy::read(file).map_err(why)?.values)))
+            let flat =
+                |file| Ok(ArrayFile::Flat(npy::read_at_most(file, most).map_err(why)?.values));
+            open(path).and_then(flat)
         }
-        Some("npz") => open(path).and_then(read_npz).map(ArrayFile::Named),
+        Some("npz") => open(path).and_then(|file| read_npz(file, most)).map(ArrayFile::Named),
         _ => Err(anyhow!("unknown kind of file, expected a name that ends in .npy or .npz")),
     };
     contents.map_err(|e| anyhow!("{}: {e:#}", path.display()))
@@ -120,7 +124,7 @@ fn check_names(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn read_npz(file: impl Read + std::io::Seek) -> Result<Params<f64>> {
+fn read_npz(file: impl Read + std::io::Seek, most: u64) -> Result<Params<f64>> {
     let mut archive = ZipArchive::new(file).map_err(|e| anyhow!("not an npz file: {e}"))?;
     let mut arrays = Params::new();
     for i in 0..archive.len() {
@@ -130,7 +134,7 @@ fn read_npz(file: impl Read + std::io::Seek) -> Result<Params<f64>> {
         };
         let refused = |e: String| anyhow!("array {name:?}: {e}");
         let npy::Matrix { rows, cols, values } =
-            npy::read(BufReader::new(entry)).map_err(refused)?;
+            npy::read_at_most(BufReader::new(entry), most).map_err(refused)?;
         let Some(shape) = u32::try_from(rows).ok().zip(u32::try_from(cols).ok()) else {
             return Err(refused(format!("shape ({rows}, {cols}), expected sizes below 2^32")));
         };
@@ -170,7 +174,7 @@ mod tests {
         let dir = tempdir().unwrap();
         let path = dir.path().join(name);
         fs::write(&path, bytes).unwrap();
-        read(&path)
+        read(&path, 1000)
     }
 
     /// Checks that a file is refused in one line that names it and contains the given parts.
@@ -188,6 +192,14 @@ mod tests {
         each.fold(Params::new(), |all, &(name, shape, values)| {
             all.with(name, shape, values.iter().copied())
         })
+    }
+
+    #[test]
+    fn large_arrays_are_refused_by_their_header() {
+        let large = vector(&[0.0; 1001]);
+        refused("a.npy", &large, &["1001 values, expected at most 1000"]);
+        let npz = npz(&[("w.npy", large)], CompressionMethod::Deflated);
+        refused("a.npz", &npz, &["1001 values, expected at most 1000"]);
     }
 
     #[test]
@@ -220,7 +232,7 @@ mod tests {
         refused("a.npy", b"", &["not an npy file"]);
         refused("a.npy", b"PK\x03\x04 and so on", &["not an npy file"]);
         refused("a.npz", &vector(&[1.0]), &["not an npz file"]);
-        let message = read(Path::new("/nowhere/a.npy")).unwrap_err().to_string();
+        let message = read(Path::new("/nowhere/a.npy"), 1).unwrap_err().to_string();
         assert!(message.contains("/nowhere/a.npy"), "{message}");
     }
 
@@ -298,7 +310,7 @@ mod tests {
         let named = arrays(&[("w", Shape::new(2, 2), &values), ("b", Shape::column(0), &[])]);
         write_npz(&path, &named).unwrap();
         let first = fs::read(&path).unwrap();
-        assert_eq!(read(&path).unwrap(), ArrayFile::Named(named.clone()));
+        assert_eq!(read(&path, 1000).unwrap(), ArrayFile::Named(named.clone()));
         write_npz(&path, &named).unwrap();
         assert_eq!(fs::read(&path).unwrap(), first);
         // What numpy.savez writes there: sizes of 8 bytes behind the name, 128 and 4 doubles.
@@ -307,7 +319,7 @@ mod tests {
         assert_eq!([&first[39..47], &first[47..55]], [&size, &size]);
         assert_eq!(&first[55..63], b"\x93NUMPY\x01\0");
         write_npz(&path, &Params::<f32>::new()).unwrap();
-        assert_eq!(read(&path).unwrap(), ArrayFile::Named(Params::new()));
+        assert_eq!(read(&path, 1000).unwrap(), ArrayFile::Named(Params::new()));
     }
 
     #[test]
@@ -320,7 +332,7 @@ mod tests {
             let bad = good.clone().with(name, Shape::SCALAR, [2.0]);
             let message = write_npz(&path, &bad).unwrap_err().to_string();
             assert!(message.contains(expected) && message.contains("a.npz"), "{message}");
-            assert_eq!(read(&path).unwrap(), ArrayFile::Named(good.clone()));
+            assert_eq!(read(&path, 1000).unwrap(), ArrayFile::Named(good.clone()));
             assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
         }
     }

@@ -1,16 +1,16 @@
 //! Files that appear whole or not at all.
 
-use std::fs;
-use std::io::{self, BufWriter, Write};
-#[cfg(unix)]
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
-use tempfile::NamedTempFile;
 
 use super::ranks;
+use crate::{UNFINISHED, replace};
 
 /// Writes `value` to `path`, as JSON for people.
 pub(crate) fn json(path: &Path, value: &impl Serialize) -> Result<()> {
@@ -20,9 +20,7 @@ pub(crate) fn json(path: &Path, value: &impl Serialize) -> Result<()> {
     })
 }
 
-/// Writes a file aside, in the folder of `path`, and renames it over `path` once it is on the disk.
-///
-/// On any error `path` is left as it was and nothing is left beside it. Of several ranks only the first writes.
+/// [Replaces](replace) a file whole, or leaves it as it was. Of several ranks only the first writes.
 pub(crate) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     if !ranks::first() {
         return Ok(());
@@ -31,17 +29,12 @@ pub(crate) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()
     if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
         bail!("cannot write {}: it exists and is not a regular file", path.display());
     }
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    ensure!(
-        folder.is_dir(),
-        "cannot write {}: {} is not an existing folder",
-        path.display(),
-        folder.display()
-    );
-    write_aside(path, folder, write).map_err(|e| anyhow!("cannot write {}: {e:#}", path.display()))
+    let folder = path.parent().filter(|folder| *folder != Path::new("") && !folder.is_dir());
+    if let Some(folder) = folder {
+        bail!("cannot write {}: {} is not an existing folder", path.display(), folder.display());
+    }
+    replace(path, write)
+        .map_err(|e: anyhow::Error| anyhow!("cannot write {}: {e:#}", path.display()))
 }
 
 /// Creates a folder where there is none and proves that files can be created in it, so that a long
@@ -52,32 +45,45 @@ pub(crate) fn prepare_dir(path: &Path) -> Result<()> {
     }
     fs::create_dir_all(path)
         .map_err(|e| anyhow!("cannot create the folder {}: {e}", path.display()))?;
-    temporary(path)
+    tempfile::tempfile_in(path)
         .map(drop)
         .map_err(|e| anyhow!("cannot create files in the folder {}: {e}", path.display()))
 }
 
-fn write_aside(
-    path: &Path,
-    folder: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<()>,
-) -> Result<()> {
-    let mut writer = BufWriter::new(temporary(folder)?);
-    write(&mut writer)?;
-    let file = writer.into_inner()?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
+/// Between two tries to lock a folder.
+const MOMENT: Duration = Duration::from_millis(50);
 
-/// A file that is removed when it is dropped, unless it was renamed by then; others may do with it what they may do
-/// with any new file, where temporary files are private by default.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".hypertape-").suffix(".tmp");
-    #[cfg(unix)]
-    builder.permissions(PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+/// Makes a folder if need be and locks it as long as the file lives, so that no two processes write there; what killed ones
+/// left half written is removed. `what` a process does there is told to the second. Of several ranks only the first locks.
+pub(crate) fn lock(path: &Path, what: &str) -> Result<Option<File>> {
+    prepare_dir(path)?;
+    if !ranks::first() {
+        return Ok(None);
+    }
+    // A folder is a file to lock where the system has it so.
+    let (name, file) = if cfg!(unix) {
+        (path.to_owned(), File::open(path))
+    } else {
+        (path.join("lock"), File::create(path.join("lock")))
+    };
+    let file = file.map_err(|e| anyhow!("{}: {e}", name.display()))?;
+    // A process that was just started by one that was killed holds a copy until it is another program.
+    let mut tries = 0..10;
+    while let Err(e) = file.try_lock() {
+        match e {
+            TryLockError::WouldBlock if tries.next().is_some() => thread::sleep(MOMENT),
+            TryLockError::WouldBlock => bail!("{}: another process {what} here", name.display()),
+            TryLockError::Error(e) => bail!("{}: {e}", name.display()),
+        }
+    }
+    for entry in fs::read_dir(path)?.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(UNFINISHED[0]) && name.ends_with(UNFINISHED[1]) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(Some(file))
 }
 
 #[cfg(test)]

@@ -8,13 +8,11 @@ use super::app::{App, Precise};
 use super::args::Certify;
 use super::atomic;
 use super::failure::{Failure, say};
-use super::point;
+use super::gradient::json;
+use super::point::{self, Opened};
 use super::table::{Align, Table, seconds, significant};
-use crate::certify;
 use crate::stats::Mean;
-
-/// Standard errors that a mean may be off by.
-const ALLOWED: f64 = 4.0;
+use crate::{Draw, Judgement, certify};
 
 /// What is reported of one estimator.
 #[derive(Debug, Serialize)]
@@ -23,8 +21,8 @@ struct Row {
     estimator: String,
     draws: u64,
     error: f64,
-    standard_errors: f64,
-    unbiased: bool,
+    standard_error: Option<f64>,
+    verdict: &'static str,
     variance: Mean,
     second_moment: Mean,
     predicted: Option<f64>,
@@ -33,6 +31,7 @@ struct Row {
     product: f64,
     residual: Option<f64>,
     inner_ratio: Option<f64>,
+    warnings: Vec<String>,
 }
 
 /// The command.
@@ -44,9 +43,16 @@ pub(crate) fn run<T: Precise>(
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open::<T>(app, entry, common, 0)?;
-    let made =
-        options.estimators.iter().map(|text| point::estimator(app, &mut opened, common, text));
-    let mut estimators = made.collect::<Result<Vec<_>, _>>()?;
+    let (mut estimators, mut failures) = (Vec::new(), Vec::new());
+    for text in &options.estimators {
+        let mut tried = point::estimator(app, &mut opened, common, text)?;
+        let (Opened { oracle, inner, x, .. }, draw) = (&mut opened, Draw::new(common.seed, 0));
+        match tried.estimate(oracle, inner, x, draw, &mut x.clone()) {
+            Ok(_) => estimators.push(point::estimator(app, &mut opened, common, text)?),
+            // The others are told all the same.
+            Err(error) => failures.push(format!("{text}: {error}")),
+        }
+    }
     let mut exact = point::estimator(app, &mut opened, common, "exact")?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
@@ -57,15 +63,21 @@ pub(crate) fn run<T: Precise>(
         problem: entry.name.clone(),
         draws: options.draws,
         error: certificate.error,
-        standard_errors: certificate.standard_errors,
-        unbiased: certificate.unbiased(ALLOWED, T::epsilon().as_f64()),
+        standard_error: Some(certificate.standard_error).filter(|error| error.is_finite()),
+        verdict: match certificate.verdict {
+            Judgement::Exact => "exact",
+            Judgement::Unbiased => "unbiased",
+            Judgement::Biased => "BIASED",
+            Judgement::Undecided => "undecided",
+        },
         variance: certificate.variance,
         second_moment: certificate.second_moment,
         predicted: certificate.predicted,
         seconds: certificate.seconds,
         product: certificate.product(),
-        residual: certificate.report.and_then(|report| report.residual),
-        inner_ratio: certificate.report.map(|report| report.inner_ratio),
+        residual: certificate.soundness.report.and_then(|report| report.residual),
+        inner_ratio: certificate.soundness.report.map(|report| report.inner_ratio),
+        warnings: certificate.soundness.warnings(),
         estimator: certificate.name,
     };
     let rows: Vec<Row> = found.map_err(Failure::run)?.into_iter().map(row).collect();
@@ -73,13 +85,18 @@ pub(crate) fn run<T: Precise>(
         let written = atomic::json(&folder.join("certify.json"), &rows);
         written.map_err(|e| Failure::run(format!("--save: {e}")))?;
     }
-    if !common.json {
+    if common.json {
+        rows.iter().try_for_each(|row| say(out, json(row)?))?;
+    } else {
         let (name, steps, n) = (&entry.name, opened.inner.steps(), options.draws);
         say(out, format!("{name}: {steps} steps, {n} draws, beside exact gradients of the same"))?;
-        return say(out, table(&rows));
+        say(out, table(&rows))?;
+        let warnings = |row: &Row| {
+            row.warnings.iter().map(|w| format!("{}: {w}", row.estimator)).collect::<Vec<_>>()
+        };
+        rows.iter().flat_map(warnings).try_for_each(|line| say(out, line))?;
     }
-    let mut lines = rows.iter().map(|row| serde_json::to_string(row).map_err(Failure::run));
-    lines.try_for_each(|line| say(out, line?))
+    if failures.is_empty() { Ok(()) } else { Err(Failure::run(failures.join("; "))) }
 }
 
 fn table(rows: &[Row]) -> Table {
@@ -87,7 +104,7 @@ fn table(rows: &[Row]) -> Table {
     let mut table = Table::new(&[
         ("estimator", left),
         ("error", right),
-        ("in s.e.", right),
+        ("s.e.", right),
         ("mean", left),
         ("variance", right),
         ("E|G|^2", right),
@@ -97,8 +114,10 @@ fn table(rows: &[Row]) -> Table {
         ("time x E|G|^2 of exact", right),
         ("residual", right),
     ]);
-    let number = |v: f64| significant(v, 3);
-    let maybe = |v: Option<f64>| v.map_or_else(|| "-".into(), number);
+    let maybe = |v: Option<f64>| {
+        v.filter(|v| v.is_finite()).map_or_else(|| "-".into(), |v| significant(v, 3))
+    };
+    let number = |v: f64| maybe(Some(v));
     let mean = |[mean, error]: Mean| format!("{} +- {}", number(mean), significant(error, 1));
     for row in rows {
         // Without noise of tasks the exact gradient has no variance, only a second moment.
@@ -107,14 +126,14 @@ fn table(rows: &[Row]) -> Table {
         table.push([
             row.estimator.clone(),
             number(row.error),
-            number(row.standard_errors),
-            if row.unbiased { "exact" } else { "BIASED" }.into(),
+            maybe(row.standard_error),
+            row.verdict.into(),
             mean(row.variance),
             mean(row.second_moment),
             maybe(row.predicted),
             seconds(row.seconds),
             number(row.product),
-            maybe(Some(ratio).filter(|ratio| ratio.is_finite())),
+            number(ratio),
             maybe(row.residual),
         ]);
     }

@@ -16,7 +16,7 @@ use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
 use crate::{
-    Breakdown, Call, Cost, Draw, Estimate, Estimator, Params, Report, Share, dot, mean_loss,
+    Breakdown, Call, Cost, Draw, Estimate, Estimator, Params, Report, Share, mean_loss, norm,
 };
 
 /// What is reported of one estimator.
@@ -48,6 +48,7 @@ struct Row {
     #[serde(flatten)]
     went: Option<Went>,
     sensitivity: f64,
+    growth: f64,
     warnings: Vec<String>,
     #[serde(flatten)]
     implicit: Option<Implicit>,
@@ -219,7 +220,7 @@ fn measure<T: Precision>(
         oracle.set_breakdown(false);
     }
     let warnings = last.warnings();
-    let Estimate { loss, mut cost, report, sensitivity } = last;
+    let Estimate { loss, mut cost, report, sensitivity, growth, .. } = last;
     let median_and_min = |times: &mut [f64]| [0.5, 0.0].map(|q| quantile(times, q));
     let [primal_seconds, primal_seconds_min] = median_and_min(&mut primal[1..]);
     let [median, seconds_min] = median_and_min(&mut times[1..]);
@@ -236,7 +237,7 @@ fn measure<T: Precision>(
         data_seed: *data_seed,
         threads: common.threads,
         loss: loss.as_f64(),
-        gradient_norm: dot(&gradient, &gradient).as_f64().sqrt(),
+        gradient_norm: norm(&gradient).as_f64(),
         gradient_head: gradient.iter().take(8).map(|v| v.as_f64()).collect(),
         cost,
         bytes_predicted,
@@ -247,6 +248,7 @@ fn measure<T: Precision>(
         process_peak_bytes: process_peak("self"),
         went: broken_down,
         sensitivity,
+        growth,
         warnings,
         implicit: report.map(Into::into),
     };

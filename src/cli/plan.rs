@@ -10,7 +10,7 @@ use super::failure::{Failure, say};
 use super::gradient;
 use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
-use crate::{Alternative, Draw, Schedule, Weighed, plan, weigh};
+use crate::{Alternative, Draw, Weighed, plan, weigh};
 
 /// One alternative, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -126,11 +126,13 @@ fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> 
     }
     say(out, table)?;
     let Some(best) = found.first() else { return Ok(()) };
-    let dear = found.iter().max_by_key(|a| a.bytes).map_or(best.bytes, |a| a.bytes);
-    let why = match best.schedule {
-        _ if best.bytes == dear => "the fastest, and it needs all that fits",
-        Schedule::StoreAll { .. } => "every state fits, and nothing is computed twice",
-        _ => "the fastest: what takes more bytes does not save time here",
+    let (steps, dear) = (best.counts.plain_steps, found.iter().map(|a| a.bytes).max());
+    let why = match () {
+        () if found.iter().all(|a| a.counts.plain_steps >= steps) && dear != Some(best.bytes) => {
+            "the fastest: no step is taken more often than need be, and more bytes save no time"
+        }
+        () if dear == Some(best.bytes) => "the fastest, and of these it takes the most bytes",
+        () => "the fastest: what takes more bytes does not save time here",
     };
     let Alternative { schedule, bytes: needed, seconds: time, .. } = best;
     say(out, format!("use {schedule}: {why} ({}, {})", seconds(*time), bytes(*needed)))
@@ -149,21 +151,35 @@ fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
             seconds(worth.seconds_predicted),
             match (significant(worth.second_moment, 3), worth.standard_error) {
                 (moment, 0.0) => moment,
+                (moment, error) if error.is_infinite() => format!("{moment}, by one draw"),
                 (moment, error) => format!("{moment} +- {}", significant(error, 1)),
             },
-            significant(worth.relative, 3),
+            match significant(worth.relative, 3) {
+                _ if !worth.relative.is_finite() => "-".into(),
+                relative => relative,
+            },
         ]);
     }
     say(out, format!("\n{table}"))?;
-    let best = &worths[0].estimator;
-    let why = match best.split(':').next() {
-        Some("ufom") => "the first-order gradient misses little, and costs little",
-        Some("jump") => "a few products with frozen Hessians give almost the gradient",
-        Some("roulette") => "what earlier steps add falls off faster than it costs",
-        Some("forward-gradient") => "a few directions tell much, and no state is stored",
-        Some("thinned") => "steps are small, so that a few of them speak for all",
-        _ => "what is cheaper misses too much of the gradient",
+    let [best, exact] = [Some(&worths[0]), worths.iter().find(|w| w.estimator == "exact")];
+    let (Some(best), Some(exact)) = (best, exact) else { return Ok(()) };
+    let part = |of: f64, whole: f64| significant(of / whole, 3);
+    let why = if best.estimator == exact.estimator {
+        match worths.iter().find(|w| w.estimator != "exact") {
+            Some(next) if next.relative.is_finite() => format!(
+                "no other saves a fifth of time x E|G|^2; the next, {}, takes {} of it",
+                next.estimator,
+                significant(next.relative, 3)
+            ),
+            _ => "there is no other".to_owned(),
+        }
+    } else {
+        let time = part(best.seconds_predicted, exact.seconds_predicted);
+        let moment = part(best.second_moment, exact.second_moment);
+        format!(
+            "{time} of the time of exact for {moment} of its E|G|^2, together {}",
+            significant(best.relative, 3)
+        )
     };
-    let relative = significant(worths[0].relative, 3);
-    say(out, format!("estimate by {best}: {why} (time x E|G|^2 {relative} of exact)"))
+    say(out, format!("estimate by {}: {why}", best.estimator))
 }

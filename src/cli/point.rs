@@ -11,8 +11,8 @@ use super::ranks;
 use crate::problems::data::{Files, load};
 use crate::problems::{Entry, Labels, Precision};
 use crate::{
-    Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Profile, find_by_name,
-    plan,
+    Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, axpy,
+    find_by_name, fingerprint, plan,
 };
 
 /// A problem ready to be differentiated.
@@ -87,6 +87,31 @@ pub(crate) fn open<T: Precise>(
     Ok(Opened { oracle, inner, x, data_seed })
 }
 
+/// Of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which
+/// the rest does; of every task of the first meta-batch.
+pub(crate) fn data_hash<T: Precision>(oracle: &mut Oracle<T>) -> Result<String, Error> {
+    // What an estimate may take is no matter here.
+    let memory = oracle.memory();
+    oracle.set_memory(None);
+    let (x, draw) = (oracle.start().values().to_vec(), Draw::new(0, 0));
+    let mut values = [&x, oracle.inner_start().values()].concat();
+    let [mut w, mut slope] = oracle.vectors(oracle.inner_dim())?;
+    for slot in 0..oracle.batch() {
+        let draw = draw.for_task(oracle.task(draw, slot));
+        oracle.init(&x, draw, &mut w)?;
+        oracle.inner_gradient(Point { w: &w, x: &x, draw }, 0, &mut slope)?;
+        axpy(&mut w, T::from_f64(-1e-3), &slope);
+        values.push(oracle.outer_value(Point { w: &w, x: &x, draw })?);
+        values.extend_from_slice(&w);
+    }
+    for vector in [w, slope] {
+        oracle.give(vector);
+    }
+    oracle.set_memory(memory);
+    let bytes = values.iter().flat_map(|v| v.as_f64().to_le_bytes());
+    Ok(format!("{:016x}", fingerprint(bytes)))
+}
+
 /// The problem, on the samples that the command gives, if it gives any.
 fn on<T: Precision>(
     entry: &Entry,
@@ -130,7 +155,7 @@ fn alternatives<T: Precision>(
     common: &Common,
 ) -> Result<Vec<Alternative>, Failure> {
     let (profile, memory) = (profile(opened, common)?, common.memory.unwrap_or(u64::MAX));
-    plan(estimator, &opened.oracle, &opened.inner, &profile, memory).map_err(Failure::run)
+    plan(estimator, &mut opened.oracle, &opened.inner, &profile, memory).map_err(Failure::run)
 }
 
 /// What pieces of an estimate take there, in bytes and time.
@@ -145,7 +170,9 @@ pub(crate) fn profile<T: Precision>(
 /// The values of a file in the order of `like`.
 fn point<T: Element>(path: &Path, like: &Params<T>, option: &str) -> Result<Vec<T>, Failure> {
     let what = format!("{option} {}", path.display());
-    let file = arrays::read(path).map_err(|e| Failure::usage(format!("{option}: {e}")))?;
+    // Room for what is plainly another array, to be named; not for what would fill memory.
+    let most = like.values().len().saturating_mul(16).saturating_add(1024);
+    let file = arrays::read(path, most).map_err(|e| Failure::usage(format!("{option}: {e}")))?;
     let values = arrays::assign(&file, like, &what).map_err(Failure::usage)?;
     let rounded: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
     match rounded.iter().position(|v| !v.is_finite()) {

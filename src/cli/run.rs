@@ -11,18 +11,20 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::app::{App, Precise};
-use super::args::Run as Options;
+use super::args::{Asked, Run as Options};
 use super::failure::{Failure, say};
 use super::outer::{self, Algorithm};
 use super::point::{self, Opened};
 use super::state::{self, Files, Interrupt};
 use super::table::{Align, Table, significant};
+use super::warned::Warned;
 use super::{arrays, atomic};
 use crate::coupling::Coupling;
+use crate::problems::Entry;
 use crate::stats::moments;
 use crate::{
-    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Outer, Record, Run, RunState, Saved,
-    mean_loss,
+    Cost, Draw, End, Estimator, InnerLoop, Limits, Observer, Oracle, Outer, Record, Run, RunState,
+    Saved, mean_loss,
 };
 
 /// A judged outer point: the run's result, or a control.
@@ -38,6 +40,7 @@ struct Judged {
 struct Summary {
     problem: String,
     estimator: String,
+    schedule: Option<String>,
     dtype: &'static str,
     steps: usize,
     lr: f64,
@@ -50,6 +53,8 @@ struct Summary {
     data_seed: Option<u64>,
     threads: usize,
     seconds: f64,
+    #[serde(flatten)]
+    warned: Warned,
     results: BTreeMap<String, BTreeMap<&'static str, Option<f64>>>,
 }
 
@@ -64,24 +69,25 @@ pub(crate) fn run<T: Precise>(
     let Algorithm { coupling, estimator: named, outer, .. } =
         outer::algorithm(app, entry, options)?;
     let (coupling, outer): (Arc<dyn Coupling>, Arc<dyn Outer<T>>) = (coupling.into(), outer.into());
-    let mut opened = point::open::<T>(app, entry, common, 0)?;
-    let mut estimator = point::estimator(app, &mut opened, common, &named)?;
-    let limits = limits(options);
     let files = Files::of(options)?;
+    let (opened, mut estimator) = begin::<T>(app, entry, options, &files, &named)?;
+    let mut first = Some(opened);
+    let limits = limits(options);
     let mut interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
     let mut bar = Bar(progress(options.repeat.saturating_mul(iterations)));
-    let (mut all, mut ended) = (Vec::new(), String::new());
+    let (mut all, mut ended, mut found) = (Vec::new(), String::new(), Vec::new());
     for repeat in 0..options.repeat {
-        let stem = if options.repeat == 1 { String::new() } else { format!("-{repeat}") };
-        let Opened { mut oracle, inner, x, data_seed } =
-            point::open::<T>(app, entry, common, repeat as u64)?;
+        let stem = stem(options, repeat);
+        let opened =
+            first.take().map_or_else(|| point::open(app, entry, common, repeat as u64), Ok);
+        let Opened { mut oracle, inner, x, data_seed } = opened?;
         let seed = common.seed.wrapping_add(repeat as u64);
         let (coupling, outer) = (Arc::clone(&coupling), Arc::clone(&outer));
         let run = Run { inner, outer, iterations, seed, coupling, limits };
         let name = estimator.name();
         let settings =
-            state::settings(options, &run, (&oracle, &*estimator), (&entry.name, data_seed));
+            state::settings(options, &run, (&mut oracle, &*estimator), (&entry.name, data_seed))?;
         let (mut state, mut records) = match files.resumed(&stem, repeat) {
             Some(path) => {
                 let Saved { state, records, .. } = state::load(&path, &settings)?;
@@ -105,11 +111,15 @@ pub(crate) fn run<T: Precise>(
         let lines: Vec<Line> = records.iter().map(|record| line(repeat, record)).collect();
         let (draw, last) =
             (Draw::new(seed, state.iteration as u64), run.coupling.inner(&inner, state.iteration));
-        let (judged, w) =
-            judge(&mut oracle, &*run.coupling, &last, &state.x, draw).map_err(Failure::run)?;
+        let other = !run.coupling.warm() && !state.best.is_empty() && state.best != state.x;
+        let best = other.then_some(&state.best[..]);
+        let (judged, w) = judge(&mut oracle, &*run.coupling, &last, (&state.x, best), draw)
+            .map_err(Failure::run)?;
+        let best = best.filter(|_| judged.iter().any(|judged| judged.name == BEST));
         let summary = Summary {
             problem: entry.name.clone(),
             estimator: name,
+            schedule: estimator.schedule().map(|schedule| schedule.to_string()),
             dtype: T::NAME,
             steps: inner.steps(),
             lr: inner.lr(),
@@ -122,6 +132,7 @@ pub(crate) fn run<T: Precise>(
             data_seed,
             threads: common.threads,
             seconds: lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()),
+            warned: Warned::of(records.iter().map(|record| record.soundness)),
             results: judged.iter().map(|j| (j.name.clone(), finite(&j.metrics))).collect(),
         };
         if common.json {
@@ -131,7 +142,7 @@ pub(crate) fn run<T: Precise>(
             say(out, serde_json::to_string(&summary).map_err(Failure::run)?)?;
         }
         if let Some(folder) = &files.save {
-            save(folder, &stem, &oracle, &state.x, &w, &lines, &summary)
+            save(folder, &stem, &oracle, (&state.x, best, &w), &lines, &summary)
                 .map_err(|e| Failure::run(format!("--save: {e}")))?;
         }
         ended = match state.end {
@@ -139,6 +150,7 @@ pub(crate) fn run<T: Precise>(
             Some(end) => format!("{} outer iterations, ended by {end}", state.iteration),
         };
         all.push(judged);
+        found.extend(records.iter().map(|record| record.soundness));
     }
     bar.0.finish_and_clear();
     if common.json {
@@ -150,7 +162,33 @@ pub(crate) fn run<T: Precise>(
     };
     let (name, estimator) = (&entry.name, estimator.name());
     say(out, format!("{name}: {length}, {}, {estimator}{runs}", outer.name()))?;
-    say(out, report(&all))
+    say(out, report(&all))?;
+    let estimates = found.len();
+    Warned::of(found).lines(estimates).try_for_each(|line| say(out, line))
+}
+
+/// The problem of the first run, and the estimator: where `auto` is asked for, under the schedule that a run to be resumed took.
+fn begin<T: Precise>(
+    app: &App,
+    entry: &Entry,
+    options: &Options,
+    files: &Files,
+    named: &str,
+) -> Result<(Opened<T>, Box<dyn Estimator<T>>), Failure> {
+    let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
+    let mut asked = options.common.clone();
+    if asked.schedule == Asked::Auto
+        && let Some(taken) = files.schedule::<T>(&stem(options, 0), 0)?
+    {
+        asked.schedule = Asked::Given(taken);
+    }
+    let estimator = point::estimator(app, &mut opened, &asked, named)?;
+    Ok((opened, estimator))
+}
+
+/// What the files of a run are told apart by.
+fn stem(options: &Options, repeat: usize) -> String {
+    if options.repeat == 1 { String::new() } else { format!("-{repeat}") }
 }
 
 pub(super) fn limits(options: &Options) -> Limits {
@@ -182,6 +220,7 @@ struct Line {
     /// Its time is that since the run began.
     #[serde(flatten)]
     cost: Cost,
+    warnings: Vec<String>,
 }
 
 /// Shown on stderr if that is a terminal.
@@ -200,6 +239,7 @@ fn line(repeat: usize, record: &Record) -> Line {
         loss: record.loss,
         gradient_norm: Some(record.gradient_norm).filter(|v| v.is_finite()),
         cost,
+        warnings: record.soundness.warnings(),
     }
 }
 
@@ -208,25 +248,36 @@ fn finite(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>
     metrics.iter().map(|&(name, value)| (name, Some(value).filter(|v| v.is_finite()))).collect()
 }
 
+/// The point of the least loss, where that is less than at the end.
+const BEST: &str = "best on the way";
+
 /// The result and the controls, each after an inner loop of its own, which a warm start from the result's end would
 /// not be for a control: there is none then. Also `w_r` of the result.
 fn judge<T: Precise>(
     oracle: &mut Oracle<T>,
     coupling: &dyn Coupling,
     inner: &InnerLoop,
-    x: &[T],
+    (x, best): (&[T], Option<&[T]>),
     draw: Draw,
 ) -> Result<(Vec<Judged>, Vec<T>), crate::Error> {
     let mut points = vec![("result", x.to_vec())];
+    points.extend(best.map(|x| (BEST, x.to_vec())));
+    let before = points.len();
     let controls = if coupling.warm() { Vec::new() } else { oracle.controls(inner) };
     points.extend(controls.into_iter().map(|(name, x)| (name, x.values().to_vec())));
-    if points.len() == 1 && !coupling.warm() {
+    if points.len() == before && !coupling.warm() {
         points.push(("start", oracle.start().values().to_vec()));
     }
     let (mut judged, mut result) = (Vec::new(), Vec::new());
+    let mut reached = f64::INFINITY;
     for (name, x) in points {
         let mut w = Vec::new();
         let (loss, others) = measure(oracle, inner, &x, draw, &mut w)?;
+        if name == "result" {
+            reached = loss;
+        } else if name == BEST && loss >= reached {
+            continue;
+        }
         let metrics = std::iter::once(("outer loss", loss)).chain(others).collect();
         judged.push(Judged { name: name.to_owned(), metrics });
         if result.is_empty() {
@@ -257,10 +308,18 @@ fn report(all: &[Vec<Judged>]) -> String {
     let names = first[0].metrics.iter().map(|m| (m.0, Align::Right));
     let columns: Vec<_> = std::iter::once(("", Align::Left)).chain(names).collect();
     let mut table = Table::new(&columns);
-    for (i, judged) in first.iter().enumerate() {
+    let mut rows: Vec<&Judged> = Vec::new();
+    // Not every run has a better point on the way.
+    for judged in all.iter().flatten() {
+        if !rows.iter().any(|row| row.name == judged.name) {
+            rows.push(judged);
+        }
+    }
+    for judged in rows {
         let mut row = vec![judged.name.clone()];
         for k in 0..judged.metrics.len() {
-            let values: Vec<f64> = all.iter().map(|run| run[i].metrics[k].1).collect();
+            let same = all.iter().flatten().filter(|other| other.name == judged.name);
+            let values: Vec<f64> = same.map(|other| other.metrics[k].1).collect();
             row.push(mean_and_spread(&values));
         }
         table.push(row);
@@ -279,18 +338,20 @@ fn mean_and_spread(values: &[f64]) -> String {
     format!("{} ± {}", significant(mean, 3), significant(variance.sqrt(), 2))
 }
 
-/// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, and `run.json`.
+/// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, `best.npz` where a point on the way was better, and `run.json`.
 fn save<T: Precise>(
     folder: &Path,
     stem: &str,
     oracle: &Oracle<T>,
-    x: &[T],
-    w: &[T],
+    (x, best, w): (&[T], Option<&[T]>, &[T]),
     lines: &[Line],
     summary: &Summary,
 ) -> anyhow::Result<()> {
     let file = |name: &str, kind: &str| folder.join(format!("{name}{stem}.{kind}"));
     arrays::write_npz(&file("x", "npz"), &oracle.start().with_values(x))?;
+    if let Some(best) = best {
+        arrays::write_npz(&file("best", "npz"), &oracle.start().with_values(best))?;
+    }
     arrays::write_npz(&file("w", "npz"), &oracle.inner_start().with_values(w))?;
     let document = serde_json::json!({ "summary": summary, "records": lines });
     atomic::json(&file("run", "json"), &document)

@@ -1,32 +1,40 @@
 //! The state of a run in a file, from which it goes on bit for bit.
 
+use std::fmt::Display;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::args::Run as Options;
 use super::atomic;
 use super::failure::Failure;
-use crate::{Element, Estimator, Observer, Oracle, Record, Run, Saved, Saving, Settings};
+use super::point;
+use crate::problems::Precision;
+use crate::{Element, Estimator, Observer, Oracle, Record, Run, Saved, Saving, Schedule, Settings};
 
 /// What the bits of a run depend on.
-pub(super) fn settings<T: Element>(
+pub(super) fn settings<T: Precision>(
     options: &Options,
     run: &Run<T>,
-    (oracle, estimator): (&Oracle<T>, &dyn Estimator<T>),
+    (oracle, estimator): (&mut Oracle<T>, &dyn Estimator<T>),
     (problem, data_seed): (&str, Option<u64>),
-) -> Settings {
+) -> Result<Settings, Failure> {
     let optional = |text: Option<String>| text.unwrap_or_else(|| "none".into());
     let init = options.common.init.as_ref().map(|path| path.display().to_string());
-    Settings::new(run, oracle, estimator)
+    let data_hash = point::data_hash(oracle).map_err(Failure::run)?;
+    let files = options.common.data.train.iter().chain(&options.common.data.valid);
+    let files: Vec<_> = files.chain(&options.common.data.test).map(String::as_str).collect();
+    Ok(Settings::new(run, oracle, estimator)
         .with("problem", problem)
         .with("init", optional(init))
         .with("data", format!("{:?}", options.common.data))
         .with("data seed", optional(data_seed.map(|s| s.to_string())))
+        .with("hash of the data", [&[&*data_hash], &files[..]].concat().join(" of ")))
 }
 
 /// Where states come from and go to.
@@ -35,6 +43,7 @@ pub(super) struct Files {
     /// The folder of `--save`, or of `--resume` without it.
     pub(super) save: Option<PathBuf>,
     resume: Option<PathBuf>,
+    _lock: Option<File>,
 }
 
 impl Files {
@@ -44,15 +53,32 @@ impl Files {
         if resume.is_some() && folder.is_none() && options.repeat > 1 {
             return Err(Failure::usage("--resume: found a file, expected a folder with --repeat"));
         }
-        let save = options.common.save.clone().or(folder);
-        if let Some(folder) = &save {
-            atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
+        if resume.is_some() && options.common.at.is_some() {
+            return Err(Failure::usage(
+                "--at: a run that goes on from --resume has its point already",
+            ));
         }
-        Ok(Self { save, resume })
+        let save = options.common.save.clone().or(folder);
+        let lock = save.as_ref().map(|folder| atomic::lock(folder, "saves a run"));
+        let lock = lock.transpose().map_err(|e| Failure::run(format!("--save: {e}")))?.flatten();
+        Ok(Self { save, resume, _lock: lock })
     }
 
     pub(super) fn saved(&self, stem: &str) -> Option<PathBuf> {
         self.save.as_ref().map(|folder| folder.join(format!("state{stem}.json")))
+    }
+
+    /// The schedule that the run to be resumed took, where `auto` is asked for: another may have other bits.
+    pub(super) fn schedule<T: Element>(
+        &self,
+        stem: &str,
+        repeat: usize,
+    ) -> Result<Option<Schedule>, Failure> {
+        let Some(path) = self.resumed(stem, repeat) else { return Ok(None) };
+        let refuse = |e: &dyn Display| Failure::usage(format!("--resume {}: {e}", path.display()));
+        let text = fs::read(&path).map_err(|e| refuse(&e))?;
+        let saved = Saved::<T>::read_any(&text).map_err(|e| refuse(&e))?;
+        Ok(saved.settings.get("schedule").and_then(|schedule| schedule.parse().ok()))
     }
 
     /// What to go on from. Of several runs, those that were not begun are not there.
@@ -76,7 +102,8 @@ pub(super) fn load<T: Element>(path: &Path, settings: &Settings) -> Result<Saved
     Saved::load(path, settings).map_err(refuse)
 }
 
-/// Whether Ctrl-C was typed since it was asked for. A second one ends the process at once.
+/// Whether Ctrl-C was typed since it was asked for, or the system asked the process to end, as batch systems do. A second time
+/// ends it at once.
 #[derive(Debug, Default)]
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
@@ -84,14 +111,20 @@ impl Interrupt {
     pub(super) fn watch() -> Result<Self, Failure> {
         let typed = Arc::new(AtomicBool::new(false));
         // In this order, so that the first one only takes note.
-        flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&typed))
-            .and_then(|_| flag::register(SIGINT, Arc::clone(&typed)))
-            .map_err(|e| Failure::run(format!("Ctrl-C: {e}")))?;
+        for (signal, status) in [(SIGINT, 130), (SIGTERM, 143)] {
+            flag::register_conditional_shutdown(signal, status, Arc::clone(&typed))
+                .and_then(|_| flag::register(signal, Arc::clone(&typed)))
+                .map_err(|e| Failure::run(format!("Ctrl-C: {e}")))?;
+        }
         Ok(Self(typed))
     }
 }
 
 impl<T> Observer<T> for Interrupt {
+    fn flag(&self) -> Option<Arc<AtomicBool>> {
+        Some(Arc::clone(&self.0))
+    }
+
     fn record(&mut self, _: &Record, _: &[T]) -> ControlFlow<()> {
         if self.0.load(Ordering::Relaxed) {
             ControlFlow::Break(())

@@ -29,7 +29,8 @@ use child::{Limits, Turns};
 use file::Study;
 use records::Records;
 
-/// The study that runs without a file: its name and text.
+/// The study that runs without a file, in a catalogue that has its problem: the problem, its name and text.
+const OF_DEFAULT: &str = "digits-clean";
 const DEFAULT: (&str, &str) = ("digits.toml", include_str!("../../studies/digits.toml"));
 
 /// The command.
@@ -55,6 +56,9 @@ pub(crate) fn run(app: &App, options: &Options, out: &mut dyn Write) -> Result<(
 fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
     let (file, study) = match &options.file {
         Some(file) => (file.as_path(), file::read(file, app)?),
+        None if !app.catalogue.iter().any(|entry| entry.name == OF_DEFAULT) => {
+            return Err(Failure::usage("study needs a FILE of grids, for example study.toml"));
+        }
         None => (Path::new(DEFAULT.0), file::parse(DEFAULT.0.as_ref(), DEFAULT.1.into(), app)?),
     };
     let own = || Path::new("hypertape-study").join(file.file_stem().unwrap_or_default());
@@ -102,7 +106,7 @@ fn run_all(
             let cell = &study.cells[i];
             let result = child::run(cell, limits, &turns).and_then(|outcome| {
                 let mut records = records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                records.add(i, cell, outcome, options.jobs)
+                records.add(&study.cells, i, outcome, options.jobs)
             });
             if let Err(failure) = result {
                 next.store(missing.len(), Ordering::Relaxed);
@@ -164,11 +168,13 @@ fn tell(study: &Study, records: &Records, out: &mut dyn Write) -> Result<(), Fai
     let groups = summary::groups(&study.cells, records)?;
     let table = summary::table(&groups);
     records.write_csv()?;
-    page::write(study, records, &groups, &table)?;
+    let warnings = summary::warnings(&groups);
+    page::write(study, records, &groups, (&table, &warnings))?;
     if let Some(title) = &study.title {
         say(out, title)?;
     }
     say(out, table)?;
+    warnings.iter().try_for_each(|line| say(out, line))?;
     say(out, format!("report: {}", records.folder.join("report.html").display()))
 }
 

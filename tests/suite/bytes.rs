@@ -191,7 +191,7 @@ fn bytes_follow_the_formula() {
         (oracle.inner_dim() as u64, oracle.start().values().to_vec(), Draw::new(3, 0));
     let d = x.len() as u64;
     let inner = InnerLoop::new(100, entry.lr).unwrap();
-    let profile = Profile::measure(&mut oracle, &inner, &x, draw, 0).unwrap();
+    let profile = Profile::measure(&oracle, &inner, &x, draw, 0).unwrap();
     for (text, slots) in [("store-all", 99), ("binomial:c=10", 10), ("uniform:k=10", 18)] {
         let [_, measured] = bytes(&mut oracle, &inner, &mut Exact::new(schedule(text)));
         let turn = 8 * (2 * p + p) + profile.outer_gradient.bytes;
@@ -217,7 +217,7 @@ fn bytes_of_array_operations_are_those_of_their_evaluations() {
     let entry = catalogue().into_iter().find(|e| e.name == "w3").unwrap();
     let mut oracle = entry.open::<f64>(None).unwrap();
     let (inner, x) = (InnerLoop::new(3, entry.lr).unwrap(), oracle.start().values().to_vec());
-    let profile = Profile::measure(&mut oracle, &inner, &x, Draw::new(3, 0), 0).unwrap();
+    let profile = Profile::measure(&oracle, &inner, &x, Draw::new(3, 0), 0).unwrap();
     oracle.set_breakdown(true);
     let point = profile.value * (profile.inner + profile.outer);
     for (schedule, parts) in [

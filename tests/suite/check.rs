@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::support::two_layer::TwoLayer;
 use hypertape::problems::{Entry, Precision, catalogue};
 use hypertape::{
-    Array, Bilevel, Check, Draw, Element, Error, InnerLoop, LinearOperator, List, Oracle, Params,
-    Rows, Shape, Verdict, check, nearby,
+    Array, Bilevel, Check, Draw, Element, Error, InnerLoop, Level, LinearOperator, List, Oracle,
+    Params, Rows, Shape, Verdict, check, nearby,
 };
 
 fn failed(checks: &[Check]) -> Vec<&'static str> {
@@ -28,7 +28,7 @@ fn every_problem_of_the_catalogue_passes() {
         let checks = checks_of::<f64>(&entry);
         assert_eq!(failed(&checks), [""; 0], "{}: {checks:#?}", entry.name);
         let skipped = checks.iter().filter(|c| matches!(c.verdict, Verdict::Skipped(_))).count();
-        assert_eq!((checks.len(), skipped), (11, 0), "{}", entry.name);
+        assert_eq!((checks.len(), skipped), (13, 0), "{}", entry.name);
         for c in checks.iter().filter(|c| c.verdict == Verdict::Passed) {
             // Sharp: 1e-6 for truncation, observed up to 8e-8, and on these problems rounding adds up to 7e-6.
             assert!(c.allowed < 1e-4, "{}: {c:?}", entry.name);
@@ -47,8 +47,14 @@ fn single_precision_runs_what_needs_no_differences() {
             .filter(|c| !matches!(c.verdict, Verdict::Skipped("differences need f64")))
             .map(|c| c.name)
             .collect();
-        let expected =
-            ["randomness replayed", "randomness used", "Hessian symmetry", "exact = full tape"];
+        let expected = [
+            "randomness replayed",
+            "randomness used",
+            "sum over blocks of samples",
+            "Hessian symmetry",
+            "exact = full tape",
+            "outer variables used",
+        ];
         assert_eq!(run, expected, "{}", entry.name);
     }
 }
@@ -204,13 +210,67 @@ fn a_mistake_fails_the_checks_that_are_about_it() {
     }
 }
 
+/// The mean of four squares, which forgets that it is asked for some of them alone where it `ignores` rows, and of two outer
+/// variables uses one.
+struct Four {
+    ignores: bool,
+    names: [&'static str; 2],
+}
+
+const SAMPLES: [f64; 4] = [1.0, -2.0, 0.5, 3.0];
+
+impl Bilevel<f64> for Four {
+    fn start(&self) -> Params<f64> {
+        self.names.iter().fold(Params::new(), |all, &name| all.with(name, Shape::SCALAR, [0.3]))
+    }
+
+    fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        List::from_slice(&[x[0].scalar(0.7)])
+    }
+
+    fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], _: Draw, rows: Rows) -> A {
+        let range = if self.ignores { 0..4 } else { rows.range() };
+        let terms = range.map(|i| (w[0] - SAMPLES[i]).square() * 0.25);
+        let sum = terms.fold(w[0].scalar(0.0), |sum, term| sum + term);
+        if rows.carries_rest() { sum + x[0] * w[0].square() } else { sum }
+    }
+
+    fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], _: Draw, rows: Rows) -> A {
+        if rows.carries_rest() { w[0].square() } else { w[0].scalar(0.0) }
+    }
+
+    fn samples(&self, _: Draw) -> usize {
+        SAMPLES.len()
+    }
+
+    /// More than there are now.
+    fn block(&self, _: Level) -> usize {
+        100
+    }
+}
+
+#[test]
+fn losses_that_ignore_rows_and_variables_that_do_nothing() {
+    for ignores in [false, true] {
+        let mut oracle = Oracle::new(Four { ignores, names: ["a", "b"] }).unwrap();
+        let inner = InnerLoop::new(6, 0.1).unwrap();
+        let checks = check(&mut oracle, &inner, &[0.31, 0.2], Draw::new(0, 0)).unwrap();
+        let expected = if ignores { &["sum over blocks of samples"][..] } else { &[] };
+        assert_eq!(failed(&checks), expected, "{checks:#?}");
+        let used = checks.iter().find(|c| c.name == "outer variables used").unwrap();
+        assert_eq!((used.observed, &used.verdict), (1.0, &Verdict::Noted("NOT ALL")));
+    }
+    let twice = Oracle::new(Four { ignores: false, names: ["a", "a"] }).map(drop).unwrap_err();
+    assert!(twice.to_string().starts_with("two outer arrays are called a"), "{twice}");
+}
+
 #[test]
 fn hidden_state_is_found_and_nothing_else_is_claimed() {
     for mistake in [InnerCounts, OuterCounts, StartCounts] {
         let checks = checks_with(mistake);
         assert_eq!(failed(&checks), ["randomness replayed"], "{mistake:?}: {checks:#?}");
         assert!(checks[0].observed >= 1.0, "{:?}", checks[0]);
-        assert_eq!(checks.len(), 11);
+        assert_eq!(checks.len(), 13);
         let skipped = Verdict::Skipped("values that change from call to call have no slope");
         assert!(checks[1..].iter().all(|c| c.verdict == skipped), "{mistake:?}: {checks:#?}");
     }
@@ -258,18 +318,18 @@ fn the_command_prints_a_table_or_objects() {
     let (status, out, err) = command("quadratic");
     assert_eq!((status, err.as_str()), (0, ""), "{out}");
     assert!(out.starts_with("quadratic: 5 steps, lr 0.3, f64, near the start\ncheck "), "{out}");
-    assert_eq!(out.lines().filter(|l| l.contains("  ok  ")).count(), 10, "{out}");
+    assert_eq!(out.lines().filter(|l| l.contains("  ok  ")).count(), 11, "{out}");
 
     // Long runs are cut short unless asked for.
     let (status, out, err) = command("w1-ridge --json --dtype f32");
     assert_eq!((status, err.as_str()), (0, ""), "{out}");
     let rows: Vec<serde_json::Value> =
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(rows.len(), 11, "{out}");
+    assert_eq!(rows.len(), 13, "{out}");
     let of = |key: &str| -> Vec<&str> { rows.iter().map(|r| r[key].as_str().unwrap()).collect() };
     assert_eq!(of("verdict").iter().filter(|v| **v == "skipped").count(), 7, "{out}");
     assert!(of("check").contains(&"Hessian symmetry") && rows[0]["steps"] == 10, "{out}");
-    assert!(rows[0]["allowed"] == 0.0 && rows[2]["observed"].is_null(), "{out}");
+    assert!(rows[0]["allowed"] == 0.0 && rows[3]["observed"].is_null(), "{out}");
 }
 
 #[cfg(feature = "cli")]
@@ -279,6 +339,6 @@ fn the_command_fails_where_a_check_does() {
     // to 5e-7, those of 6e-6 are too long.
     let (status, out, err) = command("sinusoid --lr 0.3 --steps 20");
     assert_eq!(status, 1, "{out}");
-    assert_eq!(err, "error: 1 of 11 checks failed: exact = differences\n");
+    assert_eq!(err, "error: 1 of 13 checks failed: exact = differences\n");
     assert_eq!(out.lines().filter(|l| l.contains("  FAILED  ")).count(), 1, "{out}");
 }

@@ -357,7 +357,7 @@ fn certify_tells_what_estimators_are_worth() {
         .collect();
     let column = |name: &str| rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
     assert_eq!(column("estimator"), ["exact", "ufom:q=0.5", "truncated:k=1"]);
-    assert_eq!(column("unbiased"), [true, true, false]);
+    assert_eq!(column("verdict"), ["exact", "undecided", "BIASED"]);
     assert_eq!((rows[0]["error"].as_f64(), rows[0]["residual"].is_null()), (Some(0.0), true));
     // A coin of 1/2 adds the square of what first-order misses.
     let both = ok("gradient quadratic --estimator exact --estimator first-order --json", none);
@@ -446,6 +446,7 @@ fn gradient_prints_one_object_an_estimator() {
         "seconds_min",
         "process_peak_bytes",
         "sensitivity",
+        "growth",
         "warnings",
     ];
     expected.sort_unstable();
@@ -537,13 +538,15 @@ fn schedules_and_budgets() {
     assert!(out.contains("\nuse binomial:c=") && out.contains("constant"), "{out}");
     assert!(!out.contains("estimat"), "{out}");
     let out = ok("plan quadratic --draws 1", none);
-    assert!(out.contains("\nestimate by ") && out.contains(" of exact)\n"), "{out}");
+    assert!(out.contains("\nestimate by "), "{out}");
     let rows = objects("plan quadratic --draws 1 --memory 7000", none);
     assert!(rows.iter().all(|row| number(row, "bytes_predicted") <= 7000.0));
     let (weighed, schedules): (Vec<_>, Vec<_>) =
         rows.iter().partition(|row| row["estimator"].is_string());
     for (rows, key) in [(schedules, "seconds_predicted"), (weighed, "relative")] {
-        let values: Vec<f64> = rows.iter().map(|row| number(row, key)).collect();
+        // Noise has to gain a fifth before it comes first, so exact may stand out of its order.
+        let rows = rows.iter().filter(|row| row["estimator"] != "exact");
+        let values: Vec<f64> = rows.map(|row| number(row, key)).collect();
         assert!(values.len() > 2 && values.is_sorted(), "{key} {values:?}");
     }
 

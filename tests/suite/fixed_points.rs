@@ -11,7 +11,8 @@ use hypertape::linear::{
 use hypertape::problems::catalogue;
 use hypertape::{
     Adam, Array, Bilevel, Draw, Element, Error, Estimate, Estimator, Exact, Implicit, InnerLoop,
-    List, Oracle, Params, Projected, Rows, Rule, Shape, Step, StochasticNeumann, Terms, solve,
+    List, Named, Oracle, Params, Projected, Rows, Rule, Shape, Step, StochasticNeumann, Terms,
+    solve,
 };
 
 const STEPS: usize = 600;
@@ -89,10 +90,13 @@ enum Boxed {
     Ahead,
 }
 
-impl<T: Element> Rule<T> for Boxed {
+impl Named for Boxed {
     fn name(&self) -> String {
         format!("{self:?}")
     }
+}
+
+impl<T: Element> Rule<T> for Boxed {
     fn memory(&self) -> usize {
         1
     }

@@ -11,8 +11,8 @@ use hypertape::linear::{Dense, Gmres, Stop};
 use hypertape::problems::{ElasticNet, LearnedSteps, catalogue};
 use hypertape::{
     Adam, Array, Bilevel, Draw, Element, Error, Estimator, Exact, FullTape, GradientDescent,
-    Implicit, InnerLoop, Ista, List, Momentum, Oracle, Params, Projected, Reversible, RmsProp,
-    Rows, Rule, Schedule, Shape, Step,
+    Implicit, InnerLoop, Ista, List, Momentum, Named, Oracle, Params, Projected, Reversible,
+    RmsProp, Rows, Rule, Schedule, Shape, Step,
 };
 
 /// `g = z^2 + l z`, `f = z^2 / 2`, started at `z0`, with hyper-parameters of the rule behind `z0` and `l` in `x`.
@@ -44,10 +44,13 @@ enum Learned {
     Adam,
 }
 
-impl<T: Element> Rule<T> for Learned {
+impl Named for Learned {
     fn name(&self) -> String {
         "learned".into()
     }
+}
+
+impl<T: Element> Rule<T> for Learned {
     fn memory(&self) -> usize {
         match self {
             Self::Descent => 0,
@@ -291,10 +294,13 @@ fn adam_at_a_zero_gradient_is_finite() {
 #[derive(Debug)]
 struct Plain;
 
-impl<T: Element> Rule<T> for Plain {
+impl Named for Plain {
     fn name(&self) -> String {
         "plain".into()
     }
+}
+
+impl<T: Element> Rule<T> for Plain {
     fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
         List::from_slice(&[s[0] - g * step.lr])
     }
@@ -352,10 +358,13 @@ fn exact_equals_the_whole_run_tape_under_every_rule_and_schedule() {
 /// Gradient descent with factors, stated like any rule.
 #[derive(Debug)]
 struct Halved;
-impl<T: Element> Rule<T> for Halved {
+impl Named for Halved {
     fn name(&self) -> String {
         "halved".into()
     }
+}
+
+impl<T: Element> Rule<T> for Halved {
     fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, x: &[A], step: Step) -> List<A> {
         GradientDescent::with_factors(vec![1.0, 0.5]).unwrap().update(s, g, x, step)
     }
@@ -380,10 +389,13 @@ fn the_short_cut_of_gradient_descent_is_the_statement() {
 #[derive(Debug)]
 struct Liar;
 
-impl<T: Element> Rule<T> for Liar {
+impl Named for Liar {
     fn name(&self) -> String {
         "liar".into()
     }
+}
+
+impl<T: Element> Rule<T> for Liar {
     fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
         List::from_slice(&[s[0] - g * g.square() * step.lr])
     }
@@ -396,10 +408,13 @@ impl<T: Element> Rule<T> for Liar {
 #[derive(Debug)]
 struct Longer;
 
-impl<T: Element> Rule<T> for Longer {
+impl Named for Longer {
     fn name(&self) -> String {
         "longer".into()
     }
+}
+
+impl<T: Element> Rule<T> for Longer {
     fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], _: Step) -> List<A> {
         List::from_slice(&[s[0], g])
     }

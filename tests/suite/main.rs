@@ -26,6 +26,8 @@ mod ridge;
 mod run;
 mod samples;
 mod scalar;
+#[cfg(feature = "cli")]
+mod silent;
 mod stochastic;
 #[cfg(feature = "cli")]
 mod study;

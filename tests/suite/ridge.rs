@@ -1,7 +1,25 @@
 //! Ridge regression with one log-penalty a feature: the hypergradient of a long inner loop against its closed form.
 
-use hypertape::problems::{Penalised, RIDGE};
+use hypertape::problems::Penalised;
 use hypertape::{Draw, Error, Estimator, Exact, InnerLoop, Oracle, solve};
+
+/// What a ridge regression converges to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Limit {
+    /// The inner solution.
+    pub(crate) w: [f64; 2],
+    /// The outer loss.
+    pub(crate) loss: f64,
+    /// Its gradient.
+    pub(crate) gradient: [f64; 2],
+}
+
+/// The limit of [`Penalised::small_ridge`], from 50-digit arithmetic.
+pub(crate) const RIDGE: Limit = Limit {
+    w: [0.543_521_519_630_882_8, 0.338_613_894_376_451_7],
+    loss: 0.022_488_068_796_323_973,
+    gradient: [-0.009_665_356_356_972_778, 0.009_381_147_768_140_065],
+};
 
 const TRAIN: ([f64; 8], [f64; 4]) =
     ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);

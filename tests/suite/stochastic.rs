@@ -5,8 +5,8 @@ use crate::support::{deviation, estimate};
 use hypertape::linear::Neumann;
 use hypertape::problems::Quadratic;
 use hypertape::{
-    Array, Bilevel, Draw, Element, Error, Estimator, Implicit, InnerLoop, Level, List, Oracle,
-    Params, Rows, Shape, StochasticNeumann, Terms,
+    Array, Bilevel, Draw, Element, Error, Estimator, Implicit, InnerLoop, Level, List, Named,
+    Oracle, Params, Rows, Shape, StochasticNeumann, Terms,
 };
 use rand::RngExt;
 
@@ -331,7 +331,7 @@ fn settings_are_checked() {
     ] {
         assert_eq!(of(terms, lr), text);
     }
-    let name = |terms, lr| Estimator::<f64>::name(&StochasticNeumann::new(terms, lr).unwrap());
+    let name = |terms, lr| Named::name(&StochasticNeumann::new(terms, lr).unwrap());
     assert_eq!(name(bio(3, 2.0, 0.9), Some(0.5)), "stocbio:terms=3,batches=2,decay=0.9,lr=0.5");
     assert_eq!(name(roulette(0.5, Some(0.25), 0.0), None), "roulette-neumann:survival=0.5,mu=0.25");
 }

@@ -138,15 +138,8 @@ fn a_grid_by_hand() {
     let study = Study::new(GRID);
     let (out, err) = study.ok();
     assert_eq!(err, "8 cells, 0 of them already recorded\n");
-    let files = [
-        "figures",
-        "lock",
-        "records.csv",
-        "records.jsonl",
-        "report.html",
-        "report.md",
-        "study.toml",
-    ];
+    let files =
+        ["figures", "records.csv", "records.jsonl", "report.html", "report.md", "study.toml"];
     assert_eq!(names(&study.0.join("out")), files);
     let records = study.records();
     let mut expected = Vec::new();
@@ -714,10 +707,10 @@ fn killed_twenty_times_it_ends_with_the_same_records() {
 fn one_process_a_folder() {
     let study = Study::new(GRID);
     fs::create_dir(study.0.join("out")).unwrap();
-    let lock = fs::File::create(study.0.join("out/lock")).unwrap();
+    let lock = fs::File::open(study.0.join("out")).unwrap();
     lock.lock().unwrap();
     let (status, _, err) = study.start();
-    assert!(status == 1 && err.contains("lock: another process runs a study here"), "{err}");
+    assert!(status == 1 && err.contains("out: another process runs a study here"), "{err}");
     // Not by closing it alone: a process that another test just started may hold a copy.
     lock.unlock().unwrap();
     study.ok();
@@ -775,22 +768,30 @@ fn shards_are_merged_and_compared() {
     // Against itself nothing is worse.
     let (status, out, err) = run(&["compare", &whole_folder, &whole_folder]);
     assert_eq!((status, err.as_str()), (0, ""));
-    let ratios = out.lines().filter(|l| l.contains(" 1.00 ") && l.ends_with("]      =     same"));
+    let ratios =
+        out.lines().filter(|l| l.contains(" 1.00 ") && l.ends_with("same, but for times: too few"));
     assert_eq!(ratios.count(), 4, "{out}");
     assert!(out.ends_with("8 cells compared, 0 cells of the first are not in both\n"), "{out}");
-    let path = study.0.join("whole/records.jsonl");
     let mut records = study.records_in("both");
+    let write = |folder: &str, records: &[Value]| {
+        let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+        fs::write(study.0.join(folder).join("records.jsonl"), lines.join("\n")).unwrap();
+    };
+    // Eight times a cell, which is enough to tell.
+    for record in &mut records {
+        record["times"] = json!(vec![record["seconds"].as_f64().unwrap(); 8]);
+    }
+    write("both", &records);
     for (i, record) in records.iter_mut().enumerate() {
         // The seeds of the first row take a thousand times as long, the second tells another loss.
         if i < 2 {
             let time = record["seconds"].as_f64().unwrap() * 1e3;
-            record["times"] = json!([time]);
+            record["times"] = json!(vec![time; 8]);
         } else if i < 3 {
             record["loss"] = json!(0.5);
         }
     }
-    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
-    fs::write(path, lines.join("\n")).unwrap();
+    write("whole", &records);
     let (status, out, err) = run(&["compare", &both, &whole_folder, "--slower", "1.000001"]);
     let verdicts: Vec<&str> =
         out.lines().skip(1).take(4).map(|l| l.rsplit("  ").next().unwrap().trim()).collect();

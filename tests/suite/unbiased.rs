@@ -6,8 +6,8 @@ use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, estimate};
 use hypertape::{
     Adam, Cheap, Cost, Draw, Element, Error, Estimator, Exact, FirstOrder, ForwardGradient,
-    InnerLoop, Jump, Levels, Oracle, Probability, Profile, Roulette, Thinned, Truncated, Ufom,
-    certify, dot, mean_square_factor, optimal_probability, weigh,
+    InnerLoop, Judgement, Jump, Levels, Named, Oracle, Probability, Profile, Roulette, Thinned,
+    Truncated, Ufom, certify, dot, mean_square_factor, optimal_probability, weigh,
 };
 use proptest::prelude::*;
 
@@ -572,7 +572,7 @@ fn gaussian_tasks_have_the_known_tails_and_costs() {
     // Given a plan, an estimator with it.
     let planned = roulette.with_survival(&levels.survival(0.1)).unwrap();
     assert!(levels.least() < Levels::new(base, &[d2], &[21.0, 81.0]).least());
-    assert!(Estimator::<f64>::name(&planned).starts_with("roulette:0:1,5:"));
+    assert!(Named::name(&planned).starts_with("roulette:0:1,5:"));
 }
 
 proptest! {
@@ -739,7 +739,7 @@ fn certificates_tell_bias_variance_and_what_was_predicted() {
     let found = of(0..400).unwrap();
     let [exact, ufom, roulette, thinned, first] = &found[..] else { panic!("{found:?}") };
     // The same tasks in every draw: nothing varies but the coins.
-    assert_eq!((exact.error, exact.standard_errors), (0.0, 0.0));
+    assert_eq!((exact.error, exact.verdict), (0.0, Judgement::Exact));
     assert!(exact.variance[0] < 1e-28, "sums of 400 equal gradients: {exact:?}");
     assert_eq!(exact.product(), exact.seconds * exact.variance[0]);
     for certificate in [ufom, roulette] {
@@ -753,10 +753,13 @@ fn certificates_tell_bias_variance_and_what_was_predicted() {
         assert!((certificate.variance[0] - excess).abs() < 4.0 * certificate.variance[1]);
     }
     for certificate in [exact, ufom, roulette, thinned] {
-        assert!(certificate.unbiased(4.0, f64::EPSILON), "{certificate:?}");
+        assert!(
+            [Judgement::Exact, Judgement::Unbiased].contains(&certificate.verdict),
+            "{certificate:?}"
+        );
     }
     assert_eq!((thinned.predicted, first.predicted), (None, None));
-    assert!(!first.unbiased(4.0, f64::EPSILON) && first.error > 0.1, "{first:?}");
+    assert!(first.verdict == Judgement::Biased && first.error > 0.1, "{first:?}");
     let error = of(0..1).unwrap_err().to_string();
     assert_eq!(error, "draws to certify by: found 1, expected 2 or more");
 }
@@ -767,7 +770,7 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     let (inner, x) = (InnerLoop::new(20, 0.05).unwrap(), [0.3, -0.2, 0.1]);
     // Tasks are the same in every draw: more of them tell about chance that is sampled.
     let draws: [_; 40] = std::array::from_fn(|k| Draw::new(3, k as u64));
-    let mut profile = Profile::measure(&mut oracle, &inner, &x, draws[0], 1).unwrap();
+    let mut profile = Profile::measure(&oracle, &inner, &x, draws[0], 1).unwrap();
     // Times of no machine: a step takes 1, its reversal 3, a tape is too dear.
     (profile.step_seconds, profile.reverse_seconds) = (1.0, 3.0);
     let free = [&mut profile.init, &mut profile.outer_gradient, &mut profile.pull_init];
@@ -802,12 +805,13 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
         missed += square(&g, &first) / 16.0;
     }
     let least = Levels::new(base, &[missed], &[4.0 * 20.0, 4.0 * 80.0]).least();
-    let found = kind("ufom").product();
-    assert!((found / least - 1.0).abs() < 1e-7, "{found} {least}");
     let exact = kind("exact");
+    // A coin that is best where it always hits is the exact gradient under another name, which is left out.
+    assert!((exact.product() / least - 1.0).abs() < 1e-7, "{exact:?} {least}");
+    assert!(all.iter().all(|weighed| !weighed.estimator.name().starts_with("ufom")));
     // The mean of 40 equal squares.
     assert!((exact.product() / (320.0 * base) - 1.0).abs() < 1e-14 && exact.seconds == 320.0);
-    assert!(kind("roulette").product() < found && kind("jump").product() < kind("exact").product());
+    assert!(["roulette", "jump"].iter().all(|name| kind(name).product() < exact.product()));
     // Moments of samples are those foretold, and bytes are what it takes.
     for weighed in all {
         let (said, own) = (weighed.second_moment, weighed.standard_error);
@@ -830,8 +834,10 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     for memory in (1..=30).map(|i| most * i / 30) {
         let Ok(found) = of(&mut oracle, memory, &draws) else { continue };
         assert!(found.iter().all(|w| w.bytes <= memory));
-        assert!(found.windows(2).all(|pair| pair[0].product() <= pair[1].product()));
-        assert!(found[0].product() <= last * (1.0 + 1e-6), "{memory} bytes: {:?}", found[0]);
+        let noisy = found.iter().filter(|w| w.estimator.name() != "exact");
+        assert!(noisy.map(hypertape::Weighed::product).is_sorted());
+        // An exact gradient comes first unless another saves a fifth.
+        assert!(found[0].product() <= last / 0.8, "{memory} bytes: {:?}", found[0]);
         last = found[0].product();
         best.push(found[0].estimator.name());
     }
@@ -843,7 +849,10 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
         of(&mut oracle, u64::MAX, &draws).unwrap().iter().map(|w| w.estimator.name()).collect();
     names.sort();
     let kinds: Vec<_> = names.iter().map(|name| name.split(':').next().unwrap()).collect();
-    assert_eq!(kinds, ["exact", "roulette", "ufom"]);
+    assert!(
+        kinds.contains(&"exact") && !kinds.contains(&"thinned") && !kinds.contains(&"jump"),
+        "{kinds:?}"
+    );
     let text = |result: Result<Vec<_>, Error>| result.unwrap_err().to_string();
     let none = text(of(&mut oracle, u64::MAX, &[]));
     assert_eq!(none, "draws of the pilot: found 0, expected 1 or more");

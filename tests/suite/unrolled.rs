@@ -5,7 +5,7 @@ use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, estimate, expected, shared};
 use hypertape::problems::{Cleaning, Penalised, Quadratic, catalogue};
 use hypertape::{
-    Bilevel, Cost, Draw, Error, Estimator, Exact, FirstOrder, Forward, Oracle, Truncated,
+    Bilevel, Cost, Draw, Error, Estimator, Exact, FirstOrder, Forward, InnerLoop, Oracle, Truncated,
 };
 
 fn of(
@@ -199,10 +199,10 @@ fn forward_and_whole_truncation_equal_the_exact_gradient() {
             assert_eq!(whole, exact, "seed {seed}, {steps} steps");
         }
     }
-    // Meta-batches, blocks of rows, and outer variables of several blocks of four.
+    // Meta-batches, blocks of rows, outer variables of several blocks of four, other rules.
     for entry in catalogue() {
         let mut oracle = entry.open::<f64>(None).unwrap();
-        if oracle.outer_dim() > 300 || oracle.rule() != "gradient-descent" {
+        if oracle.outer_dim() > 300 {
             continue;
         }
         let inner = (3, entry.lr);
@@ -215,6 +215,28 @@ fn forward_and_whole_truncation_equal_the_exact_gradient() {
         assert_eq!(shared, forward, "{}", entry.name);
         let gap = deviation(&forward, &exact);
         assert!(gap < 1e-13, "{}: {gap:e}", entry.name); // sums of up to 2000 terms in another order
+    }
+}
+
+#[test]
+fn forward_mode_ends_where_the_loop_does() {
+    let inner = InnerLoop::new(200, 0.2).unwrap().until(1e-2).unwrap();
+    let of = |estimator: &mut dyn Estimator<f64>, rule: &str| {
+        let mut oracle = Oracle::new(TwoLayer::new(1)).unwrap();
+        oracle.set_any_rule(rule.parse().unwrap());
+        let mut gradient = vec![0.0; oracle.outer_dim()];
+        let x = oracle.start().values().to_vec();
+        let found = estimator.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient);
+        (gradient, found.unwrap().cost.plain_steps)
+    };
+    for rule in ["gradient-descent", "heavy-ball", "nesterov"] {
+        let (exact, once) = of(&mut Exact::new("online:c=300".parse().unwrap()), rule);
+        let (forward, steps) = of(&mut Forward, rule);
+        assert!(once < 200, "{rule}: {once} steps, too many to tell");
+        assert_eq!(steps, 5 * once, "{rule}: 20 outer variables in five blocks");
+        // The same terms in another order.
+        let gap = deviation(&forward, &exact);
+        assert!(gap < 1e-12, "{rule}: {gap:e}");
     }
 }
 

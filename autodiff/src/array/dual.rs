@@ -1,12 +1,13 @@
 //! `Dual`: forward mode. A value travels with `N` tangents, each of which may be absent, that is identically zero.
 
 use crate::arena::Arena;
-use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::kernels::slopes::Slope;
+use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
+use crate::functions::rule::Slope;
+use crate::functions::rule::Unary;
 use crate::shape::Shape;
 use num_traits::Zero;
 

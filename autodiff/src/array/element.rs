@@ -5,12 +5,13 @@
 
 use crate::arena::Arena;
 use crate::array::kernels::convolution::{self, Convolution, Role};
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::{self, Operand};
 use crate::array::kernels::sparse::{self, Plane};
 use crate::array::kernels::{maps, reduce, vectors};
 use crate::fault::Fault;
+use crate::functions::rule::Unary;
 use crate::shape::Shape;
 
 /// Entries in the arena, or why there are none.

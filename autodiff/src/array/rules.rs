@@ -1,12 +1,12 @@
-//! Slopes as factors of whole arrays: those of functions of one number as `slopes.rs` states them, those of functions of
+//! Slopes as factors of whole arrays: those of functions of one number as the table of `functions.rs` states them, those of functions of
 //! two numbers here, and adjoints of the factors of products.
 
 use crate::array::Array;
 use crate::array::kernels::elementwise::Binary;
-use crate::array::kernels::slopes::{Factor, Rule, Slope};
 use crate::array::linear::Bilinear;
+use crate::functions::rule::{Rule, Slope, Term};
 
-impl<'a, A: Array<'a>> Factor<'a> for A {
+impl<'a, A: Array<'a>> Term<'a> for A {
     fn of(self, f: impl Rule) -> Self {
         self.unary(f.unary())
     }
@@ -25,9 +25,14 @@ impl<R> Slope<R> {
         match self {
             Self::Zero => None,
             Self::One => Some(direction),
-            Self::Number(c) => Some(direction * c),
-            Self::Over(c) => Some(direction / c),
-            Self::Varying(slope) => Some(direction * slope),
+            Self::Number(c) if c.is_normal() => Some(direction * c),
+            Self::Over(c) if c.is_normal() => Some(direction / c),
+            Self::Number(c) => Some(direction.binary(direction.scalar(c), Binary::Passed)),
+            Self::Over(c) => Some(direction.binary(direction.scalar(c.recip()), Binary::Passed)),
+            Self::Piecewise(slope) | Self::Varying(slope) => {
+                Some(direction.binary(slope, Binary::Passed))
+            }
+            Self::Adjoint(adjoint) => Some(adjoint.binary(direction, Binary::Passed)),
         }
     }
 }
@@ -39,14 +44,15 @@ impl Binary {
             (Self::Add, _) | (Self::Sub, true) => return Slope::One,
             (Self::Sub, false) => return Slope::Number(-1.0),
             (Self::AtLeast, _) => return Slope::Zero,
-            (Self::Mul, true) => b,
+            (Self::Passed, false) => return Slope::Adjoint(a),
+            (Self::Mul | Self::Passed, true) => b,
             (Self::Mul, false) => a,
             (Self::Div, true) => b.recip(),
             (Self::Div, false) => -(y / b),
-            (Self::Max, true) => a.binary(b, Self::AtLeast),
-            (Self::Max, false) => -a.binary(b, Self::AtLeast) + 1.0,
-            (Self::Min, true) => b.binary(a, Self::AtLeast),
-            (Self::Min, false) => -b.binary(a, Self::AtLeast) + 1.0,
+            (Self::Max, true) => return Slope::Piecewise(a.binary(b, Self::AtLeast)),
+            (Self::Max, false) => return Slope::Piecewise(-a.binary(b, Self::AtLeast) + 1.0),
+            (Self::Min, true) => return Slope::Piecewise((-a).binary(-b, Self::AtLeast)),
+            (Self::Min, false) => return Slope::Piecewise(-(-a).binary(-b, Self::AtLeast) + 1.0),
         })
     }
 }

@@ -13,11 +13,13 @@ use std::fmt;
 use crate::arena::Arena;
 use crate::array::dual::add_present;
 use crate::array::element::Element;
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::{Array, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
+use crate::functions::rule::Slope;
+use crate::functions::rule::Unary;
 use crate::shape::Shape;
 use crate::tally::Event;
 
@@ -322,7 +324,7 @@ fn pull_node<'a, A: Array<'a>>(
             let c = if of.wanted == here { Some(c) } else { c.tangents_up() };
             add(table, of, c.map(|c| c.map_linear(f.transposed(from))));
         }
-        Op::LogSumExp { of, shares } => give(of, Some(c * near(shares))),
+        Op::LogSumExp { of, shares } => give(of, Slope::Varying(near(shares)).times(c)),
         Op::Softmax { of, shares } => {
             let shares = near(shares);
             give(of, Some((c - c.row_dot(shares)) * shares));

@@ -3,13 +3,13 @@
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, PLACE, Role};
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::product::Operand;
-use crate::array::kernels::slopes::Slope;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
+use crate::functions::rule::Unary;
 use crate::shape::Shape;
 
 /// A handle on a dense array whose entries lie row by row in an arena, or are borrowed data.
@@ -176,7 +176,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
-        if !matches!(f.slope((), ()), Slope::Varying(())) {
+        if f.is_linear() {
             return f.slope(x, y).times(self);
         }
         if self.shape != x.shape || x.shape != y.shape {

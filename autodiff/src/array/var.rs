@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::arena::Arena;
 use crate::array::dual::bend;
-use crate::array::kernels::elementwise::{Binary, Unary};
-use crate::array::kernels::slopes::Slope;
+use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
 use crate::array::{Array, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
+use crate::functions::rule::Unary;
 use crate::shape::Shape;
 
 /// A handle on a recorded, or passive, array.
@@ -120,7 +120,7 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
     }
 
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
-        if !matches!(f.slope((), ()), Slope::Varying(())) {
+        if f.is_linear() {
             return f.slope(x, y).times(self);
         }
         let (c, x_value, y) = (self.value, x.value, y.value);

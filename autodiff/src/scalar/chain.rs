@@ -1,9 +1,11 @@
 //! What carries derivatives of an inner number, as the rules see it: a [`Chain`] turns values and partials into tangents or
 //! records.
 
-use num_traits::One as _;
+use std::cell::Cell;
 
 use super::real::Scalar;
+use crate::array::element::Element;
+use crate::functions::rule::{Rule, Slope, Term};
 
 /// A number that carries derivatives of an inner number.
 pub(crate) trait Chain: Copy {
@@ -16,21 +18,54 @@ pub(crate) trait Chain: Copy {
     /// Whether it depends on nothing.
     fn is_passive(self) -> bool;
     /// The result of a function with one argument, from its value and partial.
-    fn unary(self, name: &'static str, value: Self::Inner, by: impl Factor<Self::Inner>) -> Self;
+    fn unary(self, name: &'static str, value: Self::Inner, by: impl Partial<Self::Inner>) -> Self;
     /// The same with two arguments.
     fn binary(
         self,
         other: Self,
         name: &'static str,
         value: Self::Inner,
-        by: (impl Factor<Self::Inner>, impl Factor<Self::Inner>),
+        by: (impl Partial<Self::Inner>, impl Partial<Self::Inner>),
     ) -> Self;
     /// `value`, where that is `self + a b`.
     fn add_product(self, a: Self, b: Self, value: Self::Inner) -> Self;
+    /// A function of the table.
+    #[inline(always)]
+    fn apply<R: Rule>(self, f: R) -> Self {
+        let x = self.inner();
+        let y = x.through(f);
+        if f.kinks(x.primal()) {
+            self.kink(f.name());
+        }
+        let of = [x, y].map(Point);
+        let tail = R::TAILED && f.in_tail(y.primal());
+        match if tail { f.tail(of[0], of[1]) } else { f.slope(of[0], of[1]) } {
+            Slope::Zero => Self::passive(y),
+            Slope::One => self.unary(f.name(), y, One),
+            Slope::Number(c) => self.unary(f.name(), y, Number(Element::from_f64(c))),
+            Slope::Over(c) => self.unary(f.name(), y, Number(Element::from_f64(c.recip()))),
+            Slope::Piecewise(slope) => self.unary(f.name(), y, Number(slope.0.primal())),
+            Slope::Varying(slope) | Slope::Adjoint(slope) => self.unary(f.name(), y, By(slope.0)),
+        }
+    }
     /// Opens a statement of any number of arguments.
     fn statement() -> Self::Statement;
     /// Notes that a convention stands in for a derivative that does not exist.
     fn kink(self, name: &'static str);
+}
+
+thread_local! {
+    /// What [`Dual`](super::Dual)s met since the recording of this thread began that is going on: the first operation where a
+    /// convention stood in for a derivative, and their number. Partials of fused statements and of nested modes have no
+    /// tape to tell.
+    pub(super) static INNER: Cell<Option<(&'static str, usize)>> = const { Cell::new(None) };
+}
+
+/// Notes a convention that a number without a tape met.
+#[cold]
+pub(super) fn note_inner(operation: &'static str) {
+    let (first, count) = INNER.get().unwrap_or((operation, 0));
+    INNER.set(Some((first, count + 1)));
 }
 
 /// Arguments and partials as they come.
@@ -46,7 +81,7 @@ pub(crate) trait Statement<C: Chain> {
 }
 
 /// A partial, of a type that knows what is cheap.
-pub(crate) trait Factor<T: Scalar>: Copy {
+pub(crate) trait Partial<T: Scalar>: Copy {
     /// Whether it is 1 or -1, so that there is nothing to absorb and nothing to overflow.
     const UNIT: bool;
     /// Whether it stays the same near the argument.
@@ -74,10 +109,14 @@ pub(crate) struct Number<F>(pub(crate) F);
 #[derive(Clone, Copy)]
 pub(crate) struct By<T>(pub(crate) T);
 
+/// An adjoint, as the partial of its product with a slope.
+#[derive(Clone, Copy)]
+pub(crate) struct Bar<T>(pub(crate) T);
+
 macro_rules! factor {
     ([$($g:tt)*] $factor:ty: |$self:ident, $d:ident| $unit:expr, $constant:expr, $plain:expr, $times:expr, $raw:expr, $absorb:expr) => {
-        impl<$($g)*> Factor<T> for $factor {
-                        const UNIT: bool = $unit;
+        impl<$($g)*> Partial<T> for $factor {
+            const UNIT: bool = $unit;
             const CONSTANT: bool = $constant;
             #[inline(always)]
             fn is_plain($self) -> bool {
@@ -103,22 +142,20 @@ factor!([T: Scalar] Minus: |self, d| true, true, true, -d, -d, -d);
 factor!([T: Scalar] Number<T::Plain>: |self, d| false, true, T::constant(self.0).is_plain(), d * self.0, d * self.0, T::constant(self.0).absorb(d));
 factor!([T: Scalar] By<T>: |self, d| false, false, self.0.is_plain(), self.0 * d, self.0.product(d), self.0.absorb(d));
 
-/// Partials of `x^p`: `p x^{p-1}`, and 0 for powers between 0 and 1 at 0; `x^p ln x`.
-#[inline(always)]
-pub(crate) fn power_slopes<T: Scalar>(x: T, p: T, value: T) -> (T, T) {
-    let flat = x.is_zero() && p > T::zero() && p < T::one();
-    let by_x = if flat { T::zero() } else { p.absorb(x.powf(p - T::Plain::one())) };
-    (by_x, value.absorb(x.ln()))
-}
+factor!([T: Scalar] Bar<T>: |self, d| false, false, self.0.is_plain(), self.0 * d, self.0.product(d), d.absorb(self.0));
 
-/// `a/r` for the partials of norms: 0 at 0.
-#[inline(always)]
-pub(crate) fn over_norm<T: Scalar>(a: T, r: T) -> T {
-    if r.is_zero() { T::zero() } else { a / r }
-}
+/// A scalar in a slope.
+#[derive(Clone, Copy)]
+struct Point<T>(T);
 
-/// A slope where the value `y` exists, otherwise `NaN` as that is.
-#[inline(always)]
-pub(crate) fn inside<T: Scalar>(y: T, slope: T) -> T {
-    if y.is_nan() { T::nan() } else { slope }
+impl<T: Scalar> Term<'_> for Point<T> {
+    #[inline(always)]
+    fn of(self, f: impl Rule) -> Self {
+        Self(self.0.through(f))
+    }
+
+    #[inline(always)]
+    fn by(self, other: Self) -> Self {
+        Self(self.0 * other.0)
+    }
 }

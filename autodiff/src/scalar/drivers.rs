@@ -233,6 +233,7 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
         let n = x.len();
         expect_length("the gradient", n, gradient.len())?;
         expect_length("the Hessian", n * n, hessian.len())?;
+        const { assert!(N > 0, "a Hessian takes at least one direction a pass") };
         let mut value = T::nan();
         for first in (0..n.max(1)).step_by(N) {
             let columns = N.min(n - first);
@@ -259,7 +260,7 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
             |_| [Dual::new(T::one(), [T::zero(); N])],
             |i, [bar]| {
                 gradient[i] = bar.value();
-                take(i, bar.tangents());
+                take(i, bar.sound_tangents());
             },
         );
         Ok(self.value().value())
@@ -328,6 +329,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
     ) -> Result<(), Fault> {
         let n = x.len();
         expect_length("the Jacobian", y.len() * n, jacobian.len())?;
+        const { assert!(N > 0, "a Jacobian takes at least one direction a pass") };
         for first in (0..n.max(1)).step_by(N) {
             let unit = |i: usize| Dual::variable(T::zero(), i.wrapping_sub(first)).tangents();
             let columns = N.min(n - first);
@@ -353,7 +355,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
         f(numbers, results);
         for (j, (y, result)) in y.iter_mut().zip(results).enumerate() {
             *y = result.value();
-            take(j, result.tangents());
+            take(j, result.sound_tangents());
         }
     }
 }
@@ -395,6 +397,47 @@ pub fn hvp<T: Scalar>(
     let (mut gradient, mut product) = (vec![T::zero(); x.len()], vec![T::zero(); x.len()]);
     let value = Tape::new().hvp(f, x, v, &mut gradient, &mut product)?;
     Ok((value, gradient, product))
+}
+
+/// Values and Jacobian-vector product of a function with `m` results, see [`Tangents::jvps`].
+///
+/// ```
+/// let found = hypertape_autodiff::scalar::jvp(|x, y| y[0] = x[0] * x[1], &[2.0, 3.0], &[1.0, 1.0], 1)?;
+/// assert_eq!(found, (vec![6.0], vec![5.0]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+///
+/// # Errors
+/// A direction of another length than `x`.
+pub fn jvp<T: Scalar>(
+    f: impl FnOnce(&[Dual<T>], &mut [Dual<T>]),
+    x: &[T],
+    v: &[T],
+    m: usize,
+) -> Result<(Vec<T>, Vec<T>), Fault> {
+    let (mut y, mut dy) = (vec![T::zero(); m], vec![T::zero(); m]);
+    Tangents::new().jvps(f, x, [v], &mut y, [&mut dy])?;
+    Ok((y, dy))
+}
+
+/// Values and vector-Jacobian product of a function with as many results as `y_bar`, see [`Tape::vjp`].
+///
+/// ```
+/// let found = hypertape_autodiff::scalar::vjp(|x, y| y[0] = x[0] * x[1], &[2.0, 3.0], &[10.0])?;
+/// assert_eq!(found, (vec![6.0], vec![30.0, 20.0]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+///
+/// # Errors
+/// The first fault.
+pub fn vjp<T: Scalar>(
+    f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
+    x: &[T],
+    y_bar: &[T],
+) -> Result<(Vec<T>, Vec<T>), Fault> {
+    let (mut y, mut x_bar) = (vec![T::zero(); y_bar.len()], vec![T::zero(); x.len()]);
+    Tape::new().vjp(f, x, &mut y, y_bar, &mut x_bar)?;
+    Ok((y, x_bar))
 }
 
 /// Value, gradient and Hessian row by row, see [`Tape::hessian`].

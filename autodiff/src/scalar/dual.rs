@@ -5,9 +5,9 @@
 
 use std::array::from_fn;
 
-use super::chain::{By, Chain, Factor, Statement};
+use super::chain::{By, Chain, Partial, Statement, note_inner};
+use super::number::number;
 use super::real::Scalar;
-use super::rules::number;
 
 /// A number with `N` tangents.
 ///
@@ -44,6 +44,12 @@ impl<T: Scalar, const N: usize> Dual<T, N> {
         self.value
     }
 
+    /// The derivatives that drivers return: `NaN` where the value is.
+    #[inline(always)]
+    pub(super) fn sound_tangents(self) -> [T; N] {
+        if self.value.is_nan() { [T::nan(); N] } else { self.tangents }
+    }
+
     /// The derivatives.
     #[inline(always)]
     pub fn tangents(self) -> [T; N] {
@@ -71,7 +77,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
     }
 
     #[inline(always)]
-    fn unary(self, _: &'static str, value: T, by: impl Factor<T>) -> Self {
+    fn unary(self, _: &'static str, value: T, by: impl Partial<T>) -> Self {
         let mut tangents = self.tangents.map(|d| by.times(d));
         if !unit(&by) && if N <= FEW { may_be_nan(&tangents) } else { !by.is_plain() } {
             let absorbed = absorbed(by, self.tangents);
@@ -86,7 +92,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
         other: Self,
         _: &'static str,
         value: T,
-        (by, by_other): (impl Factor<T>, impl Factor<T>),
+        (by, by_other): (impl Partial<T>, impl Partial<T>),
     ) -> Self {
         let (d, e) = (self.tangents, other.tangents);
         let mut tangents = from_fn(|k| by.times(d[k]) + by_other.times(e[k]));
@@ -111,14 +117,16 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
     }
 
     #[inline(always)]
-    fn kink(self, _: &'static str) {}
+    fn kink(self, name: &'static str) {
+        note_inner(name);
+    }
 }
 
 /// Up to so many tangents, results are looked at for what zeros should have absorbed, beyond them factors.
 const FEW: usize = 1;
 
 #[inline(always)]
-fn unit<T: Scalar, A: Factor<T>>(_: &A) -> bool {
+fn unit<T: Scalar, A: Partial<T>>(_: &A) -> bool {
     A::UNIT
 }
 
@@ -130,7 +138,7 @@ fn may_be_nan<T: Scalar>(d: &[T]) -> bool {
 /// Tangents times a factor that is zero or not finite. Apart, so that operators stay small.
 #[cold]
 #[inline(never)]
-fn absorbed<T: Scalar, const N: usize>(by: impl Factor<T>, d: [T; N]) -> [T; N] {
+fn absorbed<T: Scalar, const N: usize>(by: impl Partial<T>, d: [T; N]) -> [T; N] {
     d.map(|d| by.absorb(d))
 }
 

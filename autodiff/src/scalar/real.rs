@@ -18,7 +18,9 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Sub, SubAssign};
 use num_traits::{Float, FromPrimitive};
 
 use crate::array::element::Element;
-use crate::array::kernels::math;
+use crate::conventions;
+use crate::functions::functions;
+use crate::functions::rule::{self, Rule};
 
 /// A real number with or without derivatives: [`Float`], operators with plain floats, and functions that a tape records
 /// as one statement. Functions are written over [`Real`], which names the plain float.
@@ -54,16 +56,8 @@ pub trait Scalar:
     fn constant(value: Self::Plain) -> Self;
     /// The value without derivatives.
     fn primal(self) -> Self::Plain;
-    /// `x^2`
-    fn square(self) -> Self;
-    /// `x^p` for a constant `p`.
-    fn power(self, p: Self::Plain) -> Self;
-    /// `max(x, 0)`
-    fn relu(self) -> Self;
-    /// `1 / (1 + e^-x)`, without overflow.
-    fn sigmoid(self) -> Self;
-    /// `ln(1 + e^x)`, without overflow.
-    fn softplus(self) -> Self;
+    functions!(scalar crate::scalar::real::declared);
+    functions!(number crate::scalar::real::declared);
     /// `self + a b`, rounded twice, as one statement.
     fn add_product(self, a: Self, b: Self) -> Self;
     /// `sum_i x_i` as one statement.
@@ -100,31 +94,46 @@ pub trait Scalar:
         f: impl FnOnce([Self::Local<N>; N]) -> [Self::Local<N>; M],
     ) -> [Self; M];
 
-    /// The product in which zero absorbs infinity and `NaN`.
+    /// A function of the table.
+    #[doc(hidden)]
+    fn through(self, f: impl Rule) -> Self;
+    /// The product of a slope and an adjoint or tangent, see [`conventions::passed`].
     #[doc(hidden)]
     fn absorb(self, factor: Self) -> Self;
     /// The same, put together from its parts: the result of a function that is not inlined, in one arm of a branch, would
     /// otherwise drag the other arm into memory.
     #[doc(hidden)]
-    fn unpacked(self) -> Self;
+    #[inline(always)]
+    fn unpacked(self) -> Self {
+        self
+    }
     /// The product without absorption.
     #[doc(hidden)]
-    fn product(self, factor: Self) -> Self;
-    /// `self + partial bar` for an adjoint that does not vanish.
-    #[doc(hidden)]
-    fn accumulate(self, partial: Self, bar: Self) -> Self;
+    #[inline(always)]
+    fn product(self, factor: Self) -> Self {
+        self * factor
+    }
     /// Whether value and derivatives are finite, or maybe not (their sum may overflow).
     #[doc(hidden)]
-    fn surely_finite(self) -> bool;
+    #[inline(always)]
+    fn surely_finite(self) -> bool {
+        (self * Self::zero()).is_zero()
+    }
     /// Whether neither value nor derivatives are `NaN`, or maybe not (their sum may be undefined).
     #[doc(hidden)]
-    fn surely_number(self) -> bool;
+    #[inline(always)]
+    fn surely_number(self) -> bool {
+        !self.is_nan()
+    }
     /// Whether the value is neither zero, infinite nor `NaN`.
     #[doc(hidden)]
     fn is_plain(self) -> bool;
     /// Whether value and derivatives are zero.
     #[doc(hidden)]
-    fn vanishes(self) -> bool;
+    #[inline(always)]
+    fn vanishes(self) -> bool {
+        self.is_zero()
+    }
 }
 
 /// A [`Scalar`] over the plain float `F`: `fn f<R: Real>(x: &[R]) -> R`, or `R: Real<f32>`.
@@ -155,6 +164,18 @@ pub(super) fn shift<F: Element>(x: impl Iterator<Item = F>) -> F {
     if most.is_finite() { most } else { F::zero() }
 }
 
+/// Functions of the table.
+macro_rules! declared {
+    ({} $($(#[$doc:meta])* $Name:ident $(($c:ident: $number:ty))? $method:ident $rule:tt)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        fn $method(self $(, $c: Self::Plain)?) -> Self {
+            self.through(rule::$Name $(($c.as_f64() as $number))?)
+        }
+    )*};
+}
+use declared;
+
 macro_rules! plain {
     ($($f:ty)*) => {$(
         impl Scalar for $f {
@@ -171,24 +192,8 @@ macro_rules! plain {
                 self
             }
             #[inline(always)]
-            fn square(self) -> Self {
-                self * self
-            }
-            #[inline(always)]
-            fn power(self, p: Self) -> Self {
-                self.powf(p)
-            }
-            #[inline(always)]
-            fn relu(self) -> Self {
-                if self <= 0.0 { 0.0 } else { self }
-            }
-            #[inline(always)]
-            fn sigmoid(self) -> Self {
-                math::sigmoid::<false, Self>(self)
-            }
-            #[inline(always)]
-            fn softplus(self) -> Self {
-                math::softplus::<false, Self>(self)
+            fn through(self, f: impl Rule) -> Self {
+                f.plain(self)
             }
             #[inline(always)]
             fn add_product(self, a: Self, b: Self) -> Self {
@@ -210,6 +215,9 @@ macro_rules! plain {
             #[inline]
             fn logsumexp(x: &[Self]) -> Self {
                 let most = shift(x.iter().copied());
+                if x.iter().any(|x| x.is_nan()) {
+                    return Self::NAN;
+                }
                 x.iter().map(|x| (x - most).exp()).sum::<Self>().ln() + most
             }
             #[inline(always)]
@@ -221,36 +229,12 @@ macro_rules! plain {
             }
             #[inline(always)]
             fn absorb(self, factor: Self) -> Self {
-                if self == 0.0 || factor == 0.0 { 0.0 } else { self * factor }
-            }
-            #[inline(always)]
-            fn unpacked(self) -> Self {
-                self
-            }
-            #[inline(always)]
-            fn product(self, factor: Self) -> Self {
-                self * factor
-            }
-            #[inline(always)]
-            fn accumulate(self, partial: Self, bar: Self) -> Self {
-                self + partial * bar
-            }
-            #[inline(always)]
-            fn surely_finite(self) -> bool {
-                !(self - self).is_nan()
-            }
-            #[inline(always)]
-            fn surely_number(self) -> bool {
-                !self.is_nan()
+                conventions::passed(self, factor)
             }
             #[inline(always)]
             fn is_plain(self) -> bool {
                 // Cheaper than looking at the exponent.
                 self - self == 0.0 && self != 0.0
-            }
-            #[inline(always)]
-            fn vanishes(self) -> bool {
-                self == 0.0
             }
         }
     )*};

@@ -13,14 +13,16 @@
 //!
 //! The sweep visits nodes from the last to the first, takes the adjoint out of its slot (which leaves zeros for the next
 //! sweep) and adds partial times adjoint to those of the arguments. An adjoint of zero passes nothing on, not even to an
-//! infinite partial.
+//! infinite partial. What zero partials absorb is left to a second sweep, which only results with `NaN` need.
 
+use std::array::from_fn;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::ptr::NonNull;
 
+use super::chain::INNER;
 use super::real::Scalar;
 use crate::fault::Fault;
 
@@ -237,7 +239,14 @@ impl<T: Scalar> Tape<T> {
         }));
         numbers.resize(n + m, Var { value: T::zero(), slope: T::zero(), node: None });
         let (x, y) = numbers.split_at_mut(n);
+        let outer = INNER.replace(None);
         f(x, y);
+        if let Some((operation, count)) = INNER.replace(outer) {
+            self.singular.set(self.singular.get().or(Some((operation, count))));
+            if self.strict {
+                self.raise(Fault::Singular { operation });
+            }
+        }
         self.results.extend(y.iter().map(|y| (y.value, y.slope, y.node.map(|node| node.number))));
         numbers.clear();
         self.numbers = numbers;
@@ -283,22 +292,49 @@ impl<T: Scalar> Tape<T> {
         true
     }
 
-    /// Sweeps back `K` times at once, from adjoints of each result, and hands out those of each input.
+    /// Sweeps back `K` times at once, from adjoints of each result, and hands out those of each input; `NaN` where a result
+    /// whose adjoint does not vanish is `NaN`.
     pub(super) fn pull<const K: usize>(
         &mut self,
         y_bar: impl Fn(usize) -> [T; K],
         mut take: impl FnMut(usize, [T; K]),
     ) {
-        let (records, further) = (self.records.get_mut(), self.further.get_mut());
         let inputs = self.inputs as usize;
-        let nodes = inputs + records.len();
+        let nodes = inputs + self.records.get_mut().len();
         if self.adjoints.len() < nodes * K {
             // Without the old ones, which are zeros.
             self.adjoints = Vec::with_capacity(nodes * K);
             advise(&self.adjoints);
             self.adjoints.resize(nodes * K, T::zero());
         }
-        let adjoints = &mut self.adjoints.as_chunks_mut::<K>().0[..nodes];
+        self.sweep::<K, false>(&y_bar);
+        // Whatever a zero should have absorbed reaches an input as `NaN`.
+        let found = &mut self.adjoints[..inputs * K];
+        if found.iter().any(|bar| !bar.surely_number()) {
+            found.fill(T::zero());
+            self.sweep::<K, true>(&y_bar);
+        }
+        let mut lost = [false; K];
+        for (k, (value, ..)) in self.results.iter().enumerate() {
+            if value.is_nan() {
+                lost = from_fn(|seed| lost[seed] || !y_bar(k)[seed].vanishes());
+            }
+        }
+        let adjoints = &mut self.adjoints.as_chunks_mut::<K>().0[..inputs];
+        for (i, slot) in adjoints.iter_mut().enumerate() {
+            let bars = mem::replace(slot, [T::zero(); K]);
+            take(i, from_fn(|k| if lost[k] { T::nan() } else { bars[k] }));
+        }
+    }
+
+    /// Adds up the adjoints of the inputs; with zeros that absorb if `ABSORB`.
+    fn sweep<const K: usize, const ABSORB: bool>(&mut self, y_bar: impl Fn(usize) -> [T; K]) {
+        let accumulate = |slot: T, partial: T, bar: T| {
+            slot + if ABSORB { partial.absorb(bar) } else { partial.product(bar) }
+        };
+        let (records, further) = (self.records.get_mut(), self.further.get_mut());
+        let inputs = self.inputs as usize;
+        let adjoints = &mut self.adjoints.as_chunks_mut::<K>().0[..inputs + records.len()];
         for (k, &(_, slope, node)) in self.results.iter().enumerate() {
             let Some(node) = node else { continue };
             for (slot, bar) in adjoints[node as usize].iter_mut().zip(y_bar(k)) {
@@ -327,7 +363,7 @@ impl<T: Scalar> Tape<T> {
                 let slot = unsafe { adjoints.get_unchecked_mut(number as usize) };
                 for (slot, bar) in slot.iter_mut().zip(bar) {
                     if K == 1 || !bar.vanishes() {
-                        *slot = slot.accumulate(partial, bar);
+                        *slot = accumulate(*slot, partial, bar);
                     }
                 }
             };
@@ -335,7 +371,7 @@ impl<T: Scalar> Tape<T> {
             if passes {
                 if i == before {
                     for (c, bar) in carried.iter_mut().zip(bar) {
-                        *c = c.accumulate(w, bar);
+                        *c = accumulate(*c, w, bar);
                     }
                 } else {
                     add(i, w);
@@ -356,9 +392,6 @@ impl<T: Scalar> Tape<T> {
             for (bar, carried) in last.iter_mut().zip(carried) {
                 *bar += carried;
             }
-        }
-        for (i, slot) in adjoints[..inputs].iter_mut().enumerate() {
-            take(i, mem::replace(slot, [T::zero(); K]));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
-use super::chain::{By, Chain, Factor, One, Statement};
+use super::chain::{By, Chain, One, Partial, Statement};
+use super::number::number;
 use super::real::Scalar;
-use super::rules::number;
 
 /// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ fn joined<'g>(a: Node<'g>, b: Node<'g>) -> Node<'g> {
     }
 }
 
-fn is_constant<T: Scalar, A: Factor<T>>(_: A) -> bool {
+fn is_constant<T: Scalar, A: Partial<T>>(_: A) -> bool {
     A::CONSTANT
 }
 
@@ -97,7 +97,7 @@ impl<'g, T: Scalar> Chain for Trace<'g, T> {
         self.node.is_none()
     }
 
-    fn unary(self, _: &'static str, value: T, by: impl Factor<T>) -> Self {
+    fn unary(self, _: &'static str, value: T, by: impl Partial<T>) -> Self {
         if let (false, Some((graph, a))) = (is_constant(by), self.node) {
             graph.bend(a, a);
         }
@@ -109,7 +109,7 @@ impl<'g, T: Scalar> Chain for Trace<'g, T> {
         other: Self,
         name: &'static str,
         value: T,
-        (by, by_other): (impl Factor<T>, impl Factor<T>),
+        (by, by_other): (impl Partial<T>, impl Partial<T>),
     ) -> Self {
         if !(is_constant(by) && is_constant(by_other)) {
             match (self.node, other.node) {
@@ -167,20 +167,5 @@ number! { ['g, T: Scalar] Trace<'g, T> {
         f: impl FnOnce([Self; L]) -> [Self; M],
     ) -> [Self; M] {
         f(x)
-    }
-    fn surely_finite(self) -> bool {
-        self.value.surely_finite()
-    }
-    fn unpacked(self) -> Self {
-        self
-    }
-    fn surely_number(self) -> bool {
-        self.value.surely_number()
-    }
-    fn product(self, factor: Self) -> Self {
-        self * factor
-    }
-    fn vanishes(self) -> bool {
-        self.value.vanishes() && self.node.is_none()
     }
 } }

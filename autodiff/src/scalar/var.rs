@@ -3,10 +3,10 @@
 use std::array::from_fn;
 use std::fmt;
 
-use super::chain::{By, Chain, Factor, Statement};
+use super::chain::{By, Chain, Partial, Statement};
 use super::dual::Dual;
+use super::number::number;
 use super::real::Scalar;
-use super::rules::number;
 use super::tape::{Node, Var};
 
 impl<T: Scalar> Var<'_, T> {
@@ -22,15 +22,15 @@ impl<T: Scalar> Var<'_, T> {
         self.node.is_none()
     }
 
-    /// The same value, tangents included, as a constant of this tape.
+    /// The same value as a constant, without derivatives of any order, as [`Array::detach`](crate::Array::detach).
     #[inline(always)]
     pub fn detach(self) -> Self {
-        Self::from(self.value)
+        Self::constant(self.primal())
     }
 
     /// `by` times the derivative.
     #[inline(always)]
-    fn scaled<A: Factor<T>>(self, name: &'static str, by: A) -> T {
+    fn scaled<A: Partial<T>>(self, name: &'static str, by: A) -> T {
         let slope = by.raw(self.slope);
         if A::UNIT || slope.surely_finite() {
             return slope;
@@ -40,7 +40,7 @@ impl<T: Scalar> Var<'_, T> {
 
     /// The same of two, with one test.
     #[inline(always)]
-    fn both_scaled<A: Factor<T>, B: Factor<T>>(
+    fn both_scaled<A: Partial<T>, B: Partial<T>>(
         self,
         other: Self,
         name: &'static str,
@@ -65,7 +65,7 @@ fn settled<T: Scalar>(
     node: Option<Node<'_, T>>,
     slope: T,
     name: &'static str,
-    by: impl Factor<T>,
+    by: impl Partial<T>,
 ) -> T {
     let product = by.raw(slope);
     if product.surely_finite() {
@@ -112,7 +112,7 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
     }
 
     #[inline(always)]
-    fn unary(self, name: &'static str, value: T, by: impl Factor<T>) -> Self {
+    fn unary(self, name: &'static str, value: T, by: impl Partial<T>) -> Self {
         Self { value, slope: self.scaled(name, by), node: self.node }
     }
 
@@ -122,7 +122,7 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
         other: Self,
         name: &'static str,
         value: T,
-        (by, by_other): (impl Factor<T>, impl Factor<T>),
+        (by, by_other): (impl Partial<T>, impl Partial<T>),
     ) -> Self {
         let (Some(a), Some(b)) = (self.node, other.node) else {
             let active = if self.node.is_some() {
@@ -222,10 +222,6 @@ number! { ['t, T: Scalar] Var<'t, T> {
     #[inline(always)]
     fn surely_number(self) -> bool {
         self.value.surely_number() && self.slope.surely_number()
-    }
-    #[inline(always)]
-    fn product(self, factor: Self) -> Self {
-        self * factor
     }
     #[inline(always)]
     fn vanishes(self) -> bool {

@@ -15,17 +15,6 @@ impl Spelled for Bicgstab {
 }
 
 impl<T: Element> Estimator<T> for Bicgstab {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let Profile { value, inner, outer, state, outer_gradient, hessian, products, .. } =
-            *profile;
-        let solve = outer_gradient.bytes.max(hessian.bytes).max(value * outer + products.bytes);
-        Ok(profile.forward_bytes(steps).max(value * (state + 6 * inner) + solve))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,

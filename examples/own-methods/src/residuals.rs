@@ -21,10 +21,6 @@ impl Spelled for Residuals {
 }
 
 impl<T: Element> LinearSolver<T> for Residuals {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let ([mut r, mut ar, mut u, mut au], limit) =
             (system.vectors()?, self.stop.residual(system.b));

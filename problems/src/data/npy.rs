@@ -23,7 +23,15 @@ fn told(error: io::Error) -> String {
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn read(mut reader: impl Read) -> Result<Matrix, String> {
+pub fn read(reader: impl Read) -> Result<Matrix, String> {
+    read_at_most(reader, u64::MAX)
+}
+
+/// The same of an array of so many values at most: more are refused by its header, before they are read.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> {
     let Header { descr, fortran_order, shape } = Header::read(&mut reader)?;
     let Some((width, big_endian, decode)) = decoder(&descr) else {
         return Err(format!(
@@ -39,6 +47,9 @@ pub fn read(mut reader: impl Read) -> Result<Matrix, String> {
     let Some(count) = rows.checked_mul(cols) else {
         return Err(format!("shape ({rows}, {cols}) has more values than any file can hold"));
     };
+    if count > most {
+        return Err(format!("shape ({rows}, {cols}) has {count} values, expected at most {most}"));
+    }
 
     let mut data = Vec::new();
     for found in 0..count {

@@ -33,7 +33,11 @@ pub(crate) struct Rows<T> {
 
 /// Opens a file, and unpacks it if its name ends in `.gz`.
 pub(crate) fn open(name: &str) -> Result<Box<dyn BufRead>, Error> {
-    let file = File::open(name).map_err(|e| Error::invalid(name, e, "a file to read"))?;
+    let file = File::open(name).map_err(|e| {
+        let text = e.to_string();
+        let why = text.split(" (os error").next().unwrap_or(&text);
+        Error::told(format!("cannot read {name}: {why}"))
+    })?;
     let file = BufReader::new(file);
     if Path::new(name).extension().is_some_and(|end| end == "gz") {
         return Ok(Box::new(BufReader::new(MultiGzDecoder::new(file))));

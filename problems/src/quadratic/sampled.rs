@@ -16,7 +16,7 @@
 //! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `3 p + d` or `3 p + 3 d` multiplications a sample.
 
 use hypertape_autodiff::{Array, Element, List, axpy, dot};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows, norm};
 
 use crate::generator::Stream;
 use crate::quadratic::{Quadratic, column};
@@ -105,7 +105,7 @@ pub(crate) fn basis(stream: Stream, dim: usize, columns: usize) -> Vec<Vec<f64>>
             let along = dot(u, &v);
             axpy(&mut v, -along, u);
         }
-        let length = dot(&v, &v).sqrt();
+        let length = norm(&v);
         basis.push(v.iter().map(|v| v / length).collect());
     }
     basis
@@ -176,17 +176,15 @@ impl<T: Element> SampledQuadratic<T> {
     /// or if `h` is not convex for 20 data sets.
     pub fn new(settings: &SampledSettings) -> Result<Self, Error> {
         let &SampledSettings { samples: [n, m], inner: p, outer: d, curvature, .. } = settings;
-        let refused = |what: &str, found: String, expected: &str| {
-            Err(Error::Invalid { what: what.into(), found, expected: expected.into() })
-        };
         if p == 0 || d == 0 || n < p || m == 0 {
             let found = format!("{n} and {m} for {p} inner and {d} outer variables");
-            return refused("samples", found, "variables, as many inner samples, an outer one");
+            let expected = "variables, as many inner samples, an outer one";
+            return Err(Error::invalid("samples", found, expected));
         }
         let ([mu, most], coupling) = (curvature, settings.coupling);
         if !(mu > 0.0 && mu <= most && most.is_finite() && coupling > 0.0 && coupling.is_finite()) {
             let found = format!("{mu} to {most}, coupling {coupling}");
-            return refused("curvature", found, "0 < mu <= L, and a positive coupling");
+            return Err(Error::invalid("curvature", found, "0 < mu <= L, and a positive coupling"));
         }
         for attempt in 0..20 {
             let inner = Terms::draw(settings, 2 * attempt, n);
@@ -198,7 +196,7 @@ impl<T: Element> SampledQuadratic<T> {
                 return Ok(Self { inner, outer, samples, samplers, mean });
             }
         }
-        refused("20 data sets", "limits that are not convex".into(), "a strictly convex one")
+        Err(Error::invalid("20 data sets", "limits that are not convex", "a strictly convex one"))
     }
 
     /// The means over all samples of both levels.

@@ -97,7 +97,7 @@ pub(crate) fn difference<T: Element, V: AsMut<[T]> + AsRef<[T]>>(
 
 /// `|v|`
 pub(crate) fn norm<T: Element>(v: &[T]) -> f64 {
-    dot(v, v).as_f64().sqrt()
+    crate::params::norm(v).as_f64()
 }
 
 /// `|a - b|` relative to the longer.

@@ -20,7 +20,6 @@ use crate::inner::InnerLoop;
 use crate::linear::Operator;
 use crate::oracle::{Oracle, Point};
 use crate::params::norm;
-use crate::profile::Profile;
 use crate::rollout::Task;
 use crate::rule::Step;
 
@@ -210,28 +209,4 @@ pub(crate) fn finite<T: Element>(
         return Ok(());
     }
     Err(Error::NonFinite { quantity, step: None, lr: inner.lr() })
-}
-
-/// Number of unknowns.
-pub(crate) fn unknowns(profile: &Profile) -> u64 {
-    if profile.fixed_point { profile.state } else { profile.inner }
-}
-
-/// Bytes of an implicit estimate whose solver takes `scratch` values.
-pub(crate) fn bytes(profile: &Profile, steps: usize, scratch: u64) -> u64 {
-    let Profile { value, inner, outer, state, extra, .. } = *profile;
-    let before = profile.forward_bytes(steps);
-    let n = unknowns(profile);
-    let solution = value * (state + 2 * n);
-    let ends = profile.outer_gradient.bytes;
-    if !profile.fixed_point {
-        let solve = (value * scratch + profile.hessian.bytes).max(ends.max(profile.gradient.bytes));
-        let last = value * (inner + outer) + profile.products.bytes;
-        return before.max(solution + solve.max(last));
-    }
-    let own = solution + value * (inner * (2 + extra) + outer);
-    let rest = profile.gradient.bytes.max(profile.update.bytes).max(profile.query);
-    let solve = value * scratch + profile.hessian.bytes.max(profile.pull_update.bytes);
-    let last = value * n + profile.products.bytes.max(profile.pull_update.bytes);
-    before.max(solution + ends).max(own + rest.max(solve).max(last))
 }

@@ -17,32 +17,22 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::profile::Profile;
+use crate::report::Soundness;
 use crate::rollout::{Rollout, Task};
-use crate::spelling::{About, Spelled};
+use crate::spelling::without_settings;
 
 /// The first-order estimate.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FirstOrder;
 
-/// Bytes of the estimate: `n + p` values and the largest evaluation.
-pub(crate) fn bytes(profile: &Profile, steps: usize) -> u64 {
-    let Profile { value, inner, state, extra, .. } = *profile;
-    let start = value * (state + inner) + profile.init.bytes;
-    let steps =
-        [profile.gradient, profile.update].map(|step| if steps > 0 { step.bytes } else { 0 });
-    let ends = [profile.outer_gradient.bytes, profile.pull_init.bytes, profile.query];
-    let largest = steps.into_iter().chain(ends).max();
-    start.max(value * (state + inner * (1 + extra)) + largest.unwrap_or_default())
-}
-
-/// The estimate, zero or not.
+/// The estimate, zero or not; that it is zero is noted.
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     at: Task<T>,
     gradient: &mut [T],
 ) -> Result<T, Error> {
+    note_vanishing(oracle)?;
     let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
     run.forward(&mut state, |_, _| ())?;
     let loss = run.turn(&mut state, gradient)?;
@@ -51,25 +41,20 @@ pub(crate) fn evaluate<T: Element>(
     Ok(loss)
 }
 
-impl Spelled for FirstOrder {
-    fn about(&self) -> About {
-        About {
-            name: "first-order",
-            summary: "second derivatives of the inner loss dropped; biased",
-            cost: "r gradients, 3 states",
-        }
-    }
+/// Takes note of whether it is zero, of an estimate that has it as its cheap part.
+pub(crate) fn note_vanishing<T: Element>(oracle: &mut Oracle<T>) -> Result<(), Error> {
+    let vanishing = oracle.first_order_vanishes()?;
+    oracle.note(Soundness { vanishing, ..Soundness::default() });
+    Ok(())
+}
+
+without_settings! {
+    FirstOrder: "first-order",
+        "second derivatives of the inner loss dropped; biased",
+        "r gradients, 3 states";
 }
 
 impl<T: Element> Estimator<T> for FirstOrder {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        Ok(bytes(profile, steps))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,

@@ -6,47 +6,35 @@
 //! Z_0 = dw_0/dx,    Z_{t+1} = Z_t - lr (H_t Z_t + B_t),    dF/dx = df/dx + Z_r^T df/dw
 //! ```
 //!
+//! of gradient descent; other rules move tangents of their whole state. A tolerance ends it as it ends the loop.
+//!
 //! Four columns of `Z` at a time, each block of them in a run of its own: the gradient that the run needs comes with
 //! the sweep of its columns, so running again costs nothing but the steps, and memory holds four columns, not `d`.
 //!
 //! Cost for `d` outer variables: `r d` Hessian-vector with `r d` mixed products in `r ceil(d/4)` sweeps, which evaluate the
 //! inner gradients; `r ceil(d/4)` plain steps; one outer gradient. Memory: `3 p + min(4, d) (2 p + d)` values and the
-//! arenas of one sweep, whatever `r`. No bias. It pays where `d` is small or memory is.
+//! arenas of one sweep, whatever `r`, and more for rules that do more than multiply a gradient. No bias. It pays where `d` is small or memory is.
 
-use hypertape_autodiff::{Element, all_finite, axpy, dot};
+use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
-use crate::profile::Profile;
-use crate::rollout::{Task, finite_loss};
-use crate::rule::Step;
-use crate::spelling::{About, Spelled};
+use crate::rollout::{Rollout, Task, finite_loss};
+use crate::spelling::without_settings;
 
 /// The exact hypergradient by forward mode.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forward;
 
-impl Spelled for Forward {
-    fn about(&self) -> About {
-        About {
-            name: "forward",
-            summary: "the same by forward mode, four outer directions at a time; no bias, no stored states",
-            cost: "r d HVPs, r d/4 sweeps",
-        }
-    }
+without_settings! {
+    Forward: "forward",
+        "the same by forward mode, four outer directions at a time; no bias, no stored states",
+        "r d HVPs, r d/4 sweeps";
 }
 
 impl<T: Element> Estimator<T> for Forward {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        Ok(bytes(profile, steps, profile.outer, 0))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -63,85 +51,57 @@ impl<T: Element> Estimator<T> for Forward {
     }
 }
 
-/// Bytes of [`along`], and of `beside` gradients.
-pub(crate) fn bytes(profile: &Profile, steps: usize, directions: u64, beside: u64) -> u64 {
-    let Profile { value, inner, outer, .. } = *profile;
-    let columns = directions.min(TOGETHER as u64);
-    let fewer = usize::try_from(columns).unwrap_or(0).wrapping_sub(1);
-    let pushed = match profile.push_fewer.get(fewer) {
-        Some(&bytes) if directions < outer => bytes,
-        _ if steps > 0 => profile.push_gradient.bytes.max(profile.push_init.bytes),
-        _ => profile.push_init.bytes,
-    };
-    let pieces = [profile.init.bytes, profile.outer_gradient.bytes];
-    let start = if beside > 0 { profile.pull_init.bytes } else { 0 };
-    let largest = pieces.into_iter().fold(pushed.max(start), u64::max);
-    value * (3 * inner + columns * (2 * inner + outer) + beside * outer) + largest
-}
-
 /// `df/dx + sum_u ((dw_r/dx u)^T df/dw) u`, a sum over so many directions. `fill(k, dx)` writes directions `k, k + 1, ...`, as
 /// many as `dx` has room for, where zeros are. With `first_order`, a buffer, the sum is of what differs from the first-order
 /// gradient, which is added.
 pub(crate) fn along<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    Task { x, draw, .. }: Task<T>,
+    at: Task<T>,
     gradient: &mut [T],
     directions: usize,
     fill: impl Fn(usize, &mut [T]),
     mut first_order: Option<&mut [T]>,
 ) -> Result<T, Error> {
-    if inner.tolerance().is_some() {
-        return Err(refused("a tolerance"));
-    }
-    let (p, d) = (oracle.inner_dim(), x.len());
+    let (p, n, d) = (oracle.inner_dim(), oracle.state_dim(), at.x.len());
     let most = TOGETHER.min(directions);
-    let (mut w, mut g, mut w_bar) = (oracle.take(p)?, oracle.take(p)?, oracle.take(p)?);
-    let (mut dw, mut dg) = (oracle.take(most * p)?, oracle.take(most * p)?);
-    let mut dx = oracle.take(most * d)?;
+    let (mut dx, mut tangents) = (oracle.take(most * d)?, oracle.take(most * n)?);
+    let mut w_bar = oracle.take(p)?;
     let mut loss = T::zero();
-    for first in (0..directions.max(1)).step_by(TOGETHER) {
+    for block in oracle.each(0..directions.max(1).div_ceil(TOGETHER)) {
+        let first = block * TOGETHER;
         let columns = most.min(directions - first);
-        let (dw, dg) = (&mut dw[..columns * p], &mut dg[..columns * p]);
-        let dx = &mut dx[..columns * d];
+        let (dx, tangents) = (&mut dx[..columns * d], &mut tangents[..columns * n]);
         dx.fill(T::zero());
         fill(first, dx);
-        oracle.init(x, draw, &mut w)?;
-        oracle.push_init(x, draw, dx, dw)?;
-        for t in 0..inner.steps() {
-            let step = Step::new(t, inner.lr());
-            let Some(c) = oracle.multiple(step) else {
-                return Err(refused(oracle.rule()));
-            };
-            oracle.push_gradient(Point { w: &w, x, draw }, t, [dw, dx], &mut g, dg)?;
-            if !all_finite(&g) {
-                let quantity = "the gradient of the inner loss";
-                return Err(Error::NonFinite { quantity, step: Some(t), lr: inner.lr() });
+        let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+        run.push_start(dx, tangents)?;
+        for t in run.oracle().each(0..inner.steps()) {
+            run.push_step(t, &mut state, dx, tangents)?;
+            if run.ended() {
+                break;
             }
-            axpy(&mut w, T::from_f64(c), &g);
-            axpy(dw, T::from_f64(c), dg);
-            oracle.count_step();
         }
+        run.close([]);
+        let w = &state[..p];
         if first == 0 {
-            loss = oracle.outer_gradient(Point { w: &w, x, draw }, &mut w_bar, gradient)?;
+            let point = Point { w, x: at.x, draw: at.draw };
+            loss = finite_loss(oracle.outer_gradient(point, &mut w_bar, gradient)?, inner)?;
             if let Some(start) = &mut first_order {
                 start.fill(T::zero());
-                oracle.pull_init(x, draw, &w_bar, start)?;
+                oracle.pull_init(at.x, at.draw, &w_bar, start)?;
                 axpy(gradient, T::one(), start);
             }
+            oracle.keep_end(at.draw, w);
         }
-        for (u, column) in dx.chunks_exact(d.max(1)).zip(dw.chunks_exact(p.max(1))) {
+        for (u, tangent) in dx.chunks_exact(d.max(1)).zip(tangents.chunks_exact(n.max(1))) {
             let known = first_order.as_ref().map_or(T::zero(), |start| dot(start, u));
-            axpy(gradient, dot(&w_bar, column) - known, u);
+            axpy(gradient, dot(&w_bar, &tangent[..p]) - known, u);
         }
+        oracle.give(state);
     }
-    oracle.keep_end(draw, &w);
-    for vector in [dx, dg, dw, w_bar, g, w] {
+    for vector in [w_bar, tangents, dx] {
         oracle.give(vector);
     }
-    finite_loss(loss, inner)
-}
-
-fn refused(found: impl std::fmt::Display) -> Error {
-    Error::invalid("the inner loop of forward mode", found, "gradient descent of so many steps")
+    Ok(loss)
 }

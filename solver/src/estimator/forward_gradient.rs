@@ -20,7 +20,6 @@ use crate::error::Error;
 use crate::estimator::{Estimator, forward};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::profile::Profile;
 use crate::rollout::Task;
 use crate::spelling::{About, Range, Spelled, Visit};
 
@@ -70,12 +69,8 @@ impl Spelled for ForwardGradient {
 }
 
 impl<T: Element> Estimator<T> for ForwardGradient {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        Ok(forward::bytes(profile, steps, profile.outer.min(self.directions as u64), 1))
+    fn chance(&self) -> bool {
+        true
     }
 
     fn task(

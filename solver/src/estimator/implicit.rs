@@ -27,15 +27,14 @@ use crate::by_place::ByPlace;
 use crate::draw::Level;
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::estimator::equation::{Equation, bytes, finite, unknowns};
+use crate::estimator::equation::{Equation, finite};
 use crate::inner::InnerLoop;
 use crate::linear::{LinearSolver, System, scratch};
 use crate::oracle::{Oracle, Point};
 use crate::params::{Params, norm};
-use crate::profile::Profile;
-use crate::report::Report;
+use crate::report::{Report, Soundness};
 use crate::rollout::{Rollout, Task, finite_loss};
-use crate::spelling::{Range, Value, Visit};
+use crate::spelling::{Named, Range, Value, Visit};
 
 /// The implicit hypergradient.
 ///
@@ -116,7 +115,7 @@ impl<T: Element> Implicit<T> {
     }
 }
 
-impl<T: Element> Estimator<T> for Implicit<T> {
+impl<T: Element> Named for Implicit<T> {
     fn name(&self) -> String {
         let (mut name, warm) = (self.solver.name(), self.kept.is_some());
         // What is the default where it is typed is printed where it is off.
@@ -129,7 +128,9 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         }
         name
     }
+}
 
+impl<T: Element> Estimator<T> for Implicit<T> {
     /// The kept solutions: `v.PLACE.TASK` for each.
     fn state(&self) -> Params<T> {
         self.kept.as_ref().map_or_else(Params::new, |kept| kept.state("v"))
@@ -149,11 +150,6 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         true
     }
 
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let n = usize::try_from(unknowns(profile)).unwrap_or(usize::MAX);
-        Ok(bytes(profile, steps, scratch(&*self.solver, n) as u64))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -168,6 +164,14 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         }
         let coin = at.draw.at(Level::Coin, at.slot);
         hypergradient(oracle, inner, at, gradient, inner.steps(), |equation, b, v| {
+            if equation.oracle.rehearses() {
+                // What the solver takes, which it tells without taking it, and a product.
+                let taken = scratch(&*self.solver, v.len()).saturating_mul(size_of::<T>());
+                equation.oracle.hold(taken);
+                equation.apply(inner.steps(), b, v, None)?;
+                equation.oracle.release(taken);
+                return Ok((0, None));
+            }
             let (step, symmetric) = (equation.step(), !equation.is_fixed_point());
             // A fixed point's `A` is at least `lr mu` where a step contracts by `1 - lr mu`.
             let mu = self.mu.map(|mu| if symmetric { mu } else { mu * inner.lr() });
@@ -184,6 +188,9 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         })
     }
 }
+
+/// A relative residual above this is an error: more than that of `v = 0` and roundings.
+const UNSOLVED: f64 = 1.0 + 1e-3;
 
 /// The part that all implicit estimates share. `solve(equation, b, v)` writes a solution of `A v = b` into `v`, and returns
 /// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual. What the solution says
@@ -228,14 +235,19 @@ pub(crate) fn hypergradient<T: Element>(
     axpy(&mut product, -T::one(), &b);
     finite(&product, "the residual of the linear system", inner)?;
     let left = norm(&product);
-    equation.oracle.note(Report {
-        residual: mu.map(|_| ratio(left, norm(&b))),
+    let residual = mu.map(|_| ratio(left, norm(&b)));
+    if let Some(residual) = residual.filter(|residual| *residual > UNSOLVED) {
+        return Err(Error::Unsolved { residual, iterations });
+    }
+    let report = Report {
+        residual,
         iterations,
         inner_norm: after.as_f64(),
         inner_ratio: ratio(after, before.unwrap_or(after)),
         solution_error: mu.flatten().map(|mu| left.as_f64() / mu),
         fixed_point: !stationary,
-    });
+    };
+    equation.oracle.note(Soundness { report: Some(report), ..Soundness::default() });
     equation.close();
     for vector in [product, b, v, state] {
         oracle.give(vector);

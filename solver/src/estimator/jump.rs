@@ -30,7 +30,6 @@ use crate::estimator::first_order;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{norm, scale};
-use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
 
 /// Steps of the Lanczos iteration: the ends of a spectrum are what it finds first.
@@ -43,20 +42,6 @@ pub struct Jump {
     pub anchors: usize,
     /// Nodes of the interpolation; as many as a segment has steps, if it has fewer.
     pub degree: usize,
-}
-
-/// Bytes of [`evaluate`].
-pub(crate) fn bytes(profile: &Profile, jump: Jump, steps: usize, beside: u64) -> u64 {
-    let Profile { value, inner, outer, state, .. } = *profile;
-    let own = value * (state + inner) + beside;
-    let held = own + value * state * jump.anchors.min(steps) as u64;
-    let step = if steps > 0 { profile.gradient.bytes } else { 0 };
-    let forward = held + step.max(profile.outer_gradient.bytes);
-    let products = profile.products.bytes.max(profile.hessian.bytes);
-    let (mixed, products) = if steps > 0 { (outer, products) } else { (0, 0) };
-    // The Lanczos vectors come before the mixed product, whose vector stays.
-    let back = held + value * (2 * inner + mixed) + products.max(profile.pull_init.bytes);
-    forward.max(back).max(own + profile.init.bytes)
 }
 
 /// The coarse estimate, with `intervals` of the spectra of the segments. Where `ritz` is given, it takes the ends of those that
@@ -74,20 +59,26 @@ pub(crate) fn evaluate<T: Element>(
     run.multiple_of(0)?;
     let (steps, n) = (inner.steps(), v.len());
     let segments = jump.anchors.min(steps);
-    let edge = |i: usize| i * steps / segments;
+    let edge = |i: usize| {
+        let edge = i as u128 * steps as u128 / segments as u128;
+        usize::try_from(edge).unwrap_or(usize::MAX)
+    };
     let middle = |i: usize| usize::midpoint(edge(i), edge(i + 1));
-    let mut states = run.oracle.take(segments * n)?;
-    let mut slots = states.chunks_exact_mut(n.max(1)).enumerate().peekable();
-    for t in 0..steps {
-        if let Some((_, slot)) = slots.next_if(|&(i, _)| middle(i) == t) {
-            slot.copy_from_slice(&v);
+    let mut states = run.oracle.take_slots(segments, n)?;
+    let mut slots = (0..segments).peekable();
+    for t in run.oracle.each(0..steps) {
+        if let Some(i) = slots.next_if(|&i| middle(i) == t) {
+            states[i].copy_from_slice(&v);
         }
         run.step(t, &mut v)?;
     }
     let loss = run.turn(&mut v, gradient)?;
     let (mut u, mut other) = (run.oracle.take(n)?, run.oracle.take(n)?);
-    for (i, state) in states.chunks_exact(n.max(1)).enumerate().rev() {
-        let (t, length) = (middle(i), edge(i + 1) - edge(i));
+    for i in run.oracle.each(0..segments).rev() {
+        let (state, t, mut length) = (&states[i], middle(i), edge(i + 1) - edge(i));
+        if run.oracle.rehearses() {
+            length = length.min(2);
+        }
         if let Some(ritz) = &mut ritz {
             ritz.extend(lanczos(&mut run, t, state, &v, [&mut u, &mut other])?);
         }
@@ -115,7 +106,8 @@ pub(crate) fn evaluate<T: Element>(
         cap(&mut v, E * before);
     }
     run.pull_start(&v, gradient)?;
-    run.close([other, u, states, v]);
+    run.oracle.give_slots(states);
+    run.close([other, u, v]);
     if all_finite(gradient) { Ok(loss) } else { first_order::evaluate(oracle, inner, at, gradient) }
 }
 

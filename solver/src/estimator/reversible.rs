@@ -23,7 +23,6 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
-use crate::profile::Profile;
 use crate::rollout::{Task, finite_loss};
 use crate::spelling::{About, Range, Spelled, Visit};
 
@@ -113,7 +112,7 @@ struct State {
 impl State {
     /// Bytes of `p` entries after `spills` full buffers.
     fn bytes(p: usize, spills: usize) -> usize {
-        8 * p * (3 + spills)
+        (8 * p).saturating_mul(3 + spills)
     }
 
     fn new<T: Element>(w: &[T], spills: usize) -> Result<Self, Error> {
@@ -205,21 +204,6 @@ fn units(value: f64) -> Result<i64, Error> {
 }
 
 impl<T: Element> Estimator<T> for Reversible {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let Profile { value, inner, outer, .. } = *profile;
-        let whole = 8 * inner * (3 + self.spills(steps) as u64);
-        let start = value * 2 * inner + profile.init.bytes;
-        let ahead = if steps > 0 { profile.gradient.bytes } else { 0 };
-        let turn = whole + value * 4 * inner + ahead.max(profile.outer_gradient.bytes);
-        let back = if steps > 0 { profile.products.bytes.max(profile.gradient.bytes) } else { 0 };
-        let reverse = whole + value * (5 * inner + outer) + back.max(profile.pull_init.bytes);
-        Ok(start.max(turn).max(reverse))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -236,10 +220,11 @@ impl<T: Element> Estimator<T> for Reversible {
         let (mut w, mut product) = (oracle.take(p)?, oracle.take(p)?);
         oracle.init(x, draw, &mut w)?;
         let bytes = State::bytes(p, self.spills(steps));
-        let mut state = State::new(&w, self.spills(steps))?;
+        let spills = if oracle.rehearses() { 0 } else { self.spills(steps) };
+        let mut state = State::new(&w, spills)?;
         oracle.hold(bytes);
         let (mut w_bar, mut m_bar) = (oracle.take(p)?, oracle.take(p)?);
-        for t in 0..steps {
+        for t in oracle.each(0..steps) {
             state.position(&mut w);
             oracle.inner_gradient(Point { w: &w, x, draw }, t, &mut product)?;
             if !all_finite(&product) {
@@ -255,7 +240,7 @@ impl<T: Element> Estimator<T> for Reversible {
         finite_loss(loss, inner)?;
         m_bar.fill(T::zero());
         let (mut u, mut mixed) = (oracle.take(p)?, oracle.take(x.len())?);
-        for t in (0..steps).rev() {
+        for t in oracle.each(0..steps).rev() {
             state.back_position(lr)?;
             state.position(&mut w);
             let point = Point { w: &w, x, draw };

@@ -24,13 +24,12 @@ use rand::RngExt;
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::estimator::{Estimator, exact};
+use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::scale;
-use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
-use crate::schedule::Schedule;
+use crate::schedule::{COVERED, Schedule};
 use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::Levels;
 
@@ -277,8 +276,8 @@ impl Roulette {
 }
 
 impl<T: Element> Estimator<T> for Roulette {
-    fn name(&self) -> String {
-        self.text()
+    fn chance(&self) -> bool {
+        true
     }
 
     fn schedule(&self) -> Option<Schedule> {
@@ -287,17 +286,6 @@ impl<T: Element> Estimator<T> for Roulette {
 
     fn under(&self, schedule: Schedule) -> Option<Box<dyn Estimator<T>>> {
         Some(Box::new(self.clone().with_schedule(schedule)))
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let (levels, mut peak) = (self.levels(steps), 0);
-        for (n, &(depth, _)) in levels.iter().enumerate() {
-            let pairs = levels[..=n].windows(2).filter(|pair| pair[0].1 > pair[1].1);
-            let ends: Vec<_> = pairs.map(|pair| pair[0].0).collect();
-            let depths = (depth.min(steps), steps);
-            peak = peak.max(exact::bytes(profile, self.schedule, depths, 0, &ends)?);
-        }
-        Ok(peak)
     }
 
     fn excess(
@@ -326,16 +314,28 @@ impl<T: Element> Estimator<T> for Roulette {
             let expected = format!("{} or more, the steps of the inner loop", inner.steps());
             return Err(Error::invalid("the last depth of roulette", deepest, expected));
         }
+        if levels[0].0 == 0 && levels.len() > 1 {
+            first_order::note_vanishing(oracle)?;
+        }
+        if oracle.rehearses() && self.forced.is_none() {
+            // Which takes most depends on the schedule, but only among those that tables cover.
+            let deepest = levels.len() - 1;
+            let covered = |&level: &usize| level == deepest || levels[level].0 <= COVERED;
+            for level in (0..=deepest).filter(covered) {
+                let one = Self { forced: Some(level), ..self.clone() };
+                one.task(oracle, inner, at, gradient)?;
+            }
+            return Ok(T::zero());
+        }
         let levels = &levels[..=self.level(&levels, at)];
-        let mut ends = levels.windows(2).map(|pair| (pair[0].0, pair[0].1 / pair[1].1)).peekable();
+        let ends = levels.windows(2).map(|pair| (pair[0].0, pair[0].1 / pair[1].1));
+        let ends: Vec<_> = ends.filter(|&(_, ratio)| ratio > 1.0).collect();
         let depth = Some(levels[levels.len() - 1].0);
-        let mut look = |run: &mut Rollout<T>, k: usize, bar: &mut [T], x_bar: &mut [T]| {
-            while let Some((_, ratio)) = ends.next_if(|&(depth, _)| depth == k) {
-                if ratio > 1.0 {
-                    scale(bar, T::from_f64(1.0 - ratio));
-                    run.pull_start(bar, x_bar)?;
-                    scale(bar, T::from_f64(ratio / (1.0 - ratio)));
-                }
+        let mut look = |run: &mut Rollout<T>, bar: &mut [T], x_bar: &mut [T]| {
+            if let Some(&(_, ratio)) = ends.iter().find(|&&(depth, _)| run.reached(depth)) {
+                scale(bar, T::from_f64(1.0 - ratio));
+                run.pull_start(bar, x_bar)?;
+                scale(bar, T::from_f64(ratio / (1.0 - ratio)));
             }
             Ok(())
         };

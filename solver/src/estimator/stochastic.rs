@@ -28,14 +28,15 @@ use rand::RngExt;
 
 use crate::draw::Level;
 use crate::error::Error;
-use crate::estimator::equation::{bytes, unknowns};
 use crate::estimator::{Estimator, implicit};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
-use crate::profile::Profile;
 use crate::rollout::Task;
 use crate::spelling::{About, Range, Spelled, Visit};
+
+/// Mini-batches that a factor may average, for each that there is.
+const MOST: usize = 1024;
 
 /// Which terms of the series are summed, and with which weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,17 +106,19 @@ impl StochasticNeumann {
         self.forced = factors;
     }
 
-    /// The number of factors.
-    fn factors(&self, at: Task<impl Element>) -> usize {
+    /// The number of factors; in a rehearsal one, which takes as much as many.
+    fn factors(&self, at: Task<impl Element>, rehearsal: bool) -> usize {
         let mut coin = at.draw.at(Level::Coin, at.slot).stream();
         let drawn = match self.terms {
             Terms::StocBio { terms, .. } => terms - 1,
+            Terms::Single { terms } if rehearsal => terms - 1,
             Terms::Single { terms } => coin.random_range(0..terms),
+            Terms::Roulette { .. } if rehearsal => 1,
             Terms::Roulette { survival, .. } => {
                 std::iter::repeat_with(|| coin.random_bool(survival)).take_while(|&on| on).count()
             }
         };
-        self.forced.unwrap_or(drawn)
+        self.forced.unwrap_or(if rehearsal { drawn.min(1) } else { drawn })
     }
 
     /// The weight of the term with `k` of `factors` factors.
@@ -222,16 +225,12 @@ impl Spelled for StochasticNeumann {
 }
 
 impl<T: Element> Estimator<T> for StochasticNeumann {
-    fn name(&self) -> String {
-        self.text()
+    fn chance(&self) -> bool {
+        true
     }
 
     fn remembers(&self) -> bool {
         true
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        Ok(bytes(profile, steps, 3 * unknowns(profile)))
     }
 
     fn task(
@@ -252,12 +251,17 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
         // Whether the squared contraction of a single vector tells about that of all factors.
         let mut telling = false;
         if let Terms::Roulette { mu, noise, .. } = self.terms {
-            telling = noise == 0.0;
+            telling = noise == 0.0 && !oracle.rehearses();
             mu.map_or(Ok(()), |mu| {
                 self.enforce((1.0 - size * mu).powi(2) + (size * noise).powi(2))
             })?;
         }
-        let factors = self.factors(at);
+        let most = MOST.saturating_mul(oracle.mini_batches(Level::Inner).max(1));
+        if self.batches(0) > most {
+            let expected = format!("at most {most}, {MOST} times those that there are");
+            return Err(Error::invalid("batches of stocbio", self.batches(0), expected));
+        }
+        let factors = self.factors(at, oracle.rehearses());
         let mixed = if self.reuse { inner.steps().saturating_sub(1) } else { inner.steps() };
         implicit::hypergradient(oracle, inner, at, gradient, mixed, |equation, b, v| {
             let p = v.len();
@@ -273,8 +277,8 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                 }
                 sum.fill(T::zero());
                 let batches = self.batches(k);
-                for _ in 0..batches {
-                    step += 1;
+                for _ in equation.oracle.each(0..batches) {
+                    step = step.wrapping_add(1);
                     equation.apply(step, &y, &mut hy, None)?;
                     axpy(&mut sum, T::one(), &hy);
                 }

@@ -28,7 +28,6 @@ use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
-use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
 use crate::spelling::{About, Range, Spelled, Visit};
 use crate::variance::mean_square_factor;
@@ -87,6 +86,13 @@ impl Thinned {
         if self.anchored || self.q == 1.0 || !grows {
             return Ok(());
         }
+        if x > 2.0 {
+            let why = format!(
+                "thinned cannot run here: {} is {x:.6}, above 2, where steps diverge; a smaller lr is needed",
+                shown()
+            );
+            return Err(Error::told(why));
+        }
         let expected = format!(
             "{:.6} or more, half of {}: the mean square of the adjoint grows by {factor:.6} a step",
             x / 2.0,
@@ -132,21 +138,8 @@ impl Spelled for Thinned {
 }
 
 impl<T: Element> Estimator<T> for Thinned {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let Profile { value, inner, outer, state, .. } = *profile;
-        let room = self.room(steps);
-        let more = 2 * (u64::from(room < steps) + u64::from(self.anchored));
-        let own = value * (state + inner) + 8 * steps as u64;
-        let held = own + value * state * (room as u64 + more);
-        let gradient = if steps > 0 { profile.gradient.bytes } else { 0 };
-        let forward = held + gradient.max(profile.outer_gradient.bytes);
-        let (mixed, products) = if steps > 0 { (outer, profile.products.bytes) } else { (0, 0) };
-        let back = held + value * mixed + products.max(profile.pull_init.bytes);
-        Ok(forward.max(back).max(own + profile.init.bytes))
+    fn chance(&self) -> bool {
+        true
     }
 
     fn task(
@@ -161,21 +154,23 @@ impl<T: Element> Estimator<T> for Thinned {
             self.enforce(inner.lr() * smoothness, || "lr times the smoothness".into())?;
         }
         let (steps, mut stream) = (inner.steps(), at.draw.at(Level::Coin, at.slot).stream());
+        let rehearsal = oracle.rehearses();
         let mut coin = |t| match &self.forced {
+            _ if rehearsal => true,
             Some(coins) => coins.get(t).is_some_and(|&coin| coin),
             None => stream.random_bool(self.q),
         };
-        let noted = steps * size_of::<usize>();
+        let noted = steps.saturating_mul(size_of::<usize>());
         oracle.hold(noted);
         let mut visits = Vec::new();
-        visits.try_reserve_exact(steps).map_err(|_| {
+        visits.try_reserve_exact(oracle.each(0..steps).count()).map_err(|_| {
             Error::invalid("notes of visited steps", steps, "as many as there is memory for")
         })?;
-        visits.extend((0..steps).filter(|&t| coin(t)));
+        visits.extend(oracle.each(0..steps).filter(|&t| coin(t)));
         let (mut run, mut bar) = Rollout::start(oracle, inner, at)?;
         run.multiple_of(0)?;
         let (n, room) = (bar.len(), self.room(steps));
-        let mut ring = run.oracle.take(room * n)?;
+        let mut ring = run.oracle.take_slots(room, n)?;
         let again = if room < steps { n } else { 0 };
         let beside = if self.anchored { n } else { 0 };
         let [mut start, mut state] = [run.oracle.take(again)?, run.oracle.take(again)?];
@@ -190,10 +185,10 @@ impl<T: Element> Estimator<T> for Thinned {
             if loss.is_some() {
                 running.copy_from_slice(&start);
             }
-            let mut slots = chunk.iter().zip(ring.chunks_exact_mut(n.max(1))).peekable();
-            for t in 0..=last {
-                if let Some((_, slot)) = slots.next_if(|&(&visit, _)| visit == t) {
-                    slot.copy_from_slice(running);
+            let mut slots = chunk.iter().enumerate().peekable();
+            for t in run.oracle.each(0..last.saturating_add(1)) {
+                if let Some((slot, _)) = slots.next_if(|&(_, &visit)| visit == t) {
+                    ring[slot].copy_from_slice(running);
                 }
                 if t < last {
                     run.step(t, running)?;
@@ -204,9 +199,9 @@ impl<T: Element> Estimator<T> for Thinned {
                 loss = Some(run.turn(&mut bar, gradient)?);
             }
             let from = if left.is_empty() { 0 } else { chunk[0] };
-            let mut slots = chunk.iter().zip(ring.chunks_exact(n.max(1))).rev().peekable();
-            for t in (from..end).rev() {
-                let visit = slots.next_if(|&(&visit, _)| visit == t);
+            let mut slots = chunk.iter().enumerate().rev().peekable();
+            for t in run.oracle.each(from..end).rev() {
+                let visit = slots.next_if(|&(_, &visit)| visit == t);
                 let weight = if visit.is_some() { 1.0 - share } else { 1.0 };
                 let mut c = 0.0;
                 if self.anchored && weight != 0.0 {
@@ -215,10 +210,13 @@ impl<T: Element> Estimator<T> for Thinned {
                     product.copy_from_slice(found);
                     c = weight * multiple;
                 }
-                if let Some((_, state)) = visit {
+                if let Some((slot, _)) = visit {
+                    let state = &ring[slot];
                     let (multiple, found) =
                         run.products(t, (state, &bar), Some((share, &mut *gradient)))?;
                     let ratio = multiple.abs() * (norm(found) / norm(&bar)).as_f64();
+                    // A rehearsal knows no Hessian.
+                    let ratio = if rehearsal { 0.0 } else { ratio };
                     self.enforce(ratio, || format!("lr |H v| / |v| at step {t}"))?;
                     axpy(&mut bar, T::from_f64(share * multiple), found);
                     anchor.copy_from_slice(&state[..beside]);
@@ -235,7 +233,8 @@ impl<T: Element> Estimator<T> for Thinned {
         }
         run.pull_start(&bar, gradient)?;
         run.oracle.release(noted);
-        run.close([product, anchor, state, start, ring, bar]);
+        run.oracle.give_slots(ring);
+        run.close([product, anchor, state, start, bar]);
         Ok(loss.unwrap_or(T::nan()))
     }
 }

@@ -19,7 +19,6 @@ use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
 use crate::spelling::{About, Range, Spelled, Visit};
 
@@ -45,27 +44,6 @@ impl Spelled for Truncated {
 }
 
 impl<T: Element> Estimator<T> for Truncated {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let Profile { value, inner, outer, state, extra, .. } = *profile;
-        let stored = value * state * self.k.min(steps) as u64;
-        let own = value * (state + inner * (1 + extra));
-        let step = if steps > 0 { profile.gradient.bytes.max(profile.update.bytes) } else { 0 };
-        let turn = stored + own + step.max(profile.outer_gradient.bytes).max(profile.query);
-        let start = value * (state + inner) + profile.init.bytes;
-        if self.k == 0 || steps == 0 {
-            let end = if steps == 0 { profile.pull_init.bytes } else { 0 };
-            return Ok(start.max(turn).max(own + end));
-        }
-        let again = if profile.again { profile.gradient.bytes } else { 0 };
-        let back = profile.products.bytes.max(profile.pull_update.bytes).max(again);
-        let end = if self.k >= steps { profile.pull_init.bytes } else { 0 };
-        Ok(start.max(turn).max(stored + own + value * outer + back.max(end)))
-    }
-
     fn task(
         &self,
         oracle: &mut Oracle<T>,
@@ -77,26 +55,28 @@ impl<T: Element> Estimator<T> for Truncated {
         let n = state.len();
         // A ring of the last states, since the number of steps may not be known.
         let room = self.k.min(inner.steps());
-        let mut ring = run.oracle.take(room.saturating_mul(n))?;
+        let mut ring = run.oracle.take_slots(room, n)?;
         let mut steps = 0;
-        while steps < inner.steps() && !run.ended() {
+        for t in run.oracle.each(0..inner.steps()) {
             if room > 0 {
-                let slot = steps % room;
-                ring[slot * n..(slot + 1) * n].copy_from_slice(&state);
+                ring[t % room].copy_from_slice(&state);
             }
-            run.step(steps, &mut state)?;
-            steps += 1;
+            run.step(t, &mut state)?;
+            steps = t + 1;
+            if run.ended() {
+                break;
+            }
         }
         let loss = run.turn(&mut state, gradient)?;
         let first = steps.saturating_sub(self.k);
-        for t in (first..steps).rev() {
-            let slot = t % room;
-            run.pull_step(t, &ring[slot * n..(slot + 1) * n], &mut state, gradient)?;
+        for t in run.oracle.each(first..steps).rev() {
+            run.pull_step(t, &ring[t % room], &mut state, gradient)?;
         }
         if first == 0 {
             run.pull_start(&state, gradient)?;
         }
-        run.close([ring, state]);
+        run.oracle.give_slots(ring);
+        run.close([state]);
         Ok(loss)
     }
 }

@@ -30,7 +30,6 @@ use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
-use crate::profile::Profile;
 use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
 use crate::spelling::Spelled;
@@ -184,15 +183,13 @@ impl Ufom {
                 jump::evaluate(oracle, inner, jump, &self.intervals, at, gradient, ritz)
             }
             Cheap::Truncated { .. } | Cheap::Mixed => {
-                let mut look = |run: &mut Rollout<T>, k: usize, bar: &mut [T], x_bar: &mut [T]| {
-                    match k {
-                        0 if mixed => {
-                            run.pull_start(bar, x_bar)?;
-                            scale(bar, r);
-                        }
+                let mut look = |run: &mut Rollout<T>, bar: &mut [T], x_bar: &mut [T]| {
+                    if mixed && run.reached(0) {
+                        run.pull_start(bar, x_bar)?;
+                        scale(bar, r);
+                    } else if mixed && run.reached(1) {
                         // The start had its share.
-                        1 if mixed => bar.fill(T::zero()),
-                        _ => {}
+                        bar.fill(T::zero());
                     }
                     Ok(())
                 };
@@ -218,10 +215,10 @@ impl Ufom {
             self.cheap(oracle, inner, at, cheap, Some(ritz))?;
         }
         let mixed = self.cheap == Cheap::Mixed;
-        let mut look = |run: &mut Rollout<T>, k: usize, bar: &mut [T], x_bar: &mut [T]| {
-            if mixed && k == 1 {
+        let mut look = |run: &mut Rollout<T>, bar: &mut [T], x_bar: &mut [T]| {
+            if mixed && run.reached(1) {
                 axpy(cheap, r, x_bar);
-            } else if !separate && k == if mixed { 0 } else { depth } {
+            } else if !separate && run.reached(if mixed { 0 } else { depth }) {
                 cheap.copy_from_slice(x_bar);
                 if mixed {
                     scale(cheap, T::one() - r);
@@ -235,8 +232,8 @@ impl Ufom {
 }
 
 impl<T: Element> Estimator<T> for Ufom {
-    fn name(&self) -> String {
-        self.text()
+    fn chance(&self) -> bool {
+        true
     }
 
     fn schedule(&self) -> Option<Schedule> {
@@ -281,22 +278,6 @@ impl<T: Element> Estimator<T> for Ufom {
         self.probability.adapts()
     }
 
-    fn task_bytes(&self, profile: &Profile, steps: usize) -> Result<u64, Error> {
-        let (gradient, depth) = (profile.value * profile.outer, self.depth().min(steps));
-        let of = |depth, beside, looks: &[usize]| {
-            exact::bytes(profile, self.schedule, (depth, steps), beside, looks)
-        };
-        let look = [if self.cheap == Cheap::Mixed { 0 } else { depth }];
-        let [cheap, hit] = match self.cheap {
-            Cheap::Jump(jump) => {
-                let both = jump::bytes(profile, jump, steps, gradient);
-                [both, of(steps, gradient, &[])?]
-            }
-            _ => [of(depth, 0, &look)?, of(steps, gradient, &look)?],
-        };
-        Ok(cheap.max(hit))
-    }
-
     /// Of coins of a known probability: `(1/q - 1) |g - g0|^2`.
     fn excess(
         &self,
@@ -313,7 +294,7 @@ impl<T: Element> Estimator<T> for Ufom {
 
     fn prepare(&mut self, oracle: &Oracle<T>, inner: &InnerLoop) -> Result<(), Error> {
         if self.cheap != Cheap::FirstOrder {
-            inner.expect_known("ufom with a cheap part that is not first-order")?;
+            inner.expect_known(&format!("{}, whose cheap part is not first-order", self.text()))?;
         }
         let batch = oracle.batch();
         if let Probability::Subset(m) = self.probability
@@ -382,6 +363,13 @@ impl<T: Element> Estimator<T> for Ufom {
         at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
+        if oracle.rehearses() {
+            // A hit, and none: which takes more depends on the schedule.
+            let mut cheap = oracle.take(at.x.len())?;
+            self.both(oracle, inner, at, (&mut *gradient, &mut cheap), &mut Vec::new())?;
+            oracle.give(cheap);
+            return self.cheap(oracle, inner, at, gradient, None);
+        }
         let (copies, batch) = (oracle.replicas(), oracle.batch());
         let coins = self.coins(batch, copies, at);
         let (mut ritz, mut squares) = (Vec::new(), Vec::new());

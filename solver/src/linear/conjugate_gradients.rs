@@ -1,12 +1,13 @@
 //! Conjugate gradients, with a preconditioner or without (Hestenes and Stiefel 1952).
 //!
 //! After `k` iterations the error in the norm of `H` is at most `2 ((sqrt c - 1)/(sqrt c + 1))^k` of that at the start,
-//! for a condition number `c`. An iterate is kept as soon as it is known, so the last one is what is returned; curvature
-//! that is not positive ends in an error, since the iterates then mean nothing.
+//! for a condition number `c`. What is returned is the best iterate. Curvature that is not positive ends in an error, since
+//! the iterates then mean nothing.
 
 use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
+use crate::linear::best::Best;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
 use crate::spelling::{About, Spelled, Visit};
@@ -33,32 +34,26 @@ impl Spelled for Cg {
 }
 
 impl<T: Element> LinearSolver<T> for Cg {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let vectors = system.vectors()?;
-        solve(system, vectors, None::<(Vec<T>, fn(&[T], &mut [T]))>, self.stop)
+        solve(system, vectors, None::<(Vec<T>, fn(&[T], &mut [T]))>, (self.stop, T::zero()))
     }
 }
 
-/// Solves with three vectors of scratch; a preconditioner writes `P^-1 r` into a fourth.
+/// Solves with three vectors of scratch, and takes one more, for a matrix of norm `size` or more; a preconditioner writes `P^-1 r` into a fourth.
 pub(super) fn solve<T: Element>(
     system: &mut System<T>,
     [mut r, mut d, mut hd]: [Vec<T>; 3],
     mut precondition: Option<(Vec<T>, impl FnMut(&[T], &mut [T]))>,
-    stop: Stop,
+    (stop, mut size): (Stop, T),
 ) -> Result<usize, Error> {
+    let mut best = Best::new(system)?;
     let (mut before, limit) = (T::one(), stop.residual(system.b));
     let mut iterations = 0;
     system.residual(&mut r)?;
     while iterations < stop.iterations {
-        if norm(&r) <= limit {
+        let left = norm(&r);
+        if !best.see(system, left, size) || left <= limit {
             break;
         }
         let indefinite = |curvature: T| Error::Indefinite {
@@ -89,12 +84,15 @@ pub(super) fn solve<T: Element>(
         if !positive {
             return Err(indefinite(curvature / dot(&d, &d)));
         }
+        size = size.max(norm(&hd) / norm(&d));
         let step = descent / curvature;
         axpy(system.v, step, &d);
         axpy(&mut r, -step, &hd);
         before = descent;
         iterations += 1;
     }
+    best.see(system, norm(&r), size);
+    best.settle(system);
     system.give([hd, d, r]);
     if let Some((z, _)) = precondition {
         system.give([z]);

@@ -5,27 +5,19 @@ use hypertape_autodiff::{Element, axpy};
 use crate::error::Error;
 use crate::linear::system::{LinearSolver, System};
 use crate::params::{norm, scale};
-use crate::spelling::{About, Spelled};
+use crate::spelling::without_settings;
 
 /// The whole matrix, column by column, and elimination: for few unknowns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dense;
 
-impl Spelled for Dense {
-    fn about(&self) -> About {
-        About {
-            name: "dense",
-            summary: "implicit, the whole matrix and elimination; for few inner variables, under every rule",
-            cost: "r + 1 gradients, p + 1 HVPs, p^2 values",
-        }
-    }
+without_settings! {
+    Dense: "dense",
+        "implicit, the whole matrix and elimination; for few inner variables, under every rule",
+        "r + 1 gradients, p + 1 HVPs, p^2 values";
 }
 
 impl<T: Element> LinearSolver<T> for Dense {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn warm(&self) -> Option<bool> {
         None
     }

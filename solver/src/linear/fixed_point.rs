@@ -44,14 +44,6 @@ impl Spelled for FixedPoint {
 }
 
 impl<T: Element> LinearSolver<T> for FixedPoint {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn warm(&self) -> Option<bool> {
         Some(true)
     }
@@ -81,14 +73,6 @@ impl Spelled for Neumann {
 }
 
 impl<T: Element> LinearSolver<T> for Neumann {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn warm(&self) -> Option<bool> {
         None
     }

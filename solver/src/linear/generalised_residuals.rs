@@ -2,8 +2,9 @@
 //!
 //! The Arnoldi process makes an orthonormal basis `q_0, q_1, ...` of the Krylov space, in which `A` is upper Hessenberg;
 //! rotations triangularise it as it grows, so that the norm of the residual is known after every product, and never grows.
-//! The basis is orthogonalised by modified Gram-Schmidt, which keeps the solution stable to rounding (Greenbaum, Rozloznik
-//! and Strakos 1997).
+//! The basis is orthogonalised twice by modified Gram-Schmidt, so that it is orthogonal to rounding even where a product adds
+//! little to it (Giraud, Langou and Rozloznik 2005). So a solution `y` in the basis leaves what the recursion says and at
+//! most about `eps |A| |y|`; as many vectors are taken as make the sum least, fewer than there are for a singular matrix.
 
 use hypertape_autodiff::{Element, axpy, dot};
 
@@ -12,7 +13,7 @@ use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
 use crate::spelling::{About, Spelled, Visit};
 
-/// Generalised minimum residuals, for any regular matrix.
+/// Generalised minimum residuals, for any matrix; of a singular one the least residual within its Krylov space.
 ///
 /// ```
 /// use hypertape_solver::linear::{Gmres, LinearSolver, Stop, System};
@@ -47,14 +48,6 @@ impl Spelled for Gmres {
 }
 
 impl<T: Element> LinearSolver<T> for Gmres {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn symmetric(&self) -> bool {
         false
     }
@@ -67,16 +60,16 @@ impl<T: Element> LinearSolver<T> for Gmres {
         let mut columns = system.take(most.saturating_mul(most + 1))?;
         // Cosines and sines of the rotations, and the residual in the basis.
         let mut rotations = system.take(2 * most)?;
-        let mut left = system.take(most + 1)?;
+        let [mut left, mut y] = [system.take(most + 1)?, system.take(most + 1)?];
         // Nothing is there where only memory is asked for.
         let first = &mut basis[..system.b.len()];
         system.residual(first)?;
-        let size = norm(first);
-        scale(first, size.recip());
+        let start = norm(first);
+        scale(first, start.recip());
         if let Some(first) = left.first_mut() {
-            *first = size;
+            *first = start;
         }
-        let mut k = 0;
+        let (mut k, mut size, rounding) = (0, T::zero(), T::from_f64(8.0) * T::epsilon());
         while k < most.min(left.len()) {
             if left[k].abs() <= limit {
                 break;
@@ -84,12 +77,17 @@ impl<T: Element> LinearSolver<T> for Gmres {
             let (known, next) = basis.split_at_mut((k + 1) * p);
             let (next, column) = (&mut next[..p], &mut columns[k * (most + 1)..][..k + 2]);
             system.product(&known[k * p..], next)?;
-            for (q, h) in known.chunks_exact(p).zip(&mut *column) {
-                *h = dot(q, next);
-                axpy(next, -*h, q);
+            column.fill(T::zero());
+            for _ in 0..2 {
+                for (q, h) in known.chunks_exact(p).zip(&mut *column) {
+                    let along = dot(q, next);
+                    axpy(next, -along, q);
+                    *h += along;
+                }
             }
             let beside = norm(next);
             column[k + 1] = beside;
+            size = size.max(norm(column));
             for (i, rotation) in rotations.chunks_exact(2).take(k).enumerate() {
                 let [upper, lower] = [column[i], column[i + 1]];
                 column[i] = rotation[0] * upper + rotation[1] * lower;
@@ -97,25 +95,44 @@ impl<T: Element> LinearSolver<T> for Gmres {
             }
             let pivot = column[k].hypot(beside);
             // What is left is outside the range of a singular matrix.
-            if pivot <= T::epsilon() * norm(&column[..=k]) {
+            if pivot <= rounding * size {
                 break;
             }
             let [c, s] = [column[k] / pivot, beside / pivot];
             rotations[2 * k..][..2].copy_from_slice(&[c, s]);
             column[k] = pivot;
             [left[k], left[k + 1]] = [c * left[k], -s * left[k]];
-            if beside > T::zero() {
-                scale(next, beside.recip());
-            }
             k += 1;
+            // A basis vector of roundings alone adds nothing.
+            if beside <= rounding * size {
+                break;
+            }
+            scale(next, beside.recip());
         }
-        for i in (0..k).rev() {
-            let column = &columns[i * (most + 1)..];
-            let weight = left[i] / column[i];
-            axpy(&mut left[..i], -weight, &column[..i]);
-            axpy(system.v, weight, &basis[i * p..(i + 1) * p]);
+        // The solution by the first `n` vectors, and what it leaves at most.
+        let mut triangle = |n: usize| {
+            y[..n].copy_from_slice(&left[..n]);
+            for i in (0..n).rev() {
+                let column = &columns[i * (most + 1)..];
+                y[i] = y[i] / column[i];
+                let (above, own) = y.split_at_mut(i);
+                axpy(above, -own[0], &column[..i]);
+            }
+            let rest = left.get(n..=k).map_or(T::zero(), norm);
+            rest + rounding * size * norm(&y[..n])
+        };
+        let (mut taken, mut bound) = (k, triangle(k));
+        for fewer in (0..k).rev() {
+            let other = triangle(fewer);
+            if other < bound {
+                (taken, bound) = (fewer, other);
+            }
         }
-        system.give([left, rotations, columns, basis]);
+        triangle(taken);
+        for (q, &weight) in basis.chunks_exact(p.max(1)).zip(&y[..taken]) {
+            axpy(system.v, weight, q);
+        }
+        system.give([y, left, rotations, columns, basis]);
         Ok(k)
     }
 }

@@ -1,14 +1,19 @@
 //! Minimum residuals for a symmetric, possibly indefinite `H` (Paige and Saunders 1975).
 //!
 //! The Lanczos process makes an orthonormal basis `q_0, q_1, ...` in which `H` is tridiagonal; rotations triangularise
-//! it as it grows, and the last three directions `d` carry `v` along. The residual never grows from one iteration to the
-//! next.
+//! it as it grows, and the last three directions `d` carry `v` along. Without roundings the residual never grows from one
+//! iteration to the next, and of a singular `H` they end at a least-squares solution, where `H r = 0`.
+//!
+//! With roundings it is known by recursion up to `eps c^2` for a condition number `c` (Sleijpen, van der Vorst and
+//! Modersitzki 2000). So once a pivot or a new basis vector is below `eps^(1/4) |H|`, every iterate is judged by its true
+//! residual, for a product each, and iterations end where that grows.
 
 use std::mem::swap;
 
 use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
+use crate::linear::best::Best;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
 use crate::spelling::{About, Spelled, Visit};
@@ -35,29 +40,50 @@ impl Spelled for Minres {
 }
 
 impl<T: Element> LinearSolver<T> for Minres {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
-        let mut scratch = system.vectors()?;
-        let iterations = iterate(system, &mut scratch, self.stop)?;
+        let (mut scratch, mut best) = (system.vectors()?, Best::new(system)?);
+        let (iterations, size, singular) = iterate(system, &mut scratch, &mut best, self.stop)?;
+        best.settle(system);
+        if singular {
+            let [r, product, ..] = &mut scratch;
+            shorten(system, r, product, size)?;
+        }
         system.give(scratch);
         Ok(iterations)
     }
 }
 
+/// Of least-squares solutions `v`, whose residual `r` has `H r = 0`, takes the shortest: `v - (r'v / r'r) r` (Liu, Milzarek and
+/// Roosta 2023, from `v = 0`).
+fn shorten<T: Element>(
+    system: &mut System<T>,
+    r: &mut [T],
+    product: &mut [T],
+    size: T,
+) -> Result<(), Error> {
+    system.warm = true;
+    system.residual(r)?;
+    system.product(r, product)?;
+    let (square, small) = (dot(r, r), T::epsilon().sqrt());
+    let along = dot(r, system.v) / square;
+    // Where `H` is singular but for roundings, as far as `r` and this step can tell.
+    let moved = along.abs() * norm(product);
+    if norm(product) <= small * size * norm(r) && moved <= small * norm(r) {
+        axpy(system.v, -along, r);
+    }
+    Ok(())
+}
+
+/// The number of iterations, the norm of `H`, and whether it seems singular.
 fn iterate<T: Element>(
     system: &mut System<T>,
-    scratch: &mut [Vec<T>; 5],
+    scratch: &mut [Vec<T>; 6],
+    best: &mut Best<T>,
     stop: Stop,
-) -> Result<usize, Error> {
+) -> Result<(usize, T, bool), Error> {
     let limit = stop.residual(system.b);
-    let [mut q, mut next, mut before, mut d, mut d_before] = scratch.each_mut().map(|v| &mut v[..]);
+    let [mut q, mut next, mut before, mut d, mut d_before, r] =
+        scratch.each_mut().map(|v| &mut v[..]);
     system.residual(q)?;
     for vector in [&mut *before, &mut *d, &mut *d_before] {
         vector.fill(T::zero());
@@ -67,6 +93,8 @@ fn iterate<T: Element>(
     let mut beta = T::zero();
     // An estimate of |H| by the columns so far, and the roundings of it that a pivot must exceed.
     let (mut size, rounding) = (T::zero(), T::from_f64(8.0) * T::epsilon());
+    let mut doubtful = false;
+    best.see(system, left, size);
     // Cosine and sine of the last rotation and of the one before.
     let [mut c, mut c_before] = [T::one(); 2];
     let [mut s, mut s_before] = [T::zero(); 2];
@@ -75,7 +103,7 @@ fn iterate<T: Element>(
     }
     for iteration in 0..stop.iterations {
         if left.abs() <= limit {
-            return Ok(iteration);
+            return Ok((iteration, size, false));
         }
         system.product(q, next)?;
         let alpha = dot(q, next);
@@ -87,10 +115,11 @@ fn iterate<T: Element>(
         let diagonal = c * alpha - c_before * s * beta;
         let pivot = diagonal.hypot(beta_next);
         size = size.max(alpha.abs() + beta + beta_next);
-        if pivot <= rounding * size {
-            // What is left of the residual is outside the range of a singular `H`.
-            return Ok(iteration);
+        // `|H r| / |r|` before this iteration: what is left of the residual is outside the range of a singular `H`.
+        if diagonal.hypot(c * beta_next) <= rounding * size {
+            return Ok((iteration, size, true));
         }
+        doubtful |= pivot.min(beta_next) <= T::epsilon().sqrt().sqrt() * size;
         [c_before, s_before] = [c, s];
         [c, s] = [diagonal / pivot, beta_next / pivot];
         for ((d_before, &d), &q) in d_before.iter_mut().zip(&*d).zip(&*q) {
@@ -99,12 +128,21 @@ fn iterate<T: Element>(
         swap(&mut d, &mut d_before);
         axpy(system.v, c * left, d);
         left = -s * left;
-        if beta_next > T::zero() {
-            scale(next, beta_next.recip());
+        let improves = if doubtful {
+            system.warm = true;
+            system.residual(r)?;
+            best.judge(system, norm(r), size)
+        } else {
+            best.see(system, left.abs(), size)
+        };
+        // A basis vector of roundings alone adds nothing.
+        if !improves || beta_next <= rounding * size {
+            return Ok((iteration + 1, size, left.abs() > limit));
         }
+        scale(next, beta_next.recip());
         beta = beta_next;
         swap(&mut before, &mut q);
         swap(&mut q, &mut next);
     }
-    Ok(stop.iterations)
+    Ok((stop.iterations, size, false))
 }

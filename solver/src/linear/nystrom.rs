@@ -50,14 +50,6 @@ impl Spelled for Nystrom {
 }
 
 impl<T: Element> LinearSolver<T> for Nystrom {
-    fn name(&self) -> String {
-        self.text()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (*self).checked().map(drop)
-    }
-
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let p = system.unknowns();
         let k = self.rank.min(p);
@@ -70,7 +62,8 @@ impl<T: Element> LinearSolver<T> for Nystrom {
         for (column, image) in columns.chunks_exact(p).zip(images.chunks_exact_mut(p)) {
             system.product(column, image)?;
         }
-        let nu = T::epsilon() * T::from_f64(p as f64).sqrt() * norm(&images) / norm(&columns);
+        let size = norm(&images) / norm(&columns);
+        let nu = T::epsilon() * T::from_f64(p as f64).sqrt() * size;
         axpy(&mut images, nu, &columns);
         let mean = || dot(&columns, &images) / dot(&columns, &columns);
         let shift = self.shift.map_or_else(mean, T::from_f64);
@@ -92,9 +85,8 @@ impl<T: Element> LinearSolver<T> for Nystrom {
             }
             scale(z, shift.recip());
         };
-        let stop = self.stop;
-        let iterations =
-            conjugate_gradients::solve(system, scratch, Some((z, precondition)), stop)?;
+        let (preconditioner, until) = (Some((z, precondition)), (self.stop, size));
+        let iterations = conjugate_gradients::solve(system, scratch, preconditioner, until)?;
         system.give([coefficients, inverse, gram, images, columns]);
         Ok(iterations)
     }

@@ -8,7 +8,7 @@ use hypertape_autodiff::Element;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::params::norm;
-use crate::spelling::{Range, Visit};
+use crate::spelling::{Named, Range, Visit};
 
 /// A matrix `A` that is known by its products with vectors, and the memory that a solver takes its vectors from. A closure
 /// that writes `A u` is one, with memory of the system's.
@@ -56,6 +56,7 @@ pub struct System<'s, T> {
     /// The name of random choices.
     pub draw: Draw,
     unknowns: usize,
+    started: bool,
     operator: &'s mut dyn Operator<T>,
 }
 
@@ -70,7 +71,17 @@ impl<'s, T: Element> System<'s, T> {
     pub fn new(operator: &'s mut dyn Operator<T>, b: &'s [T], v: &'s mut [T]) -> Self {
         let (unknowns, draw) = (b.len(), Draw::new(0, 0));
         v.fill(T::zero());
-        Self { b, v, warm: false, symmetric: true, step: 1.0, draw, unknowns, operator }
+        Self {
+            b,
+            v,
+            warm: false,
+            symmetric: true,
+            step: 1.0,
+            draw,
+            unknowns,
+            started: false,
+            operator,
+        }
     }
 
     /// Their number, which sizes of vectors follow from. `b` has as many entries, or none where only the memory that a solver
@@ -87,11 +98,13 @@ impl<'s, T: Element> System<'s, T> {
         self.operator.product(u, au)
     }
 
-    /// Writes `b - A v` into `r`, without a product where `v` is zero.
+    /// Writes `b - A v` into `r`, without a product where `v` is zero. The first time, a start that is worse than zero is put
+    /// aside.
     ///
     /// # Errors
     /// Those of the [`Operator`].
     pub fn residual(&mut self, r: &mut [T]) -> Result<(), Error> {
+        let first = !std::mem::replace(&mut self.started, true);
         if !self.warm {
             r.copy_from_slice(self.b);
             return Ok(());
@@ -99,6 +112,10 @@ impl<'s, T: Element> System<'s, T> {
         self.operator.product(self.v, r)?;
         for (r, &b) in r.iter_mut().zip(self.b) {
             *r = b - *r;
+        }
+        if first && norm(r) > norm(self.b) {
+            self.v.fill(T::zero());
+            r.copy_from_slice(self.b);
         }
         Ok(())
     }
@@ -166,13 +183,15 @@ impl Stop {
 /// ```
 /// use hypertape_autodiff::{Element, axpy, dot};
 /// use hypertape_solver::linear::{LinearSolver, Stop, System};
-/// use hypertape_solver::{Error, norm};
+/// use hypertape_solver::{Error, Named, norm};
 ///
 /// /// Steps along the residual, each as long as makes the next one smallest.
 /// #[derive(Debug)]
 /// struct Steepest(Stop);
-/// impl<T: Element> LinearSolver<T> for Steepest {
+/// impl Named for Steepest {
 ///     fn name(&self) -> String { "steepest".into() }
+/// }
+/// impl<T: Element> LinearSolver<T> for Steepest {
 ///     fn symmetric(&self) -> bool { false }
 ///     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
 ///         let ([mut r, mut ar], limit) = (system.vectors()?, self.0.residual(system.b));
@@ -200,18 +219,7 @@ impl Stop {
 /// assert!((v[0] - 2.0).abs() < 1e-11 && (v[1] - 1.0).abs() < 1e-11);
 /// # Ok::<(), Error>(())
 /// ```
-pub trait LinearSolver<T: Element>: fmt::Debug + Send + Sync {
-    /// The name under which it is chosen, with its settings: [`Spelled::text`](crate::Spelled::text) of one that is listed.
-    fn name(&self) -> String;
-
-    /// An error unless its settings make sense.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`], with the setting.
-    fn check(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
+pub trait LinearSolver<T: Element>: Named + fmt::Debug + Send + Sync {
     /// Whether an estimate starts each solve from the last solution unless it is told otherwise; `None` of a solver that
     /// takes no notice of its start.
     fn warm(&self) -> Option<bool> {
@@ -231,17 +239,19 @@ pub trait LinearSolver<T: Element>: fmt::Debug + Send + Sync {
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error>;
 }
 
-impl<T: Element, S: LinearSolver<T> + ?Sized> LinearSolver<T> for Arc<S> {
+impl<S: Named + ?Sized> Named for Arc<S> {
     fn name(&self) -> String {
         (**self).name()
     }
 
-    fn warm(&self) -> Option<bool> {
-        (**self).warm()
-    }
-
     fn check(&self) -> Result<(), Error> {
         (**self).check()
+    }
+}
+
+impl<T: Element, S: LinearSolver<T> + ?Sized> LinearSolver<T> for Arc<S> {
+    fn warm(&self) -> Option<bool> {
+        (**self).warm()
     }
 
     fn symmetric(&self) -> bool {

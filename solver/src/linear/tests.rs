@@ -13,11 +13,11 @@ type Solver<'s> = &'s dyn LinearSolver<f64>;
 
 /// A square matrix, row by row.
 #[derive(Clone, Debug)]
-struct Matrix(Vec<Vec<f64>>);
+pub(super) struct Matrix(pub(super) Vec<Vec<f64>>);
 
 impl Matrix {
     /// `Q diag(values) Q'` with a `Q` of reflections of `seed`.
-    fn with_eigenvalues(values: &[f64], seed: u64) -> Self {
+    pub(super) fn with_eigenvalues(values: &[f64], seed: u64) -> Self {
         let p = values.len();
         let mut random = Draw::new(seed, 0).stream();
         let mut rows: Vec<Vec<f64>> = (0..p)
@@ -38,7 +38,7 @@ impl Matrix {
         Self(rows)
     }
 
-    fn times(&self, u: &[f64]) -> Vec<f64> {
+    pub(super) fn times(&self, u: &[f64]) -> Vec<f64> {
         self.0.iter().map(|row| dot(row, u)).collect()
     }
 }

@@ -6,24 +6,24 @@ use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::oracle::view::{Loss, Point};
+use crate::oracle::view::Point;
 use crate::params::Params;
 use crate::problem::Metric;
 
 impl<T: Element> Oracle<'_, T> {
     /// The name of the inner rule.
     pub fn rule(&self) -> String {
-        self.known.rule.name()
+        self.known.rule.stated().name()
     }
 
     /// The first outer point.
     pub fn start(&self) -> &Params<T> {
-        self.known.view.start()
+        self.known.view.starts()[0]
     }
 
     /// The inner variables at the first outer point.
     pub fn inner_start(&self) -> &Params<T> {
-        self.known.view.inner_start()
+        self.known.view.starts()[1]
     }
 
     /// Number of outer variables.
@@ -39,7 +39,7 @@ impl<T: Element> Oracle<'_, T> {
     /// Values in the state of the inner loop: `w`, then the vectors that the rule remembers, each as long as `w` and zero at
     /// first.
     pub fn state_dim(&self) -> usize {
-        (1 + self.known.rule.memory()) * self.inner_dim()
+        (1 + self.known.rule.stated().memory()) * self.inner_dim()
     }
 
     /// How good a solution is, beyond its losses.
@@ -91,7 +91,7 @@ impl<T: Element> Oracle<'_, T> {
             return Ok(known);
         }
         let in_start = self.known.init.is_none() && self.start_depends()?;
-        let vanishes = !in_start && !self.depends(Loss::Outer)?;
+        let vanishes = !in_start && !self.depends(Level::Outer)?;
         self.found().first_order_vanishes = Some(vanishes);
         Ok(vanishes)
     }
@@ -104,7 +104,7 @@ impl<T: Element> Oracle<'_, T> {
         if let Some(known) = self.found().implicit_vanishes {
             return Ok(known);
         }
-        let vanishes = !self.depends(Loss::Outer)? && !self.depends(Loss::Inner)?;
+        let vanishes = !self.depends(Level::Outer)? && !self.depends(Level::Inner)?;
         self.found().implicit_vanishes = Some(vanishes);
         Ok(vanishes)
     }
@@ -112,17 +112,19 @@ impl<T: Element> Oracle<'_, T> {
     /// Whether the problem's own start contains `x`.
     pub(crate) fn start_depends(&mut self) -> Result<bool, Error> {
         let Self { known, memory, .. } = self;
-        let depends = known.view.init_depends(memory, known.view.start().values());
+        let at = known.view.init(known.view.starts()[0].values(), Draw::new(0, 0));
+        let depends = known.view.depends(memory, at);
         // Not part of any estimate.
         memory.take_peak();
         depends
     }
 
     /// Whether a loss contains `x`.
-    fn depends(&mut self, loss: Loss) -> Result<bool, Error> {
+    fn depends(&mut self, level: Level) -> Result<bool, Error> {
         let Self { known, memory, .. } = self;
-        let (w, x) = (known.view.inner_start().values(), known.view.start().values());
-        let depends = known.view.depends(memory, loss, Point { w, x, draw: Draw::new(0, 0) });
+        let [x, w] = known.view.starts().map(Params::values);
+        let at = Point { w, x, draw: Draw::new(0, 0) }.at(level, 0);
+        let depends = known.view.depends(memory, known.view.loss(at));
         memory.take_peak();
         depends
     }

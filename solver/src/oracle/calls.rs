@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use hypertape_autodiff::Element;
 
-use crate::breakdown::Call;
+use crate::breakdown::{Call, Form};
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::oracle::view::{Loss, Point, TOGETHER, View};
+use crate::oracle::lanes::again;
+use crate::oracle::passes::{Along, At};
+use crate::oracle::scratch::TOGETHER;
+use crate::oracle::view::{Point, View};
 use crate::oracle::workspaces::Workspaces;
-
-/// An evaluation, and which of its forms: what is wanted of it, or along how many directions.
-pub(crate) type Form = (Call, usize);
 
 impl<T: Element> Oracle<'_, T> {
     /// The most directions that [`push_gradient`](Self::push_gradient) takes along.
@@ -35,8 +35,9 @@ impl<T: Element> Oracle<'_, T> {
             w.copy_from_slice(init);
             return Ok(());
         }
-        let draw = draw.at(Level::Init, 0);
-        self.evaluate((Call::Start, 0), [w], |view, memory, [w]| view.init(memory, x, draw, w))
+        self.evaluate((Call::Start, 0, 0), [w], |view, memory, [w]| {
+            view.push(memory, view.init(x, draw), [w, &mut []]).map(|_| ())
+        })
     }
 
     /// Adds the pull-back of the start, `(dw_0/dx)^T w_bar`, to `x_bar`.
@@ -54,9 +55,10 @@ impl<T: Element> Oracle<'_, T> {
         if self.known.init.is_some() {
             return Ok(());
         }
-        let draw = draw.at(Level::Init, 0);
-        self.evaluate((Call::PullStart, 0), [x_bar], |view, memory, [x_bar]| {
-            view.pull_init(memory, x, draw, w_bar, x_bar)
+        self.evaluate((Call::PullStart, 0, 0), [x_bar], |view, memory, [x_bar]| {
+            let at = At { seeds: Some(w_bar), add: [true; 3], ..view.init(x, draw) };
+            let out = [&mut [], &mut [], x_bar, &mut [], &mut [], &mut []];
+            view.pull(memory, at, out).map(|_| ())
         })
     }
 
@@ -72,8 +74,10 @@ impl<T: Element> Oracle<'_, T> {
             dw.fill(T::zero());
             return Ok(());
         }
-        let (form, draw) = ((Call::Push, directions), draw.at(Level::Init, 0));
-        self.evaluate(form, [dw], |view, memory, [dw]| view.push_init(memory, x, draw, dx, dw))
+        self.evaluate((Call::Push, directions, 0), [dw], |view, memory, [dw]| {
+            let at = view.init(x, draw).moving(Along::Together, [&[], dx]);
+            view.push(memory, at, [&mut [], dw]).map(|_| ())
+        })
     }
 
     /// `g` at inner step `step`.
@@ -81,9 +85,9 @@ impl<T: Element> Oracle<'_, T> {
     /// # Errors
     /// As [`init`](Self::init).
     pub fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
-        let point = self.see(point, Level::Inner, step)?;
-        self.evaluate((Call::InnerGradient, 2), [], |view, memory, []| {
-            view.value(memory, Loss::Inner, point)
+        let (point, seen) = self.see(point, Level::Inner, step)?;
+        self.evaluate((Call::InnerGradient, 2, seen), [], |view, memory, []| {
+            view.value(memory, view.loss(point))
         })
     }
 
@@ -98,10 +102,10 @@ impl<T: Element> Oracle<'_, T> {
         gradient: &mut [T],
     ) -> Result<T, Error> {
         self.expect(&[gradient.len()], &[])?;
-        let point = self.see(point, Level::Inner, step)?;
+        let (point, seen) = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
-        self.evaluate((Call::InnerGradient, 0), [gradient], |view, memory, [gradient]| {
-            view.gradient(memory, Loss::Inner, point, gradient, None)
+        self.evaluate((Call::InnerGradient, 0, seen), [gradient], |view, memory, [gradient]| {
+            view.gradient(memory, point, [gradient, &mut []])
         })
     }
 
@@ -117,10 +121,11 @@ impl<T: Element> Oracle<'_, T> {
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         self.expect(&[w_bar.len()], &[x_bar.len()])?;
-        let point = self.see(point, Level::Inner, step)?;
+        let (point, seen) = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
-        self.evaluate((Call::InnerGradient, 1), [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
-            view.gradient(memory, Loss::Inner, point, w_bar, Some(x_bar))
+        let form = (Call::InnerGradient, 1, seen);
+        self.evaluate(form, [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
+            view.gradient(memory, point, [w_bar, x_bar])
         })
     }
 
@@ -200,14 +205,18 @@ impl<T: Element> Oracle<'_, T> {
         point: Point<T>,
         step: usize,
         v: &[T],
-        out: [&mut [T]; 3],
+        mut out: [&mut [T]; 3],
     ) -> Result<(), Error> {
         self.expect(&[v.len()], &[])?;
-        let point = self.see(point, Level::Inner, step)?;
+        let (point, seen) = self.see(point, Level::Inner, step)?;
         let form = out.iter().fold(0, |form, out| 2 * form + usize::from(!out.is_empty()));
-        self.evaluate((Call::Products, form), out, |view, memory, out| {
+        self.evaluate((Call::Products, form, seen), again(&mut out), |view, memory, out| {
             view.products(memory, point, v, out)
-        })
+        })?;
+        if self.rehearses() && !out[1].is_empty() {
+            out[1].copy_from_slice(v);
+        }
+        Ok(())
     }
 
     /// Writes `dg/dw` at inner step `step`, and its push-forward `H dw + B dx` along each of the directions that `moving =
@@ -229,10 +238,12 @@ impl<T: Element> Oracle<'_, T> {
         self.expect(&[gradient.len(), pushed.len() / directions.max(1)], &[])?;
         self.pool.meter.cost.hvps += directions as u64;
         self.pool.meter.cost.mixed += directions as u64;
-        let point = self.see(point, Level::Inner, step)?;
-        let form = (Call::Push, TOGETHER + 1 + directions);
+        let (point, seen) = self.see(point, Level::Inner, step)?;
+        let form = (Call::Push, TOGETHER + 1 + directions, seen);
         self.evaluate(form, [gradient, pushed], |view, memory, [gradient, pushed]| {
-            view.push_gradient(memory, point, moving, gradient, pushed)
+            let at = view.loss(point).moving(Along::Together, moving);
+            let out = [gradient, pushed, &mut [], &mut [], &mut [], &mut []];
+            view.pull(memory, at, out).map(|_| ())
         })
     }
 
@@ -244,22 +255,28 @@ impl<T: Element> Oracle<'_, T> {
         slot: usize,
         gradient: &mut [T],
     ) -> Result<u64, Error> {
-        let before = self.pool.meter.cost.samples;
-        let point = self.see(point, Level::Inner, step)?;
-        let samples = self.pool.meter.cost.samples - before;
+        let (point, seen) = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
+        let slot = if self.rehearses() { 0 } else { slot };
         let (view, tapes) = (&self.known.view, self.known.found.tapes.len());
         if tapes <= slot {
             let new = (tapes..=slot).map(|_| (Arc::clone(view).tape(), 0)).collect::<Vec<_>>();
             self.found().tapes.extend(new);
         }
-        let clock = self.clock();
-        let (tape, saw) = &mut self.known.found.tapes[slot];
-        let result = tape.record(&mut self.memory, point, gradient);
-        let bytes = tape.bytes();
-        *saw = samples;
-        self.pool.meter.hold(bytes);
-        self.metered(Call::Record, clock, result.map(|_| bytes as u64))
+        let ((), bytes) =
+            self.metered((Call::Record, 0, 0), |Self { known, memory, .. }| {
+                let (tape, saw) = &mut known.found.tapes[slot];
+                tape.record(memory, point, gradient)?;
+                (*saw, known.found.kept) = (seen as u64, tape.bytes());
+                Ok(())
+            })?;
+        if self.rehearses() {
+            gradient.fill(T::zero());
+        }
+        let kept = self.known.found.kept;
+        self.pool.meter.hold(kept);
+        self.pool.meter.observe(bytes);
+        Ok(kept as u64)
     }
 
     /// As [`inner_products`](Self::inner_products) where the gradient in `slot` was recorded, and lets it go.
@@ -272,20 +289,38 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<(), Error> {
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
-        let clock = self.clock();
-        let (tape, saw) = &mut self.known.found.tapes[slot];
-        self.pool.meter.cost.samples += *saw;
-        let result = tape.pull(&mut self.memory, v, hessian_product, mixed_product);
-        let bytes = tape.bytes();
+        let slot = if self.rehearses() { 0 } else { slot };
+        self.pool.meter.cost.samples += self.known.found.tapes[slot].1;
+        self.metered((Call::PullTape, 0, 0), |Self { known, memory, .. }| {
+            known.found.tapes[slot].0.pull(memory, v, hessian_product, mixed_product)
+        })?;
+        let (tape, _) = &mut self.known.found.tapes[slot];
+        let mut kept = tape.bytes();
         tape.clear();
-        let result = self.metered(Call::PullTape, clock, result);
-        self.pool.meter.release(bytes);
-        result
+        if self.rehearses() {
+            hessian_product.copy_from_slice(v);
+            mixed_product.fill(T::zero());
+            kept = self.known.found.kept;
+        }
+        self.pool.meter.release(kept);
+        Ok(())
     }
 
-    /// Lets go of the memory of kept recordings.
-    pub(crate) fn drop_tapes(&mut self) {
-        self.found().tapes.clear();
+    /// `g` at step `step`, or `f`, as a sum over so many blocks of samples.
+    pub(crate) fn value_in(
+        &mut self,
+        point: Point<T>,
+        step: Option<usize>,
+        blocks: usize,
+    ) -> Result<T, Error> {
+        let (level, call) = match step {
+            Some(_) => (Level::Inner, Call::InnerGradient),
+            None => (Level::Outer, Call::Outer),
+        };
+        let (point, seen) = self.see(point, level, step.unwrap_or(0))?;
+        self.evaluate((call, 2 + blocks, seen), [], |view, memory, []| {
+            view.value(memory, At { blocks: Some(blocks), ..view.loss(point) })
+        })
     }
 
     /// `f`.
@@ -293,9 +328,9 @@ impl<T: Element> Oracle<'_, T> {
     /// # Errors
     /// As [`init`](Self::init).
     pub fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
-        let point = self.see(point, Level::Outer, 0)?;
-        self.evaluate((Call::Outer, 0), [], |view, memory, []| {
-            view.value(memory, Loss::Outer, point)
+        let (point, seen) = self.see(point, Level::Outer, 0)?;
+        self.evaluate((Call::Outer, 0, seen), [], |view, memory, []| {
+            view.value(memory, view.loss(point))
         })
     }
 
@@ -310,11 +345,16 @@ impl<T: Element> Oracle<'_, T> {
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         self.expect(&[w_bar.len()], &[x_bar.len()])?;
-        let point = self.see(point, Level::Outer, 0)?;
+        let (point, seen) = self.see(point, Level::Outer, 0)?;
         self.pool.meter.cost.outer_gradients += 1;
-        self.evaluate((Call::Outer, 1), [w_bar, x_bar], |view, memory, [w_bar, x_bar]| {
-            view.gradient(memory, Loss::Outer, point, w_bar, Some(x_bar))
-        })
+        let (form, mut out) = ((Call::Outer, 1, seen), [w_bar, x_bar]);
+        let loss = self.evaluate(form, again(&mut out), |view, memory, [w_bar, x_bar]| {
+            view.gradient(memory, point, [w_bar, x_bar])
+        })?;
+        if self.rehearses() {
+            out[0].fill(T::one());
+        }
+        Ok(loss)
     }
 
     /// The whole run on one tape: writes `dF/dx` for one task and returns its outer loss.
@@ -334,22 +374,23 @@ impl<T: Element> Oracle<'_, T> {
         cost.outer_gradients += 1;
         cost.samples += (0..inner.steps()).map(|t| saw(Level::Inner, t)).sum::<u64>();
         cost.samples += saw(Level::Outer, 0);
-        self.evaluate((Call::WholeRun, inner.steps()), [gradient], |view, memory, [gradient]| {
+        self.evaluate((Call::WholeRun, inner.steps(), 0), [gradient], |view, memory, [gradient]| {
             view.whole_run(memory, (inner, &*rule), init.as_deref(), (x, draw), gradient)
         })
     }
 
-    /// Where a loss is evaluated at a level and a step; the samples that it sees are counted.
+    /// Where a loss is evaluated at a level and a step, and how many samples it sees, which are counted.
     fn see<'v>(
         &mut self,
         point: Point<'v, T>,
         level: Level,
         step: usize,
-    ) -> Result<Point<'v, T>, Error> {
+    ) -> Result<(Point<'v, T>, usize), Error> {
         self.expect(&[point.w.len()], &[point.x.len()])?;
         let point = point.at(level, step);
-        self.pool.meter.cost.samples += self.known.view.samples(point.draw) as u64;
-        Ok(point)
+        let seen = self.known.view.samples(point.draw);
+        self.pool.meter.cost.samples += seen as u64;
+        Ok((point, seen))
     }
 
     /// Refuses vectors of inner and of outer variables of another length.
@@ -378,34 +419,50 @@ impl<T: Element> Oracle<'_, T> {
         Ok(directions)
     }
 
-    /// One evaluation of the problem, counted.
-    fn evaluate<R, const N: usize>(
+    /// One evaluation of the problem, counted. All but that of the start give nothing in a rehearsal.
+    fn evaluate<R: Default, const N: usize>(
         &mut self,
-        (call, _): Form,
-        out: [&mut [T]; N],
+        form: Form,
+        mut out: [&mut [T]; N],
         act: impl FnOnce(&dyn View<T>, &mut Workspaces<T>, [&mut [T]; N]) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let clock = self.clock();
-        let result = act(&*self.known.view, &mut self.memory, out);
-        self.metered(call, clock, result)
+        if self.stop.as_ref().is_some_and(|stop| stop()) {
+            return Err(Error::Stopped);
+        }
+        let (result, _) = self.metered(form, |Self { known, memory, .. }| {
+            act(&*known.view, memory, again(&mut out))
+        })?;
+        if self.rehearses() && form.0 != Call::Start {
+            for vector in out {
+                vector.fill(T::zero());
+            }
+            return Ok(R::default());
+        }
+        Ok(result)
     }
 
-    /// The time, if anybody wants to know.
-    pub(super) fn clock(&self) -> Option<Instant> {
-        self.pool.meter.breakdown.as_ref().map(|_| Instant::now())
-    }
-
-    pub(super) fn metered<R>(
+    /// Does `act`, and counts it; returns its bytes as well. A rehearsal does each form once, but what its vectors come from.
+    pub(super) fn metered<R: Default>(
         &mut self,
-        call: Call,
-        clock: Option<Instant>,
-        result: Result<R, Error>,
-    ) -> Result<R, Error> {
+        form: Form,
+        act: impl FnOnce(&mut Self) -> Result<R, Error>,
+    ) -> Result<(R, usize), Error> {
+        let once = self.rehearses() && !matches!(form.0, Call::Start | Call::Update);
+        let known = self.known.found.forms.iter().filter(|_| once).find(|known| known.0 == form);
+        if let Some(&(_, bytes)) = known {
+            self.pool.meter.observe(bytes);
+            return Ok((R::default(), bytes));
+        }
+        let clock = self.pool.meter.breakdown.as_ref().map(|_| Instant::now());
+        let result = act(self);
         let bytes = self.memory.take_peak();
         self.pool.meter.observe(bytes);
         if let (Some(breakdown), Some(clock)) = (&mut self.pool.meter.breakdown, clock) {
-            breakdown.add(call, clock.elapsed(), bytes as u64, self.memory.take_tally());
+            breakdown.add(form.0, clock.elapsed(), bytes as u64, self.memory.take_tally());
         }
-        result
+        if once {
+            self.found().forms.push((form, bytes));
+        }
+        result.map(|result| (result, bytes))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hypertape_autodiff::Element;
 
-use crate::oracle::stepper::Stepper;
+use crate::oracle::stepper::{AnyRule, Stepper};
 use crate::oracle::view::View;
 use crate::rule::descent::GradientDescent;
 
@@ -19,7 +19,7 @@ pub(crate) struct Facts<'p, T> {
 impl<'p, T: Element> Facts<'p, T> {
     /// `view` under gradient descent from its own start.
     pub(crate) fn new(view: Arc<dyn View<T> + 'p>) -> Self {
-        Self { view, rule: Arc::new(GradientDescent::default()), init: None }
+        Self { view, rule: AnyRule::new(GradientDescent::default()).0, init: None }
     }
 }
 

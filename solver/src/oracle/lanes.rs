@@ -9,6 +9,8 @@
 //! are told all lanes, as numbers in `f64`, before they add them.
 
 use std::ops::Range;
+#[cfg(feature = "threads")]
+use std::sync::Arc;
 
 use hypertape_autodiff::{Element, axpy};
 
@@ -20,10 +22,10 @@ use crate::ranks::Ranks;
 pub(crate) const LANES: usize = 8;
 
 /// The threads that help the one that asks.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Team {
     #[cfg(feature = "threads")]
-    pool: Option<rayon::ThreadPool>,
+    pool: Option<Arc<rayon::ThreadPool>>,
 }
 
 impl Team {
@@ -41,7 +43,7 @@ impl Team {
             let found = format!("{} ({why})", helpers + 1);
             Error::invalid("threads", found, "as many as the system starts")
         })?;
-        Ok(Self { pool: Some(pool) })
+        Ok(Self { pool: Some(Arc::new(pool)) })
     }
 
     /// Does `jobs` on the helpers and `own` here; returns when all are done.
@@ -77,7 +79,7 @@ fn parts<const N: usize, T>(vector: &mut [T], lengths: [usize; N]) -> [&mut [T];
 }
 
 /// `out`, for a shorter time.
-fn again<'a, const N: usize, T>(out: &'a mut [&mut [T]; N]) -> [&'a mut [T]; N] {
+pub(crate) fn again<'a, const N: usize, T>(out: &'a mut [&mut [T]; N]) -> [&'a mut [T]; N] {
     out.each_mut().map(|part| &mut **part)
 }
 

@@ -1,15 +1,16 @@
-//! `Lens`: a problem and the shapes that cut flat points, for the passes over it.
+//! `Lens`: a problem over arrays and the shapes that cut flat points, as functions that are passed over.
 
 use hypertape_autodiff::passes::{Group, evaluate};
 use hypertape_autodiff::{Array, Element, List, Tensor};
 
-use crate::draw::Draw;
+use crate::draw::{Draw, Level};
 use crate::error::Error;
+use crate::oracle::passes::{Names, Stages};
 use crate::oracle::results::in_function;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
-use crate::rows::Blocks;
+use crate::rows::{Blocks, Rows};
 
 /// A problem, and the first point with the shapes that cut flat ones.
 pub(crate) struct Lens<P, T> {
@@ -20,16 +21,18 @@ pub(crate) struct Lens<P, T> {
 }
 
 impl<T: Element, P: Bilevel<T>> Lens<P, T> {
-    /// A view of `problem`, whose start is evaluated once.
+    /// Of `problem`, whose start is evaluated once.
     pub(crate) fn new(problem: P, memory: &mut Workspaces<T>) -> Result<Self, Error> {
         let start = problem.start();
+        let names = start.names().iter().enumerate();
+        if let Some((_, name)) = names.clone().find(|(i, name)| start.names()[..*i].contains(name))
+        {
+            return Err(Error::told(format!(
+                "two outer arrays are called {name}: give each a name of its own"
+            )));
+        }
         let inner_start = inner_params(&problem, &start, memory)?;
         Ok(Self { problem, start, inner_start })
-    }
-
-    /// The blocks of rows that the loss at the level of `draw` is evaluated in.
-    pub(crate) fn blocks(&self, draw: Draw) -> Blocks {
-        Blocks { samples: self.problem.samples(draw), block: self.problem.block(draw.level) }
     }
 }
 
@@ -50,4 +53,42 @@ fn inner_params<T: Element, P: Bilevel<T>>(
         params = params.with(name, w.shape(), w.values().iter().copied());
     }
     Ok(params)
+}
+
+impl<T: Element, P: Bilevel<T>> Stages<T> for Lens<P, T> {
+    type Stage = Draw;
+
+    fn names(draw: Draw) -> Names {
+        Names { function: draw.level.function(), arrays: "the start", scalar: "a loss" }
+    }
+
+    fn blocks(&self, draw: Draw) -> Blocks {
+        match draw.level {
+            Level::Init => Blocks::ONE,
+            level => {
+                Blocks { samples: self.problem.samples(draw), block: self.problem.block(level) }
+            }
+        }
+    }
+
+    fn arrays<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        draw: Draw,
+        [_, x, _]: [&[A]; 3],
+    ) -> Option<List<A>> {
+        (draw.level == Level::Init).then(|| self.problem.init(x, draw))
+    }
+
+    fn scalar<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        draw: Draw,
+        rows: Rows,
+        [w, x, _]: [&[A]; 3],
+    ) -> Option<A> {
+        match draw.level {
+            Level::Inner => Some(self.problem.inner(w, x, draw, rows)),
+            Level::Outer => Some(self.problem.outer(w, x, draw, rows)),
+            _ => None,
+        }
+    }
 }

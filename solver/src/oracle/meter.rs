@@ -1,14 +1,17 @@
 //! What evaluations cost: vectors taken and given back, counts, bytes, notes.
 
+use std::iter::Chain;
+use std::ops::Range;
+
 use hypertape_autodiff::Element;
 
 use crate::adjoint::Itinerary;
 use crate::cost::Cost;
 use crate::error::Error;
 use crate::oracle::Oracle;
-use crate::pool::Pool;
-use crate::profile::Profile;
-use crate::report::Report;
+use crate::params::largest;
+use crate::pool::{Pool, Slots};
+use crate::report::Soundness;
 
 impl<T: Element> Oracle<'_, T> {
     /// A vector of `len` values, which are those of earlier use, counted as used until it is [given back](Self::give).
@@ -34,6 +37,31 @@ impl<T: Element> Oracle<'_, T> {
     /// Gives a vector back, for later calls.
     pub fn give(&mut self, vector: Vec<T>) {
         self.pool.give(vector);
+    }
+
+    /// `count` vectors of `length` values, by number, likewise counted: for what grows with the number of steps, since a
+    /// rehearsal counts all of them and has one.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_slots(&mut self, count: usize, length: usize) -> Result<Slots<T>, Error> {
+        self.pool.take_slots(count, length)
+    }
+
+    /// Gives them back.
+    pub fn give_slots(&mut self, slots: Slots<T>) {
+        self.pool.give_slots(slots);
+    }
+
+    /// Whether an estimate is only rehearsed, for its bytes: evaluations give zeros then, but for the start, for `H v` that is `v`,
+    /// and for `df/dw`, which are ones.
+    pub fn rehearses(&self) -> bool {
+        self.pool.rehearsal
+    }
+
+    /// Each of `all` in turn, such as the steps of a loop; in a rehearsal the first two and the last two.
+    pub fn each(&self, all: Range<usize>) -> Chain<Range<usize>, Range<usize>> {
+        self.pool.each(all)
     }
 
     /// Takes note of bytes of one's own that are in use from here on.
@@ -72,19 +100,38 @@ impl<T: Element> Oracle<'_, T> {
         self.pool.meter.cost
     }
 
-    /// The reports since then, as one.
-    pub fn report(&self) -> Option<Report> {
-        self.pool.meter.report
+    /// What the reader of an estimate since then should know.
+    pub fn soundness(&self) -> Soundness {
+        self.pool.meter.soundness
     }
 
-    /// The steepest step since then, see [`Estimate::sensitivity`](crate::Estimate::sensitivity).
-    pub fn sensitivity(&self) -> f64 {
-        self.pool.meter.sensitivity
+    /// Takes note of such: of several, the worst in each field.
+    pub fn note(&mut self, soundness: Soundness) {
+        self.pool.meter.note(soundness);
     }
 
-    /// Takes note of what an implicit estimate rests on: of several, the worst in each field.
-    pub fn note(&mut self, report: Report) {
-        self.pool.meter.note(report);
+    /// Takes note of by how much an adjoint grew from the end of a loop, where its largest entry was `before`, to its start.
+    pub(crate) fn note_growth(&mut self, before: f64, bar: &[T]) {
+        let growth = if before > 0.0 { largest(bar) / before } else { 0.0 };
+        self.note(Soundness { growth, ..Soundness::default() });
+    }
+
+    /// The first inner variable whose adjoint was kept within a bound since then.
+    pub(crate) fn bounded(&self) -> Option<usize> {
+        self.pool.meter.bounded
+    }
+
+    /// Keeps the adjoint of a state so far below the largest number that a step back can be taken from there, and takes note of
+    /// where it was larger. The adjoint of a weight that the losses hardly depend on grows by `lr / eps` a step of an adaptive
+    /// rule, though nothing may come of it: infinity times a derivative of 0 is not 0.
+    pub(crate) fn keep_within(&mut self, bar: &mut [T]) {
+        let share = if self.halved { 0.5e-16 } else { 1e-16 };
+        let most = T::max_value() * T::from_f64(share);
+        let p = self.inner_dim().max(1);
+        for (i, bar) in bar.iter_mut().enumerate().filter(|(_, bar)| bar.abs() > most) {
+            *bar = bar.signum() * most;
+            self.pool.meter.bounded.get_or_insert(i % p);
+        }
     }
 
     /// Takes note of a forward step.
@@ -93,17 +140,8 @@ impl<T: Element> Oracle<'_, T> {
     }
 
     /// The actions of the last schedule, to be used again.
-    pub(crate) fn take_itinerary(&mut self) -> Option<Itinerary> {
-        self.found().itinerary.take()
-    }
-
-    /// Keeps them for the next call.
-    pub(crate) fn keep_itinerary(&mut self, itinerary: Itinerary) {
-        self.found().itinerary = Some(itinerary);
-    }
-
-    /// Bytes of the pieces of an estimate, once measured.
-    pub(crate) fn profile(&mut self) -> &mut Option<Profile> {
-        &mut self.found().profile
+    pub(crate) fn itinerary(&mut self) -> &mut Option<Itinerary> {
+        let rehearsal = usize::from(self.rehearses());
+        &mut self.found().itineraries[rehearsal]
     }
 }

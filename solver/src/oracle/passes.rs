@@ -1,308 +1,325 @@
-//! The passes over a problem that evaluate its functions in flat slices: `View` of a `Lens`.
+//! `Passes`: functions of groups of arrays, evaluated, pushed forward and pulled back through flat vectors.
 //!
-//! Losses are summed block by block, forward and reverse, in [lanes](crate::oracle::lanes).
-
-use std::sync::Arc;
+//! A start, losses, the steps of a rule and the stages of a recurrence are such functions. Each is stated once over arrays
+//! ([`Stages`]) or numbers, see [`numbers`](crate::oracle::numbers), and goes through the same few passes. Sums over samples
+//! are taken block by block, forward and reverse, in [lanes](crate::oracle::lanes).
 
 use hypertape_autodiff::passes::{
-    Bars, Group, Mode, Recorded, RecordedIn, Tangents, Values, Wanted, evaluate, one, write,
+    Bars, Group, Mode, RecordedIn, Tangents, Values, Wanted, evaluate, fitting, one, seed, write,
 };
-use hypertape_autodiff::{Arena, Array, Dual, Element, Fault, List, Tensor};
+use hypertape_autodiff::{Arena, Array, Element, Fault, List, Shape, Tensor, Var};
 
-use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::inner::InnerLoop;
-use crate::oracle::lens::Lens;
 use crate::oracle::results::pass;
-use crate::oracle::stepper::{Stepper, Taped};
-use crate::oracle::tapes::GradientTape;
-use crate::oracle::view::{Loss, Moving, Point, StepTape, TOGETHER, View};
+use crate::oracle::scratch::TOGETHER;
 use crate::oracle::workspaces::Workspaces;
-use crate::params::Params;
-use crate::problem::{Bilevel, Metric};
-use crate::rule::Step;
+use crate::rows::{Blocks, Rows};
 
-impl<T: Element, P: Bilevel<T>> Lens<P, T> {
-    fn groups<'a>(&'a self, point: Point<'a, T>) -> [Group<'a, T>; 2] {
-        let group = |params: &'a Params<T>, values| Group::new(params.shapes(), values);
-        [group(&self.inner_start, point.w), group(&self.start, point.x)]
+/// How a flat vector is cut into arrays, `gap` entries apart that are none of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cut<'v> {
+    pub(crate) shapes: &'v [Shape],
+    pub(crate) gap: usize,
+}
+
+impl<'v> Cut<'v> {
+    /// One array right after the other.
+    pub(crate) fn dense(shapes: &'v [Shape]) -> Self {
+        Self { shapes, gap: 0 }
     }
 
-    fn sweep_in<M: Mode<T>>(
-        &self,
-        memory: &mut Workspaces<T>,
-        loss: Loss,
-        point: Point<T>,
-        [dw, dx]: [&[T]; 2],
-        out: [&mut [T]; 4],
-    ) -> Result<T, Error> {
-        let [inner, outer] = [self.inner_start.shapes(), self.start.shapes()];
-        let [w, x] = self.groups(point);
-        let (at, blocks) = ([w.moving(dw), x.moving(dx)], self.blocks(point.draw));
-        memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw_, x, dx_]| {
-            pass(loss.name(), || {
-                let (record, sweep) = workspace.arenas();
-                let bars = [Bars::new(inner, w, dw_), Bars::new(outer, x, dx_)];
-                let bars = bars.map(|bars| bars.added(!first));
-                let (recorded, value) =
-                    RecordedIn::<M, T, 2>::at(record, &at, Bars::wanted(&bars), |[w, x]| {
-                        loss.eval(&self.problem, w, x, point.draw, blocks.nth(block))
-                    })?;
-                let (value, pulled) = recorded.pull_scalar("a loss", value, sweep)?;
-                pulled.write(bars);
-                Ok(value)
-            })
-        })
+    /// Entries of the arrays.
+    pub(crate) fn len(self) -> usize {
+        self.shapes.iter().map(|shape| shape.len()).sum()
+    }
+
+    /// The arrays of a vector, copied one right after the other.
+    fn copy<'a, T: Element>(self, flat: &[T], arena: &'a Arena) -> Result<&'a [T], Fault> {
+        let copy = arena.copy(&flat[..self.len()])?;
+        let (mut from, mut rest) = (0, &mut *copy);
+        for shape in self.shapes.iter().filter(|_| self.gap > 0) {
+            let (part, others) = rest.split_at_mut(shape.len());
+            part.copy_from_slice(&flat[from..][..shape.len()]);
+            (rest, from) = (others, from + shape.len() + self.gap);
+        }
+        Ok(copy)
+    }
+
+    fn bars<T: Element>(self, [values, tangents]: [&'v mut [T]; 2]) -> Bars<'v, T> {
+        Bars::new(self.shapes, values, tangents).apart(self.gap)
     }
 }
 
-/// The recorded start, and its arrays.
-type Start<'a, T> = (RecordedIn<'a, Values, T, 1>, List<Taped<'a, T>>);
+/// Values of a group of arrays, and the directions that it moves along, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Planes<'v, T> {
+    pub(crate) cut: Cut<'v>,
+    pub(crate) values: &'v [T],
+    pub(crate) moving: &'v [T],
+}
 
-impl<T: Element, P: Bilevel<T>> Lens<P, T> {
-    fn record_init<'a>(
+impl<'v, T> Planes<'v, T> {
+    pub(crate) const NONE: Self =
+        Self { cut: Cut { shapes: &[], gap: 0 }, values: &[], moving: &[] };
+
+    pub(crate) fn new(cut: Cut<'v>, values: &'v [T]) -> Self {
+        Self { cut, values, moving: &[] }
+    }
+}
+
+/// How many directions there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Along {
+    Nothing,
+    One,
+    /// Up to [`TOGETHER`].
+    Together,
+}
+
+/// Where a function is evaluated, and what comes with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'v, T, S> {
+    /// Which function.
+    pub(crate) stage: S,
+    /// The state or `w`, the outer variables, a gradient. What is missing of the first, values or directions, is what the
+    /// result takes the place of.
+    pub(crate) groups: [Planes<'v, T>; 3],
+    pub(crate) along: Along,
+    /// The arrays of the result.
+    pub(crate) result: Cut<'v>,
+    /// Their adjoints, if not what that of the first group takes the place of.
+    pub(crate) seeds: Option<&'v [T]>,
+    /// Whether adjoints are added to what is there.
+    pub(crate) add: [bool; 3],
+    /// So many blocks of samples instead of the problem's own, where a scalar's value is a sum over any.
+    pub(crate) blocks: Option<usize>,
+}
+
+impl<'v, T: Element, S: Copy> At<'v, T, S> {
+    pub(crate) fn new(stage: S, groups: [Planes<'v, T>; 3], result: Cut<'v>) -> Self {
+        Self {
+            stage,
+            groups,
+            along: Along::Nothing,
+            result,
+            seeds: None,
+            add: [false; 3],
+            blocks: None,
+        }
+    }
+
+    /// Moving the first two groups along what is given.
+    pub(crate) fn moving(mut self, along: Along, [first, second]: [&'v [T]; 2]) -> Self {
+        (self.groups[0].moving, self.groups[1].moving) = (first, second);
+        Self { along, ..self }
+    }
+
+    /// Its groups; of the first, what is missing is copied from the vectors that the result is written to.
+    fn groups(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<[Group<'v, T>; 3], Fault> {
+        let mut groups = self.groups.map(|Planes { cut, values, moving }| {
+            Group::new(cut.shapes, values).apart(cut.gap).moving(moving)
+        });
+        let Planes { cut, values, moving } = self.groups[0];
+        let moves = self.along != Along::Nothing;
+        if !cut.shapes.is_empty() && (values.is_empty() || moves && moving.is_empty()) {
+            let copy =
+                |given: &[T], out| cut.copy(if given.is_empty() { out } else { given }, arena);
+            let moving = if moves { copy(moving, out[1])? } else { &[] };
+            groups[0] = Group::new(cut.shapes, copy(values, out[0])?).moving(moving);
+        }
+        Ok(groups)
+    }
+
+    /// The adjoints of the result in any mode.
+    fn seeds(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<Group<'v, T>, Fault> {
+        let Cut { shapes, gap } = self.result;
+        if let Some(seeds) = self.seeds {
+            return Ok(Group::new(shapes, seeds).apart(gap));
+        }
+        let moves = self.along != Along::Nothing;
+        let moving = if moves { self.result.copy(out[1], arena)? } else { &[] };
+        Ok(Group::new(shapes, self.result.copy(out[0], arena)?).moving(moving))
+    }
+}
+
+/// The values and tangents that the adjoints of the three groups are written to; empty where they are not wanted.
+pub(crate) type Adjoints<'o, T> = [&'o mut [T]; 6];
+
+/// Passes over functions that are told apart by `S`, in the memory that they are given.
+pub(crate) trait Passes<T: Element, S>: Send + Sync {
+    /// A scalar function.
+    fn value(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<T, Error>;
+    /// Writes the arrays of a function, and how they move, each unless its slice is empty; whether there are any.
+    fn push(
+        &self,
+        memory: &mut Workspaces<T>,
+        at: At<T, S>,
+        out: [&mut [T]; 2],
+    ) -> Result<bool, Error>;
+    /// Writes or adds the pull-back of the adjoints of arrays, or of 1 for a scalar, whose value it returns, and how it moves.
+    /// What is not wanted is not computed where that can be saved.
+    fn pull(&self, memory: &mut Workspaces<T>, at: At<T, S>, out: Adjoints<T>) -> Result<T, Error>;
+    /// Whether a function contains the outer variables.
+    fn depends(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<bool, Error>;
+}
+
+/// What functions and their results are called in errors.
+pub(crate) struct Names {
+    pub(crate) function: &'static str,
+    pub(crate) arrays: &'static str,
+    pub(crate) scalar: &'static str,
+}
+
+/// Functions of three groups of arrays, each stated once for every mode: of arrays, a scalar, or both.
+pub(crate) trait Stages<T: Element>: Send + Sync {
+    /// What tells them apart.
+    type Stage: Copy + Send + Sync;
+
+    fn names(stage: Self::Stage) -> Names;
+
+    /// The blocks of rows that the scalar is a sum over.
+    fn blocks(&self, _: Self::Stage) -> Blocks {
+        Blocks::ONE
+    }
+
+    fn arrays<'a, A: Array<'a, Elem = T>>(
         &'a self,
-        record: &'a Arena,
-        x: &'a [T],
-        draw: Draw,
-    ) -> Result<Start<'a, T>, Fault> {
-        let x = [Group::new(self.start.shapes(), x)];
-        Recorded::at(record, &x, [Wanted::All], |[x]| self.problem.init(x, draw))
-    }
+        stage: Self::Stage,
+        groups: [&[A]; 3],
+    ) -> Option<List<A>>;
 
-    /// The outer loss after a run from `start`, recorded.
-    fn run_on_tape<'a>(
+    fn scalar<'a, A: Array<'a, Elem = T>>(
         &'a self,
-        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
-        start: &[Taped<'a, T>],
-        x: &[Taped<'a, T>],
-        draw: Draw,
-        record: &'a Arena,
-    ) -> Result<Taped<'a, T>, Fault> {
-        let zero = |like: Taped<'a, T>| like.scalar(0.0).broadcast_to(like.shape());
-        // The state of each array: `w`, and what the rule remembers, zero at first.
-        let mut states: List<List<_>> = start
-            .iter()
-            .map(|&w| {
-                let zero = zero(w);
-                std::iter::once(w).chain((0..rule.memory()).map(|_| zero)).collect()
-            })
-            .collect();
-        for t in 0..inner.steps() {
-            let (at, draw) = (Step::new(t, inner.lr()), draw.at(Level::Inner, t));
-            let of = |array| Step { array, ..at };
-            let point = |(i, s): (usize, &List<_>)| rule.query_on_tape(s, of(i)).unwrap_or(s[0]);
-            let points: List<_> = states.iter().enumerate().map(point).collect();
-            // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
-            let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
-            let (step, loss) = Recorded::new(record, groups, |[w, x]| {
-                let part = |rows| self.problem.inner(w, x, draw, rows);
-                total(self.blocks(draw).iter().map(part))
-            })?;
-            let (_, pulled) = step.pull_scalar("a loss", loss?, record)?;
-            for (i, (state, bar)) in states.iter_mut().zip(pulled.of(0)).enumerate() {
-                let bar = bar.unwrap_or_else(|| zero(points[i]));
-                *state = rule.update_on_tape(state, bar, x, of(i));
-            }
-            record.status()?;
-        }
-        let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
-        let draw = draw.at(Level::Outer, 0);
-        total(self.blocks(draw).iter().map(|rows| self.problem.outer(&w, x, draw, rows)))
-    }
+        stage: Self::Stage,
+        rows: Rows,
+        groups: [&[A]; 3],
+    ) -> Option<A>;
 }
 
-/// The sum of the parts of a loss.
-fn total<'a, A: Array<'a>>(parts: impl Iterator<Item = A>) -> Result<A, Fault> {
-    let none = Fault::Length { what: "a loss", expected: 1, found: 0 };
-    parts.reduce(|a, b| a + b).ok_or(none)
+/// Passes in arenas.
+pub(crate) struct Arrays<F>(pub(crate) F);
+
+/// [`Passes::push`] in one mode.
+fn push<T: Element, M: Mode<T>, F: Stages<T>>(
+    function: &F,
+    memory: &mut Workspaces<T>,
+    at: At<T, F::Stage>,
+    [values, tangents]: [&mut [T]; 2],
+) -> Result<bool, Error> {
+    let names = F::names(at.stage);
+    pass(names.function, || {
+        let (record, _) = memory.first().arenas();
+        let groups = at.groups(record, [values, tangents])?;
+        let made: Option<List<M::Array<'_>>> =
+            evaluate(record, &groups, |groups| function.arrays(at.stage, groups))?;
+        let Some(made) = made else { return Ok(false) };
+        write(names.arrays, &made, at.result.bars([values, tangents]))?;
+        Ok(true)
+    })
 }
 
-impl<T: Element, P: Bilevel<T>> View<T> for Lens<P, T> {
-    fn start(&self) -> &Params<T> {
-        &self.start
-    }
-
-    fn inner_start(&self) -> &Params<T> {
-        &self.inner_start
-    }
-
-    fn tasks(&self) -> usize {
-        self.problem.tasks()
-    }
-
-    fn batch(&self) -> usize {
-        self.problem.batch()
-    }
-
-    fn task(&self, draw: Draw, slot: usize) -> usize {
-        self.problem.task(draw, slot)
-    }
-
-    fn replicas(&self) -> usize {
-        self.problem.replicas()
-    }
-
-    fn samples(&self, draw: Draw) -> usize {
-        self.problem.samples(draw)
-    }
-
-    fn mini_batches(&self, level: Level) -> usize {
-        self.problem.mini_batches(level)
-    }
-
-    fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
-        self.problem.metrics(w, x, inner)
-    }
-
-    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
-        self.problem.controls(inner)
-    }
-
-    fn init(
-        &self,
-        memory: &mut Workspaces<T>,
-        x: &[T],
-        draw: Draw,
-        w: &mut [T],
-    ) -> Result<(), Error> {
-        pass("init", || {
-            let (record, _) = memory.first().arenas();
-            let x = [Group::new(self.start.shapes(), x)];
-            let start: List<Tensor<T>> = evaluate(record, &x, |[x]| self.problem.init(x, draw))?;
-            write("the start", &start, Bars::new(self.inner_start.shapes(), w, &mut []))
-        })
-    }
-
-    fn pull_init(
-        &self,
-        memory: &mut Workspaces<T>,
-        x: &[T],
-        draw: Draw,
-        w_bar: &[T],
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        pass("init", || {
-            let (record, sweep) = memory.first().arenas();
-            let bars = [Bars::new(self.start.shapes(), x_bar, &mut []).added(true)];
-            let (recorded, start) = self.record_init(record, x, draw)?;
-            let w_bar = Group::new(self.inner_start.shapes(), w_bar).load(sweep)?;
-            recorded.pull(start.iter().map(|w| w.id()).zip(w_bar), sweep)?.write(bars);
-            Ok(())
-        })
-    }
-
-    fn init_depends(&self, memory: &mut Workspaces<T>, x: &[T]) -> Result<bool, Error> {
-        pass("init", || {
-            let (record, _) = memory.first().arenas();
-            let (_, start) = self.record_init(record, x, Draw::new(0, 0))?;
-            Ok(start.iter().any(|w| w.id().is_some()))
-        })
-    }
-
-    fn push_init(
-        &self,
-        memory: &mut Workspaces<T>,
-        x: &[T],
-        draw: Draw,
-        dx: &[T],
-        dw: &mut [T],
-    ) -> Result<(), Error> {
-        pass("init", || {
-            let (record, _) = memory.first().arenas();
-            let x = [Group::new(self.start.shapes(), x).moving(dx)];
-            let start: List<Dual<Tensor<T>, TOGETHER>> =
-                evaluate(record, &x, |[x]| self.problem.init(x, draw))?;
-            write("the start", &start, Bars::new(self.inner_start.shapes(), &mut [], dw))
-        })
-    }
-
-    fn depends(
-        &self,
-        memory: &mut Workspaces<T>,
-        loss: Loss,
-        point: Point<T>,
-    ) -> Result<bool, Error> {
-        let draw = point.draw.at(loss.level(), 0);
-        let at = self.groups(point);
-        for rows in self.blocks(draw).iter() {
-            let depends = pass(loss.name(), || {
-                let (record, _) = memory.first().arenas();
-                let wanted = [Wanted::Nothing, Wanted::All];
-                let (_, value) = RecordedIn::<Values, T, 2>::at(record, &at, wanted, |[w, x]| {
-                    loss.eval(&self.problem, w, x, draw, rows)
+/// [`Passes::pull`] in one mode.
+fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
+    function: &F,
+    memory: &mut Workspaces<T>,
+    at: At<T, F::Stage>,
+    out: Adjoints<T>,
+) -> Result<T, Error> {
+    let (names, blocks) = (F::names(at.stage), function.blocks(at.stage));
+    memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw, x, dx, g, dg]| {
+        pass(names.function, || {
+            let (record, sweep) = workspace.arenas();
+            let groups = at.groups(record, [w, dw])?;
+            let seeds = at.seeds(sweep, [w, dw])?;
+            let cuts = at.groups.map(|group| group.cut);
+            let bars = [cuts[0].bars([w, dw]), cuts[1].bars([x, dx]), cuts[2].bars([g, dg])];
+            let mut add = at.add.into_iter();
+            let bars = bars.map(|bars| bars.added(add.next() == Some(true) || !first));
+            // Lists are large to move, and losses have none.
+            let (wanted, mut arrays) = (Bars::wanted(&bars), None);
+            let (recorded, scalar) =
+                RecordedIn::<M, T, 3>::at(record, &groups, wanted, |groups| {
+                    if !at.result.shapes.is_empty() {
+                        arrays = function.arrays(at.stage, groups);
+                    }
+                    function.scalar(at.stage, blocks.nth(block), groups)
                 })?;
-                Ok(value.id().is_some())
-            })?;
-            if depends {
-                return Ok(true);
+            let mut adjoints = List::new();
+            if let Some(arrays) = &arrays {
+                fitting(names.arrays, arrays, at.result.shapes)?;
+                let seeds: List<M::Array<'_>> = seeds.load(sweep)?;
+                adjoints.extend(arrays.iter().map(|array| array.id()).zip(seeds));
             }
-        }
-        Ok(false)
-    }
-
-    fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error> {
-        let (at, blocks) = (self.groups(point), self.blocks(point.draw));
-        memory.sum(blocks.len(), [], &|workspace, block, _, []| {
-            pass(loss.name(), || {
-                let (record, _) = workspace.arenas();
-                let value: Tensor<T> = evaluate(record, &at, |[w, x]| {
-                    loss.eval(&self.problem, w, x, point.draw, blocks.nth(block))
-                })?;
-                one("a loss", value)
-            })
-        })
-    }
-
-    fn sweep(
-        &self,
-        memory: &mut Workspaces<T>,
-        loss: Loss,
-        point: Point<T>,
-        moving: Moving<T>,
-        out: [&mut [T]; 4],
-    ) -> Result<T, Error> {
-        match moving {
-            Moving::Nowhere => self.sweep_in::<Values>(memory, loss, point, [&[]; 2], out),
-            Moving::Along(v) => self.sweep_in::<Tangents<1>>(memory, loss, point, [v, &[]], out),
-            Moving::Together(moving) => {
-                self.sweep_in::<Tangents<TOGETHER>>(memory, loss, point, moving, out)
+            let mut value = T::zero();
+            if let Some(scalar) = scalar {
+                value = one(names.scalar, scalar)?;
+                adjoints.push(seed(scalar, sweep));
             }
-        }
-    }
-
-    fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
-    where
-        Self: 'v,
-    {
-        Box::new(GradientTape::new(self))
-    }
-
-    fn whole_run(
-        &self,
-        memory: &mut Workspaces<T>,
-        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
-        init: Option<&[T]>,
-        (x, draw): (&[T], Draw),
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        let [inner_shapes, outer] = [self.inner_start.shapes(), self.start.shapes()];
-        pass("whole run", || {
-            let (record, sweep) = memory.first().arenas();
-            let fixed = init.map_or(Group::new(&[], &[]), |init| Group::new(inner_shapes, init));
-            let at = [Group::new(outer, x), fixed];
-            let wanted = [Wanted::All, Wanted::Nothing];
-            let (recorded, loss) =
-                RecordedIn::<Values, T, 2>::at(record, &at, wanted, |[x, fixed]| {
-                    let start = match init {
-                        None => self.problem.init(x, draw.at(Level::Init, 0)),
-                        Some(_) => List::from_slice(fixed),
-                    };
-                    self.run_on_tape((inner, rule), &start, x, draw, record)
-                })?;
-            let (value, pulled) = recorded.pull_scalar("a loss", loss?, sweep)?;
-            pulled.write([Bars::new(outer, gradient, &mut []), Bars::new(&[], &mut [], &mut [])]);
+            recorded.pull(adjoints.iter().copied(), sweep)?.write(bars);
             Ok(value)
         })
+    })
+}
+
+impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
+    fn value(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
+        let (names, mut blocks) = (F::names(at.stage), self.0.blocks(at.stage));
+        // All samples in one block need not look at rows.
+        if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
+            blocks.block = blocks.samples.div_ceil(count.max(1));
+        }
+        memory.sum(blocks.len(), [], &|workspace, block, _, []| {
+            pass(names.function, || {
+                let (record, _) = workspace.arenas();
+                let groups = at.groups(record, [&[]; 2])?;
+                let value: Option<Tensor<T>> = evaluate(record, &groups, |groups| {
+                    self.0.scalar(at.stage, blocks.nth(block), groups)
+                })?;
+                value.map_or(Ok(T::zero()), |value| one(names.scalar, value))
+            })
+        })
+    }
+
+    fn push(
+        &self,
+        memory: &mut Workspaces<T>,
+        at: At<T, F::Stage>,
+        out: [&mut [T]; 2],
+    ) -> Result<bool, Error> {
+        match at.along {
+            Along::Nothing => push::<T, Values, F>(&self.0, memory, at, out),
+            _ => push::<T, Tangents<TOGETHER>, F>(&self.0, memory, at, out),
+        }
+    }
+
+    fn pull(
+        &self,
+        memory: &mut Workspaces<T>,
+        at: At<T, F::Stage>,
+        out: Adjoints<T>,
+    ) -> Result<T, Error> {
+        match at.along {
+            Along::Nothing => pull::<T, Values, F>(&self.0, memory, at, out),
+            Along::One => pull::<T, Tangents<1>, F>(&self.0, memory, at, out),
+            Along::Together => pull::<T, Tangents<TOGETHER>, F>(&self.0, memory, at, out),
+        }
+    }
+
+    fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
+        let wanted = [Wanted::Nothing, Wanted::All, Wanted::Nothing];
+        let mut depends = false;
+        for rows in self.0.blocks(at.stage).iter() {
+            depends |= pass(F::names(at.stage).function, || {
+                let (record, _) = memory.first().arenas();
+                let groups = at.groups(record, [&[]; 2])?;
+                let (_, depends) = RecordedIn::<Values, T, 3>::at(record, &groups, wanted, |of| {
+                    let arrays: Option<List<Var<_>>> = self.0.arrays(at.stage, of);
+                    let scalar = self.0.scalar(at.stage, rows, of);
+                    arrays.into_iter().flatten().chain(scalar).any(|made| made.id().is_some())
+                })?;
+                Ok(depends)
+            })?;
+        }
+        Ok(depends)
     }
 }

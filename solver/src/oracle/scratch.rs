@@ -1,4 +1,4 @@
-//! `Scratch`: the tapes of passes over scalars, kept from call to call.
+//! `Scratch`: tapes of passes over single numbers, kept from call to call.
 
 use hypertape_autodiff::scalar::{Dual, Scalar, Tape, Var};
 use hypertape_autodiff::{Element, Fault};
@@ -8,9 +8,6 @@ pub(crate) const TOGETHER: usize = 4;
 
 /// A number that holds a value and, in forward mode, its tangents.
 pub(crate) trait Packed<T>: Scalar<Plain = T> {
-    /// How many there are.
-    const PLANES: usize;
-
     /// From a value and the tangent in each place.
     fn join(value: T, tangent: impl FnMut(usize) -> T) -> Self;
 
@@ -19,8 +16,6 @@ pub(crate) trait Packed<T>: Scalar<Plain = T> {
 }
 
 impl<T: Element + Scalar<Plain = T>> Packed<T> for T {
-    const PLANES: usize = 1;
-
     fn join(value: T, _: impl FnMut(usize) -> T) -> T {
         value
     }
@@ -31,8 +26,6 @@ impl<T: Element + Scalar<Plain = T>> Packed<T> for T {
 }
 
 impl<T: Element + Scalar<Plain = T>, const N: usize> Packed<T> for Dual<T, N> {
-    const PLANES: usize = 1 + N;
-
     fn join(value: T, tangent: impl FnMut(usize) -> T) -> Self {
         Self::new(value, std::array::from_fn(tangent))
     }
@@ -52,17 +45,20 @@ pub(crate) fn join<'v, T: Element, S: Packed<T>>(
     })
 }
 
-/// Hands the planes of `numbers` to `put`, entry by entry: the values, and the tangents one after the other, each unless
+/// Writes or adds the planes of `numbers`, entry by entry: the values, and the tangents one after the other, each unless
 /// there is no room for them.
-pub(crate) fn store<T: Copy, S: Packed<T>>(
+pub(crate) fn store<T: Element, S: Packed<T>>(
     numbers: &[S],
+    add: bool,
     values: &mut [T],
     tangents: &mut [T],
-    put: impl Fn(&mut T, T),
 ) {
     let tangents = tangents.chunks_exact_mut(numbers.len().max(1)).zip(1..);
     for (plane, place) in std::iter::once((values, 0)).chain(tangents) {
-        plane.iter_mut().zip(numbers).for_each(|(to, from)| put(to, from.plane(place)));
+        for (to, from) in plane.iter_mut().zip(numbers) {
+            let from = from.plane(place);
+            *to = if add { *to + from } else { from };
+        }
     }
 }
 
@@ -86,11 +82,11 @@ impl<T: Scalar> Scratch<T> {
 pub(crate) struct Sweep<S> {
     tape: Tape<S>,
     /// The variables of the last pass, and the adjoints that it left.
-    pub(crate) point: Vec<S>,
+    point: Vec<S>,
     pub(crate) bars: Vec<S>,
     /// Its results, and their seeds.
     pub(crate) results: Vec<S>,
-    pub(crate) seeds: Vec<S>,
+    seeds: Vec<S>,
 }
 
 impl<S: Scalar> Sweep<S> {
@@ -100,25 +96,6 @@ impl<S: Scalar> Sweep<S> {
         tape.set_limit(limit);
         let [point, bars, results, seeds] = [(); 4].map(|()| Vec::new());
         Self { tape, point, bars, results, seeds }
-    }
-
-    /// The value of a loss of `variables` and `constants`, whose adjoints by the variables are left in `bars`.
-    pub(crate) fn gradient(
-        &mut self,
-        variables: impl Iterator<Item = S>,
-        constants: impl ExactSizeIterator<Item = S>,
-        loss: impl for<'t> FnOnce(&[Var<'t, S>], &[Var<'t, S>]) -> Var<'t, S>,
-    ) -> Result<S, Fault> {
-        self.seeds.clear();
-        self.seeds.push(S::one());
-        self.seeds.resize(1 + constants.len(), S::zero());
-        self.pull(variables, |variables, results| {
-            // The tape has memory for the numbers that are results, so constants wait among them.
-            let (value, others) = results.split_at_mut(1);
-            others.iter_mut().zip(constants).for_each(|(number, c)| *number = Var::from(c));
-            value[0] = loss(variables, others);
-        })?;
-        Ok(self.results[0])
     }
 
     /// Evaluates a function, whose `count` results, zero before, are left in `results`; returns the bytes used.
@@ -136,17 +113,39 @@ impl<S: Scalar> Sweep<S> {
         (self.point.len() + count) * size_of::<S>()
     }
 
-    /// Evaluates a function, and leaves the pull-back of `seeds`, one a result, in `bars`.
+    /// Evaluates a function of `variables` and `constants` that writes arrays and returns a scalar, which is passed on, and leaves
+    /// the pull-back of `seeds`, one an entry of the arrays, and 1 in `bars`.
     pub(crate) fn pull(
         &mut self,
+        seeds: impl Iterator<Item = S>,
         variables: impl Iterator<Item = S>,
-        f: impl for<'t> FnOnce(&[Var<'t, S>], &mut [Var<'t, S>]),
-    ) -> Result<(), Fault> {
+        constants: impl ExactSizeIterator<Item = S>,
+        f: impl for<'t> FnOnce(&[Var<'t, S>], &[Var<'t, S>], &mut [Var<'t, S>]) -> Var<'t, S>,
+    ) -> Result<S, Fault> {
         self.point.clear();
         self.point.extend(variables);
         self.bars.resize(self.point.len(), S::zero());
+        self.seeds.clear();
+        self.seeds.extend(seeds);
+        let scalar = self.seeds.len();
+        self.seeds.push(S::one());
+        self.seeds.resize(scalar + 1 + constants.len(), S::zero());
         self.results.resize(self.seeds.len(), S::zero());
-        self.tape.vjp(f, &self.point, &mut self.results, &self.seeds, &mut self.bars)
+        let Self { tape, point, bars, results, seeds } = self;
+        tape.vjp(
+            |variables, results| {
+                // The tape has memory for the numbers that are results, so constants wait among them.
+                let (arrays, rest) = results.split_at_mut(scalar);
+                let (scalar, others) = rest.split_at_mut(1);
+                others.iter_mut().zip(constants).for_each(|(number, c)| *number = Var::from(c));
+                scalar[0] = f(variables, others, arrays);
+            },
+            point,
+            results,
+            seeds,
+            bars,
+        )?;
+        Ok(results[scalar])
     }
 
     /// Bytes of the last pass.

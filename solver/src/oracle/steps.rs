@@ -1,42 +1,49 @@
 //! Steps of the inner rule: taken, pulled back, pushed forward.
 
-use hypertape_autodiff::{Element, Fault, Workspace};
+use std::ops::Range;
+
+use hypertape_autodiff::{Element, List, Shape};
 
 use crate::breakdown::Call;
 use crate::error::Error;
 use crate::oracle::Oracle;
-use crate::oracle::results::in_function;
-use crate::oracle::stepper::{Cut, Stepper};
+use crate::oracle::passes::{Along, At, Cut, Planes};
+use crate::oracle::stepper::{Asked, Stepper};
+use crate::oracle::workspaces::Workspaces;
 use crate::params::{Params, largest};
+use crate::report::Soundness;
 use crate::rule::Step;
 
 impl<T: Element> Oracle<'_, T> {
     /// The number that the rule multiplies the gradient of a step by, if that is all it does: `-lr` of gradient descent.
     pub fn multiple(&self, step: Step) -> Option<f64> {
-        self.known.rule.multiple(step)
+        self.known.rule.stated().multiple(step)
     }
 
     /// Whether steps come to rest where the gradient of the inner loss is zero.
     pub fn stationary(&self) -> bool {
-        self.known.rule.stationary()
+        self.known.rule.stated().stationary()
     }
 
     /// Whether reversing a step takes the value of its gradient.
     pub(crate) fn nonlinear(&self) -> bool {
-        self.known.rule.nonlinear()
+        self.known.rule.stated().nonlinear()
     }
 
-    /// Does something of a step in the arenas.
-    fn stepping<R>(
+    /// Asks something of the rule, array by array, until there is nothing.
+    fn stepping(
         &mut self,
         x: &[T],
-        act: impl FnOnce(&dyn Stepper<T>, &mut Workspace, Cut<T>) -> Result<R, Fault>,
-    ) -> Result<R, Error> {
-        let [inner, outer] =
-            [self.known.view.inner_start(), self.known.view.start()].map(Params::shapes);
-        let clock = self.clock();
-        let result = act(&*self.known.rule, self.memory.first(), Cut { inner, outer, x });
-        self.metered(Call::Update, clock, result.map_err(in_function("step rule")))
+        step: Step,
+        mut ask: impl FnMut(&dyn Stepper<T>, &mut Workspaces<T>, &Place<T>) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let step = self.metered((Call::Update, 0, 0), |Self { known, memory, .. }| {
+            let [outer, inner] = known.view.starts().map(Params::shapes);
+            let (rule, x) = (&*known.rule, Planes::new(Cut::dense(outer), x));
+            places(inner, 1 + rule.stated().memory(), step, x)
+                .try_fold(true, |any, place| Ok(any && ask(rule, memory, &place)?))
+        });
+        step.map(|(result, _)| result)
     }
 
     /// Writes the point at which the gradient of a step is taken into `y`, or says that it is `w`.
@@ -47,7 +54,9 @@ impl<T: Element> Oracle<'_, T> {
         step: Step,
         y: &mut [T],
     ) -> Result<bool, Error> {
-        self.stepping(x, |rule, memory, cut| rule.query(memory, cut, state, step, y))
+        self.stepping(x, step, |rule, memory, of| {
+            rule.push(memory, of.query(state), [&mut y[of.range.clone()], &mut []])
+        })
     }
 
     /// Adds the pull-back of `y_bar` through that point to `state_bar`.
@@ -59,9 +68,13 @@ impl<T: Element> Oracle<'_, T> {
         y_bar: &[T],
         state_bar: &mut [T],
     ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| {
-            rule.pull_query(memory, cut, state, step, y_bar, state_bar)
-        })
+        let pulled = self.stepping(x, step, |rule, memory, of| {
+            let (seeds, add) = (Some(&y_bar[of.range.clone()]), [true; 3]);
+            let bar = &mut state_bar[of.span.clone()];
+            let out = [bar, &mut [], &mut [], &mut [], &mut [], &mut []];
+            rule.pull(memory, At { seeds, add, ..of.query(state) }, out).map(|_| true)
+        });
+        pulled.map(|_| ())
     }
 
     /// Takes a step, given its gradient.
@@ -72,7 +85,11 @@ impl<T: Element> Oracle<'_, T> {
         gradient: &[T],
         step: Step,
     ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| rule.advance(memory, cut, state, gradient, step))
+        let taken = self.stepping(x, step, |rule, memory, of| {
+            let out = [&mut state[of.span.clone()], &mut []];
+            rule.push(memory, of.update(&[], gradient), out)
+        });
+        taken.map(|_| ())
     }
 
     /// Replaces the adjoint of the state after a step by that of the state before, apart from what goes through the
@@ -87,11 +104,15 @@ impl<T: Element> Oracle<'_, T> {
         x_bar: &mut [T],
     ) -> Result<(), Error> {
         let before = largest(state_bar) * step.lr;
-        self.stepping(x, |rule, memory, cut| {
-            rule.pull(memory, cut, (state, gradient), step, state_bar, u, x_bar)
+        self.stepping(x, step, |rule, memory, of| {
+            let (bar, u) = (&mut state_bar[of.span.clone()], &mut u[of.range.clone()]);
+            let out = [bar, &mut [], &mut *x_bar, &mut [], u, &mut []];
+            let at = At { add: [false, true, false], ..of.update(state, gradient) };
+            rule.pull(memory, at, out).map(|_| true)
         })?;
         if before > 0.0 {
-            self.pool.meter.note_sensitivity(largest(u) / before);
+            let sensitivity = largest(u) / before;
+            self.note(Soundness { sensitivity, ..Soundness::default() });
         }
         Ok(())
     }
@@ -100,22 +121,90 @@ impl<T: Element> Oracle<'_, T> {
     pub(crate) fn push_query(
         &mut self,
         x: &[T],
-        state: [&[T]; 2],
+        [state, tangent]: [&[T]; 2],
         step: Step,
         dy: &mut [T],
     ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| rule.push_query(memory, cut, state, step, dy))
+        let pushed = self.stepping(x, step, |rule, memory, of| {
+            let tangent = &tangent[of.span.clone()];
+            let at = of.query(state).moving(Along::One, [tangent, &[]]);
+            rule.push(memory, at, [&mut [], &mut dy[of.range.clone()]])
+        });
+        pushed.map(|_| ())
     }
 
     /// Replaces a tangent of the state by that of the state after a step, given those of its gradient and of `x`.
     pub(crate) fn push(
         &mut self,
         x: &[T],
-        state: (&[T], &mut [T]),
-        gradient: [&[T]; 2],
+        (state, tangent): (&[T], &mut [T]),
+        [gradient, pushed]: [&[T]; 2],
         dx: &[T],
         step: Step,
     ) -> Result<(), Error> {
-        self.stepping(x, |rule, memory, cut| rule.push(memory, cut, state, gradient, dx, step))
+        let pushed = self.stepping(x, step, |rule, memory, of| {
+            let mut at = of.update(state, gradient).moving(Along::One, [&[], dx]);
+            at.groups[2].moving = &pushed[of.range.clone()];
+            rule.push(memory, at, [&mut [], &mut tangent[of.span.clone()]])
+        });
+        pushed.map(|_| ())
+    }
+}
+
+/// One array of `w`, with its part of each vector of a state, and the step that moves it.
+struct Place<'v, T> {
+    /// Its entries in `w`.
+    range: Range<usize>,
+    /// Where the parts start and end.
+    span: Range<usize>,
+    /// The shape of each part, and how many entries lie between one and the next.
+    shapes: List<Shape>,
+    gap: usize,
+    step: Step,
+    /// The outer variables.
+    x: Planes<'v, T>,
+}
+
+/// The arrays of a state of `vectors`.
+fn places<'v, T: Element>(
+    inner: &'v [Shape],
+    vectors: usize,
+    step: Step,
+    x: Planes<'v, T>,
+) -> impl Iterator<Item = Place<'v, T>> {
+    let dim = Cut::dense(inner).len();
+    let mut end = 0;
+    inner.iter().enumerate().map(move |(array, &shape)| {
+        let range = end..end + shape.len();
+        end = range.end;
+        let (gap, span) = (dim - shape.len(), range.start..(vectors - 1) * dim + end);
+        let shapes = std::iter::repeat_n(shape, vectors).collect();
+        Place { range, span, shapes, gap, step: Step { array, ..step }, x }
+    })
+}
+
+impl<T: Element> Place<'_, T> {
+    /// The array alone.
+    fn own(&self) -> Cut<'_> {
+        Cut::dense(&self.shapes[..1])
+    }
+
+    /// The parts of a state, which may be missing.
+    fn parts<'v>(&'v self, state: &'v [T]) -> Planes<'v, T> {
+        let cut = Cut { shapes: &self.shapes, gap: self.gap };
+        Planes::new(cut, state.get(self.span.clone()).unwrap_or_default())
+    }
+
+    /// Where the gradient is taken.
+    fn query<'v>(&'v self, state: &'v [T]) -> At<'v, T, Asked> {
+        let groups = [self.parts(state), Planes::NONE, Planes::NONE];
+        At::new(Asked::Query(self.step), groups, self.own())
+    }
+
+    /// The next state; that before takes its place if it is not given.
+    fn update<'v>(&'v self, state: &'v [T], gradient: &'v [T]) -> At<'v, T, Asked> {
+        let (state, gradient) =
+            (self.parts(state), Planes::new(self.own(), &gradient[self.range.clone()]));
+        At::new(Asked::Update(self.step), [state, self.x, gradient], state.cut)
     }
 }

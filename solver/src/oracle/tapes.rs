@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hypertape_autodiff::passes::{Bars, Group, Recorded, Wanted};
 use hypertape_autodiff::{Arena, Element, Fault, Linearisation, List, Piece, Tape, Var, axpy};
 
-use crate::draw::Draw;
+use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::oracle::lanes::Sharing;
 use crate::oracle::lens::Lens;
+use crate::oracle::passes::{Arrays, Stages};
 use crate::oracle::results::{in_function, pass};
-use crate::oracle::view::{Loss, Point, StepTape};
+use crate::oracle::view::{Point, StepTape};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
@@ -25,7 +26,7 @@ use crate::rows::Rows;
 
 /// What a recording borrows from: the problem and the point.
 struct Origin<P, T> {
-    lens: Arc<Lens<P, T>>,
+    lens: Arc<Arrays<Lens<P, T>>>,
     w: Vec<T>,
     x: Vec<T>,
 }
@@ -38,7 +39,7 @@ pub(crate) struct GradientTape<'p, P, T: 'static> {
 
 impl<'p, T: Element, P: Bilevel<T> + 'p> GradientTape<'p, P, T> {
     /// Nothing recorded yet.
-    pub(crate) fn new(lens: Arc<Lens<P, T>>) -> Self {
+    pub(crate) fn new(lens: Arc<Arrays<Lens<P, T>>>) -> Self {
         let at = Origin { lens, w: Vec::new(), x: Vec::new() };
         Self { at: Arc::new(at), lanes: Vec::new() }
     }
@@ -56,7 +57,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
         point: Point<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let blocks = self.at.lens.blocks(point.draw);
+        let blocks = self.at.lens.0.blocks(point.draw);
         let plan = Sharing::new(blocks.len(), memory.workers());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
@@ -78,8 +79,8 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
             lock(&lanes[plan.lane(block)]).record(at, |at, arena| {
                 home.lend_tally(arena);
                 let rows = blocks.nth(block);
-                let recorded = pass(Loss::Inner.name(), || {
-                    let out = Bars::new(at.lens.inner_start.shapes(), out, &mut []);
+                let recorded = pass(Level::Inner.function(), || {
+                    let out = Bars::new(at.lens.0.inner_start.shapes(), out, &mut []);
                     at.record(point.draw, rows, arena, out.added(!first))
                 });
                 arena.lend_tally(home);
@@ -99,7 +100,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
         mixed_product: &mut [T],
     ) -> Result<(), Error> {
         let lens = &self.at.lens;
-        let arrays = [&lens.inner_start, &lens.start].map(Params::shapes);
+        let arrays = [&lens.0.inner_start, &lens.0.start].map(Params::shapes);
         let out = [hessian_product, mixed_product];
         let sum = memory.sum(self.lanes.len(), out, &|workspace, lane, _, [hv, bv]| {
             hv.fill(T::zero());
@@ -113,7 +114,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
                 let start: usize = shapes[..i].iter().map(|shape| shape.len()).sum();
                 axpy(&mut out[start..], T::one(), part);
             });
-            pulled.map_err(in_function(Loss::Inner.name()))?;
+            pulled.map_err(in_function(Level::Inner.function()))?;
             Ok(T::zero())
         });
         sum.map(|_| ())
@@ -143,11 +144,11 @@ impl<T: Element, P: Bilevel<T>> Origin<P, T> {
             let arrays = Group::new(params.shapes(), values).load(arena)?;
             Ok(arrays.into_iter().map(|array| run.variable(array)).collect::<List<_>>())
         };
-        let w = variables(&self.lens.inner_start, &self.w)?;
-        let x = variables(&self.lens.start, &self.x)?;
+        let w = variables(&self.lens.0.inner_start, &self.w)?;
+        let x = variables(&self.lens.0.start, &self.x)?;
         // The tape of the gradient, whose sweep is recorded on the tape of the run.
         let groups = [(&w[..], Wanted::All), (&x[..], Wanted::Nothing)];
-        let f = |[w, x]: [&[Var<'a, _>]; 2]| self.lens.problem.inner(w, x, draw, rows);
+        let f = |[w, x]: [&[Var<'a, _>]; 2]| self.lens.0.problem.inner(w, x, draw, rows);
         let (step, loss) = Recorded::new(arena, groups, f)?;
         let (value, pulled) = step.pull_scalar("a loss", loss, arena)?;
         pulled.write([out, Bars::new(&[], &mut [], &mut [])]);

@@ -10,6 +10,7 @@ use crate::oracle::Oracle;
 use crate::oracle::lanes::{Sharing, Team};
 use crate::oracle::workspaces::Workspaces;
 use crate::ranks::Ranks;
+use crate::report::Soundness;
 
 impl<T: Element> Oracle<'_, T> {
     /// Sums over the meta-batch of `draw`: writes the sum of the tasks' vectors into `out`, returns that of their values.
@@ -49,11 +50,14 @@ impl<T: Element> Oracle<'_, T> {
             for worker in &mut crew {
                 worker.begin();
                 worker.ends.clone_from(&self.ends);
+                worker.halved = self.halved;
+                worker.stop.clone_from(&self.stop);
             }
             let (result, cost) = if let Some(ranks) = &ranks {
                 let result = plan.sum_over(&**ranks, &mut crew[0], out, &add);
-                let (cost, sensitivity) = crew[0].cost().over(&**ranks, crew[0].sensitivity());
-                self.pool.meter.note_sensitivity(sensitivity);
+                let (cost, most) =
+                    crew[0].cost().over(&**ranks, crew[0].soundness().without_report());
+                self.note(Soundness::of(most));
                 (result, Some(cost))
             } else {
                 (plan.sum(&self.memory.team, &mut crew, &mut spare, out, &add), None)
@@ -64,8 +68,9 @@ impl<T: Element> Oracle<'_, T> {
                 crew.iter().filter_map(Self::breakdown).for_each(|other| breakdown.join(other));
             }
             for worker in &crew {
-                worker.report().into_iter().for_each(|report| self.pool.meter.note(report));
-                self.pool.meter.note_sensitivity(worker.sensitivity());
+                self.note(worker.soundness());
+                let bounded = &mut self.pool.meter.bounded;
+                *bounded = bounded.or(worker.bounded());
             }
             self.found().crew = crew;
             result
@@ -99,14 +104,42 @@ impl<T: Element> Oracle<'_, T> {
         Sharing::new(self.batch(), self.memory.workers()).longest()
     }
 
+    /// Another oracle, whose memory has no limit, for a task as this one does it: with as many threads as share a task.
+    pub(crate) fn for_task(&self) -> Self {
+        let mut other = self.alone();
+        if !self.shares_tasks() {
+            other.memory = Workspaces::new(self.memory.team.clone(), self.memory.workers());
+            other.memory.ranks.clone_from(&self.memory.ranks);
+        }
+        other
+    }
+
+    /// The peak of bytes of `act` on the first task of `draw`, which another oracle only counts.
+    pub(crate) fn rehearsed(
+        &mut self,
+        draw: Draw,
+        act: impl FnOnce(&mut Self, Draw) -> Result<T, Error>,
+    ) -> Result<u64, Error> {
+        let mut other = self.for_task();
+        other.pool.rehearsal = true;
+        std::mem::swap(&mut self.known.found, &mut other.known.found);
+        let result = act(&mut other, draw.for_task(self.task(draw, 0)));
+        if result.is_err() {
+            // A recording may lack its pull-back.
+            other.found().forms.clear();
+        }
+        std::mem::swap(&mut self.known.found, &mut other.known.found);
+        result.map(|_| other.cost().bytes_measured)
+    }
+
     /// Bytes of a sum over the meta-batch of vectors of `len` values, where a task takes `task` bytes.
     pub(crate) fn bytes_over_tasks(&self, task: u64, len: usize) -> u64 {
         let vector = (len * size_of::<T>()) as u64;
         let plan = Sharing::new(self.batch(), self.memory.workers());
         let parts = |worker| u64::from(plan.adds(worker)) * vector;
-        let workers = (0..plan.workers()).map(|worker| task + parts(worker));
+        let workers = (0..plan.workers()).map(|worker| task.saturating_add(parts(worker)));
         // Of ranks: where one does all tasks, it needs no message, but its threads do.
         let message = self.ranks_of_tasks().map_or(0, |_| plan.message(len)) as u64;
-        plan.vectors() as u64 * vector + message + workers.sum::<u64>()
+        workers.fold(plan.vectors() as u64 * vector + message, u64::saturating_add)
     }
 }

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use hypertape_autodiff::{Array, Element};
+use hypertape_autodiff::Element;
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
+use crate::oracle::passes::{Along, At, Cut, Passes, Planes};
 use crate::oracle::stepper::Stepper;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
-use crate::problem::{Bilevel, Metric};
-use crate::rows::Rows;
-
-pub(crate) use crate::oracle::scratch::TOGETHER;
+use crate::problem::Metric;
 
 /// Where a loss is evaluated.
 #[derive(Clone, Copy, Debug)]
@@ -32,57 +30,11 @@ impl<T> Point<'_, T> {
     }
 }
 
-/// The directions that a point moves along.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Moving<'v, T> {
-    Nowhere,
-    /// One of `w`.
-    Along(&'v [T]),
-    /// Up to [`TOGETHER`] of `w` and of `x`, one after the other.
-    Together([&'v [T]; 2]),
-}
-
-/// Which of a problem's losses.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Loss {
-    Inner,
-    Outer,
-}
-
-impl Loss {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Inner => "inner loss",
-            Self::Outer => "outer loss",
-        }
-    }
-
-    pub(crate) fn level(self) -> Level {
-        match self {
-            Self::Inner => Level::Inner,
-            Self::Outer => Level::Outer,
-        }
-    }
-
-    pub(crate) fn eval<'a, T: Element, P: Bilevel<T>, A: Array<'a, Elem = T>>(
-        self,
-        problem: &'a P,
-        w: &[A],
-        x: &[A],
-        draw: Draw,
-        rows: Rows,
-    ) -> A {
-        match self {
-            Self::Inner => problem.inner(w, x, draw, rows),
-            Self::Outer => problem.outer(w, x, draw, rows),
-        }
-    }
-}
-
-/// The object-safe side of a [`Bilevel`] problem. Whatever evaluates is given the memory to do it in.
-pub(crate) trait View<T: Element>: Send + Sync {
-    fn start(&self) -> &Params<T>;
-    fn inner_start(&self) -> &Params<T>;
+/// The object-safe side of a problem: its start and its losses, told apart by the level of a draw, as [`Passes`] that see
+/// `[w, x]`, and what it is. Whatever evaluates is given the memory to do it in.
+pub(crate) trait View<T: Element>: Passes<T, Draw> {
+    /// The first outer point and `w_0` there, with names and shapes.
+    fn starts(&self) -> [&Params<T>; 2];
     fn tasks(&self) -> usize;
     fn batch(&self) -> usize {
         self.tasks()
@@ -106,84 +58,6 @@ pub(crate) trait View<T: Element>: Send + Sync {
     fn controls(&self, _inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
         Vec::new()
     }
-    fn init(
-        &self,
-        memory: &mut Workspaces<T>,
-        x: &[T],
-        draw: Draw,
-        w: &mut [T],
-    ) -> Result<(), Error>;
-    fn pull_init(
-        &self,
-        memory: &mut Workspaces<T>,
-        x: &[T],
-        draw: Draw,
-        w_bar: &[T],
-        x_bar: &mut [T],
-    ) -> Result<(), Error>;
-    fn init_depends(&self, memory: &mut Workspaces<T>, x: &[T]) -> Result<bool, Error>;
-    /// How `w_0` moves along each of the directions in `dx`.
-    fn push_init(
-        &self,
-        memory: &mut Workspaces<T>,
-        x: &[T],
-        draw: Draw,
-        dx: &[T],
-        dw: &mut [T],
-    ) -> Result<(), Error>;
-    /// Whether a loss contains `x`.
-    fn depends(
-        &self,
-        memory: &mut Workspaces<T>,
-        loss: Loss,
-        point: Point<T>,
-    ) -> Result<bool, Error>;
-    fn value(&self, memory: &mut Workspaces<T>, loss: Loss, point: Point<T>) -> Result<T, Error>;
-    /// One sweep over a loss, whose value it returns: writes its gradient by `w`, how that moves along each of the
-    /// directions, and both for `x`. What has an empty slice is not wanted, and not computed where that can be saved.
-    fn sweep(
-        &self,
-        memory: &mut Workspaces<T>,
-        loss: Loss,
-        point: Point<T>,
-        moving: Moving<T>,
-        out: [&mut [T]; 4],
-    ) -> Result<T, Error>;
-    fn gradient(
-        &self,
-        memory: &mut Workspaces<T>,
-        loss: Loss,
-        point: Point<T>,
-        w_bar: &mut [T],
-        x_bar: Option<&mut [T]>,
-    ) -> Result<T, Error> {
-        let out = [w_bar, &mut [], x_bar.unwrap_or_default(), &mut []];
-        self.sweep(memory, loss, point, Moving::Nowhere, out)
-    }
-    /// Writes `dg/dw`, `d2g/dw2 v` and `(d2g/dw dx)^T v`, each unless its slice is empty, by one sweep. Without the
-    /// gradient, what can be saved by that is not computed.
-    fn products(
-        &self,
-        memory: &mut Workspaces<T>,
-        point: Point<T>,
-        v: &[T],
-        [gradient, hessian_product, mixed_product]: [&mut [T]; 3],
-    ) -> Result<(), Error> {
-        let out = [gradient, hessian_product, &mut [], mixed_product];
-        self.sweep(memory, Loss::Inner, point, Moving::Along(v), out).map(|_| ())
-    }
-    /// Writes `dg/dw`, and how it moves when `w` and `x` move along each of the directions in `moving`.
-    fn push_gradient(
-        &self,
-        memory: &mut Workspaces<T>,
-        point: Point<T>,
-        moving: [&[T]; 2],
-        gradient: &mut [T],
-        pushed: &mut [T],
-    ) -> Result<(), Error> {
-        let out = [gradient, pushed, &mut [], &mut []];
-        self.sweep(memory, Loss::Inner, point, Moving::Together(moving), out).map(|_| ())
-    }
     /// A tape for the gradient of the inner loss at one step.
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
     where
@@ -196,6 +70,46 @@ pub(crate) trait View<T: Element>: Send + Sync {
         at: (&[T], Draw),
         gradient: &mut [T],
     ) -> Result<T, Error>;
+}
+
+impl<T: Element> dyn View<T> + '_ {
+    /// The loss at the level of the draw.
+    pub(crate) fn loss<'v>(&'v self, Point { w, x, draw }: Point<'v, T>) -> At<'v, T, Draw> {
+        let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
+        At::new(draw, [Planes::new(of_w, w), Planes::new(of_x, x), Planes::NONE], Cut::default())
+    }
+
+    /// Writes the gradient of the loss by `w` and by `x`, each unless its slice is empty; returns its value.
+    pub(crate) fn gradient(
+        &self,
+        memory: &mut Workspaces<T>,
+        point: Point<T>,
+        [w_bar, x_bar]: [&mut [T]; 2],
+    ) -> Result<T, Error> {
+        let out = [w_bar, &mut [], x_bar, &mut [], &mut [], &mut []];
+        self.pull(memory, self.loss(point), out)
+    }
+
+    /// Writes `dg/dw`, `d2g/dw2 v` and `(d2g/dw dx)^T v`, each unless its slice is empty, by one sweep. Without the gradient, what can
+    /// be saved by that is not computed.
+    pub(crate) fn products(
+        &self,
+        memory: &mut Workspaces<T>,
+        point: Point<T>,
+        v: &[T],
+        [gradient, hessian_product, mixed_product]: [&mut [T]; 3],
+    ) -> Result<(), Error> {
+        let at = self.loss(point).moving(Along::One, [v, &[]]);
+        let out = [gradient, hessian_product, &mut [], mixed_product, &mut [], &mut []];
+        self.pull(memory, at, out).map(|_| ())
+    }
+
+    /// The start.
+    pub(crate) fn init<'v>(&'v self, x: &'v [T], draw: Draw) -> At<'v, T, Draw> {
+        let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
+        let groups = [Planes::NONE, Planes::new(of_x, x), Planes::NONE];
+        At::new(draw.at(Level::Init, 0), groups, of_w)
+    }
 }
 
 /// A recorded gradient of the inner loss.
@@ -224,12 +138,14 @@ pub(crate) trait StepTape<T>: Send {
 #[cfg(test)]
 mod tests {
     use hypertape_autodiff::scalar::Real;
-    use hypertape_autodiff::{List, Shape};
+    use hypertape_autodiff::{Array, List, Shape};
 
     use super::*;
+    use crate::oracle::arrays;
     use crate::oracle::lanes::Team;
-    use crate::oracle::lens::Lens;
     use crate::oracle::scalars::Scalars;
+    use crate::problem::Bilevel;
+    use crate::rows::Rows;
     use crate::scalar::ScalarBilevel;
 
     /// `g = x w^3`
@@ -272,8 +188,8 @@ mod tests {
     fn any_of_gradient_and_products_come_of_one_sweep() {
         let mut memory = Workspaces::new(Team::default(), 1);
         let views: [Arc<dyn View<f64>>; 2] =
-            [Arc::new(Lens::new(Cube, &mut memory).unwrap()), Arc::new(Scalars::new(Cube))];
-        let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) };
+            [arrays::view(Cube, &mut memory).unwrap(), Scalars::view(Cube)];
+        let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) }.at(Level::Inner, 0);
         // 3 x w^2, 6 x w v, 3 w^2 v
         let known = [36.0, 180.0, 60.0];
         for (view, wanted) in views.iter().flat_map(|view| (0..8).map(move |wanted| (view, wanted)))

@@ -82,6 +82,10 @@ impl<T: Element> Workspaces<T> {
         out: [&mut [T]; N],
         add: &Add<T, Workspace, N>,
     ) -> Result<T, Error> {
+        if items == 1 {
+            // Nothing to share.
+            return add(&mut self.each[0], 0, true, out);
+        }
         let plan = Sharing::new(items, self.workers());
         let width = out.iter().map(|part| part.len()).sum();
         if let Some(ranks) = self.ranks.as_deref().filter(|_| items > 1) {

@@ -7,11 +7,13 @@ use hypertape_autodiff::Element;
 use crate::adjoint::Chain;
 use crate::draw::Draw;
 use crate::error::Error;
+use crate::estimator::Estimator;
+use crate::estimator::exact::Exact;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point, TOGETHER};
 use crate::profile::{Evaluation, KeptSteps, Profile};
 use crate::rollout::{Rollout, Task};
-use crate::rule::Step;
+use crate::schedule::{Keep, Schedule};
 use crate::spill::Spill;
 use crate::stats::quantile;
 
@@ -22,80 +24,38 @@ const STEPS: usize = 8;
 const FAR: u64 = 64 << 20;
 
 impl Profile {
-    /// The bytes, measured the first time that an oracle is asked for them.
-    pub(crate) fn kept<T: Element>(
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        x: &[T],
-        draw: Draw,
-    ) -> Result<Self, Error> {
-        if let Some(profile) = oracle.profile() {
-            return Ok(*profile);
-        }
-        let profile = Self::measure(oracle, inner, x, draw, 0)?;
-        *oracle.profile() = Some(profile);
-        Ok(profile)
-    }
-
     /// Measures each piece of the first task of `draw` as one thread does it, or all threads where they share the blocks of
     /// a task: `repeat` times after a first that is not timed.
     ///
-    /// Cost: `repeat + 1` of each piece: about 8 gradients and 2 products; and, where times are asked for, of as many kept
+    /// Cost: `repeat + 1` of each piece: about 5 gradients and 4 products; and, where times are asked for, of as many kept
     /// tapes as a run would hold within the oracle's memory limit, 64 MiB at most.
     ///
     /// # Errors
     /// [`Error::Function`] if the problem fails; [`Error::Spill`] if disk is timed and fails.
     pub fn measure<T: Element>(
-        oracle: &mut Oracle<T>,
+        oracle: &Oracle<T>,
         inner: &InnerLoop,
         x: &[T],
         draw: Draw,
         repeat: usize,
     ) -> Result<Self, Error> {
         let draw = draw.for_task(oracle.task(draw, 0));
-        let limit = oracle.memory();
-        let room = limit.unwrap_or(u64::MAX).min(FAR);
-        if oracle.shares_tasks() {
-            return Self::of_task(&mut oracle.alone(), inner, (x, draw), repeat, room);
-        }
-        oracle.set_memory(None);
-        let profile = Self::of_task(oracle, inner, (x, draw), repeat, room);
-        oracle.set_memory(limit);
-        profile
-    }
-
-    fn of_task<T: Element>(
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        (x, draw): (&[T], Draw),
-        repeat: usize,
-        room: u64,
-    ) -> Result<Self, Error> {
+        let room = oracle.memory().unwrap_or(u64::MAX).min(FAR);
+        let oracle = &mut oracle.for_task();
         let (p, d, n) = (oracle.inner_dim(), oracle.outer_dim(), oracle.state_dim());
-        let mut state = vec![T::zero(); n];
-        let mut bar = vec![T::zero(); n];
-        let [mut a, mut b, mut y] = [(); 3].map(|()| vec![T::zero(); p]);
-        let mut x_bar = vec![T::zero(); d];
+        let (mut w, mut b, mut x_bar) =
+            (vec![T::zero(); p], vec![T::zero(); p], vec![T::zero(); d]);
         let columns = TOGETHER.min(d);
         let (dx, mut dg) = (vec![T::one(); columns * d], vec![T::zero(); columns * p]);
         let mut dw = dg.clone();
-        oracle.init(x, draw, &mut state[..p])?;
-        let w = state[..p].to_vec();
+        let init = piece(oracle, repeat, |o| o.init(x, draw, &mut w))?;
         let point = Point { w: &w, x, draw };
-        let step = Step::new(0, inner.lr());
-        let general = oracle.multiple(step).is_none();
-        let ahead = general && oracle.query(x, &state, step, &mut y)?;
         let mut profile = Self {
             value: size_of::<T>() as u64,
             inner: p as u64,
             outer: d as u64,
             state: n as u64,
-            extra: u64::from(general) + u64::from(ahead),
-            again: general && oracle.nonlinear(),
-            fixed_point: !oracle.stationary(),
-            query: piece(oracle, 0, |o| o.query(x, &state, step, &mut y).map(|_| ()))?.bytes,
-            init: piece(oracle, repeat, |o| o.init(x, draw, &mut a))?,
-            gradient: piece(oracle, repeat, |o| o.inner_gradient(point, 0, &mut a).map(|_| ()))?,
+            init,
             products: piece(oracle, repeat, |o| {
                 o.inner_products(point, 0, &w, &mut b, &mut x_bar)
             })?,
@@ -104,99 +64,54 @@ impl Profile {
             push_gradient: piece(oracle, 0, |o| {
                 o.push_gradient(point, 0, [&dw, &dx], &mut b, &mut dg)
             })?,
-            outer_value: piece(oracle, repeat, |o| o.outer_value(point).map(|_| ()))?,
             outer_gradient: piece(oracle, repeat, |o| {
                 o.outer_gradient(point, &mut b, &mut x_bar).map(|_| ())
             })?,
             pull_init: piece(oracle, repeat, |o| o.pull_init(x, draw, &w, &mut x_bar))?,
-            update: piece(oracle, repeat, |o| {
-                if ahead {
-                    o.query(x, &state, step, &mut y)?;
-                }
-                if general { o.advance(x, &mut state, &a, step) } else { Ok(()) }
-            })?,
-            pull_update: piece(oracle, repeat, |o| {
-                if general {
-                    o.pull(x, (&state, &a), step, &mut bar, &mut b, &mut x_bar)?;
-                }
-                if ahead { o.pull_query(x, &state, step, &y, &mut bar) } else { Ok(()) }
-            })?,
+            tape: oracle.keep_gradient(point, 0, 0, &mut b)?,
             ..Self::default()
         };
-        for k in 1..columns {
-            let fewer = [&dw[..k * p], &dx[..k * d]];
-            let start = piece(oracle, 0, |o| o.push_init(x, draw, fewer[1], &mut dg[..k * p]))?;
-            let step =
-                piece(oracle, 0, |o| o.push_gradient(point, 0, fewer, &mut b, &mut dg[..k * p]))?;
-            profile.push_fewer[k - 1] = start.bytes.max(step.bytes);
-        }
-        profile.record = piece(oracle, repeat, |o| {
-            profile.tape = o.keep_gradient(point, 0, 0, &mut b)?;
-            Ok(())
-        })?;
-        profile.record.bytes -= profile.tape;
-        profile.pull_tape.seconds = f64::INFINITY;
-        for _ in 0..=repeat {
-            oracle.begin();
-            let tape = oracle.keep_gradient(point, 0, 0, &mut b)?;
-            oracle.mark();
-            let clock = Instant::now();
-            oracle.pull_kept(0, &w, &mut b, &mut x_bar)?;
-            let (bytes, seconds) = (oracle.cost().bytes_measured - tape, clock.elapsed());
-            let seconds = profile.pull_tape.seconds.min(seconds.as_secs_f64());
-            profile.pull_tape = Evaluation { bytes, seconds };
-        }
+        oracle.pull_kept(0, &w, &mut b, &mut x_bar)?;
         if repeat > 0 {
+            let gradient =
+                piece(oracle, repeat, |o| o.inner_gradient(point, 0, &mut b).map(|_| ()))?;
+            let most = tapes_within(oracle, inner, (x, draw), room)?.min(inner.steps());
             let mut time = |steps: usize, tapes| {
                 let steps = steps.min(inner.steps());
                 measure_steps(oracle, inner, Task { x, draw, slot: 0 }, repeat, (steps, tapes))
             };
             // Short steps are faster once caches are warm; many long ones would only take time.
-            let long = |&steps: &usize| steps as f64 * profile.gradient.seconds > 0.01;
+            let long = |&steps: &usize| steps as f64 * gradient.seconds > 0.01;
             let steps = (STEPS..8 * STEPS).step_by(STEPS).find(long).unwrap_or(8 * STEPS);
             [profile.step_seconds, profile.reverse_seconds] = time(steps, false)?;
             let mut kept = |tapes: usize| {
                 let [record, pull] = time(tapes, true)?;
                 Ok::<_, Error>(KeptSteps { tapes, record, pull })
             };
-            profile.near = kept(STEPS.min(profile.tapes_within(room)).min(inner.steps()))?;
-            profile.far = kept(profile.tapes_within(room).min(inner.steps()))?;
-            // A schedule without tapes shall not carry their memory along.
-            oracle.drop_tapes();
+            profile.near = kept(STEPS.min(most))?;
+            profile.far = kept(most)?;
             let mut spill = Spill::new(n)?;
+            let mut state = vec![T::zero(); n];
             profile.write = piece(oracle, repeat, |_| spill.write(0, &state))?;
-            profile.read = piece(oracle, repeat, |_| spill.read(0, &mut bar))?;
+            profile.read = piece(oracle, repeat, |_| spill.read(0, &mut state))?;
         }
         Ok(profile)
     }
+}
 
-    /// Tapes that `room` bytes hold beside what else reversing their steps takes, at least one.
-    fn tapes_within(&self, room: u64) -> usize {
-        let Self { value, inner, outer, state, extra, .. } = *self;
-        let beside = if extra > 0 { state + inner } else { 0 };
-        let vectors = value * (2 * state + inner * (1 + extra) + 2 * outer);
-        let pieces = [self.record, self.pull_tape, self.update, self.pull_update];
-        let most = pieces.map(|piece| piece.bytes).into_iter().max().unwrap_or_default();
-        let tapes = room.saturating_sub(vectors + most) / (self.tape + value * beside).max(1);
-        usize::try_from(tapes).unwrap_or(usize::MAX).max(1)
-    }
-
-    /// Measures tapes over whole runs of 0 to 3 and of 10 steps too. Cost: 16 recorded steps.
-    pub(crate) fn measure_whole_runs<T: Element>(
-        &mut self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        x: &[T],
-        draw: Draw,
-    ) -> Result<(), Error> {
-        let mut x_bar = vec![T::zero(); x.len()];
-        for (steps, bytes) in [0, 1, 2, 3, 10].into_iter().zip(&mut self.whole_run) {
-            let run = InnerLoop::new(steps, inner.lr())?;
-            *bytes =
-                piece(oracle, 0, |o| o.whole_run(&run, x, draw, &mut x_bar).map(|_| ()))?.bytes;
-        }
-        Ok(())
-    }
+/// Tapes that are kept within `room` bytes, at least one.
+fn tapes_within<T: Element>(
+    oracle: &mut Oracle<T>,
+    inner: &InnerLoop,
+    (x, draw): (&[T], Draw),
+    room: u64,
+) -> Result<usize, Error> {
+    let exact = Exact::new(Schedule::StoreAll { keep: Keep::Tapes });
+    let mut of = |steps| exact.predict(oracle, &inner.with_steps(steps), x, draw);
+    let (four, five) = (of(4)?, of(5)?);
+    let each = (five - four).max(1);
+    let tapes = (room.saturating_add(4 * each)).saturating_sub(four) / each;
+    Ok(usize::try_from(tapes).unwrap_or(usize::MAX).max(1))
 }
 
 /// Times whole steps, one after the other as in a run, forward and in reverse, from states or from tapes: of one step, the
@@ -216,6 +131,7 @@ fn measure_steps<T: Element>(
         let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
         let n = state.len();
         let mut bar = vec![T::one(); n];
+        run.keep_tapes(if tapes { steps } else { 0 })?;
         let mut states = vec![T::zero(); if tapes { 0 } else { steps * n }];
         for (group, seconds) in groups.iter().zip(&mut seconds) {
             let clock = Instant::now();

@@ -7,17 +7,21 @@
 use std::fmt;
 use std::time::Instant;
 
+use hypertape_autodiff::passes::{Group, evaluate};
 use hypertape_autodiff::scalar::Scalar;
-use hypertape_autodiff::{Element, Fault};
+use hypertape_autodiff::{Array, Element, List, Shape, Tensor};
 
 use crate::adjoint::{Chain, Itinerary, Length, execute};
 use crate::cost::Cost;
 use crate::error::Error;
+use crate::oracle::lanes::Team;
+use crate::oracle::numbers::Numbers;
+use crate::oracle::passes::{Along, Arrays, At, Cut, Passes, Planes};
+use crate::oracle::results::in_function;
+use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::pool::Pool;
-use crate::recurrence::arrays::Arrays;
-use crate::recurrence::numbers::Numbers;
-use crate::recurrence::{Body, Recurrence, ScalarRecurrence, Stage, Visit};
+use crate::recurrence::{LOOP, Recurrence, ScalarRecurrence, Stage, Staged};
 use crate::schedule::Schedule;
 
 /// A [`Recurrence`] or [`ScalarRecurrence`], differentiated under a [`Schedule`] of states.
@@ -49,9 +53,10 @@ use crate::schedule::Schedule;
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 pub struct Loop<'r, T> {
-    body: Box<dyn Body<T> + 'r>,
-    /// Number of parameters.
-    dim: usize,
+    body: Box<dyn Passes<T, Stage> + 'r>,
+    memory: Workspaces<T>,
+    /// Shapes of the state, and of the parameters.
+    shapes: [Vec<Shape>; 2],
     steps: usize,
     plan: Itinerary,
     /// Whether the loop ends with the step that led to a state.
@@ -86,14 +91,23 @@ impl<'r, T: Element> Loop<'r, T> {
     ///
     /// # Errors
     /// [`Error::Function`] if the start fails at `x`; [`Error::Invalid`] for a schedule that does not fit.
+    #[expect(clippy::needless_pass_by_value, reason = "a loop may keep it")]
     pub fn new(
         recurrence: impl Recurrence<T> + 'r,
         x: Params<T>,
         steps: usize,
         schedule: Schedule,
     ) -> Result<Self, Error> {
-        let dim = x.values().len();
-        Self::of(Box::new(Arrays::new(recurrence, x).map_err(in_loop)?), dim, steps, schedule)
+        let mut memory = Workspaces::new(Team::default(), 1);
+        let state = {
+            let (record, _) = memory.first().arenas();
+            let at = [Group::new(x.shapes(), x.values())];
+            let start: Result<List<Tensor<T>>, _> =
+                evaluate(record, &at, |[x]| recurrence.start(x));
+            start.map_err(in_function(LOOP))?.iter().map(|array| array.shape()).collect()
+        };
+        let shapes = [state, x.shapes().to_vec()];
+        Self::of(Box::new(Arrays(Staged(recurrence))), memory, shapes, (steps, schedule))
     }
 
     /// `steps` steps over single numbers, `dim` of which are parameters.
@@ -132,17 +146,23 @@ impl<'r, T: Element> Loop<'r, T> {
     where
         T: Scalar<Plain = T>,
     {
-        Self::of(Box::new(Numbers::new(recurrence)), dim, steps, schedule)
+        let memory = Workspaces::new(Team::default(), 1);
+        let column = |n| {
+            let many = |_| Error::invalid("numbers of a loop", n, "at most u32::MAX");
+            u32::try_from(n).map(|n| vec![Shape::column(n)]).map_err(many)
+        };
+        let shapes = [column(recurrence.dim())?, column(dim)?];
+        Self::of(Box::new(Numbers(Staged(recurrence))), memory, shapes, (steps, schedule))
     }
 
     fn of(
-        body: Box<dyn Body<T> + 'r>,
-        dim: usize,
-        steps: usize,
-        schedule: Schedule,
+        body: Box<dyn Passes<T, Stage> + 'r>,
+        memory: Workspaces<T>,
+        shapes: [Vec<Shape>; 2],
+        (steps, schedule): (usize, Schedule),
     ) -> Result<Self, Error> {
-        let plan = Itinerary::new(schedule, Length::Known(steps))?;
-        Ok(Self { body, dim, steps, plan, until: None, pool: Pool::default() })
+        let plan = Itinerary::new(schedule, Length::Known(steps), false)?;
+        Ok(Self { body, memory, shapes, steps, plan, until: None, pool: Pool::default() })
     }
 
     /// Ends the loop with the first step after which `until` says so of the state and the steps taken, at the latest after
@@ -175,7 +195,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// # Errors
     /// [`Error::Invalid`] for a schedule that is not online, as the number of steps is not known before.
     pub fn until(self, until: impl Fn(&[T], usize) -> bool + Send + 'r) -> Result<Self, Error> {
-        let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps))?;
+        let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps), false)?;
         Ok(Self { plan, until: Some(Box::new(until)), ..self })
     }
 
@@ -208,9 +228,8 @@ impl<'r, T: Element> Loop<'r, T> {
     pub fn run(&mut self, x: &[T]) -> Result<Ended<T>, Error> {
         self.expect(&[("the point", x.len())])?;
         let (clock, most) = (Instant::now(), self.steps);
-        let Self { body, until, pool, .. } = self;
-        let mut pass = Pass::new(body.as_mut(), until.as_deref(), false, x, pool);
-        let mut state = pass.pool.take(pass.body.dim())?;
+        let (mut pass, _) = self.pass(false, x);
+        let mut state = pass.pool.take(pass.dim())?;
         pass.forward(Stage::Start, &mut state)?;
         let (mut value, mut steps) = (T::zero(), 0);
         while steps < most && !pass.ended {
@@ -256,17 +275,28 @@ impl<'r, T: Element> Loop<'r, T> {
     }
 
     fn expect(&self, lengths: &[(&str, usize)]) -> Result<(), Error> {
-        let wrong = lengths.iter().find(|(_, len)| *len != self.dim);
-        wrong.map_or(Ok(()), |&(what, len)| Err(Error::length(what, self.dim, len)))
+        let dim = Cut::dense(&self.shapes[1]).len();
+        let wrong = lengths.iter().find(|(_, len)| *len != dim);
+        wrong.map_or(Ok(()), |&(what, len)| Err(Error::length(what, dim, len)))
+    }
+
+    /// One pass, which counts afresh, and the schedule.
+    fn pass<'l>(&'l mut self, tangent: bool, x: &'l [T]) -> (Pass<'l, 'r, T>, &'l mut Itinerary) {
+        let Self { body, memory, shapes, plan, until, pool, .. } = self;
+        pool.meter.reset();
+        let (until, [state, params]) = (until.as_deref(), shapes.each_ref().map(|s| Cut::dense(s)));
+        let (along, running) = (if tangent { Along::One } else { Along::Nothing }, T::zero());
+        let x = planes(params, x);
+        let body = &**body;
+        (Pass { body, memory, state, x, along, until, ended: false, running, pool }, plan)
     }
 
     /// With a tangent, its plane follows that of the values in every vector.
     fn pull(&mut self, tangent: bool, x: &[T], gradient: &mut [T]) -> Result<(T, Cost), Error> {
         let clock = Instant::now();
-        let Self { body, plan, until, pool, .. } = self;
-        let mut pass = Pass::new(body.as_mut(), until.as_deref(), tangent, x, pool);
+        let (mut pass, plan) = self.pass(tangent, x);
         let planes = if tangent { 2 } else { 1 };
-        let mut state = pass.pool.take(planes * pass.body.dim())?;
+        let mut state = pass.pool.take(planes * pass.dim())?;
         pass.forward(Stage::Start, &mut state)?;
         let (loss, mut bar) = execute(&mut pass, plan, &mut state, gradient)?;
         // The start does not look at a state: any will do.
@@ -277,14 +307,20 @@ impl<'r, T: Element> Loop<'r, T> {
     }
 }
 
-fn in_loop(fault: Fault) -> Error {
-    Error::Function { function: "recurrence", fault }
+/// Arrays of a vector in which a tangent follows the values, if there is one.
+fn planes<'v, T>(cut: Cut<'v>, flat: &'v [T]) -> Planes<'v, T> {
+    let (values, moving) = flat.split_at(cut.len().min(flat.len()));
+    Planes { cut, values, moving }
 }
 
 /// One pass over a loop.
 struct Pass<'l, 'r, T> {
-    body: &'l mut (dyn Body<T> + 'r),
-    at: Visit<'l, T>,
+    body: &'l (dyn Passes<T, Stage> + 'r),
+    memory: &'l mut Workspaces<T>,
+    /// The arrays of a state.
+    state: Cut<'l>,
+    x: Planes<'l, T>,
+    along: Along,
     until: Option<&'l Until<'r, T>>,
     /// Whether the loop ended with the last step.
     ended: bool,
@@ -293,37 +329,53 @@ struct Pass<'l, 'r, T> {
     pool: &'l mut Pool<T>,
 }
 
-impl<'l, 'r, T: Element> Pass<'l, 'r, T> {
-    /// Counts afresh.
-    fn new(
-        body: &'l mut (dyn Body<T> + 'r),
-        until: Option<&'l Until<'r, T>>,
-        tangent: bool,
-        x: &'l [T],
-        pool: &'l mut Pool<T>,
-    ) -> Self {
-        pool.meter.reset();
-        let at = Visit { stage: Stage::Start, x, tangent };
-        Self { body, at, until, ended: false, running: T::zero(), pool }
+impl<T: Element> Pass<'_, '_, T> {
+    /// Entries of a state.
+    fn dim(&self) -> usize {
+        self.state.len()
     }
 
+    /// A stage, of what its result takes the place of if the state is not given.
+    fn evaluate<R>(
+        &mut self,
+        stage: Stage,
+        state: &[T],
+        act: impl FnOnce(&dyn Passes<T, Stage>, &mut Workspaces<T>, At<T, Stage>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let groups = [planes(self.state, state), self.x, Planes::NONE];
+        let result = if stage == Stage::Loss { Cut::default() } else { self.state };
+        let at = At { along: self.along, ..At::new(stage, groups, result) };
+        let result = act(self.body, self.memory, At { add: [false, true, false], ..at })?;
+        self.pool.meter.observe(self.memory.take_peak());
+        Ok(result)
+    }
+
+    /// What a stage adds to the value, without tangents.
     fn value(&mut self, stage: Stage, state: &[T]) -> Result<T, Error> {
-        let (value, bytes) = self.body.value(Visit { stage, ..self.at }, state).map_err(in_loop)?;
-        self.pool.meter.observe(bytes);
-        Ok(value)
+        self.evaluate(stage, state, |body, memory, at| body.value(memory, at))
     }
 
+    /// Replaces `state` by that after a stage.
     fn forward(&mut self, stage: Stage, state: &mut [T]) -> Result<(), Error> {
-        let bytes = self.body.forward(Visit { stage, ..self.at }, state).map_err(in_loop)?;
-        self.pool.meter.observe(bytes);
-        Ok(())
+        let (values, tangents) = state.split_at_mut(self.dim());
+        let made =
+            self.evaluate(stage, &[], |body, memory, at| body.push(memory, at, [values, tangents]));
+        made.map(|_| ())
     }
 
-    fn pull_back(&mut self, stage: Stage, state: &[T], bars: [&mut [T]; 2]) -> Result<T, Error> {
-        let pulled = self.body.reverse(Visit { stage, ..self.at }, state, bars);
-        let (loss, bytes) = pulled.map_err(in_loop)?;
-        self.pool.meter.observe(bytes);
-        Ok(loss)
+    /// Replaces the first of `bars`, the adjoint of what a stage makes of `state`, by that of `state`, and adds that of the
+    /// parameters to the second. Of a loss it is the state that is replaced. Returns what the stage adds to the value.
+    fn pull_back(
+        &mut self,
+        stage: Stage,
+        state: &[T],
+        [bar, x_bar]: [&mut [T]; 2],
+    ) -> Result<T, Error> {
+        let (bar, tangent) = bar.split_at_mut(self.dim());
+        let (x_bar, x_tangent) = x_bar.split_at_mut(self.x.values.len());
+        self.evaluate(stage, state, |body, memory, at| {
+            body.pull(memory, at, [bar, tangent, x_bar, x_tangent, &mut [], &mut []])
+        })
     }
 }
 
@@ -331,7 +383,7 @@ impl<T: Element> Chain<T> for Pass<'_, '_, T> {
     fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
         self.pool.meter.cost.plain_steps += 1;
         self.forward(Stage::Step(t), state)?;
-        let values = &state[..self.body.dim()];
+        let values = &state[..self.dim()];
         self.ended = self.until.is_some_and(|until| until(values, t + 1));
         Ok(())
     }

@@ -2,10 +2,79 @@
 
 use hypertape_autodiff::Element;
 
-use crate::adjoint::Chain;
+use crate::adjoint::{Chain, Itinerary, Length, execute};
 use crate::error::Error;
 use crate::pool::Pool;
-use crate::rollout::Rollout;
+use crate::rollout::{Look, Rollout};
+use crate::schedule::Schedule;
+
+impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
+    /// Runs the loop from `state` and reverses it under `schedule`: writes the direct part `df/dx` and the share of every step
+    /// into `x_bar`, returns the loss and the adjoint of `w_0` with what the rule remembers, to be
+    /// [pulled back](Self::pull_start). `state` ends as any. `look(run, bar, x_bar)` is shown the adjoint and the gradient
+    /// so far before each step that is reversed, and after the last.
+    ///
+    /// Cost for `r` steps: the plain steps of the schedule, `r` Hessian-vector and mixed products, one outer gradient. Memory:
+    /// a state, and what the schedule keeps.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step); [`Error::Invalid`] for a schedule that does not fit, [`Error::Spill`].
+    pub fn reverse_under(
+        &mut self,
+        schedule: Schedule,
+        state: &mut Vec<T>,
+        x_bar: &mut [T],
+        look: Option<Look<'v, T>>,
+    ) -> Result<(T, Vec<T>), Error> {
+        let length = self.length();
+        (self.look, self.reversed) = (look, 0);
+        let mut itinerary = match self.oracle.itinerary().take() {
+            Some(kept) if kept.is(schedule, length) => kept,
+            _ => Itinerary::new(schedule, length, self.oracle.rehearses())?,
+        };
+        self.abridged = itinerary.is_abridged();
+        self.keep_tapes(itinerary.tapes())?;
+        let (loss, mut bar) = execute(self, &mut itinerary, state, x_bar)?;
+        self.show(&mut bar, x_bar)?;
+        self.look = None;
+        if !self.u.is_empty() {
+            self.oracle.give_slots(std::mem::take(&mut self.beside));
+        }
+        *self.oracle.itinerary() = Some(itinerary);
+        Ok((loss, bar))
+    }
+
+    /// Makes room for what the pull-backs of so many kept steps need beside their tapes.
+    pub(crate) fn keep_tapes(&mut self, tapes: usize) -> Result<(), Error> {
+        if !self.u.is_empty() {
+            let each = self.oracle.state_dim() + self.product.len();
+            self.beside = self.oracle.take_slots(tapes, each)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the adjoint.
+    fn show(&mut self, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
+        let Some(look) = self.look.take() else { return Ok(()) };
+        look(self, bar, x_bar)?;
+        self.look = Some(look);
+        self.reversed += 1;
+        Ok(())
+    }
+
+    /// Whether a [`Look`] is shown the adjoint after `depth` reversed steps. In a rehearsal, where few of many steps are reversed,
+    /// that may be any of several.
+    pub fn reached(&self, depth: usize) -> bool {
+        let inside = |depth| depth > 0 && depth < self.inner.steps() - self.skip;
+        self.reversed == depth || self.abridged && self.reversed > 0 && inside(depth)
+    }
+
+    /// The number of steps, known or not.
+    fn length(&self) -> Length {
+        let most = self.inner.steps() - self.skip;
+        if self.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }
+    }
+}
 
 impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
     fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
@@ -16,13 +85,9 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         let t = t + self.skip;
         self.gradient(t, state, Some(slot))?;
         if !self.u.is_empty() {
-            if self.beside.len() <= slot {
-                self.beside.resize_with(slot + 1, Vec::new);
-            }
-            let mut beside = self.oracle.take(state.len() + self.product.len())?;
-            beside[..state.len()].copy_from_slice(state);
-            beside[state.len()..].copy_from_slice(&self.product);
-            self.beside[slot] = beside;
+            let (of_state, of_gradient) = self.beside[slot].split_at_mut(state.len());
+            of_state.copy_from_slice(state);
+            of_gradient.copy_from_slice(&self.product);
         }
         self.update(t, state)
     }
@@ -35,6 +100,10 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         Rollout::turn(self, state, x_bar)
     }
 
+    fn look(&mut self, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
+        self.show(bar, x_bar)
+    }
+
     fn reverse(
         &mut self,
         t: usize,
@@ -42,26 +111,24 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         bar: &mut [T],
         x_bar: &mut [T],
     ) -> Result<(), Error> {
-        self.show(bar, x_bar)?;
         self.pull_step(t + self.skip, state, bar, x_bar)
     }
 
     /// Cost: the pull-back of a tape.
     fn pull(&mut self, t: usize, slot: usize, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
-        self.show(bar, x_bar)?;
         let step = self.step_at(t + self.skip);
         self.hold_mixed()?;
-        let beside = self.beside.get_mut(slot).map(std::mem::take).unwrap_or_default();
-        let (state, gradient) = beside.split_at(beside.len().min(bar.len()));
+        let beside = std::mem::take(&mut self.beside);
+        let none: &[T] = &[];
+        let plain = self.u.is_empty();
+        let (state, gradient) = if plain { (none, none) } else { beside[slot].split_at(bar.len()) };
         if !self.u.is_empty() {
             self.oracle.pull(self.x, (state, gradient), step, bar, &mut self.u, x_bar)?;
         }
         let v = if self.u.is_empty() { &bar[..self.product.len()] } else { &self.u };
         self.oracle.pull_kept(slot, v, &mut self.product, &mut self.mixed)?;
         self.spread(step, state, bar, x_bar)?;
-        if !beside.is_empty() {
-            self.oracle.give(beside);
-        }
+        self.beside = beside;
         Ok(())
     }
 

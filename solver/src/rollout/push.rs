@@ -27,7 +27,7 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
 
     /// Takes step `t`, of any rule, and moves `tangents` of the state with it, along directions `dx` of `x` as in
     /// [`push_start`](Self::push_start). Cost for `k` directions: `k` Hessian-vector and `k` mixed products by one sweep, which gives
-    /// the gradient too, and `k + 1` updates of the rule. Memory: `2 k p` values.
+    /// the gradient too, and `k + 1` updates of the rule. Memory: `k p` values, twice that where the state is more than `w`.
     ///
     /// ```
     /// use hypertape_autodiff::{Shape, scalar::Real};
@@ -80,7 +80,9 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
         let directions = self.directions(state.len(), dx, tangents)?;
         let multiple = self.multiple(step);
         let Self { oracle, x, draw, product, ahead, .. } = self;
-        let [mut dw, mut pushed] = [oracle.take(directions * p)?, oracle.take(directions * p)?];
+        // A state that is `w` moves as it is.
+        let copied = if ahead.is_empty() && state.len() == p { 0 } else { directions * p };
+        let [mut dw, mut pushed] = [oracle.take(copied)?, oracle.take(directions * p)?];
         for (tangent, dw) in columns(tangents, state.len()).zip(columns(&mut dw, p)) {
             if ahead.is_empty() {
                 dw.copy_from_slice(&tangent[..p]);
@@ -94,7 +96,8 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
             w = ahead;
         }
         let point = Point { w, x, draw: *draw };
-        oracle.push_gradient(point, t, [&dw, dx], product, &mut pushed)?;
+        let along = if copied == 0 { &*tangents } else { &dw };
+        oracle.push_gradient(point, t, [along, dx], product, &mut pushed)?;
         self.finite_gradient(step)?;
         let Self { oracle, x, product, .. } = self;
         let moved = columns(tangents, state.len()).zip(pushed.chunks_exact(p.max(1)));

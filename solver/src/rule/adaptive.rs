@@ -20,9 +20,9 @@ use crate::spelling::{About, Range, Spelled, Visit};
 /// Adam and `AdamW`.
 ///
 /// ```
-/// use hypertape_solver::{Adam, Rule};
+/// use hypertape_solver::{Adam, Named};
 /// let rule = Adam::new(0.9, 0.999, 1e-8)?.with_decay(0.01)?;
-/// assert_eq!(Rule::<f64>::name(&rule), "adam:b1=0.9,b2=0.999,eps=1e-8,decay=0.01");
+/// assert_eq!(Named::name(&rule), "adam:b1=0.9,b2=0.999,eps=1e-8,decay=0.01");
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -85,10 +85,6 @@ const MEAN_SQUARE: &str = "what remains of the mean square";
 const ADDED: &str = "added to the root of the mean square";
 
 impl<T: Element> Rule<T> for Adam {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn memory(&self) -> usize {
         2
     }
@@ -155,10 +151,6 @@ impl Spelled for RmsProp {
 }
 
 impl<T: Element> Rule<T> for RmsProp {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn memory(&self) -> usize {
         1
     }

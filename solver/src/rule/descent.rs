@@ -11,11 +11,11 @@ use crate::spelling::{About, Range, Spelled, Visit};
 /// Gradient descent, with a factor `s_t` on the size of each step, 1 by default.
 ///
 /// ```
-/// use hypertape_solver::{GradientDescent, Rule, Step};
+/// use hypertape_solver::{GradientDescent, Named, Rule, Step};
 /// let halved = GradientDescent::with_factors(vec![1.0, 0.5])?;
 /// assert_eq!(Rule::<f64>::multiple(&halved, Step::new(1, 0.1)), Some(-0.05));
-/// assert_eq!(Rule::<f64>::name(&GradientDescent::learned(1)), "gradient-descent:outer=1");
-/// assert_eq!(Rule::<f64>::name(&GradientDescent::sized(1)), "gradient-descent:sizes=1");
+/// assert_eq!(Named::name(&GradientDescent::learned(1)), "gradient-descent:outer=1");
+/// assert_eq!(Named::name(&GradientDescent::sized(1)), "gradient-descent:sizes=1");
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -117,10 +117,6 @@ impl Spelled for GradientDescent {
 }
 
 impl<T: Element> Rule<T> for GradientDescent {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn update<'a, A: Array<'a, Elem = T>>(
         &self,
         state: &[A],

@@ -15,7 +15,7 @@ use crate::spelling::{About, Range, Spelled, Visit};
 ///
 /// ```
 /// use hypertape_solver::{Momentum, Rule};
-/// assert_eq!(Rule::<f64>::name(&Momentum::nesterov(0.9)?), "nesterov:momentum=0.9");
+/// assert_eq!(Named::name(&Momentum::nesterov(0.9)?), "nesterov:momentum=0.9");
 /// let error = Momentum::heavy_ball(1.0).unwrap_err();
 /// assert_eq!(error.to_string(), "momentum of heavy-ball: found 1, expected a number from 0 to below 1");
 /// # Ok::<(), hypertape_solver::Error>(())
@@ -65,10 +65,6 @@ impl Spelled for Momentum {
 }
 
 impl<T: Element> Rule<T> for Momentum {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn memory(&self) -> usize {
         1
     }

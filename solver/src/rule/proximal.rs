@@ -20,9 +20,9 @@ use crate::spelling::{About, Range, Spelled, Visit};
 /// `x_k`, a scalar or of the shape of `w`.
 ///
 /// ```
-/// use hypertape_solver::{Ista, Rule};
-/// assert_eq!(Rule::<f64>::name(&Ista::new(0.5)?), "ista:l1=0.5");
-/// assert_eq!(Rule::<f64>::name(&Ista::learned(0)), "ista:outer=0");
+/// use hypertape_solver::{Ista, Named};
+/// assert_eq!(Named::name(&Ista::new(0.5)?), "ista:l1=0.5");
+/// assert_eq!(Named::name(&Ista::learned(0)), "ista:outer=0");
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -79,10 +79,6 @@ impl Spelled for Ista {
 }
 
 impl<T: Element> Rule<T> for Ista {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn update<'a, A: Array<'a, Elem = T>>(
         &self,
         state: &[A],
@@ -147,10 +143,6 @@ impl Spelled for Projected {
 }
 
 impl<T: Element> Rule<T> for Projected {
-    fn name(&self) -> String {
-        self.text()
-    }
-
     fn update<'a, A: Array<'a, Elem = T>>(
         &self,
         state: &[A],

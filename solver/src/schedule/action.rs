@@ -118,7 +118,7 @@ impl FromIterator<Action> for Counts {
                 Action::Load { tier: Tier::Ram, .. } => counts.ram.reads += 1,
                 Action::Load { tier: Tier::Disk, .. } => counts.disk.reads += 1,
                 Action::Advance { from, to } | Action::Turn { from, to } => {
-                    counts.plain_steps += to - from;
+                    counts.plain_steps = counts.plain_steps.saturating_add(to - from);
                 }
                 Action::Record { slot, .. } => {
                     counts.plain_steps += 1;

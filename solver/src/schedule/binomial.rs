@@ -12,7 +12,7 @@
 //! writes least. Cost of each function: `t` multiplications.
 
 /// Steps that the tables of other schedules cover, on disk multiples of a grain; longer stretches are split as here.
-pub(super) const COVERED: usize = 1000;
+pub(crate) const COVERED: usize = 1000;
 
 /// `p(steps, slots)`, at most `usize::MAX`, which also says that there is no way.
 pub(super) fn extra_steps(steps: usize, slots: usize) -> usize {

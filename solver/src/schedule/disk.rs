@@ -65,7 +65,8 @@ impl Table {
         let length = steps.div_ceil(grain);
         let disk = disk.min(length);
         let mut table = Self { ram, disk, prices, grain, live: Vec::new(), stored: Vec::new() };
-        let alone: Vec<usize> = (0..=length).map(|n| table.alone(n * grain)).collect();
+        let alone: Vec<usize> =
+            (0..=length).map(|n| table.alone(n.saturating_mul(grain))).collect();
         table.stored.push(alone.clone());
         table.live.push(alone.clone());
         for m in 1..=disk {

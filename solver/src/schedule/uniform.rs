@@ -16,5 +16,5 @@ pub(super) fn slots(steps: usize, k: usize) -> usize {
     let last = steps - segments.saturating_sub(1) * k;
     // A full segment before the last has one fewer before it.
     let inside = if segments > 1 { last.max(k - 1) } else { last };
-    (segments + inside).saturating_sub(2)
+    (segments.saturating_sub(1) + inside).saturating_sub(1)
 }

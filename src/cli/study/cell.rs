@@ -14,6 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
+use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
 use crate::{Cost, Error};
@@ -205,6 +206,8 @@ pub(crate) struct Done {
     pub(crate) seconds_high: f64,
     pub(crate) times: Vec<f64>,
     pub(crate) accuracy: Option<Accuracy>,
+    #[serde(flatten)]
+    pub(crate) warned: Warned,
     /// Of the data: two cells of equal instructions and precision that share it differentiate the same functions.
     pub(crate) data_hash: String,
     pub(crate) checkpoints: Vec<Checkpoint>,

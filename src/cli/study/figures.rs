@@ -11,7 +11,15 @@ use crate::stats::quantile;
 
 /// All figures: problem by problem, gradients and whole runs apart, for each number of steps and over all.
 pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
-    let of = |g: &Group| (g.cell.run.common.problem.clone(), is_gradient(g));
+    let of = |g: &Group| {
+        let common = &g.cell.run.common;
+        // Other data is another problem.
+        let problem = match &common.data.train {
+            Some(file) => format!("{} on {file}", common.problem),
+            None => common.problem.clone(),
+        };
+        (problem, is_gradient(g))
+    };
     let mut kinds: Vec<_> = groups.iter().map(of).collect();
     kinds.dedup();
     let mut figures = Vec::new();

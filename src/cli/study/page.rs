@@ -32,7 +32,7 @@ pub(super) fn write(
     study: &Study,
     records: &Records,
     groups: &[Group],
-    table: &Table,
+    (table, warnings): (&Table, &[String]),
 ) -> Result<(), Failure> {
     let figures = figures::all(study, groups);
     if !figures.is_empty() {
@@ -43,10 +43,11 @@ pub(super) fn write(
         let name = format!("figures/{}.svg", figure.id);
         records.write(&name, |file| Ok(file.write_all(svg(figure).as_bytes())?))?;
     }
-    let page = html(study, records, &figures, table);
+    let page = html(study, records, &figures, (table, warnings));
     records.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
     let title = study.title.as_deref().unwrap_or("Study");
-    let page = format!("# {title}\n\n{}\n\n{}\n", origin(records), table.markdown());
+    let lines = warnings.iter().fold(String::new(), |lines, line| lines + "\n- " + line);
+    let page = format!("# {title}\n\n{}\n\n{}\n{lines}\n", origin(records), table.markdown());
     records.write("report.md", |file| Ok(file.write_all(page.as_bytes())?))
 }
 
@@ -67,7 +68,12 @@ fn origin(records: &Records) -> String {
     format!("{cells} of {all} cells recorded, {failed} failed. {}.", told.join("; "))
 }
 
-fn html(study: &Study, records: &Records, figures: &[Figure], table: &Table) -> String {
+fn html(
+    study: &Study,
+    records: &Records,
+    figures: &[Figure],
+    (table, warnings): (&Table, &[String]),
+) -> String {
     let title = escaped(study.title.as_deref().unwrap_or("Study"));
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -77,6 +83,7 @@ fn html(study: &Study, records: &Records, figures: &[Figure], table: &Table) -> 
         escaped(&origin(records)),
         html_table(table.rows()),
     );
+    page.extend(warnings.iter().map(|line| format!("<p>{}</p>\n", escaped(line))));
     for figure in figures {
         // Writing to a string does not fail.
         let _ = write!(

@@ -4,11 +4,10 @@
 //! file of the study stands beside it, from which the order, what is missing and the report can be told.
 
 use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,9 +19,6 @@ use crate::cli::atomic;
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
 use crate::simd;
-
-/// Between two tries to lock a folder.
-const MOMENT: Duration = Duration::from_millis(50);
 
 /// What a record owes to where and when it was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,22 +91,8 @@ impl Records {
     /// study: somebody's results are in the way, and would be lost.
     pub(super) fn open(folder: &Path, study: &Study, file: &Path) -> Result<Self, Failure> {
         let failed = |e: &dyn std::fmt::Display| Failure::run(format!("--out: {e}"));
-        atomic::prepare_dir(folder).map_err(|e| failed(&e))?;
-        let lock = folder.join("lock");
-        let named = |e| failed(&format!("{}: {e}", lock.display()));
-        let lock_file = File::create(&lock).map_err(|e| named(e.to_string()))?;
-        // A process that was just started by one that was killed holds a copy until it is another program.
-        let mut tries = 0..10;
-        while let Err(e) = lock_file.try_lock() {
-            match e {
-                TryLockError::WouldBlock if tries.next().is_some() => thread::sleep(MOMENT),
-                TryLockError::WouldBlock => {
-                    return Err(named("another process runs a study here".to_owned()));
-                }
-                TryLockError::Error(e) => return Err(named(e.to_string())),
-            }
-        }
-        let records = Self { _lock: Some(lock_file), ..Self::read(folder, study, file)? };
+        let lock = atomic::lock(folder, "runs a study").map_err(|e| failed(&e))?;
+        let records = Self { _lock: lock, ..Self::read(folder, study, file)? };
         records.write("study.toml", |w| Ok(w.write_all(study.text.as_bytes())?))?;
         Ok(records)
     }
@@ -166,15 +148,22 @@ impl Records {
     /// Takes a result and replaces the file.
     pub(super) fn add(
         &mut self,
+        cells: &[Cell],
         place: usize,
-        cell: &Cell,
         outcome: Result<Done, Trouble>,
         jobs: usize,
     ) -> Result<(), Failure> {
-        let origin = Origin::here(jobs);
+        let (origin, cell) = (Origin::here(jobs), &cells[place]);
         let (done, trouble) = (outcome.as_ref().ok(), outcome.as_ref().err());
         let line = json(&Line { cell, done, trouble, origin: origin.clone() })?;
         self.slots[place] = Some(Recorded { line, outcome, origin });
+        if let Some(why) = other_data(cells, &self.slots).into_iter().next() {
+            self.slots[place] = None;
+            let why = format!(
+                "{why}; nothing more was recorded, expected the same data or another --out"
+            );
+            return Err(Failure::run(why));
+        }
         self.store()
     }
 
@@ -307,13 +296,18 @@ fn other_data(cells: &[Cell], slots: &[Option<Recorded>]) -> Vec<String> {
     for (i, (cell, slot)) in cells.iter().zip(slots).enumerate() {
         let Some(Recorded { outcome: Ok(done), origin, .. }) = slot else { continue };
         let common = &cell.run.common;
-        let precision = format!("{:?}", common.dtype);
-        let of =
-            (&common.problem, common.data_seed, precision, &origin.version, &origin.instructions);
+        let data = format!("{:?} {:?} {:?}", common.dtype, common.data_seed, common.data);
+        let of = (&common.problem, data, &origin.version, &origin.instructions);
         let &mut (hash, j) = first.entry(of).or_insert((&done.data_hash, i));
         if *hash != done.data_hash {
             let problem = &common.problem;
-            notes.push(format!("cells {} and {} have different data of {problem}", j + 1, i + 1));
+            let files = common.data.train.iter().map(|file| format!(", {file}"));
+            let files: String = files.collect();
+            notes.push(format!(
+                "cells {} and {} have different data of {problem}{files}",
+                j + 1,
+                i + 1
+            ));
         }
     }
     notes

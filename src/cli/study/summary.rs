@@ -8,7 +8,7 @@ use super::cell::{Cell, Done, Measure};
 use super::records::Records;
 use crate::cli::failure::Failure;
 use crate::cli::table::{Align, Table, bytes, seconds, significant};
-use crate::stats::{mean, median_and_interval};
+use crate::stats::{mean, median_and_interval, rank_test};
 
 /// Cells that differ by their seed alone.
 pub(super) struct Group<'a> {
@@ -50,7 +50,13 @@ impl Group<'_> {
     fn text(&self, key: &str) -> String {
         match self.settings.get(key) {
             None | Some(Value::Null) => "-".to_owned(),
-            Some(Value::String(text)) => text.clone(),
+            Some(Value::String(text)) => {
+                match self.done.first().and_then(|d| d.schedule_taken.as_ref()) {
+                    Some(taken) if key == "schedule" && text == "auto" => format!("auto: {taken}"),
+                    _ => text.clone(),
+                }
+            }
+            Some(Value::Number(n)) if key == "memory" => bytes(n.as_u64().unwrap_or_default()),
             Some(Value::Number(n)) if n.is_f64() => match n.as_f64().unwrap_or_default() {
                 small if (f64::MIN_POSITIVE..1e-4).contains(&small) => format!("{small:e}"),
                 value => value.to_string(),
@@ -74,10 +80,14 @@ impl Group<'_> {
         label
     }
 
+    /// Of all seeds together.
+    fn times(&self) -> Vec<f64> {
+        self.done.iter().flat_map(|done| &done.times).copied().collect()
+    }
+
     /// Of all seeds together: median and interval of the median.
     pub(super) fn seconds(&self) -> Option<[f64; 3]> {
-        let times = self.done.iter().flat_map(|done| &done.times);
-        median_and_interval(&mut times.copied().collect::<Vec<_>>())
+        median_and_interval(&mut self.times())
     }
 
     pub(super) fn bytes(&self) -> Option<u64> {
@@ -136,10 +146,12 @@ pub(super) fn table(groups: &[Group]) -> Table {
     let mut columns: Vec<_> =
         names.iter().map(String::as_str).zip(shown.iter().map(align)).collect();
     let judged = ["seeds", "outer loss"].into_iter().chain(metrics.iter().copied());
+    let warned = |group: &Group| group.done.iter().map(|d| d.warned.warned).sum::<usize>();
+    let warns = groups.iter().any(|group| warned(group) > 0);
     let accuracy =
         if sampled { &["bias", "variance", "E|G|^2", "time x E|G|^2 of exact"][..] } else { &[] };
     let costs = ["gradients", "HVPs", "bytes", "time"];
-    let all = judged.chain(accuracy.iter().copied()).chain(costs);
+    let all = judged.chain(accuracy.iter().copied()).chain(costs).chain(warns.then_some("warned"));
     columns.extend(all.map(|name| (name, Align::Right)));
     let mut table = Table::new(&columns);
     let dash = || "-".to_owned();
@@ -173,9 +185,29 @@ pub(super) fn table(groups: &[Group]) -> Table {
                 format!("{} [{}, {}]", seconds(median), seconds(low), seconds(high))
             }
         });
+        if warns {
+            row.push(warned(group).to_string());
+        }
         table.push(row);
     }
     table
+}
+
+/// The warnings of each combination, once, with the problem and what it is told apart by.
+pub(super) fn warnings(groups: &[Group]) -> Vec<String> {
+    let keys = varying(&groups.iter().collect::<Vec<_>>());
+    let mut lines: Vec<String> = Vec::new();
+    for group in groups {
+        // Numbers of other seeds differ: the first of each kind speaks for them.
+        let mut told = BTreeSet::new();
+        for warning in group.done.iter().flat_map(|done| &done.warned.warnings) {
+            if told.insert(warning.split(|c: char| c.is_ascii_digit()).next()) {
+                let (problem, label) = (&group.cell.run.common.problem, group.label(&keys));
+                lines.push(format!("warning: {problem} {label}: {warning}"));
+            }
+        }
+    }
+    lines
 }
 
 /// The mean of counts, without decimals where it has none.
@@ -183,8 +215,15 @@ fn whole(mean: f64) -> String {
     if mean.fract() == 0.0 { mean.to_string() } else { significant(mean, 4) }
 }
 
-/// Before and after, of the cells that both have; the second value is whether any is worse: slower than `slower` by its whole
-/// interval, in more bytes, with another result, or failed.
+/// Fewer times than these a side say nothing about speed.
+const TIMES: usize = 6;
+
+/// The probability that any row of a comparison is called slower or faster where nothing changed, if times of a cell are drawn
+/// from one distribution: each of `n` rows is tested at an `n`-th of it (Bonferroni).
+const FALSE_ALARM: f64 = 0.01;
+
+/// Before and after, of the cells that both have; the second value is whether any is worse: slower, by a test of ranks and by
+/// the ratio `slower` of the medians, in more bytes, with another result, or failed.
 pub(super) fn compared(
     cells: &[Cell],
     [before, after]: [&Records; 2],
@@ -194,6 +233,7 @@ pub(super) fn compared(
     let mut table = Table::new(&[&[("cell", Align::Left)][..], &right].concat());
     let (mut worse, all) = (0, groups(cells, before)?);
     let keys = varying(&all.iter().collect::<Vec<_>>());
+    let level = FALSE_ALARM / all.len().max(1) as f64;
     for (a, b) in all.iter().zip(groups(cells, after)?) {
         let mut row = vec![format!("{} {}", a.cell.run.common.problem, a.label(&keys))];
         let verdict = match (a.seconds(), b.seconds()) {
@@ -211,11 +251,18 @@ pub(super) fn compared(
                         .map(|d| (d.loss.to_bits(), d.cost.inner_gradients, d.cost.hvps))
                         .collect()
                 };
+                let hashes =
+                    |g: &Group| g.done.iter().map(|d| d.data_hash.clone()).collect::<Vec<_>>();
+                let [before, now] = [a.times(), b.times()];
+                let few = before.len().min(now.len()) < TIMES;
+                let differ = !few && rank_test(&before, &now) < level;
                 match () {
+                    () if hashes(a) != hashes(&b) => "other data",
                     () if results(a) != results(&b) => "another result",
-                    () if low > slower => "slower",
+                    () if differ && b_time > slower * a_time => "slower",
                     () if y > x => "more bytes",
-                    () if high < 1.0 / slower => "faster",
+                    () if differ && b_time * slower < a_time => "faster",
+                    () if few => "same, but for times: too few",
                     () => "same",
                 }
             }
@@ -225,8 +272,10 @@ pub(super) fn compared(
                 if b.failed.len() > a.failed.len() { "fails now" } else { "failed before" }
             }
         };
-        worse +=
-            usize::from(["another result", "slower", "more bytes", "fails now"].contains(&verdict));
+        worse += usize::from(
+            ["other data", "another result", "slower", "more bytes", "fails now"]
+                .contains(&verdict),
+        );
         row.resize(4, "-".to_owned());
         row.push(verdict.to_owned());
         table.push(row);

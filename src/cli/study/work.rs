@@ -15,10 +15,11 @@ use crate::cli::gradient::{json, process_peak};
 use crate::cli::outer;
 use crate::cli::point::{self, Opened};
 use crate::cli::run::{limits, measure};
+use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::{
     Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, InnerLoop, Params, Record, Run,
-    RunState, find_by_name, mean_loss,
+    RunState, find_by_name, mean_loss, norm,
 };
 
 /// Answers the request on stdin. When stdin ends nobody waits for the answer any more, and the process ends too.
@@ -47,9 +48,8 @@ fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Troub
     if task == Task::Time {
         return Ready::<T>::new(app, entry, cell)?.times().map(Reply::Seconds);
     }
-    // Before the problem is opened for good: the peak of the process is not to hold its data twice.
-    let data_hash = data_hash::<T>(app, entry, cell)?;
     let mut ready = Ready::<T>::new(app, entry, cell)?;
+    let data_hash = point::data_hash(&mut ready.opened.oracle)?;
     let mut done = ready.begun(data_hash)?;
     match cell.measure {
         Measure::Gradient => ready.gradient(&mut done)?,
@@ -151,6 +151,7 @@ impl<'a, T: Precise> Ready<'a, T> {
             seconds_high: 0.0,
             times: Vec::new(),
             accuracy: None,
+            warned: Warned::default(),
             data_hash,
             checkpoints: Vec::new(),
         })
@@ -158,9 +159,11 @@ impl<'a, T: Precise> Ready<'a, T> {
 
     fn gradient(&mut self, done: &mut Done) -> Result<(), Trouble> {
         let mut gradient = vec![T::zero(); self.opened.x.len()];
-        let Estimate { loss, cost, .. } = self.estimate(&mut gradient)?;
+        let estimate = self.estimate(&mut gradient)?;
+        done.warned = Warned::of([estimate.soundness()]);
+        let Estimate { loss, cost, .. } = estimate;
         done.loss = loss.as_f64();
-        done.gradient_norm = finite(crate::dot(&gradient, &gradient).as_f64().sqrt());
+        done.gradient_norm = finite(norm(&gradient).as_f64());
         done.cost = cost;
         done.timed(vec![cost.time.as_secs_f64()]);
         done.process_peak_bytes = process_peak("self");
@@ -198,6 +201,7 @@ impl<'a, T: Precise> Ready<'a, T> {
             }
         })?;
         done.process_peak_bytes = process_peak("self");
+        done.warned = Warned::of(records.iter().map(|record| record.soundness));
         let mut points = points.into_iter().peekable();
         for record in &records {
             if let Some((iteration, x)) = points.next_if(|(i, _)| *i == record.iteration) {
@@ -222,28 +226,6 @@ impl<'a, T: Precise> Ready<'a, T> {
 
 fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|v| v.is_finite())
-}
-
-/// Of the bits of the start, of `w_1 = w_0 - lr dg/dw`, which the training data decides, and of the outer loss there, which
-/// the rest does (Fowler, Noll and Vo, 64 bits, 1a).
-fn data_hash<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<String, Trouble> {
-    let common = args::Common {
-        rule: None,
-        tolerance: None,
-        memory: None,
-        threads: 1,
-        steps: Some(1),
-        lr: Some(1e-3),
-        ..cell.run.common.clone()
-    };
-    let (mut opened, mut w) = (point::open::<T>(app, entry, &common, 0)?, Vec::new());
-    let Opened { oracle, inner, x, .. } = &mut opened;
-    let loss = mean_loss(oracle, inner, x, Draw::new(0, 0), &mut w)?;
-    let values = x.iter().chain(oracle.inner_start().values()).chain(&w).chain([&loss]);
-    let hash = values
-        .flat_map(|v| v.as_f64().to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    Ok(format!("{hash:016x}"))
 }
 
 /// The seconds of one estimate, by short inner loops of up to 8 and 16 steps: linear in the number of steps, and a plain step

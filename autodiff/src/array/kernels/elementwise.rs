@@ -1,52 +1,9 @@
-//! The elementwise functions by name, and those of two numbers at one entry. Values, slopes and names of those of one number:
-//! `slopes.rs`. Loops: `maps.rs`.
+//! The functions of two numbers at one entry. Loops: `maps.rs`.
 
 use crate::array::kernels::number::Number;
 use crate::conventions;
 
-/// A function of one number, applied to each entry. Slopes: `slopes.rs`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Unary {
-    /// `c x`
-    Scale(f64),
-    /// `x + c`
-    Shift(f64),
-    /// `x / c`, correctly rounded, which `x * (1 / c)` is not.
-    Over(f64),
-    /// `e^x`
-    Exp,
-    /// Natural logarithm.
-    Ln,
-    /// `ln(1 + x)`
-    Log1p,
-    /// Square root.
-    Sqrt,
-    /// `x^2`
-    Square,
-    /// `1 / x`
-    Recip,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `1 / (1 + e^-x)`
-    Sigmoid,
-    /// `ln(1 + e^x)`
-    Softplus,
-    /// `max(x, 0)`
-    Relu,
-    /// `|x|`
-    Abs,
-    /// `x^p`
-    Power(f64),
-    /// Slope of `abs`, see [`conventions::sign`].
-    Sign,
-    /// Slope of `relu`, see [`conventions::step`].
-    Step,
-    /// `x^p`, 0 at 0, see [`conventions::power_or_zero`].
-    PowerOrZero(f64),
-}
-
-/// A function of two numbers, applied to each pair of entries. Slopes: `rules.rs`.
+/// A function of two numbers, applied to each pair of entries. Slopes: `array/rules.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Binary {
@@ -58,12 +15,16 @@ pub enum Binary {
     Mul,
     /// `a / b`
     Div,
-    /// The larger; `NaN` if either is.
+    /// The larger; of a number and `NaN` the number.
     Max,
-    /// The smaller; `NaN` if either is.
+    /// The smaller; likewise.
     Min,
     /// 1 where `a >= b`, otherwise 0, see [`conventions::at_least`].
+    #[doc(hidden)]
     AtLeast,
+    /// `a b` for an adjoint or tangent `a` and a slope `b`, with zeros as [`conventions::passed`] takes them.
+    #[doc(hidden)]
+    Passed,
 }
 
 impl Binary {
@@ -72,7 +33,7 @@ impl Binary {
         match self {
             Self::Add => "add",
             Self::Sub => "subtract",
-            Self::Mul => "multiply",
+            Self::Mul | Self::Passed => "multiply",
             Self::Div => "divide",
             Self::Max => "max",
             Self::Min => "min",
@@ -83,18 +44,27 @@ impl Binary {
     /// The value at `a` and `b`.
     #[inline(always)]
     pub(crate) fn at<T: Number>(self, a: T, b: T) -> T {
-        let choose = |first: bool| {
-            let chosen = if first { a } else { b };
-            if a.is_nan() || b.is_nan() { T::nan() } else { chosen }
-        };
         match self {
             Self::Add => a + b,
             Self::Sub => a - b,
             Self::Mul => a * b,
             Self::Div => a / b,
-            Self::Max => choose(a >= b),
-            Self::Min => choose(a <= b),
+            Self::Max => {
+                if a >= b || b.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            Self::Min => {
+                if a <= b || b.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
             Self::AtLeast => conventions::at_least(a, b),
+            Self::Passed => conventions::passed(b, a),
         }
     }
 }

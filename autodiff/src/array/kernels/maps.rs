@@ -5,11 +5,12 @@
 use std::mem::MaybeUninit;
 
 use crate::arena::Arena;
-use crate::array::kernels::elementwise::{Binary, Unary};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
-use crate::array::kernels::slopes::{Rule, bend, chain, with_rule};
+use crate::array::kernels::slopes::{bend, chain};
 use crate::fault::Fault;
+use crate::functions::rule::{Rule, Unary, with_rule};
 use crate::shape::Shape;
 
 /// `len` entries of which `write` fills every one.
@@ -44,6 +45,32 @@ dispatched! {
     }
 }
 
+/// Entries of functions with a tail that are looked at together: where none is in it, its slope is not computed. What is
+/// computed of an entry depends on it alone.
+const BLOCK: usize = 16;
+
+/// Runs the body over blocks, with `$TAIL` whether the tail of `$f` is wanted; over all entries at once if it has none.
+macro_rules! in_blocks {
+    ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $block:ident, $part:ident| $body:block) => {{
+        let size = if tailed($f) { BLOCK } else { $out.len().max(1) };
+        for (first, $part) in (0..).step_by(size).zip($out.chunks_mut(size)) {
+            let $block = first..first + $part.len();
+            if tailed($f) && $y[$block.clone()].iter().fold(false, |any, &y| any | $f.in_tail(y)) {
+                const $TAIL: bool = true;
+                $body
+            } else {
+                const $TAIL: bool = false;
+                $body
+            }
+        }
+    }};
+}
+
+#[inline(always)]
+fn tailed<R: Rule>(_: R) -> bool {
+    R::TAILED
+}
+
 /// `f'(x) c` of each entry, where `y = f(x)`; all of one length.
 pub(crate) fn chained<'a, T: Number>(
     arena: &'a Arena,
@@ -67,9 +94,12 @@ dispatched! {
         out: &mut [MaybeUninit<T>],
     ) {
         with_rule!(f, |f| {
-            for (((out, &x), &y), &c) in out.iter_mut().zip(x).zip(y).zip(c) {
-                out.write(chain::<FMA, T>(f, x, y, c));
-            }
+            in_blocks!(f, y, out, |TAIL, block, out| {
+                let (x, y, c) = (&x[block.clone()], &y[block.clone()], &c[block]);
+                for (((out, &x), &y), &c) in out.iter_mut().zip(x).zip(y).zip(c) {
+                    out.write(chain::<FMA, TAIL, T>(f, x, y, c));
+                }
+            });
         });
     }
 }
@@ -100,20 +130,23 @@ dispatched! {
     ) {
         let [x, y, dx, c] = of;
         with_rule!(f, |f| {
-            let entries = out.iter_mut().zip(x).zip(y).zip(dx).zip(c);
-            match dc {
-                None => {
-                    for ((((out, &x), &y), &dx), &c) in entries {
-                        out.write(bend::<FMA, T>(f, x, y, dx, c));
+            in_blocks!(f, y, out, |TAIL, block, out| {
+                let [x, y, dx, c] = [x, y, dx, c].map(|of| &of[block.clone()]);
+                let entries = out.iter_mut().zip(x).zip(y).zip(dx).zip(c);
+                match dc {
+                    None => {
+                        for ((((out, &x), &y), &dx), &c) in entries {
+                            out.write(bend::<FMA, TAIL, T>(f, x, y, dx, c));
+                        }
+                    }
+                    Some(dc) => {
+                        for (((((out, &x), &y), &dx), &c), &dc) in entries.zip(&dc[block]) {
+                            let bent = bend::<FMA, TAIL, T>(f, x, y, dx, c);
+                            out.write(chain::<FMA, TAIL, T>(f, x, y, dc) + bent);
+                        }
                     }
                 }
-                Some(dc) => {
-                    for (((((out, &x), &y), &dx), &c), &dc) in entries.zip(dc) {
-                        let bent = bend::<FMA, T>(f, x, y, dx, c);
-                        out.write(chain::<FMA, T>(f, x, y, dc) + bent);
-                    }
-                }
-            }
+            });
         });
     }
 }
@@ -202,6 +235,6 @@ dispatched! {
                 }
             };
         }
-        each!(Add Sub Mul Div Max Min AtLeast);
+        each!(Add Sub Mul Div Max Min AtLeast Passed);
     }
 }

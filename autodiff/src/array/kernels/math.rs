@@ -109,3 +109,60 @@ pub(crate) fn softplus<const FMA: bool, T: Number>(x: T) -> T {
     let k = if upper { one } else { zero };
     positive + logarithm::<FMA, T>(k, f, zero)
 }
+
+/// Above this, `x^2 + 1` and `x^2 - 1` round to `x^2`.
+#[inline(always)]
+fn is_huge<T: Number>(x: T) -> bool {
+    x * T::epsilon() > T::one()
+}
+
+/// Inverse hyperbolic sine, also where twice the argument overflows.
+#[inline(always)]
+pub(crate) fn asinh<T: Number>(x: T) -> T {
+    let size = x.abs();
+    if is_huge(size) { (size.ln() + T::of(std::f64::consts::LN_2)).copysign(x) } else { x.asinh() }
+}
+
+/// Inverse hyperbolic cosine, also where twice the argument overflows.
+#[inline(always)]
+pub(crate) fn acosh<T: Number>(x: T) -> T {
+    if is_huge(x) { x.ln() + T::of(std::f64::consts::LN_2) } else { x.acosh() }
+}
+
+/// Inverse hyperbolic tangent, from the size of the argument, so that no logarithm is taken near its pole at 0.
+#[inline(always)]
+pub(crate) fn atanh<T: Number>(x: T) -> T {
+    let size = x.abs();
+    ((size + size) / (T::one() - size)).ln_1p().copysign(x) * T::of(0.5)
+}
+
+/// `erfc x` for `x >= 0.4`, from `e^(-x^2)` with the rounding error of `x^2` made up for.
+#[inline(always)]
+fn upper_tail<const FMA: bool, T: Number>(x: T) -> T {
+    let x = if x > T::ERFC_END { T::ERFC_END } else { x };
+    let (one, pole, square) = (T::one(), T::of(3.75), x * x);
+    let long = x * T::SPLIT;
+    let high = long - (long - x);
+    let low = x - high;
+    let lost = ((high * high - square) + (high + high) * low) + low * low;
+    let series = polynomial::<FMA, T>(T::ERFC_SERIES, (x - pole) / (x + pole));
+    exp::<FMA, T>(-square) * ((one - lost) * series / (one + x + x))
+}
+
+/// `(2/pi^(1/2)) int_0^x e^(-t^2) dt`
+#[inline(always)]
+pub(crate) fn erf<const FMA: bool, T: Number>(x: T) -> T {
+    let size = x.abs();
+    let inner = x * polynomial::<FMA, T>(T::ERF_SERIES, x * x);
+    let outer = (T::one() - upper_tail::<FMA, T>(size)).copysign(x);
+    if size < T::one() { inner } else { outer }
+}
+
+/// `1 - erf x`, right in its upper tail.
+#[inline(always)]
+pub(crate) fn erfc<const FMA: bool, T: Number>(x: T) -> T {
+    let (size, tail) = (x.abs(), upper_tail::<FMA, T>(x.abs()));
+    let inner = T::one() - x * polynomial::<FMA, T>(T::ERF_SERIES, x * x);
+    let outer = if x < T::zero() { T::of(2.0) - tail } else { tail };
+    if size < T::of(0.5) { inner } else { outer }
+}

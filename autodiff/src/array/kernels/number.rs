@@ -37,6 +37,15 @@ pub trait Number:
     const EXP_RANGE: (Self, Self);
     /// Above this `tanh x` rounds to 1.
     const TANH_END: Self;
+    /// `erf x = x (c_0 + c_1 x^2 + ...)` up to 1.
+    const ERF_SERIES: &'static [[Self; 2]];
+    /// `(1 + 2x) e^(x^2) erfc x = c_0 + c_1 t + ...` with `t = (x - 3.75)/(x + 3.75)`, from 0.4 on (the form of Shepherd and
+    /// Laframboise, 1981).
+    const ERFC_SERIES: &'static [[Self; 2]];
+    /// Above this `erfc x` rounds to 0.
+    const ERFC_END: Self;
+    /// Times this, a number is cut to half its digits.
+    const SPLIT: Self;
     /// `2^k` from `ROUND + BIAS + k` for an integer `k` in the exponents of normal numbers.
     fn power_of_two(biased: Self) -> Self;
     /// `(k, m)` with `2^k m` this positive normal number and `sqrt(1/2) <= m < sqrt 2`, to a few digits.

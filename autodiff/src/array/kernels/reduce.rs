@@ -221,15 +221,22 @@ dispatched! {
 }
 
 /// Shares of a row that has a `NaN` or whose largest entry is not finite, and its `ln sum_j e^{x_j}`: a single +inf has
-/// everything; several, none above -inf, or a NaN leave no shares.
+/// everything, where all are -inf none has any; several of +inf, or a NaN, leave no shares.
 fn limit_shares<T: Number>(row: &[T], share: &mut [T]) -> T {
     let top = row.iter().fold(T::neg_infinity(), |a, &b| if b > a || b.is_nan() { b } else { a });
-    let single = top > T::zero() && row.iter().filter(|&&v| v == top).count() == 1;
+    let single = row.iter().filter(|&&v| v == top).count() == 1;
     for (s, &v) in share.iter_mut().zip(row) {
-        *s = match (single, v == top) {
-            (true, true) => T::one(),
-            (true, false) => T::zero(),
-            (false, _) => T::nan(),
+        *s = match v == top {
+            _ if top.is_nan() => top,
+            true if top < T::zero() => T::zero(),
+            true => {
+                if single {
+                    T::one()
+                } else {
+                    T::nan()
+                }
+            }
+            false => T::zero(),
         };
     }
     top
@@ -332,6 +339,7 @@ mod tests {
             (&shares[..2], &shares[4..6], &shares[8..]),
             (&[0.5, 0.5][..], &[1.0, 0.0][..], &[0.0, 1.0][..])
         );
-        assert!(shares[2..4].iter().chain(&shares[6..8]).all(|s| s.is_nan()));
+        assert_eq!(shares[2..4], [0.0; 2]);
+        assert!(shares[6..8].iter().all(|s| s.is_nan()));
     }
 }

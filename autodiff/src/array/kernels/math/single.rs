@@ -16,6 +16,23 @@ impl Number for f32 {
         &[[0.666_666_6, 0.400_009_72], [0.284_987_87, 0.242_790_79]];
     const EXP_RANGE: (Self, Self) = (-105.0, 90.0);
     const TANH_END: Self = 10.0;
+    // Remainders below 4.0e-11 and 9.0e-11.
+    const ERF_SERIES: &'static [[Self; 2]] = &[
+        [std::f32::consts::FRAC_2_SQRT_PI, -3.761_263_8e-1],
+        [1.128_378_2e-1, -2.686_543e-2],
+        [5.221_031_6e-3, -8.484_080_3e-4],
+        [1.126_595_9e-4, -9.667_045e-6],
+    ];
+    const ERFC_SERIES: &'static [[Self; 2]] = &[
+        [1.237_512_6, -1.402_406e-1],
+        [3.585_423_8e-3, 8.227_672_4e-2],
+        [-1.088_041_9e-1, 9.230_459e-2],
+        [-5.869_039e-2, 2.836_054_2e-2],
+        [-9.763_355e-3, 1.758_001_3e-3],
+        [3.393_294_5e-4, -2.803_735_3e-4],
+    ];
+    const ERFC_END: Self = 10.5;
+    const SPLIT: Self = 4_097.0;
 
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]

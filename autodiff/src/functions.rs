@@ -1,0 +1,195 @@
+//! The functions of one number, each in one row, for arrays and for scalars, in every mode.
+//!
+//! A row gives what a function is called, as a type and as a method, then
+//!
+//! - its value at `x`, over plain numbers in lanes, with `FMA` where the instructions have it;
+//! - its [`Slope`](rule::Slope) over its argument and its value, in terms of the other functions, which is evaluated on plain
+//!   numbers, on pairs of numbers and tangents, on whole arrays and on scalars of every nesting;
+//! - where it has no derivative (`kink`), which scalar tapes note;
+//! - where the slope loses digits to rounding errors of the value, and what replaces it there (`tail`).
+//!
+//! Rows come in three sections: functions that scalars have from [`Float`](num_traits::Float), with its names; functions that
+//! they have from [`Scalar`](crate::scalar::Scalar), those of which are hidden that only slopes are made of; functions with a
+//! number, which are operators elsewhere. From the rows come the types of `rule.rs`, `Unary`, the methods of `Array` and
+//! `Scalar` and the match arms of all loops.
+
+pub(crate) mod rule;
+
+/// Hands the rows of a section, or `all`, to a macro, after what else that is to be given: `functions!(all path::of; with)`.
+macro_rules! functions {
+    ($section:ident $($then:ident)::+ $(; $($with:tt)*)?) => {
+        $crate::functions::rows! { $section [$($then)::+] {$($($with)*)?}
+            float {
+                /// `1 / x`
+                Recip recip { |x| x.recip(); |_x, y| varying(-y.square()); }
+                /// `e^x`
+                Exp exp { |x| math::exp::<FMA, T>(x); |_x, y| varying(y); }
+                /// `2^x`
+                Exp2 exp2 { |x| x.exp2(); |_x, y| varying(y * LN_2); }
+                /// `e^x - 1`, right near 0.
+                ExpM1 exp_m1 { |x| x.exp_m1(); |x, _y| varying(x.exp()); }
+                /// Natural logarithm.
+                Ln ln { |x| x.ln(); |x, _y| varying(x.recip_from_zero()); }
+                /// `ln(1 + x)`, right near 0.
+                Ln1p ln_1p { |x| math::log1p::<FMA, T>(x); |x, _y| varying((x + 1.0).recip_from_zero()); }
+                /// Logarithm to base 2.
+                Log2 log2 { |x| x.log2(); |x, _y| varying(x.recip_from_zero() * LOG2_E); }
+                /// Logarithm to base 10.
+                Log10 log10 { |x| x.log10(); |x, _y| varying(x.recip_from_zero() * LOG10_E); }
+                /// Square root. Its derivative at 0 is 0, see [`conventions`](crate::conventions).
+                Sqrt sqrt { |x| x.sqrt(); |_x, y| varying(y.recip_or_zero() * 0.5); kink |x| x.is_zero(); }
+                /// Cube root. Its derivative at 0 is 0.
+                Cbrt cbrt { |x| x.cbrt(); |_x, y| varying(y.recip_or_zero().square() * (1.0 / 3.0)); kink |x| x.is_zero(); }
+                /// Sine.
+                Sin sin { |x| x.sin(); |x, _y| varying(x.cos()); }
+                /// Cosine.
+                Cos cos { |x| x.cos(); |x, _y| varying(-x.sin()); }
+                /// Tangent.
+                Tan tan { |x| x.tan(); |_x, y| varying(y.square() + 1.0); }
+                /// Inverse sine.
+                Asin asin { |x| x.asin(); |x, _y| varying(((-x + 1.0) * (x + 1.0)).recip_sqrt()); }
+                /// Inverse cosine.
+                Acos acos { |x| x.acos(); |x, _y| varying(-((-x + 1.0) * (x + 1.0)).recip_sqrt()); }
+                /// Inverse tangent.
+                Atan atan { |x| x.atan(); |x, _y| varying(x.recip_hypot().square()); }
+                /// Hyperbolic sine.
+                Sinh sinh { |x| x.sinh(); |x, _y| varying(x.cosh()); }
+                /// Hyperbolic cosine.
+                Cosh cosh { |x| x.cosh(); |x, _y| varying(x.sinh()); }
+                /// Hyperbolic tangent.
+                Tanh tanh {
+                    |x| math::tanh::<FMA, T>(x);
+                    |x, y| varying(-y.square() + 1.0);
+                    tail |y| y * y > T::of(FLAT) => varying((x * 2.0).sigmoid() * (x * -2.0).sigmoid() * 4.0);
+                }
+                /// Inverse hyperbolic sine.
+                Asinh asinh { |x| math::asinh(x); |x, _y| varying(x.recip_hypot()); }
+                /// Inverse hyperbolic cosine.
+                Acosh acosh { |x| math::acosh(x); |x, _y| varying((x + -1.0).recip_sqrt() * (x + 1.0).recip_sqrt()); }
+                /// Inverse hyperbolic tangent.
+                Atanh atanh { |x| math::atanh(x); |x, _y| varying(((-x + 1.0) * (x + 1.0)).recip_from_zero()); }
+                /// `|x|`. Its derivative at 0 is 0.
+                Abs abs { |x| x.abs(); |x, _y| piecewise(x.sign_or_zero()); kink |x| x.is_zero(); }
+                /// The largest integer that is not above `x`.
+                Floor floor { |x| x.floor(); |_x, _y| Zero; kink |x| x.fract().is_zero(); }
+                /// The smallest integer that is not below `x`.
+                Ceil ceil { |x| x.ceil(); |_x, _y| Zero; kink |x| x.fract().is_zero(); }
+                /// The nearest integer, of two the one away from 0.
+                Round round { |x| x.round(); |_x, _y| Zero; kink |x| x.fract().abs() == T::of(0.5); }
+                /// The integer part.
+                Trunc trunc { |x| x.trunc(); |_x, _y| Zero; kink |x| x.fract().is_zero(); }
+                /// `x - trunc x`
+                Fract fract { |x| x.fract(); |_x, _y| One; kink |x| x.fract().is_zero(); }
+                /// 1 with the sign of `x`, also of zeros.
+                Signum signum { |x| x.signum(); |_x, _y| Zero; kink |x| x.is_zero(); }
+            }
+            scalar {
+                /// `x^2`
+                Square square { |x| x * x; |x, _y| varying(x * 2.0); }
+                /// `max(x, 0)`. Its derivative at 0 is 0.
+                Relu relu {
+                    |x| if x <= T::zero() { T::zero() } else { x };
+                    |x, _y| piecewise(x.unit_step());
+                    kink |x| x.is_zero();
+                }
+                /// `1 / (1 + e^-x)`, without overflow.
+                Sigmoid sigmoid {
+                    |x| math::sigmoid::<FMA, T>(x);
+                    // Its second factor has no rounding error near y = 1.
+                    |x, y| varying((-y + 1.0) * y);
+                    tail |y| y > T::of(FLAT) => varying((-x).sigmoid() * y);
+                }
+                /// `ln(1 + e^x)`, without overflow.
+                Softplus softplus {
+                    |x| math::softplus::<FMA, T>(x);
+                    |x, _y| varying(x.sigmoid());
+                    // Where that of the slope begins.
+                    tail |y| y > T::of(7.0) => varying(x.sigmoid());
+                }
+                /// The error function, `2/pi^(1/2)` times the integral of `e^(-t^2)` from 0 to `x`.
+                Erf erf {
+                    |x| math::erf::<FMA, T>(x);
+                    |x, _y| varying((-x.square()).exp() * FRAC_2_SQRT_PI);
+                }
+                /// `1 - erf x`, right in its upper tail.
+                Erfc erfc {
+                    |x| math::erfc::<FMA, T>(x);
+                    |x, _y| varying((-x.square()).exp() * -FRAC_2_SQRT_PI);
+                }
+                /// `1 / x`, 0 at 0: the slope of `sqrt` is a multiple.
+                #[doc(hidden)]
+                RecipOrZero recip_or_zero {
+                    |x| if x.is_zero() { x } else { x.recip() };
+                    |_x, y| varying(-y.square());
+                }
+                /// `1 / x` where logarithms are defined.
+                #[doc(hidden)]
+                RecipFromZero recip_from_zero {
+                    |x| if x < T::zero() { T::nan() } else { x.abs().recip() };
+                    |_x, y| varying(-y.square());
+                }
+                /// `1 / sqrt x`
+                #[doc(hidden)]
+                RecipSqrt recip_sqrt { |x| x.sqrt().recip(); |_x, y| varying(y.square() * y * -0.5); }
+                /// `1 / sqrt(x^2 + 1)`
+                #[doc(hidden)]
+                RecipHypot recip_hypot { |x| x.hypot(T::one()).recip(); |x, y| varying(y.square() * y * -x); }
+                /// Slope of `abs`, see [`conventions::sign`](crate::conventions::sign).
+                #[doc(hidden)]
+                SignOrZero sign_or_zero { |x| conventions::sign(x); |_x, _y| Zero; }
+                /// Slope of `relu`, see [`conventions::step`](crate::conventions::step).
+                #[doc(hidden)]
+                UnitStep unit_step { |x| conventions::step(x); |_x, _y| Zero; }
+            }
+            number {
+                /// `c x`
+                #[doc(hidden)]
+                Scale(c: f64) scale { |x| x * T::of(c); |_x, _y| Number(c); }
+                /// `x + c`
+                #[doc(hidden)]
+                Shift(c: f64) shift { |x| x + T::of(c); |_x, _y| { let _ = c; One }; }
+                /// `x / c`, correctly rounded, which `x * (1 / c)` is not.
+                #[doc(hidden)]
+                Over(c: f64) divide { |x| x / T::of(c); |_x, _y| Slope::Over(c); }
+                /// `x^p`
+                Power(p: f64) power {
+                    |x| conventions::power(x, p);
+                    |x, _y| match p {
+                        0.0 => Zero,
+                        1.0 => One,
+                        _ if p > 0.0 && p < 1.0 => varying(x.power_or_zero(p - 1.0) * p),
+                        _ => varying(x.power(p - 1.0) * p),
+                    };
+                    kink |x| x.is_zero() && p > 0.0 && p < 1.0;
+                }
+                /// `x^p`, 0 at 0, see [`conventions::power_or_zero`](crate::conventions::power_or_zero).
+                #[doc(hidden)]
+                PowerOrZero(p: f64) power_or_zero {
+                    |x| conventions::power_or_zero(x, p);
+                    |x, _y| varying(x.power_or_zero(p - 1.0) * p);
+                }
+            }
+        }
+    };
+}
+
+/// Picks a section of the table.
+macro_rules! rows {
+    (all [$($then:ident)::+] $with:tt $($section:ident {$($row:tt)*})*) => {
+        $($then)::+! { $with $($($row)*)* }
+    };
+    (float [$($then:ident)::+] $with:tt float {$($row:tt)*} $($rest:tt)*) => {
+        $($then)::+! { $with $($row)* }
+    };
+    (scalar [$($then:ident)::+] $with:tt float $float:tt scalar {$($row:tt)*} $($rest:tt)*) => {
+        $($then)::+! { $with $($row)* }
+    };
+    (named [$($then:ident)::+] $with:tt float {$($float:tt)*} scalar {$($scalar:tt)*} $($rest:tt)*) => {
+        $($then)::+! { $with $($float)* $($scalar)* }
+    };
+    (number [$($then:ident)::+] $with:tt float $float:tt scalar $scalar:tt number {$($row:tt)*}) => {
+        $($then)::+! { $with $($row)* }
+    };
+}
+
+pub(crate) use {functions, rows};

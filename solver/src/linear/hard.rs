@@ -1,0 +1,102 @@
+//! Singular, indefinite and ill-conditioned systems in both precisions, beside dense least squares: what is returned is never
+//! worse than `v = 0`, and where the system tells what least squares leave, minimum residuals leave that.
+
+use hypertape_autodiff::{Element, dot};
+use proptest::prelude::*;
+
+use super::tests::Matrix;
+use super::*;
+use crate::error::Error;
+use crate::params::norm;
+
+/// `|b - A v| / |b|` in double precision of the `v` found in precision `T`, for the matrix as `T` has it.
+fn residual<T: Element>(
+    solver: &dyn LinearSolver<T>,
+    matrix: &Matrix,
+    b: &[f64],
+) -> Result<f64, Error> {
+    let cast = |values: &[f64]| values.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
+    let (rows, b): (Vec<_>, _) = (matrix.0.iter().map(|row| cast(row)).collect(), cast(b));
+    let mut v = vec![T::zero(); b.len()];
+    let mut product = |u: &[T], au: &mut [T]| {
+        au.iter_mut().zip(&rows).for_each(|(au, row)| *au = dot(row, u));
+        Ok(())
+    };
+    solver.solve(&mut System::new(&mut product, &b, &mut v))?;
+    let wide = |values: &[T]| values.iter().map(|v| v.as_f64()).collect::<Vec<_>>();
+    let (v, b) = (wide(&v), wide(&b));
+    let left: Vec<f64> = rows.iter().zip(&b).map(|(row, b)| b - dot(&wide(row), &v)).collect();
+    Ok(norm(&left) / norm(&b))
+}
+
+/// Everything that ends by itself, with the settings of the command line.
+fn solvers<T: Element>() -> [Box<dyn LinearSolver<T>>; 5] {
+    let stop = Stop { iterations: 20, tolerance: 1e-12 };
+    [
+        Box::new(Minres { stop }),
+        Box::new(Gmres { stop }),
+        Box::new(Cg { stop }),
+        Box::new(Nystrom { stop, rank: 2, shift: None }),
+        Box::new(Dense),
+    ]
+}
+
+/// Of `Q diag(values) Q'` with a `Q` of `seed`. `close` is how near to least squares minimum residuals come, where that is said.
+fn hold<T: Element>(values: &[f64], seed: u64, b: &[f64], close: Option<f64>) {
+    let matrix = Matrix::with_eigenvalues(values, seed);
+    // The projection on the null space.
+    let kernel: Vec<f64> = values.iter().map(|&v| f64::from(u8::from(v == 0.0))).collect();
+    let least = norm(&Matrix::with_eigenvalues(&kernel, seed).times(b)) / norm(b);
+    for (k, solver) in solvers::<T>().iter().enumerate() {
+        let found = match residual(&**solver, &matrix, b) {
+            // Elimination does not choose an iterate: the caller looks at what it leaves.
+            Ok(found) if k < 4 => found,
+            Ok(_) | Err(Error::Indefinite { .. } | Error::Singular { .. }) => continue,
+            Err(error) => panic!("{solver:?}: {error}"),
+        };
+        // Roundings of products with a `v` that is long.
+        assert!(
+            found <= 1.0 + 8.0 * T::epsilon().as_f64().sqrt(),
+            "{solver:?} {values:?}: {found:e}"
+        );
+        if let Some(close) = close.filter(|_| k < 2) {
+            assert!((found - least).abs() <= close, "{solver:?} {values:?}: {found:e} {least:e}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn least_squares_of_singular_systems(
+        values in proptest::collection::vec(prop_oneof![Just(0.0), 0.5..4.0_f64, -4.0..-0.5_f64], 2..8),
+        seed in 0_u64..1000,
+        b in proptest::collection::vec(-2.0..2.0_f64, 8),
+    ) {
+        let b = &b[..values.len()];
+        prop_assume!(norm(b) > 0.1 && values.iter().any(|&v| v != 0.0));
+        // Roundings, divided by the smallest eigenvalue, over iterations whose pivots may be small.
+        hold::<f64>(&values, seed, b, Some(1e-7));
+        hold::<f32>(&values, seed, b, Some(1e-2));
+    }
+
+    #[test]
+    fn no_iterate_of_an_ill_conditioned_system_is_worse_than_zero(
+        powers in proptest::collection::vec(-1.0..0.0_f64, 2..12),
+        signs in proptest::collection::vec(any::<bool>(), 12),
+        definite in any::<bool>(),
+        seed in 0_u64..1000,
+        b in proptest::collection::vec(-2.0..2.0_f64, 12),
+    ) {
+        let sign = |i: usize| if definite || signs[i] { 1.0 } else { -1.0 };
+        let values = |largest: f64| -> Vec<f64> {
+            powers.iter().enumerate().map(|(i, p)| sign(i) * 10.0_f64.powf(largest * p)).collect()
+        };
+        let b = &b[..powers.len()];
+        prop_assume!(norm(b) > 0.1);
+        // Conditions beyond these end in `Error::Unsolved` where an estimate looks at what is left.
+        hold::<f64>(&values(12.0), seed, b, None);
+        hold::<f32>(&values(5.0), seed, b, None);
+    }
+}

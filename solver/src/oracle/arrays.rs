@@ -1,0 +1,154 @@
+//! A problem over arrays as the oracle sees it: what it is, its kept tapes, a whole run on one tape.
+
+use std::sync::Arc;
+
+use hypertape_autodiff::passes::{Bars, Group, Recorded, RecordedIn, Values, Wanted};
+use hypertape_autodiff::{Arena, Array, Element, Fault, List};
+
+use crate::draw::{Draw, Level};
+use crate::error::Error;
+use crate::inner::InnerLoop;
+use crate::oracle::lens::Lens;
+use crate::oracle::passes::{Arrays, Stages};
+use crate::oracle::results::pass;
+use crate::oracle::stepper::{Asked, Stepper, Taped};
+use crate::oracle::tapes::GradientTape;
+use crate::oracle::view::{StepTape, View};
+use crate::oracle::workspaces::Workspaces;
+use crate::params::Params;
+use crate::problem::{Bilevel, Metric};
+use crate::rule::Step;
+
+/// A view of `problem`.
+pub(crate) fn view<'p, T: Element>(
+    problem: impl Bilevel<T> + 'p,
+    memory: &mut Workspaces<T>,
+) -> Result<Arc<dyn View<T> + 'p>, Error> {
+    Ok(Arc::new(Arrays(Lens::new(problem, memory)?)))
+}
+
+impl<T: Element, P: Bilevel<T>> Lens<P, T> {
+    /// The outer loss after a run from `start`, recorded.
+    fn run_on_tape<'a>(
+        &'a self,
+        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
+        start: &[Taped<'a, T>],
+        x: &[Taped<'a, T>],
+        draw: Draw,
+        record: &'a Arena,
+    ) -> Result<Taped<'a, T>, Fault> {
+        let zero = |like: Taped<'a, T>| like.scalar(0.0).broadcast_to(like.shape());
+        // The state of each array: `w`, and what the rule remembers, zero at first.
+        let mut states: List<List<_>> = start
+            .iter()
+            .map(|&w| {
+                let zero = zero(w);
+                std::iter::once(w).chain((0..rule.stated().memory()).map(|_| zero)).collect()
+            })
+            .collect();
+        for t in 0..inner.steps() {
+            let (at, draw) = (Step::new(t, inner.lr()), draw.at(Level::Inner, t));
+            let of = |array| Step { array, ..at };
+            let point = |(i, s): (usize, &List<_>)| {
+                let ahead = rule.taped(Asked::Query(of(i)), [s, x, &[]]);
+                ahead.map_or(s[0], |ahead| ahead[0])
+            };
+            let points: List<_> = states.iter().enumerate().map(point).collect();
+            // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
+            let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
+            let (step, loss) = Recorded::new(record, groups, |[w, x]| {
+                let part = |rows| self.problem.inner(w, x, draw, rows);
+                total(self.blocks(draw).iter().map(part))
+            })?;
+            let (_, pulled) = step.pull_scalar("a loss", loss?, record)?;
+            for (i, (state, bar)) in states.iter_mut().zip(pulled.of(0)).enumerate() {
+                let bar = bar.unwrap_or_else(|| zero(points[i]));
+                let next = rule.taped(Asked::Update(of(i)), [state, x, &[bar]]);
+                *state = next.unwrap_or_default();
+            }
+            record.status()?;
+        }
+        let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
+        let draw = draw.at(Level::Outer, 0);
+        total(self.blocks(draw).iter().map(|rows| self.problem.outer(&w, x, draw, rows)))
+    }
+}
+
+/// The sum of the parts of a loss.
+fn total<'a, A: Array<'a>>(parts: impl Iterator<Item = A>) -> Result<A, Fault> {
+    let none = Fault::Length { what: "a loss", expected: 1, found: 0 };
+    parts.reduce(|a, b| a + b).ok_or(none)
+}
+
+impl<T: Element, P: Bilevel<T>> View<T> for Arrays<Lens<P, T>> {
+    fn starts(&self) -> [&Params<T>; 2] {
+        [&self.0.start, &self.0.inner_start]
+    }
+
+    fn tasks(&self) -> usize {
+        self.0.problem.tasks()
+    }
+
+    fn batch(&self) -> usize {
+        self.0.problem.batch()
+    }
+
+    fn task(&self, draw: Draw, slot: usize) -> usize {
+        self.0.problem.task(draw, slot)
+    }
+
+    fn replicas(&self) -> usize {
+        self.0.problem.replicas()
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.0.problem.samples(draw)
+    }
+
+    fn mini_batches(&self, level: Level) -> usize {
+        self.0.problem.mini_batches(level)
+    }
+
+    fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
+        self.0.problem.metrics(w, x, inner)
+    }
+
+    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
+        self.0.problem.controls(inner)
+    }
+
+    fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
+    where
+        Self: 'v,
+    {
+        Box::new(GradientTape::new(self))
+    }
+
+    fn whole_run(
+        &self,
+        memory: &mut Workspaces<T>,
+        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
+        init: Option<&[T]>,
+        (x, draw): (&[T], Draw),
+        gradient: &mut [T],
+    ) -> Result<T, Error> {
+        let [inner_shapes, outer] = [self.0.inner_start.shapes(), self.0.start.shapes()];
+        pass("whole run", || {
+            let (record, sweep) = memory.first().arenas();
+            let fixed = init.map_or(Group::new(&[], &[]), |init| Group::new(inner_shapes, init));
+            let at = [Group::new(outer, x), fixed];
+            let wanted = [Wanted::All, Wanted::Nothing];
+            let (recorded, loss) =
+                RecordedIn::<Values, T, 2>::at(record, &at, wanted, |[x, fixed]| {
+                    let start = match init {
+                        None => self.0.problem.init(x, draw.at(Level::Init, 0)),
+                        Some(_) => List::from_slice(fixed),
+                    };
+                    self.0.run_on_tape((inner, rule), &start, x, draw, record)
+                })?;
+            let (value, pulled) = recorded.pull_scalar("a loss", loss?, sweep)?;
+            pulled.write([Bars::new(outer, gradient, &mut []), Bars::new(&[], &mut [], &mut [])]);
+            Ok(value)
+        })
+    }
+}

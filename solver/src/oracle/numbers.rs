@@ -1,0 +1,137 @@
+//! `Numbers`: passes over functions of single numbers, on tapes.
+
+use hypertape_autodiff::scalar::{Real, Scalar, Var};
+use hypertape_autodiff::{Element, Fault};
+
+use crate::error::Error;
+use crate::oracle::passes::{Adjoints, Along, At, Passes};
+use crate::oracle::results::in_function;
+use crate::oracle::scratch::{Packed, Scratch, Sweep, join, store};
+use crate::oracle::workspaces::Workspaces;
+
+/// Functions of two groups of numbers, each stated once for every mode: of arrays, a scalar, or both.
+pub(crate) trait NumberStages<T: Element>: Send + Sync {
+    /// What tells them apart.
+    type Stage: Copy + Send + Sync;
+
+    /// What it is called in errors.
+    fn name(stage: Self::Stage) -> &'static str;
+
+    /// Writes the arrays, which are zero before.
+    fn arrays<R: Real<T>>(&self, stage: Self::Stage, groups: [&[R]; 2], next: &mut [R]);
+
+    fn scalar<R: Real<T>>(&self, stage: Self::Stage, groups: [&[R]; 2]) -> Option<R>;
+}
+
+/// Passes on tapes.
+pub(crate) struct Numbers<F>(pub(crate) F);
+
+/// The first group; where it is missing, what the result takes the place of.
+fn first<'v, T: Element, S: Packed<T>, K>(
+    at: &At<'v, T, K>,
+    [values, tangents]: [&'v [T]; 2],
+) -> impl ExactSizeIterator<Item = S> + 'v {
+    let group = at.groups[0];
+    let missing = group.values.is_empty() && !group.cut.shapes.is_empty();
+    if missing { join(values, tangents) } else { join(group.values, group.moving) }
+}
+
+/// [`Passes::push`] on one of the tapes; returns its bytes.
+fn push<T: Element, S: Packed<T>, F: NumberStages<T>>(
+    function: &F,
+    sweep: &mut Sweep<S>,
+    at: At<T, F::Stage>,
+    [values, tangents]: [&mut [T]; 2],
+) -> usize {
+    let (state, params) = (first(&at, [values, tangents]), at.groups[1]);
+    let split = state.len();
+    let point = state.chain(join(params.values, params.moving));
+    let bytes = sweep.evaluate(point, at.result.len(), |point, next| {
+        let (state, x) = point.split_at(split);
+        function.arrays(at.stage, [state, x], next);
+    });
+    store(&sweep.results, false, values, tangents);
+    bytes
+}
+
+/// [`Passes::pull`] on one of the tapes; returns its bytes as well.
+fn pull<T: Element, S: Packed<T>, F: NumberStages<T>>(
+    function: &F,
+    sweep: &mut Sweep<S>,
+    at: At<T, F::Stage>,
+    [w, dw, x, dx, ..]: Adjoints<T>,
+) -> Result<(T, usize), Fault> {
+    let seeds = match at.seeds {
+        Some(seeds) => join(seeds, &[]),
+        None if at.result.shapes.is_empty() => join(&[], &[]),
+        None => join(w, dw),
+    };
+    let (state, params) = (first(&at, [w, dw]), at.groups[1]);
+    let params = || join(params.values, params.moving);
+    let passive = x.is_empty() && dx.is_empty();
+    let (split, active) = (state.len(), if passive { 0 } else { params().len() });
+    let (variables, constants) = (state.chain(params().take(active)), params().skip(active));
+    let value = sweep.pull(seeds, variables, constants, |variables, constants, next| {
+        let (state, x) = variables.split_at(split);
+        let groups = [state, if passive { constants } else { x }];
+        function.arrays(at.stage, groups, next);
+        function.scalar(at.stage, groups).unwrap_or_else(|| Var::from(S::zero()))
+    })?;
+    let (of_state, of_x) = sweep.bars.split_at(split);
+    store(of_state, at.add[0], w, dw);
+    store(of_x, at.add[1], x, dx);
+    Ok((value.plane(0), sweep.used()))
+}
+
+impl<T: Element + Scalar<Plain = T>, F: NumberStages<T>> Passes<T, F::Stage> for Numbers<F> {
+    fn value(&self, _: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
+        let [state, x, _] = at.groups.map(|group| group.values);
+        Ok(self.0.scalar(at.stage, [state, x]).unwrap_or_else(T::zero))
+    }
+
+    fn push(
+        &self,
+        memory: &mut Workspaces<T>,
+        at: At<T, F::Stage>,
+        out: [&mut [T]; 2],
+    ) -> Result<bool, Error> {
+        let Scratch { values, tangent, tangents } = memory.scratch();
+        let bytes = match at.along {
+            Along::Nothing => push(&self.0, values, at, out),
+            Along::One => push(&self.0, tangent, at, out),
+            Along::Together => push(&self.0, tangents, at, out),
+        };
+        memory.note(bytes);
+        Ok(true)
+    }
+
+    fn pull(
+        &self,
+        memory: &mut Workspaces<T>,
+        at: At<T, F::Stage>,
+        out: Adjoints<T>,
+    ) -> Result<T, Error> {
+        let Scratch { values, tangent, tangents } = memory.scratch();
+        let pulled = match at.along {
+            Along::Nothing => pull(&self.0, values, at, out),
+            Along::One => pull(&self.0, tangent, at, out),
+            Along::Together => pull(&self.0, tangents, at, out),
+        };
+        let (value, bytes) = pulled.map_err(in_function(F::name(at.stage)))?;
+        memory.note(bytes);
+        Ok(value)
+    }
+
+    fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
+        let [w, x, _] = at.groups.map(|group| group.values);
+        let (seeds, constants) = (vec![T::zero(); at.result.len()], w.iter().copied());
+        let (sweep, mut depends) = (&mut memory.scratch().values, false);
+        let pulled = sweep.pull(seeds.into_iter(), x.iter().copied(), constants, |x, w, next| {
+            self.0.arrays(at.stage, [w, x], next);
+            let scalar = self.0.scalar(at.stage, [w, x]);
+            depends = next.iter().copied().chain(scalar).any(|made| !made.is_constant());
+            scalar.unwrap_or_else(|| Var::from(T::zero()))
+        });
+        pulled.map(|_| depends).map_err(in_function(F::name(at.stage)))
+    }
+}

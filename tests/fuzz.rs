@@ -1,0 +1,283 @@
+//! Command lines at random over all subcommands, about half of them valid, on files that are mutated: whatever is typed, there is
+//! an answer in time and in bounds, in one line where it is an error, and no number that is none without a word.
+//!
+//! 60 lines, or for so many seconds as `HYPERTAPE_FUZZ` says, from the seed of `HYPERTAPE_FUZZ_SEED`: in 20 minutes about 20 000.
+#![cfg(all(feature = "cli", target_os = "linux"))]
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use tempfile::tempdir;
+
+/// What a line may take on these small problems.
+const LONGEST: Duration = Duration::from_secs(25);
+const MOST_KIB: u64 = 1 << 20;
+
+const PROBLEMS: [&str; 9] = [
+    "quadratic",
+    "ridge",
+    "lasso",
+    "elastic-net",
+    "learned-steps",
+    "maml-quadratic",
+    "digits-penalty",
+    "text",
+    "log-ridge-tanh",
+];
+const ESTIMATORS: [&str; 18] = [
+    "exact",
+    "first-order",
+    "ufom",
+    "ufom:q=0.3",
+    "ufom:q=0",
+    "full-tape",
+    "truncated:k=2",
+    "cg",
+    "minres:iterations=3",
+    "gmres",
+    "neumann:terms=4",
+    "fixed-point",
+    "dense",
+    "nystrom:rank=2",
+    "roulette",
+    "thinned:q=0.5,slots=4",
+    "stocbio",
+    "jump:q=0.5,anchors=2,degree=3",
+];
+const RULES: [&str; 8] = [
+    "gradient-descent",
+    "momentum:momentum=0.5",
+    "adam",
+    "rmsprop",
+    "ista",
+    "adam:b1=2",
+    "nesterov",
+    "projected",
+];
+const SCHEDULES: [&str; 8] = [
+    "store-all",
+    "binomial:c=2",
+    "constant",
+    "uniform:k=2",
+    "store-all:keep=tapes",
+    "online:c=3",
+    "auto",
+    "mixed:c=3",
+];
+const NUMBERS: [&str; 14] = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "5",
+    "17",
+    "-1",
+    "0.5",
+    "nan",
+    "1e300",
+    "1e-300",
+    "18446744073709551615",
+    "x",
+    "",
+];
+
+fn pick<'a>(random: &mut Pcg64, all: &[&'a str]) -> &'a str {
+    all.choose(random).copied().unwrap_or_default()
+}
+
+/// A file of samples, sometimes with a byte changed, cut or doubled.
+fn write_file(random: &mut Pcg64, folder: &Path) -> String {
+    let kind = pick(random, &["csv", "svm", "npy", "csv.gz"]);
+    let mut text = Vec::new();
+    for i in 0..random.random_range(0..14) {
+        let mut row: Vec<String> = (0..3).map(|_| random.random_range(-3..4).to_string()).collect();
+        row.push((i % 3).to_string());
+        let line = match kind {
+            "svm" => format!("{} 1:{} 3:{}", row[3], row[0], row[1]),
+            _ => row.join(","),
+        };
+        text.extend_from_slice(line.as_bytes());
+        text.push(b'\n');
+    }
+    if random.random_bool(0.5) && !text.is_empty() {
+        let place = random.random_range(0..text.len());
+        match random.random_range(0..3) {
+            0 => text[place] = random.random(),
+            1 => text.truncate(place),
+            _ => text.extend_from_within(..place),
+        }
+    }
+    let name = folder.join(format!("samples.{kind}"));
+    fs::write(&name, text).unwrap();
+    name.display().to_string()
+}
+
+/// A line, of which about half make sense.
+fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
+    let command = pick(
+        random,
+        &[
+            "gradient",
+            "gradient",
+            "run",
+            "run",
+            "certify",
+            "plan",
+            "check",
+            "problems",
+            "estimators",
+            "rules",
+            "study",
+            "compare",
+        ],
+    );
+    let mut words = vec![command.to_owned()];
+    match command {
+        "problems" | "estimators" | "rules" => {
+            let known = [&PROBLEMS[..2], &ESTIMATORS[..2], &RULES[..1], &["none", ""][..]].concat();
+            words.push(pick(random, &known).to_owned());
+            return words;
+        }
+        "study" => {
+            let (file, out) = (folder.join("study.toml"), folder.join("study"));
+            let (problem, steps) = (pick(random, &PROBLEMS[..3]), pick(random, &NUMBERS));
+            fs::write(
+                &file,
+                format!(
+                    "[[grid]]\nproblem = \"{problem}\"\nsteps = {steps}\nmeasure = \"gradient\"\n"
+                ),
+            )
+            .unwrap();
+            let _ = fs::remove_dir_all(&out);
+            words.extend(
+                [file, "--out".into(), out]
+                    .map(|path: std::path::PathBuf| path.display().to_string()),
+            );
+            return words;
+        }
+        "compare" => {
+            words.extend([folder, folder].map(|path| path.join("study").display().to_string()));
+            return words;
+        }
+        _ => words.push(pick(random, &PROBLEMS).to_owned()),
+    }
+    let small = |random: &mut Pcg64| random.random_range(0..30).to_string();
+    let wild = random.random_bool(0.3);
+    // Loops that take for ever are what was asked for.
+    let steps = if wild && random.random_bool(0.4) {
+        pick(random, &["0", "-1", "nan", "1e300", "x", ""]).to_owned()
+    } else {
+        small(random)
+    };
+    words.extend(["--steps".to_owned(), steps]);
+    let mut option = |random: &mut Pcg64, name: &str, sane: String| {
+        let value =
+            if wild && random.random_bool(0.4) { pick(random, &NUMBERS).to_owned() } else { sane };
+        words.extend([name.to_owned(), value]);
+    };
+    if random.random_bool(0.6) && !["check", "plan"].contains(&command) {
+        let estimator = pick(random, &ESTIMATORS).to_owned();
+        option(random, "--estimator", estimator);
+    }
+    for (name, chance, among) in [
+        ("--rule", 0.2, &RULES[..]),
+        ("--schedule", 0.3, &SCHEDULES[..]),
+        ("--lr", 0.3, &["0.1", "1e-3", "0.5", "10"][..]),
+        ("--dtype", 0.2, &["f32", "f64"][..]),
+        ("--memory", 0.2, &["64KiB", "1MiB", "3kB", "100"][..]),
+        ("--tolerance", 0.1, &["1e-3", "1e-9"][..]),
+        ("--threads", 0.1, &["2", "1"][..]),
+        ("--seed", 0.3, &["1", "7"][..]),
+    ] {
+        if random.random_bool(chance) {
+            let value = pick(random, among).to_owned();
+            option(random, name, value);
+        }
+    }
+    match command {
+        "run" => option(random, "--iterations", random.clone().random_range(0..4).to_string()),
+        "certify" => option(random, "--draws", random.clone().random_range(2..9).to_string()),
+        _ => {}
+    }
+    if random.random_bool(0.2) {
+        let file = write_file(random, folder);
+        words.extend(["--train".to_owned(), file]);
+    }
+    if random.random_bool(0.2) {
+        words.push("--json".to_owned());
+    }
+    words
+}
+
+/// Runs it, and says what it broke.
+fn broken(words: &[String], folder: &Path) -> Result<bool, String> {
+    let [out, err] = ["out", "err"].map(|name| folder.join(name));
+    let file = |path: &Path| File::create(path).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+    command.args(words).stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err));
+    let mut child = command.spawn().unwrap();
+    let (clock, mut peak) = (Instant::now(), 0);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        let told = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let held =
+            told.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak = peak.max(held.and_then(|held| held.parse().ok()).unwrap_or(0));
+        if clock.elapsed() > LONGEST || peak > MOST_KIB {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return Err(format!("{:?} and {peak} KiB", clock.elapsed()));
+        }
+        sleep(Duration::from_millis(1));
+    };
+    let [out, err] =
+        [out, err].map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned());
+    let Some(code) = status.code() else { return Err(format!("ended by a signal: {err}")) };
+    if err.contains("panicked") || ![0, 1, 2].contains(&code) {
+        return Err(format!("status {code}: {err}"));
+    }
+    let errors = err.lines().filter(|line| line.starts_with("error: ")).count();
+    // A study tells its number of cells there.
+    let others = err.lines().count() - errors;
+    if errors != usize::from(code != 0) || others > usize::from(words[0] == "study") {
+        return Err(format!("status {code} with {errors} errors and {others} other lines: {err}"));
+    }
+    let number = |word: &str| ["NaN", "inf", "-inf", "null"].contains(&word) && word != "null";
+    let odd = out.split(|c: char| c.is_whitespace() || ",[]:()".contains(c)).any(number);
+    if code == 0 && odd && !out.contains("warning") {
+        return Err(format!("a number that is none: {out}"));
+    }
+    Ok(code == 0)
+}
+
+#[test]
+fn whatever_is_typed_there_is_an_answer() {
+    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = setting("HYPERTAPE_FUZZ_SEED").unwrap_or(0);
+    let (limit, clock) = (setting("HYPERTAPE_FUZZ").map(Duration::from_secs), Instant::now());
+    let folder = tempdir().unwrap();
+    let (mut valid, mut lines, mut wrong) = (0, 0, Vec::new());
+    while limit.map_or(lines < 60, |limit| clock.elapsed() < limit) {
+        let mut random = Pcg64::seed_from_u64(seed.wrapping_add(lines));
+        let words = line(&mut random, folder.path());
+        match broken(&words, folder.path()) {
+            Ok(went) => valid += u64::from(went),
+            Err(why) => {
+                println!("{}: {why}", words.join(" "));
+                wrong.push(words.join(" "));
+            }
+        }
+        lines += 1;
+    }
+    println!("{lines} lines, {valid} valid, {} broken", wrong.len());
+    assert!(wrong.is_empty(), "{} of {lines} lines broke something", wrong.len());
+    assert!(4 * valid > lines, "{valid} of {lines} lines are valid: too few to tell");
+}

@@ -1,0 +1,255 @@
+//! What was found wrong by trial, with the right numbers: no result without a word on how far it can be trusted.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use hypertape::problems::{Precision, catalogue};
+use hypertape::{Draw, InnerLoop, mean_loss};
+
+fn output(line: &str, folder: &Path) -> Output {
+    let words = line.split_whitespace().map(|word| word.replace("{}", folder.to_str().unwrap()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+    command.args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Status, stdout, stderr.
+fn run(line: &str, folder: &Path) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = output(line, folder);
+    let [out, err] = [stdout, stderr].map(|text| String::from_utf8(text).unwrap());
+    (status.code().unwrap(), out, err)
+}
+
+#[track_caller]
+fn refused(line: &str, folder: &Path, expected: &str) {
+    let (status, _, err) = run(line, folder);
+    assert!(status != 0 && err.lines().count() == 1, "{line}: {status} {err}");
+    assert!(err.contains(expected), "{line}: {err}");
+}
+
+#[track_caller]
+fn row(line: &str, folder: &Path) -> Value {
+    let (status, out, err) = run(&format!("{line} --json"), folder);
+    assert_eq!((status, err.as_str()), (0, ""), "{line}");
+    serde_json::from_str(out.lines().last().unwrap()).unwrap()
+}
+
+fn head(row: &Value) -> Vec<f64> {
+    serde_json::from_value(row["gradient_head"].clone()).unwrap()
+}
+
+fn near(found: &[f64], expected: &[f64], tolerance: f64) -> bool {
+    found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= tolerance)
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempdir().unwrap();
+    files.iter().for_each(|(name, text)| fs::write(folder.path().join(name), text).unwrap());
+    folder
+}
+
+const ON: &str = "--train {}/t.csv --valid {}/v.csv --test {}/v.csv";
+
+/// A singular inner Hessian: three features, two samples, two classes, no penalty.
+#[test]
+fn singular_systems_end_at_least_squares_and_say_so() {
+    let files = [("t.csv", "3,0,3,0\n0,-3,-1,1\n"), ("v.csv", "1,0,0,0\n3,3,-1,1\n0,-1,1,0\n")];
+    let folder = folder(&files);
+    let line = format!("digits-clean {ON} --corruption 0 --penalty 0 --lr .1 --estimator minres");
+    let found = row(&format!("gradient {line}"), folder.path());
+    // What 10 000 terms of the Neumann series come to, which diverge in the null space alone.
+    let known = [0.006_291_032_400_2, 0.148_715_799_15];
+    assert!(near(&head(&found), &known, 1e-11), "{found}");
+    assert!((found["residual"].as_f64().unwrap() - 0.789).abs() < 1e-3, "{found}");
+    assert!(found["warnings"].to_string().contains("linear system is not solved"), "{found}");
+    // A run tells in its table, in every line, and at its end.
+    let (status, out, _) = run(&format!("run {line} --iterations 4"), folder.path());
+    let last = out.lines().last().unwrap();
+    assert!(status == 0 && last.starts_with("warning: 4 of 4 estimates"), "{out}");
+    assert!(last.contains("linear system is not solved: relative residual 7.89e-1"), "{out}");
+    let summary = row(&format!("run {line} --iterations 4"), folder.path());
+    assert_eq!(summary["warned"], 4, "{summary}");
+}
+
+#[test]
+fn a_weight_without_gradient_does_not_spoil_the_others() {
+    let folder = folder(&[("t.csv", "1,0,2\n2,0,1\n"), ("v.csv", "1,1,1\n2,-1,2\n")]);
+    let line = format!("gradient ridge {ON} --steps 80 --lr .01 --rule rmsprop");
+    let found = row(&line, folder.path());
+    assert!(near(&head(&found), &[0.003_104_404_992_150_372_6, 0.0], 1e-15), "{found}");
+    for problem in ["digits-penalty", "digits-parity"] {
+        for rule in ["adam", "rmsprop"] {
+            let found =
+                row(&format!("gradient {problem} --steps 200 --rule {rule}"), folder.path());
+            assert!(found["gradient_norm"].as_f64().is_some_and(f64::is_finite), "{found}");
+        }
+    }
+}
+
+#[test]
+fn norms_of_single_precision_have_its_range() {
+    let none = tempdir().unwrap();
+    let found = row("gradient text --lr 20 --dtype f32 --steps 100", none.path());
+    let norm = found["gradient_norm"].as_f64().unwrap();
+    // Chaos: another instruction set has another value of the same size.
+    assert!((1e19..1e22).contains(&norm), "{norm:e}");
+    assert!(found["warnings"].to_string().contains("the adjoint grew by a factor of"), "{found}");
+}
+
+#[test]
+fn a_cheap_part_that_is_zero_is_told() {
+    let none = tempdir().unwrap();
+    for estimator in ["ufom:q=0.01", "roulette:0:1,100:0.01"] {
+        let found = row(&format!("gradient w1-logreg --estimator {estimator}"), none.path());
+        assert!(found["warnings"].to_string().contains("identically zero"), "{found}");
+    }
+}
+
+/// At its defaults every inner loop makes progress, in both precisions to the same end.
+#[test]
+fn default_inner_loops_of_all_problems_descend() {
+    fn end<T: Precision>(entry: &hypertape::problems::Entry, steps: usize) -> f64 {
+        let mut oracle = entry.open::<T>(entry.data_seed).unwrap();
+        let x = oracle.start().values().to_vec();
+        let draw = Draw::new(0, 0);
+        let inner = InnerLoop::new(steps, entry.lr).unwrap();
+        let mut w = Vec::new();
+        mean_loss(&mut oracle, &inner, &x, draw, &mut w).unwrap();
+        let draw = draw.for_task(oracle.task(draw, oracle.batch() - 1));
+        let point = hypertape::Point { w: &w, x: &x, draw };
+        oracle.inner_value(point, 0).unwrap().as_f64()
+    }
+    for entry in catalogue().into_iter().filter(|entry| !["w1-ridge", "w2"].contains(&&*entry.name))
+    {
+        let [start, end_of] = [0, entry.steps].map(|steps| end::<f64>(&entry, steps));
+        assert!(end_of < start, "{}: from {start} to {end_of}", entry.name);
+        if entry.open_f32.is_some() {
+            let single = end::<f32>(&entry, entry.steps);
+            // Losses of several thousand roundings, of loops that contract.
+            let gap = (single - end_of).abs();
+            assert!(
+                gap <= 2e-4 * start.abs().max(end_of.abs()),
+                "{}: {single} {end_of}",
+                entry.name
+            );
+        }
+    }
+}
+
+#[test]
+fn labels_are_what_they_are() {
+    let zeros = folder(&[("t.csv", "1,2,-0.0\n2,1,0.0\n3,1,1\n4,0,1\n5,2,0\n6,1,1\n")]);
+    let (status, _, err) = run("gradient digits-penalty --train {}/t.csv --steps 2", zeros.path());
+    assert_eq!((status, err.as_str()), (0, ""));
+    // By parity, 2 and 4 are one class: as if they were labelled so.
+    let (numbers, classes) = ("1,0,1\n0,1,2\n1,1,4\n", "1,0,1\n0,1,0\n1,1,0\n");
+    let loss = |text: &str| {
+        let folder = folder(&[("t.csv", text), ("v.csv", text)]);
+        let line = format!("gradient digits-parity {ON} --steps 3");
+        row(&line, folder.path())["loss"].as_f64().unwrap()
+    };
+    assert_eq!(loss(numbers).to_bits(), loss(classes).to_bits());
+    let large = folder(&[("t.csv", "1,9007199254740993\n2,9007199254740992\n3,1\n")]);
+    refused("gradient digits-penalty --train {}/t.csv", large.path(), "too large for a class");
+    let alike =
+        folder(&[("t.csv", "1,5\n2,5\n3,5\n"), ("two.csv", "1,0\n2,1\n"), ("a.svm", "1 1:2\n")]);
+    refused("gradient lasso --train {}/t.csv", alike.path(), "every target is 5");
+    refused("gradient digits-penalty --train {}/two.csv", alike.path(), "2 samples are too few");
+    refused("gradient digits-penalty --train {}/none.csv", alike.path(), "none.csv: No such file");
+    refused("gradient digits-penalty --train {}/a.svm --label 1", alike.path(), "--label");
+    // A class that the training part of a split happens to lack is a class of the file.
+    let rare = "1,0,0\n0,1,1\n1,1,0\n2,1,1\n1,2,0\n2,2,1\n0,2,2\n";
+    let folder = folder(&[("t.csv", rare)]);
+    for seed in 0..6 {
+        let line = format!(
+            "gradient digits-penalty --train {{}}/t.csv --split 2,2,3 --steps 1 --data-seed {seed}"
+        );
+        assert_eq!(run(&line, folder.path()).0, 0);
+    }
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_data_or_from_another_text() {
+    let folder = folder(&[("t.csv", "1,0,0\n0,1,1\n1,1,0\n2,1,1\n1,2,0\n2,2,1\n")]);
+    let line = "run digits-penalty --train {}/t.csv --steps 3";
+    assert_eq!(run(&format!("{line} --iterations 4 --save {{}}/s"), folder.path()).0, 0);
+    let names = || fs::read_dir(folder.path().join("s")).unwrap().count();
+    let before = names();
+    fs::write(folder.path().join("s/.hypertape-killed.tmp"), "half").unwrap();
+    assert_eq!(run(&format!("{line} --iterations 6 --resume {{}}/s"), folder.path()).0, 0);
+    assert!(names() <= before + 1, "what a killed run left is removed");
+    let on = format!("{line} --iterations 8 --resume {{}}/s");
+    refused(&format!("{on} --schedule binomial:c=2"), folder.path(), "schedule store-all");
+    refused(&format!("{on} --at {{}}/s/x.npz"), folder.path(), "--at");
+    let state = folder.path().join("s/state.json");
+    let text = fs::read(&state).unwrap();
+    // Every byte, by another bit each time.
+    for i in (0..text.len()).step_by(7) {
+        let mut other = text.clone();
+        other[i] ^= 1 << (i % 7);
+        fs::write(&state, other).unwrap();
+        let (status, ..) = run(&on, folder.path());
+        assert_eq!(status, 2, "byte {i}");
+    }
+    fs::write(&state, &text).unwrap();
+    fs::write(folder.path().join("t.csv"), "1,0,0\n0,1,1\n1,1,0\n2,1,1\n1,2,0\n2,3,1\n").unwrap();
+    refused(&on, folder.path(), "t.csv");
+}
+
+#[test]
+fn verdicts_wait_for_enough_draws() {
+    let none = tempdir().unwrap();
+    let verdict = |line: &str| row(line, none.path())["verdict"].as_str().unwrap().to_owned();
+    for seed in 0..20 {
+        let found = verdict(&format!("certify w4 --steps 50 --draws 5 --seed {seed}"));
+        assert!(found != "BIASED", "seed {seed}");
+    }
+    for seed in 0..40 {
+        let found = verdict(&format!("certify quadratic --estimator ufom:q=0.01 --seed {seed}"));
+        assert!(found != "BIASED", "seed {seed}");
+    }
+    let rare = verdict("certify learned-steps --estimator roulette:survival=0.01");
+    assert_eq!(rare, "undecided");
+    let (status, out, err) = run(
+        "certify quadratic --estimator ufom --estimator first-order --estimator minres --rule ista:l1=0.1",
+        none.path(),
+    );
+    assert!(status == 1 && out.contains("ufom") && err.contains("minres"), "{out}{err}");
+}
+
+#[test]
+fn what_is_exact_by_another_name_is_not_recommended() {
+    let none = tempdir().unwrap();
+    for problem in ["learned-steps", "quadratic", "ridge"] {
+        let (status, out, err) = run(&format!("plan {problem}"), none.path());
+        assert_eq!(status, 0, "{err}");
+        assert!(!out.contains("roulette:4:1") && !out.contains("NaN"), "{out}");
+    }
+    for line in ["plan learned-steps --steps 0", "plan ridge --draws 1", "certify ridge --draws 5"]
+    {
+        let (_, out, _) = run(line, none.path());
+        assert!(!out.contains("NaN") && !out.contains("inf"), "{line}: {out}");
+    }
+}
+
+#[test]
+fn long_estimates_end_in_time() {
+    let none = tempdir().unwrap();
+    let clock = std::time::Instant::now();
+    let line =
+        "run quadratic --estimator neumann:terms=1000000000000 --iterations 3 --time 1 --json";
+    let (status, out, err) = run(line, none.path());
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains("\"ended\":\"time\""), "{out}");
+    assert!(clock.elapsed().as_secs_f64() < 5.0);
+    let line = "plan quadratic --steps 18446744073709551615 --tolerance 1e-3";
+    refused(line, none.path(), "steps");
+    refused(
+        "gradient quadratic --estimator stocbio:batches=1e300",
+        none.path(),
+        "batches of stocbio",
+    );
+}
