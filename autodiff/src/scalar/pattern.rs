@@ -173,7 +173,9 @@ fn by_rows(joins: &[[u32; 2]], results: &[Option<u32>], n: usize) -> Option<Patt
     let mut rows = vec![Vec::new(); 64];
     for results in results.chunks(64) {
         for (bit, node) in results.iter().enumerate() {
-            node.iter().for_each(|&node| words.add(node as usize, 1 << bit));
+            if let Some(node) = *node {
+                words.add(node as usize, 1 << bit);
+            }
         }
         while let Some((number, word)) = words.pop(true) {
             if let Some(place) = number.checked_sub(n) {
@@ -297,13 +299,11 @@ impl Words {
             Some(if highest { live.ilog2() } else { live.trailing_zeros() } as usize)
         };
         loop {
-            let near = match self.near {
-                Some(near) => near,
-                None => {
-                    let mut levels = self.live.iter().rev();
-                    levels.try_fold(0, |place, level| Some(64 * place + first(level[place])?))?
-                }
+            let top = || {
+                let mut levels = self.live.iter().rev();
+                levels.try_fold(0, |place, level| Some(64 * place + first(level[place])?))
             };
+            let near = self.near.or_else(top)?;
             let page = &mut self.pages[self.page[near] as usize];
             let Some(bit) = first(page.live) else {
                 self.near = None;
