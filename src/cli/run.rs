@@ -145,10 +145,7 @@ pub(crate) fn run<T: Precise>(
             save(folder, &stem, &oracle, (&state.x, best, &w), &lines, &summary)
                 .map_err(|e| Failure::run(format!("--save: {e}")))?;
         }
-        ended = match state.end {
-            Some(End::Iterations) | None => format!("{} outer iterations", state.iteration),
-            Some(end) => format!("{} outer iterations, ended by {end}", state.iteration),
-        };
+        ended = length(&state);
         all.push(judged);
         found.extend(records.iter().map(|record| record.soundness));
     }
@@ -156,16 +153,26 @@ pub(crate) fn run<T: Precise>(
     if common.json {
         return Ok(());
     }
-    let (length, runs) = match options.repeat {
+    let (ended, runs) = match options.repeat {
         1 => (ended, String::new()),
         n => (format!("{iterations} outer iterations"), format!(", {n} runs")),
     };
     let (name, estimator) = (&entry.name, estimator.name());
-    say(out, format!("{name}: {length}, {}, {estimator}{runs}", outer.name()))?;
+    say(out, format!("{name}: {ended}, {}, {estimator}{runs}", outer.name()))?;
     say(out, report(&all))?;
     let estimates = found.len();
     Warned::of(found).lines(estimates).try_for_each(|line| say(out, line))
 }
+
+fn length<T>(state: &RunState<T>) -> String {
+    match state.end {
+        Some(End::Iterations) | None => format!("{} outer iterations", state.iteration),
+        Some(end) => format!("{} outer iterations, ended by {end}", state.iteration),
+    }
+}
+
+/// What a run begins with.
+type Begun<T> = (Opened<T>, Box<dyn Estimator<T>>);
 
 /// The problem of the first run, and the estimator: where `auto` is asked for, under the schedule that a run to be resumed took.
 fn begin<T: Precise>(
@@ -174,7 +181,7 @@ fn begin<T: Precise>(
     options: &Options,
     files: &Files,
     named: &str,
-) -> Result<(Opened<T>, Box<dyn Estimator<T>>), Failure> {
+) -> Result<Begun<T>, Failure> {
     let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
     let mut asked = options.common.clone();
     if asked.schedule == Asked::Auto

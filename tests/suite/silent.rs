@@ -47,7 +47,9 @@ fn near(found: &[f64], expected: &[f64], tolerance: f64) -> bool {
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempdir().unwrap();
-    files.iter().for_each(|(name, text)| fs::write(folder.path().join(name), text).unwrap());
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
     folder
 }
 
