@@ -55,7 +55,7 @@ impl Certificate {
 pub enum Judgement {
     /// Every draw agrees with the exact gradient, but for rounding.
     Exact,
-    /// The mean is within [`ALLOWED`] standard errors, and these are small enough to see a bias of half the gradient.
+    /// The mean is within five standard errors, and these are small enough to see a bias of half the gradient.
     Unbiased,
     /// The mean is off by more.
     Biased,
