@@ -22,7 +22,8 @@ pub const UNFINISHED: [&str; 2] = [".hypertape-", ".tmp"];
 ///     Err(std::io::Error::other("interrupted"))
 /// });
 /// assert_eq!((failed.unwrap_err().to_string(), std::fs::read(&path)?), ("interrupted".into(), b"first".to_vec()));
-/// # std::fs::remove_file(path)
+/// std::fs::remove_file(path)?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors

@@ -248,7 +248,8 @@ fn a_billion_steps_are_refused_at_once() {
     assert_eq!(exact.predict(&mut oracle, &inner, &x, draw).unwrap(), needed);
     let profile = Profile::measure(&oracle, &inner, &x, draw, 0).unwrap();
     let why = plan(&exact, &mut oracle, &inner, &profile, 100).unwrap_err();
-    assert!(matches!(why, Error::Memory { limit: 100, advice: None, .. }), "{why}");
+    let many = "plan goes through all steps: 1000000000 are too many, at most 100000000";
+    assert_eq!(why.to_string(), many);
     // 10 ms, most of it for tables; going through a billion actions takes minutes.
     let took = clock.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -264,7 +265,7 @@ fn every_estimator_is_rehearsed_at_once_for_any_number_of_steps() {
         "jump:anchors=1000000000,degree=1000000000",
         "roulette:0:1,999999999:0.5,18446744073709551615:0.1",
         "gmres:iterations=1000000000",
-        "stocbio:batches=1e300",
+        "stocbio:batches=1000",
     ];
     let schedules = [
         "store-all:keep=tapes",

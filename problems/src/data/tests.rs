@@ -260,7 +260,7 @@ fn files_become_sets() {
         ),
         (train(one_class), "one.svm: every label is "),
         (train(regression), "5000 different labels"),
-        (train("/nowhere/a.csv".into()), "/nowhere/a.csv: found"),
+        (train("/nowhere/a.csv".into()), "cannot read /nowhere/a.csv: "),
     ];
     for (files, expected) in cases {
         let message = load::<f64>(&files, 1).unwrap_err().to_string();

@@ -16,12 +16,14 @@ pub(super) struct Best<T> {
     bound: T,
     longest: T,
     last: bool,
+    doubtful: bool,
 }
 
 impl<T: Element> Best<T> {
     pub(super) fn new(system: &mut System<T>) -> Result<Self, Error> {
         let [v] = system.vectors()?;
-        Ok(Self { v, bound: T::infinity(), longest: T::zero(), last: true })
+        let (bound, longest) = (T::infinity(), T::zero());
+        Ok(Self { v, bound, longest, last: true, doubtful: false })
     }
 
     /// Looks at `system.v`, whose residual is `residual` by recursion, for an `A` of norm `size`. Whether more iterations can
@@ -32,6 +34,7 @@ impl<T: Element> Best<T> {
         self.last = residual + rounding < self.bound;
         if self.last {
             self.bound = residual + rounding;
+            self.doubtful = T::from_f64(16.0) * rounding > self.bound;
             self.v.copy_from_slice(system.v);
         }
         // Roundings are seldom as large as their bound.
@@ -45,11 +48,21 @@ impl<T: Element> Best<T> {
         residual <= before * (T::one() + T::epsilon().sqrt())
     }
 
-    /// Leaves it in `system.v`.
-    pub(super) fn settle(self, system: &mut System<T>) {
+    /// Leaves it in `system.v`, or zero where roundings are much of its bound and its true residual, for which `scratch` is, is
+    /// above that of zero.
+    pub(super) fn settle(self, system: &mut System<T>, scratch: &mut [T]) -> Result<(), Error> {
         if !self.last {
             system.v.copy_from_slice(&self.v);
         }
+        if self.doubtful {
+            system.warm = true;
+            system.residual(scratch)?;
+            let within = norm(scratch) <= norm(system.b);
+            if !within {
+                system.v.fill(T::zero());
+            }
+        }
         system.give([self.v]);
+        Ok(())
     }
 }

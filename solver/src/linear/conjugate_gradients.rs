@@ -92,7 +92,7 @@ pub(super) fn solve<T: Element>(
         iterations += 1;
     }
     best.see(system, norm(&r), size);
-    best.settle(system);
+    best.settle(system, &mut r)?;
     system.give([hd, d, r]);
     if let Some((z, _)) = precondition {
         system.give([z]);

@@ -43,7 +43,7 @@ impl<T: Element> LinearSolver<T> for Minres {
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let (mut scratch, mut best) = (system.vectors()?, Best::new(system)?);
         let (iterations, size, singular) = iterate(system, &mut scratch, &mut best, self.stop)?;
-        best.settle(system);
+        best.settle(system, &mut scratch[0])?;
         if singular {
             let [r, product, ..] = &mut scratch;
             shorten(system, r, product, size)?;

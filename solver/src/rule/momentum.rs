@@ -14,7 +14,7 @@ use crate::spelling::{About, Range, Spelled, Visit};
 /// Momentum `b`, with the gradient at `w` (heavy ball) or ahead of it (Nesterov).
 ///
 /// ```
-/// use hypertape_solver::{Momentum, Rule};
+/// use hypertape_solver::{Momentum, Named};
 /// assert_eq!(Named::name(&Momentum::nesterov(0.9)?), "nesterov:momentum=0.9");
 /// let error = Momentum::heavy_ball(1.0).unwrap_err();
 /// assert_eq!(error.to_string(), "momentum of heavy-ball: found 1, expected a number from 0 to below 1");
