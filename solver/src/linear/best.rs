@@ -34,7 +34,7 @@ impl<T: Element> Best<T> {
         self.last = residual + rounding < self.bound;
         if self.last {
             self.bound = residual + rounding;
-            self.doubtful = T::from_f64(16.0) * rounding > self.bound;
+            self.doubtful = T::from_f64(16.0) * rounding > norm(system.b);
             self.v.copy_from_slice(system.v);
         }
         // Roundings are seldom as large as their bound.
@@ -48,8 +48,8 @@ impl<T: Element> Best<T> {
         residual <= before * (T::one() + T::epsilon().sqrt())
     }
 
-    /// Leaves it in `system.v`, or zero where roundings are much of its bound and its true residual, for which `scratch` is, is
-    /// above that of zero.
+    /// Leaves it in `system.v`. Where roundings may have made it worse than zero, its residual is evaluated in `scratch`, and zero
+    /// is left if they have.
     pub(super) fn settle(self, system: &mut System<T>, scratch: &mut [T]) -> Result<(), Error> {
         if !self.last {
             system.v.copy_from_slice(&self.v);
