@@ -200,10 +200,16 @@ fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
             option(random, name, value);
         }
     }
-    match command {
-        "run" => option(random, "--iterations", random.clone().random_range(0..4).to_string()),
-        "certify" => option(random, "--draws", random.clone().random_range(2..9).to_string()),
-        _ => {}
+    // As with steps, more would be done for as long as was asked.
+    let (count, most) = match command {
+        "run" => ("--iterations", 4),
+        "certify" => ("--draws", 9),
+        _ => ("", 0),
+    };
+    if most > 0 {
+        let sane = random.random_range(0..most).to_string();
+        let wild = pick(random, &["-1", "nan", "1e300", "x", ""]).to_owned();
+        words.extend([count.to_owned(), if random.random_bool(0.1) { wild } else { sane }]);
     }
     if random.random_bool(0.2) {
         let file = write_file(random, folder);
