@@ -60,7 +60,10 @@ macro_rules! functions {
                 Tanh tanh {
                     |x| math::tanh::<FMA, T>(x);
                     |x, y| varying(-y.square() + 1.0);
-                    tail |y| y * y > T::of(FLAT) => varying((x * 2.0).sigmoid() * (x * -2.0).sigmoid() * 4.0);
+                    tail |y| y * y > T::of(FLAT) => {
+                        let u = (x.abs() * -2.0).exp();
+                        varying((u + 1.0).recip().square() * u * 4.0)
+                    };
                 }
                 /// Inverse hyperbolic sine.
                 Asinh asinh { |x| math::asinh(x); |x, _y| varying(x.recip_hypot()); }
