@@ -5,8 +5,9 @@
 mod reverse;
 
 use hypertape_autodiff::{
-    Arena, Array, Convolution, Dual, Element, Fault, Function, LinearOperator, Role, Shape, Tally,
-    Tape, Tensor, Workspace, check, dot, max_pool, mean_pool, normalise,
+    Arena, Array, Axis, Convolution, Dual, Element, Fault, Function, LinearOperator, Method,
+    Operations, Role, Shape, Tally, Tape, Tensor, Workspace, check, dot, max_pool, mean_pool,
+    normalise,
 };
 use reverse::reverse_over_reverse;
 
@@ -21,6 +22,7 @@ const SHAPES: [Shape; 6] = [
 ];
 
 const LABELS: [u32; 3] = [3, 0, 3];
+const PLACES: [u32; 6] = [11, 0, 5, 5, 7, 2];
 const ROWS: [u32; 5] = [2, 0, 2, 1, 2];
 
 fn map([height, width]: [u32; 2], size: u32, stride: u32) -> Convolution {
@@ -47,6 +49,11 @@ impl<T: Element> LinearOperator<T> for Difference {
             }
         }
     }
+}
+
+/// A symmetric positive definite matrix with three rows.
+fn definite<'a, A: Array<'a>>(x: &[A]) -> A {
+    x[0].matmul_transposed(false, x[0], true) + x[4].exp().to_diagonal()
 }
 
 macro_rules! cases {
@@ -144,6 +151,45 @@ cases! {
     logistic_loss: |x| x[0].logistic_loss(x[3].scalar(-1.0));
     squared_error: |x| x[0].squared_error(x[3].detach());
     norm: |x| x[0].norm();
+    select: |x| x[0].less(x[2]).select(x[0] * x[3], x[2].exp());
+    clamp: |x| x[0].clamp(-0.3, 0.7);
+    hypot: |x| x[0].hypot(x[3]);
+    atan2: |x| x[0].atan2(x[2]);
+    power: |x| (x[0].square() + 0.5).power(x[3]);
+    xlogy: |x| x[0].xlogy(x[3].square() + 0.5);
+    silu: |x| x[0].silu();
+    gelu: |x| x[0].gelu();
+    ln_gamma: |x| (x[0].square() + 0.3).ln_gamma();
+    digamma: |x| (x[0].square() + 0.3).digamma();
+    max_over: |x| x[0].max_over(Axis::Rows);
+    min_over: |x| x[0].min_over(Axis::Columns);
+    product_over: |x| x[0].product_over(Axis::Rows) * x[0].product_over(Axis::Columns);
+    logsumexp_over: |x| x[0].logsumexp_over(Axis::Rows);
+    softmax_over: |x| x[0].softmax_over(Axis::Rows);
+    sort: |x| x[0].sort(Axis::Columns).0 * x[2].sort(Axis::Rows).0;
+    cumulative_sum: |x| x[0].square().cumulative_sum(Axis::Rows) * x[2].cumulative_sum(Axis::Columns);
+    transpose: |x| x[0].square().transpose();
+    block: |x| x[0].square().block([1, 1], Shape::new(2, 3));
+    inset: |x| x[4].square().inset([1, 2], Shape::new(4, 4));
+    entries: |x| x[0].square().entries(&PLACES, Shape::new(2, 3));
+    scatter_entries: |x| x[0].entries(&PLACES, Shape::column(6)).square().scatter_entries(&PLACES, Shape::new(4, 3));
+    stack: |x| x[0].stack(&[x[3].square(), x[5]]);
+    concatenate_rows: |x| x[0].concatenate(&[x[3].square(), x[2]], Axis::Rows);
+    concatenate_columns: |x| x[0].concatenate(&[x[4].square(), x[2]], Axis::Columns);
+    slices_of_one: |x| x[0].rows(0, 2) * x[0].rows(1, 2) + x[0].gather_rows(&ROWS[..2]) * x[0].entries(&PLACES, Shape::new(2, 3)).columns(0, 1);
+    gather_columns: |x| x[0].square().gather_columns(&LABELS);
+    scatter_columns: |x| x[0].square().scatter_columns(&[1, 0, 1, 2], 5);
+    tile: |x| x[4].square().tile(2, 3);
+    diagonal: |x| x[0].square().diagonal();
+    to_diagonal: |x| x[3].square().to_diagonal();
+    triangles: |x| x[0].square().lower_triangle() + x[2].square().upper_triangle() * x[0];
+    batched: |x| x[0].reshape(Shape::new(6, 2)).batched_matmul(x[2].reshape(Shape::new(6, 2)), 3, [false, false]);
+    batched_left: |x| x[0].reshape(Shape::new(6, 2)).batched_matmul(x[2].reshape(Shape::new(4, 3)), 2, [true, true]);
+    batched_transposed: |x| x[0].reshape(Shape::new(6, 2)).batched_matmul(x[2].reshape(Shape::new(6, 2)), 2, [true, false]);
+    batched_right: |x| x[0].reshape(Shape::new(4, 3)).batched_matmul(x[2].reshape(Shape::new(4, 3)), 2, [false, true]);
+    cholesky: |x| definite(x).cholesky();
+    inverse: |x| definite(x).inverse(Method::Lu);
+    solve: |x| definite(x).solve(x[2], Method::Cholesky) + definite(x).log_det(Method::Lu);
     detached_factor: |x| x[0].detach() * x[2];
 }
 

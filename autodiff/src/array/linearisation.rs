@@ -110,8 +110,9 @@ impl Drop for Home {
     }
 }
 
-// SAFETY: pieces are reached through `self` alone and hold nothing but references into the arena, which moves along, and
-// into the data, which can be read from any thread.
+// SAFETY: pieces are reached through `self` alone. What they hold are references into the arena, which moves along, into the
+// data, which can be read from any thread, and maybe to arenas that live for ever, by handles on arrays made there: of those
+// nothing but entries is read, which do not change, as a sweep takes every handle `within` its own arena first.
 unsafe impl<T: Send + Sync + 'static> Send for Linearisation<'_, T> {}
 
 impl<T: Element> Default for Linearisation<'_, T> {

@@ -128,17 +128,46 @@ impl<'a, T: Element> Tensor<'a, T> {
     /// [`Array::convolve_for`] of operands that no fault left behind.
     fn convolved(self, other: Self, map: Convolution, role: Role) -> Self {
         const NAME: &str = "convolve";
+        let range = |what, found, within| {
+            self.arena.raise(Fault::Range { operation: NAME, what, found, within });
+            Self::empty(self.arena)
+        };
+        if map.stride == 0 {
+            return range("the stride", 0, [1, u32::MAX as usize]);
+        }
         let Some(shapes) = map.shapes(role, self.shape, other.shape) else {
             return self.mismatch(NAME, other.shape);
         };
         let found = shapes[Role::Kernel as usize].rows as usize;
         if found > PLACE {
-            let what = "a patch of a convolution";
-            self.arena.raise(Fault::Length { what, expected: PLACE, found });
-            return Self::empty(self.arena);
+            return range("the number of entries of a patch", found, [1, PLACE]);
         }
         Self::tried(self.arena, NAME, shapes[role as usize], |out| {
             T::convolve(self.arena, (map, role), shapes, [self.data, other.data], out)
+        })
+    }
+
+    /// [`Array::batched_matmul`] of operands that no fault left behind.
+    fn batched(self, other: Self, count: u32, transposed: [bool; 2]) -> Self {
+        let each = |a: Self| Shape::new(a.shape.rows / count.max(1), a.shape.cols);
+        let whole = |a: Self| each(a).rows * count == a.shape.rows;
+        let (left, right) = (each(self), each(other));
+        let (l, r) = (left.flipped(transposed[0]), right.flipped(transposed[1]));
+        if !whole(self) || !whole(other) || l.cols != r.rows {
+            return self.mismatch("batched_matmul", other.shape);
+        }
+        let shape = Shape::new(l.rows.saturating_mul(count), r.cols);
+        Self::filled(self.arena, "batched_matmul", shape, |out| {
+            let size = Shape::new(l.rows, r.cols).len();
+            for k in 0..count as usize {
+                let cut = |a: Self, shape: Shape, transposed| {
+                    let data = &a.data[k * shape.len()..][..shape.len()];
+                    Operand { data, shape, transposed }
+                };
+                let right = cut(other, right, transposed[1]);
+                let out = &mut out[k * size..][..size];
+                T::products(cut(self, left, transposed[0]), true, &[right], &mut [out]);
+            }
         })
     }
 
@@ -264,6 +293,26 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         }
     }
 
+    fn assemble(self, parts: &[(Self, Linear<'a, T>)], shape: Shape, apart: bool) -> Self {
+        for &(part, f) in parts {
+            match part.admitted(f) {
+                None => return Self::empty(self.arena),
+                Some(found) if found != shape => return part.mismatch(f.name(), shape),
+                Some(_) => {}
+            }
+        }
+        let name = parts.first().map_or("stack", |(_, f)| f.name());
+        Self::filled(self.arena, name, shape, |out| {
+            for (k, (part, f)) in parts.iter().enumerate() {
+                if apart || k == 0 {
+                    f.spread(part.data, part.shape, out, |out, x| *out = x);
+                } else {
+                    f.spread(part.data, part.shape, out, |out, x| *out += x);
+                }
+            }
+        })
+    }
+
     fn operate(planes: &mut [Self], map: &'a dyn LinearOperator<T>, transposed: bool) {
         let Some(first) = planes.first().copied() else { return };
         let tried = || {
@@ -306,6 +355,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
                     T::row_dots(self.data, other.data, cols, out);
                 })
             }
+            Bilinear::Batched(count, transposed) => self.batched(other, count, transposed),
             Bilinear::Convolve(map, role) => self.convolved(other, map, role),
             _ => self.mismatch(f.name(), other.shape),
         }

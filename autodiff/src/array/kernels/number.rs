@@ -37,6 +37,9 @@ pub trait Number:
     const EXP_RANGE: (Self, Self);
     /// Above this `tanh x` rounds to 1.
     const TANH_END: Self;
+    /// Squares of `tanh x` above this are so near 1 that the slope is not taken from their difference, which has lost 20 of 53
+    /// bits by here, and 10 of 24: the exponential that takes its place is dear, and 9 digits are enough.
+    const SATURATED: Self;
     /// `erf x = x (c_0 + c_1 x^2 + ...)` up to 1.
     const ERF_SERIES: &'static [[Self; 2]];
     /// `(1 + 2x) e^(x^2) erfc x = c_0 + c_1 t + ...` with `t = (x - 3.75)/(x + 3.75)`, from 0.4 on (the form of Shepherd and
