@@ -351,6 +351,9 @@ pub(crate) struct Compare {
     /// two equal programs 1 of 100 comparisons has such a row at most. Fewer than 6 times a side are not compared
     #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) slower: f64,
+    /// Write the comparison as a page, with a figure of the ratios and their intervals
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
