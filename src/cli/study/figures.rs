@@ -144,8 +144,8 @@ fn figure(
     if !zeros.is_empty() {
         add(format!("; zero, and so not drawn: {}", zeros.join(", ")));
     }
-    let beaten = points.len() < 2;
-    series.retain(|s| !s.points.is_empty() && !(s.kind == Kind::Front && beaten));
+    // A front is a line.
+    series.retain(|s| s.points.len() > usize::from(s.kind == Kind::Front));
     let title = format!("{name}: {what}");
     let id = format!("{}-{id}", name.replace(", ", "-")).chars().map(stem).collect();
     let (x, y) = ((x.0.to_owned(), x.1), (y.0.to_owned(), y.1));

@@ -239,8 +239,9 @@ pub(super) fn compared(
     [before, after]: [&Records; 2],
     slower: f64,
 ) -> Result<Comparison, Failure> {
-    let right = ["time", "interval", "bytes", "verdict"].map(|name| (name, Align::Right));
-    let mut table = Table::new(&[&[("cell", Align::Left)][..], &right].concat());
+    let right = ["time", "interval", "bytes"].map(|name| (name, Align::Right));
+    let [cell, verdict] = ["cell", "verdict"].map(|name| [(name, Align::Left)]);
+    let mut table = Table::new(&[&cell[..], &right, &verdict].concat());
     let (mut worse, mut ratios, all) = (0, Vec::new(), groups(cells, before)?);
     let keys = varying(&all.iter().collect::<Vec<_>>());
     let level = FALSE_ALARM / all.len().max(1) as f64;
