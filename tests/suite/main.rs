@@ -14,6 +14,8 @@ mod estimators;
 mod fixed_points;
 #[cfg(feature = "cli")]
 mod guide;
+#[cfg(feature = "cli")]
+mod help;
 mod implicit;
 mod inner_rules;
 mod known_answers;

@@ -159,7 +159,8 @@ pub(super) fn table(groups: &[Group]) -> Table {
     for group in groups {
         let mut row: Vec<String> = shown.iter().map(|key| group.text(key)).collect();
         row.push(match (group.done.len(), &group.failed[..]) {
-            (count, []) => count.to_string(),
+            (count, []) if group.done.iter().any(|done| done.random) => count.to_string(),
+            (count, []) => format!("{count}, not random"),
             (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
                 format!("{count}, {} {first}", 1 + others.len())
             }
@@ -201,6 +202,13 @@ pub(super) fn warnings(groups: &[Group]) -> Vec<String> {
     for group in groups {
         // Numbers of other seeds differ: the first of each kind speaks for them.
         let mut told = BTreeSet::new();
+        let notes =
+            group.done.iter().flat_map(|done| &done.notes).map(|note| format!("note: {note}"));
+        for note in notes {
+            if !lines.contains(&note) {
+                lines.push(note);
+            }
+        }
         for warning in group.done.iter().flat_map(|done| &done.warned.warnings) {
             if told.insert(warning.split(|c: char| c.is_ascii_digit()).next()) {
                 let (problem, label) = (&group.cell.run.common.problem, group.label(&keys));
