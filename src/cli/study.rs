@@ -157,7 +157,7 @@ fn estimate(
         };
         let (mut once, common) = (cell.iterations().max(1) as f64, &cell.run.common);
         if let (Some(calls), Some(steps)) = (cell.run.oracle_calls, common.steps) {
-            // The cheapest iteration takes a gradient a step.
+            // The cheapest iteration takes a gradient per step.
             once = once.min(calls as f64 / steps.max(1) as f64);
         }
         once = once.min(cell.run.time.unwrap_or(f64::INFINITY) / each);

@@ -224,7 +224,7 @@ fn whole(mean: f64) -> String {
     if mean.fract() == 0.0 { mean.to_string() } else { significant(mean, 4) }
 }
 
-/// Fewer times than these a side say nothing about speed.
+/// Fewer times than these per side say nothing about speed.
 const TIMES: usize = 6;
 
 /// The probability that any row of a comparison is called slower or faster where nothing changed, if times of a cell are drawn
