@@ -251,7 +251,7 @@ pub trait Array<'a>:
     }
     /// Of each entry the sum up to it along an axis.
     fn cumulative_sum(self, axis: Axis) -> Self {
-        self.map_linear(Linear::CumulativeSum(axis, false))
+        self.map_linear(Linear::CumulativeSum(axis == Axis::Columns, false))
     }
     /// `M x` or `M^T x` for a constant linear map.
     fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self {
@@ -320,11 +320,11 @@ pub trait Array<'a>:
     fn mean(self) -> Self {
         self.sum() / self.shape().len() as f64
     }
-    /// Sum over the rows: one entry a column.
+    /// Sum over the rows: one entry per column.
     fn sum_rows(self) -> Self {
         self.sum_to(Shape::new(1, self.shape().cols))
     }
-    /// Sum over the columns: one entry a row.
+    /// Sum over the columns: one entry per row.
     fn sum_cols(self) -> Self {
         self.sum_to(Shape::column(self.shape().rows))
     }

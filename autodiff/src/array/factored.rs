@@ -58,8 +58,8 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
         if shape.rows != shape.cols {
             return Err(Fault::NotSquare { operation: method.name(), shape });
         }
-        let n = shape.rows as usize;
-        let factors = arena.copy(matrix.values())?;
+        let (n, values) = (shape.rows as usize, seen(matrix)?);
+        let factors = arena.copy(values)?;
         let inverse = Inverse::new(method, n, factors, arena.fill(n, 0)?)?;
         let mut part = matrix;
         if A::ORDER > 0 && matches!(method, Method::Lower | Method::Upper) {
@@ -144,6 +144,12 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
         }
         sum
     }
+}
+
+/// The entries, for what depends on them in other ways than by operations; the fault of a tracer, which has none.
+pub(crate) fn seen<'a, A: Array<'a>>(x: A) -> Result<&'a [A::Elem], Fault> {
+    let (values, all) = (x.values(), x.shape().len());
+    if values.len() == all { Ok(values) } else { Err(Fault::Trace { what: "looks at values" }) }
 }
 
 /// The factor of `tr E^k` in `tr ln(I + E)`: `(-1)^(k + 1) / k`.

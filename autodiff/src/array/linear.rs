@@ -3,7 +3,7 @@
 
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::fault::Fault;
-use crate::shape::{Axis, Shape};
+use crate::shape::Shape;
 
 /// A constant linear map on columns, given by its action: `y = M x`, or `y = M^T x`.
 ///
@@ -83,8 +83,8 @@ pub enum Linear<'a, T> {
     Entries(&'a [u32], Shape),
     /// `scatter_entries`
     ScatterEntries(&'a [u32], Shape),
-    /// `cumulative_sum`, from the end if so.
-    CumulativeSum(Axis, bool),
+    /// `cumulative_sum`: whether across columns, and whether from the end.
+    CumulativeSum(bool, bool),
     /// `linear`, transposed or not.
     Operator(&'a dyn LinearOperator<T>, bool),
 }
@@ -130,7 +130,7 @@ impl<T> Linear<'_, T> {
             Self::Inset(at, _) => Self::Block(at, from),
             Self::Entries(places, _) => Self::ScatterEntries(places, from),
             Self::ScatterEntries(places, _) => Self::Entries(places, from),
-            Self::CumulativeSum(axis, reversed) => Self::CumulativeSum(axis, !reversed),
+            Self::CumulativeSum(across, reversed) => Self::CumulativeSum(across, !reversed),
             Self::Operator(map, transposed) => Self::Operator(map, !transposed),
         }
     }
@@ -237,6 +237,33 @@ impl Bilinear {
             Self::RowDot => "row_dot",
             Self::Convolve(..) => "convolve",
             Self::Batched(..) => "batched_matmul",
+        }
+    }
+
+    /// The shape of the product of arrays of shapes `a` and `b`.
+    ///
+    /// # Errors
+    /// [`Fault::Shapes`] if they do not fit, [`Fault::Range`] for settings of a convolution that are out of range.
+    pub(crate) fn result(self, a: Shape, b: Shape) -> Result<Shape, Fault> {
+        match self {
+            Self::Convolve(map, role) => Ok(map.fitting(role, a, b)?[role as usize]),
+            Self::Batched(count, transposed) => {
+                let each = |shape: Shape, transposed| {
+                    let rows = shape.rows.checked_div(count)?;
+                    (rows * count == shape.rows)
+                        .then(|| Shape::new(rows, shape.cols).flipped(transposed))
+                };
+                let factors = each(a, transposed[0]).zip(each(b, transposed[1]));
+                let fitting = factors.filter(|(left, right)| left.cols == right.rows);
+                let result = fitting.and_then(|(left, right)| {
+                    Some(Shape::new(left.rows.checked_mul(count)?, right.cols))
+                });
+                let unfit = Fault::Shapes { operation: self.name(), left: a, right: b };
+                result.ok_or(unfit)
+            }
+            _ if a != b => Err(Fault::Shapes { operation: self.name(), left: a, right: b }),
+            Self::Dot => Ok(Shape::SCALAR),
+            Self::RowDot => Ok(Shape::column(a.rows)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::array::element::Element;
 use crate::array::linear::Linear;
-use crate::shape::{Axis, Shape};
+use crate::shape::Shape;
 
 impl<T: Element> Linear<'_, T> {
     /// Writes the result for the entries `x` of an array of shape `from` into `out`, which is zero and has the right
@@ -58,13 +58,10 @@ impl<T: Element> Linear<'_, T> {
                     *out = x[place as usize];
                 }
             }
-            Self::CumulativeSum(axis, reversed) => {
+            Self::CumulativeSum(across, reversed) => {
                 out.copy_from_slice(x);
                 // From one entry to the next along the axis, and entries along it.
-                let [step, count] = match axis {
-                    Axis::Rows => [cols, from.rows as usize],
-                    Axis::Columns => [1, cols],
-                };
+                let [step, count] = if across { [1, cols] } else { [cols, from.rows as usize] };
                 for place in 0..out.len() {
                     let place = if reversed { out.len() - 1 - place } else { place };
                     let at = place / step.max(1) % count.max(1);

@@ -2,7 +2,7 @@
 
 use crate::array::Array;
 use crate::array::element::Element;
-use crate::array::factored::Factored;
+use crate::array::factored::{Factored, seen};
 use crate::array::factors::Method;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::Linear;
@@ -101,7 +101,8 @@ pub trait Operations<'a>: Array<'a> {
     }
     /// Where the largest is along an axis; the first of several, a number over `NaN`. Looks at values. Empty at the memory limit.
     fn argmax(self, axis: Axis) -> &'a [u32] {
-        let (shape, x) = (self.shape(), self.values());
+        let Some(x) = looked_at(self) else { return &[] };
+        let shape = self.shape();
         let [count, lines] = lengths(shape, axis);
         let best = |line: u32| {
             let at = |i: u32| x[place(shape, axis, line, i)];
@@ -115,7 +116,8 @@ pub trait Operations<'a>: Array<'a> {
     }
     /// Sorted along an axis, `NaN` last, equal ones in their order; and where each entry was. Looks at values.
     fn sort(self, axis: Axis) -> (Self, &'a [u32]) {
-        let (shape, x) = (self.shape(), self.values());
+        let Some(x) = looked_at(self) else { return (self.constant(Shape::EMPTY, &[]), &[]) };
+        let shape = self.shape();
         let [count, lines] = lengths(shape, axis);
         let mut from = vec![0; shape.len()];
         for line in 0..lines {
@@ -232,6 +234,11 @@ pub trait Operations<'a>: Array<'a> {
 }
 
 impl<'a, A: Array<'a>> Operations<'a> for A {}
+
+/// The entries, unless they cannot be seen, which is a fault.
+fn looked_at<'a, A: Array<'a>>(x: A) -> Option<&'a [A::Elem]> {
+    seen(x).inspect_err(|&fault| x.arena().raise(fault)).ok()
+}
 
 fn mismatch<'a, A: Array<'a>>(x: A, operation: &'static str, right: Shape) -> A {
     x.arena().raise(Fault::Shapes { operation, left: x.shape(), right });

@@ -2,7 +2,6 @@
 
 use crate::arena::Arena;
 use crate::array::element::Element;
-use crate::array::kernels::convolution::{Convolution, PLACE, Role};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::product::Operand;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
@@ -125,40 +124,12 @@ impl<'a, T: Element> Tensor<'a, T> {
         f.result(self.shape).inspect_err(|&fault| self.arena.raise(fault)).ok()
     }
 
-    /// [`Array::convolve_for`] of operands that no fault left behind.
-    fn convolved(self, other: Self, map: Convolution, role: Role) -> Self {
-        const NAME: &str = "convolve";
-        let range = |what, found, within| {
-            self.arena.raise(Fault::Range { operation: NAME, what, found, within });
-            Self::empty(self.arena)
-        };
-        if map.stride == 0 {
-            return range("the stride", 0, [1, u32::MAX as usize]);
-        }
-        let Some(shapes) = map.shapes(role, self.shape, other.shape) else {
-            return self.mismatch(NAME, other.shape);
-        };
-        let found = shapes[Role::Kernel as usize].rows as usize;
-        if found > PLACE {
-            return range("the number of entries of a patch", found, [1, PLACE]);
-        }
-        Self::tried(self.arena, NAME, shapes[role as usize], |out| {
-            T::convolve(self.arena, (map, role), shapes, [self.data, other.data], out)
-        })
-    }
-
-    /// [`Array::batched_matmul`] of operands that no fault left behind.
-    fn batched(self, other: Self, count: u32, transposed: [bool; 2]) -> Self {
+    /// [`Array::batched_matmul`] of operands that fit, with a result of `shape`.
+    fn batched(self, other: Self, count: u32, transposed: [bool; 2], shape: Shape) -> Self {
         let each = |a: Self| Shape::new(a.shape.rows / count.max(1), a.shape.cols);
-        let whole = |a: Self| each(a).rows * count == a.shape.rows;
         let (left, right) = (each(self), each(other));
-        let (l, r) = (left.flipped(transposed[0]), right.flipped(transposed[1]));
-        if !whole(self) || !whole(other) || l.cols != r.rows {
-            return self.mismatch("batched_matmul", other.shape);
-        }
-        let shape = Shape::new(l.rows.saturating_mul(count), r.cols);
         Self::filled(self.arena, "batched_matmul", shape, |out| {
-            let size = Shape::new(l.rows, r.cols).len();
+            let size = out.len() / (count as usize).max(1);
             for k in 0..count as usize {
                 let cut = |a: Self, shape: Shape, transposed| {
                     let data = &a.data[k * shape.len()..][..shape.len()];
@@ -343,22 +314,28 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         if self.is_faulty() || other.is_faulty() {
             return Self::empty(self.arena);
         }
-        let (arena, same) = (self.arena, self.shape == other.shape);
-        match f {
-            Bilinear::Dot if same => {
+        let arena = self.arena;
+        let tried = f.result(self.shape, other.shape).map(|shape| match f {
+            Bilinear::Dot => {
                 let sum = arena.fill(1, T::dot(self.data, other.data));
-                Self::result(arena, f.name(), Shape::SCALAR, sum.map(|s| &*s))
+                Self::result(arena, f.name(), shape, sum.map(|s| &*s))
             }
-            Bilinear::RowDot if same => {
+            Bilinear::RowDot => {
                 let cols = (self.shape.cols as usize).max(1);
-                Self::filled(arena, f.name(), Shape::column(self.shape.rows), |out| {
+                Self::filled(arena, f.name(), shape, |out| {
                     T::row_dots(self.data, other.data, cols, out);
                 })
             }
-            Bilinear::Batched(count, transposed) => self.batched(other, count, transposed),
-            Bilinear::Convolve(map, role) => self.convolved(other, map, role),
-            _ => self.mismatch(f.name(), other.shape),
-        }
+            Bilinear::Batched(count, transposed) => self.batched(other, count, transposed, shape),
+            Bilinear::Convolve(map, role) => Self::tried(arena, f.name(), shape, |out| {
+                let shapes = map.fitting(role, self.shape, other.shape)?;
+                T::convolve(arena, (map, role), shapes, [self.data, other.data], out)
+            }),
+        });
+        tried.unwrap_or_else(|fault| {
+            arena.raise(fault);
+            Self::empty(arena)
+        })
     }
 
     fn softmax_parts(self) -> (Self, Self) {
