@@ -20,8 +20,7 @@ use std::thread;
 
 use super::app::App;
 use super::args::{Compare, Part, Study as Options};
-use super::failure::{Failure, say};
-use super::gradient::json;
+use super::failure::{Failure, json, say};
 use super::run::progress;
 use super::table;
 use cell::{Reply, Task};
