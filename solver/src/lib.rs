@@ -4,6 +4,14 @@
 //! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example. A loop that is no optimiser, such as the steps
 //! of an ODE, is a [`Recurrence`], which [`Loop`] differentiates from checkpoints.
 //!
+//! - **Choices by name.** [`Registry`] parses `ufom:q=0.2` or `binomial:c=10`, lists every choice, and explains its settings.
+//! - **Budgets.** [`Oracle::set_memory`] refuses what does not fit; [`Profile`] measures and predicts; [`Estimator::predict`] tells the
+//!   bytes before anything runs.
+//! - **Trust.** [`check()`] tests the derivatives of a problem, [`certify()`] measures bias and variance, [`contract`] holds an estimator
+//!   of your own to a known answer.
+//! - **Your own.** [`Estimator`], [`LinearSolver`], [`Rule`], [`Outer`] and `Coupling` are traits; each has a short implementation here
+//!   to begin from.
+//!
 //! Feature `threads` adds `Oracle::set_threads`, feature `serde` runs that are saved and resumed (`Saved`, `Saving`) and costs,
 //! records, states and named arrays as data.
 

@@ -130,7 +130,7 @@ pub(crate) struct Common {
     #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) save: Option<PathBuf>,
-    /// Print one JSON object a line instead of a table
+    /// Print one JSON object per line instead of a table
     #[arg(help_heading = OUTPUT, long)]
     #[serde(skip)]
     pub(crate) json: bool,
@@ -377,9 +377,12 @@ pub(crate) struct Compare {
     /// Folder of the study after
     pub(crate) after: PathBuf,
     /// Ratio of the median times from which a row counts as slower, or its inverse as faster, where a test of ranks agrees: of
-    /// two equal programs 1 of 100 comparisons has such a row at most. Fewer than 6 times a side are not compared
+    /// two equal programs 1 of 100 comparisons has such a row at most. Fewer than 6 times per side are not compared
     #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) slower: f64,
+    /// Write the comparison as a page, with a figure of the ratios and their intervals
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ use std::thread;
 
 use super::app::App;
 use super::args::{Compare, Part, Study as Options};
+use super::atomic;
 use super::failure::{Failure, json, say};
 use super::run::progress;
 use super::table;
@@ -155,7 +156,7 @@ fn estimate(
         };
         let (mut once, common) = (cell.iterations().max(1) as f64, &cell.run.common);
         if let (Some(calls), Some(steps)) = (cell.run.oracle_calls, common.steps) {
-            // The cheapest iteration takes a gradient a step.
+            // The cheapest iteration takes a gradient per step.
             once = once.min(calls as f64 / steps.max(1) as f64);
         }
         once = once.min(cell.run.time.unwrap_or(f64::INFINITY) / each);
@@ -203,11 +204,18 @@ pub(crate) fn compare(app: &App, options: &Compare, out: &mut dyn Write) -> Resu
         let (a, b) = (options.before.display(), options.after.display());
         return Err(Failure::usage(format!("found no cell that {a} and {b} share")));
     }
-    let (table, worse) = summary::compared(&study.cells, [&before, &after], options.slower)?;
-    say(out, table)?;
+    let found = summary::compared(&study.cells, [&before, &after], options.slower)?;
+    say(out, &found.table)?;
     let others = study.cells.len() - both;
-    say(out, format!("{both} cells compared, {others} cells of the first are not in both"))?;
-    match worse {
+    let told = format!("{both} cells compared, {others} cells of the first are not in both");
+    say(out, &told)?;
+    if let Some(file) = &options.page {
+        let folders = [&options.before, &options.after].map(|folder| folder.display().to_string());
+        let text = page::comparison(&folders, [&before, &after], &told, &found);
+        atomic::write(file, |w| Ok(w.write_all(text.as_bytes())?))
+            .map_err(|e| Failure::run(format!("--page: {e}")))?;
+    }
+    match found.worse {
         0 => Ok(()),
         n => Err(Failure::run(format!("{n} rows are worse than before"))),
     }

@@ -40,6 +40,11 @@ impl Table {
         &self.lines
     }
 
+    /// How each column lines up.
+    pub(crate) fn align(&self) -> &[Align] {
+        &self.align
+    }
+
     /// The table in Markdown.
     pub(crate) fn markdown(&self) -> String {
         let rule = self.align.iter().map(|a| if *a == Align::Left { ":--" } else { "--:" });

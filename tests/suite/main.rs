@@ -13,6 +13,8 @@ mod divergence;
 mod estimators;
 mod fixed_points;
 #[cfg(feature = "cli")]
+mod guide;
+#[cfg(feature = "cli")]
 mod help;
 mod implicit;
 mod inner_rules;

@@ -1,4 +1,4 @@
-//! `DIR/records.jsonl`: a line a cell, in the order of the grid, replaced whole after each.
+//! `DIR/records.jsonl`: a line per cell, in the order of the grid, replaced whole after each.
 //!
 //! So a study that was stopped leaves a file of complete records, and the next start runs only the cells that it lacks. The
 //! file of the study stands beside it, from which the order, what is missing and the report can be told.
@@ -84,7 +84,7 @@ pub(super) struct Recorded {
     pub(super) origin: Origin,
 }
 
-/// A slot a cell, in the order of the grid.
+/// A slot per cell, in the order of the grid.
 #[derive(Debug)]
 pub(super) struct Records {
     pub(super) folder: PathBuf,
