@@ -13,6 +13,7 @@
 mod csv;
 mod idx;
 pub mod npy;
+pub mod npz;
 mod source;
 mod svmlight;
 

@@ -12,6 +12,7 @@ mod coupled;
 mod divergence;
 mod estimators;
 mod fixed_points;
+mod graphs;
 mod implicit;
 mod inner_rules;
 mod known_answers;

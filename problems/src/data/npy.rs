@@ -1,5 +1,5 @@
-//! Numpy's arrays, files in `.npy`: read in formats 1.0 to 3.0, with numbers of four or eight bytes in either order; written as
-//! numpy writes little-endian doubles.
+//! Numpy's arrays, files in `.npy`: read in formats 1.0 to 3.0, with numbers of four or eight bytes in either order, or of one
+//! without a sign; written as numpy writes little-endian doubles, and bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -31,18 +31,36 @@ pub fn read(reader: impl Read) -> Result<Matrix, String> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> {
+pub fn read_at_most(reader: impl Read, most: u64) -> Result<Matrix, String> {
+    read_dimensions(reader, 2, most)
+}
+
+/// The same of an array of up to `dimensions`, two or three; of three the first two count as rows.
+pub(crate) fn read_dimensions(
+    mut reader: impl Read,
+    dimensions: usize,
+    most: u64,
+) -> Result<Matrix, String> {
     let Header { descr, fortran_order, shape } = Header::read(&mut reader)?;
     let Some((width, big_endian, decode)) = decoder(&descr) else {
         return Err(format!(
-            "dtype {descr} is not supported, expected f4, f8, i4 or i8 of either byte order"
+            "dtype {descr} is not supported, expected f4, f8, i4 or i8 of either byte order, or u1"
         ));
     };
     let (rows, cols) = match *shape {
         [] => (1, 1),
         [n] => (n, 1),
         [rows, cols] => (rows, cols),
-        _ => return Err(format!("{} dimensions {shape:?}, expected at most 2", shape.len())),
+        [parts, rows, cols] if dimensions == 3 && !fortran_order => {
+            (parts.saturating_mul(rows), cols)
+        }
+        [_, _, _] if dimensions == 3 => {
+            return Err(format!("three dimensions {shape:?} in Fortran's order, expected C's"));
+        }
+        _ => {
+            let found = shape.len();
+            return Err(format!("{found} dimensions {shape:?}, expected at most {dimensions}"));
+        }
     };
     let Some(count) = rows.checked_mul(cols) else {
         return Err(format!("shape ({rows}, {cols}) has more values than any file can hold"));
@@ -113,6 +131,18 @@ pub fn write(
     Ok(())
 }
 
+/// Writes bytes as an array of one dimension.
+///
+/// # Errors
+/// As `writer`.
+pub fn write_bytes(mut writer: impl Write, bytes: &[u8]) -> io::Result<()> {
+    let length = bytes.len();
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({length},), }}");
+    writer.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
+    writeln!(writer, "{header:117}")?;
+    writer.write_all(bytes)
+}
+
 type Decode = fn([u8; 8]) -> f64;
 
 /// The width of a value in bytes, whether it is big-endian, and how to decode it once its bytes
@@ -120,6 +150,9 @@ type Decode = fn([u8; 8]) -> f64;
 fn decoder(descr: &str) -> Option<(usize, bool, Decode)> {
     fn low([a, b, c, d, ..]: [u8; 8]) -> [u8; 4] {
         [a, b, c, d]
+    }
+    if descr == "'|u1'" {
+        return Some((1, false, |bytes| bytes[0].into()));
     }
     let (order, kind) = descr.strip_prefix('\'')?.strip_suffix('\'')?.split_at_checked(1)?;
     let big_endian = match order {
