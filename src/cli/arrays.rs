@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 
 use super::atomic;
 use crate::problems::data::npy::{self, Matrix};
-use crate::problems::data::npz::{Npz, NpzWriter};
+use crate::problems::data::npz::{self, NpzWriter};
 use crate::{Element, Params, Shape};
 
 /// What a file held.
@@ -106,10 +106,8 @@ fn list<T: Element>(arrays: &Params<T>) -> String {
 }
 
 fn read_npz(file: impl Read + Seek, most: u64) -> Result<Params<f64>> {
-    let mut npz = Npz::open(file).map_err(why)?;
     let mut arrays = Params::new();
-    for (i, name) in npz.names().to_vec().into_iter().enumerate() {
-        let Matrix { rows, cols, values } = npz.read(i, 2, most).map_err(why)?;
+    for (name, Matrix { rows, cols, values }) in npz::read(file, most).map_err(why)? {
         let Some(shape) = u32::try_from(rows).ok().zip(u32::try_from(cols).ok()) else {
             bail!("array {name:?}: shape ({rows}, {cols}), expected sizes below 2^32");
         };

@@ -38,16 +38,25 @@ impl<R: Read + Seek> Npz<R> {
         &self.names
     }
 
-    /// The array of this number, of `most` values at most, and of so many dimensions, of which the first two of three count as
-    /// one.
+    /// The array of this number, of `most` values at most: more are refused by its header.
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn read(&mut self, number: usize, dimensions: usize, most: u64) -> Result<Matrix, String> {
+    pub fn read(&mut self, number: usize, most: u64) -> Result<Matrix, String> {
         let refused = |e: String| format!("array {:?}: {e}", self.names[number]);
         let entry = self.archive.by_index(number).map_err(|e| refused(e.to_string()))?;
-        npy::read_dimensions(BufReader::new(entry), dimensions, most).map_err(refused)
+        npy::read_at_most(BufReader::new(entry), most).map_err(refused)
     }
+}
+
+/// The arrays of an archive, in its order, each of `most` values at most: more are refused by their header.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn read(file: impl Read + Seek, most: u64) -> Result<Vec<(String, Matrix)>, String> {
+    let mut npz = Npz::open(file)?;
+    let names = npz.names().to_vec().into_iter().enumerate();
+    names.map(|(i, name)| Ok((name, npz.read(i, most)?))).collect()
 }
 
 /// An archive being written: the same arrays give the same bytes.

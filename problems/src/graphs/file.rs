@@ -10,7 +10,7 @@
 //!
 //! `init`, `test`, `tasks`, `samples`, `steps` and `lr` may be left out; without `init` there are arrays `w.NAME`. Graphs are those of
 //! [`Graph::from_json`]. Arrays that are lists of labels to a graph are whole numbers, of any kind that is read. Vectors may have
-//! one dimension, data of tasks three. Nothing else may be there, and no array is read that is larger than the graphs say.
+//! one dimension; the first dimension of data of tasks are the tasks. Nothing else may be there, and no array is read that is larger than the graphs say.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -204,7 +204,7 @@ fn statement(file: impl Read + Seek) -> Result<GraphStatement, String> {
     let Some(at) = npz.names().iter().position(|name| name == TEXT) else {
         return Err(format!("found no array {TEXT:?}, expected one with the text of a problem"));
     };
-    let bytes = whole(TEXT, &npz.read(at, 2, MOST_TEXT)?.values, f64::from(u8::MAX))?;
+    let bytes = whole(TEXT, &npz.read(at, MOST_TEXT)?.values, f64::from(u8::MAX))?;
     let bytes: Vec<u8> = bytes.into_iter().filter_map(|b| u8::try_from(b).ok()).collect();
     let text = serde_json::from_slice(&bytes).map_err(|e| format!("array {TEXT:?}: {e}"))?;
     let text = Text::read(text)?;
@@ -218,7 +218,7 @@ fn statement(file: impl Read + Seek) -> Result<GraphStatement, String> {
         let each = text.tasks.contains(&name);
         // What is plainly another array is refused by its header.
         let most = if each { u64::MAX } else { (shape.len() as u64).saturating_mul(16) + 1024 };
-        let matrix = npz.read(i, if each { 3 } else { 2 }, most)?;
+        let matrix = npz.read(i, most)?;
         let (count, shape) = fitted(&name, &matrix, shape, each)?;
         if each && *tasks.get_or_insert(count) != count {
             let first = tasks.unwrap_or_default();

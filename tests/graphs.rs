@@ -1,13 +1,16 @@
 //! Problems of graphs: equal to the same problems written by hand, in blocks, mini-batches and tasks, on threads, from files.
 
+#[path = "suite/support/mod.rs"]
+mod support;
+
 use hypertape::graph::{Traced, Tracer};
 use hypertape::problems::{GraphProblem, GraphStatement, InnerStart, Maml, catalogue};
 use hypertape::{
     Array, Bilevel, Draw, Exact, InnerLoop, Level, Oracle, Params, Samples, Schedule, Shape,
 };
 
-use crate::support::graphs::{w1, w2, w3};
-use crate::support::{deviation, estimate, exact};
+use support::graphs::{w1, w2, w3};
+use support::{deviation, estimate, exact};
 
 fn oracle(statement: &GraphStatement, batch: Option<usize>) -> Oracle<'static, f64> {
     Oracle::new(GraphProblem::new(statement, batch).unwrap()).unwrap()
@@ -86,7 +89,7 @@ fn mini_batches_add_up_to_the_losses_over_all_samples() {
     let mut of = |draw: Draw| {
         let mut gradient = vec![0.0; 200];
         let point = hypertape::Point { w: &w, x: &x, draw };
-        let value = oracle.inner_value(point).unwrap();
+        let value = oracle.inner_value(point, 0).unwrap();
         oracle.inner_gradient(point, 0, &mut gradient).unwrap();
         (value, gradient)
     };
@@ -166,7 +169,7 @@ fn descriptions_tell_how_losses_are_evaluated_and_why() {
 fn estimators_take_graphs_as_they_take_problems() {
     for text in ["neumann:terms=4", "truncated:k=3", "ufom:q=0.5", "first-order"] {
         let registry = hypertape::Registry::<f64>::default();
-        let mut of = |oracle: &mut Oracle<f64>| {
+        let of = |oracle: &mut Oracle<f64>| {
             let mut estimator = registry.estimators.parse(text).unwrap();
             estimate(&mut *estimator, oracle, (6, 0.002), Draw::new(1, 0)).unwrap().1
         };
