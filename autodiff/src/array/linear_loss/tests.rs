@@ -55,6 +55,7 @@ impl<T: Element> Case<T> {
     /// with constant ones or with moving ones, and by reverse over reverse; of the loss, or its square if `bent`.
     fn found(&self, loss: RowLoss<T>, (weights, bent): (u8, bool), fused: bool) -> Vec<Vec<T>> {
         let arena = Arena::new();
+        let one: &[T] = arena.fill(1, T::one()).unwrap();
         let tensor = |shape, data| Tensor::new(&arena, shape, data);
         let of_w = Shape::new(self.shape[0], self.shape[1]);
         let of_p = Shape::column(u32::try_from(self.labels.len()).unwrap());
@@ -78,7 +79,7 @@ impl<T: Element> Case<T> {
             let made = self.loss(loss, (w, p), fused);
             let made = if bent { made.square() } else { made };
             keep(&mut all, Some(made.value()));
-            let seed = Dual::new(tensor(Shape::SCALAR, &[T::one()]), [None]);
+            let seed = Dual::new(tensor(Shape::SCALAR, one), [None]);
             let adjoints = tape.finish().pull(&[(made.id().unwrap(), seed)], &arena);
             for id in [w.id(), p.and_then(Var::id)].into_iter().flatten() {
                 let adjoint = adjoints.get(id);
@@ -97,7 +98,6 @@ impl<T: Element> Case<T> {
         let w_inner = inner.variable(w_outer);
         let p = (weights > 0).then(|| inner.passive(outer.passive(tensor(of_p, p))));
         let made = self.loss(loss, (w_inner, p), fused);
-        let one = arena.fill(1, T::one()).unwrap();
         let seed = w_outer.constant(Shape::SCALAR, one);
         let adjoints = inner.finish().pull(&[(made.id().unwrap(), seed)], &arena);
         let gradient = adjoints.get(w_inner.id().unwrap()).unwrap();
