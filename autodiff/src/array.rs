@@ -33,15 +33,18 @@ pub(crate) mod factors;
 pub(crate) mod images;
 pub(crate) mod kernels;
 pub(crate) mod linear;
+pub(crate) mod linear_loss;
 pub(crate) mod linearisation;
 pub(crate) mod moves;
 pub(crate) mod newton;
 pub(crate) mod operations;
+pub(crate) mod operators;
 pub(crate) mod rules;
 pub(crate) mod tape;
 pub(crate) mod tensor;
 pub(crate) mod var;
 pub(crate) mod vectors;
+pub(crate) mod waiting;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -53,6 +56,7 @@ use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
+use crate::array::linear_loss::{Asked, Fitted, Moving, Parts, RowLoss};
 use crate::custom::{Custom, Product};
 use crate::functions::functions;
 use crate::functions::rule::Unary;
@@ -176,6 +180,54 @@ pub trait Array<'a>:
             let zeros = self.arena().fill(shape.len(), Self::Elem::zero());
             self.constant(shape, zeros.map_or(&[], |zeros| zeros))
         })
+    }
+    /// `sum_i p_i l(X_i self, y_i)`: a loss of a linear model, summed over the rows `X_i` of `samples`, which have a value for
+    /// each row of `self`; all weights are 1 without `p`, a column. Value and gradient take one pass over `samples`, with
+    /// directions or without. Raises a [`Fault`](crate::Fault) for what does not fit.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, RowLoss, Shape, Tape, Tensor};
+    /// let arena = Arena::new();
+    /// let tape = Tape::new(&arena)?;
+    /// let w = tape.variable(Tensor::new(&arena, Shape::column(2), &[1.0, 10.0]));
+    /// // (1 - 2)^2 + (11 - 8)^2
+    /// let loss = w.linear_loss(&[1.0, 0.0, 1.0, 1.0], RowLoss::Squared(&[2.0, 8.0]), None);
+    /// assert_eq!(loss.values(), [10.0]);
+    /// let seed = Tensor::new(&arena, Shape::SCALAR, &[1.0]);
+    /// let adjoints = tape.finish().pull(&[(loss.id().unwrap(), seed)], &arena);
+    /// // -2 (1, 0) + 6 (1, 1)
+    /// assert_eq!(adjoints.get(w.id().unwrap()).unwrap().values(), [4.0, 6.0]);
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    fn linear_loss(
+        self,
+        samples: &'a [Self::Elem],
+        loss: RowLoss<'a, Self::Elem>,
+        p: Option<Self>,
+    ) -> Self {
+        self.linear_loss_parts(Fitted { samples, loss }, p, Asked::Value).value
+    }
+    /// [`linear_loss`](Self::linear_loss) with what its derivatives need.
+    #[doc(hidden)]
+    fn linear_loss_parts(
+        self,
+        of: Fitted<'a, Self::Elem>,
+        p: Option<Self>,
+        asked: Asked,
+    ) -> Parts<Self> {
+        of.composed(self, p, asked)
+    }
+    /// The same moving along several directions, for types that have a way of their own: first of the value, then of each.
+    #[doc(hidden)]
+    fn linear_loss_along(
+        self,
+        of: Fitted<'a, Self::Elem>,
+        p: Option<Self>,
+        moving: Moving<Self>,
+        asked: Asked,
+    ) -> Option<List<Parts<Self>>> {
+        let _ = (of, p, moving, asked);
+        None
     }
     /// `self`, then the entries of `others`, one after the other, as a column.
     fn stack(self, others: &[Self]) -> Self {
@@ -395,52 +447,4 @@ macro_rules! methods {
 }
 use methods;
 
-/// The operators of a handle type, in terms of [`Array::unary`] and [`Array::binary`].
-macro_rules! operators {
-    ($type:ty, $($generics:tt)*) => {
-        impl<$($generics)*> std::ops::Neg for $type {
-            type Output = Self;
-            fn neg(self) -> Self {
-                self.unary(Unary::Scale(-1.0))
-            }
-        }
-        operators!(@pair $type, Add, add, [$($generics)*]);
-        operators!(@pair $type, Sub, sub, [$($generics)*]);
-        operators!(@pair $type, Mul, mul, [$($generics)*]);
-        operators!(@pair $type, Div, div, [$($generics)*]);
-        operators!(@number $type, Add, add, |c| Unary::Shift(c), [$($generics)*]);
-        operators!(@number $type, Sub, sub, |c| Unary::Shift(-c), [$($generics)*]);
-        operators!(@number $type, Mul, mul, |c| Unary::Scale(c), [$($generics)*]);
-        operators!(@number $type, Div, div, |c| Unary::Over(c), [$($generics)*]);
-        operators!(@from_left $type, Add, add, |c, x| x + c, [$($generics)*]);
-        operators!(@from_left $type, Sub, sub, |c, x| x.scalar(c) - x, [$($generics)*]);
-        operators!(@from_left $type, Mul, mul, |c, x| x * c, [$($generics)*]);
-        operators!(@from_left $type, Div, div, |c, x| x.scalar(c) / x, [$($generics)*]);
-    };
-    (@from_left $type:ty, $trait:ident, $method:ident, |$c:ident, $x:ident| $result:expr, [$($generics:tt)*]) => {
-        impl<$($generics)*> std::ops::$trait<$type> for f64 {
-            type Output = $type;
-            fn $method(self, $x: $type) -> $type {
-                let $c = self;
-                $result
-            }
-        }
-    };
-    (@pair $type:ty, $trait:ident, $method:ident, [$($generics:tt)*]) => {
-        impl<$($generics)*> std::ops::$trait for $type {
-            type Output = Self;
-            fn $method(self, other: Self) -> Self {
-                self.binary(other, Binary::$trait)
-            }
-        }
-    };
-    (@number $type:ty, $trait:ident, $method:ident, |$c:ident| $f:expr, [$($generics:tt)*]) => {
-        impl<$($generics)*> std::ops::$trait<f64> for $type {
-            type Output = Self;
-            fn $method(self, $c: f64) -> Self {
-                self.unary($f)
-            }
-        }
-    };
-}
-pub(crate) use operators;
+pub(crate) use operators::operators;

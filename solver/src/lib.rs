@@ -113,7 +113,7 @@ pub use rule::adaptive::{Adam, RmsProp};
 pub use rule::descent::GradientDescent;
 pub use rule::momentum::Momentum;
 pub use rule::proximal::{Ista, Projected};
-pub use rule::{Rule, Step};
+pub use rule::{Rule, RuleForm, Step};
 pub use run::Run;
 #[cfg(feature = "serde")]
 pub use saved::{Saved, Saving, Settings};

@@ -3,6 +3,7 @@
 pub(crate) mod convolution;
 pub(crate) mod elementwise;
 pub(crate) mod gamma;
+pub(crate) mod linear_loss;
 pub(crate) mod maps;
 pub(crate) mod math;
 pub(crate) mod number;
@@ -12,3 +13,4 @@ pub(crate) mod simd;
 pub(crate) mod slopes;
 pub(crate) mod sparse;
 pub(crate) mod vectors;
+pub(crate) mod wide;

@@ -15,6 +15,8 @@ use crate::array::dual::add_present;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
+use crate::array::linear_loss::{Kept, NAME};
+use crate::array::waiting::Waiting;
 use crate::array::{Array, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
@@ -43,6 +45,16 @@ pub(crate) enum Wanted {
     All,
     /// Its tangents, moved up by one place.
     Tangents,
+}
+
+impl Wanted {
+    /// What is wanted of a whole adjoint.
+    fn of<'a, A: Array<'a>>(self, adjoint: A) -> Option<A> {
+        match self {
+            Self::All => Some(adjoint),
+            Self::Tangents => adjoint.tangents_up(),
+        }
+    }
 }
 
 /// One record.
@@ -118,6 +130,11 @@ pub(crate) enum Op<'a, A, T> {
         of: NodeId,
         shares: A,
     },
+    /// Of `w` and the weights.
+    LinearLoss {
+        of: [Option<NodeId>; 2],
+        kept: &'a Kept<'a, A, T>,
+    },
     /// A product at `x`; of `x` and its factor.
     Custom {
         of: [Option<NodeId>; 2],
@@ -140,6 +157,7 @@ impl<A, T: Element> Op<'_, A, T> {
             Self::Assembled { .. } => "stack",
             Self::LogSumExp { .. } => "log_sum_exp",
             Self::Softmax { .. } => "softmax",
+            Self::LinearLoss { .. } => NAME,
             Self::Custom { f, .. } => f.name(),
         }
     }
@@ -225,17 +243,13 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
         for &(id, seed) in seeds {
             match table.get_mut(id.position) {
                 Some(adjoint) => {
-                    let seed = match id.wanted {
-                        Wanted::All => Some(seed),
-                        Wanted::Tangents => seed.tangents_up(),
-                    };
-                    *adjoint = add_present(*adjoint, seed);
+                    *adjoint = add_present(*adjoint, id.wanted.of(seed));
                 }
                 None => arena.raise(Fault::ForeignTape { operation: "pull" }),
             }
         }
         arena.note(Event::Other, || "adjoints");
-        let mut sweep = Sweep { arena, table, waiting: &mut [] };
+        let mut sweep = Sweep { arena, table, waiting: Waiting::default() };
         let mut next = self.last;
         while let Some(node) = next {
             next = node.previous;
@@ -266,23 +280,11 @@ impl<A: Copy> Adjoints<'_, A> {
     }
 }
 
-/// A part of an adjoint that is yet to be spread over it, and the one that came before.
-#[derive(Clone, Copy)]
-struct Waiting<'a, A, T> {
-    part: A,
-    f: Linear<'a, T>,
-    before: Option<&'a Self>,
-    /// Number of those up to it.
-    count: usize,
-}
-
 /// A reverse sweep on its way.
 struct Sweep<'a, A, T> {
     arena: &'a Arena,
     table: &'a mut [Option<A>],
-    /// Of each record what waits for it, so that many slices of an array are put into its adjoint in one pass. Empty until
-    /// something does.
-    waiting: &'a mut [Option<&'a Waiting<'a, A, T>>],
+    waiting: Waiting<'a, A, T>,
 }
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
@@ -294,35 +296,17 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
 
     /// Adds what a linear operation makes of `part`: at once, or when the sweep comes to the record.
     fn add_linear(&mut self, id: NodeId, part: A, f: Linear<'a, T>) {
-        if !f.spreads() {
-            return self.add(id, Some(part.map_linear(f)));
+        if f.spreads() {
+            self.waiting.push(self.arena, self.table.len(), id.position, (part, f));
+        } else {
+            self.add(id, Some(part.map_linear(f)));
         }
-        if self.waiting.is_empty() {
-            let Ok(waiting) = self.arena.fill(self.table.len(), None) else { return };
-            self.waiting = waiting;
-        }
-        let before = self.waiting[id.position];
-        let count = before.map_or(0, |before| before.count) + 1;
-        self.waiting[id.position] = self.arena.put(Waiting { part, f, before, count }).ok();
     }
 
     /// The adjoint of a record, to which nothing is added any more.
     fn complete(&mut self, id: NodeId) -> Option<A> {
-        if let Some(last) = self.waiting.get(id.position).copied().flatten() {
-            let all = std::iter::successors(Some(last), |part| part.before);
-            let parts = all.map(|waiting| (waiting.part, waiting.f));
-            let Ok(parts) = self.arena.collect(last.count, parts) else { return None };
-            // In the order in which they came.
-            parts.reverse();
-            let part = match *parts {
-                [(part, f)] => part.map_linear(f),
-                _ => {
-                    let shape = last.f.result(last.part.shape()).unwrap_or(Shape::EMPTY);
-                    last.part.assemble(parts, shape, false)
-                }
-            };
-            self.add(id, Some(part));
-        }
+        let rest = self.waiting.take(self.arena, id.position);
+        self.add(id, rest);
         self.table[id.position]
     }
 
@@ -391,6 +375,19 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
             Op::Softmax { of, shares } => {
                 let shares = near(shares);
                 give(of, Some((c - c.row_dot(shares)) * shares));
+            }
+            Op::LinearLoss { of, kept } => {
+                let kept = kept.map(near);
+                if let Some(of) = of[0] {
+                    let part = match of.wanted {
+                        Wanted::All => kept.parts.gradient.map(|gradient| gradient * c),
+                        Wanted::Tangents => kept.tangents_up(c),
+                    };
+                    self.add(of, part);
+                }
+                if let Some(of) = of[1] {
+                    self.add(of, of.wanted.of(kept.parts.losses * c));
+                }
             }
             Op::Custom { of, f, x, at } => {
                 let by = match at.map(near) {

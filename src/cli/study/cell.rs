@@ -9,11 +9,11 @@ use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::app::{App, Precise};
-use crate::cli::args::{self, Dtype, at_least_one, count, draws};
-use crate::cli::failure::Failure;
-use crate::cli::gradient::json;
+use crate::cli::args::{self, Dtype};
+use crate::cli::failure::{Failure, json};
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
+use crate::cli::values::{at_least_one, count, draws};
 use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
