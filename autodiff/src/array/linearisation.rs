@@ -33,13 +33,13 @@ impl<'a, T: Element> Piece<'a, T> {
     /// [`Fault::Memory`] at the limit of the tape's arena.
     pub fn new(
         tape: &'a Tape<'a, Tensor<'a, T>>,
-        inputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>> + Clone,
-        outputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>> + Clone,
+        inputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>>,
+        outputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>>,
     ) -> Result<Self, Fault> {
         let (arena, recording) = (tape.arena(), tape.finish());
-        let inputs = arena.collect(inputs.clone().count(), inputs.map(Var::id))?;
-        let places = outputs.clone().map(|v| (v.id(), v.shape()));
-        let outputs = arena.collect(outputs.count(), places)?;
+        let inputs = arena.copy(&inputs.map(Var::id).collect::<List<_>>())?;
+        let places = outputs.map(|v| (v.id(), v.shape()));
+        let outputs = arena.copy(&places.collect::<List<_>>())?;
         Ok(Self { recording, inputs, outputs })
     }
 
