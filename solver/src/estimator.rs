@@ -146,6 +146,11 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         Ok(None)
     }
 
+    /// Whether a call is so short that a run looks at the clock and at flags between calls alone, and need not know where one began.
+    fn brief(&self) -> bool {
+        false
+    }
+
     /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`]. Each of
     /// several processes then does all tasks.
     fn remembers(&self) -> bool {

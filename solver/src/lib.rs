@@ -46,6 +46,7 @@ mod scalar;
 mod schedule;
 #[cfg(feature = "serde")]
 mod serial;
+pub mod single_loop;
 mod solve;
 mod spelling;
 mod spill;
@@ -110,6 +111,7 @@ pub use run::Run;
 pub use saved::{Saved, Saving, Settings};
 pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
+pub use single_loop::{Joint, SingleLoop};
 pub use solve::{final_state, mean_loss, solve};
 pub use spelling::{About, Described, Named, Range, Spelled, Value, Visit, find_by_name};
 pub use variance::{Levels, mean_square_factor, optimal_probability};

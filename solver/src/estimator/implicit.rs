@@ -163,7 +163,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
             return Err(Error::invalid("the inner rule", oracle.rule(), expected));
         }
         let coin = at.draw.at(Level::Coin, at.slot);
-        hypergradient(oracle, inner, at, gradient, inner.steps(), |equation, b, v| {
+        hypergradient(oracle, inner, at, gradient, |equation, b, v| {
             if equation.oracle.rehearses() {
                 // What the solver takes, which it tells without taking it, and a product.
                 let taken = scratch(&*self.solver, v.len()).saturating_mul(size_of::<T>());
@@ -193,14 +193,12 @@ impl<T: Element> Estimator<T> for Implicit<T> {
 const UNSOLVED: f64 = 1.0 + 1e-3;
 
 /// The part that all implicit estimates share. `solve(equation, b, v)` writes a solution of `A v = b` into `v`, and returns
-/// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual. What the solution says
-/// to `x` is evaluated with the loss of inner step `mixed_step`.
+/// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual.
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     at: Task<T>,
     gradient: &mut [T],
-    mixed_step: usize,
     solve: impl FnOnce(&mut Equation<T>, &[T], &mut [T]) -> Result<(usize, Option<Option<f64>>), Error>,
 ) -> Result<T, Error> {
     let (p, stationary) = (oracle.inner_dim(), oracle.stationary());
@@ -231,7 +229,7 @@ pub(crate) fn hypergradient<T: Element>(
     let after = equation.unrest(&mut v)?;
     let (iterations, mu) = solve(&mut equation, &b, &mut v)?;
     let mut product = equation.oracle.take(n)?;
-    equation.apply(mixed_step, &v, &mut product, Some(gradient))?;
+    equation.apply(inner.steps(), &v, &mut product, Some(gradient))?;
     axpy(&mut product, -T::one(), &b);
     finite(&product, "the residual of the linear system", inner)?;
     let left = norm(&product);
