@@ -5,8 +5,8 @@ use std::ops::ControlFlow::Continue;
 use hypertape_autodiff::{Array, List, Shape};
 use hypertape_solver::single_loop::Chance;
 use hypertape_solver::{
-    Bilevel, Draw, InnerLoop, Joint, Level, Oracle, Params, Rows, Run, RunState, Samples,
-    SingleLoop,
+    Bilevel, Draw, Estimator, InnerLoop, Joint, Level, Named, Oracle, Params, Registry, Rows, Run,
+    RunState, Samples, SingleLoop,
 };
 
 /// bilevel 4.3: two samples a level, or their means.
@@ -154,4 +154,208 @@ fn the_published_table() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every algorithm as it is listed, with a step size.
+fn all() -> impl Iterator<Item = Joint<f64>> {
+    let names: Vec<_> = Registry::<f64>::default()
+        .algorithms
+        .lines()
+        .iter()
+        .map(|line| line.about().name)
+        .collect();
+    names.into_iter().map(|name| {
+        let settings = if name == "pnpbo" { ",x=saga,v=storm,w=page" } else { "" };
+        let text = format!("{name}:step=0.05{settings}");
+        Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap())
+    })
+}
+
+/// A run of so many iterations, from `state` on.
+fn go_on(
+    joint: &mut Joint<f64>,
+    oracle: &mut Oracle<f64>,
+    state: &mut RunState<f64>,
+    until: usize,
+) {
+    let run = Run::new(InnerLoop::new(1, 1.0).unwrap(), joint.outer(), until, 5);
+    run.go_on(oracle, joint, state, |_, _| Continue(())).unwrap();
+}
+
+#[test]
+fn differences_of_minima_approach_the_hypergradient() {
+    // bilevel 4.3, its mean problem at x0: the hypergradient of the limit, and what differences of order p give of it.
+    let limit = [0.481_539_677_206_095_3, -0.117_588_343_067_780_49];
+    let known = [
+        [0.469_831_588_309_584, -0.106_440_553_713_503],
+        [0.482_043_905_412_726, -0.118_135_322_361_03],
+    ];
+    let direction = |p: usize, nu: f64| {
+        let text = format!("f2sa-p:step=0.5,inner=400,nu={nu:?},p={p}");
+        let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let mut oracle = Oracle::new(Two { mean: true }).unwrap();
+        let (inner, mut found) = (InnerLoop::new(1, 1.0).unwrap(), [0.0; 2]);
+        joint.estimate(&mut oracle, &inner, &[0.5, 0.25], Draw::new(0, 0), &mut found).unwrap();
+        found
+    };
+    let gap = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).abs().max((a[1] - b[1]).abs());
+    for (p, known) in [1, 2].into_iter().zip(known) {
+        let found = direction(p, 0.05);
+        // Roundings of the minima, over nu.
+        assert!(gap(found, known) < 2e-14, "{p}: {found:?} {known:?}");
+        let [once, half] = [0.05, 0.025].map(|nu| gap(direction(p, nu), limit));
+        // Error over nu^p, up to the next order.
+        let ratio = once / half / [2.0, 4.0][p - 1];
+        assert!((ratio - 1.0).abs() < 0.02, "{p}: {ratio}");
+    }
+}
+
+#[test]
+fn every_algorithm_reaches_the_solution() {
+    // bilevel 4.3: the mean problem's optimum, to which all samples at once lead.
+    let optimum = [-0.535_162_836_868_377_2, 0.333_211_827_405_751_95];
+    for text in [
+        "soba:step=0.3/k^0,outer=0.3/k^0",
+        "ma-soba:step=0.3/k^0,outer=0.3/k^0,theta=0.5",
+        "saba:step=0.3",
+        "srba:step=0.3",
+        "spaba:step=0.3",
+        "pnpbo:step=0.3",
+        "pnpbo:step=0.3,w=sgd,v=storm,x=sgd",
+        "amigo:step=0.3",
+        "stocbio:step=0.3,terms=100",
+        "fsla:step=0.3/k^0,outer=0.3/k^0",
+        "mrbo:step=0.3/k^0,outer=0.3/k^0,terms=100",
+        "vrbo:step=0.3,terms=100",
+    ] {
+        let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let mut oracle = Oracle::new(Two { mean: true }).unwrap();
+        let mut state = RunState::new(vec![0.5, 0.25]);
+        go_on(&mut joint, &mut oracle, &mut state, 600);
+        for (found, known) in state.x.iter().zip(optimum) {
+            assert!((found - known).abs() < 1e-9, "{text}: {:?} {optimum:?}", state.x);
+        }
+    }
+    // By mini-batches only variance reduction arrives.
+    for (text, arrives) in [
+        ("soba:step=0.1/k^0,outer=0.1/k^0", false),
+        ("saba:step=0.1", true),
+        ("srba:step=0.1,period=4", true),
+    ] {
+        let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+        let mut state = RunState::new(vec![0.5, 0.25]);
+        go_on(&mut joint, &mut oracle, &mut state, 4000);
+        let gap = state.x.iter().zip(optimum).map(|(x, o)| (x - o).abs()).fold(0.0, f64::max);
+        assert_eq!(gap < 1e-9, arrives, "{text}: {gap:.1e}");
+        assert!(gap < 0.3, "{text}: {gap:.1e}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_bit_for_bit_from_any_iteration() {
+    for (name, cut) in all().map(|joint| joint.name()).zip((1..11).cycle()) {
+        let joint = || Joint::from(name.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+        let mut once = RunState::new(vec![0.5, 0.25]);
+        go_on(&mut joint(), &mut oracle, &mut once, 12);
+        let mut twice = RunState::new(vec![0.5, 0.25]);
+        go_on(&mut joint(), &mut oracle, &mut twice, cut);
+        // Another process has another algorithm.
+        go_on(&mut joint(), &mut oracle, &mut twice, 12);
+        twice.elapsed = once.elapsed;
+        assert_eq!(once, twice, "{name} cut at {cut}");
+        let names = once.estimator.names();
+        assert_eq!(names[0], "w");
+        if name.starts_with("saba") {
+            let tables = ["gw", "hv", "bv", "fw", "fx"]
+                .map(|name| once.estimator.get(name).map(<[f64]>::len));
+            assert_eq!(tables, [Some(4); 5], "two mini-batches of two values each");
+        }
+    }
+}
+
+#[test]
+fn bytes_are_those_predicted_and_tables_are_charged() {
+    for mut joint in all() {
+        let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+        let (inner, x, mut d) = (InnerLoop::new(1, 1.0).unwrap(), [0.5, 0.25], [0.0; 2]);
+        let predicted = joint.predict(&mut oracle, &inner, &x, Draw::new(0, 0)).unwrap();
+        let mut most = 0;
+        for t in 0..50 {
+            let found = joint.estimate(&mut oracle, &inner, &x, Draw::new(0, t), &mut d).unwrap();
+            most = most.max(found.cost.bytes_measured);
+        }
+        assert_eq!(most, predicted, "{}", joint.name());
+        oracle.set_memory(Some(predicted - 1));
+        let error = joint.estimate(&mut oracle, &inner, &x, Draw::new(0, 50), &mut d).unwrap_err();
+        assert!(error.to_string().starts_with("memory: "), "{error}");
+    }
+}
+
+#[test]
+fn records_are_thinned_and_nothing_is_lost() {
+    let run = |record_every| {
+        let mut joint = all().next().unwrap();
+        let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+        let inner = InnerLoop::new(1, 1.0).unwrap();
+        let run = Run { record_every, ..Run::new(inner, joint.outer(), 10, 5) };
+        let (mut x, mut points) = ([0.5, 0.25], Vec::new());
+        let records = run.go(&mut oracle, &mut joint, &mut x, |record, x| {
+            points.push((record.iteration, x.to_vec()));
+            Continue(())
+        });
+        (records.unwrap(), x, points)
+    };
+    let ((each, x, points), (some, same, few)) = (run(1), run(4));
+    assert_eq!(x, same);
+    assert_eq!(few.iter().map(|(k, _)| *k).collect::<Vec<_>>(), [0, 4, 8]);
+    assert!(few.iter().all(|(k, x)| points[*k].1 == *x), "the point that a record is about");
+    for (record, k) in some.iter().zip([0, 4, 8]) {
+        assert_eq!((record.loss, record.gradient_norm), (each[k].loss, each[k].gradient_norm));
+        let cost = each[k..10.min(k + 4)].iter().map(|record| record.cost.samples).sum::<u64>();
+        assert_eq!(record.cost.samples, cost);
+    }
+    // A mini-batch of each level, one sample each.
+    assert_eq!(each[0].cost.samples, 2);
+    assert_eq!((each[0].cost.hvps, each[0].cost.mixed, each[0].cost.outer_gradients), (1, 1, 1));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_a_line() {
+    for (text, why) in [
+        ("soba", "soba needs step, for example soba:step=0.1"),
+        (
+            "soba:step=0.1/k",
+            "step of soba: found 0.1/k, expected a positive size, such as 0.1 or 0.1/k^0.5",
+        ),
+        (
+            "soba:step=0.1/k^-1",
+            "step of soba: found 0.1/k^-1, expected a positive size, such as 0.1 or 0.1/k^0.5",
+        ),
+        ("soba:step=0.1,ratio=2,outer=0.1", "soba: expected ratio or outer, not both"),
+        (
+            "soba:step=0.1,period=2",
+            "unknown setting 'period' of soba: expected one of step, linear, ratio, outer",
+        ),
+        ("sobo:step=0.1", "unknown algorithm 'sobo': did you mean soba?"),
+        (
+            "spaba:step=0.1,restart=0",
+            "restart of spaba: found 0, expected a probability above 0 and at most 1",
+        ),
+        ("f2sa-p:step=0.1,p=3", "p of f2sa-p: found 3, expected 1 or 2"),
+    ] {
+        assert_eq!(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap_err().to_string(), why);
+    }
+    let mut saba = Joint::from("saba:step=0.1".parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+    let alien = Params::new().with("w", Shape::column(3), [1.0; 3]);
+    saba.set_state(&alien).unwrap();
+    let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+    let inner = InnerLoop::new(1, 1.0).unwrap();
+    let error = saba.estimate(&mut oracle, &inner, &[0.5, 0.25], Draw::new(0, 0), &mut [0.0; 2]);
+    let text = error.unwrap_err().to_string();
+    assert!(
+        text.starts_with("the state of saba:step=0.1: found [w 3x1], expected [w 2x1, v 1x2, "),
+        "{text}"
+    );
 }

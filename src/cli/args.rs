@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Problems(Problems),
     /// List the estimators, with their settings and costs, or explain one
     Estimators(Explained),
+    /// List the algorithms that move w and x together, with their settings and costs, or explain one
+    Algorithms(Explained),
     /// List the inner update rules, or explain one
     Rules(Explained),
     /// List the schedules: what exact gradients store of the inner run; or explain one
@@ -243,12 +245,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) common: Common,
-    /// Estimator, see `hypertape estimators` [default: exact, or that of the coupling]
+    /// Estimator, see `hypertape estimators` [default: exact]
     #[arg(long, value_name = "E")]
     pub(crate) estimator: Option<String>,
-    /// How one inner loop goes on from the last: cold, from the problem's start; warm, from its end; ttsa, warm with
-    /// inner steps lr / k^0.4; bsa, the same with k^0.5, after the outer step. The last two bring single-draw:terms=10 and
-    /// sgd with k^0.6 and k^0.5
+    /// Algorithm that moves w and x together instead, such as soba:step=0.1,ratio=10, see `hypertape algorithms`; it brings sgd for
+    /// x, and the inner loop is that of the final judgement alone
+    #[arg(long, value_name = "A", conflicts_with_all = ["estimator", "coupling"])]
+    #[serde(default)]
+    pub(crate) algorithm: Option<String>,
+    /// How one inner loop goes on from the last: cold, from the problem's start; warm, from its end
     #[arg(long, value_name = "C", default_value = "cold")]
     pub(crate) coupling: String,
     /// Outer optimiser, such as sgd or adam:b1=0.8, see `hypertape optimisers` [default: the problem's]
@@ -273,6 +278,9 @@ pub(crate) struct Run {
     /// End after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) time: Option<f64>,
+    /// Outer iterations from one record, or checkpoint of a study, to the next [default: 1, with --algorithm 1 in 1000]
+    #[arg(long, value_name = "K", value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) record_every: Option<usize>,
     /// Go on from the state that --save left in this folder (and save there), or from this file; Ctrl-C saves it too
     #[arg(long, value_name = "DIR")]
     #[serde(skip)]

@@ -135,7 +135,15 @@ pub(crate) fn estimator<T: Precise>(
     common: &Common,
     text: &str,
 ) -> Result<Box<dyn Estimator<T>>, Failure> {
-    let made = T::registry(app).estimators.parse(text).map_err(Failure::usage)?;
+    scheduled(opened, common, T::registry(app).estimators.parse(text).map_err(Failure::usage)?)
+}
+
+/// `made` under the schedule that the command asks for.
+pub(crate) fn scheduled<T: Precision>(
+    opened: &mut Opened<T>,
+    common: &Common,
+    made: Box<dyn Estimator<T>>,
+) -> Result<Box<dyn Estimator<T>>, Failure> {
     let schedule = match common.schedule {
         Asked::Given(schedule) => schedule,
         Asked::Auto if ranks::ranks().is_some() => {

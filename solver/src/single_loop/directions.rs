@@ -212,7 +212,13 @@ fn join<T: Element>([_, hv, bv, fw, fx]: &mut Terms<T>) {
 }
 
 /// The correction of a term: what its mini-batch gave last is replaced, and the mean over all.
-fn correct<T: Element>(new: &mut [T], table: &mut Slots<T>, mean: &mut Slots<T>, on: Draw, n: usize) {
+fn correct<T: Element>(
+    new: &mut [T],
+    table: &mut Slots<T>,
+    mean: &mut Slots<T>,
+    on: Draw,
+    n: usize,
+) {
     let batch = if let Samples::Batch(batch) = on.samples { batch } else { 0 };
     let share = T::from_f64(1.0 / n as f64);
     let old = &mut table[usize::try_from(batch).unwrap_or_default()];
@@ -245,7 +251,12 @@ impl<T: Element> SingleLoop<T> for Directions {
         let last = last.into_iter().zip([p, p, d]).zip(recursive);
         let last = last.map(|((name, n), is)| some(Kept::one(name, n), is));
         let average = some(Kept::one("average", d), self.theta.is_some());
-        std::iter::once(Kept::one("v", p)).chain(tables).chain(old).chain(last).chain([average]).collect()
+        std::iter::once(Kept::one("v", p))
+            .chain(tables)
+            .chain(old)
+            .chain(last)
+            .chain([average])
+            .collect()
     }
 
     fn iterate(
@@ -286,7 +297,8 @@ impl<T: Element> SingleLoop<T> for Directions {
                 }
             }
             terms(on, samples, [w, v, x], &mut found)?;
-            for (k, pair) in tables.chunks_exact_mut(2).enumerate().filter(|&(k, _)| self.tabled(k)) {
+            for (k, pair) in tables.chunks_exact_mut(2).enumerate().filter(|&(k, _)| self.tabled(k))
+            {
                 let [table, mean] = pair else { continue };
                 let level = usize::from(k >= 3);
                 correct(&mut found[k], table, mean, samples[level], batches[level]);

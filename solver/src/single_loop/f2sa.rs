@@ -135,7 +135,12 @@ impl Spelled for F2saP {
         let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
         let order = Range::new("1 or 2", |p| p == 1.0 || p == 2.0);
         let nu = visit.get("nu", self.nu, Range::POSITIVE, "the share of f");
-        Ok(Self { steps, inner, nu, order: visit.get("p", self.order, order, "order of the difference") })
+        Ok(Self {
+            steps,
+            inner,
+            nu,
+            order: visit.get("p", self.order, order, "order of the difference"),
+        })
     }
 }
 

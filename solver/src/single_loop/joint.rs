@@ -203,7 +203,8 @@ impl<T: Element> Estimator<T> for Joint<T> {
         at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        for (what, found) in [("tasks", oracle.tasks()), ("tasks of a meta-batch", oracle.batch())] {
+        for (what, found) in [("tasks", oracle.tasks()), ("tasks of a meta-batch", oracle.batch())]
+        {
             if found != 1 {
                 return Err(Error::invalid(format!("{what} of {}", self.name()), found, "1"));
             }

@@ -9,7 +9,7 @@ use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::app::{App, Precise};
-use crate::cli::args::{self, Dtype, at_least_one, count};
+use crate::cli::args::{self, Dtype, count};
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
 use crate::cli::outer::{self, Algorithm, Typed};
@@ -38,9 +38,6 @@ pub(crate) struct Cell {
     /// A whole run, or a gradient at the problem's start
     #[arg(long, value_enum, default_value_t = Measure::Run)]
     pub(crate) measure: Measure,
-    /// Outer iterations from one checkpoint to the next
-    #[arg(long, value_parser = at_least_one)]
-    pub(crate) record_every: Option<usize>,
     /// Timed repetitions, after one gradient that is not timed; 0 takes the time of a run while it is counted
     #[arg(long, value_parser = count)]
     pub(crate) repeats: Option<usize>,
@@ -53,7 +50,8 @@ pub(crate) struct Cell {
 }
 
 /// Keys that mean nothing to a gradient.
-pub(super) const OF_RUNS: [&str; 10] = [
+pub(super) const OF_RUNS: [&str; 11] = [
+    "algorithm",
     "iterations",
     "outer",
     "outer_lr",
@@ -83,7 +81,10 @@ impl Cell {
             Dtype::F32 => named::<f32>(app, entry, &self.run),
         }?;
         let run = &mut self.run;
-        run.estimator = Some(estimator);
+        match &mut run.algorithm {
+            Some(algorithm) => *algorithm = estimator,
+            None => run.estimator = Some(estimator),
+        }
         if self.measure == Measure::Gradient {
             run.iterations = Some(0);
             self.repeats.get_or_insert(5);
@@ -102,8 +103,10 @@ impl Cell {
         json(self)
     }
 
+    /// The estimator, or the algorithm.
     pub(super) fn estimator(&self) -> &str {
-        self.run.estimator.as_deref().unwrap_or_default()
+        let Self { run: args::Run { algorithm, estimator, .. }, .. } = self;
+        algorithm.as_deref().or(estimator.as_deref()).unwrap_or_default()
     }
 
     pub(super) fn iterations(&self) -> usize {
@@ -122,9 +125,8 @@ fn named<T: Precise>(
     if let Some(rule) = &run.common.rule {
         registry.rules.parse(rule).map_err(|e| of("rule", e))?;
     }
-    let Algorithm { estimator, typed, .. } = outer::algorithm::<T>(app, entry, run)?;
-    registry.estimators.parse(&estimator).map_err(|e| of("estimator", e))?;
-    Ok((estimator, typed))
+    let Algorithm { text, typed, .. } = outer::algorithm::<T>(app, entry, run)?;
+    Ok((text, typed))
 }
 
 /// What a process is asked for.

@@ -77,7 +77,9 @@ impl<'a, T: Precise> Ready<'a, T> {
             opened.x = x.values().to_vec();
         }
         let algorithm = outer::algorithm::<T>(app, entry, options)?;
-        let estimator = point::estimator(app, &mut opened, &options.common, &algorithm.estimator)?;
+        let estimator = point::scheduled(&mut opened, &options.common, algorithm.estimator)?;
+        let record_every =
+            options.algorithm.as_ref().map(|_| outer::record_every(options, cell.iterations()));
         let run = Run {
             inner: opened.inner,
             outer: algorithm.outer.into(),
@@ -85,6 +87,7 @@ impl<'a, T: Precise> Ready<'a, T> {
             seed: options.common.seed,
             coupling: algorithm.coupling.into(),
             limits: limits(options),
+            record_every: record_every.unwrap_or(1),
         };
         Ok(Self { cell, opened, estimator, run })
     }
@@ -194,7 +197,7 @@ impl<'a, T: Precise> Ready<'a, T> {
 
     fn whole_run(&mut self, done: &mut Done) -> Result<(), Trouble> {
         // The oracle is busy while the run lasts: points are kept and looked at afterwards.
-        let (mut points, every) = (Vec::new(), self.cell.record_every);
+        let (mut points, every) = (Vec::new(), self.cell.run.record_every);
         let (state, records) = self.go(|record, x| {
             if every.is_some_and(|every| record.iteration.is_multiple_of(every)) {
                 points.push((record.iteration, x.to_vec()));
@@ -236,7 +239,7 @@ fn probe<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<f64, Troub
     let (steps, mut gradient) = (inner.steps(), vec![T::zero(); x.len()]);
     let mut timed = |steps, gradient: &mut [T]| {
         let inner = InnerLoop::new(steps, inner.lr())?;
-        let mut estimator = T::registry(app).estimators.parse(cell.estimator())?;
+        let mut estimator = outer::algorithm::<T>(app, entry, &cell.run)?.estimator;
         let draw = Draw::new(common.seed, 0);
         let (mut best, mut forward) = (f64::INFINITY, f64::INFINITY);
         for _ in 0..2 {
