@@ -72,9 +72,10 @@ pub(crate) struct Common {
     /// Inner steps [default: the problem's]
     #[arg(long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
     pub(crate) steps: Option<usize>,
-    /// Inner step size [default: the problem's]
-    #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
-    pub(crate) lr: Option<f64>,
+    /// Inner step size, or auto: the inverse of a bound of the curvature where the loop starts, chosen afresh for each estimate and
+    /// held fixed in derivatives [default: the problem's]
+    #[arg(long, value_name = "A", value_parser = lr, allow_hyphen_values = true)]
+    pub(crate) lr: Option<Lr>,
     /// Inner update rule, such as adam:b1=0.8, see `hypertape rules` [default: the problem's]
     #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
     pub(crate) rule: Option<String>,
@@ -166,6 +167,21 @@ impl Data {
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
+}
+
+/// A step size, or the one that the curvature tells.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Lr {
+    Size(f64),
+    Auto(Auto),
+}
+
+/// How it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Auto {
+    Auto,
 }
 
 /// A schedule, or the best.
@@ -414,6 +430,12 @@ pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
     } else {
         Err("expected bytes, such as 4096, 64MiB or 1.5GB")
     }
+}
+
+fn lr(text: &str) -> Result<Lr, &'static str> {
+    let size =
+        || positive(text).map(Lr::Size).map_err(|_| "expected a positive finite number, or auto");
+    if text == "auto" { Ok(Lr::Auto(Auto::Auto)) } else { size() }
 }
 
 pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::app::{App, Precise};
-use super::args::{Asked, Common, Data, Dtype};
+use super::args::{Asked, Common, Data, Dtype, Lr};
 use super::arrays;
 use super::failure::Failure;
 use super::ranks;
@@ -69,7 +69,10 @@ pub(crate) fn open<T: Precise>(
         oracle.set_ranks(Arc::clone(ranks));
     }
     let steps = common.steps.unwrap_or(entry.steps);
-    let mut inner = InnerLoop::new(steps, common.lr.unwrap_or(entry.lr)).map_err(Failure::usage)?;
+    let mut inner = match common.lr.unwrap_or(Lr::Size(entry.lr)) {
+        Lr::Size(lr) => InnerLoop::new(steps, lr).map_err(Failure::usage)?,
+        Lr::Auto(_) => InnerLoop::auto(steps),
+    };
     if let Some(tolerance) = common.tolerance {
         inner = inner.until(tolerance).map_err(Failure::usage)?;
     }
@@ -85,6 +88,18 @@ pub(crate) fn open<T: Precise>(
         oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
     }
     Ok(Opened { oracle, inner, x, data_seed })
+}
+
+/// The same with a step size that is settled at its point, for what looks at one point alone.
+pub(crate) fn open_at<T: Precise>(
+    app: &App,
+    entry: &Entry,
+    common: &Common,
+) -> Result<Opened<T>, Failure> {
+    let mut opened = open::<T>(app, entry, common, 0)?;
+    let Opened { oracle, inner, x, .. } = &mut opened;
+    *inner = inner.settled(oracle, x, Draw::new(common.seed, 0)).map_err(Failure::run)?;
+    Ok(opened)
 }
 
 /// Of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which

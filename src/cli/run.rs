@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::app::{App, Precise};
-use super::args::{Asked, Run as Options};
+use super::args::{Asked, Lr, Run as Options};
 use super::failure::{Failure, say};
 use super::outer::{self, Algorithm};
 use super::point::{self, Opened};
@@ -43,7 +43,7 @@ struct Summary {
     schedule: Option<String>,
     dtype: &'static str,
     steps: usize,
-    lr: f64,
+    lr: Lr,
     outer: String,
     coupling: String,
     iterations: usize,
@@ -122,7 +122,7 @@ pub(crate) fn run<T: Precise>(
             schedule: estimator.schedule().map(|schedule| schedule.to_string()),
             dtype: T::NAME,
             steps: inner.steps(),
-            lr: inner.lr(),
+            lr: common.lr.unwrap_or(Lr::Size(entry.lr)),
             outer: run.outer.name(),
             coupling: run.coupling.name(),
             iterations: state.iteration,

@@ -383,7 +383,7 @@ fn errors_name_the_line_and_the_key() {
           tolerance, schedule, memory, data_seed, train, valid, test, label, split, corruption, penalty, \
           penalties, batch, dtype, threads, estimator, algorithm, coupling, outer, outer_lr, \
           outer_power, outer_momentum, gradient_norm, oracle_calls, time, record_every, iterations, measure, \
-          repeats, draws, control",
+          value_tolerance, repeats, draws, control",
         ),
         ("[[external]]\nproblem = 'quadratic'\nbytes = 1", "4: external: found no seconds"),
         ("outer_lr = inf", "4: outer_lr: found inf, expected a positive finite number"),

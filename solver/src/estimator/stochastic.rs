@@ -252,7 +252,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
             return Err(Error::invalid("batches of stocbio", self.batches(0), expected));
         }
         let factors = self.factors(at, oracle.rehearses());
-        implicit::hypergradient(oracle, inner, at, gradient, |equation, b, v| {
+        implicit::hypergradient(oracle, inner, (at, None), gradient, |equation, b, v| {
             let p = v.len();
             let mut take = || equation.oracle.take(p);
             let (mut y, mut sum, mut hy) = (take()?, take()?, take()?);

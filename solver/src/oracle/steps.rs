@@ -25,6 +25,11 @@ impl<T: Element> Oracle<'_, T> {
         self.known.rule.stated().stationary()
     }
 
+    /// Whether the length of a step does not depend on that of the gradient.
+    pub(crate) fn adaptive(&self) -> bool {
+        self.known.rule.stated().adaptive()
+    }
+
     /// Whether reversing a step takes the value of its gradient.
     pub(crate) fn nonlinear(&self) -> bool {
         self.known.rule.stated().nonlinear()

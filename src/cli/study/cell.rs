@@ -38,6 +38,10 @@ pub(crate) struct Cell {
     /// A whole run, or a gradient at the problem's start
     #[arg(long, value_enum, default_value_t = Measure::Run)]
     pub(crate) measure: Measure,
+    /// Judge points also by h(x) and |dh/dx| where the inner loss has come to rest, |dg/dw| at this part of its start, off the clock
+    #[arg(long, value_parser = args::positive)]
+    #[serde(default)]
+    pub(crate) value_tolerance: Option<f64>,
     /// Timed repetitions, after one gradient that is not timed; 0 takes the time of a run while it is counted
     #[arg(long, value_parser = count)]
     pub(crate) repeats: Option<usize>,
@@ -75,7 +79,7 @@ impl Cell {
         let entry = &point::entry(app, common).map_err(|e| of("problem", e))?;
         common.data_seed = point::data_seed(entry, common)?;
         common.steps.get_or_insert(entry.steps);
-        common.lr.get_or_insert(entry.lr);
+        common.lr.get_or_insert(args::Lr::Size(entry.lr));
         let (estimator, outer) = match common.dtype {
             Dtype::F64 => named::<f64>(app, entry, &self.run),
             Dtype::F32 => named::<f32>(app, entry, &self.run),

@@ -7,6 +7,7 @@ use super::cell::{Checkpoint, Done};
 use super::file::Study;
 use super::plot::{Figure, Kind, Point, Series, Unit};
 use super::summary::{Group, is_gradient, varying};
+use crate::cli::args::Run;
 use crate::stats::quantile;
 
 /// All figures: problem by problem, gradients and whole runs apart, for each number of steps and over all.
@@ -56,6 +57,20 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
     });
     figures
 }
+
+/// What points on the way cost: a name, in words, its axis.
+type Axis = (&'static str, &'static str, &'static str, Unit, fn(&Checkpoint) -> f64);
+
+const AXES: [Axis; 4] = [
+    ("calls", "oracle calls", "gradients and HVPs", Unit::Number, |c| {
+        (c.cost.inner_gradients + c.cost.hvps) as f64
+    }),
+    ("outer", "outer gradients", "outer gradients", Unit::Number, |c| {
+        c.cost.outer_gradients as f64
+    }),
+    ("samples", "samples seen", "samples seen", Unit::Number, |c| c.cost.samples as f64),
+    ("time", "time", "time", Unit::Seconds, |c| c.cost.time.as_secs_f64()),
+];
 
 /// Groups of one problem that are drawn together.
 struct Panel<'a> {
@@ -232,32 +247,25 @@ impl<'a> Panel<'a> {
         let done = self.groups.iter().flat_map(|g| &g.done);
         let metrics: BTreeSet<&String> = done.flat_map(|d| d.metrics.keys()).collect();
         let mut figures = Vec::new();
+        let sampled = |run: &Run| run.algorithm.is_some() || run.common.data.batch.is_some();
+        let batches = self.groups.iter().any(|group| sampled(&group.cell.run));
         for quantity in std::iter::once(None).chain(metrics.into_iter().map(Some)) {
             let value = |c: &Checkpoint| match quantity {
                 None => Some(c.loss),
                 Some(metric) => c.metrics.get(metric).copied()?,
             };
             let what = quantity.map_or("outer loss", String::as_str);
-            let calls = |c: &Checkpoint| (c.cost.inner_gradients + c.cost.hvps) as f64;
-            let by_calls = self.curves(&calls, &value);
-            let by_time = self.curves(&|c| c.cost.time.as_secs_f64(), &value);
-            let axes = [("gradients and HVPs", Unit::Number), (what, Unit::Number)];
             let id = quantity.map_or("loss", String::as_str);
-            figures.push(figure(
-                &format!("{id}-calls"),
-                &self.name,
-                &format!("{what} against oracle calls"),
-                axes,
-                by_calls,
-            ));
-            let axes = [("time", Unit::Seconds), (what, Unit::Number)];
-            figures.push(figure(
-                &format!("{id}-time"),
-                &self.name,
-                &format!("{what} against time"),
-                axes,
-                by_time,
-            ));
+            for (name, against, axis, unit, x) in AXES {
+                // What tells mini-batches apart.
+                if !batches && ["outer", "samples"].contains(&name) {
+                    continue;
+                }
+                let series = self.curves(&x, &value);
+                let (id, title) = (format!("{id}-{name}"), format!("{what} against {against}"));
+                let axes = [(axis, unit), (what, Unit::Number)];
+                figures.push(figure(&id, &self.name, &title, axes, series));
+            }
         }
         figures
     }

@@ -123,7 +123,7 @@ impl Group<'_> {
 /// The settings in which groups differ, problem and estimator first; what says how to measure is not among them.
 pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     let first = ["problem", "estimator", "schedule", "steps", "lr"];
-    let measuring = ["measure", "draws", "repeats", "record_every"];
+    let measuring = ["measure", "draws", "repeats", "record_every", "value_tolerance"];
     let all = groups.iter().flat_map(|g| g.settings.keys().map(String::as_str));
     let others: BTreeSet<&str> =
         all.filter(|key| !first.contains(key) && !measuring.contains(key)).collect();
