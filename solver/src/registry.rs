@@ -31,9 +31,16 @@ use crate::rule::descent::GradientDescent;
 use crate::rule::momentum::Momentum;
 use crate::rule::proximal::{Ista, Projected};
 use crate::schedule::Schedule;
-use crate::single_loop::{
-    Amigo, Bome, Bsa, Directions, F2sa, F2saP, Fsla, Mrbo, Pzobo, SingleLoop, Stocbio, Ttsa, Vrbo,
-};
+use crate::single_loop::algorithm::SingleLoop;
+use crate::single_loop::amigo::Amigo;
+use crate::single_loop::bome::Bome;
+use crate::single_loop::directions::Directions;
+use crate::single_loop::f2sa::{F2sa, F2saP};
+use crate::single_loop::fsla::Fsla;
+use crate::single_loop::mrbo::Mrbo;
+use crate::single_loop::pzobo::Pzobo;
+use crate::single_loop::stocbio::{Bsa, Stocbio, Ttsa};
+use crate::single_loop::vrbo::Vrbo;
 use crate::spelling::{About, Described, Spelled, Visit, find_by_name};
 
 /// Makes a choice, and tells its text.

@@ -12,7 +12,9 @@
 use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
-use crate::single_loop::{Kept, Moving, Sampled, SingleLoop, Sizes, Steps, add};
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::Steps;
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// What the number of inner steps does.

@@ -25,7 +25,9 @@ use crate::draw::{Draw, Samples};
 use crate::error::Error;
 use crate::params::scale;
 use crate::pool::Slots;
-use crate::single_loop::{Decay, Kept, Moving, Sampled, SingleLoop, Sizes, Steps, add};
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// What a direction is made of.

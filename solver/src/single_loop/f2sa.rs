@@ -23,8 +23,10 @@
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::amigo::INNER;
-use crate::single_loop::{Decay, Kept, Moving, Sampled, SingleLoop, Sizes, Steps, add};
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// F2SA.

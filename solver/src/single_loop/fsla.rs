@@ -12,7 +12,9 @@ use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
 use crate::params::scale;
-use crate::single_loop::{Decay, Kept, Moving, Sampled, SingleLoop, Sizes, Steps, add};
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// What is forgotten of a last direction.

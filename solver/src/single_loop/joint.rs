@@ -14,8 +14,9 @@ use crate::outer::Optimiser;
 use crate::params::Params;
 use crate::pool::Slots;
 use crate::rollout::Task;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::sampled::sizes;
-use crate::single_loop::{Chance, Drawn, Kept, Moving, Sampled, SingleLoop};
+use crate::single_loop::sampled::{Chance, Drawn, Sampled};
 use crate::spelling::Named;
 
 /// A [`SingleLoop`] as an [`Estimator`]: each call is one iteration, which moves `w` and what else is kept, and whose gradient is

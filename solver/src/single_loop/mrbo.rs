@@ -13,9 +13,11 @@ use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
 use crate::params::scale;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::fsla::SHARE;
+use crate::single_loop::sampled::{Sampled, Sizes, add};
 use crate::single_loop::series::{See, Series};
-use crate::single_loop::{Decay, Kept, Moving, Sampled, SingleLoop, Sizes, Steps, add};
+use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Spelled, Visit};
 
 /// MRBO, or SUSTAIN.

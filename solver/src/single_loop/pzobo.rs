@@ -10,8 +10,10 @@
 use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::amigo::INNER;
-use crate::single_loop::{Kept, Moving, Sampled, SingleLoop, Sizes, Steps, add};
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::Steps;
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// PZOBO.

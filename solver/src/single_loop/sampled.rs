@@ -4,13 +4,23 @@ use std::fmt;
 use std::iter::Chain;
 use std::ops::Range;
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
 
 use crate::draw::{Draw, Level, Samples};
 use crate::error::Error;
 use crate::oracle::{Oracle, Point};
-use crate::single_loop::Sizes;
+
+/// What an algorithm is about: its numbers of variables and mini-batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Inner variables.
+    pub p: usize,
+    /// Outer variables.
+    pub d: usize,
+    /// Mini-batches of the inner and of the outer loss.
+    pub batches: [usize; 2],
+}
 
 /// Where random choices come from; by default from the draw that names them.
 pub trait Chance: fmt::Debug + Send {
@@ -236,7 +246,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         for _ in self.each(steps) {
             let i = if all { self.all() } else { self.inner() };
             self.gradient(i, [w, x], &mut g)?;
-            super::add(w, -lr, &g);
+            add(w, -lr, &g);
         }
         self.oracle.give(g);
         Ok(())
@@ -260,4 +270,9 @@ fn below(uniform: f64, count: usize) -> usize {
 pub(super) fn sizes<T: Element>(oracle: &Oracle<T>) -> Sizes {
     let batches = [Level::Inner, Level::Outer].map(|level| oracle.mini_batches(level).max(1));
     Sizes { p: oracle.inner_dim(), d: oracle.outer_dim(), batches }
+}
+
+/// `y <- y + a x`
+pub(super) fn add<T: Element>(y: &mut [T], a: f64, x: &[T]) {
+    axpy(y, T::from_f64(a), x);
 }

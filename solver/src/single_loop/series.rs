@@ -12,7 +12,7 @@ use hypertape_autodiff::{Element, axpy};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::params::scale;
-use crate::single_loop::{Sampled, add};
+use crate::single_loop::sampled::{Sampled, add};
 use crate::spelling::{Range, Visit};
 
 /// A series, with `terms` factors at most, and whether one of its terms is drawn.
@@ -54,17 +54,15 @@ impl Series {
         out: [&mut [T]; N],
     ) -> Result<(), Error> {
         let (p, d) = (points[0][0].len(), points[0][1].len());
-        let (mut u, mut sums): ([Vec<T>; N], _) = (on.oracle.vectors(p)?, Vec::new());
-        if !self.single {
-            sums = on.oracle.vectors::<N>(p)?.into();
-        }
+        let mut u: [Vec<T>; N] = on.oracle.vectors(p)?;
+        let mut sums = if self.single { None } else { Some(on.oracle.vectors::<N>(p)?) };
         let (mut h, mut mixed) = (on.oracle.take(p)?, on.oracle.take(d)?);
         let all = matches!(see, See::All);
         let o = if all { on.all() } else { on.outer() };
         for k in 0..N {
             on.outer_gradients(o, points[k], &mut u[k], out[k])?;
         }
-        for (sum, u) in sums.iter_mut().zip(&u) {
+        for (sum, u) in sums.iter_mut().flatten().zip(&u) {
             sum.copy_from_slice(u);
         }
         let factors = if self.single { on.number(self.terms) } else { self.terms };
@@ -73,8 +71,8 @@ impl Series {
             for k in 0..N {
                 on.hessian_product(j, points[k], &u[k], &mut h)?;
                 add(&mut u[k], -eta, &h);
-                if let Some(sum) = sums.get_mut(k) {
-                    axpy(sum, T::one(), &u[k]);
+                if let Some(sums) = &mut sums {
+                    axpy(&mut sums[k], T::one(), &u[k]);
                 }
             }
         }
@@ -85,12 +83,12 @@ impl Series {
             See::All => on.all(),
         };
         for k in 0..N {
-            let solution = sums.get_mut(k).unwrap_or(&mut u[k]);
+            let solution = sums.as_mut().map_or(&mut u[k], |sums| &mut sums[k]);
             scale(solution, T::from_f64(weight));
             on.mixed_product(i, points[k], solution, &mut mixed)?;
             axpy(out[k], -T::one(), &mixed);
         }
-        on.give(u.into_iter().chain(sums).chain([h, mixed]));
+        on.give(u.into_iter().chain(sums.into_iter().flatten()).chain([h, mixed]));
         Ok(())
     }
 }

@@ -13,9 +13,11 @@
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::amigo::INNER;
+use crate::single_loop::sampled::{Sampled, Sizes, add};
 use crate::single_loop::series::{See, Series};
-use crate::single_loop::{Kept, Moving, Sampled, SingleLoop, Sizes, Steps, add};
+use crate::single_loop::steps::Steps;
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// The three of them, which differ in [`iterate`](SingleLoop::iterate) alone.
