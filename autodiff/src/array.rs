@@ -272,11 +272,11 @@ pub trait Array<'a>:
     fn mean(self) -> Self {
         self.sum() / self.shape().len() as f64
     }
-    /// Sum over the rows: one entry a column.
+    /// Sum over the rows: one entry per column.
     fn sum_rows(self) -> Self {
         self.sum_to(Shape::new(1, self.shape().cols))
     }
-    /// Sum over the columns: one entry a row.
+    /// Sum over the columns: one entry per row.
     fn sum_cols(self) -> Self {
         self.sum_to(Shape::column(self.shape().rows))
     }

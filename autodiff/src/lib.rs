@@ -78,9 +78,9 @@
 //!
 //! # Memory
 //!
-//! Scalars in `f64`: 24 bytes a record and 8 for its adjoint, only where two different nodes meet; 12 bytes a further argument
+//! Scalars in `f64`: 24 bytes per record and 8 for its adjoint, only where two different nodes meet; 12 bytes per further argument
 //! of a fused statement; nothing for functions of one argument and operations with constants (see [`scalar`]). With a
-//! tangent, partials and adjoints take twice as much. Arrays: entries of every result and 192 bytes a record, in cache
+//! tangent, partials and adjoints take twice as much. Arrays: entries of every result and 192 bytes per record, in cache
 //! lines of 64. Tapes and arenas say what they [used](Workspace::used) and take limits, beyond which there is a [`Fault`].
 //!
 //! # Conventions
@@ -115,6 +115,7 @@ mod custom;
 mod drivers;
 mod fault;
 mod functions;
+pub mod graph;
 mod implicit;
 mod imply;
 #[cfg(any(feature = "nalgebra", feature = "ndarray"))]
@@ -151,6 +152,7 @@ pub use custom::{Custom, Product};
 pub use drivers::Function;
 pub use fault::Fault;
 pub use functions::rule::Unary;
+pub use graph::Graph;
 pub use implicit::{StopRule, fixed_point};
 pub use shape::Shape;
 pub use tally::Tally;

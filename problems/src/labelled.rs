@@ -181,7 +181,7 @@ impl<T: Element> Labelled<T> {
     }
 
     /// The product of the samples in `range`, a row each, with the columns of `w`, which has a row a feature. Cost: a
-    /// multiplication an entry and column; dense rows are borrowed, sparse ones cost what their entries do.
+    /// multiplication per entry and column; dense rows are borrowed, sparse ones cost what their entries do.
     pub fn times<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> A {
         match &self.features {
             Features::Dense(samples) => samples.range(w, range).matmul(w),
@@ -337,7 +337,7 @@ mod tests {
             let three = samples.select(&[0, 1, 2]);
             assert_eq!(three.error_rate(&[1.0, 2.0, 0.0, 0.0, 3.0, 3.0]), 1.0);
             assert_eq!(three.error_rate(&[2.0, 1.0, 0.0, 1.0, 3.0, 3.0]), 1.0 / 3.0);
-            // One score a sample: it is positive for class 1.
+            // One score per sample: it is positive for class 1.
             assert_eq!(three.error_rate(&[-1.0, 0.0, 2.0]), 1.0 / 3.0);
             assert_eq!((samples.row(0), samples.row(3)), (vec![1.0, 0.0], vec![3.0, 4.0]));
         }

@@ -1,4 +1,4 @@
-//! `Samples`: a dense data matrix, one sample a row, read in blocks of rows.
+//! `Samples`: a dense data matrix, one sample per row, read in blocks of rows.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,6 +4,14 @@
 //! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example. A loop that is no optimiser, such as the steps
 //! of an ODE, is a [`Recurrence`], which [`Loop`] differentiates from checkpoints.
 //!
+//! - **Choices by name.** [`Registry`] parses `ufom:q=0.2` or `binomial:c=10`, lists every choice, and explains its settings.
+//! - **Budgets.** [`Oracle::set_memory`] refuses what does not fit; [`Profile`] measures and predicts; [`Estimator::predict`] tells the
+//!   bytes before anything runs.
+//! - **Trust.** [`check()`] tests the derivatives of a problem, [`certify()`] measures bias and variance, [`contract`] holds an estimator
+//!   of your own to a known answer.
+//! - **Your own.** [`Estimator`], [`LinearSolver`], [`Rule`], [`Outer`] and `Coupling` are traits; each has a short implementation here
+//!   to begin from.
+//!
 //! Feature `threads` adds `Oracle::set_threads`, feature `serde` runs that are saved and resumed (`Saved`, `Saving`) and costs,
 //! records, states and named arrays as data.
 
@@ -53,6 +61,7 @@ mod solve;
 mod spelling;
 mod spill;
 pub mod stats;
+pub mod text;
 mod variance;
 mod weigh;
 
@@ -115,6 +124,8 @@ pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
 pub use single_loop::{Joint, SingleLoop};
 pub use solve::{final_state, mean_loss, solve};
-pub use spelling::{About, Described, Named, Range, Spelled, Value, Visit, find_by_name};
+pub use spelling::{
+    About, Described, Named, Range, Spelled, Value, Visit, expect_in, find_by_name,
+};
 pub use variance::{Levels, mean_square_factor, optimal_probability};
 pub use weigh::{Weighed, weigh};

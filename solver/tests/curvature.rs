@@ -114,7 +114,7 @@ fn minima_give_the_value_function_and_its_gradient() {
     let mut oracle = Oracle::new(Logistic::new(-2.0)).unwrap();
     let (x, mut g) = (oracle.start().values().to_vec(), [0.0; P]);
     let told = at_rest.estimate(&mut oracle, &none, &x, Draw::new(0, 0), &mut g).unwrap();
-    let report = told.report.unwrap();
+    let report = told.soundness.report.unwrap();
     assert!(report.inner_ratio <= 1e-12 && report.residual.unwrap() < 1e-12, "{report:?}");
     // L-BFGS needs few gradients: a count that grows is a slower solver.
     assert!(told.cost.inner_gradients < 60, "{}", told.cost.inner_gradients);

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::atomic;
-use crate::problems::data::npy;
+use crate::problems::data::{npy, npz};
 use crate::{Element, Params, Shape};
 
 /// What a file held.
@@ -125,18 +125,10 @@ fn check_names(names: &[String]) -> Result<()> {
 }
 
 fn read_npz(file: impl Read + std::io::Seek, most: u64) -> Result<Params<f64>> {
-    let mut archive = ZipArchive::new(file).map_err(|e| anyhow!("not an npz file: {e}"))?;
     let mut arrays = Params::new();
-    for i in 0..archive.len() {
-        let entry = archive.by_index(i).map_err(|e| anyhow!("entry {i} of the archive: {e}"))?;
-        let Some(name) = entry.name().strip_suffix(".npy").map(str::to_owned) else {
-            bail!("entry {:?} is not an array, expected a name that ends in .npy", entry.name());
-        };
-        let refused = |e: String| anyhow!("array {name:?}: {e}");
-        let npy::Matrix { rows, cols, values } =
-            npy::read_at_most(BufReader::new(entry), most).map_err(refused)?;
+    for (name, npy::Matrix { rows, cols, values }) in npz::read(file, most).map_err(why)? {
         let Some(shape) = u32::try_from(rows).ok().zip(u32::try_from(cols).ok()) else {
-            return Err(refused(format!("shape ({rows}, {cols}), expected sizes below 2^32")));
+            bail!("array {name:?}: shape ({rows}, {cols}), expected sizes below 2^32");
         };
         arrays = arrays.with(name, Shape::new(shape.0, shape.1), values);
     }

@@ -6,7 +6,7 @@ use super::args::Run as Options;
 use super::failure::Failure;
 use crate::coupling::Coupling;
 use crate::problems::Entry;
-use crate::{Estimator, Joint, Outer, Spelled, Spellings};
+use crate::{Estimator, Joint, Outer, Spelled, Spelling, Spellings};
 
 /// Settings of outer optimisers that have options of their own, `--outer-lr` and the others.
 const OWN: [&str; 3] = ["lr", "power", "momentum"];
@@ -22,6 +22,11 @@ fn name_of(setting: &str) -> &str {
     setting.split('=').next().unwrap_or_default()
 }
 
+/// Whether it has a setting of that name.
+fn has<M>(line: &Spelling<M>, setting: &str) -> bool {
+    line.settings().iter().any(|s| s.name == setting)
+}
+
 /// Of the outer optimisers in `all`, that of the problem, whose text is `default`, with another name and what was asked for by
 /// options of their own. The step size stays where only the name is another, so that one setting changes one thing.
 fn choose<M>(
@@ -33,18 +38,23 @@ fn choose<M>(
     let of = |e| Failure::usage(format!("--outer: {e}"));
     let (own, kept) = parts(default);
     let (name, typed) = parts(asked.unwrap_or(own));
-    let known = all.find(name).map_err(of)?.settings();
-    let known = |setting| known.iter().any(|s| s.name == setting);
-    let mut settings: Vec<String> = typed.iter().map(|&setting| setting.to_owned()).collect();
-    for (setting, value) in OWN.into_iter().zip(options) {
-        let Some(value) = value else { continue };
-        if !known(setting) {
-            return Err(Failure::usage(format!("--outer-{setting}: {name} has no {setting}")));
-        }
-        settings.push(format!("{setting}={value:?}"));
+    let line = all.find(name).map_err(of)?;
+    let asked = || OWN.into_iter().zip(options).filter_map(|(own, value)| Some((own, value?)));
+    if let Some((setting, _)) = asked().find(|(own, _)| !has(line, own)) {
+        let others = all.lines().iter().filter(|line| asked().all(|(own, _)| has(line, own)));
+        let others: Vec<_> = others.map(|line| line.about().name).collect();
+        let hint = if others.is_empty() {
+            let own: Vec<_> = asked().map(|(own, _)| own).collect();
+            format!("no outer optimiser has {}", own.join(" and "))
+        } else {
+            format!("--outer {} has it", others.join(" or "))
+        };
+        return Err(Failure::usage(format!("--outer-{setting}: {name} has no {setting}; {hint}")));
     }
+    let mut settings: Vec<String> = typed.iter().map(|&setting| setting.to_owned()).collect();
+    settings.extend(asked().map(|(own, value)| format!("{own}={value:?}")));
     for setting in kept.into_iter().filter(|&s| name == own || name_of(s) == "lr") {
-        if known(name_of(setting)) && !settings.iter().any(|s| name_of(s) == name_of(setting)) {
+        if has(line, name_of(setting)) && !settings.iter().any(|s| name_of(s) == name_of(setting)) {
             settings.push(setting.to_owned());
         }
     }

@@ -1,5 +1,6 @@
 //! A problem opened with the options of a command: the oracle, the inner loop and the outer point.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use super::arrays;
 use super::failure::Failure;
 use super::ranks;
 use crate::problems::data::{Files, load};
-use crate::problems::{Entry, Labels, Precision};
+use crate::problems::{Entry, ImageClasses, Labels, Precision, Setting};
 use crate::{
     Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, axpy,
-    find_by_name, fingerprint, plan,
+    expect_in, find_by_name, fingerprint, plan,
 };
 
 /// A problem ready to be differentiated.
@@ -21,6 +22,19 @@ pub(crate) struct Opened<T> {
     pub(crate) inner: InnerLoop,
     pub(crate) x: Vec<T>,
     pub(crate) data_seed: Option<u64>,
+    /// What was decided about files of samples, a sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+impl<T> Opened<T> {
+    /// With a line on stderr for each note.
+    pub(crate) fn told(self) -> Self {
+        if ranks::first() {
+            // What cannot be told there is no reason to stop.
+            self.notes.iter().for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
+        }
+        self
+    }
 }
 
 /// The entry that the command names, with the settings that it gives in the name or as options.
@@ -37,10 +51,7 @@ pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
         f32::opener(&entry).map_err(Failure::usage)?;
     }
     if common.data.train.is_some() && entry.samples.is_none() {
-        let name = &entry.name;
-        return Err(Failure::usage(format!(
-            "--train: found '{name}', expected a problem that takes samples"
-        )));
+        return Err(Failure::usage(format!("--train: {} takes no samples", entry.name)));
     }
     Ok(entry)
 }
@@ -62,7 +73,7 @@ pub(crate) fn open<T: Precise>(
     shift: u64,
 ) -> Result<Opened<T>, Failure> {
     let data_seed = data_seed(entry, common)?.map(|seed| seed.wrapping_add(shift));
-    let mut oracle = on(entry, common, data_seed)?;
+    let (mut oracle, notes) = on(entry, common, data_seed)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
     oracle.set_memory(common.memory);
     if let Some(ranks) = ranks::ranks() {
@@ -70,7 +81,10 @@ pub(crate) fn open<T: Precise>(
     }
     let steps = common.steps.unwrap_or(entry.steps);
     let mut inner = match common.lr.unwrap_or(Lr::Size(entry.lr)) {
-        Lr::Size(lr) => InnerLoop::new(steps, lr).map_err(Failure::usage)?,
+        Lr::Size(lr) => {
+            expect_in::<T>("--lr", lr).map_err(Failure::usage)?;
+            InnerLoop::new(steps, lr).map_err(Failure::usage)?
+        }
         Lr::Auto(_) => InnerLoop::auto(steps),
     };
     if let Some(tolerance) = common.tolerance {
@@ -87,7 +101,7 @@ pub(crate) fn open<T: Precise>(
         let w = point(path, oracle.inner_start(), "--init")?;
         oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
     }
-    Ok(Opened { oracle, inner, x, data_seed })
+    Ok(Opened { oracle, inner, x, data_seed, notes })
 }
 
 /// The same with a step size that is settled at its point, for what looks at one point alone.
@@ -102,13 +116,13 @@ pub(crate) fn open_at<T: Precise>(
     Ok(opened)
 }
 
-/// Of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which
+/// At the draws of `seed`: of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which
 /// the rest does; of every task of the first meta-batch.
-pub(crate) fn data_hash<T: Precision>(oracle: &mut Oracle<T>) -> Result<String, Error> {
+pub(crate) fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<String, Error> {
     // What an estimate may take is no matter here.
     let memory = oracle.memory();
     oracle.set_memory(None);
-    let (x, draw) = (oracle.start().values().to_vec(), Draw::new(0, 0));
+    let (x, draw) = (oracle.start().values().to_vec(), Draw::new(seed, 0));
     let mut values = [&x, oracle.inner_start().values()].concat();
     let [mut w, mut slope] = oracle.vectors(oracle.inner_dim())?;
     for slot in 0..oracle.batch() {
@@ -127,20 +141,34 @@ pub(crate) fn data_hash<T: Precision>(oracle: &mut Oracle<T>) -> Result<String, 
     Ok(format!("{:016x}", fingerprint(bytes)))
 }
 
-/// The problem, on the samples that the command gives, if it gives any.
+/// The problem, on the samples that the command gives, if it gives any, and what was decided about their files.
 fn on<T: Precision>(
     entry: &Entry,
     common: &Common,
     seed: Option<u64>,
-) -> Result<Oracle<'static, T>, Failure> {
-    let Data { train, valid, test, label, split, .. } = common.data.clone();
+) -> Result<(Oracle<'static, T>, Vec<String>), Failure> {
+    let Data { train, valid, test, label, delimiter, zero_based, folder, split, .. } =
+        common.data.clone();
+    let told = |e: Error| match e {
+        Error::Invalid { .. } | Error::Told { .. } => Failure::usage(e),
+        e => Failure::Solver(e),
+    };
+    if let (Some(train), Some(Labels::Images)) = (&train, entry.samples) {
+        let side = entry.settings.iter().find(|setting| setting.name == "side");
+        let side = side.map_or(Ok(16), Setting::get).map_err(Failure::usage)?;
+        let images = ImageClasses::from_files(&[folder.join(train)], side);
+        let opened = entry.open_on_images(images.map_err(Failure::usage)?, seed);
+        return Ok((opened.map_err(told)?, Vec::new()));
+    }
     let numbers = entry.samples == Some(Labels::Numbers);
-    let files = train.map(|train| Files { train, valid, test, label, split, numbers });
+    let files = train.map(|train| {
+        let columns = Files { label, delimiter, zero_based, folder, ..Files::default() };
+        Files { train, valid, test, split, numbers, ..columns }
+    });
     let sets = files.map(|files| load::<T>(&files, seed.unwrap_or(0))).transpose();
-    entry.open_on(sets.map_err(Failure::usage)?, seed).map_err(|e| match e {
-        Error::Invalid { .. } => Failure::usage(e),
-        e => Failure::run(e),
-    })
+    let sets = sets.map_err(Failure::usage)?;
+    let notes = sets.iter().flat_map(|sets| sets.notes().to_vec()).collect();
+    Ok((entry.open_on(sets, seed).map_err(told)?, notes))
 }
 
 /// The estimator that `text` names, under the schedule that the command asks for.
@@ -162,8 +190,9 @@ pub(crate) fn scheduled<T: Precision>(
     let schedule = match common.schedule {
         Asked::Given(schedule) => schedule,
         Asked::Auto if ranks::ranks().is_some() => {
-            let found = "--schedule auto: found several processes, whose times differ";
-            return Err(Failure::usage(format!("{found}, expected a schedule")));
+            let why =
+                "--schedule auto goes by times, which differ from process to process: name one";
+            return Err(Failure::usage(why));
         }
         Asked::Auto if made.schedule().is_none() => return Ok(made),
         Asked::Auto => alternatives(opened, &*made, common)?[0].schedule,
@@ -178,7 +207,7 @@ fn alternatives<T: Precision>(
     common: &Common,
 ) -> Result<Vec<Alternative>, Failure> {
     let (profile, memory) = (profile(opened, common)?, common.memory.unwrap_or(u64::MAX));
-    plan(estimator, &mut opened.oracle, &opened.inner, &profile, memory).map_err(Failure::run)
+    plan(estimator, &mut opened.oracle, &opened.inner, &profile, memory).map_err(Failure::Solver)
 }
 
 /// What pieces of an estimate take there, in bytes and time.

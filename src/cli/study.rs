@@ -11,7 +11,7 @@ mod records;
 mod summary;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
@@ -20,6 +20,7 @@ use std::thread;
 
 use super::app::App;
 use super::args::{Compare, Part, Study as Options};
+use super::atomic;
 use super::failure::{Failure, say};
 use super::gradient::json;
 use super::run::progress;
@@ -69,12 +70,18 @@ fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failur
         return estimate(&study, &mine, options, out);
     }
     let mut records = Records::open(&folder, &study, file)?;
-    let missing: Vec<usize> =
-        mine.iter().copied().filter(|&i| records.slots[i].is_none()).collect();
+    let missing = records.missing(&study.cells, &mine)?;
     let (all, known) = (mine.len(), mine.len() - missing.len());
     // A study says how much it is about to do even where nobody reads it.
     let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded");
-    run_all(&study, &missing, options, &mut records)?;
+    // One seed of each combination first: the others are not run where nothing is random.
+    let mut seen = HashSet::new();
+    let keys = missing.iter().map(|&i| Ok((i, study.cells[i].key_of_seeds()?)));
+    let keys: Vec<_> = keys.collect::<Result<_, Failure>>()?;
+    let first: Vec<_> =
+        keys.into_iter().filter(|(_, key)| seen.insert(key.clone())).map(|(i, _)| i).collect();
+    run_all(&study, &first, options, &mut records)?;
+    run_all(&study, &records.missing(&study.cells, &missing)?, options, &mut records)?;
     tell(&study, &records, out)?;
     let outcomes = mine.iter().filter_map(|&i| records.slots[i].as_ref());
     let troubles: Vec<_> = outcomes.filter_map(|r| r.outcome.as_ref().err()).collect();
@@ -104,7 +111,7 @@ fn run_all(
     let work = || {
         while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = &study.cells[i];
-            let result = child::run(cell, limits, &turns).and_then(|outcome| {
+            let result = child::run(cell, &study.folder, limits, &turns).and_then(|outcome| {
                 let mut records = records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 records.add(&study.cells, i, outcome, options.jobs)
             });
@@ -142,7 +149,7 @@ fn estimate(
         let key = json(&kind)?;
         let each = match known.get(&key) {
             Some(&each) => each,
-            None => match child::ask(cell, Task::Probe, Limits::of(options))? {
+            None => match child::ask(cell, &study.folder, Task::Probe, Limits::of(options))? {
                 Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds.iter().sum()),
                 // A cell that fails at once takes no time.
                 _ => 0.0,
@@ -150,7 +157,7 @@ fn estimate(
         };
         let (mut once, common) = (cell.iterations().max(1) as f64, &cell.run.common);
         if let (Some(calls), Some(steps)) = (cell.run.oracle_calls, common.steps) {
-            // The cheapest iteration takes a gradient a step.
+            // The cheapest iteration takes a gradient per step.
             once = once.min(calls as f64 / steps.max(1) as f64);
         }
         once = once.min(cell.run.time.unwrap_or(f64::INFINITY) / each);
@@ -198,11 +205,18 @@ pub(crate) fn compare(app: &App, options: &Compare, out: &mut dyn Write) -> Resu
         let (a, b) = (options.before.display(), options.after.display());
         return Err(Failure::usage(format!("found no cell that {a} and {b} share")));
     }
-    let (table, worse) = summary::compared(&study.cells, [&before, &after], options.slower)?;
-    say(out, table)?;
+    let found = summary::compared(&study.cells, [&before, &after], options.slower)?;
+    say(out, &found.table)?;
     let others = study.cells.len() - both;
-    say(out, format!("{both} cells compared, {others} cells of the first are not in both"))?;
-    match worse {
+    let told = format!("{both} cells compared, {others} cells of the first are not in both");
+    say(out, &told)?;
+    if let Some(file) = &options.page {
+        let folders = [&options.before, &options.after].map(|folder| folder.display().to_string());
+        let text = page::comparison(&folders, [&before, &after], &told, &found);
+        atomic::write(file, |w| Ok(w.write_all(text.as_bytes())?))
+            .map_err(|e| Failure::run(format!("--page: {e}")))?;
+    }
+    match found.worse {
         0 => Ok(()),
         n => Err(Failure::run(format!("{n} rows are worse than before"))),
     }

@@ -16,7 +16,7 @@
 //! Cost: `r + 1` inner gradients, one outer gradient, the products of the solver (`linear.rs` has a table), and one sweep
 //! that gives the mixed product and with it the true residual; of a fixed point one step more. The inner loss is evaluated
 //! as at step `r`. Memory: a state and `2 p + max(scratch, p + d)` values, the arenas of one sweep, and with a warm start
-//! `p` values a task that stay in the estimator between calls. Of a fixed point `p` is the length of the state, but for
+//! `p` values per task that stay in the estimator between calls. Of a fixed point `p` is the length of the state, but for
 //! `3 p + d` values more, `4 p + d` where the rule takes the gradient ahead.
 
 use std::sync::Arc;
@@ -68,7 +68,7 @@ use crate::spelling::{Named, Range, Value, Visit};
 ///     cg.estimate(&mut oracle, &InnerLoop::new(10, 0.1)?, &[0.5], Draw::new(0, 0), &mut gradient)?;
 /// // -2 w_10, where the limit has -2 w* = 1
 /// assert!((gradient[0] - -0.0460353203).abs() < 1e-15);
-/// let report = estimate.report.unwrap();
+/// let report = estimate.soundness.report.unwrap();
 /// assert_eq!((report.residual, report.iterations), (Some(0.0), 1));
 /// assert!((report.inner_norm - 0.52301766015).abs() < 1e-15);
 /// # Ok::<(), hypertape_solver::Error>(())

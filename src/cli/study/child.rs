@@ -1,6 +1,7 @@
 //! A process for each question about a cell, so that no cell sees the memory, the caches or the crash of another.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::RwLock;
 use std::thread;
@@ -49,12 +50,13 @@ pub(super) type Turns = RwLock<()>;
 /// If this program cannot be started again. That a cell fails is a result.
 pub(super) fn run(
     cell: &Cell,
+    folder: &Path,
     limits: Limits,
     turns: &Turns,
 ) -> Result<Result<Done, Trouble>, Failure> {
     let counted = {
         let _turn = turns.read();
-        ask(cell, Task::Count, limits)?
+        ask(cell, folder, Task::Count, limits)?
     };
     let mut done = match counted {
         Reply::Counted(done) => *done,
@@ -68,7 +70,7 @@ pub(super) fn run(
             // What `auto` finds is not left to a second measurement.
             cell.run.common.schedule = Asked::Given(taken);
         }
-        match ask(&cell, Task::Time, limits)? {
+        match ask(&cell, folder, Task::Time, limits)? {
             Reply::Seconds(times) => done.timed(times),
             Reply::Failed(trouble) => return Ok(Err(trouble)),
             Reply::Counted(_) => {
@@ -79,8 +81,13 @@ pub(super) fn run(
     Ok(Ok(done))
 }
 
-/// One question, answered by a process of its own.
-pub(super) fn ask(cell: &Cell, task: Task, limits: Limits) -> Result<Reply, Failure> {
+/// One question about a cell of the study in `folder`, answered by a process of its own.
+pub(super) fn ask(
+    cell: &Cell,
+    folder: &Path,
+    task: Task,
+    limits: Limits,
+) -> Result<Reply, Failure> {
     let told = |e: std::io::Error| Failure::run(format!("cannot start a process for a cell: {e}"));
     let mut command = Command::new(std::env::current_exe().map_err(told)?);
     command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -88,7 +95,7 @@ pub(super) fn ask(cell: &Cell, task: Task, limits: Limits) -> Result<Reply, Fail
     let clock = Instant::now();
     // It stays open until the answer is there: the process ends with this one.
     let mut stdin = child.stdin.take();
-    let request = json(&(task, cell))? + "\n";
+    let request = json(&(task, folder, cell))? + "\n";
     if let Some(stdin) = &mut stdin {
         // A process that does not read has ended, which is told below.
         let _ = stdin.write_all(request.as_bytes());

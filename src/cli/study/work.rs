@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Task, Trouble};
@@ -19,16 +20,17 @@ use crate::cli::warned::Warned;
 use crate::linear::{Cg, Stop};
 use crate::problems::Entry;
 use crate::{
-    Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, Implicit, InnerLoop, Params, Record,
-    Run, RunState, Samples, find_by_name, mean_loss, norm,
+    Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, Implicit, InnerLoop, Level, Params,
+    Record, Run, RunState, Samples, find_by_name, mean_loss, norm,
 };
 
 /// Answers the request on stdin. When stdin ends nobody waits for the answer any more, and the process ends too.
 pub(super) fn serve(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(Failure::run)?;
-    let (task, cell): (Task, Cell) =
+    let (task, folder, mut cell): (Task, PathBuf, Cell) =
         serde_json::from_str(&line).map_err(|e| Failure::usage(format!("stdin: {e}")))?;
+    cell.run.common.data.folder = folder;
     std::thread::spawn(|| {
         // Whatever ends the wait, the one who asked is gone.
         let _ = io::stdin().lock().read(&mut [0]);
@@ -50,8 +52,7 @@ fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Troub
         return Ready::<T>::new(app, entry, cell)?.times().map(Reply::Seconds);
     }
     let mut ready = Ready::<T>::new(app, entry, cell)?;
-    let data_hash = point::data_hash(&mut ready.opened.oracle)?;
-    let mut done = ready.begun(data_hash)?;
+    let mut done = ready.begun()?;
     match cell.measure {
         Measure::Gradient => ready.gradient(&mut done)?,
         Measure::Run => ready.whole_run(&mut done)?,
@@ -158,16 +159,23 @@ impl<'a, T: Precise> Ready<'a, T> {
         let enough = tolerance.max(T::epsilon().as_f64().sqrt());
         let arrived = |part: f64| part <= enough;
         let value = finite(found.loss.as_f64());
-        let value =
-            value.filter(|_| found.report.is_some_and(|report| arrived(report.inner_ratio)));
-        let solved = found.report.and_then(|report| report.residual).is_some_and(arrived);
+        let value = value
+            .filter(|_| found.soundness.report.is_some_and(|report| arrived(report.inner_ratio)));
+        let solved = found.soundness.report.and_then(|report| report.residual).is_some_and(arrived);
         let slope = finite(norm(&gradient).as_f64()).filter(|_| value.is_some() && solved);
         Ok([value, slope])
     }
 
     /// What is known without an estimate.
-    fn begun(&mut self, data_hash: String) -> Result<Done, Trouble> {
+    fn begun(&mut self) -> Result<Done, Trouble> {
         let Opened { oracle, inner, x, .. } = &mut self.opened;
+        let data_hash = point::data_hash(oracle, 0)?;
+        let mini_batches = [Level::Inner, Level::Outer].map(|level| oracle.mini_batches(level));
+        // A problem may draw what it does not say: other seeds tell.
+        let random = self.estimator.chance()
+            || oracle.batch() < oracle.tasks()
+            || mini_batches != [1; 2]
+            || (1..4).any(|seed| point::data_hash(oracle, seed).ok().as_ref() != Some(&data_hash));
         let bytes_predicted =
             self.estimator.admit(oracle, inner, x, Draw::new(self.run.seed, 0))?;
         Ok(Done {
@@ -185,6 +193,8 @@ impl<'a, T: Precise> Ready<'a, T> {
             accuracy: None,
             warned: Warned::default(),
             data_hash,
+            random,
+            notes: self.opened.notes.clone(),
             checkpoints: Vec::new(),
         })
     }
@@ -192,7 +202,7 @@ impl<'a, T: Precise> Ready<'a, T> {
     fn gradient(&mut self, done: &mut Done) -> Result<(), Trouble> {
         let mut gradient = vec![T::zero(); self.opened.x.len()];
         let estimate = self.estimate(&mut gradient)?;
-        done.warned = Warned::of([estimate.soundness()]);
+        done.warned = Warned::of([estimate.soundness]);
         let Estimate { loss, cost, .. } = estimate;
         done.loss = loss.as_f64();
         done.gradient_norm = finite(norm(&gradient).as_f64());
@@ -209,8 +219,7 @@ impl<'a, T: Precise> Ready<'a, T> {
         let Opened { oracle, inner, x, .. } = &mut self.opened;
         // The reference may take what it needs.
         oracle.set_memory(None);
-        let draws = 0..self.cell.draws as u64;
-        let draws: Vec<_> = draws.map(|i| Draw::new(self.run.seed, i)).collect();
+        let draws: Vec<_> = (0..self.cell.draws).map(|i| Draw::new(self.run.seed, i)).collect();
         let mut both: [&mut dyn Estimator<T>; 2] = [self.estimator.as_mut(), &mut Exact::default()];
         let found = Estimates::in_turn(&mut both, oracle, inner, x, &draws)?;
         let [ours, exact] = [0, 1].map(|k| found[k].beside(&found[1]));

@@ -11,6 +11,11 @@ use std::path::PathBuf;
 
 use hypertape::{Cost, Draw, Element, Error, Estimate, Estimator, Exact, InnerLoop, Oracle};
 
+/// How often a test kills what it looks at: 20 times, or as often as `HYPERTAPE_KILLS` says.
+pub(crate) fn kills() -> u32 {
+    std::env::var("HYPERTAPE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
+
 /// An exact hypergradient at the problem's own start.
 pub(crate) fn exact<T: Element>(
     oracle: &mut Oracle<T>,
