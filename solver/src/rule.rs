@@ -102,6 +102,11 @@ pub trait Rule<T: Element>: Named + fmt::Debug + Send + Sync {
         RuleForm::Nonlinear
     }
 
+    /// Whether the length of a step does not depend on that of the gradient, so that no curvature tells a step size.
+    fn adaptive(&self) -> bool {
+        false
+    }
+
     /// Whether its steps come to rest where `dg/dw = 0`, which implicit estimates then solve for; where not, as those of a
     /// proximal map, they differentiate the fixed point of a step.
     fn stationary(&self) -> bool {

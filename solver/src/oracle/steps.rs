@@ -30,6 +30,11 @@ impl<T: Element> Oracle<'_, T> {
         self.known.rule.stated().form()
     }
 
+    /// Whether the length of a step does not depend on that of the gradient.
+    pub(crate) fn adaptive(&self) -> bool {
+        self.known.rule.stated().adaptive()
+    }
+
     /// Asks something of the rule, array by array, until there is nothing.
     fn stepping(
         &mut self,
