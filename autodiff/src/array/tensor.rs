@@ -6,7 +6,7 @@ use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::linear_loss::PLANES;
 use crate::array::kernels::product::Operand;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
-use crate::array::linear_loss::{Asked, Fitted, Moving, Parts, of_tensors};
+use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
@@ -378,7 +378,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn linear_loss_parts(self, of: Fitted<'a, T>, p: Option<Self>, asked: Asked) -> Parts<Self> {
-        of_tensors(of, self, p, &[], asked)[0]
+        of.of_tensors(self, p, &[], asked)[0]
     }
 
     fn linear_loss_along(
@@ -388,7 +388,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         moving: Moving<Self>,
         asked: Asked,
     ) -> Option<List<Parts<Self>>> {
-        (moving.len() < PLANES).then(|| of_tensors(of, self, p, moving, asked))
+        (moving.len() < PLANES).then(|| of.of_tensors(self, p, moving, asked))
     }
 }
 
