@@ -21,6 +21,7 @@ mod run;
 mod state;
 mod study;
 mod table;
+mod values;
 mod warned;
 
 use std::io::{self, Write};

@@ -116,7 +116,7 @@ pub use rule::adaptive::{Adam, RmsProp};
 pub use rule::descent::GradientDescent;
 pub use rule::momentum::Momentum;
 pub use rule::proximal::{Ista, Projected, Simplex};
-pub use rule::{Rule, Step};
+pub use rule::{Rule, RuleForm, Step};
 pub use run::Run;
 #[cfg(feature = "serde")]
 pub use saved::{Saved, Saving, Settings};

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args as Options, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as Options, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
 use super::help::{self, DATA, INNER, MEMORY, OUTER, OUTPUT};
+use super::values::{
+    Lr, at_least_one, bytes, count, delimiter, draws, lr, not_negative, positive, seed, shard,
+    split,
+};
 use crate::{Error, Schedule};
 
 /// Hypergradients through unrolled inner loops, at the memory you choose.
@@ -123,7 +127,7 @@ pub(crate) struct Common {
     #[arg(help_heading = OUTER, long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) at: Option<PathBuf>,
-    /// Inner start, likewise; an error where the problem's start depends on the outer point
+    /// Inner start: a file as for --at; an error where the problem's start depends on the outer point
     #[arg(help_heading = INNER, long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) init: Option<PathBuf>,
@@ -158,7 +162,9 @@ pub(crate) struct Data {
     #[serde(default)]
     pub(crate) delimiter: Option<char>,
     /// Indices of svmlight files count from 0 [default: where one is 0]
-    #[arg(help_heading = DATA, long, requires = "train")]
+    #[arg(help_heading = DATA, long, requires = "train", action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(default_value_t = false, default_missing_value = "true", hide_default_value = true)]
+    #[arg(num_args = 0..=1, require_equals = true, hide_possible_values = true)]
     #[serde(default)]
     pub(crate) zero_based: bool,
     /// What the names of files are relative to: the folder of a study
@@ -194,21 +200,6 @@ impl Data {
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
-}
-
-/// A step size, or the one that the curvature tells.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Lr {
-    Size(f64),
-    Auto(Auto),
-}
-
-/// How it is typed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Auto {
-    Auto,
 }
 
 /// A schedule, or the best.
@@ -296,7 +287,7 @@ pub(crate) struct Run {
     #[arg(help_heading = OUTER, long, value_name = "A", conflicts_with_all = ["estimator", "coupling"])]
     #[serde(default)]
     pub(crate) algorithm: Option<String>,
-    /// How one inner loop goes on from the last: cold, from the problem's start; warm, from its end
+    /// How one inner loop goes on from the last, see `hypertape couplings`
     #[arg(help_heading = OUTER, long, value_name = "C", default_value = "cold")]
     pub(crate) coupling: String,
     /// Outer optimiser, such as sgd or adam:b1=0.8, see `hypertape optimisers` [default: the problem's]
@@ -412,82 +403,4 @@ pub(crate) struct Compare {
 pub(crate) enum Dtype {
     F64,
     F32,
-}
-
-pub(crate) fn count(text: &str) -> Result<usize, &'static str> {
-    text.parse().map_err(|_| "expected a whole number, 0 or more")
-}
-
-pub(crate) fn at_least_one(text: &str) -> Result<usize, &'static str> {
-    text.parse().ok().filter(|&n| n > 0).ok_or("expected a whole number, 1 or more")
-}
-
-pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
-    text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
-}
-
-/// What comes of every draw is kept.
-pub(crate) fn draws(text: &str) -> Result<u64, &'static str> {
-    let number = text.parse().ok().filter(|&n| n <= 1_000_000);
-    number.ok_or("expected a whole number from 0 to 1000000")
-}
-
-fn delimiter(text: &str) -> Result<char, &'static str> {
-    match text {
-        "tab" | "\\t" => Ok('\t'),
-        "space" => Ok(' '),
-        _ => text.parse().map_err(|_| "expected a character, tab or space"),
-    }
-}
-
-/// `N,M,K`
-fn split(text: &str) -> Result<[usize; 3], &'static str> {
-    let sizes: Option<Vec<usize>> = text.split(',').map(|n| n.parse().ok()).collect();
-    let sizes = sizes.and_then(|sizes| sizes.try_into().ok());
-    sizes.ok_or("expected three whole numbers, such as 900,400,497")
-}
-
-/// `I/N`, with `1 <= I <= N`.
-fn shard(text: &str) -> Result<(usize, usize), &'static str> {
-    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    parts.filter(|&(i, n)| 0 < i && i <= n).ok_or("expected I/N with I from 1 to N")
-}
-
-/// `1000`, `64KiB`, `1.5GiB`, `10MB`.
-pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit {
-        "" | "B" => 1.0,
-        "KiB" => 1024.0,
-        "MiB" => 1_048_576.0,
-        "GiB" => 1_073_741_824.0,
-        "kB" | "KB" => 1e3,
-        "MB" => 1e6,
-        "GB" => 1e9,
-        _ => f64::NAN,
-    };
-    let bytes = number.parse::<f64>().map_or(f64::NAN, |number| number * unit);
-    if (0.0..1e18).contains(&bytes) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-        Ok(bytes as u64)
-    } else {
-        Err("expected bytes, such as 4096, 64MiB or 1.5GB")
-    }
-}
-
-fn lr(text: &str) -> Result<Lr, &'static str> {
-    let size =
-        || positive(text).map(Lr::Size).map_err(|_| "expected a positive finite number, or auto");
-    if text == "auto" { Ok(Lr::Auto(Auto::Auto)) } else { size() }
-}
-
-pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|&a: &f64| a > 0.0 && a.is_finite());
-    number.ok_or("expected a positive finite number")
-}
-
-pub(crate) fn not_negative(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|&a: &f64| a >= 0.0 && a.is_finite());
-    number.ok_or("expected a finite number, 0 or more")
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::app::{App, Precise};
-use super::args::{Asked, Common, Data, Dtype, Lr};
+use super::args::{Asked, Common, Data, Dtype};
 use super::arrays;
 use super::failure::Failure;
 use super::ranks;
+use super::values::Lr;
 use crate::problems::data::{Files, load};
-use crate::problems::{Entry, ImageClasses, Labels, Precision, Setting};
+use crate::problems::{Entry, ImageClasses, Labels, Precision, Setting, read_problem};
 use crate::{
     Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, axpy,
     expect_in, find_by_name, fingerprint, plan,
@@ -40,13 +41,12 @@ impl<T> Opened<T> {
 /// The entry that the command names, with the settings that it gives in the name or as options.
 pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     let (name, settings) = common.problem.split_once(':').unwrap_or((&common.problem, ""));
-    let entry = find_by_name("problem", name, app.catalogue, |e| &e.name);
-    let entry = entry.map_err(Failure::usage)?;
+    let entry = named(app.catalogue, name)?;
     let typed = settings.split(',').filter(|setting| !setting.is_empty());
     let typed = typed.map(|setting| setting.split_once('=').unwrap_or((setting, "")));
     let options = common.data.settings();
     let options = options.iter().map(|(name, value)| (*name, value.as_str()));
-    let entry = entry.clone().with(typed.chain(options)).map_err(Failure::usage)?;
+    let entry = entry.with(typed.chain(options)).map_err(Failure::usage)?;
     if common.dtype == Dtype::F32 {
         f32::opener(&entry).map_err(Failure::usage)?;
     }
@@ -54,6 +54,17 @@ pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
         return Err(Failure::usage(format!("--train: {} takes no samples", entry.name)));
     }
     Ok(entry)
+}
+
+/// The problem of this name, or in this file.
+pub(crate) fn named(catalogue: &[Entry], name: &str) -> Result<Entry, Failure> {
+    let path = Path::new(name);
+    if path.extension().is_some_and(|end| end == "npz") {
+        let read = read_problem(path).and_then(|statement| statement.into_entry(name));
+        return read.map_err(Failure::usage);
+    }
+    let entry = find_by_name("problem", name, catalogue, |e| &e.name);
+    Ok(entry.map_err(Failure::usage)?.clone())
 }
 
 /// The seed of the data of `entry`, if that is not fixed.

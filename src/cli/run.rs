@@ -11,12 +11,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::app::{App, Precise};
-use super::args::{Asked, Lr, Run as Options};
-use super::failure::{Failure, say};
+use super::args::{Asked, Run as Options};
+use super::failure::{Failure, say, say_json};
 use super::outer::{self, Algorithm};
 use super::point::{self, Opened};
 use super::state::{self, Files, Interrupt};
-use super::table::{Align, Table, significant};
+use super::table::{Align, Table, finite, significant};
+use super::values::Lr;
 use super::warned::Warned;
 use super::{arrays, atomic};
 use crate::coupling::Coupling;
@@ -133,17 +134,15 @@ pub(crate) fn run<T: Precise>(
             threads: common.threads,
             seconds: lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()),
             warned: Warned::of(records.iter().map(|record| record.soundness)),
-            results: judged.iter().map(|j| (j.name.clone(), finite(&j.metrics))).collect(),
+            results: judged.iter().map(|j| (j.name.clone(), defined(&j.metrics))).collect(),
         };
         if common.json {
-            for line in &lines {
-                say(out, serde_json::to_string(line).map_err(Failure::run)?)?;
-            }
-            say(out, serde_json::to_string(&summary).map_err(Failure::run)?)?;
+            say_json(out, &lines)?;
+            say_json(out, [&summary])?;
         }
         if let Some(folder) = &files.save {
             save(folder, &stem, &oracle, (&state.x, best, &w), &lines, &summary)
-                .map_err(|e| Failure::run(format!("--save: {e}")))?;
+                .map_err(Failure::of("--save"))?;
         }
         ended = length(&state);
         all.push(judged);
@@ -244,15 +243,15 @@ fn line(repeat: usize, record: &Record) -> Line {
         repeat,
         iteration: record.iteration,
         loss: record.loss,
-        gradient_norm: Some(record.gradient_norm).filter(|v| v.is_finite()),
+        gradient_norm: finite(record.gradient_norm),
         cost,
         warnings: record.soundness.warnings(),
     }
 }
 
-/// JSON has no NaN: an undefined metric is `null`.
-fn finite(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>> {
-    metrics.iter().map(|&(name, value)| (name, Some(value).filter(|v| v.is_finite()))).collect()
+/// By name; `null` where a metric is undefined.
+fn defined(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>> {
+    metrics.iter().map(|&(name, value)| (name, finite(value))).collect()
 }
 
 /// The point of the least loss, where that is less than at the end.

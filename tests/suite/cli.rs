@@ -199,7 +199,10 @@ fn lists_name_everything() {
     assert_eq!(problems.lines().next().unwrap().split(' ').next(), Some("problem"));
     for entry in catalogue() {
         let line = problems.lines().find(|l| l.starts_with(&format!("{} ", entry.name))).unwrap();
-        assert!(line.contains(entry.summary) && line.contains(&entry.steps.to_string()), "{line}");
+        assert!(
+            line.contains(&*entry.summary) && line.contains(&entry.steps.to_string()),
+            "{line}"
+        );
     }
     let estimators = ok("estimators", none);
     for (line, parts) in [

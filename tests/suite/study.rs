@@ -449,7 +449,7 @@ fn errors_name_the_line_and_the_key() {
         (
             "json = true",
             "4: unknown key 'json': expected one of problem, seeds, steps, lr, rule, \
-          tolerance, schedule, memory, data_seed, train, valid, test, label, split, corruption, penalty, \
+          tolerance, schedule, memory, data_seed, train, valid, test, label, delimiter, zero_based, split, corruption, penalty, \
           penalties, batch, dtype, threads, estimator, algorithm, coupling, outer, outer_lr, \
           outer_power, outer_momentum, gradient_norm, oracle_calls, time, record_every, iterations, measure, \
           value_tolerance, repeats, draws, control",
@@ -888,8 +888,9 @@ fn shards_are_merged_and_compared() {
         let lines: Vec<String> = records.iter().map(Value::to_string).collect();
         fs::write(study.0.join(folder).join("records.jsonl"), lines.join("\n")).unwrap();
     };
-    // Eight times a cell, which is enough to tell.
+    // Eight times a cell, which is enough to tell where nobody else has the machine.
     for record in &mut records {
+        record["load"] = json!(0.5);
         record["times"] = json!(vec![record["seconds"].as_f64().unwrap(); 8]);
     }
     write("both", &records);
@@ -908,6 +909,14 @@ fn shards_are_merged_and_compared() {
         out.lines().skip(1).take(4).map(|l| l.rsplit("  ").next().unwrap().trim()).collect();
     assert_eq!((status, err.as_str()), (1, "error: 2 rows are worse than before\n"), "{out}");
     assert_eq!(verdicts, ["slower", "another result", "same", "same"], "{out}");
+    for record in &mut records {
+        record["load"] = json!(1e3);
+    }
+    write("whole", &records);
+    let (_, out, _) = run(&["compare", &both, &whole_folder, "--slower", "1.000001"]);
+    let busy =
+        out.lines().filter(|line| line.ends_with("same, but for times: taken on a busy machine"));
+    assert_eq!(busy.count(), 7, "{out}");
     let (status, out, _) = run(&["compare", &a, &whole_folder]);
     assert!(status == 1 && out.contains("4 cells compared, 4 cells of the first"), "{out}");
 }

@@ -9,11 +9,11 @@ use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::app::{App, Precise};
-use crate::cli::args::{self, Dtype, count, draws};
-use crate::cli::failure::Failure;
-use crate::cli::gradient::json;
+use crate::cli::args::{self, Dtype};
+use crate::cli::failure::{Failure, json};
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
+use crate::cli::values::{Lr, count, draws, positive};
 use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
@@ -39,7 +39,7 @@ pub(crate) struct Cell {
     #[arg(long, value_enum, default_value_t = Measure::Run)]
     pub(crate) measure: Measure,
     /// Judge points also by h(x) and |dh/dx| where the inner loss has come to rest, |dg/dw| at this part of its start, off the clock
-    #[arg(long, value_parser = args::positive)]
+    #[arg(long, value_parser = positive)]
     #[serde(default)]
     pub(crate) value_tolerance: Option<f64>,
     /// Timed repetitions, after one gradient that is not timed; 0 takes the time of a run while it is counted
@@ -79,7 +79,7 @@ impl Cell {
         let entry = &point::entry(app, common).map_err(|e| of("problem", e))?;
         common.data_seed = point::data_seed(entry, common)?;
         common.steps.get_or_insert(entry.steps);
-        common.lr.get_or_insert(args::Lr::Size(entry.lr));
+        common.lr.get_or_insert(Lr::Size(entry.lr));
         let (estimator, outer) = match common.dtype {
             Dtype::F64 => named::<f64>(app, entry, &self.run),
             Dtype::F32 => named::<f32>(app, entry, &self.run),

@@ -17,6 +17,8 @@ pub(super) struct Group<'a> {
     settings: Map<String, Value>,
     pub(super) done: Vec<&'a Done>,
     failed: Vec<&'a str>,
+    /// Whether times of it were taken while others had the machine.
+    busy: bool,
 }
 
 /// All recorded cells, in the order of the grid.
@@ -36,8 +38,10 @@ pub(super) fn groups<'a>(
         let key = Value::from(settings.clone()).to_string();
         let place = *places.entry(key).or_insert(groups.len());
         if place == groups.len() {
-            groups.push(Group { cell, settings, done: Vec::new(), failed: Vec::new() });
+            let (done, failed) = (Vec::new(), Vec::new());
+            groups.push(Group { cell, settings, done, failed, busy: false });
         }
+        groups[place].busy |= recorded.origin.busy();
         match &recorded.outcome {
             Ok(done) => groups[place].done.push(done),
             Err(trouble) => groups[place].failed.push(&trouble.failure),
@@ -276,7 +280,8 @@ pub(super) fn compared(
                     |g: &Group| g.done.iter().map(|d| d.data_hash.clone()).collect::<Vec<_>>();
                 let [before, now] = [a.times(), b.times()];
                 let few = before.len().min(now.len()) < TIMES;
-                let differ = !few && rank_test(&before, &now) < level;
+                let busy = a.busy || b.busy;
+                let differ = !few && !busy && rank_test(&before, &now) < level;
                 let verdict = match () {
                     () if hashes(a) != hashes(&b) => "other data",
                     () if results(a) != results(&b) => "another result",
@@ -284,6 +289,7 @@ pub(super) fn compared(
                     () if y > x => "more bytes",
                     () if differ && b_time * slower < a_time => "faster",
                     () if few => "same, but for times: too few",
+                    () if busy => "same, but for times: taken on a busy machine",
                     () => "same",
                 };
                 let (y, text) = (b_time / a_time, format!("{}: {verdict}", row[0]));

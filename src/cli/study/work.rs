@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Task, Trouble};
 use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, Dtype};
-use crate::cli::failure::{Failure, say};
-use crate::cli::gradient::{json, process_peak};
+use crate::cli::failure::{Failure, say_json};
+use crate::cli::gradient::process_peak;
 use crate::cli::outer;
 use crate::cli::point::{self, Opened};
 use crate::cli::run::{limits, measure};
+use crate::cli::table::finite;
 use crate::cli::warned::Warned;
 use crate::linear::{Cg, Stop};
 use crate::problems::Entry;
@@ -40,7 +41,7 @@ pub(super) fn serve(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         Dtype::F64 => answer::<f64>(app, task, &cell),
         Dtype::F32 => answer::<f32>(app, task, &cell),
     };
-    say(out, json(&reply.unwrap_or_else(Reply::Failed))?)
+    say_json(out, [&reply.unwrap_or_else(Reply::Failed)])
 }
 
 fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Trouble> {
@@ -263,10 +264,6 @@ impl<'a, T: Precise> Ready<'a, T> {
         done.timed(vec![done.cost.time.as_secs_f64()]);
         Ok(())
     }
-}
-
-fn finite(value: f64) -> Option<f64> {
-    Some(value).filter(|v| v.is_finite())
 }
 
 /// The seconds of one estimate, by short inner loops of up to 8 and 16 steps: linear in the number of steps, and a plain step
