@@ -311,7 +311,9 @@ fn implicit_estimates_tell_what_they_rest_on() {
         ("cg:warm=2", &["warm of cg: found 2, expected 0 or 1"]),
         (
             "cg:terms=2",
-            &["unknown setting 'terms' of cg: expected one of iterations, tolerance, mu, warm"],
+            &[
+                "unknown setting 'terms' of cg: expected one of iterations, tolerance, mu, minimum, warm",
+            ],
         ),
         ("truncated:k=-1", &["k of truncated: found -1, expected a whole number"]),
         ("dense:mu=0", &["mu of dense: found 0, expected a positive finite number"]),
