@@ -15,10 +15,11 @@ fn run(line: &str, folder: &Path) -> (i32, String, String) {
     (output.status.code().unwrap(), out, err)
 }
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "",
     "problems",
     "estimators",
+    "algorithms",
     "rules",
     "schedules",
     "optimisers",
