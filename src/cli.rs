@@ -22,6 +22,7 @@ mod study;
 mod table;
 mod warned;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 pub use app::{App, Precise};
+pub use args::bytes;
+pub use point::data_hash;
 
 use crate::problems::Entry;
 use crate::{Ranks, Schedule, Simd};
@@ -54,7 +57,12 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
 impl App<'_> {
     /// Runs the command line of this process.
     pub fn main(&self) -> ExitCode {
-        let args = match Args::try_parse() {
+        ExitCode::from(self.main_with(std::env::args_os()))
+    }
+
+    /// Runs the command line `arguments`, the first of which is the program's name, and returns the exit status.
+    pub fn main_with(&self, arguments: impl IntoIterator<Item = OsString>) -> u8 {
+        let args = match Args::try_parse_from(arguments) {
             Ok(args) => args,
             Err(error) => return refuse(&error),
         };
@@ -62,7 +70,7 @@ impl App<'_> {
         let _until_the_end = ranks::processes::join();
         let checked = Simd::from_environment().map_err(Failure::usage);
         let (status, why) = match checked.and_then(|_| execute(args.command, self)) {
-            Ok(()) => return ExitCode::SUCCESS,
+            Ok(()) => return 0,
             Err(Failure::Usage(why)) => (2, Some(why)),
             Err(Failure::Run(why)) => (1, Some(why)),
             Err(Failure::Interrupted(why)) => (130, Some(why)),
@@ -73,7 +81,7 @@ impl App<'_> {
         }
         #[cfg(feature = "mpi")]
         ranks::processes::end(status);
-        ExitCode::from(status)
+        status
     }
 }
 
@@ -125,16 +133,16 @@ fn complain(why: &str) {
 }
 
 /// Help and version as they are; every other answer of the parser as one line.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let printed = error.print().and_then(|()| io::stdout().flush());
         let written = printed.map_or_else(|e| e.kind() == io::ErrorKind::BrokenPipe, |()| true);
-        return ExitCode::from(match (asked, written) {
+        return match (asked, written) {
             (true, true) => 0,
             (true, false) => 1,
             (false, _) => 2,
-        });
+        };
     }
     let text = error.to_string();
     // What is wrong, then tips, then the usage and a pointer to --help.
@@ -144,5 +152,5 @@ fn refuse(error: &clap::Error) -> ExitCode {
         told.map(|p| p.lines().map(str::trim).collect::<Vec<_>>().join(" ")).collect();
     let line = told.join("; ");
     complain(&format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(&line)));
-    ExitCode::from(2)
+    2
 }

@@ -5,7 +5,6 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hypertape_autodiff::Element;
@@ -189,19 +188,19 @@ impl<T: Element> Run<T> {
         Ok(records)
     }
 
-    /// What asks for an end within an iteration: flags of observers, the time that is left. Processes end together, after an
+    /// What asks for an end within an iteration: observers, the time that is left. Processes end together, after an
     /// iteration.
-    fn stop(&self, flags: &[Arc<AtomicBool>], elapsed: Duration) -> Option<Stop> {
+    fn stop(&self, asked: &[Stop], elapsed: Duration) -> Option<Stop> {
         let deadline = self
             .limits
             .time
             .and_then(|limit| Instant::now().checked_add(limit.saturating_sub(elapsed)));
-        if flags.is_empty() && deadline.is_none() {
+        if asked.is_empty() && deadline.is_none() {
             return None;
         }
-        let flags = flags.to_vec();
+        let asked = asked.to_vec();
         Some(Arc::new(move || {
-            flags.iter().any(|flag| flag.load(Ordering::Relaxed))
+            asked.iter().any(|stop| stop())
                 || deadline.is_some_and(|deadline| Instant::now() >= deadline)
         }))
     }
@@ -214,7 +213,7 @@ impl<T: Element> Run<T> {
         until: usize,
         observers: &mut [&mut dyn Observer<T>],
     ) -> Result<(Vec<Record>, Option<End>), Error> {
-        let flags: Vec<_> = observers.iter().filter_map(|observer| observer.flag()).collect();
+        let asked: Vec<_> = observers.iter().filter_map(|observer| observer.stop()).collect();
         let mut gradient = vec![T::zero(); state.x.len()];
         let mut records: Vec<Record> = Vec::new();
         while state.iteration < self.iterations.min(until) {
@@ -222,7 +221,7 @@ impl<T: Element> Run<T> {
             let failed = |cause| Error::Iteration { iteration, cause: Box::new(cause) };
             let draw = Draw::new(self.seed, iteration as u64);
             let inner = self.coupling.inner(&self.inner, iteration);
-            let stop = self.stop(&flags, state.elapsed).filter(|_| !oracle.has_ranks());
+            let stop = self.stop(&asked, state.elapsed).filter(|_| !oracle.has_ranks());
             // Where the iteration begins again, should it be stopped.
             let before = stop.is_some().then(|| (estimator.state(), oracle.warm()));
             oracle.set_stop(stop);

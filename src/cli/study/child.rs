@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cell::{Cell, Done, Reply, Task, Trouble};
+use crate::cli::app::App;
 use crate::cli::args::{Asked, Study as Options};
 use crate::cli::failure::Failure;
 use crate::cli::gradient::{json, process_peak};
@@ -48,13 +49,14 @@ pub(super) type Turns = RwLock<()>;
 /// # Errors
 /// If this program cannot be started again. That a cell fails is a result.
 pub(super) fn run(
+    app: &App,
     cell: &Cell,
     limits: Limits,
     turns: &Turns,
 ) -> Result<Result<Done, Trouble>, Failure> {
     let counted = {
         let _turn = turns.read();
-        ask(cell, Task::Count, limits)?
+        ask(app, cell, Task::Count, limits)?
     };
     let mut done = match counted {
         Reply::Counted(done) => *done,
@@ -68,7 +70,7 @@ pub(super) fn run(
             // What `auto` finds is not left to a second measurement.
             cell.run.common.schedule = Asked::Given(taken);
         }
-        match ask(&cell, Task::Time, limits)? {
+        match ask(app, &cell, Task::Time, limits)? {
             Reply::Seconds(times) => done.timed(times),
             Reply::Failed(trouble) => return Ok(Err(trouble)),
             Reply::Counted(_) => {
@@ -80,9 +82,21 @@ pub(super) fn run(
 }
 
 /// One question, answered by a process of its own.
-pub(super) fn ask(cell: &Cell, task: Task, limits: Limits) -> Result<Reply, Failure> {
+pub(super) fn ask(
+    app: &App,
+    cell: &Cell,
+    task: Task,
+    limits: Limits,
+) -> Result<Reply, Failure> {
     let told = |e: std::io::Error| Failure::run(format!("cannot start a process for a cell: {e}"));
-    let mut command = Command::new(std::env::current_exe().map_err(told)?);
+    let mut command = match app.program.split_first() {
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            command
+        }
+        None => Command::new(std::env::current_exe().map_err(told)?),
+    };
     command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(told)?;
     let clock = Instant::now();
