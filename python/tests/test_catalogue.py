@@ -37,7 +37,7 @@ def test_estimators_schedules_rules_and_precisions():
     for schedule in ("binomial:c=4", "uniform:k=5", "constant", "mixed:c=4,tape=1"):
         same = problem.hypergradient(steps=40, schedule=schedule)
         np.testing.assert_array_equal(same.gradient, exact.gradient)
-    for estimator in ("forward", "reversible"):
+    for estimator in ("forward", "full-tape"):
         # Roundings of 40 steps.
         np.testing.assert_allclose(problem.hypergradient(steps=40, estimator=estimator).gradient, exact.gradient, rtol=1e-11)
     with pytest.raises(ht.InputError, match="float32, expected f64|expected f64"):
@@ -120,7 +120,7 @@ def test_outer_points_and_bad_input():
         "steps": dict(steps=-1), "steps: found 2.5": dict(steps=2.5), "lr: found 0": dict(lr=0), "lr: found 'a'": dict(lr="a"),
         "memory: found '1X'": dict(memory="1X"), "dtype: found 'int'": dict(dtype="int"), "nearest": dict(estimator="exactt"),
         "threads": dict(threads=0), "option 'step'": dict(step=3), "x: found shape": dict(x=np.zeros(3)), "expected real numbers": dict(x=["a", "b"]),
-        "schedule": dict(schedule="binomial"), "rule": dict(rule="adma"),
+        "binomial needs c": dict(schedule="binomial"), "adma": dict(rule="adma"),
     }.items():  # fmt: skip
         with pytest.raises(ht.InputError) as caught:
             problem.hypergradient(**told)
