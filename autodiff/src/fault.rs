@@ -87,6 +87,11 @@ pub enum Fault {
         /// Length of the last one relative to the iterate; `NaN` beyond the numbers.
         change: f64,
     },
+    /// A function was traced that is no graph of operations on arrays.
+    Trace {
+        /// What it does.
+        what: &'static str,
+    },
     /// Derivatives of a custom function that it does not give.
     Order {
         /// The function.
@@ -151,6 +156,7 @@ impl fmt::Display for Fault {
                     "{operation}: no convergence in {steps} steps, the last one is {change:e}"
                 )
             }
+            Self::Trace { what } => write!(f, "a function that {what} cannot be traced"),
             Self::Order { operation, order } => {
                 write!(f, "{operation}: derivatives of order {order} are not given in this mode")
             }

@@ -115,6 +115,7 @@ mod custom;
 mod drivers;
 mod fault;
 mod functions;
+pub mod graph;
 mod implicit;
 mod imply;
 #[cfg(any(feature = "nalgebra", feature = "ndarray"))]
@@ -151,6 +152,7 @@ pub use custom::{Custom, Product};
 pub use drivers::Function;
 pub use fault::Fault;
 pub use functions::rule::Unary;
+pub use graph::Graph;
 pub use implicit::{StopRule, fixed_point};
 pub use shape::Shape;
 pub use tally::Tally;

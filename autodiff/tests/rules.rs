@@ -4,9 +4,10 @@
 #[path = "support/reverse.rs"]
 mod reverse;
 
+use hypertape_autodiff::graph::{Tracer, Window};
 use hypertape_autodiff::{
-    Arena, Array, Convolution, Dual, Element, Fault, Function, LinearOperator, Role, Shape, Tally,
-    Tape, Tensor, Workspace, check, dot, max_pool, mean_pool, normalise,
+    Arena, Array, Convolution, Dual, Element, Fault, Function, Graph, LinearOperator, Role, Shape,
+    Tally, Tape, Tensor, Workspace, check, dot, max_pool, mean_pool, normalise,
 };
 use reverse::reverse_over_reverse;
 
@@ -395,4 +396,44 @@ fn bytes_of_operations_add_up_to_those_of_the_arenas() {
     assert_eq!(names, order.map(|name| (name, 0)));
     record.tally(false);
     assert_eq!((w.exp().shape(), record.take_tally()), (Shape::column(9), Vec::new()));
+}
+
+/// A graph as a function, and through its JSON where that is compiled in.
+struct Evaluated(Graph<f64>);
+
+impl Function<f64> for Evaluated {
+    fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+        self.0.eval(x, &[], Window::ALL)[0]
+    }
+}
+
+#[test]
+fn a_graph_of_every_operation_has_its_bits() {
+    let traced = |f: &Curved| {
+        let tracer = Tracer::new();
+        let named = |(i, &shape)| tracer.input(&format!("x{i}"), shape);
+        let x: Vec<_> = SHAPES.iter().enumerate().map(named).collect();
+        tracer.finish(&[f.eval(&x)])
+    };
+    for &case in ALL {
+        let f = Curved(case);
+        let graph = traced(&f);
+        if matches!(case, Case::linear | Case::linear_transposed) {
+            let told = "a function that applies a linear map given by code cannot be traced";
+            assert_eq!(graph.unwrap_err().to_string(), told);
+            continue;
+        }
+        let graph = graph.unwrap();
+        #[cfg(feature = "serde")]
+        assert_eq!(Graph::from_json(graph.to_json().unwrap()).as_ref(), Ok(&graph), "{case:?}");
+        let (x, v) = (point(0.9), point(2.9));
+        let n = x.len();
+        let (mut own, mut other) = ([vec![0.0; n], vec![0.0; n]], [vec![0.0; n], vec![0.0; n]]);
+        let mut workspace = Workspace::new();
+        let [gradient, product] = &mut own;
+        let value = workspace.hvp(&f, &SHAPES, &x, &v, gradient, product).unwrap();
+        let [gradient, product] = &mut other;
+        let found = workspace.hvp(&Evaluated(graph), &SHAPES, &x, &v, gradient, product).unwrap();
+        assert_eq!((value.to_bits(), own), (found.to_bits(), other), "{case:?}");
+    }
 }

@@ -191,6 +191,19 @@ impl Bilinear {
             Self::Convolve(..) => "convolve",
         }
     }
+
+    /// The shape of the product of arrays of shapes `a` and `b`.
+    ///
+    /// # Errors
+    /// [`Fault::Shapes`] if they do not fit, [`Fault::Length`] for a kernel that is too large.
+    pub(crate) fn result(self, a: Shape, b: Shape) -> Result<Shape, Fault> {
+        match self {
+            Self::Convolve(map, role) => Ok(map.fitting(role, a, b)?[role as usize]),
+            _ if a != b => Err(Fault::Shapes { operation: self.name(), left: a, right: b }),
+            Self::Dot => Ok(Shape::SCALAR),
+            Self::RowDot => Ok(Shape::column(a.rows)),
+        }
+    }
 }
 
 /// The shape of a column with one entry for each index.

@@ -2,7 +2,6 @@
 
 use crate::arena::Arena;
 use crate::array::element::Element;
-use crate::array::kernels::convolution::{Convolution, PLACE, Role};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::product::Operand;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
@@ -123,23 +122,6 @@ impl<'a, T: Element> Tensor<'a, T> {
             return None;
         }
         f.result(self.shape).inspect_err(|&fault| self.arena.raise(fault)).ok()
-    }
-
-    /// [`Array::convolve_for`] of operands that no fault left behind.
-    fn convolved(self, other: Self, map: Convolution, role: Role) -> Self {
-        const NAME: &str = "convolve";
-        let Some(shapes) = map.shapes(role, self.shape, other.shape) else {
-            return self.mismatch(NAME, other.shape);
-        };
-        let found = shapes[Role::Kernel as usize].rows as usize;
-        if found > PLACE {
-            let what = "a patch of a convolution";
-            self.arena.raise(Fault::Length { what, expected: PLACE, found });
-            return Self::empty(self.arena);
-        }
-        Self::tried(self.arena, NAME, shapes[role as usize], |out| {
-            T::convolve(self.arena, (map, role), shapes, [self.data, other.data], out)
-        })
     }
 
     fn operand(self, transposed: bool) -> Operand<'a, T> {
@@ -294,21 +276,27 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         if self.is_faulty() || other.is_faulty() {
             return Self::empty(self.arena);
         }
-        let (arena, same) = (self.arena, self.shape == other.shape);
-        match f {
-            Bilinear::Dot if same => {
+        let arena = self.arena;
+        let tried = f.result(self.shape, other.shape).map(|shape| match f {
+            Bilinear::Dot => {
                 let sum = arena.fill(1, T::dot(self.data, other.data));
-                Self::result(arena, f.name(), Shape::SCALAR, sum.map(|s| &*s))
+                Self::result(arena, f.name(), shape, sum.map(|s| &*s))
             }
-            Bilinear::RowDot if same => {
+            Bilinear::RowDot => {
                 let cols = (self.shape.cols as usize).max(1);
-                Self::filled(arena, f.name(), Shape::column(self.shape.rows), |out| {
+                Self::filled(arena, f.name(), shape, |out| {
                     T::row_dots(self.data, other.data, cols, out);
                 })
             }
-            Bilinear::Convolve(map, role) => self.convolved(other, map, role),
-            _ => self.mismatch(f.name(), other.shape),
-        }
+            Bilinear::Convolve(map, role) => Self::tried(arena, f.name(), shape, |out| {
+                let shapes = map.fitting(role, self.shape, other.shape)?;
+                T::convolve(arena, (map, role), shapes, [self.data, other.data], out)
+            }),
+        });
+        tried.unwrap_or_else(|fault| {
+            arena.raise(fault);
+            Self::empty(arena)
+        })
     }
 
     fn softmax_parts(self) -> (Self, Self) {

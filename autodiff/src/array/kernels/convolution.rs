@@ -84,8 +84,23 @@ impl Convolution {
         [self.height, self.width].map(|side| side.div_ceil(self.stride))
     }
 
-    /// Shapes of input, kernel and output, given those of the operands for `role`; `None` if they do not fit.
-    pub(crate) fn shapes(self, role: Role, a: Shape, b: Shape) -> Option<[Shape; 3]> {
+    /// Shapes of input, kernel and output, given those of the operands for `role`.
+    ///
+    /// # Errors
+    /// [`Fault::Shapes`] if they do not fit, [`Fault::Length`] for patches that are too large.
+    pub(crate) fn fitting(self, role: Role, a: Shape, b: Shape) -> Result<[Shape; 3], Fault> {
+        let unfit = Fault::Shapes { operation: "convolve", left: a, right: b };
+        let shapes = self.shapes(role, a, b).ok_or(unfit)?;
+        let found = shapes[Role::Kernel as usize].rows as usize;
+        if found > PLACE {
+            let what = "a patch of a convolution";
+            return Err(Fault::Length { what, expected: PLACE, found });
+        }
+        Ok(shapes)
+    }
+
+    /// The same; `None` if they do not fit.
+    fn shapes(self, role: Role, a: Shape, b: Shape) -> Option<[Shape; 3]> {
         let pixels = self.height.checked_mul(self.width)?;
         let area = self.size.checked_mul(self.size)?;
         if pixels == 0 || area == 0 || self.stride == 0 {

@@ -1,0 +1,190 @@
+//! The table of the operations of a graph: each stands once. From a row come the variant of [`Op`], its name and settings in
+//! files, what tracing makes of a primitive, and the primitive that checks shapes and evaluates.
+//!
+//! A row is `Variant name operands { setting: type, ... } primitive`, where the primitive is read as a pattern when tracing
+//! and as an expression when evaluating. Functions of one number come from the table of `functions.rs` instead.
+
+use std::any::Any;
+use std::ops::Range;
+
+use crate::array::kernels::convolution::{Convolution, Role};
+use crate::array::kernels::elementwise::Binary;
+use crate::array::linear::{Bilinear, Linear};
+use crate::fault::Fault;
+use crate::functions::functions;
+use crate::functions::rule::Unary;
+use crate::graph::primitive::Primitive;
+use crate::graph::setting::{At, Indices, Setting};
+use crate::shape::Shape;
+
+/// Hands the rows to a macro, after what else that is to be given.
+macro_rules! operations {
+    ($($then:ident)::+ $(; $($with:tt)*)?) => {
+        $($then)::+! { {$($($with)*)?}
+            /// `a + b`, broadcasting.
+            Add add 2 {} Binary(Binary::Add);
+            /// `a - b`, broadcasting.
+            Sub subtract 2 {} Binary(Binary::Sub);
+            /// `a b`, entry by entry, broadcasting.
+            Mul multiply 2 {} Binary(Binary::Mul);
+            /// `a / b`, broadcasting.
+            Div divide 2 {} Binary(Binary::Div);
+            /// The larger of each pair, broadcasting.
+            Max max 2 {} Binary(Binary::Max);
+            /// The smaller of each pair, broadcasting.
+            Min min 2 {} Binary(Binary::Min);
+            /// 1 where `a >= b`, otherwise 0, broadcasting.
+            AtLeast at_least 2 {} Binary(Binary::AtLeast);
+            /// `a b` for an adjoint `a` and a slope `b`, of which zeros absorb: what derivatives are made of.
+            Passed passed 2 {} Binary(Binary::Passed);
+            /// The matrix product, each factor transposed on request.
+            Matmul matmul 2 { left_transposed: bool, right_transposed: bool }
+                Product([left_transposed, right_transposed]);
+            /// Sums over rows, columns or both, to a shape.
+            Sum sum 1 { shape: Shape } Linear(Linear::Sum(shape));
+            /// Repeats rows, columns or both, to a shape.
+            Broadcast broadcast 1 { shape: Shape } Linear(Linear::Broadcast(shape));
+            /// Entry `labels[i]` of each row, a column.
+            Pick pick 1 { labels: Indices } Linear(Linear::Pick(labels));
+            /// A column's entry `i` in column `labels[i]` of row `i`.
+            Place place 1 { labels: Indices, cols: u32 } Linear(Linear::Place(labels, cols));
+            /// Rows by number.
+            GatherRows gather_rows 1 { indices: Indices } Linear(Linear::Gather(indices));
+            /// Row `i` added to row `indices[i]`.
+            ScatterRows scatter_rows 1 { indices: Indices, rows: u32 } Linear(Linear::Scatter(indices, rows));
+            /// Consecutive entries from `start` on, as an array of a shape.
+            Slice slice 1 { start: usize, shape: Shape } Linear(Linear::Slice(start, shape));
+            /// These entries from `start` on in an otherwise zero array of a shape.
+            Embed embed 1 { start: usize, shape: Shape } Linear(Linear::Embed(start, shape));
+            /// The same entries in another shape.
+            Reshape reshape 1 { shape: Shape } Linear(Linear::Reshape(shape));
+            /// `sum_ij a_ij b_ij`, a scalar.
+            Dot dot 2 {} Bilinear(Bilinear::Dot);
+            /// `sum_j a_ij b_ij`, a column.
+            RowDot row_dot 2 {} Bilinear(Bilinear::RowDot);
+            /// What a convolution has in `role`, from the arrays in the two others, see [`Convolution`].
+            Convolve convolve 2 { height: u32, width: u32, size: u32, stride: u32, role: Role }
+                Bilinear(Bilinear::Convolve(Convolution { height, width, size, stride }, role));
+            /// `ln sum_j e^{x_j}` of each row, a column.
+            LogSumExp logsumexp 1 {} LogSumExp;
+            /// `e^{x_j} / sum_k e^{x_k}` of each row.
+            Softmax softmax 1 {} Softmax;
+            /// The Euclidean norm of all entries, a scalar.
+            Norm norm 1 {} Norm;
+            /// The same values, not differentiated.
+            Detach detach 1 {} Detach;
+        }
+    };
+}
+pub(crate) use operations;
+
+macro_rules! define {
+    ({} $($(#[$doc:meta])* $Name:ident $name:ident $operands:literal { $($setting:ident: $type:ty),* }
+        $kind:ident $(($($primitive:tt)*))?;)*) => {
+        /// What a node of a [`Graph`](crate::Graph) does; the method of [`Array`](crate::Array) that is called so.
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum Op {
+            /// The array of this number that the graph is given.
+            Input(usize),
+            /// The constant of this number.
+            Constant(usize),
+            /// The rows of the samples in view, see [`Window`](crate::graph::Window).
+            #[doc(hidden)]
+            Cut,
+            /// A function of each entry.
+            Unary(Unary),
+            $(
+            $(#[$doc])*
+            #[allow(missing_docs, reason = "settings are the arguments of the method")]
+            $Name { $($setting: $type),* },
+            )*
+        }
+
+        impl Op {
+            /// Its name in files and messages.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    Self::Input(_) => "input",
+                    Self::Constant(_) => "constant",
+                    Self::Cut => "cut",
+                    Self::Unary(f) => f.name(),
+                    $(Self::$Name { .. } => stringify!($name),)*
+                }
+            }
+
+            /// Number of arrays that it takes.
+            pub fn operands(&self) -> usize {
+                match self {
+                    Self::Input(_) | Self::Constant(_) => 0,
+                    Self::Cut | Self::Unary(_) => 1,
+                    $(Self::$Name { .. } => $operands,)*
+                }
+            }
+
+            /// The list of whole numbers that it takes, if it takes one.
+            pub(crate) fn indices(&self) -> Option<&Indices> {
+                match self {
+                    $(Self::$Name { $($setting),* } => [$($setting as &dyn Any),*].into_iter()
+                        .find_map(|setting: &dyn Any| setting.downcast_ref()),)*
+                    _ => None,
+                }
+            }
+
+            /// What it is at an evaluation; `None` for what is no operation of arrays.
+            pub(crate) fn primitive<'a, T>(&'a self, at: &At<'a, '_>) -> Option<Primitive<'a, T>> {
+                Some(match self {
+                    Self::Input(_) | Self::Constant(_) | Self::Cut => return None,
+                    Self::Unary(f) => Primitive::Unary(*f),
+                    $(Self::$Name { $($setting),* } => {
+                        $(let $setting = Setting::give($setting, at);)*
+                        Primitive::$kind $(($($primitive)*))?
+                    })*
+                })
+            }
+
+            /// The operation that a primitive is; `lists` are where those lie that have names.
+            pub(crate) fn of<T>(
+                primitive: Primitive<T>,
+                lists: &[Range<usize>],
+            ) -> Result<Self, Fault> {
+                Ok(match primitive {
+                    Primitive::Unary(f) => Self::Unary(f),
+                    $(Primitive::$kind $(($($primitive)*))? => {
+                        Self::$Name { $($setting: Setting::take($setting, lists)?),* }
+                    })*
+                    Primitive::Linear(Linear::Operator(..)) => {
+                        return Err(Fault::Trace { what: "applies a linear map given by code" });
+                    }
+                })
+            }
+        }
+    };
+}
+operations!(crate::graph::operations::define);
+use define;
+
+macro_rules! numbered {
+    ({} $($(#[$doc:meta])* $Name:ident ($c:ident: $number:ty) $method:ident $rule:tt)*) => {
+        /// The function of one number of this name, with its number if it has one.
+        pub(crate) fn unary(name: &str, number: Option<f64>) -> Option<Unary> {
+            match number {
+                None => Unary::ALL.iter().copied().find(|f| f.name() == name),
+                Some(number) => {
+                    let all = [$(Unary::$Name(number)),*];
+                    all.into_iter().find(|f| f.name() == name)
+                }
+            }
+        }
+
+        /// The number of a function that has one.
+        pub(crate) fn number(f: Unary) -> Option<f64> {
+            match f {
+                $(Unary::$Name(number) => Some(number),)*
+                _ => None,
+            }
+        }
+    };
+}
+functions!(number crate::graph::operations::numbered);
+use numbered;

@@ -1,0 +1,72 @@
+//! `Primitive`: an operation of [`Array`] with its settings, as it is for the time of a call. Its shape rule, and itself.
+//!
+//! The operations that arrays share one method for (functions of one and of two numbers, linear operations, products) come as
+//! that method takes them, so that a new one of these kinds needs nothing here.
+
+use crate::array::kernels::elementwise::Binary;
+use crate::array::linear::{Bilinear, Linear};
+use crate::array::{Array, Side};
+use crate::fault::Fault;
+use crate::functions::rule::Unary;
+use crate::shape::Shape;
+
+/// What tracing is handed, and what evaluation hands on.
+#[derive(Clone, Copy)]
+pub(crate) enum Primitive<'a, T> {
+    Unary(Unary),
+    Binary(Binary),
+    /// Which of the factors are transposed.
+    Product([bool; 2]),
+    Linear(Linear<'a, T>),
+    Bilinear(Bilinear),
+    LogSumExp,
+    Softmax,
+    Norm,
+    Detach,
+}
+
+impl<'a, T> Primitive<'a, T> {
+    /// The shape of the result, from those of the operands, of which there are as many as it takes.
+    ///
+    /// # Errors
+    /// What an evaluation would raise.
+    pub(crate) fn result(self, of: &[Shape]) -> Result<Shape, Fault> {
+        Ok(match self {
+            Self::Unary(_) | Self::Softmax | Self::Detach => of[0],
+            Self::LogSumExp => Shape::column(of[0].rows),
+            Self::Norm => Shape::SCALAR,
+            Self::Linear(f) => f.result(of[0])?,
+            Self::Bilinear(f) => f.result(of[0], of[1])?,
+            Self::Binary(f) => {
+                let unfit = Fault::Shapes { operation: f.name(), left: of[0], right: of[1] };
+                of[0].broadcast(of[1]).ok_or(unfit)?
+            }
+            Self::Product(transposed) => {
+                let [left, right] = [0, 1].map(|i| of[i].flipped(transposed[i]));
+                if left.cols != right.rows {
+                    return Err(Fault::Shapes { operation: "matmul", left, right });
+                }
+                Shape::new(left.rows, right.cols)
+            }
+        })
+    }
+
+    /// The result in the mode of the operands.
+    pub(crate) fn apply<A: Array<'a, Elem = T>>(self, of: &[A]) -> A {
+        match self {
+            Self::Unary(f) => of[0].unary(f),
+            Self::Binary(f) => of[0].binary(of[1], f),
+            Self::Product([left, right]) => {
+                let mut out = [of[0]];
+                of[0].products(left, Side::Left, &of[1..2], right, &mut out);
+                out[0]
+            }
+            Self::Linear(f) => of[0].map_linear(f),
+            Self::Bilinear(f) => of[0].bilinear(of[1], f),
+            Self::LogSumExp => of[0].logsumexp(),
+            Self::Softmax => of[0].softmax(),
+            Self::Norm => of[0].norm(),
+            Self::Detach => of[0].detach(),
+        }
+    }
+}

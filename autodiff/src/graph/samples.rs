@@ -1,0 +1,323 @@
+//! [`Split`]: whether a graph is a sum over samples, and the two graphs of it that then serve for any block of them.
+//!
+//! Some inputs have samples along their rows. Walking the nodes in order, each is found to be
+//!
+//! - *free*: no sample is needed for it;
+//! - *in rows*: its rows belong to samples, and row for row it is a function of what is in rows, and of what is free. Free arrays
+//!   of as many rows count where they meet such rows, so that a weight a sample is cut as data is;
+//! - *a total*: a sum over samples, `sum_i p_i`, plus a free rest `r`. Totals come from summing what is in rows, over all rows, by
+//!   sums, inner products and products with the left factor transposed; linear operations keep them, with `p` and `r` each;
+//! - *mixed*: anything else, for instance the square of a total.
+//!
+//! The graph is a sum over samples if its result is a total. Cost: one pass over the nodes.
+
+use crate::array::element::Element;
+use crate::functions::rule::Unary;
+use crate::graph::Graph;
+use crate::graph::builder::Builder;
+use crate::graph::error::GraphError;
+use crate::graph::operations::Op;
+use crate::graph::setting::Indices;
+use crate::shape::Shape;
+
+/// A scalar graph as a sum over samples plus a rest: `f = sum over windows of part + rest`. Both take the inputs of the whole.
+///
+/// ```
+/// use hypertape_autodiff::graph::{Tracer, Window};
+/// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
+/// // The mean of four numbers x_i w, plus w^2.
+/// let tracer = Tracer::<f64>::new();
+/// let (w, x) = (tracer.input("w", Shape::SCALAR), tracer.input("x", Shape::column(4)));
+/// let graph = tracer.finish(&[(x * w).mean() + w.square()])?;
+/// let split = graph.split(4, |name| name == "x")?;
+///
+/// let arena = Arena::new();
+/// let at = [Tensor::new(&arena, Shape::SCALAR, &[10.0]), Tensor::new(&arena, Shape::column(4), &[1.0, 2.0, 3.0, 6.0])];
+/// let part = |range| split.part.eval(&at, &[], Window::new(range, 4))[0].values()[0];
+/// assert_eq!([part(0..1), part(1..4)], [2.5, 27.5]);
+/// assert_eq!(split.rest.as_ref().unwrap().eval(&at, &[], Window::ALL)[0].values(), [100.0]);
+/// # Ok::<(), hypertape_autodiff::graph::GraphError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Split<T> {
+    /// The part that belongs to the samples in view.
+    pub part: Graph<T>,
+    /// What does not depend on samples; `None` where there is nothing of it.
+    pub rest: Option<Graph<T>>,
+}
+
+/// A total over samples: nodes of `part` and `rest`.
+type Total = (Option<usize>, Option<usize>);
+
+/// What is known of a node.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// Whether it needs samples.
+    seen: bool,
+    /// Itself, in `part` and in `rest`; only of free nodes.
+    free: Option<[usize; 2]>,
+    /// Its rows, in `part`.
+    rows: Option<usize>,
+    /// Of what needs samples.
+    total: Option<Total>,
+}
+
+struct Splitter<'g, T> {
+    graph: &'g Graph<T>,
+    samples: u32,
+    part: Builder<T>,
+    rest: Builder<T>,
+    known: Vec<Known>,
+}
+
+impl<T: Element> Graph<T> {
+    /// The graph as a sum over `samples` samples, which the inputs and lists that `sampled` names have along their rows.
+    ///
+    /// # Errors
+    /// [`GraphError::Invalid`] with the first operation that keeps it from being one, or if there are fewer than two samples.
+    pub fn split(
+        &self,
+        samples: u32,
+        sampled: impl Fn(&str) -> bool,
+    ) -> Result<Split<T>, GraphError> {
+        let not = |found: String| GraphError::invalid("a loss", found, "a sum over samples");
+        if samples < 2 {
+            return Err(not(format!("{samples} samples")));
+        }
+        let &[output] = &self.outputs[..] else {
+            return Err(not(format!("{} results", self.outputs.len())));
+        };
+        let builder = self.declared()?;
+        let known = vec![Known::default(); self.nodes.len()];
+        let mut splitter =
+            Splitter { graph: self, samples, part: builder.clone(), rest: builder, known };
+        let mut reasons: Vec<Option<usize>> = vec![None; self.nodes.len()];
+        for i in 0..self.nodes.len() {
+            let known = splitter.look(i, &sampled)?;
+            if known.seen && known.rows.is_none() && known.total.is_none() {
+                reasons[i] = self.nodes[i].of.iter().find_map(|&of| reasons[of]).or(Some(i));
+            }
+            splitter.known[i] = known;
+        }
+        match splitter.known[output].total {
+            Some((Some(part), rest)) if self.nodes[output].shape == Shape::SCALAR => Ok(Split {
+                part: splitter.part.finish(&[part])?,
+                rest: rest.map(|rest| splitter.rest.finish(&[rest])).transpose()?,
+            }),
+            _ => Err(not(match reasons[output] {
+                Some(node) => {
+                    let name = self.nodes[node].op.name();
+                    format!("{name} (node {node}) of what several samples contribute to")
+                }
+                None if splitter.known[output].seen => "one result a sample".to_owned(),
+                None => "no sample in it".to_owned(),
+            })),
+        }
+    }
+
+    /// A builder with the inputs and lists of this graph, in order.
+    fn declared(&self) -> Result<Builder<T>, GraphError> {
+        let mut builder = Builder::new();
+        for input in &self.inputs {
+            builder.input(&input.name, input.shape)?;
+        }
+        for list in &self.lists {
+            builder.list(&list.name, list.len)?;
+        }
+        Ok(builder)
+    }
+}
+
+impl<T: Element> Splitter<'_, T> {
+    fn look(&mut self, i: usize, sampled: &impl Fn(&str) -> bool) -> Result<Known, GraphError> {
+        let node = &self.graph.nodes[i];
+        let listed = match node.op.indices() {
+            Some(Indices::Named(number)) => sampled(&self.graph.lists[*number].name),
+            _ => false,
+        };
+        let own = match node.op {
+            Op::Input(number) => sampled(&self.graph.inputs[number].name),
+            _ => listed || node.of.iter().any(|&of| self.known[of].seen),
+        };
+        let mut known = Known { seen: own, ..Known::default() };
+        let whole = match node.op {
+            // Inputs are declared first, and in order.
+            Op::Input(number) => Some([number, number]),
+            Op::Constant(number) => {
+                let values = &self.graph.constants[number];
+                let part = self.part.constant(node.shape, values)?;
+                Some([part, self.rest.constant(node.shape, values)?])
+            }
+            _ if own => None,
+            _ => {
+                let of: Vec<_> = node.of.iter().filter_map(|&of| self.known[of].free).collect();
+                let of = |side: usize| of.iter().map(|of| of[side]).collect::<Vec<_>>();
+                let part = self.part.push(node.op.clone(), &of(0))?;
+                Some([part, self.rest.push(node.op.clone(), &of(1))?])
+            }
+        };
+        known.free = whole.filter(|_| !own);
+        known.rows = self.rows(i, whole)?;
+        if own && known.rows.is_none() {
+            known.total = self.total(i, listed)?;
+        }
+        Ok(known)
+    }
+
+    fn divides(&self, rows: u32) -> bool {
+        rows >= self.samples && rows.is_multiple_of(self.samples)
+    }
+
+    /// The node in rows, if it is.
+    fn rows(&mut self, i: usize, whole: Option<[usize; 2]>) -> Result<Option<usize>, GraphError> {
+        let node = &self.graph.nodes[i];
+        if !self.divides(node.shape.rows) {
+            return Ok(None);
+        }
+        let shape = |k: usize| self.graph.nodes[node.of[k]].shape;
+        let rows = |k: usize| self.known[node.of[k]].rows;
+        let free = |k: usize| self.known[node.of[k]].free.map(|[part, _]| part);
+        // An operand with a row for each of the result, or one for all.
+        let each = |k: usize| if shape(k).rows == node.shape.rows { rows(k) } else { free(k) };
+        let of: Option<Vec<usize>> = match &node.op {
+            Op::Input(_) | Op::Constant(_) => {
+                return whole
+                    .map(|[part, _]| self.part.push_rows(Op::Cut, &[part], true))
+                    .transpose();
+            }
+            Op::Unary(_) | Op::Detach {} | Op::Softmax {} | Op::LogSumExp {} => {
+                rows(0).map(|a| vec![a])
+            }
+            Op::Pick { .. } | Op::Place { .. } | Op::Reshape { .. } => rows(0).map(|a| vec![a]),
+            Op::Sum { .. } | Op::Broadcast { .. } => each(0).map(|a| vec![a]),
+            Op::GatherRows { .. } => free(0).map(|a| vec![a]),
+            Op::Add {} | Op::Sub {} | Op::Mul {} | Op::Div {} | Op::Max {} | Op::Min {} => {
+                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
+            }
+            Op::AtLeast {} | Op::Passed {} | Op::RowDot {} => {
+                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
+            }
+            Op::Matmul { left_transposed: false, .. } => {
+                rows(0).zip(free(1)).map(|(a, b)| vec![a, b])
+            }
+            &Op::Convolve { height, width, role, .. }
+                if role == crate::Role::Output
+                    && (shape(0).rows / self.samples).is_multiple_of(height * width) =>
+            {
+                rows(0).zip(free(1)).map(|(a, b)| vec![a, b])
+            }
+            _ => None,
+        };
+        of.map(|of| self.part.push_rows(node.op.clone(), &of, true)).transpose()
+    }
+
+    /// The node as a total, if it is; `listed` if it picks by the labels of samples.
+    fn total(&mut self, i: usize, listed: bool) -> Result<Option<Total>, GraphError> {
+        let node = &self.graph.nodes[i];
+        let (op, of) = (&node.op, &node.of);
+        let known = |k: usize| self.known[of[k]];
+        let in_rows = |k: usize| known(k).rows;
+        let same = of.len() == 2 && {
+            let [a, b] = [0, 1].map(|k| self.graph.nodes[of[k]].shape.rows);
+            a == b
+        };
+        // Of what is in rows, sums over all of them.
+        let summed = match op {
+            Op::Sum { shape } if shape.rows == 1 => in_rows(0).map(|a| vec![a]),
+            Op::Dot {} | Op::Matmul { left_transposed: true, right_transposed: false } if same => {
+                in_rows(0).zip(in_rows(1)).map(|(a, b)| vec![a, b])
+            }
+            _ => None,
+        };
+        if let Some(of) = summed {
+            return Ok(Some((Some(self.part.push(op.clone(), &of)?), None)));
+        }
+        match op {
+            _ if listed => Ok(None),
+            Op::Unary(Unary::Scale(_) | Unary::Over(_))
+            | Op::Detach {}
+            | Op::Sum { .. }
+            | Op::Broadcast { .. }
+            | Op::Pick { .. }
+            | Op::Place { .. }
+            | Op::GatherRows { .. }
+            | Op::ScatterRows { .. }
+            | Op::Slice { .. }
+            | Op::Embed { .. }
+            | Op::Reshape { .. } => self.mapped(op, known(0).total, |a, _| vec![a], [0, 0]),
+            Op::Unary(Unary::Shift(_)) => {
+                let Some((part, rest)) = known(0).total else { return Ok(None) };
+                let rest = if let Some(rest) = rest {
+                    rest
+                } else {
+                    let zero = self.rest.constant(Shape::SCALAR, &[T::zero()])?;
+                    self.rest.push(Op::Broadcast { shape: node.shape }, &[zero])?
+                };
+                Ok(Some((part, Some(self.rest.push(op.clone(), &[rest])?))))
+            }
+            Op::Add {} | Op::Sub {} => {
+                let term = |k: usize| match known(k) {
+                    Known { total: Some(total), .. } => Some(total),
+                    Known { free: Some([_, rest]), .. } => Some((None, Some(rest))),
+                    _ => None,
+                };
+                let Some((a, b)) = term(0).zip(term(1)) else { return Ok(None) };
+                let part = added(&mut self.part, op, [a.0, b.0], node.shape)?;
+                Ok(Some((part, added(&mut self.rest, op, [a.1, b.1], node.shape)?)))
+            }
+            // Linear in each operand, or in the first.
+            Op::Mul {} | Op::Matmul { .. } | Op::Dot {} | Op::RowDot {} | Op::Convolve { .. } => {
+                match [0, 1].map(|k| (known(k).total, known(k).free)) {
+                    [(total, None), (None, Some(free))] => {
+                        self.mapped(op, total, |a, b| vec![a, b], free)
+                    }
+                    [(None, Some(free)), (total, None)] => {
+                        self.mapped(op, total, |a, b| vec![b, a], free)
+                    }
+                    _ => Ok(None),
+                }
+            }
+            Op::Div {} => match (known(0).total, known(1).free) {
+                (total, Some(free)) => self.mapped(op, total, |a, b| vec![a, b], free),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    /// An operation on each term of a total, beside the free operand.
+    fn mapped(
+        &mut self,
+        op: &Op,
+        total: Option<Total>,
+        of: impl Fn(usize, usize) -> Vec<usize>,
+        free: [usize; 2],
+    ) -> Result<Option<Total>, GraphError> {
+        let Some((part, rest)) = total else { return Ok(None) };
+        let part = part.map(|part| self.part.push(op.clone(), &of(part, free[0]))).transpose()?;
+        let rest = rest.map(|rest| self.rest.push(op.clone(), &of(rest, free[1]))).transpose()?;
+        Ok(Some((part, rest)))
+    }
+}
+
+/// A sum or difference of terms of which either may be missing, as an array of `shape`.
+fn added<T: Element>(
+    builder: &mut Builder<T>,
+    op: &Op,
+    terms: [Option<usize>; 2],
+    shape: Shape,
+) -> Result<Option<usize>, GraphError> {
+    let alone = match terms {
+        [Some(a), Some(b)] => return builder.push(op.clone(), &[a, b]).map(Some),
+        [Some(a), None] => a,
+        [None, Some(b)] if *op == (Op::Sub {}) => {
+            builder.push(Op::Unary(Unary::Scale(-1.0)), &[b])?
+        }
+        [None, Some(b)] => b,
+        [None, None] => return Ok(None),
+    };
+    if builder.shape(alone)? == shape {
+        return Ok(Some(alone));
+    }
+    builder.push(Op::Broadcast { shape }, &[alone]).map(Some)
+}

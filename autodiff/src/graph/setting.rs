@@ -1,0 +1,137 @@
+//! Settings of operations: what a node holds, what it is at an evaluation, and what tracing takes it from.
+
+use std::ops::Range;
+
+use crate::array::kernels::convolution::Role;
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+/// Which samples an evaluation sees: `start..start + len` of `of`. Nodes whose rows belong to samples have rows in
+/// proportion.
+///
+/// ```
+/// use hypertape_autodiff::graph::Window;
+/// let window = Window::new(2..5, 10);
+/// assert_eq!(window.of_rows(20), 4..10);
+/// assert_eq!(Window::ALL.of_rows(20), 0..20);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    start: usize,
+    len: usize,
+    of: usize,
+}
+
+impl Window {
+    /// All samples.
+    pub const ALL: Self = Self { start: 0, len: 1, of: 1 };
+
+    /// The samples of a range, of `of`; cut to those.
+    pub fn new(range: Range<usize>, of: usize) -> Self {
+        let of = of.max(1);
+        let (start, end) = (range.start.min(of), range.end.min(of));
+        Self { start, len: end.saturating_sub(start), of }
+    }
+
+    /// The rows, of `rows` that belong to all samples, of those in view.
+    pub fn of_rows(self, rows: usize) -> Range<usize> {
+        let each = rows / self.of;
+        each * self.start..each * (self.start + self.len)
+    }
+
+    /// Whether all samples are in view.
+    pub(crate) fn is_all(self) -> bool {
+        self.len == self.of
+    }
+
+    /// A shape whose rows belong to all samples, cut to those in view.
+    pub(crate) fn cut(self, shape: Shape) -> Shape {
+        let rows = self.of_rows(shape.rows as usize).len();
+        Shape::new(u32::try_from(rows).unwrap_or(u32::MAX), shape.cols)
+    }
+}
+
+/// What settings need to know at an evaluation.
+pub(crate) struct At<'a, 'l> {
+    /// The lists of whole numbers that have names.
+    pub(crate) lists: &'l [&'a [u32]],
+    /// Of a node whose rows belong to samples, those in view; [`Window::ALL`] of any other.
+    pub(crate) window: Window,
+}
+
+/// A list of whole numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Indices {
+    /// These.
+    Given(Vec<u32>),
+    /// The list of this number that the graph is given.
+    Named(usize),
+}
+
+/// A setting of an operation.
+pub(crate) trait Setting: Sized {
+    /// As the operation takes it.
+    type Given<'a>;
+    /// At an evaluation.
+    fn give<'a>(&'a self, at: &At<'a, '_>) -> Self::Given<'a>;
+    /// When tracing; `lists` are where those lie that have names.
+    fn take(given: Self::Given<'_>, lists: &[Range<usize>]) -> Result<Self, Fault>;
+}
+
+macro_rules! plain {
+    ($($type:ty),*) => {$(
+        impl Setting for $type {
+            type Given<'a> = Self;
+            fn give<'a>(&'a self, _: &At<'a, '_>) -> Self {
+                *self
+            }
+            fn take(given: Self, _: &[Range<usize>]) -> Result<Self, Fault> {
+                Ok(given)
+            }
+        }
+    )*};
+}
+plain!(bool, u32, usize, Role);
+
+impl Setting for Shape {
+    type Given<'a> = Self;
+
+    fn give<'a>(&'a self, at: &At<'a, '_>) -> Self {
+        at.window.cut(*self)
+    }
+
+    fn take(given: Self, _: &[Range<usize>]) -> Result<Self, Fault> {
+        Ok(given)
+    }
+}
+
+impl Setting for Indices {
+    type Given<'a> = &'a [u32];
+
+    fn give<'a>(&'a self, at: &At<'a, '_>) -> &'a [u32] {
+        let list = match self {
+            Self::Given(list) => list,
+            Self::Named(number) => at.lists.get(*number).copied().unwrap_or_default(),
+        };
+        &list[at.window.of_rows(list.len())]
+    }
+
+    fn take(given: &[u32], lists: &[Range<usize>]) -> Result<Self, Fault> {
+        let given_at = addresses(given);
+        for (number, list) in lists.iter().enumerate() {
+            if given_at == *list && !given.is_empty() {
+                return Ok(Self::Named(number));
+            }
+            if given_at.start.max(list.start) < given_at.end.min(list.end) {
+                return Err(Fault::Trace { what: "takes a part of a named list" });
+            }
+        }
+        Ok(Self::Given(given.to_vec()))
+    }
+}
+
+/// Where a list lies: what tracing tells named ones by.
+pub(crate) fn addresses(list: &[u32]) -> Range<usize> {
+    let start = list.as_ptr() as usize;
+    start..start + size_of_val(list)
+}

@@ -1,0 +1,254 @@
+//! `Tracer` and `Traced`: an array that takes down what is done to it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+
+use crate::arena::Arena;
+use crate::array::dual::bend;
+use crate::array::element::Element;
+use crate::array::kernels::elementwise::Binary;
+use crate::array::linear::{Bilinear, Linear};
+use crate::array::{Array, Side, operators};
+use crate::custom::{Custom, Product};
+use crate::fault::Fault;
+use crate::functions::rule::Unary;
+use crate::graph::Graph;
+use crate::graph::builder::Builder;
+use crate::graph::error::GraphError;
+use crate::graph::operations::Op;
+use crate::graph::primitive::Primitive;
+use crate::graph::setting::addresses;
+use crate::shape::Shape;
+
+/// Makes a graph of what is done to its arrays.
+///
+/// A function that looks at [`values`](Array::values), which do not exist, cannot be traced, nor one that calls a
+/// [`Custom`] function or a linear map given by code:
+///
+/// ```
+/// use hypertape_autodiff::graph::Tracer;
+/// use hypertape_autodiff::{Array, Shape};
+/// fn tried<'a, A: Array<'a>>(x: A) -> A {
+///     if x.values().iter().all(|v| v.as_f64() > 0.0) { x.ln().sum() } else { x.sum() }
+/// }
+/// # use hypertape_autodiff::Element;
+/// let tracer = Tracer::<f64>::new();
+/// let error = tracer.finish(&[tried(tracer.input("x", Shape::column(3)))]).unwrap_err();
+/// assert_eq!(error.to_string(), "a function that looks at values cannot be traced");
+/// ```
+pub struct Tracer<T> {
+    arena: Arena,
+    builder: RefCell<Builder<T>>,
+    error: RefCell<Option<GraphError>>,
+    /// Where the named lists lie in memory.
+    lists: RefCell<Vec<Range<usize>>>,
+}
+
+impl<T: Element> fmt::Debug for Tracer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracer").field("builder", &self.builder).finish_non_exhaustive()
+    }
+}
+
+impl<T: Element> Default for Tracer<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Element> Tracer<T> {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self {
+            arena: Arena::new(),
+            builder: RefCell::default(),
+            error: RefCell::default(),
+            lists: RefCell::default(),
+        }
+    }
+
+    /// An array that evaluations of the graph are given. What is wrong with it, [`finish`](Self::finish) tells.
+    pub fn input(&self, name: &str, shape: Shape) -> Traced<'_, T> {
+        let made = self.builder.borrow_mut().input(name, shape);
+        self.traced(made)
+    }
+
+    /// A list of whole numbers, such as labels, that evaluations of the graph are given. What is returned stands for it: operations
+    /// take it whole, its numbers are in range for none. What is wrong with it, [`finish`](Self::finish) tells.
+    pub fn list(&self, name: &str, len: usize) -> &[u32] {
+        if let Err(error) = self.builder.borrow_mut().list(name, len) {
+            self.refuse(error);
+            return &[];
+        }
+        let list: &[u32] = self.arena.fill(len, u32::MAX).map_or(&[], |list| list);
+        self.lists.borrow_mut().push(addresses(list));
+        list
+    }
+
+    /// The graph of what `outputs` need.
+    ///
+    /// # Errors
+    /// The first thing that went wrong while tracing.
+    pub fn finish(&self, outputs: &[Traced<T>]) -> Result<Graph<T>, GraphError> {
+        self.status()?;
+        let outputs: Option<Vec<usize>> = outputs.iter().map(|output| output.node).collect();
+        let none = || GraphError::invalid("output of a graph", "nothing", "an array");
+        self.builder.borrow().clone().finish(&outputs.ok_or_else(none)?)
+    }
+
+    /// Whether all is well so far.
+    ///
+    /// # Errors
+    /// The first thing that went wrong while tracing.
+    pub fn status(&self) -> Result<(), GraphError> {
+        if let Some(error) = &*self.error.borrow() {
+            return Err(error.clone());
+        }
+        self.arena.status().map_err(GraphError::Traced)
+    }
+
+    /// Keeps the first error; later ones may be of its making.
+    fn refuse(&self, error: GraphError) {
+        if self.status().is_ok() {
+            self.error.replace(Some(error));
+        }
+    }
+
+    fn traced(&self, made: Result<usize, GraphError>) -> Traced<'_, T> {
+        let made = made.and_then(|node| Ok((node, self.builder.borrow().shape(node)?)));
+        match made {
+            Ok((node, shape)) => Traced { tracer: self, node: Some(node), shape },
+            Err(error) => {
+                self.refuse(error);
+                Traced { tracer: self, node: None, shape: Shape::EMPTY }
+            }
+        }
+    }
+
+    fn note(&self, primitive: Primitive<T>, of: &[Traced<T>]) -> Traced<'_, T> {
+        let nodes: Option<Vec<usize>> = of.iter().map(|of| of.node).collect();
+        let Some(nodes) = nodes else {
+            // What left an operand behind without a node has been told.
+            return Traced { tracer: self, node: None, shape: Shape::EMPTY };
+        };
+        let op = Op::of(primitive, &self.lists.borrow()).map_err(GraphError::Traced);
+        let made = op.and_then(|op| self.builder.borrow_mut().push(op, &nodes));
+        self.traced(made)
+    }
+
+    fn cannot(&self, what: &'static str) -> Traced<'_, T> {
+        self.traced(Err(GraphError::Traced(Fault::Trace { what })))
+    }
+}
+
+/// A node of a graph that is being traced, with its shape: an array without entries.
+#[must_use]
+pub struct Traced<'a, T> {
+    tracer: &'a Tracer<T>,
+    /// None after an error.
+    node: Option<usize>,
+    shape: Shape,
+}
+
+impl<T> Clone for Traced<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Traced<'_, T> {}
+
+impl<T> fmt::Debug for Traced<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, shape, .. } = self;
+        f.debug_struct("Traced").field("node", node).field("shape", shape).finish()
+    }
+}
+
+impl<'a, T: Element> Array<'a> for Traced<'a, T> {
+    type Elem = T;
+    const ORDER: u32 = 0;
+
+    fn shape(self) -> Shape {
+        self.shape
+    }
+
+    fn values(self) -> &'a [T] {
+        let _ = self.tracer.cannot("looks at values");
+        &[]
+    }
+
+    fn arena(self) -> &'a Arena {
+        &self.tracer.arena
+    }
+
+    fn within(self, _: &'a Arena) -> Self {
+        self
+    }
+
+    fn constant(self, shape: Shape, data: &'a [T]) -> Self {
+        let made = self.tracer.builder.borrow_mut().constant(shape, data);
+        self.tracer.traced(made)
+    }
+
+    fn unary(self, f: Unary) -> Self {
+        self.tracer.note(Primitive::Unary(f), &[self])
+    }
+
+    fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
+        f.slope(x, y).times(self)
+    }
+
+    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self> {
+        bend(self, f, (x, y), dx, d_self)
+    }
+
+    fn binary(self, other: Self, f: Binary) -> Self {
+        self.tracer.note(Primitive::Binary(f), &[self, other])
+    }
+
+    fn products(
+        self,
+        transposed: bool,
+        side: Side,
+        others: &[Self],
+        others_transposed: bool,
+        out: &mut [Self],
+    ) {
+        for (out, &other) in out.iter_mut().zip(others) {
+            let (of, transposed) = match side {
+                Side::Left => ([self, other], [transposed, others_transposed]),
+                Side::Right => ([other, self], [others_transposed, transposed]),
+            };
+            *out = self.tracer.note(Primitive::Product(transposed), &of);
+        }
+    }
+
+    fn map_linear(self, f: Linear<'a, T>) -> Self {
+        self.tracer.note(Primitive::Linear(f), &[self])
+    }
+
+    fn bilinear(self, other: Self, f: Bilinear) -> Self {
+        self.tracer.note(Primitive::Bilinear(f), &[self, other])
+    }
+
+    fn softmax_parts(self) -> (Self, Self) {
+        let part = |primitive| self.tracer.note(primitive, &[self]);
+        (part(Primitive::LogSumExp), part(Primitive::Softmax))
+    }
+
+    fn custom_product(self, _: &'a dyn Custom<T>, _: Product<Self>) -> Self {
+        self.tracer.cannot("calls a custom function")
+    }
+
+    fn detach(self) -> Self {
+        self.tracer.note(Primitive::Detach, &[self])
+    }
+
+    fn norm(self) -> Self {
+        self.tracer.note(Primitive::Norm, &[self])
+    }
+}
+
+operators!(Traced<'a, T>, 'a, T: Element);
