@@ -9,7 +9,7 @@ True
 """
 
 from . import _core
-from .calls import Bilevel, Catalogued, choices, load
+from .calls import Bilevel, Catalogued, choices, digits, load
 from .errors import Error, InputError, RunError, TraceError
 from . import products as _products  # what it registers
 from .functions import (
@@ -25,7 +25,9 @@ from .functions import (
     softplus,
     stop_gradient,
 )
+from .problem import Problem
 from .results import Checks, Cost, Hypergradient, Plan, Run, Table
+from .transforms import check, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __version__ = _core.__version__
 
@@ -38,14 +40,22 @@ __all__ = [
     "Hypergradient",
     "InputError",
     "Plan",
+    "Problem",
     "Run",
     "RunError",
     "Table",
     "TraceError",
+    "check",
     "choices",
     "cross_entropy",
+    "digits",
     "erf",
     "gammaln",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
     "load",
     "log_sigmoid",
     "log_softmax",
@@ -55,4 +65,6 @@ __all__ = [
     "softmax",
     "softplus",
     "stop_gradient",
+    "value_and_grad",
+    "vjp",
 ]

@@ -26,10 +26,13 @@ class Bilevel:
     - ``x``: the outer point, as the start was given; by default the start.
     - ``steps``, ``lr``, ``tolerance``: number and size of the inner steps; the loop ends early with the first step of length
       ``tolerance * lr``.
-    - ``rule``: the inner rule, such as ``"adam:b1=0.8"``; by default that of the problem.
+    - ``rule``: the inner rule, such as ``"adam:b1=0.8"``; by default that of the problem. Or a function such as
+      ``lambda w, g, m, lr: (w - lr * (0.9 * m + g), 0.9 * m + g)``: its arguments ``w``, ``g``, ``x``, ``t`` (the step) and ``lr`` are known
+      by their names, others are what it remembers.
     - ``schedule``: what an exact gradient stores, such as ``"binomial:c=10"``; ``"auto"`` is the fastest by the clock that fits
       into ``memory``. By default all states, or as many checkpoints as ``memory`` allows.
     - ``memory``: bytes that an estimate may take, such as ``"1MiB"``, known before it runs and never exceeded.
+    - ``batch``: samples a mini-batch, drawn anew for each evaluation of a loss, of problems that have the setting.
     - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``), ``threads``.
     - ``init``: the inner start in place of the problem's own, where that does not depend on ``x``.
 
@@ -38,6 +41,8 @@ class Bilevel:
 
     def __init__(self, core: _core.Problem, x: Layout, w: Layout) -> None:
         self._core, self._x, self._w = core, x, w
+        self._batches: dict[int, _core.Problem] = {}
+        self._rules: dict[Any, Any] = {}
         self._defaults = core.defaults()
 
     @property
@@ -72,30 +77,32 @@ class Bilevel:
 
         Raises ``InputError`` for names and shapes that do not fit, ``RunError`` for what fails on the way.
         """
-        given = self._options(options)
-        told = self._core.hypergradient(self._point(x), _text(estimator, "estimator"), given)
+        (core, given), at = self._batched(options), self._point(x)
+        told = core.hypergradient(at, _text(estimator, "estimator"), given)
         return Hypergradient(
             gradient=self._x.unpack(told.pop("gradient")),
             cost=Cost(**told.pop("cost")),
-            solve=lambda: self._w.unpack(self._core.solve(self._point(x), 0, given)[1]),
+            solve=lambda: self._w.unpack(core.solve(at, 0, given)[1]),
             **told,
         )
 
     def loss(self, x: Arrays = None, **options: Any) -> float:
         """``F(x)``. Cost: the inner loop and one outer loss."""
-        return self._core.solve(self._point(x), 0, self._options(options))[0]
+        core, given = self._batched(options)
+        return core.solve(self._point(x), 0, given)[0]
 
     def solve(self, x: Arrays = None, **options: Any) -> Arrays:
         """``w_r``, of the last task. Cost: the inner loop."""
-        return self._w.unpack(self._core.solve(self._point(x), 0, self._options(options))[1])
+        core, given = self._batched(options)
+        return self._w.unpack(core.solve(self._point(x), 0, given)[1])
 
     def plan(self, x: Arrays = None, *, estimator: str = "exact", draws: int = 0, **options: Any) -> Plan:
         """Schedules of ``estimator`` that fit into ``memory``, the fastest first, by times that are measured now.
 
         With ``draws`` above 0 unbiased estimators too, weighed by time and second moment from so many exact gradients.
         """
-        point, given = self._point(x), self._options(options)
-        schedules, worths = self._core.plan(point, _text(estimator, "estimator"), _count(draws, "draws", 0), given)
+        core, given = self._batched(options)
+        schedules, worths = core.plan(self._point(x), _text(estimator, "estimator"), _count(draws, "draws", 0), given)
         return Plan(Table(schedules), Table(worths))
 
     def certify(self, estimators: str | list[str], x: Arrays = None, *, draws: int = 20, **options: Any) -> Table:
@@ -104,7 +111,8 @@ class Bilevel:
         The first row is that of ``exact``. Cost: ``draws`` estimates by each, and as many exact gradients.
         """
         texts = [estimators] if isinstance(estimators, str) else [_text(text, "estimators") for text in estimators]
-        rows = self._core.certify(self._point(x), texts, _count(draws, "draws", 2), self._options(options))
+        core, given = self._batched(options)
+        rows = core.certify(self._point(x), texts, _count(draws, "draws", 2), given)
         return Table(rows, ("variance_error", "second_moment_error", "warnings"))
 
     def check(self, x: Arrays = None, **options: Any) -> Checks:
@@ -113,7 +121,8 @@ class Bilevel:
         ``checks.failed`` names what failed. Cost: two exact hypergradients of at most ten steps, unless ``steps`` is given.
         """
         options.setdefault("steps", min(self._defaults["steps"], CHECKED_STEPS))
-        return Checks(self._core.check(self._point(x), self._options(options)), ("meaning",))
+        core, given = self._batched(options)
+        return Checks(core.check(self._point(x), given), ("meaning",))
 
     def run(
         self,
@@ -140,7 +149,7 @@ class Bilevel:
         to end the run after that step. ``save`` is a folder for the state, from which ``resume=True`` goes on bit for bit; Ctrl-C
         ends the run within a step, saved. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) end it early.
         """
-        given = self._options(options)
+        core, given = self._batched(options)
         count = self._defaults["iterations"] if iterations is None else _count(iterations, "iterations", 0)
         if resume and save is None:
             raise InputError("resume: found no folder, expected one as save")
@@ -159,7 +168,7 @@ class Bilevel:
             "resume": bool(resume),
         }
         bar = Bar(count) if progress or (progress is None and sys.stderr.isatty()) else None
-        told = self._core.run(self._point(x), plan, self._watch(callback, bar), given)
+        told = core.run(self._point(x), plan, self._watch(callback, bar), given)
         if bar:
             bar.close()
         end, done = told["x"].astype(np.float64), told["iterations"]
@@ -174,7 +183,7 @@ class Bilevel:
             warnings=warnings,
             estimator=told["estimator"],
             schedule=told["schedule"],
-            solve=lambda: self._w.unpack(self._core.solve(end, done, given)[1]),
+            solve=lambda: self._w.unpack(core.solve(end, done, given)[1]),
         )
         if save is not None:
             for name, arrays in (("x", run.x), ("best", run.best), ("w", run.w)):
@@ -209,8 +218,27 @@ class Bilevel:
             kept = [part for part in kept if not part.startswith("lr=")] + [f"lr={float(lr)!r}"]
         return name + (":" + ",".join(kept) if kept else "")
 
+    def _rule(self, rule: Any) -> Any:
+        if rule is None:
+            return None
+        from .rules import choose
+
+        return choose(rule, self._w, self._x, self._rules)
+
+    def _batched(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
+        """The problem in mini-batches, if the options say so, and the other options."""
+        others = dict(options)
+        batch = others.pop("batch", None)
+        if batch is None:
+            return self._core, self._options(others)
+        count = _count(batch, "batch", 1)
+        if count not in self._batches:
+            self._batches[count] = self._core.with_settings([("batch", str(count))])
+        return self._batches[count], self._options(others)
+
     def _point(self, x: Arrays) -> np.ndarray | None:
-        return None if x is None else self._x.pack(x, "x")
+        # A copy: the caller may go on with its array before the last of it is used.
+        return None if x is None else self._x.pack(x, "x").copy()
 
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options as the core takes them."""
@@ -223,7 +251,7 @@ class Bilevel:
             "steps": self._defaults["steps"] if steps is None else _count(steps, "steps", 0),
             "lr": self._defaults["lr"] if lr is None else _number(lr, "lr"),
             "tolerance": _maybe(_number, options.pop("tolerance", None), "tolerance"),
-            "rule": _maybe(_text, options.pop("rule", None), "rule"),
+            "rule": self._rule(options.pop("rule", None)),
             "schedule": _maybe(_text, options.pop("schedule", None), "schedule"),
             "memory": _core.bytes(memory) if isinstance(memory, str) else _maybe(_count, memory, "memory"),
             "seed": _count(options.pop("seed", 0), "seed", 0),
@@ -233,7 +261,7 @@ class Bilevel:
             "single": _single(dtype),
         }
         if options:
-            known = "x, memory, dtype, " + ", ".join(name for name in checked if name != "single")
+            known = "x, memory, dtype, batch, " + ", ".join(name for name in checked if name != "single")
             raise InputError(f"found the option {next(iter(options))!r}, expected one of {known}")
         return checked
 
@@ -278,6 +306,15 @@ def _layout(named: list[tuple[str, int, int, np.ndarray]]) -> Layout:
 def choices(kind: str) -> dict[str, str]:
     """Names and summaries of ``"estimators"``, ``"rules"``, ``"schedules"``, ``"optimisers"``, ``"couplings"`` or ``"problems"``."""
     return dict(_core.choices(kind))
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """The embedded images of handwritten digits, ``(1797, 64)`` numbers from 0 to 1, and the digits that they show.
+
+    UCI, Alpaydin and Kaynak, CC BY 4.0.
+    """
+    pixels, labels = _core.digits()
+    return pixels.reshape(-1, 64) / 16.0, np.asarray(labels, dtype=np.int64)
 
 
 def _single(dtype: Any) -> bool:

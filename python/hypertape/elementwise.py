@@ -20,6 +20,20 @@ def number(a: Traced) -> float | None:
     return float(a.value) if a.value is not None and a.shape == () else None
 
 
+def thin(*operands: Traced) -> tuple[Traced, ...]:
+    """Operands before they were repeated, where others have the shape of the result."""
+    try:
+        shape = np.broadcast_shapes(*(a.shape for a in operands))
+    except ValueError:
+        return operands
+    found = list(operands)
+    for k, a in enumerate(operands):
+        if a.spread is not None:
+            rest = [b.shape for b in found[:k] + found[k + 1 :]] + [a.spread.shape]
+            found[k] = a.spread if np.broadcast_shapes(*rest) == shape else a
+    return tuple(found)
+
+
 def joint(*operands: Traced) -> tuple[list[int], Shape]:
     """Nodes of operands that broadcast to one shape by NumPy's rules, and that shape."""
     try:
@@ -38,27 +52,31 @@ def _row(a: Traced) -> int:
 
 def binary(a: Traced, b: Traced, op: str) -> Traced:
     """A function of each pair of entries, broadcasting."""
-    (i, j), shape = joint(a, b)
+    (i, j), shape = joint(*thin(a, b))
     return Traced(a.owner, shape, a.owner.node(op, (i, j), two(shape)))
 
 
 def add(a: Traced, b: Traced) -> Traced:
+    a, b = thin(a, b)
     if (c := number(a)) is not None:
         return unary(b, "shift", number=c)
     return unary(a, "shift", number=c) if (c := number(b)) is not None else binary(a, b, "add")
 
 
 def subtract(a: Traced, b: Traced) -> Traced:
+    a, b = thin(a, b)
     return unary(a, "shift", number=-c) if (c := number(b)) is not None else binary(a, b, "sub")
 
 
 def multiply(a: Traced, b: Traced) -> Traced:
+    a, b = thin(a, b)
     if (c := number(a)) is not None:
         return scale(b, c)
     return scale(a, c) if (c := number(b)) is not None else binary(a, b, "mul")
 
 
 def divide(a: Traced, b: Traced) -> Traced:
+    a, b = thin(a, b)
     if number(a) == 1.0:
         return unary(b, "recip")
     return unary(a, "over", number=c) if (c := number(b)) is not None else binary(a, b, "div")
@@ -69,6 +87,7 @@ def scale(a: Traced, c: float) -> Traced:
 
 
 def power(a: Traced, b: Traced) -> Traced:
+    a, b = thin(a, b)
     p = number(b)
     if p is None:
         base = number(a)
@@ -100,13 +119,12 @@ def _flag(a: Traced, negate: bool) -> Traced:
     return found
 
 
-def at_least(a: Traced, b: Traced) -> Traced:
-    return _flag(binary(a, b, "at_least"), negate=False)
+def less(a: Traced, b: Traced) -> Traced:
+    return _flag(binary(a, b, "less"), negate=False)
 
 
-def above(a: Traced, b: Traced) -> Traced:
-    """``a > b``, which is false of ``NaN``, as ``a >= b`` is."""
-    return both(at_least(a, b), opposite(at_least(b, a)))
+def at_most(a: Traced, b: Traced) -> Traced:
+    return _flag(binary(a, b, "at_most"), negate=False)
 
 
 def opposite(a: Traced) -> Traced:
@@ -122,7 +140,7 @@ def either(a: Traced, b: Traced) -> Traced:
 
 
 def equal(a: Traced, b: Traced) -> Traced:
-    return both(at_least(a, b), at_least(b, a))
+    return _flag(binary(a, b, "equal"), negate=False)
 
 
 def unequal(a: Traced, b: Traced) -> Traced:
@@ -131,7 +149,7 @@ def unequal(a: Traced, b: Traced) -> Traced:
 
 def select(condition: Traced, a: Traced, b: Traced) -> Traced:
     """``a`` where the condition holds, ``b`` elsewhere; the one that is not chosen has no influence, infinities included."""
-    (i, j, k), shape = joint(truth(condition), a, b)
+    (i, j, k), shape = joint(*thin(truth(condition), a, b))
     return Traced(a.owner, shape, a.owner.node("select", (i, j, k), two(shape)))
 
 
@@ -163,7 +181,7 @@ def arctan2(y: Traced, x: Traced) -> Traced:
     distance = hypot(x, y)
     right = unary(divide(y, add(distance, x)), "atan")
     left = unary(divide(subtract(distance, x), y), "atan")
-    return scale(select(at_least(x, zero), right, left), 2.0)
+    return scale(select(at_most(zero, x), right, left), 2.0)
 
 
 def floor_divide(a: Traced, b: Traced) -> Traced:
@@ -214,14 +232,15 @@ for _names, _op in {
 _PAIRS: dict[str, Callable] = {
     "add": add, "subtract": subtract, "multiply": multiply, "divide": divide, "true_divide": divide, "power": power,
     "float_power": power, "maximum": lambda a, b: binary(a, b, "max"), "minimum": lambda a, b: binary(a, b, "min"),
-    "fmax": lambda a, b: binary(a, b, "max"), "fmin": lambda a, b: binary(a, b, "min"), "greater_equal": at_least,
-    "less_equal": _swapped(at_least), "less": _swapped(above), "greater": above, "equal": equal, "not_equal": unequal, "logical_and": both,
+    "fmax": lambda a, b: binary(a, b, "max"), "fmin": lambda a, b: binary(a, b, "min"), "greater_equal": _swapped(at_most),
+    "less_equal": at_most, "less": less, "greater": _swapped(less), "equal": equal, "not_equal": unequal, "logical_and": both,
     "logical_or": either, "logical_xor": unequal, "logical_not": opposite, "bitwise_and": both, "bitwise_or": either,
     "bitwise_xor": unequal, "invert": opposite, "bitwise_invert": opposite, "negative": lambda a: scale(a, -1.0),
     "positive": lambda a: a, "conjugate": lambda a: a, "sign": sign, "hypot": hypot, "arctan2": arctan2,
     "logaddexp": logaddexp, "logaddexp2": lambda a, b: scale(logaddexp(scale(a, math.log(2)), scale(b, math.log(2))), 1 / math.log(2)),
     "floor_divide": floor_divide, "remainder": remainder, "mod": remainder, "fmod": fmod, "copysign": copysign,
-    "heaviside": lambda a, b: select(equal(a, constant(a.owner, 0.0)), b, above(a, constant(a.owner, 0.0))),
+    "heaviside": lambda a, b: select(equal(a, constant(a.owner, 0.0)), b, less(constant(a.owner, 0.0), a)),
+    "isnan": lambda a: opposite(equal(a, a)), "isfinite": lambda a: equal(scale(a, 0.0), constant(a.owner, 0.0)),
     "degrees": lambda a: scale(a, 180 / math.pi), "rad2deg": lambda a: scale(a, 180 / math.pi),
     "radians": lambda a: scale(a, math.pi / 180), "deg2rad": lambda a: scale(a, math.pi / 180),
     "xlogy": xlogy, "xlog1py": lambda x, y: xlogy(x, add(y, constant(y.owner, 1.0))), "entr": lambda a: scale(xlogy(a, a), -1.0),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .trace import Node, Trace, Traced, refuse
+from .trace import Node, Trace, Traced, refuse, two
 
 SMALL = 16
 """Arrays of at most so many numbers are written into the JSON."""
@@ -42,8 +42,10 @@ class Data:
 class Graph:
     """A trace with its results, as JSON; its data are put into ``data`` under names that begin with ``prefix``."""
 
-    def __init__(self, trace: Trace, results: list[Traced], names: dict[tuple[str, int], str], data: Data, prefix: str) -> None:
-        self.trace, self.names, self.data, self.prefix = trace, names, data, prefix
+    def __init__(
+        self, trace: Trace, results: list[Traced], names: dict[tuple[str, int], str], data: Data, prefix: str, small: float = SMALL,
+    ) -> None:  # fmt: skip
+        self.trace, self.names, self.data, self.prefix, self.small = trace, names, data, prefix, small
         self.inputs: dict[str, tuple[int, int]] = {}
         self.lists: dict[str, int] = {}
         self.nodes: list[dict[str, Any]] = []
@@ -61,6 +63,10 @@ class Graph:
             graph["lists"] = [{"name": name, "length": length} for name, length in self.lists.items()]
         return graph
 
+    def declare(self, name: str, array: Traced) -> None:
+        """An input that the results may not depend on."""
+        self.inputs.setdefault(name, two(array.shape))
+
     def _push(self, op: str, of: list[int], **settings: Any) -> int:
         self.nodes.append({"op": op, **({"of": of} if of else {}), **settings})
         return len(self.nodes) - 1
@@ -71,7 +77,7 @@ class Graph:
         if own is not None:
             return own(node, of, **settings)
         named = {name: _number(value) if name == "number" else value for name, value in settings.items()}
-        if node.op in ("sum_to", "reshape", "slice"):
+        if node.op in ("sum_to", "reshape", "slice", "broadcast"):
             named["shape"] = list(node.shape)
         return self._push(NAMES.get(node.op, node.op), of, **named)
 
@@ -84,7 +90,7 @@ class Graph:
 
     def _known(self, node: Node, of: list[int], held: int) -> int:
         value, rows = self.trace.held[held], self.trace.sampled[held]
-        if value.size <= SMALL and not rows:
+        if value.size <= self.small and not rows:
             return self._constant(node.shape, np.asarray(value, dtype=np.float64).ravel())
         return self._named(self.data.add(self.prefix, value, rows), node.shape)
 
@@ -94,7 +100,10 @@ class Graph:
     def _matmul(self, node: Node, of: list[int], transposed: tuple[bool, bool]) -> int:
         return self._push("matmul", of, left_transposed=transposed[0], right_transposed=transposed[1])
 
-    def _labels(self, held: int) -> str | list[int]:
+    def _labels(self, held: int | str) -> str | list[int]:
+        if isinstance(held, str):
+            self.lists[held] = self.trace.lists[held]
+            return held
         labels = self.trace.held[held]
         if labels.min() < 0:
             raise refuse("an index from the data", f"found {labels.min()}, expected 0 or more")
@@ -104,10 +113,15 @@ class Graph:
         self.lists[name] = len(labels)
         return name
 
-    def _pick(self, node: Node, of: list[int], labels: int) -> int:
+    def _pick(self, node: Node, of: list[int], labels: int | str) -> int:
         return self._push("pick", of, labels=self._labels(labels))
 
-    def _gather_rows(self, node: Node, of: list[int], labels: int | None = None, indices: np.ndarray | None = None) -> int:
+    def _gather_rows(
+        self, node: Node, of: list[int], labels: int | str | None = None, indices: np.ndarray | None = None, step: bool = False
+    ) -> int:
+        if step:
+            self.lists["t"] = 1
+            return self._push("gather_rows", of, indices="t")
         found = [int(k) for k in indices] if indices is not None else self._labels(labels)
         return self._push("gather_rows", of, indices=found)
 
@@ -127,10 +141,22 @@ class Graph:
             start += int(np.prod(self.trace.nodes[k].shape))
         return total
 
+    def _at_most(self, node: Node, of: list[int]) -> int:
+        return self._push("at_least", of[::-1])
+
+    def _less(self, node: Node, of: list[int]) -> int:
+        return self._opposite(self._push("at_least", of))
+
+    def _equal(self, node: Node, of: list[int]) -> int:
+        return self._push("multiply", [self._push("at_least", of), self._push("at_least", of[::-1])])
+
+    def _opposite(self, k: int) -> int:
+        return self._push("shift", [self._push("scale", [k], number=-1.0)], number=1.0)
+
     def _select(self, node: Node, of: list[int]) -> int:
         """Products of the cases with 1 and 0, of which 0 absorbs everything."""
         condition, first, second = of
-        other = self._push("shift", [self._push("scale", [condition], number=-1.0)], number=1.0)
+        other = self._opposite(condition)
         return self._push("add", [self._push("passed", [condition, first]), self._push("passed", [other, second])])
 
     def _xlogy(self, node: Node, of: list[int]) -> int:

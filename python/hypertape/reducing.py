@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .elementwise import binary, both, divide, either, multiply, subtract, truth, unary
-from .shaping import moved, reshape
+from .shaping import broadcast_to, moved, reshape
 from .trace import REDUCTIONS, Shape, Trace, Traced, implements, refuse, two
 
 Axis = int | tuple[int, ...] | None
@@ -109,7 +109,7 @@ def average(trace: Trace, a: Any, axis: Axis = None, weights: Any = None, keepdi
     w = trace.lift(weights)
     if w.ndim == 1 and found.ndim == 2 and axis in (0, -2):
         w = reshape(w, (w.size, 1))
-    w = moved(w, np.broadcast_to, found.shape)
+    w = broadcast_to(trace, w, found.shape)
     return divide(total(multiply(found, w), axis, keepdims), total(w, axis, keepdims))
 
 

@@ -62,6 +62,12 @@ def moved(a: Traced, function: Callable, *args: Any, **kwargs: Any) -> Traced:
 def take(a: Traced, index: Any) -> Traced:
     """``a[index]``"""
     parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) == 1 and isinstance(parts[0], Traced) and parts[0].step and a.ndim:
+        shape = a.shape[1:]
+        node = a.owner.node("gather_rows", (a.node,), (1, two(a.shape)[1]), step=True)
+        return reshape(Traced(a.owner, (1, two(a.shape)[1]), node), shape)
+    if isinstance(parts[-1], Traced) and parts[-1].listed is not None:
+        return _by_samples(a, parts, tuple(part.value if isinstance(part, Traced) else part for part in parts))
     for part in parts:
         if isinstance(part, Traced) and part.value is None:
             why = "np.where chooses" if part.truth else "take integers from the data or write them down"
@@ -74,31 +80,42 @@ def take(a: Traced, index: Any) -> Traced:
         return Traced(a.owner, value.shape, value=value, rows=bool(leading) and value.ndim > 0)
     if samples:
         return _by_samples(a, parts, plain)
+    if len(parts) == 2 and a.ndim == 2 and isinstance(plain[1], np.ndarray) and plain[1].ndim == 1 and plain[1].dtype.kind in "iu":
+        if _is_every(plain[0], a.shape[0]) and len(plain[1]) == a.shape[0] and plain[1].min() >= 0 and plain[1].max() < a.shape[1]:
+            return pick(a, Traced(a.owner, plain[1].shape, value=plain[1]))
     return moved(a, lambda at: at[plain if isinstance(index, tuple) else plain[0]])
+
+
+def _is_every(index: Any, rows: int) -> bool:
+    """Whether an index names each row once, in order."""
+    return isinstance(index, np.ndarray) and index.ndim == 1 and np.array_equal(index, np.arange(rows))
 
 
 def _by_samples(a: Traced, parts: tuple, plain: tuple) -> Traced:
     """An index with integers of each sample: the entry of each row, or the rows that they name."""
     labels = parts[-1]
-    if labels.value.dtype.kind not in "iu":
-        raise refuse("an index", f"found dtype {labels.value.dtype}, expected integers")
+    if labels.dtype.kind not in "iu":
+        raise refuse("an index", f"found dtype {labels.dtype}, expected integers")
     n = labels.shape[0] if labels.shape else 0
     if len(parts) == 2 and a.ndim == 2 and labels.ndim == 1:
-        first = plain[0]
-        every = isinstance(first, np.ndarray) and np.array_equal(first, np.arange(a.shape[0]))
-        if every and n == a.shape[0]:
+        if _is_every(plain[0], a.shape[0]) and n == a.shape[0]:
             return pick(a, labels)
     if len(parts) == 1 and labels.ndim == 1:
         shape = (n,) + a.shape[1:]
-        node = a.owner.node("gather_rows", (a.node,), two(shape), labels=a.owner.hold(labels.value, labels.rows))
+        node = a.owner.node("gather_rows", (a.node,), two(shape), labels=_held(labels))
         return Traced(a.owner, shape, node)
     raise refuse("an index from the data", "expected a[np.arange(len(labels)), labels] or a[labels]")
 
 
 def pick(a: Traced, labels: Traced) -> Traced:
     """Entry ``labels[i]`` of each row ``i``."""
-    n, held = a.shape[0], a.owner.hold(labels.value, labels.rows)
-    return Traced(a.owner, (n,), a.owner.node("pick", (a.node,), (n, 1), labels=held))
+    n = a.shape[0]
+    return Traced(a.owner, (n,), a.owner.node("pick", (a.node,), (n, 1), labels=_held(labels)))
+
+
+def _held(labels: Traced) -> int | str:
+    """The number, or the name, by which a trace knows labels."""
+    return labels.listed or labels.owner.hold(labels.value, labels.rows)
 
 
 def join(trace: Trace, parts: Sequence[Traced], arrange: Callable[[list[np.ndarray]], np.ndarray]) -> Traced:
@@ -142,7 +159,7 @@ def _moves(function: Callable) -> None:
 
 
 for _function in (
-    np.squeeze, np.expand_dims, np.ravel, np.reshape, np.broadcast_to, np.tile, np.repeat, np.roll, np.flip,
+    np.squeeze, np.expand_dims, np.ravel, np.reshape, np.tile, np.repeat, np.roll, np.flip,
     np.fliplr, np.flipud, np.rot90, np.moveaxis, np.diagonal, np.take, np.delete, np.take_along_axis, np.resize,
 ):  # fmt: skip
     _moves(_function)
@@ -221,11 +238,26 @@ def size_of(trace: Trace, a: Any, axis: int | None = None) -> int:
     return found.size if axis is None else found.shape[axis]
 
 
+@implements(np.broadcast_to)
+def broadcast_to(trace: Trace, array: Any, shape: Any, **_: Any) -> Traced:
+    """What is repeated is only written down where no operation repeats it anyway."""
+    found = trace.lift(array)
+    shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
+    try:
+        fits = np.broadcast_shapes(found.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits or len(shape) > 2:
+        raise refuse("np.broadcast_to", f"found {found.shape}, expected what broadcasts to {shape} of at most two axes")
+    row = reshape(found, (1,) * (len(shape) - found.ndim) + found.shape)
+    return found if found.shape == shape else Traced(trace, shape, spread=row, truth=found.truth)
+
+
 @implements(np.broadcast_arrays)
 def broadcast_arrays(trace: Trace, *arrays: Any, **_: Any) -> tuple[Traced, ...]:
     lifted = [trace.lift(array) for array in arrays]
     shape = np.broadcast_shapes(*(array.shape for array in lifted))
-    return tuple(moved(array, np.broadcast_to, shape) for array in lifted)
+    return tuple(broadcast_to(trace, array, shape) for array in lifted)
 
 
 @implements(np.diff)

@@ -41,6 +41,7 @@ class Trace:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.held: list[np.ndarray] = []  # arrays that nodes name by number
+        self.lists: dict[str, int] = {}  # integers that differ from task to task, and how many there are
         self.sampled: list[bool] = []  # whether their rows are samples
         self._known: dict[tuple, int] = {}
 
@@ -69,6 +70,9 @@ class Trace:
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise refuse(f"an array of dtype {array.dtype}", "expected real numbers")
+        if array.size > 1 and not any(array.strides):
+            one = Traced(self, (), value=array.ravel()[0].reshape(()))
+            return Traced(self, array.shape, value=array, spread=one)
         return Traced(self, array.shape, value=array)
 
     def hold(self, value: np.ndarray, rows: bool) -> int:
@@ -209,24 +213,33 @@ BROADCAST = (np.where, np.clip, np.round, np.hstack, np.column_stack, np.zeros_l
 """Functions that leave samples apart where operands and result have as many axes."""
 
 
+_KINDS = {(False, False): np.float64, (True, False): np.bool_, (False, True): np.int64}
+
+
 class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     """An array of a traced function: a shape, and the node that computes it, or values that do not depend on variables."""
 
     __array_priority__ = 1000
-    __slots__ = ("owner", "shape", "value", "rows", "_node", "truth", "turned")
+    __slots__ = ("owner", "shape", "value", "rows", "_node", "truth", "turned", "step", "spread", "listed")
 
     def __init__(
         self, trace: Trace, shape: Shape, node: int | None = None, value: np.ndarray | None = None,
-        rows: bool = False, truth: bool = False, turned: Traced | None = None,
+        rows: bool = False, truth: bool = False, turned: Traced | None = None, step: bool = False,
+        spread: Traced | None = None, listed: str | None = None,
     ) -> None:  # fmt: skip
         self.owner, self.shape, self._node, self.value = trace, tuple(shape), node, value
-        self.rows, self.truth, self.turned = rows, truth, turned
+        self.rows, self.truth, self.turned, self.step, self.spread = rows, truth, turned, step, spread
+        self.listed = listed
 
     @property
     def node(self) -> int:
         """The number of its node."""
+        if self.listed is not None:
+            raise refuse("labels of tasks", "they can only be an index: a[np.arange(len(labels)), labels] or a[labels]")
         if self._node is None:
-            if self.turned is not None:
+            if self.spread is not None and not self.rows:
+                self._node = self.owner.node("broadcast", (self.spread.node,), two(self.shape))
+            elif self.turned is not None:
                 self._node = self.owner.node("transpose", (self.turned.node,), two(self.shape))
             else:
                 self._node = self.owner.settle(self)
@@ -234,7 +247,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: int(np.prod(self.shape)))
-    dtype = property(lambda self: self.value.dtype if self.value is not None else np.dtype(np.bool_ if self.truth else np.float64))
+    dtype = property(lambda self: self.value.dtype if self.value is not None else np.dtype(_KINDS[self.truth, self.listed is not None]))
     T = property(lambda self: np.transpose(self))
     mT = property(lambda self: np.matrix_transpose(self))
     real = property(lambda self: self)

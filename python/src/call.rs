@@ -13,6 +13,24 @@ use crate::CHOICES;
 use crate::failure::exception;
 use crate::patience::Patience;
 use crate::problem::{Number, Problem};
+use crate::rule::Rule;
+
+/// An inner rule, by name or of one's own.
+#[derive(Clone, Debug, FromPyObject)]
+pub(crate) enum AnyRule {
+    Text(String),
+    Function(Rule),
+}
+
+impl AnyRule {
+    /// What it is told apart by.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Function(rule) => rule.name(),
+        }
+    }
+}
 
 /// Options of a call, as the Python around it checked and completed them.
 #[derive(Clone, Debug, Default, FromPyObject)]
@@ -21,7 +39,7 @@ pub(crate) struct Options {
     pub(crate) steps: usize,
     pub(crate) lr: f64,
     pub(crate) tolerance: Option<f64>,
-    pub(crate) rule: Option<String>,
+    pub(crate) rule: Option<AnyRule>,
     pub(crate) schedule: Option<String>,
     pub(crate) memory: Option<u64>,
     pub(crate) seed: u64,

@@ -9,6 +9,11 @@ pub(crate) fn invalid(py: Python<'_>, why: impl Into<String>) -> PyErr {
     raised(py, "InputError", &why.into(), &PyDict::new(py))
 }
 
+/// `ht.RunError` with a text.
+pub(crate) fn failed(py: Python<'_>, why: impl Into<String>) -> PyErr {
+    raised(py, "RunError", &why.into(), &PyDict::new(py))
+}
+
 /// A failure as the exception that Python sees.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     let numbers = PyDict::new(py);

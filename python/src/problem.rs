@@ -4,14 +4,18 @@ use std::sync::{Mutex, PoisonError};
 
 use hypertape::cli::Precise;
 use hypertape::problems::{Entry, catalogue};
+/// TEMP
+#[derive(Clone)]
+pub(crate) struct GraphStatement;
 use hypertape::{Error, Oracle, Params, find_by_name};
 use numpy::{Element, PyArray1, ToPyArray};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::CHOICES;
-use crate::call::Options;
+use crate::call::{AnyRule, Options};
 use crate::failure::exception;
+use crate::rule::Cast;
 
 /// Oracles that are kept for the next call of the same settings, of each precision.
 const KEPT: usize = 4;
@@ -28,7 +32,7 @@ struct Made {
 }
 
 /// A precision of NumPy and of hypertape.
-pub(crate) trait Number: Precise + Element {
+pub(crate) trait Number: Precise + Element + Cast {
     /// The idle oracles of this precision.
     fn idle(problem: &Problem) -> &Mutex<Vec<Idle<Self>>>;
 }
@@ -49,13 +53,19 @@ impl Number for f32 {
 #[pyclass(frozen, module = "hypertape._core")]
 pub(crate) struct Problem {
     pub(crate) entry: Entry,
+    /// What it was made of, if that were graphs.
+    pub(crate) statement: Option<GraphStatement>,
     doubles: Mutex<Vec<Idle<f64>>>,
     singles: Mutex<Vec<Idle<f32>>>,
 }
 
 impl Problem {
     pub(crate) fn new(entry: Entry) -> Self {
-        Self { entry, doubles: Mutex::default(), singles: Mutex::default() }
+        Self { entry, statement: None, doubles: Mutex::default(), singles: Mutex::default() }
+    }
+
+    pub(crate) fn of_graphs(entry: Entry, statement: GraphStatement) -> Self {
+        Self { statement: Some(statement), ..Self::new(entry) }
     }
 
     /// Calls `work` with an oracle of the options' settings: an idle one if there is one, so that nothing is made or rehearsed
@@ -66,7 +76,8 @@ impl Problem {
         work: impl FnOnce(&mut Oracle<'static, T>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let Options { rule, threads, data_seed, .. } = options;
-        let made = Made { rule: rule.clone(), threads: *threads, data_seed: *data_seed };
+        let rule = rule.as_ref().map(|rule| rule.name().to_owned());
+        let made = Made { rule, threads: *threads, data_seed: *data_seed };
         let idle = || T::idle(self).lock().unwrap_or_else(PoisonError::into_inner);
         let found = {
             let mut idle = idle();
@@ -95,7 +106,12 @@ impl Problem {
             oracle.set_threads(options.threads)?;
         }
         if let Some(rule) = &options.rule {
-            oracle.set_any_rule(CHOICES.registry::<T>().rules.parse(rule)?);
+            match rule {
+                AnyRule::Text(text) => {
+                    oracle.set_any_rule(CHOICES.registry::<T>().rules.parse(text)?);
+                }
+                AnyRule::Function(rule) => oracle.set_rule(*rule),
+            }
         }
         if let Some(init) = &options.init {
             oracle.set_init(init.iter().map(|&w| T::from_f64(w)).collect())?;

@@ -1,53 +1,83 @@
-"""The nodes of a trace, evaluated by NumPy one by one: what a graph is compared with."""
+"""The nodes of a trace, evaluated one by one by NumPy, or by JAX, which differentiates them too: what graphs are compared with."""
 
 import math
+from types import SimpleNamespace
 
-import numpy as np
+import numpy
 
 from hypertape.trace import Trace, Traced
 
+
+def _entries(function):
+    return numpy.vectorize(function, otypes=[float])
+
+
+BY_NUMPY = SimpleNamespace(
+    np=numpy, erf=_entries(math.erf), erfc=_entries(math.erfc), lgamma=_entries(math.lgamma),
+    sigmoid=lambda x: 1 / (1 + numpy.exp(-x)), detach=lambda x: x,
+)  # fmt: skip
+
+
+def by_jax():
+    """The same of JAX, in double precision."""
+    import jax
+    from jax.scipy import special
+
+    jax.config.update("jax_enable_x64", True)
+    return SimpleNamespace(
+        np=jax.numpy, erf=special.erf, erfc=special.erfc, lgamma=special.gammaln, sigmoid=jax.nn.sigmoid,
+        detach=jax.lax.stop_gradient,
+    )  # fmt: skip
+
+
 UNARY = {
-    "exp": np.exp, "exp2": np.exp2, "exp_m1": np.expm1, "ln": np.log, "log2": np.log2, "log10": np.log10, "ln_1p": np.log1p,
-    "sqrt": np.sqrt, "cbrt": np.cbrt, "square": np.square, "recip": np.reciprocal, "sin": np.sin, "cos": np.cos, "tan": np.tan,
-    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
-    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc,
-    "abs": np.abs, "signum": lambda x: np.copysign(1.0, x), "sign": np.sign, "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "softplus": lambda x: np.logaddexp(x, 0), "detach": lambda x: x,
-    "erf": np.vectorize(math.erf, otypes=[float]), "erfc": np.vectorize(math.erfc, otypes=[float]),
-    "lgamma": np.vectorize(math.lgamma, otypes=[float]), "transpose": np.transpose,
+    "exp": "exp", "exp2": "exp2", "exp_m1": "expm1", "ln": "log", "log2": "log2", "log10": "log10", "ln_1p": "log1p", "sqrt": "sqrt",
+    "cbrt": "cbrt", "square": "square", "recip": "reciprocal", "sin": "sin", "cos": "cos", "tan": "tan", "asin": "arcsin",
+    "acos": "arccos", "atan": "arctan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "arcsinh", "acosh": "arccosh",
+    "atanh": "arctanh", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "abs": "abs", "sign": "sign", "transpose": "transpose",
 }  # fmt: skip
-NUMBER = {"scale": np.multiply, "shift": np.add, "over": np.divide, "power": np.power}
-BINARY = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum,
-    "at_least": lambda a, b: (a >= b) * 1.0, "dot": lambda a, b: np.sum(a * b).reshape(1, 1),
-    "xlogy": lambda x, y: np.where(x == 0, 0.0, x * np.log(np.where(x == 0, 1.0, y))),
-    "solve": np.linalg.solve,
-}  # fmt: skip
+NUMBER = {"scale": "multiply", "shift": "add", "over": "divide", "power": "power"}
+BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "max": "maximum", "min": "minimum"}
 
 
-def evaluate(trace: Trace, result: Traced, inputs: dict[tuple[str, int], np.ndarray]) -> np.ndarray:
+def evaluate(trace: Trace, result: Traced, inputs: dict, by=BY_NUMPY):
     """The value of a proxy, in its NumPy shape."""
-    values: list[np.ndarray] = []
-    last = result.node
+    values, last = [], result.node
     for node in trace.nodes[: last + 1]:
-        value = _value(trace, node, [values[k] for k in node.args], inputs)
+        value = _value(trace, node, [values[k] for k in node.args], inputs, by)
         assert value.shape == node.shape, (node, value.shape)
         values.append(value)
     return values[last].reshape(result.shape)
 
 
-def _value(trace, node, a, inputs):
-    op, s = node.op, node.settings
+def _value(trace, node, a, inputs, by):
+    op, s, np = node.op, node.settings, by.np
     if op == "input":
         return inputs[s["group"], s["position"]].reshape(node.shape)
     if op == "known":
-        return np.asarray(trace.held[s["held"]], dtype=float).reshape(node.shape)
+        return np.asarray(numpy.asarray(trace.held[s["held"]], dtype=float).reshape(node.shape))
     if op in UNARY:
-        return UNARY[op](a[0])
+        return getattr(np, UNARY[op])(a[0])
     if op in NUMBER:
-        return NUMBER[op](a[0], s["number"])
+        return getattr(np, NUMBER[op])(a[0], s["number"])
     if op in BINARY:
-        return BINARY[op](*a)
+        return getattr(np, BINARY[op])(*a)
+    if op in ("erf", "erfc", "lgamma", "sigmoid", "detach"):
+        return getattr(by, op)(a[0])
+    if op == "signum":
+        return np.copysign(1.0, a[0])
+    if op == "relu":
+        return np.where(a[0] > 0, a[0], 0.0)
+    if op == "softplus":
+        return np.logaddexp(a[0], 0.0)
+    if op in ("less", "at_most", "equal"):
+        return getattr(np, {"less": "less", "at_most": "less_equal", "equal": "equal"}[op])(*a) * 1.0
+    if op == "dot":
+        return np.sum(a[0] * a[1]).reshape(1, 1)
+    if op == "xlogy":
+        return np.where(a[0] == 0, 0.0, a[0] * np.log(np.where(a[0] == 0, 1.0, a[1])))
+    if op == "solve":
+        return np.linalg.solve(*a)
     if op == "select":
         return np.broadcast_to(np.where(a[0] != 0, a[1], a[2]), node.shape)
     if op == "matmul":
@@ -56,6 +86,8 @@ def _value(trace, node, a, inputs):
     if op == "sum_to":
         axes = tuple(k for k in (0, 1) if node.shape[k] != a[0].shape[k])
         return np.sum(a[0], axis=axes, keepdims=True)
+    if op == "broadcast":
+        return np.broadcast_to(a[0], node.shape)
     if op == "reshape":
         return a[0].reshape(node.shape)
     if op == "slice":
@@ -63,13 +95,13 @@ def _value(trace, node, a, inputs):
     if op == "gather_rows":
         return a[0][s["indices"] if "indices" in s else trace.held[s["labels"]]]
     if op == "pick":
-        return a[0][np.arange(node.shape[0]), trace.held[s["labels"]]][:, None]
+        return a[0][numpy.arange(node.shape[0]), trace.held[s["labels"]]][:, None]
     if op == "stack":
         return np.concatenate([part.ravel() for part in a])[:, None]
     if op == "norm":
         return np.sqrt(np.sum(a[0] ** 2)).reshape(1, 1)
-    if op == "logsumexp":
-        return np.logaddexp.reduce(a[0], axis=1, keepdims=True)
-    if op == "softmax":
-        return np.exp(a[0] - np.logaddexp.reduce(a[0], axis=1, keepdims=True))
+    if op in ("logsumexp", "softmax"):
+        most = by.detach(np.max(a[0], axis=1, keepdims=True))
+        total = np.log(np.sum(np.exp(a[0] - most), axis=1, keepdims=True)) + most
+        return total if op == "logsumexp" else np.exp(a[0] - total)
     raise AssertionError(op)
