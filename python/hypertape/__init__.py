@@ -13,6 +13,7 @@ from .calls import Bilevel, Catalogued, choices, digits, load
 from .errors import Error, InputError, RunError, TraceError
 from . import products as _products  # what it registers
 from .functions import (
+    conv,
     cross_entropy,
     erf,
     gammaln,
@@ -47,6 +48,7 @@ __all__ = [
     "TraceError",
     "check",
     "choices",
+    "conv",
     "cross_entropy",
     "digits",
     "erf",

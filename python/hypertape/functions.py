@@ -131,7 +131,49 @@ def cross_entropy(scores: Any, labels: Any) -> Any:
     return logsumexp(scores, axis=1) - scores[np.arange(np.shape(scores)[0]), labels]
 
 
+def _sides(images: Any, kernel: Any, height: int, width: int) -> tuple[int, int, int]:
+    """Channels, side of the kernel and filters."""
+    (_, values), (rows, filters) = np.shape(images), np.shape(kernel)
+    channels = values // (height * width)
+    size = round((rows / max(channels, 1)) ** 0.5)
+    if channels * height * width != values or size * size * channels != rows:
+        shapes = f"images of shape {np.shape(images)} and a kernel of {np.shape(kernel)}"
+        raise refuse("ht.conv", f"found {shapes}, expected (n, height * width * channels) and (size^2 * channels, filters)")
+    return channels, size, filters
+
+
+def _conv(trace: Any, images: Any, kernel: Any, height: int, width: int, stride: int = 1) -> Traced:
+    found, weights = trace.lift(images), trace.lift(kernel)
+    channels, size, filters = _sides(found, weights, height, width)
+    n, pixels = found.shape[0], -(-height // stride) * -(-width // stride)
+    columns = reshape(found, (n * height * width, channels))
+    map_ = dict(height=height, width=width, size=size, stride=stride)
+    shape = (n * pixels, filters)
+    return reshape(Traced(trace, shape, trace.node("convolve", (columns.node, weights.node), shape, **map_)), (n, pixels * filters))
+
+
+@_traced(_conv)
+def conv(images: Any, kernel: Any, height: int, width: int, stride: int = 1) -> Any:
+    """Images filtered by a square kernel that moves by ``stride``, with zeros outside of them (padding ``SAME``).
+
+    ``images``: ``(n, height * width * channels)``, pixel by pixel; ``kernel``: ``(size**2 * channels, filters)``; the result has
+    ``(n, rows * cols * filters)`` with sides divided by ``stride``, rounded up.
+    """
+    images, kernel = np.asarray(images, dtype=float), np.asarray(kernel, dtype=float)
+    channels, size, filters = _sides(images, kernel, height, width)
+    rows, cols = -(-height // stride), -(-width // stride)
+    beyond = [max((count - 1) * stride + size - side, 0) for count, side in ((rows, height), (cols, width))]
+    padding = [(0, 0), *((b // 2, b - b // 2) for b in beyond), (0, 0)]
+    padded = np.pad(images.reshape(-1, height, width, channels), padding)
+    patches = [
+        padded[:, i * stride : i * stride + size, j * stride : j * stride + size].reshape(len(images), -1) @ kernel
+        for i in range(rows)
+        for j in range(cols)
+    ]
+    return np.stack(patches, axis=1).reshape(len(images), rows * cols * filters)
+
+
 __all__ = [
-    "cross_entropy", "erf", "gammaln", "log_sigmoid", "log_softmax", "logsumexp", "relu", "sigmoid", "softmax", "softplus",
+    "conv", "cross_entropy", "erf", "gammaln", "log_sigmoid", "log_softmax", "logsumexp", "relu", "sigmoid", "softmax", "softplus",
     "stop_gradient",
 ]  # fmt: skip

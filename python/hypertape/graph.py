@@ -100,6 +100,9 @@ class Graph:
     def _matmul(self, node: Node, of: list[int], transposed: tuple[bool, bool]) -> int:
         return self._push("matmul", of, left_transposed=transposed[0], right_transposed=transposed[1])
 
+    def _convolve(self, node: Node, of: list[int], **map_: int) -> int:
+        return self._push("convolve", of, **map_, role="output")
+
     def _labels(self, held: int | str) -> str | list[int]:
         if isinstance(held, str):
             self.lists[held] = self.trace.lists[held]

@@ -12,6 +12,7 @@ mod patience;
 mod problem;
 mod rule;
 mod run;
+mod stated;
 
 use std::ffi::OsString;
 use std::sync::LazyLock;
@@ -59,5 +60,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(embedded_digits, module)?)?;
     module.add_function(wrap_pyfunction!(choices::choices, module)?)?;
     module.add_function(wrap_pyfunction!(problem::catalogued, module)?)?;
+    module.add_function(wrap_pyfunction!(stated::stated, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -3,10 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use hypertape::cli::Precise;
-use hypertape::problems::{Entry, catalogue};
-/// TEMP
-#[derive(Clone)]
-pub(crate) struct GraphStatement;
+use hypertape::problems::{Entry, GraphStatement, catalogue};
 use hypertape::{Error, Oracle, Params, find_by_name};
 use numpy::{Element, PyArray1, ToPyArray};
 use pyo3::prelude::*;

@@ -50,6 +50,20 @@ def evaluate(trace: Trace, result: Traced, inputs: dict, by=BY_NUMPY):
     return values[last].reshape(result.shape)
 
 
+def _convolved(np, columns, kernel, height, width, size, stride):
+    """By places of the kernel: each gathers its pixels, zeros outside."""
+    channels, sides = columns.shape[1], (-(-height // stride), -(-width // stride))
+    images = columns.reshape(-1, height, width, channels)
+    beyond = [max((count - 1) * stride + size - side, 0) for count, side in zip(sides, (height, width))]
+    padded = np.pad(images, [(0, 0), *((b // 2, b - b // 2) for b in beyond), (0, 0)])
+    weights, total = kernel.reshape(size, size, channels, -1), 0.0
+    for i in range(size):
+        for j in range(size):
+            seen = padded[:, i : i + (sides[0] - 1) * stride + 1 : stride, j : j + (sides[1] - 1) * stride + 1 : stride]
+            total = total + seen @ weights[i, j]
+    return total
+
+
 def _value(trace, node, a, inputs, by):
     op, s, np = node.op, node.settings, by.np
     if op == "input":
@@ -98,6 +112,8 @@ def _value(trace, node, a, inputs, by):
         return a[0][numpy.arange(node.shape[0]), trace.held[s["labels"]]][:, None]
     if op == "stack":
         return np.concatenate([part.ravel() for part in a])[:, None]
+    if op == "convolve":
+        return _convolved(np, *a, **s).reshape(node.shape)
     if op == "norm":
         return np.sqrt(np.sum(a[0] ** 2)).reshape(1, 1)
     if op in ("logsumexp", "softmax"):

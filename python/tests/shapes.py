@@ -85,6 +85,14 @@ INDEX = {
     "pick": lambda a: a[np.arange(3), [2, 0, 1]], "cross_entropy": lambda a: ht.cross_entropy(a, np.array([0, 2, 1])), "list": lambda a: np.array([1.0, 2.0, 0.5]) @ a, "moveaxis": lambda a: np.moveaxis(a, 0, 1) + 0,
 }  # fmt: skip
 
+CONVOLUTIONS = {
+    f"{height} x {width}, size {size}, stride {stride}": lambda a, k, h=height, w=width, s=stride: ht.conv(a, k, h, w, s)
+    for height, width, size, stride in [(3, 4, 3, 1), (5, 2, 2, 1), (4, 4, 3, 2), (3, 3, 1, 1)]
+}
+PIXELS = {name: int(name[0]) * int(name[4]) for name in CONVOLUTIONS}
+KERNELS = {name: int(name.split("size ")[1][0]) ** 2 for name in CONVOLUTIONS}
+
+
 SOLVE = {
     "solve": lambda a, b: np.linalg.solve(a, b), "solve vector": lambda a, b: np.linalg.solve(a, b[:, 0]), "inv": lambda a, b: np.linalg.inv(a),
 }  # fmt: skip

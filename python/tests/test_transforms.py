@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 import hypertape as ht
 from hypertape.trace import Trace
 from reference import by_jax, evaluate
-from shapes import AXES, BINARY, CHOICES, INDEX, MATRIX, UNARY, numbers, pairs, shapes
+from shapes import AXES, BINARY, CHOICES, CONVOLUTIONS, INDEX, KERNELS, MATRIX, PIXELS, UNARY, numbers, pairs, shapes
 
 FEW = settings(max_examples=5, deadline=None)
 
@@ -64,6 +64,11 @@ def test_functions_of_two_arrays(name, both, seed):
 def test_products(name, sizes, seed):
     m, k, n = sizes
     holds(MATRIX[name], numbers((m, k), seed), numbers((k, n), seed + 1000))
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions(name):
+    holds(CONVOLUTIONS[name], numbers((2, PIXELS[name] * 2), 1), numbers((KERNELS[name] * 2, 3), 2))
 
 
 @pytest.mark.parametrize("name", INDEX)
