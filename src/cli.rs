@@ -11,6 +11,7 @@ mod certify;
 mod check;
 mod failure;
 mod gradient;
+mod help;
 mod list;
 mod outer;
 mod plan;
@@ -27,8 +28,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 pub use app::{App, Precise};
 pub use args::bytes;
@@ -72,9 +73,9 @@ impl App<'_> {
         let (status, why) = match checked.and_then(|_| execute(args.command, self)) {
             Ok(()) => return 0,
             Err(Failure::Usage(why)) => (2, Some(why)),
-            Err(Failure::Run(why)) => (1, Some(why)),
-            Err(Failure::Interrupted(why)) => (130, Some(why)),
             Err(Failure::Unread) => (1, None),
+            Err(Failure::Interrupted(why)) => (130, Some(why)),
+            Err(failure) => (1, Some(failure.why())),
         };
         if let Some(why) = why {
             complain(&why);
@@ -87,7 +88,7 @@ impl App<'_> {
 
 fn execute(command: Command, app: &App) -> Result<(), Failure> {
     if ranks::ranks().is_some() && !matches!(command, Command::Gradient(_) | Command::Run(_)) {
-        return Err(Failure::usage("mpirun: found another command, expected gradient or run"));
+        return Err(Failure::usage("mpirun runs gradient and run alone"));
     }
     let (mut all, mut none) = (io::stdout().lock(), io::sink());
     let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };
@@ -118,14 +119,23 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
         }
         Command::Study(options) => study::run(app, &options, &mut out),
         Command::Compare(options) => study::compare(app, &options, &mut out),
+        Command::Completions { shell } => {
+            let (mut command, mut text) = (Args::command(), Vec::new());
+            clap_complete::generate(shell, &mut command, "hypertape", &mut text);
+            let text = String::from_utf8_lossy(&text);
+            failure::say(out, text.trim_end())
+        }
     }
 }
 
-/// One line on stderr, whatever the names in it contain.
+/// One line on stderr, whatever the names in it contain. The numbers of the system's errors are for programs.
 fn complain(why: &str) {
+    let mut parts = why.split(" (os error ");
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    told.extend(parts.map(|part| part.split_once(')').map_or(part, |(_, rest)| rest)));
     let rank = |ranks: &Arc<dyn Ranks>| format!("error: rank {}: ", ranks.rank());
     let mut line = ranks::ranks().map_or_else(|| "error: ".to_owned(), rank);
-    for c in why.chars() {
+    for c in told.chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
     }
     // Nothing is left to do where even the error cannot be written.
@@ -137,12 +147,11 @@ fn refuse(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let printed = error.print().and_then(|()| io::stdout().flush());
-        let written = printed.map_or_else(|e| e.kind() == io::ErrorKind::BrokenPipe, |()| true);
-        return match (asked, written) {
-            (true, true) => 0,
-            (true, false) => 1,
-            (false, _) => 2,
-        };
+        let unwritten = printed.err().filter(|e| e.kind() != io::ErrorKind::BrokenPipe);
+        if let Some(why) = &unwritten {
+            complain(&format!("standard output: {why}"));
+        }
+        return if asked { u8::from(unwritten.is_some()) } else { 2 };
     }
     let text = error.to_string();
     // What is wrong, then tips, then the usage and a pointer to --help.

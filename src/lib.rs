@@ -40,7 +40,13 @@ pub mod cli;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The page on problems of one's own, tested.
+/// The pages of the guide that have examples, tested.
 #[cfg(doctest)]
-#[doc = include_str!("../docs/adding-a-problem.md")]
-struct AddingAProblem;
+mod guide {
+    #[doc = include_str!("../docs/from-jax.md")]
+    struct FromJax;
+    #[doc = include_str!("../docs/adding-a-problem.md")]
+    struct AddingAProblem;
+    #[doc = include_str!("../docs/adding-a-method.md")]
+    struct AddingAMethod;
+}

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use hypertape::linear::{Cg, Dense, FixedPoint, Gmres, Minres, Nystrom, Stop};
-use hypertape::problems::{Chain, Cleaning, Divergence, Maml, Penalised};
+use hypertape::problems::{Chain, Cleaning, Divergence, GraphProblem, Maml, Penalised};
 use hypertape::{
     Draw, Estimator, Exact, Forward, Implicit, InnerLoop, Keep, LinearSolver, Oracle, Schedule,
     StochasticNeumann, Terms, Truncated,
@@ -85,6 +85,9 @@ fn a_hypergradient_allocates_nothing_after_a_first() {
     let tasks = Oracle::new(Divergence::diverging(42, 20)).unwrap();
     assert_eq!(allocations(tasks, 10, 0.1), [0, 0]);
     assert_eq!(allocations(Oracle::scalar(Chain::workload(4)), 20, 0.05), [0, 0]);
+    let graphs = |statement| Oracle::new(GraphProblem::new(&statement, None).unwrap()).unwrap();
+    assert_eq!(allocations(graphs(support::graphs::w1(true)), 10, 1.0), [0, 0]);
+    assert_eq!(allocations(graphs(support::graphs::w3()), 5, 0.002), [0, 0]);
     let (tapes, logistic) = (Keep::Tapes, Oracle::new(Penalised::logistic(1)).unwrap());
     assert_eq!(storing(tapes, logistic, 5, 1.0), [0, 0]);
     assert_eq!(storing(tapes, Oracle::new(Maml::workload(3)).unwrap(), 5, 0.002), [0, 0]);

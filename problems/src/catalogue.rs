@@ -100,12 +100,12 @@ pub fn catalogue() -> Vec<Entry> {
         "text", (50, 5.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
             "softmax regression on 120 generated texts, sparse, one log-penalty a word, or --train"
             => |given| select(given, given.sets_or(|seed| Sets::text([120, 120, 300], 250, 4, seed))?);
-        "digits-fewshot", (9, 0.05), adam(0.003), 1000, Some(0),
-            "learned start of a small convolutional network, 5 classes by 1 digit each, batches of 5"
-            => |given| fewshot(given.seed, Learner::Maml);
-        "digits-anil", (9, 0.05), adam(0.003), 1000, Some(0),
+        "digits-fewshot", (9, 0.05), adam(0.003), 1000, Some(0), Images tasks(),
+            "learned start of a small convolutional network, 5 classes by 1 digit each, batches of 5, or --train"
+            => |given| fewshot(given, Learner::Maml);
+        "digits-anil", (9, 0.05), adam(0.003), 1000, Some(0), Images tasks(),
             "the same with a learned body, of which only the last layer adapts to a task"
-            => |given| fewshot(given.seed, Learner::Anil);
+            => |given| fewshot(given, Learner::Anil);
         "divergence", (10, 0.1), sgd(10.0, 1.0), 10_000, Some(42),
             "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts"
             => |given| Oracle::new(Divergence::diverging(given.seed, 2000));
@@ -176,6 +176,23 @@ fn select<T: Element>(given: &Given<T>, sets: Sets<T>) -> Made<T> {
     Oracle::new(Selection::given(sets, given)?)
 }
 
-fn fewshot<T: Element>(seed: u64, learner: Learner) -> Made<T> {
-    Oracle::new(Fewshot::digits(FewshotSettings { learner, seed, ..FewshotSettings::default() })?)
+/// What tasks are made of.
+fn tasks() -> [Setting; 4] {
+    let some = || Kind::Count(1..=1000);
+    [
+        Setting::new("ways", 5, some(), "classes of a task"),
+        Setting::new("shots", 1, some(), "support images of a class"),
+        Setting::new("queries", 1, some(), "query images of a class"),
+        Setting::new("side", 16, some(), "pixels of a side to which images of --train are brought"),
+    ]
+}
+
+fn fewshot<T: Element>(given: &Given<T>, learner: Learner) -> Made<T> {
+    let (ways, shots, queries) = (given.get("ways")?, given.get("shots")?, given.get("queries")?);
+    let (seed, rest) = (given.seed, FewshotSettings::default());
+    let settings = FewshotSettings { learner, seed, ways, shots, queries, ..rest };
+    let Some(images) = &given.images else { return Oracle::new(Fewshot::digits(settings)?) };
+    // A quarter of the classes is unseen, or as many as a task takes.
+    let unseen = (images.len() / 4).max(ways as usize);
+    Oracle::new(Fewshot::new(images.split(images.len().saturating_sub(unseen), seed), settings)?)
 }

@@ -2,34 +2,40 @@
 //!
 //! | file | holds | labels |
 //! |---|---|---|
-//! | `.svm`, `.svmlight`, `.libsvm` | sparse rows, `LABEL INDEX:VALUE ...` | first in each row |
-//! | `.csv` | dense rows, with a header or not | in a column, the last by default |
-//! | `.idx`, `...-ubyte` | arrays of the MNIST kind; bytes are scaled to [0, 1] | in a file of their own |
-//! | `.npy` | numpy arrays | in a file of their own |
+//! | svmlight | sparse rows, `LABEL INDEX:VALUE ...`, indices from 0 or 1 | first in each row |
+//! | CSV | dense rows, with a header or not, whatever separates them | in a column, the last by default |
+//! | IDX | arrays of the MNIST kind; bytes are scaled to [0, 1] | in a file of their own |
+//! | `.npy` | numpy arrays; of more than two dimensions, all but the first in a row | in a file of their own |
+//! | `.npz` | numpy arrays `X` and `y` | `y` |
 //!
-//! Any may end in `.gz`. Files are read once, from front to end; memory grows with what is there, not with what a header
-//! claims. An error is one line: the file, the line or byte, what was found and what was expected.
+//! Any may be packed by gzip. Files are told apart by their name (`.svm`, `.svmlight`, `.libsvm`, `.csv`, `.tsv`, `.idx`, `-ubyte`,
+//! `.npy`, `.npz`), and by what they begin with where it says nothing. They are read once, from front to end; memory grows with what is
+//! there, not with what a header claims. What is decided about a file is told ([`Sets::notes`]). An error is one line with the file
+//! and the line or byte.
 
 mod csv;
 mod idx;
 pub mod npy;
+pub mod npz;
 mod source;
 mod svmlight;
 
+use std::fs::File;
 use std::io::{BufRead, Read};
+use std::path::{Path, PathBuf};
 
 use hypertape_autodiff::Element;
-use hypertape_solver::Error;
+use hypertape_solver::{Error, expect_in};
 
 use crate::labelled::Labelled;
 use crate::labels::split;
 use crate::sets::Sets;
-use source::{Features, Name, Rows, Table, open};
+use source::{Features, Label, Name, Rows, Table, open};
 
 /// Where samples come from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Files {
-    /// Training samples: `FILE`, or `FEATURES,LABELS`.
+    /// Training samples: `FILE`, or `FEATURES,LABELS`; a comma that belongs to the name of a file is none between two.
     pub train: String,
     /// Validation samples, likewise; from the training file without.
     pub valid: Option<String>,
@@ -37,11 +43,17 @@ pub struct Files {
     pub test: Option<String>,
     /// Column of the labels in CSV files, by name or number, from 1; the last without.
     pub label: Option<String>,
+    /// What separates the columns of CSV files; found out without.
+    pub delimiter: Option<char>,
+    /// Whether indices of svmlight files count from 0, even where none is 0: where one is, in any of the files, they do in all.
+    pub zero_based: bool,
     /// Numbers of training, validation and test samples. Without, parts that have no file of their own share the training
     /// file equally, and others are taken whole.
     pub split: Option<[usize; 3]>,
     /// Whether labels are numbers to predict, not classes.
     pub numbers: bool,
+    /// What names are relative to; the working folder if it is empty.
+    pub folder: PathBuf,
 }
 
 /// From here on doubles stand for several whole numbers.
@@ -50,86 +62,119 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// Most classes: more distinct labels are numbers to predict.
 const MOST_CLASSES: usize = 4096;
 
-/// The three parts, drawn by `seed` and, of classes, stratified. Classes are the distinct labels of the training file, in order.
+/// The three parts, drawn by `seed` and, of classes, stratified. Classes are the distinct labels of the training file, numbers in order
+/// before names in order.
 ///
 /// # Errors
-/// [`Error::Invalid`] that names file and place for what is no file of its kind, a class of another part that training does
-/// not have, or parts larger than their file.
-pub fn load<T: Element>(files: &Files, seed: u64) -> Result<Sets<T>, Error> {
-    let others = [&files.valid, &files.test];
-    let table = |name: &String| {
-        let mut table = read::<T>(name, files.label.as_deref())?;
-        // Both zeros are one label.
-        table.labels.iter_mut().for_each(|label| *label += 0.0);
-        match table.labels.iter().find(|label| label.abs() >= EXACT) {
-            Some(label) if !files.numbers => {
-                let why =
-                    format!("{name}: label {label} is too large for a class, which is below 2^53");
-                Err(Error::told(why))
-            }
-            _ => Ok(table),
-        }
+/// [`Error::Told`] or [`Error::Invalid`] that names file and place for what is no file of its kind, a class of another part that
+/// training does not have, or parts larger than their file.
+pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Error> {
+    let table = |name| Ok::<_, Error>((name, read::<T>(name, files)?));
+    let own = |name: &'f Option<String>| name.as_deref().map(table).transpose();
+    let mut tables = vec![table(&files.train)?];
+    let others = [own(&files.valid)?, own(&files.test)?];
+    let present = others.each_ref().map(Option::is_some);
+    tables.extend(others.into_iter().flatten());
+    let mut notes: Vec<_> = tables.iter_mut().flat_map(|(_, t)| t.notes.split_off(0)).collect();
+    // Where one file counts columns from 0, all do.
+    let counted = tables.iter().find(|(_, table)| table.from_zero());
+    let base = u32::from(counted.is_none() && !files.zero_based);
+    if let (Some((name, _)), false) = (counted, files.zero_based) {
+        notes.push(format!("{name}: indices count from 0"));
+    }
+    let labels = labels(files, &tables)?;
+    if labels.iter().any(|label| label.number().is_none()) {
+        let all: Vec<_> = labels.iter().take(10).map(ToString::to_string).collect();
+        let more = if labels.len() > all.len() { ", ..." } else { "" };
+        notes.push(format!("{}: {} classes: {}{more}", files.train, labels.len(), all.join(", ")));
+    }
+    let mut samples = tables.into_iter();
+    let mut next = || {
+        let (name, table) = samples.next()?;
+        Some(table.labelled(name, &labels, base).map(|samples| (name, samples)))
     };
-    let train = table(&files.train)?;
-    let [valid, test] = others.map(|name| name.as_ref().map(table).transpose());
-    let mut tables = [valid?, test?];
-    let mut labels = train.labels.clone();
-    if files.numbers {
-        labels.extend(tables.iter().flatten().flat_map(|table| &table.labels));
-    }
-    labels.sort_unstable_by(f64::total_cmp);
-    labels.dedup();
-    let (name, what) = (&files.train, if files.numbers { "target" } else { "label" });
-    if let [only] = labels[..] {
-        return Err(Error::told(format!("{name}: every {what} is {only}, nothing can be learned")));
-    }
-    if labels.len() > MOST_CLASSES && !files.numbers {
-        let n = labels.len();
-        return Err(Error::told(format!(
-            "{name}: {n} different labels, at most {MOST_CLASSES} are classes"
-        )));
-    }
-    let count = u32::try_from(labels.len()).unwrap_or(u32::MAX);
-    let train = train.labelled(&files.train, &labels)?;
-    let sharing = 1 + others.iter().filter(|file| file.is_none()).count();
     let draw = |name: &str, part: &Labelled<T>, sizes: [usize; 3]| {
         if sizes.iter().sum::<usize>() == 0 {
-            if files.split.is_some() {
-                return Err(Error::invalid(
-                    name,
-                    "no samples asked for",
-                    "one of each part at least",
-                ));
-            }
             let n = part.len();
-            return Err(Error::told(format!(
-                "{name}: {n} samples are too few for a share of each part"
-            )));
+            let why = format!("{name}: {n} samples are too few for a share of each part");
+            return Err(Error::told(if files.split.is_some() {
+                format!("{name}: --split leaves no samples")
+            } else {
+                why
+            }));
         }
+        let count = u32::try_from(labels.len()).unwrap_or(u32::MAX);
         let alike = vec![0; part.len()];
         let strata = if files.numbers { &alike } else { part.labels() };
-        split(strata, count, sizes, seed).map_err(|e| of_file(name, e))
+        split(strata, count, sizes, seed).map_err(|e| Error::told(format!("{name}: {e}")))
     };
-    let share = train.len() / sharing;
-    let own = |k: usize| {
-        others[k].as_ref().map_or_else(|| files.split.map_or(share, |s| s[k + 1]), |_| 0)
-    };
+    let Some((name, train)) = next().transpose()? else { return Err(Error::told("no file")) };
+    let share = train.len() / (1 + present.iter().filter(|&&own| !own).count());
+    let own = |k: usize| files.split.map_or(share, |s| s[k + 1]) * usize::from(!present[k]);
     let sizes = [files.split.map_or(share, |s| s[0]), own(0), own(1)];
-    let parts = draw(&files.train, &train, sizes)?;
+    let parts = draw(name, &train, sizes)?;
     let mut other = |k: usize, indices: &[usize]| {
-        let (Some(name), Some(table)) = (others[k], tables[k].take()) else {
-            return part(&files.train, &train, indices);
-        };
-        let samples = table.labelled(name, &labels)?;
+        if !present[k] {
+            return part(name, &train, indices);
+        }
+        let Some((name, samples)) = next().transpose()? else { return part(name, &train, &[]) };
         let size = files.split.map_or(samples.len(), |s| s[k + 1]);
         part(name, &samples, &draw(name, &samples, [size, 0, 0])?.train)
     };
     let (valid, test) = (other(0, &parts.valid)?, other(1, &parts.test)?);
-    let train = part(&files.train, &train, &parts.train)?;
-    if files.numbers {
-        return Sets::of_numbers([train, valid, test], labels);
+    let parts = [part(name, &train, &parts.train)?, valid, test];
+    let sets = if files.numbers {
+        Sets::of_numbers(parts, labels.iter().filter_map(Label::number).collect())
+    } else {
+        Sets::of_names(parts, labels.iter().map(ToString::to_string).collect())
+    };
+    Ok(sets?.with_notes(notes))
+}
+
+/// The distinct labels in order: those of the training file, which comes first, if they are classes.
+fn labels<T: Element>(files: &Files, tables: &[(&str, Table<T>)]) -> Result<Vec<Label>, Error> {
+    for (name, table) in tables {
+        expect_labels::<T>(name, &table.labels, files.numbers)?;
     }
-    Sets::of_values([train, valid, test], labels)
+    let of = if files.numbers { tables } else { &tables[..1] };
+    let mut labels: Vec<_> =
+        of.iter().flat_map(|(_, table)| table.labels.iter().cloned()).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    let (name, n) = (&files.train, labels.len());
+    let why = match &labels[..] {
+        [only] => {
+            let what = if files.numbers { "target" } else { "label" };
+            format!("{name}: every {what} is {only}, nothing can be learned")
+        }
+        _ if n > MOST_CLASSES && !files.numbers => {
+            format!("{name}: {n} different labels, at most {MOST_CLASSES} are classes")
+        }
+        _ => return Ok(labels),
+    };
+    Err(Error::told(why))
+}
+
+/// Refuses labels that do not fit what the problem learns: numbers to predict, or classes.
+fn expect_labels<T: Element>(name: &str, labels: &[Label], numbers: bool) -> Result<(), Error> {
+    for (i, label) in labels.iter().enumerate() {
+        let what = || format!("{name}: label {label} of sample {}", i + 1);
+        let why = match label.number() {
+            None if numbers => "is no number, which the problem predicts",
+            Some(number) if numbers => {
+                if !T::from_f64(number).is_finite() {
+                    expect_in::<T>(&what(), number)?;
+                }
+                continue;
+            }
+            Some(number) if number.abs() >= EXACT => {
+                "is too large for a class, which is below 2^53"
+            }
+            _ => continue,
+        };
+        return Err(Error::told(format!("{} {why}", what())));
+    }
+    Ok(())
 }
 
 /// The samples at `indices`, one at least.
@@ -139,7 +184,7 @@ fn part<T: Element>(
     indices: &[usize],
 ) -> Result<Labelled<T>, Error> {
     if indices.is_empty() {
-        return Err(Error::invalid(name, "too few samples", "one for each part at least"));
+        return Err(Error::told(format!("{name}: too few samples for one in each part")));
     }
     Ok(from.select(indices))
 }
@@ -153,12 +198,17 @@ fn of_file(name: &str, error: Error) -> Error {
 }
 
 impl<T: Element> Table<T> {
-    /// With labels as places in `classes`, the known ones.
-    fn labelled(self, name: &str, classes: &[f64]) -> Result<Labelled<T>, Error> {
-        let class = |(i, label): (usize, &f64)| {
-            let place = classes.binary_search_by(|class| class.total_cmp(label));
+    /// Whether it is sparse and has a column 0.
+    fn from_zero(&self) -> bool {
+        matches!(&self.features, Features::Sparse(entries) if entries.from_zero())
+    }
+
+    /// With labels as places in `classes`, the known ones, and sparse columns from number `base` on.
+    fn labelled(self, name: &str, classes: &[Label], base: u32) -> Result<Labelled<T>, Error> {
+        let class = |(i, label): (usize, &Label)| {
+            let place = classes.binary_search(label);
             place.ok().and_then(|place| u32::try_from(place).ok()).ok_or_else(|| {
-                let (first, last) = (classes[0], classes[classes.len() - 1]);
+                let (first, last) = (&classes[0], &classes[classes.len() - 1]);
                 let expected =
                     format!("one of the {} of training, from {first} to {last}", classes.len());
                 Error::invalid(name, format!("label {label} of sample {}", i + 1), expected)
@@ -167,60 +217,120 @@ impl<T: Element> Table<T> {
         let labels = self.labels.iter().enumerate().map(class).collect::<Result<Vec<u32>, _>>()?;
         let made = match self.features {
             Features::Dense(values) => Labelled::dense(values, labels),
-            Features::Sparse(matrix) => Labelled::sparse(matrix, labels),
+            Features::Sparse(entries) => {
+                let fault = |fault| Name(name).wrong("", fault, "a sparse matrix");
+                Labelled::sparse(entries.matrix(base).map_err(fault)?, labels)
+            }
         };
         made.map_err(|e| of_file(name, e))
     }
 }
 
-/// The kinds of files, by the end of the name.
+/// The kinds of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Svmlight,
     Csv,
     Idx,
     Npy,
+    Npz,
 }
 
-fn kind(name: &str) -> Result<Kind, Error> {
-    let inner = name.strip_suffix(".gz").unwrap_or(name);
-    let ends = |ends: &[&str]| ends.iter().any(|end| inner.ends_with(end));
-    Ok(match () {
-        () if ends(&[".svm", ".svmlight", ".libsvm"]) => Kind::Svmlight,
-        () if ends(&[".csv"]) => Kind::Csv,
-        () if ends(&[".idx", "-ubyte"]) => Kind::Idx,
-        () if ends(&[".npy"]) => Kind::Npy,
-        () => {
-            let expected = "a name that ends in .svm, .svmlight, .libsvm, .csv, .idx, -ubyte or .npy, or one of these and .gz";
-            return Err(Error::invalid(name, "an unknown kind of file", expected));
-        }
-    })
+/// By the end of the name, or by what the file begins with.
+fn kind(name: &str, begins: &[u8]) -> Kind {
+    const ENDS: [(&str, Kind); 9] = [
+        (".svm", Kind::Svmlight),
+        (".svmlight", Kind::Svmlight),
+        (".libsvm", Kind::Svmlight),
+        (".csv", Kind::Csv),
+        (".tsv", Kind::Csv),
+        (".idx", Kind::Idx),
+        ("-ubyte", Kind::Idx),
+        (".npy", Kind::Npy),
+        (".npz", Kind::Npz),
+    ];
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    if let Some((_, kind)) = ENDS.iter().find(|(end, _)| name.ends_with(end)) {
+        return *kind;
+    }
+    let text = String::from_utf8_lossy(begins);
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let second = lines.next().and_then(|line| line.split_ascii_whitespace().nth(1));
+    match begins {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => Kind::Npy,
+        [b'P', b'K', 3, 4, ..] => Kind::Npz,
+        [0, 0, 8..=14, 1..=8, ..] => Kind::Idx,
+        _ if second.is_some_and(|field| field.contains(':')) => Kind::Svmlight,
+        _ => Kind::Csv,
+    }
+}
+
+/// One name, or that of features and that of labels: of several commas, one beside which both are files.
+fn parts<'n>(folder: &Path, names: &'n str) -> (&'n str, Option<&'n str>) {
+    let exists = |name: &str| folder.join(name).exists();
+    if exists(names) {
+        return (names, None);
+    }
+    let mut both = names.match_indices(',').map(|(i, _)| (&names[..i], &names[i + 1..]));
+    let found = both.clone().find(|(features, labels)| exists(features) && exists(labels));
+    found.or_else(|| both.next()).map_or((names, None), |(f, l)| (f, Some(l)))
 }
 
 /// Reads `FILE` or `FEATURES,LABELS`.
-fn read<T: Element>(names: &str, label: Option<&str>) -> Result<Table<T>, Error> {
-    let (name, labels) = names.split_once(',').map_or((names, None), |(f, l)| (f, Some(l)));
-    match (kind(name)?, labels) {
-        (Kind::Svmlight, None) if label.is_some() => Err(Error::told(format!(
-            "--label: rows of {name} begin with their label, only .csv has columns"
+fn read<T: Element>(names: &str, files: &Files) -> Result<Table<T>, Error> {
+    let (name, labels) = parts(&files.folder, names);
+    let within = |name| files.folder.join(name).display().to_string();
+    let (name, labels) = (&*within(name), labels.map(within));
+    if Path::new(name).is_dir() {
+        return Err(Error::told(format!("{name} is a folder, a file of samples is needed")));
+    }
+    let mut reader = open(name)?;
+    let begins = reader.fill_buf().map_err(|e| Name(name).unreadable(&e))?;
+    let kind_of = kind(name, begins);
+    if files.label.is_some() && kind_of != Kind::Csv {
+        let why = "--label: only .csv has columns, and labels of its own in one of them";
+        return Err(Error::told(format!("{why}; {name} has not")));
+    }
+    match (kind_of, labels) {
+        (Kind::Svmlight | Kind::Csv | Kind::Npz, Some(labels)) => Err(Error::told(format!(
+            "{name} holds labels, another file of them, {labels}, is one too many"
         ))),
-        (kind @ (Kind::Svmlight | Kind::Csv), None) => table(kind, Name(name), open(name)?, label),
-        (Kind::Svmlight | Kind::Csv, Some(labels)) => Err(Error::invalid(
-            name,
-            format!("a file of labels, {labels}"),
-            "none, as it has labels",
-        )),
-        (kind, None) => {
-            let expected =
-                format!("{name},LABELS, since files of this kind ({kind:?}) hold one array");
-            Err(Error::invalid(name, "no file of labels", expected))
-        }
+        (Kind::Svmlight | Kind::Csv, None) => table(kind_of, Name(name), reader, files),
+        (Kind::Npz, None) => archive(Name(name)),
+        (_, None) => Err(Error::told(format!(
+            "{name} holds one array: its labels are another, given as {name},LABELS"
+        ))),
         (kind_of, Some(labels)) => {
-            let features = rows(kind_of, Name(name), open(name)?, true)?;
-            let found = rows(kind(labels)?, Name(labels), open(labels)?, false)?;
-            pair(features, Name(labels), found)
+            let features = rows(kind_of, Name(name), reader, true)?;
+            let mut reader = open(&labels)?;
+            let begins = reader.fill_buf().map_err(|e| Name(&labels).unreadable(&e))?;
+            let found = rows(kind(&labels, begins), Name(&labels), reader, false)?;
+            pair(features, Name(&labels), found)
         }
     }
+}
+
+/// A table from the arrays `X` and `y` of an archive.
+fn archive<T: Element>(name: Name) -> Result<Table<T>, Error> {
+    let told = |why: String| Error::told(format!("{}: {why}", name.0));
+    let file = File::open(name.0).map_err(|e| name.unreadable(&e))?;
+    let mut arrays = npz::read(file, u64::MAX).map_err(told)?;
+    let names: Vec<_> = arrays.iter().map(|(name, _)| name.clone()).collect();
+    let mut take = |wanted: &str| {
+        let place = arrays.iter().position(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let place =
+            place.ok_or_else(|| told(format!("no array {wanted}, it has {}", names.join(", "))));
+        Ok(arrays.swap_remove(place?).1)
+    };
+    pair(of_numpy(name, take("X")?)?, name, of_numpy(name, take("y")?)?)
+}
+
+fn of_numpy<T: Element>(name: Name, array: npy::Matrix) -> Result<Rows<T>, Error> {
+    let npy::Matrix { rows, cols, values } = array;
+    let element = |(i, value): (usize, f64)| name.element(|| format!(" value {i}"), value);
+    let values = values.into_iter().enumerate().map(element);
+    Ok(Rows { count: rows, cols, values: values.collect::<Result<Vec<T>, _>>()? })
 }
 
 /// A table from a file that holds all of it.
@@ -228,15 +338,15 @@ fn table<T: Element>(
     kind: Kind,
     name: Name,
     reader: impl BufRead,
-    label: Option<&str>,
+    files: &Files,
 ) -> Result<Table<T>, Error> {
     let table = if kind == Kind::Csv {
-        csv::read(name, reader, label)?
+        csv::read(name, reader, (files.label.as_deref(), files.delimiter))?
     } else {
         svmlight::read(name, reader)?
     };
     if table.labels.is_empty() {
-        return Err(name.wrong("", "no samples", "one at least"));
+        return Err(Error::told(format!("{}: no samples", name.0)));
     }
     Ok(table)
 }
@@ -252,13 +362,9 @@ fn rows<T: Element>(
         Kind::Idx => idx::read(name, reader, scaled),
         Kind::Npy => {
             let array = npy::read(reader);
-            let npy::Matrix { rows, cols, values } =
-                array.map_err(|why| name.wrong("", why, "a numpy array of finite numbers"))?;
-            let element = |(i, value): (usize, f64)| name.element(|| format!(" value {i}"), value);
-            let values = values.into_iter().enumerate().map(element);
-            Ok(Rows { count: rows, cols, values: values.collect::<Result<Vec<T>, _>>()? })
+            of_numpy(name, array.map_err(|why| Error::told(format!("{}: {why}", name.0)))?)
         }
-        _ => Err(name.wrong("", "a file of samples", "an array, .idx, -ubyte or .npy")),
+        _ => Err(Error::told(format!("{} is a file of samples, not an array of labels", name.0))),
     }
 }
 
@@ -273,7 +379,8 @@ fn pair<T: Element>(
         let expected = format!("a label for each of {} samples, one or more", features.count);
         return Err(label_name.wrong("", found, expected));
     }
-    Ok(Table { features: Features::Dense(features.values), labels: labels.values })
+    let labels = labels.values.into_iter().map(|value| Label::Number(value + 0.0)).collect();
+    Ok(Table { features: Features::Dense(features.values), labels, notes: Vec::new() })
 }
 
 #[cfg(test)]

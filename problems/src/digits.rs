@@ -127,9 +127,6 @@ mod tests {
     #[test]
     fn too_large_a_split_is_refused() {
         let message = split([900, 900, 1], 1).expect_err("1801 of 1797").to_string();
-        assert_eq!(
-            message,
-            "labelled samples: found sizes [900, 900, 1] sum to 1801, expected at most 1797"
-        );
+        assert_eq!(message, "parts of [900, 900, 1] need 1801 samples, there are 1797");
     }
 }

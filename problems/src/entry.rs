@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hypertape_autodiff::Element;
 use hypertape_solver::{Error, Optimiser, Oracle};
 
+use crate::image_classes::ImageClasses;
 use crate::sets::Sets;
 use crate::setting::Setting;
 
@@ -23,6 +24,8 @@ pub struct Given<T> {
     pub seed: u64,
     /// Samples in place of its own, of `--train`.
     pub sets: Option<Sets<T>>,
+    /// Images in place of its own, likewise.
+    pub images: Option<ImageClasses<T>>,
     settings: Vec<Setting>,
 }
 
@@ -65,6 +68,8 @@ pub enum Labels {
     Classes,
     /// Numbers to predict.
     Numbers,
+    /// Classes of images, in folders.
+    Images,
 }
 
 /// A problem of a catalogue.
@@ -84,7 +89,7 @@ pub enum Labels {
 /// assert_eq!(entry.name, "mine:scale=3");
 /// assert_eq!(entry.open::<f64>(None)?.outer_dim(), 2);
 /// let error = entry.open::<f32>(None).unwrap_err().to_string();
-/// assert_eq!(error, "dtype: found f32, expected f64, the only precision of 'mine:scale=3'");
+/// assert_eq!(error, "mine:scale=3 has no precision but f64");
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone)]
@@ -92,7 +97,7 @@ pub struct Entry {
     /// The name by which it is chosen, and its settings that are not their defaults.
     pub name: String,
     /// What it is, in one line.
-    pub summary: &'static str,
+    pub summary: String,
     /// Inner steps by default.
     pub steps: usize,
     /// Inner step size by default.
@@ -136,8 +141,8 @@ impl Precision for f64 {
 
 impl Precision for f32 {
     fn opener(entry: &Entry) -> Result<&Open<Self>, Error> {
-        let expected = || format!("f64, the only precision of '{}'", entry.name);
-        entry.open_f32.as_ref().ok_or_else(|| Error::invalid("dtype", "f32", expected()))
+        let why = || format!("{} has no precision but f64", entry.name);
+        entry.open_f32.as_ref().ok_or_else(|| Error::told(why()))
     }
 }
 
@@ -146,13 +151,13 @@ impl Entry {
     /// with step 0.1. Change a field for anything else.
     pub fn new(
         name: &str,
-        summary: &'static str,
+        summary: &str,
         (steps, lr): (usize, f64),
         open: impl Fn(&Given<f64>) -> Made<f64> + Send + Sync + 'static,
     ) -> Self {
         Self {
             name: name.to_owned(),
-            summary,
+            summary: summary.to_owned(),
             steps,
             lr,
             outer: Optimiser::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
@@ -183,9 +188,9 @@ impl Entry {
             let Some(setting) = self.settings.iter_mut().find(|setting| setting.name == name)
             else {
                 let names: Vec<_> = self.settings.iter().map(|setting| setting.name).collect();
-                let expected = if names.is_empty() { "none".into() } else { names.join(", ") };
-                let found = format!("setting '{name}'");
-                return Err(Error::invalid(&self.name, found, expected));
+                let has = if names.is_empty() { "none".into() } else { names.join(", ") };
+                let why = format!("{} has no setting '{name}', it has {has}", self.name);
+                return Err(Error::told(why));
             };
             setting.give(value)?;
         }
@@ -213,7 +218,7 @@ impl Entry {
     /// let few = Sets::<f64>::digits([50, 50, 50], 0)?;
     /// assert_eq!(entry("digits-clean").open_on(Some(few.clone()), None)?.outer_dim(), 50);
     /// let error = entry("quadratic").open_on(Some(few), None).unwrap_err().to_string();
-    /// assert_eq!(error, "problem: found 'quadratic', expected a problem that takes samples");
+    /// assert_eq!(error, "quadratic takes no samples");
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
     ///
@@ -222,11 +227,28 @@ impl Entry {
     /// [`Oracle::new`].
     pub fn open_on<T: Precision>(&self, sets: Option<Sets<T>>, data_seed: Option<u64>) -> Made<T> {
         let open = T::opener(self)?;
-        if sets.is_some() && self.samples.is_none() {
-            let (found, expected) = (format!("'{}'", self.name), "a problem that takes samples");
-            return Err(Error::invalid("problem", found, expected));
+        if sets.is_some() && self.samples.is_none_or(|labels| labels == Labels::Images) {
+            return Err(Error::told(format!("{} takes no samples", self.name)));
         }
         let seed = data_seed.or(self.data_seed).unwrap_or(0);
-        open(&Given { seed, sets, settings: self.settings.clone() })
+        open(&Given { seed, sets, images: None, settings: self.settings.clone() })
+    }
+
+    /// Makes the problem on `images`.
+    ///
+    /// # Errors
+    /// As [`open_on`](Self::open_on).
+    pub fn open_on_images<T: Precision>(
+        &self,
+        images: ImageClasses<T>,
+        data_seed: Option<u64>,
+    ) -> Made<T> {
+        let open = T::opener(self)?;
+        if self.samples != Some(Labels::Images) {
+            return Err(Error::told(format!("{} takes no images", self.name)));
+        }
+        let seed = data_seed.or(self.data_seed).unwrap_or(0);
+        let images = Some(images);
+        open(&Given { seed, sets: None, images, settings: self.settings.clone() })
     }
 }

@@ -229,22 +229,12 @@ impl<T: Element> Labelled<T> {
 
     /// Number of mini-batches of `size` samples; 1 without a size.
     pub fn batches(&self, size: Option<usize>) -> usize {
-        self.len().div_ceil(size.unwrap_or(usize::MAX).max(1))
+        ContiguousBatch::count(self.len(), size)
     }
 
     /// The mini-batch of `size` samples that `draw` chooses, or names; all samples without a size.
     pub fn batch(&self, size: Option<usize>, draw: Draw) -> ContiguousBatch {
-        let (n, blocks) = (self.len(), self.batches(size));
-        let size = match size {
-            Some(size) if blocks > 1 && draw.samples != Seen::All => size,
-            _ => return ContiguousBatch { range: 0..n, divisor: n as f64 },
-        };
-        let start = size
-            * match draw.samples {
-                Seen::Batch(k) => usize::try_from(k % blocks as u64).unwrap_or(0),
-                _ => draw.stream().random_range(0..blocks),
-            };
-        ContiguousBatch { range: start..(start + size).min(n), divisor: n as f64 / blocks as f64 }
+        ContiguousBatch::of(self.len(), size, draw)
     }
 }
 
@@ -291,6 +281,26 @@ pub struct ContiguousBatch {
 
 #[expect(clippy::len_without_is_empty, reason = "a batch has one sample or more")]
 impl ContiguousBatch {
+    /// How many batches of `size` there are of `n` samples; 1 without a size.
+    pub(crate) fn count(n: usize, size: Option<usize>) -> usize {
+        n.div_ceil(size.unwrap_or(usize::MAX).max(1))
+    }
+
+    /// The batch of `size` of `n` samples that `draw` chooses, or names; all of them without a size.
+    pub(crate) fn of(n: usize, size: Option<usize>, draw: Draw) -> Self {
+        let (n, blocks) = (n, Self::count(n, size));
+        let size = match size {
+            Some(size) if blocks > 1 && draw.samples != Seen::All => size,
+            _ => return Self { range: 0..n, divisor: n as f64 },
+        };
+        let start = size
+            * match draw.samples {
+                Seen::Batch(k) => usize::try_from(k % blocks as u64).unwrap_or(0),
+                _ => draw.stream().random_range(0..blocks),
+            };
+        Self { range: start..(start + size).min(n), divisor: n as f64 / blocks as f64 }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.range.len()

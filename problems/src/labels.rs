@@ -46,8 +46,8 @@ pub struct Split {
 pub fn split(labels: &[u32], classes: u32, sizes: [usize; 3], seed: u64) -> Result<Split, Error> {
     let total = sizes.iter().fold(0usize, |sum, &size| sum.saturating_add(size));
     if total > labels.len() {
-        let found = format!("sizes {sizes:?} sum to {total}");
-        return Err(invalid(found, format!("at most {}", labels.len())));
+        let why = format!("parts of {sizes:?} need {total} samples, there are {}", labels.len());
+        return Err(Error::told(why));
     }
     check_labels(labels, classes)?;
 

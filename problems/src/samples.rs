@@ -53,8 +53,13 @@ impl<T: Element> Samples<T> {
 
     /// Rows a block.
     pub(crate) fn block_rows(&self) -> usize {
-        (BLOCK_BYTES / (self.width * size_of::<T>())).max(16)
+        block_rows::<T>(self.width)
     }
+}
+
+/// Rows a block, of samples of `width` values.
+pub(crate) fn block_rows<T>(width: usize) -> usize {
+    (BLOCK_BYTES / (width.max(1) * size_of::<T>())).max(16)
 }
 
 /// The same values in another precision.

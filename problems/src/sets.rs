@@ -16,17 +16,18 @@ use crate::targets::Targets;
 /// let ([train, valid, test], classes) = Sets::<f64>::digits([900, 400, 497], 0)?.into_classes()?;
 /// assert_eq!((train.len(), valid.len(), test.len(), train.width(), classes), (900, 400, 497, 64, 10));
 /// let error = Sets::<f64>::digits([10, 10, 10], 0)?.into_numbers().unwrap_err().to_string();
-/// assert_eq!(error, "labels: found classes, expected numbers");
+/// assert_eq!(error, "the labels are classes, and the problem takes numbers");
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sets<T> {
     pub(crate) parts: [Labelled<T>; 3],
     classes: u32,
-    /// What classes stand for, where that is not their place.
-    values: Vec<f64>,
+    /// What classes are called, where that is not their place.
+    names: Vec<String>,
     /// What labels stand for, where they stand for numbers.
     numbers: Vec<f64>,
+    notes: Vec<String>,
 }
 
 impl<T: Element> Sets<T> {
@@ -37,16 +38,28 @@ impl<T: Element> Sets<T> {
     pub fn new(train: Labelled<T>, valid: Labelled<T>, test: Labelled<T>) -> Result<Self, Error> {
         let classes = train.labels().iter().max().map_or(0, |&label| label.saturating_add(1));
         if classes < 2 {
-            return Err(Error::invalid("training labels", "one class", "two classes or more"));
+            return Err(Error::told(
+                "all training labels are of one class, nothing can be learned",
+            ));
         }
         Self::of([train, valid, test], classes)
     }
 
-    /// Samples whose classes stand for `values`.
+    /// Samples whose classes have names.
     #[cfg(feature = "data")]
-    pub(crate) fn of_values(parts: [Labelled<T>; 3], values: Vec<f64>) -> Result<Self, Error> {
-        let classes = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        Ok(Self { values, ..Self::of(parts, classes)? })
+    pub(crate) fn of_names(parts: [Labelled<T>; 3], names: Vec<String>) -> Result<Self, Error> {
+        let classes = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        Ok(Self { names, ..Self::of(parts, classes)? })
+    }
+
+    #[cfg(feature = "data")]
+    pub(crate) fn with_notes(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// What was decided about the files that they are from, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Samples with a number each, to which their label is the place in `numbers`.
@@ -63,7 +76,7 @@ impl<T: Element> Sets<T> {
         if self.numbers.is_empty() {
             return Ok((self.parts, self.classes));
         }
-        Err(Error::invalid("labels", "numbers", "classes"))
+        Err(Error::told("the labels are numbers, and the problem takes classes"))
     }
 
     /// Training, validation and test samples with their numbers.
@@ -72,9 +85,13 @@ impl<T: Element> Sets<T> {
     /// [`Error::Invalid`] if labels are classes.
     pub fn into_numbers(self) -> Result<[Targets<T>; 3], Error> {
         if self.numbers.is_empty() {
-            return Err(Error::invalid("labels", "classes", "numbers"));
+            return Err(Error::told("the labels are classes, and the problem takes numbers"));
         }
         Ok(self.parts.map(|part| Targets::labelled(part, &self.numbers)))
+    }
+
+    fn plain(parts: [Labelled<T>; 3], classes: u32) -> Self {
+        Self { parts, classes, names: Vec::new(), numbers: Vec::new(), notes: Vec::new() }
     }
 
     fn of([train, valid, test]: [Labelled<T>; 3], classes: u32) -> Result<Self, Error> {
@@ -100,7 +117,7 @@ impl<T: Element> Sets<T> {
             }
         };
         let (valid, test) = (fit("validation samples", valid)?, fit("test samples", test)?);
-        Ok(Self { parts: [train, valid, test], classes, values: Vec::new(), numbers: Vec::new() })
+        Ok(Self::plain([train, valid, test], classes))
     }
 
     /// The embedded digits, pixels scaled to [0, 1]: parts of the given sizes, stratified.
@@ -109,7 +126,7 @@ impl<T: Element> Sets<T> {
     /// use hypertape_problems::Sets;
     /// assert!(Sets::<f64>::digits([900, 400, 497], 0).is_ok());
     /// let error = Sets::<f64>::digits([900, 900, 1], 0).unwrap_err().to_string();
-    /// assert!(error.ends_with("found sizes [900, 900, 1] sum to 1801, expected at most 1797"), "{error}");
+    /// assert!(error.ends_with("parts of [900, 900, 1] need 1801 samples, there are 1797"), "{error}");
     /// ```
     ///
     /// # Errors
@@ -129,18 +146,18 @@ impl<T: Element> Sets<T> {
     /// # Errors
     /// [`Error::Told`] for labels that are not whole.
     pub fn parity(self) -> Result<Self, Error> {
-        if let Some(value) = self.values.iter().find(|value| value.fract() != 0.0) {
-            return Err(Error::told(format!("label {value} is neither even nor odd")));
-        }
-        let odd = |&label: &u32| match self.values.get(label as usize) {
-            Some(value) => u32::from(value % 2.0 != 0.0),
-            None => label % 2,
+        let odd = |name: &String| {
+            let number = name.parse().ok().filter(|number: &f64| number.fract() == 0.0);
+            let number = number.map(|number| u32::from(number % 2.0 != 0.0));
+            number.ok_or_else(|| Error::told(format!("label {name} is neither even nor odd")))
         };
+        let named = self.names.iter().map(odd).collect::<Result<Vec<_>, _>>()?;
+        let odd = |&label: &u32| named.get(label as usize).copied().unwrap_or(label % 2);
         let parts = self.parts.map(|part| {
             let labels = part.labels().iter().map(odd).collect();
             part.relabelled(labels)
         });
-        Ok(Self { parts, classes: 2, values: Vec::new(), numbers: Vec::new() })
+        Ok(Self { notes: self.notes, ..Self::plain(parts, 2) })
     }
 
     /// Generated texts as bags of words: sparse counts, each text scaled to length 1.
@@ -224,7 +241,7 @@ mod tests {
             |train, valid, test| Sets::<f64>::new(train, valid, test).unwrap_err().to_string();
         let good = || part(2, &[0, 1]);
         assert!(Sets::new(good(), good(), good()).is_ok());
-        assert!(told(part(2, &[0, 0]), good(), good()).contains("found one class"));
+        assert!(told(part(2, &[0, 0]), good(), good()).contains("of one class"));
         assert!(
             told(good(), part(3, &[0]), good()).contains("found 3 values a sample, expected 2")
         );

@@ -109,7 +109,7 @@ impl Setting {
 
     pub(crate) fn give(&mut self, text: &str) -> Result<(), Error> {
         if self.given.is_some() {
-            return Err(Error::invalid(self.name, "two values", "one"));
+            return Err(Error::told(format!("{} is given twice", self.name)));
         }
         self.given = Some(self.kind.recorded(text).ok_or_else(|| self.refuse(text))?);
         Ok(())

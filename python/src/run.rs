@@ -139,7 +139,7 @@ fn run<'py, T: Number>(
         if let Some(path) = &plan.state {
             let settings = Settings::new(&run, oracle, &*estimator)
                 .with("problem", &*problem.entry.name)
-                .with("hash of the data", data_hash(oracle)?);
+                .with("hash of the data", data_hash(oracle, options.seed)?);
             if plan.resume && path.exists() {
                 (state, records) = resumed(path, &settings)?;
             }

@@ -87,10 +87,8 @@ impl Itinerary {
                 (schedule.actions(if rehearsal { r } else { usize::MAX })?, r)
             }
             (Length::AtMost(_), _) => {
-                let why = "an inner loop that stops by itself, by its tolerance, needs the schedule online, for example online:c=10";
-                return Err(Error::told(format!(
-                    "{why}; {schedule} is for a known number of steps"
-                )));
+                let why = "an inner loop that ends by a tolerance needs the schedule online, for example online:c=10";
+                return Err(Error::told(why));
             }
         };
         let slots = actions.slots(most);

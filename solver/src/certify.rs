@@ -97,13 +97,16 @@ fn standard_error(around: &[f64], gap: f64, excess: Option<f64>, chance: bool) -
     (square + 9.0 * most / (n * n) * f64::from(u8::from(chance))).sqrt()
 }
 
+/// More draws would fill memory with their estimates.
+const MOST: u64 = 1_000_000;
+
 /// Estimates at `x` by each estimator with each draw of `seed` and the `iterations`, as a run would make them there, beside those
 /// of `exact` with the same draws, whose certificate comes first. An estimator that adapts does so.
 ///
 /// Cost: that of the estimates, and for `predicted` an exact gradient more a draw and estimator. Memory: all estimates.
 ///
 /// # Errors
-/// [`Error::Invalid`] for fewer than two draws; as [`Estimator::estimate`].
+/// [`Error::Told`] for fewer than two draws, or more than a million; as [`Estimator::estimate`].
 pub fn certify<T: Element>(
     exact: &mut dyn Estimator<T>,
     estimators: &mut [Box<dyn Estimator<T>>],
@@ -112,10 +115,14 @@ pub fn certify<T: Element>(
     x: &[T],
     (seed, iterations): (u64, Range<u64>),
 ) -> Result<Vec<Certificate>, Error> {
-    let draws: Vec<Draw> = iterations.map(|k| Draw::new(seed, k)).collect();
-    if draws.len() < 2 {
-        return Err(Error::invalid("draws to certify by", draws.len(), "2 or more"));
+    inner.expect_countable("certify")?;
+    let number = iterations.end.saturating_sub(iterations.start);
+    if !(2..=MOST).contains(&number) {
+        return Err(Error::told(format!(
+            "certify keeps an estimate of each draw: it takes from 2 to {MOST} draws, not {number}"
+        )));
     }
+    let draws: Vec<Draw> = iterations.map(|k| Draw::new(seed, k)).collect();
     let mut all: Vec<&mut dyn Estimator<T>> = vec![&mut *exact];
     for estimator in estimators {
         all.push(&mut **estimator);
@@ -171,7 +178,7 @@ impl Estimates {
                 let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient)?;
                 own.gradients.push(gradient.iter().map(|g| g.as_f64()).collect());
                 *time += estimate.cost.time;
-                own.soundness = own.soundness.worst(estimate.soundness());
+                own.soundness = own.soundness.worst(estimate.soundness);
             }
         }
         for (own, time) in all.iter_mut().zip(times) {

@@ -48,6 +48,18 @@ pub trait Coupling: Named + fmt::Debug + Send + Sync {
         true
     }
 
+    /// What the algorithm that it belongs to takes besides, for inner steps of `lr`, where nothing else is asked for: the text of
+    /// an estimator, and that of an outer optimiser without its step size.
+    ///
+    /// ```
+    /// use hypertape_solver::coupling::{Bsa, Coupling, Warm};
+    /// assert_eq!(Bsa.brings(0.1), Some(["single-draw:terms=10,lr=0.1".into(), "sgd:power=0.5".into()]));
+    /// assert_eq!(Warm.brings(0.1), None);
+    /// ```
+    fn brings(&self, _lr: f64) -> Option<[String; 2]> {
+        None
+    }
+
     /// The inner loop of an outer iteration.
     fn inner(&self, inner: &InnerLoop, _iteration: usize) -> InnerLoop {
         *inner
@@ -88,12 +100,20 @@ impl Coupling for Cold {
 impl Coupling for Warm {}
 
 impl Coupling for Ttsa {
+    fn brings(&self, lr: f64) -> Option<[String; 2]> {
+        Some([format!("single-draw:terms=10,reuse=1,lr={lr:?}"), "sgd:power=0.6".to_owned()])
+    }
+
     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
         inner.scaled((iteration as f64 + 1.0).powf(-0.4))
     }
 }
 
 impl Coupling for Bsa {
+    fn brings(&self, lr: f64) -> Option<[String; 2]> {
+        Some([format!("single-draw:terms=10,lr={lr:?}"), "sgd:power=0.5".to_owned()])
+    }
+
     fn inner(&self, inner: &InnerLoop, iteration: usize) -> InnerLoop {
         match iteration {
             0 => inner.with_steps(0),

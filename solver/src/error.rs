@@ -1,8 +1,11 @@
 //! What can fail, with the numbers that say why.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use hypertape_autodiff::Fault;
+
+use crate::text::{bytes, plain};
 
 /// A failed hypergradient or run.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +96,8 @@ pub enum Error {
     },
     /// The file of states on disk failed.
     Spill {
+        /// The folder in which it is.
+        folder: PathBuf,
         /// What happened to it.
         what: &'static str,
         /// Why.
@@ -150,31 +155,13 @@ impl Error {
     }
 }
 
-/// A number without a row of zeros.
-fn plain(value: f64) -> String {
-    if value == 0.0 || (1e-5..1e16).contains(&value.abs()) {
-        value.to_string()
-    } else {
-        format!("{value:e}")
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Function { function, fault } => write!(f, "the problem's {function}: {fault}"),
-            Self::NonFinite { quantity, step: Some(step), lr } => write!(
-                f,
-                "{quantity} is not finite at inner step {step} (lr {}): the inner loop diverges, \
-                 a smaller lr may help",
-                plain(*lr)
-            ),
-            Self::NonFinite { quantity, step: None, lr } => {
-                write!(
-                    f,
-                    "{quantity} is not finite after the inner loop (lr {}): a smaller lr may help",
-                    plain(*lr)
-                )
+            Self::NonFinite { quantity, step, lr } => {
+                not_finite(f, quantity, *step, *lr)?;
+                f.write_str(": the inner loop diverges, a smaller lr may help")
             }
             Self::FirstOrderVanishes => f.write_str(
                 "the first-order gradient is identically zero: neither the inner start nor the \
@@ -205,29 +192,58 @@ impl fmt::Display for Error {
                  {iterations} iterations; its matrix is singular or nearly, or a step of the solver too long"
             ),
             Self::Diverged { loss, limit } => {
-                write!(f, "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges")
+                write!(
+                    f,
+                    "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges, a smaller outer step size may help"
+                )
             }
             Self::Invalid { what, found, expected } => {
                 write!(f, "{what}: found {found}, expected {expected}")
             }
             Self::Spelling { why } | Self::Told { why } => f.write_str(why),
-            Self::Memory { limit, needed, advice: Some((schedule, bytes)) } => write!(
-                f,
-                "memory: {needed} bytes are needed, {limit} are allowed; {schedule} takes {bytes}"
-            ),
-            Self::Memory { limit, needed, advice: None } => {
-                write!(f, "memory: {needed} bytes are needed at least, {limit} are allowed")
+            Self::Memory { limit, needed, advice } => {
+                let (exact, limit) =
+                    (format!("{} ({needed} bytes)", bytes(*needed)), bytes(*limit));
+                match advice {
+                    Some((schedule, least)) => write!(
+                        f,
+                        "needs {exact} of memory, {limit} is allowed; {schedule} takes {}",
+                        bytes(*least)
+                    ),
+                    None => write!(f, "needs at least {exact} of memory, {limit} is allowed"),
+                }
             }
-            Self::Spill { what, why } => write!(f, "the spill file {what}: {why}"),
+            Self::Spill { folder, what, why } => {
+                write!(f, "the spill file in {} {what}: {why}", folder.display())
+            }
             Self::State { why } => write!(f, "not the state of this run: {why}"),
             Self::Saving { why } => write!(f, "the run cannot be saved: {why}"),
             Self::Stopped => f.write_str("stopped before its end"),
             Self::Iteration { iteration, cause } => {
-                write!(f, "outer iteration {iteration}: {cause}")?;
-                let moved = *iteration > 0 && matches!(**cause, Self::NonFinite { .. });
-                f.write_str(if moved { ", or a smaller outer step size" } else { "" })
+                write!(f, "outer iteration {iteration}: ")?;
+                match **cause {
+                    // The same inner loop went well before the outer variables moved.
+                    Self::NonFinite { quantity, step, lr } if *iteration > 0 => {
+                        not_finite(f, quantity, step, lr)?;
+                        f.write_str(": the run diverges, a smaller outer step size may help, or a smaller lr")
+                    }
+                    _ => write!(f, "{cause}"),
+                }
             }
         }
+    }
+}
+
+fn not_finite(
+    f: &mut fmt::Formatter<'_>,
+    quantity: &str,
+    step: Option<usize>,
+    lr: f64,
+) -> fmt::Result {
+    let lr = plain(lr);
+    match step {
+        Some(step) => write!(f, "{quantity} is not finite at inner step {step} (lr {lr})"),
+        None => write!(f, "{quantity} is not finite after the inner loop (lr {lr})"),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::fingerprint::fingerprint;
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
-use crate::report::{Report, Soundness};
+use crate::report::Soundness;
 use crate::rollout::Task;
 use crate::schedule::Schedule;
 use crate::spelling::Named;
@@ -40,32 +40,8 @@ pub struct Estimate<T> {
     pub loss: T,
     /// What the call cost.
     pub cost: Cost,
-    /// What an implicit estimate rests on; `None` of the others.
-    pub report: Option<Report>,
-    /// How much steeper than a step of gradient descent the steepest step was in its gradient: the most by which reversing
-    /// a step took its largest adjoint to that of its gradient, over `lr`. 0 where no step was reversed through a rule's
-    /// tape: of gradient descent itself, implicit estimates, whole runs on one tape.
-    ///
-    /// Adam reaches `1 / eps` where a gradient vanishes; the hypergradient is then right, and useless.
-    pub sensitivity: f64,
-    /// By how much the largest entry of the adjoint of `w` grew from the end of the inner loop to its start, where a sweep went
-    /// that far; 0 elsewhere: of implicit and forward estimates, whole runs on one tape. A loop that converges shrinks it.
-    pub growth: f64,
-    /// Whether the cheap part of an estimate that corrects one by chance is identically zero.
-    pub vanishing: bool,
-}
-
-impl<T> Estimate<T> {
-    /// What its reader should know, in numbers.
-    pub fn soundness(&self) -> Soundness {
-        let Self { report, sensitivity, growth, vanishing, .. } = *self;
-        Soundness { report, sensitivity, growth, vanishing }
-    }
-
-    /// The same in words, one text each.
-    pub fn warnings(&self) -> Vec<String> {
-        self.soundness().warnings()
-    }
+    /// What its reader should know.
+    pub soundness: Soundness,
 }
 
 /// A way to compute, or estimate, `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
@@ -247,10 +223,10 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
             return Err(Error::NonFinite { quantity, step: None, lr: inner.lr() });
         }
         self.learn();
+        oracle.note(Soundness { loss: loss.as_f64().abs(), ..Soundness::default() });
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();
-        let Soundness { report, sensitivity, growth, vanishing } = oracle.soundness();
-        Ok(Estimate { loss, cost, report, sensitivity, growth, vanishing })
+        Ok(Estimate { loss, cost, soundness: oracle.soundness() })
     }
 }
 

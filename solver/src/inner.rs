@@ -3,6 +3,7 @@
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
+use crate::text::plain;
 
 /// `r` inner steps of size `lr`, taken by the [`Rule`](crate::Rule) of the oracle.
 ///
@@ -55,8 +56,24 @@ impl InnerLoop {
     /// An error that names `what` unless the number of steps is known.
     pub(crate) fn expect_known(&self, what: &str) -> Result<(), Error> {
         let Some(tolerance) = self.tolerance else { return Ok(()) };
-        let found = format!("one that ends at tolerance {tolerance}");
-        Err(Error::invalid(format!("the inner loop of {what}"), found, "one of so many steps"))
+        let tolerance = plain(tolerance);
+        Err(Error::told(format!(
+            "{what} needs a known number of inner steps, and the loop ends by its tolerance {tolerance}"
+        )))
+    }
+
+    /// An error unless `what` can go through all steps, one by one, while somebody waits.
+    ///
+    /// # Errors
+    /// [`Error::Told`] for more than 10^8.
+    pub fn expect_countable(&self, what: &str) -> Result<(), Error> {
+        const MOST: usize = 100_000_000;
+        if self.steps <= MOST {
+            return Ok(());
+        }
+        let steps = self.steps;
+        let why = format!("{what} goes through all steps: {steps} are too many, at most {MOST}");
+        Err(Error::told(why))
     }
 
     /// The same loop with steps `factor` as long, which is positive.

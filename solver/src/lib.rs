@@ -50,6 +50,7 @@ mod solve;
 mod spelling;
 mod spill;
 pub mod stats;
+pub mod text;
 mod variance;
 mod weigh;
 
@@ -111,6 +112,8 @@ pub use saved::{Saved, Saving, Settings};
 pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
 pub use solve::{final_state, mean_loss, solve};
-pub use spelling::{About, Described, Named, Range, Spelled, Value, Visit, find_by_name};
+pub use spelling::{
+    About, Described, Named, Range, Spelled, Value, Visit, expect_in, find_by_name,
+};
 pub use variance::{Levels, mean_square_factor, optimal_probability};
 pub use weigh::{Weighed, weigh};

@@ -7,6 +7,7 @@ use hypertape_autodiff::{Element, axpy};
 use crate::error::Error;
 use crate::params::{Params, scale};
 use crate::spelling::{About, Range, Spelled, Visit};
+use crate::text::plain;
 
 /// An outer optimiser: settings, and what they do to a point and to the moments that a run keeps for them.
 ///
@@ -176,10 +177,12 @@ impl Spelled for Optimiser {
 impl fmt::Display for Optimiser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sgd { lr, power: 0.0 } => write!(f, "sgd {lr}"),
-            Self::Sgd { lr, power } => write!(f, "sgd {lr}/k^{power}"),
-            Self::Momentum { lr, momentum } => write!(f, "momentum {lr}, {momentum}"),
-            Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 } => write!(f, "adam {lr}"),
+            Self::Sgd { lr, power: 0.0 } => write!(f, "sgd {}", plain(*lr)),
+            Self::Sgd { lr, power } => write!(f, "sgd {}/k^{power}", plain(*lr)),
+            Self::Momentum { lr, momentum } => write!(f, "momentum {}, {momentum}", plain(*lr)),
+            Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 } => {
+                write!(f, "adam {}", plain(*lr))
+            }
             _ => f.write_str(&self.text()),
         }
     }

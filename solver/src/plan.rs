@@ -21,9 +21,6 @@ use crate::schedule::{Counts, Keep, Prices, Schedule};
 /// States that a schedule with disk may keep there: more make the table dear.
 const TABLE: usize = 100;
 
-/// More steps are not gone through, action by action.
-const MOST: usize = 100_000_000;
-
 /// A schedule, and what it would take.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -51,11 +48,7 @@ pub fn plan<T: Element>(
     memory: u64,
 ) -> Result<Vec<Alternative>, Error> {
     let (steps, x) = (inner.steps(), oracle.start().values().to_vec());
-    if steps > MOST {
-        return Err(Error::told(format!(
-            "plan goes through all steps: {steps} are too many, at most {MOST}"
-        )));
-    }
+    inner.expect_countable("plan")?;
     let mut consider = |schedule: Schedule| -> Result<Alternative, Error> {
         let Some(other) = estimator.under(schedule) else {
             let expected = "an estimator with a schedule, such as exact";

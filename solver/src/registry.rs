@@ -31,7 +31,7 @@ use crate::rule::descent::GradientDescent;
 use crate::rule::momentum::Momentum;
 use crate::rule::proximal::{Ista, Projected};
 use crate::schedule::Schedule;
-use crate::spelling::{About, Described, Spelled, Visit, find_by_name};
+use crate::spelling::{About, Described, Spelled, Visit, expect_in, find_by_name};
 
 /// Makes a choice, and tells its text.
 type Make<M> = dyn Fn(&mut Visit) -> Result<(M, String), Error> + Send + Sync;
@@ -79,6 +79,8 @@ impl<M> fmt::Debug for Spelling<M> {
 pub struct Spellings<M> {
     kind: &'static str,
     lines: Vec<Spelling<M>>,
+    /// Refuses a setting that is no such number in the precision of what is made.
+    fits: fn(&str, f64) -> Result<(), Error>,
 }
 
 impl<M> Spellings<M> {
@@ -121,7 +123,15 @@ impl<M> Spellings<M> {
     pub fn parse_with_text(&self, text: &str) -> Result<(M, String), Error> {
         let (name, typed) = text.split_once(':').map_or((text, None), |(n, t)| (n, Some(t)));
         let line = self.find(name)?;
-        Visit::read(line.about.name, typed, |settings| (line.make)(settings))
+        let made = Visit::read(line.about.name, typed, |settings| (line.make)(settings))?;
+        for (setting, value) in
+            typed.into_iter().flat_map(|t| t.split(',')).filter_map(|s| s.split_once('='))
+        {
+            if let Ok(value) = value.parse() {
+                (self.fits)(&format!("{setting} of {name}"), value)?;
+            }
+        }
+        Ok(made)
     }
 }
 
@@ -223,7 +233,7 @@ fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
         Spelling::solver(Dense),
     ]);
     lines.extend(StochasticNeumann::listed().map(Spelling::estimator));
-    Spellings { kind: "estimator", lines }
+    Spellings { kind: "estimator", lines, fits: expect_in::<T> }
 }
 
 fn rules<T: Element>() -> Spellings<AnyRule<'static, T>> {
@@ -237,12 +247,12 @@ fn rules<T: Element>() -> Spellings<AnyRule<'static, T>> {
         Spelling::rule(Ista::LISTED),
         Spelling::rule(Projected::default()),
     ];
-    Spellings { kind: "rule", lines }
+    Spellings { kind: "rule", lines, fits: expect_in::<T> }
 }
 
 fn outers<T: Element>() -> Spellings<Box<dyn Outer<T>>> {
     let lines = Optimiser::listed().map(Spelling::outer);
-    Spellings { kind: "outer optimiser", lines: lines.into() }
+    Spellings { kind: "outer optimiser", lines: lines.into(), fits: expect_in::<T> }
 }
 
 fn couplings() -> Spellings<Box<dyn Coupling>> {
@@ -252,14 +262,14 @@ fn couplings() -> Spellings<Box<dyn Coupling>> {
         Spelling::coupling(Ttsa),
         Spelling::coupling(Bsa),
     ];
-    Spellings { kind: "coupling", lines }
+    Spellings { kind: "coupling", lines, fits: expect_in::<f64> }
 }
 
 impl Schedule {
     /// The kinds of schedules.
     pub fn spellings() -> Spellings<Self> {
         let lines = Self::listed().map(|one| Spelling::new(one, |made| made));
-        Spellings { kind: "schedule", lines: lines.into() }
+        Spellings { kind: "schedule", lines: lines.into(), fits: expect_in::<f64> }
     }
 }
 

@@ -43,6 +43,9 @@ const SOLVED: f64 = 1e-3;
 /// What a step may do to adjoints before there is a warning: a gradient of a millionth under Adam or `RMSProp`.
 const STEEP: f64 = 1e6;
 
+/// An outer loss beyond which there is a warning: those of all problems at their defaults are below 100.
+const LARGE: f64 = 1e10;
+
 /// What a whole loop may do to adjoints before there is a warning. The default loops of all problems stay below 100.
 const GROWN: f64 = 1e4;
 
@@ -91,16 +94,24 @@ impl fmt::Display for Report {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Soundness {
-    /// [`Estimate::report`](crate::Estimate::report).
+    /// What an implicit estimate rests on; `None` of the others.
     pub report: Option<Report>,
-    /// [`Estimate::sensitivity`](crate::Estimate::sensitivity).
+    /// How much steeper than a step of gradient descent the steepest step was in its gradient: the most by which reversing
+    /// a step took its largest adjoint to that of its gradient, over `lr`. 0 where no step was reversed through a rule's
+    /// tape: of gradient descent itself, implicit estimates, whole runs on one tape.
+    ///
+    /// Adam reaches `1 / eps` where a gradient vanishes; the hypergradient is then right, and useless.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub sensitivity: f64,
-    /// [`Estimate::growth`](crate::Estimate::growth).
+    /// By how much the largest entry of the adjoint of `w` grew from the end of the inner loop to its start, where a sweep went
+    /// that far; 0 elsewhere: of implicit and forward estimates, whole runs on one tape. A loop that converges shrinks it.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub growth: f64,
-    /// Whether the cheap part of an estimate is identically zero.
+    /// Whether the cheap part of an estimate that corrects one by chance is identically zero.
     pub vanishing: bool,
+    /// The outer loss, in absolute value.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
+    pub loss: f64,
 }
 
 impl Soundness {
@@ -111,23 +122,26 @@ impl Soundness {
             (Some(a), Some(b)) => Some(a.worst(b)),
             (a, b) => a.or(b),
         };
-        let sensitivity = self.sensitivity.max(other.sensitivity);
-        let (growth, vanishing) =
-            (self.growth.max(other.growth), self.vanishing || other.vanishing);
-        Self { report, sensitivity, growth, vanishing }
+        Self {
+            report,
+            sensitivity: self.sensitivity.max(other.sensitivity),
+            growth: self.growth.max(other.growth),
+            vanishing: self.vanishing || other.vanishing,
+            loss: self.loss.max(other.loss),
+        }
     }
 
-    /// What several processes tell each other.
+    /// What several processes tell each other; the loss is told as a result.
     pub(crate) fn without_report(self) -> [f64; 3] {
         [self.sensitivity, self.growth, f64::from(u8::from(self.vanishing))]
     }
 
     pub(crate) fn of([sensitivity, growth, vanishing]: [f64; 3]) -> Self {
-        Self { report: None, sensitivity, growth, vanishing: vanishing > 0.0 }
+        Self { sensitivity, growth, vanishing: vanishing > 0.0, ..Self::default() }
     }
 
-    /// One text each: those of the [`Report`], a step a million times as steep as one of gradient descent, an adjoint that
-    /// grew by a factor of 10 000, a cheap part that is zero.
+    /// One text each: those of the [`Report`], an outer loss above 1e10, a step a million times as steep as one of gradient
+    /// descent, an adjoint that grew by a factor of 10 000, a cheap part that is zero.
     ///
     /// ```
     /// use hypertape_solver::Soundness;
@@ -136,7 +150,7 @@ impl Soundness {
     /// assert!(Soundness::default().warnings().is_empty());
     /// ```
     pub fn warnings(&self) -> Vec<String> {
-        let Self { report, sensitivity, growth, vanishing } = self;
+        let Self { report, sensitivity, growth, vanishing, loss } = self;
         let report = report.map_or_else(String::new, |report| report.to_string());
         let steep = (*sensitivity > STEEP).then(|| {
             format!(
@@ -156,6 +170,10 @@ impl Soundness {
              all comes from the corrections"
                 .to_owned()
         });
-        report.lines().map(str::to_owned).chain(steep).chain(grown).chain(zero).collect()
+        let large = (*loss > LARGE).then(|| {
+            format!("the outer loss is {loss:.2e}, as where the inner loop diverges: a smaller lr may help")
+        });
+        let report = report.lines().map(str::to_owned);
+        report.chain(large).chain(steep).chain(grown).chain(zero).collect()
     }
 }

@@ -236,7 +236,7 @@ impl<T: Element> Run<T> {
             }
             let estimate = estimate.map_err(failed)?;
             let (loss, cost, soundness) =
-                (estimate.loss.as_f64(), estimate.cost, estimate.soundness());
+                (estimate.loss.as_f64(), estimate.cost, estimate.soundness);
             let limit = DIVERGED * state.first_loss.get_or_insert(loss).abs().max(1.0);
             if loss > limit {
                 return Err(failed(Error::Diverged { loss, limit }));

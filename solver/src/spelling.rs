@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::spelling::names::{hint, spelling};
 
 pub use crate::spelling::names::find_by_name;
-pub use crate::spelling::value::{Range, Value};
+pub use crate::spelling::value::{Range, Value, expect_in};
 
 /// What is told of a choice in one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

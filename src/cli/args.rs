@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
+use super::help::{self, DATA, INNER, MEMORY, OUTER, OUTPUT};
 use crate::{Error, Schedule};
 
 /// Hypergradients through unrolled inner loops, at the memory you choose.
 #[derive(Debug, Parser)]
-#[command(name = "hypertape", version, arg_required_else_help = true)]
+#[command(name = "hypertape", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = help::FIRST)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -21,6 +24,7 @@ pub(crate) enum Command {
     /// List the problems, with their default settings, or tell the settings of one
     Problems(Problems),
     /// List the estimators, with their settings and costs, or explain one
+    #[command(after_help = help::ESTIMATORS)]
     Estimators(Explained),
     /// List the inner update rules, or explain one
     Rules(Explained),
@@ -31,22 +35,32 @@ pub(crate) enum Command {
     /// List the couplings: how one inner loop goes on from the last; or explain one
     Couplings(Explained),
     /// Compute one hypergradient per estimator, side by side
+    #[command(after_help = help::GRADIENT)]
     Gradient(Gradient),
     /// Check a problem's own derivatives against differences and against each other
-    #[command(
-        after_help = "Checked near the start, or at the point of --at, over at most 10 inner steps, or --steps"
-    )]
+    #[command(after_help = help::CHECK)]
     Check(Common),
     /// Measure error, variance and time of estimators over draws, beside exact gradients
+    #[command(after_help = help::CERTIFY)]
     Certify(Certify),
     /// Show the schedules and unbiased estimators that fit into --memory, the best first, and which to take
+    #[command(after_help = help::PLAN)]
     Plan(Plan),
     /// Run a whole bilevel optimisation and judge its result
+    #[command(after_help = help::RUN)]
     Run(Run),
     /// Run a grid of settings from a file, recorded as it goes and resumed where it stopped
+    #[command(after_help = help::STUDY)]
     Study(Study),
     /// Compare two studies cell by cell: ratios of times, bytes and losses; status 1 if the second is worse
+    #[command(after_help = help::COMPARE)]
     Compare(Compare),
+    /// Print what completes the words of this command line in a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// Name of the shell
+        shell: Shell,
+    },
 }
 
 /// Of a list of choices.
@@ -68,53 +82,53 @@ pub(crate) struct Common {
     /// Name of the problem, see `hypertape problems`, with settings as NAME:setting=value,..., see `hypertape problems NAME`
     pub(crate) problem: String,
     /// Inner steps [default: the problem's]
-    #[arg(long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
+    #[arg(help_heading = INNER, long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
     pub(crate) steps: Option<usize>,
     /// Inner step size [default: the problem's]
-    #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = INNER, long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
     /// Inner update rule, such as adam:b1=0.8, see `hypertape rules` [default: the problem's]
-    #[arg(long, value_name = "RULE", allow_hyphen_values = true)]
+    #[arg(help_heading = INNER, long, value_name = "RULE", allow_hyphen_values = true)]
     pub(crate) rule: Option<String>,
     /// End the inner loop with the first step of length |w' - w| <= TOL lr, after R steps at the latest
-    #[arg(long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = INNER, long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) tolerance: Option<f64>,
     /// What exact gradients store of the inner run, such as binomial:c=10, see `hypertape schedules`, or auto: the fastest
     /// that fits into --memory. Stored states give the same bits in every schedule, kept tapes others in the last places; auto
     /// goes by a clock, so that two runs of it may differ there
-    #[arg(long, value_name = "S", default_value = "store-all", allow_hyphen_values = true)]
+    #[arg(help_heading = MEMORY, long, value_name = "S", default_value = "store-all", allow_hyphen_values = true)]
     pub(crate) schedule: Asked,
     /// Bytes that an estimate may take, such as 64MiB; predicted before it runs, and never exceeded
-    #[arg(long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
+    #[arg(help_heading = MEMORY, long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
     pub(crate) memory: Option<u64>,
     /// Seed of all random choices of the run
-    #[arg(long, value_name = "S", default_value_t = 0, value_parser = seed, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "S", default_value_t = 0, value_parser = seed, allow_hyphen_values = true)]
     pub(crate) seed: u64,
     /// Seed of the problem's data [default: the problem's]
-    #[arg(long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
+    #[arg(help_heading = DATA, long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) data_seed: Option<u64>,
     #[command(flatten)]
     pub(crate) data: Data,
     /// Precision
-    #[arg(long, value_enum, default_value_t = Dtype::F64)]
+    #[arg(help_heading = MEMORY, long, value_enum, default_value_t = Dtype::F64)]
     pub(crate) dtype: Dtype,
     /// Threads that share the tasks of a meta-batch or, of one task, the blocks of rows; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = MEMORY, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) threads: usize,
     /// Outer point: .npy (all arrays flat, in order) or .npz (by name) [default: the problem's start]
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = OUTER, long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) at: Option<PathBuf>,
     /// Inner start, likewise; an error where the problem's start depends on the outer point
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = INNER, long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) init: Option<PathBuf>,
     /// Folder to write results to (.npz and .json)
-    #[arg(long, value_name = "DIR")]
+    #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) save: Option<PathBuf>,
     /// Print one JSON object a line instead of a table
-    #[arg(long)]
+    #[arg(help_heading = OUTPUT, long)]
     #[serde(skip)]
     pub(crate) json: bool,
 }
@@ -122,34 +136,46 @@ pub(crate) struct Common {
 /// Samples in place of the problem's own, and what is chosen about the problem on them.
 #[derive(Clone, Debug, Default, PartialEq, Options, Serialize, Deserialize)]
 pub(crate) struct Data {
-    /// Training samples in place of the problem's: a file of svmlight (.svm) or .csv, or FEATURES,LABELS of .npy or IDX
-    /// (.idx, -ubyte); any may end in .gz
-    #[arg(long, value_name = "FILE")]
+    /// Training samples in place of the problem's: a file of svmlight, CSV or .npz (X and y), or FEATURES,LABELS of .npy or IDX;
+    /// packed by gzip or not
+    #[arg(help_heading = DATA, long, value_name = "FILE")]
     pub(crate) train: Option<String>,
     /// Validation samples, likewise [default: a share of --train]
-    #[arg(long, value_name = "FILE", requires = "train")]
+    #[arg(help_heading = DATA, long, value_name = "FILE", requires = "train")]
     pub(crate) valid: Option<String>,
     /// Test samples, likewise [default: a share of --train]
-    #[arg(long, value_name = "FILE", requires = "train")]
+    #[arg(help_heading = DATA, long, value_name = "FILE", requires = "train")]
     pub(crate) test: Option<String>,
     /// Column of the labels in .csv, by name or number, from 1 [default: the last]
-    #[arg(long, value_name = "COLUMN", requires = "train")]
+    #[arg(help_heading = DATA, long, value_name = "COLUMN", requires = "train")]
     pub(crate) label: Option<String>,
+    /// What separates the columns of .csv: a character, tab or space [default: found out]
+    #[arg(help_heading = DATA, long, value_name = "D", requires = "train", value_parser = delimiter)]
+    #[serde(default)]
+    pub(crate) delimiter: Option<char>,
+    /// Indices of svmlight files count from 0 [default: where one is 0]
+    #[arg(help_heading = DATA, long, requires = "train")]
+    #[serde(default)]
+    pub(crate) zero_based: bool,
+    /// What the names of files are relative to: the folder of a study
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) folder: PathBuf,
     /// Numbers of training, validation and test samples N,M,K, drawn by --data-seed [default: all, parts without a file
     /// sharing --train equally]
-    #[arg(long, value_name = "N,M,K", requires = "train", value_parser = split)]
+    #[arg(help_heading = DATA, long, value_name = "N,M,K", requires = "train", value_parser = split)]
     pub(crate) split: Option<[usize; 3]>,
     /// Share of training labels that are made wrong, where they are cleaned [default: 0.4]
-    #[arg(long, value_name = "SHARE", value_parser = not_negative, allow_hyphen_values = true)]
+    #[arg(help_heading = DATA, long, value_name = "SHARE", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) corruption: Option<f64>,
     /// Strength of the penalty, or the one to start from where it is chosen [default: the problem's]
-    #[arg(long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
+    #[arg(help_heading = DATA, long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) penalty: Option<f64>,
     /// Which penalties are chosen: one, class (one a class) or feature [default: one a feature]
-    #[arg(long, value_name = "WHICH")]
+    #[arg(help_heading = DATA, long, value_name = "WHICH")]
     pub(crate) penalties: Option<String>,
     /// Samples a mini-batch, for inner and outer loss [default: all]
-    #[arg(long, value_name = "B", value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = DATA, long, value_name = "B", value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) batch: Option<usize>,
 }
 
@@ -204,10 +230,10 @@ pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Estimator with a schedule, see `hypertape estimators`
-    #[arg(long, value_name = "E", default_value = "exact")]
+    #[arg(help_heading = OUTER, long, value_name = "E", default_value = "exact")]
     pub(crate) estimator: String,
     /// Draws of a pilot that weighs unbiased estimators too, by time and second moment; 0 for none
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = seed, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "N", default_value_t = 4, value_parser = draws, allow_hyphen_values = true)]
     pub(crate) draws: u64,
 }
 
@@ -216,10 +242,10 @@ pub(crate) struct Certify {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Estimator, see `hypertape estimators`; may be repeated
-    #[arg(long = "estimator", value_name = "E", default_value = "ufom")]
+    #[arg(help_heading = OUTER, long = "estimator", value_name = "E", default_value = "ufom")]
     pub(crate) estimators: Vec<String>,
     /// Draws of tasks, mini-batches and the estimators' own chance, each of an outer iteration
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = seed, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "N", default_value_t = 100, value_parser = draws, allow_hyphen_values = true)]
     pub(crate) draws: u64,
 }
 
@@ -228,13 +254,13 @@ pub(crate) struct Gradient {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Estimator, see `hypertape estimators`; may be repeated
-    #[arg(long = "estimator", value_name = "E", default_value = "exact")]
+    #[arg(help_heading = OUTER, long = "estimator", value_name = "E", default_value = "exact")]
     pub(crate) estimators: Vec<String>,
     /// Tell where time and bytes of each estimate went, by what was evaluated and by array operation
-    #[arg(long)]
+    #[arg(help_heading = OUTPUT, long)]
     pub(crate) breakdown: bool,
     /// Timed repetitions, after one that is not timed
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTPUT, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) repeat: usize,
 }
 
@@ -244,48 +270,48 @@ pub(crate) struct Run {
     #[serde(flatten)]
     pub(crate) common: Common,
     /// Estimator, see `hypertape estimators` [default: exact, or that of the coupling]
-    #[arg(long, value_name = "E")]
+    #[arg(help_heading = OUTER, long, value_name = "E")]
     pub(crate) estimator: Option<String>,
     /// How one inner loop goes on from the last: cold, from the problem's start; warm, from its end; ttsa, warm with
     /// inner steps lr / k^0.4; bsa, the same with k^0.5, after the outer step. The last two bring single-draw:terms=10 and
     /// sgd with k^0.6 and k^0.5
-    #[arg(long, value_name = "C", default_value = "cold")]
+    #[arg(help_heading = OUTER, long, value_name = "C", default_value = "cold")]
     pub(crate) coupling: String,
     /// Outer optimiser, such as sgd or adam:b1=0.8, see `hypertape optimisers` [default: the problem's]
-    #[arg(long, value_name = "O", allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "O", allow_hyphen_values = true)]
     pub(crate) outer: Option<String>,
     /// Outer step size [default: the problem's]
-    #[arg(long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) outer_lr: Option<f64>,
     /// Power by which the outer step size of sgd decays, lr / k^P [default: the problem's]
-    #[arg(long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) outer_power: Option<f64>,
     /// Momentum of the outer optimiser of that name [default: 0.9]
-    #[arg(long, value_name = "M", value_parser = not_negative, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "M", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) outer_momentum: Option<f64>,
     /// End with a hypergradient of norm TOL or less
-    #[arg(long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
     #[serde(rename = "gradient_norm_limit")]
     pub(crate) gradient_norm: Option<f64>,
     /// End when so many inner gradients and Hessian-vector products are spent
-    #[arg(long, value_name = "CALLS", value_parser = seed, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "CALLS", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) oracle_calls: Option<u64>,
     /// End after so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) time: Option<f64>,
     /// Go on from the state that --save left in this folder (and save there), or from this file; Ctrl-C saves it too
-    #[arg(long, value_name = "DIR")]
+    #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) resume: Option<PathBuf>,
     /// Iterations from one saved state to the next
-    #[arg(long, value_name = "K", default_value_t = 100, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTPUT, long, value_name = "K", default_value_t = 100, value_parser = at_least_one, allow_hyphen_values = true)]
     #[serde(skip)]
     pub(crate) save_every: usize,
     /// Outer iterations [default: the problem's]
-    #[arg(long, value_name = "K", value_parser = count, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "K", value_parser = count, allow_hyphen_values = true)]
     pub(crate) iterations: Option<usize>,
     /// Whole runs, with seeds and data seeds S, S+1, ...: means and standard deviations
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTPUT, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     #[serde(skip)]
     pub(crate) repeat: usize,
 }
@@ -351,6 +377,9 @@ pub(crate) struct Compare {
     /// two equal programs 1 of 100 comparisons has such a row at most. Fewer than 6 times a side are not compared
     #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) slower: f64,
+    /// Write the comparison as a page, with a figure of the ratios and their intervals
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -370,6 +399,20 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, &'static str> {
 
 pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
+}
+
+/// What comes of every draw is kept.
+pub(crate) fn draws(text: &str) -> Result<u64, &'static str> {
+    let number = text.parse().ok().filter(|&n| n <= 1_000_000);
+    number.ok_or("expected a whole number from 0 to 1000000")
+}
+
+fn delimiter(text: &str) -> Result<char, &'static str> {
+    match text {
+        "tab" | "\\t" => Ok('\t'),
+        "space" => Ok(' '),
+        _ => text.parse().map_err(|_| "expected a character, tab or space"),
+    }
 }
 
 /// `N,M,K`

@@ -42,7 +42,9 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open::<T>(app, entry, common, 0)?;
+    let mut opened = point::open::<T>(app, entry, common, 0)?.told();
+    // What follows tries each estimator once.
+    opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());
     for text in &options.estimators {
         let mut tried = point::estimator(app, &mut opened, common, text)?;

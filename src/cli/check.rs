@@ -40,7 +40,8 @@ pub(crate) fn run<T: Precise>(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let entry = &point::entry(app, common)?;
-    let Opened { mut oracle, inner, x, data_seed } = point::open::<T>(app, entry, common, 0)?;
+    let Opened { mut oracle, inner, x, data_seed, .. } =
+        point::open::<T>(app, entry, common, 0)?.told();
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
     if let Some(folder) = &common.save {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use crate::Error;
+
 /// Why a command ended without its result.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -10,6 +12,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// The run failed: exit status 1.
     Run(String),
+    /// The same, by an error of the solver.
+    Solver(Error),
     /// Ctrl-C, after what was done is saved: exit status 130.
     Interrupted(String),
     /// Nobody reads the output: exit status 1 without a word.
@@ -29,6 +33,7 @@ impl Failure {
     pub(crate) fn why(self) -> String {
         match self {
             Self::Usage(why) | Self::Run(why) | Self::Interrupted(why) => why,
+            Self::Solver(error) => error.to_string(),
             Self::Unread => "nobody reads the output".to_owned(),
         }
     }

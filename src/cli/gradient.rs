@@ -11,7 +11,7 @@ use super::app::{App, Precise};
 use super::args::Gradient;
 use super::failure::{Failure, say};
 use super::point::{self, Opened};
-use super::table::{Align, Table, bytes, seconds, significant};
+use super::table::{Align, Table, bytes, plain, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
@@ -147,7 +147,7 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open::<T>(app, entry, common, 0)?;
+    let mut opened = point::open::<T>(app, entry, common, 0)?.told();
     let names = options.estimators.iter();
     let mut chosen = names
         .map(|name| point::estimator(app, &mut opened, common, name))
@@ -188,7 +188,7 @@ fn measure<T: Precision>(
     estimator: &mut dyn Estimator<T>,
 ) -> Result<(Row, Vec<T>), Failure> {
     let common = &options.common;
-    let Opened { oracle, inner, x, data_seed } = opened;
+    let Opened { oracle, inner, x, data_seed, .. } = opened;
     let draw = Draw::new(common.seed, 0);
     let mut w = Vec::new();
     let mut gradient = vec![T::zero(); x.len()];
@@ -219,8 +219,7 @@ fn measure<T: Precision>(
         broken_down = oracle.breakdown().map(|breakdown| went(&breakdown, total));
         oracle.set_breakdown(false);
     }
-    let warnings = last.warnings();
-    let Estimate { loss, mut cost, report, sensitivity, growth, .. } = last;
+    let Estimate { loss, mut cost, soundness } = last;
     let median_and_min = |times: &mut [f64]| [0.5, 0.0].map(|q| quantile(times, q));
     let [primal_seconds, primal_seconds_min] = median_and_min(&mut primal[1..]);
     let [median, seconds_min] = median_and_min(&mut times[1..]);
@@ -247,10 +246,10 @@ fn measure<T: Precision>(
         seconds_min,
         process_peak_bytes: process_peak("self"),
         went: broken_down,
-        sensitivity,
-        growth,
-        warnings,
-        implicit: report.map(Into::into),
+        sensitivity: soundness.sensitivity,
+        growth: soundness.growth,
+        warnings: soundness.warnings(),
+        implicit: soundness.report.map(Into::into),
     };
     Ok((row, gradient))
 }
@@ -277,7 +276,7 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     let Some(first) = rows.first() else { return Ok(()) };
     let Row { steps, lr, dtype, primal_seconds, .. } = first;
     let primal = seconds(*primal_seconds);
-    say(out, format!("{}: {steps} steps, lr {lr}, {dtype}", entry.name))?;
+    say(out, format!("{}: {steps} steps, lr {}, {dtype}", entry.name, plain(*lr)))?;
     let peak = first.process_peak_bytes.map_or_else(|| "-".into(), bytes);
     say(out, format!("inner loop and outer loss alone: {primal}; the process: {peak}"))?;
     let right = ["loss", "|gradient|", "steps", "gradients", "HVPs", "bytes", "time", "/ primal"];

@@ -4,9 +4,10 @@ use std::io::Write;
 
 use super::args::{Explained, Problems};
 use super::failure::{Failure, say};
-use super::table::{Align, Table};
+use super::point::named;
+use super::table::{Align, Table, plain};
 use crate::problems::{Entry, Labels, Setting};
-use crate::{About, Described, Spelling, Spellings, find_by_name};
+use crate::{About, Described, Spelling, Spellings};
 
 /// One line a problem, or the settings of one.
 pub(crate) fn problems(
@@ -15,8 +16,7 @@ pub(crate) fn problems(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if let Some(name) = &options.problem {
-        let found = find_by_name("problem", name, catalogue, |e| &e.name);
-        return problem(found.map_err(Failure::usage)?, out);
+        return problem(&named(catalogue, name)?, out);
     }
     let mut table = Table::new(&[
         ("problem", Align::Left),
@@ -31,11 +31,11 @@ pub(crate) fn problems(
         table.push([
             entry.name.clone(),
             entry.steps.to_string(),
-            entry.lr.to_string(),
+            plain(entry.lr),
             entry.outer.to_string(),
             entry.iterations.to_string(),
             entry.data_seed.map_or_else(|| "-".into(), |s| s.to_string()),
-            entry.summary.to_owned(),
+            entry.summary.clone(),
         ]);
     }
     say(out, table)
@@ -52,23 +52,34 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
     match entry.samples {
         Some(Labels::Classes) => say(out, "--train: samples whose labels are classes")?,
         Some(Labels::Numbers) => say(out, "--train: samples whose labels are numbers")?,
+        Some(Labels::Images) => say(out, "--train: images, a folder each class, or a zip archive")?,
         None => {}
     }
     if entry.open_f32.is_none() {
         say(out, "--dtype: f64")?;
     }
-    if entry.settings.is_empty() {
-        return Ok(());
+    let setting = |Setting { name, default, kind, help, .. }: &Setting| {
+        [(*name).to_owned(), default.clone(), kind.to_string(), (*help).to_owned()]
+    };
+    let first = entry.settings.first().map(|s| format!("{}={}", s.name, s.default));
+    settings(name, entry.settings.iter().map(setting).collect(), first.as_slice(), out)
+}
+
+/// A line for each setting of `name`: its own name, default, what it may be, what it is. Then some as they are given.
+fn settings(
+    name: &str,
+    rows: Vec<[String; 4]>,
+    given: &[String],
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return say(out, "no settings");
     }
     let columns = ["setting", "default", "expected", "what it is"];
     let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
-    for setting in &entry.settings {
-        let Setting { name, default, kind, help, .. } = setting;
-        table.push([(*name).to_owned(), default.clone(), kind.to_string(), (*help).to_owned()]);
-    }
+    rows.into_iter().for_each(|row| table.push(row));
     say(out, table)?;
-    let first = &entry.settings[0];
-    say(out, format!("Given as {name}:{}={},...", first.name, first.default))
+    say(out, format!("Given as {name}:{}", given.join(",")))
 }
 
 /// One line for each choice of a kind, or the settings of one.
@@ -105,14 +116,14 @@ fn explain<M>(line: &Spelling<M>, out: &mut dyn Write) -> Result<(), Failure> {
     if !cost.is_empty() {
         say(out, format!("cost for r steps: {cost}"))?;
     }
-    if settings.is_empty() {
-        return say(out, "no settings");
+    let typed = |s: &Described| s.value.as_ref().map(|value| format!("{}={value}", s.name));
+    let mut given: Vec<_> = settings.iter().filter(|s| s.needed).filter_map(typed).collect();
+    if given.is_empty() {
+        given = settings.iter().filter_map(typed).take(1).collect();
     }
-    let columns = ["setting", "default", "expected", "what it is"];
-    let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
-    for Described { name, value, needed, expected, help, .. } in &settings {
-        let default = value.as_deref().filter(|_| !needed).unwrap_or("-");
-        table.push([name, default, expected, help]);
-    }
-    say(out, table)
+    let row = |Described { name, value, needed, expected, help, .. }: Described| {
+        let default = value.filter(|_| !needed).unwrap_or_else(|| "-".into());
+        [name.to_owned(), default, expected, help.to_owned()]
+    };
+    self::settings(name, settings.into_iter().map(row).collect(), &given, out)
 }

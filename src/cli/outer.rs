@@ -5,7 +5,7 @@ use super::args::Run as Options;
 use super::failure::Failure;
 use crate::coupling::Coupling;
 use crate::problems::Entry;
-use crate::{Outer, Spelled, Spellings};
+use crate::{Outer, Spelled, Spelling, Spellings};
 
 /// Settings of outer optimisers that have options of their own, `--outer-lr` and the others.
 const OWN: [&str; 3] = ["lr", "power", "momentum"];
@@ -21,6 +21,11 @@ fn name_of(setting: &str) -> &str {
     setting.split('=').next().unwrap_or_default()
 }
 
+/// Whether it has a setting of that name.
+fn has<M>(line: &Spelling<M>, setting: &str) -> bool {
+    line.settings().iter().any(|s| s.name == setting)
+}
+
 /// Of the outer optimisers in `all`, that of the problem, whose text is `default`, with another name and what was asked for by
 /// options of their own. The step size stays where only the name is another, so that one setting changes one thing.
 fn choose<M>(
@@ -32,18 +37,23 @@ fn choose<M>(
     let of = |e| Failure::usage(format!("--outer: {e}"));
     let (own, kept) = parts(default);
     let (name, typed) = parts(asked.unwrap_or(own));
-    let known = all.find(name).map_err(of)?.settings();
-    let known = |setting| known.iter().any(|s| s.name == setting);
-    let mut settings: Vec<String> = typed.iter().map(|&setting| setting.to_owned()).collect();
-    for (setting, value) in OWN.into_iter().zip(options) {
-        let Some(value) = value else { continue };
-        if !known(setting) {
-            return Err(Failure::usage(format!("--outer-{setting}: {name} has no {setting}")));
-        }
-        settings.push(format!("{setting}={value:?}"));
+    let line = all.find(name).map_err(of)?;
+    let asked = || OWN.into_iter().zip(options).filter_map(|(own, value)| Some((own, value?)));
+    if let Some((setting, _)) = asked().find(|(own, _)| !has(line, own)) {
+        let others = all.lines().iter().filter(|line| asked().all(|(own, _)| has(line, own)));
+        let others: Vec<_> = others.map(|line| line.about().name).collect();
+        let hint = if others.is_empty() {
+            let own: Vec<_> = asked().map(|(own, _)| own).collect();
+            format!("no outer optimiser has {}", own.join(" and "))
+        } else {
+            format!("--outer {} has it", others.join(" or "))
+        };
+        return Err(Failure::usage(format!("--outer-{setting}: {name} has no {setting}; {hint}")));
     }
+    let mut settings: Vec<String> = typed.iter().map(|&setting| setting.to_owned()).collect();
+    settings.extend(asked().map(|(own, value)| format!("{own}={value:?}")));
     for setting in kept.into_iter().filter(|&s| name == own || name_of(s) == "lr") {
-        if known(name_of(setting)) && !settings.iter().any(|s| name_of(s) == name_of(setting)) {
+        if has(line, name_of(setting)) && !settings.iter().any(|s| name_of(s) == name_of(setting)) {
             settings.push(setting.to_owned());
         }
     }
@@ -73,18 +83,20 @@ pub(crate) fn algorithm<T: Precise>(
     let registry = app.registry::<T>();
     let coupling = registry.couplings.parse(&options.coupling);
     let coupling = coupling.map_err(|e| Failure::usage(format!("--coupling: {e}")))?;
-    let lr = options.common.lr.unwrap_or(entry.lr);
-    let (power, brings) = match &*options.coupling {
-        "ttsa" => (Some(0.6), format!("single-draw:terms=10,reuse=1,lr={lr:?}")),
-        "bsa" => (Some(0.5), format!("single-draw:terms=10,lr={lr:?}")),
-        _ => (None, "exact".into()),
+    let brought = coupling.brings(options.common.lr.unwrap_or(entry.lr));
+    let [estimator, default] = match brought {
+        None => ["exact".to_owned(), entry.outer.text()],
+        // The step size stays that of the problem.
+        Some([estimator, outer]) => {
+            let own = entry.outer.text();
+            let lr = parts(&own).1.into_iter().find(|s| name_of(s) == "lr");
+            let (name, settings) = parts(&outer);
+            let settings: Vec<_> = settings.into_iter().chain(lr).collect();
+            [estimator, format!("{name}:{}", settings.join(","))]
+        }
     };
-    let asked = options.outer.as_deref().or(power.map(|_| "sgd"));
-    // Where a power was not typed, that of the coupling.
-    let decays = asked.is_some_and(|asked| parts(asked).0 == "sgd" && !asked.contains("power="));
-    let power = options.outer_power.or(power.filter(|_| decays));
-    let own = [options.outer_lr, power, options.outer_momentum];
-    let (outer, text) = choose(&registry.outers, &entry.outer.text(), asked, own)?;
+    let own = [options.outer_lr, options.outer_power, options.outer_momentum];
+    let (outer, text) = choose(&registry.outers, &default, options.outer.as_deref(), own)?;
     let (name, settings) = parts(&text);
     let known = registry.outers.find(name).map_err(Failure::usage)?.settings();
     let number = |own: &str| {
@@ -95,6 +107,6 @@ pub(crate) fn algorithm<T: Precise>(
     let others = settings.iter().copied().filter(|s| !OWN.contains(&name_of(s)));
     let rest = [name, &others.collect::<Vec<_>>().join(",")].join(":");
     let typed = (rest.trim_end_matches(':').to_owned(), OWN.map(number));
-    let estimator = options.estimator.clone().unwrap_or(brings);
+    let estimator = options.estimator.clone().unwrap_or(estimator);
     Ok(Algorithm { coupling, estimator, outer, typed })
 }

@@ -1,5 +1,6 @@
 //! A problem opened with the options of a command: the oracle, the inner loop and the outer point.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use super::arrays;
 use super::failure::Failure;
 use super::ranks;
 use crate::problems::data::{Files, load};
-use crate::problems::{Entry, Labels, Precision};
+use crate::problems::{Entry, ImageClasses, Labels, Precision, Setting, read_problem};
 use crate::{
     Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, axpy,
-    find_by_name, fingerprint, plan,
+    expect_in, find_by_name, fingerprint, plan,
 };
 
 /// A problem ready to be differentiated.
@@ -21,28 +22,48 @@ pub(crate) struct Opened<T> {
     pub(crate) inner: InnerLoop,
     pub(crate) x: Vec<T>,
     pub(crate) data_seed: Option<u64>,
+    /// What was decided about files of samples, a sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+impl<T> Opened<T> {
+    /// With a line on stderr for each note.
+    pub(crate) fn told(self) -> Self {
+        if ranks::first() {
+            // What cannot be told there is no reason to stop.
+            self.notes.iter().for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
+        }
+        self
+    }
 }
 
 /// The entry that the command names, with the settings that it gives in the name or as options.
 pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     let (name, settings) = common.problem.split_once(':').unwrap_or((&common.problem, ""));
-    let entry = find_by_name("problem", name, app.catalogue, |e| &e.name);
-    let entry = entry.map_err(Failure::usage)?;
+    let entry = named(app.catalogue, name)?;
     let typed = settings.split(',').filter(|setting| !setting.is_empty());
     let typed = typed.map(|setting| setting.split_once('=').unwrap_or((setting, "")));
     let options = common.data.settings();
     let options = options.iter().map(|(name, value)| (*name, value.as_str()));
-    let entry = entry.clone().with(typed.chain(options)).map_err(Failure::usage)?;
+    let entry = entry.with(typed.chain(options)).map_err(Failure::usage)?;
     if common.dtype == Dtype::F32 {
         f32::opener(&entry).map_err(Failure::usage)?;
     }
     if common.data.train.is_some() && entry.samples.is_none() {
-        let name = &entry.name;
-        return Err(Failure::usage(format!(
-            "--train: found '{name}', expected a problem that takes samples"
-        )));
+        return Err(Failure::usage(format!("--train: {} takes no samples", entry.name)));
     }
     Ok(entry)
+}
+
+/// The problem of this name, or in this file.
+pub(crate) fn named(catalogue: &[Entry], name: &str) -> Result<Entry, Failure> {
+    let path = Path::new(name);
+    if path.extension().is_some_and(|end| end == "npz") {
+        let read = read_problem(path).and_then(|statement| statement.into_entry(name));
+        return read.map_err(Failure::usage);
+    }
+    let entry = find_by_name("problem", name, catalogue, |e| &e.name);
+    Ok(entry.map_err(Failure::usage)?.clone())
 }
 
 /// The seed of the data of `entry`, if that is not fixed.
@@ -62,14 +83,15 @@ pub(crate) fn open<T: Precise>(
     shift: u64,
 ) -> Result<Opened<T>, Failure> {
     let data_seed = data_seed(entry, common)?.map(|seed| seed.wrapping_add(shift));
-    let mut oracle = on(entry, common, data_seed)?;
+    let (mut oracle, notes) = on(entry, common, data_seed)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
     oracle.set_memory(common.memory);
     if let Some(ranks) = ranks::ranks() {
         oracle.set_ranks(Arc::clone(ranks));
     }
-    let steps = common.steps.unwrap_or(entry.steps);
-    let mut inner = InnerLoop::new(steps, common.lr.unwrap_or(entry.lr)).map_err(Failure::usage)?;
+    let (steps, lr) = (common.steps.unwrap_or(entry.steps), common.lr.unwrap_or(entry.lr));
+    expect_in::<T>("--lr", lr).map_err(Failure::usage)?;
+    let mut inner = InnerLoop::new(steps, lr).map_err(Failure::usage)?;
     if let Some(tolerance) = common.tolerance {
         inner = inner.until(tolerance).map_err(Failure::usage)?;
     }
@@ -84,19 +106,19 @@ pub(crate) fn open<T: Precise>(
         let w = point(path, oracle.inner_start(), "--init")?;
         oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
     }
-    Ok(Opened { oracle, inner, x, data_seed })
+    Ok(Opened { oracle, inner, x, data_seed, notes })
 }
 
-/// Of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which
+/// At the draws of `seed`: of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which
 /// the rest does; of every task of the first meta-batch.
 ///
 /// # Errors
 /// As the evaluations of the problem.
-pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>) -> Result<String, Error> {
+pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<String, Error> {
     // What an estimate may take is no matter here.
     let memory = oracle.memory();
     oracle.set_memory(None);
-    let (x, draw) = (oracle.start().values().to_vec(), Draw::new(0, 0));
+    let (x, draw) = (oracle.start().values().to_vec(), Draw::new(seed, 0));
     let mut values = [&x, oracle.inner_start().values()].concat();
     let [mut w, mut slope] = oracle.vectors(oracle.inner_dim())?;
     for slot in 0..oracle.batch() {
@@ -115,20 +137,34 @@ pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>) -> Result<String, Error> 
     Ok(format!("{:016x}", fingerprint(bytes)))
 }
 
-/// The problem, on the samples that the command gives, if it gives any.
+/// The problem, on the samples that the command gives, if it gives any, and what was decided about their files.
 fn on<T: Precision>(
     entry: &Entry,
     common: &Common,
     seed: Option<u64>,
-) -> Result<Oracle<'static, T>, Failure> {
-    let Data { train, valid, test, label, split, .. } = common.data.clone();
+) -> Result<(Oracle<'static, T>, Vec<String>), Failure> {
+    let Data { train, valid, test, label, delimiter, zero_based, folder, split, .. } =
+        common.data.clone();
+    let told = |e: Error| match e {
+        Error::Invalid { .. } | Error::Told { .. } => Failure::usage(e),
+        e => Failure::Solver(e),
+    };
+    if let (Some(train), Some(Labels::Images)) = (&train, entry.samples) {
+        let side = entry.settings.iter().find(|setting| setting.name == "side");
+        let side = side.map_or(Ok(16), Setting::get).map_err(Failure::usage)?;
+        let images = ImageClasses::from_files(&[folder.join(train)], side);
+        let opened = entry.open_on_images(images.map_err(Failure::usage)?, seed);
+        return Ok((opened.map_err(told)?, Vec::new()));
+    }
     let numbers = entry.samples == Some(Labels::Numbers);
-    let files = train.map(|train| Files { train, valid, test, label, split, numbers });
+    let files = train.map(|train| {
+        let columns = Files { label, delimiter, zero_based, folder, ..Files::default() };
+        Files { train, valid, test, split, numbers, ..columns }
+    });
     let sets = files.map(|files| load::<T>(&files, seed.unwrap_or(0))).transpose();
-    entry.open_on(sets.map_err(Failure::usage)?, seed).map_err(|e| match e {
-        Error::Invalid { .. } => Failure::usage(e),
-        e => Failure::run(e),
-    })
+    let sets = sets.map_err(Failure::usage)?;
+    let notes = sets.iter().flat_map(|sets| sets.notes().to_vec()).collect();
+    Ok((entry.open_on(sets, seed).map_err(told)?, notes))
 }
 
 /// The estimator that `text` names, under the schedule that the command asks for.
@@ -142,8 +178,9 @@ pub(crate) fn estimator<T: Precise>(
     let schedule = match common.schedule {
         Asked::Given(schedule) => schedule,
         Asked::Auto if ranks::ranks().is_some() => {
-            let found = "--schedule auto: found several processes, whose times differ";
-            return Err(Failure::usage(format!("{found}, expected a schedule")));
+            let why =
+                "--schedule auto goes by times, which differ from process to process: name one";
+            return Err(Failure::usage(why));
         }
         Asked::Auto if made.schedule().is_none() => return Ok(made),
         Asked::Auto => alternatives(opened, &*made, common)?[0].schedule,
@@ -158,7 +195,7 @@ fn alternatives<T: Precision>(
     common: &Common,
 ) -> Result<Vec<Alternative>, Failure> {
     let (profile, memory) = (profile(opened, common)?, common.memory.unwrap_or(u64::MAX));
-    plan(estimator, &mut opened.oracle, &opened.inner, &profile, memory).map_err(Failure::run)
+    plan(estimator, &mut opened.oracle, &opened.inner, &profile, memory).map_err(Failure::Solver)
 }
 
 /// What pieces of an estimate take there, in bytes and time.

@@ -81,7 +81,7 @@ pub(crate) fn run<T: Precise>(
         let stem = stem(options, repeat);
         let opened =
             first.take().map_or_else(|| point::open(app, entry, common, repeat as u64), Ok);
-        let Opened { mut oracle, inner, x, data_seed } = opened?;
+        let Opened { mut oracle, inner, x, data_seed, .. } = opened?;
         let seed = common.seed.wrapping_add(repeat as u64);
         let (coupling, outer) = (Arc::clone(&coupling), Arc::clone(&outer));
         let run = Run { inner, outer, iterations, seed, coupling, limits };
@@ -182,7 +182,7 @@ fn begin<T: Precise>(
     files: &Files,
     named: &str,
 ) -> Result<Begun<T>, Failure> {
-    let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
+    let mut opened = point::open::<T>(app, entry, &options.common, 0)?.told();
     let mut asked = options.common.clone();
     if asked.schedule == Asked::Auto
         && let Some(taken) = files.schedule::<T>(&stem(options, 0), 0)?

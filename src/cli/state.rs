@@ -26,7 +26,7 @@ pub(super) fn settings<T: Precision>(
 ) -> Result<Settings, Failure> {
     let optional = |text: Option<String>| text.unwrap_or_else(|| "none".into());
     let init = options.common.init.as_ref().map(|path| path.display().to_string());
-    let data_hash = point::data_hash(oracle).map_err(Failure::run)?;
+    let data_hash = point::data_hash(oracle, 0).map_err(Failure::run)?;
     let files = options.common.data.train.iter().chain(&options.common.data.valid);
     let files: Vec<_> = files.chain(&options.common.data.test).map(String::as_str).collect();
     Ok(Settings::new(run, oracle, estimator)

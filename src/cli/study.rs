@@ -11,7 +11,7 @@ mod records;
 mod summary;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
@@ -20,6 +20,7 @@ use std::thread;
 
 use super::app::App;
 use super::args::{Compare, Part, Study as Options};
+use super::atomic;
 use super::failure::{Failure, say};
 use super::gradient::json;
 use super::run::progress;
@@ -69,12 +70,18 @@ fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failur
         return estimate(app, &study, &mine, options, out);
     }
     let mut records = Records::open(&folder, &study, file)?;
-    let missing: Vec<usize> =
-        mine.iter().copied().filter(|&i| records.slots[i].is_none()).collect();
+    let missing = records.missing(&study.cells, &mine)?;
     let (all, known) = (mine.len(), mine.len() - missing.len());
     // A study says how much it is about to do even where nobody reads it.
     let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded");
-    run_all(app, &study, &missing, options, &mut records)?;
+    // One seed of each combination first: the others are not run where nothing is random.
+    let mut seen = HashSet::new();
+    let keys = missing.iter().map(|&i| Ok((i, study.cells[i].key_of_seeds()?)));
+    let keys: Vec<_> = keys.collect::<Result<_, Failure>>()?;
+    let first: Vec<_> =
+        keys.into_iter().filter(|(_, key)| seen.insert(key.clone())).map(|(i, _)| i).collect();
+    run_all(app, &study, &first, options, &mut records)?;
+    run_all(app, &study, &records.missing(&study.cells, &missing)?, options, &mut records)?;
     tell(&study, &records, out)?;
     let outcomes = mine.iter().filter_map(|&i| records.slots[i].as_ref());
     let troubles: Vec<_> = outcomes.filter_map(|r| r.outcome.as_ref().err()).collect();
@@ -105,7 +112,7 @@ fn run_all(
     let work = || {
         while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = &study.cells[i];
-            let result = child::run(app, cell, limits, &turns).and_then(|outcome| {
+            let result = child::run(app, cell, &study.folder, limits, &turns).and_then(|outcome| {
                 let mut records = records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 records.add(&study.cells, i, outcome, options.jobs)
             });
@@ -144,7 +151,7 @@ fn estimate(
         let key = json(&kind)?;
         let each = match known.get(&key) {
             Some(&each) => each,
-            None => match child::ask(app, cell, Task::Probe, Limits::of(options))? {
+            None => match child::ask(app, cell, &study.folder, Task::Probe, Limits::of(options))? {
                 Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds.iter().sum()),
                 // A cell that fails at once takes no time.
                 _ => 0.0,
@@ -200,11 +207,18 @@ pub(crate) fn compare(app: &App, options: &Compare, out: &mut dyn Write) -> Resu
         let (a, b) = (options.before.display(), options.after.display());
         return Err(Failure::usage(format!("found no cell that {a} and {b} share")));
     }
-    let (table, worse) = summary::compared(&study.cells, [&before, &after], options.slower)?;
-    say(out, table)?;
+    let found = summary::compared(&study.cells, [&before, &after], options.slower)?;
+    say(out, &found.table)?;
     let others = study.cells.len() - both;
-    say(out, format!("{both} cells compared, {others} cells of the first are not in both"))?;
-    match worse {
+    let told = format!("{both} cells compared, {others} cells of the first are not in both");
+    say(out, &told)?;
+    if let Some(file) = &options.page {
+        let folders = [&options.before, &options.after].map(|folder| folder.display().to_string());
+        let text = page::comparison(&folders, [&before, &after], &told, &found);
+        atomic::write(file, |w| Ok(w.write_all(text.as_bytes())?))
+            .map_err(|e| Failure::run(format!("--page: {e}")))?;
+    }
+    match found.worse {
         0 => Ok(()),
         n => Err(Failure::run(format!("{n} rows are worse than before"))),
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub(crate) use crate::text::{bytes, plain};
+
 /// How the cells of a column line up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -38,6 +40,11 @@ impl Table {
         &self.lines
     }
 
+    /// How each column lines up.
+    pub(crate) fn align(&self) -> &[Align] {
+        &self.align
+    }
+
     /// The table in Markdown.
     pub(crate) fn markdown(&self) -> String {
         let rule = self.align.iter().map(|a| if *a == Align::Left { ":--" } else { "--:" });
@@ -71,22 +78,6 @@ impl fmt::Display for Table {
         }
         Ok(())
     }
-}
-
-/// A size in binary units, exact below 1 KiB: `12.3 MiB`.
-pub(crate) fn bytes(n: u64) -> String {
-    if n < 1024 {
-        return format!("{n} B");
-    }
-    let (mut value, mut unit) = (n as f64 / 1024.0, "KiB");
-    for next in ["MiB", "GiB", "TiB", "PiB", "EiB"] {
-        // From here on one decimal would print 1024.0.
-        if value < 1023.95 {
-            break;
-        }
-        (value, unit) = (value / 1024.0, next);
-    }
-    format!("{value:.1} {unit}")
 }
 
 /// A duration to three significant digits, in the unit that suits it: `812 µs`.
@@ -153,22 +144,6 @@ a";
     fn empty_tables_print() {
         assert_eq!(Table::new(&[]).to_string(), "");
         assert_eq!(Table::new(&[("a", Align::Right), ("b", Align::Left)]).to_string(), "a  b");
-    }
-
-    #[test]
-    fn sizes() {
-        let cases = [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (1024 * 1024 - 1, "1.0 MiB"),
-            (12_897_485, "12.3 MiB"),
-            (u64::MAX, "16.0 EiB"),
-        ];
-        for (n, expected) in cases {
-            assert_eq!(bytes(n), expected);
-        }
     }
 
     #[test]

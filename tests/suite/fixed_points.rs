@@ -136,10 +136,10 @@ fn active_bounds_have_their_closed_form() {
             // Roundings of steps that contract.
             assert!(deviation(&gradient, &known) < 1e-13, "{name} {solver:?}: {gradient:?}");
             assert!(deviation(&gradient, &unrolled) < 1e-13, "{name} {solver:?}: {unrolled:?}");
-            let report = found.report.unwrap();
+            let report = found.soundness.report.unwrap();
             assert!(report.fixed_point && report.inner_norm < 1e-14, "{name}: {report:?}");
             assert!(report.residual.unwrap() < 1e-13, "{name} {solver:?}: {report:?}");
-            assert_eq!(found.warnings(), [""; 0], "{name} {solver:?}");
+            assert_eq!(found.soundness.warnings(), [""; 0], "{name} {solver:?}");
         }
     }
 }
@@ -206,7 +206,7 @@ fn what_is_left_is_reported() {
         let (found, _) = implicit(&mut oracle, solver, STEPS).unwrap();
         let left = [-LR * H[0][1] * rho.powi(i32::from(terms) - 1), rho.powi(terms.into())];
         let known = (left[0].hypot(left[1]) * b[1] / b[0].hypot(b[1])).abs();
-        let residual = found.report.unwrap().residual.unwrap();
+        let residual = found.soundness.report.unwrap().residual.unwrap();
         assert!((residual - known).abs() < 1e-14, "{terms}: {residual} {known}");
     }
     // How far a loop is from rest is the length of the next step, and that of the first before it.
@@ -220,7 +220,7 @@ fn what_is_left_is_reported() {
     let gap = |i: usize, j: usize| (ends[i][0] - ends[j][0]).hypot(ends[i][1] - ends[j][1]);
     let mut bounded = Implicit::new(Dense).unwrap().strongly_convex(0.2).unwrap();
     let (found, _) = estimate(&mut bounded, &mut oracle, (2, LR), Draw::new(0, 0)).unwrap();
-    let report = found.report.unwrap();
+    let report = found.soundness.report.unwrap();
     assert!((report.inner_norm - gap(3, 2) / LR).abs() < 1e-14, "{report:?} {ends:?}");
     assert!((report.inner_ratio - gap(3, 2) / gap(1, 0)).abs() < 1e-14, "{report:?} {ends:?}");
     assert!(report.solution_error.unwrap() < 1e-14, "{report:?}");
@@ -291,7 +291,7 @@ fn warm_starts_are_states_of_the_rule() {
     let mut warm = Implicit::new(all()[2].clone()).unwrap().warm();
     let mut iterations = || {
         let (found, _) = estimate(&mut warm, &mut oracle, (STEPS, LR), Draw::new(0, 0)).unwrap();
-        found.report.unwrap().iterations
+        found.soundness.report.unwrap().iterations
     };
     assert_eq!([iterations(), iterations()], [3, 0]);
     assert_eq!(warm.state().shapes(), [Shape::column(4)]);

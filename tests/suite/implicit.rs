@@ -51,7 +51,7 @@ fn check<P: Bilevel<f64>>(name: &str, problem: impl Fn() -> P, inner: (usize, f6
         let gap = deviation(&gradient, known);
         // Residuals of 1e-14 times condition numbers of about 10, and roundings of as many inner steps.
         assert!(gap < 5e-13, "{name} {solver:?}: {gradient:?} off by {gap:e}");
-        let report = found.report.unwrap();
+        let report = found.soundness.report.unwrap();
         assert!(report.residual.unwrap() < 1e-13, "{name} {solver:?}: {report:?}");
         assert!(report.inner_norm < 1e-13, "{name} {solver:?}: {report:?}");
         assert_eq!(report.to_string(), "", "{name} {solver:?}");
@@ -248,7 +248,7 @@ fn hyper_cleaning_equals_the_peers() {
         // One sweep more than the series has factors, for the mixed product and the true residual.
         let cost = found.cost;
         assert_eq!([cost.inner_gradients, cost.hvps, cost.mixed], [51, products, 1], "{file}");
-        let report = found.report.unwrap();
+        let report = found.soundness.report.unwrap();
         assert!((report.inner_ratio - 0.704).abs() < 1e-3, "{report:?}");
         let text = report.to_string();
         assert!(text.starts_with("the inner loop is not converged: |dg/dw| is 1.61e-1"), "{text}");
@@ -273,7 +273,7 @@ fn reports_hold_at_the_point_where_the_loop_ended() {
     ];
     let [norm, start] =
         [dot(&g, &g).sqrt(), (1.4_f64.powi(2) + 1.6_f64.powi(2) + 1.05_f64.powi(2)).sqrt()];
-    let [good, rough] = [good, rough].map(|found| found.report.unwrap());
+    let [good, rough] = [good, rough].map(|found| found.soundness.report.unwrap());
     assert!((good.inner_norm - norm).abs() < 1e-14 && rough.inner_norm == good.inner_norm);
     assert!((good.inner_ratio - norm / start).abs() < 1e-14, "{good:?}");
     // b = F z + K'x + f; after one iteration of conjugate gradients b - (b'b / b'Hb) H b is left.
@@ -361,7 +361,7 @@ fn descend(
         let found =
             estimator.estimate(&mut oracle, &inner, x, Draw::new(0, k), &mut gradient).unwrap();
         x.iter_mut().zip(&gradient).for_each(|(x, g)| *x -= 0.01 * g);
-        found.report.unwrap()
+        found.soundness.report.unwrap()
     };
     iterations.map(step).collect()
 }
@@ -469,7 +469,7 @@ fn failures_are_told() {
     assert!(matches!(found, Error::Indefinite { curvature, .. } if curvature < 0.0), "{found}");
     for solver in [Arc::new(Minres { stop: FAR }) as Solver, Arc::new(Dense)] {
         let (report, _) = implicit(solver.clone(), Saddle, (3, 0.1)).unwrap();
-        assert!(report.report.unwrap().residual.unwrap() < 1e-14, "{solver:?}");
+        assert!(report.soundness.report.unwrap().residual.unwrap() < 1e-14, "{solver:?}");
     }
     for solver in all() {
         for (rough, quantity) in
@@ -501,6 +501,6 @@ fn single_precision() {
             estimate(&mut single, &mut oracle, (300, 0.4), Draw::new(0, 0)).unwrap();
         let gap = deviation(&gradient, &[1.026_666_666_666_666_7, -0.695_535_714_285_714_3]);
         // Roundings of 6e-8, some of them.
-        assert!(gap < 1e-6, "{solver:?}: {gradient:?} {:?}", found.report);
+        assert!(gap < 1e-6, "{solver:?}: {gradient:?} {:?}", found.soundness.report);
     }
 }

@@ -18,7 +18,7 @@ fn root() -> PathBuf {
 }
 
 /// `path -> level`, from the lines of ARCHITECTURE.md that begin with the path of a Rust file.
-fn levels() -> BTreeMap<String, u32> {
+fn levels() -> BTreeMap<String, f64> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let listed = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
@@ -91,7 +91,7 @@ fn expand(text: &str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
 }
 
 /// The file that declares the longest leading part of a module path, if it is a module of the crate.
-fn file_of(path: &[String], folder: &str, levels: &BTreeMap<String, u32>) -> Option<String> {
+fn file_of(path: &[String], folder: &str, levels: &BTreeMap<String, f64>) -> Option<String> {
     (1..=path.len()).rev().find_map(|n| {
         let file = format!("{folder}/{}.rs", path[..n].join("/"));
         levels.contains_key(&file).then_some(file)
@@ -146,7 +146,7 @@ fn upward_uses_would_be_seen() {
     let module = ["x".to_owned(), "y".to_owned()];
     let paths: Vec<String> = uses(text, &module).iter().map(|p| p.join("::")).collect();
     assert_eq!(paths, ["crate::a::B", "crate::c::d", "crate::c::E", "crate::x::f::G", "std::fmt"]);
-    let levels = BTreeMap::from([("s/c.rs".to_owned(), 3), ("s/c/d.rs".to_owned(), 1)]);
+    let levels = BTreeMap::from([("s/c.rs".to_owned(), 3.0), ("s/c/d.rs".to_owned(), 1.0)]);
     let at = |path: &[&str]| {
         let path: Vec<String> = path.iter().map(|&p| p.to_owned()).collect();
         file_of(&path, "s", &levels)

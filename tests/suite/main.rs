@@ -12,6 +12,10 @@ mod coupled;
 mod divergence;
 mod estimators;
 mod fixed_points;
+#[cfg(feature = "cli")]
+mod guide;
+#[cfg(feature = "cli")]
+mod help;
 mod implicit;
 mod inner_rules;
 mod known_answers;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hypertape::linear::{Cg, Dense, Gmres, Nystrom, Stop};
 use hypertape::problems::{Precision, catalogue};
 use hypertape::rand::RngExt;
+use hypertape::text;
 use hypertape::{
     Adam, Cheap, Draw, Error, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape,
     Implicit, InnerLoop, Jump, Keep, Momentum, Oracle, Profile, Registry, Reversible, Roulette,
@@ -51,9 +52,8 @@ fn a_budget_is_kept_or_refused_with_what_would_fit() {
         let least = estimate(&mut oracle, &inner, &mut Exact::new(Schedule::Constant)).unwrap();
         oracle.set_memory(Some(least - 1));
         let why = estimate(&mut oracle, &inner, &mut Exact::default()).unwrap_err().to_string();
-        let expected =
-            format!("memory: {least} bytes are needed at least, {} are allowed", least - 1);
-        assert_eq!(why, expected);
+        let expected = format!("({least} bytes) of memory, {} is allowed", text::bytes(least - 1));
+        assert!(why.starts_with("needs at least ") && why.ends_with(&expected), "{why}");
         oracle.set_memory(Some(100));
         let why = estimate(&mut oracle, &inner, &mut FirstOrder).unwrap_err();
         assert!(matches!(
@@ -84,7 +84,7 @@ fn what_is_planned_fits_and_more_memory_never_costs_time() {
         }
         assert!(budgets > 10, "{budgets}");
         let why = of(1000).unwrap_err().to_string();
-        assert!(why.ends_with(" bytes are needed at least, 1000 are allowed"), "{why}");
+        assert!(why.ends_with(" bytes) of memory, 1000 B is allowed"), "{why}");
         // Bytes of each are those that a run takes.
         let inner = InnerLoop::new(20, lr).unwrap();
         for planned in plan(&exact, &mut oracle, &inner, &profile, most).unwrap() {
@@ -161,7 +161,8 @@ fn a_loop_that_stops_by_itself_is_reversed_online() {
     let best = Schedule::Binomial { c: 6 }.counts(steps).unwrap().plain_steps as f64;
     assert!(cost.plain_steps as f64 <= 1.07 * best, "{} {best}", cost.plain_steps);
     let why = all.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut same).unwrap_err();
-    let expected = "an inner loop that stops by itself, by its tolerance, needs the schedule online, for example online:c=10; store-all is for a known number of steps";
+    let expected =
+        "an inner loop that ends by a tolerance needs the schedule online, for example online:c=10";
     assert_eq!(why.to_string(), expected);
 }
 
@@ -342,7 +343,7 @@ fn predictions_are_never_below_what_is_measured() {
         ]
     };
     let (mut ran, mut same) = (0, 0);
-    for seed in 0..600 {
+    for seed in 0..1000 {
         let mut stream = Draw::new(seed, 0).stream();
         let name = ["quadratic", "w1-ridge"][below(&mut stream, 2)];
         let (mut oracle, lr) = open(name);
@@ -409,5 +410,5 @@ fn predictions_are_never_below_what_is_measured() {
             same += 1;
         }
     }
-    assert!(ran > 300 && same > 120, "{ran} {same}");
+    assert!(ran > 500 && same > 200, "{ran} {same}");
 }

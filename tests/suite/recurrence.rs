@@ -301,6 +301,6 @@ fn a_predicate_ends_a_loop() {
     let error = refused.until(|_, _| true).unwrap_err().to_string();
     assert_eq!(
         error,
-        "an inner loop that stops by itself, by its tolerance, needs the schedule online, for example online:c=10; store-all is for a known number of steps"
+        "an inner loop that ends by a tolerance needs the schedule online, for example online:c=10"
     );
 }

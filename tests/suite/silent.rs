@@ -255,3 +255,132 @@ fn long_estimates_end_in_time() {
         "batches of stocbio",
     );
 }
+
+/// What a person would write: the sentence, whole.
+#[test]
+fn errors_say_what_to_do() {
+    let folder = folder(&[
+        ("big.csv", "1,0,1e39\n2,0,1\n3,1,2\n2,2,2\n"),
+        ("two.csv", "1,0,1\n2,1,0\n"),
+        ("t.csv", "1,0,0\n0,1,1\n1,1,0\n2,1,1\n1,2,0\n2,2,1\n"),
+    ]);
+    for (line, expected) in [
+        (
+            "run ridge --outer-lr 1e9 --iterations 3",
+            "the run diverges, a smaller outer step size may help, or a smaller lr",
+        ),
+        (
+            "run quadratic --outer-lr 1e9 --iterations 3",
+            "the run diverges, a smaller outer step size may help",
+        ),
+        (
+            "gradient ridge --train {}/big.csv --dtype f32",
+            "big.csv: label 1e39 of sample 1: 1e39 is inf in f32",
+        ),
+        (
+            "gradient quadratic --rule adam:eps=1e-60 --dtype f32",
+            "error: eps of adam: 1e-60 is 0 in f32",
+        ),
+        ("gradient quadratic --lr 1e-60 --dtype f32", "error: --lr: 1e-60 is 0 in f32"),
+        (
+            "gradient quadratic --estimator jump:q=0.5 --tolerance 1e-3 --schedule online:c=2",
+            "jump:q=0.5,anchors=3,degree=6 needs a known number of inner steps, and the loop ends by its tolerance 0.001",
+        ),
+        (
+            "gradient quadratic --tolerance 1e-3",
+            "an inner loop that ends by a tolerance needs the schedule online, for example online:c=10",
+        ),
+        (
+            "gradient quadratic --rule ista:outer=3",
+            "the outer variables: index 3 is out of range, expected less than 1",
+        ),
+        ("gradient w3 --train {}/missing.csv", "error: --train: w3 takes no samples"),
+        ("gradient ridge --train {}/missing.csv", "missing.csv: No such file or directory"),
+        (
+            "gradient digits-penalty --train {}/two.csv",
+            "two.csv: 2 samples are too few for a share of each part",
+        ),
+        (
+            "gradient digits-penalty --train {}/two.csv --split 0,0,0",
+            "two.csv: --split leaves no samples",
+        ),
+        (
+            "gradient digits-penalty --train {}/t.csv --delimiter ;",
+            "where a label and a feature are needed; is the delimiter ,?",
+        ),
+        (
+            "gradient quadratic --memory 1KiB",
+            "needs at least 5.9 KiB (5984 bytes) of memory, 1.0 KiB is allowed",
+        ),
+        (
+            "run quadratic --outer-momentum 0.5 --outer-power 1",
+            "--outer-momentum: sgd has no momentum; no outer optimiser has power and momentum",
+        ),
+        (
+            "run quadratic --outer-momentum 0.5",
+            "--outer-momentum: sgd has no momentum; --outer momentum has it",
+        ),
+        ("gradient quadratic --schedule binomial", "binomial needs c, for example binomial:c=10"),
+        (
+            "certify quadratic --steps 18446744073709551615 --schedule constant",
+            "certify goes through all steps",
+        ),
+        (
+            "certify quadratic --draws 18446744073709551615",
+            "expected a whole number from 0 to 1000000",
+        ),
+        ("gradient quadratic --estimator ufom:floor=-7", "floor of ufom: found -7"),
+    ] {
+        refused(line, folder.path(), expected);
+    }
+    let (status, out, _) = run("gradient quadratic --lr 1e-200", folder.path());
+    assert!(status == 0 && out.starts_with("quadratic: 5 steps, lr 1e-200, f64\n"), "{out}");
+}
+
+/// A loss that no problem has is told, by every estimate and run.
+#[test]
+fn losses_beyond_reason_are_told() {
+    let none = tempdir().unwrap();
+    for estimator in ["exact", "forward", "full-tape", "first-order", "cg"] {
+        let found =
+            row(&format!("gradient quadratic --lr 1e10 --estimator {estimator}"), none.path());
+        assert!(found["warnings"].to_string().contains("the outer loss is 4.41e101"), "{found}");
+    }
+    let (_, out, _) = run("run quadratic --lr 1e9 --iterations 1", none.path());
+    assert!(out.contains("warning: the estimate: the outer loss is 4.41e91"), "{out}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_spill_error_names_its_folder() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+    command.args(["gradient", "quadratic", "--schedule", "disk:ram=1,disk=2"]);
+    let output = command.env("TMPDIR", "/nowhere").output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        err,
+        "error: exact: the spill file in /nowhere cannot be made: No such file or directory\n"
+    );
+}
+
+/// Notes on files are told once on stderr, and stand in the report of a study, whose files are beside it.
+#[test]
+fn what_is_decided_about_a_file_is_told() {
+    let folder = folder(&[
+        ("t.csv", "0,1,2\n1.5,0,0\n0,1,1\n1,1,0\n2,1,1\n1,2,0\n2,2,1\n"),
+        (
+            "study.toml",
+            "[[grid]]\nproblem = 'digits-penalty'\ntrain = 't.csv'\nsteps = [1, 2]\nmeasure = 'gradient'\nrepeats = 0",
+        ),
+    ]);
+    let note = "t.csv: the first line, 0,1,2, is taken for a header, as it counts the columns";
+    let (status, _, err) =
+        run("run digits-penalty --train {}/t.csv --iterations 1 --repeat 2", folder.path());
+    assert_eq!((status, err.lines().count()), (0, 1), "{err}");
+    assert!(err.starts_with("note: ") && err.ends_with(&format!("{note}\n")), "{err}");
+    let (status, out, err) = run("study {}/study.toml --out {}/out", folder.path());
+    assert_eq!(status, 0, "{err}");
+    assert_eq!(out.matches(note).count(), 1, "{out}");
+    let report = fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+    assert!(report.contains("is taken for a header"), "{report}");
+}

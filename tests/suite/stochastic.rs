@@ -248,7 +248,7 @@ fn without_mini_batches_the_series_is_the_deterministic_one() {
     let mut estimator = StochasticNeumann::new(all, None).unwrap();
     let (found, gradient) = estimate(&mut estimator, &mut oracle, (5, 0.3), draw).unwrap();
     assert!(deviation(&gradient, &known) < 2e-15, "{gradient:?} {known:?}");
-    let report = found.report.unwrap();
+    let report = found.soundness.report.unwrap();
     assert_eq!((report.residual, report.solution_error, report.iterations), (None, None, 5));
     // The weights of a single draw add up to the series, term by term.
     let mut single = StochasticNeumann::new(Terms::Single { terms: 6 }, None).unwrap();

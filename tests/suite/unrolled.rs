@@ -15,7 +15,7 @@ fn of(
 ) -> (Vec<f64>, Cost) {
     let mut oracle = Oracle::new(problem).unwrap();
     let (found, gradient) = estimate(estimator, &mut oracle, inner, Draw::new(0, 0)).unwrap();
-    assert!(found.report.is_none());
+    assert!(found.soundness.report.is_none());
     (gradient, found.cost)
 }
 

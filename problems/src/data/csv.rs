@@ -1,64 +1,198 @@
-//! Dense rows of numbers with commas between. The first line is a header if none of its fields is a number.
+//! Dense rows of numbers, with a separator between and a label in one column.
+//!
+//! Lines that begin with `#` and empty ones are left out. The separator is the first of tab, semicolon, comma and blanks that gives
+//! the first lines equally many fields. The first line is a header where it
+//! - has a name in a column that goes on with numbers, or names alone;
+//! - counts its columns from 0, as pandas does: at least eight, or three before numbers that are not whole;
+//! - counts samples and features before names of classes, as scikit-learn's own files do.
 
-use std::io::Read;
+use std::borrow::Cow;
+use std::io::BufRead;
 
-use csv::{ReaderBuilder, StringRecord};
 use hypertape_autodiff::Element;
 use hypertape_solver::Error;
 
-use super::source::{Features, Name, Table, shown};
+use super::source::{Features, Lines, Name, Table, shown};
 
-/// Reads a table whose labels stand in the column called `label`, or of that number, from 1, or in the last.
+/// Lines by which separator and header are told.
+const FIRST: usize = 10;
+
+/// Reads a table whose labels stand in the column called `label`, or of that number, from 1, or in the last; its columns are
+/// separated by `delimiter`, or by what is found.
 pub(crate) fn read<T: Element>(
     name: Name,
-    reader: impl Read,
-    label: Option<&str>,
+    reader: impl BufRead,
+    (label, delimiter): (Option<&str>, Option<char>),
 ) -> Result<Table<T>, Error> {
-    let mut records = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader);
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
-    let (mut record, mut layout) = (StringRecord::new(), None);
-    while records.read_record(&mut record).map_err(|e| name.wrong("", e, "lines of numbers"))? {
-        let line = record.position().map_or(0, csv::Position::line);
-        let at = || format!(":{line}");
-        let (width, place) = if let Some(layout) = layout {
-            layout
-        } else {
-            let is_header = record.iter().all(|field| field.trim().parse::<f64>().is_err());
-            let place = column(&record, is_header, label).ok_or_else(|| {
-                let found = format!("no column {:?}", shown(label.unwrap_or_default()));
-                let expected =
-                    format!("a name in the header, or a number from 1 to {}", record.len());
-                name.wrong(at(), found, expected)
-            })?;
-            if record.len() < 2 {
-                return Err(name.wrong(at(), "one column", "a label and one feature at least"));
-            }
-            layout = Some((record.len(), place));
-            if is_header {
-                continue;
-            }
-            (record.len(), place)
-        };
-        if record.len() != width {
-            let expected = format!("{width}, as in the first line");
-            return Err(name.wrong(at(), format!("{} fields", record.len()), expected));
+    let content = |line: &Result<(u64, String), Error>| {
+        line.as_ref().map_or(true, |(_, text)| !text.trim().is_empty() && !text.starts_with('#'))
+    };
+    let mut lines = Lines::new(name, reader).filter(content);
+    let first: Vec<_> = lines.by_ref().take(FIRST).collect::<Result<_, _>>()?;
+    let detected = detect(&first);
+    let separator = delimiter.unwrap_or(detected);
+    let rows = first.iter().map(|(line, text)| fields(name, *line, text, separator));
+    let rows: Vec<Vec<Cow<str>>> = rows.collect::<Result<_, _>>()?;
+    let hint = if separator == detected {
+        String::new()
+    } else {
+        format!("; is the delimiter {}?", named(detected))
+    };
+    let (mut notes, mut head) = (Vec::new(), None);
+    if let Some(why) = header(&rows) {
+        if let Some(why) = why {
+            let text = shown(&first[0].1);
+            notes.push(format!(
+                "{}: the first line, {text}, is taken for a header, as {why}",
+                name.0
+            ));
         }
-        for (i, field) in record.iter().enumerate() {
-            let number = name.number(line, field)?;
+        head = Some(&rows[0]);
+    }
+    let skipped = usize::from(head.is_some());
+    let Some(width) = rows.get(skipped).map(Vec::len) else {
+        return Err(Error::told(format!("{}: no samples", name.0)));
+    };
+    if width < 2 {
+        let why = format!(
+            "{}:{}: one column, where a label and a feature are needed",
+            name.0, first[skipped].0
+        );
+        return Err(Error::told(why + &hint));
+    }
+    let place = column(head, width, label)
+        .map_err(|why| Error::told(format!("{}: {why}{hint}", name.0)))?;
+    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let rest = first.iter().skip(skipped).map(|(line, text)| Ok((*line, Cow::from(text))));
+    for row in rest.chain(lines.map(|line| line.map(|(line, text)| (line, Cow::from(text))))) {
+        let (line, text) = row?;
+        let row = fields(name, line, &text, separator)?;
+        if row.len() != width {
+            let first = first[skipped].0;
+            let why =
+                format!("{}:{line}: {} fields, where line {first} has {width}", name.0, row.len());
+            return Err(Error::told(why + &hint));
+        }
+        for (i, field) in row.iter().enumerate() {
             if i == place {
-                labels.push(number);
+                labels.push(name.label(line, field)?);
             } else {
-                values.push(name.element(at, number)?);
+                let number = name.number(line, field)?;
+                values.push(name.element(|| format!(":{line}"), number)?);
             }
         }
     }
-    Ok(Table { features: Features::Dense(values), labels })
+    Ok(Table { features: Features::Dense(values), labels, notes })
 }
 
-/// The place of the labels.
-fn column(first: &StringRecord, is_header: bool, label: Option<&str>) -> Option<usize> {
-    let Some(label) = label else { return first.len().checked_sub(1) };
-    let named = first.iter().position(|field| is_header && field.trim() == label);
-    let numbered = label.parse().ok().filter(|&n: &usize| 0 < n && n <= first.len());
-    named.or(numbered.map(|n| n - 1))
+/// The place of the labels among so many columns, or why there is none.
+fn column(
+    head: Option<&Vec<Cow<str>>>,
+    width: usize,
+    label: Option<&str>,
+) -> Result<usize, String> {
+    let Some(label) = label else { return Ok(width - 1) };
+    let named = head.and_then(|head| head.iter().position(|field| field.trim() == label));
+    let numbered = label.parse().ok().filter(|n| (1..=width).contains(n)).map(|n: usize| n - 1);
+    named.or(numbered).ok_or_else(|| {
+        let has = match head {
+            Some(head) => format!("the header has {}", shown(&head.join(", "))),
+            None => format!("columns are numbered from 1 to {width}"),
+        };
+        format!("no column {:?}, {has}", shown(label))
+    })
+}
+
+/// What separates the fields of the first lines, of which the very first may be a header of another length.
+fn detect(lines: &[(u64, String)]) -> char {
+    let lines = if lines.len() > 1 { &lines[1..] } else { lines };
+    let fits = |separator: &char| {
+        let mut counts = lines.iter().map(|(_, text)| split(text, *separator).count());
+        counts.next().is_some_and(|first| first > 1 && counts.all(|count| count == first))
+    };
+    ['\t', ';', ',', ' '].into_iter().find(fits).unwrap_or(',')
+}
+
+/// A separator as it is typed.
+fn named(separator: char) -> String {
+    match separator {
+        '\t' => "tab".to_owned(),
+        ' ' => "space".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Fields without quotes; any number of blanks separates.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let blanks = separator == ' ';
+    text.split(move |c: char| if blanks { c.is_whitespace() } else { c == separator })
+        .filter(move |field| !blanks || !field.is_empty())
+}
+
+/// The fields of a line. One in quotes may hold separators, and two quotes for one.
+fn fields<'l>(
+    name: Name,
+    line: u64,
+    text: &'l str,
+    separator: char,
+) -> Result<Vec<Cow<'l, str>>, Error> {
+    if !text.contains('"') {
+        return Ok(split(text, separator).map(Cow::from).collect());
+    }
+    let (mut fields, mut quoted) = (vec![String::new()], false);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let (last, next) = (fields.len() - 1, rest.peek());
+        match c {
+            '"' if quoted && next == Some(&'"') => {
+                rest.next();
+                fields[last].push('"');
+            }
+            '"' => quoted = !quoted,
+            _ if quoted || c != separator => fields[last].push(c),
+            ' ' if fields[last].is_empty() || next.is_none() => {}
+            _ => fields.push(String::new()),
+        }
+    }
+    if quoted {
+        return Err(Error::told(format!(
+            "{}:{line}: a quote that does not end in its line",
+            name.0
+        )));
+    }
+    Ok(fields.into_iter().map(Cow::from).collect())
+}
+
+/// Whether the first line is a header, and why where that is not plain.
+fn header(rows: &[Vec<Cow<str>>]) -> Option<Option<&'static str>> {
+    let (first, others) = rows.split_first()?;
+    let number = |field: &Cow<str>| {
+        let field = field.trim();
+        field.parse::<f64>().is_ok() || ["true", "false"].contains(&&*field.to_ascii_lowercase())
+    };
+    if !first.iter().any(number) {
+        return Some(None);
+    }
+    let second = others.first()?;
+    let whole = |field: &Cow<str>| field.trim().parse::<usize>().ok();
+    let counts = first.len() > 2 && whole(&first[0]).is_some();
+    if counts
+        && first.get(1).and_then(whole) == Some(second.len() - 1)
+        && !first[2..].iter().any(number)
+    {
+        return Some(Some("it counts samples and features and names classes"));
+    }
+    if first.len() != second.len() {
+        return None;
+    }
+    if first.iter().zip(second).any(|(a, b)| !number(a) && number(b)) {
+        return Some(None);
+    }
+    let numbers: Vec<_> = first.iter().take_while(|field| number(field)).collect();
+    let counted = numbers.iter().enumerate().all(|(i, field)| whole(field) == Some(i));
+    let fractions = others.iter().flatten().any(|field| number(field) && field.contains('.'));
+    let columns = numbers.len();
+    let all = columns + 1 >= first.len();
+    (all && counted && (columns >= 8 || columns >= 3 && fractions))
+        .then_some(Some("it counts the columns"))
 }

@@ -1,9 +1,9 @@
-//! Numpy's arrays, files in `.npy`: read in formats 1.0 to 3.0, with numbers of four or eight bytes in either order; written as
-//! numpy writes little-endian doubles.
+//! Numpy's arrays, files in `.npy`: read in formats 1.0 to 3.0, with truth values, integers and floating point numbers of every size up
+//! to eight bytes, in either order; written as numpy writes little-endian doubles, and bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
 
-/// An array of up to two dimensions: one of `n` values has `n` rows and one column.
+/// An array as rows: one of `n` values has `n` rows and one column, one of more than two dimensions has all but the first in a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     /// The first dimension.
@@ -35,20 +35,17 @@ pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> 
     let Header { descr, fortran_order, shape } = Header::read(&mut reader)?;
     let Some((width, big_endian, decode)) = decoder(&descr) else {
         return Err(format!(
-            "dtype {descr} is not supported, expected f4, f8, i4 or i8 of either byte order"
+            "dtype {descr} is not supported, expected b1, u1 to u8, i1 to i8 or f2 to f8"
         ));
     };
-    let (rows, cols) = match *shape {
-        [] => (1, 1),
-        [n] => (n, 1),
-        [rows, cols] => (rows, cols),
-        _ => return Err(format!("{} dimensions {shape:?}, expected at most 2", shape.len())),
-    };
-    let Some(count) = rows.checked_mul(cols) else {
-        return Err(format!("shape ({rows}, {cols}) has more values than any file can hold"));
+    let product = |sizes: &[u64]| sizes.iter().try_fold(1_u64, |n, &size| n.checked_mul(size));
+    let rows = shape.first().copied().unwrap_or(1);
+    let cols = shape.get(1..).map_or(Some(1), product);
+    let Some((cols, count)) = cols.and_then(|cols| Some((cols, rows.checked_mul(cols)?))) else {
+        return Err(format!("shape {} has more values than any file can hold", shown(&shape)));
     };
     if count > most {
-        return Err(format!("shape ({rows}, {cols}) has {count} values, expected at most {most}"));
+        return Err(format!("shape {} has {count} values, expected at most {most}", shown(&shape)));
     }
 
     let mut data = Vec::new();
@@ -77,7 +74,17 @@ pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> 
     let size = |n| usize::try_from(n).map_err(|_| format!("a dimension of {n}, expected less"));
     let (rows, cols) = (size(rows)?, size(cols)?);
     if fortran_order {
-        data = (0..data.len()).map(|i| data[i % cols * rows + i / cols]).collect();
+        // From the place in the order of rows, whose last index is the fastest, to that in which the first one is.
+        let place = |i: usize| {
+            let (mut rest, mut stride, mut place) = (i, data.len(), 0);
+            for size in shape.iter().rev().filter_map(|&n| usize::try_from(n).ok()) {
+                stride /= size;
+                place += rest % size * stride;
+                rest /= size;
+            }
+            place
+        };
+        data = (0..data.len()).map(|i| data[place(i)]).collect();
     }
     if let Some(i) = data.iter().position(|value| !value.is_finite()) {
         return Err(format!("value {} at index {i}, expected finite numbers", data[i]));
@@ -113,28 +120,66 @@ pub fn write(
     Ok(())
 }
 
+/// Writes bytes as an array of one dimension.
+///
+/// # Errors
+/// As `writer`.
+pub fn write_bytes(mut writer: impl Write, bytes: &[u8]) -> io::Result<()> {
+    let length = bytes.len();
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({length},), }}");
+    writer.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
+    writeln!(writer, "{header:117}")?;
+    writer.write_all(bytes)
+}
+
+/// As numpy prints it.
+fn shown(shape: &[u64]) -> String {
+    let sizes: Vec<_> = shape.iter().map(u64::to_string).collect();
+    format!("({})", sizes.join(", "))
+}
+
 type Decode = fn([u8; 8]) -> f64;
 
 /// The width of a value in bytes, whether it is big-endian, and how to decode it once its bytes
 /// are in little-endian order and padded at their end.
 fn decoder(descr: &str) -> Option<(usize, bool, Decode)> {
-    fn low([a, b, c, d, ..]: [u8; 8]) -> [u8; 4] {
-        [a, b, c, d]
+    fn low<const N: usize>(bytes: [u8; 8]) -> [u8; N] {
+        std::array::from_fn(|i| bytes[i])
     }
     let (order, kind) = descr.strip_prefix('\'')?.strip_suffix('\'')?.split_at_checked(1)?;
-    let big_endian = match order {
-        "<" => false,
-        ">" => true,
-        _ => return None,
-    };
     let (width, decode): (usize, Decode) = match kind {
-        "f4" => (4, |bytes| f32::from_le_bytes(low(bytes)).into()),
-        "f8" => (8, f64::from_le_bytes),
+        "b1" => (1, |bytes| f64::from(u8::from(bytes[0] != 0))),
+        "u1" => (1, |bytes| bytes[0].into()),
+        "i1" => (1, |bytes| bytes[0].cast_signed().into()),
+        "u2" => (2, |bytes| u16::from_le_bytes(low(bytes)).into()),
+        "i2" => (2, |bytes| i16::from_le_bytes(low(bytes)).into()),
+        "f2" => (2, |bytes| half(u16::from_le_bytes(low(bytes)))),
+        "u4" => (4, |bytes| u32::from_le_bytes(low(bytes)).into()),
         "i4" => (4, |bytes| i32::from_le_bytes(low(bytes)).into()),
+        "f4" => (4, |bytes| f32::from_le_bytes(low(bytes)).into()),
+        "u8" => (8, |bytes| u64::from_le_bytes(bytes) as f64),
         "i8" => (8, |bytes| i64::from_le_bytes(bytes) as f64),
+        "f8" => (8, f64::from_le_bytes),
         _ => return None,
     };
-    Some((width, big_endian, decode))
+    match order {
+        "<" => Some((width, false, decode)),
+        ">" => Some((width, true, decode)),
+        "|" if width == 1 => Some((width, false, decode)),
+        _ => None,
+    }
+}
+
+/// A number of half precision: a sign, an exponent of 5 bits and a fraction of 10.
+fn half(bits: u16) -> f64 {
+    let fraction = f64::from(bits & 0x3ff) / 1024.0;
+    let size = match i32::from(bits >> 10 & 0x1f) {
+        0 => fraction * 2_f64.powi(-14),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        exponent => (1.0 + fraction) * 2_f64.powi(exponent - 15),
+    };
+    if bits >> 15 == 0 { size } else { -size }
 }
 
 /// What stands before the values of an array.
@@ -259,18 +304,38 @@ mod tests {
     #[test]
     fn reads_every_dtype() {
         let values = [1.0, -2.0, 300.0];
-        let bytes: [(&str, Vec<u8>); 8] = [
+        let bytes = [
             ("<f8", [1_f64, -2.0, 300.0].map(f64::to_le_bytes).concat()),
             (">f8", [1_f64, -2.0, 300.0].map(f64::to_be_bytes).concat()),
             ("<f4", [1_f32, -2.0, 300.0].map(f32::to_le_bytes).concat()),
             (">f4", [1_f32, -2.0, 300.0].map(f32::to_be_bytes).concat()),
+            ("<f2", [0x3c00_u16, 0xc000, 0x5cb0].map(u16::to_le_bytes).concat()),
             ("<i8", [1_i64, -2, 300].map(i64::to_le_bytes).concat()),
             (">i8", [1_i64, -2, 300].map(i64::to_be_bytes).concat()),
             ("<i4", [1_i32, -2, 300].map(i32::to_le_bytes).concat()),
             (">i4", [1_i32, -2, 300].map(i32::to_be_bytes).concat()),
+            (">i2", [1_i16, -2, 300].map(i16::to_be_bytes).concat()),
         ];
         for (dtype, bytes) in bytes {
             let file = npy(&format!("'{dtype}'"), "False", "(3,)", &bytes);
+            assert_eq!(read(&file[..]).unwrap().values, values, "{dtype}");
+        }
+        let unsigned = [
+            ("|u1", vec![1, 255], [1.0, 255.0]),
+            ("|b1", vec![1, 0], [1.0, 0.0]),
+            ("|i1", vec![1, 255], [1.0, -1.0]),
+            ("<u2", vec![1, 0, 255, 255], [1.0, 65_535.0]),
+            (">u4", [1_u32, u32::MAX].map(u32::to_be_bytes).concat(), [1.0, 4_294_967_295.0]),
+            (
+                "<u8",
+                [1_u64, 1 << 53].map(u64::to_le_bytes).concat(),
+                [1.0, 9_007_199_254_740_992.0],
+            ),
+            // The smallest number of half precision, and the largest.
+            ("<f2", vec![1, 0, 0xff, 0x7b], [2_f64.powi(-24), 65_504.0]),
+        ];
+        for (dtype, bytes, values) in unsigned {
+            let file = npy(&format!("'{dtype}'"), "False", "(2,)", &bytes);
             assert_eq!(read(&file[..]).unwrap().values, values, "{dtype}");
         }
     }
@@ -285,6 +350,8 @@ mod tests {
             ("(2, 3)", "False", 6, (2, 3), vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
             ("(2, 3)", "True", 6, (2, 3), vec![1.0, 3.0, 5.0, 2.0, 4.0, 6.0]),
             ("(3, 0)", "True", 0, (3, 0), vec![]),
+            ("(1, 2, 3)", "False", 6, (1, 6), vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+            ("(2, 3, 1)", "True", 6, (2, 3), vec![1.0, 3.0, 5.0, 2.0, 4.0, 6.0]),
         ];
         for (shape, order, count, (rows, cols), values) in cases {
             let file = npy("'<f8'", order, shape, &six[..8 * count]);
@@ -331,14 +398,12 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_dtypes_and_shapes() {
+    fn refuses_other_dtypes() {
         for descr in
-            ["'<c16'", "'|b1'", "'|O'", "'<f2'", "'f8'", "''", "[('a', '<f8'), ('b', '<i4')]"]
+            ["'<c16'", "'|O'", "'|f8'", "'<U3'", "'f8'", "''", "[('a', '<f8'), ('b', '<i4')]"]
         {
-            refused(&npy(descr, "False", "(3,)", &[]), &[descr, "f4, f8, i4 or i8"]);
+            refused(&npy(descr, "False", "(3,)", &[]), &[descr, "b1, u1 to u8, i1 to i8"]);
         }
-        let file = npy("'<f8'", "False", "(1, 2, 3)", &doubles(&[0.0; 6]));
-        refused(&file, &["3 dimensions", "[1, 2, 3]", "at most 2"]);
     }
 
     #[test]

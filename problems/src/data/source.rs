@@ -1,26 +1,53 @@
 //! A file being read: how it is opened, what comes of it, and errors that name it.
 
-use std::fmt::Display;
+use std::cmp::Ordering;
+use std::fmt::{self, Display};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
-use hypertape_autodiff::{Csr, Element};
+use hypertape_autodiff::{Csr, Element, Fault};
 use hypertape_solver::Error;
+use hypertape_solver::text::{bytes, plain};
 
 /// Samples as they stand in a file.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     pub(crate) features: Features<T>,
-    pub(crate) labels: Vec<f64>,
+    pub(crate) labels: Vec<Label>,
+    /// What was decided about the file, a sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Their values.
 #[derive(Debug)]
 pub(crate) enum Features<T> {
     Dense(Vec<T>),
-    Sparse(Csr<T>),
+    Sparse(Entries<T>),
+}
+
+/// The entries of sparse rows, in columns as they are numbered in the file, from 0 or 1.
+#[derive(Debug)]
+pub(crate) struct Entries<T> {
+    /// One more than the last column.
+    pub(crate) end: u32,
+    pub(crate) starts: Vec<usize>,
+    pub(crate) columns: Vec<u32>,
+    pub(crate) values: Vec<T>,
+}
+
+impl<T: Element> Entries<T> {
+    /// Whether there is a column 0.
+    pub(crate) fn from_zero(&self) -> bool {
+        self.columns.contains(&0)
+    }
+
+    /// The matrix whose first column is that of number `base`.
+    pub(crate) fn matrix(mut self, base: u32) -> Result<Csr<T>, Fault> {
+        self.columns.iter_mut().for_each(|column| *column -= base);
+        Csr::new(self.end - base, self.starts, self.columns, self.values)
+    }
 }
 
 /// An array: number of rows, values a row, the values.
@@ -31,18 +58,123 @@ pub(crate) struct Rows<T> {
     pub(crate) values: Vec<T>,
 }
 
-/// Opens a file, and unpacks it if its name ends in `.gz`.
+/// A label as it stands in a file. Numbers are in order, before names.
+#[derive(Clone, Debug)]
+pub(crate) enum Label {
+    Number(f64),
+    Name(Arc<str>),
+}
+
+impl Label {
+    pub(crate) fn number(&self) -> Option<f64> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+}
+
+impl Ord for Label {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) => a.total_cmp(b),
+            (Self::Name(a), Self::Name(b)) => a.cmp(b),
+            (Self::Number(_), Self::Name(_)) => Ordering::Less,
+            (Self::Name(_), Self::Number(_)) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for Label {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Label {}
+
+impl Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => f.write_str(&plain(*number)),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Most bytes that come of a packed file: a few may stand for any number.
+const MOST: u64 = 1 << 31;
+
+/// Opens a file, and unpacks what gzip packed, whatever its name is.
 pub(crate) fn open(name: &str) -> Result<Box<dyn BufRead>, Error> {
-    let file = File::open(name).map_err(|e| {
-        let text = e.to_string();
-        let why = text.split(" (os error").next().unwrap_or(&text);
-        Error::told(format!("cannot read {name}: {why}"))
-    })?;
-    let file = BufReader::new(file);
-    if Path::new(name).extension().is_some_and(|end| end == "gz") {
-        return Ok(Box::new(BufReader::new(MultiGzDecoder::new(file))));
+    let unreadable = |e| Error::told(format!("cannot read {name}: {e}"));
+    let mut file = BufReader::new(File::open(name).map_err(unreadable)?);
+    if file.fill_buf().map_err(unreadable)?.starts_with(&[0x1f, 0x8b]) {
+        return Ok(Box::new(BufReader::new(Unpacked {
+            inner: MultiGzDecoder::new(file),
+            left: MOST,
+        })));
     }
     Ok(Box::new(file))
+}
+
+/// What is unpacked, up to so many bytes.
+pub(super) struct Unpacked<R> {
+    pub(super) inner: R,
+    pub(super) left: u64,
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            let most = bytes(MOST);
+            io::Error::other(format!(
+                "it unpacks to more than {most}; an unpacked file may be larger"
+            ))
+        })?;
+        Ok(read)
+    }
+}
+
+/// The lines of a text, without their ends, by number from 1; a byte order mark is no part of the first.
+pub(crate) struct Lines<'n, R> {
+    name: Name<'n>,
+    reader: R,
+    line: u64,
+}
+
+impl<'n, R: BufRead> Lines<'n, R> {
+    pub(crate) fn new(name: Name<'n>, reader: R) -> Self {
+        Self { name, reader, line: 0 }
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<'_, R> {
+    type Item = Result<(u64, String), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut bytes = Vec::new();
+        match self.reader.read_until(b'\n', &mut bytes) {
+            Err(e) => return Some(Err(self.name.unreadable(&e))),
+            Ok(0) => return None,
+            Ok(_) => self.line += 1,
+        }
+        let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let mark = if self.line == 1 { &b"\xef\xbb\xbf"[..] } else { b"" };
+        let text = text.strip_prefix(mark).unwrap_or(text);
+        Some(match std::str::from_utf8(text) {
+            Ok(text) => Ok((self.line, text.to_owned())),
+            Err(_) => {
+                let why = format!("{}:{}: bytes that are no text", self.name.0, self.line);
+                Err(Error::told(why))
+            }
+        })
+    }
 }
 
 /// The name of a file being read.
@@ -60,16 +192,33 @@ impl Name<'_> {
         Error::invalid(format!("{}{place}", self.0), found, expected)
     }
 
-    pub(crate) fn unreadable(self, error: &std::io::Error) -> Error {
-        self.wrong("", error, "a file to read to its end")
+    pub(crate) fn unreadable(self, error: &io::Error) -> Error {
+        Error::told(format!("cannot read {}: {error}", self.0))
     }
 
-    /// `text` as a finite number.
+    /// `text` as a finite number; of what is true or false as 1 or 0.
     pub(crate) fn number(self, line: u64, text: &str) -> Result<f64, Error> {
-        let number = text.trim().parse().ok().filter(|v: &f64| v.is_finite());
+        let number = match text.trim() {
+            "True" | "TRUE" | "true" => Some(1.0),
+            "False" | "FALSE" | "false" => Some(0.0),
+            text => text.parse().ok().filter(|v: &f64| v.is_finite()),
+        };
         number.ok_or_else(|| {
             self.wrong(format_args!(":{line}"), format!("{:?}", shown(text)), "a finite number")
         })
+    }
+
+    /// `text` as a label: a finite number, both zeros alike, or a name.
+    pub(crate) fn label(self, line: u64, text: &str) -> Result<Label, Error> {
+        let text = text.trim();
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Label::Number(number + 0.0)),
+            Err(_) if !text.is_empty() => Ok(Label::Name(text.into())),
+            _ => {
+                let found = format!("label {text:?}");
+                Err(self.wrong(format_args!(":{line}"), found, "a finite number or a name"))
+            }
+        }
     }
 
     /// `value` in the precision of the problem.

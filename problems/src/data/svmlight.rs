@@ -1,53 +1,60 @@
-//! Sparse rows, as `svm_light` and `LIBSVM` write them: `LABEL INDEX:VALUE ... # comment`, with indices that grow from 1.
+//! Sparse rows, as `svm_light` and `LIBSVM` write them: `LABEL qid:QUERY INDEX:VALUE ... # comment`, with indices that grow from 1,
+//! or from 0 as scikit-learn writes them. Queries are left out.
 
 use std::io::BufRead;
 
-use hypertape_autodiff::{Csr, Element};
+use hypertape_autodiff::Element;
 use hypertape_solver::Error;
 
-use super::source::{Features, Name, Table, shown};
+use super::source::{Entries, Features, Lines, Name, Table, shown};
 
 /// Largest index: weights are dense, so one larger is a mistake that would fill memory.
 const MOST: u32 = 1 << 24;
 
-pub(crate) fn read<T: Element>(name: Name, mut reader: impl BufRead) -> Result<Table<T>, Error> {
+/// Reads a table with columns as they are numbered in the file.
+pub(crate) fn read<T: Element>(name: Name, reader: impl BufRead) -> Result<Table<T>, Error> {
     let (mut starts, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
-    let (mut labels, mut width, mut bytes) = (Vec::new(), 0, Vec::new());
-    for line in 1.. {
-        bytes.clear();
-        let read = reader.read_until(b'\n', &mut bytes).map_err(|e| name.unreadable(&e))?;
-        if read == 0 {
-            break;
-        }
+    let (mut labels, mut width, mut queries) = (Vec::new(), 0, false);
+    for row in Lines::new(name, reader) {
+        let (line, text) = row?;
         let at = || format!(":{line}");
-        let Ok(text) = std::str::from_utf8(&bytes) else {
-            return Err(name.wrong(at(), "bytes that are no text", "LABEL INDEX:VALUE ..."));
-        };
         let mut fields = text.split('#').next().unwrap_or_default().split_ascii_whitespace();
         let Some(label) = fields.next() else { continue };
-        labels.push(name.number(line, label)?);
-        let mut last = 0;
+        if label.contains([',', ':']) {
+            let why = if label.contains(':') { "no label" } else { "several labels" };
+            let shown = shown(label);
+            return Err(Error::told(format!(
+                "{}:{line}: {why}, {shown}, a row begins with one",
+                name.0
+            )));
+        }
+        labels.push(name.label(line, label)?);
+        let mut least = 0;
         for field in fields {
             let Some((index, value)) = field.split_once(':') else {
                 return Err(name.wrong(at(), format!("{:?}", shown(field)), "INDEX:VALUE"));
             };
+            if index == "qid" {
+                queries = true;
+                continue;
+            }
             match index.parse::<u32>() {
-                Ok(index) if last < index && index <= MOST => last = index,
+                Ok(index) if least <= index && index <= MOST => least = index + 1,
                 _ => {
-                    let expected = format!("one from {} to {MOST}", last + 1);
+                    let expected = format!("one from {least} to {MOST}");
                     return Err(name.wrong(at(), format!("index {:?}", shown(index)), expected));
                 }
             }
-            columns.push(last - 1);
+            columns.push(least - 1);
             values.push(name.element(at, name.number(line, value)?)?);
         }
-        width = width.max(last);
+        width = width.max(least);
         starts.push(values.len());
     }
     if width == 0 && !labels.is_empty() {
-        return Err(name.wrong("", "no entries", "one at least"));
+        return Err(Error::told(format!("{}: no entries", name.0)));
     }
-    let matrix = Csr::new(width, starts, columns, values);
-    let matrix = matrix.map_err(|fault| name.wrong("", fault, "a sparse matrix"))?;
-    Ok(Table { features: Features::Sparse(matrix), labels })
+    let notes = queries.then(|| format!("{}: queries (qid) are left out", name.0));
+    let features = Features::Sparse(Entries { end: width, starts, columns, values });
+    Ok(Table { features, labels, notes: notes.into_iter().collect() })
 }

@@ -35,10 +35,7 @@ impl<T: Element> Estimator<T> for FullTape {
         at: Task<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        if inner.tolerance().is_some() {
-            let expected = "a number of steps: one tape does not know when the loop ends";
-            return Err(Error::invalid("full-tape", "a tolerance", expected));
-        }
+        inner.expect_known("full-tape")?;
         let steps = inner.steps();
         if oracle.rehearses() && steps > 3 {
             // A table of all records ends in a whole cache line: over 8 steps lines do not matter, at the end one may.

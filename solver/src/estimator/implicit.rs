@@ -67,7 +67,7 @@ use crate::spelling::{Named, Range, Value, Visit};
 ///     cg.estimate(&mut oracle, &InnerLoop::new(10, 0.1)?, &[0.5], Draw::new(0, 0), &mut gradient)?;
 /// // -2 w_10, where the limit has -2 w* = 1
 /// assert!((gradient[0] - -0.0460353203).abs() < 1e-15);
-/// let report = estimate.report.unwrap();
+/// let report = estimate.soundness.report.unwrap();
 /// assert_eq!((report.residual, report.iterations), (Some(0.0), 1));
 /// assert!((report.inner_norm - 0.52301766015).abs() < 1e-15);
 /// # Ok::<(), hypertape_solver::Error>(())

@@ -184,10 +184,8 @@ impl State {
 }
 
 fn too_large() -> Error {
-    Error::invalid(
-        "a state of reversible",
-        "an entry above 4e6",
-        "one that 2^-40 resolves in 63 bits",
+    Error::told(
+        "reversible takes states up to 4e6, which 2^-40 resolves in 63 bits, and this one is larger",
     )
 }
 
@@ -212,9 +210,9 @@ impl<T: Element> Estimator<T> for Reversible {
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         let rule = format!("heavy-ball:momentum={}", self.momentum);
-        if oracle.rule() != rule || inner.tolerance().is_some() {
-            let expected = format!("{rule} without a tolerance");
-            return Err(Error::invalid("rule of reversible", oracle.rule(), expected));
+        inner.expect_known("reversible")?;
+        if oracle.rule() != rule {
+            return Err(Error::invalid("rule of reversible", oracle.rule(), rule));
         }
         let (p, lr, steps) = (oracle.inner_dim(), inner.lr(), inner.steps());
         let (mut w, mut product) = (oracle.take(p)?, oracle.take(p)?);

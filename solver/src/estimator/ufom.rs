@@ -294,7 +294,7 @@ impl<T: Element> Estimator<T> for Ufom {
 
     fn prepare(&mut self, oracle: &Oracle<T>, inner: &InnerLoop) -> Result<(), Error> {
         if self.cheap != Cheap::FirstOrder {
-            inner.expect_known(&format!("{}, whose cheap part is not first-order", self.text()))?;
+            inner.expect_known(&self.text())?;
         }
         let batch = oracle.batch();
         if let Probability::Subset(m) = self.probability

@@ -150,7 +150,7 @@ pub(crate) fn outer_variable<'a, A: Array<'a>>(x: &[A], k: usize, like: A) -> A 
     if let Some(&x) = x.get(k) {
         return x;
     }
-    let (what, expected, found) = ("the outer variables", k + 1, x.len());
-    like.arena().raise(Fault::Length { what, expected, found });
+    let operation = "the outer variables";
+    like.arena().raise(Fault::Index { operation, index: k, length: x.len() });
     like.scalar(0.0)
 }

@@ -1,6 +1,9 @@
 //! What a setting may be: `Range` and `Value`.
 
+use hypertape_autodiff::Element;
+
 use crate::error::Error;
+use crate::text::plain;
 
 /// Which numbers a setting may have.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +53,24 @@ impl Range {
     }
 }
 
+/// Refuses a number that is none but zero or infinite in the precision of `T`.
+///
+/// ```
+/// use hypertape_solver::expect_in;
+/// assert_eq!(expect_in::<f32>("lr", 1e-60).unwrap_err().to_string(), "lr: 1e-60 is 0 in f32");
+/// assert!(expect_in::<f64>("lr", 1e-60).is_ok());
+/// ```
+///
+/// # Errors
+/// [`Error::Told`] with both.
+pub fn expect_in<T: Element>(what: &str, value: f64) -> Result<(), Error> {
+    let rounded = T::from_f64(value).as_f64();
+    if (rounded == 0.0) == (value == 0.0) && rounded.is_finite() == value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::told(format!("{what}: {} is {rounded} in {}", plain(value), T::NAME)))
+}
+
 /// What a setting may be: a number, a whole number, on or off, or one of these where it may be missing.
 pub trait Value: Copy {
     /// From what stands behind `=`; without one, `None`.
@@ -62,9 +83,7 @@ pub trait Value: Copy {
     }
     /// As it is typed.
     fn print(self) -> Option<String> {
-        // 1e-12, and not 0.000000000001.
-        let text = |v: f64| if v.fract() == 0.0 { v.to_string() } else { format!("{v:?}") };
-        self.number().map(text)
+        self.number().map(plain)
     }
 }
 

@@ -9,7 +9,7 @@ use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::app::{App, Precise};
-use crate::cli::args::{self, Dtype, at_least_one, count};
+use crate::cli::args::{self, Dtype, at_least_one, count, draws};
 use crate::cli::failure::Failure;
 use crate::cli::gradient::json;
 use crate::cli::outer::{self, Algorithm, Typed};
@@ -45,8 +45,8 @@ pub(crate) struct Cell {
     #[arg(long, value_parser = count)]
     pub(crate) repeats: Option<usize>,
     /// Estimates, each by draws of its own, from which bias and variance against the exact gradient are taken
-    #[arg(long, value_parser = count, default_value_t = 0)]
-    pub(crate) draws: usize,
+    #[arg(long, value_parser = draws, default_value_t = 0)]
+    pub(crate) draws: u64,
     /// Where to start instead: a control of the problem, by the name that `run` prints
     #[arg(long)]
     pub(crate) control: Option<String>,
@@ -100,6 +100,13 @@ impl Cell {
     /// Text that two cells share if and only if they are the same.
     pub(super) fn key(&self) -> Result<String, Failure> {
         json(self)
+    }
+
+    /// Text that cells share which differ by their seed alone.
+    pub(super) fn key_of_seeds(&self) -> Result<String, Failure> {
+        let mut cell = self.clone();
+        cell.run.common.seed = 0;
+        cell.key()
     }
 
     pub(super) fn estimator(&self) -> &str {
@@ -161,10 +168,10 @@ impl Trouble {
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
-        let why = failure.why();
-        // Schedules are chosen where errors are text already.
-        let kind = if why.starts_with("memory: ") { "over budget" } else { "failed" };
-        Self::new(kind, why)
+        match failure {
+            Failure::Solver(error) => error.into(),
+            failure => Self::new("failed", failure.why()),
+        }
     }
 }
 
@@ -210,6 +217,10 @@ pub(crate) struct Done {
     pub(crate) warned: Warned,
     /// Of the data: two cells of equal instructions and precision that share it differentiate the same functions.
     pub(crate) data_hash: String,
+    /// Whether a seed decides anything; where none does, one speaks for all.
+    pub(crate) random: bool,
+    /// What was decided about files of samples.
+    pub(crate) notes: Vec<String>,
     pub(crate) checkpoints: Vec<Checkpoint>,
 }
 

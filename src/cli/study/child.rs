@@ -1,6 +1,7 @@
 //! A process for each question about a cell, so that no cell sees the memory, the caches or the crash of another.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::RwLock;
 use std::thread;
@@ -51,12 +52,13 @@ pub(super) type Turns = RwLock<()>;
 pub(super) fn run(
     app: &App,
     cell: &Cell,
+    folder: &Path,
     limits: Limits,
     turns: &Turns,
 ) -> Result<Result<Done, Trouble>, Failure> {
     let counted = {
         let _turn = turns.read();
-        ask(app, cell, Task::Count, limits)?
+        ask(app, cell, folder, Task::Count, limits)?
     };
     let mut done = match counted {
         Reply::Counted(done) => *done,
@@ -70,7 +72,7 @@ pub(super) fn run(
             // What `auto` finds is not left to a second measurement.
             cell.run.common.schedule = Asked::Given(taken);
         }
-        match ask(app, &cell, Task::Time, limits)? {
+        match ask(app, &cell, folder, Task::Time, limits)? {
             Reply::Seconds(times) => done.timed(times),
             Reply::Failed(trouble) => return Ok(Err(trouble)),
             Reply::Counted(_) => {
@@ -81,10 +83,11 @@ pub(super) fn run(
     Ok(Ok(done))
 }
 
-/// One question, answered by a process of its own.
+/// One question about a cell of the study in `folder`, answered by a process of its own.
 pub(super) fn ask(
     app: &App,
     cell: &Cell,
+    folder: &Path,
     task: Task,
     limits: Limits,
 ) -> Result<Reply, Failure> {
@@ -102,7 +105,7 @@ pub(super) fn ask(
     let clock = Instant::now();
     // It stays open until the answer is there: the process ends with this one.
     let mut stdin = child.stdin.take();
-    let request = json(&(task, cell))? + "\n";
+    let request = json(&(task, folder, cell))? + "\n";
     if let Some(stdin) = &mut stdin {
         // A process that does not read has ended, which is told below.
         let _ = stdin.write_all(request.as_bytes());

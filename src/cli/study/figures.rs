@@ -67,7 +67,7 @@ struct Panel<'a> {
 }
 
 /// The points of each name, in the order in which names appear; marks that are 0 but for rounding, which a logarithm cannot
-/// show, are left to the legend.
+/// show, are left to the words.
 fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
     for (name, point) in points {
@@ -82,9 +82,6 @@ fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Seri
     }
     for series in &mut all {
         series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        if series.points.is_empty() {
-            series.name += " (0)";
-        }
     }
     all
 }
@@ -110,30 +107,49 @@ fn front(all: &[Series]) -> Series {
     Series { name: "Pareto front".to_owned(), kind: Kind::Front, points }
 }
 
+/// Whether more of a quantity is better, by its name.
+fn high_is_better(quantity: &str) -> bool {
+    ["F1", "accuracy", "precision", "recall"].iter().any(|name| quantity.contains(name))
+}
+
 /// A figure of what there is, in words too.
 fn figure(
     id: &str,
     name: &str,
     what: &str,
     [x, y]: [(&str, Unit); 2],
-    series: Vec<Series>,
+    mut series: Vec<Series>,
 ) -> Figure {
     let stem = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let points: Vec<_> =
         series.iter().filter(|s| s.kind != Kind::Front).flat_map(|s| &s.points).collect();
-    let least = points.iter().min_by(|a, b| a.y.total_cmp(&b.y));
-    let least = least.map_or_else(String::new, |p| format!("; the lowest is {}", p.text));
-    let front = series.iter().filter(|s| s.kind == Kind::Front).flat_map(|s| &s.points);
-    let front: Vec<_> = front.filter(|p| !p.text.is_empty()).map(|p| p.text.as_str()).collect();
-    let front = if front.is_empty() {
-        String::new()
+    let by_height = |a: &&&Point, b: &&&Point| a.y.total_cmp(&b.y);
+    let (best, word) = if high_is_better(y.0) {
+        (points.iter().max_by(by_height), "highest")
     } else {
-        format!("; on the front: {}", front.join("; "))
+        (points.iter().min_by(by_height), "lowest")
     };
+    let mut text = format!("{name}: {what}, {} points", points.len());
+    let mut add = |more: String| text += &more;
+    if let Some(best) = best {
+        add(format!("; the {word} is {}", best.text));
+    }
+    let of = |front: bool| series.iter().filter(move |s| (s.kind == Kind::Front) == front);
+    let front: Vec<_> = of(true).flat_map(|s| &s.points).map(|p| p.text.as_str()).collect();
+    if front.iter().any(|text| !text.is_empty()) {
+        add(format!("; on the front: {}", front.join("; ")));
+    }
+    let zeros: Vec<_> =
+        of(false).filter(|s| s.points.is_empty()).map(|s| s.name.as_str()).collect();
+    if !zeros.is_empty() {
+        add(format!("; zero, and so not drawn: {}", zeros.join(", ")));
+    }
+    // A front is a line.
+    series.retain(|s| s.points.len() > usize::from(s.kind == Kind::Front));
     let title = format!("{name}: {what}");
-    let text = format!("{title}, {} points{least}{front}", points.len());
     let id = format!("{}-{id}", name.replace(", ", "-")).chars().map(stem).collect();
-    Figure { id, title, text, x: (x.0.to_owned(), x.1), y: (y.0.to_owned(), y.1), series }
+    let (x, y) = ((x.0.to_owned(), x.1), (y.0.to_owned(), y.1));
+    Figure { id, title, tab: None, text, x, y, series }
 }
 
 impl<'a> Panel<'a> {
@@ -223,41 +239,45 @@ impl<'a> Panel<'a> {
             of("variance", "variance against time", [time, variance], Kind::Marks, &|d| {
                 Some(d.accuracy?.variance)
             }),
-            of("merit", "J by memory", [bytes, merit], Kind::Line, &|d| d.accuracy?.relative),
+            of(
+                "merit",
+                "J = time × E|G|², of exact, by memory",
+                [bytes, merit],
+                Kind::Line,
+                &|d| d.accuracy?.relative,
+            ),
         ]
     }
 
-    /// Loss and metrics on the way: median and quartiles over seeds, against calls and against time.
+    /// Loss and metrics on the way: median and quartiles over seeds, against calls, samples and time.
     fn convergence(&self) -> Vec<Figure> {
         let done = self.groups.iter().flat_map(|g| &g.done);
         let metrics: BTreeSet<&String> = done.flat_map(|d| d.metrics.keys()).collect();
+        // What F1 sums up needs no figures of its own.
+        let whole = metrics.iter().any(|name| *name == "F1");
+        let parts = |name: &&&String| !(whole && ["precision", "recall"].contains(&name.as_str()));
+        let metrics = metrics.iter().filter(parts).copied();
+        let against: [(_, _, _, &dyn Fn(&Checkpoint) -> f64); 3] = [
+            ("oracle calls", "gradients and HVPs", Unit::Number, &|c| {
+                (c.cost.inner_gradients + c.cost.hvps) as f64
+            }),
+            ("samples", "samples seen", Unit::Number, &|c| c.cost.samples as f64),
+            ("time", "time", Unit::Seconds, &|c| c.cost.time.as_secs_f64()),
+        ];
         let mut figures = Vec::new();
-        for quantity in std::iter::once(None).chain(metrics.into_iter().map(Some)) {
+        for quantity in std::iter::once(None).chain(metrics.map(Some)) {
             let value = |c: &Checkpoint| match quantity {
                 None => Some(c.loss),
                 Some(metric) => c.metrics.get(metric).copied()?,
             };
             let what = quantity.map_or("outer loss", String::as_str);
-            let calls = |c: &Checkpoint| (c.cost.inner_gradients + c.cost.hvps) as f64;
-            let by_calls = self.curves(&calls, &value);
-            let by_time = self.curves(&|c| c.cost.time.as_secs_f64(), &value);
-            let axes = [("gradients and HVPs", Unit::Number), (what, Unit::Number)];
             let id = quantity.map_or("loss", String::as_str);
-            figures.push(figure(
-                &format!("{id}-calls"),
-                &self.name,
-                &format!("{what} against oracle calls"),
-                axes,
-                by_calls,
-            ));
-            let axes = [("time", Unit::Seconds), (what, Unit::Number)];
-            figures.push(figure(
-                &format!("{id}-time"),
-                &self.name,
-                &format!("{what} against time"),
-                axes,
-                by_time,
-            ));
+            for (tab, label, unit, x) in against {
+                let axes = [(label, unit), (what, Unit::Number)];
+                let (id, what) = (format!("{id}-{tab}"), format!("{what} against {tab}"));
+                let figure = figure(&id, &self.name, &what, axes, self.curves(x, &value));
+                figures.push(Figure { tab: Some(tab), ..figure });
+            }
         }
         figures
     }

@@ -19,7 +19,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args as Options, FromArgMatches};
@@ -53,6 +53,8 @@ pub(crate) struct External {
 /// What a file asks for.
 #[derive(Debug)]
 pub(crate) struct Study {
+    /// The folder of the file, which the files that it names are relative to.
+    pub(crate) folder: PathBuf,
     /// The text of the file.
     pub(crate) text: String,
     /// A heading for its table.
@@ -122,7 +124,8 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     if cells.is_empty() {
         return Err(source.on(1, "grid: missing, expected at least one [[grid]]"));
     }
-    Ok(Study { text, title, cells, external })
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    Ok(Study { folder, text, title, cells, external })
 }
 
 /// A file and its text, to say where something is wrong.

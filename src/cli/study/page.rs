@@ -5,27 +5,16 @@ use std::fmt::Write as _;
 
 use super::figures;
 use super::file::Study;
-use super::plot::{Figure, Kind, escaped, svg};
+use super::plot::{Figure, Kind, Series, Unit, escaped, svg};
 use super::records::Records;
-use super::summary::Group;
+use super::summary::{Comparison, Group};
 use crate::cli::atomic;
 use crate::cli::failure::Failure;
-use crate::cli::table::Table;
+use crate::cli::table::{Align, Table};
 
-const STYLE: &str = "\
-:root{color-scheme:light dark}
-body{font:16px/1.5 sans-serif;max-width:60rem;margin:auto;padding:1rem;color:#222;background:#fff}
-figure{margin:0}
-h2{margin:2rem 0 0}
-figcaption{overflow-wrap:anywhere}
-svg{width:100%;max-width:42rem;height:auto}
-svg .title{display:none}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-td,th{padding:.2rem .6rem;border-bottom:1px solid #8884;text-align:right;white-space:nowrap}
-td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}
-pre{overflow-x:auto}
-@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}}";
+/// How the page looks, and what can be asked of it: points, series, the order of tables.
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
 
 /// Writes them beside the records.
 pub(super) fn write(
@@ -68,58 +57,126 @@ fn origin(records: &Records) -> String {
     format!("{cells} of {all} cells recorded, {failed} failed. {}.", told.join("; "))
 }
 
+/// A page of its own, from its head to its end.
+fn document(title: &str, body: &str) -> String {
+    let title = escaped(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n<h1>{title}</h1>\n{body}\
+         <script>\n{SCRIPT}</script>\n</html>\n"
+    )
+}
+
 fn html(
     study: &Study,
     records: &Records,
     figures: &[Figure],
     (table, warnings): (&Table, &[String]),
 ) -> String {
-    let title = escaped(study.title.as_deref().unwrap_or("Study"));
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n<h1>{title}</h1>\n<p>{}</p>\n\
-         <div class=\"wide\">{}</div>\n",
-        escaped(&origin(records)),
-        html_table(table.rows()),
-    );
-    page.extend(warnings.iter().map(|line| format!("<p>{}</p>\n", escaped(line))));
-    for figure in figures {
-        // Writing to a string does not fail.
-        let _ = write!(
-            page,
-            "<h2>{}</h2>\n<figure>\n{}<figcaption>{}.</figcaption>\n</figure>\n\
-             <details><summary>Data of this figure</summary><div class=\"wide\">{}</div></details>\n",
-            escaped(&figure.title),
-            svg(figure),
-            escaped(&figure.text),
-            html_table(&data(figure)),
-        );
+    let (told, rows) = (escaped(&origin(records)), html_table(table));
+    let mut page = format!("<p>{told}</p>\n<div class=\"wide\">{rows}</div>\n");
+    if !warnings.is_empty() {
+        let lines = warnings.iter().map(|line| format!("<li>{}</li>\n", escaped(line)));
+        page += &format!("<ul class=\"warnings\">\n{}</ul>\n", lines.collect::<String>());
     }
-    let study = escaped(&study.text);
-    page + &format!(
+    page += &drawn(figures);
+    let (title, text) = (study.title.as_deref().unwrap_or("Study"), escaped(&study.text));
+    let made = format!(
         "<h2>Made by</h2>\n<pre>hypertape study study.toml --out DIR</pre>\n\
-         <p>All records: records.jsonl and records.csv. study.toml:</p>\n<pre>{study}</pre>\n</html>\n"
-    )
+         <p>All records: records.jsonl and records.csv. study.toml:</p>\n<pre>{text}</pre>\n"
+    );
+    document(title, &(page + &made))
 }
 
-fn html_table(rows: &[Vec<String>]) -> String {
+/// Figures side by side; those that show the same against something else in one place.
+fn drawn(figures: &[Figure]) -> String {
+    let mut page = "<div class=\"figures\">\n".to_owned();
+    for same in figures.chunk_by(|a, b| a.tab.is_some() && b.tab.is_some() && a.y == b.y) {
+        // Writing to a string does not fail.
+        let _ = writeln!(page, "<div class=\"{}\">", if same.len() > 1 { "switch" } else { "one" });
+        for figure in same {
+            let _ = write!(
+                page,
+                "<section data-tab=\"{}\"><h2>{}</h2>\n<figure>\n{}<figcaption>{}.</figcaption>\n</figure>\n\
+                 <details><summary>Data of this figure</summary><div class=\"wide\">{}</div></details></section>\n",
+                figure.tab.unwrap_or_default(),
+                escaped(&figure.title),
+                svg(figure),
+                escaped(&figure.text),
+                html_table(&data(figure)),
+            );
+        }
+        page += "</div>\n";
+    }
+    page + "</div>\n"
+}
+
+/// The page of a comparison: its table, and ratios against times before.
+pub(super) fn comparison(
+    [a, b]: &[String; 2],
+    [before, after]: [&Records; 2],
+    told: &str,
+    found: &Comparison,
+) -> String {
+    let mut series: Vec<Series> = Vec::new();
+    for (verdict, point) in &found.ratios {
+        let known = series.iter().position(|series| series.name == *verdict);
+        let place = known.unwrap_or(series.len());
+        if known.is_none() {
+            series.push(Series {
+                name: (*verdict).to_owned(),
+                kind: Kind::Marks,
+                points: Vec::new(),
+            });
+        }
+        series[place].points.push(point.clone());
+    }
+    let figure = Figure {
+        id: "ratios".to_owned(),
+        title: "Time after over time before".to_owned(),
+        tab: None,
+        text: "Ratios of medians with their intervals, against the time before; below 1 is faster"
+            .to_owned(),
+        x: ("time before".to_owned(), Unit::Seconds),
+        y: ("time after / before".to_owned(), Unit::Number),
+        series,
+    };
+    let figures = if found.ratios.is_empty() { String::new() } else { drawn(&[figure]) };
+    let [was, is] = [before, after].map(|records| escaped(&origin(records)));
+    let (a, b, told, rows) = (escaped(a), escaped(b), escaped(told), html_table(&found.table));
+    let body = format!(
+        "<p>Before: {a}. {was}</p>\n<p>After: {b}. {is}</p>\n<p>{told}, {} worse than before.</p>\n\
+         <div class=\"wide\">{rows}</div>\n{figures}",
+        found.worse
+    );
+    document("Before and after", &body)
+}
+
+/// A table with a head, whose numbers line up on the right.
+fn html_table(table: &Table) -> String {
     let row = |(i, row): (usize, &Vec<String>)| {
         let tag = if i == 0 { "th" } else { "td" };
-        let cells = row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+        let cells = row.iter().zip(table.align()).map(|(cell, &align)| {
+            let class = if align == Align::Left { " class=\"text\"" } else { "" };
+            format!("<{tag}{class}>{}</{tag}>", escaped(cell))
+        });
         format!("<tr>{}</tr>\n", cells.collect::<String>())
     };
-    format!("<table>\n{}</table>", rows.iter().enumerate().map(row).collect::<String>())
+    let mut rows = table.rows().iter().enumerate().map(row);
+    let head = rows.next().unwrap_or_default();
+    format!("<table>\n<thead>{head}</thead>\n<tbody>{}</tbody></table>", rows.collect::<String>())
 }
 
-fn data(figure: &Figure) -> Vec<Vec<String>> {
-    let head = ["series", "point", &figure.x.0, &figure.y.0, "low", "high"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
+fn data(figure: &Figure) -> Table {
+    let numbers = [&figure.x.0, &figure.y.0, "low", "high"].map(|name| (name, Align::Right));
+    let texts = ["series", "point"].map(|name| (name, Align::Left));
+    let mut table = Table::new(&[&texts[..], &numbers].concat());
     for series in figure.series.iter().filter(|series| series.kind != Kind::Front) {
         for p in &series.points {
             let numbers = [p.x, p.y, p.low, p.high].map(|v| v.to_string());
-            rows.push([&[series.name.clone(), p.text.clone()][..], &numbers].concat());
+            table.push([&[series.name.clone(), p.text.clone()][..], &numbers].concat());
         }
     }
-    rows
+    table
 }

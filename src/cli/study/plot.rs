@@ -24,6 +24,19 @@ impl Unit {
             Self::Number => significant(value, 3),
         }
     }
+
+    /// The unit in which people read a value, and its name.
+    fn of(self, value: f64) -> (f64, &'static str) {
+        let (base, names, first): (f64, &[&str], f64) = match self {
+            Self::Bytes => (1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"], 0.0),
+            Self::Seconds => (1000.0, &["ns", "µs", "ms", "s"], -3.0),
+            Self::Number => return (1.0, ""),
+        };
+        let power = value.log(base).floor().clamp(first, first + names.len() as f64 - 1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let name = names[(power - first) as usize];
+        (base.powf(power), name)
+    }
 }
 
 /// How a series is drawn.
@@ -57,6 +70,8 @@ pub(super) struct Figure {
     /// Name of its file.
     pub(super) id: String,
     pub(super) title: String,
+    /// What tells it from those beside it that show the same against something else: a page offers them as a switch.
+    pub(super) tab: Option<&'static str>,
     /// What it shows, in words.
     pub(super) text: String,
     pub(super) x: (String, Unit),
@@ -89,24 +104,47 @@ struct Scale {
     places: (f64, f64),
 }
 
+/// Least and greatest of some values.
+fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+}
+
 impl Scale {
-    fn new(values: impl Iterator<Item = f64> + Clone, places: (f64, f64)) -> Self {
-        let low = values.clone().fold(f64::INFINITY, f64::min);
-        let high = values.fold(f64::NEG_INFINITY, f64::max);
+    fn new((low, high): (f64, f64), places: (f64, f64)) -> Self {
         let log = low > 0.0;
         let (low, high) = if log { (low.ln(), high.ln()) } else { (low, high) };
         let margin = if high > low { 0.05 * (high - low) } else { 0.5 };
         Self { log, range: (low - margin, high + margin), places }
     }
 
-    fn place(&self, value: f64) -> f64 {
-        let value = if self.log { value.ln() } else { value };
-        let share = (value - self.range.0) / (self.range.1 - self.range.0);
-        self.places.0 + share * (self.places.1 - self.places.0)
+    /// Of the values of a figure: all, but where curves begin far from where they go on, those from their second points.
+    fn settled(series: &[Series], places: (f64, f64)) -> Self {
+        let of = |from: usize| {
+            let points = series.iter().flat_map(move |s| {
+                s.points.iter().skip(if s.kind == Kind::Line { from } else { 0 })
+            });
+            Self::new(ends(points.flat_map(|p| [p.low, p.high])), places)
+        };
+        let (all, rest) = (of(0), of(1));
+        let share = |value: f64| (all.at(value) - all.range.0) / (all.range.1 - all.range.0);
+        let back = |value: f64| if rest.log { value.exp() } else { value };
+        let part = share(back(rest.range.1)) - share(back(rest.range.0));
+        if part.is_finite() && part < 1.0 / 3.0 { rest } else { all }
     }
 
-    /// Round values within the range, at most 8: in equal ratios where the range holds three of those, else in equal steps.
-    fn ticks(&self, unit: Unit) -> Vec<f64> {
+    fn at(&self, value: f64) -> f64 {
+        if self.log { value.ln() } else { value }
+    }
+
+    /// Not farther outside of the drawing than it is wide.
+    fn place(&self, value: f64) -> f64 {
+        let share = (self.at(value) - self.range.0) / (self.range.1 - self.range.0);
+        self.places.0 + share.clamp(-1.0, 2.0) * (self.places.1 - self.places.0)
+    }
+
+    /// Round values within the range and their labels, at most 8: in equal ratios where the range holds three of those, else
+    /// in equal steps of one unit.
+    fn ticks(&self, unit: Unit) -> Vec<(f64, String)> {
         let (low, high) = self.range;
         let base: f64 = if unit == Unit::Bytes { 2.0 } else { 10.0 };
         let ratios = |every: i32, factors: &[f64]| -> Vec<f64> {
@@ -120,17 +158,26 @@ impl Scale {
             std::iter::once(ratios(1, fine)).chain(coarser).find(|ticks| ticks.len() <= 8)
         };
         if let Some(ticks) = ratios().filter(|ticks| self.log && ticks.len() > 2) {
-            return ticks;
+            return ticks.into_iter().map(|tick| (tick, short(unit, tick))).collect();
         }
         let (low, high) = if self.log { (low.exp(), high.exp()) } else { (low, high) };
-        let power = if unit == Unit::Bytes { high.log(1024.0).floor() } else { 0.0 };
-        let whole = 1024_f64.powf(power);
-        let step = 10_f64.powf(((high - low) / whole / 8.0).log10().floor()) * whole;
+        let (whole, name) = unit.of(high);
+        let step = 10_f64.powf(((high - low) / whole / 8.0).log10().floor());
         let steps = [1.0, 2.0, 5.0, 10.0].map(|k| k * step);
-        let step = steps.into_iter().find(|s| (high - low) / s < 8.0).unwrap_or(high - low);
-        let first = (low / step).ceil();
-        let ticks = (0..8).map(|i| (first + f64::from(i)) * step);
-        ticks.filter(|&t| t <= high).collect()
+        let span = (high - low) / whole;
+        let step = steps.into_iter().find(|s| span / s < 8.0).unwrap_or(span);
+        let first = (low / whole / step).ceil();
+        let ticks = (0..8).map(|i| (first + f64::from(i)) * step).filter(|t| t * whole <= high);
+        ticks
+            .map(|tick| {
+                let label = if name.is_empty() {
+                    short(unit, tick)
+                } else {
+                    format!("{} {name}", significant(tick, 4).parse().unwrap_or(tick))
+                };
+                (tick * whole, label)
+            })
+            .collect()
     }
 }
 
@@ -138,8 +185,8 @@ impl Scale {
 /// and `more`.
 fn labels(scale: &Scale, unit: Unit, each: f64, more: f64) -> Vec<(f64, String)> {
     let mut kept: Vec<(f64, String)> = Vec::new();
-    for tick in scale.ticks(unit) {
-        let (at, label) = (scale.place(tick), short(unit, tick));
+    for (tick, label) in scale.ticks(unit) {
+        let at = scale.place(tick);
         let room = |(last, text): &(f64, String)| {
             (at - last).abs() >= each * label.chars().count() as f64 + more && *text != label
         };
@@ -153,9 +200,9 @@ fn labels(scale: &Scale, unit: Unit, each: f64, more: f64) -> Vec<(f64, String)>
 /// The figure as a document of its own, which is also fit to stand in a page.
 pub(super) fn svg(figure: &Figure) -> String {
     let (width, height) = SIZE;
-    let points = || figure.series.iter().flat_map(|s| &s.points);
-    let x = Scale::new(points().map(|p| p.x), (LEFT, width - RIGHT));
-    let y = Scale::new(points().flat_map(|p| [p.low, p.high]), (height - BOTTOM, TOP));
+    let points = figure.series.iter().flat_map(|s| &s.points);
+    let x = Scale::new(ends(points.map(|p| p.x)), (LEFT, width - RIGHT));
+    let y = Scale::settled(&figure.series, (height - BOTTOM, TOP));
     let longest = figure.series.iter().map(|s| s.name.chars().count()).max().unwrap_or_default();
     let columns = if longest as f64 * LETTER < width / 2.0 - 40.0 { 2 } else { 1 };
     let legend = 20.0 * figure.series.len().div_ceil(columns) as f64;
@@ -198,7 +245,13 @@ pub(super) fn svg(figure: &Figure) -> String {
     put(format_args!(
         "<text transform=\"translate(16 {middle}) rotate(-90)\" text-anchor=\"middle\">{label}</text>"
     ));
+    let (clip, inner, deep) = (&figure.id, right - LEFT + 12.0, bottom - TOP + 6.0);
+    let (left, top) = (LEFT - 6.0, TOP - 6.0);
+    put(format_args!(
+        "<clipPath id=\"{clip}\"><path d=\"M{left} {top}h{inner}v{deep}h-{inner}z\"/></clipPath>"
+    ));
     for (i, series) in figure.series.iter().enumerate() {
+        put(format_args!("<g class=\"series\" clip-path=\"url(#{clip})\">"));
         let (colour, at) = (COLOURS[i % COLOURS.len()], |p: &Point| (x.place(p.x), y.place(p.y)));
         let line = |values: &mut dyn Iterator<Item = (f64, f64)>| {
             values.map(|(x, y)| format!("{x:.1} {y:.1}")).collect::<Vec<_>>().join("L")
@@ -227,6 +280,7 @@ pub(super) fn svg(figure: &Figure) -> String {
             }
             put(format_args!("{}<title>{text}</title></path>", mark(i, px, py, colour)));
         }
+        put(format_args!("</g><g class=\"key\">"));
         let (row, column) = (i / columns, i % columns);
         let (lx, ly) = (20.0 + width / 2.0 * column as f64, height + 20.0 * row as f64 + 2.0);
         if series.kind == Kind::Front {
@@ -238,7 +292,7 @@ pub(super) fn svg(figure: &Figure) -> String {
             put(format_args!("{}</path>", mark(i, lx, ly, colour)));
         }
         let (tx, ty, name) = (lx + 14.0, ly + 5.0, escaped(&series.name));
-        put(format_args!("<text x=\"{tx}\" y=\"{ty}\">{name}</text>"));
+        put(format_args!("<text x=\"{tx}\" y=\"{ty}\">{name}</text></g>"));
     }
     out + "</svg>\n"
 }
@@ -252,7 +306,7 @@ fn mark(i: usize, x: f64, y: f64, colour: &str) -> String {
         "m0 -6l6 6l-6 6l-6 -6z",
     ];
     let shape = shape[i % shape.len()];
-    format!("<path d=\"M{x:.1} {y:.1}{shape}\" fill=\"{colour}\">")
+    format!("<path class=\"mark\" d=\"M{x:.1} {y:.1}{shape}\" fill=\"{colour}\">")
 }
 
 /// A round value without the digits that say nothing: `1 ms`, `16 KiB`.

@@ -3,7 +3,7 @@
 //! So a study that was stopped leaves a file of complete records, and the next start runs only the cells that it lacks. The
 //! file of the study stands beside it, from which the order, what is missing and the report can be told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -145,6 +145,19 @@ impl Records {
         Ok(Self { folder: folder.to_owned(), slots, _lock: None })
     }
 
+    /// The places of `among` that are to be run: without those that are recorded, or stand beside one that is, of another seed,
+    /// where seeds decide nothing.
+    pub(super) fn missing(&self, cells: &[Cell], among: &[usize]) -> Result<Vec<usize>, Failure> {
+        let keys: Vec<_> = cells.iter().map(Cell::key_of_seeds).collect::<Result<_, _>>()?;
+        let settled = |slot: &Option<Recorded>| {
+            slot.as_ref().is_some_and(|r| r.outcome.as_ref().is_ok_and(|done| !done.random))
+        };
+        let settled = keys.iter().zip(&self.slots).filter(|(_, slot)| settled(slot));
+        let settled: HashSet<_> = settled.map(|(key, _)| key).collect();
+        let missing = |i: &usize| self.slots[*i].is_none() && !settled.contains(&keys[*i]);
+        Ok(among.iter().copied().filter(missing).collect())
+    }
+
     /// Takes a result and replaces the file.
     pub(super) fn add(
         &mut self,
@@ -280,10 +293,10 @@ pub(super) fn merge(
         *place = mine.or(place.take());
     }
     notes.extend(other_data(&study.cells, &made.slots));
-    let missing = |(i, slot): (usize, &Option<Recorded>)| slot.is_none().then_some(i + 1);
-    let gaps: Vec<_> = made.slots.iter().enumerate().filter_map(missing).collect();
+    let all: Vec<_> = (0..made.slots.len()).collect();
+    let gaps = made.missing(&study.cells, &all)?;
     if let Some(first) = gaps.first() {
-        let (n, all) = (gaps.len(), made.slots.len());
+        let (n, all, first) = (gaps.len(), all.len(), first + 1);
         notes.push(format!("{n} of {all} cells are missing, the first is cell {first}"));
     }
     made.store()?;

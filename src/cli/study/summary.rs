@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Map, Value};
 
 use super::cell::{Cell, Done, Measure};
+use super::plot::Point;
 use super::records::Records;
 use crate::cli::failure::Failure;
 use crate::cli::table::{Align, Table, bytes, seconds, significant};
@@ -113,7 +114,7 @@ impl Group<'_> {
             return "-".to_owned();
         };
         let [mean, error] = mean(&values);
-        if values.len() == 1 {
+        if values.len() == 1 || error == 0.0 {
             return significant(mean, 4);
         }
         format!("{} ± {}", significant(mean, 4), significant(error, 2))
@@ -158,7 +159,8 @@ pub(super) fn table(groups: &[Group]) -> Table {
     for group in groups {
         let mut row: Vec<String> = shown.iter().map(|key| group.text(key)).collect();
         row.push(match (group.done.len(), &group.failed[..]) {
-            (count, []) => count.to_string(),
+            (count, []) if group.done.iter().any(|done| done.random) => count.to_string(),
+            (count, []) => format!("{count}, not random"),
             (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
                 format!("{count}, {} {first}", 1 + others.len())
             }
@@ -200,6 +202,13 @@ pub(super) fn warnings(groups: &[Group]) -> Vec<String> {
     for group in groups {
         // Numbers of other seeds differ: the first of each kind speaks for them.
         let mut told = BTreeSet::new();
+        let notes =
+            group.done.iter().flat_map(|done| &done.notes).map(|note| format!("note: {note}"));
+        for note in notes {
+            if !lines.contains(&note) {
+                lines.push(note);
+            }
+        }
         for warning in group.done.iter().flat_map(|done| &done.warned.warnings) {
             if told.insert(warning.split(|c: char| c.is_ascii_digit()).next()) {
                 let (problem, label) = (&group.cell.run.common.problem, group.label(&keys));
@@ -222,16 +231,26 @@ const TIMES: usize = 6;
 /// from one distribution: each of `n` rows is tested at an `n`-th of it (Bonferroni).
 const FALSE_ALARM: f64 = 0.01;
 
-/// Before and after, of the cells that both have; the second value is whether any is worse: slower, by a test of ranks and by
-/// the ratio `slower` of the medians, in more bytes, with another result, or failed.
+/// Two studies side by side.
+pub(super) struct Comparison {
+    pub(super) table: Table,
+    /// How many rows are worse: slower, by a test of ranks and by a ratio of the medians, in more bytes, with another result,
+    /// or failed.
+    pub(super) worse: usize,
+    /// Ratios of times over times before, with what is said of each.
+    pub(super) ratios: Vec<(&'static str, Point)>,
+}
+
+/// Before and after, of the cells that both have, from ratios of `slower` on.
 pub(super) fn compared(
     cells: &[Cell],
     [before, after]: [&Records; 2],
     slower: f64,
-) -> Result<(Table, usize), Failure> {
-    let right = ["time", "interval", "bytes", "verdict"].map(|name| (name, Align::Right));
-    let mut table = Table::new(&[&[("cell", Align::Left)][..], &right].concat());
-    let (mut worse, all) = (0, groups(cells, before)?);
+) -> Result<Comparison, Failure> {
+    let right = ["time", "interval", "bytes"].map(|name| (name, Align::Right));
+    let [cell, verdict] = ["cell", "verdict"].map(|name| [(name, Align::Left)]);
+    let mut table = Table::new(&[&cell[..], &right, &verdict].concat());
+    let (mut worse, mut ratios, all) = (0, Vec::new(), groups(cells, before)?);
     let keys = varying(&all.iter().collect::<Vec<_>>());
     let level = FALSE_ALARM / all.len().max(1) as f64;
     for (a, b) in all.iter().zip(groups(cells, after)?) {
@@ -256,7 +275,7 @@ pub(super) fn compared(
                 let [before, now] = [a.times(), b.times()];
                 let few = before.len().min(now.len()) < TIMES;
                 let differ = !few && rank_test(&before, &now) < level;
-                match () {
+                let verdict = match () {
                     () if hashes(a) != hashes(&b) => "other data",
                     () if results(a) != results(&b) => "another result",
                     () if differ && b_time > slower * a_time => "slower",
@@ -264,7 +283,10 @@ pub(super) fn compared(
                     () if differ && b_time * slower < a_time => "faster",
                     () if few => "same, but for times: too few",
                     () => "same",
-                }
+                };
+                let (y, text) = (b_time / a_time, format!("{}: {verdict}", row[0]));
+                ratios.push((verdict, Point { x: a_time, y, low, high, text }));
+                verdict
             }
             (None, None) => "failed, as before",
             _ => {
@@ -280,7 +302,7 @@ pub(super) fn compared(
         row.push(verdict.to_owned());
         table.push(row);
     }
-    Ok((table, worse))
+    Ok(Comparison { table, worse, ratios })
 }
 
 /// Whether a cell is a gradient.

@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Task, Trouble};
@@ -18,16 +19,17 @@ use crate::cli::run::{limits, measure};
 use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::{
-    Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, InnerLoop, Params, Record, Run,
-    RunState, find_by_name, mean_loss, norm,
+    Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, InnerLoop, Level, Params, Record,
+    Run, RunState, find_by_name, mean_loss, norm,
 };
 
 /// Answers the request on stdin. When stdin ends nobody waits for the answer any more, and the process ends too.
 pub(super) fn serve(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(Failure::run)?;
-    let (task, cell): (Task, Cell) =
+    let (task, folder, mut cell): (Task, PathBuf, Cell) =
         serde_json::from_str(&line).map_err(|e| Failure::usage(format!("stdin: {e}")))?;
+    cell.run.common.data.folder = folder;
     std::thread::spawn(|| {
         // Whatever ends the wait, the one who asked is gone.
         let _ = io::stdin().lock().read(&mut [0]);
@@ -49,8 +51,7 @@ fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Troub
         return Ready::<T>::new(app, entry, cell)?.times().map(Reply::Seconds);
     }
     let mut ready = Ready::<T>::new(app, entry, cell)?;
-    let data_hash = point::data_hash(&mut ready.opened.oracle)?;
-    let mut done = ready.begun(data_hash)?;
+    let mut done = ready.begun()?;
     match cell.measure {
         Measure::Gradient => ready.gradient(&mut done)?,
         Measure::Run => ready.whole_run(&mut done)?,
@@ -134,8 +135,15 @@ impl<'a, T: Precise> Ready<'a, T> {
     }
 
     /// What is known without an estimate.
-    fn begun(&mut self, data_hash: String) -> Result<Done, Trouble> {
+    fn begun(&mut self) -> Result<Done, Trouble> {
         let Opened { oracle, inner, x, .. } = &mut self.opened;
+        let data_hash = point::data_hash(oracle, 0)?;
+        let mini_batches = [Level::Inner, Level::Outer].map(|level| oracle.mini_batches(level));
+        // A problem may draw what it does not say: other seeds tell.
+        let random = self.estimator.chance()
+            || oracle.batch() < oracle.tasks()
+            || mini_batches != [1; 2]
+            || (1..4).any(|seed| point::data_hash(oracle, seed).ok().as_ref() != Some(&data_hash));
         let bytes_predicted =
             self.estimator.admit(oracle, inner, x, Draw::new(self.run.seed, 0))?;
         Ok(Done {
@@ -153,6 +161,8 @@ impl<'a, T: Precise> Ready<'a, T> {
             accuracy: None,
             warned: Warned::default(),
             data_hash,
+            random,
+            notes: self.opened.notes.clone(),
             checkpoints: Vec::new(),
         })
     }
@@ -160,7 +170,7 @@ impl<'a, T: Precise> Ready<'a, T> {
     fn gradient(&mut self, done: &mut Done) -> Result<(), Trouble> {
         let mut gradient = vec![T::zero(); self.opened.x.len()];
         let estimate = self.estimate(&mut gradient)?;
-        done.warned = Warned::of([estimate.soundness()]);
+        done.warned = Warned::of([estimate.soundness]);
         let Estimate { loss, cost, .. } = estimate;
         done.loss = loss.as_f64();
         done.gradient_norm = finite(norm(&gradient).as_f64());
@@ -177,8 +187,7 @@ impl<'a, T: Precise> Ready<'a, T> {
         let Opened { oracle, inner, x, .. } = &mut self.opened;
         // The reference may take what it needs.
         oracle.set_memory(None);
-        let draws = 0..self.cell.draws as u64;
-        let draws: Vec<_> = draws.map(|i| Draw::new(self.run.seed, i)).collect();
+        let draws: Vec<_> = (0..self.cell.draws).map(|i| Draw::new(self.run.seed, i)).collect();
         let mut both: [&mut dyn Estimator<T>; 2] = [self.estimator.as_mut(), &mut Exact::default()];
         let found = Estimates::in_turn(&mut both, oracle, inner, x, &draws)?;
         let [ours, exact] = [0, 1].map(|k| found[k].beside(&found[1]));

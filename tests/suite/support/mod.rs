@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of it")]
 
 pub(crate) mod failing;
+pub(crate) mod graphs;
 pub(crate) mod problem;
 pub(crate) mod signs;
 pub(crate) mod two_layer;
@@ -10,6 +11,11 @@ pub(crate) mod two_layer;
 use std::path::PathBuf;
 
 use hypertape::{Cost, Draw, Element, Error, Estimate, Estimator, Exact, InnerLoop, Oracle};
+
+/// How often a test kills what it looks at: 20 times, or as often as `HYPERTAPE_KILLS` says.
+pub(crate) fn kills() -> u32 {
+    std::env::var("HYPERTAPE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
 
 /// An exact hypergradient at the problem's own start.
 pub(crate) fn exact<T: Element>(

@@ -1,0 +1,171 @@
+//! Files as other programs write them: what is in them, and what is told where something had to be decided.
+#![cfg(feature = "data")]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use hypertape_problems::data::{Files, load, npy};
+use hypertape_problems::{Labelled, Sets};
+use tempfile::{TempDir, tempdir};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+fn put(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path.display().to_string()
+}
+
+/// All samples for each part.
+fn whole(name: &str) -> Files {
+    let [valid, test] = [(); 2].map(|()| Some(name.to_owned()));
+    Files { train: name.to_owned(), valid, test, ..Files::default() }
+}
+
+/// The rows of the training samples with their classes, in order, and the notes without the folder and but once.
+fn read(files: &Files) -> (Vec<(u32, Vec<f64>)>, Vec<String>) {
+    let sets: Sets<f64> = load(files, 0).unwrap_or_else(|e| panic!("{e}"));
+    let folder = Path::new(&files.train).parent().unwrap().display().to_string() + "/";
+    let mut notes: Vec<_> = sets.notes().iter().map(|note| note.replace(&folder, "")).collect();
+    notes.sort_unstable();
+    notes.dedup();
+    let ([train, ..], _): ([Labelled<f64>; 3], u32) = sets.into_classes().unwrap();
+    let rows = (0..train.len()).map(|i| (train.labels()[i], train.row(i)));
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    (rows, notes)
+}
+
+/// What most of the files below hold.
+fn known() -> Vec<(u32, Vec<f64>)> {
+    vec![(0, vec![1.5, 0.0, -2.0]), (0, vec![2.5, 1.0, 0.0]), (1, vec![0.25, 0.0, 3.0])]
+}
+
+#[track_caller]
+fn holds(folder: &TempDir, name: &str, text: &str, notes: &[&str]) {
+    let files = whole(&put(folder, name, text));
+    let (rows, told) = read(&files);
+    assert_eq!(rows, known(), "{name}: {text:?}");
+    assert_eq!(told, notes, "{name}: {text:?}");
+}
+
+#[test]
+fn svmlight_of_other_programs() {
+    let folder = tempdir().unwrap();
+    holds(&folder, "a.svm", "-1 1:1.5 3:-2\n-1 1:2.5 2:1\n1 1:0.25 3:3\n", &[]);
+    // As scikit-learn's `dump_svmlight_file` writes by default, in every case of letters, and behind a mark of byte order.
+    let zero = "0 0:1.5 2:-2\n0 0:2.5 1:1\n1 0:0.25 2:3\n";
+    for name in ["a.svm", "B.SVM", "rows.txt", "rows", "rows.libsvm"] {
+        holds(&folder, name, zero, &[&format!("{name}: indices count from 0")]);
+        let marked = format!("\u{feff}{zero}");
+        holds(&folder, name, &marked, &[&format!("{name}: indices count from 0")]);
+    }
+    let queries = "0 qid:1 1:1.5 3:-2\n0 qid:1 1:2.5 2:1 # two\n1 qid:2 1:0.25 3:3\n";
+    holds(&folder, "q.svm", queries, &["q.svm: queries (qid) are left out"]);
+    // One file without an index of 0 beside one with: of both the first column is 0.
+    let train = put(&folder, "t.svm", zero);
+    let valid = put(&folder, "v.svm", "0 1:4\n1 2:5\n");
+    let sets = load::<f64>(&Files { valid: Some(valid), ..whole(&train) }, 0).unwrap();
+    let ([_, valid, _], _) = sets.into_classes().unwrap();
+    let mut rows = [valid.row(0), valid.row(1)];
+    rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
+    assert_eq!(rows, [vec![0.0, 0.0, 5.0], vec![0.0, 4.0, 0.0]]);
+    // Where no index is 0, only who asks knows.
+    let asked = put(&folder, "s.svm", "0 1:1 2:2\n1 1:3 2:4\n");
+    let (rows, notes) = read(&Files { zero_based: true, ..whole(&asked) });
+    assert_eq!((rows[0].1.clone(), notes.len()), (vec![0.0, 1.0, 2.0], 0));
+}
+
+#[test]
+fn tables_of_other_programs() {
+    let folder = tempdir().unwrap();
+    let name = "a.csv";
+    for separator in [",", ";", "\t", " ", "   "] {
+        let rows = "1.5,0,-2,0\n2.5,1,0,0\n0.25,0,3,1\n".replace(',', separator);
+        holds(&folder, name, &rows, &[]);
+        let head = "x1,x2,x3,y\n".replace(',', separator);
+        holds(&folder, name, &format!("# made\n\n{head}{rows}"), &[]);
+        holds(&folder, "A.TXT", &format!("\u{feff}{head}{rows}").replace('\n', "\r\n"), &[]);
+    }
+    // As pandas writes a frame without names of columns: these are told to be a header.
+    let rows = "1.5,0,-2,0\n2.5,1,0,0\n0.25,0,3,1\n";
+    let note = "a.csv: the first line, 0,1,2,3, is taken for a header, as it counts the columns";
+    holds(&folder, name, &format!("0,1,2,3\n{rows}"), &[note]);
+    holds(&folder, name, &format!("0,1,2,target\n{rows}"), &[]);
+    // Whole numbers in three columns may be a sample.
+    let (few, notes) = read(&whole(&put(&folder, name, "0,1,2\n1,1,0\n3,4,2\n")));
+    assert_eq!((few.len(), notes.len()), (3, 0));
+    // The files that come with scikit-learn begin with sizes and names.
+    let note = "a.csv: the first line, 3,3,no,yes, is taken for a header, as it counts samples and features and names classes";
+    holds(&folder, name, &format!("3,3,no,yes\n{rows}"), &[note]);
+    let note = "a.csv: the first line, 3,3,setosa,versicolor,virginica, is taken for a header, as it counts samples and features \
+                and names classes";
+    holds(&folder, name, &format!("3,3,setosa,versicolor,virginica\n{rows}"), &[note]);
+    // Names, and truth values as features and as labels.
+    let named = rows.replace(",0\n", ",setosa\n").replace(",1\n", ",virginica\n");
+    let note = "a.csv: 2 classes: setosa, virginica";
+    holds(&folder, name, &named, &[note]);
+    holds(&folder, name, &format!("a,b,c,species\n{named}"), &[note]);
+    let truth = "1.5,False,-2,False\n2.5,True,0,False\n0.25,False,3,True\n";
+    holds(&folder, name, truth, &["a.csv: 2 classes: False, True"]);
+    let quoted = "\"a, b\",c,d,\"say \"\"x\"\"\"\n\"1.5\",0,-2,0\n2.5,1,0,\"0\"\n0.25,0,3,1\n";
+    holds(&folder, name, quoted, &[]);
+}
+
+#[test]
+fn another_delimiter_is_suggested() {
+    let folder = tempdir().unwrap();
+    let name = put(&folder, "a.csv", "1;2;0\n3;4;1\n");
+    let why = |name: &str| {
+        let files = Files { delimiter: Some(','), ..whole(name) };
+        load::<f64>(&files, 0).unwrap_err().to_string()
+    };
+    let expected =
+        "a.csv:1: one column, where a label and a feature are needed; is the delimiter ;?";
+    assert!(why(&name).ends_with(expected), "{}", why(&name));
+    let tabs = put(&folder, "b.csv", "1,5\t2\t0\n3\t4\t1\n");
+    assert!(
+        why(&tabs).ends_with("b.csv:2: 1 fields, where line 1 has 2; is the delimiter tab?"),
+        "{}",
+        why(&tabs)
+    );
+}
+
+/// An array as numpy writes it.
+fn array(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let length = u16::try_from(text.len()).unwrap().to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes(), data].concat()
+}
+
+#[test]
+fn arrays_of_other_types_and_shapes() {
+    let folder = tempdir().unwrap();
+    let pixels = put(&folder, "pixels", array("|u1", "(3, 1, 2)", &[0, 1, 2, 3, 4, 255]));
+    let labels = put(&folder, "labels", array("|b1", "(3,)", &[0, 1, 0]));
+    let pair = format!("{pixels},{labels}");
+    let expected = vec![(0, vec![0.0, 1.0]), (0, vec![4.0, 255.0]), (1, vec![2.0, 3.0])];
+    assert_eq!(read(&whole(&pair)).0, expected);
+    // A comma in a name belongs to it where such a file is there.
+    let odd = put(&folder, "pixels,of two", fs::read(&pixels).unwrap());
+    assert_eq!(read(&whole(&format!("{odd},{labels}"))).0, expected);
+    let csv = put(&folder, "one,two.csv", "1.5,0\n2.5,1\n3.5,0\n");
+    assert_eq!(read(&whole(&csv)).0.len(), 3);
+    // An archive of both.
+    let both = folder.path().join("both.npz");
+    let mut archive = ZipWriter::new(fs::File::create(&both).unwrap());
+    for (name, from) in [("X.npy", &pixels), ("y.npy", &labels)] {
+        archive.start_file(name, SimpleFileOptions::default()).unwrap();
+        archive.write_all(&fs::read(from).unwrap()).unwrap();
+    }
+    archive.finish().unwrap();
+    let both = both.display().to_string();
+    assert_eq!(read(&whole(&both)).0, expected);
+    let mut only = ZipWriter::new(fs::File::create(&both).unwrap());
+    only.start_file("data.npy", SimpleFileOptions::default()).unwrap();
+    npy::write(&mut only, [1, 1], [0.5]).unwrap();
+    only.finish().unwrap();
+    let why = load::<f64>(&whole(&both), 0).unwrap_err().to_string();
+    assert!(why.ends_with("both.npz: no array X, it has data"), "{why}");
+}

@@ -1,0 +1,54 @@
+//! Numbers as people read them.
+
+/// A size in binary units, exact below 1 KiB, rounded up: who allows as much as is told allows enough.
+///
+/// ```
+/// use hypertape_solver::text::bytes;
+/// assert_eq!([1000, 1024, 5984].map(bytes), ["1000 B", "1.0 KiB", "5.9 KiB"]);
+/// ```
+pub fn bytes(n: u64) -> String {
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let in_tenths = |unit: &(u128, &str)| (u128::from(n) * 10).div_ceil(unit.0);
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let units = (1..).zip(units).map(|(power, name)| (1024_u128.pow(power), name));
+    // No 1024.0 of a unit where there is a next one.
+    let fitting = units.map(|unit| (in_tenths(&unit), unit.1)).find(|(tenths, _)| *tenths < 10_240);
+    let (tenths, name) = fitting.unwrap_or_default();
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
+/// A number without a row of zeros: `0.25`, `1e-200`, `1e300`.
+///
+/// ```
+/// use hypertape_solver::text::plain;
+/// assert_eq!([0.25, 100.0, 1e-12, 1e200].map(plain), ["0.25", "100", "1e-12", "1e200"]);
+/// ```
+pub fn plain(value: f64) -> String {
+    let text = format!("{value:?}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1025, "1.1 KiB"),
+            (1536, "1.5 KiB"),
+            (1024 * 1024 - 1, "1.0 MiB"),
+            (1024 * 1024, "1.0 MiB"),
+            (12_897_485, "12.4 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ];
+        for (n, expected) in cases {
+            assert_eq!(bytes(n), expected);
+        }
+    }
+}

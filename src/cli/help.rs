@@ -1,0 +1,59 @@
+//! What `--help` tells beside the options: headings, and examples that a test runs.
+
+pub(crate) const INNER: &str = "Inner loop";
+pub(crate) const OUTER: &str = "Outer loop";
+pub(crate) const MEMORY: &str = "Memory and precision";
+pub(crate) const DATA: &str = "Data";
+pub(crate) const OUTPUT: &str = "Output";
+
+pub(crate) const FIRST: &str = "\
+Examples:
+  hypertape problems
+  hypertape gradient ridge --estimator exact --estimator cg
+  hypertape gradient --help";
+
+pub(crate) const ESTIMATORS: &str = "\
+Examples:
+  hypertape estimators
+  hypertape estimators ufom";
+
+pub(crate) const GRADIENT: &str = "\
+Examples:
+  hypertape gradient quadratic
+  hypertape gradient ridge --steps 100 --rule adam --estimator exact --estimator truncated:k=10
+  hypertape gradient ridge --memory 32KiB --schedule auto
+  hypertape gradient digits-penalty --train samples.csv --label class --steps 10";
+
+pub(crate) const CHECK: &str = "\
+Checked near the start, or at the point of --at, over at most 10 inner steps, or --steps.
+
+Examples:
+  hypertape check ridge";
+
+pub(crate) const CERTIFY: &str = "\
+Examples:
+  hypertape certify quadratic --estimator ufom:q=0.5 --draws 50";
+
+pub(crate) const PLAN: &str = "\
+Examples:
+  hypertape plan ridge --memory 32KiB";
+
+pub(crate) const RUN: &str = "\
+Examples:
+  hypertape run quadratic --iterations 10
+  hypertape run quadratic --iterations 10 --outer adam:b1=0.8 --outer-lr 0.05 --save results
+  hypertape run quadratic --iterations 20 --outer adam:b1=0.8 --outer-lr 0.05 --resume results";
+
+pub(crate) const STUDY: &str = "\
+Examples:
+  hypertape study study.toml --dry-run
+  hypertape study study.toml --out before
+  hypertape study report before";
+
+pub(crate) const COMPARE: &str = "\
+Examples:
+  hypertape compare before before";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  hypertape completions bash";

@@ -1,0 +1,110 @@
+//! What a person reads: help in lines that fit, examples that run, settings that are explained, words that shells complete.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::tempdir;
+
+/// Status, stdout and stderr of a command in a folder.
+fn run(line: &str, folder: &Path) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
+    command.args(line.split_whitespace()).current_dir(folder).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code().unwrap(), out, err)
+}
+
+const COMMANDS: [&str; 15] = [
+    "",
+    "problems",
+    "estimators",
+    "rules",
+    "schedules",
+    "optimisers",
+    "couplings",
+    "gradient",
+    "check",
+    "certify",
+    "plan",
+    "run",
+    "study",
+    "compare",
+    "completions",
+];
+
+#[test]
+fn help_fits_has_headings_and_its_examples_run() {
+    let folder = tempdir().unwrap();
+    let samples = "a,b,class\n1,0,no\n0,1,yes\n1,1,no\n2,1,yes\n1,2,no\n2,2,yes\n";
+    fs::write(folder.path().join("samples.csv"), samples).unwrap();
+    let study = "[[grid]]\nproblem = 'quadratic'\nmeasure = 'gradient'\nrepeats = 6";
+    fs::write(folder.path().join("study.toml"), study).unwrap();
+    let mut examples = 0;
+    for command in COMMANDS {
+        let (status, help, err) = run(&format!("{command} --help"), folder.path());
+        assert_eq!((status, err.as_str()), (0, ""), "{command}");
+        let long = help.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(long, None, "{command}");
+        if ["gradient", "run"].contains(&command) {
+            for heading in
+                ["Inner loop:", "Outer loop:", "Memory and precision:", "Data:", "Output:"]
+            {
+                assert!(help.lines().any(|line| line == heading), "{command}: no {heading}");
+            }
+        }
+        let lines = help.lines().skip_while(|line| *line != "Examples:");
+        for line in lines.filter_map(|line| line.strip_prefix("  hypertape ")) {
+            let (status, _, err) = run(line, folder.path());
+            assert_eq!(status, 0, "{line}: {err}");
+            examples += 1;
+        }
+    }
+    assert!(examples > 15, "{examples}");
+}
+
+/// Each setting has a line that says what it is, and what stands under "Given as" can be given.
+#[test]
+fn every_setting_is_explained() {
+    let none = tempdir().unwrap();
+    let mut explained = 0;
+    for (kind, option) in
+        [("estimators", "--estimator"), ("rules", "--rule"), ("schedules", "--schedule")]
+    {
+        let (_, list, _) = run(kind, none.path());
+        for name in list.lines().skip(1).filter_map(|line| line.split_whitespace().next()) {
+            let (status, told, err) = run(&format!("{kind} {name}"), none.path());
+            assert_eq!(status, 0, "{err}");
+            let Some(given) = told.lines().last().and_then(|line| line.strip_prefix("Given as "))
+            else {
+                continue;
+            };
+            let settings = told.lines().skip_while(|line| !line.starts_with("setting ")).skip(1);
+            for line in settings.take_while(|line| !line.starts_with("Given as ")) {
+                assert!(
+                    line.split("  ").filter(|part| !part.is_empty()).count() == 4,
+                    "{name}: {line}"
+                );
+                explained += 1;
+            }
+            let (status, _, err) =
+                run(&format!("gradient quadratic {option} {given}"), none.path());
+            assert!(status != 2, "{given}: {err}");
+        }
+    }
+    assert!(explained > 60, "{explained}");
+    let (_, ufom, _) = run("estimators ufom", none.path());
+    assert!(ufom.lines().count() >= 2 + 1 + 12 + 1, "{ufom}");
+}
+
+#[test]
+fn shells_complete_the_words() {
+    let none = tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (status, script, err) = run(&format!("completions {shell}"), none.path());
+        assert_eq!((status, err.as_str()), (0, ""), "{shell}");
+        assert!(
+            ["certify", "outer-momentum", "tolerance"].iter().all(|word| script.contains(word))
+        );
+    }
+}
