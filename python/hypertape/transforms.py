@@ -30,11 +30,11 @@ class Compiled:
     def __init__(self, f: Callable, layout: Layout, args: list[Any]) -> None:
         trace, data = Trace(), Data()
         parts = [trace.variable("x", k, shape) for k, shape in enumerate(layout.shapes)]
-        given = [trace.variable("arg", k, a.shape) if isinstance(a, np.ndarray) else a for k, a in enumerate(args)]
+        given = [trace.variable("arg", k, a.shape) if _is_passive(a) else a for k, a in enumerate(args)]
         result = trace.lift(f(layout.together(parts), *given))
         self.shape: Shape = result.shape
         names = {("x", k): f"x.{k}" for k in range(len(parts))}
-        passive = {("arg", k): f"arg.{k}" for k, a in enumerate(args) if isinstance(a, np.ndarray)}
+        passive = {("arg", k): f"arg.{k}" for k, a in enumerate(args) if _is_passive(a)}
         graph = Graph(trace, [result], names | passive, data, "data")
         for (group, k), name in (names | passive).items():
             graph.declare(name, parts[k] if group == "x" else given[k])
@@ -65,13 +65,18 @@ class Transform:
             if len(self.known) == KEPT:
                 self.known.pop(next(iter(self.known)))
             self.known[key] = compiled
-        return compiled, layout, flat, [a.ravel() for a in given if isinstance(a, np.ndarray) and a.dtype == np.float64]
+        return compiled, layout, flat, [a.ravel() for a in given if _is_passive(a)]
 
 
 def _varies(value: Any) -> bool:
     if isinstance(value, (float, np.floating)):
         return True
     return isinstance(value, (np.ndarray, list)) and np.asarray(value).dtype.kind == "f"
+
+
+def _is_passive(value: Any) -> bool:
+    """Whether an argument is given anew with each call."""
+    return isinstance(value, np.ndarray) and value.dtype == np.float64
 
 
 def _key(value: Any) -> Any:

@@ -11,7 +11,7 @@ from hypertape.trace import Trace
 from reference import evaluate
 from shapes import AXES, BINARY, CHOICES, CONVOLUTIONS, INDEX, KERNELS, MATRIX, PIXELS, SOLVE, UNARY, numbers, pairs, shapes
 
-FEW = settings(max_examples=15, deadline=None)
+FEW = settings(max_examples=8, deadline=None)
 
 
 def agrees(function, *arrays):

@@ -9,31 +9,70 @@ from hypertape.trace import Trace
 from reference import by_jax, evaluate
 from shapes import AXES, BINARY, CHOICES, CONVOLUTIONS, INDEX, KERNELS, MATRIX, PIXELS, UNARY, numbers, pairs, shapes
 
-FEW = settings(max_examples=5, deadline=None)
+FEW = settings(max_examples=4, deadline=None)
+
+
+def combined(function, arrays):
+    """A random combination of the results of a function, arrays by name, and a direction."""
+    shape = np.shape(function(*arrays))
+    weights = np.cos(np.arange(1.0, np.prod(shape) + 1)).reshape(shape)
+    x = {str(k): a for k, a in enumerate(arrays)}
+    v = {name: np.sin(1 + np.arange(a.size)).reshape(a.shape) for name, a in x.items()}
+    return (lambda x: np.sum(function(*x.values()) * weights)), x, v
 
 
 def holds(function, *arrays):
-    """Value, gradient and product with the Hessian of a random combination of the results, in all arrays together."""
-    expected = np.asarray(function(*arrays))
-    weights = np.cos(np.arange(1.0, expected.size + 1)).reshape(expected.shape)
-    x = {str(k): a for k, a in enumerate(arrays)}
-    v = {name: np.sin(1 + np.arange(a.size)).reshape(a.shape) for name, a in x.items()}
-
-    def loss(x):
-        return np.sum(function(*x.values()) * weights)
-
+    """The value against NumPy; gradient and product with the Hessian against differences."""
+    loss, x, v = combined(function, arrays)
     value, gradient = ht.value_and_grad(loss)(x)
     product = ht.hvp(loss)(x, v)
-    np.testing.assert_allclose(value, np.sum(expected * weights), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(value, loss(x), rtol=1e-12, atol=1e-12)
+    h = 1e-5
+    up, down = ({name: a + s * h * v[name] for name, a in x.items()} for s in (1, -1))
+    slope = sum(np.vdot(gradient[name], v[name]) for name in x)
+    # Central differences: h^2 of third derivatives below 1e4, and roundings over h.
+    np.testing.assert_allclose((loss(up) - loss(down)) / (2 * h), slope, rtol=1e-5, atol=1e-5)
+    ahead, behind = ht.grad(loss)(up), ht.grad(loss)(down)
+    for name in x:
+        np.testing.assert_allclose((ahead[name] - behind[name]) / (2 * h), product[name], rtol=1e-4, atol=1e-4)
+
+
+def holds_beside_jax(function, *arrays):
+    """Gradient and product with the Hessian against those that JAX finds of the same nodes."""
     jax = pytest.importorskip("jax")
+    loss, x, v = combined(function, arrays)
     trace, by = Trace(), by_jax()
-    traced = loss({name: trace.variable("x", int(name), a.shape) for name, a in x.items()})
-    same = lambda x: evaluate(trace, trace.lift(traced), {("x", int(name)): a for name, a in x.items()}, by)  # noqa: E731
-    by_reverse, by_forward = jax.jvp(jax.grad(same), (x,), (v,))
+    traced = trace.lift(loss({name: trace.variable("x", int(name), a.shape) for name, a in x.items()}))
+    same = lambda x: evaluate(trace, traced, {("x", int(name)): a for name, a in x.items()}, by)  # noqa: E731
+    by_reverse, by_forward = jax.jit(lambda x, v: jax.jvp(jax.grad(same), (x,), (v,)))(x, v)
+    gradient, product = ht.grad(loss)(x), ht.hvp(loss)(x, v)
     for name in x:
         # Both sides round sums of products of numbers below 1e3.
         np.testing.assert_allclose(gradient[name], by_reverse[name], rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(product[name], by_forward[name], rtol=1e-10, atol=1e-10)
+
+
+def cases():
+    """Each operation once, on arrays of two axes."""
+    a, row = numbers((3, 4), 11), numbers((4,), 12)
+    for name, function in UNARY.items():
+        yield pytest.param(function, (a,), id=name)
+    for name, function in AXES.items():
+        for axis in (0, 1):
+            yield pytest.param(lambda a, f=function, k=axis: f(a, axis=k, keepdims=False), (a,), id=f"{name}, axis {axis}")
+    for name, function in (BINARY | CHOICES).items():
+        yield pytest.param(function, (a, row), id=f"{name} of two")
+    for name, function in MATRIX.items():
+        yield pytest.param(function, (a, numbers((4, 3), 13)), id=f"product {name}")
+    for name, function in INDEX.items():
+        yield pytest.param(function, (a,), id=f"place {name}")
+    for name, function in CONVOLUTIONS.items():
+        yield pytest.param(function, (numbers((2, PIXELS[name] * 2), 1), numbers((KERNELS[name] * 2, 3), 2)), id=name)
+
+
+@pytest.mark.parametrize(("function", "arrays"), cases())
+def test_derivatives_beside_jax(function, arrays):
+    holds_beside_jax(function, *arrays)
 
 
 @pytest.mark.parametrize("name", UNARY)
