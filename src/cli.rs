@@ -94,6 +94,9 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
         Command::Rules(one) => list::choices(&app.registry::<f64>().rules, &one, &mut out),
         Command::Schedules(one) => list::choices(&Schedule::spellings(), &one, &mut out),
         Command::Optimisers(one) => list::choices(&app.registry::<f64>().outers, &one, &mut out),
+        Command::Algorithms(one) => {
+            list::choices(&app.registry::<f64>().algorithms, &one, &mut out)
+        }
         Command::Couplings(one) => list::choices(&app.registry::<f64>().couplings, &one, &mut out),
         Command::Gradient(options) => {
             in_precision!(options.common.dtype, gradient::run(app, &options, &mut out))

@@ -44,8 +44,8 @@ pub mod prelude {
     pub use crate::{
         About, Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact,
         InnerLoop, Level, LinearSolver, List, Metric, Named, Oracle, Outer, Params, Point, Profile,
-        Range, Rollout, Rows, Rule, Run, ScalarBilevel, Shape, Spelled, Step, Stop, Task, Tensor,
-        Visit, axpy, dot, final_state, finite_loss, norm, scale,
+        Range, Rollout, Rows, Rule, RuleForm, Run, ScalarBilevel, Shape, Spelled, Step, Stop, Task,
+        Tensor, Visit, axpy, dot, final_state, finite_loss, norm, scale,
     };
 }
 

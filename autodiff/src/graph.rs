@@ -18,7 +18,7 @@
 //! let column = |data| Tensor::new(&arena, Shape::column(2), data);
 //! let data = Tensor::new(&arena, Shape::new(2, 2), &[1.0, 2.0, 3.0, 4.0]);
 //! let at = [column(&[1.0, -1.0]), data, column(&[1.0, 1.0])];
-//! assert_eq!(graph.eval(&at, &[], Window::ALL)[0].values(), [2.0]); // (-2)^2 / 4 twice
+//! assert_eq!(graph.eval(at[0], &at, &[], Window::ALL)[0].values(), [2.0]); // (-2)^2 / 4 twice
 //! # Ok::<(), hypertape_autodiff::graph::GraphError>(())
 //! ```
 //!
@@ -45,7 +45,7 @@ use crate::shape::Shape;
 pub use builder::{Builder, MOST_NODES};
 pub use error::GraphError;
 #[cfg(feature = "serde")]
-pub use json::VERSION;
+pub use json::{Field, Fields, VERSION};
 pub use operations::Op;
 pub use samples::Split;
 pub use setting::{Indices, Window};
@@ -162,18 +162,15 @@ impl<T: Element> Graph<T> {
     /// The results at `inputs` and `lists`, which are as [declared](Self::inputs). `window` says which samples are in view, where
     /// this is the part of a [`Split`] that belongs to samples; inputs are whole all the same.
     ///
-    /// Faults are those of the operations; inputs or lists that are not as declared raise [`Fault::Length`] or
-    /// [`Fault::Shapes`], and there are no results.
-    ///
-    /// # Panics
-    /// If there are no inputs at all: results have nowhere to be.
+    /// `like` is any array of the mode, for constants. Faults are those of the operations; inputs or lists that are not as declared
+    /// raise [`Fault::Length`] or [`Fault::Shapes`], and there are no results.
     pub fn eval<'a, A: Array<'a, Elem = T>>(
         &'a self,
+        like: A,
         inputs: &[A],
         lists: &[&'a [u32]],
         window: Window,
     ) -> List<A> {
-        let like = *inputs.first().expect("a graph is evaluated at one array at least");
         if let Err(fault) = self.fits(inputs, lists) {
             like.arena().raise(fault);
             return List::new();

@@ -142,6 +142,7 @@ pub use array::kernels::convolution::{Convolution, Role};
 pub use array::kernels::elementwise::Binary;
 pub use array::kernels::simd::{InvalidSimd, Simd, simd};
 pub use array::linear::LinearOperator;
+pub use array::linear_loss::RowLoss;
 pub use array::linearisation::{Linearisation, Piece};
 pub use array::tape::{Adjoints, NodeId, Recording, Tape};
 pub use array::tensor::Tensor;

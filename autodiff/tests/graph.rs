@@ -49,7 +49,8 @@ fn value(graph: &Graph<f64>, window: Window) -> f64 {
         .collect();
     let tensors =
         INPUTS.iter().zip(&data).map(|((_, shape), data)| Tensor::new(&arena, *shape, data));
-    let out = graph.eval(&tensors.collect::<Vec<_>>(), &[&LABELS], window);
+    let tensors: Vec<_> = tensors.collect();
+    let out = graph.eval(tensors[0], &tensors, &[&LABELS], window);
     arena.status().unwrap();
     out[0].values()[0]
 }
@@ -125,7 +126,8 @@ fn inputs_that_are_not_as_declared_are_faults() {
         let arena = Arena::new();
         let tensors: Vec<_> =
             shapes.iter().map(|&shape| Tensor::<f64>::zeros(&arena, shape)).collect();
-        let empty = graph.eval(&tensors, &[arena.copy(list).unwrap()], Window::ALL).is_empty();
+        let empty =
+            graph.eval(tensors[0], &tensors, &[arena.copy(list).unwrap()], Window::ALL).is_empty();
         (empty, arena.status())
     };
     let shapes = INPUTS.map(|(_, shape)| shape);
@@ -264,7 +266,7 @@ fn blocks_are_differentiated_as_what_they_are() {
     struct Block(Split<f64>, Window);
     impl Function<f64> for Block {
         fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
-            self.0.part.eval(x, &[&LABELS], self.1)[0]
+            self.0.part.eval(x[0], x, &[&LABELS], self.1)[0]
         }
     }
     let graph =
@@ -311,7 +313,7 @@ fn files_are_what_they_say() {
     let arena = Arena::new();
     let x = Tensor::new(&arena, Shape::new(3, 2), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let sum = (2.0 * 0.1) / 3.0 + (3.0 * 0.1) / 3.0 + (5.0 * 0.1) / 3.0;
-    assert_eq!(graph.eval(&[x], &[&[1, 0, 0]], Window::ALL)[0].values(), [sum]);
+    assert_eq!(graph.eval(x, &[x], &[&[1, 0, 0]], Window::ALL)[0].values(), [sum]);
     assert_eq!(Graph::from_json(graph.to_json().unwrap()), Ok(graph.clone()));
     assert_eq!(graph.to_json().unwrap(), good());
     assert_eq!(graph.cast::<f32>().cast::<f64>().cast::<f32>(), graph.cast());

@@ -403,7 +403,7 @@ struct Evaluated(Graph<f64>);
 
 impl Function<f64> for Evaluated {
     fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
-        self.0.eval(x, &[], Window::ALL)[0]
+        self.0.eval(x[0], x, &[], Window::ALL)[0]
     }
 }
 

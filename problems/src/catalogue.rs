@@ -46,10 +46,10 @@ pub fn catalogue() -> Vec<Entry> {
         "learned-steps", (4, 0.9), adam(0.1), 400, None,
             "sizes of four descent steps on a quadratic of four variables, closed form"
             => |_| ruled(LearnedSteps::new(&[1.0, 0.5, 0.25, 0.125], 4), GradientDescent::learned(0));
-        "lasso", (200, 0.3), adam(0.1), 100, Some(5), Numbers [],
+        "lasso", (200, 0.3), adam(0.1), 100, Some(5), Numbers weights(),
             "sparse regression, the log-weight of the first penalty, 60 x 30, rule ista, or --train"
             => |given| net(given, false);
-        "elastic-net", (200, 0.3), adam(0.1), 100, Some(5), Numbers [],
+        "elastic-net", (200, 0.3), adam(0.1), 100, Some(5), Numbers weights(),
             "sparse regression, the log-weights of two penalties, 60 x 30, rule ista, or --train"
             => |given| net(given, true);
         "ridge", (300, 0.4), adam(0.1), 100, None, Numbers [],
@@ -140,7 +140,21 @@ fn net<T: Element>(given: &Given<T>, second: bool) -> Made<T> {
         None => ElasticNet::workload(given.seed, second),
         Some(sets) => ElasticNet::on(sets, second)?,
     };
-    ruled(problem, Ista::learned(0))
+    let each = given.get::<String>("penalties")? == "feature";
+    ruled(problem.weighted(given.get("penalty")?, each)?, Ista::learned(0))
+}
+
+fn weights() -> [Setting; 2] {
+    let which = "which weights of the first penalty are chosen: one, or one a feature";
+    [
+        Setting::new(
+            "penalty",
+            (-2.0_f64).exp(),
+            Kind::NOT_NEGATIVE,
+            "the weight of the first penalty at the start",
+        ),
+        Setting::new("penalties", "one", Kind::Word(&["one", "feature"]), which),
+    ]
 }
 
 fn ridge<T: Element>(given: &Given<T>) -> Made<T> {

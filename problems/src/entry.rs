@@ -97,7 +97,7 @@ pub struct Entry {
     /// The name by which it is chosen, and its settings that are not their defaults.
     pub name: String,
     /// What it is, in one line.
-    pub summary: &'static str,
+    pub summary: String,
     /// Inner steps by default.
     pub steps: usize,
     /// Inner step size by default.
@@ -151,13 +151,13 @@ impl Entry {
     /// with step 0.1. Change a field for anything else.
     pub fn new(
         name: &str,
-        summary: &'static str,
+        summary: &str,
         (steps, lr): (usize, f64),
         open: impl Fn(&Given<f64>) -> Made<f64> + Send + Sync + 'static,
     ) -> Self {
         Self {
             name: name.to_owned(),
-            summary,
+            summary: summary.to_owned(),
             steps,
             lr,
             outer: Optimiser::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hypertape_autodiff::{Array, Csr, Element, Shape};
+use hypertape_autodiff::{Array, Csr, Element, RowLoss, Shape};
 use hypertape_solver::{Draw, Error, Rows, Samples as Seen};
 use rand::RngExt;
 
@@ -193,10 +193,42 @@ impl<T: Element> Labelled<T> {
     /// `ln sum_c e^{z_c} - z_y`; with one column, the logistic loss `ln(1 + e^{-s z})`, where `s` is -1 for class 0 and 1 for
     /// the others.
     pub fn losses<'a, A: Array<'a, Elem = T>>(&'a self, scores: A, range: Range<usize>) -> A {
-        if scores.shape().cols == 1 {
-            scores.logistic_loss(scores.constant(column(&range), &self.signs[range]))
-        } else {
-            scores.cross_entropy(&self.labels[range])
+        self.row_loss(scores.shape().cols, range).of(scores)
+    }
+
+    /// The sum of the [`losses`](Self::losses) of the linear model `w` on the samples in `range`, times the weights `p`, a
+    /// column, if there are any. Cost: of value and gradient one pass over dense rows, see [`Array::linear_loss`].
+    pub fn loss<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        w: A,
+        range: Range<usize>,
+        p: Option<A>,
+    ) -> A {
+        let loss = self.row_loss(w.shape().cols, range.clone());
+        self.total(w, range, loss, p)
+    }
+
+    fn row_loss(&self, columns: u32, range: Range<usize>) -> RowLoss<'_, T> {
+        match columns {
+            1 => RowLoss::Logistic(&self.signs[range]),
+            _ => RowLoss::CrossEntropy(&self.labels[range]),
+        }
+    }
+
+    /// [`loss`](Self::loss) by any loss of rows.
+    pub(crate) fn total<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        w: A,
+        range: Range<usize>,
+        loss: RowLoss<'a, T>,
+        p: Option<A>,
+    ) -> A {
+        match &self.features {
+            Features::Dense(samples) => w.linear_loss(samples.rows(range), loss, p),
+            Features::Sparse(matrix) => {
+                let losses = loss.of(matrix.times(range, w));
+                p.map_or_else(|| losses.sum(), |p| p.dot(losses))
+            }
         }
     }
 
@@ -229,22 +261,12 @@ impl<T: Element> Labelled<T> {
 
     /// Number of mini-batches of `size` samples; 1 without a size.
     pub fn batches(&self, size: Option<usize>) -> usize {
-        self.len().div_ceil(size.unwrap_or(usize::MAX).max(1))
+        ContiguousBatch::count(self.len(), size)
     }
 
     /// The mini-batch of `size` samples that `draw` chooses, or names; all samples without a size.
     pub fn batch(&self, size: Option<usize>, draw: Draw) -> ContiguousBatch {
-        let (n, blocks) = (self.len(), self.batches(size));
-        let size = match size {
-            Some(size) if blocks > 1 && draw.samples != Seen::All => size,
-            _ => return ContiguousBatch { range: 0..n, divisor: n as f64 },
-        };
-        let start = size
-            * match draw.samples {
-                Seen::Batch(k) => usize::try_from(k % blocks as u64).unwrap_or(0),
-                _ => draw.stream().random_range(0..blocks),
-            };
-        ContiguousBatch { range: start..(start + size).min(n), divisor: n as f64 / blocks as f64 }
+        ContiguousBatch::of(self.len(), size, draw)
     }
 }
 
@@ -291,6 +313,26 @@ pub struct ContiguousBatch {
 
 #[expect(clippy::len_without_is_empty, reason = "a batch has one sample or more")]
 impl ContiguousBatch {
+    /// How many batches of `size` there are of `n` samples; 1 without a size.
+    pub(crate) fn count(n: usize, size: Option<usize>) -> usize {
+        n.div_ceil(size.unwrap_or(usize::MAX).max(1))
+    }
+
+    /// The batch of `size` of `n` samples that `draw` chooses, or names; all of them without a size.
+    pub(crate) fn of(n: usize, size: Option<usize>, draw: Draw) -> Self {
+        let (n, blocks) = (n, Self::count(n, size));
+        let size = match size {
+            Some(size) if blocks > 1 && draw.samples != Seen::All => size,
+            _ => return Self { range: 0..n, divisor: n as f64 },
+        };
+        let start = size
+            * match draw.samples {
+                Seen::Batch(k) => usize::try_from(k % blocks as u64).unwrap_or(0),
+                _ => draw.stream().random_range(0..blocks),
+            };
+        Self { range: start..(start + size).min(n), divisor: n as f64 / blocks as f64 }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.range.len()

@@ -25,6 +25,7 @@ mod elastic_net;
 mod entry;
 mod fewshot;
 pub mod generator;
+mod graphs;
 mod image_classes;
 #[cfg(feature = "data")]
 mod image_files;
@@ -51,6 +52,9 @@ pub use divergence::{Divergence, Gradients, TwoTasks};
 pub use elastic_net::ElasticNet;
 pub use entry::{Entry, Given, Labels, Made, Open, Precision};
 pub use fewshot::{Fewshot, FewshotSettings, Learner};
+pub use graphs::{GraphProblem, GraphStatement, InnerStart};
+#[cfg(feature = "data")]
+pub use graphs::{read_problem, write_problem};
 pub use image_classes::ImageClasses;
 pub use labelled::{ContiguousBatch, Labelled};
 pub use learned_steps::LearnedSteps;

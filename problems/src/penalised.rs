@@ -14,7 +14,7 @@
 //! w* = M^-1 X'y/n        dF/dx_j = -e^{x_j} w*_j (M^-1 df/dw(w*))_j
 //! ```
 
-use hypertape_autodiff::{Array, Element, List, Shape};
+use hypertape_autodiff::{Array, Element, List, RowLoss, Shape};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::W1;
@@ -123,11 +123,11 @@ impl<T: Element> Penalised<T> {
         part: &'a Targets<T>,
         rows: Rows,
     ) -> A {
-        let [scores, targets] = part.scores(w, rows.range());
+        let sum = |loss| part.loss(w, rows.range(), loss);
         let sum = match loss {
-            SampleLoss::HalfSquared => scores.squared_error(targets) * 0.5,
-            SampleLoss::Squared => scores.squared_error(targets),
-            SampleLoss::Logistic => scores.logistic_loss(targets).sum(),
+            SampleLoss::HalfSquared => sum(RowLoss::Squared) * 0.5,
+            SampleLoss::Squared => sum(RowLoss::Squared),
+            SampleLoss::Logistic => sum(RowLoss::Logistic),
         };
         sum / part.len() as f64
     }

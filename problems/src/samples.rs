@@ -47,14 +47,23 @@ impl<T: Element> Samples<T> {
     /// The samples in `range` as a constant in the mode of `like`.
     pub(crate) fn range<'a, A: Array<'a, Elem = T>>(&'a self, like: A, range: Range<usize>) -> A {
         let rows = u32::try_from(range.len()).expect("arrays have at most u32::MAX rows");
-        let data = &self.data()[range.start * self.width..range.end * self.width];
-        like.constant(Shape::new(rows, self.width()), data)
+        like.constant(Shape::new(rows, self.width()), self.rows(range))
+    }
+
+    /// Their values, one after the other.
+    pub(crate) fn rows(&self, range: Range<usize>) -> &[T] {
+        &self.data()[range.start * self.width..range.end * self.width]
     }
 
     /// Rows a block.
     pub(crate) fn block_rows(&self) -> usize {
-        (BLOCK_BYTES / (self.width * size_of::<T>())).max(16)
+        block_rows::<T>(self.width)
     }
+}
+
+/// Rows a block, of samples of `width` values.
+pub(crate) fn block_rows<T>(width: usize) -> usize {
+    (BLOCK_BYTES / (width.max(1) * size_of::<T>())).max(16)
 }
 
 /// The same values in another precision.

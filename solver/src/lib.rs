@@ -23,6 +23,7 @@ mod check;
 pub mod contract;
 mod cost;
 pub mod coupling;
+mod curvature;
 mod draw;
 mod error;
 mod estimator;
@@ -30,6 +31,7 @@ mod fingerprint;
 mod inner;
 mod limits;
 pub mod linear;
+mod minimise;
 mod oracle;
 mod outer;
 mod params;
@@ -54,6 +56,7 @@ mod scalar;
 mod schedule;
 #[cfg(feature = "serde")]
 mod serial;
+pub mod single_loop;
 mod solve;
 mod spelling;
 mod spill;
@@ -113,12 +116,13 @@ pub use rule::adaptive::{Adam, RmsProp};
 pub use rule::descent::GradientDescent;
 pub use rule::momentum::Momentum;
 pub use rule::proximal::{Ista, Projected};
-pub use rule::{Rule, Step};
+pub use rule::{Rule, RuleForm, Step};
 pub use run::Run;
 #[cfg(feature = "serde")]
 pub use saved::{Saved, Saving, Settings};
 pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
+pub use single_loop::{Joint, SingleLoop};
 pub use solve::{final_state, mean_loss, solve};
 pub use spelling::{
     About, Described, Named, Range, Spelled, Value, Visit, expect_in, find_by_name,

@@ -117,7 +117,7 @@ pub trait Bilevel<T: Element>: Send + Sync {
     }
 
     /// Names of the inner variables, in order; `w0`, `w1`, ... where there are fewer names.
-    fn inner_names(&self) -> Vec<&'static str> {
+    fn inner_names(&self) -> Vec<&str> {
         Vec::new()
     }
 

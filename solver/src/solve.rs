@@ -22,7 +22,7 @@ pub fn mean_loss<T: Element>(
     draw: Draw,
     w: &mut Vec<T>,
 ) -> Result<T, Error> {
-    let batch = oracle.batch();
+    let (batch, inner) = (oracle.batch(), &inner.settled(oracle, x, draw)?);
     let last = Mutex::new(w);
     let total = oracle.over_tasks(draw, false, &mut [], |oracle, slot, draw, _, _| {
         if slot + 1 == batch

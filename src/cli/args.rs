@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::help::{self, DATA, INNER, MEMORY, OUTER, OUTPUT};
 use super::values::{
-    at_least_one, bytes, count, delimiter, draws, not_negative, positive, seed, shard, split,
+    Lr, at_least_one, bytes, count, delimiter, draws, lr, not_negative, positive, seed, shard,
+    split,
 };
 use crate::{Error, Schedule};
 
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     /// List the estimators, with their settings and costs, or explain one
     #[command(after_help = help::ESTIMATORS)]
     Estimators(Explained),
+    /// List the algorithms that move w and x together, with their settings and costs, or explain one
+    Algorithms(Explained),
     /// List the inner update rules, or explain one
     Rules(Explained),
     /// List the schedules: what exact gradients store of the inner run; or explain one
@@ -87,9 +90,10 @@ pub(crate) struct Common {
     /// Inner steps [default: the problem's]
     #[arg(help_heading = INNER, long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
     pub(crate) steps: Option<usize>,
-    /// Inner step size [default: the problem's]
-    #[arg(help_heading = INNER, long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
-    pub(crate) lr: Option<f64>,
+    /// Inner step size, or auto: the inverse of a bound of the curvature where the loop starts, chosen afresh for each estimate and
+    /// held fixed in derivatives [default: the problem's]
+    #[arg(help_heading = INNER, long, value_name = "A", value_parser = lr, allow_hyphen_values = true)]
+    pub(crate) lr: Option<Lr>,
     /// Inner update rule, such as adam:b1=0.8, see `hypertape rules` [default: the problem's]
     #[arg(help_heading = INNER, long, value_name = "RULE", allow_hyphen_values = true)]
     pub(crate) rule: Option<String>,
@@ -274,10 +278,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) common: Common,
-    /// Estimator, see `hypertape estimators` [default: exact, or that of the coupling]
+    /// Estimator, see `hypertape estimators` [default: exact]
     #[arg(help_heading = OUTER, long, value_name = "E")]
     pub(crate) estimator: Option<String>,
-    /// How one inner loop goes on from the last, see `hypertape couplings`; some bring an estimator and an outer optimiser
+    /// Algorithm that moves w and x together instead, such as soba:step=0.1,ratio=10, see `hypertape algorithms`; it brings sgd for
+    /// x, and the inner loop is that of the final judgement alone
+    #[arg(help_heading = OUTER, long, value_name = "A", conflicts_with_all = ["estimator", "coupling"])]
+    #[serde(default)]
+    pub(crate) algorithm: Option<String>,
+    /// How one inner loop goes on from the last, see `hypertape couplings`
     #[arg(help_heading = OUTER, long, value_name = "C", default_value = "cold")]
     pub(crate) coupling: String,
     /// Outer optimiser, such as sgd or adam:b1=0.8, see `hypertape optimisers` [default: the problem's]
@@ -302,6 +311,9 @@ pub(crate) struct Run {
     /// End after so many seconds
     #[arg(help_heading = OUTER, long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) time: Option<f64>,
+    /// Outer iterations from one record, or checkpoint of a study, to the next [default: 1, with --algorithm 1 in 1000]
+    #[arg(help_heading = OUTPUT, long, value_name = "K", value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) record_every: Option<usize>,
     /// Go on from the state that --save left in this folder (and save there), or from this file; Ctrl-C saves it too
     #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]

@@ -1,16 +1,14 @@
 //! Named arrays in numpy's `.npy` and `.npz` files.
 
-use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail, ensure};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::atomic;
-use crate::problems::data::{npy, npz};
+use crate::problems::data::npy::{self, Matrix};
+use crate::problems::data::npz::{self, NpzWriter};
 use crate::{Element, Params, Shape};
 
 /// What a file held.
@@ -80,20 +78,12 @@ pub(crate) fn assign<T: Element>(
 /// Writes a `.npz` file of two-dimensional little-endian doubles, as `numpy.savez` does. The same arrays give the same bytes.
 pub(crate) fn write_npz<T: Element>(path: &Path, arrays: &Params<T>) -> Result<()> {
     atomic::write(path, |writer| {
-        check_names(arrays.names())?;
-        // The archive writer seeks back to the sizes of an entry, which a stream cannot.
-        let mut npz = ZipWriter::new(Cursor::new(Vec::new()));
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(DateTime::default())
-            .large_file(true);
+        let mut npz = NpzWriter::new(arrays.names()).map_err(why)?;
         for (name, shape, values) in arrays.iter() {
-            npz.start_file(format!("{name}.npy"), options)?;
             let size = [shape.rows as usize, shape.cols as usize];
-            npy::write(&mut npz, size, values.iter().map(|v| v.as_f64()))?;
+            npz.add(name, |file| npy::write(file, size, values.iter().map(|v| v.as_f64())))?;
         }
-        writer.write_all(npz.finish()?.get_ref())?;
-        Ok(())
+        Ok(writer.write_all(&npz.finish()?)?)
     })
 }
 
@@ -115,33 +105,25 @@ fn list<T: Element>(arrays: &Params<T>) -> String {
     if each.is_empty() { "no arrays".to_owned() } else { each.join(", ") }
 }
 
-fn check_names(names: &[String]) -> Result<()> {
-    let mut seen = HashSet::new();
-    for name in names {
-        ensure!(!name.is_empty(), "an array has an empty name");
-        ensure!(seen.insert(name), "two arrays are named {name:?}");
-    }
-    Ok(())
-}
-
-fn read_npz(file: impl Read + std::io::Seek, most: u64) -> Result<Params<f64>> {
+fn read_npz(file: impl Read + Seek, most: u64) -> Result<Params<f64>> {
     let mut arrays = Params::new();
-    for (name, npy::Matrix { rows, cols, values }) in npz::read(file, most).map_err(why)? {
+    for (name, Matrix { rows, cols, values }) in npz::read(file, most).map_err(why)? {
         let Some(shape) = u32::try_from(rows).ok().zip(u32::try_from(cols).ok()) else {
             bail!("array {name:?}: shape ({rows}, {cols}), expected sizes below 2^32");
         };
         arrays = arrays.with(name, Shape::new(shape.0, shape.1), values);
     }
-    check_names(arrays.names())?;
     Ok(arrays)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::Write;
+    use std::io::{Cursor, Write};
 
     use tempfile::tempdir;
+    use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, ZipWriter};
 
     use super::*;
 

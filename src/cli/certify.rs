@@ -41,7 +41,7 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open::<T>(app, entry, common, 0)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?.told();
     // What follows tries each estimator once.
     opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());

@@ -41,7 +41,7 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let entry = &point::entry(app, common)?;
     let Opened { mut oracle, inner, x, data_seed, .. } =
-        point::open::<T>(app, entry, common, 0)?.told();
+        point::open_at::<T>(app, entry, common)?.told();
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
     if let Some(folder) = &common.save {

@@ -147,7 +147,7 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open::<T>(app, entry, common, 0)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?.told();
     let names = options.estimators.iter();
     let mut chosen = names
         .map(|name| point::estimator(app, &mut opened, common, name))

@@ -4,9 +4,10 @@ use std::io::Write;
 
 use super::args::{Explained, Problems};
 use super::failure::{Failure, say};
+use super::point::named;
 use super::table::{Table, plain};
 use crate::problems::{Entry, Labels, Setting};
-use crate::{About, Described, Spelling, Spellings, find_by_name};
+use crate::{About, Described, Spelling, Spellings};
 
 /// One line a problem, or the settings of one.
 pub(crate) fn problems(
@@ -15,8 +16,7 @@ pub(crate) fn problems(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if let Some(name) = &options.problem {
-        let found = find_by_name("problem", name, catalogue, |e| &e.name);
-        return problem(found.map_err(Failure::usage)?, out);
+        return problem(&named(catalogue, name)?, out);
     }
     let mut table = Table::new([
         "problem",
@@ -35,7 +35,7 @@ pub(crate) fn problems(
             entry.outer.to_string(),
             entry.iterations.to_string(),
             entry.data_seed.map_or_else(|| "-".into(), |s| s.to_string()),
-            entry.summary.to_owned(),
+            entry.summary.clone(),
         ]);
     }
     say(out, table)

@@ -51,7 +51,7 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open::<T>(app, entry, common, 0)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?.told();
     let steps = opened.inner.steps();
     let estimator =
         T::registry(app).estimators.parse(&options.estimator).map_err(Failure::usage)?;

@@ -144,7 +144,7 @@ fn estimate(
     for &i in mine {
         let cell = &study.cells[i];
         let mut kind = cell.clone();
-        (kind.run.common.seed, kind.run.iterations, kind.record_every) = (0, None, None);
+        (kind.run.common.seed, kind.run.iterations, kind.run.record_every) = (0, None, None);
         let key = json(&kind)?;
         let each = match known.get(&key) {
             Some(&each) => each,

@@ -1,5 +1,7 @@
 //! Values of options as they are typed; an error says what was expected.
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) fn count(text: &str) -> Result<usize, &'static str> {
     text.parse().map_err(|_| "expected a whole number, 0 or more")
 }
@@ -60,6 +62,28 @@ pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
     } else {
         Err("expected bytes, such as 4096, 64MiB or 1.5GB")
     }
+}
+
+/// A step size, or the one that the curvature tells.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Lr {
+    Size(f64),
+    Auto(Auto),
+}
+
+/// How it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Auto {
+    Auto,
+}
+
+/// A step size, or `auto`.
+pub(super) fn lr(text: &str) -> Result<Lr, &'static str> {
+    let size =
+        || positive(text).map(Lr::Size).map_err(|_| "expected a positive finite number, or auto");
+    if text == "auto" { Ok(Lr::Auto(Auto::Auto)) } else { size() }
 }
 
 pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {

@@ -208,11 +208,6 @@ impl<T: Element> Builder<T> {
         Ok(Graph::new(self.inputs, self.lists, values, kept, outputs))
     }
 
-    /// What tracing needs of its named lists.
-    pub(crate) fn lists(&self) -> &[ListInput] {
-        &self.lists
-    }
-
     fn free(&self, name: &str) -> Result<(), GraphError> {
         let taken = self.inputs.iter().map(|input| &input.name);
         let mut taken = taken.chain(self.lists.iter().map(|list| &list.name));

@@ -19,9 +19,11 @@ use serde_json::{Map, Value, json};
 
 use crate::array::element::Element;
 use crate::array::kernels::convolution::Role;
+use crate::functions::functions;
+use crate::functions::rule::Unary;
 use crate::graph::builder::{Builder, MOST_NODES};
 use crate::graph::error::GraphError;
-use crate::graph::operations::{Op, number, operations, unary};
+use crate::graph::operations::{Op, operations};
 use crate::graph::setting::Indices;
 use crate::graph::{Graph, ListInput, Node};
 use crate::shape::Shape;
@@ -29,11 +31,16 @@ use crate::shape::Shape;
 /// The version of the format that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
 
-/// A setting in a file.
-trait Field: Sized {
+/// A value in a file.
+#[doc(hidden)]
+pub trait Field: Sized {
     /// What it should look like.
     const EXPECTED: &str;
+    /// What a list of them should look like.
+    const LIST: &str = "a list of numbers";
+    /// From JSON; `lists` are those that may be named.
     fn read(value: &Value, lists: &[ListInput]) -> Option<Self>;
+    /// As JSON.
     fn write(&self, lists: &[ListInput]) -> Value;
 }
 
@@ -135,6 +142,7 @@ impl Field for f64 {
 
 impl Field for String {
     const EXPECTED: &str = "text";
+    const LIST: &str = "a list of texts";
     fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
         value.as_str().map(str::to_owned)
     }
@@ -144,7 +152,7 @@ impl Field for String {
 }
 
 impl<F: Field> Field for Vec<F> {
-    const EXPECTED: &str = "a list of numbers";
+    const EXPECTED: &str = F::LIST;
     fn read(value: &Value, lists: &[ListInput]) -> Option<Self> {
         value.as_array()?.iter().map(|v| F::read(v, lists)).collect()
     }
@@ -154,30 +162,50 @@ impl<F: Field> Field for Vec<F> {
 }
 
 /// The fields of an object, taken one by one.
-struct Fields<'l> {
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Fields<'l> {
     what: String,
     map: Map<String, Value>,
     lists: &'l [ListInput],
 }
 
 impl<'l> Fields<'l> {
-    fn new(what: String, value: Value, lists: &'l [ListInput]) -> Result<Self, GraphError> {
+    /// An object, called `what` in errors.
+    ///
+    /// # Errors
+    /// [`GraphError::Invalid`], with what was found and expected.
+    pub fn new(what: String, value: Value, lists: &'l [ListInput]) -> Result<Self, GraphError> {
         match value {
             Value::Object(map) => Ok(Self { what, map, lists }),
             other => Err(GraphError::invalid(what, shown(&other), "an object")),
         }
     }
 
-    fn wrong(&self, name: &str, found: String, expected: &str) -> GraphError {
+    /// An error of a field.
+    pub fn wrong(&self, name: &str, found: String, expected: &str) -> GraphError {
         GraphError::invalid(format!("{}: {name}", self.what), found, expected)
     }
 
-    fn any(&mut self, name: &str) -> Result<Value, GraphError> {
+    /// Whether there is such a field.
+    pub fn has(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
+    /// A field, whatever it is.
+    ///
+    /// # Errors
+    /// [`GraphError::Invalid`], with what was found and expected.
+    pub fn any(&mut self, name: &str) -> Result<Value, GraphError> {
         let value = self.map.remove(name);
         value.ok_or_else(|| GraphError::invalid(&self.what, format!("no {name:?}"), "one"))
     }
 
-    fn take<F: Field>(&mut self, name: &str) -> Result<F, GraphError> {
+    /// A field of a type.
+    ///
+    /// # Errors
+    /// [`GraphError::Invalid`], with what was found and expected.
+    pub fn take<F: Field>(&mut self, name: &str) -> Result<F, GraphError> {
         let value = self.any(name)?;
         F::read(&value, self.lists).ok_or_else(|| self.wrong(name, shown(&value), F::EXPECTED))
     }
@@ -189,7 +217,11 @@ impl<'l> Fields<'l> {
         }
     }
 
-    fn done(self) -> Result<(), GraphError> {
+    /// Nothing else may be there.
+    ///
+    /// # Errors
+    /// [`GraphError::Invalid`], with what was found and expected.
+    pub fn done(self) -> Result<(), GraphError> {
         match self.map.keys().next() {
             None => Ok(()),
             Some(name) => {
@@ -231,7 +263,31 @@ macro_rules! write {
         }
     };
 }
-use {read, write};
+
+macro_rules! numbered {
+    ({} $($(#[$doc:meta])* $Name:ident ($c:ident: $number:ty) $method:ident $rule:tt)*) => {
+        /// The function of one number of this name, with its number if it has one.
+        fn unary(name: &str, number: Option<f64>) -> Option<Unary> {
+            match number {
+                None => Unary::ALL.iter().copied().find(|f| f.name() == name),
+                Some(number) => {
+                    let all = [$(Unary::$Name(number)),*];
+                    all.into_iter().find(|f| f.name() == name)
+                }
+            }
+        }
+
+        /// The number of a function that has one.
+        fn number(f: Unary) -> Option<f64> {
+            match f {
+                $(Unary::$Name(number) => Some(number),)*
+                _ => None,
+            }
+        }
+    };
+}
+functions!(number crate::graph::json::numbered);
+use {numbered, read, write};
 
 impl<T: Element> Graph<T> {
     /// The graph as JSON, see [`graph`](crate::graph).
@@ -315,13 +371,15 @@ impl<T: Element> Graph<T> {
             fields.done()?;
             inputs.push(name);
         }
-        let listed = if top.map.contains_key("lists") { top.list("lists")? } else { Vec::new() };
+        let listed = if top.has("lists") { top.list("lists")? } else { Vec::new() };
+        let mut lists = Vec::new();
         for (i, value) in listed.into_iter().enumerate() {
             let mut fields = Fields::new(format!("list {i}"), value, &[])?;
-            builder.list(&fields.take::<String>("name")?, fields.take("length")?)?;
+            let list = ListInput { name: fields.take("name")?, len: fields.take("length")? };
+            builder.list(&list.name, list.len)?;
             fields.done()?;
+            lists.push(list);
         }
-        let lists = builder.lists().to_vec();
         let nodes = top.list("nodes")?;
         if nodes.len() > MOST_NODES {
             let expected = format!("{MOST_NODES} or fewer");
@@ -357,8 +415,7 @@ fn node<T: Element>(
     places: &[usize],
 ) -> Result<usize, GraphError> {
     let name: String = fields.take("op")?;
-    let of: Vec<usize> =
-        if fields.map.contains_key("of") { fields.take("of")? } else { Vec::new() };
+    let of: Vec<usize> = if fields.has("of") { fields.take("of")? } else { Vec::new() };
     let mut operands = Vec::with_capacity(of.len());
     for operand in of {
         let late = || GraphError::Operand {
@@ -384,9 +441,7 @@ fn node<T: Element>(
             let values: Vec<T> = values.into_iter().map(T::from_f64).collect();
             return builder.constant(fields.take("shape")?, &values);
         }
-        name if fields.map.contains_key("number") => {
-            unary(name, Some(fields.take("number")?)).map(Op::Unary)
-        }
+        name if fields.has("number") => unary(name, Some(fields.take("number")?)).map(Op::Unary),
         name => match operations!(crate::graph::json::read; name, fields) {
             None => unary(name, None).map(Op::Unary),
             op => op,

@@ -11,7 +11,6 @@ use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::fault::Fault;
-use crate::functions::functions;
 use crate::functions::rule::Unary;
 use crate::graph::primitive::Primitive;
 use crate::graph::setting::{At, Indices, Setting};
@@ -76,6 +75,7 @@ macro_rules! operations {
         }
     };
 }
+#[cfg(feature = "serde")]
 pub(crate) use operations;
 
 macro_rules! define {
@@ -163,28 +163,3 @@ macro_rules! define {
 }
 operations!(crate::graph::operations::define);
 use define;
-
-macro_rules! numbered {
-    ({} $($(#[$doc:meta])* $Name:ident ($c:ident: $number:ty) $method:ident $rule:tt)*) => {
-        /// The function of one number of this name, with its number if it has one.
-        pub(crate) fn unary(name: &str, number: Option<f64>) -> Option<Unary> {
-            match number {
-                None => Unary::ALL.iter().copied().find(|f| f.name() == name),
-                Some(number) => {
-                    let all = [$(Unary::$Name(number)),*];
-                    all.into_iter().find(|f| f.name() == name)
-                }
-            }
-        }
-
-        /// The number of a function that has one.
-        pub(crate) fn number(f: Unary) -> Option<f64> {
-            match f {
-                $(Unary::$Name(number) => Some(number),)*
-                _ => None,
-            }
-        }
-    };
-}
-functions!(number crate::graph::operations::numbered);
-use numbered;

@@ -33,9 +33,9 @@ use crate::shape::Shape;
 ///
 /// let arena = Arena::new();
 /// let at = [Tensor::new(&arena, Shape::SCALAR, &[10.0]), Tensor::new(&arena, Shape::column(4), &[1.0, 2.0, 3.0, 6.0])];
-/// let part = |range| split.part.eval(&at, &[], Window::new(range, 4))[0].values()[0];
+/// let part = |range| split.part.eval(at[0], &at, &[], Window::new(range, 4))[0].values()[0];
 /// assert_eq!([part(0..1), part(1..4)], [2.5, 27.5]);
-/// assert_eq!(split.rest.as_ref().unwrap().eval(&at, &[], Window::ALL)[0].values(), [100.0]);
+/// assert_eq!(split.rest.as_ref().unwrap().eval(at[0], &at, &[], Window::ALL)[0].values(), [100.0]);
 /// # Ok::<(), hypertape_autodiff::graph::GraphError>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
 //! Numpy's arrays, files in `.npy`: read in formats 1.0 to 3.0, with truth values, integers and floating point numbers of every size up
-//! to eight bytes, in either order; written as numpy writes little-endian doubles.
+//! to eight bytes, in either order; written as numpy writes little-endian doubles, and bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -118,6 +118,18 @@ pub fn write(
         writer.write_all(&value.to_le_bytes())?;
     }
     Ok(())
+}
+
+/// Writes bytes as an array of one dimension.
+///
+/// # Errors
+/// As `writer`.
+pub fn write_bytes(mut writer: impl Write, bytes: &[u8]) -> io::Result<()> {
+    let length = bytes.len();
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({length},), }}");
+    writer.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
+    writeln!(writer, "{header:117}")?;
+    writer.write_all(bytes)
 }
 
 /// As numpy prints it.

@@ -54,6 +54,7 @@ impl Group<'_> {
     /// A setting as text, `-` if it has none.
     fn text(&self, key: &str) -> String {
         match self.settings.get(key) {
+            _ if key == "estimator" => self.cell.estimator().to_owned(),
             None | Some(Value::Null) => "-".to_owned(),
             Some(Value::String(text)) => {
                 match self.done.first().and_then(|d| d.schedule_taken.as_ref()) {
@@ -128,7 +129,8 @@ impl Group<'_> {
 /// The settings in which groups differ, problem and estimator first; what says how to measure is not among them.
 pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     let first = ["problem", "estimator", "schedule", "steps", "lr"];
-    let measuring = ["measure", "draws", "repeats", "record_every"];
+    // The algorithm stands for the estimator.
+    let measuring = ["measure", "draws", "repeats", "record_every", "value_tolerance", "algorithm"];
     let all = groups.iter().flat_map(|g| g.settings.keys().map(String::as_str));
     let others: BTreeSet<&str> =
         all.filter(|key| !first.contains(key) && !measuring.contains(key)).collect();

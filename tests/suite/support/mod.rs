@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of it")]
 
 pub(crate) mod failing;
+pub(crate) mod graphs;
 pub(crate) mod problem;
 pub(crate) mod signs;
 pub(crate) mod two_layer;

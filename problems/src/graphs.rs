@@ -1,0 +1,271 @@
+//! `GraphProblem`: a bilevel problem whose start and losses are [graphs](hypertape_autodiff::graph) over named arrays.
+//!
+//! Inputs of the graphs are named by what they are, up to the first dot: `x.NAME` is an outer array, `w.NAME` an inner one, anything
+//! else is data, such as `train.X`. Of a loss that is a sum over the samples in its data, plus a rest, blocks of rows and
+//! mini-batches are evaluated, without a word from whoever stated it; any other is evaluated in one block, and
+//! [`describe`](GraphProblem::describe) says why. Data with a leading task axis make a meta-learning problem.
+
+#[cfg(feature = "data")]
+mod file;
+mod loss;
+
+use std::fmt::Display;
+
+use hypertape_autodiff::{Arena, Array, Element, Graph, List, Shape, Tensor};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows};
+
+#[cfg(feature = "data")]
+pub use file::{read_problem, write_problem};
+use loss::{Data, Function, Loss};
+
+/// A bilevel problem as data: what [`GraphProblem`] is made of, and what a file holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphStatement {
+    /// The first outer point.
+    pub x: Params<f64>,
+    /// Where the inner loop starts.
+    pub start: InnerStart,
+    /// The inner loss, a scalar.
+    pub inner: Graph<f64>,
+    /// The outer loss, a scalar.
+    pub outer: Graph<f64>,
+    /// A loss for the final judgement, a scalar: the metric `test loss`.
+    pub test: Option<Graph<f64>>,
+    /// Data by full name. Of data with a leading task axis, the rows of all tasks, one after the other.
+    pub arrays: Params<f64>,
+    /// Lists of whole numbers, such as labels, by full name; likewise.
+    pub lists: Vec<(String, Vec<u32>)>,
+    /// Names of the data whose first axis, after that of tasks, are samples.
+    pub samples: Vec<String>,
+    /// Number of tasks, and names of the data that have one part for each.
+    pub tasks: (usize, Vec<String>),
+    /// Inner steps by default.
+    pub steps: usize,
+    /// Inner step size by default.
+    pub lr: f64,
+}
+
+/// Where an inner loop starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InnerStart {
+    /// At these arrays.
+    Given(Params<f64>),
+    /// At the results of a graph, which have these names.
+    Graph(Vec<String>, Graph<f64>),
+}
+
+/// A bilevel problem made of graphs.
+///
+/// ```
+/// use hypertape_autodiff::graph::Tracer;
+/// use hypertape_autodiff::{Array, Graph, Shape};
+/// use hypertape_problems::{GraphProblem, GraphStatement, InnerStart};
+/// use hypertape_solver::{Draw, Estimator, Exact, InnerLoop, Oracle, Params};
+/// // g = mean (a_i w - b_i)^2 / 2 + e^x w^2 / 2, f = mean (a_i w - b_i)^2 on other samples.
+/// let error = |part: &str, penalty: bool| {
+///     let tracer = Tracer::new();
+///     let column = |name: &str| tracer.input(&format!("{part}.{name}"), Shape::column(2));
+///     let (w, x) = (tracer.input("w.w", Shape::SCALAR), tracer.input("x.log_penalty", Shape::SCALAR));
+///     let fit = (column("a") * w - column("b")).square().mean();
+///     tracer.finish(&[if penalty { (fit + x.exp() * w.square()) * 0.5 } else { fit }])
+/// };
+/// let data = [("train.a", [1.0, 2.0]), ("train.b", [1.0, 1.0]), ("valid.a", [3.0, 1.0]), ("valid.b", [1.0, 2.0])];
+/// let arrays = data.iter().fold(Params::new(), |all, (name, v)| all.with(*name, Shape::column(2), *v));
+/// let statement = GraphStatement {
+///     x: Params::new().with("log_penalty", Shape::SCALAR, [0.0]),
+///     start: InnerStart::Given(Params::new().with("w", Shape::SCALAR, [0.0])),
+///     samples: data.iter().map(|(name, _)| (*name).to_owned()).collect(),
+///     ..GraphStatement::new(error("train", true)?, error("valid", false)?)
+/// };
+/// let statement = GraphStatement { arrays, ..statement };
+/// let problem = GraphProblem::<f64>::new(&statement, None)?;
+/// assert_eq!(problem.describe(), "inner loss: a sum over 2 samples plus a rest; outer loss: a sum over 2 samples");
+///
+/// // w_1 = lr mean(a b) = 0.15 does not depend on x, w_2 does: dF/dx = -lr w_1 (df/dw)(w_2).
+/// let (mut oracle, mut gradient) = (Oracle::new(problem)?, [0.0]);
+/// Exact::default().estimate(&mut oracle, &InnerLoop::new(2, 0.1)?, &[0.0], Draw::new(0, 0), &mut gradient)?;
+/// let w_2: f64 = 0.15 - 0.1 * (2.5 * 0.15 - 1.5 + 0.15);
+/// assert!((gradient[0] + 0.1 * 0.15 * (10.0 * w_2 - 5.0)).abs() < 1e-16);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct GraphProblem<T> {
+    x: Params<T>,
+    /// Of the inner arrays.
+    names: Vec<String>,
+    start: Start<T>,
+    inner: Loss<T>,
+    outer: Loss<T>,
+    test: Option<Loss<T>>,
+    data: Data<T>,
+    batch: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Start<T> {
+    Given(Params<T>),
+    Graph(Function<T>),
+}
+
+impl GraphStatement {
+    /// Of two losses, without variables and data yet; 100 steps of size 0.1.
+    pub fn new(inner: Graph<f64>, outer: Graph<f64>) -> Self {
+        Self {
+            x: Params::new(),
+            start: InnerStart::Given(Params::new()),
+            inner,
+            outer,
+            test: None,
+            arrays: Params::new(),
+            lists: Vec::new(),
+            samples: Vec::new(),
+            tasks: (1, Vec::new()),
+            steps: 100,
+            lr: 0.1,
+        }
+    }
+}
+
+fn told(what: &str, why: impl Display) -> Error {
+    Error::told(format!("{what}: {why}"))
+}
+
+/// The same arrays in another precision, of which no value may overflow.
+fn cast<T: Element>(arrays: &Params<f64>) -> Result<Params<T>, Error> {
+    let mut all = Params::new();
+    for (name, shape, values) in arrays.iter() {
+        let values: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            let why = format!("value {i} is not finite in {}", T::NAME);
+            return Err(told(&format!("array {name:?}"), why));
+        }
+        all = all.with(name, shape, values);
+    }
+    Ok(all)
+}
+
+impl<T: Element> GraphProblem<T> {
+    /// The problem that `statement` states, in mini-batches of `batch` samples at both levels, if there is a size.
+    ///
+    /// # Errors
+    /// [`Error::Told`], in one line, for inputs of graphs that are not there or of another shape, results of other shapes than
+    /// they should have, tasks that do not share data equally, and mini-batches of what is no sum over samples.
+    pub fn new(statement: &GraphStatement, batch: Option<usize>) -> Result<Self, Error> {
+        let (x, data) = (cast(&statement.x)?, Data::new(statement)?);
+        let (names, start, shapes) = match &statement.start {
+            InnerStart::Given(w) => {
+                let (names, shapes) = (w.names().to_vec(), w.shapes().to_vec());
+                (names, Start::Given(cast(w)?), shapes)
+            }
+            InnerStart::Graph(names, graph) => {
+                let shapes: Vec<Shape> = graph.outputs().collect();
+                if names.len() != shapes.len() {
+                    let (found, n) = (shapes.len(), names.len());
+                    return Err(told("init", format!("found {found} results for {n} names")));
+                }
+                let none = Params::<f64>::new();
+                let made = Function::new("init", graph.cast(), [&none, &statement.x], &data)?;
+                (names.clone(), Start::Graph(made), shapes)
+            }
+        };
+        if names.is_empty() || statement.x.names().is_empty() {
+            return Err(told("variables", "found none, expected an outer and an inner array"));
+        }
+        let mut w = Params::<f64>::new();
+        for (name, &shape) in names.iter().zip(&shapes) {
+            if w.get(name).is_some() {
+                return Err(told("inner arrays", format!("two are called {name:?}")));
+            }
+            w = w.with(name, shape, std::iter::repeat_n(0.0, shape.len()));
+        }
+        let loss = |what, graph: &Graph<f64>| {
+            Loss::new(what, graph.cast(), [&w, &statement.x], &data, &statement.samples)
+        };
+        let (inner, outer) =
+            (loss("inner loss", &statement.inner)?, loss("outer loss", &statement.outer)?);
+        let test = statement.test.as_ref().map(|test| loss("test loss", test)).transpose()?;
+        if test.is_some() && data.tasks() > 1 {
+            return Err(told("test loss", "found one beside tasks, expected none"));
+        }
+        for loss in [&inner, &outer] {
+            if let (Some(_), Err(why)) = (batch, &loss.split) {
+                let what = format!("mini-batches of the {}", loss.name());
+                return Err(told(&what, format!("found {why}, expected a sum over samples")));
+            }
+        }
+        Ok(Self { x, names, start, inner, outer, test, data, batch })
+    }
+
+    /// How the losses are evaluated, and why.
+    pub fn describe(&self) -> String {
+        let losses = format!("{}; {}", self.inner.describe(), self.outer.describe());
+        match self.data.tasks() {
+            1 => losses,
+            tasks => format!("{losses}; {tasks} tasks"),
+        }
+    }
+
+    fn at(&self, level: Level) -> Option<&Loss<T>> {
+        match level {
+            Level::Inner => Some(&self.inner),
+            Level::Outer => Some(&self.outer),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Element> Bilevel<T> for GraphProblem<T> {
+    fn start(&self) -> Params<T> {
+        self.x.clone()
+    }
+
+    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], draw: Draw) -> List<A> {
+        match &self.start {
+            Start::Graph(graph) => graph.whole(&self.data, [&[], x], draw),
+            Start::Given(w) => {
+                let constant = |(_, shape, values)| x[0].constant(shape, values);
+                w.iter().map(constant).collect()
+            }
+        }
+    }
+
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A {
+        self.inner.eval(&self.data, [w, x], draw, rows, self.batch)
+    }
+
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A {
+        self.outer.eval(&self.data, [w, x], draw, rows, self.batch)
+    }
+
+    fn tasks(&self) -> usize {
+        self.data.tasks()
+    }
+
+    fn mini_batches(&self, level: Level) -> usize {
+        self.at(level).map_or(1, |loss| loss.batches(self.batch))
+    }
+
+    fn samples(&self, draw: Draw) -> usize {
+        self.at(draw.level).map_or(0, |loss| loss.seen(self.batch, draw))
+    }
+
+    fn block(&self, level: Level) -> usize {
+        self.at(level).map_or(usize::MAX, |loss| loss.block)
+    }
+
+    fn inner_names(&self) -> Vec<&str> {
+        self.names.iter().map(String::as_str).collect()
+    }
+
+    fn metrics(&self, w: &Params<T>, x: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
+        let Some(test) = &self.test else { return Vec::new() };
+        let arena = Arena::new();
+        let [w, x] = [w, x].map(|of| Tensor::split(&arena, of.shapes(), of.values()));
+        // Of the shapes that were checked.
+        let (Ok(w), Ok(x)) = (w, x) else { return Vec::new() };
+        let all = Rows::all(test.samples);
+        let value = test.eval(&self.data, [&w, &x], Draw::new(0, 0), all, None);
+        let value = value.values().first().map_or(f64::NAN, |v| v.as_f64());
+        vec![Metric { name: "test loss", value }]
+    }
+}
