@@ -78,6 +78,9 @@ fn settings(
     let mut table = Table::new(["setting", "default", "expected", "what it is"]);
     rows.into_iter().for_each(|row| table.push(row));
     say(out, table)?;
+    if given.is_empty() {
+        return Ok(());
+    }
     say(out, format!("Given as {name}:{}", given.join(",")))
 }
 
