@@ -206,7 +206,13 @@ fn fewshot<T: Element>(given: &Given<T>, learner: Learner) -> Made<T> {
     let (seed, rest) = (given.seed, FewshotSettings::default());
     let settings = FewshotSettings { learner, seed, ways, shots, queries, ..rest };
     let Some(images) = &given.images else { return Oracle::new(Fewshot::digits(settings)?) };
+    let (classes, ways) = (images.len(), ways as usize);
+    if classes < 2 * ways {
+        return Err(Error::told(format!(
+            "{classes} classes of images are too few: a task takes {ways}, of seen ones and of unseen ones"
+        )));
+    }
     // A quarter of the classes is unseen, or as many as a task takes.
-    let unseen = (images.len() / 4).max(ways as usize);
-    Oracle::new(Fewshot::new(images.split(images.len().saturating_sub(unseen), seed), settings)?)
+    let unseen = (classes / 4).max(ways);
+    Oracle::new(Fewshot::new(images.split(classes - unseen, seed), settings)?)
 }

@@ -95,13 +95,11 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
     };
     let draw = |name: &str, part: &Labelled<T>, sizes: [usize; 3]| {
         if sizes.iter().sum::<usize>() == 0 {
-            let n = part.len();
-            let why = format!("{name}: {n} samples are too few for a share of each part");
-            return Err(Error::told(if files.split.is_some() {
-                format!("{name}: --split leaves no samples")
-            } else {
-                why
-            }));
+            let why = match files.split {
+                Some(_) => "--split leaves no samples".to_owned(),
+                None => format!("{} samples are too few for a share of each part", part.len()),
+            };
+            return Err(Error::told(format!("{name}: {why}")));
         }
         let count = u32::try_from(labels.len()).unwrap_or(u32::MAX);
         let alike = vec![0; part.len()];

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use hypertape_problems::data::{Files, load, npy};
-use hypertape_problems::{Labelled, Sets};
+use hypertape_problems::{ImageClasses, Labelled, Sets, catalogue};
 use tempfile::{TempDir, tempdir};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -92,7 +92,8 @@ fn tables_of_other_programs() {
     let rows = "1.5,0,-2,0\n2.5,1,0,0\n0.25,0,3,1\n";
     let note = "a.csv: the first line, 0,1,2,3, is taken for a header, as it counts the columns";
     holds(&folder, name, &format!("0,1,2,3\n{rows}"), &[note]);
-    holds(&folder, name, &format!("0,1,2,target\n{rows}"), &[]);
+    let note = "a.csv: the first line, 0,1,2,target, is taken for a header, as it has a name where numbers follow";
+    holds(&folder, name, &format!("0,1,2,target\n{rows}"), &[note]);
     // Whole numbers in three columns may be a sample.
     let (few, notes) = read(&whole(&put(&folder, name, "0,1,2\n1,1,0\n3,4,2\n")));
     assert_eq!((few.len(), notes.len()), (3, 0));
@@ -168,4 +169,35 @@ fn arrays_of_other_types_and_shapes() {
     only.finish().unwrap();
     let why = load::<f64>(&whole(&both), 0).unwrap_err().to_string();
     assert!(why.ends_with("both.npz: no array X, it has data"), "{why}");
+}
+
+/// Tasks of two classes from a folder of six, and from one of three, which are too few.
+#[test]
+fn few_shot_tasks_of_a_folder() {
+    let folder = tempdir().unwrap();
+    let entry = catalogue().into_iter().find(|entry| entry.name == "digits-fewshot").unwrap();
+    let entry = entry.with([("ways", "2")]).unwrap();
+    let made = |classes: u8| {
+        for class in 0..classes {
+            let of = folder.path().join(format!("images/{class}"));
+            fs::create_dir_all(&of).unwrap();
+            for i in 0..2 {
+                let file = fs::File::create(of.join(format!("{i}.PNG"))).unwrap();
+                let mut encoder = png::Encoder::new(file, 8, 8);
+                encoder.set_color(png::ColorType::Grayscale);
+                let pixels: Vec<u8> = (0..64).map(|p| p * (class + 1) / 2 + i).collect();
+                encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+            }
+        }
+        let images = ImageClasses::<f64>::from_files(&[folder.path().join("images")], 8).unwrap();
+        entry.open_on_images(images, None)
+    };
+    let why = made(3).unwrap_err().to_string();
+    assert!(why.starts_with("3 classes of images are too few: a task takes 2"), "{why}");
+    // 9 x 12 and 108 x 12 kernels, scales and shifts of both layers, 2 x 2 x 12 pixels to 2 classes.
+    assert_eq!(made(6).unwrap().outer_dim(), 108 + 1296 + 2 * 24 + 48 * 2 + 2);
+    let samples = catalogue().into_iter().find(|entry| entry.name == "ridge").unwrap();
+    let images = ImageClasses::<f64>::digits();
+    let why = samples.open_on_images(images, None).unwrap_err().to_string();
+    assert_eq!(why, "ridge takes no images");
 }

@@ -9,7 +9,7 @@ use super::args::Certify;
 use super::atomic;
 use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Align, Table, finite, seconds, significant};
+use super::table::{Table, finite, seconds, significant};
 use crate::stats::Mean;
 use crate::{Draw, Judgement, certify};
 
@@ -101,19 +101,18 @@ pub(crate) fn run<T: Precise>(
 }
 
 fn table(rows: &[Row]) -> Table {
-    let [left, right] = [Align::Left, Align::Right];
-    let mut table = Table::new(&[
-        ("estimator", left),
-        ("error", right),
-        ("s.e.", right),
-        ("mean", left),
-        ("variance", right),
-        ("E|G|^2", right),
-        ("predicted", right),
-        ("time", right),
-        ("time x variance", right),
-        ("time x E|G|^2 of exact", right),
-        ("residual", right),
+    let mut table = Table::new([
+        "estimator",
+        ">error",
+        ">s.e.",
+        "mean",
+        ">variance",
+        ">E|G|^2",
+        ">predicted",
+        ">time",
+        ">time x variance",
+        ">time x E|G|^2 of exact",
+        ">residual",
     ]);
     let maybe =
         |v: Option<f64>| v.and_then(finite).map_or_else(|| "-".into(), |v| significant(v, 3));

@@ -9,7 +9,7 @@ use super::args::Common;
 use super::atomic;
 use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Align, Table, finite, significant};
+use super::table::{Table, finite, significant};
 use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
 
 /// Inner steps unless asked for: a step is right or wrong whatever their number, while long runs amplify rounding, and
@@ -95,13 +95,8 @@ pub(crate) fn run<T: Precise>(
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new(&[
-        ("check", Align::Left),
-        ("observed", Align::Right),
-        ("allowed", Align::Right),
-        ("result", Align::Left),
-        ("what a failure means", Align::Left),
-    ]);
+    let mut table =
+        Table::new(["check", ">observed", ">allowed", "result", "what a failure means"]);
     let number = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| significant(v, 2));
     for row in rows {
         let result = match row.note {

@@ -11,7 +11,7 @@ use super::app::{App, Precise};
 use super::args::Gradient;
 use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Align, Table, bytes, finite, plain, seconds, significant};
+use super::table::{Table, bytes, finite, plain, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
@@ -274,17 +274,24 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     say(out, format!("{}: {steps} steps, lr {}, {dtype}", entry.name, plain(*lr)))?;
     let peak = first.process_peak_bytes.map_or_else(|| "-".into(), bytes);
     say(out, format!("inner loop and outer loss alone: {primal}; the process: {peak}"))?;
-    let right = ["loss", "|gradient|", "steps", "gradients", "HVPs", "bytes", "time", "/ primal"];
-    let mut columns = vec![("estimator", Align::Left)];
-    columns.extend(right.map(|name| (name, Align::Right)));
+    let mut columns = vec![
+        "estimator",
+        ">loss",
+        ">|gradient|",
+        ">steps",
+        ">gradients",
+        ">HVPs",
+        ">bytes",
+        ">time",
+        ">/ primal",
+    ];
     let implicit = rows.iter().any(|row| row.implicit.is_some());
     if implicit {
         let fixed = rows.iter().flat_map(|row| &row.implicit).any(|implicit| implicit.fixed_point);
-        let unrest = if fixed { "step / lr" } else { "|dg/dw|" };
-        columns.extend(["residual", unrest].map(|name| (name, Align::Right)));
+        columns.extend([">residual", if fixed { ">step / lr" } else { ">|dg/dw|" }]);
     }
-    columns.push(("first entries", Align::Left));
-    let mut table = Table::new(&columns);
+    columns.push("first entries");
+    let mut table = Table::new(columns);
     for row in rows {
         let head: Vec<String> =
             row.gradient_head.iter().take(3).map(|&v| significant(v, 6)).collect();
@@ -328,8 +335,7 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
 }
 
 fn broken_down(parts: &[PartRow]) -> Table {
-    let right = ["calls", "time", "each", "bytes"].map(|name| (name, Align::Right));
-    let mut table = Table::new(&[&[("part", Align::Left)][..], &right].concat());
+    let mut table = Table::new(["part", ">calls", ">time", ">each", ">bytes"]);
     for PartRow { part, calls, seconds: time, bytes: most } in parts {
         let each = seconds(time / *calls as f64);
         table.push([(*part).into(), calls.to_string(), seconds(*time), each, bytes(*most)]);
@@ -339,9 +345,7 @@ fn broken_down(parts: &[PartRow]) -> Table {
 
 /// Times of all evaluations, records and bytes of one.
 fn by_operation(operations: &[OperationRow]) -> Table {
-    let right = ["records", "forward", "back", "bytes"].map(|name| (name, Align::Right));
-    let left = [("part", Align::Left), ("operation", Align::Left)];
-    let mut table = Table::new(&[&left[..], &right].concat());
+    let mut table = Table::new(["part", "operation", ">records", ">forward", ">back", ">bytes"]);
     for row in operations {
         let times = [row.seconds_forward, row.seconds_back].map(seconds);
         let of_one = [(row.records / row.calls).to_string(), bytes(row.bytes / row.calls)];

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::args::{Explained, Problems};
 use super::failure::{Failure, say};
 use super::point::named;
-use super::table::{Align, Table, plain};
+use super::table::{Table, plain};
 use crate::problems::{Entry, Labels, Setting};
 use crate::{About, Described, Spelling, Spellings};
 
@@ -18,14 +18,14 @@ pub(crate) fn problems(
     if let Some(name) = &options.problem {
         return problem(&named(catalogue, name)?, out);
     }
-    let mut table = Table::new(&[
-        ("problem", Align::Left),
-        ("steps", Align::Right),
-        ("lr", Align::Right),
-        ("outer", Align::Left),
-        ("iterations", Align::Right),
-        ("data seed", Align::Right),
-        ("what it is", Align::Left),
+    let mut table = Table::new([
+        "problem",
+        ">steps",
+        ">lr",
+        "outer",
+        ">iterations",
+        ">data seed",
+        "what it is",
     ]);
     for entry in catalogue {
         table.push([
@@ -75,10 +75,12 @@ fn settings(
     if rows.is_empty() {
         return say(out, "no settings");
     }
-    let columns = ["setting", "default", "expected", "what it is"];
-    let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
+    let mut table = Table::new(["setting", "default", "expected", "what it is"]);
     rows.into_iter().for_each(|row| table.push(row));
     say(out, table)?;
+    if given.is_empty() {
+        return Ok(());
+    }
     say(out, format!("Given as {name}:{}", given.join(",")))
 }
 
@@ -92,8 +94,7 @@ pub(crate) fn choices<M>(
     if let Some(name) = name {
         return explain(all.find(name).map_err(Failure::usage)?, price, out);
     }
-    let columns = [all.kind(), "settings", price, "what it is"];
-    let mut table = Table::new(&columns.map(|c| (c, Align::Left)));
+    let mut table = Table::new([all.kind(), "settings", price, "what it is"]);
     for line in all.lines() {
         let About { name, summary, cost } = line.about();
         let settings: Vec<_> = line.settings().iter().map(short).collect();

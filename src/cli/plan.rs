@@ -8,7 +8,7 @@ use super::app::{App, Precise};
 use super::args::Plan;
 use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Align, Table, bytes, seconds, significant};
+use super::table::{Table, bytes, seconds, significant};
 use crate::{Alternative, Draw, Weighed, plan, weigh};
 
 /// One alternative, as `--json` prints it.
@@ -108,10 +108,15 @@ pub(crate) fn run<T: Precise>(
 }
 
 fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> {
-    let right = ["plain steps", "states", "on disk", "tapes", "bytes", "time"];
-    let mut columns = vec![("schedule", Align::Left)];
-    columns.extend(right.map(|name| (name, Align::Right)));
-    let mut table = Table::new(&columns);
+    let mut table = Table::new([
+        "schedule",
+        ">plain steps",
+        ">states",
+        ">on disk",
+        ">tapes",
+        ">bytes",
+        ">time",
+    ]);
     for Alternative { schedule, counts, bytes: needed, seconds: time, .. } in found {
         table.push([
             schedule.to_string(),
@@ -138,10 +143,9 @@ fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> 
 }
 
 fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
-    let right = ["bytes", "time", "E|G|^2", "time x E|G|^2 of exact"];
-    let mut columns = vec![("estimator", Align::Left), ("schedule", Align::Left)];
-    columns.extend(right.map(|name| (name, Align::Right)));
-    let mut table = Table::new(&columns);
+    let columns =
+        ["estimator", "schedule", ">bytes", ">time", ">E|G|^2", ">time x E|G|^2 of exact"];
+    let mut table = Table::new(columns);
     for worth in worths {
         table.push([
             worth.estimator.clone(),

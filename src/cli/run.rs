@@ -16,7 +16,7 @@ use super::failure::{Failure, say, say_json};
 use super::outer::{self, Algorithm};
 use super::point::{self, Opened};
 use super::state::{self, Files, Interrupt};
-use super::table::{Align, Table, finite, significant};
+use super::table::{Table, finite, significant};
 use super::values::Lr;
 use super::warned::Warned;
 use super::{arrays, atomic};
@@ -311,9 +311,8 @@ pub(super) fn measure<T: Precise>(
 /// One row a judged point: values, or mean and standard deviation over runs.
 fn report(all: &[Vec<Judged>]) -> String {
     let Some(first) = all.first() else { return String::new() };
-    let names = first[0].metrics.iter().map(|m| (m.0, Align::Right));
-    let columns: Vec<_> = std::iter::once(("", Align::Left)).chain(names).collect();
-    let mut table = Table::new(&columns);
+    let names = first[0].metrics.iter().map(|m| format!(">{}", m.0));
+    let mut table = Table::new(std::iter::once(String::new()).chain(names));
     let mut rows: Vec<&Judged> = Vec::new();
     // Not every run has a better point on the way.
     for judged in all.iter().flatten() {

@@ -22,9 +22,13 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A table with a header and no rows yet.
-    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
-        let (header, align) = columns.iter().map(|&(name, a)| (name.to_owned(), a)).unzip();
+    /// A table with a header and no rows yet. A name behind `>` heads a column of numbers.
+    pub(crate) fn new<N: AsRef<str>>(columns: impl IntoIterator<Item = N>) -> Self {
+        let column = |name: N| match name.as_ref().strip_prefix('>') {
+            Some(name) => (name.to_owned(), Align::Right),
+            None => (name.as_ref().to_owned(), Align::Left),
+        };
+        let (header, align) = columns.into_iter().map(column).unzip();
         Self { align, lines: vec![header] }
     }
 
@@ -132,8 +136,7 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let mut table =
-            Table::new(&[("method", Align::Left), ("time", Align::Right), ("note", Align::Left)]);
+        let mut table = Table::new(["method", ">time", "note"]);
         table.push(["store", "812 µs", ""]);
         table.push(["checkpoint", "1.23 ms", "exact"]);
         table.push(["a"]);
@@ -147,8 +150,8 @@ a";
 
     #[test]
     fn empty_tables_print() {
-        assert_eq!(Table::new(&[]).to_string(), "");
-        assert_eq!(Table::new(&[("a", Align::Right), ("b", Align::Left)]).to_string(), "a  b");
+        assert_eq!(Table::new([""; 0]).to_string(), "");
+        assert_eq!(Table::new([">a", "b"]).to_string(), "a  b");
     }
 
     #[test]

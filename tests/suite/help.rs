@@ -15,7 +15,7 @@ fn run(line: &str, folder: &Path) -> (i32, String, String) {
     (output.status.code().unwrap(), out, err)
 }
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "",
     "problems",
     "estimators",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 16] = [
     "schedules",
     "optimisers",
     "couplings",
+    "algorithms",
     "gradient",
     "check",
     "certify",
@@ -69,9 +70,12 @@ fn help_fits_has_headings_and_its_examples_run() {
 fn every_setting_is_explained() {
     let none = tempdir().unwrap();
     let mut explained = 0;
-    for (kind, option) in
-        [("estimators", "--estimator"), ("rules", "--rule"), ("schedules", "--schedule")]
-    {
+    for (kind, line) in [
+        ("estimators", "gradient quadratic --estimator"),
+        ("rules", "gradient quadratic --rule"),
+        ("schedules", "gradient quadratic --schedule"),
+        ("algorithms", "run quadratic --iterations 2 --algorithm"),
+    ] {
         let (_, list, _) = run(kind, none.path());
         for name in list.lines().skip(1).filter_map(|line| line.split_whitespace().next()) {
             let (status, told, err) = run(&format!("{kind} {name}"), none.path());
@@ -81,15 +85,12 @@ fn every_setting_is_explained() {
                 continue;
             };
             let settings = told.lines().skip_while(|line| !line.starts_with("setting ")).skip(1);
-            for line in settings.take_while(|line| !line.starts_with("Given as ")) {
-                assert!(
-                    line.split("  ").filter(|part| !part.is_empty()).count() == 4,
-                    "{name}: {line}"
-                );
+            for row in settings.take_while(|row| !row.starts_with("Given as ")) {
+                let cells = row.split("  ").filter(|part| !part.is_empty()).count();
+                assert!(cells == 4, "{name}: {row}");
                 explained += 1;
             }
-            let (status, _, err) =
-                run(&format!("gradient quadratic {option} {given}"), none.path());
+            let (status, _, err) = run(&format!("{line} {given}"), none.path());
             assert!(status != 2, "{given}: {err}");
         }
     }

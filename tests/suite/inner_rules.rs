@@ -479,12 +479,14 @@ fn heavy_ball_reversed_exactly_is_heavy_ball() {
     let inner = InnerLoop::new(3, 0.1).unwrap();
     let mut reversible = Reversible::new(0.9).unwrap();
     let why = hypergradient(&mut oracle, &mut reversible, inner).unwrap_err().to_string();
-    let expected = "rule of reversible: found gradient-descent, expected heavy-ball:momentum=0.9 \
-                    without a tolerance";
+    let expected = "rule of reversible: found gradient-descent, expected heavy-ball:momentum=0.9";
     assert_eq!(why, expected);
     oracle.set_rule(Momentum::heavy_ball(0.9).unwrap());
     let inner = InnerLoop::new(300, 5.0).unwrap();
     let why = hypergradient(&mut oracle, &mut reversible, inner).unwrap_err().to_string();
-    assert!(why.contains("expected one that 2^-40 resolves in 63 bits"), "{why}");
+    assert!(
+        why.starts_with("reversible takes states up to 4e6, which 2^-40 resolves in 63 bits"),
+        "{why}"
+    );
     assert!(Reversible::new(0.1234).is_err() && Reversible::new(1.0).is_err());
 }

@@ -248,7 +248,7 @@ fn long_estimates_end_in_time() {
     assert!(out.contains("\"ended\":\"time\""), "{out}");
     assert!(clock.elapsed().as_secs_f64() < 5.0);
     let line = "plan quadratic --steps 18446744073709551615 --tolerance 1e-3";
-    refused(line, none.path(), "steps");
+    refused(line, none.path(), "tolerance");
     refused(
         "gradient quadratic --estimator stocbio:batches=1e300",
         none.path(),

@@ -389,7 +389,7 @@ fn a_cell_that_fails_does_not_stop_the_others() {
             rows[1],
             ["w1-ridge", "exact", "1000000", "0,", "1", "diverged", "-", "-", "-", "-", "-"]
         );
-        assert_eq!(rows[2][..4], ["w1-ridge", "exact", "0.5", "1"]);
+        assert_eq!(rows[2][..6], ["w1-ridge", "exact", "0.5", "1,", "not", "random"]);
     }
     let records = study.records();
     let [bad, good] = [&records[0], &records[1]];
@@ -755,7 +755,7 @@ fn what_a_process_may_take() {
         command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut process = command.spawn().unwrap();
         let mut stdin = process.stdin.take().unwrap();
-        writeln!(stdin, "[\"Count\",{}]", study.records()[0]).unwrap();
+        writeln!(stdin, "[\"Count\",\"\",{}]", study.records()[0]).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(process.try_wait().unwrap(), None);
         drop(stdin);

@@ -186,7 +186,7 @@ fn header(rows: &[Vec<Cow<str>>]) -> Option<Option<&'static str>> {
         return None;
     }
     if first.iter().zip(second).any(|(a, b)| !number(a) && number(b)) {
-        return Some(None);
+        return Some(Some("it has a name where numbers follow"));
     }
     let numbers: Vec<_> = first.iter().take_while(|field| number(field)).collect();
     let counted = numbers.iter().enumerate().all(|(i, field)| whole(field) == Some(i));

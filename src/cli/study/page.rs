@@ -168,9 +168,8 @@ fn html_table(table: &Table) -> String {
 }
 
 fn data(figure: &Figure) -> Table {
-    let numbers = [&figure.x.0, &figure.y.0, "low", "high"].map(|name| (name, Align::Right));
-    let texts = ["series", "point"].map(|name| (name, Align::Left));
-    let mut table = Table::new(&[&texts[..], &numbers].concat());
+    let [x, y] = [&figure.x.0, &figure.y.0].map(|name| format!(">{name}"));
+    let mut table = Table::new(["series", "point", &x, &y, ">low", ">high"]);
     for series in figure.series.iter().filter(|series| series.kind != Kind::Front) {
         for p in &series.points {
             let numbers = [p.x, p.y, p.low, p.high].map(|v| v.to_string());

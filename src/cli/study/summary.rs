@@ -8,7 +8,7 @@ use super::cell::{Cell, Done, Measure};
 use super::plot::Point;
 use super::records::Records;
 use crate::cli::failure::Failure;
-use crate::cli::table::{Align, Table, bytes, seconds, significant};
+use crate::cli::table::{Table, bytes, seconds, significant};
 use crate::stats::{mean, median_and_interval, rank_test};
 
 /// Cells that differ by their seed alone.
@@ -148,10 +148,8 @@ pub(super) fn table(groups: &[Group]) -> Table {
     let sampled = done().any(|done| done.accuracy.is_some());
     let number =
         |key: &str| groups.iter().any(|g| g.settings.get(key).is_some_and(Value::is_number));
-    let names: Vec<String> = shown.iter().map(|key| key.replace('_', " ")).collect();
-    let align = |key: &&str| if number(key) { Align::Right } else { Align::Left };
-    let mut columns: Vec<_> =
-        names.iter().map(String::as_str).zip(shown.iter().map(align)).collect();
+    let named = |key: &&str| if number(key) { ">" } else { "" }.to_owned() + &key.replace('_', " ");
+    let mut columns: Vec<String> = shown.iter().map(named).collect();
     let judged = ["seeds", "outer loss"].into_iter().chain(metrics.iter().copied());
     let warned = |group: &Group| group.done.iter().map(|d| d.warned.warned).sum::<usize>();
     let warns = groups.iter().any(|group| warned(group) > 0);
@@ -159,8 +157,8 @@ pub(super) fn table(groups: &[Group]) -> Table {
         if sampled { &["bias", "variance", "E|G|^2", "time x E|G|^2 of exact"][..] } else { &[] };
     let costs = ["gradients", "HVPs", "bytes", "time"];
     let all = judged.chain(accuracy.iter().copied()).chain(costs).chain(warns.then_some("warned"));
-    columns.extend(all.map(|name| (name, Align::Right)));
-    let mut table = Table::new(&columns);
+    columns.extend(all.map(|name| format!(">{name}")));
+    let mut table = Table::new(columns);
     let dash = || "-".to_owned();
     for group in groups {
         let mut row: Vec<String> = shown.iter().map(|key| group.text(key)).collect();
@@ -253,9 +251,7 @@ pub(super) fn compared(
     [before, after]: [&Records; 2],
     slower: f64,
 ) -> Result<Comparison, Failure> {
-    let right = ["time", "interval", "bytes"].map(|name| (name, Align::Right));
-    let [cell, verdict] = ["cell", "verdict"].map(|name| [(name, Align::Left)]);
-    let mut table = Table::new(&[&cell[..], &right, &verdict].concat());
+    let mut table = Table::new(["cell", ">time", ">interval", ">bytes", "verdict"]);
     let (mut worse, mut ratios, all) = (0, Vec::new(), groups(cells, before)?);
     let keys = varying(&all.iter().collect::<Vec<_>>());
     let level = FALSE_ALARM / all.len().max(1) as f64;
