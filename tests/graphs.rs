@@ -45,15 +45,16 @@ fn workloads_as_graphs_have_the_hypergradients_of_the_catalogue() {
         assert_eq!(graphs.start(), hand.start(), "{name}");
         let (found_loss, found, found_cost) = exact(&mut graphs, steps, entry.lr).unwrap();
         let gap = deviation(&found, &known);
-        // Blocks of one row less; observed 3e-16, and 0 for w2 and w3.
-        assert!(gap < 1e-14, "{name}: {gap:e}");
-        assert!((loss - found_loss).abs() < 1e-14 * loss.abs(), "{name}: {loss} {found_loss}");
+        // Sums in another order where the catalogue has one operation for a linear model; 3e-16 where it has the same ones.
+        assert!(gap < 1e-13, "{name}: {gap:e}");
+        assert!((loss - found_loss).abs() < 1e-13 * loss.abs(), "{name}: {loss} {found_loss}");
         let counts = |cost: &hypertape::Cost| (cost.inner_gradients, cost.hvps, cost.samples);
         if name != "w3" {
             assert_eq!(counts(&found_cost), counts(&cost), "{name}");
         }
-        // No memory beside that of the operations.
-        assert_eq!(found_cost.bytes_measured, cost.bytes_measured, "{name}");
+        // No memory beside that of the operations, which are the same in w3 alone.
+        let (own, other) = (found_cost.bytes_measured, cost.bytes_measured);
+        assert!(own == other || name != "w3", "{name}: {own} bytes, by hand {other}");
     }
 }
 
@@ -265,7 +266,7 @@ fn statements_that_do_not_fit_are_refused_in_one_line() {
         assert_eq!(message, expected);
     }
     let huge = |s: &mut GraphStatement| {
-        s.arrays = Params::new().with("train.X", Shape::new(6, 2), [1e300; 12])
+        s.arrays = Params::new().with("train.X", Shape::new(6, 2), [1e300; 12]);
     };
     let mut statement = small(|[w, s, x]| x.matmul(w).square().mean() + s.exp() * w.dot(w));
     huge(&mut statement);
@@ -397,7 +398,7 @@ fn hostile_files_are_refused_in_one_line() {
         (changed(&|j| j["inner"]["nodes"][3]["of"] = json!([3])), "inner: node 3: "),
         (
             changed(&|j| {
-                j["inner"]["inputs"][0]["shape"] = json!([4_000_000_000_u32, 4_000_000_000_u32])
+                j["inner"]["inputs"][0]["shape"] = json!([4_000_000_000_u32, 4_000_000_000_u32]);
             }),
             "inner: node 0: input: found shape 4000000000x4000000000, expected 4294967295 entries or fewer",
         ),

@@ -51,7 +51,7 @@ pub fn read_problem(path: &Path) -> Result<GraphStatement, Error> {
 }
 
 impl GraphStatement {
-    /// The problem as one of a catalogue, under a name, with the setting `batch`: samples a mini-batch, for inner and outer loss.
+    /// The problem as one of a catalogue, under a name, with the setting `batch`: samples per mini-batch, for inner and outer loss.
     ///
     /// # Errors
     /// Those of [`GraphProblem::new`].

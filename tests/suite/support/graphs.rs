@@ -27,9 +27,10 @@ pub(crate) fn w1(logistic: bool) -> GraphStatement {
             let rows = tracer.input(&format!("{part}.X"), Shape::new(size(n), cols));
             let y = tracer.input(&format!("{part}.y"), Shape::column(size(n)));
             let scores = rows.matmul(w);
-            let fit = match logistic {
-                true => scores.logistic_loss(y).mean(),
-                false => scores.squared_error(y) * 0.5 / n as f64,
+            let fit = if logistic {
+                scores.logistic_loss(y).mean()
+            } else {
+                scores.squared_error(y) * 0.5 / n as f64
             };
             x.map_or(fit, |x| fit + x.exp().dot(w.square()) * 0.5)
         })
@@ -52,7 +53,7 @@ pub(crate) fn w1(logistic: bool) -> GraphStatement {
     }
 }
 
-/// `w2`: a weight a sample, labels as lists.
+/// `w2`: a weight per sample, labels as lists.
 pub(crate) fn w2() -> GraphStatement {
     let data = W2::new(2);
     let weights = Shape::new(size(W2::FEATURES), W2::CLASSES);
