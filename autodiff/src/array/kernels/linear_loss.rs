@@ -15,6 +15,8 @@ use crate::conventions::passed;
 pub(crate) const PLANES: usize = 9;
 /// Rows of a group.
 const GROUP: usize = 16;
+/// Bytes of a group, two of which fit into the first level of cache.
+const GROUP_BYTES: usize = 14 << 10;
 
 /// A loss of one score `z` for a target `y`.
 #[derive(Clone, Copy, Debug)]
@@ -71,15 +73,25 @@ dispatched! {
         targets: &[T],
         planes: Planes<T>,
     ) {
+        // One plane leaves room in the first level for the next group beside this one, so that it is asked for there.
+        let one = planes.w.len() == 1;
+        let wide = GROUP * planes.w[0].len() * size_of::<T>() > GROUP_BYTES;
         macro_rules! by {
             ($V:ty, $R:literal) => {
                 match loss {
-                    ScoreLoss::Squared => {
-                        groups::<FMA, T, Squared, $V, $R>(samples, targets, planes)
+                    ScoreLoss::Squared => by!($V, $R, Squared),
+                    ScoreLoss::Logistic => by!($V, $R, Logistic),
+                }
+            };
+            ($V:ty, $R:literal, $F:ty) => {
+                match (one, wide) {
+                    (true, true) => {
+                        groups::<FMA, T, $F, $V, $R, { GROUP / 2 }, 1>(samples, targets, planes)
                     }
-                    ScoreLoss::Logistic => {
-                        groups::<FMA, T, Logistic, $V, $R>(samples, targets, planes)
+                    (true, false) => {
+                        groups::<FMA, T, $F, $V, $R, GROUP, 1>(samples, targets, planes)
                     }
+                    _ => groups::<FMA, T, $F, $V, $R, GROUP, 2>(samples, targets, planes),
                 }
             };
         }
@@ -92,7 +104,15 @@ dispatched! {
 }
 
 #[inline(always)]
-fn groups<const FMA: bool, T: Number, F: Loss, V: Wide<T>, const R: usize>(
+fn groups<
+    const FMA: bool,
+    T: Number,
+    F: Loss,
+    V: Wide<T>,
+    const R: usize,
+    const G: usize,
+    const AHEAD: u8,
+>(
     samples: &[T],
     targets: &[T],
     planes: Planes<T>,
@@ -100,12 +120,12 @@ fn groups<const FMA: bool, T: Number, F: Loss, V: Wide<T>, const R: usize>(
     let Planes { w, p, losses, gradients } = planes;
     let cols = w[0].len();
     let (count, skipped) = (w.len(), w.len() - gradients.len());
-    let mut scores = [[T::zero(); GROUP]; PLANES];
-    let mut factors = [[T::zero(); GROUP]; PLANES];
-    let mut weights = [[T::zero(); GROUP]; PLANES];
+    let mut scores = [[T::zero(); G]; PLANES];
+    let mut factors = [[T::zero(); G]; PLANES];
+    let mut weights = [[T::zero(); G]; PLANES];
     weights[0].fill(T::one());
-    for first in (0..targets.len()).step_by(GROUP) {
-        let of = first..targets.len().min(first + GROUP);
+    for first in (0..targets.len()).step_by(G) {
+        let of = first..targets.len().min(first + G);
         let group = &samples[of.start * cols..of.end * cols];
         for (w, scores) in w.chunks(2).zip(scores[..count].chunks_mut(2)) {
             match (w, scores) {
@@ -117,12 +137,12 @@ fn groups<const FMA: bool, T: Number, F: Loss, V: Wide<T>, const R: usize>(
                 _ => unreachable!("as many scores as vectors, in pairs"),
             }
         }
-        let y = padded(&targets[of.clone()]);
+        let y: [T; G] = padded(&targets[of.clone()]);
         for (weights, p) in weights.iter_mut().zip(p).filter(|(_, p)| !p.is_empty()) {
             *weights = padded(&p[of.clone()]);
         }
-        let [mut slopes, mut bends, mut found] = [[T::zero(); GROUP]; 3];
-        for i in 0..GROUP {
+        let [mut slopes, mut bends, mut found] = [[T::zero(); G]; 3];
+        for i in 0..G {
             let [value, slope, bend] = F::at::<FMA, T>(scores[0][i], y[i]);
             (found[i], slopes[i], bends[i]) = (value, slope, bend);
             factors[0][i] = passed(slope, weights[0][i]);
@@ -130,7 +150,7 @@ fn groups<const FMA: bool, T: Number, F: Loss, V: Wide<T>, const R: usize>(
         keep(&mut losses[0][of.clone()], &found);
         for k in 1..count {
             let dz = &scores[k];
-            for i in 0..GROUP {
+            for i in 0..G {
                 found[i] = passed(slopes[i], dz[i]);
                 let bent = passed(passed(bends[i], dz[i]), weights[0][i]);
                 factors[k][i] = bent + passed(slopes[i], weights[k][i]);
@@ -140,10 +160,12 @@ fn groups<const FMA: bool, T: Number, F: Loss, V: Wide<T>, const R: usize>(
         let factors = factors[skipped..count].chunks(2);
         for (factors, gradients) in factors.zip(gradients.chunks_mut(2)) {
             match (factors, gradients) {
-                ([f], [g]) => add_multiples::<T, V, R, 1>(group, [&f[..of.len()]], [&mut **g]),
+                ([f], [g]) => {
+                    add_multiples::<T, V, R, 1, AHEAD>(group, [&f[..of.len()]], [&mut **g])
+                }
                 ([f, df], [g, dg]) => {
                     let factors = [&f[..of.len()], &df[..of.len()]];
-                    add_multiples::<T, V, R, 2>(group, factors, [&mut **g, &mut **dg]);
+                    add_multiples::<T, V, R, 2, AHEAD>(group, factors, [&mut **g, &mut **dg]);
                 }
                 _ => unreachable!("as many factors as gradients, in pairs"),
             }
@@ -153,9 +175,9 @@ fn groups<const FMA: bool, T: Number, F: Loss, V: Wide<T>, const R: usize>(
 
 /// Up to a group of numbers, then zeros.
 #[inline(always)]
-fn padded<T: Number>(values: &[T]) -> [T; GROUP] {
+fn padded<T: Number, const G: usize>(values: &[T]) -> [T; G] {
     values.first_chunk().copied().unwrap_or_else(|| {
-        let mut all = [T::zero(); GROUP];
+        let mut all = [T::zero(); G];
         all[..values.len()].copy_from_slice(values);
         all
     })
@@ -163,7 +185,7 @@ fn padded<T: Number>(values: &[T]) -> [T; GROUP] {
 
 /// The reverse.
 #[inline(always)]
-fn keep<T: Number>(to: &mut [T], values: &[T; GROUP]) {
+fn keep<T: Number, const G: usize>(to: &mut [T], values: &[T; G]) {
     match to.first_chunk_mut() {
         Some(to) => *to = *values,
         None => to.copy_from_slice(&values[..to.len()]),

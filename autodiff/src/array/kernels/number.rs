@@ -87,6 +87,6 @@ pub trait Wide<T>: Copy {
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// The sum of all lanes, half by half.
     unsafe fn total(self) -> T;
-    /// Asks for the line of cache at a place that will be read soon; it may be past the end.
-    fn expect(_: *const T) {}
+    /// Asks for the line of cache at a place that will be read soon, in that level, if any; it may be past the end.
+    fn expect<const LEVEL: u8>(_: *const T) {}
 }

@@ -1,69 +1,67 @@
 //! The registers of each path: vectors of numbers whose sums stay where they are, as compilers do not always see to.
 //!
-//! On x86-64 the registers of a path of [`simd`](crate::array::kernels::simd) are those of its instructions; the portable path
-//! has arrays, of which a compiler makes what the target has.
-
-use crate::array::kernels::number::{Number, Wide};
-use crate::array::kernels::simd::{PORTABLE_FMA, mul_add};
-
-impl<T: Number, const L: usize> Wide<T> for [T; L] {
-    const LANES: usize = L;
-
-    #[inline(always)]
-    unsafe fn splat(value: T) -> Self {
-        [value; L]
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const T) -> Self {
-        // SAFETY: as promised by the caller.
-        unsafe { from.cast::<Self>().read() }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut T) {
-        // SAFETY: as promised by the caller.
-        unsafe { to.cast::<Self>().write(self) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_first(from: *const T, count: usize) -> Self {
-        // SAFETY: as promised by the caller.
-        std::array::from_fn(|l| if l < count { unsafe { *from.add(l) } } else { T::zero() })
-    }
-
-    #[inline(always)]
-    unsafe fn store_first(self, to: *mut T, count: usize) {
-        for (l, value) in self.into_iter().enumerate().take(count) {
-            // SAFETY: as promised by the caller.
-            unsafe { *to.add(l) = value };
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn add_product(mut self, a: Self, b: Self) -> Self {
-        for l in 0..L {
-            self[l] = mul_add::<PORTABLE_FMA, T>(a[l], b[l], self[l]);
-        }
-        self
-    }
-
-    #[inline(always)]
-    unsafe fn total(mut self) -> T {
-        let mut half = L / 2;
-        while half > 0 {
-            for l in 0..half {
-                self[l] += self[l + half];
-            }
-            half /= 2;
-        }
-        self[0]
-    }
-}
+//! On x86-64 the registers of a path of [`simd`](crate::array::kernels::simd) are those of its instructions, of the portable one
+//! those of SSE2; elsewhere they are arrays, of which a compiler makes what the target has.
 
 #[cfg(not(target_arch = "x86_64"))]
 mod paths {
-    use crate::array::kernels::number::Registers;
+    use crate::array::kernels::number::{Number, Registers, Wide};
+    use crate::array::kernels::simd::{PORTABLE_FMA, mul_add};
+
+    impl<T: Number, const L: usize> Wide<T> for [T; L] {
+        const LANES: usize = L;
+
+        #[inline(always)]
+        unsafe fn splat(value: T) -> Self {
+            [value; L]
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const T) -> Self {
+            // SAFETY: as promised by the caller.
+            unsafe { from.cast::<Self>().read() }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut T) {
+            // SAFETY: as promised by the caller.
+            unsafe { to.cast::<Self>().write(self) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_first(from: *const T, count: usize) -> Self {
+            // SAFETY: as promised by the caller.
+            std::array::from_fn(|l| if l < count { unsafe { *from.add(l) } } else { T::zero() })
+        }
+
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut T, count: usize) {
+            for (l, value) in self.into_iter().enumerate().take(count) {
+                // SAFETY: as promised by the caller.
+                unsafe { *to.add(l) = value };
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(mut self, a: Self, b: Self) -> Self {
+            for l in 0..L {
+                self[l] = mul_add::<PORTABLE_FMA, T>(a[l], b[l], self[l]);
+            }
+            self
+        }
+
+        #[inline(always)]
+        unsafe fn total(mut self) -> T {
+            let mut half = L / 2;
+            while half > 0 {
+                for l in 0..half {
+                    self[l] += self[l + half];
+                }
+                half /= 2;
+            }
+            self[0]
+        }
+    }
 
     impl Registers for f32 {
         type Portable = [Self; 4];
@@ -85,13 +83,13 @@ mod paths {
     use crate::array::kernels::number::{Registers, Wide};
 
     impl Registers for f32 {
-        type Portable = [Self; 4];
+        type Portable = __m128;
         type Avx2 = __m256;
         type Avx512 = __m512;
     }
 
     impl Registers for f64 {
-        type Portable = [Self; 2];
+        type Portable = __m128d;
         type Avx2 = __m256d;
         type Avx512 = __m512d;
     }
@@ -161,9 +159,13 @@ mod paths {
                 }
 
                 #[inline(always)]
-                fn expect(from: *const $T) {
-                    // SAFETY: a hint, which reads nothing. Into the second level: the first is full.
-                    unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+                fn expect<const LEVEL: u8>(from: *const $T) {
+                    // SAFETY: hints, which read nothing.
+                    match LEVEL {
+                        1 => unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) },
+                        2 => unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) },
+                        _ => {}
+                    }
                 }
 
                 #[inline(always)]
@@ -176,6 +178,66 @@ mod paths {
         };
     }
 
+    /// `a b + c`, rounded twice.
+    #[inline(always)]
+    unsafe fn two_add_product(a: __m128d, b: __m128d, c: __m128d) -> __m128d {
+        // SAFETY: every x86-64 processor has the instructions.
+        unsafe { _mm_add_pd(_mm_mul_pd(a, b), c) }
+    }
+
+    /// The same.
+    #[inline(always)]
+    unsafe fn four_add_product(a: __m128, b: __m128, c: __m128) -> __m128 {
+        // SAFETY: as above.
+        unsafe { _mm_add_ps(_mm_mul_ps(a, b), c) }
+    }
+
+    wide!(
+        f64,
+        __m128d,
+        2,
+        _mm_set1_pd,
+        _mm_loadu_pd,
+        _mm_storeu_pd,
+        two_add_product,
+        |from, to, v, count| if count == 1 { _mm_load_sd(from) } else { _mm_setzero_pd() },
+        if count == 1 {
+            _mm_store_sd(to, v)
+        },
+        _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
+    );
+    wide!(
+        f32,
+        __m128,
+        4,
+        _mm_set1_ps,
+        _mm_loadu_ps,
+        _mm_storeu_ps,
+        four_add_product,
+        |from, to, v, count| {
+            let two = |from: *const f32| _mm_castpd_ps(_mm_load_sd(from.cast()));
+            match count {
+                0 => _mm_setzero_ps(),
+                1 => _mm_load_ss(from),
+                2 => two(from),
+                _ => _mm_movelh_ps(two(from), _mm_load_ss(from.add(2))),
+            }
+        },
+        {
+            if count > 1 {
+                _mm_store_sd(to.cast(), _mm_castps_pd(v));
+            }
+            match count {
+                1 => _mm_store_ss(to, v),
+                3 => _mm_store_ss(to.add(2), _mm_movehl_ps(v, v)),
+                _ => {}
+            }
+        },
+        {
+            let two = _mm_add_ps(v, _mm_movehl_ps(v, v));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    );
     wide!(
         f64,
         __m256d,
@@ -215,8 +277,8 @@ mod paths {
         _mm512_loadu_pd,
         _mm512_storeu_pd,
         _mm512_fmadd_pd,
-        |from, to, v, count| _mm512_maskz_loadu_pd(((1_u32 << count) - 1) as u8, from),
-        _mm512_mask_storeu_pd(to, ((1_u32 << count) - 1) as u8, v),
+        |from, to, v, count| _mm512_maskz_loadu_pd(u8::MAX >> (8 - count), from),
+        _mm512_mask_storeu_pd(to, u8::MAX >> (8 - count), v),
         _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v)).total()
     );
     wide!(
@@ -227,8 +289,8 @@ mod paths {
         _mm512_loadu_ps,
         _mm512_storeu_ps,
         _mm512_fmadd_ps,
-        |from, to, v, count| _mm512_maskz_loadu_ps(((1_u32 << count) - 1) as u16, from),
-        _mm512_mask_storeu_ps(to, ((1_u32 << count) - 1) as u16, v),
+        |from, to, v, count| _mm512_maskz_loadu_ps(u16::MAX >> (16 - count), from),
+        _mm512_mask_storeu_ps(to, u16::MAX >> (16 - count), v),
         _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)).total()
     );
 }

@@ -42,12 +42,12 @@ fn pairs<T: Number, V: Wide<T>, const R: usize>(
         for (x, outs) in others.chunks(2).zip(outs.chunks_mut(2)) {
             match (x, outs) {
                 (&[x], [out]) if transposed => {
-                    add_multiples::<T, V, R, 1>(group, [&x[of.clone()]], [&mut **out]);
+                    add_multiples::<T, V, R, 1, 0>(group, [&x[of.clone()]], [&mut **out]);
                 }
                 (&[x], [out]) => row_dots::<T, V, R, 1>(group, [x], [&mut out[of.clone()]]),
                 (&[x, y], [a, b]) if transposed => {
                     let factors = [&x[of.clone()], &y[of.clone()]];
-                    add_multiples::<T, V, R, 2>(group, factors, [&mut **a, &mut **b]);
+                    add_multiples::<T, V, R, 2, 2>(group, factors, [&mut **a, &mut **b]);
                 }
                 (&[x, y], [a, b]) => {
                     let outs = [&mut a[of.clone()], &mut b[of.clone()]];
@@ -139,7 +139,13 @@ const LINE: usize = 64;
 /// `outs_m += sum_i factors_mi row_i`, of as many columns at a time as `R` registers hold of `M` results. The rows after
 /// these are on their way meanwhile.
 #[inline(always)]
-pub(crate) fn add_multiples<T: Number, V: Wide<T>, const R: usize, const M: usize>(
+pub(crate) fn add_multiples<
+    T: Number,
+    V: Wide<T>,
+    const R: usize,
+    const M: usize,
+    const AHEAD: u8,
+>(
     group: &[T],
     factors: [&[T]; M],
     mut outs: [&mut [T]; M],
@@ -170,7 +176,7 @@ pub(crate) fn add_multiples<T: Number, V: Wide<T>, const R: usize, const M: usiz
                         for n in 0..$N {
                             let row = row.add(n * V::LANES);
                             if n * V::LANES * size_of::<T>() % LINE == 0 {
-                                V::expect(row.wrapping_add(group.len()));
+                                V::expect::<AHEAD>(row.wrapping_add(group.len()));
                             }
                             let row = V::load(row);
                             for m in 0..M {
