@@ -162,7 +162,7 @@ fn names_stay() {
         ("fixed-point", "fixed-point:iterations=20,tolerance=1e-12,warm=1"),
         ("fixed-point:warm=0,lr=0.5", "fixed-point:lr=0.5,iterations=20,tolerance=1e-12,warm=0"),
         ("nystrom:shift=2", "nystrom:rank=10,shift=2,iterations=20,tolerance=1e-12"),
-        ("single-draw:reuse=1,lr=0.1", "single-draw:terms=20,reuse=1,lr=0.1"),
+        ("single-draw:lr=0.1", "single-draw:terms=20,lr=0.1"),
         ("thinned", "thinned:q=0.3"),
         ("roulette", "roulette:survival=0.5"),
         ("forward-gradient", "forward-gradient:directions=1"),

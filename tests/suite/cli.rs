@@ -971,7 +971,7 @@ fn run_takes_algorithms_of_one_loop() {
     // A gradient and a product an iteration.
     assert_eq!((&calls[1]["ended"], &calls[1]["iterations"]), (&"oracle calls".into(), &11.into()));
     for (typed, status, parts) in [
-        ("saba:step=0.3 --memory 10KiB", 1, &["memory: ", "10240 are allowed"][..]),
+        ("saba:step=0.3 --memory 10KiB", 1, &[" bytes) of memory, 10.0 KiB is allowed"][..]),
         ("saba", 2, &["--algorithm: saba needs step, for example saba:step=0.1"]),
         ("saba:step=0.3 --estimator cg", 2, &["--algorithm <A>", "--estimator <E>"]),
         ("soba:step=1e9/k^0", 1, &["outer iteration"]),
