@@ -49,7 +49,7 @@ dispatched! {
 /// computed of an entry depends on it alone.
 const BLOCK: usize = 16;
 
-/// The first block of entries, with zeros behind the last.
+/// The entries of a block, with zeros behind the last.
 #[inline(always)]
 fn padded<T: Number>(part: &[T]) -> [T; BLOCK] {
     part.first_chunk().copied().unwrap_or_else(|| {
@@ -59,33 +59,31 @@ fn padded<T: Number>(part: &[T]) -> [T; BLOCK] {
     })
 }
 
-/// Writes `$entry` of the entries of all `$of` without the tail of `$f` (`$TAIL`), then once more the blocks where it is wanted:
-/// one long loop is twice as fast as many short ones.
+/// Writes `$entry` of the entries of all `$of`, with `$TAIL` whether the tail of `$f` is wanted: block by block, or over all
+/// entries at once if it has none.
 macro_rules! each_entry {
     ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {{
-        $(let $of = &$of[..$out.len()];)*
-        {
-            const $TAIL: bool = false;
-            for i in 0..$out.len() {
-                $(let $of = $of[i];)*
-                $out[i].write($entry);
-            }
-        }
-        if tailed($f) {
-            for (first, out) in (0..).step_by(BLOCK).zip($out.chunks_mut(BLOCK)) {
-                let flat = $y[first..][..out.len()].iter().fold(false, |any, &y| any | $f.in_tail(y));
-                if flat {
-                    const $TAIL: bool = true;
-                    // Of a known number in memory of their own, so that the loop, which is long, is vectorised.
-                    $(let $of = padded(&$of[first..]);)*
-                    let mut all = [T::zero(); BLOCK];
-                    for i in 0..BLOCK {
-                        $(let $of = $of[i];)*
-                        all[i] = $entry;
-                    }
-                    for (out, entry) in out.iter_mut().zip(all) {
-                        out.write(entry);
-                    }
+        let size = if tailed($f) { BLOCK } else { $out.len().max(1) };
+        for (first, out) in (0..).step_by(size).zip($out.chunks_mut(size)) {
+            let block = first..first + out.len();
+            $(let $of = &$of[block.clone()];)*
+            if tailed($f) && $y.iter().fold(false, |any, &y| any | $f.in_tail(y)) {
+                const $TAIL: bool = true;
+                // Of a known number in memory of their own, so that the loop, which is long, is vectorised.
+                let mut all = [T::zero(); BLOCK];
+                $(let $of = padded($of);)*
+                for i in 0..BLOCK {
+                    $(let $of = $of[i];)*
+                    all[i] = $entry;
+                }
+                for (out, entry) in out.iter_mut().zip(all) {
+                    out.write(entry);
+                }
+            } else {
+                const $TAIL: bool = false;
+                for i in 0..out.len() {
+                    $(let $of = $of[i];)*
+                    out[i].write($entry);
                 }
             }
         }
