@@ -50,7 +50,7 @@ const ESTIMATORS: [&str; 18] = [
     "stocbio",
     "jump:q=0.5,anchors=2,degree=3",
 ];
-const RULES: [&str; 8] = [
+const RULES: [&str; 9] = [
     "gradient-descent",
     "momentum:momentum=0.5",
     "adam",
@@ -59,6 +59,7 @@ const RULES: [&str; 8] = [
     "adam:b1=2",
     "nesterov",
     "projected",
+    "simplex",
 ];
 const SCHEDULES: [&str; 8] = [
     "store-all",

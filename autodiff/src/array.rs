@@ -27,6 +27,7 @@
 pub(crate) mod csr;
 pub(crate) mod dual;
 pub(crate) mod element;
+pub(crate) mod entrywise;
 pub(crate) mod factored;
 pub(crate) mod factors;
 pub(crate) mod images;
@@ -36,15 +37,18 @@ pub(crate) mod linear_loss;
 pub(crate) mod linearisation;
 pub(crate) mod moves;
 pub(crate) mod newton;
+pub(crate) mod operations;
+pub(crate) mod operators;
 pub(crate) mod rules;
 pub(crate) mod tape;
 pub(crate) mod tensor;
 pub(crate) mod var;
 pub(crate) mod vectors;
+pub(crate) mod waiting;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use num_traits::Float as _;
+use num_traits::{Float as _, Zero as _};
 use smallvec::SmallVec;
 
 use crate::arena::Arena;
@@ -57,10 +61,13 @@ use crate::custom::{Custom, Product};
 use crate::functions::functions;
 use crate::functions::rule::Unary;
 use crate::imply::{Imply, Left};
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// A short list of arrays, kept without a system allocation up to six.
 pub type List<A> = SmallVec<[A; 6]>;
+
+/// What [`Array::assemble`] puts together: an array, and where its entries go.
+type Part<'a, A> = (A, Linear<'a, <A as Array<'a>>::Elem>);
 
 /// On which side of its partners a shared operand stands in [`Array::products`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +170,17 @@ pub trait Array<'a>:
     fn custom(self, f: &'a dyn Custom<Self::Elem>) -> Self {
         self.custom_product(f, Product::Value)
     }
+    /// The sum of what linear operations that spread entries over a larger array make of `parts`, all of `shape`, in one pass
+    /// over them. Where no two of them meet (`apart`), what is there is what was put there.
+    #[doc(hidden)]
+    fn assemble(self, parts: &[Part<'a, Self>], shape: Shape, apart: bool) -> Self {
+        let _ = apart;
+        let spread = parts.iter().map(|&(part, f)| part.map_linear(f));
+        spread.reduce(|sum, part| sum + part).unwrap_or_else(|| {
+            let zeros = self.arena().fill(shape.len(), Self::Elem::zero());
+            self.constant(shape, zeros.map_or(&[], |zeros| zeros))
+        })
+    }
     /// `sum_i p_i l(X_i self, y_i)`: a loss of a linear model, summed over the rows `X_i` of `samples`, which have a value for
     /// each row of `self`; all weights are 1 without `p`, a column. Value and gradient take one pass over `samples`, with
     /// directions or without. Raises a [`Fault`](crate::Fault) for what does not fit.
@@ -213,14 +231,17 @@ pub trait Array<'a>:
     }
     /// `self`, then the entries of `others`, one after the other, as a column.
     fn stack(self, others: &[Self]) -> Self {
-        let length = others.iter().fold(self.shape().len(), |n, a| n + a.shape().len());
+        let all = std::iter::once(self).chain(others.iter().copied());
+        let length = all.clone().fold(0_usize, |n, a| n.saturating_add(a.shape().len()));
         let shape = Shape::column(u32::try_from(length).unwrap_or(u32::MAX));
-        let (mut start, mut all) = (self.shape().len(), self.embed(0, shape));
-        for other in others {
-            all = all + other.embed(start, shape);
-            start += other.shape().len();
-        }
-        all
+        let mut start = 0;
+        let part = |a: Self| {
+            let from = start;
+            start += a.shape().len();
+            (a, Linear::Embed(from, shape))
+        };
+        let parts = self.arena().collect(others.len() + 1, all.map(part));
+        parts.map_or(self, |parts| self.assemble(parts, shape, true))
     }
 
     /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged. The error of
@@ -260,6 +281,30 @@ pub trait Array<'a>:
     fn reshape(self, shape: Shape) -> Self {
         self.map_linear(Linear::Reshape(shape))
     }
+    /// Rows and columns exchanged.
+    fn transpose(self) -> Self {
+        self.map_linear(Linear::Transpose)
+    }
+    /// The block of `shape` whose first entry is in row `at[0]` and column `at[1]`.
+    fn block(self, at: [u32; 2], shape: Shape) -> Self {
+        self.map_linear(Linear::Block(at, shape))
+    }
+    /// The reverse of [`block`](Self::block): these entries in an otherwise zero array of `shape`.
+    fn inset(self, at: [u32; 2], shape: Shape) -> Self {
+        self.map_linear(Linear::Inset(at, shape))
+    }
+    /// Single entries as an array of `shape`, by their places row by row; repetitions allowed.
+    fn entries(self, places: &'a [u32], shape: Shape) -> Self {
+        self.map_linear(Linear::Entries(places, shape))
+    }
+    /// The reverse of [`entries`](Self::entries): each entry added to that in its place in a zero array of `shape`.
+    fn scatter_entries(self, places: &'a [u32], shape: Shape) -> Self {
+        self.map_linear(Linear::ScatterEntries(places, shape))
+    }
+    /// Of each entry the sum up to it along an axis.
+    fn cumulative_sum(self, axis: Axis) -> Self {
+        self.map_linear(Linear::CumulativeSum(axis == Axis::Columns, false))
+    }
     /// `M x` or `M^T x` for a constant linear map.
     fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self {
         self.map_linear(Linear::Operator(map, transposed))
@@ -271,6 +316,11 @@ pub trait Array<'a>:
     /// `sum_j a_ij b_ij`, a column.
     fn row_dot(self, other: Self) -> Self {
         self.bilinear(other, Bilinear::RowDot)
+    }
+    /// `count` products of one shape in one operation: both arrays are as many matrices one under another, each transposed on
+    /// request.
+    fn batched_matmul(self, other: Self, count: u32, transposed: [bool; 2]) -> Self {
+        self.bilinear(other, Bilinear::Batched(count, transposed))
     }
     /// What a convolution has in `role`, from the arrays in the two others, of which `self` comes next after `role` in cyclic order.
     fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
@@ -397,52 +447,4 @@ macro_rules! methods {
 }
 use methods;
 
-/// The operators of a handle type, in terms of [`Array::unary`] and [`Array::binary`].
-macro_rules! operators {
-    ($type:ty, $($generics:tt)*) => {
-        impl<$($generics)*> std::ops::Neg for $type {
-            type Output = Self;
-            fn neg(self) -> Self {
-                self.unary(Unary::Scale(-1.0))
-            }
-        }
-        operators!(@pair $type, Add, add, [$($generics)*]);
-        operators!(@pair $type, Sub, sub, [$($generics)*]);
-        operators!(@pair $type, Mul, mul, [$($generics)*]);
-        operators!(@pair $type, Div, div, [$($generics)*]);
-        operators!(@number $type, Add, add, |c| Unary::Shift(c), [$($generics)*]);
-        operators!(@number $type, Sub, sub, |c| Unary::Shift(-c), [$($generics)*]);
-        operators!(@number $type, Mul, mul, |c| Unary::Scale(c), [$($generics)*]);
-        operators!(@number $type, Div, div, |c| Unary::Over(c), [$($generics)*]);
-        operators!(@from_left $type, Add, add, |c, x| x + c, [$($generics)*]);
-        operators!(@from_left $type, Sub, sub, |c, x| x.scalar(c) - x, [$($generics)*]);
-        operators!(@from_left $type, Mul, mul, |c, x| x * c, [$($generics)*]);
-        operators!(@from_left $type, Div, div, |c, x| x.scalar(c) / x, [$($generics)*]);
-    };
-    (@from_left $type:ty, $trait:ident, $method:ident, |$c:ident, $x:ident| $result:expr, [$($generics:tt)*]) => {
-        impl<$($generics)*> std::ops::$trait<$type> for f64 {
-            type Output = $type;
-            fn $method(self, $x: $type) -> $type {
-                let $c = self;
-                $result
-            }
-        }
-    };
-    (@pair $type:ty, $trait:ident, $method:ident, [$($generics:tt)*]) => {
-        impl<$($generics)*> std::ops::$trait for $type {
-            type Output = Self;
-            fn $method(self, other: Self) -> Self {
-                self.binary(other, Binary::$trait)
-            }
-        }
-    };
-    (@number $type:ty, $trait:ident, $method:ident, |$c:ident| $f:expr, [$($generics:tt)*]) => {
-        impl<$($generics)*> std::ops::$trait<f64> for $type {
-            type Output = Self;
-            fn $method(self, $c: f64) -> Self {
-                self.unary($f)
-            }
-        }
-    };
-}
-pub(crate) use operators;
+pub(crate) use operators::operators;

@@ -12,6 +12,12 @@
 //! | `max(a, b)`, `min(a, b)` | one is `NaN` | 1 for the other | a number goes before `NaN`, as in IEEE 754 and `f64::max` |
 //! | `sqrt`, `cbrt` | 0 | 0 | so `norm`, `sqrt(sum x^2)`, has gradient 0 at 0 instead of `NaN` |
 //! | `hypot`, `atan2` | both 0 | 0 | likewise |
+//! | `x^y` in `y` | `x = 0`, `y > 0` | 0 | the limit; `NaN` where `x < 0` |
+//! | `select(mask, a, b)` | everywhere | 1 for the one that is chosen | nothing passes to the other, not `NaN` either |
+//! | `clamp` | outside its ends, and at them | 0 | as `relu` |
+//! | `less`, `at_most`, `equal`, `argmax` | everywhere | 0 | also at jumps |
+//! | `max_over`, `min_over` | several are largest | 1 for the first | as `max`, also with `NaN` |
+//! | `cholesky` | everywhere | that of the symmetric part | entries of the upper triangle are mirror images |
 //! | `x^p`, `0 < p < 1` | 0 | 0 | agrees with `sqrt`, which is `p = 1/2` |
 //! | `x^p`, `p = 0` or `p >= 1` | 0 | 0, but 1 at `p = 1` | the limit |
 //! | `x^p`, `p < 0`; `1/x` | 0 | infinite | the value is infinite as well |
@@ -87,6 +93,11 @@ pub fn at_least<T: Float>(a: T, b: T) -> T {
 pub fn passed<T: Float>(slope: T, c: T) -> T {
     let zero = c.is_zero() || (slope.is_zero() && !c.is_nan());
     if zero { T::zero() } else { slope * c }
+}
+
+/// [`power`] with an exponent of the same type; `NaN` where that is.
+pub fn power_of<T: Float>(x: T, p: T) -> T {
+    power(x, p.to_f64().unwrap_or(f64::NAN))
 }
 
 /// `x^p`, by repeated multiplication where `p` is an integer from -64 to 64.

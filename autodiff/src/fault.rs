@@ -58,6 +58,24 @@ pub enum Fault {
         /// The operation.
         operation: &'static str,
     },
+    /// A setting, or a size that follows from settings, is out of range.
+    Range {
+        /// The operation.
+        operation: &'static str,
+        /// What it is of.
+        what: &'static str,
+        /// Its value.
+        found: usize,
+        /// The least, and the most, that it may be.
+        within: [usize; 2],
+    },
+    /// A matrix that should be square is not.
+    NotSquare {
+        /// The factorisation.
+        operation: &'static str,
+        /// Its shape.
+        shape: Shape,
+    },
     /// A matrix cannot be factored: it is singular, or not positive definite.
     Pivot {
         /// The factorisation.
@@ -140,6 +158,13 @@ impl fmt::Display for Fault {
             }
             Self::Singular { operation } => {
                 write!(f, "{operation}: no finite derivative here, and the tape is strict")
+            }
+            Self::Range { operation, what, found, within: [least, most] } => {
+                let (side, end) = if found < least { ("least", least) } else { ("most", most) };
+                write!(f, "{operation}: {what} is {found}, expected at {side} {end}")
+            }
+            Self::NotSquare { operation, shape } => {
+                write!(f, "{operation}: shape {shape}, expected a square matrix")
             }
             Self::Pivot { operation, index, value } => {
                 let least = if operation == "cholesky" { "above" } else { "other than" };

@@ -60,7 +60,7 @@ macro_rules! functions {
                 Tanh tanh {
                     |x| math::tanh::<FMA, T>(x);
                     |x, y| varying(-y.square() + 1.0);
-                    tail |y| y * y > T::of(FLAT) => {
+                    tail |y| y * y > T::SATURATED => {
                         let u = (x.abs() * -2.0).exp();
                         varying((u + 1.0).recip().square() * u * 4.0)
                     };
@@ -119,6 +119,10 @@ macro_rules! functions {
                     |x| math::erfc::<FMA, T>(x);
                     |x, _y| varying((-x.square()).exp() * -FRAC_2_SQRT_PI);
                 }
+                /// `ln |Gamma(x)|`, to 6e-15 of the larger of 1 and its size.
+                LnGamma ln_gamma { |x| gamma::ln_gamma(x); |x, _y| varying(x.polygamma(0.0)); }
+                /// `Gamma'(x) / Gamma(x)`, to 6e-15 of the larger of 1 and its size.
+                Digamma digamma { |x| gamma::polygamma(x, 0.0); |x, _y| varying(x.polygamma(1.0)); }
                 /// `1 / x`, 0 at 0: the slope of `sqrt` is a multiple.
                 #[doc(hidden)]
                 RecipOrZero recip_or_zero {
@@ -164,6 +168,25 @@ macro_rules! functions {
                         _ => varying(x.power(p - 1.0) * p),
                     };
                     kink |x| x.is_zero() && p > 0.0 && p < 1.0;
+                }
+                /// The larger of `x` and `c`; `NaN` where `x` is. Its derivative at `c` is 0, as that of `relu`.
+                #[doc(hidden)]
+                Floored(c: f64) floored {
+                    |x| if x < T::of(c) { T::of(c) } else { x };
+                    |x, _y| piecewise((x + -c).unit_step());
+                    kink |x| x == T::of(c);
+                }
+                /// The smaller of `x` and `c`; `NaN` where `x` is. Its derivative at `c` is 0.
+                #[doc(hidden)]
+                Capped(c: f64) capped {
+                    |x| if x > T::of(c) { T::of(c) } else { x };
+                    |x, _y| piecewise((-x + c).unit_step());
+                    kink |x| x == T::of(c);
+                }
+                /// The derivative of order `n` of [digamma](crate::Unary::Digamma), for whole `n` from 0 on.
+                Polygamma(n: f64) polygamma {
+                    |x| gamma::polygamma(x, n);
+                    |x, _y| varying(x.polygamma(n + 1.0));
                 }
                 /// `x^p`, 0 at 0, see [`conventions::power_or_zero`](crate::conventions::power_or_zero).
                 #[doc(hidden)]

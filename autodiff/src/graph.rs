@@ -28,6 +28,8 @@
 mod builder;
 mod error;
 #[cfg(feature = "serde")]
+mod fields;
+#[cfg(feature = "serde")]
 mod json;
 pub(crate) mod operations;
 pub(crate) mod primitive;
@@ -45,7 +47,9 @@ use crate::shape::Shape;
 pub use builder::{Builder, MOST_NODES};
 pub use error::GraphError;
 #[cfg(feature = "serde")]
-pub use json::{Field, Fields, VERSION};
+pub use fields::{Field, Fields};
+#[cfg(feature = "serde")]
+pub use json::VERSION;
 pub use operations::Op;
 pub use samples::Split;
 pub use setting::{Indices, Window};

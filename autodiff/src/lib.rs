@@ -76,6 +76,30 @@
 //! | of code without formulas | [`Custom`] | what that code costs |
 //! | of a long loop in little memory | checkpoints: `Loop` in the crate `hypertape-solver` | a second evaluation |
 //!
+//! # Operations of arrays
+//!
+//! In every mode and nesting, `f32` and `f64`. Methods of [`Array`] and of [`Operations`].
+//!
+//! | operation | modes | at singular points |
+//! |---|---|---|
+//! | `+`, `-`, `*`, `/`, numbers on either side, broadcasting | all | `1 / x` infinite at 0 |
+//! | functions of each entry: `exp` to `digamma`, see [`Unary`]; `powi`, `powf`, `clamp` | all | [`conventions`] |
+//! | `max`, `min`, `max_over`, `min_over` | all | the first of several; a number over `NaN` |
+//! | `select` with `less`, `at_most`, `equal` | all | nothing passes from what is not chosen |
+//! | `hypot`, `atan2`, `norm` | all | 0 where both, or all, are 0 |
+//! | `power`, `xlogy`, `silu`, `gelu` | all | zeros absorb: `0 ln 0 = 0` |
+//! | `sum`, `mean`, `sum_rows`, `sum_cols`, `cumulative_sum`, `product_over` | all | |
+//! | `logsumexp`, `softmax` and along either axis, `cross_entropy`, `softplus` | all | the limits at infinities |
+//! | `argmax`, `sort` | all; not traced, they look at values | the first of several; `NaN` last |
+//! | `matmul`, `batched_matmul`, `dot`, `row_dot`, `convolve` | all | zeros absorb nothing |
+//! | `transpose`, `reshape`, `slice`, `rows`, `columns`, `block`, `tile`, `diagonal`, triangles | all | |
+//! | `stack`, `concatenate`, `embed`, `inset`, `broadcast_to` | all | |
+//! | `gather_rows`, `gather_columns`, `entries`, `pick` and what scatters | all | |
+//! | `solve`, `log_det`, `inverse`, `cholesky`, see [`Factored`] | all; not traced | a fault where there is none |
+//! | `linear`, [`Csr::times`] | all | |
+//! | `custom`, `apply` with [`Entrywise`] | up to second order | the function's own |
+//! | [`fixed_point`] | all | a fault without convergence |
+//!
 //! # Memory
 //!
 //! Scalars in `f64`: 24 bytes per record and 8 for its adjoint, only where two different nodes meet; 12 bytes per further argument
@@ -135,6 +159,7 @@ pub use arena::{ALIGNMENT, Arena};
 pub use array::csr::Csr;
 pub use array::dual::Dual;
 pub use array::element::Element;
+pub use array::entrywise::Entrywise;
 pub use array::factored::Factored;
 pub use array::factors::Method;
 pub use array::images::{max_pool, mean_pool, normalise};
@@ -144,6 +169,7 @@ pub use array::kernels::simd::{InvalidSimd, Simd, simd};
 pub use array::linear::LinearOperator;
 pub use array::linear_loss::RowLoss;
 pub use array::linearisation::{Linearisation, Piece};
+pub use array::operations::Operations;
 pub use array::tape::{Adjoints, NodeId, Recording, Tape};
 pub use array::tensor::Tensor;
 pub use array::var::Var;
@@ -155,6 +181,6 @@ pub use fault::Fault;
 pub use functions::rule::Unary;
 pub use graph::Graph;
 pub use implicit::{StopRule, fixed_point};
-pub use shape::Shape;
+pub use shape::{Axis, Shape};
 pub use tally::Tally;
 pub use workspace::Workspace;

@@ -2,6 +2,15 @@
 
 use std::fmt;
 
+/// What an operation goes along: what a sum over rows leaves is a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Axis {
+    /// From row to row, axis 0.
+    Rows,
+    /// From column to column, axis 1.
+    Columns,
+}
+
 /// Rows and columns of an array, stored row by row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {

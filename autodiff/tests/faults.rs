@@ -59,7 +59,11 @@ const fn shapes(operation: &'static str, left: (u32, u32), right: (u32, u32)) ->
     Fault::Shapes { operation, left, right }
 }
 
-const fn index(operation: &'static str, index: usize, length: usize) -> Fault {
+const fn range(operation: &'static str, what: &'static str, found: usize, most: usize) -> Fault {
+    Fault::Range { operation, what, found, within: [1, most] }
+}
+
+fn index(operation: &'static str, index: usize, length: usize) -> Fault {
     Fault::Index { operation, index, length }
 }
 
@@ -124,12 +128,14 @@ cases! {
     convolve: |x| x[0].convolve(x[1], Convolution { height: 3, width: 1, size: 2, stride: 1 }),
         shapes("convolve", (3, 4), (4, 2)), "convolve: shapes 3x4 and 4x2 do not match";
     convolve_without_stride: |x| x[0].convolve(x[0], Convolution { height: 3, width: 1, size: 1, stride: 0 }),
-        shapes("convolve", (3, 4), (3, 4)), "convolve: shapes 3x4 and 3x4 do not match";
+        range("convolve", "the stride", 0, u32::MAX as usize), "convolve: the stride is 0, expected at least 1";
     convolve_widely: |x| {
         let kernel = x[2].sum().broadcast_to(Shape::new(129 * 129, 2));
         x[2].convolve(kernel, Convolution { height: 3, width: 1, size: 129, stride: 1 })
-    }, Fault::Length { what: "a patch of a convolution", expected: 16384, found: 16641 },
-        "a patch of a convolution has 16641 values, expected 16384";
+    }, range("convolve", "the number of entries of a patch", 16641, 16384),
+        "convolve: the number of entries of a patch is 16641, expected at most 16384";
+    pool_by_nothing: |x| max_pool(x[0], [3, 1], 0), range("pool", "the size", 0, u32::MAX as usize),
+        "pool: the size is 0, expected at least 1";
     pool: |x| max_pool(x[0], [2, 2], 2), shapes("pool", (3, 4), (4, 2)),
         "pool: shapes 3x4 and 4x2 do not match";
     the_first_is_kept: |x| (x[0].matmul(x[2]) + x[1].exp()).dot(x[0].gather_rows(&[7])),

@@ -215,6 +215,13 @@ fn sums_over_samples_are_found() {
         }),
         false,
     );
+    is_a_sum(
+        "pooling",
+        traced!(|x, _l| max_pool(x[0].matmul(x[4]).reshape(Shape::column(24)), [2, 2], 2)
+            .exp()
+            .sum()),
+        false,
+    );
 }
 
 #[test]
@@ -317,6 +324,11 @@ fn files_are_what_they_say() {
     assert_eq!(Graph::from_json(graph.to_json().unwrap()), Ok(graph.clone()));
     assert_eq!(graph.to_json().unwrap(), good());
     assert_eq!(graph.cast::<f32>().cast::<f64>().cast::<f32>(), graph.cast());
+    // An input that comes late stands with the others.
+    let tracer = Tracer::<f64>::new();
+    let sum = tracer.input("x", Shape::column(2)).sum();
+    let late = tracer.finish(&[sum * tracer.input("y", Shape::SCALAR)]).unwrap();
+    assert_eq!(Graph::from_json(late.to_json().unwrap()), Ok(late));
     // Numbers that JSON does not have.
     let mut builder = Builder::<f64>::new();
     let x = builder.input("x", Shape::SCALAR).unwrap();

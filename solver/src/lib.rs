@@ -115,7 +115,7 @@ pub use rows::Rows;
 pub use rule::adaptive::{Adam, RmsProp};
 pub use rule::descent::GradientDescent;
 pub use rule::momentum::Momentum;
-pub use rule::proximal::{Ista, Projected};
+pub use rule::proximal::{Ista, Projected, Simplex};
 pub use rule::{Rule, RuleForm, Step};
 pub use run::Run;
 #[cfg(feature = "serde")]

@@ -55,7 +55,8 @@ pub struct RunState<T> {
     pub ends: Params<T>,
     /// The loss of the first iteration, by which divergence is judged.
     pub first_loss: Option<f64>,
-    /// The least outer loss of an iteration so far, infinite before the first: of tasks that are drawn, as they were drawn.
+    /// The least outer loss of an iteration so far, infinite before the first: of tasks that are drawn, as they were drawn. Not kept of
+    /// estimators that are [brief](crate::Estimator::brief), whose losses are those of mini-batches.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub best_loss: f64,
     /// The point where that was; none before the first.

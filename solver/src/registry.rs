@@ -29,7 +29,7 @@ use crate::rule::Rule;
 use crate::rule::adaptive::{Adam, RmsProp};
 use crate::rule::descent::GradientDescent;
 use crate::rule::momentum::Momentum;
-use crate::rule::proximal::{Ista, Projected};
+use crate::rule::proximal::{Ista, Projected, Simplex};
 use crate::schedule::Schedule;
 use crate::single_loop::algorithm::SingleLoop;
 use crate::single_loop::amigo::Amigo;
@@ -295,6 +295,7 @@ fn rules<T: Element>() -> Spellings<AnyRule<'static, T>> {
         Spelling::rule(RmsProp::default()),
         Spelling::rule(Ista::LISTED),
         Spelling::rule(Projected::default()),
+        Spelling::rule(Simplex::default()),
     ];
     Spellings { kind: "rule", lines, fits: expect_in::<T> }
 }

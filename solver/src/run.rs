@@ -252,7 +252,7 @@ impl<T: Element> Run<T> {
             if loss > limit {
                 return Err(failed(Error::Diverged { loss, limit }));
             }
-            if loss < state.best_loss {
+            if loss < state.best_loss && !brief {
                 state.best_loss = loss;
                 state.best.clone_from(&state.x);
             }

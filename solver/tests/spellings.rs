@@ -103,8 +103,11 @@ fn texts_of_errors() {
         ("cg:mu", "mu of cg: found no value, expected a positive finite number"),
         ("cg:warm=yes", "warm of cg: found yes, expected 0 or 1"),
         ("cg:iterations=2,iterations=3", "cg: iterations is given twice"),
-        ("dense:", "unknown setting '' of dense: expected one of mu"),
-        ("neumann:warm=1", "unknown setting 'warm' of neumann: expected one of terms, lr, mu"),
+        ("dense:", "unknown setting '' of dense: expected one of mu, minimum"),
+        (
+            "neumann:warm=1",
+            "unknown setting 'warm' of neumann: expected one of terms, lr, mu, minimum",
+        ),
         ("truncated:k=1.5", "k of truncated: found 1.5, expected a whole number, 0 or more"),
         ("thinned:q=NaN", "q of thinned: found NaN, expected a probability above 0 and at most 1"),
         // Refused even where it has no effect.

@@ -31,6 +31,7 @@ pub(crate) enum Command {
     #[command(after_help = help::ESTIMATORS)]
     Estimators(Explained),
     /// List the algorithms that move w and x together, with their settings and costs, or explain one
+    #[command(after_help = help::ALGORITHMS)]
     Algorithms(Explained),
     /// List the inner update rules, or explain one
     Rules(Explained),

@@ -17,6 +17,11 @@ Examples:
   hypertape estimators
   hypertape estimators ufom";
 
+pub(crate) const ALGORITHMS: &str = "\
+Examples:
+  hypertape algorithms
+  hypertape algorithms soba";
+
 pub(crate) const GRADIENT: &str = "\
 Examples:
   hypertape gradient quadratic
@@ -41,6 +46,7 @@ Examples:
 pub(crate) const RUN: &str = "\
 Examples:
   hypertape run quadratic --iterations 10
+  hypertape run quadratic-sampled --algorithm saba:step=0.3 --iterations 2000
   hypertape run quadratic --iterations 10 --outer adam:b1=0.8 --outer-lr 0.05 --save results
   hypertape run quadratic --iterations 20 --outer adam:b1=0.8 --outer-lr 0.05 --resume results";
 

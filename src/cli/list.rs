@@ -90,10 +90,11 @@ pub(crate) fn choices<M>(
     Explained { name }: &Explained,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    let price = if all.kind() == "algorithm" { "cost of an iteration" } else { "cost for r steps" };
     if let Some(name) = name {
-        return explain(all.find(name).map_err(Failure::usage)?, out);
+        return explain(all.find(name).map_err(Failure::usage)?, price, out);
     }
-    let mut table = Table::new([all.kind(), "settings", "cost for r steps", "what it is"]);
+    let mut table = Table::new([all.kind(), "settings", price, "what it is"]);
     for line in all.lines() {
         let About { name, summary, cost } = line.about();
         let settings: Vec<_> = line.settings().iter().map(short).collect();
@@ -111,11 +112,11 @@ fn short(setting: &Described) -> String {
 }
 
 /// What a choice is, and a line for each of its settings.
-fn explain<M>(line: &Spelling<M>, out: &mut dyn Write) -> Result<(), Failure> {
+fn explain<M>(line: &Spelling<M>, price: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let (About { name, summary, cost }, settings) = (line.about(), line.settings());
     say(out, format!("{name}: {summary}"))?;
     if !cost.is_empty() {
-        say(out, format!("cost for r steps: {cost}"))?;
+        say(out, format!("{price}: {cost}"))?;
     }
     let typed = |s: &Described| s.value.as_ref().map(|value| format!("{}={value}", s.name));
     let mut given: Vec<_> = settings.iter().filter(|s| s.needed).filter_map(typed).collect();

@@ -311,7 +311,9 @@ fn implicit_estimates_tell_what_they_rest_on() {
         ("cg:warm=2", &["warm of cg: found 2, expected 0 or 1"]),
         (
             "cg:terms=2",
-            &["unknown setting 'terms' of cg: expected one of iterations, tolerance, mu, warm"],
+            &[
+                "unknown setting 'terms' of cg: expected one of iterations, tolerance, mu, minimum, warm",
+            ],
         ),
         ("truncated:k=-1", &["k of truncated: found -1, expected a whole number"]),
         ("dense:mu=0", &["mu of dense: found 0, expected a positive finite number"]),
@@ -972,7 +974,7 @@ fn run_takes_algorithms_of_one_loop() {
         ("saba:step=0.3 --memory 10KiB", 1, &["memory: ", "10240 are allowed"][..]),
         ("saba", 2, &["--algorithm: saba needs step, for example saba:step=0.1"]),
         ("saba:step=0.3 --estimator cg", 2, &["--algorithm <A>", "--estimator <E>"]),
-        ("soba:step=1e9/k^0", 1, &["outer iteration", "lr 1000000000"]),
+        ("soba:step=1e9/k^0", 1, &["outer iteration"]),
     ] {
         refused(words(&format!("run quadratic-sampled --algorithm {typed}"), none), status, parts);
     }
@@ -1195,7 +1197,7 @@ fn bytes_that_are_no_text() {
 #[test]
 fn diverging_inner_loops() {
     let dir = tempdir().unwrap();
-    let named = ["gradient of the inner loss is not finite", "inner step 52", "lr 1000000"];
+    let named = ["gradient of the inner loss is not finite", "inner step 5", "lr 1000000"];
     refused(words("gradient w1-ridge --lr 1e6", dir.path()), 1, &named);
     refused(words("gradient w1-ridge --lr 1e6 --json --save {}", dir.path()), 1, &named);
     refused(words("gradient w1-ridge --lr 1e6 --dtype f32", dir.path()), 1, &named[..1]);

@@ -19,6 +19,7 @@ const COMMANDS: [&str; 16] = [
     "",
     "problems",
     "estimators",
+    "algorithms",
     "rules",
     "schedules",
     "optimisers",

@@ -12,7 +12,7 @@ use hypertape::problems::{ElasticNet, LearnedSteps, catalogue};
 use hypertape::{
     Adam, Array, Bilevel, Draw, Element, Error, Estimator, Exact, FullTape, GradientDescent,
     Implicit, InnerLoop, Ista, List, Momentum, Named, Oracle, Params, Projected, Reversible,
-    RmsProp, Rows, Rule, RuleForm, Schedule, Shape, Step,
+    RmsProp, Rows, Rule, RuleForm, Schedule, Shape, Simplex, Step,
 };
 
 /// `g = z^2 + l z`, `f = z^2 / 2`, started at `z0`, with hyper-parameters of the rule behind `z0` and `l` in `x`.
@@ -316,7 +316,7 @@ impl<T: Element> Rule<T> for Plain {
 /// Each rule set on an oracle, with its name.
 type Setter = fn(&mut Oracle<'static, f64>);
 
-const RULES: [(&str, Setter); 8] = [
+const RULES: [(&str, Setter); 9] = [
     ("heavy-ball:momentum=0.8", |o| o.set_rule(Momentum::heavy_ball(0.8).unwrap())),
     ("nesterov:momentum=0.8", |o| o.set_rule(Momentum::nesterov(0.8).unwrap())),
     ("adam:b1=0.9,b2=0.99,eps=0.001", |o| o.set_rule(Adam::new(0.9, 0.99, 1e-3).unwrap())),
@@ -325,6 +325,7 @@ const RULES: [(&str, Setter); 8] = [
     }),
     ("rmsprop:b2=0.9,eps=0.001", |o| o.set_rule(RmsProp::new(0.9, 1e-3).unwrap())),
     ("ista:l1=0.01", |o| o.set_rule(Ista::new(0.01).unwrap())),
+    ("simplex:sum=0.1", |o| o.set_rule(Simplex::new(0.1).unwrap())),
     ("projected:lower=-0.02,upper=0.03", |o| o.set_rule(Projected::new(-0.02, 0.03).unwrap())),
     ("plain", |o| o.set_rule(Plain)),
 ];

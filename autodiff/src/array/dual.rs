@@ -221,6 +221,18 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         Self { value, tangents: self.tangents.map(|t| t.and_then(|_| planes.next())) }
     }
 
+    fn assemble(self, parts: &[(Self, Linear<'a, A::Elem>)], shape: Shape, apart: bool) -> Self {
+        let put = |plane: &dyn Fn(Self) -> Option<A>| {
+            let planes = parts.iter().filter_map(|&(part, f)| Some((plane(part)?, f)));
+            let count = parts.iter().filter(|(part, _)| plane(*part).is_some()).count();
+            let planes = self.arena().collect(count, planes).ok()?;
+            (count > 0).then(|| self.value.assemble(planes, shape, apart))
+        };
+        let value = put(&|part| Some(part.value));
+        let tangents = std::array::from_fn(|i| put(&|part| part.tangents[i]));
+        Self { value: value.unwrap_or_else(|| self.value.assemble(&[], shape, apart)), tangents }
+    }
+
     fn bilinear(self, other: Self, f: Bilinear) -> Self {
         let tangent = |i: usize| {
             let left = self.tangents[i].map(|da| da.bilinear(other.value, f));

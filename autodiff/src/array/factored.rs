@@ -7,7 +7,7 @@
 use crate::array::Array;
 use crate::array::element::Element;
 use crate::array::factors::{Inverse, Method};
-use crate::array::newton::lift;
+use crate::array::newton::{improve, lift};
 use crate::fault::Fault;
 use crate::shape::Shape;
 
@@ -44,7 +44,7 @@ pub struct Factored<'a, A: Array<'a>> {
 
 impl<'a, A: Array<'a>> Factored<'a, A> {
     /// Factors a square matrix. Raises [`Fault::Pivot`] if it is singular or, for [`Method::Cholesky`], not positive
-    /// definite, [`Fault::Asymmetric`] if it is not symmetric for that method, and [`Fault::Shapes`] if it is not square;
+    /// definite, [`Fault::Asymmetric`] if it is not symmetric for that method, and [`Fault::NotSquare`];
     /// results are empty then.
     pub fn new(matrix: A, method: Method) -> Self {
         Self::tried(matrix, method).unwrap_or_else(|fault| {
@@ -56,11 +56,10 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
     fn tried(matrix: A, method: Method) -> Result<Self, Fault> {
         let (arena, shape) = (matrix.arena(), matrix.shape());
         if shape.rows != shape.cols {
-            let right = shape.flipped(true);
-            return Err(Fault::Shapes { operation: "factor", left: shape, right });
+            return Err(Fault::NotSquare { operation: method.name(), shape });
         }
-        let n = shape.rows as usize;
-        let factors = arena.copy(matrix.values())?;
+        let (n, values) = (shape.rows as usize, seen(matrix)?);
+        let factors = arena.copy(values)?;
         let inverse = Inverse::new(method, n, factors, arena.fill(n, 0)?)?;
         let mut part = matrix;
         if A::ORDER > 0 && matches!(method, Method::Lower | Method::Upper) {
@@ -78,6 +77,48 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
         let Some(inverse) = self.inverse else { return b.constant(Shape::EMPTY, &[]) };
         let y = b.detach().linear(inverse, false);
         lift(y, inverse, |y| b - self.matrix.matmul(y))
+    }
+
+    /// The sign of `det M`, 1 or -1, a constant scalar.
+    pub fn sign(self) -> A {
+        let Some(inverse) = self.inverse else { return self.matrix.constant(Shape::EMPTY, &[]) };
+        self.matrix.scalar(inverse.sign())
+    }
+
+    /// `L` with `L L^T = M` of a matrix factored by [`Method::Cholesky`], lower triangular. Cost in modes with derivatives: two
+    /// solutions with `n` right-hand sides and two products an order.
+    ///
+    /// Derivatives are lifted by `L <- L + L_0 phi(L_0^-1 (M - L L^T) L_0^-T)`, where `phi` is the lower triangle with half
+    /// the diagonal, of the symmetric part of `M`.
+    pub fn factor(self) -> A {
+        let arena = self.matrix.arena();
+        let (shape, empty) = (self.matrix.shape(), self.matrix.constant(Shape::EMPTY, &[]));
+        let Some(inverse) = self.inverse else { return empty };
+        let Some(lower) = inverse.lower() else {
+            arena.raise(Fault::Shapes { operation: "cholesky", left: shape, right: shape });
+            return empty;
+        };
+        let n = shape.rows as usize;
+        let cells = |of: fn(usize, usize, A::Elem) -> f64| {
+            let cell = |p: usize| A::Elem::from_f64(of(p / n, p % n, lower.factors()[p]));
+            let made = arena.collect(shape.len(), (0..shape.len()).map(cell));
+            made.map_or(empty, |made| self.matrix.constant(shape, made))
+        };
+        let start = cells(|i, j, l| if j <= i { l.as_f64() } else { 0.0 });
+        if A::ORDER == 0 {
+            return start;
+        }
+        let Ok(lower) = arena.put(lower) else { return empty };
+        let phi = cells(|i, j, _| if i == j { 0.5 } else { f64::from(j < i) });
+        let symmetric = (self.matrix + self.matrix.transpose()) / 2.0;
+        improve(
+            start,
+            |l| symmetric - l.matmul_transposed(false, l, true),
+            |rest| {
+                let rest = rest.linear(lower, false).transpose().linear(lower, false);
+                start.matmul(rest * phi)
+            },
+        )
     }
 
     /// `ln |det M|`, a scalar.
@@ -103,6 +144,12 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
         }
         sum
     }
+}
+
+/// The entries, for what depends on them in other ways than by operations; the fault of a tracer, which has none.
+pub(crate) fn seen<'a, A: Array<'a>>(x: A) -> Result<&'a [A::Elem], Fault> {
+    let (values, all) = (x.values(), x.shape().len());
+    if values.len() == all { Ok(values) } else { Err(Fault::Trace { what: "looks at values" }) }
 }
 
 /// The factor of `tr E^k` in `tr ln(I + E)`: `(-1)^(k + 1) / k`.

@@ -22,6 +22,15 @@ pub enum Method {
 }
 
 impl Method {
+    /// What faults call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Lu => "lu",
+            Self::Cholesky => "cholesky",
+            Self::Lower | Self::Upper => "triangle",
+        }
+    }
+
     /// Columns that are read of row `i` of `n`.
     pub(crate) fn reads(self, i: usize, n: usize) -> std::ops::Range<usize> {
         match self {
@@ -53,7 +62,8 @@ impl<'m, T: Element> Inverse<'m, T> {
             expect_symmetric(n, a)?;
         }
         for k in 0..n {
-            let usable = |operation, good: bool, value: T| {
+            let usable = |good: bool, value: T| {
+                let operation = method.name();
                 let fault = Fault::Pivot { operation, index: k, value: value.as_f64() };
                 if good && value.is_finite() { Ok(()) } else { Err(fault) }
             };
@@ -64,7 +74,7 @@ impl<'m, T: Element> Inverse<'m, T> {
                     // The largest; `NaN` is taken, so that it is reported.
                     let larger = |i: usize, j: usize| if size(j) <= size(i) { i } else { j };
                     let best = (0..n - k).reduce(larger).unwrap_or(0);
-                    usable("lu", !size(best).is_zero(), rest[best * n + k])?;
+                    usable(!size(best).is_zero(), rest[best * n + k])?;
                     pivots[k] = u32::try_from(k + best).unwrap_or(u32::MAX);
                     let (row, below) = rest.split_at_mut(n);
                     if best > 0 {
@@ -82,11 +92,11 @@ impl<'m, T: Element> Inverse<'m, T> {
                         rest[j] = (rest[j] - T::dot(&done[..j], &rest[..j])) / done[j];
                     }
                     let pivot = rest[k] - T::dot(&rest[..k], &rest[..k]);
-                    usable("cholesky", pivot > T::zero(), pivot)?;
+                    usable(pivot > T::zero(), pivot)?;
                     rest[k] = pivot.sqrt();
                 }
                 Method::Lower | Method::Upper => {
-                    usable("triangle", !rest[k].is_zero(), rest[k])?;
+                    usable(!rest[k].is_zero(), rest[k])?;
                 }
             }
         }
@@ -98,6 +108,26 @@ impl<'m, T: Element> Inverse<'m, T> {
         let diagonal = self.factors.iter().step_by(self.n + 1);
         let sum = diagonal.fold(T::zero(), |sum, d| sum + d.abs().ln());
         if self.method == Method::Cholesky { sum + sum } else { sum }
+    }
+
+    /// The sign of the determinant.
+    pub(crate) fn sign(&self) -> f64 {
+        let negative =
+            self.factors.iter().step_by(self.n + 1).filter(|d| d.is_sign_negative()).count();
+        let swaps = match self.method {
+            Method::Lu => (0..self.n).filter(|&k| self.pivots[k] as usize != k).count(),
+            _ => 0,
+        };
+        if (negative + swaps).is_multiple_of(2) { 1.0 } else { -1.0 }
+    }
+
+    /// Of Cholesky's factors the triangle that its matrix is the square of.
+    pub(crate) fn lower(self) -> Option<Self> {
+        (self.method == Method::Cholesky).then_some(Self { method: Method::Lower, ..self })
+    }
+
+    pub(crate) fn factors(&self) -> &'m [T] {
+        self.factors
     }
 
     /// Turns the right-hand sides `y`, row by row, into solutions.

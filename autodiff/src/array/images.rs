@@ -31,7 +31,12 @@ fn pool<'a, A: Array<'a>>(
     join: impl Fn(A, A) -> A,
 ) -> A {
     let (rows, pixels) = (x.shape().rows, height.saturating_mul(width));
-    if size == 0 || pixels == 0 || !rows.is_multiple_of(pixels) {
+    if size == 0 {
+        let within = [1, u32::MAX as usize];
+        x.arena().raise(Fault::Range { operation: "pool", what: "the size", found: 0, within });
+        return x.constant(Shape::EMPTY, &[]);
+    }
+    if pixels == 0 || !rows.is_multiple_of(pixels) {
         let right = Shape::new(pixels, size);
         x.arena().raise(Fault::Shapes { operation: "pool", left: x.shape(), right });
         return x.constant(Shape::EMPTY, &[]);

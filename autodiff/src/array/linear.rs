@@ -73,6 +73,18 @@ pub enum Linear<'a, T> {
     Embed(usize, Shape),
     /// `reshape`
     Reshape(Shape),
+    /// `transpose`
+    Transpose,
+    /// `block`, with the row and the column of its first entry.
+    Block([u32; 2], Shape),
+    /// `inset`, likewise.
+    Inset([u32; 2], Shape),
+    /// `entries`
+    Entries(&'a [u32], Shape),
+    /// `scatter_entries`
+    ScatterEntries(&'a [u32], Shape),
+    /// `cumulative_sum`: whether across columns, and whether from the end.
+    CumulativeSum(bool, bool),
     /// `linear`, transposed or not.
     Operator(&'a dyn LinearOperator<T>, bool),
 }
@@ -91,6 +103,12 @@ impl<T> Linear<'_, T> {
             Self::Slice(..) => "slice",
             Self::Embed(..) => "embed",
             Self::Reshape(_) => "reshape",
+            Self::Transpose => "transpose",
+            Self::Block(..) => "block",
+            Self::Inset(..) => "inset",
+            Self::Entries(..) => "entries",
+            Self::ScatterEntries(..) => "scatter_entries",
+            Self::CumulativeSum(..) => "cumulative_sum",
             Self::Operator(..) => "linear",
         }
     }
@@ -107,6 +125,12 @@ impl<T> Linear<'_, T> {
             Self::Slice(start, _) => Self::Embed(start, from),
             Self::Embed(start, _) => Self::Slice(start, from),
             Self::Reshape(_) => Self::Reshape(from),
+            Self::Transpose => Self::Transpose,
+            Self::Block(at, _) => Self::Inset(at, from),
+            Self::Inset(at, _) => Self::Block(at, from),
+            Self::Entries(places, _) => Self::ScatterEntries(places, from),
+            Self::ScatterEntries(places, _) => Self::Entries(places, from),
+            Self::CumulativeSum(across, reversed) => Self::CumulativeSum(across, !reversed),
             Self::Operator(map, transposed) => Self::Operator(map, !transposed),
         }
     }
@@ -114,6 +138,18 @@ impl<T> Linear<'_, T> {
     /// Whether the result shares the memory of its operand.
     pub(crate) fn shares(self) -> bool {
         matches!(self, Self::Slice(..) | Self::Reshape(_))
+    }
+
+    /// Whether each entry goes to a place, or into a sum there, in an otherwise zero array.
+    pub(crate) fn spreads(self) -> bool {
+        matches!(
+            self,
+            Self::Place(..)
+                | Self::Scatter(..)
+                | Self::Embed(..)
+                | Self::Inset(..)
+                | Self::ScatterEntries(..)
+        )
     }
 
     /// The shape of the result for an array of shape `from`.
@@ -148,6 +184,14 @@ impl<T> Linear<'_, T> {
                 (start.saturating_add(from.len()) <= whole.len(), whole, whole)
             }
             Self::Reshape(to) => (to.len() == from.len(), to, to),
+            Self::Transpose => (true, from.flipped(true), from),
+            Self::Block(at, part) => (within(at, part, from), part, part),
+            Self::Inset(at, whole) => (within(at, from, whole), whole, whole),
+            Self::Entries(places, shape) => (places.len() == shape.len(), shape, column(places)),
+            Self::ScatterEntries(places, whole) => {
+                (places.len() == from.len(), whole, column(places))
+            }
+            Self::CumulativeSum(..) => (true, from, from),
             Self::Operator(map, transposed) => {
                 let full = Shape::new(map.rows(), map.cols());
                 let used = full.flipped(transposed);
@@ -158,16 +202,17 @@ impl<T> Linear<'_, T> {
             return Err(Fault::Shapes { operation: self.name(), left: from, right: asked });
         }
         let (indices, length) = match self {
-            Self::Pick(labels) => (labels, from.cols),
-            Self::Place(labels, cols) => (labels, cols),
-            Self::Gather(indices) => (indices, from.rows),
-            Self::Scatter(indices, rows) => (indices, rows),
+            Self::Pick(labels) => (labels, from.cols as usize),
+            Self::Place(labels, cols) => (labels, cols as usize),
+            Self::Gather(indices) => (indices, from.rows as usize),
+            Self::Scatter(indices, rows) => (indices, rows as usize),
+            Self::Entries(places, _) => (places, from.len()),
+            Self::ScatterEntries(places, whole) => (places, whole.len()),
             _ => return Ok(result),
         };
-        indices.iter().find(|&&index| index >= length).map_or(Ok(result), |&index| {
-            let (index, length) = (index as usize, length as usize);
-            Err(Fault::Index { operation: self.name(), index, length })
-        })
+        let beyond = indices.iter().map(|&index| index as usize).find(|&index| index >= length);
+        beyond
+            .map_or(Ok(result), |index| Err(Fault::Index { operation: self.name(), index, length }))
     }
 }
 
@@ -180,6 +225,8 @@ pub enum Bilinear {
     RowDot,
     /// `convolve_for`
     Convolve(Convolution, Role),
+    /// `batched_matmul`: how many products, and which factors are transposed.
+    Batched(u32, [bool; 2]),
 }
 
 impl Bilinear {
@@ -189,16 +236,31 @@ impl Bilinear {
             Self::Dot => "dot",
             Self::RowDot => "row_dot",
             Self::Convolve(..) => "convolve",
+            Self::Batched(..) => "batched_matmul",
         }
     }
 
     /// The shape of the product of arrays of shapes `a` and `b`.
     ///
     /// # Errors
-    /// [`Fault::Shapes`] if they do not fit, [`Fault::Length`] for a kernel that is too large.
+    /// [`Fault::Shapes`] if they do not fit, [`Fault::Range`] for settings of a convolution that are out of range.
     pub(crate) fn result(self, a: Shape, b: Shape) -> Result<Shape, Fault> {
         match self {
             Self::Convolve(map, role) => Ok(map.fitting(role, a, b)?[role as usize]),
+            Self::Batched(count, transposed) => {
+                let each = |shape: Shape, transposed| {
+                    let rows = shape.rows.checked_div(count)?;
+                    (rows * count == shape.rows)
+                        .then(|| Shape::new(rows, shape.cols).flipped(transposed))
+                };
+                let factors = each(a, transposed[0]).zip(each(b, transposed[1]));
+                let fitting = factors.filter(|(left, right)| left.cols == right.rows);
+                let result = fitting.and_then(|(left, right)| {
+                    Some(Shape::new(left.rows.checked_mul(count)?, right.cols))
+                });
+                let unfit = Fault::Shapes { operation: self.name(), left: a, right: b };
+                result.ok_or(unfit)
+            }
             _ if a != b => Err(Fault::Shapes { operation: self.name(), left: a, right: b }),
             Self::Dot => Ok(Shape::SCALAR),
             Self::RowDot => Ok(Shape::column(a.rows)),
@@ -209,4 +271,11 @@ impl Bilinear {
 /// The shape of a column with one entry for each index.
 fn column(indices: &[u32]) -> Shape {
     Shape::column(u32::try_from(indices.len()).unwrap_or(u32::MAX))
+}
+
+/// Whether a block of shape `part` whose first entry lies `at` a row and a column lies within `whole`.
+fn within(at: [u32; 2], part: Shape, whole: Shape) -> bool {
+    let fits =
+        |at: u32, part: u32, whole: u32| at.checked_add(part).is_some_and(|end| end <= whole);
+    fits(at[0], part.rows, whole.rows) && fits(at[1], part.cols, whole.cols)
 }

@@ -33,13 +33,13 @@ impl<'a, T: Element> Piece<'a, T> {
     /// [`Fault::Memory`] at the limit of the tape's arena.
     pub fn new(
         tape: &'a Tape<'a, Tensor<'a, T>>,
-        inputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>> + Clone,
-        outputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>> + Clone,
+        inputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>>,
+        outputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>>,
     ) -> Result<Self, Fault> {
         let (arena, recording) = (tape.arena(), tape.finish());
-        let inputs = arena.collect(inputs.clone().count(), inputs.map(Var::id))?;
-        let places = outputs.clone().map(|v| (v.id(), v.shape()));
-        let outputs = arena.collect(outputs.count(), places)?;
+        let inputs = arena.copy(&inputs.map(Var::id).collect::<List<_>>())?;
+        let places = outputs.map(|v| (v.id(), v.shape()));
+        let outputs = arena.copy(&places.collect::<List<_>>())?;
         Ok(Self { recording, inputs, outputs })
     }
 
@@ -110,8 +110,9 @@ impl Drop for Home {
     }
 }
 
-// SAFETY: pieces are reached through `self` alone and hold nothing but references into the arena, which moves along, and
-// into the data, which can be read from any thread.
+// SAFETY: pieces are reached through `self` alone. What they hold are references into the arena, which moves along, into the
+// data, which can be read from any thread, and maybe to arenas that live for ever, by handles on arrays made there: of those
+// nothing but entries is read, which do not change, as a sweep takes every handle `within` its own arena first.
 unsafe impl<T: Send + Sync + 'static> Send for Linearisation<'_, T> {}
 
 impl<T: Element> Default for Linearisation<'_, T> {

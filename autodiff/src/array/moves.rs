@@ -9,7 +9,6 @@ impl<T: Element> Linear<'_, T> {
     /// length. Views and operators have ways of their own.
     pub(crate) fn write(self, x: &[T], from: Shape, out: &mut [T]) {
         let cols = from.cols as usize;
-        let rows = || x.chunks_exact(cols.max(1));
         match self {
             Self::Sum(to) => T::sum_to(x, from, out, to),
             Self::Broadcast(to) => {
@@ -24,19 +23,77 @@ impl<T: Element> Linear<'_, T> {
                 }
             }
             Self::Pick(labels) => {
-                for ((out, row), &label) in out.iter_mut().zip(rows()).zip(labels) {
+                let rows = x.chunks_exact(cols.max(1));
+                for ((out, row), &label) in out.iter_mut().zip(rows).zip(labels) {
                     *out = row[label as usize];
-                }
-            }
-            Self::Place(labels, width) => {
-                let rows = out.chunks_exact_mut((width as usize).max(1));
-                for ((row, &label), &v) in rows.zip(labels).zip(x) {
-                    row[label as usize] = v;
                 }
             }
             Self::Gather(indices) => {
                 for (row, &i) in out.chunks_exact_mut(cols.max(1)).zip(indices) {
                     row.copy_from_slice(&x[i as usize * cols..][..cols]);
+                }
+            }
+            Self::Transpose => {
+                // Tile by tile, so that the lines of both stay in cache.
+                const TILE: usize = 16;
+                let rows = from.rows as usize;
+                for first in (0..rows).step_by(TILE) {
+                    for left in (0..cols).step_by(TILE) {
+                        for i in first..rows.min(first + TILE) {
+                            for j in left..cols.min(left + TILE) {
+                                out[j * rows + i] = x[i * cols + j];
+                            }
+                        }
+                    }
+                }
+            }
+            Self::Block([row, col], part) => {
+                let width = part.cols as usize;
+                for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+                    out.copy_from_slice(&x[(row as usize + i) * cols + col as usize..][..width]);
+                }
+            }
+            Self::Entries(places, _) => {
+                for (out, &place) in out.iter_mut().zip(places) {
+                    *out = x[place as usize];
+                }
+            }
+            Self::CumulativeSum(across, reversed) => {
+                out.copy_from_slice(x);
+                // From one entry to the next along the axis, and entries along it.
+                let [step, count] = if across { [1, cols] } else { [cols, from.rows as usize] };
+                for place in 0..out.len() {
+                    let place = if reversed { out.len() - 1 - place } else { place };
+                    let at = place / step.max(1) % count.max(1);
+                    if !reversed && at > 0 {
+                        out[place] = out[place] + out[place - step];
+                    } else if reversed && at + 1 < count {
+                        out[place] = out[place] + out[place + step];
+                    }
+                }
+            }
+            Self::Slice(..) | Self::Reshape(_) | Self::Operator(..) => {}
+            Self::Place(..)
+            | Self::Scatter(..)
+            | Self::Embed(..)
+            | Self::Inset(..)
+            | Self::ScatterEntries(..) => self.spread(x, from, out, |out, x| *out = x),
+        }
+    }
+
+    /// Puts the entries `x` of an array of shape `from` into `out`, for the operations that [`spreads`](Linear::spreads)
+    /// names. What goes to places that may repeat is added in any case.
+    pub(crate) fn spread(self, x: &[T], from: Shape, out: &mut [T], put: impl Fn(&mut T, T)) {
+        let cols = from.cols as usize;
+        let rows = || x.chunks_exact(cols.max(1));
+        let put_all = |out: &mut [T], x: &[T]| {
+            out.iter_mut().zip(x).for_each(|(out, &x)| put(out, x));
+        };
+        match self {
+            Self::Place(labels, width) => {
+                let rows = out.chunks_exact_mut((width as usize).max(1));
+                for ((row, &label), &v) in rows.zip(labels).zip(x) {
+                    put(&mut row[label as usize], v);
                 }
             }
             Self::Scatter(indices, _) => {
@@ -46,8 +103,19 @@ impl<T: Element> Linear<'_, T> {
                     }
                 }
             }
-            Self::Embed(start, _) => out[start..][..x.len()].copy_from_slice(x),
-            Self::Slice(..) | Self::Reshape(_) | Self::Operator(..) => {}
+            Self::ScatterEntries(places, _) => {
+                for (&v, &place) in x.iter().zip(places) {
+                    out[place as usize] += v;
+                }
+            }
+            Self::Embed(start, _) => put_all(&mut out[start..], x),
+            Self::Inset([row, col], whole) => {
+                let width = whole.cols as usize;
+                for (i, x) in rows().enumerate() {
+                    put_all(&mut out[(row as usize + i) * width + col as usize..], x);
+                }
+            }
+            _ => {}
         }
     }
 }

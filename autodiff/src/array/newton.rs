@@ -18,13 +18,22 @@ use crate::scalar::real::Scalar;
 ///
 /// The residual's own value is rounding error and left out, so that all modes return the bits of `y`.
 pub(crate) fn lift<'a, A: Array<'a>>(
-    mut y: A,
+    y: A,
     inverse: &'a dyn LinearOperator<A::Elem>,
+    residual: impl FnMut(A) -> A,
+) -> A {
+    improve(y, residual, |rest| rest.linear(inverse, false))
+}
+
+/// The same with any other inverse.
+pub(crate) fn improve<'a, A: Array<'a>>(
+    mut y: A,
     mut residual: impl FnMut(A) -> A,
+    inverse: impl Fn(A) -> A,
 ) -> A {
     for _ in 0..A::ORDER {
         let rest = residual(y);
-        y = y + (rest - rest.detach()).linear(inverse, false);
+        y = y + inverse(rest - rest.detach());
     }
     y
 }

@@ -32,6 +32,7 @@ impl<R> Slope<R> {
             Self::Piecewise(slope) | Self::Varying(slope) => {
                 Some(direction.binary(slope, Binary::Passed))
             }
+            Self::Masked(mask, by) => Some(direction.binary(mask, by)),
             Self::Adjoint(adjoint) => Some(adjoint.binary(direction, Binary::Passed)),
         }
     }
@@ -40,15 +41,37 @@ impl<R> Slope<R> {
 impl Binary {
     /// `dy/da` and `dy/db`; only the one that is asked for is computed.
     pub(crate) fn slope<'a, A: Array<'a>>(self, first: bool, a: A, b: A, y: A) -> Slope<A> {
+        let over = |a: A, b| a.binary(b, Self::Share);
         Slope::Varying(match (self, first) {
             (Self::Add, _) | (Self::Sub, true) => return Slope::One,
             (Self::Sub, false) => return Slope::Number(-1.0),
-            (Self::AtLeast, _) => return Slope::Zero,
+            (Self::AtLeast | Self::Less | Self::AtMost | Self::Equal, _)
+            | (Self::Keep | Self::Drop, false) => return Slope::Zero,
+            (Self::Keep | Self::Drop, true) => return Slope::Masked(b, self),
             (Self::Passed, false) => return Slope::Adjoint(a),
             (Self::Mul | Self::Passed, true) => b,
             (Self::Mul, false) => a,
             (Self::Div, true) => b.recip(),
             (Self::Div, false) => -(y / b),
+            (Self::Share, true) => b.recip_or_zero(),
+            (Self::Share, false) => -over(y, b),
+            (Self::Hypot, true) => over(a, y),
+            (Self::Hypot, false) => over(b, y),
+            // A quotient at a time, since squares overflow.
+            (Self::Atan2, true) => {
+                let r = a.binary(b, Self::Hypot);
+                over(over(b, r), r)
+            }
+            (Self::Atan2, false) => {
+                let r = a.binary(b, Self::Hypot);
+                -over(over(a, r), r)
+            }
+            (Self::Power, true) => a.binary(b, Self::PowerSlope),
+            (Self::Power, false) => y.binary(a.ln(), Self::Passed),
+            (Self::PowerSlope, true) => a.binary(b - 1.0, Self::PowerSlope).binary(b, Self::Mul),
+            (Self::PowerSlope, false) => {
+                a.binary(b - 1.0, Self::Power) + y.binary(a.ln(), Self::Passed)
+            }
             (Self::Max, true) => return Slope::Piecewise(a.binary(b, Self::AtLeast)),
             (Self::Max, false) => return Slope::Piecewise(-a.binary(b, Self::AtLeast) + 1.0),
             (Self::Min, true) => return Slope::Piecewise((-a).binary(-b, Self::AtLeast)),
@@ -62,6 +85,19 @@ impl Bilinear {
     pub(crate) fn part<'a, A: Array<'a>>(self, first: bool, c: A, other: A) -> A {
         match (self, first) {
             (Self::Dot | Self::RowDot, _) => c * other,
+            // As of a product, of each pair of factors.
+            (Self::Batched(count, [left, right]), true) if left => {
+                other.bilinear(c, Self::Batched(count, [right, true]))
+            }
+            (Self::Batched(count, [_, right]), true) => {
+                c.bilinear(other, Self::Batched(count, [false, !right]))
+            }
+            (Self::Batched(count, [left, right]), false) if right => {
+                c.bilinear(other, Self::Batched(count, [true, left]))
+            }
+            (Self::Batched(count, [left, _]), false) => {
+                other.bilinear(c, Self::Batched(count, [!left, false]))
+            }
             (Self::Convolve(map, role), true) => other.convolve_for(c, map, role.next()),
             (Self::Convolve(map, role), false) => c.convolve_for(other, map, role.next().next()),
         }

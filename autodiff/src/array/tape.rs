@@ -16,6 +16,7 @@ use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Kept, NAME};
+use crate::array::waiting::Waiting;
 use crate::array::{Array, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
@@ -117,6 +118,10 @@ pub(crate) enum Op<'a, A, T> {
         f: Linear<'a, T>,
         from: Shape,
     },
+    /// Of operands, how each is spread over the result, and of which shape it is.
+    Assembled {
+        of: &'a [(Option<NodeId>, Linear<'a, T>, Shape)],
+    },
     LogSumExp {
         of: NodeId,
         shares: A,
@@ -149,6 +154,7 @@ impl<A, T: Element> Op<'_, A, T> {
             Self::Product { .. } => "matmul",
             Self::Bilinear { f, .. } => f.name(),
             Self::Linear { f, .. } => f.name(),
+            Self::Assembled { .. } => "stack",
             Self::LogSumExp { .. } => "log_sum_exp",
             Self::Softmax { .. } => "softmax",
             Self::LinearLoss { .. } => NAME,
@@ -243,15 +249,16 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
             }
         }
         arena.note(Event::Other, || "adjoints");
+        let mut sweep = Sweep { arena, table, waiting: Waiting::default() };
         let mut next = self.last;
         while let Some(node) = next {
             next = node.previous;
-            if let Some(adjoint) = table[node.id.position] {
-                pull_node(node, adjoint, arena, table);
+            if let Some(adjoint) = sweep.complete(node.id) {
+                sweep.pull(node, adjoint);
                 arena.note(Event::PulledBack, || node.op.name());
             }
         }
-        Adjoints { table }
+        Adjoints { table: sweep.table }
     }
 }
 
@@ -273,99 +280,127 @@ impl<A: Copy> Adjoints<'_, A> {
     }
 }
 
-/// Adds to the adjoint of a record.
-fn add<'a, A: Array<'a>>(table: &mut [Option<A>], id: NodeId, part: Option<A>) {
-    let adjoint = &mut table[id.position];
-    *adjoint = add_present(*adjoint, part);
+/// A reverse sweep on its way.
+struct Sweep<'a, A, T> {
+    arena: &'a Arena,
+    table: &'a mut [Option<A>],
+    waiting: Waiting<'a, A, T>,
 }
 
-/// Adds what a record with adjoint `c` contributes to the adjoints of its operands.
-fn pull_node<'a, A: Array<'a>>(
-    node: &Node<'a, A, A::Elem>,
-    c: A,
-    arena: &'a Arena,
-    table: &mut [Option<A>],
-) {
-    let here = node.id.wanted;
-    // Tangents that were moved up already stay where they are.
-    let mut give = |id: NodeId, part: Option<A>| {
-        add(table, id, if id.wanted == here { part } else { part.and_then(A::tangents_up) });
-    };
-    let near = |a: A| a.within(arena);
-    match node.op {
-        Op::Leaf => {}
-        Op::Unary { of, f, x, y } => give(of, c.chain(f, near(x), near(y))),
-        Op::Chain { of, f, x, y, c: factor } => {
-            let (x, y) = (near(x), near(y));
-            if let Some(of) = of[0] {
-                give(of, c.chain(f, x, y));
-            }
-            if let Some(of) = of[1] {
-                give(of, near(factor).bend(f, x, y, c, None));
-            }
+impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
+    /// Adds to the adjoint of a record.
+    fn add(&mut self, id: NodeId, part: Option<A>) {
+        let adjoint = &mut self.table[id.position];
+        *adjoint = add_present(*adjoint, part);
+    }
+
+    /// Adds what a linear operation makes of `part`: at once, or when the sweep comes to the record.
+    fn add_linear(&mut self, id: NodeId, part: A, f: Linear<'a, T>) {
+        if f.spreads() {
+            self.waiting.push(self.arena, self.table.len(), id.position, (part, f));
+        } else {
+            self.add(id, Some(part.map_linear(f)));
         }
-        Op::Binary { of, f, a, b, y } => {
-            let (a, b, y) = (near(a), near(b), near(y));
-            for (of, first, shape) in [(of[0], true, a.shape()), (of[1], false, b.shape())] {
-                if let Some(of) = of {
-                    let part = f.slope(first, a, b, y).times(c);
-                    give(of, part.map(|p: A| p.sum_to(shape)));
+    }
+
+    /// The adjoint of a record, to which nothing is added any more.
+    fn complete(&mut self, id: NodeId) -> Option<A> {
+        let rest = self.waiting.take(self.arena, id.position);
+        self.add(id, rest);
+        self.table[id.position]
+    }
+
+    /// Adds what a record with adjoint `c` contributes to the adjoints of its operands.
+    fn pull(&mut self, node: &Node<'a, A, T>, c: A) {
+        let (here, arena) = (node.id.wanted, self.arena);
+        // Tangents that were moved up already stay where they are.
+        let moved =
+            |id: NodeId, part: A| if id.wanted == here { Some(part) } else { part.tangents_up() };
+        let mut give = |id: NodeId, part: Option<A>| {
+            self.add(id, part.and_then(|part| moved(id, part)));
+        };
+        let near = |a: A| a.within(arena);
+        match node.op {
+            Op::Leaf => {}
+            Op::Unary { of, f, x, y } => give(of, c.chain(f, near(x), near(y))),
+            Op::Chain { of, f, x, y, c: factor } => {
+                let (x, y) = (near(x), near(y));
+                if let Some(of) = of[0] {
+                    give(of, c.chain(f, x, y));
+                }
+                if let Some(of) = of[1] {
+                    give(of, near(factor).bend(f, x, y, c, None));
                 }
             }
-        }
-        Op::Product { of, a, b, transposed: [ta, tb] } => {
-            let (a, b) = (near(a), near(b));
-            if let Some(of) = of[0] {
-                let part = product_part(c, Side::Right, b, !tb, ta, of.wanted);
-                add(table, of, part);
+            Op::Binary { of, f, a, b, y } => {
+                let (a, b, y) = (near(a), near(b), near(y));
+                for (of, first, shape) in [(of[0], true, a.shape()), (of[1], false, b.shape())] {
+                    if let Some(of) = of {
+                        let part = f.slope(first, a, b, y).times(c);
+                        give(of, part.map(|p: A| p.sum_to(shape)));
+                    }
+                }
             }
-            if let Some(of) = of[1] {
-                let part = product_part(c, Side::Left, a, !ta, tb, of.wanted);
-                add(table, of, part);
+            Op::Product { of, a, b, transposed: [ta, tb] } => {
+                let (a, b) = (near(a), near(b));
+                if let Some(of) = of[0] {
+                    self.add(of, product_part(c, Side::Right, b, !tb, ta, of.wanted));
+                }
+                if let Some(of) = of[1] {
+                    self.add(of, product_part(c, Side::Left, a, !ta, tb, of.wanted));
+                }
             }
-        }
-        Op::Bilinear { of, a, b, f } => {
-            if let Some(of) = of[0] {
-                give(of, Some(f.part(true, c, near(b))));
+            Op::Bilinear { of, a, b, f } => {
+                if let Some(of) = of[0] {
+                    give(of, Some(f.part(true, c, near(b))));
+                }
+                if let Some(of) = of[1] {
+                    give(of, Some(f.part(false, c, near(a))));
+                }
             }
-            if let Some(of) = of[1] {
-                give(of, Some(f.part(false, c, near(a))));
+            Op::Linear { of, f, from } => {
+                // Before the transpose, so that of the value, where it is not wanted, nothing is formed.
+                if let Some(c) = moved(of, c) {
+                    self.add_linear(of, c, f.transposed(from));
+                }
             }
-        }
-        Op::Linear { of, f, from } => {
-            // Before the transpose, so that of the value, where it is not wanted, nothing is formed.
-            let c = if of.wanted == here { Some(c) } else { c.tangents_up() };
-            add(table, of, c.map(|c| c.map_linear(f.transposed(from))));
-        }
-        Op::LogSumExp { of, shares } => give(of, Slope::Varying(near(shares)).times(c)),
-        Op::Softmax { of, shares } => {
-            let shares = near(shares);
-            give(of, Some((c - c.row_dot(shares)) * shares));
-        }
-        Op::LinearLoss { of, kept } => {
-            let kept = kept.map(near);
-            if let Some(of) = of[0] {
-                let part = match of.wanted {
-                    Wanted::All => kept.parts.gradient.map(|gradient| gradient * c),
-                    Wanted::Tangents => kept.tangents_up(c),
+            Op::Assembled { of } => {
+                for &(of, f, from) in of {
+                    if let Some((of, c)) = of.and_then(|of| Some((of, moved(of, c)?))) {
+                        self.add_linear(of, c, f.transposed(from));
+                    }
+                }
+            }
+            Op::LogSumExp { of, shares } => give(of, Slope::Varying(near(shares)).times(c)),
+            Op::Softmax { of, shares } => {
+                let shares = near(shares);
+                give(of, Some((c - c.row_dot(shares)) * shares));
+            }
+            Op::LinearLoss { of, kept } => {
+                let kept = kept.map(near);
+                if let Some(of) = of[0] {
+                    let part = match of.wanted {
+                        Wanted::All => kept.parts.gradient.map(|gradient| gradient * c),
+                        Wanted::Tangents => kept.tangents_up(c),
+                    };
+                    self.add(of, part);
+                }
+                if let Some(of) = of[1] {
+                    self.add(of, of.wanted.of(kept.parts.losses * c));
+                }
+            }
+            Op::Custom { of, f, x, at } => {
+                let by = match at.map(near) {
+                    Product::Value => [Some(Product::Vjp(c)), None],
+                    Product::Jvp(v) => [Some(Product::Bend(v, c)), Some(Product::Vjp(c))],
+                    Product::Vjp(y_bar) => [Some(Product::Bend(c, y_bar)), Some(Product::Jvp(c))],
+                    // Not recorded.
+                    Product::Bend(..) => [None; 2],
                 };
-                add(table, of, part);
-            }
-            if let Some(of) = of[1] {
-                add(table, of, of.wanted.of(kept.parts.losses * c));
-            }
-        }
-        Op::Custom { of, f, x, at } => {
-            let by = match at.map(near) {
-                Product::Value => [Some(Product::Vjp(c)), None],
-                Product::Jvp(v) => [Some(Product::Bend(v, c)), Some(Product::Vjp(c))],
-                Product::Vjp(y_bar) => [Some(Product::Bend(c, y_bar)), Some(Product::Jvp(c))],
-                // Not recorded.
-                Product::Bend(..) => [None; 2],
-            };
-            for (of, by) in of.into_iter().zip(by) {
-                if let (Some(of), Some(by)) = (of, by) {
-                    give(of, Some(near(x).custom_product(f, by)));
+                for (of, by) in of.into_iter().zip(by) {
+                    if let (Some(of), Some(by)) = (of, by) {
+                        give(of, Some(near(x).custom_product(f, by)));
+                    }
                 }
             }
         }

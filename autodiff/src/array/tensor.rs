@@ -6,7 +6,7 @@ use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::linear_loss::PLANES;
 use crate::array::kernels::product::Operand;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
-use crate::array::linear_loss::{Asked, Fitted, Moving, Parts, of_tensors};
+use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
@@ -124,6 +124,24 @@ impl<'a, T: Element> Tensor<'a, T> {
             return None;
         }
         f.result(self.shape).inspect_err(|&fault| self.arena.raise(fault)).ok()
+    }
+
+    /// [`Array::batched_matmul`] of operands that fit, with a result of `shape`.
+    fn batched(self, other: Self, count: u32, transposed: [bool; 2], shape: Shape) -> Self {
+        let each = |a: Self| Shape::new(a.shape.rows / count.max(1), a.shape.cols);
+        let (left, right) = (each(self), each(other));
+        Self::filled(self.arena, "batched_matmul", shape, |out| {
+            let size = out.len() / (count as usize).max(1);
+            for k in 0..count as usize {
+                let cut = |a: Self, shape: Shape, transposed| {
+                    let data = &a.data[k * shape.len()..][..shape.len()];
+                    Operand { data, shape, transposed }
+                };
+                let right = cut(other, right, transposed[1]);
+                let out = &mut out[k * size..][..size];
+                T::products(cut(self, left, transposed[0]), true, &[right], &mut [out]);
+            }
+        })
     }
 
     fn operand(self, transposed: bool) -> Operand<'a, T> {
@@ -248,6 +266,26 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         }
     }
 
+    fn assemble(self, parts: &[(Self, Linear<'a, T>)], shape: Shape, apart: bool) -> Self {
+        for &(part, f) in parts {
+            match part.admitted(f) {
+                None => return Self::empty(self.arena),
+                Some(found) if found != shape => return part.mismatch(f.name(), shape),
+                Some(_) => {}
+            }
+        }
+        let name = parts.first().map_or("stack", |(_, f)| f.name());
+        Self::filled(self.arena, name, shape, |out| {
+            for (k, (part, f)) in parts.iter().enumerate() {
+                if apart || k == 0 {
+                    f.spread(part.data, part.shape, out, |out, x| *out = x);
+                } else {
+                    f.spread(part.data, part.shape, out, |out, x| *out += x);
+                }
+            }
+        })
+    }
+
     fn operate(planes: &mut [Self], map: &'a dyn LinearOperator<T>, transposed: bool) {
         let Some(first) = planes.first().copied() else { return };
         let tried = || {
@@ -290,6 +328,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
                     T::row_dots(self.data, other.data, cols, out);
                 })
             }
+            Bilinear::Batched(count, transposed) => self.batched(other, count, transposed, shape),
             Bilinear::Convolve(map, role) => Self::tried(arena, f.name(), shape, |out| {
                 let shapes = map.fitting(role, self.shape, other.shape)?;
                 T::convolve(arena, (map, role), shapes, [self.data, other.data], out)
@@ -339,7 +378,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn linear_loss_parts(self, of: Fitted<'a, T>, p: Option<Self>, asked: Asked) -> Parts<Self> {
-        of_tensors(of, self, p, &[], asked)[0]
+        of.of_tensors(self, p, &[], asked)[0]
     }
 
     fn linear_loss_along(
@@ -349,7 +388,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         moving: Moving<Self>,
         asked: Asked,
     ) -> Option<List<Parts<Self>>> {
-        (moving.len() < PLANES).then(|| of_tensors(of, self, p, moving, asked))
+        (moving.len() < PLANES).then(|| of.of_tensors(self, p, moving, asked))
     }
 }
 

@@ -170,6 +170,23 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
         Var { value, node, tape: self.tape }
     }
 
+    fn assemble(self, parts: &[(Self, Linear<'a, A::Elem>)], shape: Shape, apart: bool) -> Self {
+        if parts.iter().any(|(part, _)| !std::ptr::eq(self.tape, part.tape)) {
+            self.tape.arena().raise(Fault::ForeignTape { operation: "stack" });
+        }
+        let arena = self.tape.arena();
+        let values = parts.iter().map(|&(part, f)| (part.value, f));
+        let Ok(values) = arena.collect(parts.len(), values) else { return self };
+        let value = self.value.assemble(values, shape, apart);
+        if parts.iter().all(|(part, _)| part.node.is_none()) {
+            return self.tape.passive(value);
+        }
+        let each = parts.iter().map(|&(part, f)| (part.id(), f, part.shape()));
+        let of = arena.collect(parts.len(), each);
+        let node = of.ok().and_then(|of| self.tape.record(Op::Assembled { of }, Wanted::All));
+        Var { value, node, tape: self.tape }
+    }
+
     fn bilinear(self, other: Self, f: Bilinear) -> Self {
         let (a, b) = (self.value, other.value);
         self.two(other, f.name(), a.bilinear(b, f), |of| Op::Bilinear { of, a, b, f })

@@ -6,8 +6,9 @@ use std::ops::{Add, Mul, Neg};
 
 use Slope::{Number, One, Zero};
 
-use crate::array::kernels::math;
+use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::number::Number as Plain;
+use crate::array::kernels::{gamma, math};
 use crate::conventions;
 use crate::functions::functions;
 
@@ -58,6 +59,8 @@ pub enum Slope<R> {
     Varying(R),
     /// It is an adjoint, and what it multiplies the tangent of a slope.
     Adjoint(R),
+    /// Nothing passes where a mask says so, not `NaN` either: by [`Binary::Keep`] or [`Binary::Drop`].
+    Masked(R, Binary),
 }
 
 /// A term with operators and with the functions as methods.

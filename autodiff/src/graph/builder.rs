@@ -178,7 +178,7 @@ impl<T: Element> Builder<T> {
         self.nodes.get(id).map(|node| node.shape).ok_or_else(missing)
     }
 
-    /// The graph of what `outputs` need. Its nodes keep their order, and lose their numbers.
+    /// The graph of what `outputs` need. Inputs come first, the other nodes keep their order.
     ///
     /// # Errors
     /// [`GraphError`] for an output that is not there.
@@ -195,7 +195,10 @@ impl<T: Element> Builder<T> {
         }
         let mut constants = self.constants;
         let (mut place, mut kept, mut values) = (vec![0; needed.len()], Vec::new(), Vec::new());
-        for (i, mut node) in self.nodes.into_iter().enumerate().filter(|(i, _)| needed[*i]) {
+        let needed = self.nodes.into_iter().enumerate().filter(|(i, _)| needed[*i]);
+        let is_input = |(_, node): &(usize, Node)| matches!(node.op, Op::Input(_));
+        let (first, then): (Vec<_>, Vec<_>) = needed.partition(is_input);
+        for (i, mut node) in first.into_iter().chain(then) {
             place[i] = kept.len();
             node.of.iter_mut().for_each(|of| *of = place[*of]);
             if let Op::Constant(number) = &mut node.op {

@@ -1,244 +1,18 @@
-//! Graphs as JSON, feature `serde`.
-//!
-//! ```text
-//! {"version": 1,
-//!  "inputs": [{"name": "w", "shape": [2, 1]}],
-//!  "lists": [{"name": "labels", "length": 5}],
-//!  "nodes": [{"op": "input", "name": "w"}, {"op": "constant", "shape": [1, 1], "values": [0.5]},
-//!            {"op": "multiply", "of": [0, 1]}, {"op": "sum", "of": [2], "shape": [1, 1]}],
-//!  "outputs": [3]}
-//! ```
-//!
-//! A node names its operation, the numbers of earlier nodes that it takes, and its settings, all of them: those of the table in
-//! `operations.rs` by the names there, the number of a function that has one as `number`. Shapes are `[rows, columns]`, lists of
-//! whole numbers are themselves or the name of a list that evaluations are given, roles of convolutions are words, numbers
-//! that are not finite the words `inf`, `-inf` and `nan`. `lists` may be left out where there are none, `of` of what takes nothing.
-//! Whatever else is there is refused.
+//! Graphs as JSON, feature `serde`. The format: `Graph::from_json`.
 
 use serde_json::{Map, Value, json};
 
 use crate::array::element::Element;
-use crate::array::kernels::convolution::Role;
 use crate::functions::functions;
 use crate::functions::rule::Unary;
 use crate::graph::builder::{Builder, MOST_NODES};
 use crate::graph::error::GraphError;
+use crate::graph::fields::{Field, Fields, cut};
 use crate::graph::operations::{Op, operations};
-use crate::graph::setting::Indices;
 use crate::graph::{Graph, ListInput, Node};
-use crate::shape::Shape;
 
 /// The version of the format that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
-
-/// A value in a file.
-#[doc(hidden)]
-pub trait Field: Sized {
-    /// What it should look like.
-    const EXPECTED: &str;
-    /// What a list of them should look like.
-    const LIST: &str = "a list of numbers";
-    /// From JSON; `lists` are those that may be named.
-    fn read(value: &Value, lists: &[ListInput]) -> Option<Self>;
-    /// As JSON.
-    fn write(&self, lists: &[ListInput]) -> Value;
-}
-
-impl Field for bool {
-    const EXPECTED: &str = "true or false";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        value.as_bool()
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(self)
-    }
-}
-
-impl Field for u32 {
-    const EXPECTED: &str = "a whole number below 2^32";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        value.as_u64()?.try_into().ok()
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(self)
-    }
-}
-
-impl Field for usize {
-    const EXPECTED: &str = "a whole number";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        value.as_u64()?.try_into().ok()
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(self)
-    }
-}
-
-impl Field for Shape {
-    const EXPECTED: &str = "[rows, columns]";
-    fn read(value: &Value, lists: &[ListInput]) -> Option<Self> {
-        let [rows, cols] = &value.as_array()?[..] else { return None };
-        Some(Self::new(u32::read(rows, lists)?, u32::read(cols, lists)?))
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!([self.rows, self.cols])
-    }
-}
-
-impl Field for Role {
-    const EXPECTED: &str = "\"input\", \"kernel\" or \"output\"";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        Some(match value.as_str()? {
-            "input" => Self::Input,
-            "kernel" => Self::Kernel,
-            "output" => Self::Output,
-            _ => return None,
-        })
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(match self {
-            Self::Input => "input",
-            Self::Kernel => "kernel",
-            Self::Output => "output",
-        })
-    }
-}
-
-impl Field for Indices {
-    const EXPECTED: &str = "whole numbers below 2^32, or the name of a list";
-    fn read(value: &Value, lists: &[ListInput]) -> Option<Self> {
-        if let Some(name) = value.as_str() {
-            return lists.iter().position(|list| list.name == name).map(Self::Named);
-        }
-        let each = value.as_array()?.iter().map(|v| u32::read(v, lists));
-        each.collect::<Option<_>>().map(Self::Given)
-    }
-    fn write(&self, lists: &[ListInput]) -> Value {
-        match self {
-            Self::Given(list) => json!(list),
-            Self::Named(number) => json!(lists[*number].name),
-        }
-    }
-}
-
-impl Field for f64 {
-    const EXPECTED: &str = "a number, or \"inf\", \"-inf\" or \"nan\"";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        match value.as_str() {
-            None => value.as_f64(),
-            Some("inf") => Some(Self::INFINITY),
-            Some("-inf") => Some(Self::NEG_INFINITY),
-            Some("nan") => Some(Self::NAN),
-            Some(_) => None,
-        }
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        if self.is_finite() {
-            return json!(self);
-        }
-        json!(if self.is_nan() { "nan".to_owned() } else { self.to_string() })
-    }
-}
-
-impl Field for String {
-    const EXPECTED: &str = "text";
-    const LIST: &str = "a list of texts";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        value.as_str().map(str::to_owned)
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(self)
-    }
-}
-
-impl<F: Field> Field for Vec<F> {
-    const EXPECTED: &str = F::LIST;
-    fn read(value: &Value, lists: &[ListInput]) -> Option<Self> {
-        value.as_array()?.iter().map(|v| F::read(v, lists)).collect()
-    }
-    fn write(&self, lists: &[ListInput]) -> Value {
-        self.iter().map(|v| v.write(lists)).collect()
-    }
-}
-
-/// The fields of an object, taken one by one.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Fields<'l> {
-    what: String,
-    map: Map<String, Value>,
-    lists: &'l [ListInput],
-}
-
-impl<'l> Fields<'l> {
-    /// An object, called `what` in errors.
-    ///
-    /// # Errors
-    /// [`GraphError::Invalid`], with what was found and expected.
-    pub fn new(what: String, value: Value, lists: &'l [ListInput]) -> Result<Self, GraphError> {
-        match value {
-            Value::Object(map) => Ok(Self { what, map, lists }),
-            other => Err(GraphError::invalid(what, shown(&other), "an object")),
-        }
-    }
-
-    /// An error of a field.
-    pub fn wrong(&self, name: &str, found: String, expected: &str) -> GraphError {
-        GraphError::invalid(format!("{}: {name}", self.what), found, expected)
-    }
-
-    /// Whether there is such a field.
-    pub fn has(&self, name: &str) -> bool {
-        self.map.contains_key(name)
-    }
-
-    /// A field, whatever it is.
-    ///
-    /// # Errors
-    /// [`GraphError::Invalid`], with what was found and expected.
-    pub fn any(&mut self, name: &str) -> Result<Value, GraphError> {
-        let value = self.map.remove(name);
-        value.ok_or_else(|| GraphError::invalid(&self.what, format!("no {name:?}"), "one"))
-    }
-
-    /// A field of a type.
-    ///
-    /// # Errors
-    /// [`GraphError::Invalid`], with what was found and expected.
-    pub fn take<F: Field>(&mut self, name: &str) -> Result<F, GraphError> {
-        let value = self.any(name)?;
-        F::read(&value, self.lists).ok_or_else(|| self.wrong(name, shown(&value), F::EXPECTED))
-    }
-
-    fn list(&mut self, name: &str) -> Result<Vec<Value>, GraphError> {
-        match self.any(name)? {
-            Value::Array(list) => Ok(list),
-            other => Err(self.wrong(name, shown(&other), "a list")),
-        }
-    }
-
-    /// Nothing else may be there.
-    ///
-    /// # Errors
-    /// [`GraphError::Invalid`], with what was found and expected.
-    pub fn done(self) -> Result<(), GraphError> {
-        match self.map.keys().next() {
-            None => Ok(()),
-            Some(name) => {
-                Err(GraphError::invalid(self.what, format!("{:?}", cut(name)), "no such field"))
-            }
-        }
-    }
-}
-
-/// Enough of a text for an error.
-fn cut(text: &str) -> String {
-    text.chars().take(40).collect()
-}
-
-fn shown(value: &Value) -> String {
-    cut(&value.to_string())
-}
 
 macro_rules! read {
     ({$name:expr, $fields:expr} $($(#[$doc:meta])* $Name:ident $op:ident $operands:literal
@@ -290,7 +64,7 @@ functions!(number crate::graph::json::numbered);
 use {numbered, read, write};
 
 impl<T: Element> Graph<T> {
-    /// The graph as JSON, see [`graph`](crate::graph).
+    /// The graph as JSON, as [`from_json`](Self::from_json) reads it.
     ///
     /// # Errors
     /// [`GraphError`] for a part of a [`Split`](crate::graph::Split), which is no function of its own.
@@ -340,6 +114,22 @@ impl<T: Element> Graph<T> {
     }
 
     /// The graph that JSON states, checked as one that is built.
+    ///
+    /// ```text
+    /// {"version": 1,
+    ///  "inputs": [{"name": "w", "shape": [2, 1]}],
+    ///  "lists": [{"name": "labels", "length": 5}],
+    ///  "nodes": [{"op": "input", "name": "w"}, {"op": "constant", "shape": [1, 1], "values": [0.5]},
+    ///            {"op": "multiply", "of": [0, 1]}, {"op": "sum", "of": [2], "shape": [1, 1]}],
+    ///  "outputs": [3]}
+    /// ```
+    ///
+    /// A node names its operation, the numbers of earlier nodes that it takes, and its settings, all of them: the variants of
+    /// [`Op`] in lower case (`gather_rows`, `multiply`, `subtract`, `divide`), functions of one number by the names of their
+    /// methods, with `number` for one that has it (`scale`, `shift`, `divide`, `power`). Shapes are `[rows, columns]`; lists of whole
+    /// numbers are themselves, or the name of a list that evaluations are given; the role of a convolution is `input`, `kernel` or
+    /// `output`; numbers that are not finite are the words `inf`, `-inf` and `nan`. `lists` may be left out where there are none,
+    /// `of` of what takes nothing. Whatever else is there is refused.
     ///
     /// ```
     /// use hypertape_autodiff::Graph;

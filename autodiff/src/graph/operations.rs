@@ -34,6 +34,26 @@ macro_rules! operations {
             Min min 2 {} Binary(Binary::Min);
             /// 1 where `a >= b`, otherwise 0, broadcasting.
             AtLeast at_least 2 {} Binary(Binary::AtLeast);
+            /// 1 where `a < b`, otherwise 0, broadcasting.
+            Less less 2 {} Binary(Binary::Less);
+            /// 1 where `a <= b`, otherwise 0, broadcasting.
+            AtMost at_most 2 {} Binary(Binary::AtMost);
+            /// 1 where `a = b`, otherwise 0, broadcasting.
+            Equal equal 2 {} Binary(Binary::Equal);
+            /// `a` where `b` is not 0, otherwise 0, broadcasting.
+            Keep keep 2 {} Binary(Binary::Keep);
+            /// `a` where `b` is 0, otherwise 0, broadcasting.
+            Drop drop 2 {} Binary(Binary::Drop);
+            /// `(a^2 + b^2)^(1/2)`, broadcasting.
+            Hypot hypot 2 {} Binary(Binary::Hypot);
+            /// The angle of the point `(b, a)`, broadcasting.
+            Atan2 atan2 2 {} Binary(Binary::Atan2);
+            /// `a^b`, broadcasting.
+            Power power 2 {} Binary(Binary::Power);
+            /// `b a^(b - 1)`, the slope of a power, broadcasting.
+            PowerSlope power_slope 2 {} Binary(Binary::PowerSlope);
+            /// `a / b`, 0 where `b = 0`, broadcasting.
+            Share share 2 {} Binary(Binary::Share);
             /// `a b` for an adjoint `a` and a slope `b`, of which zeros absorb: what derivatives are made of.
             Passed passed 2 {} Binary(Binary::Passed);
             /// The matrix product, each factor transposed on request.
@@ -57,6 +77,23 @@ macro_rules! operations {
             Embed embed 1 { start: usize, shape: Shape } Linear(Linear::Embed(start, shape));
             /// The same entries in another shape.
             Reshape reshape 1 { shape: Shape } Linear(Linear::Reshape(shape));
+            /// Rows and columns exchanged.
+            Transpose transpose 1 {} Linear(Linear::Transpose);
+            /// The block of a shape from a row and a column on.
+            Block block 1 { row: u32, column: u32, shape: Shape } Linear(Linear::Block([row, column], shape));
+            /// These entries from a row and a column on in an otherwise zero array of a shape.
+            Inset inset 1 { row: u32, column: u32, shape: Shape } Linear(Linear::Inset([row, column], shape));
+            /// Entries by their places, row by row, as an array of a shape.
+            Entries entries 1 { places: Indices, shape: Shape } Linear(Linear::Entries(places, shape));
+            /// Each entry added to that in its place in a zero array of a shape.
+            ScatterEntries scatter_entries 1 { places: Indices, shape: Shape }
+                Linear(Linear::ScatterEntries(places, shape));
+            /// Of each entry the sum up to it, or from it on.
+            CumulativeSum cumulative_sum 1 { across: bool, reversed: bool }
+                Linear(Linear::CumulativeSum(across, reversed));
+            /// As many products as `count` says, each of matrices that lie one under another.
+            BatchedMatmul batched_matmul 2 { count: u32, left_transposed: bool, right_transposed: bool }
+                Bilinear(Bilinear::Batched(count, [left_transposed, right_transposed]));
             /// `sum_ij a_ij b_ij`, a scalar.
             Dot dot 2 {} Bilinear(Bilinear::Dot);
             /// `sum_j a_ij b_ij`, a column.

@@ -168,6 +168,16 @@ impl<T: Element> Splitter<'_, T> {
         rows >= self.samples && rows.is_multiple_of(self.samples)
     }
 
+    /// Whether row numbers stay within the rows of a sample, of `rows` for all, and are the same there for each: pooling.
+    fn alike(&self, list: &[u32], rows: u32) -> bool {
+        let (own, each) = (rows / self.samples, list.len() / self.samples as usize);
+        let of_first = |(i, &index): (usize, &u32)| {
+            let (sample, first) = (i / each, list[i % each]);
+            first < own && index as usize == sample * own as usize + first as usize
+        };
+        self.divides(rows) && list.iter().enumerate().all(of_first)
+    }
+
     /// The node in rows, if it is.
     fn rows(&mut self, i: usize, whole: Option<[usize; 2]>) -> Result<Option<usize>, GraphError> {
         let node = &self.graph.nodes[i];
@@ -190,10 +200,24 @@ impl<T: Element> Splitter<'_, T> {
             }
             Op::Pick { .. } | Op::Place { .. } | Op::Reshape { .. } => rows(0).map(|a| vec![a]),
             Op::Sum { .. } | Op::Broadcast { .. } => each(0).map(|a| vec![a]),
-            Op::GatherRows { .. } => free(0).map(|a| vec![a]),
+            Op::GatherRows { .. } if free(0).is_some() => free(0).map(|a| vec![a]),
+            Op::GatherRows { indices: Indices::Given(list) } if self.alike(list, shape(0).rows) => {
+                let op = Op::GatherRows { indices: Indices::Alike(list.clone()) };
+                return rows(0).map(|a| self.part.push_rows(op, &[a], true)).transpose();
+            }
             Op::Add {} | Op::Sub {} | Op::Mul {} | Op::Div {} | Op::Max {} | Op::Min {} => {
                 each(0).zip(each(1)).map(|(a, b)| vec![a, b])
             }
+            Op::Less {}
+            | Op::AtMost {}
+            | Op::Equal {}
+            | Op::Keep {}
+            | Op::Drop {}
+            | Op::Hypot {} => each(0).zip(each(1)).map(|(a, b)| vec![a, b]),
+            Op::Atan2 {} | Op::Power {} | Op::PowerSlope {} | Op::Share {} => {
+                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
+            }
+            Op::CumulativeSum { across: true, .. } => rows(0).map(|a| vec![a]),
             Op::AtLeast {} | Op::Passed {} | Op::RowDot {} => {
                 each(0).zip(each(1)).map(|(a, b)| vec![a, b])
             }

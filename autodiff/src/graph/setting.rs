@@ -66,6 +66,9 @@ pub enum Indices {
     Given(Vec<u32>),
     /// The list of this number that the graph is given.
     Named(usize),
+    /// These, of which each sample has the same within its own rows: those of the first samples serve any others.
+    #[doc(hidden)]
+    Alike(Vec<u32>),
 }
 
 /// A setting of an operation.
@@ -111,6 +114,7 @@ impl Setting for Indices {
     fn give<'a>(&'a self, at: &At<'a, '_>) -> &'a [u32] {
         let list = match self {
             Self::Given(list) => list,
+            Self::Alike(list) => return &list[..at.window.of_rows(list.len()).len()],
             Self::Named(number) => at.lists.get(*number).copied().unwrap_or_default(),
         };
         &list[at.window.of_rows(list.len())]

@@ -45,7 +45,9 @@ pub(crate) trait Chain: Copy {
             Slope::Number(c) => self.unary(f.name(), y, Number(Element::from_f64(c))),
             Slope::Over(c) => self.unary(f.name(), y, Number(Element::from_f64(c.recip()))),
             Slope::Piecewise(slope) => self.unary(f.name(), y, Number(slope.0.primal())),
-            Slope::Varying(slope) | Slope::Adjoint(slope) => self.unary(f.name(), y, By(slope.0)),
+            Slope::Varying(slope) | Slope::Adjoint(slope) | Slope::Masked(slope, _) => {
+                self.unary(f.name(), y, By(slope.0))
+            }
         }
     }
     /// Opens a statement of any number of arguments.

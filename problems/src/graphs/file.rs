@@ -1,24 +1,13 @@
-//! Problems of graphs in files: one `.npz` archive, as numpy writes it.
-//!
-//! Arrays have the names that graphs know them by, `x.NAME`, `w.NAME` or those of data; the array `problem` holds the bytes of a JSON
-//! text:
-//!
-//! ```text
-//! {"version": 1, "x": ["log_penalty"], "w": ["w"], "samples": ["train.X", "train.y"], "tasks": [], "steps": 100, "lr": 0.5,
-//!  "init": {a graph of x and data, with a result for each name in "w"}, "inner": {a graph}, "outer": {a graph}, "test": {a graph}}
-//! ```
-//!
-//! `init`, `test`, `tasks`, `samples`, `steps` and `lr` may be left out; without `init` there are arrays `w.NAME`. Graphs are those of
-//! [`Graph::from_json`]. Arrays that are lists of labels to a graph are whole numbers, of any kind that is read. Vectors may have
-//! one dimension; the first dimension of data of tasks are the tasks. Nothing else may be there, and no array is read that is larger than the graphs say.
+//! Problems of graphs in files: one `.npz` archive, as numpy writes it. The format: [`read_problem`].
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
+use std::sync::Arc;
 
 use hypertape_autodiff::graph::{Fields, GraphError, VERSION};
 use hypertape_autodiff::{Graph, Shape};
-use hypertape_solver::{Error, Params, replace};
+use hypertape_solver::{Error, Oracle, Params, replace};
 use serde_json::{Value, json};
 
 use super::{GraphProblem, GraphStatement, InnerStart};
@@ -33,7 +22,20 @@ const TEXT: &str = "problem";
 /// Most bytes of the text.
 const MOST_TEXT: u64 = 1 << 28;
 
-/// Reads a problem.
+/// Reads a problem from an `.npz` archive, as numpy writes it.
+///
+/// Arrays have the names that graphs know them by, `x.NAME`, `w.NAME` or those of data; the array `problem` holds the bytes of a JSON
+/// text:
+///
+/// ```text
+/// {"version": 1, "x": ["log_penalty"], "w": ["w"], "samples": ["train.X", "train.y"], "tasks": [], "steps": 100, "lr": 0.5,
+///  "init": {a graph of x and data, with a result for each name in "w"}, "inner": {a graph}, "outer": {a graph}, "test": {a graph}}
+/// ```
+///
+/// `init`, `test`, `tasks`, `samples`, `steps` and `lr` may be left out; without `init` there are arrays `w.NAME`. Graphs are those of
+/// [`Graph::from_json`]. Arrays that are lists to a graph, such as labels, are whole numbers of any type. Vectors may have one
+/// dimension; the first dimension of data of tasks are the tasks. Nothing else may be there, and no array is read that is larger
+/// than the graphs say.
 ///
 /// # Errors
 /// [`Error::Told`], in one line that names the file, for what is no such file.
@@ -56,13 +58,13 @@ impl GraphStatement {
     pub fn into_entry(self, name: &str) -> Result<Entry, Error> {
         let summary = GraphProblem::<f64>::new(&self, None)?.describe();
         let run = (self.steps, self.lr);
-        let (double, single) = (std::sync::Arc::new(self.clone()), self);
+        let double = Arc::new(self);
+        let single = Arc::clone(&double);
         let entry = Entry::new(name, &summary, run, move |given| {
-            hypertape_solver::Oracle::new(GraphProblem::new(&double, given.batch()?)?)
+            Oracle::new(GraphProblem::new(&double, given.batch()?)?)
         });
-        let entry = entry.single(move |given| {
-            hypertape_solver::Oracle::new(GraphProblem::new(&single, given.batch()?)?)
-        });
+        let entry =
+            entry.single(move |given| Oracle::new(GraphProblem::new(&single, given.batch()?)?));
         Ok(Entry { settings: vec![Setting::batch()], ..entry })
     }
 }

@@ -3,9 +3,10 @@
 //! ```text
 //! ISTA        y = w - lr g      w' = sign(y) max(|y| - lr l, 0)
 //! projected   w' = min(max(w - lr g, lower), upper)
+//! simplex     w' = max(w - lr g - tau, 0), tau such that sum w' = sum
 //! ```
 //!
-//! Both come to rest where `dg/dw` is not zero, so implicit estimates are those of a fixed point. Differentiable almost everywhere; at a
+//! All come to rest where `dg/dw` is not zero, so implicit estimates are those of a fixed point. Differentiable almost everywhere; at a
 //! kink the derivative is that of [`Array::max`] (Beck and Teboulle 2009 for ISTA; Bertrand et al. 2020 for its derivative,
 //! in which only active coordinates move).
 
@@ -152,6 +153,87 @@ impl<T: Element> Rule<T> for Projected {
     ) -> List<A> {
         let y = state[0] - gradient * step.lr;
         List::from_slice(&[y.max(y.scalar(self.lower)).min(y.scalar(self.upper))])
+    }
+
+    fn stationary(&self) -> bool {
+        false
+    }
+}
+
+/// Projected gradient descent onto a simplex: entries that are not negative and add up to a number, of each array by itself.
+///
+/// `tau` is found by Michelot's iteration (1986), at most as many passes as there are entries, and is differentiated through the
+/// entries that are positive.
+#[derive(Clone, Copy, Debug)]
+pub struct Simplex {
+    sum: f64,
+}
+
+impl Simplex {
+    /// Onto entries that add up to `sum`.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
+    /// use hypertape_solver::{Rule, Simplex, Step};
+    /// let arena = Arena::new();
+    /// let [w, g] = [[0.8, 0.6, -0.1], [0.0; 3]].map(|v| Tensor::new(&arena, Shape::column(3), &v));
+    /// let next = Simplex::new(1.0)?.update(&[w], g, &[], Step::new(0, 1.0));
+    /// assert!(next[0].values().iter().zip([0.6, 0.4, 0.0]).all(|(w, known): (&f64, _)| (w - known).abs() < 1e-15));
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless it is positive and finite.
+    pub fn new(sum: f64) -> Result<Self, Error> {
+        Self { sum }.checked()
+    }
+}
+
+impl Default for Simplex {
+    /// Onto probabilities.
+    fn default() -> Self {
+        Self { sum: 1.0 }
+    }
+}
+
+impl Spelled for Simplex {
+    fn about(&self) -> About {
+        let summary = "a gradient step, then onto entries that are not negative and add up to sum";
+        About { name: "simplex", summary, cost: "" }
+    }
+
+    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
+        Ok(Self {
+            sum: settings.get("sum", self.sum, Range::POSITIVE, "what the entries add up to"),
+        })
+    }
+}
+
+impl<T: Element> Rule<T> for Simplex {
+    fn update<'a, A: Array<'a, Elem = T>>(
+        &self,
+        state: &[A],
+        gradient: A,
+        _: &[A],
+        step: Step,
+    ) -> List<A> {
+        let y = state[0] - gradient * step.lr;
+        let sum = T::from_f64(self.sum);
+        // The entries above `tau` are those that it is made from, once it stays.
+        let (mut tau, mut count) = (T::neg_infinity(), usize::MAX);
+        loop {
+            let above = y.values().iter().filter(|&&y| y > tau);
+            let (n, all) = above.fold((0, T::zero()), |(n, all), &y| (n + 1, all + y));
+            if n == 0 || n >= count {
+                break;
+            }
+            (tau, count) = ((all - sum) / T::from_f64(n as f64), n);
+        }
+        let zero = y.scalar(0.0);
+        // One step of Newton from there is exact, and tells what moves `tau`.
+        let known = y.scalar(tau.as_f64());
+        let over = (y - known).max(zero).sum() - self.sum;
+        List::from_slice(&[(y - (known + over / count as f64)).max(zero)])
     }
 
     fn stationary(&self) -> bool {

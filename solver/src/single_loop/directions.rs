@@ -13,7 +13,7 @@
 //! | SABA | Dagréou et al. 2022 | each of the five terms `q`, by its table (SAGA): `q - table(i) + mean` | 0 |
 //! | SRBA | Dagréou, Moreau, Vaiter and Ablin 2024 | `d <- d + D(y) - D(y_old)`; every `period` iterations `D` of all samples | 0 |
 //! | SPABA | Chu, Xu, Yao and Zhang 2024 | the same, restarted by a coin (PAGE) | 0 |
-//! | PnPBO | Chu, Xu, Yao, Yu and Zhang 2025 | for each variable one of these or STORM, `d <- D(y) + (1 - eta) (d - D(y_old))`; of `x` averaged | 0 |
+//! | PnPBO | Chu, Xu, Yao, Yu and Zhang 2025 | for each variable one of these or STORM, `d <- D(y) + (1 - eta) (d - D(y_old))`; of `x` averaged where that is without bias | 0 |
 //!
 //! Cost of an iteration: a sweep over `i` (an inner gradient, a Hessian-vector and a mixed product) and an outer gradient; twice
 //! that where directions are recursive, all samples at a restart. Memory in values: `5 p + 2 d`; SABA's tables
@@ -151,6 +151,11 @@ impl Directions {
         self.plugs.map(Plug::recursive)
     }
 
+    /// The share of the newest direction in that of `x`, where that is without bias and averaged.
+    fn averaged(&self) -> Option<Decay> {
+        self.theta.filter(|_| !self.plugs[2].recursive())
+    }
+
     /// Whether a term is corrected by a table.
     fn tabled(&self, term: usize) -> bool {
         self.plugs[OF[term]] == Plug::Saga
@@ -252,7 +257,7 @@ impl<T: Element> SingleLoop<T> for Directions {
         let old = old.into_iter().zip([p, p, d]).map(|(name, n)| some(Kept::one(name, n), any));
         let last = last.into_iter().zip([p, p, d]).zip(recursive);
         let last = last.map(|((name, n), is)| some(Kept::one(name, n), is));
-        let average = some(Kept::one("average", d), self.theta.is_some());
+        let average = some(Kept::one("average", d), self.averaged().is_some());
         std::iter::once(Kept::one("v", p))
             .chain(tables)
             .chain(old)
@@ -318,7 +323,7 @@ impl<T: Element> SingleLoop<T> for Directions {
                 old[0].copy_from_slice(now);
             }
         }
-        if let Some(theta) = self.theta {
+        if let Some(theta) = self.averaged() {
             let share = if t == 0 { 1.0 } else { theta.at(t, 0.0) };
             scale(&mut average[0], T::from_f64(1.0 - share));
             add(&mut average[0], share, &found[2]);

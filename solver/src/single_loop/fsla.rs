@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `m`, `v` and `x_old` start at zero, as in the field's benchmark. Cost: an inner gradient, a Hessian-vector product, three outer
-//! gradients, two mixed products. Memory: `5 p + 5 d` values. Steps and `eta` decay by 1/2.
+//! gradients, two mixed products. Memory: `6 p + 4 d` values. Steps and `eta` decay by 1/2.
 
 use hypertape_autodiff::{Element, axpy};
 

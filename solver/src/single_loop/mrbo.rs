@@ -7,7 +7,7 @@
 //!
 //! with `D = f_x(o) - B(i)^T u` and `D_old` by the same samples at the old point, `u` by a [series](Series): its sum (MRBO), or
 //! one random term (SUSTAIN). Memories and the old point start at zero, as in the field's benchmark. Cost: two inner gradients, two
-//! hypergradients of stocBiO. Memory: `8 p + 5 d` values, `6 p + 5 d` of a random term. Steps decay by 1/3, `eta` by 2/3.
+//! hypergradients of stocBiO. Memory: `9 p + 4 d` values, `7 p + 4 d` of a random term. Steps decay by 1/3, `eta` by 2/3.
 
 use hypertape_autodiff::{Element, axpy};
 

@@ -8,7 +8,7 @@
 //!
 //! BSA's steps of `w` come after that of `x`: those of iteration `k` are the first that iteration `k + 1` does.
 //! Cost: the steps; an outer gradient, `terms` Hessian-vector products (half as many in the mean of one that is drawn), a mixed
-//! product. Memory: `3 p + d` values, `2 p + d` of one that is drawn.
+//! product. Memory: `4 p + d` values, `3 p + d` of one that is drawn.
 
 use hypertape_autodiff::Element;
 

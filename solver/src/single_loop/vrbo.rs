@@ -8,7 +8,7 @@
 //! ```
 //!
 //! with `D` by the same samples at both, the mixed product by `i` too; `w_old` stays from one iteration to the next. The steps of `w` come after that of `x`: those of iteration `k` are the first that
-//! iteration `k + 1` does. Cost: `2 inner` inner gradients and hypergradients of stocBiO. Memory: `9 p + 4 d` values.
+//! iteration `k + 1` does. Cost: `2 inner` inner gradients and hypergradients of stocBiO. Memory: `9 p + 3 d` values.
 
 use hypertape_autodiff::{Element, axpy};
 

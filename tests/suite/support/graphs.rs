@@ -23,6 +23,7 @@ pub(crate) fn w1(logistic: bool) -> GraphStatement {
             let (n, cols) =
                 (if part == "train" { W1::SAMPLES } else { W1::VALIDATION }, weights.rows);
             let w = tracer.input("w.w", weights);
+            let x = penalised.then(|| tracer.input("x.log_penalty", weights));
             let rows = tracer.input(&format!("{part}.X"), Shape::new(size(n), cols));
             let y = tracer.input(&format!("{part}.y"), Shape::column(size(n)));
             let scores = rows.matmul(w);
@@ -30,10 +31,7 @@ pub(crate) fn w1(logistic: bool) -> GraphStatement {
                 true => scores.logistic_loss(y).mean(),
                 false => scores.squared_error(y) * 0.5 / n as f64,
             };
-            if !penalised {
-                return fit;
-            }
-            fit + tracer.input("x.log_penalty", weights).exp().dot(w.square()) * 0.5
+            x.map_or(fit, |x| fit + x.exp().dot(w.square()) * 0.5)
         })
     };
     let column = |n| Shape::column(size(n));

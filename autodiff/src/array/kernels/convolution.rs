@@ -87,14 +87,19 @@ impl Convolution {
     /// Shapes of input, kernel and output, given those of the operands for `role`.
     ///
     /// # Errors
-    /// [`Fault::Shapes`] if they do not fit, [`Fault::Length`] for patches that are too large.
+    /// [`Fault::Shapes`] if they do not fit, [`Fault::Range`] without a stride and for patches that are too large.
     pub(crate) fn fitting(self, role: Role, a: Shape, b: Shape) -> Result<[Shape; 3], Fault> {
-        let unfit = Fault::Shapes { operation: "convolve", left: a, right: b };
+        let operation = "convolve";
+        if self.stride == 0 {
+            let within = [1, u32::MAX as usize];
+            return Err(Fault::Range { operation, what: "the stride", found: 0, within });
+        }
+        let unfit = Fault::Shapes { operation, left: a, right: b };
         let shapes = self.shapes(role, a, b).ok_or(unfit)?;
         let found = shapes[Role::Kernel as usize].rows as usize;
         if found > PLACE {
-            let what = "a patch of a convolution";
-            return Err(Fault::Length { what, expected: PLACE, found });
+            let what = "the number of entries of a patch";
+            return Err(Fault::Range { operation, what, found, within: [1, PLACE] });
         }
         Ok(shapes)
     }
@@ -103,7 +108,7 @@ impl Convolution {
     fn shapes(self, role: Role, a: Shape, b: Shape) -> Option<[Shape; 3]> {
         let pixels = self.height.checked_mul(self.width)?;
         let area = self.size.checked_mul(self.size)?;
-        if pixels == 0 || area == 0 || self.stride == 0 {
+        if pixels == 0 || area == 0 {
             return None;
         }
         let [height, width] = self.output();

@@ -19,6 +19,28 @@ pub enum Binary {
     Max,
     /// The smaller; likewise.
     Min,
+    /// 1 where `a < b`, otherwise 0.
+    Less,
+    /// 1 where `a <= b`, otherwise 0.
+    AtMost,
+    /// 1 where `a = b`, otherwise 0.
+    Equal,
+    /// `a` where `b` is not 0, otherwise 0.
+    Keep,
+    /// `a` where `b` is 0, otherwise 0.
+    Drop,
+    /// `(a^2 + b^2)^(1/2)`
+    Hypot,
+    /// The angle of the point `(b, a)`.
+    Atan2,
+    /// `a^b`
+    Power,
+    /// `b a^(b - 1)`, as the slope of `a^b`: 0 where `b = 0`, and at 0 for `b` between 0 and 1.
+    #[doc(hidden)]
+    PowerSlope,
+    /// `a / b`, 0 where `b = 0`.
+    #[doc(hidden)]
+    Share,
     /// 1 where `a >= b`, otherwise 0, see [`conventions::at_least`].
     #[doc(hidden)]
     AtLeast,
@@ -37,6 +59,15 @@ impl Binary {
             Self::Div => "divide",
             Self::Max => "max",
             Self::Min => "min",
+            Self::Less => "less",
+            Self::AtMost => "at_most",
+            Self::Equal => "equal",
+            Self::Keep => "keep",
+            Self::Drop => "drop",
+            Self::Hypot => "hypot",
+            Self::Atan2 => "atan2",
+            Self::Power | Self::PowerSlope => "power",
+            Self::Share => "share",
             Self::AtLeast => "at_least",
         }
     }
@@ -44,6 +75,8 @@ impl Binary {
     /// The value at `a` and `b`.
     #[inline(always)]
     pub(crate) fn at<T: Number>(self, a: T, b: T) -> T {
+        let (zero, one) = (T::zero(), T::one());
+        let mask = |holds| if holds { one } else { zero };
         match self {
             Self::Add => a + b,
             Self::Sub => a - b,
@@ -61,6 +94,37 @@ impl Binary {
                     a
                 } else {
                     b
+                }
+            }
+            Self::Less => mask(a < b),
+            Self::AtMost => mask(a <= b),
+            Self::Equal => mask(a == b),
+            Self::Keep => {
+                if b.is_zero() {
+                    zero
+                } else {
+                    a
+                }
+            }
+            Self::Drop => {
+                if b.is_zero() {
+                    a
+                } else {
+                    zero
+                }
+            }
+            Self::Hypot => a.hypot(b),
+            Self::Atan2 => a.atan2(b),
+            Self::Power => conventions::power_of(a, b),
+            Self::PowerSlope => {
+                let flat = b.is_zero() || (a.is_zero() && b > zero && b < one);
+                if flat { zero } else { b * conventions::power_of(a, b - one) }
+            }
+            Self::Share => {
+                if b.is_zero() {
+                    zero
+                } else {
+                    a / b
                 }
             }
             Self::AtLeast => conventions::at_least(a, b),

@@ -5,11 +5,10 @@
 //! neither on the groups nor on how many planes travel together.
 
 use crate::array::kernels::math;
-use crate::array::kernels::number::Number;
+use crate::array::kernels::number::{Number, Wide};
 use crate::array::kernels::product::vector::{add_multiples, row_dots};
 use crate::array::kernels::reduce::products;
 use crate::array::kernels::simd::dispatched;
-use crate::array::kernels::wide::Wide;
 use crate::conventions::passed;
 
 /// A value and directions that travel together at most.

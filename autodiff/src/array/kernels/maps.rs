@@ -49,21 +49,54 @@ dispatched! {
 /// computed of an entry depends on it alone.
 const BLOCK: usize = 16;
 
-/// Runs the body over blocks, with `$TAIL` whether the tail of `$f` is wanted; over all entries at once if it has none.
-macro_rules! in_blocks {
-    ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $block:ident, $part:ident| $body:block) => {{
-        let size = if tailed($f) { BLOCK } else { $out.len().max(1) };
-        for (first, $part) in (0..).step_by(size).zip($out.chunks_mut(size)) {
-            let $block = first..first + $part.len();
-            if tailed($f) && $y[$block.clone()].iter().fold(false, |any, &y| any | $f.in_tail(y)) {
-                const $TAIL: bool = true;
-                $body
-            } else {
-                const $TAIL: bool = false;
-                $body
+/// The first block of entries, with zeros behind the last.
+#[inline(always)]
+fn padded<T: Number>(part: &[T]) -> [T; BLOCK] {
+    part.first_chunk().copied().unwrap_or_else(|| {
+        let mut all = [T::zero(); BLOCK];
+        all[..part.len()].copy_from_slice(part);
+        all
+    })
+}
+
+/// Writes `$entry` of the entries of all `$of`, with `$TAIL` whether the tail of `$f` is wanted: block by block, or over all
+/// entries at once if it has none.
+macro_rules! each_entry {
+    ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {
+        if tailed($f) {
+            for first in (0..$out.len()).step_by(BLOCK) {
+                // Of a known number in registers, so that both loops are vectorised without a rest.
+                $(let $of = padded(&$of[first..]);)*
+                let mut all = [T::zero(); BLOCK];
+                if $y.iter().fold(false, |any, &y| any | $f.in_tail(y)) {
+                    const $TAIL: bool = true;
+                    for i in 0..BLOCK {
+                        $(let $of = $of[i];)*
+                        all[i] = $entry;
+                    }
+                } else {
+                    const $TAIL: bool = false;
+                    for i in 0..BLOCK {
+                        $(let $of = $of[i];)*
+                        all[i] = $entry;
+                    }
+                }
+                let out = &mut $out[first..];
+                match out.first_chunk_mut() {
+                    Some(out) => *out = all.map(MaybeUninit::new),
+                    None => out.iter_mut().zip(all).for_each(|(out, entry)| {
+                        out.write(entry);
+                    }),
+                }
+            }
+        } else {
+            const $TAIL: bool = false;
+            for i in 0..$out.len() {
+                $(let $of = $of[i];)*
+                $out[i].write($entry);
             }
         }
-    }};
+    };
 }
 
 #[inline(always)]
@@ -94,12 +127,7 @@ dispatched! {
         out: &mut [MaybeUninit<T>],
     ) {
         with_rule!(f, |f| {
-            in_blocks!(f, y, out, |TAIL, block, out| {
-                let (x, y, c) = (&x[block.clone()], &y[block.clone()], &c[block]);
-                for (((out, &x), &y), &c) in out.iter_mut().zip(x).zip(y).zip(c) {
-                    out.write(chain::<FMA, TAIL, T>(f, x, y, c));
-                }
-            });
+            each_entry!(f, y, out, |TAIL, x, y, c| chain::<FMA, TAIL, T>(f, x, y, c));
         });
     }
 }
@@ -130,23 +158,15 @@ dispatched! {
     ) {
         let [x, y, dx, c] = of;
         with_rule!(f, |f| {
-            in_blocks!(f, y, out, |TAIL, block, out| {
-                let [x, y, dx, c] = [x, y, dx, c].map(|of| &of[block.clone()]);
-                let entries = out.iter_mut().zip(x).zip(y).zip(dx).zip(c);
-                match dc {
-                    None => {
-                        for ((((out, &x), &y), &dx), &c) in entries {
-                            out.write(bend::<FMA, TAIL, T>(f, x, y, dx, c));
-                        }
-                    }
-                    Some(dc) => {
-                        for (((((out, &x), &y), &dx), &c), &dc) in entries.zip(&dc[block]) {
-                            let bent = bend::<FMA, TAIL, T>(f, x, y, dx, c);
-                            out.write(chain::<FMA, TAIL, T>(f, x, y, dc) + bent);
-                        }
-                    }
+            match dc {
+                None => {
+                    each_entry!(f, y, out, |TAIL, x, y, dx, c| bend::<FMA, TAIL, T>(f, x, y, dx, c));
                 }
-            });
+                Some(dc) => each_entry!(f, y, out, |TAIL, x, y, dx, c, dc| {
+                    let bent = bend::<FMA, TAIL, T>(f, x, y, dx, c);
+                    chain::<FMA, TAIL, T>(f, x, y, dc) + bent
+                }),
+            }
         });
     }
 }
@@ -235,6 +255,9 @@ dispatched! {
                 }
             };
         }
-        each!(Add Sub Mul Div Max Min AtLeast Passed);
+        each!(
+            Add Sub Mul Div Max Min AtLeast Passed
+            Less AtMost Equal Keep Drop Hypot Atan2 Power PowerSlope Share
+        );
     }
 }

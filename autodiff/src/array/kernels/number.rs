@@ -5,8 +5,6 @@ use std::ops::AddAssign;
 
 use num_traits::{Float, FromBytes, ToBytes};
 
-use crate::array::kernels::wide::Registers;
-
 /// `f32` or `f64`, and what the elementary functions of `math.rs` need to know of it, which is stated there.
 /// Coefficients of polynomials come in pairs, the constant and the first power first.
 pub trait Number:
@@ -40,6 +38,9 @@ pub trait Number:
     const EXP_RANGE: (Self, Self);
     /// Above this `tanh x` rounds to 1.
     const TANH_END: Self;
+    /// Squares of `tanh x` above this are so near 1 that the slope is not taken from their difference, which has lost 20 of 53
+    /// bits by here, and 10 of 24: the exponential that takes its place is dear, and 9 digits are enough.
+    const SATURATED: Self;
     /// `erf x = x (c_0 + c_1 x^2 + ...)` up to 1.
     const ERF_SERIES: &'static [[Self; 2]];
     /// `(1 + 2x) e^(x^2) erfc x = c_0 + c_1 t + ...` with `t = (x - 3.75)/(x + 3.75)`, from 0.4 on (the form of Shepherd and
@@ -53,4 +54,39 @@ pub trait Number:
     fn power_of_two(biased: Self) -> Self;
     /// `(k, m)` with `2^k m` this positive normal number and `sqrt(1/2) <= m < sqrt 2`, to a few digits.
     fn split(self) -> (Self, Self);
+}
+
+/// Registers for each path.
+pub trait Registers: Sized {
+    /// 16 bytes.
+    type Portable: Wide<Self>;
+    /// 32 bytes.
+    type Avx2: Wide<Self>;
+    /// 64 bytes.
+    type Avx512: Wide<Self>;
+}
+
+/// A register of numbers.
+///
+/// # Safety
+/// Methods are called where the instructions of the path are there; pointers are to as many numbers as are read or written.
+pub trait Wide<T>: Copy {
+    /// How many numbers.
+    const LANES: usize;
+    /// All the same.
+    unsafe fn splat(value: T) -> Self;
+    /// The numbers at a place.
+    unsafe fn load(from: *const T) -> Self;
+    /// Writes them.
+    unsafe fn store(self, to: *mut T);
+    /// The first `count` numbers at a place, then zeros.
+    unsafe fn load_first(from: *const T, count: usize) -> Self;
+    /// Writes the first `count`.
+    unsafe fn store_first(self, to: *mut T, count: usize);
+    /// `self + a b`
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// The sum of all lanes, half by half.
+    unsafe fn total(self) -> T;
+    /// Asks for the line of cache at a place that will be read soon; it may be past the end.
+    fn expect(_: *const T) {}
 }

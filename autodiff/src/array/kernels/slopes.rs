@@ -74,9 +74,10 @@ pub(crate) fn chain<const FMA: bool, const TAIL: bool, T: Number>(
         Slope::One => c,
         Slope::Number(factor) => c * T::of(factor),
         Slope::Over(divisor) => c / T::of(divisor),
-        Slope::Piecewise(slope) | Slope::Varying(slope) | Slope::Adjoint(slope) => {
-            passed(slope.0, c)
-        }
+        Slope::Piecewise(slope)
+        | Slope::Varying(slope)
+        | Slope::Adjoint(slope)
+        | Slope::Masked(slope, _) => passed(slope.0, c),
     }
 }
 

@@ -1,45 +1,10 @@
-//! [`Wide`]: a vector register of numbers, for the loops that compilers do not vectorise well: sums that stay in registers.
+//! The registers of each path: vectors of numbers whose sums stay where they are, as compilers do not always see to.
 //!
 //! On x86-64 the registers of a path of [`simd`](crate::array::kernels::simd) are those of its instructions; the portable path
 //! has arrays, of which a compiler makes what the target has.
 
-use crate::array::kernels::number::Number;
+use crate::array::kernels::number::{Number, Wide};
 use crate::array::kernels::simd::{PORTABLE_FMA, mul_add};
-
-/// Registers for each path.
-pub trait Registers: Sized {
-    /// 16 bytes.
-    type Portable: Wide<Self>;
-    /// 32 bytes.
-    type Avx2: Wide<Self>;
-    /// 64 bytes.
-    type Avx512: Wide<Self>;
-}
-
-/// A register of numbers.
-///
-/// # Safety
-/// Methods are called where the instructions of the path are there; pointers are to as many numbers as are read or written.
-pub trait Wide<T>: Copy {
-    /// How many numbers.
-    const LANES: usize;
-    /// All the same.
-    unsafe fn splat(value: T) -> Self;
-    /// The numbers at a place.
-    unsafe fn load(from: *const T) -> Self;
-    /// Writes them.
-    unsafe fn store(self, to: *mut T);
-    /// The first `count` numbers at a place, then zeros.
-    unsafe fn load_first(from: *const T, count: usize) -> Self;
-    /// Writes the first `count`.
-    unsafe fn store_first(self, to: *mut T, count: usize);
-    /// `self + a b`
-    unsafe fn add_product(self, a: Self, b: Self) -> Self;
-    /// The sum of all lanes, half by half.
-    unsafe fn total(self) -> T;
-    /// Asks for the line of cache at a place that will be read soon; it may be past the end.
-    fn expect(_: *const T) {}
-}
 
 impl<T: Number, const L: usize> Wide<T> for [T; L] {
     const LANES: usize = L;
@@ -98,7 +63,7 @@ impl<T: Number, const L: usize> Wide<T> for [T; L] {
 
 #[cfg(not(target_arch = "x86_64"))]
 mod paths {
-    use super::Registers;
+    use crate::array::kernels::number::Registers;
 
     impl Registers for f32 {
         type Portable = [Self; 4];
@@ -117,7 +82,7 @@ mod paths {
 mod paths {
     use std::arch::x86_64::*;
 
-    use super::{Registers, Wide};
+    use crate::array::kernels::number::{Registers, Wide};
 
     impl Registers for f32 {
         type Portable = [Self; 4];

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Dual, Tape, Var};
+use crate::{Arena, Array, Dual, Element, Shape, Tape, Tensor, Var};
 
 fn wave<T: Element>(len: usize, seed: f64) -> Vec<T> {
     (0..len).map(|i| T::from_f64((0.37 * (i as f64 + 1.0) * seed).sin())).collect()
@@ -122,6 +122,9 @@ impl<T: Element> Case<T> {
                         // Sums of up to 67 terms in another order; 4 epsilon is seen.
                         let gap = (a.as_f64() - b.as_f64()).abs() / size / T::epsilon().as_f64();
                         let Self { shape, labels, .. } = self;
+                        if std::env::var("SEEN").is_ok() && gap > 1.0 {
+                            eprintln!("SEEN {gap}");
+                        }
                         assert!(gap < 64.0, "{shape:?} {} {k} {of:?} {which}: {gap}", labels.len());
                     }
                 }
@@ -157,10 +160,10 @@ fn bits_depend_on_neither_company_nor_blocks() {
             let all = all.into_iter().flatten().flat_map(|part| part.values().to_vec());
             all.map(f64::to_bits).collect::<Vec<_>>()
         };
-        let together = of_tensors(of, w, None, &moving, Asked::Gradient);
-        assert_eq!(bits(&of_tensors(of, w, None, &[], Asked::Gradient)[0]), bits(&together[0]));
+        let together = of.of_tensors(w, None, &moving, Asked::Gradient);
+        assert_eq!(bits(&of.of_tensors(w, None, &[], Asked::Gradient)[0]), bits(&together[0]));
         for (k, &one) in moving.iter().enumerate() {
-            let alone = of_tensors(of, w, None, &[one], Asked::Tangents);
+            let alone = of.of_tensors(w, None, &[one], Asked::Tangents);
             assert_eq!(bits(&alone[1]), bits(&together[1 + k]));
         }
         // Rows of a later block.
@@ -170,7 +173,7 @@ fn bits_depend_on_neither_company_nor_blocks() {
             RowLoss::CrossEntropy(_) => unreachable!("of one score"),
         };
         let of = Fitted { samples: &case.samples[19 * count..], loss: later };
-        let part = of_tensors(of, w, None, &[], Asked::Value);
+        let part = of.of_tensors(w, None, &[], Asked::Value);
         assert_eq!(part[0].losses.values(), &together[0].losses.values()[19..]);
     }
 }
@@ -182,7 +185,7 @@ fn known_answers_at_the_ends() {
     let parts = |samples, loss| {
         let of = Fitted { samples, loss };
         let moving = [(Some(w), None)];
-        let parts = of_tensors(of, w, None, &moving, Asked::Gradient);
+        let parts = of.of_tensors(w, None, &moving, Asked::Gradient);
         [parts[0].value, parts[0].gradient.unwrap(), parts[1].gradient.unwrap()]
             .map(|t| t.values()[0])
     };

@@ -26,6 +26,7 @@ impl Number for f64 {
     ];
     const EXP_RANGE: (Self, Self) = (-746.0, 711.0);
     const TANH_END: Self = 22.0;
+    const SATURATED: Self = 1.0 - 1.0 / 1_048_576.0;
     // Remainders below 8.0e-18 and 8.0e-18.
     const ERF_SERIES: &'static [[Self; 2]] = &[
         [std::f64::consts::FRAC_2_SQRT_PI, -3.761_263_890_318_354_3e-1],

@@ -15,6 +15,7 @@ impl Number for f32 {
     const LOG_SERIES: &'static [[Self; 2]] =
         &[[0.666_666_6, 0.400_009_72], [0.284_987_87, 0.242_790_79]];
     const EXP_RANGE: (Self, Self) = (-105.0, 90.0);
+    const SATURATED: Self = 1.0 - 1.0 / 1024.0;
     const TANH_END: Self = 10.0;
     // Remainders below 4.0e-11 and 9.0e-11.
     const ERF_SERIES: &'static [[Self; 2]] = &[

@@ -3,9 +3,8 @@
 //! The matrix streams from a cache beyond the first, so it is read once: a group of rows meets all vectors. Rows of a
 //! group share the loads of a vector, or of the result; vectors go in pairs, which share the loads of the rows.
 
-use crate::array::kernels::number::Number;
+use crate::array::kernels::number::{Number, Wide};
 use crate::array::kernels::simd::dispatched;
-use crate::array::kernels::wide::Wide;
 
 dispatched! {
     /// `outs_i = M others_i`, or `outs_i += M^T others_i` if `transposed`, of the matrix with `cols` columns in `data`.

@@ -1,0 +1,108 @@
+//! Losses of linear models by operations that every array has.
+
+use crate::array::element::Element;
+use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, Parts, RowLoss};
+use crate::array::{Array, Side};
+use crate::fault::Fault;
+use crate::shape::Shape;
+
+impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
+    /// With every array replaced.
+    pub(crate) fn map(&self, f: impl Fn(A) -> A) -> Self {
+        let Parts { value, gradient, losses } = self.parts;
+        let parts = Parts { value: f(value), gradient: gradient.map(&f), losses: f(losses) };
+        Self { of: self.of, w: f(self.w), p: self.p.map(f), parts }
+    }
+
+    /// The tangents of the adjoint of `w`, moved up, where that of the value is `c`. Only they were asked for: where `c` moves
+    /// too, the gradient is computed once more.
+    pub(crate) fn tangents_up(&self, c: A) -> Option<A> {
+        if c.tangents_up().is_none() {
+            return self.parts.gradient.map(|gradient| gradient * c.detach());
+        }
+        let parts = self.w.linear_loss_parts(self.of, self.p, Asked::Gradient);
+        parts.gradient.and_then(|gradient| (gradient * c).tangents_up())
+    }
+}
+
+impl<'a, T: Element> Fitted<'a, T> {
+    /// The shape of the rows for `w`, if all fit.
+    pub(super) fn shape<A: Array<'a, Elem = T>>(self, w: A, p: Option<A>) -> Result<Shape, Fault> {
+        let (rows, of) = (u32::try_from(self.loss.rows()).unwrap_or(u32::MAX), w.shape());
+        let shape = Shape::new(rows, of.rows);
+        let one = matches!(self.loss, RowLoss::CrossEntropy(_)) || of.cols == 1;
+        if shape.len() != self.samples.len() || !one {
+            return Err(Fault::Shapes { operation: NAME, left: shape, right: of });
+        }
+        match p.map(Array::shape) {
+            Some(found) if found != Shape::column(rows) => {
+                Err(Fault::Shapes { operation: NAME, left: shape, right: found })
+            }
+            _ => Ok(shape),
+        }
+    }
+
+    /// By operations that every type has.
+    pub(crate) fn composed<A: Array<'a, Elem = T>>(
+        self,
+        w: A,
+        p: Option<A>,
+        asked: Asked,
+    ) -> Parts<A> {
+        let shape = match self.shape(w, p) {
+            Ok(shape) => shape,
+            Err(fault) => return faulty(w, fault),
+        };
+        let x = w.constant(shape, self.samples);
+        let (losses, slope) = self.loss.composed(x.matmul(w), asked != Asked::Value);
+        let value = p.map_or_else(|| losses.sum(), |p| p.dot(losses));
+        let slope = slope.map(|slope| p.map_or(slope, |p| slope * p));
+        let gradient = slope.and_then(|slope| match asked {
+            Asked::Tangents => x.product_tangents_up(true, Side::Left, slope, false),
+            _ => Some(x.matmul_transposed(true, slope, false)),
+        });
+        Parts { value, gradient, losses }
+    }
+}
+
+impl<'a, T: Element> RowLoss<'a, T> {
+    /// The loss of each row of `scores`, a column.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, RowLoss, Shape, Tensor};
+    /// let arena = Arena::new();
+    /// let scores = Tensor::new(&arena, Shape::column(2), &[1.0, 3.0]);
+    /// assert_eq!(RowLoss::Squared(&[1.0, 5.0]).of(scores).values(), [0.0, 4.0]);
+    /// ```
+    pub fn of<A: Array<'a, Elem = T>>(self, scores: A) -> A {
+        self.composed(scores, false).0
+    }
+
+    /// The same and, if wanted, its slope by the scores.
+    fn composed<A: Array<'a, Elem = T>>(self, z: A, slope: bool) -> (A, Option<A>) {
+        match self {
+            Self::Squared(targets) => {
+                let gap = z - z.constant(z.shape(), targets);
+                (gap.square(), slope.then(|| gap * 2.0))
+            }
+            Self::Logistic(targets) => {
+                let y = z.constant(z.shape(), targets);
+                let margin = -(z * y);
+                (margin.softplus(), slope.then(|| margin.sigmoid() * -y))
+            }
+            Self::CrossEntropy(labels) => {
+                let (sums, shares) = z.softmax_parts();
+                let hits = || z.scalar(1.0).broadcast_to(sums.shape());
+                let slope = slope.then(|| shares - hits().place(labels, z.shape().cols));
+                (sums - z.pick(labels), slope)
+            }
+        }
+    }
+}
+
+/// What a fault leaves behind.
+pub(super) fn faulty<'a, A: Array<'a>>(w: A, fault: Fault) -> Parts<A> {
+    w.arena().raise(fault);
+    let empty = w.constant(Shape::EMPTY, &[]);
+    Parts { value: empty, gradient: None, losses: empty }
+}

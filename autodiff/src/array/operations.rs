@@ -1,0 +1,293 @@
+//! [`Operations`]: what people reach for that is made of the primitives of [`Array`], in every mode.
+
+use crate::array::Array;
+use crate::array::element::Element;
+use crate::array::factored::{Factored, seen};
+use crate::array::factors::Method;
+use crate::array::kernels::elementwise::Binary;
+use crate::array::linear::Linear;
+use crate::custom::Custom;
+use crate::fault::Fault;
+use crate::functions::rule::Unary;
+use crate::shape::{Axis, Shape};
+use num_traits::Float as _;
+
+/// Choices, functions of two arrays, axes, shapes and matrices, for every [`Array`].
+///
+/// ```
+/// use hypertape_autodiff::{Arena, Array, Axis, Operations, Shape, Tensor};
+/// let arena = Arena::new();
+/// let x = Tensor::new(&arena, Shape::new(2, 3), &[1.0, -2.0, 3.0, 4.0, 5.0, -6.0]);
+/// assert_eq!(x.less(x * 0.0).values(), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+/// assert_eq!(x.max_over(Axis::Rows).values(), [4.0, 5.0, 3.0]);
+/// assert_eq!(x.product_over(Axis::Columns).values(), [-6.0, -120.0]);
+/// assert_eq!(x.columns(1, 1).values(), [-2.0, 5.0]);
+/// assert_eq!(x.concatenate(&[x.columns(0, 1)], Axis::Columns).values(), [1.0, -2.0, 3.0, 1.0, 4.0, 5.0, -6.0, 4.0]);
+/// ```
+#[expect(clippy::return_self_not_must_use, reason = "the handle types are `must_use`")]
+pub trait Operations<'a>: Array<'a> {
+    /// 1 where `self < other`, otherwise 0; a constant.
+    fn less(self, other: Self) -> Self {
+        self.detach().binary(other.detach(), Binary::Less)
+    }
+    /// 1 where `self <= other`, otherwise 0; a constant.
+    fn at_most(self, other: Self) -> Self {
+        self.detach().binary(other.detach(), Binary::AtMost)
+    }
+    /// 1 where `self = other`, otherwise 0; a constant.
+    fn equal(self, other: Self) -> Self {
+        self.detach().binary(other.detach(), Binary::Equal)
+    }
+    /// `a` where the mask `self` is not 0, `b` where it is, broadcasting. Nothing passes from what is not chosen, `NaN`
+    /// neither; a zero may lose its sign.
+    fn select(self, a: Self, b: Self) -> Self {
+        a.binary(self, Binary::Keep) + b.binary(self, Binary::Drop)
+    }
+    /// `low` below it, `high` above it, otherwise `self`; `NaN` stays. Either may be infinite.
+    fn clamp(self, low: f64, high: f64) -> Self {
+        let x = if low > f64::NEG_INFINITY { self.unary(Unary::Floored(low)) } else { self };
+        if high < f64::INFINITY { x.unary(Unary::Capped(high)) } else { x }
+    }
+    /// `(a^2 + b^2)^(1/2)`
+    fn hypot(self, other: Self) -> Self {
+        self.binary(other, Binary::Hypot)
+    }
+    /// The angle of the point `(other, self)`.
+    fn atan2(self, other: Self) -> Self {
+        self.binary(other, Binary::Atan2)
+    }
+    /// `x^y` of each pair.
+    fn power(self, exponent: Self) -> Self {
+        self.binary(exponent, Binary::Power)
+    }
+    /// `x ln y`, 0 where `x` is.
+    fn xlogy(self, other: Self) -> Self {
+        self.binary(other.ln(), Binary::Passed)
+    }
+    /// `x / (1 + e^-x)`
+    fn silu(self) -> Self {
+        self.binary(self.sigmoid(), Binary::Passed)
+    }
+    /// `x` times the distribution function of the normal distribution.
+    fn gelu(self) -> Self {
+        let share = (self * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5;
+        self.binary(share, Binary::Passed)
+    }
+
+    /// A function of each entry that is given by code, an [`Entrywise`](crate::Entrywise).
+    fn apply(self, f: &'a dyn Custom<Self::Elem>) -> Self {
+        self.custom(f).reshape(self.shape())
+    }
+
+    /// Largest along an axis; the first counts as chosen in a tie, and a number over `NaN`. Of no entries it is empty.
+    fn max_over(self, axis: Axis) -> Self {
+        fold(self, axis, Self::max)
+    }
+    /// Smallest along an axis, likewise.
+    fn min_over(self, axis: Axis) -> Self {
+        fold(self, axis, Self::min)
+    }
+    /// Product along an axis.
+    fn product_over(self, axis: Axis) -> Self {
+        fold(self, axis, |a, b| a * b)
+    }
+    /// `ln sum e^x` along an axis.
+    fn logsumexp_over(self, axis: Axis) -> Self {
+        along(self, axis, Self::logsumexp)
+    }
+    /// `e^x / sum e^x` along an axis.
+    fn softmax_over(self, axis: Axis) -> Self {
+        along(self, axis, Self::softmax)
+    }
+    /// Where the largest is along an axis; the first of several, a number over `NaN`. Looks at values. Empty at the memory limit.
+    fn argmax(self, axis: Axis) -> &'a [u32] {
+        let Some(x) = looked_at(self) else { return &[] };
+        let shape = self.shape();
+        let [count, lines] = lengths(shape, axis);
+        let best = |line: u32| {
+            let at = |i: u32| x[place(shape, axis, line, i)];
+            (1..count).fold(0, |best, i| {
+                let (old, new) = (at(best), at(i));
+                if old >= new || new.is_nan() { best } else { i }
+            })
+        };
+        let mut all = 0..if count == 0 { 0 } else { lines };
+        self.indices(all.len(), |_| all.next().map_or(0, best))
+    }
+    /// Sorted along an axis, `NaN` last, equal ones in their order; and where each entry was. Looks at values.
+    fn sort(self, axis: Axis) -> (Self, &'a [u32]) {
+        let Some(x) = looked_at(self) else { return (self.constant(Shape::EMPTY, &[]), &[]) };
+        let shape = self.shape();
+        let [count, lines] = lengths(shape, axis);
+        let mut from = vec![0; shape.len()];
+        for line in 0..lines {
+            let mut order: Vec<u32> = (0..count).collect();
+            order.sort_by(|&i, &j| {
+                let [a, b] = [i, j].map(|i| x[place(shape, axis, line, i)]);
+                a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+            });
+            for (i, &of) in (0..).zip(&order) {
+                from[place(shape, axis, line, i)] = of;
+            }
+        }
+        let cols = shape.cols as usize;
+        let places = numbers(self, from.len(), |at| match axis {
+            Axis::Rows => from[at] as usize * cols + at % cols,
+            Axis::Columns => at - at % cols + from[at] as usize,
+        });
+        let permutation = self.indices(places.len(), |at| from[at]);
+        (self.entries(places, shape), permutation)
+    }
+
+    /// `self`, then `others`, one after the other along an axis.
+    fn concatenate(self, others: &[Self], axis: Axis) -> Self {
+        let all = std::iter::once(self).chain(others.iter().copied());
+        let along = |shape: Shape| if axis == Axis::Rows { shape.rows } else { shape.cols };
+        let length = all.clone().fold(0_u32, |n, a| n.saturating_add(along(a.shape())));
+        let shape = match axis {
+            Axis::Rows => Shape { rows: length, ..self.shape() },
+            Axis::Columns => Shape { cols: length, ..self.shape() },
+        };
+        let mut start = 0;
+        let part = |a: Self| {
+            let at = if axis == Axis::Rows { [start, 0] } else { [0, start] };
+            start += along(a.shape());
+            (a, Linear::Inset(at, shape))
+        };
+        let other = |a: &Self| match axis {
+            Axis::Rows => a.shape().cols != shape.cols,
+            Axis::Columns => a.shape().rows != shape.rows,
+        };
+        if let Some(wrong) = others.iter().find(|&a| other(a)) {
+            return mismatch(self, "concatenate", wrong.shape());
+        }
+        let parts = self.arena().collect(others.len() + 1, all.map(part));
+        parts.map_or(self, |parts| self.assemble(parts, shape, true))
+    }
+    /// `count` rows from `first` on. Shares memory.
+    fn rows(self, first: u32, count: u32) -> Self {
+        let cols = self.shape().cols;
+        self.slice(first as usize * cols as usize, Shape::new(count, cols))
+    }
+    /// `count` columns from `first` on.
+    fn columns(self, first: u32, count: u32) -> Self {
+        self.block([0, first], Shape::new(self.shape().rows, count))
+    }
+    /// Columns `indices[0], indices[1], ...`, repetitions allowed.
+    fn gather_columns(self, indices: &'a [u32]) -> Self {
+        self.transpose().gather_rows(indices).transpose()
+    }
+    /// The reverse: column `i` added to column `indices[i]` of `cols` zero columns.
+    fn scatter_columns(self, indices: &'a [u32], cols: u32) -> Self {
+        self.transpose().scatter_rows(indices, cols).transpose()
+    }
+    /// `down` copies one under another, each `across` times side by side.
+    fn tile(self, down: u32, across: u32) -> Self {
+        let copies = |count: u32| vec![self; count.saturating_sub(1) as usize];
+        let row = if across == 0 {
+            self.columns(0, 0)
+        } else {
+            self.concatenate(&copies(across), Axis::Columns)
+        };
+        let rest = vec![row; down.saturating_sub(1) as usize];
+        if down == 0 { row.rows(0, 0) } else { row.concatenate(&rest, Axis::Rows) }
+    }
+    /// The diagonal, a column.
+    fn diagonal(self) -> Self {
+        let Shape { rows, cols } = self.shape();
+        let places = numbers(self, rows.min(cols) as usize, |i| i * (cols as usize + 1));
+        self.entries(places, Shape::column(rows.min(cols)))
+    }
+    /// The square matrix with these entries on its diagonal, 0 elsewhere.
+    fn to_diagonal(self) -> Self {
+        let n = u32::try_from(self.shape().len()).unwrap_or(u32::MAX);
+        let places = numbers(self, n as usize, |i| i * (n as usize + 1));
+        self.scatter_entries(places, Shape::new(n, n))
+    }
+    /// The lower triangle, diagonal included, 0 above it.
+    fn lower_triangle(self) -> Self {
+        self.binary(mask(self, |row, col| col <= row), Binary::Keep)
+    }
+    /// The upper triangle, diagonal included, 0 below it.
+    fn upper_triangle(self) -> Self {
+        self.binary(mask(self, |row, col| col >= row), Binary::Keep)
+    }
+
+    /// `L` with `L L^T = M` of a symmetric positive definite matrix `self`, lower triangular, see [`Factored::factor`].
+    fn cholesky(self) -> Self {
+        Factored::new(self, Method::Cholesky).factor()
+    }
+    /// `M^-1 b` for each column of `b`, where `self` is the matrix, see [`Factored`] for more of one factorisation.
+    fn solve(self, b: Self, method: Method) -> Self {
+        Factored::new(self, method).solve(b)
+    }
+    /// `ln |det M|`, a scalar.
+    fn log_det(self, method: Method) -> Self {
+        Factored::new(self, method).log_det()
+    }
+    /// `M^-1`
+    fn inverse(self, method: Method) -> Self {
+        let n = self.shape().rows;
+        let ones = self.scalar(1.0).broadcast_to(Shape::column(n));
+        self.solve(ones.to_diagonal(), method)
+    }
+}
+
+impl<'a, A: Array<'a>> Operations<'a> for A {}
+
+/// The entries, unless they cannot be seen, which is a fault.
+fn looked_at<'a, A: Array<'a>>(x: A) -> Option<&'a [A::Elem]> {
+    seen(x).inspect_err(|&fault| x.arena().raise(fault)).ok()
+}
+
+fn mismatch<'a, A: Array<'a>>(x: A, operation: &'static str, right: Shape) -> A {
+    x.arena().raise(Fault::Shapes { operation, left: x.shape(), right });
+    x.constant(Shape::EMPTY, &[])
+}
+
+/// [`Array::indices`] of places; what does not fit is beyond every array.
+fn numbers<'a, A: Array<'a>>(x: A, len: usize, at: impl Fn(usize) -> usize) -> &'a [u32] {
+    x.indices(len, |i| u32::try_from(at(i)).unwrap_or(u32::MAX))
+}
+
+/// How many entries a line along an axis has, and how many lines there are.
+fn lengths(shape: Shape, axis: Axis) -> [u32; 2] {
+    if axis == Axis::Rows { [shape.rows, shape.cols] } else { [shape.cols, shape.rows] }
+}
+
+/// Of entry `i` of a line along an axis.
+fn place(shape: Shape, axis: Axis, line: u32, i: u32) -> usize {
+    let [row, col] = if axis == Axis::Rows { [i, line] } else { [line, i] };
+    row as usize * shape.cols as usize + col as usize
+}
+
+/// What a function of rows is along an axis.
+fn along<'a, A: Array<'a>>(x: A, axis: Axis, f: impl Fn(A) -> A) -> A {
+    if axis == Axis::Columns { f(x) } else { f(x.transpose()).transpose() }
+}
+
+/// Rows, or columns, joined by halves, so that there are as many operations as doublings.
+fn fold<'a, A: Array<'a>>(x: A, axis: Axis, join: impl Fn(A, A) -> A) -> A {
+    if axis == Axis::Columns {
+        return fold(x.transpose(), Axis::Rows, join).transpose();
+    }
+    let mut x = x;
+    while x.shape().rows > 1 {
+        let (rows, half) = (x.shape().rows, x.shape().rows / 2);
+        let joined = join(x.rows(0, half), x.rows(half, half));
+        x = match rows % 2 {
+            0 => joined,
+            _ => joined.concatenate(&[x.rows(rows - 1, 1)], Axis::Rows),
+        };
+    }
+    x
+}
+
+/// 1 where `holds` of row and column, otherwise 0.
+fn mask<'a, A: Array<'a>>(x: A, holds: impl Fn(u32, u32) -> bool) -> A {
+    let (shape, [zero, one]) = (x.shape(), [0.0, 1.0].map(A::Elem::from_f64));
+    let cells = (0..shape.rows).flat_map(|row| (0..shape.cols).map(move |col| (row, col)));
+    let cells = cells.map(|(row, col)| if holds(row, col) { one } else { zero });
+    let made = x.arena().collect(shape.len(), cells);
+    made.map_or_else(|_| x.constant(Shape::EMPTY, &[]), |made| x.constant(shape, made))
+}

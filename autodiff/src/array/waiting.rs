@@ -1,0 +1,61 @@
+//! What waits in a reverse sweep: parts of the adjoints of slices, gathers and the like, so that many of one array are put into
+//! its adjoint in one pass, and none is formed in full.
+
+use crate::arena::Arena;
+use crate::array::Array;
+use crate::array::element::Element;
+use crate::array::linear::Linear;
+use crate::shape::Shape;
+
+/// A part of an adjoint, how it is spread over it, and the part that came before.
+#[derive(Clone, Copy)]
+struct Part<'a, A, T> {
+    part: (A, Linear<'a, T>),
+    before: Option<&'a Self>,
+    /// Number of those up to it.
+    count: usize,
+}
+
+/// Of each record the last part that waits for it. Without memory until something does.
+pub(crate) struct Waiting<'a, A, T> {
+    last: &'a mut [Option<&'a Part<'a, A, T>>],
+}
+
+impl<A, T> Default for Waiting<'_, A, T> {
+    fn default() -> Self {
+        Self { last: &mut [] }
+    }
+}
+
+impl<'a, T: Element, A: Array<'a, Elem = T>> Waiting<'a, A, T> {
+    /// Lets a part wait for one of so many records.
+    pub(crate) fn push(
+        &mut self,
+        arena: &'a Arena,
+        records: usize,
+        record: usize,
+        part: (A, Linear<'a, T>),
+    ) {
+        if self.last.is_empty() {
+            let Ok(last) = arena.fill(records, None) else { return };
+            self.last = last;
+        }
+        let before = self.last[record];
+        let count = before.map_or(0, |before| before.count) + 1;
+        self.last[record] = arena.put(Part { part, before, count }).ok();
+    }
+
+    /// The sum of what waits for a record.
+    pub(crate) fn take(&self, arena: &'a Arena, record: usize) -> Option<A> {
+        let last = self.last.get(record).copied().flatten()?;
+        let parts = std::iter::successors(Some(last), |part| part.before).map(|part| part.part);
+        let parts = arena.collect(last.count, parts).ok()?;
+        // In the order in which they came.
+        parts.reverse();
+        let (part, f) = last.part;
+        Some(match parts.len() {
+            1 => part.map_linear(f),
+            _ => part.assemble(parts, f.result(part.shape()).unwrap_or(Shape::EMPTY), false),
+        })
+    }
+}

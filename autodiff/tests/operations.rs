@@ -1,0 +1,208 @@
+//! Values of the operations that are made of others, each worked out by hand or by a formula of its own; their conventions; and
+//! what many parts of one array take.
+
+use hypertape_autodiff::{
+    Arena, Array, Axis, Element, Factored, Method, Operations, Shape, Tape, Tensor, Var, Workspace,
+};
+
+/// `1 2 -3; 4 -5 6`
+const X: [f64; 6] = [1.0, 2.0, -3.0, 4.0, -5.0, 6.0];
+
+/// Of an operation on `X`: shape and entries, to rounding, in `f64` and `f32`.
+macro_rules! values {
+    ($($name:ident: |$x:ident| $body:expr => [$rows:literal $cols:literal] $values:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            fn f<'a, A: Array<'a>>($x: A) -> A {
+                $body
+            }
+            fn check<T: Element>(units: f64) {
+                let (arena, x, known) = (Arena::new(), X.map(T::from_f64), $values);
+                let found = f(Tensor::new(&arena, Shape::new(2, 3), &x));
+                arena.status().unwrap();
+                assert_eq!((found.shape(), found.values().len()), (Shape::new($rows, $cols), known.len()));
+                for (found, known) in found.values().iter().zip(known) {
+                    let gap = (found.as_f64() - known).abs();
+                    assert!(gap <= units * known.abs().max(1.0), "{found} is not {known}");
+                }
+            }
+            // A few roundings each.
+            check::<f64>(1e-15);
+            check::<f32>(5e-7);
+        }
+    )*};
+}
+
+values! {
+    transpose: |x| x.transpose() => [3 2] [1.0, 4.0, 2.0, -5.0, -3.0, 6.0];
+    block: |x| x.block([0, 1], Shape::new(2, 2)) => [2 2] [2.0, -3.0, -5.0, 6.0];
+    inset: |x| x.columns(2, 1).inset([1, 1], Shape::new(3, 2)) => [3 2] [0.0, 0.0, 0.0, -3.0, 0.0, 6.0];
+    entries: |x| x.entries(&[5, 0, 0], Shape::new(1, 3)) => [1 3] [6.0, 1.0, 1.0];
+    scatter_entries: |x| x.scatter_entries(&[1, 0, 3, 1, 0, 3], Shape::column(4)) => [4 1] [-3.0, 5.0, 0.0, 3.0];
+    gather_columns: |x| x.gather_columns(&[2, 2, 0]) => [2 3] [-3.0, -3.0, 1.0, 6.0, 6.0, 4.0];
+    scatter_columns: |x| x.scatter_columns(&[1, 0, 1], 2) => [2 2] [2.0, -2.0, -5.0, 10.0];
+    stack: |x| x.rows(1, 1).stack(&[x.columns(0, 1), x.block([0, 1], Shape::SCALAR)]) =>
+        [6 1] [4.0, -5.0, 6.0, 1.0, 4.0, 2.0];
+    one_under_another: |x| x.rows(1, 1).concatenate(&[x], Axis::Rows) => [3 3] [4.0, -5.0, 6.0, 1.0, 2.0, -3.0, 4.0, -5.0, 6.0];
+    side_by_side: |x| x.concatenate(&[x.columns(1, 1)], Axis::Columns) => [2 4] [1.0, 2.0, -3.0, 2.0, 4.0, -5.0, 6.0, -5.0];
+    tile: |x| x.columns(1, 1).tile(2, 2) => [4 2] [2.0, 2.0, -5.0, -5.0, 2.0, 2.0, -5.0, -5.0];
+    diagonal: |x| x.diagonal() => [2 1] [1.0, -5.0];
+    to_diagonal: |x| x.columns(1, 1).to_diagonal() => [2 2] [2.0, 0.0, 0.0, -5.0];
+    lower_triangle: |x| x.lower_triangle() => [2 3] [1.0, 0.0, 0.0, 4.0, -5.0, 0.0];
+    upper_triangle: |x| x.upper_triangle() => [2 3] [1.0, 2.0, -3.0, 0.0, -5.0, 6.0];
+    cumulative_sum_down: |x| x.cumulative_sum(Axis::Rows) => [2 3] [1.0, 2.0, -3.0, 5.0, -3.0, 3.0];
+    cumulative_sum_across: |x| x.cumulative_sum(Axis::Columns) => [2 3] [1.0, 3.0, 0.0, 4.0, -1.0, 5.0];
+    max_down: |x| x.max_over(Axis::Rows) => [1 3] [4.0, 2.0, 6.0];
+    min_across: |x| x.min_over(Axis::Columns) => [2 1] [-3.0, -5.0];
+    product_down: |x| x.product_over(Axis::Rows) => [1 3] [4.0, -10.0, -18.0];
+    product_across: |x| x.product_over(Axis::Columns) => [2 1] [-6.0, -120.0];
+    logsumexp_down: |x| x.logsumexp_over(Axis::Rows) => [1 3]
+        [4.0 + (-3_f64).exp().ln_1p(), 2.0 + (-7_f64).exp().ln_1p(), 6.0 + (-9_f64).exp().ln_1p()];
+    softmax_down: |x| x.softmax_over(Axis::Rows).columns(0, 1) => [2 1]
+        [1.0 / (1.0 + 3_f64.exp()), 1.0 / (1.0 + (-3_f64).exp())];
+    sort: |x| x.sort(Axis::Columns).0 => [2 3] [-3.0, 1.0, 2.0, -5.0, 4.0, 6.0];
+    sort_down: |x| x.sort(Axis::Rows).0 => [2 3] [1.0, -5.0, -3.0, 4.0, 2.0, 6.0];
+    select: |x| x.less(x.scalar(0.0)).select(x.scalar(10.0), x) => [2 3] [1.0, 2.0, 10.0, 4.0, 10.0, 6.0];
+    at_most: |x| x.at_most(x.columns(0, 1)) => [2 3] [1.0, 0.0, 1.0, 1.0, 1.0, 0.0];
+    equal: |x| x.equal(x.scalar(-5.0)) => [2 3] [0.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+    clamp: |x| x.clamp(-4.0, 3.0) => [2 3] [1.0, 2.0, -3.0, 3.0, -4.0, 3.0];
+    hypot: |x| x.columns(0, 2).hypot(x.columns(2, 1)) => [2 2] [10_f64.sqrt(), 13_f64.sqrt(), 52_f64.sqrt(), 61_f64.sqrt()];
+    atan2: |x| x.rows(0, 1).atan2(x.rows(1, 1)) => [1 3]
+        [0.244_978_663_126_864_14, 2.761_086_276_477_428, -0.463_647_609_000_806_1];
+    power: |x| x.power(x.rows(0, 1)) => [2 3] [1.0, 4.0, -1.0 / 27.0, 4.0, 25.0, 1.0 / 216.0];
+    xlogy: |x| x.columns(0, 2).xlogy(x.scalar(2.0)) => [2 2]
+        [0.693_147_180_559_945_3, 1.386_294_361_119_890_6, 2.772_588_722_239_781_2, -3.465_735_902_799_726_5];
+    silu: |x| x.columns(0, 2).silu() => [2 2]
+        [0.731_058_578_630_004_9, 1.761_594_155_955_764_9, 3.928_055_160_151_634, -0.033_464_254_621_424_6];
+    gelu: |x| x.columns(0, 2).gelu() => [2 2]
+        [0.841_344_746_068_542_9, 1.954_499_736_103_641_6, 3.999_873_315_032_667_5, -1.433_257_859_394_643_3e-6];
+    ln_gamma: |x| x.rows(1, 1).abs().ln_gamma() => [1 3] [6_f64.ln(), 24_f64.ln(), 120_f64.ln()];
+    digamma: |x| x.columns(0, 1).digamma() => [2 1] [-0.577_215_664_901_532_9, 1.256_117_668_431_800_5];
+    batched: |x| x.transpose().batched_matmul(x.reshape(Shape::new(6, 1)), 3, [false, false]) =>
+        [3 1] [9.0, -26.0, 51.0];
+    inverse: |x| x.columns(0, 2).inverse(Method::Lu) => [2 2] [5.0 / 13.0, 2.0 / 13.0, 4.0 / 13.0, -1.0 / 13.0];
+    solve: |x| x.columns(0, 2).solve(x.columns(1, 2), Method::Lu) => [2 2] [0.0, -3.0 / 13.0, 1.0, -18.0 / 13.0];
+    log_det: |x| x.columns(0, 2).log_det(Method::Lu) => [1 1] [13_f64.ln()];
+    sign: |x| Factored::new(x.columns(0, 2), Method::Lu).sign() => [1 1] [-1.0];
+    // Of (2, 0; 6, -5) times its transpose.
+    cholesky: |x| {
+        let factor = x.entries(&[1, 0, 5, 4], Shape::new(2, 2)).lower_triangle();
+        factor.matmul_transposed(false, factor, true).cholesky()
+    } => [2 2] [2.0, 0.0, 6.0, 5.0];
+}
+
+/// Value and gradient of a sum of entries at one column.
+fn gradient<const N: usize>(
+    f: impl for<'a> Fn(Var<'a, Tensor<'a, f64>>) -> Var<'a, Tensor<'a, f64>>,
+    x: [f64; N],
+) -> (f64, [f64; N]) {
+    let (mut y, mut x_bar) = ([0.0], [0.0; N]);
+    let shapes = [Shape::column(u32::try_from(N).unwrap())];
+    let at = [&x[..], &[1.0]];
+    let mut workspace = Workspace::new();
+    workspace.vjp_with(&(), |(), x| f(x[0]).sum(), &shapes, at, [&mut y, &mut x_bar]).unwrap();
+    (y[0], x_bar)
+}
+
+#[test]
+fn conventions_of_choices_hold() {
+    let nan = f64::NAN;
+    // Nothing passes from what is not chosen: ln is NaN at -1, its slope as well.
+    let (y, d) = gradient(|x| x.scalar(0.0).less(x).select(x.ln(), x * 3.0), [-1.0, 2.0]);
+    assert_eq!((y, d), (2_f64.ln() - 3.0, [3.0, 0.5]));
+    // The first of several is the largest; a number goes before NaN.
+    assert_eq!(gradient(|x| x.max_over(Axis::Rows), [1.0, 3.0, 3.0]), (3.0, [0.0, 1.0, 0.0]));
+    assert_eq!(gradient(|x| x.min_over(Axis::Rows), [nan, 3.0, 1.0]), (1.0, [0.0, 0.0, 1.0]));
+    // A product with a zero, and with two.
+    assert_eq!(gradient(|x| x.product_over(Axis::Rows), [2.0, 0.0, 5.0]), (0.0, [0.0, 10.0, 0.0]));
+    assert_eq!(gradient(|x| x.product_over(Axis::Rows), [0.0, 0.0, 5.0]), (0.0, [0.0; 3]));
+    // Flat at and beyond the ends; an infinite end is none.
+    let d = gradient(|x| x.clamp(0.0, f64::INFINITY), [-1.0, 0.0, 2.0]);
+    assert_eq!(d, (2.0, [0.0, 0.0, 1.0]));
+    assert!(gradient(|x| x.clamp(0.0, 1.0), [nan, 2.0]).0.is_nan());
+    // Where both are 0.
+    assert_eq!(gradient(|x| x.hypot(x.scalar(0.0)), [0.0]), (0.0, [0.0]));
+    assert_eq!(gradient(|x| x.atan2(x), [0.0]), (0.0, [0.0]));
+    // x ln y at 0 has slopes ln y and 0; x^y at 0.
+    assert_eq!(
+        gradient(|x| x.rows(0, 1).xlogy(x.rows(1, 1)), [0.0, 4.0]),
+        (0.0, [4_f64.ln(), 0.0])
+    );
+    assert_eq!(gradient(|x| x.rows(0, 1).power(x.rows(1, 1)), [0.0, 0.5]), (0.0, [0.0, 0.0]));
+    assert_eq!(gradient(|x| x.rows(0, 1).power(x.rows(1, 1)), [0.0, 1.0]), (0.0, [1.0, 0.0]));
+    // The limits at minus infinity.
+    assert_eq!(gradient(|x| x.silu(), [f64::NEG_INFINITY]), (0.0, [0.0]));
+    assert_eq!(gradient(|x| x.gelu(), [f64::NEG_INFINITY]), (0.0, [0.0]));
+}
+
+#[test]
+fn indices_are_those_of_the_chosen() {
+    let arena = Arena::new();
+    let x = Tensor::new(&arena, Shape::new(2, 3), &X);
+    assert_eq!(x.argmax(Axis::Rows), [1, 0, 1]);
+    assert_eq!(x.argmax(Axis::Columns), [1, 2]);
+    assert_eq!(x.sort(Axis::Columns).1, [2, 0, 1, 1, 0, 2]);
+    assert_eq!(x.rows(0, 0).argmax(Axis::Rows), []);
+    let ties = Tensor::new(&arena, Shape::column(4), &[2.0, f64::NAN, 1.0, 2.0]);
+    assert_eq!((ties.argmax(Axis::Rows), ties.sort(Axis::Rows).1), (&[0][..], &[2, 0, 3, 1][..]));
+}
+
+/// Bytes and gradient of a sweep over `n` parts of one array, and records.
+fn swept(
+    n: u32,
+    f: impl for<'a> Fn(Var<'a, Tensor<'a, f64>>) -> Var<'a, Tensor<'a, f64>>,
+) -> (usize, Vec<f64>) {
+    let (record, sweep) = (Arena::new(), Arena::new());
+    let data: Vec<f64> = (0..n).map(f64::from).collect();
+    let tape = Tape::new(&record).unwrap();
+    let x = tape.variable(Tensor::new(&record, Shape::column(n), &data));
+    let y = f(x).sum();
+    let one = y.value().within(&sweep).scalar(1.0);
+    let adjoints = tape.finish().pull(&[(y.id().unwrap(), one)], &sweep);
+    sweep.status().unwrap();
+    let gradient = adjoints.get(x.id().unwrap()).unwrap().values().to_vec();
+    (record.used() + sweep.used(), gradient)
+}
+
+#[test]
+fn many_parts_of_one_array_take_memory_in_proportion() {
+    // Each entry on its own, squared, and all of them stacked.
+    let taken = |n: u32| {
+        swept(n, |x| {
+            let parts: Vec<_> = (0..x.shape().rows).map(|i| x.rows(i, 1).square()).collect();
+            parts[0].stack(&parts[1..])
+        })
+    };
+    let ((small, _), (large, gradient)) = (taken(100), taken(1600));
+    let known: Vec<f64> = (0..1600).map(|i| 2.0 * f64::from(i)).collect();
+    assert_eq!(gradient, known);
+    // A full array for each part would be 17 times as much an entry.
+    assert!(large < 17 * small, "{small} {large}");
+}
+
+#[test]
+fn faults_name_the_operation() {
+    let told = |f: &dyn Fn(Tensor<f64>) -> Tensor<f64>| {
+        let arena = Arena::new();
+        let _ = f(Tensor::new(&arena, Shape::new(2, 3), &X));
+        arena.status().unwrap_err().to_string()
+    };
+    assert_eq!(
+        told(&|x| x.concatenate(&[x.transpose()], Axis::Rows)),
+        "concatenate: shapes 2x3 and 3x2 do not match"
+    );
+    assert_eq!(told(&|x| x.columns(2, 2)), "block: shapes 2x3 and 2x2 do not match");
+    assert_eq!(
+        told(&|x| x.entries(&[6], Shape::SCALAR)),
+        "entries: index 6 is out of range, expected less than 6"
+    );
+    assert_eq!(
+        told(&|x| x.batched_matmul(x, 2, [false; 2])),
+        "batched_matmul: shapes 2x3 and 2x3 do not match"
+    );
+    assert_eq!(told(&|x| x.inverse(Method::Lu)), "lu: shape 2x3, expected a square matrix");
+    assert_eq!(
+        told(&|x| x.columns(0, 2).cholesky()),
+        "cholesky: entries (1, 0) and (0, 1) are 4 and 2, expected a symmetric matrix"
+    );
+}
