@@ -24,6 +24,7 @@ mod table;
 mod values;
 mod warned;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 pub use app::{App, Precise};
+pub use point::data_hash;
+pub use values::bytes;
 
 use crate::problems::Entry;
 use crate::{Ranks, Schedule, Simd};
@@ -56,7 +59,12 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
 impl App<'_> {
     /// Runs the command line of this process.
     pub fn main(&self) -> ExitCode {
-        let args = match Args::try_parse() {
+        ExitCode::from(self.main_with(std::env::args_os()))
+    }
+
+    /// Runs the command line `arguments`, the first of which is the program's name, and returns the exit status.
+    pub fn main_with(&self, arguments: impl IntoIterator<Item = OsString>) -> u8 {
+        let args = match Args::try_parse_from(arguments) {
             Ok(args) => args,
             Err(error) => return refuse(&error),
         };
@@ -64,7 +72,7 @@ impl App<'_> {
         let _until_the_end = ranks::processes::join();
         let checked = Simd::from_environment().map_err(Failure::usage);
         let (status, why) = match checked.and_then(|_| execute(args.command, self)) {
-            Ok(()) => return ExitCode::SUCCESS,
+            Ok(()) => return 0,
             Err(Failure::Usage(why)) => (2, Some(why)),
             Err(Failure::Unread) => (1, None),
             Err(Failure::Interrupted(why)) => (130, Some(why)),
@@ -75,7 +83,7 @@ impl App<'_> {
         }
         #[cfg(feature = "mpi")]
         ranks::processes::end(status);
-        ExitCode::from(status)
+        status
     }
 }
 
@@ -139,7 +147,7 @@ fn complain(why: &str) {
 }
 
 /// Help and version as they are; every other answer of the parser as one line.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let printed = error.print().and_then(|()| io::stdout().flush());
@@ -147,7 +155,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         if let Some(why) = &unwritten {
             complain(&format!("standard output: {why}"));
         }
-        return ExitCode::from(if asked { u8::from(unwritten.is_some()) } else { 2 });
+        return if asked { u8::from(unwritten.is_some()) } else { 2 };
     }
     let text = error.to_string();
     // What is wrong, then tips, then the usage and a pointer to --help.
@@ -157,5 +165,5 @@ fn refuse(error: &clap::Error) -> ExitCode {
         told.map(|p| p.lines().map(str::trim).collect::<Vec<_>>().join(" ")).collect();
     let line = told.join("; ");
     complain(&format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(&line)));
-    ExitCode::from(2)
+    2
 }

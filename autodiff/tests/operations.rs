@@ -142,7 +142,7 @@ fn indices_are_those_of_the_chosen() {
     assert_eq!(x.argmax(Axis::Rows), [1, 0, 1]);
     assert_eq!(x.argmax(Axis::Columns), [1, 2]);
     assert_eq!(x.sort(Axis::Columns).1, [2, 0, 1, 1, 0, 2]);
-    assert_eq!(x.rows(0, 0).argmax(Axis::Rows), []);
+    assert!(x.rows(0, 0).argmax(Axis::Rows).is_empty());
     let ties = Tensor::new(&arena, Shape::column(4), &[2.0, f64::NAN, 1.0, 2.0]);
     assert_eq!((ties.argmax(Axis::Rows), ties.sort(Axis::Rows).1), (&[0][..], &[2, 0, 3, 1][..]));
 }

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hypertape_autodiff::Element;
@@ -123,8 +122,8 @@ pub trait Observer<T> {
         Ok(())
     }
 
-    /// A flag that asks the run to end, looked at before each evaluation: the iteration that it falls into is not counted.
-    fn flag(&self) -> Option<Arc<AtomicBool>> {
+    /// What asks the run to end, looked at before each evaluation: the iteration that it falls into is not counted.
+    fn stop(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
         None
     }
 

@@ -5,7 +5,6 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hypertape_autodiff::Element;
@@ -195,19 +194,19 @@ impl<T: Element> Run<T> {
         Ok(records)
     }
 
-    /// What asks for an end within an iteration: flags of observers, the time that is left. Processes end together, after an
+    /// What asks for an end within an iteration: observers, the time that is left. Processes end together, after an
     /// iteration.
-    fn stop(&self, flags: &[Arc<AtomicBool>], elapsed: Duration) -> Option<Stop> {
+    fn stop(&self, asked: &[Stop], elapsed: Duration) -> Option<Stop> {
         let deadline = self
             .limits
             .time
             .and_then(|limit| Instant::now().checked_add(limit.saturating_sub(elapsed)));
-        if flags.is_empty() && deadline.is_none() {
+        if asked.is_empty() && deadline.is_none() {
             return None;
         }
-        let flags = flags.to_vec();
+        let asked = asked.to_vec();
         Some(Arc::new(move || {
-            flags.iter().any(|flag| flag.load(Ordering::Relaxed))
+            asked.iter().any(|stop| stop())
                 || deadline.is_some_and(|deadline| Instant::now() >= deadline)
         }))
     }
@@ -220,7 +219,7 @@ impl<T: Element> Run<T> {
         until: usize,
         observers: &mut [&mut dyn Observer<T>],
     ) -> Result<(Vec<Record>, Option<End>), Error> {
-        let flags: Vec<_> = observers.iter().filter_map(|observer| observer.flag()).collect();
+        let asked: Vec<_> = observers.iter().filter_map(|observer| observer.stop()).collect();
         let mut gradient = vec![T::zero(); state.x.len()];
         let mut records: Vec<Record> = Vec::new();
         // The record that is under way, and its point.
@@ -232,7 +231,7 @@ impl<T: Element> Run<T> {
             let draw = Draw::new(self.seed, iteration as u64);
             let inner = self.coupling.inner(&self.inner, iteration);
             let within = !brief && !oracle.has_ranks();
-            let stop = within.then(|| self.stop(&flags, state.elapsed)).flatten();
+            let stop = within.then(|| self.stop(&asked, state.elapsed)).flatten();
             // Where the iteration begins again, should it be stopped.
             let before = stop.is_some().then(|| (estimator.state(), oracle.warm()));
             oracle.set_stop(stop);
@@ -271,7 +270,7 @@ impl<T: Element> Run<T> {
             } else if every > 1 {
                 point.clone_from(&state.x);
             }
-            let mut stop = brief && flags.iter().any(|flag| flag.load(Ordering::Relaxed));
+            let mut stop = brief && asked.iter().any(|stop| stop());
             let whole = (iteration + 1).is_multiple_of(every) || iteration + 1 == until;
             if whole || stop || end.is_some() {
                 let x = if every > 1 { &point } else { &state.x };

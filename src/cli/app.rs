@@ -1,5 +1,7 @@
 //! `App`: the problems and everything else that a command line knows by name.
 
+use std::ffi::OsString;
+
 use crate::coupling::Coupling;
 use crate::problems::{Entry, Precision};
 use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled, Spelling};
@@ -85,6 +87,7 @@ use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled,
 #[derive(Debug)]
 pub struct App<'c> {
     pub(crate) catalogue: &'c [Entry],
+    pub(crate) program: Vec<OsString>,
     double: Registry<f64>,
     single: Registry<f32>,
 }
@@ -92,7 +95,16 @@ pub struct App<'c> {
 impl<'c> App<'c> {
     /// Over `catalogue`, with the choices that there are.
     pub fn new(catalogue: &'c [Entry]) -> Self {
-        Self { catalogue, double: Registry::default(), single: Registry::default() }
+        let program = Vec::new();
+        Self { catalogue, program, double: Registry::default(), single: Registry::default() }
+    }
+
+    /// Started again, as a study does for each cell, by `program` and its arguments: for a command line within a program of
+    /// other uses, such as an interpreter. By default the file of this process.
+    #[must_use]
+    pub fn program(mut self, program: impl IntoIterator<Item = OsString>) -> Self {
+        self.program = program.into_iter().collect();
+        self
     }
 
     /// With another estimator.

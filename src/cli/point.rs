@@ -129,7 +129,10 @@ pub(crate) fn open_at<T: Precise>(
 
 /// At the draws of `seed`: of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which
 /// the rest does; of every task of the first meta-batch.
-pub(crate) fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<String, Error> {
+///
+/// # Errors
+/// As the evaluations of the problem.
+pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<String, Error> {
     // What an estimate may take is no matter here.
     let memory = oracle.memory();
     oracle.set_memory(None);

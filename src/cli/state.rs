@@ -121,8 +121,9 @@ impl Interrupt {
 }
 
 impl<T> Observer<T> for Interrupt {
-    fn flag(&self) -> Option<Arc<AtomicBool>> {
-        Some(Arc::clone(&self.0))
+    fn stop(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
+        let typed = Arc::clone(&self.0);
+        Some(Arc::new(move || typed.load(Ordering::Relaxed)))
     }
 
     fn record(&mut self, _: &Record, _: &[T]) -> ControlFlow<()> {

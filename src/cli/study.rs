@@ -66,7 +66,7 @@ fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failur
     let (shard, shards) = options.shard.unwrap_or((1, 1));
     let mine: Vec<usize> = (shard - 1..study.cells.len()).step_by(shards).collect();
     if options.dry_run {
-        return estimate(&study, &mine, options, out);
+        return estimate(app, &study, &mine, options, out);
     }
     let mut records = Records::open(&folder, &study, file)?;
     let missing = records.missing(&study.cells, &mine)?;
@@ -79,8 +79,8 @@ fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failur
     let keys: Vec<_> = keys.collect::<Result<_, Failure>>()?;
     let first: Vec<_> =
         keys.into_iter().filter(|(_, key)| seen.insert(key.clone())).map(|(i, _)| i).collect();
-    run_all(&study, &first, options, &mut records)?;
-    run_all(&study, &records.missing(&study.cells, &missing)?, options, &mut records)?;
+    run_all(app, &study, &first, options, &mut records)?;
+    run_all(app, &study, &records.missing(&study.cells, &missing)?, options, &mut records)?;
     tell(&study, &records, out)?;
     let outcomes = mine.iter().filter_map(|&i| records.slots[i].as_ref());
     let troubles: Vec<_> = outcomes.filter_map(|r| r.outcome.as_ref().err()).collect();
@@ -97,6 +97,7 @@ fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failur
 
 /// Runs cells in the order of the grid, `--jobs` at a time, until all are recorded or one cannot be.
 fn run_all(
+    app: &App,
     study: &Study,
     missing: &[usize],
     options: &Options,
@@ -110,7 +111,7 @@ fn run_all(
     let work = || {
         while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = &study.cells[i];
-            let result = child::run(cell, &study.folder, limits, &turns).and_then(|outcome| {
+            let result = child::run(app, cell, &study.folder, limits, &turns).and_then(|outcome| {
                 let mut records = records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 records.add(&study.cells, i, outcome, options.jobs)
             });
@@ -135,6 +136,7 @@ fn run_all(
 
 /// The number of cells, and the time that they may take by one short measurement a kind of cell.
 fn estimate(
+    app: &App,
     study: &Study,
     mine: &[usize],
     options: &Options,
@@ -148,7 +150,7 @@ fn estimate(
         let key = json(&kind)?;
         let each = match known.get(&key) {
             Some(&each) => each,
-            None => match child::ask(cell, &study.folder, Task::Probe, Limits::of(options))? {
+            None => match child::ask(app, cell, &study.folder, Task::Probe, Limits::of(options))? {
                 Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds.iter().sum()),
                 // A cell that fails at once takes no time.
                 _ => 0.0,

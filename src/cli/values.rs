@@ -41,8 +41,11 @@ pub(crate) fn shard(text: &str) -> Result<(usize, usize), &'static str> {
     parts.filter(|&(i, n)| 0 < i && i <= n).ok_or("expected I/N with I from 1 to N")
 }
 
-/// `1000`, `64KiB`, `1.5GiB`, `10MB`.
-pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
+/// Reads `1000`, `64KiB`, `1.5GiB`, `10MB`.
+///
+/// # Errors
+/// What was expected, for anything else.
+pub fn bytes(text: &str) -> Result<u64, &'static str> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = match unit {

@@ -15,7 +15,7 @@ fn run(line: &str, folder: &Path) -> (i32, String, String) {
     (output.status.code().unwrap(), out, err)
 }
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "",
     "problems",
     "estimators",

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cell::{Cell, Done, Reply, Task, Trouble};
+use crate::cli::app::App;
 use crate::cli::args::{Asked, Study as Options};
 use crate::cli::failure::{Failure, json};
 use crate::cli::gradient::process_peak;
@@ -49,6 +50,7 @@ pub(super) type Turns = RwLock<()>;
 /// # Errors
 /// If this program cannot be started again. That a cell fails is a result.
 pub(super) fn run(
+    app: &App,
     cell: &Cell,
     folder: &Path,
     limits: Limits,
@@ -56,7 +58,7 @@ pub(super) fn run(
 ) -> Result<Result<Done, Trouble>, Failure> {
     let counted = {
         let _turn = turns.read();
-        ask(cell, folder, Task::Count, limits)?
+        ask(app, cell, folder, Task::Count, limits)?
     };
     let mut done = match counted {
         Reply::Counted(done) => *done,
@@ -70,7 +72,7 @@ pub(super) fn run(
             // What `auto` finds is not left to a second measurement.
             cell.run.common.schedule = Asked::Given(taken);
         }
-        match ask(&cell, folder, Task::Time, limits)? {
+        match ask(app, &cell, folder, Task::Time, limits)? {
             Reply::Seconds(times) => done.timed(times),
             Reply::Failed(trouble) => return Ok(Err(trouble)),
             Reply::Counted(_) => {
@@ -83,13 +85,21 @@ pub(super) fn run(
 
 /// One question about a cell of the study in `folder`, answered by a process of its own.
 pub(super) fn ask(
+    app: &App,
     cell: &Cell,
     folder: &Path,
     task: Task,
     limits: Limits,
 ) -> Result<Reply, Failure> {
     let told = |e: std::io::Error| Failure::run(format!("cannot start a process for a cell: {e}"));
-    let mut command = Command::new(std::env::current_exe().map_err(told)?);
+    let mut command = match app.program.split_first() {
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            command
+        }
+        None => Command::new(std::env::current_exe().map_err(told)?),
+    };
     command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(told)?;
     let clock = Instant::now();

@@ -1,0 +1,352 @@
+"""``Bilevel``: what can be done with a problem, whether it comes from the catalogue or from losses of one's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from .errors import InputError
+from .layout import Arrays, Layout
+from .results import Checks, Cost, Hypergradient, Plan, Run, Table
+
+CHECKED_STEPS = 10
+"""Inner steps of a check: a step is right or wrong whatever their number."""
+
+
+class Bilevel:
+    """A bilevel problem: minimise ``F(x) = f(x, w_r)``, where ``w_r`` comes from ``r`` steps on ``g(x, w)``.
+
+    Options that all methods take, by name:
+
+    - ``x``: the outer point, as the start was given; by default the start.
+    - ``steps``, ``lr``, ``tolerance``: number and size of the inner steps; the loop ends early with the first step of length
+      ``tolerance * lr``.
+    - ``rule``: the inner rule, such as ``"adam:b1=0.8"``; by default that of the problem. Or a function such as
+      ``lambda w, g, m, lr: (w - lr * (0.9 * m + g), 0.9 * m + g)``: its arguments ``w``, ``g``, ``x``, ``t`` (the step) and ``lr`` are known
+      by their names, others are what it remembers.
+    - ``schedule``: what an exact gradient stores, such as ``"binomial:c=10"``; ``"auto"`` is the fastest by the clock that fits
+      into ``memory``. By default all states, or as many checkpoints as ``memory`` allows.
+    - ``memory``: bytes that an estimate may take, such as ``"1MiB"``, known before it runs and never exceeded.
+    - ``batch``: samples a mini-batch, drawn anew for each evaluation of a loss, of problems that have the setting.
+    - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``), ``threads``.
+    - ``init``: the inner start in place of the problem's own, where that does not depend on ``x``.
+
+    Names and settings of everything that is chosen are listed by ``ht.choices("estimators")`` and the command line.
+    """
+
+    def __init__(self, core: _core.Problem, x: Layout, w: Layout) -> None:
+        self._core, self._x, self._w = core, x, w
+        self._batches: dict[int, _core.Problem] = {}
+        self._rules: dict[Any, Any] = {}
+        self._defaults = core.defaults()
+
+    @property
+    def name(self) -> str:
+        """The name, with settings that are not their defaults."""
+        return self._defaults["name"]
+
+    @property
+    def x(self) -> Arrays:
+        """The outer start."""
+        return self._x.unpack(self._start(0))
+
+    @property
+    def w(self) -> Arrays:
+        """The inner start, at the outer start."""
+        return self._w.unpack(self._start(1))
+
+    def _start(self, which: int) -> np.ndarray:
+        starts = self._core.starts()[which]
+        return np.concatenate([values for *_, values in starts])
+
+    def __repr__(self) -> str:
+        sizes = f"{self._x.size} outer and {self._w.size} inner variables"
+        steps, lr = self._defaults["steps"], self._defaults["lr"]
+        return f"{type(self).__name__}({self.name!r}): {sizes}, {steps} steps, lr {lr}"
+
+    def hypergradient(self, x: Arrays = None, *, estimator: str = "exact", **options: Any) -> Hypergradient:
+        """``dF/dx`` at ``x`` by an estimator, its loss and cost.
+
+        Cost of ``"exact"``: ``r`` inner gradients and ``r`` Hessian-vector products, and more steps where ``memory`` is less than
+        that of all states. Of the others ``ht.choices("estimators")`` tells.
+
+        Raises ``InputError`` for names and shapes that do not fit, ``RunError`` for what fails on the way.
+        """
+        (core, given), at = self._batched(options), self._point(x)
+        told = core.hypergradient(at, _text(estimator, "estimator"), given)
+        return Hypergradient(
+            gradient=self._x.unpack(told.pop("gradient")),
+            cost=Cost(**told.pop("cost")),
+            solve=lambda: self._w.unpack(core.solve(at, 0, given)[1]),
+            **told,
+        )
+
+    def loss(self, x: Arrays = None, **options: Any) -> float:
+        """``F(x)``. Cost: the inner loop and one outer loss."""
+        core, given = self._batched(options)
+        return core.solve(self._point(x), 0, given)[0]
+
+    def solve(self, x: Arrays = None, **options: Any) -> Arrays:
+        """``w_r``, of the last task. Cost: the inner loop."""
+        core, given = self._batched(options)
+        return self._w.unpack(core.solve(self._point(x), 0, given)[1])
+
+    def plan(self, x: Arrays = None, *, estimator: str = "exact", draws: int = 0, **options: Any) -> Plan:
+        """Schedules of ``estimator`` that fit into ``memory``, the fastest first, by times that are measured now.
+
+        With ``draws`` above 0 unbiased estimators too, weighed by time and second moment from so many exact gradients.
+        """
+        core, given = self._batched(options)
+        schedules, worths = core.plan(self._point(x), _text(estimator, "estimator"), _count(draws, "draws", 0), given)
+        return Plan(Table(schedules), Table(worths))
+
+    def certify(self, estimators: str | list[str], x: Arrays = None, *, draws: int = 20, **options: Any) -> Table:
+        """Error, variance, second moment and time of estimators over ``draws``, beside exact gradients of the same draws.
+
+        The first row is that of ``exact``. Cost: ``draws`` estimates by each, and as many exact gradients.
+        """
+        texts = [estimators] if isinstance(estimators, str) else [_text(text, "estimators") for text in estimators]
+        core, given = self._batched(options)
+        rows = core.certify(self._point(x), texts, _count(draws, "draws", 2), given)
+        return Table(rows, ("variance_error", "second_moment_error", "warnings"))
+
+    def check(self, x: Arrays = None, **options: Any) -> Checks:
+        """The problem's own derivatives, against differences and against each other, near the start or at ``x``.
+
+        ``checks.failed`` names what failed. Cost: two exact hypergradients of at most ten steps, unless ``steps`` is given.
+        """
+        options.setdefault("steps", min(self._defaults["steps"], CHECKED_STEPS))
+        core, given = self._batched(options)
+        return Checks(core.check(self._point(x), given), ("meaning",))
+
+    def run(
+        self,
+        x: Arrays = None,
+        *,
+        iterations: int | None = None,
+        outer: str | None = None,
+        outer_lr: float | None = None,
+        estimator: str = "exact",
+        coupling: str = "cold",
+        callback: Callable[[dict[str, Any], Arrays], object] | None = None,
+        save: str | Path | None = None,
+        save_every: int = 100,
+        resume: bool = False,
+        gradient_norm: float | None = None,
+        oracle_calls: int | None = None,
+        time: float | None = None,
+        progress: bool | None = None,
+        **options: Any,
+    ) -> Run:
+        """A whole optimisation from ``x`` on: ``iterations`` steps of the outer optimiser.
+
+        ``callback(record, x)`` sees the numbers of each iteration, and the point before its step; it may raise ``StopIteration``
+        to end the run after that step. ``save`` is a folder for the state, from which ``resume=True`` goes on bit for bit; Ctrl-C
+        ends the run within a step, saved. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) end it early.
+        """
+        core, given = self._batched(options)
+        count = self._defaults["iterations"] if iterations is None else _count(iterations, "iterations", 0)
+        if resume and save is None:
+            raise InputError("resume: found no folder, expected one as save")
+        if save is not None:
+            Path(save).mkdir(parents=True, exist_ok=True)
+        plan = {
+            "estimator": _text(estimator, "estimator"),
+            "iterations": count,
+            "outer": self._outer(outer, outer_lr),
+            "coupling": _text(coupling, "coupling"),
+            "gradient_norm": gradient_norm,
+            "oracle_calls": oracle_calls,
+            "time": time,
+            "state": None if save is None else Path(save) / "state.json",
+            "every": _count(save_every, "save_every", 1),
+            "resume": bool(resume),
+        }
+        bar = Bar(count) if progress or (progress is None and sys.stderr.isatty()) else None
+        told = core.run(self._point(x), plan, self._watch(callback, bar), given)
+        if bar:
+            bar.close()
+        end, done = told["x"].astype(np.float64), told["iterations"]
+        warnings = list(dict.fromkeys(line for lines in told["warnings"] for line in lines))
+        run = Run(
+            x=self._x.unpack(told["x"]),
+            best=self._x.unpack(told["best"] if len(told["best"]) else told["x"]),
+            best_loss=told["best_loss"],
+            iterations=done,
+            ended=told["ended"],
+            records=told["records"],
+            warnings=warnings,
+            estimator=told["estimator"],
+            schedule=told["schedule"],
+            solve=lambda: self._w.unpack(core.solve(end, done, given)[1]),
+        )
+        if save is not None:
+            for name, arrays in (("x", run.x), ("best", run.best), ("w", run.w)):
+                self._write(Path(save) / f"{name}.npz", arrays)
+        return run
+
+    def _watch(self, callback: Callable | None, bar: Bar | None) -> Callable | None:
+        if callback is None:
+            return bar
+
+        def watch(record: dict, x: np.ndarray) -> None:
+            if bar:
+                bar(record, x)
+            callback(record, self._x.unpack(x))
+
+        return watch
+
+    @staticmethod
+    def _write(path: Path, arrays: Arrays) -> None:
+        named = arrays if isinstance(arrays, dict) else {str(k): array for k, array in enumerate(arrays)} \
+            if isinstance(arrays, list) else {path.stem: arrays}
+        np.savez(path, **named)
+
+    def _outer(self, outer: str | None, lr: float | None) -> str:
+        own = self._defaults["outer"]
+        text = own if outer is None else _text(outer, "outer")
+        name, _, settings = text.partition(":")
+        kept = [part for part in settings.split(",") if part]
+        if outer is not None and not any(part.startswith("lr=") for part in kept) and lr is None:
+            kept += [part for part in own.partition(":")[2].split(",") if part.startswith("lr=")]
+        if lr is not None:
+            kept = [part for part in kept if not part.startswith("lr=")] + [f"lr={float(lr)!r}"]
+        return name + (":" + ",".join(kept) if kept else "")
+
+    def _rule(self, rule: Any) -> Any:
+        if rule is None:
+            return None
+        from .rules import choose
+
+        return choose(rule, self._w, self._x, self._rules)
+
+    def _batched(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
+        """The problem in mini-batches, if the options say so, and the other options."""
+        others = dict(options)
+        batch = others.pop("batch", None)
+        if batch is None:
+            return self._core, self._options(others)
+        count = _count(batch, "batch", 1)
+        if count not in self._batches:
+            self._batches[count] = self._core.with_settings([("batch", str(count))])
+        return self._batches[count], self._options(others)
+
+    def _point(self, x: Arrays) -> np.ndarray | None:
+        # A copy: the caller may go on with its array before the last of it is used.
+        return None if x is None else self._x.pack(x, "x").copy()
+
+    def _options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Options as the core takes them."""
+        options = dict(given)
+        memory = options.pop("memory", None)
+        dtype = options.pop("dtype", "float64")
+        init = options.pop("init", None)
+        steps, lr = options.pop("steps", None), options.pop("lr", None)
+        checked = {
+            "steps": self._defaults["steps"] if steps is None else _count(steps, "steps", 0),
+            "lr": self._defaults["lr"] if lr is None else _number(lr, "lr"),
+            "tolerance": _maybe(_number, options.pop("tolerance", None), "tolerance"),
+            "rule": self._rule(options.pop("rule", None)),
+            "schedule": _maybe(_text, options.pop("schedule", None), "schedule"),
+            "memory": _core.bytes(memory) if isinstance(memory, str) else _maybe(_count, memory, "memory"),
+            "seed": _count(options.pop("seed", 0), "seed", 0),
+            "data_seed": _maybe(_count, options.pop("data_seed", None), "data_seed"),
+            "threads": _count(options.pop("threads", 1), "threads", 1),
+            "init": None if init is None else self._w.pack(init, "init"),
+            "single": _single(dtype),
+        }
+        if options:
+            known = "x, memory, dtype, batch, " + ", ".join(name for name in checked if name != "single")
+            raise InputError(f"found the option {next(iter(options))!r}, expected one of {known}")
+        return checked
+
+
+class Bar:
+    """How far a run is, on a terminal."""
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+
+    def __call__(self, record: dict[str, Any], _: np.ndarray) -> None:
+        done = record["iteration"] + 1
+        width = 30 * done // max(self.iterations, 1)
+        sys.stderr.write(f"\r[{'=' * width:<30}] {done}/{self.iterations}  outer loss {record['loss']:.4g}   ")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        sys.stderr.write("\n")
+
+
+class Catalogued(Bilevel):
+    """A problem of the catalogue."""
+
+
+def load(name: str, **settings: Any) -> Catalogued:
+    """The problem ``name`` of the catalogue, with settings of its own.
+
+    >>> import hypertape as ht
+    >>> r = ht.load("quadratic").hypergradient()
+    >>> round(r.loss, 6), r.cost.hvps
+    (0.454738, 5)
+    """
+    core = _core.catalogued(_text(name, "problem"), [(key, str(value)) for key, value in settings.items()])
+    return Catalogued(core, *(_layout(named) for named in core.starts()))
+
+
+def _layout(named: list[tuple[str, int, int, np.ndarray]]) -> Layout:
+    shapes = [() if rows == cols == 1 else (rows,) if cols == 1 else (rows, cols) for _, rows, cols, _ in named]
+    return Layout("array" if len(named) == 1 else "dict", [name for name, *_ in named], shapes)
+
+
+def choices(kind: str) -> dict[str, str]:
+    """Names and summaries of ``"estimators"``, ``"rules"``, ``"schedules"``, ``"optimisers"``, ``"couplings"`` or ``"problems"``."""
+    return dict(_core.choices(kind))
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """The embedded images of handwritten digits, ``(1797, 64)`` numbers from 0 to 1, and the digits that they show.
+
+    UCI, Alpaydin and Kaynak, CC BY 4.0.
+    """
+    pixels, labels = _core.digits()
+    return pixels.reshape(-1, 64) / 16.0, np.asarray(labels, dtype=np.int64)
+
+
+def _single(dtype: Any) -> bool:
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise InputError(f"dtype: found {dtype!r}, expected float64 or float32")
+    return kind == np.dtype(np.float32)
+
+
+def _maybe(read: Callable[[Any, str], Any], value: Any, what: str) -> Any:
+    return None if value is None else read(value, what)
+
+
+def _count(value: Any, what: str, least: int = 0) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not least <= value < 2**63:
+        raise InputError(f"{what}: found {value!r}, expected a whole number, {least} or more")
+    return int(value)
+
+
+def _number(value: Any, what: str) -> float:
+    if isinstance(value, (bool, str)) or not np.isscalar(value) and np.ndim(value) != 0:
+        raise InputError(f"{what}: found {value!r}, expected a number")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{what}: found {value!r}, expected a number") from None
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{what}: found {value!r}, expected a str")
+    return value

@@ -1,0 +1,179 @@
+"""Functions that losses need and NumPy lacks. Each works on NumPy's own arrays as well as while a loss is traced."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .elementwise import gammaln as _gammaln, log_expit, unary
+from .reducing import over
+from .shaping import reshape
+from .trace import Traced, call, never, proxies, refuse, two
+
+
+def _traced(own: Callable) -> Callable:
+    """Registers what is done with proxies for the function of NumPy's arrays that follows."""
+
+    def decorate(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def either(*args: Any, **kwargs: Any) -> Any:
+            if any(True for _ in proxies(args)):
+                return call(f"ht.{function.__name__}", own, function, args, kwargs, never)
+            return function(*args, **kwargs)
+
+        return either
+
+    return decorate
+
+
+def _entries(op: str) -> Callable:
+    return lambda trace, x: unary(trace.lift(x), op)
+
+
+@_traced(_entries("sigmoid"))
+def sigmoid(x: Any) -> Any:
+    """``1 / (1 + exp(-x))`` of each entry, without overflow."""
+    x = np.asarray(x, dtype=float)
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+@_traced(_entries("softplus"))
+def softplus(x: Any) -> Any:
+    """``ln(1 + exp(x))`` of each entry, without overflow."""
+    return np.logaddexp(x, 0.0)
+
+
+@_traced(lambda trace, x: log_expit(trace.lift(x)))
+def log_sigmoid(x: Any) -> Any:
+    """``ln sigmoid(x)`` of each entry, without overflow."""
+    return -np.logaddexp(-np.asarray(x), 0.0)
+
+
+@_traced(_entries("relu"))
+def relu(x: Any) -> Any:
+    """``max(x, 0)`` of each entry; its derivative at 0 is 0."""
+    return np.maximum(x, 0.0)
+
+
+@_traced(_entries("erf"))
+def erf(x: Any) -> Any:
+    """The error function of each entry."""
+    from math import erf as of
+
+    return np.vectorize(of, otypes=[float])(x)
+
+
+@_traced(lambda trace, x: _gammaln(trace.lift(x)))
+def gammaln(x: Any) -> Any:
+    """``ln |Gamma(x)|`` of each entry."""
+    from math import lgamma
+
+    return np.vectorize(lgamma, otypes=[float])(x)
+
+
+@_traced(lambda trace, x: Traced(trace, trace.lift(x).shape, trace.node("detach", (trace.lift(x).node,), two(trace.lift(x).shape))))
+def stop_gradient(x: Any) -> Any:
+    """The same values, taken as constant."""
+    return np.asarray(x)
+
+
+def _along_rows(trace: Any, x: Any, axis: Any) -> tuple[Traced, bool]:
+    """``x`` with the axis that is reduced as its columns, and whether it was turned for that."""
+    found = trace.lift(x)
+    axes, _ = over(found, axis, False)
+    if len(axes) == found.ndim:
+        return reshape(found, (1, found.size)), False
+    return (np.transpose(found), True) if axes == (0,) else (found, False)
+
+
+def _logsumexp(trace: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
+    rows, _ = _along_rows(trace, x, axis)
+    n = rows.shape[0]
+    column = Traced(trace, (n,), trace.node("logsumexp", (rows.node,), (n, 1)))
+    return reshape(column, over(trace.lift(x), axis, keepdims)[1])
+
+
+@_traced(_logsumexp)
+def logsumexp(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """``ln sum exp(x)`` over an axis, by default over all entries, without overflow."""
+    x = np.asarray(x, dtype=float)
+    most = np.max(x, axis=axis, keepdims=True)
+    most = np.where(np.isfinite(most), most, 0.0)
+    found = np.log(np.sum(np.exp(x - most), axis=axis, keepdims=True)) + most
+    return found if keepdims else np.squeeze(found, axis=axis)
+
+
+def _softmax(trace: Any, x: Any, axis: Any = -1) -> Traced:
+    rows, turned = _along_rows(trace, x, axis)
+    found = Traced(trace, rows.shape, trace.node("softmax", (rows.node,), rows.shape))
+    return np.transpose(found) if turned else reshape(found, trace.lift(x).shape)
+
+
+@_traced(_softmax)
+def softmax(x: Any, axis: int | None = -1) -> Any:
+    """``exp(x) / sum exp(x)`` over an axis, by default the last."""
+    return np.exp(x - logsumexp(x, axis, keepdims=True))
+
+
+def log_softmax(x: Any, axis: int | None = -1) -> Any:
+    """``x - logsumexp(x)`` over an axis, by default the last."""
+    return x - logsumexp(x, axis, keepdims=True)
+
+
+def cross_entropy(scores: Any, labels: Any) -> Any:
+    """``-ln softmax(scores)[i, labels[i]]`` of each row: shape ``(n,)`` for scores of ``(n, classes)`` and integers of ``(n,)``."""
+    if np.ndim(scores) != 2:
+        raise refuse("ht.cross_entropy", f"found scores of shape {np.shape(scores)}, expected (n, classes)")
+    return logsumexp(scores, axis=1) - scores[np.arange(np.shape(scores)[0]), labels]
+
+
+def _sides(images: Any, kernel: Any, height: int, width: int) -> tuple[int, int, int]:
+    """Channels, side of the kernel and filters."""
+    (_, values), (rows, filters) = np.shape(images), np.shape(kernel)
+    channels = values // (height * width)
+    size = round((rows / max(channels, 1)) ** 0.5)
+    if channels * height * width != values or size * size * channels != rows:
+        shapes = f"images of shape {np.shape(images)} and a kernel of {np.shape(kernel)}"
+        raise refuse("ht.conv", f"found {shapes}, expected (n, height * width * channels) and (size^2 * channels, filters)")
+    return channels, size, filters
+
+
+def _conv(trace: Any, images: Any, kernel: Any, height: int, width: int, stride: int = 1) -> Traced:
+    found, weights = trace.lift(images), trace.lift(kernel)
+    channels, size, filters = _sides(found, weights, height, width)
+    n, pixels = found.shape[0], -(-height // stride) * -(-width // stride)
+    columns = reshape(found, (n * height * width, channels))
+    map_ = dict(height=height, width=width, size=size, stride=stride)
+    shape = (n * pixels, filters)
+    return reshape(Traced(trace, shape, trace.node("convolve", (columns.node, weights.node), shape, **map_)), (n, pixels * filters))
+
+
+@_traced(_conv)
+def conv(images: Any, kernel: Any, height: int, width: int, stride: int = 1) -> Any:
+    """Images filtered by a square kernel that moves by ``stride``, with zeros outside of them (padding ``SAME``).
+
+    ``images``: ``(n, height * width * channels)``, pixel by pixel; ``kernel``: ``(size**2 * channels, filters)``; the result has
+    ``(n, rows * cols * filters)`` with sides divided by ``stride``, rounded up.
+    """
+    images, kernel = np.asarray(images, dtype=float), np.asarray(kernel, dtype=float)
+    channels, size, filters = _sides(images, kernel, height, width)
+    rows, cols = -(-height // stride), -(-width // stride)
+    beyond = [max((count - 1) * stride + size - side, 0) for count, side in ((rows, height), (cols, width))]
+    padding = [(0, 0), *((b // 2, b - b // 2) for b in beyond), (0, 0)]
+    padded = np.pad(images.reshape(-1, height, width, channels), padding)
+    patches = [
+        padded[:, i * stride : i * stride + size, j * stride : j * stride + size].reshape(len(images), -1) @ kernel
+        for i in range(rows)
+        for j in range(cols)
+    ]
+    return np.stack(patches, axis=1).reshape(len(images), rows * cols * filters)
+
+
+__all__ = [
+    "conv", "cross_entropy", "erf", "gammaln", "log_sigmoid", "log_softmax", "logsumexp", "relu", "sigmoid", "softmax", "softplus",
+    "stop_gradient",
+]  # fmt: skip

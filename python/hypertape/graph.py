@@ -1,0 +1,185 @@
+"""Traces as the graphs that Rust evaluates: JSON for the nodes, arrays by name for the data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .trace import Node, Trace, Traced, refuse, two
+
+SMALL = 16
+"""Arrays of at most so many numbers are written into the JSON."""
+
+NAMES = {"sub": "subtract", "mul": "multiply", "div": "divide", "over": "divide", "sign": "sign_or_zero", "sum_to": "sum"}
+"""Operations that graphs know by another name than traces."""
+
+
+@dataclass
+class Data:
+    """Arrays that graphs name, and which of them have samples as rows."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    sampled: list[str] = field(default_factory=list)
+
+    def add(self, prefix: str, value: np.ndarray, rows: bool, name: str | None = None) -> str:
+        """The name of an array, which is the one that it has already, if it has one."""
+        for known, array in self.arrays.items():
+            if array is value and known.startswith(f"{prefix}."):
+                return known
+        if name is None:
+            name = next(f"derived{k}" for k in range(len(self.arrays) + 1) if f"{prefix}.derived{k}" not in self.arrays)
+        full = f"{prefix}.{name}"
+        self.arrays[full] = value
+        if rows:
+            self.sampled.append(full)
+        return full
+
+
+class Graph:
+    """A trace with its results, as JSON; its data are put into ``data`` under names that begin with ``prefix``."""
+
+    def __init__(
+        self, trace: Trace, results: list[Traced], names: dict[tuple[str, int], str], data: Data, prefix: str, small: float = SMALL,
+    ) -> None:  # fmt: skip
+        self.trace, self.names, self.data, self.prefix, self.small = trace, names, data, prefix, small
+        self.inputs: dict[str, tuple[int, int]] = {}
+        self.lists: dict[str, int] = {}
+        self.nodes: list[dict[str, Any]] = []
+        self.numbers: dict[int, int] = {}
+        outputs = [result.node for result in results]
+        for k in sorted(_needed(trace, outputs)):
+            self.numbers[k] = self._written(trace.nodes[k])
+        self.outputs = [self.numbers[k] for k in outputs]
+
+    def json(self) -> dict[str, Any]:
+        """The document."""
+        inputs = [{"name": name, "shape": list(shape)} for name, shape in self.inputs.items()]
+        graph = {"version": 1, "inputs": inputs, "nodes": self.nodes, "outputs": self.outputs}
+        if self.lists:
+            graph["lists"] = [{"name": name, "length": length} for name, length in self.lists.items()]
+        return graph
+
+    def declare(self, name: str, array: Traced) -> None:
+        """An input that the results may not depend on."""
+        self.inputs.setdefault(name, two(array.shape))
+
+    def _push(self, op: str, of: list[int], **settings: Any) -> int:
+        self.nodes.append({"op": op, **({"of": of} if of else {}), **settings})
+        return len(self.nodes) - 1
+
+    def _written(self, node: Node) -> int:
+        of, settings = [self.numbers[k] for k in node.args], node.settings
+        own = getattr(self, f"_{node.op}", None)
+        if own is not None:
+            return own(node, of, **settings)
+        named = {name: _number(value) if name == "number" else value for name, value in settings.items()}
+        if node.op in ("sum_to", "reshape", "slice", "broadcast"):
+            named["shape"] = list(node.shape)
+        return self._push(NAMES.get(node.op, node.op), of, **named)
+
+    def _input(self, node: Node, of: list[int], group: str, position: int) -> int:
+        return self._named(self.names[group, position], node.shape)
+
+    def _named(self, name: str, shape: tuple[int, int]) -> int:
+        self.inputs[name] = shape
+        return self._push("input", of=[], name=name)
+
+    def _known(self, node: Node, of: list[int], held: int) -> int:
+        value, rows = self.trace.held[held], self.trace.sampled[held]
+        if value.size <= self.small and not rows:
+            return self._constant(node.shape, np.asarray(value, dtype=np.float64).ravel())
+        return self._named(self.data.add(self.prefix, value, rows), node.shape)
+
+    def _constant(self, shape: tuple[int, int], values: np.ndarray) -> int:
+        return self._push("constant", [], shape=list(shape), values=[_number(float(v)) for v in values])
+
+    def _matmul(self, node: Node, of: list[int], transposed: tuple[bool, bool]) -> int:
+        return self._push("matmul", of, left_transposed=transposed[0], right_transposed=transposed[1])
+
+    def _convolve(self, node: Node, of: list[int], **map_: int) -> int:
+        return self._push("convolve", of, **map_, role="output")
+
+    def _labels(self, held: int | str) -> str | list[int]:
+        if isinstance(held, str):
+            self.lists[held] = self.trace.lists[held]
+            return held
+        labels = self.trace.held[held]
+        if labels.min() < 0:
+            raise refuse("an index from the data", f"found {labels.min()}, expected 0 or more")
+        if not self.trace.sampled[held]:
+            return [int(k) for k in labels]
+        name = self.data.add(self.prefix, labels, True)
+        self.lists[name] = len(labels)
+        return name
+
+    def _pick(self, node: Node, of: list[int], labels: int | str) -> int:
+        return self._push("pick", of, labels=self._labels(labels))
+
+    def _gather_rows(
+        self, node: Node, of: list[int], labels: int | str | None = None, indices: np.ndarray | None = None, step: bool = False
+    ) -> int:
+        if step:
+            self.lists["t"] = 1
+            return self._push("gather_rows", of, indices="t")
+        found = [int(k) for k in indices] if indices is not None else self._labels(labels)
+        return self._push("gather_rows", of, indices=found)
+
+    def _transpose(self, node: Node, of: list[int]) -> int:
+        cols, rows = node.shape
+        column = self._push("reshape", of, shape=[rows * cols, 1])
+        order = np.arange(rows * cols).reshape(rows, cols).T.ravel()
+        moved = self._push("gather_rows", [column], indices=[int(k) for k in order])
+        return self._push("reshape", [moved], shape=list(node.shape))
+
+    def _stack(self, node: Node, of: list[int]) -> int:
+        """One after the other: each alone among zeros, and the sum."""
+        total, start = None, 0
+        for k, part in zip(node.args, of):
+            placed = self._push("embed", [part], start=start, shape=list(node.shape))
+            total = placed if total is None else self._push("add", [total, placed])
+            start += int(np.prod(self.trace.nodes[k].shape))
+        return total
+
+    def _at_most(self, node: Node, of: list[int]) -> int:
+        return self._push("at_least", of[::-1])
+
+    def _less(self, node: Node, of: list[int]) -> int:
+        return self._opposite(self._push("at_least", of))
+
+    def _equal(self, node: Node, of: list[int]) -> int:
+        return self._push("multiply", [self._push("at_least", of), self._push("at_least", of[::-1])])
+
+    def _opposite(self, k: int) -> int:
+        return self._push("shift", [self._push("scale", [k], number=-1.0)], number=1.0)
+
+    def _select(self, node: Node, of: list[int]) -> int:
+        """Products of the cases with 1 and 0, of which 0 absorbs everything."""
+        condition, first, second = of
+        other = self._opposite(condition)
+        return self._push("add", [self._push("passed", [condition, first]), self._push("passed", [other, second])])
+
+    def _xlogy(self, node: Node, of: list[int]) -> int:
+        return self._push("passed", [of[0], self._push("ln", [of[1]])])
+
+
+def _needed(trace: Trace, outputs: list[int]) -> set[int]:
+    found, open_ = set(), list(outputs)
+    while open_:
+        k = open_.pop()
+        if k not in found:
+            found.add(k)
+            open_.extend(trace.nodes[k].args)
+    return found
+
+
+def _number(value: float) -> float | str:
+    """As JSON has it: what is not finite is a word."""
+    return value if np.isfinite(value) else "nan" if np.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def text(document: dict[str, Any]) -> str:
+    """The document as it is handed over."""
+    return json.dumps(document, allow_nan=False)

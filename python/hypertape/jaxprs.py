@@ -1,0 +1,195 @@
+"""Losses written with JAX: their jaxpr is gone through with NumPy's functions, on which the proxies of a trace do the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .errors import TraceError
+from .functions import erf, gammaln, sigmoid, stop_gradient
+from .trace import Traced
+
+HANDLERS: dict[str, Callable] = {}
+"""What is done for a primitive: given its parameters, then its operands."""
+
+
+def called(function: Callable, *arguments: Any) -> Any:
+    """``function`` at proxies, by its jaxpr."""
+    import jax
+
+    leaves, tree = jax.tree_util.tree_flatten(arguments)
+    like = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+    with jax.enable_x64(True):
+        made = jax.make_jaxpr(lambda *flat: function(*jax.tree_util.tree_unflatten(tree, flat)), return_shape=True)
+        closed, shaped = made(*like)
+    return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(shaped), evaluate(closed.jaxpr, closed.consts, leaves))
+
+
+def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
+    """The results of a jaxpr, equation by equation."""
+    known: dict[Any, Any] = {}
+
+    def read(atom: Any) -> Any:
+        return np.asarray(atom.val) if hasattr(atom, "val") else known[atom]
+
+    known.update(zip(jaxpr.constvars, map(np.asarray, constants)))
+    known.update(zip(jaxpr.invars, arguments))
+    for equation in jaxpr.eqns:
+        name, operands = equation.primitive.name, [read(atom) for atom in equation.invars]
+        inner = equation.params.get("call_jaxpr") or equation.params.get("jaxpr") or equation.params.get("fun_jaxpr")
+        try:
+            if name in HANDLERS:
+                results = HANDLERS[name](equation.params, *operands)
+            elif inner is not None and name not in ("scan", "while", "cond"):
+                closed = hasattr(inner, "consts")
+                results = evaluate(inner.jaxpr if closed else inner, inner.consts if closed else (), operands)
+            else:
+                raise TraceError(f"the JAX primitive {name} has no counterpart here", operation=name)
+        except TraceError as error:
+            raise TraceError(f"{error}{_place(equation)}", operation=name) from None
+        known.update(zip(equation.outvars, results if isinstance(results, (list, tuple)) else [results]))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _place(equation: Any) -> str:
+    """The user's line that an equation comes from."""
+    from jax._src import source_info_util
+
+    place = source_info_util.summarize(equation.source_info)
+    return f" ({place})" if place and "unknown" not in place else ""
+
+
+def _primitive(*names: str) -> Callable[[Callable], Callable]:
+    def register(handler: Callable) -> Callable:
+        HANDLERS.update(dict.fromkeys(names, handler))
+        return handler
+
+    return register
+
+
+for _name, _function in {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum, "pow": np.power,
+    "neg": np.negative, "exp": np.exp, "exp2": np.exp2, "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "tanh": np.tanh, "sin": np.sin,
+    "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "sqrt": np.sqrt, "cbrt": np.cbrt, "abs": np.abs, "sign": np.sign,
+    "square": np.square, "floor": np.floor, "ceil": np.ceil, "rem": np.fmod, "atan2": np.arctan2, "logistic": sigmoid, "erf": erf,
+    "erfc": lambda x: 1.0 - erf(x), "lgamma": gammaln, "gt": np.greater, "lt": np.less, "ge": np.greater_equal, "le": np.less_equal,
+    "eq": np.equal, "ne": np.not_equal, "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "stop_gradient": stop_gradient,
+    "add_any": np.add, "copy": lambda x: x, "copy_p": lambda x: x, "optimization_barrier": lambda *x: list(x), "is_finite": np.isfinite,
+}.items():  # fmt: skip
+    HANDLERS[_name] = lambda params, *operands, _function=_function: _function(*operands)
+
+HANDLERS |= {
+    "integer_pow": lambda p, x: x ** p["y"],
+    "rsqrt": lambda p, x: 1.0 / np.sqrt(x),
+    "reduce_sum": lambda p, x: np.sum(x, axis=tuple(p["axes"])),
+    "reduce_max": lambda p, x: np.max(x, axis=tuple(p["axes"])),
+    "reduce_min": lambda p, x: np.min(x, axis=tuple(p["axes"])),
+    "reduce_prod": lambda p, x: np.prod(x, axis=tuple(p["axes"])),
+    "reduce_and": lambda p, x: np.all(x, axis=tuple(p["axes"])),
+    "reduce_or": lambda p, x: np.any(x, axis=tuple(p["axes"])),
+    "reshape": lambda p, x: np.reshape(x, tuple(p["new_sizes"])),
+    "squeeze": lambda p, x: np.squeeze(x, axis=tuple(p["dimensions"])),
+    "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
+    "transpose": lambda p, x: np.transpose(x, tuple(p["permutation"])),
+    "concatenate": lambda p, *x: np.concatenate(x, axis=p["dimension"]),
+    "rev": lambda p, x: np.flip(x, axis=tuple(p["dimensions"])),
+    "iota": lambda p: _along(np.arange(p["shape"][p["dimension"]]), p["shape"], p["dimension"]),
+    "cumsum": lambda p, x: np.flip(np.cumsum(np.flip(x, p["axis"]), p["axis"]), p["axis"]) if p["reverse"] else np.cumsum(x, p["axis"]),
+    "clamp": lambda p, least, x, most: np.minimum(np.maximum(x, least), most),
+    "stack": lambda p, *x: np.stack(x, axis=p["axis"]),
+    "tile": lambda p, x: np.tile(x, tuple(p["reps"])),
+    "split": lambda p, x: np.split(x, np.cumsum(p["sizes"])[:-1], axis=p["axis"]),
+}
+
+
+def _along(values: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray:
+    return np.broadcast_to(np.expand_dims(values, [k for k in range(len(shape)) if k != axis]), shape)
+
+
+@_primitive("broadcast_in_dim")
+def _broadcast(params: dict, x: Any) -> Any:
+    shape, places = tuple(params["shape"]), params["broadcast_dimensions"]
+    between = [1] * len(shape)
+    for axis, place in zip(np.shape(x), places):
+        between[place] = axis
+    found = np.reshape(x, between)
+    # Operations broadcast by themselves: what is only repeated is left as it is where it is known to be a number.
+    return np.broadcast_to(found, shape) if np.shape(found) != shape else found
+
+
+@_primitive("convert_element_type")
+def _converted(params: dict, x: Any) -> Any:
+    dtype = np.dtype(params["new_dtype"])
+    target = np.float64 if dtype.kind == "f" else dtype
+    if isinstance(x, Traced) and x.truth and dtype.kind == "f":
+        return x
+    return x.astype(target)
+
+
+@_primitive("select_n")
+def _selected(params: dict, which: Any, *cases: Any) -> Any:
+    if len(cases) != 2:
+        raise TraceError(f"the JAX primitive select_n of {len(cases)} cases has no counterpart here", operation="select_n")
+    return np.where(which, cases[1], cases[0])
+
+
+@_primitive("slice")
+def _slice(params: dict, x: Any) -> Any:
+    strides = params["strides"] or [1] * len(params["start_indices"])
+    return x[tuple(slice(a, b, s) for a, b, s in zip(params["start_indices"], params["limit_indices"], strides))]
+
+
+@_primitive("dynamic_slice")
+def _dynamic_slice(params: dict, x: Any, *starts: Any) -> Any:
+    sizes = params["slice_sizes"]
+    starts = [min(max(int(start), 0), n - size) for start, n, size in zip(starts, np.shape(x), sizes)]
+    return x[tuple(slice(start, start + size) for start, size in zip(starts, sizes))]
+
+
+@_primitive("dot_general")
+def _product(params: dict, a: Any, b: Any) -> Any:
+    (left, right), (batch, _) = params["dimension_numbers"]
+    if batch:
+        raise TraceError("the JAX primitive dot_general with batch dimensions has no counterpart here", operation="dot_general")
+    return np.tensordot(a, b, axes=(tuple(left), tuple(right)))
+
+
+@_primitive("gather")
+def _gather(params: dict, x: Any, indices: Any) -> Any:
+    """``x[..., i, ...]`` and ``x[i, j]`` as NumPy writes them: a slice of size 1 in each axis that is indexed, all of the others."""
+    numbers, sizes = params["dimension_numbers"], tuple(params["slice_sizes"])
+    indexed, shape = tuple(numbers.start_index_map), np.shape(x)
+    whole = [k for k in range(len(shape)) if k not in indexed]
+    plain = (
+        tuple(sorted(indexed)) == tuple(numbers.collapsed_slice_dims)
+        and all(sizes[k] == (1 if k in indexed else shape[k]) for k in range(len(shape)))
+        and not getattr(numbers, "operand_batching_dims", ())
+    )
+    if not plain or whole and indexed != tuple(range(len(indexed))) or tuple(sorted(indexed)) != indexed:
+        raise TraceError("the JAX primitive gather of this form has no counterpart here", operation="gather")
+    parts = [indices[..., k] for k in range(len(indexed))]
+    return x[tuple(parts) if len(parts) > 1 else parts[0]]
+
+
+@_primitive("pad")
+def _pad(params: dict, x: Any, value: Any) -> Any:
+    widths = params["padding_config"]
+    if any(low < 0 or high < 0 or inside for low, high, inside in widths) or np.any(np.asarray(value)):
+        raise TraceError("the JAX primitive pad of this form has no counterpart here", operation="pad")
+    return np.pad(x, [(low, high) for low, high, _ in widths])
+
+
+@_primitive("scan")
+def _scan(params: dict, *operands: Any) -> list[Any]:
+    """A loop of known length, written out."""
+    count, carried = params["num_consts"], params["num_carry"]
+    constants, carry, rows = operands[:count], list(operands[count : count + carried]), operands[count + carried :]
+    steps, made = range(params["length"]), []
+    for k in reversed(steps) if params["reverse"] else steps:
+        found = evaluate(params["jaxpr"].jaxpr, params["jaxpr"].consts, [*constants, *carry, *(row[k] for row in rows)])
+        carry, made = found[:carried], made + [found[carried:]]
+    made = made[::-1] if params["reverse"] else made
+    return carry + [np.stack(column) for column in zip(*made)]

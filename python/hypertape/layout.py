@@ -1,0 +1,113 @@
+"""Arrays, or dicts and lists of arrays, as one flat vector and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+
+Arrays = Any
+"""An array, or a dict or list of arrays."""
+
+
+def numbers(value: Any, what: str) -> np.ndarray:
+    """``value`` as an array of real numbers in double precision, with at most two axes.
+
+    It is not copied where it is such an array already, in row order.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{what}: {str(error).splitlines()[0]}") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{what}: found dtype {array.dtype}, expected real numbers")
+    if array.dtype.itemsize > 8 and array.dtype.kind == "f":
+        raise InputError(f"{what}: found dtype {array.dtype}, expected at most 64 bits")
+    if array.ndim > 2:
+        raise InputError(f"{what}: found {array.ndim} axes, expected at most 2")
+    if array.size == 0:
+        raise InputError(f"{what}: found shape {array.shape}, expected at least one number")
+    # Not ascontiguousarray, which gives a number an axis.
+    return np.asarray(array, dtype=np.float64, order="C")
+
+
+class Layout:
+    """Names and shapes of arrays in a flat vector, in order, and whether they stand in a dict, in a list or alone."""
+
+    def __init__(self, kind: str, names: list[str], shapes: list[tuple[int, ...]]) -> None:
+        self.kind, self.names, self.shapes = kind, names, shapes
+        self.sizes = [int(np.prod(shape)) for shape in shapes]
+        self.size = sum(self.sizes)
+
+    @classmethod
+    def of(cls, value: Arrays, what: str) -> tuple[Layout, np.ndarray]:
+        """That of ``value``, and its numbers."""
+        kind, items = _items(value, what)
+        arrays = [numbers(item, f"{what}{_index(kind, name)}") for name, item in items]
+        if not arrays:
+            raise InputError(f"{what}: found no arrays, expected at least one")
+        layout = cls(kind, [name for name, _ in items], [array.shape for array in arrays])
+        return layout, np.concatenate([array.ravel() for array in arrays])
+
+    def pack(self, value: Arrays, what: str) -> np.ndarray:
+        """The numbers of ``value``, which has these names and shapes; a flat vector is taken as it is."""
+        if isinstance(value, np.ndarray) and value.shape == (self.size,) and value.dtype == np.float64:
+            return np.ascontiguousarray(value)
+        kind, items = _items(value, what)
+        if kind == "array" and self.kind != "array":
+            found = numbers(value, what)
+            if found.shape == (self.size,):
+                return found
+            raise InputError(f"{what}: found shape {found.shape}, expected {self.describe()}")
+        if kind == "array":
+            items = [(self.names[0], value)]
+        given = dict(items)
+        for name in given:
+            if name not in self.names:
+                raise InputError(f"{what}: found {name!r}, expected {self.describe()}")
+        flat = []
+        for name, shape in zip(self.names, self.shapes):
+            at = f"{what}{_index(self.kind, name)}"
+            if name not in given:
+                raise InputError(f"{at} is missing, expected {self.describe()}")
+            array = numbers(given[name], at)
+            if array.shape != shape:
+                raise InputError(f"{at}: found shape {array.shape}, expected {shape}")
+            flat.append(array.ravel())
+        return np.concatenate(flat)
+
+    def unpack(self, flat: np.ndarray) -> Arrays:
+        """The arrays of a flat vector: views of it."""
+        if self.kind == "array":
+            return flat.reshape(self.shapes[0])
+        return self.together(
+            [part.reshape(shape) for part, shape in zip(np.split(flat, np.cumsum(self.sizes)[:-1]), self.shapes)]
+        )
+
+    def together(self, parts: list) -> Arrays:
+        """Things in order, as the arrays stand."""
+        if self.kind == "array":
+            return parts[0]
+        return list(parts) if self.kind == "list" else dict(zip(self.names, parts))
+
+    def describe(self) -> str:
+        """Names and shapes in words."""
+        if self.kind == "array":
+            return f"shape {self.shapes[0]}"
+        return "arrays " + ", ".join(f"{name} {shape}" for name, shape in zip(self.names, self.shapes))
+
+
+def _items(value: Arrays, what: str) -> tuple[str, list[tuple[str, Any]]]:
+    if isinstance(value, dict):
+        if strange := [name for name in value if not isinstance(name, str)]:
+            raise InputError(f"{what}: found the name {strange[0]!r}, expected a str")
+        return "dict", list(value.items())
+    if isinstance(value, (list, tuple)) and any(np.ndim(item) > 0 for item in value):
+        return "list", [(str(k), item) for k, item in enumerate(value)]
+    return "array", [("", value)]
+
+
+def _index(kind: str, name: str) -> str:
+    return {"array": "", "list": f"[{name}]", "dict": f"[{name!r}]"}[kind]

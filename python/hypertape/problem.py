@@ -1,0 +1,248 @@
+"""``Problem``: a bilevel problem whose losses are NumPy functions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from .calls import Bilevel, _count, _number
+from .errors import InputError
+from .graph import Data, Graph, text
+from .layout import Arrays, Layout, numbers
+from .trace import Trace, Traced
+
+
+class Samples:
+    """The data of a loss, by name: ``d.X`` or ``d["X"]``."""
+
+    def __init__(self, arrays: dict[str, Traced]) -> None:
+        self._arrays = arrays
+
+    def __getattr__(self, name: str) -> Traced:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> Traced:
+        if name not in self._arrays:
+            raise InputError(f"d.{name}: found no such data, expected {', '.join(self._arrays) or 'none, as none were given'}")
+        return self._arrays[name]
+
+    def _all(self) -> dict[str, Traced]:
+        """All of them."""
+        return dict(self._arrays)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
+
+    def __repr__(self) -> str:
+        return "Samples(" + ", ".join(f"{name}{array.shape}" for name, array in self._arrays.items()) + ")"
+
+
+class Problem(Bilevel):
+    """A bilevel problem: minimise ``outer(w_r, x, valid)`` over ``x``, with ``w_r`` after ``r`` steps on ``inner(w, x, train)``.
+
+    - ``inner(w, x, d)``, ``outer(w, x, d)``: functions of NumPy arrays that return one number. They are called once, with
+      proxies, to take down what they compute (``ht.TraceError`` says what cannot be). ``d`` may be left out.
+    - ``x``: the outer start; an array, or a dict or list of arrays, of up to two axes. ``w`` likewise, or ``init``: a function of
+      ``x`` that returns the inner start.
+    - ``train``, ``valid``: dicts of arrays, ``d`` of the inner and the outer loss. Arrays as long as the first one have samples as
+      rows; ``samples`` names others. Where a loss is a sum or mean over samples it is evaluated by blocks of rows and threads;
+      ``describe()`` tells.
+    - ``tasks``: names of data whose first axis are tasks, or ``True`` for all: ``d`` is then that of one task, and ``F`` the mean
+      over them, each with an inner loop of its own.
+    - ``steps``, ``lr``: the inner loop, unless a call says otherwise.
+
+    >>> import numpy as np, hypertape as ht
+    >>> problem = ht.Problem(
+    ...     inner=lambda w, x: np.sum(w**2) / 2 + x * np.sum(w), outer=lambda w, x: np.sum(w**2),
+    ...     x=0.5, w=np.ones(1), steps=10, lr=0.1)
+    >>> float(problem.hypergradient().gradient)  # -2 (1 - 0.9^10) w_10
+    -0.029983796628292136
+    """
+
+    def __init__(
+        self,
+        inner: Callable,
+        outer: Callable,
+        x: Arrays,
+        w: Arrays = None,
+        *,
+        init: Callable | None = None,
+        train: dict[str, Any] | None = None,
+        valid: dict[str, Any] | None = None,
+        samples: list[str] | None = None,
+        tasks: bool | list[str] = False,
+        steps: int = 100,
+        lr: float = 0.1,
+        name: str = "problem",
+    ) -> None:
+        if (w is None) == (init is None):
+            raise InputError("w or init: expected one of them, the inner start or a function of x that returns it")
+        x_layout, x_values = Layout.of(x, "x")
+        arrays, document = Data(), {}
+        sides = Names("x", x_layout)
+        if init is not None:
+            w_layout, document["init"] = _start(init, sides, arrays)
+        else:
+            w_layout, w_values = Layout.of(w, "w")
+        names = Names("w", w_layout)
+        counts = {}
+        for role, loss, prefix, given in (("inner", inner, "train", train), ("outer", outer, "valid", valid)):
+            found = _data(prefix, given, samples, tasks)
+            counts |= {f"{prefix}.{name}": one.tasks for name, one in found.items() if one.tasks is not None}
+            document[role] = _loss(role, loss, (names, sides), found, (arrays, prefix))
+        if len(set(counts.values())) > 1:
+            told = ", ".join(f"{count} of {name}" for name, count in counts.items())
+            raise InputError(f"tasks: found {told}, expected as many of all")
+        lists = {entry["name"] for role in ("inner", "outer") for entry in document[role].get("lists", ())}
+        statement = {
+            "name": name,
+            "x": sides.given(x_values),
+            "w": names.given(w_values) if init is None else [],
+            "names": names.names,
+            "init": text(document["init"]) if init is not None else None,
+            "inner": text(document["inner"]),
+            "outer": text(document["outer"]),
+            "arrays": [(n, *_shaped(array, array.shape)) for n, array in arrays.arrays.items() if n not in lists],
+            "lists": [(n, array.tolist()) for n, array in arrays.arrays.items() if n in lists],
+            "samples": [n for n in arrays.sampled if n in arrays.arrays],
+            "tasks": (next(iter(counts.values()), 1), [n for n in counts if n in arrays.arrays]),
+            "steps": _count(steps, "steps"),
+            "lr": _number(lr, "lr"),
+        }
+        super().__init__(_core.stated(statement), x_layout, w_layout)
+
+    @classmethod
+    def from_jax(cls, inner: Callable, outer: Callable, x: Arrays, w: Arrays = None, **more: Any) -> Problem:
+        """The same of losses that are written with ``jax.numpy``, which are read by their jaxpr; JAX has to be installed.
+
+        ``init`` is written with JAX too, and ``d`` is a dict. Arrays have up to two axes here as well: of many tasks state the loss
+        of one, and ``tasks``. What has no counterpart is named (``ht.TraceError``).
+        """
+        from .jaxprs import called
+
+        def read(loss: Callable) -> Callable:
+            return (lambda w, x: called(loss, w, x)) if _takes(loss) == 2 else (lambda w, x, d: called(loss, w, x, d._all()))
+
+        if (init := more.get("init")) is not None:
+            more["init"] = lambda x: called(init, x)
+        return cls(read(inner), read(outer), x, w, **more)
+
+    def describe(self) -> str:
+        """Whether each loss is a sum over samples, and why not, if it is not."""
+        return self._core.describe()
+
+    def save(self, path: str | Path) -> None:
+        """Writes the problem to a file (.npz) that the command line takes in place of a problem's name."""
+        self._core.save(str(path))
+
+
+class Names:
+    """Names of the arrays of ``x`` or ``w`` in graphs."""
+
+    def __init__(self, role: str, layout: Layout) -> None:
+        self.role, self.layout = role, layout
+        self.names = [name or role for name in layout.names]
+        self.full = [f"{role}.{name}" for name in self.names]
+
+    def proxies(self, trace: Trace) -> Any:
+        """What a function is given for them."""
+        return self.layout.together([trace.variable(self.role, k, shape) for k, shape in enumerate(self.layout.shapes)])
+
+    def given(self, flat: np.ndarray) -> list[tuple[str, int, int, np.ndarray]]:
+        """Names, rows, columns and values of a flat vector."""
+        parts = np.split(flat, np.cumsum(self.layout.sizes)[:-1])
+        return [(name, *_shaped(part, shape)) for name, part, shape in zip(self.names, parts, self.layout.shapes)]
+
+    def known(self) -> dict[tuple[str, int], str]:
+        return {(self.role, k): name for k, name in enumerate(self.full)}
+
+
+@dataclass
+class Given:
+    """An array of data: whether its rows are samples, and the number of tasks that have a part each."""
+
+    array: np.ndarray
+    rows: bool
+    tasks: int | None = None
+
+
+def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, tasks: bool | list[str]) -> dict[str, Given]:
+    """Arrays by name."""
+    if given is not None and not isinstance(given, dict):
+        raise InputError(f"{prefix}: found {type(given).__name__}, expected a dict of arrays by name")
+    found = {}
+    for name, value in (given or {}).items():
+        what, each = f"{prefix}[{name!r}]", tasks is True or bool(tasks) and name in tasks
+        array = np.asarray(value)
+        if each and array.ndim not in (2, 3):
+            raise InputError(f"{what}: found shape {array.shape}, expected a first axis of tasks and one or two more")
+        checked = numbers(array.reshape(-1, *array.shape[2:]) if each else value, what)
+        if array.dtype.kind in "iub" and not (each and array.ndim == 3):
+            checked = array.reshape(-1) if each else array
+        found[str(name)] = Given(checked, False, len(array) if each else None)
+    length = {one.tasks: len(one.array) for one in reversed(found.values()) if one.array.ndim}
+    for name, one in found.items():
+        one.rows = one.array.ndim > 0 and (name in samples if samples is not None else len(one.array) == length[one.tasks])
+    return found
+
+
+def _loss(role: str, loss: Callable, sides: tuple[Names, Names], given: dict[str, Given], held: tuple[Data, str]) -> dict[str, Any]:
+    trace, (data, prefix) = Trace(), held
+    proxies, names = {}, sides[0].known() | sides[1].known()
+    for k, (name, one) in enumerate(given.items()):
+        full = data.add(prefix, one.array, one.rows, name)
+        if one.tasks is None:
+            proxies[name] = Traced(trace, one.array.shape, value=one.array, rows=one.rows)
+            continue
+        shape = (len(one.array) // one.tasks, *one.array.shape[1:])
+        if one.array.dtype.kind in "iu":
+            trace.lists[full] = shape[0]
+            proxies[name] = Traced(trace, shape, listed=full)
+        else:
+            names["data", k] = full
+            proxies[name] = trace.variable("data", k, shape)
+    arguments = [side.proxies(trace) for side in sides]
+    if _takes(loss) != 2:
+        arguments.append(Samples(proxies))
+    result = trace.lift(loss(*arguments))
+    if result.shape not in ((), (1,), (1, 1)):
+        raise InputError(f"{role}: found a loss of shape {result.shape}, expected one number, such as its mean")
+    graph = Graph(trace, [result], names, data, prefix)
+    used = {*graph.inputs, *graph.lists}
+    for name in given:
+        if f"{prefix}.{name}" not in used:
+            data.arrays.pop(f"{prefix}.{name}", None)
+    return graph.json()
+
+
+def _takes(loss: Callable) -> int | None:
+    """The number of arguments, where that is known."""
+    try:
+        kinds = [p.kind for p in inspect.signature(loss).parameters.values()]
+    except (TypeError, ValueError):
+        return None
+    return None if inspect.Parameter.VAR_POSITIONAL in kinds else len(kinds)
+
+
+def _start(init: Callable, sides: Names, data: Data) -> tuple[Layout, dict[str, Any]]:
+    trace = Trace()
+    found = init(sides.proxies(trace))
+    kind = "dict" if isinstance(found, dict) else "list" if isinstance(found, (list, tuple)) else "array"
+    items = list(found.items()) if kind == "dict" else [(str(k) if kind == "list" else "", a) for k, a in enumerate(found)] \
+        if kind == "list" else [("", found)]
+    results = [trace.lift(value) for _, value in items]
+    layout = Layout(kind, [name for name, _ in items], [result.shape for result in results])
+    return layout, Graph(trace, results, sides.known(), data, "init").json()
+
+
+def _shaped(value: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, np.ndarray]:
+    rows, cols = (1, 1) if not shape else (shape[0], 1) if len(shape) == 1 else shape
+    return rows, cols, np.ascontiguousarray(value, dtype=np.float64).ravel()

@@ -1,0 +1,163 @@
+"""Sums and their like over axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .elementwise import binary, both, divide, either, multiply, subtract, truth, unary
+from .shaping import broadcast_to, moved, reshape
+from .trace import REDUCTIONS, Shape, Trace, Traced, implements, refuse, two
+
+Axis = int | tuple[int, ...] | None
+
+
+def over(a: Traced, axis: Axis, keepdims: bool) -> tuple[tuple[int, ...], Shape]:
+    """The axes that are summed over, and the shape of the result."""
+    given = range(a.ndim) if axis is None else (axis,) if isinstance(axis, (int, np.integer)) else axis
+    try:
+        axes = tuple(sorted(np.lib.array_utils.normalize_axis_index(int(k), a.ndim) for k in given))
+    except np.exceptions.AxisError as error:
+        raise refuse("a sum over an axis", str(error)) from None
+    if keepdims:
+        return axes, tuple(1 if k in axes else n for k, n in enumerate(a.shape))
+    return axes, tuple(n for k, n in enumerate(a.shape) if k not in axes)
+
+
+def total(a: Traced, axis: Axis = None, keepdims: bool = False) -> Traced:
+    """The sum over axes."""
+    axes, shape = over(a, axis, keepdims)
+    if not axes:
+        return a
+    rows, cols = two(a.shape)
+    kept = (1 if 0 in axes else rows, 1 if 1 in axes else cols)
+    node = a.node if kept == (rows, cols) else a.owner.node("sum_to", (a.node,), kept)
+    return reshape(Traced(a.owner, kept if a.ndim == 2 else kept[:1], node), shape)
+
+
+def count(a: Traced, axis: Axis) -> int:
+    axes, _ = over(a, axis, False)
+    return int(np.prod([a.shape[k] for k in axes])) if axes else 1
+
+
+def mean_of(a: Traced, axis: Axis = None, keepdims: bool = False) -> Traced:
+    return unary(total(a, axis, keepdims), "over", number=float(count(a, axis)))
+
+
+def halved(a: Traced, axis: Axis, keepdims: bool, pair: Callable[[Traced, Traced], Traced]) -> Traced:
+    """A reduction by pairs: one half of the entries with the other, until one is left."""
+    axes, shape = over(a, axis, keepdims)
+    for k in axes:
+        while (n := a.shape[k]) > 1:
+            part = lambda start, stop: a[(slice(None),) * k + (slice(start, stop),)]  # noqa: E731, B023
+            half = n // 2
+            joined = pair(part(0, half), part(half, 2 * half))
+            a = joined if n % 2 == 0 else np.concatenate([joined, part(n - 1, n)], axis=k)
+    return reshape(a, shape)
+
+
+def _lifted(own: Callable) -> Callable:
+    """For the arguments of NumPy's reductions; what none of them here can do is refused."""
+
+    def reduce(trace: Trace, a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, **more: Any) -> Traced:
+        if set(more) - {"where", "initial"} or more.get("where", True) is not True or more.get("initial") is not None:
+            raise refuse(f"a sum or the like with {', '.join(more)}=", "choose with np.where before")
+        return own(trace.lift(a), axis, bool(keepdims))
+
+    return reduce
+
+
+def _reduces(own: Callable, *functions: Callable, ufunc: str) -> None:
+    REDUCTIONS[ufunc] = _lifted(own)
+    implements(*functions)(_no_dtype(own) if ufunc in ("maximum", "minimum") else _lifted(own))
+
+
+def _no_dtype(own: Callable) -> Callable:
+    return lambda trace, a, axis=None, out=None, keepdims=False, **more: _lifted(own)(trace, a, axis, None, out, keepdims, **more)
+
+
+_reduces(total, np.sum, ufunc="add")
+_reduces(lambda a, axis, keep: halved(a, axis, keep, multiply), np.prod, ufunc="multiply")
+_reduces(lambda a, axis, keep: halved(a, axis, keep, lambda b, c: binary(b, c, "max")), np.max, np.amax, ufunc="maximum")
+_reduces(lambda a, axis, keep: halved(a, axis, keep, lambda b, c: binary(b, c, "min")), np.min, np.amin, ufunc="minimum")
+_reduces(lambda a, axis, keep: halved(truth(a), axis, keep, both), ufunc="logical_and")
+_reduces(lambda a, axis, keep: halved(truth(a), axis, keep, either), ufunc="logical_or")
+
+
+@implements(np.all)
+def all_of(trace: Trace, a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Traced:
+    return halved(truth(trace.lift(a)), axis, keepdims, both)
+
+
+@implements(np.any)
+def any_of(trace: Trace, a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Traced:
+    return halved(truth(trace.lift(a)), axis, keepdims, either)
+
+
+@implements(np.mean)
+def mean(trace: Trace, a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False) -> Traced:
+    return mean_of(trace.lift(a), axis, keepdims)
+
+
+@implements(np.average)
+def average(trace: Trace, a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = False) -> Traced:
+    found = trace.lift(a)
+    if weights is None:
+        return mean_of(found, axis, keepdims)
+    w = trace.lift(weights)
+    if w.ndim == 1 and found.ndim == 2 and axis in (0, -2):
+        w = reshape(w, (w.size, 1))
+    w = broadcast_to(trace, w, found.shape)
+    return divide(total(multiply(found, w), axis, keepdims), total(w, axis, keepdims))
+
+
+@implements(np.var)
+def var(
+    trace: Trace, a: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, **more: Any
+) -> Traced:  # fmt: skip
+    if set(more) - {"correction"}:
+        raise refuse(f"np.var with {', '.join(more)}=", "expected none")
+    found = trace.lift(a)
+    square = unary(subtract(found, mean_of(found, axis, True)), "square")
+    return unary(total(square, axis, keepdims), "over", number=count(found, axis) - float(more.get("correction", ddof)))
+
+
+@implements(np.std)
+def std(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
+    return unary(var(trace, a, *args, **kwargs), "sqrt")
+
+
+@implements(np.ptp)
+def ptp(trace: Trace, a: Any, axis: Axis = None, **kwargs: Any) -> Traced:
+    return np.max(trace.lift(a), axis, **kwargs) - np.min(trace.lift(a), axis, **kwargs)
+
+
+@implements(np.trace)
+def trace_of(trace: Trace, a: Any, offset: int = 0) -> Traced:
+    return total(moved(trace.lift(a), np.diagonal, offset))
+
+
+@implements(np.cumsum)
+def cumsum(trace: Trace, a: Any, axis: int | None = None, **_: Any) -> Traced:
+    """By doubling: ``log2 n`` additions of the array to itself, moved on."""
+    found = trace.lift(a)
+    found, axis = (reshape(found, (found.size,)), 0) if axis is None else (found, axis % found.ndim)
+    step, n = 1, found.shape[axis]
+    while step < n:
+        ahead = (slice(None),) * axis + (slice(0, n - step),)
+        width = [(step if k == axis else 0, 0) for k in range(found.ndim)]
+        found = found + np.pad(found[ahead], width)
+        step *= 2
+    return found
+
+
+@implements(np.count_nonzero)
+def count_nonzero(trace: Trace, a: Any, axis: Axis = None, keepdims: bool = False) -> Traced:
+    return total(truth(trace.lift(a)), axis, keepdims)
+
+
+@implements(np.nan_to_num, np.sort, np.median, np.quantile, np.percentile, np.argmax, np.argmin, np.argsort)
+def by_order(trace: Trace, *_: Any, **__: Any) -> Traced:
+    raise refuse("a choice by order", "which entries it takes is not known while a function is traced")

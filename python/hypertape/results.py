@@ -1,0 +1,188 @@
+"""What calls return: plain data with a readable ``repr``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Callable, Iterator
+
+import numpy as np
+
+
+def size(n: float) -> str:
+    """Bytes in binary units: ``12.3 MiB``."""
+    if n < 1024:
+        return f"{n:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        n /= 1024
+        if n < 1023.95:
+            break
+    return f"{n:.1f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it: ``812 us``."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 1.0:
+            break
+    return f"{seconds * factor:.3g} {unit}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a call took. Bytes are those of arenas and stored states, without the caller's data and parameters."""
+
+    plain_steps: int
+    """Steps of the inner loop, repetitions included."""
+    inner_gradients: int
+    hvps: int
+    """Products with the inner Hessian."""
+    mixed: int
+    """Products with the mixed derivative."""
+    outer_gradients: int
+    samples: int
+    """Samples that all evaluations of a loss saw."""
+    bytes_measured: int
+    seconds: float
+    bytes_predicted: int | None = None
+    """Peak of used bytes, known before the call."""
+
+    def __str__(self) -> str:
+        counts = f"{self.plain_steps} steps, {self.inner_gradients} gradients, {self.hvps} HVPs"
+        return f"{counts}, {size(self.bytes_measured)}, {duration(self.seconds)}"
+
+
+@dataclass(frozen=True)
+class Hypergradient:
+    """A hypergradient and what is known of it."""
+
+    gradient: Any
+    """``dF/dx``, as ``x`` was given: an array or arrays by name."""
+    loss: float
+    """The outer loss after the inner loop."""
+    cost: Cost
+    warnings: list[str]
+    """What the reader of the estimate should know, one line each."""
+    estimator: str
+    schedule: str | None
+    """What was stored of the inner loop; ``None`` of estimators that store nothing."""
+    sensitivity: float
+    growth: float
+    report: dict[str, Any] | None
+    """What an implicit estimate rests on: ``residual``, ``iterations``, ``inner_norm``, ``inner_ratio``, ``solution_error``."""
+    solve: Callable[[], Any] = field(repr=False)
+
+    @cached_property
+    def w(self) -> Any:
+        """Where the inner loop ends, of the last task. Cost: the loop alone, once, when it is first asked for."""
+        return self.solve()
+
+    def __repr__(self) -> str:
+        parts = self.gradient.values() if isinstance(self.gradient, dict) else self.gradient
+        parts = parts if isinstance(self.gradient, (dict, list)) else [self.gradient]
+        norm = np.sqrt(sum(float(np.vdot(part, part)) for part in parts))
+        schedule = f", {self.schedule}" if self.schedule else ""
+        lines = [f"Hypergradient: loss {self.loss:.8g}, |gradient| {norm:.8g}, {self.estimator}{schedule}", f"  {self.cost}"]
+        return "\n".join(lines + [f"  warning: {warning}" for warning in self.warnings])
+
+
+class Row:
+    """A row of a table: its entries are attributes."""
+
+    def __init__(self, entries: dict[str, Any]) -> None:
+        self.__dict__.update(entries)
+
+    def __repr__(self) -> str:
+        return "Row(" + ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items()) + ")"
+
+
+class Table:
+    """Rows in order; ``table["name"]`` is a column, ``table[k]`` a row."""
+
+    def __init__(self, rows: list[dict[str, Any]], hidden: tuple[str, ...] = ()) -> None:
+        self.rows = [Row(row) for row in rows]
+        self._hidden = hidden
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, key: int | str) -> Any:
+        return [getattr(row, key) for row in self.rows] if isinstance(key, str) else self.rows[key]
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "(none)"
+        names = [name for name in vars(self.rows[0]) if name not in self._hidden]
+        cells = [names] + [[_cell(name, getattr(row, name)) for name in names] for row in self.rows]
+        widths = [max(len(line[k]) for line in cells) for k in range(len(names))]
+        lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths)).rstrip() for line in cells]
+        return "\n".join(lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, float):
+        return duration(value) if name == "seconds" else f"{value:.3g}"
+    return size(value) if name == "bytes" else str(value)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Schedules that fit into a memory budget, the fastest first, and estimators by time times second moment, the best first."""
+
+    schedules: Table
+    estimators: Table
+
+    @property
+    def schedule(self) -> str:
+        """The fastest schedule."""
+        return self.schedules[0].schedule
+
+    def __repr__(self) -> str:
+        tables = [repr(self.schedules)] + ([repr(self.estimators)] if len(self.estimators) else [])
+        return "\n\n".join(tables)
+
+
+class Checks(Table):
+    """Checks of a problem's derivatives, each with what was observed and what is allowed."""
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of those that failed."""
+        return [row.check for row in self.rows if row.verdict == "FAILED"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A bilevel optimisation and its result."""
+
+    x: Any
+    """The outer point at the end."""
+    best: Any
+    """The point of the least outer loss on the way, before a step was taken from there."""
+    best_loss: float
+    iterations: int
+    ended: str
+    """Why it ended: iterations, gradient norm, oracle calls, time, callback."""
+    records: dict[str, np.ndarray]
+    """A column for each number of an iteration: ``loss``, ``gradient_norm``, ``seconds``, ``hvps`` and the other counts."""
+    warnings: list[str]
+    """What estimates warned of, each text once."""
+    estimator: str
+    schedule: str | None
+    solve: Callable[[], Any] = field(repr=False)
+
+    @cached_property
+    def w(self) -> Any:
+        """Where the inner loop ends from ``x``, of the last task. Cost: the loop alone, once, when it is first asked for."""
+        return self.solve()
+
+    def __repr__(self) -> str:
+        losses = self.records["loss"]
+        went = f", outer loss {losses[0]:.6g} to {losses[-1]:.6g}" if len(losses) else ""
+        first = f"Run: {self.iterations} iterations, ended by {self.ended}{went}, best {self.best_loss:.6g}, {self.estimator}"
+        return "\n".join([first] + [f"  warning: {warning}" for warning in self.warnings])

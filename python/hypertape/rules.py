@@ -1,0 +1,66 @@
+"""Inner rules of one's own: NumPy functions of ``w``, its gradient, what the rule remembers, and the outer variables."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from .errors import InputError
+from .graph import Data, Graph, text
+from .layout import Layout
+from .problem import Names
+from .trace import Trace, Traced
+
+GIVEN = ("w", "g", "x", "t", "lr")
+
+
+def traced(rule: Callable, w: Layout, x: Layout) -> _core.Rule:
+    """``rule`` as graphs, one for each array of ``w``, which it moves by itself.
+
+    Its arguments are known by their names: ``w``, ``g`` (the gradient), ``x`` (the outer variables), ``t`` (the step, from 0; an
+    index too) and ``lr``; any other is an array that the rule remembers, of the shape of ``w`` and zero at first. It returns the
+    next ``w``, or that and the next of what it remembers, in the order of the arguments.
+    """
+    names = list(inspect.signature(rule).parameters)
+    memory = [name for name in names if name not in GIVEN]
+    if "w" not in names or "g" not in names:
+        raise InputError(f"rule: found the arguments {', '.join(names)}, expected w and g among them")
+    sides = Names("x", x)
+    graphs = [_graph(rule, names, memory, shape, sides) for shape in w.shapes]
+    return _core.Rule(getattr(rule, "__name__", "rule").strip("<>"), len(memory), graphs, sides.names)
+
+
+def _graph(rule: Callable, names: list[str], memory: list[str], shape: tuple[int, ...], sides: Names) -> str:
+    trace = Trace()
+    state = {"w": trace.variable("w", 0, shape), "g": trace.variable("g", 0, shape)}
+    state |= {name: trace.variable("m", k, shape) for k, name in enumerate(memory)}
+    step = Traced(trace, (), trace.node("input", (), (1, 1), group="t", position=0), step=True)
+    given = state | {"x": sides.proxies(trace), "t": step, "lr": trace.variable("lr", 0, ())}
+    found = rule(*(given[name] for name in names))
+    found = [trace.lift(part) for part in (found if isinstance(found, (tuple, list)) else [found])]
+    if [part.shape for part in found] != [shape] * (1 + len(memory)):
+        shapes = ", ".join(str(part.shape) for part in found)
+        raise InputError(f"rule: found results of shapes {shapes}, expected {1 + len(memory)} of {shape}")
+    known = {("w", 0): "w", ("g", 0): "g", ("t", 0): "t", ("lr", 0): "lr"} | sides.known()
+    known |= {("m", k): f"m.{k}" for k in range(len(memory))}
+    data = Data()
+    graph = Graph(trace, found, known, data, "rule", small=np.inf)
+    graph.declare("w", state["w"])
+    return text(graph.json())
+
+
+def choose(rule: Any, w: Layout, x: Layout, kept: dict[Any, Any]) -> Any:
+    """A rule by name as it is, a function as graphs, which are kept."""
+    if not callable(rule):
+        if not isinstance(rule, str):
+            raise InputError(f"rule: found {rule!r}, expected a name or a function")
+        return rule
+    if rule not in kept:
+        if len(kept) >= 16:
+            kept.clear()
+        kept[rule] = traced(rule, w, x)
+    return kept[rule]

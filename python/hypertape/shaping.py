@@ -1,0 +1,277 @@
+"""Shapes and places of entries: indices, slices, transposes, joins. All move entries and change none.
+
+What is no contiguous piece is gathered from the flat array by the places that NumPy itself computes, so that every index that
+NumPy knows, with integers from the data among them, means what it means there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .trace import Shape, Trace, Traced, implements, refuse, two
+
+
+def reshape(a: Traced, shape: Shape) -> Traced:
+    """The same entries, row by row."""
+    if len(shape) > 2:
+        raise refuse(f"a result of shape {tuple(shape)}", "expected at most two axes")
+    node = a.node if two(shape) == two(a.shape) else a.owner.node("reshape", (a.node,), two(shape))
+    return Traced(a.owner, shape, node, truth=a.truth)
+
+
+def gather(a: Traced, places: np.ndarray) -> Traced:
+    """Entries of the flat array."""
+    if places.ndim > 2:
+        raise refuse(f"a result of shape {places.shape}", "expected at most two axes")
+    if places.size == 0:
+        raise refuse(f"a result of shape {places.shape}", "expected at least one number")
+    flat, trace, shape = places.ravel(), a.owner, places.shape
+    start, n = int(flat[0]), flat.size
+    if np.array_equal(flat, np.arange(start, start + n)):
+        if n == a.size:
+            return reshape(a, shape)
+        return Traced(trace, shape, trace.node("slice", (a.node,), two(shape), start=start), truth=a.truth)
+    rows, cols = two(a.shape)
+    if places.ndim == 2 and places.shape[1] == cols > 1 and a.ndim == 2:
+        picked = places[:, 0] // cols
+        if np.array_equal(places, picked[:, None] * cols + np.arange(cols)):
+            return Traced(trace, shape, trace.node("gather_rows", (a.node,), two(shape), indices=picked), truth=a.truth)
+    column = reshape(a, (a.size,))
+    node = trace.node("gather_rows", (column.node,), (n, 1), indices=flat.astype(np.int64))
+    return reshape(Traced(trace, (n,), node, truth=a.truth), shape)
+
+
+def places(a: Traced) -> np.ndarray:
+    """The place of each entry in the flat array."""
+    return np.arange(a.size).reshape(a.shape)
+
+
+def moved(a: Traced, function: Callable, *args: Any, **kwargs: Any) -> Traced:
+    """What a function does that moves entries."""
+    try:
+        return gather(a, np.asarray(function(places(a), *args, **kwargs)))
+    except (IndexError, ValueError, TypeError) as error:
+        if isinstance(error, Exception) and hasattr(error, "operation"):
+            raise
+        raise refuse(getattr(function, "__name__", "an index"), str(error).splitlines()[0]) from None
+
+
+def take(a: Traced, index: Any) -> Traced:
+    """``a[index]``"""
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) == 1 and isinstance(parts[0], Traced) and parts[0].step and a.ndim:
+        shape = a.shape[1:]
+        node = a.owner.node("gather_rows", (a.node,), (1, two(a.shape)[1]), step=True)
+        return reshape(Traced(a.owner, (1, two(a.shape)[1]), node), shape)
+    if isinstance(parts[-1], Traced) and parts[-1].listed is not None:
+        return _by_samples(a, parts, tuple(part.value if isinstance(part, Traced) else part for part in parts))
+    for part in parts:
+        if isinstance(part, Traced) and part.value is None:
+            why = "np.where chooses" if part.truth else "take integers from the data or write them down"
+            raise refuse("an index", f"a value does not exist while a function is traced: {why}")
+    samples = [part for part in parts if isinstance(part, Traced) and part.rows]
+    plain = tuple(part.value if isinstance(part, Traced) else np.asarray(part) if isinstance(part, list) else part for part in parts)
+    if a.value is not None:
+        value = np.asarray(a.value[plain if isinstance(index, tuple) else plain[0]])
+        leading = not a.rows and samples or a.rows and isinstance(plain[0], slice) and plain[0] == slice(None)
+        return Traced(a.owner, value.shape, value=value, rows=bool(leading) and value.ndim > 0)
+    if samples:
+        return _by_samples(a, parts, plain)
+    if len(parts) == 2 and a.ndim == 2 and isinstance(plain[1], np.ndarray) and plain[1].ndim == 1 and plain[1].dtype.kind in "iu":
+        if _is_every(plain[0], a.shape[0]) and len(plain[1]) == a.shape[0] and plain[1].min() >= 0 and plain[1].max() < a.shape[1]:
+            return pick(a, Traced(a.owner, plain[1].shape, value=plain[1]))
+    return moved(a, lambda at: at[plain if isinstance(index, tuple) else plain[0]])
+
+
+def _is_every(index: Any, rows: int) -> bool:
+    """Whether an index names each row once, in order."""
+    return isinstance(index, np.ndarray) and index.ndim == 1 and np.array_equal(index, np.arange(rows))
+
+
+def _by_samples(a: Traced, parts: tuple, plain: tuple) -> Traced:
+    """An index with integers of each sample: the entry of each row, or the rows that they name."""
+    labels = parts[-1]
+    if labels.dtype.kind not in "iu":
+        raise refuse("an index", f"found dtype {labels.dtype}, expected integers")
+    n = labels.shape[0] if labels.shape else 0
+    if len(parts) == 2 and a.ndim == 2 and labels.ndim == 1:
+        if _is_every(plain[0], a.shape[0]) and n == a.shape[0]:
+            return pick(a, labels)
+    if len(parts) == 1 and labels.ndim == 1:
+        shape = (n,) + a.shape[1:]
+        node = a.owner.node("gather_rows", (a.node,), two(shape), labels=_held(labels))
+        return Traced(a.owner, shape, node)
+    raise refuse("an index from the data", "expected a[np.arange(len(labels)), labels] or a[labels]")
+
+
+def pick(a: Traced, labels: Traced) -> Traced:
+    """Entry ``labels[i]`` of each row ``i``."""
+    n = a.shape[0]
+    return Traced(a.owner, (n,), a.owner.node("pick", (a.node,), (n, 1), labels=_held(labels)))
+
+
+def _held(labels: Traced) -> int | str:
+    """The number, or the name, by which a trace knows labels."""
+    return labels.listed or labels.owner.hold(labels.value, labels.rows)
+
+
+def join(trace: Trace, parts: Sequence[Traced], arrange: Callable[[list[np.ndarray]], np.ndarray]) -> Traced:
+    """Arrays put together as ``arrange`` puts their entries' places together."""
+    starts = np.cumsum([0] + [part.size for part in parts])
+    try:
+        where = arrange([start + places(part) for start, part in zip(starts, parts)])
+    except ValueError as error:
+        raise refuse("joining arrays", str(error).splitlines()[0]) from None
+    total = int(starts[-1])
+    flat = Traced(trace, (total,), trace.node("stack", tuple(part.node for part in parts), (total, 1)))
+    return gather(flat, np.asarray(where))
+
+
+def stack(trace: Trace, parts: Sequence[Traced], axis: int = 0) -> Traced:
+    return join(trace, parts, lambda at: np.stack(at, axis))
+
+
+def _joined(function: Callable) -> None:
+    @implements(function)
+    def own(trace: Trace, arrays: Any, *args: Any, **kwargs: Any) -> Traced:
+        kwargs.pop("dtype", None), kwargs.pop("casting", None)
+        return join(trace, [trace.lift(array) for array in arrays], lambda at: function(at, *args, **kwargs))
+
+
+@implements(np.block)
+def block(trace: Trace, arrays: Any) -> Traced:
+    rows = arrays if isinstance(arrays[0], list) else [arrays]
+    joined = [np.concatenate([trace.lift(part) for part in row], axis=-1) for row in rows]
+    return np.concatenate(joined, axis=-2) if len(joined) > 1 else joined[0]
+
+
+for _function in (np.concatenate, np.stack, np.vstack, np.hstack, np.column_stack):
+    _joined(_function)
+
+
+def _moves(function: Callable) -> None:
+    @implements(function)
+    def own(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
+        return moved(trace.lift(a), function, *args, **kwargs)
+
+
+for _function in (
+    np.squeeze, np.expand_dims, np.ravel, np.reshape, np.tile, np.repeat, np.roll, np.flip,
+    np.fliplr, np.flipud, np.rot90, np.moveaxis, np.diagonal, np.take, np.delete, np.take_along_axis, np.resize,
+):  # fmt: skip
+    _moves(_function)
+
+
+@implements(np.atleast_1d, np.atleast_2d)
+def at_least_axes(trace: Trace, *arrays: Any) -> Any:
+    raise refuse("np.atleast_1d or np.atleast_2d", "write a[None], a[:, None] or np.reshape")
+
+
+@implements(np.copy)
+def copy(trace: Trace, a: Any, **_: Any) -> Traced:
+    return trace.lift(a)
+
+
+def _split(function: Callable) -> None:
+    @implements(function)
+    def own(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> list[Traced]:
+        found = trace.lift(a)
+        return [gather(found, np.asarray(part)) for part in function(places(found), *args, **kwargs)]
+
+
+for _function in (np.split, np.array_split, np.hsplit, np.vsplit):
+    _split(_function)
+
+
+def masked(a: Traced, function: Callable, *args: Any, **kwargs: Any) -> Traced:
+    """What a function does that moves entries and puts zeros elsewhere."""
+    trace = a.owner
+    zero = Traced(trace, (1,), value=np.zeros(1))
+    flat = Traced(trace, (a.size + 1,), trace.node("stack", (zero.node, a.node), (a.size + 1, 1)))
+    return gather(flat, np.asarray(function(places(a) + 1, *args, **kwargs)))
+
+
+def _masks(function: Callable) -> None:
+    @implements(function)
+    def own(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
+        found = trace.lift(a)
+        if function is np.diag and found.ndim == 2:
+            return moved(found, np.diagonal, *args)
+        return masked(found, function, *args, **kwargs)
+
+
+for _function in (np.diag, np.diagflat, np.tril, np.triu):
+    _masks(_function)
+
+
+@implements(np.pad)
+def pad(trace: Trace, a: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Traced:
+    found = trace.lift(a)
+    if mode != "constant":
+        return moved(found, np.pad, pad_width, mode, **kwargs)
+    if np.any(kwargs.get("constant_values", 0)):
+        raise refuse("np.pad", "expected constant_values of 0")
+    return masked(found, np.pad, pad_width)
+
+
+@implements(np.zeros_like, np.ones_like, np.full_like, np.empty_like)
+def like(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> np.ndarray:
+    raise refuse("np.zeros_like and its like", "write np.zeros(a.shape)")
+
+
+@implements(np.shape)
+def shape_of(trace: Trace, a: Any) -> Shape:
+    return trace.lift(a).shape
+
+
+@implements(np.ndim)
+def axes_of(trace: Trace, a: Any) -> int:
+    return trace.lift(a).ndim
+
+
+@implements(np.size)
+def size_of(trace: Trace, a: Any, axis: int | None = None) -> int:
+    found = trace.lift(a)
+    return found.size if axis is None else found.shape[axis]
+
+
+@implements(np.broadcast_to)
+def broadcast_to(trace: Trace, array: Any, shape: Any, **_: Any) -> Traced:
+    """What is repeated is only written down where no operation repeats it anyway."""
+    found = trace.lift(array)
+    shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
+    try:
+        fits = np.broadcast_shapes(found.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits or len(shape) > 2:
+        raise refuse("np.broadcast_to", f"found {found.shape}, expected what broadcasts to {shape} of at most two axes")
+    row = reshape(found, (1,) * (len(shape) - found.ndim) + found.shape)
+    return found if found.shape == shape else Traced(trace, shape, spread=row, truth=found.truth)
+
+
+@implements(np.broadcast_arrays)
+def broadcast_arrays(trace: Trace, *arrays: Any, **_: Any) -> tuple[Traced, ...]:
+    lifted = [trace.lift(array) for array in arrays]
+    shape = np.broadcast_shapes(*(array.shape for array in lifted))
+    return tuple(broadcast_to(trace, array, shape) for array in lifted)
+
+
+@implements(np.diff)
+def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, **_: Any) -> Traced:
+    found = trace.lift(a)
+    for _ in range(n):
+        ahead = [slice(None)] * found.ndim
+        ahead[axis] = slice(1, None)
+        behind = [slice(None)] * found.ndim
+        behind[axis] = slice(None, -1)
+        found = found[tuple(ahead)] - found[tuple(behind)]
+    return found
+
+
+@implements(np.extract, np.compress, np.unique, np.nonzero, np.flatnonzero, np.argwhere)
+def by_value(trace: Trace, *_: Any, **__: Any) -> Traced:
+    raise refuse("a choice by values", "a value does not exist while a function is traced: use np.where with three arguments")

@@ -1,0 +1,391 @@
+"""Tracing: a function of arrays is called once with proxies that write down what NumPy is asked to do.
+
+The result is a list of nodes over two-dimensional arrays, in which a number is ``1 x 1`` and a vector of ``n`` entries ``n x 1``.
+A proxy knows its NumPy shape; what it computes follows NumPy's rules. Arrays that do not depend on variables, such as data, have
+values: NumPy computes what is made of them alone, whatever that is, and only the result becomes part of the trace.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import TraceError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation on earlier nodes, by number; ``shape`` has rows and columns."""
+
+    op: str
+    args: tuple[int, ...]
+    shape: tuple[int, int]
+    settings: dict[str, Any]
+
+
+def two(shape: Shape) -> tuple[int, int]:
+    """Rows and columns of a NumPy shape."""
+    return (1, 1) if not shape else (shape[0], 1) if len(shape) == 1 else (shape[0], shape[1])
+
+
+class Trace:
+    """The nodes of a function, in the order in which it asked for them."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.held: list[np.ndarray] = []  # arrays that nodes name by number
+        self.lists: dict[str, int] = {}  # integers that differ from task to task, and how many there are
+        self.sampled: list[bool] = []  # whether their rows are samples
+        self._known: dict[tuple, int] = {}
+
+    def node(self, op: str, args: tuple[int, ...], shape: tuple[int, int], **settings: Any) -> int:
+        """Writes a node down, once."""
+        key = (op, args, shape, tuple((name, _key(value)) for name, value in settings.items()))
+        if key not in self._known:
+            self._known[key] = len(self.nodes)
+            self.nodes.append(Node(op, args, shape, settings))
+        return self._known[key]
+
+    def variable(self, group: str, position: int, shape: Shape) -> Traced:
+        """An array that derivatives are taken in, or that is given with each call."""
+        return Traced(self, shape, self.node("input", (), two(shape), group=group, position=position))
+
+    def lift(self, value: Any) -> Traced:
+        """``value`` as part of this trace."""
+        if isinstance(value, Traced):
+            if value.owner is not self:
+                raise refuse("a variable of another function", "it is traced by itself: pass what is needed as an argument")
+            return value
+        if isinstance(value, (list, tuple)) and any(isinstance(item, (Traced, list, tuple)) for item in value):
+            from .shaping import stack
+
+            return stack(self, [self.lift(item) for item in value])
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise refuse(f"an array of dtype {array.dtype}", "expected real numbers")
+        if array.size > 1 and not any(array.strides):
+            one = Traced(self, (), value=array.ravel()[0].reshape(()))
+            return Traced(self, array.shape, value=array, spread=one)
+        return Traced(self, array.shape, value=array)
+
+    def hold(self, value: np.ndarray, rows: bool) -> int:
+        """The number of an array that is part of the trace, such as data."""
+        for k, held in enumerate(self.held):
+            if held is value:
+                return k
+        self.held.append(value)
+        self.sampled.append(rows)
+        return len(self.held) - 1
+
+    def settle(self, known: Traced) -> int:
+        """The node of a proxy with values."""
+        if known.ndim > 2:
+            raise refuse("an array of three axes", "expected at most two")
+        value = np.asarray(known.value, dtype=np.float64)
+        if value.size == 0:
+            raise refuse(f"an array of shape {value.shape}", "expected at least one number")
+        return self.node("known", (), two(value.shape), held=self.hold(known.value, known.rows))
+
+
+def _key(value: Any) -> Any:
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
+OWN = (str(Path(__file__).parent), str(Path(np.__file__).parent))
+
+
+def place() -> tuple[str, int]:
+    """File and line of the user's code that is being traced."""
+    frame = sys._getframe(1)
+    while frame.f_back and (frame.f_code.co_filename.startswith(OWN) or frame.f_code.co_filename.startswith("<__array")):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def refuse(operation: str, why: str) -> TraceError:
+    """That the user's code does what cannot be traced, and where."""
+    file, line = place()
+    text = f"{operation} in {Path(file).name}, line {line}: {why}"
+    return TraceError(text, operation=operation, file=file, line=line)
+
+
+FUNCTIONS: dict[Any, Callable] = {}
+"""What is done instead of a function of NumPy: given the trace, then the arguments."""
+
+UFUNCS: dict[str, Callable] = {}
+"""What is done instead of a ufunc of NumPy or SciPy, by its name: given the operands as proxies."""
+
+REDUCTIONS: dict[str, Callable] = {}
+"""What is done instead of ``ufunc.reduce``, by the ufunc's name."""
+
+
+LASTING: set[Callable] = set()
+"""What is done instead of functions of NumPy even where all arguments have values."""
+
+
+def implements(*functions: Any, lasting: bool = False) -> Callable[[Callable], Callable]:
+    """Registers what is done instead of functions of NumPy."""
+
+    def register(own: Callable) -> Callable:
+        for function in functions:
+            FUNCTIONS[function] = own
+        if lasting:
+            LASTING.add(own)
+        return own
+
+    return register
+
+
+def proxies(value: Any) -> Iterator[Traced]:
+    """The proxies among arguments."""
+    if isinstance(value, Traced):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from proxies(item)
+    elif isinstance(value, dict):
+        yield from proxies(list(value.values()))
+
+
+def plain(value: Any) -> Any:
+    """Arguments with values in place of proxies."""
+    if isinstance(value, Traced):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        items = [plain(item) for item in value]
+        return items if isinstance(value, list) else type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return {name: plain(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def call(name: str, own: Callable | None, function: Callable, args: tuple, kwargs: dict, rowwise: Callable) -> Any:
+    """Calls ``own`` in place of ``function``, or ``function`` itself where all arguments have values.
+
+    ``rowwise`` tells of operands and result whether a row of the result depends on the same rows of operands alone.
+    """
+    found = [*proxies(args), *proxies(kwargs)]
+    trace = found[0].owner
+    if own not in LASTING and all(proxy.value is not None for proxy in found):
+        with np.errstate(all="ignore"):
+            result = function(*plain(args), **plain(kwargs))
+        samples = {proxy.shape[0] for proxy in found if proxy.rows}
+        return _known(trace, result, samples, bool(samples) and rowwise([p for p in found if p.rows], result))
+    if own is None:
+        raise refuse(name, "it has no counterpart here, so that it cannot be traced")
+    return own(trace, *args, **kwargs)
+
+
+def broadcast(samples: list[Traced], result: Any) -> bool:
+    """Of functions of entries: whether those with samples have them where the result has."""
+    return all(proxy.ndim == np.ndim(result) for proxy in samples)
+
+
+def along(axis: Any) -> Callable:
+    """Of reductions: whether they leave samples apart."""
+    return lambda samples, _: all(proxy.ndim == 2 for proxy in samples) and axis in (1, -1)
+
+
+def never(samples: list[Traced], result: Any) -> bool:
+    """Of functions that mix samples, or may."""
+    return False
+
+
+def _known(trace: Trace, result: Any, samples: set[int], rowwise: bool) -> Any:
+    if isinstance(result, (tuple, list)):
+        parts = [_known(trace, part, samples, rowwise) for part in result]
+        return parts if isinstance(result, list) else tuple(parts)
+    if not isinstance(result, (np.ndarray, np.generic)):
+        return result
+    array = np.asarray(result)
+    return Traced(trace, array.shape, value=array, rows=rowwise and array.ndim > 0 and samples == {array.shape[0]})
+
+
+ALONG = (np.sum, np.mean, np.max, np.min, np.prod, np.std, np.var, np.any, np.all, np.argmax, np.argmin)
+"""Functions that leave samples apart where their axis is not the first."""
+
+BROADCAST = (np.where, np.clip, np.round, np.hstack, np.column_stack, np.zeros_like, np.ones_like, np.full_like)
+"""Functions that leave samples apart where operands and result have as many axes."""
+
+
+_KINDS = {(False, False): np.float64, (True, False): np.bool_, (False, True): np.int64}
+
+
+class Traced(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array of a traced function: a shape, and the node that computes it, or values that do not depend on variables."""
+
+    __array_priority__ = 1000
+    __slots__ = ("owner", "shape", "value", "rows", "_node", "truth", "turned", "step", "spread", "listed")
+
+    def __init__(
+        self, trace: Trace, shape: Shape, node: int | None = None, value: np.ndarray | None = None,
+        rows: bool = False, truth: bool = False, turned: Traced | None = None, step: bool = False,
+        spread: Traced | None = None, listed: str | None = None,
+    ) -> None:  # fmt: skip
+        self.owner, self.shape, self._node, self.value = trace, tuple(shape), node, value
+        self.rows, self.truth, self.turned, self.step, self.spread = rows, truth, turned, step, spread
+        self.listed = listed
+
+    @property
+    def node(self) -> int:
+        """The number of its node."""
+        if self.listed is not None:
+            raise refuse("labels of tasks", "they can only be an index: a[np.arange(len(labels)), labels] or a[labels]")
+        if self._node is None:
+            if self.spread is not None and not self.rows:
+                self._node = self.owner.node("broadcast", (self.spread.node,), two(self.shape))
+            elif self.turned is not None:
+                self._node = self.owner.node("transpose", (self.turned.node,), two(self.shape))
+            else:
+                self._node = self.owner.settle(self)
+        return self._node
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: int(np.prod(self.shape)))
+    dtype = property(lambda self: self.value.dtype if self.value is not None else np.dtype(_KINDS[self.truth, self.listed is not None]))
+    T = property(lambda self: np.transpose(self))
+    mT = property(lambda self: np.matrix_transpose(self))
+    real = property(lambda self: self)
+    flat = property(lambda self: iter(np.ravel(self)))
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = ufunc.__name__
+        shown = f"np.{name}" if getattr(np, name, None) is ufunc else name
+        if any(value is not None for value in kwargs.pop("out", None) or ()):
+            raise refuse(f"{shown} with out=", "arrays are not written to: bind the result to a name")
+        if method == "at":
+            raise refuse(f"{shown}.at", "arrays are not written to: use ht.scatter_rows, or np.where")
+        if method == "__call__":
+            own = UFUNCS.get(name)
+            kwargs.pop("casting", None)
+            if own and set(kwargs) - {"dtype"}:
+                raise refuse(f"{shown} with {', '.join(kwargs)}=", "expected none: choose with np.where")
+            kwargs = {} if own else kwargs
+            lifted = (lambda trace, *operands: own(*map(trace.lift, operands))) if own else None
+            return call(shown, lifted, ufunc, inputs, kwargs, broadcast if ufunc.signature is None else never)
+        if method == "reduce":
+            kwargs = {"axis": 0, **{name: value for name, value in kwargs.items() if value is not np._NoValue}}
+            return call(f"{shown}.reduce", REDUCTIONS.get(name), ufunc.reduce, inputs, kwargs, along(kwargs["axis"]))
+        if method == "outer":
+            a, b = (np.asanyarray(value) if not isinstance(value, Traced) else value for value in inputs)
+            return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b)
+        raise refuse(f"{shown}.{method}", "it has no counterpart here, so that it cannot be traced")
+
+    def __array_function__(self, function: Callable, types: Any, args: tuple, kwargs: dict) -> Any:
+        module = getattr(function, "__module__", "numpy") or "numpy"
+        name = f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
+        if kwargs.get("out") is not None:
+            raise refuse(f"{name} with out=", "arrays are not written to: bind the result to a name")
+        kwargs = {key: value for key, value in kwargs.items() if key != "out" and value is not np._NoValue}
+        rowwise = broadcast if function in BROADCAST else never
+        if function in ALONG:
+            rowwise = along(kwargs.get("axis", args[1] if len(args) > 1 else None))
+        return call(name, FUNCTIONS.get(function), function, args, kwargs, rowwise)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        if self.value is None:
+            raise refuse("a conversion to a plain array", "a value does not exist while a function is traced: np.stack makes arrays of parts")
+        return np.array(self.value, dtype=dtype)
+
+    def _number(self, what: str, use: str) -> Any:
+        if self.value is None:
+            raise refuse(what, f"a value does not exist while a function is traced: {use}")
+        return self.value
+
+    def __bool__(self) -> bool:
+        return bool(self._number("if, and, or, not, or a comparison in them", "use np.where"))
+
+    def __float__(self) -> float:
+        return float(self._number("float(...)", "leave it an array"))
+
+    def __int__(self) -> int:
+        return int(self._number("int(...)", "leave it an array"))
+
+    def __complex__(self) -> complex:
+        raise refuse("complex(...)", "expected real numbers")
+
+    def __index__(self) -> int:
+        return self._number("an index, or range(...)", "take integers from the data or write them down").__index__()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Traced]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return (self[k] for k in range(self.shape[0]))
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<traced array of shape {self.shape}>"
+
+    def __getitem__(self, index: Any) -> Traced:
+        from .shaping import take
+
+        return take(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise refuse("w[...] = ...", "arrays are not written to: use np.where, np.concatenate or np.stack")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if self.value is not None and hasattr(self.value, name):
+            return getattr(self.value, name)
+        if hasattr(np.ndarray, name):
+            raise refuse(f"the method .{name}", "it has no counterpart here, so that it cannot be traced")
+        raise AttributeError(f"arrays have no {name!r}")
+
+    def astype(self, dtype: Any, **_: Any) -> Traced:
+        if self.value is not None:
+            return Traced(self.owner, self.shape, value=self.value.astype(dtype), rows=self.rows)
+        if np.dtype(dtype).kind != "f":
+            raise refuse(f".astype({np.dtype(dtype)})", "variables are real numbers")
+        return Traced(self.owner, self.shape, self.node)
+
+    def copy(self, order: str = "C") -> Traced:
+        return self
+
+    def reshape(self, *shape: Any, order: str = "C") -> Traced:
+        return np.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape)
+
+    def transpose(self, *axes: Any) -> Traced:
+        return np.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
+
+
+def _in_place(symbol: str, operator: Callable) -> Callable:
+    def write(self: Traced, other: Any) -> Traced:
+        if self.shape:
+            raise refuse(f"a {symbol}= b", f"arrays are not written to: write a = a {symbol} b")
+        return operator(self, other)
+
+    return write
+
+
+for _symbol, _name in {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "**": "pow", "@": "matmul"}.items():
+    setattr(Traced, f"__i{_name}__", _in_place(_symbol, getattr(np.lib.mixins.NDArrayOperatorsMixin, f"__{_name}__")))
+
+
+def _method(name: str, function: Callable) -> Callable:
+    def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+for _name in (
+    "sum mean prod max min std var any all dot ravel squeeze swapaxes clip cumsum trace diagonal repeat take argmax argmin "
+    "argsort round"
+).split():
+    setattr(Traced, _name, _method(_name, getattr(np, _name)))
+Traced.flatten = _method("flatten", np.ravel)

@@ -1,0 +1,158 @@
+//! What calls have in common: their options, the estimator that they name, the numbers that they return.
+
+use std::sync::Arc;
+
+use hypertape::{
+    Cost, Draw, Error, Estimator, InnerLoop, Oracle, Profile, Soundness, plan,
+};
+use numpy::{PyArray1, PyReadonlyArray1, ToPyArray};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::CHOICES;
+use crate::failure::exception;
+use crate::patience::Patience;
+use crate::problem::{Number, Problem};
+use crate::rule::Rule;
+
+/// An inner rule, by name or of one's own.
+#[derive(Clone, Debug, FromPyObject)]
+pub(crate) enum AnyRule {
+    Text(String),
+    Function(Rule),
+}
+
+impl AnyRule {
+    /// What it is told apart by.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Function(rule) => rule.name(),
+        }
+    }
+}
+
+/// Options of a call, as the Python around it checked and completed them.
+#[derive(Clone, Debug, Default, FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Options {
+    pub(crate) steps: usize,
+    pub(crate) lr: f64,
+    pub(crate) tolerance: Option<f64>,
+    pub(crate) rule: Option<AnyRule>,
+    pub(crate) schedule: Option<String>,
+    pub(crate) memory: Option<u64>,
+    pub(crate) seed: u64,
+    pub(crate) data_seed: Option<u64>,
+    pub(crate) threads: usize,
+    pub(crate) init: Option<Vec<f64>>,
+    pub(crate) single: bool,
+}
+
+impl Options {
+    pub(crate) fn inner(&self) -> Result<InnerLoop, Error> {
+        let inner = InnerLoop::new(self.steps, self.lr)?;
+        self.tolerance.map_or(Ok(inner), |tolerance| inner.until(tolerance))
+    }
+
+    /// The estimator that `text` names, under the schedule that is asked for: `auto` is the fastest by the clock that fits;
+    /// without one the estimator's own, or, where that takes more than the memory allows, checkpoints that fit.
+    pub(crate) fn estimator<T: Number>(
+        &self,
+        text: &str,
+        oracle: &mut Oracle<T>,
+        x: &[T],
+    ) -> Result<Box<dyn Estimator<T>>, Error> {
+        let made = CHOICES.registry::<T>().estimators.parse(text)?;
+        let (inner, draw) = (self.inner()?, Draw::new(self.seed, 0));
+        let schedule = match self.schedule.as_deref() {
+            Some("auto") if made.schedule().is_some() => {
+                let profile = Profile::measure(oracle, &inner, x, draw, 5)?;
+                let memory = self.memory.unwrap_or(u64::MAX);
+                Some(plan(&*made, oracle, &inner, &profile, memory)?[0].schedule)
+            }
+            Some("auto") => None,
+            Some(given) => Some(given.parse()?),
+            None if self.memory.is_none() => None,
+            None => match made.admit(oracle, &inner, x, draw) {
+                Err(Error::Memory { advice: Some((schedule, _)), .. }) => Some(schedule.parse()?),
+                admitted => admitted.map(|_| None)?,
+            },
+        };
+        Ok(schedule.and_then(|schedule| made.under(schedule)).unwrap_or(made))
+    }
+}
+
+/// A point of the outer variables; that of the start without one.
+pub(crate) fn point<T: Number>(
+    oracle: &Oracle<T>,
+    x: Option<&[f64]>,
+) -> Result<Vec<T>, Error> {
+    let Some(x) = x else { return Ok(oracle.start().values().to_vec()) };
+    if x.len() != oracle.outer_dim() {
+        let (found, expected) = (format!("{} values", x.len()), oracle.outer_dim().to_string());
+        return Err(Error::invalid("x", found, expected));
+    }
+    Ok(x.iter().map(|&x| T::from_f64(x)).collect())
+}
+
+/// An outer point as Python gives it.
+pub(crate) type Given<'py> = Option<PyReadonlyArray1<'py, f64>>;
+
+pub(crate) fn given(x: Given) -> PyResult<Option<Vec<f64>>> {
+    Ok(x.map(|x| x.as_slice().map(<[f64]>::to_vec)).transpose()?)
+}
+
+/// Calls `work` with an oracle while the lock is released, and raises what it or Ctrl-C raised.
+pub(crate) fn call<T: Number, R: Send>(
+    py: Python<'_>,
+    problem: &Problem,
+    options: &Options,
+    work: impl FnOnce(&mut Oracle<'static, T>, &Arc<Patience>) -> Result<R, Error> + Send,
+) -> PyResult<R> {
+    let patience = Patience::new();
+    let result = py.detach(|| {
+        problem.with_oracle(options, |oracle| {
+            oracle.set_stop(Some(patience.stop()));
+            work(oracle, &patience)
+        })
+    });
+    match (patience.raised(), result) {
+        (Some(raised), _) => Err(raised),
+        (None, result) => result.map_err(|error| exception(py, &error)),
+    }
+}
+
+/// Values as an array.
+pub(crate) fn array<'py, T: Number>(py: Python<'py>, values: &[T]) -> Bound<'py, PyArray1<T>> {
+    values.to_pyarray(py)
+}
+
+/// What an estimate cost, by name.
+pub(crate) fn cost<'py>(py: Python<'py>, cost: &Cost) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    told.set_item("plain_steps", cost.plain_steps)?;
+    told.set_item("inner_gradients", cost.inner_gradients)?;
+    told.set_item("hvps", cost.hvps)?;
+    told.set_item("mixed", cost.mixed)?;
+    told.set_item("outer_gradients", cost.outer_gradients)?;
+    told.set_item("samples", cost.samples)?;
+    told.set_item("bytes_measured", cost.bytes_measured)?;
+    told.set_item("seconds", cost.time.as_secs_f64())?;
+    Ok(told)
+}
+
+/// What an implicit estimate rests on, by name; `None` of others.
+pub(crate) fn report<'py>(
+    py: Python<'py>,
+    soundness: &Soundness,
+) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let Some(report) = soundness.report else { return Ok(None) };
+    let told = PyDict::new(py);
+    told.set_item("residual", report.residual)?;
+    told.set_item("iterations", report.iterations)?;
+    told.set_item("inner_norm", report.inner_norm)?;
+    told.set_item("inner_ratio", report.inner_ratio)?;
+    told.set_item("solution_error", report.solution_error)?;
+    Ok(Some(told))
+}

@@ -1,0 +1,170 @@
+//! `Problem`: an entry of a catalogue, with the oracles that calls have left behind.
+
+use std::sync::{Mutex, PoisonError};
+
+use hypertape::cli::Precise;
+use hypertape::problems::{Entry, GraphStatement, catalogue};
+use hypertape::{Error, Oracle, Params, find_by_name};
+use numpy::{Element, PyArray1, ToPyArray};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::CHOICES;
+use crate::call::{AnyRule, Options};
+use crate::failure::exception;
+use crate::rule::Cast;
+
+/// Oracles that are kept for the next call of the same settings, of each precision.
+const KEPT: usize = 4;
+
+/// An idle oracle, and the settings that it was made with.
+pub(crate) struct Idle<T>(Made, Oracle<'static, T>);
+
+/// What an oracle is made with.
+#[derive(Clone, PartialEq)]
+struct Made {
+    rule: Option<String>,
+    threads: usize,
+    data_seed: Option<u64>,
+}
+
+/// A precision of NumPy and of hypertape.
+pub(crate) trait Number: Precise + Element + Cast {
+    /// The idle oracles of this precision.
+    fn idle(problem: &Problem) -> &Mutex<Vec<Idle<Self>>>;
+}
+
+impl Number for f64 {
+    fn idle(problem: &Problem) -> &Mutex<Vec<Idle<Self>>> {
+        &problem.doubles
+    }
+}
+
+impl Number for f32 {
+    fn idle(problem: &Problem) -> &Mutex<Vec<Idle<Self>>> {
+        &problem.singles
+    }
+}
+
+/// A problem by name, and its settings.
+#[pyclass(frozen, module = "hypertape._core")]
+pub(crate) struct Problem {
+    pub(crate) entry: Entry,
+    /// What it was made of, if that were graphs.
+    pub(crate) statement: Option<GraphStatement>,
+    doubles: Mutex<Vec<Idle<f64>>>,
+    singles: Mutex<Vec<Idle<f32>>>,
+}
+
+impl Problem {
+    pub(crate) fn new(entry: Entry) -> Self {
+        Self { entry, statement: None, doubles: Mutex::default(), singles: Mutex::default() }
+    }
+
+    pub(crate) fn of_graphs(entry: Entry, statement: GraphStatement) -> Self {
+        Self { statement: Some(statement), ..Self::new(entry) }
+    }
+
+    /// Calls `work` with an oracle of the options' settings: an idle one if there is one, so that nothing is made or rehearsed
+    /// twice. Two threads that call at once have an oracle each.
+    pub(crate) fn with_oracle<T: Number, R>(
+        &self,
+        options: &Options,
+        work: impl FnOnce(&mut Oracle<'static, T>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let Options { rule, threads, data_seed, .. } = options;
+        let rule = rule.as_ref().map(|rule| rule.name().to_owned());
+        let made = Made { rule, threads: *threads, data_seed: *data_seed };
+        let idle = || T::idle(self).lock().unwrap_or_else(PoisonError::into_inner);
+        let found = {
+            let mut idle = idle();
+            let place = idle.iter().position(|Idle(other, _)| *other == made);
+            place.filter(|_| options.init.is_none()).map(|place| idle.swap_remove(place).1)
+        };
+        let mut oracle = match found {
+            Some(oracle) => oracle,
+            None => self.open(options)?,
+        };
+        oracle.set_memory(options.memory);
+        let result = work(&mut oracle);
+        oracle.set_stop(None);
+        if options.init.is_none() {
+            oracle.set_warm(None)?;
+            let mut idle = idle();
+            idle.truncate(KEPT - 1);
+            idle.push(Idle(made, oracle));
+        }
+        result
+    }
+
+    fn open<T: Number>(&self, options: &Options) -> Result<Oracle<'static, T>, Error> {
+        let mut oracle = self.entry.open::<T>(options.data_seed)?;
+        if options.threads != 1 {
+            oracle.set_threads(options.threads)?;
+        }
+        if let Some(rule) = &options.rule {
+            match rule {
+                AnyRule::Text(text) => {
+                    oracle.set_any_rule(CHOICES.registry::<T>().rules.parse(text)?);
+                }
+                AnyRule::Function(rule) => oracle.set_rule(*rule),
+            }
+        }
+        if let Some(init) = &options.init {
+            oracle.set_init(init.iter().map(|&w| T::from_f64(w)).collect())?;
+        }
+        Ok(oracle)
+    }
+}
+
+/// Name, rows, columns and values of an array.
+type Named<'py> = (String, u32, u32, Bound<'py, PyArray1<f64>>);
+
+fn named<'py>(py: Python<'py>, params: &Params<f64>) -> Vec<Named<'py>> {
+    let each = params.iter().map(|(name, shape, values)| {
+        (name.to_owned(), shape.rows, shape.cols, values.to_pyarray(py))
+    });
+    each.collect()
+}
+
+#[pymethods]
+impl Problem {
+    /// Its defaults: steps, lr, iterations, the outer optimiser.
+    fn defaults<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Entry { name, summary, steps, lr, outer, iterations, .. } = &self.entry;
+        let told = PyDict::new(py);
+        told.set_item("name", name)?;
+        told.set_item("summary", summary)?;
+        told.set_item("steps", steps)?;
+        told.set_item("lr", lr)?;
+        told.set_item("iterations", iterations)?;
+        told.set_item("outer", hypertape::Spelled::text(outer))?;
+        Ok(told)
+    }
+
+    /// The outer start and the inner start.
+    fn starts<'py>(&self, py: Python<'py>) -> PyResult<[Vec<Named<'py>>; 2]> {
+        let found = py.detach(|| {
+            let Entry { steps, lr, .. } = self.entry;
+            let options = Options { steps, lr, threads: 1, ..Options::default() };
+            self.with_oracle::<f64, _>(&options, |oracle| {
+                Ok([oracle.start().clone(), oracle.inner_start().clone()])
+            })
+        });
+        Ok(found.map_err(|error| exception(py, &error))?.map(|params| named(py, &params)))
+    }
+}
+
+/// The problem `name` of the catalogue, with settings by name and value.
+#[pyfunction]
+pub(crate) fn catalogued(
+    py: Python<'_>,
+    name: &str,
+    settings: Vec<(String, String)>,
+) -> PyResult<Problem> {
+    let all = catalogue();
+    let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let entry = find_by_name("problem", name, &all, |entry| &entry.name)
+        .and_then(|entry| entry.clone().with(settings));
+    entry.map(Problem::new).map_err(|error| exception(py, &error))
+}

@@ -1,0 +1,156 @@
+//! `Rule`: an inner rule that is a traced function, a graph for each array of `w`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use hypertape::graph::{Graph, NamedInput, Window};
+use hypertape::{Array, List, Named, Rule as InnerRule, Step, fingerprint};
+use pyo3::prelude::*;
+
+use crate::failure::invalid;
+use crate::problem::Number;
+
+/// What an input of a graph stands for.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// An array of the state: `w` is the first.
+    State(usize),
+    Gradient,
+    Outer(usize),
+    Index,
+    Size,
+}
+
+/// The graphs of a rule, in both precisions.
+pub(crate) struct Graphs {
+    name: String,
+    memory: usize,
+    double: Vec<Graph<f64>>,
+    single: Vec<Graph<f32>>,
+    sources: Vec<Vec<Source>>,
+}
+
+/// Graphs of rules live as long as the process, once each: the arrays of a step borrow their constants.
+static KNOWN: LazyLock<Mutex<HashMap<String, &'static Graphs>>> = LazyLock::new(Mutex::default);
+
+/// An inner rule of one's own.
+#[pyclass(frozen, module = "hypertape._core")]
+#[derive(Clone, Copy)]
+pub(crate) struct Rule(&'static Graphs);
+
+impl Rule {
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Rule").field(&self.0.name).finish()
+    }
+}
+
+#[pymethods]
+impl Rule {
+    /// From a graph for each array of `w`, with inputs `w`, `g`, `m.0`, `m.1`, ..., `x.NAME`, `t` and `lr`, and the names of `x`.
+    #[new]
+    fn new(
+        py: Python<'_>,
+        title: &str,
+        memory: usize,
+        graphs: Vec<String>,
+        outer: Vec<String>,
+    ) -> PyResult<Self> {
+        let name = format!("{title}:{:016x}", fingerprint(graphs.concat().bytes()));
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&found) = known.get(&name) {
+            return Ok(Self(found));
+        }
+        let (mut double, mut sources) = (Vec::new(), Vec::new());
+        for text in &graphs {
+            let value = serde_json::from_str(text).map_err(|e| invalid(py, e.to_string()))?;
+            let graph = Graph::<f64>::from_json(value).map_err(|e| invalid(py, e.to_string()))?;
+            let found: Option<_> = graph.inputs().iter().map(|input| source(input, &outer)).collect();
+            let missing = || invalid(py, "rule: found an input of another name");
+            sources.push(found.ok_or_else(missing)?);
+            double.push(graph);
+        }
+        let single = double.iter().map(Graph::cast).collect();
+        let made = Box::leak(Box::new(Graphs { name: name.clone(), memory, double, single, sources }));
+        known.insert(name, made);
+        Ok(Self(made))
+    }
+}
+
+fn source(input: &NamedInput, outer: &[String]) -> Option<Source> {
+    Some(match input.name.split_once('.') {
+        None if input.name == "w" => Source::State(0),
+        None if input.name == "g" => Source::Gradient,
+        None if input.name == "t" => Source::Index,
+        None if input.name == "lr" => Source::Size,
+        Some(("m", place)) => Source::State(place.parse::<usize>().ok()? + 1),
+        Some(("x", name)) => Source::Outer(outer.iter().position(|other| other == name)?),
+        _ => return None,
+    })
+}
+
+impl Named for Rule {
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+}
+
+impl<T: Number> InnerRule<T> for Rule {
+    fn memory(&self) -> usize {
+        self.0.memory
+    }
+
+    fn update<'a, A: Array<'a, Elem = T>>(
+        &self,
+        state: &[A],
+        gradient: A,
+        x: &[A],
+        step: Step,
+    ) -> List<A> {
+        let Some(graph) = T::graphs(self.0).get(step.array) else { return List::new() };
+        let input = |source: &Source| match *source {
+            Source::State(k) => state[k],
+            Source::Gradient => gradient,
+            Source::Outer(k) => x[k],
+            Source::Index => state[0].scalar(step.index as f64),
+            Source::Size => state[0].scalar(step.lr),
+        };
+        let inputs: List<A> = self.0.sources[step.array].iter().map(input).collect();
+        let index = u32::try_from(step.index).unwrap_or(u32::MAX);
+        let lists = graph.lists().iter().map(|_| state[0].indices(1, |_| index));
+        let next = graph.eval(state[0], &inputs, &lists.collect::<List<_>>(), Window::ALL);
+        if next.is_empty() {
+            // An operation failed, which the arena tells.
+            return state.into();
+        }
+        next
+    }
+
+    /// It may come to rest anywhere, as the fixed point of a step.
+    fn stationary(&self) -> bool {
+        false
+    }
+}
+
+/// The graphs of a precision.
+pub(crate) trait Cast: Sized + 'static {
+    fn graphs(graphs: &'static Graphs) -> &'static [Graph<Self>];
+}
+
+impl Cast for f64 {
+    fn graphs(graphs: &'static Graphs) -> &'static [Graph<f64>] {
+        &graphs.double
+    }
+}
+
+impl Cast for f32 {
+    fn graphs(graphs: &'static Graphs) -> &'static [Graph<f32>] {
+        &graphs.single
+    }
+}

@@ -1,0 +1,101 @@
+//! Problems whose losses are graphs.
+
+use hypertape::graph::Graph;
+use hypertape::problems::{GraphProblem, GraphStatement, InnerStart, write_problem};
+use hypertape::{Error, Params, Shape};
+use numpy::PyReadonlyArray1;
+use pyo3::prelude::*;
+
+use crate::failure::{exception, invalid};
+use crate::problem::Problem;
+
+/// Name, rows, columns and values of an array.
+type Given<'py> = (String, u32, u32, PyReadonlyArray1<'py, f64>);
+
+/// What the Python around it found out about a problem.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Statement<'py> {
+    name: String,
+    x: Vec<Given<'py>>,
+    /// The inner start, or else names of the results of `init`.
+    w: Vec<Given<'py>>,
+    names: Vec<String>,
+    init: Option<String>,
+    inner: String,
+    outer: String,
+    arrays: Vec<Given<'py>>,
+    lists: Vec<(String, Vec<u32>)>,
+    samples: Vec<String>,
+    /// How many, and the data that have a part for each.
+    tasks: (usize, Vec<String>),
+    steps: usize,
+    lr: f64,
+}
+
+/// The problem that is stated.
+#[pyfunction]
+pub(crate) fn stated(py: Python<'_>, statement: Statement) -> PyResult<Problem> {
+    let graph = |text: &str| -> PyResult<Graph<f64>> {
+        let value = serde_json::from_str(text).map_err(|e| invalid(py, e.to_string()))?;
+        Graph::from_json(value).map_err(|e| invalid(py, e.to_string()))
+    };
+    let start = match &statement.init {
+        None => InnerStart::Given(params(&statement.w)?),
+        Some(init) => InnerStart::Graph(statement.names.clone(), graph(init)?),
+    };
+    let made = GraphStatement {
+        x: params(&statement.x)?,
+        start,
+        arrays: params(&statement.arrays)?,
+        lists: statement.lists,
+        samples: statement.samples,
+        tasks: statement.tasks,
+        steps: statement.steps,
+        lr: statement.lr,
+        ..GraphStatement::new(graph(&statement.inner)?, graph(&statement.outer)?)
+    };
+    let entry = made.clone().into_entry(&statement.name);
+    let entry = entry.map_err(|error| exception(py, &error))?;
+    Ok(Problem::of_graphs(entry, made))
+}
+
+fn params(arrays: &[Given]) -> PyResult<Params<f64>> {
+    let mut all = Params::new();
+    for (name, rows, cols, values) in arrays {
+        all = all.with(name, Shape::new(*rows, *cols), values.as_slice()?.iter().copied());
+    }
+    Ok(all)
+}
+
+#[pymethods]
+impl Problem {
+    /// How the losses are evaluated, and why.
+    fn describe(&self, py: Python<'_>) -> PyResult<String> {
+        let described = self.graphs(py)?;
+        let described = GraphProblem::<f64>::new(described, None).map(|problem| problem.describe());
+        described.map_err(|error| exception(py, &error))
+    }
+
+    /// Writes it to a file.
+    fn save(&self, py: Python<'_>, path: std::path::PathBuf) -> PyResult<()> {
+        let statement = self.graphs(py)?;
+        let written: Result<(), Error> = py.detach(|| write_problem(&path, statement));
+        written.map_err(|error| exception(py, &error))
+    }
+
+    /// The same with settings, by name and value.
+    #[pyo3(name = "with_settings")]
+    fn with_settings(&self, py: Python<'_>, settings: Vec<(String, String)>) -> PyResult<Self> {
+        let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let entry = self.entry.clone().with(settings);
+        entry.map(Self::new).map_err(|error| exception(py, &error))
+    }
+}
+
+impl Problem {
+    fn graphs(&self, py: Python<'_>) -> PyResult<&GraphStatement> {
+        let found = self.statement.as_ref();
+        found.ok_or_else(|| invalid(py, format!("'{}' is not made of graphs", self.entry.name)))
+    }
+}

@@ -1,0 +1,121 @@
+"""The nodes of a trace, evaluated one by one by NumPy, or by JAX, which differentiates them too: what graphs are compared with."""
+
+import math
+from types import SimpleNamespace
+
+import numpy
+
+from hypertape.trace import Trace, Traced
+
+
+def _entries(function):
+    return numpy.vectorize(function, otypes=[float])
+
+
+BY_NUMPY = SimpleNamespace(
+    np=numpy, erf=_entries(math.erf), erfc=_entries(math.erfc), 
+    sigmoid=lambda x: 1 / (1 + numpy.exp(-x)), detach=lambda x: x,
+)  # fmt: skip
+
+
+def by_jax():
+    """The same of JAX, in double precision."""
+    import jax
+    from jax.scipy import special
+
+    jax.config.update("jax_enable_x64", True)
+    return SimpleNamespace(
+        np=jax.numpy, erf=special.erf, erfc=special.erfc, sigmoid=jax.nn.sigmoid,
+        detach=jax.lax.stop_gradient,
+    )  # fmt: skip
+
+
+UNARY = {
+    "exp": "exp", "exp2": "exp2", "exp_m1": "expm1", "ln": "log", "log2": "log2", "log10": "log10", "ln_1p": "log1p", "sqrt": "sqrt",
+    "cbrt": "cbrt", "square": "square", "recip": "reciprocal", "sin": "sin", "cos": "cos", "tan": "tan", "asin": "arcsin",
+    "acos": "arccos", "atan": "arctan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "arcsinh", "acosh": "arccosh",
+    "atanh": "arctanh", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "abs": "abs", "sign": "sign", "transpose": "transpose",
+}  # fmt: skip
+NUMBER = {"scale": "multiply", "shift": "add", "over": "divide", "power": "power"}
+BINARY = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "max": "maximum", "min": "minimum"}
+
+
+def evaluate(trace: Trace, result: Traced, inputs: dict, by=BY_NUMPY):
+    """The value of a proxy, in its NumPy shape."""
+    values, last = [], result.node
+    for node in trace.nodes[: last + 1]:
+        value = _value(trace, node, [values[k] for k in node.args], inputs, by)
+        assert value.shape == node.shape, (node, value.shape)
+        values.append(value)
+    return values[last].reshape(result.shape)
+
+
+def _convolved(np, columns, kernel, height, width, size, stride):
+    """By places of the kernel: each gathers its pixels, zeros outside."""
+    channels, sides = columns.shape[1], (-(-height // stride), -(-width // stride))
+    images = columns.reshape(-1, height, width, channels)
+    beyond = [max((count - 1) * stride + size - side, 0) for count, side in zip(sides, (height, width))]
+    padded = np.pad(images, [(0, 0), *((b // 2, b - b // 2) for b in beyond), (0, 0)])
+    weights, total = kernel.reshape(size, size, channels, -1), 0.0
+    for i in range(size):
+        for j in range(size):
+            seen = padded[:, i : i + (sides[0] - 1) * stride + 1 : stride, j : j + (sides[1] - 1) * stride + 1 : stride]
+            total = total + seen @ weights[i, j]
+    return total
+
+
+def _value(trace, node, a, inputs, by):
+    op, s, np = node.op, node.settings, by.np
+    if op == "input":
+        return inputs[s["group"], s["position"]].reshape(node.shape)
+    if op == "known":
+        return np.asarray(numpy.asarray(trace.held[s["held"]], dtype=float).reshape(node.shape))
+    if op in UNARY:
+        return getattr(np, UNARY[op])(a[0])
+    if op in NUMBER:
+        return getattr(np, NUMBER[op])(a[0], s["number"])
+    if op in BINARY:
+        return getattr(np, BINARY[op])(*a)
+    if op in ("erf", "erfc", "sigmoid", "detach"):
+        return getattr(by, op)(a[0])
+    if op == "signum":
+        return np.copysign(1.0, a[0])
+    if op == "relu":
+        return np.where(a[0] > 0, a[0], 0.0)
+    if op == "softplus":
+        return np.logaddexp(a[0], 0.0)
+    if op in ("less", "at_most", "equal"):
+        return getattr(np, {"less": "less", "at_most": "less_equal", "equal": "equal"}[op])(*a) * 1.0
+    if op == "dot":
+        return np.sum(a[0] * a[1]).reshape(1, 1)
+    if op == "xlogy":
+        return np.where(a[0] == 0, 0.0, a[0] * np.log(np.where(a[0] == 0, 1.0, a[1])))
+    if op == "select":
+        return np.broadcast_to(np.where(a[0] != 0, a[1], a[2]), node.shape)
+    if op == "matmul":
+        left, right = (m.T if turned else m for m, turned in zip(a, s["transposed"]))
+        return left @ right
+    if op == "sum_to":
+        axes = tuple(k for k in (0, 1) if node.shape[k] != a[0].shape[k])
+        return np.sum(a[0], axis=axes, keepdims=True)
+    if op == "broadcast":
+        return np.broadcast_to(a[0], node.shape)
+    if op == "reshape":
+        return a[0].reshape(node.shape)
+    if op == "slice":
+        return a[0].ravel()[s["start"] :][: math.prod(node.shape)].reshape(node.shape)
+    if op == "gather_rows":
+        return a[0][s["indices"] if "indices" in s else trace.held[s["labels"]]]
+    if op == "pick":
+        return a[0][numpy.arange(node.shape[0]), trace.held[s["labels"]]][:, None]
+    if op == "stack":
+        return np.concatenate([part.ravel() for part in a])[:, None]
+    if op == "convolve":
+        return _convolved(np, *a, **s).reshape(node.shape)
+    if op == "norm":
+        return np.sqrt(np.sum(a[0] ** 2)).reshape(1, 1)
+    if op in ("logsumexp", "softmax"):
+        most = by.detach(np.max(a[0], axis=1, keepdims=True))
+        total = np.log(np.sum(np.exp(a[0] - most), axis=1, keepdims=True)) + most
+        return total if op == "logsumexp" else np.exp(a[0] - total)
+    raise AssertionError(op)

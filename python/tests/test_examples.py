@@ -1,0 +1,58 @@
+"""The examples run, and show what they say."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+
+@pytest.fixture
+def figure(tmp_path):
+    pytest.importorskip("matplotlib")
+    yield str(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+def test_cleaning(figure):
+    import cleaning
+
+    before, after, found = cleaning.main(figure)
+    assert after < before and found > 0.8
+
+
+def test_distillation(figure):
+    import distillation
+
+    before, after = distillation.main(figure)
+    assert after < 0.6 * before
+
+
+def test_penalties(figure):
+    import penalties
+
+    before, after = penalties.main(figure)
+    assert after < before
+
+
+def test_sines(figure):
+    import sines
+
+    first, last = sines.main(figure)
+    assert last < first / 2
+
+
+def test_budget(figure):
+    import budget
+
+    plan, table = budget.main(figure)
+    assert len(plan.schedules) > 2 and table["verdict"][0] == "exact" and len(table) >= 4
+
+
+def test_torch():
+    pytest.importorskip("torch")
+    import torch_function
+
+    losses = torch_function.main()
+    assert losses[-1] < losses[0]

@@ -1,0 +1,48 @@
+"""Losses written with JAX, read by their jaxpr."""
+
+import numpy as np
+import pytest
+
+import hypertape as ht
+from hypertape.trace import Trace
+from reference import evaluate
+from shapes import numbers
+
+jax = pytest.importorskip("jax")
+jnp = jax.numpy
+jax.config.update("jax_enable_x64", True)
+
+from hypertape.jaxprs import called  # noqa: E402
+
+LABELS = np.array([0, 2, 1, 1])
+
+FUNCTIONS = {
+    "products": lambda a, b: a @ b.T @ a, "bias": lambda a, b: jnp.tanh(a @ b.T + jnp.ones(4)) - b[0, 0], "relu": lambda a, b: jax.nn.relu(a) * b,
+    "softplus": lambda a, b: jax.nn.softplus(a) + b, "sigmoid": lambda a, b: jax.nn.sigmoid(a * b), "logsumexp": lambda a, b: jax.nn.logsumexp(a, axis=1) * b[:, 0],
+    "softmax": lambda a, b: jax.nn.softmax(a) * b, "log_softmax": lambda a, b: jax.nn.log_softmax(a + b, axis=0), "gelu": lambda a, b: jax.nn.gelu(a) * b,
+    "silu": lambda a, b: jax.nn.silu(a) - b, "elu": lambda a, b: jax.nn.elu(a) + b, "leaky": lambda a, b: jax.nn.leaky_relu(a) * b, "where": lambda a, b: jnp.where(a > b, a, b**2),
+    "norm": lambda a, b: jnp.linalg.norm(a, axis=1) + b[:, 1], "var": lambda a, b: jnp.var(a, axis=0) * b, "clip": lambda a, b: jnp.clip(a, -0.5, 0.5) + b,
+    "pick": lambda a, b: a[jnp.arange(4), LABELS] * b[:, 0], "rows": lambda a, b: a[LABELS] + b, "slices": lambda a, b: a[1:3, ::2] * b[:2, :2], "one_hot": lambda a, b: jax.nn.one_hot(LABELS, 3) * a - b,
+    "concatenate": lambda a, b: jnp.concatenate([a, b], axis=1), "stack": lambda a, b: jnp.stack([a[0], b[1]]), "reshape": lambda a, b: a.reshape(2, 6) @ b.reshape(6, 2), "einsum": lambda a, b: jnp.einsum("ij,kj->ik", a, b),
+    "vmap": lambda a, b: jax.vmap(lambda x: jnp.tanh(x) * 2.0)(a) + b, "jit": lambda a, b: jax.jit(lambda x: x * x)(a) - b, "max": lambda a, b: jnp.max(a, axis=1) * b[:, 0],
+    "cumsum": lambda a, b: jnp.cumsum(a, axis=0) * b, "powers": lambda a, b: (a**2 + 1.0) ** 1.5 - b**3 + 2.0**a, "logaddexp": lambda a, b: jnp.logaddexp(a, b), "hypot": lambda a, b: jnp.sqrt(a**2 + b**2), "outer": lambda a, b: jnp.outer(a[0], b[0]),
+    "scan": lambda a, b: jax.lax.scan(lambda c, row: (c * 0.5 + row, c), jnp.zeros(3), a)[0] * b[0], "flip": lambda a, b: jnp.flip(a, 0) * b, "tile": lambda a, b: jnp.tile(a[0], 2) * b.reshape(-1)[:6], "stop": lambda a, b: jax.lax.stop_gradient(a) * b,
+    "erf": lambda a, b: jax.scipy.special.erf(a) * b, "mean": lambda a, b: jnp.mean(a, axis=1, keepdims=True) * b, "min": lambda a, b: jnp.minimum(a, b) + jnp.min(a), "sign": lambda a, b: jnp.sign(a) * b, "pad": lambda a, b: jnp.pad(a, ((1, 0), (0, 2))),
+    "trace": lambda a, b: jnp.trace(a[:3] @ b[:3].T), "custom_jvp": lambda a, b: jax.nn.relu6(a) - jax.nn.celu(b), "log1p": lambda a, b: jnp.log1p(a**2) + jnp.expm1(b), "T": lambda a, b: a.T @ b, "diag": lambda a, b: jnp.diag(a[0]) @ b[:3],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_jax(name):
+    a, b = numbers((4, 3), 1), numbers((4, 3), 2)
+    trace = Trace()
+    traced = trace.lift(called(FUNCTIONS[name], trace.variable("w", 0, a.shape), trace.variable("w", 1, b.shape)))
+    found = evaluate(trace, traced, {("w", 0): a, ("w", 1): b})
+    np.testing.assert_allclose(found, FUNCTIONS[name](a, b), rtol=1e-12, atol=1e-12)
+
+
+def test_what_has_no_counterpart_is_named_with_its_line():
+    with pytest.raises(ht.TraceError, match=r"JAX primitive sort .*test_jax.py"):
+        called(lambda a: jnp.sort(a), Trace().variable("w", 0, (4,)))
+    with pytest.raises(ht.TraceError, match="dot_general with batch"):
+        called(lambda a: jax.vmap(jnp.dot)(a, a), Trace().variable("w", 0, (4, 3)))

@@ -1,0 +1,245 @@
+"""Problems of one's own: losses in NumPy, and everything that can be done with them."""
+
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hypertape as ht
+from shapes import numbers
+
+
+def ridge(rows=60, cols=5, **more):
+    """One log-penalty a weight; by hand below."""
+    X, V = numbers((rows, cols), 1), numbers((rows // 2, cols), 2)
+    y, u = X @ np.arange(cols) + numbers((rows,), 3), V @ np.arange(cols)
+    return ht.Problem(
+        inner=lambda w, x, d: np.mean((d.X @ w - d.y) ** 2) / 2 + np.sum(np.exp(x) * w**2) / 2,
+        outer=lambda w, x, d: np.mean((d.X @ w - d.y) ** 2) / 2,
+        x=np.linspace(-1, 0, cols), w=np.zeros(cols), train={"X": X, "y": y}, valid={"X": V, "y": u}, **more,
+    ), (X, y, V, u)  # fmt: skip
+
+
+def by_hand(data, x, steps, lr):
+    """The hypergradient of ``ridge`` by its own recurrence, forward."""
+    X, y, V, u = data
+    H, w, J = X.T @ X / len(y) + np.diag(np.exp(x)), np.zeros(len(x)), np.zeros((len(x), len(x)))
+    for _ in range(steps):
+        J = J - lr * (H @ J + np.diag(np.exp(x) * w))
+        w = w - lr * (H @ w - X.T @ y / len(y))
+    gap = V @ w - u
+    return np.mean(gap**2) / 2, J.T @ (V.T @ gap / len(u)), w
+
+
+def test_a_ridge_regression_by_hand():
+    problem, data = ridge()
+    r = problem.hypergradient(steps=30, lr=0.1)
+    loss, gradient, w = by_hand(data, problem.x, 30, 0.1)
+    np.testing.assert_allclose(r.gradient, gradient, rtol=1e-13)
+    np.testing.assert_allclose(r.w, w, rtol=1e-13)
+    assert abs(r.loss - loss) < 1e-13 * loss and (r.cost.hvps, r.cost.inner_gradients) == (30, 30)
+    x = problem.x + 0.3
+    np.testing.assert_allclose(problem.hypergradient(x, steps=30, lr=0.1).gradient, by_hand(data, x, 30, 0.1)[1], rtol=1e-13)
+    assert "a sum over 60 samples" in problem.describe() and "5 outer and 5 inner variables" in repr(problem)
+    assert problem.check().failed == []
+
+
+def test_every_estimator_schedule_precision_and_thread():
+    problem, data = ridge(rows=4000, cols=40)
+    options = dict(steps=12, lr=0.05)
+    exact = problem.hypergradient(**options)
+    np.testing.assert_allclose(exact.gradient, by_hand(data, problem.x, 12, 0.05)[1], rtol=1e-12)
+    for more in (dict(threads=2), dict(schedule="binomial:c=3"), dict(schedule="constant"), dict(memory=exact.cost.bytes_measured - 1)):
+        np.testing.assert_array_equal(problem.hypergradient(**options, **more).gradient, exact.gradient)
+    for estimator in ("forward", "full-tape", "exact"):
+        found = problem.hypergradient(**options, estimator=estimator, schedule="store-all:keep=tapes" if estimator == "exact" else None)
+        np.testing.assert_allclose(found.gradient, exact.gradient, rtol=1e-12)
+    single = problem.hypergradient(**options, dtype="float32").gradient
+    # 12 steps of sums over 4000 samples, in single precision.
+    np.testing.assert_allclose(single, exact.gradient, rtol=3e-4, atol=1e-6)
+    for estimator in ht.choices("estimators"):
+        if estimator == "reversible":
+            continue  # of another rule
+        assert np.isfinite(problem.hypergradient(**options, estimator=estimator).gradient).all(), estimator
+    rows = problem.certify(["ufom:q=0.5", "truncated:k=3"], draws=60, steps=6, lr=0.05)
+    assert rows["verdict"][0] == "exact" and rows["verdict"][2] == "biased"
+
+
+def test_a_start_that_depends_on_x_dicts_and_lists():
+    target = numbers((3,), 4)
+    problem = ht.Problem(
+        inner=lambda w, x: np.sum((w["a"] - target) ** 2) / 2 + x["b"] * np.sum(w["c"]), outer=lambda w, x: np.sum(w["a"] ** 2) + np.sum(w["c"]),
+        x={"a": np.ones(3), "b": 2.0}, init=lambda x: {"a": 2 * x["a"], "c": np.zeros((2, 2)) + x["b"]},
+    )  # fmt: skip
+    r = problem.hypergradient(steps=4, lr=0.1)
+    # a_4 = target + 0.9^4 (2 a - target), c_4 = b - 4 lr b
+    shrunk = 0.9**4
+    np.testing.assert_allclose(r.gradient["a"], 2 * (target + shrunk * (2 * np.ones(3) - target)) * 2 * shrunk, rtol=1e-14)
+    assert abs(r.gradient["b"] - 4 * (1 - 0.4)) < 1e-14 and r.gradient["b"].shape == () and r.w["c"].shape == (2, 2)
+    listed = ht.Problem(lambda w, x: np.sum((w[0] - x[0]) ** 2) + np.sum(w[1] ** 2), lambda w, x: np.sum(w[0]) + x[1], [np.ones(2), np.zeros(())], [np.zeros(2), np.ones(3)])
+    found = listed.hypergradient(steps=1, lr=0.25).gradient
+    np.testing.assert_allclose(found[0], [0.5, 0.5])
+    assert found[1] == 1.0
+
+
+def test_rules_of_ones_own():
+    problem, _ = ridge()
+    options = dict(steps=15, lr=0.05)
+    named = problem.hypergradient(**options, rule="heavy-ball:momentum=0.9")
+
+    def heavy_ball(w, g, v, lr):
+        v = 0.9 * v + g
+        return w - lr * v, v
+
+    own = problem.hypergradient(**options, rule=heavy_ball)
+    np.testing.assert_allclose(own.gradient, named.gradient, rtol=1e-13)
+
+    def adam(w, g, m, v, t, lr):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        return w - lr * (m / (1 - 0.9 ** (t + 1))) / (np.sqrt(v / (1 - 0.999 ** (t + 1))) + 1e-8), m, v
+
+    named = problem.hypergradient(**options, rule="adam")
+    np.testing.assert_allclose(problem.hypergradient(**options, rule=adam).gradient, named.gradient, rtol=1e-10)
+    exact, tape = (problem.hypergradient(**options, rule=adam, estimator=e).gradient for e in ("exact", "full-tape"))
+    np.testing.assert_allclose(exact, tape, rtol=1e-11)
+    for rule, why in {
+        "expected 2 of": lambda w, g, m: w, "expected w and g": lambda a, b: a, "expected 1 of": lambda w, g: np.sum(w),
+        "a value does not exist": lambda w, g: w if w[0] > 0 else g, "expected a name or a function": 3,
+    }.items():  # fmt: skip
+        with pytest.raises(ht.InputError, match=rule):
+            problem.hypergradient(**options, rule=why)
+
+
+def test_mini_batches():
+    problem, _ = ridge()
+    run = problem.run(iterations=20, batch=10, steps=10, lr=0.05, outer="adam", outer_lr=0.05, seed=3)
+    again = problem.run(iterations=20, batch=10, steps=10, lr=0.05, outer="adam", outer_lr=0.05, seed=3)
+    np.testing.assert_array_equal(run.x, again.x)
+    assert run.records["samples"][0] < problem.run(iterations=1, steps=10, lr=0.05).records["samples"][0] / 2
+    whole = ht.Problem(lambda w, x, d: np.sum(d.X @ w) ** 2, lambda w, x: np.sum(w * x), 0.5, np.ones(2), train={"X": np.ones((4, 2))})
+    assert "inner loss: one block" in whole.describe()
+    with pytest.raises(ht.InputError, match="sum over samples"):
+        whole.hypergradient(batch=2)
+
+
+def test_labels_are_data():
+    X, labels = numbers((50, 4), 7), np.arange(50) % 3
+    problem = ht.Problem(
+        inner=lambda w, x, d: np.mean(ht.sigmoid(x) * ht.cross_entropy(d.X @ w, d.y)), outer=lambda w, x, d: np.mean(ht.cross_entropy(d.X @ w, d.y)),
+        x=np.zeros(50), w=np.zeros((4, 3)), train={"X": X, "y": labels}, valid={"X": X[:20], "y": labels[:20]},
+    )  # fmt: skip
+    assert problem.describe().count("a sum over") == 2
+    r = problem.hypergradient(steps=5, lr=0.5)
+    eye = np.eye(3)
+    hot = ht.Problem(
+        inner=lambda w, x, d: np.mean(ht.sigmoid(x) * (ht.logsumexp(d.X @ w, axis=1) - np.sum(d.X @ w * eye[d.y], axis=1))),
+        outer=lambda w, x, d: np.mean(ht.logsumexp(d.X @ w, axis=1) - np.sum((d.X @ w) * eye[d.y], axis=1)),
+        x=np.zeros(50), w=np.zeros((4, 3)), train={"X": X, "y": labels}, valid={"X": X[:20], "y": labels[:20]},
+    )  # fmt: skip
+    np.testing.assert_allclose(hot.hypergradient(steps=5, lr=0.5).gradient, r.gradient, rtol=1e-11, atol=1e-15)
+
+
+def test_a_saved_problem_is_one_of_the_command_line(tmp_path):
+    problem, _ = ridge()
+    problem.save(tmp_path / "p.npz")
+    done = subprocess.run(
+        [sys.executable, "-m", "hypertape", "gradient", str(tmp_path / "p.npz"), "--steps", "30", "--lr", "0.1", "--json"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    head = done.stdout.split('"gradient_head":[')[1].split("]")[0].split(",")
+    np.testing.assert_array_equal([float(v) for v in head], problem.hypergradient(steps=30, lr=0.1).gradient)
+
+
+def test_what_is_refused_in_one_line():
+    good = dict(inner=lambda w, x: np.sum(w * x), outer=lambda w, x: np.sum(w), x=np.ones(2), w=np.ones(2))
+    data = {"X": np.ones((3, 2))}
+    for why, bad in {
+        "one of them": dict(w=None), "found a loss of shape \\(2,\\)": dict(inner=lambda w, x: w * x), "no such data, expected X": dict(inner=lambda w, x, d: d.Y, train=data),
+        "expected none, as none were given": dict(inner=lambda w, x, d: d.X), "expected real numbers": dict(x=["a"]), "at most 2": dict(w=np.ones((1, 1, 1))),
+        "expected a dict of arrays": dict(train=np.ones(3)), "steps: found -1": dict(steps=-1), "use np.where": dict(inner=lambda w, x: w[0] if x[0] > 0 else w[1]),
+        "at least one number": dict(train={"X": np.zeros((0, 2))}), "expected real numbers ": dict(train={"X": np.array([None])}),
+    }.items():  # fmt: skip
+        with pytest.raises(ht.InputError, match=why.strip()) as caught:
+            ht.Problem(**(good | bad))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(KeyError):
+        ht.Problem(**(good | dict(outer=lambda w, x: {}["no"])))
+
+
+def test_many_problems_are_made_and_dropped():
+    def peak():
+        return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")).split()[1])
+
+    if not os.path.exists("/proc/self/status"):
+        pytest.skip("no /proc")
+    for count in (100, 400):
+        for _ in range(count):
+            problem, _ = ridge(rows=200, cols=20)
+            problem.hypergradient(steps=2)
+        gc.collect()
+        first = peak() if count == 100 else first
+    # A problem holds 35 KiB of data: 400 of them would be 14 MiB.
+    assert peak() - first < 3000
+
+
+def test_the_newcomers_four_problems():
+    shared = os.environ.get("HYPERTAPE_SHARED")
+    if not shared:
+        pytest.skip("HYPERTAPE_SHARED names no folder with the peers' problems")
+    jax = pytest.importorskip("jax")
+    import importlib.util
+
+    sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+    import newcomer
+
+    folder = Path(shared) / "peers" / "newcomer"
+    spec = importlib.util.spec_from_file_location("peers_problems", folder / "problems.py")
+    theirs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(theirs)
+    digits = np.load(folder / "digits.npz")
+    table = np.loadtxt(folder / "my.csv", delimiter=",", skiprows=1)
+    X, y = table[:, :-1], table[:, -1].astype(int)
+    train, valid = {"X": X[:150], "y": y[:150]}, {"X": X[150:400], "y": y[150:400]}
+    ours = {
+        "distill": newcomer.distill(digits["x"][:500] / 16.0, digits["y"][:500]), "tabular": newcomer.tabular(train, valid),
+        "per-parameter": newcomer.per_parameter(train, valid), "learned-optimiser": newcomer.learned_optimiser(train, valid),
+    }  # fmt: skip
+    for name, (problem, options) in ours.items():
+        F, x0 = theirs.PROBLEMS[name]()
+        loss, gradient = jax.jit(jax.value_and_grad(F))(x0)
+        r = problem.hypergradient(**options)
+        found = np.concatenate([part.ravel() for part in (r.gradient.values() if isinstance(r.gradient, dict) else [r.gradient])])
+        scale = np.linalg.norm(gradient)
+        assert abs(r.loss - loss) < 1e-12 * abs(loss), name
+        assert np.linalg.norm(found - np.ravel(gradient)) < 1e-12 * scale, name
+    lines = [line.strip() for line in (Path(newcomer.__file__)).read_text().splitlines()]
+    assert sum(bool(line) and not line.startswith(('"""', "#")) for line in lines) <= 60
+
+
+def test_tasks():
+    """A learned start: the mean over tasks is the mean of problems of one task each."""
+    X, y = numbers((5, 8, 2), 1), numbers((5, 8), 2)
+    V, u = numbers((5, 6, 2), 3), numbers((5, 6), 4)
+    error = lambda w, x, d: np.mean((np.tanh(d.X @ w) - d.y) ** 2)  # noqa: E731
+    make = lambda part, **more: ht.Problem(  # noqa: E731
+        error, error, np.array([0.3, -0.4]), init=lambda x: x, train={"X": X[part], "y": y[part]}, valid={"X": V[part], "y": u[part]}, **more
+    )
+    problem, options = make(slice(None), tasks=True), dict(steps=6, lr=0.2)
+    single = [make(k).hypergradient(**options) for k in range(5)]
+    r = problem.hypergradient(**options)
+    np.testing.assert_allclose(r.gradient, np.mean([one.gradient for one in single], axis=0), rtol=1e-13)
+    np.testing.assert_array_equal(problem.hypergradient(**options, threads=2).gradient, r.gradient)
+    assert "5 tasks" in problem.describe()
+    labels = np.arange(40).reshape(5, 8) % 2
+    classify = lambda w, x, d: np.mean(ht.cross_entropy(d.X * w, d.y))  # noqa: E731
+    few = ht.Problem(classify, classify, np.ones(2), init=lambda x: x, train={"X": X, "y": labels}, valid={"X": V, "y": labels[:, :6]}, tasks=True)
+    assert few.hypergradient(**options).gradient.shape == (2,)
+    with pytest.raises(ht.InputError, match="can only be an index"):
+        ht.Problem(lambda w, x, d: np.sum(d.X @ w * d.y), error, np.ones(2), init=lambda x: x, train={"X": X, "y": labels}, valid={"X": V, "y": u}, tasks=True)
+    with pytest.raises(ht.InputError, match="expected as many of all"):
+        ht.Problem(error, error, np.ones(2), init=lambda x: x, train={"X": X, "y": y}, valid={"X": V[:3], "y": u[:3]}, tasks=True)

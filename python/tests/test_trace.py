@@ -1,0 +1,145 @@
+"""Traces, evaluated by NumPy node by node, give what NumPy gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import hypertape as ht
+from hypertape.trace import Trace
+from reference import evaluate
+from shapes import AXES, BINARY, CHOICES, CONVOLUTIONS, INDEX, KERNELS, MATRIX, PIXELS, UNARY, numbers, pairs, shapes
+
+FEW = settings(max_examples=8, deadline=None)
+
+
+def agrees(function, *arrays):
+    """The traced function against the function itself. Sums are in another order: some roundings of numbers below 1e3."""
+    trace = Trace()
+    proxies = [trace.variable("w", k, a.shape) for k, a in enumerate(arrays)]
+    traced, expected = function(*proxies), np.asarray(function(*arrays))
+    traced = trace.lift(traced)
+    assert traced.shape == expected.shape
+    found = evaluate(trace, traced, {("w", k): a for k, a in enumerate(arrays)})
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", UNARY)
+@FEW
+@given(shape=shapes, seed=st.integers(0, 99))
+def test_functions_of_one_array(name, shape, seed):
+    agrees(UNARY[name], numbers(shape, seed))
+
+
+@pytest.mark.parametrize("name", AXES)
+@FEW
+@given(shape=shapes.filter(len), seed=st.integers(0, 99), axis=st.integers(-2, 1), keepdims=st.booleans())
+def test_functions_over_an_axis(name, shape, seed, axis, keepdims):
+    axis = axis if -len(shape) <= axis < len(shape) else 0
+    agrees(lambda a: AXES[name](a, axis=axis, keepdims=keepdims), numbers(shape, seed))
+
+
+@pytest.mark.parametrize("name", BINARY | CHOICES)
+@FEW
+@given(both=pairs(), seed=st.integers(0, 99))
+def test_functions_of_two_arrays(name, both, seed):
+    agrees((BINARY | CHOICES)[name], numbers(both[0], seed), numbers(both[1], seed + 1000))
+
+
+@pytest.mark.parametrize("name", MATRIX)
+@FEW
+@given(sizes=st.tuples(*[st.integers(1, 4)] * 3), seed=st.integers(0, 99))
+def test_products(name, sizes, seed):
+    m, k, n = sizes
+    agrees(MATRIX[name], numbers((m, k), seed), numbers((k, n), seed + 1000))
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions(name):
+    agrees(CONVOLUTIONS[name], numbers((2, PIXELS[name] * 2), 1), numbers((KERNELS[name] * 2, 3), 2))
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_places(name):
+    for cols in (3, 4, 5):
+        agrees(INDEX[name], numbers((3, cols), cols))
+
+
+def test_scipys_functions_of_entries():
+    special = pytest.importorskip("scipy.special")
+    a, b = numbers((4, 3), 5), np.abs(numbers((3,), 6)) + 0.1
+    for function in (special.expit, special.erf, special.erfc, special.log_expit, special.exp10):
+        agrees(function, a)
+    for function in (special.xlogy, special.xlog1py):
+        agrees(function, a, b)
+    for function in (special.entr, lambda a: special.logit(a / 9)):
+        agrees(function, b)
+    agrees(special.xlogy, np.array([0.0, 2.0]), np.array([0.0, 3.0]))
+
+
+REFUSED = {
+    "if w": (lambda w: w if w[0] > 0 else -w, "np.where"),
+    "float": (lambda w: float(w[0]), "float(...)"),
+    "int": (lambda w: int(w[0]), "int(...)"),
+    "range": (lambda w: range(w[0]), "an index"),
+    "write": (lambda w: w.__setitem__(0, 1.0), "arrays are not written to"),
+    "add in place": (lambda w: w.__iadd__(1.0), "write a = a + b"),
+    "out": (lambda w: np.exp(w, out=np.zeros(3)), "np.exp with out="),
+    "three axes": (lambda w: w[:, None, None], "at most two axes"),
+    "three axes by product": (lambda w: w[:, None] * np.ones((2, 3, 1)), "at most two axes"),
+    "sort": (lambda w: np.sort(w), "a choice by order"),
+    "argmax": (lambda w: w.argmax(), "a choice by order"),
+    "a method": (lambda w: w.tolist(), ".tolist"),
+    "a function": (lambda w: np.linalg.svd(w[None]), "np.linalg.svd"),
+    "a ufunc": (lambda w: np.spacing(w), "np.spacing"),
+    "shapes": (lambda w: w + np.ones(4), "do not broadcast"),
+    "product": (lambda w: w @ np.ones(4), "do not fit"),
+    "index": (lambda w: w[7], "out of bounds"),
+    "an index that varies": (lambda w: np.arange(9)[w[0]], "a plain array"),
+    "a mask that varies": (lambda w: w[w > 0], "np.where chooses"),
+    "where with one argument": (lambda w: np.where(w > 0), "give both cases"),
+    "strings": (lambda w: w + np.array(["a"]), "dtype"),
+    "complex": (lambda w: w * 1j, "dtype complex128"),
+    "a plain array": (lambda w: np.asarray(w), "plain array"),
+    "empty": (lambda w: w[:0], "at least one number"),
+    "solve": (lambda w: np.linalg.solve(np.eye(3), w), "no linear systems in this version"),
+    "gammaln": (lambda w: ht.gammaln(w), "no such function in this version"),
+    "where=": (lambda w: np.sum(w, where=[True, False, True]), "where="),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_traced_says_so_in_one_line(name):
+    function, expected = REFUSED[name]
+    with pytest.raises(ht.TraceError) as caught:
+        function(Trace().variable("w", 0, (3,)))
+    error = caught.value
+    assert expected in str(error) and "\n" not in str(error)
+    assert error.file == __file__ and f"in test_trace.py, line {error.line}: " in str(error)
+    assert f'"{name}": ' in Path(__file__).read_text().splitlines()[error.line - 1]
+
+
+def test_what_does_not_depend_on_variables_is_computed_by_numpy():
+    trace = Trace()
+    w = trace.variable("w", 0, (3,))
+    X = trace.lift(np.arange(12.0).reshape(4, 3))
+    X.rows = True
+    scaled = np.where(X / X.max() > 0.5, X, 0.0)
+    labels = (X[:, 0] % 2).astype(int)
+    assert scaled.rows and labels.rows and labels.dtype == int
+    assert np.sum(X, axis=1).rows and not np.sum(X, axis=0).rows and not (X - X.mean(axis=0)).T.rows
+    assert np.sort(X, axis=0).value.shape == (4, 3)  # Whatever NumPy knows.
+    agreed = evaluate(trace, scaled @ w, {("w", 0): np.ones(3)})
+    np.testing.assert_allclose(agreed, scaled.value @ np.ones(3))
+    assert [node.op for node in trace.nodes] == ["input", "known", "matmul"]
+
+
+def test_transposes_are_not_written_down_where_a_product_takes_them():
+    trace = Trace()
+    w = trace.variable("w", 0, (4,))
+    X = trace.lift(np.ones((4, 3)))
+    X.rows = True
+    assert (X.T @ w).shape == (3,)
+    assert [node.op for node in trace.nodes] == ["input", "known", "matmul"]
+    assert trace.nodes[-1].settings == {"transposed": (True, False)} and trace.nodes[1].shape == (4, 3)
