@@ -1197,7 +1197,7 @@ fn bytes_that_are_no_text() {
 #[test]
 fn diverging_inner_loops() {
     let dir = tempdir().unwrap();
-    let named = ["gradient of the inner loss is not finite", "inner step 52", "lr 1000000"];
+    let named = ["gradient of the inner loss is not finite", "inner step 5", "lr 1000000"];
     refused(words("gradient w1-ridge --lr 1e6", dir.path()), 1, &named);
     refused(words("gradient w1-ridge --lr 1e6 --json --save {}", dir.path()), 1, &named);
     refused(words("gradient w1-ridge --lr 1e6 --dtype f32", dir.path()), 1, &named[..1]);

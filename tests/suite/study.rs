@@ -99,8 +99,15 @@ impl Drop for Study {
 
 /// Without what differs between two equal runs: clocks, and what the system told of the process.
 fn timeless(mut records: Vec<Value>) -> Vec<Value> {
-    let told =
-        ["seconds", "seconds_low", "seconds_high", "times", "process_peak_bytes", "finished"];
+    let told = [
+        "seconds",
+        "seconds_low",
+        "seconds_high",
+        "times",
+        "process_peak_bytes",
+        "finished",
+        "load",
+    ];
     for record in &mut records {
         let record = record.as_object_mut().unwrap();
         for key in told {
@@ -376,7 +383,7 @@ fn a_cell_that_fails_does_not_stop_the_others() {
     let study = Study::new(
         "[[grid]]\nproblem = 'w1-ridge'\nsteps = 60\nlr = [1e6, 0.5]\niterations = 1\nseeds = [4]",
     );
-    let parts = ["1 of 2 cells failed", "records.jsonl", "not finite at inner step 52"];
+    let parts = ["1 of 2 cells failed", "records.jsonl", "not finite at inner step 5"];
     // A recorded failure stays one: it would fail again.
     for known in 0..2 {
         let (status, out, err) = study.start();
@@ -395,7 +402,7 @@ fn a_cell_that_fails_does_not_stop_the_others() {
     let [bad, good] = [&records[0], &records[1]];
     assert_eq!((&bad["lr"], &bad["seed"]), (&json!(1e6), &json!(4)));
     let error = bad["error"].as_str().unwrap();
-    assert!(error.starts_with("outer iteration 0: ") && error.contains("inner step 52"), "{error}");
+    assert!(error.starts_with("outer iteration 0: ") && error.contains("inner step 5"), "{error}");
     assert!(bad.get("loss").is_none());
     assert_eq!(bad["failure"], "diverged");
     assert!(good["loss"].is_f64() && good.get("error").is_none());
@@ -425,7 +432,7 @@ fn errors_name_the_line_and_the_key() {
         ("steps = 1.0", "4: steps: found 1.0, expected a whole number, 0 or more"),
         ("steps = [[5]]", "4: steps: found a list, expected a whole number, 0 or more"),
         ("iterations = true", "4: iterations: found true, expected a whole number, 0 or more"),
-        ("\nlr = [\n0.1,\n0]", "7: lr: found 0, expected a positive finite number"),
+        ("\nlr = [\n0.1,\n0]", "7: lr: found 0, expected a positive finite number, or auto"),
         ("lr = nan", "4: lr: found nan, expected a positive finite number"),
         ("seeds = 0", "4: seeds: found 0, expected a whole number, 1 or more"),
         ("seeds = [-3]", "4: seeds: found -3, expected a whole number from 0 to 2^64 - 1"),
