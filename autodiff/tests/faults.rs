@@ -63,7 +63,7 @@ const fn range(operation: &'static str, what: &'static str, found: usize, most: 
     Fault::Range { operation, what, found, within: [1, most] }
 }
 
-fn index(operation: &'static str, index: usize, length: usize) -> Fault {
+const fn index(operation: &'static str, index: usize, length: usize) -> Fault {
     Fault::Index { operation, index, length }
 }
 
