@@ -18,7 +18,7 @@ fn open<T: Element>(given: &Given<T>) -> Made<T> {
 
 fn main() -> ExitCode {
     let summary =
-        "softmax regression on generated texts, 5657 x 130107 x 20, one log-penalty a word";
+        "softmax regression on generated texts, 5657 x 130107 x 20, one log-penalty per word";
     hypertape::cli::main(&[Entry {
         outer: Optimiser::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
         data_seed: Some(0),

@@ -21,6 +21,7 @@ mod run;
 mod state;
 mod study;
 mod table;
+mod values;
 mod warned;
 
 use std::ffi::OsString;
@@ -32,8 +33,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 pub use app::{App, Precise};
-pub use args::bytes;
 pub use point::data_hash;
+pub use values::bytes;
 
 use crate::problems::Entry;
 use crate::{Ranks, Schedule, Simd};
@@ -101,6 +102,9 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
         Command::Rules(one) => list::choices(&app.registry::<f64>().rules, &one, &mut out),
         Command::Schedules(one) => list::choices(&Schedule::spellings(), &one, &mut out),
         Command::Optimisers(one) => list::choices(&app.registry::<f64>().outers, &one, &mut out),
+        Command::Algorithms(one) => {
+            list::choices(&app.registry::<f64>().algorithms, &one, &mut out)
+        }
         Command::Couplings(one) => list::choices(&app.registry::<f64>().couplings, &one, &mut out),
         Command::Gradient(options) => {
             in_precision!(options.common.dtype, gradient::run(app, &options, &mut out))

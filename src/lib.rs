@@ -2,6 +2,23 @@
 //!
 //! This package gathers the library crates and adds the command line. State a problem as a [`Bilevel`], make an
 //! [`Oracle`] of it, and ask an [`Estimator`] for its hypergradient; see [`Bilevel`] for an example.
+//!
+//! | you want | begin with |
+//! |---|---|
+//! | a hypergradient of losses of your own | [`Bilevel`], [`Oracle`], [`Exact`]; `examples/ridge.rs` is a whole program |
+//! | the same over single numbers | [`ScalarBilevel`] |
+//! | derivatives of a loop that is no optimiser | [`Loop`], [`Recurrence`]; `examples/predator.rs`: 20 000 steps of an ODE |
+//! | derivatives alone | [`Function`], [`Workspace`], [`scalar`]; `autodiff/examples/network.rs`, `least_squares.rs`, `newton_cg.rs` |
+//! | a layer that is the solution of an equation | [`fixed_point`], [`Factored`]; `autodiff/examples/implicit_layer.rs` |
+//! | an outer loop, saved and resumed | [`Run`] |
+//! | to choose a schedule or an estimator for a budget | [`Profile`], and `hypertape plan` |
+//! | to know bias and variance | [`certify()`] |
+//! | an estimator, a linear solver, an outer optimiser of your own | `examples/own-methods`, held to the truth by [`contract`] |
+//! | a problem with the command line, on samples from files | [`problems::Entry`], `examples/own-problem`, `examples/newsgroups.rs` |
+//! | few-shot learning from folders of images | [`problems::ImageClasses`], `examples/omniglot.rs` |
+//! | to repeat the experiments of papers | `examples/orders.rs`, `examples/equal_time.rs`, the studies in `studies/` |
+//!
+//! The guide is in `docs/` of the repository: concepts, which estimator to take, memory, from a JAX loop, a tutorial.
 
 pub use hypertape_autodiff::*;
 pub use hypertape_solver::*;
@@ -27,8 +44,8 @@ pub mod prelude {
     pub use crate::{
         About, Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact,
         InnerLoop, Level, LinearSolver, List, Metric, Named, Oracle, Outer, Params, Point, Profile,
-        Range, Rollout, Rows, Rule, Run, ScalarBilevel, Shape, Spelled, Step, Stop, Task, Tensor,
-        Visit, axpy, dot, final_state, finite_loss, norm, scale,
+        Range, Rollout, Rows, Rule, RuleForm, Run, ScalarBilevel, Shape, Spelled, Step, Stop, Task,
+        Tensor, Visit, axpy, dot, final_state, finite_loss, norm, scale,
     };
 }
 

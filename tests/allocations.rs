@@ -1,17 +1,19 @@
-//! After a first call, a whole exact hypergradient on one thread asks the system for no memory.
+//! After a first call, a whole exact hypergradient on one thread asks the system for no memory, nor does an iteration of an
+//! algorithm of one loop.
 
 #[path = "suite/support/mod.rs"]
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
 use hypertape::linear::{Cg, Dense, FixedPoint, Gmres, Minres, Nystrom, Stop};
 use hypertape::problems::{Chain, Cleaning, Divergence, GraphProblem, Maml, Penalised};
 use hypertape::{
-    Draw, Estimator, Exact, Forward, Implicit, InnerLoop, Keep, LinearSolver, Oracle, Schedule,
-    StochasticNeumann, Terms, Truncated,
+    Draw, Estimator, Exact, Forward, Implicit, InnerLoop, Joint, Keep, LinearSolver, Oracle, Run,
+    Schedule, SingleLoop, StochasticNeumann, Terms, Truncated,
 };
 use support::two_layer::TwoLayer;
 
@@ -147,5 +149,28 @@ fn bytes_from_the_system_are_bytes_measured() {
             assert!(taken >= measured, "{name} {schedule}: {taken} {measured}");
             assert!(taken <= measured + slack, "{name} {schedule}: {taken} {measured} {slack}");
         }
+    }
+}
+
+/// Of runs of algorithms of one loop, after one of a few iterations: as many for a hundred as for two.
+#[test]
+fn an_iteration_of_an_algorithm_allocates_nothing() {
+    for line in hypertape::Registry::<f64>::default().algorithms.lines() {
+        let name = line.about().name;
+        let entry =
+            hypertape::problems::catalogue().into_iter().find(|e| e.name == "quadratic-sampled");
+        let mut oracle = entry.unwrap().open::<f64>(None).unwrap();
+        let text = format!("{name}:step=0.001");
+        let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let inner = InnerLoop::new(1, 1.0).unwrap();
+        let mut allocations = |iterations| {
+            let run = Run { record_every: 10_000, ..Run::new(inner, joint.outer(), iterations, 0) };
+            let mut x = oracle.start().values().to_vec();
+            let before = ALLOCATIONS.get();
+            run.go(&mut oracle, &mut joint, &mut x, |_, _| Continue(())).unwrap();
+            ALLOCATIONS.get() - before
+        };
+        assert!(allocations(40) > 0, "the counter counts");
+        assert_eq!(allocations(100), allocations(200), "{name}");
     }
 }

@@ -91,16 +91,22 @@ fn pick<'a>(random: &mut Pcg64, all: &[&'a str]) -> &'a str {
     all.choose(random).copied().unwrap_or_default()
 }
 
-/// A file of samples, sometimes with a byte changed, cut or doubled.
+/// A file of samples as one program or another writes it, sometimes with a byte changed, cut or doubled.
 fn write_file(random: &mut Pcg64, folder: &Path) -> String {
-    let kind = pick(random, &["csv", "svm", "npy", "csv.gz"]);
+    let kind = pick(random, &["csv", "svm", "npy", "csv.gz", "TXT", "npz", "idx"]);
+    let (separator, first) = (pick(random, &[",", ",", ";", "\t", " "]), random.random_range(0..2));
+    let classes = [["0", "1", "2"], ["no", "yes", "True"]][usize::from(random.random_bool(0.3))];
     let mut text = Vec::new();
+    let heads = ["", "", "a,b,c,d\n", "0,1,2,3\n", "# made\n", "\u{feff}", "9,3,no,yes\n"];
+    if kind != "svm" {
+        text.extend_from_slice(pick(random, &heads).replace(',', separator).as_bytes());
+    }
     for i in 0..random.random_range(0..14) {
         let mut row: Vec<String> = (0..3).map(|_| random.random_range(-3..4).to_string()).collect();
-        row.push((i % 3).to_string());
+        row.push(classes[i % 3].to_owned());
         let line = match kind {
-            "svm" => format!("{} 1:{} 3:{}", row[3], row[0], row[1]),
-            _ => row.join(","),
+            "svm" => format!("{} {first}:{} 3:{}", row[3], row[0], row[1]),
+            _ => row.join(separator),
         };
         text.extend_from_slice(line.as_bytes());
         text.push(b'\n');
@@ -133,14 +139,17 @@ fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
             "problems",
             "estimators",
             "rules",
+            "schedules",
+            "completions",
             "study",
             "compare",
         ],
     );
     let mut words = vec![command.to_owned()];
     match command {
-        "problems" | "estimators" | "rules" => {
-            let known = [&PROBLEMS[..2], &ESTIMATORS[..2], &RULES[..1], &["none", ""][..]].concat();
+        "problems" | "estimators" | "rules" | "schedules" | "completions" => {
+            let others = ["none", "", "bash", "online"];
+            let known = [&PROBLEMS[..2], &ESTIMATORS[..2], &RULES[..1], &others[..]].concat();
             words.push(pick(random, &known).to_owned());
             return words;
         }
@@ -214,6 +223,13 @@ fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
     if random.random_bool(0.2) {
         let file = write_file(random, folder);
         words.extend(["--train".to_owned(), file]);
+        if random.random_bool(0.2) {
+            words.push("--zero-based".to_owned());
+        }
+        if random.random_bool(0.2) {
+            let delimiter = pick(random, &["tab", ";", ",", "space", "", "ab"]).to_owned();
+            words.extend(["--delimiter".to_owned(), delimiter]);
+        }
     }
     if random.random_bool(0.2) {
         words.push("--json".to_owned());

@@ -32,6 +32,7 @@ pub(crate) mod factors;
 pub(crate) mod images;
 pub(crate) mod kernels;
 pub(crate) mod linear;
+pub(crate) mod linear_loss;
 pub(crate) mod linearisation;
 pub(crate) mod moves;
 pub(crate) mod newton;
@@ -51,6 +52,7 @@ use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
+use crate::array::linear_loss::{Asked, Fitted, Moving, Parts, RowLoss};
 use crate::custom::{Custom, Product};
 use crate::functions::functions;
 use crate::functions::rule::Unary;
@@ -160,6 +162,54 @@ pub trait Array<'a>:
     /// A custom function of all entries; a column.
     fn custom(self, f: &'a dyn Custom<Self::Elem>) -> Self {
         self.custom_product(f, Product::Value)
+    }
+    /// `sum_i p_i l(X_i self, y_i)`: a loss of a linear model, summed over the rows `X_i` of `samples`, which have a value for
+    /// each row of `self`; all weights are 1 without `p`, a column. Value and gradient take one pass over `samples`, with
+    /// directions or without. Raises a [`Fault`](crate::Fault) for what does not fit.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, RowLoss, Shape, Tape, Tensor};
+    /// let arena = Arena::new();
+    /// let tape = Tape::new(&arena)?;
+    /// let w = tape.variable(Tensor::new(&arena, Shape::column(2), &[1.0, 10.0]));
+    /// // (1 - 2)^2 + (11 - 8)^2
+    /// let loss = w.linear_loss(&[1.0, 0.0, 1.0, 1.0], RowLoss::Squared(&[2.0, 8.0]), None);
+    /// assert_eq!(loss.values(), [10.0]);
+    /// let seed = Tensor::new(&arena, Shape::SCALAR, &[1.0]);
+    /// let adjoints = tape.finish().pull(&[(loss.id().unwrap(), seed)], &arena);
+    /// // -2 (1, 0) + 6 (1, 1)
+    /// assert_eq!(adjoints.get(w.id().unwrap()).unwrap().values(), [4.0, 6.0]);
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    fn linear_loss(
+        self,
+        samples: &'a [Self::Elem],
+        loss: RowLoss<'a, Self::Elem>,
+        p: Option<Self>,
+    ) -> Self {
+        self.linear_loss_parts(Fitted { samples, loss }, p, Asked::Value).value
+    }
+    /// [`linear_loss`](Self::linear_loss) with what its derivatives need.
+    #[doc(hidden)]
+    fn linear_loss_parts(
+        self,
+        of: Fitted<'a, Self::Elem>,
+        p: Option<Self>,
+        asked: Asked,
+    ) -> Parts<Self> {
+        of.composed(self, p, asked)
+    }
+    /// The same moving along several directions, for types that have a way of their own: first of the value, then of each.
+    #[doc(hidden)]
+    fn linear_loss_along(
+        self,
+        of: Fitted<'a, Self::Elem>,
+        p: Option<Self>,
+        moving: Moving<Self>,
+        asked: Asked,
+    ) -> Option<List<Parts<Self>>> {
+        let _ = (of, p, moving, asked);
+        None
     }
     /// `self`, then the entries of `others`, one after the other, as a column.
     fn stack(self, others: &[Self]) -> Self {
@@ -272,11 +322,11 @@ pub trait Array<'a>:
     fn mean(self) -> Self {
         self.sum() / self.shape().len() as f64
     }
-    /// Sum over the rows: one entry a column.
+    /// Sum over the rows: one entry per column.
     fn sum_rows(self) -> Self {
         self.sum_to(Shape::new(1, self.shape().cols))
     }
-    /// Sum over the columns: one entry a row.
+    /// Sum over the columns: one entry per row.
     fn sum_cols(self) -> Self {
         self.sum_to(Shape::column(self.shape().rows))
     }

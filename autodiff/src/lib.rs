@@ -78,9 +78,9 @@
 //!
 //! # Memory
 //!
-//! Scalars in `f64`: 24 bytes a record and 8 for its adjoint, only where two different nodes meet; 12 bytes a further argument
+//! Scalars in `f64`: 24 bytes per record and 8 for its adjoint, only where two different nodes meet; 12 bytes per further argument
 //! of a fused statement; nothing for functions of one argument and operations with constants (see [`scalar`]). With a
-//! tangent, partials and adjoints take twice as much. Arrays: entries of every result and 192 bytes a record, in cache
+//! tangent, partials and adjoints take twice as much. Arrays: entries of every result and 192 bytes per record, in cache
 //! lines of 64. Tapes and arenas say what they [used](Workspace::used) and take limits, beyond which there is a [`Fault`].
 //!
 //! # Conventions
@@ -142,6 +142,7 @@ pub use array::kernels::convolution::{Convolution, Role};
 pub use array::kernels::elementwise::Binary;
 pub use array::kernels::simd::{InvalidSimd, Simd, simd};
 pub use array::linear::LinearOperator;
+pub use array::linear_loss::RowLoss;
 pub use array::linearisation::{Linearisation, Piece};
 pub use array::tape::{Adjoints, NodeId, Recording, Tape};
 pub use array::tensor::Tensor;

@@ -12,7 +12,7 @@ type Made = Result<Graph<f64>, GraphError>;
 const N: u32 = 6;
 const FEATURES: u32 = 3;
 
-/// `X` with its rows as samples, a number and a class each, a weight a sample, `w`, a matrix and a row.
+/// `X` with its rows as samples, a number and a class each, a weight per sample, `w`, a matrix and a row.
 const INPUTS: [(&str, Shape); 6] = [
     ("X", Shape::new(N, FEATURES)),
     ("y", Shape::column(N)),
@@ -251,7 +251,7 @@ fn what_is_no_sum_over_samples_is_told_with_the_reason() {
     );
     assert_eq!(
         told(traced!(|x, _l| x[1])),
-        "a loss: found one result a sample, expected a sum over samples"
+        "a loss: found one result per sample, expected a sum over samples"
     );
     let graph = traced!(|x, _l| x[1].sum()).unwrap();
     let error = graph.split(1, sampled).unwrap_err().to_string();

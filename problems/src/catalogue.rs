@@ -46,23 +46,23 @@ pub fn catalogue() -> Vec<Entry> {
         "learned-steps", (4, 0.9), adam(0.1), 400, None,
             "sizes of four descent steps on a quadratic of four variables, closed form"
             => |_| ruled(LearnedSteps::new(&[1.0, 0.5, 0.25, 0.125], 4), GradientDescent::learned(0));
-        "lasso", (200, 0.3), adam(0.1), 100, Some(5), Numbers [],
+        "lasso", (200, 0.3), adam(0.1), 100, Some(5), Numbers weights(),
             "sparse regression, the log-weight of the first penalty, 60 x 30, rule ista, or --train"
             => |given| net(given, false);
-        "elastic-net", (200, 0.3), adam(0.1), 100, Some(5), Numbers [],
+        "elastic-net", (200, 0.3), adam(0.1), 100, Some(5), Numbers weights(),
             "sparse regression, the log-weights of two penalties, 60 x 30, rule ista, or --train"
             => |given| net(given, true);
         "ridge", (300, 0.4), adam(0.1), 100, None, Numbers [],
-            "ridge regression, one log-penalty a feature, 4 x 2, closed form for many steps, or --train"
+            "ridge regression, one log-penalty per feature, 4 x 2, closed form for many steps, or --train"
             => |given| ridge(given);
         "w1-ridge", (100, 0.5), adam(0.1), 50, Some(1),
-            "ridge regression, one log-penalty a feature, 2000 x 200"
+            "ridge regression, one log-penalty per feature, 2000 x 200"
             => |given| Oracle::new(Penalised::ridge(given.seed));
         "w1-logreg", (100, 1.0), adam(0.1), 50, Some(1),
-            "logistic regression, one log-penalty a feature, 2000 x 200"
+            "logistic regression, one log-penalty per feature, 2000 x 200"
             => |given| Oracle::new(Penalised::logistic(given.seed));
         "w2", (50, 0.1), adam(0.3), 50, Some(2),
-            "hyper-cleaning, softmax regression 5000 x 784 x 10, one weight a sample"
+            "hyper-cleaning, softmax regression 5000 x 784 x 10, one weight per sample"
             => |given| Oracle::new(Cleaning::workload(given.seed));
         "w3", (100, 0.002), adam(0.001), 50, Some(3),
             "learned start of a 1-40-40-1 tanh network, 25 regression tasks on sines"
@@ -92,13 +92,13 @@ pub fn catalogue() -> Vec<Entry> {
             "hyper-cleaning, a network with 8 hidden units on 300 digits, or --train"
             => |given| clean(given, [300, 300, 600], Some(8));
         "digits-penalty", (100, 1.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
-            "softmax regression on 150 digits, one log-penalty a feature, or --train and --penalties"
+            "softmax regression on 150 digits, one log-penalty per feature, or --train and --penalties"
             => |given| select(given, given.sets_or(few_digits)?);
         "digits-parity", (100, 0.5), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
-            "logistic regression on 150 digits, even or odd, one log-penalty a feature, or --train"
+            "logistic regression on 150 digits, even or odd, one log-penalty per feature, or --train"
             => |given| select(given, given.sets_or(few_digits)?.parity()?);
         "text", (50, 5.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
-            "softmax regression on 120 generated texts, sparse, one log-penalty a word, or --train"
+            "softmax regression on 120 generated texts, sparse, one log-penalty per word, or --train"
             => |given| select(given, given.sets_or(|seed| Sets::text([120, 120, 300], 250, 4, seed))?);
         "digits-fewshot", (9, 0.05), adam(0.003), 1000, Some(0), Images tasks(),
             "learned start of a small convolutional network, 5 classes by 1 digit each, batches of 5, or --train"
@@ -140,7 +140,21 @@ fn net<T: Element>(given: &Given<T>, second: bool) -> Made<T> {
         None => ElasticNet::workload(given.seed, second),
         Some(sets) => ElasticNet::on(sets, second)?,
     };
-    ruled(problem, Ista::learned(0))
+    let each = given.get::<String>("penalties")? == "feature";
+    ruled(problem.weighted(given.get("penalty")?, each)?, Ista::learned(0))
+}
+
+fn weights() -> [Setting; 2] {
+    let which = "which weights of the first penalty are chosen: one, or one a feature";
+    [
+        Setting::new(
+            "penalty",
+            (-2.0_f64).exp(),
+            Kind::NOT_NEGATIVE,
+            "the weight of the first penalty at the start",
+        ),
+        Setting::new("penalties", "one", Kind::Word(&["one", "feature"]), which),
+    ]
 }
 
 fn ridge<T: Element>(given: &Given<T>) -> Made<T> {

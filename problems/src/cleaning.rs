@@ -131,6 +131,20 @@ impl<T: Element> Cleaning<T> {
         })
     }
 
+    /// The sum of the losses of the samples in `range`, times their weights, if there are any.
+    fn loss<'a, A: Array<'a, Elem = T>>(
+        w: &[A],
+        part: &'a Labelled<T>,
+        range: Range<usize>,
+        weights: Option<A>,
+    ) -> A {
+        if let [w] = *w {
+            return part.loss(w, range, weights);
+        }
+        let losses = part.losses(Self::scores(w, part, range.clone()), range);
+        weights.map_or_else(|| losses.sum(), |weights| weights.dot(losses))
+    }
+
     /// Scores of the samples in `range`, a row each.
     fn scores<'a, A: Array<'a, Elem = T>>(
         w: &[A],
@@ -175,8 +189,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
         let batch = self.train.batch(self.batch, draw);
         let range = batch.rows(rows);
         let weights = x[0].slice(range.start, column(&range)).sigmoid();
-        let losses = self.train.losses(Self::scores(w, &self.train, range.clone()), range);
-        let fit = weights.dot(losses) / batch.divisor;
+        let fit = Self::loss(w, &self.train, range, Some(weights)) / batch.divisor;
         if rows.carries_rest() {
             w.iter().fold(fit, |sum, &w| sum + w.dot(w) * (self.penalty / 2.0))
         } else {
@@ -186,9 +199,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
 
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], draw: Draw, rows: Rows) -> A {
         let batch = self.valid.batch(self.batch, draw);
-        let range = batch.rows(rows);
-        let scores = Self::scores(w, &self.valid, range.clone());
-        self.valid.losses(scores, range).sum() / batch.divisor
+        Self::loss(w, &self.valid, batch.rows(rows), None) / batch.divisor
     }
 
     trained_and_validated!(|problem| problem.batch);

@@ -87,6 +87,17 @@ impl<T: Element> ElasticNet<T> {
         Self { train, valid, test: None, start, truth: None }
     }
 
+    /// With weights of the first penalty that start at `weight`, one or one a feature.
+    pub(crate) fn weighted(self, weight: f64, each: bool) -> Result<Self, Error> {
+        if !(weight > 0.0 && weight.is_finite()) {
+            return Err(Error::invalid("penalty", weight, "a positive finite number"));
+        }
+        let count = if each { self.train.width() as usize } else { 1 };
+        let log_l2 = self.start.get("log_l2").map(|log| log[0].as_f64());
+        let net = Self::of(self.train, self.valid, (&vec![weight.ln(); count], log_l2));
+        Ok(Self { test: self.test, truth: self.truth, ..net })
+    }
+
     /// On `sets` of numbers, dense or sparse, with a second penalty or not; weights start at `e^-2` and `e^-4`.
     pub(crate) fn on(sets: Sets<T>, second: bool) -> Result<Self, Error> {
         let [train, valid, test] = sets.into_numbers()?;

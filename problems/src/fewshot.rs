@@ -338,7 +338,7 @@ mod tests {
             let mut x = problem.start.values().to_vec();
             let records = run.go(&mut oracle, estimator, &mut x, |_, _| Continue(())).unwrap();
             let spent: u64 = records.iter().map(|r| r.cost.inner_gradients + r.cost.hvps).sum();
-            // Five gradients of five tasks an iteration, and as many products.
+            // Five gradients of five tasks per iteration, and as many products.
             assert!((1500..1550).contains(&spent), "{} {spent}", estimator.name());
             let [after, _] = problem.judge(&x, &inner, false).unwrap();
             assert!(after > before + half, "{} {before} {half} {after}", estimator.name());

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hypertape_autodiff::{Array, Csr, Element, Shape};
+use hypertape_autodiff::{Array, Csr, Element, RowLoss, Shape};
 use hypertape_solver::{Draw, Error, Rows, Samples as Seen};
 use rand::RngExt;
 
@@ -181,7 +181,7 @@ impl<T: Element> Labelled<T> {
     }
 
     /// The product of the samples in `range`, a row each, with the columns of `w`, which has a row a feature. Cost: a
-    /// multiplication an entry and column; dense rows are borrowed, sparse ones cost what their entries do.
+    /// multiplication per entry and column; dense rows are borrowed, sparse ones cost what their entries do.
     pub fn times<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> A {
         match &self.features {
             Features::Dense(samples) => samples.range(w, range).matmul(w),
@@ -193,10 +193,42 @@ impl<T: Element> Labelled<T> {
     /// `ln sum_c e^{z_c} - z_y`; with one column, the logistic loss `ln(1 + e^{-s z})`, where `s` is -1 for class 0 and 1 for
     /// the others.
     pub fn losses<'a, A: Array<'a, Elem = T>>(&'a self, scores: A, range: Range<usize>) -> A {
-        if scores.shape().cols == 1 {
-            scores.logistic_loss(scores.constant(column(&range), &self.signs[range]))
-        } else {
-            scores.cross_entropy(&self.labels[range])
+        self.row_loss(scores.shape().cols, range).of(scores)
+    }
+
+    /// The sum of the [`losses`](Self::losses) of the linear model `w` on the samples in `range`, times the weights `p`, a
+    /// column, if there are any. Cost: of value and gradient one pass over dense rows, see [`Array::linear_loss`].
+    pub fn loss<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        w: A,
+        range: Range<usize>,
+        p: Option<A>,
+    ) -> A {
+        let loss = self.row_loss(w.shape().cols, range.clone());
+        self.total(w, range, loss, p)
+    }
+
+    fn row_loss(&self, columns: u32, range: Range<usize>) -> RowLoss<'_, T> {
+        match columns {
+            1 => RowLoss::Logistic(&self.signs[range]),
+            _ => RowLoss::CrossEntropy(&self.labels[range]),
+        }
+    }
+
+    /// [`loss`](Self::loss) by any loss of rows.
+    pub(crate) fn total<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        w: A,
+        range: Range<usize>,
+        loss: RowLoss<'a, T>,
+        p: Option<A>,
+    ) -> A {
+        match &self.features {
+            Features::Dense(samples) => w.linear_loss(samples.rows(range), loss, p),
+            Features::Sparse(matrix) => {
+                let losses = loss.of(matrix.times(range, w));
+                p.map_or_else(|| losses.sum(), |p| p.dot(losses))
+            }
         }
     }
 
@@ -347,7 +379,7 @@ mod tests {
             let three = samples.select(&[0, 1, 2]);
             assert_eq!(three.error_rate(&[1.0, 2.0, 0.0, 0.0, 3.0, 3.0]), 1.0);
             assert_eq!(three.error_rate(&[2.0, 1.0, 0.0, 1.0, 3.0, 3.0]), 1.0 / 3.0);
-            // One score a sample: it is positive for class 1.
+            // One score per sample: it is positive for class 1.
             assert_eq!(three.error_rate(&[-1.0, 0.0, 2.0]), 1.0 / 3.0);
             assert_eq!((samples.row(0), samples.row(3)), (vec![1.0, 0.0], vec![3.0, 4.0]));
         }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! from `w_0 = (1, ..., 1)`, with the inner rule [`GradientDescent::learned(0)`](hypertape_solver::GradientDescent); `x`
-//! has one entry a step or is a scalar, `w` has `p`. With `e_i = prod_t (1 - s_t h_i)` all is known:
+//! has one entry per step or is a scalar, `w` has `p`. With `e_i = prod_t (1 - s_t h_i)` all is known:
 //!
 //! ```text
 //! F = sum_i h_i e_i^2 / 2        dF/dx_t = -s_t sum_i h_i^2 e_i^2 / (1 - s_t h_i)

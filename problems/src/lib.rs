@@ -1,4 +1,18 @@
 //! Bilevel benchmark problems with known answers and real data, and a catalogue of them by name.
+//!
+//! ```
+//! use hypertape_problems::Quadratic;
+//! use hypertape_solver::{Draw, Estimator, Exact, InnerLoop, Oracle};
+//! // A problem of the library, by its type: two outer variables, closed form.
+//! let mut oracle = Oracle::<f64>::new(Quadratic::general())?;
+//! let (x, mut gradient) = (oracle.start().values().to_vec(), [0.0; 2]);
+//! Exact::default().estimate(&mut oracle, &InnerLoop::new(5, 0.3)?, &x, Draw::new(0, 0), &mut gradient)?;
+//! assert!((gradient[0] - 0.889_454_368_725_553_7).abs() < 1e-15);
+//! # Ok::<(), hypertape_solver::Error>(())
+//! ```
+//!
+//! [`catalogue`] lists them all with the settings that they are usually run with; an [`Entry`] of your own joins them. Samples from
+//! files come as [`Sets`], of which [`Labelled`] and [`Targets`] give values, losses, products and accuracies to a problem.
 
 mod catalogue;
 mod chain;

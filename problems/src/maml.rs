@@ -72,7 +72,7 @@ impl<T: Element> Maml<T> {
         let each = points.inputs.len() / self.tasks;
         let task = usize::try_from(draw.task).unwrap_or(usize::MAX).min(self.tasks - 1);
         let range = task * each..(task + 1) * each;
-        let shape = Shape::column(u32::try_from(each).expect("few points a task"));
+        let shape = Shape::column(u32::try_from(each).expect("few points per task"));
         let inputs = w[0].constant(shape, &points.inputs[range.clone()]);
         let targets = w[0].constant(shape, &points.targets[range]);
         let hidden = (inputs.matmul(w[0]) + w[1]).tanh();
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn many_steps_under_a_prior_give_the_gradient_of_implicit_maml() {
-        // Two tasks of three points, one unit a layer: six weights.
+        // Two tasks of three points, one unit per layer: six weights.
         let points = |shift: f64| {
             let inputs: Vec<f64> = (0..6).map(|i| f64::from(i) * 0.7 - 2.0 + shift).collect();
             let targets = inputs.iter().map(|s| (1.3 * s + 0.2).sin()).collect();

@@ -139,7 +139,7 @@ impl Network {
         start
     }
 
-    /// What comes out, `channels` a pixel: behind a dense layer a row an image. `images` are one a row, or a pixel a row.
+    /// What comes out, `channels` per pixel: behind a dense layer an image per row. `images` are one per row, or a pixel per row.
     ///
     /// # Panics
     /// If `weights` are fewer than those of [`start`](Self::start); shapes that do not fit are faults of the arena.

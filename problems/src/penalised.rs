@@ -1,4 +1,4 @@
-//! `Penalised`: linear models with one penalty a feature, the penalties being the outer variables.
+//! `Penalised`: linear models with one penalty per feature, the penalties being the outer variables.
 //!
 //! ```text
 //! g(x, w) = 1/n sum_i loss(X_i w, y_i) + 1/2 sum_j e^{x_j} w_j^2
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! with half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
-//! `f` alone, the squared error itself. `x` and `w` have one entry a feature. Peer workloads `w1-ridge` and `w1-logreg`,
+//! `f` alone, the squared error itself. `x` and `w` have one entry per feature. Peer workloads `w1-ridge` and `w1-logreg`,
 //! and ridge regression on data of one's own, whose limit for many steps is a closed form: with
 //! `M = X'X/n + diag(e^x)`,
 //!
@@ -14,7 +14,7 @@
 //! w* = M^-1 X'y/n        dF/dx_j = -e^{x_j} w*_j (M^-1 df/dw(w*))_j
 //! ```
 
-use hypertape_autodiff::{Array, Element, List, Shape};
+use hypertape_autodiff::{Array, Element, List, RowLoss, Shape};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::W1;
@@ -34,7 +34,7 @@ pub enum SampleLoss {
     Logistic,
 }
 
-/// A linear model with one log-penalty a feature.
+/// A linear model with one log-penalty per feature.
 #[derive(Clone, Debug)]
 pub struct Penalised<T> {
     inner_loss: SampleLoss,
@@ -123,11 +123,11 @@ impl<T: Element> Penalised<T> {
         part: &'a Targets<T>,
         rows: Rows,
     ) -> A {
-        let [scores, targets] = part.scores(w, rows.range());
+        let sum = |loss| part.loss(w, rows.range(), loss);
         let sum = match loss {
-            SampleLoss::HalfSquared => scores.squared_error(targets) * 0.5,
-            SampleLoss::Squared => scores.squared_error(targets),
-            SampleLoss::Logistic => scores.logistic_loss(targets).sum(),
+            SampleLoss::HalfSquared => sum(RowLoss::Squared) * 0.5,
+            SampleLoss::Squared => sum(RowLoss::Squared),
+            SampleLoss::Logistic => sum(RowLoss::Logistic),
         };
         sum / part.len() as f64
     }

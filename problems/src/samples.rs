@@ -1,4 +1,4 @@
-//! `Samples`: a dense data matrix, one sample a row, read in blocks of rows.
+//! `Samples`: a dense data matrix, one sample per row, read in blocks of rows.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -47,8 +47,12 @@ impl<T: Element> Samples<T> {
     /// The samples in `range` as a constant in the mode of `like`.
     pub(crate) fn range<'a, A: Array<'a, Elem = T>>(&'a self, like: A, range: Range<usize>) -> A {
         let rows = u32::try_from(range.len()).expect("arrays have at most u32::MAX rows");
-        let data = &self.data()[range.start * self.width..range.end * self.width];
-        like.constant(Shape::new(rows, self.width()), data)
+        like.constant(Shape::new(rows, self.width()), self.rows(range))
+    }
+
+    /// Their values, one after the other.
+    pub(crate) fn rows(&self, range: Range<usize>) -> &[T] {
+        &self.data()[range.start * self.width..range.end * self.width]
     }
 
     /// Rows a block.

@@ -126,8 +126,7 @@ impl<T: Element> Selection<T> {
         rows: Rows,
     ) -> A {
         let batch = part.batch(self.batch, draw);
-        let range = batch.rows(rows);
-        part.losses(part.times(w, range.clone()), range).sum() / batch.divisor
+        part.loss(w, batch.rows(rows), None) / batch.divisor
     }
 }
 

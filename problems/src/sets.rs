@@ -100,7 +100,7 @@ impl<T: Element> Sets<T> {
         let fit = |name: &str, part: Labelled<T>| {
             let part = part.widened(width);
             if part.width() != train.width() {
-                let found = format!("{} values a sample", part.width());
+                let found = format!("{} values per sample", part.width());
                 return Err(Error::invalid(
                     name,
                     found,
@@ -243,7 +243,7 @@ mod tests {
         assert!(Sets::new(good(), good(), good()).is_ok());
         assert!(told(part(2, &[0, 0]), good(), good()).contains("of one class"));
         assert!(
-            told(good(), part(3, &[0]), good()).contains("found 3 values a sample, expected 2")
+            told(good(), part(3, &[0]), good()).contains("found 3 values per sample, expected 2")
         );
         assert!(told(good(), good(), part(2, &[1, 2])).contains("label 2 of sample 1"));
     }

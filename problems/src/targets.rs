@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hypertape_autodiff::{Arena, Array, Element, Shape, Tensor};
+use hypertape_autodiff::{Arena, Array, Element, RowLoss, Shape, Tensor};
 use hypertape_solver::{Draw, Error, Metric, Rows};
 
 use crate::labelled::{ContiguousBatch, Labelled, column};
@@ -109,8 +109,17 @@ impl<T: Element> Targets<T> {
 
     /// The mean of squares `(X_i w - y_i)^2`, or the part of it that belongs to `rows`.
     pub fn error<'a, A: Array<'a, Elem = T>>(&'a self, w: A, rows: Rows) -> A {
-        let [scores, numbers] = self.scores(w, rows.range());
-        scores.squared_error(numbers) / self.len() as f64
+        self.loss(w, rows.range(), RowLoss::Squared) / self.len() as f64
+    }
+
+    /// The sum of the losses of a linear model on the samples in `range`, of the numbers there as targets.
+    pub fn loss<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        w: A,
+        range: Range<usize>,
+        loss: fn(&'a [T]) -> RowLoss<'a, T>,
+    ) -> A {
+        self.samples.total(w, range.clone(), loss(&self.numbers[range]), None)
     }
 
     /// The same of plain weights, as the metric `test error`.

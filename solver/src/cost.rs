@@ -1,6 +1,6 @@
 //! What an estimate cost: gradients, products, bytes, time.
 
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
 use crate::breakdown::Breakdown;
@@ -41,6 +41,15 @@ pub struct Cost {
     /// Wall time.
     #[cfg_attr(feature = "serde", serde(rename = "seconds", with = "crate::serial::seconds"))]
     pub time: Duration,
+}
+
+impl Add for Cost {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
 }
 
 impl AddAssign for Cost {

@@ -122,6 +122,11 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         Ok(None)
     }
 
+    /// Whether a call is so short that a run looks at the clock and at flags between calls alone, and need not know where one began.
+    fn brief(&self) -> bool {
+        false
+    }
+
     /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`]. Each of
     /// several processes then does all tasks.
     fn remembers(&self) -> bool {
@@ -142,6 +147,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     ) -> Result<u64, Error> {
         let mut gradient = vec![T::zero(); x.len()];
         let task = oracle.rehearsed(draw, |oracle, draw| {
+            let inner = &inner.settled(oracle, x, draw)?;
             self.task(oracle, inner, Task { x, draw, slot: 0 }, &mut gradient)
         })?;
         Ok(oracle.bytes_over_tasks(task, x.len()))
@@ -204,8 +210,9 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         if oracle.memory().is_some() {
             self.admit(oracle, inner, x, draw)?;
         }
-        self.prepare(oracle, inner)?;
         oracle.begin();
+        let inner = &inner.settled(oracle, x, draw)?;
+        self.prepare(oracle, inner)?;
         let loss = mean(self, oracle, inner, (x, draw), gradient)?;
         if let Some(entry) = oracle.bounded() {
             // Where nothing comes of what was kept within a bound, half the bound gives the same bits.

@@ -19,6 +19,7 @@ use crate::text::plain;
 pub struct InnerLoop {
     steps: usize,
     lr: f64,
+    auto: bool,
     tolerance: Option<f64>,
 }
 
@@ -29,10 +30,55 @@ impl InnerLoop {
     /// [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn new(steps: usize, lr: f64) -> Result<Self, Error> {
         if lr > 0.0 && lr.is_finite() {
-            Ok(Self { steps, lr, tolerance: None })
+            Ok(Self { steps, lr, auto: false, tolerance: None })
         } else {
             Err(Error::invalid("lr", lr, "a positive finite number"))
         }
+    }
+
+    /// `steps` steps of a size that [`settled`](Self::settled) chooses by the curvature, afresh for each estimate. [`lr`](Self::lr) is
+    /// 1 before.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Shape, scalar::Real};
+    /// use hypertape_solver::{Draw, InnerLoop, Oracle, Params, ScalarBilevel};
+    ///
+    /// /// `g = w^2/2 + x w^2`, of curvature `1 + 2 x`.
+    /// struct Line;
+    /// impl ScalarBilevel<f64> for Line {
+    ///     fn start(&self) -> Params<f64> {
+    ///         Params::new().with("x", Shape::SCALAR, [0.5])
+    ///     }
+    ///     fn inner_dim(&self) -> u32 {
+    ///         1
+    ///     }
+    ///     fn init<R: Real>(&self, _: &[R], _: Draw, w: &mut [R]) {
+    ///         w[0] = R::constant(1.0);
+    ///     }
+    ///     fn inner<R: Real>(&self, w: &[R], x: &[R], _: Draw) -> R {
+    ///         w[0].square() * 0.5 + x[0] * w[0].square()
+    ///     }
+    ///     fn outer<R: Real>(&self, w: &[R], _: &[R], _: Draw) -> R {
+    ///         w[0]
+    ///     }
+    /// }
+    /// let mut oracle = Oracle::scalar(Line);
+    /// let inner = InnerLoop::auto(10).settled(&mut oracle, &[1.5], Draw::new(0, 0))?;
+    /// assert_eq!((inner.steps(), inner.lr()), (10, 0.25));
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    pub fn auto(steps: usize) -> Self {
+        Self { steps, lr: 1.0, auto: true, tolerance: None }
+    }
+
+    /// Whether the step size is still to be chosen.
+    pub fn is_auto(&self) -> bool {
+        self.auto
+    }
+
+    /// The same loop with steps of size `lr`, which is positive.
+    pub(crate) fn with_lr(self, lr: f64) -> Self {
+        Self { lr, auto: false, ..self }
     }
 
     /// At most so many steps: the loop ends with the first step of length `|w' - w| <= tolerance lr`, which for gradient

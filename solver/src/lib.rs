@@ -4,6 +4,14 @@
 //! and [`Cost`]; a [`Run`] takes outer steps. See [`Bilevel`] for an example. A loop that is no optimiser, such as the steps
 //! of an ODE, is a [`Recurrence`], which [`Loop`] differentiates from checkpoints.
 //!
+//! - **Choices by name.** [`Registry`] parses `ufom:q=0.2` or `binomial:c=10`, lists every choice, and explains its settings.
+//! - **Budgets.** [`Oracle::set_memory`] refuses what does not fit; [`Profile`] measures and predicts; [`Estimator::predict`] tells the
+//!   bytes before anything runs.
+//! - **Trust.** [`check()`] tests the derivatives of a problem, [`certify()`] measures bias and variance, [`contract`] holds an estimator
+//!   of your own to a known answer.
+//! - **Your own.** [`Estimator`], [`LinearSolver`], [`Rule`], [`Outer`] and `Coupling` are traits; each has a short implementation here
+//!   to begin from.
+//!
 //! Feature `threads` adds `Oracle::set_threads`, feature `serde` runs that are saved and resumed (`Saved`, `Saving`) and costs,
 //! records, states and named arrays as data.
 
@@ -15,6 +23,7 @@ mod check;
 pub mod contract;
 mod cost;
 pub mod coupling;
+mod curvature;
 mod draw;
 mod error;
 mod estimator;
@@ -22,6 +31,7 @@ mod fingerprint;
 mod inner;
 mod limits;
 pub mod linear;
+mod minimise;
 mod oracle;
 mod outer;
 mod params;
@@ -46,6 +56,7 @@ mod scalar;
 mod schedule;
 #[cfg(feature = "serde")]
 mod serial;
+pub mod single_loop;
 mod solve;
 mod spelling;
 mod spill;
@@ -105,12 +116,13 @@ pub use rule::adaptive::{Adam, RmsProp};
 pub use rule::descent::GradientDescent;
 pub use rule::momentum::Momentum;
 pub use rule::proximal::{Ista, Projected};
-pub use rule::{Rule, Step};
+pub use rule::{Rule, RuleForm, Step};
 pub use run::Run;
 #[cfg(feature = "serde")]
 pub use saved::{Saved, Saving, Settings};
 pub use scalar::ScalarBilevel;
 pub use schedule::{Action, Actions, Counts, Keep, Prices, Schedule, Tier, Traffic};
+pub use single_loop::{Joint, SingleLoop};
 pub use solve::{final_state, mean_loss, solve};
 pub use spelling::{
     About, Described, Named, Range, Spelled, Value, Visit, expect_in, find_by_name,

@@ -315,7 +315,7 @@ impl<'p, T: Element> Oracle<'p, T> {
 
     /// Starts the inner loop of each task of a meta-batch where the last one that an estimate ran in the same place ended,
     /// if that was of the same task: from `ends` on, which [`warm`](Self::warm) gave, or nothing to start afresh. `None`
-    /// brings the problem's own start back. Holds `p` values a task, which are not part of any estimate's bytes.
+    /// brings the problem's own start back. Holds `p` values per task, which are not part of any estimate's bytes.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the problem's start depends on `x`, or for what is not from [`warm`](Self::warm).

@@ -27,6 +27,17 @@ pub struct Slots<T> {
     counted: usize,
 }
 
+impl<T> Slots<T> {
+    /// All of them, one after the other.
+    pub(crate) fn values(&self) -> &[T] {
+        &self.values
+    }
+
+    pub(crate) fn values_mut(&mut self) -> &mut [T] {
+        &mut self.values
+    }
+}
+
 impl<T> Index<usize> for Slots<T> {
     type Output = [T];
 

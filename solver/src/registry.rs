@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use hypertape_autodiff::Element;
 
-use crate::coupling::{Bsa, Cold, Coupling, Ttsa, Warm};
+use crate::coupling::{Cold, Coupling, Warm};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::estimator::exact::Exact;
@@ -31,6 +31,16 @@ use crate::rule::descent::GradientDescent;
 use crate::rule::momentum::Momentum;
 use crate::rule::proximal::{Ista, Projected};
 use crate::schedule::Schedule;
+use crate::single_loop::algorithm::SingleLoop;
+use crate::single_loop::amigo::Amigo;
+use crate::single_loop::bome::Bome;
+use crate::single_loop::directions::Directions;
+use crate::single_loop::f2sa::{F2sa, F2saP};
+use crate::single_loop::fsla::Fsla;
+use crate::single_loop::mrbo::Mrbo;
+use crate::single_loop::pzobo::Pzobo;
+use crate::single_loop::stocbio::{Bsa, Stocbio, Ttsa};
+use crate::single_loop::vrbo::Vrbo;
 use crate::spelling::{About, Described, Spelled, Visit, expect_in, find_by_name};
 
 /// Makes a choice, and tells its text.
@@ -169,6 +179,13 @@ impl Spelling<Box<dyn Coupling>> {
     }
 }
 
+impl<T: Element> Spelling<Box<dyn SingleLoop<T>>> {
+    /// By the name and settings of `prototype`.
+    pub fn algorithm(prototype: impl SingleLoop<T> + Spelled + 'static) -> Self {
+        Self::new(prototype, |made| Box::new(made))
+    }
+}
+
 impl<T: Element> Spelling<AnyRule<'static, T>> {
     /// By the name and settings of `prototype`.
     pub fn rule(prototype: impl Rule<T> + Spelled + 'static) -> Self {
@@ -194,6 +211,8 @@ impl<T: Element> Spelling<AnyRule<'static, T>> {
 pub struct Registry<T: Element> {
     /// Estimators; those by linear solvers among them.
     pub estimators: Spellings<Box<dyn Estimator<T>>>,
+    /// Algorithms of one loop.
+    pub algorithms: Spellings<Box<dyn SingleLoop<T>>>,
     /// Inner rules.
     pub rules: Spellings<AnyRule<'static, T>>,
     /// Outer optimisers.
@@ -204,7 +223,13 @@ pub struct Registry<T: Element> {
 
 impl<T: Element> Default for Registry<T> {
     fn default() -> Self {
-        Self { estimators: estimators(), rules: rules(), outers: outers(), couplings: couplings() }
+        Self {
+            estimators: estimators(),
+            algorithms: algorithms(),
+            rules: rules(),
+            outers: outers(),
+            couplings: couplings(),
+        }
     }
 }
 
@@ -236,6 +261,30 @@ fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
     Spellings { kind: "estimator", lines, fits: expect_in::<T> }
 }
 
+fn algorithms<T: Element>() -> Spellings<Box<dyn SingleLoop<T>>> {
+    let lines = vec![
+        Spelling::algorithm(Directions::soba()),
+        Spelling::algorithm(Directions::ma_soba()),
+        Spelling::algorithm(Directions::saba()),
+        Spelling::algorithm(Directions::srba()),
+        Spelling::algorithm(Directions::spaba()),
+        Spelling::algorithm(Directions::pnpbo()),
+        Spelling::algorithm(Amigo::default()),
+        Spelling::algorithm(Stocbio::default()),
+        Spelling::algorithm(Bsa::default()),
+        Spelling::algorithm(Ttsa::default()),
+        Spelling::algorithm(Fsla::default()),
+        Spelling::algorithm(Mrbo::mrbo()),
+        Spelling::algorithm(Mrbo::sustain()),
+        Spelling::algorithm(Vrbo::default()),
+        Spelling::algorithm(F2sa::default()),
+        Spelling::algorithm(F2saP::default()),
+        Spelling::algorithm(Bome::default()),
+        Spelling::algorithm(Pzobo::default()),
+    ];
+    Spellings { kind: "algorithm", lines, fits: expect_in::<T> }
+}
+
 fn rules<T: Element>() -> Spellings<AnyRule<'static, T>> {
     let [heavy_ball, nesterov] = Momentum::LISTED;
     let lines = vec![
@@ -256,12 +305,7 @@ fn outers<T: Element>() -> Spellings<Box<dyn Outer<T>>> {
 }
 
 fn couplings() -> Spellings<Box<dyn Coupling>> {
-    let lines = vec![
-        Spelling::coupling(Cold),
-        Spelling::coupling(Warm),
-        Spelling::coupling(Ttsa),
-        Spelling::coupling(Bsa),
-    ];
+    let lines = vec![Spelling::coupling(Cold), Spelling::coupling(Warm)];
     Spellings { kind: "coupling", lines, fits: expect_in::<f64> }
 }
 
@@ -304,6 +348,15 @@ from_str! {
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
     [T: Element] AnyRule<'_, T> = rules();
+    /// ```
+    /// use hypertape_solver::SingleLoop;
+    /// let soba: Box<dyn SingleLoop<f64>> = "soba:step=0.1,ratio=10".parse()?;
+    /// assert_eq!(soba.outer().to_string(), "sgd 0.01/k^0.5");
+    /// let error = "soba".parse::<Box<dyn SingleLoop<f64>>>().unwrap_err();
+    /// assert_eq!(error.to_string(), "soba needs step, for example soba:step=0.1");
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    [T: Element] Box<dyn SingleLoop<T>> = algorithms();
     [] Schedule = Self::spellings();
     /// ```
     /// use hypertape_solver::Outer;
@@ -316,8 +369,8 @@ from_str! {
     [T: Element] Box<dyn Outer<T>> = outers();
     /// ```
     /// use hypertape_solver::coupling::Coupling;
-    /// let ttsa: Box<dyn Coupling> = "ttsa".parse()?;
-    /// assert_eq!(ttsa.name(), "ttsa");
+    /// let warm: Box<dyn Coupling> = "warm".parse()?;
+    /// assert!(warm.warm());
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
     [] Box<dyn Coupling> = couplings();

@@ -14,7 +14,7 @@ pub use crate::inner::finite_loss;
 use crate::oracle::{Oracle, Point};
 use crate::params::{largest, norm};
 use crate::pool::Slots;
-use crate::rule::Step;
+use crate::rule::{RuleForm, Step};
 
 /// What one task's gradient is about.
 #[derive(Clone, Copy, Debug)]
@@ -242,15 +242,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             None => oracle.inner_gradient(point, t, product).map(|_| ())?,
             Some(slot) => oracle.keep_gradient(point, t, slot, product).map(|_| ())?,
         }
-        self.finite_gradient(step)
-    }
-
-    fn finite_gradient(&self, step: Step) -> Result<(), Error> {
-        if all_finite(&self.product) {
-            return Ok(());
-        }
-        let quantity = "the gradient of the inner loss";
-        Err(Error::NonFinite { quantity, step: Some(step.index), lr: step.lr })
+        finite_gradient(product, step)
     }
 
     /// The update of step `t` by the gradient in `product`.
@@ -288,7 +280,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         } else {
             oracle.pull_query(x, state, step, product, bar)?;
         }
-        if oracle.nonlinear() {
+        if oracle.form() != RuleForm::Affine {
             oracle.keep_within(bar);
         }
         Ok(())
@@ -366,22 +358,36 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     ) -> Result<(), Error> {
         let step = self.step_at(t);
         self.hold_mixed()?;
-        if !self.u.is_empty() {
-            if self.oracle.nonlinear() {
-                self.gradient(t, state, None)?;
-            } else {
+        // What a rule multiplies its gradient by says it all.
+        let form = if self.u.is_empty() { None } else { Some(self.oracle.form()) };
+        match form {
+            None => {}
+            Some(RuleForm::Nonlinear) => self.gradient(t, state, None)?,
+            Some(RuleForm::Affine | RuleForm::AffineInState) => {
                 self.product.fill(T::nan());
                 if !self.ahead.is_empty() {
                     self.oracle.query(self.x, state, step, &mut self.ahead)?;
                 }
             }
-            self.oracle.pull(self.x, (state, &self.product), step, bar, &mut self.u, x_bar)?;
         }
         let Self { oracle, x, draw, product, ahead, u, mixed, .. } = self;
-        let p = product.len();
-        let w = if ahead.is_empty() { &state[..p] } else { ahead };
-        let v = if u.is_empty() { &bar[..p] } else { u };
-        oracle.inner_products(Point { w, x, draw: *draw }, t, v, product, mixed)?;
+        let w = if ahead.is_empty() { &state[..product.len()] } else { ahead };
+        let point = Point { w, x, draw: *draw };
+        match form {
+            None => oracle.inner_products(point, t, &bar[..product.len()], product, mixed)?,
+            Some(RuleForm::AffineInState) => {
+                oracle.pull_to_gradient(x, (state, product), step, bar, u)?;
+                let mut gradient = oracle.take(product.len())?;
+                oracle.inner_sweep(point, t, u, &mut gradient, product, mixed)?;
+                finite_gradient(&gradient, step)?;
+                oracle.pull(x, (state, &gradient), step, bar, u, x_bar)?;
+                oracle.give(gradient);
+            }
+            Some(RuleForm::Affine | RuleForm::Nonlinear) => {
+                oracle.pull(x, (state, product), step, bar, u, x_bar)?;
+                oracle.inner_products(point, t, u, product, mixed)?;
+            }
+        }
         self.spread(step, state, bar, x_bar)
     }
 
@@ -402,4 +408,13 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             self.oracle.give(vector);
         }
     }
+}
+
+/// Whether the gradient of a step is finite.
+fn finite_gradient<T: Element>(gradient: &[T], step: Step) -> Result<(), Error> {
+    if all_finite(gradient) {
+        return Ok(());
+    }
+    let quantity = "the gradient of the inner loss";
+    Err(Error::NonFinite { quantity, step: Some(step.index), lr: step.lr })
 }

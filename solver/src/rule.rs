@@ -32,6 +32,18 @@ impl Step {
     }
 }
 
+/// How a step depends on state, gradient and outer variables, by which its pull-back takes the value of the gradient or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleForm {
+    /// Affine in all of them together: not at all.
+    Affine,
+    /// Affine in state and gradient where the outer variables are fixed, such as learned step sizes: for the outer variables
+    /// alone, and the sweep of the products gives it on the way.
+    AffineInState,
+    /// Any other: for everything, so that it is evaluated once more in the reverse sweep.
+    Nonlinear,
+}
+
 /// An inner update rule. It acts on each array of `w` by itself; [`Step::array`] says which.
 ///
 /// ```
@@ -85,11 +97,14 @@ pub trait Rule<T: Element>: Named + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Whether the pull-back of a step depends on the value of its gradient, which is then evaluated once more in the
-    /// reverse sweep. A rule that is affine in state and gradient together may say no; one that says no wrongly gets
-    /// NaN, and so an error.
-    fn nonlinear(&self) -> bool {
-        true
+    /// How the next state depends on what it follows from. A rule that claims too much gets NaN, and so an error.
+    fn form(&self) -> RuleForm {
+        RuleForm::Nonlinear
+    }
+
+    /// Whether the length of a step does not depend on that of the gradient, so that no curvature tells a step size.
+    fn adaptive(&self) -> bool {
+        false
     }
 
     /// Whether its steps come to rest where `dg/dw = 0`, which implicit estimates then solve for; where not, as those of a

@@ -35,6 +35,9 @@ pub struct Run<T> {
     pub coupling: Arc<dyn Coupling>,
     /// What ends the run before its last iteration.
     pub limits: Limits,
+    /// Iterations from one record to the next, 1 unless it says so. A record holds the loss and the norm of the first of them, and
+    /// what all cost; of an estimator that is [brief](Estimator::brief), an iteration between two records allocates nothing.
+    pub record_every: usize,
 }
 
 /// The run counts as diverged when the outer loss exceeds `max(1, |first loss|)` by this factor.
@@ -48,8 +51,8 @@ impl<T: Element> Run<T> {
         iterations: usize,
         seed: u64,
     ) -> Self {
-        let limits = Limits::default();
-        Self { inner, outer: Arc::new(outer), iterations, seed, coupling: Arc::new(Cold), limits }
+        let (outer, coupling, limits) = (Arc::new(outer), Arc::new(Cold), Limits::default());
+        Self { inner, outer, iterations, seed, coupling, limits, record_every: 1 }
     }
 
     /// The same with inner loops that go on as `coupling` says.
@@ -130,16 +133,19 @@ impl<T: Element> Run<T> {
         observers.iter_mut().try_for_each(|observer| observer.begin(state))?;
         let (first, mut records) = (state.iteration, Vec::new());
         loop {
-            let done = state.iteration - first;
-            let next = |every: usize| (done / every + 1).saturating_mul(every);
+            let before = state.iteration - first;
+            let next = |every: usize| (before / every + 1).saturating_mul(every);
             let parts = observers.iter().map(|observer| next(observer.every().max(1)));
             let until = first.saturating_add(parts.min().unwrap_or(usize::MAX));
+            // Saved where a record ends.
+            let until = until.checked_next_multiple_of(self.record_every.max(1)).unwrap_or(until);
             records.extend(self.part(oracle, estimator, state, until, observers)?);
             if state.end.is_some() {
                 break;
             }
+            let done = state.iteration - first;
             for observer in &mut *observers {
-                if (state.iteration - first).is_multiple_of(observer.every().max(1)) {
+                if done / observer.every().max(1) > before / observer.every().max(1) {
                     observer.save(state)?;
                 }
             }
@@ -216,12 +222,16 @@ impl<T: Element> Run<T> {
         let asked: Vec<_> = observers.iter().filter_map(|observer| observer.stop()).collect();
         let mut gradient = vec![T::zero(); state.x.len()];
         let mut records: Vec<Record> = Vec::new();
+        // The record that is under way, and its point.
+        let (mut open, mut point) = (None::<Record>, Vec::new());
+        let (brief, every) = (estimator.brief(), self.record_every.max(1));
         while state.iteration < self.iterations.min(until) {
             let (clock, iteration) = (Instant::now(), state.iteration);
             let failed = |cause| Error::Iteration { iteration, cause: Box::new(cause) };
             let draw = Draw::new(self.seed, iteration as u64);
             let inner = self.coupling.inner(&self.inner, iteration);
-            let stop = self.stop(&asked, state.elapsed).filter(|_| !oracle.has_ranks());
+            let within = !brief && !oracle.has_ranks();
+            let stop = within.then(|| self.stop(&asked, state.elapsed)).flatten();
             // Where the iteration begins again, should it be stopped.
             let before = stop.is_some().then(|| (estimator.state(), oracle.warm()));
             oracle.set_stop(stop);
@@ -253,14 +263,29 @@ impl<T: Element> Run<T> {
             let end = self.limits.reached(gradient_norm, state.oracle_calls, elapsed).or(last);
             let mut record =
                 Record { iteration, loss, gradient_norm, cost, elapsed, soundness, end };
-            let mut stop = false;
-            for observer in &mut *observers {
-                stop |= observer.record(&record, &state.x).is_break();
+            if let Some(open) = open.take() {
+                let cost = open.cost + cost;
+                let soundness = open.soundness.worst(soundness);
+                record = Record { cost, elapsed, soundness, end, ..open };
+            } else if every > 1 {
+                point.clone_from(&state.x);
+            }
+            let mut stop = brief && flags.iter().any(|flag| flag.load(Ordering::Relaxed));
+            let whole = (iteration + 1).is_multiple_of(every) || iteration + 1 == until;
+            if whole || stop || end.is_some() {
+                let x = if every > 1 { &point } else { &state.x };
+                for observer in &mut *observers {
+                    stop |= observer.record(&record, x).is_break();
+                }
             }
             if oracle.agree(f64::from(u8::from(stop))) != 0.0 {
                 record.end = record.end.or(Some(End::Callback));
             }
-            records.push(record);
+            if whole || record.end.is_some() {
+                records.push(record);
+            } else {
+                open = Some(record);
+            }
             let clock = Instant::now();
             if record.end != Some(End::GradientNorm) {
                 state.iteration += 1;

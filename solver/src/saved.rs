@@ -44,7 +44,7 @@ impl Settings {
             ("rule", oracle.rule()),
             ("dtype", T::NAME.to_owned()),
             ("steps", run.inner.steps().to_string()),
-            ("lr", run.inner.lr().to_string()),
+            ("lr", if run.inner.is_auto() { "auto".into() } else { run.inner.lr().to_string() }),
             ("tolerance", tolerance),
             ("outer", run.outer.name()),
             ("coupling", run.coupling.name()),

@@ -11,7 +11,7 @@ use crate::oracle::{Oracle, Point};
 use crate::rollout::{Rollout, Task, finite_loss};
 
 /// Runs the inner loop of every task in the meta-batch of `draw`: the mean outer loss, and `w_r` of the last task in
-/// `w`. This is what an estimate costs without any derivative: `r` steps and inner gradients a task.
+/// `w`. This is what an estimate costs without any derivative: `r` steps and inner gradients per task.
 ///
 /// # Errors
 /// As [`solve`].
@@ -22,7 +22,7 @@ pub fn mean_loss<T: Element>(
     draw: Draw,
     w: &mut Vec<T>,
 ) -> Result<T, Error> {
-    let batch = oracle.batch();
+    let (batch, inner) = (oracle.batch(), &inner.settled(oracle, x, draw)?);
     let last = Mutex::new(w);
     let total = oracle.over_tasks(draw, false, &mut [], |oracle, slot, draw, _, _| {
         if slot + 1 == batch

@@ -222,7 +222,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         self.sampled(Box::new(made), once.iter().sum::<f64>() + steps)
     }
 
-    /// What takes so many seconds a task. Its chance is sampled: `E|G - g|^2` is known better than `E|G|^2`, and positive.
+    /// What takes so many seconds per task. Its chance is sampled: `E|G - g|^2` is known better than `E|G|^2`, and positive.
     fn sampled(
         &mut self,
         mut estimator: Box<dyn Estimator<T>>,

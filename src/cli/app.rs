@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::coupling::Coupling;
 use crate::problems::{Entry, Precision};
-use crate::{Estimator, LinearSolver, Outer, Registry, Rule, Spelled, Spelling};
+use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled, Spelling};
 
 /// A command line over problems of one's own, and choices of one's own beside those that there are.
 ///
@@ -115,6 +115,17 @@ impl<'c> App<'c> {
     {
         self.double.estimators.add(Spelling::estimator(prototype.clone()));
         self.single.estimators.add(Spelling::estimator(prototype));
+        self
+    }
+
+    /// With another algorithm of one loop.
+    #[must_use]
+    pub fn algorithm<A>(mut self, prototype: A) -> Self
+    where
+        A: SingleLoop<f64> + SingleLoop<f32> + Spelled + 'static,
+    {
+        self.double.algorithms.add(Spelling::algorithm(prototype.clone()));
+        self.single.algorithms.add(Spelling::algorithm(prototype));
         self
     }
 

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args as Options, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as Options, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
 use super::help::{self, DATA, INNER, MEMORY, OUTER, OUTPUT};
+use super::values::{
+    Lr, at_least_one, bytes, count, delimiter, draws, lr, not_negative, positive, seed, shard,
+    split,
+};
 use crate::{Error, Schedule};
 
 /// Hypergradients through unrolled inner loops, at the memory you choose.
@@ -26,6 +30,8 @@ pub(crate) enum Command {
     /// List the estimators, with their settings and costs, or explain one
     #[command(after_help = help::ESTIMATORS)]
     Estimators(Explained),
+    /// List the algorithms that move w and x together, with their settings and costs, or explain one
+    Algorithms(Explained),
     /// List the inner update rules, or explain one
     Rules(Explained),
     /// List the schedules: what exact gradients store of the inner run; or explain one
@@ -84,9 +90,10 @@ pub(crate) struct Common {
     /// Inner steps [default: the problem's]
     #[arg(help_heading = INNER, long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
     pub(crate) steps: Option<usize>,
-    /// Inner step size [default: the problem's]
-    #[arg(help_heading = INNER, long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
-    pub(crate) lr: Option<f64>,
+    /// Inner step size, or auto: the inverse of a bound of the curvature where the loop starts, chosen afresh for each estimate and
+    /// held fixed in derivatives [default: the problem's]
+    #[arg(help_heading = INNER, long, value_name = "A", value_parser = lr, allow_hyphen_values = true)]
+    pub(crate) lr: Option<Lr>,
     /// Inner update rule, such as adam:b1=0.8, see `hypertape rules` [default: the problem's]
     #[arg(help_heading = INNER, long, value_name = "RULE", allow_hyphen_values = true)]
     pub(crate) rule: Option<String>,
@@ -119,7 +126,7 @@ pub(crate) struct Common {
     #[arg(help_heading = OUTER, long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) at: Option<PathBuf>,
-    /// Inner start, likewise; an error where the problem's start depends on the outer point
+    /// Inner start: a file as for --at; an error where the problem's start depends on the outer point
     #[arg(help_heading = INNER, long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) init: Option<PathBuf>,
@@ -127,7 +134,7 @@ pub(crate) struct Common {
     #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) save: Option<PathBuf>,
-    /// Print one JSON object a line instead of a table
+    /// Print one JSON object per line instead of a table
     #[arg(help_heading = OUTPUT, long)]
     #[serde(skip)]
     pub(crate) json: bool,
@@ -154,7 +161,9 @@ pub(crate) struct Data {
     #[serde(default)]
     pub(crate) delimiter: Option<char>,
     /// Indices of svmlight files count from 0 [default: where one is 0]
-    #[arg(help_heading = DATA, long, requires = "train")]
+    #[arg(help_heading = DATA, long, requires = "train", action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(default_value_t = false, default_missing_value = "true", hide_default_value = true)]
+    #[arg(num_args = 0..=1, require_equals = true, hide_possible_values = true)]
     #[serde(default)]
     pub(crate) zero_based: bool,
     /// What the names of files are relative to: the folder of a study
@@ -269,12 +278,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) common: Common,
-    /// Estimator, see `hypertape estimators` [default: exact, or that of the coupling]
+    /// Estimator, see `hypertape estimators` [default: exact]
     #[arg(help_heading = OUTER, long, value_name = "E")]
     pub(crate) estimator: Option<String>,
-    /// How one inner loop goes on from the last: cold, from the problem's start; warm, from its end; ttsa, warm with
-    /// inner steps lr / k^0.4; bsa, the same with k^0.5, after the outer step. The last two bring single-draw:terms=10 and
-    /// sgd with k^0.6 and k^0.5
+    /// Algorithm that moves w and x together instead, such as soba:step=0.1,ratio=10, see `hypertape algorithms`; it brings sgd for
+    /// x, and the inner loop is that of the final judgement alone
+    #[arg(help_heading = OUTER, long, value_name = "A", conflicts_with_all = ["estimator", "coupling"])]
+    #[serde(default)]
+    pub(crate) algorithm: Option<String>,
+    /// How one inner loop goes on from the last, see `hypertape couplings`
     #[arg(help_heading = OUTER, long, value_name = "C", default_value = "cold")]
     pub(crate) coupling: String,
     /// Outer optimiser, such as sgd or adam:b1=0.8, see `hypertape optimisers` [default: the problem's]
@@ -299,6 +311,9 @@ pub(crate) struct Run {
     /// End after so many seconds
     #[arg(help_heading = OUTER, long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) time: Option<f64>,
+    /// Outer iterations from one record, or checkpoint of a study, to the next [default: 1, with --algorithm 1 in 1000]
+    #[arg(help_heading = OUTPUT, long, value_name = "K", value_parser = at_least_one, allow_hyphen_values = true)]
+    pub(crate) record_every: Option<usize>,
     /// Go on from the state that --save left in this folder (and save there), or from this file; Ctrl-C saves it too
     #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
@@ -374,7 +389,7 @@ pub(crate) struct Compare {
     /// Folder of the study after
     pub(crate) after: PathBuf,
     /// Ratio of the median times from which a row counts as slower, or its inverse as faster, where a test of ranks agrees: of
-    /// two equal programs 1 of 100 comparisons has such a row at most. Fewer than 6 times a side are not compared
+    /// two equal programs 1 of 100 comparisons has such a row at most. Fewer than 6 times per side are not compared
     #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) slower: f64,
     /// Write the comparison as a page, with a figure of the ratios and their intervals
@@ -387,79 +402,4 @@ pub(crate) struct Compare {
 pub(crate) enum Dtype {
     F64,
     F32,
-}
-
-pub(crate) fn count(text: &str) -> Result<usize, &'static str> {
-    text.parse().map_err(|_| "expected a whole number, 0 or more")
-}
-
-pub(crate) fn at_least_one(text: &str) -> Result<usize, &'static str> {
-    text.parse().ok().filter(|&n| n > 0).ok_or("expected a whole number, 1 or more")
-}
-
-pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
-    text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
-}
-
-/// What comes of every draw is kept.
-pub(crate) fn draws(text: &str) -> Result<u64, &'static str> {
-    let number = text.parse().ok().filter(|&n| n <= 1_000_000);
-    number.ok_or("expected a whole number from 0 to 1000000")
-}
-
-fn delimiter(text: &str) -> Result<char, &'static str> {
-    match text {
-        "tab" | "\\t" => Ok('\t'),
-        "space" => Ok(' '),
-        _ => text.parse().map_err(|_| "expected a character, tab or space"),
-    }
-}
-
-/// `N,M,K`
-fn split(text: &str) -> Result<[usize; 3], &'static str> {
-    let sizes: Option<Vec<usize>> = text.split(',').map(|n| n.parse().ok()).collect();
-    let sizes = sizes.and_then(|sizes| sizes.try_into().ok());
-    sizes.ok_or("expected three whole numbers, such as 900,400,497")
-}
-
-/// `I/N`, with `1 <= I <= N`.
-fn shard(text: &str) -> Result<(usize, usize), &'static str> {
-    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    parts.filter(|&(i, n)| 0 < i && i <= n).ok_or("expected I/N with I from 1 to N")
-}
-
-/// Reads `1000`, `64KiB`, `1.5GiB`, `10MB`.
-///
-/// # Errors
-/// What was expected, for anything else.
-pub fn bytes(text: &str) -> Result<u64, &'static str> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit {
-        "" | "B" => 1.0,
-        "KiB" => 1024.0,
-        "MiB" => 1_048_576.0,
-        "GiB" => 1_073_741_824.0,
-        "kB" | "KB" => 1e3,
-        "MB" => 1e6,
-        "GB" => 1e9,
-        _ => f64::NAN,
-    };
-    let bytes = number.parse::<f64>().map_or(f64::NAN, |number| number * unit);
-    if (0.0..1e18).contains(&bytes) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-        Ok(bytes as u64)
-    } else {
-        Err("expected bytes, such as 4096, 64MiB or 1.5GB")
-    }
-}
-
-pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|&a: &f64| a > 0.0 && a.is_finite());
-    number.ok_or("expected a positive finite number")
-}
-
-pub(crate) fn not_negative(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|&a: &f64| a >= 0.0 && a.is_finite());
-    number.ok_or("expected a finite number, 0 or more")
 }

@@ -7,10 +7,9 @@ use serde::Serialize;
 use super::app::{App, Precise};
 use super::args::Certify;
 use super::atomic;
-use super::failure::{Failure, say};
-use super::gradient::json;
+use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Align, Table, seconds, significant};
+use super::table::{Align, Table, finite, seconds, significant};
 use crate::stats::Mean;
 use crate::{Draw, Judgement, certify};
 
@@ -42,7 +41,7 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open::<T>(app, entry, common, 0)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?.told();
     // What follows tries each estimator once.
     opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());
@@ -57,7 +56,7 @@ pub(crate) fn run<T: Precise>(
     }
     let mut exact = point::estimator(app, &mut opened, common, "exact")?;
     if let Some(folder) = &common.save {
-        atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
+        atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }
     let (draws, oracle) = ((common.seed, 0..options.draws), &mut opened.oracle);
     let found = certify(&mut *exact, &mut estimators, oracle, &opened.inner, &opened.x, draws);
@@ -65,7 +64,7 @@ pub(crate) fn run<T: Precise>(
         problem: entry.name.clone(),
         draws: options.draws,
         error: certificate.error,
-        standard_error: Some(certificate.standard_error).filter(|error| error.is_finite()),
+        standard_error: finite(certificate.standard_error),
         verdict: match certificate.verdict {
             Judgement::Exact => "exact",
             Judgement::Unbiased => "unbiased",
@@ -85,10 +84,10 @@ pub(crate) fn run<T: Precise>(
     let rows: Vec<Row> = found.map_err(Failure::run)?.into_iter().map(row).collect();
     if let Some(folder) = &common.save {
         let written = atomic::json(&folder.join("certify.json"), &rows);
-        written.map_err(|e| Failure::run(format!("--save: {e}")))?;
+        written.map_err(Failure::of("--save"))?;
     }
     if common.json {
-        rows.iter().try_for_each(|row| say(out, json(row)?))?;
+        say_json(out, &rows)?;
     } else {
         let (name, steps, n) = (&entry.name, opened.inner.steps(), options.draws);
         say(out, format!("{name}: {steps} steps, {n} draws, beside exact gradients of the same"))?;
@@ -116,9 +115,8 @@ fn table(rows: &[Row]) -> Table {
         ("time x E|G|^2 of exact", right),
         ("residual", right),
     ]);
-    let maybe = |v: Option<f64>| {
-        v.filter(|v| v.is_finite()).map_or_else(|| "-".into(), |v| significant(v, 3))
-    };
+    let maybe =
+        |v: Option<f64>| v.and_then(finite).map_or_else(|| "-".into(), |v| significant(v, 3));
     let number = |v: f64| maybe(Some(v));
     let mean = |[mean, error]: Mean| format!("{} +- {}", number(mean), significant(error, 1));
     for row in rows {

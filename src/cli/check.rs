@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::app::{App, Precise};
 use super::args::Common;
 use super::atomic;
-use super::failure::{Failure, say};
+use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Align, Table, significant};
+use super::table::{Align, Table, finite, significant};
 use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
 
 /// Inner steps unless asked for: a step is right or wrong whatever their number, while long runs amplify rounding, and
@@ -41,11 +41,11 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let entry = &point::entry(app, common)?;
     let Opened { mut oracle, inner, x, data_seed, .. } =
-        point::open::<T>(app, entry, common, 0)?.told();
+        point::open_at::<T>(app, entry, common)?.told();
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
     if let Some(folder) = &common.save {
-        atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
+        atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }
     let draw = Draw::new(common.seed, 0);
     // A point that was asked for is taken as it is.
@@ -58,7 +58,6 @@ pub(crate) fn run<T: Precise>(
             Verdict::Skipped(why) => ("skipped", Some(why)),
             Verdict::Noted(what) => ("noted", Some(what)),
         };
-        let number = |v: f64| v.is_finite().then_some(v);
         Row {
             problem: entry.name.clone(),
             dtype: T::NAME,
@@ -67,8 +66,8 @@ pub(crate) fn run<T: Precise>(
             seed: common.seed,
             data_seed,
             check: check.name,
-            observed: number(check.observed),
-            allowed: number(check.allowed),
+            observed: finite(check.observed),
+            allowed: finite(check.allowed),
             verdict,
             note,
             meaning: check.meaning,
@@ -77,12 +76,10 @@ pub(crate) fn run<T: Precise>(
     let rows: Vec<Row> = checks.iter().map(row).collect();
     if let Some(folder) = &common.save {
         let written = atomic::json(&folder.join("check.json"), &rows);
-        written.map_err(|e| Failure::run(format!("--save: {e}")))?;
+        written.map_err(Failure::of("--save"))?;
     }
     if common.json {
-        for row in &rows {
-            say(out, serde_json::to_string(row).map_err(Failure::run)?)?;
-        }
+        say_json(out, &rows)?;
     } else {
         let place = if common.at.is_some() { "at the given point" } else { "near the start" };
         let (name, lr, dtype) = (&entry.name, inner.lr(), T::NAME);

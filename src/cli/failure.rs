@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use crate::Error;
 
 /// Why a command ended without its result.
@@ -29,6 +31,11 @@ impl Failure {
         Self::Run(why.to_string())
     }
 
+    /// That what `option` asks for failed.
+    pub(crate) fn of<E: fmt::Display>(option: &'static str) -> impl Fn(E) -> Self {
+        move |why| Self::run(format!("{option}: {why}"))
+    }
+
     /// Its text alone, for a place that tells it in another way.
     pub(crate) fn why(self) -> String {
         match self {
@@ -45,4 +52,17 @@ pub(crate) fn say(out: &mut dyn Write, line: impl fmt::Display) -> Result<(), Fa
         io::ErrorKind::BrokenPipe => Failure::Unread,
         _ => Failure::run(format!("standard output: {e}")),
     })
+}
+
+/// As JSON, in a line.
+pub(crate) fn json(row: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(row).map_err(Failure::run)
+}
+
+/// The rows on stdout, each as an object of JSON.
+pub(crate) fn say_json<'r, R: Serialize + 'r>(
+    out: &mut dyn Write,
+    rows: impl IntoIterator<Item = &'r R>,
+) -> Result<(), Failure> {
+    rows.into_iter().try_for_each(|row| say(out, json(row)?))
 }

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Gradient;
-use super::failure::{Failure, say};
+use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Align, Table, bytes, plain, seconds, significant};
+use super::table::{Align, Table, bytes, finite, plain, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
@@ -72,7 +72,7 @@ impl From<Report> for Implicit {
             residual: report.residual,
             iterations: report.iterations,
             inner_gradient_norm: report.inner_norm,
-            inner_gradient_ratio: Some(report.inner_ratio).filter(|ratio| ratio.is_finite()),
+            inner_gradient_ratio: finite(report.inner_ratio),
             solution_error: report.solution_error,
             fixed_point: report.fixed_point,
         }
@@ -147,13 +147,13 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open::<T>(app, entry, common, 0)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?.told();
     let names = options.estimators.iter();
     let mut chosen = names
         .map(|name| point::estimator(app, &mut opened, common, name))
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(folder) = &common.save {
-        atomic::prepare_dir(folder).map_err(|e| Failure::run(format!("--save: {e}")))?;
+        atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for (estimator, name) in chosen.iter_mut().zip(&options.estimators) {
@@ -166,11 +166,10 @@ pub(crate) fn run<T: Precise>(
             }
         };
         if let Some(folder) = &common.save {
-            save(folder, &row, &opened, &gradient)
-                .map_err(|e| Failure::run(format!("--save: {e}")))?;
+            save(folder, &row, &opened, &gradient).map_err(Failure::of("--save"))?;
         }
         if common.json {
-            say(out, json(&row)?)?;
+            say_json(out, [&row])?;
         }
         rows.push(row);
     }
@@ -252,10 +251,6 @@ fn measure<T: Precision>(
         implicit: soundness.report.map(Into::into),
     };
     Ok((row, gradient))
-}
-
-pub(crate) fn json(row: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(row).map_err(Failure::run)
 }
 
 /// Writes `ESTIMATOR.npz`, the gradient by the names of the outer arrays, and `ESTIMATOR.json`.

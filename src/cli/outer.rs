@@ -1,11 +1,12 @@
-//! The outer optimiser of a command: the problem's, with what was asked for in its place; what a coupling brings.
+//! How a command moves: by an estimator or an algorithm of one loop, and an outer optimiser, which is the problem's with what
+//! was asked for in its place.
 
 use super::app::{App, Precise};
 use super::args::Run as Options;
 use super::failure::Failure;
 use crate::coupling::Coupling;
 use crate::problems::Entry;
-use crate::{Outer, Spelled, Spelling, Spellings};
+use crate::{Estimator, Joint, Outer, Spelled, Spelling, Spellings};
 
 /// Settings of outer optimisers that have options of their own, `--outer-lr` and the others.
 const OWN: [&str; 3] = ["lr", "power", "momentum"];
@@ -65,39 +66,37 @@ fn choose<M>(
 pub(crate) type Typed = (String, [Option<f64>; 3]);
 
 /// How a run moves, by the options of a command.
-pub(crate) struct Algorithm<T> {
+pub(crate) struct Algorithm<T: Precise> {
     pub(crate) coupling: Box<dyn Coupling>,
-    /// The text of an estimator.
-    pub(crate) estimator: String,
+    pub(crate) estimator: Box<dyn Estimator<T>>,
+    /// The estimator, or the algorithm of one loop, as it was typed.
+    pub(crate) text: String,
     pub(crate) outer: Box<dyn Outer<T>>,
     pub(crate) typed: Typed,
 }
 
-/// The coupling that was asked for, and with it the estimator and the outer optimiser: what was asked for, or what the
-/// coupling brings.
+/// The estimator, or the algorithm of one loop, that was asked for, with the coupling and the outer optimiser: what was asked for,
+/// or what the algorithm brings, or the problem.
 pub(crate) fn algorithm<T: Precise>(
     app: &App,
     entry: &Entry,
     options: &Options,
 ) -> Result<Algorithm<T>, Failure> {
     let registry = app.registry::<T>();
-    let coupling = registry.couplings.parse(&options.coupling);
-    let coupling = coupling.map_err(|e| Failure::usage(format!("--coupling: {e}")))?;
-    let brought = coupling.brings(options.common.lr.unwrap_or(entry.lr));
-    let [estimator, default] = match brought {
-        None => ["exact".to_owned(), entry.outer.text()],
-        // The step size stays that of the problem.
-        Some([estimator, outer]) => {
-            let own = entry.outer.text();
-            let lr = parts(&own).1.into_iter().find(|s| name_of(s) == "lr");
-            let (name, settings) = parts(&outer);
-            let settings: Vec<_> = settings.into_iter().chain(lr).collect();
-            [estimator, format!("{name}:{}", settings.join(","))]
-        }
+    let of = |option| move |e| Failure::usage(format!("--{option}: {e}"));
+    let coupling = registry.couplings.parse(&options.coupling).map_err(of("coupling"))?;
+    let (mut default, text) = (entry.outer.text(), options.algorithm.as_ref());
+    let text = text.or(options.estimator.as_ref()).map_or("exact", |text| text).to_owned();
+    let estimator: Box<dyn Estimator<T>> = if options.algorithm.is_some() {
+        let made = registry.algorithms.parse(&text).map_err(of("algorithm"))?;
+        default = made.outer().text();
+        Box::new(Joint::from(made))
+    } else {
+        registry.estimators.parse(&text).map_err(of("estimator"))?
     };
     let own = [options.outer_lr, options.outer_power, options.outer_momentum];
-    let (outer, text) = choose(&registry.outers, &default, options.outer.as_deref(), own)?;
-    let (name, settings) = parts(&text);
+    let (outer, chosen) = choose(&registry.outers, &default, options.outer.as_deref(), own)?;
+    let (name, settings) = parts(&chosen);
     let known = registry.outers.find(name).map_err(Failure::usage)?.settings();
     let number = |own: &str| {
         let typed = settings.iter().find_map(|s| s.strip_prefix(own)?.strip_prefix('='));
@@ -107,6 +106,11 @@ pub(crate) fn algorithm<T: Precise>(
     let others = settings.iter().copied().filter(|s| !OWN.contains(&name_of(s)));
     let rest = [name, &others.collect::<Vec<_>>().join(",")].join(":");
     let typed = (rest.trim_end_matches(':').to_owned(), OWN.map(number));
-    let estimator = options.estimator.clone().unwrap_or(estimator);
-    Ok(Algorithm { coupling, estimator, outer, typed })
+    Ok(Algorithm { coupling, estimator, text, outer, typed })
+}
+
+/// Iterations from one record to the next.
+pub(crate) fn record_every(options: &Options, iterations: usize) -> usize {
+    let some = iterations.div_ceil(1000).max(1);
+    options.record_every.unwrap_or(if options.algorithm.is_some() { some } else { 1 })
 }

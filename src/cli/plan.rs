@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Plan;
-use super::failure::{Failure, say};
-use super::gradient;
+use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
 use super::table::{Align, Table, bytes, seconds, significant};
 use crate::{Alternative, Draw, Weighed, plan, weigh};
@@ -52,7 +51,7 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open::<T>(app, entry, common, 0)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?.told();
     let steps = opened.inner.steps();
     let estimator =
         T::registry(app).estimators.parse(&options.estimator).map_err(Failure::usage)?;
@@ -95,9 +94,9 @@ pub(crate) fn run<T: Precise>(
                 bytes_predicted: *bytes,
                 seconds_predicted: *seconds,
             };
-            say(out, gradient::json(&row)?)?;
+            say_json(out, [&row])?;
         }
-        return worths.iter().try_for_each(|worth| say(out, gradient::json(worth)?));
+        return say_json(out, &worths);
     }
     let budget = common.memory.map_or("any memory".into(), bytes);
     say(out, format!("{}: {steps} steps, {}, within {budget}", entry.name, T::NAME))?;

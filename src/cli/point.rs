@@ -9,6 +9,7 @@ use super::args::{Asked, Common, Data, Dtype};
 use super::arrays;
 use super::failure::Failure;
 use super::ranks;
+use super::values::Lr;
 use crate::problems::data::{Files, load};
 use crate::problems::{Entry, ImageClasses, Labels, Precision, Setting, read_problem};
 use crate::{
@@ -89,9 +90,14 @@ pub(crate) fn open<T: Precise>(
     if let Some(ranks) = ranks::ranks() {
         oracle.set_ranks(Arc::clone(ranks));
     }
-    let (steps, lr) = (common.steps.unwrap_or(entry.steps), common.lr.unwrap_or(entry.lr));
-    expect_in::<T>("--lr", lr).map_err(Failure::usage)?;
-    let mut inner = InnerLoop::new(steps, lr).map_err(Failure::usage)?;
+    let steps = common.steps.unwrap_or(entry.steps);
+    let mut inner = match common.lr.unwrap_or(Lr::Size(entry.lr)) {
+        Lr::Size(lr) => {
+            expect_in::<T>("--lr", lr).map_err(Failure::usage)?;
+            InnerLoop::new(steps, lr).map_err(Failure::usage)?
+        }
+        Lr::Auto(_) => InnerLoop::auto(steps),
+    };
     if let Some(tolerance) = common.tolerance {
         inner = inner.until(tolerance).map_err(Failure::usage)?;
     }
@@ -107,6 +113,18 @@ pub(crate) fn open<T: Precise>(
         oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
     }
     Ok(Opened { oracle, inner, x, data_seed, notes })
+}
+
+/// The same with a step size that is settled at its point, for what looks at one point alone.
+pub(crate) fn open_at<T: Precise>(
+    app: &App,
+    entry: &Entry,
+    common: &Common,
+) -> Result<Opened<T>, Failure> {
+    let mut opened = open::<T>(app, entry, common, 0)?;
+    let Opened { oracle, inner, x, .. } = &mut opened;
+    *inner = inner.settled(oracle, x, Draw::new(common.seed, 0)).map_err(Failure::run)?;
+    Ok(opened)
 }
 
 /// At the draws of `seed`: of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which
@@ -174,7 +192,15 @@ pub(crate) fn estimator<T: Precise>(
     common: &Common,
     text: &str,
 ) -> Result<Box<dyn Estimator<T>>, Failure> {
-    let made = T::registry(app).estimators.parse(text).map_err(Failure::usage)?;
+    scheduled(opened, common, T::registry(app).estimators.parse(text).map_err(Failure::usage)?)
+}
+
+/// `made` under the schedule that the command asks for.
+pub(crate) fn scheduled<T: Precision>(
+    opened: &mut Opened<T>,
+    common: &Common,
+    made: Box<dyn Estimator<T>>,
+) -> Result<Box<dyn Estimator<T>>, Failure> {
     let schedule = match common.schedule {
         Asked::Given(schedule) => schedule,
         Asked::Auto if ranks::ranks().is_some() => {

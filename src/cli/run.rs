@@ -12,11 +12,12 @@ use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::{Asked, Run as Options};
-use super::failure::{Failure, say};
+use super::failure::{Failure, say, say_json};
 use super::outer::{self, Algorithm};
 use super::point::{self, Opened};
 use super::state::{self, Files, Interrupt};
-use super::table::{Align, Table, significant};
+use super::table::{Align, Table, finite, significant};
+use super::values::Lr;
 use super::warned::Warned;
 use super::{arrays, atomic};
 use crate::coupling::Coupling;
@@ -43,7 +44,7 @@ struct Summary {
     schedule: Option<String>,
     dtype: &'static str,
     steps: usize,
-    lr: f64,
+    lr: Lr,
     outer: String,
     coupling: String,
     iterations: usize,
@@ -66,16 +67,16 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let Algorithm { coupling, estimator: named, outer, .. } =
-        outer::algorithm(app, entry, options)?;
+    let Algorithm { coupling, estimator, outer, .. } = outer::algorithm(app, entry, options)?;
     let (coupling, outer): (Arc<dyn Coupling>, Arc<dyn Outer<T>>) = (coupling.into(), outer.into());
     let files = Files::of(options)?;
-    let (opened, mut estimator) = begin::<T>(app, entry, options, &files, &named)?;
+    let (opened, mut estimator) = begin::<T>(app, entry, options, &files, estimator)?;
     let mut first = Some(opened);
     let limits = limits(options);
     let mut interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
-    let mut bar = Bar(progress(options.repeat.saturating_mul(iterations)));
+    let record_every = outer::record_every(options, iterations);
+    let mut bar = Bar(progress(options.repeat.saturating_mul(iterations)), 0);
     let (mut all, mut ended, mut found) = (Vec::new(), String::new(), Vec::new());
     for repeat in 0..options.repeat {
         let stem = stem(options, repeat);
@@ -84,7 +85,7 @@ pub(crate) fn run<T: Precise>(
         let Opened { mut oracle, inner, x, data_seed, .. } = opened?;
         let seed = common.seed.wrapping_add(repeat as u64);
         let (coupling, outer) = (Arc::clone(&coupling), Arc::clone(&outer));
-        let run = Run { inner, outer, iterations, seed, coupling, limits };
+        let run = Run { inner, outer, iterations, seed, coupling, limits, record_every };
         let name = estimator.name();
         let settings =
             state::settings(options, &run, (&mut oracle, &*estimator), (&entry.name, data_seed))?;
@@ -95,7 +96,7 @@ pub(crate) fn run<T: Precise>(
             }
             None => (RunState::new(x), Vec::new()),
         };
-        bar.0.inc(records.len() as u64);
+        bar.1 = repeat.saturating_mul(iterations);
         let saving =
             files.saved(&stem).map(|path| state::saving(path, options.save_every, settings));
         let mut saving = saving.map(|saving| saving.after(records.clone()));
@@ -122,7 +123,7 @@ pub(crate) fn run<T: Precise>(
             schedule: estimator.schedule().map(|schedule| schedule.to_string()),
             dtype: T::NAME,
             steps: inner.steps(),
-            lr: inner.lr(),
+            lr: common.lr.unwrap_or(Lr::Size(entry.lr)),
             outer: run.outer.name(),
             coupling: run.coupling.name(),
             iterations: state.iteration,
@@ -133,17 +134,15 @@ pub(crate) fn run<T: Precise>(
             threads: common.threads,
             seconds: lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()),
             warned: Warned::of(records.iter().map(|record| record.soundness)),
-            results: judged.iter().map(|j| (j.name.clone(), finite(&j.metrics))).collect(),
+            results: judged.iter().map(|j| (j.name.clone(), defined(&j.metrics))).collect(),
         };
         if common.json {
-            for line in &lines {
-                say(out, serde_json::to_string(line).map_err(Failure::run)?)?;
-            }
-            say(out, serde_json::to_string(&summary).map_err(Failure::run)?)?;
+            say_json(out, &lines)?;
+            say_json(out, [&summary])?;
         }
         if let Some(folder) = &files.save {
             save(folder, &stem, &oracle, (&state.x, best, &w), &lines, &summary)
-                .map_err(|e| Failure::run(format!("--save: {e}")))?;
+                .map_err(Failure::of("--save"))?;
         }
         ended = length(&state);
         all.push(judged);
@@ -180,7 +179,7 @@ fn begin<T: Precise>(
     entry: &Entry,
     options: &Options,
     files: &Files,
-    named: &str,
+    estimator: Box<dyn Estimator<T>>,
 ) -> Result<Begun<T>, Failure> {
     let mut opened = point::open::<T>(app, entry, &options.common, 0)?.told();
     let mut asked = options.common.clone();
@@ -189,7 +188,7 @@ fn begin<T: Precise>(
     {
         asked.schedule = Asked::Given(taken);
     }
-    let estimator = point::estimator(app, &mut opened, &asked, named)?;
+    let estimator = point::scheduled(&mut opened, &asked, estimator)?;
     Ok((opened, estimator))
 }
 
@@ -206,12 +205,12 @@ pub(super) fn limits(options: &Options) -> Limits {
     }
 }
 
-/// Shows how far a run is.
-struct Bar(ProgressBar);
+/// Shows how far a run is, after the iterations of others.
+struct Bar(ProgressBar, usize);
 
 impl<T> Observer<T> for Bar {
     fn record(&mut self, record: &Record, _: &[T]) -> ControlFlow<()> {
-        self.0.inc(1);
+        self.0.set_position(self.1.saturating_add(record.iteration + 1) as u64);
         self.0.set_message(format!("outer loss {}", significant(record.loss, 4)));
         ControlFlow::Continue(())
     }
@@ -244,15 +243,15 @@ fn line(repeat: usize, record: &Record) -> Line {
         repeat,
         iteration: record.iteration,
         loss: record.loss,
-        gradient_norm: Some(record.gradient_norm).filter(|v| v.is_finite()),
+        gradient_norm: finite(record.gradient_norm),
         cost,
         warnings: record.soundness.warnings(),
     }
 }
 
-/// JSON has no NaN: an undefined metric is `null`.
-fn finite(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>> {
-    metrics.iter().map(|&(name, value)| (name, Some(value).filter(|v| v.is_finite()))).collect()
+/// By name; `null` where a metric is undefined.
+fn defined(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>> {
+    metrics.iter().map(|&(name, value)| (name, finite(value))).collect()
 }
 
 /// The point of the least loss, where that is less than at the end.

@@ -60,7 +60,7 @@ impl Files {
         }
         let save = options.common.save.clone().or(folder);
         let lock = save.as_ref().map(|folder| atomic::lock(folder, "saves a run"));
-        let lock = lock.transpose().map_err(|e| Failure::run(format!("--save: {e}")))?.flatten();
+        let lock = lock.transpose().map_err(Failure::of("--save"))?.flatten();
         Ok(Self { save, resume, _lock: lock })
     }
 

@@ -21,8 +21,7 @@ use std::thread;
 use super::app::App;
 use super::args::{Compare, Part, Study as Options};
 use super::atomic;
-use super::failure::{Failure, say};
-use super::gradient::json;
+use super::failure::{Failure, json, say};
 use super::run::progress;
 use super::table;
 use cell::{Reply, Task};
@@ -147,7 +146,7 @@ fn estimate(
     for &i in mine {
         let cell = &study.cells[i];
         let mut kind = cell.clone();
-        (kind.run.common.seed, kind.run.iterations, kind.record_every) = (0, None, None);
+        (kind.run.common.seed, kind.run.iterations, kind.run.record_every) = (0, None, None);
         let key = json(&kind)?;
         let each = match known.get(&key) {
             Some(&each) => each,
@@ -159,7 +158,7 @@ fn estimate(
         };
         let (mut once, common) = (cell.iterations().max(1) as f64, &cell.run.common);
         if let (Some(calls), Some(steps)) = (cell.run.oracle_calls, common.steps) {
-            // The cheapest iteration takes a gradient a step.
+            // The cheapest iteration takes a gradient per step.
             once = once.min(calls as f64 / steps.max(1) as f64);
         }
         once = once.min(cell.run.time.unwrap_or(f64::INFINITY) / each);

@@ -80,6 +80,11 @@ impl fmt::Display for Table {
     }
 }
 
+/// A number for JSON, which has no `NaN` and no infinity.
+pub(crate) fn finite(value: f64) -> Option<f64> {
+    Some(value).filter(|v| v.is_finite())
+}
+
 /// A duration to three significant digits, in the unit that suits it: `812 µs`.
 pub(crate) fn seconds(s: f64) -> String {
     let exponent = exponent(s, 3);

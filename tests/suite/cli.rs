@@ -212,8 +212,10 @@ fn lists_name_everything() {
         ("schedules disk", &["cost of writing a state to disk"]),
         ("optimisers", &["sgd", "lr,power=0"]),
         ("optimisers adam", &["b2 ", "0.999"]),
-        ("couplings", &["cold ", "ttsa ", "from the last end of the same task"]),
-        ("couplings bsa", &["bsa: warm, steps lr / k^0.5", "no settings"]),
+        ("couplings", &["cold ", "warm ", "from the last end of the same task"]),
+        ("couplings warm", &["warm: from the last end", "no settings"]),
+        ("algorithms", &["soba ", "pzobo ", "a step of w, v and x each"]),
+        ("algorithms saba", &["step ", "a positive size, such as 0.1 or 0.1/k^0.5"]),
         ("estimators gmres", &["iterations ", "20", "warm ", "under every rule"]),
         ("estimators neumann", &["terms ", "mu "]),
         (
@@ -915,11 +917,7 @@ fn run_takes_its_outer_optimiser() {
 fn run_takes_couplings_and_limits() {
     let none = Path::new("");
     let of = |options: &str| objects(&format!("run quadratic --iterations 50 {options}"), none);
-    for (coupling, estimator, outer) in [
-        ("warm", "exact", "sgd 0.1"),
-        ("ttsa --steps 1", "single-draw:terms=10,reuse=1,lr=0.3", "sgd 0.1/k^0.6"),
-        ("bsa", "single-draw:terms=10,lr=0.3", "sgd 0.1/k^0.5"),
-    ] {
+    for (coupling, estimator, outer) in [("warm", "exact", "sgd 0.1")] {
         let lines = of(&format!("--coupling {coupling}"));
         let summary = &lines[50];
         assert_eq!(summary["coupling"], coupling.split(' ').next().unwrap());
@@ -947,6 +945,58 @@ fn run_takes_couplings_and_limits() {
         told.starts_with("quadratic: 3 outer iterations, ended by oracle calls, sgd 0.1, exact\n"),
         "{told}"
     );
+}
+
+#[test]
+fn run_takes_algorithms_of_one_loop() {
+    let none = Path::new("");
+    let line = "run quadratic-sampled --algorithm saba:step=0.3,ratio=2 --iterations 5000";
+    let lines = objects(line, none);
+    // One in a thousand iterations has a record, by default.
+    assert_eq!(lines.len(), 1001);
+    assert_eq!((&lines[1]["iteration"], &lines[1]["samples"]), (&5.into(), &640.into()));
+    let summary = &lines[1000];
+    assert_eq!(summary["estimator"], "saba:step=0.3,ratio=2");
+    assert_eq!(summary["outer"], "sgd 0.15");
+    assert_eq!(keys(&summary["results"]), ["result", "start"]);
+    let slope = |name: &str| number(&summary["results"][name], "|dh/dx|");
+    assert!(slope("result") < 1e-12 && slope("start") > 1.0, "{summary}");
+    // Threads change nothing, the outer optimiser does.
+    assert_eq!(timeless(&objects(&format!("{line} --threads 2"), none)), timeless(&lines));
+    let adam = objects(&format!("{line} --outer adam:lr=0.05 --record-every 2500"), none);
+    assert_eq!((adam.len(), &adam[2]["outer"]), (3, &"adam 0.05".into()));
+    let calls = objects(&format!("{line} --oracle-calls 21 --record-every 100"), none);
+    // A gradient and a product an iteration.
+    assert_eq!((&calls[1]["ended"], &calls[1]["iterations"]), (&"oracle calls".into(), &11.into()));
+    for (typed, status, parts) in [
+        ("saba:step=0.3 --memory 10KiB", 1, &["memory: ", "10240 are allowed"][..]),
+        ("saba", 2, &["--algorithm: saba needs step, for example saba:step=0.1"]),
+        ("saba:step=0.3 --estimator cg", 2, &["--algorithm <A>", "--estimator <E>"]),
+        ("soba:step=1e9/k^0", 1, &["outer iteration", "lr 1000000000"]),
+    ] {
+        refused(words(&format!("run quadratic-sampled --algorithm {typed}"), none), status, parts);
+    }
+    let tasks = "run sinusoid --algorithm soba:step=0.1";
+    refused(words(tasks, none), 1, &["tasks of soba:step=0.1: found 1000, expected 1"]);
+}
+
+#[test]
+fn step_sizes_that_the_curvature_tells() {
+    let none = Path::new("");
+    let found = gradient("gradient w1-ridge --lr auto --steps 20", none);
+    // 1 over the largest eigenvalue of X'X/n + e^x: steps of twice the size would diverge.
+    let lr = number(&found, "lr");
+    let same = gradient(&format!("gradient w1-ridge --lr {lr:?} --steps 20"), none);
+    assert_eq!(found["gradient_norm"], same["gradient_norm"]);
+    let run = objects("run w1-ridge --lr auto --steps 20 --iterations 2", none);
+    assert_eq!(run[2]["lr"], "auto");
+    refused(words("gradient w1-ridge --lr fast", none), 2, &["a positive finite number, or auto"]);
+    let adam = "gradient w1-ridge --lr auto --rule adam";
+    refused(words(adam, none), 1, &["lr of adam:b1=0.9,b2=0.999,eps=1e-8: found auto"]);
+    // Penalties a feature, from the command line.
+    let lasso = objects("run lasso --penalties feature --penalty 0.2 --iterations 3", none);
+    assert_eq!(lasso[3]["problem"], "lasso:penalty=0.2,penalties=feature");
+    refused(words("run lasso --penalty 0", none), 2, &["penalty: found 0, expected a positive"]);
 }
 
 /// A command line that is wrong in itself, and what the line about it names.

@@ -86,7 +86,7 @@ problem!(
     |w, x| (w - 2.0).square() * 0.5 + x.square()
 );
 
-// bilevel T9: logistic regression with a penalty a feature.
+// bilevel T9: logistic regression with a penalty per feature.
 problem!(
     Logistic,
     [-2.0, -1.0],
@@ -115,7 +115,7 @@ problem!(
     |w, _x| (w - 0.5).square().sum() * 0.5
 );
 
-// bilevel T11: weighted least squares, one weight a sample.
+// bilevel T11: weighted least squares, one weight per sample.
 problem!(
     Weighted,
     [0.0, 0.5, -0.5, 1.0, -2.0],
@@ -137,7 +137,7 @@ fn known_limits() {
         &[1.026_666_666_666_666_7, -0.695_535_714_285_714_3],
     );
     check("one penalty", || OnePenalty, (600, 0.4), &[-0.054_025_428_460_252_31]);
-    check("a penalty a feature", Penalised::small_ridge, (600, 0.4), &RIDGE.gradient);
+    check("a penalty per feature", Penalised::small_ridge, (600, 0.4), &RIDGE.gradient);
     check("direct term", || Direct, (100, 0.4), &[-89.527_173_076_988_7]);
     check(
         "logistic",

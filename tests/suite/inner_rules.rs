@@ -12,7 +12,7 @@ use hypertape::problems::{ElasticNet, LearnedSteps, catalogue};
 use hypertape::{
     Adam, Array, Bilevel, Draw, Element, Error, Estimator, Exact, FullTape, GradientDescent,
     Implicit, InnerLoop, Ista, List, Momentum, Named, Oracle, Params, Projected, Reversible,
-    RmsProp, Rows, Rule, Schedule, Shape, Step,
+    RmsProp, Rows, Rule, RuleForm, Schedule, Shape, Step,
 };
 
 /// `g = z^2 + l z`, `f = z^2 / 2`, started at `z0`, with hyper-parameters of the rule behind `z0` and `l` in `x`.
@@ -394,7 +394,7 @@ fn the_short_cut_of_gradient_descent_is_the_statement() {
 
 /// A rule that says that its pull-back does not need the gradient, which it squares.
 #[derive(Debug)]
-struct Liar;
+struct Liar(RuleForm);
 
 impl Named for Liar {
     fn name(&self) -> String {
@@ -406,8 +406,8 @@ impl<T: Element> Rule<T> for Liar {
     fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
         List::from_slice(&[s[0] - g * g.square() * step.lr])
     }
-    fn nonlinear(&self) -> bool {
-        false
+    fn form(&self) -> RuleForm {
+        self.0
     }
 }
 
@@ -431,9 +431,11 @@ impl<T: Element> Rule<T> for Longer {
 fn a_wrong_rule_is_an_error() {
     let inner = InnerLoop::new(3, 0.1).unwrap();
     let mut oracle = Oracle::new(Slope(vec![1.5, 0.25])).unwrap();
-    oracle.set_rule(Liar);
-    let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err();
-    assert!(matches!(why, Error::NonFinite { quantity: "the hypergradient", .. }), "{why}");
+    for form in [RuleForm::Affine, RuleForm::AffineInState] {
+        oracle.set_rule(Liar(form));
+        let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err();
+        assert!(matches!(why, Error::NonFinite { quantity: "the hypergradient", .. }), "{why}");
+    }
     oracle.set_rule(Longer);
     let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err().to_string();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Ridge regression with one log-penalty a feature: the hypergradient of a long inner loop against its closed form.
+//! Ridge regression with one log-penalty per feature: the hypergradient of a long inner loop against its closed form.
 
 use hypertape::problems::Penalised;
 use hypertape::{Draw, Error, Estimator, Exact, InnerLoop, Oracle, solve};

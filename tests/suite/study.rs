@@ -335,6 +335,43 @@ fn metrics_and_what_is_undefined() {
 }
 
 #[test]
+fn algorithms_are_judged_by_the_value_function() {
+    let text = |tolerance: &str| {
+        format!(
+            "[[grid]]\nproblem = 'quadratic-sampled'\nalgorithm = ['saba:step=0.3', 'soba:step=0.3']\n\
+             iterations = 200\nrecord_every = 100\n{tolerance}"
+        )
+    };
+    // The problem tells its own closed form; the other comes of L-BFGS and conjugate gradients.
+    let [closed, found] = ["", "value_tolerance = 1e-10"].map(|line| {
+        let study = Study::new(&text(line));
+        let (out, _) = study.ok();
+        assert!(
+            out.lines().nth(1).unwrap().starts_with("quadratic-sampled  saba:step=0.3"),
+            "{out}"
+        );
+        assert!(names(&study.0.join("out")).iter().any(|name| name.ends_with("-samples.svg")));
+        study.records()
+    });
+    for (closed, found) in closed.iter().zip(&found) {
+        let points = |record: &Value| record["checkpoints"].as_array().unwrap().clone();
+        assert_eq!(points(found).len(), 2);
+        // A mini-batch of 64 a level and iteration.
+        assert_eq!(points(found)[1]["samples"], 100 * 128);
+        let ends = [closed.clone(), found.clone()];
+        let all = [&ends[0], &ends[1]].map(|end| [points(end), vec![end.clone()]].concat());
+        for (closed, found) in all[0].iter().zip(&all[1]) {
+            for name in ["h(x)", "|dh/dx|"] {
+                let [closed, found] =
+                    [closed, found].map(|point| point["metrics"][name].as_f64().unwrap());
+                // The minimum is known to 1e-10 of the start.
+                assert!((closed - found).abs() < 1e-8, "{name}: {closed} {found}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_cell_that_fails_does_not_stop_the_others() {
     let study = Study::new(
         "[[grid]]\nproblem = 'w1-ridge'\nsteps = 60\nlr = [1e6, 0.5]\niterations = 1\nseeds = [4]",
@@ -412,10 +449,10 @@ fn errors_name_the_line_and_the_key() {
         (
             "json = true",
             "4: unknown key 'json': expected one of problem, seeds, steps, lr, rule, \
-          tolerance, schedule, memory, data_seed, train, valid, test, label, split, corruption, penalty, \
-          penalties, batch, dtype, threads, estimator, coupling, outer, outer_lr, \
-          outer_power, outer_momentum, gradient_norm, oracle_calls, time, iterations, measure, \
-          record_every, repeats, draws, control",
+          tolerance, schedule, memory, data_seed, train, valid, test, label, delimiter, zero_based, split, corruption, penalty, \
+          penalties, batch, dtype, threads, estimator, algorithm, coupling, outer, outer_lr, \
+          outer_power, outer_momentum, gradient_norm, oracle_calls, time, record_every, iterations, measure, \
+          value_tolerance, repeats, draws, control",
         ),
         ("[[external]]\nproblem = 'quadratic'\nbytes = 1", "4: external: found no seconds"),
         ("outer_lr = inf", "4: outer_lr: found inf, expected a positive finite number"),
@@ -851,8 +888,9 @@ fn shards_are_merged_and_compared() {
         let lines: Vec<String> = records.iter().map(Value::to_string).collect();
         fs::write(study.0.join(folder).join("records.jsonl"), lines.join("\n")).unwrap();
     };
-    // Eight times a cell, which is enough to tell.
+    // Eight times a cell, which is enough to tell where nobody else has the machine.
     for record in &mut records {
+        record["load"] = json!(0.5);
         record["times"] = json!(vec![record["seconds"].as_f64().unwrap(); 8]);
     }
     write("both", &records);
@@ -871,6 +909,14 @@ fn shards_are_merged_and_compared() {
         out.lines().skip(1).take(4).map(|l| l.rsplit("  ").next().unwrap().trim()).collect();
     assert_eq!((status, err.as_str()), (1, "error: 2 rows are worse than before\n"), "{out}");
     assert_eq!(verdicts, ["slower", "another result", "same", "same"], "{out}");
+    for record in &mut records {
+        record["load"] = json!(1e3);
+    }
+    write("whole", &records);
+    let (_, out, _) = run(&["compare", &both, &whole_folder, "--slower", "1.000001"]);
+    let busy =
+        out.lines().filter(|line| line.ends_with("same, but for times: taken on a busy machine"));
+    assert_eq!(busy.count(), 7, "{out}");
     let (status, out, _) = run(&["compare", &a, &whole_folder]);
     assert!(status == 1 && out.contains("4 cells compared, 4 cells of the first"), "{out}");
 }

@@ -1,9 +1,11 @@
 //! What threads change, which is time and bytes, and what they do not: bits, counts, errors.
 
-use hypertape::problems::{Maml, catalogue};
+use std::ops::ControlFlow::Continue;
+
+use hypertape::problems::{Cleaning, Maml, catalogue};
 use hypertape::{
-    Cost, Draw, Element, Error, Estimator, Exact, Fault, FirstOrder, FullTape, InnerLoop, Keep,
-    Oracle, Schedule, Shape, Ufom, mean_loss,
+    Cost, Draw, Element, Error, Estimator, Exact, Fault, FirstOrder, FullTape, InnerLoop, Joint,
+    Keep, Oracle, Run, RunState, Schedule, Shape, SingleLoop, Ufom, mean_loss,
 };
 
 use crate::support::failing::Failing;
@@ -133,4 +135,25 @@ fn no_threads_are_refused() {
     let mut oracle = Oracle::<f64>::new(Maml::workload(3)).unwrap();
     let error = oracle.set_threads(0).unwrap_err();
     assert_eq!(error.to_string(), "threads: found 0, expected 1 or more");
+}
+
+#[test]
+fn algorithms_of_one_loop_do_not_depend_on_threads() {
+    // 60 blocks of rows, all seen in each evaluation.
+    for text in [
+        "saba:step=0.1,ratio=0.1",
+        "srba:step=0.1,ratio=0.1,period=2",
+        "stocbio:step=0.1,inner=1,terms=1",
+    ] {
+        let of = |threads| {
+            let mut oracle = Oracle::new(Cleaning::<f64>::workload(2)).unwrap();
+            oracle.set_threads(threads).unwrap();
+            let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+            let run = Run::new(InnerLoop::new(1, 1.0).unwrap(), joint.outer(), 3, 0);
+            let mut state = RunState::new(oracle.start().values().to_vec());
+            run.go_on(&mut oracle, &mut joint, &mut state, |_, _| Continue(())).unwrap();
+            (state.x, state.estimator)
+        };
+        assert!(of(1) == of(3), "{text}");
+    }
 }

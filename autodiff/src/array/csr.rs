@@ -10,7 +10,7 @@ use crate::shape::Shape;
 
 /// A sparse matrix, row after row: the entries of row `i` are `starts[i]..starts[i + 1]` of `columns` and `values`.
 ///
-/// A product with `c` columns costs `2 c` operations an entry, in one pass over the entries for a value and its tangents.
+/// A product with `c` columns costs `2 c` operations per entry, in one pass over the entries for a value and its tangents.
 /// Its bits depend neither on how many planes travel together nor, given the blocks of rows, on the number of threads.
 ///
 /// ```

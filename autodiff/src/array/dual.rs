@@ -3,6 +3,7 @@
 use crate::arena::Arena;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
+use crate::array::linear_loss::{Asked, Fitted, Parts};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
@@ -259,6 +260,39 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         };
         let tangents = std::array::from_fn(tangent);
         Self { value: x.custom_product(f, product.map(|a| a.value)), tangents }
+    }
+
+    fn linear_loss_parts(
+        self,
+        of: Fitted<'a, A::Elem>,
+        p: Option<Self>,
+        asked: Asked,
+    ) -> Parts<Self> {
+        let moves = |k: usize| (self.tangents[k], p.and_then(|p| p.tangents[k]));
+        let present = |(dw, dp): &(Option<A>, Option<A>)| dw.is_some() || dp.is_some();
+        let moving: List<(Option<A>, Option<A>)> = (0..N).map(moves).filter(present).collect();
+        let weights = p.map(|p| p.value);
+        let Some(parts) = self.value.linear_loss_along(of, weights, &moving, asked) else {
+            return of.composed(self, p, asked);
+        };
+        let mut moved = parts[1..].iter().copied();
+        let along: [Option<Parts<A>>; N] =
+            std::array::from_fn(|k| if present(&moves(k)) { moved.next() } else { None });
+        let with = |value, part: fn(Parts<A>) -> Option<A>| Self {
+            value,
+            tangents: along.map(|moved| moved.and_then(part)),
+        };
+        let still = parts[0];
+        let gradient = match asked {
+            Asked::Value => None,
+            Asked::Tangents => with(still.value, |part| part.gradient).tangents_up(),
+            Asked::Gradient => still.gradient.map(|value| with(value, |part| part.gradient)),
+        };
+        Parts {
+            value: with(still.value, |part| Some(part.value)),
+            gradient,
+            losses: with(still.losses, |part| Some(part.losses)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::arena::Arena;
 use crate::array::kernels::convolution::{self, Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
+use crate::array::kernels::linear_loss::{self, Planes, ScoreLoss};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::{self, Operand};
 use crate::array::kernels::sparse::{self, Plane};
@@ -86,6 +87,12 @@ kernels! {
     row_dots = reduce::row_dots [](a: &[Self], b: &[Self], cols: usize, out: &mut [Self]);
     softmax_rows = reduce::softmax_rows [](
         x: &[Self], cols: usize, sums: &mut [Self], shares: &mut [Self]
+    );
+    linear_losses = linear_loss::pass [](
+        loss: ScoreLoss, samples: &[Self], targets: &[Self], planes: Planes<Self>
+    );
+    class_slopes = linear_loss::class_slopes [](
+        labels: &[u32], planes: &mut [&mut [Self]], p: &[&[Self]], losses: &mut [&mut [Self]]
     );
     axpy = vectors::axpy [](y: &mut [Self], a: Self, x: &[Self]);
     all_finite = vectors::all_finite [](x: &[Self]) -> bool;

@@ -2,6 +2,7 @@
 
 pub(crate) mod convolution;
 pub(crate) mod elementwise;
+pub(crate) mod linear_loss;
 pub(crate) mod maps;
 pub(crate) mod math;
 pub(crate) mod number;
@@ -11,3 +12,4 @@ pub(crate) mod simd;
 pub(crate) mod slopes;
 pub(crate) mod sparse;
 pub(crate) mod vectors;
+pub(crate) mod wide;

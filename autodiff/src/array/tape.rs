@@ -15,6 +15,7 @@ use crate::array::dual::add_present;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
+use crate::array::linear_loss::{Kept, NAME};
 use crate::array::{Array, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
@@ -43,6 +44,16 @@ pub(crate) enum Wanted {
     All,
     /// Its tangents, moved up by one place.
     Tangents,
+}
+
+impl Wanted {
+    /// What is wanted of a whole adjoint.
+    fn of<'a, A: Array<'a>>(self, adjoint: A) -> Option<A> {
+        match self {
+            Self::All => Some(adjoint),
+            Self::Tangents => adjoint.tangents_up(),
+        }
+    }
 }
 
 /// One record.
@@ -114,6 +125,11 @@ pub(crate) enum Op<'a, A, T> {
         of: NodeId,
         shares: A,
     },
+    /// Of `w` and the weights.
+    LinearLoss {
+        of: [Option<NodeId>; 2],
+        kept: &'a Kept<'a, A, T>,
+    },
     /// A product at `x`; of `x` and its factor.
     Custom {
         of: [Option<NodeId>; 2],
@@ -135,6 +151,7 @@ impl<A, T: Element> Op<'_, A, T> {
             Self::Linear { f, .. } => f.name(),
             Self::LogSumExp { .. } => "log_sum_exp",
             Self::Softmax { .. } => "softmax",
+            Self::LinearLoss { .. } => NAME,
             Self::Custom { f, .. } => f.name(),
         }
     }
@@ -220,11 +237,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
         for &(id, seed) in seeds {
             match table.get_mut(id.position) {
                 Some(adjoint) => {
-                    let seed = match id.wanted {
-                        Wanted::All => Some(seed),
-                        Wanted::Tangents => seed.tangents_up(),
-                    };
-                    *adjoint = add_present(*adjoint, seed);
+                    *adjoint = add_present(*adjoint, id.wanted.of(seed));
                 }
                 None => arena.raise(Fault::ForeignTape { operation: "pull" }),
             }
@@ -328,6 +341,19 @@ fn pull_node<'a, A: Array<'a>>(
         Op::Softmax { of, shares } => {
             let shares = near(shares);
             give(of, Some((c - c.row_dot(shares)) * shares));
+        }
+        Op::LinearLoss { of, kept } => {
+            let kept = kept.map(near);
+            if let Some(of) = of[0] {
+                let part = match of.wanted {
+                    Wanted::All => kept.parts.gradient.map(|gradient| gradient * c),
+                    Wanted::Tangents => kept.tangents_up(c),
+                };
+                add(table, of, part);
+            }
+            if let Some(of) = of[1] {
+                add(table, of, of.wanted.of(kept.parts.losses * c));
+            }
         }
         Op::Custom { of, f, x, at } => {
             let by = match at.map(near) {

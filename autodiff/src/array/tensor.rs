@@ -3,8 +3,10 @@
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
+use crate::array::kernels::linear_loss::PLANES;
 use crate::array::kernels::product::Operand;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
+use crate::array::linear_loss::{Asked, Fitted, Moving, Parts, of_tensors};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
@@ -63,7 +65,7 @@ impl<'a, T: Element> Tensor<'a, T> {
     }
 
     /// What an operation returns: checked entries, or an empty array after a fault.
-    fn result(
+    pub(crate) fn result(
         arena: &'a Arena,
         operation: &'static str,
         shape: Shape,
@@ -334,6 +336,20 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
                 fits(v, n).and(fits(c, results.len())).and_then(|()| f.bend(x, v, c, out))
             }
         })
+    }
+
+    fn linear_loss_parts(self, of: Fitted<'a, T>, p: Option<Self>, asked: Asked) -> Parts<Self> {
+        of_tensors(of, self, p, &[], asked)[0]
+    }
+
+    fn linear_loss_along(
+        self,
+        of: Fitted<'a, T>,
+        p: Option<Self>,
+        moving: Moving<Self>,
+        asked: Asked,
+    ) -> Option<List<Parts<Self>>> {
+        (moving.len() < PLANES).then(|| of_tensors(of, self, p, moving, asked))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::arena::Arena;
 use crate::array::dual::bend;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
+use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, RowLoss};
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
 use crate::array::{Array, Side, operators};
 use crate::custom::{Custom, Product};
@@ -194,6 +195,29 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
                 }
                 self.tape.passive(y)
             }
+        }
+    }
+
+    fn linear_loss(
+        self,
+        samples: &'a [A::Elem],
+        loss: RowLoss<'a, A::Elem>,
+        p: Option<Self>,
+    ) -> Self {
+        let (w, of) = (self.value, Fitted { samples, loss });
+        let asked = match self.id().map(NodeId::wanted) {
+            None => Asked::Value,
+            Some(Wanted::Tangents) => Asked::Tangents,
+            Some(Wanted::All) => Asked::Gradient,
+        };
+        let weights = p.map(|p| p.value);
+        let parts = w.linear_loss_parts(of, weights, asked);
+        let Ok(kept) = self.arena().put(Kept { of, w, p: weights, parts }) else {
+            return self.tape.passive(parts.value);
+        };
+        match p {
+            None => self.one(parts.value, |id| Op::LinearLoss { of: [Some(id), None], kept }),
+            Some(p) => self.two(p, NAME, parts.value, |of| Op::LinearLoss { of, kept }),
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! - *free*: no sample is needed for it;
 //! - *in rows*: its rows belong to samples, and row for row it is a function of what is in rows, and of what is free. Free arrays
-//!   of as many rows count where they meet such rows, so that a weight a sample is cut as data is;
+//!   of as many rows count where they meet such rows, so that a weight per sample is cut as data is;
 //! - *a total*: a sum over samples, `sum_i p_i`, plus a free rest `r`. Totals come from summing what is in rows, over all rows, by
 //!   sums, inner products and products with the left factor transposed; linear operations keep them, with `p` and `r` each;
 //! - *mixed*: anything else, for instance the square of a total.
@@ -109,7 +109,7 @@ impl<T: Element> Graph<T> {
                     let name = self.nodes[node].op.name();
                     format!("{name} (node {node}) of what several samples contribute to")
                 }
-                None if splitter.known[output].seen => "one result a sample".to_owned(),
+                None if splitter.known[output].seen => "one result per sample".to_owned(),
                 None => "no sample in it".to_owned(),
             })),
         }

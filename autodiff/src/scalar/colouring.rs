@@ -22,7 +22,7 @@ pub(super) fn count(colours: &[u32]) -> usize {
 }
 
 /// A colour for each row, so that no two rows of a colour share a column. None if that takes more than `most`.
-/// Cost: a word for each 64 colours an entry.
+/// Cost: a word for each 64 colours per entry.
 pub(super) fn rows(pattern: &Pattern, most: usize) -> Option<Vec<u32>> {
     // Of 64 colours each, which of them a column has.
     let mut used = Vec::<Vec<u64>>::new();
@@ -66,7 +66,7 @@ pub(super) fn cheaper(pattern: &Pattern, transposed: &Pattern) -> (Vec<u32>, boo
 /// The first vertex of one colour among the neighbours of another, and how many there are.
 type Spokes = HashMap<(u32, u32), (u32, usize)>;
 
-/// A star colouring of a symmetric pattern. Cost: a few look-ups an entry, and the degree of each vertex that has two
+/// A star colouring of a symmetric pattern. Cost: a few look-ups per entry, and the degree of each vertex that has two
 /// neighbours of a colour once for each of these.
 pub(super) fn star(pattern: &Pattern) -> Vec<u32> {
     const NONE: u32 = u32::MAX;

@@ -1,6 +1,6 @@
 //! [`Dual`]: forward mode, a value with the derivatives along `N` directions.
 //!
-//! Cost: the value, and a multiplication or two a direction and operation. Nest it for higher order:
+//! Cost: the value, and a multiplication or two per direction and operation. Nest it for higher order:
 //! `Dual<Dual<f64>>` carries a second directional derivative.
 
 use std::array::from_fn;

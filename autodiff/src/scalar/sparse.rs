@@ -72,7 +72,7 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
     }
 
     /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
-    /// finds a pattern that has changed, as on another branch. On by default; costs a direction beside those of the colours.
+    /// finds a pattern that has changed, as on another branch. On by default; costs one direction beside those of the colours.
     pub fn set_check(&mut self, on: bool) {
         self.check.off = !on;
     }
@@ -219,7 +219,7 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
     }
 
     /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
-    /// finds a pattern that has changed, as on another branch. On by default; costs a direction beside those of the colours.
+    /// finds a pattern that has changed, as on another branch. On by default; costs one direction beside those of the colours.
     pub fn set_check(&mut self, on: bool) {
         self.check.off = !on;
     }

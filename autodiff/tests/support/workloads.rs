@@ -320,7 +320,7 @@ impl Work for Bundle {
     }
 }
 
-/// T5: the hypergradient of a logistic regression with a penalty a feature, through 100 unrolled steps.
+/// T5: the hypergradient of a logistic regression with a penalty per feature, through 100 unrolled steps.
 pub struct Unrolled {
     d: usize,
     x: Vec<f64>,

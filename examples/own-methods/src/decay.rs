@@ -28,7 +28,7 @@ impl<T: Element> Decay<T> {
 
     fn loss<'a, A: Array<'a, Elem = T>>(&'a self, part: usize, w: A, rows: Rows) -> A {
         let (part, range) = (&self.parts[part], rows.range());
-        part.losses(part.times(w, range.clone()), range).sum() / part.len() as f64
+        part.loss(w, range, None) / part.len() as f64
     }
 }
 

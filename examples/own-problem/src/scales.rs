@@ -4,7 +4,7 @@
 //! g(x, W) = 1/n sum_i loss(X_i (e^x o W), y_i) + penalty/2 |W|^2        f(x, W) = 1/m sum_i loss(V_i (e^x o W), u_i)
 //! ```
 //!
-//! `W` is features by classes, or a column for two classes; `x` has an entry a feature, which scales its row of `W`.
+//! `W` is features by classes, or a column for two classes; `x` has an entry per feature, which scales its row of `W`.
 
 use hypertape::prelude::*;
 

@@ -50,7 +50,7 @@ impl<T: Element> Entries<T> {
     }
 }
 
-/// An array: number of rows, values a row, the values.
+/// An array: number of rows, values per row, the values.
 #[derive(Debug)]
 pub(crate) struct Rows<T> {
     pub(crate) count: usize,

@@ -242,7 +242,7 @@ fn files_become_sets() {
             Files { valid: Some(other), ..files.clone() },
             "label 4 of sample 2, expected one of the 2 of training, from 3 to 7",
         ),
-        (Files { test: Some(ragged), ..files.clone() }, "found 2 values a sample"),
+        (Files { test: Some(ragged), ..files.clone() }, "found 2 values per sample"),
         (Files { split: Some([6, 6, 1]), ..files.clone() }, "need 13 samples, there are 12"),
         (Files { split: Some([6, 6, 0]), ..files.clone() }, "too few samples for one in each part"),
         (Files { split: Some([0, 0, 0]), ..files.clone() }, "--split leaves no samples"),

@@ -13,7 +13,7 @@
 //! Data is drawn again, up to 20 times, until the limit `h(x)` is strictly convex, which is judged by its true Hessian; and the
 //! closed form is that of the samples, not of what they were drawn from.
 //!
-//! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `3 p + d` or `3 p + 3 d` multiplications a sample.
+//! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `3 p + d` or `3 p + 3 d` multiplications per sample.
 
 use hypertape_autodiff::{Array, Element, List, axpy, dot};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows, norm};
@@ -52,7 +52,7 @@ impl Default for SampledSettings {
     }
 }
 
-/// The terms of a loss, each a matrix of one row a sample.
+/// The terms of a loss, each a matrix of one row per sample.
 #[derive(Clone, Debug)]
 struct Terms<T> {
     /// `s` and `a`.

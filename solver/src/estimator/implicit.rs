@@ -16,7 +16,7 @@
 //! Cost: `r + 1` inner gradients, one outer gradient, the products of the solver (`linear.rs` has a table), and one sweep
 //! that gives the mixed product and with it the true residual; of a fixed point one step more. The inner loss is evaluated
 //! as at step `r`. Memory: a state and `2 p + max(scratch, p + d)` values, the arenas of one sweep, and with a warm start
-//! `p` values a task that stay in the estimator between calls. Of a fixed point `p` is the length of the state, but for
+//! `p` values per task that stay in the estimator between calls. Of a fixed point `p` is the length of the state, but for
 //! `3 p + d` values more, `4 p + d` where the rule takes the gradient ahead.
 
 use std::sync::Arc;
@@ -24,12 +24,13 @@ use std::sync::Arc;
 use hypertape_autodiff::{Element, axpy};
 
 use crate::by_place::ByPlace;
-use crate::draw::Level;
+use crate::draw::{Level, Samples};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::estimator::equation::{Equation, finite};
 use crate::inner::InnerLoop;
 use crate::linear::{LinearSolver, System, scratch};
+use crate::minimise::minimise;
 use crate::oracle::{Oracle, Point};
 use crate::params::{Params, norm};
 use crate::report::{Report, Soundness};
@@ -76,6 +77,7 @@ use crate::spelling::{Named, Range, Value, Visit};
 pub struct Implicit<T> {
     solver: Arc<dyn LinearSolver<T>>,
     mu: Option<f64>,
+    minimum: Option<f64>,
     kept: Option<ByPlace<T>>,
 }
 
@@ -86,13 +88,23 @@ impl<T: Element> Implicit<T> {
     /// [`Error::Invalid`] for settings of `solver` that make no sense.
     pub fn new(solver: impl LinearSolver<T> + 'static) -> Result<Self, Error> {
         solver.check()?;
-        Ok(Self { solver: Arc::new(solver), mu: None, kept: None })
+        Ok(Self { solver: Arc::new(solver), mu: None, minimum: None, kept: None })
     }
 
     /// Starts each solve from the last solution in the same place of the meta-batch, if that was of the same task.
     #[must_use]
     pub fn warm(self) -> Self {
         Self { kept: Some(ByPlace::default()), ..self }
+    }
+
+    /// Moves `w_r` on to a minimum of the inner loss over all samples by L-BFGS, to where `|dg/dw|` is this part of that at the start of the loop, if
+    /// roundings allow it. What it falls short of that, the [`Report`] tells.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless `part` is positive and finite.
+    pub fn to_minimum(self, part: f64) -> Result<Self, Error> {
+        Range::POSITIVE.check("minimum", part)?;
+        Ok(Self { minimum: Some(part), ..self })
     }
 
     /// For inner losses that are `mu`-strongly convex in `w`, which bounds the error of the solution.
@@ -108,10 +120,13 @@ impl<T: Element> Implicit<T> {
     pub(crate) fn spell(solver: impl LinearSolver<T> + 'static, visit: &mut Visit) -> Self {
         let help = "strong convexity of the inner loss, which bounds the error of the solution";
         let mu = visit.get("mu", None, Range::POSITIVE, help);
+        let help =
+            "move w on to a minimum by L-BFGS, to where |dg/dw| is this part of that at the start";
+        let minimum = visit.get("minimum", None, Range::POSITIVE, help);
         let help = "start each solve from the last solution";
         let warm = |warm| visit.get("warm", warm, Range::SWITCH, help);
         let kept = solver.warm().is_some_and(warm).then(ByPlace::default);
-        Self { solver: Arc::new(solver), mu, kept }
+        Self { solver: Arc::new(solver), mu, minimum, kept }
     }
 }
 
@@ -120,7 +135,11 @@ impl<T: Element> Named for Implicit<T> {
         let (mut name, warm) = (self.solver.name(), self.kept.is_some());
         // What is the default where it is typed is printed where it is off.
         let shown = warm || self.solver.warm() == Some(true);
-        let own = [("mu", self.mu.print()), ("warm", shown.then(|| u8::from(warm).to_string()))];
+        let own = [
+            ("mu", self.mu.print()),
+            ("minimum", self.minimum.print()),
+            ("warm", shown.then(|| u8::from(warm).to_string())),
+        ];
         for (setting, value) in own {
             let Some(value) = value else { continue };
             let sign = if name.contains(':') { ',' } else { ':' };
@@ -163,7 +182,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
             return Err(Error::invalid("the inner rule", oracle.rule(), expected));
         }
         let coin = at.draw.at(Level::Coin, at.slot);
-        hypergradient(oracle, inner, at, gradient, inner.steps(), |equation, b, v| {
+        hypergradient(oracle, inner, (at, self.minimum), gradient, |equation, b, v| {
             if equation.oracle.rehearses() {
                 // What the solver takes, which it tells without taking it, and a product.
                 let taken = scratch(&*self.solver, v.len()).saturating_mul(size_of::<T>());
@@ -193,14 +212,12 @@ impl<T: Element> Estimator<T> for Implicit<T> {
 const UNSOLVED: f64 = 1.0 + 1e-3;
 
 /// The part that all implicit estimates share. `solve(equation, b, v)` writes a solution of `A v = b` into `v`, and returns
-/// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual. What the solution says
-/// to `x` is evaluated with the loss of inner step `mixed_step`.
+/// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual.
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
-    at: Task<T>,
+    (at, minimum): (Task<T>, Option<f64>),
     gradient: &mut [T],
-    mixed_step: usize,
     solve: impl FnOnce(&mut Equation<T>, &[T], &mut [T]) -> Result<(usize, Option<Option<f64>>), Error>,
 ) -> Result<T, Error> {
     let (p, stationary) = (oracle.inner_dim(), oracle.stationary());
@@ -216,6 +233,24 @@ pub(crate) fn hypergradient<T: Element>(
         before.get_or_insert_with(unrest);
     })?;
     run.close([]);
+    if let Some(part) = minimum {
+        if !stationary {
+            let expected = "one that comes to rest where dg/dw = 0, for minimum";
+            return Err(Error::invalid("the inner rule", oracle.rule(), expected));
+        }
+        let mut start = oracle.take(p)?;
+        start.copy_from_slice(&state[..p]);
+        let point = Point { w: &start, x: at.x, draw: at.draw.on(Samples::All) };
+        let first = match before {
+            Some(before) => before,
+            None => {
+                oracle.inner_gradient(point, inner.steps(), &mut state[..p])?;
+                *before.insert(norm(&state[..p]))
+            }
+        };
+        minimise(oracle, point, inner.steps(), &mut state[..p], first * T::from_f64(part))?;
+        oracle.give(start);
+    }
     oracle.keep_end(at.draw, &state[..p]);
     // What the rule remembers is no part of a minimum.
     let n = if stationary { p } else { state.len() };
@@ -231,7 +266,7 @@ pub(crate) fn hypergradient<T: Element>(
     let after = equation.unrest(&mut v)?;
     let (iterations, mu) = solve(&mut equation, &b, &mut v)?;
     let mut product = equation.oracle.take(n)?;
-    equation.apply(mixed_step, &v, &mut product, Some(gradient))?;
+    equation.apply(inner.steps(), &v, &mut product, Some(gradient))?;
     axpy(&mut product, -T::one(), &b);
     finite(&product, "the residual of the linear system", inner)?;
     let left = norm(&product);

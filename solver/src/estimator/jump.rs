@@ -19,7 +19,7 @@
 //! and the new `|v|` below `e |v|`, which they are on the spectrum of a stable loop, and a result that is not finite is replaced by
 //! the first-order one.
 //!
-//! Cost: `r` inner gradients, `m` products a segment. Memory: `c` states, `4 p` and `d` values, and the arenas of one sweep.
+//! Cost: `r` inner gradients, `m` products per segment. Memory: `c` states, `4 p` and `d` values, and the arenas of one sweep.
 
 use std::f64::consts::{E, PI};
 

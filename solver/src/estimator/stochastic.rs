@@ -73,7 +73,6 @@ pub struct StochasticNeumann {
     terms: Terms,
     lr: Option<f64>,
     forced: Option<usize>,
-    reuse: bool,
 }
 
 impl StochasticNeumann {
@@ -82,7 +81,7 @@ impl StochasticNeumann {
     /// # Errors
     /// [`Error::Invalid`] for settings that make no sense.
     pub fn new(terms: Terms, lr: Option<f64>) -> Result<Self, Error> {
-        Self { terms, lr, forced: None, reuse: false }.checked()
+        Self { terms, lr, forced: None }.checked()
     }
 
     /// The three ways, as they are listed.
@@ -92,13 +91,7 @@ impl StochasticNeumann {
             Terms::Single { terms: 20 },
             Terms::Roulette { survival: 0.9, mu: None, noise: 0.0 },
         ];
-        ways.map(|terms| Self { terms, lr: None, forced: None, reuse: false })
-    }
-
-    /// Takes for `B` the mini-batch of the last inner step again, as TTSA does, instead of one of its own.
-    #[must_use]
-    pub fn reusing(self) -> Self {
-        Self { reuse: true, ..self }
+        ways.map(|terms| Self { terms, lr: None, forced: None })
     }
 
     /// Replaces the random number of factors (for tests that enumerate the outcomes), or brings it back.
@@ -178,7 +171,7 @@ impl Spelled for StochasticNeumann {
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         const TERMS: &str = "terms of the series";
-        let (mut reuse, survives) = (self.reuse, "a probability above 0 and below 1");
+        let survives = "a probability above 0 and below 1";
         let terms = match self.terms {
             Terms::StocBio { terms, batches, decay } => Terms::StocBio {
                 terms: settings.get("terms", terms, Range::ONE_OR_MORE, TERMS),
@@ -191,10 +184,7 @@ impl Spelled for StochasticNeumann {
                 ),
             },
             Terms::Single { terms } => {
-                let terms = settings.get("terms", terms, Range::ONE_OR_MORE, TERMS);
-                let help = "take the mini-batch of the last inner step for the mixed product, as TTSA does";
-                reuse = settings.get("reuse", reuse, Range::SWITCH, help);
-                Terms::Single { terms }
+                Terms::Single { terms: settings.get("terms", terms, Range::ONE_OR_MORE, TERMS) }
             }
             Terms::Roulette { survival, mu, noise } => Terms::Roulette {
                 survival: settings.get(
@@ -220,7 +210,7 @@ impl Spelled for StochasticNeumann {
         };
         let help = "step size of the series, that of the inner loop unless given";
         let lr = settings.get("lr", self.lr, Range::POSITIVE, help);
-        Ok(Self { terms, lr, reuse, ..self.clone() })
+        Ok(Self { terms, lr, ..self.clone() })
     }
 }
 
@@ -262,8 +252,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
             return Err(Error::invalid("batches of stocbio", self.batches(0), expected));
         }
         let factors = self.factors(at, oracle.rehearses());
-        let mixed = if self.reuse { inner.steps().saturating_sub(1) } else { inner.steps() };
-        implicit::hypergradient(oracle, inner, at, gradient, mixed, |equation, b, v| {
+        implicit::hypergradient(oracle, inner, (at, None), gradient, |equation, b, v| {
             let p = v.len();
             let mut take = || equation.oracle.take(p);
             let (mut y, mut sum, mut hy) = (take()?, take()?, take()?);

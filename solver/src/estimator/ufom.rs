@@ -6,12 +6,12 @@
 //!
 //! with `g` exact and `g0` a [`Cheap`] estimate, first-order unless said otherwise, for the same task and mini-batches
 //! (Likhosherstov et al. 2021). `E G = g`, and `E |G|^2 = |g|^2 + (1/q - 1) |g - g0|^2`, whatever `g0` is, as long as it does not
-//! look at the coin. One coin a task of the meta-batch, tossed before the forward pass, so that states are stored only when they
+//! look at the coin. One coin per task of the meta-batch, tossed before the forward pass, so that states are stored only when they
 //! are needed.
 //!
 //! Cost a task: that of the cheap estimate and, with probability `q`, what is missing of the exact one. Memory: that of
 //! [`Exact`](crate::Exact) and one gradient on a hit, of the cheap estimate otherwise; the peak is the larger one. What is learned is
-//! kept between calls: three numbers, or two a segment of a jump. No bias.
+//! kept between calls: three numbers, or two per segment of a jump. No bias.
 //!
 //! Where neither the start nor the outer loss contains `x`, the first-order estimate is zero: an exact gradient is then never
 //! worse, unless the cheap part is another one.

@@ -12,7 +12,7 @@ use crate::oracle::stepper::{Asked, Stepper};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::{Params, largest};
 use crate::report::Soundness;
-use crate::rule::Step;
+use crate::rule::{RuleForm, Step};
 
 impl<T: Element> Oracle<'_, T> {
     /// The number that the rule multiplies the gradient of a step by, if that is all it does: `-lr` of gradient descent.
@@ -25,9 +25,14 @@ impl<T: Element> Oracle<'_, T> {
         self.known.rule.stated().stationary()
     }
 
-    /// Whether reversing a step takes the value of its gradient.
-    pub(crate) fn nonlinear(&self) -> bool {
-        self.known.rule.stated().nonlinear()
+    /// How the rule's steps depend on their gradients.
+    pub(crate) fn form(&self) -> RuleForm {
+        self.known.rule.stated().form()
+    }
+
+    /// Whether the length of a step does not depend on that of the gradient.
+    pub(crate) fn adaptive(&self) -> bool {
+        self.known.rule.stated().adaptive()
     }
 
     /// Asks something of the rule, array by array, until there is nothing.
@@ -90,6 +95,24 @@ impl<T: Element> Oracle<'_, T> {
             rule.push(memory, of.update(&[], gradient), out)
         });
         taken.map(|_| ())
+    }
+
+    /// Of the pull-back of a step, given the adjoint of the state after it, the adjoint of its gradient alone.
+    pub(crate) fn pull_to_gradient(
+        &mut self,
+        x: &[T],
+        (state, gradient): (&[T], &[T]),
+        step: Step,
+        state_bar: &[T],
+        u: &mut [T],
+    ) -> Result<(), Error> {
+        let pulled = self.stepping(x, step, |rule, memory, of| {
+            let seeds = Some(&state_bar[of.span.clone()]);
+            let u = &mut u[of.range.clone()];
+            let out = [&mut [], &mut [], &mut [], &mut [], u, &mut []];
+            rule.pull(memory, At { seeds, ..of.update(state, gradient) }, out).map(|_| true)
+        });
+        pulled.map(|_| ())
     }
 
     /// Replaces the adjoint of the state after a step by that of the state before, apart from what goes through the

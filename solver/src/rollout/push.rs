@@ -4,7 +4,7 @@ use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
 use crate::oracle::Point;
-use crate::rollout::Rollout;
+use crate::rollout::{Rollout, finite_gradient};
 
 impl<T: Element> Rollout<'_, '_, '_, T> {
     /// Writes the tangents of the state at the start, `dw_0/dx dx` and zeros, along each of the directions that `dx` holds one after
@@ -98,7 +98,7 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
         let point = Point { w, x, draw: *draw };
         let along = if copied == 0 { &*tangents } else { &dw };
         oracle.push_gradient(point, t, [along, dx], product, &mut pushed)?;
-        self.finite_gradient(step)?;
+        finite_gradient(product, step)?;
         let Self { oracle, x, product, .. } = self;
         let moved = columns(tangents, state.len()).zip(pushed.chunks_exact(p.max(1)));
         for ((tangent, pushed), dx) in moved.zip(dx.chunks_exact(x.len().max(1))) {

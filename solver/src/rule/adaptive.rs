@@ -85,6 +85,10 @@ const MEAN_SQUARE: &str = "what remains of the mean square";
 const ADDED: &str = "added to the root of the mean square";
 
 impl<T: Element> Rule<T> for Adam {
+    fn adaptive(&self) -> bool {
+        true
+    }
+
     fn memory(&self) -> usize {
         2
     }
@@ -151,6 +155,10 @@ impl Spelled for RmsProp {
 }
 
 impl<T: Element> Rule<T> for RmsProp {
+    fn adaptive(&self) -> bool {
+        true
+    }
+
     fn memory(&self) -> usize {
         1
     }

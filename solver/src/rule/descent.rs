@@ -5,7 +5,7 @@
 use hypertape_autodiff::{Array, Element, Fault, List, Shape};
 
 use crate::error::Error;
-use crate::rule::{Rule, Step};
+use crate::rule::{Rule, RuleForm, Step};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Gradient descent, with a factor `s_t` on the size of each step, 1 by default.
@@ -140,8 +140,8 @@ impl<T: Element> Rule<T> for GradientDescent {
         self.learned.is_none().then(|| -self.size(step))
     }
 
-    fn nonlinear(&self) -> bool {
-        self.learned.is_some()
+    fn form(&self) -> RuleForm {
+        if self.learned.is_some() { RuleForm::AffineInState } else { RuleForm::Affine }
     }
 }
 

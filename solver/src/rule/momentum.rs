@@ -8,7 +8,7 @@
 use hypertape_autodiff::{Array, Element, List};
 
 use crate::error::Error;
-use crate::rule::{Rule, Step};
+use crate::rule::{Rule, RuleForm, Step};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Momentum `b`, with the gradient at `w` (heavy ball) or ahead of it (Nesterov).
@@ -84,7 +84,7 @@ impl<T: Element> Rule<T> for Momentum {
         List::from_slice(&[state[0] - momentum * step.lr, momentum])
     }
 
-    fn nonlinear(&self) -> bool {
-        false
+    fn form(&self) -> RuleForm {
+        RuleForm::Affine
     }
 }

@@ -9,11 +9,11 @@ use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::app::{App, Precise};
-use crate::cli::args::{self, Dtype, at_least_one, count, draws};
-use crate::cli::failure::Failure;
-use crate::cli::gradient::json;
+use crate::cli::args::{self, Dtype};
+use crate::cli::failure::{Failure, json};
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
+use crate::cli::values::{Lr, count, draws, positive};
 use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
@@ -38,9 +38,10 @@ pub(crate) struct Cell {
     /// A whole run, or a gradient at the problem's start
     #[arg(long, value_enum, default_value_t = Measure::Run)]
     pub(crate) measure: Measure,
-    /// Outer iterations from one checkpoint to the next
-    #[arg(long, value_parser = at_least_one)]
-    pub(crate) record_every: Option<usize>,
+    /// Judge points also by h(x) and |dh/dx| where the inner loss has come to rest, |dg/dw| at this part of its start, off the clock
+    #[arg(long, value_parser = positive)]
+    #[serde(default)]
+    pub(crate) value_tolerance: Option<f64>,
     /// Timed repetitions, after one gradient that is not timed; 0 takes the time of a run while it is counted
     #[arg(long, value_parser = count)]
     pub(crate) repeats: Option<usize>,
@@ -53,7 +54,8 @@ pub(crate) struct Cell {
 }
 
 /// Keys that mean nothing to a gradient.
-pub(super) const OF_RUNS: [&str; 10] = [
+pub(super) const OF_RUNS: [&str; 11] = [
+    "algorithm",
     "iterations",
     "outer",
     "outer_lr",
@@ -77,13 +79,16 @@ impl Cell {
         let entry = &point::entry(app, common).map_err(|e| of("problem", e))?;
         common.data_seed = point::data_seed(entry, common)?;
         common.steps.get_or_insert(entry.steps);
-        common.lr.get_or_insert(entry.lr);
+        common.lr.get_or_insert(Lr::Size(entry.lr));
         let (estimator, outer) = match common.dtype {
             Dtype::F64 => named::<f64>(app, entry, &self.run),
             Dtype::F32 => named::<f32>(app, entry, &self.run),
         }?;
         let run = &mut self.run;
-        run.estimator = Some(estimator);
+        match &mut run.algorithm {
+            Some(algorithm) => *algorithm = estimator,
+            None => run.estimator = Some(estimator),
+        }
         if self.measure == Measure::Gradient {
             run.iterations = Some(0);
             self.repeats.get_or_insert(5);
@@ -109,8 +114,10 @@ impl Cell {
         cell.key()
     }
 
+    /// The estimator, or the algorithm.
     pub(super) fn estimator(&self) -> &str {
-        self.run.estimator.as_deref().unwrap_or_default()
+        let Self { run: args::Run { algorithm, estimator, .. }, .. } = self;
+        algorithm.as_deref().or(estimator.as_deref()).unwrap_or_default()
     }
 
     pub(super) fn iterations(&self) -> usize {
@@ -129,9 +136,8 @@ fn named<T: Precise>(
     if let Some(rule) = &run.common.rule {
         registry.rules.parse(rule).map_err(|e| of("rule", e))?;
     }
-    let Algorithm { estimator, typed, .. } = outer::algorithm::<T>(app, entry, run)?;
-    registry.estimators.parse(&estimator).map_err(|e| of("estimator", e))?;
-    Ok((estimator, typed))
+    let Algorithm { text, typed, .. } = outer::algorithm::<T>(app, entry, run)?;
+    Ok((text, typed))
 }
 
 /// What a process is asked for.

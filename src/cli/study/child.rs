@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::cell::{Cell, Done, Reply, Task, Trouble};
 use crate::cli::app::App;
 use crate::cli::args::{Asked, Study as Options};
-use crate::cli::failure::Failure;
-use crate::cli::gradient::{json, process_peak};
+use crate::cli::failure::{Failure, json};
+use crate::cli::gradient::process_peak;
 use crate::cli::table::{bytes, seconds};
 
 /// The longest wait before a process is looked at again.

@@ -257,9 +257,12 @@ impl<'a> Panel<'a> {
         let whole = metrics.iter().any(|name| *name == "F1");
         let parts = |name: &&&String| !(whole && ["precision", "recall"].contains(&name.as_str()));
         let metrics = metrics.iter().filter(parts).copied();
-        let against: [(_, _, _, &dyn Fn(&Checkpoint) -> f64); 3] = [
+        let against: [(_, _, _, &dyn Fn(&Checkpoint) -> f64); 4] = [
             ("oracle calls", "gradients and HVPs", Unit::Number, &|c| {
                 (c.cost.inner_gradients + c.cost.hvps) as f64
+            }),
+            ("outer gradients", "outer gradients", Unit::Number, &|c| {
+                c.cost.outer_gradients as f64
             }),
             ("samples", "samples seen", Unit::Number, &|c| c.cost.samples as f64),
             ("time", "time", Unit::Seconds, &|c| c.cost.time.as_secs_f64()),

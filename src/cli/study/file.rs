@@ -28,8 +28,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::cell::{Cell, Measure, OF_RUNS};
 use crate::cli::app::App;
-use crate::cli::args::{at_least_one, bytes, count, positive};
 use crate::cli::failure::Failure;
+use crate::cli::values::{at_least_one, bytes, count, positive};
 use crate::find_by_name;
 
 /// Options of a cell that are no keys: files, the form of the output, and the seed, of which there are several.

@@ -25,8 +25,7 @@ pub(super) fn write(
 ) -> Result<(), Failure> {
     let figures = figures::all(study, groups);
     if !figures.is_empty() {
-        atomic::prepare_dir(&records.folder.join("figures"))
-            .map_err(|e| Failure::run(format!("--out: {e}")))?;
+        atomic::prepare_dir(&records.folder.join("figures")).map_err(Failure::of("--out"))?;
     }
     for figure in &figures {
         let name = format!("figures/{}.svg", figure.id);

@@ -1,4 +1,4 @@
-//! `DIR/records.jsonl`: a line a cell, in the order of the grid, replaced whole after each.
+//! `DIR/records.jsonl`: a line per cell, in the order of the grid, replaced whole after each.
 //!
 //! So a study that was stopped leaves a file of complete records, and the next start runs only the cells that it lacks. The
 //! file of the study stands beside it, from which the order, what is missing and the report can be told.
@@ -16,8 +16,7 @@ use super::cell::{Cell, Done, Trouble};
 use super::file::{self, Study};
 use crate::cli::app::App;
 use crate::cli::atomic;
-use crate::cli::failure::Failure;
-use crate::cli::gradient::json;
+use crate::cli::failure::{Failure, json};
 use crate::simd;
 
 /// What a record owes to where and when it was made.
@@ -28,6 +27,9 @@ pub(super) struct Origin {
     pub(super) instructions: String,
     pub(super) machine: String,
     cores: usize,
+    /// Processes that ran or waited to, on the mean of the last minute, where the system tells.
+    #[serde(default)]
+    load: Option<f64>,
     /// Cells that ran at the same time, which disturbs times that were taken while counting.
     jobs: usize,
     /// Seconds since 1970, by the clock of the system; durations are of the monotonic one.
@@ -47,9 +49,17 @@ impl Origin {
             instructions: simd().name().to_owned(),
             machine: format!("{model}, {os} {arch}"),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            load: fs::read_to_string("/proc/loadavg")
+                .ok()
+                .and_then(|text| text.split_whitespace().next()?.parse().ok()),
             jobs,
             finished: since.map_or(0, |since| since.as_secs()),
         }
+    }
+
+    /// Whether there was more to run beside the study than the machine has cores for: its times tell of the others.
+    pub(super) fn busy(&self) -> bool {
+        self.load.is_some_and(|load| load - self.jobs.max(1) as f64 + 1.0 > self.cores as f64)
     }
 }
 
@@ -74,7 +84,7 @@ pub(super) struct Recorded {
     pub(super) origin: Origin,
 }
 
-/// A slot a cell, in the order of the grid.
+/// A slot per cell, in the order of the grid.
 #[derive(Debug)]
 pub(super) struct Records {
     pub(super) folder: PathBuf,
@@ -90,8 +100,7 @@ impl Records {
     /// That another process holds the folder; a usage error that names the line which is not a record, or not of this
     /// study: somebody's results are in the way, and would be lost.
     pub(super) fn open(folder: &Path, study: &Study, file: &Path) -> Result<Self, Failure> {
-        let failed = |e: &dyn std::fmt::Display| Failure::run(format!("--out: {e}"));
-        let lock = atomic::lock(folder, "runs a study").map_err(|e| failed(&e))?;
+        let lock = atomic::lock(folder, "runs a study").map_err(Failure::of("--out"))?;
         let records = Self { _lock: lock, ..Self::read(folder, study, file)? };
         records.write("study.toml", |w| Ok(w.write_all(study.text.as_bytes())?))?;
         Ok(records)
@@ -194,8 +203,7 @@ impl Records {
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
     ) -> Result<(), Failure> {
-        atomic::write(&self.folder.join(name), write)
-            .map_err(|e| Failure::run(format!("--out: {e}")))
+        atomic::write(&self.folder.join(name), write).map_err(Failure::of("--out"))
     }
 
     /// `records.csv`: a column a number or text of any line, those of a table within as `table.column`; without lists.
@@ -342,7 +350,7 @@ fn different(ours: &str, theirs: &str, [a, b]: [&PathBuf; 2]) -> String {
 
 /// The first key in which two records of a cell differ, beyond what a clock, a machine or its memory decides.
 pub(super) fn difference(ours: &str, theirs: &str) -> Option<String> {
-    const DECIDED: [&str; 11] = [
+    const DECIDED: [&str; 12] = [
         "seconds",
         "seconds_low",
         "seconds_high",
@@ -351,6 +359,7 @@ pub(super) fn difference(ours: &str, theirs: &str) -> Option<String> {
         "version",
         "machine",
         "cores",
+        "load",
         "jobs",
         "finished",
         "error",

@@ -17,6 +17,8 @@ pub(super) struct Group<'a> {
     settings: Map<String, Value>,
     pub(super) done: Vec<&'a Done>,
     failed: Vec<&'a str>,
+    /// Whether times of it were taken while others had the machine.
+    busy: bool,
 }
 
 /// All recorded cells, in the order of the grid.
@@ -36,8 +38,10 @@ pub(super) fn groups<'a>(
         let key = Value::from(settings.clone()).to_string();
         let place = *places.entry(key).or_insert(groups.len());
         if place == groups.len() {
-            groups.push(Group { cell, settings, done: Vec::new(), failed: Vec::new() });
+            let (done, failed) = (Vec::new(), Vec::new());
+            groups.push(Group { cell, settings, done, failed, busy: false });
         }
+        groups[place].busy |= recorded.origin.busy();
         match &recorded.outcome {
             Ok(done) => groups[place].done.push(done),
             Err(trouble) => groups[place].failed.push(&trouble.failure),
@@ -50,6 +54,7 @@ impl Group<'_> {
     /// A setting as text, `-` if it has none.
     fn text(&self, key: &str) -> String {
         match self.settings.get(key) {
+            _ if key == "estimator" => self.cell.estimator().to_owned(),
             None | Some(Value::Null) => "-".to_owned(),
             Some(Value::String(text)) => {
                 match self.done.first().and_then(|d| d.schedule_taken.as_ref()) {
@@ -124,7 +129,8 @@ impl Group<'_> {
 /// The settings in which groups differ, problem and estimator first; what says how to measure is not among them.
 pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     let first = ["problem", "estimator", "schedule", "steps", "lr"];
-    let measuring = ["measure", "draws", "repeats", "record_every"];
+    // The algorithm stands for the estimator.
+    let measuring = ["measure", "draws", "repeats", "record_every", "value_tolerance", "algorithm"];
     let all = groups.iter().flat_map(|g| g.settings.keys().map(String::as_str));
     let others: BTreeSet<&str> =
         all.filter(|key| !first.contains(key) && !measuring.contains(key)).collect();
@@ -224,7 +230,7 @@ fn whole(mean: f64) -> String {
     if mean.fract() == 0.0 { mean.to_string() } else { significant(mean, 4) }
 }
 
-/// Fewer times than these a side say nothing about speed.
+/// Fewer times than these per side say nothing about speed.
 const TIMES: usize = 6;
 
 /// The probability that any row of a comparison is called slower or faster where nothing changed, if times of a cell are drawn
@@ -274,7 +280,8 @@ pub(super) fn compared(
                     |g: &Group| g.done.iter().map(|d| d.data_hash.clone()).collect::<Vec<_>>();
                 let [before, now] = [a.times(), b.times()];
                 let few = before.len().min(now.len()) < TIMES;
-                let differ = !few && rank_test(&before, &now) < level;
+                let busy = a.busy || b.busy;
+                let differ = !few && !busy && rank_test(&before, &now) < level;
                 let verdict = match () {
                     () if hashes(a) != hashes(&b) => "other data",
                     () if results(a) != results(&b) => "another result",
@@ -282,6 +289,7 @@ pub(super) fn compared(
                     () if y > x => "more bytes",
                     () if differ && b_time * slower < a_time => "faster",
                     () if few => "same, but for times: too few",
+                    () if busy => "same, but for times: taken on a busy machine",
                     () => "same",
                 };
                 let (y, text) = (b_time / a_time, format!("{}: {verdict}", row[0]));

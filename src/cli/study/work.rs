@@ -11,16 +11,18 @@ use std::time::{Duration, Instant};
 use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Task, Trouble};
 use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, Dtype};
-use crate::cli::failure::{Failure, say};
-use crate::cli::gradient::{json, process_peak};
+use crate::cli::failure::{Failure, say_json};
+use crate::cli::gradient::process_peak;
 use crate::cli::outer;
 use crate::cli::point::{self, Opened};
 use crate::cli::run::{limits, measure};
+use crate::cli::table::finite;
 use crate::cli::warned::Warned;
+use crate::linear::{Cg, Stop};
 use crate::problems::Entry;
 use crate::{
-    Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, InnerLoop, Level, Params, Record,
-    Run, RunState, find_by_name, mean_loss, norm,
+    Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, Implicit, InnerLoop, Level, Params,
+    Record, Run, RunState, Samples, find_by_name, mean_loss, norm,
 };
 
 /// Answers the request on stdin. When stdin ends nobody waits for the answer any more, and the process ends too.
@@ -39,7 +41,7 @@ pub(super) fn serve(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
         Dtype::F64 => answer::<f64>(app, task, &cell),
         Dtype::F32 => answer::<f32>(app, task, &cell),
     };
-    say(out, json(&reply.unwrap_or_else(Reply::Failed))?)
+    say_json(out, [&reply.unwrap_or_else(Reply::Failed)])
 }
 
 fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Trouble> {
@@ -78,7 +80,9 @@ impl<'a, T: Precise> Ready<'a, T> {
             opened.x = x.values().to_vec();
         }
         let algorithm = outer::algorithm::<T>(app, entry, options)?;
-        let estimator = point::estimator(app, &mut opened, &options.common, &algorithm.estimator)?;
+        let estimator = point::scheduled(&mut opened, &options.common, algorithm.estimator)?;
+        let record_every =
+            options.algorithm.as_ref().map(|_| outer::record_every(options, cell.iterations()));
         let run = Run {
             inner: opened.inner,
             outer: algorithm.outer.into(),
@@ -86,6 +90,7 @@ impl<'a, T: Precise> Ready<'a, T> {
             seed: options.common.seed,
             coupling: algorithm.coupling.into(),
             limits: limits(options),
+            record_every: record_every.unwrap_or(1),
         };
         Ok(Self { cell, opened, estimator, run })
     }
@@ -131,7 +136,35 @@ impl<'a, T: Precise> Ready<'a, T> {
         let inner = self.run.coupling.inner(&self.run.inner, iteration);
         let draw = Draw::new(self.run.seed, iteration as u64);
         let (loss, metrics) = measure(&mut self.opened.oracle, &inner, x, draw, &mut Vec::new())?;
-        Ok((loss, metrics.into_iter().map(|(name, v)| (name.to_owned(), finite(v))).collect()))
+        let mut metrics: Metrics =
+            metrics.into_iter().map(|(name, v)| (name.to_owned(), finite(v))).collect();
+        if let Some(tolerance) = self.cell.value_tolerance {
+            let [value, slope] = self.value(x, draw, tolerance)?;
+            metrics.insert("h(x)".to_owned(), value);
+            metrics.insert("|dh/dx|".to_owned(), slope);
+        }
+        Ok((loss, metrics))
+    }
+
+    /// The value function and the norm of its gradient over all samples, off the clock: by L-BFGS from the start of the inner loop and
+    /// conjugate gradients. Nothing where these do not arrive, up to roundings.
+    fn value(&mut self, x: &[T], draw: Draw, tolerance: f64) -> Result<[Option<f64>; 2], Error> {
+        let stop = Stop { iterations: 1000, tolerance };
+        let mut at_rest = Implicit::new(Cg { stop })?.to_minimum(tolerance)?;
+        let (oracle, mut gradient) = (&mut self.opened.oracle, vec![T::zero(); x.len()]);
+        let memory = oracle.memory();
+        oracle.set_memory(None);
+        let (inner, draw) = (InnerLoop::new(0, 1.0)?, draw.on(Samples::All));
+        let found = at_rest.estimate(oracle, &inner, x, draw, &mut gradient)?;
+        oracle.set_memory(memory);
+        let enough = tolerance.max(T::epsilon().as_f64().sqrt());
+        let arrived = |part: f64| part <= enough;
+        let value = finite(found.loss.as_f64());
+        let value = value
+            .filter(|_| found.soundness.report.is_some_and(|report| arrived(report.inner_ratio)));
+        let solved = found.soundness.report.and_then(|report| report.residual).is_some_and(arrived);
+        let slope = finite(norm(&gradient).as_f64()).filter(|_| value.is_some() && solved);
+        Ok([value, slope])
     }
 
     /// What is known without an estimate.
@@ -203,7 +236,7 @@ impl<'a, T: Precise> Ready<'a, T> {
 
     fn whole_run(&mut self, done: &mut Done) -> Result<(), Trouble> {
         // The oracle is busy while the run lasts: points are kept and looked at afterwards.
-        let (mut points, every) = (Vec::new(), self.cell.record_every);
+        let (mut points, every) = (Vec::new(), self.cell.run.record_every);
         let (state, records) = self.go(|record, x| {
             if every.is_some_and(|every| record.iteration.is_multiple_of(every)) {
                 points.push((record.iteration, x.to_vec()));
@@ -233,10 +266,6 @@ impl<'a, T: Precise> Ready<'a, T> {
     }
 }
 
-fn finite(value: f64) -> Option<f64> {
-    Some(value).filter(|v| v.is_finite())
-}
-
 /// The seconds of one estimate, by short inner loops of up to 8 and 16 steps: linear in the number of steps, and a plain step
 /// for each that the schedule takes again.
 fn probe<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<f64, Trouble> {
@@ -244,8 +273,8 @@ fn probe<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<f64, Troub
     let Opened { mut oracle, inner, x, .. } = point::open::<T>(app, entry, &common, 0)?;
     let (steps, mut gradient) = (inner.steps(), vec![T::zero(); x.len()]);
     let mut timed = |steps, gradient: &mut [T]| {
-        let inner = InnerLoop::new(steps, inner.lr())?;
-        let mut estimator = T::registry(app).estimators.parse(cell.estimator())?;
+        let inner = inner.with_steps(steps);
+        let mut estimator = outer::algorithm::<T>(app, entry, &cell.run)?.estimator;
         let draw = Draw::new(common.seed, 0);
         let (mut best, mut forward) = (f64::INFINITY, f64::INFINITY);
         for _ in 0..2 {

@@ -30,7 +30,7 @@ thread_local! {
 
 /// Images, and a square kernel that moves over them by `stride`; outside of an image lie zeros.
 ///
-/// Images are `images height width` x `channels` arrays: a pixel a row, row by row, image after image, which is one image a row
+/// Images are `images height width` x `channels` arrays: a pixel per row, row by row, image after image, which is one image per row
 /// (`height x width x channels`) in another shape. Kernels are `size^2 channels` x `filters`. The output has a side of
 /// `side / stride` pixels, rounded up; what it needs beyond the image lies half before and half after it, one more after
 /// (padding `SAME` of `TensorFlow` and JAX).

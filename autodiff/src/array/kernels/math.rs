@@ -100,6 +100,12 @@ pub(crate) fn sigmoid<const FMA: bool, T: Number>(x: T) -> T {
 /// `ln(1 + e^x)`, as `max(x, 0) + ln(1 + e^-|x|)`, so that neither end overflows.
 #[inline(always)]
 pub(crate) fn softplus<const FMA: bool, T: Number>(x: T) -> T {
+    logistic::<FMA, T>(x)[0]
+}
+
+/// [`softplus`] with two derivatives, from one exponential, all right at both ends.
+#[inline(always)]
+pub(crate) fn logistic<const FMA: bool, T: Number>(x: T) -> [T; 3] {
     let (zero, one) = (T::zero(), T::one());
     let positive = if x <= zero { zero } else { x };
     let e = exp::<FMA, T>(-x.abs());
@@ -107,7 +113,10 @@ pub(crate) fn softplus<const FMA: bool, T: Number>(x: T) -> T {
     let upper = e > T::of(std::f64::consts::SQRT_2 - 1.0);
     let f = if upper { T::of(0.5) * (e - one) } else { e };
     let k = if upper { one } else { zero };
-    positive + logarithm::<FMA, T>(k, f, zero)
+    let share = (one + e).recip();
+    let other = e * share;
+    let value = positive + logarithm::<FMA, T>(k, f, zero);
+    [value, if x < zero { other } else { share }, other * share]
 }
 
 /// Above this, `x^2 + 1` and `x^2 - 1` round to `x^2`.

@@ -5,10 +5,13 @@ use std::ops::AddAssign;
 
 use num_traits::{Float, FromBytes, ToBytes};
 
+use crate::array::kernels::wide::Registers;
+
 /// `f32` or `f64`, and what the elementary functions of `math.rs` need to know of it, which is stated there.
 /// Coefficients of polynomials come in pairs, the constant and the first power first.
 pub trait Number:
     Float
+    + Registers
     + AddAssign
     + Debug
     + Display

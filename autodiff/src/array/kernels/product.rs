@@ -11,7 +11,7 @@ mod dots;
 mod pack;
 mod register;
 mod tile;
-mod vector;
+pub(crate) mod vector;
 
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::pack::{List, View};

@@ -110,8 +110,9 @@ dispatched! {
     }
 }
 
+/// As [`dot`].
 #[inline(always)]
-fn products<const FMA: bool, T: Number>(a: &[T], b: &[T]) -> T {
+pub(crate) fn products<const FMA: bool, T: Number>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::zero(); LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a.iter().zip(b) {

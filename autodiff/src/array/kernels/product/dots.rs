@@ -5,6 +5,7 @@
 
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::pack::{PANEL, View, transpose};
+use crate::array::kernels::product::register::total;
 use crate::array::kernels::simd::mul_add;
 
 /// Columns at a time.
@@ -127,17 +128,4 @@ fn totals<T: Number, const L: usize, const N: usize>(c: [[[T; L]; N]; M]) -> [[T
         }
     }
     sums
-}
-
-/// The sum of the lanes, half by half.
-#[inline(always)]
-fn total<T: Number, const L: usize>(mut lanes: [T; L]) -> T {
-    let mut half = L / 2;
-    while half > 0 {
-        for l in 0..half {
-            lanes[l] += lanes[l + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
 }

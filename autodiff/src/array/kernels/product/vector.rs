@@ -4,9 +4,8 @@
 //! group share the loads of a vector, or of the result; vectors go in pairs, which share the loads of the rows.
 
 use crate::array::kernels::number::Number;
-use crate::array::kernels::product::register::accumulate;
-use crate::array::kernels::reduce::{LANES, gathered};
-use crate::array::kernels::simd::{dispatched, mul_add};
+use crate::array::kernels::simd::dispatched;
+use crate::array::kernels::wide::Wide;
 
 dispatched! {
     /// `outs_i = M others_i`, or `outs_i += M^T others_i` if `transposed`, of the matrix with `cols` columns in `data`.
@@ -18,18 +17,19 @@ dispatched! {
         outs: &mut [&mut [T]],
     ) {
         match BYTES {
-            64 => pairs::<FMA, T, 8>(transposed, data, cols, others, outs),
-            _ => pairs::<FMA, T, 4>(transposed, data, cols, others, outs),
+            64 => pairs::<T, T::Avx512, 16>(transposed, data, cols, others, outs),
+            32 => pairs::<T, T::Avx2, 8>(transposed, data, cols, others, outs),
+            _ => pairs::<T, T::Portable, 8>(transposed, data, cols, others, outs),
         }
     }
 }
 
-/// Rows of a group: their partial sums, or their multiples, are gathered before the result is written.
+/// Rows of a group.
 const GROUP: usize = 16;
 
 /// Group by group of rows, two vectors at a time.
 #[inline(always)]
-fn pairs<const FMA: bool, T: Number, const R: usize>(
+fn pairs<T: Number, V: Wide<T>, const R: usize>(
     transposed: bool,
     data: &[T],
     cols: usize,
@@ -37,146 +37,187 @@ fn pairs<const FMA: bool, T: Number, const R: usize>(
     outs: &mut [&mut [T]],
 ) {
     let rows = if transposed { others[0].len() } else { outs[0].len() };
-    let mut sums = [[[T::zero(); LANES]; GROUP]; 2];
     for first in (0..rows).step_by(GROUP) {
-        let count = GROUP.min(rows - first);
-        let group = &data[first * cols..(first + count) * cols];
-        let (pairs, single) = others.as_chunks::<2>();
-        let (out_pairs, out_single) = outs.as_chunks_mut::<2>();
-        for (x, out) in pairs.iter().zip(out_pairs) {
-            if transposed {
-                add_multiples::<FMA, T, R, 2>(group, [first, count, cols], x, out);
-            } else {
-                row_dots::<FMA, T, R, 2>(group, [first, count, cols], x, out, &mut sums);
-            }
-        }
-        if let ([x], [out]) = (single, out_single) {
-            let out = std::array::from_mut(out);
-            if transposed {
-                add_multiples::<FMA, T, R, 1>(group, [first, count, cols], &[x], out);
-            } else {
-                let [sums, _] = &mut sums;
-                let sums = std::array::from_mut(sums);
-                row_dots::<FMA, T, R, 1>(group, [first, count, cols], &[x], out, sums);
+        let of = first..rows.min(first + GROUP);
+        let group = &data[of.start * cols..of.end * cols];
+        for (x, outs) in others.chunks(2).zip(outs.chunks_mut(2)) {
+            match (x, outs) {
+                (&[x], [out]) if transposed => {
+                    add_multiples::<T, V, R, 1>(group, [&x[of.clone()]], [&mut **out]);
+                }
+                (&[x], [out]) => row_dots::<T, V, R, 1>(group, [x], [&mut out[of.clone()]]),
+                (&[x, y], [a, b]) if transposed => {
+                    let factors = [&x[of.clone()], &y[of.clone()]];
+                    add_multiples::<T, V, R, 2>(group, factors, [&mut **a, &mut **b]);
+                }
+                (&[x, y], [a, b]) => {
+                    let outs = [&mut a[of.clone()], &mut b[of.clone()]];
+                    row_dots::<T, V, R, 2>(group, [x, y], outs);
+                }
+                _ => unreachable!("as many results as vectors, in pairs"),
             }
         }
     }
 }
 
-/// Entries of `outs` from `first` on: the products of up to `GROUP` rows, `R` at a time, with `M` vectors.
-///
-/// Lanes go through `sums`, in memory: if they were added up right away, the compiler would put rows instead of lanes
-/// into vectors.
+/// The products of rows with `M` vectors, of as many rows at a time as `R` registers hold sums of.
 #[inline(always)]
-fn row_dots<const FMA: bool, T: Number, const R: usize, const M: usize>(
+pub(crate) fn row_dots<T: Number, V: Wide<T>, const R: usize, const M: usize>(
     group: &[T],
-    [first, count, cols]: [usize; 3],
-    others: &[&[T]; M],
-    outs: &mut [&mut [T]; M],
-    sums: &mut [[[T; LANES]; GROUP]; M],
+    others: [&[T]; M],
+    mut outs: [&mut [T]; M],
 ) {
+    let (cols, rows) = (others[0].len(), outs[0].len());
     let mut i = 0;
     macro_rules! rows_by {
         ($N:literal) => {
-            while count - i >= $N {
-                let rows = &group[i * cols..(i + $N) * cols];
-                let found = lane_sums::<FMA, T, $N, M>(rows, cols, others);
-                for (sums, found) in sums.iter_mut().zip(found) {
-                    sums[i..i + $N].copy_from_slice(&found);
+            while rows - i >= $N {
+                let dots = dots::<T, V, $N, M>(&group[i * cols..(i + $N) * cols], others);
+                for (out, dots) in outs.iter_mut().zip(dots) {
+                    out[i..i + $N].copy_from_slice(&dots);
                 }
                 i += $N;
             }
         };
     }
-    if R == 8 {
+    if 8 * M <= R {
         rows_by!(8);
     }
     rows_by!(4);
     rows_by!(1);
-    let whole = cols - cols % LANES;
-    for ((sums, x), out) in sums.iter().zip(others).zip(outs) {
-        for (i, out) in out[first..first + count].iter_mut().enumerate() {
-            let rest = group[i * cols + whole..(i + 1) * cols].iter().zip(&x[whole..]);
-            let rest = rest.fold(T::zero(), |sum, (&a, &b)| mul_add::<FMA, T>(a, b, sum));
-            *out = rest + gathered(sums[i]);
-        }
-    }
 }
 
-/// Of the products of `N` rows with `M` vectors the sums of each lane, up to the last whole `LANES` entries.
+/// The products of `N` rows with `M` vectors.
 #[inline(always)]
-fn lane_sums<const FMA: bool, T: Number, const N: usize, const M: usize>(
+fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
     rows: &[T],
-    cols: usize,
-    others: &[&[T]; M],
-) -> [[[T; LANES]; N]; M] {
+    others: [&[T]; M],
+) -> [[T; N]; M] {
+    let cols = others[0].len();
     assert!(rows.len() == N * cols && others.iter().all(|x| x.len() == cols));
-    let mut sums = [[[T::zero(); LANES]; N]; M];
-    for j in (0..cols / LANES).map(|step| step * LANES) {
-        for n in 0..N {
-            // SAFETY: within row `n`, since `j + LANES <= cols`.
-            let row = unsafe { rows.as_ptr().add(n * cols + j).cast::<[T; LANES]>().read() };
-            for (sums, x) in sums.iter_mut().zip(others) {
-                // SAFETY: within a vector of `cols` entries, for the same reason.
-                let x = unsafe { x.as_ptr().add(j).cast::<[T; LANES]>().read() };
-                let sums = &mut sums[n];
-                for lane in 0..LANES {
-                    sums[lane] = mul_add::<FMA, T>(row[lane], x[lane], sums[lane]);
+    let rest = cols % V::LANES;
+    // SAFETY: a vector from `j` on, or its first `rest` entries, ends within each row and each of `others`; the instructions
+    // are those of the path.
+    unsafe {
+        let (mut sums, mut j) = ([[V::splat(T::zero()); N]; M], 0);
+        macro_rules! add {
+            (|$from:ident| $load:expr) => {
+                let mut x = [V::splat(T::zero()); M];
+                for m in 0..M {
+                    let $from = others[m].as_ptr().add(j);
+                    x[m] = $load;
                 }
+                for n in 0..N {
+                    let $from = rows.as_ptr().add(n * cols + j);
+                    let row = $load;
+                    for m in 0..M {
+                        sums[m][n] = sums[m][n].add_product(row, x[m]);
+                    }
+                }
+            };
+        }
+        while j < cols - rest {
+            add!(|from| V::load(from));
+            j += V::LANES;
+        }
+        if rest > 0 {
+            add!(|from| V::load_first(from, rest));
+        }
+        // No closures, which would not have the instructions.
+        let mut dots = [[T::zero(); N]; M];
+        for m in 0..M {
+            for n in 0..N {
+                dots[m][n] = sums[m][n].total();
             }
         }
+        dots
     }
-    sums
 }
 
-/// `outs_m += sum_i others_mi row_i` over up to `GROUP` rows, the first of which is row `first` of the matrix.
+/// Bytes of a line of cache.
+const LINE: usize = 64;
+
+/// `outs_m += sum_i factors_mi row_i`, of as many columns at a time as `R` registers hold of `M` results. The rows after
+/// these are on their way meanwhile.
 #[inline(always)]
-fn add_multiples<const FMA: bool, T: Number, const R: usize, const M: usize>(
+pub(crate) fn add_multiples<T: Number, V: Wide<T>, const R: usize, const M: usize>(
     group: &[T],
-    [first, count, cols]: [usize; 3],
-    others: &[&[T]; M],
-    outs: &mut [&mut [T]; M],
+    factors: [&[T]; M],
+    mut outs: [&mut [T]; M],
 ) {
-    let mut factors = [[T::zero(); GROUP]; M];
-    for (factors, x) in factors.iter_mut().zip(others) {
-        factors[..count].copy_from_slice(&x[first..first + count]);
-    }
-    let a = (factors.as_flattened(), GROUP, 1);
+    let (cols, rows) = (outs[0].len(), factors[0].len());
+    assert!(group.len() == rows * cols);
+    assert!(outs.iter().all(|o| o.len() == cols) && factors.iter().all(|f| f.len() == rows));
+    let outs = outs.each_mut().map(|out| out.as_mut_ptr());
     let mut j = 0;
     macro_rules! columns_by {
-        ($V:literal of $L:expr) => {
-            while cols - j >= $V * $L {
-                let mut c = [[[T::zero(); $L]; $V]; M];
-                for (c, out) in c.iter_mut().zip(outs.iter()) {
-                    // Vector by vector, which stays in registers where one copy would not.
-                    for (c, out) in c.iter_mut().zip(out[j..j + $V * $L].as_chunks::<{ $L }>().0) {
-                        *c = *out;
+        ($N:literal) => {
+            while cols - j >= $N * V::LANES {
+                // SAFETY: vectors from `j` on end within each row and each of `outs`; the instructions are those of the
+                // path.
+                unsafe {
+                    let mut sums = [[V::splat(T::zero()); $N]; M];
+                    for m in 0..M {
+                        for n in 0..$N {
+                            sums[m][n] = V::load(outs[m].add(j + n * V::LANES));
+                        }
+                    }
+                    for i in 0..rows {
+                        let mut by = [V::splat(T::zero()); M];
+                        for m in 0..M {
+                            by[m] = V::splat(*factors[m].get_unchecked(i));
+                        }
+                        let row = group.as_ptr().add(i * cols + j);
+                        for n in 0..$N {
+                            let row = row.add(n * V::LANES);
+                            if n * V::LANES * size_of::<T>() % LINE == 0 {
+                                V::expect(row.wrapping_add(group.len()));
+                            }
+                            let row = V::load(row);
+                            for m in 0..M {
+                                sums[m][n] = sums[m][n].add_product(row, by[m]);
+                            }
+                        }
+                    }
+                    for m in 0..M {
+                        for n in 0..$N {
+                            sums[m][n].store(outs[m].add(j + n * V::LANES));
+                        }
                     }
                 }
-                let b = (&group[j..], cols, ($V - 1) * $L);
-                let c = accumulate::<FMA, T, { $L }, $V, M>(a, b, count, c);
-                for (c, out) in c.iter().zip(outs.iter_mut()) {
-                    let out = out[j..j + $V * $L].as_chunks_mut::<{ $L }>().0;
-                    for (c, out) in c.iter().zip(out) {
-                        *out = *c;
-                    }
-                }
-                j += $V * $L;
+                j += $N * V::LANES;
             }
         };
     }
-    if R == 8 && M == 1 {
+    if R == 16 && M == 1 {
         // As many as there are registers for: one long stream.
-        columns_by!(25 of LANES);
+        columns_by!(25);
     }
-    if R == 8 {
-        columns_by!(5 of LANES);
-    } else {
-        columns_by!(4 of LANES);
+    if 8 * M <= R {
+        columns_by!(8);
     }
-    columns_by!(2 of LANES);
-    columns_by!(1 of LANES);
-    columns_by!(1 of 1);
+    columns_by!(4);
+    columns_by!(2);
+    columns_by!(1);
+    let rest = cols - j;
+    if rest > 0 {
+        // SAFETY: as above, of the first `rest` entries of a vector.
+        unsafe {
+            let mut sums = [V::splat(T::zero()); M];
+            for m in 0..M {
+                sums[m] = V::load_first(outs[m].add(j), rest);
+            }
+            for i in 0..rows {
+                let row = V::load_first(group.as_ptr().add(i * cols + j), rest);
+                for m in 0..M {
+                    sums[m] = sums[m].add_product(row, V::splat(factors[m][i]));
+                }
+            }
+            for m in 0..M {
+                sums[m].store_first(outs[m].add(j), rest);
+            }
+        }
+    }
 }
 
 dispatched! {

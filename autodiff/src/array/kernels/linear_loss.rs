@@ -1,0 +1,206 @@
+//! A loss of each row of a matrix times a vector, with what its derivatives need, in one pass over the rows.
+//!
+//! A group of rows is multiplied with `w`, and the directions that it moves along; then come its losses and their slopes;
+//! then its multiples are added to the gradient, and its tangents, while it is in the first level of cache. Bits depend
+//! neither on the groups nor on how many planes travel together.
+
+use crate::array::kernels::math;
+use crate::array::kernels::number::Number;
+use crate::array::kernels::product::vector::{add_multiples, row_dots};
+use crate::array::kernels::reduce::products;
+use crate::array::kernels::simd::dispatched;
+use crate::array::kernels::wide::Wide;
+use crate::conventions::passed;
+
+/// A value and directions that travel together at most.
+pub(crate) const PLANES: usize = 9;
+/// Rows of a group.
+const GROUP: usize = 16;
+
+/// A loss of one score `z` for a target `y`.
+#[derive(Clone, Copy, Debug)]
+pub enum ScoreLoss {
+    /// `(z - y)^2`
+    Squared,
+    /// `ln(1 + e^{-y z})`
+    Logistic,
+}
+
+/// Planes of the operands of [`pass`] and of its results: the value, then its tangents.
+#[derive(Debug)]
+pub struct Planes<'k, 'v, T> {
+    pub w: &'k [&'v [T]],
+    /// Weights of the rows; empty planes are 1, then 0.
+    pub p: &'k [&'v [T]],
+    /// Of each row, without its weight.
+    pub losses: &'k mut [&'v mut [T]],
+    /// Added to. The last ones, or all.
+    pub gradients: &'k mut [&'v mut [T]],
+}
+
+trait Loss {
+    /// The loss, its slope and its curvature.
+    fn at<const FMA: bool, T: Number>(z: T, y: T) -> [T; 3];
+}
+
+struct Squared;
+
+impl Loss for Squared {
+    #[inline(always)]
+    fn at<const FMA: bool, T: Number>(z: T, y: T) -> [T; 3] {
+        let gap = z - y;
+        [gap * gap, gap + gap, T::one() + T::one()]
+    }
+}
+
+struct Logistic;
+
+impl Loss for Logistic {
+    #[inline(always)]
+    fn at<const FMA: bool, T: Number>(z: T, y: T) -> [T; 3] {
+        let [value, slope, curvature] = math::logistic::<FMA, T>(-(z * y));
+        [value, -y * slope, y * y * curvature]
+    }
+}
+
+dispatched! {
+    /// `losses_i = l(x_i w, y_i)` of the rows `x_i` of `samples`, `gradient += sum_i p_i l'(x_i w, y_i) x_i`, and how both
+    /// move.
+    pub(crate) fn pass<T: Number>(
+        loss: ScoreLoss,
+        samples: &[T],
+        targets: &[T],
+        planes: Planes<T>,
+    ) {
+        macro_rules! by {
+            ($V:ty, $R:literal) => {
+                match loss {
+                    ScoreLoss::Squared => {
+                        groups::<FMA, T, Squared, $V, $R>(samples, targets, planes)
+                    }
+                    ScoreLoss::Logistic => {
+                        groups::<FMA, T, Logistic, $V, $R>(samples, targets, planes)
+                    }
+                }
+            };
+        }
+        match BYTES {
+            64 => by!(T::Avx512, 16),
+            32 => by!(T::Avx2, 8),
+            _ => by!(T::Portable, 8),
+        }
+    }
+}
+
+#[inline(always)]
+fn groups<const FMA: bool, T: Number, F: Loss, V: Wide<T>, const R: usize>(
+    samples: &[T],
+    targets: &[T],
+    planes: Planes<T>,
+) {
+    let Planes { w, p, losses, gradients } = planes;
+    let cols = w[0].len();
+    let (count, skipped) = (w.len(), w.len() - gradients.len());
+    let mut scores = [[T::zero(); GROUP]; PLANES];
+    let mut factors = [[T::zero(); GROUP]; PLANES];
+    let mut weights = [[T::zero(); GROUP]; PLANES];
+    weights[0].fill(T::one());
+    for first in (0..targets.len()).step_by(GROUP) {
+        let of = first..targets.len().min(first + GROUP);
+        let group = &samples[of.start * cols..of.end * cols];
+        for (w, scores) in w.chunks(2).zip(scores[..count].chunks_mut(2)) {
+            match (w, scores) {
+                (&[w], [z]) => row_dots::<T, V, R, 1>(group, [w], [&mut z[..of.len()]]),
+                (&[w, dw], [z, dz]) => {
+                    let outs = [&mut z[..of.len()], &mut dz[..of.len()]];
+                    row_dots::<T, V, R, 2>(group, [w, dw], outs);
+                }
+                _ => unreachable!("as many scores as vectors, in pairs"),
+            }
+        }
+        let y = padded(&targets[of.clone()]);
+        for (weights, p) in weights.iter_mut().zip(p).filter(|(_, p)| !p.is_empty()) {
+            *weights = padded(&p[of.clone()]);
+        }
+        let [mut slopes, mut bends, mut found] = [[T::zero(); GROUP]; 3];
+        for i in 0..GROUP {
+            let [value, slope, bend] = F::at::<FMA, T>(scores[0][i], y[i]);
+            (found[i], slopes[i], bends[i]) = (value, slope, bend);
+            factors[0][i] = passed(slope, weights[0][i]);
+        }
+        keep(&mut losses[0][of.clone()], &found);
+        for k in 1..count {
+            let dz = &scores[k];
+            for i in 0..GROUP {
+                found[i] = passed(slopes[i], dz[i]);
+                let bent = passed(passed(bends[i], dz[i]), weights[0][i]);
+                factors[k][i] = bent + passed(slopes[i], weights[k][i]);
+            }
+            keep(&mut losses[k][of.clone()], &found);
+        }
+        let factors = factors[skipped..count].chunks(2);
+        for (factors, gradients) in factors.zip(gradients.chunks_mut(2)) {
+            match (factors, gradients) {
+                ([f], [g]) => add_multiples::<T, V, R, 1>(group, [&f[..of.len()]], [&mut **g]),
+                ([f, df], [g, dg]) => {
+                    let factors = [&f[..of.len()], &df[..of.len()]];
+                    add_multiples::<T, V, R, 2>(group, factors, [&mut **g, &mut **dg]);
+                }
+                _ => unreachable!("as many factors as gradients, in pairs"),
+            }
+        }
+    }
+}
+
+/// Up to a group of numbers, then zeros.
+#[inline(always)]
+fn padded<T: Number>(values: &[T]) -> [T; GROUP] {
+    values.first_chunk().copied().unwrap_or_else(|| {
+        let mut all = [T::zero(); GROUP];
+        all[..values.len()].copy_from_slice(values);
+        all
+    })
+}
+
+/// The reverse.
+#[inline(always)]
+fn keep<T: Number>(to: &mut [T], values: &[T; GROUP]) {
+    match to.first_chunk_mut() {
+        Some(to) => *to = *values,
+        None => to.copy_from_slice(&values[..to.len()]),
+    }
+}
+
+dispatched! {
+    /// Of softmax shares, a class a column, and the tangents of their scores, the slopes of cross-entropies by the scores, times
+    /// the weights `p`, in their place, and the tangents of the losses.
+    pub(crate) fn class_slopes<T: Number>(
+        labels: &[u32],
+        planes: &mut [&mut [T]],
+        p: &[&[T]],
+        losses: &mut [&mut [T]],
+    ) {
+        let ([shares, moving @ ..], [p, dp @ ..]) = (planes, p) else { return };
+        let cols = shares.len() / labels.len().max(1);
+        let weight = |i: usize| p.get(i).copied().unwrap_or(T::one());
+        for ((plane, moved), dp) in moving.iter_mut().zip(&mut losses[1..]).zip(dp) {
+            let rows = plane.chunks_exact_mut(cols).zip(shares.chunks_exact(cols));
+            for (i, ((dz, share), &label)) in rows.zip(labels).enumerate() {
+                let (label, mean) = (label as usize, products::<FMA, T>(share, dz));
+                moved[i] = mean - dz[label];
+                let (p, dp) = (weight(i), dp.get(i).copied().unwrap_or(T::zero()));
+                for (dz, &share) in dz.iter_mut().zip(share) {
+                    *dz = passed(share * (*dz - mean), p) + share * dp;
+                }
+                dz[label] = dz[label] - dp;
+            }
+        }
+        for (i, (share, &label)) in shares.chunks_exact_mut(cols).zip(labels).enumerate() {
+            let (label, p) = (label as usize, weight(i));
+            for share in share.iter_mut() {
+                *share = *share * p;
+            }
+            share[label] = share[label] - p;
+        }
+    }
+}

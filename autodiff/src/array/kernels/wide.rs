@@ -1,0 +1,269 @@
+//! [`Wide`]: a vector register of numbers, for the loops that compilers do not vectorise well: sums that stay in registers.
+//!
+//! On x86-64 the registers of a path of [`simd`](crate::array::kernels::simd) are those of its instructions; the portable path
+//! has arrays, of which a compiler makes what the target has.
+
+use crate::array::kernels::number::Number;
+use crate::array::kernels::simd::{PORTABLE_FMA, mul_add};
+
+/// Registers for each path.
+pub trait Registers: Sized {
+    /// 16 bytes.
+    type Portable: Wide<Self>;
+    /// 32 bytes.
+    type Avx2: Wide<Self>;
+    /// 64 bytes.
+    type Avx512: Wide<Self>;
+}
+
+/// A register of numbers.
+///
+/// # Safety
+/// Methods are called where the instructions of the path are there; pointers are to as many numbers as are read or written.
+pub trait Wide<T>: Copy {
+    /// How many numbers.
+    const LANES: usize;
+    /// All the same.
+    unsafe fn splat(value: T) -> Self;
+    /// The numbers at a place.
+    unsafe fn load(from: *const T) -> Self;
+    /// Writes them.
+    unsafe fn store(self, to: *mut T);
+    /// The first `count` numbers at a place, then zeros.
+    unsafe fn load_first(from: *const T, count: usize) -> Self;
+    /// Writes the first `count`.
+    unsafe fn store_first(self, to: *mut T, count: usize);
+    /// `self + a b`
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// The sum of all lanes, half by half.
+    unsafe fn total(self) -> T;
+    /// Asks for the line of cache at a place that will be read soon; it may be past the end.
+    fn expect(_: *const T) {}
+}
+
+impl<T: Number, const L: usize> Wide<T> for [T; L] {
+    const LANES: usize = L;
+
+    #[inline(always)]
+    unsafe fn splat(value: T) -> Self {
+        [value; L]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const T) -> Self {
+        // SAFETY: as promised by the caller.
+        unsafe { from.cast::<Self>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut T) {
+        // SAFETY: as promised by the caller.
+        unsafe { to.cast::<Self>().write(self) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const T, count: usize) -> Self {
+        // SAFETY: as promised by the caller.
+        std::array::from_fn(|l| if l < count { unsafe { *from.add(l) } } else { T::zero() })
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut T, count: usize) {
+        for (l, value) in self.into_iter().enumerate().take(count) {
+            // SAFETY: as promised by the caller.
+            unsafe { *to.add(l) = value };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(mut self, a: Self, b: Self) -> Self {
+        for l in 0..L {
+            self[l] = mul_add::<PORTABLE_FMA, T>(a[l], b[l], self[l]);
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn total(mut self) -> T {
+        let mut half = L / 2;
+        while half > 0 {
+            for l in 0..half {
+                self[l] += self[l + half];
+            }
+            half /= 2;
+        }
+        self[0]
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod paths {
+    use super::Registers;
+
+    impl Registers for f32 {
+        type Portable = [Self; 4];
+        type Avx2 = [Self; 8];
+        type Avx512 = [Self; 16];
+    }
+
+    impl Registers for f64 {
+        type Portable = [Self; 2];
+        type Avx2 = [Self; 4];
+        type Avx512 = [Self; 8];
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod paths {
+    use std::arch::x86_64::*;
+
+    use super::{Registers, Wide};
+
+    impl Registers for f32 {
+        type Portable = [Self; 4];
+        type Avx2 = __m256;
+        type Avx512 = __m512;
+    }
+
+    impl Registers for f64 {
+        type Portable = [Self; 2];
+        type Avx2 = __m256d;
+        type Avx512 = __m512d;
+    }
+
+    /// Ones for the lanes that are read or written, from some place on.
+    static MASK: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
+    static HALF_MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    /// The first `count` lanes of four.
+    #[inline(always)]
+    unsafe fn four(count: usize) -> __m256i {
+        // SAFETY: four entries from `4 - count` on, where `count` is at most 4.
+        unsafe { _mm256_loadu_si256(MASK.as_ptr().add(4 - count).cast()) }
+    }
+
+    /// The first `count` lanes of eight.
+    #[inline(always)]
+    unsafe fn eight(count: usize) -> __m256i {
+        // SAFETY: eight entries from `8 - count` on, where `count` is at most 8.
+        unsafe { _mm256_loadu_si256(HALF_MASK.as_ptr().add(8 - count).cast()) }
+    }
+
+    /// The methods that are an instruction each.
+    macro_rules! wide {
+        (
+            $T:ident, $V:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fma:ident,
+            |$from:ident, $to:ident, $v:ident, $count:ident| $load_first:expr, $store_first:expr, $total:expr
+        ) => {
+            impl Wide<$T> for $V {
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                unsafe fn splat(value: $T) -> Self {
+                    // SAFETY: this and the next have the instructions, by the promise of the caller.
+                    unsafe { $splat(value) }
+                }
+
+                #[inline(always)]
+                unsafe fn load(from: *const $T) -> Self {
+                    // SAFETY: as promised by the caller.
+                    unsafe { $load(from) }
+                }
+
+                #[inline(always)]
+                unsafe fn store(self, to: *mut $T) {
+                    // SAFETY: as promised by the caller.
+                    unsafe { $store(to, self) }
+                }
+
+                #[inline(always)]
+                unsafe fn load_first($from: *const $T, $count: usize) -> Self {
+                    // SAFETY: as promised by the caller; other lanes are not read.
+                    unsafe { $load_first }
+                }
+
+                #[inline(always)]
+                unsafe fn store_first(self, $to: *mut $T, $count: usize) {
+                    let $v = self;
+                    // SAFETY: as promised by the caller; other lanes are not written.
+                    unsafe { $store_first }
+                }
+
+                #[inline(always)]
+                unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                    // SAFETY: as promised by the caller.
+                    unsafe { $fma(a, b, self) }
+                }
+
+                #[inline(always)]
+                fn expect(from: *const $T) {
+                    // SAFETY: a hint, which reads nothing. Into the second level: the first is full.
+                    unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+                }
+
+                #[inline(always)]
+                unsafe fn total(self) -> $T {
+                    let $v = self;
+                    // SAFETY: as promised by the caller.
+                    unsafe { $total }
+                }
+            }
+        };
+    }
+
+    wide!(
+        f64,
+        __m256d,
+        4,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_fmadd_pd,
+        |from, to, v, count| _mm256_maskload_pd(from, four(count)),
+        _mm256_maskstore_pd(to, four(count), v),
+        {
+            let two = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd::<1>(v));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    );
+    wide!(
+        f32,
+        __m256,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_fmadd_ps,
+        |from, to, v, count| _mm256_maskload_ps(from, eight(count)),
+        _mm256_maskstore_ps(to, eight(count), v),
+        {
+            let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    );
+    wide!(
+        f64,
+        __m512d,
+        8,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_fmadd_pd,
+        |from, to, v, count| _mm512_maskz_loadu_pd(((1_u32 << count) - 1) as u8, from),
+        _mm512_mask_storeu_pd(to, ((1_u32 << count) - 1) as u8, v),
+        _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v)).total()
+    );
+    wide!(
+        f32,
+        __m512,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_fmadd_ps,
+        |from, to, v, count| _mm512_maskz_loadu_ps(((1_u32 << count) - 1) as u16, from),
+        _mm512_mask_storeu_ps(to, ((1_u32 << count) - 1) as u16, v),
+        _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)).total()
+    );
+}

@@ -1,0 +1,131 @@
+//! `SingleLoop`: what an algorithm of one loop states.
+
+use std::fmt;
+
+use hypertape_autodiff::Element;
+
+use crate::error::Error;
+use crate::outer::Optimiser;
+use crate::pool::Slots;
+use crate::single_loop::sampled::{Sampled, Sizes};
+use crate::single_loop::steps::Steps;
+use crate::spelling::Named;
+
+/// Vectors that an algorithm keeps from one iteration to the next: so many of this length, zero at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Their name in saved states.
+    pub name: &'static str,
+    /// Their number.
+    pub count: usize,
+    /// Values of each.
+    pub length: usize,
+}
+
+impl Kept {
+    /// One vector.
+    pub fn one(name: &'static str, length: usize) -> Self {
+        Self { name, count: 1, length }
+    }
+}
+
+/// Where an iteration begins: the point, and what is kept.
+#[derive(Debug)]
+pub struct Moving<'a, T> {
+    /// The inner variables, which the iteration moves.
+    pub w: &'a mut [T],
+    /// The outer variables, which the outer optimiser moves after it.
+    pub x: &'a [T],
+    pub(super) kept: &'a mut [Slots<T>],
+}
+
+impl<T> Moving<'_, T> {
+    /// The point, and what is kept, in the order in which it was declared.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if that is another number.
+    #[expect(clippy::type_complexity, reason = "a point in its parts")]
+    pub fn parts<const N: usize>(&mut self) -> Result<(&mut [T], &[T], &mut [Slots<T>; N]), Error> {
+        let found = self.kept.len();
+        let kept = self.kept.as_mut().try_into();
+        let kept = kept.map_err(|_| Error::invalid("kept vectors", found, N.to_string()))?;
+        Ok((self.w, self.x, kept))
+    }
+}
+
+/// An algorithm of one loop: settings, and what they do in an iteration.
+///
+/// ```
+/// use hypertape_solver::single_loop::{Joint, Kept, Moving, Sampled, SingleLoop, Sizes, Steps};
+/// use hypertape_solver::{Error, InnerLoop, Named, Oracle, Run, axpy};
+/// # use hypertape_autodiff::{Array, Element, List, Shape};
+/// # use hypertape_solver::{Bilevel, Draw, Params, Rows};
+/// # struct Scalar;
+/// # impl<T: Element> Bilevel<T> for Scalar {
+/// #     fn start(&self) -> Params<T> { Params::new().with("x", Shape::SCALAR, [T::from_f64(0.5)]) }
+/// #     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> { List::from_slice(&[x[0].scalar(1.0)]) }
+/// #     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A { w[0].square() * 0.5 + x[0] * w[0] }
+/// #     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A { w[0].square() }
+/// # }
+///
+/// /// A step on `w`, one on `v`, and the implicit direction there.
+/// #[derive(Debug)]
+/// struct InTurn { steps: Steps }
+/// impl Named for InTurn {
+///     fn name(&self) -> String { "in-turn".into() }
+/// }
+/// impl SingleLoop<f64> for InTurn {
+///     fn steps(&self) -> Steps { self.steps }
+///     fn kept(&self, sizes: Sizes) -> Vec<Kept> { vec![Kept::one("v", sizes.p)] }
+///     fn iterate(&self, on: &mut Sampled<f64>, at: &mut Moving<f64>, x_bar: &mut [f64]) -> Result<(), Error> {
+///         let (lr, (w, x, [v])) = (self.steps.at(on.iteration()), at.parts()?);
+///         let [mut g, mut b] = on.oracle.vectors(w.len())?;
+///         let mut mixed = on.oracle.take(x.len())?;
+///         let (i, o) = (on.inner(), on.outer());
+///         on.gradient(i, [w, x], &mut g)?;
+///         axpy(w, -lr[0], &g);
+///         on.outer_gradients(o, [w, x], &mut b, x_bar)?;
+///         on.hessian_product(i, [w, x], &v[0], &mut g)?;
+///         axpy(&mut v[0], lr[1], &b);
+///         axpy(&mut v[0], -lr[1], &g);
+///         on.mixed_product(i, [w, x], &v[0], &mut mixed)?;
+///         axpy(x_bar, -1.0, &mixed);
+///         on.give([g, b, mixed]);
+///         Ok(())
+///     }
+/// }
+///
+/// // The limit is h(x) = x^2.
+/// let algorithm = InTurn { steps: Steps::new(0.5, 5.0, [0.0; 3]) };
+/// let run = Run::new(InnerLoop::new(1, 0.5)?, algorithm.steps.outer(), 200, 0);
+/// let (mut oracle, mut x) = (Oracle::<f64>::new(Scalar)?, [0.5]);
+/// run.go(&mut oracle, &mut Joint::new(algorithm), &mut x, |_, _| std::ops::ControlFlow::Continue(()))?;
+/// assert!(x[0].abs() < 1e-6, "{x:?}");
+/// # Ok::<(), Error>(())
+/// ```
+pub trait SingleLoop<T: Element>: Named + fmt::Debug + Send + Sync {
+    /// Its steps.
+    fn steps(&self) -> Steps;
+
+    /// What it keeps beside `w`.
+    fn kept(&self, sizes: Sizes) -> Vec<Kept>;
+
+    /// One iteration: moves `w` and what is kept, writes the direction of `x`.
+    ///
+    /// It is also run on an oracle that [rehearses](crate::Oracle::rehearses), to know its bytes: loops of steps go over
+    /// [`Sampled::each`], and of what a coin or a period decides, all is done then.
+    ///
+    /// # Errors
+    /// [`Error::Function`] if the problem fails, [`Error::Invalid`] for settings that do not fit it.
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error>;
+
+    /// What moves `x` unless another optimiser is asked for.
+    fn outer(&self) -> Optimiser {
+        self.steps().outer()
+    }
+}

@@ -1,0 +1,86 @@
+//! AmIGO (Arbel and Mairal 2022): some steps on `w`, some on the linear system, both warm, then one on `x`.
+//!
+//! ```text
+//! inner times:  w <- w - a g_w(i)
+//! inner times:  v <- v - b (H(j) v - f_w(o))        v tends to H^-1 f_w
+//! D_x = f_x(o) - B(i)^T v
+//! ```
+//!
+//! with fresh inner mini-batches each time, one outer one, constant steps. Cost: `inner` inner gradients and products, an outer
+//! gradient, a mixed product. Memory: `4 p + d` values.
+
+use hypertape_autodiff::{Element, axpy};
+
+use crate::error::Error;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::Steps;
+use crate::spelling::{About, Range, Spelled, Visit};
+
+/// What the number of inner steps does.
+pub(super) const INNER: &str = "steps of w in an iteration";
+
+/// AmIGO.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amigo {
+    /// Step sizes.
+    pub steps: Steps,
+    /// Steps of `w` and of `v` in an iteration.
+    pub inner: usize,
+}
+
+impl Default for Amigo {
+    fn default() -> Self {
+        Self { steps: Steps::listed([0.0; 3]), inner: 10 }
+    }
+}
+
+impl Spelled for Amigo {
+    fn about(&self) -> About {
+        About {
+            name: "amigo",
+            summary: "steps of w, as many of v, both warm, then x",
+            cost: "inner gradients and HVPs, an outer gradient",
+        }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let (steps, help) = (self.steps.spell(visit), "steps of w and of v in an iteration");
+        Ok(Self { steps, inner: visit.get("inner", self.inner, Range::ONE_OR_MORE, help) })
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Amigo {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn kept(&self, sizes: Sizes) -> Vec<Kept> {
+        vec![Kept::one("v", sizes.p)]
+    }
+
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let ([a, b], (w, x, [v])) = (self.steps.at(on.iteration()), at.parts()?);
+        on.descend(w, x, (self.inner, a), false)?;
+        let [mut fw, mut hv] = on.oracle.vectors(w.len())?;
+        let mut mixed = on.oracle.take(x.len())?;
+        let o = on.outer();
+        on.outer_gradients(o, [w, x], &mut fw, x_bar)?;
+        for _ in on.each(self.inner) {
+            let j = on.inner();
+            on.hessian_product(j, [w, x], &v[0], &mut hv)?;
+            add(&mut v[0], -b, &hv);
+            add(&mut v[0], b, &fw);
+        }
+        let i = on.inner();
+        on.mixed_product(i, [w, x], &v[0], &mut mixed)?;
+        axpy(x_bar, -T::one(), &mixed);
+        on.give([fw, hv, mixed]);
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! BOME (Liu, Ye, Wright, Stone and Liu 2022): first-order, by a barrier on the gap that `w` leaves, over all samples.
+//!
+//! ```text
+//! y = w after `inner` steps of a        q_w = g_w(w)        q_x = g_x(w) - g_x(y)
+//! lambda = max(eta - <(f_w, f_x), q> / |q|^2, 0)        D_w = f_w + lambda q_w        D_x = f_x + lambda q_x
+//! ```
+//!
+//! with `lambda = 0` where `q` vanishes. Cost: `inner + 2` inner gradients and an outer one, of all samples. Memory: `5 p + 2 d`
+//! values.
+
+use hypertape_autodiff::{Element, axpy, dot};
+
+use crate::error::Error;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::amigo::INNER;
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::Steps;
+use crate::spelling::{About, Range, Spelled, Visit};
+
+/// BOME.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bome {
+    steps: Steps,
+    inner: usize,
+    eta: f64,
+}
+
+impl Default for Bome {
+    fn default() -> Self {
+        Self { steps: Steps::listed([0.0; 3]), inner: 10, eta: 0.5 }
+    }
+}
+
+impl Spelled for Bome {
+    fn about(&self) -> About {
+        About {
+            name: "bome",
+            summary: "first-order, f and a barrier on the gap of w, over all samples",
+            cost: "inner + 2 gradients and an outer one, of all samples",
+        }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let steps = self.steps.spell(visit);
+        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let help = "how fast the gap is to close";
+        Ok(Self { steps, inner, eta: visit.get("eta", self.eta, Range::POSITIVE, help) })
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Bome {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn kept(&self, _: Sizes) -> Vec<Kept> {
+        Vec::new()
+    }
+
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let (lr, all, (w, x, [])) = (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
+        let [mut y, mut q_w, mut f_w] = on.oracle.vectors(w.len())?;
+        let [mut q_x, mut at_y] = on.oracle.vectors(x.len())?;
+        y.copy_from_slice(w);
+        on.descend(&mut y, x, (self.inner, lr), true)?;
+        on.gradients(all, [&y, x], &mut q_w, &mut at_y)?;
+        on.gradients(all, [w, x], &mut q_w, &mut q_x)?;
+        axpy(&mut q_x, -T::one(), &at_y);
+        on.outer_gradients(all, [w, x], &mut f_w, x_bar)?;
+        let both = |a: [&[T]; 2], b: [&[T]; 2]| (dot(a[0], b[0]) + dot(a[1], b[1])).as_f64();
+        let square = both([&q_w, &q_x], [&q_w, &q_x]);
+        let along = both([&f_w, x_bar], [&q_w, &q_x]);
+        let lambda = if square > 0.0 { (self.eta - along / square).max(0.0) } else { 0.0 };
+        add(w, -lr, &f_w);
+        add(w, -lr * lambda, &q_w);
+        add(x_bar, lambda, &q_x);
+        on.give([y, q_w, f_w, q_x, at_y]);
+        Ok(())
+    }
+}

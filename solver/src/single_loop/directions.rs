@@ -1,0 +1,334 @@
+//! Algorithms that take one step of `w`, `v` and `x` at once, along the directions (Dagréou, Ablin, Vaiter and Moreau 2022)
+//!
+//! ```text
+//! D_w = g_w(i)        D_v = H(i) v + f_w(o)        D_x = B(i)^T v + f_x(o)
+//! ```
+//!
+//! on an inner mini-batch `i` and an outer one `o`; `v` tends to `-H^-1 f_w`. They differ in what they make of these:
+//!
+//! | algorithm | source | a direction is | powers |
+//! |---|---|---|---|
+//! | SOBA | Dagréou et al. 2022 | `D` | 1/2 |
+//! | MA-SOBA | Chen, Xiao and Balasubramanian 2023 | `D`; of `x` the moving average `m <- (1 - theta) m + theta D`, first `D` | 1/2 |
+//! | SABA | Dagréou et al. 2022 | each of the five terms `q`, by its table (SAGA): `q - table(i) + mean` | 0 |
+//! | SRBA | Dagréou, Moreau, Vaiter and Ablin 2024 | `d <- d + D(y) - D(y_old)`; every `period` iterations `D` of all samples | 0 |
+//! | SPABA | Chu, Xu, Yao and Zhang 2024 | the same, restarted by a coin (PAGE) | 0 |
+//! | PnPBO | Chu, Xu, Yao, Yu and Zhang 2025 | for each variable one of these or STORM, `d <- D(y) + (1 - eta) (d - D(y_old))`; of `x` averaged | 0 |
+//!
+//! Cost of an iteration: a sweep over `i` (an inner gradient, a Hessian-vector and a mixed product) and an outer gradient; twice
+//! that where directions are recursive, all samples at a restart. Memory in values: `5 p + 2 d`; SABA's tables
+//! `(n_i + 1) (2 p + d) + (n_o + 1) (p + d)` for `n_i`, `n_o` mini-batches, recursive ones `4 p + 2 d`, an average `d`.
+
+use hypertape_autodiff::{Element, axpy};
+
+use crate::draw::{Draw, Samples};
+use crate::error::Error;
+use crate::params::scale;
+use crate::pool::Slots;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::{Decay, Steps};
+use crate::spelling::{About, Range, Spelled, Visit};
+
+/// What a direction is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plug {
+    /// A mini-batch.
+    Sgd,
+    /// A mini-batch, corrected by what was seen of it last.
+    Saga,
+    /// The last direction and what has changed since, restarted by all samples.
+    Page,
+    /// The last direction, forgotten bit by bit, and what has changed since.
+    Storm,
+}
+
+impl Plug {
+    const WORDS: [(&str, Self); 4] =
+        [("sgd", Self::Sgd), ("saga", Self::Saga), ("page", Self::Page), ("storm", Self::Storm)];
+
+    fn recursive(self) -> bool {
+        matches!(self, Self::Page | Self::Storm)
+    }
+}
+
+/// When directions are taken from all samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Restart {
+    /// Every so many iterations; half as many as there are mini-batches unless given.
+    Period(Option<usize>),
+    /// With this probability, and at first; that of such a period unless given.
+    Coin(Option<f64>),
+}
+
+impl Restart {
+    fn falls(self, on: &mut Sampled<impl Element>) -> bool {
+        let (t, all) = (on.iteration(), period(on.sizes()));
+        match self {
+            Self::Period(period) => t.is_multiple_of(period.unwrap_or(all)),
+            Self::Coin(probability) => t == 0 || on.coin(probability.unwrap_or(1.0 / all as f64)),
+        }
+    }
+}
+
+/// Iterations in which half of all samples are seen once.
+pub(super) fn period(sizes: Sizes) -> usize {
+    (sizes.batches.iter().sum::<usize>() / 2).max(1)
+}
+
+/// The variables of `[g_w, H v, B^T v, f_w, f_x]`.
+const OF: [usize; 5] = [0, 1, 2, 1, 2];
+
+/// An algorithm of this kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Directions {
+    about: About,
+    steps: Steps,
+    /// Of `w`, `v` and `x`.
+    plugs: [Plug; 3],
+    restart: Restart,
+    /// Share of the newest direction in that of `x`, if that is averaged.
+    theta: Option<Decay>,
+    /// What STORM forgets.
+    forget: Decay,
+}
+
+impl Directions {
+    fn listed(name: &'static str, summary: &'static str, plug: Plug, power: f64) -> Self {
+        let cost = match plug {
+            Plug::Sgd | Plug::Saga => "a sweep of i, an outer gradient",
+            _ => "two sweeps of i, two outer gradients; all samples at a restart",
+        };
+        Self {
+            about: About { name, summary, cost },
+            steps: Steps::listed([power; 3]),
+            plugs: [plug; 3],
+            restart: Restart::Period(None),
+            theta: None,
+            forget: Decay { size: 1.0, power: Some(2.0 / 3.0) },
+        }
+    }
+
+    /// SOBA.
+    pub fn soba() -> Self {
+        Self::listed("soba", "a step of w, v and x each, by mini-batches", Plug::Sgd, 0.5)
+    }
+
+    /// SOBA with a moving average.
+    pub fn ma_soba() -> Self {
+        let summary = "SOBA, the direction of x a moving average";
+        let theta = Some(Decay::of(0.1));
+        Self { theta, ..Self::listed("ma-soba", summary, Plug::Sgd, 0.5) }
+    }
+
+    /// SABA.
+    pub fn saba() -> Self {
+        let summary = "SOBA, each term corrected by a table of what its mini-batches gave last";
+        Self::listed("saba", summary, Plug::Saga, 0.0)
+    }
+
+    /// SRBA.
+    pub fn srba() -> Self {
+        let summary = "SOBA, directions that add what has changed, all samples every period";
+        Self::listed("srba", summary, Plug::Page, 0.0)
+    }
+
+    /// SPABA.
+    pub fn spaba() -> Self {
+        let summary = "the same, all samples where a coin says so";
+        Self { restart: Restart::Coin(None), ..Self::listed("spaba", summary, Plug::Page, 0.0) }
+    }
+
+    /// PnPBO.
+    pub fn pnpbo() -> Self {
+        let summary = "for each of w, v and x one of these, or STORM; of x averaged";
+        let (restart, theta) = (Restart::Coin(None), Some(Decay::of(0.1)));
+        let plugs = [Plug::Page, Plug::Page, Plug::Saga];
+        Self { restart, theta, plugs, ..Self::listed("pnpbo", summary, Plug::Page, 0.0) }
+    }
+
+    fn recursive(&self) -> [bool; 3] {
+        self.plugs.map(Plug::recursive)
+    }
+
+    /// Whether a term is corrected by a table.
+    fn tabled(&self, term: usize) -> bool {
+        self.plugs[OF[term]] == Plug::Saga
+    }
+}
+
+impl Spelled for Directions {
+    fn about(&self) -> About {
+        self.about
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let mut made = Self { steps: self.steps.spell(visit), ..*self };
+        if self.about.name == "pnpbo" {
+            for (name, plug) in ["w", "v", "x"].into_iter().zip(&mut made.plugs) {
+                *plug = visit.word(name, *plug, &Plug::WORDS, "what its direction is made of");
+            }
+            let help = "what STORM forgets of the last direction";
+            let share = Range::new("a share, such as 0.5 or 1/k^0.67", Range::UP_TO_ONE.holds);
+            made.forget = visit.get("forget", self.forget, share, help);
+        }
+        if self.theta.is_some() {
+            let share = Range::new("a share, such as 0.1 or 1/k^0.5", Range::UP_TO_ONE.holds);
+            let help = "share of the newest direction in that of x";
+            made.theta = visit.get("theta", self.theta, share, help);
+        }
+        match self.restart {
+            _ if !self.plugs.contains(&Plug::Page) => {}
+            Restart::Period(period) => {
+                let help = "iterations from one use of all samples to the next, half the number of mini-batches unless given";
+                let period = visit.get("period", period, Range::ONE_OR_MORE, help);
+                made.restart = Restart::Period(period);
+            }
+            Restart::Coin(chance) => {
+                let help = "probability of using all samples, 2 over the number of mini-batches unless given";
+                made.restart =
+                    Restart::Coin(visit.get("restart", chance, Range::PROBABILITY, help));
+            }
+        }
+        Ok(made)
+    }
+}
+
+/// `[g_w, H v, B^T v, f_w, f_x]` of a point.
+type Terms<T> = [Vec<T>; 5];
+
+fn terms<T: Element>(
+    on: &mut Sampled<T>,
+    [i, o]: [Draw; 2],
+    [w, v, x]: [&[T]; 3],
+    [gw, hv, bv, fw, fx]: &mut Terms<T>,
+) -> Result<(), Error> {
+    on.sweep(i, [w, x], v, [gw, hv, bv])?;
+    on.outer_gradients(o, [w, x], fw, fx)
+}
+
+/// The directions of the three variables, in the first three terms.
+fn join<T: Element>([_, hv, bv, fw, fx]: &mut Terms<T>) {
+    axpy(hv, T::one(), fw);
+    axpy(bv, T::one(), fx);
+}
+
+/// The correction of a term: what its mini-batch gave last is replaced, and the mean over all.
+fn correct<T: Element>(
+    new: &mut [T],
+    table: &mut Slots<T>,
+    mean: &mut Slots<T>,
+    on: Draw,
+    n: usize,
+) {
+    let batch = if let Samples::Batch(batch) = on.samples { batch } else { 0 };
+    let share = T::from_f64(1.0 / n as f64);
+    let old = &mut table[usize::try_from(batch).unwrap_or_default()];
+    for ((new, old), mean) in new.iter_mut().zip(old).zip(&mut mean[0]) {
+        let (seen, change) = (*new, *new - *old);
+        *new = change + *mean;
+        *mean = *mean + change * share;
+        *old = seen;
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Directions {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn kept(&self, Sizes { p, d, batches: [n, m] }: Sizes) -> Vec<Kept> {
+        let some = |kept: Kept, is: bool| if is { kept } else { Kept { count: 0, ..kept } };
+        let tables = ["gw", "hv", "bv", "fw", "fx"].into_iter().zip([p, p, d, p, d]);
+        let tables = tables.enumerate().flat_map(|(k, (name, length))| {
+            let count = if k < 3 { n } else { m };
+            let mean = ["mean gw", "mean hv", "mean bv", "mean fw", "mean fx"][k];
+            [Kept { name, count, length }, Kept::one(mean, length)]
+                .map(|kept| some(kept, self.tabled(k)))
+        });
+        let [old, last] = [["old w", "old v", "old x"], ["last w", "last v", "last x"]];
+        let recursive = self.recursive();
+        let any = recursive.contains(&true);
+        let old = old.into_iter().zip([p, p, d]).map(|(name, n)| some(Kept::one(name, n), any));
+        let last = last.into_iter().zip([p, p, d]).zip(recursive);
+        let last = last.map(|((name, n), is)| some(Kept::one(name, n), is));
+        let average = some(Kept::one("average", d), self.theta.is_some());
+        std::iter::once(Kept::one("v", p))
+            .chain(tables)
+            .chain(old)
+            .chain(last)
+            .chain([average])
+            .collect()
+    }
+
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let (t, Sizes { batches, .. }, rehearses) = (on.iteration(), on.sizes(), on.rehearses());
+        let (w, x, kept) = at.parts::<18>()?;
+        let [v, tables @ .., w_old, v_old, x_old, last_w, last_v, last_x, average] = kept;
+        let v = &mut v[0];
+        let [gw, hv, fw] = on.oracle.vectors(w.len())?;
+        let [bv, fx] = on.oracle.vectors(x.len())?;
+        let mut found = [gw, hv, bv, fw, fx];
+        let (recursive, last) = (self.recursive(), [last_w, last_v, last_x]);
+        let any = recursive.contains(&true);
+        let restart = any && self.plugs.contains(&Plug::Page) && self.restart.falls(on);
+        if restart || any && rehearses {
+            let all = [on.all(); 2];
+            terms(on, all, [w, v, x], &mut found)?;
+            join(&mut found);
+            for k in (0..3).filter(|&k| recursive[k]) {
+                last[k][0].copy_from_slice(&found[k]);
+            }
+        }
+        if !restart || recursive.contains(&false) || rehearses {
+            let samples = [on.inner(), on.outer()];
+            let goes_on = any && !restart && t > 0;
+            if goes_on || any && rehearses {
+                terms(on, samples, [&w_old[0], &v_old[0], &x_old[0]], &mut found)?;
+                join(&mut found);
+                for k in (0..3).filter(|&k| recursive[k]) {
+                    add(&mut last[k][0], -1.0, &found[k]);
+                    if self.plugs[k] == Plug::Storm {
+                        scale(&mut last[k][0], T::from_f64(1.0 - self.forget.at(t, 0.0)));
+                    }
+                }
+            }
+            terms(on, samples, [w, v, x], &mut found)?;
+            for (k, pair) in tables.chunks_exact_mut(2).enumerate().filter(|&(k, _)| self.tabled(k))
+            {
+                let [table, mean] = pair else { continue };
+                let level = usize::from(k >= 3);
+                correct(&mut found[k], table, mean, samples[level], batches[level]);
+            }
+            join(&mut found);
+            for k in (0..3).filter(|&k| recursive[k] && !restart) {
+                add(&mut last[k][0], 1.0, &found[k]);
+            }
+        }
+        for k in (0..3).filter(|&k| recursive[k]) {
+            found[k].copy_from_slice(&last[k][0]);
+        }
+        if any {
+            for (old, now) in [(w_old, &*w), (v_old, &*v), (x_old, x)] {
+                old[0].copy_from_slice(now);
+            }
+        }
+        if let Some(theta) = self.theta {
+            let share = if t == 0 { 1.0 } else { theta.at(t, 0.0) };
+            scale(&mut average[0], T::from_f64(1.0 - share));
+            add(&mut average[0], share, &found[2]);
+            found[2].copy_from_slice(&average[0]);
+        }
+        let [lr_w, lr_v] = self.steps.at(t);
+        add(w, -lr_w, &found[0]);
+        add(v, -lr_v, &found[1]);
+        x_bar.copy_from_slice(&found[2]);
+        on.give(found);
+        Ok(())
+    }
+}

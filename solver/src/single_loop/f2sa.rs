@@ -1,0 +1,197 @@
+//! F2SA and F2SA-p: first-order, by minima of `g` with a share of `f`.
+//!
+//! F2SA (Kwon, Kwon, Wright and Nowak 2023) as the field's benchmark has it: `y` follows a minimum of `f + lambda g`, `z` one of `g`,
+//! both by mini-batches from the same start,
+//!
+//! ```text
+//! inner times:  y <- y - a (lambda g_w(i; y) + f_w(o; y))        z <- z - b g_w(j; z)
+//! D_x = f_x(o; y) + lambda (g_x(i; y) - g_x(j; z))        lambda <- lambda + delta / k^(1/7)
+//! ```
+//!
+//! with steps that decay by 5/7, 4/7 and 4/7; `lambda` then grows like `k^(6/7)`. Its `w` is `y`.
+//!
+//! F2SA-p (Chen and others 2025, arXiv 2509.02937): `y_nu` follows a minimum of `g + nu f`, and with `l'_nu = nu f_x + g_x` there
+//!
+//! ```text
+//! p = 1:  D_x = (l'_nu - l'_0) / nu        p = 2:  D_x = (l'_nu - l'_-nu) / 2 nu
+//! ```
+//!
+//! which is off by the order of `nu^p`. Its `w` is `y_nu`. All samples are drawn; both points of a difference see the same.
+//!
+//! Cost: `2 inner + 2` inner gradients, `inner + 1` outer ones (`2 inner + 2` for `p = 2`). Memory: `4 p + 2 d` values.
+
+use hypertape_autodiff::Element;
+
+use crate::error::Error;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::amigo::INNER;
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::{Decay, Steps};
+use crate::spelling::{About, Range, Spelled, Visit};
+
+/// F2SA.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct F2sa {
+    steps: Steps,
+    inner: usize,
+    lambda: f64,
+    delta: Decay,
+}
+
+impl Default for F2sa {
+    fn default() -> Self {
+        let steps = Steps::listed([5.0 / 7.0, 4.0 / 7.0, 4.0 / 7.0]);
+        Self { steps, inner: 10, lambda: 1.0, delta: Decay::of(0.1) }
+    }
+}
+
+impl Spelled for F2sa {
+    fn about(&self) -> About {
+        About {
+            name: "f2sa",
+            summary: "first-order, minima of f + lambda g and of g, lambda growing",
+            cost: "2 inner + 2 gradients, inner + 1 outer gradients",
+        }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let steps = self.steps.spell(visit);
+        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let lambda = visit.get("lambda", self.lambda, Range::POSITIVE, "the weight of g at first");
+        let delta = visit.get("delta", self.delta, Decay::RANGE, "by what it grows");
+        Ok(Self { steps, inner, lambda, delta })
+    }
+}
+
+impl<T: Element> SingleLoop<T> for F2sa {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn kept(&self, sizes: Sizes) -> Vec<Kept> {
+        vec![Kept::one("z", sizes.p), Kept::one("lambda", 1)]
+    }
+
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let (t, (y, x, [z, weight])) = (on.iteration(), at.parts()?);
+        let ([a, b], z, weight) = (self.steps.at(t), &mut z[0], &mut weight[0]);
+        if t == 0 {
+            z.copy_from_slice(y);
+            weight[0] = T::from_f64(self.lambda);
+        }
+        let lambda = weight[0].as_f64();
+        let [mut g, mut f] = on.oracle.vectors(y.len())?;
+        let mut g_x = on.oracle.take(x.len())?;
+        for _ in on.each(self.inner) {
+            let (i, j, o) = (on.inner(), on.inner(), on.outer());
+            on.gradient(i, [y, x], &mut g)?;
+            on.outer_gradients(o, [y, x], &mut f, x_bar)?;
+            add(y, -a * lambda, &g);
+            add(y, -a, &f);
+            on.gradient(j, [z, x], &mut g)?;
+            add(z, -b, &g);
+        }
+        let (o, i, j) = (on.outer(), on.inner(), on.inner());
+        on.outer_gradients(o, [y, x], &mut f, x_bar)?;
+        for (on_samples, w, sign) in [(i, &*y, lambda), (j, &*z, -lambda)] {
+            on.gradients(on_samples, [w, x], &mut g, &mut g_x)?;
+            add(x_bar, sign, &g_x);
+        }
+        weight[0] = T::from_f64(lambda + self.delta.at(t, 1.0 / 7.0));
+        on.give([g, f, g_x]);
+        Ok(())
+    }
+}
+
+/// F2SA-p.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct F2saP {
+    steps: Steps,
+    inner: usize,
+    nu: f64,
+    order: usize,
+}
+
+impl Default for F2saP {
+    fn default() -> Self {
+        Self { steps: Steps::listed([0.0; 3]), inner: 10, nu: 0.05, order: 2 }
+    }
+}
+
+impl Spelled for F2saP {
+    fn about(&self) -> About {
+        About {
+            name: "f2sa-p",
+            summary: "first-order, a difference of order p over minima of g + nu f",
+            cost: "2 inner + 2 gradients, p (inner + 1) outer gradients",
+        }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let steps = self.steps.spell(visit);
+        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let order = Range::new("1 or 2", |p| p == 1.0 || p == 2.0);
+        let nu = visit.get("nu", self.nu, Range::POSITIVE, "the share of f");
+        Ok(Self {
+            steps,
+            inner,
+            nu,
+            order: visit.get("p", self.order, order, "order of the difference"),
+        })
+    }
+}
+
+impl<T: Element> SingleLoop<T> for F2saP {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn kept(&self, sizes: Sizes) -> Vec<Kept> {
+        vec![Kept::one("y", sizes.p)]
+    }
+
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let (t, (w, x, [y])) = (on.iteration(), at.parts()?);
+        let ([a, _], y) = (self.steps.at(t), &mut y[0]);
+        if t == 0 {
+            y.copy_from_slice(w);
+        }
+        let [mut g, mut f] = on.oracle.vectors(w.len())?;
+        let [mut g_x, mut f_x] = on.oracle.vectors(x.len())?;
+        let other = if self.order == 2 { -self.nu } else { 0.0 };
+        for _ in on.each(self.inner) {
+            let (i, o) = (on.inner(), on.outer());
+            for (y, nu) in [(&mut *y, other), (&mut *w, self.nu)] {
+                on.gradient(i, [y, x], &mut g)?;
+                if nu != 0.0 {
+                    on.outer_gradients(o, [y, x], &mut f, &mut f_x)?;
+                    add(&mut g, nu, &f);
+                }
+                add(y, -a, &g);
+            }
+        }
+        let (i, o) = (on.inner(), on.outer());
+        let over = 1.0 / (self.nu - other);
+        x_bar.fill(T::zero());
+        for (y, nu, sign) in [(&*y, other, -over), (&*w, self.nu, over)] {
+            on.gradients(i, [y, x], &mut g, &mut g_x)?;
+            add(x_bar, sign, &g_x);
+            if nu != 0.0 {
+                on.outer_gradients(o, [y, x], &mut f, &mut f_x)?;
+                add(x_bar, sign * nu, &f_x);
+            }
+        }
+        on.give([g, f, g_x, f_x]);
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! FSLA (Li, Gu and Huang 2022): a step of `w`, a step of `v`, and a direction of `x` with a memory (STORM).
+//!
+//! ```text
+//! w' = w - s g_w(i)        v' = v - s (H(j) v - f_w(o)) at w'        D = f_x(o') - B(i')^T v' at (w', x)
+//! m <- D + (1 - eta) (m - D_old),  D_old by the same samples at (w, x_old, v)
+//! ```
+//!
+//! `m`, `v` and `x_old` start at zero, as in the field's benchmark. Cost: an inner gradient, a Hessian-vector product, three outer
+//! gradients, two mixed products. Memory: `5 p + 5 d` values. Steps and `eta` decay by 1/2.
+
+use hypertape_autodiff::{Element, axpy};
+
+use crate::error::Error;
+use crate::params::scale;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::steps::{Decay, Steps};
+use crate::spelling::{About, Range, Spelled, Visit};
+
+/// What is forgotten of a last direction.
+pub(super) const SHARE: Range =
+    Range::new("a share, such as 0.5 or 0.5/k^0.67", Range::UP_TO_ONE.holds);
+
+/// FSLA.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fsla {
+    /// Step sizes.
+    pub steps: Steps,
+    /// What is forgotten of the last direction; the step of `w` unless given.
+    pub forget: Option<Decay>,
+}
+
+impl Default for Fsla {
+    fn default() -> Self {
+        Self { steps: Steps::listed([0.5; 3]), forget: None }
+    }
+}
+
+impl Spelled for Fsla {
+    fn about(&self) -> About {
+        About {
+            name: "fsla",
+            summary: "a step of w, then of v, the direction of x with a memory",
+            cost: "a gradient, an HVP, 3 outer gradients, 2 mixed products",
+        }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let steps = self.steps.spell(visit);
+        let help = "what is forgotten of the last direction, the step of w unless given";
+        Ok(Self { steps, forget: visit.get("forget", self.forget, SHARE, help) })
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Fsla {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn kept(&self, Sizes { p, d, .. }: Sizes) -> Vec<Kept> {
+        vec![Kept::one("v", p), Kept::one("direction", d), Kept::one("old x", d)]
+    }
+
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let (t, (w, x, [v, direction, x_old])) = (on.iteration(), at.parts()?);
+        let ([a, b], v, direction) = (self.steps.at(t), &mut v[0], &mut direction[0]);
+        let keep = 1.0 - self.forget.unwrap_or(self.steps.inner).at(t, 0.5);
+        let [mut h, mut fw, mut w_old, mut v_old] = on.oracle.vectors(w.len())?;
+        let [mut fx, mut mixed] = on.oracle.vectors(x.len())?;
+        w_old.copy_from_slice(w);
+        v_old.copy_from_slice(v);
+        let i = on.inner();
+        on.gradient(i, [w, x], &mut h)?;
+        add(w, -a, &h);
+        let (j, o) = (on.inner(), on.outer());
+        on.hessian_product(j, [w, x], v, &mut h)?;
+        on.outer_gradients(o, [w, x], &mut fw, &mut fx)?;
+        add(v, -b, &h);
+        add(v, b, &fw);
+        let (o, i) = (on.outer(), on.inner());
+        // m <- (1 - eta) (m - D_old) + D
+        let points = [([&*w_old, &x_old[0]], &*v_old), ([&*w, x], &*v)];
+        for ((point, v), sign) in points.into_iter().zip([-1.0, 1.0]) {
+            on.outer_gradients(o, point, &mut fw, &mut fx)?;
+            on.mixed_product(i, point, v, &mut mixed)?;
+            axpy(&mut fx, -T::one(), &mixed);
+            add(direction, sign, &fx);
+            if sign < 0.0 {
+                scale(direction, T::from_f64(keep));
+            }
+        }
+        x_old[0].copy_from_slice(x);
+        x_bar.copy_from_slice(direction);
+        on.give([h, fw, w_old, v_old, fx, mixed]);
+        Ok(())
+    }
+}

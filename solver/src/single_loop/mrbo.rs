@@ -1,0 +1,102 @@
+//! MRBO (Yang, Ji and Liang 2021) and SUSTAIN (Khanduri et al. 2021): directions of `w` and `x` with a memory (STORM).
+//!
+//! ```text
+//! m_w <- g_w(i) + (1 - eta) (m_w - g_w(i) at the old point)
+//! m_x <- D + (1 - eta) (m_x - D_old)
+//! ```
+//!
+//! with `D = f_x(o) - B(i)^T u` and `D_old` by the same samples at the old point, `u` by a [series](Series): its sum (MRBO), or
+//! one random term (SUSTAIN). Memories and the old point start at zero, as in the field's benchmark. Cost: two inner gradients, two
+//! hypergradients of stocBiO. Memory: `8 p + 5 d` values, `6 p + 5 d` of a random term. Steps decay by 1/3, `eta` by 2/3.
+
+use hypertape_autodiff::{Element, axpy};
+
+use crate::error::Error;
+use crate::params::scale;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::fsla::SHARE;
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::series::{See, Series};
+use crate::single_loop::steps::{Decay, Steps};
+use crate::spelling::{About, Spelled, Visit};
+
+/// MRBO, or SUSTAIN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mrbo {
+    steps: Steps,
+    forget: Decay,
+    series: Series,
+}
+
+impl Mrbo {
+    /// MRBO.
+    pub fn mrbo() -> Self {
+        let third = 1.0 / 3.0;
+        let (steps, forget) = (Steps::listed([third, 0.0, third]), Decay::of(0.5));
+        Self { steps, forget, series: Series::listed(false) }
+    }
+
+    /// SUSTAIN.
+    pub fn sustain() -> Self {
+        Self { series: Series::listed(true), ..Self::mrbo() }
+    }
+}
+
+impl Spelled for Mrbo {
+    fn about(&self) -> About {
+        let (name, summary) = if self.series.single {
+            ("sustain", "the same, by one random term of the series")
+        } else {
+            ("mrbo", "w and x by directions with a memory, the system by a series")
+        };
+        About { name, summary, cost: "2 gradients, 2 outer gradients, up to 2 terms HVPs" }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let steps = self.steps.spell(visit);
+        let forget =
+            visit.get("forget", self.forget, SHARE, "what is forgotten of the last direction");
+        Ok(Self { steps, forget, series: self.series.spell(visit) })
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Mrbo {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn kept(&self, Sizes { p, d, .. }: Sizes) -> Vec<Kept> {
+        let directions = [Kept::one("direction of w", p), Kept::one("direction of x", d)];
+        directions.into_iter().chain([Kept::one("old w", p), Kept::one("old x", d)]).collect()
+    }
+
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let (t, (w, x, [of_w, of_x, w_old, x_old])) = (on.iteration(), at.parts()?);
+        let ([a, b], keep) = (self.steps.at(t), 1.0 - self.forget.at(t, 2.0 / 3.0));
+        let keep = T::from_f64(keep);
+        let [of_w, of_x] = [&mut of_w[0], &mut of_x[0]];
+        let (mut g, mut old) = (on.oracle.take(w.len())?, on.oracle.take(x.len())?);
+        let i = on.inner();
+        on.gradient(i, [&w_old[0], &x_old[0]], &mut g)?;
+        axpy(of_w, -T::one(), &g);
+        scale(of_w, keep);
+        on.gradient(i, [w, x], &mut g)?;
+        axpy(of_w, T::one(), &g);
+        let points = [[&w_old[0], &x_old[0]], [&*w, x]];
+        self.series.hypergradients(on, (b, See::Mixed(i)), points, [&mut old, x_bar])?;
+        axpy(of_x, -T::one(), &old);
+        scale(of_x, keep);
+        axpy(of_x, T::one(), x_bar);
+        w_old[0].copy_from_slice(w);
+        x_old[0].copy_from_slice(x);
+        add(w, -a, of_w);
+        x_bar.copy_from_slice(of_x);
+        on.give([g, old]);
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Hypergradients `f_x - B^T u`, `u` near `H^-1 f_w`, by a Neumann series whose factors `I - eta H` see mini-batches of their own.
+//!
+//! ```text
+//! sum:     u = eta sum_{q = 0..terms} (I - eta H(j_q)) .. (I - eta H(j_1)) f_w        (Ji, Yang and Liang 2021)
+//! single:  u = terms eta (I - eta H(j_p)) .. (I - eta H(j_1)) f_w,  p < terms drawn   (Ghadimi and Wang 2018)
+//! ```
+//!
+//! The sum has `terms + 1` terms, as its source has. Several points share all samples, as recursive directions ask for.
+
+use hypertape_autodiff::{Element, axpy};
+
+use crate::draw::Draw;
+use crate::error::Error;
+use crate::params::scale;
+use crate::single_loop::sampled::{Sampled, add};
+use crate::spelling::{Range, Visit};
+
+/// A series, with `terms` factors at most, and whether one of its terms is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Series {
+    pub(super) terms: usize,
+    pub(super) single: bool,
+}
+
+/// Which samples a hypergradient sees.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum See {
+    /// Mini-batches, each drawn when it is needed.
+    Drawn,
+    /// The same, but this one for the mixed product.
+    Mixed(Draw),
+    /// All samples.
+    All,
+}
+
+impl Series {
+    /// Ten factors, as the field's benchmark has them.
+    pub(super) const fn listed(single: bool) -> Self {
+        Self { terms: 10, single }
+    }
+
+    pub(super) fn spell(self, visit: &mut Visit) -> Self {
+        let help =
+            if self.single { "terms that one is drawn of" } else { "factors of the last term" };
+        Self { terms: visit.get("terms", self.terms, Range::ONE_OR_MORE, help), ..self }
+    }
+
+    /// Writes the hypergradient at each point `[w, x]`, of the last of which the outer loss is told.
+    pub(super) fn hypergradients<T: Element, const N: usize>(
+        self,
+        on: &mut Sampled<T>,
+        (eta, see): (f64, See),
+        points: [[&[T]; 2]; N],
+        out: [&mut [T]; N],
+    ) -> Result<(), Error> {
+        let (p, d) = (points[0][0].len(), points[0][1].len());
+        let mut u: [Vec<T>; N] = on.oracle.vectors(p)?;
+        let mut sums = if self.single { None } else { Some(on.oracle.vectors::<N>(p)?) };
+        let (mut h, mut mixed) = (on.oracle.take(p)?, on.oracle.take(d)?);
+        let all = matches!(see, See::All);
+        let o = if all { on.all() } else { on.outer() };
+        for k in 0..N {
+            on.outer_gradients(o, points[k], &mut u[k], out[k])?;
+        }
+        for (sum, u) in sums.iter_mut().flatten().zip(&u) {
+            sum.copy_from_slice(u);
+        }
+        let factors = if self.single { on.number(self.terms) } else { self.terms };
+        for _ in on.each(factors) {
+            let j = if all { on.all() } else { on.inner() };
+            for k in 0..N {
+                on.hessian_product(j, points[k], &u[k], &mut h)?;
+                add(&mut u[k], -eta, &h);
+                if let Some(sums) = &mut sums {
+                    axpy(&mut sums[k], T::one(), &u[k]);
+                }
+            }
+        }
+        let weight = if self.single { self.terms as f64 * eta } else { eta };
+        let i = match see {
+            See::Drawn => on.inner(),
+            See::Mixed(i) => i,
+            See::All => on.all(),
+        };
+        for k in 0..N {
+            let solution = sums.as_mut().map_or(&mut u[k], |sums| &mut sums[k]);
+            scale(solution, T::from_f64(weight));
+            on.mixed_product(i, points[k], solution, &mut mixed)?;
+            axpy(out[k], -T::one(), &mixed);
+        }
+        on.give(u.into_iter().chain(sums.into_iter().flatten()).chain([h, mixed]));
+        Ok(())
+    }
+}

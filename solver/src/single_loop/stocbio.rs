@@ -1,0 +1,109 @@
+//! Algorithms whose linear system starts afresh in each iteration, solved by a [series](Series):
+//!
+//! | algorithm | source | iteration | powers |
+//! |---|---|---|---|
+//! | stocBiO | Ji, Yang and Liang 2021 | `inner` steps of `w`; the sum; `x` | 0, 0, 0 |
+//! | BSA | Ghadimi and Wang 2018 | a term drawn; `x`; `inner` steps of `w` | 1/2, 0, 1/2 |
+//! | TTSA | Hong, Wai, Wang and Yang 2023 | a step of `w`; a term drawn, the mixed product on the same mini-batch; `x` | 2/5, 0, 3/5 |
+//!
+//! BSA's steps of `w` come after that of `x`: those of iteration `k` are the first that iteration `k + 1` does.
+//! Cost: the steps; an outer gradient, `terms` Hessian-vector products (half as many in the mean of one that is drawn), a mixed
+//! product. Memory: `3 p + d` values, `2 p + d` of one that is drawn.
+
+use hypertape_autodiff::Element;
+
+use crate::error::Error;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::amigo::INNER;
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::series::{See, Series};
+use crate::single_loop::steps::Steps;
+use crate::spelling::{About, Range, Spelled, Visit};
+
+/// The three of them, which differ in [`iterate`](SingleLoop::iterate) alone.
+macro_rules! by_series {
+    ($($(#[$doc:meta])* $algorithm:ident: $name:literal, $summary:literal, $powers:expr,
+        $single:literal, $inner:literal, $iterate:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $algorithm {
+            steps: Steps,
+            /// Steps of `w` in an iteration.
+            inner: usize,
+            series: Series,
+        }
+
+        impl Default for $algorithm {
+            fn default() -> Self {
+                let (steps, series) = (Steps::listed($powers), Series::listed($single));
+                Self { steps, inner: $inner, series }
+            }
+        }
+
+        impl Spelled for $algorithm {
+            fn about(&self) -> About {
+                let cost = "steps of w, an outer gradient, up to terms HVPs";
+                About { name: $name, summary: $summary, cost }
+            }
+
+            fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+                let steps = self.steps.spell(visit);
+                let inner = match self.inner {
+                    _ if $inner == 1 => 1,
+                    inner => visit.get("inner", inner, Range::ONE_OR_MORE, INNER),
+                };
+                Ok(Self { steps, inner, series: self.series.spell(visit) })
+            }
+        }
+
+        impl<T: Element> SingleLoop<T> for $algorithm {
+            fn steps(&self) -> Steps {
+                self.steps
+            }
+
+            fn kept(&self, _: Sizes) -> Vec<Kept> {
+                Vec::new()
+            }
+
+            fn iterate(
+                &self,
+                on: &mut Sampled<T>,
+                at: &mut Moving<T>,
+                x_bar: &mut [T],
+            ) -> Result<(), Error> {
+                let (t, (w, x, [])) = (on.iteration(), at.parts()?);
+                let iterate: fn(&Self, &mut Sampled<T>, usize, &mut [T], &[T]) -> Result<See, Error> = $iterate;
+                let see = iterate(self, on, t, w, x)?;
+                let eta = self.steps.at(t)[1];
+                self.series.hypergradients(on, (eta, see), [[w, x]], [x_bar])
+            }
+        }
+    )*};
+}
+
+by_series! {
+    /// stocBiO.
+    Stocbio: "stocbio", "steps of w, then a Neumann series of mini-batches, then x", [0.0; 3], false, 10,
+    |this, on, t, w, x| {
+        on.descend(w, x, (this.inner, this.steps.at(t)[0]), false)?;
+        Ok(See::Drawn)
+    };
+    /// BSA.
+    Bsa: "bsa", "x by one random term of such a series, then steps of w", [0.5, 0.0, 0.5], true, 10,
+    |this, on, t, w, x| {
+        if t > 0 || on.rehearses() {
+            let lr = this.steps.at(t.saturating_sub(1))[0];
+            on.descend(w, x, (this.inner, lr), false)?;
+        }
+        Ok(See::Drawn)
+    };
+    /// TTSA.
+    Ttsa: "ttsa", "a step of w, x by one random term of such a series", [0.4, 0.0, 0.6], true, 1,
+    |this, on, t, w, x| {
+        let (i, mut g) = (on.inner(), on.oracle.take(w.len())?);
+        on.gradient(i, [w, x], &mut g)?;
+        add(w, -this.steps.at(t)[0], &g);
+        on.oracle.give(g);
+        Ok(See::Mixed(i))
+    };
+}

@@ -1,0 +1,105 @@
+//! VRBO (Yang, Ji and Liang 2021): directions that add what has changed (SARAH), all samples every period, a step of `x` and then
+//! some of `w`, in each of which both directions go on.
+//!
+//! ```text
+//! every period:  d_w = g_w of all        d_x = f_x - B^T u of all, u by the sum of a series
+//! x <- x - r d_x
+//! inner times:   d_w += g_w(i; w) - g_w(i; w_old)    d_x += D(w) - D(w_old)    w_old = w    w <- w - a d_w
+//! ```
+//!
+//! with `D` by the same samples at both, the mixed product by `i` too; `w_old` stays from one iteration to the next. The steps of `w` come after that of `x`: those of iteration `k` are the first that
+//! iteration `k + 1` does. Cost: `2 inner` inner gradients and hypergradients of stocBiO. Memory: `9 p + 4 d` values.
+
+use hypertape_autodiff::{Element, axpy};
+
+use crate::error::Error;
+use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
+use crate::single_loop::amigo::INNER;
+use crate::single_loop::directions::period;
+use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::series::{See, Series};
+use crate::single_loop::steps::Steps;
+use crate::spelling::{About, Range, Spelled, Visit};
+
+/// VRBO.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vrbo {
+    steps: Steps,
+    inner: usize,
+    series: Series,
+    period: Option<usize>,
+}
+
+impl Default for Vrbo {
+    fn default() -> Self {
+        let series = Series::listed(false);
+        Self { steps: Steps::listed([0.0; 3]), inner: 10, series, period: None }
+    }
+}
+
+impl Spelled for Vrbo {
+    fn about(&self) -> About {
+        About {
+            name: "vrbo",
+            summary: "x, then steps of w, directions that add what has changed, all samples every period",
+            cost: "2 inner gradients, outer gradients and terms HVPs for each step of w",
+        }
+    }
+
+    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
+        let (steps, series) = (self.steps.spell(visit), self.series.spell(visit));
+        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let help = "iterations from one use of all samples to the next, half the number of mini-batches unless given";
+        let period = visit.get("period", self.period, Range::ONE_OR_MORE, help);
+        Ok(Self { steps, inner, series, period })
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Vrbo {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn kept(&self, Sizes { p, d, .. }: Sizes) -> Vec<Kept> {
+        let directions = [Kept::one("direction of w", p), Kept::one("direction of x", d)];
+        directions.into_iter().chain([Kept::one("old w", p)]).collect()
+    }
+
+    fn iterate(
+        &self,
+        on: &mut Sampled<T>,
+        at: &mut Moving<T>,
+        x_bar: &mut [T],
+    ) -> Result<(), Error> {
+        let (t, sizes, (w, x, [of_w, of_x, old])) = (on.iteration(), on.sizes(), at.parts()?);
+        let [of_w, of_x, old] = [&mut of_w[0], &mut of_x[0], &mut old[0]];
+        let (mut g, mut before) = (on.oracle.take(w.len())?, on.oracle.take(x.len())?);
+        let steps = if t > 0 || on.rehearses() { self.inner } else { 0 };
+        let [a, b] = self.steps.at(t.saturating_sub(1));
+        if t == 0 {
+            old.copy_from_slice(w);
+        }
+        for _ in on.each(steps) {
+            let i = on.inner();
+            for (w, sign) in [(&*w, 1.0), (&*old, -1.0)] {
+                on.gradient(i, [w, x], &mut g)?;
+                add(of_w, sign, &g);
+            }
+            let points = [[&*old, x], [w, x]];
+            self.series.hypergradients(on, (b, See::Mixed(i)), points, [&mut before, x_bar])?;
+            axpy(of_x, T::one(), x_bar);
+            axpy(of_x, -T::one(), &before);
+            old.copy_from_slice(w);
+            add(w, -a, of_w);
+        }
+        if t.is_multiple_of(self.period.unwrap_or(period(sizes))) || on.rehearses() {
+            let all = on.all();
+            on.gradient(all, [w, x], of_w)?;
+            let eta = self.steps.at(t)[1];
+            self.series.hypergradients(on, (eta, See::All), [[w, x]], [of_x])?;
+        }
+        x_bar.copy_from_slice(of_x);
+        on.give([g, before]);
+        Ok(())
+    }
+}

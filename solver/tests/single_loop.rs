@@ -1,0 +1,361 @@
+//! Algorithms of one loop: a published table, closed forms, agreement with each other, states, bytes, refusals.
+
+use std::ops::ControlFlow::Continue;
+
+use hypertape_autodiff::{Array, List, Shape};
+use hypertape_solver::single_loop::Chance;
+use hypertape_solver::{
+    Bilevel, Draw, Estimator, InnerLoop, Joint, Level, Named, Oracle, Params, Registry, Rows, Run,
+    RunState, Samples, SingleLoop,
+};
+
+/// bilevel 4.3: two samples a level, or their means.
+struct Two {
+    mean: bool,
+}
+
+type InnerSample = ([f64; 4], [f64; 4], [f64; 4], [f64; 2]);
+const INNER: [InnerSample; 2] = [
+    ([2.0, 0.5, 0.5, 1.0], [1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.5], [1.0, -1.0]),
+    ([1.0, -0.2, -0.2, 1.5], [0.5, 0.1, 0.1, 2.0], [0.5, 0.2, -0.1, 1.0], [-0.5, 0.3]),
+];
+type OuterSample = ([f64; 4], [f64; 4], [f64; 4], [f64; 2], [f64; 2]);
+const OUTER: [OuterSample; 2] = [
+    ([1.0, 0.0, 0.0, 2.0], [0.4, 0.0, 0.0, 0.2], [0.2, 0.0, 0.1, -0.3], [0.5, 0.0], [0.1, -0.1]),
+    ([1.5, 0.3, 0.3, 0.5], [0.1, 0.0, 0.0, 0.3], [0.0, 0.1, 0.0, 0.0], [-1.0, 0.2], [0.0, 0.2]),
+];
+
+fn form<'a, A: Array<'a, Elem = f64>>(a: A, matrix: &'a [f64; 4], b: A) -> A {
+    a.dot(a.constant(Shape::new(2, 2), matrix).matmul(b))
+}
+
+fn linear<'a, A: Array<'a, Elem = f64>>(a: A, vector: &'a [f64; 2]) -> A {
+    a.dot(a.constant(Shape::column(2), vector))
+}
+
+/// The mean over the samples that are seen.
+fn seen<'a, A: Array<'a, Elem = f64>>(draw: Draw, sample: impl Fn(usize) -> A) -> A {
+    match draw.samples {
+        Samples::Batch(i) => sample(usize::try_from(i).unwrap()),
+        _ => (sample(0) + sample(1)) * 0.5,
+    }
+}
+
+impl Bilevel<f64> for Two {
+    fn start(&self) -> Params<f64> {
+        Params::new().with("x", Shape::column(2), [0.5, 0.25])
+    }
+    fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        List::from_slice(&[x[0].constant(Shape::column(2), &[1.0, -1.0])])
+    }
+    fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
+        let (w, x) = (w[0], x[0]);
+        seen(draw, |i| {
+            let (a, b, c, l) = &INNER[i];
+            form(w, a, w) * 0.5 + form(x, b, x) * 0.5 + form(x, c, w) + linear(w, l)
+        })
+    }
+    fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
+        let (w, x) = (w[0], x[0]);
+        seen(draw, |i| {
+            let (f, h, k, b, e) = &OUTER[i];
+            form(w, f, w) * 0.5 + form(x, h, x) * 0.5 + form(x, k, w) + linear(w, b) + linear(x, e)
+        })
+    }
+    fn mini_batches(&self, _: Level) -> usize {
+        if self.mean { 1 } else { 2 }
+    }
+    fn samples(&self, draw: Draw) -> usize {
+        if matches!(draw.samples, Samples::Batch(_)) { 1 } else { 2 }
+    }
+}
+
+/// Mini-batches in turn at each level; coins and directions as they are listed.
+#[derive(Debug)]
+struct InTurn {
+    drawn: [usize; 2],
+    coins: std::vec::IntoIter<f64>,
+    directions: std::vec::IntoIter<[f64; 2]>,
+}
+
+impl InTurn {
+    fn new(coins: &[f64]) -> Self {
+        let directions = [[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]].repeat(3);
+        let coins = coins.to_vec().into_iter();
+        Self { drawn: [0; 2], coins, directions: directions.into_iter() }
+    }
+}
+
+impl Chance for InTurn {
+    fn uniform(&mut self, draw: Draw) -> f64 {
+        let place = match draw.level {
+            Level::Inner => 0,
+            Level::Outer => 1,
+            _ => return self.coins.next().unwrap_or(0.5),
+        };
+        self.drawn[place] += 1;
+        if self.drawn[place].is_multiple_of(2) { 0.75 } else { 0.25 }
+    }
+    fn normals(&mut self, _: Draw, count: usize, tell: &mut dyn FnMut(usize, f64)) {
+        let direction = self.directions.next().unwrap();
+        (0..count).for_each(|place| tell(place, direction[place]));
+    }
+}
+
+/// `w` and `x` after three iterations of `text`; `w` one later where its steps come after those of `x`.
+fn three(text: &str, coins: &[f64]) -> [f64; 4] {
+    let algorithm: Box<dyn SingleLoop<f64>> = text.parse().unwrap();
+    let mut joint = Joint::from(algorithm).by(InTurn::new(coins));
+    let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+    let mut state = RunState::new(vec![0.5, 0.25]);
+    let go = |joint: &mut Joint<f64>, oracle: &mut _, state: &mut _, iterations| {
+        let run = Run::new(InnerLoop::new(1, 1.0).unwrap(), joint.outer(), iterations, 0);
+        run.go_on(oracle, joint, state, |_, _| Continue(())).unwrap();
+    };
+    go(&mut joint, &mut oracle, &mut state, 3);
+    let x = state.x.clone();
+    if text.starts_with("bsa") || text.starts_with("vrbo") {
+        go(&mut joint, &mut oracle, &mut state, 4);
+    }
+    let w = joint.w();
+    [w[0], w[1], x[0], x[1]]
+}
+
+#[test]
+#[rustfmt::skip]
+fn the_published_table() {
+    // Terms drawn: 2, 0, 1 of 3.
+    let terms = [2.5 / 3.0, 0.5 / 3.0, 1.5 / 3.0];
+    let table: [(&str, &[f64], [f64; 4]); 16] = [
+        ("soba:step=0.1", &[], [0.522304713380672, -0.723991779179611, 0.439513780261593, 0.161194977817335]),
+        ("saba:step=0.1", &[], [0.40735375, -0.59915375, 0.4452255, 0.10881375]),
+        ("srba:step=0.1,period=2", &[], [0.4986426875, -0.656952, 0.45904, 0.150731625]),
+        ("spaba:step=0.1,restart=0.5", &[0.9, 0.1], [0.4986426875, -0.656952, 0.45904, 0.150731625]),
+        ("ma-soba:step=0.1,theta=0.5", &[], [0.52349067466447, -0.724132879995003, 0.421268668788131, 0.163595803496119]),
+        ("amigo:step=0.1,inner=2", &[], [0.169654086619129, -0.435280348242878, 0.467885635035812, 0.135998058273398]),
+        ("stocbio:step=0.1,inner=2,terms=3", &[], [0.188138840674797, -0.443547411608864, 0.433301390786164, 0.101070140436546]),
+        ("bsa:step=0.1,inner=2,terms=3", &terms, [0.308230645381121, -0.525852074135269, 0.46735544155819, 0.141999698821597]),
+        ("ttsa:step=0.1,terms=3", &terms, [0.500487619729848, -0.710303528751305, 0.480439725169297, 0.16527988011897]),
+        ("fsla:step=0.1", &[], [0.517283647278876, -0.726630207538147, 0.522151084718184, 0.188973796273721]),
+        ("mrbo:step=0.1,terms=3", &[], [0.438572769671665, -0.740634917604892, 0.487500533173994, 0.0962988750413141]),
+        ("sustain:step=0.1,terms=3", &terms, [0.496186043176024, -0.779010354375745, 0.467346800001602, 0.114432687432744]),
+        ("vrbo:step=0.1,inner=2,terms=3,period=2", &[], [0.217271223276034, -0.385439576252086, 0.468625507958103, 0.101948223886469]),
+        ("f2sa:step=0.01,inner=2", &[], [0.838366753644177, -0.899074183822624, 0.473654496941321, 0.235982036174818]),
+        ("bome:step=0.1,inner=2", &[], [0.75592384375, -0.7298433125, 0.4353375625, 0.16422384375]),
+        ("pzobo:step=0.1,inner=2,directions=3", &[], [0.169667083802165, -0.421433033948413, 0.457824317794586, 0.167467532114428]),
+    ];
+    let mut wrong = Vec::new();
+    for (text, coins, expected) in table {
+        let found = three(text, coins);
+        let gap = found.iter().zip(expected).map(|(f, e)| (f - e).abs()).fold(0.0, f64::max);
+        // Half a unit of the fifteenth digit, and some roundings.
+        if gap > 1e-15 {
+            wrong.push(format!("{text}: {gap:.1e} {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every algorithm as it is listed, with a step size.
+fn all() -> impl Iterator<Item = Joint<f64>> {
+    let names: Vec<_> = Registry::<f64>::default()
+        .algorithms
+        .lines()
+        .iter()
+        .map(|line| line.about().name)
+        .collect();
+    names.into_iter().map(|name| {
+        let settings = if name == "pnpbo" { ",x=saga,v=storm,w=page" } else { "" };
+        let text = format!("{name}:step=0.05{settings}");
+        Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap())
+    })
+}
+
+/// A run of so many iterations, from `state` on.
+fn go_on(
+    joint: &mut Joint<f64>,
+    oracle: &mut Oracle<f64>,
+    state: &mut RunState<f64>,
+    until: usize,
+) {
+    let run = Run::new(InnerLoop::new(1, 1.0).unwrap(), joint.outer(), until, 5);
+    run.go_on(oracle, joint, state, |_, _| Continue(())).unwrap();
+}
+
+#[test]
+fn differences_of_minima_approach_the_hypergradient() {
+    // bilevel 4.3, its mean problem at x0: the hypergradient of the limit, and what differences of order p give of it.
+    let limit = [0.481_539_677_206_095_3, -0.117_588_343_067_780_49];
+    let known = [
+        [0.469_831_588_309_584, -0.106_440_553_713_503],
+        [0.482_043_905_412_726, -0.118_135_322_361_03],
+    ];
+    let direction = |p: usize, nu: f64| {
+        let text = format!("f2sa-p:step=0.5,inner=400,nu={nu:?},p={p}");
+        let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let mut oracle = Oracle::new(Two { mean: true }).unwrap();
+        let (inner, mut found) = (InnerLoop::new(1, 1.0).unwrap(), [0.0; 2]);
+        joint.estimate(&mut oracle, &inner, &[0.5, 0.25], Draw::new(0, 0), &mut found).unwrap();
+        found
+    };
+    let gap = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).abs().max((a[1] - b[1]).abs());
+    for (p, known) in [1, 2].into_iter().zip(known) {
+        let found = direction(p, 0.05);
+        // Roundings of the minima, over nu.
+        assert!(gap(found, known) < 2e-14, "{p}: {found:?} {known:?}");
+        let [once, half] = [0.05, 0.025].map(|nu| gap(direction(p, nu), limit));
+        // Error over nu^p, up to the next order.
+        let ratio = once / half / [2.0, 4.0][p - 1];
+        assert!((ratio - 1.0).abs() < 0.02, "{p}: {ratio}");
+    }
+}
+
+#[test]
+fn every_algorithm_reaches_the_solution() {
+    // bilevel 4.3: the mean problem's optimum, to which all samples at once lead.
+    let optimum = [-0.535_162_836_868_377_2, 0.333_211_827_405_751_95];
+    for text in [
+        "soba:step=0.3/k^0,outer=0.3/k^0",
+        "ma-soba:step=0.3/k^0,outer=0.3/k^0,theta=0.5",
+        "saba:step=0.3",
+        "srba:step=0.3",
+        "spaba:step=0.3",
+        "pnpbo:step=0.3,theta=0.5",
+        "pnpbo:step=0.3,theta=0.5,w=sgd,v=storm,x=sgd",
+        "amigo:step=0.3",
+        "stocbio:step=0.3,terms=100",
+        "fsla:step=0.3/k^0,outer=0.3/k^0",
+        "mrbo:step=0.3/k^0,outer=0.3/k^0,terms=100",
+        "vrbo:step=0.3,terms=100",
+    ] {
+        let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let mut oracle = Oracle::new(Two { mean: true }).unwrap();
+        let mut state = RunState::new(vec![0.5, 0.25]);
+        go_on(&mut joint, &mut oracle, &mut state, 600);
+        for (found, known) in state.x.iter().zip(optimum) {
+            assert!((found - known).abs() < 1e-9, "{text}: {:?} {optimum:?}", state.x);
+        }
+    }
+    // By mini-batches only variance reduction arrives.
+    for (text, arrives) in [
+        ("soba:step=0.1/k^0,outer=0.1/k^0", false),
+        ("saba:step=0.1", true),
+        ("srba:step=0.1,period=4", true),
+    ] {
+        let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+        let mut state = RunState::new(vec![0.5, 0.25]);
+        go_on(&mut joint, &mut oracle, &mut state, 4000);
+        let gap = state.x.iter().zip(optimum).map(|(x, o)| (x - o).abs()).fold(0.0, f64::max);
+        assert_eq!(gap < 1e-9, arrives, "{text}: {gap:.1e}");
+        assert!(gap < 0.3, "{text}: {gap:.1e}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_bit_for_bit_from_any_iteration() {
+    for (name, cut) in all().map(|joint| joint.name()).zip((1..11).cycle()) {
+        let joint = || Joint::from(name.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+        let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+        let mut once = RunState::new(vec![0.5, 0.25]);
+        go_on(&mut joint(), &mut oracle, &mut once, 12);
+        let mut twice = RunState::new(vec![0.5, 0.25]);
+        go_on(&mut joint(), &mut oracle, &mut twice, cut);
+        // Another process has another algorithm.
+        go_on(&mut joint(), &mut oracle, &mut twice, 12);
+        twice.elapsed = once.elapsed;
+        assert_eq!(once, twice, "{name} cut at {cut}");
+        let names = once.estimator.names();
+        assert_eq!(names[0], "w");
+        if name.starts_with("saba") {
+            let tables = ["gw", "hv", "bv", "fw", "fx"]
+                .map(|name| once.estimator.get(name).map(<[f64]>::len));
+            assert_eq!(tables, [Some(4); 5], "two mini-batches of two values each");
+        }
+    }
+}
+
+#[test]
+fn bytes_are_those_predicted_and_tables_are_charged() {
+    for mut joint in all() {
+        let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+        let (inner, x, mut d) = (InnerLoop::new(1, 1.0).unwrap(), [0.5, 0.25], [0.0; 2]);
+        let predicted = joint.predict(&mut oracle, &inner, &x, Draw::new(0, 0)).unwrap();
+        let mut most = 0;
+        for t in 0..50 {
+            let found = joint.estimate(&mut oracle, &inner, &x, Draw::new(0, t), &mut d).unwrap();
+            most = most.max(found.cost.bytes_measured);
+        }
+        assert_eq!(most, predicted, "{}", joint.name());
+        oracle.set_memory(Some(predicted - 1));
+        let error = joint.estimate(&mut oracle, &inner, &x, Draw::new(0, 50), &mut d).unwrap_err();
+        assert!(error.to_string().starts_with("memory: "), "{error}");
+    }
+}
+
+#[test]
+fn records_are_thinned_and_nothing_is_lost() {
+    let run = |record_every| {
+        let mut joint = all().next().unwrap();
+        let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+        let inner = InnerLoop::new(1, 1.0).unwrap();
+        let run = Run { record_every, ..Run::new(inner, joint.outer(), 10, 5) };
+        let (mut x, mut points) = ([0.5, 0.25], Vec::new());
+        let records = run.go(&mut oracle, &mut joint, &mut x, |record, x| {
+            points.push((record.iteration, x.to_vec()));
+            Continue(())
+        });
+        (records.unwrap(), x, points)
+    };
+    let ((each, x, points), (some, same, few)) = (run(1), run(4));
+    assert_eq!(x, same);
+    assert_eq!(few.iter().map(|(k, _)| *k).collect::<Vec<_>>(), [0, 4, 8]);
+    assert!(few.iter().all(|(k, x)| points[*k].1 == *x), "the point that a record is about");
+    for (record, k) in some.iter().zip([0, 4, 8]) {
+        assert_eq!((record.loss, record.gradient_norm), (each[k].loss, each[k].gradient_norm));
+        let cost = each[k..10.min(k + 4)].iter().map(|record| record.cost.samples).sum::<u64>();
+        assert_eq!(record.cost.samples, cost);
+    }
+    // A mini-batch of each level, one sample each.
+    assert_eq!(each[0].cost.samples, 2);
+    assert_eq!((each[0].cost.hvps, each[0].cost.mixed, each[0].cost.outer_gradients), (1, 1, 1));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_a_line() {
+    for (text, why) in [
+        ("soba", "soba needs step, for example soba:step=0.1"),
+        (
+            "soba:step=0.1/k",
+            "step of soba: found 0.1/k, expected a positive size, such as 0.1 or 0.1/k^0.5",
+        ),
+        (
+            "soba:step=0.1/k^-1",
+            "step of soba: found 0.1/k^-1, expected a positive size, such as 0.1 or 0.1/k^0.5",
+        ),
+        ("soba:step=0.1,ratio=2,outer=0.1", "soba: expected ratio or outer, not both"),
+        (
+            "soba:step=0.1,period=2",
+            "unknown setting 'period' of soba: expected one of step, linear, ratio, outer",
+        ),
+        ("sobo:step=0.1", "unknown algorithm 'sobo': did you mean soba?"),
+        (
+            "spaba:step=0.1,restart=0",
+            "restart of spaba: found 0, expected a probability above 0 and at most 1",
+        ),
+        ("f2sa-p:step=0.1,p=3", "p of f2sa-p: found 3, expected 1 or 2"),
+    ] {
+        assert_eq!(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap_err().to_string(), why);
+    }
+    let mut saba = Joint::from("saba:step=0.1".parse::<Box<dyn SingleLoop<f64>>>().unwrap());
+    let alien = Params::new().with("w", Shape::column(3), [1.0; 3]);
+    saba.set_state(&alien).unwrap();
+    let mut oracle = Oracle::new(Two { mean: false }).unwrap();
+    let inner = InnerLoop::new(1, 1.0).unwrap();
+    let error = saba.estimate(&mut oracle, &inner, &[0.5, 0.25], Draw::new(0, 0), &mut [0.0; 2]);
+    let text = error.unwrap_err().to_string();
+    assert!(
+        text.starts_with("the state of saba:step=0.1: found [w 3x1], expected [w 2x1, v 1x2, "),
+        "{text}"
+    );
+}
