@@ -49,7 +49,7 @@ impl Differentiable<f64> for At<'_> {
         };
         let inputs: Vec<A> = sources.iter().map(input).collect();
         // None where an operation failed, which the arena tells.
-        graph.eval(&inputs, &[], Window::ALL).first().copied().unwrap_or(x[0])
+        graph.eval(x[0], &inputs, &[], Window::ALL).first().copied().unwrap_or(x[0])
     }
 }
 

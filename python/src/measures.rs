@@ -102,7 +102,7 @@ fn hypergradient<'py, T: Number>(
             let bytes = estimator.predict(oracle, &inner, &x, draw)?;
             Ok((gradient, estimate, bytes, named(&*estimator)))
         })?;
-    let Estimate { loss, sensitivity, growth, .. } = estimate;
+    let Estimate { loss, soundness, .. } = estimate;
     let told = PyDict::new(py);
     told.set_item("gradient", array(py, &gradient))?;
     told.set_item("loss", loss.as_f64())?;
@@ -111,10 +111,10 @@ fn hypergradient<'py, T: Number>(
     told.set_item("cost", spent)?;
     told.set_item("estimator", estimator.0)?;
     told.set_item("schedule", estimator.1)?;
-    told.set_item("sensitivity", sensitivity)?;
-    told.set_item("growth", growth)?;
-    told.set_item("warnings", estimate.warnings())?;
-    told.set_item("report", report(py, &estimate.soundness())?)?;
+    told.set_item("sensitivity", soundness.sensitivity)?;
+    told.set_item("growth", soundness.growth)?;
+    told.set_item("warnings", soundness.warnings())?;
+    told.set_item("report", report(py, &soundness)?)?;
     Ok(told)
 }
 

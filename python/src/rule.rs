@@ -126,7 +126,7 @@ impl<T: Number> InnerRule<T> for Rule {
         let inputs: List<A> = self.0.sources[step.array].iter().map(input).collect();
         let index = u32::try_from(step.index).unwrap_or(u32::MAX);
         let lists = graph.lists().iter().map(|_| state[0].indices(1, |_| index));
-        let next = graph.eval(&inputs, &lists.collect::<List<_>>(), Window::ALL);
+        let next = graph.eval(state[0], &inputs, &lists.collect::<List<_>>(), Window::ALL);
         if next.is_empty() {
             // An operation failed, which the arena tells.
             return state.into();

@@ -270,7 +270,7 @@ impl<T: Element> Run<T> {
             } else if every > 1 {
                 point.clone_from(&state.x);
             }
-            let mut stop = brief && flags.iter().any(|flag| flag.load(Ordering::Relaxed));
+            let mut stop = brief && asked.iter().any(|stop| stop());
             let whole = (iteration + 1).is_multiple_of(every) || iteration + 1 == until;
             if whole || stop || end.is_some() {
                 let x = if every > 1 { &point } else { &state.x };
