@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import log_expit, unary
+from .elementwise import gammaln as _gammaln, log_expit, unary
 from .reducing import over
 from .shaping import reshape
 from .trace import Traced, call, never, proxies, refuse, two
@@ -67,7 +67,7 @@ def erf(x: Any) -> Any:
     return np.vectorize(of, otypes=[float])(x)
 
 
-@_traced(_entries("lgamma"))
+@_traced(lambda trace, x: _gammaln(trace.lift(x)))
 def gammaln(x: Any) -> Any:
     """``ln |Gamma(x)|`` of each entry."""
     from math import lgamma

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
 from .trace import Node, Trace, Traced, refuse, two
 
 SMALL = 16
@@ -164,12 +163,6 @@ class Graph:
 
     def _xlogy(self, node: Node, of: list[int]) -> int:
         return self._push("passed", [of[0], self._push("ln", [of[1]])])
-
-    def _lgamma(self, node: Node, of: list[int]) -> int:
-        raise InputError("gammaln cannot be traced: this version of hypertape has no such operation")
-
-    def _solve(self, node: Node, of: list[int]) -> int:
-        raise InputError("np.linalg.solve cannot be traced: this version of hypertape has no such operation")
 
 
 def _needed(trace: Trace, outputs: list[int]) -> set[int]:

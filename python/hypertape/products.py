@@ -177,28 +177,9 @@ def norm(trace: Trace, x: Any, ord: Any = None, axis: Axis = None, keepdims: boo
     return power(total(size if ord == 1 else power(size, p), axes, keepdims), constant(trace, 1.0 / float(ord)))
 
 
-def square(a: Traced, what: str) -> Traced:
-    if a.ndim != 2 or a.shape[0] != a.shape[1]:
-        raise refuse(what, f"found a matrix of shape {a.shape}, expected a square one")
-    return a
-
-
-@implements(np.linalg.solve)
-def solve(trace: Trace, a: Any, b: Any) -> Traced:
-    matrix, right = square(trace.lift(a), "np.linalg.solve"), trace.lift(b)
-    if not right.shape or right.shape[0] != matrix.shape[0]:
-        raise refuse("np.linalg.solve", f"shapes {matrix.shape} and {right.shape} do not fit")
-    return Traced(trace, right.shape, trace.node("solve", (matrix.node, right.node), two(right.shape)))
-
-
-@implements(np.linalg.inv)
-def inv(trace: Trace, a: Any) -> Traced:
-    return solve(trace, a, np.eye(trace.lift(a).shape[0]))
-
-
-@implements(np.linalg.slogdet, np.linalg.det)
-def det(trace: Trace, a: Any) -> Traced:
-    raise refuse("np.linalg.slogdet and det", "of a positive definite matrix write ht.log_det")
+@implements(np.linalg.solve, np.linalg.inv, np.linalg.slogdet, np.linalg.det)
+def system(trace: Trace, *_: Any) -> Traced:
+    raise refuse("np.linalg.solve, inv, slogdet or det", "graphs have no linear systems in this version")
 
 
 @implements(np.convolve)

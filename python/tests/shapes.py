@@ -93,10 +93,6 @@ PIXELS = {name: int(name[0]) * int(name[4]) for name in CONVOLUTIONS}
 KERNELS = {name: int(name.split("size ")[1][0]) ** 2 for name in CONVOLUTIONS}
 
 
-SOLVE = {
-    "solve": lambda a, b: np.linalg.solve(a, b), "solve vector": lambda a, b: np.linalg.solve(a, b[:, 0]), "inv": lambda a, b: np.linalg.inv(a),
-}  # fmt: skip
-
 shapes = st.one_of(
     st.just(()), st.tuples(st.integers(1, 5)), st.tuples(st.integers(1, 4), st.integers(1, 4))
 )

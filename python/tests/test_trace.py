@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 import hypertape as ht
 from hypertape.trace import Trace
 from reference import evaluate
-from shapes import AXES, BINARY, CHOICES, CONVOLUTIONS, INDEX, KERNELS, MATRIX, PIXELS, SOLVE, UNARY, numbers, pairs, shapes
+from shapes import AXES, BINARY, CHOICES, CONVOLUTIONS, INDEX, KERNELS, MATRIX, PIXELS, UNARY, numbers, pairs, shapes
 
 FEW = settings(max_examples=8, deadline=None)
 
@@ -66,11 +66,6 @@ def test_places(name):
         agrees(INDEX[name], numbers((3, cols), cols))
 
 
-@pytest.mark.parametrize("name", SOLVE)
-def test_systems(name):
-    agrees(SOLVE[name], numbers((3, 3), 1) + 4 * np.eye(3), numbers((3, 2), 2))
-
-
 def test_scipys_functions_of_entries():
     special = pytest.importorskip("scipy.special")
     a, b = numbers((4, 3), 5), np.abs(numbers((3,), 6)) + 0.1
@@ -78,7 +73,7 @@ def test_scipys_functions_of_entries():
         agrees(function, a)
     for function in (special.xlogy, special.xlog1py):
         agrees(function, a, b)
-    for function in (special.gammaln, special.entr, lambda a: special.logit(a / 9)):
+    for function in (special.entr, lambda a: special.logit(a / 9)):
         agrees(function, b)
     agrees(special.xlogy, np.array([0.0, 2.0]), np.array([0.0, 3.0]))
 
@@ -108,6 +103,8 @@ REFUSED = {
     "complex": (lambda w: w * 1j, "dtype complex128"),
     "a plain array": (lambda w: np.asarray(w), "plain array"),
     "empty": (lambda w: w[:0], "at least one number"),
+    "solve": (lambda w: np.linalg.solve(np.eye(3), w), "no linear systems in this version"),
+    "gammaln": (lambda w: ht.gammaln(w), "no such function in this version"),
     "where=": (lambda w: np.sum(w, where=[True, False, True]), "where="),
 }
 

@@ -70,7 +70,7 @@ def cases():
         yield pytest.param(function, (numbers((2, PIXELS[name] * 2), 1), numbers((KERNELS[name] * 2, 3), 2)), id=name)
 
 
-@pytest.mark.parametrize(("function", "arrays"), cases())
+@pytest.mark.parametrize(("function", "arrays"), list(cases()))
 def test_derivatives_beside_jax(function, arrays):
     holds_beside_jax(function, *arrays)
 
