@@ -33,8 +33,20 @@ def total(a: Traced, axis: Axis = None, keepdims: bool = False) -> Traced:
         return a
     rows, cols = two(a.shape)
     kept = (1 if 0 in axes else rows, 1 if 1 in axes else cols)
-    node = a.node if kept == (rows, cols) else a.owner.node("sum_to", (a.node,), kept)
+    node = a.node if kept == (rows, cols) else _summed(a.owner, a.node, kept)
     return reshape(Traced(a.owner, kept if a.ndim == 2 else kept[:1], node), shape)
+
+
+def _summed(trace: Trace, node: int, shape: tuple[int, int]) -> int:
+    """A sum over rows, columns or both; of products of entries as one operation."""
+    of = trace.nodes[node]
+    factors = of.args * 2 if of.op == "square" else of.args if of.op == "mul" else ()
+    if factors and all(trace.nodes[k].shape == of.shape for k in factors):
+        if shape == (1, 1):
+            return trace.node("dot", factors, shape)
+        if shape[1] == 1 and of.shape[1] > 1:
+            return trace.node("row_dot", factors, shape)
+    return trace.node("sum_to", (node,), shape)
 
 
 def count(a: Traced, axis: Axis) -> int:

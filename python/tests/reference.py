@@ -88,6 +88,8 @@ def _value(trace, node, a, inputs, by):
         return getattr(np, {"less": "less", "at_most": "less_equal", "equal": "equal"}[op])(*a) * 1.0
     if op == "dot":
         return np.sum(a[0] * a[1]).reshape(1, 1)
+    if op == "row_dot":
+        return np.sum(a[0] * a[1], axis=1, keepdims=True)
     if op == "xlogy":
         return np.where(a[0] == 0, 0.0, a[0] * np.log(np.where(a[0] == 0, 1.0, a[1])))
     if op == "select":
