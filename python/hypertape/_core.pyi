@@ -22,8 +22,10 @@ class Options(TypedDict):
 
 class RunPlan(TypedDict):
     estimator: str
+    algorithm: str | None
     iterations: int
-    outer: str
+    record_every: int
+    outer: str | None
     coupling: str
     gradient_norm: float | None
     oracle_calls: int | None

@@ -132,10 +132,12 @@ class Bilevel:
         outer: str | None = None,
         outer_lr: float | None = None,
         estimator: str = "exact",
+        algorithm: str | None = None,
         coupling: str = "cold",
         callback: Callable[[dict[str, Any], Arrays], object] | None = None,
         save: str | Path | None = None,
         save_every: int = 100,
+        record_every: int = 1,
         resume: bool = False,
         gradient_norm: float | None = None,
         oracle_calls: int | None = None,
@@ -145,6 +147,7 @@ class Bilevel:
     ) -> Run:
         """A whole optimisation from ``x`` on: ``iterations`` steps of the outer optimiser.
 
+        ``algorithm``, such as ``"soba:step=0.1"``, is one of a single loop in place of the estimator (``ht.choices("algorithms")``).
         ``callback(record, x)`` sees the numbers of each iteration, and the point before its step; it may raise ``StopIteration``
         to end the run after that step. ``save`` is a folder for the state, from which ``resume=True`` goes on bit for bit; Ctrl-C
         ends the run within a step, saved. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) end it early.
@@ -157,8 +160,10 @@ class Bilevel:
             Path(save).mkdir(parents=True, exist_ok=True)
         plan = {
             "estimator": _text(estimator, "estimator"),
+            "algorithm": _maybe(_text, algorithm, "algorithm"),
             "iterations": count,
-            "outer": self._outer(outer, outer_lr),
+            "record_every": _count(record_every, "record_every", 1),
+            "outer": None if algorithm and outer is None and outer_lr is None else self._outer(outer, outer_lr),
             "coupling": _text(coupling, "coupling"),
             "gradient_norm": gradient_norm,
             "oracle_calls": oracle_calls,
@@ -304,7 +309,8 @@ def _layout(named: list[tuple[str, int, int, np.ndarray]]) -> Layout:
 
 
 def choices(kind: str) -> dict[str, str]:
-    """Names and summaries of ``"estimators"``, ``"rules"``, ``"schedules"``, ``"optimisers"``, ``"couplings"`` or ``"problems"``."""
+    """Names and summaries of ``"estimators"``, ``"algorithms"``, ``"rules"``, ``"schedules"``, ``"optimisers"``, ``"couplings"`` or
+    ``"problems"``."""
     return dict(_core.choices(kind))
 
 

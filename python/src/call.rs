@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use hypertape::{
-    Cost, Draw, Error, Estimator, InnerLoop, Oracle, Profile, Soundness, plan,
-};
+use hypertape::{Cost, Draw, Error, Estimator, InnerLoop, Oracle, Profile, Soundness, plan};
 use numpy::{PyArray1, PyReadonlyArray1, ToPyArray};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -84,10 +82,7 @@ impl Options {
 }
 
 /// A point of the outer variables; that of the start without one.
-pub(crate) fn point<T: Number>(
-    oracle: &Oracle<T>,
-    x: Option<&[f64]>,
-) -> Result<Vec<T>, Error> {
+pub(crate) fn point<T: Number>(oracle: &Oracle<T>, x: Option<&[f64]>) -> Result<Vec<T>, Error> {
     let Some(x) = x else { return Ok(oracle.start().values().to_vec()) };
     if x.len() != oracle.outer_dim() {
         let (found, expected) = (format!("{} values", x.len()), oracle.outer_dim().to_string());

@@ -16,10 +16,9 @@ pub(crate) fn choices(py: Python<'_>, kind: &str) -> PyResult<Vec<(String, Strin
     }
     let registry = CHOICES.registry::<f64>();
     Ok(match kind {
-        "problems" => {
-            catalogue().iter().map(|e| (e.name.clone(), e.summary.to_owned())).collect()
-        }
+        "problems" => catalogue().iter().map(|e| (e.name.clone(), e.summary.to_owned())).collect(),
         "estimators" => told(&registry.estimators),
+        "algorithms" => told(&registry.algorithms),
         "rules" => told(&registry.rules),
         "optimisers" => told(&registry.outers),
         "couplings" => told(&registry.couplings),

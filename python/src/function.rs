@@ -94,19 +94,20 @@ impl Function {
         let value = serde_json::from_str(json).map_err(|e| refuse(e.to_string()))?;
         let graph = Graph::<f64>::from_json(value).map_err(|e| refuse(e.to_string()))?;
         let shape = |name: &str| graph.inputs().iter().find(|i| i.name == name).map(|i| i.shape);
-        let shapes = |names: &[String]| names.iter().map(|name| shape(name)).collect::<Option<Vec<_>>>();
+        let shapes =
+            |names: &[String]| names.iter().map(|name| shape(name)).collect::<Option<Vec<_>>>();
         let missing = || refuse("a graph without its variables".to_owned());
-        let (variable_shapes, passive_shapes) = (
-            shapes(&variables).ok_or_else(missing)?,
-            shapes(&passive).ok_or_else(missing)?,
-        );
+        let (variable_shapes, passive_shapes) =
+            (shapes(&variables).ok_or_else(missing)?, shapes(&passive).ok_or_else(missing)?);
         let mut sources = Vec::new();
         for input in graph.inputs() {
             let place = |names: &[String]| names.iter().position(|name| *name == input.name);
             let known = place(&variables)
                 .map(Source::Variable)
                 .or_else(|| place(&passive).map(Source::Passive))
-                .or_else(|| data.iter().position(|(name, _)| *name == input.name).map(Source::Data));
+                .or_else(|| {
+                    data.iter().position(|(name, _)| *name == input.name).map(Source::Data)
+                });
             sources.push(known.ok_or_else(|| refuse(format!("no array {}", input.name)))?);
         }
         let mut kept = Vec::new();
@@ -144,9 +145,8 @@ impl Function {
     ) -> PyResult<(f64, Vector<'py>)> {
         let x = x.as_slice()?;
         let mut g = vec![0.0; x.len()];
-        let value = self.call(py, passive, |workspace, f| {
-            workspace.gradient(f, &self.variables, x, &mut g)
-        })?;
+        let value = self
+            .call(py, passive, |workspace, f| workspace.gradient(f, &self.variables, x, &mut g))?;
         Ok((value, g.to_pyarray(py)))
     }
 

@@ -92,15 +92,16 @@ fn hypergradient<'py, T: Number>(
     text: &str,
     options: &Options,
 ) -> PyResult<Told<'py>> {
-    let (gradient, estimate, bytes, estimator) = call::<T, _>(py, problem, options, |oracle, _| {
-        let x = point(oracle, x.as_deref())?;
-        let (inner, draw) = (options.inner()?, Draw::new(options.seed, 0));
-        let mut estimator = options.estimator(text, oracle, &x)?;
-        let mut gradient = vec![T::zero(); x.len()];
-        let estimate = estimator.estimate(oracle, &inner, &x, draw, &mut gradient)?;
-        let bytes = estimator.predict(oracle, &inner, &x, draw)?;
-        Ok((gradient, estimate, bytes, named(&*estimator)))
-    })?;
+    let (gradient, estimate, bytes, estimator) =
+        call::<T, _>(py, problem, options, |oracle, _| {
+            let x = point(oracle, x.as_deref())?;
+            let (inner, draw) = (options.inner()?, Draw::new(options.seed, 0));
+            let mut estimator = options.estimator(text, oracle, &x)?;
+            let mut gradient = vec![T::zero(); x.len()];
+            let estimate = estimator.estimate(oracle, &inner, &x, draw, &mut gradient)?;
+            let bytes = estimator.predict(oracle, &inner, &x, draw)?;
+            Ok((gradient, estimate, bytes, named(&*estimator)))
+        })?;
     let Estimate { loss, soundness, .. } = estimate;
     let told = PyDict::new(py);
     told.set_item("gradient", array(py, &gradient))?;

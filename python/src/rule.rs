@@ -71,13 +71,15 @@ impl Rule {
         for text in &graphs {
             let value = serde_json::from_str(text).map_err(|e| invalid(py, e.to_string()))?;
             let graph = Graph::<f64>::from_json(value).map_err(|e| invalid(py, e.to_string()))?;
-            let found: Option<_> = graph.inputs().iter().map(|input| source(input, &outer)).collect();
+            let found: Option<_> =
+                graph.inputs().iter().map(|input| source(input, &outer)).collect();
             let missing = || invalid(py, "rule: found an input of another name");
             sources.push(found.ok_or_else(missing)?);
             double.push(graph);
         }
         let single = double.iter().map(Graph::cast).collect();
-        let made = Box::leak(Box::new(Graphs { name: name.clone(), memory, double, single, sources }));
+        let made =
+            Box::leak(Box::new(Graphs { name: name.clone(), memory, double, single, sources }));
         known.insert(name, made);
         Ok(Self(made))
     }

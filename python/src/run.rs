@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hypertape::cli::data_hash;
-use hypertape::{Error, Limits, Observer, Record, Run, RunState, Saved, Saving, Settings};
+use hypertape::{
+    Error, Estimator, Joint, Limits, Observer, Record, Run, RunState, Saved, Saving, Settings,
+    Spelled,
+};
 use numpy::{PyArray1, ToPyArray};
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -23,8 +26,12 @@ use crate::problem::{Number, Problem};
 #[pyo3(from_item_all)]
 struct Plan {
     estimator: String,
+    /// An algorithm of one loop, in place of the estimator.
+    algorithm: Option<String>,
     iterations: usize,
-    outer: String,
+    record_every: usize,
+    /// Without one that of the algorithm.
+    outer: Option<String>,
     coupling: String,
     gradient_norm: Option<f64>,
     oracle_calls: Option<u64>,
@@ -119,12 +126,20 @@ fn run<'py, T: Number>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let left = call::<T, _>(py, problem, options, |oracle, patience| {
         let x = point(oracle, x.as_deref())?;
-        let mut estimator = options.estimator(&plan.estimator, oracle, &x)?;
         let choices = CHOICES.registry::<T>();
+        let own = problem.entry.outer.text();
+        let (mut estimator, default): (Box<dyn Estimator<T>>, _) = match &plan.algorithm {
+            None => (options.estimator(&plan.estimator, oracle, &x)?, own),
+            Some(text) => {
+                let algorithm = choices.algorithms.parse(text)?;
+                let outer = algorithm.outer().text();
+                (Box::new(Joint::from(algorithm)), outer)
+            }
+        };
         let longest = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX);
         let run = Run {
             inner: options.inner()?,
-            outer: choices.outers.parse(&plan.outer)?.into(),
+            outer: choices.outers.parse(plan.outer.as_ref().unwrap_or(&default))?.into(),
             iterations: plan.iterations,
             seed: options.seed,
             coupling: choices.couplings.parse(&plan.coupling)?.into(),
@@ -133,6 +148,7 @@ fn run<'py, T: Number>(
                 oracle_calls: plan.oracle_calls,
                 time: plan.time.map(longest),
             },
+            record_every: plan.record_every,
         };
         let (mut state, mut records) = (RunState::new(x), Vec::new());
         let mut saving = None;

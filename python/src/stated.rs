@@ -15,7 +15,7 @@ type Given<'py> = (String, u32, u32, PyReadonlyArray1<'py, f64>);
 /// What the Python around it found out about a problem.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Statement<'py> {
+pub(crate) struct Statement<'py> {
     name: String,
     x: Vec<Given<'py>>,
     /// The inner start, or else names of the results of `init`.
