@@ -461,7 +461,7 @@ fn hostile_files_are_refused_in_one_line() {
                 3,
                 json!({"op": "convolve", "of": [0, 0], "height": 0, "width": 1, "size": 1, "stride": 0, "role": "output"}),
             ),
-            "node 3: convolve: shapes 3x2 and 3x2 do not match",
+            "node 3: convolve: the stride is 0, expected at least 1",
         ),
         (
             node(

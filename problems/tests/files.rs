@@ -123,7 +123,7 @@ fn another_delimiter_is_suggested() {
         load::<f64>(&files, 0).unwrap_err().to_string()
     };
     let expected =
-        "a.csv:1: one column, where a label and a feature are needed; is the delimiter ;?";
+        "a.csv:2: one column, where a label and a feature are needed; is the delimiter ;?";
     assert!(why(&name).ends_with(expected), "{}", why(&name));
     let tabs = put(&folder, "b.csv", "1,5\t2\t0\n3\t4\t1\n");
     assert!(
@@ -185,7 +185,7 @@ fn few_shot_tasks_of_a_folder() {
                 let file = fs::File::create(of.join(format!("{i}.PNG"))).unwrap();
                 let mut encoder = png::Encoder::new(file, 8, 8);
                 encoder.set_color(png::ColorType::Grayscale);
-                let pixels: Vec<u8> = (0..64).map(|p| p * (class + 1) / 2 + i).collect();
+                let pixels: Vec<u8> = (0..64u16).map(|p| (p * u16::from(class + 1) / 2 % 256) as u8 + i).collect();
                 encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
             }
         }

@@ -985,10 +985,10 @@ fn run_takes_algorithms_of_one_loop() {
 #[test]
 fn step_sizes_that_the_curvature_tells() {
     let none = Path::new("");
-    let found = gradient("gradient w1-ridge --lr auto --steps 20", none);
+    let found = gradient("w1-ridge --lr auto --steps 20", none);
     // 1 over the largest eigenvalue of X'X/n + e^x: steps of twice the size would diverge.
     let lr = number(&found, "lr");
-    let same = gradient(&format!("gradient w1-ridge --lr {lr:?} --steps 20"), none);
+    let same = gradient(&format!("w1-ridge --lr {lr:?} --steps 20"), none);
     assert_eq!(found["gradient_norm"], same["gradient_norm"]);
     let run = objects("run w1-ridge --lr auto --steps 20 --iterations 2", none);
     assert_eq!(run[2]["lr"], "auto");

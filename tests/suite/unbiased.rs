@@ -860,7 +860,7 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     let text = |result: Result<Vec<_>, Error>| result.unwrap_err().to_string();
     let none = text(of(&mut oracle, u64::MAX, &[]));
     assert_eq!(none, "draws of the pilot: found 0, expected 1 or more");
-    assert!(text(of(&mut oracle, 100, &draws)).ends_with(" needed at least, 100 are allowed"));
+    assert!(text(of(&mut oracle, 100, &draws)).ends_with(" bytes) of memory, 100 B is allowed"));
 }
 
 /// What depends on the number of steps is settled when that is known: the same bits as with the numbers that it comes to.

@@ -176,7 +176,8 @@ impl Simplex {
     /// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
     /// use hypertape_solver::{Rule, Simplex, Step};
     /// let arena = Arena::new();
-    /// let [w, g] = [[0.8, 0.6, -0.1], [0.0; 3]].map(|v| Tensor::new(&arena, Shape::column(3), &v));
+    /// let values = [[0.8, 0.6, -0.1], [0.0; 3]];
+    /// let [w, g] = values.each_ref().map(|v| Tensor::new(&arena, Shape::column(3), v));
     /// let next = Simplex::new(1.0)?.update(&[w], g, &[], Step::new(0, 1.0));
     /// assert!(next[0].values().iter().zip([0.6, 0.4, 0.0]).all(|(w, known): (&f64, _)| (w - known).abs() < 1e-15));
     /// # Ok::<(), hypertape_solver::Error>(())

@@ -57,7 +57,8 @@ impl<T> Moving<'_, T> {
 ///
 /// ```
 /// use hypertape_solver::single_loop::{Joint, Kept, Moving, Sampled, SingleLoop, Sizes, Steps};
-/// use hypertape_solver::{Error, InnerLoop, Named, Oracle, Run, axpy};
+/// use hypertape_autodiff::axpy;
+/// use hypertape_solver::{Error, InnerLoop, Named, Oracle, Run};
 /// # use hypertape_autodiff::{Array, Element, List, Shape};
 /// # use hypertape_solver::{Bilevel, Draw, Params, Rows};
 /// # struct Scalar;
