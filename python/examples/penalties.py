@@ -29,7 +29,7 @@ def problem(seed=0):
     return ht.Problem(
         inner=inner,
         outer=lambda w, x, d: np.mean(ht.cross_entropy(scores(d.X, w), d.y)),
-        x={"penalty": np.full(2, -6.0), "size": np.full(STEPS, -1.0)},
+        x={"penalty": np.full(2, -6.0), "size": np.full(STEPS, -1.5)},
         w={"a": rng.normal(size=(64, 16)) / 8, "b": np.zeros(16), "c": rng.normal(size=(16, 10)) / 4, "d": np.zeros(10)},
         train={"X": X[train], "y": y[train]},
         valid={"X": X[valid], "y": y[valid]},
@@ -44,7 +44,7 @@ def rule(w, g, x, t):
 
 def main(figure="penalties.png"):
     penalties, (X, y) = problem()
-    run = penalties.run(iterations=150, outer="adam", outer_lr=0.05, rule=rule)
+    run = penalties.run(iterations=80, outer="adam", outer_lr=0.01, rule=rule)
     error = lambda w: np.mean(np.argmax(scores(X, w), axis=1) != y)  # noqa: E731
     before, after = error(penalties.solve(rule=rule)), error(run.w)
     print(run)

@@ -19,7 +19,8 @@ def test_cleaning(figure):
     import cleaning
 
     before, after, found = cleaning.main(figure)
-    assert after < before and found > 0.8
+    # 40 % of the labels are wrong; 96 % were judged rightly.
+    assert after <= before and found > 0.9
 
 
 def test_distillation(figure):

@@ -62,8 +62,8 @@ def test_every_estimator_schedule_precision_and_thread():
     # 12 steps of sums over 4000 samples, in single precision.
     np.testing.assert_allclose(single, exact.gradient, rtol=3e-4, atol=1e-6)
     for estimator in ht.choices("estimators"):
-        if estimator == "reversible":
-            continue  # of another rule
+        if estimator in ("reversible", "first-order"):
+            continue  # of another rule; identically zero here, and refused
         assert np.isfinite(problem.hypergradient(**options, estimator=estimator).gradient).all(), estimator
     rows = problem.certify(["ufom:q=0.5", "truncated:k=3"], draws=60, steps=6, lr=0.05)
     assert rows["verdict"][0] == "exact" and rows["verdict"][2] == "biased"
