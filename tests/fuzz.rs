@@ -126,6 +126,7 @@ fn write_file(random: &mut Pcg64, folder: &Path) -> String {
 }
 
 /// A line, of which about half make sense.
+#[expect(clippy::too_many_lines, reason = "a list of what there is")]
 fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
     let command = pick(
         random,

@@ -1,6 +1,8 @@
 //! Values of the operations that are made of others, each worked out by hand or by a formula of its own; their conventions; and
 //! what many parts of one array take.
 
+use std::f64::consts::LN_2;
+
 use hypertape_autodiff::{
     Arena, Array, Axis, Element, Factored, Method, Operations, Shape, Tape, Tensor, Var, Workspace,
 };
@@ -71,7 +73,7 @@ values! {
         [0.244_978_663_126_864_14, 2.761_086_276_477_428, -0.463_647_609_000_806_1];
     power: |x| x.power(x.rows(0, 1)) => [2 3] [1.0, 4.0, -1.0 / 27.0, 4.0, 25.0, 1.0 / 216.0];
     xlogy: |x| x.columns(0, 2).xlogy(x.scalar(2.0)) => [2 2]
-        [0.693_147_180_559_945_3, 1.386_294_361_119_890_6, 2.772_588_722_239_781_2, -3.465_735_902_799_726_5];
+        [LN_2, 2.0 * LN_2, 4.0 * LN_2, -5.0 * LN_2];
     silu: |x| x.columns(0, 2).silu() => [2 2]
         [0.731_058_578_630_004_9, 1.761_594_155_955_764_9, 3.928_055_160_151_634, -0.033_464_254_621_424_6];
     gelu: |x| x.columns(0, 2).gelu() => [2 2]

@@ -204,7 +204,7 @@ fn tasks() -> [Setting; 4] {
 fn fewshot<T: Element>(given: &Given<T>, learner: Learner) -> Made<T> {
     let (ways, shots, queries) = (given.get("ways")?, given.get("shots")?, given.get("queries")?);
     let (seed, rest) = (given.seed, FewshotSettings::default());
-    let settings = FewshotSettings { learner, seed, ways, shots, queries, ..rest };
+    let settings = FewshotSettings { ways, shots, queries, learner, seed, ..rest };
     let Some(images) = &given.images else { return Oracle::new(Fewshot::digits(settings)?) };
     let (classes, ways) = (images.len(), ways as usize);
     if classes < 2 * ways {

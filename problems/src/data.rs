@@ -77,7 +77,7 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
     tables.extend(others.into_iter().flatten());
     let mut notes: Vec<_> = tables.iter_mut().flat_map(|(_, t)| t.notes.split_off(0)).collect();
     // Where one file counts columns from 0, all do.
-    let counted = tables.iter().find(|(_, table)| table.from_zero());
+    let counted = tables.iter().find(|(_, table)| table.counts_from_zero());
     let base = u32::from(counted.is_none() && !files.zero_based);
     if let (Some((name, _)), false) = (counted, files.zero_based) {
         notes.push(format!("{name}: indices count from 0"));
@@ -197,8 +197,8 @@ fn of_file(name: &str, error: Error) -> Error {
 
 impl<T: Element> Table<T> {
     /// Whether it is sparse and has a column 0.
-    fn from_zero(&self) -> bool {
-        matches!(&self.features, Features::Sparse(entries) if entries.from_zero())
+    fn counts_from_zero(&self) -> bool {
+        matches!(&self.features, Features::Sparse(entries) if entries.counts_from_zero())
     }
 
     /// With labels as places in `classes`, the known ones, and sparse columns from number `base` on.

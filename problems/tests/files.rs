@@ -185,7 +185,7 @@ fn few_shot_tasks_of_a_folder() {
                 let file = fs::File::create(of.join(format!("{i}.PNG"))).unwrap();
                 let mut encoder = png::Encoder::new(file, 8, 8);
                 encoder.set_color(png::ColorType::Grayscale);
-                let pixels: Vec<u8> = (0..64u16).map(|p| (p * u16::from(class + 1) / 2 % 256) as u8 + i).collect();
+                let pixels: Vec<u8> = (0..64).map(|p| p / 2 * (class + 1) / 2 + i).collect();
                 encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
             }
         }

@@ -127,7 +127,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         false
     }
 
-    /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`]. Each of
+    /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`](crate::Report). Each of
     /// several processes then does all tasks.
     fn remembers(&self) -> bool {
         false

@@ -274,7 +274,7 @@ fn algorithms<T: Element>() -> Spellings<Box<dyn SingleLoop<T>>> {
         Spelling::algorithm(Bsa::default()),
         Spelling::algorithm(Ttsa::default()),
         Spelling::algorithm(Fsla::default()),
-        Spelling::algorithm(Mrbo::mrbo()),
+        Spelling::algorithm(Mrbo::whole()),
         Spelling::algorithm(Mrbo::sustain()),
         Spelling::algorithm(Vrbo::default()),
         Spelling::algorithm(F2sa::default()),

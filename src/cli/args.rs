@@ -24,6 +24,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 pub(crate) enum Command {
     /// List the problems, with their default settings, or tell the settings of one
     Problems(Problems),

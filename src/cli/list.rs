@@ -76,7 +76,9 @@ fn settings(
         return say(out, "no settings");
     }
     let mut table = Table::new(["setting", "default", "expected", "what it is"]);
-    rows.into_iter().for_each(|row| table.push(row));
+    for row in rows {
+        table.push(row);
+    }
     say(out, table)?;
     if given.is_empty() {
         return Ok(());

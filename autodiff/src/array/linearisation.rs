@@ -9,6 +9,8 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::tape::{NodeId, Recording, Tape};
@@ -37,9 +39,10 @@ impl<'a, T: Element> Piece<'a, T> {
         outputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>>,
     ) -> Result<Self, Fault> {
         let (arena, recording) = (tape.arena(), tape.finish());
-        let inputs = arena.copy(&inputs.map(Var::id).collect::<List<_>>())?;
-        let places = outputs.map(|v| (v.id(), v.shape()));
-        let outputs = arena.copy(&places.collect::<List<_>>())?;
+        // Twice the variables of a list: those of both groups of a problem.
+        let inputs: SmallVec<[_; 12]> = inputs.map(Var::id).collect();
+        let outputs: List<_> = outputs.map(|v| (v.id(), v.shape())).collect();
+        let (inputs, outputs) = (arena.copy(&inputs)?, arena.copy(&outputs)?);
         Ok(Self { recording, inputs, outputs })
     }
 

@@ -66,9 +66,9 @@ impl<T: Element> Linear<'_, T> {
                     let place = if reversed { out.len() - 1 - place } else { place };
                     let at = place / step.max(1) % count.max(1);
                     if !reversed && at > 0 {
-                        out[place] = out[place] + out[place - step];
+                        out[place] += out[place - step];
                     } else if reversed && at + 1 < count {
-                        out[place] = out[place] + out[place + step];
+                        out[place] += out[place + step];
                     }
                 }
             }

@@ -10,7 +10,7 @@ use crate::shape::Shape;
 /// A part of an adjoint, how it is spread over it, and the part that came before.
 #[derive(Clone, Copy)]
 struct Part<'a, A, T> {
-    part: (A, Linear<'a, T>),
+    of: (A, Linear<'a, T>),
     before: Option<&'a Self>,
     /// Number of those up to it.
     count: usize,
@@ -42,17 +42,17 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Waiting<'a, A, T> {
         }
         let before = self.last[record];
         let count = before.map_or(0, |before| before.count) + 1;
-        self.last[record] = arena.put(Part { part, before, count }).ok();
+        self.last[record] = arena.put(Part { of: part, before, count }).ok();
     }
 
     /// The sum of what waits for a record.
     pub(crate) fn take(&self, arena: &'a Arena, record: usize) -> Option<A> {
         let last = self.last.get(record).copied().flatten()?;
-        let parts = std::iter::successors(Some(last), |part| part.before).map(|part| part.part);
+        let parts = std::iter::successors(Some(last), |part| part.before).map(|part| part.of);
         let parts = arena.collect(last.count, parts).ok()?;
         // In the order in which they came.
         parts.reverse();
-        let (part, f) = last.part;
+        let (part, f) = last.of;
         Some(match parts.len() {
             1 => part.map_linear(f),
             _ => part.assemble(parts, f.result(part.shape()).unwrap_or(Shape::EMPTY), false),

@@ -39,14 +39,12 @@ pub(crate) fn read<T: Element>(
         format!("; is the delimiter {}?", named(detected))
     };
     let (mut notes, mut head) = (Vec::new(), None);
-    if let Some(why) = header(&rows) {
-        if let Some(why) = why {
-            let text = shown(&first[0].1);
-            notes.push(format!(
-                "{}: the first line, {text}, is taken for a header, as {why}",
-                name.0
-            ));
-        }
+    let begins = Begins::with(&rows);
+    if let Begins::Guessed(why) = begins {
+        let text = shown(&first[0].1);
+        notes.push(format!("{}: the first line, {text}, is taken for a header, as {why}", name.0));
+    }
+    if begins != Begins::Samples {
         head = Some(&rows[0]);
     }
     let skipped = usize::from(head.is_some());
@@ -163,15 +161,31 @@ fn fields<'l>(
     Ok(fields.into_iter().map(Cow::from).collect())
 }
 
-/// Whether the first line is a header, and why where that is not plain.
-fn header(rows: &[Vec<Cow<str>>]) -> Option<Option<&'static str>> {
+/// What the first line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    Samples,
+    /// Names alone.
+    Header,
+    /// A header, for this reason.
+    Guessed(&'static str),
+}
+
+impl Begins {
+    fn with(rows: &[Vec<Cow<str>>]) -> Self {
+        header(rows).unwrap_or(Self::Samples)
+    }
+}
+
+/// Whether the first line is a header.
+fn header(rows: &[Vec<Cow<str>>]) -> Option<Begins> {
     let (first, others) = rows.split_first()?;
     let number = |field: &Cow<str>| {
         let field = field.trim();
         field.parse::<f64>().is_ok() || ["true", "false"].contains(&&*field.to_ascii_lowercase())
     };
     if !first.iter().any(number) {
-        return Some(None);
+        return Some(Begins::Header);
     }
     let second = others.first()?;
     let whole = |field: &Cow<str>| field.trim().parse::<usize>().ok();
@@ -180,13 +194,13 @@ fn header(rows: &[Vec<Cow<str>>]) -> Option<Option<&'static str>> {
         && first.get(1).and_then(whole) == Some(second.len() - 1)
         && !first[2..].iter().any(number)
     {
-        return Some(Some("it counts samples and features and names classes"));
+        return Some(Begins::Guessed("it counts samples and features and names classes"));
     }
     if first.len() != second.len() {
         return None;
     }
     if first.iter().zip(second).any(|(a, b)| !number(a) && number(b)) {
-        return Some(Some("it has a name where numbers follow"));
+        return Some(Begins::Guessed("it has a name where numbers follow"));
     }
     let numbers: Vec<_> = first.iter().take_while(|field| number(field)).collect();
     let counted = numbers.iter().enumerate().all(|(i, field)| whole(field) == Some(i));
@@ -194,5 +208,5 @@ fn header(rows: &[Vec<Cow<str>>]) -> Option<Option<&'static str>> {
     let columns = numbers.len();
     let all = columns + 1 >= first.len();
     (all && counted && (columns >= 8 || columns >= 3 && fractions))
-        .then_some(Some("it counts the columns"))
+        .then_some(Begins::Guessed("it counts the columns"))
 }

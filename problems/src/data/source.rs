@@ -39,7 +39,7 @@ pub(crate) struct Entries<T> {
 
 impl<T: Element> Entries<T> {
     /// Whether there is a column 0.
-    pub(crate) fn from_zero(&self) -> bool {
+    pub(crate) fn counts_from_zero(&self) -> bool {
         self.columns.contains(&0)
     }
 
@@ -167,13 +167,10 @@ impl<R: BufRead> Iterator for Lines<'_, R> {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let mark = if self.line == 1 { &b"\xef\xbb\xbf"[..] } else { b"" };
         let text = text.strip_prefix(mark).unwrap_or(text);
-        Some(match std::str::from_utf8(text) {
-            Ok(text) => Ok((self.line, text.to_owned())),
-            Err(_) => {
-                let why = format!("{}:{}: bytes that are no text", self.name.0, self.line);
-                Err(Error::told(why))
-            }
-        })
+        let text = std::str::from_utf8(text).map(|text| (self.line, text.to_owned()));
+        Some(text.map_err(|_| {
+            Error::told(format!("{}:{}: bytes that are no text", self.name.0, self.line))
+        }))
     }
 }
 

@@ -29,7 +29,7 @@ fn parse(
     let samples = match features {
         Features::Dense(values) => Labelled::dense(values, vec![0; count]),
         Features::Sparse(entries) => {
-            let base = u32::from(!entries.from_zero());
+            let base = u32::from(!entries.counts_from_zero());
             Labelled::sparse(entries.matrix(base).unwrap(), vec![0; count])
         }
     }?;

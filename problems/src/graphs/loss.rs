@@ -218,9 +218,10 @@ impl<T: Element> Loss<T> {
         }
         let split = match rows[..] {
             [] => Err("no data that is declared as samples".to_owned()),
-            [(first, n), ..] => match rows.iter().find(|(_, other)| *other != n) {
-                Some((other, m)) => Err(format!("{n} samples in {first:?} and {m} in {other:?}")),
-                None => {
+            [(first, n), ..] => {
+                if let Some((other, m)) = rows.iter().find(|(_, other)| *other != n) {
+                    Err(format!("{n} samples in {first:?} and {m} in {other:?}"))
+                } else {
                     let count = u32::try_from(n).unwrap_or(0);
                     let sampled = |name: &str| samples.iter().any(|own| own == name);
                     graph.split(count, sampled).map_err(|error| match error {
@@ -228,7 +229,7 @@ impl<T: Element> Loss<T> {
                         other => other.to_string(),
                     })
                 }
-            },
+            }
         };
         let samples = rows.first().filter(|_| split.is_ok()).map_or(0, |(_, n)| *n);
         Ok(Self { what, function, split, samples, block: block_rows::<T>(width) })

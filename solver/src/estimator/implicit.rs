@@ -241,12 +241,11 @@ pub(crate) fn hypergradient<T: Element>(
         let mut start = oracle.take(p)?;
         start.copy_from_slice(&state[..p]);
         let point = Point { w: &start, x: at.x, draw: at.draw.on(Samples::All) };
-        let first = match before {
-            Some(before) => before,
-            None => {
-                oracle.inner_gradient(point, inner.steps(), &mut state[..p])?;
-                *before.insert(norm(&state[..p]))
-            }
+        let first = if let Some(before) = before {
+            before
+        } else {
+            oracle.inner_gradient(point, inner.steps(), &mut state[..p])?;
+            *before.insert(norm(&state[..p]))
         };
         minimise(oracle, point, inner.steps(), &mut state[..p], first * T::from_f64(part))?;
         oracle.give(start);

@@ -144,7 +144,7 @@ impl Directions {
         let summary = "for each of w, v and x one of these, or STORM; of x averaged";
         let (restart, theta) = (Restart::Coin(None), Some(Decay::of(0.1)));
         let plugs = [Plug::Page, Plug::Page, Plug::Saga];
-        Self { restart, theta, plugs, ..Self::listed("pnpbo", summary, Plug::Page, 0.0) }
+        Self { plugs, restart, theta, ..Self::listed("pnpbo", summary, Plug::Page, 0.0) }
     }
 
     fn recursive(&self) -> [bool; 3] {
@@ -232,7 +232,7 @@ fn correct<T: Element>(
     for ((new, old), mean) in new.iter_mut().zip(old).zip(&mut mean[0]) {
         let (seen, change) = (*new, *new - *old);
         *new = change + *mean;
-        *mean = *mean + change * share;
+        *mean += change * share;
         *old = seen;
     }
 }

@@ -29,8 +29,8 @@ pub struct Mrbo {
 }
 
 impl Mrbo {
-    /// MRBO.
-    pub fn mrbo() -> Self {
+    /// With the whole series: MRBO.
+    pub fn whole() -> Self {
         let third = 1.0 / 3.0;
         let (steps, forget) = (Steps::listed([third, 0.0, third]), Decay::of(0.5));
         Self { steps, forget, series: Series::listed(false) }
@@ -38,7 +38,7 @@ impl Mrbo {
 
     /// SUSTAIN.
     pub fn sustain() -> Self {
-        Self { series: Series::listed(true), ..Self::mrbo() }
+        Self { series: Series::listed(true), ..Self::whole() }
     }
 }
 

@@ -253,7 +253,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
     }
 }
 
-fn point<'v, T>(draw: Draw, [w, x]: [&'v [T]; 2]) -> Point<'v, T> {
+fn point<T>(draw: Draw, [w, x]: [&[T]; 2]) -> Point<'_, T> {
     Point { w, x, draw }
 }
 

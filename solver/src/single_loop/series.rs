@@ -82,11 +82,11 @@ impl Series {
             See::Mixed(i) => i,
             See::All => on.all(),
         };
-        for k in 0..N {
+        for (k, out) in out.into_iter().enumerate() {
             let solution = sums.as_mut().map_or(&mut u[k], |sums| &mut sums[k]);
             scale(solution, T::from_f64(weight));
             on.mixed_product(i, points[k], solution, &mut mixed)?;
-            axpy(out[k], -T::one(), &mixed);
+            axpy(out, -T::one(), &mixed);
         }
         on.give(u.into_iter().chain(sums.into_iter().flatten()).chain([h, mixed]));
         Ok(())

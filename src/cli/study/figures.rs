@@ -152,6 +152,9 @@ fn figure(
     Figure { id, title, tab: None, text, x, y, series }
 }
 
+/// What points of a curve are drawn against.
+type Counted = fn(&Checkpoint) -> f64;
+
 impl<'a> Panel<'a> {
     fn new(study: &'a Study, name: String, groups: Vec<&'a Group<'a>>) -> Self {
         let keys = varying(&groups);
@@ -257,15 +260,13 @@ impl<'a> Panel<'a> {
         let whole = metrics.iter().any(|name| *name == "F1");
         let parts = |name: &&&String| !(whole && ["precision", "recall"].contains(&name.as_str()));
         let metrics = metrics.iter().filter(parts).copied();
-        let against: [(_, _, _, &dyn Fn(&Checkpoint) -> f64); 4] = [
-            ("oracle calls", "gradients and HVPs", Unit::Number, &|c| {
+        let against: [(_, _, _, Counted); 4] = [
+            ("oracle calls", "gradients and HVPs", Unit::Number, |c| {
                 (c.cost.inner_gradients + c.cost.hvps) as f64
             }),
-            ("outer gradients", "outer gradients", Unit::Number, &|c| {
-                c.cost.outer_gradients as f64
-            }),
-            ("samples", "samples seen", Unit::Number, &|c| c.cost.samples as f64),
-            ("time", "time", Unit::Seconds, &|c| c.cost.time.as_secs_f64()),
+            ("outer gradients", "outer gradients", Unit::Number, |c| c.cost.outer_gradients as f64),
+            ("samples", "samples seen", Unit::Number, |c| c.cost.samples as f64),
+            ("time", "time", Unit::Seconds, |c| c.cost.time.as_secs_f64()),
         ];
         let mut figures = Vec::new();
         for quantity in std::iter::once(None).chain(metrics.map(Some)) {
@@ -278,7 +279,7 @@ impl<'a> Panel<'a> {
             for (tab, label, unit, x) in against {
                 let axes = [(label, unit), (what, Unit::Number)];
                 let (id, what) = (format!("{id}-{tab}"), format!("{what} against {tab}"));
-                let figure = figure(&id, &self.name, &what, axes, self.curves(x, &value));
+                let figure = figure(&id, &self.name, &what, axes, self.curves(&x, &value));
                 figures.push(Figure { tab: Some(tab), ..figure });
             }
         }

@@ -77,7 +77,9 @@ fn html(
     let mut page = format!("<p>{told}</p>\n<div class=\"wide\">{rows}</div>\n");
     if !warnings.is_empty() {
         let lines = warnings.iter().map(|line| format!("<li>{}</li>\n", escaped(line)));
-        page += &format!("<ul class=\"warnings\">\n{}</ul>\n", lines.collect::<String>());
+        page += "<ul class=\"warnings\">\n";
+        page.extend(lines);
+        page += "</ul>\n";
     }
     page += &drawn(figures);
     let (title, text) = (study.title.as_deref().unwrap_or("Study"), escaped(&study.text));

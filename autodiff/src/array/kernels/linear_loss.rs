@@ -161,7 +161,7 @@ fn groups<
         for (factors, gradients) in factors.zip(gradients.chunks_mut(2)) {
             match (factors, gradients) {
                 ([f], [g]) => {
-                    add_multiples::<T, V, R, 1, AHEAD>(group, [&f[..of.len()]], [&mut **g])
+                    add_multiples::<T, V, R, 1, AHEAD>(group, [&f[..of.len()]], [&mut **g]);
                 }
                 ([f, df], [g, dg]) => {
                     let factors = [&f[..of.len()], &df[..of.len()]];

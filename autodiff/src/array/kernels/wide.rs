@@ -78,6 +78,7 @@ mod paths {
 
 #[cfg(target_arch = "x86_64")]
 mod paths {
+    #[allow(clippy::wildcard_imports, reason = "a hundred instructions")]
     use std::arch::x86_64::*;
 
     use crate::array::kernels::number::{Registers, Wide};
@@ -202,7 +203,7 @@ mod paths {
         two_add_product,
         |from, to, v, count| if count == 1 { _mm_load_sd(from) } else { _mm_setzero_pd() },
         if count == 1 {
-            _mm_store_sd(to, v)
+            _mm_store_sd(to, v);
         },
         _mm_cvtsd_f64(_mm_add_sd(v, _mm_unpackhi_pd(v, v)))
     );

@@ -39,10 +39,8 @@ fn computed<'a, T: Element>(
         Asked::Gradient => count,
     };
     // What does not move: `w` along zeros, `p` along nothing.
-    let still: &[T] = match moving.iter().all(|(dw, _)| dw.is_some()) {
-        true => &[],
-        false => arena.fill(w.shape().len(), T::zero())?,
-    };
+    let all = moving.iter().all(|(dw, _)| dw.is_some());
+    let still: &[T] = if all { &[] } else { arena.fill(w.shape().len(), T::zero())? };
     let plane = |plane: Option<Tensor<'a, T>>, still: &'a [T]| plane.map_or(still, Array::values);
     let first = std::iter::once((Some(w), p));
     let all = || first.clone().chain(moving.iter().copied());

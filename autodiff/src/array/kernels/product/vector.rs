@@ -212,6 +212,7 @@ pub(crate) fn add_multiples<
             for m in 0..M {
                 sums[m] = V::load_first(outs[m].add(j), rest);
             }
+            #[expect(clippy::needless_range_loop, reason = "of several arrays")]
             for i in 0..rows {
                 let row = V::load_first(group.as_ptr().add(i * cols + j), rest);
                 for m in 0..M {
