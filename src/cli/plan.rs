@@ -51,7 +51,7 @@ pub(crate) fn run<T: Precise>(
 ) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open_at::<T>(app, entry, common)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?;
     let steps = opened.inner.steps();
     let estimator =
         T::registry(app).estimators.parse(&options.estimator).map_err(Failure::usage)?;
@@ -64,6 +64,13 @@ pub(crate) fn run<T: Precise>(
         [] => Vec::new(),
         draws => weigh(oracle, inner, x, &profile, memory, draws).map_err(Failure::run)?,
     };
+    let (weighed, lost): (Vec<_>, _) =
+        weighed.into_iter().partition(|w| w.second_moment.is_finite());
+    if !lost.is_empty() {
+        let names: Vec<_> = lost.iter().map(|w| w.estimator.name()).collect();
+        opened.notes.push(format!("left out, as their E|G|^2 overflows: {}", names.join(", ")));
+    }
+    opened.told();
     let exact =
         weighed.iter().find(|w| w.estimator.name() == "exact").map_or(1.0, Weighed::product);
     let worth = |w: &Weighed<T>| Worth {

@@ -384,3 +384,15 @@ fn what_is_decided_about_a_file_is_told() {
     let report = fs::read_to_string(folder.path().join("out/report.html")).unwrap();
     assert!(report.contains("is taken for a header"), "{report}");
 }
+
+/// Squares of a gradient of 1e31 overflow in single precision, and are taken in double; where they overflow there, it is said.
+#[test]
+fn plans_of_loops_that_diverge_have_numbers() {
+    let none = Path::new("");
+    let (status, out, err) = run("plan quadratic --steps 12 --lr 10 --dtype f32", none);
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("e62") && !out.contains("NaN") && !out.contains("inf"), "{out}");
+    let (status, out, err) = run("plan quadratic --steps 70 --lr 20", none);
+    assert!(status == 0 && !out.contains("NaN"), "{out}{err}");
+    assert!(err.contains("left out, as their E|G|^2 overflows: exact"), "{err}{out}");
+}

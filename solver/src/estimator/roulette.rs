@@ -19,7 +19,7 @@
 
 use std::borrow::Cow;
 
-use hypertape_autodiff::{Element, axpy, dot};
+use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
 
 use crate::draw::{Draw, Level};
@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::params::scale;
+use crate::params::{scale, square};
 use crate::rollout::{Rollout, Task};
 use crate::schedule::{COVERED, Schedule};
 use crate::spelling::{About, Range, Spelled, Visit};
@@ -258,12 +258,12 @@ impl Roulette {
         let [mut g, mut part] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
         plain.force(Some(known.len() - 1));
         plain.task(oracle, inner, at, &mut g)?;
-        let mut squares = vec![dot(&g, &g).as_f64()];
+        let mut squares = vec![square(&g)];
         for level in 0..known.len() - 1 {
             plain.force(Some(level));
             plain.task(oracle, inner, at, &mut part)?;
             axpy(&mut part, -T::one(), &g);
-            squares.push(dot(&part, &part).as_f64());
+            squares.push(square(&part));
         }
         Ok(squares)
     }

@@ -18,7 +18,7 @@
 
 mod settings;
 
-use hypertape_autodiff::{Element, axpy, dot};
+use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
 
 use crate::by_place::ByPlace;
@@ -29,7 +29,7 @@ use crate::estimator::probability::{Probability, Sums};
 use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::params::{Params, scale};
+use crate::params::{Params, scale, square};
 use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
 use crate::spelling::Spelled;
@@ -289,7 +289,7 @@ impl<T: Element> Estimator<T> for Ufom {
         let [mut g, mut cheap] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
         self.both(oracle, inner, at, (&mut g, &mut cheap), &mut Vec::new())?;
         axpy(&mut g, -T::one(), &cheap);
-        Ok(Some((1.0 / q - 1.0) * dot(&g, &g).as_f64()))
+        Ok(Some((1.0 / q - 1.0) * square(&g)))
     }
 
     fn prepare(&mut self, oracle: &Oracle<T>, inner: &InnerLoop) -> Result<(), Error> {
