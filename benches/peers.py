@@ -56,7 +56,7 @@ def arguments():
     parser.add_argument("--python", default=sys.executable, help="interpreter of the peers")
     parser.add_argument("--shared", default=os.environ.get("HYPERTAPE_SHARED"))
     parser.add_argument("--output", help="write the Markdown there too")
-    parser.add_argument("--json", help="write the raw records there, one a line")
+    parser.add_argument("--json", help="write the raw records there, one per line")
     args = parser.parse_args()
     for name, known in (("workloads", WORKLOADS), ("dtypes", TOLERANCE), ("peers", PEERS)):
         chosen = [item for item in getattr(args, name).split(",") if item]

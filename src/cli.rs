@@ -163,7 +163,8 @@ fn refuse(error: &clap::Error) -> u8 {
         text.split("\n\n").take_while(|p| !p.starts_with("Usage:") && !p.starts_with("For more"));
     let told: Vec<String> =
         told.map(|p| p.lines().map(str::trim).collect::<Vec<_>>().join(" ")).collect();
-    let line = told.join("; ");
+    let line =
+        told.join("; ").replace("the following required arguments were not provided:", "missing:");
     complain(&format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(&line)));
     2
 }

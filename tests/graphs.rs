@@ -426,7 +426,7 @@ fn hostile_files_are_refused_in_one_line() {
     assert_eq!(told_of, "found no array \"problem\", expected one with the text of a problem");
     fs::remove_file(&path).unwrap();
     let (status, out, err) = command(folder.path(), "gradient p.npz");
-    let expected = "error: p.npz: cannot read it: No such file or directory\n";
+    let expected = "error: p.npz: cannot be read: No such file or directory\n";
     assert_eq!((status, out.as_str(), err.as_str()), (2, "", expected));
 }
 

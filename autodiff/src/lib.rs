@@ -1,5 +1,12 @@
 //! Derivatives of functions of arrays and of single numbers: reverse mode, forward mode, Hessian-vector products, Jacobians
-//! and Hessians, dense and sparse. No global state, no panics on data, the same bits every time.
+//! and Hessians, dense and sparse. There is no global state, data cause no panics, and results are reproducible bit for bit.
+//!
+//! | to see | run `cargo run --release -p hypertape-autodiff --example` |
+//! |---|---|
+//! | a gradient of arrays: a network trained by gradient descent | `network` |
+//! | Hessian-vector products: Newton's method with conjugate gradients | `newton_cg` |
+//! | a sparse Jacobian: nonlinear least squares by Gauss-Newton steps | `least_squares` |
+//! | implicit differentiation: a layer defined by a fixed point | `implicit_layer` |
 //!
 //! # Single numbers
 //!
@@ -21,9 +28,9 @@
 //! # Ok::<(), hypertape_autodiff::Fault>(())
 //! ```
 //!
-//! These allocate; the methods of [`scalar::Tape`] and [`scalar::Tangents`] keep their memory and write into buffers of the
-//! caller. Closures import [`scalar::Float`] for `exp` and the like. A function that several modes need is written once,
-//! generic over the number, whose bound brings them:
+//! These functions allocate; the methods of [`scalar::Tape`] and [`scalar::Tangents`] reuse their memory and write into buffers of the
+//! caller. Closures import [`scalar::Float`] for `exp` and other functions. A function that is needed in several modes is written
+//! once, generic over the number type:
 //!
 //! ```
 //! use hypertape_autodiff::scalar::{Function, Real, SparseHessian, Tape};
@@ -42,9 +49,9 @@
 //!
 //! # Arrays
 //!
-//! Sums, products and elementwise functions of vectors and matrices are written over [`Array`], and evaluated by drivers
-//! on a [`Workspace`], which makes no system allocation after a first pass. Arguments stand one after the other in one slice,
-//! each row by row; data of the function itself enters by [`Array::constant`], in an `impl Function<f64>`.
+//! Functions of vectors and matrices are written over [`Array`] and differentiated by the methods of a [`Workspace`], which makes no
+//! system allocation after the first pass. All arguments are concatenated in one slice, each in row-major order. Data of the function
+//! itself enters through [`Array::constant`], in an `impl Function<f64>`.
 //!
 //! ```
 //! use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
@@ -64,21 +71,21 @@
 //!
 //! # Which mode when
 //!
-//! | wanted of `n` arguments and `m` results | take | cost in values |
+//! | wanted, for `n` arguments and `m` results | use | cost relative to a value |
 //! |---|---|---|
-//! | a gradient, or `J^T v` | reverse mode: `gradient`, `vjp` | arrays 2 to 3, scalars 3 to 10, whatever `n` |
-//! | `J v` | forward mode: `jvp`, `jvps` | arrays 2, scalars 0.3 a direction when four travel together |
+//! | a gradient, or `J^T v` | reverse mode: `gradient`, `vjp` | arrays 2 to 3, scalars 3 to 10, for any `n` |
+//! | `J v` | forward mode: `jvp`, `jvps` | arrays 2, scalars 0.3 per direction, four at a time |
 //! | `H v` | forward over reverse: `hvp`, `hvps` | 1.5 to 2 gradients, with the gradient |
-//! | a dense Jacobian | `jacobian`, which chooses | the smaller of `m` sweeps and `n` directions |
-//! | a sparse Jacobian or Hessian | [`scalar::SparseJacobian`], [`scalar::SparseHessian`] | as many as there are colours |
-//! | of a solution `M^-1 b`, `ln det M` | [`Factored`], [`scalar::solve`] | `n^2` beside the factorisation |
-//! | of the end of an iteration | [`fixed_point`], [`scalar::fixed_point`] | an evaluation, and a series as long as it |
-//! | of code without formulas | [`Custom`] | what that code costs |
-//! | of a long loop in little memory | checkpoints: `Loop` in the crate `hypertape-solver` | a second evaluation |
+//! | a dense Jacobian | `jacobian`, which chooses the mode | the smaller of `m` sweeps and `n` directions |
+//! | a sparse Jacobian or Hessian | [`scalar::SparseJacobian`], [`scalar::SparseHessian`] | one direction per colour |
+//! | derivatives of a solution `M^-1 b` or of `ln det M` | [`Factored`], [`scalar::solve`] | `n^2` in addition to the factorisation |
+//! | derivatives of a fixed point | [`fixed_point`], [`scalar::fixed_point`] | one evaluation, and a series as long as the iteration |
+//! | derivatives of code without formulas | [`Custom`] | the cost of that code |
+//! | derivatives of a long loop in little memory | checkpoints: `Loop` in the crate `hypertape-solver` | a second evaluation |
 //!
 //! # Operations of arrays
 //!
-//! In every mode and nesting, `f32` and `f64`. Methods of [`Array`] and of [`Operations`].
+//! These are methods of [`Array`] and of [`Operations`]. They work in every mode and nesting, in `f32` and `f64`.
 //!
 //! | operation | modes | at singular points |
 //! |---|---|---|
@@ -102,21 +109,22 @@
 //!
 //! # Memory
 //!
-//! Scalars in `f64`: 24 bytes per record and 8 for its adjoint, only where two different nodes meet; 12 bytes per further argument
-//! of a fused statement; nothing for functions of one argument and operations with constants (see [`scalar`]). With a
-//! tangent, partials and adjoints take twice as much. Arrays: entries of every result and 192 bytes per record, in cache
-//! lines of 64. Tapes and arenas say what they [used](Workspace::used) and take limits, beyond which there is a [`Fault`].
+//! Scalars in `f64` take 24 bytes per record and 8 for its adjoint, and only operations on two different nodes are recorded; functions of
+//! one argument and operations with constants take nothing (see [`scalar`]). A fused statement takes 12 bytes per further argument.
+//! With a tangent, partials and adjoints take twice as much. Arrays take the entries of every result and 192 bytes per record, in
+//! cache lines of 64. Tapes and arenas report the memory that they [used](Workspace::used), and accept limits, beyond which there is a
+//! [`Fault`].
 //!
 //! # Conventions
 //!
-//! Derivatives at kinks and singular points are stated in [`conventions`], the same in every mode; a strict scalar tape
-//! reports them instead. What goes wrong is a [`Fault`] with its numbers. [`check`] tests a function's derivatives.
+//! [`conventions`] states the derivatives at kinks and singular points, which are the same in every mode; a strict scalar tape reports
+//! such points instead. Errors are [`Fault`]s with the numbers at fault. [`check`] tests the derivatives of a function.
 //!
 //! # How it compares
 //!
-//! Scalar gradients in ms, by plain operators and by [fused](scalar::Scalar::fuse) statements, fastest of many, on one
-//! core of an AMD EPYC with AVX-512; the peers are what `python3 benches/tapes.py` in the repository runs on the same
-//! sources (`reverse` 0.2.2, `ad_trait` 0.3.1, echidna 0.15.0, num-dual 0.13.7 with 20 tangents).
+//! Scalar gradients in ms, with plain operators and with [fused](scalar::Scalar::fuse) statements: minima on one core of an AMD EPYC
+//! with AVX-512. The peers (`reverse` 0.2.2, `ad_trait` 0.3.1, echidna 0.15.0, num-dual 0.13.7 with 20 tangents) run the same sources;
+//! `python3 benches/tapes.py` in the repository repeats the comparison.
 //!
 //! | | value | plain | fused | `reverse` | `ad_trait` | echidna | num-dual |
 //! |---|---|---|---|---|---|---|---|
@@ -126,10 +134,10 @@
 //! | T4: bundle adjustment, 36 455 observations | 0.90 | 11.8 | 8.0 | 24.4 | 26.8 | 28.9 | |
 //! | T5: 100 unrolled steps, 20 arguments | 0.08 | 0.96 | 0.89 | 2.4 | 2.4 | 2.6 | 0.44 |
 //!
-//! For few arguments forward mode is faster than any tape: [`scalar::Tangents`]. Sparse derivatives beside echidna's:
-//! the crate's README, by `benches/sparse-peer`.
+//! For few arguments, forward mode is faster than any tape: [`scalar::Tangents`]. The README of the crate compares sparse derivatives with
+//! those of echidna (`benches/sparse-peer`).
 //!
-//! Features: `ndarray` and `nalgebra`, matrices of these crates in and out.
+//! The features `ndarray` and `nalgebra` convert from and to the matrices of these crates, `serde` reads and writes [`Graph`]s.
 
 mod arena;
 mod array;

@@ -41,76 +41,76 @@ pub fn catalogue() -> Vec<Entry> {
             "both losses quadratic, 3 inner and 2 outer variables, closed form"
             => |_| Oracle::new(Quadratic::general());
         "quadratic-sampled", (30, 0.5), sgd(1.0, 0.5), 200, Some(0),
-            "quadratics of rank one, 512 and 512 samples, mini-batches of 64 at both levels"
+            "512 rank-one quadratics at either level, in mini-batches of 64"
             => |given| sampled(given.seed);
         "learned-steps", (4, 0.9), adam(0.1), 400, None,
-            "sizes of four descent steps on a quadratic of four variables, closed form"
+            "learned sizes of four gradient steps on a quadratic of four variables, closed form"
             => |_| ruled(LearnedSteps::new(&[1.0, 0.5, 0.25, 0.125], 4), GradientDescent::learned(0));
         "lasso", (200, 0.3), adam(0.1), 100, Some(5), Numbers weights(),
-            "sparse regression, the log-weight of the first penalty, 60 x 30, rule ista, or --train"
+            "sparse regression, 60 x 30, the log-weight of the l1 penalty, or --train"
             => |given| net(given, false);
         "elastic-net", (200, 0.3), adam(0.1), 100, Some(5), Numbers weights(),
-            "sparse regression, the log-weights of two penalties, 60 x 30, rule ista, or --train"
+            "sparse regression, 60 x 30, the log-weights of both penalties, or --train"
             => |given| net(given, true);
         "ridge", (300, 0.4), adam(0.1), 100, None, Numbers [],
-            "ridge regression, one log-penalty per feature, 4 x 2, closed form for many steps, or --train"
+            "ridge regression, 4 x 2, one log-penalty per feature, closed form, or --train"
             => |given| ridge(given);
         "w1-ridge", (100, 0.5), adam(0.1), 50, Some(1),
-            "ridge regression, one log-penalty per feature, 2000 x 200"
+            "ridge regression, 2000 x 200, one log-penalty per feature"
             => |given| Oracle::new(Penalised::ridge(given.seed));
         "w1-logreg", (100, 1.0), adam(0.1), 50, Some(1),
-            "logistic regression, one log-penalty per feature, 2000 x 200"
+            "logistic regression, 2000 x 200, one log-penalty per feature"
             => |given| Oracle::new(Penalised::logistic(given.seed));
         "w2", (50, 0.1), adam(0.3), 50, Some(2),
-            "hyper-cleaning, softmax regression 5000 x 784 x 10, one weight per sample"
+            "data hyper-cleaning, softmax regression, 5000 x 784 x 10, one weight per sample"
             => |given| Oracle::new(Cleaning::workload(given.seed));
         "w3", (100, 0.002), adam(0.001), 50, Some(3),
-            "learned start of a 1-40-40-1 tanh network, 25 regression tasks on sines"
+            "MAML: learned start of a 1-40-40-1 tanh network, 25 regression tasks on sines"
             => |given| Oracle::new(Maml::workload(given.seed));
         "w4", (1000, 0.05), adam(0.1), 50, Some(4),
-            "ten scalars, each coupled to the next, on a tape of scalars"
+            "a chain of ten coupled scalars, on the scalar tape"
             => |given| Ok(Oracle::scalar(Chain::workload(given.seed)));
         "sinusoid", (5, 0.01), adam(0.001), 1000, Some(0),
-            "learned start of a 1-40-40-1 tanh network, 1000 sines, batches of 5, 10 shots"
+            "MAML of a 1-40-40-1 tanh network, 1000 sines, meta-batches of 5, 10 shots"
             => |given| Oracle::new(Maml::sinusoid(given.seed));
         "sinusoid-prior", (16, 0.02), adam(0.001), 1000, Some(0),
             "implicit MAML: the same with a prior of weight 2 at the learned start"
             => |given| Oracle::new(Maml::sinusoid(given.seed).with_prior(2.0));
         "maml-quadratic", (50, 0.02), sgd(0.1, 0.5), 100, Some(0),
-            "learned start of ten variables, 100 quadratics of condition 10, one drawn, closed form"
+            "MAML of ten variables, 100 quadratic tasks, one per iteration, closed form"
             => |given| Oracle::new(Regressions::maml_quadratic(given.seed));
         "maml-tanh", (40, 0.02), sgd(0.1, 0.5), 100, Some(0),
-            "learned start of a tanh unit with ten weights, 100 tasks, one drawn, not convex"
+            "MAML of a tanh unit with ten weights, 100 tasks, one per iteration, not convex"
             => |given| Oracle::new(Regressions::maml_tanh(given.seed));
         "log-ridge-tanh", (60, 0.1), sgd(1.0, 0.5), 100, Some(0),
-            "ten log-penalties of a tanh unit, 100 tasks, one drawn, not convex"
+            "ten log-penalties of a tanh unit, 100 tasks, one per iteration, not convex"
             => |given| Oracle::new(Regressions::log_ridge_tanh(given.seed));
         "digits-clean", (100, 1.0), adam(0.3), 100, Some(0), Classes cleaning(),
-            "hyper-cleaning, 900 of the embedded digits, 40 % wrong labels, or --train"
+            "data hyper-cleaning, 900 digits, 40 % wrong labels, one weight each, or --train"
             => |given| clean(given, [900, 400, 497], None);
         "digits-clean-mlp", (100, 0.5), adam(0.3), 100, Some(0), Classes cleaning(),
-            "hyper-cleaning, a network with 8 hidden units on 300 digits, or --train"
+            "the same for a network with 8 hidden units on 300 digits, or --train"
             => |given| clean(given, [300, 300, 600], Some(8));
         "digits-penalty", (100, 1.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
-            "softmax regression on 150 digits, one log-penalty per feature, or --train and --penalties"
+            "softmax regression on 150 digits, one log-penalty per feature, or --train"
             => |given| select(given, given.sets_or(few_digits)?);
         "digits-parity", (100, 0.5), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
-            "logistic regression on 150 digits, even or odd, one log-penalty per feature, or --train"
+            "even or odd digits by logistic regression, one log-penalty per feature, or --train"
             => |given| select(given, given.sets_or(few_digits)?.parity()?);
         "text", (50, 5.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
-            "softmax regression on 120 generated texts, sparse, one log-penalty per word, or --train"
+            "softmax regression on 120 generated texts, one log-penalty per word, or --train"
             => |given| select(given, given.sets_or(|seed| Sets::text([120, 120, 300], 250, 4, seed))?);
         "digits-fewshot", (9, 0.05), adam(0.003), 1000, Some(0), Images tasks(),
-            "learned start of a small convolutional network, 5 classes by 1 digit each, batches of 5, or --train"
+            "MAML of a small convolutional network, 5-way 1-shot digits, or --train"
             => |given| fewshot(given, Learner::Maml);
         "digits-anil", (9, 0.05), adam(0.003), 1000, Some(0), Images tasks(),
-            "the same with a learned body, of which only the last layer adapts to a task"
+            "ANIL: the same, but only the last layer adapts to a task"
             => |given| fewshot(given, Learner::Anil);
         "divergence", (10, 0.1), sgd(10.0, 1.0), 10_000, Some(42),
             "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts"
             => |given| Oracle::new(Divergence::diverging(given.seed, 2000));
         "divergence-wide", (10, 0.01), sgd(10.0, 1.0), 20_000, Some(42),
-            "two 1-D tasks for accuracy against cost, metrics for lr 0.01; 1000 starts"
+            "two 1-D tasks for accuracy at equal cost, metrics for lr 0.01; 1000 starts"
             => |given| Oracle::new(Divergence::wide(given.seed, 1000));
     }
 }
@@ -145,13 +145,13 @@ fn net<T: Element>(given: &Given<T>, second: bool) -> Made<T> {
 }
 
 fn weights() -> [Setting; 2] {
-    let which = "which weights of the first penalty are chosen: one, or one a feature";
+    let which = "what has a weight of the first penalty of its own: all features together or each";
     [
         Setting::new(
             "penalty",
             (-2.0_f64).exp(),
             Kind::NOT_NEGATIVE,
-            "the weight of the first penalty at the start",
+            "weight of the first penalty at the start of the run",
         ),
         Setting::new("penalties", "one", Kind::Word(&["one", "feature"]), which),
     ]
@@ -163,7 +163,7 @@ fn ridge<T: Element>(given: &Given<T>) -> Made<T> {
 }
 
 fn cleaning() -> [Setting; 3] {
-    let share = "share of training labels that are made wrong";
+    let share = "share of training labels to corrupt";
     [
         Setting::new("corruption", 0.4, Kind::Number(0.0..=1.0), share),
         Setting::new("penalty", 1e-3, Kind::NOT_NEGATIVE, "strength of the penalty"),
@@ -194,10 +194,15 @@ fn select<T: Element>(given: &Given<T>, sets: Sets<T>) -> Made<T> {
 fn tasks() -> [Setting; 4] {
     let some = || Kind::Count(1..=1000);
     [
-        Setting::new("ways", 5, some(), "classes of a task"),
-        Setting::new("shots", 1, some(), "support images of a class"),
-        Setting::new("queries", 1, some(), "query images of a class"),
-        Setting::new("side", 16, some(), "pixels of a side to which images of --train are brought"),
+        Setting::new("ways", 5, some(), "classes per task"),
+        Setting::new("shots", 1, some(), "support images per class"),
+        Setting::new("queries", 1, some(), "query images per class"),
+        Setting::new(
+            "side",
+            16,
+            some(),
+            "width and height in pixels to which the images of --train are scaled",
+        ),
     ]
 }
 
@@ -209,7 +214,7 @@ fn fewshot<T: Element>(given: &Given<T>, learner: Learner) -> Made<T> {
     let (classes, ways) = (images.len(), ways as usize);
     if classes < 2 * ways {
         return Err(Error::told(format!(
-            "{classes} classes of images are too few: a task takes {ways}, of seen ones and of unseen ones"
+            "{classes} classes of images are too few: a task takes {ways}, and training and test tasks take different ones"
         )));
     }
     // A quarter of the classes is unseen, or as many as a task takes.

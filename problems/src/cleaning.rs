@@ -34,7 +34,7 @@ pub struct CleaningSettings {
     pub penalty: f64,
     /// Units of the hidden layer, if there is one.
     pub hidden: Option<u32>,
-    /// Samples a mini-batch, at both levels; all of them without.
+    /// Samples per mini-batch, at both levels; all of them without.
     pub batch: Option<usize>,
     /// Seed of corruption and starts.
     pub seed: u64,
@@ -215,13 +215,22 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
         let Ok(w) = Tensor::split(&arena, w.shapes(), w.values()) else { return Vec::new() };
         let scores = Self::scores(&w, &judge.test, 0..judge.test.len());
         let test_error = judge.test.error_rate(scores.values());
-        [("test error", test_error), ("precision", precision), ("recall", recall), ("F1", f1)]
-            .map(|(name, value)| Metric { name, value })
-            .to_vec()
+        let mut metrics = vec![("test error", test_error)];
+        if judge.corrupted.contains(&true) {
+            metrics.extend([("precision", precision), ("recall", recall), ("F1", f1)]);
+        } else {
+            // Which labels are wrong is not known.
+            let suspected = x.values().iter().filter(|&&logit| logit < T::zero()).count();
+            metrics.push(("suspected", suspected as f64));
+        }
+        metrics.into_iter().map(|(name, value)| Metric { name, value }).collect()
     }
 
     fn controls(&self, _: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
         let Some(judge) = &self.judge else { return Vec::new() };
+        if !judge.corrupted.contains(&true) {
+            return vec![("weights frozen", self.start())];
+        }
         let certain = |&wrong: &bool| T::from_f64(if wrong { -CERTAIN } else { CERTAIN });
         let oracle = self.x_with(judge.corrupted.iter().map(certain));
         vec![("weights frozen", self.start()), ("only clean samples", oracle)]

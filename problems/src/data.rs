@@ -25,6 +25,7 @@ use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use hypertape_autodiff::Element;
+use hypertape_solver::text::plain;
 use hypertape_solver::{Error, expect_in};
 
 use crate::labelled::Labelled;
@@ -47,6 +48,8 @@ pub struct Files {
     pub delimiter: Option<char>,
     /// Whether indices of svmlight files count from 0, even where none is 0: where one is, in any of the files, they do in all.
     pub zero_based: bool,
+    /// Whether dense columns are scaled ([`Sets::standardised`]).
+    pub standardise: bool,
     /// Numbers of training, validation and test samples. Without, parts that have no file of their own share the training
     /// file equally, and others are taken whole.
     pub split: Option<[usize; 3]>,
@@ -83,7 +86,8 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
         notes.push(format!("{name}: indices count from 0"));
     }
     let labels = labels(files, &tables)?;
-    if labels.iter().any(|label| label.number().is_none()) {
+    let whole = |label: &Label| label.number().is_some_and(|number| number.fract() == 0.0);
+    if !files.numbers && !labels.iter().all(whole) {
         let all: Vec<_> = labels.iter().take(10).map(ToString::to_string).collect();
         let more = if labels.len() > all.len() { ", ..." } else { "" };
         notes.push(format!("{}: {} classes: {}{more}", files.train, labels.len(), all.join(", ")));
@@ -111,22 +115,52 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
     let own = |k: usize| files.split.map_or(share, |s| s[k + 1]) * usize::from(!present[k]);
     let sizes = [files.split.map_or(share, |s| s[0]), own(0), own(1)];
     let parts = draw(name, &train, sizes)?;
-    let mut other = |k: usize, indices: &[usize]| {
-        if !present[k] {
-            return part(name, &train, indices);
+    let mut other = |k: usize, indices: Vec<usize>| {
+        if present[k]
+            && let Some((name, samples)) = next().transpose()?
+        {
+            let size = files.split.map_or(samples.len(), |s| s[k + 1]);
+            let drawn = draw(name, &samples, [size, 0, 0])?.train;
+            return Ok::<_, Error>((part(name, &samples, &drawn)?, drawn));
         }
-        let Some((name, samples)) = next().transpose()? else { return part(name, &train, &[]) };
-        let size = files.split.map_or(samples.len(), |s| s[k + 1]);
-        part(name, &samples, &draw(name, &samples, [size, 0, 0])?.train)
+        Ok((part(name, &train, &indices)?, indices))
     };
-    let (valid, test) = (other(0, &parts.valid)?, other(1, &parts.test)?);
-    let parts = [part(name, &train, &parts.train)?, valid, test];
+    let ((valid, of_valid), (test, of_test)) = (other(0, parts.valid)?, other(1, parts.test)?);
+    let (train, rows) = (part(name, &train, &parts.train)?, [parts.train, of_valid, of_test]);
+    if !files.standardise
+        && let Some(note) = unscaled(&files.train, &train)
+    {
+        notes.push(note);
+    }
+    let parts = [train, valid, test];
     let sets = if files.numbers {
         Sets::of_numbers(parts, labels.iter().filter_map(Label::number).collect())
     } else {
         Sets::of_names(parts, labels.iter().map(ToString::to_string).collect())
+    }?;
+    let sets = if files.standardise {
+        sets.standardised().map_err(|e| Error::told(format!("--standardise: {e}")))?
+    } else {
+        sets
     };
-    Ok(sets?.with_notes(notes))
+    Ok(sets.from_files(notes, rows))
+}
+
+/// Root mean square of a column beyond which it is told: the step sizes of the problems are for values of about 1.
+const UNSCALED: f64 = 10.0;
+
+/// What is told of samples whose largest column is far from 1.
+fn unscaled<T: Element>(name: &str, samples: &Labelled<T>) -> Option<String> {
+    let sizes = samples.columns()?.into_iter().map(|[mean, deviation]| mean.hypot(deviation));
+    let (column, size) = sizes.enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    (size > UNSCALED).then(|| {
+        format!(
+            "{name}: the values of feature {} are of size {}, and the default step sizes are for values of about 1: \
+             --standardise scales all features, --lr auto adapts the step size",
+            column + 1,
+            plain((size * 10.0).round() / 10.0)
+        )
+    })
 }
 
 /// The distinct labels in order: those of the training file, which comes first, if they are classes.
@@ -158,7 +192,9 @@ fn expect_labels<T: Element>(name: &str, labels: &[Label], numbers: bool) -> Res
     for (i, label) in labels.iter().enumerate() {
         let what = || format!("{name}: label {label} of sample {}", i + 1);
         let why = match label.number() {
-            None if numbers => "is no number, which the problem predicts",
+            None if numbers => {
+                "is not a number, which this problem predicts; --label chooses another column"
+            }
             Some(number) if numbers => {
                 if !T::from_f64(number).is_finite() {
                     expect_in::<T>(&what(), number)?;
@@ -281,23 +317,23 @@ fn read<T: Element>(names: &str, files: &Files) -> Result<Table<T>, Error> {
     let within = |name| files.folder.join(name).display().to_string();
     let (name, labels) = (&*within(name), labels.map(within));
     if Path::new(name).is_dir() {
-        return Err(Error::told(format!("{name} is a folder, a file of samples is needed")));
+        return Err(Error::told(format!("{name} is a folder; a file of samples is needed")));
     }
     let mut reader = open(name)?;
     let begins = reader.fill_buf().map_err(|e| Name(name).unreadable(&e))?;
     let kind_of = kind(name, begins);
     if files.label.is_some() && kind_of != Kind::Csv {
-        let why = "--label: only .csv has columns, and labels of its own in one of them";
-        return Err(Error::told(format!("{why}; {name} has not")));
+        let why = "--label chooses a column of a CSV file";
+        return Err(Error::told(format!("{why}, and {name} is none")));
     }
     match (kind_of, labels) {
-        (Kind::Svmlight | Kind::Csv | Kind::Npz, Some(labels)) => Err(Error::told(format!(
-            "{name} holds labels, another file of them, {labels}, is one too many"
-        ))),
+        (Kind::Svmlight | Kind::Csv | Kind::Npz, Some(labels)) => {
+            Err(Error::told(format!("{name} contains the labels already: leave out {labels}")))
+        }
         (Kind::Svmlight | Kind::Csv, None) => table(kind_of, Name(name), reader, files),
         (Kind::Npz, None) => archive(Name(name)),
         (_, None) => Err(Error::told(format!(
-            "{name} holds one array: its labels are another, given as {name},LABELS"
+            "{name} contains no labels: give a file of them too, as {name},LABELS"
         ))),
         (kind_of, Some(labels)) => {
             let features = rows(kind_of, Name(name), reader, true)?;

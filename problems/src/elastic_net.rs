@@ -5,7 +5,7 @@
 //! f(w)    = |V w - u|^2 / m
 //! ```
 //!
-//! with one weight of the first penalty or one a feature (Lasso: Tibshirani 1996), and the second one (elastic net: Zou and
+//! with one weight of the first penalty or one per feature (Lasso: Tibshirani 1996), and the second one (elastic net: Zou and
 //! Hastie 2005) or not. The first is the business of the inner rule, [`Ista::learned(0)`](hypertape_solver::Ista): the loss
 //! that is stated to the library is the rest, and its steps must be below `2 / (|X'X/n| + e^{x_2})`.
 //!
@@ -39,7 +39,7 @@ pub struct ElasticNet<T> {
 }
 
 impl<T: Element> ElasticNet<T> {
-    /// On the rows and targets of `train` and `valid`, with the first log-weights `log_l1`, one, or one a feature, and
+    /// On the rows and targets of `train` and `valid`, with the first log-weights `log_l1`, one, or one per feature, and
     /// `log_l2`, if there is a second penalty. Starts at `w = 0`.
     ///
     /// ```
@@ -87,7 +87,7 @@ impl<T: Element> ElasticNet<T> {
         Self { train, valid, test: None, start, truth: None }
     }
 
-    /// With weights of the first penalty that start at `weight`, one or one a feature.
+    /// With weights of the first penalty that start at `weight`, one or one per feature.
     pub(crate) fn weighted(self, weight: f64, each: bool) -> Result<Self, Error> {
         if !(weight > 0.0 && weight.is_finite()) {
             return Err(Error::invalid("penalty", weight, "a positive finite number"));

@@ -41,7 +41,7 @@ impl<T: Element> Given<T> {
             .get()
     }
 
-    /// Samples a mini-batch, if they are to be drawn, by the setting [`Setting::batch`].
+    /// Samples per mini-batch, if they are to be drawn, by the setting [`Setting::batch`].
     ///
     /// # Errors
     /// As [`get`](Self::get).

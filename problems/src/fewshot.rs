@@ -118,8 +118,10 @@ impl<T: Element> Fewshot<T> {
             let whole = |class: &usize| images.members(*class).len() >= each;
             let found = (0..images.len()).filter(whole).count();
             if found < images.len() || found < ways as usize {
-                let found = format!("{found} of {} classes with {each} images", images.len());
-                return Err(Error::invalid("classes", found, format!("all, {ways} or more")));
+                return Err(Error::told(format!(
+                    "a task takes {each} images from each of {ways} classes: {found} of {} classes have as many",
+                    images.len()
+                )));
             }
         }
         let [height, width] = images[0].side();
@@ -175,7 +177,7 @@ impl<T: Element> Fewshot<T> {
         (like.constant(shape, pixels).gather_rows(rows), &self.labels[usize::from(query)])
     }
 
-    /// Scores of the classes, a row an image.
+    /// Scores of the classes, a row per image.
     fn scores<'a, A: Array<'a, Elem = T>>(&self, w: &[A], x: &[A], images: A) -> A {
         self.network.apply(x[..self.adapted()].iter().chain(w).copied(), images)
     }
@@ -314,7 +316,7 @@ mod tests {
             let run = Run::new(inner, Optimiser::adam(0.01).unwrap(), 60, 0);
             run.go(&mut oracle, &mut Exact::default(), &mut x, |_, _| Continue(())).unwrap();
             let after = judge(&x);
-            // Of seen classes by more than both intervals, of unseen ones, on the same tasks as before, in the mean.
+            // Of seen classes by more than both intervals, of unseen ones, on the same tasks as before, on average.
             let gain = [0, 1].map(|i| after[i][0] - before[i][0]);
             assert!(gain[0] > before[0][1] + after[0][1], "{learner:?} {before:?} {after:?}");
             assert!(gain[1] > 0.02, "{learner:?} {before:?} {after:?}");
@@ -369,7 +371,10 @@ mod tests {
     fn too_few_images_or_pixels_are_refused() {
         let told = |settings| Fewshot::<f64>::digits(settings).unwrap_err().to_string();
         let many = told(FewshotSettings { queries: 200, ..FewshotSettings::default() });
-        assert!(many.contains("0 of 28 classes with 201 images"), "{many}");
+        assert!(
+            many.ends_with("takes 201 images from each of 5 classes: 0 of 28 classes have as many"),
+            "{many}"
+        );
         let small = FewshotSettings { layers: 4, pooled: true, ..FewshotSettings::default() };
         assert!(told(small).contains("enough for MaxPool(2)"), "{}", told(small));
         let none = FewshotSettings { filters: 0, ..FewshotSettings::default() };

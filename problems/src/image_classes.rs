@@ -74,7 +74,7 @@ impl<T: Element> ImageClasses<T> {
         self.side
     }
 
-    /// All images, one a row, and the shape of that.
+    /// All images, one per row, and the shape of that.
     ///
     /// # Panics
     /// If there are more than `u32::MAX`.

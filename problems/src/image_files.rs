@@ -34,7 +34,7 @@ impl<T: Element> ImageClasses<T> {
         let mut files = Files::new();
         for path in paths.iter().map(AsRef::as_ref) {
             let failed = |e: &dyn Display| {
-                let kind = "a folder of images, or a zip archive of them, is needed";
+                let kind = "expected a folder of images or a zip archive of them";
                 Error::told(format!("{}: {e}; {kind}", path.display()))
             };
             let before = files.len();
@@ -42,7 +42,8 @@ impl<T: Element> ImageClasses<T> {
                 folder(path, &mut files).map_err(|e| failed(&e))?;
             } else {
                 let file = File::open(path).map_err(|e| failed(&e))?;
-                let mut archive = zip::ZipArchive::new(file).map_err(|e| failed(&e))?;
+                let mut archive =
+                    zip::ZipArchive::new(file).map_err(|_| failed(&"this is not a zip archive"))?;
                 for i in 0..archive.len() {
                     let entry = archive.by_index(i).map_err(|e| failed(&e))?;
                     let name = entry.name().to_owned();

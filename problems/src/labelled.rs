@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Csr, Element, RowLoss, Shape};
+use hypertape_solver::stats::moments;
 use hypertape_solver::{Draw, Error, Rows, Samples as Seen};
 use rand::RngExt;
 
@@ -48,7 +49,7 @@ pub struct Labelled<T> {
 }
 
 impl<T: Element> Labelled<T> {
-    /// Rows of `values`, one a label.
+    /// Rows of `values`, one per label.
     ///
     /// # Errors
     /// [`Error::Invalid`] unless there are labels, and as many values for each, one at least.
@@ -74,7 +75,7 @@ impl<T: Element> Labelled<T> {
         Self { features, signs: labels.iter().map(sign).collect(), labels }
     }
 
-    /// Rows of a sparse matrix, one a label.
+    /// Rows of a sparse matrix, one per label.
     ///
     /// # Errors
     /// [`Error::Invalid`] unless there are as many labels as rows, and rows and columns at all.
@@ -97,7 +98,7 @@ impl<T: Element> Labelled<T> {
         self.labels.is_empty()
     }
 
-    /// Values a sample.
+    /// Values per sample.
     pub fn width(&self) -> u32 {
         match &self.features {
             Features::Dense(samples) => samples.width(),
@@ -174,13 +175,34 @@ impl<T: Element> Labelled<T> {
         Self { features, ..self }
     }
 
+    /// Mean and standard deviation of each column, `None` of sparse samples.
+    pub(crate) fn columns(&self) -> Option<Vec<[f64; 2]>> {
+        let Features::Dense(samples) = &self.features else { return None };
+        let column =
+            |j: usize| (0..self.len()).map(|i| samples.row(i)[j].as_f64()).collect::<Vec<_>>();
+        let moments = |j| moments(&column(j));
+        let columns = (0..samples.width() as usize).map(moments);
+        Some(columns.map(|[mean, variance]| [mean, variance.sqrt()]).collect())
+    }
+
+    /// Dense samples with each column less its mean and over its deviation in `columns`, unless that is 0; sparse ones as they are.
+    pub(crate) fn standardised(self, columns: &[[f64; 2]]) -> Self {
+        let Features::Dense(samples) = &self.features else { return self };
+        let scaled = |(&value, &[mean, deviation]): (&T, &[f64; 2])| {
+            if deviation > 0.0 { T::from_f64((value.as_f64() - mean) / deviation) } else { value }
+        };
+        let values = samples.rows(0..self.len()).chunks_exact(columns.len());
+        let values = values.flat_map(|row| row.iter().zip(columns).map(scaled)).collect();
+        Self { features: Features::Dense(Samples::new(values, columns.len())), ..self }
+    }
+
     /// With other labels, as many.
     pub(crate) fn relabelled(self, labels: Vec<u32>) -> Self {
         debug_assert_eq!(labels.len(), self.labels.len());
         Self::made(self.features, labels)
     }
 
-    /// The product of the samples in `range`, a row each, with the columns of `w`, which has a row a feature. Cost: a
+    /// The product of the samples in `range`, a row each, with the columns of `w`, which has a row per feature. Cost: a
     /// multiplication per entry and column; dense rows are borrowed, sparse ones cost what their entries do.
     pub fn times<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> A {
         match &self.features {
@@ -189,7 +211,7 @@ impl<T: Element> Labelled<T> {
         }
     }
 
-    /// A loss for each row of `scores`, which are those of the samples in `range`: with a column a class, cross-entropy
+    /// A loss for each row of `scores`, which are those of the samples in `range`: with a column per class, cross-entropy
     /// `ln sum_c e^{z_c} - z_y`; with one column, the logistic loss `ln(1 + e^{-s z})`, where `s` is -1 for class 0 and 1 for
     /// the others.
     pub fn losses<'a, A: Array<'a, Elem = T>>(&'a self, scores: A, range: Range<usize>) -> A {
@@ -246,7 +268,7 @@ impl<T: Element> Labelled<T> {
     }
 
     /// Share of all samples whose `scores` are wrong. With a score a class, the largest, the first of equals, is to be at the
-    /// label; with one a sample, it is to be positive for all classes but 0.
+    /// label; with one per sample, it is to be positive for all classes but 0.
     pub fn error_rate(&self, scores: &[T]) -> f64 {
         let classes = scores.len() / self.len();
         let wrong = self.labels.iter().zip(scores.chunks_exact(classes)).filter(|(label, row)| {

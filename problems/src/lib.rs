@@ -11,8 +11,11 @@
 //! # Ok::<(), hypertape_solver::Error>(())
 //! ```
 //!
-//! [`catalogue`] lists them all with the settings that they are usually run with; an [`Entry`] of your own joins them. Samples from
-//! files come as [`Sets`], of which [`Labelled`] and [`Targets`] give values, losses, products and accuracies to a problem.
+//! [`catalogue`] lists all problems with their default settings, and you can add an [`Entry`] of your own. Samples from files are
+//! [`Sets`]; a problem takes values, losses, products and accuracies from their parts, [`Labelled`] or [`Targets`].
+//!
+//! Whole programs in the repository: `examples/own-problem` (two problems with a command line, one on files), `examples/graph.rs` (a
+//! problem in a file), `examples/newsgroups.rs` (sparse texts), `examples/omniglot.rs` (few-shot learning from images).
 
 mod catalogue;
 mod chain;

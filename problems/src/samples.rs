@@ -34,7 +34,7 @@ impl<T: Element> Samples<T> {
         &self.padded[self.start..]
     }
 
-    /// Values a sample, as an array dimension.
+    /// Values per sample, as an array dimension.
     pub(crate) fn width(&self) -> u32 {
         u32::try_from(self.width).expect("arrays have at most u32::MAX columns")
     }
@@ -55,13 +55,13 @@ impl<T: Element> Samples<T> {
         &self.data()[range.start * self.width..range.end * self.width]
     }
 
-    /// Rows a block.
+    /// Rows per block.
     pub(crate) fn block_rows(&self) -> usize {
         block_rows::<T>(self.width)
     }
 }
 
-/// Rows a block, of samples of `width` values.
+/// Rows per block, of samples of `width` values.
 pub(crate) fn block_rows<T>(width: usize) -> usize {
     (BLOCK_BYTES / (width.max(1) * size_of::<T>())).max(16)
 }

@@ -1,6 +1,6 @@
 //! `Selection`: choice of regularisation. A linear classifier is trained under penalties that are chosen so that it does
-//! well on validation data: one penalty, one a class (the `covtype` problem of the bilevel benchmark of Dagréou et al. 2022)
-//! or one a feature (20 Newsgroups in Ji et al. 2021, section 6).
+//! well on validation data: one penalty, one per class (the `covtype` problem of the bilevel benchmark of Dagréou et al. 2022)
+//! or one per feature (20 Newsgroups in Ji et al. 2021, section 6).
 //!
 //! ```text
 //! g(x, W) = 1/n sum_i CE(X_i W, y_i) + 1/2 sum_jc e^{x_k(j, c)} W_jc^2        k(j, c) = 0, c or j
@@ -26,9 +26,9 @@ use crate::setting::{Kind, Setting};
 pub enum Penalties {
     /// One for all weights.
     One,
-    /// One a class.
+    /// One per class.
     Class,
-    /// One a feature.
+    /// One per feature.
     Feature,
 }
 
@@ -36,13 +36,14 @@ impl Penalties {
     /// What an entry lets its users choose about a [`Selection`], with penalties of this strength at the start by default.
     pub fn settings(penalty: f64) -> [Setting; 3] {
         let kinds = Kind::Word(&["one", "class", "feature"]);
-        let which = "which penalties are chosen: one, one a class or one a feature";
+        let which =
+            "what has a penalty of its own: all weights together, each class or each feature";
         [
             Setting::new(
                 "penalty",
                 penalty,
                 Kind::NOT_NEGATIVE,
-                "strength of the penalties at the start",
+                "strength of the penalties at the start of the run",
             ),
             Setting::new("penalties", "feature", kinds, which),
             Setting::batch(),

@@ -28,6 +28,7 @@ pub struct Sets<T> {
     /// What labels stand for, where they stand for numbers.
     numbers: Vec<f64>,
     notes: Vec<String>,
+    rows: [Vec<usize>; 3],
 }
 
 impl<T: Element> Sets<T> {
@@ -53,13 +54,40 @@ impl<T: Element> Sets<T> {
     }
 
     #[cfg(feature = "data")]
-    pub(crate) fn with_notes(self, notes: Vec<String>) -> Self {
-        Self { notes, ..self }
+    pub(crate) fn from_files(self, notes: Vec<String>, rows: [Vec<usize>; 3]) -> Self {
+        Self { notes, rows, ..self }
     }
 
     /// What was decided about the files that they are from, a sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Which sample of its file each one is, counted from 0; nothing where they are from no files.
+    pub fn rows(&self) -> &[Vec<usize>; 3] {
+        &self.rows
+    }
+
+    /// The same samples with every column shifted to mean 0 and scaled to standard deviation 1, as measured on the training
+    /// samples. A constant column, such as one of ones for an intercept, stays as it is.
+    ///
+    /// ```
+    /// use hypertape_problems::{Labelled, Sets};
+    /// let part = || Labelled::dense(vec![10.0, 1.0, 12.0, 1.0, 14.0, 1.0], vec![0, 1, 1]);
+    /// let ([train, ..], _) = Sets::<f64>::new(part()?, part()?, part()?)?.standardised()?.into_classes()?;
+    /// assert_eq!((train.row(0), train.row(2)), (vec![-1.0, 1.0], vec![1.0, 1.0]));
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Told`] for sparse samples, whose zeros a shift would fill.
+    pub fn standardised(self) -> Result<Self, Error> {
+        let columns = self.parts[0].columns().ok_or_else(|| {
+            Error::told(
+                "sparse samples cannot be standardised: subtracting a mean would fill their zeros",
+            )
+        })?;
+        Ok(Self { parts: self.parts.map(|part| part.standardised(&columns)), ..self })
     }
 
     /// Samples with a number each, to which their label is the place in `numbers`.
@@ -91,7 +119,8 @@ impl<T: Element> Sets<T> {
     }
 
     fn plain(parts: [Labelled<T>; 3], classes: u32) -> Self {
-        Self { parts, classes, names: Vec::new(), numbers: Vec::new(), notes: Vec::new() }
+        let (names, numbers, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { parts, classes, names, numbers, notes, rows: Default::default() }
     }
 
     fn of([train, valid, test]: [Labelled<T>; 3], classes: u32) -> Result<Self, Error> {
@@ -157,15 +186,15 @@ impl<T: Element> Sets<T> {
             let labels = part.labels().iter().map(odd).collect();
             part.relabelled(labels)
         });
-        Ok(Self { notes: self.notes, ..Self::plain(parts, 2) })
+        Ok(Self { notes: self.notes, rows: self.rows, ..Self::plain(parts, 2) })
     }
 
     /// Generated texts as bags of words: sparse counts, each text scaled to length 1.
     ///
-    /// A text has a class, uniformly, and `e^{4.9 + 0.8 z}` words for a normal `z`, 185 on the mean. The ranks of its words
+    /// A text has a class, uniformly, and `e^{4.9 + 0.8 z}` words for a normal `z`, 185 on average. The ranks of its words
     /// in `0..width` follow Zipf's law; 15 % of the words are moved on by a distance that belongs to a topic, half of them
     /// to that of the class and half to a random one. At the size of 20 Newsgroups (11 314 texts, 130 107 words, 20 classes)
-    /// a text has 152 different words on the mean, there 158.
+    /// a text has 152 different words on average, there 158.
     ///
     /// ```
     /// use hypertape_problems::Sets;

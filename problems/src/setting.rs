@@ -92,9 +92,9 @@ impl Setting {
         Self { name, default: default.to_string(), kind, help, given: None }
     }
 
-    /// `batch`, samples a mini-batch, all of them by default: what [`Given::batch`](crate::Given::batch) reads.
+    /// `batch`, samples per mini-batch, all of them by default: what [`Given::batch`](crate::Given::batch) reads.
     pub fn batch() -> Self {
-        let help = "samples a mini-batch, for inner and outer loss; 0 for all";
+        let help = "samples per mini-batch, of inner and outer loss; 0 for all";
         Self::new("batch", 0, Kind::Count(0..=usize::MAX), help)
     }
 

@@ -68,7 +68,7 @@ impl<T: Element> Targets<T> {
         self.numbers.is_empty()
     }
 
-    /// Values a sample.
+    /// Values per sample.
     pub fn width(&self) -> u32 {
         self.samples.width()
     }

@@ -1,4 +1,4 @@
-"""Four problems as a newcomer states them: learned images, a penalty a layer with a step size a step, a step size a parameter, and a
+"""Four problems as a newcomer states them: learned images, a penalty per layer with a step size per step, a step size per parameter, and a
 learned optimiser. Each function returns a problem and how it is called; no line is longer than it has to be.
 """
 
@@ -28,7 +28,7 @@ def distill(X, y):
 
 
 def tabular(train, valid):
-    """The logarithms of a penalty a layer and of a step size a step."""
+    """The logarithms of a penalty per layer and of a step size per step."""
 
     def inner(w, x, d):
         penalties = np.exp(x["penalty"])
@@ -51,7 +51,7 @@ def packed(train, valid, x, rule):
 
 
 def per_parameter(train, valid):
-    """The logarithm of a step size a parameter."""
+    """The logarithm of a step size per parameter."""
     return packed(train, valid, None, lambda w, g, x: w - 0.5 * np.exp(x) * g)
 
 

@@ -32,7 +32,7 @@ class Bilevel:
     - ``schedule``: what an exact gradient stores, such as ``"binomial:c=10"``; ``"auto"`` is the fastest by the clock that fits
       into ``memory``. By default all states, or as many checkpoints as ``memory`` allows.
     - ``memory``: bytes that an estimate may take, such as ``"1MiB"``, known before it runs and never exceeded.
-    - ``batch``: samples a mini-batch, drawn anew for each evaluation of a loss, of problems that have the setting.
+    - ``batch``: samples per mini-batch, drawn anew for each evaluation of a loss, of problems that have the setting.
     - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``), ``threads``.
     - ``init``: the inner start in place of the problem's own, where that does not depend on ``x``.
 
@@ -72,8 +72,8 @@ class Bilevel:
     def hypergradient(self, x: Arrays = None, *, estimator: str = "exact", **options: Any) -> Hypergradient:
         """``dF/dx`` at ``x`` by an estimator, its loss and cost.
 
-        Cost of ``"exact"``: ``r`` inner gradients and ``r`` Hessian-vector products, and more steps where ``memory`` is less than
-        that of all states. Of the others ``ht.choices("estimators")`` tells.
+        ``"exact"`` costs ``r`` inner gradients and ``r`` Hessian-vector products. With ``memory`` it stores as many checkpoints as fit,
+        unless ``schedule`` is given, and computes the other states again. ``ht.choices("estimators")`` lists the other estimators.
 
         Raises ``InputError`` for names and shapes that do not fit, ``RunError`` for what fails on the way.
         """

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("path", ["README.md", "python/README.md"])
-def test_the_block_of_the_readme(path):
+@pytest.mark.parametrize("path", ["README.md", "python/README.md", "docs/first-tasks.md"])
+def test_the_block_of_the_page(path):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(), re.DOTALL)
     exec(compile(block, path, "exec"), {})
 

@@ -60,8 +60,8 @@ pub struct Cold;
 pub struct Warm;
 
 without_settings! {
-    Cold: "cold", "from the start of the problem", "";
-    Warm: "warm", "from the last end of the same task", "";
+    Cold: "cold", "every inner loop starts where the problem says", "";
+    Warm: "warm", "every inner loop starts where the last one of the same task ended", "";
 }
 
 impl Coupling for Cold {

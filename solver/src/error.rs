@@ -161,7 +161,7 @@ impl fmt::Display for Error {
             Self::Function { function, fault } => write!(f, "the problem's {function}: {fault}"),
             Self::NonFinite { quantity, step, lr } => {
                 not_finite(f, quantity, *step, *lr)?;
-                f.write_str(": the inner loop diverges, a smaller lr may help")
+                f.write_str(": the inner loop diverges; take a smaller lr, or lr auto")
             }
             Self::FirstOrderVanishes => f.write_str(
                 "the first-order gradient is identically zero: neither the inner start nor the \
@@ -174,7 +174,7 @@ impl fmt::Display for Error {
             Self::Indefinite { iteration, curvature } => write!(
                 f,
                 "conjugate gradients met curvature {curvature:e} at iteration {iteration}: the \
-                 inner Hessian is not positive definite there, minres may help, or more inner steps"
+                 inner Hessian is not positive definite there; take minres, or more inner steps"
             ),
             Self::Singular { pivot, least } => write!(
                 f,
@@ -194,7 +194,7 @@ impl fmt::Display for Error {
             Self::Diverged { loss, limit } => {
                 write!(
                     f,
-                    "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges, a smaller outer step size may help"
+                    "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges; take a smaller outer step size"
                 )
             }
             Self::Invalid { what, found, expected } => {
@@ -225,7 +225,9 @@ impl fmt::Display for Error {
                     // The same inner loop went well before the outer variables moved.
                     Self::NonFinite { quantity, step, lr } if *iteration > 0 => {
                         not_finite(f, quantity, step, lr)?;
-                        f.write_str(": the run diverges, a smaller outer step size may help, or a smaller lr")
+                        f.write_str(
+                            ": the run diverges; take a smaller outer step size, or a smaller lr",
+                        )
                     }
                     _ => write!(f, "{cause}"),
                 }

@@ -18,7 +18,7 @@
 //! whom more than that of `v = 0` is [`Error::Unsolved`](crate::Error::Unsolved).
 //!
 //! Among solvers for indefinite systems `A` being symmetric decides: minimum residuals take seven vectors whatever the
-//! number of iterations, where [`Gmres`], which does not know of the symmetry, keeps one an iteration for the same iterates.
+//! number of iterations, where [`Gmres`], which does not know of the symmetry, keeps one per iteration for the same iterates.
 
 mod best;
 mod conjugate_gradients;

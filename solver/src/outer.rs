@@ -140,7 +140,7 @@ impl Spelled for Optimiser {
         let (name, summary) = match self {
             Self::Sgd { .. } => ("sgd", "x <- x - lr / k^power g at step k"),
             Self::Momentum { .. } => ("momentum", "v <- momentum v + g, x <- x - lr v"),
-            Self::Adam { .. } => ("adam", "steps scaled by a running mean of squared gradients"),
+            Self::Adam { .. } => ("adam", "Adam"),
         };
         About { name, summary, cost: "" }
     }
@@ -156,15 +156,15 @@ impl Spelled for Optimiser {
             }
             Self::Momentum { lr, momentum } => {
                 let lr = size(lr);
-                let help = "what remains of v";
+                let help = "decay of v";
                 let momentum = visit.get("momentum", momentum, Range::FRACTION, help);
                 Self::Momentum { lr, momentum }
             }
             Self::Adam { lr, beta1, beta2, eps } => {
                 let lr = size(lr);
-                let help = "what remains of the mean gradient";
+                let help = "decay of the running mean of the gradient";
                 let beta1 = visit.get_if(beta1 != 0.9, "b1", beta1, Range::FRACTION, help);
-                let help = "what remains of the mean square";
+                let help = "decay of the running mean of the squared gradient";
                 let beta2 = visit.get_if(beta2 != 0.999, "b2", beta2, Range::FRACTION, help);
                 let help = "added to the root of the mean square";
                 let eps = visit.get_if(eps != 1e-8, "eps", eps, Range::POSITIVE, help);

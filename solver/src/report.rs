@@ -73,7 +73,7 @@ impl fmt::Display for Report {
             write!(
                 f,
                 "the inner loop is not converged: {quantity} is {inner_norm:.2e}, {inner_ratio:.3} of \
-                 that at its start, where an implicit gradient expects 0"
+                 that at its start, and an implicit gradient assumes 0"
             )?;
         }
         if let Some(residual) = residual.filter(|r| *r > SOLVED) {
@@ -81,7 +81,7 @@ impl fmt::Display for Report {
             write!(
                 f,
                 "{line}the linear system is not solved: relative residual {residual:.2e} after {iterations} \
-                 iterations, which are too few, or the matrix is singular"
+                 iterations; that is too few, or the matrix is singular"
             )?;
         }
         Ok(())
@@ -154,24 +154,24 @@ impl Soundness {
         let report = report.map_or_else(String::new, |report| report.to_string());
         let steep = (*sensitivity > STEEP).then(|| {
             format!(
-                "a step is {sensitivity:.2e} times as sensitive to its gradient as gradient descent, as adaptive rules are \
-                 where the gradient almost vanishes: expected at most {STEEP:.0e}, raise eps"
+                "a step is {sensitivity:.2e} times as sensitive to its gradient as a step of gradient descent, which happens \
+                 with adaptive rules where the gradient almost vanishes: expected at most {STEEP:.0e}; raise eps"
             )
         });
         // That of a steep step is known by then.
         let grown = (*growth > GROWN && steep.is_none()).then(|| {
             format!(
-                "the adjoint grew by a factor of {growth:.2e} on its way back through the inner loop, as where that \
-                 diverges: the gradient is one of chaos, a smaller lr may help"
+                "the adjoint grew by a factor of {growth:.2e} on its way back through the inner loop, which suggests that \
+                 the loop diverges or is chaotic: take a smaller lr, or lr auto"
             )
         });
         let zero = vanishing.then(|| {
-            "the cheap part is identically zero, as neither the inner start nor the outer loss contains the outer variables: \
-             all comes from the corrections"
+            "the cheap estimate is identically zero, because neither the inner start nor the outer loss depends on the \
+             outer variables: the corrections are all there is"
                 .to_owned()
         });
         let large = (*loss > LARGE).then(|| {
-            format!("the outer loss is {loss:.2e}, as where the inner loop diverges: a smaller lr may help")
+            format!("the outer loss is {loss:.2e}, which suggests that the inner loop diverges: take a smaller lr, or lr auto")
         });
         let report = report.lines().map(str::to_owned);
         report.chain(large).chain(steep).chain(grown).chain(zero).collect()

@@ -166,26 +166,36 @@ impl Spelled for Schedule {
     fn about(&self) -> About {
         let (name, summary, cost) = match self {
             Self::StoreAll { .. } => {
-                ("store-all", "every step", "r plain steps, r - 1 states or r tapes")
+                ("store-all", "stores every state", "r plain steps, r - 1 states or r tapes")
             }
-            Self::Uniform { .. } => {
-                ("uniform", "every k-th state", "2 r - r/k - k + 1 plain steps, r/k + k - 2 states")
-            }
+            Self::Uniform { .. } => (
+                "uniform",
+                "stores every k-th state and recomputes the others",
+                "2 r - r/k - k + 1 plain steps, r/k + k - 2 states",
+            ),
             Self::Binomial { .. } => (
                 "binomial",
-                "the fewest plain steps from c states",
+                "recomputes as few steps as c stored states allow",
                 "t r - beta(c + 1, t - 1) + 1 plain steps, c states",
             ),
-            Self::Constant => {
-                ("constant", "the start alone", "r (r - 1)/2 + 1 plain steps, 1 state")
+            Self::Constant => (
+                "constant",
+                "stores the start alone and recomputes every state from it",
+                "r (r - 1)/2 + 1 plain steps, 1 state",
+            ),
+            Self::Mixed { .. } => (
+                "mixed",
+                "stores states and tapes in c slots, with the fewest steps and sweeps",
+                "c slots",
+            ),
+            Self::Disk { .. } => (
+                "disk",
+                "stores states in memory and on disk, at the least cost",
+                "ram + disk states",
+            ),
+            Self::Online { .. } => {
+                ("online", "stores c states, for loops that end by a tolerance", "c states")
             }
-            Self::Mixed { .. } => {
-                ("mixed", "states and kept tapes, the fewest plain steps and sweeps", "c slots")
-            }
-            Self::Disk { .. } => {
-                ("disk", "states in memory and on disk, at the least cost", "ram + disk states")
-            }
-            Self::Online { .. } => ("online", "for loops that end by a tolerance", "c states"),
         };
         About { name, summary, cost }
     }
@@ -200,9 +210,9 @@ impl Spelled for Schedule {
                     "what is kept of a step: the state before it, or the tape of its gradient";
                 Self::StoreAll { keep: settings.word("keep", keep, &kinds, help) }
             }
-            Self::Uniform { k } => Self::Uniform {
-                k: settings.need("k", k, some, "steps from one stored state to the next"),
-            },
+            Self::Uniform { k } => {
+                Self::Uniform { k: settings.need("k", k, some, "steps between stored states") }
+            }
             Self::Binomial { c } => Self::Binomial { c: settings.need("c", c, some, STATES) },
             Self::Constant => Self::Constant,
             Self::Mixed { c, tape } => Self::Mixed {
@@ -220,7 +230,7 @@ impl Spelled for Schedule {
                 let prices = Prices {
                     step: price("step", prices.step, "cost of a plain step"),
                     write: price("write", prices.write, "cost of writing a state to disk"),
-                    read: price("read", prices.read, "cost of reading one"),
+                    read: price("read", prices.read, "cost of reading one back"),
                 };
                 Self::Disk { ram, disk, prices }
             }

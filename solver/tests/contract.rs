@@ -11,7 +11,7 @@ enum Flaw {
     None,
     /// The gradient is too large by 1e-9.
     Scaled,
-    /// Too large by 1 % in the mean, by a coin.
+    /// Too large by 1 % on average, by a coin.
     Drawn,
     /// Goes by the calls before, and does not tell its state.
     Hidden,

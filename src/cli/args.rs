@@ -26,44 +26,44 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one")]
 pub(crate) enum Command {
-    /// List the problems, with their default settings, or tell the settings of one
+    /// List the problems, or explain the settings of one
     Problems(Problems),
-    /// List the estimators, with their settings and costs, or explain one
+    /// List the estimators, or explain the settings and cost of one
     #[command(after_help = help::ESTIMATORS)]
     Estimators(Explained),
-    /// List the algorithms that move w and x together, with their settings and costs, or explain one
+    /// List the single-loop algorithms, which update w and x together, or explain one
     #[command(after_help = help::ALGORITHMS)]
     Algorithms(Explained),
-    /// List the inner update rules, or explain one
+    /// List the update rules of the inner loop, or explain one
     Rules(Explained),
-    /// List the schedules: what exact gradients store of the inner run; or explain one
+    /// List the schedules, which say what exact gradients store of the inner loop, or explain one
     Schedules(Explained),
     /// List the outer optimisers, or explain one
     Optimisers(Explained),
-    /// List the couplings: how one inner loop goes on from the last; or explain one
+    /// List the couplings, which say where each inner loop starts, or explain one
     Couplings(Explained),
     /// Compute one hypergradient per estimator, side by side
     #[command(after_help = help::GRADIENT)]
     Gradient(Gradient),
-    /// Check a problem's own derivatives against differences and against each other
+    /// Check the derivatives of a problem against finite differences and against each other
     #[command(after_help = help::CHECK)]
     Check(Common),
-    /// Measure error, variance and time of estimators over draws, beside exact gradients
+    /// Measure bias, variance and time of estimators, compared with exact gradients
     #[command(after_help = help::CERTIFY)]
     Certify(Certify),
-    /// Show the schedules and unbiased estimators that fit into --memory, the best first, and which to take
+    /// Show which schedules and unbiased estimators fit into --memory, the best first, and recommend one
     #[command(after_help = help::PLAN)]
     Plan(Plan),
-    /// Run a whole bilevel optimisation and judge its result
+    /// Run a whole bilevel optimisation and evaluate its result
     #[command(after_help = help::RUN)]
     Run(Run),
-    /// Run a grid of settings from a file, recorded as it goes and resumed where it stopped
+    /// Run a grid of settings from a file, and write tables and figures; resumes where it stopped
     #[command(after_help = help::STUDY)]
     Study(Study),
-    /// Compare two studies cell by cell: ratios of times, bytes and losses; status 1 if the second is worse
+    /// Compare the times, bytes and results of two studies; exit status 1 if the second is worse
     #[command(after_help = help::COMPARE)]
     Compare(Compare),
-    /// Print what completes the words of this command line in a shell
+    /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
         /// Name of the shell
@@ -71,43 +71,44 @@ pub(crate) enum Command {
     },
 }
 
-/// Of a list of choices.
+/// A list, or one of its entries.
 #[derive(Clone, Debug, Options)]
 pub(crate) struct Explained {
-    /// Name of the one whose settings are explained
+    /// Name of the one to explain [default: list all]
     pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Options)]
 pub(crate) struct Problems {
-    /// Name of the problem whose settings are told [default: all problems in a line each]
+    /// Name of the problem to explain [default: list all]
     pub(crate) problem: Option<String>,
 }
 
 /// Options that every command on a problem takes; those of files and of the form of the output are not settings of a study.
 #[derive(Clone, Debug, Options, Serialize, Deserialize)]
 pub(crate) struct Common {
-    /// Name of the problem, see `hypertape problems`, with settings as NAME:setting=value,..., see `hypertape problems NAME`
+    /// Name of a problem (see `hypertape problems`), perhaps with settings as NAME:setting=value,... (see `hypertape problems NAME`),
+    /// or an .npz file that holds one
     pub(crate) problem: String,
-    /// Inner steps [default: the problem's]
+    /// Number of inner steps [default: the problem's]
     #[arg(help_heading = INNER, long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
     pub(crate) steps: Option<usize>,
-    /// Inner step size, or auto: the inverse of a bound of the curvature where the loop starts, chosen afresh for each estimate and
-    /// held fixed in derivatives [default: the problem's]
+    /// Inner step size, or auto: the inverse of a bound on the curvature at the start of the loop, computed anew for each estimate and
+    /// treated as a constant in derivatives [default: the problem's]
     #[arg(help_heading = INNER, long, value_name = "A", value_parser = lr, allow_hyphen_values = true)]
     pub(crate) lr: Option<Lr>,
-    /// Inner update rule, such as adam:b1=0.8, see `hypertape rules` [default: the problem's]
+    /// Update rule of the inner loop, such as adam:b1=0.8 (see `hypertape rules`) [default: the problem's]
     #[arg(help_heading = INNER, long, value_name = "RULE", allow_hyphen_values = true)]
     pub(crate) rule: Option<String>,
-    /// End the inner loop with the first step of length |w' - w| <= TOL lr, after R steps at the latest
+    /// End the inner loop at the first step with |w' - w| <= TOL lr, or after --steps
     #[arg(help_heading = INNER, long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) tolerance: Option<f64>,
-    /// What exact gradients store of the inner run, such as binomial:c=10, see `hypertape schedules`, or auto: the fastest
-    /// that fits into --memory. Stored states give the same bits in every schedule, kept tapes others in the last places; auto
-    /// goes by a clock, so that two runs of it may differ there
+    /// What exact gradients store of the inner loop, such as binomial:c=10 (see `hypertape schedules`), or auto: the fastest that
+    /// fits into --memory. Schedules of states all give the same bits. Schedules that keep tapes may differ in the last digits, and
+    /// so may two runs with auto, which goes by measured times
     #[arg(help_heading = MEMORY, long, value_name = "S", default_value = "store-all", allow_hyphen_values = true)]
     pub(crate) schedule: Asked,
-    /// Bytes that an estimate may take, such as 64MiB; predicted before it runs, and never exceeded
+    /// Memory that an estimate may take, such as 64MiB; checked before it runs, and never exceeded
     #[arg(help_heading = MEMORY, long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
     pub(crate) memory: Option<u64>,
     /// Seed of all random choices of the run
@@ -121,22 +122,22 @@ pub(crate) struct Common {
     /// Precision
     #[arg(help_heading = MEMORY, long, value_enum, default_value_t = Dtype::F64)]
     pub(crate) dtype: Dtype,
-    /// Threads that share the tasks of a meta-batch or, of one task, the blocks of rows; results do not depend on it
+    /// Number of threads that share the tasks of a meta-batch, or the rows of a single task; results do not depend on it
     #[arg(help_heading = MEMORY, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) threads: usize,
-    /// Outer point: .npy (all arrays flat, in order) or .npz (by name) [default: the problem's start]
+    /// Outer point, from a .npy file (all arrays in one vector) or a .npz file (arrays by name) [default: the problem's start]
     #[arg(help_heading = OUTER, long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) at: Option<PathBuf>,
-    /// Inner start: a file as for --at; an error where the problem's start depends on the outer point
+    /// Start of the inner loop, from a file as for --at; refused if the problem's own start depends on the outer point
     #[arg(help_heading = INNER, long, value_name = "FILE")]
     #[serde(skip)]
     pub(crate) init: Option<PathBuf>,
-    /// Folder to write results to (.npz and .json)
+    /// Write results to this folder, as .npz and .json
     #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) save: Option<PathBuf>,
-    /// Print one JSON object per line instead of a table
+    /// Print JSON, one object per line, instead of a table
     #[arg(help_heading = OUTPUT, long)]
     #[serde(skip)]
     pub(crate) json: bool,
@@ -145,8 +146,8 @@ pub(crate) struct Common {
 /// Samples in place of the problem's own, and what is chosen about the problem on them.
 #[derive(Clone, Debug, Default, PartialEq, Options, Serialize, Deserialize)]
 pub(crate) struct Data {
-    /// Training samples in place of the problem's: a file of svmlight, CSV or .npz (X and y), or FEATURES,LABELS of .npy or IDX;
-    /// packed by gzip or not
+    /// Training samples to use instead of the problem's: an svmlight, CSV or .npz file (arrays X and y), or two .npy or IDX files
+    /// as FEATURES,LABELS; any of them may be compressed by gzip
     #[arg(help_heading = DATA, long, value_name = "FILE")]
     pub(crate) train: Option<String>,
     /// Validation samples, likewise [default: a share of --train]
@@ -155,37 +156,43 @@ pub(crate) struct Data {
     /// Test samples, likewise [default: a share of --train]
     #[arg(help_heading = DATA, long, value_name = "FILE", requires = "train")]
     pub(crate) test: Option<String>,
-    /// Column of the labels in .csv, by name or number, from 1 [default: the last]
+    /// Column of the labels in .csv, by name or by number from 1 [default: the last]
     #[arg(help_heading = DATA, long, value_name = "COLUMN", requires = "train")]
     pub(crate) label: Option<String>,
-    /// What separates the columns of .csv: a character, tab or space [default: found out]
+    /// Separator of the columns of .csv: a character, tab or space [default: detected]
     #[arg(help_heading = DATA, long, value_name = "D", requires = "train", value_parser = delimiter)]
     #[serde(default)]
     pub(crate) delimiter: Option<char>,
-    /// Indices of svmlight files count from 0 [default: where one is 0]
+    /// Indices of svmlight files count from 0 [default: if an index is 0]
     #[arg(help_heading = DATA, long, requires = "train", action = ArgAction::Set, value_name = "BOOL")]
     #[arg(default_value_t = false, default_missing_value = "true", hide_default_value = true)]
     #[arg(num_args = 0..=1, require_equals = true, hide_possible_values = true)]
     #[serde(default)]
     pub(crate) zero_based: bool,
+    /// Shift and scale every column of dense samples to mean 0 and standard deviation 1, as measured on the training samples
+    #[arg(help_heading = DATA, long, requires = "train", action = ArgAction::Set, value_name = "BOOL")]
+    #[arg(default_value_t = false, default_missing_value = "true", hide_default_value = true)]
+    #[arg(num_args = 0..=1, require_equals = true, hide_possible_values = true)]
+    #[serde(default)]
+    pub(crate) standardise: bool,
     /// What the names of files are relative to: the folder of a study
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) folder: PathBuf,
-    /// Numbers of training, validation and test samples N,M,K, drawn by --data-seed [default: all, parts without a file
-    /// sharing --train equally]
+    /// Numbers of training, validation and test samples, drawn by --data-seed [default: all samples; parts without a file of their
+    /// own take equal shares of --train]
     #[arg(help_heading = DATA, long, value_name = "N,M,K", requires = "train", value_parser = split)]
     pub(crate) split: Option<[usize; 3]>,
-    /// Share of training labels that are made wrong, where they are cleaned [default: 0.4]
+    /// Share of the training labels to corrupt, for problems that clean labels [default: 0.4]
     #[arg(help_heading = DATA, long, value_name = "SHARE", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) corruption: Option<f64>,
-    /// Strength of the penalty, or the one to start from where it is chosen [default: the problem's]
+    /// Strength of the penalty, at the start if it is an outer variable [default: the problem's]
     #[arg(help_heading = DATA, long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) penalty: Option<f64>,
-    /// Which penalties are chosen: one, class (one a class) or feature [default: one a feature]
+    /// What has a penalty of its own: one (for all), class or feature [default: the problem's]
     #[arg(help_heading = DATA, long, value_name = "WHICH")]
     pub(crate) penalties: Option<String>,
-    /// Samples a mini-batch, for inner and outer loss [default: all]
+    /// Samples per mini-batch, of inner and outer loss [default: all]
     #[arg(help_heading = DATA, long, value_name = "B", value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) batch: Option<usize>,
 }
@@ -240,10 +247,10 @@ impl TryFrom<String> for Asked {
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Estimator with a schedule, see `hypertape estimators`
+    /// Estimator that takes a schedule (see `hypertape estimators`)
     #[arg(help_heading = OUTER, long, value_name = "E", default_value = "exact")]
     pub(crate) estimator: String,
-    /// Draws of a pilot that weighs unbiased estimators too, by time and second moment; 0 for none
+    /// Draws of a pilot run that weighs unbiased estimators by time and second moment; 0 to leave them out
     #[arg(help_heading = OUTER, long, value_name = "N", default_value_t = 4, value_parser = draws, allow_hyphen_values = true)]
     pub(crate) draws: u64,
 }
@@ -252,10 +259,10 @@ pub(crate) struct Plan {
 pub(crate) struct Certify {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Estimator, see `hypertape estimators`; may be repeated
+    /// Estimator (see `hypertape estimators`); may be repeated
     #[arg(help_heading = OUTER, long = "estimator", value_name = "E", default_value = "ufom")]
     pub(crate) estimators: Vec<String>,
-    /// Draws of tasks, mini-batches and the estimators' own chance, each of an outer iteration
+    /// Number of draws of tasks, mini-batches and the estimators' own random choices
     #[arg(help_heading = OUTER, long, value_name = "N", default_value_t = 100, value_parser = draws, allow_hyphen_values = true)]
     pub(crate) draws: u64,
 }
@@ -264,13 +271,13 @@ pub(crate) struct Certify {
 pub(crate) struct Gradient {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Estimator, see `hypertape estimators`; may be repeated
+    /// Estimator (see `hypertape estimators`); may be repeated
     #[arg(help_heading = OUTER, long = "estimator", value_name = "E", default_value = "exact")]
     pub(crate) estimators: Vec<String>,
-    /// Tell where time and bytes of each estimate went, by what was evaluated and by array operation
+    /// Show where time and bytes of each estimate went, by evaluation and by array operation
     #[arg(help_heading = OUTPUT, long)]
     pub(crate) breakdown: bool,
-    /// Timed repetitions, after one that is not timed
+    /// Number of timed repetitions, after one that is not timed
     #[arg(help_heading = OUTPUT, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) repeat: usize,
 }
@@ -280,54 +287,54 @@ pub(crate) struct Run {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) common: Common,
-    /// Estimator, see `hypertape estimators` [default: exact]
+    /// Estimator (see `hypertape estimators`) [default: exact]
     #[arg(help_heading = OUTER, long, value_name = "E")]
     pub(crate) estimator: Option<String>,
-    /// Algorithm that moves w and x together instead, such as soba:step=0.1,ratio=10, see `hypertape algorithms`; it brings sgd for
-    /// x, and the inner loop is that of the final judgement alone
+    /// Single-loop algorithm to use in place of an estimator, such as soba:step=0.1,ratio=10 (see `hypertape algorithms`); x is moved
+    /// by sgd, and the inner loop is run only to evaluate the result
     #[arg(help_heading = OUTER, long, value_name = "A", conflicts_with_all = ["estimator", "coupling"])]
     #[serde(default)]
     pub(crate) algorithm: Option<String>,
-    /// How one inner loop goes on from the last, see `hypertape couplings`
+    /// Where each inner loop starts (see `hypertape couplings`)
     #[arg(help_heading = OUTER, long, value_name = "C", default_value = "cold")]
     pub(crate) coupling: String,
-    /// Outer optimiser, such as sgd or adam:b1=0.8, see `hypertape optimisers` [default: the problem's]
+    /// Outer optimiser, such as sgd or adam:b1=0.8 (see `hypertape optimisers`) [default: the problem's]
     #[arg(help_heading = OUTER, long, value_name = "O", allow_hyphen_values = true)]
     pub(crate) outer: Option<String>,
     /// Outer step size [default: the problem's]
     #[arg(help_heading = OUTER, long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) outer_lr: Option<f64>,
-    /// Power by which the outer step size of sgd decays, lr / k^P [default: the problem's]
+    /// Decay of the outer step size of sgd, lr / k^P at iteration k [default: the problem's]
     #[arg(help_heading = OUTER, long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) outer_power: Option<f64>,
-    /// Momentum of the outer optimiser of that name [default: 0.9]
+    /// Momentum of the outer optimiser momentum [default: 0.9]
     #[arg(help_heading = OUTER, long, value_name = "M", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) outer_momentum: Option<f64>,
-    /// End with a hypergradient of norm TOL or less
+    /// Stop when the norm of the hypergradient is at most TOL
     #[arg(help_heading = OUTER, long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
     #[serde(rename = "gradient_norm_limit")]
     pub(crate) gradient_norm: Option<f64>,
-    /// End when so many inner gradients and Hessian-vector products are spent
+    /// Stop after this many inner gradients and Hessian-vector products
     #[arg(help_heading = OUTER, long, value_name = "CALLS", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) oracle_calls: Option<u64>,
-    /// End after so many seconds
+    /// Stop after this many seconds
     #[arg(help_heading = OUTER, long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) time: Option<f64>,
-    /// Outer iterations from one record, or checkpoint of a study, to the next [default: 1, with --algorithm 1 in 1000]
+    /// Record one outer iteration in K [default: 1; with --algorithm, a thousandth of --iterations]
     #[arg(help_heading = OUTPUT, long, value_name = "K", value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) record_every: Option<usize>,
-    /// Go on from the state that --save left in this folder (and save there), or from this file; Ctrl-C saves it too
+    /// Resume the run that --save left in this folder, and keep saving there, or resume from a state file; Ctrl-C saves the state too
     #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) resume: Option<PathBuf>,
-    /// Iterations from one saved state to the next
+    /// Number of iterations between saved states
     #[arg(help_heading = OUTPUT, long, value_name = "K", default_value_t = 100, value_parser = at_least_one, allow_hyphen_values = true)]
     #[serde(skip)]
     pub(crate) save_every: usize,
-    /// Outer iterations [default: the problem's]
+    /// Number of outer iterations [default: the problem's]
     #[arg(help_heading = OUTER, long, value_name = "K", value_parser = count, allow_hyphen_values = true)]
     pub(crate) iterations: Option<usize>,
-    /// Whole runs, with seeds and data seeds S, S+1, ...: means and standard deviations
+    /// Number of runs, with seeds and data seeds S, S+1, ...; prints means and standard deviations
     #[arg(help_heading = OUTPUT, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     #[serde(skip)]
     pub(crate) repeat: usize,
@@ -338,42 +345,42 @@ pub(crate) struct Run {
 pub(crate) struct Study {
     #[command(subcommand)]
     pub(crate) part: Option<Part>,
-    /// The grid, in TOML: `[[grid]]` tables of settings, each with one value or a list [default: a small study on digits]
+    /// The study, in TOML: `[[grid]]` tables of settings, each with one value or a list of them [default: a small study on digits]
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Folder of records and report; cells that are recorded there are not run again
-    /// [default: hypertape-study/ and the name of FILE]
+    /// Folder for the records and the report; cells that are recorded there are not run again
+    /// [default: hypertape-study/NAME for NAME.toml]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Cells that run at a time; timed repetitions always run alone
+    /// Number of cells to run at the same time; timed repetitions always run alone
     #[arg(long, value_name = "J", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) jobs: usize,
-    /// End a cell's process after so many seconds, which is then its result
+    /// Stop a cell after this many seconds, and record that as its result
     #[arg(long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
     pub(crate) cell_time: Option<f64>,
-    /// End a cell's process that holds more bytes than this (on Linux), which is then its result
+    /// Stop a cell whose process takes more memory than this (on Linux), and record that as its result
     #[arg(long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
     pub(crate) cell_memory: Option<u64>,
-    /// Run only every N-th cell, from the I-th on; `study merge` joins the folders
+    /// Run only every N-th cell, starting with the I-th; `study merge` joins the folders
     #[arg(long, value_name = "I/N", value_parser = shard, allow_hyphen_values = true)]
     pub(crate) shard: Option<(usize, usize)>,
-    /// Tell the number of cells and, after short measurements, the time that they may take; run none
+    /// Run nothing; print the number of cells and an estimate of the time they take
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Part {
-    /// Join the records of shards, and name what is missing, double or different
+    /// Join the records of shards, and report cells that are missing, duplicate or different
     Merge {
         /// Folders of one study
         #[arg(value_name = "DIR", required = true)]
         folders: Vec<PathBuf>,
-        /// Folder of the joined records and their report
+        /// Folder for the joined records and their report
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Write the report of recorded cells again
+    /// Write the report of a study again from its records
     Report {
         /// Folder of a study
         #[arg(value_name = "DIR")]
@@ -390,11 +397,11 @@ pub(crate) struct Compare {
     pub(crate) before: PathBuf,
     /// Folder of the study after
     pub(crate) after: PathBuf,
-    /// Ratio of the median times from which a row counts as slower, or its inverse as faster, where a test of ranks agrees: of
-    /// two equal programs 1 of 100 comparisons has such a row at most. Fewer than 6 times per side are not compared
+    /// A row is slower from this ratio of median times on, and faster from its inverse on, if a rank test agrees. If two programs are
+    /// equal, at most 1 in 100 comparisons has such a row. Rows with fewer than 6 times per side are not compared
     #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) slower: f64,
-    /// Write the comparison as a page, with a figure of the ratios and their intervals
+    /// Write the comparison as an HTML page, with a figure of the ratios and their intervals
     #[arg(long, value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
 }

@@ -90,7 +90,12 @@ pub(crate) fn run<T: Precise>(
         say_json(out, &rows)?;
     } else {
         let (name, steps, n) = (&entry.name, opened.inner.steps(), options.draws);
-        say(out, format!("{name}: {steps} steps, {n} draws, beside exact gradients of the same"))?;
+        say(
+            out,
+            format!(
+                "{name}: {steps} steps, {n} draws, compared with exact gradients of the same draws"
+            ),
+        )?;
         say(out, table(&rows))?;
         let warnings = |row: &Row| {
             row.warnings.iter().map(|w| format!("{}: {w}", row.estimator)).collect::<Vec<_>>()

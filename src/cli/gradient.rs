@@ -273,7 +273,10 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     let primal = seconds(*primal_seconds);
     say(out, format!("{}: {steps} steps, lr {}, {dtype}", entry.name, plain(*lr)))?;
     let peak = first.process_peak_bytes.map_or_else(|| "-".into(), bytes);
-    say(out, format!("inner loop and outer loss alone: {primal}; the process: {peak}"))?;
+    say(
+        out,
+        format!("inner loop and outer loss alone: {primal}; peak memory of the process: {peak}"),
+    )?;
     let mut columns = vec![
         "estimator",
         ">loss",

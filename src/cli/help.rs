@@ -30,7 +30,7 @@ Examples:
   hypertape gradient digits-penalty --train samples.csv --label class --steps 10";
 
 pub(crate) const CHECK: &str = "\
-Checked near the start, or at the point of --at, over at most 10 inner steps, or --steps.
+The check is made near the start, or at the point of --at, over at most 10 inner steps, or --steps.
 
 Examples:
   hypertape check ridge";

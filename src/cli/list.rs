@@ -5,11 +5,11 @@ use std::io::Write;
 use super::args::{Explained, Problems};
 use super::failure::{Failure, say};
 use super::point::named;
-use super::table::{Table, plain};
+use super::table::Table;
 use crate::problems::{Entry, Labels, Setting};
 use crate::{About, Described, Spelling, Spellings};
 
-/// One line a problem, or the settings of one.
+/// One line per problem, or the settings of one.
 pub(crate) fn problems(
     catalogue: &[Entry],
     options: &Problems,
@@ -18,25 +18,9 @@ pub(crate) fn problems(
     if let Some(name) = &options.problem {
         return problem(&named(catalogue, name)?, out);
     }
-    let mut table = Table::new([
-        "problem",
-        ">steps",
-        ">lr",
-        "outer",
-        ">iterations",
-        ">data seed",
-        "what it is",
-    ]);
+    let mut table = Table::new(["problem", "description"]);
     for entry in catalogue {
-        table.push([
-            entry.name.clone(),
-            entry.steps.to_string(),
-            plain(entry.lr),
-            entry.outer.to_string(),
-            entry.iterations.to_string(),
-            entry.data_seed.map_or_else(|| "-".into(), |s| s.to_string()),
-            entry.summary.clone(),
-        ]);
+        table.push([&*entry.name, &*entry.summary]);
     }
     say(out, table)
 }
@@ -52,7 +36,9 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
     match entry.samples {
         Some(Labels::Classes) => say(out, "--train: samples whose labels are classes")?,
         Some(Labels::Numbers) => say(out, "--train: samples whose labels are numbers")?,
-        Some(Labels::Images) => say(out, "--train: images, a folder each class, or a zip archive")?,
+        Some(Labels::Images) => {
+            say(out, "--train: images in one folder per class, or in a zip archive")?
+        }
         None => {}
     }
     if entry.open_f32.is_none() {
@@ -65,7 +51,7 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
     settings(name, entry.settings.iter().map(setting).collect(), first.as_slice(), out)
 }
 
-/// A line for each setting of `name`: its own name, default, what it may be, what it is. Then some as they are given.
+/// A line for each setting of `name`: its own name, default, what it may be, what it is. Then an example.
 fn settings(
     name: &str,
     rows: Vec<[String; 4]>,
@@ -75,7 +61,7 @@ fn settings(
     if rows.is_empty() {
         return say(out, "no settings");
     }
-    let mut table = Table::new(["setting", "default", "expected", "what it is"]);
+    let mut table = Table::new(["setting", "default", "expected", "description"]);
     for row in rows {
         table.push(row);
     }
@@ -83,7 +69,7 @@ fn settings(
     if given.is_empty() {
         return Ok(());
     }
-    say(out, format!("Given as {name}:{}", given.join(",")))
+    say(out, format!("Example: {name}:{}", given.join(",")))
 }
 
 /// One line for each choice of a kind, or the settings of one.
@@ -96,21 +82,12 @@ pub(crate) fn choices<M>(
     if let Some(name) = name {
         return explain(all.find(name).map_err(Failure::usage)?, price, out);
     }
-    let mut table = Table::new([all.kind(), "settings", price, "what it is"]);
+    let mut table = Table::new([all.kind(), "description"]);
     for line in all.lines() {
-        let About { name, summary, cost } = line.about();
-        let settings: Vec<_> = line.settings().iter().map(short).collect();
-        let settings = if settings.is_empty() { "-".into() } else { settings.join(",") };
-        let cost = if cost.is_empty() { "-" } else { cost };
-        table.push([name, &*settings, cost, summary]);
+        let About { name, summary, .. } = line.about();
+        table.push([name, summary]);
     }
     say(out, table)
-}
-
-/// A setting with its default.
-fn short(setting: &Described) -> String {
-    let default = setting.value.as_ref().filter(|_| !setting.needed);
-    default.map_or_else(|| setting.name.into(), |default| format!("{}={default}", setting.name))
 }
 
 /// What a choice is, and a line for each of its settings.

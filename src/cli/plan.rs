@@ -137,16 +137,11 @@ fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> 
     }
     say(out, table)?;
     let Some(best) = found.first() else { return Ok(()) };
-    let (steps, dear) = (best.counts.plain_steps, found.iter().map(|a| a.bytes).max());
-    let why = match () {
-        () if found.iter().all(|a| a.counts.plain_steps >= steps) && dear != Some(best.bytes) => {
-            "the fastest: no step is taken more often than need be, and more bytes save no time"
-        }
-        () if dear == Some(best.bytes) => "the fastest, and of these it takes the most bytes",
-        () => "the fastest: what takes more bytes does not save time here",
-    };
+    let largest = found.iter().all(|a| a.bytes <= best.bytes);
+    let more = if largest { "" } else { ", and taking more memory would not save time" };
     let Alternative { schedule, bytes: needed, seconds: time, .. } = best;
-    say(out, format!("use {schedule}: {why} ({}, {})", seconds(*time), bytes(*needed)))
+    let price = format!("{}, {}", seconds(*time), bytes(*needed));
+    say(out, format!("recommended schedule: {schedule}, the fastest that fits ({price}){more}"))
 }
 
 fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
@@ -177,19 +172,19 @@ fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
     let why = if best.estimator == exact.estimator {
         match worths.iter().find(|w| w.estimator != "exact") {
             Some(next) if next.relative.is_finite() => format!(
-                "no other saves a fifth of time x E|G|^2; the next, {}, takes {} of it",
+                "no other saves a fifth of time x E|G|^2; the next best, {}, takes {} of it",
                 next.estimator,
                 significant(next.relative, 3)
             ),
-            _ => "there is no other".to_owned(),
+            _ => "the only one that fits".to_owned(),
         }
     } else {
         let time = part(best.seconds_predicted, exact.seconds_predicted);
         let moment = part(best.second_moment, exact.second_moment);
         format!(
-            "{time} of the time of exact for {moment} of its E|G|^2, together {}",
+            "{time} of the time of exact and {moment} of its E|G|^2, together {}",
             significant(best.relative, 3)
         )
     };
-    say(out, format!("estimate by {}: {why}", best.estimator))
+    say(out, format!("recommended estimator: {}, {why}", best.estimator))
 }

@@ -25,6 +25,8 @@ pub(crate) struct Opened<T> {
     pub(crate) data_seed: Option<u64>,
     /// What was decided about files of samples, a sentence each.
     pub(crate) notes: Vec<String>,
+    /// Which sample of its file each training, validation and test sample is.
+    pub(crate) rows: [Vec<usize>; 3],
 }
 
 impl<T> Opened<T> {
@@ -84,7 +86,7 @@ pub(crate) fn open<T: Precise>(
     shift: u64,
 ) -> Result<Opened<T>, Failure> {
     let data_seed = data_seed(entry, common)?.map(|seed| seed.wrapping_add(shift));
-    let (mut oracle, notes) = on(entry, common, data_seed)?;
+    let (mut oracle, (notes, rows)) = on(entry, common, data_seed)?;
     oracle.set_threads(common.threads).map_err(Failure::run)?;
     oracle.set_memory(common.memory);
     if let Some(ranks) = ranks::ranks() {
@@ -112,7 +114,7 @@ pub(crate) fn open<T: Precise>(
         let w = point(path, oracle.inner_start(), "--init")?;
         oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
     }
-    Ok(Opened { oracle, inner, x, data_seed, notes })
+    Ok(Opened { oracle, inner, x, data_seed, notes, rows })
 }
 
 /// The same with a step size that is settled at its point, for what looks at one point alone.
@@ -155,14 +157,18 @@ pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<Stri
     Ok(format!("{:016x}", fingerprint(bytes)))
 }
 
-/// The problem, on the samples that the command gives, if it gives any, and what was decided about their files.
+/// What was decided about files of samples, and which sample of its file each is.
+type FromFiles = (Vec<String>, [Vec<usize>; 3]);
+
+/// The problem, on the samples that the command gives, if it gives any, and what is known of their files.
 fn on<T: Precision>(
     entry: &Entry,
     common: &Common,
     seed: Option<u64>,
-) -> Result<(Oracle<'static, T>, Vec<String>), Failure> {
-    let Data { train, valid, test, label, delimiter, zero_based, folder, split, .. } =
-        common.data.clone();
+) -> Result<(Oracle<'static, T>, FromFiles), Failure> {
+    let Data {
+        train, valid, test, label, delimiter, zero_based, standardise, folder, split, ..
+    } = common.data.clone();
     let told = |e: Error| match e {
         Error::Invalid { .. } | Error::Told { .. } => Failure::usage(e),
         e => Failure::Solver(e),
@@ -172,17 +178,17 @@ fn on<T: Precision>(
         let side = side.map_or(Ok(16), Setting::get).map_err(Failure::usage)?;
         let images = ImageClasses::from_files(&[folder.join(train)], side);
         let opened = entry.open_on_images(images.map_err(Failure::usage)?, seed);
-        return Ok((opened.map_err(told)?, Vec::new()));
+        return Ok((opened.map_err(told)?, FromFiles::default()));
     }
     let numbers = entry.samples == Some(Labels::Numbers);
     let files = train.map(|train| {
-        let columns = Files { label, delimiter, zero_based, folder, ..Files::default() };
-        Files { train, valid, test, split, numbers, ..columns }
+        let columns = Files { label, delimiter, zero_based, standardise, ..Files::default() };
+        Files { train, valid, test, split, numbers, folder, ..columns }
     });
     let sets = files.map(|files| load::<T>(&files, seed.unwrap_or(0))).transpose();
     let sets = sets.map_err(Failure::usage)?;
-    let notes = sets.iter().flat_map(|sets| sets.notes().to_vec()).collect();
-    Ok((entry.open_on(sets, seed).map_err(told)?, notes))
+    let known = sets.as_ref().map(|sets| (sets.notes().to_vec(), sets.rows().clone()));
+    Ok((entry.open_on(sets, seed).map_err(told)?, known.unwrap_or_default()))
 }
 
 /// The estimator that `text` names, under the schedule that the command asks for.

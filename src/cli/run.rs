@@ -24,8 +24,8 @@ use crate::coupling::Coupling;
 use crate::problems::Entry;
 use crate::stats::moments;
 use crate::{
-    Cost, Draw, End, Estimator, InnerLoop, Limits, Observer, Oracle, Outer, Record, Run, RunState,
-    Saved, mean_loss,
+    Cost, Draw, End, Estimator, InnerLoop, Limits, Observer, Oracle, Outer, Params, Record, Run,
+    RunState, Saved, Shape, mean_loss,
 };
 
 /// A judged outer point: the run's result, or a control.
@@ -82,7 +82,7 @@ pub(crate) fn run<T: Precise>(
         let stem = stem(options, repeat);
         let opened =
             first.take().map_or_else(|| point::open(app, entry, common, repeat as u64), Ok);
-        let Opened { mut oracle, inner, x, data_seed, .. } = opened?;
+        let Opened { mut oracle, inner, x, data_seed, rows, .. } = opened?;
         let seed = common.seed.wrapping_add(repeat as u64);
         let (coupling, outer) = (Arc::clone(&coupling), Arc::clone(&outer));
         let run = Run { inner, outer, iterations, seed, coupling, limits, record_every };
@@ -141,7 +141,8 @@ pub(crate) fn run<T: Precise>(
             say_json(out, [&summary])?;
         }
         if let Some(folder) = &files.save {
-            save(folder, &stem, &oracle, (&state.x, best, &w), &lines, &summary)
+            let points = (&state.x[..], best, &w[..]);
+            save(folder, &stem, &oracle, points, &rows, &lines, &summary)
                 .map_err(Failure::of("--save"))?;
         }
         ended = length(&state);
@@ -343,12 +344,14 @@ fn mean_and_spread(values: &[f64]) -> String {
     format!("{} ± {}", significant(mean, 3), significant(variance.sqrt(), 2))
 }
 
-/// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, `best.npz` where a point on the way was better, and `run.json`.
+/// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, `best.npz` where a point on the way was better, `run.json`, and,
+/// of samples from files, which sample of its file each is, counted from 0, as `rows.npz`.
 fn save<T: Precise>(
     folder: &Path,
     stem: &str,
     oracle: &Oracle<T>,
     (x, best, w): (&[T], Option<&[T]>, &[T]),
+    rows: &[Vec<usize>; 3],
     lines: &[Line],
     summary: &Summary,
 ) -> anyhow::Result<()> {
@@ -358,6 +361,14 @@ fn save<T: Precise>(
         arrays::write_npz(&file("best", "npz"), &oracle.start().with_values(best))?;
     }
     arrays::write_npz(&file("w", "npz"), &oracle.inner_start().with_values(w))?;
+    if rows.iter().any(|part| !part.is_empty()) {
+        let named = ["train", "valid", "test"].into_iter().zip(rows);
+        let arrays = named.fold(Params::new(), |arrays, (name, part)| {
+            let shape = Shape::column(u32::try_from(part.len()).unwrap_or(u32::MAX));
+            arrays.with(name, shape, part.iter().map(|&row| row as f64))
+        });
+        arrays::write_npz(&file("rows", "npz"), &arrays)?;
+    }
     let document = serde_json::json!({ "summary": summary, "records": lines });
     atomic::json(&file("run", "json"), &document)
 }

@@ -49,6 +49,10 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn of(options: &Options) -> Result<Self, Failure> {
         let resume = options.resume.clone();
+        if let Some(path) = resume.as_ref().filter(|path| !path.exists()) {
+            let why = "there is no such folder, and so no run to resume";
+            return Err(Failure::usage(format!("--resume {}: {why}", path.display())));
+        }
         let folder = resume.clone().filter(|path| path.is_dir());
         if resume.is_some() && folder.is_none() && options.repeat > 1 {
             return Err(Failure::usage("--resume: found a file, expected a folder with --repeat"));

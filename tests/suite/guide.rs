@@ -1,4 +1,5 @@
-//! The guide says what happens: every console block of the pages is run as it stands.
+//! The guide says what happens: every console block of the pages is run as it stands. (Blocks of Rust are doctests, and those of
+//! Python are run by the tests of the package.)
 //!
 //! A line `$ command` is run by the shell, in a folder that the blocks of a page share; `> ` continues it. What follows is what it
 //! prints, on both streams. A line `...` stands for any lines, `[..]` for anything in a line, and `? 1` for that exit status.
@@ -99,6 +100,22 @@ fn texts() -> Vec<PathBuf> {
     texts.retain(|page| page.extension().is_some_and(|e| e == "md"));
     texts.sort();
     texts
+}
+
+/// What cannot be a doctest, as it is part of a crate of its own.
+#[test]
+fn ignored_blocks_stand_in_an_example() {
+    let methods = include_str!("../../examples/own-methods/src/lib.rs");
+    let mut blocks = 0;
+    for page in texts() {
+        let text = fs::read_to_string(&page).unwrap();
+        for rest in text.split("\n```rust,ignore\n").skip(1) {
+            let block = rest.split("\n```").next().unwrap();
+            assert!(methods.contains(block), "{}: {block}", page.display());
+            blocks += 1;
+        }
+    }
+    assert_eq!(blocks, 1);
 }
 
 #[test]

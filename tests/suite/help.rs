@@ -65,7 +65,7 @@ fn help_fits_has_headings_and_its_examples_run() {
     assert!(examples > 15, "{examples}");
 }
 
-/// Each setting has a line that says what it is, and what stands under "Given as" can be given.
+/// Each setting has a line that says what it is, and what stands under "Example:" can be given.
 #[test]
 fn every_setting_is_explained() {
     let none = tempdir().unwrap();
@@ -77,15 +77,16 @@ fn every_setting_is_explained() {
         ("algorithms", "run quadratic --iterations 2 --algorithm"),
     ] {
         let (_, list, _) = run(kind, none.path());
+        assert!(list.lines().all(|line| line.chars().count() <= 100), "{list}");
         for name in list.lines().skip(1).filter_map(|line| line.split_whitespace().next()) {
             let (status, told, err) = run(&format!("{kind} {name}"), none.path());
             assert_eq!(status, 0, "{err}");
-            let Some(given) = told.lines().last().and_then(|line| line.strip_prefix("Given as "))
+            let Some(given) = told.lines().last().and_then(|line| line.strip_prefix("Example: "))
             else {
                 continue;
             };
             let settings = told.lines().skip_while(|line| !line.starts_with("setting ")).skip(1);
-            for row in settings.take_while(|row| !row.starts_with("Given as ")) {
+            for row in settings.take_while(|row| !row.starts_with("Example: ")) {
                 let cells = row.split("  ").filter(|part| !part.is_empty()).count();
                 assert!(cells == 4, "{name}: {row}");
                 explained += 1;

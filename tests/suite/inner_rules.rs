@@ -479,7 +479,8 @@ fn heavy_ball_reversed_exactly_is_heavy_ball() {
     let inner = InnerLoop::new(3, 0.1).unwrap();
     let mut reversible = Reversible::new(0.9).unwrap();
     let why = hypergradient(&mut oracle, &mut reversible, inner).unwrap_err().to_string();
-    let expected = "rule of reversible: found gradient-descent, expected heavy-ball:momentum=0.9";
+    let expected =
+        "reversible reverses the rule heavy-ball:momentum=0.9, and the rule is gradient-descent";
     assert_eq!(why, expected);
     oracle.set_rule(Momentum::heavy_ball(0.9).unwrap());
     let inner = InnerLoop::new(300, 5.0).unwrap();

@@ -35,7 +35,7 @@ fn limits_end_a_run_and_are_told() {
     let limits = Limits { oracle_calls: Some(35), ..Limits::default() };
     let mut state = start.clone();
     let records = go_on(&general(sgd, limits), &mut oracle, &mut Exact::default(), &mut state);
-    // Five gradients and five products an iteration: 40 are the first to reach 35.
+    // Five gradients and five products per iteration: 40 are the first to reach 35.
     assert_eq!((records.len(), state.iteration, state.oracle_calls), (4, 4, 40));
     assert_eq!((records[2].end, records[3].end), (None, Some(End::OracleCalls)));
     let before = state.clone();
@@ -254,7 +254,7 @@ mod binary {
         let clock = Instant::now();
         assert!(run(&format!("{line} --save {whole}")).status.success());
         let all = crate::support::kills();
-        // Half of that each on the mean, less the starts: about the middle of the run.
+        // Half of that each on average, less the starts: about the middle of the run.
         let longest = 2.0 * clock.elapsed().as_secs_f64() / f64::from(all);
         let mut random = rand_pcg::Pcg64::seed_from_u64(11);
         let (mut kills, mut progress) = (0, 0);
@@ -333,7 +333,10 @@ mod binary {
             refused(&format!("{line} 5 {option} --resume {saved}"), &["state.json", difference]);
         }
         refused(&format!("run quadratic --resume {saved}"), &["found estimator cg:", "exact"]);
-        refused(&format!("{line} 5 --resume {}", folder.of("none")), &["--resume", "No such file"]);
+        refused(
+            &format!("{line} 5 --resume {}", folder.of("none")),
+            &["--resume", "no run to resume"],
+        );
         let text = Path::new(&saved).join("state.json");
         let whole = fs::read_to_string(&text).unwrap();
         for (other, why) in [

@@ -267,11 +267,11 @@ fn errors_say_what_to_do() {
     for (line, expected) in [
         (
             "run ridge --outer-lr 1e9 --iterations 3",
-            "the run diverges, a smaller outer step size may help, or a smaller lr",
+            "the run diverges; take a smaller outer step size, or a smaller lr",
         ),
         (
             "run quadratic --outer-lr 1e9 --iterations 3",
-            "the run diverges, a smaller outer step size may help",
+            "the run diverges; take a smaller outer step size",
         ),
         (
             "gradient ridge --train {}/big.csv --dtype f32",

@@ -148,7 +148,7 @@ fn roulette_is_unbiased_with_the_known_variance() {
         * ((1.0 - rho * rho) / (1.0 - rho).powi(2) / (1.0 - rho * rho / survival)
             - (1.0 - rho).powi(-2));
     assert!((second - 4.0 - known).abs() < 1e-10, "{} {known}", second - 4.0);
-    // s / (1 - s) = 19 factors in the mean, with a standard deviation of 19.5; four standard errors of 4000.
+    // s / (1 - s) = 19 factors on average, with a standard deviation of 19.5; four standard errors of 4000.
     estimator.force(None);
     let of = |k| outcome(&mut estimator, Some(0), Draw::new(1, k)).1 - 1;
     let factors = (0..4000).map(of).sum::<u64>() as f64 / 4000.0;

@@ -415,6 +415,7 @@ fn errors_name_the_line_and_the_key() {
     let cases = [
         ("", "1: grid: missing, expected at least one [[grid]]"),
         ("\nzz = 1", "2: unknown key 'zz': expected one of title, grid, external"),
+        ("steps = 5\n[[grid]]", "1: steps: settings go below a line [[grid]]"),
         ("title = 3", "1: title: found 3, expected a string"),
         ("[grid]", "1: grid: expected tables, each headed [[grid]]"),
         ("grid = [1]", "1: grid: expected tables, each headed [[grid]]"),
@@ -458,7 +459,7 @@ fn errors_name_the_line_and_the_key() {
         (
             "json = true",
             "4: unknown key 'json': expected one of problem, seeds, steps, lr, rule, \
-          tolerance, schedule, memory, data_seed, train, valid, test, label, delimiter, zero_based, split, corruption, penalty, \
+          tolerance, schedule, memory, data_seed, train, valid, test, label, delimiter, zero_based, standardise, split, corruption, penalty, \
           penalties, batch, dtype, threads, estimator, algorithm, coupling, outer, outer_lr, \
           outer_power, outer_momentum, gradient_norm, oracle_calls, time, record_every, iterations, measure, \
           value_tolerance, repeats, draws, control",
@@ -639,10 +640,7 @@ fn gradients_are_counted_and_timed() {
     assert_eq!(lines.len(), 1 + 7);
     assert!(lines[0].contains(&"accuracy.bias") && lines[0].contains(&"bytes_measured"), "{csv}");
     let markdown = fs::read_to_string(study.0.join("out/report.md")).unwrap();
-    assert!(
-        markdown.starts_with("# bytes & <time>\n\n7 of 7 cells recorded, 2 failed."),
-        "{markdown}"
-    );
+    assert!(markdown.starts_with("# bytes & <time>\n\n7 cells recorded, 2 failed."), "{markdown}");
     assert!(markdown.contains("\n| problem | estimator |") && markdown.contains("\n| :-- | :-- |"));
 
     let page = fs::read_to_string(study.0.join("out/report.html")).unwrap();
@@ -669,7 +667,8 @@ fn gradients_are_counted_and_timed() {
     let figure =
         fs::read_to_string(study.0.join("out/figures/quadratic-64-steps-time-bytes.svg")).unwrap();
     assert!(
-        figure.contains("on the front: ") && figure.contains("another program: 1.0 MiB, 1.00 ns"),
+        figure.contains("on the Pareto front: ")
+            && figure.contains("another program: 1.0 MiB, 1.00 ns"),
         "{figure}"
     );
     in_a_browser(&study.0.join("out/report.html"), figures.len(), 0);

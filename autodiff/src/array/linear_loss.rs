@@ -18,7 +18,7 @@ mod tests;
 
 pub(crate) const NAME: &str = "linear_loss";
 
-/// The loss of a row of scores `z`, for targets one a row.
+/// The loss of a row of scores `z`, for targets one per row.
 #[derive(Clone, Copy, Debug)]
 pub enum RowLoss<'a, T> {
     /// `(z - y)^2` of one score.

@@ -32,7 +32,7 @@ fn prior() -> Entry {
 /// In both precisions, on the samples of `--train` or on digits.
 fn scales() -> Entry {
     let penalty = Setting::new("penalty", 0.001, Kind::NOT_NEGATIVE, "strength of the penalty");
-    let summary = "one log-scale a feature of a classifier of 300 digits, or of --train";
+    let summary = "one log-scale per feature of a classifier of 300 digits, or of --train";
     Entry {
         data_seed: Some(0),
         samples: Some(Labels::Classes),

@@ -13,7 +13,7 @@ pub(crate) struct Scales<T> {
     parts: [Labelled<T>; 3],
     weights: Shape,
     penalty: f64,
-    /// Samples a mini-batch, at both levels.
+    /// Samples per mini-batch, at both levels.
     batch: Option<usize>,
 }
 

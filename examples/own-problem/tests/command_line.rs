@@ -46,11 +46,11 @@ fn one_step_on_own_samples_has_the_known_gradient() {
 fn settings_are_listed_recorded_and_checked() {
     let (_, out, _) = run("problems scales");
     for part in [
-        "scales: one log-scale a feature",
+        "scales: one log-scale per feature",
         "50 steps, lr 0.5, 100 iterations of adam 0.1, data seed 0",
         "--train: samples whose labels are classes",
         "penalty  0.001    a number, 0 or more",
-        "Given as scales:penalty=0.001",
+        "Example: scales:penalty=0.001",
     ] {
         assert!(out.contains(part), "no {part:?} in {out}");
     }

@@ -12,7 +12,7 @@ use std::io::BufRead;
 use hypertape_autodiff::Element;
 use hypertape_solver::Error;
 
-use super::source::{Features, Lines, Name, Table, shown};
+use super::source::{Features, Lines, Name, Table, number, shown};
 
 /// Lines by which separator and header are told.
 const FIRST: usize = 10;
@@ -75,7 +75,17 @@ pub(crate) fn read<T: Element>(
             if i == place {
                 labels.push(name.label(line, field)?);
             } else {
-                let number = name.number(line, field)?;
+                let number = number(field).ok_or_else(|| {
+                    let column = i + 1;
+                    let what = match field.trim() {
+                        "" => format!("column {column} is empty, where a feature needs a number"),
+                        text => format!(
+                            "column {column} holds {:?}, which is no finite number; if the labels are there, pass --label {column}",
+                            shown(text)
+                        ),
+                    };
+                    Error::told(format!("{}:{line}: {what}", name.0))
+                })?;
                 values.push(name.element(|| format!(":{line}"), number)?);
             }
         }
@@ -95,9 +105,9 @@ fn column(
     named.or(numbered).ok_or_else(|| {
         let has = match head {
             Some(head) => format!("the header has {}", shown(&head.join(", "))),
-            None => format!("columns are numbered from 1 to {width}"),
+            None => format!("there are {width}"),
         };
-        format!("no column {:?}, {has}", shown(label))
+        format!("no column {:?}: {has}; numbers count from 1", shown(label))
     })
 }
 

@@ -169,7 +169,9 @@ impl<R: BufRead> Iterator for Lines<'_, R> {
         let text = text.strip_prefix(mark).unwrap_or(text);
         let text = std::str::from_utf8(text).map(|text| (self.line, text.to_owned()));
         Some(text.map_err(|_| {
-            Error::told(format!("{}:{}: bytes that are no text", self.name.0, self.line))
+            let (name, line) = (self.name.0, self.line);
+            let kinds = "svmlight, CSV, IDX, .npy and .npz files are read";
+            Error::told(format!("{name}:{line}: this is not text; {kinds}"))
         }))
     }
 }
@@ -195,12 +197,7 @@ impl Name<'_> {
 
     /// `text` as a finite number; of what is true or false as 1 or 0.
     pub(crate) fn number(self, line: u64, text: &str) -> Result<f64, Error> {
-        let number = match text.trim() {
-            "True" | "TRUE" | "true" => Some(1.0),
-            "False" | "FALSE" | "false" => Some(0.0),
-            text => text.parse().ok().filter(|v: &f64| v.is_finite()),
-        };
-        number.ok_or_else(|| {
+        number(text).ok_or_else(|| {
             self.wrong(format_args!(":{line}"), format!("{:?}", shown(text)), "a finite number")
         })
     }
@@ -229,6 +226,15 @@ impl Name<'_> {
             return Ok(element);
         }
         Err(self.wrong(place(), value, format!("a finite number in {}", T::NAME)))
+    }
+}
+
+/// `text` as a finite number; of what is true or false as 1 or 0.
+pub(crate) fn number(text: &str) -> Option<f64> {
+    match text.trim() {
+        "True" | "TRUE" | "true" => Some(1.0),
+        "False" | "FALSE" | "false" => Some(0.0),
+        text => text.parse().ok().filter(|v: &f64| v.is_finite()),
     }
 }
 

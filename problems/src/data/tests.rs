@@ -71,7 +71,7 @@ fn sparse_rows() {
         (b"1 2:1 2:1\n", "f:1: found index \"2\", expected one from 3 to 16777216"),
         (b"1 4294967295:1\n", "f:1: found index \"4294967295\", expected one from 0 to"),
         (b"1 quid:3 1:1\n", "f:1: found index \"quid\", expected one from 0"),
-        (b"1 1:1\n\xff\xfe\n", "f:2: bytes that are no text"),
+        (b"1 1:1\n\xff\xfe\n", "f:2: this is not text; svmlight, CSV"),
         (b"1\n2\n", "f: no entries"),
     ] {
         let message = told(Kind::Svmlight, bytes, None);
@@ -101,13 +101,18 @@ fn tables_with_commas() {
         (b"1,2\n3\n", None, "f:2: 1 fields"),
         (b"1,2\n3,\n", None, "f:2: found label \"\", expected a finite number or a name"),
         (b"1,2\n3,NaN\n", None, "f:2: found label \"NaN\", expected a finite number"),
-        (b"1,2\nx,2\n", None, "f:2: found \"x\", expected a finite number"),
+        (
+            b"1,2\nx,2\n",
+            None,
+            "f:2: column 1 holds \"x\", which is no finite number; if the labels are there, pass --label 1",
+        ),
+        (b"1,2\n,2\n", None, "f:2: column 1 is empty, where a feature needs a number"),
         (b"1,\"2\n", None, "f:1: a quote that does not end in its line"),
         (b"1\n2\n", None, "f:1: one column, where a label and a feature are needed"),
-        (b"a,b\n1,2\n", Some("c"), "f: no column \"c\", the header has a, b"),
-        (b"1,2\n", Some("3"), "f: no column \"3\", columns are numbered from 1 to 2"),
+        (b"a,b\n1,2\n", Some("c"), "f: no column \"c\": the header has a, b; numbers count from 1"),
+        (b"1,2\n", Some("3"), "f: no column \"3\": there are 2; numbers count from 1"),
         (b"1,2\n", Some("0"), "f: no column \"0\""),
-        (b"1,2\n3,\xff\n", None, "f:2: bytes that are no text"),
+        (b"1,2\n3,\xff\n", None, "f:2: this is not text; svmlight, CSV"),
     ] {
         let message = told(Kind::Csv, bytes, label);
         assert!(message.contains(expected), "{message}");
@@ -252,7 +257,7 @@ fn files_become_sets() {
             "short.idx: found 11 rows of 1, expected a label for each of 12",
         ),
         (train(format!("{images},{cut}")), "cut.idx.gz"),
-        (train(images.clone()), "images-ubyte.gz holds one array: its labels are another"),
+        (train(images.clone()), "images-ubyte.gz contains no labels: give a file of them too"),
         (train(format!("{one_class},{labels}")), "one.svm holds labels, another file of them, "),
         (train(format!("{images},{one_class}")), "one.svm is a file of samples, not an array"),
         (train(text), "notes.txt: no samples"),

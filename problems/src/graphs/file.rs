@@ -43,7 +43,7 @@ pub fn read_problem(path: &Path) -> Result<GraphStatement, Error> {
     let read = || {
         let file = File::open(path).map_err(|e| {
             let text = e.to_string();
-            format!("cannot read it: {}", text.split(" (os error").next().unwrap_or(&text))
+            format!("cannot be read: {}", text.split(" (os error").next().unwrap_or(&text))
         })?;
         statement(BufReader::new(file))
     };

@@ -45,7 +45,7 @@ impl Spelled for Exact {
     fn about(&self) -> About {
         About {
             name: "exact",
-            summary: "gradient of the unrolled inner loop, from what its schedule stores; no bias",
+            summary: "exact gradient of the unrolled loop, from the states that the schedule stores",
             cost: "r gradients, r HVPs, r + 3 states",
         }
     }

@@ -50,7 +50,7 @@ pub(crate) fn note_vanishing<T: Element>(oracle: &mut Oracle<T>) -> Result<(), E
 
 without_settings! {
     FirstOrder: "first-order",
-        "second derivatives of the inner loss dropped; biased",
+        "drops the second derivatives of the inner loss; biased",
         "r gradients, 3 states";
 }
 

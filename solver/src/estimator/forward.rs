@@ -30,7 +30,7 @@ pub struct Forward;
 
 without_settings! {
     Forward: "forward",
-        "the same by forward mode, four outer directions at a time; no bias, no stored states",
+        "exact, by forward mode, four outer directions at a time; stores no states",
         "r d HVPs, r d/4 sweeps";
 }
 

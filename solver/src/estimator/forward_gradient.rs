@@ -57,12 +57,12 @@ impl Spelled for ForwardGradient {
         About {
             name: "forward-gradient",
             summary: "first-order, corrected along random directions by forward mode; unbiased",
-            cost: "r HVPs a direction, no stored states",
+            cost: "r HVPs per direction, no stored states",
         }
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let (known, help) = (self.directions, "random directions");
+        let (known, help) = (self.directions, "number of random directions");
         let directions = settings.get("directions", known, Range::ONE_OR_MORE, help);
         Ok(Self { directions, ..self.clone() })
     }

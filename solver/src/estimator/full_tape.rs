@@ -23,8 +23,8 @@ pub struct FullTape;
 
 without_settings! {
     FullTape: "full-tape",
-        "the same by one tape over the whole run; no bias, memory of every intermediate",
-        "one recorded run";
+        "exact, by one tape over the whole loop, which stores every intermediate result",
+        "one recorded run of r steps";
 }
 
 impl<T: Element> Estimator<T> for FullTape {

@@ -118,10 +118,11 @@ impl<T: Element> Implicit<T> {
 
     /// With `solver`, and settings of its own as they were typed.
     pub(crate) fn spell(solver: impl LinearSolver<T> + 'static, visit: &mut Visit) -> Self {
-        let help = "strong convexity of the inner loss, which bounds the error of the solution";
+        let help =
+            "strong convexity of the inner loss; if given, the error of the solution is bounded";
         let mu = visit.get("mu", None, Range::POSITIVE, help);
         let help =
-            "move w on to a minimum by L-BFGS, to where |dg/dw| is this part of that at the start";
+            "first minimise g by L-BFGS until |dg/dw| is this fraction of its value at the start";
         let minimum = visit.get("minimum", None, Range::POSITIVE, help);
         let help = "start each solve from the last solution";
         let warm = |warm| visit.get("warm", warm, Range::SWITCH, help);

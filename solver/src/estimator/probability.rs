@@ -69,16 +69,21 @@ impl Probability {
                 (floor, decay) = (least, by);
             }
         }
-        let q =
-            settings.get("q", q, Range::PROBABILITY, "probability of an exact gradient of a task");
-        let many = "tasks of each meta-batch that get an exact gradient, in place of coins";
+        let q = settings.get(
+            "q",
+            q,
+            Range::PROBABILITY,
+            "probability of taking the exact gradient of a task",
+        );
+        let many = "tasks per meta-batch that take the exact gradient, instead of a coin for each";
         let subset = settings.get("subset", subset, Range::ONE_OR_MORE, many);
         let mut paper = matches!(self, Self::PaperCode { .. });
         if !beside {
-            let help = "mean of |g - g_0|^2, for the best q that it gives with v2";
+            let help =
+                "mean of |g - g_0|^2 for the cheap estimate g_0; with v2 it determines the best q";
             moments[0] = settings.get("d2", moments[0], Range::POSITIVE, help);
             moments[1] = settings.get("v2", moments[1], Range::POSITIVE, "mean of |g|^2");
-            let help = "exponent of the second moment in what is least with time, for that q";
+            let help = "with d2 and v2: the best q minimises time x (second moment)^p";
             p = settings.get_if(p != 1.0, "p", p, EXPONENT, help);
             let help = "learn q as the released code of Likhosherstov et al. (2021) does";
             paper = settings.get("paper-code", paper, Range::SWITCH, help);
@@ -87,9 +92,9 @@ impl Probability {
         let help = "learn the best q from earlier gradients";
         let adaptive = settings.get("adaptive", adaptive, Range::SWITCH, help);
         let learns = self.adapts();
-        let help = "least q that is learned";
+        let help = "lower bound of a learned q";
         let floor = settings.get_if(learns, "floor", floor, Range::PROBABILITY, help);
-        let help = "what remains of the learned means from one task to the next";
+        let help = "decay of the learned means from task to task";
         let decay = settings.get_if(learns, "decay", decay, Range::BELOW_ONE, help);
         let best = moments.iter().any(Option::is_some);
         let expected = "one of q, subset, adaptive, paper-code, or d2 with v2";

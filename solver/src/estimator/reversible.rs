@@ -85,13 +85,14 @@ impl Spelled for Reversible {
     fn about(&self) -> About {
         About {
             name: "reversible",
-            summary: "exact for --rule heavy-ball:momentum=M, whose steps are undone bit for bit",
+            summary: "exact, for rule heavy-ball:momentum=M only: steps are undone, no states stored",
             cost: "2 r gradients, r HVPs, no states",
         }
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let momentum = settings.get("momentum", self.momentum, MULTIPLES, "that of the inner rule");
+        let momentum =
+            settings.get("momentum", self.momentum, MULTIPLES, "momentum of the inner rule");
         if momentum == self.momentum { Ok(*self) } else { Self::new(momentum) }
     }
 }
@@ -212,7 +213,9 @@ impl<T: Element> Estimator<T> for Reversible {
         let rule = format!("heavy-ball:momentum={}", self.momentum);
         inner.expect_known("reversible")?;
         if oracle.rule() != rule {
-            return Err(Error::invalid("rule of reversible", oracle.rule(), rule));
+            let found = oracle.rule();
+            let why = format!("reversible reverses the rule {rule}, and the rule is {found}");
+            return Err(Error::told(why));
         }
         let (p, lr, steps) = (oracle.inner_dim(), inner.lr(), inner.steps());
         let (mut w, mut product) = (oracle.take(p)?, oracle.take(p)?);

@@ -60,7 +60,7 @@ impl Spelled for Roulette {
     fn about(&self) -> About {
         About {
             name: "roulette",
-            summary: "reverse mode to depth 0, 1, 2, 4, ..., or those that are given, by chance, weighted to be unbiased",
+            summary: "reverse mode to a random depth (0, 1, 2, 4, ... or as given); unbiased",
             cost: "r gradients, a random number of HVPs",
         }
     }
@@ -73,7 +73,7 @@ impl Spelled for Roulette {
                 (None, Some(levels.collect::<Vec<_>>().join(",")))
             }
         };
-        let help = "probability from each depth to the next";
+        let help = "probability of going on from each depth to the next";
         let survival = settings.get("survival", survival, Range::PROBABILITY, help);
         let help = "depths, each with the probability that it is reached";
         let typed = settings.bare("depth:probability,...", levels, help);

@@ -12,7 +12,7 @@
 //!   `batches decay^(j-1)` mini-batches, at least one: the first factor is in all partial products, so it gets the largest;
 //!   `decay = 1 - lr mu` with `batches = B Q` is theirs. Bias at most `(1 - lr mu)^terms |df/dw| / mu`.
 //! - single draw (Ghadimi and Wang 2018, algorithm 3): `c_k = terms` for one `k` uniform below `terms`, else 0. The same mean,
-//!   `(terms - 1)/2` products in the mean, variance in one dimension `terms sum rho^2k - (sum rho^k)^2`, `rho = 1 - lr H`.
+//!   `(terms - 1)/2` products on average, variance in one dimension `terms sum rho^2k - (sum rho^k)^2`, `rho = 1 - lr H`.
 //! - roulette: `c_k = s^-k` for `k <= N`, where `P(N >= k) = s^k`. No bias against `H^-1 df/dw`, `s/(1 - s)` products in the
 //!   mean. Its variance is finite only if `E|(I - lr H_j) u|^2 < s |u|^2`, which is enforced.
 //!
@@ -153,34 +153,34 @@ impl Spelled for StochasticNeumann {
         match self.terms {
             Terms::StocBio { .. } => About {
                 name: "stocbio",
-                summary: "implicit, Neumann series with fresh mini-batches in every factor",
-                cost: "r + 1 gradients, an HVP for each mini-batch",
+                summary: "implicit, by a Neumann series with fresh mini-batches in every factor",
+                cost: "r + 1 gradients, one HVP per mini-batch",
             },
             Terms::Single { .. } => About {
                 name: "single-draw",
-                summary: "implicit, one random term of that series; the same mean",
-                cost: "r + 1 gradients, (terms + 1)/2 HVPs in the mean",
+                summary: "implicit, by one random term of the series of stocbio; the same mean",
+                cost: "r + 1 gradients, (terms + 1)/2 HVPs on average",
             },
             Terms::Roulette { .. } => About {
                 name: "roulette-neumann",
-                summary: "implicit, the whole series, ended at random; unbiased for the system at w_r",
-                cost: "r + 1 gradients, 1/(1 - survival) HVPs in the mean",
+                summary: "implicit, by the Neumann series ended at random; unbiased for the system at w_r",
+                cost: "r + 1 gradients, 1/(1 - survival) HVPs on average",
             },
         }
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        const TERMS: &str = "terms of the series";
+        const TERMS: &str = "number of terms of the series";
         let survives = "a probability above 0 and below 1";
         let terms = match self.terms {
             Terms::StocBio { terms, batches, decay } => Terms::StocBio {
                 terms: settings.get("terms", terms, Range::ONE_OR_MORE, TERMS),
-                batches: settings.get("batches", batches, Range::POSITIVE, "mini-batches of the first factor"),
+                batches: settings.get("batches", batches, Range::POSITIVE, "number of mini-batches in the first factor"),
                 decay: settings.get(
                     "decay",
                     decay,
                     Range::UP_TO_ONE,
-                    "from the mini-batches of a factor to those of the next",
+                    "ratio of the number of mini-batches in a factor to that in the one before",
                 ),
             },
             Terms::Single { terms } => {
@@ -191,24 +191,24 @@ impl Spelled for StochasticNeumann {
                     "survival",
                     survival,
                     Range::new(survives, Range::BELOW_ONE.holds),
-                    "probability of one factor more",
+                    "probability of each further factor",
                 ),
                 mu: settings.get(
                     "mu",
                     mu,
                     Range::POSITIVE,
-                    "strong convexity of the inner loss, by which an infinite variance is refused at once",
+                    "strong convexity of the inner loss; if given, an infinite variance is refused at once",
                 ),
                 noise: settings.get_if(
                     noise != 0.0,
                     "noise",
                     noise,
                     Range::NOT_NEGATIVE,
-                    "how far the Hessians of mini-batches are from their mean, as a norm",
+                    "norm of the deviation of mini-batch Hessians from their mean",
                 ),
             },
         };
-        let help = "step size of the series, that of the inner loop unless given";
+        let help = "step size of the series; that of the inner loop if not given";
         let lr = settings.get("lr", self.lr, Range::POSITIVE, help);
         Ok(Self { terms, lr, ..self.clone() })
     }

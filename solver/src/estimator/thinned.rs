@@ -15,7 +15,7 @@
 //! a visited one adds `1/q` times the difference to its own. The anchor depends on the later coins alone, so this is unbiased as
 //! well; the nearest visited state on either side would not be. What `q` multiplies is then the change of the Hessian alone.
 //!
-//! Cost for `r` steps: `r` inner gradients, `q r` products in the mean, anchored `(1 + q) r`. If more than `slots` states are to be
+//! Cost for `r` steps: `r` inner gradients, `q r` products on average, anchored `(1 + q) r`. If more than `slots` states are to be
 //! visited, the forward run is repeated for each further `slots` of them. Memory: `slots` states, two vectors of `p` and one of `d` values,
 //! two states more if `slots < r` and two if anchored, `8 r` bytes, and the arenas of one sweep.
 
@@ -124,9 +124,10 @@ impl Spelled for Thinned {
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let Self { q, slots, smoothness, anchored, .. } = *self;
-        let most = "states stored at a time, as many as are visited unless given";
-        let bound = "bound of the norm of inner Hessians, by which a q that is too small is refused at once";
-        let held = "the steps between take the Hessian of the last visited state";
+        let most = "states stored at a time; as many as are visited if not given";
+        let bound =
+            "bound on the norm of inner Hessians; if given, too small a q is refused at once";
+        let held = "steps in between use the Hessian of the last visited state";
         Ok(Self {
             q: settings.get("q", q, Range::PROBABILITY, "probability that a step is visited"),
             slots: settings.get("slots", slots, Range::ONE_OR_MORE, most),

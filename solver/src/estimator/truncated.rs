@@ -33,13 +33,13 @@ impl Spelled for Truncated {
     fn about(&self) -> About {
         About {
             name: "truncated",
-            summary: "reverse mode through the last k steps; biased below k = r",
+            summary: "reverse mode through the last k steps; biased unless k = r",
             cost: "r gradients, k HVPs, k states",
         }
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        Ok(Self { k: settings.get("k", self.k, Range::COUNT, "steps that are reversed") })
+        Ok(Self { k: settings.get("k", self.k, Range::COUNT, "number of steps that are reversed") })
     }
 }
 

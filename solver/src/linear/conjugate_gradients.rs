@@ -23,7 +23,7 @@ impl Spelled for Cg {
     fn about(&self) -> About {
         About {
             name: "cg",
-            summary: "implicit, conjugate gradients at w_r; for a positive definite Hessian",
+            summary: "implicit, by conjugate gradients at w_r; needs a positive definite Hessian",
             cost: "r + 1 gradients, iterations + 1 HVPs",
         }
     }

@@ -13,7 +13,7 @@ pub struct Dense;
 
 without_settings! {
     Dense: "dense",
-        "implicit, the whole matrix and elimination; for few inner variables, under every rule",
+        "implicit, by elimination on the whole matrix; few inner variables, every rule",
         "r + 1 gradients, p + 1 HVPs, p^2 values";
 }
 

@@ -8,7 +8,7 @@ use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
 use crate::spelling::{About, Range, Spelled, Visit};
 
-const STEP: &str = "step size, that of the inner loop unless given";
+const STEP: &str = "step size; that of the inner loop if not given";
 
 /// `v <- v - lr (A v - b)`
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,7 +32,7 @@ impl Spelled for FixedPoint {
     fn about(&self) -> About {
         About {
             name: "fixed-point",
-            summary: "implicit, v - lr (H v - b) from the last solution; under every rule",
+            summary: "implicit, by iterating v - lr (H v - b), warm-started; for every inner rule",
             cost: "r + 1 gradients, iterations + 1 HVPs",
         }
     }
@@ -61,13 +61,14 @@ impl Spelled for Neumann {
     fn about(&self) -> About {
         About {
             name: "neumann",
-            summary: "implicit, Neumann series; under every rule",
+            summary: "implicit, by a truncated Neumann series; for every inner rule",
             cost: "r + 1 gradients, terms HVPs",
         }
     }
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let terms = visit.get("terms", self.terms, Range::ONE_OR_MORE, "terms of the series");
+        let terms =
+            visit.get("terms", self.terms, Range::ONE_OR_MORE, "number of terms of the series");
         Ok(Self { terms, lr: visit.get("lr", self.lr, Range::POSITIVE, STEP) })
     }
 }

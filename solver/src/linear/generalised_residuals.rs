@@ -37,8 +37,8 @@ impl Spelled for Gmres {
     fn about(&self) -> About {
         About {
             name: "gmres",
-            summary: "implicit, generalised minimum residuals; under every rule",
-            cost: "r + 1 gradients, iterations + 1 HVPs, as many vectors",
+            summary: "implicit, by GMRES; for every inner rule",
+            cost: "r + 1 gradients, iterations + 1 HVPs, one vector per iteration",
         }
     }
 

@@ -29,7 +29,7 @@ impl Spelled for Minres {
     fn about(&self) -> About {
         About {
             name: "minres",
-            summary: "implicit, minimum residuals; for an indefinite Hessian as well",
+            summary: "implicit, by MINRES; also for an indefinite Hessian",
             cost: "r + 1 gradients, iterations + 1 HVPs",
         }
     }

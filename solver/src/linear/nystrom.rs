@@ -36,14 +36,14 @@ impl Spelled for Nystrom {
     fn about(&self) -> About {
         About {
             name: "nystrom",
-            summary: "implicit, conjugate gradients preconditioned by a random sketch",
+            summary: "implicit, by conjugate gradients with a Nystrom preconditioner",
             cost: "r + 1 gradients, rank + iterations + 1 HVPs",
         }
     }
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let rank = visit.get("rank", self.rank, Range::ONE_OR_MORE, "vectors of the sketch");
-        let help = "added to the sketched Hessian, its mean eigenvalue unless given";
+        let rank = visit.get("rank", self.rank, Range::ONE_OR_MORE, "rank of the sketch");
+        let help = "added to the sketched Hessian; its mean eigenvalue if not given";
         let shift = visit.get("shift", self.shift, Range::POSITIVE, help);
         Ok(Self { stop: self.stop.spell(visit), rank, shift })
     }

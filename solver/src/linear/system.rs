@@ -168,10 +168,15 @@ impl Stop {
     /// With the settings of both, which those of a solver end with.
     #[must_use]
     pub fn spell(&self, visit: &mut Visit) -> Self {
-        let help = "norm of the residual at which they end, relative to that of df/dw";
+        let help = "residual at which the iterations end, relative to |df/dw|";
         let (most, least) = (Range::ONE_OR_MORE, Range::NOT_NEGATIVE);
         Self {
-            iterations: visit.get("iterations", self.iterations, most, "most iterations"),
+            iterations: visit.get(
+                "iterations",
+                self.iterations,
+                most,
+                "maximum number of iterations",
+            ),
             tolerance: visit.get("tolerance", self.tolerance, least, help),
         }
     }

@@ -60,14 +60,19 @@ impl Default for Adam {
 
 impl Spelled for Adam {
     fn about(&self) -> About {
-        let summary = "steps scaled by a running mean of squared gradients; with decay AdamW";
+        let summary = "Adam; with decay, AdamW";
         About { name: "adam", summary, cost: "2 vectors beside w" }
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let Self { b1, b2, eps, decay } = *self;
         Ok(Self {
-            b1: settings.get("b1", b1, Range::FRACTION, "what remains of the mean gradient"),
+            b1: settings.get(
+                "b1",
+                b1,
+                Range::FRACTION,
+                "decay of the running mean of the gradient",
+            ),
             b2: settings.get("b2", b2, Range::FRACTION, MEAN_SQUARE),
             eps: settings.get("eps", eps, Range::POSITIVE, ADDED),
             decay: settings.get_if(
@@ -75,13 +80,13 @@ impl Spelled for Adam {
                 "decay",
                 decay,
                 Range::NOT_NEGATIVE,
-                "decoupled weight decay: lr decay w is taken off w",
+                "decoupled weight decay: subtracts lr decay w",
             ),
         })
     }
 }
 
-const MEAN_SQUARE: &str = "what remains of the mean square";
+const MEAN_SQUARE: &str = "decay of the running mean of the squared gradient";
 const ADDED: &str = "added to the root of the mean square";
 
 impl<T: Element> Rule<T> for Adam {

@@ -105,10 +105,10 @@ impl Spelled for GradientDescent {
             Some(Learned::Steps(k)) => (Some(k), None),
             Some(Learned::Entries(k)) => (None, Some(k)),
         };
-        let help =
-            "place of the outer variable x whose exp(x) multiplies lr: one factor, or one a step";
+        let help = "index of the outer array whose exp multiplies lr: one entry, or one per step";
         let steps = settings.get("outer", steps, Range::COUNT, help);
-        let help = "place of the first of outer variables x whose exp(x) multiply lr, one for each array of w";
+        let help =
+            "index of the first of the outer arrays whose exp multiply lr, one for each array of w";
         let entries = settings.get("sizes", entries, Range::COUNT, help);
         settings.at_most_one(&[steps.is_some(), entries.is_some()], "outer or sizes");
         let learned = steps.map(Learned::Steps).or(entries.map(Learned::Entries));

@@ -59,7 +59,7 @@ impl Spelled for Momentum {
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let b = settings.get("momentum", self.b, Range::FRACTION, "what remains of m, b");
+        let b = settings.get("momentum", self.b, Range::FRACTION, "b, the decay of m");
         Ok(Self { b, ..*self })
     }
 }

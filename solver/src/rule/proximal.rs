@@ -60,7 +60,7 @@ impl Ista {
 impl Spelled for Ista {
     fn about(&self) -> About {
         let summary =
-            "iterative soft thresholding: a gradient step, then towards 0 by lr times a weight";
+            "iterative soft thresholding: a gradient step, then a shrinkage by lr times a weight";
         About { name: "ista", summary, cost: "" }
     }
 
@@ -69,9 +69,9 @@ impl Spelled for Ista {
             Weight::Fixed(l1) => (Some(l1), None),
             Weight::Outer(k) => (None, Some(k)),
         };
-        let found = settings.get("l1", l1, Range::POSITIVE, "the weight");
+        let found = settings.get("l1", l1, Range::POSITIVE, "weight of the penalty");
         let help =
-            "place of the outer variable x whose exp(x) is the weight, or one for each entry of w";
+            "index of the outer array whose exp is the weight: one entry, or one per entry of w";
         let outer = settings.get("outer", outer, Range::COUNT, help);
         settings.exactly_one(["l1", "outer"]);
         let weight = found.filter(|_| !settings.given("outer")).map(Weight::Fixed);
@@ -128,13 +128,15 @@ impl Default for Projected {
 
 impl Spelled for Projected {
     fn about(&self) -> About {
-        let summary = "a gradient step, then onto the box from lower to upper";
+        let summary = "a gradient step, then the projection onto the box from lower to upper";
         About { name: "projected", summary, cost: "" }
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let lower = settings.get("lower", self.lower, Range::NUMBER, "the least entry of w");
-        let upper = settings.get("upper", self.upper, Range::NUMBER, "the largest entry of w");
+        let lower =
+            settings.get("lower", self.lower, Range::NUMBER, "lower bound of the entries of w");
+        let upper =
+            settings.get("upper", self.upper, Range::NUMBER, "upper bound of the entries of w");
         if lower < upper {
             return Ok(Self { lower, upper });
         }
@@ -199,7 +201,8 @@ impl Default for Simplex {
 
 impl Spelled for Simplex {
     fn about(&self) -> About {
-        let summary = "a gradient step, then onto entries that are not negative and add up to sum";
+        let summary =
+            "a gradient step, then the projection onto the simplex of entries that add up to sum";
         About { name: "simplex", summary, cost: "" }
     }
 

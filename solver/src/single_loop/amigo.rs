@@ -18,7 +18,7 @@ use crate::single_loop::steps::Steps;
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// What the number of inner steps does.
-pub(super) const INNER: &str = "steps of w in an iteration";
+pub(super) const INNER: &str = "steps of w per iteration";
 
 /// AmIGO.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,13 +39,13 @@ impl Spelled for Amigo {
     fn about(&self) -> About {
         About {
             name: "amigo",
-            summary: "steps of w, as many of v, both warm, then x",
-            cost: "inner gradients and HVPs, an outer gradient",
+            summary: "several steps of w and of v, both warm-started, then one of x",
+            cost: "inner gradients, inner HVPs, one outer gradient",
         }
     }
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let (steps, help) = (self.steps.spell(visit), "steps of w and of v in an iteration");
+        let (steps, help) = (self.steps.spell(visit), "steps of w and of v per iteration");
         Ok(Self { steps, inner: visit.get("inner", self.inner, Range::ONE_OR_MORE, help) })
     }
 }

@@ -35,15 +35,15 @@ impl Spelled for Bome {
     fn about(&self) -> About {
         About {
             name: "bome",
-            summary: "first-order, f and a barrier on the gap of w, over all samples",
-            cost: "inner + 2 gradients and an outer one, of all samples",
+            summary: "first-order: f with a barrier on the value gap of w, over all samples",
+            cost: "inner + 2 gradients and one outer gradient, over all samples",
         }
     }
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
         let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
-        let help = "how fast the gap is to close";
+        let help = "how fast the value gap is to close";
         Ok(Self { steps, inner, eta: visit.get("eta", self.eta, Range::POSITIVE, help) })
     }
 }

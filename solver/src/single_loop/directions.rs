@@ -96,8 +96,10 @@ pub struct Directions {
 impl Directions {
     fn listed(name: &'static str, summary: &'static str, plug: Plug, power: f64) -> Self {
         let cost = match plug {
-            Plug::Sgd | Plug::Saga => "a sweep of i, an outer gradient",
-            _ => "two sweeps of i, two outer gradients; all samples at a restart",
+            Plug::Sgd | Plug::Saga => "one sweep over an inner mini-batch, one outer gradient",
+            _ => {
+                "two sweeps over an inner mini-batch, two outer gradients; all samples at a restart"
+            }
         };
         Self {
             about: About { name, summary, cost },
@@ -111,37 +113,45 @@ impl Directions {
 
     /// SOBA.
     pub fn soba() -> Self {
-        Self::listed("soba", "a step of w, v and x each, by mini-batches", Plug::Sgd, 0.5)
+        Self::listed(
+            "soba",
+            "one step each of w, v and x per iteration, on mini-batches",
+            Plug::Sgd,
+            0.5,
+        )
     }
 
     /// SOBA with a moving average.
     pub fn ma_soba() -> Self {
-        let summary = "SOBA, the direction of x a moving average";
+        let summary = "SOBA with a moving average of the directions of x";
         let theta = Some(Decay::of(0.1));
         Self { theta, ..Self::listed("ma-soba", summary, Plug::Sgd, 0.5) }
     }
 
     /// SABA.
     pub fn saba() -> Self {
-        let summary = "SOBA, each term corrected by a table of what its mini-batches gave last";
+        let summary =
+            "SOBA with SAGA: a table of the last value of every mini-batch corrects each term";
         Self::listed("saba", summary, Plug::Saga, 0.0)
     }
 
     /// SRBA.
     pub fn srba() -> Self {
-        let summary = "SOBA, directions that add what has changed, all samples every period";
+        let summary =
+            "SOBA with SARAH: directions add differences, restarted on all samples every period";
         Self::listed("srba", summary, Plug::Page, 0.0)
     }
 
     /// SPABA.
     pub fn spaba() -> Self {
-        let summary = "the same, all samples where a coin says so";
+        let summary = "SOBA with PAGE: as SRBA, restarted on all samples with a given probability";
         Self { restart: Restart::Coin(None), ..Self::listed("spaba", summary, Plug::Page, 0.0) }
     }
 
     /// PnPBO.
     pub fn pnpbo() -> Self {
-        let summary = "for each of w, v and x one of these, or STORM; of x averaged";
+        let summary =
+            "SGD, SAGA, PAGE or STORM for each of w, v and x, with directions of x averaged";
         let (restart, theta) = (Restart::Coin(None), Some(Decay::of(0.1)));
         let plugs = [Plug::Page, Plug::Page, Plug::Saga];
         Self { plugs, restart, theta, ..Self::listed("pnpbo", summary, Plug::Page, 0.0) }
@@ -171,26 +181,26 @@ impl Spelled for Directions {
         let mut made = Self { steps: self.steps.spell(visit), ..*self };
         if self.about.name == "pnpbo" {
             for (name, plug) in ["w", "v", "x"].into_iter().zip(&mut made.plugs) {
-                *plug = visit.word(name, *plug, &Plug::WORDS, "what its direction is made of");
+                *plug = visit.word(name, *plug, &Plug::WORDS, "how its direction is estimated");
             }
-            let help = "what STORM forgets of the last direction";
+            let help = "share of the previous direction that STORM forgets";
             let share = Range::new("a share, such as 0.5 or 1/k^0.67", Range::UP_TO_ONE.holds);
             made.forget = visit.get("forget", self.forget, share, help);
         }
         if self.theta.is_some() {
             let share = Range::new("a share, such as 0.1 or 1/k^0.5", Range::UP_TO_ONE.holds);
-            let help = "share of the newest direction in that of x";
+            let help = "weight of the newest direction in the moving average";
             made.theta = visit.get("theta", self.theta, share, help);
         }
         match self.restart {
             _ if !self.plugs.contains(&Plug::Page) => {}
             Restart::Period(period) => {
-                let help = "iterations from one use of all samples to the next, half the number of mini-batches unless given";
+                let help = "iterations between restarts on all samples; half the number of mini-batches if not given";
                 let period = visit.get("period", period, Range::ONE_OR_MORE, help);
                 made.restart = Restart::Period(period);
             }
             Restart::Coin(chance) => {
-                let help = "probability of using all samples, 2 over the number of mini-batches unless given";
+                let help = "probability of a restart on all samples; 2 over the number of mini-batches if not given";
                 made.restart =
                     Restart::Coin(visit.get("restart", chance, Range::PROBABILITY, help));
             }

@@ -49,7 +49,7 @@ impl Spelled for F2sa {
     fn about(&self) -> About {
         About {
             name: "f2sa",
-            summary: "first-order, minima of f + lambda g and of g, lambda growing",
+            summary: "first-order: follows the minima of f + lambda g and of g while lambda grows",
             cost: "2 inner + 2 gradients, inner + 1 outer gradients",
         }
     }
@@ -57,8 +57,8 @@ impl Spelled for F2sa {
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
         let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
-        let lambda = visit.get("lambda", self.lambda, Range::POSITIVE, "the weight of g at first");
-        let delta = visit.get("delta", self.delta, Decay::RANGE, "by what it grows");
+        let lambda = visit.get("lambda", self.lambda, Range::POSITIVE, "initial weight of g");
+        let delta = visit.get("delta", self.delta, Decay::RANGE, "growth of lambda per iteration");
         Ok(Self { steps, inner, lambda, delta })
     }
 }
@@ -127,7 +127,7 @@ impl Spelled for F2saP {
     fn about(&self) -> About {
         About {
             name: "f2sa-p",
-            summary: "first-order, a difference of order p over minima of g + nu f",
+            summary: "first-order: a finite difference of order p over the minima of g + nu f",
             cost: "2 inner + 2 gradients, p (inner + 1) outer gradients",
         }
     }
@@ -136,7 +136,7 @@ impl Spelled for F2saP {
         let steps = self.steps.spell(visit);
         let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
         let order = Range::new("1 or 2", |p| p == 1.0 || p == 2.0);
-        let nu = visit.get("nu", self.nu, Range::POSITIVE, "the share of f");
+        let nu = visit.get("nu", self.nu, Range::POSITIVE, "weight of f");
         Ok(Self {
             steps,
             inner,

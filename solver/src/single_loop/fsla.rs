@@ -40,14 +40,15 @@ impl Spelled for Fsla {
     fn about(&self) -> About {
         About {
             name: "fsla",
-            summary: "a step of w, then of v, the direction of x with a memory",
-            cost: "a gradient, an HVP, 3 outer gradients, 2 mixed products",
+            summary: "a step of w, one of v, then one of x along a STORM direction",
+            cost: "1 gradient, 1 HVP, 3 outer gradients, 2 mixed products",
         }
     }
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
-        let help = "what is forgotten of the last direction, the step of w unless given";
+        let help =
+            "share of the previous direction that is forgotten; the step size of w if not given";
         Ok(Self { steps, forget: visit.get("forget", self.forget, SHARE, help) })
     }
 }

@@ -45,17 +45,24 @@ impl Mrbo {
 impl Spelled for Mrbo {
     fn about(&self) -> About {
         let (name, summary) = if self.series.single {
-            ("sustain", "the same, by one random term of the series")
+            ("sustain", "as MRBO, with one random term of the Neumann series")
         } else {
-            ("mrbo", "w and x by directions with a memory, the system by a series")
+            (
+                "mrbo",
+                "STORM directions of w and x, with the linear system solved by a Neumann series",
+            )
         };
         About { name, summary, cost: "2 gradients, 2 outer gradients, up to 2 terms HVPs" }
     }
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
-        let forget =
-            visit.get("forget", self.forget, SHARE, "what is forgotten of the last direction");
+        let forget = visit.get(
+            "forget",
+            self.forget,
+            SHARE,
+            "share of the previous direction that is forgotten",
+        );
         Ok(Self { steps, forget, series: self.series.spell(visit) })
     }
 }

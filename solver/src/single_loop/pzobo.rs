@@ -35,17 +35,17 @@ impl Spelled for Pzobo {
     fn about(&self) -> About {
         About {
             name: "pzobo",
-            summary: "inner loops differentiated by differences along random directions, over all samples",
-            cost: "(directions + 1) inner gradients and an outer one, of all samples",
+            summary: "finite differences of inner loops along random directions, over all samples",
+            cost: "(directions + 1) inner gradients and one outer gradient, over all samples",
         }
     }
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
         let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
-        let help = "random directions";
+        let help = "number of random directions";
         let directions = visit.get("directions", self.directions, Range::ONE_OR_MORE, help);
-        let mu = visit.get("mu", self.mu, Range::POSITIVE, "length of a difference");
+        let mu = visit.get("mu", self.mu, Range::POSITIVE, "step of the finite differences");
         Ok(Self { steps, inner, directions, mu })
     }
 }

@@ -40,8 +40,11 @@ impl Series {
     }
 
     pub(super) fn spell(self, visit: &mut Visit) -> Self {
-        let help =
-            if self.single { "terms that one is drawn of" } else { "factors of the last term" };
+        let help = if self.single {
+            "number of terms from which one is drawn"
+        } else {
+            "highest power in the Neumann series"
+        };
         Self { terms: visit.get("terms", self.terms, Range::ONE_OR_MORE, help), ..self }
     }
 

@@ -105,11 +105,11 @@ impl Steps {
     /// As they are typed.
     pub(crate) fn spell(self, visit: &mut Visit) -> Self {
         let inner = visit.need("step", self.inner, Decay::RANGE, "step size of w");
-        let help = "step size of v, or of a factor of a series, that of w unless given";
+        let help = "step size of v, or of the factors of a series; that of w if not given";
         let linear = visit.get("linear", self.linear, Decay::RANGE, help);
-        let help = "from the step size of x to that of w";
+        let help = "step size of w over that of x";
         let ratio = visit.get_if(self.ratio != 1.0, "ratio", self.ratio, Range::POSITIVE, help);
-        let help = "step size of x, instead of a ratio";
+        let help = "step size of x, in place of ratio";
         let outer = visit.get("outer", self.outer, Decay::RANGE, help);
         let both = [visit.given("ratio"), visit.given("outer")];
         visit.at_most_one(&both, "ratio or outer, not both");

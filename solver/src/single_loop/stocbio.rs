@@ -7,7 +7,7 @@
 //! | TTSA | Hong, Wai, Wang and Yang 2023 | a step of `w`; a term drawn, the mixed product on the same mini-batch; `x` | 2/5, 0, 3/5 |
 //!
 //! BSA's steps of `w` come after that of `x`: those of iteration `k` are the first that iteration `k + 1` does.
-//! Cost: the steps; an outer gradient, `terms` Hessian-vector products (half as many in the mean of one that is drawn), a mixed
+//! Cost: the steps; an outer gradient, `terms` Hessian-vector products (half as many on average if one is drawn), a mixed
 //! product. Memory: `4 p + d` values, `3 p + d` of one that is drawn.
 
 use hypertape_autodiff::Element;
@@ -42,7 +42,7 @@ macro_rules! by_series {
 
         impl Spelled for $algorithm {
             fn about(&self) -> About {
-                let cost = "steps of w, an outer gradient, up to terms HVPs";
+                let cost = "one gradient per step of w, one outer gradient, up to terms HVPs";
                 About { name: $name, summary: $summary, cost }
             }
 
@@ -83,13 +83,13 @@ macro_rules! by_series {
 
 by_series! {
     /// stocBiO.
-    Stocbio: "stocbio", "steps of w, then a Neumann series of mini-batches, then x", [0.0; 3], false, 10,
+    Stocbio: "stocbio", "several steps of w, a Neumann series of mini-batches, then one step of x", [0.0; 3], false, 10,
     |this, on, t, w, x| {
         on.descend(w, x, (this.inner, this.steps.at(t)[0]), false)?;
         Ok(See::Drawn)
     };
     /// BSA.
-    Bsa: "bsa", "x by one random term of such a series, then steps of w", [0.5, 0.0, 0.5], true, 10,
+    Bsa: "bsa", "a step of x by one random term of a Neumann series, then several steps of w", [0.5, 0.0, 0.5], true, 10,
     |this, on, t, w, x| {
         if t > 0 || on.rehearses() {
             let lr = this.steps.at(t.saturating_sub(1))[0];
@@ -98,7 +98,7 @@ by_series! {
         Ok(See::Drawn)
     };
     /// TTSA.
-    Ttsa: "ttsa", "a step of w, x by one random term of such a series", [0.4, 0.0, 0.6], true, 1,
+    Ttsa: "ttsa", "a step of w, then one of x by one random term of a Neumann series", [0.4, 0.0, 0.6], true, 1,
     |this, on, t, w, x| {
         let (i, mut g) = (on.inner(), on.oracle.take(w.len())?);
         on.gradient(i, [w, x], &mut g)?;

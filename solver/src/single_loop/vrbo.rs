@@ -41,7 +41,7 @@ impl Spelled for Vrbo {
     fn about(&self) -> About {
         About {
             name: "vrbo",
-            summary: "x, then steps of w, directions that add what has changed, all samples every period",
+            summary: "a step of x, then several of w, along SARAH directions restarted every period",
             cost: "2 inner gradients, outer gradients and terms HVPs for each step of w",
         }
     }
@@ -49,7 +49,7 @@ impl Spelled for Vrbo {
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let (steps, series) = (self.steps.spell(visit), self.series.spell(visit));
         let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
-        let help = "iterations from one use of all samples to the next, half the number of mini-batches unless given";
+        let help = "iterations between restarts on all samples; half the number of mini-batches if not given";
         let period = visit.get("period", self.period, Range::ONE_OR_MORE, help);
         Ok(Self { steps, inner, series, period })
     }

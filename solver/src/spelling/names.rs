@@ -25,15 +25,29 @@ pub fn find_by_name<'a, I>(
 ) -> Result<&'a I, Error> {
     items.iter().find(|item| name_of(item) == name).ok_or_else(|| {
         let names: Vec<&str> = items.iter().map(name_of).collect();
+        // `ufom,q=0.5` or `ufom(q=0.5)`.
+        let typed = |known: &&str| {
+            let rest = name.strip_prefix(*known)?;
+            let settings = rest.strip_prefix([',', '(', ' ', '/'])?.trim_end_matches(')');
+            settings.contains('=').then(|| format!("did you mean {known}:{settings}?"))
+        };
+        if let Some(hint) = names.iter().find_map(typed) {
+            return spelling(format!("unknown {kind} '{name}': {hint}"));
+        }
         spelling(format!("unknown {kind} '{name}': {}", hint(name, &names)))
     })
 }
 
-/// The nearest of `names`, if at most half of its letters differ, or all of them.
+/// The nearest of `names`, if fewer than half of its letters differ, or all of them.
 pub(crate) fn hint(name: &str, names: &[&str]) -> String {
     let share = |other: &&&str| distance(name, other) as f64 / name.len().max(other.len()) as f64;
+    // What was begun is completed from half its length on.
+    let begun = |nearest: &str| if nearest.starts_with(name) { f64::EPSILON } else { 0.0 };
     match names.iter().min_by(|a, b| share(a).total_cmp(&share(b))) {
-        Some(nearest) if share(&nearest) <= 0.5 => format!("did you mean {nearest}?"),
+        Some(nearest) if share(&nearest) < 0.5 + begun(nearest) => {
+            format!("did you mean {nearest}?")
+        }
+        _ if names.len() == 1 => format!("expected {}", names[0]),
         _ => format!("expected one of {}", names.join(", ")),
     }
 }
@@ -66,8 +80,14 @@ mod tests {
         );
         assert_eq!(hint("xyz", &["ufom", "cg"]), "expected one of ufom, cg");
         assert_eq!(hint("heavy", &["adam", "heavy-ball"]), "did you mean heavy-ball?");
-        // What was begun is completed.
         assert_eq!(hint("stoc", &["stocbio", "cg"]), "did you mean stocbio?");
+        assert_eq!(hint("foo", &["ufom", "cg"]), "expected one of ufom, cg");
+        assert_eq!(hint("10", &["c"]), "expected c");
         assert_eq!(hint("a", &[]), "expected one of ");
+        for text in ["ufom,q=0.5", "ufom(q=0.5)", "ufom q=0.5"] {
+            let error = find_by_name("estimator", text, &["fo", "ufom"], |name| name).unwrap_err();
+            let told = format!("unknown estimator '{text}': did you mean ufom:q=0.5?");
+            assert_eq!(error.to_string(), told);
+        }
     }
 }

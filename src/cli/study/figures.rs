@@ -137,7 +137,7 @@ fn figure(
     let of = |front: bool| series.iter().filter(move |s| (s.kind == Kind::Front) == front);
     let front: Vec<_> = of(true).flat_map(|s| &s.points).map(|p| p.text.as_str()).collect();
     if front.iter().any(|text| !text.is_empty()) {
-        add(format!("; on the front: {}", front.join("; ")));
+        add(format!("; on the Pareto front: {}", front.join("; ")));
     }
     let zeros: Vec<_> =
         of(false).filter(|s| s.points.is_empty()).map(|s| s.name.as_str()).collect();

@@ -88,6 +88,12 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     let options = command.get_arguments().filter_map(|a| a.get_long());
     let mut keys = vec!["problem".to_owned(), "seeds".to_owned()];
     keys.extend(options.filter(|o| !NOT_KEYS.contains(o)).map(|o| o.replace('-', "_")));
+    let setting =
+        root.get_ref().keys().find(|key| keys.iter().any(|known| *known == **key.get_ref()));
+    if let Some(key) = setting {
+        let why = format!("{}: settings go below a line [[grid]]", key.get_ref());
+        return Err(source.at(key.span().start, why));
+    }
     for (key, value) in source.entries(root.get_ref(), &["title", "grid", "external"])? {
         let line = source.line(value.span().start);
         if key == "title" {

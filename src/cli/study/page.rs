@@ -31,16 +31,19 @@ pub(super) fn write(
         let name = format!("figures/{}.svg", figure.id);
         records.write(&name, |file| Ok(file.write_all(svg(figure).as_bytes())?))?;
     }
-    let page = html(study, records, &figures, (table, warnings));
+    let all: Vec<_> = (0..study.cells.len()).collect();
+    let missing = records.missing(&study.cells, &all)?.len();
+    let told = origin(records, missing);
+    let page = html(study, &told, &figures, (table, warnings));
     records.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
     let title = study.title.as_deref().unwrap_or("Study");
     let lines = warnings.iter().fold(String::new(), |lines, line| lines + "\n- " + line);
-    let page = format!("# {title}\n\n{}\n\n{}\n{lines}\n", origin(records), table.markdown());
+    let page = format!("# {title}\n\n{told}\n\n{}\n{lines}\n", table.markdown());
     records.write("report.md", |file| Ok(file.write_all(page.as_bytes())?))
 }
 
-/// Where the records come from, and how many there are.
-fn origin(records: &Records) -> String {
+/// Where the records come from, and how many there are, and are to come.
+fn origin(records: &Records, missing: usize) -> String {
     let known = || records.slots.iter().flatten();
     let told: BTreeSet<String> = known()
         .map(|r| {
@@ -51,9 +54,9 @@ fn origin(records: &Records) -> String {
         })
         .collect();
     let told: Vec<_> = told.into_iter().collect();
-    let (cells, all) = (known().count(), records.slots.len());
-    let failed = known().filter(|r| r.outcome.is_err()).count();
-    format!("{cells} of {all} cells recorded, {failed} failed. {}.", told.join("; "))
+    let (cells, failed) = (known().count(), known().filter(|r| r.outcome.is_err()).count());
+    let missing = if missing == 0 { String::new() } else { format!(", {missing} missing") };
+    format!("{cells} cells recorded{missing}, {failed} failed. {}.", told.join("; "))
 }
 
 /// A page of its own, from its head to its end.
@@ -69,11 +72,11 @@ fn document(title: &str, body: &str) -> String {
 
 fn html(
     study: &Study,
-    records: &Records,
+    told: &str,
     figures: &[Figure],
     (table, warnings): (&Table, &[String]),
 ) -> String {
-    let (told, rows) = (escaped(&origin(records)), html_table(table));
+    let (told, rows) = (escaped(told), html_table(table));
     let mut page = format!("<p>{told}</p>\n<div class=\"wide\">{rows}</div>\n");
     if !warnings.is_empty() {
         let lines = warnings.iter().map(|line| format!("<li>{}</li>\n", escaped(line)));
@@ -84,8 +87,8 @@ fn html(
     page += &drawn(figures);
     let (title, text) = (study.title.as_deref().unwrap_or("Study"), escaped(&study.text));
     let made = format!(
-        "<h2>Made by</h2>\n<pre>hypertape study study.toml --out DIR</pre>\n\
-         <p>All records: records.jsonl and records.csv. study.toml:</p>\n<pre>{text}</pre>\n"
+        "<h2>How this page was made</h2>\n<pre>hypertape study study.toml --out DIR</pre>\n\
+         <p>All records are in records.jsonl and records.csv. The file study.toml:</p>\n<pre>{text}</pre>\n"
     );
     document(title, &(page + &made))
 }
@@ -97,6 +100,8 @@ fn drawn(figures: &[Figure]) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(page, "<div class=\"{}\">", if same.len() > 1 { "switch" } else { "one" });
         for figure in same {
+            // The words begin with the title, which stands above.
+            let text = figure.text.strip_prefix(&format!("{}, ", figure.title));
             let _ = write!(
                 page,
                 "<section data-tab=\"{}\"><h2>{}</h2>\n<figure>\n{}<figcaption>{}.</figcaption>\n</figure>\n\
@@ -104,7 +109,7 @@ fn drawn(figures: &[Figure]) -> String {
                 figure.tab.unwrap_or_default(),
                 escaped(&figure.title),
                 svg(figure),
-                escaped(&figure.text),
+                escaped(text.unwrap_or(&figure.text)),
                 html_table(&data(figure)),
             );
         }
@@ -144,7 +149,7 @@ pub(super) fn comparison(
         series,
     };
     let figures = if found.ratios.is_empty() { String::new() } else { drawn(&[figure]) };
-    let [was, is] = [before, after].map(|records| escaped(&origin(records)));
+    let [was, is] = [before, after].map(|records| escaped(&origin(records, 0)));
     let (a, b, told, rows) = (escaped(a), escaped(b), escaped(told), html_table(&found.table));
     let body = format!(
         "<p>Before: {a}. {was}</p>\n<p>After: {b}. {is}</p>\n<p>{told}, {} worse than before.</p>\n\

@@ -112,6 +112,10 @@ impl Records {
     /// A usage error if there is none, or as [`open`](Self::open).
     pub(super) fn load(folder: &Path, app: &App) -> Result<(Study, Self), Failure> {
         let file = folder.join("study.toml");
+        if !file.exists() {
+            let why = "not the folder of a study, which holds study.toml";
+            return Err(Failure::usage(format!("{}: {why}", folder.display())));
+        }
         let study = file::read(&file, app)?;
         let records = Self::read(folder, &study, &file)?;
         Ok((study, records))

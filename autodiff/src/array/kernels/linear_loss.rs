@@ -193,7 +193,7 @@ fn keep<T: Number, const G: usize>(to: &mut [T], values: &[T; G]) {
 }
 
 dispatched! {
-    /// Of softmax shares, a class a column, and the tangents of their scores, the slopes of cross-entropies by the scores, times
+    /// Of softmax shares, a class per column, and the tangents of their scores, the slopes of cross-entropies by the scores, times
     /// the weights `p`, in their place, and the tangents of the losses.
     pub(crate) fn class_slopes<T: Number>(
         labels: &[u32],

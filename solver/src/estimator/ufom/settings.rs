@@ -31,12 +31,12 @@ impl Spelled for Ufom {
         match self.cheap {
             Cheap::Jump(_) => About {
                 name: "jump",
-                summary: "a coarse adjoint by Chebyshev polynomials, made unbiased by a coin",
+                summary: "coarse adjoint by Chebyshev interpolation, made unbiased by a coin",
                 cost: "r gradients, anchors degree HVPs, exact with probability q",
             },
             _ => About {
                 name: "ufom",
-                summary: "first-order, or with k or mixed another cheap part, made unbiased by a coin",
+                summary: "first-order (or, with k or mixed, another cheap estimate), unbiased by a coin",
                 cost: "r gradients, r HVPs with probability q",
             },
         }
@@ -45,24 +45,25 @@ impl Spelled for Ufom {
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
         let jump = matches!(self.cheap, Cheap::Jump(_));
         let probability = self.probability.spell(settings, jump);
-        let cost = "inner gradients that a product costs, for a q that is learned";
+        let cost = "cost of a Hessian-vector product in inner gradients, for a learned q";
         let (known, shown) = (self.product, self.product != 2.0);
         let product = settings.get_if(shown, "product", known, Range::POSITIVE, cost);
         let cheap = if let Cheap::Jump(Jump { anchors, degree }) = self.cheap {
-            let nodes = "nodes of the Chebyshev interpolation of a segment";
+            let nodes = "Chebyshev nodes per segment";
             Cheap::Jump(Jump {
                 anchors: settings.get(
                     "anchors",
                     anchors,
                     Range::ONE_OR_MORE,
-                    "segments of the loop",
+                    "number of segments of the loop",
                 ),
                 degree: settings.get("degree", degree, Range::ONE_OR_MORE, nodes),
             })
         } else {
             let k = if let Cheap::Truncated { k } = self.cheap { Some(k) } else { None };
-            let k = settings.get("k", k, Range::COUNT, "the cheap part reverses the last k steps");
-            let help = "the cheap part adds r times the mixed term of the last step";
+            let k =
+                settings.get("k", k, Range::COUNT, "the cheap estimate reverses the last k steps");
+            let help = "the cheap estimate adds r times the mixed term of the last step";
             let mixed = settings.get("mixed", self.cheap == Cheap::Mixed, Range::SWITCH, help);
             settings.at_most_one(&[k.is_some(), mixed], "k or mixed");
             let other = if mixed { Cheap::Mixed } else { Cheap::FirstOrder };
