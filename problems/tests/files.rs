@@ -201,3 +201,37 @@ fn few_shot_tasks_of_a_folder() {
     let why = samples.open_on_images(images, None).unwrap_err().to_string();
     assert_eq!(why, "ridge takes no images");
 }
+
+#[test]
+fn columns_are_scaled_and_rows_known() {
+    let folder = tempdir().unwrap();
+    // Column 1 has mean 20 and deviation 10; column 2 is constant, and stays.
+    let file = whole(&put(&folder, "a.csv", "10,5,0\n20,5,1\n30,5,0\n"));
+    let (rows, notes) = read(&file);
+    assert_eq!(rows[1], (0, vec![30.0, 5.0]));
+    let note = "a.csv: the values of feature 1 are of size 22.4, and the default step sizes are for values of about 1: \
+                --standardise scales all features, --lr auto adapts the step size";
+    assert_eq!(notes, [note]);
+    let (rows, notes) = read(&Files { standardise: true, ..file.clone() });
+    assert_eq!(rows, [(0, vec![-1.0, 5.0]), (0, vec![1.0, 5.0]), (1, vec![0.0, 5.0])]);
+    assert!(notes.is_empty(), "{notes:?}");
+    // Samples are drawn in random order: which they are in the file is known.
+    let sets = load::<f64>(&file, 3).unwrap();
+    let rows = sets.rows().clone();
+    let (parts, _) = sets.into_classes().unwrap();
+    for (part, rows) in parts.iter().zip(&rows) {
+        let first: Vec<f64> = (0..part.len()).map(|i| part.row(i)[0]).collect();
+        let told: Vec<f64> = rows.iter().map(|&row| [10.0, 20.0, 30.0][row]).collect();
+        assert_eq!(first, told);
+    }
+    assert_eq!(Sets::<f64>::digits([4, 4, 4], 0).unwrap().rows(), &[vec![], vec![], vec![]]);
+    let sparse = whole(&put(&folder, "a.svm", "0 1:1\n1 2:1\n"));
+    let error = load::<f64>(&Files { standardise: true, ..sparse }, 0).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "--standardise: sparse samples cannot be standardised: subtracting a mean would fill their zeros"
+    );
+    // Labels that are no whole numbers are told, as they may be numbers to predict.
+    let file = put(&folder, "b.csv", "1,0.5\n2,0.7\n3,0.5\n");
+    assert_eq!(read(&whole(&file)).1, ["b.csv: 2 classes: 0.5, 0.7"]);
+}

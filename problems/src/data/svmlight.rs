@@ -21,12 +21,10 @@ pub(crate) fn read<T: Element>(name: Name, reader: impl BufRead) -> Result<Table
         let mut fields = text.split('#').next().unwrap_or_default().split_ascii_whitespace();
         let Some(label) = fields.next() else { continue };
         if label.contains([',', ':']) {
-            let why = if label.contains(':') { "no label" } else { "several labels" };
-            let shown = shown(label);
-            return Err(Error::told(format!(
-                "{}:{line}: {why}, {shown}, a row begins with one",
-                name.0
-            )));
+            let has = if label.contains(':') { "no label, and" } else { "several labels, as" };
+            let (name, shown) = (name.0, shown(label));
+            let why = format!("{name}:{line}: the row has {has} it begins with {shown}");
+            return Err(Error::told(why + ": one label is needed"));
         }
         labels.push(name.label(line, label)?);
         let mut least = 0;

@@ -62,8 +62,11 @@ fn sparse_rows() {
         (&b""[..], "f: no samples"),
         (b"# nothing\n", "f: no samples"),
         (b"nan 1:2\n", "f:1: found label \"nan\", expected a finite number or a name"),
-        (b"1,2 1:2\n", "f:1: several labels, 1,2, a row begins with one"),
-        (b"1:2 3:1\n", "f:1: no label, 1:2, a row begins with one"),
+        (
+            b"1,2 1:2\n",
+            "f:1: the row has several labels, as it begins with 1,2: one label is needed",
+        ),
+        (b"1:2 3:1\n", "f:1: the row has no label, and it begins with 1:2: one label is needed"),
         (b"1 1:2\n1 1:inf\n", "f:2: found \"inf\", expected a finite number"),
         (b"1 1:1e999\n", "f:1: found \"1e999\", expected a finite number"),
         (b"1 1\n", "f:1: found \"1\", expected INDEX:VALUE"),
