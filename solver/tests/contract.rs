@@ -61,7 +61,6 @@ impl Estimator<f64> for Flawed {
     fn task(
         &self,
         oracle: &mut Oracle<f64>,
-        inner: &InnerLoop,
         at: Task<f64>,
         gradient: &mut [f64],
     ) -> Result<f64, Error> {
@@ -77,10 +76,10 @@ impl Estimator<f64> for Flawed {
             Flaw::Refuses => return Err(Error::ImplicitVanishes),
             _ => {}
         }
-        let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+        let (mut run, mut state) = Rollout::start(oracle, at)?;
         let (loss, bar) = run.reverse_under("store-all".parse()?, &mut state, gradient, None)?;
         run.pull_start(&bar, gradient)?;
-        if self.flaw == Flaw::Products && inner.steps() > 6 {
+        if self.flaw == Flaw::Products && at.inner.steps() > 6 {
             run.products(0, (&state, &bar), None)?;
         }
         run.close([bar, state]);

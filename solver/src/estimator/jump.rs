@@ -27,7 +27,6 @@ use hypertape_autodiff::{Element, all_finite, axpy, dot};
 
 use crate::error::Error;
 use crate::estimator::first_order;
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{norm, scale};
 use crate::rollout::{Rollout, Task};
@@ -48,16 +47,15 @@ pub struct Jump {
 /// are found.
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
     jump: Jump,
     intervals: &[[f64; 2]],
     at: Task<T>,
     gradient: &mut [T],
     mut ritz: Option<&mut Vec<f64>>,
 ) -> Result<T, Error> {
-    let (mut run, mut v) = Rollout::start(oracle, inner, at)?;
+    let (mut run, mut v) = Rollout::start(oracle, at)?;
     run.multiple_of(0)?;
-    let (steps, n) = (inner.steps(), v.len());
+    let (steps, n) = (at.inner.steps(), v.len());
     let segments = jump.anchors.min(steps);
     let edge = |i: usize| {
         let edge = i as u128 * steps as u128 / segments as u128;
@@ -108,7 +106,7 @@ pub(crate) fn evaluate<T: Element>(
     run.pull_start(&v, gradient)?;
     run.oracle.give_slots(states);
     run.close([other, u, v]);
-    if all_finite(gradient) { Ok(loss) } else { first_order::evaluate(oracle, inner, at, gradient) }
+    if all_finite(gradient) { Ok(loss) } else { first_order::evaluate(oracle, at, gradient) }
 }
 
 fn cap<T: Element>(v: &mut [T], most: f64) {

@@ -21,7 +21,6 @@ use hypertape_autodiff::{Element, all_finite, axpy};
 
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::rollout::{Task, finite_loss};
 use crate::spelling::{About, Range, Spelled, Visit};
@@ -205,8 +204,7 @@ impl<T: Element> Estimator<T> for Reversible {
     fn task(
         &self,
         oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        Task { x, draw, .. }: Task<T>,
+        Task { inner, x, draw, .. }: Task<T>,
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         let rule = format!("heavy-ball:momentum={}", self.momentum);

@@ -15,7 +15,7 @@ use hypertape_autodiff::{Array, Element, List};
 
 use crate::error::Error;
 use crate::rule::{Rule, Step};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, Spelled, spelled};
 
 /// Adam and `AdamW`.
 ///
@@ -58,26 +58,21 @@ impl Default for Adam {
     }
 }
 
-impl Spelled for Adam {
-    fn about(&self) -> About {
-        let summary = "steps scaled by a running mean of squared gradients; with decay AdamW";
-        About { name: "adam", summary, cost: "2 vectors beside w" }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let Self { b1, b2, eps, decay } = *self;
-        Ok(Self {
-            b1: settings.get("b1", b1, Range::FRACTION, "what remains of the mean gradient"),
-            b2: settings.get("b2", b2, Range::FRACTION, MEAN_SQUARE),
-            eps: settings.get("eps", eps, Range::POSITIVE, ADDED),
-            decay: settings.get_if(
-                decay != 0.0,
-                "decay",
-                decay,
-                Range::NOT_NEGATIVE,
-                "decoupled weight decay: lr decay w is taken off w",
-            ),
-        })
+spelled! {
+    Adam: "adam",
+        "steps scaled by a running mean of squared gradients; with decay AdamW",
+        "2 vectors beside w" {
+        b1: "b1", Range::FRACTION, "what remains of the mean gradient";
+        b2: "b2", Range::FRACTION, MEAN_SQUARE;
+        eps: "eps", Range::POSITIVE, ADDED;
+        decay: "decay" unless 0.0, Range::NOT_NEGATIVE,
+            "decoupled weight decay: lr decay w is taken off w";
+    };
+    RmsProp: "rmsprop",
+        "gradients divided by the root of their running mean square",
+        "1 vector beside w" {
+        b2: "b2", Range::FRACTION, MEAN_SQUARE;
+        eps: "eps", Range::POSITIVE, ADDED;
     }
 }
 
@@ -137,20 +132,6 @@ impl Default for RmsProp {
     /// With decay 0.99 and `eps` 1e-8.
     fn default() -> Self {
         Self { b2: 0.99, eps: 1e-8 }
-    }
-}
-
-impl Spelled for RmsProp {
-    fn about(&self) -> About {
-        let summary = "gradients divided by the root of their running mean square";
-        About { name: "rmsprop", summary, cost: "1 vector beside w" }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        Ok(Self {
-            b2: settings.get("b2", self.b2, Range::FRACTION, MEAN_SQUARE),
-            eps: settings.get("eps", self.eps, Range::POSITIVE, ADDED),
-        })
     }
 }
 

@@ -15,7 +15,7 @@ use hypertape_autodiff::{Array, Element, List};
 use crate::error::Error;
 use crate::rule::descent::outer_variable;
 use crate::rule::{Rule, Step};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{About, Range, Spelled, Visit, spelled};
 
 /// Iterative soft thresholding: `g` plus `sum_j l_j |w_j|`, whose weights are a number, or `exp(x_k)` for the outer variable
 /// `x_k`, a scalar or of the shape of `w`.
@@ -197,16 +197,9 @@ impl Default for Simplex {
     }
 }
 
-impl Spelled for Simplex {
-    fn about(&self) -> About {
-        let summary = "a gradient step, then onto entries that are not negative and add up to sum";
-        About { name: "simplex", summary, cost: "" }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        Ok(Self {
-            sum: settings.get("sum", self.sum, Range::POSITIVE, "what the entries add up to"),
-        })
+spelled! {
+    Simplex: "simplex", "a gradient step, then onto entries that are not negative and add up to sum", "" {
+        sum: "sum", Range::POSITIVE, "what the entries add up to";
     }
 }
 
