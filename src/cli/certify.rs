@@ -9,7 +9,7 @@ use super::args::Certify;
 use super::atomic;
 use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, finite, seconds, significant};
+use super::table::{Column, Table, finite, known, seconds, significant};
 use crate::stats::Mean;
 use crate::{Draw, Judgement, certify};
 
@@ -101,40 +101,21 @@ pub(crate) fn run<T: Precise>(
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new([
-        "estimator",
-        ">error",
-        ">s.e.",
-        "mean",
-        ">variance",
-        ">E|G|^2",
-        ">predicted",
-        ">time",
-        ">time x variance",
-        ">time x E|G|^2 of exact",
-        ">residual",
-    ]);
-    let maybe =
-        |v: Option<f64>| v.and_then(finite).map_or_else(|| "-".into(), |v| significant(v, 3));
-    let number = |v: f64| maybe(Some(v));
+    let number = |v: f64| known(finite(v), 3);
     let mean = |[mean, error]: Mean| format!("{} +- {}", number(mean), significant(error, 1));
-    for row in rows {
-        // Without noise of tasks the exact gradient has no variance, only a second moment.
-        let ratio =
-            row.seconds * row.second_moment[0] / (rows[0].seconds * rows[0].second_moment[0]);
-        table.push([
-            row.estimator.clone(),
-            number(row.error),
-            maybe(row.standard_error),
-            row.verdict.into(),
-            mean(row.variance),
-            mean(row.second_moment),
-            maybe(row.predicted),
-            seconds(row.seconds),
-            number(row.product),
-            number(ratio),
-            maybe(row.residual),
-        ]);
-    }
-    table
+    let work = |row: &Row| row.seconds * row.second_moment[0];
+    let columns: &[Column<Row>] = &[
+        ("estimator", &|row| row.estimator.clone()),
+        (">error", &|row| number(row.error)),
+        (">s.e.", &|row| known(row.standard_error, 3)),
+        ("mean", &|row| row.verdict.to_owned()),
+        (">variance", &|row| mean(row.variance)),
+        (">E|G|^2", &|row| mean(row.second_moment)),
+        (">predicted", &|row| known(row.predicted.and_then(finite), 3)),
+        (">time", &|row| seconds(row.seconds)),
+        (">time x variance", &|row| number(row.product)),
+        (">time x E|G|^2 of exact", &|row| number(work(row) / work(&rows[0]))),
+        (">residual", &|row| known(row.residual.and_then(finite), 3)),
+    ];
+    Table::of(rows, columns)
 }

@@ -11,7 +11,7 @@ use super::app::{App, Precise};
 use super::args::Gradient;
 use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, bytes, finite, plain, seconds, significant};
+use super::table::{Column, Table, bytes, finite, known, plain, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
@@ -274,50 +274,30 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
     say(out, format!("{}: {steps} steps, lr {}, {dtype}", entry.name, plain(*lr)))?;
     let peak = first.process_peak_bytes.map_or_else(|| "-".into(), bytes);
     say(out, format!("inner loop and outer loss alone: {primal}; the process: {peak}"))?;
-    let mut columns = vec![
-        "estimator",
-        ">loss",
-        ">|gradient|",
-        ">steps",
-        ">gradients",
-        ">HVPs",
-        ">bytes",
-        ">time",
-        ">/ primal",
+    let costs: [Column<Row>; 9] = [
+        ("estimator", &|row| row.estimator.clone()),
+        (">loss", &|row| significant(row.loss, 8)),
+        (">|gradient|", &|row| significant(row.gradient_norm, 8)),
+        (">steps", &|row| row.cost.plain_steps.to_string()),
+        (">gradients", &|row| row.cost.inner_gradients.to_string()),
+        (">HVPs", &|row| row.cost.hvps.to_string()),
+        (">bytes", &|row| bytes(row.cost.bytes_measured)),
+        (">time", &|row| seconds(row.cost.time.as_secs_f64())),
+        (">/ primal", &|row| significant(row.cost.time.as_secs_f64() / row.primal_seconds, 3)),
     ];
-    let implicit = rows.iter().any(|row| row.implicit.is_some());
-    if implicit {
-        let fixed = rows.iter().flat_map(|row| &row.implicit).any(|implicit| implicit.fixed_point);
-        columns.extend([">residual", if fixed { ">step / lr" } else { ">|dg/dw|" }]);
-    }
-    columns.push("first entries");
-    let mut table = Table::new(columns);
-    for row in rows {
-        let head: Vec<String> =
-            row.gradient_head.iter().take(3).map(|&v| significant(v, 6)).collect();
-        let time = row.cost.time.as_secs_f64();
-        let mut cells = vec![
-            row.estimator.clone(),
-            significant(row.loss, 8),
-            significant(row.gradient_norm, 8),
-            row.cost.plain_steps.to_string(),
-            row.cost.inner_gradients.to_string(),
-            row.cost.hvps.to_string(),
-            bytes(row.cost.bytes_measured),
-            seconds(time),
-            significant(time / row.primal_seconds, 3),
-        ];
-        if implicit {
-            let of = |read: fn(&Implicit) -> Option<f64>| {
-                let value = row.implicit.as_ref().and_then(read);
-                value.map_or_else(|| "-".to_owned(), |value| significant(value, 3))
-            };
-            cells.extend([of(|i| i.residual), of(|i| Some(i.inner_gradient_norm))]);
-        }
-        cells.push(head.join(" "));
-        table.push(cells);
-    }
-    say(out, table)?;
+    let mut found = rows.iter().filter_map(|row| row.implicit.as_ref()).peekable();
+    let implicit = found.peek().is_some();
+    let rest = if found.any(|i| i.fixed_point) { ">step / lr" } else { ">|dg/dw|" };
+    let rests: [Column<Row>; 2] = [
+        (">residual", &|row| known(row.implicit.as_ref().and_then(|i| i.residual), 3)),
+        (rest, &|row| known(row.implicit.as_ref().map(|i| i.inner_gradient_norm), 3)),
+    ];
+    let head: Column<Row> = ("first entries", &|row| {
+        let head = row.gradient_head.iter().take(3).map(|&v| significant(v, 6));
+        head.collect::<Vec<_>>().join(" ")
+    });
+    let shown = costs.into_iter().chain(rests.into_iter().filter(|_| implicit)).chain([head]);
+    say(out, Table::of(rows, &shown.collect::<Vec<_>>()))?;
     let mut told = HashSet::new();
     for row in rows {
         if let Some(Went { breakdown, operations }) = &row.went {

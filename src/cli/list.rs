@@ -5,7 +5,7 @@ use std::io::Write;
 use super::args::{Explained, Problems};
 use super::failure::{Failure, say};
 use super::point::named;
-use super::table::{Table, plain};
+use super::table::{Column, Table, plain};
 use crate::problems::{Entry, Labels, Setting};
 use crate::{About, Described, Spelling, Spellings};
 
@@ -18,27 +18,16 @@ pub(crate) fn problems(
     if let Some(name) = &options.problem {
         return problem(&named(catalogue, name)?, out);
     }
-    let mut table = Table::new([
-        "problem",
-        ">steps",
-        ">lr",
-        "outer",
-        ">iterations",
-        ">data seed",
-        "what it is",
-    ]);
-    for entry in catalogue {
-        table.push([
-            entry.name.clone(),
-            entry.steps.to_string(),
-            plain(entry.lr),
-            entry.outer.to_string(),
-            entry.iterations.to_string(),
-            entry.data_seed.map_or_else(|| "-".into(), |s| s.to_string()),
-            entry.summary.clone(),
-        ]);
-    }
-    say(out, table)
+    let columns: &[Column<Entry>] = &[
+        ("problem", &|e| e.name.clone()),
+        (">steps", &|e| e.steps.to_string()),
+        (">lr", &|e| plain(e.lr)),
+        ("outer", &|e| e.outer.to_string()),
+        (">iterations", &|e| e.iterations.to_string()),
+        (">data seed", &|e| e.data_seed.map_or_else(|| "-".into(), |s| s.to_string())),
+        ("what it is", &|e| e.summary.clone()),
+    ];
+    say(out, Table::of(catalogue, columns))
 }
 
 /// What can be said about a problem: its defaults, the samples that it takes, and a line for each of its settings.

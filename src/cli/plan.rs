@@ -8,7 +8,7 @@ use super::app::{App, Precise};
 use super::args::Plan;
 use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, bytes, seconds, significant};
+use super::table::{Column, Table, bytes, finite, known, seconds, significant};
 use crate::{Alternative, Draw, Weighed, plan, weigh};
 
 /// One alternative, as `--json` prints it.
@@ -115,27 +115,16 @@ pub(crate) fn run<T: Precise>(
 }
 
 fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> {
-    let mut table = Table::new([
-        "schedule",
-        ">plain steps",
-        ">states",
-        ">on disk",
-        ">tapes",
-        ">bytes",
-        ">time",
-    ]);
-    for Alternative { schedule, counts, bytes: needed, seconds: time, .. } in found {
-        table.push([
-            schedule.to_string(),
-            counts.plain_steps.to_string(),
-            counts.ram.slots.to_string(),
-            counts.disk.slots.to_string(),
-            counts.tapes.slots.to_string(),
-            bytes(*needed),
-            seconds(*time),
-        ]);
-    }
-    say(out, table)?;
+    let columns: &[Column<Alternative>] = &[
+        ("schedule", &|a| a.schedule.to_string()),
+        (">plain steps", &|a| a.counts.plain_steps.to_string()),
+        (">states", &|a| a.counts.ram.slots.to_string()),
+        (">on disk", &|a| a.counts.disk.slots.to_string()),
+        (">tapes", &|a| a.counts.tapes.slots.to_string()),
+        (">bytes", &|a| bytes(a.bytes)),
+        (">time", &|a| seconds(a.seconds)),
+    ];
+    say(out, Table::of(found, columns))?;
     let Some(best) = found.first() else { return Ok(()) };
     let (steps, dear) = (best.counts.plain_steps, found.iter().map(|a| a.bytes).max());
     let why = match () {
@@ -150,27 +139,19 @@ fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> 
 }
 
 fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
-    let columns =
-        ["estimator", "schedule", ">bytes", ">time", ">E|G|^2", ">time x E|G|^2 of exact"];
-    let mut table = Table::new(columns);
-    for worth in worths {
-        table.push([
-            worth.estimator.clone(),
-            worth.schedule.clone().unwrap_or_else(|| "-".into()),
-            bytes(worth.bytes_predicted),
-            seconds(worth.seconds_predicted),
-            match (significant(worth.second_moment, 3), worth.standard_error) {
-                (moment, 0.0) => moment,
-                (moment, error) if error.is_infinite() => format!("{moment}, by one draw"),
-                (moment, error) => format!("{moment} +- {}", significant(error, 1)),
-            },
-            match significant(worth.relative, 3) {
-                _ if !worth.relative.is_finite() => "-".into(),
-                relative => relative,
-            },
-        ]);
-    }
-    say(out, format!("\n{table}"))?;
+    let columns: &[Column<Worth>] = &[
+        ("estimator", &|w| w.estimator.clone()),
+        ("schedule", &|w| w.schedule.clone().unwrap_or_else(|| "-".into())),
+        (">bytes", &|w| bytes(w.bytes_predicted)),
+        (">time", &|w| seconds(w.seconds_predicted)),
+        (">E|G|^2", &|w| match (significant(w.second_moment, 3), w.standard_error) {
+            (moment, 0.0) => moment,
+            (moment, error) if error.is_infinite() => format!("{moment}, by one draw"),
+            (moment, error) => format!("{moment} +- {}", significant(error, 1)),
+        }),
+        (">time x E|G|^2 of exact", &|w| known(finite(w.relative), 3)),
+    ];
+    say(out, format!("\n{}", Table::of(worths, columns)))?;
     let [best, exact] = [Some(&worths[0]), worths.iter().find(|w| w.estimator == "exact")];
     let (Some(best), Some(exact)) = (best, exact) else { return Ok(()) };
     let part = |of: f64, whole: f64| significant(of / whole, 3);
