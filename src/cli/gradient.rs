@@ -11,7 +11,7 @@ use super::app::{App, Precise};
 use super::args::Gradient;
 use super::failure::{Failure, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Column, Table, bytes, finite, known, plain, seconds, significant};
+use super::table::{Column, Table, bytes, known, plain, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
@@ -51,32 +51,7 @@ struct Row {
     growth: f64,
     warnings: Vec<String>,
     #[serde(flatten)]
-    implicit: Option<Implicit>,
-}
-
-/// What an implicit estimate rests on. JSON has no infinity: what is not finite is `null`.
-#[derive(Debug, Serialize)]
-struct Implicit {
-    residual: Option<f64>,
-    iterations: usize,
-    inner_gradient_norm: f64,
-    inner_gradient_ratio: Option<f64>,
-    solution_error: Option<f64>,
-    /// Norms are then of steps over lr.
-    fixed_point: bool,
-}
-
-impl From<Report> for Implicit {
-    fn from(report: Report) -> Self {
-        Self {
-            residual: report.residual,
-            iterations: report.iterations,
-            inner_gradient_norm: report.inner_norm,
-            inner_gradient_ratio: finite(report.inner_ratio),
-            solution_error: report.solution_error,
-            fixed_point: report.fixed_point,
-        }
-    }
+    implicit: Option<Report>,
 }
 
 /// Where time and bytes went.
@@ -248,7 +223,7 @@ fn measure<T: Precision>(
         sensitivity: soundness.sensitivity,
         growth: soundness.growth,
         warnings: soundness.warnings(),
-        implicit: soundness.report.map(Into::into),
+        implicit: soundness.report,
     };
     Ok((row, gradient))
 }
@@ -285,12 +260,12 @@ fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failur
         (">time", &|row| seconds(row.cost.time.as_secs_f64())),
         (">/ primal", &|row| significant(row.cost.time.as_secs_f64() / row.primal_seconds, 3)),
     ];
-    let mut found = rows.iter().filter_map(|row| row.implicit.as_ref()).peekable();
+    let mut found = rows.iter().filter_map(|row| row.implicit).peekable();
     let implicit = found.peek().is_some();
     let rest = if found.any(|i| i.fixed_point) { ">step / lr" } else { ">|dg/dw|" };
     let rests: [Column<Row>; 2] = [
-        (">residual", &|row| known(row.implicit.as_ref().and_then(|i| i.residual), 3)),
-        (rest, &|row| known(row.implicit.as_ref().map(|i| i.inner_gradient_norm), 3)),
+        (">residual", &|row| known(row.implicit.and_then(|i| i.residual), 3)),
+        (rest, &|row| known(row.implicit.map(|i| i.inner_norm), 3)),
     ];
     let head: Column<Row> = ("first entries", &|row| {
         let head = row.gradient_head.iter().take(3).map(|&v| significant(v, 6));
