@@ -382,11 +382,11 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
                 let mut gradient = oracle.take(product.len())?;
                 oracle.inner_sweep(point, t, u, &mut gradient, product, mixed)?;
                 finite_gradient(&gradient, step)?;
-                oracle.pull(x, (state, &gradient), step, bar, u, x_bar)?;
+                oracle.pull(x, (state, &gradient), step, [bar, u, x_bar])?;
                 oracle.give(gradient);
             }
             Some(RuleForm::Affine | RuleForm::Nonlinear) => {
-                oracle.pull(x, (state, product), step, bar, u, x_bar)?;
+                oracle.pull(x, (state, product), step, [bar, u, x_bar])?;
                 oracle.inner_products(point, t, u, product, mixed)?;
             }
         }

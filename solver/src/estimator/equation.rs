@@ -84,7 +84,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         pull.mixed.fill(T::zero());
         let step = at.step(at.inner.steps());
         let from = (*state, &pull.gradient[..]);
-        oracle.pull(at.x, from, step, &mut bar, &mut pull.u, &mut pull.mixed)?;
+        oracle.pull(at.x, from, step, [&mut bar, &mut pull.u, &mut pull.mixed])?;
         oracle.give(bar);
         // What the adjoint of the step goes into is NaN by now.
         Ok(!all_finite(&pull.mixed))
@@ -155,11 +155,11 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         let (point, from) = (at.point(w), (*state, &gradient[..]));
         au.copy_from_slice(u);
         if let Some(x_bar) = x_bar {
-            oracle.pull(x, from, step, au, of_gradient, x_bar)?;
+            oracle.pull(x, from, step, [au, of_gradient, x_bar])?;
             oracle.inner_products(point, t, of_gradient, product, mixed)?;
             axpy(x_bar, T::one(), mixed);
         } else {
-            oracle.pull(x, from, step, au, of_gradient, mixed)?;
+            oracle.pull(x, from, step, [au, of_gradient, mixed])?;
             oracle.hessian_product(point, t, of_gradient, product)?;
         }
         if ahead.is_empty() {

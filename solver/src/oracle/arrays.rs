@@ -31,7 +31,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
     /// The outer loss after a run from `start`, recorded.
     fn run_on_tape<'a>(
         &'a self,
-        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
+        (inner, rule): (&InnerLoop, &'a dyn Stepper<T>),
         start: &[Taped<'a, T>],
         x: &[Taped<'a, T>],
         draw: Draw,

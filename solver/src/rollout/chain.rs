@@ -123,7 +123,7 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         let plain = self.u.is_empty();
         let (state, gradient) = if plain { (none, none) } else { beside[slot].split_at(bar.len()) };
         if !self.u.is_empty() {
-            self.oracle.pull(self.at.x, (state, gradient), step, bar, &mut self.u, x_bar)?;
+            self.oracle.pull(self.at.x, (state, gradient), step, [bar, &mut self.u, x_bar])?;
         }
         let v = if self.u.is_empty() { &bar[..self.product.len()] } else { &self.u };
         self.oracle.pull_kept(slot, v, &mut self.product, &mut self.mixed)?;
