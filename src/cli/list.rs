@@ -1,6 +1,7 @@
 //! What there is: `hypertape problems`, `hypertape estimators` and their like.
 
 use std::io::Write;
+use std::path::Path;
 
 use super::args::{Explained, Problems};
 use super::failure::{Failure, say};
@@ -16,7 +17,7 @@ pub(crate) fn problems(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if let Some(name) = &options.problem {
-        return problem(&named(catalogue, name)?, out);
+        return problem(&named(catalogue, name, Path::new(""))?, out);
     }
     let columns: &[Column<Entry>] = &[
         ("problem", &|e| e.name.clone()),

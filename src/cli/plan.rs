@@ -60,12 +60,10 @@ pub(crate) fn run<T: Precise>(
     let Opened { oracle, inner, x, .. } = &mut opened;
     let found = plan(&*estimator, oracle, inner, &profile, memory).map_err(Failure::run)?;
     let draws: Vec<_> = (0..options.draws).map(|k| Draw::new(common.seed, k)).collect();
-    let weighed = match &draws[..] {
-        [] => Vec::new(),
+    let (weighed, lost) = match &draws[..] {
+        [] => Default::default(),
         draws => weigh(oracle, inner, x, &profile, memory, draws).map_err(Failure::run)?,
     };
-    let (weighed, lost): (Vec<_>, _) =
-        weighed.into_iter().partition(|w| w.second_moment.is_finite());
     if !lost.is_empty() {
         let names: Vec<_> = lost.iter().map(|w| w.estimator.name()).collect();
         opened.notes.push(format!("left out, as their E|G|^2 overflows: {}", names.join(", ")));

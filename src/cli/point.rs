@@ -41,7 +41,7 @@ impl<T> Opened<T> {
 /// The entry that the command names, with the settings that it gives in the name or as options.
 pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     let (name, settings) = common.problem.split_once(':').unwrap_or((&common.problem, ""));
-    let entry = named(app.catalogue, name)?;
+    let entry = named(app.catalogue, name, &common.data.folder)?;
     let typed = settings.split(',').filter(|setting| !setting.is_empty());
     let typed = typed.map(|setting| setting.split_once('=').unwrap_or((setting, "")));
     let options = common.data.settings();
@@ -56,11 +56,12 @@ pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     Ok(entry)
 }
 
-/// The problem of this name, or in this file.
-pub(crate) fn named(catalogue: &[Entry], name: &str) -> Result<Entry, Failure> {
-    let path = Path::new(name);
+/// The problem of this name, or in this file: one in `folder`, or else as it is named.
+pub(crate) fn named(catalogue: &[Entry], name: &str, folder: &Path) -> Result<Entry, Failure> {
+    let (path, within) = (Path::new(name), folder.join(name));
     if path.extension().is_some_and(|end| end == "npz") {
-        let read = read_problem(path).and_then(|statement| statement.into_entry(name));
+        let read = read_problem(if within.exists() { &within } else { path })
+            .and_then(|statement| statement.into_entry(name));
         return read.map_err(Failure::usage);
     }
     let entry = find_by_name("problem", name, catalogue, |e| &e.name);
