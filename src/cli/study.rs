@@ -25,7 +25,7 @@ use super::failure::{Failure, json, say};
 use super::run::progress;
 use super::table;
 use cell::{Reply, Task};
-use child::{Limits, Turns};
+use child::{Bounds, Turns};
 use file::Study;
 use records::Records;
 
@@ -106,12 +106,12 @@ fn run_all(
     let length = |i: usize| study.cells[i].iterations().max(1);
     let bar = progress(missing.iter().map(|&i| length(i)).fold(0, usize::saturating_add));
     let (next, turns) = (AtomicUsize::new(0), Turns::default());
-    let (limits, stopped) = (Limits::of(options), Mutex::new(Ok(())));
+    let (bounds, stopped) = (Bounds::of(options), Mutex::new(Ok(())));
     let records = Mutex::new(records);
     let work = || {
         while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = &study.cells[i];
-            let result = child::run(app, cell, &study.folder, limits, &turns).and_then(|outcome| {
+            let result = child::run(app, cell, &study.folder, bounds, &turns).and_then(|outcome| {
                 let mut records = records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 records.add(&study.cells, i, outcome, options.jobs)
             });
@@ -150,7 +150,7 @@ fn estimate(
         let key = json(&kind)?;
         let each = match known.get(&key) {
             Some(&each) => each,
-            None => match child::ask(app, cell, &study.folder, Task::Probe, Limits::of(options))? {
+            None => match child::ask(app, cell, &study.folder, Task::Probe, Bounds::of(options))? {
                 Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds.iter().sum()),
                 // A cell that fails at once takes no time.
                 _ => 0.0,
