@@ -27,10 +27,11 @@ use crate::error::Error;
 use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::params::{scale, square};
+use crate::params::scale;
 use crate::rollout::{Rollout, Task};
 use crate::schedule::{COVERED, Schedule};
 use crate::spelling::{About, Range, Spelled, Visit};
+use crate::stats::square;
 use crate::variance::Levels;
 
 /// The gradient through a random depth. Copies of a problem in one share the level.

@@ -29,10 +29,11 @@ use crate::estimator::probability::{Probability, Sums};
 use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::params::{Params, scale, square};
+use crate::params::{Params, scale};
 use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
 use crate::spelling::Spelled;
+use crate::stats::square;
 
 /// The estimate that every call makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
-//! From a rule, which says what to keep and how far to go, to the actions of a whole loop.
+//! From a strategy, which says what to keep and how far to go, to the actions of a whole loop.
 //!
 //! What is kept lies on a stack, oldest first. The last step that is not reversed yet is brought into reach from the
-//! newest entry; an entry goes when its own step is reversed. Memory: the stack, an entry a slot, and the rule's table.
+//! newest entry; an entry goes when its own step is reversed. Memory: the stack, an entry a slot, and the table of the strategy.
 
 use std::iter::FusedIterator;
 
@@ -79,7 +79,7 @@ impl Actions {
         Self { strategy, length, at: 0, left: length, turned: false, kept, slots }
     }
 
-    /// Slots that a loop of `steps` steps needs: of memory, of disk, of tapes. Under a rule with a table, beyond the steps
+    /// Slots that a loop of `steps` steps needs: of memory, of disk, of tapes. Under a strategy with a table, beyond the steps
     /// that it covers, as many as its setting allows.
     pub(crate) fn slots(&self, steps: usize) -> [usize; 3] {
         let most = steps.saturating_sub(1);
@@ -102,7 +102,7 @@ impl Actions {
     }
 
     /// The actions of a loop of few steps that does all that this one does: once everything happened that happens at all,
-    /// further steps repeat it, and only slots are more. Under a rule with a table as many steps as that covers.
+    /// further steps repeat it, and only slots are more. Under a strategy with a table as many steps as that covers.
     pub(crate) fn abridged(&self) -> Self {
         let (few, most) = (self.length.min(4), self.length.saturating_sub(1));
         let taken_again = match &self.strategy {
@@ -121,7 +121,7 @@ impl Actions {
         self.length
     }
 
-    /// Bytes of the rule's table, and of what is noted of `slots` slots of all kinds.
+    /// Bytes of the table of the strategy, and of what is noted of `slots` slots of all kinds.
     pub(crate) fn bytes(&self, slots: usize) -> usize {
         let table = match &self.strategy {
             Strategy::Mixed { table, .. } => table.bytes(),
