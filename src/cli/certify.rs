@@ -1,13 +1,11 @@
 //! `hypertape certify`: what estimators are worth at a point.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Certify;
 use super::atomic;
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
 use super::table::{Column, Table, finite, known, seconds, significant};
 use crate::stats::Mean;
@@ -34,11 +32,7 @@ struct Row {
 }
 
 /// The command.
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    options: &Certify,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open_at::<T>(app, entry, common)?.told();
@@ -46,15 +40,15 @@ pub(crate) fn run<T: Precise>(
     opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());
     for text in &options.estimators {
-        let mut tried = point::estimator(app, &mut opened, common, text)?;
+        let mut tried = opened.estimator(app, text)?;
         let (Opened { oracle, inner, x, .. }, draw) = (&mut opened, Draw::new(common.seed, 0));
         match tried.estimate(oracle, inner, x, draw, &mut x.clone()) {
-            Ok(_) => estimators.push(point::estimator(app, &mut opened, common, text)?),
+            Ok(_) => estimators.push(opened.estimator(app, text)?),
             // The others are told all the same.
             Err(error) => failures.push(format!("{text}: {error}")),
         }
     }
-    let mut exact = point::estimator(app, &mut opened, common, "exact")?;
+    let mut exact = opened.estimator(app, "exact")?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }

@@ -1,13 +1,11 @@
 //! `hypertape check`: a problem's own derivatives, checked at a generic point.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Common;
 use super::atomic;
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
 use super::table::{Table, finite, known};
 use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
@@ -34,11 +32,7 @@ struct Row {
 }
 
 /// The command.
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    common: &Common,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<(), Failure> {
     let entry = &point::entry(app, common)?;
     let Opened { mut oracle, inner, x, data_seed, .. } =
         point::open_at::<T>(app, entry, common)?.told();

@@ -1,7 +1,6 @@
 //! `hypertape gradient`: one hypergradient per estimator, side by side.
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Gradient;
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
 use super::table::{Column, Table, bytes, known, plain, seconds, significant};
 use super::{arrays, atomic};
@@ -115,18 +114,12 @@ pub(super) fn process_peak(process: &str) -> Option<u64> {
 }
 
 /// The command.
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    options: &Gradient,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open_at::<T>(app, entry, common)?.told();
-    let names = options.estimators.iter();
-    let mut chosen = names
-        .map(|name| point::estimator(app, &mut opened, common, name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let chosen = options.estimators.iter().map(|name| opened.estimator(app, name));
+    let mut chosen = chosen.collect::<Result<Vec<_>, _>>()?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }
@@ -242,7 +235,7 @@ fn save<T: Precision>(
     atomic::json(&folder.join(format!("{stem}.json")), row)
 }
 
-fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failure> {
+fn report(entry: &Entry, rows: &[Row], out: Out) -> Result<(), Failure> {
     let Some(first) = rows.first() else { return Ok(()) };
     let Row { steps, lr, dtype, primal_seconds, .. } = first;
     let primal = seconds(*primal_seconds);

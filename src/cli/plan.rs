@@ -1,12 +1,10 @@
 //! `plan`: schedules that fit into a memory budget, fastest first, unbiased estimators by what they are worth, and which to take.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Plan;
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
 use super::table::{Column, Table, bytes, finite, known, seconds, significant};
 use crate::{Alternative, Draw, Weighed, plan, weigh};
@@ -44,18 +42,14 @@ struct Worth {
     relative: f64,
 }
 
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    options: &Plan,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, options: &Plan, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open_at::<T>(app, entry, common)?;
     let steps = opened.inner.steps();
     let estimator =
         T::registry(app).estimators.parse(&options.estimator).map_err(Failure::usage)?;
-    let profile = point::profile(&mut opened, common)?;
+    let profile = opened.profile()?;
     let memory = common.memory.unwrap_or(u64::MAX);
     let Opened { oracle, inner, x, .. } = &mut opened;
     let found = plan(&*estimator, oracle, inner, &profile, memory).map_err(Failure::run)?;
@@ -112,7 +106,7 @@ pub(crate) fn run<T: Precise>(
     }
 }
 
-fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> {
+fn schedules(found: &[Alternative], out: Out) -> Result<(), Failure> {
     let columns: &[Column<Alternative>] = &[
         ("schedule", &|a| a.schedule.to_string()),
         (">plain steps", &|a| a.counts.plain_steps.to_string()),
@@ -136,7 +130,7 @@ fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> 
     say(out, format!("use {schedule}: {why} ({}, {})", seconds(*time), bytes(*needed)))
 }
 
-fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
+fn compared(worths: &[Worth], out: Out) -> Result<(), Failure> {
     let columns: &[Column<Worth>] = &[
         ("estimator", &|w| w.estimator.clone()),
         ("schedule", &|w| w.schedule.clone().unwrap_or_else(|| "-".into())),

@@ -21,7 +21,7 @@ use std::thread;
 use super::app::App;
 use super::args::{Compare, Part, Study as Options};
 use super::atomic;
-use super::failure::{Failure, json, say};
+use super::failure::{Failure, Out, json, say};
 use super::run::progress;
 use super::table;
 use cell::{Reply, Task};
@@ -34,7 +34,7 @@ const OF_DEFAULT: &str = "digits-clean";
 const DEFAULT: (&str, &str) = ("digits.toml", include_str!("../../studies/digits.toml"));
 
 /// The command.
-pub(crate) fn run(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     match &options.part {
         Some(Part::Cell) => work::serve(app, out),
         Some(Part::Merge { folders, out: folder }) => {
@@ -53,7 +53,7 @@ pub(crate) fn run(app: &App, options: &Options, out: &mut dyn Write) -> Result<(
     }
 }
 
-fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     let (file, study) = match &options.file {
         Some(file) => (file.as_path(), file::read(file, app)?),
         None if !app.catalogue.iter().any(|entry| entry.name == OF_DEFAULT) => {
@@ -140,7 +140,7 @@ fn estimate(
     study: &Study,
     mine: &[usize],
     options: &Options,
-    out: &mut dyn Write,
+    out: Out,
 ) -> Result<(), Failure> {
     let (mut known, mut alone, mut shared) = (HashMap::new(), 0.0, 0.0);
     for &i in mine {
@@ -172,7 +172,7 @@ fn estimate(
 
 /// The table and the place of the report on stdout; beside the records `records.csv`, `report.md`, `report.html` and the
 /// figures.
-fn tell(study: &Study, records: &Records, out: &mut dyn Write) -> Result<(), Failure> {
+fn tell(study: &Study, records: &Records, out: Out) -> Result<(), Failure> {
     let groups = summary::groups(&study.cells, records)?;
     let table = summary::table(&groups);
     records.write_csv()?;
@@ -187,7 +187,7 @@ fn tell(study: &Study, records: &Records, out: &mut dyn Write) -> Result<(), Fai
 }
 
 /// Compares the cells that two studies share.
-pub(crate) fn compare(app: &App, options: &Compare, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn compare(app: &App, options: &Compare, out: Out) -> Result<(), Failure> {
     let (study, mut before) = Records::load(&options.before, app)?;
     let (other, mut after) = Records::load(&options.after, app)?;
     let keys = other.cells.iter().zip(after.slots).map(|(cell, slot)| Ok((cell.key()?, slot)));
