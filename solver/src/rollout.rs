@@ -271,8 +271,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         &mut self,
         step: Step,
         state: &[T],
-        bar: &mut [T],
-        x_bar: &mut [T],
+        [bar, x_bar]: [&mut [T]; 2],
     ) -> Result<(), Error> {
         let c = self.multiple(step).map_or(T::one(), T::from_f64);
         let Self { oracle, at, product, ahead, mixed, .. } = self;
@@ -390,7 +389,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
                 oracle.inner_products(point, t, u, product, mixed)?;
             }
         }
-        self.spread(step, state, bar, x_bar)
+        self.spread(step, state, [bar, x_bar])
     }
 
     /// Adds the pull-back of the start, given the adjoint of the first state.

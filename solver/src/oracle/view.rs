@@ -122,13 +122,7 @@ pub(crate) trait StepTape<T>: Send {
         gradient: &mut [T],
     ) -> Result<T, Error>;
     /// Writes `d2g/dw2 v` and `(d2g/dw dx)^T v` at the recorded point.
-    fn pull(
-        &self,
-        memory: &mut Workspaces<T>,
-        v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: &mut [T],
-    ) -> Result<(), Error>;
+    fn pull(&self, memory: &mut Workspaces<T>, v: &[T], out: [&mut [T]; 2]) -> Result<(), Error>;
     /// Bytes kept.
     fn bytes(&self) -> usize;
     /// Forgets the recording. The memory is kept for the next.

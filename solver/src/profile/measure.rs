@@ -148,7 +148,7 @@ fn measure_steps<T: Element>(
             let clock = Instant::now();
             for t in group.clone().rev() {
                 if tapes {
-                    run.pull(t, t, &mut bar, &mut x_bar)?;
+                    run.pull(t, t, [&mut bar, &mut x_bar])?;
                 } else {
                     run.pull_step(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
                 }

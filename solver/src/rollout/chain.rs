@@ -104,18 +104,12 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         self.show(bar, x_bar)
     }
 
-    fn reverse(
-        &mut self,
-        t: usize,
-        state: &[T],
-        bar: &mut [T],
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
+    fn reverse(&mut self, t: usize, state: &[T], [bar, x_bar]: [&mut [T]; 2]) -> Result<(), Error> {
         self.pull_step(t + self.skip, state, bar, x_bar)
     }
 
     /// Cost: the pull-back of a tape.
-    fn pull(&mut self, t: usize, slot: usize, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
+    fn pull(&mut self, t: usize, slot: usize, [bar, x_bar]: [&mut [T]; 2]) -> Result<(), Error> {
         let step = self.at.step(t + self.skip);
         self.hold_mixed()?;
         let beside = std::mem::take(&mut self.beside);
@@ -127,7 +121,7 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         }
         let v = if self.u.is_empty() { &bar[..self.product.len()] } else { &self.u };
         self.oracle.pull_kept(slot, v, &mut self.product, &mut self.mixed)?;
-        self.spread(step, state, bar, x_bar)?;
+        self.spread(step, state, [bar, x_bar])?;
         self.beside = beside;
         Ok(())
     }
