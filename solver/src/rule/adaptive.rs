@@ -88,20 +88,14 @@ impl<T: Element> Rule<T> for Adam {
         2
     }
 
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
         let Self { b1, b2, eps, decay } = *self;
         let t = (step.index + 1) as f64;
         let (c1, c2) = (1.0 - b1.powf(t), 1.0 - b2.powf(t));
-        let mean = state[1] * b1 + gradient * (1.0 - b1);
-        let square = state[2] * b2 + gradient.square() * (1.0 - b2);
+        let mean = s[1] * b1 + g * (1.0 - b1);
+        let square = s[2] * b2 + g.square() * (1.0 - b2);
         let scaled = mean * (step.lr / c1) / ((square / c2).sqrt() + eps);
-        let kept = if decay > 0.0 { state[0] * (1.0 - step.lr * decay) } else { state[0] };
+        let kept = if decay > 0.0 { s[0] * (1.0 - step.lr * decay) } else { s[0] };
         List::from_slice(&[kept - scaled, mean, square])
     }
 
@@ -144,15 +138,9 @@ impl<T: Element> Rule<T> for RmsProp {
         1
     }
 
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
-        let square = state[1] * self.b2 + gradient.square() * (1.0 - self.b2);
-        let scaled = gradient * step.lr / (square.sqrt() + self.eps);
-        List::from_slice(&[state[0] - scaled, square])
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        let square = s[1] * self.b2 + g.square() * (1.0 - self.b2);
+        let scaled = g * step.lr / (square.sqrt() + self.eps);
+        List::from_slice(&[s[0] - scaled, square])
     }
 }

@@ -80,14 +80,8 @@ impl Spelled for Ista {
 }
 
 impl<T: Element> Rule<T> for Ista {
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        x: &[A],
-        step: Step,
-    ) -> List<A> {
-        let y = state[0] - gradient * step.lr;
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, x: &[A], step: Step) -> List<A> {
+        let y = s[0] - g * step.lr;
         let zero = y.scalar(0.0);
         let threshold = match self.weight {
             Weight::Fixed(l1) => y.scalar(step.lr * l1),
@@ -144,14 +138,8 @@ impl Spelled for Projected {
 }
 
 impl<T: Element> Rule<T> for Projected {
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
-        let y = state[0] - gradient * step.lr;
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        let y = s[0] - g * step.lr;
         List::from_slice(&[y.max(y.scalar(self.lower)).min(y.scalar(self.upper))])
     }
 
@@ -204,14 +192,8 @@ spelled! {
 }
 
 impl<T: Element> Rule<T> for Simplex {
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
-        let y = state[0] - gradient * step.lr;
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        let y = s[0] - g * step.lr;
         let sum = T::from_f64(self.sum);
         // The entries above `tau` are those that it is made from, once it stays.
         let (mut tau, mut count) = (T::neg_infinity(), usize::MAX);
