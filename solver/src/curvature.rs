@@ -80,9 +80,7 @@ fn bound<T: Element>(oracle: &mut Oracle<T>, x: &[T], draw: Draw) -> Result<f64,
         std::mem::swap(&mut q, &mut next);
     }
     let largest = largest_eigenvalue(&alpha[..k], &beta[1..k.max(1)]);
-    for vector in [w, q, before, next] {
-        oracle.give(vector);
-    }
+    oracle.give_all([w, q, before, next]);
     Ok(largest + beta[k])
 }
 

@@ -155,9 +155,7 @@ pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<Stri
         values.push(oracle.outer_value(Point { w: &w, x: &x, draw })?);
         values.extend_from_slice(&w);
     }
-    for vector in [w, slope] {
-        oracle.give(vector);
-    }
+    oracle.give_all([w, slope]);
     oracle.set_memory(memory);
     let bytes = values.iter().flat_map(|v| v.as_f64().to_le_bytes());
     Ok(format!("{:016x}", fingerprint(bytes)))

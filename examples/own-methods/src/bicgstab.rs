@@ -40,9 +40,7 @@ impl<T: Element> Estimator<T> for Bicgstab {
         let mut mixed = oracle.take(at.x.len())?;
         oracle.inner_products(point, last, &v, &mut hu, &mut mixed)?;
         axpy(gradient, -T::one(), &mixed);
-        for vector in [mixed, b, v, r, u, hu, hr, state] {
-            oracle.give(vector);
-        }
+        oracle.give_all([mixed, b, v, r, u, hu, hr, state]);
         Ok(loss)
     }
 }

@@ -92,8 +92,6 @@ pub(crate) fn along<T: Element>(
         }
         oracle.give(state);
     }
-    for vector in [w_bar, tangents, dx] {
-        oracle.give(vector);
-    }
+    oracle.give_all([w_bar, tangents, dx]);
     Ok(loss)
 }

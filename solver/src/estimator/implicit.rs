@@ -276,9 +276,7 @@ pub(crate) fn hypergradient<T: Element>(
     };
     equation.oracle.note(Soundness { report: Some(report), ..Soundness::default() });
     equation.close();
-    for vector in [product, b, v, state] {
-        oracle.give(vector);
-    }
+    oracle.give_all([product, b, v, state]);
     Ok(loss)
 }
 

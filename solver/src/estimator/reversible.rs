@@ -251,9 +251,7 @@ impl<T: Element> Estimator<T> for Reversible {
             m_bar.iter_mut().zip(&u).for_each(|(m, &u)| *m = share * u);
         }
         oracle.pull_init(x, draw, &w_bar, x_bar)?;
-        for vector in [mixed, u, m_bar, w_bar, product, w] {
-            oracle.give(vector);
-        }
+        oracle.give_all([mixed, u, m_bar, w_bar, product, w]);
         oracle.release(bytes);
         // All of it came back, or the adjoint belongs to another run.
         if state.m.iter().chain(&state.buffer).any(|&digit| digit != 0) {

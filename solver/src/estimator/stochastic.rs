@@ -271,9 +271,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                     self.enforce((norm(&y) / before).as_f64().powi(2))?;
                 }
             }
-            for vector in [hy, sum, y] {
-                equation.oracle.give(vector);
-            }
+            equation.oracle.give_all([hy, sum, y]);
             Ok((factors, None))
         })
     }
