@@ -32,12 +32,12 @@ pub struct Task<'v, T> {
 impl<'v, T> Task<'v, T> {
     /// The inner variables `w`, beside the task's point and draw.
     pub fn point(self, w: &'v [T]) -> Point<'v, T> {
-        Point { w, x: self.at.x, draw: self.at.draw }
+        Point { w, x: self.x, draw: self.draw }
     }
 
     /// Step `index` of the loop.
     pub fn step(self, index: usize) -> Step {
-        Step::new(index, self.at.inner.lr())
+        Step::new(index, self.inner.lr())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use hypertape_solver::contract::{Broken, Class, Contract, Truth, hold};
 use hypertape_solver::{
-    Check, Error, Estimator, InnerLoop, Named, Oracle, Params, Rollout, Task, Truncated,
+    Check, Error, Estimator, Named, Oracle, Params, Rollout, Task, Truncated,
 };
 
 /// What is wrong with an exact estimator.

@@ -68,7 +68,7 @@ pub(crate) fn along<T: Element>(
         fill(first, dx);
         let (mut run, mut state) = Rollout::start(oracle, at)?;
         run.push_start(dx, tangents)?;
-        for t in run.oracle().each(0..inner.steps()) {
+        for t in run.oracle().each(0..at.inner.steps()) {
             run.push_step(t, &mut state, dx, tangents)?;
             if run.ended() {
                 break;

@@ -44,7 +44,7 @@ impl<T: Element> Estimator<T> for Truncated {
         let room = self.k.min(at.inner.steps());
         let mut ring = run.oracle.take_slots(room, n)?;
         let mut steps = 0;
-        for t in run.oracle.each(0..inner.steps()) {
+        for t in run.oracle.each(0..at.inner.steps()) {
             if room > 0 {
                 ring[t % room].copy_from_slice(&state);
             }

@@ -3,7 +3,6 @@
 use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
-use crate::oracle::Point;
 use crate::rollout::{Rollout, finite_gradient};
 
 impl<T: Element> Rollout<'_, '_, '_, T> {
