@@ -100,7 +100,7 @@ fn upper_tail(z: f64) -> f64 {
     series * (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// `|a|^2`
+/// `|a|^2` in double precision, of entries whose squares would overflow or vanish in their own, too.
 pub(crate) fn square<T: Element>(a: &[T]) -> f64 {
     a.iter().map(|a| a.as_f64().powi(2)).sum()
 }

@@ -1,9 +1,7 @@
 //! Estimators that break a promise, each in its own way, are told of it with the numbers.
 
 use hypertape_solver::contract::{Broken, Class, Contract, Truth, hold};
-use hypertape_solver::{
-    Check, Error, Estimator, Named, Oracle, Params, Rollout, Task, Truncated,
-};
+use hypertape_solver::{Check, Error, Estimator, Named, Oracle, Params, Rollout, Task, Truncated};
 
 /// What is wrong with an exact estimator.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -23,8 +23,8 @@ use crate::coupling::Coupling;
 use crate::problems::Entry;
 use crate::stats::moments;
 use crate::{
-    Cost, Draw, End, Estimator, InnerLoop, Limits, Observer, Oracle, Outer, Record, Run, RunState,
-    Saved, mean_loss,
+    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Outer, Record, Run, RunState, Saved,
+    mean_loss,
 };
 
 /// A judged outer point: the run's result, or a control.
