@@ -44,7 +44,7 @@ pub fn catalogue() -> Vec<Entry> {
             "512 rank-one quadratics at either level, in mini-batches of 64"
             => |given| sampled(given.seed);
         "learned-steps", (4, 0.9), adam(0.1), 400, None,
-            "learned sizes of four gradient steps on a quadratic of four variables, closed form"
+            "learned sizes of four gradient steps, quadratic of four variables, closed form"
             => |_| ruled(LearnedSteps::new(&[1.0, 0.5, 0.25, 0.125], 4), GradientDescent::learned(0));
         "lasso", (200, 0.3), adam(0.1), 100, Some(5), Numbers weights(),
             "sparse regression, 60 x 30, the log-weight of the l1 penalty, or --train"
@@ -95,7 +95,7 @@ pub fn catalogue() -> Vec<Entry> {
             "softmax regression on 150 digits, one log-penalty per feature, or --train"
             => |given| select(given, given.sets_or(few_digits)?);
         "digits-parity", (100, 0.5), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
-            "even or odd digits by logistic regression, one log-penalty per feature, or --train"
+            "even or odd digits, logistic regression, one log-penalty per feature, or --train"
             => |given| select(given, given.sets_or(few_digits)?.parity()?);
         "text", (50, 5.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
             "softmax regression on 120 generated texts, one log-penalty per word, or --train"

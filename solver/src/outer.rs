@@ -140,7 +140,9 @@ impl Spelled for Optimiser {
         let (name, summary) = match self {
             Self::Sgd { .. } => ("sgd", "x <- x - lr / k^power g at step k"),
             Self::Momentum { .. } => ("momentum", "v <- momentum v + g, x <- x - lr v"),
-            Self::Adam { .. } => ("adam", "Adam"),
+            Self::Adam { .. } => {
+                ("adam", "Adam: steps scaled by running means of the gradient and its square")
+            }
         };
         About { name, summary, cost: "" }
     }

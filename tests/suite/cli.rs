@@ -1027,7 +1027,7 @@ fn bad_usage() {
                 "expected one of quadratic, quadratic-sampled, learned-steps",
             ],
         ),
-        ("gradient", &["PROBLEM", "required"]),
+        ("gradient", &["missing: <PROBLEM>"]),
         ("gradient quadratic w1-ridge", &["unexpected argument 'w1-ridge'"]),
         (
             "gradient quadratic --estimator exat",

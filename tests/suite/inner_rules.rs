@@ -269,7 +269,7 @@ fn steep_steps_are_told() {
         if loud {
             let text = "a step is 8.26e7 times as sensitive to its gradient as gradient descent";
             assert!(warnings[0].starts_with(text), "{warnings:?}");
-            let advice = "where the gradient almost vanishes: expected at most 1e6, raise eps";
+            let advice = "where the gradient almost vanishes: expected at most 1e6; raise eps";
             assert!(warnings[0].ends_with(advice), "{warnings:?}");
         }
     }

