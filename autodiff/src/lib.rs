@@ -71,7 +71,7 @@
 //! | `H v` | forward over reverse: `hvp`, `hvps` | 1.5 to 2 gradients, with the gradient |
 //! | a dense Jacobian | `jacobian`, which chooses | the smaller of `m` sweeps and `n` directions |
 //! | a sparse Jacobian or Hessian | [`scalar::SparseJacobian`], [`scalar::SparseHessian`] | as many as there are colours |
-//! | at many observations | [`scalar::Map`] | a half to a sixth of one after the other |
+//! | of one function at many observations | [`scalar::Map`] | several travel side by side |
 //! | of a solution `M^-1 b`, `ln det M` | [`Factored`], [`scalar::solve`] | `n^2` beside the factorisation |
 //! | of the end of an iteration | [`fixed_point`], [`scalar::fixed_point`] | an evaluation, and a series as long as it |
 //! | of code without formulas | [`Custom`] | what that code costs |

@@ -112,25 +112,13 @@ pub struct Map<F: Scalar, const N: usize = 8> {
 }
 
 /// Memory for `L` observations at a time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pass<F: Scalar, const L: usize> {
     x: Vec<Lanes<F, L>>,
     results: Vec<Lanes<F, L>>,
     tape: Tape<Lanes<F, L>>,
     second: Tape<Dual<Lanes<F, L>, TOGETHER>>,
     gradient: Vec<Lanes<F, L>>,
-}
-
-impl<F: Scalar, const L: usize> Default for Pass<F, L> {
-    fn default() -> Self {
-        Self {
-            x: Vec::new(),
-            results: Vec::new(),
-            tape: Tape::new(),
-            second: Tape::new(),
-            gradient: Vec::new(),
-        }
-    }
 }
 
 /// Observations that are side by side.
@@ -198,7 +186,7 @@ macro_rules! for_groups {
 impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
     /// No memory yet.
     pub fn new() -> Self {
-        Self { many: Pass::default(), one: Pass::default() }
+        Self::default()
     }
 
     /// Values: writes the results of each observation, one observation after the other, into `y`.
