@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 /// A short list of arrays, kept without a system allocation up to six.
 pub type List<A> = SmallVec<[A; 6]>;
 
-/// On which side of its partners a shared operand stands in [`Primitives::products`].
+/// On which side of its partners a shared operand stands in `products`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// `shared * other`

@@ -140,7 +140,7 @@ number! { lanes::of_points [T: Scalar, const N: usize] Lanes<T, N> {
 
 /// Operations of each point, by the names of `rules.rs`.
 pub(crate) mod of_points {
-    use super::*;
+    use super::{Lanes, Scalar, from_fn};
 
     pub(crate) const ORDER: u32 = 0;
 

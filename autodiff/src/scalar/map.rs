@@ -55,8 +55,8 @@ impl<'a, F: Element + Scalar<Plain = F>> Observations<'a, F> {
     /// # Ok::<(), hypertape_autodiff::Fault>(())
     /// ```
     #[must_use]
-    pub fn part(self, range: Range<usize>) -> Self {
-        let (start, end) = (range.start.min(self.count), range.end.min(self.count));
+    pub fn part(self, Range { start, end }: Range<usize>) -> Self {
+        let (start, end) = (start.min(self.count), end.min(self.count));
         let (arguments, columns) = (self.width(self.places.unwrap_or(&[])), self.width(self.data));
         let end = end.max(start);
         Self {
