@@ -107,7 +107,9 @@ fn reflection<T: Element>(x: &mut [T]) -> T {
         x.fill(T::zero());
         return largest;
     }
-    x.iter_mut().for_each(|x| *x = *x / largest);
+    for x in x.iter_mut() {
+        *x = *x / largest;
+    }
     let length = -T::dot(x, x).sqrt().copysign(x[0]);
     x[0] = x[0] - length;
     length * largest

@@ -164,7 +164,7 @@ pub trait Scalar:
     #[inline(always)]
     fn is_regular(self) -> bool {
         // Cheaper than looking at the exponent.
-        !self.any(|x| x - x != Self::Plain::zero() || x == Self::Plain::zero())
+        !self.any(|x| x * Self::Plain::zero() != Self::Plain::zero() || x == Self::Plain::zero())
     }
     /// Whether there is a point whose value passes a test; there is one but for [`Lanes`](super::Lanes).
     #[doc(hidden)]
