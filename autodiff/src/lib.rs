@@ -78,6 +78,7 @@
 //! | `H v` | forward over reverse: `hvp`, `hvps` | 1.5 to 2 gradients, with the gradient |
 //! | a dense Jacobian | `jacobian`, which chooses the mode | the smaller of `m` sweeps and `n` directions |
 //! | a sparse Jacobian or Hessian | [`scalar::SparseJacobian`], [`scalar::SparseHessian`] | one direction per colour |
+//! | derivatives of one function at many observations | [`scalar::Map`] | less than one by one: several travel side by side |
 //! | derivatives of a solution `M^-1 b` or of `ln det M` | [`Factored`], [`scalar::solve`] | `n^2` in addition to the factorisation |
 //! | derivatives of a fixed point | [`fixed_point`], [`scalar::fixed_point`] | one evaluation, and a series as long as the iteration |
 //! | derivatives of code without formulas | [`Custom`] | the cost of that code |
@@ -102,7 +103,8 @@
 //! | `transpose`, `reshape`, `slice`, `rows`, `columns`, `block`, `tile`, `diagonal`, triangles | all | |
 //! | `stack`, `concatenate`, `embed`, `inset`, `broadcast_to` | all | |
 //! | `gather_rows`, `gather_columns`, `entries`, `pick` and what scatters | all | |
-//! | `solve`, `log_det`, `inverse`, `cholesky`, see [`Factored`] | all; not traced | a fault where there is none |
+//! | `solve`, `log_det`, `inverse`, `cholesky`, see [`Factored`]; `least_squares` | all; not traced | a fault where there is none |
+//! | `eigen` | all; not traced; where eigenvalues repeat first order | vectors of one eigenvalue do not turn |
 //! | `linear`, [`Csr::times`] | all | |
 //! | `custom`, `apply` with [`Entrywise`] | up to second order | the function's own |
 //! | [`fixed_point`] | all | a fault without convergence |
@@ -171,7 +173,7 @@ pub use array::entrywise::Entrywise;
 pub use array::factored::Factored;
 pub use array::factors::Method;
 pub use array::images::{max_pool, mean_pool, normalise};
-pub use array::kernels::convolution::{Convolution, Role};
+pub use array::kernels::convolution::Convolution;
 pub use array::kernels::elementwise::Binary;
 pub use array::kernels::simd::{InvalidSimd, Simd, simd};
 pub use array::linear::LinearOperator;
@@ -182,8 +184,8 @@ pub use array::tape::{Adjoints, NodeId, Recording, Tape};
 pub use array::tensor::Tensor;
 pub use array::var::Var;
 pub use array::vectors::{all_finite, axpy, dot, sum};
-pub use array::{Array, List, Side};
-pub use custom::{Custom, Product};
+pub use array::{Array, List};
+pub use custom::Custom;
 pub use drivers::Function;
 pub use fault::Fault;
 pub use functions::rule::Unary;
@@ -192,3 +194,6 @@ pub use implicit::{StopRule, fixed_point};
 pub use shape::{Axis, Shape};
 pub use tally::Tally;
 pub use workspace::Workspace;
+
+#[doc(hidden)]
+pub use {array::Side, array::kernels::convolution::Role};
