@@ -39,7 +39,7 @@ RATIOS = {"narrow": (0.01, 0.1, 1.0), "wide": (0.01, 0.1, 1.0), "cleaning": (1e-
 FIGURES = {
     "narrow": "digits-penalty on single-loop/narrow-train.npz",
     "wide": "digits-penalty on single-loop/wide-train.npz",
-    "cleaning": "digits-clean on single-loop/cleaning-train.npz",
+    "cleaning": "digits-clean on single-loop/cleaning-train.npz, corruption 0",
     "quadratic": "quadratic-sampled:samples=1024,inner=100,outer=100",
 }
 
