@@ -135,11 +135,11 @@ fn ruled<T: Element>(problem: impl Bilevel<T> + 'static, rule: impl Rule<T> + 's
 /// Sizes of a [`SampledQuadratic`]; those of the field's benchmark are 1024, 100 and 100.
 fn terms() -> [Setting; 3] {
     let SampledSettings { samples: [n, _], inner, outer, .. } = SampledSettings::default();
-    let some = || Kind::Count(1..=100_000);
+    let some = |most| Kind::Count(1..=most);
     [
-        Setting::new("samples", n, some(), "samples of each loss"),
-        Setting::new("inner", inner, some(), "inner variables"),
-        Setting::new("outer", outer, some(), "outer variables"),
+        Setting::new("samples", n, some(50_000), "samples of each loss"),
+        Setting::new("inner", inner, some(200), "inner variables"),
+        Setting::new("outer", outer, some(200), "outer variables"),
     ]
 }
 
