@@ -394,7 +394,13 @@ fn the_best_setting_of_each_algorithm_is_told_and_drawn() {
     assert_eq!(places, [0, 5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560]);
     // SABA converges, SOBA does not; the other is only as good as it says, and nobody counted its samples.
     let rows: Vec<_> = out.lines().skip_while(|l| !l.contains("best setting")).collect();
-    let cells = |row: &str| row.split("  ").filter(|c| !c.is_empty()).map(str::trim).map(str::to_owned).collect::<Vec<_>>();
+    let cells = |row: &str| {
+        row.split("  ")
+            .filter(|c| !c.is_empty())
+            .map(str::trim)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(cells(rows[1])[1], "saba:step=0.3", "{out}");
     assert!(!rows[1].contains(" - "), "{out}");
     assert!(cells(rows[2])[1].starts_with("soba:step="), "{out}");

@@ -52,8 +52,12 @@ impl Spelled for Mrbo {
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
-        let forget =
-            visit.get("forget", self.forget, Decay::SHARE, "what is forgotten of the last direction");
+        let forget = visit.get(
+            "forget",
+            self.forget,
+            Decay::SHARE,
+            "what is forgotten of the last direction",
+        );
         Ok(Self { steps, forget, series: self.series.spell(visit) })
     }
 }

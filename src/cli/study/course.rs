@@ -107,9 +107,8 @@ impl<'a> Setting<'a> {
 pub(super) fn best_settings(mut all: Vec<Setting>) -> Vec<Setting> {
     all.retain(|setting| setting.course.iter().all(|point| point.values[1].is_finite()));
     all.retain(|setting| setting.course.len() > 1);
-    let several = |setting: &Setting| {
-        all.iter().filter(|s| s.family == setting.family).nth(1).is_some()
-    };
+    let several =
+        |setting: &Setting| all.iter().filter(|s| s.family == setting.family).nth(1).is_some();
     if !all.iter().any(several) {
         return Vec::new();
     }
@@ -134,7 +133,9 @@ pub(super) fn best_settings(mut all: Vec<Setting>) -> Vec<Setting> {
 fn reached(course: &[Passed], part: f64) -> Option<[f64; 4]> {
     let place = course.iter().position(|point| point.values[1] <= part)?;
     let now = &course[place];
-    let Some(before) = place.checked_sub(1).map(|place| &course[place]) else { return Some(now.at) };
+    let Some(before) = place.checked_sub(1).map(|place| &course[place]) else {
+        return Some(now.at);
+    };
     let [high, low] = [before, now].map(|point| point.values[1].max(LEAST).ln());
     let share = (high - part.ln()) / (high - low);
     Some(std::array::from_fn(|k| before.at[k] + share * (now.at[k] - before.at[k])))
@@ -195,7 +196,9 @@ mod tests {
 
     #[test]
     fn parts_are_reached_between_points() {
-        let of = |values: &[f64], part| reached(&setting("", "", values).course, part).map(|at| at[TIME]);
+        let of = |values: &[f64], part| {
+            reached(&setting("", "", values).course, part).map(|at| at[TIME])
+        };
         assert_eq!(of(&[1.0, 0.1, 0.01], 0.1), Some(1.0));
         // Half of the way from 0.1 to 0.01, by logarithms.
         let half = of(&[1.0, 0.1, 0.01], 0.1_f64.powf(1.5)).unwrap();

@@ -288,7 +288,8 @@ impl<'a> Panel<'a> {
     /// All settings of this program and of others, as far as it is known how `h(x)` goes, or the outer loss.
     fn best_settings(&self) -> Vec<Setting<'a>> {
         let judged = self.judged();
-        let value = |c: &Checkpoint| if judged { c.metrics.get(VALUE).copied()? } else { Some(c.loss) };
+        let value =
+            |c: &Checkpoint| if judged { c.metrics.get(VALUE).copied()? } else { Some(c.loss) };
         let ours = self.groups.iter().map(|&group| {
             let course = course::course(group, &value);
             Setting::new(self.family(group), self.label(group), Some(group), course)

@@ -199,7 +199,10 @@ impl Source<'_> {
             };
             let spelled = ["algorithm", "estimator"].contains(&key);
             let several = |item: Item| match spelled {
-                true => expanded(&item.text).into_iter().map(|text| Item { text, ..item.clone() }).collect(),
+                true => expanded(&item.text)
+                    .into_iter()
+                    .map(|text| Item { text, ..item.clone() })
+                    .collect(),
                 false => vec![item],
             };
             let items: Vec<Item> = items.into_iter().flat_map(several).collect();

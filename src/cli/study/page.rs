@@ -78,12 +78,7 @@ fn document(title: &str, body: &str) -> String {
     )
 }
 
-fn html(
-    study: &Study,
-    records: &Records,
-    figures: &[Figure],
-    tables: Tables,
-) -> String {
+fn html(study: &Study, records: &Records, figures: &[Figure], tables: Tables) -> String {
     let (told, rows) = (escaped(&origin(records)), html_table(tables.all));
     let mut page = format!("<p>{told}</p>\n<div class=\"wide\">{rows}</div>\n");
     if let Some(best) = tables.best {

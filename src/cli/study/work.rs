@@ -277,7 +277,9 @@ impl<'a, T: Precise> Ready<'a, T> {
         let ratio = ratio.unwrap_or(1.0);
         let (state, records) = self.go(|record, x| {
             let iteration = record.iteration;
-            if every.is_some_and(|every| iteration.is_multiple_of(every)) && iteration as f64 >= next {
+            if every.is_some_and(|every| iteration.is_multiple_of(every))
+                && iteration as f64 >= next
+            {
                 points.push((iteration, x.to_vec()));
                 next = ratio * iteration as f64;
             }
