@@ -285,11 +285,13 @@ impl<'a> Panel<'a> {
         figures
     }
 
-    /// All settings of this program and of others, as far as it is known how `h(x)` goes, or the outer loss.
+    /// The best of all settings of this program and of others, if points of all runs were judged by the value function: outer losses
+    /// after inner loops of different sizes are no common measure.
     fn best_settings(&self) -> Vec<Setting<'a>> {
-        let judged = self.judged();
-        let value =
-            |c: &Checkpoint| if judged { c.metrics.get(VALUE).copied()? } else { Some(c.loss) };
+        if !self.groups.iter().flat_map(|g| &g.done).all(|done| done.metrics.contains_key(VALUE)) {
+            return Vec::new();
+        }
+        let value = |c: &Checkpoint| c.metrics.get(VALUE).copied()?;
         let ours = self.groups.iter().map(|&group| {
             let course = course::course(group, &value);
             Setting::new(self.family(group), self.label(group), Some(group), course)
@@ -311,12 +313,6 @@ impl<'a> Panel<'a> {
         course::best_settings(ours.chain(others).collect())
     }
 
-    /// Whether the points of all runs were judged by the value function.
-    fn judged(&self) -> bool {
-        let mut done = self.groups.iter().flat_map(|g| &g.done);
-        done.all(|done| done.metrics.contains_key(VALUE))
-    }
-
     /// What is left on the way of the best settings, where logarithms can show it.
     fn left(&self, best: &[Setting]) -> Vec<Figure> {
         let shown = |passed: &Passed| {
@@ -326,8 +322,7 @@ impl<'a> Panel<'a> {
         };
         let course = |setting: &Setting| setting.course.iter().filter_map(shown).collect();
         let courses: Vec<_> = best.iter().map(|s| (s.label.clone(), course(s))).collect();
-        let what = if self.judged() { VALUE } else { "outer loss" };
-        self.against(["left", &format!("part of {what} left, best settings")], &courses)
+        self.against(["left", "part of h(x) left, best settings"], &courses)
     }
 
     /// Courses of a quantity against all that can be counted.
