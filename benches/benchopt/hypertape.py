@@ -1,7 +1,12 @@
 """hypertape as a solver of the field's benchmark, benchopt/benchmark_bilevel: its algorithms of one loop on the benchmark's losses.
 
 The benchmark's losses are JAX functions that close over their data. They are read by their jaxpr, arrays with a row per sample
-become the samples that mini-batches are drawn from, and the whole run is hypertape's.
+become the samples that mini-batches are drawn from, and the whole run is hypertape's. In a checkout of the benchmark:
+
+    cp .../benches/benchopt/hypertape.py solvers/
+    benchopt run . -d ijcnn1 -s "hypertape[algorithm=[soba,saba,srba],step_size=0.1,outer_ratio=0.1]" -s SABA
+
+Losses of data with more than two axes, as those of the benchmark's simulated quadratics, are refused.
 """
 
 from benchopt import BaseSolver, safe_import_context
