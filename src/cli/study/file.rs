@@ -199,12 +199,9 @@ impl Source<'_> {
                 _ => vec![item(value)],
             };
             let spelled = ["algorithm", "estimator"].contains(&key);
-            let several = |item: Item| match spelled {
-                true => expanded(&item.text)
-                    .into_iter()
-                    .map(|text| Item { text, ..item.clone() })
-                    .collect(),
-                false => vec![item],
+            let several = |item: Item| {
+                let texts = if spelled { expanded(&item.text) } else { vec![item.text.clone()] };
+                texts.into_iter().map(move |text| Item { text, ..item.clone() })
             };
             let items: Vec<Item> = items.into_iter().flat_map(several).collect();
             if items.is_empty() {
@@ -229,14 +226,13 @@ impl Source<'_> {
         let wanted =
             |key: &str| item(key).ok_or_else(|| self.on(line, format!("external: found no {key}")));
         let wrong = |key: &'static str, item| move |why: &str| self.wrong(key, item, why);
-        let measured = match curve {
-            Some(curve) => Measured::Curve(curve),
-            None => {
-                let (size, time) = (wanted("bytes")?, wanted("seconds")?);
-                let bytes = bytes(&size.text).map_err(wrong("bytes", size))?;
-                let seconds = positive(&time.text).map_err(wrong("seconds", time))?;
-                Measured::Gradient { bytes, seconds }
-            }
+        let measured = if let Some(curve) = curve {
+            Measured::Curve(curve)
+        } else {
+            let (size, time) = (wanted("bytes")?, wanted("seconds")?);
+            let bytes = bytes(&size.text).map_err(wrong("bytes", size))?;
+            let seconds = positive(&time.text).map_err(wrong("seconds", time))?;
+            Measured::Gradient { bytes, seconds }
         };
         Ok(External {
             problem: wanted("problem")?.text.clone(),

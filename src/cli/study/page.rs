@@ -82,7 +82,8 @@ fn html(study: &Study, records: &Records, figures: &[Figure], tables: Tables) ->
     let (told, rows) = (escaped(&origin(records)), html_table(tables.all));
     let mut page = format!("<p>{told}</p>\n<div class=\"wide\">{rows}</div>\n");
     if let Some(best) = tables.best {
-        page += &format!("<h2>{BEST}</h2>\n<div class=\"wide\">{}</div>\n", html_table(best));
+        let rows = html_table(best);
+        page.extend(["<h2>", BEST, "</h2>\n<div class=\"wide\">", &rows, "</div>\n"]);
     }
     if !tables.warnings.is_empty() {
         let lines = tables.warnings.iter().map(|line| format!("<li>{}</li>\n", escaped(line)));
