@@ -224,7 +224,7 @@ fn columns_are_scaled_and_rows_known() {
         let told: Vec<f64> = rows.iter().map(|&row| [10.0, 20.0, 30.0][row]).collect();
         assert_eq!(first, told);
     }
-    assert_eq!(Sets::<f64>::digits([4, 4, 4], 0).unwrap().rows(), &[vec![], vec![], vec![]]);
+    assert!(Sets::<f64>::digits([10, 10, 10], 0).unwrap().rows().iter().all(Vec::is_empty));
     let sparse = whole(&put(&folder, "a.svm", "0 1:1\n1 2:1\n"));
     let error = load::<f64>(&Files { standardise: true, ..sparse }, 0).unwrap_err().to_string();
     assert_eq!(
