@@ -143,7 +143,7 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
     } else {
         sets
     };
-    Ok(sets.from_files(notes, rows))
+    Ok(sets.with_origin(notes, rows))
 }
 
 /// Root mean square of a column beyond which it is told: the step sizes of the problems are for values of about 1.

@@ -54,7 +54,7 @@ impl<T: Element> Sets<T> {
     }
 
     #[cfg(feature = "data")]
-    pub(crate) fn from_files(self, notes: Vec<String>, rows: [Vec<usize>; 3]) -> Self {
+    pub(crate) fn with_origin(self, notes: Vec<String>, rows: [Vec<usize>; 3]) -> Self {
         Self { notes, rows, ..self }
     }
 

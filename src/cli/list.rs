@@ -31,7 +31,7 @@ fn problem(entry: &Entry, out: Out) -> Result<(), Failure> {
         Some(Labels::Classes) => say(out, "--train: samples whose labels are classes")?,
         Some(Labels::Numbers) => say(out, "--train: samples whose labels are numbers")?,
         Some(Labels::Images) => {
-            say(out, "--train: images in one folder per class, or in a zip archive")?
+            say(out, "--train: images in one folder per class, or in a zip archive")?;
         }
         None => {}
     }
