@@ -48,6 +48,8 @@ dispatched! {
 /// Entries of functions with a tail that are looked at together: where none is in it, its slope is not computed. What is
 /// computed of an entry depends on it alone.
 const BLOCK: usize = 16;
+/// Those that are looked at before, so that where few are in a tail, loops are long.
+const SPAN: usize = 16 * BLOCK;
 
 /// The entries of a block, with zeros behind the last.
 #[inline(always)]
@@ -59,15 +61,23 @@ fn padded<T: Number>(part: &[T]) -> [T; BLOCK] {
     })
 }
 
-/// Writes `$entry` of the entries of all `$of`, with `$TAIL` whether the tail of `$f` is wanted: block by block, or over all
-/// entries at once if it has none.
+/// Writes `$entry` of the entries of all `$of`, with `$TAIL` whether the tail of `$f` is wanted: span by span, of one with a tail
+/// block by block, or over all entries at once if it has none.
 macro_rules! each_entry {
     ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {{
-        let size = if tailed($f) { BLOCK } else { $out.len().max(1) };
+        let size = if tailed($f) { SPAN } else { $out.len().max(1) };
+        for (first, out) in (0..).step_by(size).zip($out.chunks_mut(size)) {
+            let span = first..first + out.len();
+            $(let $of = &$of[span.clone()];)*
+            each_entry!(@blocks $f, $y, out, |$TAIL, $($of),*| $entry);
+        }
+    }};
+    (@blocks $f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {{
+        let size = if tailed($f) && any_in_tail($f, $y) { BLOCK } else { $out.len().max(1) };
         for (first, out) in (0..).step_by(size).zip($out.chunks_mut(size)) {
             let block = first..first + out.len();
             $(let $of = &$of[block.clone()];)*
-            if tailed($f) && $y.iter().fold(false, |any, &y| any | $f.in_tail(y)) {
+            if tailed($f) && size == BLOCK && any_in_tail($f, $y) {
                 const $TAIL: bool = true;
                 // Of a known number in memory of their own, so that the loop, which is long, is vectorised.
                 let mut all = [T::zero(); BLOCK];
@@ -93,6 +103,11 @@ macro_rules! each_entry {
 #[inline(always)]
 fn tailed<R: Rule>(_: R) -> bool {
     R::TAILED
+}
+
+#[inline(always)]
+fn any_in_tail<T: Number>(f: impl Rule, y: &[T]) -> bool {
+    y.iter().fold(false, |any, &y| any | f.in_tail(y))
 }
 
 /// `f'(x) c` of each entry, where `y = f(x)`; all of one length.
