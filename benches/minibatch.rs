@@ -94,8 +94,9 @@ fn measure<T: Element>() -> Result<(), Error> {
 
 fn main() -> Result<(), Error> {
     // Cargo passes flags of its own.
-    match std::env::args().any(|argument| argument == "f32") {
-        true => measure::<f32>(),
-        false => measure::<f64>(),
+    if std::env::args().any(|argument| argument == "f32") {
+        measure::<f32>()
+    } else {
+        measure::<f64>()
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """hypertape beside JAX, PyTorch and numpy: one run, interleaved, on one core.
 
-    cargo build --release
+    cargo build --release && cargo bench --no-run
     python3 benches/peers.py --shared DIR --python VENV/bin/python --output benches/PEERS.md
 
 DIR (default $HYPERTAPE_SHARED) holds the peers' scripts, `peers/bench_{jax,torch,numpy}.py`; `--python` is an

@@ -189,7 +189,8 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             }
             continue;
         }
-        let stays = matches!(action, Action::Load { .. } | Action::Reverse { .. } | Action::Pull { .. });
+        let stays =
+            matches!(action, Action::Load { .. } | Action::Reverse { .. } | Action::Pull { .. });
         if let Some(slot) = loaded.take_if(|_| !stays) {
             state.copy_from_slice(&ram[slot]);
         }

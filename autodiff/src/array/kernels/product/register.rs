@@ -22,9 +22,7 @@ pub(crate) fn tile<const FMA: bool, T: Number, const L: usize, const R: usize>(
     macro_rules! by {
         ($(($N:literal, $V:literal))*) => {
             match (height, vectors) {
-                $(($N, $V) if $N <= R || $N == 5 && $V < 3 => {
-                    fixed::<FMA, T, L, $V, $N>(a, b, depth, out, add);
-                })*
+                $(($N, $V) if $N <= R => fixed::<FMA, T, L, $V, $N>(a, b, depth, out, add),)*
                 _ => unreachable!("tiles are of the heights and widths that are compiled"),
             }
         };

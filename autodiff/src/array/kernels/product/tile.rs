@@ -111,9 +111,6 @@ fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
     let width = n * rights.len();
     // Narrow planes are tiled together, wide ones each on its own.
     let group = if n < WIDEST * L { width } else { n };
-    // Five rows are taken at a time where fours leave one or two, for which the registers of a path must have room.
-    let fives = R == 4 && (m == 5 || m > 6 && matches!(m % 4, 1 | 2));
-    let widest = if fives { 2 } else { WIDEST };
     for top in (0..m).step_by(ROWS) {
         let rows = top..m.min(top + ROWS);
         for start in (0..width).step_by(group) {
@@ -121,7 +118,7 @@ fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
             while from < end {
                 // As few tiles as possible, as equal as possible.
                 let vectors = (end - from).div_ceil(L);
-                let vectors = vectors.div_ceil(vectors.div_ceil(widest));
+                let vectors = vectors.div_ceil(vectors.div_ceil(WIDEST));
                 let to = end.min(from + vectors * L);
                 let (plane, first, len) = (from / n, from % n, to - from);
                 let columns = Columns { plane, first, len, n, strides };
@@ -166,7 +163,6 @@ fn strip<const FMA: bool, T: Number, const L: usize, const R: usize>(
                     8 | 11.. if R == 8 => 8,
                     // Ten rows in halves: two rows alone have too few sums to keep the adders busy.
                     5.. if R == 8 => 5,
-                    5 | 10 if vectors < WIDEST => 5,
                     4.. => 4,
                     2.. => 2,
                     _ => 1,
