@@ -203,6 +203,7 @@ impl Arena {
     ///
     /// # Errors
     /// [`Fault::Memory`] at the limit; it is raised as well.
+    #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub fn copy<T: Copy>(&self, values: &[T]) -> Result<&mut [T], Fault> {
         let space = self.uninit(values.len())?;
         // SAFETY: a value and the place for one have the same layout.
@@ -215,6 +216,7 @@ impl Arena {
     ///
     /// # Errors
     /// [`Fault::Memory`] at the limit; it is raised as well.
+    #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub fn fill<T: Copy>(&self, len: usize, value: T) -> Result<&mut [T], Fault> {
         let space = self.uninit(len)?;
         space.fill(MaybeUninit::new(value));

@@ -177,11 +177,10 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             }
             continue;
         }
-        let stays =
-            matches!(action, Action::Load { .. } | Action::Reverse { .. } | Action::Pull { .. });
-        if let Some(slot) = loaded.take_if(|_| !stays) {
+        if let Some(slot) = loaded.take_if(|_| action.copies()) {
             state.copy_from_slice(&ram[slot]);
         }
+        let before = loaded.map_or(&**state, |slot| &ram[slot]);
         match action {
             Action::Store { slot, tier: Tier::Ram, .. } => ram[slot].copy_from_slice(state),
             Action::Load { slot, tier: Tier::Ram, .. } => loaded = Some(slot),
@@ -197,7 +196,6 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
                 chain.pool().meter.release(Spill::BYTES);
             }
             Action::Load { slot, tier: Tier::Disk, .. } => {
-                loaded = None;
                 chain.pool().meter.hold(Spill::BYTES);
                 if let Some(file) = &mut spill {
                     file.read(slot, state)?;
@@ -222,10 +220,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
                 }
                 loss = chain.turn(&mut bar, x_bar)?;
             }
-            Action::Reverse { step } => {
-                let from = loaded.map_or(&**state, |slot| &ram[slot]);
-                chain.reverse(step, from, [&mut bar, x_bar])?;
-            }
+            Action::Reverse { step } => chain.reverse(step, before, [&mut bar, x_bar])?,
             Action::Pull { step, slot } => chain.pull(step, slot, [&mut bar, x_bar])?,
         }
     }
