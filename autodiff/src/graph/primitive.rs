@@ -3,6 +3,7 @@
 //! The operations that arrays share one method for (functions of one and of two numbers, linear operations, products) come as
 //! that method takes them, so that a new one of these kinds needs nothing here.
 
+use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::{Array, Side};
@@ -52,7 +53,10 @@ impl<'a, T> Primitive<'a, T> {
     }
 
     /// The result in the mode of the operands.
-    pub(crate) fn apply<A: Array<'a, Elem = T>>(self, of: &[A]) -> A {
+    pub(crate) fn apply<A: Array<'a, Elem = T>>(self, of: &[A]) -> A
+    where
+        T: Element,
+    {
         match self {
             Self::Unary(f) => of[0].unary(f),
             Self::Binary(f) => of[0].binary(of[1], f),
