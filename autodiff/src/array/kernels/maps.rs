@@ -48,8 +48,6 @@ dispatched! {
 /// Entries of functions with a tail that are looked at together: where none is in it, its slope is not computed. What is
 /// computed of an entry depends on it alone.
 const BLOCK: usize = 16;
-/// Those that are looked at before, so that where few are in a tail, loops are long.
-const SPAN: usize = 16 * BLOCK;
 
 /// The entries of a block, with zeros behind the last.
 #[inline(always)]
@@ -61,23 +59,15 @@ fn padded<T: Number>(part: &[T]) -> [T; BLOCK] {
     })
 }
 
-/// Writes `$entry` of the entries of all `$of`, with `$TAIL` whether the tail of `$f` is wanted: span by span, of one with a tail
-/// block by block, or over all entries at once if it has none.
+/// Writes `$entry` of the entries of all `$of`, with `$TAIL` whether the tail of `$f` is wanted: block by block, or over all
+/// entries at once if it has none.
 macro_rules! each_entry {
     ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {{
-        let size = if tailed($f) { SPAN } else { $out.len().max(1) };
-        for (first, out) in (0..).step_by(size).zip($out.chunks_mut(size)) {
-            let span = first..first + out.len();
-            $(let $of = &$of[span.clone()];)*
-            each_entry!(@blocks $f, $y, out, |$TAIL, $($of),*| $entry);
-        }
-    }};
-    (@blocks $f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {{
-        let size = if tailed($f) && any_in_tail($f, $y) { BLOCK } else { $out.len().max(1) };
+        let size = if tailed($f) { BLOCK } else { $out.len().max(1) };
         for (first, out) in (0..).step_by(size).zip($out.chunks_mut(size)) {
             let block = first..first + out.len();
             $(let $of = &$of[block.clone()];)*
-            if tailed($f) && size == BLOCK && any_in_tail($f, $y) {
+            if tailed($f) && $y.iter().fold(false, |any, &y| any | $f.in_tail(y)) {
                 const $TAIL: bool = true;
                 // Of a known number in memory of their own, so that the loop, which is long, is vectorised.
                 let mut all = [T::zero(); BLOCK];
@@ -103,11 +93,6 @@ macro_rules! each_entry {
 #[inline(always)]
 fn tailed<R: Rule>(_: R) -> bool {
     R::TAILED
-}
-
-#[inline(always)]
-fn any_in_tail<T: Number>(f: impl Rule, y: &[T]) -> bool {
-    y.iter().fold(false, |any, &y| any | f.in_tail(y))
 }
 
 /// `f'(x) c` of each entry, where `y = f(x)`; all of one length.
@@ -202,6 +187,10 @@ pub(crate) fn binary<'a, T: Number>(
     (b, b_shape): (&[T], Shape),
     shape: Shape,
 ) -> Result<&'a [T], Fault> {
+    if shape == Shape::SCALAR {
+        // SAFETY: the one entry is written.
+        return unsafe { filled(arena, 1, |out| out.fill(MaybeUninit::new(f.at(a[0], b[0])))) };
+    }
     // Operands that are whole, or one entry, are one long row.
     let whole = |from: Shape| from == shape || from == Shape::SCALAR;
     let long = whole(a_shape) && whole(b_shape);
