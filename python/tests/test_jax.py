@@ -46,3 +46,14 @@ def test_what_has_no_counterpart_is_named_with_its_line():
         called(lambda a: jnp.sort(a), Trace().variable("w", 0, (4,)))
     with pytest.raises(ht.TraceError, match="dot_general with batch"):
         called(lambda a: jax.vmap(jnp.dot)(a, a), Trace().variable("w", 0, (4, 3)))
+
+
+def test_a_slice_of_all_samples_is_all_of_them():
+    # As losses of batches are written, called for everything.
+    def loss(w, x, d):
+        X, y = jax.lax.dynamic_slice(d["X"], (0, 0), (20, 3)), jax.lax.dynamic_slice(d["y"], (0,), (20,))
+        return jnp.mean((X @ w - y) ** 2) + x * jnp.sum(w**2)
+
+    data = {"X": numbers((20, 3), 1), "y": numbers((20,), 2)}
+    problem = ht.Problem.from_jax(loss, loss, 0.1, np.zeros(3), train=data, valid=data)
+    assert problem.describe().count("a sum over 20 samples") == 2

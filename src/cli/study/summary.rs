@@ -134,7 +134,15 @@ impl Group<'_> {
 pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     let first = ["problem", "estimator", "schedule", "steps", "lr"];
     // The algorithm stands for the estimator.
-    let measuring = ["measure", "draws", "repeats", "record_every", "value_tolerance", "algorithm"];
+    let measuring = [
+        "measure",
+        "draws",
+        "repeats",
+        "record_every",
+        "record_ratio",
+        "value_tolerance",
+        "algorithm",
+    ];
     let all = groups.iter().flat_map(|g| g.settings.keys().map(String::as_str));
     let others: BTreeSet<&str> =
         all.filter(|key| !first.contains(key) && !measuring.contains(key)).collect();
@@ -266,10 +274,7 @@ pub(super) fn compared(
         let mut row = vec![format!("{} {}", a.cell.run.common.problem, a.label(&keys))];
         let times = [a, b].map(|group| group.undisturbed(pace));
         let few = times.iter().any(|times| times.len() < TIMES);
-        let [before, now] = match few {
-            true => [a.times(), b.times()],
-            false => times,
-        };
+        let [before, now] = if few { [a.times(), b.times()] } else { times };
         let of = |times: &[f64]| median_and_interval(&mut times.to_vec());
         let verdict = match (of(&before), of(&now)) {
             (Some([al, a_time, ah]), Some([bl, b_time, bh]))
