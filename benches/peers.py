@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """hypertape beside JAX, PyTorch and numpy: one run, interleaved, on one core.
 
-    cargo build --release
+    cargo build --release && cargo bench --no-run
     python3 benches/peers.py --shared DIR --python VENV/bin/python --output benches/PEERS.md
 
 DIR (default $HYPERTAPE_SHARED) holds the peers' scripts, `peers/bench_{jax,torch,numpy}.py`; `--python` is an
@@ -11,9 +11,12 @@ so that neither start nor compilation counts. A median is the median of the roun
 The machine must be quiet: the peers' wall over CPU time says whether it was.
 
 Rows: `inner loop`; `exact`, the hypergradient as a peer keeps all intermediate values of the run; `exact, states only`,
-where the peer keeps what hypertape keeps, w_t, and recomputes each step (JAX: `jax.checkpoint` on the step); and with
---single a `gradient` and a Hessian-vector product (`hvp`) of the inner loss, for which hypertape's own come from its
-criterion bench. Loss, norm and first entries of every hypergradient are compared with hypertape's.
+where the peer keeps what hypertape keeps, w_t, and recomputes each step (JAX: `jax.checkpoint` on the step); of `w3` with 1000
+steps `exact within 1 MiB`, where hypertape chooses its schedule and the peer does as before; and with --single a `gradient` and a
+Hessian-vector product (`hvp`) of the inner loss, for which hypertape's own come from its criterion bench. `minibatch` is one call
+that gives gradient, Hessian-vector and mixed product of a logistic loss of 64 samples with 22 features and a penalty each; the
+four problems of `python/examples/newcomer.py` are called from Python, of a package that `--python` can import. Loss, norm and
+first entries of every hypergradient are compared with hypertape's.
 """
 
 import argparse
@@ -30,11 +33,17 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Peer's name of a workload: problem and steps here.
 WORKLOADS = {"w1_ridge": ("w1-ridge", 100), "w1_logreg": ("w1-logreg", 100), "w2": ("w2", 50)}
-WORKLOADS |= {"w3_r100": ("w3", 100), "w3_r1000": ("w3", 1000)}
+WORKLOADS |= {"w3_r100": ("w3", 100), "w3_r1000": ("w3", 1000), "w4": ("w4", 1000)}
+# Others, of JAX alone: in scripts here that print what the shared ones do.
+NEWCOMER = ["distill", "tabular", "per-parameter", "learned-optimiser"]
+OWN = {"minibatch": ["f64", "f32"]} | {case: ["f64"] for case in NEWCOMER}
+CASES = [*WORKLOADS, *OWN]
 ALL = "primal,hypergrad,ckpt_step"
 PEERS = {"jax": ALL, "torch": "primal,hypergrad", "numpy": ALL}
-ROWS = {"inner loop": "primal", "exact": "hypergrad", "exact, states only": "ckpt_step"}
-ROWS |= {"gradient": "grad", "hvp": "hvp"}
+# What hypertape does, and what it is compared with.
+ROWS = {"inner loop": ["primal"] * 2, "exact": ["hypergrad"] * 2, "exact, states only": ["hypergrad", "ckpt_step"]}
+ROWS |= {"exact within 1 MiB": ["bounded", "ckpt_step"]}
+ROWS |= {op: [op] * 2 for op in ("grad", "hvp", "sweep", "value and gradient")}
 # Relative. Observed: at most 9e-16 and 3e-7.
 TOLERANCE = {"f64": 5e-14, "f32": 1e-5}
 W3_TASKS = 25
@@ -43,7 +52,7 @@ LIMIT = 900  # seconds a child
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workloads", default=",".join(WORKLOADS))
+    parser.add_argument("--workloads", default=",".join(WORKLOADS), help=f"among {', '.join(CASES)}")
     parser.add_argument("--dtypes", default="f64,f32")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--rounds", type=int, default=3)
@@ -58,7 +67,7 @@ def arguments():
     parser.add_argument("--output", help="write the Markdown there too")
     parser.add_argument("--json", help="write the raw records there, one per line")
     args = parser.parse_args()
-    for name, known in (("workloads", WORKLOADS), ("dtypes", TOLERANCE), ("peers", PEERS)):
+    for name, known in (("workloads", CASES), ("dtypes", TOLERANCE), ("peers", PEERS)):
         chosen = [item for item in getattr(args, name).split(",") if item]
         if unknown := [item for item in chosen if item not in known]:
             parser.error(f"--{name}: unknown {', '.join(unknown)}; there are {', '.join(known)}")
@@ -98,32 +107,39 @@ def record(who, case, dtype, op, median, minimum, check=None, **more):
     return dict(who=who, case=case, dtype=dtype, op=op, median=median, min=minimum, check=check, **more)
 
 
+def bench(args, name, *filters, **env):
+    """A bench of Cargo's, pinned as any child."""
+    return child(args, ["cargo", "bench", "--quiet", "--bench", name, "--", *filters], **env)
+
+
 def ours(args, case, dtype, complain):
-    """hypertape: inner loop and exact hypergradient, and single derivatives if asked for."""
+    """hypertape: inner loop and exact hypergradients, and single derivatives if asked for."""
+    if case in OWN:
+        yield from own(args, "hypertape", case, dtype, complain)
+        return
     problem, steps = WORKLOADS[case]
     command = [args.binary, "gradient", problem, "--steps", str(steps), "--dtype", dtype]
     command += ["--estimator", "exact", "--repeat", str(args.repeat), "--json"]
     if args.threads > 1:
         command += ["--threads", str(args.threads)]
-    out, failed = child(args, command)
-    if failed:
-        return complain("hypertape", case, dtype, failed)
-    row = json.loads(out)
-    check = [row["loss"], row["gradient_norm"], *row["gradient_head"]]
-    yield record("hypertape", case, dtype, "primal", row["primal_seconds"], row["primal_seconds_min"])
-    yield record("hypertape", case, dtype, "hypergrad", row["seconds"], row["seconds_min"], check)
-    yield record("hypertape", case, dtype, "ckpt_step", row["seconds"], row["seconds_min"], check)
-    if not args.single:
-        return
-    for op, bench in (("grad", "gradient"), ("hvp", "hvp 1")):
+    bounds = {"hypergrad": []} | ({"bounded": ["--schedule", "auto", "--memory", "1MiB"]} if steps == 1000 else {})
+    for op, more in bounds.items():
+        out, failed = child(args, command + more)
+        if failed:
+            complain("hypertape", case, dtype, failed)
+            continue
+        row = json.loads(out)
+        check = [row["loss"], row["gradient_norm"], *row["gradient_head"]]
+        yield record("hypertape", case, dtype, op, row["seconds"], row["seconds_min"], check)
+        if not more:
+            yield record("hypertape", case, dtype, "primal", row["primal_seconds"], row["primal_seconds_min"])
+    for op, name in (("grad", "gradient"), ("hvp", "hvp 1")) if args.single else ():
         with tempfile.TemporaryDirectory() as home:
-            name = f"{problem}/{dtype}/{bench}"
-            bench_command = ["cargo", "bench", "--quiet", "--bench", "hypergradients", "--", f"^{name}$"]
-            bench_command += ["--warm-up-time", "0.3", "--measurement-time", "0.5", "--noplot"]
-            _, failed = child(args, bench_command, CRITERION_HOME=home)
-            path = os.path.join(home, f"{problem}_{dtype}", bench, "new", "sample.json")
+            filters = [f"^{problem}/{dtype}/{name}$", "--warm-up-time", "0.3", "--measurement-time", "0.5", "--noplot"]
+            _, failed = bench(args, "hypergradients", *filters, CRITERION_HOME=home)
+            path = os.path.join(home, f"{problem}_{dtype}", name, "new", "sample.json")
             if failed or not os.path.exists(path):
-                complain("hypertape", case, dtype, failed or f"no criterion sample of {name}")
+                complain("hypertape", case, dtype, failed or f"no criterion sample of {filters[0]}")
                 continue
             with open(path, encoding="utf-8") as file:
                 sample = json.load(file)
@@ -132,18 +148,37 @@ def ours(args, case, dtype, complain):
         yield record("hypertape", case, dtype, op, statistics.median(times), min(times))
 
 
+def own(args, who, case, dtype, complain):
+    """What only scripts here measure, and JAX alone of the peers."""
+    if (who, case) == ("hypertape", "minibatch"):
+        yield from results(who, case, dtype, bench(args, "minibatch", dtype), complain)
+    elif who in ("hypertape", "jax"):
+        command = [args.python, os.path.join("benches", "small.py"), "--shared", args.shared, "--who", who]
+        command += ["--case", case, "--dtype", dtype, "--budget", args.budget]
+        yield from results(who, case, dtype, child(args, command), complain)
+
+
 def peer(args, who, case, dtype, complain):
     """A peer's script; what it cannot do is said."""
+    if case in OWN:
+        yield from own(args, who, case, dtype, complain)
+        return
     ops = PEERS[who] + (",grad,hvp" if args.single else "")
     script = os.path.join(args.shared, "peers", f"bench_{who}.py")
     command = [args.python, script, "--case", case, "--op", ops, "--dtype", dtype]
     command += ["--threads", str(args.threads), "--budget", args.budget]
-    out, failed = child(args, command)
+    yield from results(who, case, dtype, child(args, command), complain)
+
+
+def results(who, case, dtype, told, complain):
+    """The lines that a script prints."""
+    out, failed = told
     for line in out.splitlines():
         if line.startswith("RESULT "):
             row = json.loads(line.removeprefix("RESULT "))
             check = [row["outer_loss"], row["hg_norm"], *row["hg_first8"]] if "hg_norm" in row else None
-            more = dict(version=row["version"], wait=row["wall_med"] / row["cpu_med"])
+            more = {"wait": row["wall_med"] / row["cpu_med"]} if "cpu_med" in row else {}
+            more |= {"version": row["version"]} if "version" in row else {}
             yield record(who, case, dtype, row["op"], row["wall_med"], row["wall_min"], check, **more)
         elif line.startswith("FAILED"):
             complain(who, case, dtype, line)
@@ -181,9 +216,9 @@ def tables(args, records):
     ratios.append(["---"] * len(ratios[0]))
     for case in args.workloads:
         for dtype in args.dtypes:
-            for title, op in ROWS.items():
+            for title, (op, of) in ROWS.items():
                 mine = found.get((case, dtype, op, "hypertape"))
-                theirs = [found.get((case, dtype, op, p)) for p in peers]
+                theirs = [found.get((case, dtype, of, p)) for p in peers]
                 if not mine or not any(theirs):
                     continue
                 line = [case, dtype, title, pair(mine)]
@@ -198,7 +233,8 @@ def tables(args, records):
             for who, op in [("hypertape", "hypergrad")] + [(p, o) for p in peers for o in ("hypergrad", "ckpt_step")]:
                 whole, loop = (found.get((case, dtype, o, who)) for o in (op, "primal"))
                 line.append(pair([w / l for w, l in zip(whole[:2], loop)], 1) if whole and loop else "-")
-            ratios.append(line)
+            if case in WORKLOADS:
+                ratios.append(line)
     text = lambda table: "\n".join("| " + " | ".join(line) + " |" for line in table)
     return text(times), text(ratios), wrong
 
@@ -245,6 +281,8 @@ def main():
 
     with open(args.json or os.devnull, "w", encoding="utf-8") as raw:
         for number, case, dtype in itertools.product(range(args.rounds), args.workloads, args.dtypes):
+            if dtype not in OWN.get(case, args.dtypes):
+                continue
             print(f"round {number + 1}: {case} {dtype}", file=sys.stderr, flush=True)
             runs = [ours(args, case, dtype, complain)]
             runs += [peer(args, who, case, dtype, complain) for who in args.peers]

@@ -197,23 +197,32 @@ impl Arena {
         }
         assert_eq!(written, len, "an iterator ended before its array was full");
         // SAFETY: all `len` places were written.
-        Ok(unsafe { &mut *(std::ptr::from_mut(space) as *mut [T]) })
+        Ok(unsafe { filled(space) })
     }
 
     /// A copy of `values`.
     ///
     /// # Errors
     /// [`Fault::Memory`] at the limit; it is raised as well.
+    #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub fn copy<T: Copy>(&self, values: &[T]) -> Result<&mut [T], Fault> {
-        self.collect(values.len(), values.iter().copied())
+        let space = self.uninit(values.len())?;
+        // SAFETY: a value and the place for one have the same layout.
+        space.copy_from_slice(unsafe { &*(std::ptr::from_ref(values) as *const [MaybeUninit<T>]) });
+        // SAFETY: all places were written.
+        Ok(unsafe { filled(space) })
     }
 
     /// `len` copies of `value`.
     ///
     /// # Errors
     /// [`Fault::Memory`] at the limit; it is raised as well.
+    #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub fn fill<T: Copy>(&self, len: usize, value: T) -> Result<&mut [T], Fault> {
-        self.collect(len, std::iter::repeat_n(value, len))
+        let space = self.uninit(len)?;
+        space.fill(MaybeUninit::new(value));
+        // SAFETY: all places were written.
+        Ok(unsafe { filled(space) })
     }
 
     /// One value on its own, which must need no drop. Inlined, so that it is made where it is put.
@@ -222,6 +231,15 @@ impl Arena {
         const { assert!(!std::mem::needs_drop::<T>()) };
         Ok(self.uninit::<T>(1)?[0].write(value))
     }
+}
+
+/// The values in places of which every one was written.
+///
+/// # Safety
+/// They were.
+unsafe fn filled<T>(space: &mut [MaybeUninit<T>]) -> &mut [T] {
+    // SAFETY: as promised by the caller; a value and the place for one have the same layout.
+    unsafe { &mut *(std::ptr::from_mut(space) as *mut [T]) }
 }
 
 #[cfg(test)]

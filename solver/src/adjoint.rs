@@ -114,8 +114,7 @@ impl Itinerary {
     }
 }
 
-/// Runs `chain` from `state`, which ends as that before the first step, and returns the loss and the adjoint of the first
-/// state.
+/// Runs `chain` from `state`, which ends as any, and returns the loss and the adjoint of the first state.
 ///
 /// # Errors
 /// Those of the chain; [`Error::Spill`].
@@ -156,6 +155,8 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
         }
     }
     let mut loss = T::nan();
+    // The slot of a state that was loaded, and is not copied to where the current one is unless a step is taken from it.
+    let mut loaded = None;
     // Of a rehearsal: what was done while so much was held, and bytes of a tape.
     let (mut done, mut tape) = (HashSet::new(), 0);
     for action in actions {
@@ -176,9 +177,13 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             }
             continue;
         }
+        if let Some(slot) = loaded.take_if(|_| action.copies()) {
+            state.copy_from_slice(&ram[slot]);
+        }
+        let before = loaded.map_or(&**state, |slot| &ram[slot]);
         match action {
             Action::Store { slot, tier: Tier::Ram, .. } => ram[slot].copy_from_slice(state),
-            Action::Load { slot, tier: Tier::Ram, .. } => state.copy_from_slice(&ram[slot]),
+            Action::Load { slot, tier: Tier::Ram, .. } => loaded = Some(slot),
             Action::Store { slot, tier: Tier::Disk, .. } => {
                 chain.pool().meter.hold(Spill::BYTES);
                 if !*rehearsal {
@@ -215,7 +220,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
                 }
                 loss = chain.turn(&mut bar, x_bar)?;
             }
-            Action::Reverse { step } => chain.reverse(step, state, [&mut bar, x_bar])?,
+            Action::Reverse { step } => chain.reverse(step, before, [&mut bar, x_bar])?,
             Action::Pull { step, slot } => chain.pull(step, slot, [&mut bar, x_bar])?,
         }
     }

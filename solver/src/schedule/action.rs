@@ -74,6 +74,16 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it needs the current state in a place of its own. A state in memory is made current, and reversed, where it is.
+    pub(crate) fn copies(self) -> bool {
+        !matches!(
+            self,
+            Self::Load { tier: Tier::Ram, .. } | Self::Reverse { .. } | Self::Pull { .. }
+        )
+    }
+}
+
 /// Slots of one kind, and how often they are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
