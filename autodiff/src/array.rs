@@ -24,6 +24,7 @@
 //! Handles are `Copy`, entries lie row by row in the arena, and operators broadcast scalars, rows and columns. An
 //! operation that is given wrong shapes raises a [`Fault`](crate::Fault) and returns an empty array.
 
+pub(crate) mod by_value;
 pub(crate) mod csr;
 pub(crate) mod dual;
 pub(crate) mod element;
@@ -52,6 +53,7 @@ use num_traits::{Float as _, Zero as _};
 use smallvec::SmallVec;
 
 use crate::arena::Arena;
+use crate::array::by_value::ByValue;
 use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
@@ -162,6 +164,11 @@ pub trait Array<'a>:
     /// A product of two arrays.
     #[doc(hidden)]
     fn bilinear(self, other: Self, f: Bilinear) -> Self;
+    /// An operation that looks at values.
+    #[doc(hidden)]
+    fn by_value(of: &[Self], f: ByValue) -> Self {
+        f.apply(of)
+    }
     /// Of each row `ln sum_j e^{x_j}`, a column, and the shares `e^{x_j} / sum_k e^{x_k}`.
     fn softmax_parts(self) -> (Self, Self);
     /// Of a custom function at `self`: its value, a column, or a product with its derivatives.

@@ -60,7 +60,7 @@ pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
 pub(crate) fn named(catalogue: &[Entry], name: &str) -> Result<Entry, Failure> {
     let path = Path::new(name);
     if path.extension().is_some_and(|end| end == "npz") {
-        let read = read_problem(path).and_then(|statement| statement.into_entry(name));
+        let read = read_problem(path).and_then(|statement| Arc::new(statement).into_entry(name));
         return read.map_err(Failure::usage);
     }
     let entry = find_by_name("problem", name, catalogue, |e| &e.name);

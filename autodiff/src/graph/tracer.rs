@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::arena::Arena;
+use crate::array::by_value::ByValue;
 use crate::array::dual::bend;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
@@ -231,6 +232,10 @@ impl<'a, T: Element> Array<'a> for Traced<'a, T> {
 
     fn bilinear(self, other: Self, f: Bilinear) -> Self {
         self.tracer.note(Primitive::Bilinear(f), &[self, other])
+    }
+
+    fn by_value(of: &[Self], f: ByValue) -> Self {
+        of[0].tracer.note(Primitive::ByValue(f), of)
     }
 
     fn softmax_parts(self) -> (Self, Self) {
