@@ -5,6 +5,7 @@ mod cell;
 mod child;
 mod figures;
 mod file;
+mod pace;
 mod page;
 mod plot;
 mod records;
@@ -151,7 +152,7 @@ fn estimate(
         let each = match known.get(&key) {
             Some(&each) => each,
             None => match child::ask(app, cell, &study.folder, Task::Probe, Limits::of(options))? {
-                Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds.iter().sum()),
+                Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds),
                 // A cell that fails at once takes no time.
                 _ => 0.0,
             },

@@ -106,7 +106,7 @@ fn timeless(mut records: Vec<Value>) -> Vec<Value> {
         "times",
         "process_peak_bytes",
         "finished",
-        "load",
+        "paces",
     ];
     for record in &mut records {
         let record = record.as_object_mut().unwrap();
@@ -605,8 +605,10 @@ fn gradients_are_counted_and_timed() {
     {
         assert_eq!((&record["steps"], &record["schedule"]), (&json!(steps), &json!(schedule)));
         assert_eq!((&record["hvps"], &record["iterations"]), (&json!(steps), &json!(0)));
-        let times: Vec<f64> = serde_json::from_value(record["times"].clone()).unwrap();
-        assert!(times.len() == 7 && times.is_sorted(), "{times:?}");
+        let of = |key| serde_json::from_value::<Vec<f64>>(record[key].clone()).unwrap();
+        let (mut times, paces) = (of("times"), of("paces"));
+        times.sort_by(f64::total_cmp);
+        assert!(times.len() == 7 && paces.len() == 7 && paces.is_sorted(), "{paces:?}");
         // Ranks (7 - 1.96 sqrt 7)/2 = 0.9 from either end.
         let [low, median, high] =
             ["seconds_low", "seconds", "seconds_high"].map(|k| record[k].as_f64().unwrap());
@@ -902,7 +904,7 @@ fn shards_are_merged_and_compared() {
     };
     // Eight times a cell, which is enough to tell where nobody else has the machine.
     for record in &mut records {
-        record["load"] = json!(0.5);
+        record["paces"] = json!([1.0, 1.01, 1.02, 1.0, 1.01, 1.04, 1.0, 1.0]);
         record["times"] = json!(vec![record["seconds"].as_f64().unwrap(); 8]);
     }
     write("both", &records);
@@ -921,13 +923,14 @@ fn shards_are_merged_and_compared() {
         out.lines().skip(1).take(4).map(|l| l.rsplit("  ").next().unwrap().trim()).collect();
     assert_eq!((status, err.as_str()), (1, "error: 2 rows are worse than before\n"), "{out}");
     assert_eq!(verdicts, ["slower", "another result", "same", "same"], "{out}");
+    // A neighbour, beside three of the eight.
     for record in &mut records {
-        record["load"] = json!(1e3);
+        record["paces"] = json!([1.0, 1.2, 1.0, 1.1, 1.0, 1.3, 1.0, 1.0]);
     }
     write("whole", &records);
     let (_, out, _) = run(&["compare", &both, &whole_folder, "--slower", "1.000001"]);
     let busy =
-        out.lines().filter(|line| line.ends_with("same, but for times: taken on a busy machine"));
+        out.lines().filter(|line| line.ends_with("same, but for times: the machine was busy"));
     assert_eq!(busy.count(), 7, "{out}");
     let (status, out, _) = run(&["compare", &a, &whole_folder]);
     assert!(status == 0 && out.contains("4 cells compared, 4 cells of the first"), "{out}");

@@ -153,7 +153,8 @@ pub(super) enum Task {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     Counted(Box<Done>),
-    Seconds(Vec<f64>),
+    Timed(Vec<[f64; 2]>),
+    Seconds(f64),
     Failed(Trouble),
 }
 
@@ -218,6 +219,9 @@ pub(crate) struct Done {
     pub(crate) seconds_low: f64,
     pub(crate) seconds_high: f64,
     pub(crate) times: Vec<f64>,
+    /// Seconds of a fixed work beside each of them.
+    #[serde(default)]
+    pub(crate) paces: Vec<f64>,
     pub(crate) accuracy: Option<Accuracy>,
     #[serde(flatten)]
     pub(crate) warned: Warned,
@@ -243,8 +247,8 @@ impl Done {
     }
 
     /// Takes times, if there are any.
-    pub(super) fn timed(&mut self, mut times: Vec<f64>) {
-        if let Some([low, median, high]) = median_and_interval(&mut times) {
+    pub(super) fn timed(&mut self, times: Vec<f64>) {
+        if let Some([low, median, high]) = median_and_interval(&mut times.clone()) {
             (self.seconds_low, self.seconds_high) = (low, high);
             self.cost.time = Duration::from_secs_f64(median);
             self.times = times;

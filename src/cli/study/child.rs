@@ -63,7 +63,7 @@ pub(super) fn run(
     let mut done = match counted {
         Reply::Counted(done) => *done,
         Reply::Failed(trouble) => return Ok(Err(trouble)),
-        Reply::Seconds(_) => return Ok(Err(Trouble::new("failed", "another answer".to_owned()))),
+        _ => return Ok(Err(Trouble::new("failed", "another answer".to_owned()))),
     };
     if cell.repeats != Some(0) {
         let _turn = turns.write();
@@ -73,9 +73,12 @@ pub(super) fn run(
             cell.run.common.schedule = Asked::Given(taken);
         }
         match ask(app, &cell, folder, Task::Time, limits)? {
-            Reply::Seconds(times) => done.timed(times),
+            Reply::Timed(both) => {
+                done.paces = both.iter().map(|&[_, pace]| pace).collect();
+                done.timed(both.iter().map(|&[time, _]| time).collect());
+            }
             Reply::Failed(trouble) => return Ok(Err(trouble)),
-            Reply::Counted(_) => {
+            _ => {
                 return Ok(Err(Trouble::new("failed", "another answer".to_owned())));
             }
         }

@@ -27,9 +27,6 @@ pub(super) struct Origin {
     pub(super) instructions: String,
     pub(super) machine: String,
     cores: usize,
-    /// Processes that ran or waited to, on the mean of the last minute, where the system tells.
-    #[serde(default)]
-    load: Option<f64>,
     /// Cells that ran at the same time, which disturbs times that were taken while counting.
     jobs: usize,
     /// Seconds since 1970, by the clock of the system; durations are of the monotonic one.
@@ -49,17 +46,9 @@ impl Origin {
             instructions: simd().name().to_owned(),
             machine: format!("{model}, {os} {arch}"),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            load: fs::read_to_string("/proc/loadavg")
-                .ok()
-                .and_then(|text| text.split_whitespace().next()?.parse().ok()),
             jobs,
             finished: since.map_or(0, |since| since.as_secs()),
         }
-    }
-
-    /// Whether there was more to run beside the study than the machine has cores for: its times tell of the others.
-    pub(super) fn busy(&self) -> bool {
-        self.load.is_some_and(|load| load - self.jobs.max(1) as f64 + 1.0 > self.cores as f64)
     }
 }
 
@@ -355,11 +344,11 @@ pub(super) fn difference(ours: &str, theirs: &str) -> Option<String> {
         "seconds_low",
         "seconds_high",
         "times",
+        "paces",
         "process_peak_bytes",
         "version",
         "machine",
         "cores",
-        "load",
         "jobs",
         "finished",
         "error",

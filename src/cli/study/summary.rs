@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Map, Value};
 
 use super::cell::{Cell, Done, Measure};
+use super::pace::DISTURBED;
 use super::plot::Point;
 use super::records::Records;
 use crate::cli::failure::Failure;
@@ -17,8 +18,6 @@ pub(super) struct Group<'a> {
     settings: Map<String, Value>,
     pub(super) done: Vec<&'a Done>,
     failed: Vec<&'a str>,
-    /// Whether times of it were taken while others had the machine.
-    busy: bool,
 }
 
 /// All recorded cells, in the order of the grid.
@@ -39,9 +38,8 @@ pub(super) fn groups<'a>(
         let place = *places.entry(key).or_insert(groups.len());
         if place == groups.len() {
             let (done, failed) = (Vec::new(), Vec::new());
-            groups.push(Group { cell, settings, done, failed, busy: false });
+            groups.push(Group { cell, settings, done, failed });
         }
-        groups[place].busy |= recorded.origin.busy();
         match &recorded.outcome {
             Ok(done) => groups[place].done.push(done),
             Err(trouble) => groups[place].failed.push(&trouble.failure),
@@ -89,6 +87,12 @@ impl Group<'_> {
     /// Of all seeds together.
     fn times(&self) -> Vec<f64> {
         self.done.iter().flat_map(|done| &done.times).copied().collect()
+    }
+
+    /// Of all seeds together, those beside which a fixed work took no longer than so.
+    fn undisturbed(&self, pace: f64) -> Vec<f64> {
+        let all = self.done.iter().flat_map(|done| done.times.iter().zip(&done.paces));
+        all.filter(|&(_, &found)| found <= pace).map(|(&time, _)| time).collect()
     }
 
     /// Of all seeds together: median and interval of the median.
@@ -255,9 +259,19 @@ pub(super) fn compared(
     let (mut worse, mut ratios, all) = (0, Vec::new(), groups(cells, before)?);
     let keys = varying(&all.iter().collect::<Vec<_>>());
     let level = FALSE_ALARM / all.len().max(1) as f64;
-    for (a, b) in all.iter().zip(groups(cells, after)?) {
+    let others = groups(cells, after)?;
+    let paces = all.iter().chain(&others).flat_map(|group| &group.done).flat_map(|d| &d.paces);
+    let pace = DISTURBED * paces.copied().fold(f64::INFINITY, f64::min);
+    for (a, b) in all.iter().zip(&others) {
         let mut row = vec![format!("{} {}", a.cell.run.common.problem, a.label(&keys))];
-        let verdict = match (a.seconds(), b.seconds()) {
+        let times = [a, b].map(|group| group.undisturbed(pace));
+        let few = times.iter().any(|times| times.len() < TIMES);
+        let [before, now] = match few {
+            true => [a.times(), b.times()],
+            false => times,
+        };
+        let of = |times: &[f64]| median_and_interval(&mut times.to_vec());
+        let verdict = match (of(&before), of(&now)) {
             (Some([al, a_time, ah]), Some([bl, b_time, bh]))
                 if b.failed.len() <= a.failed.len() =>
             {
@@ -274,18 +288,17 @@ pub(super) fn compared(
                 };
                 let hashes =
                     |g: &Group| g.done.iter().map(|d| d.data_hash.clone()).collect::<Vec<_>>();
-                let [before, now] = [a.times(), b.times()];
-                let few = before.len().min(now.len()) < TIMES;
-                let busy = a.busy || b.busy;
-                let differ = !few && !busy && rank_test(&before, &now) < level;
+                let differ = !few && rank_test(&before, &now) < level;
                 let verdict = match () {
-                    () if hashes(a) != hashes(&b) => "other data",
-                    () if results(a) != results(&b) => "another result",
+                    () if hashes(a) != hashes(b) => "other data",
+                    () if results(a) != results(b) => "another result",
                     () if differ && b_time > slower * a_time => "slower",
                     () if y > x => "more bytes",
                     () if differ && b_time * slower < a_time => "faster",
-                    () if few => "same, but for times: too few",
-                    () if busy => "same, but for times: taken on a busy machine",
+                    () if few && before.len().min(now.len()) < TIMES => {
+                        "same, but for times: too few"
+                    }
+                    () if few => "same, but for times: the machine was busy",
                     () => "same",
                 };
                 let (y, text) = (b_time / a_time, format!("{}: {verdict}", row[0]));

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Task, Trouble};
+use super::pace::{DISTURBED, Pace};
 use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, Dtype};
 use crate::cli::failure::{Failure, say_json};
@@ -47,10 +48,10 @@ pub(super) fn serve(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
 fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Trouble> {
     let entry = &point::entry(app, &cell.run.common)?;
     if task == Task::Probe {
-        return Ok(Reply::Seconds(vec![probe::<T>(app, entry, cell)?]));
+        return Ok(Reply::Seconds(probe::<T>(app, entry, cell)?));
     }
     if task == Task::Time {
-        return Ready::<T>::new(app, entry, cell)?.times().map(Reply::Seconds);
+        return Ready::<T>::new(app, entry, cell)?.times().map(Reply::Timed);
     }
     let mut ready = Ready::<T>::new(app, entry, cell)?;
     let mut done = ready.begun()?;
@@ -102,19 +103,33 @@ impl<'a, T: Precise> Ready<'a, T> {
         self.estimator.estimate(oracle, inner, x, Draw::new(self.run.seed, 0), gradient)
     }
 
-    fn times(&mut self) -> Result<Vec<f64>, Trouble> {
+    /// Times, each with the slower pace of the machine before and after it. Disturbed ones are taken again, twice as many in all at
+    /// most, and those that were least disturbed are kept.
+    fn times(&mut self) -> Result<Vec<[f64; 2]>, Trouble> {
         let mut gradient = vec![T::zero(); self.opened.x.len()];
         self.estimate(&mut gradient)?;
-        let mut times = Vec::new();
-        for _ in 0..self.cell.repeats.unwrap_or_default() {
-            times.push(match self.cell.measure {
+        let (mut pace, mut times) = (Pace::new(), Vec::new());
+        let mut before = pace.seconds();
+        let (repeats, mut best) = (self.cell.repeats.unwrap_or_default(), before);
+        let undisturbed = |times: &[[f64; 2]], best: f64| {
+            times.iter().filter(|&&[_, pace]| pace <= DISTURBED * best).count()
+        };
+        while times.len() < repeats
+            || (times.len() < 2 * repeats && undisturbed(&times, best) < repeats)
+        {
+            let time = match self.cell.measure {
                 Measure::Gradient => self.estimate(&mut gradient)?.cost.time,
                 Measure::Run => {
                     self.go(|_, _| {})?.1.last().map_or_else(Duration::default, |r| r.elapsed)
                 }
-            });
+            };
+            let after = pace.seconds();
+            times.push([time.as_secs_f64(), before.max(after)]);
+            (before, best) = (after, best.min(after));
         }
-        Ok(times.iter().map(Duration::as_secs_f64).collect())
+        times.sort_by(|[_, a], [_, b]| a.total_cmp(b));
+        times.truncate(repeats);
+        Ok(times)
     }
 
     fn go(
@@ -210,6 +225,7 @@ impl<'a, T: Precise> Ready<'a, T> {
             seconds_low: 0.0,
             seconds_high: 0.0,
             times: Vec::new(),
+            paces: Vec::new(),
             accuracy: None,
             warned: Warned::default(),
             data_hash,
