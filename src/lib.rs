@@ -45,7 +45,7 @@ pub mod prelude {
         About, Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact,
         InnerLoop, Level, LinearSolver, List, Metric, Named, Oracle, Outer, Params, Point, Profile,
         Range, Rollout, Rows, Rule, RuleForm, Run, ScalarBilevel, Shape, Spelled, Step, Stop, Task,
-        Tensor, Visit, axpy, dot, final_state, finite_loss, norm, scale,
+        Tensor, Visit, axpy, dot, final_state, finite_loss, norm, scale, spelled,
     };
 }
 

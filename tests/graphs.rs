@@ -467,6 +467,13 @@ fn the_command_line_takes_files_wherever_it_takes_problems() {
     assert_eq!(status, 0, "{err}");
     let records = fs::read_to_string(folder.join("out/records.jsonl")).unwrap();
     assert_eq!(records.matches("sub/ridge.npz").count(), 2, "{records}");
+    // A study finds it beside itself, wherever it is started.
+    fs::write(folder.join("sub/study.toml"), "[[grid]]\nproblem = 'ridge.npz'\niterations = 2\n")
+        .unwrap();
+    let (status, _, err) = command(folder, "study sub/study.toml --out beside");
+    assert_eq!(status, 0, "{err}");
+    let (status, out, err) = command(&folder.join("sub"), "study report ../beside");
+    assert_eq!((status, out.matches("ridge.npz").count()), (0, 1), "{err}{out}");
     let (status, _, err) = command(folder, "gradient sub/ridge.npz:bat=2");
     assert_eq!((status, err.lines().count()), (2, 1), "{err}");
 }

@@ -29,21 +29,9 @@ pub(crate) trait Chain<T> {
         Ok(())
     }
     /// Replaces the adjoint of the state after step `t` by that of the state before it, which is given.
-    fn reverse(
-        &mut self,
-        t: usize,
-        state: &[T],
-        bar: &mut [T],
-        x_bar: &mut [T],
-    ) -> Result<(), Error>;
+    fn reverse(&mut self, t: usize, state: &[T], bars: [&mut [T]; 2]) -> Result<(), Error>;
     /// The same by the tape in `slot`, which is let go.
-    fn pull(
-        &mut self,
-        _t: usize,
-        _slot: usize,
-        _bar: &mut [T],
-        _x_bar: &mut [T],
-    ) -> Result<(), Error> {
+    fn pull(&mut self, _t: usize, _slot: usize, _bars: [&mut [T]; 2]) -> Result<(), Error> {
         Ok(())
     }
     /// Where vectors come from, and what is counted.
@@ -227,8 +215,8 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
                 }
                 loss = chain.turn(&mut bar, x_bar)?;
             }
-            Action::Reverse { step } => chain.reverse(step, state, &mut bar, x_bar)?,
-            Action::Pull { step, slot } => chain.pull(step, slot, &mut bar, x_bar)?,
+            Action::Reverse { step } => chain.reverse(step, state, [&mut bar, x_bar])?,
+            Action::Pull { step, slot } => chain.pull(step, slot, [&mut bar, x_bar])?,
         }
     }
     chain.pool().give_slots(ram);

@@ -248,8 +248,8 @@ pub(crate) fn predicted<T: Element>(
     for (&draw, known) in draws.iter().zip(known) {
         sum += square(known);
         for slot in 0..batch {
-            let at = Task { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
-            let Some(excess) = estimator.excess(oracle, inner, at)? else { return Ok(None) };
+            let at = Task { inner, x, draw: draw.for_task(oracle.task(draw, slot)), slot };
+            let Some(excess) = estimator.excess(oracle, at)? else { return Ok(None) };
             sum += excess / (batch * batch) as f64;
         }
     }

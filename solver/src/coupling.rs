@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::inner::InnerLoop;
-use crate::spelling::{Named, without_settings};
+use crate::spelling::{Named, spelled};
 
 /// Where inner loops start, and how they change while the outer variables move. Iterations `k` count from 0.
 ///
@@ -59,7 +59,7 @@ pub struct Cold;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Warm;
 
-without_settings! {
+spelled! {
     Cold: "cold", "from the start of the problem", "";
     Warm: "warm", "from the last end of the same task", "";
 }

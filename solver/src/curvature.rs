@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::params::{norm, scale};
+use crate::tridiagonal::eigenvalue;
 
 const STEPS: usize = 16;
 
@@ -79,34 +80,18 @@ fn bound<T: Element>(oracle: &mut Oracle<T>, x: &[T], draw: Draw) -> Result<f64,
         std::mem::swap(&mut q, &mut next);
     }
     let largest = largest_eigenvalue(&alpha[..k], &beta[1..k.max(1)]);
-    for vector in [w, q, before, next] {
-        oracle.give(vector);
-    }
+    oracle.give_all([w, q, before, next]);
     Ok(largest + beta[k])
 }
 
-/// Of a symmetric tridiagonal matrix, by bisection: above it all pivots of `lambda - T` are positive.
+/// Of a symmetric tridiagonal matrix, within the discs of Gershgorin.
 fn largest_eigenvalue(alpha: &[f64], beta: &[f64]) -> f64 {
     let beside = |i: usize| beta.get(i).map_or(0.0, |b| b.abs());
     let reach = |i: usize| beside(i) + if i > 0 { beside(i - 1) } else { 0.0 };
     let discs = alpha.iter().enumerate().map(|(i, a)| (a - reach(i), a + reach(i)));
-    let (mut low, mut high) =
+    let (low, high) =
         discs.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), (a, b)| (l.min(a), h.max(b)));
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        let mut pivot = 1.0;
-        let above = alpha.iter().enumerate().all(|(i, a)| {
-            let from = if i > 0 { beside(i - 1).powi(2) / pivot } else { 0.0 };
-            pivot = middle - a - from;
-            pivot > 0.0
-        });
-        if above {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    high
+    eigenvalue((alpha, beta), alpha.len(), [low, high], 60)
 }
 
 #[cfg(test)]

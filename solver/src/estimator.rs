@@ -95,13 +95,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error>;
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error>;
 
     /// Whether it makes random choices of its own, beside those of tasks and mini-batches.
     fn chance(&self) -> bool {
@@ -113,12 +107,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
-    fn excess(
-        &self,
-        _oracle: &mut Oracle<T>,
-        _inner: &InnerLoop,
-        _at: Task<T>,
-    ) -> Result<Option<f64>, Error> {
+    fn excess(&self, _oracle: &mut Oracle<T>, _at: Task<T>) -> Result<Option<f64>, Error> {
         Ok(None)
     }
 
@@ -148,7 +137,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         let mut gradient = vec![T::zero(); x.len()];
         let task = oracle.rehearsed(draw, |oracle, draw| {
             let inner = &inner.settled(oracle, x, draw)?;
-            self.task(oracle, inner, Task { x, draw, slot: 0 }, &mut gradient)
+            self.task(oracle, Task { inner, x, draw, slot: 0 }, &mut gradient)
         })?;
         Ok(oracle.bytes_over_tasks(task, x.len()))
     }
@@ -252,15 +241,15 @@ fn mean<T: Element, E: Estimator<T> + ?Sized>(
 ) -> Result<T, Error> {
     let share = T::from_f64((oracle.batch() as f64).recip());
     oracle.over_tasks(draw, !estimator.remembers(), gradient, |oracle, slot, draw, first, sum| {
-        let at = Task { x, draw, slot };
+        let at = Task { inner, x, draw, slot };
         if first {
-            let loss = estimator.task(oracle, inner, at, sum)?;
+            let loss = estimator.task(oracle, at, sum)?;
             expect_end(estimator, oracle, draw)?;
             scale(sum, share);
             return Ok(share * loss);
         }
         let mut part = oracle.take(x.len())?;
-        let loss = estimator.task(oracle, inner, at, &mut part)?;
+        let loss = estimator.task(oracle, at, &mut part)?;
         expect_end(estimator, oracle, draw)?;
         axpy(sum, share, &part);
         oracle.give(part);

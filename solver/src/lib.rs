@@ -62,6 +62,7 @@ mod spelling;
 mod spill;
 pub mod stats;
 pub mod text;
+mod tridiagonal;
 mod variance;
 mod weigh;
 

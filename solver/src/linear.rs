@@ -25,8 +25,6 @@ mod conjugate_gradients;
 mod dense;
 mod fixed_point;
 mod generalised_residuals;
-#[cfg(test)]
-mod hard;
 mod minimum_residuals;
 mod nystrom;
 mod system;

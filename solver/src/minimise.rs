@@ -105,9 +105,7 @@ pub(crate) fn minimise<T: Element>(
         g.copy_from_slice(&g_next);
         length = norm(&g);
     }
-    for vector in [g, d, next, g_next] {
-        oracle.give(vector);
-    }
+    oracle.give_all([g, d, next, g_next]);
     oracle.give_slots(pairs);
     Ok(length)
 }

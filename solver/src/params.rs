@@ -178,11 +178,6 @@ pub fn scale<T: Element>(y: &mut [T], a: T) {
     }
 }
 
-/// `|a|^2` in double precision, of entries whose squares overflow or vanish in their own too.
-pub(crate) fn square<T: Element>(a: &[T]) -> f64 {
-    norm(a).as_f64().powi(2)
-}
-
 /// Euclidean norm, of entries whose squares overflow or vanish too.
 ///
 /// ```

@@ -59,13 +59,19 @@ pub trait Bilevel<T: Element>: Send + Sync {
     fn start(&self) -> Params<T>;
 
     /// `w_0`, which may depend on `x`.
-    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], draw: Draw) -> List<A>;
+    fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], draw: Draw) -> List<A>
+    where
+        Self: Sized;
 
     /// The inner loss `g(x, w)`, or the part of it that `rows` asks for, a scalar.
-    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A;
+    fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A
+    where
+        Self: Sized;
 
     /// The outer loss `f(x, w)`, or the part of it that `rows` asks for, a scalar.
-    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A;
+    fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A
+    where
+        Self: Sized;
 
     /// Number of tasks; `F` is the mean of the outer loss over them. A loss finds its task in
     /// [`Draw::task`](crate::Draw).

@@ -24,9 +24,11 @@ pub struct Report {
     /// Iterations of the linear solver, or random factors of a series.
     pub iterations: usize,
     /// `|dg/dw|` at `w_r`; of a fixed point the length of the next step over that of the loop, `|w_{r+1} - w_r| / lr`.
+    #[cfg_attr(feature = "serde", serde(rename = "inner_gradient_norm", alias = "inner_norm"))]
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub inner_norm: f64,
     /// The same relative to that before the first inner step; 1 without inner steps.
+    #[cfg_attr(feature = "serde", serde(rename = "inner_gradient_ratio", alias = "inner_ratio"))]
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub inner_ratio: f64,
     /// `|b - A v| / mu`, a bound of `|v - A^-1 b|`, where the strong convexity `mu` of the inner loss was given; of a fixed

@@ -19,12 +19,26 @@ use crate::rule::{RuleForm, Step};
 /// What one task's gradient is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'v, T> {
+    /// The inner loop.
+    pub inner: &'v InnerLoop,
     /// The outer point.
     pub x: &'v [T],
     /// The outer iteration and the task.
     pub draw: Draw,
     /// The task's place in the meta-batch.
     pub slot: usize,
+}
+
+impl<'v, T> Task<'v, T> {
+    /// The inner variables `w`, beside the task's point and draw.
+    pub fn point(self, w: &'v [T]) -> Point<'v, T> {
+        Point { w, x: self.x, draw: self.draw }
+    }
+
+    /// Step `index` of the loop.
+    pub fn step(self, index: usize) -> Step {
+        Step::new(index, self.inner.lr())
+    }
 }
 
 /// What sees the adjoint of a state and the gradient so far, and may change them. [`Rollout::reached`] tells after how many
@@ -65,9 +79,9 @@ pub type Look<'l, T> = &'l mut dyn FnMut(&mut Rollout<T>, &mut [T], &mut [T]) ->
 /// }
 ///
 /// let (mut oracle, inner) = (Oracle::scalar(Line), InnerLoop::new(2, 0.5)?);
-/// let task = Task { x: &[0.5], draw: Draw::new(0, 0), slot: 0 };
+/// let task = Task { inner: &inner, x: &[0.5], draw: Draw::new(0, 0), slot: 0 };
 /// let mut gradient = [0.0];
-/// let (mut run, mut state) = Rollout::start(&mut oracle, &inner, task)?;
+/// let (mut run, mut state) = Rollout::start(&mut oracle, task)?;
 /// let (mut states, mut bar) = (Vec::new(), Vec::new());
 /// for t in 0..2 {
 ///     states.push(state.clone());
@@ -84,7 +98,7 @@ pub type Look<'l, T> = &'l mut dyn FnMut(&mut Rollout<T>, &mut [T], &mut [T]) ->
 /// assert_eq!((loss, bar, gradient), (1.0 / 64.0, vec![-0.25, -0.125], [0.1875]));
 ///
 /// // The same under a schedule, in one call.
-/// let (mut run, mut state) = Rollout::start(&mut oracle, &inner, task)?;
+/// let (mut run, mut state) = Rollout::start(&mut oracle, task)?;
 /// let (same, bar) = run.reverse_under("constant".parse()?, &mut state, &mut gradient, None)?;
 /// run.pull_start(&bar, &mut gradient)?;
 /// run.close([bar, state]);
@@ -93,9 +107,7 @@ pub type Look<'l, T> = &'l mut dyn FnMut(&mut Rollout<T>, &mut [T], &mut [T]) ->
 /// ```
 pub struct Rollout<'o, 'p, 'v, T> {
     pub(crate) oracle: &'o mut Oracle<'p, T>,
-    inner: &'v InnerLoop,
-    x: &'v [T],
-    draw: Draw,
+    at: Task<'v, T>,
     /// A gradient, later a product with the Hessian.
     product: Vec<T>,
     /// The adjoint of a gradient.
@@ -118,7 +130,7 @@ pub struct Rollout<'o, 'p, 'v, T> {
 
 impl<T> fmt::Debug for Rollout<'_, '_, '_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rollout").field("inner", self.inner).finish_non_exhaustive()
+        f.debug_struct("Rollout").field("inner", self.at.inner).finish_non_exhaustive()
     }
 }
 
@@ -127,22 +139,18 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     ///
     /// # Errors
     /// [`Error::Function`] if the problem fails, [`Error::Invalid`] if a length does not match.
-    pub fn start(
-        oracle: &'o mut Oracle<'p, T>,
-        inner: &'v InnerLoop,
-        Task { x, draw, .. }: Task<'v, T>,
-    ) -> Result<(Self, Vec<T>), Error> {
+    pub fn start(oracle: &'o mut Oracle<'p, T>, at: Task<'v, T>) -> Result<(Self, Vec<T>), Error> {
         let p = oracle.inner_dim();
         let mut state = oracle.take(oracle.state_dim())?;
         let product = oracle.take(p)?;
-        oracle.init(x, draw, &mut state[..p])?;
+        oracle.init(at.x, at.draw, &mut state[..p])?;
         state[p..].fill(T::zero());
         let (mut u, mut ahead) = (Vec::new(), Vec::new());
-        let step = Step::new(0, inner.lr());
+        let step = at.step(0);
         if oracle.multiple(step).is_none() {
             u = oracle.take(p)?;
             ahead = oracle.take(p)?;
-            if !oracle.query(x, &state, step, &mut ahead)? {
+            if !oracle.query(at.x, &state, step, &mut ahead)? {
                 oracle.give(std::mem::take(&mut ahead));
             }
         }
@@ -150,9 +158,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         let (ended, abridged, skip, reversed) = (false, false, 0, 0);
         let run = Self {
             oracle,
-            inner,
-            x,
-            draw,
+            at,
             product,
             u,
             ahead,
@@ -192,7 +198,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn skip_to(&mut self, depth: usize, state: &mut [T]) -> Result<(), Error> {
-        let skip = self.inner.steps().saturating_sub(depth);
+        let skip = self.at.inner.steps().saturating_sub(depth);
         self.oracle.each(0..skip).try_for_each(|t| self.step(t, state))?;
         self.skip = skip;
         Ok(())
@@ -207,7 +213,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         state: &mut [T],
         mut see: impl FnMut(&[T], &[T]),
     ) -> Result<(), Error> {
-        for t in self.oracle.each(0..self.inner.steps()) {
+        for t in self.oracle.each(0..self.at.inner.steps()) {
             self.gradient(t, state, None)?;
             self.update(t, state)?;
             see(&self.product, &self.u);
@@ -218,10 +224,6 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok(())
     }
 
-    fn step_at(&self, index: usize) -> Step {
-        Step::new(index, self.inner.lr())
-    }
-
     /// What the rule multiplies the gradient by, if that is all it does at the first step. Should it do more at a later
     /// one, against its contract, the result is NaN.
     fn multiple(&self, step: Step) -> Option<f64> {
@@ -230,14 +232,14 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
 
     /// Writes the gradient at the state before step `t` into `product`, and keeps its recording in `slot`, if given.
     fn gradient(&mut self, t: usize, state: &[T], slot: Option<usize>) -> Result<(), Error> {
-        let step = self.step_at(t);
-        let Self { oracle, x, draw, product, ahead, .. } = self;
+        let step = self.at.step(t);
+        let Self { oracle, at, product, ahead, .. } = self;
         let mut w = &state[..product.len()];
         if !ahead.is_empty() {
-            oracle.query(x, state, step, ahead)?;
+            oracle.query(at.x, state, step, ahead)?;
             w = ahead;
         }
-        let point = Point { w, x, draw: *draw };
+        let point = at.point(w);
         match slot {
             None => oracle.inner_gradient(point, t, product).map(|_| ())?,
             Some(slot) => oracle.keep_gradient(point, t, slot, product).map(|_| ())?,
@@ -247,14 +249,14 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
 
     /// The update of step `t` by the gradient in `product`.
     fn update(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
-        let (step, p) = (self.step_at(t), self.product.len());
-        let watched = self.inner.tolerance();
+        let (step, p) = (self.at.step(t), self.product.len());
+        let watched = self.at.inner.tolerance();
         let change = if let Some(c) = self.multiple(step) {
             axpy(state, T::from_f64(c), &self.product);
             watched.map(|_| c.abs() * norm(&self.product).as_f64())
         } else {
             self.u.copy_from_slice(&state[..p]);
-            self.oracle.advance(self.x, state, &self.product, step)?;
+            self.oracle.advance(self.at.x, state, &self.product, step)?;
             axpy(&mut self.u, -T::one(), &state[..p]);
             watched.map(|_| norm(&self.u).as_f64())
         };
@@ -269,16 +271,15 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         &mut self,
         step: Step,
         state: &[T],
-        bar: &mut [T],
-        x_bar: &mut [T],
+        [bar, x_bar]: [&mut [T]; 2],
     ) -> Result<(), Error> {
         let c = self.multiple(step).map_or(T::one(), T::from_f64);
-        let Self { oracle, x, product, ahead, mixed, .. } = self;
+        let Self { oracle, at, product, ahead, mixed, .. } = self;
         axpy(x_bar, c, mixed);
         if ahead.is_empty() {
             axpy(&mut bar[..product.len()], c, product);
         } else {
-            oracle.pull_query(x, state, step, product, bar)?;
+            oracle.pull_query(at.x, state, step, product, bar)?;
         }
         if oracle.form() != RuleForm::Affine {
             oracle.keep_within(bar);
@@ -288,7 +289,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
 
     fn hold_mixed(&mut self) -> Result<(), Error> {
         if self.mixed.is_empty() {
-            self.mixed = self.oracle.take(self.x.len())?;
+            self.mixed = self.oracle.take(self.at.x.len())?;
         }
         Ok(())
     }
@@ -298,7 +299,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// # Errors
     /// [`Error::Invalid`] for a rule that does more.
     pub fn multiple_of(&self, t: usize) -> Result<f64, Error> {
-        self.multiple(self.step_at(t)).ok_or_else(|| {
+        self.multiple(self.at.step(t)).ok_or_else(|| {
             let expected = "one that adds a multiple of the gradient, such as gradient descent";
             Error::invalid("the inner rule", self.oracle.rule(), expected)
         })
@@ -316,7 +317,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         x_bar: Option<(f64, &mut [T])>,
     ) -> Result<(f64, &mut [T]), Error> {
         let c = self.multiple_of(t)?;
-        let point = Point { w, x: self.x, draw: self.draw };
+        let point = self.at.point(w);
         if let Some((weight, x_bar)) = x_bar {
             self.hold_mixed()?;
             self.oracle.inner_products(point, t, v, &mut self.product, &mut self.mixed)?;
@@ -336,12 +337,12 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         let p = self.product.len();
         let (w, rest) = state.split_at_mut(p);
         rest.fill(T::zero());
-        self.oracle.keep_end(self.draw, w);
-        let point = Point { w, x: self.x, draw: self.draw };
+        self.oracle.keep_end(self.at.draw, w);
+        let point = self.at.point(w);
         let loss = self.oracle.outer_gradient(point, &mut self.product, x_bar)?;
         w.copy_from_slice(&self.product);
         self.turned = largest(w);
-        finite_loss(loss, self.inner)
+        finite_loss(loss, self.at.inner)
     }
 
     /// Replaces the adjoint of the state after step `t` by that of the `state` before it, and adds the step's share to `x_bar`.
@@ -356,7 +357,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         bar: &mut [T],
         x_bar: &mut [T],
     ) -> Result<(), Error> {
-        let step = self.step_at(t);
+        let step = self.at.step(t);
         self.hold_mixed()?;
         // What a rule multiplies its gradient by says it all.
         let form = if self.u.is_empty() { None } else { Some(self.oracle.form()) };
@@ -366,13 +367,13 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
             Some(RuleForm::Affine | RuleForm::AffineInState) => {
                 self.product.fill(T::nan());
                 if !self.ahead.is_empty() {
-                    self.oracle.query(self.x, state, step, &mut self.ahead)?;
+                    self.oracle.query(self.at.x, state, step, &mut self.ahead)?;
                 }
             }
         }
-        let Self { oracle, x, draw, product, ahead, u, mixed, .. } = self;
+        let Self { oracle, at, product, ahead, u, mixed, .. } = self;
         let w = if ahead.is_empty() { &state[..product.len()] } else { ahead };
-        let point = Point { w, x, draw: *draw };
+        let (x, point) = (at.x, at.point(w));
         match form {
             None => oracle.inner_products(point, t, &bar[..product.len()], product, mixed)?,
             Some(RuleForm::AffineInState) => {
@@ -380,15 +381,15 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
                 let mut gradient = oracle.take(product.len())?;
                 oracle.inner_sweep(point, t, u, &mut gradient, product, mixed)?;
                 finite_gradient(&gradient, step)?;
-                oracle.pull(x, (state, &gradient), step, bar, u, x_bar)?;
+                oracle.pull(x, (state, &gradient), step, [bar, u, x_bar])?;
                 oracle.give(gradient);
             }
             Some(RuleForm::Affine | RuleForm::Nonlinear) => {
-                oracle.pull(x, (state, product), step, bar, u, x_bar)?;
+                oracle.pull(x, (state, product), step, [bar, u, x_bar])?;
                 oracle.inner_products(point, t, u, product, mixed)?;
             }
         }
-        self.spread(step, state, bar, x_bar)
+        self.spread(step, state, [bar, x_bar])
     }
 
     /// Adds the pull-back of the start, given the adjoint of the first state.
@@ -398,7 +399,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     pub fn pull_start(&mut self, bar: &[T], x_bar: &mut [T]) -> Result<(), Error> {
         let bar = &bar[..self.product.len()];
         self.oracle.note_growth(self.turned, bar);
-        self.oracle.pull_init(self.x, self.draw, bar, x_bar)
+        self.oracle.pull_init(self.at.x, self.at.draw, bar, x_bar)
     }
 
     /// Gives all vectors back, those in `others` too.

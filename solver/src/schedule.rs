@@ -21,7 +21,7 @@ pub use disk::Prices;
 pub use machine::Actions;
 
 pub(crate) use binomial::COVERED;
-use machine::Rule;
+use machine::Strategy;
 
 /// What is stored of each inner step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,21 +110,21 @@ impl Schedule {
     /// If a setting is 0 that must not be.
     pub fn actions(&self, steps: usize) -> Result<Actions, Error> {
         self.checked()?;
-        let rule = match *self {
-            Self::StoreAll { keep: Keep::Tapes } => Rule::Record,
-            Self::StoreAll { keep: Keep::States } => Rule::Uniform(1),
-            Self::Uniform { k } => Rule::Uniform(k),
-            Self::Constant => Rule::Binomial(1),
-            Self::Binomial { c } => Rule::Binomial(c),
-            Self::Online { c } => Rule::Online(c),
+        let strategy = match *self {
+            Self::StoreAll { keep: Keep::Tapes } => Strategy::Record,
+            Self::StoreAll { keep: Keep::States } => Strategy::Uniform(1),
+            Self::Uniform { k } => Strategy::Uniform(k),
+            Self::Constant => Strategy::Binomial(1),
+            Self::Binomial { c } => Strategy::Binomial(c),
+            Self::Online { c } => Strategy::Online(c),
             Self::Mixed { c, tape } => {
-                Rule::Mixed { c, tape, table: mixed::Table::new(steps, c, tape) }
+                Strategy::Mixed { c, tape, table: mixed::Table::new(steps, c, tape) }
             }
             Self::Disk { ram, disk, prices } => {
-                Rule::Disk(disk::Table::new(steps, ram, disk, prices))
+                Strategy::Disk(disk::Table::new(steps, ram, disk, prices))
             }
         };
-        Ok(Actions::new(rule, steps))
+        Ok(Actions::new(strategy, steps))
     }
 
     /// What that adds up to. Cost: that of going through all actions.

@@ -49,7 +49,7 @@ pub fn solve<T: Element>(
     draw: Draw,
     w: &mut Vec<T>,
 ) -> Result<T, Error> {
-    let state = final_state(oracle, inner, Task { x, draw, slot: 0 })?;
+    let state = final_state(oracle, Task { inner, x, draw, slot: 0 })?;
     w.clear();
     w.extend_from_slice(&state[..oracle.inner_dim()]);
     oracle.give(state);
@@ -62,12 +62,8 @@ pub fn solve<T: Element>(
 ///
 /// # Errors
 /// [`Error::NonFinite`] if a gradient is not finite, [`Error::Function`] if the problem fails.
-pub fn final_state<T: Element>(
-    oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
-    at: Task<T>,
-) -> Result<Vec<T>, Error> {
-    let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+pub fn final_state<T: Element>(oracle: &mut Oracle<T>, at: Task<T>) -> Result<Vec<T>, Error> {
+    let (mut run, mut state) = Rollout::start(oracle, at)?;
     run.forward(&mut state, |_, _| ())?;
     run.close([]);
     oracle.keep_end(at.draw, &state[..oracle.inner_dim()]);

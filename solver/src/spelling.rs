@@ -93,18 +93,63 @@ pub trait Spelled: Clone {
     }
 }
 
-/// Choices without settings.
-macro_rules! without_settings {
-    ($($choice:ident: $name:literal, $summary:literal, $cost:literal;)*) => {$(
-        impl $crate::spelling::Spelled for $choice {
-            fn about(&self) -> $crate::spelling::About {
-                $crate::spelling::About { name: $name, summary: $summary, cost: $cost }
+/// [`Spelled`] for structures whose settings are fields of their own: each a line with its field, its name, its range and its
+/// help. One that is `unless` a value is shown only where it differs from that; a field alone spells itself, as
+/// [`Stop`](crate::Stop) does.
+///
+/// ```
+/// use hypertape_solver::{Range, Spelled, spelled};
+///
+/// #[derive(Clone, Debug, PartialEq)]
+/// struct Cooling { rate: f64, every: usize, floor: f64 }
+///
+/// spelled! {
+///     Cooling: "cooling", "a temperature that falls", "" {
+///         rate: "rate", Range::PROBABILITY, "from one temperature to the next";
+///         every: "every", Range::ONE_OR_MORE, "steps at one temperature";
+///         floor: "floor" unless 0.0, Range::NOT_NEGATIVE, "the lowest temperature";
+///     }
+/// }
+/// let cooling = Cooling { rate: 0.9, every: 10, floor: 0.0 };
+/// assert_eq!(cooling.text(), "cooling:rate=0.9,every=10");
+/// assert_eq!(cooling.read(Some("floor=2"))?.text(), "cooling:rate=0.9,every=10,floor=2");
+/// # Ok::<(), hypertape_solver::Error>(())
+/// ```
+#[macro_export]
+macro_rules! spelled {
+    (@setting $made:ident, $visit:ident, $field:ident) => {
+        $made.$field = $made.$field.spell($visit)
+    };
+    (@setting $made:ident, $visit:ident, $field:ident, $name:literal, $range:expr, $help:expr) => {
+        $made.$field = $visit.get($name, $made.$field, $range, $help)
+    };
+    (@setting $made:ident, $visit:ident, $field:ident, $name:literal unless $value:literal,
+     $range:expr, $help:expr) => {
+        $made.$field =
+            $visit.get_if($made.$field != $value, $name, $made.$field, $range, $help)
+    };
+    ($($choice:ident: $name:literal, $summary:literal, $cost:literal $({$(
+        $field:ident $(: $setting:literal $(unless $value:literal)?, $range:expr, $help:expr)?;
+    )*})?);* $(;)?) => {$(
+        impl $crate::Spelled for $choice {
+            fn about(&self) -> $crate::About {
+                $crate::About { name: $name, summary: $summary, cost: $cost }
             }
+            $(
+                fn spell(&self, visit: &mut $crate::Visit) -> Result<Self, $crate::Error> {
+                    let mut made = Clone::clone(self);
+                    $($crate::spelled!(
+                        @setting made, visit, $field
+                        $(, $setting $(unless $value)?, $range, $help)?
+                    );)*
+                    Ok(made)
+                }
+            )?
         }
     )*};
 }
 
-pub(crate) use without_settings;
+pub(crate) use spelled;
 
 /// What has a name: every choice that is [`Spelled`], and what says it itself.
 pub trait Named {

@@ -1,5 +1,7 @@
 //! Statistics of measured numbers: moments with their errors, order statistics with their intervals, means of vectors.
 
+use hypertape_autodiff::Element;
+
 /// A mean, and its standard error.
 pub type Mean = [f64; 2];
 
@@ -98,9 +100,9 @@ fn upper_tail(z: f64) -> f64 {
     series * (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// `|a|^2`
-pub(crate) fn square(a: &[f64]) -> f64 {
-    a.iter().map(|a| a * a).sum()
+/// `|a|^2` in double precision, of entries whose squares would overflow or vanish in their own, too.
+pub(crate) fn square<T: Element>(a: &[T]) -> f64 {
+    a.iter().map(|a| a.as_f64().powi(2)).sum()
 }
 
 /// `a - b`

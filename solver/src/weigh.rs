@@ -62,7 +62,8 @@ impl<T> Weighed<T> {
 /// Unbiased estimators that fit into `memory` bytes, the best first, where noise comes before the exact gradient only for a fifth
 /// less of `J`: exact, first-order and [`Jump`] made unbiased by a coin
 /// ([`Ufom`]), [`Roulette`], [`Thinned`], [`ForwardGradient`]. What cannot run at `x`, as a thinned sweep that is not stable there or
-/// a jump under Adam, is left out. `profile` is one with times.
+/// a jump under Adam, is left out; what has no finite `E|G|^2` there, as where the loop diverges, is told apart, as the second list.
+/// `profile` is one with times.
 ///
 /// Cost: about 25 exact gradients a draw. With one draw moments are exact where neither tasks nor mini-batches are sampled, but
 /// for the last two, whose chance is sampled.
@@ -76,7 +77,7 @@ pub fn weigh<T: Element>(
     profile: &Profile,
     memory: u64,
     draws: &[Draw],
-) -> Result<Vec<Weighed<T>>, Error> {
+) -> Result<(Vec<Weighed<T>>, Vec<Weighed<T>>), Error> {
     if draws.is_empty() {
         return Err(Error::invalid("draws of the pilot", 0, "1 or more"));
     }
@@ -100,7 +101,7 @@ pub fn weigh<T: Element>(
     found.sort_by(|a, b| a.product().total_cmp(&b.product()).then(a.bytes.cmp(&b.bytes)));
     let gains = |other: &Weighed<T>| other.product() < GAIN * exact.product();
     found.insert(found.partition_point(gains), exact);
-    Ok(found)
+    Ok(found.into_iter().partition(|weighed| weighed.second_moment.is_finite()))
 }
 
 /// What all options are weighed with.

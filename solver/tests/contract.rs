@@ -1,9 +1,7 @@
 //! Estimators that break a promise, each in its own way, are told of it with the numbers.
 
 use hypertape_solver::contract::{Broken, Class, Contract, Truth, hold};
-use hypertape_solver::{
-    Check, Error, Estimator, InnerLoop, Named, Oracle, Params, Rollout, Task, Truncated,
-};
+use hypertape_solver::{Check, Error, Estimator, Named, Oracle, Params, Rollout, Task, Truncated};
 
 /// What is wrong with an exact estimator.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +59,6 @@ impl Estimator<f64> for Flawed {
     fn task(
         &self,
         oracle: &mut Oracle<f64>,
-        inner: &InnerLoop,
         at: Task<f64>,
         gradient: &mut [f64],
     ) -> Result<f64, Error> {
@@ -77,10 +74,10 @@ impl Estimator<f64> for Flawed {
             Flaw::Refuses => return Err(Error::ImplicitVanishes),
             _ => {}
         }
-        let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+        let (mut run, mut state) = Rollout::start(oracle, at)?;
         let (loss, bar) = run.reverse_under("store-all".parse()?, &mut state, gradient, None)?;
         run.pull_start(&bar, gradient)?;
-        if self.flaw == Flaw::Products && inner.steps() > 6 {
+        if self.flaw == Flaw::Products && at.inner.steps() > 6 {
             run.products(0, (&state, &bar), None)?;
         }
         run.close([bar, state]);

@@ -31,8 +31,8 @@ impl Bilevel<f64> for Two {
 /// `df/dx u` along both axes through the loop, by push-forwards, and the final state.
 fn pushed(oracle: &mut Oracle<f64>, inner: &InnerLoop) -> ([f64; 2], Vec<f64>) {
     let (p, n) = (oracle.inner_dim(), oracle.state_dim());
-    let task = Task { x: &X, draw: Draw::new(0, 0), slot: 0 };
-    let (mut run, mut state) = Rollout::start(oracle, inner, task).unwrap();
+    let task = Task { inner, x: &X, draw: Draw::new(0, 0), slot: 0 };
+    let (mut run, mut state) = Rollout::start(oracle, task).unwrap();
     let (dx, mut tangents) = ([1.0, 0.0, 0.0, 1.0], vec![f64::NAN; 2 * n]);
     run.push_start(&dx, &mut tangents).unwrap();
     for t in 0..STEPS {
@@ -50,8 +50,8 @@ fn agrees(rule: impl Rule<f64>) {
     let name = Named::name(&rule);
     oracle.set_rule(rule);
     let (forward, w) = pushed(&mut oracle, &inner);
-    let task = Task { x: &X, draw: Draw::new(0, 0), slot: 0 };
-    let (mut run, mut state) = Rollout::start(&mut oracle, &inner, task).unwrap();
+    let task = Task { inner: &inner, x: &X, draw: Draw::new(0, 0), slot: 0 };
+    let (mut run, mut state) = Rollout::start(&mut oracle, task).unwrap();
     let mut reverse = [0.0; 2];
     let (_, bar) =
         run.reverse_under("store-all".parse().unwrap(), &mut state, &mut reverse, None).unwrap();
@@ -89,8 +89,8 @@ fn push_forwards_of_every_rule_are_its_pull_backs_transposed() {
 #[test]
 fn lengths_are_checked() {
     let (mut oracle, inner) = (Oracle::new(Two).unwrap(), InnerLoop::new(1, 0.05).unwrap());
-    let task = Task { x: &X, draw: Draw::new(0, 0), slot: 0 };
-    let (mut run, _) = Rollout::start(&mut oracle, &inner, task).unwrap();
+    let task = Task { inner: &inner, x: &X, draw: Draw::new(0, 0), slot: 0 };
+    let (mut run, _) = Rollout::start(&mut oracle, task).unwrap();
     let error = run.push_start(&[1.0, 0.0], &mut [0.0; 3]).unwrap_err().to_string();
     assert_eq!(error, "the tangents of a state: found 3 values, expected 4");
 }

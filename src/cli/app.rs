@@ -14,18 +14,13 @@ use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled,
 /// use hypertape::linear::{LinearSolver, Stop, System};
 /// use hypertape::problems::catalogue;
 /// use hypertape::{About, Element, Error, InnerLoop, Outer, Params, Range, Spelled, Visit};
-/// use hypertape::{axpy, dot, norm};
+/// use hypertape::{axpy, dot, norm, spelled};
 ///
 /// /// Steps along the residual, each as long as makes the next one smallest.
 /// #[derive(Clone, Debug)]
 /// struct Steepest { stop: Stop }
-/// impl Spelled for Steepest {
-///     fn about(&self) -> About {
-///         About { name: "steepest", summary: "implicit, steepest descent", cost: "iterations HVPs" }
-///     }
-///     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-///         Ok(Self { stop: self.stop.spell(visit) })
-///     }
+/// spelled! {
+///     Steepest: "steepest", "implicit, steepest descent", "iterations HVPs" { stop; }
 /// }
 /// impl<T: Element> LinearSolver<T> for Steepest {
 ///     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
@@ -63,9 +58,7 @@ use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled,
 /// /// Warm, with one inner step more in every iteration.
 /// #[derive(Clone, Debug)]
 /// struct Growing;
-/// impl Spelled for Growing {
-///     fn about(&self) -> About { About { name: "growing", summary: "warm, one step more each", cost: "" } }
-/// }
+/// spelled! { Growing: "growing", "warm, one step more each", "" }
 /// impl Coupling for Growing {
 ///     fn inner(&self, inner: &InnerLoop, k: usize) -> InnerLoop { inner.with_steps(inner.steps() + k) }
 /// }
@@ -107,55 +100,6 @@ impl<'c> App<'c> {
         self
     }
 
-    /// With another estimator.
-    #[must_use]
-    pub fn estimator<E>(mut self, prototype: E) -> Self
-    where
-        E: Estimator<f64> + Estimator<f32> + Spelled + Send + 'static,
-    {
-        self.double.estimators.add(Spelling::estimator(prototype.clone()));
-        self.single.estimators.add(Spelling::estimator(prototype));
-        self
-    }
-
-    /// With another algorithm of one loop.
-    #[must_use]
-    pub fn algorithm<A>(mut self, prototype: A) -> Self
-    where
-        A: SingleLoop<f64> + SingleLoop<f32> + Spelled + 'static,
-    {
-        self.double.algorithms.add(Spelling::algorithm(prototype.clone()));
-        self.single.algorithms.add(Spelling::algorithm(prototype));
-        self
-    }
-
-    /// With another inner rule.
-    #[must_use]
-    pub fn rule<R: Rule<f64> + Rule<f32> + Spelled + 'static>(mut self, prototype: R) -> Self {
-        self.double.rules.add(Spelling::rule(prototype.clone()));
-        self.single.rules.add(Spelling::rule(prototype));
-        self
-    }
-
-    /// With the implicit estimates by another linear solver, and its settings, `mu` and `warm`.
-    #[must_use]
-    pub fn solver<S>(mut self, prototype: S) -> Self
-    where
-        S: LinearSolver<f64> + LinearSolver<f32> + Spelled + 'static,
-    {
-        self.double.estimators.add(Spelling::solver(prototype.clone()));
-        self.single.estimators.add(Spelling::solver(prototype));
-        self
-    }
-
-    /// With another outer optimiser.
-    #[must_use]
-    pub fn outer<O: Outer<f64> + Outer<f32> + Spelled + 'static>(mut self, prototype: O) -> Self {
-        self.double.outers.add(Spelling::outer(prototype.clone()));
-        self.single.outers.add(Spelling::outer(prototype));
-        self
-    }
-
     /// With another coupling.
     #[must_use]
     pub fn coupling(mut self, prototype: impl Coupling + Spelled + 'static) -> Self {
@@ -168,6 +112,37 @@ impl<'c> App<'c> {
     pub fn registry<T: Precise>(&self) -> &Registry<T> {
         T::registry(self)
     }
+}
+
+/// Methods that add a choice to the table of each precision.
+macro_rules! adders {
+    ($($(#[$doc:meta])* $name:ident: $choice:ident in $table:ident;)*) => {
+        impl App<'_> {$(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $name<C>(mut self, prototype: C) -> Self
+            where
+                C: $choice<f64> + $choice<f32> + Spelled + Send + 'static,
+            {
+                self.double.$table.add(Spelling::$name(prototype.clone()));
+                self.single.$table.add(Spelling::$name(prototype));
+                self
+            }
+        )*}
+    };
+}
+
+adders! {
+    /// With another estimator.
+    estimator: Estimator in estimators;
+    /// With another algorithm of one loop.
+    algorithm: SingleLoop in algorithms;
+    /// With another inner rule.
+    rule: Rule in rules;
+    /// With the implicit estimates by another linear solver, and its settings, `mu` and `warm`.
+    solver: LinearSolver in estimators;
+    /// With another outer optimiser.
+    outer: Outer in outers;
 }
 
 /// A precision with the choices of its own: those of double and single.

@@ -1,15 +1,13 @@
 //! `hypertape certify`: what estimators are worth at a point.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Certify;
 use super::atomic;
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, finite, seconds, significant};
+use super::table::{Column, Table, finite, known, seconds, significant};
 use crate::stats::Mean;
 use crate::{Draw, Judgement, certify};
 
@@ -34,11 +32,7 @@ struct Row {
 }
 
 /// The command.
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    options: &Certify,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open_at::<T>(app, entry, common)?.told();
@@ -46,15 +40,15 @@ pub(crate) fn run<T: Precise>(
     opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());
     for text in &options.estimators {
-        let mut tried = point::estimator(app, &mut opened, common, text)?;
+        let mut tried = opened.estimator(app, text)?;
         let (Opened { oracle, inner, x, .. }, draw) = (&mut opened, Draw::new(common.seed, 0));
         match tried.estimate(oracle, inner, x, draw, &mut x.clone()) {
-            Ok(_) => estimators.push(point::estimator(app, &mut opened, common, text)?),
+            Ok(_) => estimators.push(opened.estimator(app, text)?),
             // The others are told all the same.
             Err(error) => failures.push(format!("{text}: {error}")),
         }
     }
-    let mut exact = point::estimator(app, &mut opened, common, "exact")?;
+    let mut exact = opened.estimator(app, "exact")?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }
@@ -101,40 +95,21 @@ pub(crate) fn run<T: Precise>(
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new([
-        "estimator",
-        ">error",
-        ">s.e.",
-        "mean",
-        ">variance",
-        ">E|G|^2",
-        ">predicted",
-        ">time",
-        ">time x variance",
-        ">time x E|G|^2 of exact",
-        ">residual",
-    ]);
-    let maybe =
-        |v: Option<f64>| v.and_then(finite).map_or_else(|| "-".into(), |v| significant(v, 3));
-    let number = |v: f64| maybe(Some(v));
+    let number = |v: f64| known(finite(v), 3);
     let mean = |[mean, error]: Mean| format!("{} +- {}", number(mean), significant(error, 1));
-    for row in rows {
-        // Without noise of tasks the exact gradient has no variance, only a second moment.
-        let ratio =
-            row.seconds * row.second_moment[0] / (rows[0].seconds * rows[0].second_moment[0]);
-        table.push([
-            row.estimator.clone(),
-            number(row.error),
-            maybe(row.standard_error),
-            row.verdict.into(),
-            mean(row.variance),
-            mean(row.second_moment),
-            maybe(row.predicted),
-            seconds(row.seconds),
-            number(row.product),
-            number(ratio),
-            maybe(row.residual),
-        ]);
-    }
-    table
+    let work = |row: &Row| row.seconds * row.second_moment[0];
+    let columns: &[Column<Row>] = &[
+        ("estimator", &|row| row.estimator.clone()),
+        (">error", &|row| number(row.error)),
+        (">s.e.", &|row| known(row.standard_error, 3)),
+        ("mean", &|row| row.verdict.to_owned()),
+        (">variance", &|row| mean(row.variance)),
+        (">E|G|^2", &|row| mean(row.second_moment)),
+        (">predicted", &|row| known(row.predicted.and_then(finite), 3)),
+        (">time", &|row| seconds(row.seconds)),
+        (">time x variance", &|row| number(row.product)),
+        (">time x E|G|^2 of exact", &|row| number(work(row) / work(&rows[0]))),
+        (">residual", &|row| known(row.residual.and_then(finite), 3)),
+    ];
+    Table::of(rows, columns)
 }

@@ -1,15 +1,13 @@
 //! `hypertape check`: a problem's own derivatives, checked at a generic point.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Common;
 use super::atomic;
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, finite, significant};
+use super::table::{Table, finite, known};
 use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
 
 /// Inner steps unless asked for: a step is right or wrong whatever their number, while long runs amplify rounding, and
@@ -34,11 +32,7 @@ struct Row {
 }
 
 /// The command.
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    common: &Common,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<(), Failure> {
     let entry = &point::entry(app, common)?;
     let Opened { mut oracle, inner, x, data_seed, .. } =
         point::open_at::<T>(app, entry, common)?.told();
@@ -97,14 +91,13 @@ pub(crate) fn run<T: Precise>(
 fn table(rows: &[Row]) -> Table {
     let mut table =
         Table::new(["check", ">observed", ">allowed", "result", "what a failure means"]);
-    let number = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| significant(v, 2));
     for row in rows {
         let result = match row.note {
             Some(note) if row.verdict == "skipped" => format!("skipped: {note}"),
             Some(note) => note.to_owned(),
             None => row.verdict.to_owned(),
         };
-        let (observed, allowed) = (number(row.observed), number(row.allowed));
+        let (observed, allowed) = (known(row.observed, 2), known(row.allowed, 2));
         table.push([row.check.to_owned(), observed, allowed, result, row.meaning.to_owned()]);
     }
     table

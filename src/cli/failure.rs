@@ -46,8 +46,11 @@ impl Failure {
     }
 }
 
+/// What a command tells goes there.
+pub(crate) type Out<'o> = &'o mut dyn Write;
+
 /// A line on stdout. A reader that went away ends the command quietly with status 1.
-pub(crate) fn say(out: &mut dyn Write, line: impl fmt::Display) -> Result<(), Failure> {
+pub(crate) fn say(out: Out, line: impl fmt::Display) -> Result<(), Failure> {
     writeln!(out, "{line}").map_err(|e| match e.kind() {
         io::ErrorKind::BrokenPipe => Failure::Unread,
         _ => Failure::run(format!("standard output: {e}")),
@@ -61,7 +64,7 @@ pub(crate) fn json(row: &impl Serialize) -> Result<String, Failure> {
 
 /// The rows on stdout, each as an object of JSON.
 pub(crate) fn say_json<'r, R: Serialize + 'r>(
-    out: &mut dyn Write,
+    out: Out,
     rows: impl IntoIterator<Item = &'r R>,
 ) -> Result<(), Failure> {
     rows.into_iter().try_for_each(|row| say(out, json(row)?))

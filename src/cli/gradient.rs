@@ -1,7 +1,6 @@
 //! `hypertape gradient`: one hypergradient per estimator, side by side.
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,9 +8,9 @@ use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Gradient;
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, bytes, finite, plain, seconds, significant};
+use super::table::{Column, Table, bytes, known, plain, seconds, significant};
 use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
@@ -51,32 +50,7 @@ struct Row {
     growth: f64,
     warnings: Vec<String>,
     #[serde(flatten)]
-    implicit: Option<Implicit>,
-}
-
-/// What an implicit estimate rests on. JSON has no infinity: what is not finite is `null`.
-#[derive(Debug, Serialize)]
-struct Implicit {
-    residual: Option<f64>,
-    iterations: usize,
-    inner_gradient_norm: f64,
-    inner_gradient_ratio: Option<f64>,
-    solution_error: Option<f64>,
-    /// Norms are then of steps over lr.
-    fixed_point: bool,
-}
-
-impl From<Report> for Implicit {
-    fn from(report: Report) -> Self {
-        Self {
-            residual: report.residual,
-            iterations: report.iterations,
-            inner_gradient_norm: report.inner_norm,
-            inner_gradient_ratio: finite(report.inner_ratio),
-            solution_error: report.solution_error,
-            fixed_point: report.fixed_point,
-        }
-    }
+    implicit: Option<Report>,
 }
 
 /// Where time and bytes went.
@@ -140,18 +114,12 @@ pub(super) fn process_peak(process: &str) -> Option<u64> {
 }
 
 /// The command.
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    options: &Gradient,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open_at::<T>(app, entry, common)?.told();
-    let names = options.estimators.iter();
-    let mut chosen = names
-        .map(|name| point::estimator(app, &mut opened, common, name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let chosen = options.estimators.iter().map(|name| opened.estimator(app, name));
+    let mut chosen = chosen.collect::<Result<Vec<_>, _>>()?;
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }
@@ -248,7 +216,7 @@ fn measure<T: Precision>(
         sensitivity: soundness.sensitivity,
         growth: soundness.growth,
         warnings: soundness.warnings(),
-        implicit: soundness.report.map(Into::into),
+        implicit: soundness.report,
     };
     Ok((row, gradient))
 }
@@ -267,57 +235,37 @@ fn save<T: Precision>(
     atomic::json(&folder.join(format!("{stem}.json")), row)
 }
 
-fn report(entry: &Entry, rows: &[Row], out: &mut dyn Write) -> Result<(), Failure> {
+fn report(entry: &Entry, rows: &[Row], out: Out) -> Result<(), Failure> {
     let Some(first) = rows.first() else { return Ok(()) };
     let Row { steps, lr, dtype, primal_seconds, .. } = first;
     let primal = seconds(*primal_seconds);
     say(out, format!("{}: {steps} steps, lr {}, {dtype}", entry.name, plain(*lr)))?;
     let peak = first.process_peak_bytes.map_or_else(|| "-".into(), bytes);
     say(out, format!("inner loop and outer loss alone: {primal}; the process: {peak}"))?;
-    let mut columns = vec![
-        "estimator",
-        ">loss",
-        ">|gradient|",
-        ">steps",
-        ">gradients",
-        ">HVPs",
-        ">bytes",
-        ">time",
-        ">/ primal",
+    let costs: [Column<Row>; 9] = [
+        ("estimator", &|row| row.estimator.clone()),
+        (">loss", &|row| significant(row.loss, 8)),
+        (">|gradient|", &|row| significant(row.gradient_norm, 8)),
+        (">steps", &|row| row.cost.plain_steps.to_string()),
+        (">gradients", &|row| row.cost.inner_gradients.to_string()),
+        (">HVPs", &|row| row.cost.hvps.to_string()),
+        (">bytes", &|row| bytes(row.cost.bytes_measured)),
+        (">time", &|row| seconds(row.cost.time.as_secs_f64())),
+        (">/ primal", &|row| significant(row.cost.time.as_secs_f64() / row.primal_seconds, 3)),
     ];
-    let implicit = rows.iter().any(|row| row.implicit.is_some());
-    if implicit {
-        let fixed = rows.iter().flat_map(|row| &row.implicit).any(|implicit| implicit.fixed_point);
-        columns.extend([">residual", if fixed { ">step / lr" } else { ">|dg/dw|" }]);
-    }
-    columns.push("first entries");
-    let mut table = Table::new(columns);
-    for row in rows {
-        let head: Vec<String> =
-            row.gradient_head.iter().take(3).map(|&v| significant(v, 6)).collect();
-        let time = row.cost.time.as_secs_f64();
-        let mut cells = vec![
-            row.estimator.clone(),
-            significant(row.loss, 8),
-            significant(row.gradient_norm, 8),
-            row.cost.plain_steps.to_string(),
-            row.cost.inner_gradients.to_string(),
-            row.cost.hvps.to_string(),
-            bytes(row.cost.bytes_measured),
-            seconds(time),
-            significant(time / row.primal_seconds, 3),
-        ];
-        if implicit {
-            let of = |read: fn(&Implicit) -> Option<f64>| {
-                let value = row.implicit.as_ref().and_then(read);
-                value.map_or_else(|| "-".to_owned(), |value| significant(value, 3))
-            };
-            cells.extend([of(|i| i.residual), of(|i| Some(i.inner_gradient_norm))]);
-        }
-        cells.push(head.join(" "));
-        table.push(cells);
-    }
-    say(out, table)?;
+    let mut found = rows.iter().filter_map(|row| row.implicit).peekable();
+    let implicit = found.peek().is_some();
+    let rest = if found.any(|i| i.fixed_point) { ">step / lr" } else { ">|dg/dw|" };
+    let rests: [Column<Row>; 2] = [
+        (">residual", &|row| known(row.implicit.and_then(|i| i.residual), 3)),
+        (rest, &|row| known(row.implicit.map(|i| i.inner_norm), 3)),
+    ];
+    let head: Column<Row> = ("first entries", &|row| {
+        let head = row.gradient_head.iter().take(3).map(|&v| significant(v, 6));
+        head.collect::<Vec<_>>().join(" ")
+    });
+    let shown = costs.into_iter().chain(rests.into_iter().filter(|_| implicit)).chain([head]);
+    say(out, Table::of(rows, &shown.collect::<Vec<_>>()))?;
     let mut told = HashSet::new();
     for row in rows {
         if let Some(Went { breakdown, operations }) = &row.went {

@@ -1,48 +1,33 @@
 //! What there is: `hypertape problems`, `hypertape estimators` and their like.
 
-use std::io::Write;
+use std::path::Path;
 
 use super::args::{Explained, Problems};
-use super::failure::{Failure, say};
+use super::failure::{Failure, Out, say};
 use super::point::named;
-use super::table::{Table, plain};
+use super::table::{Column, Table, plain};
 use crate::problems::{Entry, Labels, Setting};
 use crate::{About, Described, Spelling, Spellings};
 
 /// One line a problem, or the settings of one.
-pub(crate) fn problems(
-    catalogue: &[Entry],
-    options: &Problems,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn problems(catalogue: &[Entry], options: &Problems, out: Out) -> Result<(), Failure> {
     if let Some(name) = &options.problem {
-        return problem(&named(catalogue, name)?, out);
+        return problem(&named(catalogue, name, Path::new(""))?, out);
     }
-    let mut table = Table::new([
-        "problem",
-        ">steps",
-        ">lr",
-        "outer",
-        ">iterations",
-        ">data seed",
-        "what it is",
-    ]);
-    for entry in catalogue {
-        table.push([
-            entry.name.clone(),
-            entry.steps.to_string(),
-            plain(entry.lr),
-            entry.outer.to_string(),
-            entry.iterations.to_string(),
-            entry.data_seed.map_or_else(|| "-".into(), |s| s.to_string()),
-            entry.summary.clone(),
-        ]);
-    }
-    say(out, table)
+    let columns: &[Column<Entry>] = &[
+        ("problem", &|e| e.name.clone()),
+        (">steps", &|e| e.steps.to_string()),
+        (">lr", &|e| plain(e.lr)),
+        ("outer", &|e| e.outer.to_string()),
+        (">iterations", &|e| e.iterations.to_string()),
+        (">data seed", &|e| e.data_seed.map_or_else(|| "-".into(), |s| s.to_string())),
+        ("what it is", &|e| e.summary.clone()),
+    ];
+    say(out, Table::of(catalogue, columns))
 }
 
 /// What can be said about a problem: its defaults, the samples that it takes, and a line for each of its settings.
-fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
+fn problem(entry: &Entry, out: Out) -> Result<(), Failure> {
     let Entry { name, summary, steps, lr, iterations, .. } = entry;
     let seed =
         entry.data_seed.map_or_else(|| "fixed data".into(), |seed| format!("data seed {seed}"));
@@ -66,12 +51,7 @@ fn problem(entry: &Entry, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// A line for each setting of `name`: its own name, default, what it may be, what it is. Then some as they are given.
-fn settings(
-    name: &str,
-    rows: Vec<[String; 4]>,
-    given: &[String],
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+fn settings(name: &str, rows: Vec<[String; 4]>, given: &[String], out: Out) -> Result<(), Failure> {
     if rows.is_empty() {
         return say(out, "no settings");
     }
@@ -90,7 +70,7 @@ fn settings(
 pub(crate) fn choices<M>(
     all: &Spellings<M>,
     Explained { name }: &Explained,
-    out: &mut dyn Write,
+    out: Out,
 ) -> Result<(), Failure> {
     let price = if all.kind() == "algorithm" { "cost of an iteration" } else { "cost for r steps" };
     if let Some(name) = name {
@@ -114,7 +94,7 @@ fn short(setting: &Described) -> String {
 }
 
 /// What a choice is, and a line for each of its settings.
-fn explain<M>(line: &Spelling<M>, price: &str, out: &mut dyn Write) -> Result<(), Failure> {
+fn explain<M>(line: &Spelling<M>, price: &str, out: Out) -> Result<(), Failure> {
     let (About { name, summary, cost }, settings) = (line.about(), line.settings());
     say(out, format!("{name}: {summary}"))?;
     if !cost.is_empty() {

@@ -1,14 +1,12 @@
 //! `plan`: schedules that fit into a memory budget, fastest first, unbiased estimators by what they are worth, and which to take.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::Plan;
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, bytes, seconds, significant};
+use super::table::{Column, Table, bytes, finite, known, seconds, significant};
 use crate::{Alternative, Draw, Weighed, plan, weigh};
 
 /// One alternative, as `--json` prints it.
@@ -44,28 +42,22 @@ struct Worth {
     relative: f64,
 }
 
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    options: &Plan,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, options: &Plan, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open_at::<T>(app, entry, common)?;
     let steps = opened.inner.steps();
     let estimator =
         T::registry(app).estimators.parse(&options.estimator).map_err(Failure::usage)?;
-    let profile = point::profile(&mut opened, common)?;
+    let profile = opened.profile()?;
     let memory = common.memory.unwrap_or(u64::MAX);
     let Opened { oracle, inner, x, .. } = &mut opened;
     let found = plan(&*estimator, oracle, inner, &profile, memory).map_err(Failure::run)?;
     let draws: Vec<_> = (0..options.draws).map(|k| Draw::new(common.seed, k)).collect();
-    let weighed = match &draws[..] {
-        [] => Vec::new(),
+    let (weighed, lost) = match &draws[..] {
+        [] => Default::default(),
         draws => weigh(oracle, inner, x, &profile, memory, draws).map_err(Failure::run)?,
     };
-    let (weighed, lost): (Vec<_>, _) =
-        weighed.into_iter().partition(|w| w.second_moment.is_finite());
     if !lost.is_empty() {
         let names: Vec<_> = lost.iter().map(|w| w.estimator.name()).collect();
         opened.notes.push(format!("left out, as their E|G|^2 overflows: {}", names.join(", ")));
@@ -114,28 +106,17 @@ pub(crate) fn run<T: Precise>(
     }
 }
 
-fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> {
-    let mut table = Table::new([
-        "schedule",
-        ">plain steps",
-        ">states",
-        ">on disk",
-        ">tapes",
-        ">bytes",
-        ">time",
-    ]);
-    for Alternative { schedule, counts, bytes: needed, seconds: time, .. } in found {
-        table.push([
-            schedule.to_string(),
-            counts.plain_steps.to_string(),
-            counts.ram.slots.to_string(),
-            counts.disk.slots.to_string(),
-            counts.tapes.slots.to_string(),
-            bytes(*needed),
-            seconds(*time),
-        ]);
-    }
-    say(out, table)?;
+fn schedules(found: &[Alternative], out: Out) -> Result<(), Failure> {
+    let columns: &[Column<Alternative>] = &[
+        ("schedule", &|a| a.schedule.to_string()),
+        (">plain steps", &|a| a.counts.plain_steps.to_string()),
+        (">states", &|a| a.counts.ram.slots.to_string()),
+        (">on disk", &|a| a.counts.disk.slots.to_string()),
+        (">tapes", &|a| a.counts.tapes.slots.to_string()),
+        (">bytes", &|a| bytes(a.bytes)),
+        (">time", &|a| seconds(a.seconds)),
+    ];
+    say(out, Table::of(found, columns))?;
     let Some(best) = found.first() else { return Ok(()) };
     let (steps, dear) = (best.counts.plain_steps, found.iter().map(|a| a.bytes).max());
     let why = match () {
@@ -149,28 +130,20 @@ fn schedules(found: &[Alternative], out: &mut dyn Write) -> Result<(), Failure> 
     say(out, format!("use {schedule}: {why} ({}, {})", seconds(*time), bytes(*needed)))
 }
 
-fn compared(worths: &[Worth], out: &mut dyn Write) -> Result<(), Failure> {
-    let columns =
-        ["estimator", "schedule", ">bytes", ">time", ">E|G|^2", ">time x E|G|^2 of exact"];
-    let mut table = Table::new(columns);
-    for worth in worths {
-        table.push([
-            worth.estimator.clone(),
-            worth.schedule.clone().unwrap_or_else(|| "-".into()),
-            bytes(worth.bytes_predicted),
-            seconds(worth.seconds_predicted),
-            match (significant(worth.second_moment, 3), worth.standard_error) {
-                (moment, 0.0) => moment,
-                (moment, error) if error.is_infinite() => format!("{moment}, by one draw"),
-                (moment, error) => format!("{moment} +- {}", significant(error, 1)),
-            },
-            match significant(worth.relative, 3) {
-                _ if !worth.relative.is_finite() => "-".into(),
-                relative => relative,
-            },
-        ]);
-    }
-    say(out, format!("\n{table}"))?;
+fn compared(worths: &[Worth], out: Out) -> Result<(), Failure> {
+    let columns: &[Column<Worth>] = &[
+        ("estimator", &|w| w.estimator.clone()),
+        ("schedule", &|w| w.schedule.clone().unwrap_or_else(|| "-".into())),
+        (">bytes", &|w| bytes(w.bytes_predicted)),
+        (">time", &|w| seconds(w.seconds_predicted)),
+        (">E|G|^2", &|w| match (significant(w.second_moment, 3), w.standard_error) {
+            (moment, 0.0) => moment,
+            (moment, error) if error.is_infinite() => format!("{moment}, by one draw"),
+            (moment, error) => format!("{moment} +- {}", significant(error, 1)),
+        }),
+        (">time x E|G|^2 of exact", &|w| known(finite(w.relative), 3)),
+    ];
+    say(out, format!("\n{}", Table::of(worths, columns)))?;
     let [best, exact] = [Some(&worths[0]), worths.iter().find(|w| w.estimator == "exact")];
     let (Some(best), Some(exact)) = (best, exact) else { return Ok(()) };
     let part = |of: f64, whole: f64| significant(of / whole, 3);

@@ -13,9 +13,12 @@ use super::values::Lr;
 use crate::problems::data::{Files, load};
 use crate::problems::{Entry, ImageClasses, Labels, Precision, Setting, read_problem};
 use crate::{
-    Alternative, Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, axpy,
-    expect_in, find_by_name, fingerprint, plan,
+    Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, axpy, expect_in,
+    find_by_name, fingerprint, plan,
 };
+
+/// An estimator of any kind.
+pub(crate) type Chosen<T> = Box<dyn Estimator<T>>;
 
 /// A problem ready to be differentiated.
 pub(crate) struct Opened<T> {
@@ -23,6 +26,9 @@ pub(crate) struct Opened<T> {
     pub(crate) inner: InnerLoop,
     pub(crate) x: Vec<T>,
     pub(crate) data_seed: Option<u64>,
+    /// The seed of its draws, and the schedule that is asked for.
+    pub(crate) seed: u64,
+    pub(crate) schedule: Asked,
     /// What was decided about files of samples, a sentence each.
     pub(crate) notes: Vec<String>,
 }
@@ -41,7 +47,7 @@ impl<T> Opened<T> {
 /// The entry that the command names, with the settings that it gives in the name or as options.
 pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     let (name, settings) = common.problem.split_once(':').unwrap_or((&common.problem, ""));
-    let entry = named(app.catalogue, name)?;
+    let entry = named(app.catalogue, name, &common.data.folder)?;
     let typed = settings.split(',').filter(|setting| !setting.is_empty());
     let typed = typed.map(|setting| setting.split_once('=').unwrap_or((setting, "")));
     let options = common.data.settings();
@@ -56,11 +62,12 @@ pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     Ok(entry)
 }
 
-/// The problem of this name, or in this file.
-pub(crate) fn named(catalogue: &[Entry], name: &str) -> Result<Entry, Failure> {
-    let path = Path::new(name);
+/// The problem of this name, or in this file: one in `folder`, or else as it is named.
+pub(crate) fn named(catalogue: &[Entry], name: &str, folder: &Path) -> Result<Entry, Failure> {
+    let (path, within) = (Path::new(name), folder.join(name));
     if path.extension().is_some_and(|end| end == "npz") {
-        let read = read_problem(path).and_then(|statement| Arc::new(statement).into_entry(name));
+        let read = read_problem(if within.exists() { &within } else { path })
+            .and_then(|statement| Arc::new(statement).into_entry(name));
         return read.map_err(Failure::usage);
     }
     let entry = find_by_name("problem", name, catalogue, |e| &e.name);
@@ -112,7 +119,8 @@ pub(crate) fn open<T: Precise>(
         let w = point(path, oracle.inner_start(), "--init")?;
         oracle.set_init(w).map_err(|e| Failure::usage(format!("--init: {e}")))?;
     }
-    Ok(Opened { oracle, inner, x, data_seed, notes })
+    let (seed, schedule) = (common.seed, common.schedule);
+    Ok(Opened { oracle, inner, x, data_seed, seed, schedule, notes })
 }
 
 /// The same with a step size that is settled at its point, for what looks at one point alone.
@@ -147,9 +155,7 @@ pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<Stri
         values.push(oracle.outer_value(Point { w: &w, x: &x, draw })?);
         values.extend_from_slice(&w);
     }
-    for vector in [w, slope] {
-        oracle.give(vector);
-    }
+    oracle.give_all([w, slope]);
     oracle.set_memory(memory);
     let bytes = values.iter().flat_map(|v| v.as_f64().to_le_bytes());
     Ok(format!("{:016x}", fingerprint(bytes)))
@@ -185,52 +191,37 @@ fn on<T: Precision>(
     Ok((entry.open_on(sets, seed).map_err(told)?, notes))
 }
 
-/// The estimator that `text` names, under the schedule that the command asks for.
-pub(crate) fn estimator<T: Precise>(
-    app: &App,
-    opened: &mut Opened<T>,
-    common: &Common,
-    text: &str,
-) -> Result<Box<dyn Estimator<T>>, Failure> {
-    scheduled(opened, common, T::registry(app).estimators.parse(text).map_err(Failure::usage)?)
-}
+impl<T: Precise> Opened<T> {
+    /// The estimator that `text` names, under the schedule that the command asks for.
+    pub(crate) fn estimator(&mut self, app: &App, text: &str) -> Result<Chosen<T>, Failure> {
+        self.scheduled(T::registry(app).estimators.parse(text).map_err(Failure::usage)?)
+    }
 
-/// `made` under the schedule that the command asks for.
-pub(crate) fn scheduled<T: Precision>(
-    opened: &mut Opened<T>,
-    common: &Common,
-    made: Box<dyn Estimator<T>>,
-) -> Result<Box<dyn Estimator<T>>, Failure> {
-    let schedule = match common.schedule {
-        Asked::Given(schedule) => schedule,
-        Asked::Auto if ranks::ranks().is_some() => {
-            let why =
-                "--schedule auto goes by times, which differ from process to process: name one";
-            return Err(Failure::usage(why));
-        }
-        Asked::Auto if made.schedule().is_none() => return Ok(made),
-        Asked::Auto => alternatives(opened, &*made, common)?[0].schedule,
-    };
-    Ok(made.under(schedule).unwrap_or(made))
-}
+    /// `made` under that schedule: `auto` is the fastest that fits into the memory of the command.
+    pub(crate) fn scheduled(&mut self, made: Chosen<T>) -> Result<Chosen<T>, Failure> {
+        let schedule = match self.schedule {
+            Asked::Given(schedule) => schedule,
+            Asked::Auto if ranks::ranks().is_some() => {
+                let why =
+                    "--schedule auto goes by times, which differ from process to process: name one";
+                return Err(Failure::usage(why));
+            }
+            Asked::Auto if made.schedule().is_none() => return Ok(made),
+            Asked::Auto => {
+                let profile = self.profile()?;
+                let memory = self.oracle.memory().unwrap_or(u64::MAX);
+                let found = plan(&*made, &mut self.oracle, &self.inner, &profile, memory);
+                found.map_err(Failure::Solver)?[0].schedule
+            }
+        };
+        Ok(made.under(schedule).unwrap_or(made))
+    }
 
-/// Schedules of `estimator` that fit into the memory of the command, fastest first; at least one.
-fn alternatives<T: Precision>(
-    opened: &mut Opened<T>,
-    estimator: &dyn Estimator<T>,
-    common: &Common,
-) -> Result<Vec<Alternative>, Failure> {
-    let (profile, memory) = (profile(opened, common)?, common.memory.unwrap_or(u64::MAX));
-    plan(estimator, &mut opened.oracle, &opened.inner, &profile, memory).map_err(Failure::Solver)
-}
-
-/// What pieces of an estimate take there, in bytes and time.
-pub(crate) fn profile<T: Precision>(
-    opened: &mut Opened<T>,
-    common: &Common,
-) -> Result<Profile, Failure> {
-    let Opened { oracle, inner, x, .. } = opened;
-    Profile::measure(oracle, inner, x, Draw::new(common.seed, 0), 5).map_err(Failure::run)
+    /// What pieces of an estimate take there, in bytes and time.
+    pub(crate) fn profile(&self) -> Result<Profile, Failure> {
+        let draw = Draw::new(self.seed, 0);
+        Profile::measure(&self.oracle, &self.inner, &self.x, draw, 5).map_err(Failure::run)
+    }
 }
 
 /// The values of a file in the order of `like`.

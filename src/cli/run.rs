@@ -1,7 +1,6 @@
 //! `hypertape run`: a whole bilevel optimisation, judged beside its controls.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use serde::Serialize;
 
 use super::app::{App, Precise};
 use super::args::{Asked, Run as Options};
-use super::failure::{Failure, say, say_json};
+use super::failure::{Failure, Out, say, say_json};
 use super::outer::{self, Algorithm};
-use super::point::{self, Opened};
+use super::point::{self, Chosen, Opened};
 use super::state::{self, Files, Interrupt};
 use super::table::{Table, finite, significant};
 use super::values::Lr;
@@ -24,8 +23,8 @@ use crate::coupling::Coupling;
 use crate::problems::Entry;
 use crate::stats::moments;
 use crate::{
-    Cost, Draw, End, Estimator, InnerLoop, Limits, Observer, Oracle, Outer, Record, Run, RunState,
-    Saved, mean_loss,
+    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Outer, Record, Run, RunState, Saved,
+    mean_loss,
 };
 
 /// A judged outer point: the run's result, or a control.
@@ -60,11 +59,7 @@ struct Summary {
 }
 
 /// The command.
-pub(crate) fn run<T: Precise>(
-    app: &App,
-    options: &Options,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let Algorithm { coupling, estimator, outer, .. } = outer::algorithm(app, entry, options)?;
@@ -171,7 +166,7 @@ fn length<T>(state: &RunState<T>) -> String {
 }
 
 /// What a run begins with.
-type Begun<T> = (Opened<T>, Box<dyn Estimator<T>>);
+type Begun<T> = (Opened<T>, Chosen<T>);
 
 /// The problem of the first run, and the estimator: where `auto` is asked for, under the schedule that a run to be resumed took.
 fn begin<T: Precise>(
@@ -179,16 +174,15 @@ fn begin<T: Precise>(
     entry: &Entry,
     options: &Options,
     files: &Files,
-    estimator: Box<dyn Estimator<T>>,
+    estimator: Chosen<T>,
 ) -> Result<Begun<T>, Failure> {
     let mut opened = point::open::<T>(app, entry, &options.common, 0)?.told();
-    let mut asked = options.common.clone();
-    if asked.schedule == Asked::Auto
+    if opened.schedule == Asked::Auto
         && let Some(taken) = files.schedule::<T>(&stem(options, 0), 0)?
     {
-        asked.schedule = Asked::Given(taken);
+        opened.schedule = Asked::Given(taken);
     }
-    let estimator = point::scheduled(&mut opened, &asked, estimator)?;
+    let estimator = opened.scheduled(estimator)?;
     Ok((opened, estimator))
 }
 

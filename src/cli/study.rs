@@ -22,11 +22,11 @@ use std::thread;
 use super::app::App;
 use super::args::{Compare, Part, Study as Options};
 use super::atomic;
-use super::failure::{Failure, json, say};
+use super::failure::{Failure, Out, json, say};
 use super::run::progress;
 use super::table;
 use cell::{Reply, Task};
-use child::{Limits, Turns};
+use child::{Bounds, Turns};
 use file::Study;
 use records::Records;
 
@@ -35,7 +35,7 @@ const OF_DEFAULT: &str = "digits-clean";
 const DEFAULT: (&str, &str) = ("digits.toml", include_str!("../../studies/digits.toml"));
 
 /// The command.
-pub(crate) fn run(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     match &options.part {
         Some(Part::Cell) => work::serve(app, out),
         Some(Part::Merge { folders, out: folder }) => {
@@ -54,7 +54,7 @@ pub(crate) fn run(app: &App, options: &Options, out: &mut dyn Write) -> Result<(
     }
 }
 
-fn cells(app: &App, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     let (file, study) = match &options.file {
         Some(file) => (file.as_path(), file::read(file, app)?),
         None if !app.catalogue.iter().any(|entry| entry.name == OF_DEFAULT) => {
@@ -107,12 +107,12 @@ fn run_all(
     let length = |i: usize| study.cells[i].iterations().max(1);
     let bar = progress(missing.iter().map(|&i| length(i)).fold(0, usize::saturating_add));
     let (next, turns) = (AtomicUsize::new(0), Turns::default());
-    let (limits, stopped) = (Limits::of(options), Mutex::new(Ok(())));
+    let (bounds, stopped) = (Bounds::of(options), Mutex::new(Ok(())));
     let records = Mutex::new(records);
     let work = || {
         while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = &study.cells[i];
-            let result = child::run(app, cell, &study.folder, limits, &turns).and_then(|outcome| {
+            let result = child::run(app, cell, &study.folder, bounds, &turns).and_then(|outcome| {
                 let mut records = records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 records.add(&study.cells, i, outcome, options.jobs)
             });
@@ -141,7 +141,7 @@ fn estimate(
     study: &Study,
     mine: &[usize],
     options: &Options,
-    out: &mut dyn Write,
+    out: Out,
 ) -> Result<(), Failure> {
     let (mut known, mut alone, mut shared) = (HashMap::new(), 0.0, 0.0);
     for &i in mine {
@@ -151,7 +151,7 @@ fn estimate(
         let key = json(&kind)?;
         let each = match known.get(&key) {
             Some(&each) => each,
-            None => match child::ask(app, cell, &study.folder, Task::Probe, Limits::of(options))? {
+            None => match child::ask(app, cell, &study.folder, Task::Probe, Bounds::of(options))? {
                 Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds),
                 // A cell that fails at once takes no time.
                 _ => 0.0,
@@ -173,7 +173,7 @@ fn estimate(
 
 /// The table and the place of the report on stdout; beside the records `records.csv`, `report.md`, `report.html` and the
 /// figures.
-fn tell(study: &Study, records: &Records, out: &mut dyn Write) -> Result<(), Failure> {
+fn tell(study: &Study, records: &Records, out: Out) -> Result<(), Failure> {
     let groups = summary::groups(&study.cells, records)?;
     let table = summary::table(&groups);
     records.write_csv()?;
@@ -188,7 +188,7 @@ fn tell(study: &Study, records: &Records, out: &mut dyn Write) -> Result<(), Fai
 }
 
 /// Compares the cells that two studies share.
-pub(crate) fn compare(app: &App, options: &Compare, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn compare(app: &App, options: &Compare, out: Out) -> Result<(), Failure> {
     let (study, mut before) = Records::load(&options.before, app)?;
     let (other, mut after) = Records::load(&options.after, app)?;
     let keys = other.cells.iter().zip(after.slots).map(|(cell, slot)| Ok((cell.key()?, slot)));

@@ -21,6 +21,9 @@ pub(crate) struct Table {
     lines: Vec<Vec<String>>,
 }
 
+/// What heads a column, and its cell of a row.
+pub(crate) type Column<'c, R> = (&'c str, &'c dyn Fn(&R) -> String);
+
 impl Table {
     /// A table with a header and no rows yet. A name behind `>` heads a column of numbers.
     pub(crate) fn new<N: AsRef<str>>(columns: impl IntoIterator<Item = N>) -> Self {
@@ -30,6 +33,15 @@ impl Table {
         };
         let (header, align) = columns.into_iter().map(column).unzip();
         Self { align, lines: vec![header] }
+    }
+
+    /// A table with a row for each of `rows`.
+    pub(crate) fn of<R>(rows: &[R], columns: &[Column<R>]) -> Self {
+        let mut table = Self::new(columns.iter().map(|(name, _)| name));
+        for row in rows {
+            table.push(columns.iter().map(|(_, cell)| cell(row)));
+        }
+        table
     }
 
     /// Adds a row. Cells that are missing stay blank, and cells beyond the last column are dropped.
@@ -87,6 +99,11 @@ impl fmt::Display for Table {
 /// A number for JSON, which has no `NaN` and no infinity.
 pub(crate) fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|v| v.is_finite())
+}
+
+/// A number that there may not be.
+pub(crate) fn known(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| significant(value, digits))
 }
 
 /// A duration to three significant digits, in the unit that suits it: `812 µs`.

@@ -192,9 +192,9 @@ fn samples_seen_are_those_of_every_evaluation() {
     // A run: r steps, r reversals, the outer gradient; with tapes as many.
     for schedule in ["store-all", "store-all:keep=tapes"] {
         let inner = InnerLoop::new(3, 0.1).unwrap();
-        let task = Task { x: &x, draw: Draw::new(0, 0).on(Samples::All), slot: 0 };
+        let task = Task { inner: &inner, x: &x, draw: Draw::new(0, 0).on(Samples::All), slot: 0 };
         oracle.begin();
-        let (mut run, mut state) = Rollout::start(&mut oracle, &inner, task).unwrap();
+        let (mut run, mut state) = Rollout::start(&mut oracle, task).unwrap();
         let found = run.reverse_under(schedule.parse().unwrap(), &mut state, &mut bv, None);
         let (_, bar) = found.unwrap();
         run.close([bar, state]);

@@ -790,7 +790,8 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     let of = |oracle: &mut Oracle<f64>, memory, draws: &[Draw]| {
         weigh(oracle, &inner, &x, &profile, memory, draws)
     };
-    let all = of(&mut oracle, u64::MAX, &draws).unwrap();
+    let (all, lost) = of(&mut oracle, u64::MAX, &draws).unwrap();
+    assert!(lost.is_empty(), "{lost:?}");
     let kind = |name: &str| {
         let starts = |w: &&hypertape::Weighed<f64>| w.estimator.name().starts_with(name);
         all.iter().find(starts).unwrap_or_else(|| panic!("no {name}"))
@@ -833,10 +834,10 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
         assert!(near, "{name}: {mean} +- {error}, {said} +- {own}");
     }
     // More memory is worth more, but for the rounding of probabilities, of second order.
-    let most = of(&mut oracle, u64::MAX, &draws).unwrap().iter().map(|w| w.bytes).max().unwrap();
+    let most = of(&mut oracle, u64::MAX, &draws).unwrap().0.iter().map(|w| w.bytes).max().unwrap();
     let (mut last, mut best) = (f64::INFINITY, Vec::new());
     for memory in (1..=30).map(|i| most * i / 30) {
-        let Ok(found) = of(&mut oracle, memory, &draws) else { continue };
+        let Ok((found, _)) = of(&mut oracle, memory, &draws) else { continue };
         assert!(found.iter().all(|w| w.bytes <= memory));
         let noisy = found.iter().filter(|w| w.estimator.name() != "exact");
         assert!(noisy.map(hypertape::Weighed::product).is_sorted());
@@ -850,17 +851,30 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     // What another rule does not allow is left out.
     oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
     let mut names: Vec<_> =
-        of(&mut oracle, u64::MAX, &draws).unwrap().iter().map(|w| w.estimator.name()).collect();
+        of(&mut oracle, u64::MAX, &draws).unwrap().0.iter().map(|w| w.estimator.name()).collect();
     names.sort();
     let kinds: Vec<_> = names.iter().map(|name| name.split(':').next().unwrap()).collect();
     assert!(
         kinds.contains(&"exact") && !kinds.contains(&"thinned") && !kinds.contains(&"jump"),
         "{kinds:?}"
     );
-    let text = |result: Result<Vec<_>, Error>| result.unwrap_err().to_string();
+    let text = |result: Result<_, Error>| result.unwrap_err().to_string();
     let none = text(of(&mut oracle, u64::MAX, &[]));
     assert_eq!(none, "draws of the pilot: found 0, expected 1 or more");
     assert!(text(of(&mut oracle, 100, &draws)).ends_with(" bytes) of memory, 100 B is allowed"));
+}
+
+/// Where the loop diverges, squares overflow: those estimators are told apart, and what is weighed has numbers.
+#[test]
+fn what_overflows_is_not_weighed() {
+    let mut oracle = Oracle::<f64>::new(hypertape::problems::Quadratic::general()).unwrap();
+    let (inner, x) = (InnerLoop::new(70, 20.0).unwrap(), oracle.start().values().to_vec());
+    let profile = Profile::measure(&oracle, &inner, &x, Draw::new(0, 0), 1).unwrap();
+    let (all, lost) =
+        weigh(&mut oracle, &inner, &x, &profile, u64::MAX, &[Draw::new(0, 0)]).unwrap();
+    assert!(all.iter().all(|w| w.second_moment.is_finite() && w.product().is_finite()), "{all:?}");
+    let names: Vec<_> = lost.iter().map(|w| w.estimator.name()).collect();
+    assert!(names.contains(&"exact".to_owned()), "{names:?}");
 }
 
 /// What depends on the number of steps is settled when that is known: the same bits as with the numbers that it comes to.

@@ -8,24 +8,14 @@ use hypertape::prelude::*;
 #[derive(Clone, Debug)]
 pub struct Bicgstab;
 
-impl Spelled for Bicgstab {
-    fn about(&self) -> About {
-        About { name: "bicgstab", summary: "implicit, by BiCGStab", cost: "2 HVPs an iteration" }
-    }
-}
+spelled! { Bicgstab: "bicgstab", "implicit, by BiCGStab", "2 HVPs an iteration" }
 
 impl<T: Element> Estimator<T> for Bicgstab {
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        let (state, p, last) = (final_state(oracle, inner, at)?, oracle.inner_dim(), inner.steps());
-        let point = Point { w: &state[..p], x: at.x, draw: at.draw };
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
+        let (state, p, last) = (final_state(oracle, at)?, oracle.inner_dim(), at.inner.steps());
+        let point = at.point(&state[..p]);
         let [mut b, mut v, mut r, mut u, mut hu, mut hr] = oracle.vectors(p)?;
-        let loss = finite_loss(oracle.outer_gradient(point, &mut b, gradient)?, inner)?;
+        let loss = finite_loss(oracle.outer_gradient(point, &mut b, gradient)?, at.inner)?;
         v.fill(T::zero());
         r.copy_from_slice(&b);
         u.copy_from_slice(&b);
@@ -50,9 +40,7 @@ impl<T: Element> Estimator<T> for Bicgstab {
         let mut mixed = oracle.take(at.x.len())?;
         oracle.inner_products(point, last, &v, &mut hu, &mut mixed)?;
         axpy(gradient, -T::one(), &mixed);
-        for vector in [mixed, b, v, r, u, hu, hr, state] {
-            oracle.give(vector);
-        }
+        oracle.give_all([mixed, b, v, r, u, hu, hr, state]);
         Ok(loss)
     }
 }

@@ -9,15 +9,10 @@ pub struct Residuals {
     pub stop: Stop,
 }
 
-impl Spelled for Residuals {
-    fn about(&self) -> About {
-        let summary = "implicit, conjugate residuals; for a positive definite Hessian";
-        About { name: "residuals", summary, cost: "r + 1 gradients, iterations + 2 HVPs" }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        Ok(Self { stop: self.stop.spell(visit) })
-    }
+spelled! {
+    Residuals: "residuals",
+        "implicit, conjugate residuals; for a positive definite Hessian",
+        "r + 1 gradients, iterations + 2 HVPs" { stop; }
 }
 
 impl<T: Element> LinearSolver<T> for Residuals {

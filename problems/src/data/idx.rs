@@ -6,28 +6,11 @@ use std::io::{ErrorKind, Read};
 use hypertape_autodiff::Element;
 use hypertape_solver::Error;
 
+use super::npy::values_of;
 use super::source::{Name, Rows};
 
 /// Most values: 16 GiB of doubles.
 const MOST: usize = 1 << 31;
-
-/// Bytes a value, and the value of so many bytes, which are padded at their end.
-type Decode = (usize, fn([u8; 8]) -> f64);
-
-fn decoder(kind: u8) -> Option<Decode> {
-    fn four([a, b, c, d, ..]: [u8; 8]) -> [u8; 4] {
-        [a, b, c, d]
-    }
-    Some(match kind {
-        0x08 => (1, |b| f64::from(b[0])),
-        0x09 => (1, |b| f64::from(b[0].cast_signed())),
-        0x0B => (2, |b| f64::from(i16::from_be_bytes([b[0], b[1]]))),
-        0x0C => (4, |b| f64::from(i32::from_be_bytes(four(b)))),
-        0x0D => (4, |b| f64::from(f32::from_be_bytes(four(b)))),
-        0x0E => (8, f64::from_be_bytes),
-        _ => return None,
-    })
-}
 
 /// Reads an array, bytes over 255 if they are to be `scaled`.
 pub(crate) fn read<T: Element>(
@@ -41,7 +24,10 @@ pub(crate) fn read<T: Element>(
         let found = format!("{magic:?}");
         return Err(name.wrong(" byte 0", found, "0, 0, a type and from 1 to 8 dimensions"));
     };
-    let Some((width, decode)) = decoder(kind) else {
+    let known =
+        [(8, "'|u1'"), (9, "'|i1'"), (11, "'>i2'"), (12, "'>i4'"), (13, "'>f4'"), (14, "'>f8'")];
+    let known = known.iter().find(|(number, _)| *number == kind);
+    let Some(each) = known.and_then(|(_, descr)| values_of(descr)) else {
         let expected = "8, 9, 11, 12, 13 or 14";
         return Err(name.wrong(" byte 2", format!("type {kind}"), expected));
     };
@@ -61,16 +47,15 @@ pub(crate) fn read<T: Element>(
     let scale = if scaled && kind == 0x08 { 255.0 } else { 1.0 };
     let mut values = Vec::new();
     for i in 0..count {
-        let mut bytes = [0; 8];
-        if let Err(e) = reader.read_exact(&mut bytes[..width]) {
-            if e.kind() != ErrorKind::UnexpectedEof {
-                return Err(name.unreadable(&e));
+        let value = each.next(&mut reader).map_err(|e| match e.kind() {
+            ErrorKind::UnexpectedEof => {
+                let found = format!("the end after {i} values");
+                name.wrong(format_args!(" byte {at}"), found, format!("{count}"))
             }
-            let found = format!("the end after {i} values");
-            return Err(name.wrong(format_args!(" byte {at}"), found, format!("{count}")));
-        }
-        values.push(name.element(|| format!(" byte {at}"), decode(bytes) / scale)?);
-        at += width;
+            _ => name.unreadable(&e),
+        })?;
+        values.push(name.element(|| format!(" byte {at}"), value / scale)?);
+        at += each.width;
     }
     match reader.read(&mut [0]) {
         Ok(0) => Ok(Rows { count: rows, cols, values }),

@@ -33,7 +33,7 @@ pub fn read(reader: impl Read) -> Result<Matrix, String> {
 /// As [`read`].
 pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> {
     let Header { descr, fortran_order, shape } = Header::read(&mut reader)?;
-    let Some((width, big_endian, decode)) = decoder(&descr) else {
+    let Some(each) = values_of(&descr) else {
         return Err(format!(
             "dtype {descr} is not supported, expected b1, u1 to u8, i1 to i8 or f2 to f8"
         ));
@@ -50,19 +50,14 @@ pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> 
 
     let mut data = Vec::new();
     for found in 0..count {
-        let mut bytes = [0; 8];
-        match reader.read_exact(&mut bytes[..width]) {
+        match each.next(&mut reader) {
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
                 return Err(format!(
                     "truncated, its header announces {count} values and {found} are there"
                 ));
             }
-            result => result.map_err(told)?,
+            value => data.push(value.map_err(told)?),
         }
-        if big_endian {
-            bytes[..width].reverse();
-        }
-        data.push(decode(bytes));
     }
     let trailing = io::copy(&mut reader, &mut io::sink()).map_err(told)?;
     if trailing > 0 {
@@ -138,16 +133,34 @@ fn shown(shape: &[u64]) -> String {
     format!("({})", sizes.join(", "))
 }
 
-type Decode = fn([u8; 8]) -> f64;
+/// How values of a type are read.
+pub(super) struct Values {
+    /// Bytes of one.
+    pub(super) width: usize,
+    big_endian: bool,
+    /// Its value, of bytes in little-endian order, padded at their end.
+    decode: fn([u8; 8]) -> f64,
+}
 
-/// The width of a value in bytes, whether it is big-endian, and how to decode it once its bytes
-/// are in little-endian order and padded at their end.
-fn decoder(descr: &str) -> Option<(usize, bool, Decode)> {
+impl Values {
+    /// The next.
+    pub(super) fn next(&self, reader: &mut impl Read) -> io::Result<f64> {
+        let mut bytes = [0; 8];
+        reader.read_exact(&mut bytes[..self.width])?;
+        if self.big_endian {
+            bytes[..self.width].reverse();
+        }
+        Ok((self.decode)(bytes))
+    }
+}
+
+/// Values of the type that a header describes, quoted as there.
+pub(super) fn values_of(descr: &str) -> Option<Values> {
     fn low<const N: usize>(bytes: [u8; 8]) -> [u8; N] {
         std::array::from_fn(|i| bytes[i])
     }
     let (order, kind) = descr.strip_prefix('\'')?.strip_suffix('\'')?.split_at_checked(1)?;
-    let (width, decode): (usize, Decode) = match kind {
+    let (width, decode): (_, fn([u8; 8]) -> f64) = match kind {
         "b1" => (1, |bytes| f64::from(u8::from(bytes[0] != 0))),
         "u1" => (1, |bytes| bytes[0].into()),
         "i1" => (1, |bytes| bytes[0].cast_signed().into()),
@@ -162,12 +175,8 @@ fn decoder(descr: &str) -> Option<(usize, bool, Decode)> {
         "f8" => (8, f64::from_le_bytes),
         _ => return None,
     };
-    match order {
-        "<" => Some((width, false, decode)),
-        ">" => Some((width, true, decode)),
-        "|" if width == 1 => Some((width, false, decode)),
-        _ => None,
-    }
+    let known = order == "<" || order == ">" || order == "|" && width == 1;
+    known.then_some(Values { width, big_endian: order == ">", decode })
 }
 
 /// A number of half precision: a sign, an exponent of 5 bits and a fraction of 10.

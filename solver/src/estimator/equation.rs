@@ -18,15 +18,13 @@ use hypertape_autodiff::{Element, all_finite, axpy};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::linear::Operator;
-use crate::oracle::{Oracle, Point};
+use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::rollout::Task;
-use crate::rule::Step;
 
 /// The system at the state in which an inner loop ended.
 pub(crate) struct Equation<'o, 'p, 'v, T> {
     pub(crate) oracle: &'o mut Oracle<'p, T>,
-    inner: &'v InnerLoop,
     at: Task<'v, T>,
     state: &'v [T],
     pull: Option<Pull<T>>,
@@ -49,7 +47,6 @@ struct Pull<T> {
 impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
     pub(crate) fn new(
         oracle: &'o mut Oracle<'p, T>,
-        inner: &'v InnerLoop,
         at: Task<'v, T>,
         state: &'v [T],
     ) -> Result<Self, Error> {
@@ -57,7 +54,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         if !oracle.stationary() {
             let p = oracle.inner_dim();
             let mut ahead = oracle.take(p)?;
-            let step = Step::new(inner.steps(), inner.lr());
+            let step = at.step(at.inner.steps());
             if !oracle.query(at.x, state, step, &mut ahead)? {
                 oracle.give(std::mem::take(&mut ahead));
             }
@@ -65,7 +62,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
             let (u, product, mixed) = (oracle.take(p)?, oracle.take(p)?, oracle.take(at.x.len())?);
             pull = Some(Pull { ahead, gradient, of, u, product, mixed });
         }
-        Ok(Self { oracle, inner, at, state, pull })
+        Ok(Self { oracle, at, state, pull })
     }
 
     /// Whether it is that of a fixed point, whose matrix is not symmetric.
@@ -75,19 +72,19 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
 
     /// The number `c` for which `v <- v + c (b - A v)` is an iteration by inner steps.
     pub(crate) fn step(&self) -> f64 {
-        if self.pull.is_some() { 1.0 } else { self.inner.lr() }
+        if self.pull.is_some() { 1.0 } else { self.at.inner.lr() }
     }
 
     /// Whether the rule itself goes by `x`, as one with a learned threshold does.
     pub(crate) fn rule_sees_x(&mut self) -> Result<bool, Error> {
-        self.know_gradient(self.inner.steps())?;
-        let Self { oracle, inner, at, state, pull: Some(pull) } = self else { return Ok(false) };
+        self.know_gradient(self.at.inner.steps())?;
+        let Self { oracle, at, state, pull: Some(pull) } = self else { return Ok(false) };
         let mut bar = oracle.take(state.len())?;
         bar.fill(T::nan());
         pull.mixed.fill(T::zero());
-        let step = Step::new(inner.steps(), inner.lr());
+        let step = at.step(at.inner.steps());
         let from = (*state, &pull.gradient[..]);
-        oracle.pull(at.x, from, step, &mut bar, &mut pull.u, &mut pull.mixed)?;
+        oracle.pull(at.x, from, step, [&mut bar, &mut pull.u, &mut pull.mixed])?;
         oracle.give(bar);
         // What the adjoint of the step goes into is NaN by now.
         Ok(!all_finite(&pull.mixed))
@@ -96,39 +93,38 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
     /// How far the inner loop is from rest: `|dg/dw|`, or the length of the next step over `lr`. Leaves anything in `scratch`,
     /// which has the length of the state. Cost: a gradient, and where it is that of a fixed point, a step.
     pub(crate) fn unrest(&mut self, scratch: &mut [T]) -> Result<T, Error> {
-        let next = self.inner.steps();
+        let next = self.at.inner.steps();
         self.know_gradient(next)?;
-        let (Task { x, draw, .. }, p, lr) = (self.at, self.oracle.inner_dim(), self.inner.lr());
+        let (Task { inner, x, .. }, p) = (self.at, self.oracle.inner_dim());
         let (w, quantity) = (&self.state[..p], "the gradient of the inner loss");
         let Some(pull) = &self.pull else {
-            self.oracle.inner_gradient(Point { w, x, draw }, next, scratch)?;
-            finite(scratch, quantity, self.inner)?;
+            self.oracle.inner_gradient(self.at.point(w), next, scratch)?;
+            finite(scratch, quantity, inner)?;
             return Ok(norm(scratch));
         };
         scratch.copy_from_slice(self.state);
-        self.oracle.advance(x, scratch, &pull.gradient, Step::new(next, lr))?;
+        self.oracle.advance(x, scratch, &pull.gradient, self.at.step(next))?;
         self.oracle.count_step();
         let moved = &mut scratch[..p];
         axpy(moved, -T::one(), w);
-        finite(moved, "a step of the inner loop", self.inner)?;
-        Ok(norm(moved) / T::from_f64(lr))
+        finite(moved, "a step of the inner loop", inner)?;
+        Ok(norm(moved) / T::from_f64(inner.lr()))
     }
 
     /// Evaluates the gradient of inner step `t`, where pull-backs go by it and it is not at hand.
     fn know_gradient(&mut self, t: usize) -> Result<(), Error> {
-        let Self { oracle, inner, at, state, pull: Some(pull) } = self else { return Ok(()) };
-        let Task { x, draw, .. } = *at;
+        let Self { oracle, at, state, pull: Some(pull) } = self else { return Ok(()) };
         if pull.of == Some(t) {
             return Ok(());
         }
         let mut w = &state[..pull.gradient.len()];
         if !pull.ahead.is_empty() {
-            oracle.query(x, state, Step::new(t, inner.lr()), &mut pull.ahead)?;
+            oracle.query(at.x, state, at.step(t), &mut pull.ahead)?;
             w = &pull.ahead;
         }
-        oracle.inner_gradient(Point { w, x, draw }, t, &mut pull.gradient)?;
+        oracle.inner_gradient(at.point(w), t, &mut pull.gradient)?;
         pull.of = Some(t);
-        finite(&pull.gradient, "the gradient of the inner loss", inner)
+        finite(&pull.gradient, "the gradient of the inner loss", at.inner)
     }
 
     /// `A u` with the loss of inner step `t`, finite; on request also adds to `x_bar` what `u` for `v` says to `x`.
@@ -140,10 +136,10 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         x_bar: Option<&mut [T]>,
     ) -> Result<(), Error> {
         self.know_gradient(t)?;
-        let Self { oracle, inner, at, state, pull } = self;
-        let Task { x, draw, .. } = *at;
+        let Self { oracle, at, state, pull } = self;
+        let Task { inner, x, .. } = *at;
         let Some(Pull { ahead, gradient, u: of_gradient, product, mixed, .. }) = pull else {
-            let point = Point { w: state, x, draw };
+            let point = at.point(state);
             let Some(x_bar) = x_bar else {
                 oracle.hessian_product(point, t, u, au)?;
                 return finite(au, "a product with the inner Hessian", inner);
@@ -154,16 +150,16 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
             oracle.give(mixed);
             return Ok(());
         };
-        let step = Step::new(t, inner.lr());
+        let step = at.step(t);
         let w = if ahead.is_empty() { &state[..gradient.len()] } else { &ahead[..] };
-        let (point, from) = (Point { w, x, draw }, (*state, &gradient[..]));
+        let (point, from) = (at.point(w), (*state, &gradient[..]));
         au.copy_from_slice(u);
         if let Some(x_bar) = x_bar {
-            oracle.pull(x, from, step, au, of_gradient, x_bar)?;
+            oracle.pull(x, from, step, [au, of_gradient, x_bar])?;
             oracle.inner_products(point, t, of_gradient, product, mixed)?;
             axpy(x_bar, T::one(), mixed);
         } else {
-            oracle.pull(x, from, step, au, of_gradient, mixed)?;
+            oracle.pull(x, from, step, [au, of_gradient, mixed])?;
             oracle.hessian_product(point, t, of_gradient, product)?;
         }
         if ahead.is_empty() {
@@ -188,7 +184,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
 
 impl<T: Element> Operator<T> for Equation<'_, '_, '_, T> {
     fn product(&mut self, u: &[T], au: &mut [T]) -> Result<(), Error> {
-        self.apply(self.inner.steps(), u, au, None)
+        self.apply(self.at.inner.steps(), u, au, None)
     }
 
     fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {

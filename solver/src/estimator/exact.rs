@@ -22,11 +22,10 @@ use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::rollout::{Look, Rollout, Task};
 use crate::schedule::Schedule;
-use crate::spelling::{About, Spelled};
+use crate::spelling::spelled;
 
 /// The exact hypergradient.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,14 +40,10 @@ impl Exact {
     }
 }
 
-impl Spelled for Exact {
-    fn about(&self) -> About {
-        About {
-            name: "exact",
-            summary: "gradient of the unrolled inner loop, from what its schedule stores; no bias",
-            cost: "r gradients, r HVPs, r + 3 states",
-        }
-    }
+spelled! {
+    Exact: "exact",
+        "gradient of the unrolled inner loop, from what its schedule stores; no bias",
+        "r gradients, r HVPs, r + 3 states";
 }
 
 impl<T: Element> Estimator<T> for Exact {
@@ -60,14 +55,8 @@ impl<T: Element> Estimator<T> for Exact {
         Some(Box::new(Self::new(schedule)))
     }
 
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        evaluate(oracle, inner, self.schedule, None, at, gradient, None)
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
+        evaluate(oracle, self.schedule, None, at, gradient, None)
     }
 }
 
@@ -75,14 +64,13 @@ impl<T: Element> Estimator<T> for Exact {
 /// back. `look(run, bar, x_bar)` is shown the adjoint and the gradient so far.
 pub(crate) fn evaluate<'v, T: Element>(
     oracle: &mut Oracle<T>,
-    inner: &'v InnerLoop,
     schedule: Schedule,
     depth: Option<usize>,
     at: Task<'v, T>,
     gradient: &mut [T],
     look: Option<Look<'v, T>>,
 ) -> Result<T, Error> {
-    let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+    let (mut run, mut state) = Rollout::start(oracle, at)?;
     if let Some(depth) = depth {
         run.skip_to(depth, &mut state)?;
     }

@@ -15,11 +15,10 @@ use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::report::Soundness;
 use crate::rollout::{Rollout, Task};
-use crate::spelling::without_settings;
+use crate::spelling::spelled;
 
 /// The first-order estimate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,12 +27,11 @@ pub struct FirstOrder;
 /// The estimate, zero or not; that it is zero is noted.
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
     at: Task<T>,
     gradient: &mut [T],
 ) -> Result<T, Error> {
     note_vanishing(oracle)?;
-    let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+    let (mut run, mut state) = Rollout::start(oracle, at)?;
     run.forward(&mut state, |_, _| ())?;
     let loss = run.turn(&mut state, gradient)?;
     run.pull_start(&state, gradient)?;
@@ -48,23 +46,17 @@ pub(crate) fn note_vanishing<T: Element>(oracle: &mut Oracle<T>) -> Result<(), E
     Ok(())
 }
 
-without_settings! {
+spelled! {
     FirstOrder: "first-order",
         "second derivatives of the inner loss dropped; biased",
         "r gradients, 3 states";
 }
 
 impl<T: Element> Estimator<T> for FirstOrder {
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         if oracle.first_order_vanishes()? {
             return Err(Error::FirstOrderVanishes);
         }
-        evaluate(oracle, inner, at, gradient)
+        evaluate(oracle, at, gradient)
     }
 }

@@ -19,35 +19,28 @@ use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::inner::InnerLoop;
-use crate::oracle::{Oracle, Point, TOGETHER};
+use crate::oracle::{Oracle, TOGETHER};
 use crate::rollout::{Rollout, Task, finite_loss};
-use crate::spelling::without_settings;
+use crate::spelling::spelled;
 
 /// The exact hypergradient by forward mode.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forward;
 
-without_settings! {
+spelled! {
     Forward: "forward",
         "the same by forward mode, four outer directions at a time; no bias, no stored states",
         "r d HVPs, r d/4 sweeps";
 }
 
 impl<T: Element> Estimator<T> for Forward {
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         let d = at.x.len();
         let units = |first: usize, dx: &mut [T]| {
             let columns = dx.chunks_exact_mut(d.max(1)).enumerate();
             columns.for_each(|(k, u)| u[first + k] = T::one());
         };
-        along(oracle, inner, at, gradient, d, units, None)
+        along(oracle, at, gradient, d, units, None)
     }
 }
 
@@ -56,7 +49,6 @@ impl<T: Element> Estimator<T> for Forward {
 /// gradient, which is added.
 pub(crate) fn along<T: Element>(
     oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
     at: Task<T>,
     gradient: &mut [T],
     directions: usize,
@@ -74,9 +66,9 @@ pub(crate) fn along<T: Element>(
         let (dx, tangents) = (&mut dx[..columns * d], &mut tangents[..columns * n]);
         dx.fill(T::zero());
         fill(first, dx);
-        let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+        let (mut run, mut state) = Rollout::start(oracle, at)?;
         run.push_start(dx, tangents)?;
-        for t in run.oracle().each(0..inner.steps()) {
+        for t in run.oracle().each(0..at.inner.steps()) {
             run.push_step(t, &mut state, dx, tangents)?;
             if run.ended() {
                 break;
@@ -85,8 +77,8 @@ pub(crate) fn along<T: Element>(
         run.close([]);
         let w = &state[..p];
         if first == 0 {
-            let point = Point { w, x: at.x, draw: at.draw };
-            loss = finite_loss(oracle.outer_gradient(point, &mut w_bar, gradient)?, inner)?;
+            let found = oracle.outer_gradient(at.point(w), &mut w_bar, gradient)?;
+            loss = finite_loss(found, at.inner)?;
             if let Some(start) = &mut first_order {
                 start.fill(T::zero());
                 oracle.pull_init(at.x, at.draw, &w_bar, start)?;
@@ -100,8 +92,6 @@ pub(crate) fn along<T: Element>(
         }
         oracle.give(state);
     }
-    for vector in [w_bar, tangents, dx] {
-        oracle.give(vector);
-    }
+    oracle.give_all([w_bar, tangents, dx]);
     Ok(loss)
 }

@@ -18,10 +18,9 @@ use rand::RngExt;
 use crate::draw::Level;
 use crate::error::Error;
 use crate::estimator::{Estimator, forward};
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::rollout::Task;
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, Spelled, spelled};
 
 /// The gradient along random directions. Copies of a problem in one share their number.
 #[derive(Clone, Debug)]
@@ -52,19 +51,11 @@ impl Default for ForwardGradient {
     }
 }
 
-impl Spelled for ForwardGradient {
-    fn about(&self) -> About {
-        About {
-            name: "forward-gradient",
-            summary: "first-order, corrected along random directions by forward mode; unbiased",
-            cost: "r HVPs a direction, no stored states",
-        }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let (known, help) = (self.directions, "random directions");
-        let directions = settings.get("directions", known, Range::ONE_OR_MORE, help);
-        Ok(Self { directions, ..self.clone() })
+spelled! {
+    ForwardGradient: "forward-gradient",
+        "first-order, corrected along random directions by forward mode; unbiased",
+        "r HVPs a direction, no stored states" {
+        directions: "directions", Range::ONE_OR_MORE, "random directions";
     }
 }
 
@@ -73,13 +64,7 @@ impl<T: Element> Estimator<T> for ForwardGradient {
         true
     }
 
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         let (d, coin) = (at.x.len(), at.draw.at(Level::Coin, at.slot));
         let directions = self.directions.min(d);
         let signs = |first: usize, dx: &mut [T]| {
@@ -95,8 +80,7 @@ impl<T: Element> Estimator<T> for ForwardGradient {
             }
         };
         let mut start = oracle.take(d)?;
-        let loss =
-            forward::along(oracle, inner, at, gradient, directions, signs, Some(&mut start))?;
+        let loss = forward::along(oracle, at, gradient, directions, signs, Some(&mut start))?;
         oracle.give(start);
         Ok(loss)
     }

@@ -11,37 +11,29 @@ use hypertape_autodiff::{ALIGNMENT, Element};
 
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::rollout;
-use crate::rollout::Task;
-use crate::spelling::without_settings;
+use crate::rollout::{Task, finite_loss};
+use crate::spelling::spelled;
 
 /// The exact hypergradient by one tape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FullTape;
 
-without_settings! {
+spelled! {
     FullTape: "full-tape",
         "the same by one tape over the whole run; no bias, memory of every intermediate",
         "one recorded run";
 }
 
 impl<T: Element> Estimator<T> for FullTape {
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        inner.expect_known("full-tape")?;
-        let steps = inner.steps();
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
+        at.inner.expect_known("full-tape")?;
+        let steps = at.inner.steps();
         if oracle.rehearses() && steps > 3 {
             // A table of all records ends in a whole cache line: over 8 steps lines do not matter, at the end one may.
             let mut of = |steps| {
                 oracle.mark();
-                oracle.whole_run(&inner.with_steps(steps), at.x, at.draw, gradient)?;
+                oracle.whole_run(&at.inner.with_steps(steps), at.x, at.draw, gradient)?;
                 Ok(usize::try_from(oracle.cost().bytes_measured).unwrap_or(usize::MAX))
             };
             let (eight, three) = (of(10)? - of(2)?, of(3)?);
@@ -50,7 +42,7 @@ impl<T: Element> Estimator<T> for FullTape {
             oracle.release(bytes);
             return Ok(T::zero());
         }
-        let loss = oracle.whole_run(inner, at.x, at.draw, gradient)?;
-        rollout::finite_loss(loss, inner)
+        let loss = oracle.whole_run(at.inner, at.x, at.draw, gradient)?;
+        finite_loss(loss, at.inner)
     }
 }

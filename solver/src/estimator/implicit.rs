@@ -28,10 +28,9 @@ use crate::draw::{Level, Samples};
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::estimator::equation::{Equation, finite};
-use crate::inner::InnerLoop;
 use crate::linear::{LinearSolver, System, scratch};
 use crate::minimise::minimise;
-use crate::oracle::{Oracle, Point};
+use crate::oracle::Oracle;
 use crate::params::{Params, norm};
 use crate::report::{Report, Soundness};
 use crate::rollout::{Rollout, Task, finite_loss};
@@ -169,31 +168,25 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         true
     }
 
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         if self.solver.symmetric() && !oracle.stationary() {
             let expected = "one that comes to rest where dg/dw = 0; fixed-point, neumann, gmres and dense differentiate \
                             the fixed points of others";
             return Err(Error::invalid("the inner rule", oracle.rule(), expected));
         }
         let coin = at.draw.at(Level::Coin, at.slot);
-        hypergradient(oracle, inner, (at, self.minimum), gradient, |equation, b, v| {
+        hypergradient(oracle, (at, self.minimum), gradient, |equation, b, v| {
             if equation.oracle.rehearses() {
                 // What the solver takes, which it tells without taking it, and a product.
                 let taken = scratch(&*self.solver, v.len()).saturating_mul(size_of::<T>());
                 equation.oracle.hold(taken);
-                equation.apply(inner.steps(), b, v, None)?;
+                equation.apply(at.inner.steps(), b, v, None)?;
                 equation.oracle.release(taken);
                 return Ok((0, None));
             }
             let (step, symmetric) = (equation.step(), !equation.is_fixed_point());
             // A fixed point's `A` is at least `lr mu` where a step contracts by `1 - lr mu`.
-            let mu = self.mu.map(|mu| if symmetric { mu } else { mu * inner.lr() });
+            let mu = self.mu.map(|mu| if symmetric { mu } else { mu * at.inner.lr() });
             let mut system = System::new(equation, b, v);
             (system.symmetric, system.step, system.draw) = (symmetric, step, coin);
             if let Some(kept) = &self.kept {
@@ -215,7 +208,6 @@ const UNSOLVED: f64 = 1.0 + 1e-3;
 /// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual.
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
     (at, minimum): (Task<T>, Option<f64>),
     gradient: &mut [T],
     solve: impl FnOnce(&mut Equation<T>, &[T], &mut [T]) -> Result<(usize, Option<Option<f64>>), Error>,
@@ -225,11 +217,11 @@ pub(crate) fn hypergradient<T: Element>(
     if vanishing && stationary {
         return Err(Error::ImplicitVanishes);
     }
-    let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+    let (mut run, mut state) = Rollout::start(oracle, at)?;
     let mut before = None;
     run.forward(&mut state, |gradient, moved| {
         let unrest =
-            || if stationary { norm(gradient) } else { norm(moved) / T::from_f64(inner.lr()) };
+            || if stationary { norm(gradient) } else { norm(moved) / T::from_f64(at.inner.lr()) };
         before.get_or_insert_with(unrest);
     })?;
     run.close([]);
@@ -240,34 +232,35 @@ pub(crate) fn hypergradient<T: Element>(
         }
         let mut start = oracle.take(p)?;
         start.copy_from_slice(&state[..p]);
-        let point = Point { w: &start, x: at.x, draw: at.draw.on(Samples::All) };
+        let all = Task { draw: at.draw.on(Samples::All), ..at };
+        let point = all.point(&start);
         let first = if let Some(before) = before {
             before
         } else {
-            oracle.inner_gradient(point, inner.steps(), &mut state[..p])?;
+            oracle.inner_gradient(point, at.inner.steps(), &mut state[..p])?;
             *before.insert(norm(&state[..p]))
         };
-        minimise(oracle, point, inner.steps(), &mut state[..p], first * T::from_f64(part))?;
+        minimise(oracle, point, at.inner.steps(), &mut state[..p], first * T::from_f64(part))?;
         oracle.give(start);
     }
     oracle.keep_end(at.draw, &state[..p]);
     // What the rule remembers is no part of a minimum.
     let n = if stationary { p } else { state.len() };
     let (mut v, mut b) = (oracle.take(n)?, oracle.take(n)?);
-    let point = Point { w: &state[..p], x: at.x, draw: at.draw };
-    let loss = finite_loss(oracle.outer_gradient(point, &mut b[..p], gradient)?, inner)?;
+    let point = at.point(&state[..p]);
+    let loss = finite_loss(oracle.outer_gradient(point, &mut b[..p], gradient)?, at.inner)?;
     b[p..].fill(T::zero());
-    finite(&b, "the outer gradient", inner)?;
-    let mut equation = Equation::new(oracle, inner, at, &state[..n])?;
+    finite(&b, "the outer gradient", at.inner)?;
+    let mut equation = Equation::new(oracle, at, &state[..n])?;
     if vanishing && !equation.rule_sees_x()? {
         return Err(Error::ImplicitVanishes);
     }
     let after = equation.unrest(&mut v)?;
     let (iterations, mu) = solve(&mut equation, &b, &mut v)?;
     let mut product = equation.oracle.take(n)?;
-    equation.apply(inner.steps(), &v, &mut product, Some(gradient))?;
+    equation.apply(at.inner.steps(), &v, &mut product, Some(gradient))?;
     axpy(&mut product, -T::one(), &b);
-    finite(&product, "the residual of the linear system", inner)?;
+    finite(&product, "the residual of the linear system", at.inner)?;
     let left = norm(&product);
     let residual = mu.map(|_| ratio(left, norm(&b)));
     if let Some(residual) = residual.filter(|residual| *residual > UNSOLVED) {
@@ -283,9 +276,7 @@ pub(crate) fn hypergradient<T: Element>(
     };
     equation.oracle.note(Soundness { report: Some(report), ..Soundness::default() });
     equation.close();
-    for vector in [product, b, v, state] {
-        oracle.give(vector);
-    }
+    oracle.give_all([product, b, v, state]);
     Ok(loss)
 }
 

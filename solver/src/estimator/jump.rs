@@ -27,10 +27,10 @@ use hypertape_autodiff::{Element, all_finite, axpy, dot};
 
 use crate::error::Error;
 use crate::estimator::first_order;
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::{norm, scale};
 use crate::rollout::{Rollout, Task};
+use crate::tridiagonal::eigenvalue;
 
 /// Steps of the Lanczos iteration: the ends of a spectrum are what it finds first.
 pub(crate) const LANCZOS: usize = 8;
@@ -48,16 +48,15 @@ pub struct Jump {
 /// are found.
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
     jump: Jump,
     intervals: &[[f64; 2]],
     at: Task<T>,
     gradient: &mut [T],
     mut ritz: Option<&mut Vec<f64>>,
 ) -> Result<T, Error> {
-    let (mut run, mut v) = Rollout::start(oracle, inner, at)?;
+    let (mut run, mut v) = Rollout::start(oracle, at)?;
     run.multiple_of(0)?;
-    let (steps, n) = (inner.steps(), v.len());
+    let (steps, n) = (at.inner.steps(), v.len());
     let segments = jump.anchors.min(steps);
     let edge = |i: usize| {
         let edge = i as u128 * steps as u128 / segments as u128;
@@ -108,7 +107,7 @@ pub(crate) fn evaluate<T: Element>(
     run.pull_start(&v, gradient)?;
     run.oracle.give_slots(states);
     run.close([other, u, v]);
-    if all_finite(gradient) { Ok(loss) } else { first_order::evaluate(oracle, inner, at, gradient) }
+    if all_finite(gradient) { Ok(loss) } else { first_order::evaluate(oracle, at, gradient) }
 }
 
 fn cap<T: Element>(v: &mut [T], most: f64) {
@@ -172,28 +171,9 @@ fn lanczos<T: Element>(
 
 /// The least and the largest eigenvalue of a symmetric tridiagonal matrix, by bisection with Sturm's sequences.
 fn ends(diagonal: &[f64], beside: &[f64]) -> [f64; 2] {
-    let below = |x: f64| {
-        let mut pivot = 1.0;
-        let beside = std::iter::once(&0.0).chain(beside);
-        let negative = diagonal.iter().zip(beside).filter(|&(&a, &b)| {
-            pivot = a - x - b * b / pivot;
-            if pivot == 0.0 {
-                pivot = f64::MIN_POSITIVE;
-            }
-            pivot < 0.0
-        });
-        negative.count()
-    };
     let largest = |values: &[f64]| values.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
     let reach = largest(diagonal) + 2.0 * largest(beside);
-    [1, diagonal.len()].map(|k| {
-        let (mut low, mut high) = (-reach, reach);
-        for _ in 0..64 {
-            let x = f64::midpoint(low, high);
-            if below(x) >= k { high = x } else { low = x }
-        }
-        high
-    })
+    [1, diagonal.len()].map(|k| eigenvalue((diagonal, beside), k, [-reach, reach], 64))
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ use hypertape_autodiff::{Element, all_finite, axpy};
 
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::rollout::{Task, finite_loss};
 use crate::spelling::{About, Range, Spelled, Visit};
@@ -205,8 +204,7 @@ impl<T: Element> Estimator<T> for Reversible {
     fn task(
         &self,
         oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        Task { x, draw, .. }: Task<T>,
+        Task { inner, x, draw, .. }: Task<T>,
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         let rule = format!("heavy-ball:momentum={}", self.momentum);
@@ -253,9 +251,7 @@ impl<T: Element> Estimator<T> for Reversible {
             m_bar.iter_mut().zip(&u).for_each(|(m, &u)| *m = share * u);
         }
         oracle.pull_init(x, draw, &w_bar, x_bar)?;
-        for vector in [mixed, u, m_bar, w_bar, product, w] {
-            oracle.give(vector);
-        }
+        oracle.give_all([mixed, u, m_bar, w_bar, product, w]);
         oracle.release(bytes);
         // All of it came back, or the adjoint belongs to another run.
         if state.m.iter().chain(&state.buffer).any(|&digit| digit != 0) {

@@ -27,10 +27,11 @@ use crate::error::Error;
 use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::params::{scale, square};
+use crate::params::scale;
 use crate::rollout::{Rollout, Task};
 use crate::schedule::{COVERED, Schedule};
 use crate::spelling::{About, Range, Spelled, Visit};
+use crate::stats::square;
 use crate::variance::Levels;
 
 /// The gradient through a random depth. Copies of a problem in one share the level.
@@ -236,8 +237,8 @@ impl Roulette {
         let (mut squares, mut tasks) = (vec![0.0; self.levels(inner.steps()).len()], 0.0);
         for draw in draws {
             for slot in 0..oracle.batch() {
-                let at = Task { x, draw: draw.for_task(oracle.task(draw, slot)), slot };
-                let found = self.squares_of(oracle, inner, at)?;
+                let at = Task { inner, x, draw: draw.for_task(oracle.task(draw, slot)), slot };
+                let found = self.squares_of(oracle, at)?;
                 squares.iter_mut().zip(found).for_each(|(sum, square)| *sum += square);
                 tasks += 1.0;
             }
@@ -249,19 +250,18 @@ impl Roulette {
     fn squares_of<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
         at: Task<T>,
     ) -> Result<Vec<f64>, Error> {
-        let known = self.levels(inner.steps());
+        let known = self.levels(at.inner.steps());
         let levels = known.iter().map(|&(depth, _)| (depth, 1.0)).collect();
         let mut plain = Self { depths: Depths::Given(levels), ..self.clone() };
         let [mut g, mut part] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
         plain.force(Some(known.len() - 1));
-        plain.task(oracle, inner, at, &mut g)?;
+        plain.task(oracle, at, &mut g)?;
         let mut squares = vec![square(&g)];
         for level in 0..known.len() - 1 {
             plain.force(Some(level));
-            plain.task(oracle, inner, at, &mut part)?;
+            plain.task(oracle, at, &mut part)?;
             axpy(&mut part, -T::one(), &g);
             squares.push(square(&part));
         }
@@ -288,30 +288,20 @@ impl<T: Element> Estimator<T> for Roulette {
         Some(Box::new(self.clone().with_schedule(schedule)))
     }
 
-    fn excess(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-    ) -> Result<Option<f64>, Error> {
-        let squares = self.squares_of(oracle, inner, at)?;
-        let survival: Vec<f64> = self.levels(inner.steps())[1..].iter().map(|&(_, p)| p).collect();
+    fn excess(&self, oracle: &mut Oracle<T>, at: Task<T>) -> Result<Option<f64>, Error> {
+        let squares = self.squares_of(oracle, at)?;
+        let survival: Vec<f64> =
+            self.levels(at.inner.steps())[1..].iter().map(|&(_, p)| p).collect();
         let levels = Levels::new(squares[0], &squares[1..], &vec![1.0; squares.len()]);
         Ok(Some(levels.second_moment(&survival) - squares[0]))
     }
 
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        inner.expect_known("roulette")?;
-        let levels = self.levels(inner.steps());
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
+        at.inner.expect_known("roulette")?;
+        let levels = self.levels(at.inner.steps());
         let deepest = levels[levels.len() - 1].0;
-        if deepest < inner.steps() {
-            let expected = format!("{} or more, the steps of the inner loop", inner.steps());
+        if deepest < at.inner.steps() {
+            let expected = format!("{} or more, the steps of the inner loop", at.inner.steps());
             return Err(Error::invalid("the last depth of roulette", deepest, expected));
         }
         if levels[0].0 == 0 && levels.len() > 1 {
@@ -323,7 +313,7 @@ impl<T: Element> Estimator<T> for Roulette {
             let covered = |&level: &usize| level == deepest || levels[level].0 <= COVERED;
             for level in (0..=deepest).filter(covered) {
                 let one = Self { forced: Some(level), ..self.clone() };
-                one.task(oracle, inner, at, gradient)?;
+                one.task(oracle, at, gradient)?;
             }
             return Ok(T::zero());
         }
@@ -339,6 +329,6 @@ impl<T: Element> Estimator<T> for Roulette {
             }
             Ok(())
         };
-        exact::evaluate(oracle, inner, self.schedule, depth, at, gradient, Some(&mut look))
+        exact::evaluate(oracle, self.schedule, depth, at, gradient, Some(&mut look))
     }
 }

@@ -29,7 +29,6 @@ use rand::RngExt;
 use crate::draw::Level;
 use crate::error::Error;
 use crate::estimator::{Estimator, implicit};
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::rollout::Task;
@@ -223,20 +222,14 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
         true
     }
 
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         // Of a factor `I - lr A`, and in units of the inner Hessian.
         let (lr, size) = if oracle.stationary() {
-            let lr = self.lr.unwrap_or_else(|| inner.lr());
+            let lr = self.lr.unwrap_or_else(|| at.inner.lr());
             (lr, lr)
         } else {
             let lr = self.lr.unwrap_or(1.0);
-            (lr, lr * inner.lr())
+            (lr, lr * at.inner.lr())
         };
         // Whether the squared contraction of a single vector tells about that of all factors.
         let mut telling = false;
@@ -252,13 +245,13 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
             return Err(Error::invalid("batches of stocbio", self.batches(0), expected));
         }
         let factors = self.factors(at, oracle.rehearses());
-        implicit::hypergradient(oracle, inner, (at, None), gradient, |equation, b, v| {
+        implicit::hypergradient(oracle, (at, None), gradient, |equation, b, v| {
             let p = v.len();
             let mut take = || equation.oracle.take(p);
             let (mut y, mut sum, mut hy) = (take()?, take()?, take()?);
             y.copy_from_slice(b);
             v.fill(T::zero());
-            let mut step = inner.steps();
+            let mut step = at.inner.steps();
             for k in 0..=factors {
                 axpy(v, T::from_f64(lr * self.weight(k, factors)), &y);
                 if k == factors {
@@ -278,9 +271,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                     self.enforce((norm(&y) / before).as_f64().powi(2))?;
                 }
             }
-            for vector in [hy, sum, y] {
-                equation.oracle.give(vector);
-            }
+            equation.oracle.give_all([hy, sum, y]);
             Ok((factors, None))
         })
     }

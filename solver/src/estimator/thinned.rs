@@ -25,11 +25,10 @@ use rand::RngExt;
 use crate::draw::Level;
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::rollout::{Rollout, Task};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, Spelled, spelled};
 use crate::variance::mean_square_factor;
 
 /// The gradient from some of the steps. Copies of a problem in one share the coins.
@@ -113,27 +112,17 @@ impl Default for Thinned {
     }
 }
 
-impl Spelled for Thinned {
-    fn about(&self) -> About {
-        About {
-            name: "thinned",
-            summary: "reverse mode that visits each step with probability q; unbiased",
-            cost: "r gradients, q r HVPs and states",
-        }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let Self { q, slots, smoothness, anchored, .. } = *self;
-        let most = "states stored at a time, as many as are visited unless given";
-        let bound = "bound of the norm of inner Hessians, by which a q that is too small is refused at once";
-        let held = "the steps between take the Hessian of the last visited state";
-        Ok(Self {
-            q: settings.get("q", q, Range::PROBABILITY, "probability that a step is visited"),
-            slots: settings.get("slots", slots, Range::ONE_OR_MORE, most),
-            smoothness: settings.get("smoothness", smoothness, Range::POSITIVE, bound),
-            anchored: settings.get("anchored", anchored, Range::SWITCH, held),
-            ..self.clone()
-        })
+spelled! {
+    Thinned: "thinned",
+        "reverse mode that visits each step with probability q; unbiased",
+        "r gradients, q r HVPs and states" {
+        q: "q", Range::PROBABILITY, "probability that a step is visited";
+        slots: "slots", Range::ONE_OR_MORE,
+            "states stored at a time, as many as are visited unless given";
+        smoothness: "smoothness", Range::POSITIVE,
+            "bound of the norm of inner Hessians, by which a q that is too small is refused at once";
+        anchored: "anchored", Range::SWITCH,
+            "the steps between take the Hessian of the last visited state";
     }
 }
 
@@ -142,18 +131,12 @@ impl<T: Element> Estimator<T> for Thinned {
         true
     }
 
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        inner.expect_known("thinned")?;
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
+        at.inner.expect_known("thinned")?;
         if let Some(smoothness) = self.smoothness {
-            self.enforce(inner.lr() * smoothness, || "lr times the smoothness".into())?;
+            self.enforce(at.inner.lr() * smoothness, || "lr times the smoothness".into())?;
         }
-        let (steps, mut stream) = (inner.steps(), at.draw.at(Level::Coin, at.slot).stream());
+        let (steps, mut stream) = (at.inner.steps(), at.draw.at(Level::Coin, at.slot).stream());
         let rehearsal = oracle.rehearses();
         let mut coin = |t| match &self.forced {
             _ if rehearsal => true,
@@ -167,7 +150,7 @@ impl<T: Element> Estimator<T> for Thinned {
             Error::invalid("notes of visited steps", steps, "as many as there is memory for")
         })?;
         visits.extend(oracle.each(0..steps).filter(|&t| coin(t)));
-        let (mut run, mut bar) = Rollout::start(oracle, inner, at)?;
+        let (mut run, mut bar) = Rollout::start(oracle, at)?;
         run.multiple_of(0)?;
         let (n, room) = (bar.len(), self.room(steps));
         let mut ring = run.oracle.take_slots(room, n)?;

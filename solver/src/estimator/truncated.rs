@@ -17,10 +17,9 @@ use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::rollout::{Rollout, Task};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, spelled};
 
 /// The hypergradient through the last `k` steps.
 #[derive(Clone, Copy, Debug)]
@@ -29,35 +28,23 @@ pub struct Truncated {
     pub k: usize,
 }
 
-impl Spelled for Truncated {
-    fn about(&self) -> About {
-        About {
-            name: "truncated",
-            summary: "reverse mode through the last k steps; biased below k = r",
-            cost: "r gradients, k HVPs, k states",
-        }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        Ok(Self { k: settings.get("k", self.k, Range::COUNT, "steps that are reversed") })
+spelled! {
+    Truncated: "truncated",
+        "reverse mode through the last k steps; biased below k = r",
+        "r gradients, k HVPs, k states" {
+        k: "k", Range::COUNT, "steps that are reversed";
     }
 }
 
 impl<T: Element> Estimator<T> for Truncated {
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
-        let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
+        let (mut run, mut state) = Rollout::start(oracle, at)?;
         let n = state.len();
         // A ring of the last states, since the number of steps may not be known.
-        let room = self.k.min(inner.steps());
+        let room = self.k.min(at.inner.steps());
         let mut ring = run.oracle.take_slots(room, n)?;
         let mut steps = 0;
-        for t in run.oracle.each(0..inner.steps()) {
+        for t in run.oracle.each(0..at.inner.steps()) {
             if room > 0 {
                 ring[t % room].copy_from_slice(&state);
             }

@@ -29,10 +29,11 @@ use crate::estimator::probability::{Probability, Sums};
 use crate::estimator::{Estimator, exact, first_order};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
-use crate::params::{Params, scale, square};
+use crate::params::{Params, scale};
 use crate::rollout::{Rollout, Task};
 use crate::schedule::Schedule;
 use crate::spelling::Spelled;
+use crate::stats::square;
 
 /// The estimate that every call makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,17 +172,14 @@ impl Ufom {
     fn cheap<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
         at: Task<T>,
         gradient: &mut [T],
         ritz: Option<&mut Vec<f64>>,
     ) -> Result<T, Error> {
-        let (mixed, r) = (self.cheap == Cheap::Mixed, T::from_f64(inner.steps() as f64));
+        let (mixed, r) = (self.cheap == Cheap::Mixed, T::from_f64(at.inner.steps() as f64));
         match self.cheap {
-            Cheap::FirstOrder => first_order::evaluate(oracle, inner, at, gradient),
-            Cheap::Jump(jump) => {
-                jump::evaluate(oracle, inner, jump, &self.intervals, at, gradient, ritz)
-            }
+            Cheap::FirstOrder => first_order::evaluate(oracle, at, gradient),
+            Cheap::Jump(jump) => jump::evaluate(oracle, jump, &self.intervals, at, gradient, ritz),
             Cheap::Truncated { .. } | Cheap::Mixed => {
                 let mut look = |run: &mut Rollout<T>, bar: &mut [T], x_bar: &mut [T]| {
                     if mixed && run.reached(0) {
@@ -194,7 +192,7 @@ impl Ufom {
                     Ok(())
                 };
                 let depth = Some(self.depth());
-                exact::evaluate(oracle, inner, self.schedule, depth, at, gradient, Some(&mut look))
+                exact::evaluate(oracle, self.schedule, depth, at, gradient, Some(&mut look))
             }
         }
     }
@@ -203,16 +201,15 @@ impl Ufom {
     fn both<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
         at: Task<T>,
         (gradient, cheap): (&mut [T], &mut [T]),
         ritz: &mut Vec<f64>,
     ) -> Result<T, Error> {
-        let r = T::from_f64(inner.steps() as f64);
-        let depth = self.depth().min(inner.steps());
+        let r = T::from_f64(at.inner.steps() as f64);
+        let depth = self.depth().min(at.inner.steps());
         let separate = matches!(self.cheap, Cheap::Jump(_));
         if separate {
-            self.cheap(oracle, inner, at, cheap, Some(ritz))?;
+            self.cheap(oracle, at, cheap, Some(ritz))?;
         }
         let mixed = self.cheap == Cheap::Mixed;
         let mut look = |run: &mut Rollout<T>, bar: &mut [T], x_bar: &mut [T]| {
@@ -227,7 +224,7 @@ impl Ufom {
             }
             Ok(())
         };
-        exact::evaluate(oracle, inner, self.schedule, None, at, gradient, Some(&mut look))
+        exact::evaluate(oracle, self.schedule, None, at, gradient, Some(&mut look))
     }
 }
 
@@ -279,15 +276,10 @@ impl<T: Element> Estimator<T> for Ufom {
     }
 
     /// Of coins of a known probability: `(1/q - 1) |g - g0|^2`.
-    fn excess(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-    ) -> Result<Option<f64>, Error> {
-        let Some(q) = self.probability.known(inner.steps()) else { return Ok(None) };
+    fn excess(&self, oracle: &mut Oracle<T>, at: Task<T>) -> Result<Option<f64>, Error> {
+        let Some(q) = self.probability.known(at.inner.steps()) else { return Ok(None) };
         let [mut g, mut cheap] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
-        self.both(oracle, inner, at, (&mut g, &mut cheap), &mut Vec::new())?;
+        self.both(oracle, at, (&mut g, &mut cheap), &mut Vec::new())?;
         axpy(&mut g, -T::one(), &cheap);
         Ok(Some((1.0 / q - 1.0) * square(&g)))
     }
@@ -356,26 +348,20 @@ impl<T: Element> Estimator<T> for Ufom {
         }
     }
 
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        inner: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         if oracle.rehearses() {
             // A hit, and none: which takes more depends on the schedule.
             let mut cheap = oracle.take(at.x.len())?;
-            self.both(oracle, inner, at, (&mut *gradient, &mut cheap), &mut Vec::new())?;
+            self.both(oracle, at, (&mut *gradient, &mut cheap), &mut Vec::new())?;
             oracle.give(cheap);
-            return self.cheap(oracle, inner, at, gradient, None);
+            return self.cheap(oracle, at, gradient, None);
         }
         let (copies, batch) = (oracle.replicas(), oracle.batch());
         let coins = self.coins(batch, copies, at);
         let (mut ritz, mut squares) = (Vec::new(), Vec::new());
         let loss = if coins.contains(&true) {
             let mut cheap = oracle.take(at.x.len())?;
-            let loss = self.both(oracle, inner, at, (gradient, &mut cheap), &mut ritz)?;
+            let loss = self.both(oracle, at, (gradient, &mut cheap), &mut ritz)?;
             let width = (at.x.len() / copies.max(1)).max(1);
             let parts = gradient.chunks_mut(width).zip(cheap.chunks(width)).zip(&coins);
             for (copy, ((g, g0), &hit)) in parts.enumerate() {
@@ -392,7 +378,7 @@ impl<T: Element> Estimator<T> for Ufom {
             loss
         } else {
             squares.resize(2 * copies, f64::NAN);
-            self.cheap(oracle, inner, at, gradient, None)?
+            self.cheap(oracle, at, gradient, None)?
         };
         squares.truncate(2 * self.sums.len());
         squares.append(&mut ritz);

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::linear::best::Best;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
-use crate::spelling::{About, Spelled, Visit};
+use crate::spelling::spelled;
 
 /// Conjugate gradients, for a positive definite matrix; one that is found not to be is an error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,18 +19,10 @@ pub struct Cg {
     pub stop: Stop,
 }
 
-impl Spelled for Cg {
-    fn about(&self) -> About {
-        About {
-            name: "cg",
-            summary: "implicit, conjugate gradients at w_r; for a positive definite Hessian",
-            cost: "r + 1 gradients, iterations + 1 HVPs",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        Ok(Self { stop: self.stop.spell(visit) })
-    }
+spelled! {
+    Cg: "cg",
+        "implicit, conjugate gradients at w_r; for a positive definite Hessian",
+        "r + 1 gradients, iterations + 1 HVPs" { stop; }
 }
 
 impl<T: Element> LinearSolver<T> for Cg {

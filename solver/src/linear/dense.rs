@@ -5,13 +5,13 @@ use hypertape_autodiff::{Element, axpy};
 use crate::error::Error;
 use crate::linear::system::{LinearSolver, System};
 use crate::params::{norm, scale};
-use crate::spelling::without_settings;
+use crate::spelling::spelled;
 
 /// The whole matrix, column by column, and elimination: for few unknowns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dense;
 
-without_settings! {
+spelled! {
     Dense: "dense",
         "implicit, the whole matrix and elimination; for few inner variables, under every rule",
         "r + 1 gradients, p + 1 HVPs, p^2 values";

@@ -6,7 +6,7 @@ use hypertape_autodiff::{Element, axpy};
 use crate::error::Error;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, spelled};
 
 const STEP: &str = "step size, that of the inner loop unless given";
 
@@ -28,18 +28,18 @@ pub struct Neumann {
     pub lr: Option<f64>,
 }
 
-impl Spelled for FixedPoint {
-    fn about(&self) -> About {
-        About {
-            name: "fixed-point",
-            summary: "implicit, v - lr (H v - b) from the last solution; under every rule",
-            cost: "r + 1 gradients, iterations + 1 HVPs",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let lr = visit.get("lr", self.lr, Range::POSITIVE, STEP);
-        Ok(Self { stop: self.stop.spell(visit), lr })
+spelled! {
+    FixedPoint: "fixed-point",
+        "implicit, v - lr (H v - b) from the last solution; under every rule",
+        "r + 1 gradients, iterations + 1 HVPs" {
+        lr: "lr", Range::POSITIVE, STEP;
+        stop;
+    };
+    Neumann: "neumann",
+        "implicit, Neumann series; under every rule",
+        "r + 1 gradients, terms HVPs" {
+        terms: "terms", Range::ONE_OR_MORE, "terms of the series";
+        lr: "lr", Range::POSITIVE, STEP;
     }
 }
 
@@ -54,21 +54,6 @@ impl<T: Element> LinearSolver<T> for FixedPoint {
 
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         iterate(system, self.lr, self.stop.iterations, self.stop.residual(system.b))
-    }
-}
-
-impl Spelled for Neumann {
-    fn about(&self) -> About {
-        About {
-            name: "neumann",
-            summary: "implicit, Neumann series; under every rule",
-            cost: "r + 1 gradients, terms HVPs",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let terms = visit.get("terms", self.terms, Range::ONE_OR_MORE, "terms of the series");
-        Ok(Self { terms, lr: visit.get("lr", self.lr, Range::POSITIVE, STEP) })
     }
 }
 

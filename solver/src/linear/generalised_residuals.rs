@@ -11,7 +11,7 @@ use hypertape_autodiff::{Element, axpy, dot};
 use crate::error::Error;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
-use crate::spelling::{About, Spelled, Visit};
+use crate::spelling::spelled;
 
 /// Generalised minimum residuals, for any matrix; of a singular one the least residual within its Krylov space.
 ///
@@ -33,18 +33,10 @@ pub struct Gmres {
     pub stop: Stop,
 }
 
-impl Spelled for Gmres {
-    fn about(&self) -> About {
-        About {
-            name: "gmres",
-            summary: "implicit, generalised minimum residuals; under every rule",
-            cost: "r + 1 gradients, iterations + 1 HVPs, as many vectors",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        Ok(Self { stop: self.stop.spell(visit) })
-    }
+spelled! {
+    Gmres: "gmres",
+        "implicit, generalised minimum residuals; under every rule",
+        "r + 1 gradients, iterations + 1 HVPs, as many vectors" { stop; }
 }
 
 impl<T: Element> LinearSolver<T> for Gmres {

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::linear::best::Best;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
-use crate::spelling::{About, Spelled, Visit};
+use crate::spelling::spelled;
 
 /// Minimum residuals, for a symmetric matrix, an indefinite one as well.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,18 +25,10 @@ pub struct Minres {
     pub stop: Stop,
 }
 
-impl Spelled for Minres {
-    fn about(&self) -> About {
-        About {
-            name: "minres",
-            summary: "implicit, minimum residuals; for an indefinite Hessian as well",
-            cost: "r + 1 gradients, iterations + 1 HVPs",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        Ok(Self { stop: self.stop.spell(visit) })
-    }
+spelled! {
+    Minres: "minres",
+        "implicit, minimum residuals; for an indefinite Hessian as well",
+        "r + 1 gradients, iterations + 1 HVPs" { stop; }
 }
 
 impl<T: Element> LinearSolver<T> for Minres {

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::linear::system::{LinearSolver, Stop, System};
 use crate::linear::{conjugate_gradients, dense};
 use crate::params::{norm, scale};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, spelled};
 
 /// Conjugate gradients with a preconditioner from a random sketch, for a positive definite matrix.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,20 +32,14 @@ pub struct Nystrom {
     pub shift: Option<f64>,
 }
 
-impl Spelled for Nystrom {
-    fn about(&self) -> About {
-        About {
-            name: "nystrom",
-            summary: "implicit, conjugate gradients preconditioned by a random sketch",
-            cost: "r + 1 gradients, rank + iterations + 1 HVPs",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let rank = visit.get("rank", self.rank, Range::ONE_OR_MORE, "vectors of the sketch");
-        let help = "added to the sketched Hessian, its mean eigenvalue unless given";
-        let shift = visit.get("shift", self.shift, Range::POSITIVE, help);
-        Ok(Self { stop: self.stop.spell(visit), rank, shift })
+spelled! {
+    Nystrom: "nystrom",
+        "implicit, conjugate gradients preconditioned by a random sketch",
+        "r + 1 gradients, rank + iterations + 1 HVPs" {
+        rank: "rank", Range::ONE_OR_MORE, "vectors of the sketch";
+        shift: "shift", Range::POSITIVE,
+            "added to the sketched Hessian, its mean eigenvalue unless given";
+        stop;
     }
 }
 

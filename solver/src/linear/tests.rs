@@ -1,5 +1,7 @@
 //! Solutions, failures and counts, on small matrices that are known whole.
 
+mod hard;
+
 use hypertape_autodiff::dot;
 use proptest::prelude::*;
 use rand::RngExt;
@@ -13,11 +15,11 @@ type Solver<'s> = &'s dyn LinearSolver<f64>;
 
 /// A square matrix, row by row.
 #[derive(Clone, Debug)]
-pub(super) struct Matrix(pub(super) Vec<Vec<f64>>);
+struct Matrix(Vec<Vec<f64>>);
 
 impl Matrix {
     /// `Q diag(values) Q'` with a `Q` of reflections of `seed`.
-    pub(super) fn with_eigenvalues(values: &[f64], seed: u64) -> Self {
+    fn with_eigenvalues(values: &[f64], seed: u64) -> Self {
         let p = values.len();
         let mut random = Draw::new(seed, 0).stream();
         let mut rows: Vec<Vec<f64>> = (0..p)
@@ -38,7 +40,7 @@ impl Matrix {
         Self(rows)
     }
 
-    pub(super) fn times(&self, u: &[f64]) -> Vec<f64> {
+    fn times(&self, u: &[f64]) -> Vec<f64> {
         self.0.iter().map(|row| dot(row, u)).collect()
     }
 }

@@ -8,7 +8,7 @@ use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::oracle::view::Point;
 use crate::params::Params;
-use crate::problem::Metric;
+use crate::problem::{Bilevel, Metric};
 
 impl<T: Element> Oracle<'_, T> {
     /// The name of the inner rule.
@@ -44,17 +44,13 @@ impl<T: Element> Oracle<'_, T> {
 
     /// How good a solution is, beyond its losses.
     pub fn metrics(&self, w: &[T], x: &[T], inner: &InnerLoop) -> Vec<Metric> {
-        let fill = |like: &Params<T>, values: &[T]| {
-            let mut params = like.clone();
-            params.values_mut().copy_from_slice(values);
-            params
-        };
-        self.known.view.metrics(&fill(self.inner_start(), w), &fill(self.start(), x), inner)
+        let (w, x) = (self.inner_start().with_values(w), self.start().with_values(x));
+        self.known.view.stated().map_or_else(Vec::new, |problem| problem.metrics(&w, &x, inner))
     }
 
     /// Outer points to compare a result with.
     pub fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
-        self.known.view.controls(inner)
+        self.known.view.stated().map_or_else(Vec::new, |problem| problem.controls(inner))
     }
 
     /// Number of tasks.
@@ -74,12 +70,12 @@ impl<T: Element> Oracle<'_, T> {
 
     /// Number of mini-batches at a level, see [`Bilevel::mini_batches`](crate::Bilevel::mini_batches).
     pub fn mini_batches(&self, level: Level) -> usize {
-        self.known.view.mini_batches(level)
+        self.known.view.stated().map_or(1, |problem| problem.mini_batches(level))
     }
 
     /// Number of independent copies of the problem in `x`.
     pub fn replicas(&self) -> usize {
-        self.known.view.replicas()
+        self.known.view.stated().map_or(1, Bilevel::replicas)
     }
 
     /// Whether neither the inner start nor the outer loss contains `x`, so that a first-order gradient is zero.

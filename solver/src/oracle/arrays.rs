@@ -16,7 +16,7 @@ use crate::oracle::tapes::GradientTape;
 use crate::oracle::view::{StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
-use crate::problem::{Bilevel, Metric};
+use crate::problem::Bilevel;
 use crate::rule::Step;
 
 /// A view of `problem`.
@@ -31,7 +31,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
     /// The outer loss after a run from `start`, recorded.
     fn run_on_tape<'a>(
         &'a self,
-        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
+        (inner, rule): (&InnerLoop, &'a dyn Stepper<T>),
         start: &[Taped<'a, T>],
         x: &[Taped<'a, T>],
         draw: Draw,
@@ -85,36 +85,12 @@ impl<T: Element, P: Bilevel<T>> View<T> for Arrays<Lens<P, T>> {
         [&self.0.start, &self.0.inner_start]
     }
 
+    fn stated(&self) -> Option<&dyn Bilevel<T>> {
+        Some(&self.0.problem)
+    }
+
     fn tasks(&self) -> usize {
         self.0.problem.tasks()
-    }
-
-    fn batch(&self) -> usize {
-        self.0.problem.batch()
-    }
-
-    fn task(&self, draw: Draw, slot: usize) -> usize {
-        self.0.problem.task(draw, slot)
-    }
-
-    fn replicas(&self) -> usize {
-        self.0.problem.replicas()
-    }
-
-    fn samples(&self, draw: Draw) -> usize {
-        self.0.problem.samples(draw)
-    }
-
-    fn mini_batches(&self, level: Level) -> usize {
-        self.0.problem.mini_batches(level)
-    }
-
-    fn metrics(&self, w: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
-        self.0.problem.metrics(w, x, inner)
-    }
-
-    fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
-        self.0.problem.controls(inner)
     }
 
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>

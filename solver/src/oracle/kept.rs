@@ -59,7 +59,7 @@ impl<T: Element> Oracle<'_, T> {
         let slot = if self.rehearses() { 0 } else { slot };
         self.pool.meter.cost.samples += self.known.found.tapes[slot].1;
         self.metered((Call::PullTape, 0, 0), |Self { known, memory, .. }| {
-            known.found.tapes[slot].0.pull(memory, v, hessian_product, mixed_product)
+            known.found.tapes[slot].0.pull(memory, v, [hessian_product, mixed_product])
         })?;
         let (tape, _) = &mut self.known.found.tapes[slot];
         let mut kept = tape.bytes();

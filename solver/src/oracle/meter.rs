@@ -39,6 +39,11 @@ impl<T: Element> Oracle<'_, T> {
         self.pool.give(vector);
     }
 
+    /// Gives several back.
+    pub fn give_all<const N: usize>(&mut self, vectors: [Vec<T>; N]) {
+        vectors.into_iter().for_each(|vector| self.give(vector));
+    }
+
     /// `count` vectors of `length` values, by number, likewise counted: for what grows with the number of steps, since a
     /// rehearsal counts all of them and has one.
     ///

@@ -150,15 +150,10 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> StepTape<T> for Replay
         view.gradient(memory, point, [gradient, &mut []])
     }
 
-    fn pull(
-        &self,
-        memory: &mut Workspaces<T>,
-        v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: &mut [T],
-    ) -> Result<(), Error> {
+    fn pull(&self, memory: &mut Workspaces<T>, v: &[T], out: [&mut [T]; 2]) -> Result<(), Error> {
         let point = Point { w: &self.w, x: &self.x, draw: self.draw };
         let view: &dyn View<T> = &*self.view;
+        let [hessian_product, mixed_product] = out;
         view.products(memory, point, v, [&mut [], hessian_product, mixed_product])
     }
 

@@ -29,7 +29,11 @@ pub(crate) trait Stepper<T: Element>: Passes<T, Asked> + fmt::Debug {
     /// What else is known about it.
     fn stated(&self) -> &dyn Rule<T>;
     /// On the tape of a whole run.
-    fn taped<'a>(&self, asked: Asked, groups: [&[Taped<'a, T>]; 3]) -> Option<List<Taped<'a, T>>>;
+    fn taped<'a>(
+        &'a self,
+        asked: Asked,
+        groups: [&[Taped<'a, T>]; 3],
+    ) -> Option<List<Taped<'a, T>>>;
 }
 
 /// A [`Rule`] of any type, such as one that was [parsed](std::str::FromStr).
@@ -51,22 +55,6 @@ impl<'p, T: Element> AnyRule<'p, T> {
 /// A rule, whose functions are passed over.
 struct Ruled<R>(R);
 
-impl<R> Ruled<R> {
-    fn made<'a, T: Element, A: Array<'a, Elem = T>>(
-        &self,
-        asked: Asked,
-        [state, x, gradient]: [&[A]; 3],
-    ) -> Option<List<A>>
-    where
-        R: Rule<T>,
-    {
-        match asked {
-            Asked::Query(step) => self.0.query(state, step).map(|y| List::from_slice(&[y])),
-            Asked::Update(step) => Some(self.0.update(state, gradient[0], x, step)),
-        }
-    }
-}
-
 impl<T: Element, R: Rule<T>> Stages<T> for Ruled<R> {
     type Stage = Asked;
 
@@ -78,9 +66,12 @@ impl<T: Element, R: Rule<T>> Stages<T> for Ruled<R> {
     fn arrays<'a, A: Array<'a, Elem = T>>(
         &'a self,
         asked: Asked,
-        groups: [&[A]; 3],
+        [state, x, gradient]: [&[A]; 3],
     ) -> Option<List<A>> {
-        self.made(asked, groups)
+        match asked {
+            Asked::Query(step) => self.0.query(state, step).map(|y| List::from_slice(&[y])),
+            Asked::Update(step) => Some(self.0.update(state, gradient[0], x, step)),
+        }
     }
 
     fn scalar<'a, A: Array<'a, Elem = T>>(&'a self, _: Asked, _: Rows, _: [&[A]; 3]) -> Option<A> {
@@ -99,7 +90,11 @@ impl<T: Element, R: Rule<T>> Stepper<T> for Arrays<Ruled<R>> {
         &self.0.0
     }
 
-    fn taped<'a>(&self, asked: Asked, groups: [&[Taped<'a, T>]; 3]) -> Option<List<Taped<'a, T>>> {
-        self.0.made(asked, groups)
+    fn taped<'a>(
+        &'a self,
+        asked: Asked,
+        groups: [&[Taped<'a, T>]; 3],
+    ) -> Option<List<Taped<'a, T>>> {
+        self.0.arrays(asked, groups)
     }
 }

@@ -35,18 +35,18 @@ impl<T: Element> Oracle<'_, T> {
         self.known.rule.stated().adaptive()
     }
 
-    /// Asks something of the rule, array by array, until there is nothing.
-    fn stepping(
+    /// Asks something of the rule, array by array; returns what it said of the last.
+    fn stepping<R: Default>(
         &mut self,
         x: &[T],
         step: Step,
-        mut ask: impl FnMut(&dyn Stepper<T>, &mut Workspaces<T>, &Place<T>) -> Result<bool, Error>,
-    ) -> Result<bool, Error> {
+        mut ask: impl FnMut(&dyn Stepper<T>, &mut Workspaces<T>, &Place<T>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let step = self.metered((Call::Update, 0, 0), |Self { known, memory, .. }| {
             let [outer, inner] = known.view.starts().map(Params::shapes);
             let (rule, x) = (&*known.rule, Planes::new(Cut::dense(outer), x));
             places(inner, 1 + rule.stated().memory(), step, x)
-                .try_fold(true, |any, place| Ok(any && ask(rule, memory, &place)?))
+                .try_fold(R::default(), |_, place| ask(rule, memory, &place))
         });
         step.map(|(result, _)| result)
     }
@@ -73,13 +73,12 @@ impl<T: Element> Oracle<'_, T> {
         y_bar: &[T],
         state_bar: &mut [T],
     ) -> Result<(), Error> {
-        let pulled = self.stepping(x, step, |rule, memory, of| {
+        self.stepping(x, step, |rule, memory, of| {
             let (seeds, add) = (Some(&y_bar[of.range.clone()]), [true; 3]);
             let bar = &mut state_bar[of.span.clone()];
             let out = [bar, &mut [], &mut [], &mut [], &mut [], &mut []];
-            rule.pull(memory, At { seeds, add, ..of.query(state) }, out).map(|_| true)
-        });
-        pulled.map(|_| ())
+            rule.pull(memory, At { seeds, add, ..of.query(state) }, out).map(|_| ())
+        })
     }
 
     /// Takes a step, given its gradient.
@@ -90,11 +89,10 @@ impl<T: Element> Oracle<'_, T> {
         gradient: &[T],
         step: Step,
     ) -> Result<(), Error> {
-        let taken = self.stepping(x, step, |rule, memory, of| {
+        self.stepping(x, step, |rule, memory, of| {
             let out = [&mut state[of.span.clone()], &mut []];
-            rule.push(memory, of.update(&[], gradient), out)
-        });
-        taken.map(|_| ())
+            rule.push(memory, of.update(&[], gradient), out).map(|_| ())
+        })
     }
 
     /// Of the pull-back of a step, given the adjoint of the state after it, the adjoint of its gradient alone.
@@ -106,13 +104,12 @@ impl<T: Element> Oracle<'_, T> {
         state_bar: &[T],
         u: &mut [T],
     ) -> Result<(), Error> {
-        let pulled = self.stepping(x, step, |rule, memory, of| {
+        self.stepping(x, step, |rule, memory, of| {
             let seeds = Some(&state_bar[of.span.clone()]);
             let u = &mut u[of.range.clone()];
             let out = [&mut [], &mut [], &mut [], &mut [], u, &mut []];
-            rule.pull(memory, At { seeds, ..of.update(state, gradient) }, out).map(|_| true)
-        });
-        pulled.map(|_| ())
+            rule.pull(memory, At { seeds, ..of.update(state, gradient) }, out).map(|_| ())
+        })
     }
 
     /// Replaces the adjoint of the state after a step by that of the state before, apart from what goes through the
@@ -122,16 +119,14 @@ impl<T: Element> Oracle<'_, T> {
         x: &[T],
         (state, gradient): (&[T], &[T]),
         step: Step,
-        state_bar: &mut [T],
-        u: &mut [T],
-        x_bar: &mut [T],
+        [state_bar, u, x_bar]: [&mut [T]; 3],
     ) -> Result<(), Error> {
         let before = largest(state_bar) * step.lr;
         self.stepping(x, step, |rule, memory, of| {
             let (bar, u) = (&mut state_bar[of.span.clone()], &mut u[of.range.clone()]);
             let out = [bar, &mut [], &mut *x_bar, &mut [], u, &mut []];
             let at = At { add: [false, true, false], ..of.update(state, gradient) };
-            rule.pull(memory, at, out).map(|_| true)
+            rule.pull(memory, at, out).map(|_| ())
         })?;
         if before > 0.0 {
             let sensitivity = largest(u) / before;
@@ -148,12 +143,11 @@ impl<T: Element> Oracle<'_, T> {
         step: Step,
         dy: &mut [T],
     ) -> Result<(), Error> {
-        let pushed = self.stepping(x, step, |rule, memory, of| {
+        self.stepping(x, step, |rule, memory, of| {
             let tangent = &tangent[of.span.clone()];
             let at = of.query(state).moving(Along::One, [tangent, &[]]);
-            rule.push(memory, at, [&mut [], &mut dy[of.range.clone()]])
-        });
-        pushed.map(|_| ())
+            rule.push(memory, at, [&mut [], &mut dy[of.range.clone()]]).map(|_| ())
+        })
     }
 
     /// Replaces a tangent of the state by that of the state after a step, given those of its gradient and of `x`.
@@ -165,12 +159,11 @@ impl<T: Element> Oracle<'_, T> {
         dx: &[T],
         step: Step,
     ) -> Result<(), Error> {
-        let pushed = self.stepping(x, step, |rule, memory, of| {
+        self.stepping(x, step, |rule, memory, of| {
             let mut at = of.update(state, gradient).moving(Along::One, [&[], dx]);
             at.groups[2].moving = &pushed[of.range.clone()];
-            rule.push(memory, at, [&mut [], &mut tangent[of.span.clone()]])
-        });
-        pushed.map(|_| ())
+            rule.push(memory, at, [&mut [], &mut tangent[of.span.clone()]]).map(|_| ())
+        })
     }
 }
 

@@ -92,16 +92,9 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
         })
     }
 
-    fn pull(
-        &self,
-        memory: &mut Workspaces<T>,
-        v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: &mut [T],
-    ) -> Result<(), Error> {
+    fn pull(&self, memory: &mut Workspaces<T>, v: &[T], out: [&mut [T]; 2]) -> Result<(), Error> {
         let lens = &self.at.lens;
         let arrays = [&lens.0.inner_start, &lens.0.start].map(Params::shapes);
-        let out = [hessian_product, mixed_product];
         let sum = memory.sum(self.lanes.len(), out, &|workspace, lane, _, [hv, bv]| {
             hv.fill(T::zero());
             bv.fill(T::zero());

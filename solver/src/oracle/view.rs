@@ -11,7 +11,7 @@ use crate::oracle::passes::{Along, At, Cut, Passes, Planes};
 use crate::oracle::stepper::Stepper;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
-use crate::problem::Metric;
+use crate::problem::Bilevel;
 
 /// Where a loss is evaluated.
 #[derive(Clone, Copy, Debug)]
@@ -35,29 +35,11 @@ impl<T> Point<'_, T> {
 pub(crate) trait View<T: Element>: Passes<T, Draw> {
     /// The first outer point and `w_0` there, with names and shapes.
     fn starts(&self) -> [&Params<T>; 2];
+    /// What it is, of a problem over arrays.
+    fn stated(&self) -> Option<&dyn Bilevel<T>> {
+        None
+    }
     fn tasks(&self) -> usize;
-    fn batch(&self) -> usize {
-        self.tasks()
-    }
-    fn task(&self, _draw: Draw, slot: usize) -> usize {
-        slot
-    }
-    fn replicas(&self) -> usize {
-        1
-    }
-    /// Samples that an evaluation of the loss at the level of `draw` sees.
-    fn samples(&self, _draw: Draw) -> usize {
-        0
-    }
-    fn mini_batches(&self, _level: Level) -> usize {
-        1
-    }
-    fn metrics(&self, _w: &Params<T>, _x: &Params<T>, _inner: &InnerLoop) -> Vec<Metric> {
-        Vec::new()
-    }
-    fn controls(&self, _inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
-        Vec::new()
-    }
     /// A tape for the gradient of the inner loss at one step.
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
     where
@@ -73,6 +55,19 @@ pub(crate) trait View<T: Element>: Passes<T, Draw> {
 }
 
 impl<T: Element> dyn View<T> + '_ {
+    pub(crate) fn batch(&self) -> usize {
+        self.stated().map_or_else(|| self.tasks(), Bilevel::batch)
+    }
+
+    pub(crate) fn task(&self, draw: Draw, slot: usize) -> usize {
+        self.stated().map_or(slot, |problem| problem.task(draw, slot))
+    }
+
+    /// Samples that an evaluation of the loss at the level of `draw` sees.
+    pub(crate) fn samples(&self, draw: Draw) -> usize {
+        self.stated().map_or(0, |problem| problem.samples(draw))
+    }
+
     /// The loss at the level of the draw.
     pub(crate) fn loss<'v>(&'v self, Point { w, x, draw }: Point<'v, T>) -> At<'v, T, Draw> {
         let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
@@ -122,13 +117,7 @@ pub(crate) trait StepTape<T>: Send {
         gradient: &mut [T],
     ) -> Result<T, Error>;
     /// Writes `d2g/dw2 v` and `(d2g/dw dx)^T v` at the recorded point.
-    fn pull(
-        &self,
-        memory: &mut Workspaces<T>,
-        v: &[T],
-        hessian_product: &mut [T],
-        mixed_product: &mut [T],
-    ) -> Result<(), Error>;
+    fn pull(&self, memory: &mut Workspaces<T>, v: &[T], out: [&mut [T]; 2]) -> Result<(), Error>;
     /// Bytes kept.
     fn bytes(&self) -> usize;
     /// Forgets the recording. The memory is kept for the next.

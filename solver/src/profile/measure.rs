@@ -78,7 +78,7 @@ impl Profile {
             let most = tapes_within(oracle, inner, (x, draw), room)?.min(inner.steps());
             let mut time = |steps: usize, tapes| {
                 let steps = steps.min(inner.steps());
-                measure_steps(oracle, inner, Task { x, draw, slot: 0 }, repeat, (steps, tapes))
+                measure_steps(oracle, Task { inner, x, draw, slot: 0 }, repeat, (steps, tapes))
             };
             // Short steps are faster once caches are warm; many long ones would only take time.
             let long = |&steps: &usize| steps as f64 * gradient.seconds > 0.01;
@@ -118,7 +118,6 @@ fn tapes_within<T: Element>(
 /// mean over groups of steps of the median of the repeats, so that a process that interrupts one does not count.
 fn measure_steps<T: Element>(
     oracle: &mut Oracle<T>,
-    inner: &InnerLoop,
     at: Task<T>,
     repeat: usize,
     (steps, tapes): (usize, bool),
@@ -128,7 +127,7 @@ fn measure_steps<T: Element>(
     let mut seconds = vec![[Vec::new(), Vec::new()]; groups.len()];
     for _ in 0..=repeat {
         oracle.begin();
-        let (mut run, mut state) = Rollout::start(oracle, inner, at)?;
+        let (mut run, mut state) = Rollout::start(oracle, at)?;
         let n = state.len();
         let mut bar = vec![T::one(); n];
         run.keep_tapes(if tapes { steps } else { 0 })?;
@@ -149,7 +148,7 @@ fn measure_steps<T: Element>(
             let clock = Instant::now();
             for t in group.clone().rev() {
                 if tapes {
-                    run.pull(t, t, &mut bar, &mut x_bar)?;
+                    run.pull(t, t, [&mut bar, &mut x_bar])?;
                 } else {
                     run.pull_step(t, &states[t * n..(t + 1) * n], &mut bar, &mut x_bar)?;
                 }

@@ -397,14 +397,8 @@ impl<T: Element> Chain<T> for Pass<'_, '_, T> {
         self.pull_back(Stage::Loss, &[], [state, x_bar])
     }
 
-    fn reverse(
-        &mut self,
-        t: usize,
-        state: &[T],
-        bar: &mut [T],
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let running = self.pull_back(Stage::Step(t), state, [bar, x_bar])?;
+    fn reverse(&mut self, t: usize, state: &[T], bars: [&mut [T]; 2]) -> Result<(), Error> {
+        let running = self.pull_back(Stage::Step(t), state, bars)?;
         self.running += running;
         Ok(())
     }

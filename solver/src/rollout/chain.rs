@@ -65,14 +65,14 @@ impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
     /// Whether a [`Look`] is shown the adjoint after `depth` reversed steps. In a rehearsal, where few of many steps are reversed,
     /// that may be any of several.
     pub fn reached(&self, depth: usize) -> bool {
-        let inside = |depth| depth > 0 && depth < self.inner.steps() - self.skip;
+        let inside = |depth| depth > 0 && depth < self.at.inner.steps() - self.skip;
         self.reversed == depth || self.abridged && self.reversed > 0 && inside(depth)
     }
 
     /// The number of steps, known or not.
     fn length(&self) -> Length {
-        let most = self.inner.steps() - self.skip;
-        if self.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }
+        let most = self.at.inner.steps() - self.skip;
+        if self.at.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }
     }
 }
 
@@ -104,30 +104,24 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         self.show(bar, x_bar)
     }
 
-    fn reverse(
-        &mut self,
-        t: usize,
-        state: &[T],
-        bar: &mut [T],
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
+    fn reverse(&mut self, t: usize, state: &[T], [bar, x_bar]: [&mut [T]; 2]) -> Result<(), Error> {
         self.pull_step(t + self.skip, state, bar, x_bar)
     }
 
     /// Cost: the pull-back of a tape.
-    fn pull(&mut self, t: usize, slot: usize, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
-        let step = self.step_at(t + self.skip);
+    fn pull(&mut self, t: usize, slot: usize, [bar, x_bar]: [&mut [T]; 2]) -> Result<(), Error> {
+        let step = self.at.step(t + self.skip);
         self.hold_mixed()?;
         let beside = std::mem::take(&mut self.beside);
         let none: &[T] = &[];
         let plain = self.u.is_empty();
         let (state, gradient) = if plain { (none, none) } else { beside[slot].split_at(bar.len()) };
         if !self.u.is_empty() {
-            self.oracle.pull(self.x, (state, gradient), step, bar, &mut self.u, x_bar)?;
+            self.oracle.pull(self.at.x, (state, gradient), step, [bar, &mut self.u, x_bar])?;
         }
         let v = if self.u.is_empty() { &bar[..self.product.len()] } else { &self.u };
         self.oracle.pull_kept(slot, v, &mut self.product, &mut self.mixed)?;
-        self.spread(step, state, bar, x_bar)?;
+        self.spread(step, state, [bar, x_bar])?;
         self.beside = beside;
         Ok(())
     }

@@ -3,7 +3,6 @@
 use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
-use crate::oracle::Point;
 use crate::rollout::{Rollout, finite_gradient};
 
 impl<T: Element> Rollout<'_, '_, '_, T> {
@@ -16,7 +15,7 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
         let (p, state) = (self.product.len(), self.oracle.state_dim());
         let directions = self.directions(state, dx, tangents)?;
         let mut dw = self.oracle.take(directions * p)?;
-        self.oracle.push_init(self.x, self.draw, dx, &mut dw)?;
+        self.oracle.push_init(self.at.x, self.at.draw, dx, &mut dw)?;
         tangents.fill(T::zero());
         for (tangent, dw) in columns(tangents, state).zip(dw.chunks_exact(p.max(1))) {
             tangent[..p].copy_from_slice(dw);
@@ -55,8 +54,8 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
     ///
     /// let (mut oracle, inner) = (Oracle::scalar(Line), InnerLoop::new(1, 0.5)?);
     /// oracle.set_rule(Adam::new(0.9, 0.999, 1.0)?);
-    /// let task = Task { x: &[0.5], draw: Draw::new(0, 0), slot: 0 };
-    /// let (mut run, mut state) = Rollout::start(&mut oracle, &inner, task)?;
+    /// let task = Task { inner: &inner, x: &[0.5], draw: Draw::new(0, 0), slot: 0 };
+    /// let (mut run, mut state) = Rollout::start(&mut oracle, task)?;
     /// let (dx, mut tangent) = ([1.0], [0.0; 3]);
     /// run.push_start(&dx, &mut tangent)?;
     /// run.push_step(0, &mut state, &dx, &mut tangent)?;
@@ -76,10 +75,11 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
         dx: &[T],
         tangents: &mut [T],
     ) -> Result<(), Error> {
-        let (step, p) = (self.step_at(t), self.product.len());
+        let (step, p) = (self.at.step(t), self.product.len());
         let directions = self.directions(state.len(), dx, tangents)?;
         let multiple = self.multiple(step);
-        let Self { oracle, x, draw, product, ahead, .. } = self;
+        let Self { oracle, at, product, ahead, .. } = self;
+        let x = at.x;
         // A state that is `w` moves as it is.
         let copied = if ahead.is_empty() && state.len() == p { 0 } else { directions * p };
         let [mut dw, mut pushed] = [oracle.take(copied)?, oracle.take(directions * p)?];
@@ -95,11 +95,11 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
             oracle.query(x, state, step, ahead)?;
             w = ahead;
         }
-        let point = Point { w, x, draw: *draw };
+        let point = at.point(w);
         let along = if copied == 0 { &*tangents } else { &dw };
         oracle.push_gradient(point, t, [along, dx], product, &mut pushed)?;
         finite_gradient(product, step)?;
-        let Self { oracle, x, product, .. } = self;
+        let Self { oracle, product, .. } = self;
         let moved = columns(tangents, state.len()).zip(pushed.chunks_exact(p.max(1)));
         for ((tangent, pushed), dx) in moved.zip(dx.chunks_exact(x.len().max(1))) {
             match multiple {
@@ -114,7 +114,7 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
 
     /// The number of directions, of which each has a tangent.
     fn directions(&self, state: usize, dx: &[T], tangents: &[T]) -> Result<usize, Error> {
-        let directions = dx.len() / self.x.len().max(1);
+        let directions = dx.len() / self.at.x.len().max(1);
         if tangents.len() == directions * state {
             return Ok(directions);
         }

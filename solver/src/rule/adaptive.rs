@@ -15,7 +15,7 @@ use hypertape_autodiff::{Array, Element, List};
 
 use crate::error::Error;
 use crate::rule::{Rule, Step};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, Spelled, spelled};
 
 /// Adam and `AdamW`.
 ///
@@ -58,26 +58,21 @@ impl Default for Adam {
     }
 }
 
-impl Spelled for Adam {
-    fn about(&self) -> About {
-        let summary = "steps scaled by a running mean of squared gradients; with decay AdamW";
-        About { name: "adam", summary, cost: "2 vectors beside w" }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        let Self { b1, b2, eps, decay } = *self;
-        Ok(Self {
-            b1: settings.get("b1", b1, Range::FRACTION, "what remains of the mean gradient"),
-            b2: settings.get("b2", b2, Range::FRACTION, MEAN_SQUARE),
-            eps: settings.get("eps", eps, Range::POSITIVE, ADDED),
-            decay: settings.get_if(
-                decay != 0.0,
-                "decay",
-                decay,
-                Range::NOT_NEGATIVE,
-                "decoupled weight decay: lr decay w is taken off w",
-            ),
-        })
+spelled! {
+    Adam: "adam",
+        "steps scaled by a running mean of squared gradients; with decay AdamW",
+        "2 vectors beside w" {
+        b1: "b1", Range::FRACTION, "what remains of the mean gradient";
+        b2: "b2", Range::FRACTION, MEAN_SQUARE;
+        eps: "eps", Range::POSITIVE, ADDED;
+        decay: "decay" unless 0.0, Range::NOT_NEGATIVE,
+            "decoupled weight decay: lr decay w is taken off w";
+    };
+    RmsProp: "rmsprop",
+        "gradients divided by the root of their running mean square",
+        "1 vector beside w" {
+        b2: "b2", Range::FRACTION, MEAN_SQUARE;
+        eps: "eps", Range::POSITIVE, ADDED;
     }
 }
 
@@ -93,20 +88,14 @@ impl<T: Element> Rule<T> for Adam {
         2
     }
 
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
         let Self { b1, b2, eps, decay } = *self;
         let t = (step.index + 1) as f64;
         let (c1, c2) = (1.0 - b1.powf(t), 1.0 - b2.powf(t));
-        let mean = state[1] * b1 + gradient * (1.0 - b1);
-        let square = state[2] * b2 + gradient.square() * (1.0 - b2);
+        let mean = s[1] * b1 + g * (1.0 - b1);
+        let square = s[2] * b2 + g.square() * (1.0 - b2);
         let scaled = mean * (step.lr / c1) / ((square / c2).sqrt() + eps);
-        let kept = if decay > 0.0 { state[0] * (1.0 - step.lr * decay) } else { state[0] };
+        let kept = if decay > 0.0 { s[0] * (1.0 - step.lr * decay) } else { s[0] };
         List::from_slice(&[kept - scaled, mean, square])
     }
 
@@ -140,20 +129,6 @@ impl Default for RmsProp {
     }
 }
 
-impl Spelled for RmsProp {
-    fn about(&self) -> About {
-        let summary = "gradients divided by the root of their running mean square";
-        About { name: "rmsprop", summary, cost: "1 vector beside w" }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        Ok(Self {
-            b2: settings.get("b2", self.b2, Range::FRACTION, MEAN_SQUARE),
-            eps: settings.get("eps", self.eps, Range::POSITIVE, ADDED),
-        })
-    }
-}
-
 impl<T: Element> Rule<T> for RmsProp {
     fn adaptive(&self) -> bool {
         true
@@ -163,15 +138,9 @@ impl<T: Element> Rule<T> for RmsProp {
         1
     }
 
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
-        let square = state[1] * self.b2 + gradient.square() * (1.0 - self.b2);
-        let scaled = gradient * step.lr / (square.sqrt() + self.eps);
-        List::from_slice(&[state[0] - scaled, square])
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        let square = s[1] * self.b2 + g.square() * (1.0 - self.b2);
+        let scaled = g * step.lr / (square.sqrt() + self.eps);
+        List::from_slice(&[s[0] - scaled, square])
     }
 }

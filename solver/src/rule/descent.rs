@@ -117,23 +117,17 @@ impl Spelled for GradientDescent {
 }
 
 impl<T: Element> Rule<T> for GradientDescent {
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        x: &[A],
-        step: Step,
-    ) -> List<A> {
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, x: &[A], step: Step) -> List<A> {
         let factor = match self.learned {
-            None => return List::from_slice(&[state[0] - gradient * self.size(step)]),
-            Some(Learned::Entries(k)) => outer_variable(x, k + step.array, gradient).exp(),
+            None => return List::from_slice(&[s[0] - g * self.size(step)]),
+            Some(Learned::Entries(k)) => outer_variable(x, k + step.array, g).exp(),
             Some(Learned::Steps(k)) => {
-                let log = outer_variable(x, k, gradient);
+                let log = outer_variable(x, k, g);
                 let last = log.shape().len().saturating_sub(1);
                 log.slice(step.index.min(last), Shape::SCALAR).exp()
             }
         };
-        List::from_slice(&[state[0] - gradient * (factor * step.lr)])
+        List::from_slice(&[s[0] - g * (factor * step.lr)])
     }
 
     fn multiple(&self, step: Step) -> Option<f64> {

@@ -73,15 +73,9 @@ impl<T: Element> Rule<T> for Momentum {
         self.ahead.then(|| state[0] - state[1] * (step.lr * self.b))
     }
 
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
-        let momentum = state[1] * self.b + gradient;
-        List::from_slice(&[state[0] - momentum * step.lr, momentum])
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        let momentum = s[1] * self.b + g;
+        List::from_slice(&[s[0] - momentum * step.lr, momentum])
     }
 
     fn form(&self) -> RuleForm {

@@ -15,7 +15,7 @@ use hypertape_autodiff::{Array, Element, List};
 use crate::error::Error;
 use crate::rule::descent::outer_variable;
 use crate::rule::{Rule, Step};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{About, Range, Spelled, Visit, spelled};
 
 /// Iterative soft thresholding: `g` plus `sum_j l_j |w_j|`, whose weights are a number, or `exp(x_k)` for the outer variable
 /// `x_k`, a scalar or of the shape of `w`.
@@ -80,14 +80,8 @@ impl Spelled for Ista {
 }
 
 impl<T: Element> Rule<T> for Ista {
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        x: &[A],
-        step: Step,
-    ) -> List<A> {
-        let y = state[0] - gradient * step.lr;
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, x: &[A], step: Step) -> List<A> {
+        let y = s[0] - g * step.lr;
         let zero = y.scalar(0.0);
         let threshold = match self.weight {
             Weight::Fixed(l1) => y.scalar(step.lr * l1),
@@ -144,14 +138,8 @@ impl Spelled for Projected {
 }
 
 impl<T: Element> Rule<T> for Projected {
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
-        let y = state[0] - gradient * step.lr;
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        let y = s[0] - g * step.lr;
         List::from_slice(&[y.max(y.scalar(self.lower)).min(y.scalar(self.upper))])
     }
 
@@ -197,28 +185,15 @@ impl Default for Simplex {
     }
 }
 
-impl Spelled for Simplex {
-    fn about(&self) -> About {
-        let summary = "a gradient step, then onto entries that are not negative and add up to sum";
-        About { name: "simplex", summary, cost: "" }
-    }
-
-    fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        Ok(Self {
-            sum: settings.get("sum", self.sum, Range::POSITIVE, "what the entries add up to"),
-        })
+spelled! {
+    Simplex: "simplex", "a gradient step, then onto entries that are not negative and add up to sum", "" {
+        sum: "sum", Range::POSITIVE, "what the entries add up to";
     }
 }
 
 impl<T: Element> Rule<T> for Simplex {
-    fn update<'a, A: Array<'a, Elem = T>>(
-        &self,
-        state: &[A],
-        gradient: A,
-        _: &[A],
-        step: Step,
-    ) -> List<A> {
-        let y = state[0] - gradient * step.lr;
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        let y = s[0] - g * step.lr;
         let sum = T::from_f64(self.sum);
         // The entries above `tau` are those that it is made from, once it stays.
         let (mut tau, mut count) = (T::neg_infinity(), usize::MAX);

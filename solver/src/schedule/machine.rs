@@ -1,7 +1,7 @@
-//! From a rule, which says what to keep and how far to go, to the actions of a whole loop.
+//! From a strategy, which says what to keep and how far to go, to the actions of a whole loop.
 //!
 //! What is kept lies on a stack, oldest first. The last step that is not reversed yet is brought into reach from the
-//! newest entry; an entry goes when its own step is reversed. Memory: the stack, an entry a slot, and the rule's table.
+//! newest entry; an entry goes when its own step is reversed. Memory: the stack, an entry a slot, and the table of the strategy.
 
 use std::iter::FusedIterator;
 
@@ -13,7 +13,7 @@ use super::{binomial, disk, mixed, online, uniform};
 
 /// What to keep of the steps, and how far to go before the next.
 #[derive(Clone, Debug)]
-pub(super) enum Rule {
+pub(super) enum Strategy {
     /// Every tape.
     Record,
     /// Every so many states.
@@ -61,7 +61,7 @@ struct Slots {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Actions {
-    rule: Rule,
+    strategy: Strategy,
     length: usize,
     /// The current state is that before this step.
     at: usize,
@@ -74,27 +74,27 @@ pub struct Actions {
 }
 
 impl Actions {
-    pub(super) fn new(rule: Rule, length: usize) -> Self {
+    pub(super) fn new(strategy: Strategy, length: usize) -> Self {
         let (kept, slots) = (Vec::new(), Default::default());
-        Self { rule, length, at: 0, left: length, turned: false, kept, slots }
+        Self { strategy, length, at: 0, left: length, turned: false, kept, slots }
     }
 
-    /// Slots that a loop of `steps` steps needs: of memory, of disk, of tapes. Under a rule with a table, beyond the steps
+    /// Slots that a loop of `steps` steps needs: of memory, of disk, of tapes. Under a strategy with a table, beyond the steps
     /// that it covers, as many as its setting allows.
     pub(crate) fn slots(&self, steps: usize) -> [usize; 3] {
         let most = steps.saturating_sub(1);
-        match &self.rule {
-            Rule::Record => [0, 0, steps],
-            Rule::Uniform(k) => [uniform::slots(steps, *k), 0, 0],
-            Rule::Binomial(c) | Rule::Online(c) => [most.min(*c), 0, 0],
-            Rule::Mixed { c, tape, .. } if steps > COVERED => {
+        match &self.strategy {
+            Strategy::Record => [0, 0, steps],
+            Strategy::Uniform(k) => [uniform::slots(steps, *k), 0, 0],
+            Strategy::Binomial(c) | Strategy::Online(c) => [most.min(*c), 0, 0],
+            Strategy::Mixed { c, tape, .. } if steps > COVERED => {
                 [most.min(*c), 0, steps.min(c / tape)]
             }
-            Rule::Disk(table) if steps > COVERED => {
+            Strategy::Disk(table) if steps > COVERED => {
                 let [ram, disk] = table.slots();
                 [most.min(ram), disk, 0]
             }
-            Rule::Mixed { .. } | Rule::Disk(_) => {
+            Strategy::Mixed { .. } | Strategy::Disk(_) => {
                 let Counts { ram, disk, tapes, .. } = self.clone().collect();
                 [ram, disk, tapes].map(|traffic| traffic.slots)
             }
@@ -102,18 +102,18 @@ impl Actions {
     }
 
     /// The actions of a loop of few steps that does all that this one does: once everything happened that happens at all,
-    /// further steps repeat it, and only slots are more. Under a rule with a table as many steps as that covers.
+    /// further steps repeat it, and only slots are more. Under a strategy with a table as many steps as that covers.
     pub(crate) fn abridged(&self) -> Self {
         let (few, most) = (self.length.min(4), self.length.saturating_sub(1));
-        let taken_again = match &self.rule {
-            Rule::Mixed { .. } | Rule::Disk(_) => {
-                return Self::new(self.rule.clone(), self.length.min(COVERED));
+        let taken_again = match &self.strategy {
+            Strategy::Mixed { .. } | Strategy::Disk(_) => {
+                return Self::new(self.strategy.clone(), self.length.min(COVERED));
             }
-            Rule::Record => return Self::new(Rule::Record, few),
-            Rule::Uniform(k) => *k > 1 && self.length > *k,
-            Rule::Binomial(c) | Rule::Online(c) => most > *c,
+            Strategy::Record => return Self::new(Strategy::Record, few),
+            Strategy::Uniform(k) => *k > 1 && self.length > *k,
+            Strategy::Binomial(c) | Strategy::Online(c) => most > *c,
         };
-        Self::new(if taken_again { Rule::Binomial(1) } else { Rule::Uniform(1) }, few)
+        Self::new(if taken_again { Strategy::Binomial(1) } else { Strategy::Uniform(1) }, few)
     }
 
     /// Steps of the loop.
@@ -121,11 +121,11 @@ impl Actions {
         self.length
     }
 
-    /// Bytes of the rule's table, and of what is noted of `slots` slots of all kinds.
+    /// Bytes of the table of the strategy, and of what is noted of `slots` slots of all kinds.
     pub(crate) fn bytes(&self, slots: usize) -> usize {
-        let table = match &self.rule {
-            Rule::Mixed { table, .. } => table.bytes(),
-            Rule::Disk(table) => table.bytes(),
+        let table = match &self.strategy {
+            Strategy::Mixed { table, .. } => table.bytes(),
+            Strategy::Disk(table) => table.bytes(),
             _ => 0,
         };
         let each = size_of::<Kept>() + self.slots.len() * size_of::<usize>();
@@ -190,7 +190,7 @@ impl Actions {
     /// If the schedule is not online, its loop has ended, or the actions have taken another number of steps.
     pub fn stop(&mut self, steps: usize) -> Result<(), Error> {
         let fits = steps == self.at || steps == self.at + 1;
-        if self.turned || !fits || !matches!(self.rule, Rule::Online(_)) {
+        if self.turned || !fits || !matches!(self.strategy, Strategy::Online(_)) {
             let expected = format!("an online loop, {} or {} steps", self.at, self.at + 1);
             return Err(Error::invalid("end of a loop", format!("{steps} steps"), expected));
         }
@@ -210,17 +210,17 @@ impl Actions {
             used - free.len() - usize::from(here.is_some() && here == tier)
         };
         let in_ram = others(Some(Tier::Ram));
-        match &self.rule {
-            Rule::Record => (None, 1),
-            Rule::Uniform(k) => (Some(Tier::Ram), uniform::advance(self.at, self.left, *k)),
-            Rule::Binomial(c) | Rule::Online(c) => {
+        match &self.strategy {
+            Strategy::Record => (None, 1),
+            Strategy::Uniform(k) => (Some(Tier::Ram), uniform::advance(self.at, self.left, *k)),
+            Strategy::Binomial(c) | Strategy::Online(c) => {
                 (Some(Tier::Ram), binomial::advance(steps, c - in_ram))
             }
-            Rule::Mixed { c, tape, table } => {
+            Strategy::Mixed { c, tape, table } => {
                 let advance = table.advance(steps, c - in_ram - tape * others(None));
                 (advance.map(|_| Tier::Ram), advance.unwrap_or(1))
             }
-            Rule::Disk(table) => {
+            Strategy::Disk(table) => {
                 let (tier, m) = table.advance(steps, [in_ram, others(Some(Tier::Disk))], here);
                 (Some(tier), m)
             }
@@ -297,12 +297,12 @@ impl Iterator for Actions {
             return self.back();
         }
         let steps = self.left - self.at;
-        match self.rule {
+        match self.strategy {
             _ if self.turned && steps == 1 => {
                 self.left -= 1;
                 return Some(Action::Reverse { step: self.left });
             }
-            Rule::Online(c) if !self.turned && steps > 1 => return Some(self.go_on(c)),
+            Strategy::Online(c) if !self.turned && steps > 1 => return Some(self.go_on(c)),
             _ => {}
         }
         let next = (steps > 0).then(|| self.next_move());

@@ -197,13 +197,7 @@ impl<T: Element> Estimator<T> for Joint<T> {
         true
     }
 
-    fn task(
-        &self,
-        oracle: &mut Oracle<T>,
-        _: &InnerLoop,
-        at: Task<T>,
-        gradient: &mut [T],
-    ) -> Result<T, Error> {
+    fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         for (what, found) in [("tasks", oracle.tasks()), ("tasks of a meta-batch", oracle.batch())]
         {
             if found != 1 {

@@ -19,12 +19,12 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// What one process may take.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
+pub(super) struct Bounds {
     pub(super) seconds: Option<f64>,
     pub(super) bytes: Option<u64>,
 }
 
-impl Limits {
+impl Bounds {
     pub(super) fn of(options: &Options) -> Self {
         Self { seconds: options.cell_time, bytes: options.cell_memory }
     }
@@ -53,12 +53,12 @@ pub(super) fn run(
     app: &App,
     cell: &Cell,
     folder: &Path,
-    limits: Limits,
+    bounds: Bounds,
     turns: &Turns,
 ) -> Result<Result<Done, Trouble>, Failure> {
     let counted = {
         let _turn = turns.read();
-        ask(app, cell, folder, Task::Count, limits)?
+        ask(app, cell, folder, Task::Count, bounds)?
     };
     let mut done = match counted {
         Reply::Counted(done) => *done,
@@ -72,7 +72,7 @@ pub(super) fn run(
             // What `auto` finds is not left to a second measurement.
             cell.run.common.schedule = Asked::Given(taken);
         }
-        match ask(app, &cell, folder, Task::Time, limits)? {
+        match ask(app, &cell, folder, Task::Time, bounds)? {
             Reply::Timed(both) => {
                 done.paces = both.iter().map(|&[_, pace]| pace).collect();
                 done.timed(both.iter().map(|&[time, _]| time).collect());
@@ -92,7 +92,7 @@ pub(super) fn ask(
     cell: &Cell,
     folder: &Path,
     task: Task,
-    limits: Limits,
+    bounds: Bounds,
 ) -> Result<Reply, Failure> {
     let told = |e: std::io::Error| Failure::run(format!("cannot start a process for a cell: {e}"));
     let mut command = match app.program.split_first() {
@@ -125,7 +125,7 @@ pub(super) fn ask(
             break status;
         }
         if cause.is_none() {
-            cause = limits.passed(clock, &child);
+            cause = bounds.passed(clock, &child);
             if cause.is_some() {
                 child.kill().map_err(told)?;
             }

@@ -83,6 +83,7 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     let root = DeTable::parse(&text)
         .map_err(|e| source.at(e.span().map_or(0, |s| s.start), e.message().trim()))?;
     let (mut title, mut cells, mut external) = (None, Vec::new(), Vec::new());
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let mut seen = HashSet::new();
     let command = Cell::augment_args(clap::Command::new("cell").no_binary_name(true));
     let options = command.get_arguments().filter_map(|a| a.get_long());
@@ -113,7 +114,8 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
             }
             for i in 0..total {
                 let chosen = Chosen { source: &source, line, values: pick(&axes, i) };
-                let cell = chosen.cell(&command)?;
+                let mut cell = chosen.cell(&command)?;
+                cell.run.common.data.folder.clone_from(&folder);
                 let cell = cell.resolve(app).map_err(|e| chosen.refuse(e))?;
                 if seen.insert(cell.key()?) {
                     cells.push(cell);
@@ -124,7 +126,6 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     if cells.is_empty() {
         return Err(source.on(1, "grid: missing, expected at least one [[grid]]"));
     }
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     Ok(Study { folder, text, title, cells, external })
 }
 

@@ -220,38 +220,34 @@ pub(super) fn svg(figure: &Figure) -> String {
          <text class=\"title\" x=\"12\" y=\"22\" font-size=\"{large:.1}\" font-weight=\"bold\">{title}</text>\n"
     );
     // Writing to a string does not fail.
-    let mut put = |text: std::fmt::Arguments| {
-        let _ = writeln!(out, "{text}");
-    };
+    macro_rules! put {
+        ($($text:tt)*) => {{
+            let _ = writeln!(out, $($text)*);
+        }};
+    }
     let (right, bottom) = (width - RIGHT, height - BOTTOM);
     for (at, label) in labels(&x, figure.x.1, LETTER, 6.0) {
-        put(format_args!("<path class=\"grid\" d=\"M{at:.1} {TOP}V{bottom}\"/>"));
+        put!("<path class=\"grid\" d=\"M{at:.1} {TOP}V{bottom}\"/>");
         let below = bottom + 18.0;
-        put(format_args!(
-            "<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"
-        ));
+        put!("<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>");
     }
     for (at, label) in labels(&y, figure.y.1, 0.0, 17.0) {
-        put(format_args!("<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>"));
+        put!("<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>");
         let (left, middle) = (LEFT - 6.0, at + 5.0);
-        put(format_args!(
-            "<text x=\"{left}\" y=\"{middle:.1}\" text-anchor=\"end\">{label}</text>"
-        ));
+        put!("<text x=\"{left}\" y=\"{middle:.1}\" text-anchor=\"end\">{label}</text>");
     }
     let (middle, low) = (f64::midpoint(LEFT, right), bottom + 42.0);
     let label = escaped(&figure.x.0);
-    put(format_args!("<text x=\"{middle}\" y=\"{low}\" text-anchor=\"middle\">{label}</text>"));
+    put!("<text x=\"{middle}\" y=\"{low}\" text-anchor=\"middle\">{label}</text>");
     let (middle, label) = (f64::midpoint(TOP, bottom), escaped(&figure.y.0));
-    put(format_args!(
+    put!(
         "<text transform=\"translate(16 {middle}) rotate(-90)\" text-anchor=\"middle\">{label}</text>"
-    ));
+    );
     let (clip, inner, deep) = (&figure.id, right - LEFT + 12.0, bottom - TOP + 6.0);
     let (left, top) = (LEFT - 6.0, TOP - 6.0);
-    put(format_args!(
-        "<clipPath id=\"{clip}\"><path d=\"M{left} {top}h{inner}v{deep}h-{inner}z\"/></clipPath>"
-    ));
+    put!("<clipPath id=\"{clip}\"><path d=\"M{left} {top}h{inner}v{deep}h-{inner}z\"/></clipPath>");
     for (i, series) in figure.series.iter().enumerate() {
-        put(format_args!("<g class=\"series\" clip-path=\"url(#{clip})\">"));
+        put!("<g class=\"series\" clip-path=\"url(#{clip})\">");
         let (colour, at) = (COLOURS[i % COLOURS.len()], |p: &Point| (x.place(p.x), y.place(p.y)));
         let line = |values: &mut dyn Iterator<Item = (f64, f64)>| {
             values.map(|(x, y)| format!("{x:.1} {y:.1}")).collect::<Vec<_>>().join("L")
@@ -259,40 +255,36 @@ pub(super) fn svg(figure: &Figure) -> String {
         let path = line(&mut series.points.iter().map(at));
         match series.kind {
             Kind::Marks => {}
-            Kind::Front => put(format_args!(
-                "<path class=\"front\" d=\"M{path}\" fill=\"none\" stroke-dasharray=\"5 4\"/>"
-            )),
+            Kind::Front => {
+                put!("<path class=\"front\" d=\"M{path}\" fill=\"none\" stroke-dasharray=\"5 4\"/>")
+            }
             Kind::Line => {
                 let up = series.points.iter().map(|p| (x.place(p.x), y.place(p.high)));
                 let down = series.points.iter().rev().map(|p| (x.place(p.x), y.place(p.low)));
                 let band = line(&mut up.chain(down));
-                put(format_args!("<path d=\"M{band}Z\" fill=\"{colour}\" fill-opacity=\"0.2\"/>"));
-                put(format_args!(
-                    "<path d=\"M{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
-                ));
+                put!("<path d=\"M{band}Z\" fill=\"{colour}\" fill-opacity=\"0.2\"/>");
+                put!("<path d=\"M{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>");
             }
         }
         for point in series.points.iter().filter(|_| series.kind != Kind::Front) {
             let ((px, py), text) = (at(point), escaped(&point.text));
             let (low, high) = (y.place(point.low), y.place(point.high));
             if (series.kind == Kind::Marks || series.points.len() == 1) && low - high > 1.0 {
-                put(format_args!("<path d=\"M{px:.1} {low:.1}V{high:.1}\" stroke=\"{colour}\"/>"));
+                put!("<path d=\"M{px:.1} {low:.1}V{high:.1}\" stroke=\"{colour}\"/>");
             }
-            put(format_args!("{}<title>{text}</title></path>", mark(i, px, py, colour)));
+            put!("{}<title>{text}</title></path>", mark(i, px, py, colour));
         }
-        put(format_args!("</g><g class=\"key\">"));
+        put!("</g><g class=\"key\">");
         let (row, column) = (i / columns, i % columns);
         let (lx, ly) = (20.0 + width / 2.0 * column as f64, height + 20.0 * row as f64 + 2.0);
         if series.kind == Kind::Front {
             let left = lx - 9.0;
-            put(format_args!(
-                "<path class=\"front\" d=\"M{left} {ly}h18\" stroke-dasharray=\"5 4\"/>"
-            ));
+            put!("<path class=\"front\" d=\"M{left} {ly}h18\" stroke-dasharray=\"5 4\"/>");
         } else {
-            put(format_args!("{}</path>", mark(i, lx, ly, colour)));
+            put!("{}</path>", mark(i, lx, ly, colour));
         }
         let (tx, ty, name) = (lx + 14.0, ly + 5.0, escaped(&series.name));
-        put(format_args!("<text x=\"{tx}\" y=\"{ty}\">{name}</text></g>"));
+        put!("<text x=\"{tx}\" y=\"{ty}\">{name}</text></g>");
     }
     out + "</svg>\n"
 }

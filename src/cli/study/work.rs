@@ -3,7 +3,7 @@
 //! A cell is asked twice where `repeats` is not 0: once for losses, counts and bytes, once for times, in a process of its own
 //! that does nothing else.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Tas
 use super::pace::{DISTURBED, Pace};
 use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, Dtype};
-use crate::cli::failure::{Failure, say_json};
+use crate::cli::failure::{Failure, Out, say_json};
 use crate::cli::gradient::process_peak;
 use crate::cli::outer;
 use crate::cli::point::{self, Opened};
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Answers the request on stdin. When stdin ends nobody waits for the answer any more, and the process ends too.
-pub(super) fn serve(app: &App, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn serve(app: &App, out: Out) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(Failure::run)?;
     let (task, folder, mut cell): (Task, PathBuf, Cell) =
@@ -81,7 +81,7 @@ impl<'a, T: Precise> Ready<'a, T> {
             opened.x = x.values().to_vec();
         }
         let algorithm = outer::algorithm::<T>(app, entry, options)?;
-        let estimator = point::scheduled(&mut opened, &options.common, algorithm.estimator)?;
+        let estimator = opened.scheduled(algorithm.estimator)?;
         let record_every =
             options.algorithm.as_ref().map(|_| outer::record_every(options, cell.iterations()));
         let run = Run {

@@ -4,9 +4,9 @@
 use hypertape_autodiff::{Element, dot};
 use proptest::prelude::*;
 
-use super::tests::Matrix;
-use super::*;
+use super::Matrix;
 use crate::error::Error;
+use crate::linear::{Cg, Dense, Gmres, LinearSolver, Minres, Nystrom, Stop, System};
 use crate::params::norm;
 
 /// `|b - A v| / |b|` in double precision of the `v` found in precision `T`, for the matrix as `T` has it.
