@@ -41,10 +41,10 @@ fn wave<T: Element>(n: usize) -> Vec<T> {
 }
 
 /// The products of `shared` with `others`.
-fn products<'a, T: Element>(
-    shared: Tensor<'a, T>,
+fn products<'a, A: Array<'a>>(
+    shared: A,
     (transposed, others_transposed, side): (bool, bool, Side),
-    others: &[Tensor<'a, T>],
+    others: &[A],
 ) {
     let mut out = [shared; 4];
     let out = &mut out[..others.len()];

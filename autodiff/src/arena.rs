@@ -117,6 +117,7 @@ impl Arena {
     }
 
     /// Lets `other` go on with the tally of this one, which keeps none from here on.
+    #[doc(hidden)]
     pub fn lend_tally(&self, other: &Self) {
         self.note(Event::Other, || "not recorded");
         other.count.set(self.count.take());

@@ -40,6 +40,8 @@ pub(crate) mod moves;
 pub(crate) mod newton;
 pub(crate) mod operations;
 pub(crate) mod operators;
+pub(crate) mod orthogonal;
+pub(crate) mod primitives;
 pub(crate) mod rules;
 pub(crate) mod tape;
 pub(crate) mod tensor;
@@ -49,8 +51,7 @@ pub(crate) mod waiting;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use num_traits::{Float as _, Zero as _};
-use smallvec::SmallVec;
+use num_traits::Float as _;
 
 use crate::arena::Arena;
 use crate::array::by_value::ByValue;
@@ -58,35 +59,20 @@ use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
-use crate::array::linear_loss::{Asked, Fitted, Moving, Parts, RowLoss};
+use crate::array::linear_loss::{Asked, Fitted, RowLoss};
+use crate::array::primitives::Primitives;
 use crate::custom::{Custom, Product};
 use crate::functions::functions;
 use crate::functions::rule::Unary;
 use crate::imply::{Imply, Left};
 use crate::shape::{Axis, Shape};
 
-/// A short list of arrays, kept without a system allocation up to six.
-pub type List<A> = SmallVec<[A; 6]>;
-
-/// What [`Array::assemble`] puts together: an array, and where its entries go.
-type Part<'a, A> = (A, Linear<'a, <A as Array<'a>>::Elem>);
-
-/// On which side of its partners a shared operand stands in [`Array::products`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// `shared * other`
-    Left,
-    /// `other * shared`
-    Right,
-}
-
 /// An array handle: value, tangents or a record of how it came about, depending on the type.
 ///
-/// The required methods are the primitives, each of which has one rule for forward and one for reverse mode; the
-/// provided methods say everything else in terms of them.
+/// The types that implement it are those of this crate; [`Operations`](crate::Operations) has more.
 #[expect(clippy::return_self_not_must_use, reason = "the handle types are `must_use`")]
 pub trait Array<'a>:
-    Copy
+    Primitives<'a, <Self as Array<'a>>::Elem>
     + Neg<Output = Self>
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -117,76 +103,16 @@ pub trait Array<'a>:
 
     /// A function of each entry.
     fn unary(self, f: Unary) -> Self;
-    /// `f'(x) self`, where `y = f(x)`: a step of the chain rule, in one pass where the type allows it. `None` where it is
-    /// identically zero. All are of one shape.
-    fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self>;
-    /// The derivative of [`chain`](Self::chain) when `x` moves by `dx` and `self` by `d_self`:
-    /// `f''(x) dx self + f'(x) d_self`.
-    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self>;
     /// A function of each pair of entries, broadcasting.
     fn binary(self, other: Self, f: Binary) -> Self;
-    /// `out_i = self others_i` or `out_i = others_i self`, reading `self` once where the type allows it.
-    /// `transposed` is about `self`, `others_transposed` about each of `others`. `out` is as long as `others`.
-    fn products(
-        self,
-        transposed: bool,
-        side: Side,
-        others: &[Self],
-        others_transposed: bool,
-        out: &mut [Self],
-    );
-    /// The tangents alone, moved up by one place: the first stands where the value was. `None` if there are none.
-    fn tangents_up(self) -> Option<Self> {
-        None
-    }
-    /// [`tangents_up`](Self::tangents_up) of the product of `self` and `other`, whose value is not computed. The
-    /// arguments are those of [`products`](Self::products).
-    fn product_tangents_up(
-        self,
-        transposed: bool,
-        side: Side,
-        other: Self,
-        other_transposed: bool,
-    ) -> Option<Self> {
-        let _ = (transposed, side, other, other_transposed);
-        None
-    }
-    /// A linear operation.
-    #[doc(hidden)]
-    fn map_linear(self, f: Linear<'a, Self::Elem>) -> Self;
-    /// An operator, transposed or not, on arrays of one shape, in one pass over it where the type allows it.
-    #[doc(hidden)]
-    fn operate(planes: &mut [Self], map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) {
-        for plane in planes {
-            *plane = plane.linear(map, transposed);
-        }
-    }
-    /// A product of two arrays.
-    #[doc(hidden)]
-    fn bilinear(self, other: Self, f: Bilinear) -> Self;
     /// An operation that looks at values.
     #[doc(hidden)]
     fn by_value(of: &[Self], f: ByValue) -> Self {
         f.apply(of)
     }
-    /// Of each row `ln sum_j e^{x_j}`, a column, and the shares `e^{x_j} / sum_k e^{x_k}`.
-    fn softmax_parts(self) -> (Self, Self);
-    /// Of a custom function at `self`: its value, a column, or a product with its derivatives.
-    fn custom_product(self, f: &'a dyn Custom<Self::Elem>, product: Product<Self>) -> Self;
     /// A custom function of all entries; a column.
     fn custom(self, f: &'a dyn Custom<Self::Elem>) -> Self {
         self.custom_product(f, Product::Value)
-    }
-    /// The sum of what linear operations that spread entries over a larger array make of `parts`, all of `shape`, in one pass
-    /// over them. Where no two of them meet (`apart`), what is there is what was put there.
-    #[doc(hidden)]
-    fn assemble(self, parts: &[Part<'a, Self>], shape: Shape, apart: bool) -> Self {
-        let _ = apart;
-        let spread = parts.iter().map(|&(part, f)| part.map_linear(f));
-        spread.reduce(|sum, part| sum + part).unwrap_or_else(|| {
-            let zeros = self.arena().fill(shape.len(), Self::Elem::zero());
-            self.constant(shape, zeros.map_or(&[], |zeros| zeros))
-        })
     }
     /// `sum_i p_i l(X_i self, y_i)`: a loss of a linear model, summed over the rows `X_i` of `samples`, which have a value for
     /// each row of `self`; all weights are 1 without `p`, a column. Value and gradient take one pass over `samples`, with
@@ -213,28 +139,6 @@ pub trait Array<'a>:
         p: Option<Self>,
     ) -> Self {
         self.linear_loss_parts(Fitted { samples, loss }, p, Asked::Value).value
-    }
-    /// [`linear_loss`](Self::linear_loss) with what its derivatives need.
-    #[doc(hidden)]
-    fn linear_loss_parts(
-        self,
-        of: Fitted<'a, Self::Elem>,
-        p: Option<Self>,
-        asked: Asked,
-    ) -> Parts<Self> {
-        of.composed(self, p, asked)
-    }
-    /// The same moving along several directions, for types that have a way of their own: first of the value, then of each.
-    #[doc(hidden)]
-    fn linear_loss_along(
-        self,
-        of: Fitted<'a, Self::Elem>,
-        p: Option<Self>,
-        moving: Moving<Self>,
-        asked: Asked,
-    ) -> Option<List<Parts<Self>>> {
-        let _ = (of, p, moving, asked);
-        None
     }
     /// `self`, then the entries of `others`, one after the other, as a column.
     fn stack(self, others: &[Self]) -> Self {
@@ -328,10 +232,6 @@ pub trait Array<'a>:
     /// request.
     fn batched_matmul(self, other: Self, count: u32, transposed: [bool; 2]) -> Self {
         self.bilinear(other, Bilinear::Batched(count, transposed))
-    }
-    /// What a convolution has in `role`, from the arrays in the two others, of which `self` comes next after `role` in cyclic order.
-    fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
-        self.bilinear(other, Bilinear::Convolve(map, role))
     }
 
     /// The same values, not differentiated.
@@ -455,3 +355,4 @@ macro_rules! methods {
 use methods;
 
 pub(crate) use operators::operators;
+pub use primitives::{List, Side};

@@ -18,6 +18,7 @@
 //! | `less`, `at_most`, `equal`, `argmax` | everywhere | 0 | also at jumps |
 //! | `max_over`, `min_over` | several are largest | 1 for the first | as `max`, also with `NaN` |
 //! | `cholesky` | everywhere | that of the symmetric part | entries of the upper triangle are mirror images |
+//! | `eigen` | eigenvalues that repeat | of first order vectors of one eigenvalue do not turn into each other | right for what does not depend on their choice; of second order a fault |
 //! | `x^p`, `0 < p < 1` | 0 | 0 | agrees with `sqrt`, which is `p = 1/2` |
 //! | `x^p`, `p = 0` or `p >= 1` | 0 | 0, but 1 at `p = 1` | the limit |
 //! | `x^p`, `p < 0`; `1/x` | 0 | infinite | the value is infinite as well |

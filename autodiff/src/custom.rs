@@ -57,7 +57,7 @@ pub trait Custom<T>: Sync {
     ///
     /// # Errors
     /// [`Fault::Order`] unless it is given.
-    fn bend(&self, _x: &[T], _dx: &[T], _y_bar: &[T], _x_bar: &mut [T]) -> Result<(), Fault> {
+    fn hvp(&self, _x: &[T], _dx: &[T], _y_bar: &[T], _x_bar: &mut [T]) -> Result<(), Fault> {
         Err(Fault::Order { operation: self.name(), order: 2 })
     }
 }
@@ -72,7 +72,7 @@ pub enum Product<A> {
     /// `J^T y_bar`
     Vjp(A),
     /// `sum_i y_bar_i H_i dx`, of `dx` and `y_bar`.
-    Bend(A, A),
+    Hvp(A, A),
 }
 
 impl<A> Product<A> {
@@ -81,7 +81,7 @@ impl<A> Product<A> {
             Self::Value => Product::Value,
             Self::Jvp(v) => Product::Jvp(f(v)),
             Self::Vjp(c) => Product::Vjp(f(c)),
-            Self::Bend(v, c) => Product::Bend(f(v), f(c)),
+            Self::Hvp(v, c) => Product::Hvp(f(v), f(c)),
         }
     }
 }

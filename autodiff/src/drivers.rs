@@ -25,6 +25,34 @@ pub trait Function<T: Element> {
     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A;
 }
 
+/// A type whose values are a [`Function`](crate::Function) of arrays, from its formula.
+///
+/// ```
+/// use hypertape_autodiff::{Array, Shape, Workspace, function};
+/// function! {
+///     /// `sum_i (x_i^2 - 1)^2`
+///     Wells = |x| (x[0].square() - 1.0).square().sum()
+/// }
+/// let mut gradient = [0.0; 2];
+/// let value = Workspace::new().gradient(&Wells, &[Shape::column(2)], &[2.0, 0.5], &mut gradient)?;
+/// assert_eq!((value, gradient), (9.5625, [24.0, -1.5]));
+/// # Ok::<(), hypertape_autodiff::Fault>(())
+/// ```
+#[macro_export]
+macro_rules! function {
+    ($(#[$attribute:meta])* $visibility:vis $Name:ident = |$x:ident| $formula:expr) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, Default)]
+        $visibility struct $Name;
+
+        impl<T: $crate::Element> $crate::Function<T> for $Name {
+            fn eval<'a, A: $crate::Array<'a, Elem = T>>(&'a self, $x: &[A]) -> A {
+                $formula
+            }
+        }
+    };
+}
+
 impl Workspace {
     /// Writes `f(x)` row by row into `y`.
     ///

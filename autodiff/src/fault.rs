@@ -117,6 +117,8 @@ pub enum Fault {
         /// Their order.
         order: u32,
     },
+    /// Points side by side took different branches, see [`Lanes`](crate::scalar::Lanes).
+    Branches,
     /// Sparse derivatives have another pattern at this point than their plan has.
     Pattern {
         /// Row, or column where the plan goes by rows, of a product with random numbers that the entries do not give.
@@ -184,6 +186,9 @@ impl fmt::Display for Fault {
             Self::Trace { what } => write!(f, "a function that {what} cannot be traced"),
             Self::Order { operation, order } => {
                 write!(f, "{operation}: derivatives of order {order} are not given in this mode")
+            }
+            Self::Branches => {
+                f.write_str("points side by side take different branches: evaluate them one by one")
             }
             Self::Pattern { index, found, expected } => write!(
                 f,

@@ -71,6 +71,7 @@
 //! | `H v` | forward over reverse: `hvp`, `hvps` | 1.5 to 2 gradients, with the gradient |
 //! | a dense Jacobian | `jacobian`, which chooses | the smaller of `m` sweeps and `n` directions |
 //! | a sparse Jacobian or Hessian | [`scalar::SparseJacobian`], [`scalar::SparseHessian`] | as many as there are colours |
+//! | of one function at many observations | [`scalar::Map`] | several travel side by side |
 //! | of a solution `M^-1 b`, `ln det M` | [`Factored`], [`scalar::solve`] | `n^2` beside the factorisation |
 //! | of the end of an iteration | [`fixed_point`], [`scalar::fixed_point`] | an evaluation, and a series as long as it |
 //! | of code without formulas | [`Custom`] | what that code costs |
@@ -96,6 +97,8 @@
 //! | `stack`, `concatenate`, `embed`, `inset`, `broadcast_to` | all | |
 //! | `gather_rows`, `gather_columns`, `entries`, `pick` and what scatters | all | |
 //! | `solve`, `log_det`, `det_sign`, `inverse`, `cholesky`, see [`Factored`] | all | a fault where there is none |
+//! | `least_squares` | all; not traced | a fault where there is none |
+//! | `eigen` | all; not traced; where eigenvalues repeat first order | vectors of one eigenvalue do not turn |
 //! | `linear`, [`Csr::times`] | all | |
 //! | `custom`, `apply` with [`Entrywise`] | up to second order | the function's own |
 //! | [`fixed_point`] | all | a fault without convergence |
@@ -163,7 +166,7 @@ pub use array::element::Element;
 pub use array::entrywise::Entrywise;
 pub use array::factored::Factored;
 pub use array::images::{max_pool, mean_pool, normalise};
-pub use array::kernels::convolution::{Convolution, Role};
+pub use array::kernels::convolution::Convolution;
 pub use array::kernels::elementwise::Binary;
 pub use array::kernels::simd::{InvalidSimd, Simd, simd};
 pub use array::linear::LinearOperator;
@@ -174,8 +177,8 @@ pub use array::tape::{Adjoints, NodeId, Recording, Tape};
 pub use array::tensor::Tensor;
 pub use array::var::Var;
 pub use array::vectors::{all_finite, axpy, dot, sum};
-pub use array::{Array, List, Side};
-pub use custom::{Custom, Product};
+pub use array::{Array, List};
+pub use custom::Custom;
 pub use drivers::Function;
 pub use fault::Fault;
 pub use functions::rule::Unary;
@@ -184,3 +187,6 @@ pub use implicit::{StopRule, fixed_point};
 pub use shape::{Axis, Shape};
 pub use tally::Tally;
 pub use workspace::Workspace;
+
+#[doc(hidden)]
+pub use {array::Side, array::kernels::convolution::Role};

@@ -42,7 +42,7 @@ impl Custom<f64> for Code {
         x_bar[2] = c[0] * (1.0 - x[2].tanh().powi(2)) + c[1] * x[0] * x[0];
         Ok(())
     }
-    fn bend(&self, x: &[f64], d: &[f64], c: &[f64], x_bar: &mut [f64]) -> Result<(), Fault> {
+    fn hvp(&self, x: &[f64], d: &[f64], c: &[f64], x_bar: &mut [f64]) -> Result<(), Fault> {
         if !self.second {
             return Err(Fault::Order { operation: "code", order: 2 });
         }

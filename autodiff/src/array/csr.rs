@@ -148,6 +148,7 @@ impl<T: Element> LinearOperator<T> for Rows<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::array::primitives::Primitives as _;
     use crate::{Arena, Dual, Tape, Tensor};
 
     /// 7 x 5 with an empty row and column, and its dense form; small integers, so that every order of a sum is exact.

@@ -4,6 +4,7 @@ use crate::arena::Arena;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Asked, Fitted, Parts};
+use crate::array::primitives::Primitives;
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
@@ -55,8 +56,8 @@ pub(crate) fn add_present<'a, A: Array<'a>>(a: Option<A>, b: Option<A>) -> Optio
     }
 }
 
-/// [`Array::bend`] from the slope of `f` at `x` with tangent `dx`, for types without a way of their own.
-pub(crate) fn bend<'a, A: Array<'a>>(
+/// [`Primitives::chain_tangent`] from the slope of `f` at `x` with tangent `dx`, for types without a way of their own.
+pub(crate) fn chain_tangent<'a, A: Array<'a>>(
     c: A,
     f: Unary,
     (x, y): (A, A),
@@ -103,19 +104,6 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         Self { value: y, tangents: self.tangents.map(|t| t?.chain(f, x, y)) }
     }
 
-    fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
-        let value = self.value.chain(f, x.value, y.value)?;
-        let tangent = |i: usize| match (x.tangents[i], self.tangents[i]) {
-            (Some(dx), d_self) => self.value.bend(f, x.value, y.value, dx, d_self),
-            (None, d_self) => d_self?.chain(f, x.value, y.value),
-        };
-        Some(Self { value, tangents: std::array::from_fn(tangent) })
-    }
-
-    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self> {
-        bend(self, f, (x, y), dx, d_self)
-    }
-
     fn binary(self, other: Self, f: Binary) -> Self {
         let (a, b) = (self.value, other.value);
         let value = a.binary(b, f);
@@ -131,6 +119,28 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         let tangent =
             |i: usize| add_present(da[i], db[i]).map(|t: A| t.broadcast_to(value.shape()));
         Self { value, tangents: std::array::from_fn(tangent) }
+    }
+}
+
+impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
+    fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
+        let value = self.value.chain(f, x.value, y.value)?;
+        let tangent = |i: usize| match (x.tangents[i], self.tangents[i]) {
+            (Some(dx), d_self) => self.value.chain_tangent(f, x.value, y.value, dx, d_self),
+            (None, d_self) => d_self?.chain(f, x.value, y.value),
+        };
+        Some(Self { value, tangents: std::array::from_fn(tangent) })
+    }
+
+    fn chain_tangent(
+        self,
+        f: Unary,
+        x: Self,
+        y: Self,
+        dx: Self,
+        d_self: Option<Self>,
+    ) -> Option<Self> {
+        chain_tangent(self, f, (x, y), dx, d_self)
     }
 
     fn products(
@@ -170,7 +180,7 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         }
     }
 
-    fn tangents_up(self) -> Option<Self> {
+    fn tangents_only(self) -> Option<Self> {
         let present = self.tangents.into_iter().flatten().next()?;
         // A first tangent that is absent among others is zero.
         let zero = || {
@@ -181,7 +191,7 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         Some(Self { value: self.tangents[0].unwrap_or_else(zero), tangents })
     }
 
-    fn product_tangents_up(
+    fn product_tangents_only(
         self,
         transposed: bool,
         side: Side,
@@ -201,7 +211,7 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
             });
             add_present(first, second)
         });
-        Self { value: other.value, tangents }.tangents_up()
+        Self { value: other.value, tangents }.tangents_only()
     }
 
     fn map_linear(self, f: Linear<'a, A::Elem>) -> Self {
@@ -265,9 +275,9 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
                 Product::Jvp(_) => beyond(2),
                 Product::Vjp(c) => {
                     let moved = c.tangents[k].map(|dc| by(Product::Vjp(dc)));
-                    add_present(moved, dx.map(|dx| by(Product::Bend(dx, c.value))))
+                    add_present(moved, dx.map(|dx| by(Product::Hvp(dx, c.value))))
                 }
-                Product::Bend(v, c) => dx.or(v.tangents[k]).or(c.tangents[k]).and(beyond(3)),
+                Product::Hvp(v, c) => dx.or(v.tangents[k]).or(c.tangents[k]).and(beyond(3)),
             }
         };
         let tangents = std::array::from_fn(tangent);
@@ -297,7 +307,7 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
         let still = parts[0];
         let gradient = match asked {
             Asked::Value => None,
-            Asked::Tangents => with(still.value, |part| part.gradient).tangents_up(),
+            Asked::Tangents => with(still.value, |part| part.gradient).tangents_only(),
             Asked::Gradient => still.gradient.map(|value| with(value, |part| part.gradient)),
         };
         Parts {

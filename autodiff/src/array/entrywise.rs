@@ -68,7 +68,7 @@ where
         self.jvp(x, y_bar, x_bar)
     }
 
-    fn bend(&self, x: &[T], dx: &[T], y_bar: &[T], x_bar: &mut [T]) -> Result<(), Fault> {
+    fn hvp(&self, x: &[T], dx: &[T], y_bar: &[T], x_bar: &mut [T]) -> Result<(), Fault> {
         for (((x_bar, &x), &dx), &y_bar) in x_bar.iter_mut().zip(x).zip(dx).zip(y_bar) {
             *x_bar = passed(passed((self.second)(x), dx), y_bar);
         }

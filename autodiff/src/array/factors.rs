@@ -26,7 +26,8 @@ impl<'m, T: Element> Inverse<'m, T> {
         pivots: &'m mut [u32],
     ) -> Result<Self, Fault> {
         if method == Method::Cholesky {
-            expect_symmetric(n, a)?;
+            let diagonal = |i: usize| a[i * n + i].as_f64().abs();
+            expect_symmetric("cholesky", n, a, |i, j| (diagonal(i) * diagonal(j)).sqrt())?;
         }
         for k in 0..n {
             let usable = |good: bool, value: T| {
@@ -161,16 +162,21 @@ impl<'m, T: Element> Inverse<'m, T> {
     }
 }
 
-/// [`Fault::Asymmetric`] unless the triangles agree to what products of `n` rows with each other may be off.
-fn expect_symmetric<T: Element>(n: usize, a: &[T]) -> Result<(), Fault> {
+/// [`Fault::Asymmetric`] unless the triangles agree to what products of `n` rows with each other may be off, whose terms are
+/// of a size.
+pub(crate) fn expect_symmetric<T: Element>(
+    operation: &'static str,
+    n: usize,
+    a: &[T],
+    size: impl Fn(usize, usize) -> f64,
+) -> Result<(), Fault> {
     let entry = |i: usize, j: usize| a[i * n + j].as_f64();
     let unit = 8.0 * n as f64 * T::epsilon().as_f64();
     for i in 0..n {
         for j in 0..i {
             let values = [entry(i, j), entry(j, i)];
-            let size = (entry(i, i).abs() * entry(j, j).abs()).sqrt();
-            if (values[0] - values[1]).abs() > unit * size {
-                return Err(Fault::Asymmetric { operation: "cholesky", row: i, column: j, values });
+            if (values[0] - values[1]).abs() > unit * size(i, j) {
+                return Err(Fault::Asymmetric { operation, row: i, column: j, values });
             }
         }
     }

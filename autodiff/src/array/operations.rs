@@ -6,6 +6,7 @@ use crate::array::element::Element;
 use crate::array::factored::{Factored, seen};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::Linear;
+use crate::array::orthogonal;
 use crate::custom::Custom;
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
@@ -233,6 +234,34 @@ pub trait Operations<'a>: Array<'a> {
     /// The sign of `det M`, 1 or -1, a constant scalar.
     fn det_sign(self, method: Method) -> Self {
         Self::by_value(&[self], ByValue::DetSign(method))
+    }
+    /// `x` with least `|A x - b|` for each column of `b`, where `self` is `A`, of as many rows as columns at least and independent
+    /// columns: by `A = Q R`, `2 m n^2` products. Raises [`Fault::Pivot`] where a column depends on those before it.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, Operations, Shape, Tensor};
+    /// let arena = Arena::new();
+    /// // A line through (0, 1), (1, 3), (2, 5)
+    /// let a = Tensor::new(&arena, Shape::new(3, 2), &[1.0_f64, 0.0, 1.0, 1.0, 1.0, 2.0]);
+    /// let x = a.least_squares(Tensor::new(&arena, Shape::column(3), &[1.0, 3.0, 5.0]));
+    /// assert!((x.values()[0] - 1.0).abs() < 1e-14 && (x.values()[1] - 2.0).abs() < 1e-14);
+    /// ```
+    fn least_squares(self, b: Self) -> Self {
+        orthogonal::least_squares(self, b)
+    }
+    /// Eigenvalues of a symmetric matrix, ascending, a column; and its eigenvectors, columns of length 1 whose largest entry (the
+    /// first of several) is positive. Cost: about `14 n^3`, and six products of matrices an order. At repeated eigenvalues see
+    /// [`conventions`](crate::conventions).
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, Operations, Shape, Tensor};
+    /// let arena = Arena::new();
+    /// let (values, vectors) = Tensor::new(&arena, Shape::new(2, 2), &[2.0_f64, 1.0, 1.0, 2.0]).eigen();
+    /// assert!((values.values()[0] - 1.0).abs() < 1e-15 && (values.values()[1] - 3.0).abs() < 1e-15);
+    /// assert!((vectors.values()[1] - 0.5_f64.sqrt()).abs() < 1e-15);
+    /// ```
+    fn eigen(self) -> (Self, Self) {
+        orthogonal::eigen(self)
     }
     /// `M^-1`
     fn inverse(self, method: Method) -> Self {

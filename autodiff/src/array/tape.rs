@@ -52,7 +52,7 @@ impl Wanted {
     fn of<'a, A: Array<'a>>(self, adjoint: A) -> Option<A> {
         match self {
             Self::All => Some(adjoint),
-            Self::Tangents => adjoint.tangents_up(),
+            Self::Tangents => adjoint.tangents_only(),
         }
     }
 }
@@ -315,7 +315,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
         let (here, arena) = (node.id.wanted, self.arena);
         // Tangents that were moved up already stay where they are.
         let moved =
-            |id: NodeId, part: A| if id.wanted == here { Some(part) } else { part.tangents_up() };
+            |id: NodeId, part: A| if id.wanted == here { Some(part) } else { part.tangents_only() };
         let mut give = |id: NodeId, part: Option<A>| {
             self.add(id, part.and_then(|part| moved(id, part)));
         };
@@ -329,7 +329,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                     give(of, c.chain(f, x, y));
                 }
                 if let Some(of) = of[1] {
-                    give(of, near(factor).bend(f, x, y, c, None));
+                    give(of, near(factor).chain_tangent(f, x, y, c, None));
                 }
             }
             Op::Binary { of, f, a, b, y } => {
@@ -381,7 +381,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                 if let Some(of) = of[0] {
                     let part = match of.wanted {
                         Wanted::All => kept.parts.gradient.map(|gradient| gradient * c),
-                        Wanted::Tangents => kept.tangents_up(c),
+                        Wanted::Tangents => kept.tangents_only(c),
                     };
                     self.add(of, part);
                 }
@@ -392,10 +392,10 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
             Op::Custom { of, f, x, at } => {
                 let by = match at.map(near) {
                     Product::Value => [Some(Product::Vjp(c)), None],
-                    Product::Jvp(v) => [Some(Product::Bend(v, c)), Some(Product::Vjp(c))],
-                    Product::Vjp(y_bar) => [Some(Product::Bend(c, y_bar)), Some(Product::Jvp(c))],
+                    Product::Jvp(v) => [Some(Product::Hvp(v, c)), Some(Product::Vjp(c))],
+                    Product::Vjp(y_bar) => [Some(Product::Hvp(c, y_bar)), Some(Product::Jvp(c))],
                     // Not recorded.
-                    Product::Bend(..) => [None; 2],
+                    Product::Hvp(..) => [None; 2],
                 };
                 for (of, by) in of.into_iter().zip(by) {
                     if let (Some(of), Some(by)) = (of, by) {
@@ -428,6 +428,6 @@ fn product_part<'a, A: Array<'a>>(
             other.products(op, side, &[c], flipped, &mut out);
             Some(out[0])
         }
-        Wanted::Tangents => other.product_tangents_up(op, side, c, flipped),
+        Wanted::Tangents => other.product_tangents_only(op, side, c, flipped),
     }
 }

@@ -7,6 +7,7 @@ use crate::array::kernels::linear_loss::PLANES;
 use crate::array::kernels::product::Operand;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
+use crate::array::primitives::Primitives;
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
@@ -177,6 +178,17 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         Self::result(self.arena, f.name(), self.shape, T::unary(self.arena, f, self.data))
     }
 
+    fn binary(self, other: Self, f: Binary) -> Self {
+        let shape = match self.shape.broadcast(other.shape) {
+            Some(shape) if !self.is_faulty() && !other.is_faulty() => shape,
+            _ => return self.mismatch(f.name(), other.shape),
+        };
+        let (a, b) = ((self.data, self.shape), (other.data, other.shape));
+        Self::result(self.arena, f.name(), shape, T::binary(self.arena, f, a, b, shape))
+    }
+}
+
+impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
         if f.is_linear() {
             return f.slope(x, y).times(self);
@@ -188,7 +200,14 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 
-    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self> {
+    fn chain_tangent(
+        self,
+        f: Unary,
+        x: Self,
+        y: Self,
+        dx: Self,
+        d_self: Option<Self>,
+    ) -> Option<Self> {
         if !f.bends() {
             return d_self?.chain(f, x, y);
         }
@@ -200,15 +219,6 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
         let dc = d_self.map(|d| d.data);
         let data = T::bent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
         Some(Self::result(self.arena, f.name(), self.shape, data))
-    }
-
-    fn binary(self, other: Self, f: Binary) -> Self {
-        let shape = match self.shape.broadcast(other.shape) {
-            Some(shape) if !self.is_faulty() && !other.is_faulty() => shape,
-            _ => return self.mismatch(f.name(), other.shape),
-        };
-        let (a, b) = ((self.data, self.shape), (other.data, other.shape));
-        Self::result(self.arena, f.name(), shape, T::binary(self.arena, f, a, b, shape))
     }
 
     fn products(
@@ -341,12 +351,12 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     }
 
     fn softmax_parts(self) -> (Self, Self) {
-        let mut shares = Self::empty(self.arena);
+        let mut sums = Self::empty(self.arena);
         let column = Shape::column(self.shape.rows);
-        let sums = Self::filled(self.arena, "logsumexp", column, |sums| {
-            // Of rows without entries.
-            sums.fill(T::neg_infinity());
-            shares = Self::filled(self.arena, "softmax", self.shape, |shares| {
+        let shares = Self::filled(self.arena, "softmax", self.shape, |shares| {
+            sums = Self::filled(self.arena, "logsumexp", column, |sums| {
+                // Of rows without entries.
+                sums.fill(T::neg_infinity());
                 if self.shape.cols > 0 {
                     T::softmax_rows(self.data, self.shape.cols as usize, sums, shares);
                 }
@@ -362,7 +372,7 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             |v: &[T], expected| expect_length("a factor of a custom function", expected, v.len());
         let shape = match product {
             Product::Value | Product::Jvp(_) => results,
-            Product::Vjp(_) | Product::Bend(..) => self.shape,
+            Product::Vjp(_) | Product::Hvp(..) => self.shape,
         };
         if self.is_faulty() {
             return self;
@@ -371,8 +381,8 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
             Product::Value => f.value(x, out),
             Product::Jvp(v) => fits(v, n).and_then(|()| f.jvp(x, v, out)),
             Product::Vjp(c) => fits(c, results.len()).and_then(|()| f.vjp(x, c, out)),
-            Product::Bend(v, c) => {
-                fits(v, n).and(fits(c, results.len())).and_then(|()| f.bend(x, v, c, out))
+            Product::Hvp(v, c) => {
+                fits(v, n).and(fits(c, results.len())).and_then(|()| f.hvp(x, v, c, out))
             }
         })
     }

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::arena::Arena;
-use crate::array::dual::bend;
+use crate::array::dual::chain_tangent;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
-use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, RowLoss};
+use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, Parts, RowLoss};
+use crate::array::primitives::Primitives;
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
 use crate::array::{Array, Side, operators};
 use crate::custom::{Custom, Product};
@@ -45,6 +46,7 @@ impl<'a, A: Array<'a>> Tape<'a, A> {
 
     /// A variable of whose adjoint only the tangents are wanted, moved up by one place, so that the first is its value:
     /// of the gradient and the Hessian-vector product, only the product. What can be saved by that is not computed.
+    #[doc(hidden)]
     pub fn variable_of_tangents(&'a self, value: A) -> Var<'a, A> {
         Var { value, node: self.record(Op::Leaf, Wanted::Tangents), tape: self }
     }
@@ -120,6 +122,37 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
         self.one(y, |of| Op::Unary { of, f, x, y })
     }
 
+    fn binary(self, other: Self, f: Binary) -> Self {
+        let (a, b) = (self.value, other.value);
+        let y = a.binary(b, f);
+        self.two(other, f.name(), y, |of| Op::Binary { of, f, a, b, y })
+    }
+
+    fn linear_loss(
+        self,
+        samples: &'a [A::Elem],
+        loss: RowLoss<'a, A::Elem>,
+        p: Option<Self>,
+    ) -> Self {
+        let (w, of) = (self.value, Fitted { samples, loss });
+        let asked = match self.id().map(NodeId::wanted) {
+            None => Asked::Value,
+            Some(Wanted::Tangents) => Asked::Tangents,
+            Some(Wanted::All) => Asked::Gradient,
+        };
+        let weights = p.map(|p| p.value);
+        let parts = w.linear_loss_parts(of, weights, asked);
+        let Ok(kept) = self.arena().put(Kept { of, w, p: weights, parts }) else {
+            return self.tape.passive(parts.value);
+        };
+        match p {
+            None => self.one(parts.value, |id| Op::LinearLoss { of: [Some(id), None], kept }),
+            Some(p) => self.two(p, NAME, parts.value, |of| Op::LinearLoss { of, kept }),
+        }
+    }
+}
+
+impl<'a, A: Array<'a>> Primitives<'a, A::Elem> for Var<'a, A> {
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
         if f.is_linear() {
             return f.slope(x, y).times(self);
@@ -129,14 +162,15 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
         Some(self.two(x, f.name(), value, |of| Op::Chain { of, f, x: x_value, y, c }))
     }
 
-    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self> {
-        bend(self, f, (x, y), dx, d_self)
-    }
-
-    fn binary(self, other: Self, f: Binary) -> Self {
-        let (a, b) = (self.value, other.value);
-        let y = a.binary(b, f);
-        self.two(other, f.name(), y, |of| Op::Binary { of, f, a, b, y })
+    fn chain_tangent(
+        self,
+        f: Unary,
+        x: Self,
+        y: Self,
+        dx: Self,
+        d_self: Option<Self>,
+    ) -> Option<Self> {
+        chain_tangent(self, f, (x, y), dx, d_self)
     }
 
     fn products(
@@ -206,7 +240,7 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
             Product::Jvp(a) | Product::Vjp(a) => {
                 self.two(a, f.name(), y, |of| Op::Custom { of, f, x, at })
             }
-            Product::Bend(v, c) => {
+            Product::Hvp(v, c) => {
                 if [self, v, c].iter().any(|a| a.node.is_some()) {
                     self.arena().raise(Fault::Order { operation: f.name(), order: 3 });
                 }
@@ -215,27 +249,13 @@ impl<'a, A: Array<'a>> Array<'a> for Var<'a, A> {
         }
     }
 
-    fn linear_loss(
+    fn linear_loss_parts(
         self,
-        samples: &'a [A::Elem],
-        loss: RowLoss<'a, A::Elem>,
+        of: Fitted<'a, A::Elem>,
         p: Option<Self>,
-    ) -> Self {
-        let (w, of) = (self.value, Fitted { samples, loss });
-        let asked = match self.id().map(NodeId::wanted) {
-            None => Asked::Value,
-            Some(Wanted::Tangents) => Asked::Tangents,
-            Some(Wanted::All) => Asked::Gradient,
-        };
-        let weights = p.map(|p| p.value);
-        let parts = w.linear_loss_parts(of, weights, asked);
-        let Ok(kept) = self.arena().put(Kept { of, w, p: weights, parts }) else {
-            return self.tape.passive(parts.value);
-        };
-        match p {
-            None => self.one(parts.value, |id| Op::LinearLoss { of: [Some(id), None], kept }),
-            Some(p) => self.two(p, NAME, parts.value, |of| Op::LinearLoss { of, kept }),
-        }
+        asked: Asked,
+    ) -> Parts<Self> {
+        of.composed(self, p, asked)
     }
 }
 

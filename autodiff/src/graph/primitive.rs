@@ -4,6 +4,7 @@
 //! that method takes them, so that a new one of these kinds needs nothing here.
 
 use crate::array::by_value::ByValue;
+use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::{Array, Side};
@@ -55,7 +56,10 @@ impl<'a, T> Primitive<'a, T> {
     }
 
     /// The result in the mode of the operands.
-    pub(crate) fn apply<A: Array<'a, Elem = T>>(self, of: &[A]) -> A {
+    pub(crate) fn apply<A: Array<'a, Elem = T>>(self, of: &[A]) -> A
+    where
+        T: Element,
+    {
         match self {
             Self::Unary(f) => of[0].unary(f),
             Self::Binary(f) => of[0].binary(of[1], f),

@@ -6,10 +6,12 @@ use std::ops::Range;
 
 use crate::arena::Arena;
 use crate::array::by_value::ByValue;
-use crate::array::dual::bend;
+use crate::array::dual::chain_tangent;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
+use crate::array::linear_loss::{Asked, Fitted, Parts};
+use crate::array::primitives::Primitives;
 use crate::array::{Array, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
@@ -197,16 +199,37 @@ impl<'a, T: Element> Array<'a> for Traced<'a, T> {
         self.tracer.note(Primitive::Unary(f), &[self])
     }
 
+    fn binary(self, other: Self, f: Binary) -> Self {
+        self.tracer.note(Primitive::Binary(f), &[self, other])
+    }
+
+    fn by_value(of: &[Self], f: ByValue) -> Self {
+        of[0].tracer.note(Primitive::ByValue(f), of)
+    }
+
+    fn detach(self) -> Self {
+        self.tracer.note(Primitive::Detach, &[self])
+    }
+
+    fn norm(self) -> Self {
+        self.tracer.note(Primitive::Norm, &[self])
+    }
+}
+
+impl<'a, T: Element> Primitives<'a, T> for Traced<'a, T> {
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
         f.slope(x, y).times(self)
     }
 
-    fn bend(self, f: Unary, x: Self, y: Self, dx: Self, d_self: Option<Self>) -> Option<Self> {
-        bend(self, f, (x, y), dx, d_self)
-    }
-
-    fn binary(self, other: Self, f: Binary) -> Self {
-        self.tracer.note(Primitive::Binary(f), &[self, other])
+    fn chain_tangent(
+        self,
+        f: Unary,
+        x: Self,
+        y: Self,
+        dx: Self,
+        d_self: Option<Self>,
+    ) -> Option<Self> {
+        chain_tangent(self, f, (x, y), dx, d_self)
     }
 
     fn products(
@@ -234,10 +257,6 @@ impl<'a, T: Element> Array<'a> for Traced<'a, T> {
         self.tracer.note(Primitive::Bilinear(f), &[self, other])
     }
 
-    fn by_value(of: &[Self], f: ByValue) -> Self {
-        of[0].tracer.note(Primitive::ByValue(f), of)
-    }
-
     fn softmax_parts(self) -> (Self, Self) {
         let part = |primitive| self.tracer.note(primitive, &[self]);
         (part(Primitive::LogSumExp), part(Primitive::Softmax))
@@ -247,12 +266,16 @@ impl<'a, T: Element> Array<'a> for Traced<'a, T> {
         self.tracer.cannot("calls a custom function")
     }
 
-    fn detach(self) -> Self {
-        self.tracer.note(Primitive::Detach, &[self])
+    fn linear_loss_parts(self, of: Fitted<'a, T>, p: Option<Self>, asked: Asked) -> Parts<Self> {
+        of.composed(self, p, asked)
     }
 
-    fn norm(self) -> Self {
-        self.tracer.note(Primitive::Norm, &[self])
+    fn assemble(self, parts: &[(Self, Linear<'a, T>)], shape: Shape, _: bool) -> Self {
+        let spread = parts.iter().map(|&(part, f)| part.map_linear(f));
+        spread.reduce(|sum, part| sum + part).unwrap_or_else(|| {
+            let zeros = self.arena().fill(shape.len(), T::zero());
+            self.constant(shape, zeros.map_or(&[], |zeros| zeros))
+        })
     }
 }
 

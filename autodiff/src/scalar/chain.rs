@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 
+use num_traits::One as _;
+
 use super::real::Scalar;
 use crate::array::element::Element;
 use crate::functions::rule::{Rule, Slope, Term};
@@ -17,6 +19,16 @@ pub(crate) trait Chain: Copy {
     fn passive(value: Self::Inner) -> Self;
     /// Whether it depends on nothing.
     fn is_passive(self) -> bool;
+    /// A question to the inner number.
+    #[inline(always)]
+    fn ask<B>(self, f: impl Fn(Self::Inner) -> B) -> B {
+        f(self.inner())
+    }
+    /// A question to two of them.
+    #[inline(always)]
+    fn both<B>(self, other: Self, f: impl Fn(Self::Inner, Self::Inner) -> B) -> B {
+        f(self.inner(), other.inner())
+    }
     /// The result of a function with one argument, from its value and partial.
     fn unary(self, name: &'static str, value: Self::Inner, by: impl Partial<Self::Inner>) -> Self;
     /// The same with two arguments.
@@ -34,26 +46,50 @@ pub(crate) trait Chain: Copy {
     fn apply<R: Rule>(self, f: R) -> Self {
         let x = self.inner();
         let y = x.through(f);
-        if f.kinks(x.primal()) {
+        if x.any(|x| f.kinks(x)) {
             self.kink(f.name());
         }
-        let of = [x, y].map(Point);
-        let tail = R::TAILED && f.in_tail(y.primal());
-        match if tail { f.tail(of[0], of[1]) } else { f.slope(of[0], of[1]) } {
+        match slope(f, x, y) {
             Slope::Zero => Self::passive(y),
             Slope::One => self.unary(f.name(), y, One),
             Slope::Number(c) => self.unary(f.name(), y, Number(Element::from_f64(c))),
             Slope::Over(c) => self.unary(f.name(), y, Number(Element::from_f64(c.recip()))),
-            Slope::Piecewise(slope) => self.unary(f.name(), y, Number(slope.0.primal())),
+            Slope::Piecewise(slope) => match slope.0.alike() {
+                Some(c) => self.unary(f.name(), y, Number(c)),
+                None => self.unary(f.name(), y, By(slope.0)),
+            },
             Slope::Varying(slope) | Slope::Adjoint(slope) | Slope::Masked(slope, _) => {
                 self.unary(f.name(), y, By(slope.0))
             }
         }
     }
+    /// `a` at points where the mask is 1, `b` where it is 0, where there are both.
+    #[inline(always)]
+    fn blend(mask: Self::Inner, a: Self, b: Self) -> Self {
+        let value = mask.select(a.inner(), b.inner());
+        a.binary(b, "select", value, (Chosen(mask), Chosen(-mask + Self::Inner::one())))
+    }
     /// Opens a statement of any number of arguments.
     fn statement() -> Self::Statement;
     /// Notes that a convention stands in for a derivative that does not exist.
     fn kink(self, name: &'static str);
+}
+
+/// The slope at `x` with value `y`, by its tail at points where that is better.
+#[inline(always)]
+fn slope<R: Rule, T: Scalar>(f: R, x: T, y: T) -> Slope<Point<T>> {
+    let of = [x, y].map(Point);
+    if !(R::TAILED && y.any(|y| f.in_tail(y))) {
+        return f.slope(of[0], of[1]);
+    }
+    let tail = f.tail(of[0], of[1]);
+    if y.any(|y| !f.in_tail(y))
+        && let (Slope::Varying(tail), Slope::Varying(near)) = (tail, f.slope(of[0], of[1]))
+    {
+        let mask = y.compare(y, |y, _| f.in_tail(y));
+        return Slope::Varying(Point(mask.select(tail.0, near.0)));
+    }
+    tail
 }
 
 thread_local! {
@@ -89,7 +125,7 @@ pub(crate) trait Partial<T: Scalar>: Copy {
     /// Whether it stays the same near the argument.
     const CONSTANT: bool;
     /// Whether it is neither zero, infinite nor `NaN`, so that there is nothing to absorb.
-    fn is_plain(self) -> bool;
+    fn is_regular(self) -> bool;
     /// The product.
     fn times(self, d: T) -> T;
     /// The product without absorption in its tangents.
@@ -111,6 +147,10 @@ pub(crate) struct Number<F>(pub(crate) F);
 #[derive(Clone, Copy)]
 pub(crate) struct By<T>(pub(crate) T);
 
+/// 1 at points where the mask is, 0 elsewhere: from there nothing passes, `NaN` neither.
+#[derive(Clone, Copy)]
+pub(crate) struct Chosen<T>(pub(crate) T);
+
 /// An adjoint, as the partial of its product with a slope.
 #[derive(Clone, Copy)]
 pub(crate) struct Bar<T>(pub(crate) T);
@@ -121,7 +161,7 @@ macro_rules! factor {
             const UNIT: bool = $unit;
             const CONSTANT: bool = $constant;
             #[inline(always)]
-            fn is_plain($self) -> bool {
+            fn is_regular($self) -> bool {
                 $plain
             }
             #[inline(always)]
@@ -141,10 +181,10 @@ macro_rules! factor {
 }
 factor!([T: Scalar] One: |self, d| true, true, true, d, d, d);
 factor!([T: Scalar] Minus: |self, d| true, true, true, -d, -d, -d);
-factor!([T: Scalar] Number<T::Plain>: |self, d| false, true, T::constant(self.0).is_plain(), d * self.0, d * self.0, T::constant(self.0).absorb(d));
-factor!([T: Scalar] By<T>: |self, d| false, false, self.0.is_plain(), self.0 * d, self.0.product(d), self.0.absorb(d));
-
-factor!([T: Scalar] Bar<T>: |self, d| false, false, self.0.is_plain(), self.0 * d, self.0.product(d), d.absorb(self.0));
+factor!([T: Scalar] Number<T::Plain>: |self, d| false, true, T::constant(self.0).is_regular(), d * self.0, d * self.0, T::constant(self.0).absorb(d));
+factor!([T: Scalar] By<T>: |self, d| false, false, self.0.is_regular(), self.0 * d, self.0.product(d), self.0.absorb(d));
+factor!([T: Scalar] Chosen<T>: |self, d| false, true, true, self.0.select(d, T::zero()), self.0.select(d, T::zero()), self.0.select(d, T::zero()));
+factor!([T: Scalar] Bar<T>: |self, d| false, false, self.0.is_regular(), self.0 * d, self.0.product(d), d.absorb(self.0));
 
 /// A scalar in a slope.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use crate::scalar::real::Scalar;
 /// tape takes one statement of `n` arguments a result.
 ///
 /// Cost: the value; with derivatives `min(m, n)` products with the Jacobian, with second ones `m n` of
-/// [`Custom::bend`].
+/// [`Custom::hvp`].
 ///
 /// # Errors
 /// Those of the function; [`Fault::Order`] beyond second order.
@@ -51,7 +51,7 @@ pub fn custom<R: Scalar>(f: &impl Custom<R::Plain>, x: &[R]) -> Result<Vec<R>, F
         for (i, y) in y.iter_mut().enumerate() {
             let bent = (0..n).map(|j| {
                 let mut row = vec![zero; n];
-                f.bend(&at, &unit(n, j), &unit(m, i), &mut row)?;
+                f.hvp(&at, &unit(n, j), &unit(m, i), &mut row)?;
                 Ok(R::linear(&row, &moved))
             });
             let bent = bent.collect::<Result<Vec<_>, Fault>>()?;

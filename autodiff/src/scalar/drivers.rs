@@ -5,8 +5,10 @@
 //! chooses the mode, takes a [`Function`]. Higher orders come by nesting: tangents of `Tape<Dual<Dual<f64>>>` are second and third ones.
 
 use std::array::from_fn;
+use std::iter::empty;
 
 use super::dual::Dual;
+use super::lanes::together;
 use super::real::{Real, Scalar};
 use super::tape::{Tape, Var};
 use crate::fault::{Fault, expect_length};
@@ -41,7 +43,7 @@ impl<T: Scalar> Tape<T> {
         gradient: &mut [T],
     ) -> Result<T, Fault> {
         expect_length("the gradient", x.len(), gradient.len())?;
-        self.record(x.iter().copied(), 1, |x, y| y[0] = f(x))?;
+        self.record(x.iter().copied(), empty(), 1, |x, y| y[0] = f(x))?;
         self.pull(|_| [T::one()], |i, [bar]| gradient[i] = bar);
         Ok(self.value())
     }
@@ -140,7 +142,7 @@ impl<T: Scalar> Tape<T> {
         x: &[T],
         y: &mut [T],
     ) -> Result<(), Fault> {
-        self.record(x.iter().copied(), y.len(), f)?;
+        self.record(x.iter().copied(), empty(), y.len(), f)?;
         y.iter_mut().zip(self.values()).for_each(|(y, value)| *y = value);
         Ok(())
     }
@@ -207,7 +209,7 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
         }
         let x = x.iter().enumerate().map(|(i, &x)| Dual::new(x, v.map(|v| v[i])));
         let take = move |i, moved: [T; N]| (0..N).for_each(|k| products[k][i] = moved[k]);
-        self.second(|x, y| y[0] = f(x), x, gradient, take)
+        self.second(|x, y| y[0] = f(x), x, empty(), gradient, take)
     }
 
     /// Gradient and Hessian, row by row, `N` columns a pass; returns the value.
@@ -241,7 +243,7 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
             let take = |i: usize, moved: [T; N]| {
                 (0..columns).for_each(|k| hessian[i * n + first + k] = moved[k]);
             };
-            value = self.second(|x, y| y[0] = f(x), x, gradient, take)?;
+            value = self.second(|x, y| y[0] = f(x), x, empty(), gradient, take)?;
         }
         Ok(value)
     }
@@ -251,10 +253,11 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, Dual<T, N>>], &mut [Var<'t, Dual<T, N>>]),
         x: impl ExactSizeIterator<Item = Dual<T, N>>,
+        data: impl ExactSizeIterator<Item = Dual<T, N>>,
         gradient: &mut [T],
         mut take: impl FnMut(usize, [T; N]),
     ) -> Result<T, Fault> {
-        self.record(x, 1, f)?;
+        self.record(x, data, 1, f)?;
         self.pull(
             |_| [Dual::new(T::one(), [T::zero(); N])],
             |i, [bar]| {
@@ -289,7 +292,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
     /// ```
     ///
     /// # Errors
-    /// A length that does not match.
+    /// A length that does not match; [`Fault::Branches`].
     pub fn jvps(
         &mut self,
         f: impl FnOnce(&[Dual<T, N>], &mut [Dual<T, N>]),
@@ -302,8 +305,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
             expect_length("the direction", x.len(), v[k].len())?;
             expect_length("the directional derivative", y.len(), dy[k].len())?;
         }
-        self.eval(f, x, |i| v.map(|v| v[i]), y, move |j, d| (0..N).for_each(|k| dy[k][j] = d[k]));
-        Ok(())
+        self.eval(f, x, |i| v.map(|v| v[i]), y, move |j, d| (0..N).for_each(|k| dy[k][j] = d[k]))
     }
 
     /// Jacobian by forward mode, row by row, `N` columns a pass. Writes `f(x)` into `y`.
@@ -318,7 +320,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
     /// ```
     ///
     /// # Errors
-    /// A length that does not match.
+    /// A length that does not match; [`Fault::Branches`].
     pub fn jacobian(
         &mut self,
         f: impl Fn(&[Dual<T, N>], &mut [Dual<T, N>]),
@@ -334,7 +336,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
             let columns = N.min(n - first);
             self.eval(&f, x, unit, y, |j, d| {
                 jacobian[j * n + first..][..columns].copy_from_slice(&d[..columns]);
-            });
+            })?;
         }
         Ok(())
     }
@@ -346,15 +348,16 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
         dx: impl Fn(usize) -> [T; N],
         y: &mut [T],
         mut take: impl FnMut(usize, [T; N]),
-    ) {
+    ) -> Result<(), Fault> {
         self.numbers.clear();
         self.numbers.extend(x.iter().enumerate().map(|(i, &x)| Dual::new(x, dx(i))));
         self.numbers.resize(x.len() + y.len(), Dual::default());
         let (numbers, results) = self.numbers.split_at_mut(x.len());
-        f(numbers, results);
+        together(|| f(numbers, results)).ok_or(Fault::Branches)?;
         for (j, (y, result)) in y.iter_mut().zip(results).enumerate() {
             *y = result.value();
             take(j, result.sound_tangents());
         }
+        Ok(())
     }
 }

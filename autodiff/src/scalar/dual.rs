@@ -6,7 +6,7 @@
 use std::array::from_fn;
 
 use super::chain::{By, Chain, Partial, Statement, note_inner};
-use super::number::number;
+use super::number::{number, statements};
 use super::real::Scalar;
 
 /// A number with `N` tangents.
@@ -47,7 +47,7 @@ impl<T: Scalar, const N: usize> Dual<T, N> {
     /// The derivatives that drivers return: `NaN` where the value is.
     #[inline(always)]
     pub(super) fn sound_tangents(self) -> [T; N] {
-        if self.value.is_nan() { [T::nan(); N] } else { self.tangents }
+        self.value.lost().map_or(self.tangents, |lost| self.tangents.map(|d| d - lost))
     }
 
     /// The derivatives.
@@ -79,7 +79,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
     #[inline(always)]
     fn unary(self, _: &'static str, value: T, by: impl Partial<T>) -> Self {
         let mut tangents = self.tangents.map(|d| by.times(d));
-        if !unit(&by) && if N <= FEW { may_be_nan(&tangents) } else { !by.is_plain() } {
+        if !unit(&by) && if N <= FEW { may_be_nan(&tangents) } else { !by.is_regular() } {
             let absorbed = absorbed(by, self.tangents);
             tangents = from_fn(|k| absorbed[k].unpacked());
         }
@@ -97,7 +97,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
         let (d, e) = (self.tangents, other.tangents);
         let mut tangents = from_fn(|k| by.times(d[k]) + by_other.times(e[k]));
         let units = unit(&by) && unit(&by_other);
-        let plain = || by.is_plain() && by_other.is_plain();
+        let plain = || by.is_regular() && by_other.is_regular();
         if !units && if N <= FEW { may_be_nan(&tangents) } else { !plain() } {
             let (d, e) = (absorbed(by, d), absorbed(by_other, e));
             tangents = from_fn(|k| d[k].unpacked() + e[k].unpacked());
@@ -109,6 +109,12 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
     fn add_product(self, a: Self, b: Self, value: T) -> Self {
         let product = a.binary(b, "mul", value, (By(b.value), By(a.value)));
         Self { value, tangents: from_fn(|k| self.tangents[k] + product.tangents[k]) }
+    }
+
+    #[inline(always)]
+    fn blend(mask: T, a: Self, b: Self) -> Self {
+        let tangents = from_fn(|k| mask.select(a.tangents[k], b.tangents[k]));
+        Self { value: mask.select(a.value, b.value), tangents }
     }
 
     #[inline(always)]
@@ -155,7 +161,8 @@ impl<T: Scalar, const N: usize> Statement<Dual<T, N>> for [T; N] {
     }
 }
 
-number! { [T: Scalar, const N: usize] Dual<T, N> {
+number! { rules [T: Scalar, const N: usize] Dual<T, N> {
+    statements! {}
     type Local<const L: usize> = Self;
 
     #[inline(always)]

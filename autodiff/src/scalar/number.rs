@@ -1,8 +1,8 @@
-//! The traits of numbers for a [`Chain`](super::chain::Chain), forwarded to its rules.
+//! The traits of numbers for a [`Chain`](super::chain::Chain), or [`Lanes`](super::Lanes), forwarded to rules.
 
-/// Operators, traits of `num_traits` and [`Scalar`](super::Scalar) for a chain with inner number `T`.
+/// Operators, traits of `num_traits` and [`Scalar`](super::Scalar) for a type over numbers `T`, whose rules are in a module.
 macro_rules! number {
-    ([$($g:tt)*] $Type:ty { $($particular:tt)* }) => { const _: () = {
+    ($($rules:ident)::+ [$($g:tt)*] $Type:ty { $($particular:tt)* }) => { const _: () = {
         use std::cmp::Ordering;
         use std::iter::Sum;
         use std::num::FpCategory;
@@ -14,8 +14,8 @@ macro_rules! number {
 
         use $crate::array::element::Element;
         use $crate::functions::{functions, rule::{Over, Rule, Scale, Shift}};
-        use $crate::scalar::number::{forward, on_inner, operators};
-        use $crate::scalar::rules;
+        use $crate::scalar::number::{compared, forward, on_inner, operators};
+        use $crate::scalar::$($rules)::+ as rules;
 
         operators! { [$($g)*] $Type;
             Add add AddAssign add_assign |x, c| x.apply(Shift(c)), x.apply(Shift(c));
@@ -33,29 +33,23 @@ macro_rules! number {
         impl<$($g)*> PartialEq for $Type {
             #[inline(always)]
             fn eq(&self, other: &Self) -> bool {
-                self.inner() == other.inner()
+                self.both(*other, |a, b| a == b)
             }
         }
 
         impl<$($g)*> PartialOrd for $Type {
-            #[inline(always)]
-            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-                self.inner().partial_cmp(&other.inner())
-            }
+            compared! { Self, |other| *other; partial_cmp -> Option<Ordering>; lt -> bool; le -> bool; gt -> bool; ge -> bool; }
         }
 
         impl<$($g)*, F: Element> PartialEq<F> for $Type where T: Scalar<Plain = F> {
             #[inline(always)]
             fn eq(&self, other: &F) -> bool {
-                self.primal() == *other
+                *self == Self::constant(*other)
             }
         }
 
         impl<$($g)*, F: Element> PartialOrd<F> for $Type where T: Scalar<Plain = F> {
-            #[inline(always)]
-            fn partial_cmp(&self, other: &F) -> Option<Ordering> {
-                self.primal().partial_cmp(other)
-            }
+            compared! { F, |other| Self::constant(*other); partial_cmp -> Option<Ordering>; lt -> bool; le -> bool; gt -> bool; ge -> bool; }
         }
 
         impl<$($g)*> Default for $Type {
@@ -147,30 +141,43 @@ macro_rules! number {
 
         impl<$($g)*> Scalar for $Type {
             type Plain = T::Plain;
-            const ORDER: u32 = T::ORDER + 1;
+            const ORDER: u32 = T::ORDER + rules::ORDER;
             #[inline(always)]
             fn through(self, f: impl Rule) -> Self {
                 self.apply(f)
             }
-            forward! { rules; add_product(a: Self, b: Self); absorb(factor: Self); }
+            forward! { rules;
+                add_product(a: Self, b: Self); absorb(factor: Self); select(a: Self, b: Self);
+                compare(other: Self, test: impl Fn(T::Plain, T::Plain) -> bool); each(f: impl Fn(T::Plain) -> T::Plain);
+            }
             #[inline(always)]
             fn constant(value: T::Plain) -> Self {
                 Self::passive(T::constant(value))
             }
             #[inline(always)]
             fn primal(self) -> T::Plain {
-                self.inner().primal()
-            }
-            forward! { @new rules;
-                sum_of(x: &[Self]); dot(a: &[Self], b: &[Self]); linear(c: &[T::Plain], x: &[Self]); logsumexp(x: &[Self]);
+                self.ask(T::primal)
             }
             #[inline(always)]
-            fn is_plain(self) -> bool {
-                self.inner().is_plain()
+            fn any(self, test: impl Fn(T::Plain) -> bool) -> bool {
+                rules::any(self, test)
+            }
+            #[inline(always)]
+            fn alike(self) -> Option<T::Plain> {
+                rules::alike(self)
             }
             $($particular)*
         }
     }; };
+}
+
+/// Sums that are one statement of a chain.
+macro_rules! statements {
+    () => {
+        forward! { @new rules;
+            sum_of(x: &[Self]); dot(a: &[Self], b: &[Self]); linear(c: &[T::Plain], x: &[Self]); logsumexp(x: &[Self]);
+        }
+    };
 }
 
 /// Functions of the table.
@@ -179,6 +186,16 @@ macro_rules! methods {
         #[inline(always)]
         fn $method(self) -> Self {
             self.apply($crate::functions::rule::$Name)
+        }
+    )*};
+}
+
+/// Comparisons with what can be made a number.
+macro_rules! compared {
+    ($Other:ty, |$other:ident| $number:expr; $($name:ident -> $result:ty;)*) => {$(
+        #[inline(always)]
+        fn $name(&self, $other: &$Other) -> $result {
+            self.both($number, |a, b| a.$name(&b))
         }
     )*};
 }
@@ -199,7 +216,7 @@ macro_rules! forward {
     )*};
 }
 
-/// Methods of the inner number.
+/// Methods of the numbers within.
 macro_rules! on_inner {
     (@new $($name:ident;)*) => {$(
         #[inline(always)]
@@ -210,13 +227,13 @@ macro_rules! on_inner {
     ((&self) $($name:ident -> $result:ty;)*) => {$(
         #[inline(always)]
         fn $name(&self) -> $result {
-            self.inner().$name()
+            self.ask(|x| x.$name())
         }
     )*};
     ((self) $($name:ident -> $result:ty;)*) => {$(
         #[inline(always)]
         fn $name(self) -> $result {
-            self.inner().$name()
+            self.ask(|x| x.$name())
         }
     )*};
 }
@@ -269,4 +286,4 @@ macro_rules! operators {
     };
 }
 
-pub(crate) use {forward, methods, number, on_inner, operators};
+pub(crate) use {compared, forward, methods, number, on_inner, operators, statements};

@@ -6,6 +6,7 @@
 //! | [`Dual<T, N>`](super::Dual) | the value and `N` directional derivatives |
 //! | [`Var<T>`](super::Var) | the value, recorded for a gradient |
 //! | `Var<Dual<f64, N>>` | the value, recorded for a gradient and `N` Hessian-vector products |
+//! | [`Lanes<f64, N>`](super::Lanes) and all of these over it | the same at `N` points side by side |
 //!
 //! Elementary functions are those of [`Float`], so that generic code which knows nothing of derivatives can be
 //! differentiated. Comparisons look at the primal value. Derivatives at kinks and singular points are those of
@@ -15,7 +16,7 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Sub, SubAssign};
 
-use num_traits::{Float, FromPrimitive};
+use num_traits::{Float, FromPrimitive, Zero};
 
 use crate::array::element::Element;
 use crate::conventions;
@@ -56,24 +57,57 @@ pub trait Scalar:
     fn constant(value: Self::Plain) -> Self;
     /// The value without derivatives.
     fn primal(self) -> Self::Plain;
+    /// 1 where `self < other`, otherwise 0; a constant.
+    #[inline(always)]
+    fn less(self, other: Self) -> Self {
+        self.compare(other, |a, b| a < b)
+    }
+    /// 1 where `self <= other`, otherwise 0; a constant.
+    #[inline(always)]
+    fn at_most(self, other: Self) -> Self {
+        self.compare(other, |a, b| a <= b)
+    }
+    /// 1 where `self = other`, otherwise 0; a constant.
+    #[inline(always)]
+    fn equal(self, other: Self) -> Self {
+        self.compare(other, |a, b| a == b)
+    }
+    /// `a` where the mask `self` is not 0, `b` where it is. What is a branch otherwise, and each of [several
+    /// points](super::Lanes) takes its own.
+    fn select(self, a: Self, b: Self) -> Self;
     functions!(scalar crate::scalar::real::declared);
     functions!(number crate::scalar::real::declared);
     /// `self + a b`, rounded twice, as one statement.
     fn add_product(self, a: Self, b: Self) -> Self;
     /// `sum_i x_i` as one statement.
-    fn sum_of(x: &[Self]) -> Self;
+    #[inline]
+    fn sum_of(x: &[Self]) -> Self {
+        x.iter().copied().sum()
+    }
     /// `sum_i a_i b_i` as one statement.
     ///
     /// # Panics
     /// If the lengths differ.
-    fn dot(a: &[Self], b: &[Self]) -> Self;
+    #[inline]
+    fn dot(a: &[Self], b: &[Self]) -> Self {
+        expect_pairs("dot", a.len(), b.len());
+        a.iter().zip(b).fold(Self::zero(), |sum, (&a, &b)| sum.add_product(a, b))
+    }
     /// `sum_i c_i x_i` with constants `c` as one statement.
     ///
     /// # Panics
     /// If the lengths differ.
-    fn linear(c: &[Self::Plain], x: &[Self]) -> Self;
+    #[inline]
+    fn linear(c: &[Self::Plain], x: &[Self]) -> Self {
+        expect_pairs("linear", c.len(), x.len());
+        c.iter().zip(x).fold(Self::zero(), |sum, (&c, &x)| sum + x * c)
+    }
     /// `ln sum_i e^{x_i}` as one statement, without overflow. Minus infinity for no `x`.
-    fn logsumexp(x: &[Self]) -> Self;
+    #[inline]
+    fn logsumexp(x: &[Self]) -> Self {
+        let most = shift(x.iter().copied());
+        x.iter().map(|&x| (x - most).exp()).sum::<Self>().ln() + most
+    }
     /// `f(x)`, recorded as one statement a result: its `N` partials are computed on the spot, by packed forward mode.
     /// A statement costs 20 to 25 ns more than its first operator, each further operation 1 ns where an operator costs 3 to 5:
     /// it pays from 7 operations on two arguments on, and from 13 on three (the group `statements` of the bench `scalar`).
@@ -127,7 +161,30 @@ pub trait Scalar:
     }
     /// Whether the value is neither zero, infinite nor `NaN`.
     #[doc(hidden)]
-    fn is_plain(self) -> bool;
+    #[inline(always)]
+    fn is_regular(self) -> bool {
+        // Cheaper than looking at the exponent.
+        !self.any(|x| x * Self::Plain::zero() != Self::Plain::zero() || x == Self::Plain::zero())
+    }
+    /// Whether there is a point whose value passes a test; there is one but for [`Lanes`](super::Lanes).
+    #[doc(hidden)]
+    fn any(self, test: impl Fn(Self::Plain) -> bool) -> bool;
+    /// The value that all points have, if it is the same.
+    #[doc(hidden)]
+    fn alike(self) -> Option<Self::Plain>;
+    /// A function of the value of each point, as a constant.
+    #[doc(hidden)]
+    fn each(self, f: impl Fn(Self::Plain) -> Self::Plain) -> Self;
+    /// 1 for points whose values pass a test, otherwise 0; a constant.
+    #[doc(hidden)]
+    fn compare(self, other: Self, test: impl Fn(Self::Plain, Self::Plain) -> bool) -> Self;
+    /// `NaN` for points whose value is, 0 for others; nothing where it is for none.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn lost(self) -> Option<Self> {
+        let lost = |x: Self::Plain| if x.is_nan() { x } else { Self::Plain::zero() };
+        self.any(Float::is_nan).then(|| self.each(lost))
+    }
     /// Whether value and derivatives are zero.
     #[doc(hidden)]
     #[inline(always)]
@@ -157,11 +214,11 @@ pub(super) fn expect_pairs(operation: &str, left: usize, right: usize) {
     assert!(left == right, "{operation}: {left} and {right} values, expected as many of both");
 }
 
-/// What to subtract before exponentials: the largest, or 0 if that is infinite, which leaves the right limits.
+/// What to subtract before exponentials: the largest, or 0 if that is infinite, which leaves the right limits; a constant.
 #[inline(always)]
-pub(super) fn shift<F: Element>(x: impl Iterator<Item = F>) -> F {
-    let most = x.fold(F::neg_infinity(), F::max);
-    if most.is_finite() { most } else { F::zero() }
+pub(super) fn shift<T: Scalar>(x: impl Iterator<Item = T>) -> T {
+    let most = x.fold(T::neg_infinity(), |most, x| most.max(x.each(|x| x)));
+    most.each(|most| if most.is_finite() { most } else { T::Plain::zero() })
 }
 
 /// Functions of the table.
@@ -199,27 +256,6 @@ macro_rules! plain {
             fn add_product(self, a: Self, b: Self) -> Self {
                 self + a * b
             }
-            #[inline]
-            fn sum_of(x: &[Self]) -> Self {
-                x.iter().sum()
-            }
-            #[inline]
-            fn dot(a: &[Self], b: &[Self]) -> Self {
-                expect_pairs("dot", a.len(), b.len());
-                a.iter().zip(b).map(|(a, b)| a * b).sum()
-            }
-            #[inline]
-            fn linear(c: &[Self], x: &[Self]) -> Self {
-                <Self as Scalar>::dot(c, x)
-            }
-            #[inline]
-            fn logsumexp(x: &[Self]) -> Self {
-                let most = shift(x.iter().copied());
-                if x.iter().any(|x| x.is_nan()) {
-                    return Self::NAN;
-                }
-                x.iter().map(|x| (x - most).exp()).sum::<Self>().ln() + most
-            }
             #[inline(always)]
             fn fuse<const N: usize, const M: usize>(
                 x: [Self; N],
@@ -232,9 +268,24 @@ macro_rules! plain {
                 conventions::passed(self, factor)
             }
             #[inline(always)]
-            fn is_plain(self) -> bool {
-                // Cheaper than looking at the exponent.
-                self - self == 0.0 && self != 0.0
+            fn select(self, a: Self, b: Self) -> Self {
+                if self == 0.0 { b } else { a }
+            }
+            #[inline(always)]
+            fn any(self, test: impl Fn(Self) -> bool) -> bool {
+                test(self)
+            }
+            #[inline(always)]
+            fn alike(self) -> Option<Self> {
+                Some(self)
+            }
+            #[inline(always)]
+            fn each(self, f: impl Fn(Self) -> Self) -> Self {
+                f(self)
+            }
+            #[inline(always)]
+            fn compare(self, other: Self, test: impl Fn(Self, Self) -> bool) -> Self {
+                if test(self, other) { 1.0 } else { 0.0 }
             }
         }
     )*};

@@ -8,6 +8,9 @@ use super::real::{Scalar, expect_pairs, shift};
 use crate::array::element::Element;
 use crate::functions::rule::{self, Unary, with_rule};
 
+/// What a chain adds to the order of the derivatives that are carried.
+pub(crate) const ORDER: u32 = 1;
+
 /// The plain float under a chain.
 type Plain<C> = <<C as Chain>::Inner as Scalar>::Plain;
 
@@ -40,7 +43,7 @@ pub(crate) fn div<C: Chain>(a: C, b: C) -> C {
 #[inline(always)]
 pub(crate) fn rem<C: Chain>(a: C, b: C) -> C {
     let r = a.inner() % b.inner();
-    if r.is_zero() {
+    if r.any(|r| r.is_zero()) {
         kink("rem", a, b);
     }
     // Whole, where `a / b` may have been rounded up to the next.
@@ -75,15 +78,17 @@ pub(crate) fn powi<C: Chain>(x: C, n: i32) -> C {
 #[inline(always)]
 pub(crate) fn powf<C: Chain>(x: C, p: C) -> C {
     let (base, exponent) = (x.inner(), p.inner());
-    let y = base.powf(exponent);
-    // 0 for powers between 0 and 1 at 0.
-    let flat = base.is_zero() && exponent > C::Inner::zero() && exponent < C::Inner::one();
-    let by_base = if flat {
-        x.kink("powf");
-        C::Inner::zero()
-    } else {
-        base.powf(exponent - Plain::<C>::one()).absorb(exponent)
-    };
+    let (y, zero) = (base.powf(exponent), C::Inner::zero());
+    let mut by_base = base.powf(exponent - Plain::<C>::one()).absorb(exponent);
+    if base.any(|base| base.is_zero()) {
+        // 0 for powers between 0 and 1 at 0.
+        let between = |p: Plain<C>| p > Plain::<C>::zero() && p < Plain::<C>::one();
+        let flat = base.compare(exponent, |base, p| base.is_zero() && between(p));
+        if flat.any(|flat| !flat.is_zero()) {
+            x.kink("powf");
+        }
+        by_base = flat.select(zero, by_base);
+    }
     if p.is_passive() {
         return x.unary("powf", y, By(by_base));
     }
@@ -98,22 +103,25 @@ pub(crate) fn log<C: Chain + Float>(x: C, base: C) -> C {
 /// `a/r` and `b/r` with `r = (a^2 + b^2)^(1/2)`, 0 at 0; scaled where `r` overflows or is subnormal.
 #[inline(always)]
 fn direction<T: Scalar>(a: T, b: T, r: T) -> [T; 2] {
-    let (size, epsilon) = (r.primal(), T::Plain::epsilon());
-    let scale = match size {
-        _ if size.is_zero() => return [T::zero(); 2],
+    let (one, epsilon) = (T::Plain::one(), T::Plain::epsilon());
+    let scale = |size: T::Plain| match size {
         _ if size.is_infinite() => epsilon,
         _ if size * epsilon < T::Plain::min_positive_value() => (epsilon * epsilon).recip(),
-        _ => return [a / r, b / r],
+        _ => one,
     };
+    if !r.any(|size| scale(size) != one) {
+        return [a / r, b / r];
+    }
+    let (scale, none) = (r.each(scale), r.equal(T::zero()));
     let (a, b) = (a * scale, b * scale);
-    let r = a.hypot(b);
+    let r = none.select(T::one(), a.hypot(b));
     [a / r, b / r]
 }
 
 #[inline(always)]
 pub(crate) fn hypot<C: Chain>(a: C, b: C) -> C {
     let r = a.inner().hypot(b.inner());
-    if r.is_zero() {
+    if r.any(|r| r.is_zero()) {
         kink("hypot", a, b);
     }
     let [by_a, by_b] = direction(a.inner(), b.inner(), r);
@@ -123,12 +131,13 @@ pub(crate) fn hypot<C: Chain>(a: C, b: C) -> C {
 #[inline(always)]
 pub(crate) fn atan2<C: Chain>(a: C, b: C) -> C {
     let r = a.inner().hypot(b.inner());
-    if r.is_zero() {
-        kink("atan2", a, b);
-    }
     let [sin, cos] = direction(a.inner(), b.inner(), r);
-    let over = |x: C::Inner| if r.is_zero() { x } else { x / r };
-    a.binary(b, "atan2", a.inner().atan2(b.inner()), (By(over(cos)), By(-over(sin))))
+    let mut over = r;
+    if r.any(|r| r.is_zero()) {
+        kink("atan2", a, b);
+        over = r.equal(C::Inner::zero()).select(C::Inner::one(), r);
+    }
+    a.binary(b, "atan2", a.inner().atan2(b.inner()), (By(cos / over), By(-(sin / over))))
 }
 
 #[inline(always)]
@@ -151,18 +160,64 @@ pub(crate) fn add_product<C: Chain>(c: C, a: C, b: C) -> C {
 
 #[inline(always)]
 pub(crate) fn max<C: Chain>(a: C, b: C) -> C {
-    if a.inner() == b.inner() {
-        kink("max", a, b);
-    }
-    if a.inner() >= b.inner() || b.inner().is_nan() { a } else { b }
+    chosen("max", a, b, |a, b| a >= b || b.is_nan())
 }
 
 #[inline(always)]
 pub(crate) fn min<C: Chain>(a: C, b: C) -> C {
-    if a.inner() == b.inner() {
-        kink("min", a, b);
+    chosen("min", a, b, |a, b| a <= b || b.is_nan())
+}
+
+/// `a` where it goes before `b`, otherwise `b`.
+#[inline(always)]
+fn chosen<C: Chain>(
+    name: &'static str,
+    a: C,
+    b: C,
+    before: impl Fn(Plain<C>, Plain<C>) -> bool,
+) -> C {
+    let (x, y) = (a.inner(), b.inner());
+    if x.equal(y).any(|same| !same.is_zero()) {
+        kink(name, a, b);
     }
-    if a.inner() <= b.inner() || b.inner().is_nan() { a } else { b }
+    choose(x.compare(y, before), a, b)
+}
+
+/// `a` where the mask is not 0, `b` where it is.
+#[inline(always)]
+fn choose<C: Chain>(mask: C::Inner, a: C, b: C) -> C {
+    if !mask.any(|mask| mask.is_zero()) {
+        return a;
+    }
+    if !mask.any(|mask| !mask.is_zero()) {
+        return b;
+    }
+    C::blend(mask.compare(C::Inner::zero(), |mask, zero| mask != zero), a, b)
+}
+
+#[inline(always)]
+pub(crate) fn select<C: Chain>(mask: C, a: C, b: C) -> C {
+    choose(mask.inner(), a, b)
+}
+
+#[inline(always)]
+pub(crate) fn compare<C: Chain>(a: C, b: C, test: impl Fn(Plain<C>, Plain<C>) -> bool) -> C {
+    C::passive(a.inner().compare(b.inner(), test))
+}
+
+#[inline(always)]
+pub(crate) fn each<C: Chain>(x: C, f: impl Fn(Plain<C>) -> Plain<C>) -> C {
+    C::passive(x.inner().each(f))
+}
+
+#[inline(always)]
+pub(crate) fn any<C: Chain>(x: C, test: impl Fn(Plain<C>) -> bool) -> bool {
+    x.inner().any(test)
+}
+
+#[inline(always)]
+pub(crate) fn alike<C: Chain>(x: C) -> Option<Plain<C>> {
+    x.inner().alike()
 }
 
 #[inline(always)]
@@ -172,7 +227,8 @@ pub(crate) fn abs_sub<C: Chain>(a: C, b: C) -> C {
 
 #[inline(always)]
 pub(crate) fn copysign<C: Chain>(x: C, sign: C) -> C {
-    if x.inner().is_sign_negative() == sign.inner().is_sign_negative() { x } else { neg(x) }
+    let same = |a: Plain<C>, b: Plain<C>| a.is_sign_negative() == b.is_sign_negative();
+    choose(x.inner().compare(sign.inner(), same), x, neg(x))
 }
 
 /// `sum_i c_i x_i`
@@ -210,27 +266,26 @@ pub(crate) fn linear<C: Chain>(c: &[Plain<C>], x: &[C]) -> C {
 
 #[inline]
 pub(crate) fn logsumexp<C: Chain>(x: &[C]) -> C {
-    let primal = |x: &C| x.inner().primal();
     let (infinity, mut statement) = (Plain::<C>::infinity(), C::statement());
-    let infinite = x.iter().filter(|x| primal(x) == infinity).count();
-    if infinite > 0 {
+    if x.iter().any(|x| x.inner().any(|x| x == infinity)) {
         // A single one has everything; shares of several depend on the way there.
-        let share = if infinite == 1 { C::Inner::one() } else { C::Inner::nan() };
+        let has = |x: &C| x.inner().primal() == infinity;
+        let single = x.iter().filter(|x| has(x)).count() == 1;
+        let share = if single { C::Inner::one() } else { C::Inner::nan() };
         for &x in x {
-            let has = primal(&x) == infinity;
-            statement.argument(x, if has { share } else { C::Inner::zero() });
+            statement.argument(x, if has(&x) { share } else { C::Inner::zero() });
         }
         let inner: Vec<_> = x.iter().map(|x| x.inner()).collect();
         return statement.close(C::Inner::logsumexp(&inner));
     }
-    let most = shift(x.iter().map(primal));
+    let most = shift(x.iter().map(|x| x.inner()));
     let mut sum = C::Inner::zero();
     for &x in x {
         let e = (x.inner() - most).exp();
         sum += e;
         statement.argument(x, e);
     }
-    statement.close(sum).apply(rule::Ln).apply(rule::Shift(most.as_f64()))
+    add(statement.close(sum).apply(rule::Ln), C::passive(most))
 }
 
 /// The product of a slope and an adjoint, each with its derivatives.

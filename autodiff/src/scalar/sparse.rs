@@ -1,6 +1,7 @@
 //! [`SparseJacobian`] and [`SparseHessian`]: all entries by as many directions as a colouring has colours.
 
 use std::array::from_fn;
+use std::iter::empty;
 
 use super::colouring::{cheaper, count, star};
 use super::drivers::{Function, TOGETHER, Tangents};
@@ -132,7 +133,7 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
                             }
                         }
                     },
-                );
+                )?;
             }
         }
         check.finish(pattern, by_rows.is_some(), values)
@@ -257,6 +258,7 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
             value = tape.second(
                 |x, y| f.eval(x, y),
                 x,
+                empty(),
                 gradient,
                 |i, moved| {
                     moved.get(last - first).into_iter().for_each(|&d| check.product[i] = d);

@@ -23,6 +23,7 @@ use std::mem;
 use std::ptr::NonNull;
 
 use super::chain::INNER;
+use super::lanes::together;
 use super::real::Scalar;
 use crate::fault::Fault;
 
@@ -206,13 +207,15 @@ impl<T: Scalar> Tape<T> {
         self.fault.set(self.fault.get().or(Some(fault)));
     }
 
-    /// Evaluates a function of `x` that writes `m` results on an emptied tape.
+    /// Evaluates a function of `x`, followed by `data` of which there are no derivatives, that writes `m` results on an
+    /// emptied tape.
     ///
     /// The function accepts every lifetime, so it cannot keep a number beyond its call or mix it with those of another
     /// recording.
     pub(super) fn record(
         &mut self,
         x: impl ExactSizeIterator<Item = T>,
+        data: impl ExactSizeIterator<Item = T>,
         m: usize,
         f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
     ) -> Result<(), Fault> {
@@ -221,7 +224,7 @@ impl<T: Scalar> Tape<T> {
         self.results.clear();
         self.fault.set(None);
         self.singular.set(None);
-        let n = x.len();
+        let (n, all) = (x.len(), x.len() + data.len());
         self.inputs = u32::try_from(n).unwrap_or(FLAG).min(FLAG);
         if self.inputs == FLAG {
             let [requested, limit] = [n, FLAG as usize].map(|n| n.saturating_mul(size_of::<T>()));
@@ -229,7 +232,7 @@ impl<T: Scalar> Tape<T> {
         }
         self.room.set(self.records.get_mut().capacity().min(self.most()));
         let mut numbers = mem::take(&mut self.numbers);
-        numbers.reserve_exact(n + m);
+        numbers.reserve_exact(all + m);
         advise(&numbers);
         let tape = NonNull::from(&*self);
         numbers.extend(x.zip(0..).map(|(value, number)| Var {
@@ -237,10 +240,13 @@ impl<T: Scalar> Tape<T> {
             slope: T::one(),
             node: Some(Node { tape, number, brand: PhantomData }),
         }));
-        numbers.resize(n + m, Var { value: T::zero(), slope: T::zero(), node: None });
-        let (x, y) = numbers.split_at_mut(n);
+        numbers.extend(data.map(Var::from));
+        numbers.resize(all + m, Var::from(T::zero()));
+        let (x, y) = numbers.split_at_mut(all);
         let outer = INNER.replace(None);
-        f(x, y);
+        if together(|| f(x, y)).is_none() {
+            self.raise(Fault::Branches);
+        }
         if let Some((operation, count)) = INNER.replace(outer) {
             self.singular.set(self.singular.get().or(Some((operation, count))));
             if self.strict {
@@ -314,16 +320,17 @@ impl<T: Scalar> Tape<T> {
             found.fill(T::zero());
             self.sweep::<K, true>(&y_bar);
         }
-        let mut lost = [false; K];
+        let mut lost = None;
         for (k, (value, ..)) in self.results.iter().enumerate() {
-            if value.is_nan() {
-                lost = from_fn(|seed| lost[seed] || !y_bar(k)[seed].vanishes());
+            if let Some(nan) = value.lost() {
+                let sum = lost.get_or_insert([T::zero(); K]);
+                sum.iter_mut().zip(y_bar(k)).for_each(|(sum, bar)| *sum += nan.absorb(bar));
             }
         }
         let adjoints = &mut self.adjoints.as_chunks_mut::<K>().0[..inputs];
         for (i, slot) in adjoints.iter_mut().enumerate() {
             let bars = mem::replace(slot, [T::zero(); K]);
-            take(i, from_fn(|k| if lost[k] { T::nan() } else { bars[k] }));
+            take(i, lost.map_or(bars, |lost| from_fn(|k| bars[k] - lost[k])));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::chain::{By, Chain, One, Partial, Statement};
-use super::number::number;
+use super::number::{number, statements};
 use super::real::Scalar;
 
 /// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
@@ -159,7 +159,8 @@ impl<'g, T: Scalar> Statement<Trace<'g, T>> for Joined<'g> {
     }
 }
 
-number! { ['g, T: Scalar] Trace<'g, T> {
+number! { rules ['g, T: Scalar] Trace<'g, T> {
+    statements! {}
     type Local<const L: usize> = Self;
 
     fn fuse<const L: usize, const M: usize>(

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::chain::{By, Chain, Partial, Statement};
 use super::dual::Dual;
-use super::number::number;
+use super::number::{number, statements};
 use super::real::Scalar;
 use super::tape::{Node, Var};
 
@@ -25,7 +25,7 @@ impl<T: Scalar> Var<'_, T> {
     /// The same value as a constant, without derivatives of any order, as [`Array::detach`](crate::Array::detach).
     #[inline(always)]
     pub fn detach(self) -> Self {
-        Self::constant(self.primal())
+        self.each(|x| x)
     }
 
     /// `by` times the derivative.
@@ -195,7 +195,8 @@ impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
     }
 }
 
-number! { ['t, T: Scalar] Var<'t, T> {
+number! { rules ['t, T: Scalar] Var<'t, T> {
+    statements! {}
     type Local<const L: usize> = Dual<T, L>;
 
     #[inline(always)]

@@ -7,12 +7,14 @@
 //! error = w (f (1 + k_1 |s|^2 + k_2 |s|^4) s + u - feature)     and for the weight     1 - w^2
 //! ```
 //!
-//! An error has 15 arguments, which are the directions of one pass of packed forward mode. `planned` is a function of ours, not
-//! of the suite: the same entries by a plan of the crate, `SparseJacobian`, made for the whole function in the first run and kept.
+//! An error has 15 arguments: the Jacobian is made of blocks, one an observation, several of which are evaluated side by side.
+//! `planned` is a function of ours, not of the suite: the same entries by a plan of the crate, `SparseJacobian`, made for the whole
+//! function in the first run and kept.
 
 use std::array::from_fn;
 
-use hypertape_autodiff::scalar::{Dual, Function, Real, SparseJacobian};
+use hypertape_autodiff::Fault;
+use hypertape_autodiff::scalar::{Dual, Function, Map, Observations, Real, SparseJacobian};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -56,7 +58,7 @@ fn rotated<R: Real>(r: [R; 3], x: [R; 3]) -> [R; 3] {
 }
 
 /// What an observation misses, of camera, point and weight.
-fn error<R: Real>(arguments: &[R; ARGUMENTS], feature: [f64; 2]) -> [R; 2] {
+fn error<R: Real>(arguments: &[R; ARGUMENTS], feature: [R; 2]) -> [R; 2] {
     let [r1, r2, r3, c1, c2, c3, f, u1, u2, k1, k2, x1, x2, x3, w] = *arguments;
     let z = rotated([r1, r2, r3], [x1 - c1, x2 - c2, x3 - c3]);
     let s = [z[0] / z[2], z[1] / z[2]];
@@ -64,6 +66,15 @@ fn error<R: Real>(arguments: &[R; ARGUMENTS], feature: [f64; 2]) -> [R; 2] {
     let scale = f * ((k1 + k2 * square) * square + 1.0);
     let u = [u1, u2];
     from_fn(|i| w * (scale * s[i] + u[i] - feature[i]))
+}
+
+/// The same as a function of arguments and, as data, the feature.
+struct Observed;
+
+impl Function for Observed {
+    fn eval<R: Real>(&self, x: &[R], y: &mut [R]) {
+        y.copy_from_slice(&error(&from_fn(|k| x[k]), [x[ARGUMENTS], x[ARGUMENTS + 1]]));
+    }
 }
 
 fn error_of_weight<R: Real>(w: R) -> R {
@@ -111,15 +122,19 @@ impl Function for Scene {
         let (errors, of_weights) = y.split_at_mut(2 * self.sizes[2]);
         for (i, (y, &feature)) in errors.chunks_exact_mut(2).zip(&self.features).enumerate() {
             let places = self.places(i);
+            let feature = feature.map(R::constant);
             y.copy_from_slice(&error(&from_fn(|k| x[Self::place(places, k)]), feature));
         }
         of_weights.iter_mut().zip(self.weights(x)).for_each(|(y, &w)| *y = error_of_weight(w));
     }
 }
 
-/// A sparse matrix row by row.
+/// A sparse matrix row by row, and what its blocks are computed with.
 #[derive(Default)]
 struct Jacobian {
+    map: Map<f64>,
+    places: Vec<usize>,
+    errors: Vec<f64>,
     rows: Vec<usize>,
     cols: Vec<usize>,
     values: Vec<f64>,
@@ -138,24 +153,30 @@ impl Jacobian {
     }
 
     /// Observation by observation.
-    fn by_blocks(&mut self, scene: &Scene) {
+    fn by_blocks(&mut self, scene: &Scene) -> Result<(), Fault> {
         self.clear();
-        for (i, &feature) in scene.features.iter().enumerate() {
+        self.places.clear();
+        let p = scene.sizes[2];
+        for i in 0..p {
             let places = scene.places(i);
-            let argument =
-                |k| Dual::<_, ARGUMENTS>::variable(scene.numbers[Scene::place(places, k)], k);
-            for error in error(&from_fn(argument), feature) {
-                self.cols.extend((0..ARGUMENTS).map(|k| Scene::place(places, k)));
-                self.values.extend(error.tangents());
+            self.places.extend((0..ARGUMENTS).map(|k| Scene::place(places, k)));
+            for _ in 0..2 {
+                self.cols.extend_from_slice(&self.places[i * ARGUMENTS..]);
                 self.close_row();
             }
         }
+        self.errors.resize(2 * p, 0.0);
+        self.values.resize(2 * p * ARGUMENTS, 0.0);
+        let observed = Observations::new(p, scene.features.as_flattened()).at(&self.places);
+        let (x, y, values) = (&scene.numbers, &mut self.errors, &mut self.values);
+        self.map.jacobians(&Observed, x, observed, y, values)?;
         let first = scene.numbers.len() - scene.sizes[2];
         for (i, &w) in scene.weights(&scene.numbers).iter().enumerate() {
             self.cols.push(first + i);
             self.values.extend(error_of_weight(Dual::<_>::new(w, [1.0])).tangents());
             self.close_row();
         }
+        Ok(())
     }
 
     /// From what a plan found: entries that do not depend on their argument, as an error on the other principal point, are not in
@@ -206,7 +227,7 @@ pub(crate) fn eval(call: &Call) -> Result<Outcome, Error> {
                 })
             },
         ),
-        "jacobian" => call.compute(
+        "jacobian" => call.evaluate(
             Jacobian::default(),
             |jacobian| jacobian.by_blocks(&scene),
             |jacobian| jacobian.show(),

@@ -1,4 +1,5 @@
-//! `ht`: how far the vertices of a posed hand are from measured points, and the Jacobian of that, by packed forward mode.
+//! `ht`: how far the vertices of a posed hand are from measured points, and the Jacobian of that, by packed forward mode up to the
+//! bones and a product of matrices from there.
 //!
 //! Each bone has its transform in its parent's frame, turned at a joint by the pose, and each vertex is carried by the bones that
 //! have a weight of it; the whole hand is turned and moved:
@@ -8,12 +9,14 @@
 //! ```
 //!
 //! Four of `theta` belong to a finger: its second bone bends and spreads, the two after it bend. A point is compared to a vertex, or,
-//! where there are `us`, to a place in a triangle, `u_1 v_a + u_2 v_b + (1 - u_1 - u_2) v_c`. All of `theta`, and the two `u` of
-//! each point, are directions of one pass.
+//! where there are `us`, to a place in a triangle, `u_1 v_a + u_2 v_b + (1 - u_1 - u_2) v_c`. Either is a sum of the columns of `R A_b
+//! A0_b^-1`, all of whose 26 tangents travel together, by factors that are data and `us`.
 
 use std::array::from_fn;
+use std::ops::Mul;
 
 use hypertape_autodiff::scalar::{Dual, Real};
+use hypertape_autodiff::{Arena, Array, Shape, Tensor};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -21,6 +24,8 @@ use crate::protocol::{Call, Error, Outcome, below, expect};
 
 const THETA: usize = 26;
 const FINGERS: usize = 5;
+/// Points of one product, whose factors and sums stay in cache.
+const BLOCK: usize = 128;
 
 #[derive(Deserialize)]
 struct Input {
@@ -52,7 +57,7 @@ struct Model {
 /// A rotation and a shift: a matrix of four rows without its last, `(0, 0, 0, 1)`.
 type Affine<R> = [[R; 4]; 3];
 
-fn product<R: Real>(a: &Affine<R>, b: &Affine<R>) -> Affine<R> {
+fn product<R: Real + Mul<S, Output = R>, S: Copy>(a: &Affine<R>, b: &Affine<S>) -> Affine<R> {
     from_fn(|i| {
         from_fn(|j| {
             let sum = a[i][0] * b[0][j] + a[i][1] * b[1][j] + a[i][2] * b[2][j];
@@ -61,16 +66,16 @@ fn product<R: Real>(a: &Affine<R>, b: &Affine<R>) -> Affine<R> {
     })
 }
 
-fn constant<R: Real>(matrix: &[[f64; 4]; 4]) -> Affine<R> {
-    from_fn(|i| matrix[i].map(R::constant))
+fn affine([x, y, z, _]: [[f64; 4]; 4]) -> Affine<f64> {
+    [x, y, z]
 }
 
 /// `a` after a turn by `bend` around the first axis and by `spread` around the third.
-fn turned<R: Real>(a: &Affine<R>, bend: R, spread: R) -> Affine<R> {
+fn turned<R: Real>(a: Affine<f64>, bend: R, spread: R) -> Affine<R> {
     let ((s, c), (t, d)) = (bend.sin_cos(), spread.sin_cos());
     a.map(|[x, y, z, shift]| {
-        let (u, v) = (x * d + y * t, y * d - x * t);
-        [u, v * c + z * s, z * c - v * s, shift]
+        let (u, v) = (d * x + t * y, d * y - t * x);
+        [u, v * c + s * z, c * z - v * s, R::constant(shift)]
     })
 }
 
@@ -98,68 +103,88 @@ impl Model {
     /// Of each bone, from its place at rest to its place in the pose.
     fn transforms<R: Real>(&self, theta: &[R]) -> Vec<Affine<R>> {
         let mut absolutes: Vec<Affine<R>> = Vec::with_capacity(self.parents.len());
-        for (bone, base) in self.base_relatives.iter().enumerate() {
-            let mut relative = constant(base);
+        for (bone, &base) in self.base_relatives.iter().enumerate() {
+            let (base, parent) = (affine(base), usize::try_from(self.parents[bone]));
+            let parent = parent.ok().map(|parent| absolutes[parent]);
             // Bones 2, 3, 4 are those of the first finger, 6, 7, 8 of the second.
-            if let Some((finger, joint)) = bone.checked_sub(2).map(|bone| (bone / 4, bone % 4))
-                && finger < FINGERS
-                && joint < 3
-            {
-                let own = &theta[6 + 4 * finger..];
-                let (bend, spread) =
-                    [(own[0], own[1]), (own[2], R::zero()), (own[3], R::zero())][joint];
-                relative = turned(&relative, bend, spread);
-            }
-            absolutes.push(match usize::try_from(self.parents[bone]) {
-                Ok(parent) => product(&absolutes[parent], &relative),
-                Err(_) => relative,
-            });
+            let finger = bone.checked_sub(2).map(|bone| (bone / 4, bone % 4));
+            let own = match (finger.filter(|&(finger, joint)| finger < FINGERS && joint < 3), parent) {
+                (Some((finger, joint)), _) => {
+                    let own = &theta[6 + 4 * finger..];
+                    let [bend, spread] =
+                        [[own[0], own[1]], [own[2], R::zero()], [own[3], R::zero()]][joint];
+                    turned(base, bend, spread)
+                }
+                (None, Some(parent)) => {
+                    absolutes.push(product(&parent, &base));
+                    continue;
+                }
+                (None, None) => base.map(|row| row.map(R::constant)),
+            };
+            absolutes.push(parent.map_or(own, |parent| product(&parent, &own)));
         }
-        let inverses = self.inverse_base_absolutes.iter().map(constant);
-        absolutes.iter().zip(inverses).map(|(now, back)| product(now, &back)).collect()
+        let inverses = self.inverse_base_absolutes.iter();
+        absolutes.iter().zip(inverses).map(|(now, &back)| product(now, &affine(back))).collect()
     }
 
-    fn vertex<R: Real>(
-        &self,
-        transforms: &[Affine<R>],
-        theta: &[R],
-        turn: &[[R; 3]; 3],
-        vertex: usize,
-    ) -> [R; 3] {
-        let mut at = [R::zero(); 3];
-        let carried =
-            transforms.iter().zip(&self.weights[vertex]).filter(|(_, weight)| **weight != 0.0);
-        for (transform, weight) in carried {
-            let place = self.base_positions[vertex].map(|x| x * weight);
-            at = from_fn(|i| at[i] + R::linear(&place, &transform[i]));
+    /// What a vertex is a sum of, by coordinates: a column of each bone's transform after the whole hand is turned, then the shift.
+    fn columns<R: Real>(&self, theta: &[R]) -> Vec<[R; 3]> {
+        let turn = rotation([theta[0], theta[1], theta[2]]);
+        let mut columns = Vec::new();
+        for mut bone in self.transforms(theta) {
+            if self.is_mirrored {
+                bone[0] = bone[0].map(|x| -x);
+            }
+            let column = |j: usize| from_fn(|i| R::dot(&turn[i], &bone.map(|row| row[j])));
+            columns.extend((0..4).map(column));
         }
-        if self.is_mirrored {
-            at[0] = -at[0];
+        columns.push([theta[3], theta[4], theta[5]]);
+        columns
+    }
+
+    /// Adds `by` times the factors of a vertex in that sum.
+    fn add_factors(&self, vertex: usize, by: f64, to: &mut [f64]) {
+        let at = self.base_positions[vertex];
+        for (to, &weight) in to.chunks_exact_mut(4).zip(&self.weights[vertex]) {
+            to.iter_mut().zip(at).for_each(|(to, x)| *to += by * weight * x);
         }
-        from_fn(|i| theta[3 + i] + R::dot(&turn[i], &at))
+        to[4 * self.parents.len()] += by;
     }
 }
 
 impl Data {
-    /// What each point misses, by coordinates.
-    fn misses<R: Real>(&self, theta: &[R], us: &[[R; 2]], y: &mut [R]) {
-        let (model, turn) = (&self.model, rotation([theta[0], theta[1], theta[2]]));
-        let transforms = model.transforms(theta);
-        // Of the vertices that a point is compared to.
-        let mut found = vec![None; model.base_positions.len()];
-        let mut vertex = |v: usize| -> [R; 3] {
-            *found[v].get_or_insert_with(|| model.vertex(&transforms, theta, &turn, v))
+    /// Hands out, of each point and coordinate in turn, the sum of factors times `columns`, of which one has as many numbers for
+    /// each coordinate: a product of matrices for a block of points. Factors are those of a vertex, or of those of a triangle by
+    /// shares of each.
+    fn sums(
+        &self,
+        arena: &mut Arena,
+        columns: &[f64],
+        shares: impl Fn(usize) -> Option<[f64; 3]>,
+        mut take: impl FnMut(usize, &[f64]),
+    ) {
+        let count = 4 * self.model.parents.len() + 1;
+        let width = columns.len() / count;
+        let shape = |rows: usize, cols: usize| {
+            let [rows, cols] = [rows, cols].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+            Shape::new(rows, cols)
         };
-        for (i, (&to, y)) in self.correspondences.iter().zip(y.chunks_exact_mut(3)).enumerate() {
-            let at = match us.get(i) {
-                None => vertex(to),
-                Some(&[u, v]) => {
-                    let [a, b, c] = model.triangles[to].map(&mut vertex);
-                    let w = R::one() - u - v;
-                    from_fn(|j| u * a[j] + v * b[j] + w * c[j])
+        for (block, corners) in self.correspondences.chunks(BLOCK).enumerate() {
+            let mut factors = vec![0.0; corners.len() * count];
+            for (i, (&to, factors)) in corners.iter().zip(factors.chunks_exact_mut(count)).enumerate() {
+                match shares(BLOCK * block + i) {
+                    None => self.model.add_factors(to, 1.0, factors),
+                    Some(shares) => self.model.triangles[to]
+                        .into_iter()
+                        .zip(shares)
+                        .for_each(|(vertex, share)| self.model.add_factors(vertex, share, factors)),
                 }
-            };
-            y.iter_mut().zip(at).zip(self.points[i]).for_each(|((y, at), point)| *y = -at + point);
+            }
+            arena.reset();
+            let factors = Tensor::new(arena, shape(corners.len(), count), &factors);
+            let sums = factors.matmul(Tensor::new(arena, shape(count, width), columns)).values();
+            let coordinates = sums.chunks_exact(width / 3).enumerate();
+            coordinates.for_each(|(i, sum)| take(3 * BLOCK * block + i, sum));
         }
     }
 
@@ -199,36 +224,56 @@ impl Data {
     }
 }
 
-/// All columns at once: those of `us`, if there are any, and of `theta`.
-fn jacobian<const N: usize>(
-    Input { theta, data, us }: &Input,
-    y: &mut Vec<Dual<f64, N>>,
-    rows: &mut [f64],
-) {
-    let theta = theta.iter().zip(N - THETA..).map(|(&theta, lane)| Dual::variable(theta, lane));
-    let us: Vec<_> = us.iter().map(|u| from_fn(|lane| Dual::variable(u[lane], lane))).collect();
-    y.resize(3 * data.correspondences.len(), Dual::default());
-    data.misses(&theta.collect::<Vec<_>>(), &us, y);
-    rows.chunks_exact_mut(N).zip(y).for_each(|(row, y)| row.copy_from_slice(&y.tangents()));
+/// What stands in memory between runs.
+struct Memory {
+    arena: Arena,
+    out: Vec<f64>,
 }
 
-fn columns<const N: usize>(call: &Call, input: &Input, m: usize) -> Result<Outcome, Error> {
-    call.compute(
-        (Vec::new(), vec![0.0; m * N]),
-        |(y, rows)| jacobian::<N>(input, y, rows),
-        |(_, rows)| json!(rows.chunks_exact(N).collect::<Vec<_>>()),
-    )
+impl Input {
+    /// Shares of the vertices of a triangle at the place in it that a point is compared to.
+    fn shares(&self, point: usize) -> Option<[f64; 3]> {
+        self.us.get(point).map(|&[u, v]| [u, v, 1.0 - u - v])
+    }
+
+    fn misses(&self, Memory { arena, out }: &mut Memory) {
+        let (columns, points) = (self.data.model.columns(&self.theta), self.data.points.as_flattened());
+        let take = |i: usize, at: &[f64]| out[i] = points[i] - at[0];
+        self.data.sums(arena, columns.as_flattened(), |i| self.shares(i), take);
+    }
+
+    /// Row by row, columns of `us` first, if there are any, then those of `theta`.
+    fn jacobian(&self, Memory { arena, out }: &mut Memory) {
+        let own = if self.us.is_empty() { 0 } else { 2 };
+        let all = own + THETA;
+        let theta: [_; THETA] = from_fn(|k| Dual::<_, THETA>::variable(self.theta[k], k));
+        let columns = self.data.model.columns(&theta);
+        let moved: Vec<f64> = columns.iter().flatten().flat_map(|x| x.tangents()).collect();
+        let mut write = |first: usize, row: usize, d: &[f64]| {
+            out[row * all + first..].iter_mut().zip(d).for_each(|(to, d)| *to = -d);
+        };
+        self.data.sums(arena, &moved, |i| self.shares(i), |row, d| write(own, row, d));
+        let values: Vec<f64> = columns.iter().flatten().map(|x| x.value()).collect();
+        // The third share is what the two leave.
+        for (k, shares) in [[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]].into_iter().enumerate().take(own) {
+            self.data.sums(arena, &values, |_| Some(shares), |row, d| write(k, row, d));
+        }
+    }
 }
 
 pub(crate) fn eval(call: &Call) -> Result<Outcome, Error> {
     let input: Input = call.input()?;
-    let Input { theta, data, us } = &input;
-    data.check(us.len())?;
-    let m = 3 * data.correspondences.len();
-    match (call.function.as_str(), us.is_empty()) {
-        ("objective", _) => call.compute(vec![0.0; m], |y| data.misses(theta, us, y), |y| json!(y)),
-        ("jacobian", true) => columns::<THETA>(call, &input, m),
-        ("jacobian", false) => columns::<{ THETA + 2 }>(call, &input, m),
+    input.data.check(input.us.len())?;
+    let m = 3 * input.data.points.len();
+    let columns = if input.us.is_empty() { THETA } else { THETA + 2 };
+    let memory = |len| Memory { arena: Arena::new(), out: vec![0.0; len] };
+    match call.function.as_str() {
+        "objective" => call.compute(memory(m), |at| input.misses(at), |at| json!(at.out)),
+        "jacobian" => call.compute(
+            memory(m * columns),
+            |at| input.jacobian(at),
+            |at| json!(at.out.chunks_exact(columns).collect::<Vec<_>>()),
+        ),
         _ => Err(call.unknown()),
     }
 }

@@ -16,12 +16,12 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
 
     /// The tangents of the adjoint of `w`, moved up, where that of the value is `c`. Only they were asked for: where `c` moves
     /// too, the gradient is computed once more.
-    pub(crate) fn tangents_up(&self, c: A) -> Option<A> {
-        if c.tangents_up().is_none() {
+    pub(crate) fn tangents_only(&self, c: A) -> Option<A> {
+        if c.tangents_only().is_none() {
             return self.parts.gradient.map(|gradient| gradient * c.detach());
         }
         let parts = self.w.linear_loss_parts(self.of, self.p, Asked::Gradient);
-        parts.gradient.and_then(|gradient| (gradient * c).tangents_up())
+        parts.gradient.and_then(|gradient| (gradient * c).tangents_only())
     }
 }
 
@@ -58,7 +58,7 @@ impl<'a, T: Element> Fitted<'a, T> {
         let value = p.map_or_else(|| losses.sum(), |p| p.dot(losses));
         let slope = slope.map(|slope| p.map_or(slope, |p| slope * p));
         let gradient = slope.and_then(|slope| match asked {
-            Asked::Tangents => x.product_tangents_up(true, Side::Left, slope, false),
+            Asked::Tangents => x.product_tangents_only(true, Side::Left, slope, false),
             _ => Some(x.matmul_transposed(true, slope, false)),
         });
         Parts { value, gradient, losses }
