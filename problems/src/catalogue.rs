@@ -23,11 +23,12 @@ use crate::setting::{Kind, Setting};
 /// what the labels of samples stand for and settings, if there are any, summary, and what makes it.
 macro_rules! entries {
     ($($name:literal, ($steps:literal, $lr:literal), $outer:expr, $iterations:literal, $seed:expr,
-        $($labels:ident $settings:expr,)? $summary:literal => |$given:pat_param| $made:expr;)*) => {
+        $([$own:expr],)? $($labels:ident $settings:expr,)? $summary:literal => |$given:pat_param| $made:expr;)*) => {
         vec![$(Entry {
             outer: $outer,
             iterations: $iterations,
             data_seed: $seed,
+            $(settings: $own.into(),)?
             $(samples: Some(Labels::$labels), settings: $settings.into(),)?
             ..Entry::new($name, $summary, ($steps, $lr), |$given| $made).single(|$given| $made)
         }),*]
@@ -40,9 +41,9 @@ pub fn catalogue() -> Vec<Entry> {
         "quadratic", (5, 0.3), sgd(0.1, 0.0), 100, None,
             "both losses quadratic, 3 inner and 2 outer variables, closed form"
             => |_| Oracle::new(Quadratic::general());
-        "quadratic-sampled", (30, 0.5), sgd(1.0, 0.5), 200, Some(0),
+        "quadratic-sampled", (30, 0.5), sgd(1.0, 0.5), 200, Some(0), [terms()],
             "quadratics of rank one, 512 and 512 samples, mini-batches of 64 at both levels"
-            => |given| sampled(given.seed);
+            => |given| sampled(given);
         "learned-steps", (4, 0.9), adam(0.1), 400, None,
             "sizes of four descent steps on a quadratic of four variables, closed form"
             => |_| ruled(LearnedSteps::new(&[1.0, 0.5, 0.25, 0.125], 4), GradientDescent::learned(0));
@@ -131,8 +132,22 @@ fn ruled<T: Element>(problem: impl Bilevel<T> + 'static, rule: impl Rule<T> + 's
     Ok(oracle)
 }
 
-fn sampled<T: Element>(seed: u64) -> Made<T> {
-    Oracle::new(SampledQuadratic::new(&SampledSettings { seed, ..SampledSettings::default() })?)
+/// Sizes of a [`SampledQuadratic`]; those of the field's benchmark are 1024, 100 and 100.
+fn terms() -> [Setting; 3] {
+    let SampledSettings { samples: [n, _], inner, outer, .. } = SampledSettings::default();
+    let some = |most| Kind::Count(1..=most);
+    [
+        Setting::new("samples", n, some(50_000), "samples of each loss"),
+        Setting::new("inner", inner, some(200), "inner variables"),
+        Setting::new("outer", outer, some(200), "outer variables"),
+    ]
+}
+
+fn sampled<T: Element>(given: &Given<T>) -> Made<T> {
+    let samples = [given.get("samples")?; 2];
+    let (inner, outer, seed) = (given.get("inner")?, given.get("outer")?, given.seed);
+    let rest = SampledSettings::default();
+    Oracle::new(SampledQuadratic::new(&SampledSettings { seed, samples, inner, outer, ..rest })?)
 }
 
 fn net<T: Element>(given: &Given<T>, second: bool) -> Made<T> {

@@ -42,7 +42,7 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
     def read(atom: Any) -> Any:
         return np.asarray(atom.val) if hasattr(atom, "val") else known[atom]
 
-    known.update(zip(jaxpr.constvars, map(np.asarray, constants)))
+    known.update(zip(jaxpr.constvars, (c if isinstance(c, Traced) else np.asarray(c) for c in constants)))
     known.update(zip(jaxpr.invars, arguments))
     for equation in jaxpr.eqns:
         name, operands = equation.primitive.name, [read(atom) for atom in equation.invars]
@@ -163,6 +163,8 @@ def _slice(params: dict, x: Any) -> Any:
 @_primitive("dynamic_slice")
 def _dynamic_slice(params: dict, x: Any, *starts: Any) -> Any:
     sizes = params["slice_sizes"]
+    if tuple(sizes) == np.shape(x):
+        return x
     starts = [min(max(int(start), 0), n - size) for start, n, size in zip(starts, np.shape(x), sizes)]
     return x[tuple(slice(start, start + size) for start, size in zip(starts, sizes))]
 

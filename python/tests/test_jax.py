@@ -77,3 +77,14 @@ def test_a_batch_of_models():
     # Sums of a few dozen products of numbers of size 1.
     np.testing.assert_allclose(r.loss, loss, rtol=1e-13)
     np.testing.assert_allclose(r.gradient, gradient, rtol=1e-12)
+
+
+def test_a_slice_of_all_samples_is_all_of_them():
+    # As losses of batches are written, called for everything.
+    def loss(w, x, d):
+        X, y = jax.lax.dynamic_slice(d["X"], (0, 0), (20, 3)), jax.lax.dynamic_slice(d["y"], (0,), (20,))
+        return jnp.mean((X @ w - y) ** 2) + x * jnp.sum(w**2)
+
+    data = {"X": numbers((20, 3), 1), "y": numbers((20,), 2)}
+    problem = ht.Problem.from_jax(loss, loss, 0.1, np.zeros(3), train=data, valid=data)
+    assert problem.describe().count("a sum over 20 samples") == 2

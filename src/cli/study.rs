@@ -3,6 +3,7 @@
 
 mod cell;
 mod child;
+mod course;
 mod figures;
 mod file;
 mod pace;
@@ -178,11 +179,16 @@ fn tell(study: &Study, records: &Records, out: Out) -> Result<(), Failure> {
     let table = summary::table(&groups);
     records.write_csv()?;
     let warnings = summary::warnings(&groups);
-    page::write(study, records, &groups, (&table, &warnings))?;
+    let (figures, best) = figures::all(study, &groups);
+    let tables = page::Tables { all: &table, best: best.as_ref(), warnings: &warnings };
+    page::write(study, records, &figures, tables)?;
     if let Some(title) = &study.title {
         say(out, title)?;
     }
-    say(out, table)?;
+    say(out, &table)?;
+    if let Some(best) = &best {
+        say(out, format!("\n{best}\n"))?;
+    }
     warnings.iter().try_for_each(|line| say(out, line))?;
     say(out, format!("report: {}", records.folder.join("report.html").display()))
 }

@@ -94,6 +94,11 @@ pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {
     number.ok_or("expected a positive finite number")
 }
 
+pub(crate) fn above_one(text: &str) -> Result<f64, &'static str> {
+    let number = text.parse().ok().filter(|&a: &f64| a > 1.0 && a.is_finite());
+    number.ok_or("expected a finite number above 1")
+}
+
 pub(crate) fn not_negative(text: &str) -> Result<f64, &'static str> {
     let number = text.parse().ok().filter(|&a: &f64| a >= 0.0 && a.is_finite());
     number.ok_or("expected a finite number, 0 or more")

@@ -381,6 +381,42 @@ fn algorithms_are_judged_by_the_value_function() {
 }
 
 #[test]
+fn the_best_setting_of_each_algorithm_is_told_and_drawn() {
+    let study = Study::new(
+        "[[grid]]\nproblem = 'quadratic-sampled'\nalgorithm = '{soba,saba}:step={0.01,0.3}'\n\
+         iterations = 3000\nrecord_every = 5\nrecord_ratio = 2\n\
+         [[external]]\nproblem = 'quadratic-sampled'\nname = 'other:step=1'\ncurve = [[0, 8], [2, 1]]",
+    );
+    let (out, err) = study.ok();
+    assert!(err.starts_with("4 cells"), "{err}");
+    let points = study.records()[0]["checkpoints"].as_array().unwrap().clone();
+    let places: Vec<_> = points.iter().map(|p| p["iteration"].as_u64().unwrap()).collect();
+    assert_eq!(places, [0, 5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560]);
+    // SABA converges, SOBA does not; the other is only as good as it says, and nobody counted its samples.
+    let rows: Vec<_> = out.lines().skip_while(|l| !l.contains("best setting")).collect();
+    let cells = |row: &str| {
+        row.split("  ")
+            .filter(|c| !c.is_empty())
+            .map(str::trim)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(cells(rows[1])[1], "saba:step=0.3", "{out}");
+    assert!(!rows[1].contains(" - "), "{out}");
+    assert!(cells(rows[2])[1].starts_with("soba:step="), "{out}");
+    // A part of (1 + 0.01) / (8 + 0.01) is left.
+    assert_eq!(cells(rows[3])[1..4], ["other:step=1", "0.13", "-"], "{out}");
+    let html = fs::read_to_string(study.0.join("out/report.html")).unwrap();
+    assert!(html.contains("<h2>Best settings</h2>") && html.contains("part of h(x) left"));
+    let figure = |name: &str| fs::read_to_string(study.0.join("out/figures").join(name)).unwrap();
+    assert!(figure("quadratic-sampled-left-time.svg").contains(">other:step=1<"));
+    assert!(!figure("quadratic-sampled-left-samples.svg").contains("other"));
+    // Other figures show the best settings alone.
+    let loss = figure("quadratic-sampled-loss-time.svg");
+    assert!(loss.contains(">saba:step=0.3<") && !loss.contains(">saba:step=0.01<"));
+}
+
+#[test]
 fn a_cell_that_fails_does_not_stop_the_others() {
     let study = Study::new(
         "[[grid]]\nproblem = 'w1-ridge'\nsteps = 60\nlr = [1e6, 0.5]\niterations = 1\nseeds = [4]",
@@ -461,9 +497,14 @@ fn errors_name_the_line_and_the_key() {
           tolerance, schedule, memory, data_seed, train, valid, test, label, delimiter, zero_based, split, corruption, penalty, \
           penalties, batch, dtype, threads, estimator, algorithm, coupling, outer, outer_lr, \
           outer_power, outer_momentum, gradient_norm, oracle_calls, time, record_every, iterations, measure, \
-          value_tolerance, repeats, draws, control",
+          value_tolerance, record_ratio, repeats, draws, control",
         ),
         ("[[external]]\nproblem = 'quadratic'\nbytes = 1", "4: external: found no seconds"),
+        (
+            "[[external]]\nproblem = 'quadratic'\nname = 'a'\ncurve = [[1]]",
+            "7: curve: expected pairs of numbers, such as [[0, 0.7], [0.5, 0.2]]",
+        ),
+        ("record_ratio = 1", "4: record_ratio: found 1, expected a finite number above 1"),
         ("outer_lr = inf", "4: outer_lr: found inf, expected a positive finite number"),
         ("outer_power = -1", "4: outer_power: found -1, expected a finite number, 0 or more"),
         (

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow::Continue;
 
-use hypertape::problems::{Cleaning, Maml, catalogue};
+use hypertape::problems::{Maml, Penalised, catalogue};
 use hypertape::{
     Cost, Draw, Element, Error, Estimator, Exact, Fault, FirstOrder, FullTape, InnerLoop, Joint,
-    Keep, Oracle, Run, RunState, Schedule, Shape, SingleLoop, Ufom, mean_loss,
+    Keep, Oracle, Registry, Run, RunState, Schedule, Shape, SingleLoop, Ufom, mean_loss,
 };
 
 use crate::support::failing::Failing;
@@ -139,17 +139,14 @@ fn no_threads_are_refused() {
 
 #[test]
 fn algorithms_of_one_loop_do_not_depend_on_threads() {
-    // 60 blocks of rows, all seen in each evaluation.
-    for text in [
-        "saba:step=0.1,ratio=0.1",
-        "srba:step=0.1,ratio=0.1,period=2",
-        "stocbio:step=0.1,inner=1,terms=1",
-    ] {
+    // Seven blocks of rows, all seen in each evaluation.
+    for line in Registry::<f64>::default().algorithms.lines() {
+        let text = format!("{}:step=0.01", line.about().name);
         let of = |threads| {
-            let mut oracle = Oracle::new(Cleaning::<f64>::workload(2)).unwrap();
+            let mut oracle = Oracle::new(Penalised::<f64>::logistic(1)).unwrap();
             oracle.set_threads(threads).unwrap();
             let mut joint = Joint::from(text.parse::<Box<dyn SingleLoop<f64>>>().unwrap());
-            let run = Run::new(InnerLoop::new(1, 1.0).unwrap(), joint.outer(), 3, 0);
+            let run = Run::new(InnerLoop::new(1, 1.0).unwrap(), joint.outer(), 2, 0);
             let mut state = RunState::new(oracle.start().values().to_vec());
             run.go_on(&mut oracle, &mut joint, &mut state, |_, _| Continue(())).unwrap();
             (state.x, state.estimator)

@@ -108,8 +108,10 @@ pub trait SingleLoop<T: Element>: Named + fmt::Debug + Send + Sync {
     /// Its steps.
     fn steps(&self) -> Steps;
 
-    /// What it keeps beside `w`.
-    fn kept(&self, sizes: Sizes) -> Vec<Kept>;
+    /// What it keeps beside `w`, nothing unless it says so.
+    fn kept(&self, _: Sizes) -> Vec<Kept> {
+        Vec::new()
+    }
 
     /// One iteration: moves `w` and what is kept, writes the direction of `x`.
     ///

@@ -9,16 +9,13 @@
 //! with fresh inner mini-batches each time, one outer one, constant steps. Cost: `inner` inner gradients and products, an outer
 //! gradient, a mixed product. Memory: `4 p + d` values.
 
-use hypertape_autodiff::{Element, axpy};
+use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::sampled::{Sampled, Sizes, add};
 use crate::single_loop::steps::Steps;
 use crate::spelling::{About, Range, Spelled, Visit};
-
-/// What the number of inner steps does.
-pub(super) const INNER: &str = "steps of w in an iteration";
 
 /// AmIGO.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +76,7 @@ impl<T: Element> SingleLoop<T> for Amigo {
         }
         let i = on.inner();
         on.mixed_product(i, [w, x], &v[0], &mut mixed)?;
-        axpy(x_bar, -T::one(), &mixed);
+        add(x_bar, -1.0, &mixed);
         on.give([fw, hv, mixed]);
         Ok(())
     }

@@ -8,13 +8,12 @@
 //! with `lambda = 0` where `q` vanishes. Cost: `inner + 2` inner gradients and an outer one, of all samples. Memory: `5 p + 2 d`
 //! values.
 
-use hypertape_autodiff::{Element, axpy, dot};
+use hypertape_autodiff::{Element, dot};
 
 use crate::error::Error;
-use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::amigo::INNER;
-use crate::single_loop::sampled::{Sampled, Sizes, add};
-use crate::single_loop::steps::Steps;
+use crate::single_loop::algorithm::{Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, add};
+use crate::single_loop::steps::{Steps, spell_inner};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// BOME.
@@ -42,7 +41,7 @@ impl Spelled for Bome {
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
-        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let inner = spell_inner(self.inner, visit);
         let help = "how fast the gap is to close";
         Ok(Self { steps, inner, eta: visit.get("eta", self.eta, Range::POSITIVE, help) })
     }
@@ -51,10 +50,6 @@ impl Spelled for Bome {
 impl<T: Element> SingleLoop<T> for Bome {
     fn steps(&self) -> Steps {
         self.steps
-    }
-
-    fn kept(&self, _: Sizes) -> Vec<Kept> {
-        Vec::new()
     }
 
     fn iterate(
@@ -70,7 +65,7 @@ impl<T: Element> SingleLoop<T> for Bome {
         on.descend(&mut y, x, (self.inner, lr), true)?;
         on.gradients(all, [&y, x], &mut q_w, &mut at_y)?;
         on.gradients(all, [w, x], &mut q_w, &mut q_x)?;
-        axpy(&mut q_x, -T::one(), &at_y);
+        add(&mut q_x, -1.0, &at_y);
         on.outer_gradients(all, [w, x], &mut f_w, x_bar)?;
         let both = |a: [&[T]; 2], b: [&[T]; 2]| (dot(a[0], b[0]) + dot(a[1], b[1])).as_f64();
         let square = both([&q_w, &q_x], [&q_w, &q_x]);

@@ -19,14 +19,14 @@
 //! that where directions are recursive, all samples at a restart. Memory in values: `5 p + 2 d`; SABA's tables
 //! `(n_i + 1) (2 p + d) + (n_o + 1) (p + d)` for `n_i`, `n_o` mini-batches, recursive ones `4 p + 2 d`, an average `d`.
 
-use hypertape_autodiff::{Element, axpy};
+use hypertape_autodiff::Element;
 
 use crate::draw::{Draw, Samples};
 use crate::error::Error;
 use crate::params::scale;
 use crate::pool::Slots;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::sampled::{Sampled, Sizes, add, keep};
 use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Range, Spelled, Visit};
 
@@ -174,13 +174,11 @@ impl Spelled for Directions {
                 *plug = visit.word(name, *plug, &Plug::WORDS, "what its direction is made of");
             }
             let help = "what STORM forgets of the last direction";
-            let share = Range::new("a share, such as 0.5 or 1/k^0.67", Range::UP_TO_ONE.holds);
-            made.forget = visit.get("forget", self.forget, share, help);
+            made.forget = visit.get("forget", self.forget, Decay::SHARE, help);
         }
         if self.theta.is_some() {
-            let share = Range::new("a share, such as 0.1 or 1/k^0.5", Range::UP_TO_ONE.holds);
             let help = "share of the newest direction in that of x";
-            made.theta = visit.get("theta", self.theta, share, help);
+            made.theta = visit.get("theta", self.theta, Decay::SHARE, help);
         }
         match self.restart {
             _ if !self.plugs.contains(&Plug::Page) => {}
@@ -214,8 +212,8 @@ fn terms<T: Element>(
 
 /// The directions of the three variables, in the first three terms.
 fn join<T: Element>([_, hv, bv, fw, fx]: &mut Terms<T>) {
-    axpy(hv, T::one(), fw);
-    axpy(bv, T::one(), fx);
+    add(hv, 1.0, fw);
+    add(bv, 1.0, fx);
 }
 
 /// The correction of a term: what its mini-batch gave last is replaced, and the mean over all.
@@ -280,27 +278,28 @@ impl<T: Element> SingleLoop<T> for Directions {
         let [bv, fx] = on.oracle.vectors(x.len())?;
         let mut found = [gw, hv, bv, fw, fx];
         let (recursive, last) = (self.recursive(), [last_w, last_v, last_x]);
-        let any = recursive.contains(&true);
-        let restart = any && self.plugs.contains(&Plug::Page) && self.restart.falls(on);
-        if restart || any && rehearses {
+        let [any, pages] = [recursive.contains(&true), self.plugs.contains(&Plug::Page)];
+        let restart = pages && self.restart.falls(on);
+        if restart || pages && rehearses {
             let all = [on.all(); 2];
             terms(on, all, [w, v, x], &mut found)?;
             join(&mut found);
-            for k in (0..3).filter(|&k| recursive[k]) {
+            for k in (0..3).filter(|&k| self.plugs[k] == Plug::Page) {
                 last[k][0].copy_from_slice(&found[k]);
             }
         }
-        if !restart || recursive.contains(&false) || rehearses {
+        // Directions that are not restarted see a mini-batch.
+        let sees = |k: usize| !restart || self.plugs[k] != Plug::Page;
+        if (0..3).any(sees) || rehearses {
             let samples = [on.inner(), on.outer()];
-            let goes_on = any && !restart && t > 0;
+            let goes_on = t > 0 && (0..3).any(|k| recursive[k] && sees(k));
             if goes_on || any && rehearses {
                 terms(on, samples, [&w_old[0], &v_old[0], &x_old[0]], &mut found)?;
                 join(&mut found);
-                for k in (0..3).filter(|&k| recursive[k]) {
-                    add(&mut last[k][0], -1.0, &found[k]);
-                    if self.plugs[k] == Plug::Storm {
-                        scale(&mut last[k][0], T::from_f64(1.0 - self.forget.at(t, 0.0)));
-                    }
+                for k in (0..3).filter(|&k| recursive[k] && sees(k)) {
+                    let storm = self.plugs[k] == Plug::Storm;
+                    let eta = if storm { self.forget.at(t, 0.0) } else { 0.0 };
+                    keep(&mut last[k][0], eta, &found[k]);
                 }
             }
             terms(on, samples, [w, v, x], &mut found)?;
@@ -311,7 +310,7 @@ impl<T: Element> SingleLoop<T> for Directions {
                 correct(&mut found[k], table, mean, samples[level], batches[level]);
             }
             join(&mut found);
-            for k in (0..3).filter(|&k| recursive[k] && !restart) {
+            for k in (0..3).filter(|&k| recursive[k] && sees(k)) {
                 add(&mut last[k][0], 1.0, &found[k]);
             }
         }

@@ -24,9 +24,8 @@ use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::amigo::INNER;
 use crate::single_loop::sampled::{Sampled, Sizes, add};
-use crate::single_loop::steps::{Decay, Steps};
+use crate::single_loop::steps::{Decay, Steps, spell_inner};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// F2SA.
@@ -56,7 +55,7 @@ impl Spelled for F2sa {
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
-        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let inner = spell_inner(self.inner, visit);
         let lambda = visit.get("lambda", self.lambda, Range::POSITIVE, "the weight of g at first");
         let delta = visit.get("delta", self.delta, Decay::RANGE, "by what it grows");
         Ok(Self { steps, inner, lambda, delta })
@@ -134,7 +133,7 @@ impl Spelled for F2saP {
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
-        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let inner = spell_inner(self.inner, visit);
         let order = Range::new("1 or 2", |p| p == 1.0 || p == 2.0);
         let nu = visit.get("nu", self.nu, Range::POSITIVE, "the share of f");
         Ok(Self {

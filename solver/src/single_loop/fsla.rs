@@ -8,18 +8,13 @@
 //! `m`, `v` and `x_old` start at zero, as in the field's benchmark. Cost: an inner gradient, a Hessian-vector product, three outer
 //! gradients, two mixed products. Memory: `6 p + 4 d` values. Steps and `eta` decay by 1/2.
 
-use hypertape_autodiff::{Element, axpy};
+use hypertape_autodiff::Element;
 
 use crate::error::Error;
-use crate::params::scale;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::sampled::{Sampled, Sizes, add, keep};
 use crate::single_loop::steps::{Decay, Steps};
-use crate::spelling::{About, Range, Spelled, Visit};
-
-/// What is forgotten of a last direction.
-pub(super) const SHARE: Range =
-    Range::new("a share, such as 0.5 or 0.5/k^0.67", Range::UP_TO_ONE.holds);
+use crate::spelling::{About, Spelled, Visit};
 
 /// FSLA.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +43,7 @@ impl Spelled for Fsla {
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
         let help = "what is forgotten of the last direction, the step of w unless given";
-        Ok(Self { steps, forget: visit.get("forget", self.forget, SHARE, help) })
+        Ok(Self { steps, forget: visit.get("forget", self.forget, Decay::SHARE, help) })
     }
 }
 
@@ -69,7 +64,7 @@ impl<T: Element> SingleLoop<T> for Fsla {
     ) -> Result<(), Error> {
         let (t, (w, x, [v, direction, x_old])) = (on.iteration(), at.parts()?);
         let ([a, b], v, direction) = (self.steps.at(t), &mut v[0], &mut direction[0]);
-        let keep = 1.0 - self.forget.unwrap_or(self.steps.inner).at(t, 0.5);
+        let eta = self.forget.unwrap_or(self.steps.inner).at(t, 0.5);
         let [mut h, mut fw, mut w_old, mut v_old] = on.oracle.vectors(w.len())?;
         let [mut fx, mut mixed] = on.oracle.vectors(x.len())?;
         w_old.copy_from_slice(w);
@@ -83,16 +78,12 @@ impl<T: Element> SingleLoop<T> for Fsla {
         add(v, -b, &h);
         add(v, b, &fw);
         let (o, i) = (on.outer(), on.inner());
-        // m <- (1 - eta) (m - D_old) + D
         let points = [([&*w_old, &x_old[0]], &*v_old), ([&*w, x], &*v)];
-        for ((point, v), sign) in points.into_iter().zip([-1.0, 1.0]) {
+        for ((point, v), new) in points.into_iter().zip([false, true]) {
             on.outer_gradients(o, point, &mut fw, &mut fx)?;
             on.mixed_product(i, point, v, &mut mixed)?;
-            axpy(&mut fx, -T::one(), &mixed);
-            add(direction, sign, &fx);
-            if sign < 0.0 {
-                scale(direction, T::from_f64(keep));
-            }
+            add(&mut fx, -1.0, &mixed);
+            if new { add(direction, 1.0, &fx) } else { keep(direction, eta, &fx) }
         }
         x_old[0].copy_from_slice(x);
         x_bar.copy_from_slice(direction);

@@ -9,13 +9,11 @@
 //! one random term (SUSTAIN). Memories and the old point start at zero, as in the field's benchmark. Cost: two inner gradients, two
 //! hypergradients of stocBiO. Memory: `9 p + 4 d` values, `7 p + 4 d` of a random term. Steps decay by 1/3, `eta` by 2/3.
 
-use hypertape_autodiff::{Element, axpy};
+use hypertape_autodiff::Element;
 
 use crate::error::Error;
-use crate::params::scale;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::fsla::SHARE;
-use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::sampled::{Sampled, Sizes, add, keep};
 use crate::single_loop::series::{See, Series};
 use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Spelled, Visit};
@@ -54,8 +52,12 @@ impl Spelled for Mrbo {
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
-        let forget =
-            visit.get("forget", self.forget, SHARE, "what is forgotten of the last direction");
+        let forget = visit.get(
+            "forget",
+            self.forget,
+            Decay::SHARE,
+            "what is forgotten of the last direction",
+        );
         Ok(Self { steps, forget, series: self.series.spell(visit) })
     }
 }
@@ -77,21 +79,18 @@ impl<T: Element> SingleLoop<T> for Mrbo {
         x_bar: &mut [T],
     ) -> Result<(), Error> {
         let (t, (w, x, [of_w, of_x, w_old, x_old])) = (on.iteration(), at.parts()?);
-        let ([a, b], keep) = (self.steps.at(t), 1.0 - self.forget.at(t, 2.0 / 3.0));
-        let keep = T::from_f64(keep);
+        let ([a, b], eta) = (self.steps.at(t), self.forget.at(t, 2.0 / 3.0));
         let [of_w, of_x] = [&mut of_w[0], &mut of_x[0]];
         let (mut g, mut old) = (on.oracle.take(w.len())?, on.oracle.take(x.len())?);
         let i = on.inner();
         on.gradient(i, [&w_old[0], &x_old[0]], &mut g)?;
-        axpy(of_w, -T::one(), &g);
-        scale(of_w, keep);
+        keep(of_w, eta, &g);
         on.gradient(i, [w, x], &mut g)?;
-        axpy(of_w, T::one(), &g);
+        add(of_w, 1.0, &g);
         let points = [[&w_old[0], &x_old[0]], [&*w, x]];
         self.series.hypergradients(on, (b, See::Mixed(i)), points, [&mut old, x_bar])?;
-        axpy(of_x, -T::one(), &old);
-        scale(of_x, keep);
-        axpy(of_x, T::one(), x_bar);
+        keep(of_x, eta, &old);
+        add(of_x, 1.0, x_bar);
         w_old[0].copy_from_slice(w);
         x_old[0].copy_from_slice(x);
         add(w, -a, of_w);

@@ -7,13 +7,12 @@
 //!
 //! Cost: `(directions + 1) inner` inner gradients and an outer one, of all samples. Memory: `5 p + 2 d` values.
 
-use hypertape_autodiff::{Element, axpy, dot};
+use hypertape_autodiff::{Element, dot};
 
 use crate::error::Error;
-use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::amigo::INNER;
-use crate::single_loop::sampled::{Sampled, Sizes, add};
-use crate::single_loop::steps::Steps;
+use crate::single_loop::algorithm::{Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, add};
+use crate::single_loop::steps::{Steps, spell_inner};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// PZOBO.
@@ -42,7 +41,7 @@ impl Spelled for Pzobo {
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let steps = self.steps.spell(visit);
-        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let inner = spell_inner(self.inner, visit);
         let help = "random directions";
         let directions = visit.get("directions", self.directions, Range::ONE_OR_MORE, help);
         let mu = visit.get("mu", self.mu, Range::POSITIVE, "length of a difference");
@@ -53,10 +52,6 @@ impl Spelled for Pzobo {
 impl<T: Element> SingleLoop<T> for Pzobo {
     fn steps(&self) -> Steps {
         self.steps
-    }
-
-    fn kept(&self, _: Sizes) -> Vec<Kept> {
-        Vec::new()
     }
 
     fn iterate(
@@ -77,7 +72,7 @@ impl<T: Element> SingleLoop<T> for Pzobo {
             add(&mut near, self.mu, &u);
             moved.copy_from_slice(&old);
             on.descend(&mut moved, &near, (self.inner, lr), true)?;
-            axpy(&mut moved, -T::one(), w);
+            add(&mut moved, -1.0, w);
             let slope = dot(&moved, &f_w).as_f64() / self.mu;
             add(x_bar, slope / self.directions as f64, &u);
         }

@@ -10,6 +10,7 @@ use rand::RngExt;
 use crate::draw::{Draw, Level, Samples};
 use crate::error::Error;
 use crate::oracle::{Oracle, Point};
+use crate::params::scale;
 
 /// What an algorithm is about: its numbers of variables and mini-batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,6 +271,14 @@ fn below(uniform: f64, count: usize) -> usize {
 pub(super) fn sizes<T: Element>(oracle: &Oracle<T>) -> Sizes {
     let batches = [Level::Inner, Level::Outer].map(|level| oracle.mini_batches(level).max(1));
     Sizes { p: oracle.inner_dim(), d: oracle.outer_dim(), batches }
+}
+
+/// What a direction with a memory keeps, `d <- (1 - eta) (d - old)`, where `old` is by the newest samples at the last point.
+pub(super) fn keep<T: Element>(d: &mut [T], eta: f64, old: &[T]) {
+    add(d, -1.0, old);
+    if eta > 0.0 {
+        scale(d, T::from_f64(1.0 - eta));
+    }
 }
 
 /// `y <- y + a x`

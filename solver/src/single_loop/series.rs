@@ -7,7 +7,7 @@
 //!
 //! The sum has `terms + 1` terms, as its source has. Several points share all samples, as recursive directions ask for.
 
-use hypertape_autodiff::{Element, axpy};
+use hypertape_autodiff::Element;
 
 use crate::draw::Draw;
 use crate::error::Error;
@@ -72,7 +72,7 @@ impl Series {
                 on.hessian_product(j, points[k], &u[k], &mut h)?;
                 add(&mut u[k], -eta, &h);
                 if let Some(sums) = &mut sums {
-                    axpy(&mut sums[k], T::one(), &u[k]);
+                    add(&mut sums[k], 1.0, &u[k]);
                 }
             }
         }
@@ -86,7 +86,7 @@ impl Series {
             let solution = sums.as_mut().map_or(&mut u[k], |sums| &mut sums[k]);
             scale(solution, T::from_f64(weight));
             on.mixed_product(i, points[k], solution, &mut mixed)?;
-            axpy(out, -T::one(), &mixed);
+            add(out, -1.0, &mixed);
         }
         on.give(u.into_iter().chain(sums.into_iter().flatten()).chain([h, mixed]));
         Ok(())

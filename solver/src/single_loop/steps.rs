@@ -3,6 +3,11 @@
 use crate::outer::Optimiser;
 use crate::spelling::{Range, Value, Visit};
 
+/// Steps of `w` in an iteration, as they are typed.
+pub(super) fn spell_inner(inner: usize, visit: &mut Visit) -> usize {
+    visit.get("inner", inner, Range::ONE_OR_MORE, "steps of w in an iteration")
+}
+
 /// `size / k^power` in iteration `k`, counted from 1; typed `0.1` or `0.1/k^0.5`. Without a power, that of the algorithm.
 ///
 /// ```
@@ -25,6 +30,10 @@ impl Decay {
     /// Sizes that are typed as such.
     pub(crate) const RANGE: Range =
         Range::new("a positive size, such as 0.1 or 0.1/k^0.5", Range::POSITIVE.holds);
+
+    /// Shares that are typed alike.
+    pub(crate) const SHARE: Range =
+        Range::new("a share, such as 0.5 or 0.5/k^0.67", Range::UP_TO_ONE.holds);
 
     pub(crate) const fn of(size: f64) -> Self {
         Self { size, power: None }

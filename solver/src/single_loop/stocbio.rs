@@ -13,12 +13,11 @@
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
-use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::amigo::INNER;
-use crate::single_loop::sampled::{Sampled, Sizes, add};
+use crate::single_loop::algorithm::{Moving, SingleLoop};
+use crate::single_loop::sampled::{Sampled, add};
 use crate::single_loop::series::{See, Series};
-use crate::single_loop::steps::Steps;
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::single_loop::steps::{Steps, spell_inner};
+use crate::spelling::{About, Spelled, Visit};
 
 /// The three of them, which differ in [`iterate`](SingleLoop::iterate) alone.
 macro_rules! by_series {
@@ -50,7 +49,7 @@ macro_rules! by_series {
                 let steps = self.steps.spell(visit);
                 let inner = match self.inner {
                     _ if $inner == 1 => 1,
-                    inner => visit.get("inner", inner, Range::ONE_OR_MORE, INNER),
+                    inner => spell_inner(inner, visit),
                 };
                 Ok(Self { steps, inner, series: self.series.spell(visit) })
             }
@@ -59,10 +58,6 @@ macro_rules! by_series {
         impl<T: Element> SingleLoop<T> for $algorithm {
             fn steps(&self) -> Steps {
                 self.steps
-            }
-
-            fn kept(&self, _: Sizes) -> Vec<Kept> {
-                Vec::new()
             }
 
             fn iterate(

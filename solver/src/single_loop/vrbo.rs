@@ -10,15 +10,14 @@
 //! with `D` by the same samples at both, the mixed product by `i` too; `w_old` stays from one iteration to the next. The steps of `w` come after that of `x`: those of iteration `k` are the first that
 //! iteration `k + 1` does. Cost: `2 inner` inner gradients and hypergradients of stocBiO. Memory: `9 p + 3 d` values.
 
-use hypertape_autodiff::{Element, axpy};
+use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::amigo::INNER;
 use crate::single_loop::directions::period;
 use crate::single_loop::sampled::{Sampled, Sizes, add};
 use crate::single_loop::series::{See, Series};
-use crate::single_loop::steps::Steps;
+use crate::single_loop::steps::{Steps, spell_inner};
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// VRBO.
@@ -48,7 +47,7 @@ impl Spelled for Vrbo {
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
         let (steps, series) = (self.steps.spell(visit), self.series.spell(visit));
-        let inner = visit.get("inner", self.inner, Range::ONE_OR_MORE, INNER);
+        let inner = spell_inner(self.inner, visit);
         let help = "iterations from one use of all samples to the next, half the number of mini-batches unless given";
         let period = visit.get("period", self.period, Range::ONE_OR_MORE, help);
         Ok(Self { steps, inner, series, period })
@@ -87,8 +86,8 @@ impl<T: Element> SingleLoop<T> for Vrbo {
             }
             let points = [[&*old, x], [w, x]];
             self.series.hypergradients(on, (b, See::Mixed(i)), points, [&mut before, x_bar])?;
-            axpy(of_x, T::one(), x_bar);
-            axpy(of_x, -T::one(), &before);
+            add(of_x, 1.0, x_bar);
+            add(of_x, -1.0, &before);
             old.copy_from_slice(w);
             add(w, -a, of_w);
         }

@@ -13,7 +13,7 @@ use crate::cli::args::{self, Dtype};
 use crate::cli::failure::{Failure, json};
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
-use crate::cli::values::{Lr, count, draws, positive};
+use crate::cli::values::{Lr, above_one, count, draws, positive};
 use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
@@ -42,6 +42,10 @@ pub(crate) struct Cell {
     #[arg(long, value_parser = positive)]
     #[serde(default)]
     pub(crate) value_tolerance: Option<f64>,
+    /// Checkpoints whose iterations are in this ratio at least, of those that --record-every makes
+    #[arg(long, value_parser = above_one)]
+    #[serde(default)]
+    pub(crate) record_ratio: Option<f64>,
     /// Timed repetitions, after one gradient that is not timed; 0 takes the time of a run while it is counted
     #[arg(long, value_parser = count)]
     pub(crate) repeats: Option<usize>,
@@ -54,7 +58,7 @@ pub(crate) struct Cell {
 }
 
 /// Keys that mean nothing to a gradient.
-pub(super) const OF_RUNS: [&str; 11] = [
+pub(super) const OF_RUNS: [&str; 12] = [
     "algorithm",
     "iterations",
     "outer",
@@ -66,6 +70,7 @@ pub(super) const OF_RUNS: [&str; 11] = [
     "oracle_calls",
     "time",
     "record_every",
+    "record_ratio",
 ];
 
 impl Cell {
@@ -96,9 +101,13 @@ impl Cell {
         }
         run.iterations.get_or_insert(entry.iterations);
         self.repeats.get_or_insert(0);
-        let (text, [lr, power, momentum]) = outer;
-        run.outer = Some(text);
-        (run.outer_lr, run.outer_power, run.outer_momentum) = (lr, power, momentum);
+        let numbers = [run.outer_lr, run.outer_power, run.outer_momentum];
+        // What an algorithm brings for x is said by its own settings.
+        if run.algorithm.is_none() || run.outer.is_some() || numbers.iter().any(Option::is_some) {
+            let (text, [lr, power, momentum]) = outer;
+            run.outer = Some(text);
+            (run.outer_lr, run.outer_power, run.outer_momentum) = (lr, power, momentum);
+        }
         Ok(self)
     }
 

@@ -1,16 +1,18 @@
 //! Which figures a study has: those for which its records hold at least two points.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::cell::{Checkpoint, Done};
-use super::file::Study;
+use super::course::{self, AGAINST, Passed, Setting, TIME};
+use super::file::{Measured, Study};
 use super::plot::{Figure, Kind, Point, Series, Unit};
 use super::summary::{Group, is_gradient, varying};
-use crate::stats::quantile;
+use crate::cli::table::Table;
 
-/// All figures: problem by problem, gradients and whole runs apart, for each number of steps and over all.
-pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
+/// All figures: problem by problem, gradients and whole runs apart, for each number of steps and over all; and the best setting
+/// of each algorithm, where there is a grid of them.
+pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table>) {
     let of = |g: &Group| {
         let common = &g.cell.run.common;
         // Other data is another problem.
@@ -22,7 +24,7 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
     };
     let mut kinds: Vec<_> = groups.iter().map(of).collect();
     kinds.dedup();
-    let mut figures = Vec::new();
+    let (mut figures, mut best_table) = (Vec::new(), course::table());
     for (i, kind) in kinds.iter().enumerate().filter(|(i, kind)| !kinds[..*i].contains(kind)) {
         let both = kinds.iter().any(|other| other.0 == kind.0 && other.1 != kind.1);
         let name = if both && !kind.1 { format!("{}, runs", kind.0) } else { kind.0.clone() };
@@ -41,9 +43,16 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
             };
             let name =
                 corruption.map_or_else(|| name.clone(), |c| format!("{name}, corruption {c}"));
-            let panel = Panel::new(study, name, same.collect());
+            let mut panel = Panel::new(study, name, same.collect());
             figures.push(panel.time_and_bytes());
             figures.extend(panel.accuracy());
+            let best = panel.best_settings();
+            if !best.is_empty() {
+                figures.extend(panel.left(&best));
+                course::tell(&mut best_table, &panel.name, &best);
+                let chosen = best.iter().filter_map(|setting| setting.group).collect();
+                panel = Panel { groups: chosen, ..panel };
+            }
             figures.extend(panel.convergence());
         }
         if steps > 1 {
@@ -54,8 +63,12 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> Vec<Figure> {
     figures.retain(|f| {
         f.series.iter().filter(|s| s.kind != Kind::Front).flat_map(|s| &s.points).nth(1).is_some()
     });
-    figures
+    let found = best_table.rows().len() > 1;
+    (figures, found.then_some(best_table))
 }
+
+/// The metric that is the value function.
+const VALUE: &str = "h(x)";
 
 /// Groups of one problem that are drawn together.
 struct Panel<'a> {
@@ -152,9 +165,6 @@ fn figure(
     Figure { id, title, tab: None, text, x, y, series }
 }
 
-/// What points of a curve are drawn against.
-type Counted = fn(&Checkpoint) -> f64;
-
 impl<'a> Panel<'a> {
     fn new(study: &'a Study, name: String, groups: Vec<&'a Group<'a>>) -> Self {
         let keys = varying(&groups);
@@ -205,11 +215,12 @@ impl<'a> Panel<'a> {
             .external
             .iter()
             .filter(|e| Some(&e.problem) == problem && (e.steps.is_none() || e.steps == steps));
-        let others = others.map(|e| {
-            let (bytes, time) = (e.bytes as f64, e.seconds);
+        let others = others.filter_map(|e| {
+            let Measured::Gradient { bytes, seconds: time } = e.measured else { return None };
+            let bytes = bytes as f64;
             let text =
                 format!("{}: {}, {}", e.name, Unit::Bytes.text(bytes), Unit::Seconds.text(time));
-            (e.name.clone(), point(bytes, [time; 3], text))
+            Some((e.name.clone(), point(bytes, [time; 3], text)))
         });
         let mut series = series(Kind::Marks, ours.chain(others));
         series.push(front(&series));
@@ -260,14 +271,6 @@ impl<'a> Panel<'a> {
         let whole = metrics.iter().any(|name| *name == "F1");
         let parts = |name: &&&String| !(whole && ["precision", "recall"].contains(&name.as_str()));
         let metrics = metrics.iter().filter(parts).copied();
-        let against: [(_, _, _, Counted); 4] = [
-            ("oracle calls", "gradients and HVPs", Unit::Number, |c| {
-                (c.cost.inner_gradients + c.cost.hvps) as f64
-            }),
-            ("outer gradients", "outer gradients", Unit::Number, |c| c.cost.outer_gradients as f64),
-            ("samples", "samples seen", Unit::Number, |c| c.cost.samples as f64),
-            ("time", "time", Unit::Seconds, |c| c.cost.time.as_secs_f64()),
-        ];
         let mut figures = Vec::new();
         for quantity in std::iter::once(None).chain(metrics.map(Some)) {
             let value = |c: &Checkpoint| match quantity {
@@ -276,44 +279,68 @@ impl<'a> Panel<'a> {
             };
             let what = quantity.map_or("outer loss", String::as_str);
             let id = quantity.map_or("loss", String::as_str);
-            for (tab, label, unit, x) in against {
-                let axes = [(label, unit), (what, Unit::Number)];
-                let (id, what) = (format!("{id}-{tab}"), format!("{what} against {tab}"));
-                let figure = figure(&id, &self.name, &what, axes, self.curves(&x, &value));
-                figures.push(Figure { tab: Some(tab), ..figure });
-            }
+            let courses = self.groups.iter().map(|g| (self.label(g), course::course(g, &value)));
+            figures.extend(self.against([id, what], &courses.collect::<Vec<_>>()));
         }
         figures
     }
 
-    fn curves(
-        &self,
-        x: &dyn Fn(&Checkpoint) -> f64,
-        y: &dyn Fn(&Checkpoint) -> Option<f64>,
-    ) -> Vec<Series> {
-        let points = self.groups.iter().flat_map(|group| {
-            let mut at: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
-            for done in group.done.iter().filter(|done| !done.checkpoints.is_empty()) {
-                let end = done.end(group.cell.iterations());
-                for point in done.checkpoints.iter().chain([&end]) {
-                    let (xs, ys) = at.entry(point.iteration).or_default();
-                    xs.push(x(point));
-                    ys.extend(y(point));
-                }
-            }
-            let label = self.label(group);
-            at.into_iter().filter(|(_, (_, ys))| !ys.is_empty()).map(
-                move |(iteration, (mut xs, mut ys))| {
-                    let quantiles = [0.25, 0.5, 0.75].map(|q| quantile(&mut ys, q));
-                    let text = format!(
-                        "{label}: {} at iteration {iteration}",
-                        Unit::Number.text(quantiles[1])
-                    );
-                    (label.clone(), point(quantile(&mut xs, 0.5), quantiles, text))
-                },
-            )
+    /// The best of all settings of this program and of others, if points of all runs were judged by the value function: outer losses
+    /// after inner loops of different sizes are no common measure.
+    fn best_settings(&self) -> Vec<Setting<'a>> {
+        if !self.groups.iter().flat_map(|g| &g.done).all(|done| done.metrics.contains_key(VALUE)) {
+            return Vec::new();
+        }
+        let value = |c: &Checkpoint| c.metrics.get(VALUE).copied()?;
+        let ours = self.groups.iter().map(|&group| {
+            let course = course::course(group, &value);
+            Setting::new(self.family(group), self.label(group), Some(group), course)
         });
-        series(Kind::Line, points)
+        let of = |problem: &str| {
+            problem == self.name || self.groups.iter().any(|g| g.cell.run.common.problem == problem)
+        };
+        let others = self.study.external.iter().filter_map(|e| {
+            let Measured::Curve(points) = &e.measured else { return None };
+            let passed = |&[time, value]: &[f64; 2]| Passed {
+                iteration: 0,
+                at: [f64::NAN, f64::NAN, f64::NAN, time],
+                values: [value; 3],
+            };
+            let family = e.name.split(':').next().unwrap_or_default().to_owned();
+            let course = points.iter().map(passed).collect();
+            of(&e.problem).then(|| Setting::new(family, e.name.clone(), None, course))
+        });
+        course::best_settings(ours.chain(others).collect())
+    }
+
+    /// What is left on the way of the best settings, where logarithms can show it.
+    fn left(&self, best: &[Setting]) -> Vec<Figure> {
+        let shown = |passed: &Passed| {
+            let [low, left, high] = passed.values;
+            let values = [if low > 0.0 { low } else { left }, left, high];
+            (left > 0.0 && passed.at[TIME] > 0.0).then_some(Passed { values, ..*passed })
+        };
+        let course = |setting: &Setting| setting.course.iter().filter_map(shown).collect();
+        let courses: Vec<_> = best.iter().map(|s| (s.label.clone(), course(s))).collect();
+        self.against(["left", "part of h(x) left, best settings"], &courses)
+    }
+
+    /// Courses of a quantity against all that can be counted.
+    fn against(&self, [id, what]: [&str; 2], courses: &[(String, Vec<Passed>)]) -> Vec<Figure> {
+        let figure = |(k, (tab, axis, unit, _)): (usize, course::Counted)| {
+            let points = courses.iter().flat_map(|(label, course)| {
+                course.iter().filter(|passed| passed.at[k].is_finite()).map(move |passed| {
+                    let value = Unit::Number.text(passed.values[1]);
+                    let text = format!("{label}: {value} at iteration {}", passed.iteration);
+                    (label.clone(), point(passed.at[k], passed.values, text))
+                })
+            });
+            let axes = [(axis, unit), (what, Unit::Number)];
+            let (id, title) = (format!("{id}-{tab}"), format!("{what} against {tab}"));
+            let figure = figure(&id, &self.name, &title, axes, series(Kind::Line, points));
+            Figure { tab: Some(tab), ..figure }
+        };
+        AGAINST.into_iter().enumerate().map(figure).collect()
     }
 
     fn cost_and_steps(&self) -> Figure {

@@ -13,8 +13,11 @@
 //! seconds = 0.2
 //! ```
 //!
+//! Instead of bytes and seconds of a gradient, an external measurement may be a run, `curve = [[seconds, h], ...]`.
+//!
 //! Keys are the options of a cell, with `_` for `-`, and checked by what checks those. The cells of a grid are the product of
-//! its lists, the key that comes first in the file varying slowest. Everything is checked here, with the line of the value
+//! its lists, the key that comes first in the file varying slowest. Estimators and algorithms may hold lists too:
+//! `"{soba,saba}:step={0.1,1}"` are four. Everything is checked here, with the line of the value
 //! at fault, so that a study cannot end hours later over a typing error.
 
 use std::collections::HashSet;
@@ -46,8 +49,15 @@ pub(crate) struct External {
     /// `None` where the problem is always run with the same.
     pub(crate) steps: Option<usize>,
     pub(crate) name: String,
-    pub(crate) bytes: u64,
-    pub(crate) seconds: f64,
+    pub(crate) measured: Measured,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Measured {
+    /// One gradient.
+    Gradient { bytes: u64, seconds: f64 },
+    /// A run: seconds, and what its points are judged by.
+    Curve(Vec<[f64; 2]>),
 }
 
 /// What a file asks for.
@@ -188,6 +198,12 @@ impl Source<'_> {
                 }
                 _ => vec![item(value)],
             };
+            let spelled = ["algorithm", "estimator"].contains(&key);
+            let several = |item: Item| {
+                let texts = if spelled { expanded(&item.text) } else { vec![item.text.clone()] };
+                texts.into_iter().map(move |text| Item { text, ..item.clone() })
+            };
+            let items: Vec<Item> = items.into_iter().flat_map(several).collect();
             if items.is_empty() {
                 let why = format!("{key}: found an empty list, expected at least one value");
                 return Err(self.at(value.span().start, why));
@@ -198,8 +214,10 @@ impl Source<'_> {
     }
 
     fn external(&self, table: &DeTable, line: usize) -> Result<External, Failure> {
-        let keys = ["problem", "steps", "name", "bytes", "seconds"];
+        let keys = ["problem", "steps", "name", "bytes", "seconds", "curve"];
         let entries = self.entries(table, &keys)?;
+        let curve = entries.iter().find(|(key, _)| *key == "curve");
+        let curve = curve.map(|(_, value)| self.curve(value)).transpose()?;
         let items: Vec<_> = entries
             .into_iter()
             .map(|(key, value)| (key, Item::new(value, self.line(value.span().start))))
@@ -208,17 +226,45 @@ impl Source<'_> {
         let wanted =
             |key: &str| item(key).ok_or_else(|| self.on(line, format!("external: found no {key}")));
         let wrong = |key: &'static str, item| move |why: &str| self.wrong(key, item, why);
-        let (size, time) = (wanted("bytes")?, wanted("seconds")?);
+        let measured = if let Some(curve) = curve {
+            Measured::Curve(curve)
+        } else {
+            let (size, time) = (wanted("bytes")?, wanted("seconds")?);
+            let bytes = bytes(&size.text).map_err(wrong("bytes", size))?;
+            let seconds = positive(&time.text).map_err(wrong("seconds", time))?;
+            Measured::Gradient { bytes, seconds }
+        };
         Ok(External {
             problem: wanted("problem")?.text.clone(),
             steps: item("steps")
                 .map(|item| count(&item.text).map_err(|why| self.wrong("steps", item, why)))
                 .transpose()?,
             name: wanted("name")?.text.clone(),
-            bytes: bytes(&size.text).map_err(wrong("bytes", size))?,
-            seconds: positive(&time.text).map_err(wrong("seconds", time))?,
+            measured,
         })
     }
+
+    /// A list of pairs of numbers.
+    fn curve(&self, value: &Spanned<DeValue>) -> Result<Vec<[f64; 2]>, Failure> {
+        let number = |v: &Spanned<DeValue>| Item::new(v, 0).text.parse::<f64>().ok();
+        let pair = |v: &Spanned<DeValue>| match &v.get_ref().as_array()?[..] {
+            [x, y] => Some([number(x)?, number(y)?]),
+            _ => None,
+        };
+        let pairs = value.get_ref().as_array().map(|list| list.iter().map(pair));
+        let pairs: Option<Vec<_>> = pairs.and_then(Iterator::collect);
+        let expected = "curve: expected pairs of numbers, such as [[0, 0.7], [0.5, 0.2]]";
+        pairs.ok_or_else(|| self.at(value.span().start, expected))
+    }
+}
+
+/// Each text that `{a,b}` in a text stand for, the last varying fastest.
+fn expanded(text: &str) -> Vec<String> {
+    let braces = text.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?)));
+    let Some((head, (list, tail))) = braces else { return vec![text.to_owned()] };
+    let tails = expanded(tail);
+    let each = list.split(',').flat_map(|one| tails.iter().map(move |tail| (one, tail)));
+    each.map(|(one, tail)| format!("{head}{one}{tail}")).collect()
 }
 
 /// The values that a key takes.

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::figures;
 use super::file::Study;
 use super::plot::{Figure, Kind, Series, Unit, escaped, svg};
 use super::records::Records;
-use super::summary::{Comparison, Group};
+use super::summary::Comparison;
 use crate::cli::atomic;
 use crate::cli::failure::Failure;
 use crate::cli::table::{Align, Table};
@@ -16,26 +15,38 @@ use crate::cli::table::{Align, Table};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// What is told in words: all combinations, the best setting of each algorithm, warnings.
+#[derive(Clone, Copy)]
+pub(super) struct Tables<'a> {
+    pub(super) all: &'a Table,
+    pub(super) best: Option<&'a Table>,
+    pub(super) warnings: &'a [String],
+}
+
+/// The heading of the second.
+const BEST: &str = "Best settings";
+
 /// Writes them beside the records.
 pub(super) fn write(
     study: &Study,
     records: &Records,
-    groups: &[Group],
-    (table, warnings): (&Table, &[String]),
+    figures: &[Figure],
+    tables: Tables,
 ) -> Result<(), Failure> {
-    let figures = figures::all(study, groups);
     if !figures.is_empty() {
         atomic::prepare_dir(&records.folder.join("figures")).map_err(Failure::of("--out"))?;
     }
-    for figure in &figures {
+    for figure in figures {
         let name = format!("figures/{}.svg", figure.id);
         records.write(&name, |file| Ok(file.write_all(svg(figure).as_bytes())?))?;
     }
-    let page = html(study, records, &figures, (table, warnings));
+    let page = html(study, records, figures, tables);
     records.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
     let title = study.title.as_deref().unwrap_or("Study");
-    let lines = warnings.iter().fold(String::new(), |lines, line| lines + "\n- " + line);
-    let page = format!("# {title}\n\n{}\n\n{}\n{lines}\n", origin(records), table.markdown());
+    let lines = tables.warnings.iter().fold(String::new(), |lines, line| lines + "\n- " + line);
+    let told = tables.best.map(|best| format!("\n## {BEST}\n\n{}\n", best.markdown()));
+    let (told, rows) = (told.unwrap_or_default(), tables.all.markdown());
+    let page = format!("# {title}\n\n{}\n\n{rows}\n{lines}\n{told}", origin(records));
     records.write("report.md", |file| Ok(file.write_all(page.as_bytes())?))
 }
 
@@ -67,16 +78,15 @@ fn document(title: &str, body: &str) -> String {
     )
 }
 
-fn html(
-    study: &Study,
-    records: &Records,
-    figures: &[Figure],
-    (table, warnings): (&Table, &[String]),
-) -> String {
-    let (told, rows) = (escaped(&origin(records)), html_table(table));
+fn html(study: &Study, records: &Records, figures: &[Figure], tables: Tables) -> String {
+    let (told, rows) = (escaped(&origin(records)), html_table(tables.all));
     let mut page = format!("<p>{told}</p>\n<div class=\"wide\">{rows}</div>\n");
-    if !warnings.is_empty() {
-        let lines = warnings.iter().map(|line| format!("<li>{}</li>\n", escaped(line)));
+    if let Some(best) = tables.best {
+        let rows = html_table(best);
+        page.extend(["<h2>", BEST, "</h2>\n<div class=\"wide\">", &rows, "</div>\n"]);
+    }
+    if !tables.warnings.is_empty() {
+        let lines = tables.warnings.iter().map(|line| format!("<li>{}</li>\n", escaped(line)));
         page += "<ul class=\"warnings\">\n";
         page.extend(lines);
         page += "</ul>\n";

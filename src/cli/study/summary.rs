@@ -134,7 +134,15 @@ impl Group<'_> {
 pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     let first = ["problem", "estimator", "schedule", "steps", "lr"];
     // The algorithm stands for the estimator.
-    let measuring = ["measure", "draws", "repeats", "record_every", "value_tolerance", "algorithm"];
+    let measuring = [
+        "measure",
+        "draws",
+        "repeats",
+        "record_every",
+        "record_ratio",
+        "value_tolerance",
+        "algorithm",
+    ];
     let all = groups.iter().flat_map(|g| g.settings.keys().map(String::as_str));
     let others: BTreeSet<&str> =
         all.filter(|key| !first.contains(key) && !measuring.contains(key)).collect();

@@ -271,10 +271,17 @@ impl<'a, T: Precise> Ready<'a, T> {
 
     fn whole_run(&mut self, done: &mut Done) -> Result<(), Trouble> {
         // The oracle is busy while the run lasts: points are kept and looked at afterwards.
-        let (mut points, every) = (Vec::new(), self.cell.run.record_every);
+        let (mut points, mut next) = (Vec::new(), 0.0);
+        let (given, ratio) = (self.cell.run.record_every, self.cell.record_ratio);
+        let every = given.or(ratio.map(|_| self.run.record_every));
+        let ratio = ratio.unwrap_or(1.0);
         let (state, records) = self.go(|record, x| {
-            if every.is_some_and(|every| record.iteration.is_multiple_of(every)) {
-                points.push((record.iteration, x.to_vec()));
+            let iteration = record.iteration;
+            if every.is_some_and(|every| iteration.is_multiple_of(every))
+                && iteration as f64 >= next
+            {
+                points.push((iteration, x.to_vec()));
+                next = ratio * iteration as f64;
             }
         })?;
         done.process_peak_bytes = process_peak("self");

@@ -187,6 +187,10 @@ pub(crate) fn binary<'a, T: Number>(
     (b, b_shape): (&[T], Shape),
     shape: Shape,
 ) -> Result<&'a [T], Fault> {
+    if shape == Shape::SCALAR {
+        // SAFETY: the one entry is written.
+        return unsafe { filled(arena, 1, |out| out.fill(MaybeUninit::new(f.at(a[0], b[0])))) };
+    }
     // Operands that are whole, or one entry, are one long row.
     let whole = |from: Shape| from == shape || from == Shape::SCALAR;
     let long = whole(a_shape) && whole(b_shape);
