@@ -91,7 +91,7 @@ def _value(trace, node, a, inputs, by):
     if op in BINARY:
         return getattr(np, BINARY[op])(*a)
     if op in ("digamma", "polygamma"):
-        return by.polygamma(s.get("number", 0), a[0])
+        return by.polygamma(int(s.get("number", 0)), a[0])
     if op in ("erf", "erfc", "ln_gamma", "sigmoid", "detach"):
         return getattr(by, op)(a[0])
     if op == "signum":

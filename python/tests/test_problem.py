@@ -189,7 +189,7 @@ def test_a_study_over_a_saved_problem_with_a_memory_axis(tmp_path):
     problem.save(tmp_path / "p.npz")
     study, out = tmp_path / "study.toml", tmp_path / "out"
     study.write_text(
-        'title = "ridge"\n[[grid]]\nproblem = "p.npz"\nmeasure = "gradient"\nsteps = 200\nlr = 0.1\nschedule = "auto"\n'
+        f'title = "ridge"\n[[grid]]\nproblem = "{tmp_path / "p.npz"}"\nmeasure = "gradient"\nsteps = 200\nlr = 0.1\nschedule = "auto"\n'
         'memory = ["8KiB", "16KiB", "64KiB"]\nrepeats = 2\n'
     )
     done = subprocess.run([sys.executable, "-m", "hypertape", "study", str(study), "--out", str(out)], capture_output=True, text=True)
