@@ -46,7 +46,7 @@ fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(),
     let memory = jump(0.05)?.admit(&mut oracle, inner, &best, draw(0))?;
     let profile = Profile::measure(&oracle, inner, &best, draw(0), 200)?;
     let draws: Vec<_> = (0..1000).map(draw).collect();
-    let (mut found, _) = weigh(&mut oracle, inner, &best, &profile, memory, &draws)?;
+    let [mut found, _] = weigh(&mut oracle, inner, &best, &profile, memory, &draws)?;
     let mut estimators: Vec<Box<dyn Estimator<f64>>> = Vec::new();
     for kind in ["exact", "roulette", "thinned", "jump"] {
         let best = found.iter().position(|w| w.estimator.name().starts_with(kind));

@@ -53,7 +53,7 @@ fn main() -> Result<(), Fault> {
     let curve = |t: f64| truth[0] + truth[1] / (1.0 + (-truth[2] * (t - truth[3])).exp());
     let times = (0..COUNT).map(|i| 8.0 * i as f64 / COUNT as f64 - 4.0);
     let data: Vec<f64> = times.flat_map(|t| [t, curve(t)]).collect();
-    let (mut maps, mut x) = ([Map::new(), Map::new()], [0.4, 2.2, 1.3, 0.0]);
+    let (mut maps, mut x) = ([Map::new(), Map::new()], [0.4, 2.1, 1.4, 0.1]);
     for iteration in 0.. {
         let start = Instant::now();
         let (value, gradient, hessian) =

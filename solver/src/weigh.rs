@@ -77,7 +77,7 @@ pub fn weigh<T: Element>(
     profile: &Profile,
     memory: u64,
     draws: &[Draw],
-) -> Result<(Vec<Weighed<T>>, Vec<Weighed<T>>), Error> {
+) -> Result<[Vec<Weighed<T>>; 2], Error> {
     if draws.is_empty() {
         return Err(Error::invalid("draws of the pilot", 0, "1 or more"));
     }
@@ -101,7 +101,8 @@ pub fn weigh<T: Element>(
     found.sort_by(|a, b| a.product().total_cmp(&b.product()).then(a.bytes.cmp(&b.bytes)));
     let gains = |other: &Weighed<T>| other.product() < GAIN * exact.product();
     found.insert(found.partition_point(gains), exact);
-    Ok(found.into_iter().partition(|weighed| weighed.second_moment.is_finite()))
+    let (finite, others) = found.into_iter().partition(|weighed| weighed.second_moment.is_finite());
+    Ok([finite, others])
 }
 
 /// What all options are weighed with.

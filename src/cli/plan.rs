@@ -54,7 +54,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Plan, out: Out) -> Result<(),
     let Opened { oracle, inner, x, .. } = &mut opened;
     let found = plan(&*estimator, oracle, inner, &profile, memory).map_err(Failure::run)?;
     let draws: Vec<_> = (0..options.draws).map(|k| Draw::new(common.seed, k)).collect();
-    let (weighed, lost) = match &draws[..] {
+    let [weighed, lost] = match &draws[..] {
         [] => Default::default(),
         draws => weigh(oracle, inner, x, &profile, memory, draws).map_err(Failure::run)?,
     };

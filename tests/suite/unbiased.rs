@@ -790,7 +790,7 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     let of = |oracle: &mut Oracle<f64>, memory, draws: &[Draw]| {
         weigh(oracle, &inner, &x, &profile, memory, draws)
     };
-    let (all, lost) = of(&mut oracle, u64::MAX, &draws).unwrap();
+    let [all, lost] = of(&mut oracle, u64::MAX, &draws).unwrap();
     assert!(lost.is_empty(), "{lost:?}");
     let kind = |name: &str| {
         let starts = |w: &&hypertape::Weighed<f64>| w.estimator.name().starts_with(name);
@@ -834,10 +834,10 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
         assert!(near, "{name}: {mean} +- {error}, {said} +- {own}");
     }
     // More memory is worth more, but for the rounding of probabilities, of second order.
-    let most = of(&mut oracle, u64::MAX, &draws).unwrap().0.iter().map(|w| w.bytes).max().unwrap();
+    let most = of(&mut oracle, u64::MAX, &draws).unwrap()[0].iter().map(|w| w.bytes).max().unwrap();
     let (mut last, mut best) = (f64::INFINITY, Vec::new());
     for memory in (1..=30).map(|i| most * i / 30) {
-        let Ok((found, _)) = of(&mut oracle, memory, &draws) else { continue };
+        let Ok([found, _]) = of(&mut oracle, memory, &draws) else { continue };
         assert!(found.iter().all(|w| w.bytes <= memory));
         let noisy = found.iter().filter(|w| w.estimator.name() != "exact");
         assert!(noisy.map(hypertape::Weighed::product).is_sorted());
@@ -851,7 +851,7 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     // What another rule does not allow is left out.
     oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
     let mut names: Vec<_> =
-        of(&mut oracle, u64::MAX, &draws).unwrap().0.iter().map(|w| w.estimator.name()).collect();
+        of(&mut oracle, u64::MAX, &draws).unwrap()[0].iter().map(|w| w.estimator.name()).collect();
     names.sort();
     let kinds: Vec<_> = names.iter().map(|name| name.split(':').next().unwrap()).collect();
     assert!(
@@ -870,7 +870,7 @@ fn what_overflows_is_not_weighed() {
     let mut oracle = Oracle::<f64>::new(hypertape::problems::Quadratic::general()).unwrap();
     let (inner, x) = (InnerLoop::new(70, 20.0).unwrap(), oracle.start().values().to_vec());
     let profile = Profile::measure(&oracle, &inner, &x, Draw::new(0, 0), 1).unwrap();
-    let (all, lost) =
+    let [all, lost] =
         weigh(&mut oracle, &inner, &x, &profile, u64::MAX, &[Draw::new(0, 0)]).unwrap();
     assert!(all.iter().all(|w| w.second_moment.is_finite() && w.product().is_finite()), "{all:?}");
     let names: Vec<_> = lost.iter().map(|w| w.estimator.name()).collect();

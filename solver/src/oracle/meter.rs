@@ -41,7 +41,9 @@ impl<T: Element> Oracle<'_, T> {
 
     /// Gives several back.
     pub fn give_all<const N: usize>(&mut self, vectors: [Vec<T>; N]) {
-        vectors.into_iter().for_each(|vector| self.give(vector));
+        for vector in vectors {
+            self.give(vector);
+        }
     }
 
     /// `count` vectors of `length` values, by number, likewise counted: for what grows with the number of steps, since a

@@ -256,7 +256,9 @@ pub(super) fn svg(figure: &Figure) -> String {
         match series.kind {
             Kind::Marks => {}
             Kind::Front => {
-                put!("<path class=\"front\" d=\"M{path}\" fill=\"none\" stroke-dasharray=\"5 4\"/>")
+                put!(
+                    "<path class=\"front\" d=\"M{path}\" fill=\"none\" stroke-dasharray=\"5 4\"/>"
+                );
             }
             Kind::Line => {
                 let up = series.points.iter().map(|p| (x.place(p.x), y.place(p.high)));

@@ -274,10 +274,7 @@ pub(super) fn compared(
         let mut row = vec![format!("{} {}", a.cell.run.common.problem, a.label(&keys))];
         let times = [a, b].map(|group| group.undisturbed(pace));
         let few = times.iter().any(|times| times.len() < TIMES);
-        let [before, now] = match few {
-            true => [a.times(), b.times()],
-            false => times,
-        };
+        let [before, now] = if few { [a.times(), b.times()] } else { times };
         let of = |times: &[f64]| median_and_interval(&mut times.to_vec());
         let verdict = match (of(&before), of(&now)) {
             (Some([al, a_time, ah]), Some([bl, b_time, bh]))
