@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use hypertape::graph::{Traced, Tracer};
 use hypertape::problems::data::npy;
@@ -312,7 +313,7 @@ fn files_hold_problems_bit_for_bit() {
         let bytes = fs::read(&path).unwrap();
         write_problem(&path, &read).unwrap();
         assert_eq!(fs::read(&path).unwrap(), bytes, "{name}");
-        let entry = read.into_entry("a file").unwrap();
+        let entry = Arc::new(read).into_entry("a file").unwrap();
         let (_, found, _) = exact(&mut entry.open::<f64>(None).unwrap(), 3, entry.lr).unwrap();
         let (_, known, _) = exact(&mut oracle(&statement, None), 3, statement.lr).unwrap();
         assert_eq!(found, known, "{name}");

@@ -24,6 +24,7 @@
 //! Handles are `Copy`, entries lie row by row in the arena, and operators broadcast scalars, rows and columns. An
 //! operation that is given wrong shapes raises a [`Fault`](crate::Fault) and returns an empty array.
 
+pub(crate) mod by_value;
 pub(crate) mod csr;
 pub(crate) mod dual;
 pub(crate) mod element;
@@ -53,6 +54,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use num_traits::Float as _;
 
 use crate::arena::Arena;
+use crate::array::by_value::ByValue;
 use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
@@ -103,6 +105,11 @@ pub trait Array<'a>:
     fn unary(self, f: Unary) -> Self;
     /// A function of each pair of entries, broadcasting.
     fn binary(self, other: Self, f: Binary) -> Self;
+    /// An operation that looks at values.
+    #[doc(hidden)]
+    fn by_value(of: &[Self], f: ByValue) -> Self {
+        f.apply(of)
+    }
     /// A custom function of all entries; a column.
     fn custom(self, f: &'a dyn Custom<Self::Elem>) -> Self {
         self.custom_product(f, Product::Value)

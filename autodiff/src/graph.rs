@@ -29,6 +29,8 @@ mod builder;
 mod error;
 #[cfg(feature = "serde")]
 mod fields;
+mod fuse;
+mod fused;
 #[cfg(feature = "serde")]
 mod json;
 pub(crate) mod operations;
@@ -191,6 +193,7 @@ impl<T: Element> Graph<T> {
                     let start = window.of_rows(node.shape.rows as usize).start;
                     of[0].slice(start * node.shape.cols as usize, window.cut(node.shape))
                 }
+                Op::Fused(fused) => fused.eval(&of, &At { lists, window }),
                 op => match op.primitive(&At { lists, window }) {
                     Some(primitive) => primitive.apply(&of),
                     None => of[0],

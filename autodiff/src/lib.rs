@@ -98,12 +98,13 @@
 //! | `power`, `xlogy`, `silu`, `gelu` | all | zeros absorb: `0 ln 0 = 0` |
 //! | `sum`, `mean`, `sum_rows`, `sum_cols`, `cumulative_sum`, `product_over` | all | |
 //! | `logsumexp`, `softmax` and along either axis, `cross_entropy`, `softplus` | all | the limits at infinities |
-//! | `argmax`, `sort` | all; not traced, they look at values | the first of several; `NaN` last |
+//! | `argmax`, `sort`, `sorted` | all; only `sorted` is traced | the first of several; `NaN` last |
 //! | `matmul`, `batched_matmul`, `dot`, `row_dot`, `convolve` | all | zeros absorb nothing |
 //! | `transpose`, `reshape`, `slice`, `rows`, `columns`, `block`, `tile`, `diagonal`, triangles | all | |
 //! | `stack`, `concatenate`, `embed`, `inset`, `broadcast_to` | all | |
 //! | `gather_rows`, `gather_columns`, `entries`, `pick` and what scatters | all | |
-//! | `solve`, `log_det`, `inverse`, `cholesky`, see [`Factored`]; `least_squares` | all; not traced | a fault where there is none |
+//! | `solve`, `log_det`, `det_sign`, `inverse`, `cholesky`, see [`Factored`] | all | a fault where there is none |
+//! | `least_squares` | all; not traced | a fault where there is none |
 //! | `eigen` | all; not traced; where eigenvalues repeat first order | vectors of one eigenvalue do not turn |
 //! | `linear`, [`Csr::times`] | all | |
 //! | `custom`, `apply` with [`Entrywise`] | up to second order | the function's own |
@@ -166,12 +167,12 @@ mod workspace;
 struct Readme;
 
 pub use arena::{ALIGNMENT, Arena};
+pub use array::by_value::Method;
 pub use array::csr::Csr;
 pub use array::dual::Dual;
 pub use array::element::Element;
 pub use array::entrywise::Entrywise;
 pub use array::factored::Factored;
-pub use array::factors::Method;
 pub use array::images::{max_pool, mean_pool, normalise};
 pub use array::kernels::convolution::Convolution;
 pub use array::kernels::elementwise::Binary;

@@ -297,6 +297,64 @@ fn blocks_are_differentiated_as_what_they_are() {
     }
 }
 
+/// Losses of linear models as one operation: values and derivatives of the graph that they were found in, in blocks too.
+#[test]
+fn losses_of_linear_models_are_found() {
+    struct Part<'g>(&'g Graph<f64>, Window);
+    impl Function<f64> for Part<'_> {
+        fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+            self.0.eval(x[0], x, &[&LABELS], self.1)[0]
+        }
+    }
+    let shapes = INPUTS.map(|(_, shape)| shape);
+    let n = shapes.iter().map(|s| s.len()).sum();
+    let point = |seed| numbers(Shape::column(u32::try_from(n).unwrap()), seed);
+    let of = |name: &str, graph: Made, fewer: usize| {
+        let part = graph.unwrap().split(N, sampled).unwrap().part;
+        let fused = part.fused(|name| ["X", "y"].contains(&name)).unwrap();
+        assert_eq!(part.nodes() - fused.nodes(), fewer, "{name}");
+        for window in [Window::ALL, Window::new(1..4, 6)] {
+            let found = [&part, &fused].map(|graph| {
+                let (mut gradient, mut product) = (vec![0.0; n], vec![0.0; n]);
+                let (f, mut workspace) = (Part(graph, window), Workspace::new());
+                let (x, v) = (point(0.4), point(1.1));
+                let value = workspace.hvp(&f, &shapes, &x, &v, &mut gradient, &mut product);
+                // Without those of X and y, which are data.
+                [&[value.unwrap()], &gradient[24..], &product[24..]].concat()
+            });
+            for (a, b) in found[0].iter().zip(&found[1]) {
+                // Sums of a few dozen numbers of size 1 in another order; observed below 2e-15.
+                assert!((a - b).abs() < 1e-14, "{name}: {a} {b}");
+            }
+        }
+    };
+    of("inner product", traced!(|x, _l| x[0].matmul(x[3]).squared_error(x[1])), 2);
+    of("squares", traced!(|x, _l| (x[1] - x[0].matmul(x[3])).square().mean()), 3);
+    of("weighted squares", traced!(|x, _l| (x[0].matmul(x[3]) - x[1]).square().dot(x[2].exp())), 3);
+    of("logistic", traced!(|x, _l| (-(x[0].matmul(x[3]) * x[1])).softplus().sum()), 4);
+    of("minus twice", traced!(|x, _l| (-(x[1] * -x[0].matmul(x[3]))).softplus().sum()), 4);
+    of("of targets", traced!(|x, _l| (x[1] * x[0].matmul(x[3])).softplus().dot(x[2])), 2);
+    of(
+        "classes",
+        traced!(|x, labels| {
+            let z = x[0].matmul(x[4]);
+            x[2].sigmoid().dot(z.logsumexp() - z.pick(labels)) / 6.0
+        }),
+        4,
+    );
+    // Scores that are needed elsewhere, targets that are variables, another loss.
+    of(
+        "scores",
+        traced!(|x, _l| x[0].matmul(x[3]).squared_error(x[1]) + x[0].matmul(x[3]).sum()),
+        0,
+    );
+    of("variables", traced!(|x, _l| (x[0].matmul(x[3]) - x[2]).square().sum()), 0);
+    of("another", traced!(|x, _l| (x[0].matmul(x[3]) - x[1]).abs().sum()), 0);
+    let whole = traced!(|x, _l| x[0].matmul(x[3]).squared_error(x[1])).unwrap();
+    let told = whole.fused(|_| true).unwrap().to_json().unwrap_err().to_string();
+    assert!(told.contains("expected a whole one"), "{told}");
+}
+
 fn good() -> Value {
     json!({
         "version": 1,

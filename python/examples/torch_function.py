@@ -28,7 +28,8 @@ def outer_loss(problem, x, **options):
     return OuterLoss.apply(x, problem, options)
 
 
-def main():
+def ridge():
+    """A penalty for each weight, and the data: ``X``, ``y`` to train, ``V``, ``u`` to judge."""
     rng = np.random.default_rng(0)
     X, V = rng.normal(size=(80, 10)), rng.normal(size=(40, 10))
     y, u = X[:, 0] + rng.normal(size=80), V[:, 0]
@@ -40,6 +41,11 @@ def main():
         train={"X": X, "y": y},
         valid={"X": V, "y": u},
     )
+    return problem, (X, y, V, u)
+
+
+def main():
+    problem, _ = ridge()
     # A network of PyTorch makes the penalties.
     torch.manual_seed(0)
     net = torch.nn.Linear(3, 10).double()

@@ -12,7 +12,10 @@ import numpy as np
 from . import _core
 from .errors import InputError
 from .layout import Arrays, Layout
-from .results import Checks, Cost, Hypergradient, Plan, Run, Table
+from .results import Checks, Cost, Hypergradient, Plan, Run, Table, of
+
+KEPT = 32
+"""Options of earlier calls that are kept."""
 
 CHECKED_STEPS = 10
 """Inner steps of a check: a step is right or wrong whatever their number."""
@@ -43,6 +46,7 @@ class Bilevel:
         self._core, self._x, self._w = core, x, w
         self._batches: dict[int, _core.Problem] = {}
         self._rules: dict[Any, Any] = {}
+        self._given: dict[tuple, tuple[_core.Problem, dict[str, Any]]] = {}
         self._defaults = core.defaults()
 
     @property
@@ -79,12 +83,10 @@ class Bilevel:
         """
         (core, given), at = self._batched(options), self._point(x)
         told = core.hypergradient(at, _text(estimator, "estimator"), given)
-        return Hypergradient(
-            gradient=self._x.unpack(told.pop("gradient")),
-            cost=Cost(**told.pop("cost")),
-            solve=lambda: self._w.unpack(core.solve(at, 0, given)[1]),
-            **told,
-        )
+        told["gradient"] = self._x.unpack(told["gradient"])
+        told["cost"] = of(Cost, told["cost"])
+        told["solve"] = lambda: self._w.unpack(core.solve(at, 0, given)[1])
+        return of(Hypergradient, told)
 
     def loss(self, x: Arrays = None, **options: Any) -> float:
         """``F(x)``. Cost: the inner loop and one outer loss."""
@@ -231,7 +233,18 @@ class Bilevel:
         return choose(rule, self._w, self._x, self._rules)
 
     def _batched(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
-        """The problem in mini-batches, if the options say so, and the other options."""
+        """The problem in mini-batches, if the options say so, and the other options; the same options are looked at once."""
+        key = tuple((name, value, type(value)) for name, value in options.items())
+        try:
+            if (found := self._given.get(key)) is None:
+                if len(self._given) == KEPT:
+                    self._given.clear()
+                found = self._given[key] = self._read(options)
+        except TypeError:  # An array, which has no hash.
+            found = self._read(options)
+        return found
+
+    def _read(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
         others = dict(options)
         batch = others.pop("batch", None)
         if batch is None:
@@ -288,18 +301,19 @@ class Bar:
 
 
 class Catalogued(Bilevel):
-    """A problem of the catalogue."""
+    """A problem of the catalogue, or of a file."""
 
 
-def load(name: str, **settings: Any) -> Catalogued:
-    """The problem ``name`` of the catalogue, with settings of its own.
+def load(name: str | Path, **settings: Any) -> Catalogued:
+    """The problem ``name`` of the catalogue, with settings of its own, or one that ``Problem.save`` wrote, by the path of the file
+    (.npz); vectors of a file have the shapes that its graphs give them.
 
     >>> import hypertape as ht
     >>> r = ht.load("quadratic").hypergradient()
     >>> round(r.loss, 6), r.cost.hvps
     (0.958929, 5)
     """
-    core = _core.catalogued(_text(name, "problem"), [(key, str(value)) for key, value in settings.items()])
+    core = _core.catalogued(_text(str(name) if isinstance(name, Path) else name, "problem"), [(key, str(value)) for key, value in settings.items()])
     return Catalogued(core, *(_layout(named) for named in core.starts()))
 
 

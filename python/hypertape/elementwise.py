@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .shaping import gather, places, reshape
 from .trace import UFUNCS, Shape, Trace, Traced, implements, refuse, two
+
 
 def unary(a: Traced, op: str, **settings: Any) -> Traced:
     """A function of each entry."""
@@ -41,13 +43,17 @@ def joint(*operands: Traced) -> tuple[list[int], Shape]:
     except ValueError:
         shapes = " and ".join(str(a.shape) for a in operands)
         raise refuse("an operation on entries", f"shapes {shapes} do not broadcast") from None
-    if len(shape) > 2:
-        raise refuse(f"a result of shape {shape}", "expected at most two axes")
-    return [_row(a) if len(shape) == 2 and a.ndim == 1 else a.node for a in operands], shape
+    return [fitted(a, shape) for a in operands], shape
 
 
-def _row(a: Traced) -> int:
-    return a.owner.node("reshape", (a.node,), (1, a.shape[0]))
+def fitted(a: Traced, shape: Shape) -> int:
+    """The node of an operand, whose rows and columns are to broadcast to those of ``shape``."""
+    if len(shape) < 2 or not a.shape:
+        return a.node
+    own = (1,) * (len(shape) - a.ndim) + a.shape
+    if math.prod(own[:-1]) > 1 and own[:-1] != shape[:-1]:
+        return gather(a, np.broadcast_to(places(a).reshape(own), shape[:-1] + own[-1:])).node
+    return reshape(a, own).node
 
 
 def binary(a: Traced, b: Traced, op: str) -> Traced:
@@ -59,13 +65,42 @@ def binary(a: Traced, b: Traced, op: str) -> Traced:
 def add(a: Traced, b: Traced) -> Traced:
     a, b = thin(a, b)
     if (c := number(a)) is not None:
-        return unary(b, "shift", number=c)
-    return unary(a, "shift", number=c) if (c := number(b)) is not None else binary(a, b, "add")
+        return shift(b, c)
+    if (c := number(b)) is not None:
+        return shift(a, c)
+    found = unshifted(a, b)
+    return binary(a, b, "add") if found is None else found
+
+
+def shift(a: Traced, c: float) -> Traced:
+    return a if c == 0.0 else unary(a, "shift", number=c)
+
+
+def unshifted(a: Traced, b: Traced) -> Traced | None:
+    """``ln sum_j exp(x_ij)`` where it is written as ``ln sum_j exp(x_ij - c_i) + c_i``, of which the shift is no part."""
+    nodes, args = a.owner.nodes, lambda k, *ops: nodes[k].args if nodes[k].op in ops else None
+    for inner, c in ((a, b), (b, a)):
+        if inner.shape == c.shape and inner.value is None and (of := args(inner.node, "logsumexp")):
+            if (gap := args(of[0], "sub")) and gap[1] == c.node:
+                return Traced(a.owner, a.shape, a.owner.node("logsumexp", gap[:1], two(a.shape)))
+    return None
+
+
+def ln(a: Traced) -> Traced:
+    """The logarithm; of sums of exponentials over rows without overflow."""
+    nodes, k = a.owner.nodes, a.node
+    k = nodes[k].args[0] if nodes[k].op == "abs" else k  # JAX says so
+    rows, cols = nodes[k].shape
+    if nodes[k].op == "sum_to" and cols == 1:
+        of = nodes[nodes[k].args[0]]
+        if of.op == "exp" and of.shape[0] == rows:
+            return Traced(a.owner, a.shape, a.owner.node("logsumexp", of.args, (rows, 1)))
+    return unary(a, "ln")
 
 
 def subtract(a: Traced, b: Traced) -> Traced:
     a, b = thin(a, b)
-    return unary(a, "shift", number=-c) if (c := number(b)) is not None else binary(a, b, "sub")
+    return shift(a, -c) if (c := number(b)) is not None else binary(a, b, "sub")
 
 
 def multiply(a: Traced, b: Traced) -> Traced:
@@ -91,8 +126,7 @@ def power(a: Traced, b: Traced) -> Traced:
     p = number(b)
     if p is None:
         base = number(a)
-        # ln of a negative base is NaN, as NumPy has it for powers that are no integers.
-        return unary(scale(b, math.log(base)) if base else multiply(unary(a, "ln"), b), "exp")
+        return unary(scale(b, math.log(base)), "exp") if base and base > 0 else binary(a, b, "power_of")
     if p == 0.0:
         return constant(a.owner, np.ones(a.shape))
     named = {1.0: lambda: a, 2.0: lambda: unary(a, "square"), 0.5: lambda: unary(a, "sqrt"), -1.0: lambda: unary(a, "recip")}
@@ -172,18 +206,6 @@ def logaddexp(a: Traced, b: Traced) -> Traced:
     return add(a, unary(subtract(b, a), "softplus"))
 
 
-def hypot(a: Traced, b: Traced) -> Traced:
-    return unary(add(unary(a, "square"), unary(b, "square")), "sqrt")
-
-
-def arctan2(y: Traced, x: Traced) -> Traced:
-    zero = constant(y.owner, 0.0)
-    distance = hypot(x, y)
-    right = unary(divide(y, add(distance, x)), "atan")
-    left = unary(divide(subtract(distance, x), y), "atan")
-    return scale(select(at_most(zero, x), right, left), 2.0)
-
-
 def floor_divide(a: Traced, b: Traced) -> Traced:
     return unary(divide(a, b), "floor")
 
@@ -208,10 +230,6 @@ def xlogy(x: Traced, y: Traced) -> Traced:
     return binary(x, y, "xlogy")
 
 
-def gammaln(a: Traced) -> Traced:
-    raise refuse("gammaln", "graphs have no such function in this version")
-
-
 def log_expit(a: Traced) -> Traced:
     return scale(unary(scale(a, -1.0), "softplus"), -1.0)
 
@@ -225,11 +243,11 @@ def _swapped(f: Callable) -> Callable:
 
 
 for _names, _op in {
-    "absolute fabs": "abs", "exp": "exp", "exp2": "exp2", "expm1": "exp_m1", "log": "ln", "log2": "log2", "log10": "log10",
+    "absolute fabs": "abs", "exp": "exp", "exp2": "exp2", "expm1": "exp_m1", "log2": "log2", "log10": "log10",
     "log1p": "ln_1p", "sqrt": "sqrt", "cbrt": "cbrt", "square": "square", "reciprocal": "recip", "sin": "sin", "cos": "cos",
     "tan": "tan", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh",
     "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
-    "expit": "sigmoid", "erf": "erf", "erfc": "erfc", "softplus": "softplus",
+    "expit": "sigmoid", "erf": "erf", "erfc": "erfc", "gammaln loggamma": "ln_gamma", "psi digamma": "digamma",
 }.items():  # fmt: skip
     UFUNCS.update(dict.fromkeys(_names.split(), _named(_op)))
 
@@ -240,14 +258,16 @@ _PAIRS: dict[str, Callable] = {
     "less_equal": at_most, "less": less, "greater": _swapped(less), "equal": equal, "not_equal": unequal, "logical_and": both,
     "logical_or": either, "logical_xor": unequal, "logical_not": opposite, "bitwise_and": both, "bitwise_or": either,
     "bitwise_xor": unequal, "invert": opposite, "bitwise_invert": opposite, "negative": lambda a: scale(a, -1.0),
-    "positive": lambda a: a, "conjugate": lambda a: a, "sign": sign, "hypot": hypot, "arctan2": arctan2,
+    "positive": lambda a: a, "conjugate": lambda a: a, "sign": sign, "log": ln, "hypot": lambda a, b: binary(a, b, "hypot"),
+    "arctan2": lambda a, b: binary(a, b, "atan2"),
     "logaddexp": logaddexp, "logaddexp2": lambda a, b: scale(logaddexp(scale(a, math.log(2)), scale(b, math.log(2))), 1 / math.log(2)),
     "floor_divide": floor_divide, "remainder": remainder, "mod": remainder, "fmod": fmod, "copysign": copysign,
     "heaviside": lambda a, b: select(equal(a, constant(a.owner, 0.0)), b, less(constant(a.owner, 0.0), a)),
     "isnan": lambda a: opposite(equal(a, a)), "isfinite": lambda a: equal(scale(a, 0.0), constant(a.owner, 0.0)),
     "degrees": lambda a: scale(a, 180 / math.pi), "rad2deg": lambda a: scale(a, 180 / math.pi),
     "radians": lambda a: scale(a, math.pi / 180), "deg2rad": lambda a: scale(a, math.pi / 180),
-    "gammaln": gammaln, "loggamma": gammaln, "xlogy": xlogy, "xlog1py": lambda x, y: xlogy(x, add(y, constant(y.owner, 1.0))), "entr": lambda a: scale(xlogy(a, a), -1.0),
+    "xlogy": xlogy, "xlog1py": lambda x, y: xlogy(x, add(y, constant(y.owner, 1.0))), "entr": lambda a: scale(xlogy(a, a), -1.0),
+    "betaln": lambda a, b: subtract(add(unary(a, "ln_gamma"), unary(b, "ln_gamma")), unary(add(a, b), "ln_gamma")),
     "rel_entr": lambda a, b: subtract(xlogy(a, a), xlogy(a, b)), "log_expit": log_expit,
     "logit": lambda a: subtract(unary(a, "ln"), unary(scale(a, -1.0), "ln_1p")), "exp10": lambda a: unary(scale(a, math.log(10)), "exp"),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import gammaln as _gammaln, log_expit, unary
+from .elementwise import log_expit, unary
 from .reducing import over
 from .shaping import reshape
 from .trace import Traced, call, never, proxies, refuse, two
@@ -67,12 +67,43 @@ def erf(x: Any) -> Any:
     return np.vectorize(of, otypes=[float])(x)
 
 
-@_traced(lambda trace, x: _gammaln(trace.lift(x)))
+@_traced(_entries("ln_gamma"))
 def gammaln(x: Any) -> Any:
     """``ln |Gamma(x)|`` of each entry."""
     from math import lgamma
 
     return np.vectorize(lgamma, otypes=[float])(x)
+
+
+def _evaluated(function: Callable, x: Any) -> np.ndarray:
+    """A function that only graphs have, at NumPy's own arrays."""
+    from .layout import Layout
+    from .transforms import Compiled
+
+    layout, flat = Layout.of(np.asarray(x), "x")
+    return Compiled(function, layout, []).core.value(flat, []).reshape(np.shape(x))
+
+
+@_traced(_entries("digamma"))
+def digamma(x: Any) -> Any:
+    """The derivative of ``gammaln``, of each entry."""
+    return _evaluated(digamma, x)
+
+
+@_traced(lambda trace, n, x: unary(trace.lift(x), "polygamma", number=float(n)))
+def polygamma(n: int, x: Any) -> Any:
+    """The derivative of order ``n`` of ``digamma``, of each entry; ``n`` from 0 on."""
+    return _evaluated(lambda a: polygamma(n, a), x)
+
+
+def silu(x: Any) -> Any:
+    """``x sigmoid(x)`` of each entry."""
+    return x * sigmoid(x)
+
+
+def gelu(x: Any) -> Any:
+    """``x`` times the distribution function of the normal distribution, of each entry."""
+    return x * (0.5 + 0.5 * erf(x / 2**0.5))
 
 
 @_traced(lambda trace, x: Traced(trace, trace.lift(x).shape, trace.node("detach", (trace.lift(x).node,), two(trace.lift(x).shape))))
@@ -81,18 +112,20 @@ def stop_gradient(x: Any) -> Any:
     return np.asarray(x)
 
 
-def _along_rows(trace: Any, x: Any, axis: Any) -> tuple[Traced, bool]:
-    """``x`` with the axis that is reduced as its columns, and whether it was turned for that."""
+def _along_rows(trace: Any, x: Any, axis: Any) -> tuple[Traced, int | None]:
+    """``x`` with the axis that is reduced as its columns, and which that was; all entries in one row without one."""
     found = trace.lift(x)
     axes, _ = over(found, axis, False)
     if len(axes) == found.ndim:
-        return reshape(found, (1, found.size)), False
-    return (np.transpose(found), True) if axes == (0,) else (found, False)
+        return reshape(found, (1, found.size)), None
+    if len(axes) > 1:
+        raise refuse("ht.logsumexp or ht.softmax", f"found the axes {axes}, expected one or all")
+    return np.moveaxis(found, axes[0], -1), axes[0]
 
 
 def _logsumexp(trace: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Traced:
     rows, _ = _along_rows(trace, x, axis)
-    n = rows.shape[0]
+    n = two(rows.shape)[0]
     column = Traced(trace, (n,), trace.node("logsumexp", (rows.node,), (n, 1)))
     return reshape(column, over(trace.lift(x), axis, keepdims)[1])
 
@@ -108,9 +141,9 @@ def logsumexp(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def _softmax(trace: Any, x: Any, axis: Any = -1) -> Traced:
-    rows, turned = _along_rows(trace, x, axis)
-    found = Traced(trace, rows.shape, trace.node("softmax", (rows.node,), rows.shape))
-    return np.transpose(found) if turned else reshape(found, trace.lift(x).shape)
+    rows, moved = _along_rows(trace, x, axis)
+    found = Traced(trace, rows.shape, trace.node("softmax", (rows.node,), two(rows.shape)))
+    return reshape(found, trace.lift(x).shape) if moved is None else np.moveaxis(found, -1, moved)
 
 
 @_traced(_softmax)
@@ -174,6 +207,6 @@ def conv(images: Any, kernel: Any, height: int, width: int, stride: int = 1) -> 
 
 
 __all__ = [
-    "conv", "cross_entropy", "erf", "gammaln", "log_sigmoid", "log_softmax", "logsumexp", "relu", "sigmoid", "softmax", "softplus",
-    "stop_gradient",
+    "conv", "cross_entropy", "digamma", "erf", "gammaln", "gelu", "log_sigmoid", "log_softmax", "logsumexp", "polygamma", "relu",
+    "sigmoid", "silu", "softmax", "softplus", "stop_gradient",
 ]  # fmt: skip

@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from .trace import Node, Trace, Traced, refuse, two
+from .trace import Node, Trace, Traced, refuse
 
 SMALL = 16
 """Arrays of at most so many numbers are written into the JSON."""
 
-NAMES = {"sub": "subtract", "mul": "multiply", "div": "divide", "over": "divide", "sign": "sign_or_zero", "sum_to": "sum"}
+NAMES = {
+    "sub": "subtract", "mul": "multiply", "div": "divide", "over": "divide", "sign": "sign_or_zero", "sum_to": "sum", "power_of": "power",
+}  # fmt: skip
 """Operations that graphs know by another name than traces."""
+
+SHAPED = ("sum_to", "slice", "broadcast", "block", "entries", "scatter_entries")
+"""Operations that graphs are told the shape of."""
 
 
 @dataclass
@@ -43,12 +48,15 @@ class Graph:
 
     def __init__(
         self, trace: Trace, results: list[Traced], names: dict[tuple[str, int], str], data: Data, prefix: str, small: float = SMALL,
+        lying: frozenset[tuple[str, int]] = frozenset(),
     ) -> None:  # fmt: skip
         self.trace, self.names, self.data, self.prefix, self.small = trace, names, data, prefix, small
+        self.lying = lying
         self.inputs: dict[str, tuple[int, int]] = {}
         self.lists: dict[str, int] = {}
         self.nodes: list[dict[str, Any]] = []
         self.numbers: dict[int, int] = {}
+        self.rows: dict[int, int] = {}  # of nodes that are the columns of inputs that lie, these
         outputs = [result.node for result in results]
         for k in sorted(_needed(trace, outputs)):
             self.numbers[k] = self._written(trace.nodes[k])
@@ -62,9 +70,9 @@ class Graph:
             graph["lists"] = [{"name": name, "length": length} for name, length in self.lists.items()]
         return graph
 
-    def declare(self, name: str, array: Traced) -> None:
+    def declare(self, name: str, shape: tuple[int, int]) -> None:
         """An input that the results may not depend on."""
-        self.inputs.setdefault(name, two(array.shape))
+        self.inputs.setdefault(name, shape)
 
     def _push(self, op: str, of: list[int], **settings: Any) -> int:
         self.nodes.append({"op": op, **({"of": of} if of else {}), **settings})
@@ -75,13 +83,22 @@ class Graph:
         own = getattr(self, f"_{node.op}", None)
         if own is not None:
             return own(node, of, **settings)
-        named = {name: _number(value) if name == "number" else value for name, value in settings.items()}
-        if node.op in ("sum_to", "reshape", "slice", "broadcast"):
+        named = {name: _plain(value) for name, value in settings.items()}
+        if node.op in SHAPED:
             named["shape"] = list(node.shape)
         return self._push(NAMES.get(node.op, node.op), of, **named)
 
     def _input(self, node: Node, of: list[int], group: str, position: int) -> int:
-        return self._named(self.names[group, position], node.shape)
+        if (group, position) not in self.lying:
+            return self._named(self.names[group, position], node.shape)
+        row = self._named(self.names[group, position], node.shape[::-1])
+        column = self._push("reshape", [row], shape=list(node.shape))
+        self.rows[column] = row
+        return column
+
+    def _reshape(self, node: Node, of: list[int]) -> int:
+        lies = of[0] in self.rows and node.shape[0] == 1
+        return self.rows[of[0]] if lies else self._push("reshape", of, shape=list(node.shape))
 
     def _named(self, name: str, shape: tuple[int, int]) -> int:
         self.inputs[name] = shape
@@ -124,45 +141,52 @@ class Graph:
         if step:
             self.lists["t"] = 1
             return self._push("gather_rows", of, indices="t")
-        found = [int(k) for k in indices] if indices is not None else self._labels(labels)
+        found = indices.tolist() if indices is not None else self._labels(labels)
         return self._push("gather_rows", of, indices=found)
 
-    def _transpose(self, node: Node, of: list[int]) -> int:
-        cols, rows = node.shape
-        column = self._push("reshape", of, shape=[rows * cols, 1])
-        order = np.arange(rows * cols).reshape(rows, cols).T.ravel()
-        moved = self._push("gather_rows", [column], indices=[int(k) for k in order])
-        return self._push("reshape", [moved], shape=list(node.shape))
+    def _joined(self, node: Node, of: list[int], across: bool) -> int:
+        """One after the other: each alone among zeros, and their sum, by halves."""
+        shapes = [self.trace.nodes[k].shape for k in node.args]
+        if len(of) == 1:
+            return of[0]
 
-    def _stack(self, node: Node, of: list[int]) -> int:
-        """One after the other: each alone among zeros, and the sum."""
-        total, start = None, 0
-        for k, part in zip(node.args, of):
-            placed = self._push("embed", [part], start=start, shape=list(node.shape))
-            total = placed if total is None else self._push("add", [total, placed])
-            start += int(np.prod(self.trace.nodes[k].shape))
-        return total
+        def made(parts: list[int], shapes: list[tuple[int, int]]) -> tuple[int, tuple[int, int]]:
+            if len(parts) == 1:
+                return parts[0], shapes[0]
+            half = len(parts) // 2
+            (a, (rows, cols)), (b, other) = made(parts[:half], shapes[:half]), made(parts[half:], shapes[half:])
+            whole = (rows, cols + other[1]) if across else (rows + other[0], cols)
+            first = self._push("inset", [a], row=0, column=0, shape=list(whole))
+            second = self._push("inset", [b], row=0 if across else rows, column=cols if across else 0, shape=list(whole))
+            return self._push("add", [first, second]), whole
 
-    def _at_most(self, node: Node, of: list[int]) -> int:
-        return self._push("at_least", of[::-1])
+        return made(of, shapes)[0]
 
-    def _less(self, node: Node, of: list[int]) -> int:
-        return self._opposite(self._push("at_least", of))
-
-    def _equal(self, node: Node, of: list[int]) -> int:
-        return self._push("multiply", [self._push("at_least", of), self._push("at_least", of[::-1])])
-
-    def _opposite(self, k: int) -> int:
-        return self._push("shift", [self._push("scale", [k], number=-1.0)], number=1.0)
+    def _batched_matmul(self, node: Node, of: list[int], count: int) -> int:
+        return self._push("batched_matmul", of, count=count, left_transposed=False, right_transposed=False)
 
     def _select(self, node: Node, of: list[int]) -> int:
-        """Products of the cases with 1 and 0, of which 0 absorbs everything."""
         condition, first, second = of
-        other = self._opposite(condition)
-        return self._push("add", [self._push("passed", [condition, first]), self._push("passed", [other, second])])
+        return self._push("add", [self._push("keep", [first, condition]), self._push("drop", [second, condition])])
 
     def _xlogy(self, node: Node, of: list[int]) -> int:
         return self._push("passed", [of[0], self._push("ln", [of[1]])])
+
+
+def lying(group: str, *traced: tuple[Trace, list[Traced]]) -> set[int]:
+    """Variables of a group, by position, that are vectors and needed as rows alone, such as biases: as rows they are given, so that
+    nothing turns them at each evaluation."""
+    rows, columns = set(), set()
+    for trace, results in traced:
+        outputs = [result.node for result in results]
+        inputs = {k: node.settings["position"] for k, node in enumerate(trace.nodes) if node.op == "input" and node.settings["group"] == group}
+        for k in _needed(trace, outputs):
+            node = trace.nodes[k]
+            for of in inputs.keys() & set(node.args):
+                turned = node.op == "reshape" and node.shape == trace.nodes[of].shape[::-1]
+                (rows if turned else columns).add(inputs[of])
+        columns.update(inputs[k] for k in outputs if k in inputs)
+    return rows - columns
 
 
 def _needed(trace: Trace, outputs: list[int]) -> set[int]:
@@ -173,6 +197,11 @@ def _needed(trace: Trace, outputs: list[int]) -> set[int]:
             found.add(k)
             open_.extend(trace.nodes[k].args)
     return found
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON has it."""
+    return value.tolist() if isinstance(value, np.ndarray) else _number(value) if isinstance(value, float) else value
 
 
 def _number(value: float) -> float | str:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .errors import TraceError
-from .functions import erf, gammaln, sigmoid, stop_gradient
+from .functions import digamma, erf, gammaln, polygamma, sigmoid, softplus, stop_gradient
+from .products import contracted, solve
 from .trace import Traced
 
 HANDLERS: dict[str, Callable] = {}
 """What is done for a primitive: given its parameters, then its operands."""
+
+OWN: dict[str, Callable] = {
+    "softplus": softplus, "logaddexp": np.logaddexp, "solve": np.linalg.solve, "inv": np.linalg.inv, "det": np.linalg.det,
+    "slogdet": np.linalg.slogdet,
+}  # fmt: skip
+"""Functions of JAX itself that are taken whole, by name."""
 
 
 def called(function: Callable, *arguments: Any) -> Any:
@@ -40,10 +48,12 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
         name, operands = equation.primitive.name, [read(atom) for atom in equation.invars]
         inner = equation.params.get("call_jaxpr") or equation.params.get("jaxpr") or equation.params.get("fun_jaxpr")
         try:
+            closed = hasattr(inner, "consts")
             if name in HANDLERS:
                 results = HANDLERS[name](equation.params, *operands)
+            elif inner is not None and (own := _own(equation.params.get("name"), inner.jaxpr if closed else inner)):
+                results = own(*operands)
             elif inner is not None and name not in ("scan", "while", "cond"):
-                closed = hasattr(inner, "consts")
                 results = evaluate(inner.jaxpr if closed else inner, inner.consts if closed else (), operands)
             else:
                 raise TraceError(f"the JAX primitive {name} has no counterpart here", operation=name)
@@ -51,6 +61,14 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
             raise TraceError(f"{error}{_place(equation)}", operation=name) from None
         known.update(zip(equation.outvars, results if isinstance(results, (list, tuple)) else [results]))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _own(name: str | None, jaxpr: Any) -> Callable | None:
+    """What is done for a function of JAX's own, told by where it is from."""
+    import jax
+
+    file = str(getattr(getattr(jaxpr, "debug_info", None), "func_src_info", None)).partition(" at ")[2]
+    return OWN.get(name) if file.startswith(str(Path(jax.__file__).parent)) else None
 
 
 def _place(equation: Any) -> str:
@@ -75,7 +93,7 @@ for _name, _function in {
     "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "sqrt": np.sqrt, "cbrt": np.cbrt, "abs": np.abs, "sign": np.sign,
     "square": np.square, "floor": np.floor, "ceil": np.ceil, "rem": np.fmod, "atan2": np.arctan2, "logistic": sigmoid, "erf": erf,
-    "erfc": lambda x: 1.0 - erf(x), "lgamma": gammaln, "gt": np.greater, "lt": np.less, "ge": np.greater_equal, "le": np.less_equal,
+    "erfc": lambda x: 1.0 - erf(x), "lgamma": gammaln, "digamma": digamma, "cholesky": np.linalg.cholesky, "gt": np.greater, "lt": np.less, "ge": np.greater_equal, "le": np.less_equal,
     "eq": np.equal, "ne": np.not_equal, "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "stop_gradient": stop_gradient,
     "add_any": np.add, "copy": lambda x: x, "copy_p": lambda x: x, "optimization_barrier": lambda *x: list(x), "is_finite": np.isfinite,
 }.items():  # fmt: skip
@@ -153,10 +171,42 @@ def _dynamic_slice(params: dict, x: Any, *starts: Any) -> Any:
 
 @_primitive("dot_general")
 def _product(params: dict, a: Any, b: Any) -> Any:
-    (left, right), (batch, _) = params["dimension_numbers"]
-    if batch:
-        raise TraceError("the JAX primitive dot_general with batch dimensions has no counterpart here", operation="dot_general")
-    return np.tensordot(a, b, axes=(tuple(left), tuple(right)))
+    (left, right), batch = params["dimension_numbers"]
+    if not any(batch):
+        return np.tensordot(a, b, axes=(tuple(left), tuple(right)))
+    return contracted(*_lifted("dot_general", a, b), left, right, batch)
+
+
+def _lifted(name: str, *arrays: Any) -> list[Traced]:
+    """Arrays as parts of a trace, of which one is."""
+    for array in arrays:
+        if isinstance(array, Traced):
+            return [array.owner.lift(each) for each in arrays]
+    raise TraceError(f"the JAX primitive {name} of constants alone has no counterpart here", operation=name)
+
+
+@_primitive("polygamma")
+def _polygamma(params: dict, n: Any, x: Any) -> Any:
+    return polygamma(int(np.ravel(n)[0]), x)
+
+
+@_primitive("triangular_solve")
+def _triangular(params: dict, a: Any, b: Any) -> Any:
+    if params["unit_diagonal"]:
+        raise TraceError("the JAX primitive triangular_solve with a unit diagonal has no counterpart here", operation="triangular_solve")
+    turned = params["transpose_a"] != (not params["left_side"])
+    method = "lower" if params["lower"] != turned else "upper"
+    a, b = _lifted("triangular_solve", a, b)
+    a, b = np.transpose(a) if turned else a, b if params["left_side"] else np.transpose(b)
+    found = solve(a.owner, a, b, method)
+    return found if params["left_side"] else np.transpose(found)
+
+
+@_primitive("sort")
+def _sorted(params: dict, *arrays: Any) -> Any:
+    if len(arrays) > 1:
+        raise TraceError("the JAX primitive sort of several arrays has no counterpart here", operation="sort")
+    return np.sort(arrays[0], axis=params["dimension"])
 
 
 @_primitive("gather")

@@ -13,7 +13,7 @@ Arrays = Any
 
 
 def numbers(value: Any, what: str) -> np.ndarray:
-    """``value`` as an array of real numbers in double precision, with at most two axes.
+    """``value`` as an array of real numbers in double precision.
 
     It is not copied where it is such an array already, in row order.
     """
@@ -25,8 +25,6 @@ def numbers(value: Any, what: str) -> np.ndarray:
         raise InputError(f"{what}: found dtype {array.dtype}, expected real numbers")
     if array.dtype.itemsize > 8 and array.dtype.kind == "f":
         raise InputError(f"{what}: found dtype {array.dtype}, expected at most 64 bits")
-    if array.ndim > 2:
-        raise InputError(f"{what}: found {array.ndim} axes, expected at most 2")
     if array.size == 0:
         raise InputError(f"{what}: found shape {array.shape}, expected at least one number")
     # Not ascontiguousarray, which gives a number an axis.
@@ -40,6 +38,7 @@ class Layout:
         self.kind, self.names, self.shapes = kind, names, shapes
         self.sizes = [int(np.prod(shape)) for shape in shapes]
         self.size = sum(self.sizes)
+        self.lying: set[int] = set()  # those that graphs have as rows
 
     @classmethod
     def of(cls, value: Arrays, what: str) -> tuple[Layout, np.ndarray]:

@@ -13,9 +13,13 @@ import numpy as np
 from . import _core
 from .calls import Bilevel, _count, _number
 from .errors import InputError
-from .graph import Data, Graph, text
+from .graph import Data, Graph, lying, text
 from .layout import Arrays, Layout, numbers
-from .trace import Trace, Traced
+from .shaping import reshape
+from .trace import Trace, Traced, two
+
+PREFIXES = {"inner": "train", "outer": "valid"}
+"""How names of the data of a loss begin."""
 
 
 class Samples:
@@ -50,7 +54,7 @@ class Problem(Bilevel):
 
     - ``inner(w, x, d)``, ``outer(w, x, d)``: functions of NumPy arrays that return one number. They are called once, with
       proxies, to take down what they compute (``ht.TraceError`` says what cannot be). ``d`` may be left out.
-    - ``x``: the outer start; an array, or a dict or list of arrays, of up to two axes. ``w`` likewise, or ``init``: a function of
+    - ``x``: the outer start; an array, or a dict or list of arrays. ``w`` likewise, or ``init``: a function of
       ``x`` that returns the inner start.
     - ``train``, ``valid``: dicts of arrays, ``d`` of the inner and the outer loss. Arrays as long as the first one have samples as
       rows; ``samples`` names others. Where a loss is a sum or mean over samples it is evaluated by blocks of rows and threads;
@@ -86,18 +90,28 @@ class Problem(Bilevel):
         if (w is None) == (init is None):
             raise InputError("w or init: expected one of them, the inner start or a function of x that returns it")
         x_layout, x_values = Layout.of(x, "x")
-        arrays, document = Data(), {}
-        sides = Names("x", x_layout)
+        arrays, sides = Data(), Names("x", x_layout)
         if init is not None:
-            w_layout, document["init"] = _start(init, sides, arrays)
+            w_layout, start = _start(init, sides)
         else:
             w_layout, w_values = Layout.of(w, "w")
         names = Names("w", w_layout)
-        counts = {}
-        for role, loss, prefix, given in (("inner", inner, "train", train), ("outer", outer, "valid", valid)):
+        losses, counts = {}, {}
+        for role, loss, given in (("inner", inner, train), ("outer", outer, valid)):
+            prefix = PREFIXES[role]
             found = _data(prefix, given, samples, tasks)
             counts |= {f"{prefix}.{name}": one.tasks for name, one in found.items() if one.tasks is not None}
-            document[role] = _loss(role, loss, (names, sides), found, (arrays, prefix))
+            losses[role] = Loss(role, loss, (names, sides), found, (arrays, prefix))
+        traced = [(loss.trace, [loss.result]) for loss in losses.values()]
+        w_layout.lying = lying("w", *traced)
+        if init is not None:
+            trace, results = start
+            start = trace, [reshape(result, (1, result.size)) if k in w_layout.lying else result for k, result in enumerate(results)]
+            traced.append(start)
+        x_layout.lying = lying("x", *traced)
+        document = {role: loss.graph((names, sides), (arrays, PREFIXES[role])) for role, loss in losses.items()}
+        if init is not None:
+            document["init"] = Graph(*start, sides.known(), arrays, "init", lying=sides.lying()).json()
         if len(set(counts.values())) > 1:
             told = ", ".join(f"{count} of {name}" for name, count in counts.items())
             raise InputError(f"tasks: found {told}, expected as many of all")
@@ -110,7 +124,7 @@ class Problem(Bilevel):
             "init": text(document["init"]) if init is not None else None,
             "inner": text(document["inner"]),
             "outer": text(document["outer"]),
-            "arrays": [(n, *_shaped(array, array.shape)) for n, array in arrays.arrays.items() if n not in lists],
+            "arrays": [(n, *_shaped(array, two(array.shape))) for n, array in arrays.arrays.items() if n not in lists],
             "lists": [(n, array.tolist()) for n, array in arrays.arrays.items() if n in lists],
             "samples": [n for n in arrays.sampled if n in arrays.arrays],
             "tasks": (next(iter(counts.values()), 1), [n for n in counts if n in arrays.arrays]),
@@ -123,8 +137,8 @@ class Problem(Bilevel):
     def from_jax(cls, inner: Callable, outer: Callable, x: Arrays, w: Arrays = None, **more: Any) -> Problem:
         """The same of losses that are written with ``jax.numpy``, which are read by their jaxpr; JAX has to be installed.
 
-        ``init`` is written with JAX too, and ``d`` is a dict. Arrays have up to two axes here as well: of many tasks state the loss
-        of one, and ``tasks``. What has no counterpart is named (``ht.TraceError``).
+        ``init`` is written with JAX too, and ``d`` is a dict. ``jax.vmap`` becomes batched products; of many tasks it is quicker to
+        state the loss of one, and ``tasks``. What has no counterpart is named (``ht.TraceError``).
         """
         from .jaxprs import called
 
@@ -159,10 +173,14 @@ class Names:
     def given(self, flat: np.ndarray) -> list[tuple[str, int, int, np.ndarray]]:
         """Names, rows, columns and values of a flat vector."""
         parts = np.split(flat, np.cumsum(self.layout.sizes)[:-1])
-        return [(name, *_shaped(part, shape)) for name, part, shape in zip(self.names, parts, self.layout.shapes)]
+        shapes = [two(shape)[::-1] if k in self.layout.lying else two(shape) for k, shape in enumerate(self.layout.shapes)]
+        return [(name, *_shaped(part, shape)) for name, part, shape in zip(self.names, parts, shapes)]
 
     def known(self) -> dict[tuple[str, int], str]:
         return {(self.role, k): name for k, name in enumerate(self.full)}
+
+    def lying(self) -> frozenset[tuple[str, int]]:
+        return frozenset((self.role, k) for k in self.layout.lying)
 
 
 @dataclass
@@ -190,37 +208,45 @@ def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, 
         found[str(name)] = Given(checked, False, len(array) if each else None)
     length = {one.tasks: len(one.array) for one in reversed(found.values()) if one.array.ndim}
     for name, one in found.items():
-        one.rows = one.array.ndim > 0 and (name in samples if samples is not None else len(one.array) == length[one.tasks])
+        one.rows = 0 < one.array.ndim <= 2 and (name in samples if samples is not None else len(one.array) == length[one.tasks])
     return found
 
 
-def _loss(role: str, loss: Callable, sides: tuple[Names, Names], given: dict[str, Given], held: tuple[Data, str]) -> dict[str, Any]:
-    trace, (data, prefix) = Trace(), held
-    proxies, names = {}, sides[0].known() | sides[1].known()
-    for k, (name, one) in enumerate(given.items()):
-        full = data.add(prefix, one.array, one.rows, name)
-        if one.tasks is None:
-            proxies[name] = Traced(trace, one.array.shape, value=one.array, rows=one.rows)
-            continue
-        shape = (len(one.array) // one.tasks, *one.array.shape[1:])
-        if one.array.dtype.kind in "iu":
-            trace.lists[full] = shape[0]
-            proxies[name] = Traced(trace, shape, listed=full)
-        else:
-            names["data", k] = full
-            proxies[name] = trace.variable("data", k, shape)
-    arguments = [side.proxies(trace) for side in sides]
-    if _takes(loss) != 2:
-        arguments.append(Samples(proxies))
-    result = trace.lift(loss(*arguments))
-    if result.shape not in ((), (1,), (1, 1)):
-        raise InputError(f"{role}: found a loss of shape {result.shape}, expected one number, such as its mean")
-    graph = Graph(trace, [result], names, data, prefix)
-    used = {*graph.inputs, *graph.lists}
-    for name in given:
-        if f"{prefix}.{name}" not in used:
-            data.arrays.pop(f"{prefix}.{name}", None)
-    return graph.json()
+class Loss:
+    """A loss that was traced."""
+
+    def __init__(self, role: str, loss: Callable, sides: tuple[Names, Names], given: dict[str, Given], held: tuple[Data, str]) -> None:
+        self.trace, (data, prefix) = Trace(), held
+        self.given, self.names = given, sides[0].known() | sides[1].known()
+        proxies = {}
+        for k, (name, one) in enumerate(given.items()):
+            full = data.add(prefix, one.array, one.rows, name)
+            if one.tasks is None:
+                proxies[name] = Traced(self.trace, one.array.shape, value=one.array, rows=one.rows)
+                continue
+            shape = (len(one.array) // one.tasks, *one.array.shape[1:])
+            if one.array.dtype.kind in "iu":
+                self.trace.lists[full] = shape[0]
+                proxies[name] = Traced(self.trace, shape, listed=full)
+            else:
+                self.names["data", k] = full
+                proxies[name] = self.trace.variable("data", k, shape)
+        arguments = [side.proxies(self.trace) for side in sides]
+        if _takes(loss) != 2:
+            arguments.append(Samples(proxies))
+        self.result = self.trace.lift(loss(*arguments))
+        if self.result.shape not in ((), (1,), (1, 1)):
+            raise InputError(f"{role}: found a loss of shape {self.result.shape}, expected one number, such as its mean")
+
+    def graph(self, sides: tuple[Names, Names], held: tuple[Data, str]) -> dict[str, Any]:
+        """Its document; data that it does not need are dropped."""
+        data, prefix = held
+        graph = Graph(self.trace, [self.result], self.names, data, prefix, lying=sides[0].lying() | sides[1].lying())
+        used = {*graph.inputs, *graph.lists}
+        for name in self.given:
+            if f"{prefix}.{name}" not in used:
+                data.arrays.pop(f"{prefix}.{name}", None)
+        return graph.json()
 
 
 def _takes(loss: Callable) -> int | None:
@@ -232,17 +258,15 @@ def _takes(loss: Callable) -> int | None:
     return None if inspect.Parameter.VAR_POSITIONAL in kinds else len(kinds)
 
 
-def _start(init: Callable, sides: Names, data: Data) -> tuple[Layout, dict[str, Any]]:
+def _start(init: Callable, sides: Names) -> tuple[Layout, tuple[Trace, list[Traced]]]:
+    """Names and shapes of an inner start, and the start."""
     trace = Trace()
     found = init(sides.proxies(trace))
     kind = "dict" if isinstance(found, dict) else "list" if isinstance(found, (list, tuple)) else "array"
-    items = list(found.items()) if kind == "dict" else [(str(k) if kind == "list" else "", a) for k, a in enumerate(found)] \
-        if kind == "list" else [("", found)]
-    results = [trace.lift(value) for _, value in items]
-    layout = Layout(kind, [name for name, _ in items], [result.shape for result in results])
-    return layout, Graph(trace, results, sides.known(), data, "init").json()
+    items = {"dict": dict, "list": lambda of: {str(k): a for k, a in enumerate(of)}, "array": lambda a: {"": a}}[kind](found)
+    results = [trace.lift(value) for value in items.values()]
+    return Layout(kind, list(items), [result.shape for result in results]), (trace, results)
 
 
-def _shaped(value: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, np.ndarray]:
-    rows, cols = (1, 1) if not shape else (shape[0], 1) if len(shape) == 1 else shape
-    return rows, cols, np.ascontiguousarray(value, dtype=np.float64).ravel()
+def _shaped(value: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, np.ndarray]:
+    return *shape, np.ascontiguousarray(value, dtype=np.float64).ravel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ def matmul(a: Traced, b: Traced) -> Traced:
         raise refuse("a @ b", "expected vectors or matrices, found a number")
     if a.ndim == b.ndim == 1:
         return inner(a, b)
+    if max(a.ndim, b.ndim) > 2:
+        return batched(a, b)
     left, right = ((m if m.turned is None else m.turned).node for m in (a, b))
     turned_left, turned_right = (m.turned is not None for m in (a, b))
     # A vector on the left is a row, which its column is transposed.
@@ -43,16 +46,43 @@ def matmul(a: Traced, b: Traced) -> Traced:
     return reshape(Traced(a.owner, (rows, cols), node), shape) if len(shape) < 2 else Traced(a.owner, shape, node)
 
 
+def batched(a: Traced, b: Traced) -> Traced:
+    """``a @ b`` of which one or both are stacks of matrices: as many products in one operation, or one product of all rows."""
+    if a.ndim == 1:
+        return np.squeeze(batched(reshape(a, (1, a.size)), b), axis=-2)
+    if b.ndim == 1:
+        return np.squeeze(batched(a, reshape(b, (b.size, 1))), axis=-1)
+    if a.shape[-1] != b.shape[-2]:
+        raise refuse("a @ b", f"shapes {a.shape} and {b.shape} do not fit")
+    if b.ndim == 2:
+        found = matmul(reshape(a, two(a.shape)), b)
+        return reshape(found, a.shape[:-1] + b.shape[-1:])
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = (np.broadcast_to(m, lead + m.shape[-2:]) for m in (a, b))
+    shape = lead + (a.shape[-2], b.shape[-1])
+    node = a.owner.node("batched_matmul", (a.node, b.node), two(shape), count=math.prod(lead))
+    return Traced(a.owner, shape, node)
+
+
 UFUNCS["matmul"] = matmul
 UFUNCS["vecdot"] = lambda a, b: total(multiply(a, b), -1)
 
 
-@implements(np.transpose, np.matrix_transpose, lasting=True)
+@implements(np.matrix_transpose, lasting=True)
+def matrix_transpose(trace: Trace, a: Any) -> Traced:
+    return swapaxes(trace, a, -1, -2)
+
+
+@implements(np.transpose, lasting=True)
 def transpose(trace: Trace, a: Any, axes: Any = None) -> Traced:
     """What is turned is only written down where no product takes it as it was."""
     found = trace.lift(a)
-    if found.ndim < 2 or axes is not None and tuple(k % 2 for k in axes) == (0, 1):
+    order = tuple(range(found.ndim))
+    order = order[::-1] if axes is None else tuple(k % found.ndim for k in axes)
+    if found.ndim < 2 or order == tuple(range(found.ndim)):
         return found
+    if found.ndim > 2:
+        return moved(found, np.transpose, order) if found.value is None else trace.lift(np.transpose(found.value, order))
     if found.turned is not None:
         return found.turned
     value = None if found.value is None else found.value.T
@@ -62,7 +92,16 @@ def transpose(trace: Trace, a: Any, axes: Any = None) -> Traced:
 @implements(np.swapaxes, lasting=True)
 def swapaxes(trace: Trace, a: Any, axis1: int, axis2: int) -> Traced:
     found = trace.lift(a)
-    return found if axis1 % found.ndim == axis2 % found.ndim else transpose(trace, found)
+    order = list(range(found.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose(trace, found, order)
+
+
+@implements(np.moveaxis, lasting=True)
+def moveaxis(trace: Trace, a: Any, source: Any, destination: Any) -> Traced:
+    found = trace.lift(a)
+    sizes = np.moveaxis(np.empty(range(1, found.ndim + 1), bool), source, destination).shape
+    return transpose(trace, found, [size - 1 for size in sizes])
 
 
 @implements(np.dot)
@@ -100,27 +139,41 @@ def kron(trace: Trace, a: Any, b: Any) -> Traced:
 @implements(np.tensordot)
 def tensordot(trace: Trace, a: Any, b: Any, axes: Any = 2) -> Traced:
     left, right = trace.lift(a), trace.lift(b)
-    if not isinstance(axes, (int, np.integer)):
+    if isinstance(axes, (int, np.integer)):
+        first, second = range(left.ndim - axes, left.ndim), range(axes)
+    else:
         first, second = (((k,) if isinstance(k, int) else tuple(k)) for k in axes)
-        if len(first) == len(second) == 1:
-            left = np.transpose(left) if left.ndim == 2 and first[0] % 2 == 0 else left
-            right = np.transpose(right) if right.ndim == 2 and second[0] % 2 == 1 else right
-            return matmul(left, right)
-        if left.ndim == right.ndim == len(first) == len(second) == 2:
-            same = (first[0] % 2 == second[0] % 2) and (first[1] % 2 == second[1] % 2)
-            return inner(flat(left), flat(right if same else np.transpose(right)))
-    elif axes == 1:
-        return matmul(left, right)
-    elif axes == 2 and left.ndim == right.ndim == 2:
-        return inner(flat(left), flat(right))
-    elif axes == 0 and left.ndim + right.ndim <= 2:
-        return np.multiply.outer(left, right)
-    raise refuse("np.tensordot", f"axes {axes} of shapes {left.shape} and {right.shape} leave more than two axes")
+    return contracted(left, right, first, second)
+
+
+def contracted(a: Traced, b: Traced, first: Any, second: Any, batch: tuple[Any, Any] = ((), ())) -> Traced:
+    """Sums over products, axis ``first[k]`` of ``a`` with ``second[k]`` of ``b``, for each place along the axes of a batch; the
+    axes of the result are those of the batch, then the others of ``a`` and of ``b``."""
+    sides = []
+    for of, summed, apart in ((a, first, batch[0]), (b, second, batch[1])):
+        summed, apart = [k % of.ndim for k in summed], [k % of.ndim for k in apart]
+        sides.append((apart, [k for k in range(of.ndim) if k not in summed + apart], summed))
+    (apart, own, summed), (apart_b, own_b, summed_b) = sides
+    shape = tuple(a.shape[k] for k in apart + own) + tuple(b.shape[k] for k in own_b)
+    if not own and not own_b and apart == sorted(apart):
+        other = np.transpose(b, [(apart_b + summed_b)[(apart + summed).index(k)] for k in range(a.ndim)])
+        return total(multiply(a, other), tuple(summed))
+    sizes = [math.prod(a.shape[k] for k in axes) for axes in (apart, own, summed)]
+    lead = sizes[:1] if apart else []
+    left = _formed(a, apart + own + summed, (*lead, sizes[1], sizes[2]))
+    right = _formed(b, apart_b + summed_b + own_b, (*lead, sizes[2], math.prod(b.shape[k] for k in own_b)))
+    return reshape(matmul(left, right), shape)
+
+
+def _formed(a: Traced, order: list[int], shape: tuple[int, ...]) -> Traced:
+    """Axes in another order, then another shape; what is only transposed stays so."""
+    turned = np.transpose(a, order) if a.ndim > 1 else a
+    return turned if turned.shape == shape else reshape(turned, shape)
 
 
 @implements(np.einsum)
 def einsum(trace: Trace, subscripts: Any, *operands: Any, **kwargs: Any) -> Traced:
-    """Of one or two operands: repeated letters by diagonals, one letter that is shared by a product of matrices."""
+    """Of two operands as a product, of batches where they share letters of the result; any other by all entries of all letters."""
     if not isinstance(subscripts, str) or set(kwargs) - {"optimize"} or "." in subscripts:
         raise refuse("np.einsum", "expected letters for all axes, such as 'ij,j->i'")
     text, arrow, result = subscripts.replace(" ", "").partition("->")
@@ -129,20 +182,18 @@ def einsum(trace: Trace, subscripts: Any, *operands: Any, **kwargs: Any) -> Trac
         result = "".join(sorted(c for c in set(text) - {","} if text.count(c) == 1))
     if len(names) != len(arrays) or any(len(n) != a.ndim for n, a in zip(names, arrays)):
         raise refuse("np.einsum", f"'{subscripts}' does not fit the operands")
+    if len(arrays) == 2 and all(len(set(name)) == len(name) for name in names):
+        shared = [c for c in names[0] if c in names[1]]
+        for k in (0, 1):
+            alone = tuple(i for i, c in enumerate(names[k]) if c not in shared and c not in result)
+            arrays[k], names[k] = total(arrays[k], alone) if alone else arrays[k], "".join(c for c in names[k] if c in shared or c in result)
+        kept, summed = ([c for c in shared if (c in result) == kept] for kept in (True, False))
+        places = [[[name.index(c) for c in letters] for name in names] for letters in (summed, kept)]
+        found = contracted(*arrays, *places[0], tuple(places[1]))
+        letters = kept + [c for name in names for c in name if c not in shared]
+        return np.transpose(found, [letters.index(c) for c in result])
     size = {c: n for name, a in zip(names, arrays) for c, n in zip(name, a.shape)}
     letters = result + "".join(c for c in size if c not in result)
-    if len(arrays) == 2 and len(set(names[0] + names[1])) <= 3:
-        shared = [c for c in names[0] if c in names[1] and c not in result]
-        plain = all(len(set(name)) == len(name) for name in names) and len(result) + len(shared) == len(size)
-        if len(shared) == 1 and plain and not (set(names[0]) & set(names[1]) & set(result)):
-            (left, right), (a, b) = names, arrays
-            a = np.transpose(a) if a.ndim == 2 and left[0] == shared[0] else a
-            b = np.transpose(b) if b.ndim == 2 and right[1] == shared[0] else b
-            found = matmul(a, b)
-            order = (left + right).replace(shared[0], "")
-            return np.transpose(found) if order != result else found
-    if len(letters) > 2:
-        raise refuse("np.einsum", f"'{subscripts}' needs an array of {len(letters)} axes")
     full = tuple(size[c] for c in letters)
     grid = dict(zip(letters, np.indices(full) if full else ()))
     product = None
@@ -177,9 +228,45 @@ def norm(trace: Trace, x: Any, ord: Any = None, axis: Axis = None, keepdims: boo
     return power(total(size if ord == 1 else power(size, p), axes, keepdims), constant(trace, 1.0 / float(ord)))
 
 
-@implements(np.linalg.solve, np.linalg.inv, np.linalg.slogdet, np.linalg.det)
-def system(trace: Trace, *_: Any) -> Traced:
-    raise refuse("np.linalg.solve, inv, slogdet or det", "graphs have no linear systems in this version")
+def _square(trace: Trace, a: Any, what: str) -> Traced:
+    found = trace.lift(a)
+    if found.ndim != 2 or found.shape[0] != found.shape[1]:
+        raise refuse(what, f"found shape {found.shape}, expected a square matrix")
+    return found
+
+
+@implements(np.linalg.solve)
+def solve(trace: Trace, a: Any, b: Any, method: str = "lu") -> Traced:
+    matrix, right = _square(trace, a, "np.linalg.solve"), trace.lift(b)
+    if right.ndim not in (1, 2) or right.shape[0] != matrix.shape[0]:
+        raise refuse("np.linalg.solve", f"shapes {matrix.shape} and {right.shape} do not fit")
+    return Traced(trace, right.shape, trace.node("solve", (matrix.node, right.node), two(right.shape), method=method))
+
+
+@implements(np.linalg.inv)
+def inv(trace: Trace, a: Any) -> Traced:
+    matrix = _square(trace, a, "np.linalg.inv")
+    return solve(trace, matrix, np.eye(matrix.shape[0]))
+
+
+@implements(np.linalg.slogdet)
+def slogdet(trace: Trace, a: Any) -> Any:
+    matrix = _square(trace, a, "np.linalg.slogdet")
+    parts = (Traced(trace, (), trace.node(op, (matrix.node,), (1, 1), method="lu")) for op in ("det_sign", "log_det"))
+    return type(np.linalg.slogdet(np.eye(1)))(*parts)
+
+
+@implements(np.linalg.det)
+def det(trace: Trace, a: Any) -> Traced:
+    sign, size = slogdet(trace, _square(trace, a, "np.linalg.det"))
+    return multiply(sign, unary(size, "exp"))
+
+
+@implements(np.linalg.cholesky)
+def cholesky(trace: Trace, a: Any, upper: bool = False) -> Traced:
+    matrix = _square(trace, a, "np.linalg.cholesky")
+    lower = Traced(trace, matrix.shape, trace.node("cholesky", (matrix.node,), matrix.shape))
+    return np.transpose(lower) if upper else lower
 
 
 @implements(np.convolve)

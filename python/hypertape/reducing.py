@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,10 +32,15 @@ def total(a: Traced, axis: Axis = None, keepdims: bool = False) -> Traced:
     axes, shape = over(a, axis, keepdims)
     if not axes:
         return a
+    last = a.ndim - 1
+    if len(axes) < a.ndim and axes not in ((last,), tuple(range(last))):
+        # Those that are summed over as columns.
+        a = np.transpose(a, [k for k in range(a.ndim) if k not in axes] + list(axes))
+        a, axes = reshape(a, (math.prod(a.shape[: -len(axes)]), math.prod(a.shape[-len(axes) :]))), (1,)
     rows, cols = two(a.shape)
-    kept = (1 if 0 in axes else rows, 1 if 1 in axes else cols)
+    kept = (1, 1) if len(axes) == a.ndim else (rows, 1) if axes == (a.ndim - 1,) else (1, cols)
     node = a.node if kept == (rows, cols) else _summed(a.owner, a.node, kept)
-    return reshape(Traced(a.owner, kept if a.ndim == 2 else kept[:1], node), shape)
+    return reshape(Traced(a.owner, kept, node), shape)
 
 
 def _summed(trace: Trace, node: int, shape: tuple[int, int]) -> int:
@@ -59,14 +65,17 @@ def mean_of(a: Traced, axis: Axis = None, keepdims: bool = False) -> Traced:
 
 
 def halved(a: Traced, axis: Axis, keepdims: bool, pair: Callable[[Traced, Traced], Traced]) -> Traced:
-    """A reduction by pairs: one half of the entries with the other, until one is left."""
+    """A reduction by pairs: one half of the entries with the other, until one is left, and then with those that were odd."""
     axes, shape = over(a, axis, keepdims)
     for k in axes:
+        odd = []
         while (n := a.shape[k]) > 1:
             part = lambda start, stop: a[(slice(None),) * k + (slice(start, stop),)]  # noqa: E731, B023
             half = n // 2
-            joined = pair(part(0, half), part(half, 2 * half))
-            a = joined if n % 2 == 0 else np.concatenate([joined, part(n - 1, n)], axis=k)
+            odd += [part(n - 1, n)] if n % 2 else []
+            a = pair(part(0, half), part(half, 2 * half))
+        for last in odd:
+            a = pair(a, last)
     return reshape(a, shape)
 
 
@@ -153,16 +162,9 @@ def trace_of(trace: Trace, a: Any, offset: int = 0) -> Traced:
 
 @implements(np.cumsum)
 def cumsum(trace: Trace, a: Any, axis: int | None = None, **_: Any) -> Traced:
-    """By doubling: ``log2 n`` additions of the array to itself, moved on."""
     found = trace.lift(a)
-    found, axis = (reshape(found, (found.size,)), 0) if axis is None else (found, axis % found.ndim)
-    step, n = 1, found.shape[axis]
-    while step < n:
-        ahead = (slice(None),) * axis + (slice(0, n - step),)
-        width = [(step if k == axis else 0, 0) for k in range(found.ndim)]
-        found = found + np.pad(found[ahead], width)
-        step *= 2
-    return found
+    found, axis = (reshape(found, (found.size,)), 0) if axis is None else (found, axis)
+    return lined(found, axis, lambda b, across: b.owner.node("cumulative_sum", (b.node,), two(b.shape), across=across, reversed=False))
 
 
 @implements(np.count_nonzero)
@@ -170,6 +172,46 @@ def count_nonzero(trace: Trace, a: Any, axis: Axis = None, keepdims: bool = Fals
     return total(truth(trace.lift(a)), axis, keepdims)
 
 
-@implements(np.nan_to_num, np.sort, np.median, np.quantile, np.percentile, np.argmax, np.argmin, np.argsort)
+def lined(a: Traced, axis: int, node: Callable[[Traced, bool], int]) -> Traced:
+    """What is done to each line along an axis, by the node of an operation that does it to columns or to rows."""
+    axis %= a.ndim
+    if 0 < axis < a.ndim - 1 or axis == 0 and a.ndim > 2:
+        return np.moveaxis(lined(np.moveaxis(a, axis, -1), -1, node), -1, axis)
+    return Traced(a.owner, a.shape, node(a, axis > 0))
+
+
+@implements(np.sort)
+def sort(trace: Trace, a: Any, axis: int | None = -1, **_: Any) -> Traced:
+    found = trace.lift(a)
+    found, axis = (reshape(found, (found.size,)), 0) if axis is None else (found, axis)
+    return lined(found, axis, lambda b, across: b.owner.node("sorted", (b.node,), two(b.shape), axis="columns" if across else "rows"))
+
+
+@implements(np.quantile)
+def quantile(trace: Trace, a: Any, q: Any, axis: int | None = None, *, keepdims: bool = False, **more: Any) -> Traced:
+    """Between the two entries that are next to it in order, by their distances."""
+    found = trace.lift(a)
+    axes, shape = over(found, axis, keepdims)
+    if np.ndim(q) or len(axes) not in (1, found.ndim) or more:
+        raise refuse("np.quantile", "expected one share q, one axis or none, and no other settings")
+    ordered = sort(trace, found, None if len(axes) == found.ndim else axes[0])
+    k = 0 if len(axes) == found.ndim else axes[0]
+    place = float(q) * (ordered.shape[k] - 1)
+    entry = lambda i: np.take(ordered, [int(i)], axis=k)  # noqa: E731
+    low, share = entry(np.floor(place)), place - np.floor(place)
+    return reshape(low if share == 0.0 else low + (entry(np.ceil(place)) - low) * share, shape)
+
+
+@implements(np.percentile)
+def percentile(trace: Trace, a: Any, q: Any, *args: Any, **kwargs: Any) -> Traced:
+    return quantile(trace, a, np.asarray(q) / 100, *args, **kwargs)
+
+
+@implements(np.median)
+def median(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
+    return quantile(trace, a, 0.5, *args, **kwargs)
+
+
+@implements(np.argmax, np.argmin, np.argsort)
 def by_order(trace: Trace, *_: Any, **__: Any) -> Traced:
     raise refuse("a choice by order", "which entries it takes is not known while a function is traced")

@@ -13,7 +13,8 @@ from .errors import InputError
 from .graph import Data, Graph, text
 from .layout import Layout
 from .problem import Names
-from .trace import Trace, Traced
+from .shaping import reshape
+from .trace import Trace, Traced, two
 
 GIVEN = ("w", "g", "x", "t", "lr")
 
@@ -30,12 +31,12 @@ def traced(rule: Callable, w: Layout, x: Layout) -> _core.Rule:
     if "w" not in names or "g" not in names:
         raise InputError(f"rule: found the arguments {', '.join(names)}, expected w and g among them")
     sides = Names("x", x)
-    graphs = [_graph(rule, names, memory, shape, sides) for shape in w.shapes]
+    graphs = [_graph(rule, names, memory, (shape, k in w.lying), sides) for k, shape in enumerate(w.shapes)]
     return _core.Rule(getattr(rule, "__name__", "rule").strip("<>"), len(memory), graphs, sides.names)
 
 
-def _graph(rule: Callable, names: list[str], memory: list[str], shape: tuple[int, ...], sides: Names) -> str:
-    trace = Trace()
+def _graph(rule: Callable, names: list[str], memory: list[str], of: tuple[tuple[int, ...], bool], sides: Names) -> str:
+    trace, (shape, lies) = Trace(), of
     state = {"w": trace.variable("w", 0, shape), "g": trace.variable("g", 0, shape)}
     state |= {name: trace.variable("m", k, shape) for k, name in enumerate(memory)}
     step = Traced(trace, (), trace.node("input", (), (1, 1), group="t", position=0), step=True)
@@ -45,11 +46,13 @@ def _graph(rule: Callable, names: list[str], memory: list[str], shape: tuple[int
     if [part.shape for part in found] != [shape] * (1 + len(memory)):
         shapes = ", ".join(str(part.shape) for part in found)
         raise InputError(f"rule: found results of shapes {shapes}, expected {1 + len(memory)} of {shape}")
-    known = {("w", 0): "w", ("g", 0): "g", ("t", 0): "t", ("lr", 0): "lr"} | sides.known()
-    known |= {("m", k): f"m.{k}" for k in range(len(memory))}
-    data = Data()
-    graph = Graph(trace, found, known, data, "rule", small=np.inf)
-    graph.declare("w", state["w"])
+    moving = {("w", 0): "w", ("g", 0): "g"} | {("m", k): f"m.{k}" for k in range(len(memory))}
+    known = moving | {("t", 0): "t", ("lr", 0): "lr"} | sides.known()
+    lying, data = sides.lying(), Data()
+    if lies:
+        lying, found = lying | frozenset(moving), [reshape(part, (1, part.size)) for part in found]
+    graph = Graph(trace, found, known, data, "rule", small=np.inf, lying=lying)
+    graph.declare("w", two(shape)[::-1] if lies else two(shape))
     return text(graph.json())
 
 

@@ -6,7 +6,7 @@ NumPy knows, with integers from the data among them, means what it means there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,32 +16,31 @@ from .trace import Shape, Trace, Traced, implements, refuse, two
 
 def reshape(a: Traced, shape: Shape) -> Traced:
     """The same entries, row by row."""
-    if len(shape) > 2:
-        raise refuse(f"a result of shape {tuple(shape)}", "expected at most two axes")
     node = a.node if two(shape) == two(a.shape) else a.owner.node("reshape", (a.node,), two(shape))
     return Traced(a.owner, shape, node, truth=a.truth)
 
 
 def gather(a: Traced, places: np.ndarray) -> Traced:
-    """Entries of the flat array."""
-    if places.ndim > 2:
-        raise refuse(f"a result of shape {places.shape}", "expected at most two axes")
+    """Entries of the flat array: whole rows and blocks where they are some."""
     if places.size == 0:
         raise refuse(f"a result of shape {places.shape}", "expected at least one number")
-    flat, trace, shape = places.ravel(), a.owner, places.shape
-    start, n = int(flat[0]), flat.size
-    if np.array_equal(flat, np.arange(start, start + n)):
-        if n == a.size:
-            return reshape(a, shape)
-        return Traced(trace, shape, trace.node("slice", (a.node,), two(shape), start=start), truth=a.truth)
-    rows, cols = two(a.shape)
-    if places.ndim == 2 and places.shape[1] == cols > 1 and a.ndim == 2:
-        picked = places[:, 0] // cols
-        if np.array_equal(places, picked[:, None] * cols + np.arange(cols)):
-            return Traced(trace, shape, trace.node("gather_rows", (a.node,), two(shape), indices=picked), truth=a.truth)
-    column = reshape(a, (a.size,))
-    node = trace.node("gather_rows", (column.node,), (n, 1), indices=flat.astype(np.int64))
-    return reshape(Traced(trace, (n,), node, truth=a.truth), shape)
+    trace, shape, flat = a.owner, places.shape, places.ravel()
+    (rows, cols), (height, width), start = two(a.shape), two(shape), int(flat[0])
+
+    def made(op: str, result: tuple[int, int] = (height, width), **settings: Any) -> Traced:
+        return reshape(Traced(trace, result, trace.node(op, (a.node,), result, **settings), truth=a.truth), shape)
+
+    if np.array_equal(flat, np.arange(start, start + flat.size)):
+        return reshape(a, shape) if flat.size == a.size else made("slice", start=start)
+    if cols == 1:
+        return made("gather_rows", (flat.size, 1), indices=flat.astype(np.int64))
+    grid, row, column = places.reshape(height, width), start // cols, start % cols
+    if row + height <= rows and column + width <= cols:
+        if np.array_equal(grid, start + cols * np.arange(height)[:, None] + np.arange(width)):
+            return made("block", row=row, column=column)
+    if width == cols and np.array_equal(grid, grid[:, :1] // cols * cols + np.arange(cols)):
+        return made("gather_rows", indices=grid[:, 0] // cols)
+    return made("entries", places=flat.astype(np.int64))
 
 
 def places(a: Traced) -> np.ndarray:
@@ -118,27 +117,41 @@ def _held(labels: Traced) -> int | str:
     return labels.listed or labels.owner.hold(labels.value, labels.rows)
 
 
-def join(trace: Trace, parts: Sequence[Traced], arrange: Callable[[list[np.ndarray]], np.ndarray]) -> Traced:
-    """Arrays put together as ``arrange`` puts their entries' places together."""
-    starts = np.cumsum([0] + [part.size for part in parts])
+@implements(np.concatenate)
+def concatenate(trace: Trace, arrays: Any, axis: int | None = 0, **_: Any) -> Traced:
+    parts = [trace.lift(array) for array in arrays]
+    if axis is None:
+        parts, axis = [reshape(part, (part.size,)) for part in parts], 0
     try:
-        where = arrange([start + places(part) for start, part in zip(starts, parts)])
+        shape = np.concatenate([np.broadcast_to(False, part.shape) for part in parts], axis).shape
     except ValueError as error:
         raise refuse("joining arrays", str(error).splitlines()[0]) from None
-    total = int(starts[-1])
-    flat = Traced(trace, (total,), trace.node("stack", tuple(part.node for part in parts), (total, 1)))
-    return gather(flat, np.asarray(where))
+    axis %= len(shape)
+    if 0 < axis < len(shape) - 1:
+        return np.moveaxis(concatenate(trace, [np.moveaxis(part, axis, 0) for part in parts]), 0, axis)
+    across = axis > 0
+    return Traced(trace, shape, trace.node("joined", tuple(part.node for part in parts), two(shape), across=across))
 
 
-def stack(trace: Trace, parts: Sequence[Traced], axis: int = 0) -> Traced:
-    return join(trace, parts, lambda at: np.stack(at, axis))
+@implements(np.stack)
+def stack(trace: Trace, arrays: Any, axis: int = 0, **_: Any) -> Traced:
+    return concatenate(trace, [np.expand_dims(trace.lift(array), axis) for array in arrays], axis)
 
 
-def _joined(function: Callable) -> None:
-    @implements(function)
-    def own(trace: Trace, arrays: Any, *args: Any, **kwargs: Any) -> Traced:
-        kwargs.pop("dtype", None), kwargs.pop("casting", None)
-        return join(trace, [trace.lift(array) for array in arrays], lambda at: function(at, *args, **kwargs))
+@implements(np.vstack)
+def vstack(trace: Trace, arrays: Any, **_: Any) -> Traced:
+    return concatenate(trace, [part if part.ndim > 1 else reshape(part, (1, part.size)) for part in map(trace.lift, arrays)])
+
+
+@implements(np.hstack)
+def hstack(trace: Trace, arrays: Any, **_: Any) -> Traced:
+    parts = [part if part.ndim else reshape(part, (1,)) for part in map(trace.lift, arrays)]
+    return concatenate(trace, parts, 0 if parts[0].ndim == 1 else 1)
+
+
+@implements(np.column_stack)
+def column_stack(trace: Trace, arrays: Any) -> Traced:
+    return concatenate(trace, [part if part.ndim > 1 else reshape(part, (part.size, 1)) for part in map(trace.lift, arrays)], 1)
 
 
 @implements(np.block)
@@ -146,10 +159,6 @@ def block(trace: Trace, arrays: Any) -> Traced:
     rows = arrays if isinstance(arrays[0], list) else [arrays]
     joined = [np.concatenate([trace.lift(part) for part in row], axis=-1) for row in rows]
     return np.concatenate(joined, axis=-2) if len(joined) > 1 else joined[0]
-
-
-for _function in (np.concatenate, np.stack, np.vstack, np.hstack, np.column_stack):
-    _joined(_function)
 
 
 def _moves(function: Callable) -> None:
@@ -160,7 +169,7 @@ def _moves(function: Callable) -> None:
 
 for _function in (
     np.squeeze, np.expand_dims, np.ravel, np.reshape, np.tile, np.repeat, np.roll, np.flip,
-    np.fliplr, np.flipud, np.rot90, np.moveaxis, np.diagonal, np.take, np.delete, np.take_along_axis, np.resize,
+    np.fliplr, np.flipud, np.rot90, np.diagonal, np.take, np.delete, np.take_along_axis, np.resize,
 ):  # fmt: skip
     _moves(_function)
 
@@ -188,10 +197,12 @@ for _function in (np.split, np.array_split, np.hsplit, np.vsplit):
 
 def masked(a: Traced, function: Callable, *args: Any, **kwargs: Any) -> Traced:
     """What a function does that moves entries and puts zeros elsewhere."""
-    trace = a.owner
-    zero = Traced(trace, (1,), value=np.zeros(1))
-    flat = Traced(trace, (a.size + 1,), trace.node("stack", (zero.node, a.node), (a.size + 1, 1)))
-    return gather(flat, np.asarray(function(places(a) + 1, *args, **kwargs)))
+    where = np.asarray(function(places(a) + 1, *args, **kwargs))
+    inside, shape = np.flatnonzero(where), two(where.shape)
+    if inside.size == 0:
+        return Traced(a.owner, where.shape, value=np.zeros(where.shape))
+    kept = gather(a, where.ravel()[inside] - 1)
+    return Traced(a.owner, where.shape, a.owner.node("scatter_entries", (kept.node,), shape, places=inside))
 
 
 def _masks(function: Callable) -> None:
@@ -247,8 +258,8 @@ def broadcast_to(trace: Trace, array: Any, shape: Any, **_: Any) -> Traced:
         fits = np.broadcast_shapes(found.shape, shape) == shape
     except ValueError:
         fits = False
-    if not fits or len(shape) > 2:
-        raise refuse("np.broadcast_to", f"found {found.shape}, expected what broadcasts to {shape} of at most two axes")
+    if not fits:
+        raise refuse("np.broadcast_to", f"found {found.shape}, expected what broadcasts to {shape}")
     row = reshape(found, (1,) * (len(shape) - found.ndim) + found.shape)
     return found if found.shape == shape else Traced(trace, shape, spread=row, truth=found.truth)
 

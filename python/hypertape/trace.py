@@ -1,12 +1,13 @@
 """Tracing: a function of arrays is called once with proxies that write down what NumPy is asked to do.
 
-The result is a list of nodes over two-dimensional arrays, in which a number is ``1 x 1`` and a vector of ``n`` entries ``n x 1``.
-A proxy knows its NumPy shape; what it computes follows NumPy's rules. Arrays that do not depend on variables, such as data, have
+The result is a list of nodes over two-dimensional arrays, in which a number is ``1 x 1``, a vector of ``n`` entries ``n x 1``, and an
+array of more axes has those before the last as rows. A proxy knows its NumPy shape; what it computes follows NumPy's rules. Arrays that do not depend on variables, such as data, have
 values: NumPy computes what is made of them alone, whatever that is, and only the result becomes part of the trace.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Node:
 
 def two(shape: Shape) -> tuple[int, int]:
     """Rows and columns of a NumPy shape."""
-    return (1, 1) if not shape else (shape[0], 1) if len(shape) == 1 else (shape[0], shape[1])
+    return (1, 1) if not shape else (shape[0], 1) if len(shape) == 1 else (math.prod(shape[:-1]), shape[-1])
 
 
 class Trace:
@@ -86,12 +87,10 @@ class Trace:
 
     def settle(self, known: Traced) -> int:
         """The node of a proxy with values."""
-        if known.ndim > 2:
-            raise refuse("an array of three axes", "expected at most two")
         value = np.asarray(known.value, dtype=np.float64)
         if value.size == 0:
             raise refuse(f"an array of shape {value.shape}", "expected at least one number")
-        return self.node("known", (), two(value.shape), held=self.hold(known.value, known.rows))
+        return self.node("known", (), two(value.shape), held=self.hold(known.value, known.rows and value.ndim <= 2))
 
 
 def _key(value: Any) -> Any:
@@ -238,7 +237,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             raise refuse("labels of tasks", "they can only be an index: a[np.arange(len(labels)), labels] or a[labels]")
         if self._node is None:
             if self.spread is not None and not self.rows:
-                self._node = self.owner.node("broadcast", (self.spread.node,), two(self.shape))
+                from .elementwise import fitted
+
+                self._node = self.owner.node("broadcast", (fitted(self.spread, self.shape),), two(self.shape))
             elif self.turned is not None:
                 self._node = self.owner.node("transpose", (self.turned.node,), two(self.shape))
             else:
@@ -259,7 +260,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if any(value is not None for value in kwargs.pop("out", None) or ()):
             raise refuse(f"{shown} with out=", "arrays are not written to: bind the result to a name")
         if method == "at":
-            raise refuse(f"{shown}.at", "arrays are not written to: use ht.scatter_rows, or np.where")
+            raise refuse(f"{shown}.at", "arrays are not written to: np.eye(n)[index].T @ a adds rows to places")
         if method == "__call__":
             own = UFUNCS.get(name)
             kwargs.pop("casting", None)

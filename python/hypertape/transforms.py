@@ -18,7 +18,7 @@ from .errors import InputError
 from .graph import Data, Graph, text
 from .layout import Arrays, Layout, numbers
 from .results import Checks
-from .trace import Shape, Trace
+from .trace import Shape, Trace, two
 
 KEPT = 32
 """Traces of one function that are kept."""
@@ -37,7 +37,7 @@ class Compiled:
         passive = {("arg", k): f"arg.{k}" for k, a in enumerate(args) if _is_passive(a)}
         graph = Graph(trace, [result], names | passive, data, "data")
         for (group, k), name in (names | passive).items():
-            graph.declare(name, parts[k] if group == "x" else given[k])
+            graph.declare(name, two((parts if group == "x" else given)[k].shape))
         self.core = _core.Function(
             text(graph.json()), list(names.values()), list(passive.values()),
             [(name, numbers(array, name).ravel()) for name, array in data.arrays.items()],

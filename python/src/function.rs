@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hypertape::graph::{Graph, Window};
 use hypertape::{Array, Fault, Function as Differentiable, Shape, Workspace, check};
-use numpy::{PyArray1, PyReadonlyArray1, ToPyArray};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -36,7 +36,7 @@ pub(crate) struct Function {
 /// The function at passive arrays.
 struct At<'f> {
     function: &'f Function,
-    passive: &'f [Vec<f64>],
+    passive: &'f [&'f [f64]],
 }
 
 impl Differentiable<f64> for At<'_> {
@@ -44,7 +44,7 @@ impl Differentiable<f64> for At<'_> {
         let Function { graph, sources, passive, data, .. } = self.function;
         let input = |source: &Source| match *source {
             Source::Variable(k) => x[k],
-            Source::Passive(k) => x[0].constant(passive[k], &self.passive[k]),
+            Source::Passive(k) => x[0].constant(passive[k], self.passive[k]),
             Source::Data(k) => x[0].constant(data[k].0, &data[k].1),
         };
         let inputs: Vec<A> = sources.iter().map(input).collect();
@@ -66,8 +66,7 @@ impl Function {
         passive: Vec<Flat>,
         work: impl FnOnce(&mut Workspace, &At) -> Result<R, Fault> + Send,
     ) -> PyResult<R> {
-        let passive = passive.iter().map(|a| Ok(a.as_slice()?.to_vec()));
-        let passive: Vec<Vec<f64>> = passive.collect::<PyResult<_>>()?;
+        let passive: Vec<&[f64]> = passive.iter().map(Flat::as_slice).collect::<Result<_, _>>()?;
         let result = py.detach(|| {
             let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             let mut workspace = idle().pop().unwrap_or_default();
@@ -76,6 +75,20 @@ impl Function {
             result
         });
         result.map_err(|fault| failed(py, fault.to_string()))
+    }
+
+    /// The same with vectors that it fills.
+    fn filled<'py, R: Send, const N: usize>(
+        &self,
+        py: Python<'py>,
+        passive: Vec<Flat>,
+        sizes: [usize; N],
+        work: impl FnOnce(&mut Workspace, &At, [&mut [f64]; N]) -> Result<R, Fault> + Send,
+    ) -> PyResult<(R, [Vector<'py>; N])> {
+        let mut vectors = sizes.map(|size| vec![0.0; size]);
+        let out = vectors.each_mut().map(|vector| &mut vector[..]);
+        let result = self.call(py, passive, |workspace, f| work(workspace, f, out))?;
+        Ok((result, vectors.map(|vector| vector.into_pyarray(py))))
     }
 }
 
@@ -126,111 +139,109 @@ impl Function {
         })
     }
 
-    fn value<'py>(
-        &self,
-        py: Python<'py>,
-        x: Flat<'py>,
-        passive: Vec<Flat<'py>>,
-    ) -> PyResult<Vector<'py>> {
-        let (x, mut y) = (x.as_slice()?, vec![0.0; self.outputs]);
-        self.call(py, passive, |workspace, f| workspace.value(f, &self.variables, x, &mut y))?;
-        Ok(y.to_pyarray(py))
+    fn value<'py>(&self, py: Python<'py>, x: Flat, passive: Vec<Flat>) -> PyResult<Vector<'py>> {
+        let x = x.as_slice()?;
+        let work = |workspace: &mut Workspace, f: &At, [y]: [&mut [f64]; 1]| {
+            workspace.value(f, &self.variables, x, y)
+        };
+        let ((), [y]) = self.filled(py, passive, [self.outputs], work)?;
+        Ok(y)
     }
 
     fn gradient<'py>(
         &self,
         py: Python<'py>,
-        x: Flat<'py>,
-        passive: Vec<Flat<'py>>,
+        x: Flat,
+        passive: Vec<Flat>,
     ) -> PyResult<(f64, Vector<'py>)> {
         let x = x.as_slice()?;
-        let mut g = vec![0.0; x.len()];
-        let value = self
-            .call(py, passive, |workspace, f| workspace.gradient(f, &self.variables, x, &mut g))?;
-        Ok((value, g.to_pyarray(py)))
+        let (value, [g]) = self.filled(py, passive, [x.len()], |workspace, f, [g]| {
+            workspace.gradient(f, &self.variables, x, g)
+        })?;
+        Ok((value, g))
     }
 
     /// The gradient and the product with the Hessian.
     fn hvp<'py>(
         &self,
         py: Python<'py>,
-        x: Flat<'py>,
-        v: Flat<'py>,
-        passive: Vec<Flat<'py>>,
+        x: Flat,
+        v: Flat,
+        passive: Vec<Flat>,
     ) -> PyResult<(f64, Vector<'py>, Vector<'py>)> {
         let (x, v) = (x.as_slice()?, v.as_slice()?);
-        let (mut g, mut hv) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        let value = self.call(py, passive, |workspace, f| {
-            workspace.hvp(f, &self.variables, x, v, &mut g, &mut hv)
-        })?;
-        Ok((value, g.to_pyarray(py), hv.to_pyarray(py)))
+        let (value, [g, hv]) =
+            self.filled(py, passive, [x.len(); 2], |workspace, f, [g, hv]| {
+                workspace.hvp(f, &self.variables, x, v, g, hv)
+            })?;
+        Ok((value, g, hv))
     }
 
     fn jvp<'py>(
         &self,
         py: Python<'py>,
-        x: Flat<'py>,
-        dx: Flat<'py>,
-        passive: Vec<Flat<'py>>,
-    ) -> PyResult<(Vector<'py>, Vector<'py>)> {
+        x: Flat,
+        dx: Flat,
+        passive: Vec<Flat>,
+    ) -> PyResult<[Vector<'py>; 2]> {
         let (x, dx) = (x.as_slice()?, dx.as_slice()?);
-        let (mut y, mut dy) = (vec![0.0; self.outputs], vec![0.0; self.outputs]);
-        self.call(py, passive, |workspace, f| {
-            workspace.jvp(f, &self.variables, x, dx, &mut y, &mut dy)
-        })?;
-        Ok((y.to_pyarray(py), dy.to_pyarray(py)))
+        let work = |workspace: &mut Workspace, f: &At, [y, dy]: [&mut [f64]; 2]| {
+            workspace.jvp(f, &self.variables, x, dx, y, dy)
+        };
+        let ((), found) = self.filled(py, passive, [self.outputs; 2], work)?;
+        Ok(found)
     }
 
     fn vjp<'py>(
         &self,
         py: Python<'py>,
-        x: Flat<'py>,
-        y_bar: Flat<'py>,
-        passive: Vec<Flat<'py>>,
-    ) -> PyResult<(Vector<'py>, Vector<'py>)> {
+        x: Flat,
+        y_bar: Flat,
+        passive: Vec<Flat>,
+    ) -> PyResult<[Vector<'py>; 2]> {
         let (x, y_bar) = (x.as_slice()?, y_bar.as_slice()?);
-        let (mut y, mut x_bar) = (vec![0.0; self.outputs], vec![0.0; x.len()]);
-        self.call(py, passive, |workspace, f| {
-            workspace.vjp(f, &self.variables, x, &mut y, y_bar, &mut x_bar)
-        })?;
-        Ok((y.to_pyarray(py), x_bar.to_pyarray(py)))
+        let work = |workspace: &mut Workspace, f: &At, [y, x_bar]: [&mut [f64]; 2]| {
+            workspace.vjp(f, &self.variables, x, y, y_bar, x_bar)
+        };
+        let ((), found) = self.filled(py, passive, [self.outputs, x.len()], work)?;
+        Ok(found)
     }
 
     /// Value and Jacobian, row by row.
     fn jacobian<'py>(
         &self,
         py: Python<'py>,
-        x: Flat<'py>,
-        passive: Vec<Flat<'py>>,
-    ) -> PyResult<(Vector<'py>, Vector<'py>)> {
+        x: Flat,
+        passive: Vec<Flat>,
+    ) -> PyResult<[Vector<'py>; 2]> {
         let x = x.as_slice()?;
         let (y, jacobian) =
             self.call(py, passive, |workspace, f| workspace.jacobian(f, &self.variables, x))?;
-        Ok((y.to_pyarray(py), jacobian.to_pyarray(py)))
+        Ok([y, jacobian].map(|found| found.into_pyarray(py)))
     }
 
     /// Value, gradient and Hessian, row by row.
     fn hessian<'py>(
         &self,
         py: Python<'py>,
-        x: Flat<'py>,
-        passive: Vec<Flat<'py>>,
+        x: Flat,
+        passive: Vec<Flat>,
     ) -> PyResult<(f64, Vector<'py>, Vector<'py>)> {
         let x = x.as_slice()?;
-        let (mut g, mut h) = (vec![0.0; x.len()], vec![0.0; x.len() * x.len()]);
-        let value = self.call(py, passive, |workspace, f| {
-            workspace.hessian(f, &self.variables, x, &mut g, &mut h)
+        let sizes = [x.len(), x.len() * x.len()];
+        let (value, [g, h]) = self.filled(py, passive, sizes, |workspace, f, [g, h]| {
+            workspace.hessian(f, &self.variables, x, g, h)
         })?;
-        Ok((value, g.to_pyarray(py), h.to_pyarray(py)))
+        Ok((value, g, h))
     }
 
     /// Orders of the Taylor remainders along `v`, and the gap to central differences.
     fn check<'py>(
         &self,
         py: Python<'py>,
-        x: Flat<'py>,
-        v: Flat<'py>,
-        passive: Vec<Flat<'py>>,
+        x: Flat,
+        v: Flat,
+        passive: Vec<Flat>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let (x, v) = (x.as_slice()?, v.as_slice()?);
         let (orders, gap) = self.call(py, passive, |_, f| {

@@ -1,9 +1,10 @@
 //! `Problem`: an entry of a catalogue, with the oracles that calls have left behind.
 
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hypertape::cli::Precise;
-use hypertape::problems::{Entry, GraphStatement, catalogue};
+use hypertape::problems::{Entry, GraphStatement, catalogue, read_problem};
 use hypertape::{Error, Oracle, Params, find_by_name};
 use numpy::{Element, PyArray1, ToPyArray};
 use pyo3::prelude::*;
@@ -51,7 +52,7 @@ impl Number for f32 {
 pub(crate) struct Problem {
     pub(crate) entry: Entry,
     /// What it was made of, if that were graphs.
-    pub(crate) statement: Option<GraphStatement>,
+    pub(crate) statement: Option<Arc<GraphStatement>>,
     doubles: Mutex<Vec<Idle<f64>>>,
     singles: Mutex<Vec<Idle<f32>>>,
 }
@@ -61,7 +62,7 @@ impl Problem {
         Self { entry, statement: None, doubles: Mutex::default(), singles: Mutex::default() }
     }
 
-    pub(crate) fn of_graphs(entry: Entry, statement: GraphStatement) -> Self {
+    pub(crate) fn of_graphs(entry: Entry, statement: Arc<GraphStatement>) -> Self {
         Self { statement: Some(statement), ..Self::new(entry) }
     }
 
@@ -155,16 +156,24 @@ impl Problem {
     }
 }
 
-/// The problem `name` of the catalogue, with settings by name and value.
+/// The problem `name` of the catalogue, or in the file `name`, with settings by name and value.
 #[pyfunction]
 pub(crate) fn catalogued(
     py: Python<'_>,
     name: &str,
     settings: Vec<(String, String)>,
 ) -> PyResult<Problem> {
-    let all = catalogue();
-    let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let entry = find_by_name("problem", name, &all, |entry| &entry.name)
-        .and_then(|entry| entry.clone().with(settings));
-    entry.map(Problem::new).map_err(|error| exception(py, &error))
+    let settings = || settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let path = Path::new(name);
+    let made: Result<Problem, Error> = py.detach(|| {
+        if path.extension().is_some_and(|end| end == "npz") {
+            let statement = Arc::new(read_problem(path)?);
+            let entry = Arc::clone(&statement).into_entry(name)?.with(settings())?;
+            return Ok(Problem::of_graphs(entry, statement));
+        }
+        let all = catalogue();
+        let entry = find_by_name("problem", name, &all, |entry| &entry.name)?;
+        Ok(Problem::new(entry.clone().with(settings())?))
+    });
+    made.map_err(|error| exception(py, &error))
 }

@@ -1,5 +1,7 @@
 //! Problems whose losses are graphs.
 
+use std::sync::Arc;
+
 use hypertape::graph::Graph;
 use hypertape::problems::{GraphProblem, GraphStatement, InnerStart, write_problem};
 use hypertape::{Error, Params, Shape};
@@ -44,7 +46,7 @@ pub(crate) fn stated(py: Python<'_>, statement: Statement) -> PyResult<Problem> 
         None => InnerStart::Given(params(&statement.w)?),
         Some(init) => InnerStart::Graph(statement.names.clone(), graph(init)?),
     };
-    let made = GraphStatement {
+    let made = Arc::new(GraphStatement {
         x: params(&statement.x)?,
         start,
         arrays: params(&statement.arrays)?,
@@ -54,8 +56,8 @@ pub(crate) fn stated(py: Python<'_>, statement: Statement) -> PyResult<Problem> 
         steps: statement.steps,
         lr: statement.lr,
         ..GraphStatement::new(graph(&statement.inner)?, graph(&statement.outer)?)
-    };
-    let entry = made.clone().into_entry(&statement.name);
+    });
+    let entry = Arc::clone(&made).into_entry(&statement.name);
     let entry = entry.map_err(|error| exception(py, &error))?;
     Ok(Problem::of_graphs(entry, made))
 }
@@ -95,7 +97,7 @@ impl Problem {
 
 impl Problem {
     fn graphs(&self, py: Python<'_>) -> PyResult<&GraphStatement> {
-        let found = self.statement.as_ref();
+        let found = self.statement.as_deref();
         found.ok_or_else(|| invalid(py, format!("'{}' is not made of graphs", self.entry.name)))
     }
 }

@@ -1,7 +1,9 @@
 """Random shapes, and functions of every operation: what traces and graphs are tested on."""
 
-from hypothesis import strategies as st
+import functools
+
 import numpy as np
+from hypothesis import strategies as st
 
 import hypertape as ht
 
@@ -16,12 +18,15 @@ UNARY = {
     "power 1.7": lambda a: (a * a + 1) ** 1.7, "power 0": lambda a: a + a**0, "base": lambda a: 2.0**a, "2 a": lambda a: 2 * a - 1,
     "1 / a": lambda a: 1 / (a + 5), "3 / a": lambda a: 3 / (a + 5), "1 - a": lambda a: 1 - a, "a / 3": lambda a: a / 3,
     "degrees": np.degrees, "radians": np.radians, "sigmoid": ht.sigmoid, "softplus": ht.softplus, "log_sigmoid": ht.log_sigmoid,
-    "relu": ht.relu, "erf": ht.erf, "ravel": np.ravel, "a.T": lambda a: a.T, "a.T @ a": lambda a: a.T @ a if a.ndim else a,
+    "relu": ht.relu, "erf": ht.erf, "ravel": np.ravel, "a.T": lambda a: a.T, "a.T @ a": lambda a: a.T @ a if 0 < a.ndim < 3 else a,
     "sum": np.sum, "mean": np.mean, "a.sum()": lambda a: a.sum(), "var": np.var, "std": lambda a: np.std(a) if a.size > 1 else a,
     "norm": np.linalg.norm, "norm 1": lambda a: np.linalg.norm(np.ravel(a), 1), "flatten": lambda a: a.flatten(),
     "logsumexp": ht.logsumexp, "softmax all": lambda a: ht.softmax(a, None), "cumsum": np.cumsum, "copy": np.copy,
     "reshape": lambda a: a.reshape(-1, 1), "reshape 1": lambda a: np.reshape(a, (1, a.size)), "squeeze": np.squeeze,
     "in place of a number": lambda a: _accumulated(a), "size": lambda a: a * a.size + len(a.shape), "prod": np.prod,
+    "gammaln": lambda a: ht.gammaln(a * a + 0.3), "digamma": lambda a: ht.digamma(a * a + 0.3), "trigamma": lambda a: ht.polygamma(1, a * a + 0.3), "silu": ht.silu, "gelu": ht.gelu, "sort": lambda a: np.sort(a, None), "median": np.median, "quantile": lambda a: np.quantile(a, 0.3),
+    "two axes": lambda a: np.sum(a, axis=(0, -1)) * np.max(a, axis=(-1, 0)) if a.ndim > 1 else a, "moveaxis": lambda a: np.moveaxis(a, 0, -1) + 1 if a.ndim else a,
+    "logsumexp by hand": lambda a: np.log(np.sum(np.exp(a - np.max(a, -1, keepdims=True)), -1)) + np.max(a, -1) if a.ndim else a,
     "outer": lambda a: np.outer(a, a), "vdot": lambda a: np.vdot(a, a), "astype": lambda a: a.astype(float), "ptp": lambda a: 0 * np.sum(a) + np.max(a) - np.min(a),
 }  # fmt: skip
 
@@ -43,7 +48,8 @@ AXES = {
     "log_softmax": lambda a, axis, keepdims: ht.log_softmax(a, axis), "flip": lambda a, axis, keepdims: np.flip(a, axis),
     "cumsum": lambda a, axis, keepdims: np.cumsum(a, axis), "roll": lambda a, axis, keepdims: np.roll(a, 1, axis),
     "repeat": lambda a, axis, keepdims: np.repeat(a, 2, axis), "concatenate": lambda a, axis, keepdims: np.concatenate([a, 2 * a], axis),
-    "split": lambda a, axis, keepdims: np.array_split(a, 2, axis)[0] if a.shape[axis] > 1 else a,
+    "split": lambda a, axis, keepdims: np.array_split(a, 2, axis)[0] if a.shape[axis] > 1 else a, "sort": lambda a, axis, keepdims: np.sort(a, axis),
+    "median": lambda a, axis, keepdims: np.median(a, axis, keepdims=keepdims), "stack": lambda a, axis, keepdims: np.stack([a, 2 * a], axis),
 }  # fmt: skip
 
 BINARY = {
@@ -85,6 +91,24 @@ INDEX = {
     "pick": lambda a: a[np.arange(3), [2, 0, 1]], "cross_entropy": lambda a: ht.cross_entropy(a, np.array([0, 2, 1])), "list": lambda a: np.array([1.0, 2.0, 0.5]) @ a, "moveaxis": lambda a: np.moveaxis(a, 0, 1) + 0,
 }  # fmt: skip
 
+STACKS = {
+    "a @ b": lambda a, b: a @ b, "one a": lambda a, b: a[0] @ b, "one b": lambda a, b: a @ b[0], "a vector": lambda a, b: a[0, 0] @ b, "b vector": lambda a, b: a @ b[0, :, 0],
+    "einsum": lambda a, b: np.einsum("bij,bjk->bik", a, b), "einsum turned": lambda a, b: np.einsum("bij,bjk->kbi", a, b), "einsum sum": lambda a, b: np.einsum("bij,bjk->ik", a, b),
+    "einsum rows": lambda a, b: np.einsum("bij,bj->bi", a, b[:, :, 0]), "tensordot": lambda a, b: np.tensordot(a, b, ((0, 2), (0, 1))), "swapped": lambda a, b: np.swapaxes(b, 1, 2) @ np.swapaxes(a, 1, 2),
+    "joined": lambda a, b: np.concatenate([a, np.swapaxes(b, 1, 2)[:, : a.shape[1]]], axis=1) if b.shape[2] >= a.shape[1] else a, "columns": lambda a, b: a[:, :, 0] * b[:, 0, :1],
+}  # fmt: skip
+
+
+def definite(a):
+    return a @ a.T + 2 * np.eye(len(a))
+
+
+SYSTEMS = {
+    "solve": lambda a, b: np.linalg.solve(a + 9 * np.eye(len(a)), b), "solve a vector": lambda a, b: np.linalg.solve(definite(a), b[:, 0]), "inv": lambda a, b: np.linalg.inv(definite(a)) @ b,
+    "slogdet": lambda a, b: np.linalg.slogdet(a - 9 * np.eye(len(a))).logabsdet * b, "det": lambda a, b: np.linalg.det(a - 9 * np.eye(len(a))) * b, "cholesky": lambda a, b: np.linalg.cholesky(definite(a)) @ b,
+    "upper": lambda a, b: np.linalg.cholesky(definite(a), upper=True),
+}  # fmt: skip
+
 CONVOLUTIONS = {
     f"{height} x {width}, size {size}, stride {stride}": lambda a, k, h=height, w=width, s=stride: ht.conv(a, k, h, w, s)
     for height, width, size, stride in [(3, 4, 3, 1), (5, 2, 2, 1), (4, 4, 3, 2), (3, 3, 1, 1)]
@@ -93,9 +117,9 @@ PIXELS = {name: int(name[0]) * int(name[4]) for name in CONVOLUTIONS}
 KERNELS = {name: int(name.split("size ")[1][0]) ** 2 for name in CONVOLUTIONS}
 
 
-shapes = st.one_of(
-    st.just(()), st.tuples(st.integers(1, 5)), st.tuples(st.integers(1, 4), st.integers(1, 4))
-)
+SIDES = st.integers(1, 4)
+shapes = st.one_of(st.just(()), st.tuples(st.integers(1, 5)), st.tuples(SIDES, SIDES), st.tuples(*[st.integers(1, 3)] * 3))
+seeds = st.integers(0, 99)
 
 
 def numbers(shape: tuple[int, ...], seed: int) -> np.ndarray:
@@ -106,9 +130,71 @@ def numbers(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 @st.composite
-def pairs(draw):
+def one(draw, function):
+    return function, [numbers(draw(shapes), draw(seeds))]
+
+
+@st.composite
+def lined(draw, function):
+    shape = draw(shapes.filter(len))
+    axis, keepdims = draw(st.integers(-len(shape), len(shape) - 1)), draw(st.booleans())
+    return lambda a: function(a, axis=axis, keepdims=keepdims), [numbers(shape, draw(seeds))]
+
+
+@st.composite
+def pairs(draw, function):
     """Two shapes that broadcast."""
     full = draw(shapes)
     cut = draw(st.integers(0, len(full)))
     other = tuple(n if draw(st.booleans()) else 1 for n in full[cut:])
-    return (full, other) if draw(st.booleans()) else (other, full)
+    both = (full, other) if draw(st.booleans()) else (other, full)
+    return function, [numbers(shape, draw(seeds) + 1000 * k) for k, shape in enumerate(both)]
+
+
+@st.composite
+def factors(draw, function):
+    m, k, n = draw(st.tuples(SIDES, SIDES, SIDES))
+    return function, [numbers((m, k), draw(seeds)), numbers((k, n), draw(seeds) + 1000)]
+
+
+@st.composite
+def stacks(draw, function):
+    b, m, k, n = draw(st.tuples(SIDES, SIDES, SIDES, SIDES))
+    return function, [numbers((b, m, k), draw(seeds)), numbers((b, k, n), draw(seeds) + 1000)]
+
+
+@st.composite
+def systems(draw, function):
+    n, k = draw(st.tuples(SIDES, SIDES))
+    return function, [numbers((n, n), draw(seeds)), numbers((n, k), draw(seeds) + 1000)]
+
+
+@st.composite
+def wide(draw, function):
+    return function, [numbers((3, draw(st.integers(3, 5))), draw(seeds))]
+
+
+def images(name):
+    return [numbers((2, PIXELS[name] * 2), 1), numbers((KERNELS[name] * 2, 3), 2)]
+
+
+FAMILIES = {
+    "one": (UNARY, one, [(3, 4)]), "axis": (AXES, lined, [(3, 4)]), "two": (BINARY | CHOICES, pairs, [(3, 4), (4,)]), "product": (MATRIX, factors, [(3, 4), (4, 3)]),
+    "stack": (STACKS, stacks, [(2, 3, 4), (2, 4, 3)]), "system": (SYSTEMS, systems, [(3, 3), (3, 2)]), "place": (INDEX, wide, [(3, 4)]),
+}  # fmt: skip
+"""Functions, arrays for them of random shapes, and shapes for each once."""
+
+CASES = {f"{family} {name}": draw(function) for family, (functions, draw, _) in FAMILIES.items() for name, function in functions.items()}
+CASES |= {f"convolution {name}": st.just((function, images(name))) for name, function in CONVOLUTIONS.items()}
+"""A function and its arrays, drawn."""
+
+
+def once():
+    """Each function once: a name, itself, its arrays."""
+    for family, (functions, _, given) in FAMILIES.items():
+        arrays = [numbers(shape, 11 + k) for k, shape in enumerate(given)]
+        for name, function in functions.items():
+            for axis in (0, 1) if family == "axis" else ("",):
+                yield f"{family} {name} {axis}", functools.partial(function, axis=axis, keepdims=False) if family == "axis" else function, arrays
+    for name, function in CONVOLUTIONS.items():
+        yield f"convolution {name}", function, images(name)

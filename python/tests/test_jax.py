@@ -29,6 +29,11 @@ FUNCTIONS = {
     "scan": lambda a, b: jax.lax.scan(lambda c, row: (c * 0.5 + row, c), jnp.zeros(3), a)[0] * b[0], "flip": lambda a, b: jnp.flip(a, 0) * b, "tile": lambda a, b: jnp.tile(a[0], 2) * b.reshape(-1)[:6], "stop": lambda a, b: jax.lax.stop_gradient(a) * b,
     "erf": lambda a, b: jax.scipy.special.erf(a) * b, "mean": lambda a, b: jnp.mean(a, axis=1, keepdims=True) * b, "min": lambda a, b: jnp.minimum(a, b) + jnp.min(a), "sign": lambda a, b: jnp.sign(a) * b, "pad": lambda a, b: jnp.pad(a, ((1, 0), (0, 2))),
     "trace": lambda a, b: jnp.trace(a[:3] @ b[:3].T), "custom_jvp": lambda a, b: jax.nn.relu6(a) - jax.nn.celu(b), "log1p": lambda a, b: jnp.log1p(a**2) + jnp.expm1(b), "T": lambda a, b: a.T @ b, "diag": lambda a, b: jnp.diag(a[0]) @ b[:3],
+    "solve": lambda a, b: jnp.linalg.solve(a[:3] + 9 * jnp.eye(3), b[0]), "solve columns": lambda a, b: jnp.linalg.solve(a[:3] + 9 * jnp.eye(3), b.T), "inv": lambda a, b: jnp.linalg.inv(a[:3] + 9 * jnp.eye(3)) @ b[0],
+    "slogdet": lambda a, b: jnp.linalg.slogdet(a[:3] - 9 * jnp.eye(3))[1] * b, "det": lambda a, b: jnp.linalg.det(a[:3] - 9 * jnp.eye(3)) * b, "cholesky": lambda a, b: jnp.linalg.cholesky(a.T @ a + jnp.eye(3)) @ b[0],
+    "triangular": lambda a, b: jax.scipy.linalg.solve_triangular(a[:3] + 9 * jnp.eye(3), b[0], trans=1, lower=True), "gammaln": lambda a, b: jax.scipy.special.gammaln(a**2 + 1) * b, "sort": lambda a, b: jnp.sort(a, axis=0) * b, "median": lambda a, b: jnp.sort(a)[:, 1] - b[:, 0],
+    "batched dot": lambda a, b: jax.vmap(jnp.dot)(a, b), "batched outer": lambda a, b: jax.vmap(jnp.outer)(a, b), "batched products": lambda a, b: jax.vmap(lambda x, y: jnp.outer(x, y) @ y)(a, b), "batched matrices": lambda a, b: jax.vmap(jnp.matmul)(a.reshape(2, 2, 3), b.reshape(2, 3, 2)),
+    "three axes": lambda a, b: jnp.sum(a[:, :, None] * b[:, None, :], axis=0), "distances": lambda a, b: jnp.sum((a[:, None] - b[None]) ** 2, -1), "batched einsum": lambda a, b: jnp.einsum("bi,bj->bij", a, b).mean(0),
 }  # fmt: skip
 
 
@@ -42,10 +47,36 @@ def test_functions_of_jax(name):
 
 
 def test_what_has_no_counterpart_is_named_with_its_line():
-    with pytest.raises(ht.TraceError, match=r"JAX primitive sort .*test_jax.py"):
-        called(lambda a: jnp.sort(a), Trace().variable("w", 0, (4,)))
-    with pytest.raises(ht.TraceError, match="dot_general with batch"):
-        called(lambda a: jax.vmap(jnp.dot)(a, a), Trace().variable("w", 0, (4, 3)))
+    with pytest.raises(ht.TraceError, match=r"JAX primitive svd .*test_jax.py"):
+        called(lambda a: jnp.linalg.svd(a)[1], Trace().variable("w", 0, (4, 3)))
+    with pytest.raises(ht.TraceError, match="sort of several arrays"):
+        called(lambda a: a[jnp.argsort(a)], Trace().variable("w", 0, (4,)))
+
+
+def test_a_batch_of_models():
+    """Four networks at once by ``vmap``, in a Python loop of JAX: what a leading batch axis becomes are batched products."""
+    data = {"X": numbers((4, 6, 2), 1), "y": numbers((4, 6), 2)}
+    w = {"A": numbers((4, 2, 3), 3) / 3, "b": numbers((4, 3), 4) / 3}
+
+    def fit(w, d):
+        one = lambda A, b, X, y: jnp.mean((jnp.tanh(X @ A) @ b - y) ** 2)  # noqa: E731
+        return jnp.mean(jax.vmap(one)(w["A"], w["b"], d["X"], d["y"]))
+
+    def inner(w, x, d):
+        return fit(w, d) + jnp.sum(jnp.exp(x)[:, None, None] * w["A"] ** 2) / 2
+
+    def unrolled(x):
+        v = w
+        for _ in range(5):
+            v = jax.tree.map(lambda a, g: a - 0.1 * g, v, jax.grad(inner)(v, x, data))
+        return fit(v, data)
+
+    problem = ht.Problem.from_jax(inner, lambda w, x, d: fit(w, d), np.linspace(-1, 0, 4), w, train=data, valid=data)
+    loss, gradient = jax.value_and_grad(unrolled)(problem.x)
+    r = problem.hypergradient(steps=5, lr=0.1)
+    # Sums of a few dozen products of numbers of size 1.
+    np.testing.assert_allclose(r.loss, loss, rtol=1e-13)
+    np.testing.assert_allclose(r.gradient, gradient, rtol=1e-12)
 
 
 def test_a_slice_of_all_samples_is_all_of_them():

@@ -7,9 +7,7 @@ from hypothesis import given, settings, strategies as st
 import hypertape as ht
 from hypertape.trace import Trace
 from reference import by_jax, evaluate
-from shapes import AXES, BINARY, CHOICES, CONVOLUTIONS, INDEX, KERNELS, MATRIX, PIXELS, UNARY, numbers, pairs, shapes
-
-FEW = settings(max_examples=4, deadline=None)
+from shapes import CASES, numbers, once
 
 
 def combined(function, arrays):
@@ -52,67 +50,17 @@ def holds_beside_jax(function, *arrays):
         np.testing.assert_allclose(product[name], by_forward[name], rtol=1e-10, atol=1e-10)
 
 
-def cases():
-    """Each operation once, on arrays of two axes."""
-    a, row = numbers((3, 4), 11), numbers((4,), 12)
-    for name, function in UNARY.items():
-        yield pytest.param(function, (a,), id=name)
-    for name, function in AXES.items():
-        for axis in (0, 1):
-            yield pytest.param(lambda a, f=function, k=axis: f(a, axis=k, keepdims=False), (a,), id=f"{name}, axis {axis}")
-    for name, function in (BINARY | CHOICES).items():
-        yield pytest.param(function, (a, row), id=f"{name} of two")
-    for name, function in MATRIX.items():
-        yield pytest.param(function, (a, numbers((4, 3), 13)), id=f"product {name}")
-    for name, function in INDEX.items():
-        yield pytest.param(function, (a,), id=f"place {name}")
-    for name, function in CONVOLUTIONS.items():
-        yield pytest.param(function, (numbers((2, PIXELS[name] * 2), 1), numbers((KERNELS[name] * 2, 3), 2)), id=name)
-
-
-@pytest.mark.parametrize(("function", "arrays"), list(cases()))
+@pytest.mark.parametrize(("function", "arrays"), [pytest.param(*case, id=name) for name, *case in once()])
 def test_derivatives_beside_jax(function, arrays):
     holds_beside_jax(function, *arrays)
 
 
-@pytest.mark.parametrize("name", UNARY)
-@FEW
-@given(shape=shapes, seed=st.integers(0, 99))
-def test_functions_of_one_array(name, shape, seed):
-    holds(UNARY[name], numbers(shape, seed))
-
-
-@pytest.mark.parametrize("name", AXES)
-@FEW
-@given(shape=shapes.filter(len), seed=st.integers(0, 99), axis=st.integers(-2, 1), keepdims=st.booleans())
-def test_functions_over_an_axis(name, shape, seed, axis, keepdims):
-    axis = axis if -len(shape) <= axis < len(shape) else 0
-    holds(lambda a: AXES[name](a, axis=axis, keepdims=keepdims), numbers(shape, seed))
-
-
-@pytest.mark.parametrize("name", BINARY | CHOICES)
-@FEW
-@given(both=pairs(), seed=st.integers(0, 99))
-def test_functions_of_two_arrays(name, both, seed):
-    holds((BINARY | CHOICES)[name], numbers(both[0], seed), numbers(both[1], seed + 1000))
-
-
-@pytest.mark.parametrize("name", MATRIX)
-@FEW
-@given(sizes=st.tuples(*[st.integers(1, 4)] * 3), seed=st.integers(0, 99))
-def test_products(name, sizes, seed):
-    m, k, n = sizes
-    holds(MATRIX[name], numbers((m, k), seed), numbers((k, n), seed + 1000))
-
-
-@pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolutions(name):
-    holds(CONVOLUTIONS[name], numbers((2, PIXELS[name] * 2), 1), numbers((KERNELS[name] * 2, 3), 2))
-
-
-@pytest.mark.parametrize("name", INDEX)
-def test_places(name):
-    holds(INDEX[name], numbers((3, 4), 5))
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+def test_every_function(name, data):
+    function, arrays = data.draw(CASES[name])
+    holds(function, *arrays)
 
 
 def test_every_driver_on_a_function_with_known_derivatives():

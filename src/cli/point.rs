@@ -69,7 +69,7 @@ pub(crate) fn named(catalogue: &[Entry], name: &str, folder: &Path) -> Result<En
     let (path, within) = (Path::new(name), folder.join(name));
     if path.extension().is_some_and(|end| end == "npz") {
         let read = read_problem(if within.exists() { &within } else { path })
-            .and_then(|statement| statement.into_entry(name));
+            .and_then(|statement| Arc::new(statement).into_entry(name));
         return read.map_err(Failure::usage);
     }
     let entry = find_by_name("problem", name, catalogue, |e| &e.name);

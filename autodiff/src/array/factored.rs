@@ -5,8 +5,9 @@
 //! `E = M_0^-1 (M - M_0)`, up to the same order.
 
 use crate::array::Array;
+use crate::array::by_value::Method;
 use crate::array::element::Element;
-use crate::array::factors::{Inverse, Method};
+use crate::array::factors::Inverse;
 use crate::array::newton::{improve, lift};
 use crate::fault::Fault;
 use crate::shape::Shape;

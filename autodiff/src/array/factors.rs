@@ -3,43 +3,10 @@
 //! Golub and Van Loan (2013), algorithms 3.4.1, 4.2.1 (by dot products of rows) and 3.1.1. Cost: `n^3/3` products for
 //! elimination, `n^3/6` for Cholesky, nothing for triangles; `n^2` a right-hand side.
 
+use crate::array::by_value::Method;
 use crate::array::element::Element;
 use crate::array::linear::LinearOperator;
 use crate::fault::Fault;
-
-/// How a matrix is factored, or which part of it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Any matrix: elimination with partial pivoting.
-    Lu,
-    /// Symmetric positive definite matrices: [`Fault::Asymmetric`] where the triangles differ by more than rounding. Values
-    /// come from the lower triangle, derivatives are those of all entries.
-    Cholesky,
-    /// The lower triangle, diagonal included. Entries above it must be finite and do not count.
-    Lower,
-    /// The upper triangle, likewise.
-    Upper,
-}
-
-impl Method {
-    /// What faults call it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Lu => "lu",
-            Self::Cholesky => "cholesky",
-            Self::Lower | Self::Upper => "triangle",
-        }
-    }
-
-    /// Columns that are read of row `i` of `n`.
-    pub(crate) fn reads(self, i: usize, n: usize) -> std::ops::Range<usize> {
-        match self {
-            Self::Lu | Self::Cholesky => 0..n,
-            Self::Lower => 0..i + 1,
-            Self::Upper => i..n,
-        }
-    }
-}
 
 /// The inverse of a factored matrix as a map.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
 //! [`Operations`]: what people reach for that is made of the primitives of [`Array`], in every mode.
 
 use crate::array::Array;
+use crate::array::by_value::{ByValue, Method};
 use crate::array::element::Element;
 use crate::array::factored::{Factored, seen};
-use crate::array::factors::Method;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::Linear;
 use crate::array::orthogonal;
@@ -140,6 +140,11 @@ pub trait Operations<'a>: Array<'a> {
         (self.entries(places, shape), permutation)
     }
 
+    /// [`sort`](Self::sort) without where each entry was, which can be traced.
+    fn sorted(self, axis: Axis) -> Self {
+        Self::by_value(&[self], ByValue::Sorted(axis))
+    }
+
     /// `self`, then `others`, one after the other along an axis.
     fn concatenate(self, others: &[Self], axis: Axis) -> Self {
         let all = std::iter::once(self).chain(others.iter().copied());
@@ -216,15 +221,19 @@ pub trait Operations<'a>: Array<'a> {
 
     /// `L` with `L L^T = M` of a symmetric positive definite matrix `self`, lower triangular, see [`Factored::factor`].
     fn cholesky(self) -> Self {
-        Factored::new(self, Method::Cholesky).factor()
+        Self::by_value(&[self], ByValue::Cholesky)
     }
     /// `M^-1 b` for each column of `b`, where `self` is the matrix, see [`Factored`] for more of one factorisation.
     fn solve(self, b: Self, method: Method) -> Self {
-        Factored::new(self, method).solve(b)
+        Self::by_value(&[self, b], ByValue::Solve(method))
     }
     /// `ln |det M|`, a scalar.
     fn log_det(self, method: Method) -> Self {
-        Factored::new(self, method).log_det()
+        Self::by_value(&[self], ByValue::LogDet(method))
+    }
+    /// The sign of `det M`, 1 or -1, a constant scalar.
+    fn det_sign(self, method: Method) -> Self {
+        Self::by_value(&[self], ByValue::DetSign(method))
     }
     /// `x` with least `|A x - b|` for each column of `b`, where `self` is `A`, of as many rows as columns at least and independent
     /// columns: by `A = Q R`, `2 m n^2` products. Raises [`Fault::Pivot`] where a column depends on those before it.
@@ -263,6 +272,19 @@ pub trait Operations<'a>: Array<'a> {
 }
 
 impl<'a, A: Array<'a>> Operations<'a> for A {}
+
+impl ByValue {
+    /// The result in the mode of the operands.
+    pub(crate) fn apply<'a, A: Array<'a>>(self, of: &[A]) -> A {
+        match self {
+            Self::Solve(method) => Factored::new(of[0], method).solve(of[1]),
+            Self::LogDet(method) => Factored::new(of[0], method).log_det(),
+            Self::DetSign(method) => Factored::new(of[0], method).sign(),
+            Self::Cholesky => Factored::new(of[0], Method::Cholesky).factor(),
+            Self::Sorted(axis) => of[0].sort(axis).0,
+        }
+    }
+}
 
 /// The entries, unless they cannot be seen, which is a fault.
 fn looked_at<'a, A: Array<'a>>(x: A) -> Option<&'a [A::Elem]> {

@@ -6,9 +6,10 @@
 use num_traits::Float;
 
 use crate::array::Array;
+use crate::array::by_value::Method;
 use crate::array::element::Element;
 use crate::array::factored::seen;
-use crate::array::factors::{Inverse, Method, expect_symmetric};
+use crate::array::factors::{Inverse, expect_symmetric};
 use crate::array::newton::improve;
 use crate::fault::Fault;
 use crate::shape::Shape;

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::array::by_value::Method;
 use crate::array::kernels::convolution::Role;
 use crate::graph::ListInput;
 use crate::graph::error::GraphError;
 use crate::graph::setting::Indices;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// A value in a file.
 #[doc(hidden)]
@@ -62,24 +63,30 @@ impl Field for Shape {
     }
 }
 
-impl Field for Role {
-    const EXPECTED: &str = "\"input\", \"kernel\" or \"output\"";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        Some(match value.as_str()? {
-            "input" => Self::Input,
-            "kernel" => Self::Kernel,
-            "output" => Self::Output,
-            _ => return None,
-        })
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(match self {
-            Self::Input => "input",
-            Self::Kernel => "kernel",
-            Self::Output => "output",
-        })
-    }
+/// A value that is one of a few words.
+macro_rules! words {
+    ($type:ty, $expected:literal, $($word:literal $variant:path),*) => {
+        impl Field for $type {
+            const EXPECTED: &str = $expected;
+            fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
+                match value.as_str()? {
+                    $($word => Some($variant),)*
+                    _ => None,
+                }
+            }
+            fn write(&self, _: &[ListInput]) -> Value {
+                json!(match self {
+                    $($variant => $word),*
+                })
+            }
+        }
+    };
 }
+words!(Role, "\"input\", \"kernel\" or \"output\"",
+    "input" Role::Input, "kernel" Role::Kernel, "output" Role::Output);
+words!(Method, "\"lu\", \"cholesky\", \"lower\" or \"upper\"",
+    "lu" Method::Lu, "cholesky" Method::Cholesky, "lower" Method::Lower, "upper" Method::Upper);
+words!(Axis, "\"rows\" or \"columns\"", "rows" Axis::Rows, "columns" Axis::Columns);
 
 impl Field for Indices {
     const EXPECTED: &str = "whole numbers below 2^32, or the name of a list";

@@ -72,7 +72,7 @@ impl<T: Element> Graph<T> {
         let lists = &self.lists;
         let mut nodes = Vec::with_capacity(self.nodes.len());
         for Node { op, of, shape, rows } in &self.nodes {
-            if *rows || *op == Op::Cut {
+            if *rows || matches!(op, Op::Cut | Op::Fused(_)) {
                 return Err(GraphError::invalid("a graph", "a part of a sum", "a whole one"));
             }
             let mut map = Map::new();
@@ -128,8 +128,9 @@ impl<T: Element> Graph<T> {
     /// [`Op`] in lower case (`gather_rows`, `multiply`, `subtract`, `divide`), functions of one number by the names of their
     /// methods, with `number` for one that has it (`scale`, `shift`, `divide`, `power`). Shapes are `[rows, columns]`; lists of whole
     /// numbers are themselves, or the name of a list that evaluations are given; the role of a convolution is `input`, `kernel` or
-    /// `output`; numbers that are not finite are the words `inf`, `-inf` and `nan`. `lists` may be left out where there are none,
-    /// `of` of what takes nothing. Whatever else is there is refused.
+    /// `output`, the method of a system `lu`, `cholesky`, `lower` or `upper`, an axis `rows` or `columns`; numbers that are not finite
+    /// are the words `inf`, `-inf` and `nan`. `lists` may be left out where there are none, `of` of what takes nothing. Whatever else
+    /// is there is refused.
     ///
     /// ```
     /// use hypertape_autodiff::Graph;

@@ -7,14 +7,16 @@
 use std::any::Any;
 use std::ops::Range;
 
+use crate::array::by_value::{ByValue, Method};
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
+use crate::graph::fused::Fused;
 use crate::graph::primitive::Primitive;
 use crate::graph::setting::{At, Indices, Setting};
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// Hands the rows to a macro, after what else that is to be given.
 macro_rules! operations {
@@ -105,6 +107,16 @@ macro_rules! operations {
             LogSumExp logsumexp 1 {} LogSumExp;
             /// `e^{x_j} / sum_k e^{x_k}` of each row.
             Softmax softmax 1 {} Softmax;
+            /// `a^-1 b` for each column of `b`.
+            Solve solve 2 { method: Method } ByValue(ByValue::Solve(method));
+            /// `ln |det a|`, a scalar.
+            LogDet log_det 1 { method: Method } ByValue(ByValue::LogDet(method));
+            /// The sign of `det a`, a constant scalar.
+            DetSign det_sign 1 { method: Method } ByValue(ByValue::DetSign(method));
+            /// The lower triangle `l` with `l l^T = a`.
+            Cholesky cholesky 1 {} ByValue(ByValue::Cholesky);
+            /// Sorted along an axis.
+            Sorted sorted 1 { axis: Axis } ByValue(ByValue::Sorted(axis));
             /// The Euclidean norm of all entries, a scalar.
             Norm norm 1 {} Norm;
             /// The same values, not differentiated.
@@ -129,6 +141,9 @@ macro_rules! define {
             /// The rows of the samples in view, see [`Window`](crate::graph::Window).
             #[doc(hidden)]
             Cut,
+            /// A loss of a linear model, see [`Graph::fused`](crate::Graph).
+            #[doc(hidden)]
+            Fused(Fused),
             /// A function of each entry.
             Unary(Unary),
             $(
@@ -145,6 +160,7 @@ macro_rules! define {
                     Self::Input(_) => "input",
                     Self::Constant(_) => "constant",
                     Self::Cut => "cut",
+                    Self::Fused(_) => "linear_loss",
                     Self::Unary(f) => f.name(),
                     $(Self::$Name { .. } => stringify!($name),)*
                 }
@@ -155,6 +171,7 @@ macro_rules! define {
                 match self {
                     Self::Input(_) | Self::Constant(_) => 0,
                     Self::Cut | Self::Unary(_) => 1,
+                    Self::Fused(fused) => fused.operands(),
                     $(Self::$Name { .. } => $operands,)*
                 }
             }
@@ -171,7 +188,7 @@ macro_rules! define {
             /// What it is at an evaluation; `None` for what is no operation of arrays.
             pub(crate) fn primitive<'a, T>(&'a self, at: &At<'a, '_>) -> Option<Primitive<'a, T>> {
                 Some(match self {
-                    Self::Input(_) | Self::Constant(_) | Self::Cut => return None,
+                    Self::Input(_) | Self::Constant(_) | Self::Cut | Self::Fused(_) => return None,
                     Self::Unary(f) => Primitive::Unary(*f),
                     $(Self::$Name { $($setting),* } => {
                         $(let $setting = Setting::give($setting, at);)*

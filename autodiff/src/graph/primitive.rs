@@ -3,6 +3,7 @@
 //! The operations that arrays share one method for (functions of one and of two numbers, linear operations, products) come as
 //! that method takes them, so that a new one of these kinds needs nothing here.
 
+use crate::array::by_value::ByValue;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
@@ -20,6 +21,7 @@ pub(crate) enum Primitive<'a, T> {
     Product([bool; 2]),
     Linear(Linear<'a, T>),
     Bilinear(Bilinear),
+    ByValue(ByValue),
     LogSumExp,
     Softmax,
     Norm,
@@ -38,6 +40,7 @@ impl<'a, T> Primitive<'a, T> {
             Self::Norm => Shape::SCALAR,
             Self::Linear(f) => f.result(of[0])?,
             Self::Bilinear(f) => f.result(of[0], of[1])?,
+            Self::ByValue(f) => f.result(of)?,
             Self::Binary(f) => {
                 let unfit = Fault::Shapes { operation: f.name(), left: of[0], right: of[1] };
                 of[0].broadcast(of[1]).ok_or(unfit)?
@@ -67,6 +70,7 @@ impl<'a, T> Primitive<'a, T> {
             }
             Self::Linear(f) => of[0].map_linear(f),
             Self::Bilinear(f) => of[0].bilinear(of[1], f),
+            Self::ByValue(f) => A::by_value(of, f),
             Self::LogSumExp => of[0].logsumexp(),
             Self::Softmax => of[0].softmax(),
             Self::Norm => of[0].norm(),

@@ -116,7 +116,7 @@ impl<T: Element> Graph<T> {
     }
 
     /// A builder with the inputs and lists of this graph, in order.
-    fn declared(&self) -> Result<Builder<T>, GraphError> {
+    pub(super) fn declared(&self) -> Result<Builder<T>, GraphError> {
         let mut builder = Builder::new();
         for input in &self.inputs {
             builder.input(&input.name, input.shape)?;
@@ -218,6 +218,12 @@ impl<T: Element> Splitter<'_, T> {
                 each(0).zip(each(1)).map(|(a, b)| vec![a, b])
             }
             Op::CumulativeSum { across: true, .. } => rows(0).map(|a| vec![a]),
+            // Whole rows, or a part of each.
+            Op::Block { row: 0, .. } | Op::Inset { row: 0, .. }
+                if node.shape.rows == shape(0).rows =>
+            {
+                rows(0).map(|a| vec![a])
+            }
             Op::AtLeast {} | Op::Passed {} | Op::RowDot {} => {
                 each(0).zip(each(1)).map(|(a, b)| vec![a, b])
             }
@@ -268,6 +274,12 @@ impl<T: Element> Splitter<'_, T> {
             | Op::ScatterRows { .. }
             | Op::Slice { .. }
             | Op::Embed { .. }
+            | Op::Transpose {}
+            | Op::Block { .. }
+            | Op::Inset { .. }
+            | Op::Entries { .. }
+            | Op::ScatterEntries { .. }
+            | Op::CumulativeSum { .. }
             | Op::Reshape { .. } => self.mapped(op, known(0).total, |a, _| vec![a], [0, 0]),
             Op::Unary(Unary::Shift(_)) => {
                 let Some((part, rest)) = known(0).total else { return Ok(None) };

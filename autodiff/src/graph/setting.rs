@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use crate::array::by_value::Method;
 use crate::array::kernels::convolution::Role;
 use crate::fault::Fault;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// Which samples an evaluation sees: `start..start + len` of `of`. Nodes whose rows belong to samples have rows in
 /// proportion.
@@ -94,7 +95,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(bool, u32, usize, Role);
+plain!(bool, u32, usize, Role, Method, Axis);
 
 impl Setting for Shape {
     type Given<'a> = Self;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::arena::Arena;
+use crate::array::by_value::ByValue;
 use crate::array::dual::chain_tangent;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
@@ -200,6 +201,10 @@ impl<'a, T: Element> Array<'a> for Traced<'a, T> {
 
     fn binary(self, other: Self, f: Binary) -> Self {
         self.tracer.note(Primitive::Binary(f), &[self, other])
+    }
+
+    fn by_value(of: &[Self], f: ByValue) -> Self {
+        of[0].tracer.note(Primitive::ByValue(f), of)
     }
 
     fn detach(self) -> Self {

@@ -2,9 +2,10 @@
 //! [lifted](crate::array::newton) into it. A tape takes `2 n` statements of `n` arguments an order instead of `n^3/3`
 //! records.
 
+use crate::array::by_value::Method;
 use crate::array::element::Element;
 use crate::array::factored::alternating;
-use crate::array::factors::{Inverse, Method};
+use crate::array::factors::Inverse;
 use crate::array::newton::lift_scalars;
 use crate::fault::{Fault, expect_length};
 use crate::implicit::StopRule;

@@ -55,11 +55,10 @@ impl GraphStatement {
     ///
     /// # Errors
     /// Those of [`GraphProblem::new`].
-    pub fn into_entry(self, name: &str) -> Result<Entry, Error> {
+    pub fn into_entry(self: Arc<Self>, name: &str) -> Result<Entry, Error> {
         let summary = GraphProblem::<f64>::new(&self, None)?.describe();
         let run = (self.steps, self.lr);
-        let double = Arc::new(self);
-        let single = Arc::clone(&double);
+        let (single, double) = (Arc::clone(&self), self);
         let entry = Entry::new(name, &summary, run, move |given| {
             Oracle::new(GraphProblem::new(&double, given.batch()?)?)
         });

@@ -224,9 +224,13 @@ impl<T: Element> Loss<T> {
                 } else {
                     let count = u32::try_from(n).unwrap_or(0);
                     let sampled = |name: &str| samples.iter().any(|own| own == name);
-                    graph.split(count, sampled).map_err(|error| match error {
+                    let told = |error| match error {
                         GraphError::Invalid { found, .. } => found,
-                        other => other.to_string(),
+                        other => GraphError::to_string(&other),
+                    };
+                    let data = |name: &str| !name.starts_with("x.") && !name.starts_with("w.");
+                    graph.split(count, sampled).map_err(told).and_then(|Split { part, rest }| {
+                        Ok(Split { part: part.fused(data).map_err(told)?, rest })
                     })
                 }
             }

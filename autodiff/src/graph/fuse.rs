@@ -1,0 +1,184 @@
+//! [`Graph::fused`]: losses of linear models are found in a graph, and become one operation each.
+//!
+//! With scores `z = X w` that nothing else needs, and `X` and `y` that are data:
+//!
+//! | loss of a row | how it is written |
+//! |---|---|
+//! | `(z - y)^2` | the square of a difference, or its inner product with itself |
+//! | `ln(1 + e^{-y z})` | `softplus` of a product with data, of either sign |
+//! | `ln sum_c e^{z_c} - z_y` | `logsumexp` minus the entries that labels pick |
+//!
+//! and its sum over the rows, or its inner product with weights.
+
+use crate::array::element::Element;
+use crate::functions::rule::Unary;
+use crate::graph::builder::Builder;
+use crate::graph::error::GraphError;
+use crate::graph::fused::{Fused, Losses};
+use crate::graph::operations::Op;
+use crate::graph::{Graph, Node};
+use crate::shape::Shape;
+
+/// A column of losses.
+struct Found {
+    losses: Losses,
+    /// The scores.
+    z: usize,
+    /// `y`, or `-y`.
+    targets: Option<(usize, bool)>,
+}
+
+struct Search<'g> {
+    nodes: &'g [Node],
+    /// Whether a node depends on data alone.
+    data: Vec<bool>,
+    /// How often a node is needed.
+    uses: Vec<usize>,
+}
+
+impl<T: Element> Graph<T> {
+    /// The same graph with losses of linear models as one operation each, where `data` says which inputs are never
+    /// differentiated. Bits change in the last places. Cost: one pass over the nodes.
+    ///
+    /// # Errors
+    /// Those of [`Builder::push`].
+    pub fn fused(&self, data: impl Fn(&str) -> bool) -> Result<Self, GraphError> {
+        let mut search =
+            Search { nodes: &self.nodes, data: Vec::new(), uses: vec![0; self.nodes.len()] };
+        for node in &self.nodes {
+            let own = match node.op {
+                Op::Input(number) => data(&self.inputs[number].name),
+                _ => node.of.iter().all(|&of| search.data[of]),
+            };
+            search.data.push(own);
+        }
+        let needed = self.nodes.iter().flat_map(|node| &node.of).chain(&self.outputs);
+        needed.for_each(|&of| search.uses[of] += 1);
+        let mut builder = self.declared()?;
+        let mut place: Vec<usize> = Vec::with_capacity(self.nodes.len());
+        for (k, node) in self.nodes.iter().enumerate() {
+            let made = match node.op {
+                // Inputs are declared first, and in order.
+                Op::Input(number) => number,
+                Op::Constant(number) => builder.constant(node.shape, &self.constants[number])?,
+                _ => match search.total(k) {
+                    Some((found, weights)) => search.push(&mut builder, &place, found, weights)?,
+                    None => {
+                        let of: Vec<usize> = node.of.iter().map(|&of| place[of]).collect();
+                        builder.push_rows(node.op.clone(), &of, node.rows)?
+                    }
+                },
+            };
+            place.push(made);
+        }
+        let outputs: Vec<usize> = self.outputs.iter().map(|&output| place[output]).collect();
+        builder.finish(&outputs)
+    }
+}
+
+impl Search<'_> {
+    /// Losses that node `k` sums, and their weights.
+    fn total(&self, k: usize) -> Option<(Found, Option<usize>)> {
+        let node = &self.nodes[k];
+        match (&node.op, &node.of[..]) {
+            (Op::Sum { shape }, &[l]) if *shape == Shape::SCALAR => Some((self.losses(l)?, None)),
+            (Op::Dot {}, &[a, b]) if a == b => Some((self.squared(a, 2)?, None)),
+            (Op::Dot {}, &[a, b]) => {
+                let weighted = |l, p| Some((self.losses(l)?, Some(p)));
+                weighted(b, a).or_else(|| weighted(a, b))
+            }
+            _ => None,
+        }
+    }
+
+    /// Node `k` as a column of losses.
+    fn losses(&self, k: usize) -> Option<Found> {
+        let node = self.used(k, 1)?;
+        match (&node.op, &node.of[..]) {
+            (Op::Unary(Unary::Square), &[gap]) => self.squared(gap, 1),
+            (Op::Unary(Unary::Softplus), &[margin]) => {
+                let (margin, negated) = self.signed(margin)?;
+                let (&Op::Mul {}, &[a, b]) = (&margin.op, &margin.of[..]) else { return None };
+                let of = |z: usize, y: usize| {
+                    let (product, minus) = self.signed(z)?;
+                    let z = if minus { self.nodes[z].of[0] } else { z };
+                    let z = (product.shape == margin.shape).then_some(z)?;
+                    self.found(Losses::Logistic, z, 1, Some((y, negated == minus)))
+                };
+                of(a, b).or_else(|| of(b, a))
+            }
+            (Op::Sub {}, &[all, own]) => {
+                let (all, own) = (self.used(all, 1)?, self.used(own, 1)?);
+                let (Op::LogSumExp {}, Op::Pick { labels }) = (&all.op, &own.op) else {
+                    return None;
+                };
+                (all.of == own.of).then_some(())?;
+                self.found(Losses::CrossEntropy(labels.clone()), all.of[0], 2, None)
+            }
+            _ => None,
+        }
+    }
+
+    /// The squares of node `gap`, which is needed `times`.
+    fn squared(&self, gap: usize, times: usize) -> Option<Found> {
+        let node = self.used(gap, times)?;
+        let (&Op::Sub {}, &[a, b]) = (&node.op, &node.of[..]) else { return None };
+        let of = |z: usize, y| {
+            (self.nodes[z].shape == node.shape).then_some(())?;
+            self.found(Losses::Squared, z, 1, Some((y, false)))
+        };
+        of(a, b).or_else(|| of(b, a))
+    }
+
+    /// Losses of the scores `z`, which are needed `times`.
+    fn found(
+        &self,
+        losses: Losses,
+        z: usize,
+        times: usize,
+        targets: Option<(usize, bool)>,
+    ) -> Option<Found> {
+        let (scores, plain) =
+            (self.used(z, times)?, Op::Matmul { left_transposed: false, right_transposed: false });
+        let fits = targets.is_none_or(|(y, _)| {
+            self.data[y] && scores.shape.cols == 1 && self.nodes[y].shape == scores.shape
+        });
+        let whole = scores.op == plain && self.data[scores.of[0]] && fits;
+        whole.then_some(Found { losses, z, targets })
+    }
+
+    /// Node `k`, if it is needed so many times.
+    fn used(&self, k: usize, times: usize) -> Option<&Node> {
+        (self.uses[k] == times).then(|| &self.nodes[k])
+    }
+
+    /// Node `k`, if it is needed once, or what it is the negative of.
+    fn signed(&self, k: usize) -> Option<(&Node, bool)> {
+        let node = self.used(k, 1)?;
+        match node.op {
+            Op::Unary(Unary::Scale(-1.0)) => Some((self.used(node.of[0], 1)?, true)),
+            _ => Some((node, false)),
+        }
+    }
+
+    /// The one operation.
+    fn push<T: Element>(
+        &self,
+        builder: &mut Builder<T>,
+        place: &[usize],
+        Found { losses, z, targets }: Found,
+        weights: Option<usize>,
+    ) -> Result<usize, GraphError> {
+        let scores = &self.nodes[z];
+        let mut of: Vec<usize> = scores.of.iter().map(|&of| place[of]).collect();
+        if let Some((y, negative)) = targets {
+            let minus = Op::Unary(Unary::Scale(-1.0));
+            let rows = self.nodes[y].rows;
+            let y = place[y];
+            of.push(if negative { builder.push_rows(minus, &[y], rows)? } else { y });
+        }
+        of.extend(weights.map(|p| place[p]));
+        let op = Op::Fused(Fused { losses, weighted: weights.is_some() });
+        builder.push_rows(op, &of, scores.rows)
+    }
+}
