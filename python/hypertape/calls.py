@@ -101,7 +101,8 @@ class Bilevel:
     def plan(self, x: Arrays = None, *, estimator: str = "exact", draws: int = 0, **options: Any) -> Plan:
         """Schedules of ``estimator`` that fit into ``memory``, the fastest first, by times that are measured now.
 
-        With ``draws`` above 0 unbiased estimators too, weighed by time and second moment from so many exact gradients.
+        With ``draws`` above 0 unbiased estimators too, weighed by time and second moment from so many exact gradients; those whose
+        second moment overflows come last.
         """
         core, given = self._batched(options)
         schedules, worths = core.plan(self._point(x), _text(estimator, "estimator"), _count(draws, "draws", 0), given)

@@ -156,7 +156,10 @@ fn planned<'py, T: Number>(
         let draws: Vec<_> = (0..draws).map(|k| Draw::new(options.seed, k)).collect();
         let weighed = match &draws[..] {
             [] => Vec::new(),
-            draws => weigh(oracle, &inner, &x, &profile, memory, draws)?.0,
+            // What overflows comes last, and is told as it is.
+            draws => {
+                weigh(oracle, &inner, &x, &profile, memory, draws)?.into_iter().flatten().collect()
+            }
         };
         let told = |w: &hypertape::Weighed<T>| {
             (named(&*w.estimator), w.bytes, w.seconds, w.second_moment, w.standard_error)

@@ -61,13 +61,14 @@ impl<T: Element> Graph<T> {
                 // Inputs are declared first, and in order.
                 Op::Input(number) => number,
                 Op::Constant(number) => builder.constant(node.shape, &self.constants[number])?,
-                _ => match search.total(k) {
-                    Some((found, weights)) => search.push(&mut builder, &place, found, weights)?,
-                    None => {
+                _ => {
+                    if let Some((found, weights)) = search.total(k) {
+                        search.push(&mut builder, &place, found, weights)?
+                    } else {
                         let of: Vec<usize> = node.of.iter().map(|&of| place[of]).collect();
                         builder.push_rows(node.op.clone(), &of, node.rows)?
                     }
-                },
+                }
             };
             place.push(made);
         }
