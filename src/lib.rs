@@ -23,6 +23,8 @@
 
 pub use hypertape_autodiff::*;
 pub use hypertape_solver::*;
+#[doc(no_inline)]
+pub use hypertape_solver::{rand, rand_pcg};
 
 /// Benchmark problems and the catalogue of them.
 pub mod problems {
@@ -41,6 +43,7 @@ pub mod problems {
 pub mod prelude {
     pub use crate::linear::System;
     pub use crate::problems::{Entry, Given, Kind, Labelled, Labels, Made, Sets, Setting, Targets};
+    #[doc(no_inline)]
     pub use crate::rand::RngExt;
     pub use crate::{
         About, Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact,

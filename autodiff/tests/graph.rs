@@ -317,9 +317,10 @@ fn losses_of_linear_models_are_found() {
             let found = [&part, &fused].map(|graph| {
                 let (mut gradient, mut product) = (vec![0.0; n], vec![0.0; n]);
                 let (f, mut workspace) = (Part(graph, window), Workspace::new());
-                let (x, v) = (point(0.4), point(1.1));
+                let (x, mut v) = (point(0.4), point(1.1));
+                v[..24].fill(0.0);
                 let value = workspace.hvp(&f, &shapes, &x, &v, &mut gradient, &mut product);
-                // Without those of X and y, which are data.
+                // Without those of X and y, which are data, and do not move.
                 [&[value.unwrap()], &gradient[24..], &product[24..]].concat()
             });
             for (a, b) in found[0].iter().zip(&found[1]) {

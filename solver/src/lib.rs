@@ -71,6 +71,7 @@ mod variance;
 mod weigh;
 
 /// The random numbers that [`Draw::stream`] gives are drawn by the traits of this version.
+#[doc(no_inline)]
 pub use {rand, rand_pcg};
 
 pub use breakdown::{Breakdown, Call, Share};

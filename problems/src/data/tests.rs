@@ -261,7 +261,7 @@ fn files_become_sets() {
         ),
         (train(format!("{images},{cut}")), "cut.idx.gz"),
         (train(images.clone()), "images-ubyte.gz contains no labels: give a file of them too"),
-        (train(format!("{one_class},{labels}")), "one.svm holds labels, another file of them, "),
+        (train(format!("{one_class},{labels}")), "one.svm contains the labels already: leave out "),
         (train(format!("{images},{one_class}")), "one.svm is a file of samples, not an array"),
         (train(text), "notes.txt: no samples"),
         (train(one_class), "one.svm: every label is "),
