@@ -176,7 +176,7 @@ def test_a_saved_problem_is_one_of_the_command_line(tmp_path):
     np.testing.assert_array_equal([float(v) for v in head], expected)
     np.testing.assert_array_equal(ht.load(tmp_path / "p.npz").hypergradient(steps=30, lr=0.1).gradient, expected)
     whole = (tmp_path / "p.npz").read_bytes()
-    for name, content, told in (("cut", whole[: len(whole) // 2], "npz"), ("text", b"x,y", "not an npz file"), ("none", None, "cannot read it")):
+    for name, content, told in (("cut", whole[: len(whole) // 2], "npz"), ("text", b"x,y", "not an npz file"), ("none", None, "cannot be read")):
         if content is not None:
             (tmp_path / f"{name}.npz").write_bytes(content)
         with pytest.raises(ht.InputError, match=told) as caught:

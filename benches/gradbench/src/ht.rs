@@ -108,19 +108,20 @@ impl Model {
             let parent = parent.ok().map(|parent| absolutes[parent]);
             // Bones 2, 3, 4 are those of the first finger, 6, 7, 8 of the second.
             let finger = bone.checked_sub(2).map(|bone| (bone / 4, bone % 4));
-            let own = match (finger.filter(|&(finger, joint)| finger < FINGERS && joint < 3), parent) {
-                (Some((finger, joint)), _) => {
-                    let own = &theta[6 + 4 * finger..];
-                    let [bend, spread] =
-                        [[own[0], own[1]], [own[2], R::zero()], [own[3], R::zero()]][joint];
-                    turned(base, bend, spread)
-                }
-                (None, Some(parent)) => {
-                    absolutes.push(product(&parent, &base));
-                    continue;
-                }
-                (None, None) => base.map(|row| row.map(R::constant)),
-            };
+            let own =
+                match (finger.filter(|&(finger, joint)| finger < FINGERS && joint < 3), parent) {
+                    (Some((finger, joint)), _) => {
+                        let own = &theta[6 + 4 * finger..];
+                        let [bend, spread] =
+                            [[own[0], own[1]], [own[2], R::zero()], [own[3], R::zero()]][joint];
+                        turned(base, bend, spread)
+                    }
+                    (None, Some(parent)) => {
+                        absolutes.push(product(&parent, &base));
+                        continue;
+                    }
+                    (None, None) => base.map(|row| row.map(R::constant)),
+                };
             absolutes.push(parent.map_or(own, |parent| product(&parent, &own)));
         }
         let inverses = self.inverse_base_absolutes.iter();
@@ -171,7 +172,9 @@ impl Data {
         };
         for (block, corners) in self.correspondences.chunks(BLOCK).enumerate() {
             let mut factors = vec![0.0; corners.len() * count];
-            for (i, (&to, factors)) in corners.iter().zip(factors.chunks_exact_mut(count)).enumerate() {
+            for (i, (&to, factors)) in
+                corners.iter().zip(factors.chunks_exact_mut(count)).enumerate()
+            {
                 match shares(BLOCK * block + i) {
                     None => self.model.add_factors(to, 1.0, factors),
                     Some(shares) => self.model.triangles[to]
@@ -237,7 +240,8 @@ impl Input {
     }
 
     fn misses(&self, Memory { arena, out }: &mut Memory) {
-        let (columns, points) = (self.data.model.columns(&self.theta), self.data.points.as_flattened());
+        let (columns, points) =
+            (self.data.model.columns(&self.theta), self.data.points.as_flattened());
         let take = |i: usize, at: &[f64]| out[i] = points[i] - at[0];
         self.data.sums(arena, columns.as_flattened(), |i| self.shares(i), take);
     }

@@ -126,7 +126,7 @@ fn an_ode_ends_where_its_closed_form_does() {
     }
 }
 
-/// The plan for the whole function and the block of each observation find the same entries, to the bit.
+/// The plan for the whole function and the block of each observation find the same entries, in other orders of summation.
 #[test]
 fn bundles_by_a_plan_and_by_blocks_agree() {
     let mut input = json!({
@@ -143,7 +143,15 @@ fn bundles_by_a_plan_and_by_blocks_agree() {
     }
     let answers = session(&both);
     for pair in answers.chunks_exact(2) {
-        assert_eq!((&pair[0]["success"], &pair[0]["output"]), (&json!(true), &pair[1]["output"]));
+        let of = |key: &str| [0, 1].map(|k| &pair[k]["output"][key]);
+        for key in ["rows", "cols"] {
+            let [blocks, plan] = of(key);
+            assert!(blocks.is_array() && blocks == plan, "{key}: {blocks} {plan}");
+        }
+        let [blocks, plan] = of("vals");
+        let gap = deviation(blocks, plan);
+        // Observed 3e-16.
+        assert!(gap < 1e-14, "{gap}");
     }
 }
 
