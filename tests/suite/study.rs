@@ -972,6 +972,13 @@ fn shards_are_merged_and_compared() {
     let busy =
         out.lines().filter(|line| line.ends_with("same, but for times: the machine was busy"));
     assert_eq!(busy.count(), 7, "{out}");
+    // Records of an earlier version, on one side.
+    for record in &mut records {
+        record.as_object_mut().unwrap().remove("paces");
+    }
+    write("whole", &records);
+    let (_, out, _) = run(&["compare", &both, &whole_folder]);
+    assert_eq!(out.matches("same, but for times: recorded without paces").count(), 7, "{out}");
     let (status, out, _) = run(&["compare", &a, &whole_folder]);
     assert!(status == 0 && out.contains("4 cells compared, 4 cells of the first"), "{out}");
 }

@@ -274,6 +274,7 @@ pub(super) fn compared(
         let mut row = vec![format!("{} {}", a.cell.run.common.problem, a.label(&keys))];
         let times = [a, b].map(|group| group.undisturbed(pace));
         let few = times.iter().any(|times| times.len() < TIMES);
+        let unpaced = [a, b].iter().any(|group| group.done.iter().all(|d| d.paces.is_empty()));
         let [before, now] = if few { [a.times(), b.times()] } else { times };
         let of = |times: &[f64]| median_and_interval(&mut times.to_vec());
         let verdict = match (of(&before), of(&now)) {
@@ -303,6 +304,7 @@ pub(super) fn compared(
                     () if few && before.len().min(now.len()) < TIMES => {
                         "same, but for times: too few"
                     }
+                    () if unpaced => "same, but for times: recorded without paces",
                     () if few => "same, but for times: the machine was busy",
                     () => "same",
                 };
