@@ -4,11 +4,15 @@
     python3 benches/single_loop.py data [--mnist DIR]                 # studies/single-loop/: what the study reads
     python3 benches/single_loop.py solve PROBLEM SECONDS SOLVER ...   # a grid of steps, the clock awaited
     python3 benches/single_loop.py judge PROBLEM                      # the value function, off the clock
+    python3 benches/single_loop.py lowest PROBLEM CALLS               # its lowest value, of narrow and wide
 
-DIR holds MNIST's four files. `solve` needs JAX and a checkout of benchopt/benchmark_bilevel, whose folder BENCHMARK_BILEVEL
-names and whose solvers run as they are: only the clock is ours, because theirs stops before the work is done. Each iteration
-is the benchmark's own jitted step, many to a call, and a call is timed until its result is there. `judge` prints the tables
-`[[external]]` of studies/single-loop.toml, by which the report of the study draws them beside hypertape's.
+DIR holds MNIST's four files. A SOLVER is one of the benchmark's, `srba`, or with one setting alone, `srba:0.2,0.01`. `solve`
+needs JAX and a checkout of benchopt/benchmark_bilevel, whose folder BENCHMARK_BILEVEL names and whose solvers run as they are:
+only the clock is ours, because theirs stops before the work is done. Each iteration is the benchmark's own jitted step, many to
+a call, and a call is timed until its result is there. `judge` prints the tables `[[external]]` of studies/single-loop.toml, by
+which the report of the study draws them beside hypertape's; a run that is not finite at its end counts as failed, as it does
+there. `lowest` prints such a table of L-BFGS on the value function itself, with its exact gradient, so that what is left is told
+from about the lowest value that there is.
 
 Problems: `narrow`, logistic regression on 50 000 samples of 22 features, judged on as many; `wide`, the same on 20 000 (and
 5000) of 500; one log-penalty per feature, from -2. `cleaning`: softmax regression on 10 000 digits, half of them relabelled
@@ -193,6 +197,7 @@ def solve(name, seconds, solvers):
     sys.path.insert(0, os.environ["BENCHMARK_BILEVEL"])
     inner, outer, n, m, w, x = stated(name)
     for solver in solvers:
+        solver, _, only = solver.partition(":")
         made = importlib.import_module(f"solvers.{solver}").Solver.get_instance(eval_freq=1)
         made.run_once = lambda _: None  # its own warming up
         made.set_objective(f_inner=inner, f_outer=outer, n_inner_samples=n, n_outer_samples=m, inner_var0=w, outer_var0=x)
@@ -230,6 +235,8 @@ def solve(name, seconds, solvers):
             return least
 
         settings = list(itertools.product(STEPS[name], RATIOS[name]))
+        if only:
+            settings = [tuple(map(float, only.split(",")))]
         each = warm(64) / 64
         few, many = (max(1, int(seconds / parts / each)) for parts in (400, 40))
         for count in {few, many}:
@@ -243,12 +250,13 @@ def solve(name, seconds, solvers):
                 c, clock = timed(c, count, done)
                 spent, done = spent + clock, done + count
                 reached = np.array(variables(c)["outer_var"])
+                points.append((spent, done, reached))
                 if not np.all(np.isfinite(reached)):
                     break
-                points.append((spent, done, reached))
             runs.append({"step": step, "ratio": ratio, "microseconds": spent / done * 1e6, "points": points})
             print(f"{name} {solver} {step} {ratio}: {done} iterations, {spent / done * 1e6:.1f} us each", flush=True)
-        with open(os.path.join(DATA, f"{name}-{solver}.pickle"), "wb") as file:
+        longer = f"-{seconds:g}" if only else ""
+        with open(os.path.join(DATA, f"{name}-{solver}{longer}.pickle"), "wb") as file:
             pickle.dump(runs, file)
 
 
@@ -315,6 +323,12 @@ def value_function(name):
     return h
 
 
+def external(name, label, points):
+    """A run of another program, as a table of a study."""
+    curve = ", ".join(f"[{spent:.5g}, {value:.7g}]" for spent, value in points)
+    print(f'[[external]]\nproblem = "{FIGURES[name]}"\nname = "{label}"\ncurve = [{curve}]\n', flush=True)
+
+
 def judge(name):
     """Of each solver the two settings that end best, at points in a ratio of 1.3."""
     h = value_function(name)
@@ -323,21 +337,51 @@ def judge(name):
             continue
         with open(os.path.join(DATA, path), "rb") as file:
             runs = pickle.load(file)
-        solver = path.removesuffix(".pickle").split("-", 1)[1]
+        solver, _, longer = path.removesuffix(".pickle").split("-", 1)[1].partition("-")
+        print(f"# {solver}: {min(run['microseconds'] for run in runs):.1f} us an iteration")
+        runs = [run for run in runs if np.all(np.isfinite(run["points"][-1][2]))]
         for run in runs:
             run["end"] = h(run["points"][-1][2])
-        best = sorted(runs, key=lambda run: run["end"])[:2]
-        print(f"# {solver}: {min(run['microseconds'] for run in runs):.1f} us an iteration")
-        for run in best:
+        for run in sorted(runs, key=lambda run: run["end"])[:2]:
             points, last = [], 0.0
             for spent, _, x in run["points"][:-1]:
                 if spent >= 1.3 * last:
-                    points.append([round(spent, 5), h(x)])
+                    points.append((spent, h(x)))
                     last = spent
-            points.append([round(run["points"][-1][0], 5), run["end"]])
-            curve = ", ".join(f"[{spent:g}, {value:.7g}]" for spent, value in points)
+            points.append((run["points"][-1][0], run["end"]))
             label = f"JAX {solver}:step={run['step']:g},ratio={run['ratio']:g}"
-            print(f'[[external]]\nproblem = "{FIGURES[name]}"\nname = "{label}"\ncurve = [{curve}]\n', flush=True)
+            external(name, f"{label}, {longer} s" if longer else label, points)
+
+
+def lowest(name, calls):
+    """L-BFGS on `h(x)`, whose minima are found by Newton's method from the last one on, its gradient by the implicit function."""
+    from scipy.optimize import minimize
+
+    X, y, V, u = samples(name)
+    y, u, n, m = (2.0 * y - 1).astype(np.float32), (2.0 * u - 1).astype(np.float32), len(y), len(u)
+    w, points, clock = np.zeros(X.shape[1]), [], time.process_time()
+
+    def h(x):
+        nonlocal w
+        e = np.exp(x)
+        for _ in range(40):
+            s = 1 / (1 + np.exp(y * (X @ w.astype(np.float32))))
+            slope = -(X.T @ (y * s)).astype(float) / n + e * w
+            hessian = ((X * (s * (1 - s))[:, None]).T @ X).astype(float) / n + np.diag(e)
+            if np.linalg.norm(slope) < 2e-6:
+                break
+            w = w - np.linalg.solve(hessian, slope)
+        q = u * (V @ w.astype(np.float32))
+        value, outer = float(np.mean(np.logaddexp(0, -q), dtype=float)), -(V.T @ (u / (1 + np.exp(q)))).astype(float) / m
+        spent = time.process_time() - clock
+        if not points or value < points[-1][1] and spent >= 1.05 * points[-1][0]:
+            points.append((spent, value))
+        # Values that L-BFGS tells apart.
+        return 1e3 * value, -1e3 * e * w * np.linalg.solve(hessian, outer)
+
+    start, options = np.full(len(w), -2.0), {"maxiter": calls, "maxfun": calls}
+    end = minimize(h, start, jac=True, method="L-BFGS-B", bounds=[(-25, 12)] * len(w), options=options)
+    external(name, "L-BFGS on h(x)", [*points, (time.process_time() - clock, end.fun / 1e3)])
 
 
 def main():
@@ -352,6 +396,8 @@ def main():
         solve(rest[0], float(rest[1]), rest[2:])
     elif command == "judge" and len(rest) == 1:
         judge(rest[0])
+    elif command == "lowest" and len(rest) == 2 and rest[0] in ("narrow", "wide"):
+        lowest(rest[0], int(rest[1]))
     else:
         sys.exit(__doc__)
 

@@ -1,20 +1,15 @@
 //! `Sampler`: which samples a mini-batch holds, as a pure function of a [`Draw`].
 //!
 //! Nothing is stored or shuffled: the `i`-th sample of a batch is computed from the name of the draw, in constant time, by a
-//! counter (with replacement) or by a permutation that can be evaluated at one place (without): rounds of a generalised
-//! Feistel cipher on `a b >= n` numbers, walked until the result is below `n` (Black and Rogaway 2002, sections 3 and 4). It is
-//! one of very many permutations, not of all `n!`.
+//! counter (with replacement) or by a [`Permutation`] (without).
 
 use std::ops::Range;
 
 use hypertape_autodiff::{Array, Shape};
-use hypertape_solver::{Draw, Samples};
+use hypertape_solver::{Draw, Permutation, Samples};
 use rand::RngExt;
 
 use crate::generator::Stream;
-
-/// Rounds of the cipher. Six make triples of few samples uniform as far as 24 000 permutations tell; two more are cheap.
-const ROUNDS: u64 = 8;
 
 /// How mini-batches of `n` samples are chosen, or of tasks, by [`Bilevel::task`](hypertape_solver::Bilevel::task). Sizes below
 /// 1 or above `n` mean 1 or `n`.
@@ -117,18 +112,19 @@ impl Sampler {
         let (start, len, order) = match self {
             Self::All => (0, n, Order::Natural),
             Self::Independent { .. } => (0, size, Order::Independent(stream(draw))),
-            Self::Distinct { .. } => (0, size, Order::Permuted(Permutation::new(n, stream(draw)))),
+            Self::Distinct { .. } => (0, size, Order::Permuted(Permutation::new(n), stream(draw))),
             Self::Passes { draws, .. } => {
                 let number = number(draws);
                 let start = place(number % batches) * size;
-                let order = Order::Permuted(Permutation::new(n, pass(number / batches)));
+                let order = Order::Permuted(Permutation::new(n), pass(number / batches));
                 (start, size.min(n - start), order)
             }
             Self::Blocks { draws, .. } => {
                 let number = number(draws);
                 let (pass_number, k) = (number / (batches + 1), number % (batches + 1));
                 let k = k.min(batches - 1);
-                let shuffled = || Permutation::new(place(batches), pass(pass_number)).at(k);
+                let order = Permutation::new(place(batches));
+                let shuffled = || order.at(k, |i| pass(pass_number).bits(i));
                 let block = if pass_number == 0 { k } else { shuffled() };
                 ((place(block) * size).min(n - size), size, Order::Natural)
             }
@@ -150,7 +146,7 @@ pub struct Batch {
 enum Order {
     Natural,
     Independent(Stream),
-    Permuted(Permutation),
+    Permuted(Permutation, Stream),
 }
 
 #[expect(clippy::len_without_is_empty, reason = "a batch has one sample or more")]
@@ -169,8 +165,12 @@ impl Batch {
         assert!(i < self.len, "sample {i} of a batch of {}", self.len);
         match self.order {
             Order::Natural => self.start + i,
-            Order::Independent(stream) => place(scaled(stream.bits(i as u64), self.n as u64)),
-            Order::Permuted(order) => place(order.at((self.start + i) as u64)),
+            Order::Independent(stream) => {
+                place(Permutation::scaled(stream.bits(i as u64), self.n as u64))
+            }
+            Order::Permuted(order, stream) => {
+                place(order.at((self.start + i) as u64, |i| stream.bits(i)))
+            }
         }
     }
 
@@ -200,46 +200,6 @@ impl Batch {
         let index = |i| u32::try_from(self.sample(i)).expect("as many rows as u32 counts");
         like.constant(shape(self.n), data).gather_rows(like.indices(self.len, index))
     }
-}
-
-/// A permutation of the numbers below `n <= a b`.
-#[derive(Clone, Copy, Debug)]
-struct Permutation {
-    n: u64,
-    a: u64,
-    b: u64,
-    key: Stream,
-}
-
-impl Permutation {
-    fn new(n: usize, key: Stream) -> Self {
-        let n = n as u64;
-        let root = n.isqrt();
-        let a = root + u64::from(root * root < n);
-        Self { n, a, b: n.div_ceil(a), key }
-    }
-
-    /// What stands in place `i` below `n`.
-    fn at(self, i: u64) -> u64 {
-        let Self { n, a, b, key } = self;
-        let mut at = i;
-        loop {
-            let (mut left, mut right) = (at / b, at % b);
-            for round in 0..ROUNDS / 2 {
-                left = (left + scaled(key.bits(round << 33 | right), a)) % a;
-                right = (right + scaled(key.bits(round << 33 | 1 << 32 | left), b)) % b;
-            }
-            at = left * b + right;
-            if at < n {
-                return at;
-            }
-        }
-    }
-}
-
-/// A number below `n` from random bits, uniform but for `n / 2^64`.
-fn scaled(bits: u64, n: u64) -> u64 {
-    ((u128::from(bits) * u128::from(n)) >> 64) as u64
 }
 
 fn place(i: u64) -> usize {

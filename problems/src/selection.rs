@@ -148,6 +148,7 @@ impl<T: Element> Bilevel<T> for Selection<T> {
         let squares = match self.penalties {
             Penalties::One => w[0].dot(w[0]),
             Penalties::Class => w[0].square().sum_rows(),
+            Penalties::Feature if w[0].shape().cols == 1 => w[0].square(),
             Penalties::Feature => w[0].row_dot(w[0]),
         };
         fit + x[0].exp().dot(squares) * 0.5

@@ -5,6 +5,8 @@
 
 use rand_pcg::Pcg64;
 
+use crate::permutation::Permutation;
+
 /// What a random choice is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
@@ -98,8 +100,31 @@ impl Draw {
         Self { samples, ..self }
     }
 
+    /// Which of `count` items is next where the same choice is made in every iteration: all are chosen before one comes again,
+    /// pass after pass, each in a random order of its own.
+    ///
+    /// ```
+    /// use hypertape_solver::{Draw, Level};
+    /// let mut pass: Vec<_> = (10..15).map(|t| Draw::new(7, t).at(Level::Inner, 0).in_passes(5)).collect();
+    /// pass.sort_unstable();
+    /// assert_eq!(pass, [0, 1, 2, 3, 4]);
+    /// ```
+    pub fn in_passes(self, count: usize) -> usize {
+        let n = count.max(1) as u64;
+        let key = Self { iteration: self.iteration / n, ..self }.hash(3);
+        let number = |i: u64| mix(key.wrapping_add(GOLDEN.wrapping_mul(i)));
+        let item = Permutation::new(count).at(self.iteration % n, number);
+        usize::try_from(item).unwrap_or_default()
+    }
+
     /// The random numbers of this choice.
     pub fn stream(self) -> Pcg64 {
+        let wide = |salt: u64| u128::from(self.hash(salt)) << 64 | u128::from(self.hash(!salt));
+        Pcg64::new(wide(1), wide(2))
+    }
+
+    /// Each field passes through a bijective mixer, so draws that differ in one field differ in the hash.
+    fn hash(self, salt: u64) -> u64 {
         let level = match self.level {
             Level::Init => 0,
             Level::Inner => 1,
@@ -107,17 +132,16 @@ impl Draw {
             Level::Task => 3,
             Level::Coin => 4,
         };
-        // Each field passes through a bijective mixer, so draws that differ in one field differ in the hash.
         let fields = [self.seed, self.iteration, self.task, level, self.step];
-        let fold = |salt: u64| fields.iter().fold(salt, |hash, &field| mix(hash ^ mix(field)));
-        let wide = |salt: u64| u128::from(fold(salt)) << 64 | u128::from(fold(!salt));
-        Pcg64::new(wide(1), wide(2))
+        fields.iter().fold(salt, |hash, &field| mix(hash ^ mix(field)))
     }
 }
 
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// The finaliser of `SplitMix64` (Steele, Lea and Flood, 2014) after adding its increment.
 fn mix(z: u64) -> u64 {
-    let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = z.wrapping_add(GOLDEN);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

@@ -253,6 +253,9 @@ impl<'p, T: Element> Oracle<'p, T> {
 
     /// The time of the first rank.
     pub(crate) fn agree_time(&self, time: Duration) -> Duration {
+        if !self.has_ranks() {
+            return time;
+        }
         Duration::try_from_secs_f64(self.agree(time.as_secs_f64())).unwrap_or(time)
     }
 

@@ -225,13 +225,15 @@ impl<T: Element> Run<T> {
         // The record that is under way, and its point.
         let (mut open, mut point) = (None::<Record>, Vec::new());
         let (brief, every) = (estimator.brief(), self.record_every.max(1));
+        // Since when time is not in the state yet. A look at it takes a hundredth of the shortest iterations.
+        let mut clock = Instant::now();
         while state.iteration < self.iterations.min(until) {
-            let (clock, iteration) = (Instant::now(), state.iteration);
+            let iteration = state.iteration;
             let failed = |cause| Error::Iteration { iteration, cause: Box::new(cause) };
             let draw = Draw::new(self.seed, iteration as u64);
             let inner = self.coupling.inner(&self.inner, iteration);
             let within = !brief && !oracle.has_ranks();
-            let stop = within.then(|| self.stop(&asked, state.elapsed)).flatten();
+            let stop = within.then(|| self.stop(&asked, state.elapsed + clock.elapsed())).flatten();
             // Where the iteration begins again, should it be stopped.
             let before = stop.is_some().then(|| (estimator.state(), oracle.warm()));
             oracle.set_stop(stop);
@@ -257,7 +259,9 @@ impl<T: Element> Run<T> {
             }
             state.gradient_norm = norm(&gradient).as_f64();
             state.oracle_calls += cost.inner_gradients + cost.hvps;
-            let elapsed = oracle.agree_time(state.elapsed + clock.elapsed());
+            let now = Instant::now();
+            let elapsed = oracle.agree_time(state.elapsed + now.duration_since(clock));
+            (state.elapsed, clock) = (elapsed, now);
             let gradient_norm = state.gradient_norm;
             let last = (iteration + 1 == self.iterations).then_some(End::Iterations);
             let end = self.limits.reached(gradient_norm, state.oracle_calls, elapsed).or(last);
@@ -277,6 +281,7 @@ impl<T: Element> Run<T> {
                 for observer in &mut *observers {
                     stop |= observer.record(&record, x).is_break();
                 }
+                clock = Instant::now();
             }
             if oracle.agree(f64::from(u8::from(stop))) != 0.0 {
                 record.end = record.end.or(Some(End::Callback));
@@ -286,17 +291,16 @@ impl<T: Element> Run<T> {
             } else {
                 open = Some(record);
             }
-            let clock = Instant::now();
             if record.end != Some(End::GradientNorm) {
                 state.iteration += 1;
                 let RunState { iteration, moments, x, .. } = &mut *state;
                 self.outer.step(*iteration, moments, x, &gradient);
             }
-            state.elapsed = elapsed + clock.elapsed();
             if record.end.is_some() {
                 break;
             }
         }
+        state.elapsed += clock.elapsed();
         Ok((records, None))
     }
 }

@@ -13,7 +13,7 @@
 //! Data is drawn again, up to 20 times, until the limit `h(x)` is strictly convex, which is judged by its true Hessian; and the
 //! closed form is that of the samples, not of what they were drawn from.
 //!
-//! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `3 p + d` or `3 p + 3 d` multiplications per sample.
+//! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `2 p + d` or `2 p + 2 d` multiplications per sample.
 
 use hypertape_autodiff::{Array, Element, List, axpy, dot};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows, norm};
@@ -214,12 +214,18 @@ impl<T: Element> SampledQuadratic<T> {
         Some((self.samplers[place], self.samples[place]))
     }
 
-    /// The terms that both losses have, on a batch.
+    /// `sum (s_i'v)^2 / 2 + a_i'v` for `s` and `a` on a batch.
+    fn own<'a, A: Array<'a, Elem = T>>([s, a]: &'a [Vec<T>; 2], v: A, batch: Batch) -> A {
+        let s = batch.rows(v, s).matmul(v);
+        // The sum of `a` first, which moves with nothing.
+        s.dot(s) * 0.5 + batch.rows(v, a).sum_rows().matmul(v)
+    }
+
+    /// The sum of the terms that both losses have, on a batch.
     fn shared<'a, A: Array<'a, Elem = T>>(terms: &'a Terms<T>, w: A, x: A, batch: Batch) -> A {
-        let [s, a] = terms.w.each_ref().map(|rows| batch.rows(w, rows).matmul(w));
         let [c, e] = [(x, &terms.mixed[0]), (w, &terms.mixed[1])]
             .map(|(v, rows)| batch.rows(v, rows).matmul(v));
-        (s.dot(s) * 0.5 + c.dot(e) + a.sum()) / batch.len() as f64
+        Self::own(&terms.w, w, batch) + c.dot(e)
     }
 }
 
@@ -234,14 +240,13 @@ impl<T: Element> Bilevel<T> for SampledQuadratic<T> {
 
     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
         let batch = self.samplers[0].batch(self.samples[0], draw);
-        Self::shared(&self.inner, w[0], x[0], batch)
+        Self::shared(&self.inner, w[0], x[0], batch) / batch.len() as f64
     }
 
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, _: Rows) -> A {
         let batch = self.samplers[1].batch(self.samples[1], draw);
-        let [t, b] = self.outer.x.each_ref().map(|rows| batch.rows(x[0], rows).matmul(x[0]));
-        let own = (t.dot(t) * 0.5 + b.sum()) / batch.len() as f64;
-        Self::shared(&self.outer, w[0], x[0], batch) + own
+        let terms = Self::own(&self.outer.x, x[0], batch);
+        (Self::shared(&self.outer, w[0], x[0], batch) + terms) / batch.len() as f64
     }
 
     fn mini_batches(&self, level: Level) -> usize {

@@ -164,6 +164,9 @@ impl Sharing {
             }
             return Ok(T::zero());
         }
+        if self.items == 1 {
+            return add(&mut workers[0], 0, true, out);
+        }
         let lengths = out.each_ref().map(|part| part.len());
         let width: usize = lengths.iter().sum();
         let sum_lane = |worker: &mut W, lane: usize, mut out: [&mut [T]; N]| {

@@ -133,7 +133,8 @@ impl<'v, T: Element, S: Copy> At<'v, T, S> {
     /// The adjoints of the result in any mode.
     fn seeds(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<Group<'v, T>, Fault> {
         let Cut { shapes, gap } = self.result;
-        if let Some(seeds) = self.seeds {
+        let none = shapes.is_empty().then_some(&[][..]);
+        if let Some(seeds) = self.seeds.or(none) {
             return Ok(Group::new(shapes, seeds).apart(gap));
         }
         let moves = self.along != Along::Nothing;
@@ -230,7 +231,7 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
         pass(names.function, || {
             let (record, sweep) = workspace.arenas();
             let groups = at.groups(record, [w, dw])?;
-            let seeds = at.seeds(sweep, [w, dw])?;
+            let adjoints = at.seeds(sweep, [w, dw])?;
             let cuts = at.groups.map(|group| group.cut);
             let bars = [cuts[0].bars([w, dw]), cuts[1].bars([x, dx]), cuts[2].bars([g, dg])];
             let mut add = at.add.into_iter();
@@ -244,18 +245,15 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
                     }
                     function.scalar(at.stage, blocks.nth(block), groups)
                 })?;
-            let mut adjoints = List::new();
+            let mut seeds: List<M::Array<'_>> = List::new();
             if let Some(arrays) = &arrays {
                 fitting(names.arrays, arrays, at.result.shapes)?;
-                let seeds: List<M::Array<'_>> = seeds.load(sweep)?;
-                adjoints.extend(arrays.iter().map(|array| array.id()).zip(seeds));
+                seeds = adjoints.load(sweep)?;
             }
-            let mut value = T::zero();
-            if let Some(scalar) = scalar {
-                value = one(names.scalar, scalar)?;
-                adjoints.push(seed(scalar, sweep));
-            }
-            recorded.pull(adjoints.iter().copied(), sweep)?.write(bars);
+            let value = scalar.map_or(Ok(T::zero()), |scalar| one(names.scalar, scalar))?;
+            let ids = arrays.iter().flatten().map(|array| array.id());
+            let seeds = ids.zip(seeds).chain(scalar.map(|scalar| seed(scalar, sweep)));
+            recorded.pull(seeds, sweep)?.write(bars);
             Ok(value)
         })
     })

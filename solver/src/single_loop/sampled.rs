@@ -25,9 +25,14 @@ pub struct Sizes {
 
 /// Where random choices come from; by default from the draw that names them.
 pub trait Chance: fmt::Debug + Send {
-    /// A number from 0 to below 1, by which a mini-batch or the outcome of a coin is chosen.
+    /// A number from 0 to below 1, by which the outcome of a coin is chosen.
     fn uniform(&mut self, draw: Draw) -> f64 {
         draw.stream().random()
+    }
+
+    /// The number of a mini-batch, of so many.
+    fn mini_batch(&mut self, draw: Draw, batches: usize) -> usize {
+        below(self.uniform(draw), batches)
     }
 
     /// Tells `count` standard normal numbers by their places (Box and Muller 1958).
@@ -45,11 +50,16 @@ pub trait Chance: fmt::Debug + Send {
     }
 }
 
-/// Choices by the draw that names them.
+/// Choices by the draw that names them. Mini-batches come in [passes](Draw::in_passes): in its place among those of an iteration,
+/// each comes once before one comes again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drawn;
 
-impl Chance for Drawn {}
+impl Chance for Drawn {
+    fn mini_batch(&mut self, draw: Draw, batches: usize) -> usize {
+        draw.in_passes(batches)
+    }
+}
 
 /// The evaluations of an iteration. Samples are [`Draw`]s: a mini-batch that was drawn, or all; each may be seen at several
 /// points. `at` is `[w, x]`.
@@ -115,11 +125,11 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
             return draw.on(Samples::All);
         }
         // None is larger than the first.
-        let number = if self.rehearses() { 0 } else { below(self.chance.uniform(draw), batches) };
+        let number = if self.rehearses() { 0 } else { self.chance.mini_batch(draw, batches) };
         draw.on(Samples::Batch(number as u64))
     }
 
-    /// A mini-batch of the inner loss, drawn with replacement.
+    /// A mini-batch of the inner loss.
     pub fn inner(&mut self) -> Draw {
         self.mini_batch(Level::Inner, 0)
     }

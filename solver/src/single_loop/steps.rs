@@ -1,6 +1,6 @@
 //! Step sizes of `w`, `v` and `x`, in one notation: `a / k^p` in iteration `k`, counted from 1.
 
-use crate::outer::Optimiser;
+use crate::outer::{Optimiser, decayed};
 use crate::spelling::{Range, Value, Visit};
 
 /// Steps of `w` in an iteration, as they are typed.
@@ -41,8 +41,7 @@ impl Decay {
 
     /// In iteration `t`, counted from 0; `power` where it has none of its own.
     pub fn at(self, t: usize, power: f64) -> f64 {
-        let power = self.power.unwrap_or(power);
-        if power == 0.0 { self.size } else { self.size * (t as f64 + 1.0).powf(-power) }
+        decayed(self.size, t + 1, self.power.unwrap_or(power))
     }
 }
 
