@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use hypertape::graph::{Graph, NamedInput, Window};
-use hypertape::{Array, List, Named, Rule as InnerRule, Step, fingerprint};
+use hypertape::{Array, List, Named, Rule as InnerRule, RuleForm, Step, fingerprint};
 use pyo3::prelude::*;
 
 use crate::failure::invalid;
@@ -29,6 +29,7 @@ pub(crate) struct Graphs {
     double: Vec<Graph<f64>>,
     single: Vec<Graph<f32>>,
     sources: Vec<Vec<Source>>,
+    form: RuleForm,
 }
 
 /// Graphs of rules live as long as the process, once each: the arrays of a step borrow their constants.
@@ -77,12 +78,25 @@ impl Rule {
             sources.push(found.ok_or_else(missing)?);
             double.push(graph);
         }
+        let affine = |fixed: &str| {
+            double.iter().all(|graph| graph.is_affine(|name| !["t", "lr", fixed].contains(&field(name))))
+        };
+        let form = match () {
+            () if affine("") => RuleForm::Affine,
+            () if affine("x") => RuleForm::AffineInState,
+            () => RuleForm::Nonlinear,
+        };
         let single = double.iter().map(Graph::cast).collect();
         let made =
-            Box::leak(Box::new(Graphs { name: name.clone(), memory, double, single, sources }));
+            Box::leak(Box::new(Graphs { name: name.clone(), memory, double, single, sources, form }));
         known.insert(name, made);
         Ok(Self(made))
     }
+}
+
+/// What comes before the name of an array or a number: `x` of `x.NAME`.
+fn field(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(field, _)| field)
 }
 
 fn source(input: &NamedInput, outer: &[String]) -> Option<Source> {
@@ -132,6 +146,11 @@ impl<T: Number> InnerRule<T> for Rule {
             return state.into();
         }
         next
+    }
+
+    /// As the graphs tell: many rules need no gradient in the reverse sweep, or take it from that of the products.
+    fn form(&self) -> RuleForm {
+        self.0.form
     }
 
     /// It may come to rest anywhere, as the fixed point of a step.
