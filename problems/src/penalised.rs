@@ -1,4 +1,4 @@
-//! `Penalised`: linear models with one penalty per feature, the penalties being the outer variables.
+//! `Penalised`: linear models with one penalty per feature. The penalties are the outer variables.
 //!
 //! ```text
 //! g(x, w) = 1/n sum_i loss(X_i w, y_i) + 1/2 sum_j e^{x_j} w_j^2
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! with half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
-//! `f` alone, the squared error itself. `x` and `w` have one entry per feature. Peer workloads `w1-ridge` and `w1-logreg`,
-//! and ridge regression on data of one's own, whose limit for many steps is a closed form: with
+//! `f` only, the squared error itself. `x` and `w` have one entry per feature. The type covers the peer workloads
+//! `w1-ridge` and `w1-logreg`, and ridge regression on your own data. Its limit for many steps has a closed form: with
 //! `M = X'X/n + diag(e^x)`,
 //!
 //! ```text
@@ -41,24 +41,24 @@ pub struct Penalised<T> {
     outer_loss: SampleLoss,
     train: Targets<T>,
     valid: Targets<T>,
-    /// For the final judgement, where there are samples for it.
+    /// Test samples for the final evaluation, if there are any.
     test: Option<Targets<T>>,
     start: Vec<T>,
     init: Vec<T>,
 }
 
 impl<T: Element> Penalised<T> {
-    /// Peer workload `w1-ridge`; 100 steps of size 0.5.
+    /// Peer workload `w1-ridge`, to be run with 100 steps of size 0.5.
     pub fn ridge(seed: u64) -> Self {
         Self::from_workload(SampleLoss::HalfSquared, &W1::ridge(seed))
     }
 
-    /// Peer workload `w1-logreg`; 100 steps of size 1.
+    /// Peer workload `w1-logreg`, to be run with 100 steps of size 1.
     pub fn logistic(seed: u64) -> Self {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
     }
 
-    /// Four points on a line and three to validate, two features; 300 steps of size 0.4 reach the limit.
+    /// Four training and three validation points on a line, with two features; 300 steps of size 0.4 reach the limit.
     pub fn small_ridge() -> Self {
         let train = ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
         let valid = ([1.0, 0.5, 1.0, 1.5, 1.0, 2.5], [0.5, 1.2, 1.4]);
@@ -67,12 +67,11 @@ impl<T: Element> Penalised<T> {
         Self::ridge_from(train, valid, &[-2.0, -1.0])
     }
 
-    /// Ridge regression on the rows and targets of `train`, started at 0: `g = |Xw - y|^2/2n + sum_j e^{x_j} w_j^2/2`,
-    /// `f = |Vw - u|^2/m` on those of `valid`.
+    /// Ridge regression on the rows and targets of `train` and `valid`, with the start `w = 0`:
+    /// `g = |Xw - y|^2/2n + sum_j e^{x_j} w_j^2/2` on `train` and `f = |Vw - u|^2/m` on `valid`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless both sets have rows, each of as many values as there are penalties, and as many
-    /// targets.
+    /// Returns [`Error::Invalid`] unless both sets have rows, each with one value per penalty, and one target per row.
     pub fn ridge_on(
         train: (&[f64], &[f64]),
         valid: (&[f64], &[f64]),
@@ -84,7 +83,7 @@ impl<T: Element> Penalised<T> {
         Ok(Self::ridge_from(train, valid, log_penalty))
     }
 
-    /// As [`ridge_on`](Self::ridge_on), of samples that fit each other.
+    /// [`ridge_on`](Self::ridge_on) for samples that are known to fit each other.
     fn ridge_from(train: Targets<T>, valid: Targets<T>, log_penalty: &[f64]) -> Self {
         Self {
             inner_loss: SampleLoss::HalfSquared,
@@ -97,7 +96,7 @@ impl<T: Element> Penalised<T> {
         }
     }
 
-    /// Ridge regression on `sets` of numbers, dense or sparse; penalties start at 0.01.
+    /// Ridge regression on dense or sparse `sets` of numbers, with penalties that start at 0.01.
     pub(crate) fn ridge_of(sets: Sets<T>) -> Result<Self, Error> {
         let [train, valid, test] = sets.into_numbers()?;
         let start = vec![0.01_f64.ln(); train.width() as usize];
@@ -116,7 +115,7 @@ impl<T: Element> Penalised<T> {
         }
     }
 
-    /// The mean `loss` of `samples`, or the part of it that belongs to `rows`.
+    /// Returns the mean `loss` of the samples, or the part of it that belongs to `rows`.
     fn fit<'a, A: Array<'a, Elem = T>>(
         loss: SampleLoss,
         w: A,
@@ -158,7 +157,7 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
         vec!["w"]
     }
 
-    /// The mean squared error on test samples, if there are any.
+    /// Reports the mean squared error on the test samples, if there are any.
     fn metrics(&self, w: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         self.test.iter().map(|test| test.metric(w.values())).collect()
     }
