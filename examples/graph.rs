@@ -1,4 +1,4 @@
-//! A problem as data: losses traced to graphs, in a file that the command line takes.
+//! A problem as data: losses are traced to graphs and written to a file that the command line can use.
 //!
 //! `cargo run --release --example graph -- ridge.npz`, then `hypertape gradient ridge.npz`, `hypertape plan ridge.npz`, ...
 
@@ -10,7 +10,7 @@ use hypertape::{Array, Graph, Params, Shape};
 
 const FEATURES: u32 = 5;
 
-/// The mean of `(X_i w - y_i)^2 / 2` over `rows` samples, and for training `sum_j e^{x_j} w_j^2 / 2`.
+/// The mean of `(X_i w - y_i)^2 / 2` over `rows` samples, plus `sum_j e^{x_j} w_j^2 / 2` if `penalised`.
 fn loss(part: &str, rows: u32, penalised: bool) -> Result<Graph<f64>, GraphError> {
     let (tracer, column) = (Tracer::new(), Shape::column(FEATURES));
     let w = tracer.input("w.w", column);
@@ -21,7 +21,7 @@ fn loss(part: &str, rows: u32, penalised: bool) -> Result<Graph<f64>, GraphError
     tracer.finish(&[if penalised { fit + penalty() } else { fit } * 0.5])
 }
 
-/// `rows` samples of a line with some disturbance, called `part`.
+/// `rows` samples of a noisy linear function, named `part`.
 fn samples(arrays: Params<f64>, part: &str, rows: u32, seed: f64) -> Params<f64> {
     let (x, y) = (Shape::new(rows, FEATURES), Shape::column(rows));
     let inputs: Vec<f64> = (0..x.len()).map(|i| (12.9898 * i as f64 + seed).sin()).collect();
