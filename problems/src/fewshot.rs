@@ -110,7 +110,7 @@ impl<T: Element> Fewshot<T> {
     ///
     /// # Errors
     /// Returns [`Error::Told`] if there are not enough images for a task, and [`Error::Invalid`] if a setting is 0 or
-    /// the images differ in size.
+    /// the images differ in size or are too small for the layers.
     pub fn new(images: [ImageClasses<T>; 2], settings: FewshotSettings) -> Result<Self, Error> {
         let FewshotSettings { ways, shots, queries, layers, filters, tasks, batch, .. } = settings;
         let FewshotSettings { pooled, activation, .. } = settings;

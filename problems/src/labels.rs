@@ -30,7 +30,7 @@ pub struct Split {
 /// In a set of `n` samples, a part of size `s` is due `s n_c / n` of the `n_c` samples of class `c`. It gets this
 /// number rounded down or up, by largest remainder, so that its total is exactly `s`. If that would take more samples
 /// of a class than there are, another class is rounded up instead. A rounding that fits always exists, so every count
-/// is within one of its due. Cost: O(n) draws.
+/// differs from what is due by less than one. Cost: O(n) draws.
 ///
 /// ```
 /// use hypertape_problems::labels::split;

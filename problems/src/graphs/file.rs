@@ -35,7 +35,8 @@ const MOST_TEXT: u64 = 1 << 28;
 /// `init`, `test`, `tasks`, `samples`, `steps` and `lr` may be omitted. Without `init` there must be arrays `w.NAME`.
 /// The format of the graphs is that of [`Graph::from_json`]. Arrays that a graph uses as lists, such as labels, contain
 /// whole numbers of any type. Vectors may have one dimension. The first dimension of data with one part per task runs
-/// over the tasks. Other arrays are refused, as are arrays that are larger than the graphs say, which are not read.
+/// over the tasks. Other arrays are refused, as are arrays whose shape differs from that in the graphs; far larger ones
+/// are refused before they are read.
 ///
 /// # Errors
 /// Returns [`Error::Told`], in one line that names the file, if the file cannot be read or is malformed.
