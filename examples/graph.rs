@@ -21,7 +21,7 @@ fn loss(part: &str, rows: u32, penalised: bool) -> Result<Graph<f64>, GraphError
     tracer.finish(&[if penalised { fit + penalty() } else { fit } * 0.5])
 }
 
-/// `rows` samples of a noisy linear function, named `part`.
+/// `rows` samples of a line with some disturbance, called `part`.
 fn samples(arrays: Params<f64>, part: &str, rows: u32, seed: f64) -> Params<f64> {
     let (x, y) = (Shape::new(rows, FEATURES), Shape::column(rows));
     let inputs: Vec<f64> = (0..x.len()).map(|i| (12.9898 * i as f64 + seed).sin()).collect();

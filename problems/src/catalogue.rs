@@ -133,8 +133,7 @@ fn ruled<T: Element>(problem: impl Bilevel<T> + 'static, rule: impl Rule<T> + 's
     Ok(oracle)
 }
 
-/// Settings for the sizes of a [`SampledQuadratic`]. The benchmark of the field uses 1024 samples and 100 variables at
-/// each level.
+/// Sizes of a [`SampledQuadratic`]; those of the field's benchmark are 1024, 100 and 100.
 fn terms() -> [Setting; 3] {
     let SampledSettings { samples: [n, _], inner, outer, .. } = SampledSettings::default();
     let some = |most| Kind::Count(1..=most);

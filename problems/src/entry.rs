@@ -111,7 +111,7 @@ pub struct Entry {
     pub data_seed: Option<u64>,
     /// Settings that the problem declares.
     pub settings: Vec<Setting>,
-    /// Meaning of the labels in `--train`, or `None` if the problem takes no samples.
+    /// What the labels of `--train` stand for, if it takes samples.
     pub samples: Option<Labels>,
     /// Makes the problem in double precision.
     pub open_f64: Open<f64>,
@@ -205,7 +205,7 @@ impl Entry {
         Ok(self)
     }
 
-    /// Makes the problem from `data_seed`, or from the default seed without one. Problems with fixed data ignore both.
+    /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
     ///
     /// # Errors
     /// Returns the errors of [`open_on`](Self::open_on).

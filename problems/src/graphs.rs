@@ -18,7 +18,7 @@ use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, R
 pub use file::{read_problem, write_problem};
 use loss::{Data, Function, Loss};
 
-/// A bilevel problem as data, from which a [`GraphProblem`] is made. Problem files contain a statement.
+/// A bilevel problem as data: what [`GraphProblem`] is made of, and what a file holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GraphStatement {
     /// The first outer point.
@@ -31,9 +31,9 @@ pub struct GraphStatement {
     pub outer: Graph<f64>,
     /// A loss for the final evaluation, a scalar, reported as the metric `test loss`.
     pub test: Option<Graph<f64>>,
-    /// Data by full name. Data with a leading task axis have the rows of all tasks, one task after the other.
+    /// Data by full name. Of data with a leading task axis, the rows of all tasks, one after the other.
     pub arrays: Params<f64>,
-    /// Lists of whole numbers, such as labels, by full name, in the same layout.
+    /// Lists of whole numbers, such as labels, by full name; likewise.
     pub lists: Vec<(String, Vec<u32>)>,
     /// Names of the data whose first axis (after the task axis, if any) runs over samples.
     pub samples: Vec<String>,

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! with half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
-//! `f` only, the squared error itself. `x` and `w` have one entry per feature. The type covers the peer workloads
-//! `w1-ridge` and `w1-logreg`, and ridge regression on your own data. Its limit for many steps has a closed form: with
+//! `f` alone, the squared error itself. `x` and `w` have one entry per feature. Peer workloads `w1-ridge` and `w1-logreg`,
+//! and ridge regression on data of one's own, whose limit for many steps is a closed form: with
 //! `M = X'X/n + diag(e^x)`,
 //!
 //! ```text
@@ -58,7 +58,7 @@ impl<T: Element> Penalised<T> {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
     }
 
-    /// Four training and three validation points on a line, with two features; 300 steps of size 0.4 reach the limit.
+    /// Four points on a line and three to validate, two features; 300 steps of size 0.4 reach the limit.
     pub fn small_ridge() -> Self {
         let train = ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
         let valid = ([1.0, 0.5, 1.0, 1.5, 1.0, 2.5], [0.5, 1.2, 1.4]);
@@ -115,7 +115,7 @@ impl<T: Element> Penalised<T> {
         }
     }
 
-    /// Returns the mean `loss` of the samples, or the part of it that belongs to `rows`.
+    /// The mean `loss` of `samples`, or the part of it that belongs to `rows`.
     fn fit<'a, A: Array<'a, Elem = T>>(
         loss: SampleLoss,
         w: A,

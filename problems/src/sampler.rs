@@ -1,10 +1,9 @@
 //! `Sampler`: the choice of the samples of a mini-batch as a pure function of a [`Draw`].
 //!
-//! Nothing is stored or shuffled. The `i`-th sample of a batch is computed from the draw in constant time. With
-//! replacement it is a counter-based random number. Without replacement it is one value of a permutation that can be
-//! evaluated at any single place: a generalised Feistel cipher on `a b >= n` numbers, repeated until the result is
-//! below `n` (Black and Rogaway 2002, sections 3 and 4). The cipher gives one of very many permutations, but not every
-//! one of the `n!`.
+//! Nothing is stored or shuffled: the `i`-th sample of a batch is computed from the name of the draw, in constant time, by a
+//! counter (with replacement) or by a permutation that can be evaluated at one place (without): rounds of a generalised
+//! Feistel cipher on `a b >= n` numbers, walked until the result is below `n` (Black and Rogaway 2002, sections 3 and 4). It is
+//! one of very many permutations, not of all `n!`.
 
 use std::ops::Range;
 
@@ -14,12 +13,11 @@ use rand::RngExt;
 
 use crate::generator::Stream;
 
-/// Rounds of the cipher. With six rounds, triples of few samples are uniform as far as 24 000 permutations can tell;
-/// two more cost little.
+/// Rounds of the cipher. Six make triples of few samples uniform as far as 24 000 permutations tell; two more are cheap.
 const ROUNDS: u64 = 8;
 
-/// How mini-batches of `n` samples are chosen, or batches of tasks in
-/// [`Bilevel::task`](hypertape_solver::Bilevel::task). Batch sizes below 1 or above `n` are treated as 1 or `n`.
+/// How mini-batches of `n` samples are chosen, or of tasks, by [`Bilevel::task`](hypertape_solver::Bilevel::task). Sizes below
+/// 1 or above `n` mean 1 or `n`.
 ///
 /// If batches depend on each other, `draws` is the number of batches per outer iteration at one level. At the inner
 /// level it counts the inner steps and the draws that the estimator makes after them (one for a mixed product, one for
@@ -207,7 +205,7 @@ impl Batch {
     }
 }
 
-/// A permutation of the numbers below `n`, where `n <= a b`.
+/// A permutation of the numbers below `n <= a b`.
 #[derive(Clone, Copy, Debug)]
 struct Permutation {
     n: u64,
@@ -224,7 +222,7 @@ impl Permutation {
         Self { n, a, b: n.div_ceil(a), key }
     }
 
-    /// Returns the number at position `i < n`.
+    /// What stands in place `i` below `n`.
     fn at(self, i: u64) -> u64 {
         let Self { n, a, b, key } = self;
         let mut at = i;
@@ -242,7 +240,7 @@ impl Permutation {
     }
 }
 
-/// Maps random bits to a number below `n`, uniform up to `n / 2^64`.
+/// A number below `n` from random bits, uniform but for `n / 2^64`.
 fn scaled(bits: u64, n: u64) -> u64 {
     ((u128::from(bits) * u128::from(n)) >> 64) as u64
 }

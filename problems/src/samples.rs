@@ -1,4 +1,4 @@
-//! `Samples`: a dense data matrix with one sample per row, read in blocks of rows.
+//! `Samples`: a dense data matrix, one sample per row, read in blocks of rows.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use hypertape_autodiff::{Array, Element, Shape};
 /// second level of cache.
 const BLOCK_BYTES: usize = 1 << 19;
 
-/// A data matrix that starts on a cache line. Loads that straddle two lines would make a gradient about 10 % slower.
+/// A data matrix, from the start of a cache line on: loads that straddle two lines would cost a gradient a tenth more.
 #[derive(Clone, Debug)]
 pub(crate) struct Samples<T> {
-    // Shared by clones, because a copy would lie at another address and start elsewhere in a cache line.
+    // Shared by clones: a copy would lie elsewhere, and so would its first cache line.
     padded: Arc<Vec<T>>,
     start: usize,
     width: usize,
@@ -34,7 +34,7 @@ impl<T: Element> Samples<T> {
         &self.padded[self.start..]
     }
 
-    /// Number of values per sample, as an array dimension.
+    /// Values per sample, as an array dimension.
     pub(crate) fn width(&self) -> u32 {
         u32::try_from(self.width).expect("arrays have at most u32::MAX columns")
     }

@@ -99,7 +99,7 @@ impl Setting {
         Self::new("batch", 0, Kind::Count(0..=usize::MAX), help)
     }
 
-    /// Returns the current value.
+    /// Its value.
     ///
     /// # Errors
     /// Returns [`Error::Invalid`] if the value does not parse as a `V`.
@@ -116,7 +116,7 @@ impl Setting {
         Ok(())
     }
 
-    /// Returns `name=value` if the value differs from the default.
+    /// `name=value`, if that is not the default.
     pub(crate) fn changed(&self) -> Option<String> {
         let given = self.given.as_ref().filter(|&given| *given != self.default);
         given.map(|given| format!("{}={given}", self.name))

@@ -72,7 +72,7 @@ fn params(arrays: &[Given]) -> PyResult<Params<f64>> {
 
 #[pymethods]
 impl Problem {
-    /// Describe how the losses are evaluated, and why.
+    /// How the losses are evaluated, and why.
     fn describe(&self, py: Python<'_>) -> PyResult<String> {
         let described = self.graphs(py)?;
         let described = GraphProblem::<f64>::new(described, None).map(|problem| problem.describe());

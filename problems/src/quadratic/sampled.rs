@@ -218,7 +218,7 @@ impl<T: Element> SampledQuadratic<T> {
         Some((self.samplers[place], self.samples[place]))
     }
 
-    /// Returns the terms that both losses have, on a batch.
+    /// The terms that both losses have, on a batch.
     fn shared<'a, A: Array<'a, Elem = T>>(terms: &'a Terms<T>, w: A, x: A, batch: Batch) -> A {
         let [s, a] = terms.w.each_ref().map(|rows| batch.rows(w, rows).matmul(w));
         let [c, e] = [(x, &terms.mixed[0]), (w, &terms.mixed[1])]

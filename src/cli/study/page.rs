@@ -15,7 +15,7 @@ use crate::cli::table::{Align, Table};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The parts of the report in words: all combinations, the best setting of each algorithm, and warnings.
+/// What is told in words: all combinations, the best setting of each algorithm, warnings.
 #[derive(Clone, Copy)]
 pub(super) struct Tables<'a> {
     pub(super) all: &'a Table,
@@ -23,10 +23,10 @@ pub(super) struct Tables<'a> {
     pub(super) warnings: &'a [String],
 }
 
-/// The heading of the table of best settings.
+/// The heading of the second.
 const BEST: &str = "Best settings";
 
-/// Writes the report and the figures into the folder of the records.
+/// Writes them beside the records.
 pub(super) fn write(
     study: &Study,
     records: &Records,
