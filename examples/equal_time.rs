@@ -2,10 +2,10 @@
 //! outcome of whole runs.
 //!
 //! Runs start at the optimum of the mean loss over all tasks and take steps on one task each, so the excess loss at the
-//! end is caused by noise. Every estimator has the time of 300 exact gradients that store three states. In this unit an
-//! inner step costs 1 and its reversal costs `products`, which is measured. Outer steps are proportional to the cost of
-//! an estimate. For small steps the excess is then proportional to `time x E|G|^2` (Likhosherstov et al. 2021 choose
-//! steps by the second moment in the same way). The settings are the best ones of `weigh` within the memory of a jump
+//! end is caused by noise. Every estimator has the time of 300 exact gradients that store three states, where an inner
+//! step costs 1 and its reversal costs `products`, which is measured. Outer steps are proportional to the cost of an
+//! estimate. For small steps the excess is then proportional to `time x E|G|^2` (Likhosherstov et al. 2021 choose steps
+//! by the second moment in the same way). The settings are the best ones of `weigh` within the memory of a jump
 //! estimator with three states; probabilities below its floor of 0.05 are tried as well. A run is `lost` if its excess
 //! is at least ten times that of exact gradients, or not finite.
 //!

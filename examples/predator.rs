@@ -1,6 +1,6 @@
 //! Sensitivities of an ODE loop, at the memory you choose. Predators and prey (Lotka 1925; Volterra 1926) are simulated
 //! by 20 000 steps of the classical Runge-Kutta method. The program prints the gradient and the curvature of the final
-//! state with respect to the four rates.
+//! number of prey with respect to the four rates.
 //!
 //! `cargo run --release --example predator`
 

@@ -1,6 +1,6 @@
 //! `Bicgstab`: the implicit hypergradient with `H v = df/dw` solved by stabilised biconjugate gradients (van der Vorst
-//! 1992), on top of the public oracle. The method needs no product with a transpose, and six vectors for any number of
-//! iterations.
+//! 1992), on top of the public oracle. The method needs no product with a transpose, and only six vectors, whatever the
+//! number of iterations.
 
 use hypertape::prelude::*;
 

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_best_setting_is_the_soonest_to_the_smallest_part() {
-        // The best value is 1 and the start is 11, so remainders of 1, 0.1, 0.01 and 0 times 10 occur.
+        // The best value is 1 and the start is 11. Of the gap of 10, the values leave 1, 0.1, 0.01 and 0.
         let all = vec![
             setting("a", "a:deep", &[11.0, 11.0, 11.0, 1.0]),
             setting("a", "a:shallow", &[11.0, 2.0, 1.1, 1.01]),
