@@ -1,4 +1,4 @@
-//! `Rule`: an inner rule that is a traced function, a graph for each array of `w`.
+//! `Rule`: an inner rule that is a traced function, with one graph for each array of `w`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use pyo3::prelude::*;
 use crate::failure::invalid;
 use crate::problem::Number;
 
-/// What an input of a graph stands for.
+/// The source of an input of a graph.
 #[derive(Clone, Copy, Debug)]
 enum Source {
-    /// An array of the state: `w` is the first.
+    /// An array of the state, of which `w` is the first.
     State(usize),
     Gradient,
     Outer(usize),
@@ -32,10 +32,11 @@ pub(crate) struct Graphs {
     form: RuleForm,
 }
 
-/// Graphs of rules live as long as the process, once each: the arrays of a step borrow their constants.
+/// Graphs of rules. Each one is stored once and lives as long as the process, because the arrays of a step borrow its
+/// constants.
 static KNOWN: LazyLock<Mutex<HashMap<String, &'static Graphs>>> = LazyLock::new(Mutex::default);
 
-/// An inner rule of one's own.
+/// An inner rule that is a traced function.
 #[pyclass(frozen, module = "hypertape._core")]
 #[derive(Clone, Copy)]
 pub(crate) struct Rule(&'static Graphs);
@@ -54,7 +55,8 @@ impl fmt::Debug for Rule {
 
 #[pymethods]
 impl Rule {
-    /// From a graph for each array of `w`, with inputs `w`, `g`, `m.0`, `m.1`, ..., `x.NAME`, `t` and `lr`, and the names of `x`.
+    /// Create a rule from one graph for each array of `w`, with inputs `w`, `g`, `m.0`, `m.1`, ..., `x.NAME`, `t` and
+    /// `lr`, and the names of `x`.
     #[new]
     fn new(
         py: Python<'_>,
@@ -142,18 +144,18 @@ impl<T: Number> InnerRule<T> for Rule {
         let lists = graph.lists().iter().map(|_| state[0].indices(1, |_| index));
         let next = graph.eval(state[0], &inputs, &lists.collect::<List<_>>(), Window::ALL);
         if next.is_empty() {
-            // An operation failed, which the arena tells.
+            // An operation failed, which the arena reports.
             return state.into();
         }
         next
     }
 
-    /// As the graphs tell: many rules need no gradient in the reverse sweep, or take it from that of the products.
+    /// The form that the graphs have. Many rules need no gradient in the reverse sweep, or take it from the sweep of the products.
     fn form(&self) -> RuleForm {
         self.0.form
     }
 
-    /// It may come to rest anywhere, as the fixed point of a step.
+    /// The rule may have any fixed point, not only stationary points of the loss.
     fn stationary(&self) -> bool {
         false
     }
