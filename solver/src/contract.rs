@@ -74,9 +74,9 @@ pub enum Truth {
 /// How close an estimator comes to its [`Truth`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Class {
-    /// Equal up to rounding; to the limit, once the loop is long.
+    /// Equal to the truth up to rounding; for the limit, once the loop is long.
     Exact(Truth),
-    /// Equal in the mean over draws; to the limit, once the loop is long.
+    /// Equal to the truth in the mean over draws; for the limit, once the loop is long.
     Unbiased(Truth),
     /// The mean over draws is off by at most this much, relative to the norm of the truth.
     Biased(Truth, f64),

@@ -178,7 +178,7 @@ pub fn scale<T: Element>(y: &mut [T], a: T) {
     }
 }
 
-/// Euclidean norm, also if squares of entries overflow or underflow.
+/// Euclidean norm, computed without overflow or underflow of squares.
 ///
 /// ```
 /// use hypertape_solver::norm;

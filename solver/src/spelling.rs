@@ -96,9 +96,10 @@ pub trait Spelled: Clone {
     }
 }
 
-/// Implements [`Spelled`] for structures whose settings are fields. Each setting is a line with its field, name, range
-/// and help. With `unless`, a setting is printed only if it differs from that value. A line with only a field visits
-/// the settings of that field, as for [`Stop`](crate::Stop).
+/// Implements [`Spelled`] for structures whose settings are fields.
+///
+/// Each setting is a line with its field, name, range and help. With `unless`, a setting is printed only if it differs
+/// from that value. A line with only a field visits the settings of that field, as for [`Stop`](crate::Stop).
 ///
 /// ```
 /// use hypertape_solver::{Range, Spelled, spelled};

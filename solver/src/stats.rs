@@ -107,7 +107,7 @@ fn upper_tail(z: f64) -> f64 {
     series * (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// Returns `|a|^2` in double precision, also if squares of entries would overflow or underflow in their own precision.
+/// Returns `|a|^2` in double precision, in which squares of single-precision entries do not overflow or underflow.
 pub(crate) fn square<T: Element>(a: &[T]) -> f64 {
     a.iter().map(|a| a.as_f64().powi(2)).sum()
 }

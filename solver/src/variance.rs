@@ -67,8 +67,8 @@ impl Levels {
 
     /// Returns the `P_1, ..., P_L` that minimise `E cost E|G|^2`, none of them below `floor`.
     ///
-    /// In a block of levels that are reached together, `P^2` is the block's `b/t` divided by that of the block of level
-    /// 0. A small probability makes a correction large, so a floor prevents underestimated moments from ruining a run.
+    /// In a block of levels that are reached together, `P^2` is the block's `b/t` divided by that of the first block. A
+    /// small probability makes a correction large, so a floor prevents underestimated moments from ruining a run.
     pub fn survival(&self, floor: f64) -> Vec<f64> {
         let blocks = self.blocks();
         let (b, t, _) = blocks[0];

@@ -63,8 +63,8 @@ impl<T: Element> Oracle<'_, T> {
 
     /// Whether an estimate is only rehearsed to count its bytes.
     ///
-    /// Evaluations then return zeros, except for the start, for `H v`, which is `v`, and for `df/dw`, whose entries are
-    /// 1.
+    /// Evaluations then return zeros, except for the start, for `H v`, which is `v`, and for `df/dw`, which is a vector
+    /// of ones.
     pub fn rehearses(&self) -> bool {
         self.pool.rehearsal
     }

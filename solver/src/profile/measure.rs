@@ -27,7 +27,7 @@ impl Profile {
     /// Measures each part for the first task of `draw`, on one thread, or on all threads if they share the blocks of a
     /// task.
     ///
-    /// Each is repeated `repeat` times after a first time that does not count.
+    /// Each is repeated `repeat` times after a first execution that is not timed.
     ///
     /// Cost: `repeat + 1` executions of each part, in total about 5 gradients and 4 products; and, if times are
     /// measured (`repeat > 0`), of as many kept tapes as a run would hold within the oracle's memory limit, at most 64

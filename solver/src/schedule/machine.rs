@@ -17,7 +17,7 @@ use super::{binomial, disk, mixed, online, uniform};
 pub(super) enum Strategy {
     /// Every tape.
     Record,
-    /// Every state after this number of steps.
+    /// The first state of every segment of this length.
     Uniform(usize),
     /// This number of states.
     Binomial(usize),

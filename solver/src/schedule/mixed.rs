@@ -1,4 +1,4 @@
-//! Stored states and kept tapes in the same `c` slots; a tape takes several slots.
+//! Stored states and kept tapes in the same `c` slots, with a fixed number of slots per tape.
 //!
 //! A step whose tape was kept is not evaluated again. Therefore `X(n, s)` gradients are needed to reverse `n` steps in
 //! `s` slots, with `tape` slots per tape:

@@ -1,5 +1,5 @@
-//! Algorithms that take one step of `w`, `v` and `x` at once, along the directions (Dagréou, Ablin, Vaiter and Moreau
-//! 2022)
+//! Algorithms that take one step of `w`, `v` and `x` at once, along the directions of Dagréou, Ablin, Vaiter and Moreau
+//! (2022)
 //!
 //! ```text
 //! D_w = g_w(i)        D_v = H(i) v + f_w(o)        D_x = B(i)^T v + f_x(o)
@@ -58,7 +58,7 @@ impl Plug {
 /// When directions are computed from all samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Restart {
-    /// Every this number of iterations; by default half the number of mini-batches.
+    /// Every `n` iterations for a given `n`; by default half the number of mini-batches.
     Period(Option<usize>),
     /// With this probability, and in the first iteration; by default one over the default period.
     Coin(Option<f64>),
