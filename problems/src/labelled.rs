@@ -52,8 +52,7 @@ impl<T: Element> Labelled<T> {
     /// Creates dense samples from the rows in `values`, one per label.
     ///
     /// # Errors
-    /// Returns [`Error::Invalid`] unless there is at least one label and every label has the same number of values, at
-    /// least one.
+    /// Returns [`Error::Invalid`] unless there are labels, each with the same number of values, at least one.
     pub fn dense(values: Vec<T>, labels: Vec<u32>) -> Result<Self, Error> {
         let width = values.len().checked_div(labels.len()).unwrap_or(0);
         if width == 0 || width * labels.len() != values.len() || u32::try_from(width).is_err() {
@@ -205,8 +204,7 @@ impl<T: Element> Labelled<T> {
     }
 
     /// Returns the product of the samples in `range`, one per row, with `w`, which has one row per feature. Cost: one
-    /// multiplication per entry and column of `w`. Dense rows are borrowed; of sparse rows, only the stored entries
-    /// count.
+    /// multiplication per stored entry and column of `w`. Dense rows are borrowed.
     pub fn times<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> A {
         match &self.features {
             Features::Dense(samples) => samples.range(w, range).matmul(w),
@@ -222,8 +220,7 @@ impl<T: Element> Labelled<T> {
     }
 
     /// Returns the sum of the [`losses`](Self::losses) of the linear model `w` on the samples in `range`, weighted by
-    /// the column `p` if there is one. Cost: on dense samples, value and gradient take one pass over the rows; see
-    /// [`Array::linear_loss`].
+    /// the column `p` if there is one. Value and gradient take one pass over dense rows; see [`Array::linear_loss`].
     pub fn loss<'a, A: Array<'a, Elem = T>>(
         &'a self,
         w: A,
@@ -297,8 +294,7 @@ impl<T: Element> Labelled<T> {
     }
 }
 
-/// Implements the sampling methods of a problem with losses on `train` and `valid`: mini-batches of `$size` samples, or
-/// all samples, evaluated block by block.
+/// Implements sampling for a problem with losses on `train` and `valid`: mini-batches of `$size`, or all samples by blocks.
 macro_rules! trained_and_validated {
     (|$problem:ident| $size:expr) => {
         fn mini_batches(&self, level: hypertape_solver::Level) -> usize {

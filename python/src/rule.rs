@@ -150,7 +150,7 @@ impl<T: Number> InnerRule<T> for Rule {
         next
     }
 
-    /// The form that the graphs have. Many rules need no gradient in the reverse sweep, or take it from the sweep of the products.
+    /// The form that the graphs have: many rules need no gradient in reverse, or take it from the sweep of the products.
     fn form(&self) -> RuleForm {
         self.0.form
     }
