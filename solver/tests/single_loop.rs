@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::Continue;
 
 use hypertape_autodiff::{Array, List, Shape};
-use hypertape_solver::single_loop::Chance;
+use hypertape_solver::single_loop::{Chance, Drawn};
 use hypertape_solver::{
     Bilevel, Draw, Estimator, InnerLoop, Joint, Level, Named, Oracle, Params, Registry, Rows, Run,
     RunState, Samples, SingleLoop,
@@ -295,6 +295,25 @@ fn bytes_are_those_predicted_and_tables_are_charged() {
         oracle.set_memory(Some(predicted - 1));
         let error = joint.estimate(&mut oracle, &inner, &x, Draw::new(0, 50), &mut d).unwrap_err();
         assert!(error.to_string().contains(" of memory, "), "{error}");
+    }
+}
+
+#[test]
+fn mini_batches_come_once_a_pass_in_orders_of_their_own() {
+    for count in [1, 2, 7, 313] {
+        let pass = |level, k| {
+            let number =
+                |i| Drawn.mini_batch(Draw::new(3, (k * count + i) as u64).at(level, 0), count);
+            (0..count).map(number).collect::<Vec<_>>()
+        };
+        let passes = [pass(Level::Inner, 0), pass(Level::Inner, 1), pass(Level::Outer, 0)];
+        for pass in &passes {
+            let mut sorted = pass.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..count).collect::<Vec<_>>());
+        }
+        let differ = passes[0] != passes[1] && passes[0] != passes[2];
+        assert!(differ || count < 7, "{passes:?}");
     }
 }
 

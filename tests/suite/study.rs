@@ -562,6 +562,7 @@ fn the_studies_of_the_project() {
         "few-shot",
         "memory-time",
         "newsgroups-control",
+        "single-loop",
         "ufom-divergence",
         "ufom-equal-cost",
         "ufom-optimal-q",
