@@ -1,7 +1,8 @@
-//! Least squares and eigenvalues of symmetric matrices, by reflections that keep lengths.
+//! Least squares and eigenvalues of symmetric matrices, by orthogonal transformations.
 //!
-//! Golub and Van Loan (2013), algorithms 5.1.1 (a reflection), 5.2.1 (its use in `A = Q R`), 8.3.1 (to a tridiagonal matrix) and
-//! 8.3.2 (implicit steps on that). Derivatives are [lifted](crate::array::newton).
+//! Golub and Van Loan (2013), algorithms 5.1.1 (Householder reflections), 5.2.1 (`A = Q R` by reflections), 8.3.1
+//! (reduction to a tridiagonal matrix) and 8.3.2 (implicit QR steps on it). Derivatives are
+//! [lifted](crate::array::newton).
 
 use num_traits::Float;
 
