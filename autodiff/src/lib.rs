@@ -78,10 +78,10 @@
 //! | `H v` | forward over reverse: `hvp`, `hvps` | 1.5 to 2 gradients, with the gradient |
 //! | a dense Jacobian | `jacobian`, which chooses the mode | the smaller of `m` sweeps and `n` directions |
 //! | a sparse Jacobian or Hessian | [`scalar::SparseJacobian`], [`scalar::SparseHessian`] | one direction per colour |
-//! | derivatives of one function at many observations | [`scalar::Map`] | less than one by one: several travel side by side |
+//! | derivatives of one function at many observations | [`scalar::Map`] | less than one at a time: several are evaluated side by side |
 //! | derivatives of a solution `M^-1 b` or of `ln det M` | [`Factored`], [`scalar::solve`] | `n^2` in addition to the factorisation |
 //! | derivatives of a fixed point | [`fixed_point`], [`scalar::fixed_point`] | one evaluation, and a series as long as the iteration |
-//! | derivatives of code without formulas | [`Custom`] | the cost of that code |
+//! | derivatives of a function given by code | [`Custom`] | the cost of that code |
 //! | derivatives of a long loop in little memory | checkpoints: `Loop` in the crate `hypertape-solver` | a second evaluation |
 //!
 //! # Operations of arrays
@@ -91,32 +91,32 @@
 //! | operation | modes | at singular points |
 //! |---|---|---|
 //! | `+`, `-`, `*`, `/`, numbers on either side, broadcasting | all | `1 / x` infinite at 0 |
-//! | functions of each entry: `exp` to `digamma`, see [`Unary`]; `powi`, `powf`, `clamp` | all | [`conventions`] |
-//! | `max`, `min`, `max_over`, `min_over` | all | the first of several; a number over `NaN` |
-//! | `select` with `less`, `at_most`, `equal` | all | nothing passes from what is not chosen |
+//! | functions of each entry, from `exp` to `digamma`, see [`Unary`]; `powi`, `powf`, `clamp` | all | [`conventions`] |
+//! | `max`, `min`, `max_over`, `min_over` | all | the first of several; a number is chosen over `NaN` |
+//! | `select` with `less`, `at_most`, `equal` | all | entries that are not chosen contribute nothing |
 //! | `hypot`, `atan2`, `norm` | all | 0 where both, or all, are 0 |
 //! | `power`, `xlogy`, `silu`, `gelu` | all | zeros absorb: `0 ln 0 = 0` |
 //! | `sum`, `mean`, `sum_rows`, `sum_cols`, `cumulative_sum`, `product_over` | all | |
 //! | `logsumexp`, `softmax` and along either axis, `cross_entropy`, `softplus` | all | the limits at infinities |
 //! | `argmax`, `sort`, `sorted` | all; only `sorted` is traced | the first of several; `NaN` last |
-//! | `matmul`, `batched_matmul`, `dot`, `row_dot`, `convolve` | all | zeros absorb nothing |
+//! | `matmul`, `batched_matmul`, `dot`, `row_dot`, `convolve` | all | zeros do not absorb |
 //! | `transpose`, `reshape`, `slice`, `rows`, `columns`, `block`, `tile`, `diagonal`, triangles | all | |
 //! | `stack`, `concatenate`, `embed`, `inset`, `broadcast_to` | all | |
-//! | `gather_rows`, `gather_columns`, `entries`, `pick` and what scatters | all | |
-//! | `solve`, `log_det`, `det_sign`, `inverse`, `cholesky`, see [`Factored`] | all | a fault where there is none |
-//! | `least_squares` | all; not traced | a fault where there is none |
-//! | `eigen` | all; not traced; where eigenvalues repeat first order | vectors of one eigenvalue do not turn |
+//! | `gather_rows`, `gather_columns`, `entries`, `pick` and their adjoints | all | |
+//! | `solve`, `log_det`, `det_sign`, `inverse`, `cholesky`, see [`Factored`] | all | a fault where the result does not exist |
+//! | `least_squares` | all; not traced | a fault where the result does not exist |
+//! | `eigen` | all; not traced; first order only where eigenvalues repeat | eigenvectors of one eigenvalue do not rotate into each other |
 //! | `linear`, [`Csr::times`] | all | |
-//! | `custom`, `apply` with [`Entrywise`] | up to second order | the function's own |
+//! | `custom`, `apply` with [`Entrywise`] | up to second order | as the function defines |
 //! | [`fixed_point`] | all | a fault without convergence |
 //!
 //! # Memory
 //!
-//! Scalars in `f64` take 24 bytes per record and 8 for its adjoint, and only operations on two different nodes are recorded; functions of
-//! one argument and operations with constants take nothing (see [`scalar`]). A fused statement takes 12 bytes per further argument.
-//! With a tangent, partials and adjoints take twice as much. Arrays take the entries of every result and 192 bytes per record, in
-//! cache lines of 64. Tapes and arenas report the memory that they [used](Workspace::used), and accept limits, beyond which there is a
-//! [`Fault`].
+//! Scalars in `f64` take 24 bytes per record and 8 for its adjoint, and only operations on two different nodes are
+//! recorded; functions of one argument and operations with constants take nothing (see [`scalar`]). A fused statement
+//! takes 12 bytes per further argument. With a tangent, partials and adjoints take twice as much. Arrays take the
+//! entries of every result and 192 bytes per record, each rounded up to cache lines of 64. Tapes and arenas report the
+//! memory that they [used](Workspace::used) and accept limits, beyond which there is a [`Fault`].
 //!
 //! # Conventions
 //!
@@ -140,7 +140,8 @@
 //! For few arguments, forward mode is faster than any tape: [`scalar::Tangents`]. The README of the crate compares sparse derivatives with
 //! those of echidna (`benches/sparse-peer`).
 //!
-//! The features `ndarray` and `nalgebra` convert from and to the matrices of these crates, `serde` reads and writes [`Graph`]s.
+//! The features `ndarray` and `nalgebra` convert from and to the matrices of these crates; `serde` reads and writes
+//! [`Graph`]s.
 
 mod arena;
 mod array;
