@@ -151,7 +151,7 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
         others_transposed: bool,
         out: &mut [Self],
     ) {
-        // The shared value is multiplied with all values and tangents of the others in one pass.
+        // The shared value meets every value and tangent of the others in one pass.
         let mut planes = List::new();
         for other in others {
             planes.push(other.value);

@@ -21,13 +21,13 @@ pub enum Side {
     Right,
 }
 
-/// The operations in which derivatives are expressed, each with one rule for forward and one for reverse mode. Nothing
-/// outside of this crate implements or calls them.
+/// Operations that rules are written in, each with one rule for forward and one for reverse mode. No one outside of this crate
+/// implements or calls them.
 pub trait Primitives<'a, T: Element>: Copy {
     /// Returns `f'(x) self`, where `y = f(x)`: one step of the chain rule, in one pass where the type allows it. `None`
     /// stands for identically zero. All operands have the same shape.
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self>;
-    /// Returns the derivative of [`chain`](Self::chain) when `x` moves by `dx` and `self` by `d_self`:
+    /// The derivative of [`chain`](Self::chain) when `x` moves by `dx` and `self` by `d_self`:
     /// `f''(x) dx self + f'(x) d_self`.
     fn chain_tangent(
         self,
@@ -37,8 +37,8 @@ pub trait Primitives<'a, T: Element>: Copy {
         dx: Self,
         d_self: Option<Self>,
     ) -> Option<Self>;
-    /// Computes `out_i = self others_i` or `out_i = others_i self`, and reads `self` once where the type allows it.
-    /// `transposed` applies to `self`, `others_transposed` to each of `others`. `out` is as long as `others`.
+    /// `out_i = self others_i` or `out_i = others_i self`, reading `self` once where the type allows it.
+    /// `transposed` is about `self`, `others_transposed` about each of `others`. `out` is as long as `others`.
     fn products(
         self,
         transposed: bool,
@@ -47,13 +47,12 @@ pub trait Primitives<'a, T: Element>: Copy {
         others_transposed: bool,
         out: &mut [Self],
     );
-    /// Returns the tangents alone, which move up by one place, so that the first is where the value was. `None` if
-    /// there are none.
+    /// The tangents alone, moved up by one place: the first stands where the value was. `None` if there are none.
     fn tangents_only(self) -> Option<Self> {
         None
     }
-    /// Returns [`tangents_only`](Self::tangents_only) of the product of `self` and `other`, whose value is not
-    /// computed. The arguments are those of [`products`](Self::products).
+    /// [`tangents_only`](Self::tangents_only) of the product of `self` and `other`, whose value is not computed. The
+    /// arguments are those of [`products`](Self::products).
     fn product_tangents_only(
         self,
         transposed: bool,

@@ -253,7 +253,7 @@ impl Unary {
         with_rule!(self, |f| f.tail(x, y))
     }
 
-    /// Whether the slope varies with the argument.
+    /// Whether the slope changes with where.
     pub(crate) fn bends(self) -> bool {
         matches!(self.slope((), ()), Slope::Varying(()))
     }

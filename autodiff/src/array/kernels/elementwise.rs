@@ -1,9 +1,9 @@
-//! The functions of two numbers at one entry. Their loops are in `maps.rs`.
+//! The functions of two numbers at one entry. Loops: `maps.rs`.
 
 use crate::array::kernels::number::Number;
 use crate::conventions;
 
-/// A function of two numbers, which is applied to each pair of entries. Its slopes are in `array/rules.rs`.
+/// A function of two numbers, applied to each pair of entries. Slopes: `array/rules.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Binary {
@@ -15,9 +15,9 @@ pub enum Binary {
     Mul,
     /// `a / b`
     Div,
-    /// The larger; a number is chosen over `NaN`.
+    /// The larger; of a number and `NaN` the number.
     Max,
-    /// The smaller; a number is chosen over `NaN`.
+    /// The smaller; likewise.
     Min,
     /// 1 where `a < b`, otherwise 0.
     Less,
@@ -35,7 +35,7 @@ pub enum Binary {
     Atan2,
     /// `a^b`
     Power,
-    /// `b a^(b - 1)`, as the slope of `a^b`: 0 where `b = 0`, and at `a = 0` for `b` between 0 and 1.
+    /// `b a^(b - 1)`, as the slope of `a^b`: 0 where `b = 0`, and at 0 for `b` between 0 and 1.
     #[doc(hidden)]
     PowerSlope,
     /// `a / b`, 0 where `b = 0`.
@@ -44,13 +44,13 @@ pub enum Binary {
     /// 1 where `a >= b`, otherwise 0, see [`conventions::at_least`].
     #[doc(hidden)]
     AtLeast,
-    /// `a b` for an adjoint or tangent `a` and a slope `b`, where zeros absorb as in [`conventions::passed`].
+    /// `a b` for an adjoint or tangent `a` and a slope `b`, with zeros as [`conventions::passed`] takes them.
     #[doc(hidden)]
     Passed,
 }
 
 impl Binary {
-    /// Returns the name that messages use.
+    /// The name used in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Add => "add",
@@ -72,7 +72,7 @@ impl Binary {
         }
     }
 
-    /// Returns the value at `a` and `b`.
+    /// The value at `a` and `b`.
     #[inline(always)]
     pub(crate) fn at<T: Number>(self, a: T, b: T) -> T {
         let (zero, one) = (T::zero(), T::one());

@@ -123,8 +123,7 @@ dispatched! {
     }
 }
 
-/// Computes `f''(x) dx c` of each entry, where `y = f(x)`, and adds `f'(x) dc` if there is a `dc`. All slices have the
-/// same length.
+/// `f''(x) dx c`, and `f'(x) dc` added if there is a `dc`, of each entry, where `y = f(x)`; all of one length.
 pub(crate) fn bent<'a, T: Number>(
     arena: &'a Arena,
     f: Unary,
@@ -137,7 +136,7 @@ pub(crate) fn bent<'a, T: Number>(
     let len = c.len();
     let (x, y, dx) = (&x[..len], &y[..len], &dx[..len]);
     let dc = dc.map(|dc| &dc[..len]);
-    // SAFETY: the slices have the same length, and one entry is written for each of theirs.
+    // SAFETY: all slices are of one length, and one entry is written for each of it.
     unsafe { filled(arena, len, |out| write_bent(f, [x, y, dx, c], dc, out)) }
 }
 
