@@ -46,7 +46,7 @@ fn pool<'a, A: Array<'a>>(
         return x.constant(Shape::new(0, x.shape().cols), &[]);
     }
     let len = (rows / pixels) as usize * down as usize * across as usize;
-    // Pixel `place` of each square, row by row.
+    // The pixel number `place`, in row-major order, of each square.
     let pixel = |place: u32| {
         let (i, j) = (place / size, place % size);
         x.gather_rows(x.indices(len, |at| {

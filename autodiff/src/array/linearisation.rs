@@ -110,7 +110,7 @@ struct Home(NonNull<Arena>);
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // SAFETY: the pointer comes from a leaked box, and is freed here alone.
+        // SAFETY: the pointer comes from a leaked box, and is freed only here.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
@@ -142,7 +142,7 @@ impl<'d, T: Element> Linearisation<'d, T> {
 
     /// Returns the bytes used in the arena, padding included.
     pub fn used(&self) -> usize {
-        // SAFETY: the arena lives as long as `self`, and is borrowed exclusively in `clear` alone.
+        // SAFETY: the arena lives as long as `self`, and is borrowed exclusively only in `clear`.
         unsafe { self.home.0.as_ref() }.used()
     }
 
@@ -171,9 +171,9 @@ impl<'d, T: Element> Linearisation<'d, T> {
         }
         // SAFETY: as in `used`.
         let piece = make(data, unsafe { self.home.0.as_ref() })?;
-        // SAFETY: only the lifetime changes. As `make` works for every lifetime, the piece borrows from nothing but the
-        // arena and what `data` points to. Both stay in place and, apart from the arena's cells, unchanged until the
-        // pieces were dropped: by `clear`, or by the order of the fields.
+        // SAFETY: only the lifetime changes. As `make` works for every lifetime, the piece borrows only from the arena
+        // and from what `data` points to. Both stay in place and, apart from the arena's cells, unchanged until the
+        // pieces are dropped: by `clear`, or by the order of the fields.
         let piece = unsafe { std::mem::transmute::<Piece<'_, T>, Piece<'static, T>>(piece) };
         self.pieces.push(piece);
         Ok(())

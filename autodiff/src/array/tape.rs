@@ -135,7 +135,7 @@ pub(crate) enum Op<'a, A, T> {
         of: [Option<NodeId>; 2],
         kept: &'a Kept<'a, A, T>,
     },
-    /// A custom function at `x`, or a product with its derivatives, as a function of `x` and the factor.
+    /// A product at `x`; of `x` and its factor.
     Custom {
         of: [Option<NodeId>; 2],
         f: &'a dyn Custom<T>,

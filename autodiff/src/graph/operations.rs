@@ -2,8 +2,8 @@
 //! settings in files, the operation that tracing makes of a primitive, and the primitive that checks shapes and
 //! evaluates.
 //!
-//! A row is `Variant name operands { setting: type, ... } primitive`, where the primitive is read as a pattern when
-//! tracing and as an expression when evaluating. Functions of one number come from the table of `functions.rs` instead.
+//! A row is `Variant name operands { setting: type, ... } primitive`, where the primitive is read as a pattern when tracing
+//! and as an expression when evaluating. Functions of one number come from the table of `functions.rs` instead.
 
 use std::any::Any;
 use std::ops::Range;
@@ -31,9 +31,9 @@ macro_rules! operations {
             Mul multiply 2 {} Binary(Binary::Mul);
             /// `a / b`, broadcasting.
             Div divide 2 {} Binary(Binary::Div);
-            /// The larger of each pair, broadcasting; a number is chosen over `NaN`.
+            /// The larger of each pair, broadcasting.
             Max max 2 {} Binary(Binary::Max);
-            /// The smaller of each pair, broadcasting; a number is chosen over `NaN`.
+            /// The smaller of each pair, broadcasting.
             Min min 2 {} Binary(Binary::Min);
             /// 1 where `a >= b`, otherwise 0, broadcasting.
             AtLeast at_least 2 {} Binary(Binary::AtLeast);
@@ -57,14 +57,14 @@ macro_rules! operations {
             PowerSlope power_slope 2 {} Binary(Binary::PowerSlope);
             /// `a / b`, 0 where `b = 0`, broadcasting.
             Share share 2 {} Binary(Binary::Share);
-            /// `a b` for an adjoint `a` and a slope `b`, where zeros absorb; it occurs in derivatives.
+            /// `a b` for an adjoint `a` and a slope `b`, of which zeros absorb: what derivatives are made of.
             Passed passed 2 {} Binary(Binary::Passed);
-            /// The matrix product, with either factor transposed on request.
+            /// The matrix product, each factor transposed on request.
             Matmul matmul 2 { left_transposed: bool, right_transposed: bool }
                 Product([left_transposed, right_transposed]);
-            /// Sums over rows, columns or both, to a shape.
+            /// Sums over rows, columns or both, to `shape`.
             Sum sum 1 { shape: Shape } Linear(Linear::Sum(shape));
-            /// Repeats rows, columns or both, to a shape.
+            /// Repeats rows, columns or both, to `shape`.
             Broadcast broadcast 1 { shape: Shape } Linear(Linear::Broadcast(shape));
             /// Entry `labels[i]` of each row `i`, as a column.
             Pick pick 1 { labels: Indices } Linear(Linear::Pick(labels));
@@ -138,7 +138,7 @@ macro_rules! define {
         pub enum Op {
             /// The input of this number.
             Input(usize),
-            /// The constant of this number.
+            /// The constant of this number in the graph.
             Constant(usize),
             /// The rows of the samples in view, see [`Window`](crate::graph::Window).
             #[doc(hidden)]

@@ -239,8 +239,7 @@ macro_rules! on_inner {
     )*};
 }
 
-/// Implements operators on two numbers of the type, and with a plain float on either side; on the right it is passed on
-/// as `f64`.
+/// Implements operators on two numbers of the type, and with a plain float, converted to `f64`, on either side.
 macro_rules! operators {
     ($g:tt $Type:ty; $($Op:ident $op:ident $Assign:ident $assign:ident |$x:ident, $c:ident| $right:expr, $left:expr;)*) => {$(
         operators! { @pair $g $Type; $Op $op $Assign $assign }
