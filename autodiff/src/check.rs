@@ -49,7 +49,8 @@ const CLOSE: f64 = 1e-7;
 /// Hessian-vector product and 5 evaluations of the value, at most 25.
 ///
 /// # Errors
-/// Returns the faults of [`Workspace::hvp`] and [`Workspace::value`].
+/// Returns the first [`Fault`] of an evaluation, or [`Fault::Length`] if a length does not match or the value is not a
+/// scalar.
 pub fn taylor<F: Function<f64>>(
     f: &F,
     shapes: &[Shape],
@@ -104,7 +105,8 @@ fn order(remainders: &[f64], scale: f64) -> Option<f64> {
 /// evaluations of the value, at most `10 n`.
 ///
 /// # Errors
-/// Returns the faults of [`Workspace::gradient`] and [`Workspace::value`].
+/// Returns the first [`Fault`] of an evaluation, or [`Fault::Length`] if a length does not match or the value is not a
+/// scalar.
 pub fn central_differences<F: Function<f64>>(
     f: &F,
     shapes: &[Shape],
@@ -147,7 +149,7 @@ pub fn central_differences<F: Function<f64>>(
 /// reverse mode. It is at rounding level if both are right. Cost: one JVP and one VJP.
 ///
 /// # Errors
-/// Returns the faults of [`Workspace::jvp`] and [`Workspace::vjp`].
+/// Returns the first [`Fault`] of an evaluation, or [`Fault::Length`] if a length does not match.
 pub fn dot_product<T: Element, F: Function<T>>(
     f: &F,
     shapes: &[Shape],

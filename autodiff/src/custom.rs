@@ -42,23 +42,22 @@ pub trait Custom<T>: Sync {
     /// Computes `y = f(x)`.
     ///
     /// # Errors
-    /// Returns any fault that the function reports, for instance [`Fault::NonFinite`]. The same holds for the products
-    /// below.
+    /// Returns any fault that the function reports, for instance [`Fault::NonFinite`].
     fn value(&self, x: &[T], y: &mut [T]) -> Result<(), Fault>;
     /// Computes `dy = J dx`.
     ///
     /// # Errors
-    /// As for [`value`](Self::value).
+    /// Returns any fault that the function reports.
     fn jvp(&self, x: &[T], dx: &[T], dy: &mut [T]) -> Result<(), Fault>;
     /// Computes `x_bar = J^T y_bar`.
     ///
     /// # Errors
-    /// As for [`value`](Self::value).
+    /// Returns any fault that the function reports.
     fn vjp(&self, x: &[T], y_bar: &[T], x_bar: &mut [T]) -> Result<(), Fault>;
     /// Computes `x_bar = sum_i y_bar_i H_i dx`, where `H_i` is the Hessian of result `i`: the derivative of
     /// [`vjp`](Self::vjp) along `dx`.
     ///
-    /// # Errors
+    /// Returns [`Fault::Order`] unless it is implemented, and otherwise any fault that the function reports.
     /// Returns [`Fault::Order`] unless it is implemented, and then as [`value`](Self::value).
     fn hvp(&self, _x: &[T], _dx: &[T], _y_bar: &[T], _x_bar: &mut [T]) -> Result<(), Fault> {
         Err(Fault::Order { operation: self.name(), order: 2 })

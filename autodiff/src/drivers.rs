@@ -107,7 +107,8 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// Returns the faults of [`gradient`](Self::gradient).
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match or the value is
+    /// not a scalar.
     pub fn gradient_with<T: Element, D: ?Sized>(
         &mut self,
         data: &D,
@@ -150,7 +151,7 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// Returns the faults of [`jvp`](Self::jvp).
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn jvp_with<T: Element, D: ?Sized>(
         &mut self,
         data: &D,
@@ -227,7 +228,7 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// Returns the faults of [`vjp`](Self::vjp).
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn vjp_with<T: Element, D: ?Sized>(
         &mut self,
         data: &D,
@@ -344,7 +345,8 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// Returns the faults of [`hvps`](Self::hvps).
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match or the value is
+    /// not a scalar.
     pub fn hvps_with<T: Element, D: ?Sized, const N: usize>(
         &mut self,
         data: &D,

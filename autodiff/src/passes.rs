@@ -99,7 +99,7 @@ pub fn write<'a, T: Element, A: Planes<'a, T>>(
 /// Checks that the arrays that a function returned have these shapes. Faults call the arrays `what`.
 ///
 /// # Errors
-/// As for [`write()`].
+/// Returns [`Fault::Length`] if the number of arrays differs, and [`Fault::Shapes`] if a shape does.
 pub fn fitting<'a, A: Array<'a>>(
     what: &'static str,
     arrays: &[A],

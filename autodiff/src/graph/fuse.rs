@@ -42,7 +42,7 @@ impl<T: Element> Graph<T> {
     /// differentiated. Results may differ in the last bits. Cost: one pass over the nodes.
     ///
     /// # Errors
-    /// Returns the errors of [`Builder::push`].
+    /// Returns [`GraphError`] if a node cannot be added, as described at [`Builder::push`].
     pub fn fused(&self, data: impl Fn(&str) -> bool) -> Result<Self, GraphError> {
         let mut search =
             Search { nodes: &self.nodes, data: Vec::new(), uses: vec![0; self.nodes.len()] };

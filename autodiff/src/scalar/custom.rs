@@ -12,7 +12,7 @@ use crate::scalar::real::Scalar;
 /// calls of [`Custom::hvp`].
 ///
 /// # Errors
-/// Returns the faults of the function, and [`Fault::Order`] beyond second order.
+/// Returns the fault that the function reports, or [`Fault::Order`] if derivatives beyond second order are needed.
 pub fn custom<R: Scalar>(f: &impl Custom<R::Plain>, x: &[R]) -> Result<Vec<R>, Fault> {
     let (n, zero) = (x.len(), R::Plain::from_f64(0.0));
     let at: Vec<_> = x.iter().map(|x| x.primal()).collect();

@@ -236,7 +236,8 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
     /// ```
     ///
     /// # Errors
-    /// Returns the faults of [`values`](Self::values).
+    /// Returns [`Fault::Length`] if a length does not match, [`Fault::Index`] if an argument does not exist, and any
+    /// other fault of the evaluation.
     pub fn jacobians(
         &mut self,
         f: &impl Function<F>,
@@ -272,7 +273,8 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
     /// Computes the gradient of the sum over observations of a function with one result, and returns the sum.
     ///
     /// # Errors
-    /// Returns the faults of [`values`](Self::values).
+    /// Returns [`Fault::Length`] if a length does not match, [`Fault::Index`] if an argument does not exist, and any
+    /// other fault of the evaluation.
     pub fn gradient(
         &mut self,
         f: &impl Function<F>,
@@ -301,7 +303,8 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
     /// result, and returns the sum.
     ///
     /// # Errors
-    /// Returns the faults of [`values`](Self::values).
+    /// Returns [`Fault::Length`] if a length does not match, [`Fault::Index`] if an argument does not exist, and any
+    /// other fault of the evaluation.
     pub fn hessian(
         &mut self,
         f: &impl Function<F>,

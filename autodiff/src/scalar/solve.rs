@@ -77,7 +77,8 @@ pub fn solve<R: Scalar>(m: &[R], b: &[R], method: Method) -> Result<Vec<R>, Faul
 /// ```
 ///
 /// # Errors
-/// Returns the faults of [`solve`].
+/// Returns [`Fault::Pivot`] if the matrix cannot be factored, [`Fault::Asymmetric`] if it must be symmetric and is not,
+/// and [`Fault::Length`] if it is not `n` by `n`.
 pub fn log_det<R: Scalar>(m: &[R], n: usize, method: Method) -> Result<R, Fault> {
     expect_length("the matrix of a determinant", n * n, m.len())?;
     let factors = Factors::new(primals(m), n, method, &mut [])?;
