@@ -1,5 +1,6 @@
-//! Derivatives of functions of arrays and of single numbers: reverse mode, forward mode, Hessian-vector products, Jacobians
-//! and Hessians, dense and sparse. There is no global state, data cause no panics, and results are reproducible bit for bit.
+//! Derivatives of functions of arrays and of single numbers: reverse mode, forward mode, Hessian-vector products,
+//! Jacobians and Hessians, dense and sparse. There is no global state, data cause no panics, and results are
+//! reproducible bit for bit.
 //!
 //! | to see | run `cargo run --release -p hypertape-autodiff --example` |
 //! |---|---|
@@ -28,9 +29,9 @@
 //! # Ok::<(), hypertape_autodiff::Fault>(())
 //! ```
 //!
-//! These functions allocate; the methods of [`scalar::Tape`] and [`scalar::Tangents`] reuse their memory and write into buffers of the
-//! caller. Closures import [`scalar::Float`] for `exp` and other functions. A function that is needed in several modes is written
-//! once, generic over the number type:
+//! These functions allocate; the methods of [`scalar::Tape`] and [`scalar::Tangents`] reuse their memory and write into
+//! buffers of the caller. Closures import [`scalar::Float`] for `exp` and other functions. A function that is needed in
+//! several modes is written once, generic over the number type:
 //!
 //! ```
 //! use hypertape_autodiff::scalar::{Function, Real, SparseHessian, Tape};
@@ -49,9 +50,9 @@
 //!
 //! # Arrays
 //!
-//! Functions of vectors and matrices are written over [`Array`] and differentiated by the methods of a [`Workspace`], which makes no
-//! system allocation after the first pass. All arguments are concatenated in one slice, each in row-major order. Data of the function
-//! itself enters through [`Array::constant`], in an `impl Function<f64>`.
+//! Functions of vectors and matrices are written over [`Array`] and differentiated by the methods of a [`Workspace`],
+//! which makes no system allocation after the first pass. All arguments are concatenated in one slice, each in
+//! row-major order. Data of the function itself enters through [`Array::constant`], in an `impl Function<f64>`.
 //!
 //! ```
 //! use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
@@ -120,14 +121,15 @@
 //!
 //! # Conventions
 //!
-//! [`conventions`] states the derivatives at kinks and singular points, which are the same in every mode; a strict scalar tape reports
-//! such points instead. Errors are [`Fault`]s with the numbers at fault. [`check`] tests the derivatives of a function.
+//! [`conventions`] states the derivatives at kinks and singular points, which are the same in every mode; a strict
+//! scalar tape reports such points instead. Errors are [`Fault`]s with the numbers at fault. [`check`] tests the
+//! derivatives of a function.
 //!
 //! # How it compares
 //!
-//! Scalar gradients in ms, with plain operators and with [fused](scalar::Scalar::fuse) statements: minima on one core of an AMD EPYC
-//! with AVX-512. The peers (`reverse` 0.2.2, `ad_trait` 0.3.1, echidna 0.15.0, num-dual 0.13.7 with 20 tangents) run the same sources;
-//! `python3 benches/tapes.py` in the repository repeats the comparison.
+//! Scalar gradients in ms, with plain operators and with [fused](scalar::Scalar::fuse) statements: minima on one core
+//! of an AMD EPYC with AVX-512. The peers (`reverse` 0.2.2, `ad_trait` 0.3.1, echidna 0.15.0, num-dual 0.13.7 with 20
+//! tangents) run the same sources; `python3 benches/tapes.py` in the repository repeats the comparison.
 //!
 //! | | value | plain | fused | `reverse` | `ad_trait` | echidna | num-dual |
 //! |---|---|---|---|---|---|---|---|
@@ -137,8 +139,8 @@
 //! | T4: bundle adjustment, 36 455 observations | 0.90 | 11.8 | 8.0 | 24.4 | 26.8 | 28.9 | |
 //! | T5: 100 unrolled steps, 20 arguments | 0.08 | 0.96 | 0.89 | 2.4 | 2.4 | 2.6 | 0.44 |
 //!
-//! For few arguments, forward mode is faster than any tape: [`scalar::Tangents`]. The README of the crate compares sparse derivatives with
-//! those of echidna (`benches/sparse-peer`).
+//! For few arguments, forward mode is faster than any tape: [`scalar::Tangents`]. The README of the crate compares
+//! sparse derivatives with those of echidna (`benches/sparse-peer`).
 //!
 //! The features `ndarray` and `nalgebra` convert from and to the matrices of these crates; `serde` reads and writes
 //! [`Graph`]s.

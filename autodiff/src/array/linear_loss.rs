@@ -1,4 +1,5 @@
-//! [`RowLoss`]: losses of linear models, `sum_i p_i l(X_i W, y_i)` over the rows of a constant matrix, as one operation.
+//! [`RowLoss`]: losses of linear models, `sum_i p_i l(X_i W, y_i)` over the rows of a constant matrix, as one
+//! operation.
 //!
 //! ```text
 //! value       sum_i p_i l_i                      l_i = l(X_i W, y_i)
