@@ -37,7 +37,7 @@
 //! 1. *A zero adjoint, or tangent, absorbs everything*: nothing depends on it.
 //! 2. *A zero partial absorbs infinity, but never `NaN`*: the limit is that of a constant, but an error is not hidden.
 //! 3. *Where the value of a result is `NaN`, drivers return derivatives that are `NaN`*, of every order, for all
-//!   arguments.
+//!    arguments.
 //!
 //! The scalar tape omits a partial only where it is constant by the rules above. Examples, each of which holds in all
 //! modes:
