@@ -1,7 +1,8 @@
 //! `Builder`: a graph that is built node by node. Each node is checked and simplified when it is added.
 //!
-//! An operation on constants becomes a constant, unless that has more entries than its operands. An operation that is
-//! already in the graph is not added again. Nodes that no output needs are dropped at the end.
+//! An operation on constants becomes a constant, unless the result is not finite, or has more than 64 entries and more
+//! than any operand. An operation that is already in the graph is not added again. Nodes that no output needs are
+//! dropped at the end.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
