@@ -9,8 +9,8 @@
 //! | [`Lanes<f64, N>`](super::Lanes) and all of these over it | the same at `N` points side by side |
 //!
 //! Elementary functions are those of [`Float`], so that generic code which knows nothing of derivatives can be
-//! differentiated. Comparisons use the primal value. Derivatives at kinks and singular points are those of
-//! [`conventions`](crate::conventions); in the chain rule a factor that is exactly zero absorbs infinity and `NaN`.
+//! differentiated. Comparisons use the primal value. Derivatives at kinks and singular points, and products with zeros
+//! in the chain rule, are those of [`conventions`](crate::conventions).
 
 use std::fmt::Debug;
 use std::iter::Sum;
