@@ -355,7 +355,7 @@ impl<T: Scalar> Tape<T> {
         let mut below = further.len();
         // What the node after passed to this one, which would otherwise wait for a store.
         let mut carried = [T::zero(); K];
-        // Nodes are numbered by place: counting down, the loop has fewer instructions and takes a fifth more time.
+        // Numbers by place: counted down, the loop has fewer instructions and takes a fifth more time.
         for (place, record) in records.iter().enumerate().rev() {
             let node = inputs + place;
             let mut bar = mem::replace(&mut adjoints[node], [T::zero(); K]);
@@ -438,7 +438,7 @@ fn advise<E>(buffer: &Vec<E>) {
         const PAGE: usize = 4096;
         const MADV_HUGEPAGE: c_int = 14;
         let skip = buffer.as_ptr().addr().wrapping_neg() % PAGE;
-        // SAFETY: whole pages inside the buffer. The advice changes nothing that a program can see, and an error only
+        // SAFETY: whole pages inside the buffer; the advice changes nothing that a program can see, and an error only
         // means that it is not followed.
         unsafe {
             let start = buffer.as_ptr().cast_mut().byte_add(skip);
