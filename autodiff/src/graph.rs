@@ -25,6 +25,7 @@
 //! In addition to its operations, an evaluation costs a step through a list per node, and no system allocation as long
 //! as at most 24 arrays are needed at a time.
 
+mod affine;
 mod builder;
 mod error;
 #[cfg(feature = "serde")]

@@ -178,6 +178,24 @@ macro_rules! define {
                 }
             }
 
+            /// Whether the operation is linear in its operand.
+            pub(crate) fn is_linear(&self) -> bool {
+                matches!(self, Self::Unary(Unary::Scale(_) | Unary::Over(_))) || self.kind() == "Linear"
+            }
+
+            /// Whether the operation is linear in each of its two operands.
+            pub(crate) fn is_bilinear(&self) -> bool {
+                matches!(self, Self::Mul {}) || ["Product", "Bilinear"].contains(&self.kind())
+            }
+
+            /// Returns the name of the kind of its [`Primitive`]; empty for an operation without a row in the table.
+            fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$Name { .. } => stringify!($kind),)*
+                    _ => "",
+                }
+            }
+
             /// Returns the list of whole numbers that the operation takes, if there is one.
             pub(crate) fn indices(&self) -> Option<&Indices> {
                 match self {

@@ -1,4 +1,4 @@
-//! A problem over arrays as the oracle sees it: what it is, its kept tapes, a whole run on one tape.
+//! A problem over arrays as the oracle sees it: its properties, its kept tapes, and a whole run on one tape.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::params::Params;
 use crate::problem::Bilevel;
 use crate::rule::Step;
 
-/// A view of `problem`.
+/// Creates a view of `problem`.
 pub(crate) fn view<'p, T: Element>(
     problem: impl Bilevel<T> + 'p,
     memory: &mut Workspaces<T>,
@@ -28,7 +28,7 @@ pub(crate) fn view<'p, T: Element>(
 }
 
 impl<T: Element, P: Bilevel<T>> Lens<P, T> {
-    /// The outer loss after a run from `start`, recorded.
+    /// Records the outer loss after a run from `start`.
     fn run_on_tape<'a>(
         &'a self,
         (inner, rule): (&InnerLoop, &'a dyn Stepper<T>),
@@ -38,7 +38,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
         record: &'a Arena,
     ) -> Result<Taped<'a, T>, Fault> {
         let zero = |like: Taped<'a, T>| like.scalar(0.0).broadcast_to(like.shape());
-        // The state of each array: `w`, and what the rule remembers, zero at first.
+        // The state of each array: `w` and the rule's own vectors, initially zero.
         let mut states: List<List<_>> = start
             .iter()
             .map(|&w| {
@@ -54,7 +54,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
                 ahead.map_or(s[0], |ahead| ahead[0])
             };
             let points: List<_> = states.iter().enumerate().map(point).collect();
-            // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
+            // The gradient of the inner loss, from a tape whose sweep is recorded on the tape of the run.
             let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
             let (step, loss) = Recorded::new(record, groups, |[w, x]| {
                 let part = |rows| self.problem.inner(w, x, draw, rows);

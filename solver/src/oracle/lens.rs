@@ -1,4 +1,4 @@
-//! `Lens`: a problem over arrays and the shapes that cut flat points, as functions that are passed over.
+//! `Lens`: a problem over arrays and the shapes that divide flat points, as functions that passes evaluate.
 
 use hypertape_autodiff::passes::{Group, evaluate};
 use hypertape_autodiff::{Array, Element, List, Tensor};
@@ -12,7 +12,7 @@ use crate::params::Params;
 use crate::problem::Bilevel;
 use crate::rows::{Blocks, Rows};
 
-/// A problem, and the first point with the shapes that cut flat ones.
+/// A problem and its first point, whose shapes divide flat points.
 pub(crate) struct Lens<P, T> {
     pub(crate) problem: P,
     pub(crate) start: Params<T>,
@@ -21,7 +21,7 @@ pub(crate) struct Lens<P, T> {
 }
 
 impl<T: Element, P: Bilevel<T>> Lens<P, T> {
-    /// Of `problem`, whose start is evaluated once.
+    /// Creates the lens of `problem`, whose start is evaluated once.
     pub(crate) fn new(problem: P, memory: &mut Workspaces<T>) -> Result<Self, Error> {
         let start = problem.start();
         let names = start.names().iter().enumerate();
@@ -36,7 +36,7 @@ impl<T: Element, P: Bilevel<T>> Lens<P, T> {
     }
 }
 
-/// `w_0` at `x`, with names and shapes.
+/// Evaluates `w_0` at `x`, with names and shapes.
 fn inner_params<T: Element, P: Bilevel<T>>(
     problem: &P,
     x: &Params<T>,

@@ -1,11 +1,11 @@
-//! `GradientTape`: the gradient of the inner loss at one step, recorded as it is computed, so that both of its products can
-//! be had later without evaluating the loss again.
+//! `GradientTape`: the gradient of the inner loss at one step, recorded while it is computed, so that both of its
+//! products can be computed later without evaluating the loss again.
 //!
-//! The sweep that computes the gradient is recorded too (reverse over reverse), and its pull-back of `v` is
-//! `d2g/dw2 v` at `w` and `(d2g/dw dx)^T v` at `x`. The same sums as forward over reverse, in another order.
+//! The sweep that computes the gradient is recorded too (reverse over reverse). Its pull-back of `v` is `d2g/dw2 v` at
+//! `w` and `(d2g/dw dx)^T v` at `x`. The sums are those of forward over reverse in a different order.
 //!
-//! Memory: `w`, `x`, and every value and record of loss and sweep, in all blocks of rows. Linearisations belong to lanes,
-//! so threads share recording and pulling as they share a gradient.
+//! Memory: `w`, `x`, and every value and record of loss and sweep, in all blocks of rows. Linearisations belong to
+//! lanes, so threads share recording and pulling as they share a gradient.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +24,7 @@ use crate::params::Params;
 use crate::problem::Bilevel;
 use crate::rows::Rows;
 
-/// What a recording borrows from: the problem and the point.
+/// What a recording borrows: the problem and the point.
 struct Origin<P, T> {
     lens: Arc<Arrays<Lens<P, T>>>,
     w: Vec<T>,
@@ -38,14 +38,14 @@ pub(crate) struct GradientTape<'p, P, T: 'static> {
 }
 
 impl<'p, T: Element, P: Bilevel<T> + 'p> GradientTape<'p, P, T> {
-    /// Nothing recorded yet.
+    /// Creates a tape with nothing recorded.
     pub(crate) fn new(lens: Arc<Arrays<Lens<P, T>>>) -> Self {
         let at = Origin { lens, w: Vec::new(), x: Vec::new() };
         Self { at: Arc::new(at), lanes: Vec::new() }
     }
 }
 
-/// A lane, also after a thread died with it: recording starts by emptying it.
+/// Locks a lane, also after a thread panicked while it held the lock: recording starts by clearing the lane.
 fn lock<'l, 'd, T>(lane: &'l Mutex<Linearisation<'d, T>>) -> MutexGuard<'l, Linearisation<'d, T>> {
     lane.lock().unwrap_or_else(PoisonError::into_inner)
 }
