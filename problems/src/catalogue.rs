@@ -112,7 +112,7 @@ pub fn catalogue() -> Vec<Entry> {
             "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts"
             => |given| Oracle::new(Divergence::diverging(given.seed, 2000));
         "divergence-wide", (10, 0.01), sgd(10.0, 1.0), 20_000, Some(42),
-            "two 1-D tasks for accuracy at equal cost, metrics for lr 0.01; 1000 starts"
+            "two 1-D tasks for accuracy at equal cost; 1000 starts"
             => |given| Oracle::new(Divergence::wide(given.seed, 1000));
     }
 }

@@ -143,7 +143,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         draw: Draw,
     ) -> Result<u64, Error> {
         let mut gradient = vec![T::zero(); x.len()];
-        let task = oracle.rehearsed(draw, |oracle, draw| {
+        let task = oracle.rehearsed(draw, &mut |oracle, draw| {
             let inner = &inner.settled(oracle, x, draw)?;
             self.task(oracle, Task { inner, x, draw, slot: 0 }, &mut gradient)
         })?;
@@ -211,12 +211,23 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         oracle.begin();
         let inner = &inner.settled(oracle, x, draw)?;
         self.prepare(oracle, inner)?;
-        let loss = mean(self, oracle, inner, (x, draw), gradient)?;
+        let (may, estimator) = (!self.remembers(), &*self);
+        let of_task = move |oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]| {
+            let loss = estimator.task(oracle, at, gradient)?;
+            if oracle.lacks_end(at.draw) {
+                // A warm start needs `w_r`, which a run on one tape does not return.
+                let (name, expected) =
+                    (estimator.name(), "one that knows where the inner loop ended");
+                return Err(Error::invalid("the estimator under warm starts", name, expected));
+            }
+            Ok(loss)
+        };
+        let loss = mean(&of_task, may, oracle, inner, (x, draw), gradient)?;
         if let Some(entry) = oracle.bounded() {
             // If the clipped values do not influence the result, half the bound gives the same bits.
             let first = bits(gradient);
             oracle.halved = true;
-            let again = mean(self, oracle, inner, (x, draw), gradient);
+            let again = mean(&of_task, may, oracle, inner, (x, draw), gradient);
             oracle.halved = false;
             if again? != loss || bits(gradient) != first || !all_finite(gradient) {
                 let (entry, rule) = (oracle.inner_start().entry(entry), oracle.rule());
@@ -240,43 +251,32 @@ fn bits<T: Element>(values: &[T]) -> u64 {
     fingerprint(values.iter().flat_map(|v| v.as_f64().to_le_bytes()))
 }
 
-/// Computes the mean over a meta-batch.
-fn mean<T: Element, E: Estimator<T> + ?Sized>(
-    estimator: &E,
+/// The gradient of a task and its loss, as [`Estimator::task`] of an estimator behind a pointer.
+type OfTask<'e, T> = dyn Fn(&mut Oracle<T>, Task<T>, &mut [T]) -> Result<T, Error> + Sync + 'e;
+
+/// Computes the mean over a meta-batch; ranks share its tasks if they `may`.
+fn mean<T: Element>(
+    of_task: &OfTask<T>,
+    may: bool,
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     (x, draw): (&[T], Draw),
     gradient: &mut [T],
 ) -> Result<T, Error> {
     let share = T::from_f64((oracle.batch() as f64).recip());
-    oracle.over_tasks(draw, !estimator.remembers(), gradient, |oracle, slot, draw, first, sum| {
+    oracle.over_tasks(draw, may, gradient, &|oracle, slot, draw, first, sum| {
         let at = Task { inner, x, draw, slot };
         if first {
-            let loss = estimator.task(oracle, at, sum)?;
-            expect_end(estimator, oracle, draw)?;
+            let loss = of_task(oracle, at, sum)?;
             scale(sum, share);
             return Ok(share * loss);
         }
         let mut part = oracle.take(x.len())?;
-        let loss = estimator.task(oracle, at, &mut part)?;
-        expect_end(estimator, oracle, draw)?;
+        let loss = of_task(oracle, at, &mut part)?;
         axpy(sum, share, &part);
         oracle.give(part);
         Ok(share * loss)
     })
-}
-
-/// A warm start needs `w_r`, which a run on one tape does not return.
-fn expect_end<T: Element, E: Estimator<T> + ?Sized>(
-    estimator: &E,
-    oracle: &Oracle<T>,
-    draw: Draw,
-) -> Result<(), Error> {
-    if oracle.lacks_end(draw) {
-        let expected = "one that knows where the inner loop ended";
-        return Err(Error::invalid("the estimator under warm starts", estimator.name(), expected));
-    }
-    Ok(())
 }
 
 fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Error> {

@@ -26,7 +26,7 @@ pub fn mean_loss<T: Element>(
 ) -> Result<T, Error> {
     let (batch, inner) = (oracle.batch(), &inner.settled(oracle, x, draw)?);
     let last = Mutex::new(w);
-    let total = oracle.over_tasks(draw, false, &mut [], |oracle, slot, draw, _, _| {
+    let total = oracle.over_tasks(draw, false, &mut [], &|oracle, slot, draw, _, _| {
         if slot + 1 == batch
             && let Ok(mut w) = last.lock()
         {

@@ -200,14 +200,55 @@ pub(crate) trait Stages<T: Element>: Send + Sync {
 /// Passes over `F` in arenas.
 pub(crate) struct Arrays<F>(pub(crate) F);
 
-/// Performs [`Passes::push`] in one mode.
-fn push<T: Element, M: Mode<T>, F: Stages<T>>(
-    function: &F,
+/// Functions in one mode of arrays, behind a pointer, so that passes are compiled once per mode and not once per problem.
+trait InMode<'a, A, S>: Sync {
+    fn arrays(&'a self, stage: S, groups: [&[A]; 3]) -> Option<List<A>>;
+    fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A>;
+}
+
+impl<'a, A: Array<'a>, F: Stages<A::Elem>> InMode<'a, A, F::Stage> for F {
+    fn arrays(&'a self, stage: F::Stage, groups: [&[A]; 3]) -> Option<List<A>> {
+        Stages::arrays(self, stage, groups)
+    }
+
+    fn scalar(&'a self, stage: F::Stage, rows: Rows, groups: [&[A]; 3]) -> Option<A> {
+        Stages::scalar(self, stage, rows, groups)
+    }
+}
+
+/// Functions to evaluate in mode `M`.
+type Plain<'f, M, T, S> = dyn for<'a> InMode<'a, <M as Mode<T>>::Array<'a>, S> + 'f;
+
+/// Functions to record in mode `M`.
+type OnTape<'f, M, T, S> = dyn for<'a> InMode<'a, Var<'a, <M as Mode<T>>::Array<'a>>, S> + 'f;
+
+/// Performs [`Passes::value`].
+fn value<T: Element, S: Copy + Send + Sync>(
+    function: &Plain<Values, T, S>,
+    (names, blocks): (Names, Blocks),
     memory: &mut Workspaces<T>,
-    at: At<T, F::Stage>,
+    at: At<T, S>,
+) -> Result<T, Error> {
+    memory.sum(blocks.len(), [], &|workspace, block, _, []| {
+        pass(names.function, || {
+            let (record, _) = workspace.arenas();
+            let groups = at.groups(record, [&[]; 2])?;
+            let value: Option<Tensor<T>> = evaluate(record, &groups, |groups| {
+                function.scalar(at.stage, blocks.nth(block), groups)
+            })?;
+            value.map_or(Ok(T::zero()), |value| one(names.scalar, value))
+        })
+    })
+}
+
+/// Performs [`Passes::push`] in one mode.
+fn push<T: Element, M: Mode<T> + 'static, S: Copy>(
+    function: &Plain<M, T, S>,
+    names: &Names,
+    memory: &mut Workspaces<T>,
+    at: At<T, S>,
     [values, tangents]: [&mut [T]; 2],
 ) -> Result<bool, Error> {
-    let names = F::names(at.stage);
     pass(names.function, || {
         let (record, _) = memory.first().arenas();
         let groups = at.groups(record, [values, tangents])?;
@@ -220,13 +261,13 @@ fn push<T: Element, M: Mode<T>, F: Stages<T>>(
 }
 
 /// Performs [`Passes::pull`] in one mode.
-fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
-    function: &F,
+fn pull<T: Element, M: Mode<T> + 'static, S: Copy + Send + Sync>(
+    function: &OnTape<M, T, S>,
+    (names, blocks): (Names, Blocks),
     memory: &mut Workspaces<T>,
-    at: At<T, F::Stage>,
+    at: At<T, S>,
     out: Adjoints<T>,
 ) -> Result<T, Error> {
-    let (names, blocks) = (F::names(at.stage), function.blocks(at.stage));
     memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw, x, dx, g, dg]| {
         pass(names.function, || {
             let (record, sweep) = workspace.arenas();
@@ -262,23 +303,48 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
     })
 }
 
+/// Performs [`Passes::depends`].
+fn depends<T: Element, S: Copy>(
+    function: &OnTape<Values, T, S>,
+    (names, blocks): (Names, Blocks),
+    memory: &mut Workspaces<T>,
+    at: At<T, S>,
+) -> Result<bool, Error> {
+    let wanted = [Wanted::Nothing, Wanted::All, Wanted::Nothing];
+    let mut depends = false;
+    for rows in blocks.iter() {
+        depends |= pass(names.function, || {
+            let (record, _) = memory.first().arenas();
+            let groups = at.groups(record, [&[]; 2])?;
+            let (_, depends) = RecordedIn::<Values, T, 3>::at(record, &groups, wanted, |of| {
+                let arrays: Option<List<Var<_>>> = function.arrays(at.stage, of);
+                let scalar = function.scalar(at.stage, rows, of);
+                arrays.into_iter().flatten().chain(scalar).any(|made| made.id().is_some())
+            })?;
+            Ok(depends)
+        })?;
+    }
+    Ok(depends)
+}
+
+impl<F> Arrays<F> {
+    /// Names and blocks of the function at a stage.
+    fn facts<T: Element>(&self, stage: F::Stage) -> (Names, Blocks)
+    where
+        F: Stages<T>,
+    {
+        (F::names(stage), self.0.blocks(stage))
+    }
+}
+
 impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
     fn value(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
-        let (names, mut blocks) = (F::names(at.stage), self.0.blocks(at.stage));
+        let (names, mut blocks) = self.facts(at.stage);
         // All samples in one block need not look at rows.
         if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
             blocks.block = blocks.samples.div_ceil(count.max(1));
         }
-        memory.sum(blocks.len(), [], &|workspace, block, _, []| {
-            pass(names.function, || {
-                let (record, _) = workspace.arenas();
-                let groups = at.groups(record, [&[]; 2])?;
-                let value: Option<Tensor<T>> = evaluate(record, &groups, |groups| {
-                    self.0.scalar(at.stage, blocks.nth(block), groups)
-                })?;
-                value.map_or(Ok(T::zero()), |value| one(names.scalar, value))
-            })
-        })
+        value(&self.0, (names, blocks), memory, at)
     }
 
     fn push(
@@ -287,9 +353,10 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         at: At<T, F::Stage>,
         out: [&mut [T]; 2],
     ) -> Result<bool, Error> {
+        let names = F::names(at.stage);
         match at.along {
-            Along::Nothing => push::<T, Values, F>(&self.0, memory, at, out),
-            _ => push::<T, Tangents<TOGETHER>, F>(&self.0, memory, at, out),
+            Along::Nothing => push::<T, Values, _>(&self.0, &names, memory, at, out),
+            _ => push::<T, Tangents<TOGETHER>, _>(&self.0, &names, memory, at, out),
         }
     }
 
@@ -299,28 +366,15 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         at: At<T, F::Stage>,
         out: Adjoints<T>,
     ) -> Result<T, Error> {
+        let (f, facts) = (&self.0, self.facts(at.stage));
         match at.along {
-            Along::Nothing => pull::<T, Values, F>(&self.0, memory, at, out),
-            Along::One => pull::<T, Tangents<1>, F>(&self.0, memory, at, out),
-            Along::Together => pull::<T, Tangents<TOGETHER>, F>(&self.0, memory, at, out),
+            Along::Nothing => pull::<T, Values, _>(f, facts, memory, at, out),
+            Along::One => pull::<T, Tangents<1>, _>(f, facts, memory, at, out),
+            Along::Together => pull::<T, Tangents<TOGETHER>, _>(f, facts, memory, at, out),
         }
     }
 
     fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
-        let wanted = [Wanted::Nothing, Wanted::All, Wanted::Nothing];
-        let mut depends = false;
-        for rows in self.0.blocks(at.stage).iter() {
-            depends |= pass(F::names(at.stage).function, || {
-                let (record, _) = memory.first().arenas();
-                let groups = at.groups(record, [&[]; 2])?;
-                let (_, depends) = RecordedIn::<Values, T, 3>::at(record, &groups, wanted, |of| {
-                    let arrays: Option<List<Var<_>>> = self.0.arrays(at.stage, of);
-                    let scalar = self.0.scalar(at.stage, rows, of);
-                    arrays.into_iter().flatten().chain(scalar).any(|made| made.id().is_some())
-                })?;
-                Ok(depends)
-            })?;
-        }
-        Ok(depends)
+        depends(&self.0, self.facts(at.stage), memory, at)
     }
 }

@@ -27,7 +27,7 @@ impl<T: Element> Oracle<'_, T> {
         draw: Draw,
         may: bool,
         out: &mut [T],
-        add: impl Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync,
+        add: &(dyn Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync),
     ) -> Result<T, Error> {
         let view = Arc::clone(&self.known.view);
         let add = |oracle: &mut Self, slot, first, [out]: [&mut [T]; 1]| {
@@ -119,7 +119,7 @@ impl<T: Element> Oracle<'_, T> {
     pub(crate) fn rehearsed(
         &mut self,
         draw: Draw,
-        act: impl FnOnce(&mut Self, Draw) -> Result<T, Error>,
+        act: &mut dyn FnMut(&mut Self, Draw) -> Result<T, Error>,
     ) -> Result<u64, Error> {
         let mut other = self.for_task();
         other.pool.rehearsal = true;
