@@ -109,10 +109,9 @@ pub trait Scalar:
         let most = shift(x.iter().copied());
         x.iter().map(|&x| (x - most).exp()).sum::<Self>().ln() + most
     }
-    /// Returns `f(x)`, recorded as one statement per result. The `N` partials of a result are computed at once, by
-    /// packed forward mode. A statement costs 20 to 25 ns more than its first operator and 1 ns for each further
-    /// operation, where an operator costs 3 to 5 ns. It pays from 7 operations on two arguments and from 13 on three
-    /// (the group `statements` of the bench `scalar`).
+    /// `f(x)`, recorded as one statement a result: its `N` partials are computed on the spot, by packed forward mode.
+    /// A statement costs 20 to 25 ns more than its first operator, each further operation 1 ns where an operator costs 3 to 5:
+    /// it pays from 7 operations on two arguments on, and from 13 on three (the group `statements` of the bench `scalar`).
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Float, Scalar, Tape};
