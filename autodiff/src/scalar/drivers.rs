@@ -104,7 +104,7 @@ impl<T: Scalar> Tape<T> {
         Ok(())
     }
 
-    /// Jacobian by reverse mode, row by row: one recording, four results a sweep. Writes `f(x)` into `y`.
+    /// Jacobian by reverse mode, row by row: one recording, four results per sweep. Writes `f(x)` into `y`.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Tape;
@@ -212,7 +212,7 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
         self.second(|x, y| y[0] = f(x), x, empty(), gradient, take)
     }
 
-    /// Gradient and Hessian, row by row, `N` columns a pass; returns the value.
+    /// Gradient and Hessian, row by row, `N` columns per pass; returns the value.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Dual, Tape};
@@ -308,7 +308,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
         self.eval(f, x, |i| v.map(|v| v[i]), y, move |j, d| (0..N).for_each(|k| dy[k][j] = d[k]))
     }
 
-    /// Jacobian by forward mode, row by row, `N` columns a pass. Writes `f(x)` into `y`.
+    /// Jacobian by forward mode, row by row, `N` columns per pass. Writes `f(x)` into `y`.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Tangents;

@@ -89,7 +89,7 @@ fn zeros<T: Element>(arena: &Arena, count: usize, len: usize) -> Result<List<&mu
     Ok(all)
 }
 
-/// Cross-entropies of the rows of `x`, with a column of `w` a class.
+/// Cross-entropies of the rows of `x`, with one column of `w` per class.
 fn of_classes<T: Element>(
     arena: &Arena,
     (x, of): (Operand<T>, Shape),
