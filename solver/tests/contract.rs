@@ -130,7 +130,7 @@ fn each_broken_promise_fails_its_check_alone() {
 
 #[test]
 fn a_small_bias_is_seen_and_stated() {
-    // The mean is off by a hundredth, in steps of a tenth up and down.
+    // The mean of `Drawn` is off by a hundredth, with single estimates off by a tenth up or down.
     assert_eq!(failed(Class::Unbiased(Truth::Unrolled), Flaw::None), [""; 0]);
     let broken = held(Class::Unbiased(Truth::Unrolled), Flaw::Scaled).unwrap_err().to_string();
     assert!(broken.starts_with("Scaled: mean: found"), "{broken}");

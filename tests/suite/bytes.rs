@@ -69,7 +69,7 @@ fn largest<T: Precision>(schedules: &[&str]) -> Vec<Box<dyn Estimator<T>>> {
 }
 
 fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
-    // `divergence-wide` is a smaller problem in 20 000 copies. `w2` takes long, so it runs only once.
+    // `divergence-wide` is a smaller problem in 20 000 copies. `w2` takes a long time, so it runs only once.
     let once = threads == 1 && T::NAME == "f64";
     let taken = |name: &str| name != "divergence-wide" && (once || name != "w2");
     for entry in catalogue().into_iter().filter(|e| taken(&e.name)) {

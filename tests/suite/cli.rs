@@ -911,7 +911,7 @@ fn run_takes_its_outer_optimiser() {
         2,
         &["--outer-momentum: sgd has no momentum"],
     );
-    // Settings in the text take the place of the options; some have no option.
+    // Settings in the text replace the options; some have no option.
     let text = objects(&format!("{line} momentum:lr=0.1234567,momentum=0.5"), none);
     assert_eq!(timeless(&text), timeless(&momentum));
     let slow = objects(&format!("{line} adam:b1=0.5"), none);
@@ -1190,7 +1190,7 @@ fn instructions_must_be_known() {
         assert!(err.starts_with(expected) && err.lines().count() == 1, "{err}");
         assert!(with("portable").status.success());
     }
-    // Help does not need the instruction set.
+    // Help does not depend on the instruction set.
     let output = command(["--help"]).env("HYPERTAPE_SIMD", "sse9").output().unwrap();
     assert!(output.status.success());
 }
@@ -1242,7 +1242,7 @@ fn a_reader_that_went_away() {
         let expected = i32::from(!line.contains("--help"));
         assert_eq!((output.status.code(), err.as_str()), (Some(expected), ""), "{line}");
     }
-    // It may also appear in the middle.
+    // The reader may also leave in the middle of the output.
     let mut child =
         command(["problems"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());

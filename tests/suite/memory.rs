@@ -195,7 +195,7 @@ fn bits<T: Precision>(oracle: &mut Oracle<T>, inner: &InnerLoop, schedule: &str)
 }
 
 fn bits_are_equal<T: Precision>() {
-    // `divergence-wide` is another problem in 20 000 copies. `w2` takes long, so it runs only once.
+    // `divergence-wide` is another problem in 20 000 copies. `w2` takes a long time, so it runs only once.
     let taken = |name: &str| name != "divergence-wide" && (T::NAME == "f64" || name != "w2");
     for entry in catalogue().into_iter().filter(|e| taken(&e.name)) {
         let steps = if entry.name == "w2" { 3 } else { 5 };
