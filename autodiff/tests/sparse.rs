@@ -115,8 +115,7 @@ fn jacobian<F: Counted>(f: &F, n: usize, m: usize) -> [usize; 3] {
 
 #[test]
 fn jacobians_equal_dense_ones_and_cost_their_colours() {
-    // Five columns take two passes of four. A diagonal with a dense row or column takes one pass for the diagonal and
-    // one in the other mode.
+    // Five colours take two passes of four. A diagonal with a dense row or column takes one pass, in the suitable mode.
     assert_eq!(jacobian(&Band::default(), 40, 40), [5, 5 * 40 - 6, 2]);
     assert_eq!(jacobian(&Band::default(), 300, 300), [5, 5 * 300 - 6, 2]);
     assert_eq!(jacobian(&Row::default(), 100, 101), [2, 200, 1]);
