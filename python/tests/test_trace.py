@@ -100,6 +100,15 @@ def test_what_does_not_depend_on_variables_is_computed_by_numpy():
     assert [node.op for node in trace.nodes] == ["input", "known", "matmul"]
 
 
+def test_sums_of_products_are_one_operation():
+    trace = Trace()
+    v, w = (trace.variable("w", k, (4,)) for k in range(2))
+    for form in (v * w**2, v * w * w, w * v * w, w * (v * w)):
+        np.sum(form)
+        # The same one, whatever the order.
+        assert [node.op for node in trace.nodes if node.op != "mul"] == ["input", "input", "square", "dot"]
+
+
 def test_transposes_are_not_written_down_where_a_product_takes_them():
     trace = Trace()
     w = trace.variable("w", 0, (4,))
