@@ -223,6 +223,12 @@ def median(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
     return quantile(trace, a, 0.5, *args, **kwargs)
 
 
-@implements(np.argmax, np.argmin, np.argsort)
-def by_order(trace: Trace, *_: Any, **__: Any) -> Traced:
-    raise refuse("a choice by order", "which entries it takes is not known while a function is traced")
+def _untraced(function: Callable, use: str) -> None:
+    @implements(function)
+    def places(trace: Trace, *_: Any, **__: Any) -> Traced:
+        raise refuse(f"np.{function.__name__}", f"places depend on values, which do not exist while a function is traced: {use}")
+
+
+_untraced(np.argmax, "np.max(a) is the entry, and np.sum(np.where(a == np.max(a), b, 0)) the one of b beside it")
+_untraced(np.argmin, "np.min(a) is the entry, and np.sum(np.where(a == np.min(a), b, 0)) the one of b beside it")
+_untraced(np.argsort, "np.sort(a) has the entries in order")
