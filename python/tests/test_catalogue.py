@@ -59,7 +59,7 @@ def test_a_budget_is_kept_by_checkpoints():
     error = caught.value
     assert error.limit == 1024 and error.needed > 1024 and isinstance(error, RuntimeError)
     assert pickle.loads(pickle.dumps(error)).needed == error.needed
-    plan = problem.plan(memory="1MiB", draws=2)
+    plan = problem.plan(memory="1MiB", draws=2, steps=20)
     assert all(row.bytes <= 2**20 for row in plan.schedules) and plan.schedule in repr(plan)
     assert "exact" in plan.estimators["estimator"]
 
