@@ -46,6 +46,12 @@ def test_a_ridge_regression_by_hand():
     assert abs(r.loss - loss) < 1e-13 * loss and (r.cost.hvps, r.cost.inner_gradients) == (30, 30)
     x = problem.x + 0.3
     np.testing.assert_allclose(problem.hypergradient(x, steps=30, lr=0.1).gradient, by_hand(data, x, 30, 0.1)[1], rtol=1e-13)
+    auto = problem.hypergradient(steps=30, lr="auto")
+    # Of the curvature, by 5 products of 16: the whole of 5 variables.
+    largest = np.linalg.eigvalsh(data[0].T @ data[0] / 60 + np.diag(np.exp(problem.x)))[-1]
+    assert abs(auto.lr * largest - 1) < 1e-12 and r.lr == 0.1
+    np.testing.assert_allclose(auto.gradient, by_hand(data, problem.x, 30, auto.lr)[1], rtol=1e-12)
+    assert problem.run(iterations=2, lr="auto").iterations == 2 and problem.check(lr="auto").failed == []
     assert "a sum over 60 samples" in problem.describe() and "5 outer and 5 inner variables" in repr(problem)
     assert problem.check().failed == []
 
@@ -166,7 +172,9 @@ def test_labels_are_data():
 
 def test_a_saved_problem_is_one_of_the_command_line(tmp_path):
     problem, _ = ridge()
-    problem.save(tmp_path / "p.npz")
+    problem.save(tmp_path / "p")
+    with pytest.raises(ht.InputError, match="no/p.npz: cannot be written: No such file or directory$"):
+        problem.save(tmp_path / "no" / "p.npz")
     done = subprocess.run(
         [sys.executable, "-m", "hypertape", "gradient", str(tmp_path / "p.npz"), "--steps", "30", "--lr", "0.1", "--json"],
         capture_output=True, text=True,
