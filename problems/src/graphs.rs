@@ -33,7 +33,7 @@ pub struct GraphStatement {
     pub outer: Graph<f64>,
     /// A loss for the final evaluation, a scalar, reported as the metric `test loss`.
     pub test: Option<Graph<f64>>,
-    /// Data by full name, which problems in double precision share. Of data with a leading task axis, the rows of all tasks, one
+    /// Data by full name. Problems in double precision share them. Data with a leading task axis hold the rows of all tasks, one
     /// after the other.
     pub arrays: Vec<(String, DataMatrix<f64>)>,
     /// Lists of whole numbers, such as labels, by full name; likewise.

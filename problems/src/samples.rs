@@ -10,8 +10,8 @@ use hypertape_autodiff::{Array, Element, Shape};
 /// second level of cache.
 const BLOCK_BYTES: usize = 1 << 19;
 
-/// A dense data matrix, one sample per row, whose values clones share. They lie from the start of a cache line on: loads that
-/// straddle two lines would cost a gradient a tenth more.
+/// A dense data matrix, one sample per row. Clones share the values, which begin at a cache line: loads that straddle two lines
+/// would make gradients a tenth slower.
 ///
 /// ```
 /// use hypertape_problems::DataMatrix;
@@ -20,7 +20,7 @@ const BLOCK_BYTES: usize = 1 << 19;
 /// ```
 #[derive(Clone, Debug)]
 pub struct DataMatrix<T> {
-    // A copy would lie elsewhere, and so would its first cache line.
+    // Not a plain vector: a copy would begin elsewhere in a cache line.
     padded: Arc<Vec<T>>,
     start: usize,
     width: usize,
@@ -33,10 +33,10 @@ impl<T: Element> PartialEq for DataMatrix<T> {
 }
 
 impl<T: Element> DataMatrix<T> {
-    /// Rows of `width` values.
+    /// Creates a matrix of rows of `width` values. Cost: one copy.
     ///
     /// # Panics
-    /// Unless the values fill rows of one value or more.
+    /// Unless `width` is positive and the values fill whole rows.
     #[track_caller]
     pub fn new<I>(values: I, width: usize) -> Self
     where
@@ -52,19 +52,19 @@ impl<T: Element> DataMatrix<T> {
         Self { padded: Arc::new(padded), start, width }
     }
 
-    /// The same values in another precision; in the same one they are shared.
+    /// Returns the values in another precision; in the same precision, they are shared.
     pub(crate) fn cast<U: Element>(&self) -> DataMatrix<U> {
         let same = (self as &dyn Any).downcast_ref::<DataMatrix<U>>();
         let other = || self.values().iter().map(|v| U::from_f64(v.as_f64()));
         same.cloned().unwrap_or_else(|| DataMatrix::new(other(), self.width))
     }
 
-    /// All values, row by row.
+    /// Returns all values, row by row.
     pub fn values(&self) -> &[T] {
         &self.padded[self.start..]
     }
 
-    /// Number of samples and values per sample.
+    /// Returns the number of samples and the values per sample.
     ///
     /// # Panics
     /// Beyond `u32::MAX` samples.

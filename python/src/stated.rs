@@ -62,7 +62,7 @@ pub(crate) fn stated(py: Python<'_>, statement: Statement) -> PyResult<Problem> 
     Ok(Problem::of_graphs(entry, made))
 }
 
-/// Data are copied, once: Python may write to its arrays while Rust reads, and cache lines do not begin where NumPy's rows do.
+/// Copies data, once: Python may write to its arrays while Rust reads, and NumPy's rows do not begin at cache lines.
 fn data((name, _, cols, values): &Given) -> PyResult<(String, DataMatrix<f64>)> {
     Ok((name.clone(), DataMatrix::new(values.as_slice()?.iter().copied(), *cols as usize)))
 }
