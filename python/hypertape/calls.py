@@ -283,7 +283,7 @@ class Bilevel:
             "single": _single(dtype),
         }
         for name in options:
-            known = ["x", "dtype", "batch", *(name for name in checked if name != "single")]
+            known = [other for other in ("x", "estimator", "dtype", "batch", *checked) if other not in ("single", name)]
             near = [other for other in get_close_matches(name, [*known, *signature(self.run).parameters], 1) if other != name]
             raise InputError(f"found the option {name!r}" + (f": did you mean {near[0]}?" if near else f", expected one of {', '.join(known)}"))
         return checked
