@@ -6,7 +6,7 @@ use crate::shape::Shape;
 
 impl<T: Element> Linear<'_, T> {
     /// Writes the result for the entries `x` of an array of shape `from` into `out`, which is zero and has the right
-    /// length. Views and operators have ways of their own.
+    /// length. Views and operators are implemented elsewhere.
     pub(crate) fn write(self, x: &[T], from: Shape, out: &mut [T]) {
         let cols = from.cols as usize;
         match self {
@@ -60,7 +60,7 @@ impl<T: Element> Linear<'_, T> {
             }
             Self::CumulativeSum(across, reversed) => {
                 out.copy_from_slice(x);
-                // From one entry to the next along the axis, and entries along it.
+                // The distance between neighbours along the axis, and the number of entries along it.
                 let [step, count] = if across { [1, cols] } else { [cols, from.rows as usize] };
                 for place in 0..out.len() {
                     let place = if reversed { out.len() - 1 - place } else { place };
@@ -81,8 +81,8 @@ impl<T: Element> Linear<'_, T> {
         }
     }
 
-    /// Puts the entries `x` of an array of shape `from` into `out`, for the operations that [`spreads`](Linear::spreads)
-    /// names. What goes to places that may repeat is added in any case.
+    /// Puts the entries `x` of an array of shape `from` into `out`, for the operations for which
+    /// [`spreads`](Linear::spreads) is true. Entries whose places may repeat are always added.
     pub(crate) fn spread(self, x: &[T], from: Shape, out: &mut [T], put: impl Fn(&mut T, T)) {
         let cols = from.cols as usize;
         let rows = || x.chunks_exact(cols.max(1));

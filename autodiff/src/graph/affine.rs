@@ -1,4 +1,5 @@
-//! Whether a graph is affine in some of its inputs, so that its derivative by these does not depend on their values.
+//! Recognises graphs that are affine in some of their inputs, so that the derivatives with respect to these do not
+//! depend on their values.
 
 use crate::array::element::Element;
 use crate::functions::rule::Unary;
@@ -16,10 +17,10 @@ enum Dependence {
 use Dependence::{Affine, None, Other};
 
 impl<T: Element> Graph<T> {
-    /// Whether all results are affine in the inputs that `moving` names, taken together, while the others are fixed.
+    /// Returns whether all results are affine in the inputs that `moving` names, taken together, with the others fixed.
     ///
-    /// The answer is read off the operations: `true` is certain, and `false` means that some result passes through an operation that
-    /// is not affine as it stands, although the whole may be. Cost: one pass over the nodes.
+    /// The answer follows from the operations: `true` is certain, and `false` means that some result passes through an
+    /// operation that is not affine as it stands, although the whole may be. Cost: one pass over the nodes.
     ///
     /// ```
     /// use hypertape_autodiff::graph::Tracer;
@@ -62,7 +63,7 @@ mod tests {
     use crate::graph::{Traced, Tracer};
     use crate::{Array, Shape};
 
-    /// Each is affine in `a` or it is not, whatever `b` is.
+    /// Each case is or is not affine in `a`, for any `b`.
     #[test]
     fn what_is_affine_is_told_from_what_is_not() {
         type Case = for<'t> fn(Traced<'t, f64>, Traced<'t, f64>) -> Traced<'t, f64>;

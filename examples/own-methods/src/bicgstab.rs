@@ -9,7 +9,7 @@ use hypertape::prelude::*;
 #[derive(Clone, Debug)]
 pub struct Bicgstab;
 
-spelled! { Bicgstab: "bicgstab", "implicit, by BiCGStab", "2 HVPs an iteration" }
+spelled! { Bicgstab: "bicgstab", "implicit, by BiCGStab", "2 HVPs per iteration" }
 
 impl<T: Element> Estimator<T> for Bicgstab {
     fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {

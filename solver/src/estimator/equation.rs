@@ -92,8 +92,8 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
     }
 
     /// Returns the distance of the inner loop from its limit: `|dg/dw|`, or the length of the next step divided by
-    /// `lr`. `scratch` has the length of the state, and its final content is unspecified. Cost: a gradient, and for a
-    /// fixed point a step.
+    /// `lr`. `scratch` has the length of the state, and its final content is unspecified. Cost: a gradient and, for a
+    /// fixed point, one step.
     pub(crate) fn unrest(&mut self, scratch: &mut [T]) -> Result<T, Error> {
         let next = self.at.inner.steps();
         self.know_gradient(next)?;
