@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use hypertape::graph::{GraphError, Tracer};
-use hypertape::problems::{GraphProblem, GraphStatement, InnerStart, write_problem};
+use hypertape::problems::{DataMatrix, GraphProblem, GraphStatement, InnerStart, write_problem};
 use hypertape::{Array, Graph, Params, Shape};
 
 const FEATURES: u32 = 5;
@@ -22,23 +22,25 @@ fn loss(part: &str, rows: u32, penalised: bool) -> Result<Graph<f64>, GraphError
 }
 
 /// `rows` samples of a line with some disturbance, called `part`.
-fn samples(arrays: Params<f64>, part: &str, rows: u32, seed: f64) -> Params<f64> {
-    let (x, y) = (Shape::new(rows, FEATURES), Shape::column(rows));
-    let inputs: Vec<f64> = (0..x.len()).map(|i| (12.9898 * i as f64 + seed).sin()).collect();
+fn samples(part: &str, rows: u32, seed: f64) -> [(String, DataMatrix<f64>); 2] {
+    let inputs: Vec<f64> =
+        (0..rows * FEATURES).map(|i| (12.9898 * f64::from(i) + seed).sin()).collect();
     let lines = inputs.chunks(FEATURES as usize).enumerate();
     let targets: Vec<f64> =
         lines.map(|(i, row)| row[0] - row[1] + 0.3 * (i as f64).cos()).collect();
-    arrays.with(format!("{part}.X"), x, inputs).with(format!("{part}.y"), y, targets)
+    let width = FEATURES as usize;
+    [("X", inputs, width), ("y", targets, 1)]
+        .map(|(name, values, width)| (format!("{part}.{name}"), DataMatrix::new(values, width)))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("ridge.npz"), PathBuf::from);
     let column = Shape::column(FEATURES);
-    let arrays = samples(samples(Params::new(), "train", 200, 0.3), "valid", 100, 2.1);
+    let arrays = [samples("train", 200, 0.3), samples("valid", 100, 2.1)].concat();
     let statement = GraphStatement {
         x: Params::new().with("log_penalty", column, [-2.0; FEATURES as usize]),
         start: InnerStart::Given(Params::new().with("w", column, [0.0; FEATURES as usize])),
-        samples: arrays.names().to_vec(),
+        samples: arrays.iter().map(|(name, _)| name.clone()).collect(),
         arrays,
         steps: 50,
         lr: 0.5,

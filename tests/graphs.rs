@@ -13,7 +13,8 @@ use hypertape::graph::{Traced, Tracer};
 use hypertape::problems::data::npy;
 use hypertape::problems::data::npz::NpzWriter;
 use hypertape::problems::{
-    GraphProblem, GraphStatement, InnerStart, Maml, catalogue, read_problem, write_problem,
+    DataMatrix, GraphProblem, GraphStatement, InnerStart, Maml, catalogue, read_problem,
+    write_problem,
 };
 use hypertape::{
     Array, Bilevel, Draw, Exact, InnerLoop, Level, Oracle, Params, Samples, Schedule, Shape,
@@ -133,7 +134,7 @@ fn small(inner: impl for<'a> Fn([Traced<'a, f64>; 3]) -> Traced<'a, f64>) -> Gra
     GraphStatement {
         x: Params::new().with("s", Shape::SCALAR, [0.3]),
         start: InnerStart::Given(Params::new().with("w", Shape::column(2), [0.1, -0.2])),
-        arrays: Params::new().with("train.X", shapes[2], values),
+        arrays: vec![("train.X".to_owned(), DataMatrix::new(values, 2))],
         samples: vec!["train.X".to_owned()],
         ..GraphStatement::new(inner, outer)
     }
@@ -207,27 +208,26 @@ fn statements_that_do_not_fit_are_refused_in_one_line() {
         assert!(!message.contains('\n'), "{message}");
         message
     };
-    let arrays = |name: &str, shape: Shape| {
-        Params::new().with(name, shape, std::iter::repeat_n(1.0, shape.len()))
-    };
+    let data =
+        |name: &str, rows: usize| vec![(name.to_owned(), DataMatrix::new(vec![1.0; 2 * rows], 2))];
     for (message, expected) in [
         (
-            told(&|s| s.arrays = arrays("train.Y", Shape::new(6, 2))),
+            told(&|s| s.arrays = data("train.Y", 6)),
             "samples: found \"train.X\", expected the name of data",
         ),
         (
             told(&|s| {
-                s.arrays = arrays("train.Y", Shape::new(6, 2));
+                s.arrays = data("train.Y", 6);
                 s.samples.clear();
             }),
             "inner loss: input \"train.X\": found no array of that name",
         ),
         (
-            told(&|s| s.arrays = arrays("train.X", Shape::new(5, 2))),
+            told(&|s| s.arrays = data("train.X", 5)),
             "inner loss: input \"train.X\": found shape 5x2, expected 6x2",
         ),
         (
-            told(&|s| s.x = arrays("t", Shape::SCALAR)),
+            told(&|s| s.x = Params::new().with("t", Shape::SCALAR, [1.0])),
             "inner loss: input \"x.s\": found no array of that name",
         ),
         (
@@ -269,7 +269,7 @@ fn statements_that_do_not_fit_are_refused_in_one_line() {
         assert_eq!(message, expected);
     }
     let huge = |s: &mut GraphStatement| {
-        s.arrays = Params::new().with("train.X", Shape::new(6, 2), [1e300; 12]);
+        s.arrays = vec![("train.X".to_owned(), DataMatrix::new([1e300; 12], 2))];
     };
     let mut statement = small(|[w, s, x]| x.matmul(w).square().mean() + s.exp() * w.dot(w));
     huge(&mut statement);

@@ -333,8 +333,8 @@ fn losses_of_linear_models_are_found() {
     of("squares", traced!(|x, _l| (x[1] - x[0].matmul(x[3])).square().mean()), 3);
     of("weighted squares", traced!(|x, _l| (x[0].matmul(x[3]) - x[1]).square().dot(x[2].exp())), 3);
     of("logistic", traced!(|x, _l| (-(x[0].matmul(x[3]) * x[1])).softplus().sum()), 4);
-    of("minus twice", traced!(|x, _l| (-(x[1] * -x[0].matmul(x[3]))).softplus().sum()), 4);
-    of("of targets", traced!(|x, _l| (x[1] * x[0].matmul(x[3])).softplus().dot(x[2])), 2);
+    of("minus twice", traced!(|x, _l| (-(x[1] * -x[0].matmul(x[3]))).softplus().sum()), 5);
+    of("of targets", traced!(|x, _l| (x[1] * x[0].matmul(x[3])).softplus().dot(x[2])), 3);
     of(
         "classes",
         traced!(|x, labels| {

@@ -19,7 +19,7 @@ use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 use crate::generator::{Stream, W2};
 use crate::labelled::{Labelled, column, trained_and_validated};
 use crate::labels::corrupt;
-use crate::samples::{Samples, convert};
+use crate::samples::{DataMatrix, convert};
 use crate::sets::Sets;
 
 /// Logit of certain weights in the controls: its sigmoid rounds to 1, and the sigmoid of its negative is 4e-18.
@@ -71,7 +71,7 @@ impl<T: Element> Cleaning<T> {
     pub fn workload(seed: u64) -> Self {
         let data = W2::new(seed);
         let labelled = |x: &[f64], labels: &[u32]| {
-            Labelled::of(Samples::new(convert(x), W2::FEATURES), labels.to_vec())
+            Labelled::of(DataMatrix::new(convert(x), W2::FEATURES), labels.to_vec())
         };
         let train = labelled(&data.x, &data.labels);
         Self {

@@ -18,6 +18,8 @@ use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, R
 pub use file::{read_problem, write_problem};
 use loss::{Data, Function, Loss};
 
+use crate::samples::DataMatrix;
+
 /// A bilevel problem as data: what [`GraphProblem`] is made of, and what a file holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GraphStatement {
@@ -31,8 +33,9 @@ pub struct GraphStatement {
     pub outer: Graph<f64>,
     /// A loss for the final evaluation, a scalar, reported as the metric `test loss`.
     pub test: Option<Graph<f64>>,
-    /// Data by full name. Of data with a leading task axis, the rows of all tasks, one after the other.
-    pub arrays: Params<f64>,
+    /// Data by full name. Problems in double precision share them. Data with a leading task axis hold the rows of all tasks, one
+    /// after the other.
+    pub arrays: Vec<(String, DataMatrix<f64>)>,
     /// Lists of whole numbers, such as labels, by full name; likewise.
     pub lists: Vec<(String, Vec<u32>)>,
     /// Names of the data whose first axis (after the task axis, if any) runs over samples.
@@ -59,7 +62,7 @@ pub enum InnerStart {
 /// ```
 /// use hypertape_autodiff::graph::Tracer;
 /// use hypertape_autodiff::{Array, Graph, Shape};
-/// use hypertape_problems::{GraphProblem, GraphStatement, InnerStart};
+/// use hypertape_problems::{DataMatrix, GraphProblem, GraphStatement, InnerStart};
 /// use hypertape_solver::{Draw, Estimator, Exact, InnerLoop, Oracle, Params};
 /// // g = mean (a_i w - b_i)^2 / 2 + e^x w^2 / 2, f = mean (a_i w - b_i)^2 on other samples.
 /// let error = |part: &str, penalty: bool| {
@@ -70,7 +73,7 @@ pub enum InnerStart {
 ///     tracer.finish(&[if penalty { (fit + x.exp() * w.square()) * 0.5 } else { fit }])
 /// };
 /// let data = [("train.a", [1.0, 2.0]), ("train.b", [1.0, 1.0]), ("valid.a", [3.0, 1.0]), ("valid.b", [1.0, 2.0])];
-/// let arrays = data.iter().fold(Params::new(), |all, (name, v)| all.with(*name, Shape::column(2), *v));
+/// let arrays = data.map(|(name, values)| (name.to_owned(), DataMatrix::new(values, 1))).to_vec();
 /// let statement = GraphStatement {
 ///     x: Params::new().with("log_penalty", Shape::SCALAR, [0.0]),
 ///     start: InnerStart::Given(Params::new().with("w", Shape::SCALAR, [0.0])),
@@ -116,7 +119,7 @@ impl GraphStatement {
             inner,
             outer,
             test: None,
-            arrays: Params::new(),
+            arrays: Vec::new(),
             lists: Vec::new(),
             samples: Vec::new(),
             tasks: (1, Vec::new()),
@@ -135,13 +138,15 @@ fn cast<T: Element>(arrays: &Params<f64>) -> Result<Params<T>, Error> {
     let mut all = Params::new();
     for (name, shape, values) in arrays.iter() {
         let values: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
-        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            let why = format!("value {i} is not finite in {}", T::NAME);
-            return Err(told(&format!("array {name:?}"), why));
-        }
+        finite(name, &values)?;
         all = all.with(name, shape, values);
     }
     Ok(all)
+}
+
+fn finite<T: Element>(name: &str, values: &[T]) -> Result<(), Error> {
+    let Some(i) = values.iter().position(|v| !v.is_finite()) else { return Ok(()) };
+    Err(told(&format!("array {name:?}"), format!("value {i} is not finite in {}", T::NAME)))
 }
 
 impl<T: Element> GraphProblem<T> {

@@ -8,12 +8,12 @@ use hypertape_solver::stats::moments;
 use hypertape_solver::{Draw, Error, Rows, Samples as Seen};
 use rand::RngExt;
 
-use crate::samples::Samples;
+use crate::samples::DataMatrix;
 
 /// The values of the samples, one row per sample.
 #[derive(Clone, Debug)]
 enum Features<T> {
-    Dense(Samples<T>),
+    Dense(DataMatrix<T>),
     Sparse(Arc<Csr<T>>),
 }
 
@@ -63,10 +63,10 @@ impl<T: Element> Labelled<T> {
                 "one label or more, as many values for each",
             ));
         }
-        Ok(Self::of(Samples::new(values, width), labels))
+        Ok(Self::of(DataMatrix::new(values, width), labels))
     }
 
-    pub(crate) fn of(samples: Samples<T>, labels: Vec<u32>) -> Self {
+    pub(crate) fn of(samples: DataMatrix<T>, labels: Vec<u32>) -> Self {
         Self::made(Features::Dense(samples), labels)
     }
 
@@ -193,8 +193,8 @@ impl<T: Element> Labelled<T> {
             if deviation > 0.0 { T::from_f64((value.as_f64() - mean) / deviation) } else { value }
         };
         let values = samples.rows(0..self.len()).chunks_exact(columns.len());
-        let values = values.flat_map(|row| row.iter().zip(columns).map(scaled)).collect();
-        Self { features: Features::Dense(Samples::new(values, columns.len())), ..self }
+        let values: Vec<T> = values.flat_map(|row| row.iter().zip(columns).map(scaled)).collect();
+        Self { features: Features::Dense(DataMatrix::new(values, columns.len())), ..self }
     }
 
     /// Replaces the labels by the same number of others.

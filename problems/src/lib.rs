@@ -71,6 +71,7 @@ pub use quadratic::limit::QuadraticLimit;
 pub use quadratic::sampled::{SampledQuadratic, SampledSettings};
 pub use regressions::Regressions;
 pub use sampler::{Batch, Sampler};
+pub use samples::DataMatrix;
 pub use selection::{Penalties, Selection};
 pub use sets::Sets;
 pub use setting::{Kind, Setting};

@@ -1,5 +1,6 @@
-//! `Samples`: a dense data matrix, one sample per row, read in blocks of rows.
+//! `DataMatrix`: a dense data matrix, one sample per row, read in blocks of rows.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,19 +10,40 @@ use hypertape_autodiff::{Array, Element, Shape};
 /// second level of cache.
 const BLOCK_BYTES: usize = 1 << 19;
 
-/// A data matrix, from the start of a cache line on: loads that straddle two lines would cost a gradient a tenth more.
+/// A dense data matrix, one sample per row. Clones share the values, which begin at a cache line: loads that straddle two lines
+/// would make gradients a tenth slower.
+///
+/// ```
+/// use hypertape_problems::DataMatrix;
+/// let samples = DataMatrix::new([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3);
+/// assert_eq!((samples.shape().to_string(), samples.clone().values()[3]), ("2x3".to_owned(), 4.0));
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Samples<T> {
-    // Shared by clones: a copy would lie elsewhere, and so would its first cache line.
+pub struct DataMatrix<T> {
+    // Not a plain vector: a copy would begin elsewhere in a cache line.
     padded: Arc<Vec<T>>,
     start: usize,
     width: usize,
 }
 
-impl<T: Element> Samples<T> {
-    /// Rows of `width` values.
-    pub(crate) fn new(data: Vec<T>, width: usize) -> Self {
+impl<T: Element> PartialEq for DataMatrix<T> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.width, self.values()) == (other.width, other.values())
+    }
+}
+
+impl<T: Element> DataMatrix<T> {
+    /// Creates a matrix of rows of `width` values. Cost: one copy.
+    ///
+    /// # Panics
+    /// Unless `width` is positive and the values fill whole rows.
+    #[track_caller]
+    pub fn new<I>(values: I, width: usize) -> Self
+    where
+        I: IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    {
         const LINE: usize = 64;
+        let data = values.into_iter();
         assert!(width > 0 && data.len().is_multiple_of(width), "rows of one width");
         let mut padded: Vec<T> = Vec::with_capacity(data.len() + LINE / size_of::<T>());
         let start = padded.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
@@ -30,8 +52,25 @@ impl<T: Element> Samples<T> {
         Self { padded: Arc::new(padded), start, width }
     }
 
-    fn data(&self) -> &[T] {
+    /// Returns the values in another precision; in the same precision, they are shared.
+    pub(crate) fn cast<U: Element>(&self) -> DataMatrix<U> {
+        let same = (self as &dyn Any).downcast_ref::<DataMatrix<U>>();
+        let other = || self.values().iter().map(|v| U::from_f64(v.as_f64()));
+        same.cloned().unwrap_or_else(|| DataMatrix::new(other(), self.width))
+    }
+
+    /// Returns all values, row by row.
+    pub fn values(&self) -> &[T] {
         &self.padded[self.start..]
+    }
+
+    /// Returns the number of samples and the values per sample.
+    ///
+    /// # Panics
+    /// Beyond `u32::MAX` samples.
+    pub fn shape(&self) -> Shape {
+        let rows = u32::try_from(self.values().len() / self.width);
+        Shape::new(rows.expect("arrays have at most u32::MAX rows"), self.width())
     }
 
     /// Values per sample, as an array dimension.
@@ -41,7 +80,7 @@ impl<T: Element> Samples<T> {
 
     /// One sample.
     pub(crate) fn row(&self, i: usize) -> &[T] {
-        &self.data()[i * self.width..(i + 1) * self.width]
+        &self.values()[i * self.width..(i + 1) * self.width]
     }
 
     /// The samples in `range` as a constant of the type of `like`.
@@ -52,7 +91,7 @@ impl<T: Element> Samples<T> {
 
     /// The values of the samples in `range`, one sample after the other.
     pub(crate) fn rows(&self, range: Range<usize>) -> &[T] {
-        &self.data()[range.start * self.width..range.end * self.width]
+        &self.values()[range.start * self.width..range.end * self.width]
     }
 
     /// Rows per block of these samples.

@@ -6,7 +6,7 @@ use hypertape_autodiff::{Arena, Array, Element, RowLoss, Shape, Tensor};
 use hypertape_solver::{Draw, Error, Metric, Rows};
 
 use crate::labelled::{ContiguousBatch, Labelled, column};
-use crate::samples::{Samples, convert};
+use crate::samples::{DataMatrix, convert};
 
 /// Samples with one number each to predict: rows `X_i` and numbers `y_i`.
 ///
@@ -48,7 +48,7 @@ impl<T: Element> Targets<T> {
 
     /// [`new`](Self::new) for rows that are known to fit.
     pub(crate) fn of((rows, numbers): (&[f64], &[f64]), width: usize) -> Self {
-        let samples = Labelled::of(Samples::new(convert(rows), width), vec![0; numbers.len()]);
+        let samples = Labelled::of(DataMatrix::new(convert(rows), width), vec![0; numbers.len()]);
         Self { samples, numbers: convert(numbers) }
     }
 

@@ -9,7 +9,7 @@ __version__: str
 
 class Options(TypedDict):
     steps: int
-    lr: float
+    lr: float | None
     tolerance: float | None
     rule: str | Rule | None
     schedule: str | None

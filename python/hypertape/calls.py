@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -27,8 +30,8 @@ class Bilevel:
     Keyword options of all methods:
 
     - ``x``: the outer point, as the start was given; by default the start.
-    - ``steps``, ``lr``, ``tolerance``: number and size of the inner steps; the loop ends early with the first step of length
-      ``tolerance * lr``.
+    - ``steps``, ``lr``, ``tolerance``: number and size of the inner steps, ``"auto"`` being the inverse of a bound on the curvature at the
+      start of the loop; the loop ends early with the first step of length ``tolerance * lr``.
     - ``rule``: the inner rule, such as ``"adam:b1=0.8"``; by default that of the problem. Or a function such as
       ``lambda w, g, m, lr: (w - lr * (0.9 * m + g), 0.9 * m + g)``: its arguments ``w``, ``g``, ``x``, ``t`` (the step) and ``lr`` are known
       by their names, others are what it remembers.
@@ -74,7 +77,7 @@ class Bilevel:
         return f"{type(self).__name__}({self.name!r}): {sizes}, {steps} steps, lr {lr}"
 
     def hypergradient(self, x: Arrays = None, *, estimator: str = "exact", **options: Any) -> Hypergradient:
-        """``dF/dx`` at ``x`` by an estimator, its loss and cost.
+        """``dF/dx`` at ``x`` by an estimator, its loss and cost; options (``steps``, ``lr``, ...) as ``help(ht.Bilevel)`` lists them.
 
         ``"exact"`` costs ``r`` inner gradients and ``r`` Hessian-vector products. With ``memory`` it stores as many checkpoints as fit,
         unless ``schedule`` is given, and computes the other states again. ``ht.choices("estimators")`` lists the other estimators.
@@ -168,9 +171,9 @@ class Bilevel:
             "record_every": _count(record_every, "record_every", 1),
             "outer": None if algorithm and outer is None and outer_lr is None else self._outer(outer, outer_lr),
             "coupling": _text(coupling, "coupling"),
-            "gradient_norm": gradient_norm,
-            "oracle_calls": oracle_calls,
-            "time": time,
+            "gradient_norm": _maybe(_limit, gradient_norm, "gradient_norm"),
+            "oracle_calls": _maybe(_count, oracle_calls, "oracle_calls"),
+            "time": _maybe(_limit, time, "time"),
             "state": None if save is None else Path(save) / "state.json",
             "every": _count(save_every, "save_every", 1),
             "resume": bool(resume),
@@ -223,7 +226,7 @@ class Bilevel:
         if outer is not None and not any(part.startswith("lr=") for part in kept) and lr is None:
             kept += [part for part in own.partition(":")[2].split(",") if part.startswith("lr=")]
         if lr is not None:
-            kept = [part for part in kept if not part.startswith("lr=")] + [f"lr={float(lr)!r}"]
+            kept = [part for part in kept if not part.startswith("lr=")] + [f"lr={_number(lr, 'outer_lr')!r}"]
         return name + (":" + ",".join(kept) if kept else "")
 
     def _rule(self, rule: Any) -> Any:
@@ -268,7 +271,7 @@ class Bilevel:
         steps, lr = options.pop("steps", None), options.pop("lr", None)
         checked = {
             "steps": self._defaults["steps"] if steps is None else _count(steps, "steps", 0),
-            "lr": self._defaults["lr"] if lr is None else _number(lr, "lr"),
+            "lr": self._defaults["lr"] if lr is None else _size(lr),
             "tolerance": _maybe(_number, options.pop("tolerance", None), "tolerance"),
             "rule": self._rule(options.pop("rule", None)),
             "schedule": _maybe(_text, options.pop("schedule", None), "schedule"),
@@ -279,20 +282,24 @@ class Bilevel:
             "init": None if init is None else self._w.pack(init, "init"),
             "single": _single(dtype),
         }
-        if options:
-            known = "x, memory, dtype, batch, " + ", ".join(name for name in checked if name != "single")
-            raise InputError(f"found the option {next(iter(options))!r}, expected one of {known}")
+        for name in options:
+            known = [other for other in ("x", "estimator", "dtype", "batch", *checked) if other not in ("single", name)]
+            near = [other for other in get_close_matches(name, [*known, *signature(self.run).parameters], 1) if other != name]
+            raise InputError(f"found the option {name!r}" + (f": did you mean {near[0]}?" if near else f", expected one of {', '.join(known)}"))
         return checked
 
 
 class Bar:
-    """How far a run is, on a terminal."""
+    """How far a run is, on a terminal, ten times a second: iterations of a single loop are quicker than what a terminal shows."""
 
     def __init__(self, iterations: int) -> None:
-        self.iterations = iterations
+        self.iterations, self.due = iterations, 0.0
 
     def __call__(self, record: dict[str, Any], _: np.ndarray) -> None:
         done = record["iteration"] + 1
+        if done < self.iterations and monotonic() < self.due:
+            return
+        self.due = monotonic() + 0.1
         width = 30 * done // max(self.iterations, 1)
         sys.stderr.write(f"\r[{'=' * width:<30}] {done}/{self.iterations}  outer loss {record['loss']:.4g}   ")
         sys.stderr.flush()
@@ -366,6 +373,21 @@ def _number(value: Any, what: str) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise InputError(f"{what}: found {value!r}, expected a number") from None
+
+
+def _limit(value: Any, what: str) -> float:
+    if not (found := _number(value, what)) >= 0:
+        raise InputError(f"{what}: found {value!r}, expected a number, 0 or more")
+    return found
+
+
+def _size(lr: Any) -> float | None:
+    """A step size, or ``None`` for that of the curvature."""
+    if isinstance(lr, str):
+        if lr != "auto":
+            raise InputError(f"lr: found {lr!r}, expected a number or 'auto'")
+        return None
+    return _number(lr, "lr")
 
 
 def _text(value: Any, what: str) -> str:

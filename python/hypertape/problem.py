@@ -56,12 +56,13 @@ class Problem(Bilevel):
       record what is computed (``ht.TraceError`` names what cannot be recorded). ``d`` may be left out.
     - ``x``: the outer start; an array, or a dict or list of arrays. ``w`` likewise, or ``init``: a function of
       ``x`` that returns the inner start.
-    - ``train``, ``valid``: dicts of arrays, ``d`` of the inner and the outer loss. Arrays as long as the first one have samples as
+    - ``train``, ``valid``: dicts of arrays, ``d`` of the inner and the outer loss. They are copied, once, as are arrays that losses
+      refer to: what is written to yours later does not change the problem. Arrays as long as the first one have samples as
       rows; ``samples`` names others. Where a loss is a sum or mean over samples it is evaluated by blocks of rows and threads;
       ``describe()`` tells.
     - ``tasks``: names of data whose first axis are tasks, or ``True`` for all: ``d`` is then that of one task, and ``F`` the mean
       over them, each with an inner loop of its own.
-    - ``steps``, ``lr``: the inner loop, unless a call says otherwise.
+    - ``steps``, ``lr``: the inner loop, unless a call says otherwise. ``help(ht.Bilevel)`` has the options of calls.
 
     >>> import numpy as np, hypertape as ht
     >>> problem = ht.Problem(
@@ -154,8 +155,9 @@ class Problem(Bilevel):
         return self._core.describe()
 
     def save(self, path: str | Path) -> None:
-        """Writes the problem to a file (.npz) that the command line takes in place of a problem's name."""
-        self._core.save(str(path))
+        """Writes the problem to a file that the command line and ``ht.load`` take in place of a problem's name; without its ending, it gets
+        ``.npz``, as from ``np.savez``."""
+        self._core.save(str(path) if str(path).endswith(".npz") else f"{path}.npz")
 
 
 class Names:

@@ -48,11 +48,22 @@ def _summed(trace: Trace, node: int, shape: tuple[int, int]) -> int:
     of = trace.nodes[node]
     factors = of.args * 2 if of.op == "square" else of.args if of.op == "mul" else ()
     if factors and all(trace.nodes[k].shape == of.shape for k in factors):
+        factors = _by_square(trace, *factors)
         if shape == (1, 1):
             return trace.node("dot", factors, shape)
         if shape[1] == 1 and of.shape[1] > 1:
             return trace.node("row_dot", factors, shape)
     return trace.node("sum_to", (node,), shape)
+
+
+def _by_square(trace: Trace, a: int, b: int) -> tuple[int, int]:
+    """``v w`` and ``w`` as ``v`` and ``w**2``, of which derivatives keep less; squares overflow above 1e154 (1e19 in single precision)."""
+    for product, w in ((a, b), (b, a)):
+        of = trace.nodes[product]
+        if of.op == "mul" and w in of.args and all(trace.nodes[k].shape == of.shape for k in of.args):
+            v = of.args[of.args[0] == w]
+            return v, trace.node("square", (w,), of.shape)
+    return a, b
 
 
 def count(a: Traced, axis: Axis) -> int:
@@ -212,6 +223,12 @@ def median(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
     return quantile(trace, a, 0.5, *args, **kwargs)
 
 
-@implements(np.argmax, np.argmin, np.argsort)
-def by_order(trace: Trace, *_: Any, **__: Any) -> Traced:
-    raise refuse("a choice by order", "which entries it takes is not known while a function is traced")
+def _untraced(function: Callable, use: str) -> None:
+    @implements(function)
+    def places(trace: Trace, *_: Any, **__: Any) -> Traced:
+        raise refuse(f"np.{function.__name__}", f"places depend on values, which do not exist while a function is traced: {use}")
+
+
+_untraced(np.argmax, "np.max(a) is the entry, and np.sum(np.where(a == np.max(a), b, 0)) the one of b beside it")
+_untraced(np.argmin, "np.min(a) is the entry, and np.sum(np.where(a == np.min(a), b, 0)) the one of b beside it")
+_untraced(np.argsort, "np.sort(a) has the entries in order")

@@ -67,6 +67,8 @@ class Hypergradient:
     """``dF/dx``, in the form in which ``x`` was given: an array, or a dict or list of arrays."""
     loss: float
     """The outer loss after the inner loop."""
+    lr: float
+    """The size of inner steps, which ``lr="auto"`` chose."""
     cost: Cost
     warnings: list[str]
     """What the reader of the estimate should know, one line each."""
@@ -174,6 +176,7 @@ class Run:
     best: Any
     """The point with the smallest outer loss during the run, before the step from there."""
     best_loss: float
+    """``inf`` of algorithms of a single loop, whose losses on the way are of states in motion."""
     iterations: int
     ended: str
     """Why it ended: iterations, gradient norm, oracle calls, time, callback."""
@@ -193,5 +196,6 @@ class Run:
     def __repr__(self) -> str:
         losses = self.records["loss"]
         went = f", outer loss {losses[0]:.6g} to {losses[-1]:.6g}" if len(losses) else ""
-        first = f"Run: {self.iterations} iterations, ended by {self.ended}{went}, best {self.best_loss:.6g}, {self.estimator}"
+        best = f", best {self.best_loss:.6g}" if self.best_loss < np.inf else ""
+        first = f"Run: {self.iterations} iterations, ended by {self.ended}{went}{best}, {self.estimator}"
         return "\n".join([first] + [f"  warning: {warning}" for warning in self.warnings])

@@ -69,6 +69,8 @@ class Trace:
             from .shaping import stack
 
             return stack(self, [self.lift(item) for item in value])
+        if value is None:
+            raise refuse("None in place of an array", "does a function lack its return?")
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise refuse(f"an array of dtype {array.dtype}", "expected real numbers")
@@ -235,7 +237,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def node(self) -> int:
         """The number of its node."""
         if self.listed is not None:
-            raise refuse("labels of tasks", "they can only be an index: a[np.arange(len(labels)), labels] or a[labels]")
+            raise refuse(
+                "integers of tasks", "they can only be an index, a[np.arange(len(labels)), labels] or a[labels]: give numbers as floats"
+            )
         if self._node is None:
             if self.spread is not None and not self.rows:
                 from .elementwise import fitted
@@ -343,6 +347,8 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             raise AttributeError(name)
         if self.value is not None and hasattr(self.value, name):
             return getattr(self.value, name)
+        if name in ("item", "tolist"):
+            raise refuse(f"the method .{name}", "a value does not exist while a function is traced: leave it an array")
         if hasattr(np.ndarray, name):
             raise refuse(f"the method .{name}", "it has no counterpart here, so that it cannot be traced")
         raise AttributeError(f"arrays have no {name!r}")

@@ -1,6 +1,6 @@
 """Derivatives of NumPy functions: each transform takes a function ``f(x, *args)`` and returns one with the same first argument.
 
-``f(x, *args)`` is traced once for each shape of ``x`` and of ``args``: ``x`` is an array, or a dict or list of arrays, and is what
+``f(x, *args)`` is traced once for each shape of ``x`` and of ``args``, which may be given by name: ``x`` is an array, or a dict or list of arrays, and is what
 derivatives are taken in; of ``args`` numbers with a fraction are given anew with each call, integers and all else are part of the
 trace. What ``f`` closes over is taken as it is at that time.
 """
@@ -8,6 +8,7 @@ trace. What ``f`` closes over is taken as it is at that time.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -88,17 +89,30 @@ def _key(value: Any) -> Any:
 def _transform(method: Callable) -> Callable:
     """Turns ``method(transform, x, ...)`` into a transform of functions."""
 
+    own = len(inspect.signature(method).parameters) - 2  # x, and what the method itself takes
+
     @functools.wraps(method)
     def transform(f: Callable) -> Callable:
         made = Transform(f)
 
         @functools.wraps(f)
-        def derived(*args: Any) -> Any:
-            return method(made, *args)
+        def derived(*args: Any, **named: Any) -> Any:
+            return method(made, *(_placed(f, args, named, own) if named else args))
 
         return derived
 
     return transform
+
+
+def _placed(f: Callable, args: tuple, named: dict[str, Any], own: int) -> tuple:
+    """All arguments by their places, of which ``f`` takes the first and those after ``own``."""
+    if len(args) < own:
+        raise InputError(f"found {len(args)} arguments without a name, expected the first {own} by their places")
+    bound = inspect.signature(f).bind(*args[:1], *args[own:], **named)
+    bound.apply_defaults()
+    if bound.kwargs:
+        raise InputError(f"{next(iter(bound.kwargs))}: found an argument that can only be given by its name, expected one with a place")
+    return *args[:own], *bound.args[1:]
 
 
 @_transform

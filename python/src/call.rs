@@ -35,7 +35,8 @@ impl AnyRule {
 #[pyo3(from_item_all)]
 pub(crate) struct Options {
     pub(crate) steps: usize,
-    pub(crate) lr: f64,
+    /// None to let the curvature tell.
+    pub(crate) lr: Option<f64>,
     pub(crate) tolerance: Option<f64>,
     pub(crate) rule: Option<AnyRule>,
     pub(crate) schedule: Option<String>,
@@ -49,8 +50,18 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn inner(&self) -> Result<InnerLoop, Error> {
-        let inner = InnerLoop::new(self.steps, self.lr)?;
+        let auto = || Ok(InnerLoop::auto(self.steps));
+        let inner = self.lr.map_or_else(auto, |lr| InnerLoop::new(self.steps, lr))?;
         self.tolerance.map_or(Ok(inner), |tolerance| inner.until(tolerance))
+    }
+
+    /// The inner loop with its step size settled at `x`, for calls that look at this point alone.
+    pub(crate) fn inner_at<T: Number>(
+        &self,
+        oracle: &mut Oracle<T>,
+        x: &[T],
+    ) -> Result<InnerLoop, Error> {
+        self.inner()?.settled(oracle, x, Draw::new(self.seed, 0))
     }
 
     /// Returns the estimator that `text` names, with the requested schedule. `auto` is the fastest one that fits, by
@@ -60,20 +71,20 @@ impl Options {
         &self,
         text: &str,
         oracle: &mut Oracle<T>,
-        x: &[T],
+        (inner, x): (&InnerLoop, &[T]),
     ) -> Result<Box<dyn Estimator<T>>, Error> {
         let made = CHOICES.registry::<T>().estimators.parse(text)?;
-        let (inner, draw) = (self.inner()?, Draw::new(self.seed, 0));
+        let draw = Draw::new(self.seed, 0);
         let schedule = match self.schedule.as_deref() {
             Some("auto") if made.schedule().is_some() => {
-                let profile = Profile::measure(oracle, &inner, x, draw, 5)?;
+                let profile = Profile::measure(oracle, inner, x, draw, 5)?;
                 let memory = self.memory.unwrap_or(u64::MAX);
-                Some(plan(&*made, oracle, &inner, &profile, memory)?[0].schedule)
+                Some(plan(&*made, oracle, inner, &profile, memory)?[0].schedule)
             }
             Some("auto") => None,
             Some(given) => Some(given.parse()?),
             None if self.memory.is_none() => None,
-            None => match made.admit(oracle, &inner, x, draw) {
+            None => match made.admit(oracle, inner, x, draw) {
                 Err(Error::Memory { advice: Some((schedule, _)), .. }) => Some(schedule.parse()?),
                 admitted => admitted.map(|_| None)?,
             },

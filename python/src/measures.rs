@@ -92,20 +92,21 @@ fn hypergradient<'py, T: Number>(
     text: &str,
     options: &Options,
 ) -> PyResult<Told<'py>> {
-    let (gradient, estimate, bytes, estimator) =
+    let (gradient, estimate, bytes, estimator, lr) =
         call::<T, _>(py, problem, options, |oracle, _| {
             let x = point(oracle, x.as_deref())?;
-            let (inner, draw) = (options.inner()?, Draw::new(options.seed, 0));
-            let mut estimator = options.estimator(text, oracle, &x)?;
+            let (inner, draw) = (options.inner_at(oracle, &x)?, Draw::new(options.seed, 0));
+            let mut estimator = options.estimator(text, oracle, (&inner, &x))?;
             let mut gradient = vec![T::zero(); x.len()];
             let estimate = estimator.estimate(oracle, &inner, &x, draw, &mut gradient)?;
             let bytes = estimator.predict(oracle, &inner, &x, draw)?;
-            Ok((gradient, estimate, bytes, named(&*estimator)))
+            Ok((gradient, estimate, bytes, named(&*estimator), inner.lr()))
         })?;
     let Estimate { loss, soundness, .. } = estimate;
     let told = PyDict::new(py);
     told.set_item("gradient", array(py, &gradient))?;
     told.set_item("loss", loss.as_f64())?;
+    told.set_item("lr", lr)?;
     let spent = cost(py, &estimate.cost)?;
     spent.set_item("bytes_predicted", bytes)?;
     told.set_item("cost", spent)?;
@@ -148,7 +149,7 @@ fn planned<'py, T: Number>(
 ) -> PyResult<(Vec<Told<'py>>, Vec<Told<'py>>)> {
     let (schedules, worths) = call::<T, _>(py, problem, options, |oracle, _| {
         let x = point(oracle, x.as_deref())?;
-        let inner = options.inner()?;
+        let inner = options.inner_at(oracle, &x)?;
         let estimator = crate::CHOICES.registry::<T>().estimators.parse(text)?;
         let profile = Profile::measure(oracle, &inner, &x, Draw::new(options.seed, 0), 5)?;
         let memory = options.memory.unwrap_or(u64::MAX);
@@ -202,11 +203,12 @@ fn certified<'py, T: Number>(
 ) -> PyResult<Vec<Told<'py>>> {
     let certificates = call::<T, _>(py, problem, options, |oracle, _| {
         let x = point(oracle, x.as_deref())?;
-        let mut exact = options.estimator("exact", oracle, &x)?;
-        let made = texts.iter().map(|text| options.estimator(text, oracle, &x));
+        let inner = options.inner_at(oracle, &x)?;
+        let mut exact = options.estimator("exact", oracle, (&inner, &x))?;
+        let made = texts.iter().map(|text| options.estimator(text, oracle, (&inner, &x)));
         let mut estimators = made.collect::<Result<Vec<_>, _>>()?;
         let draws = (options.seed, 0..draws);
-        certify(&mut *exact, &mut estimators, oracle, &options.inner()?, &x, draws)
+        certify(&mut *exact, &mut estimators, oracle, &inner, &x, draws)
     })?;
     let told = |certificate: &hypertape::Certificate| {
         let told = PyDict::new(py);
@@ -246,7 +248,8 @@ fn checked<'py, T: Number>(
         let at = point(oracle, x.as_deref())?;
         // A requested point is used as it is.
         let at = if x.is_some() { at } else { nearby(&at, draw) };
-        check(oracle, &options.inner()?, &at, draw)
+        let inner = options.inner_at(oracle, &at)?;
+        check(oracle, &inner, &at, draw)
     })?;
     let told = |check: &Check| {
         let (verdict, note) = match check.verdict {

@@ -147,7 +147,7 @@ impl Problem {
     fn starts<'py>(&self, py: Python<'py>) -> PyResult<[Vec<Named<'py>>; 2]> {
         let found = py.detach(|| {
             let Entry { steps, lr, .. } = self.entry;
-            let options = Options { steps, lr, threads: 1, ..Options::default() };
+            let options = Options { steps, lr: Some(lr), threads: 1, ..Options::default() };
             self.with_oracle::<f64, _>(&options, |oracle| {
                 Ok([oracle.start().clone(), oracle.inner_start().clone()])
             })

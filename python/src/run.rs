@@ -127,9 +127,9 @@ fn run<'py, T: Number>(
     let left = call::<T, _>(py, problem, options, |oracle, patience| {
         let x = point(oracle, x.as_deref())?;
         let choices = CHOICES.registry::<T>();
-        let own = problem.entry.outer.text();
+        let (inner, own) = (options.inner()?, problem.entry.outer.text());
         let (mut estimator, default): (Box<dyn Estimator<T>>, _) = match &plan.algorithm {
-            None => (options.estimator(&plan.estimator, oracle, &x)?, own),
+            None => (options.estimator(&plan.estimator, oracle, (&inner, &x))?, own),
             Some(text) => {
                 let algorithm = choices.algorithms.parse(text)?;
                 let outer = algorithm.outer().text();
@@ -138,7 +138,7 @@ fn run<'py, T: Number>(
         };
         let longest = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX);
         let run = Run {
-            inner: options.inner()?,
+            inner,
             outer: choices.outers.parse(plan.outer.as_ref().unwrap_or(&default))?.into(),
             iterations: plan.iterations,
             seed: options.seed,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hypertape::graph::Graph;
-use hypertape::problems::{GraphProblem, GraphStatement, InnerStart, write_problem};
+use hypertape::problems::{DataMatrix, GraphStatement, InnerStart, write_problem};
 use hypertape::{Error, Params, Shape};
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
@@ -49,7 +49,7 @@ pub(crate) fn stated(py: Python<'_>, statement: Statement) -> PyResult<Problem> 
     let made = Arc::new(GraphStatement {
         x: params(&statement.x)?,
         start,
-        arrays: params(&statement.arrays)?,
+        arrays: statement.arrays.iter().map(data).collect::<PyResult<_>>()?,
         lists: statement.lists,
         samples: statement.samples,
         tasks: statement.tasks,
@@ -60,6 +60,11 @@ pub(crate) fn stated(py: Python<'_>, statement: Statement) -> PyResult<Problem> 
     let entry = Arc::clone(&made).into_entry(&statement.name);
     let entry = entry.map_err(|error| exception(py, &error))?;
     Ok(Problem::of_graphs(entry, made))
+}
+
+/// Copies data, once: Python may write to its arrays while Rust reads, and NumPy's rows do not begin at cache lines.
+fn data((name, _, cols, values): &Given) -> PyResult<(String, DataMatrix<f64>)> {
+    Ok((name.clone(), DataMatrix::new(values.as_slice()?.iter().copied(), *cols as usize)))
 }
 
 fn params(arrays: &[Given]) -> PyResult<Params<f64>> {
@@ -73,10 +78,8 @@ fn params(arrays: &[Given]) -> PyResult<Params<f64>> {
 #[pymethods]
 impl Problem {
     /// How the losses are evaluated, and why.
-    fn describe(&self, py: Python<'_>) -> PyResult<String> {
-        let described = self.graphs(py)?;
-        let described = GraphProblem::<f64>::new(described, None).map(|problem| problem.describe());
-        described.map_err(|error| exception(py, &error))
+    fn describe(&self, py: Python<'_>) -> PyResult<&str> {
+        self.graphs(py).map(|_| &*self.entry.summary)
     }
 
     /// Write the problem to a file.

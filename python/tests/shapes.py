@@ -55,7 +55,7 @@ AXES = {
 BINARY = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / (b * b + 1),
     "maximum": np.maximum, "minimum": np.minimum, "fmax": np.fmax, "clip": lambda a, b: np.clip(a, b, 2.0), "logaddexp": np.logaddexp,
-    "hypot": np.hypot, "power": lambda a, b: (a * a + 0.5) ** b, "a - 2 b": lambda a, b: a - 2 * b + 1, "r-": lambda a, b: np.subtract(b, a),
+    "sum of b a a": lambda a, b: np.sum(b * a * a), "hypot": np.hypot, "power": lambda a, b: (a * a + 0.5) ** b, "a - 2 b": lambda a, b: a - 2 * b + 1, "r-": lambda a, b: np.subtract(b, a),
 }  # fmt: skip
 
 CHOICES = {

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,12 @@ def test_a_ridge_regression_by_hand():
     assert abs(r.loss - loss) < 1e-13 * loss and (r.cost.hvps, r.cost.inner_gradients) == (30, 30)
     x = problem.x + 0.3
     np.testing.assert_allclose(problem.hypergradient(x, steps=30, lr=0.1).gradient, by_hand(data, x, 30, 0.1)[1], rtol=1e-13)
+    auto = problem.hypergradient(steps=30, lr="auto")
+    # Of the curvature, by 5 products of 16: the whole of 5 variables.
+    largest = np.linalg.eigvalsh(data[0].T @ data[0] / 60 + np.diag(np.exp(problem.x)))[-1]
+    assert abs(auto.lr * largest - 1) < 1e-12 and r.lr == 0.1
+    np.testing.assert_allclose(auto.gradient, by_hand(data, problem.x, 30, auto.lr)[1], rtol=1e-12)
+    assert problem.run(iterations=2, lr="auto").iterations == 2 and problem.check(lr="auto").failed == []
     assert "a sum over 60 samples" in problem.describe() and "5 outer and 5 inner variables" in repr(problem)
     assert problem.check().failed == []
 
@@ -165,7 +172,9 @@ def test_labels_are_data():
 
 def test_a_saved_problem_is_one_of_the_command_line(tmp_path):
     problem, _ = ridge()
-    problem.save(tmp_path / "p.npz")
+    problem.save(tmp_path / "p")
+    with pytest.raises(ht.InputError, match="no/p.npz: cannot be written: No such file or directory$"):
+        problem.save(tmp_path / "no" / "p.npz")
     done = subprocess.run(
         [sys.executable, "-m", "hypertape", "gradient", str(tmp_path / "p.npz"), "--steps", "30", "--lr", "0.1", "--json"],
         capture_output=True, text=True,
@@ -228,20 +237,48 @@ def test_what_is_refused_in_one_line():
         ht.Problem(**(good | dict(outer=lambda w, x: {}["no"])))
 
 
-def test_many_problems_are_made_and_dropped():
-    def peak():
-        return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")).split()[1])
-
+def resident():
+    """KiB of memory that the process has."""
     if not os.path.exists("/proc/self/status"):
         pytest.skip("no /proc")
+    gc.collect()
+    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")).split()[1])
+
+
+def test_many_problems_are_made_and_dropped():
     for count in (100, 900):
         for _ in range(count):
             problem, _ = ridge(rows=200, cols=20)
             problem.hypergradient(steps=2)
-        gc.collect()
-        first = peak() if count == 100 else first
+        first = resident() if count == 100 else first
     # A problem holds 35 KiB of data: 900 of them would be 31 MiB.
-    assert peak() - first < 3000
+    assert resident() - first < 3000
+
+
+def test_arguments_are_borrowed():
+    X, y = numbers((4000, 2000), 1), numbers((4000,), 2)
+    fit = lambda w, X: np.mean((X @ w - y) ** 2)  # noqa: E731
+    gradient = ht.grad(fit)
+    gradient(np.zeros(2000), X)
+    tracemalloc.start()
+    expected = gradient(np.zeros(2000), X)
+    assert tracemalloc.get_traced_memory()[1] < X.nbytes / 100
+    tracemalloc.stop()
+    np.testing.assert_allclose(expected, -2 / 4000 * X.T @ y, rtol=1e-11, atol=1e-15)
+
+
+def test_data_are_copied_once():
+    X, y = numbers((4000, 2000), 1), numbers((4000,), 2)
+    loss = lambda w, x, d: np.mean((d.X @ w - d.y) ** 2) * x  # noqa: E731
+    before = resident()
+    problem = ht.Problem(loss, loss, 0.1, np.zeros(2000), train={"X": X, "y": y}, valid={"X": X[:9], "y": y[:9]}, steps=2)
+    first = problem.hypergradient().gradient
+    for options in (dict(threads=2), dict(rule="heavy-ball:momentum=0.5"), dict(batch=100), dict(memory="64MiB")):
+        problem.hypergradient(**options)
+    # Whatever the options. An evaluation takes blocks of rows beside them.
+    assert resident() - before < 1.2 * X.nbytes / 1024
+    X[:] = 0.0
+    np.testing.assert_array_equal(problem.hypergradient().gradient, first)
 
 
 def test_the_newcomers_four_problems():

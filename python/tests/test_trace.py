@@ -53,7 +53,9 @@ REFUSED = {
     "write": (lambda w: w.__setitem__(0, 1.0), "arrays are not written to"),
     "add in place": (lambda w: w.__iadd__(1.0), "write a = a + b"),
     "out": (lambda w: np.exp(w, out=np.zeros(3)), "np.exp with out="),
-    "argmax": (lambda w: w.argmax(), "a choice by order"),
+    "argmax": (lambda w: w.argmax(), "np.where(a == np.max(a), b, 0)"),
+    "argmin": (lambda w: np.argmin(w, axis=0), "np.argmin in"),
+    "argsort": (lambda w: w[np.argsort(w)], "np.sort(a) has the entries in order"),
     "a method": (lambda w: w.tolist(), ".tolist"),
     "a function": (lambda w: np.linalg.svd(w[None]), "np.linalg.svd"),
     "a ufunc": (lambda w: np.spacing(w), "np.spacing"),
@@ -98,6 +100,15 @@ def test_what_does_not_depend_on_variables_is_computed_by_numpy():
     agreed = evaluate(trace, scaled @ w, {("w", 0): np.ones(3)})
     np.testing.assert_allclose(agreed, scaled.value @ np.ones(3))
     assert [node.op for node in trace.nodes] == ["input", "known", "matmul"]
+
+
+def test_sums_of_products_are_one_operation():
+    trace = Trace()
+    v, w = (trace.variable("w", k, (4,)) for k in range(2))
+    for form in (v * w**2, v * w * w, w * v * w, w * (v * w)):
+        np.sum(form)
+        # The same one, whatever the order.
+        assert [node.op for node in trace.nodes if node.op != "mul"] == ["input", "input", "square", "dot"]
 
 
 def test_transposes_are_not_written_down_where_a_product_takes_them():

@@ -104,6 +104,9 @@ def test_dicts_other_arguments_and_traces_that_are_kept():
     assert len(calls) == 1
     g(w, X, y, False), g(w, X[:3], y[:3])
     assert len(calls) == 3
+    for named in (g(w, X, y=y, squared=False), g(w, X=X, y=y, squared=False)):
+        np.testing.assert_array_equal(named["a"], g(w, X, y, False)["a"])
+    np.testing.assert_array_equal(ht.hvp(f)(w, w, y=y, X=X)["a"], ht.hvp(f)(w, w, X, y)["a"])
     labels = np.array([1, 0, 1])
     cross = ht.grad(lambda w, labels: np.sum(ht.cross_entropy(w, labels)))
     np.testing.assert_allclose(cross(np.zeros((3, 2)), labels), [[0.5, -0.5], [-0.5, 0.5], [0.5, -0.5]])
@@ -117,6 +120,14 @@ def test_what_is_refused():
         ht.hvp(np.sum)(np.zeros(2), np.zeros(3))
     with pytest.raises(ht.TraceError, match="a value does not exist"):
         ht.grad(lambda x: x[0] if x[0] > 0 else x[1])(np.zeros(2))
+    with pytest.raises(ht.InputError, match="only be given by its name"):
+        ht.grad(lambda x, *, a=1.0: np.sum(x) * a)(np.zeros(2), a=2.0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'b'"):
+        ht.grad(lambda x, a=1.0: np.sum(x) * a)(np.zeros(2), b=2.0)
+    with pytest.raises(ht.InputError, match="the first 2 by their places"):
+        ht.hvp(lambda x, a: np.sum(x) * a)(np.zeros(2), a=2.0)
+    with pytest.raises(ht.TraceError, match="lack its return"):
+        ht.grad(lambda x: None)(np.zeros(2))
     with pytest.raises(ZeroDivisionError):
         ht.grad(lambda x: 1 / 0)(np.zeros(2))
     np.testing.assert_array_equal(ht.grad(lambda x: 3.0)(np.zeros(2)), [0.0, 0.0])

@@ -26,6 +26,8 @@ pub enum RowLoss<'a, T> {
     Squared(&'a [T]),
     /// `ln(1 + e^{-y z})` of one score, for `y` of -1 and 1.
     Logistic(&'a [T]),
+    /// `ln(1 + e^{y z})` of one score: the same of `-y`.
+    Softplus(&'a [T]),
     /// `ln sum_c e^{z_c} - z_y` of a score a class `0, 1, ...`, for the class `y`.
     CrossEntropy(&'a [u32]),
 }
@@ -34,7 +36,9 @@ impl<T> RowLoss<'_, T> {
     /// Returns the number of targets.
     pub fn rows(&self) -> usize {
         match self {
-            Self::Squared(targets) | Self::Logistic(targets) => targets.len(),
+            Self::Squared(targets) | Self::Logistic(targets) | Self::Softplus(targets) => {
+                targets.len()
+            }
             Self::CrossEntropy(labels) => labels.len(),
         }
     }

@@ -6,7 +6,7 @@
 //! | loss of a row | how it is written |
 //! |---|---|
 //! | `(z - y)^2` | the square of a difference, or its inner product with itself |
-//! | `ln(1 + e^{-y z})` | `softplus` of a product with data, of either sign |
+//! | `ln(1 + e^{-y z})`, `ln(1 + e^{y z})` | `softplus` of a product with data, of either sign |
 //! | `ln sum_c e^{z_c} - z_y` | `logsumexp` minus the entries that labels pick |
 //!
 //! and is summed over the rows, or multiplied with weights by an inner product.
@@ -25,8 +25,8 @@ struct Found {
     losses: Losses,
     /// The node of the scores.
     z: usize,
-    /// `y`, or `-y`.
-    targets: Option<(usize, bool)>,
+    /// `y`
+    targets: Option<usize>,
 }
 
 struct Search<'g> {
@@ -105,7 +105,8 @@ impl Search<'_> {
                     let (product, minus) = self.signed(z)?;
                     let z = if minus { self.nodes[z].of[0] } else { z };
                     let z = (product.shape == margin.shape).then_some(z)?;
-                    self.found(Losses::Logistic, z, 1, Some((y, negated == minus)))
+                    let losses = if negated == minus { Losses::Softplus } else { Losses::Logistic };
+                    self.found(losses, z, 1, Some(y))
                 };
                 of(a, b).or_else(|| of(b, a))
             }
@@ -127,7 +128,7 @@ impl Search<'_> {
         let (&Op::Sub {}, &[a, b]) = (&node.op, &node.of[..]) else { return None };
         let of = |z: usize, y| {
             (self.nodes[z].shape == node.shape).then_some(())?;
-            self.found(Losses::Squared, z, 1, Some((y, false)))
+            self.found(Losses::Squared, z, 1, Some(y))
         };
         of(a, b).or_else(|| of(b, a))
     }
@@ -138,11 +139,11 @@ impl Search<'_> {
         losses: Losses,
         z: usize,
         times: usize,
-        targets: Option<(usize, bool)>,
+        targets: Option<usize>,
     ) -> Option<Found> {
         let (scores, plain) =
             (self.used(z, times)?, Op::Matmul { left_transposed: false, right_transposed: false });
-        let fits = targets.is_none_or(|(y, _)| {
+        let fits = targets.is_none_or(|y| {
             self.data[y] && scores.shape.cols == 1 && self.nodes[y].shape == scores.shape
         });
         let whole = scores.op == plain && self.data[scores.of[0]] && fits;
@@ -173,13 +174,7 @@ impl Search<'_> {
     ) -> Result<usize, GraphError> {
         let scores = &self.nodes[z];
         let mut of: Vec<usize> = scores.of.iter().map(|&of| place[of]).collect();
-        if let Some((y, negative)) = targets {
-            let minus = Op::Unary(Unary::Scale(-1.0));
-            let rows = self.nodes[y].rows;
-            let y = place[y];
-            of.push(if negative { builder.push_rows(minus, &[y], rows)? } else { y });
-        }
-        of.extend(weights.map(|p| place[p]));
+        of.extend(targets.into_iter().chain(weights).map(|k| place[k]));
         let op = Op::Fused(Fused { losses, weighted: weights.is_some() });
         builder.push_rows(op, &of, scores.rows)
     }

@@ -9,6 +9,7 @@ use crate::graph::setting::{At, Indices, Setting};
 pub(crate) enum Losses {
     Squared,
     Logistic,
+    Softplus,
     CrossEntropy(Indices),
 }
 
@@ -33,6 +34,7 @@ impl Fused {
         let loss = match &self.losses {
             Losses::Squared => RowLoss::Squared(of[2].values()),
             Losses::Logistic => RowLoss::Logistic(of[2].values()),
+            Losses::Softplus => RowLoss::Softplus(of[2].values()),
             Losses::CrossEntropy(labels) => RowLoss::CrossEntropy(labels.give(at)),
         };
         let weights = self.weighted.then(|| of[of.len() - 1]);

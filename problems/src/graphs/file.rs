@@ -1,7 +1,7 @@
 //! Graph problems in files: one `.npz` archive each. See [`read_problem`] for the format.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::{GraphProblem, GraphStatement, InnerStart};
 use crate::data::npy::{self, Matrix};
 use crate::data::npz::{Npz, NpzWriter};
 use crate::entry::Entry;
+use crate::samples::DataMatrix;
 use crate::setting::Setting;
 
 /// Name of the array that holds the text.
@@ -42,10 +43,7 @@ const MOST_TEXT: u64 = 1 << 28;
 /// Returns [`Error::Told`], in one line that names the file, if the file cannot be read or is malformed.
 pub fn read_problem(path: &Path) -> Result<GraphStatement, Error> {
     let read = || {
-        let file = File::open(path).map_err(|e| {
-            let text = e.to_string();
-            format!("cannot be read: {}", text.split(" (os error").next().unwrap_or(&text))
-        })?;
+        let file = File::open(path).map_err(|e| format!("cannot be read: {}", reason(&e)))?;
         statement(BufReader::new(file))
     };
     read().map_err(|why| Error::told(format!("{}: {why}", path.display())))
@@ -77,9 +75,16 @@ impl GraphStatement {
 pub fn write_problem(path: &Path, statement: &GraphStatement) -> Result<(), Error> {
     let bytes = archive(statement);
     let written = bytes.and_then(|bytes| {
-        replace(path, |file| file.write_all(&bytes)).map_err(|e: std::io::Error| e.to_string())
+        let told = |e: io::Error| format!("cannot be written: {}", reason(&e));
+        replace(path, |file| file.write_all(&bytes)).map_err(told)
     });
     written.map_err(|why| Error::told(format!("{}: {why}", path.display())))
+}
+
+/// Why a file could not be read or written, without numbers and names of the system's.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 fn archive(statement: &GraphStatement) -> Result<Vec<u8>, String> {
@@ -107,7 +112,9 @@ fn archive(statement: &GraphStatement) -> Result<Vec<u8>, String> {
             text["init"] = graph(init)?;
         }
     }
-    add("", &statement.arrays);
+    for (name, matrix) in &statement.arrays {
+        arrays.push((name.clone(), matrix.shape(), matrix.values().to_vec()));
+    }
     if let Some(test) = &statement.test {
         text["test"] = graph(test)?;
     }
@@ -127,7 +134,7 @@ fn archive(statement: &GraphStatement) -> Result<Vec<u8>, String> {
         }
         npz.finish()
     };
-    write().map_err(|e: std::io::Error| e.to_string())
+    write().map_err(|e: io::Error| e.to_string())
 }
 
 /// The contents of the text.
@@ -246,13 +253,13 @@ fn statement(file: impl Read + Seek) -> Result<GraphStatement, String> {
         Some(init) => InnerStart::Graph(text.w, init),
         None => InnerStart::Given(variables("w", &text.w)?),
     };
-    let (mut arrays, mut lists) = (Params::new(), Vec::new());
+    let (mut arrays, mut lists) = (Vec::new(), Vec::new());
     for Found { name, shape, list, values } in found {
         if list {
             let numbers = whole(&name, &values, f64::from(u32::MAX))?;
             lists.push((name, numbers));
         } else {
-            arrays = arrays.with(name, shape, values);
+            arrays.push((name, DataMatrix::new(values, shape.cols as usize)));
         }
     }
     let (tasks, (steps, lr)) = ((tasks.unwrap_or(1), text.tasks), text.run);
@@ -274,6 +281,9 @@ fn whole(name: &str, values: &[f64], most: f64) -> Result<Vec<u32>, String> {
 
 /// Returns the number of tasks, and the shape of the array with the rows of all tasks.
 fn fitted(name: &str, found: &Matrix, one: Shape, each: bool) -> Result<(usize, Shape), String> {
+    if one.is_empty() {
+        return Err(format!("array {name:?}: found shape {one}, expected one value or more"));
+    }
     let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let own = Shape::new(size(found.rows), size(found.cols));
     if each {

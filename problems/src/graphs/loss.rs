@@ -5,15 +5,15 @@ use hypertape_autodiff::{Array, Element, Graph, List, Shape};
 use hypertape_solver::{Draw, Error, Params, Rows};
 use smallvec::SmallVec;
 
-use super::{GraphStatement, cast, told};
+use super::{GraphStatement, finite, told};
 use crate::labelled::ContiguousBatch;
-use crate::samples::{Samples, block_rows};
+use crate::samples::{DataMatrix, block_rows};
 
 /// The arrays and lists that graphs use in addition to variables.
 #[derive(Clone, Debug)]
 pub(super) struct Data<T> {
     tasks: usize,
-    arrays: Vec<Named<Samples<T>>>,
+    arrays: Vec<Named<DataMatrix<T>>>,
     lists: Vec<Named<Vec<u32>>>,
 }
 
@@ -39,7 +39,8 @@ impl<T: Element> Data<T> {
     pub(super) fn new(statement: &GraphStatement) -> Result<Self, Error> {
         let (tasks, each) = &statement.tasks;
         let lists = statement.lists.iter().map(|(name, _)| name);
-        let names: Vec<&String> = statement.arrays.names().iter().chain(lists).collect();
+        let arrays = statement.arrays.iter().map(|(name, _)| name);
+        let names: Vec<&String> = arrays.chain(lists).collect();
         for (i, name) in names.iter().enumerate() {
             if names[..i].contains(name) {
                 return Err(told("data", format!("two are called {name:?}")));
@@ -62,10 +63,11 @@ impl<T: Element> Data<T> {
             Ok((Shape::new(share, cols), each))
         };
         let mut arrays = Vec::new();
-        for ((name, shape, values), given) in cast::<T>(&statement.arrays)?.iter().zip(&names) {
-            let (shape, each) = part(given, shape.rows as usize, shape.cols)?;
-            let values = Samples::new(values.to_vec(), shape.cols as usize);
-            arrays.push(Named { name: name.to_owned(), values, shape, each });
+        for (name, matrix) in &statement.arrays {
+            let (Shape { rows, cols }, values) = (matrix.shape(), matrix.cast::<T>());
+            finite(name, values.values())?;
+            let (shape, each) = part(name, rows as usize, cols)?;
+            arrays.push(Named { name: name.clone(), values, shape, each });
         }
         let mut lists = Vec::new();
         for (name, values) in &statement.lists {

@@ -2,7 +2,7 @@
 
 use hypertape::graph::{Traced, Tracer};
 use hypertape::problems::generator::{W1, W2, W3};
-use hypertape::problems::{GraphStatement, InnerStart};
+use hypertape::problems::{DataMatrix, GraphStatement, InnerStart};
 use hypertape::{Array, Graph, Params, Shape};
 
 fn size(n: usize) -> u32 {
@@ -12,6 +12,17 @@ fn size(n: usize) -> u32 {
 fn graph(trace: impl for<'a> FnOnce(&'a Tracer<f64>) -> Traced<'a, f64>) -> Graph<f64> {
     let tracer = Tracer::new();
     tracer.finish(&[trace(&tracer)]).unwrap()
+}
+
+type Arrays = Vec<(String, DataMatrix<f64>)>;
+
+/// Name, width and values of each array.
+fn data<const N: usize>(arrays: [(&str, usize, Vec<f64>); N]) -> Arrays {
+    arrays.map(|(name, width, values)| (name.to_owned(), DataMatrix::new(values, width))).to_vec()
+}
+
+fn names(arrays: &Arrays) -> Vec<String> {
+    arrays.iter().map(|(name, _)| name.clone()).collect()
 }
 
 /// `w1-ridge`, or `w1-logreg`.
@@ -35,17 +46,16 @@ pub(crate) fn w1(logistic: bool) -> GraphStatement {
             x.map_or(fit, |x| fit + x.exp().dot(w.square()) * 0.5)
         })
     };
-    let column = |n| Shape::column(size(n));
-    let rows = |n| Shape::new(size(n), weights.rows);
-    let arrays = Params::new()
-        .with("train.X", rows(W1::SAMPLES), data.x)
-        .with("train.y", column(W1::SAMPLES), data.y)
-        .with("valid.X", rows(W1::VALIDATION), data.x_valid)
-        .with("valid.y", column(W1::VALIDATION), data.y_valid);
+    let arrays = self::data([
+        ("train.X", W1::FEATURES, data.x),
+        ("train.y", 1, data.y),
+        ("valid.X", W1::FEATURES, data.x_valid),
+        ("valid.y", 1, data.y_valid),
+    ]);
     GraphStatement {
         x: Params::new().with("log_penalty", weights, data.log_penalty),
         start: InnerStart::Given(Params::new().with("w", weights, data.w0)),
-        samples: arrays.names().to_vec(),
+        samples: names(&arrays),
         arrays,
         steps: 100,
         lr: if logistic { 1.0 } else { 0.5 },
@@ -72,11 +82,8 @@ pub(crate) fn w2() -> GraphStatement {
         })
     };
     let (inner, outer) = (loss("train", W2::SAMPLES, true), loss("valid", W2::VALIDATION, false));
-    let arrays = Params::new().with("train.X", rows(W2::SAMPLES), data.x).with(
-        "valid.X",
-        rows(W2::VALIDATION),
-        data.x_valid,
-    );
+    let arrays =
+        self::data([("train.X", W2::FEATURES, data.x), ("valid.X", W2::FEATURES, data.x_valid)]);
     let lists = vec![
         ("train.labels".to_owned(), data.labels),
         ("valid.labels".to_owned(), data.labels_valid),
@@ -118,16 +125,16 @@ pub(crate) fn w3() -> GraphStatement {
         tracer.finish(&x).unwrap()
     };
     let named = names.iter().zip(shapes).zip(data.start);
-    let all = Shape::column(size(W3::TASKS * W3::POINTS));
-    let arrays = Params::new()
-        .with("support.x", all, data.x)
-        .with("support.y", all, data.y)
-        .with("query.x", all, data.x_query)
-        .with("query.y", all, data.y_query);
+    let arrays = self::data([
+        ("support.x", 1, data.x),
+        ("support.y", 1, data.y),
+        ("query.x", 1, data.x_query),
+        ("query.y", 1, data.y_query),
+    ]);
     GraphStatement {
         x: named.fold(Params::new(), |x, ((name, shape), values)| x.with(*name, shape, values)),
         start: InnerStart::Graph(names.map(str::to_owned).to_vec(), init),
-        tasks: (W3::TASKS, arrays.names().to_vec()),
+        tasks: (W3::TASKS, self::names(&arrays)),
         arrays,
         steps: 100,
         lr: 0.002,

@@ -25,6 +25,8 @@ pub enum ScoreLoss {
     Squared,
     /// `ln(1 + e^{-y z})`
     Logistic,
+    /// `ln(1 + e^{y z})`
+    Softplus,
 }
 
 /// Planes of the operands of [`pass`] and of its results: the value, then its tangents.
@@ -77,22 +79,24 @@ dispatched! {
         // prefetched there.
         let one = planes.w.len() == 1;
         let wide = GROUP * planes.w[0].len() * size_of::<T>() > GROUP_BYTES;
+        // Softplus is the logistic loss of targets of the other sign.
+        let sign = if matches!(loss, ScoreLoss::Softplus) { -T::one() } else { T::one() };
         macro_rules! by {
             ($V:ty, $R:literal) => {
                 match loss {
                     ScoreLoss::Squared => by!($V, $R, Squared),
-                    ScoreLoss::Logistic => by!($V, $R, Logistic),
+                    ScoreLoss::Logistic | ScoreLoss::Softplus => by!($V, $R, Logistic),
                 }
             };
             ($V:ty, $R:literal, $F:ty) => {
                 match (one, wide) {
                     (true, true) => {
-                        groups::<FMA, T, $F, $V, $R, { GROUP / 2 }, 1>(samples, targets, planes)
+                        groups::<FMA, T, $F, $V, $R, { GROUP / 2 }, 1>(samples, (targets, sign), planes)
                     }
                     (true, false) => {
-                        groups::<FMA, T, $F, $V, $R, GROUP, 1>(samples, targets, planes)
+                        groups::<FMA, T, $F, $V, $R, GROUP, 1>(samples, (targets, sign), planes)
                     }
-                    _ => groups::<FMA, T, $F, $V, $R, GROUP, 2>(samples, targets, planes),
+                    _ => groups::<FMA, T, $F, $V, $R, GROUP, 2>(samples, (targets, sign), planes),
                 }
             };
         }
@@ -115,7 +119,7 @@ fn groups<
     const AHEAD: u8,
 >(
     samples: &[T],
-    targets: &[T],
+    (targets, sign): (&[T], T),
     planes: Planes<T>,
 ) {
     let Planes { w, p, losses, gradients } = planes;
@@ -138,7 +142,7 @@ fn groups<
                 _ => unreachable!("as many scores as vectors, in pairs"),
             }
         }
-        let y: [T; G] = padded(&targets[of.clone()]);
+        let y: [T; G] = padded(&targets[of.clone()]).map(|y| sign * y);
         for (weights, p) in weights.iter_mut().zip(p).filter(|(_, p)| !p.is_empty()) {
             *weights = padded(&p[of.clone()]);
         }

@@ -85,10 +85,11 @@ impl<'a, T: Element> RowLoss<'a, T> {
                 let gap = z - z.constant(z.shape(), targets);
                 (gap.square(), slope.then(|| gap * 2.0))
             }
-            Self::Logistic(targets) => {
+            Self::Logistic(targets) | Self::Softplus(targets) => {
                 let y = z.constant(z.shape(), targets);
-                let margin = -(z * y);
-                (margin.softplus(), slope.then(|| margin.sigmoid() * -y))
+                let y = if matches!(self, Self::Logistic(_)) { -y } else { y };
+                let margin = z * y;
+                (margin.softplus(), slope.then(|| margin.sigmoid() * y))
             }
             Self::CrossEntropy(labels) => {
                 let (sums, shares) = z.softmax_parts();

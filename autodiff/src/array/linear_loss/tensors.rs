@@ -55,6 +55,7 @@ fn computed<'a, T: Element>(
     match loss {
         RowLoss::Squared(y) => of_scores(ScoreLoss::Squared, y, &mut losses, &mut gradients),
         RowLoss::Logistic(y) => of_scores(ScoreLoss::Logistic, y, &mut losses, &mut gradients),
+        RowLoss::Softplus(y) => of_scores(ScoreLoss::Softplus, y, &mut losses, &mut gradients),
         RowLoss::CrossEntropy(labels) => {
             let x = Operand { data: samples, shape, transposed: false };
             of_classes(arena, (x, w.shape()), labels, [&ws, &ps], (&mut losses, &mut gradients))?;

@@ -31,7 +31,10 @@ impl<T: Element> Case<T> {
     fn losses(&self) -> Vec<RowLoss<'_, T>> {
         let classes = RowLoss::CrossEntropy(&self.labels);
         match self.shape[1] {
-            1 => vec![RowLoss::Squared(&self.numbers), RowLoss::Logistic(&self.signs), classes],
+            1 => {
+                let of_signs = [RowLoss::Logistic(&self.signs), RowLoss::Softplus(&self.signs)];
+                [&[RowLoss::Squared(&self.numbers)][..], &of_signs, &[classes]].concat()
+            }
             _ => vec![classes],
         }
     }
@@ -168,6 +171,7 @@ fn bits_depend_on_neither_company_nor_blocks() {
         let later = match loss {
             RowLoss::Squared(y) => RowLoss::Squared(&y[19..]),
             RowLoss::Logistic(y) => RowLoss::Logistic(&y[19..]),
+            RowLoss::Softplus(y) => RowLoss::Softplus(&y[19..]),
             RowLoss::CrossEntropy(_) => unreachable!("of one score"),
         };
         let of = Fitted { samples: &case.samples[19 * count..], loss: later };
