@@ -57,8 +57,8 @@ pub trait Custom<T>: Sync {
     /// Computes `x_bar = sum_i y_bar_i H_i dx`, where `H_i` is the Hessian of result `i`: the derivative of
     /// [`vjp`](Self::vjp) along `dx`.
     ///
+    /// # Errors
     /// Returns [`Fault::Order`] unless it is implemented, and otherwise any fault that the function reports.
-    /// Returns [`Fault::Order`] unless it is implemented, and then as [`value`](Self::value).
     fn hvp(&self, _x: &[T], _dx: &[T], _y_bar: &[T], _x_bar: &mut [T]) -> Result<(), Fault> {
         Err(Fault::Order { operation: self.name(), order: 2 })
     }

@@ -16,8 +16,8 @@ impl Workspace {
     /// Returns the value and the `m` by `n` Jacobian in row-major order. It is computed by rows in reverse mode if
     /// `m <= n`, and otherwise by columns in forward mode, four at a time. One additional evaluation determines `m`.
     ///
+    /// # Errors
     /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if the length of `x` does not match.
-    /// The first fault; a length of `x` that does not match.
     pub fn jacobian<T: Element, F: Function<T>>(
         &mut self,
         f: &F,

@@ -81,7 +81,9 @@ impl Rule {
             double.push(graph);
         }
         let affine = |fixed: &str| {
-            double.iter().all(|graph| graph.is_affine(|name| !["t", "lr", fixed].contains(&field(name))))
+            double
+                .iter()
+                .all(|graph| graph.is_affine(|name| !["t", "lr", fixed].contains(&field(name))))
         };
         let form = match () {
             () if affine("") => RuleForm::Affine,
@@ -89,8 +91,14 @@ impl Rule {
             () => RuleForm::Nonlinear,
         };
         let single = double.iter().map(Graph::cast).collect();
-        let made =
-            Box::leak(Box::new(Graphs { name: name.clone(), memory, double, single, sources, form }));
+        let made = Box::leak(Box::new(Graphs {
+            name: name.clone(),
+            memory,
+            double,
+            single,
+            sources,
+            form,
+        }));
         known.insert(name, made);
         Ok(Self(made))
     }

@@ -12,6 +12,10 @@ use crate::oracle::workspaces::Workspaces;
 use crate::ranks::Ranks;
 use crate::report::Soundness;
 
+/// Adds the vector of a task to that of its lane, see [`Oracle::over_tasks`].
+type AddTask<'f, T> =
+    dyn Fn(&mut Oracle<T>, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync + 'f;
+
 impl<T: Element> Oracle<'_, T> {
     /// Writes the sum of the tasks' vectors over the meta-batch of `draw` into `out`, and returns the sum of their
     /// values.
@@ -27,7 +31,7 @@ impl<T: Element> Oracle<'_, T> {
         draw: Draw,
         may: bool,
         out: &mut [T],
-        add: &(dyn Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync),
+        add: &AddTask<T>,
     ) -> Result<T, Error> {
         let view = Arc::clone(&self.known.view);
         let add = |oracle: &mut Self, slot, first, [out]: [&mut [T]; 1]| {
