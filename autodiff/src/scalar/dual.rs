@@ -7,7 +7,7 @@ use std::array::from_fn;
 
 use super::chain::{By, Chain, Partial, Statement, note_inner};
 use super::number::{number, statements};
-use super::real::Scalar;
+use super::real::{Scalar, plain_fuse};
 
 /// A number with `N` tangents.
 ///
@@ -163,15 +163,7 @@ impl<T: Scalar, const N: usize> Statement<Dual<T, N>> for [T; N] {
 
 number! { rules [T: Scalar, const N: usize] Dual<T, N> {
     statements! {}
-    type Local<const L: usize> = Self;
-
-    #[inline(always)]
-    fn fuse<const L: usize, const M: usize>(
-        x: [Self; L],
-        f: impl FnOnce([Self; L]) -> [Self; M],
-    ) -> [Self; M] {
-        f(x)
-    }
+    plain_fuse! {}
     #[inline(always)]
     fn surely_finite(self) -> bool {
         self.tangents.iter().fold(self.value, |sum, &d| sum + d).surely_finite()

@@ -233,12 +233,28 @@ macro_rules! declared {
 }
 use declared;
 
+/// [`fuse`](Scalar::fuse) of numbers that call the function alone: no default of the trait, since its type `Local` cannot have
+/// one.
+macro_rules! plain_fuse {
+    () => {
+        type Local<const L: usize> = Self;
+
+        #[inline(always)]
+        fn fuse<const L: usize, const M: usize>(
+            x: [Self; L],
+            f: impl FnOnce([Self; L]) -> [Self; M],
+        ) -> [Self; M] {
+            f(x)
+        }
+    };
+}
+
 macro_rules! plain {
     ($($f:ty)*) => {$(
         impl Scalar for $f {
             type Plain = Self;
-            type Local<const N: usize> = Self;
             const ORDER: u32 = 0;
+            plain_fuse! {}
 
             #[inline(always)]
             fn constant(value: Self) -> Self {
@@ -255,13 +271,6 @@ macro_rules! plain {
             #[inline(always)]
             fn add_product(self, a: Self, b: Self) -> Self {
                 self + a * b
-            }
-            #[inline(always)]
-            fn fuse<const N: usize, const M: usize>(
-                x: [Self; N],
-                f: impl FnOnce([Self; N]) -> [Self; M],
-            ) -> [Self; M] {
-                f(x)
             }
             #[inline(always)]
             fn absorb(self, factor: Self) -> Self {
@@ -291,3 +300,5 @@ macro_rules! plain {
     )*};
 }
 plain!(f32 f64);
+
+pub(crate) use plain_fuse;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::chain::{By, Chain, One, Partial, Statement};
 use super::number::{number, statements};
-use super::real::Scalar;
+use super::real::{Scalar, plain_fuse};
 
 /// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
 #[derive(Debug)]
@@ -161,12 +161,5 @@ impl<'g, T: Scalar> Statement<Trace<'g, T>> for Joined<'g> {
 
 number! { rules ['g, T: Scalar] Trace<'g, T> {
     statements! {}
-    type Local<const L: usize> = Self;
-
-    fn fuse<const L: usize, const M: usize>(
-        x: [Self; L],
-        f: impl FnOnce([Self; L]) -> [Self; M],
-    ) -> [Self; M] {
-        f(x)
-    }
+    plain_fuse! {}
 } }

@@ -55,6 +55,32 @@ impl<T: Scalar> Var<'_, T> {
             settled(other.node, other.slope, name, by_other).unpacked(),
         ]
     }
+
+    /// A statement of `x` with the tangents of `y` as partials. They are tested together, and all but the last two arguments go to
+    /// their stream at once: an open statement tests each, and passes each on from place to place.
+    #[inline(always)]
+    fn fused<const L: usize>(x: [Self; L], y: Dual<T, L>) -> Self {
+        let (value, partials) = (y.value(), y.tangents());
+        let terms: [_; L] = from_fn(|k| (x[k].node, partials[k].product(x[k].slope)));
+        let total = terms.iter().fold(T::zero(), |total, &(_, slope)| total + slope);
+        if let [before @ .., (Some(a), w), (Some(b), u)] = &terms[..]
+            && total.surely_finite()
+        {
+            let mut further = false;
+            for &(node, slope) in before {
+                if let Some(node) = node {
+                    node.push_further(slope, further);
+                    further = true;
+                }
+            }
+            return Self { value, slope: T::one(), node: a.record(*b, [*w, *u], further) };
+        }
+        let mut statement = Self::statement();
+        for (x, partial) in x.into_iter().zip(partials) {
+            statement.argument(x, partial);
+        }
+        statement.close(value)
+    }
 }
 
 /// `by` times a derivative with zeros absorbing, noted if it is not finite. Takes the parts of a number: one that is
@@ -204,13 +230,7 @@ number! { rules ['t, T: Scalar] Var<'t, T> {
         x: [Self; L],
         f: impl FnOnce([Dual<T, L>; L]) -> [Dual<T, L>; M],
     ) -> [Self; M] {
-        f(from_fn(|k| Dual::variable(x[k].value, k))).map(|y| {
-            let mut statement = Self::statement();
-            for (x, partial) in x.into_iter().zip(y.tangents()) {
-                statement.argument(x, partial);
-            }
-            statement.close(y.value())
-        })
+        f(from_fn(|k| Dual::variable(x[k].value, k))).map(|y| Self::fused(x, y))
     }
     #[inline(always)]
     fn surely_finite(self) -> bool {
