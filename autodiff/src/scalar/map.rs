@@ -247,18 +247,10 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
         for_groups!(self, given, |pass, group| {
             let tape = &mut pass.tape;
             tape.record(given.arguments(&group), given.data(&group), m, |x, y| f.eval(x, y))?;
-            for first in (0..m).step_by(TOGETHER) {
-                tape.pull::<TOGETHER>(
-                    |j| from_fn(|k| if j == first + k { Lanes::one() } else { Lanes::zero() }),
-                    |column, bars| {
-                        for (row, bar) in (first..m).zip(bars) {
-                            for (i, entry) in group.points(bar) {
-                                jacobians[(i * m + row) * n + column] = entry;
-                            }
-                        }
-                    },
-                );
-            }
+            tape.pull_rows(m, |row, column, bar| {
+                let to = |(i, entry)| jacobians[(i * m + row) * n + column] = entry;
+                group.points(bar).for_each(to);
+            });
             group.spread(tape.values(), m, y);
             Ok(())
         });
