@@ -137,7 +137,7 @@ impl Arena {
     /// Frees everything and forgets the fault; limit and checks stay. Memory is kept as one chunk of the total.
     pub fn reset(&mut self) {
         self.note(Event::Other, || "not recorded");
-        self.settle();
+        self.merge_chunks();
         self.bump.reset();
         self.used.set(0);
         self.counted.set(0);
@@ -146,7 +146,7 @@ impl Arena {
 
     /// Makes one chunk of several, at the end of a pass, so that the next one asks the system for nothing from its start
     /// on. Frees everything; the count and the fault stay until `reset`.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn merge_chunks(&mut self) {
         if self.bump.iter_allocated_chunks().count() > 1 {
             // Free first, so that old and new memory do not add up to twice the peak.
             self.bump = Bump::new();
@@ -175,7 +175,7 @@ impl Arena {
             return Err(fault);
         };
         // SAFETY: `start` is the start of `bytes >= len * size_of::<T>()` fresh bytes, aligned to 64, which no other
-        // allocation shares and which stay in place until `settle`, `reset` or drop, all of which need `&mut self`.
+        // allocation shares and which stay in place until `merge_chunks`, `reset` or drop, all of which need `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), len) })
     }
 

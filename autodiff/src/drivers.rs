@@ -71,7 +71,7 @@ impl Workspace {
         record.status()?;
         write(out, 0, y, "the value")?;
         drop(x);
-        self.settle();
+        self.merge_chunks();
         Ok(())
     }
 
@@ -191,7 +191,7 @@ impl Workspace {
                 *dy = T::nan();
             }
         }
-        self.settle();
+        self.merge_chunks();
         Ok(())
     }
 
@@ -272,7 +272,7 @@ impl Workspace {
                 x_bar.fill(T::nan());
             }
         }
-        self.settle();
+        self.merge_chunks();
         Ok(())
     }
 
@@ -364,7 +364,7 @@ impl Workspace {
         if value[0].is_nan() {
             gradient.fill(T::nan());
         }
-        self.settle();
+        self.merge_chunks();
         Ok(value[0])
     }
 }

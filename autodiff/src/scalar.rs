@@ -3,7 +3,7 @@
 //! A function is written over [`Real`] and evaluated in every mode by the type that it is given, see there. Drivers are
 //! methods of [`Tape`] and [`Tangents`], which keep their memory, and plain functions, which do not.
 //!
-//! **Cost.** A record is 24 bytes and 8 of adjoint in `f64`, 2 to 3 ns to write and 1 to 2 ns to sweep over; further
+//! **Cost.** A record is 24 bytes and 8 of adjoint in `f64`, 2 to 3 ns to write and 1 to 2 ns to sweep over; extra
 //! arguments of a fused statement are 12 bytes. Only operations on two different nodes record. `x.square()`,
 //! [`Scalar::dot`], [`Scalar::linear`] and [`Scalar::fuse`] are cheaper than what they stand for.
 

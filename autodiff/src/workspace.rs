@@ -104,8 +104,8 @@ impl Workspace {
     }
 
     /// The end of a pass whose results were copied out.
-    pub(crate) fn settle(&mut self) {
-        self.record.settle();
-        self.sweep.settle();
+    pub(crate) fn merge_chunks(&mut self) {
+        self.record.merge_chunks();
+        self.sweep.merge_chunks();
     }
 }

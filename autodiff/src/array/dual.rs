@@ -67,8 +67,8 @@ pub(crate) fn chain_tangent<'a, A: Array<'a>>(
     let moving = Dual { value: x, tangents: [Some(dx)] };
     match f.slope(moving, Dual { value: y, tangents: [dx.chain(f, x, y)] }) {
         Slope::Varying(slope) => {
-            let bent = slope.tangents[0].map(|d_slope| d_slope * c);
-            add_present(bent, dc.map(|dc| slope.value * dc))
+            let curved = slope.tangents[0].map(|d_slope| d_slope * c);
+            add_present(curved, dc.map(|dc| slope.value * dc))
         }
         _ => dc?.chain(f, x, y),
     }

@@ -208,7 +208,7 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
         dx: Self,
         d_self: Option<Self>,
     ) -> Option<Self> {
-        if !f.bends() {
+        if !f.is_curved() {
             return d_self?.chain(f, x, y);
         }
         for other in [x, y, dx].iter().chain(&d_self) {
@@ -217,7 +217,7 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             }
         }
         let dc = d_self.map(|d| d.data);
-        let data = T::bent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
+        let data = T::chain_tangent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
         Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 

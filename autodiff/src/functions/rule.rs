@@ -252,7 +252,7 @@ impl Unary {
     }
 
     /// Whether the slope changes with where.
-    pub(crate) fn bends(self) -> bool {
+    pub(crate) fn is_curved(self) -> bool {
         matches!(self.slope((), ()), Slope::Varying(()))
     }
 

@@ -81,7 +81,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
         let mut tangents = self.tangents.map(|d| by.times(d));
         if !unit(&by) && if N <= FEW { may_be_nan(&tangents) } else { !by.is_regular() } {
             let absorbed = absorbed(by, self.tangents);
-            tangents = from_fn(|k| absorbed[k].unpacked());
+            tangents = from_fn(|k| absorbed[k].by_fields());
         }
         Self { value, tangents }
     }
@@ -100,7 +100,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
         let plain = || by.is_regular() && by_other.is_regular();
         if !units && if N <= FEW { may_be_nan(&tangents) } else { !plain() } {
             let (d, e) = (absorbed(by, d), absorbed(by_other, e));
-            tangents = from_fn(|k| d[k].unpacked() + e[k].unpacked());
+            tangents = from_fn(|k| d[k].by_fields() + e[k].by_fields());
         }
         Self { value, tangents }
     }
@@ -169,8 +169,8 @@ number! { rules [T: Scalar, const N: usize] Dual<T, N> {
         self.tangents.iter().fold(self.value, |sum, &d| sum + d).surely_finite()
     }
     #[inline(always)]
-    fn unpacked(self) -> Self {
-        Self { value: self.value.unpacked(), tangents: from_fn(|k| self.tangents[k].unpacked()) }
+    fn by_fields(self) -> Self {
+        Self { value: self.value.by_fields(), tangents: from_fn(|k| self.tangents[k].by_fields()) }
     }
     #[inline(always)]
     fn surely_number(self) -> bool {

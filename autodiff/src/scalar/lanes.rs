@@ -117,8 +117,8 @@ number! { lanes::of_points [T: Scalar, const N: usize] Lanes<T, N> {
         self.total().surely_number()
     }
     #[inline(always)]
-    fn unpacked(self) -> Self {
-        Self(self.0.map(T::unpacked))
+    fn by_fields(self) -> Self {
+        Self(self.0.map(T::by_fields))
     }
     #[inline(always)]
     fn product(self, factor: Self) -> Self {

@@ -138,7 +138,7 @@ pub trait Scalar:
     /// otherwise drag the other arm into memory.
     #[doc(hidden)]
     #[inline(always)]
-    fn unpacked(self) -> Self {
+    fn by_fields(self) -> Self {
         self
     }
     /// The product without absorption.

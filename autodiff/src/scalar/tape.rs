@@ -1,14 +1,14 @@
 //! [`Tape`]: what a computation on scalars records for reverse mode, and the sweep back over it.
 //!
 //! A record is a statement with two arguments: their partials, and the numbers of the nodes that they depend on. Its own
-//! node is implied by its place. Further arguments of a statement lie in a second stream, last argument on top.
+//! node is implied by its place. Extra arguments of a statement lie in a second stream, last argument on top.
 //!
 //! ```text
-//! node = inputs + place      record: w_0, w_1, i_0, i_1 | FLAG     further: w, i | FLAG
+//! node = inputs + place      record: w_0, w_1, i_0, i_1 | FLAG     extra: w, i | FLAG
 //! ```
 //!
-//! `FLAG` on a record says that it has further arguments, on a further argument that there is one more below. Bytes for
-//! `f64`: 24 a record with its 8 of adjoint, 12 a further argument. Functions of one argument and operations with
+//! `FLAG` on a record says that it has extra arguments, on an extra argument that there is one more below. Bytes for
+//! `f64`: 24 a record with its 8 of adjoint, 12 an extra argument. Functions of one argument and operations with
 //! constants record nothing, see [`Var`].
 //!
 //! The sweep visits nodes from the last to the first, takes the adjoint out of its slot (which leaves zeros for the next
@@ -37,7 +37,7 @@ struct Record<T> {
 
 #[derive(Clone, Copy)]
 #[repr(C, packed(4))]
-struct Further<T> {
+struct ExtraArgument<T> {
     partial: T,
     argument: u32,
 }
@@ -47,7 +47,7 @@ struct Further<T> {
 pub struct Tape<T> {
     inputs: u32,
     records: UnsafeCell<Vec<Record<T>>>,
-    further: UnsafeCell<Vec<Further<T>>>,
+    extra: UnsafeCell<Vec<ExtraArgument<T>>>,
     /// Records that fit without growing.
     room: Cell<usize>,
     limit: usize,
@@ -113,11 +113,11 @@ impl<T: Scalar> Node<'_, T> {
         self.number == other.number
     }
 
-    /// Records a statement with two arguments, and those pushed before it if it has `further` ones. `None`, and a fault,
+    /// Records a statement with two arguments, and those pushed before it if it has `extra` ones. `None`, and a fault,
     /// if there is no memory for it.
     #[inline(always)]
-    pub(crate) fn record(self, other: Self, partials: [T; 2], further: bool) -> Option<Self> {
-        let flag = if further { FLAG } else { 0 };
+    pub(crate) fn record(self, other: Self, partials: [T; 2], extra: bool) -> Option<Self> {
+        let flag = if extra { FLAG } else { 0 };
         let record = Record { partials, arguments: [self.number, other.number | flag] };
         let tape = self.tape();
         // SAFETY: a tape is not shared between threads, and no reference into its streams leaves a function.
@@ -138,14 +138,14 @@ impl<T: Scalar> Node<'_, T> {
         Some(Self { number: tape.inputs + place as u32, ..self })
     }
 
-    /// Records a further argument of the statement that is recorded next; `more` if it is not the first.
+    /// Records an extra argument of the statement that is recorded next; `more` if it is not the first.
     #[inline(always)]
-    pub(crate) fn push_further(self, partial: T, more: bool) {
+    pub(crate) fn push_extra(self, partial: T, more: bool) {
         let tape = self.tape();
         // SAFETY: as in `record`.
-        let further = unsafe { &mut *tape.further.get() };
-        if further.len() < further.capacity() || tape.enlarge(further, usize::MAX) {
-            further.push(Further { partial, argument: self.number | if more { FLAG } else { 0 } });
+        let extra = unsafe { &mut *tape.extra.get() };
+        if extra.len() < extra.capacity() || tape.enlarge(extra, usize::MAX) {
+            extra.push(ExtraArgument { partial, argument: self.number | if more { FLAG } else { 0 } });
         }
     }
 
@@ -167,7 +167,7 @@ impl<T: Scalar> Tape<T> {
         Self {
             inputs: 0,
             records: UnsafeCell::default(),
-            further: UnsafeCell::default(),
+            extra: UnsafeCell::default(),
             room: Cell::new(0),
             limit: usize::MAX,
             strict: false,
@@ -185,16 +185,16 @@ impl<T: Scalar> Tape<T> {
         self.strict = on;
     }
 
-    /// Limits the bytes of records, and those of further arguments. There are at most 2^31 nodes in any case.
+    /// Limits the bytes of records, and those of extra arguments. There are at most 2^31 nodes in any case.
     pub fn set_limit(&mut self, bytes: usize) {
         *self = Self { limit: bytes, strict: self.strict, ..Self::new() };
     }
 
-    /// Bytes that the last pass used: records, further arguments, adjoints.
+    /// Bytes that the last pass used: records, extra arguments, adjoints.
     pub fn used(&mut self) -> usize {
-        let (records, further) = (self.records.get_mut(), self.further.get_mut());
+        let (records, extra) = (self.records.get_mut(), self.extra.get_mut());
         let nodes = self.inputs as usize + records.len();
-        size_of_val(&records[..]) + size_of_val(&further[..]) + nodes * size_of::<T>()
+        size_of_val(&records[..]) + size_of_val(&extra[..]) + nodes * size_of::<T>()
     }
 
     /// The first operation of the last pass where a convention stood in for a derivative that does not exist, or whose
@@ -220,7 +220,7 @@ impl<T: Scalar> Tape<T> {
         f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
     ) -> Result<(), Fault> {
         self.records.get_mut().clear();
-        self.further.get_mut().clear();
+        self.extra.get_mut().clear();
         self.results.clear();
         self.fault.set(None);
         self.singular.set(None);
@@ -339,7 +339,7 @@ impl<T: Scalar> Tape<T> {
         let accumulate = |slot: T, partial: T, bar: T| {
             slot + if ABSORB { partial.absorb(bar) } else { partial.product(bar) }
         };
-        let (records, further) = (self.records.get_mut(), self.further.get_mut());
+        let (records, extra) = (self.records.get_mut(), self.extra.get_mut());
         let inputs = self.inputs as usize;
         let adjoints = &mut self.adjoints.as_chunks_mut::<K>().0[..inputs + records.len()];
         for (k, &(_, slope, node)) in self.results.iter().enumerate() {
@@ -348,7 +348,7 @@ impl<T: Scalar> Tape<T> {
                 *slot += slope.absorb(bar);
             }
         }
-        let mut below = further.len();
+        let mut below = extra.len();
         // What the node after passed to this one, which would otherwise wait for a store.
         let mut carried = [T::zero(); K];
         // Numbers by place: counted down, the loop has fewer instructions and takes a fifth more time.
@@ -388,7 +388,7 @@ impl<T: Scalar> Tape<T> {
             let mut more = j & FLAG != 0;
             while more {
                 below -= 1;
-                let Further { partial, argument } = further[below];
+                let ExtraArgument { partial, argument } = extra[below];
                 if passes {
                     add(argument, partial);
                 }

@@ -35,7 +35,7 @@ impl<T: Scalar> Var<'_, T> {
         if A::UNIT || slope.surely_finite() {
             return slope;
         }
-        settled(self.node, self.slope, name, by).unpacked()
+        absorbed_slope(self.node, self.slope, name, by).by_fields()
     }
 
     /// The same of two, with one test.
@@ -51,8 +51,8 @@ impl<T: Scalar> Var<'_, T> {
             return [w, u];
         }
         [
-            settled(self.node, self.slope, name, by).unpacked(),
-            settled(other.node, other.slope, name, by_other).unpacked(),
+            absorbed_slope(self.node, self.slope, name, by).by_fields(),
+            absorbed_slope(other.node, other.slope, name, by_other).by_fields(),
         ]
     }
 
@@ -66,14 +66,14 @@ impl<T: Scalar> Var<'_, T> {
         if let [before @ .., (Some(a), w), (Some(b), u)] = &terms[..]
             && total.surely_finite()
         {
-            let mut further = false;
+            let mut more = false;
             for &(node, slope) in before {
                 if let Some(node) = node {
-                    node.push_further(slope, further);
-                    further = true;
+                    node.push_extra(slope, more);
+                    more = true;
                 }
             }
-            return Self { value, slope: T::one(), node: a.record(*b, [*w, *u], further) };
+            return Self { value, slope: T::one(), node: a.record(*b, [*w, *u], more) };
         }
         let mut statement = Self::statement();
         for (x, partial) in x.into_iter().zip(partials) {
@@ -87,7 +87,7 @@ impl<T: Scalar> Var<'_, T> {
 /// passed by reference has to be in memory, even where this is not called.
 #[cold]
 #[inline(never)]
-fn settled<T: Scalar>(
+fn absorbed_slope<T: Scalar>(
     node: Option<Node<'_, T>>,
     slope: T,
     name: &'static str,
@@ -169,7 +169,7 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
     fn add_product(self, a: Self, b: Self, value: T) -> Self {
         if let (Some(c), Some(p), Some(q)) = (self.node, a.node, b.node) {
             let [w, u] = a.both_scaled(b, "mul", (By(b.value), By(a.value)));
-            c.push_further(self.slope, false);
+            c.push_extra(self.slope, false);
             return Self { value, slope: T::one(), node: p.record(q, [w, u], true) };
         }
         let product = a.binary(b, "mul", value, (By(b.value), By(a.value)));
@@ -178,7 +178,7 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
 
     #[inline(always)]
     fn statement() -> Arguments<'t, T> {
-        Arguments { last: [None; 2], further: false }
+        Arguments { last: [None; 2], more: false }
     }
 
     #[inline(always)]
@@ -189,11 +189,11 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
     }
 }
 
-/// The arguments of an open statement: the last two, which go into its record, and whether those before are recorded as further
+/// The arguments of an open statement: the last two, which go into its record, and whether those before are recorded as extra
 /// ones.
 pub(crate) struct Arguments<'t, T> {
     last: [Option<(Node<'t, T>, T)>; 2],
-    further: bool,
+    more: bool,
 }
 
 impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
@@ -202,8 +202,8 @@ impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
         if let Some(node) = argument.node {
             let [before, last] = self.last;
             if let Some((node, partial)) = before {
-                node.push_further(partial, self.further);
-                self.further = true;
+                node.push_extra(partial, self.more);
+                self.more = true;
             }
             self.last = [last, Some((node, argument.scaled("statement", By(partial))))];
         }
@@ -215,7 +215,7 @@ impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
             [_, None] => Var::from(value),
             [None, Some((node, slope))] => Var { value, slope, node: Some(node) },
             [Some((a, w)), Some((b, u))] => {
-                Var { value, slope: T::one(), node: a.record(b, [w, u], self.further) }
+                Var { value, slope: T::one(), node: a.record(b, [w, u], self.more) }
             }
         }
     }
@@ -237,8 +237,8 @@ number! { rules ['t, T: Scalar] Var<'t, T> {
         self.value.surely_finite() && self.slope.surely_finite()
     }
     #[inline(always)]
-    fn unpacked(self) -> Self {
-        Self { value: self.value.unpacked(), slope: self.slope.unpacked(), node: self.node }
+    fn by_fields(self) -> Self {
+        Self { value: self.value.by_fields(), slope: self.slope.by_fields(), node: self.node }
     }
     #[inline(always)]
     fn surely_number(self) -> bool {

@@ -8,7 +8,7 @@ use crate::arena::Arena;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
-use crate::array::kernels::slopes::{bend, chain};
+use crate::array::kernels::slopes::{chain, chain_tangent};
 use crate::fault::Fault;
 use crate::functions::rule::{Rule, Unary, with_rule};
 use crate::shape::Shape;
@@ -124,7 +124,7 @@ dispatched! {
 }
 
 /// `f''(x) dx c`, and `f'(x) dc` added if there is a `dc`, of each entry, where `y = f(x)`; all of one length.
-pub(crate) fn bent<'a, T: Number>(
+pub(crate) fn chain_tangent<'a, T: Number>(
     arena: &'a Arena,
     f: Unary,
     x: &[T],
@@ -137,11 +137,11 @@ pub(crate) fn bent<'a, T: Number>(
     let (x, y, dx) = (&x[..len], &y[..len], &dx[..len]);
     let dc = dc.map(|dc| &dc[..len]);
     // SAFETY: all slices are of one length, and one entry is written for each of it.
-    unsafe { filled(arena, len, |out| write_bent(f, [x, y, dx, c], dc, out)) }
+    unsafe { filled(arena, len, |out| write_chain_tangent(f, [x, y, dx, c], dc, out)) }
 }
 
 dispatched! {
-    fn write_bent<T: Number>(
+    fn write_chain_tangent<T: Number>(
         f: Unary,
         of: [&[T]; 4],
         dc: Option<&[T]>,
@@ -151,11 +151,11 @@ dispatched! {
         with_rule!(f, |f| {
             match dc {
                 None => {
-                    each_entry!(f, y, out, |TAIL, x, y, dx, c| bend::<FMA, TAIL, T>(f, x, y, dx, c));
+                    each_entry!(f, y, out, |TAIL, x, y, dx, c| chain_tangent::<FMA, TAIL, T>(f, x, y, dx, c));
                 }
                 Some(dc) => each_entry!(f, y, out, |TAIL, x, y, dx, c, dc| {
-                    let bent = bend::<FMA, TAIL, T>(f, x, y, dx, c);
-                    chain::<FMA, TAIL, T>(f, x, y, dc) + bent
+                    let curved = chain_tangent::<FMA, TAIL, T>(f, x, y, dx, c);
+                    chain::<FMA, TAIL, T>(f, x, y, dc) + curved
                 }),
             }
         });
