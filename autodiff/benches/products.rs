@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hypertape_autodiff::{Arena, Array, Element, Shape, Side, Tensor};
+use hypertape_autodiff::{Arena, Array, Element, ProductForm, Shape, Side, Tensor};
 
 /// The shared factor's stored shape, whether it is transposed, the other's, likewise, and where the shared one stands.
 type Case = ((u32, u32), bool, (u32, u32), bool, Side);
@@ -48,7 +48,7 @@ fn products<'a, A: Array<'a>>(
 ) {
     let mut out = [shared; 4];
     let out = &mut out[..others.len()];
-    shared.products(transposed, side, others, others_transposed, out);
+    shared.products(ProductForm { side, transposed, others_transposed }, others, out);
     black_box(out);
 }
 

@@ -255,7 +255,7 @@ pub trait Array<'a>:
     /// `self other`, each transposed on request, without a transposed copy.
     fn matmul_transposed(self, transposed: bool, other: Self, other_transposed: bool) -> Self {
         let mut out = [self];
-        self.products(transposed, Side::Left, &[other], other_transposed, &mut out);
+        self.products(ProductForm::left(transposed, other_transposed), &[other], &mut out);
         out[0]
     }
     /// The images `self` filtered by `kernel`, see [`Convolution`] for what a row is.
@@ -355,4 +355,4 @@ macro_rules! methods {
 use methods;
 
 pub(crate) use operators::operators;
-pub use primitives::{List, Side};
+pub use primitives::{List, ProductForm, Side};

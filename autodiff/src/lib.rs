@@ -197,4 +197,4 @@ pub use tally::Tally;
 pub use workspace::Workspace;
 
 #[doc(hidden)]
-pub use {array::Side, array::kernels::convolution::Role};
+pub use {array::{ProductForm, Side}, array::kernels::convolution::Role};

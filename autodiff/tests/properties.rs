@@ -88,7 +88,8 @@ impl<T: Element> Function<T> for Together {
         let [s, t] = self.0;
         let (shared, other) = (x[0], x[1]);
         let mut out = [shared; 3];
-        shared.products(s, self.1, &[other, other * 2.0, -other], t, &mut out);
+        let form = ProductForm { side: self.1, transposed: s, others_transposed: t };
+        shared.products(form, &[other, other * 2.0, -other], &mut out);
         out[0] + out[1] * 100.0 + out[2] * 10_000.0
     }
 }

@@ -7,7 +7,8 @@ use crate::array::by_value::ByValue;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
-use crate::array::{Array, Side};
+use crate::array::Array;
+use crate::array::primitives::ProductForm;
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
 use crate::shape::Shape;
@@ -65,7 +66,7 @@ impl<'a, T> Primitive<'a, T> {
             Self::Binary(f) => of[0].binary(of[1], f),
             Self::Product([left, right]) => {
                 let mut out = [of[0]];
-                of[0].products(left, Side::Left, &of[1..2], right, &mut out);
+                of[0].products(ProductForm::left(left, right), &of[1..2], &mut out);
                 out[0]
             }
             Self::Linear(f) => of[0].map_linear(f),
