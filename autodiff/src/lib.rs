@@ -197,4 +197,7 @@ pub use tally::Tally;
 pub use workspace::Workspace;
 
 #[doc(hidden)]
-pub use {array::{ProductForm, Side}, array::kernels::convolution::Role};
+pub use {
+    array::kernels::convolution::Role,
+    array::{ProductForm, Side},
+};

@@ -6,8 +6,8 @@
 mod reverse;
 
 use hypertape_autodiff::{
-    ALIGNMENT, Array, Element, Factored, Function, Method, Shape, Side, StopRule, Workspace, check,
-    dot, fixed_point,
+    ALIGNMENT, Array, Element, Factored, Function, Method, ProductForm, Shape, Side, StopRule,
+    Workspace, check, dot, fixed_point,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq};

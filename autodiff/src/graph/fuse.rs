@@ -11,6 +11,7 @@
 //! and its sum over the rows, or its inner product with weights.
 
 use crate::array::element::Element;
+use crate::array::kernels::elementwise::Binary;
 use crate::functions::rule::Unary;
 use crate::graph::builder::Builder;
 use crate::graph::error::GraphError;
@@ -99,7 +100,9 @@ impl Search<'_> {
             (Op::Unary(Unary::Square), &[gap]) => self.squared(gap, 1),
             (Op::Unary(Unary::Softplus), &[margin]) => {
                 let (margin, negated) = self.signed(margin)?;
-                let (&Op::Mul {}, &[a, b]) = (&margin.op, &margin.of[..]) else { return None };
+                let (&Op::Binary(Binary::Mul), &[a, b]) = (&margin.op, &margin.of[..]) else {
+                    return None;
+                };
                 let of = |z: usize, y: usize| {
                     let (product, minus) = self.signed(z)?;
                     let z = if minus { self.nodes[z].of[0] } else { z };
@@ -108,7 +111,7 @@ impl Search<'_> {
                 };
                 of(a, b).or_else(|| of(b, a))
             }
-            (Op::Sub {}, &[all, own]) => {
+            (Op::Binary(Binary::Sub), &[all, own]) => {
                 let (all, own) = (self.used(all, 1)?, self.used(own, 1)?);
                 let (Op::LogSumExp {}, Op::Pick { labels }) = (&all.op, &own.op) else {
                     return None;
@@ -123,7 +126,7 @@ impl Search<'_> {
     /// The squares of node `gap`, which is needed `times`.
     fn squared(&self, gap: usize, times: usize) -> Option<Found> {
         let node = self.used(gap, times)?;
-        let (&Op::Sub {}, &[a, b]) = (&node.op, &node.of[..]) else { return None };
+        let (&Op::Binary(Binary::Sub), &[a, b]) = (&node.op, &node.of[..]) else { return None };
         let of = |z: usize, y| {
             (self.nodes[z].shape == node.shape).then_some(())?;
             self.found(Losses::Squared, z, 1, Some((y, false)))

@@ -3,11 +3,11 @@
 //! The operations that arrays share one method for (functions of one and of two numbers, linear operations, products) come as
 //! that method takes them, so that a new one of these kinds needs nothing here.
 
+use crate::array::Array;
 use crate::array::by_value::ByValue;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
-use crate::array::Array;
 use crate::array::primitives::ProductForm;
 use crate::fault::Fault;
 use crate::functions::rule::Unary;

@@ -12,6 +12,7 @@
 //! The graph is a sum over samples if its result is a total. Cost: one pass over the nodes.
 
 use crate::array::element::Element;
+use crate::array::kernels::elementwise::Binary;
 use crate::functions::rule::Unary;
 use crate::graph::Graph;
 use crate::graph::builder::Builder;
@@ -205,27 +206,13 @@ impl<T: Element> Splitter<'_, T> {
                 let op = Op::GatherRows { indices: Indices::Alike(list.clone()) };
                 return rows(0).map(|a| self.part.push_rows(op, &[a], true)).transpose();
             }
-            Op::Add {} | Op::Sub {} | Op::Mul {} | Op::Div {} | Op::Max {} | Op::Min {} => {
-                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
-            }
-            Op::Less {}
-            | Op::AtMost {}
-            | Op::Equal {}
-            | Op::Keep {}
-            | Op::Drop {}
-            | Op::Hypot {} => each(0).zip(each(1)).map(|(a, b)| vec![a, b]),
-            Op::Atan2 {} | Op::Power {} | Op::PowerSlope {} | Op::Share {} => {
-                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
-            }
+            Op::Binary(_) | Op::RowDot {} => each(0).zip(each(1)).map(|(a, b)| vec![a, b]),
             Op::CumulativeSum { across: true, .. } => rows(0).map(|a| vec![a]),
             // Whole rows, or a part of each.
             Op::Block { row: 0, .. } | Op::Inset { row: 0, .. }
                 if node.shape.rows == shape(0).rows =>
             {
                 rows(0).map(|a| vec![a])
-            }
-            Op::AtLeast {} | Op::Passed {} | Op::RowDot {} => {
-                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
             }
             Op::Matmul { left_transposed: false, .. } => {
                 rows(0).zip(free(1)).map(|(a, b)| vec![a, b])
@@ -291,7 +278,7 @@ impl<T: Element> Splitter<'_, T> {
                 };
                 Ok(Some((part, Some(self.rest.push(op.clone(), &[rest])?))))
             }
-            Op::Add {} | Op::Sub {} => {
+            Op::Binary(Binary::Add | Binary::Sub) => {
                 let term = |k: usize| match known(k) {
                     Known { total: Some(total), .. } => Some(total),
                     Known { free: Some([_, rest]), .. } => Some((None, Some(rest))),
@@ -302,18 +289,20 @@ impl<T: Element> Splitter<'_, T> {
                 Ok(Some((part, added(&mut self.rest, op, [a.1, b.1], node.shape)?)))
             }
             // Linear in each operand, or in the first.
-            Op::Mul {} | Op::Matmul { .. } | Op::Dot {} | Op::RowDot {} | Op::Convolve { .. } => {
-                match [0, 1].map(|k| (known(k).total, known(k).free)) {
-                    [(total, None), (None, Some(free))] => {
-                        self.mapped(op, total, |a, b| vec![a, b], free)
-                    }
-                    [(None, Some(free)), (total, None)] => {
-                        self.mapped(op, total, |a, b| vec![b, a], free)
-                    }
-                    _ => Ok(None),
+            Op::Binary(Binary::Mul)
+            | Op::Matmul { .. }
+            | Op::Dot {}
+            | Op::RowDot {}
+            | Op::Convolve { .. } => match [0, 1].map(|k| (known(k).total, known(k).free)) {
+                [(total, None), (None, Some(free))] => {
+                    self.mapped(op, total, |a, b| vec![a, b], free)
                 }
-            }
-            Op::Div {} => match (known(0).total, known(1).free) {
+                [(None, Some(free)), (total, None)] => {
+                    self.mapped(op, total, |a, b| vec![b, a], free)
+                }
+                _ => Ok(None),
+            },
+            Op::Binary(Binary::Div) => match (known(0).total, known(1).free) {
                 (total, Some(free)) => self.mapped(op, total, |a, b| vec![a, b], free),
                 _ => Ok(None),
             },
@@ -346,7 +335,7 @@ fn added<T: Element>(
     let alone = match terms {
         [Some(a), Some(b)] => return builder.push(op.clone(), &[a, b]).map(Some),
         [Some(a), None] => a,
-        [None, Some(b)] if *op == (Op::Sub {}) => {
+        [None, Some(b)] if *op == Op::Binary(Binary::Sub) => {
             builder.push(Op::Unary(Unary::Scale(-1.0)), &[b])?
         }
         [None, Some(b)] => b,

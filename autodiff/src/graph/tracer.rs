@@ -40,6 +40,7 @@ use crate::shape::Shape;
 /// let error = tracer.finish(&[tried(tracer.input("x", Shape::column(3)))]).unwrap_err();
 /// assert_eq!(error.to_string(), "a function that looks at values cannot be traced");
 /// ```
+#[derive(Default)]
 pub struct Tracer<T> {
     arena: Arena,
     builder: RefCell<Builder<T>>,
@@ -54,21 +55,10 @@ impl<T: Element> fmt::Debug for Tracer<T> {
     }
 }
 
-impl<T: Element> Default for Tracer<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<T: Element> Tracer<T> {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self {
-            arena: Arena::new(),
-            builder: RefCell::default(),
-            error: RefCell::default(),
-            lists: RefCell::default(),
-        }
+        Self::default()
     }
 
     /// An array that evaluations of the graph are given. What is wrong with it, [`finish`](Self::finish) tells.

@@ -13,6 +13,27 @@ use super::tape::Tape;
 use crate::array::element::Element;
 use crate::fault::{Fault, expect_length};
 
+/// What both plans tell.
+macro_rules! plan {
+    ($places:literal, $passes:literal) => {
+        #[doc = $places]
+        pub fn pattern(&self) -> &Pattern {
+            &self.pattern
+        }
+
+        #[doc = $passes]
+        pub fn colours(&self) -> usize {
+            count(&self.colours)
+        }
+
+        /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
+        /// finds a pattern that has changed, as on another branch. On by default; costs one direction beside those of the colours.
+        pub fn set_check(&mut self, on: bool) {
+            self.check.off = !on;
+        }
+    };
+}
+
 /// A plan for the Jacobian of functions with one pattern, with its memory.
 ///
 /// Columns of a colour are one direction of forward mode, rows of a colour one seed of reverse mode, four together;
@@ -62,21 +83,7 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
         Self { pattern, colours, by_rows, tape, tangents, check }
     }
 
-    /// The places of the entries.
-    pub fn pattern(&self) -> &Pattern {
-        &self.pattern
-    }
-
-    /// Directions, or seeds, that all entries take.
-    pub fn colours(&self) -> usize {
-        count(&self.colours)
-    }
-
-    /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
-    /// finds a pattern that has changed, as on another branch. On by default; costs one direction beside those of the colours.
-    pub fn set_check(&mut self, on: bool) {
-        self.check.off = !on;
-    }
+    plan! { "The places of the entries.", "Directions, or seeds, that all entries take." }
 
     /// Writes `f(x)` into `y` and the entries, in the order of the pattern, into `values`. Cost: an evaluation in forward
     /// mode for each four colours of columns; or a recording, and a sweep for each four colours of rows.
@@ -209,21 +216,7 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
         Self { pattern, colours, reads, tape: Tape::new(), check: ProductCheck::default() }
     }
 
-    /// The places of the entries, both triangles.
-    pub fn pattern(&self) -> &Pattern {
-        &self.pattern
-    }
-
-    /// Hessian-vector products that all entries take.
-    pub fn colours(&self) -> usize {
-        count(&self.colours)
-    }
-
-    /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
-    /// finds a pattern that has changed, as on another branch. On by default; costs one direction beside those of the colours.
-    pub fn set_check(&mut self, on: bool) {
-        self.check.off = !on;
-    }
+    plan! { "The places of the entries, both triangles.", "Hessian-vector products that all entries take." }
 
     /// Writes the gradient and the entries, in the order of the pattern; returns the value. Cost: a recording and a sweep
     /// for each four colours, about 2.5 gradients.

@@ -145,7 +145,10 @@ impl<T: Scalar> Node<'_, T> {
         // SAFETY: as in `record`.
         let extra = unsafe { &mut *tape.extra.get() };
         if extra.len() < extra.capacity() || tape.enlarge(extra, usize::MAX) {
-            extra.push(ExtraArgument { partial, argument: self.number | if more { FLAG } else { 0 } });
+            extra.push(ExtraArgument {
+                partial,
+                argument: self.number | if more { FLAG } else { 0 },
+            });
         }
     }
 

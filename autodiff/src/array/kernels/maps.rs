@@ -5,7 +5,7 @@
 use std::mem::MaybeUninit;
 
 use crate::arena::Arena;
-use crate::array::kernels::elementwise::Binary;
+use crate::array::kernels::elementwise::{Binary, pairs};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
 use crate::array::kernels::slopes::{chain, chain_tangent};
@@ -223,7 +223,7 @@ dispatched! {
         let rows = out.chunks_exact_mut(cols).enumerate();
         // A loop for each function, so that each is compiled, and vectorised, on its own.
         macro_rules! each {
-            ($($f:ident)*) => {
+            ($($(#[$doc:meta])* $f:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
                 match f {
                     $(Binary::$f => {
                         for (i, out) in rows {
@@ -250,9 +250,6 @@ dispatched! {
                 }
             };
         }
-        each!(
-            Add Sub Mul Div Max Min AtLeast Passed
-            Less AtMost Equal Keep Drop Hypot Atan2 Power PowerSlope Share
-        );
+        pairs!(each);
     }
 }
