@@ -22,6 +22,7 @@ pub(crate) mod real;
 pub(crate) mod rules;
 pub(crate) mod solve;
 pub(crate) mod sparse;
+mod stream;
 pub(crate) mod tape;
 pub(crate) mod trace;
 pub(crate) mod var;

@@ -217,8 +217,7 @@ fn entries_of_every_size_count() {
             let data: Vec<f64> = data.iter().map(|v| v * scale).collect();
             Tensor::new(&arena, shape, arena.copy(&data).unwrap())
         };
-        let x = of(Shape::column(2), &[1.0, 1.0])
-            .least_squares(of(Shape::column(2), &[1.0, 3.0]));
+        let x = of(Shape::column(2), &[1.0, 1.0]).least_squares(of(Shape::column(2), &[1.0, 3.0]));
         close(x.values(), &[2.0], tolerance);
         let m = of(Shape::new(3, 3), &[2.0, -1.0, 0.5, -1.0, 2.0, -1.0, 0.5, -1.0, 2.0]);
         let values: Vec<f64> = m.eigen().0.values().iter().map(|v| v / scale).collect();

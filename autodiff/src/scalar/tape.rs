@@ -25,6 +25,7 @@ use std::ptr::NonNull;
 use super::chain::INNER;
 use super::lanes::together;
 use super::real::Scalar;
+use super::stream::{Stream, advise};
 use crate::fault::Fault;
 
 /// The bit of an argument that is not part of its node's number.
@@ -46,9 +47,10 @@ struct ExtraArgument<T> {
 /// of the same length allocates nothing.
 pub struct Tape<T> {
     inputs: u32,
-    records: UnsafeCell<Vec<Record<T>>>,
-    extra: UnsafeCell<Vec<ExtraArgument<T>>>,
-    /// Records that fit without growing.
+    records: UnsafeCell<Stream<Record<T>>>,
+    extra: UnsafeCell<Stream<ExtraArgument<T>>>,
+    /// The node of the first record in the chunk that is written into, and how many fit into it.
+    first: Cell<u32>,
     room: Cell<usize>,
     limit: usize,
     strict: bool,
@@ -122,20 +124,21 @@ impl<T: Scalar> Node<'_, T> {
         let tape = self.tape();
         // SAFETY: a tape is not shared between threads, and no reference into its streams leaves a function.
         let records = unsafe { &mut *tape.records.get() };
-        let place = records.len();
-        if place == tape.room.get() && !tape.grow(records) {
+        if records.last.len() == tape.room.get() && !tape.grow(records) {
             return None;
         }
+        let chunk = &mut records.last;
+        let place = chunk.len();
         // SAFETY: `room` is at most the capacity.
         unsafe {
-            records.as_mut_ptr().add(place).write(record);
-            records.set_len(place + 1);
+            chunk.as_mut_ptr().add(place).write(record);
+            chunk.set_len(place + 1);
         }
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "`grow` leaves room for fewer nodes than `FLAG`"
+            reason = "`most` leaves room for fewer nodes than `FLAG`"
         )]
-        Some(Self { number: tape.inputs + place as u32, ..self })
+        Some(Self { number: tape.first.get() + place as u32, ..self })
     }
 
     /// Records an extra argument of the statement that is recorded next; `more` if it is not the first.
@@ -144,8 +147,8 @@ impl<T: Scalar> Node<'_, T> {
         let tape = self.tape();
         // SAFETY: as in `record`.
         let extra = unsafe { &mut *tape.extra.get() };
-        if extra.len() < extra.capacity() || tape.enlarge(extra, usize::MAX) {
-            extra.push(ExtraArgument {
+        if extra.last.len() < extra.last.capacity() || tape.enlarge(extra, usize::MAX) {
+            extra.last.push(ExtraArgument {
                 partial,
                 argument: self.number | if more { FLAG } else { 0 },
             });
@@ -171,6 +174,7 @@ impl<T: Scalar> Tape<T> {
             inputs: 0,
             records: UnsafeCell::default(),
             extra: UnsafeCell::default(),
+            first: Cell::new(0),
             room: Cell::new(0),
             limit: usize::MAX,
             strict: false,
@@ -196,8 +200,11 @@ impl<T: Scalar> Tape<T> {
     /// Bytes that the last pass used: records, extra arguments, adjoints.
     pub fn used(&mut self) -> usize {
         let (records, extra) = (self.records.get_mut(), self.extra.get_mut());
-        let nodes = self.inputs as usize + records.len();
-        size_of_val(&records[..]) + size_of_val(&extra[..]) + nodes * size_of::<T>()
+        let (records, extra) = (records.len(), extra.len());
+        let nodes = self.inputs as usize + records;
+        records * size_of::<Record<T>>()
+            + extra * size_of::<ExtraArgument<T>>()
+            + nodes * size_of::<T>()
     }
 
     /// The first operation of the last pass where a convention stood in for a derivative that does not exist, or whose
@@ -233,7 +240,8 @@ impl<T: Scalar> Tape<T> {
             let [requested, limit] = [n, FLAG as usize].map(|n| n.saturating_mul(size_of::<T>()));
             return Err(Fault::Memory { used: 0, requested, limit });
         }
-        self.room.set(self.records.get_mut().capacity().min(self.most()));
+        self.first.set(self.inputs);
+        self.room.set(self.records.get_mut().last.capacity().min(self.most()));
         let mut numbers = mem::take(&mut self.numbers);
         numbers.reserve_exact(all + m);
         advise(&numbers);
@@ -274,31 +282,35 @@ impl<T: Scalar> Tape<T> {
 
     #[cold]
     #[inline(never)]
-    fn grow(&self, records: &mut Vec<Record<T>>) -> bool {
-        let grown = self.enlarge(records, self.most());
-        self.room.set(records.capacity().min(self.most()));
-        grown
+    fn grow(&self, records: &mut Stream<Record<T>>) -> bool {
+        let most = self.most();
+        if !self.enlarge(records, most) {
+            return false;
+        }
+        let before = records.before();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "`most` leaves room for fewer nodes than `FLAG`"
+        )]
+        self.first.set(self.inputs + before as u32);
+        self.room.set(records.last.capacity().min(most - before));
+        true
     }
 
     /// Makes room for at least one more, fourfold if the limits and the system allow it.
     #[cold]
     #[inline(never)]
-    fn enlarge<E: Copy>(&self, stream: &mut Vec<E>, most: usize) -> bool {
+    fn enlarge<E: Copy>(&self, stream: &mut Stream<E>, most: usize) -> bool {
         let length = stream.len();
         let most = most.min(self.limit / size_of::<E>());
         let more = (3 * length).max(64).min(most.saturating_sub(length));
-        let mut larger = Vec::new();
-        if more == 0 || larger.try_reserve_exact(length + more).is_err() {
-            let (used, requested) = (size_of_val(&stream[..]), size_of::<E>());
-            let limit = self.limit.min((FLAG as usize).saturating_mul(size_of::<Record<T>>()));
-            self.raise(Fault::Memory { used, requested, limit });
-            return false;
+        if more > 0 && stream.open(more) {
+            return true;
         }
-        // Advised before it is touched; a buffer that grows in place would be touched first.
-        advise(&larger);
-        larger.extend_from_slice(stream);
-        *stream = larger;
-        true
+        let (used, requested) = (length * size_of::<E>(), size_of::<E>());
+        let limit = self.limit.min((FLAG as usize).saturating_mul(size_of::<Record<T>>()));
+        self.raise(Fault::Memory { used, requested, limit });
+        false
     }
 
     /// Sweeps back `K` times at once, from adjoints of each result, and hands out those of each input; `NaN` where a result
@@ -351,51 +363,59 @@ impl<T: Scalar> Tape<T> {
                 *slot += slope.absorb(bar);
             }
         }
-        let mut below = extra.len();
+        let (mut chunks, mut extra) = (extra.backwards(), &[][..]);
         // What the node after passed to this one, which would otherwise wait for a store.
         let mut carried = [T::zero(); K];
         // Numbers by place: counted down, the loop has fewer instructions and takes a fifth more time.
-        for (place, record) in records.iter().enumerate().rev() {
-            let node = inputs + place;
-            let mut bar = mem::replace(&mut adjoints[node], [T::zero(); K]);
-            for (bar, carried) in bar.iter_mut().zip(&mut carried) {
-                *bar += mem::take(carried);
-            }
-            let passes = bar.iter().any(|bar| !bar.vanishes());
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "numbers of nodes are below `FLAG`"
-            )]
-            let before = (node - 1) as u32;
-            let mut add = |argument: u32, partial: T| {
-                let number = argument & !FLAG;
-                // SAFETY: arguments are nodes of this recording, whose numbers are below `nodes`.
-                let slot = unsafe { adjoints.get_unchecked_mut(number as usize) };
-                for (slot, bar) in slot.iter_mut().zip(bar) {
-                    if K == 1 || !bar.vanishes() {
-                        *slot = accumulate(*slot, partial, bar);
-                    }
+        for (before, chunk) in records.backwards() {
+            let first = inputs + before;
+            for (place, record) in chunk.iter().enumerate().rev() {
+                let node = first + place;
+                let mut bar = mem::replace(&mut adjoints[node], [T::zero(); K]);
+                for (bar, carried) in bar.iter_mut().zip(&mut carried) {
+                    *bar += mem::take(carried);
                 }
-            };
-            let ([w, u], [i, j]) = (record.partials, record.arguments);
-            if passes {
-                if i == before {
-                    for (c, bar) in carried.iter_mut().zip(bar) {
-                        *c = accumulate(*c, w, bar);
+                let passes = bar.iter().any(|bar| !bar.vanishes());
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "numbers of nodes are below `FLAG`"
+                )]
+                let previous = (node - 1) as u32;
+                let mut add = |argument: u32, partial: T| {
+                    let number = argument & !FLAG;
+                    // SAFETY: arguments are nodes of this recording, whose numbers are below `nodes`.
+                    let slot = unsafe { adjoints.get_unchecked_mut(number as usize) };
+                    for (slot, bar) in slot.iter_mut().zip(bar) {
+                        if K == 1 || !bar.vanishes() {
+                            *slot = accumulate(*slot, partial, bar);
+                        }
                     }
-                } else {
-                    add(i, w);
-                }
-                add(j, u);
-            }
-            let mut more = j & FLAG != 0;
-            while more {
-                below -= 1;
-                let ExtraArgument { partial, argument } = extra[below];
+                };
+                let ([w, u], [i, j]) = (record.partials, record.arguments);
                 if passes {
-                    add(argument, partial);
+                    if i == previous {
+                        for (c, bar) in carried.iter_mut().zip(bar) {
+                            *c = accumulate(*c, w, bar);
+                        }
+                    } else {
+                        add(i, w);
+                    }
+                    add(j, u);
                 }
-                more = argument & FLAG != 0;
+                let mut more = j & FLAG != 0;
+                while more {
+                    let Some((&ExtraArgument { partial, argument }, rest)) = extra.split_last()
+                    else {
+                        let Some((_, chunk)) = chunks.next() else { break };
+                        extra = chunk;
+                        continue;
+                    };
+                    extra = rest;
+                    if passes {
+                        add(argument, partial);
+                    }
+                    more = argument & FLAG != 0;
+                }
             }
         }
         if let Some(last) = adjoints[..inputs].last_mut() {
@@ -420,28 +440,3 @@ impl<T> fmt::Debug for Tape<T> {
 
 // SAFETY: everything is owned, and `numbers`, whose elements are not `Send`, is empty whenever a tape can be moved.
 unsafe impl<T: Send> Send for Tape<T> {}
-
-/// Asks the system to back a large buffer by huge pages, so that touching it for the first time costs less.
-fn advise<E>(buffer: &Vec<E>) {
-    const LARGE: usize = 4 << 20;
-    let bytes = buffer.capacity() * size_of::<E>();
-    if bytes < LARGE || cfg!(miri) {
-        return;
-    }
-    #[cfg(target_os = "linux")]
-    {
-        use std::ffi::{c_int, c_void};
-        unsafe extern "C" {
-            fn madvise(at: *mut c_void, bytes: usize, advice: c_int) -> c_int;
-        }
-        const PAGE: usize = 4096;
-        const MADV_HUGEPAGE: c_int = 14;
-        let skip = buffer.as_ptr().addr().wrapping_neg() % PAGE;
-        // SAFETY: whole pages inside the buffer; the advice changes nothing that a program can see, and an error only
-        // means that it is not followed.
-        unsafe {
-            let start = buffer.as_ptr().cast_mut().byte_add(skip);
-            madvise(start.cast(), bytes - skip, MADV_HUGEPAGE);
-        }
-    }
-}
