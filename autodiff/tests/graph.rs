@@ -2,8 +2,8 @@
 
 use hypertape_autodiff::graph::{Builder, GraphError, Indices, Op, Split, Tracer, Window};
 use hypertape_autodiff::{
-    Arena, Array, Convolution, Element, Fault, Function, Graph, Shape, StopRule, Tensor, Workspace,
-    fixed_point, max_pool,
+    Arena, Array, Binary, Convolution, Element, Fault, Function, Graph, Shape, StopRule, Tensor,
+    Workspace, fixed_point, max_pool,
 };
 use serde_json::{Value, json};
 

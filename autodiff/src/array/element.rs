@@ -66,7 +66,7 @@ kernels! {
     chained = maps::chained ['a](
         arena: &'a Arena, f: Unary, x: &[Self], y: &[Self], c: &[Self]
     ) -> Made<'a, Self>;
-    chain_tangent = maps::chain_tangent ['a](
+    chained_tangent = maps::chained_tangent ['a](
         arena: &'a Arena, f: Unary, x: &[Self], y: &[Self], dx: &[Self], c: &[Self], dc: Option<&[Self]>
     ) -> Made<'a, Self>;
     binary = maps::binary ['a](

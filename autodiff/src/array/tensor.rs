@@ -211,7 +211,7 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             }
         }
         let dc = dc.map(|dc| dc.data);
-        let data = T::chain_tangent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
+        let data = T::chained_tangent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
         Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 

@@ -124,7 +124,7 @@ dispatched! {
 }
 
 /// `f''(x) dx c`, and `f'(x) dc` added if there is a `dc`, of each entry, where `y = f(x)`; all of one length.
-pub(crate) fn chain_tangent<'a, T: Number>(
+pub(crate) fn chained_tangent<'a, T: Number>(
     arena: &'a Arena,
     f: Unary,
     x: &[T],
@@ -137,11 +137,11 @@ pub(crate) fn chain_tangent<'a, T: Number>(
     let (x, y, dx) = (&x[..len], &y[..len], &dx[..len]);
     let dc = dc.map(|dc| &dc[..len]);
     // SAFETY: all slices are of one length, and one entry is written for each of it.
-    unsafe { filled(arena, len, |out| write_chain_tangent(f, [x, y, dx, c], dc, out)) }
+    unsafe { filled(arena, len, |out| write_chained_tangent(f, [x, y, dx, c], dc, out)) }
 }
 
 dispatched! {
-    fn write_chain_tangent<T: Number>(
+    fn write_chained_tangent<T: Number>(
         f: Unary,
         of: [&[T]; 4],
         dc: Option<&[T]>,
