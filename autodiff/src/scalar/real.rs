@@ -109,8 +109,9 @@ pub trait Scalar:
         x.iter().map(|&x| (x - most).exp()).sum::<Self>().ln() + most
     }
     /// `f(x)`, recorded as one statement a result: its `N` partials are computed on the spot, by packed forward mode.
-    /// A statement costs 20 to 25 ns more than its first operator, each further operation 1 ns where an operator costs 3 to 5:
-    /// it pays from 7 operations on two arguments on, and from 13 on three (the group `statements` of the bench `scalar`).
+    /// A statement of two arguments costs 1 ns more than an operator on them, one of three 3 ns, one of four 5; each operation
+    /// after the first costs 1 ns, where an operator costs 2 to 4: it pays from two operations on two arguments on, and from three on
+    /// three or four (the group `statements` of the bench `scalar`).
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Float, Scalar, Tape};
