@@ -63,8 +63,9 @@ impl<T: Scalar> Var<'_, T> {
         let (value, partials) = (y.value(), y.tangents());
         let terms: [_; L] = from_fn(|k| (x[k].node, partials[k].product(x[k].slope)));
         let total = terms.iter().fold(T::zero(), |total, &(_, slope)| total + slope);
+        let finite = total.surely_finite();
         if let [before @ .., (Some(a), w), (Some(b), u)] = &terms[..]
-            && total.surely_finite()
+            && finite
         {
             let mut more = false;
             for &(node, slope) in before {
@@ -76,8 +77,11 @@ impl<T: Scalar> Var<'_, T> {
             return Self { value, slope: T::one(), node: a.record(*b, [*w, *u], more) };
         }
         let mut statement = Self::statement();
-        for (x, partial) in x.into_iter().zip(partials) {
-            statement.argument(x, partial);
+        for ((x, partial), (node, slope)) in x.into_iter().zip(partials).zip(terms) {
+            match node {
+                Some(node) if finite => statement.add(node, slope),
+                _ => statement.argument(x, partial),
+            }
         }
         statement.close(value)
     }
@@ -196,16 +200,24 @@ pub(crate) struct Arguments<'t, T> {
     more: bool,
 }
 
+impl<'t, T: Scalar> Arguments<'t, T> {
+    /// Adds a node, and the derivative by it.
+    #[inline(always)]
+    fn add(&mut self, node: Node<'t, T>, slope: T) {
+        let [before, last] = self.last;
+        if let Some((node, slope)) = before {
+            node.push_extra(slope, self.more);
+            self.more = true;
+        }
+        self.last = [last, Some((node, slope))];
+    }
+}
+
 impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
     #[inline(always)]
     fn argument(&mut self, argument: Var<'t, T>, partial: T) {
         if let Some(node) = argument.node {
-            let [before, last] = self.last;
-            if let Some((node, partial)) = before {
-                node.push_extra(partial, self.more);
-                self.more = true;
-            }
-            self.last = [last, Some((node, argument.scaled("statement", By(partial))))];
+            self.add(node, argument.scaled("statement", By(partial)));
         }
     }
 
