@@ -307,19 +307,22 @@ pub trait Array<'a>:
     /// Euclidean norm of all entries, a scalar. Its gradient at 0 is 0. Entries whose squares overflow or are subnormal are
     /// scaled before.
     fn norm(self) -> Self {
-        let plain = |x: Self| x.dot(x).sqrt();
+        let (squares, least) =
+            (self.dot(self), Self::Elem::min_positive_value() / Self::Elem::epsilon());
         let size = |most: f64, x: &Self::Elem| most.max(x.as_f64().abs());
+        // Of all entries only where their squares tell that there is something to look for.
+        let usual = |sum: &Self::Elem| *sum >= least && sum.is_finite();
+        if squares.values().iter().all(usual) {
+            return squares.sqrt();
+        }
         let most = self.values().iter().fold(0.0, size);
-        let least = (Self::Elem::min_positive_value() / Self::Elem::epsilon()).as_f64();
-        if most == 0.0
-            || most == f64::INFINITY
-            || (least.sqrt()..least.sqrt().recip()).contains(&most)
-        {
-            return plain(self);
+        if most == 0.0 || most == f64::INFINITY {
+            return squares.sqrt();
         }
         // A power of 2, so that nothing is rounded.
-        let scale = most.log2().round().exp2().max(least);
-        plain(self / scale) * scale
+        let scale = most.log2().round().exp2().max(least.as_f64());
+        let scaled = self / scale;
+        scaled.dot(scaled).sqrt() * scale
     }
     /// `ln sum_j e^{x_j}` of each row, a column.
     fn logsumexp(self) -> Self {

@@ -95,5 +95,6 @@ kernels! {
         labels: &[u32], planes: &mut [&mut [Self]], p: &[&[Self]], losses: &mut [&mut [Self]]
     );
     axpy = vectors::axpy [](y: &mut [Self], a: Self, x: &[Self]);
+    transpose = product::pack::turned [](x: &[Self], cols: usize, out: &mut [Self]);
     all_finite = vectors::all_finite [](x: &[Self]) -> bool;
 }

@@ -15,9 +15,6 @@ pub(super) struct Stream<E> {
     before: usize,
 }
 
-/// Bytes up to which chunks are made one when they are emptied, so that short recordings stay within one.
-const SMALL: usize = 1 << 20;
-
 impl<E> Default for Stream<E> {
     fn default() -> Self {
         Self { full: Vec::new(), last: Vec::new(), spare: Vec::new(), before: 0 }
@@ -38,10 +35,6 @@ impl<E: Copy> Stream<E> {
     /// Empties it.
     pub(super) fn clear(&mut self) {
         self.close();
-        let room: usize = self.full.iter().map(Vec::capacity).sum();
-        if self.full.len() > 1 && room * size_of::<E>() <= SMALL {
-            self.full = vec![Vec::with_capacity(room)];
-        }
         for mut chunk in self.full.drain(..).rev() {
             chunk.clear();
             self.spare.push(chunk);

@@ -30,6 +30,9 @@ use crate::fault::Fault;
 
 /// The bit of an argument that is not part of its node's number.
 const FLAG: u32 = 1 << 31;
+/// Records, and extra arguments, that there is room for at first: those of a small function.
+const FIRST: usize = 1024;
+
 #[derive(Clone, Copy)]
 struct Record<T> {
     partials: [T; 2],
@@ -303,7 +306,7 @@ impl<T: Scalar> Tape<T> {
     fn enlarge<E: Copy>(&self, stream: &mut Stream<E>, most: usize) -> bool {
         let length = stream.len();
         let most = most.min(self.limit / size_of::<E>());
-        let more = (3 * length).max(64).min(most.saturating_sub(length));
+        let more = (3 * length).max(FIRST).min(most.saturating_sub(length));
         if more > 0 && stream.open(more) {
             return true;
         }
