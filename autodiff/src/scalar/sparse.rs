@@ -41,9 +41,10 @@ macro_rules! plan {
 /// whichever is cheaper is taken, by the rule of [`jacobian`](super::jacobian). A band takes as many as it is wide, a dense
 /// row or column one more.
 ///
-/// Rows that are one small function at many points are [`Map::jacobians`](super::Map::jacobians), which evaluates several points at
-/// a time and takes about a quarter of the time for a bundle adjustment. A plan does not find them: it is given the function as a
-/// whole, to evaluate as a whole, and its tape holds partials, not the operations that would have to be repeated at other points.
+/// If the rows are one small function at many points, use [`Map::jacobians`](super::Map::jacobians) instead. It
+/// evaluates several points at a time and takes about a quarter of the time for a bundle adjustment. A plan cannot
+/// recognise this case: it evaluates the function as a whole, and its tape holds partials, not the operations that
+/// would have to be repeated at other points.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Real, SparseJacobian};

@@ -49,8 +49,7 @@ pub struct Tape<T> {
     inputs: u32,
     records: UnsafeCell<Stream<Record<T>>>,
     extra: UnsafeCell<Stream<ExtraArgument<T>>>,
-    /// The node of the first record in the chunk that is being written, and the number of records that fit into the
-    /// chunk.
+    /// The node of the first record in the chunk being written, and the number of records that fit into it.
     first: Cell<u32>,
     room: Cell<usize>,
     limit: usize,
