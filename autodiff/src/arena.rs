@@ -144,8 +144,8 @@ impl Arena {
         self.fault.set(None);
     }
 
-    /// Makes one chunk of several, at the end of a pass, so that the next one asks the system for nothing from its start
-    /// on. Frees everything; the count and the fault stay until `reset`.
+    /// Merges several chunks into one at the end of a pass, so that the next pass allocates nothing from the system
+    /// from its start. Frees everything; the count and the fault stay until `reset`.
     pub(crate) fn merge_chunks(&mut self) {
         if self.bump.iter_allocated_chunks().count() > 1 {
             // Free first, so that old and new memory do not add up to twice the peak.

@@ -3,9 +3,10 @@
 //! A function is written over [`Real`] and evaluated in every mode by the type that it is given, see there. Drivers are
 //! methods of [`Tape`] and [`Tangents`], which keep their memory, and plain functions, which do not.
 //!
-//! **Cost.** A record is 24 bytes and 8 of adjoint in `f64`, 2 to 3 ns to write and 1 to 2 ns to sweep over; extra
-//! arguments of a fused statement are 12 bytes. Only operations on two different nodes record. `x.square()`,
-//! [`Scalar::dot`], [`Scalar::linear`] and [`Scalar::fuse`] are cheaper than what they stand for.
+//! **Cost.** In `f64`, a record takes 24 bytes and 8 for its adjoint, 2 to 3 ns to write and 1 to 2 ns to sweep over;
+//! each extra argument of a fused statement takes 12 bytes. Only operations on two different nodes are recorded.
+//! `x.square()`, [`Scalar::dot`], [`Scalar::linear`] and [`Scalar::fuse`] are cheaper than the operators that they
+//! replace.
 
 mod allocating;
 pub(crate) mod chain;

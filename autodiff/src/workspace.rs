@@ -103,7 +103,7 @@ impl Workspace {
         (&self.record, &mut self.sweep)
     }
 
-    /// The end of a pass whose results were copied out.
+    /// Ends a pass whose results were copied out.
     pub(crate) fn merge_chunks(&mut self) {
         self.record.merge_chunks();
         self.sweep.merge_chunks();

@@ -137,7 +137,7 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
     }
 
     fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
-        // The shared value meets every value and tangent of the others in one pass.
+        // The shared value is multiplied with all values and tangents of the others in one pass.
         let mut planes = List::new();
         for other in others {
             planes.push(other.value);

@@ -251,7 +251,7 @@ impl Unary {
         with_rule!(self, |f| f.tail(x, y))
     }
 
-    /// Whether the slope changes with where.
+    /// Whether the slope varies with the argument.
     pub(crate) fn is_curved(self) -> bool {
         matches!(self.slope((), ()), Slope::Varying(()))
     }

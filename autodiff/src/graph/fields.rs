@@ -22,7 +22,7 @@ pub trait Field: Sized {
     fn write(&self, lists: &[ListInput]) -> Value;
 }
 
-/// A value that JSON has.
+/// Implements [`Field`] for types whose values are values of JSON.
 macro_rules! json_values {
     ($($type:ty, $expected:literal, |$value:ident| $read:expr $(, $list:literal)?;)*) => {$(
         impl Field for $type {

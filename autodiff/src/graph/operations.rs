@@ -1,8 +1,9 @@
 //! The table of the operations of a graph: each stands once. From a row come the variant of [`Op`], its name and settings in
 //! files, what tracing makes of a primitive, and the primitive that checks shapes and evaluates.
 //!
-//! A row is `Variant name operands { setting: type, ... } primitive`, where the primitive is read as a pattern when tracing
-//! and as an expression when evaluating. Functions of one number, and of two, have tables of their own.
+//! A row is `Variant name operands { setting: type, ... } primitive`, where the primitive is read as a pattern when
+//! tracing and as an expression when evaluating. Functions of one number and of two numbers come from tables of their
+//! own.
 
 use std::any::Any;
 use std::ops::Range;

@@ -131,7 +131,7 @@ impl<T: Scalar> Tape<T> {
         Ok(())
     }
 
-    /// Hands out the adjoint of each input for each of `m` results: row, column, and entry of the Jacobian.
+    /// Passes the entries of the Jacobian with `m` rows to `take`, each with its row and its column.
     pub(super) fn pull_rows(&mut self, m: usize, mut take: impl FnMut(usize, usize, T)) {
         for first in (0..m).step_by(TOGETHER) {
             let rows = first..m.min(first + TOGETHER);
@@ -143,7 +143,7 @@ impl<T: Scalar> Tape<T> {
         }
     }
 
-    /// The same for up to `K` of them, in one sweep.
+    /// As [`pull_rows`](Self::pull_rows) for up to `K` rows, in one sweep.
     fn pull_some<const K: usize>(
         &mut self,
         rows: Range<usize>,

@@ -108,10 +108,10 @@ pub trait Scalar:
         let most = shift(x.iter().copied());
         x.iter().map(|&x| (x - most).exp()).sum::<Self>().ln() + most
     }
-    /// `f(x)`, recorded as one statement a result: its `N` partials are computed on the spot, by packed forward mode.
-    /// A statement of two arguments costs 1 ns more than an operator on them, one of three 3 ns, one of four 5; each operation
-    /// after the first costs 1 ns, where an operator costs 2 to 4: it pays from two operations on two arguments on, and from three on
-    /// three or four (the group `statements` of the bench `scalar`).
+    /// Returns `f(x)`, recorded as one statement per result. The `N` partials of a result are computed at once, by
+    /// packed forward mode. A statement costs more than an operator: 1 ns more with two arguments, 3 ns with three and
+    /// 5 ns with four. Each operation after the first costs 1 ns, where an operator costs 2 to 4 ns. It pays from two
+    /// operations on two arguments, and from three on three or four (the group `statements` of the bench `scalar`).
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Float, Scalar, Tape};
@@ -234,8 +234,8 @@ macro_rules! declared {
 }
 use declared;
 
-/// [`fuse`](Scalar::fuse) of numbers that call the function alone: no default of the trait, since its type `Local` cannot have
-/// one.
+/// [`fuse`](Scalar::fuse) of numbers that only call the function. It is not a default method of the trait, because the
+/// type `Local` cannot have a default.
 macro_rules! plain_fuse {
     () => {
         type Local<const L: usize> = Self;

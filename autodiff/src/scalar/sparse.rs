@@ -13,7 +13,7 @@ use super::tape::Tape;
 use crate::array::element::Element;
 use crate::fault::{Fault, expect_length};
 
-/// What both plans tell.
+/// Implements the methods that both plans share.
 macro_rules! plan {
     ($places:literal, $passes:literal) => {
         #[doc = $places]
@@ -26,23 +26,25 @@ macro_rules! plan {
             count(&self.colours)
         }
 
-        /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
-        /// finds a pattern that has changed, as on another branch. On by default; costs one direction beside those of the colours.
+        /// Sets whether [`values`](Self::values) compares the product of the entries and random numbers with the
+        /// product that the function gives. This detects a pattern that has changed, for instance on another branch. On
+        /// by default; it costs one direction in addition to those of the colours.
         pub fn set_check(&mut self, on: bool) {
             self.check.off = !on;
         }
     };
 }
 
-/// A plan for the Jacobian of functions with one pattern, with its memory.
+/// A plan for the Jacobian of functions with the same pattern, with the memory that it needs.
 ///
 /// Columns of a colour are one direction of forward mode, rows of a colour one seed of reverse mode, four together;
 /// whichever is cheaper is taken, by the rule of [`jacobian`](super::jacobian). A band takes as many as it is wide, a dense
 /// row or column one more.
 ///
-/// Rows that are one small function at many points are [`Map::jacobians`](super::Map::jacobians), which evaluates several points at
-/// a time and takes about a quarter of the time for a bundle adjustment. A plan does not find them: it is given the function as a
-/// whole, to evaluate as a whole, and its tape holds partials, not the operations that would have to be repeated at other points.
+/// If the rows are one small function at many points, use [`Map::jacobians`](super::Map::jacobians) instead. It
+/// evaluates several points at a time and takes about a quarter of the time for a bundle adjustment. A plan cannot
+/// recognise this case: it evaluates the function as a whole, and its tape holds partials, not the operations that
+/// would have to be repeated at other points.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Real, SparseJacobian};

@@ -1,15 +1,16 @@
-//! [`Stream`]: what a tape is written into.
+//! [`Stream`]: the lists into which a tape is written.
 
 use std::mem;
 
-/// A list that grows by chunks, each three times as long as all before it. What is there is never copied, and memory is touched
-/// when it is used: the first touch of a page costs more than a pass over it. Chunks are kept and used again.
+/// A list that grows by chunks, each three times as long as all before it together. Entries are never copied, and
+/// memory is touched only when it is used, because the first touch of a page costs more than a pass over it. Chunks are
+/// kept and reused.
 #[derive(Debug)]
 pub(super) struct Stream<E> {
     full: Vec<Vec<E>>,
-    /// The chunk that is written into.
+    /// The chunk that is being written.
     pub(super) last: Vec<E>,
-    /// Empty ones, the next on top.
+    /// Empty chunks; the last of them is used next.
     spare: Vec<Vec<E>>,
     /// Number of entries in full chunks.
     before: usize,
@@ -22,17 +23,17 @@ impl<E> Default for Stream<E> {
 }
 
 impl<E: Copy> Stream<E> {
-    /// Number of entries.
+    /// Returns the number of entries.
     pub(super) fn len(&self) -> usize {
         self.before + self.last.len()
     }
 
-    /// Number of entries before the chunk that is written into.
+    /// Returns the number of entries before the chunk that is being written.
     pub(super) fn before(&self) -> usize {
         self.before
     }
 
-    /// Empties it.
+    /// Clears the list and keeps its memory.
     pub(super) fn clear(&mut self) {
         self.close();
         for mut chunk in self.full.drain(..).rev() {
@@ -43,7 +44,8 @@ impl<E: Copy> Stream<E> {
         self.last = self.spare.pop().unwrap_or_default();
     }
 
-    /// Goes on to the next chunk, a new one of `more` entries unless there is one. Whether the system has memory for it.
+    /// Continues with the next chunk: a spare one, or a new one of `more` entries if there is none. Returns whether the
+    /// system has memory for it.
     pub(super) fn open(&mut self, more: usize) -> bool {
         let mut next = self.spare.pop().unwrap_or_default();
         if next.capacity() == 0 {
@@ -65,7 +67,7 @@ impl<E: Copy> Stream<E> {
         }
     }
 
-    /// The chunks from the last to the first, each with the number of entries before it.
+    /// Returns the chunks from the last to the first, each with the number of entries before it.
     pub(super) fn backwards(&self) -> impl Iterator<Item = (usize, &[E])> {
         let mut before = self.len();
         std::iter::once(&self.last).chain(self.full.iter().rev()).map(move |chunk| {
@@ -91,7 +93,7 @@ pub(super) fn advise<E>(buffer: &Vec<E>) {
         const PAGE: usize = 4096;
         const MADV_HUGEPAGE: c_int = 14;
         let skip = buffer.as_ptr().addr().wrapping_neg() % PAGE;
-        // SAFETY: whole pages inside the buffer; the advice changes nothing that a program can see, and an error only
+        // SAFETY: whole pages inside the buffer. The advice changes nothing that a program can see, and an error only
         // means that it is not followed.
         unsafe {
             let start = buffer.as_ptr().cast_mut().byte_add(skip);

@@ -1,15 +1,15 @@
 //! [`Tape`]: what a computation on scalars records for reverse mode, and the sweep back over it.
 //!
-//! A record is a statement with two arguments: their partials, and the numbers of the nodes that they depend on. Its own
-//! node is implied by its place. Extra arguments of a statement lie in a second stream, last argument on top.
+//! A record is a statement with two arguments: their partials, and the numbers of the nodes that they depend on. Its
+//! own node is implied by its place. Extra arguments of a statement are in a second stream, the last argument on top.
 //!
 //! ```text
 //! node = inputs + place      record: w_0, w_1, i_0, i_1 | FLAG     extra: w, i | FLAG
 //! ```
 //!
-//! `FLAG` on a record says that it has extra arguments, on an extra argument that there is one more below. Bytes for
-//! `f64`: 24 a record with its 8 of adjoint, 12 an extra argument. Functions of one argument and operations with
-//! constants record nothing, see [`Var`].
+//! `FLAG` on a record says that it has extra arguments; on an extra argument it says that there is one more below. In
+//! `f64`, a record takes 24 bytes and 8 for its adjoint, and an extra argument 12. Functions of one argument and
+//! operations with constants record nothing, see [`Var`].
 //!
 //! The sweep visits nodes from the last to the first, takes the adjoint out of its slot (which leaves zeros for the next
 //! sweep) and adds partial times adjoint to those of the arguments. An adjoint of zero passes nothing on, not even to an
@@ -52,7 +52,7 @@ pub struct Tape<T> {
     inputs: u32,
     records: UnsafeCell<Stream<Record<T>>>,
     extra: UnsafeCell<Stream<ExtraArgument<T>>>,
-    /// The node of the first record in the chunk that is written into, and how many fit into it.
+    /// The node of the first record in the chunk being written, and the number of records that fit into it.
     first: Cell<u32>,
     room: Cell<usize>,
     limit: usize,
@@ -118,8 +118,8 @@ impl<T: Scalar> Node<'_, T> {
         self.number == other.number
     }
 
-    /// Records a statement with two arguments, and those pushed before it if it has `extra` ones. `None`, and a fault,
-    /// if there is no memory for it.
+    /// Records a statement with two arguments and, if it has `extra` ones, those that were pushed before it. Returns
+    /// `None` and raises a fault if there is no memory for it.
     #[inline(always)]
     pub(crate) fn record(self, other: Self, partials: [T; 2], extra: bool) -> Option<Self> {
         let flag = if extra { FLAG } else { 0 };
@@ -144,7 +144,7 @@ impl<T: Scalar> Node<'_, T> {
         Some(Self { number: tape.first.get() + place as u32, ..self })
     }
 
-    /// Records an extra argument of the statement that is recorded next; `more` if it is not the first.
+    /// Records an extra argument of the statement that is recorded next; `more` says that it is not the first.
     #[inline(always)]
     pub(crate) fn push_extra(self, partial: T, more: bool) {
         let tape = self.tape();
@@ -195,12 +195,13 @@ impl<T: Scalar> Tape<T> {
         self.strict = on;
     }
 
-    /// Limits the bytes of records, and those of extra arguments. There are at most 2^31 nodes in any case.
+    /// Limits the bytes of the records, and separately those of the extra arguments. There are at most 2^31 nodes in
+    /// any case.
     pub fn set_limit(&mut self, bytes: usize) {
         *self = Self { limit: bytes, strict: self.strict, ..Self::new() };
     }
 
-    /// Bytes that the last pass used: records, extra arguments, adjoints.
+    /// Returns the bytes that the last pass used for records, extra arguments and adjoints.
     pub fn used(&mut self) -> usize {
         let (records, extra) = (self.records.get_mut(), self.extra.get_mut());
         let (records, extra) = (records.len(), extra.len());
@@ -367,9 +368,9 @@ impl<T: Scalar> Tape<T> {
             }
         }
         let (mut chunks, mut extra) = (extra.backwards(), &[][..]);
-        // What the node after passed to this one, which would otherwise wait for a store.
+        // The contribution of the next node to this one, which would otherwise wait for a store.
         let mut carried = [T::zero(); K];
-        // Numbers by place: counted down, the loop has fewer instructions and takes a fifth more time.
+        // Nodes are numbered by place: counting down, the loop has fewer instructions and takes a fifth more time.
         for (before, chunk) in records.backwards() {
             let first = inputs + before;
             for (place, record) in chunk.iter().enumerate().rev() {

@@ -14,7 +14,7 @@ pub(super) struct Graph {
     second: bool,
     /// Numbers that depend on two others.
     pub(super) joins: RefCell<Vec<[u32; 2]>>,
-    /// Pairs in whose product, or quotient and so on, second derivatives arise.
+    /// Pairs of numbers from whose product, quotient or similar function second derivatives arise.
     pub(super) interactions: RefCell<Vec<[u32; 2]>>,
 }
 

@@ -56,8 +56,9 @@ impl<T: Scalar> Var<'_, T> {
         ]
     }
 
-    /// A statement of `x` with the tangents of `y` as partials. They are tested together, and all but the last two arguments go to
-    /// their stream at once: an open statement tests each, and passes each on from place to place.
+    /// Makes the statement of `x` whose partials are the tangents of `y`. The partials are tested together, and all
+    /// arguments but the last two go to their stream at once. An open statement would test each argument, and move each
+    /// from place to place.
     #[inline(always)]
     fn fused<const L: usize>(x: [Self; L], y: Dual<T, L>) -> Self {
         let (value, partials) = (y.value(), y.tangents());
@@ -193,15 +194,15 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
     }
 }
 
-/// The arguments of an open statement: the last two, which go into its record, and whether those before are recorded as extra
-/// ones.
+/// The arguments of an open statement: the last two, which go into its record, and whether there are others before
+/// them, which are recorded as extra arguments.
 pub(crate) struct Arguments<'t, T> {
     last: [Option<(Node<'t, T>, T)>; 2],
     more: bool,
 }
 
 impl<'t, T: Scalar> Arguments<'t, T> {
-    /// Adds a node, and the derivative by it.
+    /// Adds a node, and the derivative with respect to it.
     #[inline(always)]
     fn add(&mut self, node: Node<'t, T>, slope: T) {
         let [before, last] = self.last;

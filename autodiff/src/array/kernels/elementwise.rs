@@ -1,10 +1,11 @@
-//! The functions of two numbers, each in one row: variant, name in files of graphs and, where that is another, in messages, value.
-//! Loops: `maps.rs`. Slopes: `array/rules.rs`.
+//! The table of functions of two numbers, each of which is one row: the variant, its name in files of graphs and, if it
+//! differs, its name in messages, and its value at one entry. The loops are in `maps.rs`, the slopes in
+//! `array/rules.rs`.
 
 use crate::array::kernels::number::Number;
 use crate::conventions;
 
-/// Hands the rows to a macro.
+/// Passes the rows to a macro.
 macro_rules! pairs {
     ($($then:ident)::+) => {
         $($then)::+! {
@@ -16,9 +17,9 @@ macro_rules! pairs {
             Mul multiply |a, b| a * b;
             /// `a / b`
             Div divide |a, b| a / b;
-            /// The larger; of a number and `NaN` the number.
+            /// The larger; a number is chosen over `NaN`.
             Max max |a, b| if a >= b || b.is_nan() { a } else { b };
-            /// The smaller; likewise.
+            /// The smaller; a number is chosen over `NaN`.
             Min min |a, b| if a <= b || b.is_nan() { a } else { b };
             /// 1 where `a < b`, otherwise 0.
             Less less |a, b| mask(a < b);
@@ -36,7 +37,7 @@ macro_rules! pairs {
             Atan2 atan2 |a, b| a.atan2(b);
             /// `a^b`
             Power power |a, b| conventions::power_of(a, b);
-            /// `b a^(b - 1)`, as the slope of `a^b`: 0 where `b = 0`, and at 0 for `b` between 0 and 1.
+            /// `b a^(b - 1)`, as the slope of `a^b`: 0 where `b = 0`, and at `a = 0` for `b` between 0 and 1.
             #[doc(hidden)]
             PowerSlope power_slope / "power" |a, b| {
                 let flat = b.is_zero() || (a.is_zero() && b > T::zero() && b < T::one());
@@ -48,7 +49,7 @@ macro_rules! pairs {
             /// 1 where `a >= b`, otherwise 0, see [`conventions::at_least`].
             #[doc(hidden)]
             AtLeast at_least |a, b| conventions::at_least(a, b);
-            /// `a b` for an adjoint or tangent `a` and a slope `b`, with zeros as [`conventions::passed`] takes them.
+            /// `a b` for an adjoint or tangent `a` and a slope `b`, where zeros absorb as in [`conventions::passed`].
             #[doc(hidden)]
             Passed passed / "multiply" |a, b| conventions::passed(b, a);
         }
@@ -57,7 +58,7 @@ macro_rules! pairs {
 
 macro_rules! define {
     ($($(#[$doc:meta])* $Name:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
-        /// A function of two numbers, applied to each pair of entries.
+        /// A function of two numbers, which is applied to each pair of entries.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum Binary {
@@ -65,25 +66,25 @@ macro_rules! define {
         }
 
         impl Binary {
-            /// All of them.
+            /// All functions of two numbers.
             #[cfg(feature = "serde")]
             pub(crate) const ALL: &[Self] = &[$(Self::$Name),*];
 
-            /// The name used in messages.
+            /// Returns the name that messages use.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$Name => [$($name,)? stringify!($file)][0],)*
                 }
             }
 
-            /// The name used in files.
+            /// Returns the name that files use.
             pub(crate) fn file_name(self) -> &'static str {
                 match self {
                     $(Self::$Name => stringify!($file),)*
                 }
             }
 
-            /// The value at `a` and `b`.
+            /// Returns the value at `a` and `b`.
             #[inline(always)]
             pub(crate) fn at<T: Number>(self, a: T, b: T) -> T {
                 match self {

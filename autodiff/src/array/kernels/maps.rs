@@ -123,7 +123,8 @@ dispatched! {
     }
 }
 
-/// `f''(x) dx c`, and `f'(x) dc` added if there is a `dc`, of each entry, where `y = f(x)`; all of one length.
+/// Computes `f''(x) dx c` of each entry, where `y = f(x)`, and adds `f'(x) dc` if there is a `dc`. All slices have the
+/// same length.
 pub(crate) fn chained_tangent<'a, T: Number>(
     arena: &'a Arena,
     f: Unary,
@@ -136,7 +137,7 @@ pub(crate) fn chained_tangent<'a, T: Number>(
     let len = c.len();
     let (x, y, dx) = (&x[..len], &y[..len], &dx[..len]);
     let dc = dc.map(|dc| &dc[..len]);
-    // SAFETY: all slices are of one length, and one entry is written for each of it.
+    // SAFETY: the slices have the same length, and one entry is written for each of theirs.
     unsafe { filled(arena, len, |out| write_chained_tangent(f, [x, y, dx, c], dc, out)) }
 }
 
