@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""hypertape and JAX on one few-shot task, in turn: the network, task and steps of `benches/fewshot.rs`, one thread.
+"""hypertape and JAX on one few-shot task, alternately: the network, task and steps of `benches/fewshot.rs`, one thread.
 
     VENV/bin/python benches/fewshot.py [--rounds 5]
 
-In each round either runs once, in a process of its own pinned to the last core. Prints the least milliseconds of all rounds,
-JAX's after compilation: `gradient` and `hvp` of the inner loss, `run` of 9 steps, `first-order`, `exact` (JAX keeps all
-intermediate values, hypertape states) and `exact, states` (JAX: `jax.checkpoint` on each step; hypertape the same as
-before), then loss and gradient norm of both, to be compared. `--alone` is JAX alone, `--dtype f64` with it.
+In each round each runs once, in its own process pinned to the last core. Prints the minimum in milliseconds over all rounds, that of JAX
+after compilation: `gradient` and `hvp` of the inner loss, `run` of 9 steps, `first-order`, `exact` (JAX keeps all intermediate values,
+hypertape states) and `exact, states` (JAX: `jax.checkpoint` on each step; hypertape the same as before), then loss and gradient norm of
+both, for comparison. `--alone` runs JAX alone, which `--dtype f64` requires.
 """
 
 import argparse
@@ -61,7 +61,7 @@ from jax import lax
 jax.config.update("jax_enable_x64", True)
 DTYPE = np.float64 if args.dtype == "f64" else np.float32
 WAYS, LAYERS, FILTERS, STEPS, LR, EPSILON = 5, 4, 64, 9, 0.025, 1e-3
-# The classes that hypertape's first task holds, in order.
+# The classes of hypertape's first task, in order.
 ORDER = [5, 3, 1, 0, 9]
 MASK = (1 << 64) - 1
 
@@ -116,7 +116,7 @@ def run(x, images, first_order=False, remat=False):
         g = lax.stop_gradient(g) if first_order else g
         return [w - DTYPE(LR) * g for w, g in zip(w, g)]
     step = jax.checkpoint(step) if remat else step
-    # Not `lax.scan`, in which convolutions take ten times as long on CPUs.
+    # Not `lax.scan`, inside which convolutions take ten times as long on CPUs.
     w = x
     for _ in range(STEPS):
         w = step(w)

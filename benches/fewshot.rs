@@ -1,6 +1,6 @@
-//! The 4-layer network of Likhosherstov et al. 2021 on tasks of Omniglot's size (28 x 28, 5 ways, 1 shot, 64 filters, `f32`):
-//! minima of an inner gradient, a Hessian-vector product and hypergradients of 9 steps, in milliseconds, one thread. In turn
-//! with JAX: `benches/fewshot.py`.
+//! The 4-layer network of Likhosherstov et al. 2021 on tasks of Omniglot's size (28 x 28, 5 ways, 1 shot, 64 filters,
+//! `f32`): minima of the times of an inner gradient, a Hessian-vector product and hypergradients of 9 steps, in
+//! milliseconds, on one thread. `benches/fewshot.py` runs it alternately with JAX.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use hypertape::{
     Rows, Schedule, Unary, Workspace, dot, mean_loss,
 };
 
-/// The inner loss of the first task; outer and inner variables are alike.
+/// The inner loss of the first task. Outer and inner variables have the same shapes.
 struct Inner(Fewshot<f32>);
 
 impl Function<f32> for Inner {
@@ -30,7 +30,7 @@ fn minimum(repeats: usize, mut f: impl FnMut()) -> f64 {
 }
 
 fn main() {
-    // Ten classes with ink in a tenth of the pixels, support and query image alike.
+    // Ten classes with ink in a tenth of the pixels; the support and query images of a class are equal.
     let class = |c: u64| Stream::new(0, 100 + c).uniforms(784);
     let ink = (0..20).flat_map(|i| class(i / 2)).map(|u| f32::from(u8::from(u < 0.1)));
     let labels: Vec<u32> = (0..20).map(|i| i / 2).collect();

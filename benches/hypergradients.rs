@@ -1,7 +1,8 @@
-//! One gradient, Hessian-vector products and whole exact hypergradients of the peer workloads, in both precisions.
+//! One gradient, Hessian-vector products and exact hypergradients of the peer workloads, in both precisions.
 //!
-//! Gradient and products are of the inner loss in `w` at the start, over all samples in one pass, for `w3` of one task;
-//! a product comes with its gradient. The inner loop and the exact hypergradient of `w3` are of all 25 tasks.
+//! Gradient and products are those of the inner loss with respect to `w` at the start, over all samples in one pass,
+//! and for one task of `w3`; each product includes the gradient. The inner loop and the exact hypergradient of `w3` are
+//! over all 25 tasks.
 
 use std::hint::black_box;
 

@@ -1,5 +1,6 @@
-//! One call that gives gradient, Hessian-vector and mixed product of a mini-batch: 64 samples with 22 features of a logistic
-//! loss with a penalty for each feature. Prints a line as the peers' scripts do, see `benches/peers.py`:
+//! One call that computes gradient, Hessian-vector product and mixed product of a mini-batch: 64 samples with 22
+//! features of a logistic loss with one penalty per feature. Prints one line in the format of the peers' scripts, see
+//! `benches/peers.py`:
 //!
 //! ```text
 //! cargo bench --bench minibatch -- f64
@@ -14,7 +15,7 @@ use hypertape::{
 
 const SAMPLES: usize = 64;
 const FEATURES: usize = 22;
-/// Timed runs, and calls in each.
+/// Timed runs, and calls per run.
 const RUNS: usize = 400;
 const CALLS: u32 = 100;
 
@@ -93,7 +94,7 @@ fn measure<T: Element>() -> Result<(), Error> {
 }
 
 fn main() -> Result<(), Error> {
-    // Cargo passes flags of its own.
+    // Cargo passes its own flags as well.
     if std::env::args().any(|argument| argument == "f32") {
         measure::<f32>()
     } else {

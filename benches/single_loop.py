@@ -32,10 +32,10 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 import numpy as np  # noqa: E402
 
 BATCH = 64
-# The same for all algorithms, here and in the study: sizes of the step of w, and its ratio to that of x.
+# The same for all algorithms, here and in the study: step sizes of w, and their ratios to those of x.
 STEPS = {"narrow": (0.1, 0.4, 1.0), "wide": (0.05, 0.2, 0.5), "cleaning": (0.01, 0.05, 0.2), "quadratic": (0.03, 0.1, 0.3)}
 RATIOS = {"narrow": (0.01, 0.1, 1.0), "wide": (0.01, 0.1, 1.0), "cleaning": (1e-4, 1e-3, 1e-2), "quadratic": (0.1, 1.0, 10.0)}
-# What the report of the study calls them.
+# Names of the problems in the report of the study.
 FIGURES = {
     "narrow": "digits-penalty on single-loop/narrow-train.npz",
     "wide": "digits-penalty on single-loop/wide-train.npz",
@@ -80,7 +80,7 @@ def cleaning(folder, n=10_000, m=2500):
 
 
 def gausses(seed, stream, shape):
-    """The generator of the crate of problems, see problems/src/generator.rs."""
+    """The generator of hypertape-problems, see problems/src/generator.rs."""
     golden, half = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFFFF)
 
     def mix(z):
@@ -132,7 +132,7 @@ def samples(name):
 
 
 def stated(name):
-    """The problem as the benchmark's solvers take it: losses of a batch, numbers of samples, starts."""
+    """The problem in the form that the benchmark's solvers expect: losses of a batch, numbers of samples, starts."""
     import jax
     import jax.numpy as jnp
 
@@ -211,7 +211,7 @@ def solve(name, seconds, solvers):
             return c, time.perf_counter() - clock
 
         def sized(step, ratio):
-            """Its start with these sizes, decaying as the solver says."""
+            """The solver's start with these step sizes, which decay as the solver defines."""
             c = made.init()
             state = variables(c)["state_lr"]
             sizes = np.array(state["constants"])
@@ -222,7 +222,7 @@ def solve(name, seconds, solvers):
             return c
 
         def warm(count):
-            """The least seconds of so many iterations. A state that has come from iterations is compiled for anew."""
+            """The minimum of the seconds of `count` iterations. A state that results from iterations is compiled for anew."""
             c, least = sized(*settings[0]), float("inf")
             for k in range(4):
                 c, clock = timed(c, count, k * count)
@@ -256,7 +256,7 @@ def solve(name, seconds, solvers):
 
 
 def value_function(name):
-    """`h(x)`, from the last solution on."""
+    """`h(x)`, with each minimisation started at the last solution."""
     from scipy.optimize import minimize
 
     if name == "quadratic":
@@ -327,7 +327,7 @@ def judge(name):
         for run in runs:
             run["end"] = h(run["points"][-1][2])
         best = sorted(runs, key=lambda run: run["end"])[:2]
-        print(f"# {solver}: {min(run['microseconds'] for run in runs):.1f} us an iteration")
+        print(f"# {solver}: {min(run['microseconds'] for run in runs):.1f} us per iteration")
         for run in best:
             points, last = [], 0.0
             for spent, _, x in run["points"][:-1]:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What `benches/peers.py` measures beside the shared scripts, by one implementation, printed as they do: a RESULT line.
+"""What `benches/peers.py` measures in addition to the shared scripts, for one implementation, printed in their format: a RESULT line.
 
     VENV/bin/python benches/small.py --shared DIR --who jax --case distill --dtype f64 --budget 0.3
 
-`--who` is jax or hypertape, whose package must be there to be imported. Problems of newcomers: `F` and its gradient, jitted and
-awaited, or `Problem.hypergradient`. Of JAX alone `minibatch`, the data and the call of `benches/minibatch.rs`, in a loop of 1000.
+`--who` is jax or hypertape, whose package must be importable. Newcomers' problems: `F` and its gradient, jitted and awaited, or
+`Problem.hypergradient`. Of JAX alone `minibatch`, with the data and the call of `benches/minibatch.rs`, in a loop of 1000.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402
 
 
 def emit(version, op, call, check, times=1):
-    """Times `call`, which does what is asked so many times, and tells what came of it."""
+    """Times `call`, which performs the operation `times` times, and prints the result."""
     seconds = common.timeit(call, budget=args.budget)
     more = common.summary(*check) | {key: seconds[key] / times for key in ("wall_med", "wall_min", "cpu_med", "cpu_min")}
     common.emit(dict(framework=args.who, version=version, case=args.case, op=op, dtype=args.dtype, **more))
@@ -68,7 +68,7 @@ def theirs():
             return jax.grad(g)(w, x), *jax.grad(pull, (0, 1))(w, x)
 
         at = [jnp.asarray(a) for a in (w, x, v)]
-        # In a loop, as algorithms do it: a call from Python takes ten times as long. Each changes the point of the next.
+        # In a loop, as in an algorithm: a call from Python takes ten times as long. Each call changes the point of the next.
         step = lambda s, _: ([a - 1e-9 * b.astype(a.dtype) for a, b in zip(s, [*sweep(*s)[::2], sweep(*s)[1]])], None)  # noqa: E731
         call = jax.jit(lambda at: jax.lax.scan(step, at, None, SWEEPS)[0]).lower(at).compile()
         loss, parts = jax.jit(value)(*at[:2])[0], jax.jit(sweep)(*at)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The scalar tape beside other Rust tapes on workloads T1 to T5: minima as multiples of the plain value of the same run.
+"""The scalar tape and other Rust tapes on workloads T1 to T5: minima as multiples of the plain value in the same run.
 
     python3 benches/tapes.py --shared DIR [--work T2 T5]
 
-DIR/peers/tape/rust holds the peers' driver, which is built in a temporary folder with the flags that this crate is built
-with as well: native processor, link-time optimisation, one code unit. Needs Python 3 and cargo.
+DIR/peers/tape/rust holds the peers' driver. It is built in a temporary folder with the same flags as this crate: native processor,
+link-time optimisation, one code unit. Needs Python 3 and cargo.
 """
 
 import argparse
@@ -30,15 +30,15 @@ def run(command, **options):
 
 
 def peer(binary, tool, work):
-    """Seconds of a peer's gradient, or of the plain value; None if it does not have the workload."""
+    """Seconds of a peer's gradient, or of the plain value; None if the peer does not have the workload."""
     if tool == "num-dual-vec20" and work != "T5":
-        return None  # twenty tangents fit twenty arguments
+        return None  # twenty tangents suffice only for twenty arguments
     mode = "primal" if tool == "rust-plain" else "warm"
     return json.loads(run([binary, tool, work, mode, "own"]))["total_min_s"]
 
 
 def ours(target, work, what):
-    """Seconds of the fastest sample that criterion kept."""
+    """Seconds of the fastest sample that criterion recorded."""
     path = target / "criterion" / work / what / "new" / "sample.json"
     if not path.exists():
         return None

@@ -1,5 +1,5 @@
-//! After a first call, a whole exact hypergradient on one thread asks the system for no memory, nor does an iteration of an
-//! algorithm of one loop.
+//! After a first call, an exact hypergradient on one thread requests no memory from the system, nor does an iteration
+//! of a single-loop algorithm.
 
 #[path = "suite/support/mod.rs"]
 mod support;
@@ -49,7 +49,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations of a second and a third call, which draws other mini-batches.
+/// Number of allocations in a second and a third call, which draw other mini-batches.
 fn allocations(oracle: Oracle<f64>, steps: usize, lr: f64) -> [usize; 2] {
     storing(Keep::States, oracle, steps, lr)
 }
@@ -122,8 +122,9 @@ fn nor_does_any_other_estimate() {
     }
 }
 
-/// What an oracle has taken from the system after its first estimates is what it measures: nothing escapes the count. A
-/// chunk of an arena, of which there are two and up to eight more for each kept tape, ends in whole pages of 4 KiB.
+/// The bytes that an oracle has taken from the system after its first estimates are those that it measures: nothing
+/// escapes the count. A chunk of an arena ends in whole pages of 4 KiB; there are two arenas, and up to eight chunks
+/// more for each kept tape.
 #[test]
 fn bytes_from_the_system_are_bytes_measured() {
     for schedule in ["store-all", "binomial:c=5", "uniform:k=4", "store-all:keep=tapes"] {
@@ -152,7 +153,7 @@ fn bytes_from_the_system_are_bytes_measured() {
     }
 }
 
-/// Of runs of algorithms of one loop, after one of a few iterations: as many for a hundred as for two.
+/// After a short run of a single-loop algorithm, a run of 200 iterations allocates as often as one of 100.
 #[test]
 fn an_iteration_of_an_algorithm_allocates_nothing() {
     for line in hypertape::Registry::<f64>::default().algorithms.lines() {

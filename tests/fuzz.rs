@@ -1,7 +1,9 @@
-//! Command lines at random over all subcommands, about half of them valid, on files that are mutated: whatever is typed, there is
-//! an answer in time and in bounds, in one line where it is an error, and no number that is none without a word.
+//! Random command lines over all subcommands, about half of them valid, on mutated files: whatever is typed, there is
+//! an answer within limits of time and memory, errors are one line, and there is no number that is not finite without a
+//! warning.
 //!
-//! 60 lines, or for so many seconds as `HYPERTAPE_FUZZ` says, from the seed of `HYPERTAPE_FUZZ_SEED`: in 20 minutes about 20 000.
+//! Runs 60 lines, or for `HYPERTAPE_FUZZ` seconds, from the seed `HYPERTAPE_FUZZ_SEED`; 20 minutes are about 20 000
+//! lines.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 use std::fs::{self, File};
@@ -15,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use tempfile::tempdir;
 
-/// What a line may take on these small problems.
+/// Limits for one line on these small problems.
 const LONGEST: Duration = Duration::from_secs(25);
 const MOST_KIB: u64 = 1 << 20;
 
@@ -92,7 +94,7 @@ fn pick<'a>(random: &mut Pcg64, all: &[&'a str]) -> &'a str {
     all.choose(random).copied().unwrap_or_default()
 }
 
-/// A file of samples as one program or another writes it, sometimes with a byte changed, cut or doubled.
+/// Writes a file of samples in the style of some program, sometimes with a byte changed, cut or repeated.
 fn write_file(random: &mut Pcg64, folder: &Path) -> String {
     let kind = pick(random, &["csv", "svm", "npy", "csv.gz", "TXT", "npz", "idx"]);
     let (separator, first) = (pick(random, &[",", ",", ";", "\t", " "]), random.random_range(0..2));
@@ -125,7 +127,7 @@ fn write_file(random: &mut Pcg64, folder: &Path) -> String {
     name.display().to_string()
 }
 
-/// A line, of which about half make sense.
+/// A random command line; about half of them make sense.
 #[expect(clippy::too_many_lines, reason = "a list of what there is")]
 fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
     let command = pick(
@@ -188,7 +190,7 @@ fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
     }
     let small = |random: &mut Pcg64| random.random_range(0..30).to_string();
     let wild = random.random_bool(0.3);
-    // Loops that take for ever are what was asked for.
+    // Large numbers of steps are left out, because such loops run as long as was asked.
     let steps = if wild && random.random_bool(0.4) {
         pick(random, &["0", "-1", "nan", "1e300", "x", ""]).to_owned()
     } else {
@@ -216,13 +218,13 @@ fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
         ("--seed", 0.3, &["1", "7"][..]),
     ] {
         if random.random_bool(chance) {
-            // What comes first in a list goes with most others.
+            // The first values of each list can be combined with most others.
             let among = if wild { among } else { &among[..among.len().div_ceil(2)] };
             let value = pick(random, among).to_owned();
             option(random, name, value);
         }
     }
-    // As with steps, more would be done for as long as was asked.
+    // As for steps, larger numbers would run as long as was asked.
     let (count, most) = match command {
         "run" => ("--iterations", 4),
         "certify" => ("--draws", 9),
@@ -251,7 +253,7 @@ fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
     words
 }
 
-/// Runs it, and says what it broke.
+/// Runs a command line; returns whether it succeeded, or which rule it broke.
 fn broken(words: &[String], folder: &Path) -> Result<bool, String> {
     let [out, err] = ["out", "err"].map(|name| folder.join(name));
     let file = |path: &Path| File::create(path).unwrap();
@@ -282,7 +284,7 @@ fn broken(words: &[String], folder: &Path) -> Result<bool, String> {
     }
     let errors = err.lines().filter(|line| line.starts_with("error: ")).count();
     let notes = err.lines().filter(|line| line.starts_with("note: ")).count();
-    // A study tells its number of cells there.
+    // There a study prints its number of cells.
     let others = err.lines().count() - errors - notes;
     if errors != usize::from(code != 0) || others > usize::from(words[0] == "study") {
         return Err(format!("status {code} with {errors} errors and {others} other lines: {err}"));

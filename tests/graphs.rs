@@ -1,4 +1,5 @@
-//! Problems of graphs: equal to the same problems written by hand, in blocks, mini-batches and tasks, on threads, from files.
+//! Problems of graphs are equal to the same problems written by hand: in blocks, mini-batches and tasks, on threads,
+//! and from files.
 
 #[path = "suite/support/mod.rs"]
 mod support;
@@ -46,14 +47,15 @@ fn workloads_as_graphs_have_the_hypergradients_of_the_catalogue() {
         assert_eq!(graphs.start(), hand.start(), "{name}");
         let (found_loss, found, found_cost) = exact(&mut graphs, steps, entry.lr).unwrap();
         let gap = deviation(&found, &known);
-        // Sums in another order where the catalogue has one operation for a linear model; 3e-16 where it has the same ones.
+        // Sums in a different order where the catalogue has one operation for a linear model; 3e-16 where it has the
+        // same operations.
         assert!(gap < 1e-13, "{name}: {gap:e}");
         assert!((loss - found_loss).abs() < 1e-13 * loss.abs(), "{name}: {loss} {found_loss}");
         let counts = |cost: &hypertape::Cost| (cost.inner_gradients, cost.hvps, cost.samples);
         if name != "w3" {
             assert_eq!(counts(&found_cost), counts(&cost), "{name}");
         }
-        // No memory beside that of the operations, which are the same in w3 alone.
+        // No memory in addition to that of the operations, which are the same only in w3.
         let (own, other) = (found_cost.bytes_measured, cost.bytes_measured);
         assert!(own == other || name != "w3", "{name}: {own} bytes, by hand {other}");
     }
@@ -116,7 +118,7 @@ fn mini_batches_add_up_to_the_losses_over_all_samples() {
     assert!(gap < 1e-14, "{gap:e}"); // observed 3e-16
 }
 
-/// Losses over `w.w` and `train.X`, six samples of two values, and a learned scale `x.s`.
+/// Losses over `w.w` and `train.X`, which has six samples of two values, and a learned scale `x.s`.
 fn small(inner: impl for<'a> Fn([Traced<'a, f64>; 3]) -> Traced<'a, f64>) -> GraphStatement {
     let shapes = [Shape::column(2), Shape::SCALAR, Shape::new(6, 2)];
     let graph = |loss: &dyn for<'a> Fn([Traced<'a, f64>; 3]) -> Traced<'a, f64>| {
@@ -149,7 +151,7 @@ fn descriptions_tell_how_losses_are_evaluated_and_why() {
         "inner loss: one block, as there is no data that is declared as samples; outer loss: one block, as there is no \
          data that is declared as samples; 25 tasks"
     );
-    // A variance over samples is no sum over them.
+    // A variance over samples is not a sum over samples.
     let variance = small(|[w, s, x]| {
         let scores = x.matmul(w);
         (scores.square().mean() - scores.mean().square()) * s.exp() + w.dot(w)
@@ -165,7 +167,7 @@ fn descriptions_tell_how_losses_are_evaluated_and_why() {
         "mini-batches of the inner loss: found square (node 9) of what several samples contribute to, expected a sum \
          over samples"
     );
-    // In one block it is what it says: the hypergradient by central differences of the loss.
+    // Evaluated as one block, it is correct: the hypergradient equals the central difference of the loss.
     let mut oracle = oracle(&variance, None);
     let (_, gradient, _) = exact(&mut oracle, 5, 0.1).unwrap();
     let mut loss = |x: f64| {
@@ -331,7 +333,7 @@ fn files_hold_problems_bit_for_bit() {
     };
     let path = folder.path().join("labels.npz");
     write_problem(&path, &statement).unwrap();
-    // The outer array is in no graph, so nothing tells its shape.
+    // No graph contains the outer array, so its shape is not known.
     let told = read_problem(&path).unwrap_err().to_string();
     assert!(told.ends_with("array \"x.x\" is in no graph, expected none of that name"), "{told}");
 }
@@ -349,7 +351,7 @@ fn hostile_files_are_refused_in_one_line() {
         assert!(!message.contains('\n') && message.len() < 400, "{message}");
         message
     };
-    // Cut anywhere.
+    // Cut at every position.
     for end in (0..good.len()).step_by(101) {
         assert!(told(&good[..end]).starts_with("not an npz file"));
     }
@@ -408,7 +410,7 @@ fn hostile_files_are_refused_in_one_line() {
         (with(0, ("x.t", [1, 1], 1)), "array \"x.t\" is in no graph, expected none of that name"),
         (with(1, ("w.w", [3, 1], 3)), "array \"w.w\": found shape 3x1, expected 2x1"),
         (with(2, ("train.X", [2, 6], 12)), "array \"train.X\": found shape 2x6, expected 6x2"),
-        // What a header claims is not believed.
+        // A header that claims too much is not believed.
         (
             with(2, ("train.X", [1 << 40, 2], 12)),
             "array \"train.X\": shape (1099511627776, 2) has 2199023255552 values, expected at most 1216",
@@ -467,7 +469,7 @@ fn the_command_line_takes_files_wherever_it_takes_problems() {
     assert_eq!(status, 0, "{err}");
     let records = fs::read_to_string(folder.join("out/records.jsonl")).unwrap();
     assert_eq!(records.matches("sub/ridge.npz").count(), 2, "{records}");
-    // A study finds it beside itself, wherever it is started.
+    // A study finds the file beside itself, wherever it is started.
     fs::write(folder.join("sub/study.toml"), "[[grid]]\nproblem = 'ridge.npz'\niterations = 2\n")
         .unwrap();
     let (status, _, err) = command(folder, "study sub/study.toml --out beside");

@@ -1,6 +1,6 @@
-//! What recording and sweeping cost beside the arithmetic: chains of operations on 1x1 arrays, whose arithmetic is
-//! nothing, and on 10x40 arrays, beside the same chain without a tape. Times are for a chain of 100 operations, so
-//! nanoseconds an operation are hundredths of them.
+//! The cost of recording and sweeping compared with the arithmetic: chains of operations on 1x1 arrays, whose
+//! arithmetic is negligible, and on 10x40 arrays, with and without a tape. Times are for a chain of 100 operations, so
+//! nanoseconds per operation are a hundredth of them.
 
 use std::hint::black_box;
 

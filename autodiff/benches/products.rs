@@ -1,7 +1,8 @@
 //! Matrix products of the peer workloads' shapes, one and two planes at once, in both precisions.
 //!
-//! A line is `op(A) op(B)`, `'` for a transposed factor, and the number of planes that `A` or `B` meets. Elements are
-//! multiplications. `stream` lines walk over a matrix in the blocks of rows of the workload, `X W` then `X' R` in each.
+//! A line is `op(A) op(B)`, where `'` marks a transposed factor, and the number of planes that `A` or `B` is multiplied
+//! with. Elements are multiplications. `stream` lines go over a matrix in the blocks of rows of the workload, with `X
+//! W` and then `X' R` in each.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hypertape_autodiff::{Arena, Array, Element, ProductForm, Shape, Side, Tensor};
 
-/// The shared factor's stored shape, whether it is transposed, the other's, likewise, and where the shared one stands.
+/// The stored shape of the shared factor, whether it is transposed, the same for the other factor, and the side of the
+/// shared one.
 type Case = ((u32, u32), bool, (u32, u32), bool, Side);
 
 const LEFT: Side = Side::Left;
@@ -78,7 +80,7 @@ fn single<T: Element>(c: &mut Criterion, (s, ts, o, to, side): Case, planes: usi
     });
 }
 
-/// One pass over a `rows x width` matrix in blocks that fit in the second level of cache.
+/// One pass over a `rows x width` matrix in blocks that fit in the second-level cache.
 fn stream<T: Element>(c: &mut Criterion, (rows, width, n): (u32, u32, u32), planes: usize) {
     let x: Vec<T> = wave(Shape::new(rows, width).len());
     let block = (1 << 19) / (width * u32::try_from(size_of::<T>()).unwrap());

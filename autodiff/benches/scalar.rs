@@ -1,6 +1,6 @@
 //! Workloads T1 to T5 of the peer comparison on the scalar tape: values, gradients on a warm tape and on a new one, and
-//! Hessian-vector products, by plain operators and by fused statements; then what a small gradient costs, and single statements in
-//! both forms. Bytes an elementary operation are printed. `benches/tapes.py` runs this beside other tapes.
+//! Hessian-vector products, by plain operators and by fused statements; then the cost of a small gradient, and single
+//! statements in both forms. Bytes per elementary operation are printed. `benches/tapes.py` runs this and other tapes.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -17,7 +17,7 @@ fn work<W: Work>(c: &mut Criterion, work: &W, second: bool) {
     let (x, n) = (work.x(), work.x().len());
     let mut g = vec![0.0; n];
     let mut group = c.benchmark_group(W::NAME);
-    // One pass a sample, so that the fastest is one that nothing interrupted.
+    // One pass per sample, so that the fastest sample is one without interruptions.
     group.sampling_mode(SamplingMode::Flat).sample_size(200);
     group.measurement_time(Duration::from_millis(200));
     for (form, fused) in [("plain", false), ("fused", true)] {
@@ -63,7 +63,7 @@ fn small(c: &mut Criterion) {
     group.bench_function("rosenbrock-4", |b| {
         b.iter(|| tape.gradient(|x| work.eval(x, false), black_box(work.x()), &mut g));
     });
-    // A pass without arguments and results: what a tape takes to start and reset.
+    // A pass without arguments and results: the time that a tape takes to start and reset.
     group.bench_function("start", |b| {
         b.iter(|| tape.vjp(|_, _| {}, black_box(&[]), &mut [], &[], &mut []));
     });
@@ -73,8 +73,8 @@ fn small(c: &mut Criterion) {
     group.finish();
 }
 
-/// Sums of a hundred thousand statements, by plain operators and by `fuse`: from how many operations of how many arguments on
-/// it pays.
+/// Sums of a hundred thousand statements, by plain operators and by `fuse`, to find the numbers of operations and
+/// arguments from which fusing pays.
 fn statements(c: &mut Criterion) {
     const COUNT: usize = 100_000;
     let x: Vec<f64> = (0..COUNT + 4).map(|i| 1.0 + 1e-9 * i as f64).collect();

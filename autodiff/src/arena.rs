@@ -1,12 +1,12 @@
-//! Bump arena: where every array, node and list of a pass lives.
+//! Bump arena: the memory of all arrays, nodes and lists of a pass.
 //!
-//! Each allocation is rounded up to a multiple of [`ALIGNMENT`] bytes and aligned to it, so the bytes of a pass are the
-//! sum of `ALIGNMENT * ceil(size / ALIGNMENT)` over its allocations, padding included, and can be predicted. The byte
-//! limit is on these used bytes and is checked before an allocation is made.
+//! The size of each allocation is rounded up to a multiple of [`ALIGNMENT`] bytes, and its start is aligned to it. The
+//! bytes of a pass are therefore the sum of `ALIGNMENT * ceil(size / ALIGNMENT)` over its allocations, padding
+//! included, and can be predicted. The limit applies to these bytes and is checked before an allocation is made.
 //!
-//! `bumpalo` provides the chunks. Two things are added: its limit and its count are about chunks, ours about used bytes;
-//! and its reset drops all chunks but the last, ours leaves one chunk of the total behind, so that the passes after a
-//! first one ask the system for nothing.
+//! The crate `bumpalo` provides the chunks, with two differences. Its limit and its count apply to chunks, ours to used
+//! bytes. Its reset frees all chunks but the last; ours leaves one chunk of the total size, so that no pass after the
+//! first allocates from the system.
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -21,7 +21,7 @@ use crate::tally::{Count, Event, Tally};
 /// Alignment of every allocation and the unit in which bytes are counted: one cache line.
 pub const ALIGNMENT: usize = 64;
 
-/// A bump arena with an exact count of used bytes, a limit, and the first fault of the pass.
+/// A bump arena with an exact count of the used bytes, a limit, and the first fault of the pass.
 ///
 /// ```
 /// use hypertape_autodiff::Arena;
@@ -35,9 +35,9 @@ pub struct Arena {
     limit: Cell<usize>,
     fault: Cell<Option<Fault>>,
     check_finite: Cell<bool>,
-    /// What operations took, if anybody wants to know.
+    /// The cost of each operation, if it is recorded.
     count: Cell<Option<Box<Count>>>,
-    /// Used bytes that are in it.
+    /// Used bytes that `count` includes.
     counted: Cell<usize>,
 }
 
@@ -54,7 +54,7 @@ impl Default for Arena {
 }
 
 impl Arena {
-    /// An empty arena without a limit. Asks the system for nothing until it is first used.
+    /// Creates an empty arena without a limit. It allocates nothing from the system until it is first used.
     pub fn new() -> Self {
         Self {
             bump: Bump::new(),
@@ -67,17 +67,18 @@ impl Arena {
         }
     }
 
-    /// Bytes in use, padding included. It only grows between two resets, so it is also the peak of a pass.
+    /// Returns the bytes in use, padding included. They only grow between two resets, so they are also the peak of a
+    /// pass.
     pub fn used(&self) -> usize {
         self.used.get()
     }
 
-    /// Sets the limit on used bytes; what would pass it is not allocated and becomes [`Fault::Memory`].
+    /// Sets the limit on used bytes. An allocation beyond it is not made and raises [`Fault::Memory`].
     pub fn set_limit(&self, bytes: usize) {
         self.limit.set(bytes);
     }
 
-    /// Whether each result is checked and the first that is not finite becomes [`Fault::NonFinite`].
+    /// Sets whether each result is checked. The first that is not finite then raises [`Fault::NonFinite`].
     pub fn check_finite(&self, on: bool) {
         self.check_finite.set(on);
     }
@@ -86,28 +87,29 @@ impl Arena {
         self.check_finite.get()
     }
 
-    /// The first fault since the last reset.
+    /// Returns `Ok` if no fault was raised since the last reset.
     ///
     /// # Errors
-    /// Returns it if there is one.
+    /// Returns the first fault if there is one.
     pub fn status(&self) -> Result<(), Fault> {
         self.fault.get().map_or(Ok(()), Err)
     }
 
-    /// Keeps `fault` unless an earlier one is kept already.
+    /// Keeps `fault` unless an earlier one was kept.
     pub fn raise(&self, fault: Fault) {
         if self.fault.get().is_none() {
             self.fault.set(Some(fault));
         }
     }
 
-    /// Whether records and sweeps here tell what each [operation](Tally) takes. Cost: a look at the clock for each.
+    /// Sets whether the cost of each [operation](Tally) in a record or sweep of this arena is recorded. Recording reads
+    /// the clock once per operation.
     pub fn tally(&self, on: bool) {
         self.count.set(on.then(|| Box::new(Count::new())));
         self.counted.set(self.used());
     }
 
-    /// What operations took since the last call.
+    /// Returns the cost of each operation since the last call.
     pub fn take_tally(&self) -> Vec<Tally> {
         self.note(Event::Other, || "not recorded");
         let mut count = self.count.take();
@@ -116,7 +118,7 @@ impl Arena {
         rows.unwrap_or_default()
     }
 
-    /// Lets `other` go on with the tally of this one, which keeps none from here on.
+    /// Moves the tally of this arena to `other`, which continues it; this arena keeps none from here on.
     #[doc(hidden)]
     pub fn lend_tally(&self, other: &Self) {
         self.note(Event::Other, || "not recorded");
@@ -124,7 +126,7 @@ impl Arena {
         other.counted.set(other.used());
     }
 
-    /// Takes note of what has just happened.
+    /// Records an event in the tally, if there is one.
     #[inline(always)]
     pub(crate) fn note(&self, event: Event, name: impl FnOnce() -> &'static str) {
         if let Some(mut count) = self.count.take() {
@@ -134,7 +136,8 @@ impl Arena {
         }
     }
 
-    /// Frees everything and forgets the fault; limit and checks stay. Memory is kept as one chunk of the total.
+    /// Frees everything and clears the fault; the limit and the checks stay. The memory is kept as one chunk of the
+    /// total size.
     pub fn reset(&mut self) {
         self.note(Event::Other, || "not recorded");
         self.merge_chunks();
@@ -154,7 +157,7 @@ impl Arena {
         }
     }
 
-    /// Space for `len` values, or the fault raised if the limit would be passed.
+    /// Allocates space for `len` values, or raises a fault if the limit would be exceeded.
     #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub(crate) fn uninit<T>(&self, len: usize) -> Result<&mut [MaybeUninit<T>], Fault> {
         let align = const {
@@ -179,10 +182,10 @@ impl Arena {
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), len) })
     }
 
-    /// `len` values, the next of `values` each.
+    /// Allocates an array of the first `len` items of `values`.
     ///
     /// # Panics
-    /// If `values` ends early, which is a defect of the caller.
+    /// Panics if `values` ends early, which is a bug of the caller.
     #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub(crate) fn collect<T: Copy>(
         &self,
@@ -200,10 +203,10 @@ impl Arena {
         Ok(unsafe { filled(space) })
     }
 
-    /// A copy of `values`.
+    /// Allocates a copy of `values`.
     ///
     /// # Errors
-    /// [`Fault::Memory`] at the limit; it is raised as well.
+    /// Raises and returns [`Fault::Memory`] if the limit would be exceeded.
     #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub fn copy<T: Copy>(&self, values: &[T]) -> Result<&mut [T], Fault> {
         let space = self.uninit(values.len())?;
@@ -213,10 +216,10 @@ impl Arena {
         Ok(unsafe { filled(space) })
     }
 
-    /// `len` copies of `value`.
+    /// Allocates `len` copies of `value`.
     ///
     /// # Errors
-    /// [`Fault::Memory`] at the limit; it is raised as well.
+    /// Raises and returns [`Fault::Memory`] if the limit would be exceeded.
     #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
     pub fn fill<T: Copy>(&self, len: usize, value: T) -> Result<&mut [T], Fault> {
         let space = self.uninit(len)?;
@@ -225,7 +228,8 @@ impl Arena {
         Ok(unsafe { filled(space) })
     }
 
-    /// One value on its own, which must need no drop. Inlined, so that it is made where it is put.
+    /// Allocates a single value, whose type must not need to be dropped. Inlined, so that the value is constructed in
+    /// place.
     #[inline(always)]
     pub(crate) fn put<T>(&self, value: T) -> Result<&T, Fault> {
         const { assert!(!std::mem::needs_drop::<T>()) };
@@ -233,10 +237,10 @@ impl Arena {
     }
 }
 
-/// The values in places of which every one was written.
+/// Returns the values of a slice whose places were all written.
 ///
 /// # Safety
-/// They were.
+/// All places were written.
 unsafe fn filled<T>(space: &mut [MaybeUninit<T>]) -> &mut [T] {
     // SAFETY: as promised by the caller; a value and the place for one have the same layout.
     unsafe { &mut *(std::ptr::from_mut(space) as *mut [T]) }

@@ -1,6 +1,6 @@
-//! `Array`: what an array function is written over.
+//! [`Array`]: the trait that functions of arrays are written over.
 //!
-//! A function generic over `A: Array` is evaluated in every mode by the type that it is given:
+//! The type with which a function generic over `A: Array` is called selects the mode of evaluation:
 //!
 //! | type | mode |
 //! |---|---|
@@ -8,9 +8,9 @@
 //! | [`Dual<Tensor>`](crate::Dual) | value and directional derivatives |
 //! | [`Var<Tensor>`](crate::Var) | value and gradient |
 //! | `Var<Dual<Tensor>>` | gradient and Hessian-vector product in one pass (forward over reverse) |
-//! | `Var<Var<Tensor>>` | the same by reverse over reverse, or a whole run on one tape |
+//! | `Var<Var<Tensor>>` | the same by reverse over reverse, or a whole inner loop on one tape |
 //!
-//! Numbers stand on either side of an operator:
+//! A number may be either operand of an operator:
 //!
 //! ```
 //! use hypertape_autodiff::{Arena, Array, Shape, Tensor};
@@ -21,8 +21,9 @@
 //! assert_eq!(f(Tensor::new(&arena, Shape::column(2), &[1.0, 4.0])).values(), [3.0, 11.25]);
 //! ```
 //!
-//! Handles are `Copy`, entries lie row by row in the arena, and operators broadcast scalars, rows and columns. An
-//! operation that is given wrong shapes raises a [`Fault`](crate::Fault) and returns an empty array.
+//! Handles are `Copy`, entries are stored in the arena in row-major order, and operators broadcast scalars, rows and
+//! columns. An operation on operands whose shapes do not fit raises a [`Fault`](crate::Fault) and returns an empty
+//! array.
 
 pub(crate) mod by_value;
 pub(crate) mod csr;
@@ -67,9 +68,10 @@ use crate::functions::rule::Unary;
 use crate::imply::{Imply, Left};
 use crate::shape::{Axis, Shape};
 
-/// An array handle: value, tangents or a record of how it came about, depending on the type.
+/// A handle to an array, which holds its value and, depending on the type, its tangents or a record of how it was
+/// computed.
 ///
-/// The types that implement it are those of this crate; [`Operations`](crate::Operations) has more.
+/// Only types of this crate implement it. [`Operations`](crate::Operations) adds further methods.
 #[expect(clippy::return_self_not_must_use, reason = "the handle types are `must_use`")]
 pub trait Array<'a>:
     Primitives<'a, <Self as Array<'a>>::Elem>
@@ -85,38 +87,41 @@ pub trait Array<'a>:
     + Imply<f64, Is: Left<Self> + Left<f64>>
     + 'a
 {
-    /// `f32` or `f64`.
+    /// The type of an entry, `f32` or `f64`.
     type Elem: Element;
-    /// Order of the derivatives that are carried: one a [`Dual`](crate::Dual) or [`Var`](crate::Var).
+    /// The order of the derivatives that the type carries: one for each [`Dual`](crate::Dual) or [`Var`](crate::Var) in
+    /// it.
     const ORDER: u32;
 
-    /// Rows and columns.
+    /// Returns the numbers of rows and columns.
     fn shape(self) -> Shape;
-    /// The entries, row by row, without derivatives.
+    /// Returns the entries in row-major order, without derivatives.
     fn values(self) -> &'a [Self::Elem];
-    /// Where results are put.
+    /// Returns the arena in which results are allocated.
     fn arena(self) -> &'a Arena;
-    /// The same array, whose results are put into `arena` from here on. Recorded arrays stay with their tape.
+    /// Returns the same array, with results allocated in `arena` from here on. Recorded arrays stay with their tape.
     fn within(self, arena: &'a Arena) -> Self;
-    /// Borrowed data as an array in the same mode, not differentiated. Raises a fault unless it fills `shape`.
+    /// Returns borrowed data as an array of the same mode that is not differentiated. Raises a fault if the length of
+    /// `data` is not that of `shape`.
     fn constant(self, shape: Shape, data: &'a [Self::Elem]) -> Self;
 
-    /// A function of each entry.
+    /// Applies a function of one number to each entry.
     fn unary(self, f: Unary) -> Self;
-    /// A function of each pair of entries, broadcasting.
+    /// Applies a function of two numbers to each pair of entries, broadcasting.
     fn binary(self, other: Self, f: Binary) -> Self;
-    /// An operation that looks at values.
+    /// Applies an operation that depends on the values of its operands.
     #[doc(hidden)]
     fn by_value(of: &[Self], f: ByValue) -> Self {
         f.apply(of)
     }
-    /// A custom function of all entries; a column.
+    /// Applies a custom function to all entries together; the results are a column.
     fn custom(self, f: &'a dyn Custom<Self::Elem>) -> Self {
         self.custom_product(f, Product::Value)
     }
-    /// `sum_i p_i l(X_i self, y_i)`: a loss of a linear model, summed over the rows `X_i` of `samples`, which have a value for
-    /// each row of `self`; all weights are 1 without `p`, a column. Value and gradient take one pass over `samples`, with
-    /// directions or without. Raises a [`Fault`](crate::Fault) for what does not fit.
+    /// Returns `sum_i p_i l(X_i self, y_i)`: the loss of a linear model, summed over the rows `X_i` of `samples`. A row
+    /// of `samples` has as many entries as `self` has rows. The weights `p` are a column; without them all weights
+    /// are 1. Value and gradient take one pass over `samples`, with or without directions. Raises a
+    /// [`Fault`](crate::Fault) if shapes or lengths do not fit.
     ///
     /// ```
     /// use hypertape_autodiff::{Arena, Array, RowLoss, Shape, Tape, Tensor};
@@ -140,7 +145,7 @@ pub trait Array<'a>:
     ) -> Self {
         self.linear_loss_parts(Fitted { samples, loss }, p, Asked::Value).value
     }
-    /// `self`, then the entries of `others`, one after the other, as a column.
+    /// Returns a column of the entries of `self`, followed by those of `others` in order.
     fn stack(self, others: &[Self]) -> Self {
         let all = std::iter::once(self).chain(others.iter().copied());
         let length = all.clone().fold(0_usize, |n, a| n.saturating_add(a.shape().len()));
@@ -155,110 +160,113 @@ pub trait Array<'a>:
         parts.map_or(self, |parts| self.assemble(parts, shape, true))
     }
 
-    /// Sums over rows, columns or both, so that the result has `shape`, whose dimensions are 1 or unchanged. The error of
-    /// `n` terms is below `512 + log2(n / 512)` rounding units of the sum of their sizes.
+    /// Sums over rows, columns or both such that the result has `shape`, each dimension of which is 1 or unchanged. The
+    /// error of a sum of `n` terms is below `512 + log2(n / 512)` rounding units of the sum of their absolute values.
     fn sum_to(self, shape: Shape) -> Self {
         if shape == self.shape() { self } else { self.map_linear(Linear::Sum(shape)) }
     }
-    /// Repeats rows, columns or both, so that the result has `shape`.
+    /// Repeats rows, columns or both such that the result has `shape`.
     fn broadcast_to(self, shape: Shape) -> Self {
         if shape == self.shape() { self } else { self.map_linear(Linear::Broadcast(shape)) }
     }
-    /// Entry `labels[i]` of each row `i`, a column.
+    /// Returns entry `labels[i]` of each row `i`, as a column.
     fn pick(self, labels: &'a [u32]) -> Self {
         self.map_linear(Linear::Pick(labels))
     }
-    /// The reverse of [`pick`](Self::pick): a column's entry `i` in column `labels[i]` of row `i`, 0 elsewhere.
+    /// The adjoint of [`pick`](Self::pick): puts entry `i` of a column into column `labels[i]` of row `i`; all other
+    /// entries are 0.
     fn place(self, labels: &'a [u32], cols: u32) -> Self {
         self.map_linear(Linear::Place(labels, cols))
     }
-    /// Rows `indices[0], indices[1], ...`, repetitions allowed.
+    /// Returns rows `indices[0], indices[1], ...`, which may repeat.
     fn gather_rows(self, indices: &'a [u32]) -> Self {
         self.map_linear(Linear::Gather(indices))
     }
-    /// The reverse of [`gather_rows`](Self::gather_rows): row `i` added to row `indices[i]` of `rows` zero rows.
+    /// The adjoint of [`gather_rows`](Self::gather_rows): adds row `i` to row `indices[i]` of `rows` zero rows.
     fn scatter_rows(self, indices: &'a [u32], rows: u32) -> Self {
         self.map_linear(Linear::Scatter(indices, rows))
     }
-    /// `shape` consecutive entries from `start` on. Shares memory.
+    /// Returns consecutive entries, from number `start` on in row-major order, as an array of `shape`. Shares memory.
     fn slice(self, start: usize, shape: Shape) -> Self {
         self.map_linear(Linear::Slice(start, shape))
     }
-    /// The reverse of [`slice`](Self::slice): these entries from `start` on in an otherwise zero array of `shape`.
+    /// The adjoint of [`slice`](Self::slice): puts these entries from number `start` on into an otherwise zero array of
+    /// `shape`.
     fn embed(self, start: usize, shape: Shape) -> Self {
         self.map_linear(Linear::Embed(start, shape))
     }
-    /// The same entries in another shape. Shares memory.
+    /// Returns the same entries in another shape. Shares memory.
     fn reshape(self, shape: Shape) -> Self {
         self.map_linear(Linear::Reshape(shape))
     }
-    /// Rows and columns exchanged.
+    /// Returns the transpose.
     fn transpose(self) -> Self {
         self.map_linear(Linear::Transpose)
     }
-    /// The block of `shape` whose first entry is in row `at[0]` and column `at[1]`.
+    /// Returns the block of `shape` whose first entry is in row `at[0]` and column `at[1]`.
     fn block(self, at: [u32; 2], shape: Shape) -> Self {
         self.map_linear(Linear::Block(at, shape))
     }
-    /// The reverse of [`block`](Self::block): these entries in an otherwise zero array of `shape`.
+    /// The adjoint of [`block`](Self::block): puts these entries into an otherwise zero array of `shape`.
     fn inset(self, at: [u32; 2], shape: Shape) -> Self {
         self.map_linear(Linear::Inset(at, shape))
     }
-    /// Single entries as an array of `shape`, by their places row by row; repetitions allowed.
+    /// Returns the entries at `places`, which are row-major positions and may repeat, as an array of `shape`.
     fn entries(self, places: &'a [u32], shape: Shape) -> Self {
         self.map_linear(Linear::Entries(places, shape))
     }
-    /// The reverse of [`entries`](Self::entries): each entry added to that in its place in a zero array of `shape`.
+    /// The adjoint of [`entries`](Self::entries): adds each entry to that at its place in a zero array of `shape`.
     fn scatter_entries(self, places: &'a [u32], shape: Shape) -> Self {
         self.map_linear(Linear::ScatterEntries(places, shape))
     }
-    /// Of each entry the sum up to it along an axis.
+    /// Returns the cumulative sums along an axis.
     fn cumulative_sum(self, axis: Axis) -> Self {
         self.map_linear(Linear::CumulativeSum(axis == Axis::Columns, false))
     }
-    /// `M x` or `M^T x` for a constant linear map.
+    /// Returns `M x`, or `M^T x` if `transposed`, for a constant linear map `M`.
     fn linear(self, map: &'a dyn LinearOperator<Self::Elem>, transposed: bool) -> Self {
         self.map_linear(Linear::Operator(map, transposed))
     }
-    /// `sum_ij a_ij b_ij`, a scalar.
+    /// Returns `sum_ij a_ij b_ij`, a scalar.
     fn dot(self, other: Self) -> Self {
         self.bilinear(other, Bilinear::Dot)
     }
-    /// `sum_j a_ij b_ij`, a column.
+    /// Returns `sum_j a_ij b_ij`, a column.
     fn row_dot(self, other: Self) -> Self {
         self.bilinear(other, Bilinear::RowDot)
     }
-    /// `count` products of one shape in one operation: both arrays are as many matrices one under another, each transposed on
-    /// request.
+    /// Returns `count` matrix products of one shape in one operation. Each operand holds `count` matrices, one below
+    /// the other, and each of its matrices is transposed if `transposed` says so.
     fn batched_matmul(self, other: Self, count: u32, transposed: [bool; 2]) -> Self {
         self.bilinear(other, Bilinear::Batched(count, transposed))
     }
 
-    /// The same values, not differentiated.
+    /// Returns the same values, not differentiated.
     fn detach(self) -> Self {
         self.constant(self.shape(), self.values())
     }
-    /// A constant scalar; empty at the memory limit.
+    /// Returns a constant scalar, or an empty array at the memory limit.
     fn scalar(self, value: f64) -> Self {
         let one = self.arena().fill(1, Self::Elem::from_f64(value));
         self.constant(Shape::SCALAR, one.map_or(&[], |one| one))
     }
-    /// A list of row numbers in the arena, `index(i)` for `i < len`: what a mini-batch passes to
-    /// [`gather_rows`](Self::gather_rows). Empty at the memory limit.
+    /// Returns the list of `index(i)` for `i < len`, allocated in the arena. A mini-batch passes its row numbers to
+    /// [`gather_rows`](Self::gather_rows) in such a list. At the memory limit the list is empty.
     fn indices(self, len: usize, index: impl FnMut(usize) -> u32) -> &'a [u32] {
         self.arena().collect(len, (0..len).map(index)).map_or(&[], |list| list)
     }
-    /// `self other`
+    /// Returns the matrix product `self other`.
     fn matmul(self, other: Self) -> Self {
         self.matmul_transposed(false, other, false)
     }
-    /// `self other`, each transposed on request, without a transposed copy.
+    /// Returns the matrix product `self other`, with either factor transposed on request. Nothing is copied to
+    /// transpose it.
     fn matmul_transposed(self, transposed: bool, other: Self, other_transposed: bool) -> Self {
         let mut out = [self];
         self.products(ProductForm::left(transposed, other_transposed), &[other], &mut out);
         out[0]
     }
-    /// The images `self` filtered by `kernel`, see [`Convolution`] for what a row is.
+    /// Filters the images `self` with `kernel`; see [`Convolution`] for the layout of rows.
     ///
     /// ```
     /// use hypertape_autodiff::{Arena, Array, Convolution, Shape, Tensor};
@@ -271,41 +279,41 @@ pub trait Array<'a>:
     fn convolve(self, kernel: Self, map: Convolution) -> Self {
         self.convolve_for(kernel, map, Role::Output)
     }
-    /// Sum of all entries, a scalar.
+    /// Returns the sum of all entries, a scalar.
     fn sum(self) -> Self {
         self.sum_to(Shape::SCALAR)
     }
-    /// Mean of all entries, a scalar.
+    /// Returns the mean of all entries, a scalar.
     fn mean(self) -> Self {
         self.sum() / self.shape().len() as f64
     }
-    /// Sum over the rows: one entry per column.
+    /// Returns the sum over the rows, with one entry per column.
     fn sum_rows(self) -> Self {
         self.sum_to(Shape::new(1, self.shape().cols))
     }
-    /// Sum over the columns: one entry per row.
+    /// Returns the sum over the columns, with one entry per row.
     fn sum_cols(self) -> Self {
         self.sum_to(Shape::column(self.shape().rows))
     }
     functions!(named crate::array::methods);
-    /// `x^n`
+    /// Returns `x^n` of each entry.
     fn powi(self, n: i32) -> Self {
         self.unary(Unary::Power(f64::from(n)))
     }
-    /// `x^p` for a constant `p`.
+    /// Returns `x^p` of each entry, for a constant `p`.
     fn powf(self, p: f64) -> Self {
         self.unary(Unary::Power(p))
     }
-    /// The larger of each pair; the first counts as chosen in a tie, and a number over `NaN`.
+    /// Returns the larger entry of each pair. In a tie, the first counts as chosen; a number is chosen over `NaN`.
     fn max(self, other: Self) -> Self {
         self.binary(other, Binary::Max)
     }
-    /// The smaller of each pair; the first counts as chosen in a tie, and a number over `NaN`.
+    /// Returns the smaller entry of each pair. In a tie, the first counts as chosen; a number is chosen over `NaN`.
     fn min(self, other: Self) -> Self {
         self.binary(other, Binary::Min)
     }
-    /// Euclidean norm of all entries, a scalar. Its gradient at 0 is 0. Entries whose squares overflow or are subnormal are
-    /// scaled before.
+    /// Returns the Euclidean norm of all entries, a scalar. Its gradient at 0 is 0. Entries whose squares would
+    /// overflow or be subnormal are scaled first.
     fn norm(self) -> Self {
         let (squares, least) =
             (self.dot(self), Self::Elem::min_positive_value() / Self::Elem::epsilon());
@@ -324,23 +332,24 @@ pub trait Array<'a>:
         let scaled = self / scale;
         scaled.dot(scaled).sqrt() * scale
     }
-    /// `ln sum_j e^{x_j}` of each row, a column.
+    /// Returns `ln sum_j e^{x_j}` of each row, as a column.
     fn logsumexp(self) -> Self {
         self.softmax_parts().0
     }
-    /// `e^{x_j} / sum_k e^{x_k}` of each row.
+    /// Returns `e^{x_j} / sum_k e^{x_k}` of each row.
     fn softmax(self) -> Self {
         self.softmax_parts().1
     }
-    /// `-ln softmax(x)_{i, labels[i]}` of each row, a column. Weigh rows by a product, average by [`mean`](Self::mean).
+    /// Returns `-ln softmax(x)_{i, labels[i]}` of each row, as a column. To weight the rows, multiply by a column of
+    /// weights; to average, take the [`mean`](Self::mean).
     fn cross_entropy(self, labels: &'a [u32]) -> Self {
         self.logsumexp() - self.pick(labels)
     }
-    /// `ln(1 + e^{-y x})` of each entry, for labels `y` of -1 and 1.
+    /// Returns `ln(1 + e^{-y x})` of each entry, for labels `y` of -1 and 1.
     fn logistic_loss(self, labels: Self) -> Self {
         (-(self * labels)).softplus()
     }
-    /// `sum (a - b)^2`, a scalar.
+    /// Returns `sum (a - b)^2`, a scalar.
     fn squared_error(self, target: Self) -> Self {
         let gap = self - target;
         gap.dot(gap)

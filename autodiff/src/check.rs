@@ -1,6 +1,6 @@
-//! Tests of a function's derivatives for its author: Taylor order, central differences, dot product.
+//! Checks of the derivatives of a function: Taylor remainders, central differences, and forward against reverse mode.
 //!
-//! Each returns a number to assert on. They need functions that are smooth at the point.
+//! Each check returns a number for an assertion. The function must be smooth at the point.
 //!
 //! ```
 //! use hypertape_autodiff::{Array, Element, Function, Shape, check};
@@ -25,30 +25,32 @@ use crate::fault::Fault;
 use crate::shape::Shape;
 use crate::workspace::Workspace;
 
-/// Observed orders of the remainder of a Taylor expansion, infinite where it is at rounding level throughout.
+/// Observed orders of the remainders of a Taylor expansion. An order is infinite if the remainder is at rounding level
+/// throughout.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Orders {
-    /// Of `f(x + hv) - f(x) - h g.v`: 2 if the gradient is right, 1 if it is wrong.
+    /// Order of `f(x + hv) - f(x) - h g.v`: 2 if the gradient is right, 1 if it is wrong.
     pub gradient: f64,
-    /// Of the same less `h^2/2 v.Hv`: 3 if the Hessian-vector product is right as well, 2 if it is wrong.
+    /// Order of the same less `h^2/2 v.Hv`: 3 if the Hessian-vector product is right as well, 2 if it is wrong.
     pub hessian: f64,
 }
 
-/// Steps of the Taylor test, each half of the one before. Short enough for the leading term to dominate, long enough
-/// for the cubic remainder to stay above rounding.
+/// Steps of the Taylor test, each half of the one before. They are short enough for the leading term to dominate, and
+/// long enough for the cubic remainder to stay above rounding.
 const STEPS: [f64; 5] = [1.0 / 16.0, 1.0 / 32.0, 1.0 / 64.0, 1.0 / 128.0, 1.0 / 256.0];
 
-/// Lengths that steps are tried at, for functions that bend within less than the first.
+/// Factors by which the steps are shortened, for functions whose slope changes within less than the first step.
 const SCALES: [f64; 5] = [1.0, 1e-2, 1e-4, 1e-6, 1e-8];
 
-/// Central differences that agree so well are not tried at shorter steps.
+/// Central differences that agree to this relative error are not repeated with shorter steps.
 const CLOSE: f64 = 1e-7;
 
-/// Taylor test of a scalar function along `v`, with steps that are shortened until one order is right. Cost: one
-/// Hessian-vector product and 5 values, up to 25.
+/// Taylor test of a scalar function along `v`, with steps that are shortened until the orders are right. Cost: one
+/// Hessian-vector product and 5 evaluations of the value, at most 25.
 ///
 /// # Errors
-/// As the drivers.
+/// Returns the first [`Fault`] of an evaluation, or [`Fault::Length`] if a length does not match or the value is not a
+/// scalar.
 pub fn taylor<F: Function<f64>>(
     f: &F,
     shapes: &[Shape],
@@ -74,20 +76,20 @@ pub fn taylor<F: Function<f64>>(
         for (k, remainders) in remainders.iter().enumerate() {
             found[k] = found[k].into_iter().chain(order(remainders, largest)).reduce(f64::max);
         }
-        // A tenth below what is expected, as rounding and next terms leave it.
+        // A tenth below the expected orders, for rounding errors and higher terms.
         if found[0].is_none_or(|order| order > 1.9) && found[1].is_none_or(|order| order > 2.9) {
             break;
         }
     }
-    // Nothing clear of rounding: the expansion is exact.
+    // No remainder is clear of rounding: the expansion is exact.
     let [gradient, hessian] = found.map(|order| order.unwrap_or(f64::INFINITY));
     Ok(Orders { gradient, hessian })
 }
 
-/// The order at the longest pair of steps whose remainders both stand clear of rounding.
+/// Returns the largest order among pairs of successive steps whose remainders are both clear of rounding.
 ///
-/// A wrong derivative leaves a low order at every step, so the largest estimate is still low then; a right one can look
-/// low where two terms happen to cancel.
+/// A wrong derivative gives a low order at every step, so the largest estimate is low as well. A right one can give a
+/// low order where two terms happen to cancel.
 fn order(remainders: &[f64], scale: f64) -> Option<f64> {
     if remainders.iter().any(|r| r.is_nan()) {
         return Some(f64::NAN);
@@ -97,12 +99,14 @@ fn order(remainders: &[f64], scale: f64) -> Option<f64> {
     remainders.windows(2).filter(clear).map(|w| (w[0] / w[1]).abs().log2()).reduce(f64::max)
 }
 
-/// Largest deviation of the gradient from central differences, relative to the largest entry of either, with steps
-/// `6e-6 max(1, |x_i|)`, the cube root of the rounding unit, or shorter ones where that agrees better. About 1e-9 on a well
-/// scaled function is right. Cost: a gradient and `2 n` values, up to `10 n`.
+/// Returns the largest deviation of the gradient from central differences, relative to the largest entry of either.
+/// Steps are `6e-6 max(1, |x_i|)`, where 6e-6 is the cube root of the rounding unit, or shorter where that agrees
+/// better. About 1e-9 is to be expected for the right gradient of a well-scaled function. Cost: a gradient and `2 n`
+/// evaluations of the value, at most `10 n`.
 ///
 /// # Errors
-/// As the drivers.
+/// Returns the first [`Fault`] of an evaluation, or [`Fault::Length`] if a length does not match or the value is not a
+/// scalar.
 pub fn central_differences<F: Function<f64>>(
     f: &F,
     shapes: &[Shape],
@@ -141,11 +145,11 @@ pub fn central_differences<F: Function<f64>>(
     Ok(gap / scale)
 }
 
-/// `|y_bar . J dx - J^T y_bar . dx|`, relative to the larger: forward against reverse mode. At rounding level if right.
-/// Cost: one JVP and one VJP.
+/// Returns `|y_bar . J dx - J^T y_bar . dx|` relative to the larger of the two products, which compares forward with
+/// reverse mode. It is at rounding level if both are right. Cost: one JVP and one VJP.
 ///
 /// # Errors
-/// As the drivers.
+/// Returns the first [`Fault`] of an evaluation, or [`Fault::Length`] if a length does not match.
 pub fn dot_product<T: Element, F: Function<T>>(
     f: &F,
     shapes: &[Shape],

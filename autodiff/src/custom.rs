@@ -1,13 +1,14 @@
-//! [`Custom`]: a function given by code for its value and derivatives, where no formula over arrays or scalars is to be had
-//! or wanted: a table, a simulation, a library.
+//! [`Custom`]: a function given by code for its value and its derivatives, for when no formula over arrays or scalars
+//! is available or wanted: a table, a simulation, a library.
 //!
-//! Derivatives stop at second order, and those need reverse mode: forward over reverse, or reverse over reverse.
+//! Derivatives are available up to second order. Those of second order need reverse mode: forward over reverse, or
+//! reverse over reverse.
 
 use crate::fault::Fault;
 
-/// A function of `n` numbers with `m` results, by slices. Several arguments stand one after the other, see
-/// [`Array::stack`](crate::Array::stack). Called by [`Array::custom`](crate::Array::custom) and
-/// [`scalar::custom`](crate::scalar::custom). All outputs are zero before a call.
+/// A function of `n` numbers with `m` results, over slices. Several arguments are passed one after the other, see
+/// [`Array::stack`](crate::Array::stack). [`Array::custom`](crate::Array::custom) and
+/// [`scalar::custom`](crate::scalar::custom) call it. All output slices are zero before a call.
 ///
 /// ```
 /// use hypertape_autodiff::{Custom, Fault, scalar};
@@ -34,29 +35,30 @@ use crate::fault::Fault;
 /// # Ok::<(), Fault>(())
 /// ```
 pub trait Custom<T>: Sync {
-    /// What faults call it.
+    /// The name of the function in faults.
     fn name(&self) -> &'static str;
-    /// `m`, for `n` arguments.
+    /// Returns the number `m` of results for `n` arguments.
     fn results(&self, n: usize) -> usize;
-    /// `y = f(x)`
+    /// Computes `y = f(x)`.
     ///
     /// # Errors
-    /// Whatever the function reports, for instance [`Fault::NonFinite`]; the same holds for the products below.
+    /// Returns any fault that the function reports, for instance [`Fault::NonFinite`].
     fn value(&self, x: &[T], y: &mut [T]) -> Result<(), Fault>;
-    /// `dy = J dx`
+    /// Computes `dy = J dx`.
     ///
     /// # Errors
-    /// See [`value`](Self::value).
+    /// Returns any fault that the function reports.
     fn jvp(&self, x: &[T], dx: &[T], dy: &mut [T]) -> Result<(), Fault>;
-    /// `x_bar = J^T y_bar`
+    /// Computes `x_bar = J^T y_bar`.
     ///
     /// # Errors
-    /// See [`value`](Self::value).
+    /// Returns any fault that the function reports.
     fn vjp(&self, x: &[T], y_bar: &[T], x_bar: &mut [T]) -> Result<(), Fault>;
-    /// `x_bar = sum_i y_bar_i H_i dx` with the Hessian `H_i` of result `i`: how [`vjp`](Self::vjp) changes along `dx`.
+    /// Computes `x_bar = sum_i y_bar_i H_i dx`, where `H_i` is the Hessian of result `i`: the derivative of
+    /// [`vjp`](Self::vjp) along `dx`.
     ///
-    /// # Errors
-    /// [`Fault::Order`] unless it is given.
+    /// Returns [`Fault::Order`] unless it is implemented, and otherwise any fault that the function reports.
+    /// Returns [`Fault::Order`] unless it is implemented, and then as [`value`](Self::value).
     fn hvp(&self, _x: &[T], _dx: &[T], _y_bar: &[T], _x_bar: &mut [T]) -> Result<(), Fault> {
         Err(Fault::Order { operation: self.name(), order: 2 })
     }
@@ -71,7 +73,7 @@ pub enum Product<A> {
     Jvp(A),
     /// `J^T y_bar`
     Vjp(A),
-    /// `sum_i y_bar_i H_i dx`, of `dx` and `y_bar`.
+    /// `sum_i y_bar_i H_i dx`, with `dx` first and `y_bar` second.
     Hvp(A, A),
 }
 

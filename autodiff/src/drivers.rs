@@ -1,7 +1,8 @@
-//! Drivers: value, gradient, JVP, VJP, Hessian-vector product, Jacobian and Hessian of a [`Function`].
+//! Drivers of a [`Function`]: value, gradient, Jacobian-vector and vector-Jacobian products, Hessian-vector products.
 //!
-//! A point is flat: the entries of all arrays one after the other, cut by a list of shapes. Costs are in evaluations of
-//! the value: a gradient is 2 to 3, a JVP about 2, a Hessian-vector product with its gradient 4 to 6.
+//! A point is a flat slice: the entries of all arrays one after the other, which a list of shapes divides. Relative to
+//! an evaluation of the value, a gradient costs 2 to 3, a Jacobian-vector product about 2, and a Hessian-vector product
+//! with its gradient 4 to 6.
 
 use crate::arena::Arena;
 use crate::array::dual::Dual;
@@ -21,11 +22,11 @@ type Taped<'a, T, const N: usize> = Var<'a, Dual<Tensor<'a, T>, N>>;
 
 /// A function of several arrays, written once for every mode.
 pub trait Function<T: Element> {
-    /// The value, of any shape; drivers that say so need a scalar.
+    /// Returns the value, which may have any shape, except for drivers that need a scalar.
     fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A;
 }
 
-/// A type whose values are a [`Function`](crate::Function) of arrays, from its formula.
+/// Defines a type whose values are a [`Function`](crate::Function) of arrays, from a formula.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Shape, Workspace, function};
@@ -54,10 +55,10 @@ macro_rules! function {
 }
 
 impl Workspace {
-    /// Writes `f(x)` row by row into `y`.
+    /// Writes the entries of `f(x)` in row-major order into `y`.
     ///
     /// # Errors
-    /// The first fault; a length of `x` or `y` that does not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if the length of `x` or `y` does not match.
     pub fn value<T: Element, F: Function<T>>(
         &mut self,
         f: &F,
@@ -75,10 +76,11 @@ impl Workspace {
         Ok(())
     }
 
-    /// Gradient of a scalar function; returns its value.
+    /// Computes the gradient of a scalar function and returns the value.
     ///
     /// # Errors
-    /// The first fault; lengths that do not match; a value that is not a scalar.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match or the value is
+    /// not a scalar.
     pub fn gradient<T: Element, F: Function<T>>(
         &mut self,
         f: &F,
@@ -89,7 +91,8 @@ impl Workspace {
         self.gradient_with(f, |f, x| f.eval(x), shapes, x, gradient)
     }
 
-    /// [`gradient`](Self::gradient) of a closure, which is given the `data` that its arrays may borrow from.
+    /// Computes the [`gradient`](Self::gradient) of a closure. The closure receives `data`, from which its arrays may
+    /// borrow.
     ///
     /// ```
     /// use hypertape_autodiff::{Array, Shape, Workspace};
@@ -104,7 +107,8 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// Those of [`gradient`](Self::gradient).
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match or the value is
+    /// not a scalar.
     pub fn gradient_with<T: Element, D: ?Sized>(
         &mut self,
         data: &D,
@@ -118,10 +122,10 @@ impl Workspace {
         Ok(value[0])
     }
 
-    /// Directional derivative: writes `f(x)` into `y` and `J dx` into `dy`.
+    /// Computes a directional derivative: writes `f(x)` into `y` and `J dx` into `dy`.
     ///
     /// # Errors
-    /// The first fault; lengths that do not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn jvp<T: Element, F: Function<T>>(
         &mut self,
         f: &F,
@@ -134,8 +138,8 @@ impl Workspace {
         self.jvp_with(f, |f, x| f.eval(x), shapes, [x, dx], [y, dy])
     }
 
-    /// [`jvp`](Self::jvp) of a closure, which is given the `data` that its arrays may borrow from, at `[x, dx]` into
-    /// `[y, dy]`.
+    /// Computes the [`jvp`](Self::jvp) of a closure at `[x, dx]` and writes it into `[y, dy]`. The closure receives
+    /// `data`, from which its arrays may borrow.
     ///
     /// ```
     /// use hypertape_autodiff::{Array, Shape, Workspace};
@@ -147,7 +151,7 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// Those of [`jvp`](Self::jvp).
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn jvp_with<T: Element, D: ?Sized>(
         &mut self,
         data: &D,
@@ -159,10 +163,10 @@ impl Workspace {
         self.push(data, f, shapes, (x, [dx]), (y, [dy]))
     }
 
-    /// `N` directional derivatives in one pass: writes `f(x)` into `y` and `J v_k` into the `dy`.
+    /// Computes `N` directional derivatives in one pass: writes `f(x)` into `y` and `J v_k` into the `dy`.
     ///
     /// # Errors
-    /// The first fault; lengths that do not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn jvps<T: Element, F: Function<T>, const N: usize>(
         &mut self,
         f: &F,
@@ -195,10 +199,10 @@ impl Workspace {
         Ok(())
     }
 
-    /// Vector-Jacobian product: writes `f(x)` into `y` and `J^T y_bar` into `x_bar`.
+    /// Computes a vector-Jacobian product: writes `f(x)` into `y` and `J^T y_bar` into `x_bar`.
     ///
     /// # Errors
-    /// The first fault; lengths that do not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn vjp<T: Element, F: Function<T>>(
         &mut self,
         f: &F,
@@ -211,8 +215,8 @@ impl Workspace {
         self.vjp_with(f, |f, x| f.eval(x), shapes, [x, y_bar], [y, x_bar])
     }
 
-    /// [`vjp`](Self::vjp) of a closure, which is given the `data` that its arrays may borrow from, at `[x, y_bar]` into
-    /// `[y, x_bar]`.
+    /// Computes the [`vjp`](Self::vjp) of a closure at `[x, y_bar]` and writes it into `[y, x_bar]`. The closure
+    /// receives `data`, from which its arrays may borrow.
     ///
     /// ```
     /// use hypertape_autodiff::{Array, Shape, Workspace};
@@ -224,7 +228,7 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// Those of [`vjp`](Self::vjp).
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn vjp_with<T: Element, D: ?Sized>(
         &mut self,
         data: &D,
@@ -236,10 +240,11 @@ impl Workspace {
         self.pull(data, f, shapes, (x, [y_bar]), ("the value", y), [x_bar])
     }
 
-    /// `K` vector-Jacobian products of one recording: writes `f(x)` into `y` and `J^T y_bar_k` into the `x_bar`.
+    /// Computes `K` vector-Jacobian products from one recording: writes `f(x)` into `y` and `J^T y_bar_k` into the
+    /// `x_bar`.
     ///
     /// # Errors
-    /// The first fault; lengths that do not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn vjps<T: Element, F: Function<T>, const K: usize>(
         &mut self,
         f: &F,
@@ -276,10 +281,12 @@ impl Workspace {
         Ok(())
     }
 
-    /// Gradient and Hessian-vector product `H v` of a scalar function by forward over reverse; returns the value.
+    /// Computes the gradient and the Hessian-vector product `H v` of a scalar function by forward over reverse, and
+    /// returns the value.
     ///
     /// # Errors
-    /// The first fault; lengths that do not match; a value that is not a scalar.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match or the value is
+    /// not a scalar.
     pub fn hvp<T: Element, F: Function<T>>(
         &mut self,
         f: &F,
@@ -292,9 +299,9 @@ impl Workspace {
         self.hvps(f, shapes, x, [v], gradient, [product])
     }
 
-    /// Gradient and `N` Hessian-vector products `H v_k` of a scalar function in one pass, which shares the value, the
-    /// gradient and the slopes among the directions; returns the value. Entries equal those of `N` calls of
-    /// [`hvp`](Self::hvp).
+    /// Computes the gradient and `N` Hessian-vector products `H v_k` of a scalar function in one pass, which shares the
+    /// value, the gradient and the slopes among the directions, and returns the value. The entries equal those of `N`
+    /// calls of [`hvp`](Self::hvp).
     ///
     /// ```
     /// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
@@ -312,7 +319,8 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// The first fault; lengths that do not match; a value that is not a scalar.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match or the value is
+    /// not a scalar.
     pub fn hvps<T: Element, F: Function<T>, const N: usize>(
         &mut self,
         f: &F,
@@ -325,8 +333,8 @@ impl Workspace {
         self.hvps_with(f, |f, x| f.eval(x), shapes, (x, v), (gradient, products))
     }
 
-    /// [`hvps`](Self::hvps) of a closure, which is given the `data` that its arrays may borrow from, at a point with
-    /// directions.
+    /// Computes the [`hvps`](Self::hvps) of a closure at a point with directions. The closure receives `data`, from
+    /// which its arrays may borrow.
     ///
     /// ```
     /// use hypertape_autodiff::{Array, Shape, Workspace};
@@ -337,7 +345,8 @@ impl Workspace {
     /// ```
     ///
     /// # Errors
-    /// Those of [`hvps`](Self::hvps).
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match or the value is
+    /// not a scalar.
     pub fn hvps_with<T: Element, D: ?Sized, const N: usize>(
         &mut self,
         data: &D,
@@ -369,7 +378,7 @@ impl Workspace {
     }
 }
 
-/// A flat point with `N` flat tangents.
+/// Divides a flat point with `N` flat tangents into arrays.
 fn duals<'a, T: Element, const N: usize>(
     arena: &'a Arena,
     shapes: &[Shape],
@@ -387,7 +396,7 @@ fn duals<'a, T: Element, const N: usize>(
     Ok(all.into_iter().map(|(value, tangents)| Dual::new(value, tangents)).collect())
 }
 
-/// Copies the value, or a tangent, into a buffer of its length.
+/// Copies the value, or a tangent, into a buffer, whose length must match.
 fn write<'a, T: Element, A: Planes<'a, T>>(
     array: A,
     place: usize,
@@ -400,7 +409,7 @@ fn write<'a, T: Element, A: Planes<'a, T>>(
     Ok(())
 }
 
-/// Copies the value, or a tangent, of all adjoints into a buffer of their length.
+/// Copies the values, or a tangent, of all adjoints into a buffer, whose length must match.
 pub(crate) fn collect<'a, T: Element, A: Planes<'a, T>>(
     pulled: &Pulled<'a, A, 1>,
     shapes: &[Shape],

@@ -1,36 +1,36 @@
-//! What can go wrong while an array function is evaluated, as data.
+//! Errors of the evaluation of functions, as data.
 //!
-//! Operators never panic on a user's data. The first fault of a pass is kept by the arena; the operation that met it
-//! and all later ones return an empty array, and the driver returns the fault as `Err`.
+//! Operators never panic on a user's data. The arena keeps the first fault of a pass; the operation that raised it and
+//! all later ones return an empty array, and the driver returns the fault as `Err`.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::shape::Shape;
 
-/// The first thing that went wrong in a pass.
+/// The first error of a pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Two operands do not fit together.
+    /// The shapes of two operands do not match.
     Shapes {
         /// The operation.
         operation: &'static str,
         /// Shape of the left operand.
         left: Shape,
-        /// Shape of the right operand, or the shape that was asked for.
+        /// Shape of the right operand, or the shape that was requested.
         right: Shape,
     },
     /// A result was not finite while [`Arena::check_finite`](crate::Arena::check_finite) was on.
     NonFinite {
         /// The operation.
         operation: &'static str,
-        /// Row-major position of the first such entry.
+        /// Row-major position of the first entry that is not finite.
         index: usize,
-        /// Its value.
+        /// Value of that entry.
         value: f64,
     },
-    /// An index lies outside its array.
+    /// An index is out of range.
     Index {
         /// The operation.
         operation: &'static str,
@@ -39,21 +39,21 @@ pub enum Fault {
         /// Number of valid indices.
         length: usize,
     },
-    /// The byte limit of an arena would be passed.
+    /// An allocation would exceed the byte limit of an arena.
     Memory {
         /// Bytes in use.
         used: usize,
-        /// Bytes asked for on top.
+        /// Additional bytes requested.
         requested: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// Two variables of different tapes met in one operation.
+    /// Variables of different tapes met in one operation.
     ForeignTape {
         /// The operation.
         operation: &'static str,
     },
-    /// A derivative does not exist or is not finite, on a scalar tape that is strict.
+    /// A derivative does not exist or is not finite, and the scalar tape is strict.
     Singular {
         /// The operation.
         operation: &'static str,
@@ -62,27 +62,27 @@ pub enum Fault {
     Range {
         /// The operation.
         operation: &'static str,
-        /// What it is of.
+        /// The setting or size.
         what: &'static str,
         /// Its value.
         found: usize,
-        /// The least, and the most, that it may be.
+        /// The least and the greatest value allowed.
         within: [usize; 2],
     },
     /// A matrix that should be square is not.
     NotSquare {
         /// The factorisation.
         operation: &'static str,
-        /// Its shape.
+        /// Shape of the matrix.
         shape: Shape,
     },
-    /// A matrix cannot be factored: it is singular, or not positive definite.
+    /// A matrix cannot be factored because it is singular or, for Cholesky, not positive definite.
     Pivot {
         /// The factorisation.
         operation: &'static str,
-        /// Row of the first pivot that is zero, not finite, or for Cholesky not positive.
+        /// Row of the first pivot that is zero or not finite or, for Cholesky, not positive.
         index: usize,
-        /// Its value.
+        /// Value of the pivot.
         value: f64,
     },
     /// A matrix that should be symmetric is not.
@@ -91,46 +91,47 @@ pub enum Fault {
         operation: &'static str,
         /// Row of an entry below the diagonal that differs from its mirror image.
         row: usize,
-        /// Its column.
+        /// Column of that entry.
         column: usize,
-        /// Both entries, the lower one first.
+        /// Both entries, the one below the diagonal first.
         values: [f64; 2],
     },
-    /// An iteration did not converge: it ran to its limit, or out of the numbers.
+    /// An iteration did not converge: it reached its limit of steps, or its iterates are no longer finite.
     NotConverged {
         /// The iteration.
         operation: &'static str,
-        /// Steps that were taken.
+        /// Number of steps taken.
         steps: usize,
-        /// Length of the last one relative to the iterate; `NaN` beyond the numbers.
+        /// Length of the last step relative to the iterate; `NaN` if the iterate is not finite.
         change: f64,
     },
-    /// A function was traced that is no graph of operations on arrays.
+    /// The function that was traced cannot be expressed as a graph of operations on arrays.
     Trace {
-        /// What it does.
+        /// What the function does that cannot be traced.
         what: &'static str,
     },
-    /// Derivatives of a custom function that it does not give.
+    /// A custom function does not provide the derivatives of this order.
     Order {
         /// The function.
         operation: &'static str,
-        /// Their order.
+        /// Order of the derivatives.
         order: u32,
     },
-    /// Points side by side took different branches, see [`Lanes`](crate::scalar::Lanes).
+    /// Points that are evaluated side by side took different branches, see [`Lanes`](crate::scalar::Lanes).
     Branches,
-    /// Sparse derivatives have another pattern at this point than their plan has.
+    /// Sparse derivatives have a different pattern at this point than the plan does. The check compares two products of
+    /// the derivatives with random numbers.
     Pattern {
-        /// Row, or column where the plan goes by rows, of a product with random numbers that the entries do not give.
+        /// Row in which the products differ, or column if the plan works by rows.
         index: usize,
-        /// The product by the function.
+        /// The product computed by the function.
         found: f64,
-        /// The product by the entries.
+        /// The product computed from the entries of the plan.
         expected: f64,
     },
-    /// A buffer or point handed to a driver has the wrong number of values.
+    /// A buffer or point passed to a driver has the wrong length.
     Length {
-        /// What was handed over.
+        /// What was passed.
         what: &'static str,
         /// Number of values expected.
         expected: usize,
@@ -204,7 +205,7 @@ impl fmt::Display for Fault {
 
 impl Error for Fault {}
 
-/// [`Fault::Length`] unless the two agree.
+/// Returns [`Fault::Length`] if the two lengths differ.
 pub(crate) fn expect_length(
     what: &'static str,
     expected: usize,

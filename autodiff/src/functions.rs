@@ -1,21 +1,22 @@
-//! The functions of one number, each in one row, for arrays and for scalars, in every mode.
+//! The table of functions of one number: each is one row, for arrays and for scalars, in every mode.
 //!
-//! A row gives what a function is called, as a type and as a method, then
+//! A row gives the name of the function as a type and as a method, and then
 //!
-//! - its value at `x`, over plain numbers in lanes, with `FMA` where the instructions have it;
-//! - its [`Slope`](rule::Slope) over its argument and its value, in terms of the other functions, which is evaluated on plain
-//!   numbers, on pairs of numbers and tangents, on whole arrays and on scalars of every nesting;
-//! - where it has no derivative (`kink`), which scalar tapes note;
-//! - where the slope loses digits to rounding errors of the value, and what replaces it there (`tail`).
+//! - its value at `x`, over plain numbers in lanes, with `FMA` where the processor has it;
+//! - its [`Slope`](rule::Slope) as an expression in its argument and its value, which is evaluated on plain numbers, on
+//!   pairs of number and tangent, on whole arrays and on scalars of every nesting;
+//! - where it has no derivative (`kink`), which strict scalar tapes report;
+//! - where the slope loses digits to the rounding error of the value, and the expression that replaces it there
+//!   (`tail`).
 //!
-//! Rows come in three sections: functions that scalars have from [`Float`](num_traits::Float), with its names; functions that
-//! they have from [`Scalar`](crate::scalar::Scalar), those of which are hidden that only slopes are made of; functions with a
-//! number, which are operators elsewhere. From the rows come the types of `rule.rs`, `Unary`, the methods of `Array` and
-//! `Scalar` and the match arms of all loops.
+//! The rows form three sections: functions that scalars have from [`Float`](num_traits::Float), with its names;
+//! functions that they have from [`Scalar`](crate::scalar::Scalar), some of which serve only to express slopes and are
+//! hidden; and functions with a parameter. Macros derive from the rows the types of `rule.rs`, `Unary`, the methods of
+//! `Array` and `Scalar`, and the match arms of all loops.
 
 pub(crate) mod rule;
 
-/// Hands the rows of a section, or `all`, to a macro, after what else that is to be given: `functions!(all path::of; with)`.
+/// Passes the rows of a section, or of `all`, to a macro, after its other input: `functions!(all path::of; with)`.
 macro_rules! functions {
     ($section:ident $($then:ident)::+ $(; $($with:tt)*)?) => {
         $crate::functions::rows! { $section [$($then)::+] {$($($with)*)?}
@@ -26,17 +27,17 @@ macro_rules! functions {
                 Exp exp { |x| math::exp::<FMA, T>(x); |_x, y| varying(y); }
                 /// `2^x`
                 Exp2 exp2 { |x| x.exp2(); |_x, y| varying(y * LN_2); }
-                /// `e^x - 1`, right near 0.
+                /// `e^x - 1`, accurate near 0.
                 ExpM1 exp_m1 { |x| x.exp_m1(); |x, _y| varying(x.exp()); }
                 /// Natural logarithm.
                 Ln ln { |x| x.ln(); |x, _y| varying(x.recip_from_zero()); }
-                /// `ln(1 + x)`, right near 0.
+                /// `ln(1 + x)`, accurate near 0.
                 Ln1p ln_1p { |x| math::log1p::<FMA, T>(x); |x, _y| varying((x + 1.0).recip_from_zero()); }
                 /// Logarithm to base 2.
                 Log2 log2 { |x| x.log2(); |x, _y| varying(x.recip_from_zero() * LOG2_E); }
                 /// Logarithm to base 10.
                 Log10 log10 { |x| x.log10(); |x, _y| varying(x.recip_from_zero() * LOG10_E); }
-                /// Square root. Its derivative at 0 is 0, see [`conventions`](crate::conventions).
+                /// Square root. Its derivative at 0 is 0; see [`conventions`](crate::conventions).
                 Sqrt sqrt { |x| x.sqrt(); |_x, y| varying(y.recip_or_zero() * 0.5); kink |x| x.is_zero(); }
                 /// Cube root. Its derivative at 0 is 0.
                 Cbrt cbrt { |x| x.cbrt(); |_x, y| varying(y.recip_or_zero().square() * (1.0 / 3.0)); kink |x| x.is_zero(); }
@@ -73,17 +74,17 @@ macro_rules! functions {
                 Atanh atanh { |x| math::atanh(x); |x, _y| varying(((-x + 1.0) * (x + 1.0)).recip_from_zero()); }
                 /// `|x|`. Its derivative at 0 is 0.
                 Abs abs { |x| x.abs(); |x, _y| piecewise(x.sign_or_zero()); kink |x| x.is_zero(); }
-                /// The largest integer that is not above `x`.
+                /// The largest integer that is at most `x`.
                 Floor floor { |x| x.floor(); |_x, _y| Zero; kink |x| x.fract().is_zero(); }
-                /// The smallest integer that is not below `x`.
+                /// The smallest integer that is at least `x`.
                 Ceil ceil { |x| x.ceil(); |_x, _y| Zero; kink |x| x.fract().is_zero(); }
-                /// The nearest integer, of two the one away from 0.
+                /// The nearest integer; halves are rounded away from 0.
                 Round round { |x| x.round(); |_x, _y| Zero; kink |x| x.fract().abs() == T::of(0.5); }
-                /// The integer part.
+                /// The integer part of `x`.
                 Trunc trunc { |x| x.trunc(); |_x, _y| Zero; kink |x| x.fract().is_zero(); }
                 /// `x - trunc x`
                 Fract fract { |x| x.fract(); |_x, _y| One; kink |x| x.fract().is_zero(); }
-                /// 1 with the sign of `x`, also of zeros.
+                /// 1 with the sign of `x`, which zeros have too.
                 Signum signum { |x| x.signum(); |_x, _y| Zero; kink |x| x.is_zero(); }
             }
             scalar {
@@ -106,7 +107,7 @@ macro_rules! functions {
                 Softplus softplus {
                     |x| math::softplus::<FMA, T>(x);
                     |x, _y| varying(x.sigmoid());
-                    // Where that of the slope begins.
+                    // From where the tail of `sigmoid` begins.
                     tail |y| y > T::of(7.0) => varying(x.sigmoid());
                 }
                 /// The error function, `2/pi^(1/2)` times the integral of `e^(-t^2)` from 0 to `x`.
@@ -114,22 +115,22 @@ macro_rules! functions {
                     |x| math::erf::<FMA, T>(x);
                     |x, _y| varying((-x.square()).exp() * FRAC_2_SQRT_PI);
                 }
-                /// `1 - erf x`, right in its upper tail.
+                /// `1 - erf x`, accurate in its upper tail.
                 Erfc erfc {
                     |x| math::erfc::<FMA, T>(x);
                     |x, _y| varying((-x.square()).exp() * -FRAC_2_SQRT_PI);
                 }
-                /// `ln |Gamma(x)|`, to 6e-15 of the larger of 1 and its size.
+                /// `ln |Gamma(x)|`, with an error of at most 6e-15 times the larger of 1 and its absolute value.
                 LnGamma ln_gamma { |x| gamma::ln_gamma(x); |x, _y| varying(x.polygamma(0.0)); }
-                /// `Gamma'(x) / Gamma(x)`, to 6e-15 of the larger of 1 and its size.
+                /// `Gamma'(x) / Gamma(x)`, with an error of at most 6e-15 times the larger of 1 and its absolute value.
                 Digamma digamma { |x| gamma::polygamma(x, 0.0); |x, _y| varying(x.polygamma(1.0)); }
-                /// `1 / x`, 0 at 0: the slope of `sqrt` is a multiple.
+                /// `1 / x`, but 0 at 0. The slope of `sqrt` is a multiple of it.
                 #[doc(hidden)]
                 RecipOrZero recip_or_zero {
                     |x| if x.is_zero() { x } else { x.recip() };
                     |_x, y| varying(-y.square());
                 }
-                /// `1 / x` where logarithms are defined.
+                /// `1 / x` for `x >= 0`, where logarithms are defined, and `NaN` below.
                 #[doc(hidden)]
                 RecipFromZero recip_from_zero {
                     |x| if x < T::zero() { T::nan() } else { x.abs().recip() };
@@ -141,10 +142,10 @@ macro_rules! functions {
                 /// `1 / sqrt(x^2 + 1)`
                 #[doc(hidden)]
                 RecipHypot recip_hypot { |x| x.hypot(T::one()).recip(); |x, y| varying(y.square() * y * -x); }
-                /// Slope of `abs`, see [`conventions::sign`](crate::conventions::sign).
+                /// The slope of `abs`, see [`conventions::sign`](crate::conventions::sign).
                 #[doc(hidden)]
                 SignOrZero sign_or_zero { |x| conventions::sign(x); |_x, _y| Zero; }
-                /// Slope of `relu`, see [`conventions::step`](crate::conventions::step).
+                /// The slope of `relu`, see [`conventions::step`](crate::conventions::step).
                 #[doc(hidden)]
                 UnitStep unit_step { |x| conventions::step(x); |_x, _y| Zero; }
             }
@@ -169,7 +170,7 @@ macro_rules! functions {
                     };
                     kink |x| x.is_zero() && p > 0.0 && p < 1.0;
                 }
-                /// The larger of `x` and `c`; `NaN` where `x` is. Its derivative at `c` is 0, as that of `relu`.
+                /// The larger of `x` and `c`; `NaN` where `x` is. Its derivative at `c` is 0, like that of `relu` at 0.
                 #[doc(hidden)]
                 Floored(c: f64) floored {
                     |x| if x < T::of(c) { T::of(c) } else { x };
@@ -183,12 +184,12 @@ macro_rules! functions {
                     |x, _y| piecewise((-x + c).unit_step());
                     kink |x| x == T::of(c);
                 }
-                /// The derivative of order `n` of [digamma](crate::Unary::Digamma), for whole `n` from 0 on.
+                /// The derivative of order `n` of [digamma](crate::Unary::Digamma), for integers `n >= 0`.
                 Polygamma(n: f64) polygamma {
                     |x| gamma::polygamma(x, n);
                     |x, _y| varying(x.polygamma(n + 1.0));
                 }
-                /// `x^p`, 0 at 0, see [`conventions::power_or_zero`](crate::conventions::power_or_zero).
+                /// `x^p`, but 0 at 0, see [`conventions::power_or_zero`](crate::conventions::power_or_zero).
                 #[doc(hidden)]
                 PowerOrZero(p: f64) power_or_zero {
                     |x| conventions::power_or_zero(x, p);
@@ -199,7 +200,7 @@ macro_rules! functions {
     };
 }
 
-/// Picks a section of the table.
+/// Selects a section of the table.
 macro_rules! rows {
     (all [$($then:ident)::+] $with:tt $($section:ident {$($row:tt)*})*) => {
         $($then)::+! { $with $($($row)*)* }

@@ -1,9 +1,9 @@
 //! Graphs: a function of arrays as data.
 //!
-//! A [`Graph`] is a list of operations of [`Array`], each on results of earlier ones, with inputs that have names, constants and
-//! checked shapes. It is built node by node ([`Builder`]), by running a function that is written over [`Array`] on a type that
-//! takes down what is done to it ([`Tracer`]), or read from a file. Evaluated over any array, it is the function again, in every
-//! mode; results and derivatives have the bits of the function itself where nothing was folded or shared.
+//! A [`Graph`] is a list of operations of [`Array`], each on results of earlier ones, with named inputs, constants and
+//! checked shapes. It is built node by node ([`Builder`]), by running a function written over [`Array`] on a type that
+//! records its operations ([`Tracer`]), or read from a file. Evaluated over any array, it is again the function, in
+//! every mode; results and derivatives are bit for bit those of the function where nothing was folded or shared.
 //!
 //! ```
 //! use hypertape_autodiff::graph::{Tracer, Window};
@@ -22,9 +22,10 @@
 //! # Ok::<(), hypertape_autodiff::graph::GraphError>(())
 //! ```
 //!
-//! Cost of an evaluation beside that of the operations: a step through a list a node, no memory of the system for up to 24
-//! arrays that are needed at one time.
+//! In addition to its operations, an evaluation costs a step through a list per node, and no system allocation as long
+//! as at most 24 arrays are needed at a time.
 
+mod affine;
 mod builder;
 mod error;
 #[cfg(feature = "serde")]
@@ -59,21 +60,21 @@ pub use tracer::{Traced, Tracer};
 
 use setting::At;
 
-/// An array that evaluations are given.
+/// An array that a graph takes as input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedInput {
-    /// Its name.
+    /// Name of the input.
     pub name: String,
-    /// Its shape.
+    /// Shape of the array.
     pub shape: Shape,
 }
 
-/// A list of whole numbers that evaluations are given.
+/// A list of whole numbers that a graph takes as input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListInput {
-    /// Its name.
+    /// Name of the list.
     pub name: String,
-    /// Its length.
+    /// Length of the list.
     pub len: usize,
 }
 
@@ -82,9 +83,9 @@ pub struct ListInput {
 pub(crate) struct Node {
     pub(crate) op: Op,
     pub(crate) of: SmallVec<[usize; 2]>,
-    /// Of its result, with all samples.
+    /// Shape of the result, with all samples.
     pub(crate) shape: Shape,
-    /// Whether its rows belong to samples, of which evaluations may see some.
+    /// Whether the rows of the result belong to samples, some of which may be outside the view of an evaluation.
     pub(crate) rows: bool,
 }
 
@@ -96,14 +97,15 @@ pub struct Graph<T> {
     constants: Vec<Vec<T>>,
     nodes: Vec<Node>,
     outputs: Vec<usize>,
-    /// Where evaluations keep the result of each node; places are given again once a result is no longer needed.
+    /// The place in which an evaluation keeps the result of each node. Places are reused once a result is no longer
+    /// needed.
     places: Vec<usize>,
     /// Number of places.
     width: usize,
 }
 
 impl<T: Element> Graph<T> {
-    /// Of nodes that are in order and all needed.
+    /// Creates a graph of nodes that are in order and all needed.
     fn new(
         inputs: Vec<NamedInput>,
         lists: Vec<ListInput>,
@@ -131,27 +133,27 @@ impl<T: Element> Graph<T> {
         Self { inputs, lists, constants, nodes, outputs, places, width }
     }
 
-    /// The arrays that evaluations are given, in order.
+    /// Returns the arrays that an evaluation takes, in order.
     pub fn inputs(&self) -> &[NamedInput] {
         &self.inputs
     }
 
-    /// The lists of whole numbers that evaluations are given, in order.
+    /// Returns the lists of whole numbers that an evaluation takes, in order.
     pub fn lists(&self) -> &[ListInput] {
         &self.lists
     }
 
-    /// Number of nodes.
+    /// Returns the number of nodes.
     pub fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The shapes of the results, in order.
+    /// Returns the shapes of the results, in order.
     pub fn outputs(&self) -> impl ExactSizeIterator<Item = Shape> {
         self.outputs.iter().map(|&output| self.nodes[output].shape)
     }
 
-    /// The same with constants in another precision.
+    /// Returns the same graph with constants in another precision.
     pub fn cast<U: Element>(&self) -> Graph<U> {
         let cast = |values: &Vec<T>| values.iter().map(|v| U::from_f64(v.as_f64())).collect();
         let constants = self.constants.iter().map(cast).collect();
@@ -159,11 +161,12 @@ impl<T: Element> Graph<T> {
         Graph::new(self.inputs.clone(), self.lists.clone(), constants, nodes, outputs)
     }
 
-    /// The results at `inputs` and `lists`, which are as [declared](Self::inputs). `window` says which samples are in view, where
-    /// this is the part of a [`Split`] that belongs to samples; inputs are whole all the same.
+    /// Evaluates the graph at `inputs` and `lists`. If the graph is the part of a [`Split`] that belongs to samples,
+    /// `window` says which samples are in view; inputs are passed whole all the same.
     ///
-    /// `like` is any array of the mode, for constants. Faults are those of the operations; inputs or lists that are not as declared
-    /// raise [`Fault::Length`] or [`Fault::Shapes`], and there are no results.
+    /// `like` is any array of the mode, from which constants are made. Operations raise their own faults. Inputs or
+    /// lists that do not match their [declarations](Self::inputs) raise [`Fault::Length`] or [`Fault::Shapes`], and the
+    /// list of results is empty.
     pub fn eval<'a, A: Array<'a, Elem = T>>(
         &'a self,
         like: A,

@@ -1,10 +1,12 @@
-//! [`fixed_point`]: the solution `w = f(w, x)` as a function of `x`, differentiated by the implicit function theorem.
+//! [`fixed_point`]: the solution of `w = f(w, x)` as a function of `x`, differentiated by the implicit function
+//! theorem.
 //!
-//! The iteration runs on plain numbers in memory of its own and is not recorded, so that memory does not depend on its
-//! length. Derivatives are [lifted](crate::array::newton) into the solution with `(I - J)^-1`, where `J` is the Jacobian of
-//! `f` in `w` there: a gradient takes one evaluation on the tape, a Hessian-vector product two. `(I - J)^-1 v` and its
-//! transpose are summed as `v + J v + J^2 v + ...`, which converges where the iteration does and as fast (Bai, Kolter and
-//! Koltun (2019), theorem 1, by the series); where it does not, that is a fault.
+//! The iteration runs on plain numbers in memory of its own and is not recorded, so the memory does not depend on the
+//! number of iterations. [Lifting](crate::array::newton) adds the derivatives to the solution by means of `(I - J)^-1`,
+//! where `J` is the Jacobian of `f` in `w` there. A gradient takes one evaluation on the tape, a Hessian-vector product
+//! two. The products `(I - J)^-1 v` and their transposes are computed as the series `v + J v + J^2 v + ...`, which
+//! converges where the iteration does and at the same rate (Bai, Kolter and Koltun (2019), theorem 1, by the series).
+//! If it does not converge, that is a fault.
 
 use crate::arena::Arena;
 use crate::array::dual::Dual;
@@ -18,25 +20,26 @@ use crate::drivers::Function;
 use crate::fault::Fault;
 use crate::shape::Shape;
 
-/// When iterations end, for the solution and for the series of its derivatives.
+/// The stopping rule of iterations, for the solution and for the series of its derivatives.
 #[derive(Clone, Copy, Debug)]
 pub struct StopRule {
-    /// Most steps; beyond them [`Fault::NotConverged`].
+    /// Greatest number of steps. An iteration that needs more ends with [`Fault::NotConverged`].
     pub max_steps: usize,
-    /// Length of a last step relative to the iterate; at least 16 rounding units count. Small solutions are as exact as
-    /// large ones, and one that is exactly zero is approached until it underflows.
+    /// Length of a step relative to the iterate at which the iteration ends, but never less than 16 rounding units. As
+    /// it is relative, small solutions are as accurate as large ones, and a solution that is exactly zero is approached
+    /// until it underflows.
     pub tolerance: f64,
 }
 
 impl Default for StopRule {
-    /// 10 000 steps, a tolerance of `1e-14`.
+    /// At most 10 000 steps, and a tolerance of `1e-14`.
     fn default() -> Self {
         Self { max_steps: 10_000, tolerance: 1e-14 }
     }
 }
 
 impl StopRule {
-    /// Repeats `y <- step(y)`.
+    /// Repeats `y <- step(y)` until the rule is met.
     pub(crate) fn iterate<T: Element>(
         self,
         operation: &'static str,
@@ -63,7 +66,8 @@ impl StopRule {
     }
 }
 
-/// Length of a step relative to that of the iterate it leads to, without overflow: 0 for no step, `NaN` beyond numbers.
+/// Returns the length of a step relative to that of the iterate that it leads to, without overflow: 0 for no step,
+/// `NaN` if the numbers are not finite.
 fn relative<T: Element>(step: &[T], iterate: &[T]) -> f64 {
     let [[step_scale, step], [scale, length]] = [step, iterate].map(|v| {
         let scale = v.iter().fold(0.0, |most, v| f64::max(most, v.as_f64().abs()));
@@ -73,9 +77,10 @@ fn relative<T: Element>(step: &[T], iterate: &[T]) -> f64 {
     if step_scale == 0.0 { 0.0 } else { step_scale / scale * (step / length) }
 }
 
-/// The limit of `w <- f(w, x)` from `start`, where `f` takes `w` first and then the arrays of `x`, and returns the shape
-/// of `w`. It is differentiated by `x`; `start` only says where to begin. Faults are raised in the arena of `start`:
-/// [`Fault::NotConverged`] for an iteration that does not, in the value or later in a sweep.
+/// Returns the limit of `w <- f(w, x)` from `start`. The function `f` takes `w` first and then the arrays of `x`, and
+/// returns the shape of `w`. The limit is differentiated with respect to `x`; `start` is only the initial iterate. If
+/// the iteration does not converge, in the value or later in a sweep, [`Fault::NotConverged`] is raised in the arena of
+/// `start`.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, Function, Shape, StopRule, Workspace, fixed_point};
@@ -141,7 +146,7 @@ fn solve<'a, A: Array<'a>, F: Function<A::Elem> + Sync>(
     Ok(lifted.reshape(shape))
 }
 
-/// `(I - J)^-1` for the Jacobian `J` of `f` in the first of its arguments `data`.
+/// `(I - J)^-1` for the Jacobian `J` of `f` in the first of its arguments, `data`.
 struct Series<'a, F, T> {
     f: &'a F,
     data: &'a [(Shape, &'a [T])],
@@ -172,7 +177,7 @@ impl<F: Function<T> + Sync, T: Element> LinearOperator<T> for Series<'_, F, T> {
 }
 
 impl<F: Function<T> + Sync, T: Element> Series<'_, F, T> {
-    /// For the single column that `solve` makes, and zero `y`.
+    /// Solves for the single column that `solve` makes; `y` is zero before the call.
     fn column(&self, transposed: bool, x: &[T], y: &mut [T]) -> Result<(), Fault> {
         y.copy_from_slice(x);
         let (fixed, mut pass) = (Arena::new(), Arena::new());

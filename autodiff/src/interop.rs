@@ -1,5 +1,5 @@
-//! Matrices of other crates in and out, behind the features that have their names. Points and derivatives are flat slices,
-//! which vectors of both crates give by methods of their own (`as_slice`, `as_slice_mut`).
+//! Conversion of matrices from and to other crates, behind the features that have their names. Points and derivatives
+//! are flat slices, which vectors of both crates provide (`as_slice`, `as_slice_mut`).
 
 use crate::arena::Arena;
 use crate::array::Array;
@@ -7,7 +7,7 @@ use crate::array::element::Element;
 use crate::array::tensor::Tensor;
 use crate::shape::Shape;
 
-/// Entries row by row, copied into the arena.
+/// Copies entries in row-major order into the arena.
 fn copied<T: Element>(
     arena: &Arena,
     (rows, cols): (usize, usize),
@@ -26,7 +26,8 @@ fn shape(rows: usize, cols: usize) -> Shape {
 
 #[cfg(feature = "ndarray")]
 impl<'a, T: Element> Tensor<'a, T> {
-    /// A matrix of `ndarray`: borrowed if its rows lie one after the other, otherwise copied into the arena.
+    /// Converts a matrix of `ndarray`. Its entries are borrowed if they are stored in row-major order without gaps, and
+    /// copied into the arena otherwise.
     ///
     /// ```
     /// use hypertape_autodiff::{Arena, Array, Tensor};
@@ -41,10 +42,10 @@ impl<'a, T: Element> Tensor<'a, T> {
         }
     }
 
-    /// A view of the entries.
+    /// Returns a view of the entries.
     ///
     /// # Panics
-    /// Never: a tensor holds as many entries as its shape says.
+    /// Does not panic: a tensor has as many entries as its shape says.
     pub fn to_ndarray(self) -> ndarray::ArrayView2<'a, T> {
         let shape = (self.shape().rows as usize, self.shape().cols as usize);
         ndarray::ArrayView2::from_shape(shape, self.values()).expect("entries that fill the shape")
@@ -53,7 +54,8 @@ impl<'a, T: Element> Tensor<'a, T> {
 
 #[cfg(feature = "nalgebra")]
 impl<'a, T: Element> Tensor<'a, T> {
-    /// A matrix or vector of `nalgebra`, which lies column by column: copied into the arena.
+    /// Converts a matrix or vector of `nalgebra`. Its entries are stored in column-major order, so they are copied into
+    /// the arena.
     ///
     /// ```
     /// use hypertape_autodiff::{Arena, Array, Tensor};
@@ -70,7 +72,7 @@ impl<'a, T: Element> Tensor<'a, T> {
         copied(arena, (rows, cols), (0..rows * cols).map(|p| matrix[(p / cols, p % cols)]))
     }
 
-    /// A copy of the entries.
+    /// Returns a copy of the entries.
     pub fn to_nalgebra(self) -> nalgebra::DMatrix<T> {
         let shape = self.shape();
         nalgebra::DMatrix::from_row_slice(shape.rows as usize, shape.cols as usize, self.values())

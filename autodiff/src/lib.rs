@@ -1,5 +1,6 @@
-//! Derivatives of functions of arrays and of single numbers: reverse mode, forward mode, Hessian-vector products, Jacobians
-//! and Hessians, dense and sparse. There is no global state, data cause no panics, and results are reproducible bit for bit.
+//! Derivatives of functions of arrays and of single numbers: reverse mode, forward mode, Hessian-vector products,
+//! Jacobians and Hessians, dense and sparse. There is no global state, data cause no panics, and results are
+//! reproducible bit for bit.
 //!
 //! | to see | run `cargo run --release -p hypertape-autodiff --example` |
 //! |---|---|
@@ -28,9 +29,9 @@
 //! # Ok::<(), hypertape_autodiff::Fault>(())
 //! ```
 //!
-//! These functions allocate; the methods of [`scalar::Tape`] and [`scalar::Tangents`] reuse their memory and write into buffers of the
-//! caller. Closures import [`scalar::Float`] for `exp` and other functions. A function that is needed in several modes is written
-//! once, generic over the number type:
+//! These functions allocate; the methods of [`scalar::Tape`] and [`scalar::Tangents`] reuse their memory and write into
+//! buffers of the caller. Closures import [`scalar::Float`] for `exp` and other functions. A function that is needed in
+//! several modes is written once, generic over the number type:
 //!
 //! ```
 //! use hypertape_autodiff::scalar::{Function, Real, SparseHessian, Tape};
@@ -49,9 +50,9 @@
 //!
 //! # Arrays
 //!
-//! Functions of vectors and matrices are written over [`Array`] and differentiated by the methods of a [`Workspace`], which makes no
-//! system allocation after the first pass. All arguments are concatenated in one slice, each in row-major order. Data of the function
-//! itself enters through [`Array::constant`], in an `impl Function<f64>`.
+//! Functions of vectors and matrices are written over [`Array`] and differentiated by the methods of a [`Workspace`],
+//! which makes no system allocation after the first pass. All arguments are concatenated in one slice, each in
+//! row-major order. Data of the function itself enters through [`Array::constant`], in an `impl Function<f64>`.
 //!
 //! ```
 //! use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
@@ -78,10 +79,10 @@
 //! | `H v` | forward over reverse: `hvp`, `hvps` | 1.5 to 2 gradients, with the gradient |
 //! | a dense Jacobian | `jacobian`, which chooses the mode | the smaller of `m` sweeps and `n` directions |
 //! | a sparse Jacobian or Hessian | [`scalar::SparseJacobian`], [`scalar::SparseHessian`] | one direction per colour |
-//! | derivatives of one function at many observations | [`scalar::Map`] | less than one by one: several travel side by side |
+//! | derivatives of one function at many observations | [`scalar::Map`] | less than one at a time: several are evaluated side by side |
 //! | derivatives of a solution `M^-1 b` or of `ln det M` | [`Factored`], [`scalar::solve`] | `n^2` in addition to the factorisation |
 //! | derivatives of a fixed point | [`fixed_point`], [`scalar::fixed_point`] | one evaluation, and a series as long as the iteration |
-//! | derivatives of code without formulas | [`Custom`] | the cost of that code |
+//! | derivatives of a function given by code | [`Custom`] | the cost of that code |
 //! | derivatives of a long loop in little memory | checkpoints: `Loop` in the crate `hypertape-solver` | a second evaluation |
 //!
 //! # Operations of arrays
@@ -91,23 +92,23 @@
 //! | operation | modes | at singular points |
 //! |---|---|---|
 //! | `+`, `-`, `*`, `/`, numbers on either side, broadcasting | all | `1 / x` infinite at 0 |
-//! | functions of each entry: `exp` to `digamma`, see [`Unary`]; `powi`, `powf`, `clamp` | all | [`conventions`] |
-//! | `max`, `min`, `max_over`, `min_over` | all | the first of several; a number over `NaN` |
-//! | `select` with `less`, `at_most`, `equal` | all | nothing passes from what is not chosen |
+//! | functions of each entry, from `exp` to `digamma`, see [`Unary`]; `powi`, `powf`, `clamp` | all | [`conventions`] |
+//! | `max`, `min`, `max_over`, `min_over` | all | the first of several; a number is chosen over `NaN` |
+//! | `select` with `less`, `at_most`, `equal` | all | entries that are not chosen contribute nothing |
 //! | `hypot`, `atan2`, `norm` | all | 0 where both, or all, are 0 |
 //! | `power`, `xlogy`, `silu`, `gelu` | all | zeros absorb: `0 ln 0 = 0` |
 //! | `sum`, `mean`, `sum_rows`, `sum_cols`, `cumulative_sum`, `product_over` | all | |
 //! | `logsumexp`, `softmax` and along either axis, `cross_entropy`, `softplus` | all | the limits at infinities |
 //! | `argmax`, `sort`, `sorted` | all; only `sorted` is traced | the first of several; `NaN` last |
-//! | `matmul`, `batched_matmul`, `dot`, `row_dot`, `convolve` | all | zeros absorb nothing |
+//! | `matmul`, `batched_matmul`, `dot`, `row_dot`, `convolve` | all | zeros do not absorb |
 //! | `transpose`, `reshape`, `slice`, `rows`, `columns`, `block`, `tile`, `diagonal`, triangles | all | |
 //! | `stack`, `concatenate`, `embed`, `inset`, `broadcast_to` | all | |
-//! | `gather_rows`, `gather_columns`, `entries`, `pick` and what scatters | all | |
-//! | `solve`, `log_det`, `det_sign`, `inverse`, `cholesky`, see [`Factored`] | all | a fault where there is none |
-//! | `least_squares` | all; not traced | a fault where there is none |
-//! | `eigen` | all; not traced; where eigenvalues repeat first order | vectors of one eigenvalue do not turn |
+//! | `gather_rows`, `gather_columns`, `entries`, `pick` and their adjoints | all | |
+//! | `solve`, `log_det`, `det_sign`, `inverse`, `cholesky`, see [`Factored`] | all | a fault where the result does not exist |
+//! | `least_squares` | all; not traced | a fault where the result does not exist |
+//! | `eigen` | all; not traced; first order only where eigenvalues repeat | eigenvectors of one eigenvalue do not rotate into each other |
 //! | `linear`, [`Csr::times`] | all | |
-//! | `custom`, `apply` with [`Entrywise`] | up to second order | the function's own |
+//! | `custom`, `apply` with [`Entrywise`] | up to second order | as the function defines |
 //! | [`fixed_point`] | all | a fault without convergence |
 //!
 //! # Memory
@@ -120,14 +121,15 @@
 //!
 //! # Conventions
 //!
-//! [`conventions`] states the derivatives at kinks and singular points, which are the same in every mode; a strict scalar tape reports
-//! such points instead. Errors are [`Fault`]s with the numbers at fault. [`check`] tests the derivatives of a function.
+//! [`conventions`] states the derivatives at kinks and singular points, which are the same in every mode; a strict
+//! scalar tape reports such points instead. Errors are [`Fault`]s with the numbers at fault. [`check`] tests the
+//! derivatives of a function.
 //!
 //! # How it compares
 //!
-//! Scalar gradients in ms, with plain operators and with [fused](scalar::Scalar::fuse) statements: minima on one core of an AMD EPYC
-//! with AVX-512. The peers (`reverse` 0.2.2, `ad_trait` 0.3.1, echidna 0.15.0, num-dual 0.13.7 with 20 tangents) run the same sources;
-//! `python3 benches/tapes.py` in the repository repeats the comparison.
+//! Scalar gradients in ms, with plain operators and with [fused](scalar::Scalar::fuse) statements: minima on one core
+//! of an AMD EPYC with AVX-512. The peers (`reverse` 0.2.2, `ad_trait` 0.3.1, echidna 0.15.0, num-dual 0.13.7 with 20
+//! tangents) run the same sources; `python3 benches/tapes.py` in the repository repeats the comparison.
 //!
 //! | | value | plain | fused | `reverse` | `ad_trait` | echidna | num-dual |
 //! |---|---|---|---|---|---|---|---|
@@ -137,10 +139,11 @@
 //! | T4: bundle adjustment, 36 455 observations | 0.90 | 11.8 | 8.0 | 24.4 | 26.8 | 28.9 | |
 //! | T5: 100 unrolled steps, 20 arguments | 0.08 | 0.96 | 0.89 | 2.4 | 2.4 | 2.6 | 0.44 |
 //!
-//! For few arguments, forward mode is faster than any tape: [`scalar::Tangents`]. The README of the crate compares sparse derivatives with
-//! those of echidna (`benches/sparse-peer`).
+//! For few arguments, forward mode is faster than any tape: [`scalar::Tangents`]. The README of the crate compares
+//! sparse derivatives with those of echidna (`benches/sparse-peer`).
 //!
-//! The features `ndarray` and `nalgebra` convert from and to the matrices of these crates, `serde` reads and writes [`Graph`]s.
+//! The features `ndarray` and `nalgebra` convert from and to the matrices of these crates; `serde` reads and writes
+//! [`Graph`]s.
 
 mod arena;
 mod array;

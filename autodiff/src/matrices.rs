@@ -9,14 +9,14 @@ use crate::passes::{Group, Recorded, Wanted};
 use crate::shape::Shape;
 use crate::workspace::Workspace;
 
-/// Directions that travel together through a Jacobian by columns and a Hessian.
+/// Number of directions that are evaluated together in a Hessian and in a Jacobian by columns.
 const TOGETHER: usize = 4;
 
 impl Workspace {
-    /// The value and the Jacobian, row by row, `m` by `n`: by rows in reverse mode where `m <= n`, otherwise by columns in
-    /// forward mode, four at a time; and an evaluation, which tells `m`.
+    /// Returns the value and the `m` by `n` Jacobian in row-major order. It is computed by rows in reverse mode if
+    /// `m <= n`, and otherwise by columns in forward mode, four at a time. One additional evaluation determines `m`.
     ///
-    /// # Errors
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if the length of `x` does not match.
     /// The first fault; a length of `x` that does not match.
     pub fn jacobian<T: Element, F: Function<T>>(
         &mut self,
@@ -60,11 +60,12 @@ impl Workspace {
         Ok((value, jacobian))
     }
 
-    /// Gradient and Hessian of a scalar function, row by row, by forward over reverse, four directions at a time; returns the
-    /// value.
+    /// Computes the gradient and the Hessian of a scalar function, in row-major order, by forward over reverse with
+    /// four directions at a time, and returns the value.
     ///
     /// # Errors
-    /// The first fault; lengths that do not match; a value that is not a scalar.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match or the value is
+    /// not a scalar.
     pub fn hessian<T: Element, F: Function<T>>(
         &mut self,
         f: &F,
@@ -76,7 +77,7 @@ impl Workspace {
         let n = x.len();
         expect_length("the Hessian", n * n, hessian.len())?;
         let (mut basis, mut value) = (Basis::new(n), T::nan());
-        // For directions beyond the last.
+        // Takes the products of directions beyond the last.
         let mut spare = std::array::from_fn::<_, TOGETHER, _>(|_| vec![T::zero(); n]);
         for first in (0..n.max(1)).step_by(TOGETHER) {
             let mut rows = hessian[first * n..].chunks_exact_mut(n.max(1));
@@ -95,7 +96,7 @@ impl<T: Element> Basis<T> {
         Self(std::array::from_fn(|_| vec![T::zero(); n]))
     }
 
-    /// Unit vectors `first, first + 1, ...` as far as there are any, then zeros.
+    /// Returns the unit vectors `first, first + 1, ...`, followed by zeros beyond the last.
     fn from(&mut self, first: usize) -> [&[T]; TOGETHER] {
         for (k, vector) in self.0.iter_mut().enumerate() {
             vector.fill(T::zero());

@@ -1,7 +1,7 @@
-//! Passes: a function of several groups of arrays, evaluated, recorded and pulled back through flat vectors.
+//! Passes: a function of several groups of arrays is evaluated, recorded and pulled back through flat vectors.
 //!
-//! What drivers do with a [`Function`](crate::Function), others do with functions of other forms, in blocks, or on a tape
-//! of their own. All are made of these steps:
+//! The drivers of [`Function`](crate::Function) are made of these steps. They are public for functions of other forms,
+//! for evaluation in blocks, and for tapes of your own:
 //!
 //! ```text
 //! group      flat vectors, cut by shapes; with directions to move along in the modes that carry tangents
@@ -11,8 +11,8 @@
 //! write      planes of arrays, or of adjoints, into flat vectors
 //! ```
 //!
-//! A group whose adjoint nobody wants is passive, one of whose adjoint only the tangents are wanted is a
-//! [variable of tangents](Tape::variable_of_tangents).
+//! A group whose adjoint is not wanted is passive. A group of whose adjoint only the tangents are wanted is a [variable
+//! of tangents](Tape::variable_of_tangents).
 //!
 //! ```
 //! use hypertape_autodiff::passes::{Bars, Group, RecordedIn, Tangents};
@@ -43,21 +43,21 @@ use crate::shape::Shape;
 pub(crate) use crate::passes::flat::write_plane;
 pub use crate::passes::flat::{Bars, Group, Join, Mode, Planes, Tangents, Values};
 
-/// What is wanted of the adjoint of a group.
+/// The part of the adjoint of a group that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// It is passive.
+    /// Nothing: the group is passive.
     Nothing,
-    /// The tangents alone, moved up by one place.
+    /// Only the tangents, which move up by one place, so that the first is in the place of the value.
     Tangents,
     /// Everything.
     All,
 }
 
-/// A function evaluated in one mode.
+/// Evaluates a function in one mode.
 ///
 /// # Errors
-/// A length that does not match, or the first fault.
+/// Returns [`Fault::Length`] if a length does not match, or the first fault of the evaluation.
 pub fn evaluate<'a, T: Element, A: Join<'a, T>, O, const G: usize>(
     arena: &'a Arena,
     at: &[Group<'a, T>; G],
@@ -82,10 +82,10 @@ fn load<'a, T: Element, A: Join<'a, T>, const G: usize>(
     groups.iter_mut().zip(at).try_for_each(|(arrays, group)| group.load_into(arena, arrays))
 }
 
-/// Writes what a function returned, `what`, which must have the shapes of `out`.
+/// Writes the arrays that a function returned, which must have the shapes of `out`. Faults call the arrays `what`.
 ///
 /// # Errors
-/// [`Fault::Length`] for another number of arrays, [`Fault::Shapes`] for one of another shape.
+/// Returns [`Fault::Length`] if the number of arrays differs, and [`Fault::Shapes`] if a shape does.
 pub fn write<'a, T: Element, A: Planes<'a, T>>(
     what: &'static str,
     arrays: &[A],
@@ -96,10 +96,10 @@ pub fn write<'a, T: Element, A: Planes<'a, T>>(
     Ok(())
 }
 
-/// Whether what a function returned, `what`, has these shapes.
+/// Checks that the arrays that a function returned have these shapes. Faults call the arrays `what`.
 ///
 /// # Errors
-/// Those of [`write()`].
+/// Returns [`Fault::Length`] if the number of arrays differs, and [`Fault::Shapes`] if a shape does.
 pub fn fitting<'a, A: Array<'a>>(
     what: &'static str,
     arrays: &[A],
@@ -115,7 +115,7 @@ pub fn fitting<'a, A: Array<'a>>(
     }
 }
 
-/// [`Recorded`] in a mode by name.
+/// [`Recorded`] with the mode given by name.
 pub type RecordedIn<'a, M, T, const G: usize> = Recorded<'a, <M as Mode<T>>::Array<'a>, T, G>;
 
 /// A recorded evaluation of a function of `G` groups.
@@ -125,7 +125,7 @@ pub struct Recorded<'a, A, T, const G: usize> {
     inputs: [Inputs; G],
 }
 
-/// Where the records of a group are: one for each array from `first` on, or none of passive ones.
+/// The records of a group: one for each array from `first` on if it is active, none otherwise.
 #[derive(Clone, Copy, Debug)]
 struct Inputs {
     first: usize,
@@ -134,10 +134,10 @@ struct Inputs {
 }
 
 impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, G> {
-    /// Records the function at arrays of any mode; gives its results as well.
+    /// Records the function at arrays of any mode, and returns its results as well.
     ///
     /// # Errors
-    /// The first fault.
+    /// Returns the first fault of the evaluation.
     pub fn new<O>(
         arena: &'a Arena,
         groups: [(&[A], Wanted); G],
@@ -164,10 +164,11 @@ impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, 
         Ok((Self { recording: tape.finish(), inputs }, results))
     }
 
-    /// The reverse sweep, from adjoints of results; those that do not depend on what is wanted have no record.
+    /// Runs the reverse sweep from adjoints of results. A result without a record does not depend on what is wanted;
+    /// its seed is ignored.
     ///
     /// # Errors
-    /// The first fault.
+    /// Returns the first fault of the sweep.
     pub fn pull(
         &self,
         seeds: impl IntoIterator<Item = (Option<NodeId>, A)>,
@@ -179,10 +180,10 @@ impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, 
         Ok(Pulled { adjoints, inputs: self.inputs })
     }
 
-    /// The reverse sweep from a scalar, whose adjoint is 1; gives its value as well.
+    /// Runs the reverse sweep from a scalar, whose adjoint is 1, and returns its value as well.
     ///
     /// # Errors
-    /// The first fault; [`Fault::Length`] if `what` is no scalar.
+    /// Returns the first fault of the sweep, or [`Fault::Length`] if `what` is not a scalar.
     pub fn pull_scalar(
         &self,
         what: &'static str,
@@ -194,25 +195,25 @@ impl<'a, T: Element, A: Array<'a, Elem = T>, const G: usize> Recorded<'a, A, T, 
     }
 }
 
-/// The seed of a scalar: its record, and 1.
+/// Returns the seed of a scalar: its record and the adjoint 1.
 pub fn seed<'a, A: Array<'a>>(scalar: Var<'a, A>, sweep: &'a Arena) -> (Option<NodeId>, A) {
     (scalar.id(), scalar.value().within(sweep).scalar(1.0))
 }
 
-/// The value of a scalar.
+/// Returns the value of a scalar.
 ///
 /// # Errors
-/// [`Fault::Length`] if `what` is none.
+/// Returns [`Fault::Length`] if `what` is not a scalar.
 pub fn one<'a, A: Array<'a>>(what: &'static str, scalar: A) -> Result<A::Elem, Fault> {
     expect_length(what, 1, scalar.values().len())?;
     Ok(scalar.values()[0])
 }
 
 impl<'a, T: Element, A: Join<'a, T>, const G: usize> Recorded<'a, A, T, G> {
-    /// Records the function at flat vectors.
+    /// Records the function at flat vectors, and returns its results as well.
     ///
     /// # Errors
-    /// A length that does not match, or the first fault.
+    /// Returns [`Fault::Length`] if a length does not match, or the first fault of the evaluation.
     pub fn at<O>(
         arena: &'a Arena,
         at: &[Group<'a, T>; G],
@@ -225,7 +226,7 @@ impl<'a, T: Element, A: Join<'a, T>, const G: usize> Recorded<'a, A, T, G> {
     }
 }
 
-/// What a sweep left behind.
+/// The adjoints that a sweep computed.
 #[derive(Debug)]
 pub struct Pulled<'a, A, const G: usize> {
     adjoints: Adjoints<'a, A>,
@@ -233,19 +234,19 @@ pub struct Pulled<'a, A, const G: usize> {
 }
 
 impl<'a, A: Array<'a>, const G: usize> Pulled<'a, A, G> {
-    /// The adjoints of a group; `None` is zero.
+    /// Returns the adjoints of a group; `None` stands for zero.
     pub fn of(&self, group: usize) -> impl ExactSizeIterator<Item = Option<A>> + Clone {
         let Inputs { first, arrays, active } = self.inputs[group];
         (first..first + arrays).map(move |record| self.adjoints.at(record).filter(|_| active))
     }
 
-    /// Writes, or adds, the planes that are wanted of each group.
+    /// Writes or adds the planes that are wanted of each group.
     pub fn write<T: Element>(&self, bars: [Bars<T>; G])
     where
         A: Planes<'a, T>,
     {
         for (g, bars) in bars.into_iter().enumerate() {
-            // Tangents that were moved up by one place start where the value was.
+            // Tangents that were moved up by one place start in the place of the value.
             let first = usize::from(!bars.values.is_empty());
             bars.take(first, &self.of(g));
         }

@@ -1,8 +1,8 @@
-//! Shapes of two-dimensional arrays. A scalar is `1x1`, a vector a column `nx1` or a row `1xn`.
+//! Shapes of two-dimensional arrays. A scalar is `1x1`; a vector is a column `nx1` or a row `1xn`.
 
 use std::fmt;
 
-/// What an operation goes along: what a sum over rows leaves is a row.
+/// The axis along which an operation works. Summing along `Rows` leaves a single row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Axis {
     /// From row to row, axis 0.
@@ -11,7 +11,7 @@ pub enum Axis {
     Columns,
 }
 
-/// Rows and columns of an array, stored row by row.
+/// Numbers of rows and columns of an array, which is stored in row-major order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Number of rows.
@@ -21,13 +21,13 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// One number.
+    /// The shape of a single number.
     pub const SCALAR: Self = Self { rows: 1, cols: 1 };
 
-    /// The shape of what an operation returns after a fault.
+    /// The shape of the result of an operation that raised a fault.
     pub const EMPTY: Self = Self { rows: 0, cols: 0 };
 
-    /// `rows` by `cols`.
+    /// Creates the shape of `rows` by `cols` entries.
     ///
     /// ```
     /// use hypertape_autodiff::Shape;
@@ -37,22 +37,22 @@ impl Shape {
         Self { rows, cols }
     }
 
-    /// A column of `rows` numbers.
+    /// Creates the shape of a column of `rows` numbers.
     pub const fn column(rows: u32) -> Self {
         Self { rows, cols: 1 }
     }
 
-    /// Number of entries; the largest `usize`, which no memory holds, where that is too small for it.
+    /// Returns the number of entries, or `usize::MAX`, which no memory holds, if it does not fit.
     pub const fn len(self) -> usize {
         (self.rows as usize).saturating_mul(self.cols as usize)
     }
 
-    /// Whether there are no entries.
+    /// Returns whether there are no entries.
     pub const fn is_empty(self) -> bool {
         self.rows == 0 || self.cols == 0
     }
 
-    /// The shape that both broadcast to: each dimension equal, or 1 on one side.
+    /// Returns the shape that both broadcast to, if there is one: each dimension is equal, or 1 on one side.
     ///
     /// ```
     /// use hypertape_autodiff::Shape;
@@ -69,7 +69,7 @@ impl Shape {
         Some(Self { rows: one(self.rows, other.rows)?, cols: one(self.cols, other.cols)? })
     }
 
-    /// The shape with rows and columns exchanged if `flip`.
+    /// Returns the shape with rows and columns exchanged if `flip`.
     pub(crate) fn flipped(self, flip: bool) -> Self {
         if flip { Self { rows: self.cols, cols: self.rows } } else { self }
     }

@@ -1,27 +1,26 @@
-//! `Tally`: what array operations put into an arena, and how long they took.
+//! `Tally`: the bytes that array operations put into an arena, and the time that they take.
 
 use std::time::{Duration, Instant};
 
-/// What the operations of one name took.
+/// The cost of all operations of one name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// The operation. Two are none: `not recorded`, what no record followed, and `adjoints`, the seeds and the table of a
-    /// sweep.
+    /// Name of the operation. Two names denote no operation: `not recorded` is computation that no record follows, and
+    /// `adjoints` is the seeds and the table of adjoints of a sweep.
     pub name: &'static str,
-    /// Records.
+    /// Number of records.
     pub records: u64,
-    /// Bytes in the arena: records, results, and what was computed on the way to them without a record, in a sweep the
-    /// adjoints.
+    /// Bytes in the arena: records, results and intermediate values that have no record; in a sweep, adjoints.
     pub bytes: u64,
-    /// Time until they were recorded, from the record before.
+    /// Time to compute and record the operations, each counted from the record before.
     pub forward: Duration,
-    /// Time of their pull-backs.
+    /// Time of the pull-backs.
     pub back: Duration,
 }
 
 impl Tally {
-    /// Adds what `other` took to the row of its name.
+    /// Adds the cost in `other` to the row of the same name.
     pub fn join(rows: &mut Vec<Self>, other: Self) {
         let Some(row) = rows.iter_mut().find(|row| row.name == other.name) else {
             return rows.push(other);
@@ -33,16 +32,16 @@ impl Tally {
     }
 }
 
-/// What has just happened in an arena.
+/// The event that has just happened in an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Recorded,
     PulledBack,
-    /// Something that belongs to no operation.
+    /// An event that belongs to no operation.
     Other,
 }
 
-/// The rows so far, and when the last was added to.
+/// The rows so far, and the time of the last event.
 #[derive(Debug)]
 pub(crate) struct Count {
     pub(crate) rows: Vec<Tally>,

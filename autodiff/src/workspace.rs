@@ -1,10 +1,11 @@
-//! `Workspace`: the memory that passes use and keep.
+//! `Workspace`: the memory that drivers use and keep.
 
 use crate::arena::Arena;
 use crate::tally::Tally;
 
-/// Arena memory that drivers use and keep: one arena for values and records, one for adjoints, which die first.
-/// Points and derivatives are flat: the entries of all arguments one after the other, each row by row, cut by `shapes`.
+/// The arenas that drivers use and keep: one for values and records, one for adjoints, which are freed first. Points
+/// and derivatives are flat slices: the entries of all arguments one after the other, each in row-major order, which
+/// `shapes` divides.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
@@ -37,35 +38,35 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// No memory yet.
+    /// Creates a workspace that holds no memory yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Bytes that the last pass used in both arenas, padding included.
+    /// Returns the bytes that the last pass used in both arenas, padding included.
     pub fn used(&self) -> usize {
         self.record.used() + self.sweep.used()
     }
 
-    /// Most bytes used by one pass since the last call; empties both arenas.
+    /// Returns the most bytes that one pass used since the last call, and empties both arenas.
     pub fn take_peak(&mut self) -> usize {
         self.arenas();
         std::mem::take(&mut self.peak)
     }
 
-    /// Whether every result is checked to be finite, and the first that is not is returned as an error.
+    /// Sets whether every result is checked. The first that is not finite is then returned as an error.
     pub fn check_finite(&mut self, on: bool) {
         self.record.check_finite(on);
         self.sweep.check_finite(on);
     }
 
-    /// Whether passes tell what each [operation](Tally) takes, see [`Arena::tally`].
+    /// Sets whether passes record the cost of each [operation](Tally), see [`Arena::tally`].
     pub fn tally(&mut self, on: bool) {
         self.record.tally(on);
         self.sweep.tally(on);
     }
 
-    /// What operations took since the last call, in both arenas, which are emptied.
+    /// Returns the cost of each operation since the last call, in both arenas, and empties them.
     ///
     /// ```
     /// use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
@@ -89,13 +90,14 @@ impl Workspace {
         rows
     }
 
-    /// Limits the bytes that a pass may use in each of its two arenas.
+    /// Limits the bytes that a pass may use in each of the two arenas.
     pub fn set_limit(&mut self, bytes: usize) {
         self.record.set_limit(bytes);
         self.sweep.set_limit(bytes);
     }
 
-    /// Both arenas, emptied: first for values and records, second for adjoints. For passes that no driver covers.
+    /// Returns both arenas, emptied: the first for values and records, the second for adjoints. This is for passes that
+    /// no driver covers.
     pub fn arenas(&mut self) -> (&Arena, &mut Arena) {
         self.peak = self.peak.max(self.used());
         self.record.reset();

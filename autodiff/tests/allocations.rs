@@ -1,5 +1,5 @@
-//! After one warm-up pass the drivers ask the system for nothing: value, gradient, JVP, VJP and Hessian-vector product
-//! into buffers of the caller make exactly zero allocations.
+//! After a warm-up pass the drivers request no memory from the system: value, gradient, JVP, VJP and Hessian-vector
+//! product into buffers of the caller make exactly zero allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use hypertape_autodiff::{Array, Fault, Function, Shape, Workspace};
 struct Counting;
 
 thread_local! {
-    // Constant and without a destructor, so that reading it allocates nothing.
+    // Constant and without a destructor, so that accessing it allocates nothing.
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -19,20 +19,20 @@ fn count() {
     COUNT.set(COUNT.get() + 1);
 }
 
-// SAFETY: every call is handed on to `System` as it came.
+// SAFETY: every call is passed on to `System` unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.dealloc(at, layout) }
     }
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.realloc(at, layout, size) }
     }
 }
@@ -55,7 +55,7 @@ impl Function<f64> for Logistic {
     }
 }
 
-/// A tanh net with eight inputs, eight hidden units and three classes on sixteen points.
+/// A tanh network with eight inputs, eight hidden units and three classes, on sixteen points.
 struct Net {
     data: Vec<f64>,
     labels: Vec<u32>,
@@ -77,7 +77,7 @@ fn wave(n: usize) -> Vec<f64> {
 
 type Driver<'d> = &'d mut dyn FnMut(&mut Workspace) -> Result<(), Fault>;
 
-/// Asserts that no pass of a driver but the first allocates, each driver in a workspace of its own.
+/// Asserts that a driver allocates only in its first pass, each driver in its own workspace.
 fn passes<F: Function<f64>>(f: &F, shapes: &[Shape]) {
     let n = shapes.iter().map(|s| s.len()).sum();
     let (x, v) = (wave(n), wave(n + 1)[1..].to_vec());
@@ -137,7 +137,7 @@ fn the_largest_driver_warms_up_the_others() {
     assert_eq!(COUNT.get(), before);
 }
 
-/// A scalar tape allocates in its first pass and in no pass of the same length after it.
+/// A scalar tape allocates in its first pass, and in no later pass of the same length.
 #[test]
 fn scalar_drivers() {
     fn f<R: Scalar<Plain = f64>>(x: &[R]) -> R {

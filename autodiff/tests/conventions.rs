@@ -1,5 +1,5 @@
-//! The table of `conventions`, through every mode: value, forward, reverse, forward over reverse and reverse over
-//! reverse give the stated value at kinks, poles, `NaN` and infinities, and agree with each other.
+//! The table of `conventions` in every mode: value, forward, reverse, forward over reverse and reverse over reverse
+//! return the stated value at kinks, poles, `NaN` and infinities, and agree with each other.
 
 #[path = "support/reverse.rs"]
 mod reverse;
@@ -14,7 +14,7 @@ macro_rules! operations {
     ($($name:ident$(($parameter:ident: $type:ty))?: |$x:ident| $body:expr;)*) => {
         #[derive(Clone, Copy, Debug)]
         enum Op { $($name$(($type))?),* }
-        /// Each made scalar by a sum.
+        /// The sum of each operation's result, which is a scalar.
         impl<T: Element> Function<T> for Op {
             fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
                 match *self { $(Self::$name$(($parameter))? => (|$x: &[A]| $body)(x).sum()),* }
@@ -59,12 +59,12 @@ struct Modes {
     product: Vec<f64>,
 }
 
-/// Equal, where `NaN` equals `NaN`.
+/// Whether the numbers are equal or both `NaN`.
 fn same(a: f64, b: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan())
 }
 
-/// Equal up to the order in which two modes multiply the same few factors.
+/// Whether the numbers are equal up to the order in which two modes multiply the same few factors.
 fn all_close(a: &[f64], b: &[f64]) -> bool {
     let close = |a: f64, b: f64| same(a, b) || (a - b).abs() <= 4.0 * f64::EPSILON * a.abs();
     a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| close(a, b))
@@ -88,7 +88,7 @@ fn modes(f: Op, shapes: &[Shape], x: &[f64], v: &[f64]) -> Modes {
     assert!(all_close(&again, &gradient), "{f:?} at {x:?}: {again:?} and {gradient:?}");
     let mut other = reverse_over_reverse(&f, shapes, x, v);
     if value[0].is_nan() {
-        // As drivers do, of which this is none.
+        // As drivers do; `reverse_over_reverse` is not a driver.
         other.fill(NAN);
     }
     assert!(all_close(&other, &product), "{f:?} at {x:?}: {other:?} and {product:?}");
@@ -122,7 +122,7 @@ fn norm_at_the_zero_vector() {
     let m = modes(Op::Norm, &[Shape::column(3)], &[0.0; 3], &[1.0, -2.0, 3.0]);
     assert_eq!((m.value, m.slope), (0.0, 0.0));
     assert_eq!(m.gradient, [0.0; 3]);
-    // No Hessian exists there; the convention for `sqrt` makes it 0, so that an outer method goes on.
+    // No Hessian exists there. The convention for `sqrt` makes it 0, so that an outer method can continue.
     assert_eq!(m.product, [0.0; 3]);
 }
 
@@ -136,7 +136,8 @@ fn powers_at_zero() {
         (3.0, [0.0, 0.0, 0.0]),
         (0.5, [0.0, 0.0, 0.0]),
         (0.25, [0.0, 0.0, 0.0]),
-        // The second derivative is infinite in truth. It is a power between -1 and 0, and 0 by the rule for its like.
+        // The true second derivative is infinite. It contains a power between -1 and 0, which is 0 by the convention
+        // for such powers.
         (1.5, [0.0, 0.0, 0.0]),
         (2.5, [0.0, 0.0, 0.0]),
         (-1.0, [INF, -INF, INF]),
@@ -170,9 +171,9 @@ fn powers_of_a_negative_base() {
 fn logarithms_at_their_pole() {
     expect(Op::Ln, 0.0, -INF, INF, -INF);
     expect(Op::Ln1p, -1.0, -INF, INF, -INF);
-    // Zeros of both signs are the end of the numbers that have a logarithm.
+    // Zeros of both signs are the boundary of the domain.
     expect(Op::Ln, -0.0, -INF, INF, -INF);
-    // Beyond it there is no value and no slope.
+    // Outside the domain there is no value and no slope.
     expect(Op::Ln, -2.0, NAN, NAN, NAN);
     expect(Op::Ln1p, -2.0, NAN, NAN, NAN);
 }
@@ -195,7 +196,7 @@ fn ties() {
             assert_eq!(m.slope, 3.0 * gradient[0] + 5.0 * gradient[1], "{f:?} at {x:?}");
             assert_eq!(m.product, [0.0; 2], "{f:?} at {x:?}");
         }
-        // A number goes before NaN, as for scalars.
+        // A number takes precedence over NaN, as for scalars.
         for (x, gradient) in [([NAN, 1.0], [0.0, 1.0]), ([1.0, NAN], [1.0, 0.0])] {
             let m = modes(f, &pair, &x, &[3.0, 5.0]);
             assert_eq!((m.value, &m.gradient[..]), (1.0, &gradient[..]), "{f:?} at {x:?}");
@@ -213,7 +214,8 @@ fn ties_under_broadcasting() {
         for (shape, count) in [(Shape::SCALAR, 1), (row, 2), (column, 2)] {
             let x = vec![7.0; 4 + count];
             let v = vec![1.0; 4 + count];
-            // The array first: it has everything. The broadcast operand first: it has one for each entry it met.
+            // If the array comes first, it receives everything. If the broadcast operand does, it receives one for each
+            // entry it met.
             let m = modes(f, &[square, shape], &x, &v);
             assert_eq!(m.gradient[..4], [1.0; 4]);
             assert!(m.gradient[4..].iter().all(|&g| g == 0.0));
@@ -246,7 +248,7 @@ fn nan_in_stays_nan() {
     ] {
         expect(f, NAN, NAN, NAN, NAN);
     }
-    // Also where a slope is constant: a value that is NaN has no derivatives.
+    // Also if the slope is constant: a value that is NaN has no derivatives.
     expect(Op::Abs, NAN, NAN, NAN, NAN);
     expect(Op::Relu, NAN, NAN, NAN, NAN);
     expect(Op::Square, NAN, NAN, NAN, NAN);
@@ -254,7 +256,7 @@ fn nan_in_stays_nan() {
     // As in IEEE 754: x^0 is 1 for every x.
     expect(Op::Powf(0.0), NAN, 1.0, 0.0, 0.0);
     expect(Op::Powf(1.0), NAN, NAN, NAN, NAN);
-    // One entry spoils its row of the softmax, whichever it is.
+    // A single NaN entry makes the whole row of the softmax NaN, whichever entry it is.
     for x in [[NAN, 0.0], [0.0, NAN], [INF, NAN], [NAN, INF]] {
         let m = modes(Op::LogSumExp, &[Shape::new(1, 2)], &x, &[1.0, 1.0]);
         assert!(m.value.is_nan() && m.gradient.iter().all(|g| g.is_nan()), "{x:?}: {m:?}");
@@ -292,7 +294,7 @@ fn limits_at_infinity() {
 
 #[test]
 fn tails_keep_their_digits() {
-    // Both tails against e^-|x|, the leading term, whose relative error there is below e^-30.
+    // Both tails are compared with e^-|x|, the leading term, whose relative error there is below e^-30.
     for x in [32.0, 36.0, 100.0, 700.0_f64] {
         let tail = (-x).exp();
         let near = |a: f64| (a / tail - 1.0).abs() < 1e-13; // e^-32 = 1.3e-14 truncation, a few ulp of rounding
@@ -311,26 +313,26 @@ fn tails_keep_their_digits() {
 #[test]
 fn rows_with_infinite_entries() {
     let row = |n| [Shape::new(1, n)];
-    // An entry of -inf has no share.
+    // An entry of -inf has a share of zero.
     let m = modes(Op::LogSumExp, &row(3), &[1.0, -INF, 1.0], &[1.0, 2.0, 3.0]);
     assert_eq!((m.value, m.slope), (1.0 + 2.0_f64.ln(), 2.0));
     assert_eq!(m.gradient, [0.5, 0.0, 0.5]);
     assert_eq!(m.product, [-0.5, 0.0, 0.5]);
     let m = modes(Op::SoftmaxFirst, &row(2), &[-INF, 0.0], &[1.0, 2.0]);
     assert_eq!((m.value, &m.gradient[..]), (0.0, &[0.0, 0.0][..]));
-    // A single +inf has everything.
+    // A single +inf has the whole share.
     let m = modes(Op::LogSumExp, &row(3), &[1.0, INF, -INF], &[1.0, 2.0, 3.0]);
     assert_eq!((m.value, m.slope), (INF, 2.0));
     assert_eq!((m.gradient, m.product), (vec![0.0, 1.0, 0.0], vec![0.0; 3]));
     let m = modes(Op::SoftmaxFirst, &row(2), &[INF, 0.0], &[1.0, 2.0]);
     assert_eq!((m.value, &m.gradient[..]), (1.0, &[0.0, 0.0][..]));
-    // Two of them have shares that depend on the way there.
+    // For two of them, the shares depend on how infinity is approached.
     let m = modes(Op::LogSumExp, &row(2), &[INF, INF], &[1.0, 1.0]);
     assert!(m.value == INF && m.gradient.iter().all(|g| g.is_nan()));
-    // Where all are -inf, ln has an infinite slope, and the exponentials have slopes of zero, which absorb it.
+    // If all entries are -inf, ln has an infinite slope, and the exponentials have slopes of zero, which absorb it.
     let m = modes(Op::LogSumExp, &row(2), &[-INF, -INF], &[1.0, 1.0]);
     assert_eq!((m.value, m.gradient, m.slope), (-INF, vec![0.0; 2], 0.0));
-    // No entries at all: the logarithm of an empty sum.
+    // No entries: the logarithm of an empty sum.
     let mut value = [0.0];
     Workspace::new().value(&Op::LogSumExp, &[Shape::new(1, 0)], &[], &mut value).unwrap();
     assert_eq!(value, [-INF]);
@@ -339,7 +341,7 @@ fn rows_with_infinite_entries() {
 #[test]
 fn cross_entropy_with_infinite_entries() {
     let at = |x: [f64; 2]| modes(Op::CrossEntropyFirst, &[Shape::new(1, 2)], &x, &[1.0, 1.0]);
-    // The label is impossible: infinite loss, and the slope that any large loss has.
+    // The label is impossible: an infinite loss, with the slope of any large loss.
     let m = at([-INF, 0.0]);
     assert_eq!((m.value, &m.gradient[..]), (INF, &[-1.0, 1.0][..]));
     let m = at([0.0, INF]);
@@ -347,7 +349,7 @@ fn cross_entropy_with_infinite_entries() {
     // The label is certain.
     let m = at([0.0, -INF]);
     assert_eq!((m.value, &m.gradient[..]), (0.0, &[0.0, 0.0][..]));
-    // Certain by an infinite entry: the value is the difference inf - inf, and has no derivatives.
+    // Certain because of an infinite entry: the value is the difference inf - inf, and has no derivatives.
     let m = at([INF, 0.0]);
     assert!(m.value.is_nan() && m.gradient.iter().all(|g| g.is_nan()));
     // Large but finite entries do not overflow.

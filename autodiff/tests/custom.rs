@@ -1,5 +1,5 @@
-//! Functions that bring their own derivatives: given by code, factored matrices, fixed points; on arrays and scalars, each
-//! against a formula, an elimination or an unrolled iteration that is differentiated operation by operation.
+//! Functions with their own derivatives: given by code, factored matrices, fixed points; on arrays and scalars, each
+//! compared with a formula, an elimination or an unrolled iteration that is differentiated operation by operation.
 
 #[path = "support/reverse.rs"]
 mod reverse;
@@ -15,7 +15,7 @@ const SHAPES: [Shape; 2] = [Shape::column(2), Shape::SCALAR];
 const X: [f64; 3] = [0.4, -0.7, 1.3];
 const V: [f64; 3] = [1.0, 0.5, -2.0];
 
-/// `(x_0 x_1 + tanh x_2, x_0^2 x_2)` by code, with or without second derivatives.
+/// `(x_0 x_1 + tanh x_2, x_0^2 x_2)` as code, with or without second derivatives.
 struct Code {
     second: bool,
 }
@@ -54,7 +54,7 @@ impl Custom<f64> for Code {
     }
 }
 
-/// The same as a formula where `code` is not given; then something that bends.
+/// The same as a formula if there is no `Code`; then a nonlinear function of the result.
 struct Loss(Option<Code>);
 
 impl Function<f64> for Loss {
@@ -89,7 +89,7 @@ fn close(found: &[f64], expected: &[f64], tolerance: f64) {
 fn code_and_formula_agree_in_every_mode() {
     let (code, formula) = (Loss(Some(Code { second: true })), Loss(None));
     let ([g, h], [g0, h0]) = (second(&code, &SHAPES, &X, &V), second(&formula, &SHAPES, &X, &V));
-    // Some roundings.
+    // A few roundings.
     close(&g, &g0, 2e-15);
     close(&h, &h0, 2e-15);
     close(&reverse_over_reverse(&code, &SHAPES, &X, &V), &h0, 2e-15);
@@ -105,7 +105,7 @@ fn second_derivatives_that_are_not_given_are_a_fault() {
     let fault = workspace.hvp(&first, &SHAPES, &X, &V, &mut g, &mut [0.0; 3]).unwrap_err();
     assert_eq!(fault, Fault::Order { operation: "code", order: 2 });
     assert_eq!(fault.to_string(), "code: derivatives of order 2 are not given in this mode");
-    // Two forward modes need products that no one is asked for.
+    // Forward over forward mode needs products that `Custom` does not define.
     let arena = Arena::new();
     let x = Dual::<_>::new(Tensor::new(&arena, Shape::column(3), &X), [None]);
     let d = Tensor::new(&arena, Shape::column(3), &V);
@@ -131,7 +131,7 @@ fn code_on_scalars_is_the_formula() {
     close(&h, &h0, 2e-15);
 }
 
-/// What a factored matrix is good for, as one number; the matrix is made of `x[0]` so that the method fits.
+/// All uses of a factored matrix, added to one number; the matrix is made from `x[0]` so that the method applies.
 struct Uses(Method);
 
 impl Function<f64> for Uses {
@@ -280,7 +280,7 @@ impl<T: Element> Function<T> for Layer {
     }
 }
 
-/// A loss of the layer's fixed point, by the implicit node or by so many recorded steps.
+/// A loss of the layer's fixed point, by the implicit operation or by a number of recorded steps.
 struct Equilibrium {
     layer: Layer,
     ends: StopRule,
@@ -309,7 +309,7 @@ fn fixed_points_equal_unrolled_iterations_in_constant_memory() {
         let (implicit, unrolled) = (f(None), f(Some(steps)));
         let [g, h] = second(&implicit, &shapes, &x, &v);
         let [g0, h0] = second(&unrolled, &shapes, &x, &v);
-        // Ends of the iterations at 1e-14.
+        // The iterations end at 1e-14.
         close(&g, &g0, 1e-13);
         close(&h, &h0, 1e-13);
         close(&reverse_over_reverse(&implicit, &shapes, &x, &v), &h0, 1e-13);
@@ -339,7 +339,7 @@ fn iterations_that_do_not_converge_are_faults_with_numbers() {
     assert!(
         fault.to_string().starts_with("fixed_point: no convergence in 3 steps, the last one is")
     );
-    // An expanding layer at a start that is its solution: what fails is the series of the sweep.
+    // An expanding layer that starts at its solution: the series of the sweep diverges.
     let f = Equilibrium { layer: Layer(2.0), ends, unrolled: None };
     let mut gradient = [0.0; 2];
     let fault = Workspace::new().gradient(&f, &shapes, &[1.0, 0.0], &mut gradient).unwrap_err();
@@ -375,7 +375,7 @@ fn scalar_fixed_points_equal_unrolled_iterations() {
     let x = [0.8, -0.6];
     let (_, g0, h0) = scalar::hessian(|x| loss(&unrolled(x)), &x).unwrap();
     let (_, g, h) = scalar::hessian(|x| loss(&implicit(x)), &x).unwrap();
-    // Ends of the iteration at 1e-14.
+    // The iteration ends at 1e-14.
     close(&g, &g0, 1e-13);
     close(&h, &h0, 1e-13);
 }

@@ -1,5 +1,5 @@
-//! What goes wrong is returned as data: every `Fault` is reached through a driver, or through the handles where no driver
-//! leads to it, with its numbers and its message, and random programs, right and wrong ones, never panic.
+//! Errors are returned as data: every `Fault` is produced through a driver, or through the handles if no driver can
+//! produce it, with its numbers and its message; and random programs, valid and invalid ones, never panic.
 
 use hypertape_autodiff::{
     Arena, Array, Convolution, Element, Fault, Function, LinearOperator, Shape, Tape, Tensor, Var,
@@ -13,10 +13,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 const SHAPES: [Shape; 5] =
     [Shape::new(3, 4), Shape::new(4, 2), Shape::column(3), Shape::new(1, 4), Shape::new(0, 2)];
 
-/// Entries of a point of `SHAPES`.
+/// Number of entries of a point of `SHAPES`.
 const N: usize = 27;
 
-/// The sum of neighbours: `y_i = x_i + x_{i+1}`, with a number of rows of its own.
+/// The sums of neighbours, `y_i = x_i + x_{i+1}`, with a fixed number of rows.
 #[derive(Clone, Copy, Debug)]
 struct Neighbours(u32);
 
@@ -44,7 +44,7 @@ macro_rules! cases {
         #[derive(Clone, Copy, Debug)]
         #[expect(non_camel_case_types, reason = "named like the operations")]
         enum Case { $($name),* }
-        /// Each with its fault and its message.
+        /// Each case with its fault and its message.
         const CASES: &[(Case, Fault, &str)] = &[$((Case::$name, $fault, $message)),*];
         impl<T: Element> Function<T> for Case {
             fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
@@ -170,7 +170,7 @@ fn wrong_shapes_and_indices_are_named_by_every_driver() {
     }
 }
 
-/// Functions that give something not finite, each with its point and what is said of it.
+/// Functions with a result that is not finite, each with its point and the message.
 #[derive(Clone, Copy, Debug)]
 enum Limit {
     Ln,
@@ -260,14 +260,14 @@ fn what_is_not_finite_in_the_sweep_or_a_tangent_is_named() {
     let fault = workspace.gradient(&Limit::SweepOnly, &shapes, &x, &mut [0.0; 3]).unwrap_err();
     let value = f64::INFINITY;
     assert_eq!(fault, Fault::NonFinite { operation: "ln", index: 1, value });
-    // A value and a slope that are finite, times a direction.
+    // A finite value and a finite slope, times a direction.
     let (x, v) = ([1e150, 1.0, 1.0], [1e200, 1.0, 1.0]);
     workspace.gradient(&Limit::TangentOnly, &shapes, &x, &mut [0.0; 3]).unwrap();
     let jvp = workspace.jvp(&Limit::TangentOnly, &shapes, &x, &v, &mut [0.0], &mut [0.0]);
     assert_eq!(jvp, Err(Fault::NonFinite { operation: "square", index: 0, value }));
 }
 
-/// `sum x y`: its sweep takes more memory than its record.
+/// `sum x y`, whose sweep takes more memory than its record.
 struct Product;
 
 impl<T: Element> Function<T> for Product {
@@ -325,7 +325,7 @@ fn every_limit_is_respected_in_recording_and_sweep() {
 
 #[test]
 fn an_array_larger_than_memory_is_refused() {
-    /// A broadcast to more bytes than there are addresses.
+    /// A broadcast to more bytes than can be addressed.
     struct Huge;
     impl<T: Element> Function<T> for Huge {
         fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
@@ -335,7 +335,7 @@ fn an_array_larger_than_memory_is_refused() {
     let mut workspace = Workspace::new();
     let fault = workspace.gradient(&Huge, &[Shape::SCALAR], &[1.0], &mut [0.0]).unwrap_err();
     assert!(matches!(fault, Fault::Memory { requested: usize::MAX, .. }), "{fault}");
-    // More entries than `usize` counts, as the shape of a point.
+    // More entries than fit in a `usize`, as the shape of a point.
     let shapes = [Shape::new(u32::MAX, u32::MAX); 2];
     let fault = workspace.gradient(&Huge, &shapes, &[1.0], &mut [0.0]).unwrap_err();
     assert!(matches!(fault, Fault::Length { what: "the point", found: 1, .. }), "{fault}");
@@ -384,7 +384,7 @@ fn a_seed_of_another_tape_is_refused() {
     assert_eq!(arena.status(), Err(Fault::ForeignTape { operation: "pull" }));
 }
 
-/// The arguments one by one: not a scalar, or not a function of its argument at all.
+/// Each part of the argument tested alone: results that are not scalars, or do not depend on the argument.
 enum Plain {
     Square,
     Constant,
@@ -519,7 +519,7 @@ impl Step {
         }
     }
 
-    /// The shape of the result, or `None` where a fault is due.
+    /// The shape of the result, or `None` if a fault is expected.
     fn infer(&self, x: &[Shape]) -> Option<Shape> {
         let (a, b) = (x[self.a % x.len()], x[self.b % x.len()]);
         let turn = |s: Shape, flip| if flip { Shape::new(s.cols, s.rows) } else { s };
@@ -585,7 +585,7 @@ impl<T: Element> Function<T> for Program {
 }
 
 fn programs() -> impl Strategy<Value = Program> {
-    // Few sizes, so that shapes fit together often.
+    // Only a few sizes, so that shapes often match.
     let shape = || (select(&[0, 1, 1, 2, 3][..]), select(&[0, 1, 2, 3, 3][..]));
     let shape = move || shape().prop_map(|(rows, cols)| Shape::new(rows, cols));
     let indices = vec(0_u32..4, 0..4);
@@ -614,7 +614,7 @@ fn programs() -> impl Strategy<Value = Program> {
     })
 }
 
-/// Equal, where `NaN` equals `NaN`.
+/// Whether the numbers are equal or both `NaN`.
 fn same(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()))
 }
@@ -636,7 +636,7 @@ fn random_programs_fault_exactly_where_shapes_are_wrong() {
             let value = workspace.value(&program, shapes, x, &mut y);
             let gradient = workspace.gradient(&program, shapes, x, &mut g);
             let product = workspace.hvp(&program, shapes, x, x, &mut g2, &mut p);
-            // Whether anything that is not finite shows at the ends.
+            // Whether all results are finite.
             let ends = [&y[..], &g, &p].into_iter().flatten().all(|v| v.is_finite());
             if program.is_right() {
                 **right += 1;
@@ -665,6 +665,6 @@ fn random_programs_fault_exactly_where_shapes_are_wrong() {
             Ok(())
         })
         .unwrap();
-    // All three outcomes are well covered.
+    // All three outcomes are frequent.
     assert!(right > 300 && wrong > 300 && unchecked > 30, "{right} {wrong} {unchecked}");
 }

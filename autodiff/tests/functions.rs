@@ -1,5 +1,5 @@
-//! The sweep: every function of one number, in arrays and in scalars, at special points and at random ones, in `f32` and `f64`.
-//! Values and two derivatives against 60 digits (`scripts/function-references`), and every mode against every other.
+//! Every function of one number, for arrays and for scalars, at special points and at random ones, in `f32` and `f64`:
+//! values and two derivatives compared with 60 digits (`scripts/function-references`), and all modes with each other.
 
 #[path = "support/reverse.rs"]
 mod reverse;
@@ -7,7 +7,7 @@ mod reverse;
 use hypertape_autodiff::scalar::{Dual, Scalar, Tape};
 use hypertape_autodiff::{Array, Element, Function, Shape, Unary, Workspace};
 
-/// What slopes are made of; users do not see it.
+/// Functions that only slopes use and that are hidden from users.
 const PARTS: [&str; 6] =
     ["recip_or_zero", "recip_from_zero", "recip_sqrt", "recip_hypot", "sign_or_zero", "unit_step"];
 
@@ -21,7 +21,7 @@ impl<T: Element> Function<T> for Of {
     }
 }
 
-/// Of each function its points: argument, value, first and second derivative.
+/// The points of each function: argument, value, first and second derivative.
 fn references() -> Vec<(String, Vec<[f64; 4]>)> {
     let mut rest = &include_bytes!("data/functions.bin")[..];
     let mut all = Vec::new();
@@ -39,7 +39,7 @@ fn references() -> Vec<(String, Vec<[f64; 4]>)> {
     all
 }
 
-/// Value, first and second derivative in one mode; what it does not have is `None`.
+/// Value, first and second derivative in one mode; `None` if the mode does not compute it.
 type Found = (&'static str, [Option<f64>; 3]);
 
 /// Every mode of arrays, and whether a column gives the same bits as its entries.
@@ -84,7 +84,7 @@ fn scalars<T: Element + Scalar<Plain = T>>(f: Unary, x: f64) -> Vec<Found> {
     all.into_iter().map(|(mode, of)| (mode, of.map(|of| of.map(Element::as_f64)))).collect()
 }
 
-/// In units of rounding, of the number or, near zeros of a second derivative, of the first one.
+/// The error in units of rounding, of the number or, near zeros of a second derivative, of the first one.
 fn gap<T: Element>(found: f64, known: f64, scale: f64) -> f64 {
     let [epsilon, least] = [T::epsilon(), T::min_positive_value()].map(Element::as_f64);
     if found == known || (found.is_nan() && known.is_nan()) {
@@ -99,20 +99,21 @@ fn gap<T: Element>(found: f64, known: f64, scale: f64) -> f64 {
     if gap.is_nan() { f64::INFINITY } else { gap }
 }
 
-/// Largest errors of value, slope and second derivative, in units of rounding: the stated ones, beyond 2 ulp of kernels.
+/// Largest errors of value, slope and second derivative, in units of rounding, where they exceed the 2 ulp of kernels.
 fn stated(name: &str, precision: &str) -> [f64; 3] {
     match name {
-        // Slopes `1 - y^2` and `y (1 - y)` magnify the error of `y` up to where the tail begins, at a thousandth, and for
-        // `tanh` in double precision at a millionth.
+        // The slopes `1 - y^2` and `y (1 - y)` magnify the error of `y` up to where the tail begins, at a slope of a
+        // thousandth, and for `tanh` in double precision of a millionth.
         "tanh" if precision == "f64" => [2.5, 1.3e6, 1.3e6],
         "tanh" => [2.5, 2560.0, 2560.0],
         "sigmoid" | "softplus" => [2.5, 1280.0, 1280.0],
-        // The rounding error of x^2 in e^(-x^2), half a unit of up to 708.
+        // The rounding error of x^2 in e^(-x^2): half a unit of numbers up to 708.
         "erf" | "erfc" => [2.5, 354.0, 354.0],
-        // Of values near their zeros in units of 1; of slopes below 0 a difference of two.
+        // Values near their zeros are measured in units of 1; slopes at negative arguments are a difference of two
+        // terms.
         "ln_gamma" => [27.0, 8.0, 64.0],
         "digamma" => [8.0, 64.0, 64.0],
-        // The standard library's, which scalars take.
+        // The error of the standard library, whose function scalars use.
         "atanh" => [10.0, 8.0, 16.0],
         _ => [2.0, 8.0, 16.0],
     }
@@ -130,7 +131,7 @@ fn sweep<T: Element + Scalar<Plain = T>>() {
         let mut worst = [(0.0, 0.0, ""); 3];
         let unknown = [inf, -inf, f64::NAN, -0.0].map(|x| [x, f64::NAN, f64::NAN, f64::NAN]);
         for &[x, known @ ..] in points.iter().chain(&unknown) {
-            // Of scalars those of the standard library, which overflow.
+            // Scalars use the functions of the standard library, which overflow.
             let over = matches!(&name[..], "asinh" | "acosh") && T::NAME == "f32" && x.abs() > 1e38;
             let of = if over { arrays::<T> } else { |Of(f), x| scalars::<T>(f, x) };
             let modes = [arrays::<T>(Of(f), x), of(Of(f), x)];

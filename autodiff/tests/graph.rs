@@ -1,4 +1,4 @@
-//! Graphs: what is folded, shared and dropped, which are sums over samples, what files are refused.
+//! Graphs: what is folded, shared and dropped, which graphs are sums over samples, which files are refused.
 
 use hypertape_autodiff::graph::{Builder, GraphError, Indices, Op, Split, Tracer, Window};
 use hypertape_autodiff::{
@@ -12,7 +12,7 @@ type Made = Result<Graph<f64>, GraphError>;
 const N: u32 = 6;
 const FEATURES: u32 = 3;
 
-/// `X` with its rows as samples, a number and a class each, a weight per sample, `w`, a matrix and a row.
+/// `X`, whose rows are samples; one number and one class per sample; one weight per sample; `w`, a matrix and a row.
 const INPUTS: [(&str, Shape); 6] = [
     ("X", Shape::new(N, FEATURES)),
     ("y", Shape::column(N)),
@@ -69,11 +69,11 @@ fn constants_are_folded_equal_nodes_shared_and_idle_ones_dropped() {
         (x[1].square().sum() + x[1].square().sum()) * (two * two * two - three)
     })
     .unwrap();
-    // y, its square, the sum, the sum twice, 5, the product.
+    // y, its square, the sum, twice the sum, 5, the product.
     assert_eq!(graph.nodes(), 6);
     let square: f64 = numbers(INPUTS[1].1, 0.7).iter().map(|v| v * v).sum();
     assert!((value(&graph, Window::ALL) - 10.0 * square).abs() < 1e-14 * square);
-    // What would be larger than what it is made of stays an operation.
+    // An operation whose result is larger than its operands is not folded.
     let wide =
         traced!(|x, _labels| x[1].scalar(1.0).broadcast_to(Shape::new(1000, 100)).sum()).unwrap();
     assert_eq!(wide.nodes(), 3);
@@ -96,7 +96,7 @@ fn what_has_no_graph_is_told_in_one_line() {
         told(traced!(|x, labels| x[0].pick(&labels[..2]))),
         "a function that takes a part of a named list cannot be traced"
     );
-    // A copy of a list that is not there has numbers that are in range for nothing.
+    // The numbers in the copy of a list that is only named are never in range.
     assert_eq!(
         told(traced!(|x, labels| x[0].gather_rows(x[0].indices(2, |i| labels[i])))),
         "node 6: gather_rows: index 4294967295 is out of range, expected less than 6"
@@ -105,7 +105,7 @@ fn what_has_no_graph_is_told_in_one_line() {
         told(traced!(|x, _l| x[0].matmul(x[5]))),
         "node 6: matmul: shapes 6x3 and 1x4 do not match"
     );
-    // The first error counts.
+    // The first error is returned.
     assert_eq!(
         told(traced!(|x, _l| (x[0] + x[4]).exp().dot(x[1]))),
         "node 6: add: shapes 6x3 and 3x4 do not match"
@@ -267,7 +267,7 @@ fn what_is_no_sum_over_samples_is_told_with_the_reason() {
     assert!(split.part.to_json().unwrap_err().to_string().contains("expected a whole one"));
 }
 
-/// The gradient of a block, by the tape, is that of a loss over the block's rows alone.
+/// The gradient of a block, computed by a tape, is that of a loss over the rows of the block alone.
 #[test]
 fn blocks_are_differentiated_as_what_they_are() {
     struct Block(Split<f64>, Window);
@@ -297,7 +297,7 @@ fn blocks_are_differentiated_as_what_they_are() {
     }
 }
 
-/// Losses of linear models as one operation: values and derivatives of the graph that they were found in, in blocks too.
+/// Losses of linear models as single operations have the values and derivatives of the original graph, also in blocks.
 #[test]
 fn losses_of_linear_models_are_found() {
     struct Part<'g>(&'g Graph<f64>, Window);
@@ -320,7 +320,7 @@ fn losses_of_linear_models_are_found() {
                 let (x, mut v) = (point(0.4), point(1.1));
                 v[..24].fill(0.0);
                 let value = workspace.hvp(&f, &shapes, &x, &v, &mut gradient, &mut product);
-                // Without those of X and y, which are data, and do not move.
+                // Not along X and y, which are data.
                 [&[value.unwrap()], &gradient[24..], &product[24..]].concat()
             });
             for (a, b) in found[0].iter().zip(&found[1]) {
@@ -383,12 +383,12 @@ fn files_are_what_they_say() {
     assert_eq!(Graph::from_json(graph.to_json().unwrap()), Ok(graph.clone()));
     assert_eq!(graph.to_json().unwrap(), good());
     assert_eq!(graph.cast::<f32>().cast::<f64>().cast::<f32>(), graph.cast());
-    // An input that comes late stands with the others.
+    // An input that is added late is listed with the others.
     let tracer = Tracer::<f64>::new();
     let sum = tracer.input("x", Shape::column(2)).sum();
     let late = tracer.finish(&[sum * tracer.input("y", Shape::SCALAR)]).unwrap();
     assert_eq!(Graph::from_json(late.to_json().unwrap()), Ok(late));
-    // Numbers that JSON does not have.
+    // Numbers that JSON cannot represent.
     let mut builder = Builder::<f64>::new();
     let x = builder.input("x", Shape::SCALAR).unwrap();
     let low = builder.constant(Shape::column(2), &[f64::NEG_INFINITY, -0.0]).unwrap();
@@ -443,7 +443,7 @@ fn hostile_files_are_refused_in_one_line() {
             told(&|f| f["lists"] = json!([])),
             "node 1: labels: found \"labels\", expected whole numbers below 2^32, or the name of a list",
         ),
-        // A cycle, and a reference forward.
+        // A cycle, and a forward reference.
         (
             node(3, json!({"op": "multiply", "of": [3, 2]})),
             "node 3: multiply: found node 3, expected one before node 3",

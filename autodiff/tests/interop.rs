@@ -1,4 +1,4 @@
-//! Matrices and vectors of other crates in and out, and their generic code on scalars with derivatives.
+//! Conversion from and to matrices and vectors of other crates, and their generic code on scalars with derivatives.
 
 use hypertape_autodiff::scalar::{Dual, Tape};
 use hypertape_autodiff::{Arena, Array, Element, Function, Shape, Tensor, Workspace};

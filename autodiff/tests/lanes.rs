@@ -1,5 +1,5 @@
-//! Several points side by side: what each has alone, in every mode, at ordinary and at singular points; functions at many
-//! observations.
+//! Several points side by side give the results that each point has alone, in every mode, at ordinary and at singular
+//! points; functions at many observations.
 
 use std::array::from_fn;
 
@@ -36,13 +36,13 @@ const POINTS: [f64; 24] = [
     5.25,
 ];
 
-/// The same number; zeros may differ in sign.
+/// Whether the numbers are the same; zeros may differ in sign.
 #[track_caller]
 fn same<F: Element>(found: F, known: F, what: &str) {
     assert!(found == known || found.is_nan() && known.is_nan(), "{what}: {found}, alone {known}");
 }
 
-/// A function of two numbers, value and derivatives up to second order, in every mode of one number type.
+/// Value and derivatives up to second order of a function of two numbers, in every mode of one number type.
 fn modes<T: Scalar, const K: usize>(f: impl Two<K>, [a, b]: [T; 2]) -> Option<Vec<T>> {
     let (one, zero) = (T::one(), T::zero());
     let y = f.at([Dual::<T, 2>::variable(a, 0), Dual::variable(b, 1)]);
@@ -71,7 +71,7 @@ trait Two<const K: usize>: Copy {
     fn at<R: Scalar>(self, x: [R; 2]) -> [R; K];
 }
 
-/// Compares lanes of four with each point alone, in all modes; whether they went together.
+/// Compares lanes of four with each point alone, in all modes; returns whether all lanes could be evaluated together.
 fn sweep<F: Element + Scalar<Plain = F>, const K: usize>(f: impl Two<K>, what: &str) -> bool {
     let mut all = true;
     let of = <F as Element>::from_f64;
@@ -152,11 +152,11 @@ impl Two<1> for Exponentials {
 fn every_operation_of_two_is_that_of_each_point() {
     assert!(sweep::<f64, 18>(Pairs, "pairs"));
     assert!(sweep::<f32, 18>(Pairs, "pairs"));
-    // Where some points are infinite, they go one by one.
+    // If some of the points are infinite, they are evaluated one by one.
     assert!(!sweep::<f64, 1>(Exponentials, "logsumexp"));
 }
 
-/// A model with a branch: a saturating curve in `t` with a kink, and its miss of `y`.
+/// A model with a branch: a saturating curve in `t` with a kink, and its squared error for an observed `y`.
 struct Curve;
 
 impl<F: Element + Scalar<Plain = F>> Function<F> for Curve {
@@ -168,12 +168,12 @@ impl<F: Element + Scalar<Plain = F>> Function<F> for Curve {
     }
 }
 
-/// Of `count` observations `t`, here and there beyond the branch, and what is seen.
+/// `count` observations `t`, some of them beyond the branch, with the observed values.
 fn data<F: Element>(count: usize) -> Vec<F> {
     (0..2 * count).map(|i| F::from_f64(0.013 * ((i * i) % 97) as f64)).collect()
 }
 
-/// Its first result.
+/// The first result of the model.
 fn first<F: Element + Scalar<Plain = F>, R: Real<F>>(x: &[R]) -> R {
     let mut y = [R::zero(); 2];
     Curve.eval(x, &mut y);
@@ -262,7 +262,7 @@ fn branches_that_differ_are_a_fault_of_a_tape() {
         Fault::Branches.to_string(),
         "points side by side take different branches: evaluate them one by one"
     );
-    // The next recording knows nothing of it, nor one around it.
+    // Neither the next recording nor an enclosing one is affected.
     let found = tape.gradient(|x| steep(x[0]), &[x + 1.0], &mut g);
     assert_eq!(found.map(Lanes::points), Ok([3.0, 8.0]));
     assert_eq!(g[0].points(), [2.0; 2]);

@@ -1,5 +1,5 @@
-//! Values of the operations that are made of others, each worked out by hand or by a formula of its own; their conventions; and
-//! what many parts of one array take.
+//! Values of composed operations, each computed by hand or by an independent formula; their conventions; and the memory
+//! of many parts of one array.
 
 use std::f64::consts::LN_2;
 
@@ -10,7 +10,7 @@ use hypertape_autodiff::{
 /// `1 2 -3; 4 -5 6`
 const X: [f64; 6] = [1.0, 2.0, -3.0, 4.0, -5.0, 6.0];
 
-/// Of an operation on `X`: shape and entries, to rounding, in `f64` and `f32`.
+/// Tests of operations on `X`: shape and entries, up to rounding, in `f64` and `f32`.
 macro_rules! values {
     ($($name:ident: |$x:ident| $body:expr => [$rows:literal $cols:literal] $values:expr;)*) => {$(
         #[test]
@@ -28,7 +28,7 @@ macro_rules! values {
                     assert!(gap <= units * known.abs().max(1.0), "{found} is not {known}");
                 }
             }
-            // A few roundings each.
+            // A few roundings for each entry.
             check::<f64>(1e-15);
             check::<f32>(5e-7);
         }
@@ -86,14 +86,14 @@ values! {
     solve: |x| x.columns(0, 2).solve(x.columns(1, 2), Method::Lu) => [2 2] [0.0, -3.0 / 13.0, 1.0, -18.0 / 13.0];
     log_det: |x| x.columns(0, 2).log_det(Method::Lu) => [1 1] [13_f64.ln()];
     sign: |x| Factored::new(x.columns(0, 2), Method::Lu).sign() => [1 1] [-1.0];
-    // Of (2, 0; 6, -5) times its transpose.
+    // The factor of (2, 0; 6, -5) times its transpose.
     cholesky: |x| {
         let factor = x.entries(&[1, 0, 5, 4], Shape::new(2, 2)).lower_triangle();
         factor.matmul_transposed(false, factor, true).cholesky()
     } => [2 2] [2.0, 0.0, 6.0, 5.0];
 }
 
-/// Value and gradient of a sum of entries at one column.
+/// Value and gradient of the sum of the entries of `f`, at a column.
 fn gradient<const N: usize>(
     f: impl for<'a> Fn(Var<'a, Tensor<'a, f64>>) -> Var<'a, Tensor<'a, f64>>,
     x: [f64; N],
@@ -109,23 +109,23 @@ fn gradient<const N: usize>(
 #[test]
 fn conventions_of_choices_hold() {
     let nan = f64::NAN;
-    // Nothing passes from what is not chosen: ln is NaN at -1, its slope as well.
+    // The case that is not chosen has no influence: ln and its slope are NaN at -1.
     let (y, d) = gradient(|x| x.scalar(0.0).less(x).select(x.ln(), x * 3.0), [-1.0, 2.0]);
     assert_eq!((y, d), (2_f64.ln() - 3.0, [3.0, 0.5]));
-    // The first of several is the largest; a number goes before NaN.
+    // The first of several equal entries is the maximum; a number takes precedence over NaN.
     assert_eq!(gradient(|x| x.max_over(Axis::Rows), [1.0, 3.0, 3.0]), (3.0, [0.0, 1.0, 0.0]));
     assert_eq!(gradient(|x| x.min_over(Axis::Rows), [nan, 3.0, 1.0]), (1.0, [0.0, 0.0, 1.0]));
-    // A product with a zero, and with two.
+    // Products with one zero and with two zeros.
     assert_eq!(gradient(|x| x.product_over(Axis::Rows), [2.0, 0.0, 5.0]), (0.0, [0.0, 10.0, 0.0]));
     assert_eq!(gradient(|x| x.product_over(Axis::Rows), [0.0, 0.0, 5.0]), (0.0, [0.0; 3]));
-    // Flat at and beyond the ends; an infinite end is none.
+    // The slope is 0 at and beyond the bounds; an infinite bound has no effect.
     let d = gradient(|x| x.clamp(0.0, f64::INFINITY), [-1.0, 0.0, 2.0]);
     assert_eq!(d, (2.0, [0.0, 0.0, 1.0]));
     assert!(gradient(|x| x.clamp(0.0, 1.0), [nan, 2.0]).0.is_nan());
-    // Where both are 0.
+    // Both arguments are 0.
     assert_eq!(gradient(|x| x.hypot(x.scalar(0.0)), [0.0]), (0.0, [0.0]));
     assert_eq!(gradient(|x| x.atan2(x), [0.0]), (0.0, [0.0]));
-    // x ln y at 0 has slopes ln y and 0; x^y at 0.
+    // x ln y has the slopes ln y and 0 at x = 0; likewise x^y at 0.
     assert_eq!(
         gradient(|x| x.rows(0, 1).xlogy(x.rows(1, 1)), [0.0, 4.0]),
         (0.0, [4_f64.ln(), 0.0])
@@ -149,7 +149,7 @@ fn indices_are_those_of_the_chosen() {
     assert_eq!((ties.argmax(Axis::Rows), ties.sort(Axis::Rows).1), (&[0][..], &[2, 0, 3, 1][..]));
 }
 
-/// Bytes and gradient of a sweep over `n` parts of one array, and records.
+/// Bytes of the records and of a sweep over `n` parts of one array, and the gradient.
 fn swept(
     n: u32,
     f: impl for<'a> Fn(Var<'a, Tensor<'a, f64>>) -> Var<'a, Tensor<'a, f64>>,
@@ -168,7 +168,7 @@ fn swept(
 
 #[test]
 fn many_parts_of_one_array_take_memory_in_proportion() {
-    // Each entry on its own, squared, and all of them stacked.
+    // Each entry is squared separately, and all results are stacked.
     let taken = |n: u32| {
         swept(n, |x| {
             let parts: Vec<_> = (0..x.shape().rows).map(|i| x.rows(i, 1).square()).collect();
@@ -178,7 +178,7 @@ fn many_parts_of_one_array_take_memory_in_proportion() {
     let ((small, _), (large, gradient)) = (taken(100), taken(1600));
     let known: Vec<f64> = (0..1600).map(|i| 2.0 * f64::from(i)).collect();
     assert_eq!(gradient, known);
-    // A full array for each part would be 17 times as much an entry.
+    // One full array per part would take 17 times as much per entry.
     assert!(large < 17 * small, "{small} {large}");
 }
 

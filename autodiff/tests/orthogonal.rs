@@ -1,5 +1,5 @@
-//! Least squares and symmetric eigenvalues: values by formulas, derivatives beside those of functions that say the same
-//! without them, in every mode; repeated eigenvalues; what cannot be factored.
+//! Least squares and symmetric eigenvalues: values compared with formulas, derivatives with those of equivalent
+//! functions that do not use them, in every mode; repeated eigenvalues; matrices that cannot be factored.
 
 #[path = "support/reverse.rs"]
 mod reverse;
@@ -52,7 +52,7 @@ fn second_differences<T: Element>(n: usize, tolerance: f64) {
     let found: Vec<f64> = wide(vectors.values()).iter().map(|v| v.abs()).collect();
     // Errors of vectors grow with the inverse gap, up to n^2 / 10.
     close(&found, &known, tolerance * (n * n).max(4) as f64);
-    // Of largest entries that are equal but for rounding, one is positive.
+    // Of several largest entries that are equal up to rounding, one is positive.
     for k in 0..n {
         let column = vectors.values().iter().skip(k).step_by(n).map(|v| v.as_f64());
         let [most, least] =
@@ -86,7 +86,7 @@ fn a_parabola_through_its_points() {
     close(x.values(), &[2.0, 1.0, -1.0, 0.0, 0.5, 0.0], 1e-13);
 }
 
-/// By `eigen` or without: `sum w_ij (M^2)_ij + ln det M` for a matrix `M = 4 I + X + X^T`.
+/// `sum w_ij (M^2)_ij + ln det M` for a matrix `M = 4 I + X + X^T`, with `eigen` or without it.
 struct Spectral {
     by_eigen: bool,
 }
@@ -106,7 +106,7 @@ impl Function<f64> for Spectral {
     }
 }
 
-/// By `least_squares` or by normal equations: `sum w_ij X_ij^2`.
+/// `sum w_ij X_ij^2`, with `least_squares` or with the normal equations.
 struct Fit {
     by_factors: bool,
 }
@@ -150,7 +150,7 @@ fn agree<F: Function<f64>>(found: &F, known: &F, shapes: &[Shape], tolerance: f6
 fn derivatives_are_those_without_eigenvalues() {
     for n in [1, 2, 5] {
         let shapes = [Shape::new(n, n); 2];
-        // Gaps of the values are about 0.5.
+        // The gaps between the values are about 0.5.
         agree(&Spectral { by_eigen: true }, &Spectral { by_eigen: false }, &shapes, 1e-12);
         let x = numbers(2 * shapes[0].len(), 1);
         let f = Spectral { by_eigen: true };

@@ -1,6 +1,6 @@
-//! Properties over random shapes, values and compositions, from a fixed seed: broadcasting and products agree with naive
-//! loops, gradients with central differences and across precisions, and neither the bits nor the bytes of a pass depend
-//! on what its workspace did before.
+//! Properties over random shapes, values and compositions, from a fixed seed: broadcasting and products agree with
+//! naive loops, gradients agree with central differences and across precisions, and neither the bits nor the bytes of a
+//! pass depend on what its workspace did before.
 
 #[path = "support/reverse.rs"]
 mod reverse;
@@ -15,7 +15,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use reverse::reverse_over_reverse;
 
-/// Runs `property` on `cases` inputs, the same ones every time, or as many as `PROPTEST_CASES` asks for.
+/// Runs `property` on `cases` inputs, the same ones every time; `PROPTEST_CASES` sets another number.
 fn run<S: Strategy>(
     cases: u32,
     inputs: &S,
@@ -80,7 +80,7 @@ impl<T: Element> Function<T> for Matmul {
     }
 }
 
-/// The same with three partners at once, side by side in memory, each of which must come out as it does alone.
+/// The same with three factors at once, contiguous in memory, each of which must give the same result as alone.
 struct Together([bool; 2], Side);
 
 impl<T: Element> Function<T> for Together {
@@ -96,7 +96,7 @@ impl<T: Element> Function<T> for Together {
 
 #[test]
 fn products_agree_with_a_naive_loop() {
-    // Small integers, so that every order of summation is exact. Vectors and single columns often.
+    // Small integers, so that sums are exact in every order. Vectors and single columns are frequent.
     let size = || select(&[0, 1, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33, 40][..]);
     let input = (size(), size(), size(), any::<[bool; 2]>(), vec(-5_i32..6, 97));
     run(150, &input, |(m, k, n, transposed, entries)| {
@@ -157,7 +157,7 @@ struct Chain(Vec<u8>);
 
 const LINKS: u8 = 21;
 
-/// Those whose gradients have the same bits in every mode; solutions take more steps in modes of second order.
+/// Operations whose gradients have the same bits in every mode; solutions take more steps in modes of second order.
 const PLAIN: u8 = 19;
 
 impl<T: Element> Function<T> for Chain {
@@ -224,7 +224,7 @@ fn gradient(w: &mut Workspace, f: &Chain, x: &[f64]) -> Vec<f64> {
 fn gradients_agree_with_central_differences() {
     run(100, &chains(PLAIN), |(f, x)| {
         let gap = check::central_differences(&f, &SHAPES, &x).unwrap();
-        // Step^2 = 4e-11 times third derivatives, rounding 2e-16 / 6e-6 = 4e-11 times the value; observed 3e-9.
+        // Step^2 = 4e-11 times third derivatives, and rounding of 2e-16 / 6e-6 = 4e-11 times the value; observed 3e-9.
         prop_assert!(gap < 1e-8, "{gap:e}");
         Ok(())
     });
@@ -246,7 +246,7 @@ fn modes_agree() {
         let scale = product.iter().fold(scale, |s, p| s.max(p.abs()));
         for (p, o) in product.iter().zip(&other) {
             let gap = (p - o).abs() / scale;
-            // Rounding through up to five links, solutions to 1e-14 among them.
+            // Rounding in up to five links, among them solutions to 1e-14.
             prop_assert!(gap < 1e-11, "{gap:e}");
         }
         Ok(())
@@ -256,7 +256,7 @@ fn modes_agree() {
 #[test]
 fn single_precision_agrees_with_double() {
     run(150, &chains(LINKS), |(f, x)| {
-        // The same point, to the bit, in both precisions.
+        // The same point, bit for bit, in both precisions.
         let single: Vec<f32> = x.iter().map(|&x| f32::from_f64(x)).collect();
         let x: Vec<f64> = single.iter().map(|&x| f64::from(x)).collect();
         let mut workspace = Workspace::new();
@@ -265,7 +265,7 @@ fn single_precision_agrees_with_double() {
         workspace.gradient(&f, &SHAPES, &single, &mut found).unwrap();
         let scale = expected.iter().fold(f64::MIN_POSITIVE, |s, g| s.max(g.abs()));
         for (&f, &e) in found.iter().zip(&expected) {
-            // Some tens of roundings of 6e-8 on the way; observed 1.4e-6.
+            // Some tens of roundings of 6e-8; observed 1.4e-6.
             let gap = (f64::from(f) - e).abs() / scale;
             prop_assert!(gap < 1e-5, "{gap:e}");
         }
@@ -303,7 +303,7 @@ fn equal_passes_use_equal_bytes() {
         prop_assert!(first > 0 && first.is_multiple_of(ALIGNMENT));
         gradient(&mut workspace, &f, &x);
         prop_assert_eq!(workspace.used(), first);
-        // Values do not matter, nor does a different pass in between.
+        // Neither the values nor a different pass in between have an effect.
         gradient(&mut workspace, &other, &x);
         gradient(&mut workspace, &f, &z);
         prop_assert_eq!(workspace.used(), first);

@@ -1,4 +1,4 @@
-//! Recordings: pulled back more than once, and what they take.
+//! Recordings: pulled back more than once, and their memory.
 
 use hypertape_autodiff::{Arena, Array, Shape, Tally, Tape, Tensor};
 
@@ -35,7 +35,7 @@ fn bytes_of_operations_add_up_to_those_of_the_arenas() {
     let adjoints = tape.finish().pull(&[(y.id().unwrap(), seed)], &sweep);
     assert!(adjoints.get(w.id().unwrap()).is_some());
     let (forward, back) = (record.take_tally(), sweep.take_tally());
-    // 192 bytes per record, 128 a result of 9 values, 64 a scalar and the tape itself.
+    // 192 bytes per record, 128 per result of 9 values, 64 per scalar and for the tape itself.
     let known = [
         ("variable", 1, 64 + 192),
         ("tanh", 2, 2 * (192 + 128)),

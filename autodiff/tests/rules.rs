@@ -1,5 +1,5 @@
-//! Every operation in every mode: Taylor order, forward against reverse, forward-over-reverse against
-//! reverse-over-reverse, and drivers against each other.
+//! Every operation in every mode: Taylor order, forward against reverse mode, forward over reverse against reverse over
+//! reverse, and drivers against each other.
 
 #[path = "support/reverse.rs"]
 mod reverse;
@@ -11,7 +11,7 @@ use hypertape_autodiff::{
 };
 use reverse::reverse_over_reverse;
 
-/// Shapes of the arguments that every case may use.
+/// Shapes of the arguments of every case.
 const SHAPES: [Shape; 6] = [
     Shape::new(3, 4),
     Shape::new(4, 2),
@@ -205,10 +205,10 @@ cases! {
     detached_factor: |x| x[0].detach() * x[2];
 }
 
-/// A case made scalar and curved: `sum (y + w)^3`, with weights `w` that tell entries apart.
+/// A case turned into a nonlinear scalar function: `sum (y + w)^3`, with weights `w` that distinguish entries.
 struct Curved(Case);
 
-/// Weights of the entries of the largest value.
+/// Enough weights for the largest result.
 static WEIGHTS: [f64; 32] = {
     let mut w = [0.0; 32];
     let mut i = 0;
@@ -242,7 +242,7 @@ fn taylor_order_of_every_operation() {
         for seed in [0.1, 2.2] {
             let orders =
                 check::taylor(&Curved(case), &SHAPES, &point(seed), &point(seed + 5.0)).unwrap();
-            // 2 and 3, approached from either side; the wrong order is 1 less.
+            // The orders are 2 and 3, approached from either side; a wrong derivative lowers them by 1.
             assert!(orders.gradient > 1.85, "{case:?}: {orders:?}");
             assert!(orders.hessian > 2.85, "{case:?}: {orders:?}");
         }
@@ -321,7 +321,7 @@ fn hessian_is_symmetric_and_made_of_products() {
 
 #[test]
 fn jacobian_by_rows_equals_jacobian_by_columns() {
-    /// Nine outputs of three inputs, so `jacobian` goes by columns; `vjp` gives the rows.
+    /// Nine outputs of three inputs, so that `jacobian` computes columns; `vjp` gives the rows.
     struct Tall;
     impl Function<f64> for Tall {
         fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
@@ -401,7 +401,7 @@ fn a_wrong_shape_is_named() {
     assert_eq!(fault.to_string(), "matmul: shapes 3x4 and 3x4 do not match");
 }
 
-/// A graph as a function, and through its JSON where that is compiled in.
+/// A graph as a function, converted to JSON and back if that is compiled in.
 struct Evaluated(Graph<f64>);
 
 impl Function<f64> for Evaluated {

@@ -1,5 +1,5 @@
-//! Scalars at kinks and singular points: the stated derivatives in every type, notes and strict tapes; zeros that absorb
-//! infinity; nested differentiation; faults.
+//! Scalars at kinks and singular points: the stated derivatives in every type, notes and strict tapes; zeros that
+//! absorb infinity; nested differentiation; faults.
 
 use hypertape_autodiff::Fault;
 use hypertape_autodiff::scalar::{
@@ -79,9 +79,9 @@ fn zero_absorbs_infinity() {
     assert_eq!(slope!(|x| x.asin() * 0.0 + x, 1.0).0, 1.0);
     assert_eq!(slope!(|x| (x - 1.0) * (x - 1.0) * x.asin(), 1.0).0, 0.0);
     assert_eq!(slope!(|x| (x.exp() + 1.0).recip(), 800.0).0, 0.0);
-    // The exponent is a constant, so ln of a negative base is not asked for.
+    // The exponent is a constant, so the ln of a negative base is not needed.
     assert_eq!(slope!(|x| x.powf(Scalar::constant(3.0)), -2.0).0, 12.0);
-    // A zero adjoint in one of two seeds.
+    // The adjoint is zero for one of two seeds.
     let (mut y, mut a, mut b) = ([0.0; 2], [0.0; 2], [0.0; 2]);
     Tape::<f64>::new()
         .vjps(
@@ -154,7 +154,7 @@ fn constants_and_nothing() {
     assert_eq!(gradient(|_| Scalar::constant(3.0), &[1.0]), Ok((3.0, vec![0.0])));
     assert_eq!(gradient(|_| Scalar::constant(3.0), &[0.0; 0]), Ok((3.0, vec![])));
     assert_eq!(hessian(|_| Scalar::constant(3.0), &[0.0; 0]), Ok((3.0, vec![], vec![])));
-    // A tape that was left with numbers of one pass does not mix them into the next.
+    // A tape that still holds numbers of one pass does not mix them into the next.
     let mut tape = Tape::<f64>::new();
     let mut g = [0.0; 2];
     tape.gradient(|x| x[0] * x[1], &[3.0, 4.0], &mut g).unwrap();
@@ -258,7 +258,7 @@ fn jacobians_and_hessians_of_every_shape_agree() {
     }
 }
 
-/// Code that knows only `num_traits` runs, and comparisons look at the value.
+/// Code that knows only `num_traits` compiles and runs, and comparisons compare values.
 #[test]
 fn generic_code_runs() {
     fn wrapped<T: Float>(x: T) -> T {

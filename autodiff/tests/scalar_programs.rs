@@ -1,5 +1,6 @@
-//! Random straight-line programs, from a fixed seed: forward mode against differences, reverse mode against forward mode,
-//! Hessian-vector products against nested forward mode and against each other through the symmetry of the Hessian; sparse Hessians. `PROPTEST_CASES` asks for more or fewer than 2000.
+//! Random straight-line programs, from a fixed seed: forward mode against differences, reverse mode against forward
+//! mode, Hessian-vector products against nested forward mode and against each other by the symmetry of the Hessian;
+//! sparse Hessians. By default there are 2000 programs; `PROPTEST_CASES` sets another number.
 
 use hypertape_autodiff::Method;
 use hypertape_autodiff::scalar::{
@@ -10,10 +11,10 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, prop_assert};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
-/// Operation, and which of the numbers so far it takes.
+/// An operation, and the indices of its operands among the numbers so far.
 type Step = (u8, usize, usize, usize);
 
-/// Runs a program. Every result is kept below 1 by a sine, so that nothing overflows and differences are accurate.
+/// Runs a program. A sine keeps every result below 1, so that nothing overflows and differences are accurate.
 fn run<R: Real>(program: &[Step], x: &[R]) -> R {
     let mut numbers = x.to_vec();
     for &(operation, i, j, k) in program {
@@ -53,13 +54,14 @@ impl Function for Program<'_> {
 
 const N: usize = 4;
 
-/// Gradient by four tangents.
+/// The gradient by `N` tangents.
 fn forward<R: Real>(program: &[Step], x: [R; N]) -> [R; N] {
     let x: [_; N] = std::array::from_fn(|i| Dual::<R, N>::variable(x[i], i));
     run(program, &x).tangents()
 }
 
-/// `slack` is for more programs than those whose gaps are stated, some of which amplify the last bit of `x` thousandfold.
+/// `slack` is for runs of more programs than those for which gaps are stated; some programs amplify the last bit of `x`
+/// thousandfold.
 fn property(program: &[Step], x: [f64; N], v: [f64; N], slack: f64) -> Result<(), TestCaseError> {
     let at = |h: f64| std::array::from_fn::<f64, N, _>(|i| x[i] + h * v[i]);
     let along = |g: &[f64; N]| -> f64 { g.iter().zip(v).map(|(g, v)| g * v).sum() };
@@ -88,7 +90,7 @@ fn property(program: &[Step], x: [f64; N], v: [f64; N], slack: f64) -> Result<()
         let gap = (product[i] - nested[i].tangents()[0]).abs();
         prop_assert!(gap < 2e-13 * slack * bend, "{i}: {gap} of {bend}");
     }
-    // All entries, of which none may be missing.
+    // All entries; none may be missing from the pattern.
     let mut sparse = SparseHessian::new(&Program(program), &x);
     let mut entries = vec![0.0; sparse.pattern().len()];
     sparse.values(&Program(program), &x, &mut again, &mut entries).unwrap();

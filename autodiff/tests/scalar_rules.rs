@@ -1,10 +1,10 @@
-//! Every scalar operation with variables and constants in each place, in every type: forward mode against differences of
-//! eighth order, the tape against forward mode, second derivatives against differences of first ones.
+//! Every scalar operation with variables and constants in each position, in every type: forward mode against
+//! differences of eighth order, the tape against forward mode, second derivatives against differences of first ones.
 
 use hypertape_autodiff::Element;
 use hypertape_autodiff::scalar::{Dual, Float, Real, Scalar, Tape, Var};
 
-/// A function of two numbers, over every real; `c` makes constants of the plain float.
+/// A function of two numbers, over every `Real`; `c` makes constants from plain floats.
 macro_rules! cases {
     ($($name:ident: |$a:ident, $b:ident, $c:ident| $body:expr;)*) => {
         #[derive(Clone, Copy, Debug)]
@@ -118,7 +118,7 @@ fn forward<F: Element + Scalar<Plain = F>>(case: Case, a: f64, b: f64) -> [f64; 
     [y.value(), by_a, by_b].map(Element::as_f64)
 }
 
-/// The same by reverse mode, with constants where `active` is not set.
+/// The same by reverse mode, with constants in the positions that are not `active`.
 fn reverse<F: Element + Scalar<Plain = F>>(case: Case, active: [bool; 2]) -> [f64; 3] {
     let x = [A, B].map(<F as Element>::from_f64);
     let mut gradient = [F::zero(); 2];
@@ -141,7 +141,7 @@ fn forward_mode_agrees_with_differences_and_the_tape_with_it() {
     for &case in ALL {
         let [value, by_a, by_b] = forward::<f64>(case, A, B);
         let plain = |a: f64, b: f64| case.eval::<f64, f64>(a, b);
-        // Values are the same bits; differences deviate by up to 4e-13.
+        // The values have the same bits; differences deviate by up to 4e-13.
         close(value, plain(A, B), 0.0, "value", case);
         close(by_a, slope(|h| plain(A + h, B)), 2e-11, "by a", case);
         close(by_b, slope(|h| plain(A, B + h)), 2e-11, "by b", case);
@@ -166,7 +166,7 @@ fn single_precision_agrees_with_double() {
         let expected = forward::<f64>(case, A, B);
         let [forward, reverse] = [forward::<f32>(case, A, B), reverse::<f32>(case, [true; 2])];
         for k in 0..3 {
-            // Rounding is 6e-8; arguments are rounded as well. Observed up to 2e-7.
+            // Rounding is 6e-8, and arguments are rounded as well. Observed up to 2e-7.
             close(forward[k], expected[k], 1e-5, "f32 forward", case);
             close(reverse[k], expected[k], 1e-5, "f32 reverse", case);
         }
@@ -188,7 +188,7 @@ fn second_derivatives_agree_with_differences_of_first_ones() {
                 .hessian(|x| eval(case, x, active), &[A, B], &mut gradient, &mut hessian)
                 .unwrap();
             for k in 0..4 {
-                // Detached from the tape; tangents go on.
+                // Positions that are not active are detached from the tape, but keep their tangents.
                 let of = |h: f64| if active[k / 2] { h } else { 0.0 };
                 // Observed up to 2e-12 and 2e-14.
                 close(nested[k], expected[k], 1e-10, "nested forward", case);
@@ -198,7 +198,7 @@ fn second_derivatives_agree_with_differences_of_first_ones() {
     }
 }
 
-/// Plain floats on the left, which generic code cannot write.
+/// Expressions with a plain float on the left, which generic code cannot write.
 macro_rules! left {
     ($name:ident, $x:ident: $expression:expr) => {
         let forward = {

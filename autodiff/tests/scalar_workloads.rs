@@ -19,7 +19,7 @@ fn expected(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// The numbers of a key of a flat JSON object, none if it is not there.
+/// The numbers of a key of a flat JSON object; empty if the key is missing.
 fn numbers(text: &str, key: &str) -> Vec<f64> {
     let Some((_, rest)) = text.split_once(&format!("\"{key}\": ")) else { return Vec::new() };
     let list = rest.starts_with('[');
@@ -31,7 +31,7 @@ fn norm(g: &[f64]) -> f64 {
     g.iter().map(|g| g * g).sum::<f64>().sqrt()
 }
 
-/// Value, norm, slope along the direction and first entries, relative to the norm of `g`.
+/// Checks value, norm, slope along the direction and first entries, relative to the norm of `g`.
 fn compare(text: &str, keys: [&str; 3], g: &[f64], fused: bool) {
     let along: f64 = g.iter().enumerate().map(|(i, g)| g * direction(i)).sum();
     let found = [&[norm(g), along], &g[..8]].concat();
@@ -100,7 +100,8 @@ fn bytes_of_rosenbrock() {
         tape.gradient(|x| work.eval(x, fused), work.x(), &mut [0.0; 101]).unwrap();
         tape.used()
     };
-    // A term: y - x^2, its sum with the other square, and the sum so far but for the first; adjoints of 8 bytes.
+    // Each term: y - x^2, its sum with the other square, and the sum so far, except for the first term; adjoints of 8
+    // bytes.
     assert_eq!(used(false), (3 * 100 - 1) * 32 + 101 * 8);
     // Fused: one record with both partials, and the sum.
     assert_eq!(used(true), (2 * 100 - 1) * 32 + 101 * 8);

@@ -1,4 +1,4 @@
-//! Sparse Jacobians and Hessians: entries are those of dense ones, work is that of the number of colours.
+//! Sparse Jacobians and Hessians have the entries of dense ones, and their cost is that of the number of colours.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -33,7 +33,7 @@ trait Counted: Function {
 }
 
 functions! {
-    /// `y_i` of five neighbours
+    /// Each `y_i` depends on five neighbours.
     Band: |x, y| for i in 0..y.len() {
         let near = i.saturating_sub(2)..(i + 3).min(x.len());
         y[i] = x[near].iter().fold(x[i].exp(), |sum, &x| sum + x * (i as f64));
@@ -45,7 +45,7 @@ functions! {
     };
     /// A diagonal and a dense first column.
     Column: |x, y| for i in 0..y.len() { y[i] = x[i].square() * x[0] + x[0]; };
-    /// Many results along one chain, which they share.
+    /// Many results along one chain, which they all share.
     Path: |x, y| {
         let mut state = R::constant(1.0);
         for (i, y) in y.iter_mut().enumerate() {
@@ -53,11 +53,11 @@ functions! {
             *y = state;
         }
     };
-    /// Arguments themselves between products of two.
+    /// Single arguments, alternating with products of two.
     Picked: |x, y| for i in 0..y.len() {
         y[i] = if i % 2 == 0 { x[i / 2 % 60] } else { x[0] * x[i % x.len()] };
     };
-    /// An argument for each pair of results.
+    /// One argument for each pair of results.
     Meetings: |x, y| {
         let m = y.len();
         y.fill(R::constant(0.0));
@@ -68,9 +68,9 @@ functions! {
     };
     /// Springs between neighbours.
     Springs: |x, y| y[0] = R::sum_of(&x.windows(2).map(|x| (x[1] - x[0]).powi(4) + x[0].exp()).collect::<Vec<_>>());
-    /// Everything against `x_0`, by the fused dot product.
+    /// Products of all arguments with `x_0`, with the fused dot product.
     Arrow: |x, y| y[0] = R::dot(x, x) + x[1..].iter().fold(R::constant(0.0), |sum, &x_i| sum.add_product(x_i.square(), x[0]));
-    /// Blocks of four, each by a logsumexp, and a linear part.
+    /// A `logsumexp` over each block of four, and a linear part.
     Blocks: |x, y| y[0] = x.chunks(4).fold(R::sum_of(x), |sum, x| sum + R::logsumexp(x));
     /// Quotients, powers and norms of pairs.
     Pairs: |x, y| y[0] = x.chunks(3).fold(x[0] * 0.5, |sum, x| {
@@ -83,7 +83,7 @@ fn point(n: usize) -> Vec<f64> {
     (0..n).map(|i| ((i + 1) as f64 * 1.7).sin()).collect()
 }
 
-/// Entries by the pattern, zeros elsewhere.
+/// The dense matrix of the entries in a pattern.
 fn dense(pattern: &Pattern, values: &[f64]) -> Vec<f64> {
     let mut dense = vec![0.0; pattern.rows() * pattern.cols()];
     for i in 0..pattern.rows() {
@@ -94,7 +94,7 @@ fn dense(pattern: &Pattern, values: &[f64]) -> Vec<f64> {
     dense
 }
 
-/// Colours, entries and evaluations of a sparse Jacobian that equals the dense one.
+/// Checks that a sparse Jacobian equals the dense one; returns its numbers of colours, entries and evaluations.
 fn jacobian<F: Counted>(f: &F, n: usize, m: usize) -> [usize; 3] {
     let x = point(n);
     let mut sparse = SparseJacobian::new(f, &x, m);
@@ -115,15 +115,16 @@ fn jacobian<F: Counted>(f: &F, n: usize, m: usize) -> [usize; 3] {
 
 #[test]
 fn jacobians_equal_dense_ones_and_cost_their_colours() {
-    // Five columns in two passes of four; one pass for the diagonal and another row or column by the other mode.
+    // Five colours take two passes of four. A diagonal with a dense row or column takes one pass, in the suitable mode.
     assert_eq!(jacobian(&Band::default(), 40, 40), [5, 5 * 40 - 6, 2]);
     assert_eq!(jacobian(&Band::default(), 300, 300), [5, 5 * 300 - 6, 2]);
     assert_eq!(jacobian(&Row::default(), 100, 101), [2, 200, 1]);
     assert_eq!(jacobian(&Column::default(), 100, 100), [2, 199, 1]);
     assert_eq!(jacobian(&Picked::default(), 100, 200), [2, 300, 1]);
-    // So many shared records are gone through from their eight arguments.
+    // The results share so many records that forward passes from their eight arguments are cheaper.
     assert_eq!(jacobian(&Path::default(), 8, 1000), [8, 8 * 1000 - 28, 3]);
-    // Columns with two entries, and yet no two rows of a colour: limits are doubled until columns, an edge colouring, fit.
+    // Each column has two entries, but no two rows can share a colour: limits are doubled until columns, an edge
+    // colouring, fit.
     assert_eq!(jacobian(&Meetings::default(), 780, 40), [63, 1560, 16]);
     // A band of rows is as wide as a band of columns; a single row is a gradient.
     assert_eq!(jacobian(&Springs::default(), 100, 1), [1, 100, 1]);
@@ -135,7 +136,7 @@ fn single<R: Real>(f: &impl Function, x: &[R]) -> R {
     y[0]
 }
 
-/// The same of a sparse Hessian.
+/// The same for a sparse Hessian.
 fn hessian<F: Counted>(f: &F, n: usize) -> [usize; 3] {
     let x = point(n);
     let mut sparse = SparseHessian::new(f, &x);
@@ -160,7 +161,7 @@ fn hessians_equal_dense_ones_and_cost_their_colours() {
     assert_eq!(hessian(&Springs::default(), 50), [3, 3 * 50 - 2, 1]);
     assert_eq!(hessian(&Springs::default(), 200), [3, 3 * 200 - 2, 1]);
     assert_eq!(hessian(&Arrow::default(), 100), [2, 100 + 2 * 99, 1]);
-    // The direction of the check has no room beside four colours.
+    // With four colours, the direction of the check needs a pass of its own.
     assert_eq!(hessian(&Blocks::default(), 40), [4, 160, 2]);
     assert_eq!(hessian(&Pairs::default(), 30), [3, 90, 1]);
 }
@@ -203,7 +204,7 @@ fn star_colourings_read_every_entry_of_every_small_graph() {
 
 #[test]
 fn functions_with_derivatives_of_their_own_couple_what_they_use() {
-    /// Two systems of one unknown each, and a fixed point of `x_4` alone.
+    /// Two systems with one unknown each, and a fixed point that depends only on `x_4`.
     struct Implicit;
     impl Function for Implicit {
         fn eval<R: Real>(&self, x: &[R], y: &mut [R]) {

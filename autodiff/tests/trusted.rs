@@ -1,4 +1,4 @@
-//! What was once a silent wrong answer: iterations that diverge, matrices that are not symmetric, and the like.
+//! Former silent wrong answers: iterations that diverge, matrices that are not symmetric, and the like.
 
 use hypertape_autodiff::scalar::{
     self, Dual, Float, Real, Scalar, SparseHessian, SparseJacobian, Tape,
@@ -27,7 +27,7 @@ impl<F: Element + Scalar<Plain = F>> scalar::Function<F> for Power {
     }
 }
 
-/// The limit from 1, as a function of `x`.
+/// The limit of the iteration from 1, as a function of `x`.
 struct Limit<F>(F);
 
 impl<T: Element, F: Function<T> + Sync> Function<T> for Limit<F> {
@@ -73,7 +73,7 @@ fn divergence_is_no_convergence() {
 
 #[test]
 fn a_series_that_diverges_is_no_derivative() {
-    // w = 1 solves w = w^3 + 0, but repels: the slope 1 / (1 - 3) is not the sum of 3^k.
+    // w = 1 solves w = w^3 + 0 but is repelling: the slope 1 / (1 - 3) is not the sum of 3^k.
     let cube = Power { c: 1.0, p: 3 };
     let fault = limit::<f64>(cube, 0.0).unwrap_err();
     let Fault::NotConverged { operation, .. } = fault else { panic!("{fault}") };
@@ -101,7 +101,7 @@ impl scalar::Function for Heron {
 fn small_solutions_are_as_exact_as_large_ones() {
     for (x, root) in [(1e-30, 1e-15), (1e-200, 1e-100), (1e200, 1e100), (4.0, 2.0)] {
         for (found, slope) in [limit::<f64>(Heron, x).unwrap(), scalar_limit(&Heron, x).unwrap()] {
-            // The iteration converges quadratically, so that the last step leaves rounding errors.
+            // The iteration converges quadratically, so the last step leaves only rounding errors.
             assert!((found / root - 1.0).abs() < 1e-15, "{found}");
             assert!((slope * 2.0 * root - 1.0).abs() < 1e-14, "{slope}");
         }
@@ -143,7 +143,7 @@ fn cholesky_takes_symmetric_matrices_alone() {
     }
 }
 
-/// `y_0` is `5 x_1` or `7 x_2`, depending on the sign of `x_0`; its square is the Hessian's function.
+/// `y_0` is `5 x_1` or `7 x_2`, depending on the sign of `x_0`; its square is the function for the Hessian.
 struct Branch;
 
 impl scalar::Function for Branch {
@@ -157,7 +157,7 @@ impl scalar::Function for Branch {
 #[test]
 fn a_plan_on_another_branch_is_a_fault() {
     let (here, there) = ([1.0, 2.0, 3.0], [-1.0, 2.0, 3.0]);
-    // By columns for several results, by rows for one of many arguments.
+    // Several results are computed by columns, one result of many arguments by rows.
     for m in [1, 2, 4] {
         let mut jacobian = SparseJacobian::new(&Branch, &here, m);
         let (mut y, mut values) = (vec![0.0; m], vec![0.0; jacobian.pattern().len()]);
@@ -172,7 +172,7 @@ fn a_plan_on_another_branch_is_a_fault() {
     hessian.values(&Branch, &here, &mut gradient, &mut values).unwrap();
     assert_eq!((gradient, &values[..]), ([1.0, 100.0, 0.0], &[50.0][..]));
     let fault = hessian.values(&Branch, &there, &mut gradient, &mut values).unwrap_err();
-    // The row of x_2, which the plan has none of: 98 by its place of the direction.
+    // The row of x_2, which the plan does not contain: 98 times an entry of the direction.
     let Fault::Pattern { index: 2, found, expected: 0.0 } = fault else { panic!("{fault}") };
     assert!((49.0..147.0).contains(&found), "{fault}");
     assert!(fault.to_string().starts_with("the pattern of a sparse plan does not hold at this"));
@@ -202,7 +202,7 @@ fn slopes_at_the_ends_of_ranges() {
     assert_eq!(slopes!(|b| (b * 0.0 + 1.0) % b, 0.1), -9.0);
     assert_eq!(slopes!(|x| x.asinh(), 1e200), 1e-200);
     assert_eq!(slopes!(|x| x.acosh(), 1e200), 1e-200);
-    // x^(1/3) at 1e308, whose triple overflows; two roundings.
+    // x^(1/3) at 1e308, where three times x overflows; two roundings.
     let slope = 1e308_f64.cbrt() / 3.0 / 1e308;
     assert!((slopes!(|x| x.cbrt(), 1e308) / slope - 1.0).abs() < 1e-15);
     assert_eq!(slopes!(|x| x.powi(i32::MIN), 1.0), f64::from(i32::MIN));
@@ -237,7 +237,7 @@ fn large_powers_keep_their_digits() {
     let x = 1.0 + 1e-9;
     let mut value = [0.0];
     Workspace::new().value(&Large, &[Shape::SCALAR], &[x], &mut value).unwrap();
-    // e^(1e9 ln x), whose exponent is near 1 and right to 2e-16 of it.
+    // e^(1e9 ln x), whose exponent is near 1, with a relative error of 2e-16.
     let known = (1e9 * (x - 1.0_f64).ln_1p()).exp();
     assert!((value[0] / known - 1.0).abs() < 1e-15, "{}", value[0]);
 }
@@ -253,7 +253,7 @@ fn pools_larger_than_their_images_are_empty() {
     arena.status().unwrap();
 }
 
-/// A function for both engines, at a point: its gradient in every mode, which must agree.
+/// Compares the gradients of a function in both engines and every mode, at a point.
 macro_rules! gradients {
     ($($name:ident: |$x:ident| $array:expr, |$s:ident| $scalar:expr, $at:expr => $known:expr;)*) => {$({
         struct Both;
@@ -318,7 +318,7 @@ fn zeros_absorb_by_one_rule() {
         ln_of_product: |x| (x[0] * x[1]).ln(), |x| (x[0] * x[1]).ln(), [0.0, 0.0] => [0.0, 0.0];
         ln_of_square: |x| x[0].square().ln(), |x| x[0].square().ln(), [0.0] => [0.0];
         angle: |x| (1.0 - x[0] * x[1]).acos(), |x| (-(x[0] * x[1]) + 1.0).acos(), [0.0, 0.0] => [0.0, 0.0];
-        // Of (1, x) and (1, y), parallel: the cosine is 1 and flat.
+        // The angle between (1, x) and (1, y), which are parallel: the cosine is 1 and has slope 0.
         parallel: |x| ((x[0] * x[1] + 1.0) / (x[0].square() + 1.0).sqrt() / (x[1].square() + 1.0).sqrt()).acos(),
             |x| ((x[0] * x[1] + 1.0) / (x[0].square() + 1.0).sqrt() / (x[1].square() + 1.0).sqrt()).acos(),
             [0.0, 0.0] => [0.0, 0.0];
@@ -412,7 +412,7 @@ fn strict_tapes_note_every_convention() {
 
 #[test]
 fn detached_numbers_have_no_derivatives_of_any_order() {
-    // x^2 y with x held: gradient (0, x^2), and its derivative along (1, 1) is 0, as of arrays.
+    // x^2 y with x detached: the gradient is (0, x^2), and its derivative along (1, 1) is 0, as for arrays.
     struct Held;
     impl<T: Element> Function<T> for Held {
         fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {

@@ -1,10 +1,10 @@
-//! Of a variable of tangents the sweep leaves what it leaves in the tangents of a plain variable.
+//! The sweep of a variable of tangents returns the same as the tangents of a plain variable.
 
 use hypertape_autodiff::{Arena, Array, Dual, List, Shape, Tape, Tensor, Var};
 
 type Point<'a> = Dual<Tensor<'a, f64>, 2>;
 
-/// Uses its argument whole, in slices, reshaped, on both sides of a product and transposed.
+/// Uses its argument whole, in slices, reshaped, on both sides of a product, and transposed.
 fn loss<'a, A: Array<'a, Elem = f64>>(x: A, data: &'a [f64]) -> A {
     let data = x.constant(Shape::new(3, 2), data);
     let (left, right) = (x.slice(0, Shape::new(2, 3)), x.slice(3, Shape::column(3)));
@@ -13,7 +13,7 @@ fn loss<'a, A: Array<'a, Elem = f64>>(x: A, data: &'a [f64]) -> A {
     scores.matmul(wide).matmul_transposed(false, data, true).sigmoid().sum() + x.exp().dot(x)
 }
 
-/// The adjoint of `x` by a plain variable, and by a variable of tangents.
+/// The adjoint of `x` as a plain variable, and as a variable of tangents.
 fn adjoints<'a>(arena: &'a Arena, x: Point<'a>, data: &'a [f64]) -> [Option<Point<'a>>; 2] {
     let tape = Tape::new(arena).unwrap();
     [tape.variable(x), tape.variable_of_tangents(x)].map(|x: Var<Point>| {

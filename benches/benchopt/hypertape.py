@@ -1,12 +1,12 @@
-"""hypertape as a solver of the field's benchmark, benchopt/benchmark_bilevel: its algorithms of one loop on the benchmark's losses.
+"""hypertape as a solver of the field's benchmark, benchopt/benchmark_bilevel: single-loop algorithms on the benchmark's losses.
 
-The benchmark's losses are JAX functions that close over their data. They are read by their jaxpr, arrays with a row per sample
-become the samples that mini-batches are drawn from, and the whole run is hypertape's. In a checkout of the benchmark:
+The benchmark's losses are JAX functions that close over their data. They are read from their jaxpr. Arrays with one row per sample become
+the samples that mini-batches are drawn from, and hypertape does the whole run. In a checkout of the benchmark:
 
     cp .../benches/benchopt/hypertape.py solvers/
     benchopt run . -d ijcnn1 -s "hypertape[algorithm=[soba,saba,srba],step_size=0.1,outer_ratio=0.1]" -s SABA
 
-Losses of data with more than two axes, as those of the benchmark's simulated quadratics, are refused.
+Losses of data with more than two axes, such as those of the benchmark's simulated quadratics, are refused.
 """
 
 from benchopt import BaseSolver, safe_import_context
@@ -21,7 +21,7 @@ with safe_import_context() as import_ctx:
 
 
 def with_data(loss, samples, w, x):
-    """The loss of all samples as a function of ``w``, ``x`` and the arrays that it closes over, and these by name."""
+    """The loss of all samples as a function of ``w``, ``x`` and the arrays that it closes over, and these arrays by name."""
     whole = jax.make_jaxpr(lambda w, x: loss(w, x, start=0, batch_size=samples))(w, x)
     (call,) = whole.eqns  # of the jitted loss
     closed = call.params["jaxpr"]
@@ -35,7 +35,7 @@ def with_data(loss, samples, w, x):
 
 
 class Solver(BaseSolver):
-    """An algorithm of one loop, as ``hypertape algorithms`` lists them."""
+    """A single-loop algorithm, as ``hypertape algorithms`` lists them."""
 
     name = "hypertape"
     requirements = ["pip::hypertape", "jax", "jaxlib"]
@@ -60,7 +60,7 @@ class Solver(BaseSolver):
         self.problem = ht.Problem(inner, outer, x=x, w=w, train=train, valid=valid, steps=100, lr=0.1, name="benchmark")
 
     def run(self, callback):
-        """A record is about the point at which its iterations began, so that the clock of a point is never too early."""
+        """A record describes the point at which its iterations began, so the time of a point is never too early."""
 
         def watch(_, x):
             self.outer_var = x
@@ -78,5 +78,5 @@ class Solver(BaseSolver):
         )
 
     def get_result(self):
-        """Off the clock. ``w`` is where the inner loop of the problem ends."""
+        """Not timed. ``w`` is the end of the problem's inner loop."""
         return {"inner_var": self.problem.solve(self.outer_var), "outer_var": self.outer_var}

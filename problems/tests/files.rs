@@ -1,4 +1,4 @@
-//! Files as other programs write them: what is in them, and what is told where something had to be decided.
+//! Files as other programs write them: their contents, and the notes about what had to be decided.
 #![cfg(feature = "data")]
 
 use std::fs;
@@ -17,13 +17,13 @@ fn put(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
     path.display().to_string()
 }
 
-/// All samples for each part.
+/// The same file for training, validation and test samples.
 fn whole(name: &str) -> Files {
     let [valid, test] = [(); 2].map(|()| Some(name.to_owned()));
     Files { train: name.to_owned(), valid, test, ..Files::default() }
 }
 
-/// The rows of the training samples with their classes, in order, and the notes without the folder and but once.
+/// The rows of the training samples with their classes, in order, and the distinct notes without the folder.
 fn read(files: &Files) -> (Vec<(u32, Vec<f64>)>, Vec<String>) {
     let sets: Sets<f64> = load(files, 0).unwrap_or_else(|e| panic!("{e}"));
     let folder = Path::new(&files.train).parent().unwrap().display().to_string() + "/";
@@ -37,7 +37,7 @@ fn read(files: &Files) -> (Vec<(u32, Vec<f64>)>, Vec<String>) {
     (rows, notes)
 }
 
-/// What most of the files below hold.
+/// The contents of most of the files below.
 fn known() -> Vec<(u32, Vec<f64>)> {
     vec![(0, vec![1.5, 0.0, -2.0]), (0, vec![2.5, 1.0, 0.0]), (1, vec![0.25, 0.0, 3.0])]
 }
@@ -54,7 +54,8 @@ fn holds(folder: &TempDir, name: &str, text: &str, notes: &[&str]) {
 fn svmlight_of_other_programs() {
     let folder = tempdir().unwrap();
     holds(&folder, "a.svm", "-1 1:1.5 3:-2\n-1 1:2.5 2:1\n1 1:0.25 3:3\n", &[]);
-    // As scikit-learn's `dump_svmlight_file` writes by default, in every case of letters, and behind a mark of byte order.
+    // As scikit-learn's `dump_svmlight_file` writes by default, with extensions in upper and lower case, and after a
+    // byte order mark.
     let zero = "0 0:1.5 2:-2\n0 0:2.5 1:1\n1 0:0.25 2:3\n";
     for name in ["a.svm", "B.SVM", "rows.txt", "rows", "rows.libsvm"] {
         holds(&folder, name, zero, &[&format!("{name}: indices count from 0")]);
@@ -63,7 +64,7 @@ fn svmlight_of_other_programs() {
     }
     let queries = "0 qid:1 1:1.5 3:-2\n0 qid:1 1:2.5 2:1 # two\n1 qid:2 1:0.25 3:3\n";
     holds(&folder, "q.svm", queries, &["q.svm: queries (qid) are left out"]);
-    // One file without an index of 0 beside one with: of both the first column is 0.
+    // One file without an index of 0 together with one that has it: the first column of both is 0.
     let train = put(&folder, "t.svm", zero);
     let valid = put(&folder, "v.svm", "0 1:4\n1 2:5\n");
     let sets = load::<f64>(&Files { valid: Some(valid), ..whole(&train) }, 0).unwrap();
@@ -71,7 +72,7 @@ fn svmlight_of_other_programs() {
     let mut rows = [valid.row(0), valid.row(1)];
     rows.sort_by(|a, b| a.partial_cmp(b).unwrap());
     assert_eq!(rows, [vec![0.0, 0.0, 5.0], vec![0.0, 4.0, 0.0]]);
-    // Where no index is 0, only who asks knows.
+    // If no index is 0, only the user can know.
     let asked = put(&folder, "s.svm", "0 1:1 2:2\n1 1:3 2:4\n");
     let (rows, notes) = read(&Files { zero_based: true, ..whole(&asked) });
     assert_eq!((rows[0].1.clone(), notes.len()), (vec![0.0, 1.0, 2.0], 0));
@@ -88,7 +89,7 @@ fn tables_of_other_programs() {
         holds(&folder, name, &format!("# made\n\n{head}{rows}"), &[]);
         holds(&folder, "A.TXT", &format!("\u{feff}{head}{rows}").replace('\n', "\r\n"), &[]);
     }
-    // As pandas writes a frame without names of columns: these are told to be a header.
+    // As pandas writes a frame without column names: the first line is reported as a header.
     let rows = "1.5,0,-2,0\n2.5,1,0,0\n0.25,0,3,1\n";
     let note = "a.csv: the first line, 0,1,2,3, is taken for a header, as it counts the columns";
     holds(&folder, name, &format!("0,1,2,3\n{rows}"), &[note]);
@@ -103,7 +104,7 @@ fn tables_of_other_programs() {
     let note = "a.csv: the first line, 3,3,setosa,versicolor,virginica, is taken for a header, as it counts samples and features \
                 and names classes";
     holds(&folder, name, &format!("3,3,setosa,versicolor,virginica\n{rows}"), &[note]);
-    // Names, and truth values as features and as labels.
+    // Names, and truth values both as features and as labels.
     let named = rows.replace(",0\n", ",setosa\n").replace(",1\n", ",virginica\n");
     let note = "a.csv: 2 classes: setosa, virginica";
     holds(&folder, name, &named, &[note]);
@@ -148,12 +149,12 @@ fn arrays_of_other_types_and_shapes() {
     let pair = format!("{pixels},{labels}");
     let expected = vec![(0, vec![0.0, 1.0]), (0, vec![4.0, 255.0]), (1, vec![2.0, 3.0])];
     assert_eq!(read(&whole(&pair)).0, expected);
-    // A comma in a name belongs to it where such a file is there.
+    // A comma belongs to the name if there is a file of that name.
     let odd = put(&folder, "pixels,of two", fs::read(&pixels).unwrap());
     assert_eq!(read(&whole(&format!("{odd},{labels}"))).0, expected);
     let csv = put(&folder, "one,two.csv", "1.5,0\n2.5,1\n3.5,0\n");
     assert_eq!(read(&whole(&csv)).0.len(), 3);
-    // An archive of both.
+    // An archive of both arrays.
     let both = folder.path().join("both.npz");
     let mut archive = ZipWriter::new(fs::File::create(&both).unwrap());
     for (name, from) in [("X.npy", &pixels), ("y.npy", &labels)] {
@@ -171,7 +172,7 @@ fn arrays_of_other_types_and_shapes() {
     assert!(why.ends_with("both.npz: no array X, it has data"), "{why}");
 }
 
-/// Tasks of two classes from a folder of six, and from one of three, which are too few.
+/// Tasks of two classes from a folder of six classes, and from one of three, which are too few.
 #[test]
 fn few_shot_tasks_of_a_folder() {
     let folder = tempdir().unwrap();
@@ -205,7 +206,7 @@ fn few_shot_tasks_of_a_folder() {
 #[test]
 fn columns_are_scaled_and_rows_known() {
     let folder = tempdir().unwrap();
-    // Column 1 has mean 20 and deviation 10; column 2 is constant, and stays.
+    // Column 1 has mean 20 and deviation 10; column 2 is constant and is not changed.
     let file = whole(&put(&folder, "a.csv", "10,5,0\n20,5,1\n30,5,0\n"));
     let (rows, notes) = read(&file);
     assert_eq!(rows[1], (0, vec![30.0, 5.0]));
@@ -215,7 +216,7 @@ fn columns_are_scaled_and_rows_known() {
     let (rows, notes) = read(&Files { standardise: true, ..file.clone() });
     assert_eq!(rows, [(0, vec![-1.0, 5.0]), (0, vec![1.0, 5.0]), (1, vec![0.0, 5.0])]);
     assert!(notes.is_empty(), "{notes:?}");
-    // Samples are drawn in random order: which they are in the file is known.
+    // Samples are drawn in random order, but their rows in the file are known.
     let sets = load::<f64>(&file, 3).unwrap();
     let rows = sets.rows().clone();
     let (parts, _) = sets.into_classes().unwrap();
@@ -231,7 +232,7 @@ fn columns_are_scaled_and_rows_known() {
         error,
         "--standardise: sparse samples cannot be standardised: subtracting a mean would fill their zeros"
     );
-    // Labels that are no whole numbers are told, as they may be numbers to predict.
+    // Labels that are not whole numbers are reported, because they may be numbers to predict.
     let file = put(&folder, "b.csv", "1,0.5\n2,0.7\n3,0.5\n");
     assert_eq!(read(&whole(&file)).1, ["b.csv: 2 classes: 0.5, 0.7"]);
 }

@@ -1,7 +1,7 @@
 """What Python adds to a call, and how problems from NumPy and JAX compare with those of the catalogue, in time and bytes.
 
 usage: python times.py [CASE ...], on a quiet machine and with an extension that was built for release. Workloads need the folder
-that ``HYPERTAPE_SHARED`` names. The status is 1 where a limit is missed: 20 us a call, 1.1 of the time, more bytes.
+that ``HYPERTAPE_SHARED`` names. The status is 1 if a limit is exceeded: 20 us per call, 1.1 times the time, more bytes.
 """
 
 import sys
@@ -21,7 +21,7 @@ ROUNDS = 7
 
 
 def added(problem, **options):
-    """The least time of a call less that of the estimate itself, and this."""
+    """The minimum time of a call minus that of the estimate itself, and the latter."""
     x, spans = problem.x, []
     for _ in range(2000):
         begun = time.perf_counter()
@@ -35,7 +35,7 @@ def ten():
 
 
 def paired(problem, own):
-    """Ratio of the least times of two problems that are called in turn."""
+    """Minimum times of two problems that are called alternately."""
     seconds = [[], []]
     for _ in range(ROUNDS):
         for k, each in enumerate((problem, own)):

@@ -1,4 +1,4 @@
-"""Cleaning of digits: 40 % of the labels are wrong, and a weight per sample, learned on few clean digits, finds which.
+"""Cleaning of digits: 40 % of the labels are wrong, and one weight per sample, learned on a few clean digits, finds which.
 
 usage: python cleaning.py [FIGURE.png]
 """

@@ -1,5 +1,5 @@
-"""Four problems as a newcomer states them: learned images, a penalty per layer with a step size per step, a step size per parameter, and a
-learned optimiser. Each function returns a problem and how it is called; no line is longer than it has to be.
+"""Four problems as a newcomer writes them: learned images; a penalty per layer with a step size per step; a step size per parameter; and a
+learned optimiser. Each function returns a problem and the options of its call, in as few lines as possible.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def tabular(train, valid):
 
 
 def packed(train, valid, x, rule):
-    """The same network with its weights in one vector, moved by a rule of one's own."""
+    """The same network with its weights in one vector and an inner rule written in NumPy."""
     shapes = [(train["X"].shape[1], 16), (1, 16), (16, 3), (1, 3)]
     sizes = [int(np.prod(s)) for s in shapes]
     parts = lambda w: [p.reshape(s) for p, s in zip(np.split(w, np.cumsum(sizes)[:-1]), shapes)]  # noqa: E731

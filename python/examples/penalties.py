@@ -1,4 +1,4 @@
-"""A penalty a layer and a step size per step of a small network, learned together on a few digits.
+"""A penalty per layer and a step size per step of a small network, learned together on a few digits.
 
 usage: python penalties.py [FIGURE.png]
 """

@@ -1,4 +1,4 @@
-"""MAML on sine waves: a start from which a few steps on ten points fit any of them. Each task has an inner loop of its own.
+"""MAML on sine waves: a start from which a few steps on ten points fit any of them. Each task has its own inner loop.
 
 usage: python sines.py [FIGURE.png]
 """

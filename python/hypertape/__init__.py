@@ -1,6 +1,6 @@
 """Hypergradients through unrolled inner loops, at the memory you choose.
 
-State a bilevel problem as two NumPy functions, or take one of the catalogue, and ask for its hypergradient by any estimator:
+State a bilevel problem as two NumPy functions, or load one from the catalogue, and compute its hypergradient with any estimator:
 
 >>> import hypertape as ht
 >>> r = ht.load("w3").hypergradient(memory="1MiB")
@@ -11,7 +11,7 @@ True
 from . import _core
 from .calls import Bilevel, Catalogued, choices, digits, load
 from .errors import Error, InputError, RunError, TraceError
-from . import products as _products  # what it registers
+from . import products as _products  # imported to register its operations
 from .functions import (
     conv,
     cross_entropy,

@@ -7,7 +7,7 @@ from . import _core
 
 
 def main() -> int:
-    # Ctrl-C is the command line's own affair: it saves, or ends at once.
+    # The command line handles Ctrl-C itself: it saves the run, or ends at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.stdout.flush()
     return _core.main(["hypertape", *sys.argv[1:]], [sys.executable, "-m", "hypertape"])

@@ -1,4 +1,4 @@
-"""``Bilevel``: what can be done with a problem, whether it comes from the catalogue or from losses of one's own."""
+"""``Bilevel``: the methods of all problems, whether from the catalogue or written by you."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .layout import Arrays, Layout
 from .results import Checks, Cost, Hypergradient, Plan, Run, Table, of
 
 KEPT = 32
-"""Options of earlier calls that are kept."""
+"""Number of option sets from earlier calls that are cached."""
 
 CHECKED_STEPS = 10
-"""Inner steps of a check: a step is right or wrong whatever their number."""
+"""Inner steps of a check; whether a step is right does not depend on their number."""
 
 
 class Bilevel:
     """A bilevel problem: minimise ``F(x) = f(x, w_r)``, where ``w_r`` comes from ``r`` steps on ``g(x, w)``.
 
-    Options that all methods take, by name:
+    Keyword options of all methods:
 
     - ``x``: the outer point, as the start was given; by default the start.
     - ``steps``, ``lr``, ``tolerance``: number and size of the inner steps; the loop ends early with the first step of length
@@ -32,14 +32,14 @@ class Bilevel:
     - ``rule``: the inner rule, such as ``"adam:b1=0.8"``; by default that of the problem. Or a function such as
       ``lambda w, g, m, lr: (w - lr * (0.9 * m + g), 0.9 * m + g)``: its arguments ``w``, ``g``, ``x``, ``t`` (the step) and ``lr`` are known
       by their names, others are what it remembers.
-    - ``schedule``: what an exact gradient stores, such as ``"binomial:c=10"``; ``"auto"`` is the fastest by the clock that fits
-      into ``memory``. By default all states, or as many checkpoints as ``memory`` allows.
-    - ``memory``: bytes that an estimate may take, such as ``"1MiB"``, known before it runs and never exceeded.
-    - ``batch``: samples per mini-batch, drawn anew for each evaluation of a loss, of problems that have the setting.
+    - ``schedule``: what an exact gradient stores, such as ``"binomial:c=10"``; ``"auto"`` is the fastest, by measured times, that fits into
+      ``memory``. By default all states, or as many checkpoints as ``memory`` allows.
+    - ``memory``: the bytes that an estimate may use, such as ``"1MiB"``. The need is known before the estimate runs and is never exceeded.
+    - ``batch``: samples per mini-batch, drawn anew for each evaluation of a loss, for problems that have this setting.
     - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``), ``threads``.
     - ``init``: the inner start in place of the problem's own, where that does not depend on ``x``.
 
-    Names and settings of everything that is chosen are listed by ``ht.choices("estimators")`` and the command line.
+    ``ht.choices("estimators")`` and the command line list the names and settings of everything that can be chosen by name.
     """
 
     def __init__(self, core: _core.Problem, x: Layout, w: Layout) -> None:
@@ -51,7 +51,7 @@ class Bilevel:
 
     @property
     def name(self) -> str:
-        """The name, with settings that are not their defaults."""
+        """The name, with those settings that differ from their defaults."""
         return self._defaults["name"]
 
     @property
@@ -61,7 +61,7 @@ class Bilevel:
 
     @property
     def w(self) -> Arrays:
-        """The inner start, at the outer start."""
+        """The inner start ``w_0`` at the outer start."""
         return self._w.unpack(self._start(1))
 
     def _start(self, which: int) -> np.ndarray:
@@ -99,19 +99,19 @@ class Bilevel:
         return self._w.unpack(core.solve(self._point(x), 0, given)[1])
 
     def plan(self, x: Arrays = None, *, estimator: str = "exact", draws: int = 0, **options: Any) -> Plan:
-        """Schedules of ``estimator`` that fit into ``memory``, the fastest first, by times that are measured now.
+        """The schedules of ``estimator`` that fit into ``memory``, the fastest first, by times that are measured in this call.
 
-        With ``draws`` above 0 unbiased estimators too, weighed by time and second moment from so many exact gradients; those whose
-        second moment overflows come last.
+        If ``draws`` is above 0, unbiased estimators are ranked too, by time and second moment, which are estimated from ``draws`` exact
+        gradients; those whose second moment overflows come last.
         """
         core, given = self._batched(options)
         schedules, worths = core.plan(self._point(x), _text(estimator, "estimator"), _count(draws, "draws", 0), given)
         return Plan(Table(schedules), Table(worths))
 
     def certify(self, estimators: str | list[str], x: Arrays = None, *, draws: int = 20, **options: Any) -> Table:
-        """Error, variance, second moment and time of estimators over ``draws``, beside exact gradients of the same draws.
+        """Error, variance, second moment and time of estimators over ``draws`` draws, relative to exact gradients of the same draws.
 
-        The first row is that of ``exact``. Cost: ``draws`` estimates by each, and as many exact gradients.
+        The first row is that of ``exact``. Cost: ``draws`` estimates by each estimator, and as many exact gradients.
         """
         texts = [estimators] if isinstance(estimators, str) else [_text(text, "estimators") for text in estimators]
         core, given = self._batched(options)
@@ -119,9 +119,9 @@ class Bilevel:
         return Table(rows, ("variance_error", "second_moment_error", "warnings"))
 
     def check(self, x: Arrays = None, **options: Any) -> Checks:
-        """The problem's own derivatives, against differences and against each other, near the start or at ``x``.
+        """Checks the problem's own derivatives against differences and against each other, near the start or at ``x``.
 
-        ``checks.failed`` names what failed. Cost: two exact hypergradients of at most ten steps, unless ``steps`` is given.
+        ``checks.failed`` lists the checks that failed. Cost: two exact hypergradients of at most ten steps, unless ``steps`` is given.
         """
         options.setdefault("steps", min(self._defaults["steps"], CHECKED_STEPS))
         core, given = self._batched(options)
@@ -148,12 +148,12 @@ class Bilevel:
         progress: bool | None = None,
         **options: Any,
     ) -> Run:
-        """A whole optimisation from ``x`` on: ``iterations`` steps of the outer optimiser.
+        """Runs a whole optimisation from ``x``: ``iterations`` steps of the outer optimiser.
 
-        ``algorithm``, such as ``"soba:step=0.1"``, is one of a single loop in place of the estimator (``ht.choices("algorithms")``).
-        ``callback(record, x)`` sees the numbers of each iteration, and the point before its step; it may raise ``StopIteration``
-        to end the run after that step. ``save`` is a folder for the state, from which ``resume=True`` goes on bit for bit; Ctrl-C
-        ends the run within a step, saved. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) end it early.
+        ``algorithm``, such as ``"soba:step=0.1"``, replaces the estimator by a single-loop algorithm (``ht.choices("algorithms")``).
+        ``callback(record, x)`` receives the numbers of each iteration and the point before its step; it may raise ``StopIteration`` to end
+        the run after that step. ``save`` is a folder for the state of the run; ``resume=True`` continues from it, bit for bit. Ctrl-C ends
+        the run within a step and saves it. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) are limits that end it early.
         """
         core, given = self._batched(options)
         count = self._defaults["iterations"] if iterations is None else _count(iterations, "iterations", 0)
@@ -256,11 +256,11 @@ class Bilevel:
         return self._batches[count], self._options(others)
 
     def _point(self, x: Arrays) -> np.ndarray | None:
-        # A copy: the caller may go on with its array before the last of it is used.
+        # A copy, because the caller may change its array while the result still needs the point.
         return None if x is None else self._x.pack(x, "x").copy()
 
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Options as the core takes them."""
+        """Options in the form that the core expects."""
         options = dict(given)
         memory = options.pop("memory", None)
         dtype = options.pop("dtype", "float64")
@@ -302,12 +302,13 @@ class Bar:
 
 
 class Catalogued(Bilevel):
-    """A problem of the catalogue, or of a file."""
+    """A problem of the catalogue or from a file."""
 
 
 def load(name: str | Path, **settings: Any) -> Catalogued:
-    """The problem ``name`` of the catalogue, with settings of its own, or one that ``Problem.save`` wrote, by the path of the file
-    (.npz); vectors of a file have the shapes that its graphs give them.
+    """Opens the problem ``name`` of the catalogue with the given settings, or a file (.npz) that ``Problem.save`` wrote, by its path.
+
+    Vectors from a file have the shapes that its graphs declare.
 
     >>> import hypertape as ht
     >>> r = ht.load("quadratic").hypergradient()
@@ -324,15 +325,15 @@ def _layout(named: list[tuple[str, int, int, np.ndarray]]) -> Layout:
 
 
 def choices(kind: str) -> dict[str, str]:
-    """Names and summaries of ``"estimators"``, ``"algorithms"``, ``"rules"``, ``"schedules"``, ``"optimisers"``, ``"couplings"`` or
-    ``"problems"``."""
+    """Names and summaries of everything of a kind: ``"estimators"``, ``"algorithms"``, ``"rules"``, ``"schedules"``, ``"optimisers"``,
+    ``"couplings"`` or ``"problems"``."""
     return dict(_core.choices(kind))
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """The embedded images of handwritten digits, ``(1797, 64)`` numbers from 0 to 1, and the digits that they show.
+    """The embedded images of handwritten digits, as an array ``(1797, 64)`` with values from 0 to 1, and their labels.
 
-    UCI, Alpaydin and Kaynak, CC BY 4.0.
+    Source: UCI, Alpaydin and Kaynak, CC BY 4.0.
     """
     pixels, labels = _core.digits()
     return pixels.reshape(-1, 64) / 16.0, np.asarray(labels, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Functions of entries: operators, ufuncs, comparisons, choices."""
+"""Functions of entries: operators, ufuncs, comparisons and choices between cases."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .trace import UFUNCS, Shape, Trace, Traced, implements, refuse, two
 
 
 def unary(a: Traced, op: str, **settings: Any) -> Traced:
-    """A function of each entry."""
+    """A function of each entry of ``a``."""
     return Traced(a.owner, a.shape, a.owner.node(op, (a.node,), two(a.shape), **settings))
 
 
 def number(a: Traced) -> float | None:
-    """The value of a proxy that is one known number, the same for all samples."""
+    """The value of a proxy that is a single known number, the same for all samples; otherwise ``None``."""
     return float(a.value) if a.value is not None and a.shape == () else None
 
 
 def thin(*operands: Traced) -> tuple[Traced, ...]:
-    """Operands before they were repeated, where others have the shape of the result."""
+    """Replaces broadcast operands by what they were before, if the other operands give the result its shape."""
     try:
         shape = np.broadcast_shapes(*(a.shape for a in operands))
     except ValueError:
@@ -37,7 +37,7 @@ def thin(*operands: Traced) -> tuple[Traced, ...]:
 
 
 def joint(*operands: Traced) -> tuple[list[int], Shape]:
-    """Nodes of operands that broadcast to one shape by NumPy's rules, and that shape."""
+    """The nodes of operands that broadcast to one shape by NumPy's rules, and that shape."""
     try:
         shape = np.broadcast_shapes(*(a.shape for a in operands))
     except ValueError:
@@ -47,7 +47,7 @@ def joint(*operands: Traced) -> tuple[list[int], Shape]:
 
 
 def fitted(a: Traced, shape: Shape) -> int:
-    """The node of an operand, whose rows and columns are to broadcast to those of ``shape``."""
+    """The node of an operand, reshaped so that its rows and columns broadcast to those of ``shape``."""
     if len(shape) < 2 or not a.shape:
         return a.node
     own = (1,) * (len(shape) - a.ndim) + a.shape
@@ -57,7 +57,7 @@ def fitted(a: Traced, shape: Shape) -> int:
 
 
 def binary(a: Traced, b: Traced, op: str) -> Traced:
-    """A function of each pair of entries, broadcasting."""
+    """A function of each pair of entries, with broadcasting."""
     (i, j), shape = joint(*thin(a, b))
     return Traced(a.owner, shape, a.owner.node(op, (i, j), two(shape)))
 
@@ -77,7 +77,7 @@ def shift(a: Traced, c: float) -> Traced:
 
 
 def unshifted(a: Traced, b: Traced) -> Traced | None:
-    """``ln sum_j exp(x_ij)`` where it is written as ``ln sum_j exp(x_ij - c_i) + c_i``, of which the shift is no part."""
+    """Recognises ``ln sum_j exp(x_ij - c_i) + c_i``, which is ``ln sum_j exp(x_ij)``, and drops the shift ``c``."""
     nodes, args = a.owner.nodes, lambda k, *ops: nodes[k].args if nodes[k].op in ops else None
     for inner, c in ((a, b), (b, a)):
         if inner.shape == c.shape and inner.value is None and (of := args(inner.node, "logsumexp")):
@@ -87,9 +87,9 @@ def unshifted(a: Traced, b: Traced) -> Traced | None:
 
 
 def ln(a: Traced) -> Traced:
-    """The logarithm; of sums of exponentials over rows without overflow."""
+    """The logarithm; that of a sum of exponentials over rows becomes a ``logsumexp``, which does not overflow."""
     nodes, k = a.owner.nodes, a.node
-    k = nodes[k].args[0] if nodes[k].op == "abs" else k  # JAX says so
+    k = nodes[k].args[0] if nodes[k].op == "abs" else k  # JAX takes the absolute value first.
     rows, cols = nodes[k].shape
     if nodes[k].op == "sum_to" and cols == 1:
         of = nodes[nodes[k].args[0]]
@@ -139,7 +139,7 @@ def constant(trace: Trace, value: Any) -> Traced:
 
 
 def truth(a: Traced) -> Traced:
-    """``a`` as zeros and ones."""
+    """``a`` as zeros and ones: 1 where an entry is not zero."""
     if a.truth:
         return a
     if a.value is not None:
@@ -182,7 +182,7 @@ def unequal(a: Traced, b: Traced) -> Traced:
 
 
 def select(condition: Traced, a: Traced, b: Traced) -> Traced:
-    """``a`` where the condition holds, ``b`` elsewhere; the one that is not chosen has no influence, infinities included."""
+    """``a`` where the condition holds, ``b`` elsewhere; the case that is not chosen has no influence, even if it is infinite."""
     (i, j, k), shape = joint(*thin(truth(condition), a, b))
     return Traced(a.owner, shape, a.owner.node("select", (i, j, k), two(shape)))
 

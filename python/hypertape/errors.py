@@ -1,12 +1,12 @@
-"""What can fail. Every text is one line, with what was found and what was expected; the numbers are attributes."""
+"""Exceptions. Every message is one line that says what was found and what was expected; its numbers are attributes."""
 
 from __future__ import annotations
 
 
 class Error(Exception):
-    """The base of all errors of hypertape.
+    """Base class of all exceptions of hypertape.
 
-    ``numbers`` holds what is known in numbers, by name; each is an attribute as well.
+    ``numbers`` is a dict of the values that belong to the message; each is an attribute as well.
     """
 
     def __init__(self, why: str, **numbers: object) -> None:
@@ -24,15 +24,15 @@ class Error(Exception):
 
 
 class InputError(Error, ValueError):
-    """What was passed cannot be meant: a name that there is not, a shape that does not fit."""
+    """An argument is invalid: an unknown name, or a shape or value that does not fit."""
 
 
 class TraceError(InputError):
-    """A loss does what a traced function cannot do; ``operation``, ``file`` and ``line`` say what and where."""
+    """A loss uses something that cannot be traced; ``operation``, ``file`` and ``line`` say what and where."""
 
 
 class RunError(Error, RuntimeError):
-    """A computation failed: numbers that are not finite, memory that does not suffice, a system that is singular."""
+    """A computation failed: numbers that are not finite, too little memory, or a singular system."""
 
 
 def _made(cls: type[Error], why: str, numbers: dict) -> Error:

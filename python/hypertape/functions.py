@@ -1,4 +1,4 @@
-"""Functions that losses need and NumPy lacks. Each works on NumPy's own arrays as well as while a loss is traced."""
+"""Functions that losses need and NumPy lacks. Each accepts NumPy arrays as well as the proxies of a trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .trace import Traced, call, never, proxies, refuse, two
 
 
 def _traced(own: Callable) -> Callable:
-    """Registers what is done with proxies for the function of NumPy's arrays that follows."""
+    """Registers ``own`` as the implementation on proxies of the decorated function, which is written for NumPy arrays."""
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
@@ -76,7 +76,7 @@ def gammaln(x: Any) -> Any:
 
 
 def _evaluated(function: Callable, x: Any) -> np.ndarray:
-    """A function that only graphs have, at NumPy's own arrays."""
+    """Evaluates, on a NumPy array, a function that only graphs implement."""
     from .layout import Layout
     from .transforms import Compiled
 
@@ -86,13 +86,13 @@ def _evaluated(function: Callable, x: Any) -> np.ndarray:
 
 @_traced(_entries("digamma"))
 def digamma(x: Any) -> Any:
-    """The derivative of ``gammaln``, of each entry."""
+    """The derivative of ``gammaln`` of each entry."""
     return _evaluated(digamma, x)
 
 
 @_traced(lambda trace, n, x: unary(trace.lift(x), "polygamma", number=float(n)))
 def polygamma(n: int, x: Any) -> Any:
-    """The derivative of order ``n`` of ``digamma``, of each entry; ``n`` from 0 on."""
+    """The derivative of order ``n >= 0`` of ``digamma`` of each entry."""
     return _evaluated(lambda a: polygamma(n, a), x)
 
 
@@ -102,18 +102,18 @@ def silu(x: Any) -> Any:
 
 
 def gelu(x: Any) -> Any:
-    """``x`` times the distribution function of the normal distribution, of each entry."""
+    """``x Phi(x)`` of each entry, where ``Phi`` is the distribution function of the standard normal distribution."""
     return x * (0.5 + 0.5 * erf(x / 2**0.5))
 
 
 @_traced(lambda trace, x: Traced(trace, trace.lift(x).shape, trace.node("detach", (trace.lift(x).node,), two(trace.lift(x).shape))))
 def stop_gradient(x: Any) -> Any:
-    """The same values, taken as constant."""
+    """Returns ``x`` as a constant: derivatives do not go through it."""
     return np.asarray(x)
 
 
 def _along_rows(trace: Any, x: Any, axis: Any) -> tuple[Traced, int | None]:
-    """``x`` with the axis that is reduced as its columns, and which that was; all entries in one row without one."""
+    """Returns ``x`` with the reduced axis moved to its columns, and that axis; if all are reduced, ``x`` as one row, and ``None``."""
     found = trace.lift(x)
     axes, _ = over(found, axis, False)
     if len(axes) == found.ndim:
@@ -158,14 +158,14 @@ def log_softmax(x: Any, axis: int | None = -1) -> Any:
 
 
 def cross_entropy(scores: Any, labels: Any) -> Any:
-    """``-ln softmax(scores)[i, labels[i]]`` of each row: shape ``(n,)`` for scores of ``(n, classes)`` and integers of ``(n,)``."""
+    """``-ln softmax(scores)[i, labels[i]]`` of each row: shape ``(n,)`` for scores of shape ``(n, classes)`` and ``n`` integer labels."""
     if np.ndim(scores) != 2:
         raise refuse("ht.cross_entropy", f"found scores of shape {np.shape(scores)}, expected (n, classes)")
     return logsumexp(scores, axis=1) - scores[np.arange(np.shape(scores)[0]), labels]
 
 
 def _sides(images: Any, kernel: Any, height: int, width: int) -> tuple[int, int, int]:
-    """Channels, side of the kernel and filters."""
+    """Number of channels, side length of the kernel, and number of filters."""
     (_, values), (rows, filters) = np.shape(images), np.shape(kernel)
     channels = values // (height * width)
     size = round((rows / max(channels, 1)) ** 0.5)
@@ -187,10 +187,11 @@ def _conv(trace: Any, images: Any, kernel: Any, height: int, width: int, stride:
 
 @_traced(_conv)
 def conv(images: Any, kernel: Any, height: int, width: int, stride: int = 1) -> Any:
-    """Images filtered by a square kernel that moves by ``stride``, with zeros outside of them (padding ``SAME``).
+    """Convolves images with a square kernel that moves by ``stride``; outside of the images are zeros (padding ``SAME``).
 
-    ``images``: ``(n, height * width * channels)``, pixel by pixel; ``kernel``: ``(size**2 * channels, filters)``; the result has
-    ``(n, rows * cols * filters)`` with sides divided by ``stride``, rounded up.
+    ``images`` has shape ``(n, height * width * channels)``, pixel by pixel, and ``kernel`` has ``(size**2 * channels, filters)``. The
+    result has shape ``(n, rows * cols * filters)``, where ``rows`` and ``cols`` are ``height`` and ``width`` divided by ``stride``, rounded
+    up.
     """
     images, kernel = np.asarray(images, dtype=float), np.asarray(kernel, dtype=float)
     channels, size, filters = _sides(images, kernel, height, width)

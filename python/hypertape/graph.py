@@ -1,4 +1,4 @@
-"""Traces as the graphs that Rust evaluates: JSON for the nodes, arrays by name for the data."""
+"""Traces as the graphs that Rust evaluates: JSON for the nodes, and named arrays for the data."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 from .trace import Node, Trace, Traced, refuse
 
 SMALL = 16
-"""Arrays of at most so many numbers are written into the JSON."""
+"""Arrays of at most this many numbers are written into the JSON."""
 
 NAMES = {
     "sub": "subtract", "mul": "multiply", "div": "divide", "over": "divide", "sign": "sign_or_zero", "sum_to": "sum", "power_of": "power",
 }  # fmt: skip
-"""Operations that graphs know by another name than traces."""
+"""Operations that have different names in graphs and in traces."""
 
 SHAPED = ("sum_to", "slice", "broadcast", "block", "entries", "scatter_entries")
-"""Operations that graphs are told the shape of."""
+"""Operations whose shape is written into the graph."""
 
 
 @dataclass
 class Data:
-    """Arrays that graphs name, and which of them have samples as rows."""
+    """Arrays that graphs refer to by name, and the names of those whose rows are samples."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     sampled: list[str] = field(default_factory=list)
 
     def add(self, prefix: str, value: np.ndarray, rows: bool, name: str | None = None) -> str:
-        """The name of an array, which is the one that it has already, if it has one."""
+        """Adds an array and returns its name; an array that was added before keeps its name."""
         for known, array in self.arrays.items():
             if array is value and known.startswith(f"{prefix}."):
                 return known
@@ -44,7 +44,7 @@ class Data:
 
 
 class Graph:
-    """A trace with its results, as JSON; its data are put into ``data`` under names that begin with ``prefix``."""
+    """A trace and its results as JSON; its data are added to ``data`` under names that begin with ``prefix``."""
 
     def __init__(
         self, trace: Trace, results: list[Traced], names: dict[tuple[str, int], str], data: Data, prefix: str, small: float = SMALL,
@@ -56,14 +56,14 @@ class Graph:
         self.lists: dict[str, int] = {}
         self.nodes: list[dict[str, Any]] = []
         self.numbers: dict[int, int] = {}
-        self.rows: dict[int, int] = {}  # of nodes that are the columns of inputs that lie, these
+        self.rows: dict[int, int] = {}  # from a node that is the column of an input stored as a row, to the node of that row
         outputs = [result.node for result in results]
         for k in sorted(_needed(trace, outputs)):
             self.numbers[k] = self._written(trace.nodes[k])
         self.outputs = [self.numbers[k] for k in outputs]
 
     def json(self) -> dict[str, Any]:
-        """The document."""
+        """The JSON document."""
         inputs = [{"name": name, "shape": list(shape)} for name, shape in self.inputs.items()]
         graph = {"version": 1, "inputs": inputs, "nodes": self.nodes, "outputs": self.outputs}
         if self.lists:
@@ -71,7 +71,7 @@ class Graph:
         return graph
 
     def declare(self, name: str, shape: tuple[int, int]) -> None:
-        """An input that the results may not depend on."""
+        """Declares an input that the results may not depend on."""
         self.inputs.setdefault(name, shape)
 
     def _push(self, op: str, of: list[int], **settings: Any) -> int:
@@ -145,7 +145,7 @@ class Graph:
         return self._push("gather_rows", of, indices=found)
 
     def _joined(self, node: Node, of: list[int], across: bool) -> int:
-        """One after the other: each alone among zeros, and their sum, by halves."""
+        """Concatenates by recursive halving: each part is embedded in zeros, and the results are added."""
         shapes = [self.trace.nodes[k].shape for k in node.args]
         if len(of) == 1:
             return of[0]
@@ -174,8 +174,8 @@ class Graph:
 
 
 def lying(group: str, *traced: tuple[Trace, list[Traced]]) -> set[int]:
-    """Variables of a group, by position, that are vectors and needed as rows alone, such as biases: as rows they are given, so that
-    nothing turns them at each evaluation."""
+    """Positions of the variables of a group that are vectors and only used as rows, such as biases. They are given as rows, so that no
+    evaluation has to reshape them."""
     rows, columns = set(), set()
     for trace, results in traced:
         outputs = [result.node for result in results]
@@ -200,15 +200,15 @@ def _needed(trace: Trace, outputs: list[int]) -> set[int]:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as JSON has it."""
+    """A setting in the form that JSON needs."""
     return value.tolist() if isinstance(value, np.ndarray) else _number(value) if isinstance(value, float) else value
 
 
 def _number(value: float) -> float | str:
-    """As JSON has it: what is not finite is a word."""
+    """A number in the form that JSON needs: numbers that are not finite become words."""
     return value if np.isfinite(value) else "nan" if np.isnan(value) else "inf" if value > 0 else "-inf"
 
 
 def text(document: dict[str, Any]) -> str:
-    """The document as it is handed over."""
+    """The document as text."""
     return json.dumps(document, allow_nan=False)

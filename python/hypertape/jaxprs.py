@@ -1,4 +1,4 @@
-"""Losses written with JAX: their jaxpr is gone through with NumPy's functions, on which the proxies of a trace do the rest."""
+"""Losses written with JAX: their jaxpr is evaluated with NumPy's functions, and the proxies of a trace record those."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .products import contracted, solve
 from .trace import Traced
 
 HANDLERS: dict[str, Callable] = {}
-"""What is done for a primitive: given its parameters, then its operands."""
+"""The implementation of each primitive, called with the parameters and then the operands."""
 
 OWN: dict[str, Callable] = {
     "softplus": softplus, "logaddexp": np.logaddexp, "solve": np.linalg.solve, "inv": np.linalg.inv, "det": np.linalg.det,
     "slogdet": np.linalg.slogdet,
 }  # fmt: skip
-"""Functions of JAX itself that are taken whole, by name."""
+"""Functions of JAX that are replaced as a whole, by name."""
 
 
 def called(function: Callable, *arguments: Any) -> Any:
-    """``function`` at proxies, by its jaxpr."""
+    """Calls ``function`` with proxies, by evaluating its jaxpr."""
     import jax
 
     leaves, tree = jax.tree_util.tree_flatten(arguments)
@@ -36,7 +36,7 @@ def called(function: Callable, *arguments: Any) -> Any:
 
 
 def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
-    """The results of a jaxpr, equation by equation."""
+    """Evaluates a jaxpr, equation by equation, and returns its results."""
     known: dict[Any, Any] = {}
 
     def read(atom: Any) -> Any:
@@ -64,7 +64,7 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
 
 
 def _own(name: str | None, jaxpr: Any) -> Callable | None:
-    """What is done for a function of JAX's own, told by where it is from."""
+    """The replacement of a function of JAX itself, recognised by the file that defines it."""
     import jax
 
     file = str(getattr(getattr(jaxpr, "debug_info", None), "func_src_info", None)).partition(" at ")[2]
@@ -72,7 +72,7 @@ def _own(name: str | None, jaxpr: Any) -> Callable | None:
 
 
 def _place(equation: Any) -> str:
-    """The user's line that an equation comes from."""
+    """The line of the user's code that an equation comes from."""
     from jax._src import source_info_util
 
     place = source_info_util.summarize(equation.source_info)
@@ -134,7 +134,7 @@ def _broadcast(params: dict, x: Any) -> Any:
     for axis, place in zip(np.shape(x), places):
         between[place] = axis
     found = np.reshape(x, between)
-    # Operations broadcast by themselves: what is only repeated is left as it is where it is known to be a number.
+    # NumPy's operations broadcast by themselves, so only a change of shape is made explicit.
     return np.broadcast_to(found, shape) if np.shape(found) != shape else found
 
 
@@ -178,7 +178,7 @@ def _product(params: dict, a: Any, b: Any) -> Any:
 
 
 def _lifted(name: str, *arrays: Any) -> list[Traced]:
-    """Arrays as parts of a trace, of which one is."""
+    """Lifts all arrays into the trace of the first proxy among them."""
     for array in arrays:
         if isinstance(array, Traced):
             return [array.owner.lift(each) for each in arrays]
@@ -211,7 +211,7 @@ def _sorted(params: dict, *arrays: Any) -> Any:
 
 @_primitive("gather")
 def _gather(params: dict, x: Any, indices: Any) -> Any:
-    """``x[..., i, ...]`` and ``x[i, j]`` as NumPy writes them: a slice of size 1 in each axis that is indexed, all of the others."""
+    """``x[..., i, ...]`` and ``x[i, j]`` as NumPy writes them: slices of size 1 along the indexed axes, and whole along the others."""
     numbers, sizes = params["dimension_numbers"], tuple(params["slice_sizes"])
     indexed, shape = tuple(numbers.start_index_map), np.shape(x)
     whole = [k for k in range(len(shape)) if k not in indexed]
@@ -236,7 +236,7 @@ def _pad(params: dict, x: Any, value: Any) -> Any:
 
 @_primitive("scan")
 def _scan(params: dict, *operands: Any) -> list[Any]:
-    """A loop of known length, written out."""
+    """A loop of known length, unrolled."""
     count, carried = params["num_consts"], params["num_carry"]
     constants, carry, rows = operands[:count], list(operands[count : count + carried]), operands[count + carried :]
     steps, made = range(params["length"]), []

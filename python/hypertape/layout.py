@@ -1,4 +1,4 @@
-"""Arrays, or dicts and lists of arrays, as one flat vector and back."""
+"""Conversion of arrays, or dicts and lists of arrays, to one flat vector and back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Arrays = Any
 
 
 def numbers(value: Any, what: str) -> np.ndarray:
-    """``value`` as an array of real numbers in double precision.
+    """Returns ``value`` as an array of real numbers in double precision.
 
-    It is not copied where it is such an array already, in row order.
+    It is not copied if it is such an array already, in row order.
     """
     try:
         array = np.asarray(value)
@@ -27,22 +27,22 @@ def numbers(value: Any, what: str) -> np.ndarray:
         raise InputError(f"{what}: found dtype {array.dtype}, expected at most 64 bits")
     if array.size == 0:
         raise InputError(f"{what}: found shape {array.shape}, expected at least one number")
-    # Not ascontiguousarray, which gives a number an axis.
+    # Not ascontiguousarray, which turns a scalar into an array of one axis.
     return np.asarray(array, dtype=np.float64, order="C")
 
 
 class Layout:
-    """Names and shapes of arrays in a flat vector, in order, and whether they stand in a dict, in a list or alone."""
+    """Names and shapes of the arrays in a flat vector, in order, and whether they are a dict, a list or a single array."""
 
     def __init__(self, kind: str, names: list[str], shapes: list[tuple[int, ...]]) -> None:
         self.kind, self.names, self.shapes = kind, names, shapes
         self.sizes = [int(np.prod(shape)) for shape in shapes]
         self.size = sum(self.sizes)
-        self.lying: set[int] = set()  # those that graphs have as rows
+        self.lying: set[int] = set()  # positions of the vectors that graphs store as rows
 
     @classmethod
     def of(cls, value: Arrays, what: str) -> tuple[Layout, np.ndarray]:
-        """That of ``value``, and its numbers."""
+        """Returns the layout of ``value``, and its numbers."""
         kind, items = _items(value, what)
         arrays = [numbers(item, f"{what}{_index(kind, name)}") for name, item in items]
         if not arrays:
@@ -51,7 +51,7 @@ class Layout:
         return layout, np.concatenate([array.ravel() for array in arrays])
 
     def pack(self, value: Arrays, what: str) -> np.ndarray:
-        """The numbers of ``value``, which has these names and shapes; a flat vector is taken as it is."""
+        """Returns the numbers of ``value``, which must have these names and shapes; a flat vector is returned unchanged."""
         if isinstance(value, np.ndarray) and value.shape == (self.size,) and value.dtype == np.float64:
             return np.ascontiguousarray(value)
         kind, items = _items(value, what)
@@ -78,7 +78,7 @@ class Layout:
         return np.concatenate(flat)
 
     def unpack(self, flat: np.ndarray) -> Arrays:
-        """The arrays of a flat vector: views of it."""
+        """Returns the arrays of a flat vector, as views of it."""
         if self.kind == "array":
             return flat.reshape(self.shapes[0])
         return self.together(
@@ -86,13 +86,13 @@ class Layout:
         )
 
     def together(self, parts: list) -> Arrays:
-        """Things in order, as the arrays stand."""
+        """Arranges ``parts``, one per array, as the arrays are: in a dict, in a list or alone."""
         if self.kind == "array":
             return parts[0]
         return list(parts) if self.kind == "list" else dict(zip(self.names, parts))
 
     def describe(self) -> str:
-        """Names and shapes in words."""
+        """Names and shapes for messages."""
         if self.kind == "array":
             return f"shape {self.shapes[0]}"
         return "arrays " + ", ".join(f"{name} {shape}" for name, shape in zip(self.names, self.shapes))

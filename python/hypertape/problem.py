@@ -19,7 +19,7 @@ from .shaping import reshape
 from .trace import Trace, Traced, two
 
 PREFIXES = {"inner": "train", "outer": "valid"}
-"""How names of the data of a loss begin."""
+"""Prefixes of the names of the data of each loss."""
 
 
 class Samples:
@@ -39,7 +39,7 @@ class Samples:
         return self._arrays[name]
 
     def _all(self) -> dict[str, Traced]:
-        """All of them."""
+        """All arrays by name."""
         return dict(self._arrays)
 
     def __contains__(self, name: str) -> bool:
@@ -50,10 +50,10 @@ class Samples:
 
 
 class Problem(Bilevel):
-    """A bilevel problem: minimise ``outer(w_r, x, valid)`` over ``x``, with ``w_r`` after ``r`` steps on ``inner(w, x, train)``.
+    """A bilevel problem: minimise ``outer(w_r, x, valid)`` over ``x``, where ``w_r`` comes from ``r`` steps on ``inner(w, x, train)``.
 
-    - ``inner(w, x, d)``, ``outer(w, x, d)``: functions of NumPy arrays that return one number. They are called once, with
-      proxies, to take down what they compute (``ht.TraceError`` says what cannot be). ``d`` may be left out.
+    - ``inner(w, x, d)``, ``outer(w, x, d)``: functions of NumPy arrays that return one number. They are called once, with proxies that
+      record what is computed (``ht.TraceError`` names what cannot be recorded). ``d`` may be left out.
     - ``x``: the outer start; an array, or a dict or list of arrays. ``w`` likewise, or ``init``: a function of
       ``x`` that returns the inner start.
     - ``train``, ``valid``: dicts of arrays, ``d`` of the inner and the outer loss. Arrays as long as the first one have samples as
@@ -135,10 +135,10 @@ class Problem(Bilevel):
 
     @classmethod
     def from_jax(cls, inner: Callable, outer: Callable, x: Arrays, w: Arrays = None, **more: Any) -> Problem:
-        """The same of losses that are written with ``jax.numpy``, which are read by their jaxpr; JAX has to be installed.
+        """The same for losses that are written with ``jax.numpy``. They are read from their jaxpr; JAX has to be installed.
 
-        ``init`` is written with JAX too, and ``d`` is a dict. ``jax.vmap`` becomes batched products; of many tasks it is quicker to
-        state the loss of one, and ``tasks``. What has no counterpart is named (``ht.TraceError``).
+        ``init`` is written with JAX as well, and ``d`` is a dict. ``jax.vmap`` becomes batched products; for many tasks it is faster to
+        write the loss of one task and to use ``tasks``. ``ht.TraceError`` names what has no counterpart.
         """
         from .jaxprs import called
 
@@ -150,7 +150,7 @@ class Problem(Bilevel):
         return cls(read(inner), read(outer), x, w, **more)
 
     def describe(self) -> str:
-        """Whether each loss is a sum over samples, and why not, if it is not."""
+        """Says whether each loss is a sum over samples and, if not, why not."""
         return self._core.describe()
 
     def save(self, path: str | Path) -> None:
@@ -167,11 +167,11 @@ class Names:
         self.full = [f"{role}.{name}" for name in self.names]
 
     def proxies(self, trace: Trace) -> Any:
-        """What a function is given for them."""
+        """The proxies that a function receives for them."""
         return self.layout.together([trace.variable(self.role, k, shape) for k, shape in enumerate(self.layout.shapes)])
 
     def given(self, flat: np.ndarray) -> list[tuple[str, int, int, np.ndarray]]:
-        """Names, rows, columns and values of a flat vector."""
+        """Names, numbers of rows and columns, and values of a flat vector."""
         parts = np.split(flat, np.cumsum(self.layout.sizes)[:-1])
         shapes = [two(shape)[::-1] if k in self.layout.lying else two(shape) for k, shape in enumerate(self.layout.shapes)]
         return [(name, *_shaped(part, shape)) for name, part, shape in zip(self.names, parts, shapes)]
@@ -185,7 +185,7 @@ class Names:
 
 @dataclass
 class Given:
-    """An array of data: whether its rows are samples, and the number of tasks that have a part each."""
+    """An array of data, whether its rows are samples, and the number of tasks that it is split among."""
 
     array: np.ndarray
     rows: bool
@@ -193,7 +193,7 @@ class Given:
 
 
 def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, tasks: bool | list[str]) -> dict[str, Given]:
-    """Arrays by name."""
+    """The given arrays by name, checked."""
     if given is not None and not isinstance(given, dict):
         raise InputError(f"{prefix}: found {type(given).__name__}, expected a dict of arrays by name")
     found = {}
@@ -213,7 +213,7 @@ def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, 
 
 
 class Loss:
-    """A loss that was traced."""
+    """A traced loss."""
 
     def __init__(self, role: str, loss: Callable, sides: tuple[Names, Names], given: dict[str, Given], held: tuple[Data, str]) -> None:
         self.trace, (data, prefix) = Trace(), held
@@ -239,7 +239,7 @@ class Loss:
             raise InputError(f"{role}: found a loss of shape {self.result.shape}, expected one number, such as its mean")
 
     def graph(self, sides: tuple[Names, Names], held: tuple[Data, str]) -> dict[str, Any]:
-        """Its document; data that it does not need are dropped."""
+        """Returns the graph of the loss as JSON; data that it does not use are dropped."""
         data, prefix = held
         graph = Graph(self.trace, [self.result], self.names, data, prefix, lying=sides[0].lying() | sides[1].lying())
         used = {*graph.inputs, *graph.lists}
@@ -250,7 +250,7 @@ class Loss:
 
 
 def _takes(loss: Callable) -> int | None:
-    """The number of arguments, where that is known."""
+    """The number of arguments, or ``None`` if it is not known."""
     try:
         kinds = [p.kind for p in inspect.signature(loss).parameters.values()]
     except (TypeError, ValueError):
@@ -259,7 +259,7 @@ def _takes(loss: Callable) -> int | None:
 
 
 def _start(init: Callable, sides: Names) -> tuple[Layout, tuple[Trace, list[Traced]]]:
-    """Names and shapes of an inner start, and the start."""
+    """Names and shapes of the inner start, and the traced start."""
     trace = Trace()
     found = init(sides.proxies(trace))
     kind = "dict" if isinstance(found, dict) else "list" if isinstance(found, (list, tuple)) else "array"

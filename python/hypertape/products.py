@@ -1,4 +1,4 @@
-"""Products of arrays, norms, linear systems."""
+"""Products of arrays, norms and linear systems."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def inner(a: Traced, b: Traced) -> Traced:
 
 
 def matmul(a: Traced, b: Traced) -> Traced:
-    """``a @ b`` of vectors and matrices."""
+    """``a @ b`` of vectors, matrices or stacks of matrices."""
     if not a.shape or not b.shape:
         raise refuse("a @ b", "expected vectors or matrices, found a number")
     if a.ndim == b.ndim == 1:
@@ -34,7 +34,7 @@ def matmul(a: Traced, b: Traced) -> Traced:
         return batched(a, b)
     left, right = ((m if m.turned is None else m.turned).node for m in (a, b))
     turned_left, turned_right = (m.turned is not None for m in (a, b))
-    # A vector on the left is a row, which its column is transposed.
+    # A vector on the left is a row. It is stored as a column, so its transpose is used.
     rows, inside = (1, a.shape[0]) if a.ndim == 1 else a.shape
     if a.ndim == 1:
         turned_left = True
@@ -47,7 +47,7 @@ def matmul(a: Traced, b: Traced) -> Traced:
 
 
 def batched(a: Traced, b: Traced) -> Traced:
-    """``a @ b`` of which one or both are stacks of matrices: as many products in one operation, or one product of all rows."""
+    """``a @ b`` where one or both are stacks of matrices: a batched product, or one product over all rows."""
     if a.ndim == 1:
         return np.squeeze(batched(reshape(a, (1, a.size)), b), axis=-2)
     if b.ndim == 1:
@@ -75,7 +75,7 @@ def matrix_transpose(trace: Trace, a: Any) -> Traced:
 
 @implements(np.transpose, lasting=True)
 def transpose(trace: Trace, a: Any, axes: Any = None) -> Traced:
-    """What is turned is only written down where no product takes it as it was."""
+    """The transpose is only recorded if no product can use the untransposed array instead."""
     found = trace.lift(a)
     order = tuple(range(found.ndim))
     order = order[::-1] if axes is None else tuple(k % found.ndim for k in axes)
@@ -147,8 +147,8 @@ def tensordot(trace: Trace, a: Any, b: Any, axes: Any = 2) -> Traced:
 
 
 def contracted(a: Traced, b: Traced, first: Any, second: Any, batch: tuple[Any, Any] = ((), ())) -> Traced:
-    """Sums over products, axis ``first[k]`` of ``a`` with ``second[k]`` of ``b``, for each place along the axes of a batch; the
-    axes of the result are those of the batch, then the others of ``a`` and of ``b``."""
+    """Sums products of ``a`` and ``b`` over axis ``first[k]`` of ``a`` and ``second[k]`` of ``b``, for each index along the batch axes. The
+    axes of the result are the batch axes, then the remaining axes of ``a`` and of ``b``."""
     sides = []
     for of, summed, apart in ((a, first, batch[0]), (b, second, batch[1])):
         summed, apart = [k % of.ndim for k in summed], [k % of.ndim for k in apart]
@@ -166,14 +166,14 @@ def contracted(a: Traced, b: Traced, first: Any, second: Any, batch: tuple[Any, 
 
 
 def _formed(a: Traced, order: list[int], shape: tuple[int, ...]) -> Traced:
-    """Axes in another order, then another shape; what is only transposed stays so."""
+    """Permutes axes, then reshapes; an array that only needs to be transposed is not reshaped."""
     turned = np.transpose(a, order) if a.ndim > 1 else a
     return turned if turned.shape == shape else reshape(turned, shape)
 
 
 @implements(np.einsum)
 def einsum(trace: Trace, subscripts: Any, *operands: Any, **kwargs: Any) -> Traced:
-    """Of two operands as a product, of batches where they share letters of the result; any other by all entries of all letters."""
+    """Two operands become a matrix product, batched if they share letters of the result; otherwise all index combinations are listed."""
     if not isinstance(subscripts, str) or set(kwargs) - {"optimize"} or "." in subscripts:
         raise refuse("np.einsum", "expected letters for all axes, such as 'ij,j->i'")
     text, arrow, result = subscripts.replace(" ", "").partition("->")

@@ -1,4 +1,4 @@
-"""Sums and their like over axes."""
+"""Sums and other reductions over axes, and order statistics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Axis = int | tuple[int, ...] | None
 
 
 def over(a: Traced, axis: Axis, keepdims: bool) -> tuple[tuple[int, ...], Shape]:
-    """The axes that are summed over, and the shape of the result."""
+    """The axes that are reduced, and the shape of the result."""
     given = range(a.ndim) if axis is None else (axis,) if isinstance(axis, (int, np.integer)) else axis
     try:
         axes = tuple(sorted(np.lib.array_utils.normalize_axis_index(int(k), a.ndim) for k in given))
@@ -34,7 +34,7 @@ def total(a: Traced, axis: Axis = None, keepdims: bool = False) -> Traced:
         return a
     last = a.ndim - 1
     if len(axes) < a.ndim and axes not in ((last,), tuple(range(last))):
-        # Those that are summed over as columns.
+        # The axes that are summed over become the columns.
         a = np.transpose(a, [k for k in range(a.ndim) if k not in axes] + list(axes))
         a, axes = reshape(a, (math.prod(a.shape[: -len(axes)]), math.prod(a.shape[-len(axes) :]))), (1,)
     rows, cols = two(a.shape)
@@ -65,7 +65,7 @@ def mean_of(a: Traced, axis: Axis = None, keepdims: bool = False) -> Traced:
 
 
 def halved(a: Traced, axis: Axis, keepdims: bool, pair: Callable[[Traced, Traced], Traced]) -> Traced:
-    """A reduction by pairs: one half of the entries with the other, until one is left, and then with those that were odd."""
+    """A reduction by pairs: one half of the entries is combined with the other until one is left, and then with the odd ones."""
     axes, shape = over(a, axis, keepdims)
     for k in axes:
         odd = []
@@ -80,7 +80,7 @@ def halved(a: Traced, axis: Axis, keepdims: bool, pair: Callable[[Traced, Traced
 
 
 def _lifted(own: Callable) -> Callable:
-    """For the arguments of NumPy's reductions; what none of them here can do is refused."""
+    """Adapts ``own`` to the arguments of NumPy's reductions, and refuses those that no reduction here supports."""
 
     def reduce(trace: Trace, a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, **more: Any) -> Traced:
         if set(more) - {"where", "initial"} or more.get("where", True) is not True or more.get("initial") is not None:
@@ -173,7 +173,7 @@ def count_nonzero(trace: Trace, a: Any, axis: Axis = None, keepdims: bool = Fals
 
 
 def lined(a: Traced, axis: int, node: Callable[[Traced, bool], int]) -> Traced:
-    """What is done to each line along an axis, by the node of an operation that does it to columns or to rows."""
+    """Applies an operation on columns or rows along an axis; ``node`` makes its node."""
     axis %= a.ndim
     if 0 < axis < a.ndim - 1 or axis == 0 and a.ndim > 2:
         return np.moveaxis(lined(np.moveaxis(a, axis, -1), -1, node), -1, axis)
@@ -189,7 +189,7 @@ def sort(trace: Trace, a: Any, axis: int | None = -1, **_: Any) -> Traced:
 
 @implements(np.quantile)
 def quantile(trace: Trace, a: Any, q: Any, axis: int | None = None, *, keepdims: bool = False, **more: Any) -> Traced:
-    """Between the two entries that are next to it in order, by their distances."""
+    """Interpolates linearly between the two nearest entries in order."""
     found = trace.lift(a)
     axes, shape = over(found, axis, keepdims)
     if np.ndim(q) or len(axes) not in (1, found.ndim) or more:

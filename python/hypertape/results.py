@@ -21,7 +21,7 @@ def size(n: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it: ``812 us``."""
+    """A time in a suitable unit: ``812 us``."""
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
         if seconds * factor >= 1.0:
             break
@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
 
 
 def of(kind: type, fields: dict[str, Any]) -> Any:
-    """A result with these fields, all at once: a frozen class sets them one by one, in the time of a small hypergradient."""
+    """Makes a result with all fields at once. A frozen dataclass sets them one by one, which takes as long as a small hypergradient."""
     made = object.__new__(kind)
     made.__dict__.update(fields)
     return made
@@ -37,10 +37,10 @@ def of(kind: type, fields: dict[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call took. Bytes are those of arenas and stored states, without the caller's data and parameters."""
+    """The cost of a call. Bytes are those of arenas and stored states, without the caller's data and parameters."""
 
     plain_steps: int
-    """Steps of the inner loop, repetitions included."""
+    """Steps of the inner loop, including recomputed ones."""
     inner_gradients: int
     hvps: int
     """Products with the inner Hessian."""
@@ -48,11 +48,11 @@ class Cost:
     """Products with the mixed derivative."""
     outer_gradients: int
     samples: int
-    """Samples that all evaluations of a loss saw."""
+    """Samples seen, summed over all evaluations of a loss."""
     bytes_measured: int
     seconds: float
     bytes_predicted: int | None = None
-    """Peak of used bytes, known before the call."""
+    """Peak of used bytes, predicted before the call."""
 
     def __str__(self) -> str:
         counts = f"{self.plain_steps} steps, {self.inner_gradients} gradients, {self.hvps} HVPs"
@@ -61,10 +61,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Hypergradient:
-    """A hypergradient and what is known of it."""
+    """A hypergradient, its cost, and warnings."""
 
     gradient: Any
-    """``dF/dx``, as ``x`` was given: an array or arrays by name."""
+    """``dF/dx``, in the form in which ``x`` was given: an array, or a dict or list of arrays."""
     loss: float
     """The outer loss after the inner loop."""
     cost: Cost
@@ -74,14 +74,16 @@ class Hypergradient:
     schedule: str | None
     """What was stored of the inner loop; ``None`` of estimators that store nothing."""
     sensitivity: float
+    """Largest ratio, over the reversed steps, of the adjoint of the gradient to that of the state, relative to gradient descent."""
     growth: float
+    """Growth of the adjoint of ``w`` from the end of the inner loop to its start."""
     report: dict[str, Any] | None
     """What an implicit estimate rests on: ``residual``, ``iterations``, ``inner_norm``, ``inner_ratio``, ``solution_error``."""
     solve: Callable[[], Any] = field(repr=False)
 
     @cached_property
     def w(self) -> Any:
-        """Where the inner loop ends, of the last task. Cost: the loop alone, once, when it is first asked for."""
+        """The end of the inner loop, for the last task. Cost: the inner loop, once, on first access."""
         return self.solve()
 
     def __repr__(self) -> str:
@@ -94,7 +96,7 @@ class Hypergradient:
 
 
 class Row:
-    """A row of a table: its entries are attributes."""
+    """A row of a table, whose entries are attributes."""
 
     def __init__(self, entries: dict[str, Any]) -> None:
         self.__dict__.update(entries)
@@ -104,7 +106,7 @@ class Row:
 
 
 class Table:
-    """Rows in order; ``table["name"]`` is a column, ``table[k]`` a row."""
+    """A table of rows; ``table["name"]`` is a column, ``table[k]`` a row."""
 
     def __init__(self, rows: list[dict[str, Any]], hidden: tuple[str, ...] = ()) -> None:
         self.rows = [Row(row) for row in rows]
@@ -139,7 +141,7 @@ def _cell(name: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """Schedules that fit into a memory budget, the fastest first, and estimators by time times second moment, the best first."""
+    """Schedules that fit into a memory budget, the fastest first, and estimators ordered by time times second moment, the best first."""
 
     schedules: Table
     estimators: Table
@@ -155,11 +157,11 @@ class Plan:
 
 
 class Checks(Table):
-    """Checks of a problem's derivatives, each with what was observed and what is allowed."""
+    """Checks of a problem's derivatives, each with the observed and the allowed value."""
 
     @property
     def failed(self) -> list[str]:
-        """The names of those that failed."""
+        """The names of the checks that failed."""
         return [row.check for row in self.rows if row.verdict == "FAILED"]
 
 
@@ -170,7 +172,7 @@ class Run:
     x: Any
     """The outer point at the end."""
     best: Any
-    """The point of the least outer loss on the way, before a step was taken from there."""
+    """The point with the smallest outer loss during the run, before the step from there."""
     best_loss: float
     iterations: int
     ended: str
@@ -185,7 +187,7 @@ class Run:
 
     @cached_property
     def w(self) -> Any:
-        """Where the inner loop ends from ``x``, of the last task. Cost: the loop alone, once, when it is first asked for."""
+        """The end of the inner loop from ``x``, for the last task. Cost: the inner loop, once, on first access."""
         return self.solve()
 
     def __repr__(self) -> str:

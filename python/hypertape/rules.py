@@ -1,4 +1,4 @@
-"""Inner rules of one's own: NumPy functions of ``w``, its gradient, what the rule remembers, and the outer variables."""
+"""Your own inner rules: NumPy functions of ``w``, its gradient, the memory of the rule, and the outer variables."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ GIVEN = ("w", "g", "x", "t", "lr")
 
 
 def traced(rule: Callable, w: Layout, x: Layout) -> _core.Rule:
-    """``rule`` as graphs, one for each array of ``w``, which it moves by itself.
+    """Traces ``rule`` into one graph per array of ``w``; the rule updates each array separately.
 
-    Its arguments are known by their names: ``w``, ``g`` (the gradient), ``x`` (the outer variables), ``t`` (the step, from 0; an
-    index too) and ``lr``; any other is an array that the rule remembers, of the shape of ``w`` and zero at first. It returns the
-    next ``w``, or that and the next of what it remembers, in the order of the arguments.
+    Its arguments are recognised by name: ``w``, ``g`` (the gradient), ``x`` (the outer variables), ``t`` (the step, counted from 0, which
+    may also be used as an index) and ``lr``. Any other argument is an array that the rule remembers, of the shape of ``w`` and zero at
+    first. The rule returns the next ``w``, or a tuple of the next ``w`` and the next values of what it remembers, in the order of the
+    arguments.
     """
     names = list(inspect.signature(rule).parameters)
     memory = [name for name in names if name not in GIVEN]
@@ -57,7 +58,7 @@ def _graph(rule: Callable, names: list[str], memory: list[str], of: tuple[tuple[
 
 
 def choose(rule: Any, w: Layout, x: Layout, kept: dict[Any, Any]) -> Any:
-    """A rule by name as it is, a function as graphs, which are kept."""
+    """Returns a rule given by name unchanged, and a function as traced graphs, which are cached in ``kept``."""
     if not callable(rule):
         if not isinstance(rule, str):
             raise InputError(f"rule: found {rule!r}, expected a name or a function")

@@ -1,7 +1,7 @@
-"""Shapes and places of entries: indices, slices, transposes, joins. All move entries and change none.
+"""Operations that move entries without changing them: indices, slices, transposes, concatenation.
 
-What is no contiguous piece is gathered from the flat array by the places that NumPy itself computes, so that every index that
-NumPy knows, with integers from the data among them, means what it means there.
+Whatever is not a contiguous piece is gathered from the flat array. NumPy itself computes the positions, so every index that NumPy accepts,
+including integers from the data, has the same meaning here.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .trace import Shape, Trace, Traced, implements, refuse, two
 
 
 def reshape(a: Traced, shape: Shape) -> Traced:
-    """The same entries, row by row."""
+    """The same entries in row order, with another shape."""
     node = a.node if two(shape) == two(a.shape) else a.owner.node("reshape", (a.node,), two(shape))
     return Traced(a.owner, shape, node, truth=a.truth)
 
 
 def gather(a: Traced, places: np.ndarray) -> Traced:
-    """Entries of the flat array: whole rows and blocks where they are some."""
+    """Entries of the flat array at ``places``; slices, blocks and whole rows are recognised and become operations of their own."""
     if places.size == 0:
         raise refuse(f"a result of shape {places.shape}", "expected at least one number")
     trace, shape, flat = a.owner, places.shape, places.ravel()
@@ -44,12 +44,12 @@ def gather(a: Traced, places: np.ndarray) -> Traced:
 
 
 def places(a: Traced) -> np.ndarray:
-    """The place of each entry in the flat array."""
+    """The position of each entry in the flat array."""
     return np.arange(a.size).reshape(a.shape)
 
 
 def moved(a: Traced, function: Callable, *args: Any, **kwargs: Any) -> Traced:
-    """What a function does that moves entries."""
+    """Applies a function that only moves entries."""
     try:
         return gather(a, np.asarray(function(places(a), *args, **kwargs)))
     except (IndexError, ValueError, TypeError) as error:
@@ -86,12 +86,12 @@ def take(a: Traced, index: Any) -> Traced:
 
 
 def _is_every(index: Any, rows: int) -> bool:
-    """Whether an index names each row once, in order."""
+    """Whether an index selects each row once, in order."""
     return isinstance(index, np.ndarray) and index.ndim == 1 and np.array_equal(index, np.arange(rows))
 
 
 def _by_samples(a: Traced, parts: tuple, plain: tuple) -> Traced:
-    """An index with integers of each sample: the entry of each row, or the rows that they name."""
+    """Indexes with one integer per sample: selects one entry of each row, or whole rows."""
     labels = parts[-1]
     if labels.dtype.kind not in "iu":
         raise refuse("an index", f"found dtype {labels.dtype}, expected integers")
@@ -107,13 +107,13 @@ def _by_samples(a: Traced, parts: tuple, plain: tuple) -> Traced:
 
 
 def pick(a: Traced, labels: Traced) -> Traced:
-    """Entry ``labels[i]`` of each row ``i``."""
+    """Selects entry ``labels[i]`` of each row ``i``."""
     n = a.shape[0]
     return Traced(a.owner, (n,), a.owner.node("pick", (a.node,), (n, 1), labels=_held(labels)))
 
 
 def _held(labels: Traced) -> int | str:
-    """The number, or the name, by which a trace knows labels."""
+    """The number or the name by which a trace refers to labels."""
     return labels.listed or labels.owner.hold(labels.value, labels.rows)
 
 
@@ -196,7 +196,7 @@ for _function in (np.split, np.array_split, np.hsplit, np.vsplit):
 
 
 def masked(a: Traced, function: Callable, *args: Any, **kwargs: Any) -> Traced:
-    """What a function does that moves entries and puts zeros elsewhere."""
+    """Applies a function that moves entries and fills the rest with zeros."""
     where = np.asarray(function(places(a) + 1, *args, **kwargs))
     inside, shape = np.flatnonzero(where), two(where.shape)
     if inside.size == 0:
@@ -251,7 +251,7 @@ def size_of(trace: Trace, a: Any, axis: int | None = None) -> int:
 
 @implements(np.broadcast_to)
 def broadcast_to(trace: Trace, array: Any, shape: Any, **_: Any) -> Traced:
-    """What is repeated is only written down where no operation repeats it anyway."""
+    """The repetition is only recorded if no operation broadcasts the array anyway."""
     found = trace.lift(array)
     shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
     try:

@@ -1,8 +1,9 @@
-"""Tracing: a function of arrays is called once with proxies that write down what NumPy is asked to do.
+"""Tracing: a function of arrays is called once, with proxies that record the NumPy operations that it performs.
 
-The result is a list of nodes over two-dimensional arrays, in which a number is ``1 x 1``, a vector of ``n`` entries ``n x 1``, and an
-array of more axes has those before the last as rows. A proxy knows its NumPy shape; what it computes follows NumPy's rules. Arrays that do not depend on variables, such as data, have
-values: NumPy computes what is made of them alone, whatever that is, and only the result becomes part of the trace.
+The result is a list of nodes over two-dimensional arrays: a number is ``1 x 1``, a vector of ``n`` entries is ``n x 1``, and the rows of an
+array of more axes are all its axes but the last. A proxy knows its NumPy shape, and operations on it follow NumPy's rules. Arrays that do
+not depend on variables, such as data, have values: NumPy evaluates any expression of them alone, and only its result becomes part of the
+trace.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Node:
-    """An operation on earlier nodes, by number; ``shape`` has rows and columns."""
+    """An operation on earlier nodes, which are given by number; ``shape`` is the numbers of rows and columns."""
 
     op: str
     args: tuple[int, ...]
@@ -32,22 +33,22 @@ class Node:
 
 
 def two(shape: Shape) -> tuple[int, int]:
-    """Rows and columns of a NumPy shape."""
+    """The numbers of rows and columns that represent a NumPy shape."""
     return (1, 1) if not shape else (shape[0], 1) if len(shape) == 1 else (math.prod(shape[:-1]), shape[-1])
 
 
 class Trace:
-    """The nodes of a function, in the order in which it asked for them."""
+    """The nodes of a function, in the order in which they were recorded."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.held: list[np.ndarray] = []  # arrays that nodes name by number
-        self.lists: dict[str, int] = {}  # integers that differ from task to task, and how many there are
-        self.sampled: list[bool] = []  # whether their rows are samples
+        self.held: list[np.ndarray] = []  # arrays that nodes refer to by number
+        self.lists: dict[str, int] = {}  # lists of integers that differ between tasks, and their lengths
+        self.sampled: list[bool] = []  # whether the rows of each held array are samples
         self._known: dict[tuple, int] = {}
 
     def node(self, op: str, args: tuple[int, ...], shape: tuple[int, int], **settings: Any) -> int:
-        """Writes a node down, once."""
+        """Records a node, unless it was recorded before, and returns its number."""
         key = (op, args, shape, tuple((name, _key(value)) for name, value in settings.items()))
         if key not in self._known:
             self._known[key] = len(self.nodes)
@@ -55,7 +56,7 @@ class Trace:
         return self._known[key]
 
     def variable(self, group: str, position: int, shape: Shape) -> Traced:
-        """An array that derivatives are taken in, or that is given with each call."""
+        """An array with respect to which derivatives are taken, or that is given with each call."""
         return Traced(self, shape, self.node("input", (), two(shape), group=group, position=position))
 
     def lift(self, value: Any) -> Traced:
@@ -77,7 +78,7 @@ class Trace:
         return Traced(self, array.shape, value=array)
 
     def hold(self, value: np.ndarray, rows: bool) -> int:
-        """The number of an array that is part of the trace, such as data."""
+        """Returns the number of an array that is part of the trace, such as data."""
         for k, held in enumerate(self.held):
             if held is value:
                 return k
@@ -86,7 +87,7 @@ class Trace:
         return len(self.held) - 1
 
     def settle(self, known: Traced) -> int:
-        """The node of a proxy with values."""
+        """Returns the node of a proxy that has values."""
         value = np.asarray(known.value, dtype=np.float64)
         if value.size == 0:
             raise refuse(f"an array of shape {value.shape}", "expected at least one number")
@@ -109,28 +110,28 @@ def place() -> tuple[str, int]:
 
 
 def refuse(operation: str, why: str) -> TraceError:
-    """That the user's code does what cannot be traced, and where."""
+    """Makes the error for an operation that cannot be traced, with the place in the user's code."""
     file, line = place()
     text = f"{operation} in {Path(file).name}, line {line}: {why}"
     return TraceError(text, operation=operation, file=file, line=line)
 
 
 FUNCTIONS: dict[Any, Callable] = {}
-"""What is done instead of a function of NumPy: given the trace, then the arguments."""
+"""Replacements of NumPy's functions, called with the trace and then the arguments."""
 
 UFUNCS: dict[str, Callable] = {}
-"""What is done instead of a ufunc of NumPy or SciPy, by its name: given the operands as proxies."""
+"""Replacements of the ufuncs of NumPy and SciPy, by name, called with the operands as proxies."""
 
 REDUCTIONS: dict[str, Callable] = {}
-"""What is done instead of ``ufunc.reduce``, by the ufunc's name."""
+"""Replacements of ``ufunc.reduce``, by the name of the ufunc."""
 
 
 LASTING: set[Callable] = set()
-"""What is done instead of functions of NumPy even where all arguments have values."""
+"""Replacements that are used even if all arguments have values."""
 
 
 def implements(*functions: Any, lasting: bool = False) -> Callable[[Callable], Callable]:
-    """Registers what is done instead of functions of NumPy."""
+    """Registers a replacement of NumPy's functions."""
 
     def register(own: Callable) -> Callable:
         for function in functions:
@@ -154,7 +155,7 @@ def proxies(value: Any) -> Iterator[Traced]:
 
 
 def plain(value: Any) -> Any:
-    """Arguments with values in place of proxies."""
+    """The arguments with values in place of proxies."""
     if isinstance(value, Traced):
         return value.value
     if isinstance(value, (list, tuple)):
@@ -164,9 +165,9 @@ def plain(value: Any) -> Any:
 
 
 def call(name: str, own: Callable | None, function: Callable, args: tuple, kwargs: dict, rowwise: Callable) -> Any:
-    """Calls ``own`` in place of ``function``, or ``function`` itself where all arguments have values.
+    """Calls ``own`` in place of ``function``, or ``function`` itself if all arguments have values.
 
-    ``rowwise`` tells of operands and result whether a row of the result depends on the same rows of operands alone.
+    ``rowwise(operands, result)`` says whether each row of the result depends only on the same rows of the operands.
     """
     found = [*proxies(args), *proxies(kwargs)]
     trace = found[0].owner
@@ -181,17 +182,17 @@ def call(name: str, own: Callable | None, function: Callable, args: tuple, kwarg
 
 
 def broadcast(samples: list[Traced], result: Any) -> bool:
-    """Of functions of entries: whether those with samples have them where the result has."""
+    """``rowwise`` of functions of entries: samples stay separate if all operands with samples have as many axes as the result."""
     return all(proxy.ndim == np.ndim(result) for proxy in samples)
 
 
 def along(axis: Any) -> Callable:
-    """Of reductions: whether they leave samples apart."""
+    """``rowwise`` of reductions along ``axis``."""
     return lambda samples, _: all(proxy.ndim == 2 for proxy in samples) and axis in (1, -1)
 
 
 def never(samples: list[Traced], result: Any) -> bool:
-    """Of functions that mix samples, or may."""
+    """``rowwise`` of functions that mix samples, or may do so."""
     return False
 
 
@@ -206,17 +207,17 @@ def _known(trace: Trace, result: Any, samples: set[int], rowwise: bool) -> Any:
 
 
 ALONG = (np.sum, np.mean, np.max, np.min, np.prod, np.std, np.var, np.any, np.all, np.argmax, np.argmin)
-"""Functions that leave samples apart where their axis is not the first."""
+"""Functions that keep samples separate if their axis is not the first."""
 
 BROADCAST = (np.where, np.clip, np.round, np.hstack, np.column_stack, np.zeros_like, np.ones_like, np.full_like)
-"""Functions that leave samples apart where operands and result have as many axes."""
+"""Functions that keep samples separate if operands and result have the same number of axes."""
 
 
 _KINDS = {(False, False): np.float64, (True, False): np.bool_, (False, True): np.int64}
 
 
 class Traced(np.lib.mixins.NDArrayOperatorsMixin):
-    """An array of a traced function: a shape, and the node that computes it, or values that do not depend on variables."""
+    """An array in a traced function: a shape, and either the node that computes it or values that do not depend on variables."""
 
     __array_priority__ = 1000
     __slots__ = ("owner", "shape", "value", "rows", "_node", "truth", "turned", "step", "spread", "listed")

@@ -1,4 +1,4 @@
-"""Derivatives of NumPy functions: each takes a function and returns one of the same first argument.
+"""Derivatives of NumPy functions: each transform takes a function ``f(x, *args)`` and returns one with the same first argument.
 
 ``f(x, *args)`` is traced once for each shape of ``x`` and of ``args``: ``x`` is an array, or a dict or list of arrays, and is what
 derivatives are taken in; of ``args`` numbers with a fraction are given anew with each call, integers and all else are part of the
@@ -21,11 +21,11 @@ from .results import Checks
 from .trace import Shape, Trace, two
 
 KEPT = 32
-"""Traces of one function that are kept."""
+"""Number of traces that are cached per function."""
 
 
 class Compiled:
-    """A function for arrays of given shapes."""
+    """A function that was traced for arrays of given shapes."""
 
     def __init__(self, f: Callable, layout: Layout, args: list[Any]) -> None:
         trace, data = Trace(), Data()
@@ -49,7 +49,7 @@ class Compiled:
 
 
 class Transform:
-    """A function, and its traces for the shapes that it was called with."""
+    """A function, and its traces by the shapes of its arguments."""
 
     def __init__(self, f: Callable) -> None:
         self.f = f
@@ -75,7 +75,7 @@ def _varies(value: Any) -> bool:
 
 
 def _is_passive(value: Any) -> bool:
-    """Whether an argument is given anew with each call."""
+    """Whether an argument is passed to the trace with each call, and not part of it."""
     return isinstance(value, np.ndarray) and value.dtype == np.float64
 
 
@@ -86,7 +86,7 @@ def _key(value: Any) -> Any:
 
 
 def _transform(method: Callable) -> Callable:
-    """Makes of ``method(transform, x, ...)`` a function of functions."""
+    """Turns ``method(transform, x, ...)`` into a transform of functions."""
 
     @functools.wraps(method)
     def transform(f: Callable) -> Callable:
@@ -103,7 +103,7 @@ def _transform(method: Callable) -> Callable:
 
 @_transform
 def value_and_grad(f: Any, x: Arrays, *args: Any) -> Any:
-    """``ht.value_and_grad(f)(x, *args)``: the value of a scalar function and its gradient, shaped as ``x``.
+    """``ht.value_and_grad(f)(x, *args)``: the value of a scalar function and its gradient, which has the shape of ``x``.
 
     Cost: about four evaluations.
 
@@ -119,7 +119,7 @@ def value_and_grad(f: Any, x: Arrays, *args: Any) -> Any:
 
 @_transform
 def grad(f: Any, x: Arrays, *args: Any) -> Any:
-    """``ht.grad(f)(x, *args)``: the gradient of a scalar function, shaped as ``x``."""
+    """``ht.grad(f)(x, *args)``: the gradient of a scalar function, with the shape of ``x``. Cost: about four evaluations."""
     compiled, layout, flat, given = f.at(x, args)
     compiled.scalar("grad")
     return layout.unpack(compiled.core.gradient(flat, given)[1])
@@ -127,7 +127,7 @@ def grad(f: Any, x: Arrays, *args: Any) -> Any:
 
 @_transform
 def hvp(f: Any, x: Arrays, v: Arrays, *args: Any) -> Any:
-    """``ht.hvp(f)(x, v, *args)``: the product of the Hessian of a scalar function with ``v``, shaped as ``x``.
+    """``ht.hvp(f)(x, v, *args)``: the product of the Hessian of a scalar function with ``v``, with the shape of ``x``.
 
     Cost: about eight evaluations, whatever the number of variables.
 
@@ -142,7 +142,7 @@ def hvp(f: Any, x: Arrays, v: Arrays, *args: Any) -> Any:
 
 @_transform
 def jvp(f: Any, x: Arrays, dx: Arrays, *args: Any) -> Any:
-    """``ht.jvp(f)(x, dx, *args)``: the value and ``J dx``, both shaped as the value. Cost: about two evaluations."""
+    """``ht.jvp(f)(x, dx, *args)``: the value and ``J dx``, both with the shape of the value. Cost: about two evaluations."""
     compiled, layout, flat, given = f.at(x, args)
     y, dy = compiled.core.jvp(flat, layout.pack(dx, "dx"), given)
     return _shaped(y, compiled.shape), _shaped(dy, compiled.shape)
@@ -150,7 +150,7 @@ def jvp(f: Any, x: Arrays, dx: Arrays, *args: Any) -> Any:
 
 @_transform
 def vjp(f: Any, x: Arrays, y_bar: Any, *args: Any) -> Any:
-    """``ht.vjp(f)(x, y_bar, *args)``: the value and ``J^T y_bar``, shaped as ``x``. Cost: about four evaluations."""
+    """``ht.vjp(f)(x, y_bar, *args)``: the value, and ``J^T y_bar`` with the shape of ``x``. Cost: about four evaluations."""
     compiled, layout, flat, given = f.at(x, args)
     bar = numbers(y_bar, "y_bar")
     if bar.shape != compiled.shape:
@@ -161,9 +161,9 @@ def vjp(f: Any, x: Arrays, y_bar: Any, *args: Any) -> Any:
 
 @_transform
 def jacobian(f: Any, x: Arrays, *args: Any) -> Any:
-    """``ht.jacobian(f)(x, *args)``: of shape ``y.shape + x.shape``, for each array of ``x``.
+    """``ht.jacobian(f)(x, *args)``: the Jacobian, of shape ``y.shape + x.shape`` for each array of ``x``.
 
-    Cost: the smaller of a reverse sweep for each entry of ``y`` and a quarter of a forward pass for each of ``x``.
+    Cost: one reverse sweep per entry of ``y`` or a quarter of a forward pass per entry of ``x``, whichever is cheaper.
 
     >>> import hypertape as ht, numpy as np
     >>> ht.jacobian(lambda x: x[0] * x)(np.array([3.0, 5.0]))
@@ -178,9 +178,10 @@ def jacobian(f: Any, x: Arrays, *args: Any) -> Any:
 
 @_transform
 def hessian(f: Any, x: Arrays, *args: Any) -> Any:
-    """``ht.hessian(f)(x, *args)``: of shape ``x.shape + x.shape`` for an array ``x``, ``(n, n)`` in order for several.
+    """``ht.hessian(f)(x, *args)``: the Hessian, of shape ``x.shape + x.shape`` if ``x`` is an array. For several arrays of ``n`` numbers in
+    all it is an ``(n, n)`` matrix, in their order.
 
-    Cost: a Hessian-vector product for each variable, four at a time.
+    Cost: one Hessian-vector product per variable, four at a time.
     """
     compiled, layout, flat, given = f.at(x, args)
     compiled.scalar("hessian")
@@ -190,9 +191,9 @@ def hessian(f: Any, x: Arrays, *args: Any) -> Any:
 
 @_transform
 def check(f: Any, x: Arrays, *args: Any) -> Any:
-    """``ht.check(f)(x, *args)``: the derivatives of a scalar function against its values, by Taylor remainders and differences.
+    """``ht.check(f)(x, *args)``: compares the derivatives of a scalar function with its values, by Taylor remainders and differences.
 
-    ``checks.failed`` is empty where the function is smooth at ``x``.
+    ``checks.failed`` is empty if the function is smooth at ``x``.
     """
     compiled, layout, flat, given = f.at(x, args)
     compiled.scalar("check")

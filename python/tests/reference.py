@@ -1,4 +1,4 @@
-"""The nodes of a trace, evaluated one by one by NumPy, or by JAX, which differentiates them too: what graphs are compared with."""
+"""Evaluates the nodes of a trace one by one with NumPy, or with JAX, which also differentiates them, for comparison with graphs."""
 
 import math
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ def _entries(function):
 
 
 def _polygamma(n, x):
-    """By the recurrence to where the asymptotic series has 14 digits (Abramowitz and Stegun, 6.3.5, 6.3.18, 6.4.6, 6.4.11)."""
+    """By the recurrence, up to where the asymptotic series has 14 digits (Abramowitz and Stegun, 6.3.5, 6.3.18, 6.4.6, 6.4.11)."""
     below = range(max(0, 30 - int(x)))
     if n == 0:
         y = x + len(below)
@@ -30,7 +30,7 @@ BY_NUMPY = SimpleNamespace(
 
 
 def by_jax():
-    """The same of JAX, in double precision."""
+    """The same with JAX, in double precision."""
     import jax
     from jax.scipy import special
 
@@ -65,7 +65,7 @@ def evaluate(trace: Trace, result: Traced, inputs: dict, by=BY_NUMPY):
 
 
 def _convolved(np, columns, kernel, height, width, size, stride):
-    """By places of the kernel: each gathers its pixels, zeros outside."""
+    """Adds one product for each position in the kernel, which gathers its pixels; outside are zeros."""
     channels, sides = columns.shape[1], (-(-height // stride), -(-width // stride))
     images = columns.reshape(-1, height, width, channels)
     beyond = [max((count - 1) * stride + size - side, 0) for count, side in zip(sides, (height, width))]

@@ -1,4 +1,4 @@
-"""Random shapes, and functions of every operation: what traces and graphs are tested on."""
+"""Functions of every operation, with arrays of random shapes, for the tests of traces and graphs."""
 
 import functools
 
@@ -182,15 +182,15 @@ FAMILIES = {
     "one": (UNARY, one, [(3, 4)]), "axis": (AXES, lined, [(3, 4)]), "two": (BINARY | CHOICES, pairs, [(3, 4), (4,)]), "product": (MATRIX, factors, [(3, 4), (4, 3)]),
     "stack": (STACKS, stacks, [(2, 3, 4), (2, 4, 3)]), "system": (SYSTEMS, systems, [(3, 3), (3, 2)]), "place": (INDEX, wide, [(3, 4)]),
 }  # fmt: skip
-"""Functions, arrays for them of random shapes, and shapes for each once."""
+"""Functions, arrays of random shapes for them, and one fixed choice of shapes for each."""
 
 CASES = {f"{family} {name}": draw(function) for family, (functions, draw, _) in FAMILIES.items() for name, function in functions.items()}
 CASES |= {f"convolution {name}": st.just((function, images(name))) for name, function in CONVOLUTIONS.items()}
-"""A function and its arrays, drawn."""
+"""Draws a function and its arrays."""
 
 
 def once():
-    """Each function once: a name, itself, its arrays."""
+    """Each function once: its name, the function, its arrays."""
     for family, (functions, _, given) in FAMILIES.items():
         arrays = [numbers(shape, 11 + k) for k, shape in enumerate(given)]
         for name, function in functions.items():

@@ -15,7 +15,7 @@ import hypertape as ht
 
 
 def test_a_known_hypergradient():
-    """``quadratic``: the loss after 5 steps, from its closed form (``hypertape gradient quadratic`` prints the same)."""
+    """``quadratic``: the loss after 5 steps in closed form (``hypertape gradient quadratic`` prints the same)."""
     problem = ht.load("quadratic")
     r = problem.hypergradient()
     told = command("gradient", "quadratic", "--json")
@@ -92,7 +92,7 @@ def test_a_run_its_records_its_callback_its_limits(tmp_path):
         problem.run(iterations=9, callback=lambda *_: 1 / 0)
     assert problem.run(iterations=99, oracle_calls=50).ended == "oracle calls"
 
-    # Four iterations and five make the same nine, bit for bit.
+    # Four iterations and then five give the same as nine, bit for bit.
     options = dict(outer="adam", outer_lr=0.1, save=tmp_path)
     problem.run(iterations=4, **options)
     again = problem.run(iterations=9, resume=True, **options)
@@ -191,7 +191,7 @@ def test_the_command_line_is_in_the_package(tmp_path):
     assert "quadratic" in command("problems")
     study = tmp_path / "study.toml"
     study.write_text('[[grid]]\nproblem = "quadratic"\nestimator = ["exact", "forward"]\niterations = 2\n')
-    # Each cell is a process of its own: the interpreter again.
+    # Each cell runs in its own process, which is the interpreter again.
     assert "forward" in command("study", str(study), "--out", str(tmp_path / "out"))
     bad = subprocess.run([sys.executable, "-m", "hypertape", "gradient", "nothing"], capture_output=True, text=True)
     assert bad.returncode == 2 and bad.stderr.startswith("error: ")

@@ -1,4 +1,4 @@
-"""The examples run, and show what they say."""
+"""The examples run, and their results are as stated."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_cleaning(figure):
     import cleaning
 
     before, after, found = cleaning.main(figure)
-    # 40 % of the labels are wrong; 96 % were judged rightly.
+    # 40 % of the labels are wrong; 96 % of all labels were judged correctly.
     assert after <= before and found > 0.9
 
 
@@ -57,7 +57,7 @@ def test_torch():
 
     losses = torch_function.main()
     assert losses[-1] < losses[0] / 10
-    # The gradient of PyTorch itself, through the unrolled loop.
+    # Compared with the gradient of PyTorch through the unrolled loop.
     problem, data = torch_function.ridge()
     X, y, V, u = map(torch.as_tensor, data)
     x = torch.linspace(-1, 0, 10, dtype=torch.float64, requires_grad=True)

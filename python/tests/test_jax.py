@@ -1,4 +1,4 @@
-"""Losses written with JAX, read by their jaxpr."""
+"""Losses written with JAX, read from their jaxpr."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_what_has_no_counterpart_is_named_with_its_line():
 
 
 def test_a_batch_of_models():
-    """Four networks at once by ``vmap``, in a Python loop of JAX: what a leading batch axis becomes are batched products."""
+    """Four networks at once by ``vmap``, in a Python loop of JAX: a leading batch axis becomes batched products."""
     data = {"X": numbers((4, 6, 2), 1), "y": numbers((4, 6), 2)}
     w = {"A": numbers((4, 2, 3), 3) / 3, "b": numbers((4, 3), 4) / 3}
 
@@ -80,7 +80,7 @@ def test_a_batch_of_models():
 
 
 def test_a_slice_of_all_samples_is_all_of_them():
-    # As losses of batches are written, called for everything.
+    # Losses are often written for batches and called with all samples.
     def loss(w, x, d):
         X, y = jax.lax.dynamic_slice(d["X"], (0, 0), (20, 3)), jax.lax.dynamic_slice(d["y"], (0,), (20,))
         return jnp.mean((X @ w - y) ** 2) + x * jnp.sum(w**2)

@@ -1,4 +1,4 @@
-"""The peers' workloads from NumPy and from JAX: their known hypergradients, the catalogue's blocks and no more than its bytes."""
+"""The peers' workloads from NumPy and JAX have the known hypergradients, the catalogue's blocks, and no more than its bytes."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_the_same_from_jax(case):
 
 
 def test_all_tasks_at_once_by_vmap():
-    """``w3`` as the script has it: a model for each task, and ``vmap`` over tasks."""
+    """``w3`` as in the script: one model per task, and ``vmap`` over tasks."""
     jax = pytest.importorskip("jax")
     theirs = in_jax("w3_r100")
     data = {name: np.asarray(theirs.D[name]) for name in ("xs", "ys", "xq", "yq")}

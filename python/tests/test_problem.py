@@ -1,4 +1,4 @@
-"""Problems of one's own: losses in NumPy, and everything that can be done with them."""
+"""Problems with losses in NumPy, and all methods of them."""
 
 import gc
 import json
@@ -15,7 +15,7 @@ from shapes import numbers
 
 
 def ridge(rows=60, cols=5, **more):
-    """One log-penalty a weight; by hand below."""
+    """Ridge regression with one log-penalty per weight; differentiated by hand below."""
     X, V = numbers((rows, cols), 1), numbers((rows // 2, cols), 2)
     y, u = X @ np.arange(cols) + numbers((rows,), 3), V @ np.arange(cols)
     return ht.Problem(
@@ -26,7 +26,7 @@ def ridge(rows=60, cols=5, **more):
 
 
 def by_hand(data, x, steps, lr):
-    """The hypergradient of ``ridge`` by its own recurrence, forward."""
+    """The hypergradient of ``ridge`` by an independent recurrence, forward."""
     X, y, V, u = data
     H, w, J = X.T @ X / len(y) + np.diag(np.exp(x)), np.zeros(len(x)), np.zeros((len(x), len(x)))
     for _ in range(steps):
@@ -64,7 +64,7 @@ def test_every_estimator_schedule_precision_and_thread():
     np.testing.assert_allclose(single, exact.gradient, rtol=3e-4, atol=1e-6)
     for estimator in ht.choices("estimators"):
         if estimator in ("reversible", "first-order"):
-            continue  # of another rule; identically zero here, and refused
+            continue  # needs another rule; identically zero here, and refused
         assert np.isfinite(problem.hypergradient(**options, estimator=estimator).gradient).all(), estimator
     rows = problem.certify(["ufom:q=0.5", "truncated:k=3"], draws=60, steps=6, lr=0.05)
     assert rows["verdict"][0] == "exact" and rows["verdict"][2] == "biased"
@@ -116,7 +116,7 @@ def test_rules_of_ones_own():
 
 
 def test_vectors_that_are_needed_as_rows():
-    """Biases with and without a first axis of length 1: the same bits, whatever the rule."""
+    """Biases with and without a first axis of length 1 give the same bits under every rule."""
     data = {"X": numbers((9, 3), 1), "y": numbers((9,), 2)}
     loss = lambda w, x, d: np.mean((np.tanh(d.X @ w["W"] + w["b"]) @ w["v"] - d.y) ** 2)  # noqa: E731
     start = {"W": numbers((3, 4), 3), "b": numbers((4,), 4), "v": numbers((4,), 5)}
@@ -279,7 +279,7 @@ def test_the_newcomers_four_problems():
 
 
 def test_tasks():
-    """A learned start: the mean over tasks is the mean of problems of one task each."""
+    """A learned start: the mean over tasks is the mean of problems with one task each."""
     X, y = numbers((5, 8, 2), 1), numbers((5, 8), 2)
     V, u = numbers((5, 6, 2), 3), numbers((5, 6), 4)
     error = lambda w, x, d: np.mean((np.tanh(d.X @ w) - d.y) ** 2)  # noqa: E731

@@ -1,4 +1,4 @@
-"""The examples of the READMEs, and those of the documentation, run."""
+"""The examples of the READMEs and of the documentation run."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""Traces, evaluated by NumPy node by node, give what NumPy gives."""
+"""Traces, evaluated node by node with NumPy, give the same results as NumPy."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from shapes import CASES, numbers
 
 
 def agrees(function, *arrays):
-    """The traced function against the function itself. Sums are in another order: some roundings of numbers below 1e3."""
+    """Compares the traced function with the function itself. Sums are in a different order: a few roundings of numbers below 1e3."""
     trace = Trace()
     proxies = [trace.variable("w", k, a.shape) for k, a in enumerate(arrays)]
     traced, expected = function(*proxies), np.asarray(function(*arrays))

@@ -1,4 +1,4 @@
-"""Values and derivatives of every operation through the graph: against NumPy, JAX and differences."""
+"""Values and derivatives of every operation through the graph, compared with NumPy, JAX and differences."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def combined(function, arrays):
 
 
 def holds(function, *arrays):
-    """The value against NumPy; gradient and product with the Hessian against differences."""
+    """Compares the value with NumPy, and gradient and Hessian-vector product with differences."""
     loss, x, v = combined(function, arrays)
     value, gradient = ht.value_and_grad(loss)(x)
     product = ht.hvp(loss)(x, v)
@@ -28,7 +28,7 @@ def holds(function, *arrays):
     h = 1e-5
     up, down = ({name: a + s * h * v[name] for name, a in x.items()} for s in (1, -1))
     slope = sum(np.vdot(gradient[name], v[name]) for name in x)
-    # Central differences: h^2 of third derivatives below 1e4, and roundings over h.
+    # Central differences: h^2 times third derivatives below 1e4, and roundings divided by h.
     np.testing.assert_allclose((loss(up) - loss(down)) / (2 * h), slope, rtol=1e-5, atol=1e-5)
     ahead, behind = ht.grad(loss)(up), ht.grad(loss)(down)
     for name in x:
@@ -36,7 +36,7 @@ def holds(function, *arrays):
 
 
 def holds_beside_jax(function, *arrays):
-    """Gradient and product with the Hessian against those that JAX finds of the same nodes."""
+    """Compares gradient and Hessian-vector product with those that JAX computes from the same nodes."""
     jax = pytest.importorskip("jax")
     loss, x, v = combined(function, arrays)
     trace, by = Trace(), by_jax()

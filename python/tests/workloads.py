@@ -1,4 +1,4 @@
-"""The peers' workloads of the folder that ``HYPERTAPE_SHARED`` names, restated in NumPy, and as their script for JAX has them."""
+"""The peers' workloads in the folder that ``HYPERTAPE_SHARED`` names, restated in NumPy, and as their JAX script defines them."""
 
 import importlib.util
 import os
@@ -12,7 +12,7 @@ import hypertape as ht
 
 SHARED = os.environ.get("HYPERTAPE_SHARED")
 CASES = {"w1_ridge": "w1-ridge", "w1_logreg": "w1-logreg", "w2": "w2", "w3_r100": "w3"}
-"""Workloads, and what the catalogue calls them."""
+"""Workloads, and their names in the catalogue."""
 W2_PENALTY = 1e-3
 
 
@@ -77,7 +77,7 @@ def expected(case):
 
 
 def in_jax(case):
-    """What the peers' own script says before it measures: ``inner``, ``outer``, ``one``, ``hp``, ``start``, data."""
+    """The definitions of the peers' script before it measures: ``inner``, ``outer``, ``one``, ``hp``, ``start``, data."""
     folder = Path(SHARED) / "peers"
     text = (folder / "bench_jax.py").read_text().partition("\nlr = dt(lr)")[0]
     said, argv, path = {}, sys.argv, list(sys.path)
@@ -90,7 +90,7 @@ def in_jax(case):
 
 
 def stated_in_jax(case):
-    """From the losses of that script, of ``w3`` that of a task."""
+    """A problem from the losses of that script; for ``w3``, those of one task."""
     theirs = in_jax(case)
     D, of = theirs.D, lambda *names: {name: np.asarray(theirs.D[name]) for name in names}
     options = dict(steps=theirs.r, lr=float(theirs.lr))

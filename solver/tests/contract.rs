@@ -1,30 +1,30 @@
-//! Estimators that break a promise, each in its own way, are told of it with the numbers.
+//! Estimators that break a promise, each in its own way, fail the corresponding check, which reports the numbers.
 
 use hypertape_solver::contract::{Broken, Class, Contract, Truth, hold};
 use hypertape_solver::{Check, Error, Estimator, Named, Oracle, Params, Rollout, Task, Truncated};
 
-/// What is wrong with an exact estimator.
+/// The flaw of an otherwise exact estimator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flaw {
     None,
     /// The gradient is too large by 1e-9.
     Scaled,
-    /// Too large by 1 % on average, by a coin.
+    /// The gradient is too large by 1 % on average, depending on a coin.
     Drawn,
-    /// Goes by the calls before, and does not tell its state.
+    /// The gradient depends on earlier calls, and the state does not show it.
     Hidden,
-    /// Goes by the number of the call that its state tells, wrongly read back.
+    /// The gradient depends on the number of calls, which the state contains but which is not restored.
     State,
     /// The loss is that of another point.
     Loss,
-    /// More memory than in a rehearsal, and less.
+    /// More memory than in a rehearsal, or less.
     Above,
     Below,
-    /// A vector is kept.
+    /// A vector is not given back.
     Left,
-    /// One product too many.
+    /// One product more than necessary.
     Products,
-    /// No estimate.
+    /// The estimator returns an error.
     Refuses,
 }
 
@@ -97,7 +97,7 @@ fn held(class: Class, flaw: Flaw) -> Result<Vec<Check>, Broken> {
     hold(&contract, &|| Ok(Box::new(Flawed { flaw, calls: 0.0 })))
 }
 
-/// The checks that failed, by name.
+/// Names of the checks that failed.
 fn failed(class: Class, flaw: Flaw) -> Vec<&'static str> {
     match held(class, flaw) {
         Ok(_) => Vec::new(),
@@ -130,11 +130,11 @@ fn each_broken_promise_fails_its_check_alone() {
 
 #[test]
 fn a_small_bias_is_seen_and_stated() {
-    // A hundredth off, in steps of a tenth up and down.
+    // The mean of `Drawn` is off by a hundredth, with single estimates off by a tenth up or down.
     assert_eq!(failed(Class::Unbiased(Truth::Unrolled), Flaw::None), [""; 0]);
     let broken = held(Class::Unbiased(Truth::Unrolled), Flaw::Scaled).unwrap_err().to_string();
     assert!(broken.starts_with("Scaled: mean: found"), "{broken}");
-    // 0.01 in standard errors of 0.11/20, a direction of |g|: 1.8 and no failure at 400 draws, 5.7 at 4000.
+    // The bias of 0.01 |g|, in standard errors of 0.11/20, is 1.8 at 400 draws, which is no failure, and 5.7 at 4000.
     assert_eq!(failed(Class::Unbiased(Truth::Unrolled), Flaw::Drawn), [""; 0]);
     let make = || Ok(Box::new(Flawed { flaw: Flaw::Drawn, calls: 0.0 }) as Box<dyn Estimator<f64>>);
     let more = Contract::new(Class::Unbiased(Truth::Unrolled));

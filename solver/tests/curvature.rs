@@ -1,4 +1,5 @@
-//! Step sizes that the curvature tells, and minima by L-BFGS: closed forms, losses that used to blow up, refusals.
+//! Step sizes from the curvature, and minima by L-BFGS: closed forms, losses that diverge with a fixed step size,
+//! refusals.
 
 use hypertape_autodiff::{Array, List, Shape};
 use hypertape_solver::linear::{Cg, Stop};
@@ -7,7 +8,8 @@ use hypertape_solver::{
     Params, Rows, mean_loss,
 };
 
-/// Softplus losses on 40 points in 6 features, a penalty `e^x_j w_j^2 / 2` each; `f` the same without penalties on others.
+/// Softplus losses on 40 points in 6 features with a penalty `e^x_j w_j^2 / 2` per feature; `f` is the same without
+/// penalties, on other points.
 struct Logistic {
     rows: Vec<f64>,
     start: f64,
@@ -81,7 +83,7 @@ fn the_step_is_the_inverse_of_the_curvature_and_held_fixed_in_derivatives() {
 
 #[test]
 fn penalties_may_grow() {
-    // lr (L + e^x) is 20 here: the loop with a given size leaves every range.
+    // lr (L + e^x) is 20 here, so the loop with a fixed size diverges.
     let fixed = InnerLoop::new(400, 0.05).unwrap();
     assert!(estimate(&mut Exact::default(), Logistic::new(6.0), &fixed).is_err());
     let (loss, _) =
@@ -90,7 +92,7 @@ fn penalties_may_grow() {
     let mut limit = Implicit::new(Cg { stop }).unwrap().to_minimum(1e-13).unwrap();
     let inner = InnerLoop::new(0, 1.0).unwrap();
     let (value, _) = estimate(&mut limit, Logistic::new(6.0), &inner).unwrap();
-    // 400 steps of a loop of condition 1.01.
+    // 400 steps of a loop with condition number 1.01.
     assert!((loss - value).abs() < 1e-14, "{loss} {value}");
 }
 
@@ -104,7 +106,7 @@ fn minima_give_the_value_function_and_its_gradient() {
     );
     let none = InnerLoop::new(0, 1.0).unwrap();
     let (value, slope) = estimate(&mut at_rest, Logistic::new(-2.0), &none).unwrap();
-    // Gradient descent until it has come to rest, differentiated step by step.
+    // Gradient descent to convergence, differentiated step by step.
     let long = InnerLoop::auto(3000);
     let (same, exact) = estimate(&mut Exact::default(), Logistic::new(-2.0), &long).unwrap();
     assert!((value - same).abs() < 1e-13, "{value} {same}");

@@ -1,4 +1,4 @@
-//! Every listed estimator, held to what it promises.
+//! Every listed estimator is checked against the contract of its class.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use hypertape_solver::contract::Class::{self, Biased, Exact, Unbiased};
 use hypertape_solver::contract::Truth::{Limit, Unrolled};
 use hypertape_solver::contract::{Contract, hold};
 
-/// Its name with settings, and the class that they make it.
+/// Names with settings, and the class that an estimator has with these settings.
 const CLASSES: &[(&str, Class)] = &[
     ("exact", Exact(Unrolled)),
     ("full-tape", Exact(Unrolled)),
@@ -44,7 +44,7 @@ fn every_listed_estimator_has_a_class_and_keeps_it() {
     let mut all = Vec::new();
     for &(text, class) in CLASSES {
         let momentum = if name(text) == "reversible" { 0.5 } else { 0.0 };
-        // Whole tapes are predicted to two cache lines.
+        // The bytes of whole tapes are predicted to within two cache lines.
         let spare_bytes = if text == "full-tape" { 128 } else { 0 };
         let contract = Contract { momentum, spare_bytes, ..Contract::new(class) };
         let held = hold(&contract, &|| registry.estimators.parse(text));

@@ -1,4 +1,5 @@
-//! Bytes of loops that are longer than what is walked to predict them: beyond 4 steps, under tables beyond 1000.
+//! Bytes of loops that are longer than the part that a prediction goes through: more than 4 steps, or more than 1000
+//! for schedules with tables.
 
 use hypertape_autodiff::{Shape, scalar::Real};
 use hypertape_solver::{
@@ -26,7 +27,7 @@ impl ScalarBilevel<f64> for Line {
     }
 }
 
-/// What is predicted and what is measured.
+/// Predicted and measured bytes.
 fn bytes(oracle: &mut Oracle<f64>, steps: usize, estimator: &mut dyn Estimator<f64>) -> [u64; 2] {
     let (inner, draw, mut gradient) =
         (InnerLoop::new(steps, 1e-3).unwrap(), Draw::new(0, 0), [0.0]);
@@ -51,12 +52,13 @@ fn long_loops_take_what_short_ones_predict() {
         }
         for text in &set {
             let schedule: Schedule = text.parse().unwrap();
-            // A single state for a long loop takes its time.
+            // A long loop with a single state would take too long.
             let tables = ["mixed", "disk"].iter().any(|name| text.starts_with(name));
             let tables = tables && !text.contains(":c=1,") && !text.contains(":ram=1,");
             for &steps in &[5, 29, 300, 1001, 1300][..if tables { 5 } else { 3 }] {
                 let [predicted, measured] = bytes(&mut oracle, steps, &mut Exact::new(schedule));
-                // The 1000 steps that are walked under a table may hold a little at a time when longer loops hold less.
+                // For a schedule with a table, the 1000 steps of the rehearsal may briefly hold more than a longer loop
+                // does.
                 let most =
                     if steps > 1000 && text.starts_with("mixed") { measured / 1000 } else { 0 };
                 assert!(

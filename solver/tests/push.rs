@@ -1,4 +1,5 @@
-//! Push-forwards of steps of every rule: equal to their pull-backs and to differences, on a state of several arrays.
+//! Push-forwards of the steps of every rule agree with their pull-backs and with differences, on a state of several
+//! arrays.
 
 use hypertape_autodiff::{Array, List, Shape, dot};
 use hypertape_solver::{
@@ -6,7 +7,7 @@ use hypertape_solver::{
     Projected, RmsProp, Rollout, Rows, Rule, Task, solve,
 };
 
-/// Two inner arrays of different shapes, a start that depends on `x`, and losses that are not quadratic.
+/// A problem with two inner arrays of different shapes, a start that depends on `x`, and losses that are not quadratic.
 struct Two;
 
 const X: [f64; 2] = [0.4, -0.3];
@@ -60,7 +61,7 @@ fn agrees(rule: impl Rule<f64>) {
     let mut end = Vec::new();
     let mut loss = |x: [f64; 2]| solve(&mut oracle, &inner, &x, Draw::new(0, 0), &mut end).unwrap();
     for k in 0..2 {
-        // The same sums in another order.
+        // The same sums in a different order.
         let gap = (forward[k] - reverse[k]).abs();
         assert!(gap < 1e-12 * reverse[k].abs().max(1.0), "{name}: {forward:?} {reverse:?}");
         let h = 1e-5;

@@ -1,19 +1,19 @@
-//! Schedules on an abstract machine, which executes actions over integers and fails on the first that is wrong, and their
-//! costs against closed forms, dynamic programmes and published figures.
+//! Schedules on an abstract machine, which executes actions over integers and panics at the first wrong one, and their
+//! costs compared with closed forms, dynamic programmes and published figures.
 
 use hypertape_solver::{Action, Actions, Counts, Error, Keep, Prices, Schedule};
 use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// Executes actions over integers: states and tapes are the steps that they belong to.
+/// Executes actions over integers: a state or a tape is the number of the step that it belongs to.
 struct Machine {
     steps: usize,
     state: usize,
     left: usize,
     turned: bool,
-    /// Memory, disk, tapes.
+    /// Slots in memory, on disk, and of tapes.
     slots: [Vec<Option<usize>>; 3],
-    /// Most states in memory and on disk at a time, and most slots of a mixed schedule.
+    /// Largest number of states in memory and on disk at a time, and of slots of a mixed schedule.
     peak: [usize; 3],
     tape: usize,
     replaces: bool,
@@ -94,7 +94,7 @@ impl Machine {
     }
 }
 
-/// Runs `schedule` on the machine and returns its counts, checked against what the machine saw.
+/// Runs `schedule` on the machine and returns its counts, which are compared with those of the machine.
 fn execute(schedule: Schedule, steps: usize) -> Counts {
     let mut machine = Machine::new(schedule, steps);
     for action in schedule.actions(steps).unwrap() {
@@ -166,12 +166,13 @@ fn binomial_takes_as_many_steps_as_the_dynamic_programme() {
     }
 }
 
-/// Fewest writes of all schedules with fewest steps, by recursion over the optimal splits.
+/// Compares with the fewest writes of all schedules with fewest steps, by recursion over the optimal splits.
 #[test]
 fn binomial_writes_least() {
     const STEPS: usize = 109;
     let p = extra_steps(STEPS, 7);
-    // Writes after the state that begins `l` steps is stored, row `c`; a stretch of one step needs none.
+    // Number of writes after the state at the beginning of `l` steps is stored, in row `c`; a stretch of one step needs
+    // none.
     let mut writes = vec![vec![0; STEPS + 1]; 8];
     for c in 1..=7 {
         for l in 2..=STEPS {
@@ -211,7 +212,7 @@ fn uniform_is_optimal_in_its_band() {
     }
 }
 
-/// Gradients evaluated, in plain steps and in sweeps from states.
+/// Number of evaluated gradients, in plain steps and in sweeps from states.
 fn gradients(counts: Counts, r: usize) -> usize {
     counts.plain_steps + r - counts.tapes.reads
 }
@@ -233,7 +234,7 @@ fn mixed_evaluates_as_few_gradients_as_the_dynamic_programme() {
         for (r, row) in x.iter().enumerate().skip(1) {
             for (c, expected) in row.iter().enumerate().skip(1) {
                 let schedule = Schedule::Mixed { c, tape };
-                // The last step's gradient is evaluated again where its tape does not fit.
+                // The gradient of the last step is evaluated again if its tape does not fit.
                 let last = Action::Reverse { step: r - 1 };
                 let again = usize::from(schedule.actions(r).unwrap().any(|a| a == last));
                 assert!(c < tape * r || again == 0, "{schedule}, r {r}: room for all tapes");
@@ -254,19 +255,19 @@ fn mixed_takes_the_known_gradients() {
         }
     }
     for c in [5, 40] {
-        // Beyond the table: never more gradients than from states.
+        // Sizes beyond the table: never more gradients than from states.
         let states = gradients(execute(Schedule::Binomial { c }, 3000), 3000);
         let mixed = gradients(execute(Schedule::Mixed { c, tape: 2 }, 3000), 3000);
         assert!(mixed < states, "c {c}: {mixed}, {states}");
     }
 }
 
-/// What a schedule with disk costs beyond the steps that none can save.
+/// The cost of a schedule with disk beyond the steps that every schedule takes.
 fn price(counts: Counts, Prices { step, write, read }: Prices) -> usize {
     step * (counts.plain_steps - 1) + write * counts.disk.writes + read * counts.disk.reads
 }
 
-/// The least price by the recursion of two levels, where besides each reversal costs `reverse`.
+/// The lowest price by the recursion of two levels, where each reversal costs `reverse` in addition.
 fn two_levels(r: usize, [a, b]: [usize; 2], prices: Prices, reverse: usize) -> usize {
     let Prices { step, write, read } = prices;
     let p = extra_steps(r, a);
@@ -309,8 +310,8 @@ fn disk_costs_as_little_as_the_dynamic_programme() {
     }
 }
 
-/// Where a published implementation, with a step's price and a reversal's exchanged in its table, costs 157 and 219
-/// instead of 122, and 894 instead of 486.
+/// A published implementation, whose table exchanges the prices of a step and of a reversal, costs 157 and 219 instead
+/// of 122, and 894 instead of 486.
 #[test]
 fn disk_costs_the_known_price() {
     let cost = |r, ram, disk, step, price_of_access| {
@@ -321,7 +322,7 @@ fn disk_costs_the_known_price() {
     assert_eq!(cost(40, 2, 4, 5, 3), 486);
     assert_eq!(cost(100, 3, 20, 1, 5), 325);
     assert_eq!(execute(Schedule::Binomial { c: 3 }, 100).plain_steps - 1, 490);
-    // Beyond the table: observed 1.013 times the optimum, and not above memory alone.
+    // Sizes beyond the table: observed 1.013 times the optimum, and not more than with memory alone.
     let (beyond, best) = (
         cost(2500, 3, 20, 1, 5),
         two_levels(2500, [3, 20], Prices { step: 1, write: 5, read: 5 }, 0),
@@ -372,7 +373,7 @@ fn online_for_an_unknown_length_is_online_for_a_known_one() {
     }
 }
 
-/// A loop that ends at the state that its actions have reached, or just after that was stored.
+/// The loop ends at the state that its actions have reached, or just after that state was stored.
 #[test]
 fn online_loops_end_anywhere() {
     let schedule = Schedule::Online { c: 3 };
@@ -422,7 +423,7 @@ fn a_million_steps_stream() {
     assert_eq!(total(Schedule::Uniform { k: 1000 }).plain_steps, 2 * r - 1999);
     let disk = Schedule::Disk { ram: 10, disk: 30, prices: Prices::default() };
     let free = total(Schedule::Binomial { c: 40 }).plain_steps;
-    // Observed 1.25 times what disk would take that costs nothing.
+    // Observed 1.25 times the cost with a disk that is free.
     assert!((free..free + free / 3).contains(&total(disk).plain_steps), "{:?}", total(disk));
     let mixed = total(Schedule::Mixed { c: 10, tape: 2 });
     assert!(gradients(mixed, r) < 14 * r - beta(11, 12) + 1, "{mixed:?}");

@@ -1,4 +1,5 @@
-//! Projection onto a simplex: a closed form, and implicit estimates of its fixed point beside the loop differentiated step by step.
+//! Projection onto a simplex: a closed form, and implicit estimates of its fixed point compared with the loop
+//! differentiated step by step.
 
 use hypertape_autodiff::{Array, List, Shape};
 use hypertape_solver::linear::{Gmres, Stop};
@@ -50,11 +51,11 @@ fn close(found: &[f64], known: &[f64], tolerance: f64) {
 
 #[test]
 fn a_projection_and_its_derivative() {
-    // One step of size 1 is the projection of x: tau = 0.7 / 3 over the three entries that stay.
+    // One step of size 1 is the projection of x: tau = 0.7 / 3 over the three entries that remain positive.
     let (loss, found) = gradient(&mut Exact::default(), [1.0; 4], 1, 1.0);
     let tau = 0.7 / 3.0;
     close(&[loss], &[(0.8 - tau) + 2.0 * (0.6 - tau) - 3.0 * (0.3 - tau)], 1e-15);
-    // What stays moves against its mean, which is that of 1, 2 and -3.
+    // Each remaining entry moves relative to the mean of all three, which is that of 1, 2 and -3.
     close(&found, &[1.0, 2.0, 0.0, -3.0], 1e-15);
 }
 
@@ -62,7 +63,7 @@ fn a_projection_and_its_derivative() {
 fn its_fixed_point_is_differentiated_too() {
     let curvature = [1.0, 2.0, 0.5, 1.5];
     let (loss, exact) = gradient(&mut Exact::default(), curvature, 400, 0.5);
-    // By hand: D (w - x) + tau = 0 on the three entries that stay, which add up to 1.
+    // By hand: D (w - x) + tau = 0 for the three remaining entries, whose sum is 1.
     let inverse: f64 = [1.0, 0.5, 1.0 / 1.5].iter().sum();
     let tau = 0.7 / inverse;
     let known = (0.8 - tau) + 2.0 * (0.6 - tau / 2.0) - 3.0 * (0.3 - tau / 1.5);

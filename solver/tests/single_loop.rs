@@ -1,4 +1,4 @@
-//! Algorithms of one loop: a published table, closed forms, agreement with each other, states, bytes, refusals.
+//! Single-loop algorithms: a published table, closed forms, agreement with each other, states, bytes, refusals.
 
 use std::ops::ControlFlow::Continue;
 
@@ -9,7 +9,7 @@ use hypertape_solver::{
     RunState, Samples, SingleLoop,
 };
 
-/// bilevel 4.3: two samples a level, or their means.
+/// The problem of bilevel 4.3: two samples per level, or their means.
 struct Two {
     mean: bool,
 }
@@ -33,7 +33,7 @@ fn linear<'a, A: Array<'a, Elem = f64>>(a: A, vector: &'a [f64; 2]) -> A {
     a.dot(a.constant(Shape::column(2), vector))
 }
 
-/// The mean over the samples that are seen.
+/// The sample that is drawn, or the mean of both.
 fn seen<'a, A: Array<'a, Elem = f64>>(draw: Draw, sample: impl Fn(usize) -> A) -> A {
     match draw.samples {
         Samples::Batch(i) => sample(usize::try_from(i).unwrap()),
@@ -70,7 +70,7 @@ impl Bilevel<f64> for Two {
     }
 }
 
-/// Mini-batches in turn at each level; coins and directions as they are listed.
+/// Draws the mini-batches of each level in turn, and coins and directions from lists.
 #[derive(Debug)]
 struct InTurn {
     drawn: [usize; 2],
@@ -101,7 +101,7 @@ impl Chance for InTurn {
     }
 }
 
-/// `w` and `x` after three iterations of `text`; `w` one later where its steps come after those of `x`.
+/// `w` and `x` after three iterations of `text`; `w` after one more if its steps come after those of `x`.
 fn three(text: &str, coins: &[f64]) -> [f64; 4] {
     let algorithm: Box<dyn SingleLoop<f64>> = text.parse().unwrap();
     let mut joint = Joint::from(algorithm).by(InTurn::new(coins));
@@ -123,7 +123,7 @@ fn three(text: &str, coins: &[f64]) -> [f64; 4] {
 #[test]
 #[rustfmt::skip]
 fn the_published_table() {
-    // Terms drawn: 2, 0, 1 of 3.
+    // The numbers of terms drawn are 2, 0 and 1 of 3.
     let terms = [2.5 / 3.0, 0.5 / 3.0, 1.5 / 3.0];
     let table: [(&str, &[f64], [f64; 4]); 21] = [
         ("soba:step=0.1", &[], [0.522_304_713_380_672, -0.723_991_779_179_611, 0.439_513_780_261_593, 0.161_194_977_817_335]),
@@ -131,7 +131,8 @@ fn the_published_table() {
         ("srba:step=0.1,period=2", &[], [0.498_642_687_5, -0.656_952, 0.459_04, 0.150_731_625]),
         ("spaba:step=0.1,restart=0.5", &[0.9, 0.1], [0.498_642_687_5, -0.656_952, 0.459_04, 0.150_731_625]),
         ("ma-soba:step=0.1,theta=0.5", &[], [0.523_490_674_664_47, -0.724_132_879_995_003, 0.421_268_668_788_131, 0.163_595_803_496_119]),
-        // PnPBO has no published numbers: these are of a second program, written in NumPy from its formulas alone.
+        // There are no published numbers for PnPBO: these come from a second program, written in NumPy from its
+        // formulas alone.
         ("pnpbo:step=0.1,theta=0.5,restart=0.5", &[0.9, 0.1], [0.493_228_281_25, -0.669_608_531_25, 0.400_717_25, 0.130_756_937_5]),
         ("pnpbo:step=0.1,theta=0.5,w=sgd,v=storm,x=sgd", &[], [0.409_996_25, -0.642_436_875, 0.407_267_781_259_749_5, 0.134_259_415_288_783_27]),
         ("pnpbo:step=0.1,theta=0.5,w=saga,v=page,x=storm,restart=0.5", &[0.9, 0.1], [0.407_032_717_112_789_04, -0.600_456_860_196_855_3, 0.422_019_400_481_998_5, 0.141_419_448_728_235_72]),
@@ -153,7 +154,7 @@ fn the_published_table() {
     for (text, coins, expected) in table {
         let found = three(text, coins);
         let gap = found.iter().zip(expected).map(|(f, e)| (f - e).abs()).fold(0.0, f64::max);
-        // Half a unit of the fifteenth digit, and some roundings.
+        // Half a unit of the fifteenth digit, and a few roundings.
         if gap > 1e-15 {
             wrong.push(format!("{text}: {gap:.1e} {found:?}"));
         }
@@ -161,7 +162,7 @@ fn the_published_table() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Every algorithm as it is listed, with a step size.
+/// All algorithms with the listed defaults and a step size.
 fn all() -> impl Iterator<Item = Joint<f64>> {
     let names: Vec<_> = Registry::<f64>::default()
         .algorithms
@@ -176,7 +177,7 @@ fn all() -> impl Iterator<Item = Joint<f64>> {
     })
 }
 
-/// A run of so many iterations, from `state` on.
+/// Continues a run from `state` to `until` iterations.
 fn go_on(
     joint: &mut Joint<f64>,
     oracle: &mut Oracle<f64>,
@@ -189,7 +190,8 @@ fn go_on(
 
 #[test]
 fn differences_of_minima_approach_the_hypergradient() {
-    // bilevel 4.3, its mean problem at x0: the hypergradient of the limit, and what differences of order p give of it.
+    // bilevel 4.3, the mean problem at x0: the hypergradient of the limit, and its approximations by differences of
+    // order p.
     let limit = [0.481_539_677_206_095_3, -0.117_588_343_067_780_49];
     let known = [
         [0.469_831_588_309_584, -0.106_440_553_713_503],
@@ -206,10 +208,10 @@ fn differences_of_minima_approach_the_hypergradient() {
     let gap = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).abs().max((a[1] - b[1]).abs());
     for (p, known) in [1, 2].into_iter().zip(known) {
         let found = direction(p, 0.05);
-        // Roundings of the minima, over nu.
+        // Roundings of the minima, divided by nu.
         assert!(gap(found, known) < 2e-14, "{p}: {found:?} {known:?}");
         let [once, half] = [0.05, 0.025].map(|nu| gap(direction(p, nu), limit));
-        // Error over nu^p, up to the next order.
+        // The error over nu^p is constant up to the next order.
         let ratio = once / half / [2.0, 4.0][p - 1];
         assert!((ratio - 1.0).abs() < 0.02, "{p}: {ratio}");
     }
@@ -217,7 +219,7 @@ fn differences_of_minima_approach_the_hypergradient() {
 
 #[test]
 fn every_algorithm_reaches_the_solution() {
-    // bilevel 4.3: the mean problem's optimum, to which all samples at once lead.
+    // bilevel 4.3: the optimum of the mean problem, to which algorithms on all samples converge.
     let optimum = [-0.535_162_836_868_377_2, 0.333_211_827_405_751_95];
     for text in [
         "soba:step=0.3/k^0,outer=0.3/k^0",
@@ -241,7 +243,7 @@ fn every_algorithm_reaches_the_solution() {
             assert!((found - known).abs() < 1e-9, "{text}: {:?} {optimum:?}", state.x);
         }
     }
-    // By mini-batches only variance reduction arrives.
+    // On mini-batches, only variance-reduced algorithms converge.
     for (text, arrives) in [
         ("soba:step=0.1/k^0,outer=0.1/k^0", false),
         ("saba:step=0.1", true),
@@ -266,7 +268,7 @@ fn a_run_goes_on_bit_for_bit_from_any_iteration() {
         go_on(&mut joint(), &mut oracle, &mut once, 12);
         let mut twice = RunState::new(vec![0.5, 0.25]);
         go_on(&mut joint(), &mut oracle, &mut twice, cut);
-        // Another process has another algorithm.
+        // A new process makes the algorithm anew.
         go_on(&mut joint(), &mut oracle, &mut twice, 12);
         twice.elapsed = once.elapsed;
         assert_eq!(once, twice, "{name} cut at {cut}");
@@ -321,7 +323,7 @@ fn records_are_thinned_and_nothing_is_lost() {
         let cost = each[k..10.min(k + 4)].iter().map(|record| record.cost.samples).sum::<u64>();
         assert_eq!(record.cost.samples, cost);
     }
-    // A mini-batch of each level, one sample each.
+    // One mini-batch per level, of one sample each.
     assert_eq!(each[0].cost.samples, 2);
     assert_eq!((each[0].cost.hvps, each[0].cost.mixed, each[0].cost.outer_gradients), (1, 1, 1));
 }

@@ -1,4 +1,4 @@
-//! Everything that is chosen by name: read, printed, listed and refused.
+//! Everything that is chosen by name: parsed, printed, listed and refused.
 
 use std::collections::HashSet;
 
@@ -7,17 +7,17 @@ use hypertape_solver::{
     Schedule, Spelled, Spelling, Spellings, Ufom,
 };
 
-/// Values among which every setting that takes a number finds some that are in range, and most some that are not.
+/// Values of which some are in range for every numeric setting, and some are out of range for most.
 const VALUES: [&str; 9] = ["0", "1", "2", "7", "0.5", "0.25", "0.9", "1e-12", "-1"];
-/// Of settings that are words or levels.
+/// The same for settings that are words or levels.
 const WORDS: [&str; 3] = ["states", "tapes", "0:1,5:0.25"];
 
-/// `name=value`, or the value of what is typed without a name.
+/// `name=value`, or only the value for a setting that is given without its name.
 fn typed(setting: &Described, value: &str) -> String {
     if setting.name.contains(':') { value.into() } else { format!("{}={value}", setting.name) }
 }
 
-/// Checks every line of a table; `print` is the way back.
+/// Checks every line of a table; `print` is the inverse of parsing.
 fn check<M>(table: &Spellings<M>, print: impl Fn(M, String) -> String) {
     let (kind, mut names) = (table.kind(), HashSet::new());
     let parse = |text: &str| table.parse_with_text(text).map(|(made, text)| print(made, text));
@@ -28,7 +28,7 @@ fn check<M>(table: &Spellings<M>, print: impl Fn(M, String) -> String) {
         let help = settings.iter().all(|s| !s.help.is_empty() && !s.expected.is_empty());
         assert!(help, "{kind} {}: {settings:?}", about.name);
 
-        // The listing can be typed: examples of what must be given, defaults of what need not.
+        // The listing can be typed: examples of required settings, defaults of optional ones.
         let examples = settings.iter().filter(|s| s.needed && s.value.is_some());
         let examples: Vec<_> = examples.map(|s| typed(s, s.value.as_deref().unwrap())).collect();
         let least = [about.name.to_owned(), examples.join(",")].join(":");
@@ -41,7 +41,7 @@ fn check<M>(table: &Spellings<M>, print: impl Fn(M, String) -> String) {
                 == Ok(&plain))
         );
 
-        // Each setting with each value, and each pair: what is read prints what reads to the same.
+        // Each setting with each value, and each pair of them: the printed text parses to the same.
         let mut accepted = vec![0; settings.len()];
         let values = || VALUES.into_iter().chain(WORDS);
         for (i, first) in settings.iter().enumerate() {
@@ -53,7 +53,7 @@ fn check<M>(table: &Spellings<M>, print: impl Fn(M, String) -> String) {
                         accepted[j] += usize::from(goes_round(&two, &parse));
                     }
                 }
-                // Alone too: of some settings there may be one only.
+                // Also alone, because some settings exclude all others.
                 let alone = join(about.name, &typed(first, a));
                 accepted[i] +=
                     usize::from(goes_round(&one, &parse)) + usize::from(goes_round(&alone, &parse));
@@ -63,12 +63,12 @@ fn check<M>(table: &Spellings<M>, print: impl Fn(M, String) -> String) {
     }
 }
 
-/// A text with one setting more.
+/// The text with one more setting.
 fn join(text: &str, more: &str) -> String {
     format!("{text}{}{more}", if text.contains(':') { ',' } else { ':' })
 }
 
-/// A text without what it says of a setting.
+/// The text without a given setting.
 fn without(text: &str, setting: &Described) -> String {
     let (name, settings) = text.split_once(':').unwrap_or((text, ""));
     let begins = format!("{}=", setting.name);
@@ -76,7 +76,7 @@ fn without(text: &str, setting: &Described) -> String {
     others.fold(name.to_owned(), |text, other| join(&text, other))
 }
 
-/// Whether a text is read; then it is printed and read again.
+/// Whether a text can be parsed; if so, checks that it is printed and parsed to the same.
 fn goes_round(text: &str, parse: &impl Fn(&str) -> Result<String, Error>) -> bool {
     let Ok(printed) = parse(text) else { return false };
     assert_eq!(parse(&printed), Ok(printed.clone()), "{text}");
@@ -110,7 +110,7 @@ fn texts_of_errors() {
         ),
         ("truncated:k=1.5", "k of truncated: found 1.5, expected a whole number, 0 or more"),
         ("thinned:q=NaN", "q of thinned: found NaN, expected a probability above 0 and at most 1"),
-        // Refused even where it has no effect.
+        // Refused even if it has no effect.
         ("ufom:q=0.5,decay=1", "decay of ufom: found 1, expected a number above 0 and below 1"),
         ("ufom:d2=1", "ufom: expected one of q, subset, adaptive, paper-code, or d2 with v2"),
         (
@@ -149,7 +149,7 @@ fn texts_of_errors() {
     }
 }
 
-/// Names that were printed before there was a table.
+/// Names that were printed before settings were listed in a table.
 #[test]
 fn names_stay() {
     for (text, name) in [
@@ -194,7 +194,7 @@ fn defaults_are_what_their_settings_make() {
     assert_eq!(Ufom::new(0.1).unwrap().text(), Ufom::default().text());
 }
 
-/// A line that is added is read and listed; one of the same name takes the place of the other.
+/// A line that is added can be parsed and is listed; it replaces a line of the same name.
 #[test]
 fn tables_are_open() {
     let mut rules = Registry::<f64>::default().rules;

@@ -1,5 +1,5 @@
-//! The exact hypergradient against independent ways to compute it: central differences, Taylor order, and one tape over
-//! the whole run.
+//! The exact hypergradient compared with independent ways to compute it: central differences, Taylor order, and one
+//! tape over the whole run.
 
 use crate::support::two_layer::TwoLayer;
 use crate::support::{deviation, exact};
@@ -9,8 +9,8 @@ use hypertape::{
     Oracle, Rows, Schedule, Shape, Tape, Var, Workspace, check,
 };
 
-/// The outer loss as a function of `x` alone: the whole run written over one array type, gradients of the inner loss
-/// by a tape of that type.
+/// The outer loss as a function of `x` alone: the whole run over one array type, with gradients of the inner loss by a
+/// tape of that type.
 struct WholeRun<P> {
     problem: P,
     steps: usize,
@@ -39,7 +39,7 @@ impl<T: Element, P: Bilevel<T>> Function<T> for WholeRun<P> {
     }
 }
 
-/// Gradient by the whole-run tape, and the shapes that cut `x`.
+/// The gradient by the tape of the whole run, and the shapes of `x`.
 fn whole_run<P: Bilevel<f64>>(run: &WholeRun<P>) -> (f64, Vec<f64>, Vec<Shape>) {
     let x = run.problem.start();
     let mut gradient = vec![0.0; x.values().len()];
@@ -58,13 +58,13 @@ fn exact_equals_central_differences_and_taylor_order() {
                 exact(&mut Oracle::new(problem()).unwrap(), steps, 0.2).unwrap();
 
             let (whole_loss, whole, shapes) = whole_run(&run);
-            // Same terms, other order of summation over 7 steps.
+            // The same terms, summed in a different order over 7 steps.
             assert!((loss - whole_loss).abs() < 1e-14, "seed {seed}, {steps} steps");
             let gap = deviation(&gradient, &whole);
             assert!(gap < 1e-14, "seed {seed}, {steps} steps: {gap:e}");
 
             let gap = check::central_differences(&run, &shapes, x.values()).unwrap();
-            // Steps of 6e-6: truncation 4e-11 times third derivatives of about 10.
+            // Steps of 6e-6: truncation of 4e-11 times third derivatives of about 10.
             assert!(gap < 1e-8, "seed {seed}, {steps} steps: {gap:e}");
 
             let v: Vec<f64> = (0..x.values().len()).map(|i| (1.7 * i as f64).cos()).collect();
@@ -89,14 +89,14 @@ fn exact_equals_the_whole_run_tape_on_every_problem() {
         ("digits-clean", gap(digits, 10, 1.0)),
     ];
     for (name, gap) in gaps {
-        // Other order of summation over up to 2000 samples.
+        // A different order of summation over up to 2000 samples.
         assert!(gap < 1e-13, "{name}: {gap:e}");
     }
 }
 
 #[test]
 fn blocks_of_rows_add_up_to_the_whole() {
-    /// A problem evaluated in blocks of another size.
+    /// A problem that is evaluated in blocks of another size.
     struct Blocks<P>(P, usize);
     impl<T: Element, P: Bilevel<T>> Bilevel<T> for Blocks<P> {
         fn start(&self) -> hypertape::Params<T> {
@@ -126,7 +126,7 @@ fn blocks_of_rows_add_up_to_the_whole() {
         assert!((loss - whole_loss).abs() < 1e-14, "{block}");
         let gap = deviation(&gradient, &whole);
         assert!(gap < 1e-13, "{block}: {gap:e}"); // sums of 900 terms in another order
-        // Lanes of blocks need one more gradient and mixed product.
+        // The lanes of blocks need one more gradient and one more mixed product.
         let limit = whole_cost.bytes_measured + 8 * (640 + 900);
         assert!(cost.bytes_measured <= limit, "{block}: {cost:?}");
     }
@@ -148,7 +148,7 @@ fn bytes_grow_by_one_state_a_step() {
         let mut oracle = Oracle::new(TwoLayer::<f64>::new(3)).unwrap();
         exact(&mut oracle, steps, 0.1).unwrap().2.bytes_measured
     };
-    // Of 16 values, and what the schedule notes of a slot.
+    // A state has 16 values, in addition to what the schedule notes about a slot.
     let state = 16 * size_of::<f64>() as u64 + 48;
     let one = bytes(1);
     for steps in [2, 10, 100] {
@@ -176,11 +176,11 @@ fn kept_tapes_agree_with_stored_states_on_every_problem() {
             let (kept_loss, kept, kept_cost) = from_tapes(&mut oracle, 5, entry.lr);
             // The same steps forward, bit for bit.
             assert_eq!(loss, kept_loss, "{}", entry.name);
-            // The same sums on the way back, in another order.
+            // The same sums on the way back, in a different order.
             let gap = deviation(&kept, &gradient);
             assert!(gap < 1e-13, "{}: {gap:e}", entry.name);
             let counts = |c: &Cost| [c.plain_steps, c.inner_gradients, c.hvps, c.mixed];
-            // States of a step that is not linear in its gradient evaluate that once more.
+            // From states, a step that is not linear in its gradient evaluates the gradient once more.
             let again = u64::from(oracle.rule() != "gradient-descent") * cost.plain_steps;
             let [steps, gradients, hvps, mixed] = counts(&kept_cost);
             assert_eq!(counts(&cost), [steps, gradients + again, hvps, mixed], "{}", entry.name);
@@ -194,7 +194,7 @@ fn bytes_grow_by_one_tape_a_step() {
     let mut bytes = |steps| from_tapes(&mut oracle, steps, 0.1).2.bytes_measured;
     let [one, two] = [bytes(1), bytes(2)];
     let tape = two - one;
-    // More than the point, `p + d` values, that each tape holds besides its records.
+    // More than the point, `p + d` values, which each tape holds in addition to its records.
     assert!(tape > 8 * 16, "{tape}");
     for steps in [3, 10, 100] {
         assert_eq!(bytes(steps), one + (steps as u64 - 1) * tape);

@@ -1,5 +1,5 @@
-//! Memory as a result: bytes predicted before a run equal those measured in it, for every estimator, schedule, rule,
-//! precision and number of threads, and follow the formulas of the documentation.
+//! Memory as a result: the bytes predicted before a run equal those measured in it, for every estimator, schedule,
+//! rule, precision and number of threads, and follow the formulas of the documentation.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn schedule(text: &str) -> Schedule {
     text.parse().unwrap()
 }
 
-/// What is predicted and what is measured.
+/// Predicted and measured bytes.
 fn bytes<T: Precision>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -47,7 +47,7 @@ fn hit(schedule: Schedule) -> Ufom {
     ufom
 }
 
-/// Randomised estimators at the outcome that takes most.
+/// Randomised estimators at their most expensive outcomes.
 fn largest<T: Precision>(schedules: &[&str]) -> Vec<Box<dyn Estimator<T>>> {
     let mut all: Vec<Box<dyn Estimator<T>>> = Vec::new();
     for text in schedules.iter().take(4) {
@@ -69,8 +69,7 @@ fn largest<T: Precision>(schedules: &[&str]) -> Vec<Box<dyn Estimator<T>>> {
 }
 
 fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
-    // The wide one is a smaller problem in 20 000 copies.
-    // w2 takes its time: once.
+    // `divergence-wide` is a smaller problem in 20 000 copies. `w2` takes a long time, so it runs only once.
     let once = threads == 1 && T::NAME == "f64";
     let taken = |name: &str| name != "divergence-wide" && (once || name != "w2");
     for entry in catalogue().into_iter().filter(|e| taken(&e.name)) {
@@ -84,7 +83,7 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
             let schedule = estimator.schedule();
             assert_eq!(predicted, measured, "{problem} {name} {schedule:?} threads {threads}");
         };
-        // Dear there, and the same formula.
+        // Expensive on `w2`, whose formula is the same.
         let few = if entry.name == "w2" { &schedules[..2] } else { schedules };
         for text in few {
             expect(&mut oracle, &mut Exact::new(schedule(text)));
@@ -106,7 +105,7 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
             Arc::new(Gmres { stop }),
             Arc::new(FixedPoint { stop, lr: None }),
             Arc::new(Neumann { terms: 3, lr: None }),
-            // Of a minimum alone.
+            // The rest only for systems of a minimum.
             Arc::new(Cg { stop }),
             Arc::new(Minres { stop }),
             Arc::new(Nystrom { stop, rank: 2, shift: Some(1.0) }),
@@ -121,15 +120,15 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
         if entry.name == "w2" {
             continue;
         }
-        // Steps of a run are measured, its whole tape is not: its table ends in a whole cache line, which counts at both ends,
-        // on each thread.
+        // The prediction measures the steps of a run, not its whole tape: the table of the tape ends in a whole cache
+        // line, which counts at both ends, on each thread.
         let [predicted, measured] = bytes(&mut oracle, &inner, &mut FullTape);
         let most = measured + 128 * threads as u64;
         assert!((measured..=most).contains(&predicted), "{predicted} {measured}");
     }
 }
 
-/// Whether the implicit gradient of the problem is zero, or its Hessian not definite, so that there is no estimate.
+/// Whether the implicit gradient of the problem is zero or its Hessian not definite, so that there is no estimate.
 fn oracle_vanishes<T: Precision>(
     implicit: &mut Implicit<T>,
     oracle: &mut Oracle<T>,
@@ -184,7 +183,7 @@ fn predicted_bytes_are_measured_bytes_under_other_rules() {
 
 #[test]
 fn bytes_follow_the_formula() {
-    // `8 (n slots + 2 n + p + d)` and the largest evaluation; 48 bytes that a slot takes in the schedule.
+    // `8 (n slots + 2 n + p + d)` and the largest evaluation; a slot takes 48 bytes in the schedule.
     let entry = catalogue().into_iter().find(|e| e.name == "w1-logreg").unwrap();
     let mut oracle = entry.open::<f64>(None).unwrap();
     let (p, x, draw) =
@@ -207,7 +206,7 @@ fn disk_takes_the_states_out_of_memory() {
     let inner = InnerLoop::new(100, entry.lr).unwrap();
     let mut of = |text| bytes(&mut oracle, &inner, &mut Exact::new(schedule(text)))[1];
     let (disk, memory) = (of("disk:ram=2,disk=20"), of("binomial:c=22"));
-    // 20 states of 1761 values, for a buffer of 64 KiB and two tables of 21 rows of 101 numbers.
+    // 20 states of 1761 values fewer in memory, two tables of 21 rows of 101 numbers more.
     let saved = 20 * 8 * 1761 - (2 * 21 * 101 * 8);
     assert_eq!(disk + saved, memory, "{disk} {memory}");
 }
@@ -228,14 +227,14 @@ fn bytes_of_array_operations_are_those_of_their_evaluations() {
         let breakdown = oracle.breakdown().unwrap();
         for part in parts {
             let (share, rows) = (breakdown.of(part), breakdown.operations(part));
-            // Of a tape that is kept, all but the point.
+            // For a kept tape, everything except the point.
             let each = if part == Call::Record { profile.tape - point } else { share.bytes };
             let sum: u64 = rows.iter().map(|row| row.bytes).sum();
             assert_eq!(sum, share.calls * each, "{part:?} {rows:?}");
             let time = rows.iter().map(|row| row.forward + row.back).sum::<Duration>();
             assert!(time > Duration::ZERO && time <= share.time, "{part:?} {rows:?}");
         }
-        // Two layers: two products with weights.
+        // Two layers make two products with weights.
         let rows = breakdown.operations(parts[0]);
         let products = rows.iter().find(|row| row.name == "matmul").unwrap();
         assert!(products.records >= 2 * breakdown.of(parts[0]).calls, "{rows:?}");
@@ -258,7 +257,7 @@ fn long_tapes_and_short_online_loops_are_not_above_their_predictions() {
     let entry = open("w1-ridge");
     let mut oracle = entry.open::<f64>(None).unwrap();
     for (steps, c) in [(0, 1), (1, 1), (1, 2), (2, 2), (3, 2), (5, 9)] {
-        // Never reached: the loop takes all steps.
+        // This tolerance is never reached: the loop takes all steps.
         let inner = InnerLoop::new(steps, entry.lr).unwrap().until(1e-300).unwrap();
         let mut online = Exact::new(Schedule::Online { c });
         let [predicted, measured] = bytes(&mut oracle, &inner, &mut online);

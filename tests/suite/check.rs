@@ -1,4 +1,4 @@
-//! `check`: every problem of the catalogue passes, and a mistake shows in exactly the checks that are about it.
+//! `check`: every problem of the catalogue passes, and a mistake fails exactly the checks that concern it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,7 +15,7 @@ fn failed(checks: &[Check]) -> Vec<&'static str> {
 
 fn checks_of<T: Precision>(entry: &Entry) -> Vec<Check> {
     let mut oracle = entry.open::<T>(None).unwrap();
-    // A step is right or wrong whatever their number, and a tape of a long run is large.
+    // A step is right or wrong whatever the number of steps, and the tape of a long run is large.
     let inner = InnerLoop::new(entry.steps.min(4), entry.lr).unwrap();
     let draw = Draw::new(0, 0);
     let x = nearby(oracle.start().values(), draw);
@@ -30,7 +30,7 @@ fn every_problem_of_the_catalogue_passes() {
         let skipped = checks.iter().filter(|c| matches!(c.verdict, Verdict::Skipped(_))).count();
         assert_eq!((checks.len(), skipped), (13, 0), "{}", entry.name);
         for c in checks.iter().filter(|c| c.verdict == Verdict::Passed) {
-            // Sharp: 1e-6 for truncation, observed up to 8e-8, and on these problems rounding adds up to 7e-6.
+            // A strict bound: 1e-6 for truncation, observed up to 8e-8; on these problems rounding adds up to 7e-6.
             assert!(c.allowed < 1e-4, "{}: {c:?}", entry.name);
             assert!(c.observed < 1e-6, "{}: {c:?}", entry.name);
         }
@@ -73,7 +73,7 @@ fn a_problem_with_everything_passes_with_mini_batches() {
     }
 }
 
-/// What is wrong with a problem.
+/// The mistake in a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mistake {
     None,
@@ -81,16 +81,16 @@ enum Mistake {
     InnerTerm,
     /// A factor of the inner loss is not differentiated.
     InnerFactor,
-    /// An operator of the inner loss gives `M x` where `M^T x` is asked for.
+    /// An operator of the inner loss returns `M x` instead of `M^T x`.
     Transpose,
     /// `x` in the inner loss is not differentiated.
     InnerX,
-    /// A term of the outer loss is not differentiated in `w`, or in `x`.
+    /// A term of the outer loss is not differentiated with respect to `w`, or to `x`.
     OuterW,
     OuterX,
     /// The start is not differentiated.
     Start,
-    /// The inner loss, the outer loss or the start counts its calls.
+    /// The inner loss, the outer loss or the start depends on the number of its calls.
     InnerCounts,
     OuterCounts,
     StartCounts,
@@ -101,7 +101,7 @@ use Mistake::{
     Transpose,
 };
 
-/// `(x_0 + x_1 / 2, x_1)`, and, if `right`, its transpose.
+/// `(x_0 + x_1 / 2, x_1)`, and its transpose if `right`.
 struct Shear {
     right: bool,
 }
@@ -122,7 +122,7 @@ impl<T: Element> LinearOperator<T> for Shear {
     }
 }
 
-/// Two tasks, three inner and two outer variables, everything nonlinear.
+/// A nonlinear problem with two tasks, three inner and two outer variables.
 struct Wrong {
     mistake: Mistake,
     shear: Shear,
@@ -135,12 +135,12 @@ impl Wrong {
         Self { mistake, shear, calls: AtomicU32::new(0) }
     }
 
-    /// `a`, detached for this mistake.
+    /// `a`, detached if the problem has this mistake.
     fn without<'a, A: Array<'a>>(&self, mistake: Mistake, a: A) -> A {
         if self.mistake == mistake { a.detach() } else { a }
     }
 
-    /// 1, and for this mistake a little more at each call.
+    /// 1, and a little more at each call if the problem has this mistake.
     fn noise(&self, mistake: Mistake) -> f64 {
         if self.mistake != mistake {
             return 1.0;
@@ -190,7 +190,7 @@ fn a_mistake_fails_the_checks_that_are_about_it() {
     let run = "exact = differences";
     let cases: [(Mistake, &[&str]); 8] = [
         (Mistake::None, &[]),
-        // The run follows the wrong gradient, whose derivative is right.
+        // The run follows the wrong gradient, and the derivative of that run is right.
         (InnerTerm, &["inner gradient in w"]),
         (InnerFactor, &["inner gradient in w", "Hessian product", run]),
         (Transpose, &["inner gradient in w", "Hessian symmetry", run]),
@@ -203,15 +203,15 @@ fn a_mistake_fails_the_checks_that_are_about_it() {
         let checks = checks_with(mistake);
         assert_eq!(failed(&checks), expected, "{mistake:?}: {checks:#?}");
         assert_eq!(checks[1].verdict, Verdict::Noted("deterministic"));
-        // Found for certain, not by a hair.
+        // Each mistake is far above the tolerance.
         for c in checks.iter().filter(|c| c.failed()) {
             assert!(c.observed > 1000.0 * c.allowed, "{mistake:?}: {c:?}");
         }
     }
 }
 
-/// The mean of four squares, which forgets that it is asked for some of them alone where it `ignores` rows, and of two outer
-/// variables uses one.
+/// The mean of four squares. If it `ignores` rows, it always returns the mean over all of them. It uses one of its two
+/// outer variables.
 struct Four {
     ignores: bool,
     names: [&'static str; 2],
@@ -243,7 +243,7 @@ impl Bilevel<f64> for Four {
         SAMPLES.len()
     }
 
-    /// More than there are now.
+    /// A larger block than there are samples.
     fn block(&self, _: Level) -> usize {
         100
     }

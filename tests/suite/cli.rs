@@ -1,4 +1,4 @@
-//! The `hypertape` binary as users meet it: its text, its files, its exit status and its one-line errors.
+//! The `hypertape` binary as users see it: its text, its files, its exit status and its one-line errors.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use tempfile::{TempDir, tempdir};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-/// The hypergradient of `quadratic` at its own start and settings.
+/// The hypergradient of `quadratic` at its default start and settings.
 const KNOWN: [f64; 2] = [0.889_454_368_725_553_7, -0.712_507_614_840_826_2];
 
 fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
@@ -29,12 +29,13 @@ fn run<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> (i32, String, Stri
     (status, out, err)
 }
 
-/// The words of a command line without quoting; `{}` stands for `path`.
+/// The words of a command line without quotes; `{}` is replaced by `path`.
 fn words(line: &str, path: &Path) -> Vec<String> {
     line.split_whitespace().map(|word| word.replace("{}", path.to_str().unwrap())).collect()
 }
 
-/// Stdout of a command that must succeed. Its stderr is no terminal: nothing may appear there, no progress either.
+/// Stdout of a command that must succeed. Its stderr is not a terminal, so nothing may be printed there, not even
+/// progress.
 #[track_caller]
 fn ok(line: &str, path: &Path) -> String {
     let (status, out, err) = run(words(line, path));
@@ -59,7 +60,7 @@ fn gradient(line: &str, path: &Path) -> Value {
     rows.remove(0)
 }
 
-/// Checks that a command fails with this status and one line on stderr, alone, that has all `parts`.
+/// Checks that a command fails with this status and prints a single line on stderr, which contains all `parts`.
 #[track_caller]
 fn refused<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>, status: i32, parts: &[&str]) {
     let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
@@ -79,7 +80,7 @@ fn put(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// The names in a folder, sorted, hidden ones too.
+/// The names in a folder, sorted, including hidden ones.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<String> =
@@ -126,7 +127,7 @@ fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// Without what differs between two equal runs: the clock.
+/// Removes the times, the only part that differs between two equal runs.
 fn timeless(objects: &[Value]) -> Vec<Value> {
     let mut objects = objects.to_vec();
     for object in &mut objects {
@@ -157,7 +158,7 @@ fn add(y: &mut [f64], a: f64, matrix: &[f64], v: &[f64], transposed: bool) {
     }
 }
 
-/// Outer loss and hypergradient of `quadratic`, from the recursions for `w` and its adjoint.
+/// Outer loss and hypergradient of `quadratic`, by the recursions for `w` and its adjoint.
 fn by_hand(x: &[f64], w: &[f64], steps: usize, lr: f64) -> (f64, Vec<f64>) {
     let q = Quadratic::<f64>::general();
     let mut w = w.to_vec();
@@ -167,7 +168,7 @@ fn by_hand(x: &[f64], w: &[f64], steps: usize, lr: f64) -> (f64, Vec<f64>) {
         add(&mut slope, 1.0, &q.inner_mixed, x, true);
         w.iter_mut().zip(&slope).for_each(|(w, s)| *w -= lr * s);
     }
-    // Twice the quadratic part of the outer loss is its gradient less its linear part, times the point.
+    // Twice the quadratic part of the outer loss is its gradient minus its linear part, times the point.
     let (mut by_w, mut by_x) = (vec![0.0; w.len()], vec![0.0; x.len()]);
     add(&mut by_w, 1.0, &q.outer_hessian, &w, false);
     add(&mut by_w, 1.0, &q.outer_mixed, x, true);
@@ -249,7 +250,7 @@ fn lists_name_everything() {
 #[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn implicit_estimates_tell_what_they_rest_on() {
     let none = Path::new("");
-    // As it is typed, with what was left to its default.
+    // The text as typed, with the default settings added.
     for (typed, told) in [
         ("cg", "cg:iterations=20,tolerance=1e-12"),
         ("minres:iterations=3", "minres:iterations=3,tolerance=1e-12"),
@@ -266,7 +267,7 @@ fn implicit_estimates_tell_what_they_rest_on() {
     ] {
         let row = gradient(&format!("quadratic --estimator {typed} --repeat 3"), none);
         assert_eq!(row["estimator"], told);
-        // And it can be typed.
+        // The full text can be typed as well.
         let again = gradient(&format!("quadratic --estimator {told} --repeat 3"), none);
         assert_eq!(timeless(&[row]), timeless(&[again]), "{told}");
     }
@@ -294,13 +295,13 @@ fn implicit_estimates_tell_what_they_rest_on() {
         random["residual"].is_null() && random["warnings"].as_array().unwrap().is_empty(),
         "{random}"
     );
-    // In the table, where a warning that several share is told once.
+    // In a table, a warning that several estimators share is printed once.
     let out = ok("gradient quadratic --estimator exact --estimator cg --estimator dense", none);
     assert!(out.lines().nth(2).unwrap().contains("residual  |dg/dw|"), "{out}");
     assert_eq!(out.matches("not converged").count(), 1, "{out}");
     let out = ok("gradient quadratic", none);
     assert!(!out.contains("residual"), "{out}");
-    // Each run of several starts afresh.
+    // Each of several runs starts anew.
     let several = objects(
         "run quadratic --estimator fixed-point:iterations=2 --iterations 3 --repeat 2",
         none,
@@ -340,7 +341,7 @@ fn implicit_estimates_tell_what_they_rest_on() {
         ("roulette:0:1,5:x", &["expected depth:probability,..."]),
         ("roulette:0:1,5:2", &["level 1 of roulette", "depth 5 with probability 2"]),
         ("roulette:survival=2", &["survival of roulette: found 2, expected a probability"]),
-        // Where it has no effect too.
+        // Refused even if it has no effect.
         ("ufom:q=0.2,floor=2", &["floor of ufom: found 2, expected a probability"]),
         ("ufom:q=0.1,q=0.2", &["ufom: q is given twice"]),
         ("ufom:adaptiv", &["unknown setting 'adaptiv' of ufom: did you mean adaptive?"]),
@@ -373,7 +374,7 @@ fn certify_tells_what_estimators_are_worth() {
     assert_eq!(column("estimator"), ["exact", "ufom:q=0.5", "truncated:k=1"]);
     assert_eq!(column("verdict"), ["exact", "undecided", "BIASED"]);
     assert_eq!((rows[0]["error"].as_f64(), rows[0]["residual"].is_null()), (Some(0.0), true));
-    // A coin of 1/2 adds the square of what first-order misses.
+    // A coin of 1/2 adds the square of the error of the first-order estimate.
     let both = ok("gradient quadratic --estimator exact --estimator first-order --json", none);
     let heads = both.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
     let heads: Vec<Vec<f64>> =
@@ -549,7 +550,7 @@ fn schedules_and_budgets() {
     assert!(number(&chosen, "bytes_measured") <= budget);
     assert_eq!(chosen["gradient_head"], all["gradient_head"]);
 
-    // Problems bring a rule; steep steps of another one are told.
+    // Problems have a default rule; steep steps of another rule are reported.
     assert_eq!(gradient("learned-steps", none)["rule"], "gradient-descent:outer=0");
     let row = gradient("quadratic --rule adam:eps=1e-300 --lr 1e-7", none);
     assert!(number(&row, "sensitivity") > 0.0, "{row}");
@@ -568,7 +569,7 @@ fn schedules_and_budgets() {
     let (weighed, schedules): (Vec<_>, Vec<_>) =
         rows.iter().partition(|row| row["estimator"].is_string());
     for (rows, key) in [(schedules, "seconds_predicted"), (weighed, "relative")] {
-        // Noise has to gain a fifth before it comes first, so exact may stand out of its order.
+        // Noise has to gain a fifth before it comes first, so exact may be out of order.
         let rows = rows.iter().filter(|row| row["estimator"] != "exact");
         let values: Vec<f64> = rows.map(|row| number(row, key)).collect();
         assert!(values.len() > 2 && values.is_sorted(), "{key} {values:?}");
@@ -623,7 +624,7 @@ fn a_breakdown_adds_up() {
         let most = of("products from states", "bytes").max(of("outer loss", "bytes"));
         let measured = number(&row, "bytes_measured");
         assert!(held < measured && measured <= held + most, "{row}");
-        // All of the arenas is somebody's.
+        // All bytes of the arenas are attributed.
         let operations = row["operations"].as_array().unwrap();
         let own = operations.iter().filter(|row| row["part"] == "inner gradient");
         let bytes: f64 = own.clone().map(|row| number(row, "bytes")).sum();
@@ -638,7 +639,7 @@ fn a_breakdown_adds_up() {
     assert!(out.contains("\npart ") && out.contains("  matmul "), "{out}");
 }
 
-/// A spill file has no name, so that nothing is left of it, however the process ends.
+/// A spill file has no name, so nothing remains of it, however the process ends.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_killed_process_leaves_no_spill_file() {
@@ -746,7 +747,7 @@ fn a_saved_gradient_is_read_back() {
     close(&numbers(&there["gradient_head"]), &expected, 1e-14);
     close(&[number(&there, "loss")], &[loss], 1e-14);
 
-    // A second time the files are replaced, and the arrays are the same bytes.
+    // A second call replaces the files, and the arrays have the same bytes.
     let first = fs::read(folder.join("exact.npz")).unwrap();
     let table = ok("gradient quadratic --save {}", &folder);
     assert!(table.starts_with("quadratic: "), "{table}");
@@ -788,7 +789,7 @@ fn a_saved_run_is_read_back() {
         for key in ["loss", "gradient_norm", "bytes_measured"] {
             assert_eq!(next[key], longer[2][key], "{dtype} {key}");
         }
-        // The saved inner variables are those that the result was judged by.
+        // The saved inner variables are those from which the result was computed.
         let held = gradient(&format!("{at} --steps 0 --at {{}}/x.npz --init {{}}/w.npz"), &folder);
         assert_eq!(held["loss"], lines[2]["results"]["result"]["outer loss"], "{dtype}");
     }
@@ -837,7 +838,7 @@ fn run_prints_records_and_a_summary() {
         assert!(number(metrics, "outer loss") > 0.0, "{name}");
         assert!((0.0..0.2).contains(&number(metrics, "test error")), "{name}");
     }
-    // Weights that stay as they were are the first point of the run, and no sample is found by them.
+    // Frozen weights are the first point of the run, and no sample is found with them.
     assert_eq!(results["weights frozen"]["outer loss"], lines[0]["loss"]);
     assert!(results["weights frozen"]["precision"].is_null());
     for metric in ["precision", "recall", "F1"] {
@@ -879,7 +880,7 @@ fn runs_repeat() {
         }
     }
     assert_ne!(summaries[0]["results"], summaries[1]["results"]);
-    // The same seeds give the same numbers, also those of the second run on its own.
+    // The same seeds give the same numbers, also those of the second run alone.
     let again = objects(&format!("{line} --repeat 2"), none);
     assert_eq!(timeless(&lines), timeless(&again));
     let alone = objects(&format!("{line} --seed 1 --data-seed 1"), none);
@@ -910,7 +911,7 @@ fn run_takes_its_outer_optimiser() {
         2,
         &["--outer-momentum: sgd has no momentum"],
     );
-    // Settings in the text are those of the options, and of some there are none.
+    // Settings in the text replace the options; some have no option.
     let text = objects(&format!("{line} momentum:lr=0.1234567,momentum=0.5"), none);
     assert_eq!(timeless(&text), timeless(&momentum));
     let slow = objects(&format!("{line} adam:b1=0.5"), none);
@@ -963,7 +964,7 @@ fn run_takes_algorithms_of_one_loop() {
     let none = Path::new("");
     let line = "run quadratic-sampled --algorithm saba:step=0.3,ratio=2 --iterations 5000";
     let lines = objects(line, none);
-    // One in a thousand iterations has a record, by default.
+    // By default one in a thousand iterations is recorded.
     assert_eq!(lines.len(), 1001);
     assert_eq!((&lines[1]["iteration"], &lines[1]["samples"]), (&5.into(), &640.into()));
     let summary = &lines[1000];
@@ -972,14 +973,14 @@ fn run_takes_algorithms_of_one_loop() {
     assert_eq!(keys(&summary["results"]), ["result", "start"]);
     let slope = |name: &str| number(&summary["results"][name], "|dh/dx|");
     assert!(slope("result") < 1e-12 && slope("start") > 1.0, "{summary}");
-    // Threads change nothing, the outer optimiser does.
+    // Threads change nothing; the outer optimiser does.
     let shared = timeless(&objects(&format!("{line} --threads 2"), none));
     assert_eq!(shared[..1000], timeless(&lines)[..1000]);
     assert_eq!(shared[1000]["results"], summary["results"]);
     let adam = objects(&format!("{line} --outer adam:lr=0.05 --record-every 2500"), none);
     assert_eq!((adam.len(), &adam[2]["outer"]), (3, &"adam 0.05".into()));
     let calls = objects(&format!("{line} --oracle-calls 21 --record-every 100"), none);
-    // A gradient and a product an iteration.
+    // One gradient and one product per iteration.
     assert_eq!((&calls[1]["ended"], &calls[1]["iterations"]), (&"oracle calls".into(), &11.into()));
     for (typed, status, parts) in [
         ("saba:step=0.3 --memory 10KiB", 1, &[" bytes) of memory, 10.0 KiB is allowed"][..]),
@@ -997,7 +998,7 @@ fn run_takes_algorithms_of_one_loop() {
 fn step_sizes_that_the_curvature_tells() {
     let none = Path::new("");
     let found = gradient("w1-ridge --lr auto --steps 20", none);
-    // 1 over the largest eigenvalue of X'X/n + e^x: steps of twice the size would diverge.
+    // 1 over the largest eigenvalue of X'X/n + e^x; steps of twice this size would diverge.
     let lr = number(&found, "lr");
     let same = gradient(&format!("w1-ridge --lr {lr:?} --steps 20"), none);
     assert_eq!(found["gradient_norm"], same["gradient_norm"]);
@@ -1006,13 +1007,13 @@ fn step_sizes_that_the_curvature_tells() {
     refused(words("gradient w1-ridge --lr fast", none), 2, &["a positive finite number, or auto"]);
     let adam = "gradient w1-ridge --lr auto --rule adam";
     refused(words(adam, none), 1, &["lr of adam:b1=0.9,b2=0.999,eps=1e-8: found auto"]);
-    // Penalties a feature, from the command line.
+    // One penalty per feature, from the command line.
     let lasso = objects("run lasso --penalties feature --penalty 0.2 --iterations 3", none);
     assert_eq!(lasso[3]["problem"], "lasso:penalty=0.2,penalties=feature");
     refused(words("run lasso --penalty 0", none), 2, &["penalty: found 0, expected a positive"]);
 }
 
-/// A command line that is wrong in itself, and what the line about it names.
+/// Command lines that are wrong in themselves, and what the error message names.
 type Bad = (&'static str, &'static [&'static str]);
 
 #[test]
@@ -1146,7 +1147,7 @@ fn bad_files() {
     for (line, path, parts) in cases {
         refused(words(line, path), 2, parts);
     }
-    // In double precision that value is a number; its loss is not.
+    // In double precision the value is finite, but its loss is not.
     refused(words("gradient quadratic --at {}", &huge), 1, &["not finite"]);
 }
 
@@ -1161,7 +1162,7 @@ fn folders_that_cannot_be_written() {
         }
     }
     assert_eq!(fs::read(&file).unwrap(), b"kept");
-    // A folder in the place of a file.
+    // A folder in place of a file.
     fs::create_dir_all(dir.path().join("taken/exact.npz")).unwrap();
     let args = words("gradient quadratic --save {}/taken", dir.path());
     refused(args, 1, &["--save", "exact.npz", "not a regular file"]);
@@ -1189,7 +1190,7 @@ fn instructions_must_be_known() {
         assert!(err.starts_with(expected) && err.lines().count() == 1, "{err}");
         assert!(with("portable").status.success());
     }
-    // Help needs no instructions.
+    // Help does not depend on the instruction set.
     let output = command(["--help"]).env("HYPERTAPE_SIMD", "sse9").output().unwrap();
     assert!(output.status.success());
 }
@@ -1200,7 +1201,7 @@ fn bytes_that_are_no_text() {
     use std::os::unix::ffi::OsStrExt;
     let odd = OsStr::from_bytes(b"\xff.npy");
     refused([OsStr::new("gradient"), odd], 2, &["UTF-8"]);
-    // A path need not be text.
+    // A path need not be valid text.
     let args = ["gradient", "quadratic", "--at"].map(OsStr::new);
     refused(args.into_iter().chain([odd]), 2, &["--at", ".npy", "No such file or directory"]);
 }
@@ -1217,7 +1218,7 @@ fn diverging_inner_loops() {
         let line = format!("run w1-ridge --lr 1e6 --iterations 2 {options}");
         refused(words(&line, dir.path()), 1, &in_a_run);
     }
-    // No result, but where each run stood.
+    // There is no result, but the progress of each run.
     assert_eq!(names(dir.path()), ["state-0.json", "state.json"]);
 }
 
@@ -1241,7 +1242,7 @@ fn a_reader_that_went_away() {
         let expected = i32::from(!line.contains("--help"));
         assert_eq!((output.status.code(), err.as_str()), (Some(expected), ""), "{line}");
     }
-    // It may also go in the middle.
+    // The reader may also leave in the middle of the output.
     let mut child =
         command(["problems"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -1258,7 +1259,7 @@ fn a_full_disk() {
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.starts_with("error: standard output: ") && err.lines().count() == 1, "{err}");
-    // An error that cannot be told is still a status, from the parser and from a command.
+    // An error that cannot be printed still has an exit status, both from the parser and from a command.
     for line in ["problems --xyz", "gradient xyz"] {
         let status = command(line.split(' ')).stderr(full()).status().unwrap();
         assert_eq!(status.code(), Some(2), "{line}");
@@ -1285,7 +1286,7 @@ fn samples_come_from_files() {
     ] {
         let line = format!("{problem} --steps 5 --split 12,9,9 --train {{}}");
         let [dense, sparse] = [&csv, &svm].map(|file| gradient(&line, file));
-        // Sums in another order; 2e-16 is observed.
+        // Sums in a different order; 2e-16 is observed.
         let gap = number(&dense, "gradient_norm") - number(&sparse, "gradient_norm");
         assert!(gap.abs() < 1e-14 && number(&dense, "gradient_norm") > 1e-4, "{problem}: {gap:e}");
         assert_eq!(dense["gradient_head"].as_array().unwrap().len(), head, "{problem}");

@@ -1,4 +1,4 @@
-//! Algorithms whose inner loops go on from one another: closed forms, refusals.
+//! Algorithms whose inner loops continue from one another: closed forms, refusals.
 
 use std::ops::ControlFlow::Continue;
 
@@ -23,7 +23,7 @@ fn twenty(estimator: &mut dyn Estimator<f64>) -> [f64; 2] {
     [state.x[0], state.ends.get("w.0.0").unwrap()[0]]
 }
 
-/// `w <- rho w - (1 - rho) x` with `rho = 0.9^3`, then a step along `slope w`: bilevel T1 with a start that moves.
+/// `w <- rho w - (1 - rho) x` with `rho = 0.9^3`, then a step along `slope w`: bilevel T1 with warm starts.
 fn by_hand(slope: f64) -> [f64; 2] {
     let (mut x, mut w, rho) = (0.5, 1.0, 0.9_f64.powi(3));
     for _ in 0..20 {
@@ -118,7 +118,7 @@ fn each_task_goes_on_from_its_own_end_on_any_number_of_threads() {
         }
         at -= 0.2 * gradient;
     }
-    // Sums of twelve, nine times.
+    // Sums of twelve terms, nine times.
     assert!((x[0] - at).abs() < 2e-15, "{} {at}", x[0]);
     for (task, w) in w.iter().enumerate() {
         let found = ends.get(&format!("w.{task}.{task}")).unwrap()[0];

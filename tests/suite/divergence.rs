@@ -1,4 +1,4 @@
-//! The problem on which first-order meta-learning fails: its constants, its derivatives, and where estimators end.
+//! The problem on which first-order meta-learning fails: its constants, its derivatives, and the ends of runs.
 //!
 //! Expected numbers: the synthetic experiments of Likhosherstov et al. (2021), recomputed with 1000 or 2000 starts.
 
@@ -17,7 +17,7 @@ fn diverging() -> TwoTasks {
     TwoTasks::diverging(0.06, STEPS, LR, [0.5, 1.5])
 }
 
-/// Points in all three pieces of both losses, and, as far as rounding allows, the centres and bends themselves.
+/// Points in all three pieces of both losses and, up to rounding, the centres and bends themselves.
 fn grid(tasks: &TwoTasks) -> Vec<f64> {
     let mut points: Vec<f64> = (0..=600).map(|i| -30.0 + 0.13 * f64::from(i)).collect();
     for centre in tasks.centres() {
@@ -103,13 +103,14 @@ fn losses_have_the_stated_derivatives_everywhere() {
 
 #[test]
 fn the_case_by_case_loss_is_twice_differentiable() {
-    // The reference itself, by differences: h^2 times a third derivative of at most 1.5, and rounding of values / h.
+    // The reference itself is compared with differences: h^2 times a third derivative of at most 1.5, and rounding of
+    // values / h.
     let (tasks, h) = (diverging(), 1e-4);
     for task in 0..2 {
         for x in grid(&tasks) {
             let [at, low, high] = [x, x - h, x + h].map(|x| tasks.loss(task, x));
             assert!(gap((high[0] - low[0]) / (2.0 * h), at[1]) < 1e-8, "{task} {x}");
-            // At a bend the curvature has a kink: an error of h/4 times its jump in slope.
+            // At a bend the slope of the curvature jumps: an error of h/4 times the jump.
             assert!(gap((high[1] - low[1]) / (2.0 * h), at[2]) < 4e-5, "{task} {x}");
         }
     }
@@ -151,7 +152,7 @@ fn the_scalar_gradient_is_that_of_the_engine() {
 
 #[test]
 fn moments_and_best_probabilities_are_those_of_the_tables() {
-    // Step size, D^2, V^2, the best q for p = 1/2, 1, 2, each to the digits known.
+    // Step size, D^2, V^2, and the best q for p = 1/2, 1 and 2, each to the digits known.
     let known = [
         (0.001, "0.786", "3708", ["0.011", "0.015", "0.022"]),
         (0.00239, "4.21", "3428", ["0.026", "0.037", "0.053"]),
@@ -178,7 +179,8 @@ fn moments_and_best_probabilities_are_those_of_the_tables() {
     }
 }
 
-/// `max E (g - g0)^2` and `max E g^2` over 10 000 equidistant points of `[-50, 50]`, means over the tasks.
+/// The maxima of `E (g - g0)^2` and `E g^2` over 10 000 equidistant points of `[-50, 50]`; `E` is the mean over the
+/// tasks.
 fn moments(tasks: &TwoTasks, lr: f64) -> [f64; 2] {
     let mut largest = [0.0_f64; 2];
     for i in 0..10_000_u32 {
@@ -191,8 +193,8 @@ fn moments(tasks: &TwoTasks, lr: f64) -> [f64; 2] {
     largest
 }
 
-/// The step size of the table before it was rounded: 0.01, or the nearest of ten between 0.001 and 0.05 whose
-/// logarithms are equidistant.
+/// The step size of the table before rounding: 0.01, or the nearest of ten between 0.001 and 0.05 with equidistant
+/// logarithms.
 fn spaced(rounded: f64) -> f64 {
     let all = (0..10).map(|i| 0.001 * 50_f64.powf(f64::from(i) / 9.0));
     all.chain([0.01]).min_by(|a, b| gap(*a, rounded).total_cmp(&gap(*b, rounded))).unwrap()
@@ -201,7 +203,7 @@ fn spaced(rounded: f64) -> f64 {
 #[test]
 fn each_start_has_a_task_and_a_coin_of_its_own() {
     let (tasks, n, q) = (diverging(), 1000, 0.3);
-    // Within both parabolas and between their centres, so that tasks and estimates can be told apart.
+    // Points within both parabolas and between their centres, where tasks and estimates can be distinguished.
     let x: Vec<f64> = (1..=n).map(|i| 11.0 * i as f64 / n as f64).collect();
     let mut oracle = Oracle::new(Divergence::<f64>::new(tasks, &x)).unwrap();
     let inner = InnerLoop::new(STEPS, LR).unwrap();
@@ -261,7 +263,8 @@ fn mean_at_end(estimator: &mut dyn Estimator<f64>, f: impl Fn(f64) -> f64) -> (f
 fn first_order_descent_ends_where_it_should_not_and_the_others_do_not() {
     let tasks = diverging();
     let slope = |x: f64| tasks.mean_gradient(x, STEPS, LR).abs();
-    // The known means are of 2000 starts, so their standard errors are those of 300 over sqrt(6.7), and are rounded.
+    // The known means are over 2000 starts, so their standard errors are those of 300 starts over sqrt(6.7); they are
+    // rounded.
     let check = |(mean, error): (f64, f64), known: f64, rounding: f64| {
         let bound = 4.0 * error * (1.0_f64 + 300.0 / 2000.0).sqrt() + rounding;
         assert!(gap(mean, known) < bound, "{mean} +- {error}, known {known}");
@@ -296,7 +299,7 @@ fn metrics_and_controls_tell_where_descent_ends() {
 
 #[test]
 fn learned_probabilities_have_the_known_means() {
-    // A call costs 12 there and a hit 66; calls cost 11 here, so a product 66/12 * 11/10.
+    // There a call costs 12 and a hit 66. Calls cost 11 here, so a product costs 66/12 * 11/10.
     let (floor, decay, product, calls) = (0.05, 0.99, 6.05, 5000);
     let clean = Probability::Adaptive { floor, decay };
     let code = Probability::PaperCode { floor, decay };
@@ -316,7 +319,7 @@ fn learned_probabilities_have_the_known_means() {
         let n = means.len() as f64;
         let mean = means.iter().sum::<f64>() / n;
         let variance = means.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        // The known means are of 500 starts.
+        // The known means are over 500 starts.
         let error = (variance * (1.0 / n + 1.0 / 500.0)).sqrt();
         assert!(gap(mean, known) < 4.0 * error + rounding, "{mean} +- {error}, known {known}");
         println!("{mean:.4} +- {error:.4}, known {known}");
@@ -324,8 +327,9 @@ fn learned_probabilities_have_the_known_means() {
     check(Divergence::diverging(42, 100), 0.1, clean, 1.00, 0.005);
     check(Divergence::diverging(42, 100), 0.1, code, 0.63, 0.005);
     check(Divergence::wide(42, 100), 0.01, code, 0.151, 0.0005);
-    // 0.078 is the known mean of clean statistics with the exponent 2 of the released code. A product of time and moment, which
-    // is what is made small here, has the exponent 1: 0.0540 in a simulation of its own, where 2 gave 0.080. At the end the
-    // best for the moments of the two tasks at the stationary point is 0.0520, and 0.0813.
+    // 0.078 is the known mean with clean statistics and the exponent 2 of the released code. The product of time and
+    // moment, which is minimised here, has the exponent 1: 0.0540 in an independent simulation, in which the exponent 2
+    // gave 0.080. At the end, the best probabilities for the moments of the two tasks at the stationary point are
+    // 0.0520 and 0.0813.
     check(Divergence::wide(42, 100), 0.01, clean, 0.054, 0.0005);
 }

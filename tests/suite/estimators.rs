@@ -1,4 +1,4 @@
-//! First-order, full-tape and UFOM: known answers, outcomes enumerated, moments, costs.
+//! First-order, full-tape and UFOM: known answers, all outcomes enumerated, moments, costs.
 
 use crate::support::signs::{Only, Signs};
 use crate::support::two_layer::TwoLayer;
@@ -37,8 +37,8 @@ fn learned_start_equals_the_peers() {
         let r = 25 * steps as u64;
         let mut check = |estimator: &mut dyn Estimator<f64>, norm: f64, file: &str, hvps: u64| {
             let (loss, gradient, cost) = estimate(estimator, &mut oracle, &inner, Draw::new(0, 0));
-            // A change of 1e-13 of the start moves the gradient by up to 3e-13: agreement to 1e-11 is what the problem
-            // allows after 1000 steps.
+            // A change of 1e-13 of the start moves the gradient by up to 3e-13, so 1e-11 is the agreement that the
+            // problem allows after 1000 steps.
             assert!((loss / known_loss - 1.0).abs() < 1e-11, "{steps}: loss {loss}");
             let found = dot(&gradient, &gradient).sqrt();
             assert!((found / norm - 1.0).abs() < 1e-11, "{steps} {file}: norm {found}");
@@ -97,7 +97,7 @@ fn first_order_is_refused_where_it_is_zero() {
     let inner = InnerLoop::new(3, 1.0).unwrap();
     let result = FirstOrder.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient);
     assert_eq!(result.unwrap_err(), Error::FirstOrderVanishes);
-    // Unbiased all the same: every hit is the exact gradient over q.
+    // It is still unbiased: every hit is the exact gradient divided by q.
     let mut ufom = Ufom::new(0.25).unwrap();
     ufom.force(Some(vec![true]));
     let (_, hit, _) = estimate(&mut ufom, &mut oracle, &inner, Draw::new(0, 0));
@@ -162,11 +162,11 @@ fn gaussian_tasks_have_the_known_moments() {
     assert!(all.iter().all(|a| a.abs() < 1e-14), "the optimum is at zero: {all:?}");
     assert!((v2 - 1.145_617_179_611_394_8).abs() < 1e-13, "{v2}");
     assert!((d2 - 0.262_296_909_115_909_1).abs() < 1e-13, "{d2}");
-    // Costs of 20 steps at 3 for a product: forward alone, and the rest of an exact gradient with 20, 4 and 1 slots.
+    // Costs of 20 steps, with 3 per product: the forward run, and the rest of an exact gradient with 20, 4 and 1 slots.
     for (hit, known) in [(60.0, 0.314_613), (80.0, 0.272_463), (231.0, 0.160_342)] {
         let q = optimal_probability(d2, v2, 20.0, hit, 1.0);
         assert!((q - known).abs() < 1e-6, "{q} {known}"); // known to six digits
-        // The optimum of the cost itself, by the values around it.
+        // The optimum of the cost, compared with values around it.
         let cost = |q: f64| (20.0 + q * hit) * (v2 - d2 + d2 / q);
         assert!(cost(q) < cost(q * 1.001) && cost(q) < cost(q * 0.999));
     }
@@ -203,7 +203,7 @@ fn coins_follow_their_probability_and_their_draw() {
         assert_eq!((cost.plain_steps, cost.hvps % 2), (8, 0));
         hits += cost.hvps / 2;
     }
-    // 8000 coins: standard error 0.0051; four of them.
+    // 8000 coins have a standard error of 0.0051; four of these.
     let rate = hits as f64 / f64::from(4 * calls);
     assert!((rate - 0.3).abs() < 0.0205, "{rate}");
 }

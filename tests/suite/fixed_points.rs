@@ -1,5 +1,5 @@
-//! Implicit estimates under rules that come to rest elsewhere than where `dg/dw = 0`: closed forms, agreement with unrolled
-//! runs that converged, rules that remember, what is reported and counted, refusals.
+//! Implicit estimates under rules that come to rest at points other than those with `dg/dw = 0`: closed forms,
+//! agreement with converged unrolled runs, rules with memory, reports and counts, refusals.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ const LR: f64 = 0.3;
 #[derive(Clone, Copy)]
 struct Ridge([f64; 4]);
 
-/// Of these targets the first coordinate is above 0.45 without a bound, of those the second below 0.
+/// For the first targets, the first coordinate is above 0.45 without a bound; for the second, the second coordinate is
+/// below 0.
 const HIGH: Ridge = Ridge([1.0, 0.0, 2.0, 1.5]);
 const LOW: Ridge = Ridge([3.0, 2.0, 1.0, 0.5]);
 /// `A'A / 4`, with the penalties on the diagonal.
@@ -58,7 +59,7 @@ fn slope(w: [f64; 2]) -> [f64; 2] {
     slope
 }
 
-/// Solvers that do not rest on symmetry, with iterations enough for steps that contract to 0.85.
+/// Solvers that do not need symmetry, with enough iterations for steps that contract by 0.85.
 fn all<T: Element>() -> [Arc<dyn LinearSolver<T>>; 4] {
     let stop = Stop { iterations: 300, tolerance: 1e-15 };
     [
@@ -83,7 +84,7 @@ fn implicit(
     estimate(&mut Implicit::new(solver)?, oracle, (steps, LR), Draw::new(0, 0))
 }
 
-/// Heavy ball, or Nesterov's gradient ahead, then the projection onto `[-1, 0.45]`.
+/// Heavy ball, or Nesterov's look-ahead gradient, followed by the projection onto `[-1, 0.45]`.
 #[derive(Clone, Copy, Debug)]
 enum Boxed {
     HeavyBall,
@@ -117,7 +118,7 @@ impl<T: Element> Rule<T> for Boxed {
 
 #[test]
 fn active_bounds_have_their_closed_form() {
-    // With one coordinate at its bound, that of the other is a quadratic of one variable.
+    // With one coordinate at its bound, the loss is a quadratic function of the other.
     let second = (2.125 - H[1][0] * 0.45) / H[1][1];
     let high = -0.2 * second * slope([0.45, second])[1] / H[1][1];
     let first = 1.625 / H[0][0];
@@ -155,7 +156,7 @@ fn converged_runs_agree_on_the_problems_of_the_catalogue() {
         let lr = entry.lr;
         let mut oracle = entry.open::<f64>(entry.data_seed).unwrap();
         if entry.name == "w1-ridge" {
-            // Of 200 weights, some are within these bounds, others at either.
+            // Some of the 200 weights are within these bounds, others at one of them.
             oracle.set_rule(Projected::new(-0.02, 0.03).unwrap());
         }
         let draw = Draw::new(0, 0);
@@ -173,7 +174,7 @@ fn converged_runs_agree_on_the_problems_of_the_catalogue() {
             let (found, gradient) =
                 estimate(&mut implicit, &mut oracle, (steps, lr), draw).unwrap();
             let gap = deviation(&gradient, &unrolled);
-            // Thousands of roundings, over the smallest eigenvalue of a step.
+            // Thousands of roundings, divided by the smallest eigenvalue of a step.
             assert!(gap < 1e-10, "{} {implicit:?}: {gap:e} {found:?}", entry.name);
             assert!(gradient.iter().any(|g| *g != 0.0), "{gradient:?}");
         }
@@ -182,7 +183,7 @@ fn converged_runs_agree_on_the_problems_of_the_catalogue() {
 
 #[test]
 fn decay_moves_the_point_of_rest() {
-    // A rule that remembers two means and goes by the index, at a point where no gradient is zero.
+    // A rule that keeps two means and depends on the step index, at a point where no gradient is zero.
     let adam = || Adam::new(0.5, 0.8, 0.5).unwrap().with_decay(0.2).unwrap();
     let mut oracle = under(HIGH, adam());
     let exact = &mut Exact::default();
@@ -196,7 +197,7 @@ fn decay_moves_the_point_of_rest() {
 
 #[test]
 fn what_is_left_is_reported() {
-    // At the bound A = [[1, 1.5 lr], [0, 3.7 lr]], so a series of k terms leaves (I - A)^k b.
+    // At the bound A = [[1, 1.5 lr], [0, 3.7 lr]], so a series of k terms has the residual (I - A)^k b.
     let mut oracle = under(HIGH, Projected::new(-1.0, 0.45).unwrap());
     let second = (2.125 - H[1][0] * 0.45) / H[1][1];
     let b = slope([0.45, second]);
@@ -209,7 +210,7 @@ fn what_is_left_is_reported() {
         let residual = found.soundness.report.unwrap().residual.unwrap();
         assert!((residual - known).abs() < 1e-14, "{terms}: {residual} {known}");
     }
-    // How far a loop is from rest is the length of the next step, and that of the first before it.
+    // The distance of a loop from rest is measured by the length of the next step, relative to that of the first step.
     let mut after = |steps| {
         let inner = InnerLoop::new(steps, LR).unwrap();
         let (x, mut w) = (oracle.start().values().to_vec(), Vec::new());
@@ -236,7 +237,8 @@ fn series_with_random_factors_have_the_same_terms() {
     let mut series = StochasticNeumann::new(all, None).unwrap();
     let (found, gradient) = estimate(&mut series, &mut oracle, (40, LR), Draw::new(0, 0)).unwrap();
     assert!(deviation(&gradient, &known) < 2e-15, "{gradient:?} {known:?}");
-    // A gradient for the step that tells how far the loop is, one for each of five factors, one for the last step.
+    // One gradient for the step that measures the distance from rest, one for each of five factors, one for the last
+    // step.
     let cost = found.cost;
     assert_eq!([cost.plain_steps, cost.inner_gradients, cost.hvps, cost.mixed], [41, 47, 6, 1]);
     let mut single = StochasticNeumann::new(Terms::Single { terms: 6 }, None).unwrap();
@@ -251,14 +253,14 @@ fn series_with_random_factors_have_the_same_terms() {
 
 #[test]
 fn counts_and_bytes() {
-    // Steps that stay off the bounds, where a pull-back is regular and no iteration ends early.
+    // Steps that stay away from the bounds, where a pull-back is regular and no iteration ends early.
     let lr = 0.05;
     let stop = |iterations| Stop { iterations, tolerance: 0.0 };
     let counted: [(Arc<dyn LinearSolver<f64>>, [u64; 3]); 4] = [
         (Arc::new(FixedPoint { stop: stop(7), lr: None }), [7; 3]),
         (Arc::new(Neumann { terms: 7, lr: None }), [7; 3]),
         (Arc::new(Gmres { stop: stop(2) }), [3; 3]),
-        // As many columns as the state has entries.
+        // One column per entry of the state.
         (Arc::new(Dense), [3, 5, 5]),
     ];
     let rules: [fn() -> Oracle<'static, f64>; 3] = [
@@ -277,7 +279,7 @@ fn counts_and_bytes() {
                 let (found, _) = estimate(&mut implicit, &mut oracle, (steps, lr), draw).unwrap();
                 let (cost, r) = (found.cost, steps as u64);
                 let counts = [cost.plain_steps, cost.inner_gradients, cost.hvps, cost.mixed];
-                // A step and its gradient tell how far the loop is.
+                // One more step with its gradient measures the distance from rest.
                 assert_eq!(counts, [r + 1, r + 1, products, 1], "{implicit:?} {}", oracle.rule());
                 assert_eq!(predicted, cost.bytes_measured, "{implicit:?} {steps}");
             }
@@ -297,7 +299,7 @@ fn warm_starts_are_states_of_the_rule() {
     assert_eq!(warm.state().shapes(), [Shape::column(4)]);
 }
 
-// No outer variable in any loss.
+// A problem without an outer variable in any loss.
 problem!(Alone, [0.3], |x| x, |w, _x, _draw| (w - 1.0).square() * 0.5, |w, _x| w.square());
 
 #[test]

@@ -1,14 +1,15 @@
-//! The guide says what happens: every console block of the pages is run as it stands. (Blocks of Rust are doctests, and those of
-//! Python are run by the tests of the package.)
+//! Every console block of the guide is run, and its output compared. (Blocks of Rust are doctests, and those of Python
+//! are run by the tests of the package.)
 //!
-//! A line `$ command` is run by the shell, in a folder that the blocks of a page share; `> ` continues it. What follows is what it
-//! prints, on both streams. A line `...` stands for any lines, `[..]` for anything in a line, and `? 1` for that exit status.
+//! A line `$ command` is run by the shell, in a folder that all blocks of a page share; a line that starts with `> `
+//! continues it. The lines that follow are the expected output of both streams. `...` stands for any number of lines,
+//! `[..]` for any text within a line, and `? 1` for that exit status.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Whether `line` is `pattern`, in which `[..]` stands for any text.
+/// Whether `line` matches `pattern`, in which `[..]` stands for any text.
 fn line_matches(pattern: &str, line: &str) -> bool {
     match pattern.split_once("[..]") {
         None => pattern == line,
@@ -20,7 +21,7 @@ fn line_matches(pattern: &str, line: &str) -> bool {
     }
 }
 
-/// Whether `lines` are `patterns`, in which `...` stands for any number of lines.
+/// Whether `lines` match `patterns`, in which `...` stands for any number of lines.
 fn lines_match(patterns: &[&str], lines: &[&str]) -> bool {
     match patterns.split_first() {
         None => lines.is_empty(),
@@ -31,7 +32,7 @@ fn lines_match(patterns: &[&str], lines: &[&str]) -> bool {
     }
 }
 
-/// Runs the commands of a block; what was printed in place of what stands there, of the first that differs.
+/// Runs the commands of a block; returns the expected and the actual output of the first that differs.
 fn run(block: &str, folder: &Path) -> Result<usize, String> {
     let binary = Path::new(env!("CARGO_BIN_EXE_hypertape")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
@@ -102,7 +103,7 @@ fn texts() -> Vec<PathBuf> {
     texts
 }
 
-/// What cannot be a doctest, as it is part of a crate of its own.
+/// Blocks that cannot be doctests, because they are part of another crate, are copies of an example.
 #[test]
 fn ignored_blocks_stand_in_an_example() {
     let methods = include_str!("../../examples/own-methods/src/lib.rs");

@@ -1,4 +1,4 @@
-//! What a person reads: help in lines that fit, examples that run, settings that are explained, words that shells complete.
+//! What users read: help in lines that fit, examples that run, settings that are explained, words that shells complete.
 
 use std::fs;
 use std::path::Path;
@@ -65,7 +65,7 @@ fn help_fits_has_headings_and_its_examples_run() {
     assert!(examples > 15, "{examples}");
 }
 
-/// Each setting has a line that says what it is, and what stands under "Example:" can be given.
+/// Each setting has a line that explains it, and the text after "Example:" is valid.
 #[test]
 fn every_setting_is_explained() {
     let none = tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Implicit estimates: known answers in the limit and at a given inner point, agreement with truncated unrolling, what is
-//! reported and counted, warm starts, failures. Numbers of the known answers are from 50-digit arithmetic.
+//! Implicit estimates: known answers in the limit and at a given inner point, agreement with truncated unrolling,
+//! reports and counts, warm starts, failures. The numbers of the known answers are from 50-digit arithmetic.
 
 use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn cg<T: Element>(iterations: usize) -> Solver<T> {
     Arc::new(Cg { stop: Stop { iterations, tolerance: 0.0 } })
 }
 
-/// All solvers, each with what it needs for Hessians with eigenvalues from 0.3 to 4.
+/// All solvers, each with settings for Hessians with eigenvalues from 0.3 to 4.
 fn all<T: Element>() -> [Solver<T>; 7] {
     [
         Arc::new(Cg { stop: FAR }),
@@ -44,12 +44,12 @@ fn implicit(
     estimate(&mut Implicit::new(solver)?, &mut oracle, inner, Draw::new(0, 0))
 }
 
-/// Every solver finds the known gradient after a long inner loop, and says that it did.
+/// Every solver finds the known gradient after a long inner loop, and reports that it converged.
 fn check<P: Bilevel<f64>>(name: &str, problem: impl Fn() -> P, inner: (usize, f64), known: &[f64]) {
     for solver in all() {
         let (found, gradient) = implicit(solver.clone(), problem(), inner).unwrap();
         let gap = deviation(&gradient, known);
-        // Residuals of 1e-14 times condition numbers of about 10, and roundings of as many inner steps.
+        // Residuals of 1e-14 times condition numbers of about 10, and the roundings of as many inner steps.
         assert!(gap < 5e-13, "{name} {solver:?}: {gradient:?} off by {gap:e}");
         let report = found.soundness.report.unwrap();
         assert!(report.residual.unwrap() < 1e-13, "{name} {solver:?}: {report:?}");
@@ -67,7 +67,7 @@ fn valid_error<'a, A: Array<'a, Elem = f64>>(w: A) -> A {
     matrix(w, &VALID, 2).matmul(w).squared_error(column(w, &VALID_TARGETS)) / 3.0
 }
 
-// bilevel T3: one ridge penalty, as it is.
+// bilevel T3: one ridge penalty, not in the logarithm.
 problem!(
     OnePenalty,
     [0.1],
@@ -103,7 +103,7 @@ problem!(
         .mean()
 );
 
-// bilevel T10: a task with a proximal term, whose start is the outer variable as well.
+// bilevel T10: a task with a proximal term, where the outer variable is also the start.
 problem!(
     Proximal,
     [0.3, 0.4],
@@ -221,7 +221,7 @@ fn the_neumann_series_is_truncated_unrolling_on_quadratics() {
             let series = of(&mut Implicit::new(Neumann { terms: k, lr: None }).unwrap());
             let unrolled = of(&mut Truncated { k });
             assert!(deviation(&series, &unrolled) < 2e-15, "{steps} {k}: {series:?} {unrolled:?}");
-            // From zero, a fixed point sums the series.
+            // Starting from zero, a fixed-point iteration sums the series.
             let stop = Stop { iterations: k, tolerance: 0.0 };
             let point = of(&mut Implicit::new(FixedPoint { stop, lr: None }).unwrap());
             assert_eq!(series, point);
@@ -236,7 +236,7 @@ fn hyper_cleaning_equals_the_peers() {
     let mut oracle = Oracle::<f64>::new(Cleaning::workload(2)).unwrap();
     let Some(folder) = shared("w2") else { return };
     let neumann: Solver = Arc::new(Neumann { terms: 20, lr: None });
-    // The peers differ among themselves by 2e-15 and, where 20 iterations amplify roundings, by 7e-8.
+    // The peers differ from each other by 2e-15, and by 7e-8 where 20 iterations amplify roundings.
     for (solver, file, tolerance, products) in
         [(neumann, "implicit_neumann", 1e-13, 20), (cg(20), "implicit_cg", 2e-6, 21)]
     {
@@ -245,7 +245,7 @@ fn hyper_cleaning_equals_the_peers() {
             estimate(&mut implicit, &mut oracle, (50, 0.1), Draw::new(0, 0)).unwrap();
         let gap = deviation(&gradient, &expected(&folder, &format!("w2.{file}.txt")));
         assert!(gap < tolerance, "{file}: off by {gap:e}");
-        // One sweep more than the series has factors, for the mixed product and the true residual.
+        // One sweep more than the factors of the series, for the mixed product and the true residual.
         let cost = found.cost;
         assert_eq!([cost.inner_gradients, cost.hvps, cost.mixed], [51, products, 1], "{file}");
         let report = found.soundness.report.unwrap();
@@ -257,7 +257,7 @@ fn hyper_cleaning_equals_the_peers() {
 
 #[test]
 fn reports_hold_at_the_point_where_the_loop_ended() {
-    // H of the general quadratic has the smallest eigenvalue 0.853..; 0.85 is a bound.
+    // The smallest eigenvalue of H of the general quadratic is 0.853..; 0.85 is a bound.
     let mut exact = Implicit::new(Dense).unwrap().strongly_convex(0.85).unwrap();
     let mut early = Implicit::new(cg(1)).unwrap().strongly_convex(0.85).unwrap();
     let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
@@ -276,7 +276,7 @@ fn reports_hold_at_the_point_where_the_loop_ended() {
     let [good, rough] = [good, rough].map(|found| found.soundness.report.unwrap());
     assert!((good.inner_norm - norm).abs() < 1e-14 && rough.inner_norm == good.inner_norm);
     assert!((good.inner_ratio - norm / start).abs() < 1e-14, "{good:?}");
-    // b = F z + K'x + f; after one iteration of conjugate gradients b - (b'b / b'Hb) H b is left.
+    // b = F z + K'x + f; after one iteration of conjugate gradients the residual is b - (b'b / b'Hb) H b.
     let b: [f64; 3] = [z[0] + 0.2 * z[1] + 0.26, 0.2 * z[0] + 2.0 * z[1] + 0.21, 1.5 * z[2] - 0.88];
     let h: [f64; 3] =
         [2.0 * b[0] + 0.5 * b[1], 0.5 * b[0] + 1.5 * b[1] + 0.25 * b[2], 0.25 * b[1] + b[2]];
@@ -286,7 +286,7 @@ fn reports_hold_at_the_point_where_the_loop_ended() {
     assert!((residual - left / dot(&b, &b).sqrt()).abs() < 1e-14, "{rough:?}");
     assert!((rough.solution_error.unwrap() - left / 0.85).abs() < 1e-14, "{rough:?}");
     assert!(good.residual.unwrap() < 1e-15 && good.iterations == 3, "{good:?}");
-    // A step above 2/|H| is told by what it leaves.
+    // A step above 2/|H| shows in the residual.
     let far = Neumann { terms: 30, lr: Some(1.5) };
     let error = implicit(far, Quadratic::general(), (5, 0.3)).unwrap_err();
     let unsolved = matches!(error, Error::Unsolved { residual, iterations: 30 } if residual > 1e3);
@@ -322,7 +322,7 @@ fn bytes_are_scratch() {
         let digits = Cleaning::digits(0).unwrap();
         implicit(solver, digits, (steps, 1.0)).unwrap().0.cost.bytes_measured
     };
-    // 640 weights; scratch enough to outweigh the arenas of the wider passes.
+    // 640 weights, with enough scratch to outweigh the arenas of the wider passes.
     let nystrom = |rank| {
         Arc::new(Nystrom { stop: Stop { iterations: 3, tolerance: 0.0 }, rank, shift: None })
             as Solver
@@ -333,7 +333,7 @@ fn bytes_are_scratch() {
     assert_eq!(bytes(Arc::new(Dense), 4) - base, 8 * (641 * 640 - 45 * 640 - 820));
 }
 
-// Four tasks of different targets.
+// Four tasks with different targets.
 problem!(
     Tasks,
     [0.3, 0.4],
@@ -346,7 +346,7 @@ problem!(
     4
 );
 
-/// Ten outer steps, or some of them; the last point.
+/// Takes the given outer steps; `x` is the last point.
 fn descend(
     estimator: &mut Implicit<f64>,
     threads: usize,
@@ -380,12 +380,12 @@ fn warm_starts_help_and_survive_an_interruption() {
         let mut whole = Implicit::new(solver.clone()).unwrap().warm();
         let mut x = [0.3, 0.4];
         let warm = descend(&mut whole, 1, 0..10, &mut x);
-        // The first call has nothing to start from.
+        // The first call has no earlier solution to start from.
         assert_eq!(cold[0], warm[0]);
         let [cold, warm] = [&cold, &warm].map(|reports| reports[9].residual.unwrap());
         assert!(warm < 0.5 * cold, "{solver:?}: {warm} {cold}");
 
-        // Interrupted after five steps, and on two threads: the same bits.
+        // Interrupted after five steps, and on two threads, the bits are the same.
         let mut y = [0.3, 0.4];
         let mut first = Implicit::new(solver.clone()).unwrap().warm();
         descend(&mut first, 2, 0..5, &mut y);
@@ -395,7 +395,7 @@ fn warm_starts_help_and_survive_an_interruption() {
         second.set_state(&state).unwrap();
         descend(&mut second, 1, 5..10, &mut y);
         assert_eq!(x, y, "{solver:?}");
-        // Afresh.
+        // A new start.
         second.set_state(&Params::new()).unwrap();
         assert_eq!(
             descend(&mut second, 1, 0..1, &mut [0.3, 0.4])[0].residual,
@@ -445,7 +445,7 @@ problem!(
     },
     |w, _x| w.sum() + w.dot(w) * 0.5
 );
-// Finite values whose slope, or whose slope's slope, is not.
+// Finite values with a slope, or a second derivative, that is not finite.
 problem!(RoughOuter, [1.0], |x| x.scalar(0.0), |w, x, _draw| (w - x).square() * 0.5, |w, _x| ((w
     - w.detach())
     * 1e308)
@@ -500,7 +500,7 @@ fn single_precision() {
         let (found, gradient) =
             estimate(&mut single, &mut oracle, (300, 0.4), Draw::new(0, 0)).unwrap();
         let gap = deviation(&gradient, &[1.026_666_666_666_666_7, -0.695_535_714_285_714_3]);
-        // Roundings of 6e-8, some of them.
+        // A few roundings of 6e-8.
         assert!(gap < 1e-6, "{solver:?}: {gradient:?} {:?}", found.soundness.report);
     }
 }

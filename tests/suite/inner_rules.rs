@@ -1,4 +1,5 @@
-//! Inner update rules: known answers, exact against one tape over the whole run, users' own rules, wrong claims.
+//! Inner update rules: known answers, exact gradients compared with one tape over the whole run, users' own rules,
+//! wrong claims.
 
 #![allow(
     clippy::unreadable_literal,
@@ -15,7 +16,7 @@ use hypertape::{
     RmsProp, Rows, Rule, RuleForm, Schedule, Shape, Simplex, Step,
 };
 
-/// `g = z^2 + l z`, `f = z^2 / 2`, started at `z0`, with hyper-parameters of the rule behind `z0` and `l` in `x`.
+/// `g = z^2 + l z`, `f = z^2 / 2`, started at `z0`; `x` holds `z0`, `l`, and then the settings of the rule.
 struct Slope(Vec<f64>);
 
 impl Bilevel<f64> for Slope {
@@ -36,7 +37,7 @@ impl Bilevel<f64> for Slope {
     }
 }
 
-/// Gradient descent, heavy ball and Adam whose settings are the outer variables from `x[2]` on: a rule of a user.
+/// A user's rule: gradient descent, heavy ball or Adam with settings that are the outer variables from `x[2]` on.
 #[derive(Debug)]
 enum Learned {
     Descent,
@@ -113,7 +114,7 @@ fn settings_of_a_rule_have_the_known_derivatives() {
     close((2.0 * loss).sqrt(), 0.09814521, 3e-8);
     let expected = [0.0064216548306294, 0.109442341985823, 0.091898159423769];
     for (i, expected) in [0, 2, 3].into_iter().zip(expected) {
-        // Terms of both signs cancel to a tenth, and 14 digits are printed.
+        // Terms of both signs cancel to a tenth, and 14 digits were printed.
         close(gradient[i], expected, 1e-13);
     }
 
@@ -141,13 +142,13 @@ fn settings_of_a_rule_have_the_known_derivatives() {
 
 #[test]
 fn sizes_of_descent_steps_are_learned() {
-    // Bilevel T12 again, in the logarithm of one size for all steps: eta = 0.1 e^x.
+    // Bilevel T12 again, with respect to the logarithm of one size for all steps: eta = 0.1 e^x.
     let inner = InnerLoop::new(8, 0.1).unwrap();
     let mut oracle = Oracle::new(Slope(vec![1.5, 0.0, 0.0])).unwrap();
     oracle.set_rule(GradientDescent::learned(2));
     let (_, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
     close(gradient[2], 0.1 * -1.266637395197952, 1e-14);
-    // Three sizes for five steps, the last for three of them: sum_i h_i e_i^2/2, e_i a product over steps.
+    // Three sizes for five steps, the last of them for three: sum_i h_i e_i^2/2, where e_i is a product over steps.
     let (curvature, x) = ([1.0, 0.5, 0.2], [0.3, -0.2, 0.1]);
     let size = |t: usize| 0.4 * f64::exp(x[t.min(2)]);
     let end = |h: f64| (0..5).map(|t| 1.0 - size(t) * h).product::<f64>();
@@ -198,7 +199,7 @@ fn soft_thresholding_has_the_derivatives_of_the_lasso() {
         let inner = InnerLoop::new(300, 0.6).unwrap();
         hypergradient(&mut oracle, estimator, inner)
     };
-    // Bilevel T6, T7, T8, in the logarithms of the weights.
+    // Bilevel T6, T7 and T8, with respect to the logarithms of the weights.
     for (weights, second, loss, known) in [
         (&[0.3][..], None, 0.13666666666666667, &[0.3 * 0.31111111111111111][..]),
         (&[0.3; 3], None, 0.13666666666666667, &[0.28, 0.0, 0.3 * -0.62222222222222222]),
@@ -218,17 +219,17 @@ fn soft_thresholding_has_the_derivatives_of_the_lasso() {
         for estimator in [
             &mut Exact::default() as &mut dyn Estimator<f64>,
             &mut FullTape,
-            // The steps after the support is found tell all but 0.84^100.
+            // The steps after the support is found contain everything except a part of 0.84^100.
             &mut hypertape::Truncated { k: 250 },
             &mut Implicit::new(Dense).unwrap(),
             &mut Implicit::new(Gmres { stop: Stop { iterations: 9, tolerance: 0.0 } }).unwrap(),
         ] {
             let (found, gradient) = of(weights, second, estimator).unwrap();
-            // Rounding of steps that contract, over a smallest eigenvalue of 0.27.
+            // Rounding of steps that contract, divided by a smallest eigenvalue of 0.27.
             close(found, loss, 1e-14);
             let gap = deviation(&gradient, known);
             assert!(gap < 1e-13, "{weights:?} {}: {gradient:?} {known:?}", estimator.name());
-            // A weight off the support has no influence.
+            // A weight outside the support has no influence.
             assert!(known.len() < 3 || gradient[1] == 0.0, "{gradient:?}");
         }
     }
@@ -279,8 +280,8 @@ fn steep_steps_are_told() {
 
 #[test]
 fn adam_at_a_zero_gradient_is_finite() {
-    // Bilevel T13: the first step is -lr g / (|g| + eps), of slope -lr eps / (|g| + eps)^2. Here g = l at z = 0, so that
-    // d f / d l = z dz/dl with z the step, zero at l = 0.
+    // Bilevel T13: the first step is -lr g / (|g| + eps), with slope -lr eps / (|g| + eps)^2. Here g = l at z = 0, so d
+    // f / d l = z dz/dl, where z is the step; this is zero at l = 0.
     for (l, slope) in [(1e-4, -0.09998000299960005), (0.3, -1.1111110370370407e-8)] {
         let mut oracle = Oracle::new(Slope(vec![0.0, l])).unwrap();
         oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
@@ -297,7 +298,7 @@ fn adam_at_a_zero_gradient_is_finite() {
     assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
 }
 
-/// Gradient descent stated like any rule, without the short cut.
+/// Gradient descent written like any other rule, without the short cut.
 #[derive(Debug)]
 struct Plain;
 
@@ -313,7 +314,7 @@ impl<T: Element> Rule<T> for Plain {
     }
 }
 
-/// Each rule set on an oracle, with its name.
+/// Oracles with each of the rules, and the names of the rules.
 type Setter = fn(&mut Oracle<'static, f64>);
 
 const RULES: [(&str, Setter); 9] = [
@@ -356,14 +357,14 @@ fn exact_equals_the_whole_run_tape_under_every_rule_and_schedule() {
             let (_, tape) = hypergradient(&mut oracle, &mut FullTape, inner).unwrap();
             for (way, other) in [("kept tapes", kept), ("one tape", tape)] {
                 let gap = deviation(&other, &gradient);
-                // Sums in another order; observed up to 4e-14 (divisions by small roots).
+                // Sums in a different order; observed up to 4e-14 (divisions by small roots).
                 assert!(gap < 1e-12, "{} {name} {way}: {gap:e}", entry.name);
             }
         }
     }
 }
 
-/// Gradient descent with factors, stated like any rule.
+/// Gradient descent with factors, written like any other rule.
 #[derive(Debug)]
 struct Halved;
 impl Named for Halved {
@@ -389,11 +390,11 @@ fn the_short_cut_of_gradient_descent_is_the_statement() {
     let inner = InnerLoop::new(6, entry.lr).unwrap();
     let (a, left) = hypergradient(&mut short, &mut Exact::default(), inner).unwrap();
     let (b, right) = hypergradient(&mut long, &mut Exact::default(), inner).unwrap();
-    // The step is a fused multiply-add in one, two roundings in the other.
+    // The step is a fused multiply-add in one of them, and two roundings in the other.
     assert!((a - b).abs() < 1e-13 * b.abs() && deviation(&left, &right) < 1e-13);
 }
 
-/// A rule that says that its pull-back does not need the gradient, which it squares.
+/// A rule that squares the gradient although it claims that its pull-back does not need it.
 #[derive(Debug)]
 struct Liar(RuleForm);
 
@@ -461,7 +462,7 @@ fn heavy_ball_reversed_exactly_is_heavy_ball() {
         let (loss, gradient) = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap();
         let mut reversible = Reversible::new(0.9).unwrap();
         let (same, other) = hypergradient(&mut oracle, &mut reversible, inner).unwrap();
-        // Rounding to 2^-40 = 9e-13 in each of the steps, against entries of w of order one.
+        // Rounding to 2^-40 = 9e-13 in each step, relative to entries of w of order one.
         let gap = deviation(&other, &gradient);
         assert!((same - loss).abs() < 1e-10 * loss && gap < 1e-9, "{name}: {gap:e}");
         let (x, draw) = (oracle.start().values().to_vec(), Draw::new(0, 0));

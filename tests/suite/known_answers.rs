@@ -1,4 +1,4 @@
-//! Hypergradients whose value is known: short decimals, closed forms, and the numbers of the peer comparison.
+//! Hypergradients with known values: short decimals, closed forms, and the numbers of the peer comparison.
 
 #![expect(clippy::unreadable_literal, reason = "numbers as they are stored")]
 
@@ -16,7 +16,7 @@ fn decimals_of_the_two_dimensional_quadratic() {
     // Exact rationals with ten decimals; observed one unit of rounding.
     let (loss, gradient) = exact_of::<f64>(Quadratic::decimal(), 5, 0.4);
     assert!(deviation(&gradient, &[-0.210_325_312_5, -0.898_748_125]) < 5e-16, "{gradient:?}");
-    // w_5 = (0.4615, -0.62675); the loss is |w - t|^2/2 less the constant |t|^2/2 = 1/4.
+    // w_5 = (0.4615, -0.62675); the loss is |w - t|^2/2 minus the constant |t|^2/2 = 1/4.
     let expected = f64::midpoint(0.0385_f64.powi(2), 1.12675_f64.powi(2)) - 0.25;
     assert!((loss - expected).abs() < 5e-16, "{loss}");
 }
@@ -38,7 +38,7 @@ fn scalar_quadratic_at_every_length() {
         let w = rho - (1.0 - rho) * 0.5;
         let expected = -2.0 * (1.0 - rho) * w;
         let (loss, gradient) = exact_of::<f64>(Quadratic::scalar(), steps.into(), 0.1);
-        // Both sides accumulate a rounding a step.
+        // Both sides accumulate one rounding per step.
         assert!((gradient[0] - expected).abs() < 2e-15, "{steps}: {} {expected}", gradient[0]);
         assert!((loss - w * w).abs() < 2e-15, "{steps}: {loss}");
     }
@@ -51,7 +51,7 @@ fn general_quadratic_at_five_steps_and_in_the_limit() {
     assert!(deviation(&gradient, &known) < 1e-15, "{gradient:?}");
     let (loss, gradient) = exact_of::<f64>(Quadratic::general(), 200, 0.3);
     let limit = [1.026_666_666_666_666_7, -0.695_535_714_285_714_3];
-    // 200 steps: 0.76^200 = 1e-24 is left of the start, and rounding of 200 steps.
+    // After 200 steps 0.76^200 = 1e-24 of the start remains, and the rounding of 200 steps.
     assert!(deviation(&gradient, &limit) < 5e-15, "{gradient:?}");
     assert!((loss - 1.307_964_285_714_285_7).abs() < 5e-15, "{loss}");
 }
@@ -111,9 +111,9 @@ const CLEANING: Peer = Peer {
 };
 
 impl Peer {
-    /// Checks the embedded numbers, and the whole gradient where the folder is present.
+    /// Checks the embedded numbers, and the whole gradient if the folder is present.
     fn check<T: Element>(&self, problem: impl Bilevel<T>, steps: usize, lr: f64) {
-        // Double precision is observed at 8e-16; single at 6e-7, some roundings of 6e-8 summed over 100 steps.
+        // Observed at 8e-16 in double precision and at 6e-7 in single: a few roundings of 6e-8, summed over 100 steps.
         let tolerance = if T::NAME == "f64" { 2e-14 } else { 5e-6 };
         let name = self.name;
         let (loss, gradient) = exact_of::<T>(problem, steps, lr);
@@ -153,7 +153,7 @@ fn a_chain_of_scalars() {
     const NORM: f64 = 0.32080439157810536;
     let (loss, gradient, _) =
         exact(&mut Oracle::<f64>::scalar(Chain::workload(4)), 1000, 0.05).unwrap();
-    // Observed at 3e-16: roundings that the steps contract.
+    // Observed at 3e-16: roundings, which the steps contract.
     assert!((loss / 10.175272207705772 - 1.0).abs() < 2e-14, "{loss}");
     assert!((dot(&gradient, &gradient).sqrt() / NORM - 1.0).abs() < 2e-14, "{gradient:?}");
     // Observed at 2e-6: roundings of 6e-8.

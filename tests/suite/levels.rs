@@ -1,4 +1,4 @@
-//! The architecture, checked: every source file is listed in ARCHITECTURE.md with a level, and uses only files of lower
+//! Checks the architecture: every source file is listed in ARCHITECTURE.md with a level, and uses only files of lower
 //! levels of its own crate and only crates below its own.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! One binary of all integration tests: a problem is compiled for the engine once, not once a file.
+//! A single binary of all integration tests, so that the problems are compiled for the engine once instead of once per
+//! file.
 
 #[macro_use]
 mod support;

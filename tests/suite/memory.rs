@@ -1,4 +1,5 @@
-//! A memory budget is a promise: what does not fit is refused with what would, and more memory never costs time.
+//! A memory budget is a promise: what does not fit is refused with advice on what would fit, and more memory never
+//! costs time.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ fn a_budget_is_kept_or_refused_with_what_would_fit() {
             panic!("{refused}");
         };
         assert_eq!((limit, needed), (all - 1, all));
-        // The advice is the largest that fits, and takes what it says.
+        // The advice is the largest schedule that fits, and it needs the bytes that it states.
         assert_eq!(schedule, format!("binomial:c={}", steps - 2));
         let mut advised = Exact::new(schedule.parse().unwrap());
         assert_eq!(estimate(&mut oracle, &inner, &mut advised).unwrap(), bytes);
@@ -85,7 +86,7 @@ fn what_is_planned_fits_and_more_memory_never_costs_time() {
         assert!(budgets > 10, "{budgets}");
         let why = of(1000).unwrap_err().to_string();
         assert!(why.ends_with(" bytes) of memory, 1000 B is allowed"), "{why}");
-        // Bytes of each are those that a run takes.
+        // The bytes of each plan are those of a run.
         let inner = InnerLoop::new(20, lr).unwrap();
         for planned in plan(&exact, &mut oracle, &inner, &profile, most).unwrap() {
             let run = estimate(&mut oracle, &inner, &mut Exact::new(planned.schedule)).unwrap();
@@ -106,11 +107,11 @@ fn as_many_tapes_are_timed_as_a_run_would_hold() {
     };
     let (near, far, tape) = timed(30, None);
     assert_eq!((near, far), (8, 30));
-    // Beside the tapes a budget holds what else their steps take: less than three tapes.
+    // In addition to the tapes, a budget holds what else their steps need: less than three tapes.
     let (near, far, _) = timed(30, Some(20 * tape));
     assert!(near == 8 && (17..20).contains(&far), "{far} tapes");
     assert_eq!(timed(30, Some(tape)), (1, 1, tape));
-    // No more than 64 MiB, less than one more tape.
+    // The tapes take at most 64 MiB, and one more would not fit.
     let (_, far, _) = timed(1_000_000, None);
     let most = far as u64 * tape;
     assert!(most <= 64 << 20 && most + 4 * tape > 64 << 20, "{most} bytes");
@@ -131,10 +132,10 @@ fn tapes_that_leave_the_cache_are_not_planned() {
         let kept = found.iter().find(|a| a.schedule == Schedule::StoreAll { keep }).unwrap();
         kept.seconds / 25.0 / steps as f64
     };
-    // At 8 tapes those of few, at 108 those of many, in between by the straight line: 2 + 3 / 4 at 33.
+    // Up to 8 tapes the times are those of few, from 108 on those of many, and linear in between: 2 + 3 / 4 at 33.
     for (steps, known) in [(8, 2.0), (33, 2.75), (108, 5.0), (200, 5.0)] {
         let [tapes, states] = [Keep::Tapes, Keep::States].map(|keep| seconds(steps, keep));
-        // The ends of a run take their share.
+        // The ends of a run take a small part.
         assert!((tapes - known).abs() < 0.01, "{steps} steps: {tapes}");
         assert_eq!(tapes < states, steps < 100, "{steps} steps: {tapes} {states}");
     }
@@ -151,13 +152,13 @@ fn a_loop_that_stops_by_itself_is_reversed_online() {
         online.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut gradient).unwrap().cost;
     let steps = usize::try_from(cost.hvps).unwrap();
     assert!((10..1000).contains(&steps), "{steps}");
-    // As the loop of that length, bit for bit.
+    // The same as a loop of that length, bit for bit.
     let known = InnerLoop::new(steps, lr).unwrap();
     let mut same = vec![0.0; x.len()];
     let mut all = Exact::new(Schedule::StoreAll { keep: Keep::States });
     all.estimate(&mut oracle, &known, &x, Draw::new(0, 0), &mut same).unwrap();
     assert_eq!(gradient, same);
-    // Within 7 % of what is best for a known length.
+    // Within 7 % of the best schedule for a known length.
     let best = Schedule::Binomial { c: 6 }.counts(steps).unwrap().plain_steps as f64;
     assert!(cost.plain_steps as f64 <= 1.07 * best, "{} {best}", cost.plain_steps);
     let why = all.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut same).unwrap_err();
@@ -194,7 +195,7 @@ fn bits<T: Precision>(oracle: &mut Oracle<T>, inner: &InnerLoop, schedule: &str)
 }
 
 fn bits_are_equal<T: Precision>() {
-    // The wide problem is another in 20 000 copies; w2 takes its time: once.
+    // `divergence-wide` is another problem in 20 000 copies. `w2` takes a long time, so it runs only once.
     let taken = |name: &str| name != "divergence-wide" && (T::NAME == "f64" || name != "w2");
     for entry in catalogue().into_iter().filter(|e| taken(&e.name)) {
         let steps = if entry.name == "w2" { 3 } else { 5 };
@@ -231,7 +232,7 @@ fn a_billion_steps_are_refused_at_once() {
         let mut exact = Exact::new(schedule.parse().unwrap());
         estimate(&mut oracle, &inner, &mut exact).unwrap_err()
     };
-    // All states but the last, two cache lines or thereabouts besides.
+    // All states but the last, and a few cache lines.
     let Error::Memory { needed, advice: Some((advice, bytes)), .. } = of("store-all", 1 << 20)
     else {
         panic!("no advice");
@@ -251,7 +252,7 @@ fn a_billion_steps_are_refused_at_once() {
     let why = plan(&exact, &mut oracle, &inner, &profile, 100).unwrap_err();
     let many = "plan goes through all steps: 1000000000 are too many, at most 100000000";
     assert_eq!(why.to_string(), many);
-    // 10 ms, most of it for tables; going through a billion actions takes minutes.
+    // This takes 10 ms, most of it for tables; going through a billion actions would take minutes.
     let took = clock.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
@@ -296,7 +297,7 @@ fn every_estimator_is_rehearsed_at_once_for_any_number_of_steps() {
                     let bytes = estimator.predict(&mut oracle, &inner, &x, Draw::new(0, 0));
                     (clock.elapsed(), bytes.map_err(|why| why.to_string()))
                 };
-                // Other processes may take one's turn.
+                // Other processes may interrupt a single try.
                 let tries: [_; 5] = std::array::from_fn(|_| of());
                 let took = tries.iter().map(|(took, _)| took).min().unwrap();
                 let same = tries.iter().all(|(_, bytes)| *bytes == tries[0].1);
@@ -323,7 +324,7 @@ fn schedule(text: &str) -> Schedule {
     text.parse().unwrap()
 }
 
-/// A number below `n`, from a stream.
+/// A number below `n` from a stream.
 fn below(stream: &mut impl RngExt, n: usize) -> usize {
     stream.random_range(0..n)
 }
@@ -392,7 +393,7 @@ fn predictions_are_never_below_what_is_measured() {
         let estimator = &mut *estimators[below(&mut stream, kinds)];
         let (x, draw) = (oracle.start().values().to_vec(), Draw::new(seed, 1));
         let Ok(predicted) = estimator.predict(&mut oracle, &inner, &x, draw) else { continue };
-        // Some refuse a rule, a tolerance or a zero estimate.
+        // Some estimators refuse a rule, a tolerance or a zero estimate.
         let mut gradient = vec![0.0; x.len()];
         let Ok(found) = estimator.estimate(&mut oracle, &inner, &x, draw, &mut gradient) else {
             continue;
@@ -401,7 +402,8 @@ fn predictions_are_never_below_what_is_measured() {
         let setting = format!("{name} {estimator} {text} {inner:?} {}", oracle.rule());
         assert!(measured <= predicted, "{seed}: {setting}: {measured} > {predicted}");
         ran += 1;
-        // Neither data nor coins decide, and a table of all records ends in a whole cache line on each thread.
+        // The bytes of these do not depend on data or coins. A table of all records ends in a whole cache line on each
+        // thread.
         let known =
             ["exact", "first-order", "truncated", "forward", "reversible", "gmres", "cg", "dense"];
         let known = known.iter().any(|name| estimator.split(':').next() == Some(name));

@@ -1,4 +1,4 @@
-//! The public oracle: every evaluation against differences or another way to it, its counts, its samples.
+//! The public oracle: every evaluation compared with differences or with another evaluation, its counts, its samples.
 
 use hypertape::problems::{
     Cleaning, CleaningSettings, Penalties, SampledQuadratic, SampledSettings, Sampler, Selection,
@@ -51,7 +51,7 @@ fn evaluations_are_derivatives_of_values() {
         let [up, down] = [STEP, -STEP].map(|h| g_of(&w, &moved(&x, h, &along)));
         close((up - down) / (2.0 * STEP), dot(&g_x, &along), "g by x");
 
-        // One sweep gives what three do.
+        // One sweep returns the same as three.
         oracle.begin();
         oracle.inner_sweep(at, 3, &v, &mut again, &mut hv, &mut bv).unwrap();
         let cost = oracle.cost();
@@ -71,7 +71,7 @@ fn evaluations_are_derivatives_of_values() {
         let [up, down] = [STEP, -STEP].map(|h| dot(&gradient(&w, &moved(&x, h, &along)), &v));
         close((up - down) / (2.0 * STEP), dot(&bv, &along), "B^T v");
 
-        // Alone, those of both products.
+        // Single products equal those of the combined call.
         let [mut h_alone, mut h_both] = [(); 2].map(|()| vec![0.0; p]);
         let [mut b_alone, mut b_both] = [(); 2].map(|()| vec![0.0; d]);
         oracle.hessian_product(at, 3, &v, &mut h_alone).unwrap();
@@ -79,7 +79,7 @@ fn evaluations_are_derivatives_of_values() {
         oracle.inner_products(at, 3, &v, &mut h_both, &mut b_both).unwrap();
         for (h, b) in [(&h_alone, &b_alone), (&h_both, &b_both)] {
             for (found, known) in h.iter().zip(&hv).chain(b.iter().zip(&bv)) {
-                // The same sums, some in another order.
+                // The same sums, some of them in a different order.
                 assert!((found - known).abs() < 1e-13 * (1.0 + known.abs()), "{name}");
             }
         }
@@ -141,7 +141,7 @@ fn both<P: Bilevel<f64>>(problem: P, level: Level) -> [Vec<f64>; 2] {
     for k in 0..batches as u64 {
         axpy(&mut mean, 1.0 / batches as f64, &of(Samples::Batch(k)));
     }
-    // Round again after the last.
+    // The batch after the last is the first again.
     assert_eq!(of(Samples::Batch(0)), of(Samples::Batch(batches as u64)));
     assert!(batches > 1 && of(Samples::Batch(0)) != of(Samples::Batch(1)));
     [mean, of(Samples::All)]
@@ -158,7 +158,7 @@ fn mini_batches_by_number_average_to_all_samples() {
     for level in [Level::Inner, Level::Outer] {
         for [mean, all] in [both(selection(), level), both(sampled(), level)] {
             for (mean, all) in mean.iter().zip(&all) {
-                // Hundreds of terms in two orders.
+                // Hundreds of terms in two orders of summation.
                 assert!((mean - all).abs() < 1e-13 * (1.0 + all.abs()), "{level:?} {mean} {all}");
             }
         }
@@ -174,7 +174,7 @@ fn samples_seen_are_those_of_every_evaluation() {
     };
     let [n, m] = [Level::Inner, Level::Outer].map(|level| rows(level, Samples::All));
     let blocks = Bilevel::<f64>::mini_batches(&problem, Level::Inner) as u64;
-    // The last batch is what is left of the samples.
+    // The last batch contains the remaining samples.
     assert_eq!(rows(Level::Inner, Samples::Batch(blocks - 1)), n - 100 * (blocks - 1));
     let mut oracle = Oracle::new(problem).unwrap();
     let (w, x, v) = point(&oracle);
@@ -189,7 +189,7 @@ fn samples_seen_are_those_of_every_evaluation() {
     oracle.outer_gradient(at(Samples::All), &mut g, &mut bv).unwrap();
     assert_eq!(oracle.cost().samples, 100 + n + m);
 
-    // A run: r steps, r reversals, the outer gradient; with tapes as many.
+    // A run consists of r steps, r reversals and the outer gradient; the same number with tapes.
     for schedule in ["store-all", "store-all:keep=tapes"] {
         let inner = InnerLoop::new(3, 0.1).unwrap();
         let task = Task { inner: &inner, x: &x, draw: Draw::new(0, 0).on(Samples::All), slot: 0 };

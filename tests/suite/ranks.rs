@@ -1,4 +1,5 @@
-//! Processes that share a run, for which threads stand here: bits, counts and errors are the same on all, and those of one.
+//! Processes that share a run, simulated by threads: bits, counts and errors are the same on all of them, and those of
+//! a single process.
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
@@ -13,7 +14,7 @@ use hypertape::{
 
 use crate::support::failing::Failing;
 
-/// One of several that exchange messages by a board.
+/// One of several ranks, which exchange messages through a shared board.
 struct Process {
     rank: usize,
     all: Arc<(Barrier, usize)>,
@@ -41,7 +42,7 @@ impl Ranks for Process {
     }
 }
 
-/// What each of `count` processes returns.
+/// The results of all `count` ranks.
 fn on_ranks<R: Send>(count: usize, act: impl Fn(Arc<dyn Ranks>) -> R + Sync) -> Vec<R> {
     let all = Arc::new((Barrier::new(count), count));
     let (board, act) = (Arc::default(), &act);
@@ -108,7 +109,7 @@ fn an_error_on_one_rank_is_an_error_on_all() {
             let draw = Draw::new(0, 0);
             Exact::default().estimate(&mut oracle, &inner, &[1.0], draw, &mut [0.0]).unwrap_err()
         });
-        // Items 5 to 7 are in lane 2 of 8, which is the first of rank 1's: lanes 2, 3 and 4.
+        // Items 5 to 7 are in lane 2 of 8, which is the first of rank 1's lanes 2, 3 and 4.
         assert!(matches!(errors[1], Error::Function { function: "inner loss", .. }), "{errors:?}");
         for rank in [0, 2] {
             let text = "the other processes: found an error on rank 1, expected none";
@@ -131,7 +132,7 @@ fn ranks_stop_together_and_warm_starts_are_the_same() {
             let coupling = Arc::clone(&coupling);
             let run = Run { coupling, ..Run::new(inner, Optimiser::adam(0.1).unwrap(), 9, 0) };
             let mut x = oracle.start().values().to_vec();
-            // The first rank alone wants to stop.
+            // Only the first rank asks to stop.
             let stop = |record: &hypertape::Record, _: &[f64]| {
                 let now = first && record.iteration == 2;
                 if now { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -1,5 +1,5 @@
-//! Checkpointed loops outside bilevel problems: the same bits under every schedule, derivatives against differences, and
-//! over single numbers those over arrays.
+//! Checkpointed loops outside bilevel problems: the same bits under every schedule, derivatives compared with
+//! differences, and loops over single numbers compared with loops over arrays.
 
 use hypertape::scalar::Real;
 use hypertape::{
@@ -7,7 +7,7 @@ use hypertape::{
     Workspace,
 };
 
-/// `s' = tanh(A s + b t/r)`, with a second array that counts the norm; `loss = |s|^2/2 + c q`.
+/// `s' = tanh(A s + b t/r)`, with a second array that accumulates the norm; `loss = |s|^2/2 + c q`.
 struct Cell {
     steps: usize,
 }
@@ -79,7 +79,7 @@ fn every_schedule_returns_the_same_bits() {
         assert_eq!((same, found), (loss, expected), "{schedule}");
         assert!(schedule.starts_with("disk") || bytes < all, "{schedule}: {bytes} {all}");
     }
-    // A state of four values and what the schedule notes of a slot.
+    // A state has four values, in addition to what the schedule notes about a slot.
     let bytes = |schedule| gradient(&point(), 40, schedule).2;
     assert_eq!(bytes("binomial:c=9") - bytes("binomial:c=4"), 5 * (4 * 8 + 48));
 }
@@ -125,7 +125,7 @@ fn numbers_agree_with_arrays_under_every_schedule() {
         };
         let scale = flat(arrays).fold(1.0_f64, |s, g| s.max(g.abs()));
         for (i, (a, b)) in flat(numbers).zip(flat(arrays)).enumerate() {
-            // Sums in another order, through 40 steps. Observed up to 4e-15.
+            // Sums in a different order, through 40 steps. Observed up to 4e-15.
             assert!((a - b).abs() < 1e-13 * scale, "{steps} {i}: {a} {b}");
         }
     }
@@ -149,7 +149,7 @@ fn a_second_call_takes_the_memory_of_the_first() {
     assert_eq!((first.0, first.1.bytes_measured), (again.0, again.1.bytes_measured));
 }
 
-/// One array too few after a step.
+/// A step that returns one array too few.
 struct Shorter;
 impl Recurrence<f64> for Shorter {
     fn start<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> List<A> {
@@ -222,7 +222,7 @@ impl ScalarRecurrence<f64> for Run {
     }
 }
 
-/// The same loop by hand, for one tape.
+/// The same loop by hand, on one tape.
 impl Function<f64> for Run {
     fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
         let (mut s, mut sum) = (x[0].scalar(1.0), x[0].scalar(0.0));
@@ -243,7 +243,7 @@ fn runs(steps: usize, schedule: &str) -> [Loop<'static, f64>; 2] {
     ]
 }
 
-/// What the loop loses is the running loss, so that the value is `1 - s_r + s_r^2`.
+/// The running loss is the decrease of the state, so the value is `1 - s_r + s_r^2`.
 #[test]
 fn running_losses_agree_with_one_tape_by_hand() {
     let (mut g, mut h, shape) = ([0.0], [0.0], [Shape::SCALAR]);
@@ -253,7 +253,7 @@ fn running_losses_agree_with_one_tape_by_hand() {
         for mut run in runs(30, schedule) {
             let (mut gradient, mut product) = ([0.0], [0.0]);
             let (found, _) = run.hvp(&[0.1], &[1.0], &mut gradient, &mut product).unwrap();
-            // Sums of 30 terms in another order.
+            // Sums of 30 terms in a different order.
             let close = |a: f64, b: f64| (a - b).abs() < 1e-14 * b.abs().max(1.0);
             assert!(close(found, value) && close(gradient[0], g[0]), "{schedule}");
             assert!((product[0] - h[0]).abs() < 1e-12 * h[0].abs(), "{schedule}");
@@ -290,7 +290,7 @@ fn a_predicate_ends_a_loop() {
         fixed.hvp(&[0.1], &[1.0], &mut known, &mut same).unwrap();
         assert_eq!((found, product), (known, same));
     }
-    // At most so many steps, and counted from 1.
+    // The number of steps is limited, and steps are counted from 1.
     for open in runs(7, "online:c=3") {
         assert_eq!(open.until(|_, _| false).unwrap().run(&[0.1]).unwrap().steps, 7);
     }

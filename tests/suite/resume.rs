@@ -1,4 +1,4 @@
-//! Runs that stop and go on: limits, states, and the binary killed at random moments.
+//! Runs that stop and continue: limits, states, and the binary killed at random moments.
 
 use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn limits_end_a_run_and_are_told() {
     let limits = Limits { oracle_calls: Some(35), ..Limits::default() };
     let mut state = start.clone();
     let records = go_on(&general(sgd, limits), &mut oracle, &mut Exact::default(), &mut state);
-    // Five gradients and five products per iteration: 40 are the first to reach 35.
+    // Five gradients and five products per iteration: the fourth iteration, with 40, is the first to reach 35.
     assert_eq!((records.len(), state.iteration, state.oracle_calls), (4, 4, 40));
     assert_eq!((records[2].end, records[3].end), (None, Some(End::OracleCalls)));
     let before = state.clone();
@@ -58,13 +58,13 @@ fn limits_end_a_run_and_are_told() {
     let last = *records.last().unwrap();
     assert_eq!((last.end, state.end), (Some(End::GradientNorm), Some(End::GradientNorm)));
     assert!(last.gradient_norm <= 1e-3 && records[records.len() - 2].gradient_norm > 1e-3);
-    // The point is the one at which that norm was found.
+    // The final point is the one at which that norm was found.
     let mut gradient = [0.0; 2];
     let (inner, draw) = (loose.inner, Draw::new(0, 0));
     Exact::default().estimate(&mut oracle, &inner, &state.x, draw, &mut gradient).unwrap();
-    // A norm of 1e-3, rounded.
+    // A norm of 1e-3, with its rounding.
     assert!((gradient[0].hypot(gradient[1]) - last.gradient_norm).abs() < 1e-18);
-    // It goes on under a tighter limit, to where it would have come at once.
+    // It continues under a tighter limit, and ends where an uninterrupted run would end.
     assert!(go_on(&loose, &mut oracle, &mut Exact::default(), &mut state).is_empty());
     let tight = general(sgd, limit(1e-6));
     go_on(&tight, &mut oracle, &mut Exact::default(), &mut state);
@@ -73,7 +73,7 @@ fn limits_end_a_run_and_are_told() {
     assert_eq!((&state.x, state.iteration), (&once.x, once.iteration));
 }
 
-/// Whether 12 iterations cut at random places end as 12 at once, bit for bit.
+/// Whether 12 iterations interrupted at random places end as 12 uninterrupted ones, bit for bit.
 fn cut_at_random<T: Element>(
     mut oracle: Oracle<T>,
     estimators: &mut [Box<dyn Estimator<T>>],
@@ -127,10 +127,10 @@ fn estimators<T: Element>() -> Vec<Box<dyn Estimator<T>>> {
 fn a_run_goes_on_bit_for_bit() {
     let all: [Arc<dyn Coupling>; 2] = [Arc::new(Cold), Arc::new(Warm)];
     let mut deterministic = estimators();
-    // The coin of this problem would be that of an estimate that vanishes.
+    // On this problem, the coin would correct an estimate that vanishes.
     deterministic.drain(1..3);
     cut_at_random(Oracle::new(Quadratic::<f64>::general()).unwrap(), &mut deterministic, &all);
-    // Mini-batches; a start that depends on x rules warm starts out.
+    // Mini-batches; a start that depends on x excludes warm starts.
     cut_at_random(Oracle::new(TwoLayer::<f32>::new(5)).unwrap(), &mut estimators(), &all[..1]);
 }
 
@@ -171,7 +171,7 @@ mod binary {
     use rand::{RngExt, SeedableRng};
     use serde_json::Value;
 
-    /// A folder of one test, removed at its end.
+    /// The folder of one test, removed at its end.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -233,28 +233,29 @@ mod binary {
 
     #[test]
     fn so_does_an_algorithm_with_its_table() {
-        // A record may be cut in two where the run was, but nothing of what it costs is lost.
+        // A record may be divided where the run was interrupted, but its costs are not lost.
         let line =
             "run quadratic-sampled --algorithm saba:step=0.05 --iterations 20000 --save-every 500";
         let (mut undisturbed, mut found) = killed("tables", line);
         for json in [&mut undisturbed.2, &mut found.2] {
             let records = json["records"].as_array().unwrap();
             let samples = records.iter().map(|record| record["samples"].as_u64().unwrap());
-            // A mini-batch of 64 a level and iteration.
+            // One mini-batch of 64 per level and iteration.
             assert_eq!(samples.sum::<u64>(), 20_000 * 128);
             json["records"] = Value::Null;
         }
         assert_eq!(found.2, undisturbed.2);
     }
 
-    /// What `line` wrote, and what it wrote where it was killed twenty times.
+    /// The results of `line`, and its results when it is killed twenty times.
     fn killed(test: &str, line: &str) -> (Results, Results) {
         let folder = Folder::new(test);
         let [whole, cut] = ["whole", "cut"].map(|name| folder.of(name));
         let clock = Instant::now();
         assert!(run(&format!("{line} --save {whole}")).status.success());
         let all = crate::support::kills();
-        // Half of that each on average, less the starts: about the middle of the run.
+        // Each process runs half of this time on average, minus the start, so the kills reach about the middle of the
+        // run.
         let longest = 2.0 * clock.elapsed().as_secs_f64() / f64::from(all);
         let mut random = rand_pcg::Pcg64::seed_from_u64(11);
         let (mut kills, mut progress) = (0, 0);
@@ -263,7 +264,8 @@ mod binary {
             let option = if state.exists() { "--resume" } else { "--save" };
             let mut child = spawn(&format!("{line} {option} {cut}"));
             sleep(Duration::from_secs_f64(random.random_range(0.0..longest)));
-            // Half of them as batch systems do, which is noticed, and saved.
+            // Half of the processes are terminated by a signal that they notice, as from a batch system, and save their
+            // state.
             if random.random_bool(0.5) {
                 child.kill().unwrap();
             } else {
@@ -361,7 +363,7 @@ mod binary {
         let line = "run digits-clean --steps 3 --repeat 2 --iterations";
         assert!(run(&format!("{line} 4 --save {whole}")).status.success());
         assert!(run(&format!("{line} 2 --save {cut}")).status.success());
-        // The second run was not begun.
+        // As if the second run had not begun.
         fs::remove_file(Path::new(&cut).join("state-1.json")).unwrap();
         assert!(run(&format!("{line} 4 --resume {cut}")).status.success());
         for name in ["x-0.npz", "x-1.npz", "w-0.npz", "w-1.npz"] {

@@ -1,4 +1,5 @@
-//! Ridge regression with one log-penalty per feature: the hypergradient of a long inner loop against its closed form.
+//! Ridge regression with one log-penalty per feature: the hypergradient of a long inner loop compared with its closed
+//! form.
 
 use hypertape::problems::Penalised;
 use hypertape::{Draw, Error, Estimator, Exact, InnerLoop, Oracle, solve};
@@ -25,7 +26,7 @@ const TRAIN: ([f64; 8], [f64; 4]) =
     ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
 const VALID: ([f64; 6], [f64; 3]) = ([1.0, 0.5, 1.0, 1.5, 1.0, 2.5], [0.5, 1.2, 1.4]);
 
-/// `w*`, the loss and its gradient by Cramer's rule.
+/// `w*`, the outer loss and its gradient by Cramer's rule.
 fn closed_form(x: [f64; 2]) -> ([f64; 2], f64, [f64; 2]) {
     let rows = |data: &[f64]| -> Vec<[f64; 2]> { data.chunks(2).map(|r| [r[0], r[1]]).collect() };
     let (train, valid) = (rows(&TRAIN.0), rows(&VALID.0));
@@ -64,7 +65,7 @@ fn hypergradient(x: &[f64; 2], steps: usize, lr: f64) -> (Vec<f64>, f64, [f64; 2
 fn a_long_inner_loop_reaches_the_known_limit() {
     let (w, loss, gradient) = hypergradient(&[-2.0, -1.0], 300, 0.4);
     let gaps = [gap(&w, &RIDGE.w), gap(&[loss], &[RIDGE.loss]), gap(&gradient, &RIDGE.gradient)];
-    // 0.8^300 of the start is left, and rounding of 300 steps: observed 3e-15.
+    // 0.8^300 of the start remains, and the rounding of 300 steps: observed 3e-15.
     assert!(gaps.iter().all(|&gap| gap < 2e-13), "{gaps:?}");
 }
 

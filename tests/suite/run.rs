@@ -19,7 +19,7 @@ fn go<T: Element>(run: &Run<T>, oracle: &mut Oracle<T>) -> (Vec<T>, Result<Vec<R
 
 #[test]
 fn descent_ends_at_the_stationary_point() {
-    // Where the limit gradient is zero: x0 - Hess^-1 grad, with both in closed form.
+    // The point where the gradient of the limit is zero: x0 - Hess^-1 grad, both in closed form.
     let ([a, b, c], [g0, g1]) = (
         [1.169_841_269_841_27, -0.751_190_476_190_476_2, 1.905_803_571_428_571_4],
         [1.026_666_666_666_666_7, -0.695_535_714_285_714_3],
@@ -66,7 +66,7 @@ fn a_run_repeats_bit_for_bit_with_mini_batches() {
     assert_ne!(of(1), of(2));
 }
 
-/// T19 of the peers' tests: no iteration leaves bytes behind for the next.
+/// T19 of the peers' tests: no iteration leaves memory in use for the next.
 #[test]
 fn every_iteration_takes_the_same_bytes() {
     let mut oracle = Oracle::new(TwoLayer::<f64>::new(5)).unwrap();
@@ -97,7 +97,7 @@ fn an_inner_loop_that_overflows_names_quantity_and_step() {
     let inner = InnerLoop::new(2000, 10.0).unwrap();
     let error = solve(&mut oracle, &inner, &[0.5], Draw::new(0, 0), &mut Vec::new()).unwrap_err();
     let Error::NonFinite { quantity, step: Some(step), lr } = error else { panic!("{error:?}") };
-    // w grows nine-fold a step from 1.5: its square overflows after 162 steps, itself after 324.
+    // w grows by a factor of nine per step from 1.5: its square overflows after 162 steps, w itself after 324.
     assert_eq!((quantity, lr), ("the gradient of the inner loss", 10.0));
     assert!((322..326).contains(&step), "{step}");
 }

@@ -1,4 +1,4 @@
-//! Samplers as pure functions of draws, and the quadratic problem that they draw from.
+//! Samplers as pure functions of draws, and the quadratic problem that uses them.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,8 @@ fn inner(iteration: u64, step: usize) -> Draw {
 
 #[test]
 fn blocks_are_those_of_the_benchmark() {
-    // Ten samples by four: blocks at 0, 4 and 6, where the third would end at 12; drawn 0, 1, 2, 2 in the first pass.
+    // Ten samples in fours: blocks begin at 0, 4 and 6, because a third block at 8 would end at 12; drawn 0, 1, 2, 2 in
+    // the first pass.
     let sampler = Sampler::Blocks { batch: 4, draws: 3 };
     let start = |number: u64| {
         let range = sampler
@@ -40,7 +41,7 @@ fn blocks_are_those_of_the_benchmark() {
     assert_eq!(orders.len(), 6);
 }
 
-/// Relative frequencies of all ordered triples of four, in one batch without and with replacement.
+/// Relative frequencies of all ordered triples of four samples, in one batch without and with replacement.
 #[test]
 fn choices_are_uniform() {
     for (sampler, outcomes) in
@@ -56,7 +57,7 @@ fn choices_are_uniform() {
         assert_eq!(seen, usize::try_from(outcomes).unwrap());
         let gap = |&c: &u32| (f64::from(c) - expected).powi(2) / expected;
         let chi = counts.iter().filter(|&&c| c > 0).map(gap).sum::<f64>();
-        // Chi squared of 23 or 63 degrees of freedom: mean k, deviation sqrt(2 k); four of them.
+        // Chi squared with k = 23 or 63 degrees of freedom has mean k and deviation sqrt(2 k); four of these.
         let freedom = f64::from(outcomes) - 1.0;
         assert!((chi - freedom).abs() < 4.0 * (2.0 * freedom).sqrt(), "{sampler:?}: {chi}");
     }
@@ -79,7 +80,7 @@ fn rows_are_those_of_the_samples() {
     }
 }
 
-/// Every sampler at many sizes: repeated, within, as many as asked for, distinct where it says so.
+/// Every sampler at many sizes: repeatable, in range, of the requested size, and distinct where it is documented.
 #[test]
 fn batches_are_pure_and_within() {
     for n in (1_usize..40).chain([97, 128, 300]) {
@@ -134,7 +135,7 @@ fn a_pass_holds_every_sample_once() {
     }
 }
 
-/// Of a problem of the catalogue.
+/// The metrics of a problem of the catalogue.
 fn metrics(name: &str, w: &[f64], x: &[f64]) -> Vec<f64> {
     let entry = catalogue().into_iter().find(|e| e.name == name).unwrap();
     let oracle = entry.open::<f64>(None).unwrap();
@@ -146,11 +147,11 @@ fn metrics(name: &str, w: &[f64], x: &[f64]) -> Vec<f64> {
 fn metrics_of_sparse_and_of_scheduled_problems() {
     let mut w = [0.0; 30];
     (w[0], w[1]) = (-2.0, 1e-9);
-    // Features 0, 6, 12, 18 and 24 matter: one is in the support, and one that does not.
+    // Features 0, 6, 12, 18 and 24 are relevant: the support contains one of them, and one that is not.
     assert_eq!(metrics("lasso", &w, &[0.0]), [2.0, 5.0]);
     assert_eq!(metrics("elastic-net", &w, &[0.0; 2]), [2.0, 5.0]);
     assert_eq!(metrics("learned-steps", &[1.0, -3.0, 0.0, 2.0], &[0.0; 4]), [3.0]);
-    // A network of 1761 weights, four of which moved by 1/2.
+    // A network of 1761 weights, four of which have moved by 1/2.
     let (mut w, x) = (vec![0.25; 1761], vec![0.25; 1761]);
     w[..4].fill(0.75);
     assert_eq!(metrics("sinusoid-prior", &w, &x), [1.0]);
@@ -162,7 +163,7 @@ fn settings(samplers: [Sampler; 2]) -> SampledSettings {
 
 #[test]
 fn all_samples_are_their_mean() {
-    // The whole sum is the quadratic of its means: the same runs, the same limits.
+    // The sum over all samples is the quadratic of their means: the same runs, the same limits.
     let whole = SampledQuadratic::<f64>::new(&settings([Sampler::All; 2])).unwrap();
     let mean = whole.mean().clone();
     let (x, limit) = (mean.x.clone(), mean.limit(&mean.x).unwrap());
@@ -177,7 +178,7 @@ fn all_samples_are_their_mean() {
     let end = of(Oracle::new(mean).unwrap(), 500);
     let scale = limit.gradient.iter().fold(0.0_f64, |s, g| s.max(g.abs()));
     for i in 0..10 {
-        // Sums of 512 terms in two orders; then 0.93^500 = 2e-16 of the start.
+        // Sums of 512 terms in two orders; 0.93^500 = 2e-16 of the start remains.
         assert!((sums.1[i] - means.1[i]).abs() < 1e-13 * scale, "{sums:?} {means:?}");
         assert!((end.1[i] - limit.gradient[i]).abs() < 1e-12 * scale, "{end:?} {limit:?}");
     }
@@ -207,7 +208,7 @@ impl Function<f64> for Part<'_> {
     }
 }
 
-/// bilevel T17: averages of a SAGA memory that starts at zero, after a pass at one point, are full sums.
+/// bilevel T17: the averages of a SAGA memory that starts at zero are full sums after one pass at a point.
 #[test]
 fn a_pass_of_mini_batches_averages_to_the_whole() {
     let of = |samplers| SampledQuadratic::<f64>::new(&settings(samplers)).unwrap();
@@ -215,7 +216,7 @@ fn a_pass_of_mini_batches_averages_to_the_whole() {
         (of([Sampler::Passes { batch: 100, draws: 1 }; 2]), of([Sampler::All; 2]));
     let at: Vec<f64> = (0..30).map(|i| f64::from(i).sin()).collect();
     let v: Vec<f64> = (0..30).map(|i| if i < 20 { f64::from(i).cos() } else { 0.0 }).collect();
-    // The gradient of g or f in w and x, and its change along w: the five oracles and another.
+    // The gradient of g or f with respect to w and x, and its derivative along w: the five oracles and one more.
     let oracles = |problem, level, iteration| {
         let part = Part(problem, level, Draw::new(4, iteration));
         let (mut out, mut product) = (vec![0.0; 30], vec![0.0; 30]);
@@ -240,7 +241,7 @@ fn a_pass_of_mini_batches_averages_to_the_whole() {
 
 #[test]
 fn spectra_are_those_that_were_asked_for() {
-    // Of Wishart matrices: the mean eigenvalue of 512 samples has a deviation of about sqrt(2/512/20) of it, 1.4 %.
+    // For Wishart matrices, the mean eigenvalue of 512 samples has a relative deviation of about sqrt(2/512/20), 1.4 %.
     let problem = SampledQuadratic::<f64>::new(&settings([Sampler::All; 2])).unwrap();
     let trace = |m: &[f64], n: usize| (0..n).map(|i| m[i * n + i]).sum::<f64>();
     let of =

@@ -1,4 +1,4 @@
-//! Problems of scalars: the twin of a problem over arrays agrees with it, whatever is asked of them.
+//! Problems over scalars agree with the same problem over arrays, in all evaluations.
 
 use crate::support::{deviation, estimate};
 use hypertape::linear::Dense;
@@ -83,7 +83,7 @@ fn twins_agree() {
             };
             let ((left, gradient), (right, expected)) = (of(&mut scalars), of(&mut arrays));
             let name = estimator.name();
-            // Roundings of terms of order one in another order.
+            // Roundings of terms of order one, added in a different order.
             assert!((left.loss - right.loss).abs() < 1e-14, "{seed} {name}");
             let gap = deviation(&gradient, &expected);
             assert!(gap < 2e-14, "{seed} {name} {steps} steps: {gap:e}");

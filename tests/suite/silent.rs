@@ -1,4 +1,4 @@
-//! What was found wrong by trial, with the right numbers: no result without a word on how far it can be trusted.
+//! Former silent errors with their right results: no result without a statement of how far it can be trusted.
 
 use std::fs;
 use std::path::Path;
@@ -62,12 +62,12 @@ fn singular_systems_end_at_least_squares_and_say_so() {
     let folder = folder(&files);
     let line = format!("digits-clean {ON} --corruption 0 --penalty 0 --lr .1 --estimator minres");
     let found = row(&format!("gradient {line}"), folder.path());
-    // What 10 000 terms of the Neumann series come to, which diverge in the null space alone.
+    // The sum of 10 000 terms of the Neumann series, which diverges only in the null space.
     let known = [0.006_291_032_400_2, 0.148_715_799_15];
     assert!(near(&head(&found), &known, 1e-11), "{found}");
     assert!((found["residual"].as_f64().unwrap() - 0.789).abs() < 1e-3, "{found}");
     assert!(found["warnings"].to_string().contains("linear system is not solved"), "{found}");
-    // A run tells in its table, in every line, and at its end.
+    // A run warns in its table, in every line of JSON, and at its end.
     let (status, out, _) = run(&format!("run {line} --iterations 4"), folder.path());
     let last = out.lines().last().unwrap();
     assert!(status == 0 && last.starts_with("warning: 4 of 4 estimates"), "{out}");
@@ -96,7 +96,7 @@ fn norms_of_single_precision_have_its_range() {
     let none = tempdir().unwrap();
     let found = row("gradient text --lr 20 --dtype f32 --steps 100", none.path());
     let norm = found["gradient_norm"].as_f64().unwrap();
-    // Chaos: another instruction set has another value of the same size.
+    // The loop is chaotic: another instruction set gives another value of the same size.
     assert!((1e19..1e22).contains(&norm), "{norm:e}");
     assert!(found["warnings"].to_string().contains("the adjoint grew by a factor of"), "{found}");
 }
@@ -110,7 +110,7 @@ fn a_cheap_part_that_is_zero_is_told() {
     }
 }
 
-/// At its defaults every inner loop makes progress, in both precisions to the same end.
+/// With its defaults every inner loop makes progress, and reaches the same end in both precisions.
 #[test]
 fn default_inner_loops_of_all_problems_descend() {
     fn end<T: Precision>(entry: &hypertape::problems::Entry, steps: usize) -> f64 {
@@ -130,7 +130,7 @@ fn default_inner_loops_of_all_problems_descend() {
         assert!(end_of < start, "{}: from {start} to {end_of}", entry.name);
         if entry.open_f32.is_some() {
             let single = end::<f32>(&entry, entry.steps);
-            // Losses of several thousand roundings, of loops that contract.
+            // Losses with several thousand roundings, of loops that contract.
             let gap = (single - end_of).abs();
             assert!(
                 gap <= 2e-4 * start.abs().max(end_of.abs()),
@@ -146,7 +146,7 @@ fn labels_are_what_they_are() {
     let zeros = folder(&[("t.csv", "1,2,-0.0\n2,1,0.0\n3,1,1\n4,0,1\n5,2,0\n6,1,1\n")]);
     let (status, _, err) = run("gradient digits-penalty --train {}/t.csv --steps 2", zeros.path());
     assert_eq!((status, err.as_str()), (0, ""));
-    // By parity, 2 and 4 are one class: as if they were labelled so.
+    // By parity, 2 and 4 are the same class.
     let (numbers, classes) = ("1,0,1\n0,1,2\n1,1,4\n", "1,0,1\n0,1,0\n1,1,0\n");
     let loss = |text: &str| {
         let folder = folder(&[("t.csv", text), ("v.csv", text)]);
@@ -162,7 +162,7 @@ fn labels_are_what_they_are() {
     refused("gradient digits-penalty --train {}/two.csv", alike.path(), "2 samples are too few");
     refused("gradient digits-penalty --train {}/none.csv", alike.path(), "none.csv: No such file");
     refused("gradient digits-penalty --train {}/a.svm --label 1", alike.path(), "--label");
-    // A class that the training part of a split happens to lack is a class of the file.
+    // A class that is missing from the training part of a split is still a class of the file.
     let rare = "1,0,0\n0,1,1\n1,1,0\n2,1,1\n1,2,0\n2,2,1\n0,2,2\n";
     let folder = folder(&[("t.csv", rare)]);
     for seed in 0..6 {
@@ -188,7 +188,7 @@ fn a_run_does_not_go_on_with_other_data_or_from_another_text() {
     refused(&format!("{on} --at {{}}/s/x.npz"), folder.path(), "--at");
     let state = folder.path().join("s/state.json");
     let text = fs::read(&state).unwrap();
-    // Every byte, by another bit each time.
+    // Changes every byte, each time by another bit.
     for i in (0..text.len()).step_by(7) {
         let mut other = text.clone();
         other[i] ^= 1 << (i % 7);
@@ -256,7 +256,7 @@ fn long_estimates_end_in_time() {
     );
 }
 
-/// What a person would write: the sentence, whole.
+/// Typical mistakes of users; the whole sentence is compared.
 #[test]
 fn errors_say_what_to_do() {
     let folder = folder(&[
@@ -337,7 +337,7 @@ fn errors_say_what_to_do() {
     assert!(status == 0 && out.starts_with("quadratic: 5 steps, lr 1e-200, f64\n"), "{out}");
 }
 
-/// A loss that no problem has is told, by every estimate and run.
+/// Every estimate and run warns of a loss that is larger than that of any reasonable problem.
 #[test]
 fn losses_beyond_reason_are_told() {
     let none = tempdir().unwrap();
@@ -363,7 +363,8 @@ fn a_spill_error_names_its_folder() {
     );
 }
 
-/// Notes on files are told once on stderr, and stand in the report of a study, whose files are beside it.
+/// Notes on files are printed once on stderr, and included in the report of a study, whose files are looked for beside
+/// it.
 #[test]
 fn what_is_decided_about_a_file_is_told() {
     let folder = folder(&[
@@ -385,7 +386,8 @@ fn what_is_decided_about_a_file_is_told() {
     assert!(report.contains("is taken for a header"), "{report}");
 }
 
-/// Squares of a gradient of 1e31 overflow in single precision, and are taken in double; where they overflow there, it is said.
+/// Squares of a gradient of 1e31 overflow in single precision and are computed in double; if they overflow there, a
+/// warning says so.
 #[test]
 fn plans_of_loops_that_diverge_have_numbers() {
     let none = Path::new("");

@@ -1,5 +1,5 @@
-//! Neumann series with random factors: outcomes enumerated against formulas, moments sampled, schedules compared at one
-//! budget, variances that are refused.
+//! Neumann series with random factors: all outcomes enumerated and compared with formulas, moments sampled, schedules
+//! compared at the same budget, infinite variances refused.
 
 use crate::support::{deviation, estimate};
 use hypertape::linear::Neumann;
@@ -11,7 +11,7 @@ use hypertape::{
 use rand::RngExt;
 
 /// `g = h w^2/2 + x w`, `f = w`, so that the estimate is `-v` for `h v = 1`. After `r` = 2 inner steps, the Hessian of
-/// mini-batch `j` is 0.5 or 1.5: as bit `j` of `bits` says, or as its draw does.
+/// mini-batch `j` is 0.5 or 1.5, as determined by bit `j` of `bits` or by its draw.
 struct Coins {
     bits: Option<u32>,
 }
@@ -38,7 +38,7 @@ impl Bilevel<f64> for Coins {
     }
 }
 
-/// `v` for one choice of mini-batches and number of factors, and its products.
+/// `v` for one choice of mini-batches and number of factors, and the number of products.
 fn outcome(estimator: &mut StochasticNeumann, bits: Option<u32>, draw: Draw) -> (f64, u64) {
     let mut oracle = Oracle::new(Coins { bits }).unwrap();
     let (found, gradient) = estimate(estimator, &mut oracle, (AFTER, 0.1), draw).unwrap();
@@ -54,7 +54,8 @@ fn enumerated(estimator: &mut StochasticNeumann, batches: u32) -> (f64, f64) {
     (mean, all.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / all.len() as f64)
 }
 
-/// theory 4: mean and variance of the series with a factor for each of `sizes`, numbers of mini-batches of variance 1/4.
+/// theory 4: mean and variance of the series with one factor per entry of `sizes`, which are numbers of mini-batches of
+/// variance 1/4.
 fn recursion(lr: f64, sizes: &[usize]) -> (f64, f64) {
     let m = 1.0 - lr;
     let (mut mean, mut square) = (1.0, 1.0);
@@ -89,10 +90,10 @@ fn stocbio_has_the_moments_of_its_recursion() {
         // The mean is the truncated series.
         let series: f64 = (0..terms).map(|k| 0.2 * 0.8_f64.powf(k as f64)).sum();
         assert!((mean - series).abs() < 1e-15, "{terms}: {mean} {series}");
-        // And its bias from 1/H = 1, in one dimension, the bound (1 - lr mu)^terms / mu itself.
+        // Its bias from 1/H = 1 is, in one dimension, the bound (1 - lr mu)^terms / mu itself.
         assert!((1.0 - mean - 0.8_f64.powf(terms as f64)).abs() < 1e-15, "{terms}: {mean}");
     }
-    // bilevel T15, and what one batch for all factors would give.
+    // bilevel T15, and the result if all factors used one batch.
     let (mean, _) = enumerated(&mut stocbio(5, 1.0, 1.0), 4);
     assert!((mean - 0.672_32).abs() < 1e-15, "{mean}");
     let of = |bits| outcome(&mut stocbio(5, 1.0, 1.0), Some(bits), Draw::new(0, 0)).0;
@@ -110,7 +111,7 @@ fn a_single_draw_has_the_same_mean_and_more_variance() {
         let (part, spread) = enumerated(&mut estimator, u32::try_from(factors).unwrap());
         mean += part / terms as f64;
         second += (spread + part * part) / terms as f64;
-        // All of the weight is on one product.
+        // All the weight is on one product.
         let (v, products) = outcome(&mut estimator, Some(0), Draw::new(0, 0));
         let known = 0.2 * terms as f64 * 0.9_f64.powf(factors as f64);
         assert!((v - known).abs() < 1e-15, "{factors}: {v} {known}");
@@ -120,7 +121,7 @@ fn a_single_draw_has_the_same_mean_and_more_variance() {
     let squares = (0..terms).map(|k| (rho * rho + 0.01).powf(k as f64)).sum::<f64>();
     let known = 0.04 * terms as f64 * squares - mean * mean;
     assert!((second - mean * mean - known).abs() < 1e-15, "{second} {known}");
-    // Drawn, not forced: 4000 draws of 0..5 with a standard deviation of sqrt 2; four standard errors.
+    // Drawn at random: 4000 draws from 0..5 with a standard deviation of sqrt 2; four standard errors.
     estimator.force(None);
     let of = |k| outcome(&mut estimator, Some(0), Draw::new(1, k)).1 - 1;
     let factors = (0..4000).map(of).sum::<u64>() as f64 / 4000.0;
@@ -129,7 +130,7 @@ fn a_single_draw_has_the_same_mean_and_more_variance() {
 
 #[test]
 fn roulette_is_unbiased_with_the_known_variance() {
-    // Both Hessians low: rho = 0.9 and the limit 2.
+    // Both Hessians are low: rho = 0.9, and the limit is 2.
     let (survival, rho) = (0.95, 0.9_f64);
     let terms = Terms::Roulette { survival, mu: Some(0.5), noise: 0.0 };
     let mut estimator = StochasticNeumann::new(terms, Some(0.2)).unwrap();
@@ -164,7 +165,7 @@ fn an_infinite_variance_is_refused() {
         let mut oracle = Oracle::new(Coins { bits: Some(0) }).unwrap();
         estimate(&mut estimator, &mut oracle, (AFTER, 0.1), Draw::new(0, 0)).map(|(_, g)| g)
     };
-    // (1 - 0.2 0.5)^2 = 0.81, and with noise 0.5 another 0.01.
+    // (1 - 0.2 0.5)^2 = 0.81; noise of 0.5 adds 0.01.
     assert!(of(0.83, Some(0.5), 0.5, 0.2).is_ok());
     for (survival, noise, found) in [(0.8, 0.0, "0.810000"), (0.815, 0.5, "0.820000")] {
         let text = of(survival, Some(0.5), noise, 0.2).unwrap_err().to_string();
@@ -174,7 +175,7 @@ fn an_infinite_variance_is_refused() {
         );
         assert_eq!(text, known);
     }
-    // Without mu, or with one that is wrong, by the factors that are met: 0.9, and with a step beyond 2/|H| -1.5.
+    // Without mu, or with a wrong one, the observed factors decide: 0.9, or -1.5 with a step beyond 2/|H|.
     for (mu, lr) in [(None, 0.2), (Some(0.9), 0.2), (None, 5.0), (Some(0.5), 2.1)] {
         let result = of(0.8, mu, 0.0, lr);
         assert_eq!(result.is_ok(), lr == 2.1, "{mu:?} {lr}: {result:?}");
@@ -200,14 +201,14 @@ fn a_geometric_schedule_has_less_variance_at_the_same_budget() {
             square += (v - known_mean).powi(2);
         }
         let (gap, variance) = (sum / calls as f64, square / calls as f64);
-        // Four standard errors; that of a variance is sqrt(2/4000) of it for what is nearly normal.
+        // Four standard errors; the relative one of a variance is sqrt(2/4000) for a nearly normal distribution.
         assert!(gap.abs() < 4.0 * (known_variance / calls as f64).sqrt(), "{gap:e}");
         assert!((variance / known_variance - 1.0).abs() < 0.09, "{variance} {known_variance}");
     }
 }
 
-/// Variances of a geometric schedule and of one with as many mini-batches for each factor, at equal products: the longer the
-/// series, the more it saves, about half at seventeen terms.
+/// The variances of a geometric schedule and of one with equally many mini-batches per factor, with the same number of
+/// products: the longer the series, the more the first saves, about half at seventeen terms.
 #[test]
 fn what_a_geometric_schedule_saves_at_several_budgets() {
     for (terms, batches, sizes, flat, known) in [
@@ -223,7 +224,7 @@ fn what_a_geometric_schedule_saves_at_several_budgets() {
             let (mean, variance) = recursion(0.2, &sizes);
             let total = sizes.iter().sum::<usize>();
             if total < 10 {
-                // All outcomes of the coins.
+                // Enumerates all outcomes of the coins.
                 let (found, spread) = enumerated(&mut estimator, u32::try_from(total).unwrap());
                 assert!((found - mean).abs() + (spread - variance).abs() < 1e-15, "{terms}");
             }
@@ -261,7 +262,7 @@ fn without_mini_batches_the_series_is_the_deterministic_one() {
     assert!(deviation(&mean, &known) < 5e-15, "{mean:?} {known:?}");
 }
 
-/// Told by an inner loss that is NaN at one step.
+/// Detected by an inner loss that is NaN at one step.
 #[test]
 fn every_factor_sees_a_batch_of_its_own() {
     struct Fails(u64);
@@ -281,7 +282,7 @@ fn every_factor_sees_a_batch_of_its_own() {
         }
     }
     let mut estimator = stocbio(3, 2.0, 0.5);
-    // Steps 0 and 1 run, 2 is for B, 3 and 4 are the first factor's, 5 the second's.
+    // Steps 0 and 1 are those of the run, 2 is for B, 3 and 4 belong to the first factor, 5 to the second.
     for (step, fails) in
         [(0, true), (1, true), (2, true), (3, true), (4, true), (5, true), (6, false)]
     {
@@ -336,7 +337,7 @@ fn settings_are_checked() {
     assert_eq!(name(roulette(0.5, Some(0.25), 0.0), None), "roulette-neumann:survival=0.5,mu=0.25");
 }
 
-/// The same bits for the same draw, and others for another.
+/// The same bits for the same draw, and other bits for another draw.
 #[test]
 fn draws_name_the_outcome() {
     fn gradient<T: Element>(k: u64, oracle: &mut Oracle<T>) -> Vec<T> {

@@ -1,4 +1,4 @@
-//! `hypertape study` as users meet it: its records, what it does when it is started again, and its errors.
+//! `hypertape study` as users see it: its records, its behaviour when it is started again, and its errors.
 
 use std::fs;
 use std::io::Write;
@@ -19,7 +19,7 @@ fn run(args: &[&str]) -> (i32, String, String) {
     (status, out, err)
 }
 
-/// A study in a folder of its own, removed at its end.
+/// A study in its own folder, which is removed at its end.
 struct Study(PathBuf);
 
 impl Study {
@@ -46,7 +46,7 @@ impl Study {
         self.0.join(name).into_os_string().into_string().unwrap()
     }
 
-    /// Stdout and stderr of a start in which every cell must succeed.
+    /// Stdout and stderr of a start in which every cell succeeds.
     #[track_caller]
     fn ok(&self) -> (String, String) {
         let (status, out, err) = self.start();
@@ -71,13 +71,14 @@ impl Study {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Replaces the records by `text`.
+    /// Replaces the records with `text`.
     fn put(&self, text: impl AsRef<[u8]>) {
         fs::create_dir_all(self.0.join("out")).unwrap();
         fs::write(self.path(), text).unwrap();
     }
 
-    /// Checks that a start ends with status 2 and one line on stderr that ends with `why`, and leaves the folder alone.
+    /// Checks that a start fails with status 2 and one line on stderr that ends with `why`, and does not change the
+    /// folder.
     #[track_caller]
     fn refused(&self, why: &str) {
         let before = fs::read(self.path()).ok();
@@ -92,12 +93,12 @@ impl Study {
 
 impl Drop for Study {
     fn drop(&mut self) {
-        // A test that failed on the way may have left anything.
+        // A test that failed may have left anything in the folder.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Without what differs between two equal runs: clocks, and what the system told of the process.
+/// Removes what differs between two equal runs: clocks, and what the system reported about the process.
 fn timeless(mut records: Vec<Value>) -> Vec<Value> {
     let told = [
         "seconds",
@@ -159,7 +160,7 @@ fn a_grid_by_hand() {
     }
     assert_eq!(records.len(), expected.len());
     for (record, (estimator, steps, lr)) in records.iter().zip(expected) {
-        // Two iterations lie before the checkpoint at iteration 2, four before the end; a product a step if exact.
+        // Two iterations before the checkpoint at iteration 2, four before the end; one product per step for exact.
         let hvps = if estimator == "exact" { steps } else { 0 };
         let settings = json!({
             "problem": "quadratic", "estimator": estimator, "steps": steps, "lr": lr, "seed": 0,
@@ -179,7 +180,7 @@ fn a_grid_by_hand() {
             assert_eq!(point["inner_gradients"], iteration * steps);
             assert_eq!(point["hvps"], iteration * hvps);
         }
-        // `run` is another way to the same numbers.
+        // `run` gives the same numbers.
         let [steps, lr] = [steps.to_string(), lr.to_string()];
         let line = ["run", "quadratic", "--estimator", estimator, "--steps", &steps];
         let line = [&line[..], &["--lr", &lr, "--iterations", "4", "--json"]].concat();
@@ -221,14 +222,14 @@ fn a_grid_by_hand() {
     assert_eq!(row[..8], ["quadratic", "exact", "20", "0.3", "1,", "not", "random", "0.9866"]);
     assert_eq!(row[8..10], ["80"; 2]);
 
-    // The loss on the way, for each number of steps, against calls, samples or time.
+    // The loss during the runs, for each number of steps, against calls, samples or time.
     let report = study.0.join("out/report.html");
     let page = fs::read_to_string(&report).unwrap();
     assert_eq!(page.matches("<div class=\"switch\">").count(), 2);
     in_a_browser(&report, page.matches("<svg ").count(), 2);
 }
 
-/// Of what is not random one seed is run, whatever the number of cells that run at a time, and the table says so.
+/// Cells that are not random run with one seed, whatever the number of cells that run at a time, and the table says so.
 #[test]
 fn seeds_are_for_what_is_random() {
     let text = "[[grid]]\nproblem = ['quadratic', 'maml-quadratic']\nestimator = ['exact', 'ufom:q=0.5']\nseeds = 3\n\
@@ -280,7 +281,7 @@ fn a_study_goes_on_where_it_stopped() {
     study.ok();
     let text = study.text();
     let whole = study.records();
-    // Lines of both halves, in another order: the order of the grid is restored.
+    // Lines of both halves, in a different order: the order of the grid is restored.
     let lines: Vec<&str> = text.lines().collect();
     study.put([lines[6], lines[1], lines[3], lines[4]].join("\n"));
     let (_, err) = study.ok();
@@ -290,7 +291,7 @@ fn a_study_goes_on_where_it_stopped() {
     for kept in [1, 3, 4, 6] {
         assert_eq!(again.lines().nth(kept), Some(lines[kept]));
     }
-    // Nothing is left to do: the file stays as it is, and the table is the same.
+    // Nothing is left to do: the file is not changed, and the table is the same.
     let (first, _) = study.ok();
     let (second, err) = study.ok();
     assert_eq!((first, study.text()), (second, again));
@@ -306,7 +307,7 @@ fn keys_nest_in_the_order_of_the_file() {
          [[grid]]\niterations = 0x0\nproblem = 'quadratic'\nestimator = 'ufom'\nlr = 0.3",
     );
     let (_, err) = study.ok();
-    // The last grid holds only a cell of the first.
+    // The last grid contains only a cell of the first.
     assert_eq!(err, "6 cells, 0 of them already recorded\n");
     let records = study.records();
     let cell = |r: &Value| (r["seed"].as_u64().unwrap(), r["lr"].as_f64().unwrap());
@@ -330,14 +331,14 @@ fn metrics_and_what_is_undefined() {
     assert!(out.lines().next().unwrap().contains("test error"), "{out}");
     let record = &study.records()[0];
     assert_eq!(record["data_seed"], 0);
-    // The control knows every wrong label.
+    // The control knows all wrong labels.
     let control = &study.records()[1];
     assert_eq!([&control["metrics"]["F1"], &control["inner_gradients"]], [&json!(1.0), &json!(0)]);
-    // At the start no sample is found to be wrong: a precision of 0/0.
+    // At the start no sample is suspected, so the precision is 0/0.
     let start = &record["checkpoints"][0]["metrics"];
     assert_eq!((&start["precision"], &start["recall"]), (&Value::Null, &json!(0.0)));
     assert!(record["metrics"]["precision"].is_f64());
-    // What is recorded costs nothing: three steps of the one estimate.
+    // Records cost nothing: there are only the three steps of the single estimate.
     assert_eq!(record["inner_gradients"], 3);
 }
 
@@ -349,7 +350,7 @@ fn algorithms_are_judged_by_the_value_function() {
              iterations = 200\nrecord_every = 100\n{tolerance}"
         )
     };
-    // The problem tells its own closed form; the other comes of L-BFGS and conjugate gradients.
+    // The problem has a closed form; the other values are computed by L-BFGS and conjugate gradients.
     let [closed, found] = ["", "value_tolerance = 1e-10"].map(|line| {
         let study = Study::new(&text(line));
         let (out, _) = study.ok();
@@ -365,7 +366,7 @@ fn algorithms_are_judged_by_the_value_function() {
     for (closed, found) in closed.iter().zip(&found) {
         let points = |record: &Value| record["checkpoints"].as_array().unwrap().clone();
         assert_eq!(points(found).len(), 2);
-        // A mini-batch of 64 a level and iteration.
+        // One mini-batch of 64 per level and iteration.
         assert_eq!(points(found)[1]["samples"], 100 * 128);
         let ends = [closed.clone(), found.clone()];
         let all = [&ends[0], &ends[1]].map(|end| [points(end), vec![end.clone()]].concat());
@@ -373,7 +374,7 @@ fn algorithms_are_judged_by_the_value_function() {
             for name in ["h(x)", "|dh/dx|"] {
                 let [closed, found] =
                     [closed, found].map(|point| point["metrics"][name].as_f64().unwrap());
-                // The minimum is known to 1e-10 of the start.
+                // The minimum is accurate to 1e-10 of the start.
                 assert!((closed - found).abs() < 1e-8, "{name}: {closed} {found}");
             }
         }
@@ -392,7 +393,7 @@ fn the_best_setting_of_each_algorithm_is_told_and_drawn() {
     let points = study.records()[0]["checkpoints"].as_array().unwrap().clone();
     let places: Vec<_> = points.iter().map(|p| p["iteration"].as_u64().unwrap()).collect();
     assert_eq!(places, [0, 5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560]);
-    // SABA converges, SOBA does not; the other is only as good as it says, and nobody counted its samples.
+    // SABA converges, SOBA does not. The external program ends where its curve does, and its samples are unknown.
     let rows: Vec<_> = out.lines().skip_while(|l| !l.contains("best setting")).collect();
     let cells = |row: &str| {
         row.split("  ")
@@ -404,14 +405,14 @@ fn the_best_setting_of_each_algorithm_is_told_and_drawn() {
     assert_eq!(cells(rows[1])[1], "saba:step=0.3", "{out}");
     assert!(!rows[1].contains(" - "), "{out}");
     assert!(cells(rows[2])[1].starts_with("soba:step="), "{out}");
-    // A part of (1 + 0.01) / (8 + 0.01) is left.
+    // The external program has (1 + 0.01) / (8 + 0.01) left.
     assert_eq!(cells(rows[3])[1..4], ["other:step=1", "0.13", "-"], "{out}");
     let html = fs::read_to_string(study.0.join("out/report.html")).unwrap();
     assert!(html.contains("<h2>Best settings</h2>") && html.contains("part of h(x) left"));
     let figure = |name: &str| fs::read_to_string(study.0.join("out/figures").join(name)).unwrap();
     assert!(figure("quadratic-sampled-left-time.svg").contains(">other:step=1<"));
     assert!(!figure("quadratic-sampled-left-samples.svg").contains("other"));
-    // Other figures show the best settings alone.
+    // Other figures show only the best settings.
     let loss = figure("quadratic-sampled-loss-time.svg");
     assert!(loss.contains(">saba:step=0.3<") && !loss.contains(">saba:step=0.01<"));
 }
@@ -422,7 +423,7 @@ fn a_cell_that_fails_does_not_stop_the_others() {
         "[[grid]]\nproblem = 'w1-ridge'\nsteps = 60\nlr = [1e6, 0.5]\niterations = 1\nseeds = [4]",
     );
     let parts = ["1 of 2 cells failed", "records.jsonl", "not finite at inner step 5"];
-    // A recorded failure stays one: it would fail again.
+    // A recorded failure is not tried again, because it would fail again.
     for known in 0..2 {
         let (status, out, err) = study.start();
         assert_eq!(status, 1, "{err}");
@@ -531,7 +532,7 @@ fn errors_name_the_line_and_the_key() {
     assert!(status == 2 && err.starts_with("error: cannot read absent.toml: "), "{err}");
 }
 
-/// Nothing runs where a shard is empty.
+/// An empty shard runs nothing.
 const NO_CELL: [&str; 2] = ["--shard", "10000/10000"];
 
 #[test]
@@ -607,7 +608,7 @@ fn records_that_are_not_of_the_study_are_kept() {
     assert_eq!(study.text(), text.replace("\"lr\":0.2", "\"lr\":0.25"));
 }
 
-/// A measurement of gradients, of which one may not take the memory that it needs.
+/// A measurement of gradients, some of which may not use the memory that they need.
 const GRADIENTS: &str = r#"
 title = "bytes & <time>"
 [[grid]]
@@ -641,7 +642,8 @@ fn gradients_are_counted_and_timed() {
     let (status, out, err) = study.start();
     assert!(status == 1 && err.contains("2 of 7 cells failed"), "{err}");
     let records = study.records();
-    // theory: c states beside the start, so 8 steps and 2 states are 8 + 7 + ... plain steps; store-all takes each once.
+    // theory: `c` states in addition to the start, so 8 steps with 2 states take 8 + 7 + ... plain steps; store-all
+    // takes each step once.
     for (record, (steps, schedule)) in
         records.iter().zip([(8, "store-all"), (8, "binomial:c=2"), (64, "store-all")])
     {
@@ -656,14 +658,14 @@ fn gradients_are_counted_and_timed() {
             ["seconds_low", "seconds", "seconds_high"].map(|k| record[k].as_f64().unwrap());
         assert_eq!([low, median, high], [times[0], times[3], times[6]]);
         assert_eq!(record["bytes_predicted"], record["bytes_measured"]);
-        // The same data, whatever is computed from it.
+        // The data are the same for all computations.
         assert_eq!(record["data_hash"], records[0]["data_hash"]);
     }
     assert_eq!(records[0]["plain_steps"], 8);
     assert!(records[1]["plain_steps"].as_u64() > Some(8));
     assert_eq!(records[0]["loss"], records[1]["loss"]);
-    // A coin with q = 1/2: E|G|^2 = |g|^2 + (1/q - 1)|g_FO - g|^2, so the variance is 1 in units of |g_FO - g|^2, and both
-    // moments are known from 64 tosses within three standard errors.
+    // A coin with q = 1/2: E|G|^2 = |g|^2 + (1/q - 1)|g_FO - g|^2, so the variance is 1 in units of |g_FO - g|^2, and
+    // 64 tosses determine both moments to within three standard errors.
     let accuracy = &records[4]["accuracy"];
     let [bias, variance, second] =
         ["bias", "variance", "second_moment"].map(|k| accuracy[k].as_f64().unwrap());
@@ -700,7 +702,7 @@ fn gradients_are_counted_and_timed() {
         figures,
         expected.iter().filter(|f| !f.contains("bias")).copied().collect::<Vec<_>>()
     );
-    // Each figure has a title and words; nothing comes from elsewhere.
+    // Each figure has a title and a description; nothing is loaded from elsewhere.
     assert_eq!(page.matches("<svg ").count(), figures.len());
     assert_eq!(page.matches("<desc>").count(), figures.len());
     let links = page.matches("http").count();
@@ -717,8 +719,9 @@ fn gradients_are_counted_and_timed() {
     in_a_browser(&study.0.join("out/report.html"), figures.len(), 0);
 }
 
-/// Told in the title of a page: how many figures were built, its colours, and what is wrong: a page that is wider than WIDTH, figures
-/// that leave room unused, letters that are cut off or lie on others, points, series and tables that do not answer.
+/// The script puts its findings into the title of the page: the number of figures, colours, and problems: a page wider
+/// than WIDTH, figures that leave room unused, text that is cut off or overlaps, and points, series and tables that do
+/// not respond.
 const LAID_OUT: &str = r##"<script>{
 const width = WIDTH, told = [], figures = [...document.querySelectorAll("svg")];
 document.body.style.width = width - 32 + "px";
@@ -760,8 +763,9 @@ if (tabs.some(shown => String(shown) !== "samples")) told.push("a switch shows "
 document.title = [figures.length, tabs.length, colour("backgroundColor", "body"), colour("fill", ".ground"), colour("fill", "text"), ...told];
 }</script>"##;
 
-/// Lays a page out in a browser without a screen, at the widths of a telephone and of a desk, for readers who like it light and
-/// dark. Fails without a browser where `HYPERTAPE_BROWSER` is set, else says that nothing was looked at.
+/// Lays a page out in a headless browser, at the widths of a telephone and of a desktop, in the light and the dark
+/// colour scheme. Without a browser it fails if `HYPERTAPE_BROWSER` is set, and otherwise prints that the test was
+/// skipped.
 fn in_a_browser(page: &Path, figures: usize, switches: usize) {
     let copy = page.with_file_name("laid-out.html");
     let mut browsers = ["chromium", "chromium-browser", "google-chrome"].into_iter();
@@ -771,7 +775,7 @@ fn in_a_browser(page: &Path, figures: usize, switches: usize) {
             std::env::var_os("HYPERTAPE_BROWSER").is_none(),
             "no browser: scripts/install-browser"
         );
-        // Not through the macros, whose words a test that passes keeps to itself.
+        // Not through the macros, whose output is captured when a test passes.
         let _ = writeln!(std::io::stderr(), "SKIPPED: no browser has looked at {}", page.display());
         return;
     };
@@ -794,7 +798,7 @@ fn in_a_browser(page: &Path, figures: usize, switches: usize) {
 
 #[test]
 fn what_a_process_may_take() {
-    // Neither would end within a minute.
+    // Without limits, neither would end within a minute.
     let text = "[[grid]]\nproblem = 'w1-ridge'\nsteps = 1000\niterations = 1000000";
     for (option, value, failure) in
         [("--cell-time", "0.2", "timeout"), ("--cell-memory", "1MiB", "over memory")]
@@ -804,7 +808,7 @@ fn what_a_process_may_take() {
         assert!(status == 1 && err.contains(option), "{err}");
         assert_eq!(study.records()[0]["failure"], failure);
         assert!(out.contains(&format!("1 {failure}")), "{out}");
-        // One that nobody waits for ends too: its stdin closes with the process that asked.
+        // A cell process that nobody waits for ends too: its stdin closes when the parent process ends.
         let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
         command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut process = command.spawn().unwrap();
@@ -841,7 +845,7 @@ fn killed_many_times_it_ends_with_the_same_records() {
     for _ in 0..kills {
         let mut process = command.spawn().unwrap();
         std::thread::sleep(Duration::from_millis(random.random_range(0..80)));
-        // Half of them as batch systems do.
+        // Half of them are terminated by a signal that they notice, as from a batch system.
         if random.random_bool(0.5) {
             process.kill().unwrap();
         } else {
@@ -849,7 +853,7 @@ fn killed_many_times_it_ends_with_the_same_records() {
         }
         ends += u32::from(process.wait().unwrap().success());
         if let Ok(text) = fs::read_to_string(study.path()) {
-            // Whole lines, whenever it was.
+            // All lines are complete at any time.
             assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{text}");
         }
     }
@@ -857,7 +861,7 @@ fn killed_many_times_it_ends_with_the_same_records() {
     study.ok();
     let left = |name: &String| name.starts_with('.') || name.contains(".tmp");
     assert!(!names(&study.0.join("out")).iter().any(left), "what kills left");
-    // Cells that ran beside another say so.
+    // The records of cells that ran at the same time as others say so.
     let without_jobs = |folder| {
         let mut records = timeless(study.records_in(folder));
         for record in &mut records {
@@ -876,7 +880,7 @@ fn one_process_a_folder() {
     lock.lock().unwrap();
     let (status, _, err) = study.start();
     assert!(status == 1 && err.contains("out: another process runs a study here"), "{err}");
-    // Not by closing it alone: a process that another test just started may hold a copy.
+    // Closing the file does not suffice: a process that another test just started may hold a copy.
     lock.unlock().unwrap();
     study.ok();
 }
@@ -891,7 +895,7 @@ fn shards_are_merged_and_compared() {
     }
     let [a, b, both, whole_folder] = ["a", "b", "both", "whole"].map(|name| study.at(name));
     let merge = |folders: &[&str]| run(&[&["study", "merge"], folders, &["--out", &both]].concat());
-    // A gap is named, and what is there is kept.
+    // A missing cell is named, and the existing ones are kept.
     let (status, _, err) = merge(&[&a]);
     assert_eq!(
         (status, err.as_str()),
@@ -900,7 +904,7 @@ fn shards_are_merged_and_compared() {
     let (status, out, err) = merge(&[&a, &b]);
     assert_eq!((status, err.as_str()), (0, ""));
     assert_eq!(timeless(study.records_in("both")), timeless(study.records_in("whole")));
-    // The tables are the same but for the clock.
+    // The tables are the same apart from times.
     let counts = |table: &str| {
         let rows = table.lines().filter(|l| !l.starts_with("report: "));
         let rows = rows.map(|l| l.split_whitespace().take(9).map(str::to_owned).collect());
@@ -910,7 +914,7 @@ fn shards_are_merged_and_compared() {
     let (status, _, err) = merge(&[&a, &b, &whole_folder]);
     assert!(status == 1 && err.starts_with("error: cell 1 is also in "), "{err}");
     assert!(err.contains("with the same result; cell 2 is also"), "{err}");
-    // Another result of the same cell, another study.
+    // Another result of the same cell, and then another study.
     let text = fs::read_to_string(study.0.join("b/records.jsonl")).unwrap();
     let path = study.0.join("b/records.jsonl");
     fs::write(&path, text.replacen("\"hvps\":20,", "\"hvps\":21,", 1)).unwrap();
@@ -930,7 +934,7 @@ fn shards_are_merged_and_compared() {
     let (status, _, err) = merge(&[&study.at("absent")]);
     assert!(status == 2 && err.contains("not the folder of a study"), "{err}");
 
-    // Against itself nothing is worse.
+    // Compared with itself, nothing is worse.
     let (status, out, err) = run(&["compare", &whole_folder, &whole_folder]);
     assert_eq!((status, err.as_str()), (0, ""));
     let ratios =
@@ -942,14 +946,14 @@ fn shards_are_merged_and_compared() {
         let lines: Vec<String> = records.iter().map(Value::to_string).collect();
         fs::write(study.0.join(folder).join("records.jsonl"), lines.join("\n")).unwrap();
     };
-    // Eight times a cell, which is enough to tell where nobody else has the machine.
+    // Eight times per cell suffice for a verdict if no other program disturbs them.
     for record in &mut records {
         record["paces"] = json!([1.0, 1.01, 1.02, 1.0, 1.01, 1.04, 1.0, 1.0]);
         record["times"] = json!(vec![record["seconds"].as_f64().unwrap(); 8]);
     }
     write("both", &records);
     for (i, record) in records.iter_mut().enumerate() {
-        // The first row takes a thousand times as long, the second tells another loss.
+        // The first row takes a thousand times as long, and the second has another loss.
         if i < 1 {
             let time = record["seconds"].as_f64().unwrap() * 1e3;
             record["times"] = json!(vec![time; 8]);
@@ -963,7 +967,7 @@ fn shards_are_merged_and_compared() {
         out.lines().skip(1).take(4).map(|l| l.rsplit("  ").next().unwrap().trim()).collect();
     assert_eq!((status, err.as_str()), (1, "error: 2 rows are worse than before\n"), "{out}");
     assert_eq!(verdicts, ["slower", "another result", "same", "same"], "{out}");
-    // A neighbour, beside three of the eight.
+    // Another program disturbed three of the eight.
     for record in &mut records {
         record["paces"] = json!([1.0, 1.2, 1.0, 1.1, 1.0, 1.3, 1.0, 1.0]);
     }
@@ -972,7 +976,7 @@ fn shards_are_merged_and_compared() {
     let busy =
         out.lines().filter(|line| line.ends_with("same, but for times: the machine was busy"));
     assert_eq!(busy.count(), 7, "{out}");
-    // Records of an earlier version, on one side.
+    // On one side, records of an earlier version.
     for record in &mut records {
         record.as_object_mut().unwrap().remove("paces");
     }
@@ -983,7 +987,7 @@ fn shards_are_merged_and_compared() {
     assert!(status == 0 && out.contains("4 cells compared, 4 cells of the first"), "{out}");
 }
 
-/// What is told to a full device, and what the system refuses to write, ends the command; records stay.
+/// A full device, or a write that the system refuses, ends the command with an error; records are kept.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk() {
@@ -1005,7 +1009,7 @@ fn a_full_disk() {
     assert!(err.contains("error: standard output: No space left on device"), "{err}");
     let records = study.records();
     assert_eq!((records.len(), &records[..kept.len()]), (8, &kept[..]));
-    // A device in the place of the records is left alone.
+    // If a device is in the place of the records, it is not changed.
     fs::remove_file(study.path()).unwrap();
     std::os::unix::fs::symlink("/dev/full", study.path()).unwrap();
     let (status, _, err) = study.start();

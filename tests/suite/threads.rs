@@ -1,4 +1,4 @@
-//! What threads change, which is time and bytes, and what they do not: bits, counts, errors.
+//! Threads change time and bytes, but neither bits nor counts nor errors.
 
 use std::ops::ControlFlow::Continue;
 
@@ -44,7 +44,7 @@ fn bits_and_counts_do_not_depend_on_the_number_of_threads() {
             let one = estimate(estimator.as_mut(), &mut oracle, &inner);
             for threads in [2, 3, 8] {
                 oracle.set_threads(threads).unwrap();
-                // A second call works in memory that the first left behind.
+                // The second call uses memory that the first left behind.
                 for _ in 0..2 {
                     let what = format!("{}, {}, {threads}", entry.name, estimator.name());
                     match (&one, &estimate(estimator.as_mut(), &mut oracle, &inner)) {
@@ -122,7 +122,7 @@ fn another_start_reaches_the_workers() {
         for start in [1.0, 8.0] {
             oracle.set_init(vec![start]).unwrap();
             let (loss, gradient, _) = estimate(&mut Exact::default(), &mut oracle, &inner).unwrap();
-            // `w_2 = w_0 / 4`, `f = w_2^2/2`; the 20 shares of 1/20 round.
+            // `w_2 = w_0 / 4`, `f = w_2^2/2`; the 20 shares of 1/20 are rounded.
             let known = start * start / 32.0;
             assert!((loss / known - 1.0).abs() < 1e-15, "{loss} {known}");
             assert!((gradient[0] / known - 1.0).abs() < 1e-15, "{} {known}", gradient[0]);
@@ -139,7 +139,7 @@ fn no_threads_are_refused() {
 
 #[test]
 fn algorithms_of_one_loop_do_not_depend_on_threads() {
-    // Seven blocks of rows, all seen in each evaluation.
+    // There are seven blocks of rows, all evaluated in each call.
     for line in Registry::<f64>::default().algorithms.lines() {
         let text = format!("{}:step=0.01", line.about().name);
         let of = |threads| {

@@ -1,4 +1,5 @@
-//! Randomised estimators: all outcomes enumerated, moments by formula, variants that would be biased, what is learned.
+//! Randomised estimators: all outcomes enumerated, moments by formula, variants that would be biased, adaptive
+//! probabilities.
 
 use crate::support::problem::{matrix, problem};
 use crate::support::signs::{Only, Signs};
@@ -11,7 +12,7 @@ use hypertape::{
 };
 use proptest::prelude::*;
 
-// theory K0: a fixed start, known through every depth.
+// theory K0: a fixed start, with known values at every depth.
 problem!(
     Decimals,
     [1.0, -1.0],
@@ -29,7 +30,7 @@ problem!(
     |w, _x| w.square() * 0.5 + w
 );
 
-/// Steps and step size of its runs.
+/// Number and size of the inner steps of `Quartic`.
 const QUARTIC: (usize, f64) = (8, 0.2);
 
 fn of(
@@ -49,7 +50,7 @@ fn square(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
 
-/// Mean and second moment over outcomes and their chances.
+/// Mean and second moment of outcomes with the given chances.
 fn moments(outcomes: impl IntoIterator<Item = (f64, Vec<f64>)>) -> (Vec<f64>, f64) {
     let (mut mean, mut second, mut total) = (Vec::new(), 0.0, 0.0);
     for (chance, g) in outcomes {
@@ -117,7 +118,7 @@ fn roulette_is_exact_in_the_mean_with_the_moments_of_its_levels() {
                 roulette.force(Some(level));
                 (p[level] - p[level + 1], of(&mut roulette, &mut oracle, inner).0)
             }));
-            // Outcomes of up to 1/P = 20 times the parts cancel.
+            // Outcomes up to 1/P = 20 times as large as the parts cancel.
             assert!(deviation(&mean, &g) < 1e-13, "{levels:?}: {mean:?} {g:?}");
             let x = oracle.start().values().to_vec();
             let run = InnerLoop::new(inner.0, inner.1).unwrap();
@@ -126,7 +127,7 @@ fn roulette_is_exact_in_the_mean_with_the_moments_of_its_levels() {
             assert!((second / known - 1.0).abs() < 1e-12, "{levels:?}: {second} {known}");
         }
     }
-    // Levels are drawn as often as they should be: four standard errors of 4000.
+    // The frequencies of the levels are right to within four standard errors of 4000 draws.
     let mut oracle = Oracle::new(Quartic).unwrap();
     let mut roulette = Roulette::new([(0, 1.0), (3, 0.6), (8, 0.2)]).unwrap();
     let mut seen = [0.0; 2];
@@ -138,8 +139,8 @@ fn roulette_is_exact_in_the_mean_with_the_moments_of_its_levels() {
     assert!((seen[0] - 0.6).abs() < 0.031 && (seen[1] - 0.2).abs() < 0.026, "{seen:?}");
 }
 
-/// What a sweep over `Quartic` does, from its formulas: states, and the gradient for coins and a rule that says at which state
-/// the surrogate of step `t` is taken.
+/// A sweep over `Quartic` by its formulas: the gradient for the given coins, where `surrogate` names the state whose
+/// derivatives replace those of step `t`.
 fn swept(coins: &[bool], q: f64, surrogate: impl Fn(usize) -> Option<usize>) -> f64 {
     let (steps, lr) = QUARTIC;
     let mut states = vec![1.1];
@@ -179,7 +180,7 @@ fn thinned_sweeps_are_exact_in_the_mean_and_nearest_anchors_are_not() {
                 assert!((found[0] - known).abs() < 1e-14, "{coins:?}: {found:?} {known}");
                 let visits = coins.iter().filter(|&&c| c).count();
                 assert_eq!(cost.hvps, (visits + if anchored { 8 } else { 0 }) as u64);
-                // Forward again to the last of each further chunk.
+                // The loop runs forward again to the last visited step of each further chunk.
                 let visited: Vec<usize> = (0..8).filter(|&t| coins[t]).collect();
                 let again: usize = visited.rchunks(slots).skip(1).map(|c| c[c.len() - 1]).sum();
                 assert_eq!(cost.plain_steps, 8 + again as u64, "{coins:?}");
@@ -187,7 +188,7 @@ fn thinned_sweeps_are_exact_in_the_mean_and_nearest_anchors_are_not() {
             }));
             assert!((mean[0] - g[0]).abs() < 1e-14, "{anchored} {slots}: {mean:?} {g:?}");
             if !anchored {
-                // theory 3.6: S <- M S M' + (1/q - 1) D S D' for (v, x_bar) with the increment D and M = 1 + D.
+                // theory 3.6: S <- M S M' + (1/q - 1) D S D' for (v, x_bar), with the increment D and M = 1 + D.
                 let mut moment = [[0.0; 2]; 2];
                 let end = {
                     let mut states = vec![1.1_f64];
@@ -211,7 +212,7 @@ fn thinned_sweeps_are_exact_in_the_mean_and_nearest_anchors_are_not() {
             }
         }
     }
-    // The nearest visited state on either side depends on coins that are still to be weighed.
+    // The nearest visited state on either side depends on coins that have not been weighted yet.
     let nearest = |coins: &[bool], t: usize| {
         let visited = (0..8).filter(|&s| coins[s]).min_by_key(|&s| s.abs_diff(t));
         Some(visited.unwrap_or(8))
@@ -236,7 +237,7 @@ fn thinned_sweeps_of_networks_are_exact_in_the_mean() {
         }));
         assert!(deviation(&mean, &g) < 1e-13, "{mean:?} {g:?}");
     }
-    // All steps visited: the exact sweep, for either kind.
+    // If all steps are visited, both kinds are the exact sweep.
     for made in [Thinned::new(1.0).unwrap(), Thinned::new(1.0).unwrap().anchored()] {
         let (found, cost) = of(&mut made.clone(), &mut oracle, inner);
         assert_eq!((found, cost.hvps), (g.clone(), 6));
@@ -269,7 +270,7 @@ fn thinning_is_refused_where_its_mean_square_grows() {
         );
         assert_eq!(of(thinned).unwrap_err().to_string(), expected);
     }
-    // The mean square over all outcomes, from what an x-derivative of 1 a step adds.
+    // The mean square over all outcomes, with an x-derivative of 1 per step.
     for (q, grows) in [(0.38, true), (0.42, false)] {
         let factor = mean_square_factor(0.4, 2.0, q);
         let square = coins(8, q).map(|(chance, coins)| {
@@ -299,11 +300,11 @@ fn every_cheap_part_is_made_exact_in_the_mean() {
         for q in [0.05, 0.4] {
             let schedule = "binomial:c=2".parse().unwrap();
             let mut ufom = Ufom::new(q).unwrap().with_cheap(cheap).unwrap().with_schedule(schedule);
-            // A jump learns its intervals in a first call, which is exact whatever the coin.
+            // A jump learns its intervals in the first call, which is exact whatever the coin.
             let (first, cost) = of(&mut ufom, &mut oracle, inner);
             if let Cheap::Jump(_) = cheap {
                 assert!(deviation(&first, &g) < 1e-13);
-                // 3 products and up to 8 Lanczos steps for each anchor, and 9.
+                // Per anchor 3 products and up to 8 Lanczos steps, and 9 more products.
                 assert!((2 * (3 + 2) + 9..=2 * (3 + 8) + 9).contains(&cost.hvps), "{cost:?}");
                 assert_eq!(Estimator::<f64>::state(&ufom).names(), ["low", "high"]);
             }
@@ -332,7 +333,7 @@ fn every_cheap_part_is_made_exact_in_the_mean() {
 
 #[test]
 fn the_mixed_part_helps_where_first_order_is_zero() {
-    // The mixed terms of one step, times the steps: at a start far from the limit much of the gradient.
+    // The mixed terms of one step, times the number of steps: far from the limit they are a large part of the gradient.
     let mut oracle = Oracle::new(Decimals).unwrap();
     let g = exact(&mut oracle, (5, 0.1));
     let mut mixed = Ufom::new(0.5).unwrap().with_cheap(Cheap::Mixed).unwrap();
@@ -362,10 +363,10 @@ fn subsets_have_their_size_and_the_variance_without_replacement() {
     };
     let parts: Vec<Vec<f64>> = (0..4).map(part).collect();
     let average: Vec<f64> = (0..3).map(|i| parts.iter().map(|p| p[i]).sum::<f64>() / 4.0).collect();
-    // Sampling m of B without replacement: (1/q - 1) S^2 / B with S^2 the variance over B - 1.
+    // Sampling m of B without replacement: (1/q - 1) S^2 / B, where S^2 is the variance with divisor B - 1.
     let spread = parts.iter().map(|p| square(p, &average)).sum::<f64>() / 3.0;
     let known = dot(&g, &g) + (4.0 / 2.0 - 1.0) * spread / 4.0;
-    // The mean gradient is zero here; outcomes have size 1.
+    // The mean gradient is zero here; outcomes are of size 1.
     assert!(square(&mean, &g).sqrt() < 1e-15, "{mean:?}");
     assert!((second / known - 1.0).abs() < 1e-12, "{second} {known}");
     ufom.force(None);
@@ -380,7 +381,7 @@ fn subsets_have_their_size_and_the_variance_without_replacement() {
         });
         seen[subset.unwrap()] += 1.0 / 3000.0;
     }
-    // Four standard errors. The third and the fourth are the complements of each other, and give the same mean.
+    // Four standard errors. The third and the fourth subset are complements of each other and give the same mean.
     for (seen, known) in seen.into_iter().zip([1.0, 1.0, 2.0, 0.0, 1.0, 1.0]) {
         assert!((seen - known / 6.0_f64).abs() < 0.0345, "{seen}: {known} of 6");
     }
@@ -393,7 +394,7 @@ fn subsets_of_two() -> impl Iterator<Item = Vec<bool>> {
     coins(4, 0.5).map(|(_, coins)| coins).filter(|c| c.iter().filter(|&&c| c).count() == 2)
 }
 
-/// A run of calls at `x`: the probabilities that were used.
+/// Runs a number of calls at `x` and returns the probabilities that were used.
 fn chances(
     ufom: &mut Ufom,
     oracle: &mut Oracle<f64>,
@@ -417,7 +418,7 @@ fn adaptive(floor: f64, decay: f64) -> Ufom {
 
 #[test]
 fn an_adaptive_probability_is_unbiased_given_the_past_and_one_that_looks_ahead_is_not() {
-    // One task of four at random: what is learned depends on it.
+    // One random task of four: the learned probability depends on it.
     let (inner, x) = (InnerLoop::new(20, 0.05).unwrap(), [0.1, -0.2, 0.3]);
     let (mut mean, mut cheat, mut past) = (vec![0.0; 3], vec![0.0; 3], 0.0);
     let of = |estimator: &mut dyn Estimator<f64>, task: usize| {
@@ -428,7 +429,7 @@ fn an_adaptive_probability_is_unbiased_given_the_past_and_one_that_looks_ahead_i
     };
     let tasks: Vec<[Vec<f64>; 2]> =
         (0..4).map(|task| [of(&mut Exact::default(), task), of(&mut FirstOrder, task)]).collect();
-    // Three calls: the first one is a hit, of the others all coins and tasks are gone through.
+    // Three calls: the first is a hit; for the others all coins and tasks are enumerated.
     let mut go = |ufom: Ufom, chance: f64, depth: usize| {
         let mut stack = vec![(ufom, chance, depth)];
         while let Some((ufom, chance, depth)) = stack.pop() {
@@ -445,7 +446,7 @@ fn an_adaptive_probability_is_unbiased_given_the_past_and_one_that_looks_ahead_i
                     }
                     past += chance;
                     mean.iter_mut().zip(&g).for_each(|(m, g)| *m += chance * g);
-                    // Weighted by what the probability is after this very call.
+                    // Weighted by the probability after this very call.
                     let mut after = next.clone();
                     after.force(Some(vec![false]));
                     of(&mut after, task);
@@ -471,7 +472,7 @@ fn an_adaptive_probability_is_unbiased_given_the_past_and_one_that_looks_ahead_i
 #[test]
 fn an_adaptive_probability_finds_the_best_and_follows_it() {
     let mut oracle = Oracle::new(Signs).unwrap();
-    // The known moments at zero; away from it the gradient's mean counts as well.
+    // At zero the moments are known; away from it the mean of the gradient contributes as well.
     let best = |x: f64, oracle: &mut Oracle<f64>| {
         let roulette = Roulette::new([(0, 1.0), (20, 1.0)]).unwrap();
         let roulette = roulette.with_schedule("constant".parse().unwrap());
@@ -497,13 +498,13 @@ fn an_adaptive_probability_finds_the_best_and_follows_it() {
     let mut ufom = adaptive(0.02, 0.998);
     let mean = |q: &[f64]| q.iter().sum::<f64>() / q.len() as f64;
     let settled = chances(&mut ufom, &mut oracle, &[0.0; 3], 0..1500);
-    // 500 tasks, of which 70 hits, are remembered; both moments vary by a factor of two over the tasks.
+    // The memory covers 500 tasks, including 70 hits; both moments vary by a factor of two over the tasks.
     let found = mean(&settled[500..]);
     assert!((found / near - 1.0).abs() < 0.03, "{found} {near}");
     let moved = chances(&mut ufom, &mut oracle, &[4.0; 3], 1500..3000);
     let found = mean(&moved[700..]);
     assert!((found / far - 1.0).abs() < 0.03, "{found} {far}");
-    // What is learned does not depend on the number of threads, and a floor holds.
+    // The learned probabilities do not depend on the number of threads, and a floor is respected.
     let mut again = adaptive(0.02, 0.998);
     oracle.set_threads(2).unwrap();
     assert_eq!(chances(&mut again, &mut oracle, &[0.0; 3], 0..40), settled[..40]);
@@ -513,7 +514,7 @@ fn an_adaptive_probability_finds_the_best_and_follows_it() {
 
 #[test]
 fn the_released_code_is_followed_to_the_letter() {
-    // One hit: d = (1 - 1/q)^2 |g - g0|^2 / 10 against |g|^2, exponent 2; floors before it.
+    // After one hit: d = (1 - 1/q)^2 |g - g0|^2 / 10 and |g|^2, with exponent 2; before it, the floor.
     let (mut oracle, inner) =
         (Oracle::new(Only(Signs, 1)).unwrap(), InnerLoop::new(20, 0.05).unwrap());
     let mut ufom = Ufom::with(Probability::PaperCode { floor: 0.2, decay: 0.99 }).unwrap();
@@ -535,7 +536,7 @@ fn the_released_code_is_followed_to_the_letter() {
     let known = optimal_probability(seen / 1.99 / 10.0, v2, 21.0, 60.0, 2.0).max(0.2);
     let found = call(false, &mut ufom);
     assert!((found / known - 1.0).abs() < 1e-13, "{found} {known}");
-    // Misses teach nothing.
+    // Misses do not change the probability.
     assert_eq!(call(false, &mut ufom), found);
 }
 
@@ -558,7 +559,7 @@ fn gaussian_tasks_have_the_known_tails_and_costs() {
         assert!((found[0] / known[0] - 1.0).abs() < 1e-13, "{found:?} {known:?}");
         assert_eq!(found[1], known[1]);
     }
-    // theory 5, to its digits.
+    // theory 5, to the printed digits.
     for (exact, q, product) in [
         (80.0, 0.314_613, 66.752_72),
         (100.0, 0.272_463, 77.157_69),
@@ -569,7 +570,7 @@ fn gaussian_tasks_have_the_known_tails_and_costs() {
         let direct = optimal_probability(d2, base, 20.0, exact - 20.0, 1.0);
         assert!((one.survival(0.0)[0] / direct - 1.0).abs() < 1e-14);
     }
-    // Given a plan, an estimator with it.
+    // A plan gives an estimator.
     let planned = roulette.with_survival(&levels.survival(0.1)).unwrap();
     assert!(levels.least() < Levels::new(base, &[d2], &[21.0, 81.0]).least());
     assert!(Named::name(&planned).starts_with("roulette:0:1,5:"));
@@ -588,7 +589,7 @@ proptest! {
         let best = levels.survival(0.0);
         let product = |p: &[f64]| levels.second_moment(p) * levels.cost(p);
         prop_assert!(best.windows(2).all(|p| p[0] >= p[1]) && best.iter().all(|&p| (0.0..=1.0).contains(&p)));
-        // With a tail of zero the best is a limit.
+        // If a tail is zero, the best is a limit.
         let open = best.iter().all(|&p| p > 0.0);
         prop_assert!(!open || (product(&best) / levels.least() - 1.0).abs() < 1e-12);
         let one = Levels::new(base, &tails[..1], &[costs[0], costs[tails.len()]]);
@@ -608,7 +609,7 @@ fn forward_gradients_are_exact_in_the_mean_with_the_known_variance() {
     let mut oracle = Oracle::new(Only(Signs, 1)).unwrap();
     let (g, first) = (exact(&mut oracle, inner), of(&mut FirstOrder, &mut oracle, inner).0);
     let gap: Vec<f64> = g.iter().zip(&first).map(|(g, f)| (g - f).powi(2)).collect();
-    // Blocks {0, 1, 2}; {0, 2} and {1}; one each.
+    // The blocks are {0, 1, 2}; {0, 2} and {1}; or one variable each.
     for (directions, variance) in
         [(1, 2.0 * gap.iter().sum::<f64>()), (2, gap[0] + gap[2]), (3, 0.0), (9, 0.0)]
     {
@@ -622,14 +623,15 @@ fn forward_gradients_are_exact_in_the_mean_with_the_known_variance() {
         assert!(deviation(&mean, &g) < 1e-14, "{directions}: {mean:?} {g:?}");
         assert!((second - dot(&g, &g) - variance).abs() < 1e-14, "{directions}: {second}");
     }
-    // Several blocks of four, a start that depends on x, mini-batches: as many directions as variables are exact.
+    // Several blocks of four, a start that depends on x, mini-batches: with as many directions as variables the
+    // estimate is exact.
     let mut oracle = two_layer();
     let g = exact(&mut oracle, (6, 0.1));
     let (found, _) = of(&mut ForwardGradient::new(20).unwrap(), &mut oracle, (6, 0.1));
     assert!(deviation(&found, &g) < 1e-13, "{found:?} {g:?}");
 }
 
-/// The coarse estimate of a jump that knows its intervals.
+/// The coarse estimate of a jump after it has learned its intervals.
 fn coarse(oracle: &mut Oracle<f64>, jump: Jump, inner: (usize, f64)) -> (Vec<f64>, Cost) {
     let mut ufom = Ufom::new(0.5).unwrap().with_cheap(Cheap::Jump(jump)).unwrap();
     of(&mut ufom, oracle, inner);
@@ -639,21 +641,22 @@ fn coarse(oracle: &mut Oracle<f64>, jump: Jump, inner: (usize, f64)) -> (Vec<f64
 
 #[test]
 fn jumps_converge_with_their_degree() {
-    // A quadratic inner loss: nothing is frozen that moves. Two eigenvalues, which Lanczos finds.
+    // With a quadratic inner loss, everything that a jump freezes is constant. There are two eigenvalues, which Lanczos
+    // finds.
     let (inner, jump) = ((24, 0.4), |degree| Jump { anchors: 2, degree });
     let mut oracle = Oracle::new(Decimals).unwrap();
     let g = exact(&mut oracle, inner);
     let gap = |found: &[f64]| deviation(found, &g);
-    // Two nodes are the two eigenvalues but for their cosines; twelve are all steps of a segment.
+    // Two nodes are the two eigenvalues up to their cosines; twelve are all steps of a segment.
     let gaps: Vec<f64> =
         [1, 3, 6, 12].map(|m| gap(&coarse(&mut oracle, jump(m), inner).0)).to_vec();
     assert!(gaps.windows(2).all(|pair| pair[1] < pair[0]) && gaps[0] > 0.05, "{gaps:?}");
-    // 2 exp(-m^2/2L) on the whole interval is a bound where the spectrum is a part of it.
+    // 2 exp(-m^2/2L), the bound for the whole interval, also holds if the spectrum is a part of it.
     assert!(gaps[1] < 2.0 * (-9.0 / 24.0_f64).exp() && gaps[2] < 2.0 * (-36.0 / 24.0_f64).exp());
     assert!(gaps[3] < 1e-13, "{gaps:?}");
     let (_, cost) = coarse(&mut oracle, jump(6), inner);
     assert_eq!((cost.plain_steps, cost.hvps, cost.mixed), (24, 12, 2));
-    // A loss that is not, with mini-batches: closer than first-order, and exact with an anchor a step.
+    // A loss that is not quadratic, with mini-batches: closer than first-order, and exact with one anchor per step.
     let inner = (12, 0.1);
     let mut oracle = two_layer();
     let g = exact(&mut oracle, inner);
@@ -696,7 +699,7 @@ fn what_does_not_fit_is_refused() {
     let expected =
         "the last depth of roulette: found 5, expected 8 or more, the steps of the inner loop";
     assert_eq!(text(&mut roulette, &known, false), expected);
-    // Roulette and forms of ufom but jumps know every rule.
+    // Roulette and all forms of UFOM except jumps support every rule.
     let mut roulette = Roulette::doubling(0.5).unwrap();
     let mut mixed = Ufom::new(0.5).unwrap().with_cheap(Cheap::Mixed).unwrap();
     for estimator in [&mut roulette as &mut dyn Estimator<f64>, &mut mixed] {
@@ -739,7 +742,7 @@ fn certificates_tell_bias_variance_and_what_was_predicted() {
     };
     let found = of(0..400).unwrap();
     let [exact, ufom, roulette, thinned, first] = &found[..] else { panic!("{found:?}") };
-    // The same tasks in every draw: nothing varies but the coins.
+    // The tasks are the same in every draw: only the coins vary.
     assert_eq!((exact.error, exact.verdict), (0.0, Judgement::Exact));
     assert!(exact.variance[0] < 1e-28, "sums of 400 equal gradients: {exact:?}");
     assert_eq!(exact.product(), exact.seconds * exact.variance[0]);
@@ -747,7 +750,7 @@ fn certificates_tell_bias_variance_and_what_was_predicted() {
         let (predicted, [found, error]) =
             (certificate.predicted.unwrap(), certificate.second_moment);
         assert!((found - predicted).abs() < 4.0 * error, "{certificate:?}");
-        // Four standard errors of twelve per cent and less: enough to see a factor that is wrong.
+        // Four standard errors of at most twelve per cent suffice to detect a wrong factor.
         assert!(error < 0.12 * predicted, "{certificate:?}");
         // The variance about the exact gradient is what chance adds to its square.
         let excess = predicted - exact.second_moment[0];
@@ -772,10 +775,10 @@ fn certificates_tell_bias_variance_and_what_was_predicted() {
 fn what_is_weighed_fits_and_is_worth_what_it_says() {
     let mut oracle = Oracle::new(Signs).unwrap();
     let (inner, x) = (InnerLoop::new(20, 0.05).unwrap(), [0.3, -0.2, 0.1]);
-    // Tasks are the same in every draw: more of them tell about chance that is sampled.
+    // The tasks are the same in every draw; more draws give more information on random choices that are sampled.
     let draws: [_; 40] = std::array::from_fn(|k| Draw::new(3, k as u64));
     let mut profile = Profile::measure(&oracle, &inner, &x, draws[0], 1).unwrap();
-    // Times of no machine: a step takes 1, its reversal 3, a tape is too dear.
+    // Artificial times: a step takes 1, its reversal 3, and a tape is too expensive.
     (profile.step_seconds, profile.reverse_seconds) = (1.0, 3.0);
     let free = [&mut profile.init, &mut profile.outer_gradient, &mut profile.pull_init];
     for piece in free.into_iter().chain([&mut profile.push_init]) {
@@ -796,7 +799,7 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
         let starts = |w: &&hypertape::Weighed<f64>| w.estimator.name().starts_with(name);
         all.iter().find(starts).unwrap_or_else(|| panic!("no {name}"))
     };
-    // Four tasks, each with a coin of its own: the best of all probabilities, but for its four decimals.
+    // Four tasks, each with its own coin: the best of all probabilities, rounded to four decimals.
     let [mut g, mut first] = [[0.0; 3]; 2];
     Exact::default().estimate(&mut oracle, &inner, &x, draws[0], &mut g).unwrap();
     let (base, mut missed) = (dot(&g, &g), 0.0);
@@ -811,13 +814,13 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     }
     let least = Levels::new(base, &[missed], &[4.0 * 20.0, 4.0 * 80.0]).least();
     let exact = kind("exact");
-    // A coin that is best where it always hits is the exact gradient under another name, which is left out.
+    // An estimator whose best coin always hits is the exact gradient under another name, so it is left out.
     assert!((exact.product() / least - 1.0).abs() < 1e-7, "{exact:?} {least}");
     assert!(all.iter().all(|weighed| !weighed.estimator.name().starts_with("ufom")));
     // The mean of 40 equal squares.
     assert!((exact.product() / (320.0 * base) - 1.0).abs() < 1e-14 && exact.seconds == 320.0);
     assert!(["roulette", "jump"].iter().all(|name| kind(name).product() < exact.product()));
-    // Moments of samples are those foretold, and bytes are what it takes.
+    // Sampled moments agree with the predicted ones, and the bytes suffice.
     for weighed in all {
         let (said, own) = (weighed.second_moment, weighed.standard_error);
         let name = weighed.estimator.name();
@@ -833,7 +836,7 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
         let near = (mean - said).abs() <= 4.0 * error.hypot(own) + 1e-12 * base;
         assert!(near, "{name}: {mean} +- {error}, {said} +- {own}");
     }
-    // More memory is worth more, but for the rounding of probabilities, of second order.
+    // More memory does not make the best worse, apart from the rounding of probabilities, which is of second order.
     let most = of(&mut oracle, u64::MAX, &draws).unwrap()[0].iter().map(|w| w.bytes).max().unwrap();
     let (mut last, mut best) = (f64::INFINITY, Vec::new());
     for memory in (1..=30).map(|i| most * i / 30) {
@@ -841,14 +844,14 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
         assert!(found.iter().all(|w| w.bytes <= memory));
         let noisy = found.iter().filter(|w| w.estimator.name() != "exact");
         assert!(noisy.map(hypertape::Weighed::product).is_sorted());
-        // An exact gradient comes first unless another saves a fifth.
+        // An exact gradient comes first unless another estimator saves a fifth.
         assert!(found[0].product() <= last / 0.8, "{memory} bytes: {:?}", found[0]);
         last = found[0].product();
         best.push(found[0].estimator.name());
     }
     best.dedup();
     assert!(best.len() > 1, "{best:?}");
-    // What another rule does not allow is left out.
+    // Estimators that do not support another rule are left out.
     oracle.set_rule(Adam::new(0.9, 0.999, 1e-8).unwrap());
     let mut names: Vec<_> =
         of(&mut oracle, u64::MAX, &draws).unwrap()[0].iter().map(|w| w.estimator.name()).collect();
@@ -864,7 +867,8 @@ fn what_is_weighed_fits_and_is_worth_what_it_says() {
     assert!(text(of(&mut oracle, 100, &draws)).ends_with(" bytes) of memory, 100 B is allowed"));
 }
 
-/// Where the loop diverges, squares overflow: those estimators are told apart, and what is weighed has numbers.
+/// If the loop diverges, squares overflow: those estimators are returned separately, and the others have finite
+/// numbers.
 #[test]
 fn what_overflows_is_not_weighed() {
     let mut oracle = Oracle::<f64>::new(hypertape::problems::Quadratic::general()).unwrap();
@@ -877,7 +881,8 @@ fn what_overflows_is_not_weighed() {
     assert!(names.contains(&"exact".to_owned()), "{names:?}");
 }
 
-/// What depends on the number of steps is settled when that is known: the same bits as with the numbers that it comes to.
+/// Settings that depend on the number of steps are computed when it is known, with the same bits as for the resulting
+/// numbers.
 #[test]
 fn texts_settle_with_the_number_of_steps() {
     let mut oracle = Oracle::new(TwoLayer::new(4)).unwrap();
@@ -903,7 +908,7 @@ fn texts_settle_with_the_number_of_steps() {
     }
 }
 
-/// Fixed decimals of both precisions, through all new estimators: the same to single precision.
+/// Fixed draws in both precisions, for all new estimators: the results agree to single precision.
 #[test]
 fn single_precision_agrees() {
     fn all<T: Element>() -> Vec<Vec<f64>> {

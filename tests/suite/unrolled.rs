@@ -57,7 +57,7 @@ fn known_answers() {
     let (gradient, _) = of(&mut Forward, Quadratic::general(), (5, 0.3));
     let known = [0.889_454_368_725_553_7, -0.712_507_614_840_826_2];
     assert!(deviation(&gradient, &known) < 2e-15, "{gradient:?}");
-    // Mini-batches are replayed; drawn on, they would give -0.289.
+    // Mini-batches are replayed; if new ones were drawn, the result would be -0.289.
     for estimator in
         [&mut Truncated { k: 7 } as &mut dyn Estimator<f64>, &mut Forward, &mut Exact::default()]
     {
@@ -87,7 +87,7 @@ fn network<'a, A: hypertape::Array<'a, Elem = f64>>(w: A) -> A {
     hidden.matmul(w.slice(4, hypertape::Shape::column(2)))
 }
 
-// bilevel T18: a network of two layers whose penalty and scale of the start are the outer variables.
+// bilevel T18: a network of two layers, where the penalty and the scale of the start are the outer variables.
 problem!(
     Network,
     [-2.0, 0.8],
@@ -126,7 +126,7 @@ impl Complex {
     }
 }
 
-/// The same run in complex numbers, its gradient by hand.
+/// The same run with complex numbers and its gradient by hand.
 fn complex_run(x: [Complex; 2], steps: usize, lr: f64) -> Complex {
     let real = |a| Complex(a, 0.0);
     let mut w = START.map(|start| real(start) * x[1]);
@@ -167,7 +167,7 @@ fn a_network_has_the_derivatives_of_complex_steps() {
     });
     for estimator in [&mut Exact::default() as &mut dyn Estimator<f64>, &mut Forward] {
         let (gradient, _) = of(estimator, Network, (12, 0.3));
-        // No difference is taken: twelve steps of rounding.
+        // No differences are involved: twelve steps of rounding.
         let gap = deviation(&gradient, &known);
         assert!(gap < 1e-14, "{}: {gradient:?} {known:?}", estimator.name());
     }
@@ -192,7 +192,7 @@ fn forward_and_whole_truncation_equal_the_exact_gradient() {
         for steps in [0, 1, 7] {
             let (exact, _) = of(&mut Exact::default(), TwoLayer::new(seed), (steps, 0.2));
             let (forward, _) = of(&mut Forward, TwoLayer::new(seed), (steps, 0.2));
-            // The same terms in another order.
+            // The same terms in a different order.
             let gap = deviation(&forward, &exact);
             assert!(gap < 1e-14, "seed {seed}, {steps} steps: {gap:e}");
             let (whole, _) = of(&mut Truncated { k: steps + 2 }, TwoLayer::new(seed), (steps, 0.2));
@@ -234,7 +234,7 @@ fn forward_mode_ends_where_the_loop_does() {
         let (forward, steps) = of(&mut Forward, rule);
         assert!(once < 200, "{rule}: {once} steps, too many to tell");
         assert_eq!(steps, 5 * once, "{rule}: 20 outer variables in five blocks");
-        // The same terms in another order.
+        // The same terms in a different order.
         let gap = deviation(&forward, &exact);
         assert!(gap < 1e-12, "{rule}: {gap:e}");
     }
@@ -242,12 +242,13 @@ fn forward_mode_ends_where_the_loop_does() {
 
 #[test]
 fn truncation_contracts() {
-    // On a quadratic by 1 - lr mu a step, once the smallest eigenvalue mu alone is left.
+    // On a quadratic, by 1 - lr mu per step, once only the part of the smallest eigenvalue mu remains.
     let mu = 0.853_944;
     let (exact, _) = of(&mut Exact::default(), Quadratic::general(), (80, 0.3));
     let bias = |k| deviation(&of(&mut Truncated { k }, Quadratic::general(), (80, 0.3)).0, &exact);
     let rate = bias(31) / bias(30);
-    // The next one contracts by 0.60, so 30 steps leave (0.60/0.74)^30 = 2e-3 of it, of which a step takes a fifth.
+    // The next eigenvalue contracts by 0.60, so after 30 steps (0.60/0.74)^30 = 2e-3 of its part remains, and a step
+    // changes a fifth of that.
     assert!((rate - (1.0 - 0.3 * mu)).abs() < 1e-3, "{rate}");
 }
 
@@ -266,7 +267,7 @@ fn counts_and_bytes() {
     let digits = |estimator: &mut dyn Estimator<f64>, steps| {
         of(estimator, Cleaning::digits(0).unwrap(), (steps, 1.0)).1.bytes_measured
     };
-    // A state of 640 weights a step that is reversed, none for the others.
+    // One state of 640 weights per reversed step, none for the others.
     let base = digits(&mut Truncated { k: 2 }, 4);
     assert_eq!(digits(&mut Truncated { k: 2 }, 30), base);
     assert_eq!(digits(&mut Truncated { k: 12 }, 30) - base, 8 * 10 * 640);

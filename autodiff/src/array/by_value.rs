@@ -1,25 +1,25 @@
-//! [`ByValue`]: operations that look at values to know what to compute. Their derivatives are those of what was computed; tracing
-//! takes them down by name.
+//! [`ByValue`]: operations whose computation depends on the values of their operands. Their derivatives are those of
+//! the computation that was chosen; tracing records them by name.
 
 use crate::fault::Fault;
 use crate::shape::{Axis, Shape};
 
-/// How a matrix is factored, or which part of it is read.
+/// How a matrix is factored, or which triangle of it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Any matrix: elimination with partial pivoting.
+    /// LU elimination with partial pivoting, for any invertible matrix.
     Lu,
-    /// Symmetric positive definite matrices: [`Fault::Asymmetric`] where the triangles differ by more than rounding. Values
-    /// come from the lower triangle, derivatives are those of all entries.
+    /// Cholesky factorisation of a symmetric positive definite matrix. Raises [`Fault::Asymmetric`] if the triangles
+    /// differ by more than rounding. The value comes from the lower triangle, the derivatives are those of all entries.
     Cholesky,
-    /// The lower triangle, diagonal included. Entries above it must be finite and do not count.
+    /// The lower triangle with the diagonal. Entries above it are ignored, but must be finite.
     Lower,
-    /// The upper triangle, likewise.
+    /// The upper triangle with the diagonal. Entries below it are ignored, but must be finite.
     Upper,
 }
 
 impl Method {
-    /// What faults call it.
+    /// Returns the name that faults use.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lu => "lu",
@@ -28,7 +28,7 @@ impl Method {
         }
     }
 
-    /// Columns that are read of row `i` of `n`.
+    /// Returns the columns that are read of row `i` of a matrix of order `n`.
     pub(crate) fn reads(self, i: usize, n: usize) -> std::ops::Range<usize> {
         match self {
             Self::Lu | Self::Cholesky => 0..n,
@@ -38,7 +38,7 @@ impl Method {
     }
 }
 
-/// What each does: the method of [`Operations`](crate::Operations) of that name.
+/// An operation: the method of [`Operations`](crate::Operations) of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByValue {
     /// `solve`
@@ -54,10 +54,11 @@ pub enum ByValue {
 }
 
 impl ByValue {
-    /// The shape of the result for arrays of these shapes.
+    /// Returns the shape of the result for operands of these shapes.
     ///
     /// # Errors
-    /// [`Fault::NotSquare`] for what is no square matrix, [`Fault::Shapes`] for a right-hand side that does not fit.
+    /// Returns [`Fault::NotSquare`] if the matrix is not square, and [`Fault::Shapes`] if a right-hand side does not
+    /// match it.
     pub(crate) fn result(self, of: &[Shape]) -> Result<Shape, Fault> {
         let (operation, result) = match self {
             Self::Sorted(_) => return Ok(of[0]),

@@ -1,4 +1,4 @@
-//! `Csr`: a constant sparse matrix, stored by rows, as a linear operator.
+//! `Csr`: a constant sparse matrix in compressed row storage, as a linear operator.
 
 use std::ops::Range;
 
@@ -8,10 +8,12 @@ use crate::array::linear::LinearOperator;
 use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
-/// A sparse matrix, row after row: the entries of row `i` are `starts[i]..starts[i + 1]` of `columns` and `values`.
+/// A sparse matrix in compressed row storage: the entries of row `i` are `starts[i]..starts[i + 1]` of `columns` and
+/// `values`.
 ///
-/// A product with `c` columns costs `2 c` operations per entry, in one pass over the entries for a value and its tangents.
-/// Its bits depend neither on how many planes travel together nor, given the blocks of rows, on the number of threads.
+/// A product with `c` columns costs `2 c` operations per entry, in one pass over the entries for a value and its
+/// tangents. The result does not depend, bit for bit, on the number of planes that are multiplied together or, for
+/// given blocks of rows, on the number of threads.
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Csr, Shape, Tensor};
@@ -32,12 +34,12 @@ pub struct Csr<T> {
 }
 
 impl<T: Element> Csr<T> {
-    /// A matrix of `starts.len() - 1` rows and `cols` columns. A column that a row names twice counts as the sum.
+    /// Creates a matrix of `starts.len() - 1` rows and `cols` columns. Entries of the same row and column are added.
     ///
     /// # Errors
-    /// [`Fault::Length`] unless `starts` begins with 0 and ends with the number of columns and of values;
-    /// [`Fault::Index`] for a row that ends before it starts, a column that is not below `cols`, or more rows than
-    /// `u32::MAX`.
+    /// Returns [`Fault::Length`] if `starts` does not begin with 0 or does not end with the length of `columns` and of
+    /// `values`, and [`Fault::Index`] if a row ends before it starts, a column is not below `cols`, or there are more
+    /// rows than `u32::MAX`.
     pub fn new(
         cols: u32,
         starts: Vec<usize>,
@@ -63,38 +65,38 @@ impl<T: Element> Csr<T> {
         Ok(Self { cols, starts, columns, values })
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     pub fn cols(&self) -> u32 {
         self.cols
     }
 
-    /// Number of stored entries.
+    /// Returns the number of stored entries.
     pub fn entries(&self) -> usize {
         self.values.len()
     }
 
-    /// The same with columns of zeros after the others, `cols` in all if that is more.
+    /// Appends columns of zeros, up to `cols` columns in all if there are fewer.
     #[must_use]
     pub fn widened(self, cols: u32) -> Self {
         Self { cols: self.cols.max(cols), ..self }
     }
 
-    /// Columns and values of row `i`.
+    /// Returns the columns and the values of row `i`.
     ///
     /// # Panics
-    /// If there is no such row.
+    /// Panics if there is no such row.
     pub fn row(&self, i: usize) -> (&[u32], &[T]) {
         let range = self.starts[i]..self.starts[i + 1];
         (&self.columns[range.clone()], &self.values[range])
     }
 
-    /// `M x`, where `M` are some consecutive rows of this matrix; the view of them takes a cache line of the arena. Rows
-    /// that are not there raise [`Fault::Index`].
+    /// Returns `M x`, where `M` is the given range of rows of this matrix. The view of the rows takes a cache line of
+    /// the arena. Rows that do not exist raise [`Fault::Index`].
     pub fn times<'a, A: Array<'a, Elem = T>>(&'a self, rows: Range<usize>, x: A) -> A {
         let arena = x.arena();
         let view = match self.starts.get(rows.start..rows.end.saturating_add(1)) {
@@ -151,7 +153,8 @@ mod tests {
     use crate::array::primitives::Primitives as _;
     use crate::{Arena, Dual, Tape, Tensor};
 
-    /// 7 x 5 with an empty row and column, and its dense form; small integers, so that every order of a sum is exact.
+    /// A 7 x 5 matrix with an empty row and an empty column, and its dense form. Entries are small integers, so that
+    /// sums are exact in every order.
     fn example() -> (Csr<f64>, Vec<f64>) {
         let (mut starts, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
         let mut dense = vec![0.0; 35];

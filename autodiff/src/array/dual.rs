@@ -1,4 +1,4 @@
-//! `Dual`: forward mode. A value travels with `N` tangents, each of which may be absent, that is identically zero.
+//! `Dual`: forward mode. A value carries `N` tangents, each of which may be absent, which means identically zero.
 
 use crate::arena::Arena;
 use crate::array::kernels::elementwise::Binary;
@@ -32,23 +32,23 @@ pub struct Dual<A, const N: usize = 1> {
 }
 
 impl<A: Copy, const N: usize> Dual<A, N> {
-    /// A value and its tangents, each of the value's shape.
+    /// Creates an array from a value and its tangents, which have the shape of the value.
     pub fn new(value: A, tangents: [Option<A>; N]) -> Self {
         Self { value, tangents }
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn value(self) -> A {
         self.value
     }
 
-    /// The tangents; `None` is zero.
+    /// Returns the tangents; `None` stands for zero.
     pub fn tangents(self) -> [Option<A>; N] {
         self.tangents
     }
 }
 
-/// The sum of what is there.
+/// Adds two optional arrays; `None` stands for zero.
 pub(crate) fn add_present<'a, A: Array<'a>>(a: Option<A>, b: Option<A>) -> Option<A> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a + b),
@@ -56,7 +56,7 @@ pub(crate) fn add_present<'a, A: Array<'a>>(a: Option<A>, b: Option<A>) -> Optio
     }
 }
 
-/// [`Primitives::chain_tangent`] from the slope of `f` at `x` with tangent `dx`, for types without a way of their own.
+/// [`Primitives::chain_tangent`] from the slope of `f` at `x` with tangent `dx`, for types that have no kernel for it.
 pub(crate) fn chain_tangent<'a, A: Array<'a>>(
     c: A,
     f: Unary,
@@ -107,7 +107,7 @@ impl<'a, A: Array<'a>, const N: usize> Array<'a> for Dual<A, N> {
     fn binary(self, other: Self, f: Binary) -> Self {
         let (a, b) = (self.value, other.value);
         let value = a.binary(b, f);
-        // A slope is computed when the first tangent needs it, and once.
+        // A slope is computed once, when the first tangent needs it.
         let directions = |tangents: [Option<A>; N], first: bool| {
             if tangents.iter().all(Option::is_none) {
                 return [None; N];
@@ -154,7 +154,7 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
         if self.tangents.iter().all(Option::is_none) {
             return;
         }
-        // Each shared tangent meets the values of the others.
+        // Each shared tangent is multiplied with the values of the others.
         let values: List<A> = others.iter().map(|o| o.value).collect();
         for (i, tangent) in self.tangents.into_iter().enumerate() {
             let Some(tangent) = tangent else { continue };
@@ -168,7 +168,7 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
 
     fn tangents_only(self) -> Option<Self> {
         let present = self.tangents.into_iter().flatten().next()?;
-        // A first tangent that is absent among others is zero.
+        // A first tangent that is absent while others are present is zero.
         let zero = || {
             let zeros = present.arena().fill(present.shape().len(), A::Elem::zero());
             present.constant(present.shape(), zeros.map_or(&[], |zeros| zeros))
@@ -205,7 +205,7 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
         let mut planes = List::from_elem(self.value, 1);
         planes.extend(self.tangents.into_iter().flatten());
         A::operate(&mut planes, map, transposed);
-        // In the order in which they were put in.
+        // In the order in which the planes were added.
         let mut planes = planes.into_iter();
         let value = planes.next().unwrap_or(self.value);
         Self { value, tangents: self.tangents.map(|t| t.and_then(|_| planes.next())) }

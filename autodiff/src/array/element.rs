@@ -1,7 +1,7 @@
-//! What an array is made of: `f32` or `f64`, each with its kernels.
+//! The element types of arrays, `f32` and `f64`, each with its kernels.
 //!
-//! Kernels are long, generic, and compiled for every path of `simd.rs`. The methods here are not generic, so that this
-//! happens once, in this crate, and not again in each crate that evaluates functions of arrays.
+//! Kernels are long, generic, and compiled for every instruction set of `simd.rs`. The methods here are not generic, so
+//! that kernels are compiled once, in this crate, and not again in every crate that evaluates functions of arrays.
 
 use crate::arena::Arena;
 use crate::array::kernels::convolution::{self, Convolution, Role};
@@ -15,10 +15,11 @@ use crate::fault::Fault;
 use crate::functions::rule::Unary;
 use crate::shape::Shape;
 
-/// Entries in the arena, or why there are none.
+/// Entries in the arena, or the fault that prevented them.
 type Made<'a, T> = Result<&'a [T], Fault>;
 
-/// Of each line `method = kernel(arguments) -> result` a method of [`Element`], and for both types its compiled form.
+/// Makes of each line `method = kernel(arguments) -> result` a method of [`Element`], and its compiled form for both
+/// types.
 macro_rules! kernels {
     (
         @impl $T:ident:
@@ -45,11 +46,11 @@ macro_rules! kernels {
         pub trait Element: Number {
             /// `"f32"` or `"f64"`.
             const NAME: &'static str;
-            /// The nearest value.
+            /// Returns the value that is nearest to `value`.
             fn from_f64(value: f64) -> Self {
                 Self::of(value)
             }
-            /// The same value, widened.
+            /// Returns the value as `f64`, exactly.
             fn as_f64(self) -> f64;
             $(
             #[doc(hidden)]

@@ -1,11 +1,11 @@
-//! [`Entrywise`]: a function of one number given by code, of each entry.
+//! [`Entrywise`]: a function of one number, given by code and applied to each entry.
 
 use crate::array::element::Element;
 use crate::conventions::passed;
 use crate::custom::Custom;
 use crate::fault::Fault;
 
-/// A function of each entry, given by code for it and its first and second derivative, for
+/// A function of each entry, given by code for its value and its first and second derivative, for
 /// [`Operations::apply`](crate::Operations::apply).
 ///
 /// ```
@@ -26,7 +26,7 @@ pub struct Entrywise<F, D, E> {
 }
 
 impl<F, D, E> Entrywise<F, D, E> {
-    /// From `f`, `f'` and `f''`. `name` is what faults call it.
+    /// Creates the function from `f`, `f'` and `f''`. Faults use `name`.
     pub fn new<T>(name: &'static str, value: F, slope: D, second: E) -> Self
     where
         F: Fn(T) -> T,

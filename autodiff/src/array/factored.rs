@@ -1,8 +1,8 @@
-//! [`Factored`]: solutions and log-determinants, in every mode, by one factorisation.
+//! [`Factored`]: solutions of linear systems and log-determinants from one factorisation, in every mode.
 //!
-//! Derivatives are [lifted](crate::array::newton) into `y = M^-1 b` with the factors of the values `M_0`: by
+//! The derivatives of `y = M^-1 b` are [lifted](crate::array::newton) with the factors of the values `M_0`, by
 //! `y <- y + M_0^-1 (b - M y)`. The log-determinant is `ln |det M_0| + tr E - tr E^2 / 2 + ...` with
-//! `E = M_0^-1 (M - M_0)`, up to the same order.
+//! `E = M_0^-1 (M - M_0)`, up to the order of the mode.
 
 use crate::array::Array;
 use crate::array::by_value::Method;
@@ -14,8 +14,8 @@ use crate::shape::Shape;
 
 /// A square matrix with its factors.
 ///
-/// Cost: a factorisation, once; `n^2` products a solution and column; in modes with derivatives a product with the matrix
-/// and a solution for each order on top. Memory: the factors, which the tape shares.
+/// Cost: one factorisation; `n^2` products per solution and column; in modes with derivatives, for each order, one
+/// product with the matrix and one solution in addition. Memory: the factors, which the tape shares.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, Factored, Function, Method, Shape, Workspace};
@@ -39,14 +39,14 @@ use crate::shape::Shape;
 #[must_use]
 pub struct Factored<'a, A: Array<'a>> {
     matrix: A,
-    /// None after a fault.
+    /// `None` after a fault.
     inverse: Option<&'a Inverse<'a, A::Elem>>,
 }
 
 impl<'a, A: Array<'a>> Factored<'a, A> {
-    /// Factors a square matrix. Raises [`Fault::Pivot`] if it is singular or, for [`Method::Cholesky`], not positive
-    /// definite, [`Fault::Asymmetric`] if it is not symmetric for that method, and [`Fault::NotSquare`];
-    /// results are empty then.
+    /// Factors a square matrix. Raises [`Fault::Pivot`] if the matrix is singular or, for [`Method::Cholesky`], not
+    /// positive definite; [`Fault::Asymmetric`] if it is not symmetric, for that method; and [`Fault::NotSquare`] if it
+    /// is not square. All results are then empty.
     pub fn new(matrix: A, method: Method) -> Self {
         Self::tried(matrix, method).unwrap_or_else(|fault| {
             matrix.arena().raise(fault);
@@ -73,24 +73,24 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
         Ok(Self { matrix: part, inverse: Some(arena.put(inverse)?) })
     }
 
-    /// `M^-1 b`, for each column of `b`.
+    /// Returns `M^-1 b` for each column of `b`.
     pub fn solve(self, b: A) -> A {
         let Some(inverse) = self.inverse else { return b.constant(Shape::EMPTY, &[]) };
         let y = b.detach().linear(inverse, false);
         lift(y, inverse, |y| b - self.matrix.matmul(y))
     }
 
-    /// The sign of `det M`, 1 or -1, a constant scalar.
+    /// Returns the sign of `det M`, 1 or -1, as a constant scalar.
     pub fn sign(self) -> A {
         let Some(inverse) = self.inverse else { return self.matrix.constant(Shape::EMPTY, &[]) };
         self.matrix.scalar(inverse.sign())
     }
 
-    /// `L` with `L L^T = M` of a matrix factored by [`Method::Cholesky`], lower triangular. Cost in modes with derivatives: two
-    /// solutions with `n` right-hand sides and two products an order.
+    /// Returns the lower triangular `L` with `L L^T = M` of a matrix that was factored by [`Method::Cholesky`]. Cost in
+    /// modes with derivatives, for each order: two solutions with `n` right-hand sides and two products.
     ///
-    /// Derivatives are lifted by `L <- L + L_0 phi(L_0^-1 (M - L L^T) L_0^-T)`, where `phi` is the lower triangle with half
-    /// the diagonal, of the symmetric part of `M`.
+    /// Derivatives are lifted by `L <- L + L_0 phi(L_0^-1 (M - L L^T) L_0^-T)` for the symmetric part of `M`, where
+    /// `phi` takes the lower triangle with half the diagonal.
     pub fn factor(self) -> A {
         let arena = self.matrix.arena();
         let (shape, empty) = (self.matrix.shape(), self.matrix.constant(Shape::EMPTY, &[]));
@@ -122,7 +122,7 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
         )
     }
 
-    /// `ln |det M|`, a scalar.
+    /// Returns `ln |det M|`, a scalar.
     pub fn log_det(self) -> A {
         let Some(inverse) = self.inverse else { return self.matrix.constant(Shape::EMPTY, &[]) };
         let mut sum = self.matrix.scalar(inverse.log_det().as_f64());
@@ -147,13 +147,14 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
     }
 }
 
-/// The entries, for what depends on them in other ways than by operations; the fault of a tracer, which has none.
+/// Returns the entries of an array, for operations that depend on values. Returns a fault for the array of a tracer,
+/// which has none.
 pub(crate) fn seen<'a, A: Array<'a>>(x: A) -> Result<&'a [A::Elem], Fault> {
     let (values, all) = (x.values(), x.shape().len());
     if values.len() == all { Ok(values) } else { Err(Fault::Trace { what: "looks at values" }) }
 }
 
-/// The factor of `tr E^k` in `tr ln(I + E)`: `(-1)^(k + 1) / k`.
+/// Returns the factor of `tr E^k` in `tr ln(I + E)`: `(-1)^(k + 1) / k`.
 pub(crate) fn alternating(k: u32) -> f64 {
     if k.is_multiple_of(2) { -1.0 / f64::from(k) } else { 1.0 / f64::from(k) }
 }

@@ -1,14 +1,15 @@
-//! Factors of square matrices, row by row: elimination with row exchanges, Cholesky, triangles; and solving with them.
+//! Factors of square matrices in row-major order, and solutions with them: elimination with row exchanges, Cholesky,
+//! triangles.
 //!
 //! Golub and Van Loan (2013), algorithms 3.4.1, 4.2.1 (by dot products of rows) and 3.1.1. Cost: `n^3/3` products for
-//! elimination, `n^3/6` for Cholesky, nothing for triangles; `n^2` a right-hand side.
+//! elimination, `n^3/6` for Cholesky, none for triangles; `n^2` per right-hand side.
 
 use crate::array::by_value::Method;
 use crate::array::element::Element;
 use crate::array::linear::LinearOperator;
 use crate::fault::Fault;
 
-/// The inverse of a factored matrix as a map.
+/// The inverse of a factored matrix as a linear map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inverse<'m, T> {
     method: Method,
@@ -18,7 +19,7 @@ pub(crate) struct Inverse<'m, T> {
 }
 
 impl<'m, T: Element> Inverse<'m, T> {
-    /// Factors the `n` by `n` matrix `a` in place; `pivots` has room for `n`.
+    /// Factors the `n` by `n` matrix `a` in place. `pivots` has `n` entries.
     pub(crate) fn new(
         method: Method,
         n: usize,
@@ -39,7 +40,7 @@ impl<'m, T: Element> Inverse<'m, T> {
             match method {
                 Method::Lu => {
                     let size = |i: usize| rest[i * n + k].abs();
-                    // The largest; `NaN` is taken, so that it is reported.
+                    // The larger of two entries. `NaN` counts as larger, so that it is reported.
                     let larger = |i: usize, j: usize| if size(j) <= size(i) { i } else { j };
                     let best = (0..n - k).reduce(larger).unwrap_or(0);
                     usable(!size(best).is_zero(), rest[best * n + k])?;
@@ -71,14 +72,14 @@ impl<'m, T: Element> Inverse<'m, T> {
         Ok(Self { method, n, factors: a, pivots })
     }
 
-    /// `ln |det|`
+    /// Returns `ln |det|`.
     pub(crate) fn log_det(&self) -> T {
         let diagonal = self.factors.iter().step_by(self.n + 1);
         let sum = diagonal.fold(T::zero(), |sum, d| sum + d.abs().ln());
         if self.method == Method::Cholesky { sum + sum } else { sum }
     }
 
-    /// The sign of the determinant.
+    /// Returns the sign of the determinant.
     pub(crate) fn sign(&self) -> f64 {
         let negative =
             self.factors.iter().step_by(self.n + 1).filter(|d| d.is_sign_negative()).count();
@@ -89,7 +90,7 @@ impl<'m, T: Element> Inverse<'m, T> {
         if (negative + swaps).is_multiple_of(2) { 1.0 } else { -1.0 }
     }
 
-    /// Of Cholesky's factors the triangle that its matrix is the square of.
+    /// Returns the triangle `L` of a Cholesky factorisation `L L^T`, and `None` for other methods.
     pub(crate) fn lower(self) -> Option<Self> {
         (self.method == Method::Cholesky).then_some(Self { method: Method::Lower, ..self })
     }
@@ -98,7 +99,7 @@ impl<'m, T: Element> Inverse<'m, T> {
         self.factors
     }
 
-    /// Turns the right-hand sides `y`, row by row, into solutions.
+    /// Replaces the right-hand sides `y`, in row-major order, by the solutions.
     pub(crate) fn solve(&self, transposed: bool, columns: usize, y: &mut [T]) {
         let triangle = |lower, transposed, unit, y: &mut [T]| {
             self.substitute(lower, transposed, unit, columns, y);
@@ -127,13 +128,13 @@ impl<'m, T: Element> Inverse<'m, T> {
         }
     }
 
-    /// Solves with one triangle of the factors, row by row in their memory.
+    /// Solves with one triangle of the factors, row by row in the order of their memory.
     fn substitute(&self, lower: bool, transposed: bool, unit: bool, columns: usize, y: &mut [T]) {
         let (n, a) = (self.n, self.factors);
         for step in 0..n {
             let i = if lower == transposed { n - 1 - step } else { step };
             let (diagonal, row) = (a[i * n + i], &a[i * n..][..n]);
-            // `y_i` apart from the entries that its row of factors meets.
+            // `y_i`, and the entries that its row of factors multiplies.
             let (before, rest) = y.split_at_mut(i * columns);
             let (own, after) = rest.split_at_mut(columns);
             let (others, row) = if lower { (before, &row[..i]) } else { (after, &row[i + 1..]) };
@@ -162,8 +163,8 @@ impl<'m, T: Element> Inverse<'m, T> {
     }
 }
 
-/// [`Fault::Asymmetric`] unless the triangles agree to what products of `n` rows with each other may be off, whose terms are
-/// of a size.
+/// Returns [`Fault::Asymmetric`] if the triangles differ by more than the rounding error of sums of `n` products whose
+/// terms are of size `size`.
 pub(crate) fn expect_symmetric<T: Element>(
     operation: &'static str,
     n: usize,
@@ -191,7 +192,7 @@ impl<T: Element> LinearOperator<T> for Inverse<'_, T> {
     fn cols(&self) -> u32 {
         self.rows()
     }
-    /// `y` is zero: only arrays call this.
+    /// `y` is zero, because only arrays call this.
     fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]) {
         y.copy_from_slice(x);
         self.solve(transposed, columns, y);

@@ -1,12 +1,12 @@
-//! Layers of networks on images beside convolutions, composed of other operations. What a row is: see
+//! Layers of image networks other than convolutions, composed of other operations. For the layout of rows see
 //! [`Convolution`](crate::Convolution).
 
 use crate::array::Array;
 use crate::fault::Fault;
 use crate::shape::Shape;
 
-/// The largest entry of each `size x size` square of pixels, channel by channel; rows and columns of pixels beyond whole
-/// squares are dropped. The first counts as chosen in a tie.
+/// Returns the largest entry of each `size x size` square of pixels, channel by channel. Rows and columns of pixels
+/// beyond the last whole square are dropped. In a tie, the first counts as chosen.
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Shape, Tensor, max_pool, mean_pool};
@@ -19,7 +19,7 @@ pub fn max_pool<'a, A: Array<'a>>(x: A, [height, width]: [u32; 2], size: u32) ->
     pool(x, [height, width], size, A::max)
 }
 
-/// The mean of each such square, see [`max_pool`].
+/// Returns the mean of each square of pixels. The squares are those of [`max_pool`].
 pub fn mean_pool<'a, A: Array<'a>>(x: A, [height, width]: [u32; 2], size: u32) -> A {
     pool(x, [height, width], size, |a, b| a + b) / (f64::from(size) * f64::from(size))
 }
@@ -46,7 +46,7 @@ fn pool<'a, A: Array<'a>>(
         return x.constant(Shape::new(0, x.shape().cols), &[]);
     }
     let len = (rows / pixels) as usize * down as usize * across as usize;
-    // Pixel `place` of each square, row by row.
+    // The pixel number `place`, in row-major order, of each square.
     let pixel = |place: u32| {
         let (i, j) = (place / size, place % size);
         x.gather_rows(x.indices(len, |at| {
@@ -58,8 +58,9 @@ fn pool<'a, A: Array<'a>>(
     (1..size * size).map(pixel).fold(pixel(0), join)
 }
 
-/// Each column less its mean, over `(v + epsilon)^(1/2)` with `v` its variance (with all rows in the denominator): batch
-/// normalisation by the statistics of the batch (Ioffe and Szegedy 2015, algorithm 1, before scale and shift).
+/// Subtracts from each column its mean and divides it by `(v + epsilon)^(1/2)`, where `v` is its variance (with the
+/// number of rows in the denominator): batch normalisation by the statistics of the batch (Ioffe and Szegedy 2015,
+/// algorithm 1, before scale and shift).
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Shape, Tensor, normalise};

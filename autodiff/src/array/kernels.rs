@@ -1,4 +1,4 @@
-//! Loops over slices: the only place where array arithmetic on numbers happens.
+//! Loops over slices, where all arithmetic on the entries of arrays takes place.
 
 pub(crate) mod convolution;
 pub(crate) mod elementwise;

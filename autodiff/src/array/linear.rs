@@ -1,11 +1,12 @@
-//! [`Linear`]: the linear operations on one array. Tangents take the operation itself, adjoints its transpose, so that a
-//! line here is all that the modes need to know of one. Loops: `moves.rs`. [`Bilinear`]: the products of two arrays.
+//! [`Linear`]: the linear operations on one array. They apply to tangents as they are and to adjoints as their
+//! transposes, so a variant here is all that the modes need. Their loops are in `moves.rs`. [`Bilinear`]: the products
+//! of two arrays.
 
 use crate::array::kernels::convolution::{Convolution, Role};
 use crate::fault::Fault;
 use crate::shape::Shape;
 
-/// A constant linear map on columns, given by its action: `y = M x`, or `y = M^T x`.
+/// A constant linear map on columns, given by its action `y = M x` or `y = M^T x`.
 ///
 /// ```
 /// use hypertape_autodiff::LinearOperator;
@@ -28,16 +29,18 @@ use crate::shape::Shape;
 /// assert_eq!(y, [3.0, 5.0]);
 /// ```
 pub trait LinearOperator<T>: Sync {
-    /// Rows of `M`.
+    /// Returns the number of rows of `M`.
     fn rows(&self) -> u32;
-    /// Columns of `M`.
+    /// Returns the number of columns of `M`.
     fn cols(&self) -> u32;
-    /// Adds `M x`, or `M^T x`, to `y`. Both have `columns` columns and are stored row by row.
+    /// Adds `M x`, or `M^T x` if `transposed`, to `y`. Both `x` and `y` have `columns` columns and are stored in
+    /// row-major order.
     fn apply(&self, transposed: bool, x: &[T], columns: usize, y: &mut [T]);
-    /// [`apply`](Self::apply) to several `(x, y)`, in one pass over `M` where it has a way to; what arrays call.
+    /// Applies the map to several pairs `(x, y)` like [`apply`](Self::apply). Arrays call this method; an
+    /// implementation that can do so should read `M` only once.
     ///
     /// # Errors
-    /// Whatever a map that may fail reports; none by default.
+    /// Returns any fault that the map reports. The default implementation returns none.
     fn apply_all(
         &self,
         transposed: bool,
@@ -51,7 +54,7 @@ pub trait LinearOperator<T>: Sync {
     }
 }
 
-/// A linear operation on one array. What each does: the method of [`Array`](crate::Array) of that name.
+/// A linear operation on one array: the method of [`Array`](crate::Array) of that name.
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "operators of users need not have one")]
 pub enum Linear<'a, T> {
@@ -67,9 +70,9 @@ pub enum Linear<'a, T> {
     Gather(&'a [u32]),
     /// `scatter_rows`, with the number of rows.
     Scatter(&'a [u32], u32),
-    /// `slice`, with the place of the first entry.
+    /// `slice`, with the position of the first entry.
     Slice(usize, Shape),
-    /// `embed`, likewise.
+    /// `embed`, with the position of the first entry.
     Embed(usize, Shape),
     /// `reshape`
     Reshape(Shape),
@@ -77,20 +80,20 @@ pub enum Linear<'a, T> {
     Transpose,
     /// `block`, with the row and the column of its first entry.
     Block([u32; 2], Shape),
-    /// `inset`, likewise.
+    /// `inset`, with the row and the column of its first entry.
     Inset([u32; 2], Shape),
     /// `entries`
     Entries(&'a [u32], Shape),
     /// `scatter_entries`
     ScatterEntries(&'a [u32], Shape),
-    /// `cumulative_sum`: whether across columns, and whether from the end.
+    /// `cumulative_sum`: whether it runs along the columns of a row, and whether it starts at the end.
     CumulativeSum(bool, bool),
     /// `linear`, transposed or not.
     Operator(&'a dyn LinearOperator<T>, bool),
 }
 
 impl<T> Linear<'_, T> {
-    /// Its name in messages and tallies.
+    /// Returns the name that messages and tallies use.
     #[inline]
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -113,7 +116,7 @@ impl<T> Linear<'_, T> {
         }
     }
 
-    /// The transpose of this operation on an array of shape `from`.
+    /// Returns the transpose of this operation on an array of shape `from`.
     pub(crate) fn transposed(self, from: Shape) -> Self {
         match self {
             Self::Sum(_) => Self::Broadcast(from),
@@ -140,7 +143,7 @@ impl<T> Linear<'_, T> {
         matches!(self, Self::Slice(..) | Self::Reshape(_))
     }
 
-    /// Whether each entry goes to a place, or into a sum there, in an otherwise zero array.
+    /// Whether each entry is put or added into its own place of an otherwise zero array.
     pub(crate) fn spreads(self) -> bool {
         matches!(
             self,
@@ -152,13 +155,13 @@ impl<T> Linear<'_, T> {
         )
     }
 
-    /// The shape of the result for an array of shape `from`.
+    /// Returns the shape of the result for an array of shape `from`.
     ///
     /// # Errors
-    /// [`Fault::Shapes`] if it does not fit, [`Fault::Index`] for an index beyond its end.
+    /// Returns [`Fault::Shapes`] if the shapes do not match, and [`Fault::Index`] if an index is out of range.
     #[inline]
     pub(crate) fn result(self, from: Shape) -> Result<Shape, Fault> {
-        // Whether it fits, the result, and what a message shows beside `from`.
+        // Whether the shapes match, the result, and the shape that a message shows beside `from`.
         let (fits, result, asked) = match self {
             Self::Sum(to) => (to.broadcast(from) == Some(from), to, to),
             Self::Broadcast(to) => (from.broadcast(to) == Some(to), to, to),
@@ -216,7 +219,7 @@ impl<T> Linear<'_, T> {
     }
 }
 
-/// A product of two arrays, linear in each of them. Matrix products have a way of their own, for several at a time.
+/// A product of two arrays, linear in each of them. Matrix products have a method of their own, for several at a time.
 #[derive(Clone, Copy, Debug)]
 pub enum Bilinear {
     /// `dot`
@@ -225,12 +228,12 @@ pub enum Bilinear {
     RowDot,
     /// `convolve_for`
     Convolve(Convolution, Role),
-    /// `batched_matmul`: how many products, and which factors are transposed.
+    /// `batched_matmul`: the number of products, and which factors are transposed.
     Batched(u32, [bool; 2]),
 }
 
 impl Bilinear {
-    /// Its name in messages and tallies.
+    /// Returns the name that messages and tallies use.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dot => "dot",
@@ -240,10 +243,11 @@ impl Bilinear {
         }
     }
 
-    /// The shape of the product of arrays of shapes `a` and `b`.
+    /// Returns the shape of the product of arrays of shapes `a` and `b`.
     ///
     /// # Errors
-    /// [`Fault::Shapes`] if they do not fit, [`Fault::Range`] for settings of a convolution that are out of range.
+    /// Returns [`Fault::Shapes`] if the shapes do not match, and [`Fault::Range`] if a setting of a convolution is out
+    /// of range.
     pub(crate) fn result(self, a: Shape, b: Shape) -> Result<Shape, Fault> {
         match self {
             Self::Convolve(map, role) => Ok(map.fitting(role, a, b)?[role as usize]),
@@ -268,12 +272,12 @@ impl Bilinear {
     }
 }
 
-/// The shape of a column with one entry for each index.
+/// Returns the shape of a column with one entry for each index.
 fn column(indices: &[u32]) -> Shape {
     Shape::column(u32::try_from(indices.len()).unwrap_or(u32::MAX))
 }
 
-/// Whether a block of shape `part` whose first entry lies `at` a row and a column lies within `whole`.
+/// Whether a block of shape `part` whose first entry is at row `at[0]` and column `at[1]` lies within `whole`.
 fn within(at: [u32; 2], part: Shape, whole: Shape) -> bool {
     let fits =
         |at: u32, part: u32, whole: u32| at.checked_add(part).is_some_and(|end| end <= whole);

@@ -1,4 +1,5 @@
-//! [`RowLoss`]: losses of linear models, `sum_i p_i l(X_i W, y_i)` over the rows of a constant matrix, as one operation.
+//! [`RowLoss`]: losses of linear models, `sum_i p_i l(X_i W, y_i)` over the rows of a constant matrix, as one
+//! operation.
 //!
 //! ```text
 //! value       sum_i p_i l_i                      l_i = l(X_i W, y_i)
@@ -7,9 +8,9 @@
 //! tangents    X' dS                              dS_i = p_i l''(X_i W, y_i) X_i dW + dp_i l'(X_i W, y_i)
 //! ```
 //!
-//! A sum is a scalar, so its gradient is known up to a factor when it is evaluated: a tape computes both then, so that a row
-//! is read once, and its sweep only multiplies. `Tensor` and its tangents have a way of their own; every other type takes
-//! the formulas above by operations that it has.
+//! The sum is a scalar, so its gradient is known up to a factor when it is evaluated. A tape therefore computes both at
+//! once, which reads each row once, and its sweep only multiplies. `Tensor` and its tangents have kernels for this;
+//! every other type evaluates the formulas above by its operations.
 
 mod composed;
 mod tensors;
@@ -18,7 +19,7 @@ mod tests;
 
 pub(crate) const NAME: &str = "linear_loss";
 
-/// The loss of a row of scores `z`, for targets one per row.
+/// The loss of a row of scores `z`, with one target per row.
 #[derive(Clone, Copy, Debug)]
 pub enum RowLoss<'a, T> {
     /// `(z - y)^2` of one score.
@@ -30,7 +31,7 @@ pub enum RowLoss<'a, T> {
 }
 
 impl<T> RowLoss<'_, T> {
-    /// Number of targets.
+    /// Returns the number of targets.
     pub fn rows(&self) -> usize {
         match self {
             Self::Squared(targets) | Self::Logistic(targets) => targets.len(),
@@ -39,36 +40,36 @@ impl<T> RowLoss<'_, T> {
     }
 }
 
-/// The rows of a matrix, and their loss.
+/// The rows of a matrix and their loss.
 #[derive(Clone, Copy, Debug)]
 pub struct Fitted<'a, T> {
     pub samples: &'a [T],
     pub loss: RowLoss<'a, T>,
 }
 
-/// What is asked for beside the value.
+/// The derivatives that are computed with the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Nothing.
+    /// None.
     Value,
-    /// The tangents of the gradient, moved up by one place.
+    /// The tangents of the gradient, which move up by one place.
     Tangents,
     /// The gradient.
     Gradient,
 }
 
-/// What there is to know of a loss.
+/// The value and the derivatives of a loss.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<A> {
     /// `sum_i p_i l_i`
     pub value: A,
-    /// `X' S`, as it was asked for.
+    /// `X' S`, as far as it was requested.
     pub gradient: Option<A>,
     /// `l`, a column.
     pub losses: A,
 }
 
-/// What a record refers to.
+/// The data of a record.
 #[derive(Clone, Copy)]
 pub(crate) struct Kept<'a, A, T> {
     pub(crate) of: Fitted<'a, T>,
@@ -77,5 +78,5 @@ pub(crate) struct Kept<'a, A, T> {
     pub(crate) parts: Parts<A>,
 }
 
-/// Directions in which `w` and `p` move; none of them is absent from both.
+/// The directions of `w` and `p`. At least one of the two is present in each.
 pub(crate) type Moving<'k, A> = &'k [(Option<A>, Option<A>)];

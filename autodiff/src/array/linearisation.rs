@@ -1,9 +1,10 @@
-//! `Linearisation`: finished tapes that own their memory, to be stored and pulled back later, more than once.
+//! `Linearisation`: finished tapes that own their memory, so that they can be stored and pulled back later, any number
+//! of times.
 //!
-//! Records and values live in an arena and borrow from it, and from the data of the function that was recorded. A
-//! linearisation owns the arena and shares the data, so it has no lifetime.
+//! Records and values live in an arena and borrow from it, and from the data of the recorded function. A linearisation
+//! owns the arena and shares the data, so it has no lifetime.
 //!
-//! Memory: what the recorded passes used of the arena. A pull-back costs one reverse sweep and no evaluation.
+//! Memory: the bytes of the recorded passes in the arena. A pull-back costs one reverse sweep and no evaluation.
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -20,7 +21,7 @@ use crate::array::{Array, List};
 use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
-/// A finished tape, with the arrays that adjoints are put in at and taken out at.
+/// A finished tape together with its input and output arrays. Adjoints enter at the outputs and leave at the inputs.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a, T> {
     recording: Recording<'a, Tensor<'a, T>, T>,
@@ -29,17 +30,17 @@ pub struct Piece<'a, T> {
 }
 
 impl<'a, T: Element> Piece<'a, T> {
-    /// Ends the recording of `tape`: `outputs` as a function of `inputs`.
+    /// Ends the recording of `tape` and makes it the function from `inputs` to `outputs`.
     ///
     /// # Errors
-    /// [`Fault::Memory`] at the limit of the tape's arena.
+    /// Returns [`Fault::Memory`] if the limit of the tape's arena would be exceeded.
     pub fn new(
         tape: &'a Tape<'a, Tensor<'a, T>>,
         inputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>>,
         outputs: impl Iterator<Item = Var<'a, Tensor<'a, T>>>,
     ) -> Result<Self, Fault> {
         let (arena, recording) = (tape.arena(), tape.finish());
-        // Twice the variables of a list: those of both groups of a problem.
+        // Room for twice the variables of a `List`, because a problem has two groups.
         let inputs: SmallVec<[_; 12]> = inputs.map(Var::id).collect();
         let outputs: List<_> = outputs.map(|v| (v.id(), v.shape())).collect();
         let (inputs, outputs) = (arena.copy(&inputs)?, arena.copy(&outputs)?);
@@ -75,7 +76,7 @@ impl<'a, T: Element> Piece<'a, T> {
     }
 }
 
-/// The linear map `y_bar -> J^T y_bar` of a recorded function at a point, or the sum of several.
+/// The linear map `y_bar -> J^T y_bar` of a recorded function at a point, or the sum of several such maps.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -92,30 +93,32 @@ impl<'a, T: Element> Piece<'a, T> {
 /// # Ok::<(), hypertape_autodiff::Fault>(())
 /// ```
 pub struct Linearisation<'d, T: 'static> {
-    // The lifetime is that of `data` and `home`, which follow and are dropped later.
+    // The lifetime is in truth that of `data` and `home`, which are declared after `pieces` and therefore dropped
+    // later.
     pieces: Vec<Piece<'static, T>>,
     data: Option<Arc<dyn Data + 'd>>,
     home: Home,
 }
 
-/// What a recorded function borrows from.
+/// The data that a recorded function borrows from.
 trait Data: Send + Sync {}
 impl<D: Send + Sync> Data for D {}
 
-/// An arena at an address that does not change. A pointer of its own, since to move a `Box` is to claim that nobody else
-/// points into it.
+/// An arena at a fixed address. It is held by a raw pointer because moving a `Box` asserts that nothing else points
+/// into it.
 struct Home(NonNull<Arena>);
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // SAFETY: the pointer comes from a leaked box, and is freed here alone.
+        // SAFETY: the pointer comes from a leaked box, and is freed only here.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
 
-// SAFETY: pieces are reached through `self` alone. What they hold are references into the arena, which moves along, into the
-// data, which can be read from any thread, and maybe to arenas that live for ever, by handles on arrays made there: of those
-// nothing but entries is read, which do not change, as a sweep takes every handle `within` its own arena first.
+// SAFETY: pieces are reached through `self` alone. They hold references into the arena, which moves along, and into the
+// data, which any thread may read. They may also hold references to arenas that live forever, by handles of arrays made
+// there. Of those only entries are read, which do not change, because a sweep first takes every handle `within` its own
+// arena.
 unsafe impl<T: Send + Sync + 'static> Send for Linearisation<'_, T> {}
 
 impl<T: Element> Default for Linearisation<'_, T> {
@@ -131,30 +134,31 @@ impl<T: 'static> fmt::Debug for Linearisation<'_, T> {
 }
 
 impl<'d, T: Element> Linearisation<'d, T> {
-    /// The zero map.
+    /// Creates the zero map.
     pub fn new() -> Self {
         let home = Home(NonNull::from(Box::leak(Box::new(Arena::new()))));
         Self { pieces: Vec::new(), data: None, home }
     }
 
-    /// Bytes used in the arena, padding included.
+    /// Returns the bytes used in the arena, padding included.
     pub fn used(&self) -> usize {
-        // SAFETY: the arena lives as long as `self`, and is borrowed exclusively in `clear` alone.
+        // SAFETY: the arena lives as long as `self`, and is borrowed exclusively only in `clear`.
         unsafe { self.home.0.as_ref() }.used()
     }
 
-    /// Back to the zero map. The memory is kept.
+    /// Resets the map to zero. The memory is kept.
     pub fn clear(&mut self) {
         self.pieces.clear();
         self.data = None;
-        // SAFETY: nobody is left who borrows from the arena.
+        // SAFETY: nothing that borrows from the arena is left.
         unsafe { self.home.0.as_mut() }.reset();
     }
 
-    /// Adds what `make` records from the data in the arena. All of one linearisation are recorded from the same data.
+    /// Adds the piece that `make` records from the data in the arena. All pieces of one linearisation have the same
+    /// data; other data than before clears it first.
     ///
     /// # Errors
-    /// Those of `make`; then nothing is added, but its memory is used until [`clear`](Self::clear).
+    /// Returns the error of `make`. Nothing is added then, but the memory stays in use until [`clear`](Self::clear).
     pub fn record<D: Send + Sync + 'd, E>(
         &mut self,
         data: &Arc<D>,
@@ -167,19 +171,20 @@ impl<'d, T: Element> Linearisation<'d, T> {
         }
         // SAFETY: as in `used`.
         let piece = make(data, unsafe { self.home.0.as_ref() })?;
-        // SAFETY: only the lifetime changes. As `make` works for every lifetime, the piece borrows from nothing but the
-        // arena and what `data` points to. Both stay in place and, apart from the arena's cells, unchanged until the
-        // pieces were dropped: by `clear`, or by the order of the fields.
+        // SAFETY: only the lifetime changes. As `make` works for every lifetime, the piece borrows only from the arena
+        // and from what `data` points to. Both stay in place and, apart from the arena's cells, unchanged until the
+        // pieces are dropped: by `clear`, or by the order of the fields.
         let piece = unsafe { std::mem::transmute::<Piece<'_, T>, Piece<'static, T>>(piece) };
         self.pieces.push(piece);
         Ok(())
     }
 
-    /// Hands `J^T y_bar`, piece by piece, to `take`: the number of an input and a part of its adjoint, which are to be
-    /// added up. `y_bar` is flat, in the order of the outputs. `sweep` is emptied for each piece.
+    /// Computes `J^T y_bar`, piece by piece. For each input, `take` receives its number and a part of its adjoint; the
+    /// caller adds the parts. `y_bar` is flat, in the order of the outputs. `sweep` is reset for each piece.
     ///
     /// # Errors
-    /// [`Fault::Length`] if `y_bar` has the wrong length, [`Fault::Memory`] at the limit of `sweep`.
+    /// Returns [`Fault::Length`] if `y_bar` has the wrong length, and [`Fault::Memory`] if the limit of `sweep` would
+    /// be exceeded.
     pub fn pull(
         &self,
         y_bar: &[T],

@@ -6,7 +6,7 @@ use crate::shape::Shape;
 
 impl<T: Element> Linear<'_, T> {
     /// Writes the result for the entries `x` of an array of shape `from` into `out`, which is zero and has the right
-    /// length. Views and operators have ways of their own.
+    /// length. Views and operators are implemented elsewhere.
     pub(crate) fn write(self, x: &[T], from: Shape, out: &mut [T]) {
         let cols = from.cols as usize;
         match self {
@@ -75,8 +75,8 @@ impl<T: Element> Linear<'_, T> {
         }
     }
 
-    /// Puts the entries `x` of an array of shape `from` into `out`, for the operations that [`spreads`](Linear::spreads)
-    /// names. What goes to places that may repeat is added in any case.
+    /// Puts the entries `x` of an array of shape `from` into `out`, for the operations for which
+    /// [`spreads`](Linear::spreads) is true. Entries whose places may repeat are always added.
     pub(crate) fn spread(self, x: &[T], from: Shape, out: &mut [T], put: impl Fn(&mut T, T)) {
         let cols = from.cols as usize;
         let rows = || x.chunks_exact(cols.max(1));

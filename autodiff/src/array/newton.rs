@@ -1,22 +1,24 @@
-//! Derivatives of a solution that plain numbers found.
+//! Derivatives of a solution that was computed on plain numbers.
 //!
-//! Let `y_0` solve `r(y, x) = 0` at the values `x_0`, and let `J` be an invertible matrix of plain numbers that agrees with
+//! Let `y_0` solve `r(y, x) = 0` at the values `x_0`, and let `J` be an invertible matrix of plain numbers that equals
 //! `-dr/dy` there. Then each step of Newton's iteration with `J` in place of the true Jacobian,
 //!
 //! ```text
 //! y <- y + J^-1 r(y, x)
 //! ```
 //!
-//! from `y_0` without derivatives makes those of one more order exact (Griewank and Walther (2008), chapter 15), in every
-//! mode: a gradient takes one, a Hessian-vector product two. Only `J^-1` is a new operation, and it is a constant map.
+//! starting at `y_0` without derivatives, makes the derivatives of one more order exact (Griewank and Walther (2008),
+//! chapter 15), in every mode: a gradient takes one step, a Hessian-vector product two. Only `J^-1` is a new operation,
+//! and it is a constant map.
 
 use crate::array::Array;
 use crate::array::linear::LinearOperator;
 use crate::scalar::real::Scalar;
 
-/// A solution `y` without derivatives, of columns, given those that the `residual` carries.
+/// Gives a solution `y` without derivatives, which consists of columns, the derivatives that follow from the
+/// `residual`.
 ///
-/// The residual's own value is rounding error and left out, so that all modes return the bits of `y`.
+/// The value of the residual is rounding error and is left out, so that all modes return the same bits for `y`.
 pub(crate) fn lift<'a, A: Array<'a>>(
     y: A,
     inverse: &'a dyn LinearOperator<A::Elem>,
@@ -25,7 +27,7 @@ pub(crate) fn lift<'a, A: Array<'a>>(
     improve(y, residual, |rest| rest.linear(inverse, false))
 }
 
-/// The same with any other inverse.
+/// As [`lift`], with any map as the inverse.
 pub(crate) fn improve<'a, A: Array<'a>>(
     mut y: A,
     mut residual: impl FnMut(A) -> A,
@@ -38,7 +40,7 @@ pub(crate) fn improve<'a, A: Array<'a>>(
     y
 }
 
-/// The same of scalars; `inverse` is row by row.
+/// As [`lift`], for scalars; `inverse` is in row-major order.
 pub(crate) fn lift_scalars<R: Scalar>(
     y: &[R::Plain],
     inverse: &[R::Plain],

@@ -1,4 +1,4 @@
-//! [`Operations`]: what people reach for that is made of the primitives of [`Array`], in every mode.
+//! [`Operations`]: further operations in every mode, composed of the primitives of [`Array`].
 
 use crate::array::Array;
 use crate::array::by_value::{ByValue, Method};
@@ -13,7 +13,7 @@ use crate::functions::rule::Unary;
 use crate::shape::{Axis, Shape};
 use num_traits::Float as _;
 
-/// Choices, functions of two arrays, axes, shapes and matrices, for every [`Array`].
+/// Choices, functions of two arrays, reductions along an axis, shapes and matrices, for every [`Array`].
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Axis, Operations, Shape, Tensor};
@@ -27,80 +27,83 @@ use num_traits::Float as _;
 /// ```
 #[expect(clippy::return_self_not_must_use, reason = "the handle types are `must_use`")]
 pub trait Operations<'a>: Array<'a> {
-    /// 1 where `self < other`, otherwise 0; a constant.
+    /// Returns 1 where `self < other` and 0 elsewhere, as a constant.
     fn less(self, other: Self) -> Self {
         self.detach().binary(other.detach(), Binary::Less)
     }
-    /// 1 where `self <= other`, otherwise 0; a constant.
+    /// Returns 1 where `self <= other` and 0 elsewhere, as a constant.
     fn at_most(self, other: Self) -> Self {
         self.detach().binary(other.detach(), Binary::AtMost)
     }
-    /// 1 where `self = other`, otherwise 0; a constant.
+    /// Returns 1 where `self = other` and 0 elsewhere, as a constant.
     fn equal(self, other: Self) -> Self {
         self.detach().binary(other.detach(), Binary::Equal)
     }
-    /// `a` where the mask `self` is not 0, `b` where it is, broadcasting. Nothing passes from what is not chosen, `NaN`
-    /// neither; a zero may lose its sign.
+    /// Returns `a` where the mask `self` is not 0 and `b` where it is, broadcasting. Entries that are not chosen
+    /// contribute nothing, not even `NaN`. A zero may lose its sign.
     fn select(self, a: Self, b: Self) -> Self {
         a.binary(self, Binary::Keep) + b.binary(self, Binary::Drop)
     }
-    /// `low` below it, `high` above it, otherwise `self`; `NaN` stays. Either may be infinite.
+    /// Returns `low` where `self` is below `low`, `high` where it is above `high`, and `self` elsewhere. `NaN` stays
+    /// `NaN`. Either bound may be infinite.
     fn clamp(self, low: f64, high: f64) -> Self {
         let x = if low > f64::NEG_INFINITY { self.unary(Unary::Floored(low)) } else { self };
         if high < f64::INFINITY { x.unary(Unary::Capped(high)) } else { x }
     }
-    /// `(a^2 + b^2)^(1/2)`
+    /// Returns `(a^2 + b^2)^(1/2)` of each pair.
     fn hypot(self, other: Self) -> Self {
         self.binary(other, Binary::Hypot)
     }
-    /// The angle of the point `(other, self)`.
+    /// Returns the angle of the point `(other, self)` for each pair, as [`f64::atan2`] does.
     fn atan2(self, other: Self) -> Self {
         self.binary(other, Binary::Atan2)
     }
-    /// `x^y` of each pair.
+    /// Returns `x^y` of each pair.
     fn power(self, exponent: Self) -> Self {
         self.binary(exponent, Binary::Power)
     }
-    /// `x ln y`, 0 where `x` is.
+    /// Returns `x ln y` of each pair, which is 0 where `x` is 0.
     fn xlogy(self, other: Self) -> Self {
         self.binary(other.ln(), Binary::Passed)
     }
-    /// `x / (1 + e^-x)`
+    /// Returns `x / (1 + e^-x)` of each entry.
     fn silu(self) -> Self {
         self.binary(self.sigmoid(), Binary::Passed)
     }
-    /// `x` times the distribution function of the normal distribution.
+    /// Returns `x` times the normal distribution function at `x`, for each entry.
     fn gelu(self) -> Self {
         let share = (self * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5;
         self.binary(share, Binary::Passed)
     }
 
-    /// A function of each entry that is given by code, an [`Entrywise`](crate::Entrywise).
+    /// Applies a function that is given by code, an [`Entrywise`](crate::Entrywise), to each entry.
     fn apply(self, f: &'a dyn Custom<Self::Elem>) -> Self {
         self.custom(f).reshape(self.shape())
     }
 
-    /// Largest along an axis; the first counts as chosen in a tie, and a number over `NaN`. Of no entries it is empty.
+    /// Returns the largest entries along an axis. In a tie, the first counts as chosen; a number is chosen over `NaN`.
+    /// The result is empty if there are no entries.
     fn max_over(self, axis: Axis) -> Self {
         fold(self, axis, Self::max)
     }
-    /// Smallest along an axis, likewise.
+    /// Returns the smallest entries along an axis, with the conventions of [`max_over`](Self::max_over).
     fn min_over(self, axis: Axis) -> Self {
         fold(self, axis, Self::min)
     }
-    /// Product along an axis.
+    /// Returns the products along an axis.
     fn product_over(self, axis: Axis) -> Self {
         fold(self, axis, |a, b| a * b)
     }
-    /// `ln sum e^x` along an axis.
+    /// Returns `ln sum e^x` along an axis.
     fn logsumexp_over(self, axis: Axis) -> Self {
         along(self, axis, Self::logsumexp)
     }
-    /// `e^x / sum e^x` along an axis.
+    /// Returns `e^x / sum e^x` along an axis.
     fn softmax_over(self, axis: Axis) -> Self {
         along(self, axis, Self::softmax)
     }
-    /// Where the largest is along an axis; the first of several, a number over `NaN`. Looks at values. Empty at the memory limit.
+    /// Returns the indices of the largest entries along an axis: the first in a tie, and a number over `NaN`. It
+    /// depends on values, so it cannot be traced. At the memory limit the list is empty.
     fn argmax(self, axis: Axis) -> &'a [u32] {
         let Some(x) = looked_at(self) else { return &[] };
         let shape = self.shape();
@@ -115,7 +118,8 @@ pub trait Operations<'a>: Array<'a> {
         let mut all = 0..if count == 0 { 0 } else { lines };
         self.indices(all.len(), |_| all.next().map_or(0, best))
     }
-    /// Sorted along an axis, `NaN` last, equal ones in their order; and where each entry was. Looks at values.
+    /// Sorts along an axis, stably and with `NaN` last. Returns the sorted array and the index at which each entry was
+    /// before. It depends on values, so it cannot be traced.
     fn sort(self, axis: Axis) -> (Self, &'a [u32]) {
         let Some(x) = looked_at(self) else { return (self.constant(Shape::EMPTY, &[]), &[]) };
         let shape = self.shape();
@@ -140,12 +144,12 @@ pub trait Operations<'a>: Array<'a> {
         (self.entries(places, shape), permutation)
     }
 
-    /// [`sort`](Self::sort) without where each entry was, which can be traced.
+    /// Returns the array of [`sort`](Self::sort) without the indices, which can be traced.
     fn sorted(self, axis: Axis) -> Self {
         Self::by_value(&[self], ByValue::Sorted(axis))
     }
 
-    /// `self`, then `others`, one after the other along an axis.
+    /// Joins `self` and then `others` along an axis.
     fn concatenate(self, others: &[Self], axis: Axis) -> Self {
         let all = std::iter::once(self).chain(others.iter().copied());
         let along = |shape: Shape| if axis == Axis::Rows { shape.rows } else { shape.cols };
@@ -170,24 +174,25 @@ pub trait Operations<'a>: Array<'a> {
         let parts = self.arena().collect(others.len() + 1, all.map(part));
         parts.map_or(self, |parts| self.assemble(parts, shape, true))
     }
-    /// `count` rows from `first` on. Shares memory.
+    /// Returns `count` rows from row `first` on. Shares memory.
     fn rows(self, first: u32, count: u32) -> Self {
         let cols = self.shape().cols;
         self.slice(first as usize * cols as usize, Shape::new(count, cols))
     }
-    /// `count` columns from `first` on.
+    /// Returns `count` columns from column `first` on.
     fn columns(self, first: u32, count: u32) -> Self {
         self.block([0, first], Shape::new(self.shape().rows, count))
     }
-    /// Columns `indices[0], indices[1], ...`, repetitions allowed.
+    /// Returns columns `indices[0], indices[1], ...`, which may repeat.
     fn gather_columns(self, indices: &'a [u32]) -> Self {
         self.transpose().gather_rows(indices).transpose()
     }
-    /// The reverse: column `i` added to column `indices[i]` of `cols` zero columns.
+    /// The adjoint of [`gather_columns`](Self::gather_columns): adds column `i` to column `indices[i]` of `cols` zero
+    /// columns.
     fn scatter_columns(self, indices: &'a [u32], cols: u32) -> Self {
         self.transpose().scatter_rows(indices, cols).transpose()
     }
-    /// `down` copies one under another, each `across` times side by side.
+    /// Repeats the array `down` times vertically and `across` times horizontally.
     fn tile(self, down: u32, across: u32) -> Self {
         let copies = |count: u32| vec![self; count.saturating_sub(1) as usize];
         let row = if across == 0 {
@@ -198,45 +203,48 @@ pub trait Operations<'a>: Array<'a> {
         let rest = vec![row; down.saturating_sub(1) as usize];
         if down == 0 { row.rows(0, 0) } else { row.concatenate(&rest, Axis::Rows) }
     }
-    /// The diagonal, a column.
+    /// Returns the diagonal, as a column.
     fn diagonal(self) -> Self {
         let Shape { rows, cols } = self.shape();
         let places = numbers(self, rows.min(cols) as usize, |i| i * (cols as usize + 1));
         self.entries(places, Shape::column(rows.min(cols)))
     }
-    /// The square matrix with these entries on its diagonal, 0 elsewhere.
+    /// Returns the square matrix with these entries on its diagonal and 0 elsewhere.
     fn to_diagonal(self) -> Self {
         let n = u32::try_from(self.shape().len()).unwrap_or(u32::MAX);
         let places = numbers(self, n as usize, |i| i * (n as usize + 1));
         self.scatter_entries(places, Shape::new(n, n))
     }
-    /// The lower triangle, diagonal included, 0 above it.
+    /// Returns the lower triangle with the diagonal, and 0 above it.
     fn lower_triangle(self) -> Self {
         self.binary(mask(self, |row, col| col <= row), Binary::Keep)
     }
-    /// The upper triangle, diagonal included, 0 below it.
+    /// Returns the upper triangle with the diagonal, and 0 below it.
     fn upper_triangle(self) -> Self {
         self.binary(mask(self, |row, col| col >= row), Binary::Keep)
     }
 
-    /// `L` with `L L^T = M` of a symmetric positive definite matrix `self`, lower triangular, see [`Factored::factor`].
+    /// Returns the lower triangular `L` with `L L^T = M` for a symmetric positive definite matrix `M`, which is `self`;
+    /// see [`Factored::factor`].
     fn cholesky(self) -> Self {
         Self::by_value(&[self], ByValue::Cholesky)
     }
-    /// `M^-1 b` for each column of `b`, where `self` is the matrix, see [`Factored`] for more of one factorisation.
+    /// Returns `M^-1 b` for each column of `b`, where `M` is `self`. [`Factored`] computes several results from one
+    /// factorisation.
     fn solve(self, b: Self, method: Method) -> Self {
         Self::by_value(&[self, b], ByValue::Solve(method))
     }
-    /// `ln |det M|`, a scalar.
+    /// Returns `ln |det M|`, a scalar.
     fn log_det(self, method: Method) -> Self {
         Self::by_value(&[self], ByValue::LogDet(method))
     }
-    /// The sign of `det M`, 1 or -1, a constant scalar.
+    /// Returns the sign of `det M`, 1 or -1, as a constant scalar.
     fn det_sign(self, method: Method) -> Self {
         Self::by_value(&[self], ByValue::DetSign(method))
     }
-    /// `x` with least `|A x - b|` for each column of `b`, where `self` is `A`, of as many rows as columns at least and independent
-    /// columns: by `A = Q R`, `2 m n^2` products. Raises [`Fault::Pivot`] where a column depends on those before it.
+    /// Returns the `x` that minimises `|A x - b|` for each column of `b`. The matrix `A`, which is `self`, has at least
+    /// as many rows as columns, and its columns are linearly independent. Computed by `A = Q R`, in `2 m n^2` products.
+    /// Raises [`Fault::Pivot`] if a column depends on those before it.
     ///
     /// ```
     /// use hypertape_autodiff::{Arena, Array, Operations, Shape, Tensor};
@@ -249,9 +257,9 @@ pub trait Operations<'a>: Array<'a> {
     fn least_squares(self, b: Self) -> Self {
         orthogonal::least_squares(self, b)
     }
-    /// Eigenvalues of a symmetric matrix, ascending, a column; and its eigenvectors, columns of length 1 whose largest entry (the
-    /// first of several) is positive. Cost: about `14 n^3`, and six products of matrices an order. At repeated eigenvalues see
-    /// [`conventions`](crate::conventions).
+    /// Returns the eigenvalues of a symmetric matrix as a column in ascending order, and its eigenvectors as columns of
+    /// length 1 whose largest entry in absolute value (the first of several) is positive. Cost: about `14 n^3`, and six
+    /// matrix products per order of derivatives. For repeated eigenvalues see [`conventions`](crate::conventions).
     ///
     /// ```
     /// use hypertape_autodiff::{Arena, Array, Operations, Shape, Tensor};
@@ -263,7 +271,7 @@ pub trait Operations<'a>: Array<'a> {
     fn eigen(self) -> (Self, Self) {
         orthogonal::eigen(self)
     }
-    /// `M^-1`
+    /// Returns `M^-1`.
     fn inverse(self, method: Method) -> Self {
         let n = self.shape().rows;
         let ones = self.scalar(1.0).broadcast_to(Shape::column(n));
@@ -274,7 +282,7 @@ pub trait Operations<'a>: Array<'a> {
 impl<'a, A: Array<'a>> Operations<'a> for A {}
 
 impl ByValue {
-    /// The result in the mode of the operands.
+    /// Computes the result in the mode of the operands.
     pub(crate) fn apply<'a, A: Array<'a>>(self, of: &[A]) -> A {
         match self {
             Self::Solve(method) => Factored::new(of[0], method).solve(of[1]),
@@ -286,7 +294,7 @@ impl ByValue {
     }
 }
 
-/// The entries, unless they cannot be seen, which is a fault.
+/// Returns the entries, or raises a fault if they cannot be read because the function is being traced.
 fn looked_at<'a, A: Array<'a>>(x: A) -> Option<&'a [A::Elem]> {
     seen(x).inspect_err(|&fault| x.arena().raise(fault)).ok()
 }
@@ -296,28 +304,29 @@ fn mismatch<'a, A: Array<'a>>(x: A, operation: &'static str, right: Shape) -> A 
     x.constant(Shape::EMPTY, &[])
 }
 
-/// [`Array::indices`] of places; what does not fit is beyond every array.
+/// Puts places into a list as [`Array::indices`] does. A place that does not fit into a `u32` becomes one beyond every
+/// array.
 fn numbers<'a, A: Array<'a>>(x: A, len: usize, at: impl Fn(usize) -> usize) -> &'a [u32] {
     x.indices(len, |i| u32::try_from(at(i)).unwrap_or(u32::MAX))
 }
 
-/// How many entries a line along an axis has, and how many lines there are.
+/// Returns the number of entries of a line along an axis, and the number of lines.
 fn lengths(shape: Shape, axis: Axis) -> [u32; 2] {
     if axis == Axis::Rows { [shape.rows, shape.cols] } else { [shape.cols, shape.rows] }
 }
 
-/// Of entry `i` of a line along an axis.
+/// Returns the row-major position of entry `i` of a line along an axis.
 fn place(shape: Shape, axis: Axis, line: u32, i: u32) -> usize {
     let [row, col] = if axis == Axis::Rows { [i, line] } else { [line, i] };
     row as usize * shape.cols as usize + col as usize
 }
 
-/// What a function of rows is along an axis.
+/// Applies a function of rows along an axis.
 fn along<'a, A: Array<'a>>(x: A, axis: Axis, f: impl Fn(A) -> A) -> A {
     if axis == Axis::Columns { f(x) } else { f(x.transpose()).transpose() }
 }
 
-/// Rows, or columns, joined by halves, so that there are as many operations as doublings.
+/// Reduces along an axis by joining halves, so that the number of operations is logarithmic in the number of entries.
 fn fold<'a, A: Array<'a>>(mut x: A, axis: Axis, join: impl Fn(A, A) -> A) -> A {
     let part = |x: A, first, count| match axis {
         Axis::Rows => x.rows(first, count),
@@ -337,7 +346,7 @@ fn fold<'a, A: Array<'a>>(mut x: A, axis: Axis, join: impl Fn(A, A) -> A) -> A {
     }
 }
 
-/// 1 where `holds` of row and column, otherwise 0.
+/// Returns a constant that is 1 where `holds(row, column)` and 0 elsewhere.
 fn mask<'a, A: Array<'a>>(x: A, holds: impl Fn(u32, u32) -> bool) -> A {
     let (shape, [zero, one]) = (x.shape(), [0.0, 1.0].map(A::Elem::from_f64));
     let cells = (0..shape.rows).flat_map(|row| (0..shape.cols).map(move |col| (row, col)));

@@ -1,6 +1,6 @@
-//! The operators of the handle types.
+//! Operators of the handle types.
 
-/// The operators of a handle type, in terms of [`Array::unary`] and [`Array::binary`].
+/// Implements the operators of a handle type in terms of [`Array::unary`] and [`Array::binary`].
 macro_rules! operators {
     ($type:ty, $($generics:tt)*) => {
         impl<$($generics)*> std::ops::Neg for $type {

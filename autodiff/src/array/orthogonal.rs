@@ -1,7 +1,8 @@
-//! Least squares and eigenvalues of symmetric matrices, by reflections that keep lengths.
+//! Least squares and eigenvalues of symmetric matrices, by orthogonal transformations.
 //!
-//! Golub and Van Loan (2013), algorithms 5.1.1 (a reflection), 5.2.1 (its use in `A = Q R`), 8.3.1 (to a tridiagonal matrix) and
-//! 8.3.2 (implicit steps on that). Derivatives are [lifted](crate::array::newton).
+//! Golub and Van Loan (2013), algorithms 5.1.1 (Householder reflections), 5.2.1 (`A = Q R` by reflections), 8.3.1
+//! (reduction to a tridiagonal matrix) and 8.3.2 (implicit QR steps on it). Derivatives are
+//! [lifted](crate::array::newton).
 
 use num_traits::Float;
 
@@ -14,8 +15,8 @@ use crate::array::newton::improve;
 use crate::fault::Fault;
 use crate::shape::Shape;
 
-/// `x` with least `|A x - b|` for each column of `b`, where `A` has full column rank. From the residual `A^T (b - A x)`,
-/// whose derivative is `-A^T A = -R^T R`.
+/// Returns the `x` that minimises `|A x - b|` for each column of `b`, where `A` has full column rank. Derivatives are
+/// lifted from the residual `A^T (b - A x)`, whose derivative in `x` is `-A^T A = -R^T R`.
 pub(crate) fn least_squares<'a, A: Array<'a>>(a: A, b: A) -> A {
     tried_least_squares(a, b).unwrap_or_else(|fault| {
         a.arena().raise(fault);
@@ -50,8 +51,9 @@ fn tried_least_squares<'a, A: Array<'a>>(a: A, b: A) -> Result<A, Fault> {
     Ok(improve(y, normal, |rest| rest.linear(factor, true).linear(factor, false)))
 }
 
-/// Eigenvalues of a symmetric matrix, ascending, a column; and as columns its eigenvectors, of length 1, whose first largest
-/// entry is positive. From the residuals `M V - V D` and `I - V^T V`, solved in the basis of the vectors.
+/// Returns the eigenvalues of a symmetric matrix as a column in ascending order, and its eigenvectors as columns of
+/// length 1 whose largest entry in absolute value (the first of several) is positive. Derivatives are lifted from the
+/// residuals `M V - V D` and `I - V^T V`, which are solved in the basis of the eigenvectors.
 pub(crate) fn eigen<'a, A: Array<'a>>(m: A) -> (A, A) {
     tried_eigen(m).unwrap_or_else(|fault| {
         m.arena().raise(fault);
@@ -74,7 +76,7 @@ fn tried_eigen<'a, A: Array<'a>>(m: A) -> Result<(A, A), Fault> {
     if A::ORDER == 0 {
         return Ok((start, basis));
     }
-    // What is nearer than rounding may put it counts as repeated.
+    // Eigenvalues that are closer than rounding errors can move them count as repeated.
     let gap = |p: usize| values[p % n].as_f64() - values[p / n].as_f64();
     let near = 4.0 * n as f64 * A::Elem::epsilon().as_f64() * largest;
     let repeated = |p: usize| gap(p).abs() <= near;
@@ -100,8 +102,8 @@ fn tried_eigen<'a, A: Array<'a>>(m: A) -> Result<(A, A), Fault> {
     Ok((d, v))
 }
 
-/// Turns `x` into a vector `v` so that the reflection `I - 2 v v^T / v^T v` takes `x` to a multiple of the first unit vector,
-/// which is returned. Cost: `3 n`.
+/// Replaces `x` by a vector `v` such that the reflection `I - 2 v v^T / v^T v` takes `x` to a multiple of the first
+/// unit vector, and returns this multiple. Cost: `3 n`.
 fn reflection<T: Element>(x: &mut [T]) -> T {
     let largest = x.iter().fold(T::zero(), |most, x| if x.abs() <= most { most } else { x.abs() });
     if largest.is_zero() || !largest.is_finite() {
@@ -116,7 +118,7 @@ fn reflection<T: Element>(x: &mut [T]) -> T {
     length * largest
 }
 
-/// Reflects the columns from `first` on of the rows of `matrix`.
+/// Applies the reflection to the columns from `first` on of the rows of `matrix`.
 fn reflect<T: Element>(v: &[T], matrix: &mut [T], cols: usize, first: usize) {
     let size = T::dot(v, v);
     if size.is_zero() || cols == first {
@@ -132,17 +134,18 @@ fn reflect<T: Element>(v: &[T], matrix: &mut [T], cols: usize, first: usize) {
     }
 }
 
-/// Eigenvalues, ascending, and eigenvectors row by row, of a symmetric matrix. Cost: about `14 n^3`.
+/// Returns the eigenvalues in ascending order, and the eigenvectors as rows, of a symmetric matrix. Cost: about
+/// `14 n^3`.
 fn decomposed<T: Element>(n: usize, a: &mut [T]) -> Result<(Vec<T>, Vec<T>), Fault> {
     let mut vectors = vec![T::zero(); n * n];
     vectors.iter_mut().step_by(n + 1).for_each(|v| *v = T::one());
     let mut beside = vec![T::zero(); n];
     for k in 1..n {
-        // Of row `k - 1` what is beyond its neighbour.
+        // The part of row `k - 1` beyond its neighbour.
         let mut v = a[(k - 1) * n + k..k * n].to_vec();
         beside[k - 1] = reflection(&mut v);
         reflect(&v, &mut a[k * n..], n, k);
-        // From the right: each row, as a column, from the left.
+        // From the right: reflects each row as a column is reflected from the left.
         let size = T::dot(&v, &v);
         if !size.is_zero() {
             for row in a[k * n..].chunks_exact_mut(n) {
@@ -166,8 +169,8 @@ fn decomposed<T: Element>(n: usize, a: &mut [T]) -> Result<(Vec<T>, Vec<T>), Fau
     Ok((order.iter().map(|&i| values[i]).collect(), rows))
 }
 
-/// Makes the symmetric matrix with these entries on and beside its diagonal diagonal, by implicit steps with Wilkinson's shift;
-/// turns the rows of `vectors` along.
+/// Diagonalises the symmetric tridiagonal matrix with the diagonal `d` and the entries `e` beside it, by implicit QR
+/// steps with Wilkinson's shift, and applies the same rotations to the rows of `vectors`.
 fn tridiagonal<T: Element>(d: &mut [T], e: &mut [T], vectors: &mut [T]) -> Result<(), Fault> {
     const STEPS: usize = 60;
     let (n, two) = (d.len(), T::of(2.0));
@@ -191,7 +194,7 @@ fn tridiagonal<T: Element>(d: &mut [T], e: &mut [T], vectors: &mut [T]) -> Resul
                 let r = f.hypot(g);
                 e[i + 1] = r;
                 if r.is_zero() {
-                    // The matrix falls apart here.
+                    // The matrix splits into two here.
                     (d[i + 1], e[last]) = (d[i + 1] - moved, T::zero());
                     moved = T::zero();
                     g = e[first];

@@ -1,4 +1,4 @@
-//! [`Primitives`]: what differentiation itself is made of, beside the operations that users write.
+//! [`Primitives`]: the operations that differentiation itself needs, in addition to those that users call.
 
 use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
@@ -9,10 +9,10 @@ use crate::functions::rule::Unary;
 use crate::shape::Shape;
 use smallvec::SmallVec;
 
-/// A short list of arrays, kept without a system allocation up to six.
+/// A short list of arrays; up to six need no system allocation.
 pub type List<A> = SmallVec<[A; 6]>;
 
-/// On which side of its partners a shared operand stands in `products`.
+/// The side of its partners on which a shared operand stands in `products`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// `shared * other`
@@ -51,8 +51,8 @@ impl ProductForm {
 /// The operations in which derivatives are expressed, each with one rule for forward and one for reverse mode. Nothing
 /// outside of this crate implements or calls them.
 pub trait Primitives<'a, T: Element>: Copy {
-    /// `f'(x) self`, where `y = f(x)`: a step of the chain rule, in one pass where the type allows it. `None` where it is
-    /// identically zero. All are of one shape.
+    /// Returns `f'(x) self`, where `y = f(x)`: one step of the chain rule, in one pass where the type allows it. `None`
+    /// stands for identically zero. All operands have the same shape.
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self>;
     /// Returns the derivative of [`chain`](Self::chain) when `x` of `at = [x, y]` moves by `dx` and `self` by `dc`:
     /// `f''(x) dx self + f'(x) dc`.
@@ -71,26 +71,29 @@ pub trait Primitives<'a, T: Element>: Copy {
         let _ = (form, other);
         None
     }
-    /// A linear operation.
+    /// Applies a linear operation.
     fn map_linear(self, f: Linear<'a, T>) -> Self;
-    /// An operator, transposed or not, on arrays of one shape, in one pass over it where the type allows it.
+    /// Applies an operator, transposed or not, to arrays of the same shape, in one pass over the operator where the
+    /// type allows it.
     fn operate(planes: &mut [Self], map: &'a dyn LinearOperator<T>, transposed: bool) {
         for plane in planes {
             *plane = plane.map_linear(Linear::Operator(map, transposed));
         }
     }
-    /// A product of two arrays.
+    /// Multiplies two arrays.
     fn bilinear(self, other: Self, f: Bilinear) -> Self;
-    /// Of each row `ln sum_j e^{x_j}`, a column, and the shares `e^{x_j} / sum_k e^{x_k}`.
+    /// Returns `ln sum_j e^{x_j}` of each row, as a column, and the shares `e^{x_j} / sum_k e^{x_k}`.
     fn softmax_parts(self) -> (Self, Self);
-    /// Of a custom function at `self`: its value, a column, or a product with its derivatives.
+    /// Returns the value of a custom function at `self`, as a column, or a product with its derivatives.
     fn custom_product(self, f: &'a dyn Custom<T>, product: Product<Self>) -> Self;
-    /// The sum of what linear operations that spread entries over a larger array make of `parts`, all of `shape`, in one pass
-    /// over them. Where no two of them meet (`apart`), what is there is what was put there.
+    /// Returns the sum, of shape `shape`, of the results of linear operations on `parts` that spread entries over a
+    /// larger array, in one pass over the parts. If no two parts overlap (`apart`), entries are written instead of
+    /// added.
     fn assemble(self, parts: &[(Self, Linear<'a, T>)], shape: Shape, apart: bool) -> Self;
-    /// `linear_loss` with what its derivatives need.
+    /// Returns `linear_loss` with the values that its derivatives need.
     fn linear_loss_parts(self, of: Fitted<'a, T>, p: Option<Self>, asked: Asked) -> Parts<Self>;
-    /// The same moving along several directions, for types that have a way of their own: first of the value, then of each.
+    /// As [`linear_loss_parts`](Self::linear_loss_parts) along several directions, for types that have a kernel for it:
+    /// first the parts of the value, then those of each direction.
     fn linear_loss_along(
         self,
         of: Fitted<'a, T>,
@@ -101,7 +104,8 @@ pub trait Primitives<'a, T: Element>: Copy {
         let _ = (of, p, moving, asked);
         None
     }
-    /// What a convolution has in `role`, from the arrays in the two others, of which `self` comes next after `role` in cyclic order.
+    /// Returns the array that a convolution has in `role`, computed from those in the two other roles. `self` has the
+    /// role that follows `role` in cyclic order.
     fn convolve_for(self, other: Self, map: Convolution, role: Role) -> Self {
         self.bilinear(other, Bilinear::Convolve(map, role))
     }

@@ -1,5 +1,5 @@
-//! Slopes as factors of whole arrays: those of functions of one number as the table of `functions.rs` states them, those of functions of
-//! two numbers here, and adjoints of the factors of products.
+//! Slopes as factors of whole arrays, and adjoints of the factors of products. The slopes of functions of one number
+//! come from the table of `functions.rs`; those of functions of two numbers are here.
 
 use crate::array::Array;
 use crate::array::kernels::elementwise::Binary;
@@ -17,7 +17,7 @@ impl<'a, A: Array<'a>> Term<'a> for A {
 }
 
 impl<R> Slope<R> {
-    /// `self * direction`, or `None` where that is identically zero.
+    /// Returns `self * direction`, or `None` if that is identically zero.
     pub(crate) fn times<'a>(self, direction: R) -> Option<R>
     where
         R: Array<'a>,
@@ -39,7 +39,7 @@ impl<R> Slope<R> {
 }
 
 impl Binary {
-    /// `dy/da` and `dy/db`; only the one that is asked for is computed.
+    /// Returns `dy/da` if `first`, otherwise `dy/db`. Only that one is computed.
     pub(crate) fn slope<'a, A: Array<'a>>(self, first: bool, a: A, b: A, y: A) -> Slope<A> {
         let over = |a: A, b| a.binary(b, Self::Share);
         Slope::Varying(match (self, first) {
@@ -57,7 +57,7 @@ impl Binary {
             (Self::Share, false) => -over(y, b),
             (Self::Hypot, true) => over(a, y),
             (Self::Hypot, false) => over(b, y),
-            // A quotient at a time, since squares overflow.
+            // One quotient at a time, because squares would overflow.
             (Self::Atan2, true) => {
                 let r = a.binary(b, Self::Hypot);
                 over(over(b, r), r)
@@ -81,11 +81,12 @@ impl Binary {
 }
 
 impl Bilinear {
-    /// What the adjoint `c` of a product adds to that of its first or second factor, given the other.
+    /// Returns the contribution of the adjoint `c` of a product to the adjoint of its first or second factor, given the
+    /// other factor.
     pub(crate) fn part<'a, A: Array<'a>>(self, first: bool, c: A, other: A) -> A {
         match (self, first) {
             (Self::Dot | Self::RowDot, _) => c * other,
-            // As of a product, of each pair of factors.
+            // For each pair of factors as for a matrix product.
             (Self::Batched(count, [left, right]), true) if left => {
                 other.bilinear(c, Self::Batched(count, [right, true]))
             }

@@ -1,11 +1,11 @@
 //! The tape: records of array operations in the arena, and the reverse sweep over them.
 //!
 //! A [`Tape`] is recorded through [`Var`](crate::Var) handles. [`Tape::finish`] turns it into a [`Recording`], which is
-//! immutable and can be pulled back any number of times, with adjoints in an arena of their own that may be reset in
-//! between. Pull-backs are stated once over any array type, so the sweep of a tape of `Dual`s carries tangents of
-//! adjoints along, and that of a tape of `Var`s is itself recorded.
+//! immutable and can be pulled back any number of times, with adjoints in a separate arena that may be reset in
+//! between. Pull-backs are written once, for any array type. The sweep of a tape of `Dual`s therefore carries the
+//! tangents of adjoints, and the sweep of a tape of `Var`s is itself recorded.
 //!
-//! Memory of a record: one cache-line multiple for the node, besides the values it refers to.
+//! Memory of a record: a whole number of cache lines for the node, in addition to the values that it refers to.
 
 use std::cell::Cell;
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::functions::rule::Unary;
 use crate::shape::Shape;
 use crate::tally::Event;
 
-/// A record: its position on its tape, and what is wanted of its adjoint.
+/// A record: its position on the tape, and the part of its adjoint that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeId {
     position: usize,
@@ -38,17 +38,17 @@ impl NodeId {
     }
 }
 
-/// What is wanted of an adjoint.
+/// The part of an adjoint that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Everything.
+    /// All of it.
     All,
-    /// Its tangents, moved up by one place.
+    /// Only its tangents, which move up by one place.
     Tangents,
 }
 
 impl Wanted {
-    /// What is wanted of a whole adjoint.
+    /// Returns the wanted part of a whole adjoint.
     fn of<'a, A: Array<'a>>(self, adjoint: A) -> Option<A> {
         match self {
             Self::All => Some(adjoint),
@@ -71,10 +71,10 @@ impl<A, T> Node<'_, A, T> {
     }
 }
 
-/// What a record did: its active operands by id, and what its pull-back needs.
+/// The operation of a record: the ids of its active operands, and the values that its pull-back needs.
 ///
 /// `T` is the element type of `A`. It is a parameter of its own because a projection `A::Elem` would make the type
-/// invariant in `A`, and a recording could then not be swept into an arena that lives shorter than its own.
+/// invariant in `A`, so that a recording could not be swept into an arena with a shorter lifetime.
 #[derive(Clone, Copy)]
 pub(crate) enum Op<'a, A, T> {
     Leaf,
@@ -84,7 +84,7 @@ pub(crate) enum Op<'a, A, T> {
         x: A,
         y: A,
     },
-    /// `f'(x) c`, where `y = f(x)`: of `c` and `x`.
+    /// `f'(x) c`, where `y = f(x)`, as a function of `c` and `x`.
     Chain {
         of: [Option<NodeId>; 2],
         f: Unary,
@@ -112,13 +112,13 @@ pub(crate) enum Op<'a, A, T> {
         b: A,
         f: Bilinear,
     },
-    /// Of an operand of shape `from`.
+    /// A linear operation on an operand of shape `from`.
     Linear {
         of: NodeId,
         f: Linear<'a, T>,
         from: Shape,
     },
-    /// Of operands, how each is spread over the result, and of which shape it is.
+    /// An assembly. For each operand: how it is spread over the result, and its shape.
     Assembled {
         of: &'a [(Option<NodeId>, Linear<'a, T>, Shape)],
     },
@@ -130,7 +130,7 @@ pub(crate) enum Op<'a, A, T> {
         of: NodeId,
         shares: A,
     },
-    /// Of `w` and the weights.
+    /// A loss of a linear model as a function of `w` and the weights.
     LinearLoss {
         of: [Option<NodeId>; 2],
         kept: &'a Kept<'a, A, T>,
@@ -145,7 +145,7 @@ pub(crate) enum Op<'a, A, T> {
 }
 
 impl<A, T: Element> Op<'_, A, T> {
-    /// Its name in a [`Tally`](crate::Tally).
+    /// Returns the name in a [`Tally`](crate::Tally).
     fn name(&self) -> &'static str {
         match self {
             Self::Leaf => "variable",
@@ -163,7 +163,7 @@ impl<A, T: Element> Op<'_, A, T> {
     }
 }
 
-/// A tape while it is recorded. Operations all of whose operands are passive leave no record.
+/// A tape that is being recorded. An operation is not recorded if all its operands are passive.
 pub struct Tape<'a, A: Array<'a>> {
     arena: &'a Arena,
     last: Cell<Option<&'a Node<'a, A, A::Elem>>>,
@@ -177,15 +177,15 @@ impl<'a, A: Array<'a>> fmt::Debug for Tape<'a, A> {
 }
 
 impl<'a, A: Array<'a>> Tape<'a, A> {
-    /// An empty tape in `arena`.
+    /// Creates an empty tape in `arena`.
     ///
     /// # Errors
-    /// [`Fault::Memory`] at the arena's limit.
+    /// Returns [`Fault::Memory`] if the limit of the arena would be exceeded.
     pub fn new(arena: &'a Arena) -> Result<&'a Self, Fault> {
         arena.put(Self { arena, last: Cell::new(None), count: Cell::new(0) })
     }
 
-    /// Records an operation, or nothing at the arena's limit.
+    /// Records an operation. Returns `None` at the limit of the arena.
     pub(crate) fn record(
         &self,
         op: Op<'a, A, A::Elem>,
@@ -204,13 +204,13 @@ impl<'a, A: Array<'a>> Tape<'a, A> {
         self.arena
     }
 
-    /// Ends recording.
+    /// Ends the recording.
     pub fn finish(&self) -> Recording<'a, A, A::Elem> {
         Recording { last: self.last.get(), count: self.count.get() }
     }
 }
 
-/// A finished tape of arrays `A` with elements `T`.
+/// A finished tape of arrays of type `A` with elements of type `T`.
 #[derive(Clone, Copy)]
 pub struct Recording<'a, A, T> {
     last: Option<&'a Node<'a, A, T>>,
@@ -224,18 +224,18 @@ impl<A, T> fmt::Debug for Recording<'_, A, T> {
 }
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
-    /// Number of records.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether nothing was recorded.
+    /// Returns whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The reverse sweep: adjoints of all records, given those of some outputs. They and all intermediates are put
-    /// into `arena`; a fault is raised there.
+    /// Runs the reverse sweep: computes the adjoints of all records, given those of some outputs. Adjoints and
+    /// intermediate results are allocated in `arena`, and faults are raised there.
     ///
     /// A recording of `Tensor`s or `Dual`s may be swept into an arena that is reset before the recording is dropped.
     pub fn pull(self, seeds: &[(NodeId, A)], arena: &'a Arena) -> Adjoints<'a, A> {
@@ -262,25 +262,25 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Recording<'a, A, T> {
     }
 }
 
-/// The adjoints that a sweep left behind.
+/// The adjoints that a sweep computed.
 #[derive(Debug)]
 pub struct Adjoints<'a, A> {
     table: &'a [Option<A>],
 }
 
 impl<A: Copy> Adjoints<'_, A> {
-    /// The adjoint of a record; `None` is zero.
+    /// Returns the adjoint of a record; `None` stands for zero.
     pub fn get(&self, id: NodeId) -> Option<A> {
         self.at(id.position)
     }
 
-    /// That of the record in a place.
+    /// Returns the adjoint of the record at a position.
     pub(crate) fn at(&self, position: usize) -> Option<A> {
         self.table.get(position).copied().flatten()
     }
 }
 
-/// A reverse sweep on its way.
+/// A reverse sweep in progress.
 struct Sweep<'a, A, T> {
     arena: &'a Arena,
     table: &'a mut [Option<A>],
@@ -288,13 +288,14 @@ struct Sweep<'a, A, T> {
 }
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
-    /// Adds to the adjoint of a record.
+    /// Adds `part` to the adjoint of a record.
     fn add(&mut self, id: NodeId, part: Option<A>) {
         let adjoint = &mut self.table[id.position];
         *adjoint = add_present(*adjoint, part);
     }
 
-    /// Adds what a linear operation makes of `part`: at once, or when the sweep comes to the record.
+    /// Adds the result of a linear operation on `part` to the adjoint of a record: at once, or when the sweep reaches
+    /// the record.
     fn add_linear(&mut self, id: NodeId, part: A, f: Linear<'a, T>) {
         if f.spreads() {
             self.waiting.push(self.arena, self.table.len(), id.position, (part, f));
@@ -303,17 +304,17 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
         }
     }
 
-    /// The adjoint of a record, to which nothing is added any more.
+    /// Returns the adjoint of a record to which nothing more will be added.
     fn complete(&mut self, id: NodeId) -> Option<A> {
         let rest = self.waiting.take(self.arena, id.position);
         self.add(id, rest);
         self.table[id.position]
     }
 
-    /// Adds what a record with adjoint `c` contributes to the adjoints of its operands.
+    /// Adds the contributions of a record with adjoint `c` to the adjoints of its operands.
     fn pull(&mut self, node: &Node<'a, A, T>, c: A) {
         let (here, arena) = (node.id.wanted, self.arena);
-        // Tangents that were moved up already stay where they are.
+        // Tangents that were moved up already stay in their places.
         let moved =
             |id: NodeId, part: A| if id.wanted == here { Some(part) } else { part.tangents_only() };
         let mut give = |id: NodeId, part: Option<A>| {
@@ -359,7 +360,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                 }
             }
             Op::Linear { of, f, from } => {
-                // Before the transpose, so that of the value, where it is not wanted, nothing is formed.
+                // Taken before the transpose, so that nothing is computed for the value where it is not wanted.
                 if let Some(c) = moved(of, c) {
                     self.add_linear(of, c, f.transposed(from));
                 }
@@ -394,7 +395,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                     Product::Value => [Some(Product::Vjp(c)), None],
                     Product::Jvp(v) => [Some(Product::Hvp(v, c)), Some(Product::Vjp(c))],
                     Product::Vjp(y_bar) => [Some(Product::Hvp(c, y_bar)), Some(Product::Jvp(c))],
-                    // Not recorded.
+                    // Products with second derivatives are not recorded.
                     Product::Hvp(..) => [None; 2],
                 };
                 for (of, by) in of.into_iter().zip(by) {
@@ -407,8 +408,8 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
     }
 }
 
-/// The adjoint of one factor of `y = op(a) op(b)`: `c` times the other factor, which stands on `side` of `c` and enters
-/// as `op`, or the transpose of that product if the factor itself entered transposed.
+/// Returns the adjoint of one factor of `y = op(a) op(b)`: `c` times the other factor, which is on `side` of `c` and
+/// enters as `op`, or the transpose of that product if the factor itself entered transposed.
 ///
 /// The other factor is the shared operand, so that it is read once for all planes of `c`.
 fn product_part<'a, A: Array<'a>>(

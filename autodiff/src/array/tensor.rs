@@ -1,4 +1,4 @@
-//! `Tensor`: values alone, in the arena. Every other mode ends in operations on these.
+//! `Tensor`: values alone, in the arena. The operations of every other mode reduce to operations on tensors.
 
 use crate::arena::Arena;
 use crate::array::element::Element;
@@ -14,7 +14,7 @@ use crate::fault::{Fault, expect_length};
 use crate::functions::rule::Unary;
 use crate::shape::Shape;
 
-/// A handle on a dense array whose entries lie row by row in an arena, or are borrowed data.
+/// A handle to a dense array in row-major order, whose entries are in an arena or borrowed.
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
@@ -31,7 +31,8 @@ pub struct Tensor<'a, T> {
 }
 
 impl<'a, T: Element> Tensor<'a, T> {
-    /// Borrowed entries, row by row. Raises a fault unless they fill `shape`.
+    /// Creates an array from borrowed entries in row-major order. Raises a fault if their number is not that of
+    /// `shape`.
     pub fn new(arena: &'a Arena, shape: Shape, data: &'a [T]) -> Self {
         if let Err(fault) = expect_length("an array", shape.len(), data.len()) {
             arena.raise(fault);
@@ -40,10 +41,10 @@ impl<'a, T: Element> Tensor<'a, T> {
         Self { data, shape, arena }
     }
 
-    /// A flat point as one tensor a shape.
+    /// Divides a flat point into one tensor per shape.
     ///
     /// # Errors
-    /// [`Fault::Length`] unless the shapes hold as many entries as `flat`.
+    /// Returns [`Fault::Length`] if the shapes do not have as many entries in all as `flat`.
     pub fn split(arena: &'a Arena, shapes: &[Shape], flat: &'a [T]) -> Result<List<Self>, Fault> {
         let expected = shapes.iter().fold(0, |n: usize, s| n.saturating_add(s.len()));
         expect_length("the point", expected, flat.len())?;
@@ -56,7 +57,7 @@ impl<'a, T: Element> Tensor<'a, T> {
         Ok(shapes.iter().map(cut).collect())
     }
 
-    /// All entries zero.
+    /// Creates an array of zeros.
     pub fn zeros(arena: &'a Arena, shape: Shape) -> Self {
         Self::filled(arena, "zeros", shape, |_| {})
     }
@@ -65,7 +66,7 @@ impl<'a, T: Element> Tensor<'a, T> {
         Self { data: &[], shape: Shape::EMPTY, arena }
     }
 
-    /// What an operation returns: checked entries, or an empty array after a fault.
+    /// Makes the result of an operation: the entries, checked if the arena says so, or an empty array after a fault.
     pub(crate) fn result(
         arena: &'a Arena,
         operation: &'static str,
@@ -81,7 +82,7 @@ impl<'a, T: Element> Tensor<'a, T> {
         Self { data, shape, arena }
     }
 
-    /// Zeros, then whatever `write` makes of them.
+    /// Creates an array of zeros and lets `write` modify it.
     fn filled(
         arena: &'a Arena,
         operation: &'static str,
@@ -94,7 +95,7 @@ impl<'a, T: Element> Tensor<'a, T> {
         })
     }
 
-    /// The same where that may fail.
+    /// As `filled`, for a `write` that may fail.
     fn tried(
         arena: &'a Arena,
         operation: &'static str,
@@ -108,18 +109,18 @@ impl<'a, T: Element> Tensor<'a, T> {
         Self::result(arena, operation, shape, data)
     }
 
-    /// Whether this is what an earlier fault left behind, and not a 0x0 array of the user's.
+    /// Whether this is the result of an earlier fault rather than a 0x0 array of the user.
     fn is_faulty(self) -> bool {
         self.shape == Shape::EMPTY && self.arena.status().is_err()
     }
 
-    /// The arena keeps the first fault, so what an earlier one left behind raises nothing new here.
+    /// Raises a fault of shapes. After an earlier fault this has no effect, because the arena keeps the first.
     fn mismatch(self, operation: &'static str, other: Shape) -> Self {
         self.arena.raise(Fault::Shapes { operation, left: self.shape, right: other });
         Self::empty(self.arena)
     }
 
-    /// The shape that a linear operation takes this to, unless there is a fault.
+    /// Returns the shape of the result of a linear operation, or raises a fault.
     fn admitted(self, f: Linear<T>) -> Option<Shape> {
         if self.is_faulty() {
             return None;
@@ -127,7 +128,7 @@ impl<'a, T: Element> Tensor<'a, T> {
         f.result(self.shape).inspect_err(|&fault| self.arena.raise(fault)).ok()
     }
 
-    /// [`Array::batched_matmul`] of operands that fit, with a result of `shape`.
+    /// Computes [`Array::batched_matmul`] for operands that match, with a result of `shape`.
     fn batched(self, other: Self, count: u32, transposed: [bool; 2], shape: Shape) -> Self {
         let each = |a: Self| Shape::new(a.shape.rows / count.max(1), a.shape.cols);
         let (left, right) = (each(self), each(other));
@@ -228,7 +229,8 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             let (l, r) = if left { (shared, operand) } else { (operand, shared) };
             let (l, r) = (l.effective(), r.effective());
             if l.cols != r.rows || self.is_faulty() || other.is_faulty() {
-                // The shapes as they enter, so that a transposition does not make them look as if they fitted.
+                // Shapes are reported as they enter the product, so that a transposed operand does not look as if it
+                // matched.
                 self.arena.raise(Fault::Shapes { operation: NAME, left: l, right: r });
                 return;
             }
@@ -342,7 +344,7 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
         let column = Shape::column(self.shape.rows);
         let shares = Self::filled(self.arena, "softmax", self.shape, |shares| {
             sums = Self::filled(self.arena, "logsumexp", column, |sums| {
-                // Of rows without entries.
+                // The value for rows without entries.
                 sums.fill(T::neg_infinity());
                 if self.shape.cols > 0 {
                     T::softmax_rows(self.data, self.shape.cols as usize, sums, shares);

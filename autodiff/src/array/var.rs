@@ -1,4 +1,4 @@
-//! `Var`: reverse mode. A value, and the record on a [`Tape`] of how it came about; passive if it has none.
+//! `Var`: reverse mode. A value with its record on a [`Tape`], or without one if it is passive.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::functions::rule::Unary;
 use crate::shape::Shape;
 
-/// A handle on a recorded, or passive, array.
+/// A handle to an array that is recorded or passive.
 #[must_use]
 pub struct Var<'a, A: Array<'a>> {
     value: A,
@@ -39,42 +39,43 @@ impl<'a, A: Array<'a>> fmt::Debug for Var<'a, A> {
 }
 
 impl<'a, A: Array<'a>> Tape<'a, A> {
-    /// A variable whose adjoint is wanted.
+    /// Creates a variable whose adjoint is wanted.
     pub fn variable(&'a self, value: A) -> Var<'a, A> {
         Var { value, node: self.record(Op::Leaf, Wanted::All), tape: self }
     }
 
-    /// A variable of whose adjoint only the tangents are wanted, moved up by one place, so that the first is its value:
-    /// of the gradient and the Hessian-vector product, only the product. What can be saved by that is not computed.
+    /// Creates a variable of whose adjoint only the tangents are wanted, which move up by one place, so that the first
+    /// is its value. Of a gradient and a Hessian-vector product this is only the product; computation that serves the
+    /// gradient alone is skipped.
     #[doc(hidden)]
     pub fn variable_of_tangents(&'a self, value: A) -> Var<'a, A> {
         Var { value, node: self.record(Op::Leaf, Wanted::Tangents), tape: self }
     }
 
-    /// An array that is not differentiated.
+    /// Creates an array that is not differentiated.
     pub fn passive(&'a self, value: A) -> Var<'a, A> {
         Var { value, node: None, tape: self }
     }
 }
 
 impl<'a, A: Array<'a>> Var<'a, A> {
-    /// The value, in the type that was recorded.
+    /// Returns the value, in the type that was recorded.
     pub fn value(self) -> A {
         self.value
     }
 
-    /// The record; `None` for a passive array.
+    /// Returns the record, or `None` if the array is passive.
     pub fn id(self) -> Option<NodeId> {
         self.node.map(Node::id)
     }
 
-    /// The result of an operation on one operand.
+    /// Makes the result of an operation on one operand.
     fn one(self, value: A, op: impl FnOnce(NodeId) -> Op<'a, A, A::Elem>) -> Self {
         let node = self.id().and_then(|of| self.tape.record(op(of), Wanted::All));
         Var { value, node, tape: self.tape }
     }
 
-    /// The result of an operation on two operands.
+    /// Makes the result of an operation on two operands.
     fn two(
         self,
         other: Self,
@@ -180,7 +181,7 @@ impl<'a, A: Array<'a>> Primitives<'a, A::Elem> for Var<'a, A> {
     fn map_linear(self, f: Linear<'a, A::Elem>) -> Self {
         let (value, from) = (self.value.map_linear(f), self.shape());
         let node = self.id().and_then(|of| {
-            // Of the adjoint of an array that is rearranged, the same is wanted.
+            // The adjoint of a rearranged array is wanted to the same extent.
             let wanted = if f.shares() { of.wanted() } else { Wanted::All };
             self.tape.record(Op::Linear { of, f, from }, wanted)
         });

@@ -1,8 +1,8 @@
-//! Operations on flat vectors, as optimisers and solvers use them.
+//! Operations on flat vectors, for optimisers and solvers.
 
 use crate::array::element::Element;
 
-/// `y += a x`, as far as the shorter reaches.
+/// Computes `y += a x`, up to the length of the shorter vector.
 ///
 /// ```
 /// let mut y = [1.0, 2.0];
@@ -13,7 +13,7 @@ pub fn axpy<T: Element>(y: &mut [T], a: T, x: &[T]) {
     T::axpy(y, a, x);
 }
 
-/// Whether every entry is finite.
+/// Returns whether every entry is finite.
 ///
 /// ```
 /// assert!(!hypertape_autodiff::all_finite(&[1.0, f64::NAN]));
@@ -22,7 +22,7 @@ pub fn all_finite<T: Element>(x: &[T]) -> bool {
     T::all_finite(x)
 }
 
-/// `sum_i a_i`, in an order that depends on the length alone.
+/// Returns `sum_i a_i`, added in an order that depends only on the length.
 ///
 /// ```
 /// assert_eq!(hypertape_autodiff::sum(&[1.0, 2.0]), 3.0);
@@ -31,7 +31,7 @@ pub fn sum<T: Element>(a: &[T]) -> T {
     T::sum(a)
 }
 
-/// `sum_i a_i b_i` of two vectors of one length, in an order that depends on it alone.
+/// Returns `sum_i a_i b_i` of two vectors of the same length, added in an order that depends only on it.
 ///
 /// ```
 /// assert_eq!(hypertape_autodiff::dot(&[1.0, 2.0], &[3.0, 4.0]), 11.0);

@@ -1,5 +1,5 @@
-//! What waits in a reverse sweep: parts of the adjoints of slices, gathers and the like, so that many of one array are put into
-//! its adjoint in one pass, and none is formed in full.
+//! Deferred parts of adjoints in a reverse sweep. The adjoints of slices, gathers and similar operations wait until the
+//! sweep reaches their array, so that they are added to its adjoint in one pass and none is formed in full.
 
 use crate::arena::Arena;
 use crate::array::Array;
@@ -7,16 +7,16 @@ use crate::array::element::Element;
 use crate::array::linear::Linear;
 use crate::shape::Shape;
 
-/// A part of an adjoint, how it is spread over it, and the part that came before.
+/// A part of an adjoint, how it is spread over the adjoint, and the part before it.
 #[derive(Clone, Copy)]
 struct Part<'a, A, T> {
     of: (A, Linear<'a, T>),
     before: Option<&'a Self>,
-    /// Number of those up to it.
+    /// Number of parts up to this one.
     count: usize,
 }
 
-/// Of each record the last part that waits for it. Without memory until something does.
+/// The last waiting part of each record. It allocates nothing until there is one.
 pub(crate) struct Waiting<'a, A, T> {
     last: &'a mut [Option<&'a Part<'a, A, T>>],
 }
@@ -28,7 +28,7 @@ impl<A, T> Default for Waiting<'_, A, T> {
 }
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Waiting<'a, A, T> {
-    /// Lets a part wait for one of so many records.
+    /// Defers a part for record number `record` of `records`.
     pub(crate) fn push(
         &mut self,
         arena: &'a Arena,
@@ -45,12 +45,12 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Waiting<'a, A, T> {
         self.last[record] = arena.put(Part { of: part, before, count }).ok();
     }
 
-    /// The sum of what waits for a record.
+    /// Returns the sum of the parts that wait for a record.
     pub(crate) fn take(&self, arena: &'a Arena, record: usize) -> Option<A> {
         let last = self.last.get(record).copied().flatten()?;
         let parts = std::iter::successors(Some(last), |part| part.before).map(|part| part.of);
         let parts = arena.collect(last.count, parts).ok()?;
-        // In the order in which they came.
+        // In the order in which they were added.
         parts.reverse();
         let (part, f) = last.of;
         Some(match parts.len() {

@@ -1,5 +1,5 @@
-//! What the table of functions becomes: a type for each, so that loops are compiled for one function at a time, and the
-//! language that slopes are written in.
+//! The types that the table of functions becomes, one per function so that loops are compiled for one function at a
+//! time, and the language in which slopes are written.
 
 use std::f64::consts::{FRAC_2_SQRT_PI, LN_2, LOG2_E, LOG10_E};
 use std::ops::{Add, Mul, Neg};
@@ -14,56 +14,58 @@ use crate::functions::functions;
 
 /// A function of one number.
 pub trait Rule: Copy {
-    /// Whether it has a [`tail`](Self::tail).
+    /// Whether the function has a [`tail`](Self::tail).
     const TAILED: bool;
-    /// Its name among others.
+    /// The function as a variant of `Unary`.
     fn unary(self) -> Unary;
     /// Its name in messages.
     fn name(self) -> &'static str;
     /// The value at `x`.
     fn at<const FMA: bool, T: Plain>(self, x: T) -> T;
-    /// The value of a scalar without derivatives: what [`Float`](num_traits::Float) has is the standard library's.
+    /// The value for a scalar without derivatives. Functions of [`Float`](num_traits::Float) are those of the standard
+    /// library.
     fn plain<T: Plain>(self, x: T) -> T;
-    /// Whether it has no derivative at `x`.
+    /// Whether the function has no derivative at `x`.
     fn kinks<T: Plain>(self, x: T) -> bool;
     /// `dy/dx` at `x`, where `y` is the value there.
     fn slope<'a, R: Term<'a>>(self, x: R, y: R) -> Slope<R>;
-    /// Whether the rounding error of the value `y` would take digits of the slope.
+    /// Whether the rounding error of the value `y` would cost digits of the slope.
     fn in_tail<T: Plain>(self, y: T) -> bool;
-    /// The slope as it does not; dearer.
+    /// The slope in a form that does not lose these digits, but costs more.
     fn tail<'a, R: Term<'a>>(self, x: R, y: R) -> Slope<R>;
 }
 
-/// What a slope is written over. `'a` is the lifetime of array handles.
+/// The operands that a slope is written over. `'a` is the lifetime of array handles.
 pub trait Term<'a>: Copy {
-    /// A function of it.
+    /// Applies a function.
     fn of(self, f: impl Rule) -> Self;
-    /// The product.
+    /// Multiplies.
     fn by(self, other: Self) -> Self;
 }
 
 /// A factor by which a tangent or an adjoint is multiplied.
 #[derive(Clone, Copy, Debug)]
 pub enum Slope<R> {
-    /// Nothing passes.
+    /// Zero: nothing passes.
     Zero,
-    /// It passes as it is.
+    /// One: the tangent or adjoint passes unchanged.
     One,
-    /// A number.
+    /// A constant.
     Number(f64),
-    /// One over a number.
+    /// One over a constant.
     Over(f64),
-    /// It depends on where, but not on where nearby.
+    /// A factor that depends on the argument but is locally constant.
     Piecewise(R),
-    /// It depends on where.
+    /// A factor that varies with the argument.
     Varying(R),
-    /// It is an adjoint, and what it multiplies the tangent of a slope.
+    /// A factor that is an adjoint; it multiplies the tangent of a slope.
     Adjoint(R),
-    /// Nothing passes where a mask says so, not `NaN` either: by [`Binary::Keep`] or [`Binary::Drop`].
+    /// A factor with a mask, by [`Binary::Keep`] or [`Binary::Drop`]: where the mask excludes an entry, nothing passes,
+    /// not even `NaN`.
     Masked(R, Binary),
 }
 
-/// A term with operators and with the functions as methods.
+/// A term that has operators, and the functions as methods.
 #[derive(Clone, Copy)]
 pub(crate) struct Expr<R>(R);
 
@@ -109,7 +111,7 @@ impl<'a, R: Term<'a>> Neg for Expr<R> {
     }
 }
 
-/// Evaluates an expression with `$f` bound to the rule of `$unary`, which has another type for each function.
+/// Evaluates an expression with `$f` bound to the rule of `$unary`, whose type differs from function to function.
 macro_rules! with_rule {
     ($unary:expr, |$f:ident| $body:expr) => {
         $crate::functions::functions!(all crate::functions::rule::arms; $unary, $f, $body)
@@ -124,7 +126,7 @@ macro_rules! arms {
     };
 }
 
-/// From here on, towards 1, the difference of 1 and a value has lost ten bits.
+/// From here to 1, the difference of 1 and a value has lost ten bits.
 const FLAT: f64 = 1.0 - 1.0 / 1024.0;
 
 macro_rules! rules {
@@ -211,7 +213,7 @@ functions!(number crate::functions::rule::rules);
 
 macro_rules! names {
     ({} $($(#[$doc:meta])* $Name:ident $(($c:ident: $number:ty))? $method:ident $body:tt)*) => {
-        /// A function of one number, applied to each entry.
+        /// A function of one number, which is applied to each entry.
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[non_exhaustive]
         pub enum Unary {
@@ -237,16 +239,16 @@ macro_rules! every {
 }
 
 impl Unary {
-    /// Those without a number.
+    /// All functions without a parameter.
     #[doc(hidden)]
     pub const ALL: &[Self] = functions!(named crate::functions::rule::every);
 
-    /// The name used in messages.
+    /// Returns the name that messages use.
     pub fn name(self) -> &'static str {
         with_rule!(self, |f| f.name())
     }
 
-    /// `dy/dx` at `x`, where `y` is the value there.
+    /// Returns `dy/dx` at `x`, where `y` is the value there.
     pub(crate) fn slope<'a, R: Term<'a>>(self, x: R, y: R) -> Slope<R> {
         with_rule!(self, |f| f.tail(x, y))
     }
@@ -262,7 +264,7 @@ impl Unary {
     }
 }
 
-/// Stands for a term when only the kind of a slope is asked for.
+/// Stands for a term when only the kind of a slope is needed.
 impl Term<'_> for () {
     fn of(self, _: impl Rule) -> Self {}
 

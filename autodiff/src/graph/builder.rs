@@ -1,7 +1,8 @@
-//! `Builder`: a graph made node by node, each of which is checked and made simple as it comes.
+//! `Builder`: a graph that is built node by node. Each node is checked and simplified when it is added.
 //!
-//! An operation on constants becomes a constant, unless that holds more entries than they do; an operation that is there already
-//! is not made again. What no output needs is dropped at the end.
+//! An operation on constants becomes a constant, unless the result is not finite, or has more than 64 entries and more
+//! than any operand. An operation that is already in the graph is not added again. Nodes that no output needs are
+//! dropped at the end.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -16,13 +17,13 @@ use crate::graph::setting::{At, Indices, Window};
 use crate::graph::{Graph, ListInput, NamedInput, Node};
 use crate::shape::Shape;
 
-/// Nodes that a graph has at most.
+/// Greatest number of nodes of a graph.
 pub const MOST_NODES: usize = 1 << 16;
 
-/// Entries of a folded constant that no operand need have.
+/// Greatest number of entries of a folded constant if no operand has more.
 const SMALL: usize = 64;
 
-/// A graph under construction. Nodes are numbered from 0 in the order in which they come.
+/// A graph under construction. Nodes are numbered from 0 in the order in which they are added.
 ///
 /// ```
 /// use hypertape_autodiff::graph::{Builder, Op};
@@ -41,33 +42,34 @@ pub struct Builder<T> {
     lists: Vec<ListInput>,
     constants: Vec<Vec<T>>,
     nodes: Vec<Node>,
-    /// Nodes by what they do.
+    /// Numbers of the nodes, by a description of what they compute.
     known: HashMap<String, usize>,
-    /// What stands for named lists while shapes are checked.
+    /// Stands for named lists while shapes are checked.
     zeros: Vec<u32>,
 }
 
 impl<T: Element> Builder<T> {
-    /// No nodes.
+    /// Creates a builder without nodes.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An array that evaluations are given, under a name of its own.
+    /// Adds an array as an input of the graph, under a unique name, and returns the number of its node.
     ///
     /// # Errors
-    /// [`GraphError`] for a name that is empty, longer than 200 bytes or taken, or a shape beyond `u32::MAX` entries.
+    /// Returns [`GraphError`] if the name is empty, longer than 200 bytes or in use, or if the shape has more than
+    /// `u32::MAX` entries.
     pub fn input(&mut self, name: &str, shape: Shape) -> Result<usize, GraphError> {
         self.free(name)?;
         self.inputs.push(NamedInput { name: name.to_owned(), shape });
         self.add(Op::Input(self.inputs.len() - 1), &[], shape, false)
     }
 
-    /// A list of `len` whole numbers, such as labels, that evaluations are given, under a name of its own: its number for
-    /// [`Indices::Named`].
+    /// Adds a list of `len` whole numbers, such as labels, as an input of the graph, under a unique name. Returns its
+    /// number for [`Indices::Named`].
     ///
     /// # Errors
-    /// [`GraphError`] for a name as in [`input`](Self::input), or an empty list.
+    /// Returns [`GraphError`] if the name is not allowed by [`input`](Self::input) or the list is empty.
     pub fn list(&mut self, name: &str, len: usize) -> Result<usize, GraphError> {
         self.free(name)?;
         if len == 0 || u32::try_from(len).is_err() {
@@ -79,10 +81,10 @@ impl<T: Element> Builder<T> {
         Ok(self.lists.len() - 1)
     }
 
-    /// Numbers, row by row.
+    /// Adds a constant with entries in row-major order, and returns the number of its node.
     ///
     /// # Errors
-    /// [`GraphError`] unless they fill `shape`.
+    /// Returns [`GraphError`] if the number of values is not that of `shape`.
     pub fn constant(&mut self, shape: Shape, values: &[T]) -> Result<usize, GraphError> {
         if values.len() != shape.len() {
             let what = format!("a constant of shape {shape}");
@@ -102,16 +104,17 @@ impl<T: Element> Builder<T> {
         Ok(made)
     }
 
-    /// An operation on the nodes `of`.
+    /// Adds an operation on the nodes `of`, and returns the number of its node.
     ///
     /// # Errors
-    /// [`GraphError`] for operands that are not there, too many or too few, or of shapes that do not fit, for a named list that
-    /// is not there, and beyond [`MOST_NODES`] nodes.
+    /// Returns [`GraphError`] if an operand does not exist, there are too many or too few, or their shapes do not
+    /// match; if a named list does not exist; and if there would be more than [`MOST_NODES`] nodes.
     pub fn push(&mut self, op: Op, of: &[usize]) -> Result<usize, GraphError> {
         self.push_rows(op, of, false)
     }
 
-    /// The same; `rows` says that its rows belong to samples, of which an evaluation may see some.
+    /// As [`push`](Self::push), where `rows` says that the rows of the node belong to samples, some of which may be
+    /// outside the view of an evaluation.
     pub(crate) fn push_rows(
         &mut self,
         op: Op,
@@ -157,19 +160,19 @@ impl<T: Element> Builder<T> {
         Ok(made)
     }
 
-    /// The shape of a node.
+    /// Returns the shape of a node.
     ///
     /// # Errors
-    /// [`GraphError`] if it is not there.
+    /// Returns [`GraphError`] if the node does not exist.
     pub fn shape(&self, id: usize) -> Result<Shape, GraphError> {
         let missing = || GraphError::invalid("node", id, format!("less than {}", self.nodes.len()));
         self.nodes.get(id).map(|node| node.shape).ok_or_else(missing)
     }
 
-    /// The graph of what `outputs` need. Inputs come first, the other nodes keep their order.
+    /// Returns the graph of the nodes that `outputs` need. Inputs come first; the other nodes keep their order.
     ///
     /// # Errors
-    /// [`GraphError`] for an output that is not there.
+    /// Returns [`GraphError`] if an output does not exist.
     pub fn finish(self, outputs: &[usize]) -> Result<Graph<T>, GraphError> {
         let mut needed = vec![false; self.nodes.len()];
         for &output in outputs {
@@ -223,7 +226,7 @@ impl<T: Element> Builder<T> {
         Ok(self.nodes.len() - 1)
     }
 
-    /// The value of an operation on constants, where it is worth keeping.
+    /// Returns the value of an operation on constants if it is worth keeping.
     fn folded(&self, op: &Op, of: &[usize], shape: Shape) -> Option<Vec<T>> {
         if matches!(op, Op::Cut) || matches!(op.indices(), Some(Indices::Named(_))) {
             return None;

@@ -1,22 +1,22 @@
-//! Why there is no graph, in one line.
+//! Errors of graphs, each printed as one line.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::fault::Fault;
 
-/// What is wrong with a graph.
+/// An error in the construction of a graph.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum GraphError {
-    /// An operation that does not fit its operands.
+    /// An operation does not fit its operands.
     Operation {
         /// Number of the node.
         node: usize,
-        /// What its evaluation would raise.
+        /// The fault that its evaluation would raise.
         fault: Fault,
     },
-    /// An operation with another number of operands, or one that comes after it.
+    /// An operation has the wrong number of operands, or an operand that does not come before it.
     Operand {
         /// Number of the node.
         node: usize,
@@ -27,7 +27,7 @@ pub enum GraphError {
         /// What was expected.
         expected: String,
     },
-    /// Anything else.
+    /// Any other error.
     Invalid {
         /// What is wrong.
         what: String,
@@ -36,7 +36,7 @@ pub enum GraphError {
         /// What was expected.
         expected: String,
     },
-    /// A function that cannot be traced.
+    /// A function cannot be traced.
     Traced(Fault),
 }
 

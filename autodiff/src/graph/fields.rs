@@ -1,4 +1,5 @@
-//! The fields of JSON objects, feature `serde`: read one by one, each of a type, and nothing else.
+//! The fields of JSON objects (feature `serde`), which are read one by one, each with its type. Unknown fields are
+//! errors.
 
 use serde_json::{Map, Value, json};
 
@@ -9,16 +10,16 @@ use crate::graph::error::GraphError;
 use crate::graph::setting::Indices;
 use crate::shape::{Axis, Shape};
 
-/// A value in a file.
+/// A type of values in a file.
 #[doc(hidden)]
 pub trait Field: Sized {
-    /// What it should look like.
+    /// The expected form of a value, for errors.
     const EXPECTED: &str;
-    /// What a list of them should look like.
+    /// The expected form of a list of values, for errors.
     const LIST: &str = "a list of numbers";
-    /// From JSON; `lists` are those that may be named.
+    /// Reads a value from JSON; `lists` are the lists that it may name.
     fn read(value: &Value, lists: &[ListInput]) -> Option<Self>;
-    /// As JSON.
+    /// Writes the value as JSON.
     fn write(&self, lists: &[ListInput]) -> Value;
 }
 
@@ -55,7 +56,7 @@ impl Field for Shape {
     }
 }
 
-/// A value that is one of a few words.
+/// Implements [`Field`] for a type whose values are words.
 macro_rules! words {
     ($type:ty, $expected:literal, $($word:literal $variant:path),*) => {
         impl Field for $type {
@@ -126,7 +127,7 @@ impl<F: Field> Field for Vec<F> {
     }
 }
 
-/// The fields of an object, taken one by one.
+/// The fields of an object, which are taken one by one.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Fields<'l> {
@@ -136,10 +137,10 @@ pub struct Fields<'l> {
 }
 
 impl<'l> Fields<'l> {
-    /// An object, called `what` in errors.
+    /// Reads an object, which errors call `what`.
     ///
     /// # Errors
-    /// [`GraphError::Invalid`], with what was found and expected.
+    /// Returns [`GraphError::Invalid`] if the value is not an object.
     pub fn new(what: String, value: Value, lists: &'l [ListInput]) -> Result<Self, GraphError> {
         match value {
             Value::Object(map) => Ok(Self { what, map, lists }),
@@ -147,29 +148,29 @@ impl<'l> Fields<'l> {
         }
     }
 
-    /// An error of a field.
+    /// Creates an error about a field.
     pub fn wrong(&self, name: &str, found: String, expected: &str) -> GraphError {
         GraphError::invalid(format!("{}: {name}", self.what), found, expected)
     }
 
-    /// Whether there is such a field.
+    /// Returns whether the object has a field of this name.
     pub fn has(&self, name: &str) -> bool {
         self.map.contains_key(name)
     }
 
-    /// A field, whatever it is.
+    /// Takes a field of any type.
     ///
     /// # Errors
-    /// [`GraphError::Invalid`], with what was found and expected.
+    /// Returns [`GraphError::Invalid`] if there is no such field.
     pub fn any(&mut self, name: &str) -> Result<Value, GraphError> {
         let value = self.map.remove(name);
         value.ok_or_else(|| GraphError::invalid(&self.what, format!("no {name:?}"), "one"))
     }
 
-    /// A field of a type.
+    /// Takes a field of type `F`.
     ///
     /// # Errors
-    /// [`GraphError::Invalid`], with what was found and expected.
+    /// Returns [`GraphError::Invalid`] if there is no such field or it has another type.
     pub fn take<F: Field>(&mut self, name: &str) -> Result<F, GraphError> {
         let value = self.any(name)?;
         F::read(&value, self.lists).ok_or_else(|| self.wrong(name, shown(&value), F::EXPECTED))
@@ -182,10 +183,10 @@ impl<'l> Fields<'l> {
         }
     }
 
-    /// Nothing else may be there.
+    /// Checks that no fields are left.
     ///
     /// # Errors
-    /// [`GraphError::Invalid`], with what was found and expected.
+    /// Returns [`GraphError::Invalid`] with the name of a field that is left.
     pub fn done(self) -> Result<(), GraphError> {
         match self.map.keys().next() {
             None => Ok(()),
@@ -196,7 +197,7 @@ impl<'l> Fields<'l> {
     }
 }
 
-/// Enough of a text for an error.
+/// Shortens a text for an error.
 pub(crate) fn cut(text: &str) -> String {
     text.chars().take(40).collect()
 }

@@ -1,6 +1,7 @@
-//! [`Graph::fused`]: losses of linear models are found in a graph, and become one operation each.
+//! [`Graph::fused`]: finds losses of linear models in a graph and makes each of them one operation.
 //!
-//! With scores `z = X w` that nothing else needs, and `X` and `y` that are data:
+//! A loss is found if it has one of these forms, with scores `z = X w` that nothing else needs, and with data `X` and
+//! `y`:
 //!
 //! | loss of a row | how it is written |
 //! |---|---|
@@ -8,7 +9,7 @@
 //! | `ln(1 + e^{-y z})` | `softplus` of a product with data, of either sign |
 //! | `ln sum_c e^{z_c} - z_y` | `logsumexp` minus the entries that labels pick |
 //!
-//! and its sum over the rows, or its inner product with weights.
+//! and is summed over the rows, or multiplied with weights by an inner product.
 
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
@@ -20,10 +21,10 @@ use crate::graph::operations::Op;
 use crate::graph::{Graph, Node};
 use crate::shape::Shape;
 
-/// A column of losses.
+/// A column of losses that was found.
 struct Found {
     losses: Losses,
-    /// The scores.
+    /// The node of the scores.
     z: usize,
     /// `y`, or `-y`.
     targets: Option<(usize, bool)>,
@@ -31,18 +32,18 @@ struct Found {
 
 struct Search<'g> {
     nodes: &'g [Node],
-    /// Whether a node depends on data alone.
+    /// For each node, whether it depends only on data.
     data: Vec<bool>,
-    /// How often a node is needed.
+    /// The number of uses of each node.
     uses: Vec<usize>,
 }
 
 impl<T: Element> Graph<T> {
-    /// The same graph with losses of linear models as one operation each, where `data` says which inputs are never
-    /// differentiated. Bits change in the last places. Cost: one pass over the nodes.
+    /// Returns the graph with each loss of a linear model as one operation. `data` says which inputs are never
+    /// differentiated. Results may differ in the last bits. Cost: one pass over the nodes.
     ///
     /// # Errors
-    /// Those of [`Builder::push`].
+    /// Returns [`GraphError`] if a node cannot be added, as described at [`Builder::push`].
     pub fn fused(&self, data: impl Fn(&str) -> bool) -> Result<Self, GraphError> {
         let mut search =
             Search { nodes: &self.nodes, data: Vec::new(), uses: vec![0; self.nodes.len()] };
@@ -79,7 +80,7 @@ impl<T: Element> Graph<T> {
 }
 
 impl Search<'_> {
-    /// Losses that node `k` sums, and their weights.
+    /// Returns the losses that node `k` sums, and the node of their weights.
     fn total(&self, k: usize) -> Option<(Found, Option<usize>)> {
         let node = &self.nodes[k];
         match (&node.op, &node.of[..]) {
@@ -93,7 +94,7 @@ impl Search<'_> {
         }
     }
 
-    /// Node `k` as a column of losses.
+    /// Returns node `k` as a column of losses.
     fn losses(&self, k: usize) -> Option<Found> {
         let node = self.used(k, 1)?;
         match (&node.op, &node.of[..]) {
@@ -123,7 +124,7 @@ impl Search<'_> {
         }
     }
 
-    /// The squares of node `gap`, which is needed `times`.
+    /// Returns the squares of node `gap`, which must have `times` uses.
     fn squared(&self, gap: usize, times: usize) -> Option<Found> {
         let node = self.used(gap, times)?;
         let (&Op::Binary(Binary::Sub), &[a, b]) = (&node.op, &node.of[..]) else { return None };
@@ -134,7 +135,7 @@ impl Search<'_> {
         of(a, b).or_else(|| of(b, a))
     }
 
-    /// Losses of the scores `z`, which are needed `times`.
+    /// Returns losses of the scores `z`, which must have `times` uses.
     fn found(
         &self,
         losses: Losses,
@@ -151,12 +152,12 @@ impl Search<'_> {
         whole.then_some(Found { losses, z, targets })
     }
 
-    /// Node `k`, if it is needed so many times.
+    /// Returns node `k` if it has `times` uses.
     fn used(&self, k: usize, times: usize) -> Option<&Node> {
         (self.uses[k] == times).then(|| &self.nodes[k])
     }
 
-    /// Node `k`, if it is needed once, or what it is the negative of.
+    /// Returns node `k`, or the node of which it is the negative, if these have one use.
     fn signed(&self, k: usize) -> Option<(&Node, bool)> {
         let node = self.used(k, 1)?;
         match node.op {
@@ -165,7 +166,7 @@ impl Search<'_> {
         }
     }
 
-    /// The one operation.
+    /// Adds the operation to the builder.
     fn push<T: Element>(
         &self,
         builder: &mut Builder<T>,

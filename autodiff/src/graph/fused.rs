@@ -12,8 +12,8 @@ pub(crate) enum Losses {
     CrossEntropy(Indices),
 }
 
-/// `sum_i p_i l(X_i w, y_i)`: it takes `X`, `w`, `y` where that is no list of labels, and `p` if there are weights. Of `X` and `y`
-/// the values are taken: they are data.
+/// `sum_i p_i l(X_i w, y_i)`. The operands are `X`, `w`, then `y` unless it is a list of labels, and `p` if there are
+/// weights. `X` and `y` are data, so only their values are used.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fused {
@@ -22,13 +22,13 @@ pub struct Fused {
 }
 
 impl Fused {
-    /// Number of arrays that it takes.
+    /// Returns the number of operands.
     pub(crate) fn operands(&self) -> usize {
         let targets = !matches!(self.losses, Losses::CrossEntropy(_));
         2 + usize::from(targets) + usize::from(self.weighted)
     }
 
-    /// The loss in the mode of the operands.
+    /// Computes the loss in the mode of the operands.
     pub(crate) fn eval<'a, A: Array<'a>>(&'a self, of: &[A], at: &At<'a, '_>) -> A {
         let loss = match &self.losses {
             Losses::Squared => RowLoss::Squared(of[2].values()),

@@ -1,4 +1,4 @@
-//! Graphs as JSON, feature `serde`. The format: `Graph::from_json`.
+//! Graphs as JSON (feature `serde`). The format is described at `Graph::from_json`.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::graph::fields::{Field, Fields, cut};
 use crate::graph::operations::{Op, operations};
 use crate::graph::{Graph, ListInput, Node};
 
-/// The version of the format that is written, and the newest that is read.
+/// The version of the format that is written, and the only one that is read.
 pub const VERSION: u32 = 1;
 
 macro_rules! read {
@@ -41,7 +41,7 @@ macro_rules! write {
 
 macro_rules! numbered {
     ({} $($(#[$doc:meta])* $Name:ident ($c:ident: $number:ty) $method:ident $rule:tt)*) => {
-        /// The function of one number of this name, with its number if it has one.
+        /// Returns the function of one number with this name, and with this parameter if it has one.
         fn unary(name: &str, number: Option<f64>) -> Option<Unary> {
             match number {
                 None => Unary::ALL.iter().copied().find(|f| f.name() == name),
@@ -52,7 +52,7 @@ macro_rules! numbered {
             }
         }
 
-        /// The number of a function that has one.
+        /// Returns the parameter of a function that has one.
         fn number(f: Unary) -> Option<f64> {
             match f {
                 $(Unary::$Name(number) => Some(number),)*
@@ -65,10 +65,10 @@ functions!(number crate::graph::json::numbered);
 use {numbered, read, write};
 
 impl<T: Element> Graph<T> {
-    /// The graph as JSON, as [`from_json`](Self::from_json) reads it.
+    /// Returns the graph as JSON in the format of [`from_json`](Self::from_json).
     ///
     /// # Errors
-    /// [`GraphError`] for a part of a [`Split`](crate::graph::Split), which is no function of its own.
+    /// Returns [`GraphError`] for a part of a [`Split`](crate::graph::Split), which is not a function of its own.
     pub fn to_json(&self) -> Result<Value, GraphError> {
         let lists = &self.lists;
         let mut nodes = Vec::with_capacity(self.nodes.len());
@@ -114,7 +114,7 @@ impl<T: Element> Graph<T> {
         }))
     }
 
-    /// The graph that JSON states, checked as one that is built.
+    /// Reads a graph from JSON, with the checks of a [`Builder`].
     ///
     /// ```text
     /// {"version": 1,
@@ -125,13 +125,14 @@ impl<T: Element> Graph<T> {
     ///  "outputs": [3]}
     /// ```
     ///
-    /// A node names its operation, the numbers of earlier nodes that it takes, and its settings, all of them: the variants of
-    /// [`Op`] in lower case (`gather_rows`, `multiply`, `subtract`, `divide`), functions of one number by the names of their
-    /// methods, with `number` for one that has it (`scale`, `shift`, `divide`, `power`). Shapes are `[rows, columns]`; lists of whole
-    /// numbers are themselves, or the name of a list that evaluations are given; the role of a convolution is `input`, `kernel` or
-    /// `output`, the method of a system `lu`, `cholesky`, `lower` or `upper`, an axis `rows` or `columns`; numbers that are not finite
-    /// are the words `inf`, `-inf` and `nan`. `lists` may be left out where there are none, `of` of what takes nothing. Whatever else
-    /// is there is refused.
+    /// A node has the name of its operation, the numbers of the earlier nodes that it takes, and all of its settings.
+    /// The names are the variants of [`Op`] in lower case (`gather_rows`, `multiply`, `subtract`, `divide`) and, for
+    /// functions of one number, the names of their methods, with a `number` if they have a parameter (`scale`, `shift`,
+    /// `divide`, `power`). Shapes are `[rows, columns]`. A list of whole numbers is given as such, or by the name of a
+    /// list that is an input. The role of a convolution is `input`, `kernel` or `output`; the method of a linear system
+    /// is `lu`, `cholesky`, `lower` or `upper`; an axis is `rows` or `columns`. Numbers that are not finite are the
+    /// words `inf`, `-inf` and `nan`. The field `lists` may be left out if there are none, and `of` if the node takes
+    /// nothing. Other fields are errors.
     ///
     /// ```
     /// use hypertape_autodiff::Graph;
@@ -147,7 +148,7 @@ impl<T: Element> Graph<T> {
     /// ```
     ///
     /// # Errors
-    /// [`GraphError`] for what is no such JSON, or no graph.
+    /// Returns [`GraphError`] if the JSON does not have this form or does not describe a valid graph.
     pub fn from_json(json: Value) -> Result<Self, GraphError> {
         let mut top = Fields::new("a graph".to_owned(), json, &[])?;
         let version: u32 = top.take("version")?;
@@ -199,7 +200,7 @@ impl<T: Element> Graph<T> {
     }
 }
 
-/// Adds the node that `fields` state; `places` are those of the nodes before it.
+/// Adds the node that `fields` describe; `places` are the numbers of the nodes before it.
 fn node<T: Element>(
     builder: &mut Builder<T>,
     fields: &mut Fields,
@@ -246,7 +247,7 @@ fn node<T: Element>(
     builder.push(op.ok_or_else(unknown)?, &operands)
 }
 
-/// An error of a builder, whose nodes have other numbers than those of the file.
+/// Gives an error of the builder the number of the node in the file, which may differ from its number in the builder.
 fn at(number: usize, error: GraphError) -> GraphError {
     match error {
         GraphError::Operation { fault, .. } => GraphError::Operation { node: number, fault },
@@ -257,7 +258,7 @@ fn at(number: usize, error: GraphError) -> GraphError {
     }
 }
 
-/// [`Field::write`] of a setting whose type is not known.
+/// [`Field::write`] for a setting of any type.
 trait Put {
     fn put(&self, lists: &[ListInput]) -> Value;
 }

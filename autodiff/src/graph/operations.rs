@@ -1,5 +1,6 @@
-//! The table of the operations of a graph: each stands once. From a row come the variant of [`Op`], its name and settings in
-//! files, what tracing makes of a primitive, and the primitive that checks shapes and evaluates.
+//! The table of the operations of a graph, each of which is one row. A row gives the variant of [`Op`], its name and
+//! settings in files, the operation that tracing makes of a primitive, and the primitive that checks shapes and
+//! evaluates.
 //!
 //! A row is `Variant name operands { setting: type, ... } primitive`, where the primitive is read as a pattern when
 //! tracing and as an expression when evaluating. Functions of one number and of two numbers come from tables of their
@@ -19,56 +20,57 @@ use crate::graph::primitive::Primitive;
 use crate::graph::setting::{At, Indices, Setting};
 use crate::shape::{Axis, Shape};
 
-/// Hands the rows to a macro, after what else that is to be given.
+/// Passes the rows to a macro, after its other input.
 macro_rules! operations {
     ($($then:ident)::+ $(; $($with:tt)*)?) => {
         $($then)::+! { {$($($with)*)?}
             /// The matrix product, each factor transposed on request.
             Matmul matmul 2 { left_transposed: bool, right_transposed: bool }
                 Product([left_transposed, right_transposed]);
-            /// Sums over rows, columns or both, to a shape.
+            /// Sums over rows, columns or both, to `shape`.
             Sum sum 1 { shape: Shape } Linear(Linear::Sum(shape));
-            /// Repeats rows, columns or both, to a shape.
+            /// Repeats rows, columns or both, to `shape`.
             Broadcast broadcast 1 { shape: Shape } Linear(Linear::Broadcast(shape));
-            /// Entry `labels[i]` of each row, a column.
+            /// Entry `labels[i]` of each row `i`, as a column.
             Pick pick 1 { labels: Indices } Linear(Linear::Pick(labels));
-            /// A column's entry `i` in column `labels[i]` of row `i`.
+            /// Entry `i` of a column, put into column `labels[i]` of row `i`.
             Place place 1 { labels: Indices, cols: u32 } Linear(Linear::Place(labels, cols));
-            /// Rows by number.
+            /// Rows `indices[0], indices[1], ...`.
             GatherRows gather_rows 1 { indices: Indices } Linear(Linear::Gather(indices));
-            /// Row `i` added to row `indices[i]`.
+            /// Row `i`, added to row `indices[i]` of `rows` zero rows.
             ScatterRows scatter_rows 1 { indices: Indices, rows: u32 } Linear(Linear::Scatter(indices, rows));
-            /// Consecutive entries from `start` on, as an array of a shape.
+            /// Consecutive entries from number `start` on, as an array of `shape`.
             Slice slice 1 { start: usize, shape: Shape } Linear(Linear::Slice(start, shape));
-            /// These entries from `start` on in an otherwise zero array of a shape.
+            /// The entries from number `start` on of an otherwise zero array of `shape`.
             Embed embed 1 { start: usize, shape: Shape } Linear(Linear::Embed(start, shape));
             /// The same entries in another shape.
             Reshape reshape 1 { shape: Shape } Linear(Linear::Reshape(shape));
-            /// Rows and columns exchanged.
+            /// The transpose.
             Transpose transpose 1 {} Linear(Linear::Transpose);
-            /// The block of a shape from a row and a column on.
+            /// The block of `shape` whose first entry is in row `row` and column `column`.
             Block block 1 { row: u32, column: u32, shape: Shape } Linear(Linear::Block([row, column], shape));
-            /// These entries from a row and a column on in an otherwise zero array of a shape.
+            /// The block with the first entry in row `row` and column `column` of an otherwise zero array of `shape`.
             Inset inset 1 { row: u32, column: u32, shape: Shape } Linear(Linear::Inset([row, column], shape));
-            /// Entries by their places, row by row, as an array of a shape.
+            /// The entries at `places`, which are row-major positions, as an array of `shape`.
             Entries entries 1 { places: Indices, shape: Shape } Linear(Linear::Entries(places, shape));
-            /// Each entry added to that in its place in a zero array of a shape.
+            /// Each entry, added to that at its place in a zero array of `shape`.
             ScatterEntries scatter_entries 1 { places: Indices, shape: Shape }
                 Linear(Linear::ScatterEntries(places, shape));
-            /// Of each entry the sum up to it, or from it on.
+            /// Cumulative sums, across the columns or down the rows, from the start or, if `reversed`, from the end.
             CumulativeSum cumulative_sum 1 { across: bool, reversed: bool }
                 Linear(Linear::CumulativeSum(across, reversed));
-            /// As many products as `count` says, each of matrices that lie one under another.
+            /// `count` matrix products. Each operand holds `count` matrices, one below the other.
             BatchedMatmul batched_matmul 2 { count: u32, left_transposed: bool, right_transposed: bool }
                 Bilinear(Bilinear::Batched(count, [left_transposed, right_transposed]));
             /// `sum_ij a_ij b_ij`, a scalar.
             Dot dot 2 {} Bilinear(Bilinear::Dot);
             /// `sum_j a_ij b_ij`, a column.
             RowDot row_dot 2 {} Bilinear(Bilinear::RowDot);
-            /// What a convolution has in `role`, from the arrays in the two others, see [`Convolution`].
+            /// The array that a convolution has in `role`, computed from those in the two other roles, see
+            /// [`Convolution`].
             Convolve convolve 2 { height: u32, width: u32, size: u32, stride: u32, role: Role }
                 Bilinear(Bilinear::Convolve(Convolution { height, width, size, stride }, role));
-            /// `ln sum_j e^{x_j}` of each row, a column.
+            /// `ln sum_j e^{x_j}` of each row, as a column.
             LogSumExp logsumexp 1 {} LogSumExp;
             /// `e^{x_j} / sum_k e^{x_k}` of each row.
             Softmax softmax 1 {} Softmax;
@@ -78,9 +80,9 @@ macro_rules! operations {
             LogDet log_det 1 { method: Method } ByValue(ByValue::LogDet(method));
             /// The sign of `det a`, a constant scalar.
             DetSign det_sign 1 { method: Method } ByValue(ByValue::DetSign(method));
-            /// The lower triangle `l` with `l l^T = a`.
+            /// The lower triangular `l` with `l l^T = a`.
             Cholesky cholesky 1 {} ByValue(ByValue::Cholesky);
-            /// Sorted along an axis.
+            /// The entries sorted along an axis.
             Sorted sorted 1 { axis: Axis } ByValue(ByValue::Sorted(axis));
             /// The Euclidean norm of all entries, a scalar.
             Norm norm 1 {} Norm;
@@ -95,13 +97,13 @@ pub(crate) use operations;
 macro_rules! define {
     ({} $($(#[$doc:meta])* $Name:ident $name:ident $operands:literal { $($setting:ident: $type:ty),* }
         $kind:ident $(($($primitive:tt)*))?;)*) => {
-        /// What a node of a [`Graph`](crate::Graph) does; the method of [`Array`](crate::Array) that is called so.
+        /// The operation of a node of a [`Graph`](crate::Graph): the method of [`Array`](crate::Array) of that name.
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
         pub enum Op {
-            /// The array of this number that the graph is given.
+            /// The input of this number.
             Input(usize),
-            /// The constant of this number.
+            /// The constant of this number in the graph.
             Constant(usize),
             /// The rows of the samples in view, see [`Window`](crate::graph::Window).
             #[doc(hidden)]
@@ -121,7 +123,7 @@ macro_rules! define {
         }
 
         impl Op {
-            /// Its name in files and messages.
+            /// Returns the name that files and messages use.
             pub fn name(&self) -> &'static str {
                 match self {
                     Self::Input(_) => "input",
@@ -134,7 +136,7 @@ macro_rules! define {
                 }
             }
 
-            /// Number of arrays that it takes.
+            /// Returns the number of arrays that the operation takes.
             pub fn operands(&self) -> usize {
                 match self {
                     Self::Input(_) | Self::Constant(_) => 0,
@@ -145,7 +147,25 @@ macro_rules! define {
                 }
             }
 
-            /// The list of whole numbers that it takes, if it takes one.
+            /// Whether the operation is linear in its operand.
+            pub(crate) fn is_linear(&self) -> bool {
+                matches!(self, Self::Unary(Unary::Scale(_) | Unary::Over(_))) || self.kind() == "Linear"
+            }
+
+            /// Whether the operation is linear in each of its two operands.
+            pub(crate) fn is_bilinear(&self) -> bool {
+                matches!(self, Self::Binary(Binary::Mul)) || ["Product", "Bilinear"].contains(&self.kind())
+            }
+
+            /// Returns the name of the kind of its [`Primitive`]; empty for an operation without a row in the table.
+            fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$Name { .. } => stringify!($kind),)*
+                    _ => "",
+                }
+            }
+
+            /// Returns the list of whole numbers that the operation takes, if there is one.
             pub(crate) fn indices(&self) -> Option<&Indices> {
                 match self {
                     $(Self::$Name { $($setting),* } => [$($setting as &dyn Any),*].into_iter()
@@ -154,7 +174,7 @@ macro_rules! define {
                 }
             }
 
-            /// What it is at an evaluation; `None` for what is no operation of arrays.
+            /// Returns the primitive of the operation at an evaluation, or `None` if it is not an operation of arrays.
             pub(crate) fn primitive<'a, T>(&'a self, at: &At<'a, '_>) -> Option<Primitive<'a, T>> {
                 Some(match self {
                     Self::Input(_) | Self::Constant(_) | Self::Cut | Self::Fused(_) => return None,
@@ -167,7 +187,7 @@ macro_rules! define {
                 })
             }
 
-            /// The operation that a primitive is; `lists` are where those lie that have names.
+            /// Returns the operation of a primitive; `lists` are the addresses of the named lists.
             pub(crate) fn of<T>(
                 primitive: Primitive<T>,
                 lists: &[Range<usize>],

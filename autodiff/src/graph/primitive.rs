@@ -1,7 +1,8 @@
-//! `Primitive`: an operation of [`Array`] with its settings, as it is for the time of a call. Its shape rule, and itself.
+//! `Primitive`: an operation of [`Array`] with its settings, for the time of a call, with its rule of shapes and its
+//! evaluation.
 //!
-//! The operations that arrays share one method for (functions of one and of two numbers, linear operations, products) come as
-//! that method takes them, so that a new one of these kinds needs nothing here.
+//! Operations that share one method of arrays (functions of one and of two numbers, linear operations, products) are
+//! represented by the argument of that method, so a new operation of one of these kinds needs no change here.
 
 use crate::array::Array;
 use crate::array::by_value::ByValue;
@@ -13,12 +14,12 @@ use crate::fault::Fault;
 use crate::functions::rule::Unary;
 use crate::shape::Shape;
 
-/// What tracing is handed, and what evaluation hands on.
+/// The operation that a tracer records, or that an evaluation calls.
 #[derive(Clone, Copy)]
 pub(crate) enum Primitive<'a, T> {
     Unary(Unary),
     Binary(Binary),
-    /// Which of the factors are transposed.
+    /// A matrix product, with the factors that are transposed.
     Product([bool; 2]),
     Linear(Linear<'a, T>),
     Bilinear(Bilinear),
@@ -30,10 +31,10 @@ pub(crate) enum Primitive<'a, T> {
 }
 
 impl<'a, T> Primitive<'a, T> {
-    /// The shape of the result, from those of the operands, of which there are as many as it takes.
+    /// Returns the shape of the result from those of the operands, whose number must be right.
     ///
     /// # Errors
-    /// What an evaluation would raise.
+    /// Returns the fault that an evaluation would raise.
     pub(crate) fn result(self, of: &[Shape]) -> Result<Shape, Fault> {
         Ok(match self {
             Self::Unary(_) | Self::Softmax | Self::Detach => of[0],
@@ -56,7 +57,7 @@ impl<'a, T> Primitive<'a, T> {
         })
     }
 
-    /// The result in the mode of the operands.
+    /// Computes the result in the mode of the operands.
     pub(crate) fn apply<A: Array<'a, Elem = T>>(self, of: &[A]) -> A
     where
         T: Element,

@@ -1,12 +1,16 @@
-//! [`Split`]: whether a graph is a sum over samples, and the two graphs of it that then serve for any block of them.
+//! [`Split`]: recognises a graph that is a sum over samples, and divides it into two graphs that serve for any block of
+//! samples.
 //!
-//! Some inputs have samples along their rows. Walking the nodes in order, each is found to be
+//! Some inputs have samples along their rows. The nodes are visited in order, and each is found to be one of the
+//! following:
 //!
-//! - *free*: no sample is needed for it;
-//! - *in rows*: its rows belong to samples, and row for row it is a function of what is in rows, and of what is free. Free arrays
-//!   of as many rows count where they meet such rows, so that a weight per sample is cut as data is;
-//! - *a total*: a sum over samples, `sum_i p_i`, plus a free rest `r`. Totals come from summing what is in rows, over all rows, by
-//!   sums, inner products and products with the left factor transposed; linear operations keep them, with `p` and `r` each;
+//! - *free*: it does not depend on samples;
+//! - *in rows*: its rows belong to samples, and each row is a function of the same rows of operands that are in rows,
+//!   and of free operands. A free array with as many rows counts as in rows where it meets such rows, so that a weight
+//!   per sample is cut as data is;
+//! - *a total*: a sum over samples `sum_i p_i` plus a free rest `r`. Totals arise where operands in rows are summed
+//!   over all rows: by sums, by inner products and by products with the left factor transposed. Linear operations on a
+//!   total apply to `p` and `r` separately;
 //! - *mixed*: anything else, for instance the square of a total.
 //!
 //! The graph is a sum over samples if its result is a total. Cost: one pass over the nodes.
@@ -21,7 +25,8 @@ use crate::graph::operations::Op;
 use crate::graph::setting::Indices;
 use crate::shape::Shape;
 
-/// A scalar graph as a sum over samples plus a rest: `f = sum over windows of part + rest`. Both take the inputs of the whole.
+/// A scalar graph as a sum over samples plus a rest: `f = sum over windows of part + rest`. Both graphs take the inputs
+/// of the whole.
 ///
 /// ```
 /// use hypertape_autodiff::graph::{Tracer, Window};
@@ -41,25 +46,25 @@ use crate::shape::Shape;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Split<T> {
-    /// The part that belongs to the samples in view.
+    /// The part that depends on the samples in view.
     pub part: Graph<T>,
-    /// What does not depend on samples; `None` where there is nothing of it.
+    /// The part that does not depend on samples; `None` if there is none.
     pub rest: Option<Graph<T>>,
 }
 
 /// A total over samples: nodes of `part` and `rest`.
 type Total = (Option<usize>, Option<usize>);
 
-/// What is known of a node.
+/// The classification of a node.
 #[derive(Clone, Copy, Default)]
 struct Known {
-    /// Whether it needs samples.
+    /// Whether it depends on samples.
     seen: bool,
-    /// Itself, in `part` and in `rest`; only of free nodes.
+    /// Its nodes in `part` and in `rest`, if it is free.
     free: Option<[usize; 2]>,
-    /// Its rows, in `part`.
+    /// Its node in `part`, if it is in rows.
     rows: Option<usize>,
-    /// Of what needs samples.
+    /// Its parts, if it depends on samples and is a total.
     total: Option<Total>,
 }
 
@@ -72,10 +77,12 @@ struct Splitter<'g, T> {
 }
 
 impl<T: Element> Graph<T> {
-    /// The graph as a sum over `samples` samples, which the inputs and lists that `sampled` names have along their rows.
+    /// Divides the graph into a sum over `samples` samples and a rest. `sampled` says, by name, which inputs and lists
+    /// have samples along their rows.
     ///
     /// # Errors
-    /// [`GraphError::Invalid`] with the first operation that keeps it from being one, or if there are fewer than two samples.
+    /// Returns [`GraphError::Invalid`] if the graph is not such a sum, with the first operation that is the reason, or
+    /// if there are fewer than two samples.
     pub fn split(
         &self,
         samples: u32,
@@ -116,7 +123,7 @@ impl<T: Element> Graph<T> {
         }
     }
 
-    /// A builder with the inputs and lists of this graph, in order.
+    /// Creates a builder with the inputs and lists of this graph, in order.
     pub(super) fn declared(&self) -> Result<Builder<T>, GraphError> {
         let mut builder = Builder::new();
         for input in &self.inputs {
@@ -169,7 +176,8 @@ impl<T: Element> Splitter<'_, T> {
         rows >= self.samples && rows.is_multiple_of(self.samples)
     }
 
-    /// Whether row numbers stay within the rows of a sample, of `rows` for all, and are the same there for each: pooling.
+    /// Whether row numbers stay within the rows of a sample, where all samples have `rows` rows, and are the same for
+    /// each sample, as in pooling.
     fn alike(&self, list: &[u32], rows: u32) -> bool {
         let (own, each) = (rows / self.samples, list.len() / self.samples as usize);
         let of_first = |(i, &index): (usize, &u32)| {
@@ -179,7 +187,7 @@ impl<T: Element> Splitter<'_, T> {
         self.divides(rows) && list.iter().enumerate().all(of_first)
     }
 
-    /// The node in rows, if it is.
+    /// Returns the node in `part` if it is in rows.
     fn rows(&mut self, i: usize, whole: Option<[usize; 2]>) -> Result<Option<usize>, GraphError> {
         let node = &self.graph.nodes[i];
         if !self.divides(node.shape.rows) {
@@ -188,7 +196,7 @@ impl<T: Element> Splitter<'_, T> {
         let shape = |k: usize| self.graph.nodes[node.of[k]].shape;
         let rows = |k: usize| self.known[node.of[k]].rows;
         let free = |k: usize| self.known[node.of[k]].free.map(|[part, _]| part);
-        // An operand with a row for each of the result, or one for all.
+        // An operand with one row for each of the result, or one row for all.
         let each = |k: usize| if shape(k).rows == node.shape.rows { rows(k) } else { free(k) };
         let of: Option<Vec<usize>> = match &node.op {
             Op::Input(_) | Op::Constant(_) => {
@@ -228,7 +236,7 @@ impl<T: Element> Splitter<'_, T> {
         of.map(|of| self.part.push_rows(node.op.clone(), &of, true)).transpose()
     }
 
-    /// The node as a total, if it is; `listed` if it picks by the labels of samples.
+    /// Returns the node as a total if it is one; `listed` says that it picks by labels of samples.
     fn total(&mut self, i: usize, listed: bool) -> Result<Option<Total>, GraphError> {
         let node = &self.graph.nodes[i];
         let (op, of) = (&node.op, &node.of);
@@ -238,7 +246,7 @@ impl<T: Element> Splitter<'_, T> {
             let [a, b] = [0, 1].map(|k| self.graph.nodes[of[k]].shape.rows);
             a == b
         };
-        // Of what is in rows, sums over all of them.
+        // Sums over all rows of operands in rows.
         let summed = match op {
             Op::Sum { shape } if shape.rows == 1 => in_rows(0).map(|a| vec![a]),
             Op::Dot {} | Op::Matmul { left_transposed: true, right_transposed: false } if same => {
@@ -251,23 +259,9 @@ impl<T: Element> Splitter<'_, T> {
         }
         match op {
             _ if listed => Ok(None),
-            Op::Unary(Unary::Scale(_) | Unary::Over(_))
-            | Op::Detach {}
-            | Op::Sum { .. }
-            | Op::Broadcast { .. }
-            | Op::Pick { .. }
-            | Op::Place { .. }
-            | Op::GatherRows { .. }
-            | Op::ScatterRows { .. }
-            | Op::Slice { .. }
-            | Op::Embed { .. }
-            | Op::Transpose {}
-            | Op::Block { .. }
-            | Op::Inset { .. }
-            | Op::Entries { .. }
-            | Op::ScatterEntries { .. }
-            | Op::CumulativeSum { .. }
-            | Op::Reshape { .. } => self.mapped(op, known(0).total, |a, _| vec![a], [0, 0]),
+            _ if op.is_linear() || *op == (Op::Detach {}) => {
+                self.mapped(op, known(0).total, |a, _| vec![a], [0, 0])
+            }
             Op::Unary(Unary::Shift(_)) => {
                 let Some((part, rest)) = known(0).total else { return Ok(None) };
                 let rest = if let Some(rest) = rest {
@@ -289,11 +283,7 @@ impl<T: Element> Splitter<'_, T> {
                 Ok(Some((part, added(&mut self.rest, op, [a.1, b.1], node.shape)?)))
             }
             // Linear in each operand, or in the first.
-            Op::Binary(Binary::Mul)
-            | Op::Matmul { .. }
-            | Op::Dot {}
-            | Op::RowDot {}
-            | Op::Convolve { .. } => match [0, 1].map(|k| (known(k).total, known(k).free)) {
+            _ if op.is_bilinear() => match [0, 1].map(|k| (known(k).total, known(k).free)) {
                 [(total, None), (None, Some(free))] => {
                     self.mapped(op, total, |a, b| vec![a, b], free)
                 }
@@ -310,7 +300,7 @@ impl<T: Element> Splitter<'_, T> {
         }
     }
 
-    /// An operation on each term of a total, beside the free operand.
+    /// Applies an operation to each term of a total, together with the free operand.
     fn mapped(
         &mut self,
         op: &Op,
@@ -325,7 +315,7 @@ impl<T: Element> Splitter<'_, T> {
     }
 }
 
-/// A sum or difference of terms of which either may be missing, as an array of `shape`.
+/// Adds or subtracts terms, either of which may be missing, as an array of `shape`.
 fn added<T: Element>(
     builder: &mut Builder<T>,
     op: &Op,

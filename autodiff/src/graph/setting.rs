@@ -1,4 +1,4 @@
-//! Settings of operations: what a node holds, what it is at an evaluation, and what tracing takes it from.
+//! Settings of operations: the form that a node holds, the form at an evaluation, and how tracing converts back.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::array::kernels::convolution::Role;
 use crate::fault::Fault;
 use crate::shape::{Axis, Shape};
 
-/// Which samples an evaluation sees: `start..start + len` of `of`. Nodes whose rows belong to samples have rows in
+/// The samples that an evaluation sees: `start..start + len` of `of`. Nodes whose rows belong to samples are cut in
 /// proportion.
 ///
 /// ```
@@ -24,17 +24,17 @@ pub struct Window {
 }
 
 impl Window {
-    /// All samples.
+    /// The window of all samples.
     pub const ALL: Self = Self { start: 0, len: 1, of: 1 };
 
-    /// The samples of a range, of `of`; cut to those.
+    /// Creates a window of the samples in a range, of `of` in all. The range is cut to `0..of`.
     pub fn new(range: Range<usize>, of: usize) -> Self {
         let of = of.max(1);
         let (start, end) = (range.start.min(of), range.end.min(of));
         Self { start, len: end.saturating_sub(start), of }
     }
 
-    /// The rows, of `rows` that belong to all samples, of those in view.
+    /// Returns the range of rows of the samples in view, where `rows` rows belong to all samples.
     pub fn of_rows(self, rows: usize) -> Range<usize> {
         let each = rows / self.of;
         each * self.start..each * (self.start + self.len)
@@ -45,40 +45,41 @@ impl Window {
         self.len == self.of
     }
 
-    /// A shape whose rows belong to all samples, cut to those in view.
+    /// Returns a shape whose rows belong to all samples, cut to those in view.
     pub(crate) fn cut(self, shape: Shape) -> Shape {
         let rows = self.of_rows(shape.rows as usize).len();
         Shape::new(u32::try_from(rows).unwrap_or(u32::MAX), shape.cols)
     }
 }
 
-/// What settings need to know at an evaluation.
+/// The data of an evaluation that settings depend on.
 pub(crate) struct At<'a, 'l> {
-    /// The lists of whole numbers that have names.
+    /// The named lists of whole numbers.
     pub(crate) lists: &'l [&'a [u32]],
-    /// Of a node whose rows belong to samples, those in view; [`Window::ALL`] of any other.
+    /// The samples in view for a node whose rows belong to samples, and [`Window::ALL`] for any other.
     pub(crate) window: Window,
 }
 
 /// A list of whole numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Indices {
-    /// These.
+    /// A list that is part of the graph.
     Given(Vec<u32>),
-    /// The list of this number that the graph is given.
+    /// The list input of this number.
     Named(usize),
-    /// These, of which each sample has the same within its own rows: those of the first samples serve any others.
+    /// A list that has the same numbers for each sample, relative to its own rows. The entries of the first samples
+    /// serve for any others.
     #[doc(hidden)]
     Alike(Vec<u32>),
 }
 
 /// A setting of an operation.
 pub(crate) trait Setting: Sized {
-    /// As the operation takes it.
+    /// The type that the operation takes.
     type Given<'a>;
-    /// At an evaluation.
+    /// Returns the setting at an evaluation.
     fn give<'a>(&'a self, at: &At<'a, '_>) -> Self::Given<'a>;
-    /// When tracing; `lists` are where those lie that have names.
+    /// Converts the setting back when tracing; `lists` are the addresses of the named lists.
     fn take(given: Self::Given<'_>, lists: &[Range<usize>]) -> Result<Self, Fault>;
 }
 
@@ -135,7 +136,7 @@ impl Setting for Indices {
     }
 }
 
-/// Where a list lies: what tracing tells named ones by.
+/// Returns the address range of a list, by which tracing recognises named lists.
 pub(crate) fn addresses(list: &[u32]) -> Range<usize> {
     let start = list.as_ptr() as usize;
     start..start + size_of_val(list)

@@ -1,4 +1,4 @@
-//! `Tracer` and `Traced`: an array that takes down what is done to it.
+//! `Tracer` and `Traced`: an array that records the operations on it.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -24,10 +24,10 @@ use crate::graph::primitive::Primitive;
 use crate::graph::setting::addresses;
 use crate::shape::Shape;
 
-/// Makes a graph of what is done to its arrays.
+/// Records the operations on its arrays as a graph.
 ///
-/// A function that looks at [`values`](Array::values), which do not exist, cannot be traced, nor one that calls a
-/// [`Custom`] function or a linear map given by code:
+/// Some functions cannot be traced: those that read [`values`](Array::values), which do not exist, and those that call
+/// a [`Custom`] function or a linear map given by code:
 ///
 /// ```
 /// use hypertape_autodiff::graph::Tracer;
@@ -45,7 +45,7 @@ pub struct Tracer<T> {
     arena: Arena,
     builder: RefCell<Builder<T>>,
     error: RefCell<Option<GraphError>>,
-    /// Where the named lists lie in memory.
+    /// The addresses of the named lists.
     lists: RefCell<Vec<Range<usize>>>,
 }
 
@@ -56,19 +56,20 @@ impl<T: Element> fmt::Debug for Tracer<T> {
 }
 
 impl<T: Element> Tracer<T> {
-    /// Nothing yet.
+    /// Creates a tracer that has recorded nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An array that evaluations of the graph are given. What is wrong with it, [`finish`](Self::finish) tells.
+    /// Adds an array as an input of the graph. [`finish`](Self::finish) returns an error if it is not valid.
     pub fn input(&self, name: &str, shape: Shape) -> Traced<'_, T> {
         let made = self.builder.borrow_mut().input(name, shape);
         self.traced(made)
     }
 
-    /// A list of whole numbers, such as labels, that evaluations of the graph are given. What is returned stands for it: operations
-    /// take it whole, its numbers are in range for none. What is wrong with it, [`finish`](Self::finish) tells.
+    /// Adds a list of whole numbers, such as labels, as an input of the graph. The list that is returned is a
+    /// placeholder: operations must take it whole, and its numbers are out of range for every array.
+    /// [`finish`](Self::finish) returns an error if it is not valid.
     pub fn list(&self, name: &str, len: usize) -> &[u32] {
         if let Err(error) = self.builder.borrow_mut().list(name, len) {
             self.refuse(error);
@@ -79,10 +80,10 @@ impl<T: Element> Tracer<T> {
         list
     }
 
-    /// The graph of what `outputs` need.
+    /// Returns the graph of the nodes that `outputs` need.
     ///
     /// # Errors
-    /// The first thing that went wrong while tracing.
+    /// Returns the first error of the tracing.
     pub fn finish(&self, outputs: &[Traced<T>]) -> Result<Graph<T>, GraphError> {
         self.status()?;
         let outputs: Option<Vec<usize>> = outputs.iter().map(|output| output.node).collect();
@@ -90,10 +91,10 @@ impl<T: Element> Tracer<T> {
         self.builder.borrow().clone().finish(&outputs.ok_or_else(none)?)
     }
 
-    /// Whether all is well so far.
+    /// Returns `Ok` if there was no error so far.
     ///
     /// # Errors
-    /// The first thing that went wrong while tracing.
+    /// Returns the first error of the tracing.
     pub fn status(&self) -> Result<(), GraphError> {
         if let Some(error) = &*self.error.borrow() {
             return Err(error.clone());
@@ -101,7 +102,7 @@ impl<T: Element> Tracer<T> {
         self.arena.status().map_err(GraphError::Traced)
     }
 
-    /// Keeps the first error; later ones may be of its making.
+    /// Keeps the first error, because later ones may be its consequences.
     fn refuse(&self, error: GraphError) {
         if self.status().is_ok() {
             self.error.replace(Some(error));
@@ -122,7 +123,7 @@ impl<T: Element> Tracer<T> {
     fn note(&self, primitive: Primitive<T>, of: &[Traced<T>]) -> Traced<'_, T> {
         let nodes: Option<Vec<usize>> = of.iter().map(|of| of.node).collect();
         let Some(nodes) = nodes else {
-            // What left an operand behind without a node has been told.
+            // The error that left an operand without a node was already recorded.
             return Traced { tracer: self, node: None, shape: Shape::EMPTY };
         };
         let op = Op::of(primitive, &self.lists.borrow()).map_err(GraphError::Traced);
@@ -135,11 +136,11 @@ impl<T: Element> Tracer<T> {
     }
 }
 
-/// A node of a graph that is being traced, with its shape: an array without entries.
+/// A node of a graph that is being traced. It is an array with a shape but without entries.
 #[must_use]
 pub struct Traced<'a, T> {
     tracer: &'a Tracer<T>,
-    /// None after an error.
+    /// `None` after an error.
     node: Option<usize>,
     shape: Shape,
 }

@@ -1,4 +1,5 @@
-//! Groups of arrays in flat vectors: cut out of them in any mode, and written back plane by plane.
+//! Groups of arrays in flat vectors: cut out in any mode, and written back plane by plane. The planes of an array are
+//! its value and its tangents.
 
 use crate::arena::Arena;
 use crate::array::dual::Dual;
@@ -11,9 +12,9 @@ use crate::fault::{Fault, expect_length};
 use crate::passes::Wanted;
 use crate::shape::Shape;
 
-/// What holds a value and, in forward mode, its tangents.
+/// An array with a value and, in forward mode, tangents.
 pub trait Planes<'a, T: Element>: Array<'a, Elem = T> {
-    /// The value in place 0, after it the tangents; `None` is zero.
+    /// Returns the value for place 0, and a tangent for each place after it; `None` stands for zero.
     fn plane(self, place: usize) -> Option<&'a [T]> {
         (place == 0).then(|| self.values())
     }
@@ -30,9 +31,9 @@ impl<'a, T: Element, const N: usize> Planes<'a, T> for Dual<Tensor<'a, T>, N> {
     }
 }
 
-/// What flat vectors are cut into.
+/// An array that can be cut out of flat vectors.
 pub trait Join<'a, T: Element>: Planes<'a, T> {
-    /// From a value and the tangent in each place.
+    /// Joins a value with the tangent in each place.
     fn join(value: Tensor<'a, T>, tangent: impl FnMut(usize) -> Option<Tensor<'a, T>>) -> Self;
 }
 
@@ -48,17 +49,17 @@ impl<'a, T: Element, const N: usize> Join<'a, T> for Dual<Tensor<'a, T>, N> {
     }
 }
 
-/// A mode by name, for what is generic over modes in arenas of its own: [`Tensor`] or [`Dual`].
+/// A mode by name, for code that is generic over modes and owns its arenas: [`Tensor`] or [`Dual`].
 pub trait Mode<T: Element> {
-    /// Its arrays.
+    /// The arrays of this mode.
     type Array<'a>: Join<'a, T>;
 }
 
-/// Values alone.
+/// The mode of values alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Values;
 
-/// Values with `N` tangents.
+/// The mode of values with `N` tangents.
 #[derive(Clone, Copy, Debug)]
 pub struct Tangents<const N: usize>;
 
@@ -70,7 +71,7 @@ impl<T: Element, const N: usize> Mode<T> for Tangents<N> {
     type Array<'a> = Dual<Tensor<'a, T>, N>;
 }
 
-/// Arrays one after the other in a flat vector.
+/// Arrays that are stored one after the other in a flat vector.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a, T> {
     shapes: &'a [Shape],
@@ -81,34 +82,36 @@ pub struct Group<'a, T> {
 }
 
 impl<'a, T: Element> Group<'a, T> {
-    /// Arrays of these shapes.
+    /// Creates a group of arrays of these shapes.
     pub fn new(shapes: &'a [Shape], values: &'a [T]) -> Self {
         Self { shapes, gap: 0, values, moving: &[] }
     }
 
-    /// With `gap` entries between one array and the next that are none of them.
+    /// Sets the number of entries between one array and the next that belong to neither.
     #[must_use]
     pub fn apart(self, gap: usize) -> Self {
         Self { gap, ..self }
     }
 
-    /// Moving along as many directions as `moving` holds, one after the other.
+    /// Sets the directions of the tangents: `moving` holds any number of them, one after the other, each as long as the
+    /// values.
     #[must_use]
     pub fn moving(self, moving: &'a [T]) -> Self {
         Self { moving, ..self }
     }
 
-    /// Its arrays.
+    /// Returns the arrays.
     ///
     /// # Errors
-    /// [`Fault::Length`] unless the shapes hold as many entries as the vector, gaps included.
+    /// Returns [`Fault::Length`] if the number of entries of the shapes, gaps included, is not the length of the
+    /// vector.
     pub fn load<A: Join<'a, T>>(&self, arena: &'a Arena) -> Result<List<A>, Fault> {
         let mut arrays = List::new();
         self.load_into(arena, &mut arrays)?;
         Ok(arrays)
     }
 
-    /// The same into a list, which is large to move.
+    /// As [`load`](Self::load), but into an existing list, because lists are large to move.
     pub(super) fn load_into<A: Join<'a, T>>(
         &self,
         arena: &'a Arena,
@@ -133,7 +136,7 @@ impl<'a, T: Element> Group<'a, T> {
     }
 }
 
-/// Where planes of arrays of these shapes are written, or added. An empty vector is for what is not wanted.
+/// Flat vectors into which planes of arrays of these shapes are written or added. A vector that is not wanted is empty.
 #[derive(Debug)]
 pub struct Bars<'o, T> {
     pub(super) shapes: &'o [Shape],
@@ -144,24 +147,24 @@ pub struct Bars<'o, T> {
 }
 
 impl<'o, T: Element> Bars<'o, T> {
-    /// Written: the values, and the tangents one after the other.
+    /// Creates buffers that are overwritten: one for the values, and one for the tangents one after the other.
     pub fn new(shapes: &'o [Shape], values: &'o mut [T], tangents: &'o mut [T]) -> Self {
         Self { shapes, gap: 0, values, tangents, add: false }
     }
 
-    /// With `gap` entries between one array and the next that stay as they are.
+    /// Sets the number of entries between one array and the next that stay unchanged.
     #[must_use]
     pub fn apart(self, gap: usize) -> Self {
         Self { gap, ..self }
     }
 
-    /// Added where `add`.
+    /// Sets whether planes are added instead of written.
     #[must_use]
     pub fn added(self, add: bool) -> Self {
         Self { add, ..self }
     }
 
-    /// What they say is wanted of each group.
+    /// Returns what is wanted of each group according to which vectors are empty.
     pub fn wanted<const G: usize>(bars: &[Self; G]) -> [Wanted; G] {
         bars.each_ref().map(|bars| match (bars.values.is_empty(), bars.tangents.is_empty()) {
             (true, true) => Wanted::Nothing,
@@ -170,7 +173,7 @@ impl<'o, T: Element> Bars<'o, T> {
         })
     }
 
-    /// Takes arrays whose tangents start in place `first`.
+    /// Writes or adds the planes of arrays whose tangents start in place `first`.
     pub(super) fn take<'a, A: Planes<'a, T>>(
         self,
         first: usize,
@@ -190,7 +193,8 @@ impl<'o, T: Element> Bars<'o, T> {
     }
 }
 
-/// Writes, or adds, one plane of arrays of these shapes, `gap` entries apart; zero where there is none.
+/// Writes or adds one plane of arrays of these shapes, which are `gap` entries apart in the vector. A plane that is
+/// `None` is zero.
 pub(crate) fn write_plane<'a, T: Element, A: Planes<'a, T>>(
     arrays: impl Iterator<Item = Option<A>>,
     place: usize,

@@ -1,4 +1,4 @@
-//! The drivers as plain functions, which allocate what they use and return what they find.
+//! The drivers as plain functions, which allocate their memory and return their results.
 
 use super::drivers::{Function, TOGETHER, Tangents};
 use super::dual::Dual;
@@ -7,7 +7,7 @@ use super::tape::{Tape, Var};
 use crate::array::element::Element;
 use crate::fault::Fault;
 
-/// Value and gradient, see [`Tape::gradient`].
+/// Returns the value and the gradient, see [`Tape::gradient`].
 ///
 /// ```
 /// let found = hypertape_autodiff::scalar::gradient(|x| x[0] * x[1], &[2.0, 3.0])?;
@@ -16,7 +16,7 @@ use crate::fault::Fault;
 /// ```
 ///
 /// # Errors
-/// The first fault.
+/// Returns the first [`Fault`] of the evaluation.
 pub fn gradient<T: Scalar>(
     f: impl for<'t> FnOnce(&[Var<'t, T>]) -> Var<'t, T>,
     x: &[T],
@@ -26,7 +26,7 @@ pub fn gradient<T: Scalar>(
     Ok((value, gradient))
 }
 
-/// Value, gradient and Hessian-vector product, see [`Tape::hvp`].
+/// Returns the value, the gradient and a Hessian-vector product, see [`Tape::hvp`].
 ///
 /// ```
 /// let found = hypertape_autodiff::scalar::hvp(|x| x[0] * x[1], &[2.0, 3.0], &[1.0, 10.0])?;
@@ -35,7 +35,7 @@ pub fn gradient<T: Scalar>(
 /// ```
 ///
 /// # Errors
-/// The first fault; a direction of another length than `x`.
+/// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if `v` is not as long as `x`.
 pub fn hvp<T: Scalar>(
     f: impl for<'t> FnOnce(&[Var<'t, Dual<T>>]) -> Var<'t, Dual<T>>,
     x: &[T],
@@ -46,7 +46,7 @@ pub fn hvp<T: Scalar>(
     Ok((value, gradient, product))
 }
 
-/// Values and Jacobian-vector product of a function with `m` results, see [`Tangents::jvps`].
+/// Returns the values and a Jacobian-vector product of a function with `m` results, see [`Tangents::jvps`].
 ///
 /// ```
 /// let found = hypertape_autodiff::scalar::jvp(|x, y| y[0] = x[0] * x[1], &[2.0, 3.0], &[1.0, 1.0], 1)?;
@@ -55,7 +55,8 @@ pub fn hvp<T: Scalar>(
 /// ```
 ///
 /// # Errors
-/// A direction of another length than `x`.
+/// Returns [`Fault::Length`] if `v` is not as long as `x`, and [`Fault::Branches`] if points side by side take
+/// different branches.
 pub fn jvp<T: Scalar>(
     f: impl FnOnce(&[Dual<T>], &mut [Dual<T>]),
     x: &[T],
@@ -67,7 +68,8 @@ pub fn jvp<T: Scalar>(
     Ok((y, dy))
 }
 
-/// Values and vector-Jacobian product of a function with as many results as `y_bar`, see [`Tape::vjp`].
+/// Returns the values and a vector-Jacobian product of a function with as many results as `y_bar` has entries, see
+/// [`Tape::vjp`].
 ///
 /// ```
 /// let found = hypertape_autodiff::scalar::vjp(|x, y| y[0] = x[0] * x[1], &[2.0, 3.0], &[10.0])?;
@@ -76,7 +78,7 @@ pub fn jvp<T: Scalar>(
 /// ```
 ///
 /// # Errors
-/// The first fault.
+/// Returns the first [`Fault`] of the evaluation.
 pub fn vjp<T: Scalar>(
     f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
     x: &[T],
@@ -87,7 +89,7 @@ pub fn vjp<T: Scalar>(
     Ok((y, x_bar))
 }
 
-/// Value, gradient and Hessian row by row, see [`Tape::hessian`].
+/// Returns the value, the gradient and the Hessian in row-major order, see [`Tape::hessian`].
 ///
 /// ```
 /// let found = hypertape_autodiff::scalar::hessian(|x| x[0] * x[1], &[2.0, 3.0])?;
@@ -96,7 +98,7 @@ pub fn vjp<T: Scalar>(
 /// ```
 ///
 /// # Errors
-/// The first fault.
+/// Returns the first [`Fault`] of the evaluation.
 pub fn hessian<T: Scalar>(
     f: impl for<'t> Fn(&[Var<'t, Dual<T, TOGETHER>>]) -> Var<'t, Dual<T, TOGETHER>>,
     x: &[T],
@@ -107,8 +109,9 @@ pub fn hessian<T: Scalar>(
     Ok((value, gradient, hessian))
 }
 
-/// The `m` results and the Jacobian row by row, in the mode that is cheaper for its shape. A direction costs about 0.3
-/// values, a recording 6 and a seed 2, so forward mode is taken for `n <= 8 (m + 3)`.
+/// Returns the `m` results and the Jacobian in row-major order, computed in the mode that is cheaper for its shape. A
+/// direction costs about 0.3 evaluations of the value, a recording 6 and a seed 2, so forward mode is used for
+/// `n <= 8 (m + 3)`.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Real, jacobian};
@@ -123,7 +126,7 @@ pub fn hessian<T: Scalar>(
 /// ```
 ///
 /// # Errors
-/// The first fault.
+/// Returns the first [`Fault`] of the evaluation.
 pub fn jacobian<F: Element + Scalar<Plain = F>>(
     f: &impl Function<F>,
     x: &[F],

@@ -1,5 +1,5 @@
-//! What carries derivatives of an inner number, as the rules see it: a [`Chain`] turns values and partials into tangents or
-//! records.
+//! [`Chain`]: a number that carries derivatives of an inner number. The rules are written over it; it turns values and
+//! partials into tangents or records.
 
 use std::cell::Cell;
 
@@ -15,23 +15,23 @@ pub(crate) trait Chain: Copy {
     type Statement: Statement<Self>;
 
     fn inner(self) -> Self::Inner;
-    /// A number that depends on nothing.
+    /// Creates a number that depends on nothing.
     fn passive(value: Self::Inner) -> Self;
-    /// Whether it depends on nothing.
+    /// Whether the number depends on nothing.
     fn is_passive(self) -> bool;
-    /// A question to the inner number.
+    /// Asks a question about the inner number.
     #[inline(always)]
     fn ask<B>(self, f: impl Fn(Self::Inner) -> B) -> B {
         f(self.inner())
     }
-    /// A question to two of them.
+    /// Asks a question about two inner numbers.
     #[inline(always)]
     fn both<B>(self, other: Self, f: impl Fn(Self::Inner, Self::Inner) -> B) -> B {
         f(self.inner(), other.inner())
     }
-    /// The result of a function with one argument, from its value and partial.
+    /// Makes the result of a function with one argument from its value and its partial.
     fn unary(self, name: &'static str, value: Self::Inner, by: impl Partial<Self::Inner>) -> Self;
-    /// The same with two arguments.
+    /// Makes the result of a function with two arguments.
     fn binary(
         self,
         other: Self,
@@ -39,9 +39,9 @@ pub(crate) trait Chain: Copy {
         value: Self::Inner,
         by: (impl Partial<Self::Inner>, impl Partial<Self::Inner>),
     ) -> Self;
-    /// `value`, where that is `self + a b`.
+    /// Makes `self + a b`, whose value is `value`.
     fn add_product(self, a: Self, b: Self, value: Self::Inner) -> Self;
-    /// A function of the table.
+    /// Applies a function of the table.
     #[inline(always)]
     fn apply<R: Rule>(self, f: R) -> Self {
         let x = self.inner();
@@ -63,19 +63,19 @@ pub(crate) trait Chain: Copy {
             }
         }
     }
-    /// `a` at points where the mask is 1, `b` where it is 0, where there are both.
+    /// Returns `a` at points where the mask is 1 and `b` where it is 0, where both occur.
     #[inline(always)]
     fn blend(mask: Self::Inner, a: Self, b: Self) -> Self {
         let value = mask.select(a.inner(), b.inner());
         a.binary(b, "select", value, (Chosen(mask), Chosen(-mask + Self::Inner::one())))
     }
-    /// Opens a statement of any number of arguments.
+    /// Opens a statement with any number of arguments.
     fn statement() -> Self::Statement;
-    /// Notes that a convention stands in for a derivative that does not exist.
+    /// Records that a convention stands in for a derivative that does not exist.
     fn kink(self, name: &'static str);
 }
 
-/// The slope at `x` with value `y`, by its tail at points where that is better.
+/// Returns the slope at `x` with value `y`, computed as in its tail at points where that is more accurate.
 #[inline(always)]
 fn slope<R: Rule, T: Scalar>(f: R, x: T, y: T) -> Slope<Point<T>> {
     let of = [x, y].map(Point);
@@ -93,23 +93,23 @@ fn slope<R: Rule, T: Scalar>(f: R, x: T, y: T) -> Slope<Point<T>> {
 }
 
 thread_local! {
-    /// What [`Dual`](super::Dual)s met since the recording of this thread began that is going on: the first operation where a
-    /// convention stood in for a derivative, and their number. Partials of fused statements and of nested modes have no
-    /// tape to tell.
+    /// The first operation in which a [`Dual`](super::Dual) met a convention that stands in for a derivative, and the
+    /// number of such operations, since the current recording of this thread began. Partials of fused statements and of
+    /// nested modes have no tape to which they could report it.
     pub(super) static INNER: Cell<Option<(&'static str, usize)>> = const { Cell::new(None) };
 }
 
-/// Notes a convention that a number without a tape met.
+/// Records a convention that a number without a tape met.
 #[cold]
 pub(super) fn note_inner(operation: &'static str) {
     let (first, count) = INNER.get().unwrap_or((operation, 0));
     INNER.set(Some((first, count + 1)));
 }
 
-/// Arguments and partials as they come.
+/// A statement that takes its arguments and partials one by one.
 pub(crate) trait Statement<C: Chain> {
     fn argument(&mut self, argument: C, partial: C::Inner);
-    /// The two arguments of a product.
+    /// Adds the two arguments of a product.
     #[inline(always)]
     fn product(&mut self, a: C, b: C) {
         self.argument(a, b.inner());
@@ -118,19 +118,19 @@ pub(crate) trait Statement<C: Chain> {
     fn close(self, value: C::Inner) -> C;
 }
 
-/// A partial, of a type that knows what is cheap.
+/// A partial derivative, of a type that knows which operations on it are cheap.
 pub(crate) trait Partial<T: Scalar>: Copy {
-    /// Whether it is 1 or -1, so that there is nothing to absorb and nothing to overflow.
+    /// Whether it is 1 or -1, so that nothing can be absorbed and nothing can overflow.
     const UNIT: bool;
-    /// Whether it stays the same near the argument.
+    /// Whether it is constant near the argument.
     const CONSTANT: bool;
-    /// Whether it is neither zero, infinite nor `NaN`, so that there is nothing to absorb.
+    /// Whether it is neither zero, infinite nor `NaN`, so that nothing can be absorbed.
     fn is_regular(self) -> bool;
-    /// The product.
+    /// Returns the product with `d`.
     fn times(self, d: T) -> T;
-    /// The product without absorption in its tangents.
+    /// Returns the product without absorption in its tangents.
     fn raw(self, d: T) -> T;
-    /// The product in which zero absorbs infinity and `NaN`.
+    /// Returns the product in which zero absorbs infinity and `NaN`.
     fn absorb(self, d: T) -> T;
 }
 
@@ -147,11 +147,11 @@ pub(crate) struct Number<F>(pub(crate) F);
 #[derive(Clone, Copy)]
 pub(crate) struct By<T>(pub(crate) T);
 
-/// 1 at points where the mask is, 0 elsewhere: from there nothing passes, `NaN` neither.
+/// 1 at points where the mask is 1, and 0 elsewhere, where nothing passes, not even `NaN`.
 #[derive(Clone, Copy)]
 pub(crate) struct Chosen<T>(pub(crate) T);
 
-/// An adjoint, as the partial of its product with a slope.
+/// An adjoint as the partial of its product with a slope.
 #[derive(Clone, Copy)]
 pub(crate) struct Bar<T>(pub(crate) T);
 
@@ -186,7 +186,7 @@ factor!([T: Scalar] By<T>: |self, d| false, false, self.0.is_regular(), self.0 *
 factor!([T: Scalar] Chosen<T>: |self, d| false, true, true, self.0.select(d, T::zero()), self.0.select(d, T::zero()), self.0.select(d, T::zero()));
 factor!([T: Scalar] Bar<T>: |self, d| false, false, self.0.is_regular(), self.0 * d, self.0.product(d), d.absorb(self.0));
 
-/// A scalar in a slope.
+/// A scalar as a term of a slope.
 #[derive(Clone, Copy)]
 struct Point<T>(T);
 

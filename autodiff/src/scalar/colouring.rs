@@ -1,30 +1,30 @@
-//! Colourings: which columns, rows or vertices one pass of derivatives can serve together.
+//! Colourings: groups of columns, rows or vertices that one pass of derivatives can serve together.
 //!
-//! Gebremedhin, Manne and Pothen (2005): greedy, vertices of largest degree first. Columns of a Jacobian share a colour if
-//! they share no row. A star colouring of a symmetric matrix (stars kept as in Gebremedhin,
-//! Tarafdar, Pothen and Walther (2009)) leaves no path of four vertices with two colours, so that every entry stands alone
-//! in the compressed column of one of its two ends.
+//! Gebremedhin, Manne and Pothen (2005): greedy, in the order of decreasing degree. Columns of a Jacobian may share a
+//! colour if they share no row. A star colouring of a symmetric matrix (with stars stored as by Gebremedhin, Tarafdar,
+//! Pothen and Walther (2009)) leaves no path of four vertices with two colours, so that every entry appears alone in
+//! the compressed column of one of its two ends.
 
 use std::collections::HashMap;
 
 use super::pattern::Pattern;
 
-/// Rows of a pattern by falling length.
+/// Returns the rows of a pattern in the order of decreasing length.
 fn largest_first(pattern: &Pattern) -> Vec<usize> {
     let mut order: Vec<usize> = (0..pattern.rows()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(pattern.row(i).len()));
     order
 }
 
-/// Number of colours.
+/// Returns the number of colours.
 pub(super) fn count(colours: &[u32]) -> usize {
     colours.iter().max().map_or(0, |&most| most as usize + 1)
 }
 
-/// A colour for each row, so that no two rows of a colour share a column. None if that takes more than `most`.
-/// Cost: a word for each 64 colours per entry.
+/// Returns a colour for each row such that no two rows of a colour share a column, or `None` if that takes more than
+/// `most` colours. Cost: one word per 64 colours for each entry.
 pub(super) fn rows(pattern: &Pattern, most: usize) -> Option<Vec<u32>> {
-    // Of 64 colours each, which of them a column has.
+    // For each 64 colours, those that a column has.
     let mut used = Vec::<Vec<u64>>::new();
     let mut colours = vec![0; pattern.rows()];
     for i in largest_first(pattern) {
@@ -46,9 +46,10 @@ pub(super) fn rows(pattern: &Pattern, most: usize) -> Option<Vec<u32>> {
     Some(colours)
 }
 
-/// Colours of columns, or of rows where those are cheaper: unless columns take more than `8 (rows + 3)`. `transposed` is the
-/// transpose. Colours of a side that is not taken are looked for only as far as it could be: a colouring takes no fewer
-/// than the longest row, or column, and from there limits are doubled.
+/// Returns colours of columns, or of rows if those are cheaper, which they are if columns take more than `8 (rows + 3)`
+/// colours. `transposed` is the transpose. The side that is not chosen is coloured only as far as it could be chosen: a
+/// colouring of rows takes at least as many colours as the longest column has entries, so the limits start there and
+/// are doubled.
 pub(super) fn cheaper(pattern: &Pattern, transposed: &Pattern) -> (Vec<u32>, bool) {
     let columns = |rows: usize| self::rows(transposed, 8 * (rows + 3));
     let mut least = transposed.longest();
@@ -63,17 +64,17 @@ pub(super) fn cheaper(pattern: &Pattern, transposed: &Pattern) -> (Vec<u32>, boo
     }
 }
 
-/// The first vertex of one colour among the neighbours of another, and how many there are.
+/// For a vertex and a colour: the first neighbour with that colour, and the number of such neighbours.
 type Spokes = HashMap<(u32, u32), (u32, usize)>;
 
-/// A star colouring of a symmetric pattern. Cost: a few look-ups per entry, and the degree of each vertex that has two
-/// neighbours of a colour once for each of these.
+/// Returns a star colouring of a symmetric pattern. Cost: a few look-ups per entry, and, for each vertex that has two
+/// neighbours of the same colour, its degree once for each of these.
 pub(super) fn star(pattern: &Pattern) -> Vec<u32> {
     const NONE: u32 = u32::MAX;
     let n = pattern.rows();
     let mut colours = vec![NONE; n];
     let mut spokes = Spokes::new();
-    // Of each vertex those in whose stars it is a spoke among several.
+    // For each vertex, the hubs of the stars in which it is one of several spokes.
     let mut hubs = vec![Vec::new(); n];
     let (mut forbidden, mut first) = (vec![n; n + 1], vec![(n, None); n + 1]);
     for v in largest_first(pattern) {
@@ -91,7 +92,7 @@ pub(super) fn star(pattern: &Pattern) -> Vec<u32> {
                 }
             };
             match first[colour] {
-                // `v` becomes the hub of both, whose other neighbours must differ from it.
+                // `v` becomes the hub of both, whose other neighbours must have other colours.
                 (seen, other) if seen == v => {
                     treat(w);
                     if let Some(other) = other {

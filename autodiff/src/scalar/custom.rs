@@ -1,18 +1,18 @@
-//! [`custom`]: functions given by code, on scalars of every type.
+//! [`custom`]: functions given by code, for scalars of every type.
 
 use crate::array::element::Element;
 use crate::custom::Custom;
 use crate::fault::Fault;
 use crate::scalar::real::Scalar;
 
-/// The results of a custom function: its Taylor polynomial at the values of `x`, to the order that `R` carries, so that a
-/// tape takes one statement of `n` arguments a result.
+/// Returns the results of a custom function: its Taylor polynomial at the values of `x`, up to the order that `R`
+/// carries. A tape records one statement of `n` arguments per result.
 ///
-/// Cost: the value; with derivatives `min(m, n)` products with the Jacobian, with second ones `m n` of
-/// [`Custom::hvp`].
+/// Cost: the value; with first derivatives, `min(m, n)` products with the Jacobian; with second derivatives, `m n`
+/// calls of [`Custom::hvp`].
 ///
 /// # Errors
-/// Those of the function; [`Fault::Order`] beyond second order.
+/// Returns the fault that the function reports, or [`Fault::Order`] if derivatives beyond second order are needed.
 pub fn custom<R: Scalar>(f: &impl Custom<R::Plain>, x: &[R]) -> Result<Vec<R>, Fault> {
     let (n, zero) = (x.len(), R::Plain::from_f64(0.0));
     let at: Vec<_> = x.iter().map(|x| x.primal()).collect();

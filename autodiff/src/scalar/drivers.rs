@@ -1,8 +1,10 @@
-//! Drivers: gradient, JVP, VJP, Hessian-vector product, Jacobian and Hessian, into buffers of the caller on a [`Tape`] or
-//! [`Tangents`] whose memory is reused. Plain functions that allocate: `allocating.rs`.
+//! Drivers for gradients, Jacobian-vector, vector-Jacobian and Hessian-vector products, Jacobians and Hessians. They
+//! write into buffers of the caller, on a [`Tape`] or [`Tangents`] whose memory is reused. Plain functions that
+//! allocate are in `allocating.rs`.
 //!
-//! A driver for one mode takes a closure, a generic function `f` as `|x| f(x)`. Only [`jacobian`](super::jacobian), which
-//! chooses the mode, takes a [`Function`]. Higher orders come by nesting: tangents of `Tape<Dual<Dual<f64>>>` are second and third ones.
+//! A driver for one mode takes a closure; a generic function `f` is passed as `|x| f(x)`. Only
+//! [`jacobian`](super::jacobian), which chooses the mode, takes a [`Function`]. Derivatives of higher order are
+//! obtained by nesting: the tangents of `Tape<Dual<Dual<f64>>>` are second and third derivatives.
 
 use std::array::from_fn;
 use std::iter::empty;
@@ -14,18 +16,18 @@ use super::real::{Real, Scalar};
 use super::tape::{Tape, Var};
 use crate::fault::{Fault, expect_length};
 
-/// Directions, or seeds, that travel together.
+/// Number of directions, or seeds, in one pass.
 pub(super) const TOGETHER: usize = 4;
 
 /// A function of any number of arguments and results, written once for every mode.
 pub trait Function<F = f64> {
-    /// Writes the results of `x` into `y`.
+    /// Writes the results at `x` into `y`.
     fn eval<R: Real<F>>(&self, x: &[R], y: &mut [R]);
 }
 
 impl<T: Scalar> Tape<T> {
-    /// Gradient of a function with one result; returns its value. Costs about 10 values of a function whose value is
-    /// vectorised, 3 of one with many calls of `exp`, whatever the number of arguments.
+    /// Computes the gradient of a function with one result and returns the value. It costs about 10 evaluations of a
+    /// function whose value is vectorised, and 3 of one with many calls of `exp`, for any number of arguments.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Float, Tape};
@@ -36,7 +38,7 @@ impl<T: Scalar> Tape<T> {
     /// ```
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn gradient(
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, T>]) -> Var<'t, T>,
@@ -49,7 +51,7 @@ impl<T: Scalar> Tape<T> {
         Ok(self.value())
     }
 
-    /// Vector-Jacobian product: writes `f(x)` into `y` and `J^T y_bar` into `x_bar`. Costs as much as
+    /// Computes a vector-Jacobian product: writes `f(x)` into `y` and `J^T y_bar` into `x_bar`. It costs as much as
     /// [`gradient`](Self::gradient).
     ///
     /// ```
@@ -61,7 +63,7 @@ impl<T: Scalar> Tape<T> {
     /// ```
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn vjp(
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
@@ -73,7 +75,7 @@ impl<T: Scalar> Tape<T> {
         self.vjps(f, x, y, [y_bar], [x_bar])
     }
 
-    /// `K` vector-Jacobian products in one recording and one sweep.
+    /// Computes `K` vector-Jacobian products in one recording and one sweep.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Tape;
@@ -84,7 +86,7 @@ impl<T: Scalar> Tape<T> {
     /// ```
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn vjps<const K: usize>(
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
@@ -105,7 +107,8 @@ impl<T: Scalar> Tape<T> {
         Ok(())
     }
 
-    /// Jacobian by reverse mode, row by row: one recording, four results a sweep. Writes `f(x)` into `y`.
+    /// Computes the Jacobian in row-major order by reverse mode, with one recording and a sweep for every four results.
+    /// Writes `f(x)` into `y`.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Tape;
@@ -116,7 +119,7 @@ impl<T: Scalar> Tape<T> {
     /// ```
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn jacobian(
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
@@ -166,15 +169,15 @@ impl<T: Scalar> Tape<T> {
         Ok(())
     }
 
-    /// The first result, of which every caller records one.
+    /// Returns the first result; every caller records at least one.
     pub(super) fn value(&self) -> T {
         self.values().next().unwrap_or_else(T::nan)
     }
 }
 
 impl<T: Scalar> Tape<Dual<T>> {
-    /// Gradient and Hessian-vector product `H v` of a function with one result, by forward over reverse; returns the
-    /// value. Costs about 1.5 gradients.
+    /// Computes the gradient and the Hessian-vector product `H v` of a function with one result by forward over
+    /// reverse, and returns the value. It costs about 1.5 gradients.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Tape;
@@ -185,7 +188,7 @@ impl<T: Scalar> Tape<Dual<T>> {
     /// ```
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn hvp(
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, Dual<T>>]) -> Var<'t, Dual<T>>,
@@ -199,7 +202,7 @@ impl<T: Scalar> Tape<Dual<T>> {
 }
 
 impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
-    /// Gradient and `N` Hessian-vector products `H v_k` in one pass; returns the value.
+    /// Computes the gradient and `N` Hessian-vector products `H v_k` in one pass, and returns the value.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Tape;
@@ -212,7 +215,7 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
     /// ```
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn hvps(
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, Dual<T, N>>]) -> Var<'t, Dual<T, N>>,
@@ -231,7 +234,7 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
         self.second(|x, y| y[0] = f(x), x, empty(), gradient, take)
     }
 
-    /// Gradient and Hessian, row by row, `N` columns a pass; returns the value.
+    /// Computes the gradient and the Hessian in row-major order, with `N` columns per pass, and returns the value.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Dual, Tape};
@@ -242,7 +245,7 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
     /// ```
     ///
     /// # Errors
-    /// The first fault; a length that does not match.
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
     pub fn hessian(
         &mut self,
         f: impl for<'t> Fn(&[Var<'t, Dual<T, N>>]) -> Var<'t, Dual<T, N>>,
@@ -267,7 +270,8 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
         Ok(value)
     }
 
-    /// One recording and one sweep: the value, the gradient, and to `take` how each entry of it moves.
+    /// Records and sweeps once: returns the value, writes the gradient, and passes the tangents of each of its entries
+    /// to `take`.
     pub(super) fn second(
         &mut self,
         f: impl for<'t> FnOnce(&[Var<'t, Dual<T, N>>], &mut [Var<'t, Dual<T, N>>]),
@@ -288,19 +292,19 @@ impl<T: Scalar, const N: usize> Tape<Dual<T, N>> {
     }
 }
 
-/// Memory for forward mode, `N` directions together, which is reused.
+/// Memory for forward mode with `N` directions per pass, which is reused.
 #[derive(Clone, Debug, Default)]
 pub struct Tangents<T, const N: usize = 1> {
     numbers: Vec<Dual<T, N>>,
 }
 
 impl<T: Scalar, const N: usize> Tangents<T, N> {
-    /// No memory yet.
+    /// Creates the drivers without memory.
     pub fn new() -> Self {
         Self { numbers: Vec::new() }
     }
 
-    /// `N` Jacobian-vector products: writes `f(x)` into `y` and `J v_k` into the `dy`.
+    /// Computes `N` Jacobian-vector products: writes `f(x)` into `y` and `J v_k` into the `dy`.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Tangents;
@@ -311,7 +315,8 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
     /// ```
     ///
     /// # Errors
-    /// A length that does not match; [`Fault::Branches`].
+    /// Returns [`Fault::Length`] if a length does not match, and [`Fault::Branches`] if points side by side take
+    /// different branches.
     pub fn jvps(
         &mut self,
         f: impl FnOnce(&[Dual<T, N>], &mut [Dual<T, N>]),
@@ -327,7 +332,7 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
         self.eval(f, x, |i| v.map(|v| v[i]), y, move |j, d| (0..N).for_each(|k| dy[k][j] = d[k]))
     }
 
-    /// Jacobian by forward mode, row by row, `N` columns a pass. Writes `f(x)` into `y`.
+    /// Computes the Jacobian in row-major order by forward mode, with `N` columns per pass. Writes `f(x)` into `y`.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Tangents;
@@ -339,7 +344,8 @@ impl<T: Scalar, const N: usize> Tangents<T, N> {
     /// ```
     ///
     /// # Errors
-    /// A length that does not match; [`Fault::Branches`].
+    /// Returns [`Fault::Length`] if a length does not match, and [`Fault::Branches`] if points side by side take
+    /// different branches.
     pub fn jacobian(
         &mut self,
         f: impl Fn(&[Dual<T, N>], &mut [Dual<T, N>]),

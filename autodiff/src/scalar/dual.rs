@@ -1,6 +1,6 @@
-//! [`Dual`]: forward mode, a value with the derivatives along `N` directions.
+//! [`Dual`]: forward mode, a value with its derivatives along `N` directions.
 //!
-//! Cost: the value, and a multiplication or two per direction and operation. Nest it for higher order:
+//! Cost: the value, and one or two multiplications per direction and operation. Nesting gives higher orders:
 //! `Dual<Dual<f64>>` carries a second directional derivative.
 
 use std::array::from_fn;
@@ -26,31 +26,32 @@ pub struct Dual<T, const N: usize = 1> {
 }
 
 impl<T: Scalar, const N: usize> Dual<T, N> {
-    /// A value and its tangents.
+    /// Creates a number from a value and its tangents.
     #[inline(always)]
     pub fn new(value: T, tangents: [T; N]) -> Self {
         Self { value, tangents }
     }
 
-    /// Entry `k` of a point whose tangents are unit vectors: tangent `k` is 1, if there is one, others are 0.
+    /// Creates entry `k` of a point whose tangents are unit vectors: tangent `k` is 1, if there is one, and the others
+    /// are 0.
     #[inline(always)]
     pub fn variable(value: T, k: usize) -> Self {
         Self { value, tangents: from_fn(|i| if i == k { T::one() } else { T::zero() }) }
     }
 
-    /// The value.
+    /// Returns the value.
     #[inline(always)]
     pub fn value(self) -> T {
         self.value
     }
 
-    /// The derivatives that drivers return: `NaN` where the value is.
+    /// Returns the tangents as drivers return them: `NaN` where the value is `NaN`.
     #[inline(always)]
     pub(super) fn sound_tangents(self) -> [T; N] {
         self.value.lost().map_or(self.tangents, |lost| self.tangents.map(|d| d - lost))
     }
 
-    /// The derivatives.
+    /// Returns the tangents.
     #[inline(always)]
     pub fn tangents(self) -> [T; N] {
         self.tangents
@@ -128,7 +129,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
     }
 }
 
-/// Up to so many tangents, results are looked at for what zeros should have absorbed, beyond them factors.
+/// Number of tangents up to which results, not factors, are checked for zeros that should have absorbed.
 const FEW: usize = 1;
 
 #[inline(always)]
@@ -141,7 +142,7 @@ fn may_be_nan<T: Scalar>(d: &[T]) -> bool {
     !d.iter().fold(T::zero(), |sum, &d| sum + d).surely_number()
 }
 
-/// Tangents times a factor that is zero or not finite. Apart, so that operators stay small.
+/// Multiplies tangents by a factor that is zero or not finite. Not inlined, so that operators stay small.
 #[cold]
 #[inline(never)]
 fn absorbed<T: Scalar, const N: usize>(by: impl Partial<T>, d: [T; N]) -> [T; N] {

@@ -1,7 +1,8 @@
-//! [`Lanes`]: several points side by side, as one number.
+//! [`Lanes`]: numbers at several points side by side, as one number.
 //!
-//! Every operation is that of each point, in a loop that the compiler turns into instructions on whole registers, so that
-//! `Var<Lanes<f64, 8>>` records eight evaluations as one, and `Dual<Lanes<f64, 8>, N>` carries the tangents of eight.
+//! Every operation is done at each point, in a loop that the compiler turns into instructions on whole registers.
+//! `Var<Lanes<f64, 8>>` therefore records eight evaluations as one, and `Dual<Lanes<f64, 8>, N>` carries the tangents
+//! of eight.
 
 use std::array::from_fn;
 use std::cell::Cell;
@@ -12,10 +13,10 @@ use crate::functions::rule::Rule;
 
 /// `N` numbers side by side, one for each of `N` points.
 ///
-/// Each point has the bits that it has alone, but for signs of zeros. A branch goes one way for all points: where a
-/// comparison has not the same answer at each, it gives that of the first and leaves a note, which [`together`] and
-/// drivers find; [`Map`](super::Map) then takes these points one by one. [`Scalar::select`], `max`, `abs` and the like
-/// choose for each point and are no branches.
+/// The results at each point equal, bit for bit, those of an evaluation at that point alone, except for signs of zeros.
+/// A branch goes the same way for all points: where a comparison differs between points, it has the result of the
+/// first, and this is noted for [`together`] and drivers; [`Map`](super::Map) then evaluates these points one by one.
+/// [`Scalar::select`], `max`, `abs` and similar functions choose for each point and are not branches.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Dual, Float, Lanes, Real};
@@ -32,11 +33,11 @@ use crate::functions::rule::Rule;
 pub struct Lanes<T, const N: usize>([T; N]);
 
 thread_local! {
-    /// Whether points took different sides of a comparison since the evaluation of this thread began that is going on.
+    /// Whether points took different sides of a comparison since the current evaluation of this thread began.
     static APART: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The result of `f`, if the points of all [`Lanes`] in it took the same branches.
+/// Returns the result of `f` if the points of all [`Lanes`] in it took the same branches.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Lanes, together};
@@ -50,7 +51,7 @@ pub fn together<R>(f: impl FnOnce() -> R) -> Option<R> {
     (!APART.replace(outer)).then_some(result)
 }
 
-/// The answer of all points; that of the first, with a note, where they differ.
+/// Returns the common answer of all points. If they differ, returns that of the first and notes it.
 #[inline(always)]
 fn agreed<B: PartialEq + Copy, const N: usize>(answers: [B; N]) -> B {
     const { assert!(N > 0, "lanes are of one point at least") };
@@ -61,13 +62,13 @@ fn agreed<B: PartialEq + Copy, const N: usize>(answers: [B; N]) -> B {
 }
 
 impl<T: Scalar, const N: usize> Lanes<T, N> {
-    /// The number of each point.
+    /// Creates a number from its values at each point.
     #[inline(always)]
     pub fn new(points: [T; N]) -> Self {
         Self(points)
     }
 
-    /// The number of each point.
+    /// Returns the values at each point.
     #[inline(always)]
     pub fn points(self) -> [T; N] {
         self.0
@@ -93,7 +94,7 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
         agreed::<_, N>(from_fn(|k| f(self.0[k], other.0[k])))
     }
 
-    /// The sum over points, half by half.
+    /// Returns the sum over points, added half by half.
     #[inline(always)]
     pub(super) fn total(self) -> T {
         let (mut sums, mut count) = (self.0, N);
@@ -130,7 +131,7 @@ number! { lanes::of_points [T: Scalar, const N: usize] Lanes<T, N> {
     }
 } }
 
-/// Operations of each point, by the names of `rules.rs`.
+/// The operations at each point, by the names of `rules.rs`.
 pub(crate) mod of_points {
     use super::{Lanes, Scalar, from_fn};
 
@@ -206,7 +207,7 @@ pub(crate) mod of_points {
         x: Lanes<T, N>,
         test: impl Fn(T::Plain) -> bool,
     ) -> bool {
-        // Not one after the other.
+        // Without short-circuiting, so that the loop vectorises.
         x.0.into_iter().fold(false, |any, x| any | x.any(&test))
     }
 

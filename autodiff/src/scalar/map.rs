@@ -1,4 +1,4 @@
-//! [`Map`]: one function of few arguments at many observations, several of which travel side by side.
+//! [`Map`]: one function of few arguments at many observations, several of which are evaluated side by side.
 
 use std::array::from_fn;
 use std::ops::Range;
@@ -13,30 +13,33 @@ use super::tape::Tape;
 use crate::array::element::Element;
 use crate::fault::{Fault, expect_length};
 
-/// What a function is given at each of many observations: arguments, then data, of which there are no derivatives.
+/// The input of a function at each of many observations: its arguments, and then data, with respect to which it is not
+/// differentiated.
 #[derive(Clone, Copy, Debug)]
 pub struct Observations<'a, F> {
     count: usize,
-    /// Numbers of the arguments of each; all in order, if there are none.
+    /// Indices of the arguments of each observation; without them, all arguments in order.
     places: Option<&'a [usize]>,
     data: &'a [F],
 }
 
 impl<'a, F: Element + Scalar<Plain = F>> Observations<'a, F> {
-    /// `count` observations of a function of all arguments, each with as many numbers of `data`, one after the other.
+    /// Creates `count` observations of a function of all arguments. The numbers in `data` are divided evenly among the
+    /// observations, one observation after the other.
     pub fn new(count: usize, data: &'a [F]) -> Self {
         Self { count, places: None, data }
     }
 
-    /// The same of a function of a few arguments, as many for each observation, whose numbers are `places`, one observation after
-    /// the other.
+    /// Makes the function depend on some of the arguments only, as many for each observation. `places` are the indices
+    /// of these arguments, one observation after the other.
     #[must_use]
     pub fn at(self, places: &'a [usize]) -> Self {
         Self { places: Some(places), ..self }
     }
 
-    /// Those of a range, which ends at the last one. Threads take a part and a [`Map`] each; their sums are added in an order
-    /// that does not depend on who is first.
+    /// Returns the observations of a range, cut to those that exist. For several threads, give each a part and a
+    /// [`Map`] of its own; if their sums are added in a fixed order, the result does not depend on which thread is
+    /// first.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Function, Map, Observations, Real};
@@ -66,12 +69,12 @@ impl<'a, F: Element + Scalar<Plain = F>> Observations<'a, F> {
         }
     }
 
-    /// Of a list with as many entries for each, how many.
+    /// Returns the number of entries per observation of a list.
     fn width<E>(&self, list: &[E]) -> usize {
         list.len() / self.count.max(1)
     }
 
-    /// Numbers of arguments and of data of each.
+    /// Returns the numbers of arguments and of data per observation.
     fn sizes(&self, n: usize) -> Result<[usize; 2], Fault> {
         let expect_whole = |what, length: usize| {
             expect_length(what, length.next_multiple_of(self.count.max(1)), length)
@@ -86,8 +89,8 @@ impl<'a, F: Element + Scalar<Plain = F>> Observations<'a, F> {
     }
 }
 
-/// Memory for values and derivatives of a function at many observations, `N` of which are one [`Lanes`]. Where those take
-/// different branches, they are evaluated one by one.
+/// Memory for values and derivatives of a function at many observations, `N` of which are evaluated as one [`Lanes`].
+/// If these take different branches, they are evaluated one by one.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Float, Function, Map, Observations, Real};
@@ -121,19 +124,19 @@ struct Pass<F: Scalar, const L: usize> {
     gradient: Vec<Lanes<F, L>>,
 }
 
-/// Observations that are side by side.
+/// Observations that are evaluated side by side.
 struct Group {
     first: usize,
     count: usize,
 }
 
 impl Group {
-    /// The observation of a lane; the last one again in those beyond.
+    /// Returns the observation of a lane. Lanes beyond the last observation repeat it.
     fn of(&self, lane: usize) -> usize {
         self.first + lane.min(self.count - 1)
     }
 
-    /// The observations, and what belongs to each.
+    /// Returns the observations with their values in `x`.
     fn points<F: Scalar, const L: usize>(
         &self,
         x: Lanes<F, L>,
@@ -141,14 +144,14 @@ impl Group {
         (self.first..self.first + self.count).zip(x.points())
     }
 
-    /// The sum over its observations.
+    /// Returns the sum over the observations.
     fn total<F: Scalar, const L: usize>(&self, x: Lanes<F, L>) -> F {
         let mut points = x.points();
         points[self.count..].fill(F::zero());
         Lanes::new(points).total()
     }
 
-    /// Writes `m` results of each observation.
+    /// Writes the `m` results of each observation.
     fn spread<F: Scalar, const L: usize>(
         &self,
         results: impl Iterator<Item = Lanes<F, L>>,
@@ -161,8 +164,8 @@ impl Group {
     }
 }
 
-/// For each group of observations what is said of it, in a [`Pass`] of all of them; where they take different branches, the same in
-/// a pass of each.
+/// Evaluates the body for each group of observations, in a [`Pass`] of the whole group; if they take different
+/// branches, in a pass of each.
 macro_rules! for_groups {
     ($map:ident, $given:ident, |$pass:ident, $group:ident| $body:block) => {
         let count = $given.observations.count;
@@ -184,15 +187,16 @@ macro_rules! for_groups {
 }
 
 impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
-    /// No memory yet.
+    /// Creates a map without memory.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Values: writes the results of each observation, one observation after the other, into `y`.
+    /// Writes the results of all observations into `y`, one observation after the other.
     ///
     /// # Errors
-    /// A length that does not match; [`Fault::Index`] of an argument that is not there.
+    /// Returns [`Fault::Length`] if a length does not match, [`Fault::Index`] if an argument does not exist, and any
+    /// other fault of the evaluation.
     pub fn values(
         &mut self,
         f: &impl Function<F>,
@@ -214,8 +218,8 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
         Ok(())
     }
 
-    /// Jacobians of each observation, one after the other, row by row: a matrix whose blocks of rows have the columns of the
-    /// observation's arguments. Writes the results into `y`.
+    /// Computes the Jacobian of each observation, in row-major order and one after the other: a matrix with a block of
+    /// rows per observation, whose columns are the arguments of the observation. Writes the results into `y`.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Function, Map, Observations, Real};
@@ -232,7 +236,8 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
     /// ```
     ///
     /// # Errors
-    /// As [`values`](Self::values).
+    /// Returns [`Fault::Length`] if a length does not match, [`Fault::Index`] if an argument does not exist, and any
+    /// other fault of the evaluation.
     pub fn jacobians(
         &mut self,
         f: &impl Function<F>,
@@ -257,10 +262,11 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
         Ok(())
     }
 
-    /// The sum over observations of a function with one result, and its gradient.
+    /// Computes the gradient of the sum over observations of a function with one result, and returns the sum.
     ///
     /// # Errors
-    /// As [`values`](Self::values).
+    /// Returns [`Fault::Length`] if a length does not match, [`Fault::Index`] if an argument does not exist, and any
+    /// other fault of the evaluation.
     pub fn gradient(
         &mut self,
         f: &impl Function<F>,
@@ -285,10 +291,12 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
         Ok(value)
     }
 
-    /// The same with the Hessian of the sum, row by row.
+    /// Computes the gradient and the Hessian, in row-major order, of the sum over observations of a function with one
+    /// result, and returns the sum.
     ///
     /// # Errors
-    /// As [`values`](Self::values).
+    /// Returns [`Fault::Length`] if a length does not match, [`Fault::Index`] if an argument does not exist, and any
+    /// other fault of the evaluation.
     pub fn hessian(
         &mut self,
         f: &impl Function<F>,
@@ -328,7 +336,7 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
     }
 }
 
-/// Arguments and data by observation.
+/// The arguments and the data of each observation.
 struct Given<'a, F> {
     x: &'a [F],
     observations: Observations<'a, F>,
@@ -342,14 +350,14 @@ impl<'a, F: Element + Scalar<Plain = F>> Given<'a, F> {
         Ok(Self { x, observations, arguments, columns })
     }
 
-    /// How many each observation has.
+    /// Returns the number of results per observation.
     fn results(&self, y: &[F]) -> Result<usize, Fault> {
         let m = self.observations.width(y);
         expect_length("the results of observations", m * self.observations.count, y.len())?;
         Ok(m)
     }
 
-    /// The number of an argument.
+    /// Returns the index of an argument of an observation.
     fn place(&self, observation: usize, argument: usize) -> usize {
         let places = self.observations.places;
         places.map_or(argument, |places| places[observation * self.arguments + argument])
@@ -374,7 +382,8 @@ impl<'a, F: Element + Scalar<Plain = F>> Given<'a, F> {
         (0..self.columns).map(move |c| Lanes::new(from_fn(|lane| entry(group.of(lane), c))))
     }
 
-    /// Adds what a few arguments have at each observation of a group to what belongs to their numbers.
+    /// Adds derivatives with respect to some arguments of the observations of a group to the entries that belong to the
+    /// indices of these arguments.
     fn add<const L: usize, const K: usize>(
         &self,
         group: &Group,

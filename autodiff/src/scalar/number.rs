@@ -1,6 +1,7 @@
-//! The traits of numbers for a [`Chain`](super::chain::Chain), or [`Lanes`](super::Lanes), forwarded to rules.
+//! The number traits of a [`Chain`](super::chain::Chain) and of [`Lanes`](super::Lanes), forwarded to rules.
 
-/// Operators, traits of `num_traits` and [`Scalar`](super::Scalar) for a type over numbers `T`, whose rules are in a module.
+/// Implements operators, the traits of `num_traits` and [`Scalar`](super::Scalar) for a type over numbers `T` whose
+/// rules are in a module.
 macro_rules! number {
     ($($rules:ident)::+ [$($g:tt)*] $Type:ty { $($particular:tt)* }) => { const _: () = {
         use std::cmp::Ordering;
@@ -163,7 +164,7 @@ macro_rules! number {
     }; };
 }
 
-/// Sums that are one statement of a chain.
+/// Implements the sums that are one statement of a chain.
 macro_rules! statements {
     () => {
         forward! { @new rules;
@@ -172,7 +173,7 @@ macro_rules! statements {
     };
 }
 
-/// Functions of the table.
+/// Implements functions of the table.
 macro_rules! methods {
     ({} $($(#[$doc:meta])* $Name:ident $method:ident $rule:tt)*) => {$(
         #[inline(always)]
@@ -182,7 +183,7 @@ macro_rules! methods {
     )*};
 }
 
-/// Comparisons with what can be made a number.
+/// Implements comparisons with anything that can be converted to a number.
 macro_rules! compared {
     ($Other:ty, |$other:ident| $number:expr; $($name:ident -> $result:ty;)*) => {$(
         #[inline(always)]
@@ -192,7 +193,7 @@ macro_rules! compared {
     )*};
 }
 
-/// Methods that are rules.
+/// Implements methods that are rules.
 macro_rules! forward {
     (@new $rules:ident; $($name:ident($($argument:ident: $type:ty),*);)*) => {$(
         #[inline]
@@ -208,7 +209,7 @@ macro_rules! forward {
     )*};
 }
 
-/// Methods of the numbers within.
+/// Implements methods of the inner numbers.
 macro_rules! on_inner {
     (@new $($name:ident;)*) => {$(
         #[inline(always)]
@@ -235,7 +236,7 @@ macro_rules! on_inner {
     )*};
 }
 
-/// Operators on two of a kind, and with a plain float, as `f64`, on the right and on the left.
+/// Implements operators on two numbers of the type, and with a plain float, converted to `f64`, on either side.
 macro_rules! operators {
     ($g:tt $Type:ty; $($Op:ident $op:ident $Assign:ident $assign:ident |$x:ident, $c:ident| $right:expr, $left:expr;)*) => {$(
         operators! { @pair $g $Type; $Op $op $Assign $assign }

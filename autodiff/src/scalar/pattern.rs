@@ -1,4 +1,4 @@
-//! [`Pattern`]: which entries of a Jacobian or Hessian can differ from zero.
+//! [`Pattern`]: the entries of a Jacobian or Hessian that can differ from zero.
 
 use std::iter::successors;
 use std::mem;
@@ -11,13 +11,14 @@ use super::trace::{Graph, Trace};
 use crate::array::element::Element;
 use crate::fault::Fault;
 
-/// The places of a sparse matrix, row by row, columns in ascending order.
+/// The positions of the entries of a sparse matrix, row by row, with columns in ascending order.
 ///
-/// Detection evaluates the function once on numbers that record what they depend on, then sweeps over the record. For a Jacobian
-/// it goes back from 64 rows in the bits of a word, or, where that comes by too many numbers, forward from 64 columns; for a
-/// Hessian forward from columns, on to what meets that in products, and back. Cost: the numbers that a sweep comes by, one
-/// a record where results share little, and at most `n / 64` a record for columns, twice that with the rows before.
-/// Branches are those taken at the point; an entry that is zero by value alone counts.
+/// Detection evaluates the function once on numbers that record what they depend on, and then sweeps over the record.
+/// For a Jacobian it sweeps backward from 64 rows, which are the bits of a word, or, if that visits too many numbers,
+/// forward from 64 columns. For a Hessian it sweeps forward from columns, then on to the numbers that these meet in
+/// products, and then backward. Cost: the number of visits, which is one per record if results share little, and at
+/// most `n / 64` per record for columns, or twice that if rows were tried first. Branches are those taken at the point.
+/// An entry that is zero only by value counts.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Pattern, Real};
@@ -33,13 +34,13 @@ use crate::fault::Fault;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     cols: usize,
-    /// Where rows begin in `columns`, and its end.
+    /// The starts of the rows in `columns`, and its length.
     starts: Vec<usize>,
     columns: Vec<u32>,
 }
 
 impl Pattern {
-    /// Of the `m` by `n` Jacobian of a function with `m` results.
+    /// Detects the pattern of the `m` by `n` Jacobian of a function with `m` results.
     pub fn of_jacobian<F: Element + Scalar<Plain = F>>(
         f: &impl Function<F>,
         x: &[F],
@@ -55,10 +56,10 @@ impl Pattern {
         })
     }
 
-    /// Of the `n` by `n` Hessian of a function with one result, which is symmetric.
+    /// Detects the pattern of the symmetric `n` by `n` Hessian of a function with one result.
     pub fn of_hessian<F: Element + Scalar<Plain = F>>(f: &impl Function<F>, x: &[F]) -> Self {
         let graph = Graph::new(x.len(), true);
-        // Of second order, so that functions which ask for the order take part with both derivatives.
+        // Traced with a type of second order, so that functions which depend on the order contribute both derivatives.
         trace(&graph, f, x.iter().map(|&x| Dual::<F>::constant(x)), 1);
         let (joins, interactions) = (graph.joins.borrow(), graph.interactions.borrow());
         let (numbers, both) =
@@ -66,10 +67,10 @@ impl Pattern {
         by_columns(&joins, &Self::sorted(numbers, numbers, both), x.len(), x.len())
     }
 
-    /// A known pattern: the columns of each row, in any order.
+    /// Creates a known pattern from the columns of each row, in any order.
     ///
     /// # Errors
-    /// [`Fault::Index`] for a column that is not below `cols`.
+    /// Returns [`Fault::Index`] if a column is not below `cols`.
     pub fn new(cols: usize, mut rows: Vec<Vec<u32>>) -> Result<Self, Fault> {
         for row in &mut rows {
             row.sort_unstable();
@@ -83,7 +84,7 @@ impl Pattern {
         Ok(Self::sorted(rows.len(), cols, places))
     }
 
-    /// Of rows and columns, whose order is kept in a row.
+    /// Creates a pattern from pairs of a row and a column. The order within a row is kept.
     fn sorted(rows: usize, cols: usize, places: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
         let mut starts = vec![0; rows + 1];
         places.clone().for_each(|(i, _)| starts[i as usize + 1] += 1);
@@ -96,61 +97,61 @@ impl Pattern {
         Self { cols, starts, columns }
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     pub fn cols(&self) -> usize {
         self.cols
     }
 
-    /// Number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether there are no entries.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// The columns of row `i`.
+    /// Returns the columns of row `i`.
     pub fn row(&self, i: usize) -> &[u32] {
         &self.columns[self.range(i)]
     }
 
-    /// Where the entries of row `i` stand among all.
+    /// Returns the positions of the entries of row `i` among all entries.
     pub fn range(&self, i: usize) -> std::ops::Range<usize> {
         self.starts[i]..self.starts[i + 1]
     }
 
-    /// Where the entry in row `i` and column `j` stands among all.
+    /// Returns the position of the entry in row `i` and column `j` among all entries, if it is in the pattern.
     pub fn position(&self, i: usize, j: usize) -> Option<usize> {
         let found = self.row(i).binary_search(&u32::try_from(j).ok()?).ok()?;
         Some(self.starts[i] + found)
     }
 
-    /// The transpose.
+    /// Returns the transpose.
     pub(super) fn transposed(&self) -> Self {
         let rows =
             (0..).zip(0..self.rows()).flat_map(|(i, row)| self.row(row).iter().map(move |_| i));
         Self::sorted(self.cols, self.rows(), self.columns.iter().copied().zip(rows))
     }
 
-    /// For each entry of the transpose where it stands in `self`.
+    /// Returns, for each entry of the transpose, its position in `self`.
     pub(super) fn transposed_places(&self) -> Vec<u32> {
         Self::sorted(self.cols, self.len(), self.columns.iter().copied().zip(0..)).columns
     }
 
-    /// The most entries in a row.
+    /// Returns the largest number of entries in a row.
     pub(super) fn longest(&self) -> usize {
         (0..self.rows()).map(|i| self.row(i).len()).max().unwrap_or(0)
     }
 }
 
-/// The numbers of the results.
+/// Evaluates the function and returns the numbers of its results in the graph.
 fn trace<F: Element, T: Scalar<Plain = F>>(
     graph: &Graph,
     f: &impl Function<F>,
@@ -163,9 +164,9 @@ fn trace<F: Element, T: Scalar<Plain = F>>(
     y.into_iter().map(Trace::number).collect()
 }
 
-/// Which of `n` inputs reach each result: down the joins from 64 results at a time, whose records lie side by side where each is a
-/// small function of its own. None if that is more work than the inputs can be up the joins, as where many results share
-/// what is before them.
+/// Finds the inputs, of `n`, that each result depends on, by sweeping down the joins from 64 results at a time. This is
+/// cheap if each result is a small function of its own, whose records are then adjacent. Returns `None` if it takes
+/// more work than sweeping up from the inputs can take, as where many results share intermediate numbers.
 fn by_rows(joins: &[[u32; 2]], results: &[Option<u32>], n: usize) -> Option<Pattern> {
     let mut budget = joins.len().saturating_mul(n.div_ceil(64).max(4));
     let mut words = Words::new(n + joins.len());
@@ -187,7 +188,7 @@ fn by_rows(joins: &[[u32; 2]], results: &[Option<u32>], n: usize) -> Option<Patt
             }
         }
         for row in &mut rows[..results.len()] {
-            // Found from the last to the first.
+            // Columns were found from the last to the first.
             columns.extend(row.drain(..).rev());
             starts.push(columns.len());
         }
@@ -195,8 +196,8 @@ fn by_rows(joins: &[[u32; 2]], results: &[Option<u32>], n: usize) -> Option<Patt
     Some(Pattern { cols: n, starts, columns })
 }
 
-/// For each of `rows` targets which of `n` inputs reach it: up the joins, over a link, and down the joins, whose numbers
-/// follow those of the rows among the targets.
+/// Finds, for each of `rows` targets, the inputs, of `n`, that reach it: up the joins, over a link, and down the joins.
+/// The targets are the rows, followed by the joins.
 fn by_columns(joins: &[[u32; 2]], links: &Pattern, n: usize, rows: usize) -> Pattern {
     let mut wanted: Vec<bool> = (0..links.rows()).map(|node| !links.row(node).is_empty()).collect();
     for (place, &[a, b]) in joins.iter().enumerate().rev() {
@@ -223,27 +224,27 @@ fn by_columns(joins: &[[u32; 2]], links: &Pattern, n: usize, rows: usize) -> Pat
             found.extend(bits(first, word).map(|column| (row, column)));
         }
     }
-    // Columns of a row ascend, as they were found.
+    // The columns of a row are in ascending order, because they were found so.
     Pattern::sorted(rows, n, found.iter().copied())
 }
 
-/// 64 words, and which of them are not zero.
+/// 64 words, and a mask of those that are not zero.
 struct Page {
     live: u64,
     words: [u64; 64],
 }
 
-/// Words by number, in pages, of which there are as many as are in use together: memory that is touched for the first time costs
-/// more than a sweep over it. A tree of bits, each of which says whether there is one in a word of the level below, finds
-/// the next page, so that what lies between costs nothing.
+/// Words by number, in pages. There are only as many pages as are in use at the same time, because touching memory for
+/// the first time costs more than a sweep over it. A tree of bits finds the next page: each bit says whether a word of
+/// the level below has any, so that gaps cost nothing.
 struct Words {
     pages: Vec<Page>,
-    /// Pages of zeros.
+    /// Pages that are zero.
     free: Vec<u32>,
-    /// The page of 64 numbers, or `NONE`.
+    /// The page of each 64 numbers, or `NONE`.
     page: Vec<u32>,
     live: Vec<Vec<u64>>,
-    /// Whose page the last number was in, until there are none.
+    /// The index, in `page`, of the last number that was taken, until its page is empty.
     near: Option<usize>,
 }
 
@@ -291,8 +292,8 @@ impl Words {
         }
     }
 
-    /// Takes out the word of the highest number, or of the lowest. Between two of these only numbers are added that come after
-    /// in this order, until there are none.
+    /// Takes out the word with the highest number, or with the lowest. Between two calls, only numbers that come later
+    /// in this order may be added, until none are left.
     fn pop(&mut self, highest: bool) -> Option<(usize, u64)> {
         let first = |live: u64| {
             let live = NonZero::new(live)?;
@@ -317,7 +318,7 @@ impl Words {
     }
 }
 
-/// The numbers from `first` on that the bits of a word stand for.
+/// Returns the numbers, from `first` on, whose bits are set in a word.
 fn bits(first: usize, mut word: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let bit = word.trailing_zeros();

@@ -1,22 +1,22 @@
-//! Whether the entries that a sparse plan reads off are all there are: their product with random numbers beside that of the
-//! function, which travels along where a pass has room for one more direction.
+//! Checks that a sparse plan reads all entries, by comparing two products with random numbers: that of the entries, and
+//! that of the function, which is computed as an additional direction of a pass.
 
 use super::pattern::Pattern;
 use super::real::Scalar;
 use crate::array::element::Element;
 use crate::fault::Fault;
 
-/// Number `k` of the direction: between 1/2 and 3/2, no two close to each other.
+/// Returns number `k` of the direction: between 1/2 and 3/2, and not close to any other.
 pub(super) fn weight<F: Element>(k: usize) -> F {
     let golden = (k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     F::from_f64(0.5 + (golden >> 11) as f64 * (f64::EPSILON / 2.0))
 }
 
-/// The product by the function, and memory for the one by the entries.
+/// The product computed by the function, and memory for the product computed from the entries.
 #[derive(Debug, Default)]
 pub(super) struct ProductCheck<F> {
     pub(super) off: bool,
-    /// One entry for each row, or column where the direction is one of rows.
+    /// One entry for each row, or for each column if the direction is a seed of rows.
     pub(super) product: Vec<F>,
     sums: Vec<[F; 2]>,
 }
@@ -28,11 +28,11 @@ impl<F: Element + Scalar<Plain = F>> ProductCheck<F> {
         self.product.resize(len, F::zero());
     }
 
-    /// Compares the products, as far as they are finite. Rounding errors of sums that cancel, and of entries that are
-    /// themselves such sums, are let through up to the root of the rounding unit.
+    /// Compares the products as far as they are finite. The tolerance is the square root of the rounding unit, because
+    /// of rounding errors of sums that cancel and of entries that are such sums themselves.
     ///
     /// # Errors
-    /// [`Fault::Pattern`]
+    /// Returns [`Fault::Pattern`] if the products differ.
     pub(super) fn finish(
         &mut self,
         pattern: &Pattern,

@@ -1,4 +1,4 @@
-//! [`Scalar`] and [`Real`]: what a scalar function is written over.
+//! [`Scalar`] and [`Real`]: the traits that functions of scalars are written over.
 //!
 //! | type | evaluates |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | [`Lanes<f64, N>`](super::Lanes) and all of these over it | the same at `N` points side by side |
 //!
 //! Elementary functions are those of [`Float`], so that generic code which knows nothing of derivatives can be
-//! differentiated. Comparisons look at the primal value. Derivatives at kinks and singular points are those of
-//! [`conventions`](crate::conventions); in the chain rule a factor that is exactly zero absorbs infinity and `NaN`.
+//! differentiated. Comparisons use the primal value. Derivatives at kinks and singular points, and products with zeros
+//! in the chain rule, are those of [`conventions`](crate::conventions).
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -24,7 +24,7 @@ use crate::functions::functions;
 use crate::functions::rule::{self, Rule};
 
 /// A real number with or without derivatives: [`Float`], operators with plain floats, and functions that a tape records
-/// as one statement. Functions are written over [`Real`], which names the plain float.
+/// as one statement. User functions are written over [`Real`], which names the plain float.
 #[expect(clippy::return_self_not_must_use, reason = "types with derivatives are `must_use`")]
 pub trait Scalar:
     Float
@@ -46,63 +46,64 @@ pub trait Scalar:
     + DivAssign<Self::Plain>
     + PartialOrd<Self::Plain>
 {
-    /// `f32` or `f64`.
+    /// The plain float, `f32` or `f64`.
     type Plain: Element;
-    /// What [`fuse`](Self::fuse) evaluates its closure on.
+    /// The type on which [`fuse`](Self::fuse) evaluates its closure.
     type Local<const N: usize>: Scalar<Plain = Self::Plain>;
-    /// Order of the derivatives that are carried: one a [`Dual`](super::Dual) or [`Var`](super::Var).
+    /// The order of the derivatives that the type carries: one for each [`Dual`](super::Dual) or [`Var`](super::Var) in
+    /// it.
     const ORDER: u32;
 
-    /// A number that depends on nothing.
+    /// Creates a number that depends on nothing.
     fn constant(value: Self::Plain) -> Self;
-    /// The value without derivatives.
+    /// Returns the value without derivatives.
     fn primal(self) -> Self::Plain;
-    /// 1 where `self < other`, otherwise 0; a constant.
+    /// Returns 1 if `self < other` and 0 otherwise, as a constant.
     #[inline(always)]
     fn less(self, other: Self) -> Self {
         self.compare(other, |a, b| a < b)
     }
-    /// 1 where `self <= other`, otherwise 0; a constant.
+    /// Returns 1 if `self <= other` and 0 otherwise, as a constant.
     #[inline(always)]
     fn at_most(self, other: Self) -> Self {
         self.compare(other, |a, b| a <= b)
     }
-    /// 1 where `self = other`, otherwise 0; a constant.
+    /// Returns 1 if `self = other` and 0 otherwise, as a constant.
     #[inline(always)]
     fn equal(self, other: Self) -> Self {
         self.compare(other, |a, b| a == b)
     }
-    /// `a` where the mask `self` is not 0, `b` where it is. What is a branch otherwise, and each of [several
-    /// points](super::Lanes) takes its own.
+    /// Returns `a` if the mask `self` is not 0 and `b` if it is. Unlike a branch, it chooses for each of [several
+    /// points](super::Lanes) separately.
     fn select(self, a: Self, b: Self) -> Self;
     functions!(scalar crate::scalar::real::declared);
     functions!(number crate::scalar::real::declared);
-    /// `self + a b`, rounded twice, as one statement.
+    /// Returns `self + a b`, rounded twice, as one statement.
     fn add_product(self, a: Self, b: Self) -> Self;
-    /// `sum_i x_i` as one statement.
+    /// Returns `sum_i x_i` as one statement.
     #[inline]
     fn sum_of(x: &[Self]) -> Self {
         x.iter().copied().sum()
     }
-    /// `sum_i a_i b_i` as one statement.
+    /// Returns `sum_i a_i b_i` as one statement.
     ///
     /// # Panics
-    /// If the lengths differ.
+    /// Panics if the lengths differ.
     #[inline]
     fn dot(a: &[Self], b: &[Self]) -> Self {
         expect_pairs("dot", a.len(), b.len());
         a.iter().zip(b).fold(Self::zero(), |sum, (&a, &b)| sum.add_product(a, b))
     }
-    /// `sum_i c_i x_i` with constants `c` as one statement.
+    /// Returns `sum_i c_i x_i` with constants `c` as one statement.
     ///
     /// # Panics
-    /// If the lengths differ.
+    /// Panics if the lengths differ.
     #[inline]
     fn linear(c: &[Self::Plain], x: &[Self]) -> Self {
         expect_pairs("linear", c.len(), x.len());
         c.iter().zip(x).fold(Self::zero(), |sum, (&c, &x)| sum + x * c)
     }
-    /// `ln sum_i e^{x_i}` as one statement, without overflow. Minus infinity for no `x`.
+    /// Returns `ln sum_i e^{x_i}` as one statement, without overflow. It is minus infinity if `x` is empty.
     #[inline]
     fn logsumexp(x: &[Self]) -> Self {
         let most = shift(x.iter().copied());
@@ -129,32 +130,34 @@ pub trait Scalar:
         f: impl FnOnce([Self::Local<N>; N]) -> [Self::Local<N>; M],
     ) -> [Self; M];
 
-    /// A function of the table.
+    /// Applies a function of the table.
     #[doc(hidden)]
     fn through(self, f: impl Rule) -> Self;
-    /// The product of a slope and an adjoint or tangent, see [`conventions::passed`].
+    /// Returns the product of a slope and an adjoint or tangent, see [`conventions::passed`].
     #[doc(hidden)]
     fn absorb(self, factor: Self) -> Self;
-    /// The same, put together from its parts: the result of a function that is not inlined, in one arm of a branch, would
-    /// otherwise drag the other arm into memory.
+    /// Returns the same number, put together from its parts. Without it, the result of a function that is not inlined,
+    /// in one arm of a branch, would force the result of the other arm into memory.
     #[doc(hidden)]
     #[inline(always)]
     fn by_fields(self) -> Self {
         self
     }
-    /// The product without absorption.
+    /// Returns the product without absorption.
     #[doc(hidden)]
     #[inline(always)]
     fn product(self, factor: Self) -> Self {
         self * factor
     }
-    /// Whether value and derivatives are finite, or maybe not (their sum may overflow).
+    /// Whether value and derivatives are certainly finite. It may be false although they are, because their sum may
+    /// overflow.
     #[doc(hidden)]
     #[inline(always)]
     fn surely_finite(self) -> bool {
         (self * Self::zero()).is_zero()
     }
-    /// Whether neither value nor derivatives are `NaN`, or maybe not (their sum may be undefined).
+    /// Whether neither value nor derivatives are `NaN`. It may be false although they are not, because their sum may be
+    /// undefined.
     #[doc(hidden)]
     #[inline(always)]
     fn surely_number(self) -> bool {
@@ -164,22 +167,22 @@ pub trait Scalar:
     #[doc(hidden)]
     #[inline(always)]
     fn is_regular(self) -> bool {
-        // Cheaper than looking at the exponent.
+        // Cheaper than reading the exponent.
         !self.any(|x| x * Self::Plain::zero() != Self::Plain::zero() || x == Self::Plain::zero())
     }
-    /// Whether there is a point whose value passes a test; there is one but for [`Lanes`](super::Lanes).
+    /// Whether the value at some point passes a test. Only [`Lanes`](super::Lanes) have more than one point.
     #[doc(hidden)]
     fn any(self, test: impl Fn(Self::Plain) -> bool) -> bool;
-    /// The value that all points have, if it is the same.
+    /// Returns the value if it is the same at all points.
     #[doc(hidden)]
     fn alike(self) -> Option<Self::Plain>;
-    /// A function of the value of each point, as a constant.
+    /// Applies a function to the value at each point, and returns a constant.
     #[doc(hidden)]
     fn each(self, f: impl Fn(Self::Plain) -> Self::Plain) -> Self;
-    /// 1 for points whose values pass a test, otherwise 0; a constant.
+    /// Returns 1 for points at which the values pass a test and 0 for others, as a constant.
     #[doc(hidden)]
     fn compare(self, other: Self, test: impl Fn(Self::Plain, Self::Plain) -> bool) -> Self;
-    /// `NaN` for points whose value is, 0 for others; nothing where it is for none.
+    /// Returns `NaN` for points at which the value is `NaN` and 0 for others, or `None` if there are no such points.
     #[doc(hidden)]
     #[inline(always)]
     fn lost(self) -> Option<Self> {
@@ -208,21 +211,22 @@ pub trait Scalar:
 pub trait Real<F = f64>: Scalar<Plain = F> {}
 impl<F, R: Scalar<Plain = F>> Real<F> for R {}
 
-/// Lengths of two lists that go together.
+/// Panics if two lists that belong together differ in length.
 #[track_caller]
 #[inline(always)]
 pub(super) fn expect_pairs(operation: &str, left: usize, right: usize) {
     assert!(left == right, "{operation}: {left} and {right} values, expected as many of both");
 }
 
-/// What to subtract before exponentials: the largest, or 0 if that is infinite, which leaves the right limits; a constant.
+/// Returns the number to subtract before exponentials, as a constant: the largest, or 0 if that is infinite, which
+/// gives the right limits.
 #[inline(always)]
 pub(super) fn shift<T: Scalar>(x: impl Iterator<Item = T>) -> T {
     let most = x.fold(T::neg_infinity(), |most, x| most.max(x.each(|x| x)));
     most.each(|most| if most.is_finite() { most } else { T::Plain::zero() })
 }
 
-/// Functions of the table.
+/// Declares the functions of the table.
 macro_rules! declared {
     ({} $($(#[$doc:meta])* $Name:ident $(($c:ident: $number:ty))? $method:ident $rule:tt)*) => {$(
         $(#[$doc])*

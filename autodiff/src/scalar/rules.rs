@@ -1,5 +1,5 @@
-//! The rules of scalars besides those of the [table](crate::functions), for everything that carries derivatives: values and
-//! partials over the inner number, which a [`Chain`] turns into tangents or records.
+//! The rules of scalars that are not in the [table](crate::functions), for everything that carries derivatives. They
+//! give values and partials over the inner number, which a [`Chain`] turns into tangents or records.
 
 use num_traits::{Float, One as _, Zero};
 
@@ -8,10 +8,10 @@ use super::real::{Scalar, expect_pairs, shift};
 use crate::array::element::Element;
 use crate::functions::rule::{self, Unary, with_rule};
 
-/// What a chain adds to the order of the derivatives that are carried.
+/// The order of derivatives that a chain adds to that of its inner number.
 pub(crate) const ORDER: u32 = 1;
 
-/// The plain float under a chain.
+/// The plain float of a chain.
 type Plain<C> = <<C as Chain>::Inner as Scalar>::Plain;
 
 #[inline(always)]
@@ -46,7 +46,7 @@ pub(crate) fn rem<C: Chain>(a: C, b: C) -> C {
     if r.any(|r| r.is_zero()) {
         kink("rem", a, b);
     }
-    // Whole, where `a / b` may have been rounded up to the next.
+    // Rounded to an integer, because `a / b` may have been rounded up to the next.
     let whole = ((a.inner() - r) / b.inner()).round();
     a.binary(b, "rem", r, (One, By(-whole)))
 }
@@ -58,7 +58,7 @@ pub(crate) fn quotient<C: Chain>(c: f64, x: C) -> C {
     x.unary("div", y, By(-(y / x.inner())))
 }
 
-/// Notes that a function of two numbers has no derivative here.
+/// Records that a function of two numbers has no derivative here.
 #[inline(always)]
 fn kink<C: Chain>(name: &'static str, a: C, b: C) {
     if a.is_passive() { b.kink(name) } else { a.kink(name) }
@@ -81,7 +81,7 @@ pub(crate) fn powf<C: Chain>(x: C, p: C) -> C {
     let (y, zero) = (base.powf(exponent), C::Inner::zero());
     let mut by_base = base.powf(exponent - Plain::<C>::one()).absorb(exponent);
     if base.any(|base| base.is_zero()) {
-        // 0 for powers between 0 and 1 at 0.
+        // At 0, 0 for powers between 0 and 1.
         let between = |p: Plain<C>| p > Plain::<C>::zero() && p < Plain::<C>::one();
         let flat = base.compare(exponent, |base, p| base.is_zero() && between(p));
         if flat.any(|flat| !flat.is_zero()) {
@@ -100,7 +100,8 @@ pub(crate) fn log<C: Chain + Float>(x: C, base: C) -> C {
     x.ln() / base.ln()
 }
 
-/// `a/r` and `b/r` with `r = (a^2 + b^2)^(1/2)`, 0 at 0; scaled where `r` overflows or is subnormal.
+/// Returns `a/r` and `b/r` with `r = (a^2 + b^2)^(1/2)`, and 0 at 0. The operands are scaled if `r` overflows or is
+/// subnormal.
 #[inline(always)]
 fn direction<T: Scalar>(a: T, b: T, r: T) -> [T; 2] {
     let (one, epsilon) = (T::Plain::one(), T::Plain::epsilon());
@@ -168,7 +169,7 @@ pub(crate) fn min<C: Chain>(a: C, b: C) -> C {
     chosen("min", a, b, |a, b| a <= b || b.is_nan())
 }
 
-/// `a` where it goes before `b`, otherwise `b`.
+/// Returns `a` where `before(a, b)` holds, otherwise `b`.
 #[inline(always)]
 fn chosen<C: Chain>(
     name: &'static str,
@@ -183,7 +184,7 @@ fn chosen<C: Chain>(
     choose(x.compare(y, before), a, b)
 }
 
-/// `a` where the mask is not 0, `b` where it is.
+/// Returns `a` where the mask is not 0 and `b` where it is.
 #[inline(always)]
 fn choose<C: Chain>(mask: C::Inner, a: C, b: C) -> C {
     if !mask.any(|mask| mask.is_zero()) {
@@ -268,7 +269,7 @@ pub(crate) fn linear<C: Chain>(c: &[Plain<C>], x: &[C]) -> C {
 pub(crate) fn logsumexp<C: Chain>(x: &[C]) -> C {
     let (infinity, mut statement) = (Plain::<C>::infinity(), C::statement());
     if x.iter().any(|x| x.inner().any(|x| x == infinity)) {
-        // A single one has everything; shares of several depend on the way there.
+        // A single infinity has a share of 1; the shares of several depend on how the limit is approached.
         let has = |x: &C| x.inner().primal() == infinity;
         let single = x.iter().filter(|x| has(x)).count() == 1;
         let share = if single { C::Inner::one() } else { C::Inner::nan() };
@@ -288,7 +289,7 @@ pub(crate) fn logsumexp<C: Chain>(x: &[C]) -> C {
     add(statement.close(sum).apply(rule::Ln), C::passive(most))
 }
 
-/// The product of a slope and an adjoint, each with its derivatives.
+/// Returns the product of a slope and an adjoint, with the derivatives of both.
 #[inline(always)]
 pub(crate) fn absorb<C: Chain>(slope: C, adjoint: C) -> C {
     let (w, c) = (slope.inner(), adjoint.inner());
@@ -296,7 +297,7 @@ pub(crate) fn absorb<C: Chain>(slope: C, adjoint: C) -> C {
 }
 
 impl Unary {
-    /// The value at a scalar, with the derivatives that it carries.
+    /// Returns the value at a scalar, with the derivatives that it carries.
     #[doc(hidden)]
     pub fn of_scalar<R: Scalar>(self, x: R) -> R {
         with_rule!(self, |f| x.through(f))

@@ -1,6 +1,6 @@
-//! Linear systems, log-determinants and fixed points of scalars: plain numbers find the solution, and derivatives are
-//! [lifted](crate::array::newton) into it. A tape takes `2 n` statements of `n` arguments an order instead of `n^3/3`
-//! records.
+//! Linear systems, log-determinants and fixed points of scalars. The solution is computed on plain numbers, and
+//! derivatives are [lifted](crate::array::newton) into it. For each order of derivatives a tape records `2 n`
+//! statements of `n` arguments, instead of `n^3/3` records in all.
 
 use crate::array::by_value::Method;
 use crate::array::element::Element;
@@ -12,14 +12,14 @@ use crate::implicit::StopRule;
 use crate::scalar::drivers::{Function, Tangents};
 use crate::scalar::real::{Real, Scalar};
 
-/// Plain factors, and the inverse row by row.
+/// The log-determinant and the inverse, in row-major order, of a matrix of plain numbers.
 struct Factors<F> {
     inverse: Vec<F>,
     log_det: F,
 }
 
 impl<F: Element> Factors<F> {
-    /// Also turns `y`, if it is as long as a column, into a solution.
+    /// Factors `a` and, if `y` is as long as a column, replaces it by the solution.
     fn new(mut a: Vec<F>, n: usize, method: Method, y: &mut [F]) -> Result<Self, Fault> {
         let mut pivots = vec![0; n];
         let factors = Inverse::new(method, n, &mut a, &mut pivots)?;
@@ -35,7 +35,7 @@ fn primals<R: Scalar>(x: &[R]) -> Vec<R::Plain> {
     x.iter().map(|x| x.primal()).collect()
 }
 
-/// `M^-1 b` for the `n` by `n` matrix `m`, row by row.
+/// Returns `M^-1 b` for the `n` by `n` matrix `m`, in row-major order.
 ///
 /// ```
 /// use hypertape_autodiff::{Method, scalar};
@@ -49,7 +49,8 @@ fn primals<R: Scalar>(x: &[R]) -> Vec<R::Plain> {
 /// ```
 ///
 /// # Errors
-/// [`Fault::Pivot`] for a matrix that cannot be factored, [`Fault::Length`] for one that is not `n` by `n`.
+/// Returns [`Fault::Pivot`] if the matrix cannot be factored, [`Fault::Asymmetric`] if it must be symmetric and is not,
+/// and [`Fault::Length`] if it is not `n` by `n`.
 pub fn solve<R: Scalar>(m: &[R], b: &[R], method: Method) -> Result<Vec<R>, Fault> {
     let n = b.len();
     expect_length("the matrix of a system", n * n, m.len())?;
@@ -64,7 +65,7 @@ pub fn solve<R: Scalar>(m: &[R], b: &[R], method: Method) -> Result<Vec<R>, Faul
     }))
 }
 
-/// `ln |det M|` for the `n` by `n` matrix `m`, row by row.
+/// Returns `ln |det M|` for the `n` by `n` matrix `m`, in row-major order.
 ///
 /// ```
 /// use hypertape_autodiff::{Method, scalar};
@@ -76,12 +77,13 @@ pub fn solve<R: Scalar>(m: &[R], b: &[R], method: Method) -> Result<Vec<R>, Faul
 /// ```
 ///
 /// # Errors
-/// As [`solve`].
+/// Returns [`Fault::Pivot`] if the matrix cannot be factored, [`Fault::Asymmetric`] if it must be symmetric and is not,
+/// and [`Fault::Length`] if it is not `n` by `n`.
 pub fn log_det<R: Scalar>(m: &[R], n: usize, method: Method) -> Result<R, Fault> {
     expect_length("the matrix of a determinant", n * n, m.len())?;
     let factors = Factors::new(primals(m), n, method, &mut [])?;
     let mut sum = R::constant(factors.log_det);
-    // Columns of `E = M_0^-1 (M - M_0)`, one after the other.
+    // The columns of `E = M_0^-1 (M - M_0)`, one after the other.
     let mut step = vec![R::zero(); n * n];
     if R::ORDER > 0 {
         for (j, column) in step.chunks_exact_mut(n.max(1)).enumerate() {
@@ -99,7 +101,7 @@ pub fn log_det<R: Scalar>(m: &[R], n: usize, method: Method) -> Result<R, Fault>
         let trace: Vec<R> = power.iter().step_by(n + 1).copied().collect();
         sum += R::sum_of(&trace) * R::Plain::from_f64(alternating(order));
         if order < R::ORDER {
-            // Its rows of columns of `E`: row `i` of a power meets column `j`.
+            // The rows of a power of `E`: row `i` is multiplied with column `j` of `E`.
             let row = |i: usize| power.iter().skip(i).step_by(n).copied().collect::<Vec<R>>();
             let rows: Vec<_> = (0..n).map(row).collect();
             power = (0..n * n).map(|p| R::dot(&rows[p % n], &step[p / n * n..][..n])).collect();
@@ -108,8 +110,9 @@ pub fn log_det<R: Scalar>(m: &[R], n: usize, method: Method) -> Result<R, Fault>
     Ok(sum)
 }
 
-/// The limit of `w <- f(w, x)` from `start`, where `f` takes `w` first, then `x`, and writes as many results as `w` has.
-/// Cost: the iteration on plain numbers, the Jacobian of `f` in `w`, and an evaluation for each order.
+/// Returns the limit of `w <- f(w, x)` from `start`. The function `f` takes `w` first and then `x`, and writes as many
+/// results as `w` has entries. Cost: the iteration on plain numbers, the Jacobian of `f` in `w`, and one evaluation for
+/// each order of derivatives.
 ///
 /// ```
 /// use hypertape_autodiff::{StopRule, scalar::{self, Float, Real}};
@@ -127,7 +130,7 @@ pub fn log_det<R: Scalar>(m: &[R], n: usize, method: Method) -> Result<R, Fault>
 /// ```
 ///
 /// # Errors
-/// [`Fault::NotConverged`]; [`Fault::Pivot`] where `I - J` is singular.
+/// Returns [`Fault::NotConverged`] if the iteration does not converge, and [`Fault::Pivot`] if `I - J` is singular.
 pub fn fixed_point<F: Element + Scalar<Plain = F>, R: Real<F>>(
     f: &impl Function<F>,
     start: &[F],

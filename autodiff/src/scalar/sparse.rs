@@ -1,4 +1,5 @@
-//! [`SparseJacobian`] and [`SparseHessian`]: all entries by as many directions as a colouring has colours.
+//! [`SparseJacobian`] and [`SparseHessian`]: all entries of a sparse matrix from as many directions as a colouring has
+//! colours.
 
 use std::array::from_fn;
 use std::iter::empty;
@@ -37,9 +38,9 @@ macro_rules! plan {
 
 /// A plan for the Jacobian of functions with the same pattern, with the memory that it needs.
 ///
-/// Columns of a colour are one direction of forward mode, rows of a colour one seed of reverse mode, four together;
-/// whichever is cheaper is taken, by the rule of [`jacobian`](super::jacobian). A band takes as many as it is wide, a dense
-/// row or column one more.
+/// The columns of a colour are one direction of forward mode, the rows of a colour one seed of reverse mode, and four
+/// of them are computed together. The cheaper mode is chosen by the rule of [`jacobian`](super::jacobian). A band
+/// matrix takes as many colours as its band is wide, and a dense row or column one more.
 ///
 /// If the rows are one small function at many points, use [`Map::jacobians`](super::Map::jacobians) instead. It
 /// evaluates several points at a time and takes about a quarter of the time for a bundle adjustment. A plan cannot
@@ -66,7 +67,7 @@ macro_rules! plan {
 #[derive(Debug)]
 pub struct SparseJacobian<F> {
     pattern: Pattern,
-    /// Of columns, or of rows together with the transpose and the places of its entries.
+    /// Colours of the columns; or of the rows, with the transpose and the positions of its entries.
     colours: Vec<u32>,
     by_rows: Option<(Pattern, Vec<u32>)>,
     tape: Tape<F>,
@@ -91,11 +92,12 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
 
     plan! { "The places of the entries.", "Directions, or seeds, that all entries take." }
 
-    /// Writes `f(x)` into `y` and the entries, in the order of the pattern, into `values`. Cost: an evaluation in forward
-    /// mode for each four colours of columns; or a recording, and a sweep for each four colours of rows.
+    /// Writes `f(x)` into `y`, and the entries into `values` in the order of the pattern. Cost: an evaluation in
+    /// forward mode for every four colours of columns; or a recording, and a sweep for every four colours of rows.
     ///
     /// # Errors
-    /// The first fault; a length that does not match; [`Fault::Pattern`] where there are entries that the pattern has not.
+    /// Returns the first [`Fault`] of the evaluation, [`Fault::Length`] if a length does not match, and
+    /// [`Fault::Pattern`] if there are entries outside the pattern.
     pub fn values(
         &mut self,
         f: &impl Function<F>,
@@ -153,13 +155,13 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
     }
 }
 
-/// Where an entry is read: the colour, its place, and that of its mirror image.
+/// The place from which an entry is read: its colour, its position, and the position of its mirror image.
 type Read = (u32, usize, usize);
 
-/// A plan for the Hessian of functions with one result and one pattern, with its memory.
+/// A plan for the Hessian of functions with one result and the same pattern, with the memory that it needs.
 ///
-/// Vertices of a colour of a star colouring are one Hessian-vector product, four together. A tridiagonal matrix takes
-/// three, an arrow two.
+/// The vertices of a colour of a star colouring are one Hessian-vector product, and four of these are computed
+/// together. A tridiagonal matrix takes three colours, an arrow matrix two.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Real, SparseHessian};
@@ -196,7 +198,7 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
     /// Plans for a known pattern and its mirror image.
     ///
     /// # Errors
-    /// [`Fault::Length`] unless it is square.
+    /// Returns [`Fault::Length`] if the pattern is not square.
     pub fn of(pattern: &Pattern) -> Result<Self, Fault> {
         let (rows, mirror) = (pattern.rows(), pattern.transposed());
         expect_length("the columns of a Hessian", rows, pattern.cols())?;
@@ -224,11 +226,12 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
 
     plan! { "The places of the entries, both triangles.", "Hessian-vector products that all entries take." }
 
-    /// Writes the gradient and the entries, in the order of the pattern; returns the value. Cost: a recording and a sweep
-    /// for each four colours, about 2.5 gradients.
+    /// Writes the gradient, and the entries in the order of the pattern, and returns the value. Cost: a recording and a
+    /// sweep for every four colours, which is about 2.5 gradients.
     ///
     /// # Errors
-    /// The first fault; a length that does not match; [`Fault::Pattern`] where there are entries that the pattern has not.
+    /// Returns the first [`Fault`] of the evaluation, [`Fault::Length`] if a length does not match, and
+    /// [`Fault::Pattern`] if there are entries outside the pattern.
     pub fn values(
         &mut self,
         f: &impl Function<F>,

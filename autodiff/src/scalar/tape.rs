@@ -1,4 +1,4 @@
-//! [`Tape`]: what a computation on scalars records for reverse mode, and the sweep back over it.
+//! [`Tape`]: the record of a computation on scalars for reverse mode, and the sweep back over it.
 //!
 //! A record is a statement with two arguments: their partials, and the numbers of the nodes that they depend on. Its
 //! own node is implied by its place. Extra arguments of a statement are in a second stream, the last argument on top.
@@ -11,9 +11,10 @@
 //! `f64`, a record takes 24 bytes and 8 for its adjoint, and an extra argument 12. Functions of one argument and
 //! operations with constants record nothing, see [`Var`].
 //!
-//! The sweep visits nodes from the last to the first, takes the adjoint out of its slot (which leaves zeros for the next
-//! sweep) and adds partial times adjoint to those of the arguments. An adjoint of zero passes nothing on, not even to an
-//! infinite partial. What zero partials absorb is left to a second sweep, which only results with `NaN` need.
+//! The sweep visits nodes from the last to the first. It takes the adjoint out of its slot, which leaves zeros for the
+//! next sweep, and adds partial times adjoint to the adjoints of the arguments. An adjoint of zero passes nothing on,
+//! not even to an infinite partial. Absorption by zero partials is left to a second sweep, which is needed only if the
+//! result has a `NaN`.
 
 use std::array::from_fn;
 use std::cell::{Cell, UnsafeCell};
@@ -28,7 +29,7 @@ use super::real::Scalar;
 use super::stream::{Stream, advise};
 use crate::fault::Fault;
 
-/// The bit of an argument that is not part of its node's number.
+/// The bit of an argument that does not belong to the number of its node.
 const FLAG: u32 = 1 << 31;
 /// Records, and extra arguments, that there is room for at first: those of a small function.
 const FIRST: usize = 1024;
@@ -46,8 +47,8 @@ struct ExtraArgument<T> {
     argument: u32,
 }
 
-/// Records of a computation, with the memory for its adjoints. All memory is kept and reused: after a first pass, a pass
-/// of the same length allocates nothing.
+/// The records of a computation, with the memory for their adjoints. All memory is kept and reused: after a first pass,
+/// a pass of the same length allocates nothing.
 pub struct Tape<T> {
     inputs: u32,
     records: UnsafeCell<Stream<Record<T>>>,
@@ -59,20 +60,23 @@ pub struct Tape<T> {
     strict: bool,
     fault: Cell<Option<Fault>>,
     singular: Cell<Option<(&'static str, usize)>>,
-    /// Zeros between sweeps.
+    /// All zero between sweeps.
     adjoints: Vec<T>,
-    /// Memory for the numbers that a function takes and writes; empty between passes.
+    /// Memory for the arguments and results of the function; empty between passes.
     numbers: Vec<Var<'static, T>>,
     /// The results of the last pass: value, derivative, and number of the node.
     results: Vec<(T, T, Option<u32>)>,
 }
 
-/// A number recorded on a tape, or a constant: a value, and its derivative by the one node that it depends on.
+/// A number that is recorded on a tape, or a constant: a value, and its derivative with respect to the single node that
+/// it depends on.
 ///
-/// A function of one argument multiplies that derivative and needs no record; so does an operation with a constant, or of
-/// two numbers that depend on the same node. Only where two different nodes meet, a record makes a new one.
+/// A function of one argument multiplies this derivative and needs no record. The same holds for an operation with a
+/// constant, and for one of two numbers that depend on the same node. Only where two different nodes meet, a record
+/// makes a new one.
 ///
-/// The lifetime is that of one recording and of no other: numbers of two tapes, or from before a reset, do not mix.
+/// The lifetime is that of one recording and of no other: numbers of different tapes, or from before a reset, cannot be
+/// mixed.
 ///
 /// ```compile_fail
 /// use hypertape_autodiff::scalar::{Tape, Var};
@@ -108,8 +112,8 @@ impl<T> Copy for Node<'_, T> {}
 impl<T: Scalar> Node<'_, T> {
     #[inline(always)]
     fn tape(&self) -> &Tape<T> {
-        // SAFETY: nodes are made by `Tape::record` alone, for a closure that must accept every lifetime, so that none
-        // outlives the shared borrow of the tape from which they are made.
+        // SAFETY: nodes are only made by `Tape::record`, for a closure that must accept every lifetime, so none
+        // outlives the shared borrow of the tape from which it is made.
         unsafe { self.tape.as_ref() }
     }
 
@@ -158,7 +162,7 @@ impl<T: Scalar> Node<'_, T> {
         }
     }
 
-    /// Notes that a convention or an absorbed product stands in for a derivative.
+    /// Records that a convention or an absorbed product stands in for a derivative.
     #[cold]
     pub(crate) fn note(self, operation: &'static str) {
         let tape = self.tape();
@@ -171,7 +175,7 @@ impl<T: Scalar> Node<'_, T> {
 }
 
 impl<T: Scalar> Tape<T> {
-    /// An empty tape. Allocates nothing.
+    /// Creates an empty tape. It allocates nothing.
     pub fn new() -> Self {
         Self {
             inputs: 0,
@@ -189,8 +193,8 @@ impl<T: Scalar> Tape<T> {
         }
     }
 
-    /// Whether a convention that stands in for a derivative which does not exist, and a partial that is not finite, are
-    /// faults. Off by default.
+    /// Sets whether a convention that stands in for a derivative which does not exist, and a partial that is not
+    /// finite, are faults. Off by default.
     pub fn set_strict(&mut self, on: bool) {
         self.strict = on;
     }
@@ -211,8 +215,8 @@ impl<T: Scalar> Tape<T> {
             + nodes * size_of::<T>()
     }
 
-    /// The first operation of the last pass where a convention stood in for a derivative that does not exist, or whose
-    /// partial was not finite, and the number of such operations.
+    /// Returns the first operation of the last pass in which a convention stood in for a derivative that does not
+    /// exist, or whose partial was not finite, and the number of such operations.
     pub fn singular(&self) -> Option<(&'static str, usize)> {
         self.singular.get()
     }
@@ -221,11 +225,11 @@ impl<T: Scalar> Tape<T> {
         self.fault.set(self.fault.get().or(Some(fault)));
     }
 
-    /// Evaluates a function of `x`, followed by `data` of which there are no derivatives, that writes `m` results on an
-    /// emptied tape.
+    /// Evaluates a function on a cleared tape. The function takes `x`, followed by `data`, with respect to which it is
+    /// not differentiated, and writes `m` results.
     ///
-    /// The function accepts every lifetime, so it cannot keep a number beyond its call or mix it with those of another
-    /// recording.
+    /// The function accepts every lifetime, so it cannot keep a number beyond its call or mix it with numbers of
+    /// another recording.
     pub(super) fn record(
         &mut self,
         x: impl ExactSizeIterator<Item = T>,
@@ -274,12 +278,12 @@ impl<T: Scalar> Tape<T> {
         self.fault.get().map_or(Ok(()), Err)
     }
 
-    /// Values of the results.
+    /// Returns the values of the results.
     pub(super) fn values(&self) -> impl Iterator<Item = T> {
         self.results.iter().map(|&(value, ..)| value)
     }
 
-    /// Records that numbers of nodes and the limit allow for.
+    /// Returns the greatest number of records that the numbering of nodes and the limit allow.
     fn most(&self) -> usize {
         ((FLAG - self.inputs) as usize).min(self.limit / size_of::<Record<T>>())
     }
@@ -301,7 +305,7 @@ impl<T: Scalar> Tape<T> {
         true
     }
 
-    /// Makes room for at least one more, fourfold if the limits and the system allow it.
+    /// Makes room for at least one more entry, and for four times as many if the limits and the system allow it.
     #[cold]
     #[inline(never)]
     fn enlarge<E: Copy>(&self, stream: &mut Stream<E>, most: usize) -> bool {
@@ -317,8 +321,8 @@ impl<T: Scalar> Tape<T> {
         false
     }
 
-    /// Sweeps back `K` times at once, from adjoints of each result, and hands out those of each input; `NaN` where a result
-    /// whose adjoint does not vanish is `NaN`.
+    /// Sweeps back `K` times at once, from adjoints of each result, and passes the adjoints of each input to `take`.
+    /// They are `NaN` if a result whose adjoint does not vanish is `NaN`.
     pub(super) fn pull<const K: usize>(
         &mut self,
         y_bar: impl Fn(usize) -> [T; K],
@@ -327,13 +331,13 @@ impl<T: Scalar> Tape<T> {
         let inputs = self.inputs as usize;
         let nodes = inputs + self.records.get_mut().len();
         if self.adjoints.len() < nodes * K {
-            // Without the old ones, which are zeros.
+            // Replaced, not extended, because the old entries are zeros.
             self.adjoints = Vec::with_capacity(nodes * K);
             advise(&self.adjoints);
             self.adjoints.resize(nodes * K, T::zero());
         }
         self.sweep::<K, false>(&y_bar);
-        // Whatever a zero should have absorbed reaches an input as `NaN`.
+        // Anything that a zero should have absorbed reaches an input as `NaN`.
         let found = &mut self.adjoints[..inputs * K];
         if found.iter().any(|bar| !bar.surely_number()) {
             found.fill(T::zero());
@@ -353,7 +357,7 @@ impl<T: Scalar> Tape<T> {
         }
     }
 
-    /// Adds up the adjoints of the inputs; with zeros that absorb if `ABSORB`.
+    /// Computes the adjoints of the inputs. Zero partials absorb if `ABSORB`.
     fn sweep<const K: usize, const ABSORB: bool>(&mut self, y_bar: impl Fn(usize) -> [T; K]) {
         let accumulate = |slot: T, partial: T, bar: T| {
             slot + if ABSORB { partial.absorb(bar) } else { partial.product(bar) }

@@ -1,4 +1,4 @@
-//! [`Trace`]: a number that records what it depends on, and which numbers meet other than in sums.
+//! [`Trace`]: a number that records what it depends on, and which numbers it meets other than in sums.
 
 use std::cell::RefCell;
 
@@ -6,13 +6,13 @@ use super::chain::{By, Chain, One, Partial, Statement};
 use super::number::{number, statements};
 use super::real::{Scalar, plain_fuse};
 
-/// What a function does to the numbers `0..inputs` and to those that come about, of which pairs are numbered from there.
+/// The dependences of a function on the numbers `0..inputs`. Numbers that depend on two others are numbered from there.
 #[derive(Debug)]
 pub(super) struct Graph {
     inputs: usize,
-    /// Whether second derivatives are asked for.
+    /// Whether second derivatives are needed.
     second: bool,
-    /// Numbers that depend on two others.
+    /// Pairs of numbers, each of which makes a number that depends on both.
     pub(super) joins: RefCell<Vec<[u32; 2]>>,
     /// Pairs of numbers from whose product, quotient or similar function second derivatives arise.
     pub(super) interactions: RefCell<Vec<[u32; 2]>>,
@@ -30,7 +30,7 @@ impl Graph {
         let mut joins = self.joins.borrow_mut();
         if joins.last() != Some(&[a, b]) {
             if joins.len() == joins.capacity() {
-                // Fourfold, as tapes.
+                // Fourfold, as in tapes.
                 let more = 3 * joins.len().max(64);
                 joins.reserve_exact(more);
             }
@@ -67,7 +67,7 @@ impl<'g, T> Trace<'g, T> {
     }
 }
 
-/// What a number depends on.
+/// The number that a result depends on.
 type Node<'g> = Option<(&'g Graph, u32)>;
 
 fn joined<'g>(a: Node<'g>, b: Node<'g>) -> Node<'g> {

@@ -1,4 +1,4 @@
-//! Arithmetic of [`Var`]: what is recorded, and what only changes a derivative.
+//! Arithmetic of [`Var`]: operations that are recorded, and those that only multiply a derivative.
 
 use std::array::from_fn;
 use std::fmt;
@@ -10,25 +10,26 @@ use super::real::Scalar;
 use super::tape::{Node, Var};
 
 impl<T: Scalar> Var<'_, T> {
-    /// The value.
+    /// Returns the value.
     #[inline(always)]
     pub fn value(self) -> T {
         self.value
     }
 
-    /// Whether it depends on no argument.
+    /// Returns whether the number depends on no argument.
     #[inline(always)]
     pub fn is_constant(self) -> bool {
         self.node.is_none()
     }
 
-    /// The same value as a constant, without derivatives of any order, as [`Array::detach`](crate::Array::detach).
+    /// Returns the same value as a constant, without derivatives of any order, like
+    /// [`Array::detach`](crate::Array::detach).
     #[inline(always)]
     pub fn detach(self) -> Self {
         self.each(|x| x)
     }
 
-    /// `by` times the derivative.
+    /// Returns `by` times the derivative.
     #[inline(always)]
     fn scaled<A: Partial<T>>(self, name: &'static str, by: A) -> T {
         let slope = by.raw(self.slope);
@@ -38,7 +39,7 @@ impl<T: Scalar> Var<'_, T> {
         absorbed_slope(self.node, self.slope, name, by).by_fields()
     }
 
-    /// The same of two, with one test.
+    /// Returns the products for two numbers, as [`scaled`](Self::scaled) does for one, with a single test.
     #[inline(always)]
     fn both_scaled<A: Partial<T>, B: Partial<T>>(
         self,
@@ -88,8 +89,8 @@ impl<T: Scalar> Var<'_, T> {
     }
 }
 
-/// `by` times a derivative with zeros absorbing, noted if it is not finite. Takes the parts of a number: one that is
-/// passed by reference has to be in memory, even where this is not called.
+/// Returns `by` times a derivative, where zeros absorb, and notes a product that is not finite. It takes the parts of a
+/// number: a number that is passed by reference would have to be in memory, even where this is not called.
 #[cold]
 #[inline(never)]
 fn absorbed_slope<T: Scalar>(
@@ -108,7 +109,7 @@ fn absorbed_slope<T: Scalar>(
     by.absorb(slope)
 }
 
-/// A constant.
+/// Converts a value to a constant.
 impl<T: Scalar> From<T> for Var<'_, T> {
     #[inline(always)]
     fn from(value: T) -> Self {

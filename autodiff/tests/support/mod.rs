@@ -1,4 +1,4 @@
-//! What several test files and benches share.
+//! Modules that several test files and benches share.
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each user takes a part of it")]
 

@@ -1,8 +1,8 @@
-//! Hessian-vector products by reverse over reverse, which no driver takes: a way of their own to check the others by.
+//! Hessian-vector products by reverse over reverse, which no driver uses: an independent way to check the others.
 
 use hypertape_autodiff::{Arena, Array, Function, Shape, Tape, Tensor, Var};
 
-/// `H v` from a gradient that is itself on a tape.
+/// `H v` from a gradient that is itself recorded on a tape.
 pub(crate) fn reverse_over_reverse<F: Function<f64>>(
     f: &F,
     shapes: &[Shape],

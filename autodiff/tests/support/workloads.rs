@@ -1,4 +1,4 @@
-//! The workloads T1 to T5 of the peer comparison, over [`Real`], each with plain operators and with fused statements.
+//! The workloads T1 to T5 of the peer comparison over [`Real`], each with plain operators and with fused statements.
 
 use hypertape_autodiff::scalar::{Real, Scalar};
 
@@ -6,7 +6,7 @@ use hypertape_autodiff::scalar::{Real, Scalar};
 pub trait Work {
     const NAME: &'static str;
     fn x(&self) -> &[f64];
-    /// Elementary operations of the plain form, as the comparison counts them.
+    /// Number of elementary operations of the plain form, as the comparison counts them.
     fn operations(&self) -> f64;
     fn eval<R: Real>(&self, x: &[R], fused: bool) -> R;
 }
@@ -118,7 +118,7 @@ impl Mixture {
         });
         let x = x.collect();
         let points = (0..1000 * D).map(|_| 2.0 * random.symmetric()).collect();
-        // Of the Wishart prior with scale 1: Gamma_d(11/2), whose factors are Gamma(11/2) to Gamma(2/2).
+        // The constant of the Wishart prior with scale 1: Gamma_d(11/2), whose factors are Gamma(11/2) to Gamma(2/2).
         let log_gamma = |twice: u32| {
             let base = if twice.is_multiple_of(2) { 0.0 } else { 0.5 * std::f64::consts::PI.ln() };
             base + (1..twice)
@@ -302,7 +302,7 @@ impl Work for Bundle {
                     0..11 => c[k],
                     11..14 => p[k - 11],
                     14 => w,
-                    // A power of two fills registers.
+                    // A power of two fills the registers.
                     _ => R::constant(0.0),
                 });
                 R::fuse::<16, 1>(arguments, |x| {

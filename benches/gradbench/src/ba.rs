@@ -1,15 +1,16 @@
-//! `ba`: what `p` observations of points by cameras miss, and the sparse Jacobian of that by cameras, points and weights.
+//! `ba`: the reprojection errors of `p` observations of points by cameras, and their sparse Jacobian by cameras, points
+//! and weights.
 //!
-//! A camera is `[r, c, f, u, k]`: a rotation `r` by its axis times the angle, a centre `c`, a focal length `f`, a principal point
-//! `u` and two coefficients of radial distortion `k`. With `z = R(r)(x - c)`, `s = (z_1, z_2) / z_3`:
+//! A camera is `[r, c, f, u, k]`: a rotation `r`, given by its axis times the angle, a centre `c`, a focal length `f`,
+//! a principal point `u` and two coefficients of radial distortion `k`. With `z = R(r)(x - c)`, `s = (z_1, z_2) / z_3`:
 //!
 //! ```text
 //! error = w (f (1 + k_1 |s|^2 + k_2 |s|^4) s + u - feature)     and for the weight     1 - w^2
 //! ```
 //!
-//! An error has 15 arguments: the Jacobian is made of blocks, one an observation, several of which are evaluated side by side.
-//! `planned` is a function of ours, not of the suite: the same entries by a plan of the crate, `SparseJacobian`, made for the whole
-//! function in the first run and kept.
+//! An error has 15 arguments, so the Jacobian consists of one block per observation; several blocks are evaluated side
+//! by side. `planned` is our own function, not one of the suite: it computes the same entries with `SparseJacobian`, by
+//! a plan for the whole function that is made in the first run and kept.
 
 use std::array::from_fn;
 
@@ -20,11 +21,11 @@ use serde_json::{Value, json};
 
 use crate::protocol::{Call, Error, Outcome, expect};
 
-/// Numbers of a camera, and arguments of an observation.
+/// Numbers of a camera, and arguments of the error of an observation.
 const CAMERA: usize = 11;
 const ARGUMENTS: usize = CAMERA + 3 + 1;
 
-/// The suite duplicates one camera, point, weight and feature; each copy is computed with.
+/// The suite duplicates one camera, point, weight and feature; all copies are evaluated.
 #[derive(Deserialize)]
 struct Input {
     n: usize,
@@ -43,7 +44,7 @@ fn cross<R: Real>(a: [R; 3], b: [R; 3]) -> [R; 3] {
     })
 }
 
-/// `x` turned around `r` by the angle `|r|` (Rodrigues); to first order where that is zero.
+/// `x` rotated around `r` by the angle `|r|` (Rodrigues), to first order if the angle is zero.
 fn rotated<R: Real>(r: [R; 3], x: [R; 3]) -> [R; 3] {
     let square = R::dot(&r, &r);
     if square == 0.0 {
@@ -57,7 +58,7 @@ fn rotated<R: Real>(r: [R; 3], x: [R; 3]) -> [R; 3] {
     from_fn(|i| x[i] * cos + turned[i] * sin + axis[i] * along)
 }
 
-/// What an observation misses, of camera, point and weight.
+/// The weighted error of an observation, as a function of camera, point and weight.
 fn error<R: Real>(arguments: &[R; ARGUMENTS], feature: [R; 2]) -> [R; 2] {
     let [r1, r2, r3, c1, c2, c3, f, u1, u2, k1, k2, x1, x2, x3, w] = *arguments;
     let z = rotated([r1, r2, r3], [x1 - c1, x2 - c2, x3 - c3]);
@@ -68,7 +69,7 @@ fn error<R: Real>(arguments: &[R; ARGUMENTS], feature: [R; 2]) -> [R; 2] {
     from_fn(|i| w * (scale * s[i] + u[i] - feature[i]))
 }
 
-/// The same as a function of arguments and, as data, the feature.
+/// The same as a function of the arguments and of the feature, which is data.
 struct Observed;
 
 impl Function for Observed {
@@ -95,14 +96,14 @@ impl Scene {
         Self { sizes: [n, m, p], numbers, features: vec![feat; p] }
     }
 
-    /// Where camera, point and weight of an observation begin.
+    /// The positions at which the camera, the point and the weight of an observation begin.
     fn places(&self, observation: usize) -> [usize; 3] {
         let [n, m, _] = self.sizes;
         let points = CAMERA * n;
         [CAMERA * (observation % n), points + 3 * (observation % m), points + 3 * m + observation]
     }
 
-    /// The number of an argument.
+    /// The position of an argument.
     fn place([camera, point, weight]: [usize; 3], argument: usize) -> usize {
         match argument {
             k if k < CAMERA => camera + k,
@@ -117,7 +118,7 @@ impl Scene {
 }
 
 impl Function for Scene {
-    /// Errors of observations, then those of weights.
+    /// The errors of observations, then those of weights.
     fn eval<R: Real>(&self, x: &[R], y: &mut [R]) {
         let (errors, of_weights) = y.split_at_mut(2 * self.sizes[2]);
         for (i, (y, &feature)) in errors.chunks_exact_mut(2).zip(&self.features).enumerate() {
@@ -129,7 +130,7 @@ impl Function for Scene {
     }
 }
 
-/// A sparse matrix row by row, and what its blocks are computed with.
+/// A sparse matrix row by row, and the workspace for its blocks.
 #[derive(Default)]
 struct Jacobian {
     map: Map<f64>,
@@ -152,7 +153,7 @@ impl Jacobian {
         self.rows.push(self.cols.len());
     }
 
-    /// Observation by observation.
+    /// Computes the entries observation by observation.
     fn by_blocks(&mut self, scene: &Scene) -> Result<(), Fault> {
         self.clear();
         self.places.clear();
@@ -179,8 +180,8 @@ impl Jacobian {
         Ok(())
     }
 
-    /// From what a plan found: entries that do not depend on their argument, as an error on the other principal point, are not in
-    /// its pattern, but in the suite's.
+    /// Copies the entries that a plan found. The pattern of a plan lacks entries that do not depend on their argument,
+    /// such as an error on the other principal point; the suite's pattern contains them.
     fn read(&mut self, scene: &Scene, plan: &SparseJacobian<f64>, values: &[f64]) {
         self.clear();
         let pattern = plan.pattern();
@@ -197,7 +198,7 @@ impl Jacobian {
         }
     }
 
-    /// The first two rows and the last entry, as the suite compares them.
+    /// The first two rows and the last entry, which the suite compares.
     fn show(&self) -> Value {
         fn ends<T: Copy>(all: &[T]) -> Vec<T> {
             all[..all.len().min(2 * ARGUMENTS)].iter().chain(all.last()).copied().collect()

@@ -1,5 +1,5 @@
-//! What `particle` and `saddle` share: derivatives of derivatives in two modes, and a naive descent (Pearlmutter and Siskind
-//! 2008), over any number, so that it is differentiated where it stands inside of a function.
+//! The common part of `particle` and `saddle`: derivatives of derivatives in two modes, and a naive descent
+//! (Pearlmutter and Siskind 2008), generic over the number, so that it can be differentiated inside a function.
 
 use std::array::from_fn;
 use std::marker::PhantomData;
@@ -7,14 +7,14 @@ use std::marker::PhantomData;
 use hypertape_autodiff::Fault;
 use hypertape_autodiff::scalar::{Dual, Float, Real, Tape, Var};
 
-/// A function of `N` numbers and of `P` parameters, by which it is not differentiated here.
+/// A function of `N` numbers and of `P` parameters with respect to which it is not differentiated here.
 pub(crate) trait Objective<const N: usize, const P: usize> {
     fn eval<R: Real>(&self, x: [R; N], parameters: [R; P]) -> Result<R, Fault>;
 }
 
-/// How a gradient is found.
+/// The mode in which a gradient is computed.
 pub(crate) trait Mode {
-    /// Memory of gradients over `R`.
+    /// Memory of gradients over numbers `R`.
     type Memory<R: Real>: Default;
 
     fn gradient<R: Real, const N: usize, const P: usize>(
@@ -25,7 +25,7 @@ pub(crate) trait Mode {
     ) -> Result<[R; N], Fault>;
 }
 
-/// All directions in one pass.
+/// Forward mode with all directions in one pass.
 pub(crate) struct Forward;
 
 impl Mode for Forward {
@@ -42,7 +42,7 @@ impl Mode for Forward {
     }
 }
 
-/// A tape, on which parameters are constants.
+/// Reverse mode on a tape, for which parameters are constants.
 pub(crate) struct Reverse;
 
 impl Mode for Reverse {
@@ -73,7 +73,8 @@ impl Mode for Reverse {
 /// Length below which a gradient or a step ends the descent.
 const SHORT: f64 = 1e-5;
 
-/// Steps downhill from `x`: one that does not lead down is taken back and steps are halved, after ten that do they are doubled.
+/// Descends from `x`. A step that does not reduce `f` is taken back and the step size is halved; after ten that do, it
+/// is doubled.
 pub(crate) fn descend<M: Mode, R: Real, const N: usize, const P: usize>(
     f: &impl Objective<N, P>,
     mut x: [R; N],

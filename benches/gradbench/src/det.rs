@@ -14,7 +14,8 @@ struct Input {
     ell: usize,
 }
 
-/// Of the matrix in `rows`, of which only some columns are left: a list that is closed to a ring by the number of columns.
+/// The determinant of the matrix in `rows` after some columns are removed; the remaining columns are a linked list,
+/// closed to a ring.
 fn determinant<R: Real>(rows: &[R], next: &mut [usize]) -> R {
     let end = next.len() - 1;
     let (row, below) = rows.split_at(end);

@@ -35,7 +35,7 @@ pub(crate) fn eval(call: &Call) -> Result<Outcome, Error> {
         expect(what, k, rows.len())?;
         parameters.extend(flat(what, width, &rows)?);
     }
-    // Features of the points are part of the function, so they are made anew in every run.
+    // The features of the points are part of the function, so every run computes them.
     let mixture = || Gmm::new(&points, [d, k], Wishart { gamma, m });
     let shapes = mixture()?.shapes();
     let memory = |len| (Workspace::new(), vec![0.0; len]);

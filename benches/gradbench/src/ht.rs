@@ -1,16 +1,17 @@
-//! `ht`: how far the vertices of a posed hand are from measured points, and the Jacobian of that, by packed forward mode up to the
-//! bones and a product of matrices from there.
+//! `ht`: the distances of the vertices of a posed hand from measured points, and their Jacobian, by packed forward mode
+//! up to the bones and by a matrix product from there.
 //!
-//! Each bone has its transform in its parent's frame, turned at a joint by the pose, and each vertex is carried by the bones that
-//! have a weight of it; the whole hand is turned and moved:
+//! Each bone has a transform relative to its parent, rotated at a joint by the pose. Each vertex is moved by the bones
+//! for which it has a weight. The whole hand is rotated and shifted:
 //!
 //! ```text
 //! A_b = A_parent(b) B_b R_b,    v = R(theta_1..3) sum_b w_vb A_b A0_b^-1 v0 + theta_4..6
 //! ```
 //!
-//! Four of `theta` belong to a finger: its second bone bends and spreads, the two after it bend. A point is compared to a vertex, or,
-//! where there are `us`, to a place in a triangle, `u_1 v_a + u_2 v_b + (1 - u_1 - u_2) v_c`. Either is a sum of the columns of `R A_b
-//! A0_b^-1`, all of whose 26 tangents travel together, by factors that are data and `us`.
+//! Four entries of `theta` belong to each finger: its second bone bends and spreads, the two after it bend. A point is
+//! compared with a vertex or, if there are `us`, with a position in a triangle, `u_1 v_a + u_2 v_b + (1 - u_1 - u_2)
+//! v_c`. Either is a sum of the columns of `R A_b A0_b^-1`, all of whose 26 tangents are computed together, with
+//! factors that depend only on data and `us`.
 
 use std::array::from_fn;
 use std::ops::Mul;
@@ -24,7 +25,7 @@ use crate::protocol::{Call, Error, Outcome, below, expect};
 
 const THETA: usize = 26;
 const FINGERS: usize = 5;
-/// Points of one product, whose factors and sums stay in cache.
+/// Number of points per product, whose factors and sums stay in cache.
 const BLOCK: usize = 128;
 
 #[derive(Deserialize)]
@@ -43,18 +44,18 @@ struct Data {
 
 #[derive(Deserialize)]
 struct Model {
-    /// -1 for none, otherwise an earlier bone.
+    /// An earlier bone, or -1 for none.
     parents: Vec<i64>,
     base_relatives: Vec<[[f64; 4]; 4]>,
     inverse_base_absolutes: Vec<[[f64; 4]; 4]>,
     base_positions: Vec<[f64; 4]>,
-    /// Of each vertex, one a bone.
+    /// For each vertex, one weight per bone.
     weights: Vec<Vec<f64>>,
     triangles: Vec<[usize; 3]>,
     is_mirrored: bool,
 }
 
-/// A rotation and a shift: a matrix of four rows without its last, `(0, 0, 0, 1)`.
+/// A rotation and a shift: a matrix of four rows without the last one, `(0, 0, 0, 1)`.
 type Affine<R> = [[R; 4]; 3];
 
 fn product<R: Real + Mul<S, Output = R>, S: Copy>(a: &Affine<R>, b: &Affine<S>) -> Affine<R> {
@@ -70,7 +71,7 @@ fn affine([x, y, z, _]: [[f64; 4]; 4]) -> Affine<f64> {
     [x, y, z]
 }
 
-/// `a` after a turn by `bend` around the first axis and by `spread` around the third.
+/// `a` after a rotation by `bend` around the first axis and by `spread` around the third.
 fn turned<R: Real>(a: Affine<f64>, bend: R, spread: R) -> Affine<R> {
     let ((s, c), (t, d)) = (bend.sin_cos(), spread.sin_cos());
     a.map(|[x, y, z, shift]| {
@@ -100,13 +101,13 @@ fn rotation<R: Real>(r: [R; 3]) -> [[R; 3]; 3] {
 }
 
 impl Model {
-    /// Of each bone, from its place at rest to its place in the pose.
+    /// The transform of each bone from its position at rest to that in the pose.
     fn transforms<R: Real>(&self, theta: &[R]) -> Vec<Affine<R>> {
         let mut absolutes: Vec<Affine<R>> = Vec::with_capacity(self.parents.len());
         for (bone, &base) in self.base_relatives.iter().enumerate() {
             let (base, parent) = (affine(base), usize::try_from(self.parents[bone]));
             let parent = parent.ok().map(|parent| absolutes[parent]);
-            // Bones 2, 3, 4 are those of the first finger, 6, 7, 8 of the second.
+            // Bones 2, 3 and 4 belong to the first finger, 6, 7 and 8 to the second, and so on.
             let finger = bone.checked_sub(2).map(|bone| (bone / 4, bone % 4));
             let own =
                 match (finger.filter(|&(finger, joint)| finger < FINGERS && joint < 3), parent) {
@@ -128,7 +129,8 @@ impl Model {
         absolutes.iter().zip(inverses).map(|(now, &back)| product(now, &affine(back))).collect()
     }
 
-    /// What a vertex is a sum of, by coordinates: a column of each bone's transform after the whole hand is turned, then the shift.
+    /// The vectors of which a vertex is a linear combination: the columns of each bone's transform after the rotation
+    /// of the hand, and the shift.
     fn columns<R: Real>(&self, theta: &[R]) -> Vec<[R; 3]> {
         let turn = rotation([theta[0], theta[1], theta[2]]);
         let mut columns = Vec::new();
@@ -143,7 +145,7 @@ impl Model {
         columns
     }
 
-    /// Adds `by` times the factors of a vertex in that sum.
+    /// Adds `by` times the factors of a vertex in that combination.
     fn add_factors(&self, vertex: usize, by: f64, to: &mut [f64]) {
         let at = self.base_positions[vertex];
         for (to, &weight) in to.chunks_exact_mut(4).zip(&self.weights[vertex]) {
@@ -154,9 +156,9 @@ impl Model {
 }
 
 impl Data {
-    /// Hands out, of each point and coordinate in turn, the sum of factors times `columns`, of which one has as many numbers for
-    /// each coordinate: a product of matrices for a block of points. Factors are those of a vertex, or of those of a triangle by
-    /// shares of each.
+    /// Passes to `take`, for each point and coordinate, the sum of factors times `columns`, as a matrix product per
+    /// block of points. A column has the same number of values for each coordinate. The factors of a point are those of
+    /// a vertex, or those of the vertices of a triangle, weighted by `shares`.
     fn sums(
         &self,
         arena: &mut Arena,
@@ -191,7 +193,7 @@ impl Data {
         }
     }
 
-    /// What makes no hand.
+    /// Checks the input.
     fn check(&self, us: usize) -> Result<(), Error> {
         let Model {
             parents,
@@ -227,14 +229,14 @@ impl Data {
     }
 }
 
-/// What stands in memory between runs.
+/// Memory that is kept between runs.
 struct Memory {
     arena: Arena,
     out: Vec<f64>,
 }
 
 impl Input {
-    /// Shares of the vertices of a triangle at the place in it that a point is compared to.
+    /// The barycentric coordinates of the position in a triangle that a point is compared with.
     fn shares(&self, point: usize) -> Option<[f64; 3]> {
         self.us.get(point).map(|&[u, v]| [u, v, 1.0 - u - v])
     }
@@ -246,7 +248,7 @@ impl Input {
         self.data.sums(arena, columns.as_flattened(), |i| self.shares(i), take);
     }
 
-    /// Row by row, columns of `us` first, if there are any, then those of `theta`.
+    /// The Jacobian row by row: the columns of `us` first, if there are any, then those of `theta`.
     fn jacobian(&self, Memory { arena, out }: &mut Memory) {
         let own = if self.us.is_empty() { 0 } else { 2 };
         let all = own + THETA;
@@ -258,7 +260,7 @@ impl Input {
         };
         self.data.sums(arena, &moved, |i| self.shares(i), |row, d| write(own, row, d));
         let values: Vec<f64> = columns.iter().flatten().map(|x| x.value()).collect();
-        // The third share is what the two leave.
+        // The third coordinate is 1 minus the other two.
         for (k, shares) in [[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]].into_iter().enumerate().take(own) {
             self.data.sums(arena, &values, |_| Some(shares), |row, d| write(k, row, d));
         }

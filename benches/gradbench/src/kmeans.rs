@@ -1,8 +1,8 @@
-//! `kmeans`: `sum_i min_j |c_j - p_i|^2`, its gradient and the diagonal of its Hessian, which is all there is of it, over arrays.
+//! `kmeans`: `sum_i min_j |c_j - p_i|^2`, its gradient and its Hessian, which is diagonal, over arrays.
 //!
-//! Which centroid is closest is a branch: it is found on plain numbers, as the largest `p_i c_j - |c_j|^2 / 2`, one product of
-//! matrices by blocks of points. The cost gathers the chosen rows. A direction of ones gives the diagonal with the gradient,
-//! in one pass.
+//! Which centroid is closest is a branch. It is computed on plain numbers, as the largest `p_i c_j - |c_j|^2 / 2`, by
+//! one matrix product per block of points. The cost gathers the chosen rows. A direction of ones gives the diagonal
+//! together with the gradient, in one pass.
 
 use hypertape_autodiff::{Array, Element, Fault, Function, Shape, Workspace};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ struct Input {
     centroids: Vec<Vec<f64>>,
 }
 
-/// `p_i c_j - |c_j|^2 / 2` of some points.
+/// Computes `p_i c_j - |c_j|^2 / 2` for some of the points.
 struct Scores<'p, T> {
     points: &'p [T],
 }
@@ -41,7 +41,7 @@ struct Cost<'p, T> {
 }
 
 impl Cost<'_, f64> {
-    /// Finds the closest of `k` centroids of each point.
+    /// Finds the closest of the `k` centroids for each point.
     fn choose(
         &mut self,
         workspace: &mut Workspace,
@@ -59,7 +59,7 @@ impl Cost<'_, f64> {
     }
 }
 
-/// The place of the largest.
+/// Index of the largest entry.
 fn largest(scores: &[f64]) -> u32 {
     let first = (0, f64::NEG_INFINITY);
     (0..)

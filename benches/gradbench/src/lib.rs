@@ -1,6 +1,6 @@
-//! A tool of the benchmark suite `GradBench`: its evals, written over the numbers and arrays of hypertape.
+//! A tool of the benchmark suite `GradBench`: the suite's evals, written over the numbers and arrays of hypertape.
 //!
-//! `README.md` says how the suite runs it, and what each eval is written over.
+//! `README.md` explains how the suite runs it, and what each eval is written over.
 
 mod ba;
 mod descent;
@@ -21,7 +21,7 @@ mod saddle;
 pub use protocol::answer;
 use protocol::{Call, Error, Outcome};
 
-/// A module of the suite: its functions.
+/// The functions of a module of the suite.
 type Eval = fn(&Call) -> Result<Outcome, Error>;
 
 const MODULES: [(&str, Eval); 12] = [

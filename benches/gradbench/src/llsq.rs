@@ -1,7 +1,8 @@
-//! `llsq`: `1/2 sum_i (s_i - sum_j x_j t_i^j)^2` with `t_i` from -1 to 1 in equal steps and `s_i = sign t_i`, over arrays.
+//! `llsq`: `1/2 sum_i (s_i - sum_j x_j t_i^j)^2` with `t_i` from -1 to 1 in equal steps and `s_i = sign t_i`, over
+//! arrays.
 //!
-//! The powers of some `t_i` are a constant matrix, made anew in every run as part of the function, block by block so that
-//! a block is in cache from its making to the pull-back.
+//! The powers of some `t_i` are a constant matrix. As part of the function, it is computed in every run, block by
+//! block, so that a block stays in cache from its computation to the pull-back.
 
 use std::iter::successors;
 
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use crate::protocol::{Call, Error, Outcome};
 
-/// Points of a block: with 128 coefficients 256 KiB of powers.
+/// Number of points per block: 256 KiB of powers for 128 coefficients.
 const BLOCK: usize = 256;
 
 #[derive(Deserialize)]
@@ -20,7 +21,7 @@ struct Input {
     n: usize,
 }
 
-/// The terms of a block.
+/// The terms of one block.
 #[derive(Default)]
 struct Block<T> {
     powers: Vec<T>,
@@ -48,7 +49,7 @@ impl<T: Element> Function<T> for Block<T> {
     }
 }
 
-/// What a run fills.
+/// Memory that is kept between runs.
 #[derive(Default)]
 struct Memory {
     workspace: Workspace,

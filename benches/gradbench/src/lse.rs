@@ -1,7 +1,7 @@
 //! `lse`: `a + ln sum_i e^{x_i - a}` with `a = max_i x_i`, over arrays.
 //!
-//! Of `Array`, only primitive operations, as the suite asks: `logsumexp`, one operation with a slope of its own, is faster.
-//! `a` enters as a constant, as what it stands for does not depend on it.
+//! As the suite asks, only primitive operations of `Array` are used; `logsumexp`, one operation with its own slope, is
+//! faster. `a` is a constant, because the value does not depend on it.
 
 use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
 use serde::Deserialize;

@@ -1,7 +1,9 @@
-//! `lstm`: the loss of a network of gated cells with memory that predicts the next row of a sequence, on a tape of scalars.
+//! `lstm`: the loss of a network of memory cells with gates that predicts the next row of a sequence, on a tape of
+//! scalars.
 //!
-//! Layers of `b` cells, cell `i` with hidden state `h_i` and memory `c_i`; `z` comes from the layer below, and the first one's
-//! is `x_i` times a weight. Weights `w` and biases are one a cell and gate, so matrices are diagonal, the suite's peculiarity:
+//! Each layer has `b` cells; cell `i` has the hidden state `h_i` and the memory `c_i`. `z` is the output of the layer
+//! below; that of the first layer is `x_i` times a weight. There is one weight `w` and one bias per cell and gate, so
+//! matrices are diagonal, as the suite defines it:
 //!
 //! ```text
 //! c_i <- c_i sigmoid(w^f z_i + b^f) + sigmoid(w^i h_i + b^i) tanh(w^c h_i + b^c)
@@ -10,7 +12,7 @@
 //! loss = -mean of g_i (y_i - ln(2 + sum_j e^{y_j})) over rows but the last and `i`, where g is the next row
 //! ```
 //!
-//! The 2 in the logarithm is the suite's as well.
+//! The 2 in the logarithm is also part of the suite's definition.
 
 use std::f64::consts::LN_2;
 
@@ -30,21 +32,22 @@ struct Input {
     sequence: Rows,
 }
 
-/// What is not differentiated.
+/// Inputs with respect to which the loss is not differentiated.
 struct Network {
     cells: usize,
-    /// Hidden state, then memory of each layer.
+    /// Hidden state, then memory, for each layer.
     state: Vec<f64>,
     sequence: Vec<f64>,
 }
 
 impl Network {
-    /// Of the parameters: for each layer four weights and four biases a cell, gate by gate, then three rows for input and output.
+    /// The loss as a function of the parameters: for each layer four weights and four biases per cell, gate by gate,
+    /// then three rows for input and output.
     fn loss<R: Real>(&self, parameters: &[R]) -> R {
         let b = self.cells;
         let (layers, extra) = parameters.split_at(parameters.len() - 3 * b);
         let mut state: Vec<R> = self.state.iter().map(|&v| R::constant(v)).collect();
-        // The 2 of the formula is one more exponential.
+        // The 2 of the formula is added as one more exponential.
         let mut y = vec![R::constant(LN_2); b + 1];
         let (mut loss, mut terms) = (R::zero(), 0);
         for (x, gold) in self.sequence.chunks_exact(b).zip(self.sequence[b..].chunks_exact(b)) {

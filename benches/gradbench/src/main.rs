@@ -1,4 +1,4 @@
-//! Answers the messages of an eval until there are no more, see the library.
+//! Answers the messages of an eval until the input ends, see the library.
 
 use std::io::{Write, stdin, stdout};
 

@@ -6,33 +6,34 @@
 //! C = (d + m + 1) d (ln gamma - ln 2 / 2) - ln Gamma_d((d + m + 1) / 2)
 //! ```
 //!
-//! `ADBench`, from which the suite has it, subtracts this prior instead of adding it.
-//! `Gamma_d` is the multivariate gamma function. Shapes: `a` is `1 x K`, `mu` is `K x d`, row `k` of `q`, `K x d`, holds the
-//! logarithms of the diagonal of `Q_k`, and row `k` of `l`, `K x d(d-1)/2`, what is strictly below it, column by column.
+//! `ADBench`, from which the suite took it, subtracts this prior instead of adding it.
+//! `Gamma_d` is the multivariate gamma function. Shapes: `a` is `1 x K` and `mu` is `K x d`. Row `k` of `q`, `K x d`,
+//! contains the logarithms of the diagonal of `Q_k`, and row `k` of `l`, `K x d(d-1)/2`, its entries strictly below the
+//! diagonal, column by column.
 //!
 //! **One product.** `|Q_k (x - mu_k)|^2` is linear in the products `x_i x_j` and `x_i`. These features of the points do
 //! not depend on the parameters and are computed once, so all exponents are one product, points by features by
-//! components: as many multiplications as triangular products take, and no array of `n K d` numbers. The coefficients
-//! are the entries of `Q'_k^T Q'_k` with `Q'_k = [Q_k, Q_k mu_k]`, computed for all components at a time.
+//! components. It takes as many multiplications as triangular products, and needs no array of `n K d` numbers. The
+//! coefficients are the entries of `Q'_k^T Q'_k` with `Q'_k = [Q_k, Q_k mu_k]`, computed for all components together.
 //!
-//! Points and means are taken relative to the mean of the points. The price is an absolute error of an exponent of
-//! rounding times `(|x - mean| + |mu_k - mean|)^2 |Q_k|^2`, where triangular products have `|x - mu_k|^2 |Q_k|^2`: 1e-10
-//! for a component whose distance from the mean is 1000 times its width.
+//! Points and means are taken relative to the mean of the points. The price is an absolute rounding error of an
+//! exponent in proportion to `(|x - mean| + |mu_k - mean|)^2 |Q_k|^2`, where triangular products have `|x - mu_k|^2
+//! |Q_k|^2`: 1e-10 for a component whose distance from the mean is 1000 times its width.
 //!
-//! Cost: `n K (d+1)(d+2)/2` multiplications, `K d^3/6` of the parameters, `n K` exponentials. Memory: the features,
-//! `n ((d+1)(d+2)/2 + 1)` numbers, and `2 n K` for a value.
+//! Cost: `n K (d+1)(d+2)/2` multiplications, `K d^3/6` for the parameters, and `n K` exponentials. Memory: the
+//! features, `n ((d+1)(d+2)/2 + 1)` numbers, and `2 n K` numbers for a value.
 
 use std::f64::consts::{LN_2, PI};
 
 use hypertape_autodiff::{Array, Function, Shape};
 
-/// Bytes of features in a block of points, and the fewest points. Blocks stay in cache from the product to the shares
-/// of components. Measured on 10 000 points in 10 dimensions: the gradient takes 0.85 times as long as in one block,
-/// for any block of 500 to 2000 points.
+/// Bytes of features per block of points, and the smallest number of points per block. Blocks stay in cache from the
+/// product to the shares of components. Measured on 10 000 points in 10 dimensions: the gradient takes 0.85 times as
+/// long as in one block, for any block of 500 to 2000 points.
 const BLOCK_BYTES: usize = 1 << 20;
 const BLOCK_POINTS: usize = 256;
 
-/// The prior of the precisions.
+/// The Wishart prior of the precisions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wishart {
     /// Scale.
@@ -55,19 +56,20 @@ pub struct Gmm {
     prior: Wishart,
     /// Mean of the points, a column.
     centre: Vec<f64>,
-    /// A row a point: the factors of the coefficients, then a one.
+    /// One row per point: the factors of the coefficients, then a one.
     features: Vec<f64>,
-    /// What does not depend on the parameters.
+    /// The part that does not depend on the parameters.
     constant: f64,
     index: Index,
 }
 
 impl Gmm {
-    /// Points of `d` numbers each, one after the other, for `k` components.
+    /// Makes the function of points of `d` numbers each, one after the other, for `k` components.
     ///
     /// # Errors
-    /// In a line, if anything is empty, an array would have more than `u32::MAX` entries, or the scale of the prior is not
-    /// positive.
+    ///
+    /// Returns a one-line message if anything is empty, an array would have more than `u32::MAX` entries, or the scale
+    /// of the prior is not positive.
     pub fn new(points: &[f64], [d, k]: [usize; 2], prior: Wishart) -> Result<Self, String> {
         let n = points.len().checked_div(d).unwrap_or(0);
         check_sizes([d, k, n])?;
@@ -102,7 +104,7 @@ impl Gmm {
 impl Function<f64> for Gmm {
     fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
         let (d, index) = (self.dimension, &self.index);
-        // From here on a column is a component, so that entries of all components are neighbours.
+        // From here on a column is a component, so that the entries of all components are contiguous.
         let of = |rows: u32| Shape::new(rows, self.components);
         let below = d * (d - 1) / 2;
         let logs = transposed(x[2], &index.square);
@@ -137,7 +139,7 @@ impl Function<f64> for Gmm {
     }
 }
 
-/// Where entries are: lists of rows for gathering and scattering.
+/// Positions of entries: lists of rows for gathering and scattering.
 #[derive(Clone, Debug)]
 struct Index {
     /// The entries of the transposes of `mu` and `q`, and of `l`.
@@ -147,7 +149,7 @@ struct Index {
     strict_rows: Vec<u32>,
     strict_cols: Vec<u32>,
     /// Pairs of entries of `Q'` in one row, and the entry of `Q'^T Q'` to which their product belongs. `Q'` is stacked
-    /// as its diagonal, what is strictly below, and its last column.
+    /// as its diagonal, its entries strictly below, and its last column.
     left: Vec<u32>,
     right: Vec<u32>,
     sums: Vec<u32>,
@@ -180,15 +182,15 @@ impl Index {
     }
 }
 
-/// The transpose of a matrix, by the list of its entries.
+/// The transpose of a matrix, as a list of its entries.
 fn transposed<'a, A: Array<'a>>(matrix: A, entries: &'a [u32]) -> A {
     let Shape { rows, cols } = matrix.shape();
     let column = matrix.reshape(Shape::column(small(matrix.shape().len())));
     column.gather_rows(entries).reshape(Shape::new(cols, rows))
 }
 
-/// What the coefficients `c_ij`, `i <= j`, of `-|Q' x'|^2 / 2` are multiplied by, where `x' = (x - centre, -1)`; then a
-/// one for what does not depend on the point.
+/// The factors of the coefficients `c_ij`, `i <= j`, of `-|Q' x'|^2 / 2`, where `x' = (x - centre, -1)`; then a one for
+/// the part that does not depend on the point.
 fn features(x: &[f64], centre: &[f64]) -> impl Iterator<Item = f64> {
     let shifted = x.iter().zip(centre).map(|(x, c)| x - c);
     let x: Vec<f64> = shifted.chain([-1.0]).collect();

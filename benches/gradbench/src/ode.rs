@@ -1,8 +1,8 @@
-//! `ode`: `y_0' = x_0`, `y_i' = x_i y_{i-1}` from `y(0) = 0` to `t = 2` by `s` steps of the classical Runge-Kutta method, over
-//! arrays; the gradient of the last `y_i` by reverse mode.
+//! `ode`: `y_0' = x_0`, `y_i' = x_i y_{i-1}` from `y(0) = 0` to `t = 2` by `s` steps of the classical Runge-Kutta
+//! method, over arrays; the gradient of the last `y_i` by reverse mode.
 //!
-//! The state is `(1, y)`, whose slope is `(0, x_i v_i)`: the first entry stands for what `y_0'` is multiplied by, and
-//! shifting is a slice, which shares memory.
+//! The state is `(1, y)`, whose slope is `(0, x_i v_i)`: the first entry is the factor of `x_0` in `y_0'`, and the
+//! shift is a slice, which shares memory.
 
 use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ struct Input {
 
 struct Ode<T> {
     steps: u32,
-    /// `(1, 0)`
+    /// The start `(1, 0)`.
     start: Vec<T>,
 }
 

@@ -1,11 +1,12 @@
-//! `particle`: the control `w` by which a charged particle, pushed by two fixed charges, meets the axis at the origin: a descent
-//! on `x_0(t_f)^2`, whose path by Euler's method needs the gradient of the potential at every step.
+//! `particle`: the control `w` with which a charged particle, repelled by two fixed charges, meets the axis at the
+//! origin: a descent on `x_0(t_f)^2`, where the path by Euler's method needs the gradient of the potential at every
+//! step.
 //!
 //! ```text
 //! p(x; w) = 1 / |x - (10, 10 - w)| + 1 / |x - (10, 0)|,   x'' = -grad p,   x(0) = (0, 8),   x'(0) = (3/4, 0)
 //! ```
 //!
-//! Of the two letters of a function the first is the mode by `w`, the second that by `x`.
+//! The first letter of a function's name is the mode for `w`, the second that for `x`.
 
 use std::array::from_fn;
 use std::marker::PhantomData;
@@ -18,7 +19,7 @@ use serde_json::json;
 use crate::descent::{Forward, Mode, Objective, Reverse, descend};
 use crate::protocol::{Call, Error, Outcome};
 
-/// Of time.
+/// Size of a time step.
 const STEP: f64 = 0.1;
 
 #[derive(Deserialize)]
@@ -35,7 +36,7 @@ impl Objective<2, 1> for Potential {
     }
 }
 
-/// `x_0(t_f)^2`, where gradients of the potential are found in mode `M`.
+/// `x_0(t_f)^2`, where gradients of the potential are computed in mode `M`.
 struct Miss<M>(PhantomData<M>);
 
 impl<M: Mode> Objective<1, 0> for Miss<M> {
@@ -46,7 +47,7 @@ impl<M: Mode> Objective<1, 0> for Miss<M> {
             let force = M::gradient(&mut memory, &Potential, at, [w])?;
             at = from_fn(|i| at[i] + velocity[i] * STEP);
             if at[1] <= 0.0 {
-                // Back along the last step, to the axis.
+                // Goes back along the last step, to the axis.
                 return Ok((at[0] - at[1] / velocity[1] * velocity[0]).square());
             }
             velocity = from_fn(|i| velocity[i] - force[i] * STEP);

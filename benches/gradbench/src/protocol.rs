@@ -1,8 +1,8 @@
-//! The protocol: a message a line of JSON in, a response a line out.
+//! The protocol: one message per line of JSON in, one response per line out.
 //!
-//! A `define` is answered by whether there is a module of that name, an `evaluate` by output and times or by an error, and
-//! every other message by its number alone. A function is evaluated until it has taken as many runs and seconds as the
-//! input asks for; what is timed is the function, from the parsed input to its numbers, without JSON.
+//! The response to a `define` is whether there is a module of that name, to an `evaluate` the output and times or an
+//! error, and to every other message its number only. A function is evaluated until it has taken as many runs and
+//! seconds as the input asks for. The time is that of the function, from the parsed input to its numbers, without JSON.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// What went wrong, in a line.
+/// A one-line error message.
 pub(crate) type Error = Box<dyn std::error::Error>;
 
 #[derive(Deserialize)]
@@ -25,10 +25,11 @@ struct Message {
     input: Value,
 }
 
-/// The response to a message.
+/// Returns the response to a message.
 ///
 /// # Errors
-/// A line that is no message.
+///
+/// Returns an error if the line is not a message.
 pub fn answer(line: &str) -> Result<Value, serde_json::Error> {
     let Message { id, kind, module, function, input } = serde_json::from_str(line)?;
     let eval = crate::MODULES.iter().find(|(name, _)| *name == module);
@@ -57,7 +58,7 @@ pub(crate) struct Call {
     input: Value,
 }
 
-/// An output, and how long each run took.
+/// An output, and the time of each run.
 pub(crate) struct Outcome {
     output: Value,
     timings: Vec<Value>,
@@ -77,7 +78,7 @@ impl Call {
         Ok(I::deserialize(&self.input)?)
     }
 
-    /// [`evaluate`](Self::evaluate) what cannot fail.
+    /// Like [`evaluate`](Self::evaluate), for functions that cannot fail.
     pub(crate) fn compute<M>(
         &self,
         memory: M,
@@ -91,14 +92,14 @@ impl Call {
         self.evaluate(memory, run, show)
     }
 
-    /// Evaluates as often as the input asks for, and says in JSON what the last run left in `memory`.
+    /// Evaluates as often as the input asks for, and returns what the last run left in `memory` as JSON.
     pub(crate) fn evaluate<M, E: Into<Error>>(
         &self,
         mut memory: M,
         mut run: impl FnMut(&mut M) -> Result<(), E>,
         show: impl FnOnce(M) -> Value,
     ) -> Result<Outcome, Error> {
-        // A number alone, as `hello` has it, asks for one run.
+        // A plain number, as `hello` has it, asks for one run.
         let once = Runs { min_runs: 1, min_seconds: 0.0 };
         let runs = if self.input.is_object() { self.input::<Runs>()? } else { once };
         let (mut timings, mut all) = (Vec::new(), Duration::ZERO);
@@ -114,13 +115,13 @@ impl Call {
         }
     }
 
-    /// That there is no such function.
+    /// The error of an unknown function.
     pub(crate) fn unknown(&self) -> Error {
         format!("no function {:?}", self.function).into()
     }
 }
 
-/// That something has another length than it should have.
+/// Checks a length.
 pub(crate) fn expect(what: &str, expected: usize, found: usize) -> Result<(), Error> {
     if expected == found {
         return Ok(());
@@ -128,7 +129,7 @@ pub(crate) fn expect(what: &str, expected: usize, found: usize) -> Result<(), Er
     Err(format!("{what}: found {found}, expected {expected}").into())
 }
 
-/// That a number is not below its bound, of the first pair for which that is so.
+/// Checks that the number of each pair is below its bound; the error names the first that is not.
 pub(crate) fn below(
     what: &str,
     mut pairs: impl Iterator<Item = (usize, usize)>,
@@ -138,7 +139,7 @@ pub(crate) fn below(
     })
 }
 
-/// The rows one after the other, each of which has `cols` numbers.
+/// The rows, of `cols` numbers each, one after the other.
 pub(crate) fn flat(what: &str, cols: usize, rows: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
     rows.iter().try_for_each(|row| expect(what, cols, row.len()))?;
     Ok(rows.concat())

@@ -1,7 +1,7 @@
-//! `saddle`: `min_x max_y f(x, y)` of `f(x, y) = (x_1^2 + x_2^2) - (y_1^2 + y_2^2)` by a descent along `x` over what a descent of
-//! `-f` along `y` finds, both from one start, and then the `y` that belongs to `x`.
+//! `saddle`: `min_x max_y f(x, y)` for `f(x, y) = (x_1^2 + x_2^2) - (y_1^2 + y_2^2)`, by a descent along `x`, each of
+//! whose values comes from a descent of `-f` along `y`, both from the same start; and then the `y` that belongs to `x`.
 //!
-//! Of the two letters of a function the first is the mode by `x`, the second that by `y`.
+//! The first letter of a function's name is the mode for `x`, the second that for `y`.
 
 use std::marker::PhantomData;
 
@@ -28,7 +28,7 @@ impl Objective<2, 2> for Minus {
     }
 }
 
-/// `max_y f(x, y)`, found in mode `M`.
+/// `max_y f(x, y)`, computed in mode `M`.
 struct Most<M> {
     start: [f64; 2],
     mode: PhantomData<M>,
@@ -41,7 +41,7 @@ impl<M: Mode> Objective<2, 0> for Most<M> {
     }
 }
 
-/// `x` in mode `O`, around `y` in mode `M`.
+/// Finds `x` in mode `O`, with the inner descent along `y` in mode `M`.
 fn saddle<O: Mode, M: Mode>(start: [f64; 2]) -> Result<[[f64; 2]; 2], Fault> {
     let x = descend::<O, f64, 2, 0>(&Most::<M> { start, mode: PhantomData }, start, [])?;
     Ok([x, descend::<M, f64, 2, 2>(&Minus, start, x)?])

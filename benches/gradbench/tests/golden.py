@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes golden.jsonl: small inputs of the suite's evals and outputs computed here from their definitions, in 60 digits.
+"""Writes golden.jsonl: small inputs of the suite's evals, and outputs computed here from their definitions, in 60 digits.
 
     python3 golden.py > golden.jsonl
 
-Derivatives are central differences with steps of 1e-18, so that nothing is differentiated twice by one way of thinking; where
-there is a closed form (det by permutations, llsq, lse, kmeans), they are held to it. Needs mpmath.
+Derivatives are central differences with steps of 1e-18, a method independent of automatic differentiation. Where there is a closed form
+(det by permutations, llsq, lse, kmeans), they are compared with it. Needs mpmath.
 """
 
 import itertools
@@ -17,7 +17,7 @@ STEP = mpf(10) ** -18
 
 
 def numbers(seed, count, low=-1, high=1):
-    """Of three decimals, from a generator that anyone can write."""
+    """Numbers of three decimals, from a generator that is easy to reimplement."""
     out = []
     for _ in range(count):
         seed = (1103515245 * seed + 12345) % 2**31
@@ -31,7 +31,7 @@ def rows(seed, count, width, low=-1, high=1):
 
 
 def partial(f, x, i):
-    """Of all results of f, by argument i."""
+    """The derivatives of all results of f by argument i."""
     up, down = list(x), list(x)
     up[i], down[i] = x[i] + STEP, x[i] - STEP
     return [(a - b) / (2 * STEP) for a, b in zip(f(up), f(down))]
@@ -42,7 +42,7 @@ def gradient(f, x):
 
 
 def exact(x):
-    """In numbers of many digits."""
+    """Converts to numbers of many digits."""
     return [exact(v) for v in x] if isinstance(x, list) else mpf(x)
 
 
@@ -124,7 +124,7 @@ def gmm():
     points = exact(given["x"])
 
     def posterior(flat):
-        """From the densities, as they stand in books: normal around mu with precision Q^T Q, which is drawn from Wishart's."""
+        """From textbook densities: normal around mu with precision Q^T Q, which has a Wishart distribution."""
         alpha, rest = flat[:k], flat[k:]
         cut = lambda width, first: [rest[first + i * width :][:width] for i in range(k)]
         mu, q, l = cut(d, 0), cut(d, k * d), cut(below, 2 * k * d)
@@ -162,7 +162,7 @@ def gmm():
 
 
 def turn(r):
-    """The rotation around r by its length: a matrix exponential."""
+    """The rotation around r by its length, as a matrix exponential."""
     cross = mp.matrix([[0, -r[2], r[1]], [r[2], 0, -r[0]], [-r[1], r[0], 0]])
     return mp.expm(cross, method="taylor")
 
@@ -317,7 +317,7 @@ def ode():
 
 
 def nested():
-    """What the suite itself expects, the same for every combination of modes."""
+    """The results that the suite itself expects, the same for every combination of modes."""
     for modes in ["ff", "fr", "rf", "rr"]:
         case("particle", modes, {"w": 0.0}, exact(0.2071918746486116))
         case("saddle", modes, {"start": [1.0, 1.0]}, [exact(8.246324826140356e-06)] * 4)

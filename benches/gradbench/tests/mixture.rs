@@ -1,5 +1,6 @@
-//! The Gaussian mixture objective beyond the small inputs of the protocol's test: a plain evaluation of its definition on more points
-//! than a block has, derivatives against differences, and the digits that are documented.
+//! The Gaussian mixture objective on larger inputs than those of the protocol's test: compared with a plain evaluation
+//! of its definition on more points than a block holds, derivatives compared with differences, and the documented
+//! accuracy.
 
 use hypertape_autodiff::{Workspace, check, dot};
 use hypertape_gradbench::mixture::{Gmm, Wishart};
@@ -59,7 +60,7 @@ fn random(d: usize, k: usize, n: usize) -> (Vec<f64>, Vec<f64>) {
     (stream(n * d, 4.0), stream(k * (1 + d + d * (d + 1) / 2), 1.0))
 }
 
-/// More points than one block holds. The constant of the prior, which `plain` leaves out, does not depend on them.
+/// Uses more points than one block holds. The constant of the prior, which `plain` leaves out, does not depend on them.
 #[test]
 fn blocks_add_up() {
     let (points, x) = random(10, 3, 2500);
@@ -81,7 +82,7 @@ fn derivatives_agree_with_differences() {
         let orders = check::taylor(&gmm, &gmm.shapes(), &x, &v).unwrap();
         let gap = check::central_differences(&gmm, &gmm.shapes(), &x).unwrap();
         let product = check::dot_product(&gmm, &gmm.shapes(), &x, &v, &[1.0]).unwrap();
-        // Observed up to 1.8e-10, what differences can do, and 6e-16.
+        // Observed up to 1.8e-10, the accuracy of differences, and 6e-16.
         assert!(orders.gradient > 1.9 && orders.hessian > 2.9, "{d} {k} {n}: {orders:?}");
         assert!(gap < 1e-8 && product < 2e-14, "{d} {k} {n}: {gap} {product}");
     }
@@ -100,7 +101,7 @@ fn a_common_shift_of_points_and_means_changes_nothing() {
     assert!(gap.abs() < 2e-10, "{gap}");
 }
 
-/// Two components of one width at -1 and 1, points within it of either.
+/// Two components of equal width at -1 and 1, and points within that width of either.
 #[test]
 fn narrow_components_off_the_centre_lose_the_digits_that_are_documented() {
     let prior = Wishart { gamma: 1.0, m: 0 };
@@ -109,9 +110,9 @@ fn narrow_components_off_the_centre_lose_the_digits_that_are_documented() {
         let points: Vec<f64> = steps.flat_map(|step| [1.0 + step, -1.0 + step]).collect();
         let x = [0.3, -0.2, 1.0, -1.0, -width.ln(), -width.ln()];
         let gmm = Gmm::new(&points, [1, 2], prior).unwrap();
-        // The constant of the prior is -ln 2 a component.
+        // The constant of the prior is -ln 2 per component.
         let gap = value(&gmm, &x) - plain(&points, &x, [1, 2], prior) + 2.0 * f64::ln(2.0);
-        // Rounding of each exponent, observed up to 0.02 of it.
+        // Rounding of each exponent; observed up to 0.02 of it.
         let bound = 18.0 * f64::EPSILON * (2.0 / width).powi(2);
         assert!(gap.abs() < bound, "{width}: {gap} {bound}");
     }

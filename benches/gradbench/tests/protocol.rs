@@ -1,12 +1,13 @@
-//! Sessions with the tool: what it answers to every kind of message, small inputs of every function of every eval against
-//! numbers that `golden.py` computed in 60 digits from the definitions, and what it says to inputs that are none.
+//! Sessions with the tool: its responses to every kind of message; small inputs of every function of every eval,
+//! compared with numbers that `golden.py` computed from the definitions in 60 digits; and its errors for invalid
+//! inputs.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// The responses to some messages.
+/// Returns the responses to some messages.
 fn session(messages: &[Value]) -> Vec<Value> {
     let mut tool = Command::new(env!("CARGO_BIN_EXE_hypertape-gradbench"))
         .stdin(Stdio::piped())
@@ -49,7 +50,8 @@ fn every_message_is_answered() {
     assert_eq!(answers[4..], [json!({ "id": 4 }), json!({ "id": 5 })]);
 }
 
-/// The largest deviation of `found`, relative to the entry or to 1, whichever is larger; what has another form is infinitely far.
+/// The largest deviation of `found`, relative to the entry or to 1, whichever is larger; infinite if the structure
+/// differs.
 fn deviation(found: &Value, expected: &Value) -> f64 {
     let most = |gaps: &mut dyn Iterator<Item = f64>| gaps.fold(0.0, f64::max);
     match (found, expected) {
@@ -78,12 +80,12 @@ fn outputs_are_those_of_the_definitions() {
     assert_eq!((cases.len(), answers.len()), (32, 32));
     for (case, answer) in cases.iter().zip(&answers) {
         let gap = deviation(&answer["output"], &case["output"]);
-        // Observed up to 1.1e-15: a few units of rounding.
+        // Observed up to 1.1e-15, a few units of rounding.
         assert!(gap < 5e-14, "{} {}: {gap}, {}", case["module"], case["function"], answer["error"]);
     }
 }
 
-/// The suite compares with a tolerance of 1e-4 times at least 1, which a gradient of zeros passes where it has many entries.
+/// The suite's tolerance is 1e-4 times at least 1, which a gradient of zeros passes if it has many entries.
 #[test]
 fn long_gradients_are_compared_entry_by_entry() {
     let x: Vec<f64> = (0..10_000).map(|i| f64::from(i * 7919 % 10_000) / 1e4).collect();
@@ -97,9 +99,9 @@ fn long_gradients_are_compared_entry_by_entry() {
     assert!(gradient.len() == 10_000 && gap < 1e-13, "{gap}");
 }
 
-/// `y_i = x_0 ... x_i t^{i+1} / (i+1)!`, of which a method of order 4 has the first four exactly. Whatever the steps, the last entry is
-/// a multiple of the product of all `x`, so its gradient is itself over `x_i`. The suite's own large sizes have gradients of
-/// zeros: entries reach no further than four a step.
+/// `y_i = x_0 ... x_i t^{i+1} / (i+1)!`, of which a method of order 4 computes the first four exactly. Whatever the
+/// steps, the last entry is a multiple of the product of all `x`, so its gradient is itself divided by `x_i`. The
+/// suite's large sizes have gradients of zeros, because entries reach at most four places per step.
 #[test]
 fn an_ode_ends_where_its_closed_form_does() {
     let x = [2.0, 0.5, 3.0, 4.0];
@@ -126,7 +128,8 @@ fn an_ode_ends_where_its_closed_form_does() {
     }
 }
 
-/// The plan for the whole function and the block of each observation find the same entries, in other orders of summation.
+/// The plan for the whole function and the blocks of the observations give the same entries, summed in different
+/// orders.
 #[test]
 fn bundles_by_a_plan_and_by_blocks_agree() {
     let mut input = json!({
@@ -138,7 +141,7 @@ fn bundles_by_a_plan_and_by_blocks_agree() {
         both.extend(
             ["jacobian", "planned"].map(|function| evaluate("ba", function, input.clone())),
         );
-        // Two runs: the second with the plan of the first.
+        // Two runs; the second uses the plan of the first.
         input["min_runs"] = json!(2);
     }
     let answers = session(&both);

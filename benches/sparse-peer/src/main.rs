@@ -1,11 +1,13 @@
-//! Sparse Jacobians and Hessians beside echidna, in one process, of functions written once for both: the same entries are
-//! asserted, then colours and minima of times are printed as the table of the crate's README. From this folder:
+//! Sparse Jacobians and Hessians compared with echidna, in one process, of functions that are written once for both:
+//! the entries are asserted to be equal, then colours and minima of times are printed as the table of the crate's
+//! README. From this folder:
 //!
 //! `RUSTFLAGS="-C target-cpu=native" cargo run --release [N]`
 //!
-//! `first` is from the function to the entries: recording, pattern, colouring, entries. `again` is the entries at another
-//! point with what the first found; echidna evaluates the tape that it kept, hypertape the function, so its branches may
-//! differ. Of echidna's drivers the faster is taken for `first`, one colour or four a sweep; `again` has one of a colour only.
+//! `first` goes from the function to the entries: recording, pattern, colouring, entries. `again` is the entries at
+//! another point, with what the first call found; echidna evaluates the tape that it kept, hypertape the function, so
+//! its branches may differ. For `first` the faster of echidna's drivers counts, with one or with four colours per
+//! sweep; `again` has a driver with one colour only.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -60,7 +62,7 @@ functions! {
     Arrow: |x, y| y[0] = x.iter().fold(T::zero(), |sum, &x_i| sum + x_i * x_i * (x_i + x[0]));
 }
 
-/// Milliseconds of the fastest of several calls, and its result.
+/// Milliseconds of the fastest of several calls, and the result.
 fn fastest<R>(mut call: impl FnMut() -> R) -> (f64, R) {
     let mut timed = || {
         let start = Instant::now();
@@ -89,7 +91,7 @@ fn entries<'p>(pattern: &'p Pattern, values: &'p [f64]) -> BTreeMap<(u32, u32), 
     (0..pattern.rows()).flat_map(row).collect()
 }
 
-/// Asserts that both have the same entries, but for rounding.
+/// Asserts that both have the same entries up to rounding.
 fn agree(ours: &BTreeMap<(u32, u32), f64>, rows: &[u32], columns: &[u32], theirs: &[f64]) {
     assert_eq!(ours.len(), theirs.len(), "as many entries");
     for ((&i, &j), value) in rows.iter().zip(columns).zip(theirs) {

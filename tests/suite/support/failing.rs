@@ -1,4 +1,4 @@
-//! A problem that fails at chosen tasks or samples.
+//! A problem that fails for chosen tasks or samples.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ impl Bilevel<f64> for Failing {
         if !self.fail.contains(&place) {
             return w[0].square() * 0.5;
         }
-        // Two columns that cannot be added: of 2 and `place` values.
+        // Two columns that cannot be added: one of 2 values and one of `place` values.
         let column = |n: u64| w[0].broadcast_to(Shape::column(u32::try_from(n).unwrap()));
         (column(2) + column(place)).sum()
     }

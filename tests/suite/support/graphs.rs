@@ -53,7 +53,7 @@ pub(crate) fn w1(logistic: bool) -> GraphStatement {
     }
 }
 
-/// `w2`: a weight per sample, labels as lists.
+/// `w2`: one weight per sample, labels as lists.
 pub(crate) fn w2() -> GraphStatement {
     let data = W2::new(2);
     let weights = Shape::new(size(W2::FEATURES), W2::CLASSES);
@@ -93,7 +93,7 @@ pub(crate) fn w2() -> GraphStatement {
     }
 }
 
-/// `w3`: tasks, and a start that is learned.
+/// `w3`: tasks, and a learned start.
 pub(crate) fn w3() -> GraphStatement {
     let data = W3::new(3);
     let h = size(W3::HIDDEN);

@@ -1,4 +1,4 @@
-//! What several test files share.
+//! Functions that several test files share.
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of it")]
 
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use hypertape::{Cost, Draw, Element, Error, Estimate, Estimator, Exact, InnerLoop, Oracle};
 
-/// How often a test kills what it looks at: 20 times, or as often as `HYPERTAPE_KILLS` says.
+/// How often a test kills the tested process: 20 times, or `HYPERTAPE_KILLS` times.
 pub(crate) fn kills() -> u32 {
     std::env::var("HYPERTAPE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
@@ -63,7 +63,7 @@ pub(crate) fn shared(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// An expected hypergradient of the peer comparison, one number a line.
+/// An expected hypergradient of the peer comparison, one number per line.
 pub(crate) fn expected(folder: &std::path::Path, name: &str) -> Vec<f64> {
     let path = folder.join("peers/expected").join(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

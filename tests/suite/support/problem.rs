@@ -1,6 +1,6 @@
-//! A problem of one inner and one outer column, by its formulas.
+//! Problems with one inner and one outer column, given by formulas.
 
-/// `problem!(Name, x, |x| w_0, |w, x, draw| g, |w, x| f)`, and a number of tasks if there are several.
+/// `problem!(Name, x, |x| w_0, |w, x, draw| g, |w, x| f)`, optionally followed by the number of tasks.
 macro_rules! problem {
     (
         $name:ident, $start:expr, |$x:ident| $init:expr,
@@ -53,7 +53,7 @@ pub(crate) fn column<'a, A: hypertape::Array<'a, Elem = f64>>(like: A, values: &
     like.constant(hypertape::Shape::column(u32::try_from(values.len()).unwrap()), values)
 }
 
-/// A constant matrix of rows of `columns` values.
+/// A constant matrix with rows of `columns` values.
 pub(crate) fn matrix<'a, A: hypertape::Array<'a, Elem = f64>>(
     like: A,
     values: &'a [f64],

@@ -4,8 +4,8 @@ use hypertape::{Array, Bilevel, Draw, List, Params, Rows, Shape};
 
 /// Tasks whose exact and first-order gradients are known: `g = (w - a)'h(w - a)/2`, `f = |w - a - b|^2/2`, start `x`.
 ///
-/// All entries of `a` are `+-1` and of `b` `+-0.5`, one task for each pair of signs: gradients are linear in `a` and
-/// `b`, so their moments are those of independent Gaussian entries with these deviations.
+/// All entries of `a` are `+-1` and those of `b` `+-0.5`, with one task per combination of signs. Gradients are linear
+/// in `a` and `b`, so their moments are those of independent Gaussian entries with these deviations.
 pub(crate) struct Signs;
 
 const CURVATURE: [f64; 3] = [0.1, 0.5, 1.0];
@@ -31,7 +31,7 @@ impl Bilevel<f64> for Signs {
     }
 }
 
-/// One task of a problem on its own.
+/// A problem with a single one of the tasks of another.
 pub(crate) struct Only<P>(pub(crate) P, pub(crate) u64);
 
 impl<P: Bilevel<f64>> Bilevel<f64> for Only<P> {

@@ -1,5 +1,5 @@
-//! A smooth two-layer regression with everything that makes a hypergradient hard to get right: a learned start that
-//! enters nonlinearly, mini-batches at both levels, outer variables in both losses, several arrays.
+//! A smooth two-layer regression with everything that makes a hypergradient difficult: a learned start that enters
+//! nonlinearly, mini-batches at both levels, outer variables in both losses, several arrays.
 
 use hypertape::{Array, Bilevel, Draw, Element, Level, List, Params, Rows, Shape};
 use rand::{RngExt, SeedableRng};

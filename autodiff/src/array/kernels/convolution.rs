@@ -1,15 +1,16 @@
-//! Convolutions of images: matrix products of blocks of patches, which are copied together on the way.
+//! Convolutions of images, as matrix products of blocks of patches, which are gathered on the way.
 //!
 //! ```text
 //! Y[n, y, x, o] = sum_{i, j, c} X[n, s y + i - top, s x + j - left, c] K[i, j, c, o]
 //! ```
 //!
-//! with 0 outside of the image. The sum over all entries of `Y[..] Z[..]` is linear in `X`, `K` and `Z`; its derivative by
-//! each of them is one of three operations on the other two, [`Role`]. So derivatives of every order are these three.
+//! where `X` is 0 outside of the image. The sum over all entries of `Y[..] Z[..]` is linear in `X`, `K` and `Z`, and
+//! its derivative with respect to each of them is one of three operations on the other two, a [`Role`]. Derivatives of
+//! every order are therefore these three operations.
 //!
-//! A patch is `size` runs of `size channels` consecutive entries, since channels of a pixel are neighbours. Patches are
-//! copied (im2col) or added back by blocks of 16384 entries, so that memory does not depend on the number of images. Bits depend
-//! on the shapes alone.
+//! A patch consists of `size` runs of `size channels` consecutive entries, because the channels of a pixel are
+//! neighbours. Patches are copied (im2col) or added back in blocks of 16384 entries, so that the memory does not depend
+//! on the number of images. Results depend, bit for bit, only on the shapes.
 
 use std::cell::RefCell;
 
@@ -21,19 +22,19 @@ use crate::array::kernels::vectors::axpy;
 use crate::fault::Fault;
 use crate::shape::Shape;
 
-/// Entries of a block of patches, and of one patch at most.
+/// Number of entries of a block of patches, and the most that one patch may have.
 pub(crate) const PLACE: usize = 16384;
 
 thread_local! {
     static BLOCK: RefCell<[f64; PLACE]> = const { RefCell::new([0.0; PLACE]) };
 }
 
-/// Images, and a square kernel that moves over them by `stride`; outside of an image lie zeros.
+/// Images, and a square kernel that moves over them by `stride`. Outside of an image there are zeros.
 ///
-/// Images are `images height width` x `channels` arrays: a pixel per row, row by row, image after image, which is one image per row
-/// (`height x width x channels`) in another shape. Kernels are `size^2 channels` x `filters`. The output has a side of
-/// `side / stride` pixels, rounded up; what it needs beyond the image lies half before and half after it, one more after
-/// (padding `SAME` of `TensorFlow` and JAX).
+/// Images are `images height width` x `channels` arrays: one pixel per row, in row-major order, image after image. This
+/// is a reshaped array of one image per row (`height x width x channels`). Kernels are `size^2 channels` x `filters`.
+/// The output has `side / stride` pixels per side, rounded up. The zeros that it needs are divided equally before and
+/// after the image; if their number is odd, there is one more after it (padding `SAME` of `TensorFlow` and JAX).
 ///
 /// ```
 /// use hypertape_autodiff::Convolution;
@@ -42,29 +43,29 @@ thread_local! {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
-    /// Rows of pixels of an image.
+    /// Number of rows of pixels of an image.
     pub height: u32,
-    /// Pixels of a row.
+    /// Number of pixels of a row.
     pub width: u32,
-    /// Side of the kernel.
+    /// Number of rows, and of columns, of the kernel.
     pub size: u32,
-    /// Pixels from one place of the kernel to the next.
+    /// Number of pixels between neighbouring positions of the kernel.
     pub stride: u32,
 }
 
-/// What of a convolution is computed, from the two others, in this cyclic order.
+/// The array of a convolution that is computed from the two others, in cyclic order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The derivative by the input, from kernel and output.
+    /// The derivative with respect to the input, from kernel and output.
     Input,
-    /// The derivative by the kernel, from output and input.
+    /// The derivative with respect to the kernel, from output and input.
     Kernel,
     /// The convolution itself, from input and kernel.
     Output,
 }
 
 impl Role {
-    /// The next in cyclic order.
+    /// Returns the next role in cyclic order.
     #[must_use]
     pub fn next(self) -> Self {
         match self {
@@ -76,18 +77,19 @@ impl Role {
 }
 
 impl Convolution {
-    /// Height and width of the output.
+    /// Returns the height and the width of the output.
     ///
     /// # Panics
-    /// If the stride is 0.
+    /// Panics if the stride is 0.
     pub fn output(self) -> [u32; 2] {
         [self.height, self.width].map(|side| side.div_ceil(self.stride))
     }
 
-    /// Shapes of input, kernel and output, given those of the operands for `role`.
+    /// Returns the shapes of input, kernel and output, given those of the operands for `role`.
     ///
     /// # Errors
-    /// [`Fault::Shapes`] if they do not fit, [`Fault::Range`] without a stride and for patches that are too large.
+    /// Returns [`Fault::Shapes`] if the shapes do not match, and [`Fault::Range`] if the stride is 0 or a patch has
+    /// more than 16384 entries.
     pub(crate) fn fitting(self, role: Role, a: Shape, b: Shape) -> Result<[Shape; 3], Fault> {
         let operation = "convolve";
         if self.stride == 0 {
@@ -104,7 +106,7 @@ impl Convolution {
         Ok(shapes)
     }
 
-    /// The same; `None` if they do not fit.
+    /// As [`fitting`](Self::fitting), but `None` if the shapes do not match.
     fn shapes(self, role: Role, a: Shape, b: Shape) -> Option<[Shape; 3]> {
         let pixels = self.height.checked_mul(self.width)?;
         let area = self.size.checked_mul(self.size)?;
@@ -128,18 +130,18 @@ impl Convolution {
     }
 }
 
-/// An output pixel on its way through them, in order.
+/// An output pixel; [`advance`](Self::advance) goes from one to the next.
 #[derive(Clone, Copy)]
 struct Walk {
     height: usize,
     width: usize,
     size: usize,
     stride: usize,
-    /// What the output needs before the first row and column of pixels.
+    /// Numbers of rows and columns of zeros before the image.
     before: [usize; 2],
-    /// One past where the last patches of an image begin, as `row` and `col`.
+    /// One past the starts of the last patches of an image, as `row` and `col`.
     ends: [usize; 2],
-    /// The first pixel of the image, and where the patch begins in it, shifted by `before`.
+    /// The first pixel of the image, and the start of the patch in it, shifted by `before`.
     image: usize,
     row: usize,
     col: usize,
@@ -176,7 +178,8 @@ impl Walk {
         }
     }
 
-    /// Of row `i` of the patch: where its part within the image begins there and in the patch, and its pixels.
+    /// Returns, for row `i` of the patch, the start of its part within the image, the start of that part within the
+    /// patch, and its number of pixels.
     #[inline(always)]
     fn run(&self, i: usize) -> [usize; 3] {
         let ([top, left], row) = (self.before, self.row + i);
@@ -191,7 +194,7 @@ impl Walk {
 }
 
 dispatched! {
-    /// Copies patches, from that of `walk` on, to the rows of `block`.
+    /// Copies patches, beginning with that of `walk`, to the rows of `block`.
     fn gather<T: Number>(walk: Walk, x: &[T], c: usize, block: &mut [T]) {
         let (mut walk, size) = (walk, walk.size);
         for patch in block.chunks_exact_mut(size * size * c) {
@@ -208,7 +211,7 @@ dispatched! {
 }
 
 dispatched! {
-    /// Adds the rows of `block` to patches, from that of `walk` on.
+    /// Adds the rows of `block` to patches, beginning with that of `walk`.
     fn scatter<T: Number>(walk: Walk, x: &mut [T], c: usize, block: &[T]) {
         let (mut walk, size) = (walk, walk.size);
         for patch in block.chunks_exact(size * size * c) {
@@ -223,11 +226,12 @@ dispatched! {
     }
 }
 
-/// What a convolution has in `role`, from its operands, where `shapes` are those of input, kernel and output. `out` is zero on entry; a
-/// patch has at most [`PLACE`] entries.
+/// Computes the array that a convolution has in `role` from its operands; `shapes` are those of input, kernel and
+/// output. `out` is zero on entry, and a patch has at most [`PLACE`] entries.
 ///
 /// # Errors
-/// [`Fault::Memory`] at the arena's limit, for a derivative by the kernel in more than one block.
+/// Returns [`Fault::Memory`] if the limit of the arena would be exceeded, which can happen only for a derivative with
+/// respect to the kernel in more than one block.
 pub(crate) fn convolve<T: Number>(
     arena: &Arena,
     (map, role): (Convolution, Role),
@@ -241,11 +245,11 @@ pub(crate) fn convolve<T: Number>(
         return Ok(());
     }
     BLOCK.with_borrow_mut(|block| {
-        // SAFETY: a `Number` is an `f32` or an `f64`, so that as many fit.
+        // SAFETY: a `Number` is an `f32` or an `f64`, so `PLACE` of them fit.
         let block = unsafe { &mut *(&raw mut *block).cast::<[T; PLACE]>() };
         let all = output.rows as usize;
         let step = (PLACE / patch).max(1);
-        // What the blocks after the first add to a derivative by the kernel.
+        // The contributions of the blocks after the first to a derivative with respect to the kernel.
         let more = if role == Role::Kernel && all > step { out.len() } else { 0 };
         let more = arena.fill(more, T::zero())?;
         for start in (0..all).step_by(step) {
@@ -291,7 +295,7 @@ pub(crate) fn convolve<T: Number>(
 mod tests {
     use super::*;
 
-    /// Small integers, so that every order of summation is exact.
+    /// Small integers, so that sums are exact in every order.
     fn entries<T: Number>(shape: Shape, seed: usize) -> Vec<T> {
         (0..shape.len()).map(|i| T::of(((i * 7 + seed * 3) % 11) as f64 - 5.0)).collect()
     }
@@ -307,7 +311,7 @@ mod tests {
         out
     }
 
-    /// The output by the formula, with the image laid into zeros.
+    /// The output by the formula, with the image padded with zeros.
     fn definition(
         map: Convolution,
         [input, kernel, _]: [Shape; 3],
@@ -346,7 +350,7 @@ mod tests {
 
     #[test]
     fn every_part_equals_the_definition() {
-        // Images, height, width, side of the kernel, channels, filters. The last take several blocks.
+        // Images, height, width, side of the kernel, channels, filters. The last two take several blocks.
         let sizes = [
             [1, 1, 1, 1, 1, 1],
             [2, 3, 4, 3, 1, 2],
@@ -368,7 +372,7 @@ mod tests {
                 let [x, k, z]: [Vec<f64>; 3] = std::array::from_fn(|i| entries(shapes[i], i));
                 let y = part(map, Role::Output, shapes, [&x, &k]);
                 assert_eq!(y, definition(map, shapes, &x, &k), "{map:?}");
-                // The other parts, entry by entry, by the linear form that they are derivatives of.
+                // The other roles, entry by entry, as derivatives of the linear form.
                 let value = inner(&y, &z);
                 let dx = part(map, Role::Input, shapes, [&k, &z]);
                 let dk = part(map, Role::Kernel, shapes, [&z, &x]);

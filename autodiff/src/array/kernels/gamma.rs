@@ -1,11 +1,12 @@
-//! Logarithm of the gamma function and its derivatives, in `f64` for both types: Stirling's series, whose argument is brought
-//! beyond 8 by the recurrence, and reflection below 0 (Abramowitz and Stegun 1964, 6.1.17, 6.1.40, 6.4.6, 6.4.7, 6.4.11).
+//! The logarithm of the gamma function and its derivatives, computed in `f64` for both types. They use Stirling's
+//! series, to whose range the recurrence brings the argument (8 and above), and reflection below 0 (Abramowitz and
+//! Stegun 1964, 6.1.17, 6.1.40, 6.4.6, 6.4.7, 6.4.11).
 
 use std::f64::consts::PI;
 
 use crate::array::kernels::number::Number;
 
-/// `B_2, B_4, ...` of Bernoulli.
+/// The Bernoulli numbers `B_2, B_4, ...`.
 const BERNOULLI: [f64; 10] = [
     1.0 / 6.0,
     -1.0 / 30.0,
@@ -19,10 +20,10 @@ const BERNOULLI: [f64; 10] = [
     -174_611.0 / 330.0,
 ];
 
-/// Highest order of derivatives of digamma.
+/// Highest order of a derivative of digamma.
 const ORDERS: usize = 100;
 
-/// `ln |Gamma(x)|`; infinite at the poles.
+/// Returns `ln |Gamma(x)|`, which is infinite at the poles.
 pub(crate) fn ln_gamma<T: Number>(x: T) -> T {
     T::of(x.to_f64().map_or(f64::NAN, logarithm))
 }
@@ -43,7 +44,7 @@ fn logarithm(x: f64) -> f64 {
         product *= x + step;
         step += 1.0;
     }
-    // What the sum has rounded away, times the slope there.
+    // The rounding error of the sum `x + steps`, times the slope there.
     let lost = (x - (z - steps)) * z.ln();
     if z.is_infinite() {
         return z;
@@ -58,8 +59,8 @@ fn logarithm(x: f64) -> f64 {
     (z - 0.5) * z.ln() - z + (0.5 * (2.0 * PI).ln() + (series + lost) - f64::ln(product))
 }
 
-/// The derivative of order `n` of digamma: at 0 its limit from above, `NaN` at the poles below and for other `n` than whole ones
-/// from 0 to 100.
+/// Returns the derivative of order `n` of digamma: at 0 its limit from above, and `NaN` at the poles below 0 and if `n`
+/// is not an integer from 0 to 100.
 pub(crate) fn polygamma<T: Number>(x: T, n: f64) -> T {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and small")]
     let known =
@@ -100,7 +101,8 @@ fn derivative(n: usize, x: f64) -> f64 {
     sign * (first + factorial / (2.0 * z.powf(order + 1.0)) + series + low)
 }
 
-/// The derivative of order `n` of the cotangent at `x`: a polynomial in it, since that of `c` is `-(1 + c^2)`.
+/// Returns the derivative of order `n` of the cotangent at `x`, which is a polynomial in the cotangent `c`, because the
+/// derivative of `c` is `-(1 + c^2)`.
 fn cotangent(n: usize, x: f64) -> f64 {
     let mut of = [0.0; ORDERS + 3];
     of[1] = 1.0;

@@ -1,8 +1,8 @@
-//! A loss of each row of a matrix times a vector, with what its derivatives need, in one pass over the rows.
+//! The loss of each row of a matrix times a vector, with the data of its derivatives, in one pass over the rows.
 //!
-//! A group of rows is multiplied with `w`, and the directions that it moves along; then come its losses and their slopes;
-//! then its multiples are added to the gradient, and its tangents, while it is in the first level of cache. Bits depend
-//! neither on the groups nor on how many planes travel together.
+//! A group of rows is multiplied with `w` and its directions. Then its losses and their slopes are computed. Then the
+//! multiples of the rows are added to the gradient and its tangents, while the group is in the first level of cache.
+//! Results depend, bit for bit, neither on the groups nor on the number of planes in a pass.
 
 use crate::array::kernels::math;
 use crate::array::kernels::number::{Number, Wide};
@@ -11,11 +11,11 @@ use crate::array::kernels::reduce::products;
 use crate::array::kernels::simd::dispatched;
 use crate::conventions::passed;
 
-/// A value and directions that travel together at most.
+/// Greatest number of planes in a pass: a value and its directions.
 pub(crate) const PLANES: usize = 9;
-/// Rows of a group.
+/// Number of rows of a group.
 const GROUP: usize = 16;
-/// Bytes of a group, two of which fit into the first level of cache.
+/// Size of a group in bytes. Two groups fit into the first level of cache.
 const GROUP_BYTES: usize = 14 << 10;
 
 /// A loss of one score `z` for a target `y`.
@@ -31,16 +31,16 @@ pub enum ScoreLoss {
 #[derive(Debug)]
 pub struct Planes<'k, 'v, T> {
     pub w: &'k [&'v [T]],
-    /// Weights of the rows; empty planes are 1, then 0.
+    /// Weights of the rows. An empty plane stands for weights of 1 if it is the value, and of 0 if it is a tangent.
     pub p: &'k [&'v [T]],
-    /// Of each row, without its weight.
+    /// Losses of the rows, without their weights.
     pub losses: &'k mut [&'v mut [T]],
-    /// Added to. The last ones, or all.
+    /// Gradients, which are added to: of all planes, or of the last ones.
     pub gradients: &'k mut [&'v mut [T]],
 }
 
 trait Loss {
-    /// The loss, its slope and its curvature.
+    /// Returns the loss, its slope and its curvature.
     fn at<const FMA: bool, T: Number>(z: T, y: T) -> [T; 3];
 }
 
@@ -65,15 +65,16 @@ impl Loss for Logistic {
 }
 
 dispatched! {
-    /// `losses_i = l(x_i w, y_i)` of the rows `x_i` of `samples`, `gradient += sum_i p_i l'(x_i w, y_i) x_i`, and how both
-    /// move.
+    /// Computes `losses_i = l(x_i w, y_i)` for the rows `x_i` of `samples`, `gradient += sum_i p_i l'(x_i w, y_i) x_i`,
+    /// and the tangents of both.
     pub(crate) fn pass<T: Number>(
         loss: ScoreLoss,
         samples: &[T],
         targets: &[T],
         planes: Planes<T>,
     ) {
-        // One plane leaves room in the first level for the next group beside this one, so that it is asked for there.
+        // With one plane, the first level of cache has room for the next group beside this one, so the next one is
+        // prefetched there.
         let one = planes.w.len() == 1;
         let wide = GROUP * planes.w[0].len() * size_of::<T>() > GROUP_BYTES;
         macro_rules! by {
@@ -173,7 +174,7 @@ fn groups<
     }
 }
 
-/// Up to a group of numbers, then zeros.
+/// Pads up to `G` numbers with zeros.
 #[inline(always)]
 fn padded<T: Number, const G: usize>(values: &[T]) -> [T; G] {
     values.first_chunk().copied().unwrap_or_else(|| {
@@ -183,7 +184,7 @@ fn padded<T: Number, const G: usize>(values: &[T]) -> [T; G] {
     })
 }
 
-/// The reverse.
+/// Copies as many of the values as `to` holds.
 #[inline(always)]
 fn keep<T: Number, const G: usize>(to: &mut [T], values: &[T; G]) {
     match to.first_chunk_mut() {
@@ -193,8 +194,9 @@ fn keep<T: Number, const G: usize>(to: &mut [T], values: &[T; G]) {
 }
 
 dispatched! {
-    /// Of softmax shares, a class per column, and the tangents of their scores, the slopes of cross-entropies by the scores, times
-    /// the weights `p`, in their place, and the tangents of the losses.
+    /// Computes the slopes of cross-entropies with respect to the scores, times the weights `p`, with one column per
+    /// class. `planes` holds the softmax shares and the tangents of the scores, and is overwritten by the slopes and
+    /// their tangents. Also computes the tangents of the losses.
     pub(crate) fn class_slopes<T: Number>(
         labels: &[u32],
         planes: &mut [&mut [T]],

@@ -1,6 +1,6 @@
-//! Loops over the entries of arrays: functions of one and two arrays with broadcasting, and the steps of the chain rule.
+//! Loops over the entries of arrays: functions of one and of two arrays with broadcasting, and steps of the chain rule.
 //!
-//! Results are written once, into fresh memory.
+//! Each result is written once, into fresh memory.
 
 use std::mem::MaybeUninit;
 
@@ -13,10 +13,10 @@ use crate::fault::Fault;
 use crate::functions::rule::{Rule, Unary, with_rule};
 use crate::shape::Shape;
 
-/// `len` entries of which `write` fills every one.
+/// Allocates `len` entries, every one of which `write` fills.
 ///
 /// # Safety
-/// `write` must do so.
+/// `write` must fill every entry.
 #[inline(always)]
 unsafe fn filled<T>(
     arena: &Arena,
@@ -25,13 +25,13 @@ unsafe fn filled<T>(
 ) -> Result<&[T], Fault> {
     let space = arena.uninit(len)?;
     write(space);
-    // SAFETY: the caller's promise.
+    // SAFETY: every entry was written, as promised by the caller.
     Ok(unsafe { &*(std::ptr::from_mut(space) as *const [T]) })
 }
 
-/// `f(x)` of each entry.
+/// Computes `f(x)` of each entry.
 pub(crate) fn unary<'a, T: Number>(arena: &'a Arena, f: Unary, x: &[T]) -> Result<&'a [T], Fault> {
-    // SAFETY: one entry is written for each of `x`, of which there are as many.
+    // SAFETY: one entry is written for each of `x`, which has `x.len()` entries.
     unsafe { filled(arena, x.len(), |out| write_unary(f, x, out)) }
 }
 
@@ -45,11 +45,11 @@ dispatched! {
     }
 }
 
-/// Entries of functions with a tail that are looked at together: where none is in it, its slope is not computed. What is
-/// computed of an entry depends on it alone.
+/// Number of entries of a function with a tail that are checked together. If none of them is in the tail, its slope is
+/// not computed. The result for an entry depends on that entry alone.
 const BLOCK: usize = 16;
 
-/// The entries of a block, with zeros behind the last.
+/// Returns the entries of a block, padded with zeros.
 #[inline(always)]
 fn padded<T: Number>(part: &[T]) -> [T; BLOCK] {
     part.first_chunk().copied().unwrap_or_else(|| {
@@ -59,8 +59,8 @@ fn padded<T: Number>(part: &[T]) -> [T; BLOCK] {
     })
 }
 
-/// Writes `$entry` of the entries of all `$of`, with `$TAIL` whether the tail of `$f` is wanted: block by block, or over all
-/// entries at once if it has none.
+/// Writes `$entry` for the entries of all `$of`, where `$TAIL` says whether the slope in the tail of `$f` is needed:
+/// block by block, or over all entries at once if `$f` has no tail.
 macro_rules! each_entry {
     ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {{
         let size = if tailed($f) { BLOCK } else { $out.len().max(1) };
@@ -69,7 +69,7 @@ macro_rules! each_entry {
             $(let $of = &$of[block.clone()];)*
             if tailed($f) && $y.iter().fold(false, |any, &y| any | $f.in_tail(y)) {
                 const $TAIL: bool = true;
-                // Of a known number in memory of their own, so that the loop, which is long, is vectorised.
+                // Copied to arrays of constant size, so that the loop, which is long, is vectorised.
                 let mut all = [T::zero(); BLOCK];
                 $(let $of = padded($of);)*
                 for i in 0..BLOCK {
@@ -95,7 +95,7 @@ fn tailed<R: Rule>(_: R) -> bool {
     R::TAILED
 }
 
-/// `f'(x) c` of each entry, where `y = f(x)`; all of one length.
+/// Computes `f'(x) c` of each entry, where `y = f(x)`. All slices have the same length.
 pub(crate) fn chained<'a, T: Number>(
     arena: &'a Arena,
     f: Unary,
@@ -105,7 +105,7 @@ pub(crate) fn chained<'a, T: Number>(
 ) -> Result<&'a [T], Fault> {
     let len = c.len();
     let (x, y) = (&x[..len], &y[..len]);
-    // SAFETY: the four slices are of one length, and one entry is written for each of it.
+    // SAFETY: the slices have the same length, and one entry is written for each of theirs.
     unsafe { filled(arena, len, |out| write_chained(f, x, y, c, out)) }
 }
 
@@ -163,11 +163,11 @@ dispatched! {
     }
 }
 
-/// An operand on its way to a shape that it broadcasts to.
+/// An operand and how it broadcasts to the shape of the result.
 #[derive(Clone, Copy)]
 struct Spread<'b, T> {
     data: &'b [T],
-    /// From one row to the next; 0 if all rows are the same.
+    /// Distance from one row to the next; 0 if all rows are the same.
     step: usize,
     /// Whether all entries of a row are the same.
     flat: bool,
@@ -180,7 +180,7 @@ impl<'b, T: Copy> Spread<'b, T> {
     }
 }
 
-/// `f(a, b)` of each pair of entries, both broadcast to `shape`.
+/// Computes `f(a, b)` of each pair of entries, both broadcast to `shape`.
 pub(crate) fn binary<'a, T: Number>(
     arena: &'a Arena,
     f: Binary,
@@ -189,10 +189,10 @@ pub(crate) fn binary<'a, T: Number>(
     shape: Shape,
 ) -> Result<&'a [T], Fault> {
     if shape == Shape::SCALAR {
-        // SAFETY: the one entry is written.
+        // SAFETY: the single entry is written.
         return unsafe { filled(arena, 1, |out| out.fill(MaybeUninit::new(f.at(a[0], b[0])))) };
     }
-    // Operands that are whole, or one entry, are one long row.
+    // If both operands are whole or a single entry, the result is one long row.
     let whole = |from: Shape| from == shape || from == Shape::SCALAR;
     let long = whole(a_shape) && whole(b_shape);
     let spread = |data, from: Shape| Spread {
@@ -202,7 +202,7 @@ pub(crate) fn binary<'a, T: Number>(
     };
     let (a, b) = (spread(a, a_shape), spread(b, b_shape));
     let cols = if long { shape.len() } else { shape.cols as usize };
-    // SAFETY: every row is filled, and the rows are all of `shape`.
+    // SAFETY: every row is filled, and the rows make up all of `shape`.
     unsafe {
         filled(arena, shape.len(), |out| {
             if !out.is_empty() {
@@ -222,7 +222,7 @@ dispatched! {
         out: &mut [MaybeUninit<T>],
     ) {
         let rows = out.chunks_exact_mut(cols).enumerate();
-        // A loop for each function, so that each is compiled, and vectorised, on its own.
+        // One loop per function, so that each is compiled and vectorised separately.
         macro_rules! each {
             ($($(#[$doc:meta])* $f:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
                 match f {

@@ -1,7 +1,9 @@
-//! Elementary functions without branches, so that loops over them vectorise, each in the precision of its argument.
+//! Elementary functions without branches, so that loops over them vectorise, each computed in the precision of its
+//! argument.
 //!
-//! Infinities, `NaN`, the sign of zero, and subnormal arguments and results are right. Largest errors found, in units of
-//! the last place (`math/tests.rs` says where), with or without fused multiply-add:
+//! Results are right for infinities, `NaN`, signed zeros, and subnormal arguments and results. The table gives the
+//! largest errors that were found, in units of the last place, with or without fused multiply-add; `math/tests.rs`
+//! describes the points.
 //!
 //! | | `exp` | `log1p` | `tanh` | `sigmoid` | `softplus` |
 //! |---|---|---|---|---|---|
@@ -16,7 +18,7 @@ mod tests;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::mul_add;
 
-/// A polynomial from its coefficients, in two chains, even and odd, that do not wait for each other.
+/// Evaluates a polynomial in two chains, of the even and the odd powers, which do not depend on each other.
 #[inline(always)]
 fn polynomial<const FMA: bool, T: Number>(coefficients: &[[T; 2]], x: T) -> T {
     let square = x * x;
@@ -27,7 +29,7 @@ fn polynomial<const FMA: bool, T: Number>(coefficients: &[[T; 2]], x: T) -> T {
     mul_add::<FMA, T>(odd, x, even)
 }
 
-/// `x = k ln 2 + r` with integer `k` and `|r| <= ln 2 / 2`: returns `k`, and `e^r - 1` to rounding.
+/// Reduces `x = k ln 2 + r` with integer `k` and `|r| <= ln 2 / 2`. Returns `k` and `e^r - 1`, accurate to rounding.
 #[inline(always)]
 fn reduced<const FMA: bool, T: Number>(x: T) -> (T, T) {
     let k = mul_add::<FMA, T>(x, T::INVERSE_LN2, T::ROUND) - T::ROUND;
@@ -52,7 +54,7 @@ pub(crate) fn exp<const FMA: bool, T: Number>(x: T) -> T {
     (T::one() + rest) * T::power_of_two(first) * T::power_of_two(second)
 }
 
-/// Hyperbolic tangent: `e / (e + 2)` with `e = e^{2|x|} - 1`.
+/// The hyperbolic tangent: `e / (e + 2)` with `e = e^{2|x|} - 1`.
 #[inline(always)]
 pub(crate) fn tanh<const FMA: bool, T: Number>(x: T) -> T {
     let size = x.abs();
@@ -63,7 +65,8 @@ pub(crate) fn tanh<const FMA: bool, T: Number>(x: T) -> T {
     (e / (e + T::of(2.0))).copysign(x)
 }
 
-/// `k ln 2 + ln(1 + f) + correction` by the series of the second in `f / (2 + f)`, for `sqrt(1/2) <= 1 + f <= sqrt 2`.
+/// Returns `k ln 2 + ln(1 + f) + correction`, with the series of `ln(1 + f)` in `f / (2 + f)`, for
+/// `sqrt(1/2) <= 1 + f <= sqrt 2`.
 #[inline(always)]
 fn logarithm<const FMA: bool, T: Number>(k: T, f: T, correction: T) -> T {
     let s = f / (T::of(2.0) + f);
@@ -82,7 +85,7 @@ pub(crate) fn log1p<const FMA: bool, T: Number>(x: T) -> T {
     let one = T::one();
     let sum = one + x;
     let (k, m) = sum.split();
-    // What 1 + x lost; the larger of the two terms is subtracted first.
+    // The rounding error of 1 + x. The larger of the two terms is subtracted first.
     let lost = if k > one { one - (sum - x) } else { x - (sum - one) };
     let value = logarithm::<FMA, T>(k, m - one, lost / sum);
     let value = if sum == T::infinity() { sum } else { value };
@@ -90,7 +93,7 @@ pub(crate) fn log1p<const FMA: bool, T: Number>(x: T) -> T {
     if x < -one || x.is_nan() { T::nan() } else { value }
 }
 
-/// `1 / (1 + e^-x)`, from `e^-|x|`, so that the lower tail is right down to the last subnormal.
+/// `1 / (1 + e^-x)`, from `e^-|x|`, so that the lower tail is accurate down to the last subnormal number.
 #[inline(always)]
 pub(crate) fn sigmoid<const FMA: bool, T: Number>(x: T) -> T {
     let e = exp::<FMA, T>(-x.abs());
@@ -103,13 +106,13 @@ pub(crate) fn softplus<const FMA: bool, T: Number>(x: T) -> T {
     logistic::<FMA, T>(x)[0]
 }
 
-/// [`softplus`] with two derivatives, from one exponential, all right at both ends.
+/// [`softplus`] with its first two derivatives, from one exponential. All are accurate at both ends.
 #[inline(always)]
 pub(crate) fn logistic<const FMA: bool, T: Number>(x: T) -> [T; 3] {
     let (zero, one) = (T::zero(), T::one());
     let positive = if x <= zero { zero } else { x };
     let e = exp::<FMA, T>(-x.abs());
-    // 1 + e, from 1 to 2, is 1 + f or 2 (1 + f) without rounding it.
+    // 1 + e, from 1 to 2, equals 1 + f or 2 (1 + f), where f has no rounding error.
     let upper = e > T::of(std::f64::consts::SQRT_2 - 1.0);
     let f = if upper { T::of(0.5) * (e - one) } else { e };
     let k = if upper { one } else { zero };
@@ -119,33 +122,34 @@ pub(crate) fn logistic<const FMA: bool, T: Number>(x: T) -> [T; 3] {
     [value, if x < zero { other } else { share }, other * share]
 }
 
-/// Above this, `x^2 + 1` and `x^2 - 1` round to `x^2`.
+/// Whether `x` is so large that `x^2 + 1` and `x^2 - 1` round to `x^2`.
 #[inline(always)]
 fn is_huge<T: Number>(x: T) -> bool {
     x * T::epsilon() > T::one()
 }
 
-/// Inverse hyperbolic sine, also where twice the argument overflows.
+/// The inverse hyperbolic sine, also for arguments whose double overflows.
 #[inline(always)]
 pub(crate) fn asinh<T: Number>(x: T) -> T {
     let size = x.abs();
     if is_huge(size) { (size.ln() + T::of(std::f64::consts::LN_2)).copysign(x) } else { x.asinh() }
 }
 
-/// Inverse hyperbolic cosine, also where twice the argument overflows.
+/// The inverse hyperbolic cosine, also for arguments whose double overflows.
 #[inline(always)]
 pub(crate) fn acosh<T: Number>(x: T) -> T {
     if is_huge(x) { x.ln() + T::of(std::f64::consts::LN_2) } else { x.acosh() }
 }
 
-/// Inverse hyperbolic tangent, from the size of the argument, so that no logarithm is taken near its pole at 0.
+/// The inverse hyperbolic tangent, from the absolute value of the argument, so that no logarithm is taken near its pole
+/// at 0.
 #[inline(always)]
 pub(crate) fn atanh<T: Number>(x: T) -> T {
     let size = x.abs();
     ((size + size) / (T::one() - size)).ln_1p().copysign(x) * T::of(0.5)
 }
 
-/// `erfc x` for `x >= 0.4`, from `e^(-x^2)` with the rounding error of `x^2` made up for.
+/// `erfc x` for `x >= 0.4`, from `e^(-x^2)` with a correction for the rounding error of `x^2`.
 #[inline(always)]
 fn upper_tail<const FMA: bool, T: Number>(x: T) -> T {
     let x = if x > T::ERFC_END { T::ERFC_END } else { x };
@@ -167,7 +171,7 @@ pub(crate) fn erf<const FMA: bool, T: Number>(x: T) -> T {
     if size < T::one() { inner } else { outer }
 }
 
-/// `1 - erf x`, right in its upper tail.
+/// `1 - erf x`, accurate in its upper tail.
 #[inline(always)]
 pub(crate) fn erfc<const FMA: bool, T: Number>(x: T) -> T {
     let (size, tail) = (x.abs(), upper_tail::<FMA, T>(x.abs()));

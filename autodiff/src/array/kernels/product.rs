@@ -1,10 +1,11 @@
-//! Matrix products, either operand transposed in place.
+//! Matrix products, with either operand transposed in place.
 //!
-//! One left or right operand can meet several partners in one pass over it; the bits of a product do not depend on how
-//! many others travel with it. Nothing is allocated from the system.
+//! One left or right operand can be multiplied with several partners in one pass over it. The bits of a product do not
+//! depend on the number of products in the pass. Nothing is allocated from the system.
 //!
-//! Measured on a core with a peak of 134 GFLOP/s in `f64`: a square product of 256 rows runs at 120, one plane of
-//! 83 x 784 x 10 at 90, two likewise, and a matrix of 512 KiB streams past a vector at 105 GB/s.
+//! Measured on a core with a peak of 134 GFLOP/s in `f64`: a square product of 256 rows runs at 120 GFLOP/s, one plane
+//! of 83 x 784 x 10 at 90, two such planes at 90 as well, and a product of a matrix of 512 KiB with a vector reads the
+//! matrix at 105 GB/s.
 
 mod columns;
 mod dots;
@@ -17,7 +18,7 @@ use crate::array::kernels::number::Number;
 use crate::array::kernels::product::pack::{List, View};
 use crate::shape::Shape;
 
-/// An operand: its entries row by row, its shape as stored, and whether it enters transposed.
+/// An operand: its entries in row-major order, its shape as stored, and whether it enters the product transposed.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a, T> {
     pub data: &'a [T],
@@ -26,7 +27,7 @@ pub struct Operand<'a, T> {
 }
 
 impl<T> Operand<'_, T> {
-    /// Rows and columns as they enter the product.
+    /// Returns the shape with which the operand enters the product.
     pub(crate) fn effective(&self) -> Shape {
         self.shape.flipped(self.transposed)
     }
@@ -42,19 +43,20 @@ impl<T> Operand<'_, T> {
     }
 }
 
-/// The products of `shared` with each of `others`, on its left or on its right. `outs` are zero on entry.
+/// Computes the products of `shared` with each of `others`; `shared` is on the left if `shared_is_left`, otherwise on
+/// the right. `outs` are zero on entry.
 pub(crate) fn products<'a, T: Number>(
     shared: Operand<'a, T>,
     shared_is_left: bool,
     others: &[Operand<'a, T>],
     outs: &mut [&mut [T]],
 ) {
-    // The shared factor as it stands on the left of columns.
+    // The shared factor as the left factor of columns.
     let facing = if shared_is_left { shared } else { shared.flipped() };
     let facing_other = |o: &Operand<'a, T>| if shared_is_left { o.flipped() } else { *o };
     let mut from = 0;
     while from < others.len() {
-        // A run of operands that are alike goes together.
+        // Consecutive operands of the same shape are multiplied together.
         let first = others[from];
         let alike = |o: &&Operand<T>| o.effective() == first.effective();
         let to = from + others[from..].iter().take_while(alike).count();
@@ -95,13 +97,13 @@ fn matrix_vectors<T: Number>(matrix: Operand<T>, others: &[&[T]], outs: &mut [&m
 mod tests {
     use super::*;
 
-    /// `rows` by `cols` as they enter, stored transposed or not.
+    /// An operand that enters as `rows` by `cols`, stored transposed or not.
     fn operand<T>(data: &[T], rows: usize, cols: usize, transposed: bool) -> Operand<'_, T> {
         let shape = Shape::new(rows as u32, cols as u32).flipped(transposed);
         Operand { data, shape, transposed }
     }
 
-    /// The products of one factor with a plane for each of `others`, sizes as they enter.
+    /// The products of one factor with a plane for each of `others`. Sizes are those with which operands enter.
     fn together<T: Number>(
         (shared, others): (&[T], &[Vec<T>]),
         [m, k, n]: [usize; 3],
@@ -118,14 +120,14 @@ mod tests {
         results
     }
 
-    /// Calls `f` for every way in which two factors can enter.
+    /// Calls `f` for every combination of transpositions and sides.
     fn every_way(mut f: impl FnMut((bool, bool), bool)) {
         for way in 0..8 {
             f((way & 1 > 0, way & 2 > 0), way & 4 > 0);
         }
     }
 
-    /// Small integers, so every order of summation is exact.
+    /// Small integers, so that sums are exact in every order.
     fn equals_the_definition<T: Number>([m, k, n]: [usize; 3], planes: usize) {
         let entries = |len: usize, seed: usize| -> Vec<T> {
             (0..len).map(|i| T::of(((i * 7 + seed * 3) % 11) as f64 - 5.0)).collect()
@@ -152,10 +154,10 @@ mod tests {
     #[test]
     fn every_route_equals_the_definition() {
         let mut sizes = vec![[0, 3, 2], [2, 0, 3], [2, 3, 0], [1, 1, 1], [1, 5, 3], [4, 6, 1]];
-        // Every remainder of rows and columns, with a width of up to three vectors and more.
+        // All remainders of rows and columns, with widths of up to three vectors and more.
         sizes.extend((1..18).map(|n| [23, 9, n]));
         sizes.extend((1..18).map(|m| [m, 10, 41]));
-        // Outer products, then panels and blocks of rows that are passed more than once.
+        // Outer products, then panels and blocks of rows that are visited more than once.
         sizes.extend([[9, 1, 33], [5, 2100, 6], [300, 9, 50], [64, 64, 64]]);
         // Matrix-vector products whose rows fill every register.
         sizes.extend([[230, 219, 1], [219, 230, 1], [1, 233, 471]]);

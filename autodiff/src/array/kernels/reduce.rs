@@ -1,11 +1,11 @@
-//! Sums and row reductions. The order of every sum depends on the shape alone.
+//! Sums and reductions of rows. The order of every sum depends only on the shape.
 
 use crate::array::kernels::math;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::{dispatched, mul_add};
 use crate::shape::Shape;
 
-/// Number of partial sums that a long sum is split into. They have no data dependence on each other, so they vectorise.
+/// Number of partial sums into which a long sum is split. They do not depend on each other, so they vectorise.
 pub(crate) const LANES: usize = 8;
 
 /// Adds up the lanes, pair by pair.
@@ -23,11 +23,12 @@ dispatched! {
     }
 }
 
-/// Terms that are added one after the other at most: of a column, or of a lane of a row. Longer sums are sums of such runs,
-/// pair by pair, so that the error of `n` terms is below `RUN + log2(n / RUN)` rounding units of the sum of their sizes.
+/// Greatest number of terms of a column, or of a lane of a row, that are added one after the other. Longer sums add
+/// such runs pair by pair, so that the error of `n` terms is below `RUN + log2(n / RUN)` rounding units of the sum of
+/// their absolute values.
 const RUN: usize = 512;
 
-/// As many as the logarithm of a length can be.
+/// Greatest number of levels of pairs, the logarithm of the greatest length.
 const LEVELS: usize = usize::BITS as usize;
 
 #[inline(always)]
@@ -55,7 +56,8 @@ fn in_lanes<T: Number>(a: &[T]) -> T {
     rest.iter().fold(T::zero(), |total, &a| total + a) + gathered(sums)
 }
 
-/// Adds run number `runs` of `W` sums side by side: those of equal length join, as digits do when a binary number counts up.
+/// Adds run number `runs`, which consists of `W` sums. Runs of equal length are added, as digits carry when a binary
+/// number is counted up.
 #[inline(always)]
 fn push<T: Number, const W: usize>(pairs: &mut [[T; W]], runs: &mut usize, mut run: [T; W]) {
     let level = runs.trailing_ones() as usize;
@@ -66,17 +68,17 @@ fn push<T: Number, const W: usize>(pairs: &mut [[T; W]], runs: &mut usize, mut r
     *runs += 1;
 }
 
-/// The sum of so many runs.
+/// Returns the sum of `runs` runs.
 #[inline(always)]
 fn finish<T: Number, const W: usize>(pairs: &[[T; W]], runs: usize) -> [T; W] {
     let live = (0..LEVELS).filter(|level| runs >> level & 1 == 1).map(|level| pairs[level]);
     live.reduce(|sum, pair| std::array::from_fn(|k| sum[k] + pair[k])).unwrap_or([T::zero(); W])
 }
 
-/// Columns whose sums travel side by side.
+/// Number of columns that are summed together.
 const WIDTH: usize = 32;
 
-/// Sums of the columns of rows of `cols` entries.
+/// Sums each column of rows of `cols` entries.
 #[inline(always)]
 fn sum_columns<T: Number>(x: &[T], cols: usize, out: &mut [T]) {
     if x.len() <= RUN * cols {
@@ -110,7 +112,7 @@ dispatched! {
     }
 }
 
-/// As [`dot`].
+/// As [`dot`], for code that is already compiled for a path.
 #[inline(always)]
 pub(crate) fn products<const FMA: bool, T: Number>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::zero(); LANES];
@@ -153,10 +155,10 @@ dispatched! {
     }
 }
 
-/// Entries that [`softmax_rows`] takes through all its passes before the next ones, unless a row alone is longer.
+/// Number of entries that [`softmax_rows`] takes through all its passes together, unless a single row is longer.
 const BLOCK: usize = 256;
 
-/// The entries of a row combined by `f`, in an order that depends on their number alone.
+/// Combines the entries of a row by `f`, in an order that depends only on their number.
 #[inline(always)]
 fn combined<T: Number>(row: &[T], first: T, f: impl Fn(T, T) -> T) -> T {
     let (chunks, rest) = row.as_chunks::<LANES>();
@@ -175,7 +177,7 @@ fn combined<T: Number>(row: &[T], first: T, f: impl Fn(T, T) -> T) -> T {
 }
 
 dispatched! {
-    /// Of each row of `cols` entries `ln sum_j e^{x_j}`, and the row divided into shares,
+    /// Computes `ln sum_j e^{x_j}` of each row of `cols` entries, and the shares of its entries,
     /// `share_j = e^{x_j} / sum_k e^{x_k}`.
     pub(crate) fn softmax_rows<T: Number>(
         x: &[T],
@@ -190,7 +192,7 @@ dispatched! {
             // In passes, so that the exponentials and logarithms of short rows fill whole vectors.
             let entries = x.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
             for (top, (row, share)) in sums.iter_mut().zip(entries) {
-                // Passes over NaN, which is found again in the total.
+                // Ignores NaN, which appears again in the total.
                 *top = combined(row, T::neg_infinity(), |a, b| if b > a { b } else { a });
                 for (s, &v) in share.iter_mut().zip(row) {
                     *s = v - *top;
@@ -203,7 +205,7 @@ dispatched! {
                 *total = combined(share, T::zero(), |a, b| a + b);
             }
             for (sum, total) in sums.iter_mut().zip(&mut totals) {
-                // Totals are 1 or more, so that 1 can be taken off exactly.
+                // Totals are at least 1, so that 1 can be subtracted exactly.
                 *sum += math::log1p::<FMA, T>(*total - T::one());
                 *total = total.recip();
             }
@@ -221,8 +223,9 @@ dispatched! {
     }
 }
 
-/// Shares of a row that has a `NaN` or whose largest entry is not finite, and its `ln sum_j e^{x_j}`: a single +inf has
-/// everything, where all are -inf none has any; several of +inf, or a NaN, leave no shares.
+/// Computes the shares of a row that has a `NaN` or whose largest entry is not finite, and returns its
+/// `ln sum_j e^{x_j}`. A single +inf has a share of 1; if all entries are -inf, all shares are 0; with several +inf or
+/// a `NaN` the shares are `NaN`.
 fn limit_shares<T: Number>(row: &[T], share: &mut [T]) -> T {
     let top = row.iter().fold(T::neg_infinity(), |a, &b| if b > a || b.is_nan() { b } else { a });
     let single = row.iter().filter(|&&v| v == top).count() == 1;
@@ -260,7 +263,8 @@ mod tests {
 
     #[test]
     fn long_sums_keep_their_digits() {
-        // 2^25 ones, which one after the other end at 2^24, as a row, a column, and two columns.
+        // The sum of 2^25 ones would end at 2^24 if they were added one after the other: as a row, a column, and two
+        // columns.
         let ones = vec![1.0_f32; 1 << 25];
         assert_eq!(sum(&ones), 33_554_432.0);
         let mut out = [0.0; 2];
@@ -297,7 +301,8 @@ mod tests {
         softmax_rows(&x, cols, &mut sums, &mut shares);
         for (i, row) in x.chunks_exact(cols).enumerate() {
             let total: f64 = row.iter().map(|v| v.as_f64().exp()).sum();
-            // Of a share, 4 epsilon from rounding its distance to the top, up to 10, the rest from totals; seen: 9.
+            // The error of a share is 4 epsilon from rounding its distance to the top, which is up to 10, and the rest
+            // from totals. Observed: 9.
             let close = |found: T, known: f64| {
                 (found.as_f64() - known).abs()
                     <= 16.0 * T::epsilon().as_f64() * known.abs().max(1.0)
@@ -308,7 +313,7 @@ mod tests {
                 assert!(close(T::from_f64(ratio), 1.0), "{s} {v} {total}");
             }
         }
-        // A NaN anywhere takes its row, and no other.
+        // A NaN in a row affects that row and no other.
         for row in (0..rows).step_by(3) {
             x[row * cols + row % cols] = T::nan();
         }

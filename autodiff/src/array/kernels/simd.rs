@@ -1,25 +1,26 @@
-//! Which instructions the kernels use: chosen once a process, at run time.
+//! The instruction set that kernels use: chosen once per process, at run time.
 //!
 //! A kernel is written once and compiled for each path by [`dispatched!`]. On x86-64 the paths are AVX-512, AVX2 with
-//! FMA, and portable; elsewhere portable, which vectorises to what the target always has. Results are bit-identical on
-//! one path; between paths they differ by roundings, since fused multiply-adds round once.
+//! FMA, and portable. On other processors there is only the portable path, which vectorises with the baseline
+//! instructions of the target. Results on one path are bit-identical; between paths they differ by rounding, because
+//! fused multiply-adds round once.
 
 use std::env;
 use std::error::Error;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The environment variable that names a path.
+/// The environment variable that selects a path.
 const VARIABLE: &str = "HYPERTAPE_SIMD";
 
-/// Whether what the target always has includes fused multiply-add. On x86-64 builds for newer processors leave it out
-/// too, so that the portable path gives the same bits on all.
+/// Whether the portable path uses fused multiply-add. On x86-64 it does not, even in builds for newer processors, so
+/// that it gives the same bits on all of them.
 pub(crate) const PORTABLE_FMA: bool = cfg!(target_arch = "aarch64");
 
-/// A set of instructions.
+/// An instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Simd {
-    /// What the target always has: on x86-64 without fused multiply-add, on `AArch64` with it.
+    /// The baseline of the target: without fused multiply-add on x86-64, with it on `AArch64`.
     Portable,
     /// AVX2 with FMA.
     Avx2,
@@ -28,10 +29,10 @@ pub enum Simd {
 }
 
 impl Simd {
-    /// From the least to the most capable, each including those before it.
+    /// All paths, from the least to the most capable. Each includes those before it.
     const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
 
-    /// The name in `HYPERTAPE_SIMD`.
+    /// Returns the name that `HYPERTAPE_SIMD` uses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -40,19 +41,20 @@ impl Simd {
         }
     }
 
-    /// The path that the environment variable `HYPERTAPE_SIMD` names (`portable`, `avx2`, `avx512`), if it is set.
+    /// Returns the path that the environment variable `HYPERTAPE_SIMD` selects (`portable`, `avx2` or `avx512`), if it
+    /// is set.
     ///
-    /// [`simd`] cannot return an error and takes the best path in its place; a program checks the variable by calling
-    /// this once at its start.
+    /// [`simd`] cannot return an error and uses the best path instead. A program can check the variable by calling this
+    /// function once at its start.
     ///
     /// # Errors
-    /// [`InvalidSimd`] if the variable names no path, or one that the processor does not have.
+    /// Returns [`InvalidSimd`] if the variable does not name a path, or names one that the processor does not have.
     pub fn from_environment() -> Result<Option<Self>, InvalidSimd> {
         env::var_os(VARIABLE).map(|value| named(&value.to_string_lossy(), best())).transpose()
     }
 }
 
-/// [`HYPERTAPE_SIMD`](Simd::from_environment) names no path that this processor has.
+/// The error that [`HYPERTAPE_SIMD`](Simd::from_environment) does not name a path that this processor has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSimd {
     found: String,
@@ -70,7 +72,7 @@ impl fmt::Display for InvalidSimd {
 
 impl Error for InvalidSimd {}
 
-/// Of a processor whose best path is `best`.
+/// Returns the paths of a processor whose best path is `best`.
 fn available(best: Simd) -> &'static [Simd] {
     &Simd::ALL[..=best as usize]
 }
@@ -80,8 +82,8 @@ fn named(found: &str, best: Simd) -> Result<Simd, InvalidSimd> {
     path.copied().ok_or_else(|| InvalidSimd { found: found.to_owned(), best })
 }
 
-/// The path in use: the one that the environment variable `HYPERTAPE_SIMD` names, see [`Simd::from_environment`], or
-/// the best that the processor has if it is not set or invalid.
+/// Returns the path in use: the one that the environment variable `HYPERTAPE_SIMD` selects (see
+/// [`Simd::from_environment`]), or the best that the processor has if the variable is not set or invalid.
 pub fn simd() -> Simd {
     static CHOSEN: OnceLock<Simd> = OnceLock::new();
     *CHOSEN.get_or_init(|| Simd::from_environment().ok().flatten().unwrap_or_else(best))
@@ -113,8 +115,8 @@ pub(crate) fn mul_add<const FMA: bool, T: num_traits::Float>(a: T, b: T, c: T) -
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Compiles a function once for each path and calls the one in use. The body may use `FMA`, a `const bool`, and `BYTES`,
-/// those of a vector.
+/// Compiles a function once for each path and calls the one in use. The body may use two constants: `FMA`, a `bool`,
+/// and `BYTES`, the size of a vector.
 macro_rules! dispatched {
     (
         $(#[$attribute:meta])*

@@ -1,6 +1,6 @@
-//! Steps of the chain rule at single entries, with and without a tangent, so that each is one pass over memory.
+//! Steps of the chain rule at single entries, with and without a tangent, so that each step is one pass over memory.
 //!
-//! Zeros absorb as [`conventions`](crate::conventions) state.
+//! Zeros absorb as described in [`conventions`](crate::conventions).
 
 use crate::array::kernels::number::Number;
 use crate::conventions::passed;
@@ -44,7 +44,7 @@ impl<T: Number, const FMA: bool, const TAIL: bool> Term<'_> for DualLane<T, FMA,
     }
 }
 
-/// The slope at `x`, where `y = f(x)`; right in its tail if `TAIL`.
+/// Returns the slope at `x`, where `y = f(x)`. It is accurate in the tail of `f` only if `TAIL`.
 #[inline(always)]
 fn slope<'a, const TAIL: bool, T: Number, R: Term<'a>>(
     f: impl Rule,
@@ -60,7 +60,7 @@ fn slope<'a, const TAIL: bool, T: Number, R: Term<'a>>(
     }
 }
 
-/// `f'(x) c`, where `y = f(x)`.
+/// Returns `f'(x) c`, where `y = f(x)`.
 #[inline(always)]
 pub(crate) fn chain<const FMA: bool, const TAIL: bool, T: Number>(
     f: impl Rule,
@@ -81,7 +81,7 @@ pub(crate) fn chain<const FMA: bool, const TAIL: bool, T: Number>(
     }
 }
 
-/// `f''(x) dx c`, the tangent of [`chain`] for a constant `c`.
+/// Returns `f''(x) dx c`, the tangent of [`chain`] for a constant `c`.
 #[inline(always)]
 pub(crate) fn chain_tangent<const FMA: bool, const TAIL: bool, T: Number>(
     f: impl Rule,

@@ -1,14 +1,14 @@
-//! Products of a sparse matrix, stored by rows, with several planes in one pass over it.
+//! Products of a sparse matrix in compressed row storage with several planes, in one pass over the matrix.
 
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::{dispatched, mul_add};
 
-/// A factor and what its product is added to, both row by row.
+/// A factor, and the array to which its product is added, both in row-major order.
 pub(crate) type Plane<'x, 'y, T> = (&'x [T], &'y mut [T]);
 
 dispatched! {
-    /// Adds `M x`, or `M^T x`, to `y` of every plane, each of `columns` columns. Row `i` of `M` has the entries
-    /// `starts[i]..starts[i + 1]` of `indices`, its columns, and `values`.
+    /// Adds `M x`, or `M^T x` if `transposed`, to `y` of every plane, each of `columns` columns. Row `i` of `M` has the
+    /// entries `starts[i]..starts[i + 1]` of `values`, in the columns given by `indices`.
     pub(crate) fn sparse_products<T: Number>(
         starts: &[usize],
         entries: (&[u32], &[T]),

@@ -4,7 +4,7 @@ use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::{dispatched, mul_add};
 
 dispatched! {
-    /// `y += a x`, as far as the shorter reaches.
+    /// Computes `y += a x`, up to the length of the shorter vector.
     pub(crate) fn axpy<T: Number>(y: &mut [T], a: T, x: &[T]) {
         for (y, &x) in y.iter_mut().zip(x) {
             *y = mul_add::<FMA, T>(a, x, *y);
@@ -12,11 +12,11 @@ dispatched! {
     }
 }
 
-/// Sums that do not wait for each other.
+/// Number of sums that do not depend on each other.
 const LANES: usize = 16;
 
 dispatched! {
-    /// Whether every entry is finite.
+    /// Returns whether every entry is finite.
     pub(crate) fn all_finite<T: Number>(x: &[T]) -> bool {
         // The sum of `0 x` is 0 or NaN. In lanes, and unlike a search that stops early, it vectorises.
         let (chunks, rest) = x.as_chunks::<LANES>();

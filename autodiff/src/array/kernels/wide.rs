@@ -1,7 +1,8 @@
-//! The registers of each path: vectors of numbers whose sums stay where they are, as compilers do not always see to.
+//! The registers of each path: vectors of numbers that keep sums in registers, which compilers do not always ensure.
 //!
-//! On x86-64 the registers of a path of [`simd`](crate::array::kernels::simd) are those of its instructions, of the portable one
-//! those of SSE2; elsewhere they are arrays, of which a compiler makes what the target has.
+//! On x86-64, the registers of a path of [`simd`](crate::array::kernels::simd) are those of its instructions, and those
+//! of the portable path are those of SSE2. On other processors they are arrays, which the compiler maps to the
+//! registers of the target.
 
 #[cfg(not(target_arch = "x86_64"))]
 mod paths {
@@ -95,25 +96,25 @@ mod paths {
         type Avx512 = __m512d;
     }
 
-    /// Ones for the lanes that are read or written, from some place on.
+    /// Ones for the lanes that are read or written, and zeros for the others. A mask starts at an offset.
     static MASK: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
     static HALF_MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-    /// The first `count` lanes of four.
+    /// A mask of the first `count` of four lanes.
     #[inline(always)]
     unsafe fn four(count: usize) -> __m256i {
         // SAFETY: four entries from `4 - count` on, where `count` is at most 4.
         unsafe { _mm256_loadu_si256(MASK.as_ptr().add(4 - count).cast()) }
     }
 
-    /// The first `count` lanes of eight.
+    /// A mask of the first `count` of eight lanes.
     #[inline(always)]
     unsafe fn eight(count: usize) -> __m256i {
         // SAFETY: eight entries from `8 - count` on, where `count` is at most 8.
         unsafe { _mm256_loadu_si256(HALF_MASK.as_ptr().add(8 - count).cast()) }
     }
 
-    /// The methods that are an instruction each.
+    /// Implements the methods, each of which is a single instruction.
     macro_rules! wide {
         (
             $T:ident, $V:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fma:ident,
@@ -124,7 +125,8 @@ mod paths {
 
                 #[inline(always)]
                 unsafe fn splat(value: $T) -> Self {
-                    // SAFETY: this and the next have the instructions, by the promise of the caller.
+                    // SAFETY: the processor has the instructions of this method and the next, as promised by the
+                    // caller.
                     unsafe { $splat(value) }
                 }
 
@@ -161,7 +163,7 @@ mod paths {
 
                 #[inline(always)]
                 fn expect<const LEVEL: u8>(from: *const $T) {
-                    // SAFETY: hints, which read nothing.
+                    // SAFETY: prefetches are hints and read nothing.
                     match LEVEL {
                         1 => unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) },
                         2 => unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) },
@@ -186,7 +188,7 @@ mod paths {
         unsafe { _mm_add_pd(_mm_mul_pd(a, b), c) }
     }
 
-    /// The same.
+    /// `a b + c`, rounded twice.
     #[inline(always)]
     unsafe fn four_add_product(a: __m128, b: __m128, c: __m128) -> __m128 {
         // SAFETY: as above.

@@ -1,4 +1,4 @@
-//! Losses of linear models by operations that every array has.
+//! Losses of linear models by operations that every array type has.
 
 use crate::array::element::Element;
 use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, Parts, RowLoss};
@@ -7,15 +7,15 @@ use crate::fault::Fault;
 use crate::shape::Shape;
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
-    /// With every array replaced.
+    /// Returns the same with `f` applied to every array.
     pub(crate) fn map(&self, f: impl Fn(A) -> A) -> Self {
         let Parts { value, gradient, losses } = self.parts;
         let parts = Parts { value: f(value), gradient: gradient.map(&f), losses: f(losses) };
         Self { of: self.of, w: f(self.w), p: self.p.map(f), parts }
     }
 
-    /// The tangents of the adjoint of `w`, moved up, where that of the value is `c`. Only they were asked for: where `c` moves
-    /// too, the gradient is computed once more.
+    /// Returns the tangents of the adjoint of `w`, moved up by one place, where `c` is the adjoint of the value. Only
+    /// the tangents were computed with the value, so if `c` has tangents too, the gradient is computed again.
     pub(crate) fn tangents_only(&self, c: A) -> Option<A> {
         if c.tangents_only().is_none() {
             return self.parts.gradient.map(|gradient| gradient * c.detach());
@@ -26,7 +26,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
 }
 
 impl<'a, T: Element> Fitted<'a, T> {
-    /// The shape of the rows for `w`, if all fit.
+    /// Returns the shape of the rows for `w`, or a fault if something does not match.
     pub(super) fn shape<A: Array<'a, Elem = T>>(self, w: A, p: Option<A>) -> Result<Shape, Fault> {
         let (rows, of) = (u32::try_from(self.loss.rows()).unwrap_or(u32::MAX), w.shape());
         let shape = Shape::new(rows, of.rows);
@@ -42,7 +42,7 @@ impl<'a, T: Element> Fitted<'a, T> {
         }
     }
 
-    /// By operations that every type has.
+    /// Computes the parts by operations that every type has.
     pub(crate) fn composed<A: Array<'a, Elem = T>>(
         self,
         w: A,
@@ -66,7 +66,7 @@ impl<'a, T: Element> Fitted<'a, T> {
 }
 
 impl<'a, T: Element> RowLoss<'a, T> {
-    /// The loss of each row of `scores`, a column.
+    /// Returns the loss of each row of `scores`, as a column.
     ///
     /// ```
     /// use hypertape_autodiff::{Arena, Array, RowLoss, Shape, Tensor};
@@ -78,7 +78,7 @@ impl<'a, T: Element> RowLoss<'a, T> {
         self.composed(scores, false).0
     }
 
-    /// The same and, if wanted, its slope by the scores.
+    /// Returns the same and, if wanted, its slope in the scores.
     fn composed<A: Array<'a, Elem = T>>(self, z: A, slope: bool) -> (A, Option<A>) {
         match self {
             Self::Squared(targets) => {
@@ -100,7 +100,7 @@ impl<'a, T: Element> RowLoss<'a, T> {
     }
 }
 
-/// What a fault leaves behind.
+/// Raises a fault and returns empty parts.
 pub(super) fn faulty<'a, A: Array<'a>>(w: A, fault: Fault) -> Parts<A> {
     w.arena().raise(fault);
     let empty = w.constant(Shape::EMPTY, &[]);

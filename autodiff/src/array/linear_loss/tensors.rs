@@ -1,4 +1,4 @@
-//! Losses of linear models on plain numbers, by their kernels.
+//! Losses of linear models on plain numbers, by kernels.
 
 use crate::arena::Arena;
 use crate::array::element::Element;
@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::shape::Shape;
 
 impl<'a, T: Element> Fitted<'a, T> {
-    /// [`Parts`] of plain values, and of each direction, of which there are fewer than the planes of a kernel.
+    /// Returns the [`Parts`] of the values and of each direction, of which there are fewer than a kernel has planes.
     pub(crate) fn of_tensors(
         self,
         w: Tensor<'a, T>,
@@ -38,7 +38,7 @@ fn computed<'a, T: Element>(
         Asked::Tangents => moving.len(),
         Asked::Gradient => count,
     };
-    // What does not move: `w` along zeros, `p` along nothing.
+    // Operands that do not move: `w` moves along zeros, `p` along an empty vector.
     let all = moving.iter().all(|(dw, _)| dw.is_some());
     let still: &[T] = if all { &[] } else { arena.fill(w.shape().len(), T::zero())? };
     let plane = |plane: Option<Tensor<'a, T>>, still: &'a [T]| plane.map_or(still, Array::values);
@@ -80,7 +80,7 @@ fn computed<'a, T: Element>(
     Ok(parts)
 }
 
-/// So many vectors of zeros.
+/// Allocates `count` vectors of zeros.
 fn zeros<T: Element>(arena: &Arena, count: usize, len: usize) -> Result<List<&mut [T]>, Fault> {
     let mut all = List::new();
     for _ in 0..count {
@@ -89,7 +89,7 @@ fn zeros<T: Element>(arena: &Arena, count: usize, len: usize) -> Result<List<&mu
     Ok(all)
 }
 
-/// Cross-entropies of the rows of `x`, with a column of `w` a class.
+/// Computes the cross-entropies of the rows of `x`, where `w` has one column per class.
 fn of_classes<T: Element>(
     arena: &Arena,
     (x, of): (Operand<T>, Shape),

@@ -51,8 +51,9 @@ impl<T: Element> Case<T> {
         p.map_or_else(|| losses.sum(), |p| p.dot(losses))
     }
 
-    /// Value, gradients by `w` and `p`, and how all move: by tapes of duals, of `w` all or the tangents alone, without weights,
-    /// with constant ones or with moving ones, and by reverse over reverse; of the loss, or its square if `bent`.
+    /// Value, gradients by `w` and `p`, and the tangents of all of these: by tapes of duals, where of `w` all or only
+    /// the tangents are wanted, without weights, with constant ones or with moving ones, and by reverse over reverse;
+    /// for the loss, or its square if `bent`.
     fn found(&self, loss: RowLoss<T>, (weights, bent): (u8, bool), fused: bool) -> Vec<Vec<T>> {
         let arena = Arena::new();
         let one: &[T] = arena.fill(1, T::one()).unwrap();

@@ -1,4 +1,4 @@
-//! `f64` for the elementary functions.
+//! Constants of the elementary functions for `f64`.
 
 use crate::array::kernels::number::Number;
 
@@ -6,7 +6,7 @@ impl Number for f64 {
     const ROUND: Self = 6_755_399_441_055_744.0;
     const BIAS: Self = 1023.0;
     const INVERSE_LN2: Self = std::f64::consts::LOG2_E;
-    // 32 bits: exact times integers up to 2^21.
+    // The first part has 32 bits, so its products with integers up to 2^21 are exact.
     const LN2: (Self, Self) = (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10);
     // The remainder is below 5e-18.
     const FACTORIALS: &'static [[Self; 2]] = &[
@@ -17,7 +17,7 @@ impl Number for f64 {
         [1.0 / 3_628_800.0, 1.0 / 39_916_800.0],
         [1.0 / 479_001_600.0, 1.0 / 6_227_020_800.0],
     ];
-    // Of fdlibm.
+    // The coefficients are those of fdlibm.
     const LOG_SERIES: &'static [[Self; 2]] = &[
         [6.666_666_666_666_735e-1, 3.999_999_999_940_942e-1],
         [2.857_142_874_366_239e-1, 2.222_219_843_214_978_4e-1],
@@ -65,10 +65,10 @@ impl Number for f64 {
     #[inline(always)]
     fn split(self) -> (Self, Self) {
         const ONE: u64 = 0x3ff0_0000_0000_0000;
-        /// High word of `sqrt(1/2)`.
+        /// The high word of `sqrt(1/2)`.
         const HALF_ROOT: u64 = 0x3fe6_a09e_0000_0000;
         let bits = self.to_bits().wrapping_add(ONE - HALF_ROOT);
-        // The exponent as a number, by way of the mantissa of 2^52.
+        // The exponent as a number, by means of the mantissa of 2^52.
         let k = Self::from_bits(0x4330_0000_0000_0000 | (bits >> 52))
             - (4_503_599_627_370_496.0 + Self::BIAS);
         (k, Self::from_bits((bits & 0x000f_ffff_ffff_ffff) + HALF_ROOT))

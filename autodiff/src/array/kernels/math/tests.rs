@@ -7,9 +7,10 @@ use dashu_float::FBig;
 
 use super::*;
 
-/// Points of each range. The errors stated in the module's table are of ten times as many.
+/// Number of points in each range. The errors in the table of the module are those of ten times as many.
 const POINTS: u32 = 300;
-/// Every so many-th bit pattern. The errors stated are of every 67th, of `tanh` of all from 2^-13 to 10.
+/// Distance between the bit patterns that are tested. The errors in the table are those of every 67th pattern and, for
+/// `tanh`, of all from 2^-13 to 10.
 const STRIDE: usize = 2039;
 
 /// A function without and with fused multiply-add.
@@ -109,7 +110,7 @@ fn errors_of_f32_are_as_stated() {
     check_single([softplus::<false, _>, softplus::<true, _>], known, 1.7);
 }
 
-/// Of `[exp, log1p, tanh, sigmoid, softplus]` bits, so that the sign of zero counts.
+/// The bits of `[exp, log1p, tanh, sigmoid, softplus]`, so that the sign of zero counts.
 fn all<const FMA: bool, T: Number>(x: T) -> [T; 5] {
     [
         exp::<FMA, T>(x),
@@ -124,7 +125,7 @@ fn ends<const FMA: bool, T: Number>(tiny: f64, top: T, over: T) {
     let (inf, nan) = (T::infinity(), T::nan());
     let [zero, one, half, ln2] = [0.0, 1.0, 0.5, std::f64::consts::LN_2].map(T::of);
     let tiny = T::of(tiny);
-    // Debug text tells -0 from 0 and NaN from numbers.
+    // The debug format tells -0 from 0, and NaN from numbers.
     let same = |x: T, expected: [T; 5]| {
         assert_eq!(format!("{:?}", all::<FMA, T>(x)), format!("{expected:?}"), "{x:?}");
     };

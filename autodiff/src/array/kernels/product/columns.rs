@@ -1,28 +1,29 @@
-//! Columns of one plane or of several side by side: packed for tiles, and tiles written back to where they belong.
+//! Columns of one plane or of several planes side by side, packed for tiles; and tiles written back to their places.
 
 use std::ops::Range;
 
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::pack::{View, transpose};
 
-/// Neighbouring columns of planes that stand side by side, `n` columns each.
+/// Neighbouring columns of planes that are side by side, with `n` columns each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns {
     pub(crate) plane: usize,
     pub(crate) first: usize,
     pub(crate) len: usize,
     pub(crate) n: usize,
-    /// Of the result: entry `i, j` is at `i * strides[0] + j * strides[1]`.
+    /// Strides of the result: entry `i, j` is at `i * strides[0] + j * strides[1]`.
     pub(crate) strides: [usize; 2],
 }
 
 impl Columns {
-    /// Whether they are of one plane.
+    /// Whether all columns belong to one plane.
     pub(crate) fn together(&self) -> bool {
         self.first + self.len <= self.n
     }
 
-    /// `[plane, first, offset, len]` of the columns of each plane, `offset` counted from the first of all.
+    /// Returns `[plane, first, offset, len]` for the columns of each plane, where `offset` counts from the first column
+    /// of all.
     #[inline(always)]
     pub(crate) fn pieces(self) -> impl Iterator<Item = [usize; 4]> {
         let (mut plane, mut first, mut offset) = (self.plane, self.first, 0);
@@ -35,7 +36,7 @@ impl Columns {
     }
 }
 
-/// Copies rows `depth` of the columns into the panel, padded with zeros to a vector.
+/// Copies the rows `depth` of the columns into the panel. Rows are padded with zeros to a whole vector.
 #[inline(always)]
 pub(crate) fn pack<'p, const FMA: bool, T: Number, const L: usize>(
     rights: &[View<T>],
@@ -63,7 +64,7 @@ pub(crate) fn pack<'p, const FMA: bool, T: Number, const L: usize>(
     used
 }
 
-/// Reads the rows of a tile from `i` on into its place.
+/// Reads the rows of a tile, from row `i` on, into `place`.
 pub(crate) fn gather<T: Number>(
     outs: &[&mut [T]],
     columns: Columns,
@@ -82,7 +83,7 @@ pub(crate) fn gather<T: Number>(
     }
 }
 
-/// Writes them back.
+/// Writes the rows of a tile back, from row `i` on.
 #[inline(always)]
 pub(crate) fn scatter<const FMA: bool, T: Number>(
     (place, width): (&[T], usize),
@@ -104,7 +105,7 @@ pub(crate) fn scatter<const FMA: bool, T: Number>(
     }
 }
 
-/// Copies a few entries; a call of `memcpy` would cost more.
+/// Copies a few entries. A call of `memcpy` would cost more.
 #[inline(always)]
 fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     let (from, from_rest) = from.as_chunks::<8>();

@@ -1,24 +1,25 @@
 //! Products with few columns, by dot products of rows with columns.
 //!
-//! Vectors run along the inner index, so that a width which is no multiple of a vector leaves no lanes idle. The columns
-//! are packed into a panel, each in a row, and `N` rows of the left factor meet `M` of them at a time.
+//! Vectors run along the inner index, so that a width that is not a multiple of a vector leaves no lanes idle. The
+//! columns are packed into a panel, one per row, and `N` rows of the left factor are multiplied with `M` columns at a
+//! time.
 
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::pack::{PANEL, View, transpose};
 use crate::array::kernels::product::register::total;
 use crate::array::kernels::simd::mul_add;
 
-/// Columns at a time.
+/// Number of columns at a time.
 const M: usize = 5;
 
-/// Whether they save a fifth of the multiplications that tiles with vectors of `L` lanes do, and adding up the lanes of
-/// each entry of the result is little against them.
+/// Whether dot products save a fifth of the multiplications of tiles with vectors of `L` lanes, while adding up the
+/// lanes of the result costs little in comparison.
 pub(super) fn pay<const L: usize>([m, k, n]: [usize; 3]) -> bool {
     let fits = n.next_multiple_of(M) * L <= PANEL / 8;
     m >= 4 && k >= 16 * L && fits && 5 * n.next_multiple_of(M) <= 4 * n.next_multiple_of(L)
 }
 
-/// `out = left right`, where rows of `left` are contiguous and `out` is zero on entry.
+/// Computes `out = left right`, where the rows of `left` are contiguous and `out` is zero on entry.
 #[inline(always)]
 pub(super) fn multiply<const FMA: bool, T: Number, const L: usize, const N: usize>(
     left: View<T>,
@@ -35,7 +36,7 @@ pub(super) fn multiply<const FMA: bool, T: Number, const L: usize, const N: usiz
         let columns = pack::<FMA, T, L>(right, p, [len, n], panel);
         let stride = len.next_multiple_of(L);
         for i in (0..m).step_by(N) {
-            // The last rows overlap those before them.
+            // The last rows may overlap those before them.
             let top = i.min(m - N);
             let rows: [&[T]; N] =
                 std::array::from_fn(|r| &left.data[(top + r) * left.row + p..][..len]);
@@ -52,8 +53,8 @@ pub(super) fn multiply<const FMA: bool, T: Number, const L: usize, const N: usiz
     }
 }
 
-/// The rows from `p` on of `right`, `len x n`, as columns that are padded with zeros to whole vectors, and to a multiple
-/// of `M` columns.
+/// Packs the rows from `p` on of `right`, `len x n`, as columns that are padded with zeros to whole vectors and to a
+/// multiple of `M` columns.
 #[inline(always)]
 fn pack<'p, const FMA: bool, T: Number, const L: usize>(
     right: View<T>,
@@ -80,7 +81,7 @@ fn pack<'p, const FMA: bool, T: Number, const L: usize>(
     used
 }
 
-/// The dot products of `M` columns with `N` rows.
+/// Returns the dot products of `M` columns with `N` rows.
 #[inline(always)]
 fn sums<const FMA: bool, T: Number, const L: usize, const N: usize>(
     rows: [&[T]; N],
@@ -92,7 +93,7 @@ fn sums<const FMA: bool, T: Number, const L: usize, const N: usize>(
     let mut c = [[[T::zero(); L]; N]; M];
     let mut add = |a: [[T; L]; N], p: usize| {
         for (m, c) in c.iter_mut().enumerate() {
-            // SAFETY: within `columns` by the assertion, since `p` is a multiple of `L` below `stride`.
+            // SAFETY: within `columns` by the assertion, because `p` is a multiple of `L` below `stride`.
             let b = unsafe { columns.as_ptr().add(m * stride + p).cast::<[T; L]>().read() };
             for (c, a) in c.iter_mut().zip(&a) {
                 for l in 0..L {
@@ -117,8 +118,9 @@ fn sums<const FMA: bool, T: Number, const L: usize, const N: usize>(
     totals(c)
 }
 
-/// The sums of the lanes. Not inlined: beside the loop that adds them up, the compiler would put sums instead of lanes
-/// into vectors, which is, in `f32`, 90 times slower. By value: a reference would keep them in memory.
+/// Returns the sums of the lanes. It is not inlined because, next to the loop that accumulates them, the compiler would
+/// put sums instead of lanes into vectors, which is 90 times slower in `f32`. The argument is passed by value because a
+/// reference would keep the lanes in memory.
 #[inline(never)]
 fn totals<T: Number, const L: usize, const N: usize>(c: [[[T; L]; N]; M]) -> [[T; N]; M] {
     let mut sums = [[T::zero(); N]; M];

@@ -1,4 +1,4 @@
-//! Factors of a product as views, and the place where they are packed.
+//! Factors of a product as views, and the buffer into which they are packed.
 
 use std::cell::RefCell;
 
@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
 
-/// One entry for each plane.
+/// A list with one entry for each plane.
 pub(crate) type List<A> = SmallVec<[A; 6]>;
 
 /// A matrix as it enters a product: entry `i, j` is `data[i * row + j * col]`.
@@ -24,21 +24,22 @@ impl<T> View<'_, T> {
     }
 }
 
-/// Entries of a panel: in `f64`, a little more than the first level of cache.
+/// Number of entries of a panel: in `f64`, a little more than the first level of cache.
 pub(crate) const PANEL: usize = 8192;
-/// A place for packed entries, at the start of a line of cache.
+/// A buffer for packed entries, aligned to a cache line.
 #[repr(align(64))]
 struct Panel([f64; PANEL]);
 
 thread_local! {
-    /// Not on the stack: a frame of this size is touched page by page, which, measured, costs a small product a fifth.
+    /// Not on the stack: a frame of this size is touched page by page, which was measured to slow a small product by a
+    /// fifth.
     static PLACE: RefCell<Panel> = const { RefCell::new(Panel([0.0; PANEL])) };
 }
 
-/// Calls `f` with this thread's panel. Not within itself.
+/// Calls `f` with the panel of this thread. Calls must not be nested.
 pub(crate) fn with_panel<T: Number>(f: impl FnOnce(&mut [T])) {
     PLACE.with_borrow_mut(|panel| {
-        // SAFETY: a `Number` is an `f32` or an `f64`, so that as many fit.
+        // SAFETY: a `Number` is an `f32` or an `f64`, so `PANEL` of them fit.
         f(unsafe { &mut *(&raw mut panel.0).cast::<[T; PANEL]>() });
     });
 }
@@ -58,7 +59,7 @@ dispatched! {
     }
 }
 
-/// Writes the transpose of `rows` rows of `cols` entries, which begin `stride` entries apart.
+/// Writes the transpose of `rows` rows of `cols` entries, which are `stride` entries apart.
 #[inline(always)]
 pub(crate) fn transpose<const FMA: bool, T: Number>(
     (from, stride): (&[T], usize),
@@ -76,7 +77,7 @@ pub(crate) fn transpose<const FMA: bool, T: Number>(
         }
         return;
     }
-    // The last blocks overlap those before them.
+    // The last blocks may overlap those before them.
     for i in (0..rows).step_by(B).map(|i| i.min(rows - B)) {
         for j in (0..cols).step_by(B).map(|j| j.min(cols - B)) {
             // SAFETY: rows `i..i + B` and columns `j..j + B` are within `from` and `to` by the assertions.
@@ -91,7 +92,7 @@ pub(crate) fn transpose<const FMA: bool, T: Number>(
 /// Transposes four rows of four entries.
 ///
 /// # Safety
-/// All are within what `from` and `to` point to. With `FMA` the processor has AVX.
+/// All entries are within the memory that `from` and `to` point to. With `FMA` the processor has AVX.
 #[inline(always)]
 unsafe fn block<const FMA: bool, T: Number>(
     (from, stride): (*const T, usize),
@@ -99,8 +100,8 @@ unsafe fn block<const FMA: bool, T: Number>(
 ) {
     // Compilers do not find these shuffles.
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: as promised by the caller, and every x86-64 processor has SSE2. Types are looked at by their size, which
-    // only `f32` and `f64` have.
+    // SAFETY: as promised by the caller; every x86-64 processor has SSE2. Types are told apart by their size, because
+    // `T` is `f32` or `f64`.
     unsafe {
         use std::arch::x86_64::{
             _MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps, _mm256_loadu_pd,

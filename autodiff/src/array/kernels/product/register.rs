@@ -1,16 +1,17 @@
-//! Tiles of a product that stay in registers: `N` rows by `V` vectors of `L` lanes.
+//! Tiles of a product that stay in registers: `N` rows of `V` vectors with `L` lanes.
 //!
-//! The last vector of a row of a tile may begin before the one before it ends, so that a width which is no multiple of
-//! a vector needs neither padding nor masks; what is computed twice is equal bit by bit.
+//! The last vector of a row of a tile may overlap the one before it, so that a width that is not a multiple of a vector
+//! needs neither padding nor masks. Entries that are computed twice are equal bit by bit.
 
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::mul_add;
 
-/// A factor, or a part of it, that begins at the first entry: the entries, and the steps from row to row and, of the
-/// left factor, from column to column; of the right one, to the last vector of a row.
+/// A factor, or a part of one that begins at the first entry: the entries, the stride from row to row, and, for the
+/// left factor, the stride from column to column, or, for the right factor, the offset of the last vector of a row.
 pub(crate) type Strided<'a, T> = (&'a [T], usize, usize);
 
-/// `out = a b`, or `out += a b` if `add`, for a tile of `height` rows of `vectors` vectors, over `depth` inner indices.
+/// Computes `out = a b`, or `out += a b` if `add`, for a tile of `height` rows of `vectors` vectors, over `depth` inner
+/// indices.
 #[inline(always)]
 pub(crate) fn tile<const FMA: bool, T: Number, const L: usize, const R: usize>(
     [height, vectors, depth]: [usize; 3],
@@ -45,7 +46,8 @@ fn fixed<const FMA: bool, T: Number, const L: usize, const V: usize, const N: us
     if add {
         for (n, c) in c.iter_mut().enumerate() {
             for (v, c) in c.iter_mut().enumerate() {
-                // SAFETY: vectors before the last begin before it, and the last of the last row is within `out`.
+                // SAFETY: vectors before the last one begin before it, and the last vector of the last row is within
+                // `out`.
                 *c = unsafe { out.as_ptr().add(at(n, v)).cast::<[T; L]>().read() };
             }
         }
@@ -59,7 +61,7 @@ fn fixed<const FMA: bool, T: Number, const L: usize, const V: usize, const N: us
     }
 }
 
-/// `c += a b`
+/// Computes `c += a b`.
 #[inline(always)]
 pub(crate) fn accumulate<
     const FMA: bool,
@@ -75,7 +77,8 @@ pub(crate) fn accumulate<
 ) -> [[[T; L]; V]; N] {
     assert!((N - 1) * row + (depth - 1) * col < a.len());
     assert!((depth - 1) * stride + last + L <= b.len() && (V - 1) * L <= last + L);
-    // Pointers that move on: of products with `p` compilers make multiplications, a fourth of all instructions.
+    // Pointers are advanced, because compilers turn products with `p` into multiplications, a fourth of all
+    // instructions.
     let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
     for _ in 0..depth {
         let mut vectors = [[T::zero(); L]; V];
@@ -93,13 +96,13 @@ pub(crate) fn accumulate<
                 }
             }
         }
-        // After the last index they may be past the end, and are not read.
+        // After the last index the pointers may be past the end, but they are not read.
         (a, b) = (a.wrapping_add(col), b.wrapping_add(stride));
     }
     c
 }
 
-/// The sum of the lanes, half by half.
+/// Returns the sum of the lanes, added half by half.
 #[inline(always)]
 pub(crate) fn total<T: Number, const L: usize>(mut lanes: [T; L]) -> T {
     let mut half = L / 2;

@@ -1,9 +1,10 @@
-//! Products of matrices by tiles of the result that stay in registers.
+//! Matrix products by tiles of the result that stay in registers.
 //!
-//! For each index of the inner dimension a tile takes entries of the left factor, from wherever they are, and vectors of a
-//! row of the right factor: in place where that has them, from a packed panel where it is transposed, narrower than a
-//! vector, or so narrow that the columns of several planes stand side by side. Every entry is summed up in the order of
-//! the inner index, whatever the tiles and panels are, so its bits depend neither on them nor on the other planes.
+//! For each inner index, a tile reads entries of the left factor where they are, and vectors of a row of the right
+//! factor. The vectors are read in place if the rows of the right factor are contiguous, and from a packed panel if it
+//! is transposed, narrower than a vector, or so narrow that columns of several planes are placed side by side. Every
+//! entry is summed in the order of the inner index, whatever the tiles and panels are, so its bits depend neither on
+//! them nor on the other planes.
 
 use std::ops::Range;
 
@@ -14,18 +15,18 @@ use crate::array::kernels::product::pack::{List, View, with_panel};
 use crate::array::kernels::product::register::tile;
 use crate::array::kernels::simd::dispatched;
 
-/// Entries of a panel that are packed for a strip of tiles at most: most of the first level of cache in `f64`.
+/// Greatest number of packed entries for a strip of tiles: most of the first level of cache in `f64`.
 const STRIP: usize = 6144;
-/// Rows of the left factor that meet all columns before the next do: with 256 of the inner index, half of the second
-/// level of cache in `f64`.
+/// Number of rows of the left factor that are multiplied with all columns before the next rows are: with 256 inner
+/// indices, half of the second level of cache in `f64`.
 const ROWS: usize = 256;
-/// Up to this many multiplications a product is done by a plain loop, which has no start-up cost.
+/// Number of multiplications up to which a product uses a plain loop, which has no start-up cost.
 const TINY: usize = 128;
-/// Vectors that a tile is wide at most.
+/// Greatest width of a tile, in vectors.
 const WIDEST: usize = 3;
 
-/// `outs_i = lefts_i rights_i`, `m x k` by `k x n` each; where there is one left factor or one right one, it is that of all
-/// planes. `outs` are zero on entry.
+/// Computes `outs_i = lefts_i rights_i`, `m x k` by `k x n` each. If there is only one left or one right factor, all
+/// planes share it. `outs` are zero on entry.
 pub(crate) fn multiply<T: Number>(
     lefts: &[View<T>],
     rights: &[View<T>],
@@ -42,7 +43,7 @@ pub(crate) fn multiply<T: Number>(
     with_panel(|panel| in_panel(lefts, rights, outs, size, panel));
 }
 
-/// The factor of a plane: its own, or that of all.
+/// Returns the factor of a plane: its own, or the shared one.
 fn of_plane<'a, T: Number>(views: &[View<'a, T>], plane: usize) -> View<'a, T> {
     views[plane.min(views.len() - 1)]
 }
@@ -79,7 +80,7 @@ dispatched! {
     }
 }
 
-/// The whole product, with vectors of `L` lanes and tiles of up to `R` rows.
+/// Computes the whole product, with vectors of `L` lanes and tiles of up to `R` rows.
 #[inline(always)]
 fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
     lefts: &[View<T>],
@@ -90,7 +91,7 @@ fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
 ) {
     let (mut lefts, mut rights, mut sizes, mut strides) = (lefts, rights, [m, n], [n, 1]);
     let turned: [List<View<T>>; 2];
-    // Few columns leave lanes of the last vector idle.
+    // With few columns, lanes of the last vector would be idle.
     if lefts[0].col == 1 && dots::pay::<L>([m, k, n]) {
         for (plane, out) in outs.iter_mut().enumerate() {
             let (left, right) = (of_plane(lefts, plane), of_plane(rights, plane));
@@ -103,13 +104,13 @@ fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
         return;
     }
     if lefts[0].row == 1 && 5 * m.next_multiple_of(L) * n <= 4 * m * n.next_multiple_of(L) {
-        // Rows of the left factor as it is stored become the vectors: `out' = right' left'`.
+        // The rows of the left factor as it is stored become the vectors: `out' = right' left'`.
         turned = [rights, lefts].map(|views| views.iter().map(View::turned).collect());
         (lefts, rights, sizes, strides) = (&turned[0], &turned[1], [n, m], [1, n]);
     }
     let [m, n] = sizes;
     let width = n * rights.len();
-    // Narrow planes are tiled together, wide ones each on its own.
+    // Narrow planes are tiled together, wide ones separately.
     let group = if n < WIDEST * L { width } else { n };
     for top in (0..m).step_by(ROWS) {
         let rows = top..m.min(top + ROWS);
@@ -130,7 +131,7 @@ fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
     }
 }
 
-/// The columns of a tile, in all rows of `rows`.
+/// Computes the columns of a tile in all rows of `rows`.
 #[inline(always)]
 fn strip<const FMA: bool, T: Number, const L: usize, const R: usize>(
     lefts: &[View<T>],
@@ -142,7 +143,7 @@ fn strip<const FMA: bool, T: Number, const L: usize, const R: usize>(
     panel: &mut [T],
 ) {
     let right = of_plane(rights, columns.plane);
-    // Entries of a row of the panel, and of the place for a tile that cannot be written where it belongs.
+    // Number of entries of a row of the panel, and of the buffer for a tile that cannot be written in place.
     let width = columns.len.max(L);
     let whole = columns.len >= L && columns.together();
     let (in_place, direct) = (whole && right.col == 1, whole && columns.strides[1] == 1);

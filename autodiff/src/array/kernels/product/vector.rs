@@ -1,13 +1,15 @@
 //! Products of a matrix with vectors, and of a column with a row.
 //!
-//! The matrix streams from a cache beyond the first, so it is read once: a group of rows meets all vectors. Rows of a
-//! group share the loads of a vector, or of the result; vectors go in pairs, which share the loads of the rows.
+//! The matrix is read from a cache beyond the first level, so it is read only once: a group of rows is multiplied with
+//! all vectors. The rows of a group share the loads of a vector or of the result; vectors are taken in pairs, which
+//! share the loads of the rows.
 
 use crate::array::kernels::number::{Number, Wide};
 use crate::array::kernels::simd::dispatched;
 
 dispatched! {
-    /// `outs_i = M others_i`, or `outs_i += M^T others_i` if `transposed`, of the matrix with `cols` columns in `data`.
+    /// Computes `outs_i = M others_i`, or `outs_i += M^T others_i` if `transposed`, for the matrix with `cols` columns
+    /// in `data`.
     pub(crate) fn multiply<T: Number>(
         transposed: bool,
         data: &[T],
@@ -23,10 +25,10 @@ dispatched! {
     }
 }
 
-/// Rows of a group.
+/// Number of rows of a group.
 const GROUP: usize = 16;
 
-/// Group by group of rows, two vectors at a time.
+/// Goes through the rows group by group, with two vectors at a time.
 #[inline(always)]
 fn pairs<T: Number, V: Wide<T>, const R: usize>(
     transposed: bool,
@@ -59,7 +61,7 @@ fn pairs<T: Number, V: Wide<T>, const R: usize>(
     }
 }
 
-/// The products of rows with `M` vectors, of as many rows at a time as `R` registers hold sums of.
+/// Computes the products of rows with `M` vectors, for as many rows at a time as `R` registers hold sums of.
 #[inline(always)]
 pub(crate) fn row_dots<T: Number, V: Wide<T>, const R: usize, const M: usize>(
     group: &[T],
@@ -86,7 +88,7 @@ pub(crate) fn row_dots<T: Number, V: Wide<T>, const R: usize, const M: usize>(
     rows_by!(1);
 }
 
-/// The products of `N` rows with `M` vectors.
+/// Returns the products of `N` rows with `M` vectors.
 #[inline(always)]
 fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
     rows: &[T],
@@ -95,8 +97,8 @@ fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
     let cols = others[0].len();
     assert!(rows.len() == N * cols && others.iter().all(|x| x.len() == cols));
     let rest = cols % V::LANES;
-    // SAFETY: a vector from `j` on, or its first `rest` entries, ends within each row and each of `others`; the instructions
-    // are those of the path.
+    // SAFETY: a vector from `j` on, or its first `rest` entries, ends within each row and each of `others`; the
+    // processor has the instructions of the path.
     unsafe {
         let (mut sums, mut j) = ([[V::splat(T::zero()); N]; M], 0);
         macro_rules! add {
@@ -122,7 +124,7 @@ fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
         if rest > 0 {
             add!(|from| V::load_first(from, rest));
         }
-        // No closures, which would not have the instructions.
+        // Not a closure, which would be compiled without the instructions of the path.
         let mut dots = [[T::zero(); N]; M];
         for m in 0..M {
             for n in 0..N {
@@ -133,11 +135,11 @@ fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
     }
 }
 
-/// Bytes of a line of cache.
+/// Size of a cache line in bytes.
 const LINE: usize = 64;
 
-/// `outs_m += sum_i factors_mi row_i`, of as many columns at a time as `R` registers hold of `M` results. The rows after
-/// these are on their way meanwhile.
+/// Computes `outs_m += sum_i factors_mi row_i`, for as many columns at a time as `R` registers hold of `M` results.
+/// Meanwhile the rows that follow are prefetched.
 #[inline(always)]
 pub(crate) fn add_multiples<
     T: Number,
@@ -158,8 +160,8 @@ pub(crate) fn add_multiples<
     macro_rules! columns_by {
         ($N:literal) => {
             while cols - j >= $N * V::LANES {
-                // SAFETY: vectors from `j` on end within each row and each of `outs`; the instructions are those of the
-                // path.
+                // SAFETY: vectors from `j` on end within each row and each of `outs`; the processor has the
+                // instructions of the path.
                 unsafe {
                     let mut sums = [[V::splat(T::zero()); $N]; M];
                     for m in 0..M {
@@ -195,7 +197,7 @@ pub(crate) fn add_multiples<
         };
     }
     if R == 16 && M == 1 {
-        // As many as there are registers for: one long stream.
+        // As many as there are registers: one long stream.
         columns_by!(25);
     }
     if 8 * M <= R {
@@ -206,7 +208,7 @@ pub(crate) fn add_multiples<
     columns_by!(1);
     let rest = cols - j;
     if rest > 0 {
-        // SAFETY: as above, of the first `rest` entries of a vector.
+        // SAFETY: as above, for the first `rest` entries of a vector.
         unsafe {
             let mut sums = [V::splat(T::zero()); M];
             for m in 0..M {
@@ -227,7 +229,7 @@ pub(crate) fn add_multiples<
 }
 
 dispatched! {
-    /// `out = left right`, a column times a row.
+    /// Computes `out = left right`, a column times a row.
     pub(crate) fn outer<T: Number>(left: &[T], right: &[T], out: &mut [T]) {
         for (&factor, out) in left.iter().zip(out.chunks_exact_mut(right.len().max(1))) {
             for (o, &v) in out.iter_mut().zip(right) {
