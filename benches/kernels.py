@@ -111,7 +111,7 @@ def theirs(group, op, dtype, size):
     def step(_, carry):
         # What is added to the array is nothing, which a compiler cannot know.
         x, s, _ = carry
-        result = f(x + s, y) if small else f(x, y)
+        result = f(x + s, y + s) if small else f(x, y)
         s = (result.ravel()[0] * 1e-30).astype(x.dtype)
         return (x if small else x.at[(0,) * x.ndim].add(s), s, result)
 
