@@ -56,6 +56,9 @@ impl<E: Copy> Stream<E> {
         }
         self.close();
         self.last = next;
+        // Room for what `clear` moves, which allocates nothing then.
+        self.full.reserve(1);
+        self.spare.reserve(self.full.len() + 1);
         true
     }
 
