@@ -104,9 +104,9 @@ impl Two<2> for Of {
 
 #[test]
 fn every_function_of_the_table_is_that_of_each_point() {
+    // In double precision alone: each function compiled for each mode takes the compiler longest of all tests.
     for &f in Unary::ALL {
         assert!(sweep::<f64, 2>(Of(f), f.name()), "{}", f.name());
-        assert!(sweep::<f32, 2>(Of(f), f.name()), "{}", f.name());
     }
 }
 
@@ -244,9 +244,8 @@ fn observed<F: Element + Scalar<Plain = F>, const N: usize>(count: usize) {
 fn many_observations_are_as_each_alone() {
     for count in [0, 1, 3, 4, 7, 8, 9, 20] {
         observed::<f64, 8>(count);
-        observed::<f64, 4>(count);
         observed::<f64, 3>(count);
-        observed::<f32, 8>(count);
+        observed::<f32, 4>(count);
     }
 }
 
