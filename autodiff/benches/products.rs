@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hypertape_autodiff::{Arena, Array, Element, Shape, Side, Tensor};
+use hypertape_autodiff::{Arena, Array, Element, ProductForm, Shape, Side, Tensor};
 
 /// The stored shape of the shared factor, whether it is transposed, the same for the other factor, and the side of the
 /// shared one.
@@ -50,7 +50,7 @@ fn products<'a, A: Array<'a>>(
 ) {
     let mut out = [shared; 4];
     let out = &mut out[..others.len()];
-    shared.products(transposed, side, others, others_transposed, out);
+    shared.products(ProductForm { side, transposed, others_transposed }, others, out);
     black_box(out);
 }
 

@@ -140,16 +140,16 @@ impl Arena {
     /// total size.
     pub fn reset(&mut self) {
         self.note(Event::Other, || "not recorded");
-        self.settle();
+        self.merge_chunks();
         self.bump.reset();
         self.used.set(0);
         self.counted.set(0);
         self.fault.set(None);
     }
 
-    /// Makes one chunk of several, at the end of a pass, so that the next one asks the system for nothing from its start
-    /// on. Frees everything; the count and the fault stay until `reset`.
-    pub(crate) fn settle(&mut self) {
+    /// Merges several chunks into one at the end of a pass, so that the next pass allocates nothing from the system
+    /// from its start. Frees everything; the count and the fault stay until `reset`.
+    pub(crate) fn merge_chunks(&mut self) {
         if self.bump.iter_allocated_chunks().count() > 1 {
             // Free first, so that old and new memory do not add up to twice the peak.
             self.bump = Bump::new();
@@ -178,7 +178,7 @@ impl Arena {
             return Err(fault);
         };
         // SAFETY: `start` is the start of `bytes >= len * size_of::<T>()` fresh bytes, aligned to 64, which no other
-        // allocation shares and which stay in place until `settle`, `reset` or drop, all of which need `&mut self`.
+        // allocation shares and which stay in place until `merge_chunks`, `reset` or drop, all of which need `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), len) })
     }
 

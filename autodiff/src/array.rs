@@ -263,7 +263,7 @@ pub trait Array<'a>:
     /// transpose it.
     fn matmul_transposed(self, transposed: bool, other: Self, other_transposed: bool) -> Self {
         let mut out = [self];
-        self.products(transposed, Side::Left, &[other], other_transposed, &mut out);
+        self.products(ProductForm::left(transposed, other_transposed), &[other], &mut out);
         out[0]
     }
     /// Filters the images `self` with `kernel`; see [`Convolution`] for the layout of rows.
@@ -315,19 +315,22 @@ pub trait Array<'a>:
     /// Returns the Euclidean norm of all entries, a scalar. Its gradient at 0 is 0. Entries whose squares would
     /// overflow or be subnormal are scaled first.
     fn norm(self) -> Self {
-        let plain = |x: Self| x.dot(x).sqrt();
+        let (squares, least) =
+            (self.dot(self), Self::Elem::min_positive_value() / Self::Elem::epsilon());
         let size = |most: f64, x: &Self::Elem| most.max(x.as_f64().abs());
+        // Of all entries only where their squares tell that there is something to look for.
+        let usual = |sum: &Self::Elem| *sum >= least && sum.is_finite();
+        if squares.values().iter().all(usual) {
+            return squares.sqrt();
+        }
         let most = self.values().iter().fold(0.0, size);
-        let least = (Self::Elem::min_positive_value() / Self::Elem::epsilon()).as_f64();
-        if most == 0.0
-            || most == f64::INFINITY
-            || (least.sqrt()..least.sqrt().recip()).contains(&most)
-        {
-            return plain(self);
+        if most == 0.0 || most == f64::INFINITY {
+            return squares.sqrt();
         }
         // A power of 2, so that nothing is rounded.
-        let scale = most.log2().round().exp2().max(least);
-        plain(self / scale) * scale
+        let scale = most.log2().round().exp2().max(least.as_f64());
+        let scaled = self / scale;
+        scaled.dot(scaled).sqrt() * scale
     }
     /// Returns `ln sum_j e^{x_j}` of each row, as a column.
     fn logsumexp(self) -> Self {
@@ -364,4 +367,4 @@ macro_rules! methods {
 use methods;
 
 pub(crate) use operators::operators;
-pub use primitives::{List, Side};
+pub use primitives::{List, ProductForm, Side};

@@ -72,7 +72,7 @@ impl Workspace {
         record.status()?;
         write(out, 0, y, "the value")?;
         drop(x);
-        self.settle();
+        self.merge_chunks();
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl Workspace {
                 *dy = T::nan();
             }
         }
-        self.settle();
+        self.merge_chunks();
         Ok(())
     }
 
@@ -277,7 +277,7 @@ impl Workspace {
                 x_bar.fill(T::nan());
             }
         }
-        self.settle();
+        self.merge_chunks();
         Ok(())
     }
 
@@ -373,7 +373,7 @@ impl Workspace {
         if value[0].is_nan() {
             gradient.fill(T::nan());
         }
-        self.settle();
+        self.merge_chunks();
         Ok(value[0])
     }
 }

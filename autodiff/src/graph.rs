@@ -156,15 +156,9 @@ impl<T: Element> Graph<T> {
     /// Returns the same graph with constants in another precision.
     pub fn cast<U: Element>(&self) -> Graph<U> {
         let cast = |values: &Vec<T>| values.iter().map(|v| U::from_f64(v.as_f64())).collect();
-        Graph {
-            inputs: self.inputs.clone(),
-            lists: self.lists.clone(),
-            constants: self.constants.iter().map(cast).collect(),
-            nodes: self.nodes.clone(),
-            outputs: self.outputs.clone(),
-            places: self.places.clone(),
-            width: self.width,
-        }
+        let constants = self.constants.iter().map(cast).collect();
+        let (nodes, outputs) = (self.nodes.clone(), self.outputs.clone());
+        Graph::new(self.inputs.clone(), self.lists.clone(), constants, nodes, outputs)
     }
 
     /// Evaluates the graph at `inputs` and `lists`. If the graph is the part of a [`Split`] that belongs to samples,

@@ -3,9 +3,10 @@
 //! A function is written over [`Real`], and the type that it is called with selects the mode. Drivers are methods of
 //! [`Tape`] and [`Tangents`], which keep their memory, and plain functions, which do not.
 //!
-//! **Cost.** A record is 24 bytes and 8 of adjoint in `f64`, 2 to 3 ns to write and 1 to 2 ns to sweep over; further
-//! arguments of a fused statement are 12 bytes. Only operations on two different nodes record. `x.square()`,
-//! [`Scalar::dot`], [`Scalar::linear`] and [`Scalar::fuse`] are cheaper than what they stand for.
+//! **Cost.** In `f64`, a record takes 24 bytes and 8 for its adjoint, 2 to 3 ns to write and 1 to 2 ns to sweep over;
+//! each extra argument of a fused statement takes 12 bytes. Only operations on two different nodes are recorded.
+//! `x.square()`, [`Scalar::dot`], [`Scalar::linear`] and [`Scalar::fuse`] are cheaper than the operators that they
+//! replace.
 
 mod allocating;
 pub(crate) mod chain;
@@ -22,6 +23,7 @@ pub(crate) mod real;
 pub(crate) mod rules;
 pub(crate) mod solve;
 pub(crate) mod sparse;
+mod stream;
 pub(crate) mod tape;
 pub(crate) mod trace;
 pub(crate) mod var;

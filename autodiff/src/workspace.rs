@@ -105,9 +105,9 @@ impl Workspace {
         (&self.record, &mut self.sweep)
     }
 
-    /// The end of a pass whose results were copied out.
-    pub(crate) fn settle(&mut self) {
-        self.record.settle();
-        self.sweep.settle();
+    /// Ends a pass whose results were copied out.
+    pub(crate) fn merge_chunks(&mut self) {
+        self.record.merge_chunks();
+        self.sweep.merge_chunks();
     }
 }

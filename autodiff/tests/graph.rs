@@ -2,8 +2,8 @@
 
 use hypertape_autodiff::graph::{Builder, GraphError, Indices, Op, Split, Tracer, Window};
 use hypertape_autodiff::{
-    Arena, Array, Convolution, Element, Fault, Function, Graph, Shape, StopRule, Tensor, Workspace,
-    fixed_point, max_pool,
+    Arena, Array, Binary, Convolution, Element, Fault, Function, Graph, Shape, StopRule, Tensor,
+    Workspace, fixed_point, max_pool,
 };
 use serde_json::{Value, json};
 
@@ -392,7 +392,7 @@ fn files_are_what_they_say() {
     let mut builder = Builder::<f64>::new();
     let x = builder.input("x", Shape::SCALAR).unwrap();
     let low = builder.constant(Shape::column(2), &[f64::NEG_INFINITY, -0.0]).unwrap();
-    let max = builder.push(Op::Max {}, &[x, low]).unwrap();
+    let max = builder.push(Op::Binary(Binary::Max), &[x, low]).unwrap();
     let graph = builder.finish(&[max]).unwrap();
     let read = Graph::<f64>::from_json(graph.to_json().unwrap()).unwrap();
     assert_eq!(format!("{read:?}"), format!("{graph:?}"));
@@ -553,7 +553,7 @@ fn a_builder_refuses_what_it_cannot_do() {
     let x = builder.input("x", Shape::new(2, 2)).unwrap();
     let told = |result: Result<usize, GraphError>| result.unwrap_err().to_string();
     assert_eq!(
-        told(builder.push(Op::Add {}, &[x, 4])),
+        told(builder.push(Op::Binary(Binary::Add), &[x, 4])),
         "node 1: add: found node 4, expected one before node 1"
     );
     assert_eq!(

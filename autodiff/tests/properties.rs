@@ -6,8 +6,8 @@
 mod reverse;
 
 use hypertape_autodiff::{
-    ALIGNMENT, Array, Element, Factored, Function, Method, Shape, Side, StopRule, Workspace, check,
-    dot, fixed_point,
+    ALIGNMENT, Array, Element, Factored, Function, Method, ProductForm, Shape, Side, StopRule,
+    Workspace, check, dot, fixed_point,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq};
@@ -88,7 +88,8 @@ impl<T: Element> Function<T> for Together {
         let [s, t] = self.0;
         let (shared, other) = (x[0], x[1]);
         let mut out = [shared; 3];
-        shared.products(s, self.1, &[other, other * 2.0, -other], t, &mut out);
+        let form = ProductForm { side: self.1, transposed: s, others_transposed: t };
+        shared.products(form, &[other, other * 2.0, -other], &mut out);
         out[0] + out[1] * 100.0 + out[2] * 10_000.0
     }
 }

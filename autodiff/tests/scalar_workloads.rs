@@ -91,7 +91,7 @@ fn t5_unrolled_descent() {
     check(&Unrolled::new(), "T5.json");
 }
 
-/// Records and further arguments of `T2` in its two forms, by formula.
+/// Records and extra arguments of `T2` in its two forms, by formula.
 #[test]
 fn bytes_of_rosenbrock() {
     let work = Rosenbrock::new(101);

@@ -4,8 +4,8 @@ use crate::arena::Arena;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Asked, Fitted, Parts};
-use crate::array::primitives::Primitives;
-use crate::array::{Array, List, Side, operators};
+use crate::array::primitives::{Primitives, ProductForm};
+use crate::array::{Array, List, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Slope;
@@ -60,15 +60,15 @@ pub(crate) fn add_present<'a, A: Array<'a>>(a: Option<A>, b: Option<A>) -> Optio
 pub(crate) fn chain_tangent<'a, A: Array<'a>>(
     c: A,
     f: Unary,
-    (x, y): (A, A),
+    [x, y]: [A; 2],
     dx: A,
     dc: Option<A>,
 ) -> Option<A> {
     let moving = Dual { value: x, tangents: [Some(dx)] };
     match f.slope(moving, Dual { value: y, tangents: [dx.chain(f, x, y)] }) {
         Slope::Varying(slope) => {
-            let bent = slope.tangents[0].map(|d_slope| d_slope * c);
-            add_present(bent, dc.map(|dc| slope.value * dc))
+            let curved = slope.tangents[0].map(|d_slope| d_slope * c);
+            add_present(curved, dc.map(|dc| slope.value * dc))
         }
         _ => dc?.chain(f, x, y),
     }
@@ -126,39 +126,25 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self> {
         let value = self.value.chain(f, x.value, y.value)?;
         let tangent = |i: usize| match (x.tangents[i], self.tangents[i]) {
-            (Some(dx), d_self) => self.value.chain_tangent(f, x.value, y.value, dx, d_self),
-            (None, d_self) => d_self?.chain(f, x.value, y.value),
+            (Some(dx), dc) => self.value.chain_tangent(f, [x.value, y.value], dx, dc),
+            (None, dc) => dc?.chain(f, x.value, y.value),
         };
         Some(Self { value, tangents: std::array::from_fn(tangent) })
     }
 
-    fn chain_tangent(
-        self,
-        f: Unary,
-        x: Self,
-        y: Self,
-        dx: Self,
-        d_self: Option<Self>,
-    ) -> Option<Self> {
-        chain_tangent(self, f, (x, y), dx, d_self)
+    fn chain_tangent(self, f: Unary, at: [Self; 2], dx: Self, dc: Option<Self>) -> Option<Self> {
+        chain_tangent(self, f, at, dx, dc)
     }
 
-    fn products(
-        self,
-        transposed: bool,
-        side: Side,
-        others: &[Self],
-        others_transposed: bool,
-        out: &mut [Self],
-    ) {
-        // The shared value meets every value and tangent of the others in one pass.
+    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
+        // The shared value is multiplied with all values and tangents of the others in one pass.
         let mut planes = List::new();
         for other in others {
             planes.push(other.value);
             planes.extend(other.tangents.into_iter().flatten());
         }
         let mut results = List::from_elem(self.value, planes.len());
-        self.value.products(transposed, side, &planes, others_transposed, &mut results);
+        self.value.products(form, &planes, &mut results);
         let mut results = results.into_iter();
         for (out, other) in out.iter_mut().zip(others) {
             // `results` is as long as `planes`, filled in the order in which it is read here.
@@ -173,7 +159,7 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
         for (i, tangent) in self.tangents.into_iter().enumerate() {
             let Some(tangent) = tangent else { continue };
             let mut moved = List::from_elem(tangent, values.len());
-            tangent.products(transposed, side, &values, others_transposed, &mut moved);
+            tangent.products(form, &values, &mut moved);
             for (out, moved) in out.iter_mut().zip(moved) {
                 out.tangents[i] = add_present(out.tangents[i], Some(moved));
             }
@@ -191,22 +177,16 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
         Some(Self { value: self.tangents[0].unwrap_or_else(zero), tangents })
     }
 
-    fn product_tangents_only(
-        self,
-        transposed: bool,
-        side: Side,
-        other: Self,
-        other_transposed: bool,
-    ) -> Option<Self> {
+    fn product_tangents_only(self, form: ProductForm, other: Self) -> Option<Self> {
         let planes: List<A> = other.tangents.into_iter().flatten().collect();
         let mut moved = List::from_elem(self.value, planes.len());
-        self.value.products(transposed, side, &planes, other_transposed, &mut moved);
+        self.value.products(form, &planes, &mut moved);
         let mut moved = moved.into_iter();
         let tangents = std::array::from_fn(|i| {
             let first = other.tangents[i].and_then(|_| moved.next());
             let second = self.tangents[i].map(|tangent| {
                 let mut out = [tangent];
-                tangent.products(transposed, side, &[other.value], other_transposed, &mut out);
+                tangent.products(form, &[other.value], &mut out);
                 out[0]
             });
             add_present(first, second)

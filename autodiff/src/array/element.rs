@@ -67,7 +67,7 @@ kernels! {
     chained = maps::chained ['a](
         arena: &'a Arena, f: Unary, x: &[Self], y: &[Self], c: &[Self]
     ) -> Made<'a, Self>;
-    bent = maps::bent ['a](
+    chained_tangent = maps::chained_tangent ['a](
         arena: &'a Arena, f: Unary, x: &[Self], y: &[Self], dx: &[Self], c: &[Self], dc: Option<&[Self]>
     ) -> Made<'a, Self>;
     binary = maps::binary ['a](
@@ -96,5 +96,6 @@ kernels! {
         labels: &[u32], planes: &mut [&mut [Self]], p: &[&[Self]], losses: &mut [&mut [Self]]
     );
     axpy = vectors::axpy [](y: &mut [Self], a: Self, x: &[Self]);
+    transpose = product::pack::turned [](x: &[Self], cols: usize, out: &mut [Self]);
     all_finite = vectors::all_finite [](x: &[Self]) -> bool;
 }

@@ -33,20 +33,7 @@ impl<T: Element> Linear<'_, T> {
                     row.copy_from_slice(&x[i as usize * cols..][..cols]);
                 }
             }
-            Self::Transpose => {
-                // Tile by tile, so that the lines of both stay in cache.
-                const TILE: usize = 16;
-                let rows = from.rows as usize;
-                for first in (0..rows).step_by(TILE) {
-                    for left in (0..cols).step_by(TILE) {
-                        for i in first..rows.min(first + TILE) {
-                            for j in left..cols.min(left + TILE) {
-                                out[j * rows + i] = x[i * cols + j];
-                            }
-                        }
-                    }
-                }
-            }
+            Self::Transpose => T::transpose(x, cols, out),
             Self::Block([row, col], part) => {
                 let width = part.cols as usize;
                 for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
@@ -60,16 +47,23 @@ impl<T: Element> Linear<'_, T> {
             }
             Self::CumulativeSum(across, reversed) => {
                 out.copy_from_slice(x);
-                // The distance between neighbours along the axis, and the number of entries along it.
-                let [step, count] = if across { [1, cols] } else { [cols, from.rows as usize] };
-                for place in 0..out.len() {
-                    let place = if reversed { out.len() - 1 - place } else { place };
-                    let at = place / step.max(1) % count.max(1);
-                    if !reversed && at > 0 {
-                        out[place] += out[place - step];
-                    } else if reversed && at + 1 < count {
-                        out[place] += out[place + step];
+                let (rows, end) = (from.rows as usize, cols.saturating_sub(1));
+                if across {
+                    for row in out.chunks_exact_mut(cols.max(1)) {
+                        if reversed {
+                            (0..end).rev().for_each(|j| row[j] += row[j + 1]);
+                        } else {
+                            (0..end).for_each(|j| row[j + 1] += row[j]);
+                        }
                     }
+                    return;
+                }
+                for i in 1..rows {
+                    let i = if reversed { rows - i } else { i };
+                    let (above, below) = out.split_at_mut(i * cols);
+                    let (above, below) = (&mut above[(i - 1) * cols..], &mut below[..cols]);
+                    let (to, from) = if reversed { (above, below) } else { (below, above) };
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
                 }
             }
             Self::Slice(..) | Self::Reshape(_) | Self::Operator(..) => {}

@@ -106,7 +106,7 @@ fn tried_eigen<'a, A: Array<'a>>(m: A) -> Result<(A, A), Fault> {
 /// unit vector, and returns this multiple. Cost: `3 n`.
 fn reflection<T: Element>(x: &mut [T]) -> T {
     let largest = x.iter().fold(T::zero(), |most, x| if x.abs() <= most { most } else { x.abs() });
-    if !largest.is_normal() {
+    if largest.is_zero() || !largest.is_finite() {
         x.fill(T::zero());
         return largest;
     }

@@ -21,46 +21,54 @@ pub enum Side {
     Right,
 }
 
-/// Operations that rules are written in, each with one rule for forward and one for reverse mode. No one outside of this crate
-/// implements or calls them.
+/// How a shared operand is combined with others in matrix products.
+#[derive(Clone, Copy, Debug)]
+pub struct ProductForm {
+    /// The side on which the shared operand stands.
+    pub side: Side,
+    /// Whether the shared operand enters transposed.
+    pub transposed: bool,
+    /// Whether the others enter transposed.
+    pub others_transposed: bool,
+}
+
+impl ProductForm {
+    /// The form of `shared` times others, with either transposed on request.
+    pub(crate) fn left(transposed: bool, others_transposed: bool) -> Self {
+        Self { side: Side::Left, transposed, others_transposed }
+    }
+
+    /// Returns the factors of a product from left to right, and which of them enter transposed.
+    pub(crate) fn factors<A>(self, shared: A, other: A) -> ([A; 2], [bool; 2]) {
+        let Self { side, transposed, others_transposed } = self;
+        match side {
+            Side::Left => ([shared, other], [transposed, others_transposed]),
+            Side::Right => ([other, shared], [others_transposed, transposed]),
+        }
+    }
+}
+
+/// The operations in which derivatives are expressed, each with one rule for forward and one for reverse mode. Nothing
+/// outside of this crate implements or calls them.
 pub trait Primitives<'a, T: Element>: Copy {
     /// Returns `f'(x) self`, where `y = f(x)`: one step of the chain rule, in one pass where the type allows it. `None`
     /// stands for identically zero. All operands have the same shape.
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self>;
-    /// The derivative of [`chain`](Self::chain) when `x` moves by `dx` and `self` by `d_self`:
-    /// `f''(x) dx self + f'(x) d_self`.
-    fn chain_tangent(
-        self,
-        f: Unary,
-        x: Self,
-        y: Self,
-        dx: Self,
-        d_self: Option<Self>,
-    ) -> Option<Self>;
-    /// `out_i = self others_i` or `out_i = others_i self`, reading `self` once where the type allows it.
-    /// `transposed` is about `self`, `others_transposed` about each of `others`. `out` is as long as `others`.
-    fn products(
-        self,
-        transposed: bool,
-        side: Side,
-        others: &[Self],
-        others_transposed: bool,
-        out: &mut [Self],
-    );
-    /// The tangents alone, moved up by one place: the first stands where the value was. `None` if there are none.
+    /// Returns the derivative of [`chain`](Self::chain) when `x` of `at = [x, y]` moves by `dx` and `self` by `dc`:
+    /// `f''(x) dx self + f'(x) dc`.
+    fn chain_tangent(self, f: Unary, at: [Self; 2], dx: Self, dc: Option<Self>) -> Option<Self>;
+    /// Computes `out_i = self others_i` or `out_i = others_i self`, and reads `self` once where the type allows it.
+    /// `out` is as long as `others`.
+    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]);
+    /// Returns the tangents alone, which move up by one place, so that the first is where the value was. `None` if
+    /// there are none.
     fn tangents_only(self) -> Option<Self> {
         None
     }
-    /// [`tangents_only`](Self::tangents_only) of the product of `self` and `other`, whose value is not computed. The
-    /// arguments are those of [`products`](Self::products).
-    fn product_tangents_only(
-        self,
-        transposed: bool,
-        side: Side,
-        other: Self,
-        other_transposed: bool,
-    ) -> Option<Self> {
-        let _ = (transposed, side, other, other_transposed);
+    /// Returns [`tangents_only`](Self::tangents_only) of the product of `self` and `other`, whose value is not
+    /// computed.
+    fn product_tangents_only(self, form: ProductForm, other: Self) -> Option<Self> {
+        let _ = (form, other);
         None
     }
     /// Applies a linear operation.

@@ -17,7 +17,7 @@ use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Kept, NAME};
 use crate::array::waiting::Waiting;
-use crate::array::{Array, Side};
+use crate::array::{Array, ProductForm, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Slope;
@@ -330,7 +330,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                     give(of, c.chain(f, x, y));
                 }
                 if let Some(of) = of[1] {
-                    give(of, near(factor).chain_tangent(f, x, y, c, None));
+                    give(of, near(factor).chain_tangent(f, [x, y], c, None));
                 }
             }
             Op::Binary { of, f, a, b, y } => {
@@ -345,10 +345,10 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
             Op::Product { of, a, b, transposed: [ta, tb] } => {
                 let (a, b) = (near(a), near(b));
                 if let Some(of) = of[0] {
-                    self.add(of, product_part(c, Side::Right, b, !tb, ta, of.wanted));
+                    self.add(of, product_part(c, Side::Right, (b, !tb), ta, of.wanted));
                 }
                 if let Some(of) = of[1] {
-                    self.add(of, product_part(c, Side::Left, a, !ta, tb, of.wanted));
+                    self.add(of, product_part(c, Side::Left, (a, !ta), tb, of.wanted));
                 }
             }
             Op::Bilinear { of, a, b, f } => {
@@ -415,20 +415,20 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
 fn product_part<'a, A: Array<'a>>(
     c: A,
     side: Side,
-    other: A,
-    op: bool,
+    (other, op): (A, bool),
     flipped: bool,
     wanted: Wanted,
 ) -> Option<A> {
     // (c M)^T = M^T c^T
     let opposite = if side == Side::Left { Side::Right } else { Side::Left };
-    let (op, side) = if flipped { (!op, opposite) } else { (op, side) };
+    let (transposed, side) = if flipped { (!op, opposite) } else { (op, side) };
+    let form = ProductForm { side, transposed, others_transposed: flipped };
     match wanted {
         Wanted::All => {
             let mut out = [c];
-            other.products(op, side, &[c], flipped, &mut out);
+            other.products(form, &[c], &mut out);
             Some(out[0])
         }
-        Wanted::Tangents => other.product_tangents_only(op, side, c, flipped),
+        Wanted::Tangents => other.product_tangents_only(form, c),
     }
 }

@@ -7,7 +7,7 @@ use crate::array::kernels::linear_loss::PLANES;
 use crate::array::kernels::product::Operand;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
-use crate::array::primitives::Primitives;
+use crate::array::primitives::{Primitives, ProductForm};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
@@ -201,44 +201,31 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
         Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 
-    fn chain_tangent(
-        self,
-        f: Unary,
-        x: Self,
-        y: Self,
-        dx: Self,
-        d_self: Option<Self>,
-    ) -> Option<Self> {
-        if !f.bends() {
-            return d_self?.chain(f, x, y);
+    fn chain_tangent(self, f: Unary, at: [Self; 2], dx: Self, dc: Option<Self>) -> Option<Self> {
+        let [x, y] = at;
+        if !f.is_curved() {
+            return dc?.chain(f, x, y);
         }
-        for other in [x, y, dx].iter().chain(&d_self) {
+        for other in [x, y, dx].iter().chain(&dc) {
             if self.shape != other.shape {
                 return Some(self.mismatch(f.name(), other.shape));
             }
         }
-        let dc = d_self.map(|d| d.data);
-        let data = T::bent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
+        let dc = dc.map(|dc| dc.data);
+        let data = T::chained_tangent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
         Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 
-    fn products(
-        self,
-        transposed: bool,
-        side: Side,
-        others: &[Self],
-        others_transposed: bool,
-        out: &mut [Self],
-    ) {
+    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
         const NAME: &str = "matmul";
-        let shared = self.operand(transposed);
-        let left = side == Side::Left;
+        let shared = self.operand(form.transposed);
+        let left = form.side == Side::Left;
         out.fill(Self::empty(self.arena));
         let mut operands = List::new();
         let mut buffers = List::<&mut [T]>::new();
         let mut shapes = List::new();
         for other in others {
-            let operand = other.operand(others_transposed);
+            let operand = other.operand(form.others_transposed);
             let (l, r) = if left { (shared, operand) } else { (operand, shared) };
             let (l, r) = (l.effective(), r.effective());
             if l.cols != r.rows || self.is_faulty() || other.is_faulty() {

@@ -7,9 +7,9 @@ use crate::array::dual::chain_tangent;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, Parts, RowLoss};
-use crate::array::primitives::Primitives;
+use crate::array::primitives::{Primitives, ProductForm};
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
-use crate::array::{Array, Side, operators};
+use crate::array::{Array, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
@@ -163,33 +163,16 @@ impl<'a, A: Array<'a>> Primitives<'a, A::Elem> for Var<'a, A> {
         Some(self.two(x, f.name(), value, |of| Op::Chain { of, f, x: x_value, y, c }))
     }
 
-    fn chain_tangent(
-        self,
-        f: Unary,
-        x: Self,
-        y: Self,
-        dx: Self,
-        d_self: Option<Self>,
-    ) -> Option<Self> {
-        chain_tangent(self, f, (x, y), dx, d_self)
+    fn chain_tangent(self, f: Unary, at: [Self; 2], dx: Self, dc: Option<Self>) -> Option<Self> {
+        chain_tangent(self, f, at, dx, dc)
     }
 
-    fn products(
-        self,
-        transposed: bool,
-        side: Side,
-        others: &[Self],
-        others_transposed: bool,
-        out: &mut [Self],
-    ) {
+    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
         for (out, &other) in out.iter_mut().zip(others) {
             let mut value = [self.value];
             let partner = [other.value];
-            self.value.products(transposed, side, &partner, others_transposed, &mut value);
-            let (left, right, transposed) = match side {
-                Side::Left => (self, other, [transposed, others_transposed]),
-                Side::Right => (other, self, [others_transposed, transposed]),
-            };
+            self.value.products(form, &partner, &mut value);
+            let ([left, right], transposed) = form.factors(self, other);
             let (a, b) = (left.value, right.value);
             *out = left.two(right, "matmul", value[0], |of| Op::Product { of, a, b, transposed });
         }

@@ -253,8 +253,8 @@ impl Unary {
         with_rule!(self, |f| f.tail(x, y))
     }
 
-    /// Whether the slope changes with where.
-    pub(crate) fn bends(self) -> bool {
+    /// Whether the slope varies with the argument.
+    pub(crate) fn is_curved(self) -> bool {
         matches!(self.slope((), ()), Slope::Varying(()))
     }
 

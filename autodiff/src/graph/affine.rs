@@ -2,6 +2,7 @@
 //! depend on their values.
 
 use crate::array::element::Element;
+use crate::array::kernels::elementwise::Binary;
 use crate::functions::rule::Unary;
 use crate::graph::Graph;
 use crate::graph::operations::Op;
@@ -41,15 +42,15 @@ impl<T: Element> Graph<T> {
             known.push(match &node.op {
                 Op::Input(number) if moving(&self.inputs[*number].name) => Affine,
                 _ if either == None => None,
-                Op::Cut | Op::Add {} | Op::Sub {} | Op::Unary(Unary::Shift(_)) => either,
+                Op::Cut | Op::Binary(Binary::Add | Binary::Sub) | Op::Unary(Unary::Shift(_)) => {
+                    either
+                }
                 op if op.is_linear() => either,
                 op if op.is_bilinear() && of(0).min(of(1)) == None => either,
                 // Linear in the first operand.
-                Op::Div {} | Op::Keep {} | Op::Drop {} | Op::Share {} | Op::Passed {}
-                    if of(1) == None =>
-                {
-                    either
-                }
+                Op::Binary(
+                    Binary::Div | Binary::Keep | Binary::Drop | Binary::Share | Binary::Passed,
+                ) if of(1) == None => either,
                 _ => Other,
             });
         }

@@ -36,7 +36,7 @@ const SMALL: usize = 64;
 /// assert_eq!(error, "node 2: matmul: shapes 3x4 and 5x1 do not match");
 /// # Ok::<(), hypertape_autodiff::graph::GraphError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Builder<T> {
     inputs: Vec<NamedInput>,
     lists: Vec<ListInput>,
@@ -48,23 +48,10 @@ pub struct Builder<T> {
     zeros: Vec<u32>,
 }
 
-impl<T: Element> Default for Builder<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<T: Element> Builder<T> {
     /// Creates a builder without nodes.
     pub fn new() -> Self {
-        Self {
-            inputs: Vec::new(),
-            lists: Vec::new(),
-            constants: Vec::new(),
-            nodes: Vec::new(),
-            known: HashMap::new(),
-            zeros: Vec::new(),
-        }
+        Self::default()
     }
 
     /// Adds an array as an input of the graph, under a unique name, and returns the number of its node.

@@ -23,34 +23,26 @@ pub trait Field: Sized {
     fn write(&self, lists: &[ListInput]) -> Value;
 }
 
-impl Field for bool {
-    const EXPECTED: &str = "true or false";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        value.as_bool()
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(self)
-    }
+/// Implements [`Field`] for types whose values are values of JSON.
+macro_rules! json_values {
+    ($($type:ty, $expected:literal, |$value:ident| $read:expr $(, $list:literal)?;)*) => {$(
+        impl Field for $type {
+            const EXPECTED: &str = $expected;
+            $(const LIST: &str = $list;)?
+            fn read($value: &Value, _: &[ListInput]) -> Option<Self> {
+                $read
+            }
+            fn write(&self, _: &[ListInput]) -> Value {
+                json!(self)
+            }
+        }
+    )*};
 }
-
-impl Field for u32 {
-    const EXPECTED: &str = "a whole number below 2^32";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        value.as_u64()?.try_into().ok()
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(self)
-    }
-}
-
-impl Field for usize {
-    const EXPECTED: &str = "a whole number";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        value.as_u64()?.try_into().ok()
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(self)
-    }
+json_values! {
+    bool, "true or false", |value| value.as_bool();
+    u32, "a whole number below 2^32", |value| value.as_u64()?.try_into().ok();
+    usize, "a whole number", |value| value.as_u64()?.try_into().ok();
+    String, "text", |value| value.as_str().map(str::to_owned), "a list of texts";
 }
 
 impl Field for Shape {
@@ -122,17 +114,6 @@ impl Field for f64 {
             return json!(self);
         }
         json!(if self.is_nan() { "nan".to_owned() } else { self.to_string() })
-    }
-}
-
-impl Field for String {
-    const EXPECTED: &str = "text";
-    const LIST: &str = "a list of texts";
-    fn read(value: &Value, _: &[ListInput]) -> Option<Self> {
-        value.as_str().map(str::to_owned)
-    }
-    fn write(&self, _: &[ListInput]) -> Value {
-        json!(self)
     }
 }
 

@@ -12,6 +12,7 @@
 //! and is summed over the rows, or multiplied with weights by an inner product.
 
 use crate::array::element::Element;
+use crate::array::kernels::elementwise::Binary;
 use crate::functions::rule::Unary;
 use crate::graph::builder::Builder;
 use crate::graph::error::GraphError;
@@ -100,7 +101,9 @@ impl Search<'_> {
             (Op::Unary(Unary::Square), &[gap]) => self.squared(gap, 1),
             (Op::Unary(Unary::Softplus), &[margin]) => {
                 let (margin, negated) = self.signed(margin)?;
-                let (&Op::Mul {}, &[a, b]) = (&margin.op, &margin.of[..]) else { return None };
+                let (&Op::Binary(Binary::Mul), &[a, b]) = (&margin.op, &margin.of[..]) else {
+                    return None;
+                };
                 let of = |z: usize, y: usize| {
                     let (product, minus) = self.signed(z)?;
                     let z = if minus { self.nodes[z].of[0] } else { z };
@@ -110,7 +113,7 @@ impl Search<'_> {
                 };
                 of(a, b).or_else(|| of(b, a))
             }
-            (Op::Sub {}, &[all, own]) => {
+            (Op::Binary(Binary::Sub), &[all, own]) => {
                 let (all, own) = (self.used(all, 1)?, self.used(own, 1)?);
                 let (Op::LogSumExp {}, Op::Pick { labels }) = (&all.op, &own.op) else {
                     return None;
@@ -125,7 +128,7 @@ impl Search<'_> {
     /// Returns the squares of node `gap`, which must have `times` uses.
     fn squared(&self, gap: usize, times: usize) -> Option<Found> {
         let node = self.used(gap, times)?;
-        let (&Op::Sub {}, &[a, b]) = (&node.op, &node.of[..]) else { return None };
+        let (&Op::Binary(Binary::Sub), &[a, b]) = (&node.op, &node.of[..]) else { return None };
         let of = |z: usize, y| {
             (self.nodes[z].shape == node.shape).then_some(())?;
             self.found(Losses::Squared, z, 1, Some(y))

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::array::element::Element;
+use crate::array::kernels::elementwise::Binary;
 use crate::functions::functions;
 use crate::functions::rule::Unary;
 use crate::graph::builder::{Builder, MOST_NODES};
@@ -235,7 +236,10 @@ fn node<T: Element>(
         }
         name if fields.has("number") => unary(name, Some(fields.take("number")?)).map(Op::Unary),
         name => match operations!(crate::graph::json::read; name, fields) {
-            None => unary(name, None).map(Op::Unary),
+            None => {
+                let binary = || Binary::ALL.iter().copied().find(|f| f.file_name() == name);
+                unary(name, None).map(Op::Unary).or_else(|| binary().map(Op::Binary))
+            }
             op => op,
         },
     };

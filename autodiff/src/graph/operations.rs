@@ -2,8 +2,9 @@
 //! settings in files, the operation that tracing makes of a primitive, and the primitive that checks shapes and
 //! evaluates.
 //!
-//! A row is `Variant name operands { setting: type, ... } primitive`, where the primitive is read as a pattern when tracing
-//! and as an expression when evaluating. Functions of one number come from the table of `functions.rs` instead.
+//! A row is `Variant name operands { setting: type, ... } primitive`, where the primitive is read as a pattern when
+//! tracing and as an expression when evaluating. Functions of one number and of two numbers come from tables of their
+//! own.
 
 use std::any::Any;
 use std::ops::Range;
@@ -23,42 +24,6 @@ use crate::shape::{Axis, Shape};
 macro_rules! operations {
     ($($then:ident)::+ $(; $($with:tt)*)?) => {
         $($then)::+! { {$($($with)*)?}
-            /// `a + b`, broadcasting.
-            Add add 2 {} Binary(Binary::Add);
-            /// `a - b`, broadcasting.
-            Sub subtract 2 {} Binary(Binary::Sub);
-            /// `a b`, entry by entry, broadcasting.
-            Mul multiply 2 {} Binary(Binary::Mul);
-            /// `a / b`, broadcasting.
-            Div divide 2 {} Binary(Binary::Div);
-            /// The larger of each pair, broadcasting.
-            Max max 2 {} Binary(Binary::Max);
-            /// The smaller of each pair, broadcasting.
-            Min min 2 {} Binary(Binary::Min);
-            /// 1 where `a >= b`, otherwise 0, broadcasting.
-            AtLeast at_least 2 {} Binary(Binary::AtLeast);
-            /// 1 where `a < b`, otherwise 0, broadcasting.
-            Less less 2 {} Binary(Binary::Less);
-            /// 1 where `a <= b`, otherwise 0, broadcasting.
-            AtMost at_most 2 {} Binary(Binary::AtMost);
-            /// 1 where `a = b`, otherwise 0, broadcasting.
-            Equal equal 2 {} Binary(Binary::Equal);
-            /// `a` where `b` is not 0, otherwise 0, broadcasting.
-            Keep keep 2 {} Binary(Binary::Keep);
-            /// `a` where `b` is 0, otherwise 0, broadcasting.
-            Drop drop 2 {} Binary(Binary::Drop);
-            /// `(a^2 + b^2)^(1/2)`, broadcasting.
-            Hypot hypot 2 {} Binary(Binary::Hypot);
-            /// The angle of the point `(b, a)`, broadcasting.
-            Atan2 atan2 2 {} Binary(Binary::Atan2);
-            /// `a^b`, broadcasting.
-            Power power 2 {} Binary(Binary::Power);
-            /// `b a^(b - 1)`, the slope of a power, broadcasting.
-            PowerSlope power_slope 2 {} Binary(Binary::PowerSlope);
-            /// `a / b`, 0 where `b = 0`, broadcasting.
-            Share share 2 {} Binary(Binary::Share);
-            /// `a b` for an adjoint `a` and a slope `b`, of which zeros absorb: what derivatives are made of.
-            Passed passed 2 {} Binary(Binary::Passed);
             /// The matrix product, each factor transposed on request.
             Matmul matmul 2 { left_transposed: bool, right_transposed: bool }
                 Product([left_transposed, right_transposed]);
@@ -148,6 +113,8 @@ macro_rules! define {
             Fused(Fused),
             /// A function of each entry.
             Unary(Unary),
+            /// A function of each pair of entries, broadcasting.
+            Binary(Binary),
             $(
             $(#[$doc])*
             #[allow(missing_docs, reason = "settings are the arguments of the method")]
@@ -164,6 +131,7 @@ macro_rules! define {
                     Self::Cut => "cut",
                     Self::Fused(_) => "linear_loss",
                     Self::Unary(f) => f.name(),
+                    Self::Binary(f) => f.file_name(),
                     $(Self::$Name { .. } => stringify!($name),)*
                 }
             }
@@ -173,6 +141,7 @@ macro_rules! define {
                 match self {
                     Self::Input(_) | Self::Constant(_) => 0,
                     Self::Cut | Self::Unary(_) => 1,
+                    Self::Binary(_) => 2,
                     Self::Fused(fused) => fused.operands(),
                     $(Self::$Name { .. } => $operands,)*
                 }
@@ -185,7 +154,7 @@ macro_rules! define {
 
             /// Whether the operation is linear in each of its two operands.
             pub(crate) fn is_bilinear(&self) -> bool {
-                matches!(self, Self::Mul {}) || ["Product", "Bilinear"].contains(&self.kind())
+                matches!(self, Self::Binary(Binary::Mul)) || ["Product", "Bilinear"].contains(&self.kind())
             }
 
             /// Returns the name of the kind of its [`Primitive`]; empty for an operation without a row in the table.
@@ -210,6 +179,7 @@ macro_rules! define {
                 Some(match self {
                     Self::Input(_) | Self::Constant(_) | Self::Cut | Self::Fused(_) => return None,
                     Self::Unary(f) => Primitive::Unary(*f),
+                    Self::Binary(f) => Primitive::Binary(*f),
                     $(Self::$Name { $($setting),* } => {
                         $(let $setting = Setting::give($setting, at);)*
                         Primitive::$kind $(($($primitive)*))?
@@ -224,6 +194,7 @@ macro_rules! define {
             ) -> Result<Self, Fault> {
                 Ok(match primitive {
                     Primitive::Unary(f) => Self::Unary(f),
+                    Primitive::Binary(f) => Self::Binary(f),
                     $(Primitive::$kind $(($($primitive)*))? => {
                         Self::$Name { $($setting: Setting::take($setting, lists)?),* }
                     })*

@@ -4,11 +4,12 @@
 //! Operations that share one method of arrays (functions of one and of two numbers, linear operations, products) are
 //! represented by the argument of that method, so a new operation of one of these kinds needs no change here.
 
+use crate::array::Array;
 use crate::array::by_value::ByValue;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
-use crate::array::{Array, Side};
+use crate::array::primitives::ProductForm;
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
 use crate::shape::Shape;
@@ -66,7 +67,7 @@ impl<'a, T> Primitive<'a, T> {
             Self::Binary(f) => of[0].binary(of[1], f),
             Self::Product([left, right]) => {
                 let mut out = [of[0]];
-                of[0].products(left, Side::Left, &of[1..2], right, &mut out);
+                of[0].products(ProductForm::left(left, right), &of[1..2], &mut out);
                 out[0]
             }
             Self::Linear(f) => of[0].map_linear(f),

@@ -16,6 +16,7 @@
 //! The graph is a sum over samples if its result is a total. Cost: one pass over the nodes.
 
 use crate::array::element::Element;
+use crate::array::kernels::elementwise::Binary;
 use crate::functions::rule::Unary;
 use crate::graph::Graph;
 use crate::graph::builder::Builder;
@@ -213,27 +214,13 @@ impl<T: Element> Splitter<'_, T> {
                 let op = Op::GatherRows { indices: Indices::Alike(list.clone()) };
                 return rows(0).map(|a| self.part.push_rows(op, &[a], true)).transpose();
             }
-            Op::Add {} | Op::Sub {} | Op::Mul {} | Op::Div {} | Op::Max {} | Op::Min {} => {
-                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
-            }
-            Op::Less {}
-            | Op::AtMost {}
-            | Op::Equal {}
-            | Op::Keep {}
-            | Op::Drop {}
-            | Op::Hypot {} => each(0).zip(each(1)).map(|(a, b)| vec![a, b]),
-            Op::Atan2 {} | Op::Power {} | Op::PowerSlope {} | Op::Share {} => {
-                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
-            }
+            Op::Binary(_) | Op::RowDot {} => each(0).zip(each(1)).map(|(a, b)| vec![a, b]),
             Op::CumulativeSum { across: true, .. } => rows(0).map(|a| vec![a]),
             // Whole rows, or a part of each.
             Op::Block { row: 0, .. } | Op::Inset { row: 0, .. }
                 if node.shape.rows == shape(0).rows =>
             {
                 rows(0).map(|a| vec![a])
-            }
-            Op::AtLeast {} | Op::Passed {} | Op::RowDot {} => {
-                each(0).zip(each(1)).map(|(a, b)| vec![a, b])
             }
             Op::Matmul { left_transposed: false, .. } => {
                 rows(0).zip(free(1)).map(|(a, b)| vec![a, b])
@@ -285,7 +272,7 @@ impl<T: Element> Splitter<'_, T> {
                 };
                 Ok(Some((part, Some(self.rest.push(op.clone(), &[rest])?))))
             }
-            Op::Add {} | Op::Sub {} => {
+            Op::Binary(Binary::Add | Binary::Sub) => {
                 let term = |k: usize| match known(k) {
                     Known { total: Some(total), .. } => Some(total),
                     Known { free: Some([_, rest]), .. } => Some((None, Some(rest))),
@@ -305,7 +292,7 @@ impl<T: Element> Splitter<'_, T> {
                 }
                 _ => Ok(None),
             },
-            Op::Div {} => match (known(0).total, known(1).free) {
+            Op::Binary(Binary::Div) => match (known(0).total, known(1).free) {
                 (total, Some(free)) => self.mapped(op, total, |a, b| vec![a, b], free),
                 _ => Ok(None),
             },
@@ -338,7 +325,7 @@ fn added<T: Element>(
     let alone = match terms {
         [Some(a), Some(b)] => return builder.push(op.clone(), &[a, b]).map(Some),
         [Some(a), None] => a,
-        [None, Some(b)] if *op == (Op::Sub {}) => {
+        [None, Some(b)] if *op == Op::Binary(Binary::Sub) => {
             builder.push(Op::Unary(Unary::Scale(-1.0)), &[b])?
         }
         [None, Some(b)] => b,

@@ -11,8 +11,8 @@ use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Asked, Fitted, Parts};
-use crate::array::primitives::Primitives;
-use crate::array::{Array, Side, operators};
+use crate::array::primitives::{Primitives, ProductForm};
+use crate::array::{Array, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
@@ -40,6 +40,7 @@ use crate::shape::Shape;
 /// let error = tracer.finish(&[tried(tracer.input("x", Shape::column(3)))]).unwrap_err();
 /// assert_eq!(error.to_string(), "a function that looks at values cannot be traced");
 /// ```
+#[derive(Default)]
 pub struct Tracer<T> {
     arena: Arena,
     builder: RefCell<Builder<T>>,
@@ -54,21 +55,10 @@ impl<T: Element> fmt::Debug for Tracer<T> {
     }
 }
 
-impl<T: Element> Default for Tracer<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<T: Element> Tracer<T> {
     /// Creates a tracer that has recorded nothing.
     pub fn new() -> Self {
-        Self {
-            arena: Arena::new(),
-            builder: RefCell::default(),
-            error: RefCell::default(),
-            lists: RefCell::default(),
-        }
+        Self::default()
     }
 
     /// Adds an array as an input of the graph. [`finish`](Self::finish) returns an error if it is not valid.
@@ -222,30 +212,13 @@ impl<'a, T: Element> Primitives<'a, T> for Traced<'a, T> {
         f.slope(x, y).times(self)
     }
 
-    fn chain_tangent(
-        self,
-        f: Unary,
-        x: Self,
-        y: Self,
-        dx: Self,
-        d_self: Option<Self>,
-    ) -> Option<Self> {
-        chain_tangent(self, f, (x, y), dx, d_self)
+    fn chain_tangent(self, f: Unary, at: [Self; 2], dx: Self, dc: Option<Self>) -> Option<Self> {
+        chain_tangent(self, f, at, dx, dc)
     }
 
-    fn products(
-        self,
-        transposed: bool,
-        side: Side,
-        others: &[Self],
-        others_transposed: bool,
-        out: &mut [Self],
-    ) {
+    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
         for (out, &other) in out.iter_mut().zip(others) {
-            let (of, transposed) = match side {
-                Side::Left => ([self, other], [transposed, others_transposed]),
-                Side::Right => ([other, self], [others_transposed, transposed]),
-            };
+            let (of, transposed) = form.factors(self, other);
             *out = self.tracer.note(Primitive::Product(transposed), &of);
         }
     }

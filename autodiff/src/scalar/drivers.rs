@@ -8,6 +8,7 @@
 
 use std::array::from_fn;
 use std::iter::empty;
+use std::ops::Range;
 
 use super::dual::Dual;
 use super::lanes::together;
@@ -129,14 +130,32 @@ impl<T: Scalar> Tape<T> {
         let (n, m) = (x.len(), y.len());
         expect_length("the Jacobian", m * n, jacobian.len())?;
         self.record_into(f, x, y)?;
-        for first in (0..m).step_by(TOGETHER) {
-            let rows = TOGETHER.min(m - first);
-            self.pull::<TOGETHER>(
-                |j| from_fn(|k| if j == first + k { T::one() } else { T::zero() }),
-                |i, bars| (0..rows).for_each(|k| jacobian[(first + k) * n + i] = bars[k]),
-            );
-        }
+        self.pull_rows(m, |row, column, bar| jacobian[row * n + column] = bar);
         Ok(())
+    }
+
+    /// Passes the entries of the Jacobian with `m` rows to `take`, each with its row and its column.
+    pub(super) fn pull_rows(&mut self, m: usize, mut take: impl FnMut(usize, usize, T)) {
+        for first in (0..m).step_by(TOGETHER) {
+            let rows = first..m.min(first + TOGETHER);
+            match rows.len() {
+                1 => self.pull_some::<1>(rows, &mut take),
+                2 => self.pull_some::<2>(rows, &mut take),
+                _ => self.pull_some::<TOGETHER>(rows, &mut take),
+            }
+        }
+    }
+
+    /// As [`pull_rows`](Self::pull_rows) for up to `K` rows, in one sweep.
+    fn pull_some<const K: usize>(
+        &mut self,
+        rows: Range<usize>,
+        mut take: impl FnMut(usize, usize, T),
+    ) {
+        self.pull::<K>(
+            |j| from_fn(|k| if j == rows.start + k { T::one() } else { T::zero() }),
+            |i, bars| rows.clone().zip(bars).for_each(|(row, bar)| take(row, i, bar)),
+        );
     }
 
     pub(super) fn record_into(

@@ -7,7 +7,7 @@ use std::array::from_fn;
 
 use super::chain::{By, Chain, Partial, Statement, note_inner};
 use super::number::{number, statements};
-use super::real::Scalar;
+use super::real::{Scalar, plain_fuse};
 
 /// A number with `N` tangents.
 ///
@@ -82,7 +82,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
         let mut tangents = self.tangents.map(|d| by.times(d));
         if !unit(&by) && if N <= FEW { may_be_nan(&tangents) } else { !by.is_regular() } {
             let absorbed = absorbed(by, self.tangents);
-            tangents = from_fn(|k| absorbed[k].unpacked());
+            tangents = from_fn(|k| absorbed[k].by_fields());
         }
         Self { value, tangents }
     }
@@ -101,7 +101,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
         let plain = || by.is_regular() && by_other.is_regular();
         if !units && if N <= FEW { may_be_nan(&tangents) } else { !plain() } {
             let (d, e) = (absorbed(by, d), absorbed(by_other, e));
-            tangents = from_fn(|k| d[k].unpacked() + e[k].unpacked());
+            tangents = from_fn(|k| d[k].by_fields() + e[k].by_fields());
         }
         Self { value, tangents }
     }
@@ -164,22 +164,14 @@ impl<T: Scalar, const N: usize> Statement<Dual<T, N>> for [T; N] {
 
 number! { rules [T: Scalar, const N: usize] Dual<T, N> {
     statements! {}
-    type Local<const L: usize> = Self;
-
-    #[inline(always)]
-    fn fuse<const L: usize, const M: usize>(
-        x: [Self; L],
-        f: impl FnOnce([Self; L]) -> [Self; M],
-    ) -> [Self; M] {
-        f(x)
-    }
+    plain_fuse! {}
     #[inline(always)]
     fn surely_finite(self) -> bool {
         self.tangents.iter().fold(self.value, |sum, &d| sum + d).surely_finite()
     }
     #[inline(always)]
-    fn unpacked(self) -> Self {
-        Self { value: self.value.unpacked(), tangents: from_fn(|k| self.tangents[k].unpacked()) }
+    fn by_fields(self) -> Self {
+        Self { value: self.value.by_fields(), tangents: from_fn(|k| self.tangents[k].by_fields()) }
     }
     #[inline(always)]
     fn surely_number(self) -> bool {

@@ -8,7 +8,7 @@ use std::array::from_fn;
 use std::cell::Cell;
 
 use super::number::number;
-use super::real::Scalar;
+use super::real::{Scalar, plain_fuse};
 use crate::functions::rule::Rule;
 
 /// `N` numbers side by side, one for each of `N` points.
@@ -108,15 +108,7 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
 }
 
 number! { lanes::of_points [T: Scalar, const N: usize] Lanes<T, N> {
-    type Local<const L: usize> = Self;
-
-    #[inline(always)]
-    fn fuse<const L: usize, const M: usize>(
-        x: [Self; L],
-        f: impl FnOnce([Self; L]) -> [Self; M],
-    ) -> [Self; M] {
-        f(x)
-    }
+    plain_fuse! {}
     #[inline(always)]
     fn surely_finite(self) -> bool {
         self.total().surely_finite()
@@ -126,8 +118,8 @@ number! { lanes::of_points [T: Scalar, const N: usize] Lanes<T, N> {
         self.total().surely_number()
     }
     #[inline(always)]
-    fn unpacked(self) -> Self {
-        Self(self.0.map(T::unpacked))
+    fn by_fields(self) -> Self {
+        Self(self.0.map(T::by_fields))
     }
     #[inline(always)]
     fn product(self, factor: Self) -> Self {

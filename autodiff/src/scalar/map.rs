@@ -92,6 +92,10 @@ impl<'a, F: Element + Scalar<Plain = F>> Observations<'a, F> {
 /// Memory for values and derivatives of a function at many observations, `N` of which are evaluated as one [`Lanes`].
 /// If these take different branches, they are evaluated one by one.
 ///
+/// The instructions are those that the program is compiled for, not chosen at run time as for arrays: the function of the
+/// user would have to be compiled again for each path. `-C target-cpu=x86-64-v3` takes 18 % off the Jacobians of a bundle
+/// adjustment.
+///
 /// ```
 /// use hypertape_autodiff::scalar::{Float, Function, Map, Observations, Real};
 /// /// What `x_0 e^(-x_1 t)` misses, squared, for data `t` and `y`.
@@ -252,18 +256,10 @@ impl<F: Element + Scalar<Plain = F>, const N: usize> Map<F, N> {
         for_groups!(self, given, |pass, group| {
             let tape = &mut pass.tape;
             tape.record(given.arguments(&group), given.data(&group), m, |x, y| f.eval(x, y))?;
-            for first in (0..m).step_by(TOGETHER) {
-                tape.pull::<TOGETHER>(
-                    |j| from_fn(|k| if j == first + k { Lanes::one() } else { Lanes::zero() }),
-                    |column, bars| {
-                        for (row, bar) in (first..m).zip(bars) {
-                            for (i, entry) in group.points(bar) {
-                                jacobians[(i * m + row) * n + column] = entry;
-                            }
-                        }
-                    },
-                );
-            }
+            tape.pull_rows(m, |row, column, bar| {
+                let to = |(i, entry)| jacobians[(i * m + row) * n + column] = entry;
+                group.points(bar).for_each(to);
+            });
             group.spread(tape.values(), m, y);
             Ok(())
         });

@@ -94,15 +94,7 @@ macro_rules! number {
         }
 
         impl<$($g)*> FromPrimitive for $Type {
-            fn from_i64(x: i64) -> Option<Self> {
-                T::from_i64(x).map(Self::passive)
-            }
-            fn from_u64(x: u64) -> Option<Self> {
-                T::from_u64(x).map(Self::passive)
-            }
-            fn from_f64(x: f64) -> Option<Self> {
-                T::from_f64(x).map(Self::passive)
-            }
+            on_inner! { @from from_i64(i64); from_u64(u64); from_f64(f64); }
         }
 
         impl<$($g)*> Signed for $Type {
@@ -223,6 +215,11 @@ macro_rules! on_inner {
         #[inline(always)]
         fn $name() -> Self {
             Self::passive(T::$name())
+        }
+    )*};
+    (@from $($name:ident($number:ty);)*) => {$(
+        fn $name(x: $number) -> Option<Self> {
+            T::$name(x).map(Self::passive)
         }
     )*};
     ((&self) $($name:ident -> $result:ty;)*) => {$(

@@ -61,9 +61,9 @@ impl Pattern {
         let graph = Graph::new(x.len(), true);
         // Traced with a type of second order, so that functions which depend on the order contribute both derivatives.
         trace(&graph, f, x.iter().map(|&x| Dual::<F>::constant(x)), 1);
-        let (joins, bends) = (graph.joins.borrow(), graph.bends.borrow());
+        let (joins, interactions) = (graph.joins.borrow(), graph.interactions.borrow());
         let (numbers, both) =
-            (x.len() + joins.len(), bends.iter().flat_map(|&[a, b]| [(a, b), (b, a)]));
+            (x.len() + joins.len(), interactions.iter().flat_map(|&[a, b]| [(a, b), (b, a)]));
         by_columns(&joins, &Self::sorted(numbers, numbers, both), x.len(), x.len())
     }
 

@@ -109,9 +109,10 @@ pub trait Scalar:
         let most = shift(x.iter().copied());
         x.iter().map(|&x| (x - most).exp()).sum::<Self>().ln() + most
     }
-    /// `f(x)`, recorded as one statement a result: its `N` partials are computed on the spot, by packed forward mode.
-    /// A statement costs 20 to 25 ns more than its first operator, each further operation 1 ns where an operator costs 3 to 5:
-    /// it pays from 7 operations on two arguments on, and from 13 on three (the group `statements` of the bench `scalar`).
+    /// Returns `f(x)`, recorded as one statement per result. The `N` partials of a result are computed at once, by
+    /// packed forward mode. A statement costs more than an operator: 1 ns more with two arguments, 3 ns with three and
+    /// 5 ns with four. Each operation after the first costs 1 ns, where an operator costs 2 to 4 ns. It pays from two
+    /// operations on two arguments, and from three on three or four (the group `statements` of the bench `scalar`).
     ///
     /// ```
     /// use hypertape_autodiff::scalar::{Float, Scalar, Tape};
@@ -139,7 +140,7 @@ pub trait Scalar:
     /// in one arm of a branch, would force the result of the other arm into memory.
     #[doc(hidden)]
     #[inline(always)]
-    fn unpacked(self) -> Self {
+    fn by_fields(self) -> Self {
         self
     }
     /// Returns the product without absorption.
@@ -237,12 +238,28 @@ macro_rules! declared {
 }
 use declared;
 
+/// [`fuse`](Scalar::fuse) of numbers that only call the function. It is not a default method of the trait, because the
+/// type `Local` cannot have a default.
+macro_rules! plain_fuse {
+    () => {
+        type Local<const L: usize> = Self;
+
+        #[inline(always)]
+        fn fuse<const L: usize, const M: usize>(
+            x: [Self; L],
+            f: impl FnOnce([Self; L]) -> [Self; M],
+        ) -> [Self; M] {
+            f(x)
+        }
+    };
+}
+
 macro_rules! plain {
     ($($f:ty)*) => {$(
         impl Scalar for $f {
             type Plain = Self;
-            type Local<const N: usize> = Self;
             const ORDER: u32 = 0;
+            plain_fuse! {}
 
             #[inline(always)]
             fn constant(value: Self) -> Self {
@@ -259,13 +276,6 @@ macro_rules! plain {
             #[inline(always)]
             fn add_product(self, a: Self, b: Self) -> Self {
                 self + a * b
-            }
-            #[inline(always)]
-            fn fuse<const N: usize, const M: usize>(
-                x: [Self; N],
-                f: impl FnOnce([Self; N]) -> [Self; M],
-            ) -> [Self; M] {
-                f(x)
             }
             #[inline(always)]
             fn absorb(self, factor: Self) -> Self {
@@ -295,3 +305,5 @@ macro_rules! plain {
     )*};
 }
 plain!(f32 f64);
+
+pub(crate) use plain_fuse;

@@ -14,11 +14,38 @@ use super::tape::Tape;
 use crate::array::element::Element;
 use crate::fault::{Fault, expect_length};
 
-/// A plan for the Jacobian of functions with one pattern, with its memory.
+/// Implements the methods that both plans share.
+macro_rules! plan {
+    ($places:literal, $passes:literal) => {
+        #[doc = $places]
+        pub fn pattern(&self) -> &Pattern {
+            &self.pattern
+        }
+
+        #[doc = $passes]
+        pub fn colours(&self) -> usize {
+            count(&self.colours)
+        }
+
+        /// Sets whether [`values`](Self::values) compares the product of the entries and random numbers with the
+        /// product that the function gives. This detects a pattern that has changed, for instance on another branch. On
+        /// by default; it costs one direction in addition to those of the colours.
+        pub fn set_check(&mut self, on: bool) {
+            self.check.off = !on;
+        }
+    };
+}
+
+/// A plan for the Jacobian of functions with the same pattern, with the memory that it needs.
 ///
 /// The columns of a colour are one direction of forward mode, the rows of a colour one seed of reverse mode, and four
 /// of them are computed together. The cheaper mode is chosen by the rule of [`jacobian`](super::jacobian). A band
 /// matrix takes as many colours as its band is wide, and a dense row or column one more.
+///
+/// If the rows are one small function at many points, use [`Map::jacobians`](super::Map::jacobians) instead. It
+/// evaluates several points at a time: 12 ms, where a plan takes 27, for a bundle adjustment of 31 843 observations. A plan
+/// cannot recognise this case: it evaluates the function as a whole, and its tape holds partials, not the operations that
+/// would have to be repeated at other points.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Real, SparseJacobian};
@@ -63,21 +90,7 @@ impl<F: Element + Scalar<Plain = F>> SparseJacobian<F> {
         Self { pattern, colours, by_rows, tape, tangents, check }
     }
 
-    /// The places of the entries.
-    pub fn pattern(&self) -> &Pattern {
-        &self.pattern
-    }
-
-    /// Directions, or seeds, that all entries take.
-    pub fn colours(&self) -> usize {
-        count(&self.colours)
-    }
-
-    /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
-    /// finds a pattern that has changed, as on another branch. On by default; costs one direction beside those of the colours.
-    pub fn set_check(&mut self, on: bool) {
-        self.check.off = !on;
-    }
+    plan! { "The places of the entries.", "Directions, or seeds, that all entries take." }
 
     /// Writes `f(x)` into `y`, and the entries into `values` in the order of the pattern. Cost: an evaluation in
     /// forward mode for every four colours of columns; or a recording, and a sweep for every four colours of rows.
@@ -211,21 +224,7 @@ impl<F: Element + Scalar<Plain = F>> SparseHessian<F> {
         Self { pattern, colours, reads, tape: Tape::new(), check: ProductCheck::default() }
     }
 
-    /// The places of the entries, both triangles.
-    pub fn pattern(&self) -> &Pattern {
-        &self.pattern
-    }
-
-    /// Hessian-vector products that all entries take.
-    pub fn colours(&self) -> usize {
-        count(&self.colours)
-    }
-
-    /// Whether [`values`](Self::values) compares the product of the entries with random numbers to that of the function, which
-    /// finds a pattern that has changed, as on another branch. On by default; costs one direction beside those of the colours.
-    pub fn set_check(&mut self, on: bool) {
-        self.check.off = !on;
-    }
+    plan! { "The places of the entries, both triangles.", "Hessian-vector products that all entries take." }
 
     /// Writes the gradient, and the entries in the order of the pattern, and returns the value. Cost: a recording and a
     /// sweep for every four colours, which is about 2.5 gradients.

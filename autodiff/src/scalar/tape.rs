@@ -1,15 +1,15 @@
 //! [`Tape`]: the record of a computation on scalars for reverse mode, and the sweep back over it.
 //!
-//! A record is a statement with two arguments: their partials, and the numbers of the nodes that they depend on. Its own
-//! node is implied by its place. Further arguments of a statement lie in a second stream, last argument on top.
+//! A record is a statement with two arguments: their partials, and the numbers of the nodes that they depend on. Its
+//! own node is implied by its place. Extra arguments of a statement are in a second stream, the last argument on top.
 //!
 //! ```text
-//! node = inputs + place      record: w_0, w_1, i_0, i_1 | FLAG     further: w, i | FLAG
+//! node = inputs + place      record: w_0, w_1, i_0, i_1 | FLAG     extra: w, i | FLAG
 //! ```
 //!
-//! `FLAG` on a record says that it has further arguments, on a further argument that there is one more below. Bytes for
-//! `f64`: 24 a record with its 8 of adjoint, 12 a further argument. Functions of one argument and operations with
-//! constants record nothing, see [`Var`].
+//! `FLAG` on a record says that it has extra arguments; on an extra argument it says that there is one more below. In
+//! `f64`, a record takes 24 bytes and 8 for its adjoint, and an extra argument 12. Functions of one argument and
+//! operations with constants record nothing, see [`Var`].
 //!
 //! The sweep visits nodes from the last to the first. It takes the adjoint out of its slot, which leaves zeros for the
 //! next sweep, and adds partial times adjoint to the adjoints of the arguments. An adjoint of zero passes nothing on,
@@ -26,10 +26,14 @@ use std::ptr::NonNull;
 use super::chain::INNER;
 use super::lanes::together;
 use super::real::Scalar;
+use super::stream::{Stream, advise};
 use crate::fault::Fault;
 
 /// The bit of an argument that does not belong to the number of its node.
 const FLAG: u32 = 1 << 31;
+/// Records, and extra arguments, that there is room for at first: those of a small function.
+const FIRST: usize = 1024;
+
 #[derive(Clone, Copy)]
 struct Record<T> {
     partials: [T; 2],
@@ -38,7 +42,7 @@ struct Record<T> {
 
 #[derive(Clone, Copy)]
 #[repr(C, packed(4))]
-struct Further<T> {
+struct ExtraArgument<T> {
     partial: T,
     argument: u32,
 }
@@ -47,9 +51,10 @@ struct Further<T> {
 /// a pass of the same length allocates nothing.
 pub struct Tape<T> {
     inputs: u32,
-    records: UnsafeCell<Vec<Record<T>>>,
-    further: UnsafeCell<Vec<Further<T>>>,
-    /// Records that fit without growing.
+    records: UnsafeCell<Stream<Record<T>>>,
+    extra: UnsafeCell<Stream<ExtraArgument<T>>>,
+    /// The node of the first record in the chunk being written, and the number of records that fit into it.
+    first: Cell<u32>,
     room: Cell<usize>,
     limit: usize,
     strict: bool,
@@ -117,39 +122,43 @@ impl<T: Scalar> Node<'_, T> {
         self.number == other.number
     }
 
-    /// Records a statement with two arguments, and those pushed before it if it has `further` ones. `None`, and a fault,
-    /// if there is no memory for it.
+    /// Records a statement with two arguments and, if it has `extra` ones, those that were pushed before it. Returns
+    /// `None` and raises a fault if there is no memory for it.
     #[inline(always)]
-    pub(crate) fn record(self, other: Self, partials: [T; 2], further: bool) -> Option<Self> {
-        let flag = if further { FLAG } else { 0 };
+    pub(crate) fn record(self, other: Self, partials: [T; 2], extra: bool) -> Option<Self> {
+        let flag = if extra { FLAG } else { 0 };
         let record = Record { partials, arguments: [self.number, other.number | flag] };
         let tape = self.tape();
         // SAFETY: a tape is not shared between threads, and no reference into its streams leaves a function.
         let records = unsafe { &mut *tape.records.get() };
-        let place = records.len();
-        if place == tape.room.get() && !tape.grow(records) {
+        if records.last.len() == tape.room.get() && !tape.grow(records) {
             return None;
         }
+        let chunk = &mut records.last;
+        let place = chunk.len();
         // SAFETY: `room` is at most the capacity.
         unsafe {
-            records.as_mut_ptr().add(place).write(record);
-            records.set_len(place + 1);
+            chunk.as_mut_ptr().add(place).write(record);
+            chunk.set_len(place + 1);
         }
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "`grow` leaves room for fewer nodes than `FLAG`"
+            reason = "`most` leaves room for fewer nodes than `FLAG`"
         )]
-        Some(Self { number: tape.inputs + place as u32, ..self })
+        Some(Self { number: tape.first.get() + place as u32, ..self })
     }
 
-    /// Records a further argument of the statement that is recorded next; `more` if it is not the first.
+    /// Records an extra argument of the statement that is recorded next; `more` says that it is not the first.
     #[inline(always)]
-    pub(crate) fn push_further(self, partial: T, more: bool) {
+    pub(crate) fn push_extra(self, partial: T, more: bool) {
         let tape = self.tape();
         // SAFETY: as in `record`.
-        let further = unsafe { &mut *tape.further.get() };
-        if further.len() < further.capacity() || tape.enlarge(further, usize::MAX) {
-            further.push(Further { partial, argument: self.number | if more { FLAG } else { 0 } });
+        let extra = unsafe { &mut *tape.extra.get() };
+        if extra.last.len() < extra.last.capacity() || tape.enlarge(extra, usize::MAX) {
+            extra.last.push(ExtraArgument {
+                partial,
+                argument: self.number | if more { FLAG } else { 0 },
+            });
         }
     }
 
@@ -171,7 +180,8 @@ impl<T: Scalar> Tape<T> {
         Self {
             inputs: 0,
             records: UnsafeCell::default(),
-            further: UnsafeCell::default(),
+            extra: UnsafeCell::default(),
+            first: Cell::new(0),
             room: Cell::new(0),
             limit: usize::MAX,
             strict: false,
@@ -189,16 +199,20 @@ impl<T: Scalar> Tape<T> {
         self.strict = on;
     }
 
-    /// Limits the bytes of records, and those of further arguments. There are at most 2^31 nodes in any case.
+    /// Limits the bytes of the records, and separately those of the extra arguments. There are at most 2^31 nodes in
+    /// any case.
     pub fn set_limit(&mut self, bytes: usize) {
         *self = Self { limit: bytes, strict: self.strict, ..Self::new() };
     }
 
-    /// Bytes that the last pass used: records, further arguments, adjoints.
+    /// Returns the bytes that the last pass used for records, extra arguments and adjoints.
     pub fn used(&mut self) -> usize {
-        let (records, further) = (self.records.get_mut(), self.further.get_mut());
-        let nodes = self.inputs as usize + records.len();
-        size_of_val(&records[..]) + size_of_val(&further[..]) + nodes * size_of::<T>()
+        let (records, extra) = (self.records.get_mut(), self.extra.get_mut());
+        let (records, extra) = (records.len(), extra.len());
+        let nodes = self.inputs as usize + records;
+        records * size_of::<Record<T>>()
+            + extra * size_of::<ExtraArgument<T>>()
+            + nodes * size_of::<T>()
     }
 
     /// Returns the first operation of the last pass in which a convention stood in for a derivative that does not
@@ -224,7 +238,7 @@ impl<T: Scalar> Tape<T> {
         f: impl for<'t> FnOnce(&[Var<'t, T>], &mut [Var<'t, T>]),
     ) -> Result<(), Fault> {
         self.records.get_mut().clear();
-        self.further.get_mut().clear();
+        self.extra.get_mut().clear();
         self.results.clear();
         self.fault.set(None);
         self.singular.set(None);
@@ -234,7 +248,8 @@ impl<T: Scalar> Tape<T> {
             let [requested, limit] = [n, FLAG as usize].map(|n| n.saturating_mul(size_of::<T>()));
             return Err(Fault::Memory { used: 0, requested, limit });
         }
-        self.room.set(self.records.get_mut().capacity().min(self.most()));
+        self.first.set(self.inputs);
+        self.room.set(self.records.get_mut().last.capacity().min(self.most()));
         let mut numbers = mem::take(&mut self.numbers);
         numbers.reserve_exact(all + m);
         advise(&numbers);
@@ -275,31 +290,35 @@ impl<T: Scalar> Tape<T> {
 
     #[cold]
     #[inline(never)]
-    fn grow(&self, records: &mut Vec<Record<T>>) -> bool {
-        let grown = self.enlarge(records, self.most());
-        self.room.set(records.capacity().min(self.most()));
-        grown
+    fn grow(&self, records: &mut Stream<Record<T>>) -> bool {
+        let most = self.most();
+        if !self.enlarge(records, most) {
+            return false;
+        }
+        let before = records.before();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "`most` leaves room for fewer nodes than `FLAG`"
+        )]
+        self.first.set(self.inputs + before as u32);
+        self.room.set(records.last.capacity().min(most - before));
+        true
     }
 
     /// Makes room for at least one more entry, and for four times as many if the limits and the system allow it.
     #[cold]
     #[inline(never)]
-    fn enlarge<E: Copy>(&self, stream: &mut Vec<E>, most: usize) -> bool {
+    fn enlarge<E: Copy>(&self, stream: &mut Stream<E>, most: usize) -> bool {
         let length = stream.len();
         let most = most.min(self.limit / size_of::<E>());
-        let more = (3 * length).max(64).min(most.saturating_sub(length));
-        let mut larger = Vec::new();
-        if more == 0 || larger.try_reserve_exact(length + more).is_err() {
-            let (used, requested) = (size_of_val(&stream[..]), size_of::<E>());
-            let limit = self.limit.min((FLAG as usize).saturating_mul(size_of::<Record<T>>()));
-            self.raise(Fault::Memory { used, requested, limit });
-            return false;
+        let more = (3 * length).max(FIRST).min(most.saturating_sub(length));
+        if more > 0 && stream.open(more) {
+            return true;
         }
-        // Advised before it is touched; a buffer that grows in place would be touched first.
-        advise(&larger);
-        larger.extend_from_slice(stream);
-        *stream = larger;
-        true
+        let (used, requested) = (length * size_of::<E>(), size_of::<E>());
+        let limit = self.limit.min((FLAG as usize).saturating_mul(size_of::<Record<T>>()));
+        self.raise(Fault::Memory { used, requested, limit });
+        false
     }
 
     /// Sweeps back `K` times at once, from adjoints of each result, and passes the adjoints of each input to `take`.
@@ -343,7 +362,7 @@ impl<T: Scalar> Tape<T> {
         let accumulate = |slot: T, partial: T, bar: T| {
             slot + if ABSORB { partial.absorb(bar) } else { partial.product(bar) }
         };
-        let (records, further) = (self.records.get_mut(), self.further.get_mut());
+        let (records, extra) = (self.records.get_mut(), self.extra.get_mut());
         let inputs = self.inputs as usize;
         let adjoints = &mut self.adjoints.as_chunks_mut::<K>().0[..inputs + records.len()];
         for (k, &(_, slope, node)) in self.results.iter().enumerate() {
@@ -352,51 +371,59 @@ impl<T: Scalar> Tape<T> {
                 *slot += slope.absorb(bar);
             }
         }
-        let mut below = further.len();
-        // What the node after passed to this one, which would otherwise wait for a store.
+        let (mut chunks, mut extra) = (extra.backwards(), &[][..]);
+        // The contribution of the next node to this one, which would otherwise wait for a store.
         let mut carried = [T::zero(); K];
-        // Numbers by place: counted down, the loop has fewer instructions and takes a fifth more time.
-        for (place, record) in records.iter().enumerate().rev() {
-            let node = inputs + place;
-            let mut bar = mem::replace(&mut adjoints[node], [T::zero(); K]);
-            for (bar, carried) in bar.iter_mut().zip(&mut carried) {
-                *bar += mem::take(carried);
-            }
-            let passes = bar.iter().any(|bar| !bar.vanishes());
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "numbers of nodes are below `FLAG`"
-            )]
-            let before = (node - 1) as u32;
-            let mut add = |argument: u32, partial: T| {
-                let number = argument & !FLAG;
-                // SAFETY: arguments are nodes of this recording, whose numbers are below `nodes`.
-                let slot = unsafe { adjoints.get_unchecked_mut(number as usize) };
-                for (slot, bar) in slot.iter_mut().zip(bar) {
-                    if K == 1 || !bar.vanishes() {
-                        *slot = accumulate(*slot, partial, bar);
-                    }
+        // Nodes are numbered by place: counting down, the loop has fewer instructions and takes a fifth more time.
+        for (before, chunk) in records.backwards() {
+            let first = inputs + before;
+            for (place, record) in chunk.iter().enumerate().rev() {
+                let node = first + place;
+                let mut bar = mem::replace(&mut adjoints[node], [T::zero(); K]);
+                for (bar, carried) in bar.iter_mut().zip(&mut carried) {
+                    *bar += mem::take(carried);
                 }
-            };
-            let ([w, u], [i, j]) = (record.partials, record.arguments);
-            if passes {
-                if i == before {
-                    for (c, bar) in carried.iter_mut().zip(bar) {
-                        *c = accumulate(*c, w, bar);
+                let passes = bar.iter().any(|bar| !bar.vanishes());
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "numbers of nodes are below `FLAG`"
+                )]
+                let previous = (node - 1) as u32;
+                let mut add = |argument: u32, partial: T| {
+                    let number = argument & !FLAG;
+                    // SAFETY: arguments are nodes of this recording, whose numbers are below `nodes`.
+                    let slot = unsafe { adjoints.get_unchecked_mut(number as usize) };
+                    for (slot, bar) in slot.iter_mut().zip(bar) {
+                        if K == 1 || !bar.vanishes() {
+                            *slot = accumulate(*slot, partial, bar);
+                        }
                     }
-                } else {
-                    add(i, w);
-                }
-                add(j, u);
-            }
-            let mut more = j & FLAG != 0;
-            while more {
-                below -= 1;
-                let Further { partial, argument } = further[below];
+                };
+                let ([w, u], [i, j]) = (record.partials, record.arguments);
                 if passes {
-                    add(argument, partial);
+                    if i == previous {
+                        for (c, bar) in carried.iter_mut().zip(bar) {
+                            *c = accumulate(*c, w, bar);
+                        }
+                    } else {
+                        add(i, w);
+                    }
+                    add(j, u);
                 }
-                more = argument & FLAG != 0;
+                let mut more = j & FLAG != 0;
+                while more {
+                    let Some((&ExtraArgument { partial, argument }, rest)) = extra.split_last()
+                    else {
+                        let Some((_, chunk)) = chunks.next() else { break };
+                        extra = chunk;
+                        continue;
+                    };
+                    extra = rest;
+                    if passes {
+                        add(argument, partial);
+                    }
+                    more = argument & FLAG != 0;
+                }
             }
         }
         if let Some(last) = adjoints[..inputs].last_mut() {
@@ -421,28 +448,3 @@ impl<T> fmt::Debug for Tape<T> {
 
 // SAFETY: everything is owned, and `numbers`, whose elements are not `Send`, is empty whenever a tape can be moved.
 unsafe impl<T: Send> Send for Tape<T> {}
-
-/// Asks the system to back a large buffer by huge pages, so that touching it for the first time costs less.
-fn advise<E>(buffer: &Vec<E>) {
-    const LARGE: usize = 4 << 20;
-    let bytes = buffer.capacity() * size_of::<E>();
-    if bytes < LARGE || cfg!(miri) {
-        return;
-    }
-    #[cfg(target_os = "linux")]
-    {
-        use std::ffi::{c_int, c_void};
-        unsafe extern "C" {
-            fn madvise(at: *mut c_void, bytes: usize, advice: c_int) -> c_int;
-        }
-        const PAGE: usize = 4096;
-        const MADV_HUGEPAGE: c_int = 14;
-        let skip = buffer.as_ptr().addr().wrapping_neg() % PAGE;
-        // SAFETY: whole pages inside the buffer; the advice changes nothing that a program can see, and an error only
-        // means that it is not followed.
-        unsafe {
-            let start = buffer.as_ptr().cast_mut().byte_add(skip);
-            madvise(start.cast(), bytes - skip, MADV_HUGEPAGE);
-        }
-    }
-}

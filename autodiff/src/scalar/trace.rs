@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::chain::{By, Chain, One, Partial, Statement};
 use super::number::{number, statements};
-use super::real::Scalar;
+use super::real::{Scalar, plain_fuse};
 
 /// The dependences of a function on the numbers `0..inputs`. Numbers that depend on two others are numbered from there.
 #[derive(Debug)]
@@ -14,13 +14,13 @@ pub(super) struct Graph {
     second: bool,
     /// Pairs of numbers, each of which makes a number that depends on both.
     pub(super) joins: RefCell<Vec<[u32; 2]>>,
-    /// Pairs in whose product, or quotient and so on, second derivatives arise.
-    pub(super) bends: RefCell<Vec<[u32; 2]>>,
+    /// Pairs of numbers from whose product, quotient or similar function second derivatives arise.
+    pub(super) interactions: RefCell<Vec<[u32; 2]>>,
 }
 
 impl Graph {
     pub(super) fn new(inputs: usize, second: bool) -> Self {
-        Self { inputs, second, joins: RefCell::default(), bends: RefCell::default() }
+        Self { inputs, second, joins: RefCell::default(), interactions: RefCell::default() }
     }
 
     fn join(&self, a: u32, b: u32) -> u32 {
@@ -39,13 +39,13 @@ impl Graph {
         u32::try_from(self.inputs + joins.len() - 1).unwrap_or(u32::MAX)
     }
 
-    fn bend(&self, a: u32, b: u32) {
+    fn interact(&self, a: u32, b: u32) {
         if !self.second {
             return;
         }
-        let mut bends = self.bends.borrow_mut();
-        if bends.last() != Some(&[a, b]) {
-            bends.push([a, b]);
+        let mut interactions = self.interactions.borrow_mut();
+        if interactions.last() != Some(&[a, b]) {
+            interactions.push([a, b]);
         }
     }
 }
@@ -99,7 +99,7 @@ impl<'g, T: Scalar> Chain for Trace<'g, T> {
 
     fn unary(self, _: &'static str, value: T, by: impl Partial<T>) -> Self {
         if let (false, Some((graph, a))) = (is_constant(by), self.node) {
-            graph.bend(a, a);
+            graph.interact(a, a);
         }
         Self { value, ..self }
     }
@@ -114,16 +114,16 @@ impl<'g, T: Scalar> Chain for Trace<'g, T> {
         if !(is_constant(by) && is_constant(by_other)) {
             match (self.node, other.node) {
                 (Some((graph, a)), Some((_, b))) => {
-                    graph.bend(a, b);
+                    graph.interact(a, b);
                     if name != "mul" {
-                        graph.bend(b, b);
+                        graph.interact(b, b);
                     }
                     if name != "mul" && name != "div" {
-                        graph.bend(a, a);
+                        graph.interact(a, a);
                     }
                 }
-                (Some((graph, a)), None) if name != "mul" && name != "div" => graph.bend(a, a),
-                (None, Some((graph, b))) if name != "mul" => graph.bend(b, b),
+                (Some((graph, a)), None) if name != "mul" && name != "div" => graph.interact(a, a),
+                (None, Some((graph, b))) if name != "mul" => graph.interact(b, b),
                 _ => {}
             }
         }
@@ -161,12 +161,5 @@ impl<'g, T: Scalar> Statement<Trace<'g, T>> for Joined<'g> {
 
 number! { rules ['g, T: Scalar] Trace<'g, T> {
     statements! {}
-    type Local<const L: usize> = Self;
-
-    fn fuse<const L: usize, const M: usize>(
-        x: [Self; L],
-        f: impl FnOnce([Self; L]) -> [Self; M],
-    ) -> [Self; M] {
-        f(x)
-    }
+    plain_fuse! {}
 } }

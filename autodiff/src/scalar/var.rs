@@ -36,7 +36,7 @@ impl<T: Scalar> Var<'_, T> {
         if A::UNIT || slope.surely_finite() {
             return slope;
         }
-        settled(self.node, self.slope, name, by).unpacked()
+        absorbed_slope(self.node, self.slope, name, by).by_fields()
     }
 
     /// Returns the products for two numbers, as [`scaled`](Self::scaled) does for one, with a single test.
@@ -52,9 +52,40 @@ impl<T: Scalar> Var<'_, T> {
             return [w, u];
         }
         [
-            settled(self.node, self.slope, name, by).unpacked(),
-            settled(other.node, other.slope, name, by_other).unpacked(),
+            absorbed_slope(self.node, self.slope, name, by).by_fields(),
+            absorbed_slope(other.node, other.slope, name, by_other).by_fields(),
         ]
+    }
+
+    /// Makes the statement of `x` whose partials are the tangents of `y`. The partials are tested together, and all
+    /// arguments but the last two go to their stream at once. An open statement would test each argument, and move each
+    /// from place to place.
+    #[inline(always)]
+    fn fused<const L: usize>(x: [Self; L], y: Dual<T, L>) -> Self {
+        let (value, partials) = (y.value(), y.tangents());
+        let terms: [_; L] = from_fn(|k| (x[k].node, partials[k].product(x[k].slope)));
+        let total = terms.iter().fold(T::zero(), |total, &(_, slope)| total + slope);
+        let finite = total.surely_finite();
+        if let [before @ .., (Some(a), w), (Some(b), u)] = &terms[..]
+            && finite
+        {
+            let mut more = false;
+            for &(node, slope) in before {
+                if let Some(node) = node {
+                    node.push_extra(slope, more);
+                    more = true;
+                }
+            }
+            return Self { value, slope: T::one(), node: a.record(*b, [*w, *u], more) };
+        }
+        let mut statement = Self::statement();
+        for ((x, partial), (node, slope)) in x.into_iter().zip(partials).zip(terms) {
+            match node {
+                Some(node) if finite => statement.add(node, slope),
+                _ => statement.argument(x, partial),
+            }
+        }
+        statement.close(value)
     }
 }
 
@@ -62,7 +93,7 @@ impl<T: Scalar> Var<'_, T> {
 /// number: a number that is passed by reference would have to be in memory, even where this is not called.
 #[cold]
 #[inline(never)]
-fn settled<T: Scalar>(
+fn absorbed_slope<T: Scalar>(
     node: Option<Node<'_, T>>,
     slope: T,
     name: &'static str,
@@ -144,7 +175,7 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
     fn add_product(self, a: Self, b: Self, value: T) -> Self {
         if let (Some(c), Some(p), Some(q)) = (self.node, a.node, b.node) {
             let [w, u] = a.both_scaled(b, "mul", (By(b.value), By(a.value)));
-            c.push_further(self.slope, false);
+            c.push_extra(self.slope, false);
             return Self { value, slope: T::one(), node: p.record(q, [w, u], true) };
         }
         let product = a.binary(b, "mul", value, (By(b.value), By(a.value)));
@@ -153,7 +184,7 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
 
     #[inline(always)]
     fn statement() -> Arguments<'t, T> {
-        Arguments { last: [None; 2], further: false }
+        Arguments { last: [None; 2], more: false }
     }
 
     #[inline(always)]
@@ -164,23 +195,31 @@ impl<'t, T: Scalar> Chain for Var<'t, T> {
     }
 }
 
-/// The arguments of an open statement: the last two, which go into its record, and whether those before are recorded as further
-/// ones.
+/// The arguments of an open statement: the last two, which go into its record, and whether there are others before
+/// them, which are recorded as extra arguments.
 pub(crate) struct Arguments<'t, T> {
     last: [Option<(Node<'t, T>, T)>; 2],
-    further: bool,
+    more: bool,
+}
+
+impl<'t, T: Scalar> Arguments<'t, T> {
+    /// Adds a node, and the derivative with respect to it.
+    #[inline(always)]
+    fn add(&mut self, node: Node<'t, T>, slope: T) {
+        let [before, last] = self.last;
+        if let Some((node, slope)) = before {
+            node.push_extra(slope, self.more);
+            self.more = true;
+        }
+        self.last = [last, Some((node, slope))];
+    }
 }
 
 impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
     #[inline(always)]
     fn argument(&mut self, argument: Var<'t, T>, partial: T) {
         if let Some(node) = argument.node {
-            let [before, last] = self.last;
-            if let Some((node, partial)) = before {
-                node.push_further(partial, self.further);
-                self.further = true;
-            }
-            self.last = [last, Some((node, argument.scaled("statement", By(partial))))];
+            self.add(node, argument.scaled("statement", By(partial)));
         }
     }
 
@@ -190,7 +229,7 @@ impl<'t, T: Scalar> Statement<Var<'t, T>> for Arguments<'t, T> {
             [_, None] => Var::from(value),
             [None, Some((node, slope))] => Var { value, slope, node: Some(node) },
             [Some((a, w)), Some((b, u))] => {
-                Var { value, slope: T::one(), node: a.record(b, [w, u], self.further) }
+                Var { value, slope: T::one(), node: a.record(b, [w, u], self.more) }
             }
         }
     }
@@ -205,21 +244,15 @@ number! { rules ['t, T: Scalar] Var<'t, T> {
         x: [Self; L],
         f: impl FnOnce([Dual<T, L>; L]) -> [Dual<T, L>; M],
     ) -> [Self; M] {
-        f(from_fn(|k| Dual::variable(x[k].value, k))).map(|y| {
-            let mut statement = Self::statement();
-            for (x, partial) in x.into_iter().zip(y.tangents()) {
-                statement.argument(x, partial);
-            }
-            statement.close(y.value())
-        })
+        f(from_fn(|k| Dual::variable(x[k].value, k))).map(|y| Self::fused(x, y))
     }
     #[inline(always)]
     fn surely_finite(self) -> bool {
         self.value.surely_finite() && self.slope.surely_finite()
     }
     #[inline(always)]
-    fn unpacked(self) -> Self {
-        Self { value: self.value.unpacked(), slope: self.slope.unpacked(), node: self.node }
+    fn by_fields(self) -> Self {
+        Self { value: self.value.by_fields(), slope: self.slope.by_fields(), node: self.node }
     }
     #[inline(always)]
     fn surely_number(self) -> bool {

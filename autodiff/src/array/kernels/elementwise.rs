@@ -1,134 +1,107 @@
-//! The functions of two numbers at one entry. Loops: `maps.rs`.
+//! The table of functions of two numbers, each of which is one row: the variant, its name in files of graphs and, if it
+//! differs, its name in messages, and its value at one entry. The loops are in `maps.rs`, the slopes in
+//! `array/rules.rs`.
 
 use crate::array::kernels::number::Number;
 use crate::conventions;
 
-/// A function of two numbers, applied to each pair of entries. Slopes: `array/rules.rs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Binary {
-    /// `a + b`
-    Add,
-    /// `a - b`
-    Sub,
-    /// `a b`
-    Mul,
-    /// `a / b`
-    Div,
-    /// The larger; of a number and `NaN` the number.
-    Max,
-    /// The smaller; likewise.
-    Min,
-    /// 1 where `a < b`, otherwise 0.
-    Less,
-    /// 1 where `a <= b`, otherwise 0.
-    AtMost,
-    /// 1 where `a = b`, otherwise 0.
-    Equal,
-    /// `a` where `b` is not 0, otherwise 0.
-    Keep,
-    /// `a` where `b` is 0, otherwise 0.
-    Drop,
-    /// `(a^2 + b^2)^(1/2)`
-    Hypot,
-    /// The angle of the point `(b, a)`.
-    Atan2,
-    /// `a^b`
-    Power,
-    /// `b a^(b - 1)`, as the slope of `a^b`: 0 where `b = 0`, and at 0 for `b` between 0 and 1.
-    #[doc(hidden)]
-    PowerSlope,
-    /// `a / b`, 0 where `b = 0`.
-    #[doc(hidden)]
-    Share,
-    /// 1 where `a >= b`, otherwise 0, see [`conventions::at_least`].
-    #[doc(hidden)]
-    AtLeast,
-    /// `a b` for an adjoint or tangent `a` and a slope `b`, with zeros as [`conventions::passed`] takes them.
-    #[doc(hidden)]
-    Passed,
+/// Passes the rows to a macro.
+macro_rules! pairs {
+    ($($then:ident)::+) => {
+        $($then)::+! {
+            /// `a + b`
+            Add add |a, b| a + b;
+            /// `a - b`
+            Sub subtract |a, b| a - b;
+            /// `a b`
+            Mul multiply |a, b| a * b;
+            /// `a / b`
+            Div divide |a, b| a / b;
+            /// The larger; a number is chosen over `NaN`.
+            Max max |a, b| if a >= b || b.is_nan() { a } else { b };
+            /// The smaller; a number is chosen over `NaN`.
+            Min min |a, b| if a <= b || b.is_nan() { a } else { b };
+            /// 1 where `a < b`, otherwise 0.
+            Less less |a, b| mask(a < b);
+            /// 1 where `a <= b`, otherwise 0.
+            AtMost at_most |a, b| mask(a <= b);
+            /// 1 where `a = b`, otherwise 0.
+            Equal equal |a, b| mask(a == b);
+            /// `a` where `b` is not 0, otherwise 0.
+            Keep keep |a, b| if b.is_zero() { T::zero() } else { a };
+            /// `a` where `b` is 0, otherwise 0.
+            Drop drop |a, b| if b.is_zero() { a } else { T::zero() };
+            /// `(a^2 + b^2)^(1/2)`
+            Hypot hypot |a, b| a.hypot(b);
+            /// The angle of the point `(b, a)`.
+            Atan2 atan2 |a, b| a.atan2(b);
+            /// `a^b`
+            Power power |a, b| conventions::power_of(a, b);
+            /// `b a^(b - 1)`, as the slope of `a^b`: 0 where `b = 0`, and at `a = 0` for `b` between 0 and 1.
+            #[doc(hidden)]
+            PowerSlope power_slope / "power" |a, b| {
+                let flat = b.is_zero() || (a.is_zero() && b > T::zero() && b < T::one());
+                if flat { T::zero() } else { b * conventions::power_of(a, b - T::one()) }
+            };
+            /// `a / b`, 0 where `b = 0`.
+            #[doc(hidden)]
+            Share share |a, b| if b.is_zero() { T::zero() } else { a / b };
+            /// 1 where `a >= b`, otherwise 0, see [`conventions::at_least`].
+            #[doc(hidden)]
+            AtLeast at_least |a, b| conventions::at_least(a, b);
+            /// `a b` for an adjoint or tangent `a` and a slope `b`, where zeros absorb as in [`conventions::passed`].
+            #[doc(hidden)]
+            Passed passed / "multiply" |a, b| conventions::passed(b, a);
+        }
+    };
 }
 
-impl Binary {
-    /// The name used in messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Sub => "subtract",
-            Self::Mul | Self::Passed => "multiply",
-            Self::Div => "divide",
-            Self::Max => "max",
-            Self::Min => "min",
-            Self::Less => "less",
-            Self::AtMost => "at_most",
-            Self::Equal => "equal",
-            Self::Keep => "keep",
-            Self::Drop => "drop",
-            Self::Hypot => "hypot",
-            Self::Atan2 => "atan2",
-            Self::Power | Self::PowerSlope => "power",
-            Self::Share => "share",
-            Self::AtLeast => "at_least",
+macro_rules! define {
+    ($($(#[$doc:meta])* $Name:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
+        /// A function of two numbers, which is applied to each pair of entries.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Binary {
+            $($(#[$doc])* $Name,)*
         }
-    }
 
-    /// The value at `a` and `b`.
-    #[inline(always)]
-    pub(crate) fn at<T: Number>(self, a: T, b: T) -> T {
-        let (zero, one) = (T::zero(), T::one());
-        let mask = |holds| if holds { one } else { zero };
-        match self {
-            Self::Add => a + b,
-            Self::Sub => a - b,
-            Self::Mul => a * b,
-            Self::Div => a / b,
-            Self::Max => {
-                if a >= b || b.is_nan() {
-                    a
-                } else {
-                    b
+        impl Binary {
+            /// All functions of two numbers.
+            #[cfg(feature = "serde")]
+            pub(crate) const ALL: &[Self] = &[$(Self::$Name),*];
+
+            /// Returns the name that messages use.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Name => [$($name,)? stringify!($file)][0],)*
                 }
             }
-            Self::Min => {
-                if a <= b || b.is_nan() {
-                    a
-                } else {
-                    b
+
+            /// Returns the name that files use.
+            pub(crate) fn file_name(self) -> &'static str {
+                match self {
+                    $(Self::$Name => stringify!($file),)*
                 }
             }
-            Self::Less => mask(a < b),
-            Self::AtMost => mask(a <= b),
-            Self::Equal => mask(a == b),
-            Self::Keep => {
-                if b.is_zero() {
-                    zero
-                } else {
-                    a
+
+            /// Returns the value at `a` and `b`.
+            #[inline(always)]
+            pub(crate) fn at<T: Number>(self, a: T, b: T) -> T {
+                match self {
+                    $(Self::$Name => {
+                        let ($a, $b) = (a, b);
+                        $value
+                    })*
                 }
             }
-            Self::Drop => {
-                if b.is_zero() {
-                    a
-                } else {
-                    zero
-                }
-            }
-            Self::Hypot => a.hypot(b),
-            Self::Atan2 => a.atan2(b),
-            Self::Power => conventions::power_of(a, b),
-            Self::PowerSlope => {
-                let flat = b.is_zero() || (a.is_zero() && b > zero && b < one);
-                if flat { zero } else { b * conventions::power_of(a, b - one) }
-            }
-            Self::Share => {
-                if b.is_zero() {
-                    zero
-                } else {
-                    a / b
-                }
-            }
-            Self::AtLeast => conventions::at_least(a, b),
-            Self::Passed => conventions::passed(b, a),
         }
-    }
+    };
 }
+pairs!(define);
+
+#[inline(always)]
+fn mask<T: Number>(holds: bool) -> T {
+    if holds { T::one() } else { T::zero() }
+}
+
+pub(crate) use pairs;

@@ -146,10 +146,10 @@ fn groups<
         for (weights, p) in weights.iter_mut().zip(p).filter(|(_, p)| !p.is_empty()) {
             *weights = padded(&p[of.clone()]);
         }
-        let [mut slopes, mut bends, mut found] = [[T::zero(); G]; 3];
+        let [mut slopes, mut curvatures, mut found] = [[T::zero(); G]; 3];
         for i in 0..G {
-            let [value, slope, bend] = F::at::<FMA, T>(scores[0][i], y[i]);
-            (found[i], slopes[i], bends[i]) = (value, slope, bend);
+            let [value, slope, curvature] = F::at::<FMA, T>(scores[0][i], y[i]);
+            (found[i], slopes[i], curvatures[i]) = (value, slope, curvature);
             factors[0][i] = passed(slope, weights[0][i]);
         }
         keep(&mut losses[0][of.clone()], &found);
@@ -157,8 +157,8 @@ fn groups<
             let dz = &scores[k];
             for i in 0..G {
                 found[i] = passed(slopes[i], dz[i]);
-                let bent = passed(passed(bends[i], dz[i]), weights[0][i]);
-                factors[k][i] = bent + passed(slopes[i], weights[k][i]);
+                let curved = passed(passed(curvatures[i], dz[i]), weights[0][i]);
+                factors[k][i] = curved + passed(slopes[i], weights[k][i]);
             }
             keep(&mut losses[k][of.clone()], &found);
         }

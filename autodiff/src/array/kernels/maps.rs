@@ -5,10 +5,10 @@
 use std::mem::MaybeUninit;
 
 use crate::arena::Arena;
-use crate::array::kernels::elementwise::Binary;
+use crate::array::kernels::elementwise::{Binary, pairs};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
-use crate::array::kernels::slopes::{bend, chain};
+use crate::array::kernels::slopes::{chain, chain_tangent};
 use crate::fault::Fault;
 use crate::functions::rule::{Rule, Unary, with_rule};
 use crate::shape::Shape;
@@ -123,8 +123,9 @@ dispatched! {
     }
 }
 
-/// `f''(x) dx c`, and `f'(x) dc` added if there is a `dc`, of each entry, where `y = f(x)`; all of one length.
-pub(crate) fn bent<'a, T: Number>(
+/// Computes `f''(x) dx c` of each entry, where `y = f(x)`, and adds `f'(x) dc` if there is a `dc`. All slices have the
+/// same length.
+pub(crate) fn chained_tangent<'a, T: Number>(
     arena: &'a Arena,
     f: Unary,
     x: &[T],
@@ -136,12 +137,12 @@ pub(crate) fn bent<'a, T: Number>(
     let len = c.len();
     let (x, y, dx) = (&x[..len], &y[..len], &dx[..len]);
     let dc = dc.map(|dc| &dc[..len]);
-    // SAFETY: all slices are of one length, and one entry is written for each of it.
-    unsafe { filled(arena, len, |out| write_bent(f, [x, y, dx, c], dc, out)) }
+    // SAFETY: the slices have the same length, and one entry is written for each of theirs.
+    unsafe { filled(arena, len, |out| write_chained_tangent(f, [x, y, dx, c], dc, out)) }
 }
 
 dispatched! {
-    fn write_bent<T: Number>(
+    fn write_chained_tangent<T: Number>(
         f: Unary,
         of: [&[T]; 4],
         dc: Option<&[T]>,
@@ -151,11 +152,11 @@ dispatched! {
         with_rule!(f, |f| {
             match dc {
                 None => {
-                    each_entry!(f, y, out, |TAIL, x, y, dx, c| bend::<FMA, TAIL, T>(f, x, y, dx, c));
+                    each_entry!(f, y, out, |TAIL, x, y, dx, c| chain_tangent::<FMA, TAIL, T>(f, x, y, dx, c));
                 }
                 Some(dc) => each_entry!(f, y, out, |TAIL, x, y, dx, c, dc| {
-                    let bent = bend::<FMA, TAIL, T>(f, x, y, dx, c);
-                    chain::<FMA, TAIL, T>(f, x, y, dc) + bent
+                    let curved = chain_tangent::<FMA, TAIL, T>(f, x, y, dx, c);
+                    chain::<FMA, TAIL, T>(f, x, y, dc) + curved
                 }),
             }
         });
@@ -223,7 +224,7 @@ dispatched! {
         let rows = out.chunks_exact_mut(cols).enumerate();
         // One loop per function, so that each is compiled and vectorised separately.
         macro_rules! each {
-            ($($f:ident)*) => {
+            ($($(#[$doc:meta])* $f:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
                 match f {
                     $(Binary::$f => {
                         for (i, out) in rows {
@@ -250,9 +251,6 @@ dispatched! {
                 }
             };
         }
-        each!(
-            Add Sub Mul Div Max Min AtLeast Passed
-            Less AtMost Equal Keep Drop Hypot Atan2 Power PowerSlope Share
-        );
+        pairs!(each);
     }
 }

@@ -9,7 +9,7 @@
 
 mod columns;
 mod dots;
-mod pack;
+pub(crate) mod pack;
 mod register;
 mod tile;
 pub(crate) mod vector;

@@ -83,7 +83,7 @@ pub(crate) fn chain<const FMA: bool, const TAIL: bool, T: Number>(
 
 /// Returns `f''(x) dx c`, the tangent of [`chain`] for a constant `c`.
 #[inline(always)]
-pub(crate) fn bend<const FMA: bool, const TAIL: bool, T: Number>(
+pub(crate) fn chain_tangent<const FMA: bool, const TAIL: bool, T: Number>(
     f: impl Rule,
     x: T,
     y: T,

@@ -2,7 +2,7 @@
 
 use crate::array::element::Element;
 use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, Parts, RowLoss};
-use crate::array::{Array, Side};
+use crate::array::{Array, ProductForm};
 use crate::fault::Fault;
 use crate::shape::Shape;
 
@@ -58,7 +58,7 @@ impl<'a, T: Element> Fitted<'a, T> {
         let value = p.map_or_else(|| losses.sum(), |p| p.dot(losses));
         let slope = slope.map(|slope| p.map_or(slope, |p| slope * p));
         let gradient = slope.and_then(|slope| match asked {
-            Asked::Tangents => x.product_tangents_only(true, Side::Left, slope, false),
+            Asked::Tangents => x.product_tangents_only(ProductForm::left(true, false), slope),
             _ => Some(x.matmul_transposed(true, slope, false)),
         });
         Parts { value, gradient, losses }

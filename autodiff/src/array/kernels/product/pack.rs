@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use smallvec::SmallVec;
 
 use crate::array::kernels::number::Number;
+use crate::array::kernels::simd::dispatched;
 
 /// A list with one entry for each plane.
 pub(crate) type List<A> = SmallVec<[A; 6]>;
@@ -41,6 +42,21 @@ pub(crate) fn with_panel<T: Number>(f: impl FnOnce(&mut [T])) {
         // SAFETY: a `Number` is an `f32` or an `f64`, so `PANEL` of them fit.
         f(unsafe { &mut *(&raw mut panel.0).cast::<[T; PANEL]>() });
     });
+}
+
+dispatched! {
+    /// Writes the transpose of rows of `cols` entries, tile by tile, so that the lines of both stay in cache.
+    pub(crate) fn turned<T: Number>(x: &[T], cols: usize, out: &mut [T]) {
+        const TILE: usize = 64;
+        let rows = x.len() / cols.max(1);
+        for i in (0..rows).step_by(TILE) {
+            for j in (0..cols).step_by(TILE) {
+                let (from, to) = (&x[i * cols + j..], &mut out[j * rows + i..]);
+                let size = [TILE.min(rows - i), TILE.min(cols - j)];
+                transpose::<FMA, T>((from, cols), (to, rows), size);
+            }
+        }
+    }
 }
 
 /// Writes the transpose of `rows` rows of `cols` entries, which are `stride` entries apart.
