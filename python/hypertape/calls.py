@@ -37,6 +37,8 @@ class Bilevel:
     - ``memory``: bytes that an estimate may take, such as ``"1MiB"``, known before it runs and never exceeded.
     - ``batch``: samples per mini-batch, drawn anew for each evaluation of a loss, of problems that have the setting.
     - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``), ``threads``.
+    - ``lanes``: partial sums that a sum over tasks or rows is split into (8), the most threads that can share it; results depend
+      on it in the last digits, and never on ``threads``.
     - ``init``: the inner start in place of the problem's own, where that does not depend on ``x``.
 
     Names and settings of everything that is chosen are listed by ``ht.choices("estimators")`` and the command line.
@@ -44,7 +46,7 @@ class Bilevel:
 
     def __init__(self, core: _core.Problem, x: Layout, w: Layout) -> None:
         self._core, self._x, self._w = core, x, w
-        self._batches: dict[int, _core.Problem] = {}
+        self._set: dict[tuple[tuple[str, str], ...], _core.Problem] = {}
         self._rules: dict[Any, Any] = {}
         self._given: dict[tuple, tuple[_core.Problem, dict[str, Any]]] = {}
         self._defaults = core.defaults()
@@ -81,7 +83,7 @@ class Bilevel:
 
         Raises ``InputError`` for names and shapes that do not fit, ``RunError`` for what fails on the way.
         """
-        (core, given), at = self._batched(options), self._point(x)
+        (core, given), at = self._settled(options), self._point(x)
         told = core.hypergradient(at, _text(estimator, "estimator"), given)
         told["gradient"] = self._x.unpack(told["gradient"])
         told["cost"] = of(Cost, told["cost"])
@@ -90,12 +92,12 @@ class Bilevel:
 
     def loss(self, x: Arrays = None, **options: Any) -> float:
         """``F(x)``. Cost: the inner loop and one outer loss."""
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         return core.solve(self._point(x), 0, given)[0]
 
     def solve(self, x: Arrays = None, **options: Any) -> Arrays:
         """``w_r``, of the last task. Cost: the inner loop."""
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         return self._w.unpack(core.solve(self._point(x), 0, given)[1])
 
     def plan(self, x: Arrays = None, *, estimator: str = "exact", draws: int = 0, **options: Any) -> Plan:
@@ -104,7 +106,7 @@ class Bilevel:
         With ``draws`` above 0 unbiased estimators too, weighed by time and second moment from so many exact gradients; those whose
         second moment overflows come last.
         """
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         schedules, worths = core.plan(self._point(x), _text(estimator, "estimator"), _count(draws, "draws", 0), given)
         return Plan(Table(schedules), Table(worths))
 
@@ -114,7 +116,7 @@ class Bilevel:
         The first row is that of ``exact``. Cost: ``draws`` estimates by each, and as many exact gradients.
         """
         texts = [estimators] if isinstance(estimators, str) else [_text(text, "estimators") for text in estimators]
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         rows = core.certify(self._point(x), texts, _count(draws, "draws", 2), given)
         return Table(rows, ("variance_error", "second_moment_error", "warnings"))
 
@@ -124,7 +126,7 @@ class Bilevel:
         ``checks.failed`` names what failed. Cost: two exact hypergradients of at most ten steps, unless ``steps`` is given.
         """
         options.setdefault("steps", min(self._defaults["steps"], CHECKED_STEPS))
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         return Checks(core.check(self._point(x), given), ("meaning",))
 
     def run(
@@ -155,7 +157,7 @@ class Bilevel:
         to end the run after that step. ``save`` is a folder for the state, from which ``resume=True`` goes on bit for bit; Ctrl-C
         ends the run within a step, saved. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) end it early.
         """
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         count = self._defaults["iterations"] if iterations is None else _count(iterations, "iterations", 0)
         if resume and save is None:
             raise InputError("resume: found no folder, expected one as save")
@@ -233,8 +235,8 @@ class Bilevel:
 
         return choose(rule, self._w, self._x, self._rules)
 
-    def _batched(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
-        """The problem in mini-batches, if the options say so, and the other options; the same options are looked at once."""
+    def _settled(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
+        """The problem with the settings among the options, and the other options; the same options are looked at once."""
         key = tuple((name, value, type(value)) for name, value in options.items())
         try:
             if (found := self._given.get(key)) is None:
@@ -247,13 +249,13 @@ class Bilevel:
 
     def _read(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
         others = dict(options)
-        batch = others.pop("batch", None)
-        if batch is None:
+        given = [(name, others.pop(name, None)) for name in ("batch", "lanes")]
+        settings = tuple((name, str(_count(value, name, 1))) for name, value in given if value is not None)
+        if not settings:
             return self._core, self._options(others)
-        count = _count(batch, "batch", 1)
-        if count not in self._batches:
-            self._batches[count] = self._core.with_settings([("batch", str(count))])
-        return self._batches[count], self._options(others)
+        if settings not in self._set:
+            self._set[settings] = self._core.with_settings(list(settings))
+        return self._set[settings], self._options(others)
 
     def _point(self, x: Arrays) -> np.ndarray | None:
         # A copy: the caller may go on with its array before the last of it is used.
@@ -280,7 +282,7 @@ class Bilevel:
             "single": _single(dtype),
         }
         if options:
-            known = "x, memory, dtype, batch, " + ", ".join(name for name in checked if name != "single")
+            known = "x, memory, dtype, batch, lanes, " + ", ".join(name for name in checked if name != "single")
             raise InputError(f"found the option {next(iter(options))!r}, expected one of {known}")
         return checked
 

@@ -41,8 +41,8 @@ fn problem(entry: &Entry, out: Out) -> Result<(), Failure> {
     let setting = |Setting { name, default, kind, help, .. }: &Setting| {
         [(*name).to_owned(), default.clone(), kind.to_string(), (*help).to_owned()]
     };
-    let first = entry.settings.first().map(|s| format!("{}={}", s.name, s.default));
-    settings(name, entry.settings.iter().map(setting).collect(), first.as_slice(), out)
+    let first = entry.all_settings().next().map(|s| format!("{}={}", s.name, s.default));
+    settings(name, entry.all_settings().map(setting).collect(), first.as_slice(), out)
 }
 
 /// A line for each setting of `name`: its own name, default, what it may be, what it is. Then an example.

@@ -496,7 +496,7 @@ fn errors_name_the_line_and_the_key() {
             "json = true",
             "4: unknown key 'json': expected one of problem, seeds, steps, lr, rule, \
           tolerance, schedule, memory, data_seed, train, valid, test, label, delimiter, zero_based, standardise, split, corruption, penalty, \
-          penalties, batch, dtype, threads, estimator, algorithm, coupling, outer, outer_lr, \
+          penalties, batch, dtype, lanes, threads, estimator, algorithm, coupling, outer, outer_lr, \
           outer_power, outer_momentum, gradient_norm, oracle_calls, time, record_every, iterations, measure, \
           value_tolerance, record_ratio, repeats, draws, control",
         ),

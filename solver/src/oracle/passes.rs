@@ -225,7 +225,7 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
     at: At<T, F::Stage>,
     out: Adjoints<T>,
 ) -> Result<T, Error> {
-    let (names, blocks) = (F::names(at.stage), function.blocks(at.stage));
+    let (names, blocks) = (F::names(at.stage), memory.cut(function.blocks(at.stage)));
     memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw, x, dx, g, dg]| {
         pass(names.function, || {
             let (record, sweep) = workspace.arenas();
@@ -263,7 +263,7 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
 
 impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
     fn value(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
-        let (names, mut blocks) = (F::names(at.stage), self.0.blocks(at.stage));
+        let (names, mut blocks) = (F::names(at.stage), memory.cut(self.0.blocks(at.stage)));
         // All samples in one block need not look at rows.
         if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
             blocks.block = blocks.samples.div_ceil(count.max(1));

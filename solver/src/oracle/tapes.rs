@@ -14,7 +14,6 @@ use hypertape_autodiff::{Arena, Element, Fault, Linearisation, List, Piece, Tape
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::lanes::Sharing;
 use crate::oracle::lens::Lens;
 use crate::oracle::passes::{Arrays, Stages};
 use crate::oracle::results::{in_function, pass};
@@ -57,8 +56,8 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
         point: Point<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let blocks = self.at.lens.0.blocks(point.draw);
-        let plan = Sharing::new(blocks.len(), memory.workers());
+        let blocks = memory.cut(self.at.lens.0.blocks(point.draw));
+        let plan = memory.sharing(blocks.len());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
         // The lanes have let go of the former point, so its memory can be written to.
