@@ -5,7 +5,7 @@
 //! f(x, w) = 1/m sum_i loss(V_i w, u_i)
 //! ```
 //!
-//! with half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
+//! with `x_j` that of the group of features where several share a penalty, half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
 //! `f` alone, the squared error itself. `x` and `w` have one entry per feature. Peer workloads `w1-ridge` and `w1-logreg`,
 //! and ridge regression on data of one's own, whose limit for many steps is a closed form: with
 //! `M = X'X/n + diag(e^x)`,
@@ -58,6 +58,28 @@ impl<T: Element> Penalised<T> {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
     }
 
+    /// The same of other sizes: `[samples, features, penalties]`, where as many features share a penalty, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless features share penalties equally, and there are any.
+    pub fn sized(
+        loss: SampleLoss,
+        seed: u64,
+        [n, p, penalties]: [usize; 3],
+    ) -> Result<Self, Error> {
+        if n == 0 || p == 0 || penalties == 0 || !p.is_multiple_of(penalties) {
+            let found = format!("{penalties} for {p} features of {n} samples");
+            return Err(Error::invalid("penalties", found, "as many features for each"));
+        }
+        let data = match loss {
+            SampleLoss::Logistic => W1::sized_logistic(seed, [n, p]),
+            _ => W1::sized_ridge(seed, [n, p]),
+        };
+        let mut problem = Self::from_workload(loss, &data);
+        problem.start.truncate(penalties);
+        Ok(problem)
+    }
+
     /// Four points on a line and three to validate, two features; 300 steps of size 0.4 reach the limit.
     pub fn small_ridge() -> Self {
         let train = ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
@@ -108,12 +130,17 @@ impl<T: Element> Penalised<T> {
         Self {
             inner_loss: loss,
             outer_loss: loss,
-            train: Targets::of((&data.x, &data.y), W1::FEATURES),
-            valid: Targets::of((&data.x_valid, &data.y_valid), W1::FEATURES),
+            train: Targets::of((&data.x, &data.y), data.w0.len()),
+            valid: Targets::of((&data.x_valid, &data.y_valid), data.w0.len()),
             test: None,
             start: convert(&data.log_penalty),
             init: convert(&data.w0),
         }
+    }
+
+    /// How many there are.
+    fn penalties(&self) -> u32 {
+        u32::try_from(self.start.len()).expect("no more than features")
     }
 
     /// The mean `loss` of `samples`, or the part of it that belongs to `rows`.
@@ -135,17 +162,25 @@ impl<T: Element> Penalised<T> {
 
 impl<T: Element> Bilevel<T> for Penalised<T> {
     fn start(&self) -> Params<T> {
-        let shape = Shape::column(self.train.width());
+        let shape = Shape::column(self.penalties());
         Params::new().with("log_penalty", shape, self.start.iter().copied())
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
-        List::from_slice(&[x[0].constant(x[0].shape(), &self.init)])
+        List::from_slice(&[x[0].constant(Shape::column(self.train.width()), &self.init)])
     }
 
     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, rows: Rows) -> A {
         let fit = Self::fit(self.inner_loss, w[0], &self.train, rows);
-        if rows.carries_rest() { fit + x[0].exp().dot(w[0].square()) * 0.5 } else { fit }
+        if !rows.carries_rest() {
+            return fit;
+        }
+        let (squares, penalties) = (w[0].square(), self.penalties());
+        let squares = match self.train.width() / penalties {
+            1 => squares,
+            shared => squares.reshape(Shape::new(penalties, shared)).sum_cols(),
+        };
+        fit + x[0].exp().dot(squares) * 0.5
     }
 
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, rows: Rows) -> A {
