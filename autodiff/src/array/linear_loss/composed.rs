@@ -25,6 +25,24 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
     }
 }
 
+impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
+    /// The pull-back of `c` from the gradient of losses of one score: `X' (l'' X c)`, which is the gradient of
+    /// `sum_i (l''_i / 2) z_i^2` at `z = X c`, in one pass. Curvatures come from the losses, so scores need not be kept.
+    pub(crate) fn bent(&self, c: A) -> Option<A> {
+        let halves = match self.of.loss {
+            RowLoss::Logistic(_) => {
+                // (1 - q) q of the probability `q = e^-l`, each to the last digits.
+                let fall = -self.parts.losses;
+                Some(fall.exp_m1() * fall.exp() * -0.5)
+            }
+            _ => None,
+        };
+        let targets = c.arena().fill(self.of.loss.rows(), T::zero()).ok()?;
+        let of = Fitted { samples: self.of.samples, loss: RowLoss::Squared(targets) };
+        c.linear_loss_parts(of, halves, Asked::Gradient).gradient
+    }
+}
+
 impl<'a, T: Element> Fitted<'a, T> {
     /// The shape of the rows for `w`, if all fit.
     pub(super) fn shape<A: Array<'a, Elem = T>>(self, w: A, p: Option<A>) -> Result<Shape, Fault> {
