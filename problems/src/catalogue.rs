@@ -135,11 +135,11 @@ fn ruled<T: Element>(problem: impl Bilevel<T> + 'static, rule: impl Rule<T> + 's
 }
 
 /// One or more, as long as arrays of as many values can be had.
-const SOME: Kind = Kind::Count(1..=10_000_000);
+const SOME: Kind = Kind::Count(1..=1_000_000);
 
 /// Sizes of the linear models.
 fn linear() -> [Setting; 3] {
-    let shared = Kind::Count(0..=10_000_000);
+    let shared = Kind::Count(0..=1_000_000);
     [
         Setting::new(
             "samples",

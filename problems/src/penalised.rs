@@ -61,7 +61,7 @@ impl<T: Element> Penalised<T> {
     /// The same of other sizes: `[samples, features, penalties]`, where as many features share a penalty, one after the other.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless features share penalties equally, and there are any.
+    /// [`Error::Invalid`] unless features share penalties equally, and there are any; beyond 2^28 numbers.
     pub fn sized(
         loss: SampleLoss,
         seed: u64,
@@ -70,6 +70,10 @@ impl<T: Element> Penalised<T> {
         if n == 0 || p == 0 || penalties == 0 || !p.is_multiple_of(penalties) {
             let found = format!("{penalties} for {p} features of {n} samples");
             return Err(Error::invalid("penalties", found, "as many features for each"));
+        }
+        if n.saturating_mul(p) > 1 << 28 {
+            let expected = "268435456 numbers at most";
+            return Err(Error::invalid("samples and features", format!("{n} x {p}"), expected));
         }
         let data = match loss {
             SampleLoss::Logistic => W1::sized_logistic(seed, [n, p]),
