@@ -1,13 +1,15 @@
-//! Excess loss at equal time on two problems that are not convex: whether `time x E|G|^2` tells what whole runs find.
+//! Excess loss at equal time on two problems that are not convex. The question is whether `time x E|G|^2` predicts the
+//! outcome of whole runs.
 //!
-//! Runs start at the optimum of the mean loss over all tasks and take steps on one task each; the excess at the end is what noise
-//! does. All estimators have the time of 300 exact gradients from three states, where a step costs 1 and its reversal what it is
-//! measured to (`products`), and take steps as large as they are dear: for small steps the excess is then proportional to
-//! `time x E|G|^2` (Likhosherstov et al. 2021 tune steps to the second moment in the same way). Best settings are those of
-//! `weigh` within the memory of a jump over those three states; below its floor of 0.05 probabilities are tried as well. `lost`
-//! are runs of more than ten times the exact ones' excess, or without an end.
+//! Runs start at the optimum of the mean loss over all tasks and take steps on one task each, so the excess loss at the
+//! end is caused by noise. Every estimator has the time of 300 exact gradients that store three states, where an inner
+//! step costs 1 and its reversal costs `products`, which is measured. Outer steps are proportional to the cost of an
+//! estimate. For small steps the excess is then proportional to `time x E|G|^2` (Likhosherstov et al. 2021 choose steps
+//! by the second moment in the same way). The settings are the best ones of `weigh` within the memory of a jump
+//! estimator with three states; probabilities below its floor of 0.05 are tried as well. A run is `lost` if its excess
+//! is at least ten times that of exact gradients, or not finite.
 //!
-//! What it finds is in docs/unbiased.md; a minute on a core of its own.
+//! The results are in docs/unbiased.md. The program takes a minute on an otherwise idle core.
 //!
 //! `cargo run --release --no-default-features --example equal_time`
 
@@ -23,7 +25,7 @@ use hypertape::{
 const RUNS: u64 = 30;
 const STEPS: f64 = 300.0;
 
-/// `lr` is the outer step of exact gradients.
+/// Compares estimators on one problem; `lr` is the outer step size of exact gradients.
 fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(), Error> {
     let mut oracle = Oracle::new(problem.clone())?;
     let mut whole = Oracle::new(problem.clone().with_batch(100))?;
@@ -60,7 +62,8 @@ fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(),
     let mut exact = None::<[f64; 3]>;
     for estimator in &mut estimators {
         let mut g = vec![0.0; best.len()];
-        // What an estimate costs and its second moment, by draws of their own; a jump has its intervals from them.
+        // The cost and the second moment of an estimate, from separate draws, which also give a jump estimator its
+        // intervals.
         let [mut cost, mut moment] = [0.0; 2];
         for k in 1000..3000 {
             let spent = estimator.estimate(&mut oracle, inner, &best, draw(k), &mut g)?.cost;
@@ -73,7 +76,7 @@ fn compare(problem: &Regressions<f64>, inner: &InnerLoop, lr: f64) -> Result<(),
             let mut x = best.clone();
             for k in (0..).take_while(|&k| (k as f64) < STEPS * whole / cost) {
                 let draw = Draw::new(seed, k);
-                // What overflows stays where it is not finite, and is lost.
+                // A run that overflows remains not finite, and is counted as lost.
                 if estimator.estimate(&mut oracle, inner, &x, draw, &mut g).is_err() {
                     g.fill(f64::NAN);
                 }

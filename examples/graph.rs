@@ -1,4 +1,4 @@
-//! A problem as data: losses traced to graphs, in a file that the command line takes.
+//! A problem as data: losses are traced to graphs and written to a file that the command line can use.
 //!
 //! `cargo run --release --example graph -- ridge.npz`, then `hypertape gradient ridge.npz`, `hypertape plan ridge.npz`, ...
 
@@ -10,7 +10,7 @@ use hypertape::{Array, Graph, Params, Shape};
 
 const FEATURES: u32 = 5;
 
-/// The mean of `(X_i w - y_i)^2 / 2` over `rows` samples, and for training `sum_j e^{x_j} w_j^2 / 2`.
+/// The mean of `(X_i w - y_i)^2 / 2` over `rows` samples, plus `sum_j e^{x_j} w_j^2 / 2` if `penalised`.
 fn loss(part: &str, rows: u32, penalised: bool) -> Result<Graph<f64>, GraphError> {
     let (tracer, column) = (Tracer::new(), Shape::column(FEATURES));
     let w = tracer.input("w.w", column);

@@ -1,4 +1,5 @@
-//! The problem `text` at the size of 20 Newsgroups, penalties for a classifier of generated texts, with the whole command line:
+//! The problem `text` at the size of 20 Newsgroups, with the whole command line: penalties of a classifier of generated
+//! texts are learned.
 //!
 //! ```text
 //! cargo run --release --example newsgroups -- gradient text --estimator exact --estimator cg:iterations=10
@@ -10,7 +11,8 @@ use std::process::ExitCode;
 use hypertape::problems::{Entry, Given, Labels, Made, Penalties, Selection, Sets};
 use hypertape::{Element, Optimiser, Oracle};
 
-/// 5657 texts to train on, as many to choose the penalties on, 7532 to judge the result; 20 classes. Penalties start at 0.001.
+/// 5657 training texts, 5657 validation texts for the choice of the penalties, 7532 test texts, and 20 classes.
+/// Penalties start at 0.001.
 fn open<T: Element>(given: &Given<T>) -> Made<T> {
     let sets = given.sets_or(|seed| Sets::text([5657, 5657, 7532], 130_107, 20, seed))?;
     Oracle::new(Selection::given(sets, given)?)

@@ -1,5 +1,5 @@
-//! Few-shot classification of Omniglot's characters (Likhosherstov et al. 2021), with the whole command line. `OMNIGLOT` names
-//! archives or folders of PNG files, separated as in `PATH`:
+//! Few-shot classification of Omniglot's characters (Likhosherstov et al. 2021), with the whole command line.
+//! `OMNIGLOT` lists archives or folders of PNG files, separated as in `PATH`:
 //!
 //! ```text
 //! export OMNIGLOT=images_background_small1.zip:images_background_small2.zip
@@ -7,9 +7,10 @@
 //! cargo run --release --example omniglot -- study examples/omniglot.toml --out DIR
 //! ```
 //!
-//! Each fifth character is unseen; seen ones are turned to four classes. Steps are 9 of 0.025 on mean losses, which is 0.005 on
-//! their sums over 5 images. Their outer step decays over 200 000 iterations; for a few hundred it is Adam's of 0.001 here.
-//! They train 64 filters a layer, these problems 32, which is a quarter of the work.
+//! One fifth of the characters is unseen; each seen character becomes four classes by rotation. The inner loop takes 9
+//! steps of size 0.025 on mean losses, which equals 0.005 on the paper's sums over 5 images. The paper's outer step
+//! size decays over 200 000 iterations. For a few hundred iterations it is 0.001, with Adam, here. The paper trains 64
+//! filters per layer and these problems 32, which is a quarter of the work.
 
 use std::env;
 use std::process::ExitCode;

@@ -1,22 +1,24 @@
-//! How many oracle calls AID-BiO, ITD-BiO and stocBiO take to `|dPhi/dx|^2 <= eps`, as the condition number `kappa` grows and
-//! as `eps` shrinks, beside the bounds of Ji, Yang and Liang (2021, tables 1 and 2).
+//! The numbers of oracle calls that AID-BiO, ITD-BiO and stocBiO take to reach `|dPhi/dx|^2 <= eps`, as the condition
+//! number `kappa` grows and as `eps` shrinks, compared with the bounds of Ji, Yang and Liang (2021, tables 1 and 2).
 //!
 //! ```text
 //! g = sum_i a_i w_i^2/2 - x_i w_i        f = sum_i w_i^2/2        Phi = sum_i x_i^2/(2 a_i^2)
 //! ```
 //!
-//! with `a_i` from `1/kappa` to 1, four in each octave, started where every coordinate has as much of `Phi`. So curvatures of
-//! `Phi` lie at equal ratios between 1 and `kappa^2`, and gradient descent reaches `eps` in about `1/eps` iterations, as the
-//! bounds for losses that need not be convex have it, as long as `eps` lies well within that range. Settings are those of the
-//! paper without its logarithms: `beta = 1/(8 L)` for AID-BiO and `1/(4 L)` for the others with its `L`, here
-//! `1 + 2 kappa + kappa^2`; `kappa` inner steps and `sqrt(kappa)` of conjugate gradients; `4 kappa` steps of ITD-BiO;
-//! for stocBiO `4 kappa` steps on `kappa^5/eps` samples, `4 kappa` terms, batches of `kappa^2/eps` and `kappa^2/eps 4 kappa rho^j`.
-//! A batch of `S` samples is one draw of their mean, so that it may be as large as the paper asks. Iterations and calls are
-//! counted as they happen.
+//! with `a_i` from `1/kappa` to 1, four per octave, and a start at which every coordinate has the same share of `Phi`.
+//! The curvatures of `Phi` are therefore at equal ratios between 1 and `kappa^2`, and gradient descent reaches `eps` in
+//! about `1/eps` iterations, as in the bounds for losses that need not be convex, as long as `eps` lies well within
+//! that range. The settings are those of the paper without its logarithms: `beta = 1/(8 L)` for AID-BiO and `1/(4 L)`
+//! for the others with the paper's `L`, which is `1 + 2 kappa + kappa^2` here; `kappa` inner steps and `sqrt(kappa)`
+//! conjugate gradient iterations for AID-BiO; `4 kappa` steps for ITD-BiO; for stocBiO `4 kappa` steps on `kappa^5/eps`
+//! samples, `4 kappa` terms, and batches of `kappa^2/eps` and `kappa^2/eps 4 kappa rho^j`. A batch of `S` samples is
+//! one draw of their mean, so that it may be as large as the paper requires. Iterations and calls are counted as they
+//! happen.
 //!
-//! The bounds have one order of `kappa` more, since third derivatives, which are zero here, make their `L` of the order of
-//! `kappa^3`. Of the products of stocBiO, 6 is the order with flat batches; with the geometric ones that are summed here it is
-//! 7, and so 6 on quadratics. Found, with the 95 % intervals of the fits, and in brackets the bounds:
+//! The bounds have one more order of `kappa`, because they allow for third derivatives, which are zero here but make
+//! the paper's `L` of the order of `kappa^3`. For the products of stocBiO the order is 6 with flat batches; with the
+//! geometric batches that are used here it is 7, and therefore 6 on quadratics. The results, with the 95 % intervals of
+//! the fits, and the bounds in brackets:
 //!
 //! ```text
 //! kappa, eps = 8              Gc(f)               Gc(g)               JV(g)               HV(g)
@@ -29,10 +31,10 @@
 //! stocBiO         1.86 +- 0.09 (2)    1.87 +- 0.10 (2)    1.87 +- 0.10 (2)    1.87 +- 0.09 (2)
 //! ```
 //!
-//! They stay below whole orders because `(1 + kappa)^2` grows more slowly than `kappa^2`, because three to eight conjugate
-//! gradients come with two products more, and because the range of curvatures has ends.
+//! The exponents are below whole orders because `(1 + kappa)^2` grows more slowly than `kappa^2`, because three to
+//! eight conjugate gradient iterations need two additional products, and because the range of curvatures is bounded.
 //!
-//! `cargo run --release --no-default-features --example orders`: half a minute.
+//! `cargo run --release --no-default-features --example orders` takes half a minute.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +48,7 @@ use hypertape::{
 };
 use rand::RngExt;
 
-/// Sizes of stocBiO's batches.
+/// Batch sizes of stocBiO.
 #[derive(Clone, Copy)]
 struct Batches {
     steps: u64,
@@ -59,15 +61,15 @@ struct Batches {
 struct Spectrum<'c> {
     a: Vec<f64>,
     batches: Option<Batches>,
-    /// Samples of `f`, and of `g` in inner steps, after them, and in factors.
+    /// Samples of `f`, and samples of `g` in the inner steps, after them, and in the factors.
     seen: &'c [AtomicU64; 4],
 }
 
 impl Spectrum<'_> {
-    /// Relative noise of Hessians, and noise of gradients, of one sample.
+    /// Noise of one sample: relative for Hessians, absolute for gradients.
     const NOISE: f64 = 0.5;
 
-    /// Counts what a loss is evaluated on, and makes its noise.
+    /// Counts the samples of an evaluation and draws their noise.
     fn noise<'a, A: Array<'a, Elem = f64>>(&self, like: A, draw: Draw, stream: u64) -> Option<A> {
         let b = self.batches?;
         let (place, size) = match draw.level {
@@ -115,7 +117,8 @@ fn whole(size: f64) -> usize {
     size.round() as usize
 }
 
-/// Gradients of `f` and `g`, products with the mixed derivative and the Hessian, until `|dPhi/dx|^2 <= eps`.
+/// Returns the numbers of gradients of `f` and of `g` and of products with the mixed derivative and with the Hessian,
+/// until `|dPhi/dx|^2 <= eps`.
 fn calls(algorithm: &str, kappa: f64, eps: f64) -> Result<[f64; 4], Error> {
     let a: Vec<f64> = (0..=whole(4.0 * kappa.log2())).map(|i| (-(i as f64) / 4.0).exp2()).collect();
     let smooth = 1.0 + 2.0 * kappa + kappa * kappa;
@@ -159,16 +162,16 @@ fn calls(algorithm: &str, kappa: f64, eps: f64) -> Result<[f64; 4], Error> {
         if slope <= eps { Break(()) } else { Continue(()) }
     })?;
     if batches.is_some() {
-        // At the step after the last, once for the mixed product and once for the report.
+        // The samples after the last step are counted twice, for the mixed product and for the report.
         let [f, steps, mixed, factors] = seen.each_ref().map(|n| n.load(Ordering::Relaxed));
         total = [f, steps, mixed / 2, factors];
     }
     Ok(total.map(|n| n as f64))
 }
 
-/// The slope of a line through the points by least squares, and half of its 95 % interval.
+/// Returns the slope of the least-squares line through the points, and half of its 95 % confidence interval.
 fn slope(points: &[(f64, f64)]) -> (f64, f64) {
-    /// Quantiles 0.975 of Student's distribution of 3, 4, 5 degrees of freedom.
+    /// Quantiles 0.975 of Student's distribution with 3, 4 and 5 degrees of freedom.
     const STUDENT: [f64; 3] = [3.182, 2.776, 2.571];
     let n = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;

@@ -1,12 +1,13 @@
-//! Sensitivities of an ODE loop, at the memory you choose: predators and prey (Lotka 1925; Volterra 1926) by 20 000 steps of
-//! the classical Runge-Kutta method, and the gradient and curvature of where they end in the four rates.
+//! Sensitivities of an ODE loop, at the memory you choose. Predators and prey (Lotka 1925; Volterra 1926) are simulated
+//! by 20 000 steps of the classical Runge-Kutta method. The program prints the gradient and the curvature of the final
+//! number of prey with respect to the four rates.
 //!
 //! `cargo run --release --example predator`
 
 use hypertape::scalar::Real;
 use hypertape::{Error, Loop, ScalarRecurrence, Schedule};
 
-/// `u' = a u - b u v`, `v' = c u v - d v` from `(1, 1)`, by steps of `h`.
+/// `u' = a u - b u v`, `v' = c u v - d v` from `(1, 1)`, with steps of size `h`.
 struct Predator {
     h: f64,
 }
@@ -36,14 +37,14 @@ impl ScalarRecurrence<f64> for Predator {
         next.copy_from_slice(&end);
     }
 
-    /// The prey at the end.
+    /// The number of prey at the end.
     fn loss<R: Real>(&self, s: &[R], _: &[R]) -> R {
         s[0]
     }
 }
 
 fn main() -> Result<(), Error> {
-    // Growth of the prey, capture, gain of the predators, death.
+    // Growth of the prey, capture, gain of the predators, and death.
     let (steps, rates) = (20_000, [1.1, 0.4, 0.1, 0.4]);
     for schedule in ["store-all", "binomial:c=50", "binomial:c=10"] {
         let schedule: Schedule = schedule.parse()?;

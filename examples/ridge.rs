@@ -1,4 +1,4 @@
-//! A bilevel problem of one's own: choose the penalty of a ridge regression on validation data.
+//! A bilevel problem of your own: choose the penalty of a ridge regression on validation data.
 //!
 //! `cargo run --release --example ridge`
 

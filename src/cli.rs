@@ -1,7 +1,7 @@
 //! The command line, as a function over a catalogue of problems.
 //!
-//! Exit status: 0 if all went well, 1 if a run failed, 2 if the command was wrong, 130 if it
-//! was interrupted. Errors are one line on stderr.
+//! Exit status: 0 if all went well, 1 if a run failed, 2 if the command was wrong, 130 if it was interrupted. An error
+//! is one line on stderr.
 
 mod app;
 mod args;
@@ -41,7 +41,7 @@ use crate::{Ranks, Schedule, Simd};
 use args::{Args, Command, Dtype};
 use failure::Failure;
 
-/// Runs a command in the precision that was asked for.
+/// Runs a command in the requested precision.
 macro_rules! in_precision {
     ($dtype:expr, $command:ident::run($($argument:expr),*)) => {
         match $dtype {
@@ -57,7 +57,7 @@ pub fn main(catalogue: &[Entry]) -> ExitCode {
 }
 
 impl App<'_> {
-    /// Runs the command line of this process.
+    /// Runs the command line of this process and returns its exit status.
     pub fn main(&self) -> ExitCode {
         ExitCode::from(self.main_with(std::env::args_os()))
     }
@@ -95,7 +95,7 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
     let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };
     match command {
         Command::Problems(options) => list::problems(app.catalogue, &options, &mut out),
-        // Both precisions have the same choices.
+        // The choices are the same in both precisions.
         Command::Estimators(one) => {
             list::choices(&app.registry::<f64>().estimators, &one, &mut out)
         }
@@ -132,7 +132,7 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
     }
 }
 
-/// One line on stderr, whatever the names in it contain. The numbers of the system's errors are for programs.
+/// Prints an error as one line on stderr, with control characters escaped and the system's error numbers removed.
 fn complain(why: &str) {
     let mut parts = why.split(" (os error ");
     let mut told = parts.next().unwrap_or_default().to_owned();
@@ -142,11 +142,11 @@ fn complain(why: &str) {
     for c in told.chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
     }
-    // Nothing is left to do where even the error cannot be written.
+    // Nothing can be done if even the error cannot be written.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Help and version as they are; every other answer of the parser as one line.
+/// Prints help and version as they are, and every other message of the parser as one line.
 fn refuse(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -158,7 +158,7 @@ fn refuse(error: &clap::Error) -> u8 {
         return if asked { u8::from(unwritten.is_some()) } else { 2 };
     }
     let text = error.to_string();
-    // What is wrong, then tips, then the usage and a pointer to --help.
+    // The text has the error, then tips, then the usage and a pointer to --help.
     let told =
         text.split("\n\n").take_while(|p| !p.starts_with("Usage:") && !p.starts_with("For more"));
     let told: Vec<String> =

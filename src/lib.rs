@@ -1,37 +1,38 @@
 //! Hypergradients through unrolled inner loops, at the memory you choose.
 //!
-//! This package combines the library crates and adds the command line. Write a problem as a [`Bilevel`], make an [`Oracle`] of it, and
-//! ask an [`Estimator`] for its hypergradient; see [`Bilevel`] for an example.
+//! This package combines the library crates and adds the command line. Write a problem as a [`Bilevel`], make an
+//! [`Oracle`] of it, and ask an [`Estimator`] for its hypergradient; see [`Bilevel`] for an example.
 //!
 //! | you want | start with |
 //! |---|---|
 //! | a hypergradient of losses of your own | [`Bilevel`], [`Oracle`], [`Exact`]; `examples/ridge.rs` is a whole program |
-//! | the same over single numbers | [`ScalarBilevel`] |
-//! | derivatives of a loop that is no optimiser | [`Loop`], [`Recurrence`]; `examples/predator.rs`, 20 000 steps of an ODE solver |
+//! | a hypergradient of scalar losses | [`ScalarBilevel`] |
+//! | derivatives of a loop that is not an optimiser | [`Loop`], [`Recurrence`]; `examples/predator.rs`, 20 000 steps of an ODE solver |
 //! | automatic differentiation alone | [`Function`], [`Workspace`], [`scalar`]; `autodiff/examples/network.rs`, `least_squares.rs`, `newton_cg.rs` |
 //! | a layer that is the solution of an equation | [`fixed_point`], [`Factored`]; `autodiff/examples/implicit_layer.rs` |
 //! | an outer loop, saved and resumed | [`Run`] |
 //! | to choose a schedule or an estimator for a budget | [`Profile`], and `hypertape plan` |
 //! | to measure bias and variance | [`certify()`] |
-//! | an estimator, a linear solver, an outer optimiser of your own | `examples/own-methods`, checked by [`contract`] |
+//! | your own estimator, linear solver or outer optimiser | `examples/own-methods`, checked by [`contract`] |
 //! | a problem with the command line, on samples from files | [`problems::Entry`], `examples/own-problem`, `examples/newsgroups.rs` |
 //! | a problem in a file, without a compiler | [`problems::GraphProblem`]; `examples/graph.rs` |
 //! | few-shot learning from folders of images | [`problems::ImageClasses`], `examples/omniglot.rs` |
-//! | to repeat the experiments of papers | `examples/orders.rs`, `examples/equal_time.rs`, the studies in `studies/` |
+//! | to repeat experiments of papers | `examples/orders.rs`, `examples/equal_time.rs`, the studies in `studies/` |
 //!
-//! The guide is in `docs/` of the repository: first tasks, concepts, which estimator to take, memory, from a JAX loop, a tutorial.
+//! The guide is in `docs/` of the repository: first tasks, concepts, the choice of an estimator, memory, from a JAX
+//! loop, a tutorial.
 
 pub use hypertape_autodiff::*;
 pub use hypertape_solver::*;
 #[doc(no_inline)]
 pub use hypertape_solver::{rand, rand_pcg};
 
-/// Benchmark problems and the catalogue of them.
+/// Benchmark problems and their catalogue.
 pub mod problems {
     pub use hypertape_problems::*;
 }
 
-/// What a crate with problems, estimators or rules of its own uses: `use hypertape::prelude::*;`
+/// The imports of a crate with its own problems, estimators or rules: `use hypertape::prelude::*;`
 ///
 /// ```
 /// use hypertape::prelude::*;
@@ -56,12 +57,12 @@ pub mod prelude {
 #[cfg(feature = "cli")]
 pub mod cli;
 
-/// The README's example, tested.
+/// Tests the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The pages of the guide that have examples, tested.
+/// Tests the examples in the pages of the guide.
 #[cfg(doctest)]
 mod guide {
     #[doc = include_str!("../docs/from-jax.md")]

@@ -25,6 +25,7 @@
 //! Cost of an evaluation beside that of the operations: a step through a list a node, no memory of the system for up to 24
 //! arrays that are needed at one time.
 
+mod affine;
 mod builder;
 mod error;
 #[cfg(feature = "serde")]

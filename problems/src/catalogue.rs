@@ -1,4 +1,4 @@
-//! The catalogue: problems by name, each with the settings that it is usually run with.
+//! The catalogue: all problems by name, with the settings with which they are usually run.
 
 use hypertape_autodiff::Element;
 use hypertape_solver::{Bilevel, Error, GradientDescent, Ista, Optimiser, Oracle, Rule};
@@ -20,8 +20,9 @@ use crate::selection::{Penalties, Selection};
 use crate::sets::Sets;
 use crate::setting::{Kind, Setting};
 
-/// Entries of problems in both precisions: name, inner steps and their size, outer optimiser and iterations, seed of the data,
-/// what the labels of samples stand for and settings, if there are any, summary, and what makes it.
+/// Builds entries that support both precisions. Each row gives the name, the inner steps and their size, the outer
+/// optimiser and its iterations, the seed of the data, the settings or the meaning of labels and the settings (if any),
+/// the summary, and the closure that makes the problem.
 macro_rules! entries {
     ($($name:literal, ($steps:literal, $lr:literal), $outer:expr, $iterations:literal, $seed:expr,
         $([$own:expr],)? $($labels:ident $settings:expr,)? $summary:literal => |$given:pat_param| $made:expr;)*) => {
@@ -36,7 +37,7 @@ macro_rules! entries {
     };
 }
 
-/// All problems, in the order in which they are listed.
+/// Returns all problems, in the order in which they are listed.
 pub fn catalogue() -> Vec<Entry> {
     entries! {
         "quadratic", (5, 0.3), sgd(0.1, 0.0), 100, None,
@@ -113,7 +114,7 @@ pub fn catalogue() -> Vec<Entry> {
             "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts"
             => |given| Oracle::new(Divergence::diverging(given.seed, 2000));
         "divergence-wide", (10, 0.01), sgd(10.0, 1.0), 20_000, Some(42),
-            "two 1-D tasks for accuracy at equal cost, metrics for lr 0.01; 1000 starts"
+            "two 1-D tasks for accuracy at equal cost; 1000 starts"
             => |given| Oracle::new(Divergence::wide(given.seed, 1000));
     }
 }
@@ -122,12 +123,12 @@ fn adam(lr: f64) -> Optimiser {
     Optimiser::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
 }
 
-/// With step sizes `lr / k^power`.
+/// SGD with step size `lr / k^power` in iteration `k`.
 fn sgd(lr: f64, power: f64) -> Optimiser {
     Optimiser::Sgd { lr, power }
 }
 
-/// With an inner rule of its own.
+/// A problem with an inner rule of its own.
 fn ruled<T: Element>(problem: impl Bilevel<T> + 'static, rule: impl Rule<T> + 'static) -> Made<T> {
     let mut oracle = Oracle::new(problem)?;
     oracle.set_rule(rule);
@@ -237,7 +238,7 @@ fn select<T: Element>(given: &Given<T>, sets: Sets<T>) -> Made<T> {
     Oracle::new(Selection::given(sets, given)?)
 }
 
-/// What tasks are made of.
+/// Settings for the composition of few-shot tasks.
 fn tasks() -> [Setting; 4] {
     let some = || Kind::Count(1..=1000);
     [
@@ -264,7 +265,7 @@ fn fewshot<T: Element>(given: &Given<T>, learner: Learner) -> Made<T> {
             "{classes} classes of images are too few: a task takes {ways}, and training and test tasks take different ones"
         )));
     }
-    // A quarter of the classes is unseen, or as many as a task takes.
+    // A quarter of the classes is held out, but at least as many as a task takes.
     let unseen = (classes / 4).max(ways);
     Oracle::new(Fewshot::new(images.split(classes - unseen, seed), settings)?)
 }

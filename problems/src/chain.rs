@@ -1,4 +1,4 @@
-//! `Chain`: ten numbers, each coupled to the next, over scalars.
+//! `Chain`: ten numbers, each coupled to the next, on scalars.
 
 use hypertape_autodiff::scalar::{Real, Scalar};
 use hypertape_autodiff::{Element, Shape};
@@ -6,7 +6,7 @@ use hypertape_solver::{Draw, Params, ScalarBilevel};
 
 use crate::generator::W4;
 
-/// Workload 4 of the peer comparison, whose steps are too small for arrays to pay:
+/// Workload 4 of the peer comparison, whose operations are too small for arrays:
 ///
 /// ```text
 /// g = sum_{i<9} e^{x_i} (w_{i+1} - sin w_i)^2 + sum_i [ ln(1 + e^{w_i x_i}) + w_i^2 / 2 + tanh(w_i - x_i) ] / 10
@@ -20,7 +20,7 @@ pub struct Chain<T> {
 }
 
 impl<T: Element> Chain<T> {
-    /// The workload of the given seed; that of the peer comparison is 4.
+    /// The workload of the given seed; the peer comparison uses seed 4.
     ///
     /// ```
     /// use hypertape_problems::Chain;

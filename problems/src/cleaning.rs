@@ -1,15 +1,15 @@
-//! `Cleaning`: data hyper-cleaning. A softmax regression is trained on samples some of whose labels are wrong; one
-//! weight a training sample, through a sigmoid, is chosen so that the trained model does well on clean validation data
-//! (Franceschi et al. 2017, section 5.1).
+//! `Cleaning`: data hyper-cleaning. A softmax regression is trained on samples, some of which have wrong labels. One
+//! weight per training sample, the sigmoid of an outer variable, is chosen such that the trained model does well on
+//! clean validation data (Franceschi et al. 2017, section 5.1).
 //!
 //! ```text
 //! g(x, W) = 1/n sum_i sigmoid(x_i) CE(X_i W, y_i) + penalty/2 |W|^2
 //! f(x, W) = 1/m sum_i CE(V_i W, u_i)
 //! ```
 //!
-//! Shapes: `x` is `n x 1`, `W` is features by classes, without a bias. Peer workload `w2`, and `digits-clean` on the
-//! embedded digits or on data of one's own. With a hidden layer the scores `X W` are those of a network,
-//! `tanh(X W1 + b1) W2 + b2`, all of whose weights are penalised.
+//! Shapes: `x` is `n x 1`, `W` is features by classes, without a bias. The type covers peer workload `w2`, and
+//! `digits-clean` on the embedded digits or on your own data. With a hidden layer, the scores `X W` become those of a
+//! network, `tanh(X W1 + b1) W2 + b2`, and all of its weights are penalised.
 
 use std::ops::Range;
 
@@ -22,21 +22,21 @@ use crate::labels::corrupt;
 use crate::samples::{Samples, convert};
 use crate::sets::Sets;
 
-/// Logit of a control's weights: the sigmoid of it is 1 to rounding, that of its negative is 4e-18.
+/// Logit of certain weights in the controls: its sigmoid rounds to 1, and the sigmoid of its negative is 4e-18.
 const CERTAIN: f64 = 40.0;
 
 /// Settings of data hyper-cleaning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CleaningSettings {
-    /// Share of training labels that are made wrong.
+    /// Share of the training labels to be replaced by wrong ones.
     pub corruption: f64,
     /// Factor of `|W|^2 / 2`.
     pub penalty: f64,
-    /// Units of the hidden layer, if there is one.
+    /// Units of the hidden layer, or `None` for no hidden layer.
     pub hidden: Option<u32>,
-    /// Samples per mini-batch, at both levels; all of them without.
+    /// Samples per mini-batch at both levels, or `None` for all samples.
     pub batch: Option<usize>,
-    /// Seed of corruption and starts.
+    /// Seed of the corruption and of the initial weights.
     pub seed: u64,
 }
 
@@ -46,7 +46,7 @@ impl Default for CleaningSettings {
     }
 }
 
-/// What a solution is judged by beside its losses.
+/// Data by which a solution is judged, in addition to its losses.
 #[derive(Clone, Debug)]
 struct Judge<T> {
     test: Labelled<T>,
@@ -60,14 +60,14 @@ pub struct Cleaning<T> {
     valid: Labelled<T>,
     penalty: f64,
     start: Vec<T>,
-    /// Inner arrays at their start: `W`, or `W1`, `b1`, `W2`, `b2`.
+    /// Initial values of the inner arrays: `W`, or `W1`, `b1`, `W2` and `b2`.
     init: Vec<(Shape, Vec<T>)>,
     batch: Option<usize>,
     judge: Option<Judge<T>>,
 }
 
 impl<T: Element> Cleaning<T> {
-    /// Peer workload `w2`; 50 steps of size 0.1.
+    /// Peer workload `w2`, to be run with 50 steps of size 0.1.
     pub fn workload(seed: u64) -> Self {
         let data = W2::new(seed);
         let labelled = |x: &[f64], labels: &[u32]| {
@@ -85,19 +85,21 @@ impl<T: Element> Cleaning<T> {
         }
     }
 
-    /// The first problem of the catalogue on embedded digits: 900, 400 and 497 of them, 40 % of the training labels made wrong.
+    /// The problem `digits-clean` of the catalogue: 900, 400 and 497 embedded digits, with 40 % of the training labels
+    /// made wrong.
     ///
     /// # Errors
-    /// None that depend on the seed.
+    /// Returns no error that depends on the seed.
     pub fn digits(seed: u64) -> Result<Self, Error> {
         let settings = CleaningSettings { seed, ..CleaningSettings::default() };
         Self::new(Sets::digits([900, 400, 497], seed)?, &settings)
     }
 
-    /// On `sets`, a share of the training labels made wrong, with weights of one half at the start.
+    /// Creates the problem on `sets`, with a share of the training labels made wrong. All weights start at one half.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for labels that are numbers, a share that is not in [0, 1], or a negative penalty.
+    /// Returns [`Error::Told`] if the labels are numbers, and [`Error::Invalid`] if the share is not in [0, 1] or the
+    /// penalty is negative or not finite.
     pub fn new(sets: Sets<T>, settings: &CleaningSettings) -> Result<Self, Error> {
         let &CleaningSettings { corruption, penalty, hidden, batch, seed } = settings;
         let ([train, valid, test], classes) = sets.into_classes()?;
@@ -110,7 +112,7 @@ impl<T: Element> Cleaning<T> {
         let init = match hidden {
             None => vec![zeros(train.width(), classes)],
             Some(hidden) => {
-                // Variance 1 over the number of inputs, for scores of the size of the inputs.
+                // The variance is 1 over the number of inputs, so that scores have the size of the inputs.
                 let layer = |stream, rows: u32, cols| {
                     let (shape, scale) = (Shape::new(rows, cols), f64::from(rows).sqrt().recip());
                     let values = Stream::new(seed, stream).gausses(shape.len());
@@ -131,7 +133,7 @@ impl<T: Element> Cleaning<T> {
         })
     }
 
-    /// The sum of the losses of the samples in `range`, times their weights, if there are any.
+    /// Returns the sum of the losses of the samples in `range`, weighted if there are weights.
     fn loss<'a, A: Array<'a, Elem = T>>(
         w: &[A],
         part: &'a Labelled<T>,
@@ -145,7 +147,7 @@ impl<T: Element> Cleaning<T> {
         weights.map_or_else(|| losses.sum(), |weights| weights.dot(losses))
     }
 
-    /// Scores of the samples in `range`, a row each.
+    /// Returns the scores of the samples in `range`, one row per sample.
     fn scores<'a, A: Array<'a, Elem = T>>(
         w: &[A],
         part: &'a Labelled<T>,
@@ -164,7 +166,8 @@ impl<T: Element> Cleaning<T> {
     }
 }
 
-/// Precision, recall and F1 of the samples found by weights below one half; `NaN` where nothing was found.
+/// Returns precision, recall and F1 if weights below one half are taken to flag wrong labels. They are `NaN` where they
+/// are undefined.
 fn found<T: Element>(logits: &[T], corrupted: &[bool]) -> [f64; 3] {
     let (mut hits, mut found, mut there) = (0.0, 0.0, 0.0);
     for (&logit, &corrupted) in logits.iter().zip(corrupted) {
@@ -219,7 +222,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
         if judge.corrupted.contains(&true) {
             metrics.extend([("precision", precision), ("recall", recall), ("F1", f1)]);
         } else {
-            // Which labels are wrong is not known.
+            // It is not known which labels are wrong.
             let suspected = x.values().iter().filter(|&&logit| logit < T::zero()).count();
             metrics.push(("suspected", suspected as f64));
         }

@@ -3,14 +3,15 @@
 //! | file | holds | labels |
 //! |---|---|---|
 //! | svmlight | sparse rows, `LABEL INDEX:VALUE ...`, indices from 0 or 1 | first in each row |
-//! | CSV | dense rows, with a header or not, whatever separates them | in a column, the last by default |
-//! | IDX | arrays of the MNIST kind; bytes are scaled to [0, 1] | in a file of their own |
-//! | `.npy` | numpy arrays; of more than two dimensions, all but the first in a row | in a file of their own |
-//! | `.npz` | numpy arrays `X` and `y` | `y` |
+//! | CSV | dense rows with any separator, with or without a header | in one column, the last by default |
+//! | IDX | arrays in the format of MNIST; bytes are scaled to [0, 1] | in a separate file |
+//! | `.npy` | NumPy arrays; all dimensions after the first are flattened into a row | in a separate file |
+//! | `.npz` | NumPy arrays `X` and `y` | `y` |
 //!
-//! Any may be packed by gzip. Files are told apart by their name (`.svm`, `.svmlight`, `.libsvm`, `.csv`, `.tsv`, `.idx`, `-ubyte`,
-//! `.npy`, `.npz`), and by what they begin with where it says nothing. They are read once, from front to end; memory grows with what is
-//! there, not with what a header claims. What is decided about a file is told ([`Sets::notes`]). An error is one line with the file
+//! All of them may be compressed with gzip. The kind of a file follows from its name (`.svm`, `.svmlight`, `.libsvm`,
+//! `.csv`, `.tsv`, `.idx`, `-ubyte`, `.npy`, `.npz`), or from its first bytes if the name has no known ending. A file
+//! is read once, from front to back, and memory grows with the data that is present, not with what a header claims.
+//! Whatever the loader decides about a file is reported in [`Sets::notes`]. An error is one line that names the file
 //! and the line or byte.
 
 mod csv;
@@ -33,44 +34,45 @@ use crate::labels::split;
 use crate::sets::Sets;
 use source::{Features, Label, Name, Rows, Table, open};
 
-/// Where samples come from.
+/// The files from which samples are loaded, and how to read them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Files {
-    /// Training samples: `FILE`, or `FEATURES,LABELS`; a comma that belongs to the name of a file is none between two.
+    /// Training samples: `FILE`, or `FEATURES,LABELS`. A comma that is part of a file name does not separate two files.
     pub train: String,
-    /// Validation samples, likewise; from the training file without.
+    /// Validation samples, in the same form; taken from the training file if `None`.
     pub valid: Option<String>,
-    /// Test samples, likewise.
+    /// Test samples, in the same form; taken from the training file if `None`.
     pub test: Option<String>,
-    /// Column of the labels in CSV files, by name or number, from 1; the last without.
+    /// Column of the labels in CSV files, by name or by number from 1; the last column if `None`.
     pub label: Option<String>,
-    /// What separates the columns of CSV files; found out without.
+    /// Separator of the columns of CSV files; detected if `None`.
     pub delimiter: Option<char>,
-    /// Whether indices of svmlight files count from 0, even where none is 0: where one is, in any of the files, they do in all.
+    /// Whether indices in svmlight files count from 0 even if no index is 0. If an index is 0 in any of the files,
+    /// indices count from 0 in all of them.
     pub zero_based: bool,
-    /// Whether dense columns are scaled ([`Sets::standardised`]).
+    /// Whether dense columns are standardised ([`Sets::standardised`]).
     pub standardise: bool,
-    /// Numbers of training, validation and test samples. Without, parts that have no file of their own share the training
-    /// file equally, and others are taken whole.
+    /// Numbers of training, validation and test samples. If `None`, the parts without a file of their own share the
+    /// training file equally with the training samples, and the other files are used whole.
     pub split: Option<[usize; 3]>,
-    /// Whether labels are numbers to predict, not classes.
+    /// Whether labels are numbers to predict instead of classes.
     pub numbers: bool,
-    /// What names are relative to; the working folder if it is empty.
+    /// Folder to which file names are relative; the working directory if empty.
     pub folder: PathBuf,
 }
 
-/// From here on doubles stand for several whole numbers.
+/// Starting with this number (2^53), a double can represent several whole numbers.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Most classes: more distinct labels are numbers to predict.
+/// Largest number of classes. More distinct labels are taken for numbers to predict and refused.
 const MOST_CLASSES: usize = 4096;
 
-/// The three parts, drawn by `seed` and, of classes, stratified. Classes are the distinct labels of the training file, numbers in order
-/// before names in order.
+/// Loads the training, validation and test samples, drawn with `seed` and, for classes, stratified. The classes are the
+/// distinct labels of the training file: numbers in ascending order, then names in alphabetical order.
 ///
 /// # Errors
-/// [`Error::Told`] or [`Error::Invalid`] that names file and place for what is no file of its kind, a class of another part that
-/// training does not have, or parts larger than their file.
+/// Returns [`Error::Told`] or [`Error::Invalid`], naming the file and the place in it, if a file is malformed, if
+/// another part has a class that the training file lacks, or if a file has fewer samples than its parts need.
 pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Error> {
     let table = |name| Ok::<_, Error>((name, read::<T>(name, files)?));
     let own = |name: &'f Option<String>| name.as_deref().map(table).transpose();
@@ -79,7 +81,7 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
     let present = others.each_ref().map(Option::is_some);
     tables.extend(others.into_iter().flatten());
     let mut notes: Vec<_> = tables.iter_mut().flat_map(|(_, t)| t.notes.split_off(0)).collect();
-    // Where one file counts columns from 0, all do.
+    // If one file counts columns from 0, all files do.
     let counted = tables.iter().find(|(_, table)| table.counts_from_zero());
     let base = u32::from(counted.is_none() && !files.zero_based);
     if let (Some((name, _)), false) = (counted, files.zero_based) {
@@ -146,10 +148,10 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
     Ok(sets.with_origin(notes, rows))
 }
 
-/// Root mean square of a column beyond which it is told: the step sizes of the problems are for values of about 1.
+/// Root mean square of a column above which a note is given: the step sizes of the problems suit values of about 1.
 const UNSCALED: f64 = 10.0;
 
-/// What is told of samples whose largest column is far from 1.
+/// Returns a note if the values of some column are much larger than 1.
 fn unscaled<T: Element>(name: &str, samples: &Labelled<T>) -> Option<String> {
     let sizes = samples.columns()?.into_iter().map(|[mean, deviation]| mean.hypot(deviation));
     let (column, size) = sizes.enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -163,7 +165,7 @@ fn unscaled<T: Element>(name: &str, samples: &Labelled<T>) -> Option<String> {
     })
 }
 
-/// The distinct labels in order: those of the training file, which comes first, if they are classes.
+/// Returns the distinct labels in order. Classes are those of the training file, which comes first.
 fn labels<T: Element>(files: &Files, tables: &[(&str, Table<T>)]) -> Result<Vec<Label>, Error> {
     for (name, table) in tables {
         expect_labels::<T>(name, &table.labels, files.numbers)?;
@@ -187,7 +189,7 @@ fn labels<T: Element>(files: &Files, tables: &[(&str, Table<T>)]) -> Result<Vec<
     Err(Error::told(why))
 }
 
-/// Refuses labels that do not fit what the problem learns: numbers to predict, or classes.
+/// Refuses labels that do not fit the problem, which predicts either numbers or classes.
 fn expect_labels<T: Element>(name: &str, labels: &[Label], numbers: bool) -> Result<(), Error> {
     for (i, label) in labels.iter().enumerate() {
         let what = || format!("{name}: label {label} of sample {}", i + 1);
@@ -211,7 +213,7 @@ fn expect_labels<T: Element>(name: &str, labels: &[Label], numbers: bool) -> Res
     Ok(())
 }
 
-/// The samples at `indices`, one at least.
+/// Returns the samples at `indices`, of which there must be at least one.
 fn part<T: Element>(
     name: &str,
     from: &Labelled<T>,
@@ -223,7 +225,7 @@ fn part<T: Element>(
     Ok(from.select(indices))
 }
 
-/// An error of samples as one of the file that they are from.
+/// Turns an error about samples into one that names their file.
 fn of_file(name: &str, error: Error) -> Error {
     match error {
         Error::Invalid { found, expected, .. } => Error::invalid(name, found, expected),
@@ -232,12 +234,12 @@ fn of_file(name: &str, error: Error) -> Error {
 }
 
 impl<T: Element> Table<T> {
-    /// Whether it is sparse and has a column 0.
+    /// Whether the table is sparse and uses column 0.
     fn counts_from_zero(&self) -> bool {
         matches!(&self.features, Features::Sparse(entries) if entries.counts_from_zero())
     }
 
-    /// With labels as places in `classes`, the known ones, and sparse columns from number `base` on.
+    /// Replaces labels by their positions in `classes`, and counts sparse columns from `base`.
     fn labelled(self, name: &str, classes: &[Label], base: u32) -> Result<Labelled<T>, Error> {
         let class = |(i, label): (usize, &Label)| {
             let place = classes.binary_search(label);
@@ -270,7 +272,7 @@ enum Kind {
     Npz,
 }
 
-/// By the end of the name, or by what the file begins with.
+/// Detects the kind of a file from the end of its name, or else from its first bytes.
 fn kind(name: &str, begins: &[u8]) -> Kind {
     const ENDS: [(&str, Kind); 9] = [
         (".svm", Kind::Svmlight),
@@ -300,7 +302,8 @@ fn kind(name: &str, begins: &[u8]) -> Kind {
     }
 }
 
-/// One name, or that of features and that of labels: of several commas, one beside which both are files.
+/// Splits `FEATURES,LABELS` into two names. If there are several commas, it takes the first one with an existing file
+/// on both sides.
 fn parts<'n>(folder: &Path, names: &'n str) -> (&'n str, Option<&'n str>) {
     let exists = |name: &str| folder.join(name).exists();
     if exists(names) {
@@ -345,7 +348,7 @@ fn read<T: Element>(names: &str, files: &Files) -> Result<Table<T>, Error> {
     }
 }
 
-/// A table from the arrays `X` and `y` of an archive.
+/// Makes a table from the arrays `X` and `y` of an archive.
 fn archive<T: Element>(name: Name) -> Result<Table<T>, Error> {
     let told = |why: String| Error::told(format!("{}: {why}", name.0));
     let file = File::open(name.0).map_err(|e| name.unreadable(&e))?;
@@ -367,7 +370,7 @@ fn of_numpy<T: Element>(name: Name, array: npy::Matrix) -> Result<Rows<T>, Error
     Ok(Rows { count: rows, cols, values: values.collect::<Result<Vec<T>, _>>()? })
 }
 
-/// A table from a file that holds all of it.
+/// Reads a table from a file that contains both features and labels.
 fn table<T: Element>(
     kind: Kind,
     name: Name,
@@ -385,7 +388,7 @@ fn table<T: Element>(
     Ok(table)
 }
 
-/// An array, bytes over 255 if they are to be `scaled`.
+/// Reads an array; bytes are divided by 255 if `scaled`.
 fn rows<T: Element>(
     kind: Kind,
     name: Name,
@@ -402,7 +405,7 @@ fn rows<T: Element>(
     }
 }
 
-/// A table from an array of features and one of labels.
+/// Makes a table from an array of features and one of labels.
 fn pair<T: Element>(
     features: Rows<T>,
     label_name: Name,

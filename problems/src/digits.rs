@@ -1,4 +1,4 @@
-//! 1797 handwritten digits of 8 by 8 pixels, kept inside the library.
+//! 1797 handwritten digits of 8 by 8 pixels, embedded in the library.
 //!
 //! The images are the test part of the UCI data set "Optical Recognition of Handwritten Digits"
 //! (E. Alpaydin and C. Kaynak, 1998, CC BY 4.0), in the copy that scikit-learn ships. A pixel
@@ -10,7 +10,7 @@ use crate::labels::{self, Split};
 
 /// Number of images.
 pub const COUNT: usize = 1797;
-/// Pixels of an image, eight rows of eight.
+/// Pixels per image, eight rows of eight.
 pub const PIXELS: usize = 64;
 /// Number of classes, the digits 0 to 9.
 pub const CLASSES: u32 = 10;
@@ -28,7 +28,7 @@ static DATA: &[u8; COUNT * RECORD] = include_bytes!("../data/digits.bin");
 /// ```
 ///
 /// # Panics
-/// If `i` is not below [`COUNT`].
+/// Panics if `i` is not below [`COUNT`].
 pub fn pixels(i: usize) -> &'static [u8] {
     &record(i)[..PIXELS]
 }
@@ -41,7 +41,7 @@ pub fn pixels(i: usize) -> &'static [u8] {
 /// ```
 ///
 /// # Panics
-/// If `i` is not below [`COUNT`].
+/// Panics if `i` is not below [`COUNT`].
 pub fn label(i: usize) -> u32 {
     u32::from(record(i)[PIXELS])
 }
@@ -51,10 +51,10 @@ pub fn labels() -> Vec<u32> {
     (0..COUNT).map(label).collect()
 }
 
-/// Draws disjoint training, validation and test parts of the asked sizes, in that order.
+/// Draws disjoint training, validation and test parts of the given sizes, in that order.
 ///
-/// This is [`labels::split`] on the labels of this set: each part holds every digit in proportion
-/// to its share of the whole set, and the result depends only on the arguments.
+/// This is [`labels::split`] on the labels of this set: every part holds each digit in proportion to its share of the
+/// whole set. The result depends only on the arguments.
 ///
 /// ```
 /// use hypertape_problems::digits;
@@ -65,7 +65,7 @@ pub fn labels() -> Vec<u32> {
 /// ```
 ///
 /// # Errors
-/// If the sizes sum to more than [`COUNT`].
+/// Returns an error if the sizes sum to more than [`COUNT`].
 pub fn split(sizes: [usize; 3], seed: u64) -> Result<Split, Error> {
     labels::split(&labels(), CLASSES, sizes, seed)
 }
@@ -120,7 +120,7 @@ mod tests {
         let train = |seed| split([900, 450, 447], seed).expect("the sizes fit").train;
         assert_eq!(train(1), train(1));
         assert_ne!(train(1), train(2));
-        // Pinned, because an update of the random number library must not move the studies.
+        // Pinned, because an update of the random number library must not change the results of studies.
         assert_eq!(train(1)[..4], [1226, 528, 1676, 736]);
     }
 

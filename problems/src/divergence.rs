@@ -1,17 +1,18 @@
 //! `Divergence`: two one-dimensional tasks on which first-order meta-learning does not converge to a stationary point.
 //!
-//! Inner and outer loss of a task are the same function, a parabola with centre `c = b/a` that turns into a cubic at
-//! distance `A` and into a line at distance `A + 1`. With `d = x - c`,
+//! The inner and the outer loss of a task are the same function, a parabola with centre `c = b/a` that turns into a
+//! cubic at distance `A` and into a line at distance `A + 1`. With `d = x - c`,
 //!
 //! ```text
 //! f(x) = a/2 (d^2 - u^3/3 - t - t^2),    e = max(|d| - A, 0),  t = max(e - 1, 0),  u = e - t
 //! ```
 //!
-//! which is `C^2`: `|f'| <= a (A + 1/2)` and `0 <= f'' <= a` (Likhosherstov et al. 2021, synthetic experiments). The
-//! outer variable is the start of the inner loop, `w_0 = x`, and each task has probability 1/2.
+//! This function is `C^2`, with `|f'| <= a (A + 1/2)` and `0 <= f'' <= a` (Likhosherstov et al. 2021, synthetic
+//! experiments). The outer variable is the start of the inner loop, `w_0 = x`, and each task has probability 1/2.
 //!
-//! `x` and `w` hold `n` independent starts, `n x 1`; losses are sums over them, so the gradient is that of each start.
-//! Each start draws its own task, one for the whole of an outer iteration. Cost of an evaluation: `O(n)`.
+//! `x` and `w` hold `n` independent starts, `n x 1`. Losses are sums over the starts, so that the gradient has one
+//! entry per start. Each start draws its own task, which it keeps for a whole outer iteration. Cost of an evaluation:
+//! `O(n)`.
 
 use hypertape_autodiff::{Array, Element, List, Shape};
 use hypertape_solver::{Bilevel, Draw, InnerLoop, Level, Metric, Params, Rows};
@@ -19,12 +20,12 @@ use rand::RngExt;
 
 use crate::generator::Stream;
 
-/// The two task losses and what is known about them, in double precision and without the engine.
+/// The two task losses and their known properties, in double precision and without automatic differentiation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TwoTasks {
-    /// Curvatures.
+    /// Curvatures of the parabolas.
     pub a: [f64; 2],
-    /// Minus the slopes at 0; the centres are `b/a`.
+    /// Negative slopes at 0; the centres are `b/a`.
     pub b: [f64; 2],
     /// Half the width of the parabolas, `A`.
     pub reach: f64,
@@ -40,8 +41,8 @@ pub struct Gradients {
 }
 
 impl TwoTasks {
-    /// The pair with `b_1 = 0` on which first-order descent through `steps` steps of size `lr` has a limit point where
-    /// `|M'| = sqrt(2 target)`.
+    /// Returns the pair with `b_1 = 0` on which first-order descent through `steps` steps of size `lr` has a limit
+    /// point with `|M'| = sqrt(2 target)`.
     ///
     /// ```
     /// use hypertape_problems::TwoTasks;
@@ -52,7 +53,7 @@ impl TwoTasks {
     /// ```
     ///
     /// # Panics
-    /// If `a` holds the same number twice or a zero, for which there is no such pair.
+    /// Panics if both entries of `a` are equal or one of them is zero, as no such pair exists then.
     pub fn diverging(target: f64, steps: usize, lr: f64, a: [f64; 2]) -> Self {
         let [p1, p2] = a.map(|a| contraction(a, steps, lr));
         let slope_at_limit =
@@ -62,27 +63,28 @@ impl TwoTasks {
         Self { a, b, reach: (b[0] / a[0] - b[1] / a[1]).abs() + 1.0 }
     }
 
-    /// Centres 0 and 20/3, parabolas as far as 400: the pair of the experiments on cost.
+    /// The pair of the experiments on cost: centres 0 and 20/3, with parabolas up to distance 400.
     pub fn wide() -> Self {
         Self { a: [0.5, 1.5], b: [0.0, 10.0], reach: 400.0 }
     }
 
-    /// Where the two parabolas are centred.
+    /// Returns the centres of the two parabolas.
     pub fn centres(&self) -> [f64; 2] {
         [0, 1].map(|i| self.b[i] / self.a[i])
     }
 
-    /// `(1 - lr a)^steps`: what the inner loop leaves of a distance to the centre of a parabola.
+    /// Returns `(1 - lr a)^steps` for each task, the factor by which the inner loop reduces the distance to the centre
+    /// of a parabola.
     pub fn contractions(&self, steps: usize, lr: f64) -> [f64; 2] {
         self.a.map(|a| contraction(a, steps, lr))
     }
 
-    /// Where first-order descent ends, if both inner loops stay in their parabolas from there on.
+    /// Returns the point to which first-order descent converges if both inner loops stay within their parabolas.
     pub fn first_order_limit(&self, steps: usize, lr: f64) -> f64 {
         self.weighted(self.contractions(steps, lr))
     }
 
-    /// Where `M' = 0`, if both inner loops stay in their parabolas from there on.
+    /// Returns the point with `M' = 0` if both inner loops stay within their parabolas.
     pub fn stationary_point(&self, steps: usize, lr: f64) -> f64 {
         self.weighted(self.contractions(steps, lr).map(|p| p * p))
     }
@@ -93,10 +95,10 @@ impl TwoTasks {
         b / a
     }
 
-    /// Value, first and second derivative of the loss of `task`, case by case.
+    /// Returns the value and the first and second derivative of the loss of `task`, computed case by case.
     ///
     /// # Panics
-    /// Unless `task` is 0 or 1.
+    /// Panics unless `task` is 0 or 1.
     pub fn loss(&self, task: usize, x: f64) -> [f64; 3] {
         let (a, reach) = (self.a[task], self.reach);
         let d = x - self.b[task] / a;
@@ -114,10 +116,10 @@ impl TwoTasks {
         [a * value, a * slope * d.signum(), a * curvature]
     }
 
-    /// The gradients of `task` at `x`.
+    /// Returns the gradients of `task` at `x`.
     ///
     /// # Panics
-    /// Unless `task` is 0 or 1.
+    /// Panics unless `task` is 0 or 1.
     pub fn gradients(&self, task: usize, x: f64, steps: usize, lr: f64) -> Gradients {
         let (mut w, mut product) = (x, 1.0);
         for _ in 0..steps {
@@ -129,7 +131,7 @@ impl TwoTasks {
         Gradients { exact: first_order * product, first_order }
     }
 
-    /// `M'(x)`, the mean of the exact gradient over the tasks.
+    /// Returns `M'(x)`, the mean of the exact gradient over the tasks.
     pub fn mean_gradient(&self, x: f64, steps: usize, lr: f64) -> f64 {
         let [g, h] = [0, 1].map(|task| self.gradients(task, x, steps, lr).exact);
         f64::midpoint(g, h)
@@ -138,11 +140,11 @@ impl TwoTasks {
 
 /// `(1 - lr a)^steps`
 fn contraction(a: f64, steps: usize, lr: f64) -> f64 {
-    // A product, because `powi` takes an `i32`.
+    // A loop, because `powi` takes an `i32`.
     (0..steps).fold(1.0, |p, _| p * (1.0 - lr * a))
 }
 
-/// Many starts of one outer loop on the same two tasks.
+/// Many independent starts of one outer loop on the same two tasks.
 #[derive(Clone, Debug)]
 pub struct Divergence<T> {
     tasks: TwoTasks,
@@ -153,7 +155,7 @@ pub struct Divergence<T> {
 }
 
 impl<T: Element> Divergence<T> {
-    /// The given starts.
+    /// Creates the problem with the given starts.
     pub fn new(tasks: TwoTasks, starts: &[f64]) -> Self {
         Self {
             tasks,
@@ -164,19 +166,19 @@ impl<T: Element> Divergence<T> {
         }
     }
 
-    /// `n` starts in `[-10, 30)` of the pair with `a = (0.5, 1.5)` and target 0.06 for 10 steps of size 0.1. The pair
-    /// stays what it is when it is run with another inner loop, and then its claims no longer hold.
+    /// `n` starts in `[-10, 30)` on the pair with `a = (0.5, 1.5)` and target 0.06, made for 10 steps of size 0.1. With
+    /// another inner loop the pair is the same, but its known properties no longer hold.
     pub fn diverging(seed: u64, n: usize) -> Self {
         let tasks = TwoTasks::diverging(0.06, 10, 0.1, [0.5, 1.5]);
         Self::new(tasks, &uniform(seed, n, -10.0, 30.0))
     }
 
-    /// `n` starts in `[-50, 50)` of the wide pair.
+    /// `n` starts in `[-50, 50)` on the [wide](TwoTasks::wide) pair.
     pub fn wide(seed: u64, n: usize) -> Self {
         Self::new(TwoTasks::wide(), &uniform(seed, n, -50.0, 50.0))
     }
 
-    /// Gives every start a task of its own, 0 or 1, for all iterations, instead of a random one for each.
+    /// Gives every start a fixed task, 0 or 1, for all iterations, instead of a random task for each.
     #[must_use]
     pub fn with_fixed_tasks(self, tasks: Vec<u32>) -> Self {
         Self { fixed: Some(tasks), ..self }
@@ -186,7 +188,7 @@ impl<T: Element> Divergence<T> {
         Shape::column(u32::try_from(self.start.len()).expect("arrays have at most u32::MAX rows"))
     }
 
-    /// The sum over the starts of the loss of each one's task.
+    /// Returns the sum over the starts of the loss of each start's task.
     fn loss<'a, A: Array<'a, Elem = T>>(&'a self, w: A, draw: Draw) -> A {
         let chosen = match &self.fixed {
             Some(fixed) => fixed,
@@ -203,7 +205,7 @@ impl<T: Element> Divergence<T> {
         curvature.dot(twice) * 0.5
     }
 
-    /// One bit a start, the same at all levels and steps of an iteration.
+    /// Draws one bit per start, the same at all levels and steps of an iteration.
     fn draw_tasks<'a, A: Array<'a, Elem = T>>(&self, w: A, draw: Draw) -> &'a [u32] {
         let mut stream = draw.at(Level::Task, 0).stream();
         let mut bits = 0_u64;
@@ -214,7 +216,7 @@ impl<T: Element> Divergence<T> {
     }
 }
 
-/// `n` numbers in `[low, high)`.
+/// `n` numbers, uniform in `[low, high)`.
 fn uniform(seed: u64, n: usize, low: f64, high: f64) -> Vec<f64> {
     let unit = Stream::new(seed, 0).uniforms(n);
     unit.into_iter().map(|u| low + (high - low) * u).collect()
@@ -245,7 +247,7 @@ impl<T: Element> Bilevel<T> for Divergence<T> {
         vec!["phi"]
     }
 
-    /// Over the starts: the mean of `|M'|` for the problem's own inner loop, whatever it was run with; mean and
+    /// Reports, over the starts, the mean of `|M'|` and of its square for the inner loop `inner`, and the mean and the
     /// standard deviation of the outer variable.
     fn metrics(&self, _: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
         let theta: Vec<f64> = x.values().iter().map(|x| x.as_f64()).collect();
@@ -261,7 +263,7 @@ impl<T: Element> Bilevel<T> for Divergence<T> {
         ]
     }
 
-    /// Where first-order and exact descent end.
+    /// The points to which first-order and exact descent converge.
     fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
         let everywhere = |x: f64| {
             let values = self.start.iter().map(|_| T::from_f64(x));

@@ -1,16 +1,18 @@
-//! `ElasticNet`: sparse regression, the weights of its penalties being the outer variables.
+//! `ElasticNet`: sparse regression. The weights of its penalties are the outer variables.
 //!
 //! ```text
 //! g(x, w) = |X w - y|^2 / 2n + sum_j e^{x_j} |w_j| + e^{x_2} |w|^2 / 2
 //! f(w)    = |V w - u|^2 / m
 //! ```
 //!
-//! with one weight of the first penalty or one per feature (Lasso: Tibshirani 1996), and the second one (elastic net: Zou and
-//! Hastie 2005) or not. The first is the business of the inner rule, [`Ista::learned(0)`](hypertape_solver::Ista): the loss
-//! that is stated to the library is the rest, and its steps must be below `2 / (|X'X/n| + e^{x_2})`.
+//! with one weight of the first penalty for all features or one per feature (Lasso: Tibshirani 1996), and with or
+//! without the second penalty (elastic net: Zou and Hastie 2005). The first penalty is applied by the inner rule,
+//! [`Ista::learned(0)`](hypertape_solver::Ista); the inner loss of this type consists of the other terms. The step size
+//! must be below `2 / (|X'X/n| + e^{x_2})`.
 //!
-//! Shapes: `X` is `n x p`, `w` has `p` entries, `log_l1` is a scalar or has `p`, `log_l2` is a scalar. In the limit, with `S`
-//! the support of `w*`, `M = X_S'X_S/n + e^{x_2} I` and `u = M^-1 df/dw_S` (Bertrand et al. 2020, proposition 1),
+//! Shapes: `X` is `n x p`, `w` has `p` entries, `log_l1` is a scalar or has `p` entries, `log_l2` is a scalar. In the
+//! limit, with `S` the support of `w*`, `M = X_S'X_S/n + e^{x_2} I` and `u = M^-1 df/dw_S` (Bertrand et al. 2020,
+//! proposition 1),
 //!
 //! ```text
 //! dF/dx_j = -e^{x_j} u_j sign(w*_j) on S, else 0        dF/dx_2 = -e^{x_2} u'w*_S
@@ -26,21 +28,22 @@ use crate::samples::convert;
 use crate::sets::Sets;
 use crate::targets::Targets;
 
-/// Sparse regression on training and validation samples.
+/// Sparse regression with training and validation samples.
 #[derive(Clone, Debug)]
 pub struct ElasticNet<T> {
     train: Targets<T>,
     valid: Targets<T>,
-    /// For the final judgement, where there are samples for it.
+    /// Test samples for the final evaluation, if there are any.
     test: Option<Targets<T>>,
     start: Params<T>,
-    /// The weights that made the targets, where they are known.
+    /// The weights that generated the targets, if they are known.
     truth: Option<Vec<f64>>,
 }
 
 impl<T: Element> ElasticNet<T> {
-    /// On the rows and targets of `train` and `valid`, with the first log-weights `log_l1`, one, or one per feature, and
-    /// `log_l2`, if there is a second penalty. Starts at `w = 0`.
+    /// Creates the problem on the rows and targets of `train` and `valid`, with the log-weights `log_l1` of the first
+    /// penalty (one, or one per feature), and that of the second penalty, if there is one. The inner loop starts at
+    /// `w = 0`.
     ///
     /// ```
     /// use hypertape_problems::ElasticNet;
@@ -59,8 +62,8 @@ impl<T: Element> ElasticNet<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless both sets have rows of `width` values and as many targets, and there is one log-weight or
-    /// `width`.
+    /// Returns [`Error::Invalid`] unless both sets have rows of `width` values and one target per row, and there is one
+    /// log-weight or `width` of them.
     pub fn new(
         train: (&[f64], &[f64]),
         valid: (&[f64], &[f64]),
@@ -77,7 +80,7 @@ impl<T: Element> ElasticNet<T> {
         Ok(Self::of(train, valid, (log_l1, log_l2)))
     }
 
-    /// As [`new`](Self::new), of samples that fit each other.
+    /// [`new`](Self::new) for samples that are known to fit each other.
     fn of(train: Targets<T>, valid: Targets<T>, (log_l1, log_l2): (&[f64], Option<f64>)) -> Self {
         let start = Params::new().with("log_l1", column(log_l1), convert(log_l1));
         let start = match log_l2 {
@@ -87,7 +90,7 @@ impl<T: Element> ElasticNet<T> {
         Self { train, valid, test: None, start, truth: None }
     }
 
-    /// With weights of the first penalty that start at `weight`, one or one per feature.
+    /// Sets the initial weights of the first penalty to `weight`: one for all features, or one per feature if `each`.
     pub(crate) fn weighted(self, weight: f64, each: bool) -> Result<Self, Error> {
         if !(weight > 0.0 && weight.is_finite()) {
             return Err(Error::invalid("penalty", weight, "a positive finite number"));
@@ -98,15 +101,17 @@ impl<T: Element> ElasticNet<T> {
         Ok(Self { test: self.test, truth: self.truth, ..net })
     }
 
-    /// On `sets` of numbers, dense or sparse, with a second penalty or not; weights start at `e^-2` and `e^-4`.
+    /// Creates the problem on dense or sparse `sets` of numbers, with or without the second penalty. The weights start
+    /// at `e^-2` and `e^-4`.
     pub(crate) fn on(sets: Sets<T>, second: bool) -> Result<Self, Error> {
         let [train, valid, test] = sets.into_numbers()?;
         let net = Self::of(train, valid, (&[-2.0], second.then_some(-4.0)));
         Ok(Self { test: Some(test), ..net })
     }
 
-    /// 60 samples to train and to validate, 30 features of which every sixth matters, noise of deviation 1/2; with a second
-    /// penalty or not. 200 steps of size 0.3. Streams 0 to 3 of the data seed are rows and noise.
+    /// 60 training and 60 validation samples with 30 features, of which every sixth matters, and noise of standard
+    /// deviation 1/2, with or without the second penalty. To be run with 200 steps of size 0.3. Streams 0 to 3 of the
+    /// data seed give rows and noise.
     pub fn workload(seed: u64, second: bool) -> Self {
         const SIZES: [usize; 2] = [60, 30];
         const WEIGHTS: [f64; 5] = [2.0, -1.5, 1.0, -0.75, 0.5];
@@ -153,8 +158,8 @@ impl<T: Element> Bilevel<T> for ElasticNet<T> {
         vec!["w"]
     }
 
-    /// Features in the support, where the truth is known, features that are wrongly in it or not, and the mean squared error on
-    /// test samples, if there are any.
+    /// Reports the size of the support, the number of features wrongly in or out of it if the truth is known, and the
+    /// mean squared error on the test samples, if there are any.
     fn metrics(&self, w: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         let used = || w.values().iter().map(|w| !w.is_zero());
         let count = |name, n: usize| Metric { name, value: n as f64 };

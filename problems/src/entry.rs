@@ -1,4 +1,4 @@
-//! `Entry`: a problem of a catalogue, by name, with the settings that it is usually run with and what makes it.
+//! `Entry`: a named problem of a catalogue, with its default settings and the functions that make it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,29 +11,29 @@ use crate::image_classes::ImageClasses;
 use crate::sets::Sets;
 use crate::setting::Setting;
 
-/// A problem ready to be evaluated, or why there is none.
+/// A problem ready to be evaluated, or the reason why it cannot be made.
 pub type Made<T> = Result<Oracle<'static, T>, Error>;
 
-/// Makes a problem in one precision; it may capture what it needs.
+/// Makes a problem in one precision. The closure may capture data.
 pub type Open<T> = Arc<dyn Fn(&Given<T>) -> Made<T> + Send + Sync>;
 
-/// What a problem is made from.
+/// The input from which an [`Open`] closure makes a problem.
 #[derive(Clone, Debug)]
 pub struct Given<T> {
-    /// Seed of its data.
+    /// Seed of the data.
     pub seed: u64,
-    /// Samples in place of its own, of `--train`.
+    /// Samples that replace the problem's own (`--train` on the command line).
     pub sets: Option<Sets<T>>,
-    /// Images in place of its own, likewise.
+    /// Images that replace the problem's own (`--train` on the command line).
     pub images: Option<ImageClasses<T>>,
     settings: Vec<Setting>,
 }
 
 impl<T: Element> Given<T> {
-    /// The value of a setting that the problem declares.
+    /// Returns the value of a setting that the problem declares.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is no such setting, or it cannot be read as a `V`.
+    /// Returns [`Error::Invalid`] if there is no such setting, or its value does not parse as a `V`.
     pub fn get<V: FromStr>(&self, name: &str) -> Result<V, Error> {
         let setting = self.settings.iter().find(|setting| setting.name == name);
         setting
@@ -41,18 +41,19 @@ impl<T: Element> Given<T> {
             .get()
     }
 
-    /// Samples per mini-batch, if they are to be drawn, by the setting [`Setting::batch`].
+    /// Returns the samples per mini-batch according to [`Setting::batch`], or `None` if every evaluation uses all
+    /// samples.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// Returns the errors of [`get`](Self::get).
     pub fn batch(&self) -> Result<Option<usize>, Error> {
         Ok(Some(self.get("batch")?).filter(|&batch| batch > 0))
     }
 
-    /// The samples that were given, or else those that `own` makes from the data seed.
+    /// Returns the samples that were given, or those that `own` makes from the data seed if none were.
     ///
     /// # Errors
-    /// Those of `own`.
+    /// Returns the error of `own`.
     pub fn sets_or(
         &self,
         own: impl FnOnce(u64) -> Result<Sets<T>, Error>,
@@ -61,14 +62,14 @@ impl<T: Element> Given<T> {
     }
 }
 
-/// What labels of samples stand for.
+/// The meaning of the labels in `--train`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labels {
-    /// Classes, from 0 on.
+    /// Classes, numbered from 0.
     Classes,
     /// Numbers to predict.
     Numbers,
-    /// Classes of images, in folders.
+    /// Classes of images, one folder per class.
     Images,
 }
 
@@ -94,29 +95,29 @@ pub enum Labels {
 /// ```
 #[derive(Clone)]
 pub struct Entry {
-    /// The name by which it is chosen, and its settings that are not their defaults.
+    /// Name by which users choose the problem, followed by the settings that differ from their defaults.
     pub name: String,
-    /// What it is, in one line.
+    /// Description in one line.
     pub summary: String,
-    /// Inner steps by default.
+    /// Default number of inner steps.
     pub steps: usize,
-    /// Inner step size by default.
+    /// Default inner step size.
     pub lr: f64,
-    /// Outer optimiser by default.
+    /// Default outer optimiser.
     pub outer: Optimiser,
-    /// Outer iterations by default.
+    /// Default number of outer iterations.
     pub iterations: usize,
-    /// Seed of its data by default; `None` if its data is fixed.
+    /// Default seed of the data, or `None` if the data is fixed.
     pub data_seed: Option<u64>,
-    /// Options of its own.
+    /// Settings that the problem declares.
     pub settings: Vec<Setting>,
     /// The option of all, [`Setting::lanes`].
     pub lanes: Setting,
     /// What the labels of `--train` stand for, if it takes samples.
     pub samples: Option<Labels>,
-    /// Makes it in double precision.
+    /// Makes the problem in double precision.
     pub open_f64: Open<f64>,
-    /// Makes it in single precision, if it has that.
+    /// Makes the problem in single precision, if it supports that.
     pub open_f32: Option<Open<f32>>,
 }
 
@@ -126,12 +127,12 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// An element type that the catalogue opens problems in.
+/// An element type in which the catalogue opens problems.
 pub trait Precision: Element {
-    /// What opens `entry` in this precision.
+    /// Returns the closure that opens `entry` in this precision.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it does not have this precision.
+    /// Returns [`Error::Told`] if the problem does not support this precision.
     fn opener(entry: &Entry) -> Result<&Open<Self>, Error>;
 }
 
@@ -149,8 +150,8 @@ impl Precision for f32 {
 }
 
 impl Entry {
-    /// A problem in double precision, with its inner `(steps, lr)`, fixed data, no settings, and 100 outer iterations of Adam
-    /// with step 0.1. Change a field for anything else.
+    /// Creates a problem in double precision with its default inner `(steps, lr)`, fixed data and no settings. The
+    /// default outer loop is 100 iterations of Adam with step size 0.1. Other defaults are set by changing the fields.
     pub fn new(
         name: &str,
         summary: &str,
@@ -173,16 +174,18 @@ impl Entry {
         }
     }
 
-    /// The same in single precision as well.
+    /// Adds single precision.
     #[must_use]
     pub fn single(self, open: impl Fn(&Given<f32>) -> Made<f32> + Send + Sync + 'static) -> Self {
         Self { open_f32: Some(Arc::new(open)), ..self }
     }
 
-    /// The same with these settings, by name and value; its name tells them where they are not the defaults.
+    /// Sets these settings, given by name and value. Values that differ from the default become part of the entry's
+    /// name.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a setting that it does not declare, or that is given twice, or a value of another kind.
+    /// Returns [`Error::Told`] for a setting that the problem does not declare or that is given twice, and
+    /// [`Error::Invalid`] for a value of another kind.
     pub fn with<'s>(
         mut self,
         given: impl IntoIterator<Item = (&'s str, &'s str)>,
@@ -213,12 +216,12 @@ impl Entry {
     /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
     ///
     /// # Errors
-    /// As [`open_on`](Self::open_on).
+    /// Returns the errors of [`open_on`](Self::open_on).
     pub fn open<T: Precision>(&self, data_seed: Option<u64>) -> Made<T> {
         self.open_on(None, data_seed)
     }
 
-    /// Makes the problem on `sets`, or its own samples without them.
+    /// Makes the problem on `sets`, or on its own samples without them.
     ///
     /// ```
     /// use hypertape_problems::{Sets, catalogue};
@@ -231,8 +234,8 @@ impl Entry {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the problem does not have this precision, takes no samples, or cannot be made from these; as
-    /// [`Oracle::new`].
+    /// Returns [`Error::Told`] if the problem does not support this precision or takes no samples, the error of its
+    /// closure if it cannot be made from these samples, and the errors of [`Oracle::new`].
     pub fn open_on<T: Precision>(&self, sets: Option<Sets<T>>, data_seed: Option<u64>) -> Made<T> {
         let open = T::opener(self)?;
         if sets.is_some() && self.samples.is_none_or(|labels| labels == Labels::Images) {
@@ -259,7 +262,8 @@ impl Entry {
     /// Makes the problem on `images`.
     ///
     /// # Errors
-    /// As [`open_on`](Self::open_on).
+    /// Returns [`Error::Told`] if the problem does not support this precision or takes no images, the error of its
+    /// closure if it cannot be made from these images, and the errors of [`Oracle::new`].
     pub fn open_on_images<T: Precision>(
         &self,
         images: ImageClasses<T>,

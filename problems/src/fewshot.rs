@@ -1,17 +1,19 @@
-//! `Fewshot`: classification from few images by a convolutional network whose start, or body, is learned.
+//! `Fewshot`: classification from few images with a convolutional network whose initial weights, or whose body, are
+//! learned.
 //!
 //! ```text
 //! g(w) = mean over support images of CE(net(s), y),   f(w) the same over query images
 //! net(s) = dense(layer(... layer(s))),   layer(s) = activation(scale normalise(s * K) + shift)
 //! ```
 //!
-//! with 3x3 kernels of stride 2, or of stride 1 before max pooling, and statistics of the batch also in a judgement, so that
-//! tasks are judged transductively. Outer variables `x` are `[K1, affine1, ..., W1, b1]`, an `affine` being a row of scales and a
-//! row of shifts. Inner variables are a copy of all of them, or of `W1` and `b1` alone, see [`Learner`].
+//! with 3x3 kernels of stride 2, or of stride 1 followed by max pooling. The statistics of the normalisation are those
+//! of the batch, also in evaluations, so the evaluation is transductive. The outer variables `x` are
+//! `[K1, affine1, ..., W1, b1]`, where an `affine` is a row of scales and a row of shifts. The inner variables are a
+//! copy of all of them, or of `W1` and `b1` only; see [`Learner`].
 //!
-//! The 4-layer network of Likhosherstov et al. 2021 has 64 filters; their losses are sums over images, so their step of 0.005
-//! is one of 0.025 for 5 ways of 1 shot here. A task has `ways` classes, `shots` support and `queries` query images of each, all
-//! by its number.
+//! The 4-layer network of Likhosherstov et al. 2021 has 64 filters. Their losses are sums over images, so their step
+//! size of 0.005 corresponds to 0.025 here for 5-way 1-shot tasks. A task has `ways` classes with `shots` support and
+//! `queries` query images each, all of which are determined by the number of the task.
 
 use hypertape_autodiff::{Arena, Array, Element, List, Tensor, Unary};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Oracle, Params, Rows, solve};
@@ -19,50 +21,51 @@ use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Oracle, Params, 
 use crate::image_classes::ImageClasses;
 use crate::network::{Layer, Network};
 
-/// What is learned across tasks, and how.
+/// The parameters that are learned across tasks, and the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learner {
-    /// A start of all arrays, each of which adapts to a task (Finn, Abbeel and Levine 2017).
+    /// Initial values of all arrays, all of which adapt to a task (Finn, Abbeel and Levine 2017).
     Maml,
-    /// A body, and a start of the head `W1` and `b1`, which alone adapts (ANIL: Raghu et al. 2020; Ji, Yang and Liang 2021,
-    /// section 6.1).
+    /// The body, and initial values of the head `W1` and `b1`. Only the head adapts to a task (ANIL: Raghu et al. 2020;
+    /// Ji, Yang and Liang 2021, section 6.1).
     Anil,
-    /// A start of all arrays that moves towards where tasks end (Nichol, Achiam and Schulman 2018): `w_0` is a constant and
-    /// `f = |w - x|^2 / 2`, so that every estimator gives `x - w_r`. The cheapest is first-order.
+    /// Initial values of all arrays, which move towards the weights that tasks end with (Nichol, Achiam and Schulman
+    /// 2018): `w_0` is a constant and `f = |w - x|^2 / 2`, so every estimator gives `x - w_r`. The cheapest one is
+    /// first-order.
     Reptile,
 }
 
 /// Settings of [`Fewshot`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FewshotSettings {
-    /// Classes of a task.
+    /// Classes per task.
     pub ways: u32,
-    /// Support images of a class.
+    /// Support images per class.
     pub shots: u32,
-    /// Query images of a class.
+    /// Query images per class.
     pub queries: u32,
-    /// Layers before the dense one.
+    /// Number of layers before the dense one.
     pub layers: u32,
-    /// Filters of a layer.
+    /// Filters per layer.
     pub filters: u32,
-    /// Whether a layer halves images by max pooling instead of its stride.
+    /// Whether layers halve images by max pooling instead of a stride.
     pub pooled: bool,
-    /// What follows a normalisation.
+    /// Activation after each normalisation.
     pub activation: Unary,
-    /// What is learned.
+    /// The parameters that are learned.
     pub learner: Learner,
     /// Number of training tasks.
     pub tasks: usize,
-    /// Tasks of a meta-batch.
+    /// Tasks per meta-batch.
     pub batch: usize,
-    /// Tasks that a judgement is made on, of seen and of unseen classes.
+    /// Number of tasks per evaluation, for seen and for unseen classes each.
     pub judged: usize,
-    /// Seed of tasks and first weights.
+    /// Seed of the tasks and the initial weights.
     pub seed: u64,
 }
 
 impl Default for FewshotSettings {
-    /// Two layers of 12 smooth filters.
+    /// Two layers of 12 filters with a smooth activation.
     fn default() -> Self {
         Self {
             ways: 5,
@@ -81,7 +84,7 @@ impl Default for FewshotSettings {
     }
 }
 
-/// Few-shot tasks on images of seen classes, judged on others as well.
+/// Few-shot tasks on images of seen classes, evaluated on unseen classes as well.
 ///
 /// ```
 /// use hypertape_problems::{Fewshot, FewshotSettings, ImageClasses};
@@ -94,7 +97,7 @@ impl Default for FewshotSettings {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fewshot<T> {
-    /// Of seen classes, and of unseen ones.
+    /// The images of seen classes and of unseen classes.
     images: [ImageClasses<T>; 2],
     labels: [Vec<u32>; 2],
     settings: FewshotSettings,
@@ -103,10 +106,11 @@ pub struct Fewshot<T> {
 }
 
 impl<T: Element> Fewshot<T> {
-    /// Tasks on images of `[seen, unseen]` classes.
+    /// Creates tasks on the images of `[seen, unseen]` classes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there are not images enough for a task, or no task, layer or filter.
+    /// Returns [`Error::Told`] if there are not enough images for a task, and [`Error::Invalid`] if a setting is 0 or
+    /// the images differ in size or are too small for the layers.
     pub fn new(images: [ImageClasses<T>; 2], settings: FewshotSettings) -> Result<Self, Error> {
         let FewshotSettings { ways, shots, queries, layers, filters, tasks, batch, .. } = settings;
         let FewshotSettings { pooled, activation, .. } = settings;
@@ -141,22 +145,23 @@ impl<T: Element> Fewshot<T> {
         Ok(Self { images, labels, start: network.start(settings.seed), network, settings })
     }
 
-    /// Digits and their quarter turns: 28 seen classes of seven digits, 12 unseen ones of three.
+    /// The digits and their rotations by quarter turns: 28 seen classes from seven digits and 12 unseen classes from
+    /// three.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Returns the errors of [`new`](Self::new).
     pub fn digits(settings: FewshotSettings) -> Result<Self, Error> {
         let parts = ImageClasses::digits().split(7, settings.seed);
         Self::new(parts.each_ref().map(ImageClasses::rotated), settings)
     }
 
-    /// The first array that adapts; the last two are those of the head.
+    /// Index of the first array that adapts; the last two arrays are the head.
     fn adapted(&self) -> usize {
         let anil = self.settings.learner == Learner::Anil;
         if anil { self.start.shapes().len() - 2 } else { 0 }
     }
 
-    /// Support images, or query images, of a task and their labels.
+    /// Returns the support images or the query images of a task, with their labels.
     fn part<'a, A: Array<'a, Elem = T>>(
         &'a self,
         like: A,
@@ -164,7 +169,7 @@ impl<T: Element> Fewshot<T> {
         query: bool,
     ) -> (A, &'a [u32]) {
         let FewshotSettings { ways, shots, queries, tasks, seed, .. } = self.settings;
-        // Tasks from `tasks` on are for judgements, every other one of unseen classes.
+        // Tasks with numbers from `tasks` on are for evaluations; every other one has unseen classes.
         let number = usize::try_from(draw.task).unwrap_or(usize::MAX);
         let images = &self.images[usize::from(number >= tasks && (number - tasks) % 2 == 1)];
         let [ways, shots, queries] = [ways, shots, queries].map(|n| n as usize);
@@ -177,7 +182,7 @@ impl<T: Element> Fewshot<T> {
         (like.constant(shape, pixels).gather_rows(rows), &self.labels[usize::from(query)])
     }
 
-    /// Scores of the classes, a row per image.
+    /// Returns the scores of the classes, one row per image.
     fn scores<'a, A: Array<'a, Elem = T>>(&self, w: &[A], x: &[A], images: A) -> A {
         self.network.apply(x[..self.adapted()].iter().chain(w).copied(), images)
     }
@@ -187,7 +192,7 @@ impl<T: Element> Fewshot<T> {
         self.scores(w, x, images).cross_entropy(labels).mean()
     }
 
-    /// Share of a task's query images whose largest score is that of their class.
+    /// Returns the share of a task's query images for which the class has the largest score.
     fn accuracy(&self, w: &[T], x: &[T], draw: Draw) -> Result<f64, Error> {
         let arena = Arena::new();
         let shapes = self.start.shapes();
@@ -202,11 +207,11 @@ impl<T: Element> Fewshot<T> {
         Ok(right.count() as f64 / labels.len() as f64)
     }
 
-    /// Mean accuracy on new tasks of seen, or unseen, classes after adaptation by `inner`, and half the width of its interval of
-    /// 95 % (1.96 standard errors over tasks).
+    /// Returns the mean accuracy after adaptation by `inner`, on new tasks of seen or `unseen` classes, and half the
+    /// width of its 95 % confidence interval (1.96 standard errors over tasks).
     ///
     /// # Errors
-    /// As [`solve`].
+    /// Returns the errors of [`solve`].
     pub fn judge(&self, x: &[T], inner: &InnerLoop, unseen: bool) -> Result<[f64; 2], Error> {
         let mut oracle = Oracle::new(self.clone())?;
         let (mut w, n) = (Vec::new(), self.settings.judged);
@@ -255,7 +260,7 @@ impl<T: Element> Bilevel<T> for Fewshot<T> {
         self.settings.batch
     }
 
-    /// Accuracies after adaptation by gradient descent, see [`judge`](Self::judge).
+    /// Reports the accuracies after adaptation by gradient descent; see [`judge`](Self::judge).
     fn metrics(&self, _: &Params<T>, x: &Params<T>, inner: &InnerLoop) -> Vec<Metric> {
         let names = [["accuracy", "half-width"], ["unseen", "half-width unseen"]];
         let judged = [false, true].into_iter().zip(names).flat_map(|(unseen, names)| {
@@ -298,7 +303,7 @@ mod tests {
             let direction = Stream::new(5, 0).gausses(start.values().len());
             let orders =
                 check::taylor(&network, start.shapes(), start.values(), &direction).unwrap();
-            // 2 and 3; the wrong order is 1 less.
+            // 2 and 3; a wrong derivative would give 1 less.
             assert!(orders.gradient > 1.85 && orders.hessian > 2.85, "{layers}: {orders:?}");
         }
     }
@@ -316,14 +321,15 @@ mod tests {
             let run = Run::new(inner, Optimiser::adam(0.01).unwrap(), 60, 0);
             run.go(&mut oracle, &mut Exact::default(), &mut x, |_, _| Continue(())).unwrap();
             let after = judge(&x);
-            // Of seen classes by more than both intervals, of unseen ones, on the same tasks as before, on average.
+            // The gain on seen classes exceeds both intervals. On unseen classes it is positive on average over the
+            // same tasks.
             let gain = [0, 1].map(|i| after[i][0] - before[i][0]);
             assert!(gain[0] > before[0][1] + after[0][1], "{learner:?} {before:?} {after:?}");
             assert!(gain[1] > 0.02, "{learner:?} {before:?} {after:?}");
         }
     }
 
-    /// `docs/fewshot.md` has more of them at a larger size.
+    /// `docs/fewshot.md` has more estimators at a larger size.
     #[test]
     fn every_estimator_learns_on_an_equal_budget() {
         let settings = FewshotSettings { judged: 60, ..FewshotSettings::default() };
@@ -340,7 +346,7 @@ mod tests {
             let mut x = problem.start.values().to_vec();
             let records = run.go(&mut oracle, estimator, &mut x, |_, _| Continue(())).unwrap();
             let spent: u64 = records.iter().map(|r| r.cost.inner_gradients + r.cost.hvps).sum();
-            // Five gradients of five tasks per iteration, and as many products.
+            // Per iteration, there are five gradients for each of five tasks, and as many products.
             assert!((1500..1550).contains(&spent), "{} {spent}", estimator.name());
             let [after, _] = problem.judge(&x, &inner, false).unwrap();
             assert!(after > before + half, "{} {before} {half} {after}", estimator.name());
@@ -362,7 +368,7 @@ mod tests {
             mean.iter_mut().zip(&w).for_each(|(mean, w)| *mean += w / 5.0);
         }
         for ((x, g), mean) in x.iter().zip(&gradient).zip(&mean) {
-            // Roundings of a mean of five numbers below 2.
+            // Rounding errors of a mean of five numbers below 2.
             assert!((x - g - mean).abs() < 1e-14, "{x} {g} {mean}");
         }
     }

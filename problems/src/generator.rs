@@ -1,9 +1,9 @@
-//! The counter-based generator behind the synthetic workloads, and the arrays built from it.
+//! The counter-based generator of the synthetic workloads, and the arrays made with it.
 //!
-//! Every value is a pure function of a seed, a stream number and an index, so that an array can be
-//! made in any order, in any language, and come out the same bit for bit. All integer arithmetic
-//! wraps at 64 bits, and floating point uses only `+`, `-`, `*`, `/` and comparisons, each rounded
-//! on its own: no fused multiply-add and no library function. With `G = 0x9E3779B97F4A7C15`,
+//! Every value is a pure function of a seed, a stream number and an index, so an array can be made in any order and in
+//! any language with the same bits. All integer arithmetic wraps at 64 bits. Floating point arithmetic uses only `+`,
+//! `-`, `*`, `/` and comparisons, each rounded separately, without fused multiply-add or library functions. With
+//! `G = 0x9E3779B97F4A7C15`,
 //!
 //! ```text
 //! key  = mix(seed + G (stream + 1))
@@ -32,7 +32,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The sequence number `stream` of the given seed.
+    /// The stream with number `stream` of the given seed.
     pub fn new(seed: u64, stream: u64) -> Self {
         let offset = GOLDEN.wrapping_mul(stream.wrapping_add(1));
         Self { key: mix(seed.wrapping_add(offset)) }
@@ -71,8 +71,8 @@ impl Stream {
 
     /// Value number `i`, roughly standard normal.
     ///
-    /// The four 16-bit fields of the raw bits are summed, centred and scaled to unit variance. The
-    /// magnitude never exceeds 3.47.
+    /// The four 16-bit fields of the raw bits are summed, centred and scaled to unit variance. The magnitude is at most
+    /// 3.47.
     ///
     /// ```
     /// use hypertape_problems::generator::Stream;
@@ -92,7 +92,7 @@ impl Stream {
     /// ```
     ///
     /// # Panics
-    /// If `classes` is zero.
+    /// Panics if `classes` is zero.
     pub fn class(self, i: u64, classes: u32) -> u32 {
         let class = self.bits(i) % u64::from(classes);
         u32::try_from(class).expect("a remainder of division by a u32 fits in a u32")
@@ -109,10 +109,10 @@ impl Stream {
     }
 }
 
-/// A periodic function close to a sine, of a phase in turns, from two parabolas.
+/// A periodic function that is close to a sine and is made of two parabolas; the phase is in turns.
 ///
-/// With `f` the fractional part of `turns`, `s = 16 f (0.5 - f)` in the first half turn and its
-/// mirror image in the second; the value is `0.775 s + 0.225 s |s|`.
+/// Let `f` be the fractional part of `turns`, and `s = 16 f (0.5 - f)` in the first half turn and its mirror image in
+/// the second. The value is `0.775 s + 0.225 s |s|`.
 ///
 /// ```
 /// use hypertape_problems::generator::parabolic_sine;
@@ -126,8 +126,8 @@ pub fn parabolic_sine(turns: f64) -> f64 {
 
 /// The product of a row-major matrix with `columns` columns and the vector `w`.
 ///
-/// Each row is summed from the first column to the last, with a separate multiplication and
-/// addition, because the result has to be the same bit for bit wherever it is computed.
+/// Each row is summed from the first column to the last, with separate multiplications and additions, because the
+/// result must have the same bits wherever it is computed.
 ///
 /// ```
 /// use hypertape_problems::generator::column_sum_product;
@@ -135,7 +135,7 @@ pub fn parabolic_sine(turns: f64) -> f64 {
 /// ```
 ///
 /// # Panics
-/// If `columns` is zero, does not divide the length of `x`, or is not the length of `w`.
+/// Panics if `columns` is zero, does not divide the length of `x`, or is not the length of `w`.
 pub fn column_sum_product(x: &[f64], columns: usize, w: &[f64]) -> Vec<f64> {
     assert_eq!(w.len(), columns, "the vector needs one entry per column");
     let rows = x.chunks_exact(columns);

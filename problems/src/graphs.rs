@@ -1,9 +1,9 @@
 //! `GraphProblem`: a bilevel problem whose start and losses are [graphs](hypertape_autodiff::graph) over named arrays.
 //!
-//! Inputs of the graphs are named by what they are, up to the first dot: `x.NAME` is an outer array, `w.NAME` an inner one, anything
-//! else is data, such as `train.X`. Of a loss that is a sum over the samples in its data, plus a rest, blocks of rows and
-//! mini-batches are evaluated, without a word from whoever stated it; any other is evaluated in one block, and
-//! [`describe`](GraphProblem::describe) says why. Data with a leading task axis make a meta-learning problem.
+//! The name of an input up to the first dot says what the input is: `x.NAME` is an outer array, `w.NAME` is an inner
+//! array, and any other name, such as `train.X`, is data. If a loss is recognised as a sum over the samples in its data
+//! plus a rest, it can be evaluated in blocks of rows and in mini-batches. Any other loss is evaluated in one block,
+//! and [`describe`](GraphProblem::describe) says why. Data with a leading task axis make a meta-learning problem.
 
 #[cfg(feature = "data")]
 mod file;
@@ -23,38 +23,38 @@ use loss::{Data, Function, Loss};
 pub struct GraphStatement {
     /// The first outer point.
     pub x: Params<f64>,
-    /// Where the inner loop starts.
+    /// Start of the inner loop.
     pub start: InnerStart,
     /// The inner loss, a scalar.
     pub inner: Graph<f64>,
     /// The outer loss, a scalar.
     pub outer: Graph<f64>,
-    /// A loss for the final judgement, a scalar: the metric `test loss`.
+    /// A loss for the final evaluation, a scalar, reported as the metric `test loss`.
     pub test: Option<Graph<f64>>,
     /// Data by full name. Of data with a leading task axis, the rows of all tasks, one after the other.
     pub arrays: Params<f64>,
     /// Lists of whole numbers, such as labels, by full name; likewise.
     pub lists: Vec<(String, Vec<u32>)>,
-    /// Names of the data whose first axis, after that of tasks, are samples.
+    /// Names of the data whose first axis (after the task axis, if any) runs over samples.
     pub samples: Vec<String>,
-    /// Number of tasks, and names of the data that have one part for each.
+    /// Number of tasks, and names of the data that have one part per task.
     pub tasks: (usize, Vec<String>),
-    /// Inner steps by default.
+    /// Default number of inner steps.
     pub steps: usize,
-    /// Inner step size by default.
+    /// Default inner step size.
     pub lr: f64,
 }
 
-/// Where an inner loop starts.
+/// Start of the inner loop.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InnerStart {
-    /// At these arrays.
+    /// These arrays.
     Given(Params<f64>),
-    /// At the results of a graph, which have these names.
+    /// The results of a graph, with their names.
     Graph(Vec<String>, Graph<f64>),
 }
 
-/// A bilevel problem made of graphs.
+/// A bilevel problem whose losses are graphs.
 ///
 /// ```
 /// use hypertape_autodiff::graph::Tracer;
@@ -91,7 +91,7 @@ pub enum InnerStart {
 #[derive(Clone, Debug)]
 pub struct GraphProblem<T> {
     x: Params<T>,
-    /// Of the inner arrays.
+    /// Names of the inner arrays.
     names: Vec<String>,
     start: Start<T>,
     inner: Loss<T>,
@@ -108,7 +108,7 @@ enum Start<T> {
 }
 
 impl GraphStatement {
-    /// Of two losses, without variables and data yet; 100 steps of size 0.1.
+    /// Creates a statement of two losses, without variables and data, with the defaults of 100 steps of size 0.1.
     pub fn new(inner: Graph<f64>, outer: Graph<f64>) -> Self {
         Self {
             x: Params::new(),
@@ -130,7 +130,7 @@ fn told(what: &str, why: impl Display) -> Error {
     Error::told(format!("{what}: {why}"))
 }
 
-/// The same arrays in another precision, of which no value may overflow.
+/// Converts arrays to another precision, in which all values must be finite.
 fn cast<T: Element>(arrays: &Params<f64>) -> Result<Params<T>, Error> {
     let mut all = Params::new();
     for (name, shape, values) in arrays.iter() {
@@ -145,11 +145,12 @@ fn cast<T: Element>(arrays: &Params<f64>) -> Result<Params<T>, Error> {
 }
 
 impl<T: Element> GraphProblem<T> {
-    /// The problem that `statement` states, in mini-batches of `batch` samples at both levels, if there is a size.
+    /// Creates the problem of `statement`, in mini-batches of `batch` samples at both levels if there is a `batch`.
     ///
     /// # Errors
-    /// [`Error::Told`], in one line, for inputs of graphs that are not there or of another shape, results of other shapes than
-    /// they should have, tasks that do not share data equally, and mini-batches of what is no sum over samples.
+    /// Returns [`Error::Told`], in one line, if an input of a graph is missing or has another shape, if a result does
+    /// not have the required shape, if data cannot be divided equally among the tasks, or if mini-batches are requested
+    /// of a loss that is not a sum over samples.
     pub fn new(statement: &GraphStatement, batch: Option<usize>) -> Result<Self, Error> {
         let (x, data) = (cast(&statement.x)?, Data::new(statement)?);
         let (names, start, shapes) = match &statement.start {
@@ -196,7 +197,7 @@ impl<T: Element> GraphProblem<T> {
         Ok(Self { x, names, start, inner, outer, test, data, batch })
     }
 
-    /// How the losses are evaluated, and why.
+    /// Describes how the losses are evaluated, and why.
     pub fn describe(&self) -> String {
         let losses = format!("{}; {}", self.inner.describe(), self.outer.describe());
         match self.data.tasks() {
@@ -261,7 +262,7 @@ impl<T: Element> Bilevel<T> for GraphProblem<T> {
         let Some(test) = &self.test else { return Vec::new() };
         let arena = Arena::new();
         let [w, x] = [w, x].map(|of| Tensor::split(&arena, of.shapes(), of.values()));
-        // Of the shapes that were checked.
+        // The shapes were checked when the problem was made.
         let (Ok(w), Ok(x)) = (w, x) else { return Vec::new() };
         let all = Rows::all(test.samples);
         let value = test.eval(&self.data, [&w, &x], Draw::new(0, 0), all, None);

@@ -1,4 +1,4 @@
-//! `ImageClasses`: images in classes, what few-shot tasks are made of.
+//! `ImageClasses`: images in classes, from which few-shot tasks are made.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use hypertape_solver::{Draw, Error, Level};
 use crate::digits;
 use crate::sampler::Sampler;
 
-/// Images of one size and one channel, in classes. Copies and parts share the pixels.
+/// Images of one size with one channel, in classes. Clones and the results of `split` share the pixels.
 #[derive(Clone, Debug)]
 pub struct ImageClasses<T> {
     pixels: Arc<Vec<T>>,
@@ -17,7 +17,8 @@ pub struct ImageClasses<T> {
 }
 
 impl<T: Element> ImageClasses<T> {
-    /// Images of `[height, width]` pixels, row by row, image after image, each in the class of its label.
+    /// Creates classes from images of `[height, width]` pixels, row by row and image after image, and the label of each
+    /// image.
     ///
     /// ```
     /// use hypertape_problems::ImageClasses;
@@ -27,7 +28,7 @@ impl<T: Element> ImageClasses<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless there are pixels for each label.
+    /// Returns [`Error::Invalid`] unless there is at least one label and there are enough pixels for every label.
     pub fn new(pixels: Vec<T>, side: [u32; 2], labels: &[u32]) -> Result<Self, Error> {
         let size = side[0] as usize * side[1] as usize;
         if size == 0 || labels.is_empty() || pixels.len() != size * labels.len() {
@@ -43,7 +44,7 @@ impl<T: Element> ImageClasses<T> {
         Ok(Self { pixels: Arc::new(pixels), side, classes })
     }
 
-    /// The embedded digits, pixels scaled to [0, 1].
+    /// The embedded digits, with pixels scaled to [0, 1].
     #[expect(clippy::missing_panics_doc, reason = "there are 64 pixels for each label")]
     pub fn digits() -> Self {
         let scaled = |&pixel: &u8| T::from_f64(f64::from(pixel) / 16.0);
@@ -61,30 +62,30 @@ impl<T: Element> ImageClasses<T> {
         self.classes.is_empty()
     }
 
-    /// The images of a class.
+    /// Returns the indices of the images of a class.
     ///
     /// # Panics
-    /// If `class` is not below their number.
+    /// Panics if `class` is not below the number of classes.
     pub fn members(&self, class: usize) -> &[u32] {
         &self.classes[class]
     }
 
-    /// Height and width.
+    /// Height and width of the images.
     pub fn side(&self) -> [u32; 2] {
         self.side
     }
 
-    /// All images, one per row, and the shape of that.
+    /// Returns all images, one per row, with the shape of this array.
     ///
     /// # Panics
-    /// If there are more than `u32::MAX`.
+    /// Panics if there are more than `u32::MAX` images.
     pub(crate) fn rows(&self) -> (Shape, &[T]) {
         let size = self.side[0] * self.side[1];
         let images = u32::try_from(self.pixels.len() / size as usize).expect("counted by u32");
         (Shape::new(images, size), &self.pixels)
     }
 
-    /// `count` classes by a random choice, and the others.
+    /// Splits the classes at random into `count` classes and the others.
     #[must_use]
     pub fn split(&self, count: usize, seed: u64) -> [Self; 2] {
         let order = Sampler::Distinct { batch: self.len() };
@@ -96,11 +97,12 @@ impl<T: Element> ImageClasses<T> {
         })
     }
 
-    /// Each class four times, turned by 0, 90, 180 and 270 degrees (Santoro et al. 2016, section 4.1): class `c` of `n` as
-    /// `c`, `n + c`, `2 n + c`, `3 n + c`. Costs memory for the pixels of all.
+    /// Returns each class four times, with its images rotated by 0, 90, 180 and 270 degrees (Santoro et al. 2016,
+    /// section 4.1). Class `c` of `n` becomes the classes `c`, `n + c`, `2 n + c` and `3 n + c`. The pixels of all four
+    /// are kept in memory.
     ///
     /// # Panics
-    /// If images are not square.
+    /// Panics if the images are not square.
     #[must_use]
     pub fn rotated(&self) -> Self {
         let [side, width] = self.side.map(|n| n as usize);
@@ -124,8 +126,8 @@ impl<T: Element> ImageClasses<T> {
         Self::new(pixels, self.side, &labels).expect("as many pixels for each label as before")
     }
 
-    /// Image `i` of those of class `way` in a task: `ways` distinct classes, and of each `images` distinct images, by the
-    /// seed and task of `draw` alone.
+    /// Returns image `i` of class `way` of a task. A task has `ways` distinct classes with `images` distinct images
+    /// each, which depend only on the seed and the task of `draw`.
     pub(crate) fn pick(&self, draw: Draw, [ways, images]: [usize; 2], [way, i]: [usize; 2]) -> u32 {
         let draw = Draw { iteration: 0, ..draw };
         let classes = Sampler::Distinct { batch: ways };

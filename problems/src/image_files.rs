@@ -1,5 +1,5 @@
-//! Images in classes from PNG and JPEG files: folders and zip archives in the layout of Omniglot (Lake, Salakhutdinov and Tenenbaum
-//! 2015), where the folder of an image is its class.
+//! Images in classes from PNG and JPEG files: folders and zip archives in the layout of Omniglot (Lake, Salakhutdinov
+//! and Tenenbaum 2015), where the folder of an image is its class.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -16,20 +16,22 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::image_classes::ImageClasses;
 
-/// Most bytes of an image, packed or not: a header may claim any size.
+/// Limit on the bytes of an image, compressed or not, because a header may claim any size.
 const MOST: usize = 1 << 26;
 
-/// Classes by name, images of each by name, with the place that they are from: what two sources share is there once.
+/// Images by class and name, each with the path that it is from. An image that two sources share is kept once.
 type Files = BTreeMap<String, BTreeMap<String, (String, Vec<u8>)>>;
 
 impl<T: Element> ImageClasses<T> {
-    /// The PNG and JPEG files in folders or zip archives, as images of `side x side` pixels from 0 (white) to 1 (black). A pixel is
-    /// the mean of the part of the image that it covers; colours count by their luminance, and what is transparent is over white.
-    /// The last two folders of an image name its class (alphabet and character). Classes are in the order of their names. Files of
-    /// other kinds are left out, and so is what begins with a dot, or is in a folder `__MACOSX`.
+    /// Reads the PNG and JPEG files in folders or zip archives as images of `side x side` pixels from 0 (white) to 1
+    /// (black). A pixel is the mean of the part of the image that it covers. Colours are converted to luminance, and
+    /// transparent parts are drawn over white. The last two folders of an image name its class (alphabet and
+    /// character), and classes are sorted by name. Other files are skipped, as are files whose names begin with a dot
+    /// and folders `__MACOSX`.
     ///
     /// # Errors
-    /// [`Error::Told`] with its name for a path that cannot be read or holds no image, and for an image that is none.
+    /// Returns [`Error::Told`], with the path, if a path cannot be read or contains no image, or if an image cannot be
+    /// decoded.
     pub fn from_files(paths: &[impl AsRef<Path>], side: u32) -> Result<Self, Error> {
         let mut files = Files::new();
         for path in paths.iter().map(AsRef::as_ref) {
@@ -83,7 +85,7 @@ fn folder(path: &Path, files: &mut Files) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Files an image under its class; ignores other files.
+/// Stores an image under its class. Other files are ignored.
 fn keep(
     files: &mut Files,
     path: &Path,
@@ -105,7 +107,7 @@ fn keep(
     Ok(())
 }
 
-/// An image of one channel: its width, and ink from 0 to 1.
+/// An image of one channel: its width, and its ink from 0 to 1.
 type Ink = (usize, Vec<f64>);
 
 fn decode(bytes: &[u8]) -> Result<Ink, String> {
@@ -115,7 +117,7 @@ fn decode(bytes: &[u8]) -> Result<Ink, String> {
     png(bytes).map_err(|e| format!("not a PNG image: {e}"))
 }
 
-/// Ink of colours of 8 bits, by their luminance (ITU-R BT.601).
+/// Returns the ink of an 8-bit colour, from its luminance (ITU-R BT.601).
 fn ink(grey: bool, colours: &[u8]) -> f64 {
     let light = match *colours {
         [r, g, b, ..] if !grey && (r, g) != (g, b) => {
@@ -137,7 +139,7 @@ fn png(bytes: &[u8]) -> Result<Ink, png::DecodingError> {
     let (channels, colour) = (info.color_type.samples(), info.color_type);
     let clear = matches!(colour, png::ColorType::GrayscaleAlpha | png::ColorType::Rgba);
     let pixel = |p: &[u8]| {
-        // Over white, which has no ink.
+        // Drawn over white, which has no ink.
         let opacity = if clear { f64::from(p[channels - 1]) / 255.0 } else { 1.0 };
         opacity * ink(channels < 3, p)
     };
@@ -157,10 +159,10 @@ fn jpeg(bytes: &[u8]) -> Result<Ink, zune_jpeg::errors::DecodeErrors> {
     Ok((width, pixels.iter().map(|&light| ink(true, &[light])).collect()))
 }
 
-/// Appends the image at another size.
+/// Appends the image, resampled to `side x side` pixels.
 fn shrink<T: Element>((width, ink): &Ink, side: usize, out: &mut Vec<T>) {
     let height = ink.len() / width;
-    // Pixels that pixel `i` covers, each with its share.
+    // The source pixels that pixel `i` covers, each with its share.
     let shares = |i: usize, n: usize| {
         let [low, high] = [i, i + 1].map(|i| i as f64 * n as f64 / side as f64);
         (i * n / side..((i + 1) * n).div_ceil(side)).map(move |p| {
@@ -190,7 +192,7 @@ mod tests {
             let file = File::create(class.join("0.png")).unwrap();
             let mut encoder = png::Encoder::new(file, 3, 3);
             encoder.set_color(png::ColorType::Grayscale);
-            // The middle is always black.
+            // The pixel in the middle is always black.
             let pixels: Vec<u8> = (0..9).map(|i| if i == 4 { 0 } else { value }).collect();
             encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
         }
@@ -199,12 +201,12 @@ mod tests {
         let images = images.unwrap();
         assert_eq!((images.len(), images.members(1)), (2, &[1][..]));
         let (_, pixels) = images.rows();
-        // A quarter of each 1.5 x 1.5 pixels, of which 0.5 x 0.5 are black.
+        // Each quarter covers 1.5 x 1.5 pixels, of which 0.5 x 0.5 are black.
         let expected = [1.0, 1.0, 1.0, 1.0].into_iter().chain([1.0 / 9.0; 4]);
         assert!(pixels.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-15), "{pixels:?}");
     }
 
-    /// A black pixel and a red one, opaque, half and not at all.
+    /// A black pixel with three degrees of transparency, and a red one with two.
     #[test]
     fn what_is_transparent_is_over_white() {
         let mut bytes = Vec::new();
@@ -221,7 +223,8 @@ mod tests {
         assert!(found.iter().zip(known).all(|(f, k)| (f - k).abs() < 1e-15), "{found:?}");
     }
 
-    /// 8 x 8 pixels of 64 of 255: one coefficient of -64, quantised by 8, in codes of one bit for its size and for the end.
+    /// 8 x 8 pixels of value 64 out of 255: one coefficient of -64, quantised by 8, with one-bit codes for its size and
+    /// for the end of the block.
     fn jpeg_of_grey() -> Vec<u8> {
         let table =
             |kind, symbol| [&[0xff, 0xc4, 0, 20, kind, 1][..], &[0; 15], &[symbol]].concat();
@@ -232,7 +235,7 @@ mod tests {
             table(0x00, 7),
             table(0x10, 0),
             vec![0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0],
-            // 0, then -64 as 0111111, then 0, then ones.
+            // A 0, then -64 as 0111111, then a 0, then ones.
             vec![0b0011_1111, 0b0111_1111, 0xff, 0xd9],
         ];
         parts.concat()
@@ -255,7 +258,7 @@ mod tests {
         archive.finish().unwrap();
         let images = ImageClasses::<f64>::from_files(&[&path], 2).unwrap();
         assert_eq!(images.len(), 2);
-        // One step of 255 of rounding.
+        // One step out of 255 of rounding.
         let known = 1.0 - 64.0 / 255.0;
         assert!(images.rows().1.iter().all(|p| (p - known).abs() < 1.0 / 255.0), "{images:?}");
         let mut archive = zip::ZipWriter::new(File::create(&path).unwrap());

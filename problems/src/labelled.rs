@@ -1,4 +1,4 @@
-//! `Labelled`: samples with a class each, dense or sparse, their losses under a model, and mini-batches of them.
+//! `Labelled`: samples with one class each, dense or sparse, with the losses of a model on them and mini-batches.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use rand::RngExt;
 
 use crate::samples::Samples;
 
-/// Values of samples, a row each.
+/// The values of the samples, one row per sample.
 #[derive(Clone, Debug)]
 enum Features<T> {
     Dense(Samples<T>),
     Sparse(Arc<Csr<T>>),
 }
 
-/// Samples, each with a class: rows `X_i` and labels `y_i`, what a problem of one's own is made of.
+/// Samples with one class each: rows `X_i` and labels `y_i`. Use them to build a problem of your own.
 ///
-/// A loss of a linear model on a mini-batch is a product, the losses of its rows, and their mean:
+/// The loss of a linear model on a mini-batch is a matrix product, followed by the losses of its rows and their mean:
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
@@ -44,15 +44,15 @@ enum Features<T> {
 pub struct Labelled<T> {
     features: Features<T>,
     labels: Vec<u32>,
-    /// -1 for class 0, 1 for the others: what the logistic loss of one column of scores is taken with.
+    /// -1 for class 0 and 1 for all others: the signs in the logistic loss of a single column of scores.
     signs: Vec<T>,
 }
 
 impl<T: Element> Labelled<T> {
-    /// Rows of `values`, one per label.
+    /// Creates dense samples from the rows in `values`, one per label.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless there are labels, and as many values for each, one at least.
+    /// Returns [`Error::Invalid`] unless there are labels, each with the same number of values, at least one.
     pub fn dense(values: Vec<T>, labels: Vec<u32>) -> Result<Self, Error> {
         let width = values.len().checked_div(labels.len()).unwrap_or(0);
         if width == 0 || width * labels.len() != values.len() || u32::try_from(width).is_err() {
@@ -75,10 +75,10 @@ impl<T: Element> Labelled<T> {
         Self { features, signs: labels.iter().map(sign).collect(), labels }
     }
 
-    /// Rows of a sparse matrix, one per label.
+    /// Creates sparse samples from the rows of a matrix, one per label.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless there are as many labels as rows, and rows and columns at all.
+    /// Returns [`Error::Invalid`] unless there are as many labels as rows, and at least one row and one column.
     pub fn sparse(matrix: Csr<T>, labels: Vec<u32>) -> Result<Self, Error> {
         if labels.len() != matrix.rows() || labels.is_empty() || matrix.cols() == 0 {
             let (rows, cols, labels) = (matrix.rows(), matrix.cols(), labels.len());
@@ -93,12 +93,12 @@ impl<T: Element> Labelled<T> {
         self.labels.len()
     }
 
-    /// Never: there is one sample at least.
+    /// Always false, as there is at least one sample.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Values per sample.
+    /// Number of values per sample.
     pub fn width(&self) -> u32 {
         match &self.features {
             Features::Dense(samples) => samples.width(),
@@ -106,10 +106,10 @@ impl<T: Element> Labelled<T> {
         }
     }
 
-    /// The values of sample `i`, zeros included.
+    /// Returns the values of sample `i`, zeros included.
     ///
     /// # Panics
-    /// If it is not there.
+    /// Panics if `i` is out of range.
     pub fn row(&self, i: usize) -> Vec<T> {
         match &self.features {
             Features::Dense(samples) => samples.row(i).to_vec(),
@@ -122,12 +122,12 @@ impl<T: Element> Labelled<T> {
         }
     }
 
-    /// The classes.
+    /// The class of each sample.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// The samples at `indices`, in that order.
+    /// Returns the samples at `indices`, in that order.
     ///
     /// ```
     /// use hypertape_problems::Labelled;
@@ -137,7 +137,7 @@ impl<T: Element> Labelled<T> {
     /// ```
     ///
     /// # Panics
-    /// If one is not there, or there are none.
+    /// Panics if an index is out of range, or `indices` is empty.
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Self {
         let labels = indices.iter().map(|&i| self.labels[i]).collect();
@@ -164,7 +164,7 @@ impl<T: Element> Labelled<T> {
         made.expect("one sample or more")
     }
 
-    /// Sparse samples with zeros after the values of each, `width` in all if that is more; dense ones as they are.
+    /// Appends zeros to sparse samples up to `width` values each. Dense samples are not changed.
     pub(crate) fn widened(self, width: u32) -> Self {
         let features = match self.features {
             Features::Sparse(matrix) => {
@@ -175,7 +175,7 @@ impl<T: Element> Labelled<T> {
         Self { features, ..self }
     }
 
-    /// Mean and standard deviation of each column, `None` of sparse samples.
+    /// Returns the mean and standard deviation of each column, or `None` for sparse samples.
     pub(crate) fn columns(&self) -> Option<Vec<[f64; 2]>> {
         let Features::Dense(samples) = &self.features else { return None };
         let column =
@@ -185,7 +185,8 @@ impl<T: Element> Labelled<T> {
         Some(columns.map(|[mean, variance]| [mean, variance.sqrt()]).collect())
     }
 
-    /// Dense samples with each column less its mean and over its deviation in `columns`, unless that is 0; sparse ones as they are.
+    /// Subtracts the mean in `columns` from each column of dense samples and divides by the deviation, unless it is 0.
+    /// Sparse samples are not changed.
     pub(crate) fn standardised(self, columns: &[[f64; 2]]) -> Self {
         let Features::Dense(samples) = &self.features else { return self };
         let scaled = |(&value, &[mean, deviation]): (&T, &[f64; 2])| {
@@ -196,14 +197,14 @@ impl<T: Element> Labelled<T> {
         Self { features: Features::Dense(Samples::new(values, columns.len())), ..self }
     }
 
-    /// With other labels, as many.
+    /// Replaces the labels by the same number of others.
     pub(crate) fn relabelled(self, labels: Vec<u32>) -> Self {
         debug_assert_eq!(labels.len(), self.labels.len());
         Self::made(self.features, labels)
     }
 
-    /// The product of the samples in `range`, a row each, with the columns of `w`, which has a row per feature. Cost: a
-    /// multiplication per entry and column; dense rows are borrowed, sparse ones cost what their entries do.
+    /// Returns the product of the samples in `range`, one per row, with `w`, which has one row per feature. Cost: one
+    /// multiplication per stored entry and column of `w`. Dense rows are borrowed.
     pub fn times<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> A {
         match &self.features {
             Features::Dense(samples) => samples.range(w, range).matmul(w),
@@ -211,15 +212,15 @@ impl<T: Element> Labelled<T> {
         }
     }
 
-    /// A loss for each row of `scores`, which are those of the samples in `range`: with a column per class, cross-entropy
-    /// `ln sum_c e^{z_c} - z_y`; with one column, the logistic loss `ln(1 + e^{-s z})`, where `s` is -1 for class 0 and 1 for
-    /// the others.
+    /// Returns one loss per row of `scores`, the scores of the samples in `range`. With one column per class it is the
+    /// cross-entropy `ln sum_c e^{z_c} - z_y`; with a single column it is the logistic loss `ln(1 + e^{-s z})`, where
+    /// `s` is -1 for class 0 and 1 for the others.
     pub fn losses<'a, A: Array<'a, Elem = T>>(&'a self, scores: A, range: Range<usize>) -> A {
         self.row_loss(scores.shape().cols, range).of(scores)
     }
 
-    /// The sum of the [`losses`](Self::losses) of the linear model `w` on the samples in `range`, times the weights `p`, a
-    /// column, if there are any. Cost: of value and gradient one pass over dense rows, see [`Array::linear_loss`].
+    /// Returns the sum of the [`losses`](Self::losses) of the linear model `w` on the samples in `range`, weighted by
+    /// the column `p` if there is one. Value and gradient take one pass over dense rows; see [`Array::linear_loss`].
     pub fn loss<'a, A: Array<'a, Elem = T>>(
         &'a self,
         w: A,
@@ -237,7 +238,7 @@ impl<T: Element> Labelled<T> {
         }
     }
 
-    /// [`loss`](Self::loss) by any loss of rows.
+    /// [`loss`](Self::loss) with any loss of rows.
     pub(crate) fn total<'a, A: Array<'a, Elem = T>>(
         &'a self,
         w: A,
@@ -254,12 +255,12 @@ impl<T: Element> Labelled<T> {
         }
     }
 
-    /// Samples a block of a loss, for [`Bilevel::block`](hypertape_solver::Bilevel::block): as many as stay in cache from the
-    /// product to its adjoint.
+    /// Samples per block of a loss, for [`Bilevel::block`](hypertape_solver::Bilevel::block): as many as stay in cache
+    /// between the product and its adjoint.
     pub fn block_rows(&self) -> usize {
         match &self.features {
             Features::Dense(samples) => samples.block_rows(),
-            // The adjoint of a block has all columns, and should be no dearer than the block's own products.
+            // The adjoint of a block has all columns, and should cost no more than the products of the block itself.
             Features::Sparse(matrix) => {
                 let least = BLOCK_COLUMNS * matrix.cols() as usize;
                 (least * self.len()).div_ceil(matrix.entries().max(1)).max(16).min(self.len())
@@ -267,8 +268,9 @@ impl<T: Element> Labelled<T> {
         }
     }
 
-    /// Share of all samples whose `scores` are wrong. With a score a class, the largest, the first of equals, is to be at the
-    /// label; with one per sample, it is to be positive for all classes but 0.
+    /// Returns the share of all samples that `scores` classify wrongly. With one score per class, the prediction is the
+    /// class with the largest score (the first of equal ones). With one score per sample, the score must be positive
+    /// for all classes but 0.
     pub fn error_rate(&self, scores: &[T]) -> f64 {
         let classes = scores.len() / self.len();
         let wrong = self.labels.iter().zip(scores.chunks_exact(classes)).filter(|(label, row)| {
@@ -281,18 +283,18 @@ impl<T: Element> Labelled<T> {
         wrong.count() as f64 / self.len() as f64
     }
 
-    /// Number of mini-batches of `size` samples; 1 without a size.
+    /// Number of mini-batches of `size` samples; 1 if `size` is `None`.
     pub fn batches(&self, size: Option<usize>) -> usize {
         ContiguousBatch::count(self.len(), size)
     }
 
-    /// The mini-batch of `size` samples that `draw` chooses, or names; all samples without a size.
+    /// Returns the mini-batch of `size` samples that `draw` chooses or names, or all samples if `size` is `None`.
     pub fn batch(&self, size: Option<usize>, draw: Draw) -> ContiguousBatch {
         ContiguousBatch::of(self.len(), size, draw)
     }
 }
 
-/// How a problem whose losses are on `train` and `valid` sees them: in mini-batches of `$size` samples, or all, block by block.
+/// Implements sampling for a problem with losses on `train` and `valid`: mini-batches of `$size`, or all samples by blocks.
 macro_rules! trained_and_validated {
     (|$problem:ident| $size:expr) => {
         fn mini_batches(&self, level: hypertape_solver::Level) -> usize {
@@ -321,26 +323,27 @@ macro_rules! trained_and_validated {
 
 pub(crate) use trained_and_validated;
 
-/// Entries a column of a sparse matrix, in the least block of rows.
+/// Least number of sparse entries per column in a block of rows.
 const BLOCK_COLUMNS: usize = 4;
 
-/// A mini-batch of consecutive samples, drawn uniformly from the `k = ceil(n / size)` blocks of them, the last of which may be
-/// shorter. Sums over a batch are divided by `n / k`, so that their mean over the draws is the mean over all samples, exactly.
+/// A mini-batch of consecutive samples, drawn uniformly from `k = ceil(n / size)` blocks, the last of which may be
+/// shorter. Sums over a batch are divided by `n / k`, so that their mean over the draws is exactly the mean over all
+/// samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContiguousBatch {
     range: Range<usize>,
-    /// What sums over the batch are divided by.
+    /// The divisor of sums over the batch.
     pub divisor: f64,
 }
 
 #[expect(clippy::len_without_is_empty, reason = "a batch has one sample or more")]
 impl ContiguousBatch {
-    /// How many batches of `size` there are of `n` samples; 1 without a size.
+    /// Number of batches of `size` among `n` samples; 1 if `size` is `None`.
     pub(crate) fn count(n: usize, size: Option<usize>) -> usize {
         n.div_ceil(size.unwrap_or(usize::MAX).max(1))
     }
 
-    /// The batch of `size` of `n` samples that `draw` chooses, or names; all of them without a size.
+    /// Returns the batch of `size` out of `n` samples that `draw` chooses or names, or all of them if `size` is `None`.
     pub(crate) fn of(n: usize, size: Option<usize>, draw: Draw) -> Self {
         let (n, blocks) = (n, Self::count(n, size));
         let size = match size {
@@ -360,14 +363,14 @@ impl ContiguousBatch {
         self.range.len()
     }
 
-    /// The samples of the batch that `rows` of it asks for.
+    /// Returns the samples that belong to `rows` of the batch.
     pub fn rows(&self, rows: Rows) -> Range<usize> {
         let at = |row: usize| (self.range.start + row).min(self.range.end);
         at(rows.start())..at(rows.range().end)
     }
 }
 
-/// The shape of a column with an entry a sample of `range`.
+/// The shape of a column with one entry per sample of `range`.
 pub(crate) fn column(range: &Range<usize>) -> Shape {
     Shape::column(u32::try_from(range.len()).expect("arrays have at most u32::MAX rows"))
 }
@@ -397,11 +400,12 @@ mod tests {
             let some = samples.select(&[3, 0]);
             assert_eq!(some.times(w, 0..2).values(), [403.0, 4030.0, 1.0, 10.0]);
             assert_eq!(some.labels(), [0, 0]);
-            // Scores 1 2, 0 0, 3 3 for the labels 0, 1, 1: the first of equals counts.
+            // The rows of scores are (1, 2), (0, 0) and (3, 3), and the labels are 0, 1 and 1. The first of equal
+            // scores counts.
             let three = samples.select(&[0, 1, 2]);
             assert_eq!(three.error_rate(&[1.0, 2.0, 0.0, 0.0, 3.0, 3.0]), 1.0);
             assert_eq!(three.error_rate(&[2.0, 1.0, 0.0, 1.0, 3.0, 3.0]), 1.0 / 3.0);
-            // One score per sample: it is positive for class 1.
+            // A single score per sample is positive for class 1.
             assert_eq!(three.error_rate(&[-1.0, 0.0, 2.0]), 1.0 / 3.0);
             assert_eq!((samples.row(0), samples.row(3)), (vec![1.0, 0.0], vec![3.0, 4.0]));
         }
@@ -415,7 +419,8 @@ mod tests {
         let [samples, _] = pair();
         let all = samples.batch(None, Draw::new(0, 0));
         assert_eq!((all.rows(Rows::all(5)), all.divisor), (0..5, 5.0));
-        // Blocks of 2, 2 and 1: divided by 5/3, each sample counts 3/5 in one of three.
+        // There are blocks of 2, 2 and 1 samples. Sums are divided by 5/3, so each sample counts 3/5 in one of three
+        // batches.
         let mut counts = [0; 3];
         for step in 0..3000 {
             let batch = samples.batch(Some(2), Draw::new(0, 0).at(Level::Inner, step));
@@ -424,7 +429,7 @@ mod tests {
             assert_eq!(covered, batch.range.clone().collect::<Vec<_>>());
             counts[batch.range.start / 2] += 1;
         }
-        // Four standard deviations of a binomial are 103.
+        // Four standard deviations of a binomial distribution are 103.
         assert!(counts.iter().all(|&c: &i32| c.abs_diff(1000) < 103), "{counts:?}");
     }
 

@@ -17,21 +17,20 @@ fn invalid(found: impl std::fmt::Display, expected: impl Into<String>) -> Error 
 /// Indices of the samples in each part of a set, in random order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// Samples to train on.
+    /// Samples for training.
     pub train: Vec<usize>,
-    /// Samples to choose outer variables on.
+    /// Samples for choosing the outer variables.
     pub valid: Vec<usize>,
-    /// Samples for the final judgement.
+    /// Samples for the final evaluation.
     pub test: Vec<usize>,
 }
 
-/// Draws disjoint training, validation and test parts of the asked sizes, stratified by class.
+/// Draws disjoint training, validation and test parts of the given sizes, stratified by class.
 ///
-/// A part of size `s` of a set of `n` is due `s n_c / n` of the `n_c` samples of class `c`. It
-/// gets that number rounded down or up, by largest remainder, so that its total is exactly `s`.
-/// Where that would take more samples of a class than there are, the rounding up moves to another
-/// class; a rounding that fits always exists, so the counts are always within one of what is due.
-/// Cost: O(n) draws.
+/// In a set of `n` samples, a part of size `s` is due `s n_c / n` of the `n_c` samples of class `c`. It gets this
+/// number rounded down or up, by largest remainder, so that its total is exactly `s`. If that would take more samples
+/// of a class than there are, another class is rounded up instead. A rounding that fits always exists, so every count
+/// differs from what is due by less than one. Cost: O(n) draws.
 ///
 /// ```
 /// use hypertape_problems::labels::split;
@@ -42,7 +41,8 @@ pub struct Split {
 /// ```
 ///
 /// # Errors
-/// If the sizes sum to more than the number of samples, or a label is not below `classes`.
+/// Returns [`Error::Told`] if the sizes sum to more than the number of samples, and [`Error::Invalid`] if a label is
+/// not below `classes`.
 pub fn split(labels: &[u32], classes: u32, sizes: [usize; 3], seed: u64) -> Result<Split, Error> {
     let total = sizes.iter().fold(0usize, |sum, &size| sum.saturating_add(size));
     if total > labels.len() {
@@ -68,10 +68,10 @@ pub fn split(labels: &[u32], classes: u32, sizes: [usize; 3], seed: u64) -> Resu
     Ok(Split { train, valid, test })
 }
 
-/// Labels after corruption, and where they were changed.
+/// Labels after corruption, and which of them were changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Corruption {
-    /// The labels as a learner sees them.
+    /// The labels that the learner sees.
     pub labels: Vec<u32>,
     /// Whether the label of each sample was changed.
     pub corrupted: Vec<bool>,
@@ -79,14 +79,12 @@ pub struct Corruption {
 
 /// Gives the fraction `rate` of the samples a wrong label.
 ///
-/// Exactly `floor(rate n)` distinct samples are drawn uniformly, and each gets a class drawn
-/// uniformly from those it does not have. At the same seed, a higher rate keeps every change a
-/// lower rate made and adds more.
+/// Exactly `floor(rate n)` distinct samples are drawn uniformly, and each gets a class drawn uniformly from the other
+/// classes. With the same seed, a higher rate keeps every change of a lower rate and adds more.
 ///
-/// The floor takes `rate` for the decimal number it was written as: the nearest double to that
-/// number and the product are each off by at most a relative 2⁻⁵³, so the product is raised by a
-/// relative 2⁻⁵¹ before it is cut. Thus 0.29 of 100 is 29, although the product of the doubles is
-/// 28.999999999999996.
+/// The floor treats `rate` as the decimal number that was written. The double nearest to that number and the product
+/// have a relative error of at most 2⁻⁵³ each, so the product is increased by a relative 2⁻⁵¹ before it is rounded
+/// down. For example, 0.29 of 100 is 29, although the product of the doubles is 28.999999999999996.
 ///
 /// ```
 /// use hypertape_problems::labels::corrupt;
@@ -96,10 +94,10 @@ pub struct Corruption {
 /// ```
 ///
 /// # Errors
-/// If `rate` is not in `[0, 1]`, there are fewer than two classes, or a label is not below
+/// Returns [`Error::Invalid`] if `rate` is not in `[0, 1]`, there are fewer than two classes, or a label is not below
 /// `classes`.
 pub fn corrupt(labels: &[u32], classes: u32, rate: f64, seed: u64) -> Result<Corruption, Error> {
-    // Written so that NaN is refused as well.
+    // This form refuses NaN as well.
     if !(0.0..=1.0).contains(&rate) {
         return Err(invalid(format!("rate {rate}"), "a number from 0 to 1"));
     }
@@ -114,7 +112,7 @@ pub fn corrupt(labels: &[u32], classes: u32, rate: f64, seed: u64) -> Result<Cor
     order.shuffle(&mut random);
     let mut result = Corruption { labels: labels.to_vec(), corrupted: vec![false; labels.len()] };
     for &i in &order[..fraction(rate, labels.len())] {
-        // A draw from one class fewer, with those from the own class on moved up by one.
+        // Draw from one class fewer, and move the result up by one from the sample's own class on.
         let other = random.random_range(0..classes - 1);
         result.labels[i] = if other < labels[i] { other } else { other + 1 };
         result.corrupted[i] = true;

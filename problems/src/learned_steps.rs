@@ -1,17 +1,18 @@
-//! `LearnedSteps`: the sizes of descent steps, learned on a loss whose best ones are known.
+//! `LearnedSteps`: learns the step sizes of gradient descent on a loss for which the best ones are known.
 //!
 //! ```text
 //! g(w) = f(w) = sum_i h_i w_i^2 / 2        w_{t+1} = w_t - s_t h w_t,    s_t = lr e^{x_t}
 //! ```
 //!
-//! from `w_0 = (1, ..., 1)`, with the inner rule [`GradientDescent::learned(0)`](hypertape_solver::GradientDescent); `x`
-//! has one entry per step or is a scalar, `w` has `p`. With `e_i = prod_t (1 - s_t h_i)` all is known:
+//! from `w_0 = (1, ..., 1)`, with the inner rule [`GradientDescent::learned(0)`](hypertape_solver::GradientDescent).
+//! `x` has one entry per step or is a scalar, `w` has `p` entries. With `e_i = prod_t (1 - s_t h_i)` the loss and its
+//! gradient are
 //!
 //! ```text
 //! F = sum_i h_i e_i^2 / 2        dF/dx_t = -s_t sum_i h_i^2 e_i^2 / (1 - s_t h_i)
 //! ```
 //!
-//! and `p` steps of sizes `1 / h_i`, in any order, end at `F = 0`.
+//! and `p` steps of sizes `1 / h_i`, in any order, give `F = 0`.
 
 use hypertape_autodiff::{Array, Element, List};
 use hypertape_solver::{Bilevel, Draw, InnerLoop, Metric, Params, Rows};
@@ -27,7 +28,8 @@ pub struct LearnedSteps<T> {
 }
 
 impl<T: Element> LearnedSteps<T> {
-    /// With curvatures `h` and so many sizes, which start at `x_t = t / 10`: equal ones have equal slopes, and stay equal.
+    /// Creates the problem with the curvatures `h` and `sizes` step sizes, which start at `x_t = t / 10`. Equal sizes
+    /// have equal slopes and would stay equal.
     ///
     /// ```
     /// use hypertape_problems::LearnedSteps;
@@ -65,7 +67,7 @@ impl<T: Element> Bilevel<T> for LearnedSteps<T> {
         self.inner(w, x, draw, rows)
     }
 
-    /// What is left of the start.
+    /// Reports the largest entry of `|w|`, which is 0 at the solution.
     fn metrics(&self, w: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         let most = w.values().iter().fold(0.0, |most: f64, w| most.max(w.as_f64().abs()));
         vec![Metric { name: "max |w|", value: most }]

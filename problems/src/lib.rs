@@ -11,11 +11,13 @@
 //! # Ok::<(), hypertape_solver::Error>(())
 //! ```
 //!
-//! [`catalogue`] lists all problems with their default settings, and you can add an [`Entry`] of your own. Samples from files are
-//! [`Sets`]; a problem takes values, losses, products and accuracies from their parts, [`Labelled`] or [`Targets`].
+//! [`catalogue`] lists all problems with their default settings, and you can add an [`Entry`] of your own. [`Sets`]
+//! holds training, validation and test samples, for example from files. Its parts, [`Labelled`] or [`Targets`], give a
+//! problem the values, losses, matrix products and error rates that it needs.
 //!
-//! Whole programs in the repository: `examples/own-problem` (two problems with a command line, one on files), `examples/graph.rs` (a
-//! problem in a file), `examples/newsgroups.rs` (sparse texts), `examples/omniglot.rs` (few-shot learning from images).
+//! The repository has whole programs: `examples/own-problem` (two problems with a command line, one of them reads
+//! files), `examples/graph.rs` (a problem in a file), `examples/newsgroups.rs` (sparse texts) and
+//! `examples/omniglot.rs` (few-shot learning from images).
 
 mod catalogue;
 mod chain;

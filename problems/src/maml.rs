@@ -1,4 +1,4 @@
-//! `Maml`: few-shot regression by a small network whose start is learned (Finn, Abbeel and Levine 2017).
+//! `Maml`: few-shot regression with a small network whose start is learned (Finn, Abbeel and Levine 2017).
 //!
 //! ```text
 //! w_0 = x
@@ -7,12 +7,12 @@
 //! net_w(s) = tanh(tanh(s W1 + b1) W2 + b2) W3 + b3
 //! ```
 //!
-//! With a prior of weight `l`, as implicit MAML has it (Rajeswaran, Finn, Kakade and Levine 2019, equation 3),
-//! `g_task` has the term `l |w - x|^2 / 2` as well: it is then `l (H + l I)^-1 df/dw` that the hypergradient of many steps
-//! tends to, `H` the Hessian of the first term.
+//! With a prior of weight `l`, as in implicit MAML (Rajeswaran, Finn, Kakade and Levine 2019, equation 3), `g_task` has
+//! the additional term `l |w - x|^2 / 2`. For many steps the hypergradient then tends to `l (H + l I)^-1 df/dw`, where
+//! `H` is the Hessian of the first term.
 //!
-//! `x` and `w` are the six arrays of a 1-h-h-1 network. Peer workload `w3` has 25 tasks, all of them in every batch;
-//! `sinusoid.rs` makes the larger family of the paper, sampled in batches.
+//! `x` and `w` are the six arrays of a 1-h-h-1 network. Peer workload `w3` has 25 tasks, and every batch contains all
+//! of them; `sinusoid.rs` makes the larger task family of the paper, sampled in batches.
 
 use hypertape_autodiff::{Array, Element, List, Shape};
 use hypertape_solver::{Bilevel, Draw, InnerLoop, Metric, Params, Rows};
@@ -23,7 +23,7 @@ use crate::samples::convert;
 /// Names of the network's arrays.
 const NAMES: [&str; 6] = ["W1", "b1", "W2", "b2", "W3", "b3"];
 
-/// Points of all tasks, task by task, as many in each.
+/// Points of all tasks, one task after the other, with the same number in each.
 #[derive(Clone, Debug)]
 pub(crate) struct Points<T> {
     pub(crate) inputs: Vec<T>,
@@ -42,7 +42,7 @@ pub struct Maml<T> {
 }
 
 impl<T: Element> Maml<T> {
-    /// Peer workload `w3`; steps of size 0.002.
+    /// Peer workload `w3`, to be run with steps of size 0.002.
     pub fn workload(seed: u64) -> Self {
         Self::workload_of(seed, W3::TASKS)
     }
@@ -56,7 +56,7 @@ impl<T: Element> Maml<T> {
         Self::new([tasks; 2], sets, W3::HIDDEN, start)
     }
 
-    /// `[tasks, tasks a batch]` on `[support, query]` points and the first start.
+    /// Creates the problem with `[tasks, tasks per batch]`, `[support, query]` points and the initial start.
     pub(crate) fn new(
         [tasks, batch]: [usize; 2],
         [support, query]: [Points<T>; 2],
@@ -66,13 +66,13 @@ impl<T: Element> Maml<T> {
         Self { tasks, batch, support, query, start: network(hidden, start), prior: 0.0 }
     }
 
-    /// With a prior of weight `weight` at the learned start.
+    /// Adds a prior of weight `weight` around the learned start.
     #[must_use]
     pub fn with_prior(self, weight: f64) -> Self {
         Self { prior: weight, ..self }
     }
 
-    /// Mean squared error of the network on a task's points.
+    /// Returns the mean squared error of the network on the points of the task of `draw`.
     fn error<'a, A: Array<'a, Elem = T>>(&self, w: &[A], points: &'a Points<T>, draw: Draw) -> A {
         let each = points.inputs.len() / self.tasks;
         let task = usize::try_from(draw.task).unwrap_or(usize::MAX).min(self.tasks - 1);
@@ -129,7 +129,7 @@ impl<T: Element> Bilevel<T> for Maml<T> {
         NAMES.to_vec()
     }
 
-    /// How far a task moves from the start.
+    /// Reports how far the weights of a task move from the start.
     fn metrics(&self, w: &Params<T>, x: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         let gaps = w.values().iter().zip(x.values()).map(|(&w, &x)| (w - x).as_f64().powi(2));
         vec![Metric { name: "|w - x|", value: gaps.sum::<f64>().sqrt() }]
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn many_steps_under_a_prior_give_the_gradient_of_implicit_maml() {
-        // Two tasks of three points, one unit per layer: six weights.
+        // Two tasks of three points each, and one unit per layer, so that there are six weights.
         let points = |shift: f64| {
             let inputs: Vec<f64> = (0..6).map(|i| f64::from(i) * 0.7 - 2.0 + shift).collect();
             let targets = inputs.iter().map(|s| (1.3 * s + 0.2).sin()).collect();
@@ -166,7 +166,7 @@ mod tests {
         let limit = of(&mut Implicit::new(Dense).unwrap());
         let scale = unrolled.iter().fold(0.0_f64, |s, g| s.max(g.abs()));
         for (unrolled, limit) in unrolled.iter().zip(limit) {
-            // What 400 steps leave is below rounding.
+            // What remains after 400 steps is below rounding.
             assert!((unrolled - limit).abs() < 1e-14 * scale, "{unrolled} {limit}");
         }
     }

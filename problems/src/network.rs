@@ -1,4 +1,4 @@
-//! `Network`: layers on images, over named parameters.
+//! `Network`: layers that are applied to images, with named parameters.
 
 use hypertape_autodiff::{
     Array, Convolution, Element, Shape, Unary, max_pool, mean_pool, normalise,
@@ -7,35 +7,36 @@ use hypertape_solver::{Error, Params};
 
 use crate::generator::Stream;
 
-/// Added to variances, as `TensorFlow` does.
+/// Constant added to variances, as in `TensorFlow`.
 const EPSILON: f64 = 1e-3;
 
-/// A step of a [`Network`], from images of one size and number of channels to those of another.
+/// A layer of a [`Network`], which maps images of one size and number of channels to another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Layer {
-    /// Kernels `K` of side `size`, `size^2 channels` x `filters`, `stride` pixels apart; see [`Convolution`].
+    /// A convolution. The kernels `K` of side `size` are an array of `size^2 channels` x `filters`; see
+    /// [`Convolution`].
     Convolution {
         /// Channels of the result.
         filters: u32,
-        /// Side of a kernel.
+        /// Side length of a kernel.
         size: u32,
-        /// Pixels from one place of a kernel to the next.
+        /// Pixels between neighbouring positions of a kernel.
         stride: u32,
     },
-    /// [`normalise`], then a scale and a shift a channel, the two rows of `affine`.
+    /// [`normalise`], followed by a scale and a shift per channel, which are the two rows of `affine`.
     Normalisation,
-    /// A function of each entry.
+    /// A function applied to each entry.
     Activation(Unary),
-    /// [`max_pool`] by squares of this side.
+    /// [`max_pool`] over squares of this side length.
     MaxPool(u32),
-    /// [`mean_pool`], likewise.
+    /// [`mean_pool`] over squares of this side length.
     MeanPool(u32),
-    /// `s W + b` of all entries `s` of an image, so many.
+    /// `s W + b` of all entries `s` of an image, with this number of outputs.
     Dense(u32),
 }
 
 impl Layer {
-    /// Height, width and channels behind it; with a zero if it does not fit.
+    /// Returns the height, width and channels of the result, with a zero among them if the layer does not fit.
     fn output(self, [height, width, channels]: [u32; 3]) -> [u32; 3] {
         let whole = |side: u32, size: u32| side.checked_div(size).unwrap_or(0);
         match self {
@@ -74,10 +75,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// On images of `[height, width, channels]`.
+    /// Creates a network for images of `[height, width, channels]`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for images without entries, and that names the layer of which nothing comes out.
+    /// Returns [`Error::Invalid`] for images without entries, or if a layer, which the error names, has no output.
     pub fn new(image: [u32; 3], layers: Vec<Layer>) -> Result<Self, Error> {
         let refuse = |shape: [u32; 3], expected: String| {
             let found = format!("{shape:?} of height, width and channels");
@@ -97,9 +98,9 @@ impl Network {
         Ok(Self { image, layers })
     }
 
-    /// Parameters by name, in the order of the layers: `K1`, `affine1`, ..., `W1`, `b1`. Kernels are normal with variance 2 over
-    /// the number of their inputs, `W` with variance 1 over that, scales are 1, shifts and `b` are 0. Array `i` of those that
-    /// are drawn takes stream `i` of `seed`.
+    /// Returns initial parameters, named in the order of the layers: `K1`, `affine1`, ..., `W1`, `b1`. Kernels are
+    /// normal with variance 2 over the number of their inputs, and `W` with variance 1 over that number. Scales are 1,
+    /// shifts and `b` are 0. The random array with index `i` uses stream `i` of `seed`.
     pub fn start<T: Element>(&self, seed: u64) -> Params<T> {
         let (mut shape, mut start, mut stream) = (self.image, Params::new(), 0_u64);
         let mut counts = [0; 3];
@@ -139,10 +140,12 @@ impl Network {
         start
     }
 
-    /// What comes out, `channels` per pixel: behind a dense layer an image per row. `images` are one per row, or a pixel per row.
+    /// Applies the network to `images`, which have one row per image or one row per pixel. The result has one row per
+    /// pixel and one column per channel, or one row per image after a dense layer.
     ///
     /// # Panics
-    /// If `weights` are fewer than those of [`start`](Self::start); shapes that do not fit are faults of the arena.
+    /// Panics if there are fewer `weights` than parameters in [`start`](Self::start). Shapes that do not fit are faults
+    /// of the arena.
     #[track_caller]
     pub fn apply<'a, A: Array<'a>>(&self, weights: impl IntoIterator<Item = A>, images: A) -> A {
         let mut weights = weights.into_iter();

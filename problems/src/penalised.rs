@@ -1,4 +1,4 @@
-//! `Penalised`: linear models with one penalty per feature, the penalties being the outer variables.
+//! `Penalised`: linear models with one penalty per feature. The penalties are the outer variables.
 //!
 //! ```text
 //! g(x, w) = 1/n sum_i loss(X_i w, y_i) + 1/2 sum_j e^{x_j} w_j^2
@@ -41,19 +41,19 @@ pub struct Penalised<T> {
     outer_loss: SampleLoss,
     train: Targets<T>,
     valid: Targets<T>,
-    /// For the final judgement, where there are samples for it.
+    /// Test samples for the final evaluation, if there are any.
     test: Option<Targets<T>>,
     start: Vec<T>,
     init: Vec<T>,
 }
 
 impl<T: Element> Penalised<T> {
-    /// Peer workload `w1-ridge`; 100 steps of size 0.5.
+    /// Peer workload `w1-ridge`, to be run with 100 steps of size 0.5.
     pub fn ridge(seed: u64) -> Self {
         Self::from_workload(SampleLoss::HalfSquared, &W1::ridge(seed))
     }
 
-    /// Peer workload `w1-logreg`; 100 steps of size 1.
+    /// Peer workload `w1-logreg`, to be run with 100 steps of size 1.
     pub fn logistic(seed: u64) -> Self {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
     }
@@ -93,12 +93,11 @@ impl<T: Element> Penalised<T> {
         Self::ridge_from(train, valid, &[-2.0, -1.0])
     }
 
-    /// Ridge regression on the rows and targets of `train`, started at 0: `g = |Xw - y|^2/2n + sum_j e^{x_j} w_j^2/2`,
-    /// `f = |Vw - u|^2/m` on those of `valid`.
+    /// Ridge regression on the rows and targets of `train` and `valid`, with the start `w = 0`:
+    /// `g = |Xw - y|^2/2n + sum_j e^{x_j} w_j^2/2` on `train` and `f = |Vw - u|^2/m` on `valid`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless both sets have rows, each of as many values as there are penalties, and as many
-    /// targets.
+    /// Returns [`Error::Invalid`] unless both sets have rows, each with one value per penalty, and one target per row.
     pub fn ridge_on(
         train: (&[f64], &[f64]),
         valid: (&[f64], &[f64]),
@@ -110,7 +109,7 @@ impl<T: Element> Penalised<T> {
         Ok(Self::ridge_from(train, valid, log_penalty))
     }
 
-    /// As [`ridge_on`](Self::ridge_on), of samples that fit each other.
+    /// [`ridge_on`](Self::ridge_on) for samples that are known to fit each other.
     fn ridge_from(train: Targets<T>, valid: Targets<T>, log_penalty: &[f64]) -> Self {
         Self {
             inner_loss: SampleLoss::HalfSquared,
@@ -123,7 +122,7 @@ impl<T: Element> Penalised<T> {
         }
     }
 
-    /// Ridge regression on `sets` of numbers, dense or sparse; penalties start at 0.01.
+    /// Ridge regression on dense or sparse `sets` of numbers, with penalties that start at 0.01.
     pub(crate) fn ridge_of(sets: Sets<T>) -> Result<Self, Error> {
         let [train, valid, test] = sets.into_numbers()?;
         let start = vec![0.01_f64.ln(); train.width() as usize];
@@ -197,7 +196,7 @@ impl<T: Element> Bilevel<T> for Penalised<T> {
         vec!["w"]
     }
 
-    /// The mean squared error on test samples, if there are any.
+    /// Reports the mean squared error on the test samples, if there are any.
     fn metrics(&self, w: &Params<T>, _: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         self.test.iter().map(|test| test.metric(w.values())).collect()
     }

@@ -1,14 +1,15 @@
-//! `Quadratic`: both losses quadratic, so that everything about it has a closed form.
+//! `Quadratic`: both losses are quadratic, so everything about the problem has a closed form.
 //!
 //! ```text
 //! g(x, w) = w'A w / 2 + x'C w + a'w
 //! f(x, w) = w'F w / 2 + x'H x / 2 + x'K w + b'w + h'x
 //! ```
 //!
-//! With step `lr`, `w_r = w* + (I - lr A)^r (w_0 - w*)` for `w* = -A^-1 (a + C'x)`, and the exact hypergradient is
+//! With step size `lr`, `w_r = w* + (I - lr A)^r (w_0 - w*)` for `w* = -A^-1 (a + C'x)`, and the exact hypergradient is
 //! `Hx + K w_r + h - C A^-1 (I - (I - lr A)^r) (F w_r + K'x + b)`.
 //!
-//! Shapes: `x` has `d` entries, `w` has `p`; `A`, `F` are `p x p` and symmetric, `C`, `K` are `d x p`, `H` is `d x d`.
+//! Shapes: `x` has `d` entries, `w` has `p`; `A` and `F` are `p x p` and symmetric, `C` and `K` are `d x p`, `H` is
+//! `d x d`.
 
 pub(crate) mod limit;
 pub(crate) mod sampled;
@@ -18,7 +19,7 @@ use hypertape_solver::{Bilevel, Draw, Params, Rows};
 
 use crate::samples::convert;
 
-/// A quadratic bilevel problem. Matrices are stored row by row.
+/// A quadratic bilevel problem. Matrices are stored in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quadratic<T> {
     /// Hessian of `g` in `w`.
@@ -39,12 +40,12 @@ pub struct Quadratic<T> {
     pub outer_direct: Vec<T>,
     /// First outer point.
     pub x: Vec<T>,
-    /// Inner start.
+    /// Start of the inner loop.
     pub w: Vec<T>,
 }
 
 impl<T: Element> Quadratic<T> {
-    /// Three inner and two outer variables, all terms present; run it for 5 steps of size 0.3.
+    /// Three inner and two outer variables, with all terms present; to be run with 5 steps of size 0.3.
     ///
     /// The limit of the hypergradient for many steps is (1.0266666666666667, -0.6955357142857143).
     pub fn general() -> Self {
@@ -64,14 +65,14 @@ impl<T: Element> Quadratic<T> {
         )
     }
 
-    /// `g = w^2/2 + x w`, `f = w^2`, from `w = 1`; run it for 10 steps of size 0.1.
+    /// `g = w^2/2 + x w`, `f = w^2`, with the start `w = 1`; to be run with 10 steps of size 0.1.
     pub fn scalar() -> Self {
         let [one, two, zero]: [&[f64]; 3] = [&[1.0], &[2.0], &[0.0]];
         Self::from_f64([one, one, zero, two, zero, zero, zero, zero], &[0.5], one)
     }
 
-    /// `g = (w - x)'H (w - x)/2` with `H = [[2, 1], [1, 3]]/4`, `f = |w - (0.5, 0.5)|^2/2` up to constants; run it for
-    /// 5 steps of size 0.4. Every iterate and gradient is a short decimal.
+    /// `g = (w - x)'H (w - x)/2` with `H = [[2, 1], [1, 3]]/4`, and `f = |w - (0.5, 0.5)|^2/2`, both up to constants;
+    /// to be run with 5 steps of size 0.4. Every iterate and every gradient is a short decimal.
     pub fn decimal() -> Self {
         Self::from_f64(
             [
@@ -107,7 +108,7 @@ impl<T: Element> Quadratic<T> {
     }
 }
 
-/// `a'M b` for columns `a`, `b` and a constant matrix.
+/// `a'M b` for columns `a` and `b` and a constant matrix.
 fn form<'a, A: Array<'a>>(a: A, matrix: &'a [A::Elem], b: A) -> A {
     let matrix = a.constant(Shape::new(a.shape().rows, b.shape().rows), matrix);
     a.dot(matrix.matmul(b))

@@ -1,21 +1,24 @@
-//! `Regressions`: a hundred small regressions that share their start or their penalties, one of them drawn at a time.
+//! `Regressions`: a hundred small regression tasks that share their start or their penalties, one of them drawn per
+//! outer iteration.
 //!
 //! ```text
 //! g_task(x, w) = |s(A w) - y|^2 / 2n    (+ 1/2 sum_j e^{x_j} w_j^2)
 //! f_task(w)    = |s(B w) - z|^2 / 2n
 //! ```
 //!
-//! with `s(v) = v` or `tanh v`, ten variables, and `x` the start `w_0` (Finn, Abbeel and Levine 2017), or log-penalties of a loop
-//! from `w_0 = 0`. Data is synthetic, so that what is known about an estimator can be seen without noise of any other kind:
+//! with `s(v) = v` or `tanh v` and ten variables. `x` is the start `w_0` (Finn, Abbeel and Levine 2017), or the
+//! log-penalties of a loop that starts at `w_0 = 0`. The data is synthetic, so that known properties of an estimator
+//! can be seen without any other noise:
 //!
-//! - `maml_quadratic`: `n = 10`, `A'A/n = H = Q D Q'` with a random orthogonal `Q` a task and eigenvalues from 0.1 to 1 at equal
-//!   ratios, `y = A a`, `B'B/n = I`, `z = B (a + b)`, so that `f = |w - a - b|^2/2`; `a` and `b` are standard normal. With
-//!   `R = (I - lr H)^r` the hypergradient is `R (w_r - a - b)`, `w_r = a + R (x - a)`.
-//! - `maml_tanh`, `log_ridge_tanh`: `n = 20`, rows of `A` and `B` normal with variance 1/2 and 1, `y = tanh(A a) + e`,
-//!   `z = tanh(B a) + e'`, with `a`, `e` and `e'` standard normal. The losses are not convex.
+//! - `maml_quadratic`: `n = 10`, `A'A/n = H = Q D Q'` with a random orthogonal `Q` per task and eigenvalues from 0.1 to
+//!   1 at equal ratios, `y = A a`, `B'B/n = I`, `z = B (a + b)`, so that `f = |w - a - b|^2/2`; `a` and `b` are
+//!   standard normal. With `R = (I - lr H)^r` the hypergradient is `R (w_r - a - b)`, where `w_r = a + R (x - a)`.
+//! - `maml_tanh`, `log_ridge_tanh`: `n = 20`, rows of `A` and `B` normal with variance 1/2 (`maml_tanh`) or 1
+//!   (`log_ridge_tanh`), `y = tanh(A a) + e`, `z = tanh(B a) + e'`, with `a`, `e` and `e'` standard normal. The losses
+//!   are not convex.
 //!
-//! `x` starts near a stationary point of the mean outer loss, where noise is what matters: at 0, which is one in expectation by
-//! symmetry, log-penalties at -1. Cost: `2 n p` multiplications a loss.
+//! `x` starts near a stationary point of the mean outer loss, where noise dominates: a start at 0, which by symmetry is
+//! stationary in expectation, and log-penalties at -1. Cost: `2 n p` multiplications per loss.
 
 use hypertape_autodiff::{Array, Element, List, Shape};
 use hypertape_solver::{Bilevel, Draw, Params, Rows};
@@ -40,7 +43,7 @@ pub struct Regressions<T> {
 }
 
 impl<T: Element> Regressions<T> {
-    /// Linear regressions that share a start; 50 steps of size 0.02.
+    /// Linear regressions that share a start, to be run with 50 steps of size 0.02.
     pub fn maml_quadratic(seed: u64) -> Self {
         let roots = scales(0.1, 1.0, WIDTH);
         let [own, shift] = [0, 1].map(|i| Stream::new(seed, i).gausses(TASKS * WIDTH));
@@ -67,17 +70,17 @@ impl<T: Element> Regressions<T> {
         }
     }
 
-    /// Regressions with one tanh unit that share a start; 40 steps of size 0.02.
+    /// Regressions with one tanh unit that share a start, to be run with 40 steps of size 0.02.
     pub fn maml_tanh(seed: u64) -> Self {
         Self::units(seed, 0.5)
     }
 
-    /// The same with one log-penalty a variable; 60 steps of size 0.1.
+    /// Regressions with one tanh unit that share one log-penalty per variable, to be run with 60 steps of size 0.1.
     pub fn log_ridge_tanh(seed: u64) -> Self {
         Self { penalised: true, start: -T::one(), ..Self::units(seed, 1.0) }
     }
 
-    /// Tanh units on inputs of this variance.
+    /// Tanh units on inputs of the given variance.
     fn units(seed: u64, variance: f64) -> Self {
         const ROWS: usize = 20;
         let weights = Stream::new(seed, 0).gausses(TASKS * WIDTH);
@@ -93,7 +96,7 @@ impl<T: Element> Regressions<T> {
         Self { batch: 1, tanh: true, penalised: false, support, query, start: T::zero() }
     }
 
-    /// With so many tasks a batch; with all 100 each is taken once.
+    /// Sets the number of tasks per batch. With 100, each batch contains every task once.
     ///
     /// ```
     /// use hypertape_problems::Regressions;
@@ -166,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// Loss and gradient of the mean over all tasks.
+    /// Returns the loss and the gradient of the mean over all tasks.
     fn exact(problem: Regressions<f64>, (steps, lr): (usize, f64), x: &[f64]) -> (f64, Vec<f64>) {
         let mut oracle = Oracle::new(problem.with_batch(TASKS)).unwrap();
         let (inner, mut g) = (InnerLoop::new(steps, lr).unwrap(), vec![0.0; WIDTH]);
@@ -187,7 +190,7 @@ mod tests {
             for (q, root) in q.iter().zip(&roots) {
                 let rho = (1.0 - lr * root * root).powi(50);
                 let along = |v: &dyn Fn(usize) -> f64| (0..WIDTH).map(|i| q[i] * v(i)).sum::<f64>();
-                // R (a + R (x - a) - a - b) along an eigenvector.
+                // The known gradient is R (a + R (x - a) - a - b), taken along an eigenvector.
                 let part = rho * (rho * along(&|i| x[i] - a[i]) - along(&|i| b[i]));
                 known.iter_mut().zip(q).for_each(|(k, q)| *k += part * q / TASKS as f64);
             }
@@ -201,7 +204,7 @@ mod tests {
         let (lr, x) = (0.1, [-0.7; WIDTH]);
         let problem = Regressions::<f64>::log_ridge_tanh(1);
         assert_eq!(exact(problem.clone(), (1, lr), &x).1, [0.0; WIDTH]);
-        // After w_1 = lr A'y/n only w_2 depends on x: dF/dx = -lr e^x w_1 (df/dw)(w_2), task by task.
+        // As w_1 = lr A'y/n, only w_2 depends on x: dF/dx = -lr e^x w_1 (df/dw)(w_2) for each task.
         let mut known = [0.0; WIDTH];
         let n = problem.support.targets.len() / TASKS;
         let slope = |points: &Points<f64>, task: usize, w: &[f64]| {

@@ -1,4 +1,4 @@
-//! `Sampler`: which samples a mini-batch holds, as a pure function of a [`Draw`].
+//! `Sampler`: the choice of the samples of a mini-batch as a pure function of a [`Draw`].
 //!
 //! Nothing is stored or shuffled: the `i`-th sample of a batch is computed from the name of the draw, in constant time, by a
 //! counter (with replacement) or by a permutation that can be evaluated at one place (without): rounds of a generalised
@@ -19,9 +19,10 @@ const ROUNDS: u64 = 8;
 /// How mini-batches of `n` samples are chosen, or of tasks, by [`Bilevel::task`](hypertape_solver::Bilevel::task). Sizes below
 /// 1 or above `n` mean 1 or `n`.
 ///
-/// Where batches depend on each other, `draws` is how many are drawn in an outer iteration at one level: the inner steps and
-/// what the estimator draws after them (one for a mixed product, one for each factor of a series), 1 for the outer loss. The
-/// batch of step `t` in iteration `k` is then number `k draws + t` of the run.
+/// If batches depend on each other, `draws` is the number of batches per outer iteration at one level. At the inner
+/// level it counts the inner steps and the draws that the estimator makes after them (one for a mixed product, one for
+/// each factor of a series); for the outer loss it is 1. The batch of step `t` in iteration `k` is then number
+/// `k draws + t` of the run.
 ///
 /// ```
 /// use hypertape_problems::Sampler;
@@ -42,37 +43,38 @@ const ROUNDS: u64 = 8;
 pub enum Sampler {
     /// All samples, in order.
     All,
-    /// Independent uniform choices: with replacement.
+    /// Independent uniform choices, that is, with replacement.
     Independent {
-        /// Samples a batch.
+        /// Samples per batch.
         batch: usize,
     },
-    /// Distinct samples, whatever other batches hold.
+    /// Distinct samples within a batch, independent of the other batches.
     Distinct {
-        /// Samples a batch.
+        /// Samples per batch.
         batch: usize,
     },
-    /// Without replacement from batch to batch: passes over all samples, each in an order of its own; the last batch of a pass
+    /// Without replacement from batch to batch: each pass visits all samples in a new random order, and its last batch
     /// may be smaller.
     Passes {
-        /// Samples a batch.
+        /// Samples per batch.
         batch: usize,
-        /// Batches an outer iteration.
+        /// Batches per outer iteration.
         draws: usize,
     },
-    /// As the field's benchmark draws (`benchmark_bilevel`; Dagréou et al. 2022): contiguous blocks, in their natural order in
-    /// the first pass and shuffled in later ones, the last of which overlaps its neighbour to be full, and is drawn twice a
-    /// pass, a fault of theirs that is kept. For comparisons: not all samples weigh the same.
+    /// The sampling of the field's benchmark (`benchmark_bilevel`; Dagréou et al. 2022), for comparisons. Batches are
+    /// contiguous blocks, in natural order in the first pass and shuffled in later passes. The last block overlaps its
+    /// neighbour so that it is full, and is drawn twice per pass. This fault of the benchmark is kept, so samples do
+    /// not all have equal weight.
     Blocks {
-        /// Samples a batch.
+        /// Samples per batch.
         batch: usize,
-        /// Batches an outer iteration.
+        /// Batches per outer iteration.
         draws: usize,
     },
 }
 
 impl Sampler {
-    /// Samples a batch, of `n`.
+    /// Samples per batch out of `n`.
     fn size(self, n: usize) -> usize {
         match self {
             Self::All => n,
@@ -83,23 +85,23 @@ impl Sampler {
         }
     }
 
-    /// Number of batches that `n` samples are cut into.
+    /// Number of batches into which `n` samples are divided.
     pub fn batches(self, n: usize) -> usize {
         n.div_ceil(self.size(n))
     }
 
-    /// The batch of a draw from `n` samples. Where the draw names [samples](Draw::samples), these: all in order, or the batch
-    /// of that number of consecutive ones, of which the last may be smaller, or of [`Blocks`](Self::Blocks) overlap its
-    /// neighbour. Cost: that of a few random numbers.
+    /// Returns the batch that `draw` chooses from `n` samples. If the draw names its [samples](Draw::samples), it is
+    /// all of them in order, or the batch with that number of consecutive samples. The last such batch may be smaller;
+    /// that of [`Blocks`](Self::Blocks) overlaps its neighbour instead. Cost: a few random numbers.
     ///
     /// # Panics
-    /// If there are no samples.
+    /// Panics if `n` is 0.
     #[track_caller]
     pub fn batch(self, n: usize, draw: Draw) -> Batch {
         assert!(n > 0, "no samples to draw from");
         let number = |draws: usize| draw.iteration * draws as u64 + draw.step;
         let stream = |draw: Draw| Stream::sequential(draw.stream().random());
-        // The orders of passes are no draws of a step.
+        // The step `u64::MAX` keeps the random orders of passes apart from the draws of steps.
         let pass = |pass| stream(Draw { iteration: pass, step: u64::MAX, ..draw });
         let (size, batches) = (self.size(n), self.batches(n) as u64);
         let natural = |start, len| Batch { n, start, len, order: Order::Natural };
@@ -160,10 +162,10 @@ impl Batch {
         self.len
     }
 
-    /// The sample in place `i`.
+    /// Returns the sample at position `i`.
     ///
     /// # Panics
-    /// If `i` is not below the number of samples.
+    /// Panics if `i` is not below the number of samples.
     #[track_caller]
     pub fn sample(self, i: usize) -> usize {
         assert!(i < self.len, "sample {i} of a batch of {}", self.len);
@@ -174,20 +176,21 @@ impl Batch {
         }
     }
 
-    /// The samples, in order.
+    /// Iterates over the samples in order.
     pub fn iter(self) -> impl ExactSizeIterator<Item = usize> {
         (0..self.len).map(move |i| self.sample(i))
     }
 
-    /// The samples, if they are consecutive.
+    /// Returns the range of the samples if they are consecutive.
     pub fn range(self) -> Option<Range<usize>> {
         matches!(self.order, Order::Natural).then(|| self.start..self.start + self.len)
     }
 
-    /// The batch's rows of a constant matrix in the mode of `like`, a copy unless they are consecutive.
+    /// Returns the batch's rows of `data` as a constant of the type of `like`. They are copied unless they are
+    /// consecutive.
     ///
     /// # Panics
-    /// If there are more than `u32::MAX` rows or columns.
+    /// Panics if there are more than `u32::MAX` rows or columns.
     pub fn rows<'a, A: Array<'a>>(self, like: A, data: &'a [A::Elem]) -> A {
         let width = data.len() / self.n;
         let shape = |rows: usize| {

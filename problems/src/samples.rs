@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Element, Shape};
 
-/// Bytes of data in a block of rows: a block is read forward and again in reverse, and should still be in the second
-/// level of cache then.
+/// Bytes of data per block of rows. A block is read forward and again in reverse, and should then still be in the
+/// second level of cache.
 const BLOCK_BYTES: usize = 1 << 19;
 
 /// A data matrix, from the start of a cache line on: loads that straddle two lines would cost a gradient a tenth more.
@@ -44,29 +44,29 @@ impl<T: Element> Samples<T> {
         &self.data()[i * self.width..(i + 1) * self.width]
     }
 
-    /// The samples in `range` as a constant in the mode of `like`.
+    /// The samples in `range` as a constant of the type of `like`.
     pub(crate) fn range<'a, A: Array<'a, Elem = T>>(&'a self, like: A, range: Range<usize>) -> A {
         let rows = u32::try_from(range.len()).expect("arrays have at most u32::MAX rows");
         like.constant(Shape::new(rows, self.width()), self.rows(range))
     }
 
-    /// Their values, one after the other.
+    /// The values of the samples in `range`, one sample after the other.
     pub(crate) fn rows(&self, range: Range<usize>) -> &[T] {
         &self.data()[range.start * self.width..range.end * self.width]
     }
 
-    /// Rows per block.
+    /// Rows per block of these samples.
     pub(crate) fn block_rows(&self) -> usize {
         block_rows::<T>(self.width)
     }
 }
 
-/// Rows per block, of samples of `width` values.
+/// Rows per block of samples with `width` values.
 pub(crate) fn block_rows<T>(width: usize) -> usize {
     (BLOCK_BYTES / (width.max(1) * size_of::<T>())).max(16)
 }
 
-/// The same values in another precision.
+/// Converts values to another precision.
 pub(crate) fn convert<T: Element>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&v| T::from_f64(v)).collect()
 }

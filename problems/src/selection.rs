@@ -1,15 +1,16 @@
-//! `Selection`: choice of regularisation. A linear classifier is trained under penalties that are chosen so that it does
-//! well on validation data: one penalty, one per class (the `covtype` problem of the bilevel benchmark of Dagréou et al. 2022)
-//! or one per feature (20 Newsgroups in Ji et al. 2021, section 6).
+//! `Selection`: choice of regularisation. A linear classifier is trained under penalties that are chosen such that it
+//! does well on validation data. There is one penalty, one per class (the `covtype` problem of the bilevel benchmark of
+//! Dagréou et al. 2022) or one per feature (20 Newsgroups in Ji et al. 2021, section 6).
 //!
 //! ```text
 //! g(x, W) = 1/n sum_i CE(X_i W, y_i) + 1/2 sum_jc e^{x_k(j, c)} W_jc^2        k(j, c) = 0, c or j
 //! f(x, W) = 1/m sum_i CE(V_i W, u_i)
 //! ```
 //!
-//! Shapes: `W` is features by classes, without a bias; `x` is a scalar, a row of one entry a class or a column of one a
-//! feature. Two classes take one column and the logistic loss `ln(1 + e^{-y z})`. The penalty is a sum: divided by the number
-//! of weights, as in Ji et al., it moves `x` by 1e-5 a step at the size of 20 Newsgroups, and nothing is chosen.
+//! Shapes: `W` is features by classes, without a bias; `x` is a scalar, a row with one entry per class, or a column
+//! with one entry per feature. With two classes, `W` has one column and the loss is the logistic loss
+//! `ln(1 + e^{-y z})`. The penalty is a sum over the weights. If it were divided by the number of weights, as in Ji et
+//! al., then at the size of 20 Newsgroups `x` would move by 1e-5 per step, and effectively nothing would be chosen.
 
 use std::str::FromStr;
 
@@ -21,7 +22,7 @@ use crate::labelled::{Labelled, trained_and_validated};
 use crate::sets::Sets;
 use crate::setting::{Kind, Setting};
 
-/// How many penalties there are.
+/// Number of penalties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Penalties {
     /// One for all weights.
@@ -33,7 +34,7 @@ pub enum Penalties {
 }
 
 impl Penalties {
-    /// What an entry lets its users choose about a [`Selection`], with penalties of this strength at the start by default.
+    /// The settings that a catalogue entry offers for a [`Selection`]. Penalties start at `penalty` by default.
     pub fn settings(penalty: f64) -> [Setting; 3] {
         let kinds = Kind::Word(&["one", "class", "feature"]);
         let which =
@@ -77,10 +78,12 @@ pub struct Selection<T> {
 }
 
 impl<T: Element> Selection<T> {
-    /// On `sets`, with penalties of this strength at the start, in mini-batches of `batch` samples or all of them.
+    /// Creates the problem on `sets`, with penalties that start at `penalty`, in mini-batches of `batch` samples or
+    /// with all samples.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for labels that are numbers, or a penalty that is not positive and finite.
+    /// Returns [`Error::Told`] if the labels are numbers, and [`Error::Invalid`] if `penalty` is not positive and
+    /// finite.
     pub fn new(
         sets: Sets<T>,
         penalties: Penalties,
@@ -110,15 +113,15 @@ impl<T: Element> Selection<T> {
         })
     }
 
-    /// On `sets`, as the settings of an entry say, which are [`Penalties::settings`].
+    /// Creates the problem on `sets` with the settings [`Penalties::settings`] of a catalogue entry.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Returns the errors of [`new`](Self::new), and [`Error::Invalid`] if a setting is missing.
     pub fn given(sets: Sets<T>, given: &Given<T>) -> Result<Self, Error> {
         Self::new(sets, given.get("penalties")?, given.get("penalty")?, given.batch()?)
     }
 
-    /// The mean loss of a mini-batch, or the part of it that belongs to `rows`.
+    /// Returns the mean loss of a mini-batch, or the part of it that belongs to `rows`.
     fn fit<'a, A: Array<'a, Elem = T>>(
         &self,
         w: A,
@@ -199,7 +202,7 @@ mod tests {
         let sets = Sets::new(part(&[1.0, -2.0]), part(&[2.0, 1.0]), part(&[1.0, 1.0])).unwrap();
         let (lr, x) = (0.5, -1.0_f64);
         let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
-        // The first step leaves 0 by the mean of y x / 2, the second sees the penalty.
+        // The first step moves from 0 by the mean of y x / 2; the second step sees the penalty.
         let slope = |w: f64| (-sigmoid(-w) - 2.0 * sigmoid(-2.0 * w)) / 2.0;
         let w1 = lr * 1.5 / 2.0;
         let w2 = w1 - lr * (slope(w1) + x.exp() * w1);
@@ -208,12 +211,12 @@ mod tests {
         for penalties in [Penalties::One, Penalties::Class, Penalties::Feature] {
             let selection = Selection::new(sets.clone(), penalties, 0.01, None).unwrap();
             let (found, gradient) = gradient(selection, (2, lr), &[x]);
-            // A few roundings; 1e-16 is observed.
+            // A few rounding errors; 1e-16 is observed.
             assert!((found - loss).abs() < 1e-14 && (gradient[0] - known).abs() < 1e-14);
         }
     }
 
-    /// `sets` with dense or sparse samples of the same values.
+    /// Sets of dense or sparse samples with the same values.
     fn alike(sparse: bool) -> Sets<f64> {
         let part = |seed: u32| {
             let value = |i: u32, j: u32| f64::from((i * 7 + j * 5 + seed) % 4);
@@ -246,7 +249,7 @@ mod tests {
             [(Penalties::One, 1), (Penalties::Class, 3), (Penalties::Feature, 5)]
         {
             let (dense, sparse) = (of(false, penalties, count), of(true, penalties, count));
-            // Sums in another order, over 20 steps; 1e-16 is observed.
+            // The order of summation differs, over 20 steps; 1e-16 is observed.
             assert!((dense.0 - loss).abs() < 1e-14 && (sparse.0 - loss).abs() < 1e-14);
             assert!(dense.1.iter().zip(&sparse.1).all(|(a, b)| (a - b).abs() < 1e-14));
             assert!((dense.1.iter().sum::<f64>() - one[0]).abs() < 1e-14);

@@ -1,4 +1,4 @@
-//! `Sets`: training, validation and test samples of one width.
+//! `Sets`: training, validation and test samples of equal width.
 
 use hypertape_autodiff::{Csr, Element};
 use hypertape_solver::Error;
@@ -9,7 +9,7 @@ use crate::digits;
 use crate::labelled::Labelled;
 use crate::targets::Targets;
 
-/// Samples to train on, to choose outer variables on, and for the final judgement.
+/// Samples for training, for choosing the outer variables, and for the final evaluation.
 ///
 /// ```
 /// use hypertape_problems::Sets;
@@ -23,19 +23,20 @@ use crate::targets::Targets;
 pub struct Sets<T> {
     pub(crate) parts: [Labelled<T>; 3],
     classes: u32,
-    /// What classes are called, where that is not their place.
+    /// Names of the classes, if they differ from their numbers.
     names: Vec<String>,
-    /// What labels stand for, where they stand for numbers.
+    /// The numbers that labels stand for, if the problem predicts numbers.
     numbers: Vec<f64>,
     notes: Vec<String>,
     rows: [Vec<usize>; 3],
 }
 
 impl<T: Element> Sets<T> {
-    /// The three parts; sparse ones are taken for as wide as the widest.
+    /// Creates sets from three parts. Sparse parts are widened to the widest of them.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless they are of one width, training labels have two classes at least, and the others no more.
+    /// Returns [`Error::Told`] unless the training labels have at least two classes, and [`Error::Invalid`] unless all
+    /// parts have the same width and the other parts have no further classes.
     pub fn new(train: Labelled<T>, valid: Labelled<T>, test: Labelled<T>) -> Result<Self, Error> {
         let classes = train.labels().iter().max().map_or(0, |&label| label.saturating_add(1));
         if classes < 2 {
@@ -46,7 +47,7 @@ impl<T: Element> Sets<T> {
         Self::of([train, valid, test], classes)
     }
 
-    /// Samples whose classes have names.
+    /// Creates sets whose classes have names.
     #[cfg(feature = "data")]
     pub(crate) fn of_names(parts: [Labelled<T>; 3], names: Vec<String>) -> Result<Self, Error> {
         let classes = u32::try_from(names.len()).unwrap_or(u32::MAX);
@@ -58,18 +59,18 @@ impl<T: Element> Sets<T> {
         Self { notes, rows, ..self }
     }
 
-    /// What was decided about the files that they are from, a sentence each.
+    /// Decisions made about the files of these samples, one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Which sample of its file each one is, counted from 0; nothing where they are from no files.
+    /// Indices, from 0, of the samples in their files; empty if they are not from files.
     pub fn rows(&self) -> &[Vec<usize>; 3] {
         &self.rows
     }
 
-    /// The same samples with every column shifted to mean 0 and scaled to standard deviation 1, as measured on the training
-    /// samples. A constant column, such as one of ones for an intercept, stays as it is.
+    /// Shifts every column to mean 0 and scales it to standard deviation 1, as measured on the training samples.
+    /// Constant columns, such as a column of ones for an intercept, are not changed.
     ///
     /// ```
     /// use hypertape_problems::{Labelled, Sets};
@@ -80,7 +81,7 @@ impl<T: Element> Sets<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Told`] for sparse samples, whose zeros a shift would fill.
+    /// Returns [`Error::Told`] for sparse samples, whose zeros a shift would fill.
     pub fn standardised(self) -> Result<Self, Error> {
         let columns = self.parts[0].columns().ok_or_else(|| {
             Error::told(
@@ -90,16 +91,16 @@ impl<T: Element> Sets<T> {
         Ok(Self { parts: self.parts.map(|part| part.standardised(&columns)), ..self })
     }
 
-    /// Samples with a number each, to which their label is the place in `numbers`.
+    /// Creates sets for predicting numbers: a label is an index into `numbers`.
     #[cfg(feature = "data")]
     pub(crate) fn of_numbers(parts: [Labelled<T>; 3], numbers: Vec<f64>) -> Result<Self, Error> {
         Ok(Self { numbers, ..Self::of(parts, u32::MAX)? })
     }
 
-    /// Training, validation and test samples, and the number of classes.
+    /// Returns the training, validation and test samples, and the number of classes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if labels are numbers.
+    /// Returns [`Error::Told`] if the labels are numbers.
     pub fn into_classes(self) -> Result<([Labelled<T>; 3], u32), Error> {
         if self.numbers.is_empty() {
             return Ok((self.parts, self.classes));
@@ -107,10 +108,10 @@ impl<T: Element> Sets<T> {
         Err(Error::told("the labels are numbers, and the problem takes classes"))
     }
 
-    /// Training, validation and test samples with their numbers.
+    /// Returns the training, validation and test samples with the numbers to predict.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if labels are classes.
+    /// Returns [`Error::Told`] if the labels are classes.
     pub fn into_numbers(self) -> Result<[Targets<T>; 3], Error> {
         if self.numbers.is_empty() {
             return Err(Error::told("the labels are classes, and the problem takes numbers"));
@@ -149,7 +150,7 @@ impl<T: Element> Sets<T> {
         Ok(Self::plain([train, valid, test], classes))
     }
 
-    /// The embedded digits, pixels scaled to [0, 1]: parts of the given sizes, stratified.
+    /// The embedded digits with pixels scaled to [0, 1], in stratified parts of the given sizes.
     ///
     /// ```
     /// use hypertape_problems::Sets;
@@ -159,7 +160,8 @@ impl<T: Element> Sets<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the sizes exceed the set, or a part is empty.
+    /// Returns [`Error::Told`] if the sizes exceed the set or the training part has fewer than two classes, and
+    /// [`Error::Invalid`] if a part is empty.
     pub fn digits(sizes: [usize; 3], seed: u64) -> Result<Self, Error> {
         let split = digits::split(sizes, seed)?;
         let part = |indices: &[usize]| {
@@ -170,10 +172,11 @@ impl<T: Element> Sets<T> {
         Self::new(part(&split.train)?, part(&split.valid)?, part(&split.test)?)
     }
 
-    /// The same samples in two classes, even and odd: by the numbers that labels stand for in their file.
+    /// Reduces the labels to two classes, even (0) and odd (1), according to the numbers that the labels have in their
+    /// file.
     ///
     /// # Errors
-    /// [`Error::Told`] for labels that are not whole.
+    /// Returns [`Error::Told`] for labels that are not whole numbers.
     pub fn parity(self) -> Result<Self, Error> {
         let odd = |name: &String| {
             let number = name.parse().ok().filter(|number: &f64| number.fract() == 0.0);
@@ -189,12 +192,12 @@ impl<T: Element> Sets<T> {
         Ok(Self { notes: self.notes, rows: self.rows, ..Self::plain(parts, 2) })
     }
 
-    /// Generated texts as bags of words: sparse counts, each text scaled to length 1.
+    /// Generated texts as bags of words: sparse word counts, with each text scaled to norm 1.
     ///
-    /// A text has a class, uniformly, and `e^{4.9 + 0.8 z}` words for a normal `z`, 185 on average. The ranks of its words
-    /// in `0..width` follow Zipf's law; 15 % of the words are moved on by a distance that belongs to a topic, half of them
-    /// to that of the class and half to a random one. At the size of 20 Newsgroups (11 314 texts, 130 107 words, 20 classes)
-    /// a text has 152 different words on average, there 158.
+    /// The class of a text is uniform. A text has `e^{4.9 + 0.8 z}` words for a normal `z`, 185 on average. The ranks
+    /// of the words in `0..width` follow Zipf's law. 15 % of the words are shifted by a distance that belongs to a
+    /// topic: half of them by that of the class, half by that of a random topic. At the size of 20 Newsgroups (11 314
+    /// texts, 130 107 words, 20 classes) a text has 152 different words on average, compared with 158 there.
     ///
     /// ```
     /// use hypertape_problems::Sets;
@@ -202,7 +205,8 @@ impl<T: Element> Sets<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a part without texts, or fewer than two classes.
+    /// Returns [`Error::Invalid`] for a part without texts, and [`Error::Told`] if the training texts have fewer than
+    /// two classes.
     pub fn text(sizes: [usize; 3], width: u32, classes: u32, seed: u64) -> Result<Self, Error> {
         let mut random = Pcg64::seed_from_u64(seed);
         let mut part = |texts: usize| {
@@ -226,7 +230,8 @@ impl<T: Element> Sets<T> {
     }
 }
 
-/// The different words of a text, in order, with their counts over the root of the sum of their squares.
+/// Returns the different words of a text, in ascending order, with their counts divided by the Euclidean norm of all
+/// counts.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -287,7 +292,7 @@ mod tests {
             hypertape_autodiff::Shape::column(130_107),
             &ones,
         );
-        // A text of `k` different words, each once, has sum `sqrt(k)`.
+        // The entries of a text with `k` different words, each occurring once, sum to `sqrt(k)`.
         let sums = hypertape_autodiff::Array::values(sets.parts[0].times(ones, 0..300));
         let mean = sums.iter().sum::<f64>() / 300.0;
         assert!((8.0..14.0).contains(&mean), "{mean}");

@@ -1,4 +1,4 @@
-//! `Setting`: an option that a problem declares, with a name, a default, what it may be and what it is for.
+//! `Setting`: an option that a problem declares, with its name, default, kind and help text.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use hypertape_solver::{Error, Oracle};
 
-/// What a setting may be. A bound at the largest value of its type is none.
+/// The values that a setting accepts. An upper bound equal to the largest value of the type means no bound.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// A number within bounds.
@@ -23,7 +23,7 @@ impl Kind {
     /// Any number that is not negative.
     pub const NOT_NEGATIVE: Self = Self::Number(0.0..=f64::MAX);
 
-    /// `text` as it is recorded, if it is of this kind.
+    /// Returns `text` in the normal form that is recorded, or `None` if it is not of this kind.
     fn recorded(&self, text: &str) -> Option<String> {
         match self {
             Self::Number(range) => {
@@ -59,7 +59,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// An option of a problem. It is given as `problem:name=value,...`, on the command line and in studies.
+/// An option of a problem, given as `problem:name=value,...` on the command line and in studies.
 ///
 /// ```
 /// use hypertape_problems::{Kind, Setting};
@@ -70,19 +70,19 @@ impl fmt::Display for Kind {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
-    /// The name by which it is given.
+    /// The name by which users set it.
     pub name: &'static str,
-    /// What it is unless it is given.
+    /// The value if none is given.
     pub default: String,
-    /// What it may be.
+    /// The values that it accepts.
     pub kind: Kind,
-    /// What it is for, in a line.
+    /// Its purpose, in one line.
     pub help: &'static str,
     given: Option<String>,
 }
 
 impl Setting {
-    /// A setting that is not given yet.
+    /// Creates a setting that still has its default value.
     pub fn new(
         name: &'static str,
         default: impl fmt::Display,
@@ -92,7 +92,8 @@ impl Setting {
         Self { name, default: default.to_string(), kind, help, given: None }
     }
 
-    /// `batch`, samples per mini-batch, all of them by default: what [`Given::batch`](crate::Given::batch) reads.
+    /// Creates the setting `batch`, the number of samples per mini-batch, which [`Given::batch`](crate::Given::batch)
+    /// reads. The default is all samples.
     pub fn batch() -> Self {
         let help = "samples per mini-batch, of inner and outer loss; 0 for all";
         Self::new("batch", 0, Kind::Count(0..=usize::MAX), help)
@@ -108,7 +109,7 @@ impl Setting {
     /// Its value.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it cannot be read as a `V`.
+    /// Returns [`Error::Invalid`] if the value does not parse as a `V`.
     pub fn get<V: FromStr>(&self) -> Result<V, Error> {
         let text = self.given.as_ref().unwrap_or(&self.default);
         text.parse().map_err(|_| self.refuse(text))

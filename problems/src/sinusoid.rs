@@ -1,10 +1,11 @@
-//! The sine waves of few-shot regression (Finn, Abbeel and Levine 2017, section 5.1), a thousand of them.
+//! The thousand sine waves of few-shot regression (Finn, Abbeel and Levine 2017, section 5.1).
 //!
-//! A task is `y = A sin(s + phase)` with `A` uniform on [0.1, 5] and the phase on [0, pi]; its 10 support and 10 query
-//! points have `s` uniform on [-5, 5]. A batch is 5 tasks, drawn anew at each outer iteration. Weights of the
-//! 1-40-40-1 network start at a standard deviation of one over the square root of a unit's inputs, biases at 0.
+//! A task is `y = A sin(s + phase)` with `A` uniform on [0.1, 5] and the phase uniform on [0, pi]. Its 10 support and
+//! 10 query points have `s` uniform on [-5, 5]. A batch is 5 tasks, drawn again in each outer iteration. The weights of
+//! the 1-40-40-1 network start with a standard deviation of one over the square root of the number of inputs of a unit,
+//! biases start at 0.
 //!
-//! Amplitudes, phases and points are streams 0 to 3 of the data seed, weights are streams 4 to 6.
+//! Streams 0 to 3 of the data seed give amplitudes, phases and points; streams 4 to 6 give the weights.
 
 use std::f64::consts::PI;
 
@@ -20,7 +21,7 @@ const SHOTS: usize = 10;
 const HIDDEN: usize = 40;
 
 impl<T: Element> Maml<T> {
-    /// Sine waves from the data seed; 5 steps of size 0.01.
+    /// Sine waves from the data seed, to be run with 5 steps of size 0.01.
     pub fn sinusoid(seed: u64) -> Self {
         let between = |stream, n, low: f64, high: f64| -> Vec<f64> {
             let units = Stream::new(seed, stream).uniforms(n);

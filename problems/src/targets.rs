@@ -1,4 +1,4 @@
-//! `Targets`: samples with a number each, dense or sparse, and the squared error of a linear model on them.
+//! `Targets`: samples with one number each, dense or sparse, and the squared error of a linear model on them.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use hypertape_solver::{Draw, Error, Metric, Rows};
 use crate::labelled::{ContiguousBatch, Labelled, column};
 use crate::samples::{Samples, convert};
 
-/// Samples with a number each to predict: rows `X_i` and numbers `y_i`.
+/// Samples with one number each to predict: rows `X_i` and numbers `y_i`.
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
@@ -30,10 +30,10 @@ pub struct Targets<T> {
 }
 
 impl<T: Element> Targets<T> {
-    /// Rows of `width` values one after the other, and a number each, called `what` in errors.
+    /// Creates samples from the rows, each of `width` values, and the numbers in `data`. Errors call them `what`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for rows that do not have `width` values and a number each, or that are none.
+    /// Returns [`Error::Invalid`] if there are no rows, or they do not all have `width` values and one number.
     pub fn new(what: &str, data: (&[f64], &[f64]), width: usize) -> Result<Self, Error> {
         let (rows, numbers) = data;
         if !numbers.is_empty() && width > 0 && rows.len() == numbers.len() * width {
@@ -46,13 +46,13 @@ impl<T: Element> Targets<T> {
         ))
     }
 
-    /// Rows that fit.
+    /// [`new`](Self::new) for rows that are known to fit.
     pub(crate) fn of((rows, numbers): (&[f64], &[f64]), width: usize) -> Self {
         let samples = Labelled::of(Samples::new(convert(rows), width), vec![0; numbers.len()]);
         Self { samples, numbers: convert(numbers) }
     }
 
-    /// `samples` with the numbers that their labels are places of.
+    /// Replaces the labels of `samples` by the numbers at these indices.
     pub(crate) fn labelled(samples: Labelled<T>, numbers: &[f64]) -> Self {
         let number = |&label: &u32| T::from_f64(numbers[label as usize]);
         Self { numbers: samples.labels().iter().map(number).collect(), samples }
@@ -63,56 +63,56 @@ impl<T: Element> Targets<T> {
         self.numbers.len()
     }
 
-    /// Never: there is one sample at least.
+    /// Always false, as there is at least one sample.
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }
 
-    /// Values per sample.
+    /// Number of values per sample.
     pub fn width(&self) -> u32 {
         self.samples.width()
     }
 
-    /// The values of sample `i`, as [`Labelled::row`].
+    /// Returns the values of sample `i`, zeros included.
     ///
     /// # Panics
-    /// If it is not there.
+    /// Panics if `i` is out of range.
     pub fn row(&self, i: usize) -> Vec<T> {
         self.samples.row(i)
     }
 
-    /// The numbers.
+    /// The number of each sample.
     pub fn numbers(&self) -> &[T] {
         &self.numbers
     }
 
-    /// Samples a block of a loss, as [`Labelled::block_rows`].
+    /// Samples per block of a loss; see [`Labelled::block_rows`].
     pub fn block_rows(&self) -> usize {
         self.samples.block_rows()
     }
 
-    /// Number of mini-batches, as [`Labelled::batches`].
+    /// Number of mini-batches of `size` samples; see [`Labelled::batches`].
     pub fn batches(&self, size: Option<usize>) -> usize {
         self.samples.batches(size)
     }
 
-    /// The mini-batch of `size` samples that `draw` chooses, as [`Labelled::batch`].
+    /// Returns the mini-batch of `size` samples that `draw` chooses; see [`Labelled::batch`].
     pub fn batch(&self, size: Option<usize>, draw: Draw) -> ContiguousBatch {
         self.samples.batch(size, draw)
     }
 
-    /// Scores `X_i w` of a linear model on the samples in `range`, and the numbers there.
+    /// Returns the scores `X_i w` of a linear model on the samples in `range`, and the numbers of these samples.
     pub fn scores<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> [A; 2] {
         let numbers = w.constant(column(&range), &self.numbers[range.clone()]);
         [self.samples.times(w, range), numbers]
     }
 
-    /// The mean of squares `(X_i w - y_i)^2`, or the part of it that belongs to `rows`.
+    /// Returns the mean of the squares `(X_i w - y_i)^2`, or the part of it that belongs to `rows`.
     pub fn error<'a, A: Array<'a, Elem = T>>(&'a self, w: A, rows: Rows) -> A {
         self.loss(w, rows.range(), RowLoss::Squared) / self.len() as f64
     }
 
-    /// The sum of the losses of a linear model on the samples in `range`, of the numbers there as targets.
+    /// Returns the sum of the losses of a linear model on the samples in `range`, with their numbers as targets.
     pub fn loss<'a, A: Array<'a, Elem = T>>(
         &'a self,
         w: A,
@@ -122,7 +122,7 @@ impl<T: Element> Targets<T> {
         self.samples.total(w, range.clone(), loss(&self.numbers[range]), None)
     }
 
-    /// The same of plain weights, as the metric `test error`.
+    /// Returns the mean squared error of the plain weights `w` as the metric `test error`.
     pub fn metric(&self, w: &[T]) -> Metric {
         let arena = Arena::new();
         let error =

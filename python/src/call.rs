@@ -1,4 +1,4 @@
-//! What calls have in common: their options, the estimator that they name, the numbers that they return.
+//! Parts that all calls share: their options, the estimator that they name, and the numbers that they return.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::patience::Patience;
 use crate::problem::{Number, Problem};
 use crate::rule::Rule;
 
-/// An inner rule, by name or of one's own.
+/// An inner rule, by name or as a traced function.
 #[derive(Clone, Debug, FromPyObject)]
 pub(crate) enum AnyRule {
     Text(String),
@@ -21,7 +21,7 @@ pub(crate) enum AnyRule {
 }
 
 impl AnyRule {
-    /// What it is told apart by.
+    /// The name that distinguishes the rule from others.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Text(text) => text,
@@ -30,7 +30,7 @@ impl AnyRule {
     }
 }
 
-/// Options of a call, as the Python around it checked and completed them.
+/// Options of a call, checked and completed by the Python code.
 #[derive(Clone, Debug, Default, FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Options {
@@ -53,8 +53,9 @@ impl Options {
         self.tolerance.map_or(Ok(inner), |tolerance| inner.until(tolerance))
     }
 
-    /// The estimator that `text` names, under the schedule that is asked for: `auto` is the fastest by the clock that fits;
-    /// without one the estimator's own, or, where that takes more than the memory allows, checkpoints that fit.
+    /// Returns the estimator that `text` names, with the requested schedule. `auto` is the fastest one that fits, by
+    /// measured times. If no schedule is requested, it is the estimator's own, or checkpoints that fit if the former
+    /// exceeds the memory limit.
     pub(crate) fn estimator<T: Number>(
         &self,
         text: &str,
@@ -81,7 +82,7 @@ impl Options {
     }
 }
 
-/// A point of the outer variables; that of the start without one.
+/// Returns a point of the outer variables, which is the problem's start if `x` is `None`.
 pub(crate) fn point<T: Number>(oracle: &Oracle<T>, x: Option<&[f64]>) -> Result<Vec<T>, Error> {
     let Some(x) = x else { return Ok(oracle.start().values().to_vec()) };
     if x.len() != oracle.outer_dim() {
@@ -91,14 +92,14 @@ pub(crate) fn point<T: Number>(oracle: &Oracle<T>, x: Option<&[f64]>) -> Result<
     Ok(x.iter().map(|&x| T::from_f64(x)).collect())
 }
 
-/// An outer point as Python gives it.
+/// An outer point as Python passes it.
 pub(crate) type Given<'py> = Option<PyReadonlyArray1<'py, f64>>;
 
 pub(crate) fn given(x: Given) -> PyResult<Option<Vec<f64>>> {
     Ok(x.map(|x| x.as_slice().map(<[f64]>::to_vec)).transpose()?)
 }
 
-/// Calls `work` with an oracle while the lock is released, and raises what it or Ctrl-C raised.
+/// Calls `work` with an oracle while the lock is released. Raises the exception of `work` or of Ctrl-C.
 pub(crate) fn call<T: Number, R: Send>(
     py: Python<'_>,
     problem: &Problem,
@@ -118,12 +119,12 @@ pub(crate) fn call<T: Number, R: Send>(
     }
 }
 
-/// Values as an array.
+/// Converts values to an array.
 pub(crate) fn array<'py, T: Number>(py: Python<'py>, values: &[T]) -> Bound<'py, PyArray1<T>> {
     values.to_pyarray(py)
 }
 
-/// What an estimate cost, by name.
+/// The cost of an estimate, by name.
 pub(crate) fn cost<'py>(py: Python<'py>, cost: &Cost) -> PyResult<Bound<'py, PyDict>> {
     let told = PyDict::new(py);
     told.set_item("plain_steps", cost.plain_steps)?;
@@ -137,7 +138,7 @@ pub(crate) fn cost<'py>(py: Python<'py>, cost: &Cost) -> PyResult<Bound<'py, PyD
     Ok(told)
 }
 
-/// What an implicit estimate rests on, by name; `None` of others.
+/// The report of an implicit estimate, by name; `None` for other estimates.
 pub(crate) fn report<'py>(
     py: Python<'py>,
     soundness: &Soundness,

@@ -1,4 +1,4 @@
-//! What can be chosen by name.
+//! Lists of what can be chosen by name.
 
 use hypertape::problems::catalogue;
 use hypertape::{Schedule, Spellings};
@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use crate::CHOICES;
 use crate::failure::invalid;
 
-/// Name and summary of each choice of a kind.
+/// Return the name and the summary of each choice of a kind.
 #[pyfunction]
 pub(crate) fn choices(py: Python<'_>, kind: &str) -> PyResult<Vec<(String, String)>> {
     fn told<M>(spellings: &Spellings<M>) -> Vec<(String, String)> {

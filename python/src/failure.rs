@@ -1,20 +1,20 @@
-//! Errors as exceptions: the same line, and the numbers as attributes.
+//! Errors as exceptions, with the same line as their text and the numbers as attributes.
 
 use hypertape::Error;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// `ht.InputError` with a text.
+/// An `ht.InputError` with this text.
 pub(crate) fn invalid(py: Python<'_>, why: impl Into<String>) -> PyErr {
     raised(py, "InputError", &why.into(), &PyDict::new(py))
 }
 
-/// `ht.RunError` with a text.
+/// An `ht.RunError` with this text.
 pub(crate) fn failed(py: Python<'_>, why: impl Into<String>) -> PyErr {
     raised(py, "RunError", &why.into(), &PyDict::new(py))
 }
 
-/// A failure as the exception that Python sees.
+/// Converts an error to the exception that Python raises.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     let numbers = PyDict::new(py);
     match numbered(error, &numbers) {
@@ -31,7 +31,7 @@ fn raised(py: Python<'_>, class: &str, why: &str, numbers: &Bound<'_, PyDict>) -
     made.map_or_else(|failed| failed, PyErr::from_value)
 }
 
-/// The class of an error, and what is known in numbers.
+/// Returns the exception class of an error, and stores its numbers in `to`.
 fn numbered(error: &Error, to: &Bound<'_, PyDict>) -> PyResult<&'static str> {
     Ok(match error {
         Error::Invalid { what, found, expected } => {

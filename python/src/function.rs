@@ -10,17 +10,18 @@ use pyo3::types::PyDict;
 
 use crate::failure::{failed, invalid};
 
-/// What an input of the graph stands for.
+/// The source of an input of the graph.
 enum Source {
-    /// An array that derivatives are taken in.
+    /// An array with respect to which derivatives are taken.
     Variable(usize),
-    /// An array that is given with each call.
+    /// An array that is passed with each call.
     Passive(usize),
-    /// An array that belongs to the function.
+    /// An array that is stored in the function.
     Data(usize),
 }
 
-/// A function of arrays: the first are variables, others are given with each call, or are its own.
+/// A function of arrays. The first arrays are variables; the others are passed with each call, or are stored in the
+/// function.
 #[pyclass(frozen, module = "hypertape._core")]
 pub(crate) struct Function {
     graph: Graph<f64>,
@@ -29,11 +30,11 @@ pub(crate) struct Function {
     passive: Vec<Shape>,
     data: Vec<(Shape, Vec<f64>)>,
     outputs: usize,
-    /// Memory of earlier calls.
+    /// Memory of earlier calls, for reuse.
     idle: Mutex<Vec<Workspace>>,
 }
 
-/// The function at passive arrays.
+/// The function with its passive arrays fixed.
 struct At<'f> {
     function: &'f Function,
     passive: &'f [&'f [f64]],
@@ -48,18 +49,18 @@ impl Differentiable<f64> for At<'_> {
             Source::Data(k) => x[0].constant(data[k].0, &data[k].1),
         };
         let inputs: Vec<A> = sources.iter().map(input).collect();
-        // None where an operation failed, which the arena tells.
+        // There is no result if an operation failed, which the arena reports.
         graph.eval(x[0], &inputs, &[], Window::ALL).first().copied().unwrap_or(x[0])
     }
 }
 
 /// A flat vector from Python.
 type Flat<'py> = PyReadonlyArray1<'py, f64>;
-/// One for Python.
+/// A flat vector for Python.
 type Vector<'py> = Bound<'py, PyArray1<f64>>;
 
 impl Function {
-    /// Calls a driver, with the lock released.
+    /// Calls a driver with the lock released.
     fn call<R: Send>(
         &self,
         py: Python<'_>,
@@ -77,7 +78,7 @@ impl Function {
         result.map_err(|fault| failed(py, fault.to_string()))
     }
 
-    /// The same with vectors that it fills.
+    /// Calls a driver with vectors that it fills.
     fn filled<'py, R: Send, const N: usize>(
         &self,
         py: Python<'py>,
@@ -94,7 +95,8 @@ impl Function {
 
 #[pymethods]
 impl Function {
-    /// From the JSON of a graph, names of the variables and of passive arrays, and data by name.
+    /// Create a function from the JSON of a graph, the names of the variables and of the passive arrays, and data by
+    /// name.
     #[new]
     fn new(
         py: Python<'_>,
@@ -161,7 +163,7 @@ impl Function {
         Ok((value, g))
     }
 
-    /// The gradient and the product with the Hessian.
+    /// Return the value, the gradient and the product with the Hessian.
     fn hvp<'py>(
         &self,
         py: Python<'py>,
@@ -207,7 +209,7 @@ impl Function {
         Ok(found)
     }
 
-    /// Value and Jacobian, row by row.
+    /// Return the value and the Jacobian in row-major order.
     fn jacobian<'py>(
         &self,
         py: Python<'py>,
@@ -220,7 +222,7 @@ impl Function {
         Ok([y, jacobian].map(|found| found.into_pyarray(py)))
     }
 
-    /// Value, gradient and Hessian, row by row.
+    /// Return the value, the gradient and the Hessian in row-major order.
     fn hessian<'py>(
         &self,
         py: Python<'py>,
@@ -235,7 +237,7 @@ impl Function {
         Ok((value, g, h))
     }
 
-    /// Orders of the Taylor remainders along `v`, and the gap to central differences.
+    /// Return the orders of the Taylor remainders along `v`, and the gap to central differences.
     fn check<'py>(
         &self,
         py: Python<'py>,

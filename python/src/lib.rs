@@ -1,7 +1,7 @@
-//! The extension module `hypertape._core`: problems, and what is done with them, over flat arrays of numbers.
+//! The extension module `hypertape._core`: problems, and operations on them, over flat arrays of numbers.
 //!
-//! It holds no mathematics: each function forwards to the solver or the command line. Names, shapes and how results are shown
-//! are the business of the Python around it.
+//! It contains no mathematics. Each function forwards to the solver or the command line. Names, shapes and the display
+//! of results are handled by the Python code around it.
 
 mod call;
 mod choices;
@@ -27,22 +27,22 @@ use crate::function::Function;
 use crate::problem::Problem;
 use crate::rule::Rule;
 
-/// Estimators, rules and all else that is chosen by name.
+/// The built-in estimators, rules and other choices by name.
 static CHOICES: LazyLock<App<'static>> = LazyLock::new(|| App::new(&[]));
 
-/// Runs the command line, which starts itself again as `program`, and returns its exit status.
+/// Run the command line, which starts itself again as `program`, and return its exit status.
 #[pyfunction]
 fn main(py: Python<'_>, arguments: Vec<OsString>, program: Vec<OsString>) -> u8 {
     py.detach(|| App::new(&catalogue()).program(program).main_with(arguments))
 }
 
-/// Bytes of a text such as `64MiB`.
+/// Return the bytes of a text such as `64MiB`.
 #[pyfunction]
 fn bytes(py: Python<'_>, text: &str) -> PyResult<u64> {
     cli::bytes(text).map_err(|why| invalid(py, format!("memory: found '{text}', {why}")))
 }
 
-/// Pixels of the embedded digits, image after image, and their labels.
+/// Return the pixels of the embedded digits, one image after the other, and their labels.
 #[pyfunction]
 #[pyo3(name = "digits")]
 fn embedded_digits(py: Python<'_>) -> (Bound<'_, PyArray1<f64>>, Vec<u32>) {

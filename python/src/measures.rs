@@ -1,4 +1,4 @@
-//! What is asked at a point: a hypergradient, the end of the inner loop, plans, certificates, checks.
+//! Measurements at a point: a hypergradient, the end of the inner loop, plans, certificates and checks.
 
 use hypertape::stats::Mean;
 use hypertape::{
@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use crate::call::{Given, Options, array, call, cost, given, point, report};
 use crate::problem::{Number, Problem};
 
-/// Calls the method of a precision.
+/// Calls a function in the requested precision.
 macro_rules! in_precision {
     ($options:expr, $function:ident($($argument:expr),*)) => {
         if $options.single { $function::<f32>($($argument),*) } else { $function::<f64>($($argument),*) }
@@ -23,7 +23,7 @@ type Told<'py> = Bound<'py, PyDict>;
 
 #[pymethods]
 impl Problem {
-    /// A hypergradient at `x`, and all that is known of it.
+    /// Return the hypergradient at `x`, with its cost and its report.
     fn hypergradient<'py>(
         &self,
         py: Python<'py>,
@@ -35,7 +35,7 @@ impl Problem {
         in_precision!(options, hypergradient(py, self, x, estimator, &options))
     }
 
-    /// The outer loss at `x` in an iteration, and where the inner loop ends, of the last task.
+    /// Return the outer loss at `x` in an iteration, and the end of the inner loop of the last task.
     fn solve<'py>(
         &self,
         py: Python<'py>,
@@ -47,7 +47,7 @@ impl Problem {
         in_precision!(options, solve(py, self, x, iteration, &options))
     }
 
-    /// Schedules that fit, fastest first; and estimators by what they are worth, from as many draws.
+    /// Return the schedules that fit, fastest first, and the estimators, ranked with this number of draws.
     fn plan<'py>(
         &self,
         py: Python<'py>,
@@ -60,7 +60,7 @@ impl Problem {
         in_precision!(options, planned(py, self, x, (estimator, draws), &options))
     }
 
-    /// What estimators are worth at `x`.
+    /// Return the bias, the variance and the time of estimators at `x`.
     fn certify<'py>(
         &self,
         py: Python<'py>,
@@ -73,7 +73,7 @@ impl Problem {
         in_precision!(options, certified(py, self, x, (&estimators, draws), &options))
     }
 
-    /// Checks of the problem's derivatives, at `x` or near the start.
+    /// Check the problem's derivatives, at `x` or near the start.
     fn check<'py>(
         &self,
         py: Python<'py>,
@@ -118,7 +118,7 @@ fn hypergradient<'py, T: Number>(
     Ok(told)
 }
 
-/// Name and schedule.
+/// Returns the name and the schedule of an estimator.
 pub(crate) fn named<T: Number>(estimator: &dyn Estimator<T>) -> (String, Option<String>) {
     (estimator.name(), estimator.schedule().map(|schedule| schedule.to_string()))
 }
@@ -156,7 +156,7 @@ fn planned<'py, T: Number>(
         let draws: Vec<_> = (0..draws).map(|k| Draw::new(options.seed, k)).collect();
         let weighed = match &draws[..] {
             [] => Vec::new(),
-            // What overflows comes last, and is told as it is.
+            // Estimators that overflow come last, and are reported as they are.
             draws => {
                 weigh(oracle, &inner, &x, &profile, memory, draws)?.into_iter().flatten().collect()
             }
@@ -244,7 +244,7 @@ fn checked<'py, T: Number>(
     let checks = call::<T, _>(py, problem, options, |oracle, _| {
         let draw = Draw::new(options.seed, 0);
         let at = point(oracle, x.as_deref())?;
-        // A point that was asked for is taken as it is.
+        // A requested point is used as it is.
         let at = if x.is_some() { at } else { nearby(&at, draw) };
         check(oracle, &options.inner()?, &at, draw)
     })?;

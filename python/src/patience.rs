@@ -1,4 +1,4 @@
-//! Ctrl-C while the lock is released: the thread that called looks for signals between two evaluations.
+//! Ctrl-C while the lock is released: the calling thread checks for signals between two evaluations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-/// Time between two looks. Each takes the lock, for which another thread may let it wait.
+/// Time between two checks. Each of them takes the lock, and may have to wait for another thread.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Whether a call is to end, and the exception that it ends with.
+/// Whether a call has to end, and the exception that ends it.
 pub(crate) struct Patience {
     caller: ThreadId,
     over: AtomicBool,
@@ -18,13 +18,14 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Of the thread that calls.
+    /// For a call by this thread.
     pub(crate) fn new() -> Arc<Self> {
         let raised = Mutex::new((Instant::now(), None));
         Arc::new(Self { caller: thread::current().id(), over: AtomicBool::new(false), raised })
     }
 
-    /// Whether it is over. Other threads only see what the caller found: signals are its own to handle.
+    /// Whether the call has to end. Only the calling thread checks for signals, which only it can handle; other threads
+    /// see the result.
     pub(crate) fn is_over(&self) -> bool {
         if self.over.load(Ordering::Relaxed) || thread::current().id() != self.caller {
             return self.over.load(Ordering::Relaxed);
@@ -41,18 +42,18 @@ impl Patience {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Ends it with an exception, the first if there are several.
+    /// Ends the call with an exception. If there are several, the first one counts.
     pub(crate) fn end(&self, error: PyErr) {
         self.raised.lock().unwrap_or_else(PoisonError::into_inner).1.get_or_insert(error);
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// The exception, if there is one.
+    /// Takes the exception, if there is one.
     pub(crate) fn raised(&self) -> Option<PyErr> {
         self.raised.lock().unwrap_or_else(PoisonError::into_inner).1.take()
     }
 
-    /// What asks an oracle to stop.
+    /// Returns the function by which an oracle asks whether it has to stop.
     pub(crate) fn stop(self: &Arc<Self>) -> Arc<dyn Fn() -> bool + Send + Sync> {
         let patience = Arc::clone(self);
         Arc::new(move || patience.is_over())

@@ -1,4 +1,4 @@
-//! `Problem`: an entry of a catalogue, with the oracles that calls have left behind.
+//! `Problem`: a catalogue entry, with the oracles of earlier calls.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +15,13 @@ use crate::call::{AnyRule, Options};
 use crate::failure::exception;
 use crate::rule::Cast;
 
-/// Oracles that are kept for the next call of the same settings, of each precision.
+/// Number of oracles that are kept for later calls, per precision.
 const KEPT: usize = 4;
 
-/// An idle oracle, and the settings that it was made with.
+/// An idle oracle, and the settings with which it was made.
 pub(crate) struct Idle<T>(Made, Oracle<'static, T>);
 
-/// What an oracle is made with.
+/// The settings with which an oracle is made.
 #[derive(Clone, PartialEq)]
 struct Made {
     rule: Option<String>,
@@ -29,7 +29,7 @@ struct Made {
     data_seed: Option<u64>,
 }
 
-/// A precision of NumPy and of hypertape.
+/// A precision that NumPy and hypertape support.
 pub(crate) trait Number: Precise + Element + Cast {
     /// The idle oracles of this precision.
     fn idle(problem: &Problem) -> &Mutex<Vec<Idle<Self>>>;
@@ -51,7 +51,7 @@ impl Number for f32 {
 #[pyclass(frozen, module = "hypertape._core")]
 pub(crate) struct Problem {
     pub(crate) entry: Entry,
-    /// What it was made of, if that were graphs.
+    /// The statement from which the problem was made, if it is made of graphs.
     pub(crate) statement: Option<Arc<GraphStatement>>,
     doubles: Mutex<Vec<Idle<f64>>>,
     singles: Mutex<Vec<Idle<f32>>>,
@@ -66,8 +66,8 @@ impl Problem {
         Self { statement: Some(statement), ..Self::new(entry) }
     }
 
-    /// Calls `work` with an oracle of the options' settings: an idle one if there is one, so that nothing is made or rehearsed
-    /// twice. Two threads that call at once have an oracle each.
+    /// Calls `work` with an oracle for these options. An idle one is used if there is one, so that nothing is made or
+    /// rehearsed twice. Two threads that call at the same time have separate oracles.
     pub(crate) fn with_oracle<T: Number, R>(
         &self,
         options: &Options,
@@ -130,7 +130,7 @@ fn named<'py>(py: Python<'py>, params: &Params<f64>) -> Vec<Named<'py>> {
 
 #[pymethods]
 impl Problem {
-    /// Its defaults: steps, lr, iterations, the outer optimiser.
+    /// Return the defaults: steps, lr, iterations and the outer optimiser.
     fn defaults<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Entry { name, summary, steps, lr, outer, iterations, .. } = &self.entry;
         let told = PyDict::new(py);
@@ -143,7 +143,7 @@ impl Problem {
         Ok(told)
     }
 
-    /// The outer start and the inner start.
+    /// Return the outer start and the inner start.
     fn starts<'py>(&self, py: Python<'py>) -> PyResult<[Vec<Named<'py>>; 2]> {
         let found = py.detach(|| {
             let Entry { steps, lr, .. } = self.entry;
@@ -156,7 +156,7 @@ impl Problem {
     }
 }
 
-/// The problem `name` of the catalogue, or in the file `name`, with settings by name and value.
+/// Return the problem `name` of the catalogue, or the one in the file `name`, with settings by name and value.
 #[pyfunction]
 pub(crate) fn catalogued(
     py: Python<'_>,

@@ -1,20 +1,20 @@
-//! `Rule`: an inner rule that is a traced function, a graph for each array of `w`.
+//! `Rule`: an inner rule that is a traced function, with one graph for each array of `w`.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use hypertape::graph::{Graph, NamedInput, Window};
-use hypertape::{Array, List, Named, Rule as InnerRule, Step, fingerprint};
+use hypertape::{Array, List, Named, Rule as InnerRule, RuleForm, Step, fingerprint};
 use pyo3::prelude::*;
 
 use crate::failure::invalid;
 use crate::problem::Number;
 
-/// What an input of a graph stands for.
+/// The source of an input of a graph.
 #[derive(Clone, Copy, Debug)]
 enum Source {
-    /// An array of the state: `w` is the first.
+    /// An array of the state, of which `w` is the first.
     State(usize),
     Gradient,
     Outer(usize),
@@ -29,12 +29,14 @@ pub(crate) struct Graphs {
     double: Vec<Graph<f64>>,
     single: Vec<Graph<f32>>,
     sources: Vec<Vec<Source>>,
+    form: RuleForm,
 }
 
-/// Graphs of rules live as long as the process, once each: the arrays of a step borrow their constants.
+/// Graphs of rules. Each one is stored once and lives as long as the process, because the arrays of a step borrow its
+/// constants.
 static KNOWN: LazyLock<Mutex<HashMap<String, &'static Graphs>>> = LazyLock::new(Mutex::default);
 
-/// An inner rule of one's own.
+/// An inner rule that is a traced function.
 #[pyclass(frozen, module = "hypertape._core")]
 #[derive(Clone, Copy)]
 pub(crate) struct Rule(&'static Graphs);
@@ -53,7 +55,8 @@ impl fmt::Debug for Rule {
 
 #[pymethods]
 impl Rule {
-    /// From a graph for each array of `w`, with inputs `w`, `g`, `m.0`, `m.1`, ..., `x.NAME`, `t` and `lr`, and the names of `x`.
+    /// Create a rule from one graph for each array of `w`, with inputs `w`, `g`, `m.0`, `m.1`, ..., `x.NAME`, `t` and
+    /// `lr`, and the names of `x`.
     #[new]
     fn new(
         py: Python<'_>,
@@ -77,12 +80,25 @@ impl Rule {
             sources.push(found.ok_or_else(missing)?);
             double.push(graph);
         }
+        let affine = |fixed: &str| {
+            double.iter().all(|graph| graph.is_affine(|name| !["t", "lr", fixed].contains(&field(name))))
+        };
+        let form = match () {
+            () if affine("") => RuleForm::Affine,
+            () if affine("x") => RuleForm::AffineInState,
+            () => RuleForm::Nonlinear,
+        };
         let single = double.iter().map(Graph::cast).collect();
         let made =
-            Box::leak(Box::new(Graphs { name: name.clone(), memory, double, single, sources }));
+            Box::leak(Box::new(Graphs { name: name.clone(), memory, double, single, sources, form }));
         known.insert(name, made);
         Ok(Self(made))
     }
+}
+
+/// What comes before the name of an array or a number: `x` of `x.NAME`.
+fn field(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(field, _)| field)
 }
 
 fn source(input: &NamedInput, outer: &[String]) -> Option<Source> {
@@ -128,13 +144,18 @@ impl<T: Number> InnerRule<T> for Rule {
         let lists = graph.lists().iter().map(|_| state[0].indices(1, |_| index));
         let next = graph.eval(state[0], &inputs, &lists.collect::<List<_>>(), Window::ALL);
         if next.is_empty() {
-            // An operation failed, which the arena tells.
+            // An operation failed, which the arena reports.
             return state.into();
         }
         next
     }
 
-    /// It may come to rest anywhere, as the fixed point of a step.
+    /// The form that the graphs have: many rules need no gradient in reverse, or take it from the sweep of the products.
+    fn form(&self) -> RuleForm {
+        self.0.form
+    }
+
+    /// The rule may have any fixed point, not only stationary points of the loss.
     fn stationary(&self) -> bool {
         false
     }

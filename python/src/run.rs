@@ -1,4 +1,4 @@
-//! A whole bilevel optimisation, with a callback, saved and resumed.
+//! A whole bilevel optimisation, with a callback, which can be saved and resumed.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -21,16 +21,16 @@ use crate::measures::{in_precision, named};
 use crate::patience::Patience;
 use crate::problem::{Number, Problem};
 
-/// How a run moves, ends and is kept.
+/// The method, the limits and the files of a run.
 #[derive(Debug, FromPyObject)]
 #[pyo3(from_item_all)]
 struct Plan {
     estimator: String,
-    /// An algorithm of one loop, in place of the estimator.
+    /// A single-loop algorithm, which replaces the estimator.
     algorithm: Option<String>,
     iterations: usize,
     record_every: usize,
-    /// Without one that of the algorithm.
+    /// The outer optimiser; that of the algorithm if `None`.
     outer: Option<String>,
     coupling: String,
     gradient_norm: Option<f64>,
@@ -44,7 +44,7 @@ struct Plan {
 
 #[pymethods]
 impl Problem {
-    /// Runs from `x` on; `callback` is given the numbers of each iteration and its point.
+    /// Run from `x`. `callback` receives the numbers and the point of each iteration.
     fn run<'py>(
         &self,
         py: Python<'py>,
@@ -58,7 +58,7 @@ impl Problem {
     }
 }
 
-/// What is told of an iteration: whole numbers, then others.
+/// The numbers that are reported per iteration: whole numbers first, then others.
 const COUNTS: [&str; 7] =
     ["iteration", "plain_steps", "inner_gradients", "hvps", "mixed", "outer_gradients", "samples"];
 const NUMBERS: [&str; 3] = ["loss", "gradient_norm", "seconds"];
@@ -73,7 +73,7 @@ fn numbers(record: &Record) -> [f64; 3] {
     [record.loss, record.gradient_norm, record.elapsed.as_secs_f64()]
 }
 
-/// Calls the Python function, and ends the run where that raises or Ctrl-C was typed.
+/// Calls the Python function, and ends the run if it raises an exception or Ctrl-C was pressed.
 struct Watcher<'a> {
     callback: Option<Py<PyAny>>,
     patience: &'a Arc<Patience>,
@@ -109,7 +109,7 @@ impl<T: Number> Observer<T> for Watcher<'_> {
     }
 }
 
-/// What a run left.
+/// The results of a run.
 struct Left<T> {
     state: RunState<T>,
     records: Vec<Record>,
@@ -180,7 +180,7 @@ fn resumed<T: Number>(
     Ok((state, records))
 }
 
-/// Point and records, these as a column each.
+/// Returns the point and the records, as one column per number.
 fn told<'py, T: Number>(py: Python<'py>, left: &Left<T>) -> PyResult<Bound<'py, PyDict>> {
     let Left { state, records, estimator } = left;
     let columns = PyDict::new(py);

@@ -14,13 +14,13 @@ use crate::problem::Problem;
 /// Name, rows, columns and values of an array.
 type Given<'py> = (String, u32, u32, PyReadonlyArray1<'py, f64>);
 
-/// What the Python around it found out about a problem.
+/// A problem as the Python code describes it.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Statement<'py> {
     name: String,
     x: Vec<Given<'py>>,
-    /// The inner start, or else names of the results of `init`.
+    /// The inner start, or else the names of the results of `init`.
     w: Vec<Given<'py>>,
     names: Vec<String>,
     init: Option<String>,
@@ -29,13 +29,13 @@ pub(crate) struct Statement<'py> {
     arrays: Vec<Given<'py>>,
     lists: Vec<(String, Vec<u32>)>,
     samples: Vec<String>,
-    /// How many, and the data that have a part for each.
+    /// The number of tasks, and the data that have one part per task.
     tasks: (usize, Vec<String>),
     steps: usize,
     lr: f64,
 }
 
-/// The problem that is stated.
+/// Return the problem of a statement.
 #[pyfunction]
 pub(crate) fn stated(py: Python<'_>, statement: Statement) -> PyResult<Problem> {
     let graph = |text: &str| -> PyResult<Graph<f64>> {
@@ -79,14 +79,14 @@ impl Problem {
         described.map_err(|error| exception(py, &error))
     }
 
-    /// Writes it to a file.
+    /// Write the problem to a file.
     fn save(&self, py: Python<'_>, path: std::path::PathBuf) -> PyResult<()> {
         let statement = self.graphs(py)?;
         let written: Result<(), Error> = py.detach(|| write_problem(&path, statement));
         written.map_err(|error| exception(py, &error))
     }
 
-    /// The same with settings, by name and value.
+    /// Return the same problem with settings, by name and value.
     #[pyo3(name = "with_settings")]
     fn with_settings(&self, py: Python<'_>, settings: Vec<(String, String)>) -> PyResult<Self> {
         let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));

@@ -1,6 +1,6 @@
-//! Executes a schedule on a loop: forward, the turn, and every step in reverse.
+//! Executes a schedule on a loop: forward steps, the turn, and every step in reverse.
 //!
-//! Memory: two states (the current one and its adjoint), and those that the schedule keeps.
+//! Memory: two states (the current one and its adjoint), and those that the schedule stores.
 
 use std::collections::HashSet;
 use std::mem::discriminant;
@@ -12,11 +12,11 @@ use crate::pool::Pool;
 use crate::schedule::{Action, Actions, Schedule, Tier};
 use crate::spill::Spill;
 
-/// A loop that can be run forward and in reverse, step by step. Its adjoint adds to `x_bar` as it goes.
+/// A loop that can be run forward and in reverse, step by step. Reversed steps add their contributions to `x_bar`.
 pub(crate) trait Chain<T> {
     /// Takes step `t`.
     fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error>;
-    /// Whether the loop ends with the step that was taken last.
+    /// Whether the loop ends with the last step taken.
     fn ended(&self) -> bool;
     /// Takes step `t` and keeps its tape in `slot`.
     fn record(&mut self, _t: usize, _slot: usize, _state: &mut [T]) -> Result<(), Error> {
@@ -24,50 +24,51 @@ pub(crate) trait Chain<T> {
     }
     /// Replaces the final state by its adjoint, writes the direct part of `x_bar`, and returns the loss.
     fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error>;
-    /// Sees the adjoint before the next step that is reversed, and the gradient so far.
+    /// Called before each reversed step, with the current adjoint and the gradient accumulated so far.
     fn look(&mut self, _bar: &mut [T], _x_bar: &mut [T]) -> Result<(), Error> {
         Ok(())
     }
-    /// Replaces the adjoint of the state after step `t` by that of the state before it, which is given.
+    /// Replaces the adjoint of the state after step `t` by that of `state`, the state before it.
     fn reverse(&mut self, t: usize, state: &[T], bars: [&mut [T]; 2]) -> Result<(), Error>;
-    /// The same by the tape in `slot`, which is let go.
+    /// Does the same with the tape in `slot`, and releases that tape.
     fn pull(&mut self, _t: usize, _slot: usize, _bars: [&mut [T]; 2]) -> Result<(), Error> {
         Ok(())
     }
-    /// Where vectors come from, and what is counted.
+    /// The pool that provides vectors and counts bytes.
     fn pool(&mut self) -> &mut Pool<T>;
 }
 
 /// How many steps a loop takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
-    /// So many.
+    /// Exactly this number of steps.
     Known(usize),
-    /// As many as it takes until [`Chain::ended`], at most so many.
+    /// Steps until [`Chain::ended`] returns true, at most this number.
     AtMost(usize),
 }
 
-/// The actions of a schedule, kept between runs with the memory that they take.
+/// The actions of a schedule, kept between runs together with the memory that they use.
 #[derive(Debug)]
 pub(crate) struct Itinerary {
     schedule: Schedule,
     length: Length,
     actions: Actions,
-    /// States in memory, on disk, tapes.
+    /// Number of slots for states in memory, states on disk, and tapes.
     slots: [usize; 3],
-    /// Bytes of the actions' own.
+    /// Bytes that the actions themselves occupy.
     bytes: usize,
     rehearsal: bool,
-    /// Tapes of the steps that a rehearsal leaves out, which are there all the time.
+    /// Number of tapes of the steps that a rehearsal skips; their bytes are held throughout.
     unseen: usize,
 }
 
 impl Itinerary {
-    /// For a loop of so many steps. A rehearsal goes through few of them that do all that the others do, or through as many as
-    /// a table covers.
+    /// Returns the itinerary of a loop of the given length. A rehearsal executes only a few of the steps, chosen such
+    /// that every kind of action occurs, or as many as a table covers.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a schedule that does not fit.
+    /// Returns [`Error::Invalid`] if the schedule does not suit the loop, and [`Error::Told`] if the number of steps is
+    /// not known and the schedule is not online.
     pub(crate) fn new(schedule: Schedule, length: Length, rehearsal: bool) -> Result<Self, Error> {
         let (mut actions, most) = match (length, schedule) {
             (Length::Known(r), _) => (schedule.actions(r)?, r),
@@ -92,32 +93,33 @@ impl Itinerary {
         Ok(Self { schedule, length, actions, slots, bytes, rehearsal, unseen })
     }
 
-    /// Tapes that are kept at a time.
+    /// Number of tapes kept at the same time.
     pub(crate) fn tapes(&self) -> usize {
         self.slots[2]
     }
 
-    /// Whether it leaves steps out.
+    /// Whether steps are skipped, as in a rehearsal.
     pub(crate) fn is_abridged(&self) -> bool {
         let (Length::Known(most) | Length::AtMost(most)) = self.length;
         self.actions.length() < most
     }
 
-    /// What it was made from.
+    /// The schedule from which the itinerary was made.
     pub(crate) fn schedule(&self) -> Schedule {
         self.schedule
     }
 
-    /// Whether this is the itinerary of a loop.
+    /// Whether this is the itinerary of `schedule` for a loop of this length.
     pub(crate) fn is(&self, schedule: Schedule, length: Length) -> bool {
         self.schedule == schedule && self.length == length
     }
 }
 
-/// Runs `chain` from `state`, which ends as any, and returns the loss and the adjoint of the first state.
+/// Runs `chain` from `state` and returns the loss and the adjoint of the first state. The final content of `state` is
+/// unspecified.
 ///
 /// # Errors
-/// Those of the chain; [`Error::Spill`].
+/// Returns the errors of the chain, and [`Error::Spill`] if the file of stored states cannot be written or read.
 pub(crate) fn execute<T: Element, C: Chain<T>>(
     chain: &mut C,
     itinerary: &mut Itinerary,
@@ -131,7 +133,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
     let mut ram = chain.pool().take_slots(slots[0], n)?;
     let mut spill: Option<Spill> = None;
     let mut bar = chain.pool().take(n)?;
-    // Whether the spare vector, which `bar` is until the turn, holds the state after the current one.
+    // Whether the spare vector, which is `bar` until the turn, holds the state after the current one.
     let mut ahead = false;
     if let (Length::AtMost(most), false) = (*length, *rehearsal) {
         for t in 0..most {
@@ -155,9 +157,9 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
         }
     }
     let mut loss = T::nan();
-    // The slot of a state that was loaded, and is not copied to where the current one is unless a step is taken from it.
+    // The slot of a loaded state. It is copied into the current state only if a step is taken from it.
     let mut loaded = None;
-    // Of a rehearsal: what was done while so much was held, and bytes of a tape.
+    // For a rehearsal: the actions already executed at each number of held bytes, and the bytes of a tape.
     let (mut done, mut tape) = (HashSet::new(), 0);
     for action in actions {
         if let Action::Reverse { .. } | Action::Pull { .. } = action {
@@ -169,7 +171,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             _ => 0,
         };
         if *rehearsal && !done.insert((discriminant(&action), tier, held)) {
-            // It takes no more than before.
+            // It uses no more than before.
             match action {
                 Action::Record { .. } => chain.pool().meter.hold(tape),
                 Action::Pull { .. } => chain.pool().meter.release(tape),

@@ -1,10 +1,10 @@
-//! `Breakdown`: where the time and the bytes of an estimate went, by what was evaluated and by array operation.
+//! `Breakdown`: the time and bytes of an estimate, by kind of evaluation and by array operation.
 
 use std::time::Duration;
 
 use hypertape_autodiff::Tally;
 
-/// What an oracle is asked for.
+/// A kind of evaluation that an oracle makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Call {
@@ -14,15 +14,15 @@ pub enum Call {
     InnerGradient,
     /// An inner gradient whose tape is kept.
     Record,
-    /// The update of a step, and its pull-back.
+    /// The update of a step, or its pull-back.
     Update,
-    /// The loss at the end, with or without its gradient.
+    /// The outer loss at the end of the loop, with or without its gradient.
     Outer,
-    /// Products with second derivatives, from a state.
+    /// Products with second derivatives, computed from a state.
     Products,
-    /// Products with second derivatives, by a kept tape.
+    /// Products with second derivatives, computed from a kept tape.
     PullTape,
-    /// An inner gradient along several directions.
+    /// An inner gradient and its derivatives along several directions.
     Push,
     /// The whole run on one tape.
     WholeRun,
@@ -30,11 +30,11 @@ pub enum Call {
     PullStart,
 }
 
-/// An evaluation, which of its forms (what is wanted of it, or along how many directions), and the samples that it sees.
+/// A kind of evaluation, its form (what is computed, or along how many directions), and the number of samples it uses.
 pub(crate) type Form = (Call, usize, usize);
 
 impl Call {
-    /// All of them, in the order of a run.
+    /// All kinds, in the order in which a run makes them.
     pub const ALL: [Self; 10] = [
         Self::Start,
         Self::InnerGradient,
@@ -48,7 +48,7 @@ impl Call {
         Self::PullStart,
     ];
 
-    /// Its name.
+    /// Name of this kind, as printed in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -65,40 +65,41 @@ impl Call {
     }
 }
 
-/// Of one kind.
+/// Totals of one kind of evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Share {
-    /// Evaluations.
+    /// Number of evaluations.
     pub calls: u64,
-    /// Their time, added over threads.
+    /// Total time, summed over threads.
     pub time: Duration,
-    /// The most bytes that one took in arenas and lanes.
+    /// Largest number of bytes in arenas and lanes that one evaluation used.
     pub bytes: u64,
 }
 
-/// Of each [`Call`], and of what is held besides.
+/// Totals of every kind of [`Call`], and the bytes held in addition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Breakdown {
     shares: [Share; Call::ALL.len()],
     operations: [Vec<Tally>; Call::ALL.len()],
-    /// The most bytes in states, adjoints and kept tapes.
+    /// Largest number of bytes held in states, adjoints and kept tapes.
     pub held: u64,
 }
 
 impl Breakdown {
-    /// Of one kind.
+    /// Returns the totals of one kind of evaluation.
     pub fn of(&self, call: Call) -> Share {
         self.shares[call as usize]
     }
 
-    /// Of the array operations of one kind, all its evaluations together, over threads as well. Their bytes are those of
-    /// the arenas; problems over single numbers have none.
+    /// Returns the array operations of one kind of evaluation, summed over all its evaluations and threads.
+    ///
+    /// Their bytes are those in arenas. The result is empty for problems over scalars.
     pub fn operations(&self, call: Call) -> &[Tally] {
         &self.operations[call as usize]
     }
 
-    /// Takes note of an evaluation.
+    /// Adds one evaluation.
     pub(crate) fn add(&mut self, call: Call, time: Duration, bytes: u64, operations: Vec<Tally>) {
         let share = &mut self.shares[call as usize];
         share.calls += 1;
@@ -110,7 +111,7 @@ impl Breakdown {
         }
     }
 
-    /// Takes note of another one, made beside this one.
+    /// Adds another breakdown, of a worker that ran in parallel with this one.
     pub(crate) fn join(&mut self, other: Self) {
         self.held += other.held;
         for (share, other) in self.shares.iter_mut().zip(&other.shares) {

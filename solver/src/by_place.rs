@@ -1,5 +1,5 @@
-//! Vectors that outlive a call: one for each place in the meta-batch, which is one worker's alone in a call, with the task
-//! that it is about, as a task may be drawn twice.
+//! Vectors that outlive a call, one for each place in the meta-batch. During a call a place belongs to a single worker.
+//! Each vector is stored with the task that it belongs to, because a task may be drawn twice.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::params::Params;
 
 type Places<T> = BTreeMap<usize, (u64, Vec<T>)>;
 
-/// The last vectors by place.
+/// The last vector of each place.
 #[derive(Debug)]
 pub(crate) struct ByPlace<T>(Mutex<Places<T>>);
 
@@ -28,17 +28,17 @@ impl<T: Element> Clone for ByPlace<T> {
 }
 
 impl<T: Element> ByPlace<T> {
-    /// Takes all vectors out, in the order of places.
+    /// Removes all vectors and returns them in the order of their places.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Vec<T>> {
         std::mem::take(&mut *self.places()).into_values().map(|(_, v)| v)
     }
 
-    /// The vectors, also after a thread died with them.
+    /// Locks the vectors, also after a thread panicked while it held the lock.
     fn places(&self) -> MutexGuard<'_, Places<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Copies the vector in `place` to `v`, if it is about `task`; says whether it did.
+    /// Copies the vector in `place` to `v` if it belongs to `task`, and returns whether it did.
     pub(crate) fn load(&self, place: usize, task: u64, v: &mut [T]) -> bool {
         match self.places().get(&place) {
             Some((about, kept)) if *about == task && kept.len() == v.len() => {
@@ -49,7 +49,7 @@ impl<T: Element> ByPlace<T> {
         }
     }
 
-    /// Whether the vector in `place` is about `task`.
+    /// Whether the vector in `place` belongs to `task`.
     pub(crate) fn knows(&self, place: usize, task: u64) -> bool {
         self.places().get(&place).is_some_and(|(about, _)| *about == task)
     }
@@ -62,14 +62,14 @@ impl<T: Element> ByPlace<T> {
         kept.extend_from_slice(v);
     }
 
-    /// All of them, as `LETTER.PLACE.TASK`.
+    /// Returns all vectors, named `LETTER.PLACE.TASK`.
     pub(crate) fn state(&self, letter: &str) -> Params<T> {
         let places = self.places();
         let named = places.iter().map(|(place, (task, v))| (format!("{letter}.{place}.{task}"), v));
         named.fold(Params::new(), |state, (name, v)| state.with_column(name, v))
     }
 
-    /// What [`state`](Self::state) gave.
+    /// Reads what [`state`](Self::state) returned.
     pub(crate) fn read(letter: &str, state: &Params<T>) -> Result<Self, Error> {
         let parse = |name: &String| {
             let (own, rest) = name.split_once('.')?;

@@ -1,5 +1,5 @@
-//! `certify`: what estimators are worth at a point, measured over draws: error, variance, time, and how well the moments are
-//! predicted.
+//! `certify`: measures estimators at a point over several draws: error, variance, time, and how well the second moments
+//! are predicted.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,62 +15,66 @@ use crate::report::Soundness;
 use crate::rollout::Task;
 use crate::stats::{Mean, centre, difference, mean, square};
 
-/// What the draws of an estimator say, beside the exact gradients of the same draws.
+/// What the draws of an estimator show when compared with the exact gradients of the same draws.
+///
+/// `G` is an estimate and `g` the exact gradient.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Certificate {
-    /// The estimator.
+    /// Name of the estimator.
     pub name: String,
-    /// The norm of the mean of `G - g`, relative to that of `g`.
+    /// Norm of the mean of `G - g`, relative to that of `g`.
     pub error: f64,
-    /// The standard error of that mean, likewise relative: of the estimator's own second moment where it has a formula, of the
-    /// draws elsewhere, and in both cases no less than three times what a single draw moves the mean by, as rare large draws
-    /// tell little of how rare they are. Infinite where chance left no trace in any draw.
+    /// Standard error of that mean, relative to the same norm. It is computed from the estimator's own second moment if
+    /// there is a formula for it, and from the draws otherwise. In both cases it is at least three times the amount by
+    /// which a single draw moves the mean, because rare large draws say little about how rare they are. It is infinite
+    /// if the estimator is random but the draws show no variation.
     pub standard_error: f64,
-    /// What follows from both.
+    /// Verdict that follows from `error` and `standard_error`.
     pub verdict: Judgement,
     /// `|E g|`.
     pub exact_norm: f64,
-    /// `E|G - E G|^2`: chance of the estimator, tasks and mini-batches together.
+    /// `E|G - E G|^2`, with the randomness of estimator, tasks and mini-batches together.
     pub variance: Mean,
     /// `E|G|^2`.
     pub second_moment: Mean,
-    /// The same by the estimator's formula, from the exact gradients and corrections of the draws.
+    /// `E|G|^2` by the estimator's formula, from the exact gradients and corrections of the draws.
     pub predicted: Option<f64>,
-    /// Mean time of an estimate.
+    /// Mean time of an estimate in seconds.
     pub seconds: f64,
-    /// The worst of the draws.
+    /// The worst soundness among the draws.
     pub soundness: Soundness,
 }
 
 impl Certificate {
-    /// Time times variance: what a run of short steps pays for the same accuracy.
+    /// Time times variance: the cost, in a run of short steps, of a given accuracy.
     pub fn product(&self) -> f64 {
         self.seconds * self.variance[0]
     }
 }
 
-/// What draws say about the mean of an estimator.
+/// What the draws say about the mean of an estimator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// Every draw agrees with the exact gradient, but for rounding.
+    /// Every draw agrees with the exact gradient up to rounding.
     Exact,
-    /// The mean is within five standard errors, and these are small enough to see a bias of half the gradient.
+    /// The error of the mean is at most five standard errors, and these are small enough to reveal a bias of half the
+    /// gradient.
     Unbiased,
-    /// The mean is off by more.
+    /// The error of the mean is larger than five standard errors.
     Biased,
-    /// The draws are too few to tell.
+    /// There are too few draws to decide.
     Undecided,
 }
 
-/// Standard errors that a mean may be off by: false alarms are below 1 of 100, over coins of every probability and any number
-/// of draws.
+/// Number of standard errors by which a mean may be off. The rate of false alarms is below 1 %, for coins of every
+/// probability and any number of draws.
 const ALLOWED: f64 = 5.0;
 
-/// Of a spread that may be rounding, relative to the mean.
+/// Spread, relative to the mean, below which a variation may be due to rounding.
 const ROUNDING: f64 = 1e-8;
 
-/// Of a mean that is off by `error` with a standard error, both relative to the gradient.
+/// Returns the verdict for a mean that is off by `error` with a standard error, both relative to the gradient.
 fn verdict(error: f64, standard_error: f64, rounding: f64) -> Judgement {
     let varies = standard_error.is_finite() && standard_error > rounding;
     if error <= rounding && !varies {
@@ -84,8 +88,8 @@ fn verdict(error: f64, standard_error: f64, rounding: f64) -> Judgement {
     }
 }
 
-/// The standard error of the mean of `n` gaps, of which the squares about the mean are `around`, or, with a formula, on average
-/// `excess`, and whose mean is `gap`.
+/// Returns the standard error of the mean of `n` gaps. `around` are their squared distances from the mean, `gap` is the
+/// norm of the mean, and `excess` is the mean squared distance by the estimator's formula, if there is one.
 fn standard_error(around: &[f64], gap: f64, excess: Option<f64>, chance: bool) -> f64 {
     let n = around.len() as f64;
     let sampled = mean(around)[0] / (n - 1.0);
@@ -97,16 +101,19 @@ fn standard_error(around: &[f64], gap: f64, excess: Option<f64>, chance: bool) -
     (square + 9.0 * most / (n * n) * f64::from(u8::from(chance))).sqrt()
 }
 
-/// More draws would fill memory with their estimates.
+/// Largest number of draws: more would fill memory with their estimates.
 const MOST: u64 = 1_000_000;
 
-/// Estimates at `x` by each estimator with each draw of `seed` and the `iterations`, as a run would make them there, beside those
-/// of `exact` with the same draws, whose certificate comes first. An estimator that adapts does so.
+/// Computes estimates at `x` by each estimator, with each draw of `seed` and the `iterations`, as a run would at that
+/// point, and compares them with those of `exact` for the same draws.
 ///
-/// Cost: that of the estimates, and for `predicted` an exact gradient more a draw and estimator. Memory: all estimates.
+/// The first certificate is that of `exact`. Estimators that adapt do so during the call.
+///
+/// Cost: that of the estimates, and for `predicted` one further exact gradient per draw and estimator. Memory: all
+/// estimates are kept.
 ///
 /// # Errors
-/// [`Error::Told`] for fewer than two draws, or more than a million; as [`Estimator::estimate`].
+/// Returns [`Error::Told`] for fewer than two or more than a million draws, and the errors of [`Estimator::estimate`].
 pub fn certify<T: Element>(
     exact: &mut dyn Estimator<T>,
     estimators: &mut [Box<dyn Estimator<T>>],
@@ -138,25 +145,27 @@ pub fn certify<T: Element>(
     Ok(certificates)
 }
 
-/// What an estimator found with some draws, in their order.
+/// The estimates of one estimator, in the order of the draws.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Estimates {
-    /// The estimator.
+    /// Name of the estimator.
     pub name: String,
-    /// Its estimates.
+    /// The estimates.
     pub gradients: Vec<Vec<f64>>,
-    /// The mean time of one.
+    /// Mean time of an estimate in seconds.
     pub seconds: f64,
-    /// The worst of them.
+    /// The worst soundness among the estimates.
     pub soundness: Soundness,
 }
 
 impl Estimates {
-    /// Those of all `estimators`, draw by draw in turn, so that what else the machine does falls on all alike.
+    /// Computes the estimates of all `estimators`.
+    ///
+    /// They take turns for every draw, so that other load on the machine affects all of them alike.
     ///
     /// # Errors
-    /// As [`Estimator::estimate`].
+    /// Returns the errors of [`Estimator::estimate`].
     pub fn in_turn<T: Element>(
         estimators: &mut [&mut dyn Estimator<T>],
         oracle: &mut Oracle<T>,
@@ -187,11 +196,12 @@ impl Estimates {
         Ok(all)
     }
 
-    /// What they say beside `exact` ones of the same draws, of which there is one at least; the variance of a single draw is NaN.
-    /// Nothing is `predicted`, and chance is judged by the draws alone.
+    /// Compares the estimates with the `exact` ones of the same draws, of which there must be at least one.
+    ///
+    /// The variance of a single draw is NaN. `predicted` is `None`, and randomness is judged by the draws alone.
     ///
     /// # Panics
-    /// Unless there are as many, of as many variables.
+    /// Panics if the two differ in the number of estimates or of variables.
     #[must_use]
     #[track_caller]
     pub fn beside(&self, exact: &Self) -> Certificate {
@@ -235,7 +245,8 @@ impl Estimates {
     }
 }
 
-/// `E|G|^2` by formula, if the estimator has one: chances of the tasks of a meta-batch are independent.
+/// Returns `E|G|^2` by formula if the estimator has one. The random choices for the tasks of a meta-batch are
+/// independent.
 pub(crate) fn predicted<T: Element>(
     estimator: &dyn Estimator<T>,
     oracle: &mut Oracle<T>,
@@ -262,7 +273,7 @@ mod tests {
 
     use super::*;
 
-    /// An exact gradient of 1, an estimate of `1 - missed`, and a coin of `q` whose hit adds `missed / q`.
+    /// Judges an estimator with exact gradient 1 that returns `1 - missed`, plus `missed / q` with probability `q`.
     fn tossed(q: f64, missed: f64, draws: usize, formula: bool, seed: u64) -> Judgement {
         let mut random = Draw::new(seed, 0).stream();
         let gap = |hit: bool| missed * (f64::from(u8::from(hit)) / q - 1.0);
@@ -281,7 +292,7 @@ mod tests {
                     let alarms = (0..2000)
                         .filter(|&seed| tossed(q, 0.5, draws, formula, seed) == Judgement::Biased)
                         .count();
-                    // 20 of 2000 would be 1 of 100; observed are 13 at most.
+                    // 20 of 2000 would be 1 %; at most 13 are observed.
                     assert!(alarms < 20, "{q} {draws} {formula}: {alarms}");
                 }
             }
@@ -292,15 +303,15 @@ mod tests {
     fn what_many_draws_can_tell_is_told() {
         for (draws, expected) in [(20, Judgement::Undecided), (2000, Judgement::Unbiased)] {
             let agree = (0..200).filter(|&seed| tossed(0.3, 0.5, draws, true, seed) == expected);
-            // But for the alarms, and draws that happen to agree.
+            // Except for the alarms, and for draws that happen to agree.
             assert!(agree.count() >= 190, "{draws}");
         }
         let told = |gap: f64, around: &[f64], chance| {
             verdict(gap, standard_error(around, gap, None, chance), 1e-12)
         };
-        // A coin that forgets to divide, 0.5 (1 - 0.3): seen.
+        // A coin without the division by its probability, 0.5 (1 - 0.3), is detected.
         assert_eq!(told(0.35, &[0.05; 400], true), Judgement::Biased);
-        // Without chance there is nothing to wait for.
+        // A deterministic estimator is judged at once.
         assert_eq!(told(0.01, &[0.0; 5], false), Judgement::Biased);
         assert_eq!(told(0.8, &[0.0; 5], true), Judgement::Undecided);
     }

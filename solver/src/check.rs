@@ -1,9 +1,9 @@
-//! Checks of a problem's own derivatives, for its author: against central differences, against each other, and the
-//! whole hypergradient against two independent ways to compute it.
+//! Checks of the derivatives of a problem, for its author: against central differences, against each other, and the
+//! whole hypergradient against two independent ways of computing it.
 //!
-//! Slopes are compared with differences along random directions, see `difference.rs` for steps and what is allowed.
-//! Differences need double precision: in single precision their two errors balance at 2e-5, which is where mistakes
-//! begin that are worth finding once third derivatives come in, so these checks are skipped there.
+//! Slopes are compared with differences along random directions; `difference.rs` states step sizes and tolerances.
+//! Differences need double precision. In single precision their two errors balance at 2e-5, which with third
+//! derivatives is the size of the smallest mistakes worth finding, so these checks are skipped.
 
 mod difference;
 mod kinds;
@@ -28,21 +28,24 @@ use crate::oracle::{Oracle, Point};
 use crate::params::largest;
 use crate::solve::{mean_loss, solve};
 
-/// Random directions a check. A mistake is seen in each of them, but for an accident.
+/// Random directions per check. A mistake shows in each of them, except by accident.
 const DIRECTIONS: usize = 3;
 
-/// Inner steps to the point at which the losses are checked, away from a start that may be special.
+/// Inner steps to the point at which the losses are checked. They lead away from the start, which may be a special
+/// point.
 const FEW_STEPS: usize = 3;
 
-/// Outer iterations that are compared with the first: two of them may draw the same task of a few.
+/// Outer iterations compared with the first; with few tasks, two iterations may draw the same one.
 const ITERATIONS: u64 = 8;
 
-/// Checks the derivatives of a problem at `x`, for the first task of `draw` and, the whole hypergradient, for its
-/// meta-batch. `x` should be a generic point, see [`nearby`]: at a special one, mistakes can cancel.
+/// Checks the derivatives of a problem at `x` for the first task of `draw`, and the whole hypergradient for its
+/// meta-batch.
 ///
-/// Problems must be smooth at the point and along the run, or may fail.
+/// `x` should be a generic point (see [`nearby`]), because mistakes can cancel at a special one.
 ///
-/// Cost: two exact hypergradients, one of them on one tape, and six runs; the memory is that of the tape.
+/// The problem must be smooth at the point and along the run; otherwise checks may fail.
+///
+/// Cost: two exact hypergradients, one of them on one tape, and six runs. Memory: that of the tape.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, List, Shape};
@@ -71,7 +74,7 @@ const ITERATIONS: u64 = 8;
 /// ```
 ///
 /// # Errors
-/// As an estimator: wrong lengths, a run that is not finite, a problem that fails.
+/// Returns the errors of an estimator, for example if a length is wrong, the run is not finite, or the problem fails.
 pub fn check<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -116,8 +119,10 @@ pub fn check<T: Element>(
     Ok(checks)
 }
 
-/// `x` moved by up to 0.01, relative to entries above 1, in random directions of `draw`: far enough to leave a special
-/// point, near enough to stay where the problem is well behaved.
+/// Returns `x` with each entry moved by up to 0.01, or by up to 1 % for absolute values above 1, in a random direction
+/// taken from `draw`.
+///
+/// This is far enough to leave a special point and near enough to stay where the problem is well behaved.
 pub fn nearby<T: Element>(x: &[T], draw: Draw) -> Vec<T> {
     let mut random = draw.at(Level::Coin, usize::MAX).stream();
     let mut moved = |&v: &T| {
@@ -141,7 +146,7 @@ struct Site<'s, 'p, T> {
     draw: Draw,
     /// The inner step that is evaluated.
     step: usize,
-    /// The next direction.
+    /// Number of the next direction.
     next: usize,
 }
 
@@ -150,7 +155,8 @@ impl<'s, T: Element> Site<'s, '_, T> {
         Point { w: self.w, x: self.x, draw: self.draw }
     }
 
-    /// A random direction from `p`. The coin's choices are free: no estimator that tosses one takes part.
+    /// Returns a random direction for the point `p`. The draws of level `Coin` are free, because no randomised
+    /// estimator takes part.
     fn direction(&mut self, p: &[T]) -> Vec<T> {
         let mut random = self.draw.at(Level::Coin, self.next).stream();
         self.next += 1;
@@ -161,7 +167,8 @@ impl<'s, T: Element> Site<'s, '_, T> {
         p.iter().map(&mut sign).collect()
     }
 
-    /// Start, inner gradient with its loss, and both outer gradients with their loss, at inner step `step` of `draw`.
+    /// Returns start, inner gradient with its loss, and both outer gradients with their loss, at inner step `step` of
+    /// `draw`.
     fn everything(&mut self, draw: Draw, step: usize) -> Result<Vec<T>, Error> {
         let point = Point { draw, ..self.point() };
         let (p, d) = (self.w.len(), self.x.len());
@@ -174,7 +181,7 @@ impl<'s, T: Element> Site<'s, '_, T> {
         Ok([start, by_w, f_w, f_x, vec![g, f]].concat())
     }
 
-    /// Bits that differ between an evaluation and its repetition after another one.
+    /// Counts the entries whose bits differ between an evaluation and its repetition after another one.
     fn replayed(&mut self) -> Result<Check, Error> {
         let first = self.everything(self.draw, self.step)?;
         self.everything(self.draw, self.step + 1)?;
@@ -184,7 +191,7 @@ impl<'s, T: Element> Site<'s, '_, T> {
         Ok(REPLAY.judged(changed as f64, 0.0))
     }
 
-    /// Both losses over all samples at once, beside the sums over two and three blocks.
+    /// Compares both losses over all samples at once with the sums over two and three blocks.
     fn blocks(&mut self) -> Result<Check, Error> {
         let mut observed = 0.0_f64;
         for step in [Some(self.step), None] {
@@ -198,7 +205,7 @@ impl<'s, T: Element> Site<'s, '_, T> {
         Ok(BLOCKS.judged(observed, rounding::<T>()))
     }
 
-    /// Whether other outer iterations see other values, by their tasks or by their choices within them.
+    /// Whether other outer iterations see other values, through their tasks or through random choices within a task.
     fn stochastic(&mut self) -> Result<Check, Error> {
         let Kind(name, meaning) = STOCHASTIC;
         let first = self.everything(self.draw, self.step)?;
@@ -324,7 +331,7 @@ impl<'s, T: Element> Site<'s, '_, T> {
         Ok(SYMMETRY.judged(observed, rounding::<T>()))
     }
 
-    /// The two exact estimators; the gradient of the first as well.
+    /// Compares the two exact estimators, and returns the gradient of the first as well.
     fn full_tape(&mut self, inner: &InnerLoop, draw: Draw) -> Result<(Check, Vec<T>), Error> {
         let mut gradients = [vec![T::zero(); self.x.len()], vec![T::zero(); self.x.len()]];
         let [exact, whole] = &mut gradients;
@@ -348,7 +355,7 @@ impl<'s, T: Element> Site<'s, '_, T> {
     }
 }
 
-/// Whether every outer array does something.
+/// Whether every outer array influences the result.
 fn used<T: Element>(oracle: &Oracle<T>, gradient: &[T]) -> Check {
     let named = oracle.start().with_values(gradient);
     let idle = named.iter().filter(|(.., values)| values.iter().all(|&v| v == T::zero())).count();
@@ -358,7 +365,7 @@ fn used<T: Element>(oracle: &Oracle<T>, gradient: &[T]) -> Check {
     Check { name, observed, allowed, verdict, meaning }
 }
 
-/// Allowed where two ways to compute the same differ by rounding alone: sums of many terms over many steps.
+/// Tolerance where two computations of the same value differ by rounding alone, in sums of many terms over many steps.
 fn rounding<T: Element>() -> f64 {
     if T::epsilon().as_f64() <= f64::EPSILON { 1e-11 } else { 1e-4 }
 }

@@ -1,17 +1,17 @@
-//! What every estimator is held to, of this crate or of another: a truth that is known, counts, bytes, and the same bits
-//! whoever computes them.
+//! Checks that every estimator must pass, whether of this crate or of another: agreement with a known hypergradient,
+//! counts, bytes, and bits that do not depend on who computes them.
 //!
-//! The problem is quadratic with a known hypergradient (`closed.rs`): three tasks, `p = 3` inner and `d = 2` outer variables, a start
-//! that depends on `x`. An estimator is what its [`Class`] says:
+//! The problem is quadratic with a known hypergradient (`closed.rs`): three tasks, `p = 3` inner and `d = 2` outer
+//! variables, and a start that depends on `x`. What an estimator must satisfy depends on its [`Class`]:
 //!
-//! | class | gap to the [`Truth`] | allowed |
+//! | class | gap to the [`Truth`] | tolerance |
 //! |---|---|---|
-//! | [`Exact`](Class::Exact) | relative, in loops of 1 step and of [`steps`](Contract::steps), of the limit in one 16 times as long | 1e-10 |
+//! | [`Exact`](Class::Exact) | relative, in loops of 1 step and of [`steps`](Contract::steps); for the limit, in a loop 16 times as long | 1e-10 |
 //! | [`Unbiased`](Class::Unbiased) | of the mean over the draws, in standard errors of its entries | [`standard_errors`](Contract::standard_errors) |
-//! | [`Biased`](Class::Biased) | relative, of the mean over the draws | the bound, which is at most ten times the gap |
+//! | [`Biased`](Class::Biased) | relative, of the mean over the draws | the stated bound, which must be at most ten times the gap |
 //!
-//! Draws are seeded, so an answer is the same each time. Over seeds, a mean of an unbiased estimator lies beyond 5 standard errors
-//! in one of two entries with a chance of 1.2e-6, as far as means of so many draws are normal.
+//! Draws are seeded, so the result is the same each time. Over seeds, the mean of an unbiased estimator lies beyond 5
+//! standard errors in one of two entries with a probability of 1.2e-6, as far as means of this many draws are normal.
 
 mod closed;
 
@@ -31,16 +31,16 @@ use crate::stats::{centre, difference, mean};
 
 const SEED: u64 = 12;
 
-/// Relative gap that rounding explains, and tolerances of linear solvers below it.
+/// Relative gap explained by rounding; linear solvers have tolerances below it.
 const ROUNDING: f64 = 1e-10;
 
-/// The part of the truth that means must be known to, or a bias would not be seen.
+/// Accuracy, relative to the truth, to which means must be known; otherwise a bias could remain unseen.
 const RESOLUTION: f64 = 0.1;
 
-/// How many times too wide a bound may be.
+/// Factor by which a stated bound may exceed the observed bias.
 const LOOSE: f64 = 10.0;
 
-/// How much longer the loop is in which an estimator must have reached the limit.
+/// Factor by which the loop is lengthened in which an estimator must have reached the limit.
 const LONGER: usize = 16;
 
 const LOSS: Kind = Kind("loss", "the loss is not the outer loss where the inner loop ends");
@@ -62,53 +62,54 @@ const BELOW: Kind = Kind("bytes below", "fewer bytes were used than the rehearsa
 const LEFT: Kind =
     Kind("bytes left", "vectors that were taken from the oracle were not given back");
 
-/// What an estimator estimates.
+/// The quantity that an estimator approximates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
     /// The hypergradient of the loop that was run.
     Unrolled,
-    /// The gradient of the limit of that loop, which implicit estimates approach as it gets longer.
+    /// The gradient of the limit of that loop, which implicit estimates approach as the loop gets longer.
     Limit,
 }
 
-/// How near to it.
+/// How close an estimator comes to its [`Truth`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Class {
-    /// To rounding; to the limit, once the loop is long.
+    /// Equal to the truth up to rounding; for the limit, once the loop is long.
     Exact(Truth),
-    /// In the mean over draws. To the limit, once the loop is long.
+    /// Equal to the truth in the mean over draws; for the limit, once the loop is long.
     Unbiased(Truth),
-    /// In the mean over draws off by at most so much, relative to the norm of the truth.
+    /// The mean over draws is off by at most this much, relative to the norm of the truth.
     Biased(Truth, f64),
 }
 
-/// Counts of a task, from `r`, `p` and `d`.
+/// Function from `r`, `p` and `d` to the counts for one task.
 pub type Counted = fn(r: u64, p: u64, d: u64) -> [u64; 5];
 
-/// What an estimator promises, and how long it is looked at. Start from [`new`](Self::new) and change fields.
+/// What an estimator promises, and how thoroughly this is checked. Start from [`new`](Self::new) and change fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Contract {
-    /// How near it comes to which truth.
+    /// The quantity that is estimated, and how closely.
     pub class: Class,
-    /// Steps of the inner loop, 6.
+    /// Number of inner steps, 6 by default.
     pub steps: usize,
-    /// Their size, 0.6: what is missing to the limit shrinks by 0.7 a step.
+    /// Step size, 0.6 by default; the distance to the limit then shrinks by a factor of 0.7 per step.
     pub lr: f64,
-    /// The momentum of the heavy ball that takes them; 0 is gradient descent.
+    /// Momentum of the heavy ball that takes the steps; 0 is gradient descent.
     pub momentum: f64,
-    /// Draws of an estimator that is not exact, 4000.
+    /// Number of draws of an estimator that is not exact, 4000 by default.
     pub draws: u64,
-    /// Of the mean of an unbiased one, 5.
+    /// Standard errors by which the mean of an unbiased estimator may be off, 5 by default.
     pub standard_errors: f64,
-    /// Its counts for a task, of `r` steps with `p` inner and `d` outer variables: plain steps, inner gradients, Hessian-vector
-    /// products, mixed products, outer gradients.
+    /// Counts for a task of `r` steps with `p` inner and `d` outer variables: plain steps, inner gradients,
+    /// Hessian-vector products, mixed products, outer gradients.
     pub counts: Option<Counted>,
-    /// Bytes by which a prediction may exceed what is used, 0. Not of unbiased estimators, whose draws differ.
+    /// Bytes by which a prediction may exceed what is used, 0 by default. It is not checked for unbiased estimators,
+    /// whose draws differ.
     pub spare_bytes: u64,
 }
 
 impl Contract {
-    /// Of an estimator of that class, under gradient descent, whatever it counts.
+    /// Returns the contract of an estimator of that class, under gradient descent, with any counts.
     pub fn new(class: Class) -> Self {
         let (steps, lr, momentum) = (6, 0.6, 0.0);
         let (draws, standard_errors, counts, spare_bytes) = (4000, 5.0, None, 0);
@@ -116,22 +117,22 @@ impl Contract {
     }
 }
 
-/// A promise that an estimator did not keep; as text, a line each.
+/// A contract that an estimator did not meet. Its text has one line per failed check.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Broken {
-    /// It gave no estimate.
+    /// The estimator returned an error.
     Refused {
-        /// The estimator.
+        /// Name of the estimator.
         estimator: String,
-        /// Why.
+        /// The error.
         error: Error,
     },
-    /// It gave others than it promises.
+    /// The estimates are not as promised.
     Failed {
-        /// The estimator.
+        /// Name of the estimator.
         estimator: String,
-        /// What failed.
+        /// The checks that failed.
         checks: Vec<Check>,
     },
 }
@@ -150,12 +151,16 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// Holds the estimators that `make` makes, all alike, to `contract`: the gradient by its class; the loss; the same bits and counts
-/// for equal draws, on one thread and on two (feature `threads`), and after its state was saved and read back; counts that are
-/// those of the meter, that hold the steps of the loop, and that are as stated; bytes that are as predicted, and none left behind.
-/// Gives all checks back where none failed.
+/// Checks the estimators that `make` returns, which must all be alike, against `contract`, and returns all checks if
+/// none failed:
 ///
-/// Cost: some loops, and one for each of the draws and tasks where the class has a mean.
+/// - the gradient satisfies its class, and the loss is right;
+/// - bits and counts are the same for equal draws, on one thread and on two (feature `threads`), and after the state
+///   was saved and read back;
+/// - counts agree with the meter, include the steps of the loop, and are as stated;
+/// - bytes are as predicted, and all vectors are given back.
+///
+/// Cost: a few loops, and one per draw and task if the class is about a mean.
 ///
 /// ```
 /// use hypertape_solver::contract::{Class, Contract, Truth, hold};
@@ -178,7 +183,7 @@ impl std::error::Error for Broken {}
 /// ```
 ///
 /// # Errors
-/// [`Broken`], with every check that failed, or why there was no estimate.
+/// Returns [`Broken`] with every check that failed, or with the error of an estimate.
 pub fn hold(
     contract: &Contract,
     make: &dyn Fn() -> Result<Box<dyn Estimator<f64>>, Error>,
@@ -196,11 +201,11 @@ pub fn hold(
     Err(Broken::Failed { estimator: make().map_err(refused)?.name(), checks: failed })
 }
 
-/// An estimate, and all that is held to something.
+/// An estimate, and everything that is checked about it.
 struct Seen {
     loss: f64,
     gradient: Vec<f64>,
-    /// As the estimate tells it, and as the oracle metered it.
+    /// The cost that the estimate states, and the one that the oracle metered.
     cost: Cost,
     metered: Cost,
     predicted: u64,
@@ -212,7 +217,7 @@ impl Seen {
         counts(&self.cost)
     }
 
-    /// Values and counts that are not the same.
+    /// Number of values and counts that differ.
     fn unlike(&self, other: &Self) -> f64 {
         let bits = |seen: &Self| -> Vec<u64> {
             let values = seen.gradient.iter().chain([&seen.loss]).map(|v| v.to_bits());
@@ -235,7 +240,7 @@ fn gap(a: &[f64], b: &[f64]) -> f64 {
     norm(&difference(a, b)) / norm(b)
 }
 
-/// Where estimators are looked at.
+/// The contract and the estimators under test.
 struct Bench<'c> {
     contract: &'c Contract,
     make: &'c dyn Fn() -> Result<Box<dyn Estimator<f64>>, Error>,
@@ -250,7 +255,7 @@ impl Bench<'_> {
         Ok(oracle)
     }
 
-    /// The loss after so many steps, and the gradient that is estimated there.
+    /// Returns the loss after `steps` steps, and the gradient that the class refers to.
     fn truth(&self, steps: usize) -> (f64, [f64; D]) {
         let Contract { lr, momentum, class, .. } = *self.contract;
         let (Class::Exact(truly) | Class::Unbiased(truly) | Class::Biased(truly, _)) = class;
@@ -261,7 +266,7 @@ impl Bench<'_> {
         }
     }
 
-    /// The length at which the class must be true.
+    /// Number of steps at which the class must hold.
     fn steps(&self) -> usize {
         let Contract { class, steps, .. } = *self.contract;
         let long = matches!(class, Class::Exact(Truth::Limit) | Class::Unbiased(Truth::Limit));
@@ -276,7 +281,7 @@ impl Bench<'_> {
         k: u64,
     ) -> Result<Seen, Error> {
         let (inner, draw) = (InnerLoop::new(steps, self.contract.lr)?, Draw::new(SEED, k));
-        // An estimator that adds to what it should write makes NaN of it.
+        // An estimator that adds to the gradient instead of overwriting it returns NaN.
         let mut gradient = vec![f64::NAN; D];
         let predicted = estimator.predict(oracle, &inner, &X, draw)?;
         let estimate = estimator.estimate(oracle, &inner, &X, draw, &mut gradient)?;
@@ -338,7 +343,7 @@ impl Bench<'_> {
             checks.push(GRADIENT.judged(off - standard_errors * norm(&errors) / size, most));
             checks.push(BOUND.judged(most / off, LOOSE));
         } else {
-            // Rounding of the means is no bias of draws that are all alike.
+            // Rounding of the means is not a bias if all draws agree.
             let scaled = |(gap, error): (f64, &f64)| gap.abs() / error.max(ROUNDING * size / 1e3);
             let gaps = difference(&found, &gradient).into_iter();
             checks.push(
@@ -362,7 +367,7 @@ impl Bench<'_> {
         Ok(THREADS.skipped("built without threads"))
     }
 
-    /// Counts and bytes of two lengths, several draws each.
+    /// Checks counts and bytes for two lengths and several draws each.
     fn count(&self, checks: &mut Vec<Check>) -> Result<(), Error> {
         let Contract { class, steps, counts: stated, spare_bytes, .. } = *self.contract;
         let mut oracle = self.oracle()?;

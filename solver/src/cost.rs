@@ -1,4 +1,4 @@
-//! What an estimate cost: gradients, products, bytes, time.
+//! The cost of an estimate: gradients, products, bytes, time.
 
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use crate::breakdown::Breakdown;
 use crate::ranks::Ranks;
 use crate::report::Soundness;
 
-/// Totals of one call, or of several: counts and times are added, of bytes the most is taken.
+/// Totals of one call or of several. Counts and times add up; of bytes the maximum is taken.
 ///
-/// Bytes are the peak of used bytes in arenas and state slots during the call, padding of the arenas included, above
-/// what was in use before it, without the caller's data and parameters. Where threads work side by side, the peaks of all
-/// of them are added, whenever each was reached: a bound, and the same in every call.
+/// Bytes are the peak of used bytes in arenas and state slots during the call, including padding of the arenas, above
+/// what was in use before it. The caller's data and parameters are not counted. With several threads, the peaks of all
+/// of them are added although they may occur at different times. The sum is an upper bound, and the same in every call.
 /// ```
 /// use hypertape_solver::Cost;
 /// let cost = |hvps, bytes_measured| { let mut cost = Cost::default(); (cost.hvps, cost.bytes_measured) = (hvps, bytes_measured); cost };
@@ -23,18 +23,19 @@ use crate::report::Soundness;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Cost {
-    /// Steps of the inner loop executed forward, recomputations included.
+    /// Steps of the inner loop executed forward, including recomputed ones.
     pub plain_steps: u64,
     /// Gradients of the inner loss evaluated outside Hessian-vector products.
     pub inner_gradients: u64,
-    /// Products with the inner Hessian. The gradient evaluated in the same sweep is part of it.
+    /// Products with the inner Hessian. The gradient evaluated in the same sweep is not counted separately.
     pub hvps: u64,
-    /// Products with the mixed derivative `d2g/dw dx`. One sweep gives both products.
+    /// Products with the mixed derivative `d2g/dw dx`. One sweep computes both products.
     pub mixed: u64,
     /// Gradients of the outer loss.
     pub outer_gradients: u64,
-    /// Samples seen: [`Bilevel::samples`](crate::Bilevel::samples) of every evaluation of a loss, added. A sweep counts once,
-    /// whatever it gives: a value, a gradient, products, those along several directions, the pull-back of a kept tape.
+    /// Samples seen: the sum of [`Bilevel::samples`](crate::Bilevel::samples) over all evaluations of a loss. A sweep
+    /// counts once, whatever it computes: a value, a gradient, products, products along several directions, or the
+    /// pull-back of a kept tape.
     pub samples: u64,
     /// Peak of used bytes.
     pub bytes_measured: u64,
@@ -65,13 +66,13 @@ impl Cost {
         self.counts().into_iter().zip(other.counts()).for_each(|(sum, n)| *sum += *n);
     }
 
-    /// What is counted, in a fixed order.
+    /// The counts, in a fixed order.
     fn counts(&mut self) -> [&mut u64; 6] {
         let Self { plain_steps, inner_gradients, hvps, mixed, outer_gradients, samples, .. } = self;
         [plain_steps, inner_gradients, hvps, mixed, outer_gradients, samples]
     }
 
-    /// With the counts of all ranks, and the largest of numbers among them.
+    /// Sums the counts over all ranks, and takes the largest of each of the given numbers among them.
     pub(crate) fn over(mut self, ranks: &dyn Ranks, largest: [f64; 3]) -> (Self, [f64; 3]) {
         let mut own = self.counts().map(|n| *n as f64).to_vec();
         own.extend(largest);
@@ -89,29 +90,29 @@ impl Cost {
     }
 }
 
-/// Keeps the counts and the peak while a call runs.
+/// Accumulates the counts and the peak while a call runs.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     pub(crate) cost: Cost,
-    /// The worst of what was noted.
+    /// The worst soundness noted so far.
     pub(crate) soundness: Soundness,
-    /// The first inner variable whose adjoint was kept within a bound.
+    /// The first inner variable whose adjoint was clipped to a bound.
     pub(crate) bounded: Option<usize>,
-    /// Where it went, if that is asked for.
+    /// Breakdown of time and bytes, if it was requested.
     pub(crate) breakdown: Option<Breakdown>,
     held: u64,
 }
 
 impl Meter {
-    /// Forgets everything.
+    /// Resets all counts.
     pub(crate) fn reset(&mut self) {
         let breakdown = self.breakdown.as_ref().map(|_| Breakdown::default());
         *self = Self { breakdown, ..Self::default() };
     }
 
-    /// Takes note of `bytes` of state that stay in use from here on.
+    /// Counts `bytes` of state that stay in use from here on.
     pub(crate) fn hold(&mut self, bytes: usize) {
-        // A rehearsal may count more than there is.
+        // A rehearsal may count more bytes than the machine has.
         self.held = self.held.saturating_add(bytes as u64);
         if let Some(breakdown) = &mut self.breakdown {
             breakdown.held = breakdown.held.max(self.held);
@@ -119,17 +120,17 @@ impl Meter {
         self.observe(0);
     }
 
-    /// Takes note that `bytes` of it are no longer in use.
+    /// Counts `bytes` of state that are no longer in use.
     pub(crate) fn release(&mut self, bytes: usize) {
         self.held = self.held.saturating_sub(bytes as u64);
     }
 
-    /// Bytes that are in use now.
+    /// Bytes of state in use now.
     pub(crate) fn held(&self) -> u64 {
         self.held
     }
 
-    /// Takes note of what was counted by workers side by side.
+    /// Adds the costs of workers that ran in parallel.
     pub(crate) fn join(&mut self, workers: impl Iterator<Item = Cost>) {
         let mut bytes = 0;
         for cost in workers {
@@ -139,12 +140,12 @@ impl Meter {
         self.cost.bytes_measured = self.cost.bytes_measured.max(self.held + bytes);
     }
 
-    /// Takes note of what a reader should know, beside what was noted before.
+    /// Records what a reader of the result should know, in addition to what was recorded before.
     pub(crate) fn note(&mut self, soundness: Soundness) {
         self.soundness = self.soundness.worst(soundness);
     }
 
-    /// Takes note of `bytes` used in arenas on top of what is held.
+    /// Counts `bytes` used in arenas in addition to what is held.
     pub(crate) fn observe(&mut self, bytes: usize) {
         self.cost.bytes_measured =
             self.cost.bytes_measured.max(self.held.saturating_add(bytes as u64));

@@ -1,13 +1,13 @@
-//! `Coupling`: how the inner loop of an outer iteration goes on from that of the one before.
+//! `Coupling`: how the inner loop of an outer iteration continues that of the previous one.
 
 use std::fmt;
 
 use crate::inner::InnerLoop;
 use crate::spelling::{Named, spelled};
 
-/// Where inner loops start, and how they change while the outer variables move. Iterations `k` count from 0.
+/// Where inner loops start, and how they change while the outer variables move. Iterations are counted from 0.
 ///
-/// Together with an estimator and an outer optimiser this makes the algorithms of the field:
+/// Algorithms of the literature are combinations of a coupling, an estimator and an outer optimiser:
 ///
 /// | algorithm | coupling | estimator | outer steps |
 /// |---|---|---|---|
@@ -15,7 +15,7 @@ use crate::spelling::{Named, spelled};
 /// | ITD-BiO (the same) | [`Warm`] | [`Exact`](crate::Exact) | constant |
 /// | stocBiO (the same, algorithm 2) | [`Warm`] | [`StochasticNeumann`](crate::StochasticNeumann), `StocBio` | constant |
 ///
-/// What moves `w` and `x` in turn by a step each is a [`SingleLoop`](crate::SingleLoop).
+/// An algorithm that moves `w` and `x` in turn by one step each is a [`SingleLoop`](crate::SingleLoop).
 ///
 /// ```
 /// use hypertape_solver::Coupling;
@@ -38,14 +38,14 @@ use crate::spelling::{Named, spelled};
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 ///
-/// Runs go on only under a coupling of the same name.
+/// A saved run can be continued only with a coupling of the same name.
 pub trait Coupling: Named + fmt::Debug + Send + Sync {
-    /// Whether an inner loop starts where the last one of the same task ended, and not at the problem's own start.
+    /// Whether an inner loop starts where the last one of the same task ended, instead of at the problem's own start.
     fn warm(&self) -> bool {
         true
     }
 
-    /// The inner loop of an outer iteration.
+    /// Returns the inner loop of an outer iteration.
     fn inner(&self, inner: &InnerLoop, _iteration: usize) -> InnerLoop {
         *inner
     }

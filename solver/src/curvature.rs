@@ -1,7 +1,7 @@
-//! A bound of the largest curvature of the inner loss, by the Lanczos process.
+//! An upper bound of the largest curvature of the inner loss, by the Lanczos process.
 //!
-//! The largest eigenvalue of `k` steps from a random vector, plus the norm of what is left over (Zhou and Li 2011), over all samples,
-//! where the inner loop starts. Cost: 16 Hessian-vector products. Memory: `3 p` values.
+//! The bound is the largest eigenvalue after `k` steps from a random vector, plus the norm of the remainder (Zhou and
+//! Li 2011), over all samples, at the start of the inner loop. Cost: 16 Hessian-vector products. Memory: `3 p` values.
 
 use hypertape_autodiff::{Element, axpy, dot};
 use rand::RngExt;
@@ -16,12 +16,14 @@ use crate::tridiagonal::eigenvalue;
 const STEPS: usize = 16;
 
 impl InnerLoop {
-    /// The same loop with a step size: if that is to be [chosen](Self::auto), the inverse of a bound of `|d2g/dw2|` where the loop
-    /// starts, the largest of the tasks of `draw`. Derivatives hold it fixed.
+    /// Returns the same loop with a fixed step size.
+    ///
+    /// If the size is to be [chosen](Self::auto), it is the inverse of an upper bound of `|d2g/dw2|` at the start of
+    /// the loop, the largest over the tasks of `draw`. Derivatives hold it fixed.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the loss has no curvature, or the rule's steps are no steps along the gradient;
-    /// [`Error::Function`] if the problem fails.
+    /// Returns [`Error::Invalid`] if the loss has no curvature at the start or the steps of the rule do not depend on
+    /// the size of the gradient, and [`Error::Function`] if the problem fails.
     pub fn settled<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
@@ -61,7 +63,7 @@ fn bound<T: Element>(oracle: &mut Oracle<T>, x: &[T], draw: Draw) -> Result<f64,
     let length = norm(&q);
     scale(&mut q, length.recip());
     before.fill(T::zero());
-    // The tridiagonal matrix: its diagonal, and what is beside it.
+    // Diagonal and off-diagonal of the tridiagonal matrix.
     let (mut alpha, mut beta, mut k) = ([0.0; STEPS], [0.0; STEPS + 1], 0);
     while k < STEPS.min(p) {
         oracle.hessian_product(point, 0, &q, &mut next)?;
@@ -71,7 +73,7 @@ fn bound<T: Element>(oracle: &mut Oracle<T>, x: &[T], draw: Draw) -> Result<f64,
         let left = norm(&next);
         (alpha[k], beta[k + 1]) = (a.as_f64(), left.as_f64());
         k += 1;
-        // An invariant space, up to roundings.
+        // The space is invariant up to rounding.
         if left.as_f64() <= T::epsilon().as_f64().sqrt() * a.as_f64().abs() || oracle.rehearses() {
             break;
         }
@@ -84,7 +86,7 @@ fn bound<T: Element>(oracle: &mut Oracle<T>, x: &[T], draw: Draw) -> Result<f64,
     Ok(largest + beta[k])
 }
 
-/// Of a symmetric tridiagonal matrix, within the discs of Gershgorin.
+/// Returns the largest eigenvalue of a symmetric tridiagonal matrix, by bisection within its Gershgorin discs.
 fn largest_eigenvalue(alpha: &[f64], beta: &[f64]) -> f64 {
     let beside = |i: usize| beta.get(i).map_or(0.0, |b| b.abs());
     let reach = |i: usize| beside(i) + if i > 0 { beside(i - 1) } else { 0.0 };
@@ -100,9 +102,9 @@ mod tests {
 
     #[test]
     fn eigenvalues_of_small_matrices() {
-        // 2 and 1 beside it: 2 + 2 cos(pi / 4).
+        // 2 on the diagonal and 1 beside it: 2 + 2 cos(pi / 4).
         let found = largest_eigenvalue(&[2.0; 3], &[1.0; 2]);
-        // Sixty halvings of an interval of 4.
+        // Sixty bisections of an interval of length 4.
         assert!((found - (2.0 + 2.0_f64.sqrt())).abs() < 4e-16 * 4.0, "{found}");
         assert_eq!(largest_eigenvalue(&[-3.0], &[]), -3.0);
     }

@@ -1,7 +1,7 @@
-//! Random choices as data: a [`Draw`] names a choice, and the same name gives the same random numbers.
+//! Random choices as data: a [`Draw`] identifies a choice, and the same draw gives the same random numbers.
 //!
-//! Nothing draws from hidden state, so a result does not depend on the schedule, the number of threads or an
-//! interruption: whatever replays a step passes the same draw and sees the same mini-batch.
+//! There is no hidden random state, so a result does not depend on the schedule, the number of threads or an
+//! interruption. A step that is computed again receives the same draw and sees the same mini-batch.
 
 use rand_pcg::Pcg64;
 
@@ -14,14 +14,14 @@ pub enum Level {
     Inner,
     /// The outer loss.
     Outer,
-    /// Which tasks are in a meta-batch; the step is the place in it.
+    /// The tasks of a meta-batch; the step is the place in it.
     Task,
     /// The coin of a randomised estimator; the step is the place in the meta-batch.
     Coin,
 }
 
 impl Level {
-    /// What a problem's function at this level is called.
+    /// Name of the problem's function at this level.
     pub(crate) fn function(self) -> &'static str {
         match self {
             Self::Inner => "inner loss",
@@ -31,22 +31,22 @@ impl Level {
     }
 }
 
-/// Which samples an evaluation of a loss sees, where the problem has several to choose from.
+/// Which samples an evaluation of a loss uses, for problems with mini-batches.
 ///
-/// Algorithms may mix them: a mini-batch here, all samples there, the same mini-batch at an old and at a new point. The number
-/// of mini-batches of a level is [`Bilevel::mini_batches`](crate::Bilevel::mini_batches).
+/// Algorithms may mix them: a mini-batch in one place, all samples in another, the same mini-batch at an old and at a
+/// new point. The number of mini-batches of a level is [`Bilevel::mini_batches`](crate::Bilevel::mini_batches).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Samples {
-    /// Those that the problem takes for this draw: a mini-batch that it chooses by the draw, or all.
+    /// The samples that the problem chooses for this draw: a mini-batch, or all.
     #[default]
     Own,
-    /// All.
+    /// All samples.
     All,
-    /// The mini-batch of this number, counted from 0 and round again after the last.
+    /// The mini-batch of this number. Numbers start at 0 and wrap around after the last mini-batch.
     Batch(u64),
 }
 
-/// The name of a random choice, and which samples are seen.
+/// Identifies a random choice, and the samples on which a loss is evaluated.
 ///
 /// ```
 /// use hypertape_solver::{Draw, Level, Samples};
@@ -66,33 +66,34 @@ pub struct Draw {
     pub iteration: u64,
     /// Task within the iteration.
     pub task: u64,
-    /// What it is for.
+    /// Purpose of the choice.
     pub level: Level,
     /// Inner step.
     pub step: u64,
-    /// Which samples a loss is evaluated on. Not part of the choice's name: random numbers are the same for all.
+    /// The samples on which a loss is evaluated. They do not identify the choice: the random numbers are the same for
+    /// all.
     pub samples: Samples,
 }
 
 impl Draw {
-    /// The first choice of an outer iteration.
+    /// Returns the first choice of an outer iteration.
     pub fn new(seed: u64, iteration: u64) -> Self {
         Self { seed, iteration, task: 0, level: Level::Init, step: 0, samples: Samples::Own }
     }
 
-    /// The same iteration and task at another level and step.
+    /// Returns the choice of the same iteration and task at another level and step.
     #[must_use]
     pub fn at(self, level: Level, step: usize) -> Self {
         Self { level, step: step as u64, ..self }
     }
 
-    /// The same iteration for another task.
+    /// Returns the choice of the same iteration for another task.
     #[must_use]
     pub fn for_task(self, task: usize) -> Self {
         Self { task: task as u64, ..self }
     }
 
-    /// The same choice with a loss seen on `samples`.
+    /// Returns the same choice with losses evaluated on `samples`.
     #[must_use]
     pub fn on(self, samples: Samples) -> Self {
         Self { samples, ..self }
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_stream_stays_what_it_was() {
-        // Stored results name a seed; they can only be reproduced while this holds.
+        // Stored results refer to a seed, and can be reproduced only while this holds.
         let draw = Draw::new(1, 2).for_task(3).at(Level::Outer, 4);
         assert_eq!(draw.stream().random::<u64>(), 1_132_304_041_810_711_688);
     }

@@ -1,4 +1,4 @@
-//! What can fail, with the numbers that say why.
+//! Errors, with the numbers that explain them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use crate::text::{bytes, plain};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
-    /// A function of the problem met a fault: wrong shapes, an index out of range, the memory limit.
+    /// A function of the problem raised a fault: wrong shapes, an index out of range, the memory limit.
     Function {
-        /// Which function: `inner`, `outer` or `init`.
+        /// The function, for example `inner loss`, `outer loss` or `init`.
         function: &'static str,
         /// The fault.
         fault: Fault,
@@ -22,51 +22,51 @@ pub enum Error {
     NonFinite {
         /// The quantity.
         quantity: &'static str,
-        /// The inner step at which it was met, from 0; `None` outside the inner loop.
+        /// The inner step at which it occurred, counted from 0; `None` outside the inner loop.
         step: Option<usize>,
         /// Step size of the inner loop.
         lr: f64,
     },
-    /// A first-order gradient was asked for that is identically zero.
+    /// A first-order gradient was requested, but it is identically zero.
     FirstOrderVanishes,
-    /// An implicit gradient was asked for that is identically zero.
+    /// An implicit gradient was requested, but it is identically zero.
     ImplicitVanishes,
-    /// A solver for positive definite systems met curvature that is not positive.
+    /// A solver for positive definite systems encountered curvature that is not positive.
     Indefinite {
-        /// The iteration, from 0.
+        /// The iteration, counted from 0.
         iteration: usize,
-        /// `d'H d / d'd`, or the same of the preconditioner.
+        /// `d'H d / d'd`, or the same quantity of the preconditioner.
         curvature: f64,
     },
-    /// Elimination met a pivot that may be zero.
+    /// Gaussian elimination encountered a pivot that may be zero.
     Singular {
-        /// The largest in its column, in absolute value.
+        /// The largest pivot in its column, in absolute value.
         pivot: f64,
-        /// The rounding of the matrix, which it must exceed.
+        /// The rounding error of the matrix, which the pivot must exceed.
         least: f64,
     },
-    /// An adjoint left the range of numbers, and the result depends on it.
+    /// An adjoint left the range of floating-point numbers, and the result depends on it.
     Overflow {
-        /// The inner variable.
+        /// Name of the inner variable.
         entry: String,
-        /// The rule, with its settings.
+        /// The inner rule with its settings.
         rule: String,
     },
-    /// A linear system was left worse than by `v = 0`.
+    /// The residual of a linear system is larger than that of `v = 0`.
     Unsolved {
         /// `|b - A v| / |b|`.
         residual: f64,
-        /// Iterations of the solver.
+        /// Number of iterations of the solver.
         iterations: usize,
     },
-    /// The outer loss left every reasonable range.
+    /// The outer loss exceeds its limit.
     Diverged {
         /// The outer loss.
         loss: f64,
         /// The largest loss allowed.
         limit: f64,
     },
-    /// A setting or an array that the caller passed does not fit.
+    /// A setting or an array passed by the caller is not valid.
     Invalid {
         /// What was wrong.
         what: String,
@@ -75,57 +75,57 @@ pub enum Error {
         /// What was expected.
         expected: String,
     },
-    /// A choice was typed that there is not, or with settings that it has not.
+    /// A name or a setting of a choice is unknown or malformed.
     Spelling {
         /// What is wrong, and what was expected.
         why: String,
     },
-    /// Bad usage that a sentence of its own says best.
+    /// Incorrect use that is described by a sentence.
     Told {
         /// The sentence.
         why: String,
     },
-    /// An estimate would take more bytes than it may.
+    /// An estimate would use more bytes than allowed.
     Memory {
-        /// The bytes that it may take.
+        /// The number of bytes allowed.
         limit: u64,
-        /// The bytes that it needs.
+        /// The number of bytes needed.
         needed: u64,
-        /// The fastest schedule with states in memory alone that fits, with its bytes.
+        /// The fastest schedule that fits and stores states in memory only, with its bytes.
         advice: Option<(String, u64)>,
     },
     /// The file of states on disk failed.
     Spill {
-        /// The folder in which it is.
+        /// The folder of the file.
         folder: PathBuf,
-        /// What happened to it.
+        /// What happened to the file.
         what: &'static str,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// What was to be resumed is not the state of the run.
+    /// The state to resume from is not a state of this run.
     State {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// A run could not be saved.
     Saving {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// Somebody asked for an end, see [`Oracle::set_stop`](crate::Oracle::set_stop).
+    /// The call was stopped on request, see [`Oracle::set_stop`](crate::Oracle::set_stop).
     Stopped,
     /// An outer iteration failed.
     Iteration {
-        /// The iteration, from 0.
+        /// The iteration, counted from 0.
         iteration: usize,
-        /// Why.
+        /// The error of the iteration.
         cause: Box<Error>,
     },
 }
 
 impl Error {
-    /// That `found` stands where something else was expected, for problems and estimators of one's own.
+    /// Creates an [`Error::Invalid`] saying that `found` was passed where something else was expected.
     ///
     /// ```
     /// use hypertape_solver::Error;
@@ -140,7 +140,7 @@ impl Error {
         Self::Invalid { what: what.into(), found: found.to_string(), expected: expected.into() }
     }
 
-    /// A sentence of its own, for bad usage that "found, expected" would say badly.
+    /// Creates an [`Error::Told`] from a sentence, for incorrect use that "found, expected" does not describe well.
     ///
     /// ```
     /// use hypertape_solver::Error;
@@ -222,7 +222,7 @@ impl fmt::Display for Error {
             Self::Iteration { iteration, cause } => {
                 write!(f, "outer iteration {iteration}: ")?;
                 match **cause {
-                    // The same inner loop went well before the outer variables moved.
+                    // The same inner loop succeeded before the outer variables moved.
                     Self::NonFinite { quantity, step, lr } if *iteration > 0 => {
                         not_finite(f, quantity, step, lr)?;
                         f.write_str(

@@ -1,4 +1,4 @@
-//! Estimators of the hypergradient: one trait, one file each.
+//! Estimators of the hypergradient: one trait, and one file per estimator.
 
 pub(crate) mod equation;
 pub(crate) mod exact;
@@ -36,37 +36,39 @@ use crate::spelling::Named;
 /// What an estimator returns besides the gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate<T> {
-    /// The outer loss after the inner loop.
+    /// Outer loss after the inner loop.
     pub loss: T,
-    /// What the call cost.
+    /// Cost of the call.
     pub cost: Cost,
-    /// What its reader should know.
+    /// What a reader of the result should know about it.
     pub soundness: Soundness,
 }
 
-/// A way to compute, or estimate, `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
+/// An algorithm that computes or estimates `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
 ///
-/// Workers share an estimator: what it computes with belongs to their oracles.
+/// Threads share an estimator; its working memory belongs to their oracles.
 pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
-    /// What it stores of an unrolled run, if it unrolls one.
+    /// Returns the schedule by which it stores the unrolled run, or `None` if it does not unroll one.
     fn schedule(&self) -> Option<Schedule> {
         None
     }
 
-    /// The same estimator under another schedule, if it unrolls the inner run.
+    /// Returns the same estimator with another schedule, or `None` if it does not unroll the inner run.
     fn under(&self, _schedule: Schedule) -> Option<Box<dyn Estimator<T>>> {
         None
     }
 
-    /// What it keeps from one call to the next, by name: with it an interrupted run goes on as if it had not stopped.
+    /// Returns by name what is kept from one call to the next.
+    ///
+    /// Restoring it continues an interrupted run as if it had not stopped.
     fn state(&self) -> Params<T> {
         Params::new()
     }
 
-    /// Goes on from what [`state`](Self::state) gave; nothing, `Params::new()`, starts afresh.
+    /// Restores what [`state`](Self::state) returned. An empty state, `Params::new()`, starts afresh.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for what is not a state of this estimator.
+    /// Returns [`Error::Invalid`] if `state` is not a state of this estimator.
     fn set_state(&mut self, state: &Params<T>) -> Result<(), Error> {
         let found = state.names().len();
         if found == 0 {
@@ -75,58 +77,64 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         Err(Error::invalid("the state of an estimator", format!("{found} arrays"), "none"))
     }
 
-    /// Decides what the tasks of a call have in common, from what earlier calls learned.
+    /// Makes the decisions that the tasks of a call share, from what earlier calls learned.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for settings that do not fit the problem.
+    /// Returns [`Error::Invalid`] if the settings do not suit the problem.
     fn prepare(&mut self, _oracle: &Oracle<T>, _inner: &InnerLoop) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Learns from the tasks of a call, after its gradient is made.
+    /// Learns from the tasks of a call, after its gradient has been computed.
     fn learn(&mut self) {}
 
     /// Writes the gradient of one task's outer loss at `at.x` into `gradient` and returns that loss.
     ///
-    /// It is also run on an oracle that [rehearses](Oracle::rehearses), perhaps before [`prepare`](Self::prepare), to know its
-    /// bytes, which are all that comes of it. Loops go over [`Oracle::each`] of their steps, and states that are stored lie in
-    /// [`Oracle::take_slots`], so that a loop of any length is rehearsed at once. What ends by what it finds, as an iteration
-    /// does, needs no care; where a coin decides, a rehearsal does all outcomes that may take most.
+    /// The method also runs on an oracle that [rehearses](Oracle::rehearses), perhaps before
+    /// [`prepare`](Self::prepare). Only the bytes that it uses matter then. To make rehearsals of loops of any length
+    /// fast, iterate over [`Oracle::each`] of the steps, and store states in [`Oracle::take_slots`]. Iterations that
+    /// end depending on their values need no special care. Where a random choice decides, a rehearsal must execute
+    /// every outcome that may use the most memory.
     ///
     /// # Errors
-    /// As [`estimate`](Self::estimate).
+    /// Returns the errors of [`estimate`](Self::estimate).
     fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error>;
 
-    /// Whether it makes random choices of its own, beside those of tasks and mini-batches.
+    /// Whether it makes random choices of its own, besides those of tasks and mini-batches.
     fn chance(&self) -> bool {
         false
     }
 
-    /// `E|G|^2 - |g|^2` of one task: what chance adds, by the estimator's formula, where it has one. Cost: that of an
-    /// exact and a cheap estimate.
+    /// Returns `E|G|^2 - |g|^2` of one task, the contribution of the random choices, if the estimator has a formula for
+    /// it.
+    ///
+    /// Cost: that of an exact and a cheap estimate.
     ///
     /// # Errors
-    /// As [`estimate`](Self::estimate).
+    /// Returns the errors of [`estimate`](Self::estimate).
     fn excess(&self, _oracle: &mut Oracle<T>, _at: Task<T>) -> Result<Option<f64>, Error> {
         Ok(None)
     }
 
-    /// Whether a call is so short that a run looks at the clock and at flags between calls alone, and need not know where one began.
+    /// Whether a call is so short that a run checks the clock and flags only between calls, and need not know when a
+    /// call began.
     fn brief(&self) -> bool {
         false
     }
 
-    /// Whether tasks leave something behind beside their gradients: what is kept for later calls, a [`Report`](crate::Report). Each of
-    /// several processes then does all tasks.
+    /// Whether tasks produce more than gradients, such as values kept for later calls or a [`Report`](crate::Report).
+    ///
+    /// Each of several processes then executes all tasks.
     fn remembers(&self) -> bool {
         false
     }
 
-    /// The peak of used bytes of [`estimate`](Self::estimate), before it runs: [`task`](Self::task) is rehearsed. Cost: one evaluation of
-    /// each kind the first time; later some passes over its vectors, whatever the number of steps.
+    /// Predicts the peak of used bytes of [`estimate`](Self::estimate) by a rehearsal of [`task`](Self::task).
+    ///
+    /// Cost: one evaluation of each kind the first time; later a few passes over its vectors, for any number of steps.
     ///
     /// # Errors
-    /// As [`estimate`](Self::estimate).
+    /// Returns the errors of [`estimate`](Self::estimate).
     fn predict(
         &self,
         oracle: &mut Oracle<T>,
@@ -135,17 +143,18 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         draw: Draw,
     ) -> Result<u64, Error> {
         let mut gradient = vec![T::zero(); x.len()];
-        let task = oracle.rehearsed(draw, |oracle, draw| {
+        let task = oracle.rehearsed(draw, &mut |oracle, draw| {
             let inner = &inner.settled(oracle, x, draw)?;
             self.task(oracle, Task { inner, x, draw, slot: 0 }, &mut gradient)
         })?;
         Ok(oracle.bytes_over_tasks(task, x.len()))
     }
 
-    /// [`predict`](Self::predict), if that is within the oracle's memory limit.
+    /// Returns [`predict`](Self::predict) if it is within the oracle's memory limit.
     ///
     /// # Errors
-    /// [`Error::Memory`] if it is not, with the fastest schedule that would be; as [`estimate`](Self::estimate).
+    /// Returns [`Error::Memory`] if it is not, with the fastest schedule that would fit, and the errors of
+    /// [`estimate`](Self::estimate).
     fn admit(
         &self,
         oracle: &mut Oracle<T>,
@@ -158,7 +167,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         if needed <= limit {
             return Ok(needed);
         }
-        // The most states that fit, by bisection.
+        // Finds the largest number of states that fits, by bisection.
         let (mut low, mut high, mut least, mut advice) = (0, inner.steps().max(2), needed, None);
         while high - low > 1 {
             let c = low + (high - low) / 2;
@@ -179,11 +188,11 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
 
     /// Writes the mean gradient over the meta-batch of `draw` at `x` into `gradient`.
     ///
-    /// Memory: on each thread that of one task, and one more gradient where there are more than 8 tasks; together one
-    /// gradient where there are several tasks on one thread, at most 7 on more.
+    /// Memory: on each thread that of one task, plus one gradient if there are more than 8 tasks. In addition, one
+    /// gradient in total if several tasks run on one thread, and at most 7 if they run on several threads.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] if a quantity is not finite, [`Error::Function`] if the problem fails,
+    /// Returns [`Error::NonFinite`] if a quantity is not finite, [`Error::Function`] if the problem fails, and
     /// [`Error::Invalid`] if a length does not match.
     fn estimate(
         &mut self,
@@ -202,12 +211,23 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         oracle.begin();
         let inner = &inner.settled(oracle, x, draw)?;
         self.prepare(oracle, inner)?;
-        let loss = mean(self, oracle, inner, (x, draw), gradient)?;
+        let (may, estimator) = (!self.remembers(), &*self);
+        let of_task = move |oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]| {
+            let loss = estimator.task(oracle, at, gradient)?;
+            if oracle.lacks_end(at.draw) {
+                // A warm start needs `w_r`, which a run on one tape does not return.
+                let (name, expected) =
+                    (estimator.name(), "one that knows where the inner loop ended");
+                return Err(Error::invalid("the estimator under warm starts", name, expected));
+            }
+            Ok(loss)
+        };
+        let loss = mean(&of_task, may, oracle, inner, (x, draw), gradient)?;
         if let Some(entry) = oracle.bounded() {
-            // Where nothing comes of what was kept within a bound, half the bound gives the same bits.
+            // If the clipped values do not influence the result, half the bound gives the same bits.
             let first = bits(gradient);
             oracle.halved = true;
-            let again = mean(self, oracle, inner, (x, draw), gradient);
+            let again = mean(&of_task, may, oracle, inner, (x, draw), gradient);
             oracle.halved = false;
             if again? != loss || bits(gradient) != first || !all_finite(gradient) {
                 let (entry, rule) = (oracle.inner_start().entry(entry), oracle.rule());
@@ -226,48 +246,37 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     }
 }
 
-/// The same of the same bits.
+/// Returns a fingerprint of the bits of `values`.
 fn bits<T: Element>(values: &[T]) -> u64 {
     fingerprint(values.iter().flat_map(|v| v.as_f64().to_le_bytes()))
 }
 
-/// The mean over a meta-batch.
-fn mean<T: Element, E: Estimator<T> + ?Sized>(
-    estimator: &E,
+/// The gradient of a task and its loss, as [`Estimator::task`] of an estimator behind a pointer.
+type OfTask<'e, T> = dyn Fn(&mut Oracle<T>, Task<T>, &mut [T]) -> Result<T, Error> + Sync + 'e;
+
+/// Computes the mean over a meta-batch; ranks share its tasks if they `may`.
+fn mean<T: Element>(
+    of_task: &OfTask<T>,
+    may: bool,
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
     (x, draw): (&[T], Draw),
     gradient: &mut [T],
 ) -> Result<T, Error> {
     let share = T::from_f64((oracle.batch() as f64).recip());
-    oracle.over_tasks(draw, !estimator.remembers(), gradient, |oracle, slot, draw, first, sum| {
+    oracle.over_tasks(draw, may, gradient, &|oracle, slot, draw, first, sum| {
         let at = Task { inner, x, draw, slot };
         if first {
-            let loss = estimator.task(oracle, at, sum)?;
-            expect_end(estimator, oracle, draw)?;
+            let loss = of_task(oracle, at, sum)?;
             scale(sum, share);
             return Ok(share * loss);
         }
         let mut part = oracle.take(x.len())?;
-        let loss = estimator.task(oracle, at, &mut part)?;
-        expect_end(estimator, oracle, draw)?;
+        let loss = of_task(oracle, at, &mut part)?;
         axpy(sum, share, &part);
         oracle.give(part);
         Ok(share * loss)
     })
-}
-
-/// A warm start needs `w_r`, which is not seen of a run on one tape.
-fn expect_end<T: Element, E: Estimator<T> + ?Sized>(
-    estimator: &E,
-    oracle: &Oracle<T>,
-    draw: Draw,
-) -> Result<(), Error> {
-    if oracle.lacks_end(draw) {
-        let expected = "one that knows where the inner loop ended";
-        return Err(Error::invalid("the estimator under warm starts", estimator.name(), expected));
-    }
-    Ok(())
 }
 
 fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Error> {

@@ -1,6 +1,6 @@
-//! A number that tells texts and vectors apart.
+//! A hash that distinguishes texts and vectors.
 
-/// Of bytes (Fowler, Noll and Vo, 64 bits, 1a): every change of one byte changes it.
+/// Returns the 64-bit FNV-1a hash of `bytes` (Fowler, Noll and Vo). Any change of a single byte changes the hash.
 ///
 /// ```
 /// use hypertape_solver::fingerprint;

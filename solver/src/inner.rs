@@ -1,11 +1,11 @@
-//! The inner loop: how many steps, of which size.
+//! The inner loop: number and size of its steps.
 
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::text::plain;
 
-/// `r` inner steps of size `lr`, taken by the [`Rule`](crate::Rule) of the oracle.
+/// An inner loop of `r` steps of size `lr`, taken by the [`Rule`](crate::Rule) of the oracle.
 ///
 /// ```
 /// use hypertape_solver::InnerLoop;
@@ -24,10 +24,10 @@ pub struct InnerLoop {
 }
 
 impl InnerLoop {
-    /// `steps` steps of size `lr`.
+    /// Creates a loop of `steps` steps of size `lr`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `lr` is positive and finite.
+    /// Returns [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn new(steps: usize, lr: f64) -> Result<Self, Error> {
         if lr > 0.0 && lr.is_finite() {
             Ok(Self { steps, lr, auto: false, tolerance: None })
@@ -36,8 +36,10 @@ impl InnerLoop {
         }
     }
 
-    /// `steps` steps of a size that [`settled`](Self::settled) chooses by the curvature, afresh for each estimate. [`lr`](Self::lr) is
-    /// 1 before.
+    /// Creates a loop of `steps` steps whose size is chosen from the curvature by [`settled`](Self::settled), anew for
+    /// each estimate.
+    ///
+    /// Until then [`lr`](Self::lr) is 1.
     ///
     /// ```
     /// use hypertape_autodiff::{Shape, scalar::Real};
@@ -71,21 +73,23 @@ impl InnerLoop {
         Self { steps, lr: 1.0, auto: true, tolerance: None }
     }
 
-    /// Whether the step size is still to be chosen.
+    /// Whether the step size has yet to be chosen.
     pub fn is_auto(&self) -> bool {
         self.auto
     }
 
-    /// The same loop with steps of size `lr`, which is positive.
+    /// Returns the same loop with steps of size `lr`, which must be positive.
     pub(crate) fn with_lr(self, lr: f64) -> Self {
         Self { lr, auto: false, ..self }
     }
 
-    /// At most so many steps: the loop ends with the first step of length `|w' - w| <= tolerance lr`, which for gradient
-    /// descent is a gradient of norm `tolerance`. Derivatives are those of the steps that were taken.
+    /// Returns the same loop with an early end: it ends with the first step of length `|w' - w| <= tolerance lr`, which
+    /// for gradient descent is a gradient of norm `tolerance`.
+    ///
+    /// Derivatives are those of the steps that were taken.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless the tolerance is positive and finite.
+    /// Returns [`Error::Invalid`] unless the tolerance is positive and finite.
     pub fn until(self, tolerance: f64) -> Result<Self, Error> {
         if tolerance > 0.0 && tolerance.is_finite() {
             Ok(Self { tolerance: Some(tolerance), ..self })
@@ -94,12 +98,12 @@ impl InnerLoop {
         }
     }
 
-    /// The number at which the loop ends before its last step, if it has one.
+    /// The tolerance at which the loop ends early, if it has one.
     pub fn tolerance(&self) -> Option<f64> {
         self.tolerance
     }
 
-    /// An error that names `what` unless the number of steps is known.
+    /// Returns an error that mentions `what` unless the number of steps is known.
     pub(crate) fn expect_known(&self, what: &str) -> Result<(), Error> {
         let Some(tolerance) = self.tolerance else { return Ok(()) };
         let tolerance = plain(tolerance);
@@ -108,10 +112,10 @@ impl InnerLoop {
         )))
     }
 
-    /// An error unless `what` can go through all steps, one by one, while somebody waits.
+    /// Returns an error unless the steps are few enough for `what` to visit them one by one in reasonable time.
     ///
     /// # Errors
-    /// [`Error::Told`] for more than 10^8.
+    /// Returns [`Error::Told`] for more than 10^8 steps.
     pub fn expect_countable(&self, what: &str) -> Result<(), Error> {
         const MOST: usize = 100_000_000;
         if self.steps <= MOST {
@@ -122,19 +126,19 @@ impl InnerLoop {
         Err(Error::told(why))
     }
 
-    /// The same loop with steps `factor` as long, which is positive.
+    /// Returns the same loop with the step size multiplied by `factor`, which must be positive.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self { lr: self.lr * factor, ..self }
     }
 
-    /// The same loop with another number of steps.
+    /// Returns the same loop with another number of steps.
     #[must_use]
     pub fn with_steps(self, steps: usize) -> Self {
         Self { steps, ..self }
     }
 
-    /// Number of steps; the largest, where the loop has a tolerance.
+    /// Number of steps, or the largest number if the loop has a tolerance.
     pub fn steps(&self) -> usize {
         self.steps
     }
@@ -145,10 +149,10 @@ impl InnerLoop {
     }
 }
 
-/// Passes a finite outer loss on.
+/// Returns the outer loss if it is finite.
 ///
 /// # Errors
-/// [`Error::NonFinite`] for another.
+/// Returns [`Error::NonFinite`] otherwise.
 pub fn finite_loss<T: Element>(loss: T, inner: &InnerLoop) -> Result<T, Error> {
     if loss.is_finite() {
         Ok(loss)

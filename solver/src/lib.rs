@@ -1,23 +1,24 @@
 //! Hypergradients of bilevel problems: one problem statement, all estimators, and an exact account of their cost.
 //!
-//! A problem is a [`Bilevel`]. An [`Oracle`] evaluates and differentiates it, an [`Estimator`] returns loss, gradient and [`Cost`], and a
-//! [`Run`] takes outer steps. See [`Bilevel`] for an example. A loop that is no optimiser, such as the steps of an ODE solver, is a
-//! [`Recurrence`], which [`Loop`] differentiates with checkpoints.
+//! A problem is a [`Bilevel`]. An [`Oracle`] evaluates and differentiates it, an [`Estimator`] returns loss, gradient
+//! and [`Cost`], and a [`Run`] takes outer steps. See [`Bilevel`] for an example. A loop that is not an optimiser, such
+//! as the steps of an ODE solver, is a [`Recurrence`], which [`Loop`] differentiates with checkpoints.
 //!
-//! - **Choices by name.** [`Registry`] parses `ufom:q=0.2` or `binomial:c=10`, lists all choices, and explains their settings.
-//! - **Memory budgets.** [`Oracle::set_memory`] refuses what does not fit, [`Profile`] measures and predicts, and [`Estimator::predict`]
-//!   returns the memory of an estimate before it runs.
-//! - **Verification.** [`check()`] tests the derivatives of a problem, [`certify()`] measures bias and variance, and [`contract`] checks
-//!   an estimator of your own against a known answer.
-//! - **Extensions.** [`Estimator`], [`LinearSolver`], [`Rule`], [`Outer`] and `Coupling` are traits, each with short implementations in
-//!   this crate to start from.
+//! - **Choices by name.** [`Registry`] parses `ufom:q=0.2` or `binomial:c=10`, lists all choices, and explains their
+//!   settings.
+//! - **Memory budgets.** [`Oracle::set_memory`] refuses what does not fit, [`Profile`] measures and predicts, and
+//!   [`Estimator::predict`] returns the memory of an estimate before it runs.
+//! - **Verification.** [`check()`] tests the derivatives of a problem, [`certify()`] measures bias and variance, and
+//!   [`contract`] checks an estimator of your own against a known answer.
+//! - **Extensions.** [`Estimator`], [`LinearSolver`], [`Rule`], [`Outer`] and `Coupling` are traits, each with short
+//!   implementations in this crate to start from.
 //!
-//! Whole programs in the repository: `examples/ridge.rs` (a problem, its hypergradients and a run), `examples/predator.rs` (an ODE),
-//! `examples/graph.rs` (a problem in a file), `examples/own-methods` (estimator, linear solver and outer optimiser),
-//! `examples/orders.rs` and `examples/equal_time.rs` (experiments).
+//! Whole programs in the repository: `examples/ridge.rs` (a problem, its hypergradients and a run),
+//! `examples/predator.rs` (an ODE), `examples/graph.rs` (a problem in a file), `examples/own-methods` (estimator,
+//! linear solver and outer optimiser), `examples/orders.rs` and `examples/equal_time.rs` (experiments).
 //!
-//! The feature `threads` adds `Oracle::set_threads`. The feature `serde` adds runs that are saved and resumed (`Saved`, `Saving`), and
-//! makes costs, records, states and named arrays serialisable.
+//! The feature `threads` adds `Oracle::set_threads`. The feature `serde` adds runs that are saved and resumed (`Saved`,
+//! `Saving`), and makes costs, records, states and named arrays serialisable.
 
 mod adjoint;
 mod breakdown;
@@ -70,7 +71,7 @@ mod tridiagonal;
 mod variance;
 mod weigh;
 
-/// The random numbers that [`Draw::stream`] gives are drawn by the traits of this version.
+/// The versions of these crates whose traits apply to [`Draw::stream`].
 #[doc(no_inline)]
 pub use {rand, rand_pcg};
 

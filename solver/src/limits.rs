@@ -1,16 +1,18 @@
-//! When a run ends before its last iteration, and why it ended.
+//! Conditions that end a run before its last iteration, and the reason why a run ended.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What ends a run early; nothing by default.
+/// Conditions that end a run early; none by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
-    /// A hypergradient estimate of this norm or less ends the run at the point where it was made, without the step.
+    /// The run ends, without a step, at a point where the norm of the hypergradient estimate is at most this number.
     pub gradient_norm: Option<f64>,
-    /// The run ends with the iteration at which so many inner gradients and Hessian-vector products are spent.
+    /// The run ends with the iteration in which the total of inner gradients and Hessian-vector products reaches this
+    /// number.
     pub oracle_calls: Option<u64>,
-    /// The run ends once this much wall time has passed, observers excluded; an iteration that is under way is not counted.
+    /// The run ends once this much wall time has passed, without the time of observers. An unfinished iteration is not
+    /// counted.
     pub time: Option<Duration>,
 }
 
@@ -18,15 +20,15 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum End {
-    /// All iterations were done.
+    /// All iterations were executed.
     Iterations,
     /// The norm of the hypergradient fell to the limit.
     GradientNorm,
-    /// The oracle calls were spent.
+    /// The number of oracle calls reached the limit.
     OracleCalls,
-    /// The time was over.
+    /// The time limit was reached.
     Time,
-    /// A callback or observer broke off.
+    /// A callback or observer ended the run.
     Callback,
 }
 
@@ -43,7 +45,7 @@ impl fmt::Display for End {
 }
 
 impl Limits {
-    /// Which of them is reached.
+    /// Returns the limit that is reached, if any.
     pub(crate) fn reached(&self, norm: f64, calls: u64, elapsed: Duration) -> Option<End> {
         if self.gradient_norm.is_some_and(|limit| norm <= limit) {
             return Some(End::GradientNorm);

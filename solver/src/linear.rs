@@ -1,4 +1,5 @@
-//! Solvers of `A v = b` for a matrix that is known by its products with vectors: [`LinearSolver`], and those there are.
+//! Solvers of `A v = b` for a matrix given by its products with vectors: the trait [`LinearSolver`] and its
+//! implementations.
 //!
 //! ```text
 //!                      A must be              products for k iterations    scratch
@@ -10,15 +11,16 @@
 //! Dense                regular                p                            p^2 + p
 //! ```
 //!
-//! and one product more from a start that is not zero. `|I - lr A|` is a spectral radius; of a positive definite `A` it is
-//! below 1 for `lr < 2/|A|`. Minimum residuals of a singular system are its shortest least-squares solution.
+//! A start other than zero takes one further product. `|I - lr A|` is a spectral radius; for a positive definite `A` it
+//! is below 1 if `lr < 2/|A|`. For a singular system, [`Minres`] finds the shortest least-squares solution.
 //!
-//! Conjugate gradients and minimum residuals return the best iterate, which is not the last where roundings take over
-//! (`best.rs`); a start that is worse than zero is put aside. What is left of the system is evaluated by the caller, for
-//! whom more than that of `v = 0` is [`Error::Unsolved`](crate::Error::Unsolved).
+//! [`Cg`] and [`Minres`] return the best iterate, which is not the last one if rounding errors dominate (`best.rs`). A
+//! start that is worse than zero is discarded. The caller evaluates the residual; one that exceeds that of `v = 0` is
+//! [`Error::Unsolved`](crate::Error::Unsolved).
 //!
-//! Among solvers for indefinite systems `A` being symmetric decides: minimum residuals take seven vectors whatever the
-//! number of iterations, where [`Gmres`], which does not know of the symmetry, keeps one per iteration for the same iterates.
+//! For an indefinite system, the choice depends on whether `A` is symmetric: [`Minres`] uses seven vectors for any
+//! number of iterations, while [`Gmres`], which does not exploit symmetry, stores one vector per iteration for the same
+//! iterates.
 
 mod best;
 mod conjugate_gradients;

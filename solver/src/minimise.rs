@@ -4,10 +4,10 @@
 //! d = -P g,  P from the last ten pairs (s, y) = (change of w, change of g)        w <- w + t d
 //! ```
 //!
-//! with `t` such that `g(w)` falls by `1e-4 t |g'd|` and the slope along `d` by a tenth, found by doubling and bisection. What
-//! roundings of the loss hide counts as fallen.
+//! where `t`, found by doubling and bisection, decreases `g(w)` by at least `1e-4 t |g'd|` and the slope along `d` by
+//! at least a tenth. A change that is hidden by rounding of the loss counts as a decrease.
 //!
-//! Cost: an inner gradient an iteration, a few more where the step is searched for. Memory: `24 p` values.
+//! Cost: one inner gradient per iteration, and a few more if the line search needs them. Memory: `24 p` values.
 
 use hypertape_autodiff::{Element, axpy, dot};
 
@@ -15,18 +15,19 @@ use crate::error::Error;
 use crate::oracle::{Oracle, Point};
 use crate::params::{norm, scale};
 
-/// Pairs that are kept.
+/// Number of pairs that are kept.
 const PAIRS: usize = 10;
 
 const ITERATIONS: usize = 1000;
 
-/// Evaluations of a line search.
+/// Largest number of evaluations of a line search.
 const SEARCH: usize = 40;
 
-/// Moves `w` from that of `point` to where `|dg/dw|` is `limit` at most, or as near as roundings let it come; the norm there.
+/// Moves `w` from that of `point` to a point where `|dg/dw|` is at most `limit`, or as close to it as rounding permits,
+/// and returns the norm there.
 ///
 /// # Errors
-/// [`Error::Function`] if the problem fails.
+/// Returns [`Error::Function`] if the problem fails.
 pub(crate) fn minimise<T: Element>(
     oracle: &mut Oracle<T>,
     point: Point<T>,
@@ -45,7 +46,7 @@ pub(crate) fn minimise<T: Element>(
         if !oracle.rehearses() && (length <= limit || !length.is_finite()) {
             break;
         }
-        // The two loops of Nocedal, over the pairs from the newest on and back.
+        // Nocedal's two loops, from the newest pair to the oldest and back.
         d.copy_from_slice(&g);
         let place = |age: usize| (newest + PAIRS - age) % PAIRS;
         let mut along = [T::zero(); PAIRS];

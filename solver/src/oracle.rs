@@ -1,10 +1,10 @@
-//! `Oracle`: a metered view of a problem through flat slices, the only thing that estimators see.
+//! `Oracle`: a metered view of a problem through flat slices, and the only access that estimators have to it.
 //!
-//! It hides the generic losses behind an object-safe view, so everything above is compiled once per element type. One
-//! virtual call covers a whole gradient or product.
+//! It hides the generic losses behind an object-safe view, so that the code above it is compiled once per element type.
+//! One virtual call covers a whole gradient or product.
 //!
-//! Threads share the tasks of a meta-batch or, where there is one task, the blocks of rows of a loss; bits do not depend
-//! on their number (`lanes.rs`). Handles are not `Send`: each worker has arenas of its own.
+//! Threads share the tasks of a meta-batch or, if there is one task, the blocks of rows of a loss. The bits of results
+//! do not depend on their number (`lanes.rs`). Handles are not `Send`: each worker has its own arenas.
 
 mod about;
 mod arrays;
@@ -55,12 +55,13 @@ use crate::scalar::ScalarBilevel;
 pub(crate) use crate::oracle::scratch::TOGETHER;
 pub use crate::oracle::view::Point;
 
-/// A problem as estimators see it, with the memory that evaluations reuse and the meter that they run under.
+/// A problem as estimators see it, with memory that evaluations reuse and a meter that counts them.
 ///
-/// Points are flat slices: `w` of [`inner_dim`](Self::inner_dim) values, `x` of [`outer_dim`](Self::outer_dim), array after
-/// array as [`inner_start`](Self::inner_start) and [`start`](Self::start) name them. A [`Draw`] says which task a loss is of,
-/// which random numbers it sees, and by [`Draw::on`] which samples. Every evaluation is counted in the [`Cost`](crate::Cost) and its peak of
-/// bytes observed; bytes are the arenas of one evaluation, which the next one reuses, whatever the number of steps.
+/// Points are flat slices: `w` has [`inner_dim`](Self::inner_dim) values and `x` has [`outer_dim`](Self::outer_dim),
+/// one array after the other in the order of [`inner_start`](Self::inner_start) and [`start`](Self::start). A [`Draw`]
+/// determines the task of a loss, its random numbers, and by [`Draw::on`] its samples. Every evaluation is counted in
+/// the [`Cost`](crate::Cost), and its peak of bytes is recorded. Bytes are the arenas of one evaluation, which the next
+/// one reuses, for any number of steps.
 ///
 /// | evaluation | gives | counts |
 /// |---|---|---|
@@ -76,9 +77,9 @@ pub use crate::oracle::view::Point;
 /// | [`outer_value`](Self::outer_value) | `f` | |
 /// | [`outer_gradient`](Self::outer_gradient) | `f`, `df/dw`, `df/dx` | 1 outer gradient |
 ///
-/// All but those of the start add the samples that they see to [`Cost::samples`](crate::Cost::samples). Steps of the inner loop, their pull-backs and
-/// schedules over them are [`Rollout`](crate::Rollout)'s; vectors to work in are [taken](Self::take) and [given
-/// back](Self::give), so that they count as used.
+/// All evaluations except those of the start add their samples to [`Cost::samples`](crate::Cost::samples). Steps of the
+/// inner loop, their pull-backs and schedules are methods of [`Rollout`](crate::Rollout). Working vectors are
+/// [taken](Self::take) and [given back](Self::give), so that they count as used.
 ///
 /// ```
 /// use hypertape_autodiff::{Shape, scalar::Real};
@@ -127,28 +128,28 @@ pub struct Oracle<'p, T> {
     limit: Option<u64>,
     /// Where inner loops ended, if the next ones start there.
     ends: Option<Arc<ByPlace<T>>>,
-    /// The place in the meta-batch of the task that is worked on.
+    /// Place in the meta-batch of the current task.
     place: Option<usize>,
-    /// Whether adjoints are kept within half the bound, see [`keep_within`](Self::keep_within).
+    /// Whether adjoints are clipped to half the bound, see [`keep_within`](Self::keep_within).
     pub(crate) halved: bool,
-    /// Whether evaluations are to end, if anybody says so.
+    /// Function that requests the end of evaluations.
     stop: Option<Stop>,
 }
 
-/// What is asked before each evaluation.
+/// Called before each evaluation; returns true to stop.
 pub(crate) type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// What was found out about a problem under a rule, and what was made for it.
+/// Properties and objects derived from a problem with a rule.
 #[derive(Default)]
 struct Found<'p, T> {
-    /// Kept recordings of inner gradients, by slot, with the samples that each saw.
+    /// Kept recordings of inner gradients, by slot, with the number of samples that each saw.
     tapes: Vec<(Box<dyn StepTape<T> + 'p>, u64)>,
     /// The actions of the last schedule, and of the last one that was rehearsed.
     itineraries: [Option<Itinerary>; 2],
-    /// Bytes of evaluations, once rehearsed, and those of the recording that was made last.
+    /// Bytes of the evaluations rehearsed so far, and of the last recording.
     forms: Vec<(Form, usize)>,
     kept: usize,
-    /// Oracles of the workers that share tasks, made when they are first needed.
+    /// Oracles of the workers that share tasks, created when they are first needed.
     crew: Vec<Oracle<'p, T>>,
     first_order_vanishes: Option<bool>,
     implicit_vanishes: Option<bool>,
@@ -174,7 +175,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         Ok(Self::with(Facts::new(view), memory))
     }
 
-    /// A view of a problem over single numbers, see [`ScalarBilevel`].
+    /// Creates an oracle for a problem over scalars, see [`ScalarBilevel`].
     pub fn scalar(problem: impl ScalarBilevel<T> + 'p) -> Self
     where
         T: Scalar<Plain = T>,
@@ -198,25 +199,27 @@ impl<'p, T: Element> Oracle<'p, T> {
         }
     }
 
-    /// Whether it is one of several processes.
+    /// Whether this is one of several processes.
     pub(crate) fn has_ranks(&self) -> bool {
         self.memory.ranks.is_some()
     }
 
-    /// Asks `stop` before each evaluation of the problem, which ends with [`Error::Stopped`] once it says so: what looks at a
-    /// clock or a signal within a long estimate. `None` takes that back.
+    /// Sets a function that is called before each evaluation of the problem.
+    ///
+    /// Once it returns true, evaluations fail with [`Error::Stopped`]. It serves to check a clock or a signal during a
+    /// long estimate. `None` removes it.
     pub fn set_stop(&mut self, stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>) {
         self.stop = stop;
     }
 
-    /// What was found out about it.
+    /// The derived properties and objects.
     fn found(&mut self) -> &mut Found<'p, T> {
         &mut self.known.found
     }
 
     /// Lets `threads` threads, the caller's included, share the tasks of a meta-batch or, where there is one task, the
-    /// blocks of rows of a loss. More than there are [lanes](Self::set_lanes) have nothing to do. Results do not depend on the
-    /// number, bit for bit, nor do counts; bytes do, see [`Cost`](crate::Cost).
+    /// blocks of rows of a loss. More than there are [lanes](Self::set_lanes) have nothing to do. Results do not depend on
+    /// the number, bit for bit, nor do counts; bytes do, see [`Cost`](crate::Cost).
     ///
     /// # Errors
     /// [`Error::Invalid`] for 0 threads, or more than the system starts.
@@ -229,10 +232,11 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.start_workers()
     }
 
-    /// Cuts sums over tasks or samples into at most `lanes` partial sums ([`LANES`](Self::LANES) unless set), which are added in order: the most threads
-    /// or processes that can share a sum. Above that, the samples of a problem of one task are cut into that many blocks at least,
-    /// if there are as many. **Results depend on this number, in the last digits, and on no other**; counts do not. A lane
-    /// that is not the first thread's costs a vector.
+    /// Cuts sums over tasks or samples into at most `lanes` partial sums, which are added in order.
+    ///
+    /// It is the most threads or processes that can share a sum, [`LANES`](Self::LANES) unless set. With more, the samples of
+    /// a problem of one task are cut into that many blocks at least, if there are as many. **Results depend on this
+    /// number, in the last digits, and on no other**; counts do not. A lane that is not the first thread's costs a vector.
     ///
     /// ```
     /// # use hypertape_autodiff::{Array, List, Shape};
@@ -304,7 +308,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.known.change();
     }
 
-    /// `value` of the first rank, by which all decide.
+    /// Returns the `value` of the first rank, so that all ranks make the same decision.
     pub(crate) fn agree(&self, value: f64) -> f64 {
         let Some(ranks) = &self.memory.ranks else { return value };
         let mut told = [value];
@@ -318,37 +322,40 @@ impl<'p, T: Element> Oracle<'p, T> {
         Duration::try_from_secs_f64(self.agree(time.as_secs_f64())).unwrap_or(time)
     }
 
-    /// Whether estimates tell where their time and bytes go. Cost: two looks at the clock an evaluation, and one for each
-    /// array operation, recorded or pulled back.
+    /// Turns the breakdown of time and bytes of estimates on or off.
+    ///
+    /// Cost: two readings of the clock per evaluation, and one per array operation that is recorded or pulled back.
     pub fn set_breakdown(&mut self, on: bool) {
         self.pool.meter.breakdown = on.then(Breakdown::default);
         self.memory.tally(on);
         self.known.change();
     }
 
-    /// Where they went in the last estimate.
+    /// Returns the breakdown of the last estimate, if it is turned on.
     pub fn breakdown(&self) -> Option<Breakdown> {
         self.pool.meter.breakdown.clone()
     }
 
-    /// Sets the bytes that an estimate may take, which is then predicted before it runs, or lifts the limit.
+    /// Sets the number of bytes that an estimate may use, which is then predicted before it runs.
+    ///
+    /// `None` removes the limit.
     pub fn set_memory(&mut self, limit: Option<u64>) {
         self.limit = limit;
         let arena = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         self.memory.set_limit(arena);
     }
 
-    /// The bytes that an estimate may take.
+    /// Number of bytes that an estimate may use.
     pub fn memory(&self) -> Option<u64> {
         self.limit
     }
 
-    /// Takes inner steps by `rule` instead of [`GradientDescent`](crate::GradientDescent).
+    /// Sets the rule of inner steps, [`GradientDescent`](crate::GradientDescent) by default.
     pub fn set_rule(&mut self, rule: impl Rule<T> + 'p) {
         self.set_any_rule(AnyRule::new(rule));
     }
 
-    /// The same by a rule whose type is not known, such as one that was parsed.
+    /// Sets a rule whose type is not known statically, for example one that was parsed.
     pub fn set_any_rule(&mut self, rule: AnyRule<'p, T>) {
         self.known.change().rule = rule.0;
     }
@@ -356,8 +363,8 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Starts every inner loop at `w` instead of the problem's own start.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the length is wrong, or if the problem's start depends on `x`: replacing it would change
-    /// the hypergradient.
+    /// Returns [`Error::Invalid`] if the length is wrong, or if the problem's start depends on `x`, because replacing
+    /// it would change the hypergradient.
     pub fn set_init(&mut self, w: Vec<T>) -> Result<(), Error> {
         if w.len() != self.inner_dim() {
             return Err(Error::length("the inner start", self.inner_dim(), w.len()));
@@ -375,12 +382,14 @@ impl<'p, T: Element> Oracle<'p, T> {
         Ok(())
     }
 
-    /// Starts the inner loop of each task of a meta-batch where the last one that an estimate ran in the same place ended,
-    /// if that was of the same task: from `ends` on, which [`warm`](Self::warm) gave, or nothing to start afresh. `None`
-    /// brings the problem's own start back. Holds `p` values per task, which are not part of any estimate's bytes.
+    /// Starts the inner loop of each task of a meta-batch where the last one in the same place ended, if that was of
+    /// the same task.
+    ///
+    /// `ends` is the result of [`warm`](Self::warm), or empty to start afresh. `None` restores the problem's own start.
+    /// The ends occupy `p` values per task, which are not counted in the bytes of estimates.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the problem's start depends on `x`, or for what is not from [`warm`](Self::warm).
+    /// Returns [`Error::Invalid`] if the problem's start depends on `x`, or if `ends` is not from [`warm`](Self::warm).
     pub fn set_warm(&mut self, ends: Option<&Params<T>>) -> Result<(), Error> {
         self.ends = match ends {
             None => None,
@@ -392,19 +401,19 @@ impl<'p, T: Element> Oracle<'p, T> {
         Ok(())
     }
 
-    /// Where inner loops ended, as `w.PLACE.TASK`; nothing without warm starts.
+    /// Returns the ends of inner loops, named `w.PLACE.TASK`; empty without warm starts.
     pub fn warm(&self) -> Params<T> {
         self.ends.as_ref().map_or_else(Params::new, |ends| ends.state("w"))
     }
 
-    /// Takes note that the inner loop of an estimate ended at `w`.
+    /// Records that the inner loop of an estimate ended at `w`.
     pub(crate) fn keep_end(&self, draw: Draw, w: &[T]) {
         if let (Some(ends), Some(place)) = (&self.ends, self.place) {
             ends.store(place, draw.task, w);
         }
     }
 
-    /// Whether the end is missing of the task that is worked on.
+    /// Whether the end of the current task's inner loop was not recorded.
     pub(crate) fn lacks_end(&self, draw: Draw) -> bool {
         let known = |ends: &Arc<ByPlace<T>>, place| ends.knows(place, draw.task);
         self.ends.as_ref().zip(self.place).is_some_and(|(ends, place)| !known(ends, place))

@@ -1,4 +1,4 @@
-//! Outer optimisers: what turns a hypergradient into a step of the outer variable.
+//! Outer optimisers: how a hypergradient becomes a step of the outer variables.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::params::{Params, scale};
 use crate::spelling::{About, Range, Spelled, Visit};
 use crate::text::plain;
 
-/// An outer optimiser: settings, and what they do to a point and to the moments that a run keeps for them.
+/// An outer optimiser: its settings, and how they update a point and the moments that a run keeps for it.
 ///
 /// ```
 /// use hypertape_autodiff::{Element, Shape};
@@ -37,21 +37,23 @@ use crate::text::plain;
 /// assert_eq!((x, moments.values()), ([0.9, 1.1], &[1.5, -0.005][..]));
 /// ```
 pub trait Outer<T: Element>: fmt::Debug + Send + Sync {
-    /// The name under which it is listed, with its settings ([`Spelled::text`](crate::Spelled::text)): runs go on only under
-    /// the same.
+    /// Name of the optimiser with its settings, for example [`Spelled::text`](crate::Spelled::text).
+    ///
+    /// A saved run can be continued only with an optimiser of the same name.
     fn name(&self) -> String;
 
-    /// What it remembers of its steps, before the first of `dim` variables: nothing unless it says so. A run saves the
-    /// moments, and goes on from them bit for bit.
+    /// Returns the moments before the first step of `dim` variables; none by default.
+    ///
+    /// A run saves the moments and continues from them bit for bit.
     fn moments(&self, _dim: usize) -> Params<T> {
         Params::new()
     }
 
-    /// Moves `x` by step `k`, counted from 1, given the gradient there, and the moments with it.
+    /// Moves `x` by step `k`, counted from 1, and updates the moments, given the gradient at `x`.
     fn step(&self, k: usize, moments: &mut Params<T>, x: &mut [T], gradient: &[T]);
 }
 
-/// The outer optimisers that are there, each a value that serves every precision.
+/// The outer optimisers of this crate, as values for every precision.
 ///
 /// ```
 /// use hypertape_solver::{Optimiser, Outer};
@@ -67,27 +69,27 @@ pub trait Outer<T: Element>: fmt::Debug + Send + Sync {
 pub enum Optimiser {
     /// `x <- x - lr / k^power g` at step `k`, counted from 1.
     Sgd {
-        /// Step size.
+        /// Step size of the first step.
         lr: f64,
-        /// Decay of the step size; 0 keeps it.
+        /// Power by which the step size decays; 0 for a constant step size.
         power: f64,
     },
     /// Heavy ball (Polyak 1964, undamped): `v <- momentum v + g`, `x <- x - lr v`.
     Momentum {
         /// Step size.
         lr: f64,
-        /// What remains of `v`.
+        /// Decay of `v`.
         momentum: f64,
     },
-    /// Kingma and Ba (2015), algorithm 1: bias-corrected, `eps` outside the root.
+    /// Adam (Kingma and Ba 2015, algorithm 1): bias-corrected, with `eps` outside the root.
     Adam {
         /// Step size.
         lr: f64,
-        /// Decay of the mean gradient.
+        /// Decay of the running mean of the gradient.
         beta1: f64,
-        /// Decay of the mean square.
+        /// Decay of the running mean of the squared gradient.
         beta2: f64,
-        /// Added to the root of the mean square.
+        /// Number added to the root of the mean square.
         eps: f64,
     },
 }
@@ -96,7 +98,7 @@ impl Optimiser {
     /// Gradient descent.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `lr` is positive and finite.
+    /// Returns [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn sgd(lr: f64) -> Result<Self, Error> {
         Self::decaying_sgd(lr, 0.0)
     }
@@ -104,7 +106,7 @@ impl Optimiser {
     /// Gradient descent with steps `lr / k^power`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `lr` is positive and finite and `power` is finite and not negative.
+    /// Returns [`Error::Invalid`] unless `lr` is positive and finite and `power` is finite and not negative.
     pub fn decaying_sgd(lr: f64, power: f64) -> Result<Self, Error> {
         Self::Sgd { lr, power }.checked()
     }
@@ -112,7 +114,7 @@ impl Optimiser {
     /// Gradient descent with momentum.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `lr` is positive and finite and `momentum` is at least 0 and below 1.
+    /// Returns [`Error::Invalid`] unless `lr` is positive and finite and `momentum` is at least 0 and below 1.
     pub fn momentum(lr: f64, momentum: f64) -> Result<Self, Error> {
         Self::Momentum { lr, momentum }.checked()
     }
@@ -120,12 +122,12 @@ impl Optimiser {
     /// Adam with decays 0.9 and 0.999 and `eps` 1e-8.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `lr` is positive and finite.
+    /// Returns [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn adam(lr: f64) -> Result<Self, Error> {
         Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 }.checked()
     }
 
-    /// One of each kind, as they are listed.
+    /// One optimiser of each kind with its default settings.
     pub(crate) fn listed() -> [Self; 3] {
         [
             Self::Sgd { lr: 0.1, power: 0.0 },
@@ -238,7 +240,7 @@ impl<T: Element> Outer<T> for Optimiser {
 mod tests {
     use super::*;
 
-    /// Eight steps from 1.5.
+    /// Takes eight steps from 1.5.
     fn eight(outer: Optimiser, gradient: impl Fn(f64) -> f64) -> f64 {
         let (mut z, mut moments) = ([1.5], outer.moments(1));
         for k in 1..=8 {
@@ -248,7 +250,7 @@ mod tests {
         z[0]
     }
 
-    /// bilevel T12: eight steps of momentum on `z^2`, their known end point.
+    /// bilevel T12: eight steps of momentum on `z^2`, with a known end point.
     #[test]
     fn momentum_known_answer() {
         let z = eight(Optimiser::momentum(0.1, 0.5).unwrap(), |z| 2.0 * z);
@@ -257,7 +259,7 @@ mod tests {
         assert_eq!(refused, [true; 2]);
     }
 
-    /// bilevel T12: eight steps of Adam on `z^2 + 0.25 z`, their known end point.
+    /// bilevel T12: eight steps of Adam on `z^2 + 0.25 z`, with a known end point.
     #[test]
     fn adam_known_answer() {
         let z = eight(Optimiser::adam(0.1).unwrap(), |z| 2.0 * z + 0.25);

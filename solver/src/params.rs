@@ -1,4 +1,4 @@
-//! Named arrays laid out one after the other in a flat vector, and flat vectors as a vector space.
+//! Named arrays stored one after the other in a flat vector, and flat vectors as a vector space.
 
 use hypertape_autodiff::{Element, Shape, dot};
 
@@ -19,7 +19,7 @@ pub struct Params<T> {
     values: Vec<T>,
 }
 
-/// As a list of arrays.
+/// Serialised as a list of arrays.
 #[cfg(feature = "serde")]
 mod serial {
     use serde::de::Error;
@@ -64,15 +64,15 @@ mod serial {
 }
 
 impl<T: Element> Params<T> {
-    /// No arrays.
+    /// Creates an empty list of arrays.
     pub fn new() -> Self {
         Self { names: Vec::new(), shapes: Vec::new(), values: Vec::new() }
     }
 
-    /// One more array, its values row by row.
+    /// Appends an array, with its values row by row.
     ///
     /// # Panics
-    /// If the number of values is not that of `shape`: the declaration is wrong.
+    /// Panics if the number of values is not that of `shape`.
     #[must_use]
     #[track_caller]
     pub fn with(
@@ -90,7 +90,7 @@ impl<T: Element> Params<T> {
         self
     }
 
-    /// One more array, a column.
+    /// Appends a column.
     pub(crate) fn with_column(self, name: impl Into<String>, values: &[T]) -> Self {
         let rows = u32::try_from(values.len()).expect("arrays have at most u32::MAX rows");
         self.with(name, Shape::column(rows), values.iter().copied())
@@ -101,7 +101,7 @@ impl<T: Element> Params<T> {
         (&self.names, &self.shapes) == (&other.names, &other.shapes)
     }
 
-    /// Names and shapes, as text.
+    /// Returns names and shapes as text.
     pub(crate) fn declared(&self) -> String {
         let each = self.iter().map(|(name, shape, _)| format!("{name} {shape}"));
         format!("[{}]", each.collect::<Vec<_>>().join(", "))
@@ -117,7 +117,7 @@ impl<T: Element> Params<T> {
         &self.shapes
     }
 
-    /// Name, shape and values of each array, in order.
+    /// Iterates over name, shape and values of each array, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Shape, &[T])> {
         let mut rest = &self.values[..];
         self.names.iter().zip(&self.shapes).map(move |(name, &shape)| {
@@ -127,10 +127,10 @@ impl<T: Element> Params<T> {
         })
     }
 
-    /// The same arrays with other values, array after array.
+    /// Returns the same arrays with other values, array after array.
     ///
     /// # Panics
-    /// If there are not as many.
+    /// Panics if the number of values differs.
     #[must_use]
     #[track_caller]
     pub fn with_values(&self, values: &[T]) -> Self {
@@ -143,12 +143,12 @@ impl<T: Element> Params<T> {
         &self.values
     }
 
-    /// All values, array after array, to be changed.
+    /// All values, array after array, for modification.
     pub fn values_mut(&mut self) -> &mut [T] {
         &mut self.values
     }
 
-    /// The name of an entry, such as `w[3]`, counted from 0 row by row.
+    /// Returns the name of an entry, for example `w[3]`, counted from 0 row by row.
     pub(crate) fn entry(&self, mut i: usize) -> String {
         for (name, shape, _) in self.iter() {
             if i < shape.len() {
@@ -159,13 +159,13 @@ impl<T: Element> Params<T> {
         format!("entry {i}")
     }
 
-    /// The values of the array called `name`.
+    /// Returns the values of the array called `name`, if there is one.
     pub fn get(&self, name: &str) -> Option<&[T]> {
         self.iter().find(|array| array.0 == name).map(|(.., values)| values)
     }
 }
 
-/// `y <- a y`
+/// Multiplies a vector by a number: `y <- a y`.
 ///
 /// ```
 /// let mut y = [3.0, 4.0];
@@ -178,7 +178,7 @@ pub fn scale<T: Element>(y: &mut [T], a: T) {
     }
 }
 
-/// Euclidean norm, of entries whose squares overflow or vanish too.
+/// Euclidean norm, computed without overflow or underflow of squares.
 ///
 /// ```
 /// use hypertape_solver::norm;
@@ -187,7 +187,7 @@ pub fn scale<T: Element>(y: &mut [T], a: T) {
 /// ```
 pub fn norm<T: Element>(a: &[T]) -> T {
     let square = dot(a, a);
-    // Squares below this have lost digits.
+    // Smaller squares have lost digits.
     let least = T::min_positive_value() / T::epsilon();
     if square.is_nan() || (least..T::infinity()).contains(&square) {
         return square.sqrt();
@@ -196,13 +196,13 @@ pub fn norm<T: Element>(a: &[T]) -> T {
     if most.is_zero() || most.is_infinite() {
         return most;
     }
-    // By a power of two, so that nothing is rounded.
+    // A power of two, so that scaling does not round.
     let unit = T::from_f64(most.as_f64().log2().floor().exp2());
     let square = a.iter().fold(T::zero(), |sum, &v| sum + (v / unit) * (v / unit));
     unit * square.sqrt()
 }
 
-/// The largest entry in absolute value.
+/// Returns the largest absolute value of an entry.
 pub(crate) fn largest<T: Element>(a: &[T]) -> f64 {
     a.iter().fold(0.0, |most, a| a.as_f64().abs().max(most))
 }

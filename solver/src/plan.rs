@@ -1,12 +1,13 @@
-//! `plan`: which schedule is fastest under a memory budget, from measured pieces.
+//! `plan`: the fastest schedule under a memory budget, predicted from measured parts.
 //!
 //! ```text
 //! seconds = tasks ( plain_steps step + (r - tapes) reverse + tapes (record + pull) + ends + disk )
 //! ```
 //!
-//! with the median times of whole steps forward and in reverse, those of tapes by how many are held. The bytes are
-//! those that the estimator predicts. Of a kind whose time falls with its memory the largest that fits is considered, of
-//! others a fixed choice, so that the best predicted time never rises with the budget.
+//! with the median times of whole steps, forward and in reverse, and with times of tapes that depend on how many are
+//! held. Bytes are those that the estimator predicts. For a kind of schedule whose time decreases with its memory, the
+//! largest that fits is considered, for others a fixed set, so that the best predicted time never increases with the
+//! budget.
 
 use hypertape_autodiff::Element;
 
@@ -18,16 +19,16 @@ use crate::oracle::Oracle;
 use crate::profile::Profile;
 use crate::schedule::{Counts, Keep, Prices, Schedule};
 
-/// States that a schedule with disk may keep there: more make the table dear.
+/// Number of states that a schedule may keep on disk: with more, its table becomes expensive.
 const TABLE: usize = 100;
 
-/// A schedule, and what it would take.
+/// A schedule and its predicted cost.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Alternative {
     /// The schedule.
     pub schedule: Schedule,
-    /// Its counts for one task.
+    /// Counts for one task.
     pub counts: Counts,
     /// Predicted bytes.
     pub bytes: u64,
@@ -35,11 +36,14 @@ pub struct Alternative {
     pub seconds: f64,
 }
 
-/// Schedules of `estimator` that fit into `memory` bytes, fastest first: the largest of each kind, and for comparison
-/// smaller ones. `profile` is one with times.
+/// Returns the schedules of `estimator` that fit into `memory` bytes, fastest first: the largest of each kind, and
+/// smaller ones for comparison.
+///
+/// `profile` must contain times.
 ///
 /// # Errors
-/// [`Error::Memory`] if none fits; [`Error::Invalid`] if the estimator has no schedule.
+/// Returns [`Error::Memory`] if none fits, [`Error::Invalid`] if the estimator has no schedule, and [`Error::Told`] for
+/// more than 10^8 steps.
 pub fn plan<T: Element>(
     estimator: &dyn Estimator<T>,
     oracle: &mut Oracle<T>,
@@ -55,7 +59,7 @@ pub fn plan<T: Element>(
             return Err(Error::invalid("plan", estimator.name(), expected));
         };
         let bytes = other.predict(oracle, inner, &x, Draw::new(0, 0))?;
-        // What does not fit is refused without going through all its actions.
+        // A schedule that does not fit is rejected without iterating over its actions.
         let counts = if bytes > memory { Counts::default() } else { schedule.counts(steps)? };
         let seconds = oracle.longest() as f64 * seconds(profile, &counts, steps);
         Ok(Alternative { schedule, counts, bytes, seconds })
@@ -78,7 +82,8 @@ pub fn plan<T: Element>(
         }
         let state = profile.value * profile.state;
         let tape = usize::try_from(profile.tape.div_ceil(state.max(1))).unwrap_or(usize::MAX);
-        // More slots may cost time here, where tapes do: a fixed choice of them, so that more memory only adds to it.
+        // With expensive tapes, more slots may take more time. A fixed set of slots ensures that more memory only adds
+        // choices.
         let slots = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96];
         for c in slots.into_iter().filter(|&c| tape <= c && c <= tape.saturating_mul(steps)) {
             let mixed = consider(Schedule::Mixed { c, tape: tape.max(1) })?;
@@ -109,7 +114,7 @@ pub fn plan<T: Element>(
     Ok(found)
 }
 
-/// The largest setting that fits, bytes rising with it.
+/// Returns the largest setting that fits, where bytes increase with the setting.
 fn largest(
     most: usize,
     memory: u64,

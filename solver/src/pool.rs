@@ -8,27 +8,27 @@ use hypertape_autodiff::Element;
 use crate::cost::Meter;
 use crate::error::Error;
 
-/// Vectors for the next call, and the meter that counts them.
+/// Vectors for later calls, and the meter that counts them.
 #[derive(Debug, Default)]
 pub(crate) struct Pool<T> {
     pub(crate) meter: Meter,
-    /// Whether what is done is only counted.
+    /// Whether operations are only counted.
     pub(crate) rehearsal: bool,
     spare: Vec<Vec<T>>,
 }
 
-/// Vectors of one length, by number: a rehearsal counts all of them, and has one.
+/// Numbered vectors of one length. A rehearsal counts all of them but allocates one.
 #[derive(Debug, Default)]
 pub struct Slots<T> {
     values: Vec<T>,
     length: usize,
-    /// Vectors that there are, and bytes of those that are only counted.
+    /// Number of allocated vectors, and bytes of those that are only counted.
     kept: usize,
     counted: usize,
 }
 
 impl<T> Slots<T> {
-    /// All of them, one after the other.
+    /// All vectors, one after the other.
     pub(crate) fn values(&self) -> &[T] {
         &self.values
     }
@@ -53,11 +53,11 @@ impl<T> IndexMut<usize> for Slots<T> {
 }
 
 impl<T: Element> Pool<T> {
-    /// A vector with values of earlier use: the smallest that has room, or a new one. It counts as used, and is kept for
-    /// later calls, once given back.
+    /// Returns a vector with unspecified values: the smallest spare one that is large enough, or a new one. It counts
+    /// as used until it is given back, and is then kept for later calls.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the system has no memory for it.
+    /// Returns [`Error::Invalid`] if there is not enough memory.
     pub(crate) fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
         // From the end, where vectors of one size lie together.
         let mut best: Option<usize> = None;
@@ -87,7 +87,7 @@ impl<T: Element> Pool<T> {
         self.spare.push(vector);
     }
 
-    /// Each of `all`; in a rehearsal the first two and the last two.
+    /// Iterates over `all`, in a rehearsal over the first two and the last two.
     pub(crate) fn each(&self, all: Range<usize>) -> Chain<Range<usize>, Range<usize>> {
         let few = if self.rehearsal { 2 } else { usize::MAX };
         let first = all.start..all.end.min(all.start.saturating_add(few));
@@ -95,10 +95,10 @@ impl<T: Element> Pool<T> {
         first.chain(last)
     }
 
-    /// `count` vectors of `length` values.
+    /// Returns `count` vectors of `length` values.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the system has no memory for them.
+    /// Returns [`Error::Invalid`] if there is not enough memory.
     pub(crate) fn take_slots(&mut self, count: usize, length: usize) -> Result<Slots<T>, Error> {
         let kept = if self.rehearsal { count.min(1) } else { count };
         let values = self.take(kept.saturating_mul(length)).map_err(|_| {
@@ -110,7 +110,7 @@ impl<T: Element> Pool<T> {
         Ok(Slots { values, length, kept, counted })
     }
 
-    /// Gives them back.
+    /// Gives the vectors back.
     pub(crate) fn give_slots(&mut self, slots: Slots<T>) {
         self.meter.release(slots.counted);
         self.give(slots.values);

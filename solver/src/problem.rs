@@ -1,4 +1,4 @@
-//! `Bilevel`: a bilevel problem, stated once.
+//! `Bilevel`: a bilevel problem, written once.
 
 use hypertape_autodiff::{Array, Element, List};
 use rand::RngExt;
@@ -8,20 +8,20 @@ use crate::inner::InnerLoop;
 use crate::params::Params;
 use crate::rows::Rows;
 
-/// A named number that tells how good a solution is.
+/// A named number that measures the quality of a solution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
-    /// Its name, for a table's head.
+    /// Name, as in the head of a table.
     pub name: &'static str,
-    /// Its value.
+    /// Value of the metric.
     pub value: f64,
 }
 
-/// Minimise `f(x, w_r)` over `x`, where `w_0 = init(x)` and `w_{t+1}` comes from a step of an inner optimiser on
-/// `g(x, w)`.
+/// A bilevel problem: minimise `f(x, w_r)` over `x`, where `w_0 = init(x)` and `w_{t+1}` comes from a step of an inner
+/// optimiser on `g(x, w)`.
 ///
-/// Losses are written once over [`Array`]; every derivative follows. The trait is generic over the element type, so a
-/// problem holds its data in the precision in which it is streamed.
+/// Losses are written once over [`Array`], and all derivatives follow. The trait is generic over the element type, so a
+/// problem stores its data in the precision in which they are used.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, List, Shape};
@@ -58,23 +58,22 @@ pub trait Bilevel<T: Element>: Send + Sync {
     /// The first outer point, with the names and shapes of the outer variables.
     fn start(&self) -> Params<T>;
 
-    /// `w_0`, which may depend on `x`.
+    /// Computes `w_0`, which may depend on `x`.
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], draw: Draw) -> List<A>
     where
         Self: Sized;
 
-    /// The inner loss `g(x, w)`, or the part of it that `rows` asks for, a scalar.
+    /// Computes the inner loss `g(x, w)`, or the part of it that belongs to `rows`, as a scalar.
     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A
     where
         Self: Sized;
 
-    /// The outer loss `f(x, w)`, or the part of it that `rows` asks for, a scalar.
+    /// Computes the outer loss `f(x, w)`, or the part of it that belongs to `rows`, as a scalar.
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A
     where
         Self: Sized;
 
-    /// Number of tasks; `F` is the mean of the outer loss over them. A loss finds its task in
-    /// [`Draw::task`](crate::Draw).
+    /// Number of tasks; `F` is the mean of the outer loss over them. [`Draw::task`](crate::Draw) is the task of a loss.
     fn tasks(&self) -> usize {
         1
     }
@@ -84,8 +83,10 @@ pub trait Bilevel<T: Element>: Send + Sync {
         self.tasks()
     }
 
-    /// The task in place `slot` of a meta-batch. By default all tasks in order where the batch holds them all,
-    /// otherwise a uniform choice, independent for each slot.
+    /// Returns the task in place `slot` of a meta-batch.
+    ///
+    /// By default these are all tasks in order if the meta-batch holds all of them, and otherwise uniform choices,
+    /// independent for each slot.
     fn task(&self, draw: Draw, slot: usize) -> usize {
         let tasks = self.tasks();
         if self.batch() == tasks {
@@ -95,44 +96,51 @@ pub trait Bilevel<T: Element>: Send + Sync {
         }
     }
 
-    /// Number of independent copies of the problem that `x` holds, row by row, for studies of many starts at once. A
-    /// randomised estimator tosses one coin a copy.
+    /// Number of independent copies of the problem in `x`, row by row, for studies of many starts at once.
+    ///
+    /// A randomised estimator tosses one coin per copy.
     fn replicas(&self) -> usize {
         1
     }
 
-    /// Number of mini-batches that the samples of the loss at `level` are cut into, for who chooses them by number
-    /// ([`Samples::Batch`](crate::Samples)). The mean of the loss over all of them is the loss over all samples, and none is
-    /// larger than the first. 1, the default, is for losses that see all samples whatever the draw says.
+    /// Number of mini-batches into which the samples of the loss at `level` are divided, for algorithms that choose
+    /// them by number ([`Samples::Batch`](crate::Samples)).
+    ///
+    /// The mean of the loss over all mini-batches must be the loss over all samples, and none may be larger than the
+    /// first. The default, 1, is for losses that use all samples for every draw.
     fn mini_batches(&self, _level: Level) -> usize {
         1
     }
 
-    /// Number of samples in one evaluation of the loss at [`Draw::level`](crate::Draw): those of all, or of the mini-batch that
-    /// the draw names. It is what `rows` are cut from, and what [`Cost::samples`](crate::Cost::samples) adds up.
+    /// Number of samples in one evaluation of the loss at [`Draw::level`](crate::Draw): all of them, or those of the
+    /// mini-batch that the draw selects.
     ///
-    /// 0, the default, is for losses that do not look at `rows` and count no samples.
+    /// `rows` are taken from this range, and [`Cost::samples`](crate::Cost::samples) is its sum over evaluations.
+    ///
+    /// The default, 0, is for losses that ignore `rows` and count no samples.
     fn samples(&self, _draw: Draw) -> usize {
         0
     }
 
-    /// Samples a block: losses that are sums over samples are evaluated, forward and reverse, block by block, so that
-    /// memory holds the activations of one block, and data is read once. All of them by default.
+    /// Number of samples per block.
+    ///
+    /// Losses that are sums over samples are evaluated, forward and reverse, block by block, so that memory holds the
+    /// activations of one block and data are read once. By default there is one block.
     fn block(&self, _level: Level) -> usize {
         usize::MAX
     }
 
-    /// Names of the inner variables, in order; `w0`, `w1`, ... where there are fewer names.
+    /// Names of the inner variables, in order. Variables without a name are called `w0`, `w1`, ... by their index.
     fn inner_names(&self) -> Vec<&str> {
         Vec::new()
     }
 
-    /// How good a solution that `inner` arrived at is, beyond its losses.
+    /// Measures the quality of a solution `w` that `inner` reached, beyond its losses.
     fn metrics(&self, _w: &Params<T>, _x: &Params<T>, _inner: &InnerLoop) -> Vec<Metric> {
         Vec::new()
     }
 
-    /// Outer points to compare a run's result with, each with a name: controls that no outer loop touches.
+    /// Returns named outer points to compare the result of a run with, which no outer loop changes.
     fn controls(&self, _inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
         Vec::new()
     }

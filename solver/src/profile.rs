@@ -1,48 +1,50 @@
-//! `Profile`: what the pieces of an estimate take in bytes and time, measured once at a point, before anything is run.
+//! `Profile`: bytes and times of the parts of an estimate, measured once at a point before a run.
 //!
 //! Schedules are chosen by these times. Shapes do not depend on values, so the bytes are those of the run.
 
 mod measure;
 
-/// What one evaluation takes, beyond the vectors that it is given.
+/// Cost of one evaluation, without the vectors that are passed to it.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Evaluation {
     /// Bytes in arenas and lanes.
     pub bytes: u64,
-    /// Seconds, the least of the repeats.
+    /// Seconds, the minimum over the repeats.
     pub seconds: f64,
 }
 
-/// Steps whose tapes are kept, timed while so many are held: the more there are, the further they lie from the processor.
+/// Times of steps whose tapes are kept, measured with a given number of tapes.
+///
+/// More tapes take more time, because they leave the caches.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct KeptSteps {
-    /// Tapes that are held at a time.
+    /// Number of tapes held at the same time.
     pub tapes: usize,
     /// Seconds of a whole step that keeps its tape.
     pub record: f64,
-    /// Seconds of its reversal.
+    /// Seconds of the reversal of such a step.
     pub pull: f64,
 }
 
-/// The dimensions of a problem under a rule, and the pieces of its estimates.
+/// Dimensions of a problem with a rule, and costs of the parts of its estimates.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Profile {
-    /// Bytes of a value.
+    /// Bytes per value.
     pub value: u64,
-    /// Values of `w`.
+    /// Number of values of `w`.
     pub inner: u64,
-    /// Values of `x`.
+    /// Number of values of `x`.
     pub outer: u64,
-    /// Values of a state: `w` and what the rule remembers.
+    /// Number of values of a state: `w` and the rule's own vectors.
     pub state: u64,
     /// The start.
     pub init: Evaluation,
     /// Bytes of a kept tape.
     pub tape: u64,
-    /// A Hessian-vector product with the mixed product.
+    /// A Hessian-vector product together with the mixed product.
     pub products: Evaluation,
     /// A Hessian-vector product alone.
     pub hessian: Evaluation,
@@ -54,22 +56,22 @@ pub struct Profile {
     pub outer_gradient: Evaluation,
     /// The pull-back of the start.
     pub pull_init: Evaluation,
-    /// Seconds of a whole step, where times were asked for.
+    /// Seconds of a whole step, if times were measured.
     pub step_seconds: f64,
-    /// Seconds of the reversal of a step from its state, likewise.
+    /// Seconds of the reversal of a step from its state, if times were measured.
     pub reverse_seconds: f64,
-    /// Steps with few tapes, likewise.
+    /// Steps with few tapes, if times were measured.
     pub near: KeptSteps,
-    /// Steps with as many as a run keeps within the memory limit, or as leave the last cache.
+    /// Steps with as many tapes as a run keeps within the memory limit, or as exceed the last cache.
     pub far: KeptSteps,
-    /// A state written to disk, where times were asked for.
+    /// Writing a state to disk, if times were measured.
     pub write: Evaluation,
-    /// A state read from disk, likewise.
+    /// Reading a state from disk, if times were measured.
     pub read: Evaluation,
 }
 
 impl Profile {
-    /// Steps that hold `tapes`, between the two that were timed.
+    /// Returns the times of steps that hold `tapes` tapes, interpolated between the two that were measured.
     pub(crate) fn kept_at(&self, tapes: usize) -> KeptSteps {
         let Self { near, far, .. } = self;
         let span = far.tapes.saturating_sub(near.tapes).max(1);

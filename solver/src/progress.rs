@@ -1,4 +1,4 @@
-//! How far a run has come: its records, its state, and who watches it.
+//! The progress of a run: its records, its state, and its observers.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,63 +18,64 @@ use crate::report::Soundness;
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Record {
-    /// From 0.
+    /// Index of the iteration, from 0.
     pub iteration: usize,
     /// The outer loss.
     pub loss: f64,
     /// Euclidean norm of the hypergradient estimate.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub gradient_norm: f64,
-    /// What the estimate cost.
+    /// Cost of the estimate.
     pub cost: Cost,
-    /// Wall time since the run began, observers excluded.
+    /// Wall time since the run began, without the time of observers.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::seconds"))]
     pub elapsed: Duration,
-    /// What the reader of the estimate should know.
+    /// What a reader of the estimate should know.
     pub soundness: Soundness,
-    /// Why the run ended with this iteration, if it did.
+    /// Reason why the run ended with this iteration, if it did.
     pub end: Option<End>,
 }
 
-/// Where a run is: what it needs to go on as if it had not stopped.
+/// The state of a run: all that is needed to continue it as if it had not stopped.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Element"))]
 pub struct RunState<T> {
-    /// Iterations whose step was taken.
+    /// Number of iterations whose step was taken.
     pub iteration: usize,
     /// The outer point.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::values"))]
     pub x: Vec<T>,
-    /// What the outer optimiser remembers, [`Outer::moments`](crate::Outer::moments).
+    /// Moments of the outer optimiser, see [`Outer::moments`](crate::Outer::moments).
     pub moments: Params<T>,
-    /// What the estimator keeps, [`Estimator::state`](crate::Estimator::state).
+    /// State of the estimator, see [`Estimator::state`](crate::Estimator::state).
     pub estimator: Params<T>,
-    /// Where inner loops ended, [`Oracle::warm`](crate::Oracle::warm).
+    /// Ends of inner loops, see [`Oracle::warm`](crate::Oracle::warm).
     pub ends: Params<T>,
-    /// The loss of the first iteration, by which divergence is judged.
+    /// Loss of the first iteration, which the criterion of divergence refers to.
     pub first_loss: Option<f64>,
-    /// The least outer loss of an iteration so far, infinite before the first: of tasks that are drawn, as they were drawn. Not kept of
-    /// estimators that are [brief](crate::Estimator::brief), whose losses are those of mini-batches.
+    /// Smallest outer loss of an iteration so far, infinite before the first. If tasks are drawn, it is the loss of
+    /// those that were drawn. It is not recorded for estimators that are [brief](crate::Estimator::brief), whose losses
+    /// are those of mini-batches.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub best_loss: f64,
-    /// The point where that was; none before the first.
+    /// The point with that loss; empty before the first iteration.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::values"))]
     pub best: Vec<T>,
-    /// Norm of the last estimate; 0 before the first.
+    /// Norm of the last estimate; 0 before the first iteration.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub gradient_norm: f64,
-    /// Inner gradients and Hessian-vector products so far.
+    /// Number of inner gradients and Hessian-vector products so far.
     pub oracle_calls: u64,
-    /// Wall time so far, observers excluded.
+    /// Wall time so far, without the time of observers.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::seconds"))]
     pub elapsed: Duration,
-    /// Why the run stopped here; `None` at its start and on its way.
+    /// Reason why the run stopped here; `None` before and during the run.
     pub end: Option<End>,
 }
 
 impl<T: Element> RunState<T> {
-    /// At the start, from `x`.
+    /// Creates the state at the start of a run from `x`.
     pub fn new(x: Vec<T>) -> Self {
         let [moments, estimator, ends] = std::array::from_fn(|_| Params::new());
         Self {
@@ -94,49 +95,53 @@ impl<T: Element> RunState<T> {
     }
 }
 
-/// Who watches a run: a progress bar, a file of records, save points. Their time is not the run's.
+/// An observer of a run, for example a progress bar, a file of records, or save points.
+///
+/// Its time does not count as time of the run.
 pub trait Observer<T> {
-    /// The run begins, or goes on, from `state`.
+    /// Called when the run begins or continues from `state`.
     ///
     /// # Errors
-    /// Ends the run.
+    /// An error ends the run.
     fn begin(&mut self, _state: &RunState<T>) -> Result<(), Error> {
         Ok(())
     }
 
-    /// An iteration was done, at `x`, and its step is not yet taken. A break ends the run after that step.
+    /// Called after the estimate of an iteration at `x`, before its step. A break ends the run after that step.
     fn record(&mut self, _record: &Record, _x: &[T]) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// Iterations from one [`save`](Self::save) to the next.
+    /// Number of iterations between calls of [`save`](Self::save).
     fn every(&self) -> usize {
         usize::MAX
     }
 
-    /// So many iterations were done, and the run goes on from `state`.
+    /// Called after every [`every`](Self::every) iterations; the run continues from `state`.
     ///
     /// # Errors
-    /// Ends the run.
+    /// An error ends the run.
     fn save(&mut self, _state: &RunState<T>) -> Result<(), Error> {
         Ok(())
     }
 
-    /// What asks the run to end, looked at before each evaluation: the iteration that it falls into is not counted.
+    /// Returns a function that requests the end of the run.
+    ///
+    /// It is called before each evaluation, and the unfinished iteration does not count.
     fn stop(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
         None
     }
 
-    /// The run ended with `state`. Not told of a run that fails.
+    /// Called when the run ended with `state`, unless it failed.
     ///
     /// # Errors
-    /// That of the run.
+    /// The run returns the error.
     fn end(&mut self, _state: &RunState<T>) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// A function as the observer of each iteration.
+/// A function as an observer of each iteration.
 #[derive(Debug)]
 pub(crate) struct Each<F>(pub(crate) F);
 

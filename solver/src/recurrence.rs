@@ -1,4 +1,4 @@
-//! `Recurrence` and `ScalarRecurrence`: loops outside bilevel problems, and what their passes have in common.
+//! `Recurrence` and `ScalarRecurrence`: loops outside bilevel problems, and their common passes.
 //!
 //! ```text
 //! s_0 = start(x),    s_{t+1} = step(s_t, x, t),    f(x) = sum_{t < r} running(s_t, x, t) + loss(s_r, x)
@@ -15,16 +15,18 @@ use crate::rows::Rows;
 
 /// A loop over arrays and a loss of its last state, written once for every mode.
 pub trait Recurrence<T: Element>: Send + Sync {
-    /// The first state, one or several arrays.
+    /// Computes the first state, one or several arrays.
     fn start<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> List<A>;
 
-    /// The state after step `t`, arrays of the same shapes.
+    /// Computes the state after step `t`, arrays of the same shapes.
     fn step<'a, A: Array<'a, Elem = T>>(&'a self, state: &[A], x: &[A], t: usize) -> List<A>;
 
-    /// A scalar of the last state.
+    /// Computes a scalar loss of the last state.
     fn loss<'a, A: Array<'a, Elem = T>>(&'a self, state: &[A], x: &[A]) -> A;
 
-    /// A scalar of the state before step `t` that is added to the value, at every step or at none.
+    /// Computes a scalar loss of the state before step `t`, which is added to the value.
+    ///
+    /// It must be present for every step or for none.
     fn running<'a, A: Array<'a, Elem = T>>(
         &'a self,
         _state: &[A],
@@ -35,28 +37,31 @@ pub trait Recurrence<T: Element>: Send + Sync {
     }
 }
 
-/// The twin of [`Recurrence`] over single numbers, for [`Loop::scalar`](crate::Loop::scalar): faster where a step is a few
-/// operations on few numbers, or branches.
+/// The counterpart of [`Recurrence`] over scalars, for [`Loop::scalar`](crate::Loop::scalar).
+///
+/// It is faster if a step consists of a few operations on few numbers, or branches.
 pub trait ScalarRecurrence<T: Element>: Send + Sync {
     /// Number of entries of a state.
     fn dim(&self) -> usize;
 
-    /// Writes the first state, which is zero before.
+    /// Writes the first state into `state`, which is zero before.
     fn start<R: Real<T>>(&self, x: &[R], state: &mut [R]);
 
-    /// Writes the state after step `t`, which is zero before.
+    /// Writes the state after step `t` into `next`, which is zero before.
     fn step<R: Real<T>>(&self, state: &[R], x: &[R], t: usize, next: &mut [R]);
 
-    /// A loss of the last state.
+    /// Computes a loss of the last state.
     fn loss<R: Real<T>>(&self, state: &[R], x: &[R]) -> R;
 
-    /// A loss of the state before step `t` that is added to the value, at every step or at none.
+    /// Computes a loss of the state before step `t`, which is added to the value.
+    ///
+    /// It must be present for every step or for none.
     fn running<R: Real<T>>(&self, _state: &[R], _x: &[R], _t: usize) -> Option<R> {
         None
     }
 }
 
-/// What a pass evaluates.
+/// The part of a recurrence that a pass evaluates.
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Start,
@@ -64,7 +69,7 @@ enum Stage {
     Loss,
 }
 
-/// A recurrence, whose stages see `[state, x]`: each makes a state, adds to the value, or both.
+/// A recurrence as stages with the arguments `[state, x]`. Each returns a state, adds to the value, or both.
 struct Staged<R>(R);
 
 const LOOP: &str = "recurrence";

@@ -1,6 +1,6 @@
-//! `Registry`: everything that is chosen by name, one line each.
+//! `Registry`: everything that is chosen by name, with one line per choice.
 //!
-//! A crate outside adds lines of its own, and then its names are read, listed and explained like those that stand here.
+//! Another crate can add lines, whose names are then parsed, listed and explained like those of this crate.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,17 +43,17 @@ use crate::single_loop::stocbio::{Bsa, Stocbio, Ttsa};
 use crate::single_loop::vrbo::Vrbo;
 use crate::spelling::{About, Described, Spelled, Visit, expect_in, find_by_name};
 
-/// Makes a choice, and tells its text.
+/// Makes a choice, and returns its text as well.
 type Make<M> = dyn Fn(&mut Visit) -> Result<(M, String), Error> + Send + Sync;
 
-/// A line of a table: what is told of a choice, and how it is made.
+/// A line of a table: the description of a choice, and how it is made.
 pub struct Spelling<M> {
     about: About,
     make: Box<Make<M>>,
 }
 
 impl<M> Spelling<M> {
-    /// By the name and with the settings of `prototype`, whose values are the defaults.
+    /// Creates a line with the name and the settings of `prototype`, whose values are the defaults.
     pub fn new<S: Spelled + Send + Sync + 'static>(
         prototype: S,
         made: impl Fn(S) -> M + Send + Sync + 'static,
@@ -67,12 +67,12 @@ impl<M> Spelling<M> {
         Self { about, make: Box::new(make) }
     }
 
-    /// Its name, and what is told of it.
+    /// Name and description.
     pub fn about(&self) -> About {
         self.about
     }
 
-    /// Its settings, in the order in which they are printed.
+    /// Settings in the order in which they are printed.
     pub fn settings(&self) -> Vec<Described> {
         Visit::list(self.about.name, |settings| (self.make)(settings))
     }
@@ -89,47 +89,48 @@ impl<M> fmt::Debug for Spelling<M> {
 pub struct Spellings<M> {
     kind: &'static str,
     lines: Vec<Spelling<M>>,
-    /// Refuses a setting that is no such number in the precision of what is made.
+    /// Returns an error if a setting is out of range in the precision of the choice.
     fits: fn(&str, f64) -> Result<(), Error>,
 }
 
 impl<M> Spellings<M> {
-    /// What its choices are called, in the singular.
+    /// Name of this kind of choice, in the singular.
     pub fn kind(&self) -> &'static str {
         self.kind
     }
 
-    /// The lines, in the order in which they are listed.
+    /// Lines in the order in which they are listed.
     pub fn lines(&self) -> &[Spelling<M>] {
         &self.lines
     }
 
-    /// Adds a line; it takes the place of one of the same name.
+    /// Adds a line, which replaces one of the same name.
     pub fn add(&mut self, line: Spelling<M>) {
         self.lines.retain(|other| other.about.name != line.about.name);
         self.lines.push(line);
     }
 
-    /// The line of that name.
+    /// Returns the line of that name.
     ///
     /// # Errors
-    /// [`Error::Spelling`] with the nearest name, or all of them.
+    /// Returns [`Error::Spelling`] with the nearest name, or with all names.
     pub fn find(&self, name: &str) -> Result<&Spelling<M>, Error> {
         find_by_name(self.kind, name, &self.lines, |line| line.about.name)
     }
 
-    /// What `text` spells, `name` or `name:setting=value,...`.
+    /// Parses `text`, which is `name` or `name:setting=value,...`.
     ///
     /// # Errors
-    /// As [`find`](Self::find) and [`Spelled::read`].
+    /// Returns the errors of [`find`](Self::find) and [`Spelled::read`].
     pub fn parse(&self, text: &str) -> Result<M, Error> {
         self.parse_with_text(text).map(|(made, _)| made)
     }
 
-    /// The same, and the text of it: without settings that are what they would be anyway, in the order in which they are listed.
+    /// Parses `text`, and returns its normal form as well: without settings that have their default value, in the order
+    /// of the list.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse).
+    /// Returns the errors of [`parse`](Self::parse).
     pub fn parse_with_text(&self, text: &str) -> Result<(M, String), Error> {
         let (name, typed) = text.split_once(':').map_or((text, None), |(n, t)| (n, Some(t)));
         let line = self.find(name)?;
@@ -146,13 +147,15 @@ impl<M> Spellings<M> {
 }
 
 impl<T: Element> Spelling<Box<dyn Estimator<T>>> {
-    /// By the name and settings of `prototype`.
+    /// Creates a line with the name and settings of `prototype`.
     pub fn estimator(prototype: impl Estimator<T> + Spelled + Send + 'static) -> Self {
         Self::new(prototype, |made| Box::new(made))
     }
 
-    /// The implicit estimate by a linear solver, under the name and with the settings of `prototype`, `mu` and, unless its
-    /// start makes no difference, `warm`.
+    /// Creates a line for the implicit estimator with a linear solver.
+    ///
+    /// Its name and settings are those of `prototype`, followed by `mu`, `minimum` and, unless the solver ignores its
+    /// start, `warm`.
     pub fn solver(prototype: impl LinearSolver<T> + Spelled + 'static) -> Self {
         let about = prototype.about();
         let make = move |visit: &mut Visit| {
@@ -166,34 +169,34 @@ impl<T: Element> Spelling<Box<dyn Estimator<T>>> {
 }
 
 impl<T: Element> Spelling<Box<dyn Outer<T>>> {
-    /// By the name and settings of `prototype`.
+    /// Creates a line with the name and settings of `prototype`.
     pub fn outer(prototype: impl Outer<T> + Spelled + 'static) -> Self {
         Self::new(prototype, |made| Box::new(made))
     }
 }
 
 impl Spelling<Box<dyn Coupling>> {
-    /// By the name and settings of `prototype`.
+    /// Creates a line with the name and settings of `prototype`.
     pub fn coupling(prototype: impl Coupling + Spelled + 'static) -> Self {
         Self::new(prototype, |made| Box::new(made))
     }
 }
 
 impl<T: Element> Spelling<Box<dyn SingleLoop<T>>> {
-    /// By the name and settings of `prototype`.
+    /// Creates a line with the name and settings of `prototype`.
     pub fn algorithm(prototype: impl SingleLoop<T> + Spelled + 'static) -> Self {
         Self::new(prototype, |made| Box::new(made))
     }
 }
 
 impl<T: Element> Spelling<AnyRule<'static, T>> {
-    /// By the name and settings of `prototype`.
+    /// Creates a line with the name and settings of `prototype`.
     pub fn rule(prototype: impl Rule<T> + Spelled + 'static) -> Self {
         Self::new(prototype, AnyRule::new)
     }
 }
 
-/// All tables, for numbers of one precision.
+/// All tables, for one precision.
 ///
 /// ```
 /// use hypertape_solver::{About, Draw, Error, Estimator, Registry};
@@ -209,9 +212,9 @@ impl<T: Element> Spelling<AnyRule<'static, T>> {
 /// ```
 #[derive(Debug)]
 pub struct Registry<T: Element> {
-    /// Estimators; those by linear solvers among them.
+    /// Estimators, including those with a linear solver.
     pub estimators: Spellings<Box<dyn Estimator<T>>>,
-    /// Algorithms of one loop.
+    /// Single-loop algorithms.
     pub algorithms: Spellings<Box<dyn SingleLoop<T>>>,
     /// Inner rules.
     pub rules: Spellings<AnyRule<'static, T>>,
@@ -311,14 +314,14 @@ fn couplings() -> Spellings<Box<dyn Coupling>> {
 }
 
 impl Schedule {
-    /// The kinds of schedules.
+    /// Returns the kinds of schedules.
     pub fn spellings() -> Spellings<Self> {
         let lines = Self::listed().map(|one| Spelling::new(one, |made| made));
         Spellings { kind: "schedule", lines: lines.into(), fits: expect_in::<f64> }
     }
 }
 
-/// Reads a choice of a kind from its text.
+/// Implements [`FromStr`] for the choices of a kind.
 macro_rules! from_str {
     ($($(#[$doc:meta])* [$($generics:tt)*] $made:ty = $all:expr;)*) => {$(
         $(#[$doc])*
@@ -333,6 +336,8 @@ macro_rules! from_str {
 }
 
 from_str! {
+    /// Parses an estimator from its text.
+    ///
     /// ```
     /// use hypertape_solver::Estimator;
     /// let thinned: Box<dyn Estimator<f64>> = "thinned:q=0.5,anchored".parse()?;
@@ -342,6 +347,8 @@ from_str! {
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
     [T: Element] Box<dyn Estimator<T>> = estimators();
+    /// Parses an inner rule from its text.
+    ///
     /// ```
     /// use hypertape_solver::AnyRule;
     /// let adam: AnyRule<f64> = "adam:b1=0.8".parse()?;
@@ -349,6 +356,8 @@ from_str! {
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
     [T: Element] AnyRule<'_, T> = rules();
+    /// Parses a single-loop algorithm from its text.
+    ///
     /// ```
     /// use hypertape_solver::SingleLoop;
     /// let soba: Box<dyn SingleLoop<f64>> = "soba:step=0.1,ratio=10".parse()?;
@@ -359,6 +368,8 @@ from_str! {
     /// ```
     [T: Element] Box<dyn SingleLoop<T>> = algorithms();
     [] Schedule = Self::spellings();
+    /// Parses an outer optimiser from its text.
+    ///
     /// ```
     /// use hypertape_solver::Outer;
     /// let adam: Box<dyn Outer<f64>> = "adam:lr=0.03".parse()?;
@@ -368,6 +379,8 @@ from_str! {
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
     [T: Element] Box<dyn Outer<T>> = outers();
+    /// Parses a coupling from its text.
+    ///
     /// ```
     /// use hypertape_solver::coupling::Coupling;
     /// let warm: Box<dyn Coupling> = "warm".parse()?;

@@ -1,17 +1,17 @@
-//! Files that appear whole or not at all (feature `serde`).
+//! Files that appear complete or not at all (feature `serde`).
 
 use std::io::{self, BufWriter, Write};
 #[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// How the names of files that are not whole begin and end.
+/// Prefix and suffix of the names of unfinished files.
 pub const UNFINISHED: [&str; 2] = [".hypertape-", ".tmp"];
 
-/// Writes a file aside, in the folder of `path`, and renames it over `path` once it is on the disk.
+/// Writes a temporary file in the folder of `path`, and renames it to `path` once it is on the disk.
 ///
-/// On any error `path` is left as it was and nothing is left beside it. Others may do with the file what they may do with any new
-/// one, where temporary files are private by default.
+/// After an error `path` is unchanged and the temporary file is removed. The file has the permissions of any new file,
+/// not the private ones of a temporary file.
 ///
 /// ```
 /// use hypertape_solver::replace;
@@ -27,7 +27,7 @@ pub const UNFINISHED: [&str; 2] = [".hypertape-", ".tmp"];
 /// ```
 ///
 /// # Errors
-/// Those of `write`; that the file cannot be written or renamed.
+/// Returns the errors of `write`, and an error if the file cannot be written or renamed.
 pub fn replace<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,

@@ -1,12 +1,14 @@
-//! `Report`: how well an implicit estimate is founded. `Soundness`: what the reader of any estimate should know.
+//! `Report`: how reliable an implicit estimate is. `Soundness`: what a reader of any estimate should know.
 
 use std::fmt;
 
-/// What an implicit estimate rests on: a linear system and an inner loop, neither of which is solved exactly. Of a
-/// meta-batch, the worst of its tasks in each field.
+/// The accuracy of an implicit estimate, which depends on a linear system and an inner loop, neither of which is solved
+/// exactly.
 ///
-/// As text, one line a warning: of an inner gradient or a residual that has not shrunk to a thousandth; nothing where both are
-/// solved well.
+/// For a meta-batch, each field is the worst over its tasks.
+///
+/// Its text has one line per warning, if the inner gradient or the residual has not decreased to a thousandth. It is
+/// empty if both are solved well.
 ///
 /// ```
 /// use hypertape_solver::Report;
@@ -19,40 +21,42 @@ use std::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Report {
-    /// `|b - A v| / |b|`, evaluated for the final `v`; `None` where `A` is a new sample in every product.
+    /// `|b - A v| / |b|`, evaluated for the final `v`; `None` if `A` is a new sample in every product.
     pub residual: Option<f64>,
-    /// Iterations of the linear solver, or random factors of a series.
+    /// Number of iterations of the linear solver, or of random factors of a series.
     pub iterations: usize,
-    /// `|dg/dw|` at `w_r`; of a fixed point the length of the next step over that of the loop, `|w_{r+1} - w_r| / lr`.
+    /// `|dg/dw|` at `w_r`; for a fixed point the length of the next step divided by the step size,
+    /// `|w_{r+1} - w_r| / lr`.
     #[cfg_attr(feature = "serde", serde(rename = "inner_gradient_norm", alias = "inner_norm"))]
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub inner_norm: f64,
-    /// The same relative to that before the first inner step; 1 without inner steps.
+    /// `inner_norm` relative to its value before the first inner step; 1 without inner steps.
     #[cfg_attr(feature = "serde", serde(rename = "inner_gradient_ratio", alias = "inner_ratio"))]
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub inner_ratio: f64,
-    /// `|b - A v| / mu`, a bound of `|v - A^-1 b|`, where the strong convexity `mu` of the inner loss was given; of a fixed
-    /// point with `lr mu` for `mu`, which holds where a step contracts by `1 - lr mu`.
+    /// `|b - A v| / mu`, a bound of `|v - A^-1 b|`, if the strong convexity `mu` of the inner loss was given. For a
+    /// fixed point `mu` is replaced by `lr mu`, which is valid if a step contracts by `1 - lr mu`.
     pub solution_error: Option<f64>,
-    /// Whether the system is `A = I - (dT/ds)^T` of a rule that comes to rest elsewhere than where `dg/dw = 0`, and not the
+    /// Whether the system is `A = I - (dT/ds)^T` of a rule with other fixed points than `dg/dw = 0`, instead of the
     /// inner Hessian.
     pub fixed_point: bool,
 }
 
-/// An inner loop, or a linear system, counts as solved once its gradient or residual has shrunk by this factor.
+/// An inner loop or a linear system counts as solved once its gradient or residual has decreased by this factor.
 const SOLVED: f64 = 1e-3;
 
-/// What a step may do to adjoints before there is a warning: a gradient of a millionth under Adam or `RMSProp`.
+/// Sensitivity of a step above which there is a warning: that of a gradient of a millionth under Adam or `RMSProp`.
 const STEEP: f64 = 1e6;
 
-/// An outer loss beyond which there is a warning: those of all problems at their defaults are below 100.
+/// Outer loss above which there is a warning; those of all problems at their defaults are below 100.
 const LARGE: f64 = 1e10;
 
-/// What a whole loop may do to adjoints before there is a warning. The default loops of all problems stay below 100.
+/// Growth of adjoints over a whole loop above which there is a warning; it is below 100 in the default loops of all
+/// problems.
 const GROWN: f64 = 1e4;
 
 impl Report {
-    /// The worse of two, field by field.
+    /// Returns the worse of both in each field.
     pub(crate) fn worst(self, other: Self) -> Self {
         let larger = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a.max(b));
         Self {
@@ -90,26 +94,29 @@ impl fmt::Display for Report {
     }
 }
 
-/// What the reader of an estimate should know, in numbers; [`warnings`](Self::warnings) in words. Of several estimates the
-/// worst of each.
+/// What a reader of an estimate should know, in numbers; [`warnings`](Self::warnings) puts it into words.
+///
+/// For several estimates, each field is the worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Soundness {
-    /// What an implicit estimate rests on; `None` of the others.
+    /// Accuracy of an implicit estimate; `None` for others.
     pub report: Option<Report>,
-    /// How much steeper than a step of gradient descent the steepest step was in its gradient: the most by which reversing
-    /// a step took its largest adjoint to that of its gradient, over `lr`. 0 where no step was reversed through a rule's
-    /// tape: of gradient descent itself, implicit estimates, whole runs on one tape.
+    /// Sensitivity of the steepest step to its gradient, relative to a step of gradient descent: the largest ratio,
+    /// over all reversed steps, of the largest adjoint of the gradient to that of the state, divided by `lr`. It is 0
+    /// if no step was reversed through the tape of a rule, as for gradient descent, implicit estimates, and whole runs
+    /// on one tape.
     ///
-    /// Adam reaches `1 / eps` where a gradient vanishes; the hypergradient is then right, and useless.
+    /// Adam reaches `1 / eps` where a gradient vanishes; the hypergradient is then correct but useless.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub sensitivity: f64,
-    /// By how much the largest entry of the adjoint of `w` grew from the end of the inner loop to its start, where a sweep went
-    /// that far; 0 elsewhere: of implicit and forward estimates, whole runs on one tape. A loop that converges shrinks it.
+    /// Growth of the largest entry of the adjoint of `w` from the end of the inner loop to its start. It is 0 if no
+    /// sweep went that far, as for implicit and forward estimates and for whole runs on one tape. In a loop that
+    /// converges, the adjoint shrinks.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub growth: f64,
-    /// Whether the cheap part of an estimate that corrects one by chance is identically zero.
+    /// Whether an estimator that corrects a cheap estimate at random has a cheap estimate that is identically zero.
     pub vanishing: bool,
     /// The outer loss, in absolute value.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
@@ -117,7 +124,7 @@ pub struct Soundness {
 }
 
 impl Soundness {
-    /// The worse of two, number by number.
+    /// Returns the worse of both in each field.
     #[must_use]
     pub fn worst(self, other: Self) -> Self {
         let report = match (self.report, other.report) {
@@ -133,7 +140,7 @@ impl Soundness {
         }
     }
 
-    /// What several processes tell each other; the loss is told as a result.
+    /// The numbers that processes exchange; the loss is exchanged as a result.
     pub(crate) fn without_report(self) -> [f64; 3] {
         [self.sensitivity, self.growth, f64::from(u8::from(self.vanishing))]
     }
@@ -142,8 +149,9 @@ impl Soundness {
         Self { sensitivity, growth, vanishing: vanishing > 0.0, ..Self::default() }
     }
 
-    /// One text each: those of the [`Report`], an outer loss above 1e10, a step a million times as steep as one of gradient
-    /// descent, an adjoint that grew by a factor of 10 000, a cheap part that is zero.
+    /// Returns the warnings, one text each: those of the [`Report`], an outer loss above 1e10, a step a million times
+    /// as steep as one of gradient descent, an adjoint that grew by a factor of 10 000, and a cheap estimate that is
+    /// zero.
     ///
     /// ```
     /// use hypertape_solver::Soundness;
@@ -160,7 +168,7 @@ impl Soundness {
                  adaptive rules where the gradient almost vanishes: expected at most {STEEP:.0e}; raise eps"
             )
         });
-        // That of a steep step is known by then.
+        // A steep step explains the growth.
         let grown = (*growth > GROWN && steep.is_none()).then(|| {
             format!(
                 "the adjoint grew by a factor of {growth:.2e} on its way back through the inner loop, which suggests that \

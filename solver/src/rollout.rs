@@ -1,4 +1,4 @@
-//! The inner run of one task: its steps forward, its end, its steps in reverse.
+//! The inner run of one task: its steps forward, its end, and its steps in reverse.
 
 mod chain;
 mod push;
@@ -16,43 +16,44 @@ use crate::params::{largest, norm};
 use crate::pool::Slots;
 use crate::rule::{RuleForm, Step};
 
-/// What one task's gradient is about.
+/// The data of one task's gradient.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'v, T> {
     /// The inner loop.
     pub inner: &'v InnerLoop,
     /// The outer point.
     pub x: &'v [T],
-    /// The outer iteration and the task.
+    /// Outer iteration and task.
     pub draw: Draw,
-    /// The task's place in the meta-batch.
+    /// Place of the task in the meta-batch.
     pub slot: usize,
 }
 
 impl<'v, T> Task<'v, T> {
-    /// The inner variables `w`, beside the task's point and draw.
+    /// Returns the inner variables `w` together with the task's outer point and draw.
     pub fn point(self, w: &'v [T]) -> Point<'v, T> {
         Point { w, x: self.x, draw: self.draw }
     }
 
-    /// Step `index` of the loop.
+    /// Returns step `index` of the loop.
     pub fn step(self, index: usize) -> Step {
         Step::new(index, self.inner.lr())
     }
 }
 
-/// What sees the adjoint of a state and the gradient so far, and may change them. [`Rollout::reached`] tells after how many
-/// reversed steps.
+/// A function that sees the adjoint of a state and the gradient so far, and may change them.
+///
+/// [`Rollout::reached`] tells whether a given number of steps has been reversed.
 pub type Look<'l, T> = &'l mut dyn FnMut(&mut Rollout<T>, &mut [T], &mut [T]) -> Result<(), Error>;
 
 /// The inner loop of one task, forward and in reverse, step by step or under a schedule.
 ///
-/// A state is `w`, then the vectors that the rule remembers, each of `p` values: [`Oracle::state_dim`] together. Its adjoint
-/// has the same layout.
+/// A state is `w`, followed by the rule's own vectors, each of `p` values; [`Oracle::state_dim`] is their total length.
+/// Its adjoint has the same layout.
 ///
-/// Memory: one vector of `p` values; one more where the rule is not a multiple of the gradient, and one where it takes
-/// the gradient ahead; `d` values from the first reverse step on; the states that whoever runs it keeps. All are given back by
-/// [`close`](Self::close).
+/// Memory: one vector of `p` values; one more if the rule is not a multiple of the gradient, and one if it takes the
+/// gradient at another point than `w`; `d` values from the first reversed step on; and the states that the caller
+/// keeps. [`close`](Self::close) gives all of them back.
 ///
 /// ```
 /// use hypertape_autodiff::{Shape, scalar::Real};
@@ -112,19 +113,19 @@ pub struct Rollout<'o, 'p, 'v, T> {
     product: Vec<T>,
     /// The adjoint of a gradient.
     u: Vec<T>,
-    /// The point of the gradient, if it is not `w`.
+    /// The point at which the gradient is taken, if that is not `w`.
     ahead: Vec<T>,
     mixed: Vec<T>,
-    /// State and gradient of each kept step, where the rule's pull-back needs them.
+    /// State and gradient of each kept step, if the pull-back of the rule needs them.
     beside: Slots<T>,
     ended: bool,
-    /// Steps that were taken before those of a chain.
+    /// Number of steps taken before those of a chain.
     skip: usize,
-    /// Steps that were reversed, whether those are some of more, and who wants to see that.
+    /// Number of reversed steps, whether steps are skipped in between, and the function that sees adjoints.
     reversed: usize,
     abridged: bool,
     look: Option<Look<'v, T>>,
-    /// The largest entry of the adjoint of the last `w`.
+    /// Largest entry of the adjoint of the last `w`.
     turned: f64,
 }
 
@@ -135,10 +136,10 @@ impl<T> fmt::Debug for Rollout<'_, '_, '_, T> {
 }
 
 impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
-    /// The loop at its start, and the state there.
+    /// Starts the loop, and returns it together with its first state.
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails, [`Error::Invalid`] if a length does not match.
+    /// Returns [`Error::Function`] if the problem fails, and [`Error::Invalid`] if a length does not match.
     pub fn start(oracle: &'o mut Oracle<'p, T>, at: Task<'v, T>) -> Result<(Self, Vec<T>), Error> {
         let p = oracle.inner_dim();
         let mut state = oracle.take(oracle.state_dim())?;
@@ -174,7 +175,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok((run, state))
     }
 
-    /// The oracle, to evaluate something else in between.
+    /// The oracle, for other evaluations in between.
     pub fn oracle(&mut self) -> &mut Oracle<'p, T> {
         self.oracle
     }
@@ -182,21 +183,21 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// Takes step `t`. Cost: one inner gradient.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] if the gradient is not finite, [`Error::Function`] if the problem fails.
+    /// Returns [`Error::NonFinite`] if the gradient is not finite, and [`Error::Function`] if the problem fails.
     pub fn step(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
         self.gradient(t, state, None)?;
         self.update(t, state)
     }
 
-    /// Whether the loop ends with the step that was taken last, by its tolerance.
+    /// Whether the loop ends with the last step by its tolerance.
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Takes all steps but the last `depth`; a schedule then has these.
+    /// Takes all steps but the last `depth`, which remain for a schedule.
     ///
     /// # Errors
-    /// As [`step`](Self::step).
+    /// Returns the errors of [`step`](Self::step).
     pub fn skip_to(&mut self, depth: usize, state: &mut [T]) -> Result<(), Error> {
         let skip = self.at.inner.steps().saturating_sub(depth);
         self.oracle.each(0..skip).try_for_each(|t| self.step(t, state))?;
@@ -204,10 +205,10 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok(())
     }
 
-    /// Takes all steps; `see` is shown each gradient, and the step that the rule made of it where that is no multiple.
+    /// Takes all steps. `see` receives each gradient and, if the rule does not just multiply it, the resulting step.
     ///
     /// # Errors
-    /// As [`step`](Self::step).
+    /// Returns the errors of [`step`](Self::step).
     pub fn forward(
         &mut self,
         state: &mut [T],
@@ -224,8 +225,8 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok(())
     }
 
-    /// What the rule multiplies the gradient by, if that is all it does at the first step. Should it do more at a later
-    /// one, against its contract, the result is NaN.
+    /// Returns the factor by which the rule multiplies the gradient, if that is all it does at the first step. If it
+    /// does more at a later step, which violates its contract, the result is NaN.
     fn multiple(&self, step: Step) -> Option<f64> {
         self.u.is_empty().then(|| self.oracle.multiple(step).unwrap_or(f64::NAN))
     }
@@ -247,7 +248,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         finite_gradient(product, step)
     }
 
-    /// The update of step `t` by the gradient in `product`.
+    /// Updates the state by step `t` with the gradient in `product`.
     fn update(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
         let (step, p) = (self.at.step(t), self.product.len());
         let watched = self.at.inner.tolerance();
@@ -266,7 +267,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok(())
     }
 
-    /// Adds what both products say to the adjoints of state and `x`.
+    /// Adds the contributions of both products to the adjoints of state and `x`.
     fn spread(
         &mut self,
         step: Step,
@@ -294,10 +295,10 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok(())
     }
 
-    /// What step `t` multiplies its gradient by.
+    /// Returns the factor by which step `t` multiplies its gradient.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a rule that does more.
+    /// Returns [`Error::Invalid`] for a rule that does more.
     pub fn multiple_of(&self, t: usize) -> Result<f64, Error> {
         self.multiple(self.at.step(t)).ok_or_else(|| {
             let expected = "one that adds a multiple of the gradient, such as gradient descent";
@@ -305,11 +306,12 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         })
     }
 
-    /// `H v` at `w` and step `t`, with what the step multiplies its gradient by; on request also adds `weight` times that
-    /// multiple of the mixed product to `x_bar`.
+    /// Returns `H v` at `w` and step `t`, and the factor by which the step multiplies its gradient.
+    ///
+    /// If `x_bar` is given, adds to it `weight` times that factor times the mixed product.
     ///
     /// # Errors
-    /// As [`multiple_of`](Self::multiple_of).
+    /// Returns the errors of [`multiple_of`](Self::multiple_of).
     pub fn products(
         &mut self,
         t: usize,
@@ -328,11 +330,13 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         Ok((c, &mut self.product))
     }
 
-    /// Replaces the final state by its adjoint, `df/dw` and zeros, and writes the direct part `df/dx`; returns the loss. Cost:
-    /// one outer gradient.
+    /// Replaces the final state by its adjoint, `df/dw` and zeros, writes the direct part `df/dx`, and returns the
+    /// loss.
+    ///
+    /// Cost: one outer gradient.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] if the loss is not finite, [`Error::Function`] if the problem fails.
+    /// Returns [`Error::NonFinite`] if the loss is not finite, and [`Error::Function`] if the problem fails.
     pub fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {
         let p = self.product.len();
         let (w, rest) = state.split_at_mut(p);
@@ -345,11 +349,13 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
         finite_loss(loss, self.at.inner)
     }
 
-    /// Replaces the adjoint of the state after step `t` by that of the `state` before it, and adds the step's share to `x_bar`.
-    /// Cost: one sweep for both products, and a gradient where the rule's pull-back needs its value.
+    /// Replaces the adjoint of the state after step `t` by that of `state`, the state before it, and adds the
+    /// contribution of the step to `x_bar`.
+    ///
+    /// Cost: one sweep for both products, and a gradient if the pull-back of the rule needs its value.
     ///
     /// # Errors
-    /// As [`step`](Self::step).
+    /// Returns the errors of [`step`](Self::step).
     pub fn pull_step(
         &mut self,
         t: usize,
@@ -359,7 +365,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     ) -> Result<(), Error> {
         let step = self.at.step(t);
         self.hold_mixed()?;
-        // What a rule multiplies its gradient by says it all.
+        // If the rule multiplies its gradient, that factor is all that is needed.
         let form = if self.u.is_empty() { None } else { Some(self.oracle.form()) };
         match form {
             None => {}
@@ -395,14 +401,14 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     /// Adds the pull-back of the start, given the adjoint of the first state.
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails.
+    /// Returns [`Error::Function`] if the problem fails.
     pub fn pull_start(&mut self, bar: &[T], x_bar: &mut [T]) -> Result<(), Error> {
         let bar = &bar[..self.product.len()];
         self.oracle.note_growth(self.turned, bar);
         self.oracle.pull_init(self.at.x, self.at.draw, bar, x_bar)
     }
 
-    /// Gives all vectors back, those in `others` too.
+    /// Gives all vectors back, including those in `others`.
     pub fn close<const N: usize>(self, others: [Vec<T>; N]) {
         let own = [self.product, self.u, self.ahead, self.mixed];
         for vector in own.into_iter().chain(others).filter(|v| !v.is_empty()) {
@@ -411,7 +417,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
     }
 }
 
-/// Whether the gradient of a step is finite.
+/// Returns an error unless the gradient of a step is finite.
 fn finite_gradient<T: Element>(gradient: &[T], step: Step) -> Result<(), Error> {
     if all_finite(gradient) {
         return Ok(());

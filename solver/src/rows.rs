@@ -1,12 +1,12 @@
-//! Which samples a loss is evaluated on.
+//! The samples on which a loss is evaluated.
 
 use std::ops::Range;
 
 /// A block of samples of a loss that is a sum over samples.
 ///
-/// A loss given a block returns the block's part of the sum, divided as the whole is, and adds the terms that do not
-/// depend on samples (penalties) exactly where [`carries_rest`](Self::carries_rest) says so. The blocks of one
-/// evaluation cover every sample once and one of them carries the rest, so their values add up to the loss.
+/// For a block, a loss returns the block's part of the sum, with the same divisor as the whole loss. It adds terms that
+/// do not depend on samples (penalties) exactly if [`carries_rest`](Self::carries_rest) is true. The blocks of one
+/// evaluation cover every sample once, and one of them carries the rest, so their values add up to the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rows {
     start: usize,
@@ -15,12 +15,12 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// All of `samples`, with the terms that do not depend on samples.
+    /// All of `samples` in one block, which carries the terms that do not depend on samples.
     pub fn all(samples: usize) -> Self {
         Self { start: 0, end: samples, carries_rest: true }
     }
 
-    /// Blocks of at most `block` samples; the first carries the rest.
+    /// Divides samples into blocks of at most `block`; the first block carries the rest.
     ///
     /// ```
     /// use hypertape_solver::Rows;
@@ -31,7 +31,7 @@ impl Rows {
         Blocks { samples, block }.iter()
     }
 
-    /// The first sample.
+    /// Index of the first sample.
     pub fn start(self) -> usize {
         self.start
     }
@@ -44,7 +44,7 @@ impl Rows {
     /// Number of samples as an array dimension.
     ///
     /// # Panics
-    /// If there are more than `u32::MAX`.
+    /// Panics if there are more than `u32::MAX`.
     pub fn count(self) -> u32 {
         u32::try_from(self.len()).expect("arrays have at most u32::MAX rows")
     }
@@ -54,7 +54,7 @@ impl Rows {
         self.start == self.end
     }
 
-    /// The samples.
+    /// The samples as a range.
     pub fn range(self) -> Range<usize> {
         self.start..self.end
     }
@@ -64,16 +64,16 @@ impl Rows {
         self.carries_rest
     }
 
-    /// The rows of a matrix with `columns` columns that belong to these samples.
+    /// Returns the rows of these samples in a matrix with `columns` columns.
     ///
     /// # Panics
-    /// If `data` is shorter than that.
+    /// Panics if `data` has fewer rows.
     pub fn of<T>(self, data: &[T], columns: usize) -> &[T] {
         &data[self.start * columns..self.end * columns]
     }
 }
 
-/// How samples are cut into [blocks](Rows::blocks).
+/// How samples are divided into [blocks](Rows::blocks).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Blocks {
     pub(crate) samples: usize,
@@ -81,10 +81,10 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Of what does not look at samples.
+    /// The single block of a function that does not depend on samples.
     pub(crate) const ONE: Self = Self { samples: 0, block: usize::MAX };
 
-    /// Number of blocks: one where there are no samples.
+    /// Number of blocks; one if there are no samples.
     pub(crate) fn len(self) -> usize {
         self.samples.div_ceil(self.block.max(1)).max(1)
     }
@@ -96,7 +96,7 @@ impl Blocks {
         Rows { start: i * block, end, carries_rest: i == 0 }
     }
 
-    /// All of them in order.
+    /// Iterates over the blocks in order.
     pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = Rows> {
         (0..self.len()).map(move |i| self.nth(i))
     }

@@ -1,7 +1,8 @@
-//! `Rule`: how an inner step follows from a gradient, stated once over arrays.
+//! `Rule`: how an inner step follows from a gradient, written once over arrays.
 //!
-//! The state of an inner loop is `w` and as many more vectors as the rule remembers (a momentum, second moments), each
-//! zero at the start. One statement gives the step, its pull-back, its push-forward and its place on a whole-run tape.
+//! The state of an inner loop consists of `w` and of the vectors that the rule needs (a momentum, second moments), each
+//! initially zero. One definition determines the step, its pull-back, its push-forward and its record on a whole-run
+//! tape.
 
 pub(crate) mod adaptive;
 pub(crate) mod descent;
@@ -14,37 +15,38 @@ use hypertape_autodiff::{Array, Element, List};
 
 use crate::spelling::Named;
 
-/// Which step of the inner loop, and of which array.
+/// A step of the inner loop, and the array that it moves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Its index, from 0.
+    /// Index of the step, from 0.
     pub index: usize,
-    /// The step size of the inner loop.
+    /// Step size of the inner loop.
     pub lr: f64,
     /// The array of `w` that is moved, in the order of [`Bilevel::init`](crate::Bilevel::init), from 0.
     pub array: usize,
 }
 
 impl Step {
-    /// Step `index` of size `lr`, of the first array.
+    /// Step `index` of size `lr`, for the first array.
     pub fn new(index: usize, lr: f64) -> Self {
         Self { index, lr, array: 0 }
     }
 }
 
-/// How a step depends on state, gradient and outer variables, by which its pull-back takes the value of the gradient or not.
+/// How a step depends on state, gradient and outer variables, which determines whether its pull-back needs the value of
+/// the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleForm {
-    /// Affine in all of them together: not at all.
+    /// Affine in all of them jointly. The pull-back does not need the gradient.
     Affine,
-    /// Affine in state and gradient where the outer variables are fixed, such as learned step sizes: for the outer variables
-    /// alone, and the sweep of the products gives it on the way.
+    /// Affine in state and gradient for fixed outer variables, such as learned step sizes. Only the adjoint of the
+    /// outer variables needs the gradient, which the sweep of the products computes as well.
     AffineInState,
-    /// Any other: for everything, so that it is evaluated once more in the reverse sweep.
+    /// Any other dependence. The gradient is evaluated once more in the reverse sweep.
     Nonlinear,
 }
 
-/// An inner update rule. It acts on each array of `w` by itself; [`Step::array`] says which.
+/// An inner update rule. It acts on each array of `w` separately; [`Step::array`] is the index of the array.
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
@@ -67,12 +69,12 @@ pub enum RuleForm {
 /// assert_eq!(next[0].values(), [0.7]);
 /// ```
 pub trait Rule<T: Element>: Named + fmt::Debug + Send + Sync {
-    /// Vectors of the state beside `w`, each of the shape of `w`.
+    /// Number of vectors of the state besides `w`, each of the shape of `w`.
     fn memory(&self) -> usize {
         0
     }
 
-    /// Where the gradient is taken, if not at `w`.
+    /// Returns the point at which the gradient is taken, if that is not `w`.
     fn query<'a, A: Array<'a, Elem = T>>(&self, _state: &[A], _step: Step) -> Option<A>
     where
         Self: Sized,
@@ -80,7 +82,8 @@ pub trait Rule<T: Element>: Named + fmt::Debug + Send + Sync {
         None
     }
 
-    /// The next state, from the state before (`state[0]` is `w`), the gradient of the inner loss, and the outer variables.
+    /// Returns the next state, given the previous state (`state[0]` is `w`), the gradient of the inner loss, and the
+    /// outer variables.
     fn update<'a, A: Array<'a, Elem = T>>(
         &self,
         state: &[A],
@@ -91,24 +94,30 @@ pub trait Rule<T: Element>: Named + fmt::Debug + Send + Sync {
     where
         Self: Sized;
 
-    /// The number `c` where the next state is `w + c g` and nothing else, in all arrays alike, at every step or at none. Such
-    /// a step is taken and reversed in one pass over `w`, without recording.
+    /// Returns the number `c` if the next state is `w + c g` and nothing else, with the same `c` for all arrays.
+    ///
+    /// It must be present at every step or at none. Such a step is taken and reversed in one pass over `w`, without
+    /// recording.
     fn multiple(&self, _step: Step) -> Option<f64> {
         None
     }
 
-    /// How the next state depends on what it follows from. A rule that claims too much gets NaN, and so an error.
+    /// How the next state depends on its arguments.
+    ///
+    /// A rule that claims a simpler form than it has produces NaN, and so an error.
     fn form(&self) -> RuleForm {
         RuleForm::Nonlinear
     }
 
-    /// Whether the length of a step does not depend on that of the gradient, so that no curvature tells a step size.
+    /// Whether the length of a step is independent of that of the gradient, so that the curvature does not determine a
+    /// step size.
     fn adaptive(&self) -> bool {
         false
     }
 
-    /// Whether its steps come to rest where `dg/dw = 0`, which implicit estimates then solve for; where not, as those of a
-    /// proximal map, they differentiate the fixed point of a step.
+    /// Whether the fixed points of its steps are the points where `dg/dw = 0`, which implicit estimates then solve for.
+    ///
+    /// For other rules, such as a proximal map, they differentiate the fixed point of a step.
     fn stationary(&self) -> bool {
         true
     }

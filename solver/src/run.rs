@@ -1,7 +1,7 @@
-//! The outer loop: estimate, step, record, stop, go on.
+//! The outer loop: estimate, step, record, stop, resume.
 //!
-//! A run that stopped goes on bit for bit: what it goes on from is a [`RunState`], and random choices are named by the
-//! iteration.
+//! A run that was stopped continues bit for bit, because its state is a [`RunState`] and random choices are identified
+//! by the iteration.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -31,20 +31,21 @@ pub struct Run<T> {
     pub iterations: usize,
     /// Seed of all random choices.
     pub seed: u64,
-    /// How one inner loop goes on from the last.
+    /// How each inner loop continues the previous one.
     pub coupling: Arc<dyn Coupling>,
-    /// What ends the run before its last iteration.
+    /// Conditions that end the run before its last iteration.
     pub limits: Limits,
-    /// Iterations from one record to the next, 1 unless it says so. A record holds the loss and the norm of the first of them, and
-    /// what all cost; of an estimator that is [brief](Estimator::brief), an iteration between two records allocates nothing.
+    /// Number of iterations per record, 1 by default. A record has the loss and the gradient norm of its first
+    /// iteration, and the total cost. For an estimator that is [brief](Estimator::brief), an iteration between two
+    /// records allocates nothing.
     pub record_every: usize,
 }
 
-/// The run counts as diverged when the outer loss exceeds `max(1, |first loss|)` by this factor.
+/// A run has diverged if the outer loss exceeds `max(1, |first loss|)` by this factor.
 const DIVERGED: f64 = 1e6;
 
 impl<T: Element> Run<T> {
-    /// With inner loops from the problem's own start, without limits.
+    /// Creates a run without limits whose inner loops start at the problem's own start.
     pub fn new(
         inner: InnerLoop,
         outer: impl Outer<T> + 'static,
@@ -55,18 +56,19 @@ impl<T: Element> Run<T> {
         Self { inner, outer, iterations, seed, coupling, limits, record_every: 1 }
     }
 
-    /// The same with inner loops that go on as `coupling` says.
+    /// Sets the coupling of inner loops.
     #[must_use]
     pub fn coupled(self, coupling: impl Coupling + 'static) -> Self {
         Self { coupling: Arc::new(coupling), ..self }
     }
 
-    /// Runs from `x` on, which ends at the last point; `callback` sees each record and the point it is about, and may
-    /// break off. The estimator starts afresh.
+    /// Runs from `x`, which finally holds the last point.
+    ///
+    /// `callback` receives each record and its point, and may end the run. The estimator starts afresh.
     ///
     /// # Errors
-    /// [`Error::Iteration`], with the iteration and the cause: divergence, a quantity that is not finite, a problem
-    /// that fails. `x` is then the last point that was reached.
+    /// Returns [`Error::Iteration`] with the iteration and the cause: divergence, a quantity that is not finite, or a
+    /// problem that fails. `x` is then the last point that was reached.
     pub fn go(
         &self,
         oracle: &mut Oracle<T>,
@@ -80,8 +82,10 @@ impl<T: Element> Run<T> {
         result
     }
 
-    /// As [`go`](Self::go) from `state` on, which ends where the run does. Returns the records of the iterations that were
-    /// done now: none where a limit was reached before. The oracle is left with the warm starts of the state.
+    /// Continues a run from `state`, which is updated to its end; otherwise like [`go`](Self::go).
+    ///
+    /// Returns the records of the iterations executed by this call, none if a limit had been reached before. Afterwards
+    /// the oracle has the warm starts of the state.
     ///
     /// ```
     /// use hypertape_solver::{Exact, InnerLoop, Optimiser, Oracle, Run, RunState};
@@ -107,7 +111,8 @@ impl<T: Element> Run<T> {
     /// ```
     ///
     /// # Errors
-    /// As [`go`](Self::go), and [`Error::Invalid`] for a state of other settings. Of the state only `x` has a meaning then.
+    /// Returns the errors of [`go`](Self::go), and [`Error::Invalid`] for a state of other settings. Only `x` of the
+    /// state is then meaningful.
     pub fn go_on(
         &self,
         oracle: &mut Oracle<T>,
@@ -118,11 +123,13 @@ impl<T: Element> Run<T> {
         self.observe(oracle, estimator, state, &mut [&mut Each(callback)])
     }
 
-    /// As [`go_on`](Self::go_on), told to each of `observers`, in their order. Where one of them saves, the run ends there and
-    /// goes on from its own state, so that resuming is not a path of its own.
+    /// Continues a run like [`go_on`](Self::go_on), and notifies each of `observers` in their order.
+    ///
+    /// Where one of them saves, the run ends and continues from its own state, so that resuming takes no separate code
+    /// path.
     ///
     /// # Errors
-    /// As [`go_on`](Self::go_on), and those of observers.
+    /// Returns the errors of [`go_on`](Self::go_on) and of the observers.
     pub fn observe(
         &self,
         oracle: &mut Oracle<T>,
@@ -137,7 +144,7 @@ impl<T: Element> Run<T> {
             let next = |every: usize| (before / every + 1).saturating_mul(every);
             let parts = observers.iter().map(|observer| next(observer.every().max(1)));
             let until = first.saturating_add(parts.min().unwrap_or(usize::MAX));
-            // Saved where a record ends.
+            // Runs are saved where a record ends.
             let until = until.checked_next_multiple_of(self.record_every.max(1)).unwrap_or(until);
             records.extend(self.part(oracle, estimator, state, until, observers)?);
             if state.end.is_some() {
@@ -154,7 +161,8 @@ impl<T: Element> Run<T> {
         Ok(records)
     }
 
-    /// From `state` to the end of the run, or to the iteration `until` where that comes first and `state.end` is `None`.
+    /// Runs from `state` to the end of the run, or to the iteration `until` if that comes first; `state.end` is then
+    /// `None`.
     fn part(
         &self,
         oracle: &mut Oracle<T>,
@@ -176,7 +184,7 @@ impl<T: Element> Run<T> {
             ));
         }
         state.elapsed = oracle.agree_time(state.elapsed);
-        // The norm is that at the point of the state only where no step was taken from there.
+        // The norm belongs to the point of the state only if no step was taken from there.
         let stayed = state.end == Some(End::GradientNorm);
         let norm = if stayed { state.gradient_norm } else { f64::INFINITY };
         state.end = self.limits.reached(norm, state.oracle_calls, state.elapsed);
@@ -194,8 +202,8 @@ impl<T: Element> Run<T> {
         Ok(records)
     }
 
-    /// What asks for an end within an iteration: observers, the time that is left. Processes end together, after an
-    /// iteration.
+    /// Returns the function that requests an end within an iteration, for observers and the time limit. With several
+    /// processes there is none: they end together, after an iteration.
     fn stop(&self, asked: &[Stop], elapsed: Duration) -> Option<Stop> {
         let deadline = self
             .limits

@@ -1,7 +1,7 @@
-//! A run in a file, from which it goes on bit for bit (feature `serde`).
+//! A run in a file, from which it continues bit for bit (feature `serde`).
 //!
-//! The file is JSON: its format, a checksum of the rest, the settings on which bits depend, the state, the records that led to it. Numbers are decimals
-//! that read back as the same bits.
+//! The file is JSON: its format, a checksum of the rest, the settings on which bits depend, the state, and the records
+//! so far. Numbers are decimals that read back as the same bits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,22 +20,24 @@ use crate::progress::{Observer, Record, RunState};
 use crate::replace::replace;
 use crate::run::Run;
 
-/// Of the files that are written. Format 1 was that of the command line alone, without a number.
+/// Format of the files that are written. Format 1, without a number, was used only by the command line.
 const FORMAT: u32 = 3;
 
-/// The text before what the checksum is of.
+/// The text before the part that the checksum covers.
 fn head(checksum: u64) -> String {
     format!("{{\"format\":{FORMAT},\"checksum\":\"{checksum:016x}\",")
 }
 
-/// Everything that the bits of a run depend on, by name. Limits and the number of iterations are not among them. The
-/// schedule is: kept tapes and stored states differ in the last bits.
+/// Everything on which the bits of a run depend, by name.
+///
+/// Limits and the number of iterations are not included. The schedule is, because kept tapes and stored states differ
+/// in the last bits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Settings(BTreeMap<String, String>);
 
 impl Settings {
-    /// Those that the parts of a run tell. What makes the problem is the caller's to add.
+    /// Returns the settings of the parts of a run. The caller adds those of the problem with [`with`](Self::with).
     pub fn new<T: Element>(run: &Run<T>, oracle: &Oracle<T>, estimator: &dyn Estimator<T>) -> Self {
         let tolerance = run.inner.tolerance().map_or_else(|| "none".into(), |t| t.to_string());
         let all = [
@@ -55,19 +57,19 @@ impl Settings {
         Self(all.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
-    /// One more.
+    /// Adds or replaces a setting.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
     }
 
-    /// One of them.
+    /// Returns the value of a setting.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// That these are `expected`.
+    /// Returns an error unless these settings equal `expected`.
     fn check(&self, expected: &Self) -> Result<(), Error> {
         for name in expected.0.keys().chain(self.0.keys()) {
             let [found, expected] = [self, expected].map(|s| s.0.get(name));
@@ -81,7 +83,7 @@ impl Settings {
     }
 }
 
-/// A run on its way, as it stands in a file.
+/// A run as it is stored in a file.
 ///
 /// ```
 /// use hypertape_solver::{Exact, InnerLoop, Optimiser, Oracle, Run, RunState, Saved, Saving, Settings};
@@ -126,32 +128,32 @@ impl Settings {
 pub struct Saved<T> {
     format: u32,
     checksum: String,
-    /// What it was made with.
+    /// Settings of the run.
     pub settings: Settings,
-    /// Where it is.
+    /// State of the run.
     pub state: RunState<T>,
-    /// What led there.
+    /// Records up to that state.
     pub records: Vec<Record>,
 }
 
 impl<T: Element> Saved<T> {
-    /// What [`Saving`] wrote.
+    /// Reads the text that [`Saving`] wrote.
     ///
     /// # Errors
-    /// [`Error::State`] for what is no such text, or of another format, and for the first setting in which it differs from
-    /// `settings`.
+    /// Returns [`Error::State`] if the text is invalid or has another format, and for the first setting that differs
+    /// from `settings`.
     pub fn read(text: &[u8], settings: &Settings) -> Result<Self, Error> {
         let saved = Self::read_any(text)?;
         saved.settings.check(settings)?;
         Ok(saved)
     }
 
-    /// The same, whatever its settings.
+    /// Reads the text of a run with any settings.
     ///
     /// # Errors
-    /// As [`read`](Self::read), but for those of settings.
+    /// Returns the errors of [`read`](Self::read), except those about settings.
     pub fn read_any(text: &[u8]) -> Result<Self, Error> {
-        /// What tells formats apart.
+        /// The part that all formats share.
         #[derive(Deserialize)]
         struct Head {
             format: Option<u32>,
@@ -174,20 +176,20 @@ impl<T: Element> Saved<T> {
         serde_json::from_slice(text).map_err(told)
     }
 
-    /// What [`Saving::to`] wrote to a file.
+    /// Reads the file that [`Saving::to`] wrote.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and for a file that cannot be read.
+    /// Returns the errors of [`read`](Self::read), and [`Error::State`] if the file cannot be read.
     pub fn load(path: &Path, settings: &Settings) -> Result<Self, Error> {
         let text = fs::read(path).map_err(|e| Error::State { why: e.to_string() })?;
         Self::read(&text, settings)
     }
 }
 
-/// What takes the text of a saved run.
+/// Receives the text of a saved run.
 type Sink<'a> = Box<dyn FnMut(&[u8]) -> Result<(), String> + 'a>;
 
-/// Saves a run as it begins, every so many iterations, and where it ends; see [`Saved`].
+/// An observer that saves a run at its beginning, every `every` iterations, and at its end; see [`Saved`].
 pub struct Saving<'a> {
     every: usize,
     settings: Settings,
@@ -196,7 +198,7 @@ pub struct Saving<'a> {
 }
 
 impl<'a> Saving<'a> {
-    /// To a file, which is replaced whole each time.
+    /// Saves to a file, which is replaced as a whole each time.
     pub fn to(path: impl Into<PathBuf>, every: usize, settings: Settings) -> Self {
         let path = path.into();
         Self::by(every, settings, move |text| {
@@ -204,7 +206,7 @@ impl<'a> Saving<'a> {
         })
     }
 
-    /// By a function that is given the text each time.
+    /// Saves by calling `sink` with the text each time.
     pub fn by(
         every: usize,
         settings: Settings,
@@ -213,13 +215,13 @@ impl<'a> Saving<'a> {
         Self { every, settings, records: Vec::new(), sink: Box::new(sink) }
     }
 
-    /// After the records of a run that goes on.
+    /// Continues after the records of a resumed run.
     #[must_use]
     pub fn after(self, records: Vec<Record>) -> Self {
         Self { records, ..self }
     }
 
-    /// All records, earlier ones included.
+    /// All records, including earlier ones.
     pub fn records(&self) -> &[Record] {
         &self.records
     }

@@ -1,4 +1,4 @@
-//! `ScalarBilevel`: a bilevel problem over single numbers, for losses with branches and indices that arrays do not fit.
+//! `ScalarBilevel`: a bilevel problem over scalars, for losses with branches and indices that do not suit arrays.
 
 use hypertape_autodiff::Element;
 use hypertape_autodiff::scalar::Real;
@@ -6,13 +6,13 @@ use hypertape_autodiff::scalar::Real;
 use crate::draw::Draw;
 use crate::params::Params;
 
-/// The twin of [`Bilevel`](crate::Bilevel) whose losses are written over [`Real`]: minimise `f(x, w_r)` over `x`, where
-/// `w_0 = init(x)` and `w_{t+1}` comes from a step of an inner optimiser on `g(x, w)`.
+/// The counterpart of [`Bilevel`](crate::Bilevel) whose losses are written over [`Real`]: minimise `f(x, w_r)` over
+/// `x`, where `w_0 = init(x)` and `w_{t+1}` comes from a step of an inner optimiser on `g(x, w)`.
 ///
-/// [`Oracle::scalar`](crate::Oracle::scalar) takes it to the same estimators;
-/// [`FullTape`](crate::FullTape) only under rules that multiply the gradient by a number. Losses are recorded number by number: a gradient costs some values of
-/// the loss whatever the dimension, a product about 1.5 gradients. Where a loss is a few operations on large arrays,
-/// `Bilevel` is faster.
+/// [`Oracle::scalar`](crate::Oracle::scalar) makes it available to the same estimators; [`FullTape`](crate::FullTape)
+/// is restricted to rules that multiply the gradient by a number. Losses are recorded number by number: a gradient
+/// costs a few evaluations of the loss in any dimension, and a product about 1.5 gradients. If a loss consists of a few
+/// operations on large arrays, `Bilevel` is faster.
 ///
 /// ```
 /// use hypertape_autodiff::{Shape, scalar::Real};
@@ -46,7 +46,9 @@ use crate::params::Params;
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 pub trait ScalarBilevel<T: Element>: Send + Sync {
-    /// The first outer point, with the names and shapes of the outer variables, which losses see one after the other.
+    /// The first outer point, with the names and shapes of the outer variables.
+    ///
+    /// Losses see their values one after the other.
     fn start(&self) -> Params<T>;
 
     /// Number of inner variables.
@@ -55,13 +57,13 @@ pub trait ScalarBilevel<T: Element>: Send + Sync {
     /// Writes `w_0`, which may depend on `x`; `w` is zero before.
     fn init<R: Real<T>>(&self, x: &[R], draw: Draw, w: &mut [R]);
 
-    /// The inner loss `g(x, w)`.
+    /// Computes the inner loss `g(x, w)`.
     fn inner<R: Real<T>>(&self, w: &[R], x: &[R], draw: Draw) -> R;
 
-    /// The outer loss `f(x, w)`.
+    /// Computes the outer loss `f(x, w)`.
     fn outer<R: Real<T>>(&self, w: &[R], x: &[R], draw: Draw) -> R;
 
-    /// Number of tasks; `F` is the mean of the outer loss over them. A loss finds its task in [`Draw::task`](crate::Draw).
+    /// Number of tasks; `F` is the mean of the outer loss over them. [`Draw::task`](crate::Draw) is the task of a loss.
     fn tasks(&self) -> usize {
         1
     }

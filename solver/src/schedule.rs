@@ -1,7 +1,7 @@
-//! What the forward run stores for the way back, as data: actions over integers, which no array enters.
+//! What the forward run stores for the reverse pass, as data: actions over integers, independent of arrays.
 //!
-//! A step is reversed at the state before it, which is stored or reached again from an earlier one, or by a tape that
-//! was kept when the step was taken. Each schedule stands in a file of its own, with its formula and source.
+//! A step is reversed at the state before it, which is stored or recomputed from an earlier one, or by a tape that was
+//! kept when the step was taken. Each schedule has a file with its formula and source.
 
 mod action;
 mod binomial;
@@ -26,17 +26,17 @@ use machine::Strategy;
 /// What is stored of each inner step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// The state before it. On the way back loss and gradient are evaluated again, with their tangents.
+    /// The state before the step. In the reverse pass, loss and gradient are evaluated again, with their tangents.
     #[default]
     States,
-    /// The tape of its gradient, which is pulled back without evaluating anything again: faster, for the memory of
-    /// every intermediate value.
+    /// The tape of its gradient, which is pulled back without evaluating anything again. This is faster, but needs the
+    /// memory of every intermediate value.
     Tapes,
 }
 
 /// Which steps of an unrolled run are stored, and how.
 ///
-/// Plain steps for `r` inner steps, and slots beside the current state:
+/// Numbers of plain steps for `r` inner steps, and of slots in addition to the current state:
 ///
 /// | spelled | plain steps | slots |
 /// |---|---|---|
@@ -49,7 +49,7 @@ pub enum Keep {
 /// | `disk:ram=3,disk=20`, with `step=1,write=1,read=1` | cheapest with reads and writes | `ram + disk` states |
 /// | `online:c=10` | as binomial up to `r = (c + 1) (c + 2) / 2 + 1`, within 7 % beyond for `c >= 3` | `c` states |
 ///
-/// with `beta(c, t) = (c + t)! / (c! t!)` and the least `t` for which it is `r` or more.
+/// with `beta(c, t) = (c + t)! / (c! t!)` and the smallest `t` for which `beta(c, t)` is at least `r`.
 ///
 /// ```
 /// use hypertape_solver::{Keep, Schedule};
@@ -65,49 +65,49 @@ pub enum Keep {
 pub enum Schedule {
     /// Every step.
     StoreAll {
-        /// What is stored of it.
+        /// What is stored of each step.
         keep: Keep,
     },
     /// Every `k`-th state, and the states between two of them when these are reversed.
     Uniform {
-        /// Steps from one to the next.
+        /// Number of steps between stored states.
         k: usize,
     },
-    /// Binomial checkpointing (*revolve*): the fewest plain steps, and of these the fewest writes.
+    /// Binomial checkpointing (*revolve*): the fewest plain steps, and among those the fewest writes.
     Binomial {
-        /// States stored at a time.
+        /// Number of states stored at the same time.
         c: usize,
     },
-    /// One stored state.
+    /// A single stored state.
     Constant,
     /// States and tapes.
     Mixed {
-        /// Slots for both.
+        /// Number of slots for states and tapes.
         c: usize,
-        /// Slots that a tape takes.
+        /// Number of slots that a tape takes.
         tape: usize,
     },
     /// States in memory and on disk.
     Disk {
-        /// States in memory at a time.
+        /// Number of states in memory at the same time.
         ram: usize,
-        /// States on disk at a time.
+        /// Number of states on disk at the same time.
         disk: usize,
-        /// What disk is weighed by.
+        /// Relative costs of steps, writes and reads.
         prices: Prices,
     },
-    /// States, chosen as if the number of steps were not known.
+    /// States, chosen without knowledge of the number of steps.
     Online {
-        /// States stored at a time.
+        /// Number of states stored at the same time.
         c: usize,
     },
 }
 
 impl Schedule {
-    /// What to do for a loop of `steps` steps.
+    /// Returns the actions for a loop of `steps` steps.
     ///
     /// # Errors
-    /// If a setting is 0 that must not be.
+    /// Returns [`Error::Invalid`] if a setting is 0 that must be positive.
     pub fn actions(&self, steps: usize) -> Result<Actions, Error> {
         self.checked()?;
         let strategy = match *self {
@@ -127,7 +127,7 @@ impl Schedule {
         Ok(Actions::new(strategy, steps))
     }
 
-    /// What that adds up to. Cost: that of going through all actions.
+    /// Returns the counts of these actions. Cost: one iteration over all of them.
     ///
     /// ```
     /// use hypertape_solver::Schedule;
@@ -137,12 +137,12 @@ impl Schedule {
     /// ```
     ///
     /// # Errors
-    /// As [`Schedule::actions`].
+    /// Returns the errors of [`Schedule::actions`].
     pub fn counts(&self, steps: usize) -> Result<Counts, Error> {
         Ok(self.actions(steps)?.collect())
     }
 
-    /// One of each kind, with examples of what must be given.
+    /// One schedule of each kind, with example values for required settings.
     pub(crate) fn listed() -> [Self; 7] {
         [
             Self::default(),

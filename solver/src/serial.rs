@@ -1,7 +1,8 @@
-//! How numbers stand in text: durations in seconds, values of any precision as doubles, norms that may have overflowed.
+//! Serialisation of numbers as text: durations in seconds, values of any precision as doubles, norms that may have
+//! overflowed.
 //!
-//! Decimals of doubles that are read back are the same bits, and so are durations below 48 days, whose nanoseconds seconds tell
-//! apart.
+//! The decimals of doubles read back as the same bits. So do durations below 48 days, because a double of seconds
+//! resolves their nanoseconds.
 
 /// A duration as seconds.
 pub(crate) mod seconds {
@@ -18,7 +19,7 @@ pub(crate) mod seconds {
     }
 }
 
-/// A number that is infinite where it overflowed: `null` in JSON, which has no infinity.
+/// A number that may have overflowed to infinity: `null` in JSON, which has no infinity.
 pub(crate) mod overflowing {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -32,7 +33,7 @@ pub(crate) mod overflowing {
     }
 }
 
-/// Values of the precision of a run, which doubles hold exactly.
+/// Values in the precision of a run, which doubles represent exactly.
 pub(crate) mod values {
     use hypertape_autodiff::Element;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -71,7 +72,7 @@ mod tests {
     fn numbers_come_back_bit_for_bit() {
         let mut nanoseconds = 1_u64;
         for i in 0..2000 {
-            // Every length up to 48 days, in odd steps.
+            // All magnitudes up to 48 days, in odd steps.
             nanoseconds = nanoseconds.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(i);
             let value = f32::from_bits((nanoseconds >> 33) as u32 & 0x7f7f_ffff);
             let numbers = Numbers {

@@ -1,18 +1,19 @@
-//! `SingleLoop`: algorithms that move `w`, the solution `v` of the linear system, and `x` together, a little each iteration.
+//! `SingleLoop`: algorithms that move `w`, the solution `v` of the linear system, and `x` together, a little in each
+//! iteration.
 //!
-//! Where an estimator runs a whole inner loop for one hypergradient, these take a step or a few on `w`, a step or a few on
-//! `H v = df/dw`, and give the direction in which an outer optimiser then moves `x`, all by mini-batches. One file each:
+//! An ordinary estimator runs a whole inner loop for one hypergradient. These algorithms take one or a few steps on `w`
+//! and on `H v = df/dw`, and return the direction in which an outer optimiser then moves `x`, all with mini-batches:
 //!
 //! | file | algorithms |
 //! |---|---|
 //! | `directions.rs` | SOBA, MA-SOBA, SABA, SRBA, SPABA, PnPBO: one step of each, by plain, corrected or recursive directions |
 //! | `amigo.rs`, `stocbio.rs` | AmIGO; stocBiO, BSA, TTSA: some steps on `w`, then a system solved by steps or by a series |
-//! | `fsla.rs`, `mrbo.rs`, `vrbo.rs` | FSLA; MRBO, SUSTAIN; VRBO: directions with a memory of the last point |
+//! | `fsla.rs`, `mrbo.rs`, `vrbo.rs` | FSLA; MRBO, SUSTAIN; VRBO: directions that remember the last point |
 //! | `f2sa.rs`, `bome.rs`, `pzobo.rs` | F2SA, F2SA-p; BOME; PZOBO: no second derivatives |
 //!
-//! Steps of `w` and `v` are `a / k^p` in iteration `k`, counted from 1, and so are those of `x` unless another outer optimiser
-//! moves it. In an iteration nothing is allocated. [`Joint`] makes an [`Estimator`](crate::Estimator) of an algorithm, so that
-//! runs, limits, files and budgets are the same.
+//! Step sizes of `w` and `v` are `a / k^p` in iteration `k`, counted from 1, and so are those of `x` unless another
+//! outer optimiser moves it. An iteration allocates nothing. [`Joint`] turns an algorithm into an
+//! [`Estimator`](crate::Estimator), so that runs, limits, files and budgets work in the same way.
 
 pub(crate) mod algorithm;
 pub(crate) mod amigo;

@@ -1,4 +1,4 @@
-//! The inner loop alone, without any derivative.
+//! The inner loop alone, without derivatives.
 
 use std::sync::Mutex;
 
@@ -10,11 +10,13 @@ use crate::inner::InnerLoop;
 use crate::oracle::{Oracle, Point};
 use crate::rollout::{Rollout, Task, finite_loss};
 
-/// Runs the inner loop of every task in the meta-batch of `draw`: the mean outer loss, and `w_r` of the last task in
-/// `w`. This is what an estimate costs without any derivative: `r` steps and inner gradients per task.
+/// Runs the inner loop of every task in the meta-batch of `draw`, returns the mean outer loss, and writes `w_r` of the
+/// last task into `w`.
+///
+/// The cost, `r` steps and inner gradients per task, is that of an estimate without its derivatives.
 ///
 /// # Errors
-/// As [`solve`].
+/// Returns the errors of [`solve`].
 pub fn mean_loss<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -24,7 +26,7 @@ pub fn mean_loss<T: Element>(
 ) -> Result<T, Error> {
     let (batch, inner) = (oracle.batch(), &inner.settled(oracle, x, draw)?);
     let last = Mutex::new(w);
-    let total = oracle.over_tasks(draw, false, &mut [], |oracle, slot, draw, _, _| {
+    let total = oracle.over_tasks(draw, false, &mut [], &|oracle, slot, draw, _, _| {
         if slot + 1 == batch
             && let Ok(mut w) = last.lock()
         {
@@ -38,10 +40,13 @@ pub fn mean_loss<T: Element>(
     Ok(total / T::from_f64(batch as f64))
 }
 
-/// Runs the inner loop of the task of `draw`: `w_r` in `w`, the outer loss there as result. Cost: `r` steps and inner gradients.
+/// Runs the inner loop of the task of `draw`, writes `w_r` into `w`, and returns the outer loss there.
+///
+/// Cost: `r` steps and inner gradients.
 ///
 /// # Errors
-/// [`Error::NonFinite`] if a gradient or the outer loss is not finite, [`Error::Function`] if the problem fails.
+/// Returns [`Error::NonFinite`] if a gradient or the outer loss is not finite, and [`Error::Function`] if the problem
+/// fails.
 pub fn solve<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -57,11 +62,12 @@ pub fn solve<T: Element>(
     finite_loss(loss, inner)
 }
 
-/// Runs the inner loop of a task of an estimate: the state in which it ends, to be [given back](Oracle::give). A warm start goes
-/// on from it. Cost: `r` steps and inner gradients.
+/// Runs the inner loop of a task of an estimate, and returns its final state, to be [given back](Oracle::give).
+///
+/// The next warm start continues from it. Cost: `r` steps and inner gradients.
 ///
 /// # Errors
-/// [`Error::NonFinite`] if a gradient is not finite, [`Error::Function`] if the problem fails.
+/// Returns [`Error::NonFinite`] if a gradient is not finite, and [`Error::Function`] if the problem fails.
 pub fn final_state<T: Element>(oracle: &mut Oracle<T>, at: Task<T>) -> Result<Vec<T>, Error> {
     let (mut run, mut state) = Rollout::start(oracle, at)?;
     run.forward(&mut state, |_, _| ())?;

@@ -1,7 +1,7 @@
-//! `Spelled`: a choice as it is typed, `name:setting=value,...`, each of its settings stated once.
+//! `Spelled`: a choice as it is typed, `name:setting=value,...`, with each of its settings declared once.
 //!
-//! [`Spelled::spell`] visits the settings of a value. The same visit reads them from a text, prints them, lists them with
-//! their help, and checks their ranges.
+//! [`Spelled::spell`] visits the settings of a value. The same visit reads them from a text, prints them, lists them
+//! with their help, and checks their ranges.
 
 mod names;
 mod value;
@@ -14,14 +14,14 @@ use crate::spelling::names::{hint, spelling};
 pub use crate::spelling::names::find_by_name;
 pub use crate::spelling::value::{Range, Value, expect_in};
 
-/// What is told of a choice in one line.
+/// Description of a choice in one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
     /// The name under which it is typed.
     pub name: &'static str,
-    /// What it is.
+    /// Summary of the choice.
     pub summary: &'static str,
-    /// What it costs; empty where there is nothing to tell.
+    /// Cost of the choice; empty if there is nothing to say.
     pub cost: &'static str,
 }
 
@@ -54,38 +54,41 @@ pub struct About {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Spelled: Clone {
-    /// Its name, and what is told of it beside its settings.
+    /// Returns name and description.
     fn about(&self) -> About;
 
-    /// Visits every setting with its present value, whatever the others are, and returns the choice with the values that the
-    /// visit gives. Without settings, itself.
+    /// Visits every setting with its current value, whatever the values of the others, and returns the choice with the
+    /// values that the visit returns.
+    ///
+    /// A choice without settings returns itself.
     ///
     /// # Errors
-    /// [`Error::Invalid`] or [`Error::Spelling`] for settings that do not go together.
+    /// Returns [`Error::Invalid`] or [`Error::Spelling`] for settings that exclude each other.
     fn spell(&self, _settings: &mut Visit) -> Result<Self, Error> {
         Ok(self.clone())
     }
 
-    /// As it is typed.
+    /// Returns the choice as it is typed.
     fn text(&self) -> String {
         let mut settings = Visit::new(self.about().name, None);
-        // The settings of a value that makes no sense can be printed too.
+        // The settings of an invalid value are printed as well.
         let _ = self.spell(&mut settings);
         settings.to_string()
     }
 
-    /// With the settings of a text, as it is typed after the name and a colon.
+    /// Returns the choice with the settings in `typed`, which is the text after the name and a colon.
     ///
     /// # Errors
-    /// [`Error::Spelling`] for one that is unknown, repeated or missing, [`Error::Invalid`] for one out of range.
+    /// Returns [`Error::Spelling`] for a setting that is unknown, repeated or missing, and [`Error::Invalid`] for one
+    /// that is out of range.
     fn read(&self, typed: Option<&str>) -> Result<Self, Error> {
         Visit::read(self.about().name, typed, |settings| self.spell(settings))
     }
 
-    /// Itself, if all settings are in range.
+    /// Returns the choice if all settings are in range.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for the first that is not.
+    /// Returns [`Error::Invalid`] for the first setting that is not.
     fn checked(self) -> Result<Self, Error> {
         let mut settings = Visit { noting: false, ..Visit::new(self.about().name, None) };
         let made = self.spell(&mut settings);
@@ -93,9 +96,10 @@ pub trait Spelled: Clone {
     }
 }
 
-/// [`Spelled`] for structures whose settings are fields of their own: each a line with its field, its name, its range and its
-/// help. One that is `unless` a value is shown only where it differs from that; a field alone spells itself, as
-/// [`Stop`](crate::Stop) does.
+/// Implements [`Spelled`] for structures whose settings are fields.
+///
+/// Each setting is a line with its field, name, range and help. With `unless`, a setting is printed only if it differs
+/// from that value. A line with only a field visits the settings of that field, as for [`Stop`](crate::Stop).
 ///
 /// ```
 /// use hypertape_solver::{Range, Spelled, spelled};
@@ -151,15 +155,15 @@ macro_rules! spelled {
 
 pub(crate) use spelled;
 
-/// What has a name: every choice that is [`Spelled`], and what says it itself.
+/// Something that has a name: every choice that is [`Spelled`], and types that implement this trait directly.
 pub trait Named {
-    /// The name under which it is chosen, with its settings.
+    /// Name under which it is chosen, with its settings.
     fn name(&self) -> String;
 
-    /// An error unless its settings make sense.
+    /// Returns an error unless all settings are in range.
     ///
     /// # Errors
-    /// [`Error::Invalid`], with the setting.
+    /// Returns [`Error::Invalid`] with the setting.
     fn check(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -178,17 +182,17 @@ impl<S: Spelled> Named for S {
 /// A setting as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
-    /// Its name; a form such as `depth:probability,...` of one that is typed without a name.
+    /// Name of the setting; for one that is typed without a name, its form, such as `depth:probability,...`.
     pub name: &'static str,
-    /// Its value in the choice that was visited, the default of one that is listed; `None` if it has none.
+    /// Value in the choice that was visited, which for a listed choice is the default; `None` if it has none.
     pub value: Option<String>,
-    /// Whether it must be typed; its value is then an example.
+    /// Whether the setting is required; its value is then an example.
     pub needed: bool,
-    /// What it may be, as after "expected".
+    /// Description of the permitted values, as after "expected".
     pub expected: String,
-    /// What it does.
+    /// Help text.
     pub help: &'static str,
-    /// Whether it is part of the text of the choice.
+    /// Whether the setting is part of the text of the choice.
     shown: bool,
     bare: bool,
 }
@@ -197,11 +201,11 @@ pub struct Described {
 #[derive(Debug)]
 pub struct Visit<'t> {
     name: &'static str,
-    /// Whether what stands for a setting that must be given is no more than an example.
+    /// Whether a text is read, so that the value of a required setting is only an example.
     reading: bool,
-    /// Whether what is seen is noted: a mere check allocates nothing.
+    /// Whether visited settings are recorded; a mere check allocates nothing.
     noting: bool,
-    /// What was typed: names, and what stands behind `=`.
+    /// The typed settings: names, and the texts after `=`.
     given: Vec<(&'t str, Option<&'t str>)>,
     seen: Vec<Described>,
     wrong: Option<Error>,
@@ -216,7 +220,7 @@ impl<'t> Visit<'t> {
         Self { name, reading: false, noting: true, given, seen: Vec::new(), wrong: None }
     }
 
-    /// What `visit` makes of the settings in a text.
+    /// Returns the choice that `visit` makes with the settings in a text.
     pub(crate) fn read<M>(
         name: &'static str,
         typed: Option<&'t str>,
@@ -230,13 +234,13 @@ impl<'t> Visit<'t> {
         settings.end().and(made)
     }
 
-    /// The settings that `visit` visits, with their values.
+    /// Returns the settings that `visit` visits, with their values.
     pub(crate) fn list<M>(
         name: &'static str,
         visit: impl FnOnce(&mut Self) -> Result<M, Error>,
     ) -> Vec<Described> {
         let mut settings = Self::new(name, None);
-        // Examples of settings that must be given need not go together.
+        // Examples of required settings need not be compatible.
         let _ = visit(&mut settings);
         settings.seen
     }
@@ -246,7 +250,7 @@ impl<'t> Visit<'t> {
         self.given.iter().any(|(n, _)| *n == name)
     }
 
-    /// A setting: what was typed for it, or `value`. It is printed unless it is missing, or off.
+    /// Visits a setting and returns what was typed for it, or `value`. It is printed unless it is missing or off.
     pub fn get<V: Value>(
         &mut self,
         name: &'static str,
@@ -257,7 +261,7 @@ impl<'t> Visit<'t> {
         self.get_if(value.shown(), name, value, range, help)
     }
 
-    /// The same, printed if `shown`.
+    /// Visits a setting like [`get`](Self::get), but prints it if `shown`.
     pub fn get_if<V: Value>(
         &mut self,
         shown: bool,
@@ -281,7 +285,7 @@ impl<'t> Visit<'t> {
         found.unwrap_or(value)
     }
 
-    /// A setting that must be typed; `value` is then an example.
+    /// Visits a required setting, of which `value` is an example.
     pub fn need<V: Value>(
         &mut self,
         name: &'static str,
@@ -304,7 +308,7 @@ impl<'t> Visit<'t> {
         found
     }
 
-    /// A setting that is one of several words; printed unless it is the first.
+    /// Visits a setting that is one of several words, and prints it unless it is the first word.
     pub fn word<W: Copy + PartialEq>(
         &mut self,
         name: &'static str,
@@ -328,8 +332,10 @@ impl<'t> Visit<'t> {
         found.unwrap_or(value)
     }
 
-    /// What is typed without `=` and is no setting by name, such as levels `depth:probability,...`; `value` is printed. To be
-    /// visited last.
+    /// Returns what was typed without `=` and is not the name of a setting, such as levels `depth:probability,...`;
+    /// `value` is printed.
+    ///
+    /// It must be visited last.
     pub fn bare(
         &mut self,
         form: &'static str,
@@ -362,19 +368,19 @@ impl<'t> Visit<'t> {
         self.seen.push(Described { name, value, needed, expected, help, shown, bare });
     }
 
-    /// Keeps the first error.
+    /// Records an error; the first one is kept.
     pub fn refuse(&mut self, error: Error) {
         self.wrong.get_or_insert(error);
     }
 
-    /// Refuses more than one of `given`.
+    /// Records an error if more than one of `given` is true.
     pub fn at_most_one(&mut self, given: &[bool], expected: &str) {
         if given.iter().filter(|&&given| given).count() > 1 {
             self.refuse(spelling(format!("{}: expected {expected}", self.name)));
         }
     }
 
-    /// Refuses a text without one of two settings, or with both.
+    /// Records an error if a text has neither or both of two settings.
     pub fn exactly_one(&mut self, names: [&str; 2]) {
         let [first, second] = names;
         for setting in self.seen.iter_mut().filter(|s| names.contains(&s.name)) {
@@ -402,7 +408,7 @@ impl<'t> Visit<'t> {
     }
 }
 
-/// The choice that was visited, as it is typed.
+/// Prints the visited choice as it is typed.
 impl fmt::Display for Visit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;

@@ -1,7 +1,8 @@
 //! `Spill`: states in a file on disk, each with a checksum.
 //!
-//! The file has no name: it is gone with the process, however that ends. A record is the bytes of one state and a
-//! checksum of 8 bytes; bytes on disk are `slots (n size_of::<T>() + 8)`, in memory one buffer of 64 KiB.
+//! The file has no name, so it disappears with the process, however that ends. A record consists of the bytes of one
+//! state and a checksum of 8 bytes. The file takes `slots (n size_of::<T>() + 8)` bytes on disk, and one buffer takes
+//! 64 KiB in memory.
 
 use std::env::temp_dir;
 use std::fs::File;
@@ -11,7 +12,7 @@ use hypertape_autodiff::Element;
 
 use crate::error::Error;
 
-/// Bytes that travel together.
+/// Size of the buffer in bytes.
 const BUFFER: usize = 1 << 16;
 
 /// States of `n` values each, by slot.
@@ -22,13 +23,13 @@ pub(crate) struct Spill {
 }
 
 impl Spill {
-    /// Bytes in memory while a state is written or read.
+    /// Number of bytes in memory while a state is written or read.
     pub(crate) const BYTES: usize = BUFFER;
 
-    /// An empty file for states of `n` values, in the system's folder for such files (`TMPDIR`).
+    /// Creates an empty file for states of `n` values, in the system's temporary folder (`TMPDIR`).
     ///
     /// # Errors
-    /// [`Error::Spill`] if it cannot be made.
+    /// Returns [`Error::Spill`] if it cannot be created.
     pub(crate) fn new(n: usize) -> Result<Self, Error> {
         let file = tempfile::tempfile().map_err(|why| error("cannot be made", &why))?;
         Ok(Self { file, n })
@@ -37,7 +38,7 @@ impl Spill {
     /// Writes `state` to `slot`.
     ///
     /// # Errors
-    /// [`Error::Spill`], for example if the disk is full.
+    /// Returns [`Error::Spill`], for example if the disk is full.
     pub(crate) fn write<T: Element>(&mut self, slot: usize, state: &[T]) -> Result<(), Error> {
         let start = self.seek::<T>(slot);
         let write = || -> io::Result<()> {
@@ -58,7 +59,7 @@ impl Spill {
     /// Reads the state in `slot`.
     ///
     /// # Errors
-    /// [`Error::Spill`] if it is not what was written.
+    /// Returns [`Error::Spill`] if it cannot be read or its checksum differs.
     pub(crate) fn read<T: Element>(&mut self, slot: usize, state: &mut [T]) -> Result<(), Error> {
         let start = self.seek::<T>(slot);
         let read = || -> io::Result<bool> {
@@ -93,7 +94,7 @@ fn error(what: &'static str, why: &impl ToString) -> Error {
     Error::Spill { folder: temp_dir(), what, why: why.to_string() }
 }
 
-/// FNV-1a (Fowler, Noll and Vo) over whole values, begun with the slot.
+/// FNV-1a hash (Fowler, Noll and Vo) over whole values, starting with the slot.
 struct Checksum(u64);
 
 impl Checksum {

@@ -1,11 +1,11 @@
-//! Statistics of measured numbers: moments with their errors, order statistics with their intervals, means of vectors.
+//! Statistics of measurements: moments with their errors, order statistics with confidence intervals, means of vectors.
 
 use hypertape_autodiff::Element;
 
-/// A mean, and its standard error.
+/// A mean and its standard error.
 pub type Mean = [f64; 2];
 
-/// Mean and sample variance, which is NaN of a single value.
+/// Returns mean and sample variance. The variance of a single value is NaN.
 ///
 /// ```
 /// use hypertape_solver::stats::moments;
@@ -17,7 +17,7 @@ pub fn moments(values: &[f64]) -> [f64; 2] {
     [mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)]
 }
 
-/// The mean and its standard error, `sqrt(variance / n)`.
+/// Returns the mean and its standard error, `sqrt(variance / n)`.
 ///
 /// ```
 /// use hypertape_solver::stats::mean;
@@ -28,8 +28,10 @@ pub fn mean(values: &[f64]) -> Mean {
     [mean, (variance / values.len() as f64).sqrt()]
 }
 
-/// The quantile of level `q` in `[0, 1]`, by linear interpolation between order statistics (Hyndman and Fan 1996, type 7). Sorts
-/// `values`; NaN of none.
+/// Returns the quantile of level `q` in `[0, 1]`, by linear interpolation between order statistics (Hyndman and Fan
+/// 1996, type 7).
+///
+/// Sorts `values`, and returns NaN if there are none.
 ///
 /// ```
 /// use hypertape_solver::stats::quantile;
@@ -46,8 +48,10 @@ pub fn quantile(values: &mut [f64], q: f64) -> f64 {
     values[below] + (place - below as f64) * (values[above] - values[below])
 }
 
-/// The lower end, the median, the upper end: an interval of 95 % for the median between the order statistics
-/// `(n -+ 1.96 sqrt n) / 2`, or all values where there are fewer than 6. Sorts `values`; `None` of none.
+/// Returns lower end, median and upper end of a 95 % confidence interval for the median, between the order statistics
+/// `(n -+ 1.96 sqrt n) / 2`, or between all values if there are fewer than 6.
+///
+/// Sorts `values`, and returns `None` if there are none.
 ///
 /// ```
 /// use hypertape_solver::stats::median_and_interval;
@@ -62,8 +66,10 @@ pub fn median_and_interval(values: &mut [f64]) -> Option<[f64; 3]> {
     Some([*values.get(rank)?, median, values[n - 1 - rank]])
 }
 
-/// How probable it is, at most about, that two samples of one distribution differ in rank by as much: the test of Mann and
-/// Whitney (1947), two-sided, by the normal approximation without ties. 1 of none.
+/// Returns the p-value of the two-sided test of Mann and Whitney (1947): the approximate probability that the ranks of
+/// two samples of the same distribution differ by at least this much.
+///
+/// It uses the normal approximation without ties. The value is 1 for empty samples.
 ///
 /// ```
 /// use hypertape_solver::stats::rank_test;
@@ -92,7 +98,8 @@ pub fn rank_test(a: &[f64], b: &[f64]) -> f64 {
     if z.is_nan() || z == 0.0 { 1.0 } else { 2.0 * upper_tail(z) }
 }
 
-/// `P(Z > z)` of a normal `Z`, `z >= 0`, to 1e-7 of 1 (Abramowitz and Stegun 1964, 26.2.17).
+/// Returns `P(Z > z)` for a standard normal `Z` and `z >= 0`, with an absolute error of 1e-7 (Abramowitz and Stegun
+/// 1964, 26.2.17).
 fn upper_tail(z: f64) -> f64 {
     let t = (1.0 + 0.231_641_9 * z).recip();
     let terms = [1.330_274_429, -1.821_255_978, 1.781_477_937, -0.356_563_782, 0.319_381_530];
@@ -100,7 +107,7 @@ fn upper_tail(z: f64) -> f64 {
     series * (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// `|a|^2` in double precision, of entries whose squares would overflow or vanish in their own, too.
+/// Returns `|a|^2` in double precision, in which squares of single-precision entries do not overflow or underflow.
 pub(crate) fn square<T: Element>(a: &[T]) -> f64 {
     a.iter().map(|a| a.as_f64().powi(2)).sum()
 }
@@ -110,7 +117,7 @@ pub(crate) fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 
-/// The mean of vectors, of which there is one at least.
+/// Returns the mean of vectors, of which there must be at least one.
 pub(crate) fn centre(vectors: &[Vec<f64>]) -> Vec<f64> {
     let entry = |i: usize| vectors.iter().map(|v| v[i]).sum::<f64>() / vectors.len() as f64;
     (0..vectors[0].len()).map(entry).collect()
@@ -137,7 +144,7 @@ mod tests {
             |n: usize| (0..n).map(|_| random.random::<f64>().powi(3)).collect::<Vec<_>>();
         for n in [6, 8, 20] {
             let alarms = (0..20_000).filter(|_| rank_test(&sample(n), &sample(n)) < 0.01).count();
-            // 200 are due; the approximation is on the safe side for few values.
+            // 200 are expected; the approximation is conservative for few values.
             assert!(alarms <= 230, "{n}: {alarms}");
         }
     }

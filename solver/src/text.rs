@@ -1,6 +1,7 @@
-//! Numbers as people read them.
+//! Numbers formatted for people.
 
-/// A size in binary units, exact below 1 KiB, rounded up: who allows as much as is told allows enough.
+/// Formats a size in binary units, exactly below 1 KiB and otherwise rounded up, so that the printed size is always
+/// sufficient.
 ///
 /// ```
 /// use hypertape_solver::text::bytes;
@@ -13,13 +14,13 @@ pub fn bytes(n: u64) -> String {
     let in_tenths = |unit: &(u128, &str)| (u128::from(n) * 10).div_ceil(unit.0);
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let units = (1..).zip(units).map(|(power, name)| (1024_u128.pow(power), name));
-    // No 1024.0 of a unit where there is a next one.
+    // Avoids 1024.0 of a unit if there is a larger unit.
     let fitting = units.map(|unit| (in_tenths(&unit), unit.1)).find(|(tenths, _)| *tenths < 10_240);
     let (tenths, name) = fitting.unwrap_or_default();
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
-/// A number without a row of zeros: `0.25`, `1e-200`, `1e300`.
+/// Formats a number without long rows of zeros: `0.25`, `1e-200`, `1e300`.
 ///
 /// ```
 /// use hypertape_solver::text::plain;

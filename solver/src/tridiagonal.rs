@@ -1,10 +1,10 @@
-//! Eigenvalues of symmetric tridiagonal matrices, as Lanczos iterations make them, by bisection (Golub and Van Loan 2013,
-//! section 8.4).
+//! Eigenvalues of symmetric tridiagonal matrices, which arise in Lanczos iterations, by bisection (Golub and Van Loan
+//! 2013, section 8.4).
 
-/// Eigenvalue `k`, counted from 1, the least, of the matrix with `diagonal` and `beside` it, which lies in `[low, high]`, by so
-/// many halvings.
+/// Returns eigenvalue `k`, counted from 1 for the smallest, of the matrix with the given `diagonal` and off-diagonal
+/// `beside`, by `halvings` bisections of `[low, high]`, which must contain it.
 ///
-/// An eigenvalue is below `x` for each negative pivot of `T - x`.
+/// The number of eigenvalues below `x` is the number of negative pivots of `T - x`.
 pub(crate) fn eigenvalue(
     (diagonal, beside): (&[f64], &[f64]),
     k: usize,

@@ -1,8 +1,8 @@
-//! Second moments of unbiased estimates, and the settings at which expected cost times second moment is least.
+//! Second moments of unbiased estimates, and the settings that minimise expected cost times second moment.
 //!
-//! All estimators here are random sums of levels: an estimate that every call makes, and corrections towards the exact
-//! gradient `g`, each made with some probability and divided by it. With `g_0, ..., g_L = g` and level `i` reached with
-//! probability `P_i`, `1 = P_0 >= P_1 >= ... > 0`,
+//! All estimators here are random sums of levels: an estimate that every call computes, and corrections towards the
+//! exact gradient `g`, each computed with some probability and divided by it. With `g_0, ..., g_L = g` and level `i`
+//! reached with probability `P_i`, `1 = P_0 >= P_1 >= ... > 0`,
 //!
 //! ```text
 //! G = g_0 + sum_{i <= N} (g_i - g_{i-1}) / P_i,    P(N >= i) = P_i,    E G = g
@@ -10,8 +10,9 @@
 //! E cost = sum_i P_i t_i,      t_i = what level i adds
 //! ```
 //!
-//! (Rhee and Glynn 2015, theorem 1, for the moments; Beatson and Adams 2019 for the compromise.) One level is the estimate of
-//! Likhosherstov et al. (2021). Where noise of tasks matters and not the second moment, `tr Cov g` takes the place of `E|g|^2`.
+//! (Rhee and Glynn 2015, theorem 1, for the moments; Beatson and Adams 2019 for the compromise). One level is the
+//! estimate of Likhosherstov et al. (2021). If the noise of tasks matters instead of the second moment, `tr Cov g`
+//! replaces `E|g|^2`.
 
 /// Second moments and costs of the levels of an estimate.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +22,8 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// From `base = E|g|^2`, the tails `E|R_1|^2, ..., E|R_L|^2` of the levels, and what reaching each of the levels
-    /// `0, ..., L` costs altogether, in any unit.
+    /// Creates levels from `base = E|g|^2`, the tails `E|R_1|^2, ..., E|R_L|^2`, and the total cost of reaching each of
+    /// the levels `0, ..., L`, in any unit.
     ///
     /// ```
     /// use hypertape_solver::Levels;
@@ -34,7 +35,7 @@ impl Levels {
     /// ```
     ///
     /// # Panics
-    /// Unless there is one cost more than tails.
+    /// Panics unless there is one more cost than tails.
     #[must_use]
     #[track_caller]
     pub fn new(base: f64, tails: &[f64], costs: &[f64]) -> Self {
@@ -48,7 +49,7 @@ impl Levels {
         }
     }
 
-    /// Blocks of levels `(b, t, levels)` with falling ratios `b/t`, by pooling adjacent violators.
+    /// Returns blocks of levels `(b, t, levels)` with decreasing ratios `b/t`, by pooling adjacent violators.
     fn blocks(&self) -> Vec<(f64, f64, usize)> {
         let mut blocks: Vec<(f64, f64, usize)> = Vec::new();
         for (&b, &t) in self.moments.iter().zip(&self.costs) {
@@ -64,9 +65,10 @@ impl Levels {
         blocks
     }
 
-    /// `P_1, ..., P_L` of the least `E cost E|G|^2`, but none below `floor`: in a block of levels that are reached together
-    /// `P^2` is its `b/t` over that of the block of level 0. What makes a correction rare also makes it large, so a floor
-    /// keeps moments that were estimated too low from ruining a run.
+    /// Returns the `P_1, ..., P_L` that minimise `E cost E|G|^2`, none of them below `floor`.
+    ///
+    /// In a block of levels that are reached together, `P^2` is the block's `b/t` divided by that of the first block. A
+    /// small probability makes a correction large, so a floor prevents underestimated moments from ruining a run.
     pub fn survival(&self, floor: f64) -> Vec<f64> {
         let blocks = self.blocks();
         let (b, t, _) = blocks[0];
@@ -77,28 +79,28 @@ impl Levels {
         blocks.iter().flat_map(each).skip(1).collect()
     }
 
-    /// The least `E cost E|G|^2`: the square of the sum of `sqrt(b t)` over the blocks.
+    /// Returns the minimum of `E cost E|G|^2`, which is the square of the sum of `sqrt(b t)` over the blocks.
     pub fn least(&self) -> f64 {
         self.blocks().iter().map(|(b, t, _)| (b * t).max(0.0).sqrt()).sum::<f64>().powi(2)
     }
 
-    /// `E|G|^2` with `survival = P_1, ..., P_L`.
+    /// Returns `E|G|^2` for `survival = P_1, ..., P_L`.
     pub fn second_moment(&self, survival: &[f64]) -> f64 {
         self.moments[0] + self.moments[1..].iter().zip(survival).map(|(b, p)| b / p).sum::<f64>()
     }
 
-    /// Expected cost with the same.
+    /// Returns the expected cost for `survival = P_1, ..., P_L`.
     pub fn cost(&self, survival: &[f64]) -> f64 {
         self.costs[0] + self.costs[1..].iter().zip(survival).map(|(t, p)| t * p).sum::<f64>()
     }
 }
 
-/// The probability that minimises `(C1 + q C2) (V^2 - D^2 + D^2/q)^p` over `(0, 1]`.
+/// Returns the probability `q` in `(0, 1]` that minimises `(C1 + q C2) (V^2 - D^2 + D^2/q)^p`.
 ///
-/// `d2` is `E|g - g0|^2`, `v2` is `E|g|^2`, `c1` what every call costs, `c2` what a hit adds. The exponent `p` says how
-/// the number of iterations depends on the second moment: 2 for steps `k^-1/2`, 1 for steps tuned to it, 1/2 in the
-/// synthetic experiments of Likhosherstov et al. (2021). The minimum is at `q = 1` iff
-/// `d2 >= c2 v2 / (p (c1 + c2))`, otherwise at the root in (0, 1) of
+/// `d2` is `E|g - g0|^2`, `v2` is `E|g|^2`, `c1` the cost of every call, and `c2` the additional cost of a hit. The
+/// exponent `p` is the power of the second moment to which the number of iterations is proportional: 2 for steps
+/// `k^-1/2`, 1 for steps tuned to it, 1/2 in the synthetic experiments of Likhosherstov et al. (2021). The minimum is
+/// at `q = 1` iff `d2 >= c2 v2 / (p (c1 + c2))`, otherwise at the root in (0, 1) of
 /// `c2 (v2 - d2) q^2 + (1 - p) c2 d2 q - p c1 d2 = 0`. For `p = 1` this is [`Levels::survival`] of one level.
 ///
 /// ```
@@ -111,15 +113,16 @@ pub fn optimal_probability(d2: f64, v2: f64, c1: f64, c2: f64, p: f64) -> f64 {
     if d2 >= c2 * v2 / (p * (c1 + c2)) {
         return 1.0;
     }
-    // a q^2 + b q - c = 0 with a, c > 0, in the form that does not cancel for b > 0.
+    // Solves a q^2 + b q - c = 0 for a, c > 0, in the form without cancellation for b > 0.
     let (a, b, c) = (c2 * (v2 - d2), (1.0 - p) * c2 * d2, p * c1 * d2);
     let root = (b * b + 4.0 * a * c).sqrt();
     if b > 0.0 { 2.0 * c / (b + root) } else { (root - b) / (2.0 * a) }
 }
 
-/// `E(1 - lr h b/q)^2` with `b` a coin of probability `q`: what a step of a thinned sweep does to the mean square of an
-/// adjoint along an eigenvector of the inner Hessian with eigenvalue `h`. Above 1 it grows from step to step, without
-/// bound, which is so for `q < lr h / 2`.
+/// Returns `E(1 - lr h b/q)^2` for a coin `b` of probability `q`: the factor by which a step of a thinned sweep
+/// multiplies the mean square of an adjoint along an eigenvector of the inner Hessian with eigenvalue `h`.
+///
+/// If it is above 1, which holds for `q < lr h / 2`, the mean square grows without bound.
 ///
 /// ```
 /// use hypertape_solver::mean_square_factor;

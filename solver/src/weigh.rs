@@ -1,14 +1,16 @@
-//! `weigh`: which unbiased estimator is worth most under a memory budget, from a pilot.
+//! `weigh`: the best unbiased estimator under a memory budget, determined from a pilot run.
 //!
-//! Where steps are tuned to the noise, a run takes as many iterations as the second moment says, so what is least is
+//! If steps are tuned to the noise, the number of iterations of a run is proportional to the second moment, so the
+//! quantity to minimise is
 //!
 //! ```text
 //! J = seconds E|G|^2,    E|G|^2 = E|g|^2 + E|G - g|^2
 //! ```
 //!
-//! A few exact gradients and corrections give the moments, pieces of a [`Profile`] the seconds, and [`Levels`] the best
-//! probabilities for both. Each estimator takes its exact part under the fastest [`plan`] that fits, or of roulette the best
-//! one; a thinned sweep has the slots that it seldom needs more of. So more memory only adds to the choice.
+//! The moments come from a few exact gradients and corrections, the seconds from the parts of a [`Profile`], and the
+//! best probabilities for both from [`Levels`]. Each estimator computes its exact part under the fastest [`plan`] that
+//! fits, and roulette under the best one. A thinned sweep has as many slots as it seldom exceeds. More memory therefore
+//! only adds choices.
 
 use hypertape_autodiff::Element;
 
@@ -30,17 +32,18 @@ use crate::schedule::Schedule;
 use crate::stats::{difference, mean, square};
 use crate::variance::Levels;
 
-/// The least probability of a correction: what a few draws found small need not stay so, and is multiplied by `1/q`.
+/// Lower bound of the probability of a correction. A moment that is small in a few draws need not stay small, and is
+/// multiplied by `1/q`.
 const FLOOR: f64 = 0.05;
 
-/// What `J` must fall to for noise to be worth it: times are measured to some tenths.
+/// Ratio to which `J` must decrease for noise to be worth it; measured times have errors of some tenths.
 const GAIN: f64 = 0.8;
 
-/// An estimator, and what it is worth.
+/// An estimator and its predicted efficiency.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Weighed<T> {
-    /// With its best settings, under its schedule.
+    /// The estimator with its best settings and schedule.
     pub estimator: Box<dyn Estimator<T>>,
     /// Predicted bytes.
     pub bytes: u64,
@@ -48,28 +51,32 @@ pub struct Weighed<T> {
     pub seconds: f64,
     /// `E|G|^2`.
     pub second_moment: f64,
-    /// Its standard error where the estimator's chance was sampled, which a single draw leaves infinite; 0 where a formula has it.
+    /// Standard error of `second_moment` if the estimator's random choices were sampled, infinite for a single draw; 0
+    /// if a formula was used.
     pub standard_error: f64,
 }
 
 impl<T> Weighed<T> {
-    /// Time times second moment, the less the better.
+    /// Time times second moment; smaller is better.
     pub fn product(&self) -> f64 {
         self.seconds * self.second_moment
     }
 }
 
-/// Unbiased estimators that fit into `memory` bytes, the best first, where noise comes before the exact gradient only for a fifth
-/// less of `J`: exact, first-order and [`Jump`] made unbiased by a coin
-/// ([`Ufom`]), [`Roulette`], [`Thinned`], [`ForwardGradient`]. What cannot run at `x`, as a thinned sweep that is not stable there or
-/// a jump under Adam, is left out; what has no finite `E|G|^2` there, as where the loop diverges, is told apart, as the second list.
-/// `profile` is one with times.
+/// Returns the unbiased estimators that fit into `memory` bytes, the best first.
 ///
-/// Cost: about 25 exact gradients a draw. With one draw moments are exact where neither tasks nor mini-batches are sampled, but
-/// for the last two, whose chance is sampled.
+/// A random estimator precedes the exact gradient only if its `J` is smaller by a fifth. Considered are the exact
+/// gradient, first-order and [`Jump`] made unbiased by a coin ([`Ufom`]), [`Roulette`], [`Thinned`], and
+/// [`ForwardGradient`]. Estimators that cannot run at `x` are omitted, such as a thinned sweep that is not stable there
+/// or a jump with Adam. The second list has those without a finite `E|G|^2` at `x`, for example because the loop
+/// diverges. `profile` must contain times.
+///
+/// Cost: about 25 exact gradients per draw. If neither tasks nor mini-batches are sampled, one draw gives exact
+/// moments, except for [`Thinned`] and [`ForwardGradient`], whose random choices are sampled.
 ///
 /// # Errors
-/// [`Error::Memory`] if no exact gradient fits; [`Error::Invalid`] without a draw; as [`Estimator::estimate`] of those.
+/// Returns [`Error::Memory`] if no exact gradient fits, [`Error::Invalid`] if there are no draws, and the errors of
+/// [`Estimator::estimate`] for the exact gradients.
 pub fn weigh<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -105,7 +112,7 @@ pub fn weigh<T: Element>(
     Ok([finite, others])
 }
 
-/// What all options are weighed with.
+/// The data by which all estimators are compared.
 struct Pilot<'a, 'p, T: Element> {
     oracle: &'a mut Oracle<'p, T>,
     inner: &'a InnerLoop,
@@ -113,14 +120,14 @@ struct Pilot<'a, 'p, T: Element> {
     profile: &'a Profile,
     memory: u64,
     draws: &'a [Draw],
-    /// The exact gradients of the draws.
+    /// Exact gradients of the draws.
     known: Vec<Vec<f64>>,
-    /// The mean of their squares.
+    /// Mean of their squared norms.
     base: f64,
 }
 
 impl<T: Element> Pilot<'_, '_, T> {
-    /// What fits, the fastest first.
+    /// Returns the schedules that fit, the fastest first.
     fn fitting(&mut self, estimator: &dyn Estimator<T>) -> Result<Vec<Alternative>, Error> {
         plan(estimator, self.oracle, self.inner, self.profile, self.memory)
     }
@@ -131,12 +138,13 @@ impl<T: Element> Pilot<'_, '_, T> {
         Ok(before + seconds(self.profile, &schedule.counts(depth)?, depth))
     }
 
-    /// The best probabilities of levels, and what they give.
+    /// Returns the best probabilities of levels, with seconds and second moment.
     fn best(&self, tails: &[f64], costs: &[f64]) -> (Vec<f64>, f64, f64) {
-        // Tasks have coins of their own, so what they add to the moment of a mean falls with their number.
+        // Each task has its own coin, so the contribution of coins to the moment of a mean decreases with the number of
+        // tasks.
         let tails: Vec<f64> = tails.iter().map(|tail| tail / self.oracle.batch() as f64).collect();
         let levels = Levels::new(self.base, &tails, costs);
-        // Short enough to be typed.
+        // Rounded, so that they can be typed.
         let survival: Vec<_> =
             levels.survival(FLOOR).iter().map(|p| (p * 1e4).round() / 1e4).collect();
         let seconds = self.oracle.longest() as f64 * levels.cost(&survival);
@@ -144,7 +152,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         (survival, seconds, second_moment)
     }
 
-    /// A cheap estimate and a coin; nothing where it is best that always hits, which is an exact gradient by another name.
+    /// A cheap estimate and a coin. Returns `None` if it is best to hit always, which is just the exact gradient.
     fn coin(&mut self, cheap: Cheap) -> Result<Option<Weighed<T>>, Error> {
         let made = |q, schedule| -> Result<Ufom, Error> {
             Ok(Ufom::new(q)?.with_cheap(cheap)?.with_schedule(schedule))
@@ -156,18 +164,19 @@ impl<T: Element> Pilot<'_, '_, T> {
             (self.through(0, schedule)?, self.through(self.inner.steps(), schedule)?);
         let mut costs = [first, exact];
         if let Cheap::Jump(Jump { anchors, degree }) = cheap {
-            // It learns its intervals from hits, and they widen for a while: what a run comes to is worth knowing.
+            // The jump learns its intervals from hits, and they widen for a while; its value in a long run is of
+            // interest.
             gradients(&mut half, self.oracle, self.inner, self.x, self.draws)?;
             let Profile { hessian, products, .. } = self.profile;
             let steps = self.inner.steps();
-            // A segment has no use for more nodes than steps.
+            // A segment needs no more nodes than it has steps.
             let nodes = degree.min(steps.div_ceil(anchors).max(1));
             let each = (nodes - 1) as f64 * hessian.seconds + products.seconds;
             let segments = anchors.min(steps) as f64;
             let own = first + segments * each;
             costs = [own, own + exact + segments * LANCZOS as f64 * hessian.seconds];
         }
-        // A coin of 1/2 adds what the cheap estimate misses.
+        // A coin of 1/2 contributes the squared error of the cheap estimate.
         let (batch, oracle) = (self.oracle.batch() as f64, &mut *self.oracle);
         let moment = predicted(&half, oracle, self.inner, self.x, self.draws, &self.known)?;
         let missed = (moment.unwrap_or(f64::NAN) - self.base) * batch;
@@ -179,7 +188,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         Ok(Some(Weighed { estimator, bytes, seconds, second_moment, standard_error: 0.0 }))
     }
 
-    /// Depths that double; nothing where all are always reached.
+    /// Roulette with doubling depths. Returns `None` if all levels are always reached.
     fn roulette(&mut self) -> Result<Option<Weighed<T>>, Error> {
         let steps = self.inner.steps();
         let plain = Roulette::default().for_steps(steps);
@@ -201,7 +210,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         Ok(found.into_iter().next())
     }
 
-    /// Steps visited with probability `q`.
+    /// Reverse mode that visits steps with probability `q`.
     fn thinned(&mut self, q: f64, anchored: bool) -> Result<Option<Weighed<T>>, Error> {
         let steps = self.inner.steps();
         let r = steps as f64;
@@ -214,7 +223,7 @@ impl<T: Element> Pilot<'_, '_, T> {
         self.sampled(Box::new(made), seconds)
     }
 
-    /// As many directions as one forward run takes along.
+    /// As many directions as one forward run propagates.
     fn forward_gradient(&mut self) -> Result<Option<Weighed<T>>, Error> {
         let made = ForwardGradient::new(TOGETHER.min(self.x.len()).max(1))?;
         let Profile { init, push_init, push_gradient, outer_gradient, pull_init, .. } =
@@ -224,7 +233,8 @@ impl<T: Element> Pilot<'_, '_, T> {
         self.sampled(Box::new(made), once.iter().sum::<f64>() + steps)
     }
 
-    /// What takes so many seconds per task. Its chance is sampled: `E|G - g|^2` is known better than `E|G|^2`, and positive.
+    /// Evaluates an estimator that takes `task` seconds per task, by sampling its random choices. `E|G - g|^2` is
+    /// sampled more accurately than `E|G|^2`, and is positive.
     fn sampled(
         &mut self,
         mut estimator: Box<dyn Estimator<T>>,
@@ -243,7 +253,7 @@ impl<T: Element> Pilot<'_, '_, T> {
     }
 }
 
-/// One estimate a draw.
+/// Computes one estimate per draw.
 fn gradients<T: Element>(
     estimator: &mut dyn Estimator<T>,
     oracle: &mut Oracle<T>,

@@ -1,4 +1,4 @@
-//! `App`: the problems and everything else that a command line knows by name.
+//! `App`: the problems and choices that a command line knows by name.
 
 use std::ffi::OsString;
 
@@ -6,7 +6,7 @@ use crate::coupling::Coupling;
 use crate::problems::{Entry, Precision};
 use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled, Spelling};
 
-/// A command line over problems of one's own, and choices of one's own beside those that there are.
+/// A command line over your own problems, and with your own choices in addition to the built-in ones.
 ///
 /// ```
 /// use hypertape::cli::App;
@@ -86,21 +86,22 @@ pub struct App<'c> {
 }
 
 impl<'c> App<'c> {
-    /// Over `catalogue`, with the choices that there are.
+    /// Creates a command line over `catalogue`, with the built-in choices.
     pub fn new(catalogue: &'c [Entry]) -> Self {
         let program = Vec::new();
         Self { catalogue, program, double: Registry::default(), single: Registry::default() }
     }
 
-    /// Started again, as a study does for each cell, by `program` and its arguments: for a command line within a program of
-    /// other uses, such as an interpreter. By default the file of this process.
+    /// Sets the program and arguments that start this command line again, as a study does for each cell. This is needed
+    /// if the command line is part of another program, such as an interpreter. The default is the executable of this
+    /// process.
     #[must_use]
     pub fn program(mut self, program: impl IntoIterator<Item = OsString>) -> Self {
         self.program = program.into_iter().collect();
         self
     }
 
-    /// With another coupling.
+    /// Adds a coupling.
     #[must_use]
     pub fn coupling(mut self, prototype: impl Coupling + Spelled + 'static) -> Self {
         self.double.couplings.add(Spelling::coupling(prototype.clone()));
@@ -108,13 +109,13 @@ impl<'c> App<'c> {
         self
     }
 
-    /// All choices in a precision.
+    /// Returns all choices in a precision.
     pub fn registry<T: Precise>(&self) -> &Registry<T> {
         T::registry(self)
     }
 }
 
-/// Methods that add a choice to the table of each precision.
+/// Methods that add a choice to the registries of both precisions.
 macro_rules! adders {
     ($($(#[$doc:meta])* $name:ident: $choice:ident in $table:ident;)*) => {
         impl App<'_> {$(
@@ -133,21 +134,21 @@ macro_rules! adders {
 }
 
 adders! {
-    /// With another estimator.
+    /// Adds an estimator.
     estimator: Estimator in estimators;
-    /// With another algorithm of one loop.
+    /// Adds a single-loop algorithm.
     algorithm: SingleLoop in algorithms;
-    /// With another inner rule.
+    /// Adds an inner rule.
     rule: Rule in rules;
-    /// With the implicit estimates by another linear solver, and its settings, `mu` and `warm`.
+    /// Adds the implicit estimator that uses this linear solver. Its settings are those of the solver, `mu` and `warm`.
     solver: LinearSolver in estimators;
-    /// With another outer optimiser.
+    /// Adds an outer optimiser.
     outer: Outer in outers;
 }
 
-/// A precision with the choices of its own: those of double and single.
+/// A precision with its registry of choices.
 pub trait Precise: Precision {
-    /// Those of `app`.
+    /// Returns the choices of `app` in this precision.
     fn registry<'a>(app: &'a App) -> &'a Registry<Self>;
 }
 

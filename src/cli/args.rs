@@ -1,4 +1,4 @@
-//! What was typed, checked, nothing more.
+//! The command line arguments and their checks.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -203,7 +203,7 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Those options that are settings of the problem, by name and value.
+    /// Returns the options that are settings of the problem, by name and value.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         let given = [
             ("corruption", self.corruption.map(|share| share.to_string())),
@@ -215,7 +215,7 @@ impl Data {
     }
 }
 
-/// A schedule, or the best.
+/// A schedule, or `auto` for the best one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub(crate) enum Asked {

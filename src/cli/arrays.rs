@@ -1,4 +1,4 @@
-//! Named arrays in numpy's `.npy` and `.npz` files.
+//! Named arrays in NumPy's `.npy` and `.npz` files.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -11,17 +11,17 @@ use crate::problems::data::npy::{self, Matrix};
 use crate::problems::data::npz::{self, NpzWriter};
 use crate::{Element, Params, Shape};
 
-/// What a file held.
+/// The contents of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ArrayFile {
-    /// The values of a `.npy` file, row after row.
+    /// The values of a `.npy` file in row-major order.
     Flat(Vec<f64>),
-    /// The arrays of a `.npz` file, in its order.
+    /// The arrays of a `.npz` file, in the order of the file.
     Named(Params<f64>),
 }
 
-/// Reads a `.npy` or `.npz` file of finite numbers, each array of `most` values at most. Of two arrays of one name in an archive the
-/// later counts, as for numpy.
+/// Reads a `.npy` or `.npz` file of finite numbers with at most `most` values per array. If two arrays of an archive
+/// have the same name, the later one counts, as in NumPy.
 pub(crate) fn read(path: &Path, most: usize) -> Result<ArrayFile> {
     let most = most as u64;
     let contents = match path.extension().and_then(|e| e.to_str()) {
@@ -36,7 +36,8 @@ pub(crate) fn read(path: &Path, most: usize) -> Result<ArrayFile> {
     contents.map_err(|e| anyhow!("{}: {e:#}", path.display()))
 }
 
-/// The values of a file as one vector, in the order in which `like` declares its arrays. `what` opens the error messages.
+/// Returns the values of a file as one vector, in the order in which `like` declares its arrays. Error messages begin
+/// with `what`.
 pub(crate) fn assign<T: Element>(
     file: &ArrayFile,
     like: &Params<T>,
@@ -60,7 +61,7 @@ pub(crate) fn assign<T: Element>(
             let (expected, found) = (size(expected), list(arrays));
             bail!("{what}: missing array {name:?} {expected}, the file holds {found}");
         };
-        // Numpy users write a vector as (n,), (n, 1) or (1, n) alike.
+        // NumPy users write a vector as (n,), (n, 1) or (1, n).
         let is_vector = |shape: Shape| shape.rows == 1 || shape.cols == 1;
         let same = found == expected
             || found.len() == expected.len() && is_vector(found) && is_vector(expected);
@@ -75,7 +76,8 @@ pub(crate) fn assign<T: Element>(
     Ok(flat)
 }
 
-/// Writes a `.npz` file of two-dimensional little-endian doubles, as `numpy.savez` does. The same arrays give the same bytes.
+/// Writes a `.npz` file of two-dimensional arrays of little-endian doubles, as `numpy.savez` does. The same arrays give
+/// the same bytes.
 pub(crate) fn write_npz<T: Element>(path: &Path, arrays: &Params<T>) -> Result<()> {
     atomic::write(path, |writer| {
         let mut npz = NpzWriter::new(arrays.names()).map_err(why)?;
@@ -185,7 +187,7 @@ mod tests {
             let read = read_bytes("a.npz", &npz(&entries, method)).unwrap();
             assert_eq!(read, ArrayFile::Named(expected.clone()));
         }
-        // An archive that was appended to may hold a name twice.
+        // An archive that was appended to may contain a name twice.
         let mut twice =
             npz(&[("w.npy", vector(&[1.0])), ("v.npy", vector(&[2.0]))], CompressionMethod::Stored);
         let places: Vec<_> =
@@ -287,7 +289,8 @@ mod tests {
         assert_eq!(read(&path, 1000).unwrap(), ArrayFile::Named(named.clone()));
         write_npz(&path, &named).unwrap();
         assert_eq!(fs::read(&path).unwrap(), first);
-        // What numpy.savez writes there: sizes of 8 bytes behind the name, 128 and 4 doubles.
+        // The header as numpy.savez writes it: sizes of 8 bytes after the name, with 128 bytes of header and 4 doubles
+        // of data.
         let size = 160_u64.to_le_bytes();
         assert_eq!(&first[26..39], b"\x05\0\x14\0w.npy\x01\0\x10\0");
         assert_eq!([&first[39..47], &first[47..55]], [&size, &size]);

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that are written completely or not at all.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::ranks;
 use crate::{UNFINISHED, replace};
 
-/// Writes `value` to `path`, as JSON for people.
+/// Writes `value` to `path` as indented JSON.
 pub(crate) fn json(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;
@@ -20,12 +20,12 @@ pub(crate) fn json(path: &Path, value: &impl Serialize) -> Result<()> {
     })
 }
 
-/// [Replaces](replace) a file whole, or leaves it as it was. Of several ranks only the first writes.
+/// [Replaces](replace) a whole file, or leaves it unchanged on failure. With several ranks, only the first one writes.
 pub(crate) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     if !ranks::first() {
         return Ok(());
     }
-    // A rename would replace a device such as /dev/null by a plain file.
+    // A rename would replace a device such as /dev/null by a regular file.
     if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
         bail!("cannot write {}: it exists and is not a regular file", path.display());
     }
@@ -37,8 +37,8 @@ pub(crate) fn write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()
         .map_err(|e: anyhow::Error| anyhow!("cannot write {}: {e:#}", path.display()))
 }
 
-/// Creates a folder where there is none and proves that files can be created in it, so that a long
-/// run fails at its start and not at its end.
+/// Creates a folder if it does not exist and checks that files can be created in it, so that a long run fails at its
+/// start instead of its end.
 pub(crate) fn prepare_dir(path: &Path) -> Result<()> {
     if !ranks::first() {
         return Ok(());
@@ -50,24 +50,26 @@ pub(crate) fn prepare_dir(path: &Path) -> Result<()> {
         .map_err(|e| anyhow!("cannot create files in the folder {}: {e}", path.display()))
 }
 
-/// Between two tries to lock a folder.
+/// Time between two attempts to lock a folder.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// Makes a folder if need be and locks it as long as the file lives, so that no two processes write there; what killed ones
-/// left half written is removed. `what` a process does there is told to the second. Of several ranks only the first locks.
+/// Creates a folder if necessary and locks it for as long as the returned file lives, so that no two processes write to
+/// it. Unfinished files of processes that were killed are removed. `what` says what a process does in the folder; a
+/// second process gets it in its error message. With several ranks, only the first one locks.
 pub(crate) fn lock(path: &Path, what: &str) -> Result<Option<File>> {
     prepare_dir(path)?;
     if !ranks::first() {
         return Ok(None);
     }
-    // A folder is a file to lock where the system has it so.
+    // A folder can be locked like a file if the system supports it.
     let (name, file) = if cfg!(unix) {
         (path.to_owned(), File::open(path))
     } else {
         (path.join("lock"), File::create(path.join("lock")))
     };
     let file = file.map_err(|e| anyhow!("{}: {e}", name.display()))?;
-    // A process that was just started by one that was killed holds a copy until it is another program.
+    // A child process that was started just before its parent was killed holds a copy of the lock until it executes its
+    // own program.
     let mut tries = 0..10;
     while let Err(e) = file.try_lock() {
         match e {
@@ -202,7 +204,7 @@ mod tests {
         }
     }
 
-    /// /proc refuses new files even to the superuser, who may write in every plain folder.
+    /// /proc refuses new files even from the superuser, who may write to every regular folder.
     #[cfg(target_os = "linux")]
     #[test]
     fn names_a_folder_that_cannot_be_written() {

@@ -1,4 +1,4 @@
-//! `hypertape certify`: what estimators are worth at a point.
+//! `hypertape certify`: the bias, variance and time of estimators at a point.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use super::table::{Column, Table, finite, known, seconds, significant};
 use crate::stats::Mean;
 use crate::{Draw, Judgement, certify};
 
-/// What is reported of one estimator.
+/// The report on one estimator.
 #[derive(Debug, Serialize)]
 struct Row {
     problem: String,
@@ -31,12 +31,12 @@ struct Row {
     warnings: Vec<String>,
 }
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
     let mut opened = point::open_at::<T>(app, entry, common)?.told();
-    // What follows tries each estimator once.
+    // Try each estimator once.
     opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());
     for text in &options.estimators {
@@ -44,7 +44,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
         let (Opened { oracle, inner, x, .. }, draw) = (&mut opened, Draw::new(common.seed, 0));
         match tried.estimate(oracle, inner, x, draw, &mut x.clone()) {
             Ok(_) => estimators.push(opened.estimator(app, text)?),
-            // The others are told all the same.
+            // The other estimators are reported all the same.
             Err(error) => failures.push(format!("{text}: {error}")),
         }
     }

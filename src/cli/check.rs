@@ -1,4 +1,4 @@
-//! `hypertape check`: a problem's own derivatives, checked at a generic point.
+//! `hypertape check`: checks the derivatives of a problem at a generic point.
 
 use serde::Serialize;
 
@@ -10,11 +10,11 @@ use super::point::{self, Opened};
 use super::table::{Table, finite, known};
 use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
 
-/// Inner steps unless asked for: a step is right or wrong whatever their number, while long runs amplify rounding, and
-/// one of the checks keeps a whole run in memory.
+/// Default number of inner steps. A step is right or wrong whatever the number of steps, while long runs amplify
+/// rounding errors, and one of the checks keeps a whole run in memory.
 const STEPS: usize = 10;
 
-/// What is reported of one check.
+/// The report on one check.
 #[derive(Debug, Serialize)]
 struct Row {
     problem: String,
@@ -31,7 +31,7 @@ struct Row {
     meaning: &'static str,
 }
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<(), Failure> {
     let entry = &point::entry(app, common)?;
     let Opened { mut oracle, inner, x, data_seed, .. } =
@@ -42,7 +42,7 @@ pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<()
         atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }
     let draw = Draw::new(common.seed, 0);
-    // A point that was asked for is taken as it is.
+    // A requested point is used as it is.
     let x = if common.at.is_some() { x } else { nearby(&x, draw) };
     let checks = check(&mut oracle, &inner, &x, draw).map_err(Failure::run)?;
     let row = |check: &Check| {

@@ -1,4 +1,4 @@
-//! How a command ends without its result, and what writes to stdout.
+//! Failures of commands, and functions that write to stdout.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -7,18 +7,18 @@ use serde::Serialize;
 
 use crate::Error;
 
-/// Why a command ended without its result.
+/// The reason why a command ended without its result.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The command was wrong: exit status 2.
     Usage(String),
     /// The run failed: exit status 1.
     Run(String),
-    /// The same, by an error of the solver.
+    /// The run failed by an error of the solver: exit status 1.
     Solver(Error),
-    /// Ctrl-C, after what was done is saved: exit status 130.
+    /// The run was interrupted by Ctrl-C, and its progress was saved: exit status 130.
     Interrupted(String),
-    /// Nobody reads the output: exit status 1 without a word.
+    /// Nobody reads the output: exit status 1 without a message.
     Unread,
 }
 
@@ -31,12 +31,12 @@ impl Failure {
         Self::Run(why.to_string())
     }
 
-    /// That what `option` asks for failed.
+    /// The failure of what `option` asks for.
     pub(crate) fn of<E: fmt::Display>(option: &'static str) -> impl Fn(E) -> Self {
         move |why| Self::run(format!("{option}: {why}"))
     }
 
-    /// Its text alone, for a place that tells it in another way.
+    /// Returns the text only, to be reported in another way.
     pub(crate) fn why(self) -> String {
         match self {
             Self::Usage(why) | Self::Run(why) | Self::Interrupted(why) => why,
@@ -46,10 +46,10 @@ impl Failure {
     }
 }
 
-/// What a command tells goes there.
+/// The output of a command.
 pub(crate) type Out<'o> = &'o mut dyn Write;
 
-/// A line on stdout. A reader that went away ends the command quietly with status 1.
+/// Writes a line to stdout. If the reader is gone, the command ends quietly with status 1.
 pub(crate) fn say(out: Out, line: impl fmt::Display) -> Result<(), Failure> {
     writeln!(out, "{line}").map_err(|e| match e.kind() {
         io::ErrorKind::BrokenPipe => Failure::Unread,
@@ -57,12 +57,12 @@ pub(crate) fn say(out: Out, line: impl fmt::Display) -> Result<(), Failure> {
     })
 }
 
-/// As JSON, in a line.
+/// Formats a row as one line of JSON.
 pub(crate) fn json(row: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(row).map_err(Failure::run)
 }
 
-/// The rows on stdout, each as an object of JSON.
+/// Writes the rows to stdout, each as a JSON object.
 pub(crate) fn say_json<'r, R: Serialize + 'r>(
     out: Out,
     rows: impl IntoIterator<Item = &'r R>,

@@ -18,7 +18,7 @@ use crate::{
     Breakdown, Call, Cost, Draw, Estimate, Estimator, Params, Report, Share, mean_loss, norm,
 };
 
-/// What is reported of one estimator.
+/// The report on one estimator.
 #[derive(Debug, Serialize)]
 struct Row {
     problem: String,
@@ -34,7 +34,7 @@ struct Row {
     loss: f64,
     gradient_norm: f64,
     gradient_head: Vec<f64>,
-    /// Its time is the median.
+    /// The time in it is the median.
     #[serde(flatten)]
     cost: Cost,
     bytes_predicted: u64,
@@ -42,7 +42,7 @@ struct Row {
     primal_seconds: f64,
     primal_seconds_min: f64,
     seconds_min: f64,
-    /// Most bytes of the process so far, where the system tells.
+    /// Peak memory of the process so far, if the system reports it.
     process_peak_bytes: Option<u64>,
     #[serde(flatten)]
     went: Option<Went>,
@@ -53,14 +53,14 @@ struct Row {
     implicit: Option<Report>,
 }
 
-/// Where time and bytes went.
+/// The breakdown of time and bytes.
 #[derive(Debug, Serialize)]
 struct Went {
     breakdown: Vec<PartRow>,
     operations: Vec<OperationRow>,
 }
 
-/// What one part of an estimate took.
+/// The share of one part of an estimate.
 #[derive(Debug, Serialize)]
 struct PartRow {
     part: &'static str,
@@ -69,7 +69,7 @@ struct PartRow {
     bytes: u64,
 }
 
-/// What the array operations of one name took in all evaluations of a part.
+/// The share of the array operations of one name in all evaluations of a part.
 #[derive(Debug, Serialize)]
 struct OperationRow {
     part: &'static str,
@@ -82,7 +82,7 @@ struct OperationRow {
     bytes: u64,
 }
 
-/// The parts that were evaluated and what is held besides, and the operations of each part.
+/// Returns the parts that were evaluated, what is held besides, and the operations of each part.
 fn went(breakdown: &Breakdown, total: f64) -> Went {
     let (mut rows, mut operations) = (Vec::new(), Vec::new());
     for part in Call::ALL.into_iter().filter(|&part| breakdown.of(part).calls > 0) {
@@ -106,14 +106,14 @@ fn went(breakdown: &Breakdown, total: f64) -> Went {
     Went { breakdown: rows, operations }
 }
 
-/// The most bytes that a process (`self`, or its id) has had in memory, from Linux.
+/// The peak memory of a process (`self`, or its id), from Linux.
 pub(super) fn process_peak(process: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| 1024 * kib)
 }
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
@@ -127,7 +127,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result
     for (estimator, name) in chosen.iter_mut().zip(&options.estimators) {
         let (row, gradient) = match measure(entry, options, &mut opened, estimator.as_mut()) {
             Ok(measured) => measured,
-            // The others are told all the same.
+            // The other estimators are reported all the same.
             Err(failure) => {
                 failures.push(format!("{name}: {}", failure.why()));
                 continue;
@@ -147,7 +147,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result
     if failures.is_empty() { Ok(()) } else { Err(Failure::run(failures.join("; "))) }
 }
 
-/// Times the primal and the estimator, alternately, after one of each that is not timed.
+/// Times the primal and the estimator in alternation, after an untimed run of each.
 fn measure<T: Precision>(
     entry: &Entry,
     options: &Gradient,
@@ -166,7 +166,7 @@ fn measure<T: Precision>(
         let clock = Instant::now();
         mean_loss(oracle, inner, x, draw, &mut w).map_err(Failure::run)?;
         primal.push(clock.elapsed().as_secs_f64());
-        // Each repetition computes the same.
+        // Each repetition computes the same, from the initial state.
         estimator.set_state(&Params::new()).map_err(Failure::run)?;
         let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient);
         let estimate = estimate.map_err(Failure::run)?;
@@ -178,7 +178,7 @@ fn measure<T: Precision>(
     };
     let mut broken_down = None;
     if options.breakdown {
-        // Once more, as looking at the clock takes time.
+        // A separate estimate, because reading the clock takes time.
         estimator.set_state(&Params::new()).map_err(Failure::run)?;
         oracle.set_breakdown(true);
         let again = estimator.estimate(oracle, inner, x, draw, &mut gradient);
@@ -221,7 +221,7 @@ fn measure<T: Precision>(
     Ok((row, gradient))
 }
 
-/// Writes `ESTIMATOR.npz`, the gradient by the names of the outer arrays, and `ESTIMATOR.json`.
+/// Writes `ESTIMATOR.npz`, which has the gradient under the names of the outer arrays, and `ESTIMATOR.json`.
 fn save<T: Precision>(
     folder: &Path,
     row: &Row,
@@ -274,7 +274,7 @@ fn report(entry: &Entry, rows: &[Row], out: Out) -> Result<(), Failure> {
             say(out, by_operation(operations))?;
         }
         for warning in &row.warnings {
-            // Estimates of one inner loop share its warning.
+            // Estimates of the same inner loop share its warning.
             if told.insert(warning) {
                 say(out, format!("{}: {warning}", row.estimator))?;
             }
@@ -292,7 +292,7 @@ fn broken_down(parts: &[PartRow]) -> Table {
     table
 }
 
-/// Times of all evaluations, records and bytes of one.
+/// A table of the times of all evaluations, and of the records and bytes of one evaluation.
 fn by_operation(operations: &[OperationRow]) -> Table {
     let mut table = Table::new(["part", "operation", ">records", ">forward", ">back", ">bytes"]);
     for row in operations {

@@ -1,4 +1,4 @@
-//! What `--help` tells beside the options: headings, and examples that a test runs.
+//! Parts of `--help` beyond the options: headings, and examples that a test runs.
 
 pub(crate) const INNER: &str = "Inner loop";
 pub(crate) const OUTER: &str = "Outer loop";

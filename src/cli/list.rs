@@ -1,4 +1,4 @@
-//! What there is: `hypertape problems`, `hypertape estimators` and their like.
+//! Lists of names: `hypertape problems`, `hypertape estimators` and others.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::table::{Column, Table};
 use crate::problems::{Entry, Labels, Setting};
 use crate::{About, Described, Spelling, Spellings};
 
-/// One line per problem, or the settings of one.
+/// Prints one line per problem, or the settings of one.
 pub(crate) fn problems(catalogue: &[Entry], options: &Problems, out: Out) -> Result<(), Failure> {
     if let Some(name) = &options.problem {
         return problem(&named(catalogue, name, Path::new(""))?, out);
@@ -19,7 +19,7 @@ pub(crate) fn problems(catalogue: &[Entry], options: &Problems, out: Out) -> Res
     say(out, Table::of(catalogue, columns))
 }
 
-/// What can be said about a problem: its defaults, the samples that it takes, and a line for each of its settings.
+/// Describes a problem: its defaults, the samples that it takes, and one line for each of its settings.
 fn problem(entry: &Entry, out: Out) -> Result<(), Failure> {
     let Entry { name, summary, steps, lr, iterations, .. } = entry;
     let seed =
@@ -45,7 +45,7 @@ fn problem(entry: &Entry, out: Out) -> Result<(), Failure> {
     settings(name, entry.all_settings().map(setting).collect(), first.as_slice(), out)
 }
 
-/// A line for each setting of `name`: its own name, default, what it may be, what it is. Then an example.
+/// Prints one line per setting of `name`, with its name, default, accepted values and description, and then an example.
 fn settings(name: &str, rows: Vec<[String; 4]>, given: &[String], out: Out) -> Result<(), Failure> {
     if rows.is_empty() {
         return say(out, "no settings");
@@ -61,7 +61,7 @@ fn settings(name: &str, rows: Vec<[String; 4]>, given: &[String], out: Out) -> R
     say(out, format!("Example: {name}:{}", given.join(",")))
 }
 
-/// One line for each choice of a kind, or the settings of one.
+/// Prints one line per choice of a kind, or the settings of one.
 pub(crate) fn choices<M>(
     all: &Spellings<M>,
     Explained { name }: &Explained,
@@ -79,7 +79,7 @@ pub(crate) fn choices<M>(
     say(out, table)
 }
 
-/// What a choice is, and a line for each of its settings.
+/// Describes a choice, with one line for each of its settings.
 fn explain<M>(line: &Spelling<M>, price: &str, out: Out) -> Result<(), Failure> {
     let (About { name, summary, cost }, settings) = (line.about(), line.settings());
     say(out, format!("{name}: {summary}"))?;

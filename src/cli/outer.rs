@@ -1,5 +1,5 @@
-//! How a command moves: by an estimator or an algorithm of one loop, and an outer optimiser, which is the problem's with what
-//! was asked for in its place.
+//! The method of a run: an estimator or a single-loop algorithm, and an outer optimiser, which is that of the problem
+//! unless options change it.
 
 use super::app::{App, Precise};
 use super::args::Run as Options;
@@ -8,27 +8,28 @@ use crate::coupling::Coupling;
 use crate::problems::Entry;
 use crate::{Estimator, Joint, Outer, Spelled, Spelling, Spellings};
 
-/// Settings of outer optimisers that have options of their own, `--outer-lr` and the others.
+/// Settings of outer optimisers that have separate options, such as `--outer-lr`.
 const OWN: [&str; 3] = ["lr", "power", "momentum"];
 
-/// The name of a choice, and its settings as they are typed.
+/// Splits the text of a choice into its name and its settings.
 fn parts(text: &str) -> (&str, Vec<&str>) {
     let (name, settings) = text.split_once(':').unwrap_or((text, ""));
     (name, settings.split(',').filter(|setting| !setting.is_empty()).collect())
 }
 
-/// The name of a setting as it is typed.
+/// The name of a setting in its text.
 fn name_of(setting: &str) -> &str {
     setting.split('=').next().unwrap_or_default()
 }
 
-/// Whether it has a setting of that name.
+/// Whether a choice has a setting of that name.
 fn has<M>(line: &Spelling<M>, setting: &str) -> bool {
     line.settings().iter().any(|s| s.name == setting)
 }
 
-/// Of the outer optimisers in `all`, that of the problem, whose text is `default`, with another name and what was asked for by
-/// options of their own. The step size stays where only the name is another, so that one setting changes one thing.
+/// Returns the outer optimiser of the problem, whose text is `default`, with the name in `asked` and the values in
+/// `options` replaced, if they are given. The step size is kept if only the name changes, so that one option changes
+/// one thing.
 fn choose<M>(
     all: &Spellings<M>,
     default: &str,
@@ -62,21 +63,21 @@ fn choose<M>(
     all.parse_with_text(text.trim_end_matches(':')).map_err(of)
 }
 
-/// The text of an outer optimiser, without settings that have options of their own, and those.
+/// The text of an outer optimiser without the settings that have separate options, and the values of these.
 pub(crate) type Typed = (String, [Option<f64>; 3]);
 
-/// How a run moves, by the options of a command.
+/// The method of a run, from the options of a command.
 pub(crate) struct Algorithm<T: Precise> {
     pub(crate) coupling: Box<dyn Coupling>,
     pub(crate) estimator: Box<dyn Estimator<T>>,
-    /// The estimator, or the algorithm of one loop, as it was typed.
+    /// The text of the estimator or the single-loop algorithm.
     pub(crate) text: String,
     pub(crate) outer: Box<dyn Outer<T>>,
     pub(crate) typed: Typed,
 }
 
-/// The estimator, or the algorithm of one loop, that was asked for, with the coupling and the outer optimiser: what was asked for,
-/// or what the algorithm brings, or the problem.
+/// Returns the requested estimator or single-loop algorithm, coupling and outer optimiser. Without a requested outer
+/// optimiser, it is that of the algorithm or of the problem.
 pub(crate) fn algorithm<T: Precise>(
     app: &App,
     entry: &Entry,
@@ -109,7 +110,7 @@ pub(crate) fn algorithm<T: Precise>(
     Ok(Algorithm { coupling, estimator, text, outer, typed })
 }
 
-/// Iterations from one record to the next.
+/// Number of iterations from one record to the next.
 pub(crate) fn record_every(options: &Options, iterations: usize) -> usize {
     let some = iterations.div_ceil(1000).max(1);
     options.record_every.unwrap_or(if options.algorithm.is_some() { some } else { 1 })

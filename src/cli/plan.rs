@@ -1,4 +1,5 @@
-//! `plan`: schedules that fit into a memory budget, fastest first, unbiased estimators by what they are worth, and which to take.
+//! `hypertape plan`: schedules that fit into a memory budget, fastest first, and unbiased estimators by the product of
+//! their time and second moment, with a recommendation.
 
 use serde::Serialize;
 
@@ -9,7 +10,7 @@ use super::point::{self, Opened};
 use super::table::{Column, Table, bytes, finite, known, seconds, significant};
 use crate::{Alternative, Draw, Weighed, plan, weigh};
 
-/// One alternative, as `--json` prints it.
+/// One schedule, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Row {
     problem: String,
@@ -26,7 +27,7 @@ struct Row {
     seconds_predicted: f64,
 }
 
-/// An estimator, likewise.
+/// One estimator, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Worth {
     problem: String,
@@ -38,7 +39,7 @@ struct Worth {
     standard_error: f64,
     /// Time times second moment.
     product: f64,
-    /// The same over that of the exact gradient.
+    /// `product` divided by that of the exact gradient.
     relative: f64,
 }
 

@@ -26,27 +26,27 @@ pub(crate) struct Opened<T> {
     pub(crate) inner: InnerLoop,
     pub(crate) x: Vec<T>,
     pub(crate) data_seed: Option<u64>,
-    /// The seed of its draws, and the schedule that is asked for.
+    /// Seed of the draws, and the requested schedule.
     pub(crate) seed: u64,
     pub(crate) schedule: Asked,
-    /// What was decided about files of samples, a sentence each.
+    /// Decisions made about files of samples, one sentence each.
     pub(crate) notes: Vec<String>,
-    /// Which sample of its file each training, validation and test sample is.
+    /// Indices of the training, validation and test samples in their files.
     pub(crate) rows: [Vec<usize>; 3],
 }
 
 impl<T> Opened<T> {
-    /// With a line on stderr for each note.
+    /// Prints a line on stderr for each note.
     pub(crate) fn told(self) -> Self {
         if ranks::first() {
-            // What cannot be told there is no reason to stop.
+            // A note that cannot be printed is no reason to stop.
             self.notes.iter().for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
         }
         self
     }
 }
 
-/// The entry that the command names, with the settings that it gives in the name or as options.
+/// Returns the entry that the command names, with the settings that are given in the name or as options.
 pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     let (name, settings) = common.problem.split_once(':').unwrap_or((&common.problem, ""));
     let entry = named(app.catalogue, name, &common.data.folder)?;
@@ -65,7 +65,7 @@ pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     Ok(entry)
 }
 
-/// The problem of this name, or in this file: one in `folder`, or else as it is named.
+/// Returns the problem of this name, or the one in this file, which is searched in `folder` first.
 pub(crate) fn named(catalogue: &[Entry], name: &str, folder: &Path) -> Result<Entry, Failure> {
     let (path, within) = (Path::new(name), folder.join(name));
     if path.extension().is_some_and(|end| end == "npz") {
@@ -77,7 +77,7 @@ pub(crate) fn named(catalogue: &[Entry], name: &str, folder: &Path) -> Result<En
     Ok(entry.map_err(Failure::usage)?.clone())
 }
 
-/// The seed of the data of `entry`, if that is not fixed.
+/// Returns the seed of the data of `entry`, unless the data is fixed.
 pub(crate) fn data_seed(entry: &Entry, common: &Common) -> Result<Option<u64>, Failure> {
     if common.data_seed.is_some() && entry.data_seed.is_none() {
         let name = &entry.name;
@@ -86,7 +86,7 @@ pub(crate) fn data_seed(entry: &Entry, common: &Common) -> Result<Option<u64>, F
     Ok(common.data_seed.or(entry.data_seed))
 }
 
-/// Opens `entry`, its data seed moved on by `shift`.
+/// Opens `entry` with `shift` added to its data seed.
 pub(crate) fn open<T: Precise>(
     app: &App,
     entry: &Entry,
@@ -126,7 +126,7 @@ pub(crate) fn open<T: Precise>(
     Ok(Opened { oracle, inner, x, data_seed, seed, schedule, notes, rows })
 }
 
-/// The same with a step size that is settled at its point, for what looks at one point alone.
+/// Opens `entry` with a step size that is settled at the outer point, for commands that use a single point.
 pub(crate) fn open_at<T: Precise>(
     app: &App,
     entry: &Entry,
@@ -138,13 +138,14 @@ pub(crate) fn open_at<T: Precise>(
     Ok(opened)
 }
 
-/// At the draws of `seed`: of the bits of the start, of `w_1 = w_0 - dg/dw / 1000`, which the training data decides, and of the outer loss there, which
-/// the rest does; of every task of the first meta-batch.
+/// Hashes the data at the draws of `seed`. The hash covers the bits of the starts, of `w_1 = w_0 - dg/dw / 1000`, which
+/// depends on the training data, and of the outer loss at `w_1`, which depends on the rest, for every task of the first
+/// meta-batch.
 ///
 /// # Errors
-/// As the evaluations of the problem.
+/// Returns the errors of evaluating the problem.
 pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<String, Error> {
-    // What an estimate may take is no matter here.
+    // The memory limit of an estimate does not apply here.
     let memory = oracle.memory();
     oracle.set_memory(None);
     let (x, draw) = (oracle.start().values().to_vec(), Draw::new(seed, 0));
@@ -164,10 +165,10 @@ pub fn data_hash<T: Precision>(oracle: &mut Oracle<T>, seed: u64) -> Result<Stri
     Ok(format!("{:016x}", fingerprint(bytes)))
 }
 
-/// What was decided about files of samples, and which sample of its file each is.
+/// Decisions made about files of samples, and the indices of the samples in their files.
 type FromFiles = (Vec<String>, [Vec<usize>; 3]);
 
-/// The problem, on the samples that the command gives, if it gives any, and what is known of their files.
+/// Makes the problem, on the samples that the command gives, if any.
 fn on<T: Precision>(
     entry: &Entry,
     common: &Common,
@@ -199,12 +200,12 @@ fn on<T: Precision>(
 }
 
 impl<T: Precise> Opened<T> {
-    /// The estimator that `text` names, under the schedule that the command asks for.
+    /// Returns the estimator that `text` names, with the schedule of the command.
     pub(crate) fn estimator(&mut self, app: &App, text: &str) -> Result<Chosen<T>, Failure> {
         self.scheduled(T::registry(app).estimators.parse(text).map_err(Failure::usage)?)
     }
 
-    /// `made` under that schedule: `auto` is the fastest that fits into the memory of the command.
+    /// Sets the schedule of the command on `made`; `auto` is the fastest that fits into the memory of the command.
     pub(crate) fn scheduled(&mut self, made: Chosen<T>) -> Result<Chosen<T>, Failure> {
         let schedule = match self.schedule {
             Asked::Given(schedule) => schedule,
@@ -224,17 +225,17 @@ impl<T: Precise> Opened<T> {
         Ok(made.under(schedule).unwrap_or(made))
     }
 
-    /// What pieces of an estimate take there, in bytes and time.
+    /// Measures the bytes and times of the parts of an estimate at the outer point.
     pub(crate) fn profile(&self) -> Result<Profile, Failure> {
         let draw = Draw::new(self.seed, 0);
         Profile::measure(&self.oracle, &self.inner, &self.x, draw, 5).map_err(Failure::run)
     }
 }
 
-/// The values of a file in the order of `like`.
+/// Reads the values of a file in the order of `like`.
 fn point<T: Element>(path: &Path, like: &Params<T>, option: &str) -> Result<Vec<T>, Failure> {
     let what = format!("{option} {}", path.display());
-    // Room for what is plainly another array, to be named; not for what would fill memory.
+    // The limit allows an array of another size to be named in an error, but not one that would fill memory.
     let most = like.values().len().saturating_mul(16).saturating_add(1024);
     let file = arrays::read(path, most).map_err(|e| Failure::usage(format!("{option}: {e}")))?;
     let values = arrays::assign(&file, like, &what).map_err(Failure::usage)?;

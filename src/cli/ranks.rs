@@ -1,10 +1,11 @@
-//! Processes that `mpirun` started, as ranks of one run (feature `mpi`): all compute, the first prints and writes.
+//! Processes that `mpirun` started, as ranks of one run (feature `mpi`). All of them compute; the first one prints and
+//! writes.
 
 use std::sync::{Arc, OnceLock};
 
 use crate::Ranks;
 
-/// Those of this process, where it is one of several.
+/// The ranks of this run, if this process is one of several.
 static RANKS: OnceLock<Arc<dyn Ranks>> = OnceLock::new();
 
 /// The processes that share a run with this one.
@@ -12,7 +13,7 @@ pub(crate) fn ranks() -> Option<&'static Arc<dyn Ranks>> {
     RANKS.get()
 }
 
-/// Whether this process prints and writes.
+/// Whether this process is the one that prints and writes.
 pub(crate) fn first() -> bool {
     ranks().is_none_or(|ranks| ranks.rank() == 0)
 }
@@ -32,7 +33,7 @@ pub(super) mod processes {
     /// All processes of `mpirun`.
     struct World;
 
-    /// What MPI counts in, where it fits: ranks do, and messages of up to 16 GiB.
+    /// Converts to the integer type of MPI. Ranks fit, and so do messages of up to 16 GiB.
     fn int(n: usize) -> i32 {
         i32::try_from(n).expect("a message of 2^31 numbers or more is refused by MPI")
     }
@@ -58,19 +59,19 @@ pub(super) mod processes {
         }
     }
 
-    /// Joins the others, if `mpirun` started this process: until the end of what is returned.
+    /// Joins the other processes if `mpirun` started this one, until the returned value is dropped.
     pub(in crate::cli) fn join() -> Option<Universe> {
         let started = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"].map(std::env::var_os);
         started.iter().flatten().next()?;
         let universe = mpi::initialize()?;
         if World.count() > 1 {
-            // Not set before, as MPI starts once.
+            // This is the first time that it is set, because MPI is initialised only once.
             let _ = RANKS.set(Arc::new(World));
         }
         Some(universe)
     }
 
-    /// Ends all processes of a run that one of them cannot go on with.
+    /// Ends all processes of a run if this one cannot continue.
     pub(in crate::cli) fn end(status: u8) {
         if RANKS.get().is_some() {
             SimpleCommunicator::world().abort(status.into());

@@ -1,4 +1,4 @@
-//! `hypertape run`: a whole bilevel optimisation, judged beside its controls.
+//! `hypertape run`: a whole bilevel optimisation, evaluated together with its controls.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -27,15 +27,15 @@ use crate::{
     Saved, Shape, mean_loss,
 };
 
-/// A judged outer point: the run's result, or a control.
+/// An evaluated outer point: the result of the run, or a control.
 #[derive(Debug, Serialize)]
 struct Judged {
     name: String,
-    /// Outer loss, then the problem's metrics; `null` where a metric is undefined.
+    /// The outer loss, followed by the problem's metrics; `null` for a metric that is undefined.
     metrics: Vec<(&'static str, f64)>,
 }
 
-/// One whole run, as the last line of JSON.
+/// The summary of a whole run, which is the last line of JSON.
 #[derive(Debug, Serialize)]
 struct Summary {
     problem: String,
@@ -58,7 +58,7 @@ struct Summary {
     results: BTreeMap<String, BTreeMap<&'static str, Option<f64>>>,
 }
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
@@ -166,10 +166,11 @@ fn length<T>(state: &RunState<T>) -> String {
     }
 }
 
-/// What a run begins with.
+/// The problem and the estimator with which a run begins.
 type Begun<T> = (Opened<T>, Chosen<T>);
 
-/// The problem of the first run, and the estimator: where `auto` is asked for, under the schedule that a run to be resumed took.
+/// Opens the problem of the first run and its estimator. If `auto` is requested, the schedule is that of the run to be
+/// resumed.
 fn begin<T: Precise>(
     app: &App,
     entry: &Entry,
@@ -187,7 +188,7 @@ fn begin<T: Precise>(
     Ok((opened, estimator))
 }
 
-/// What the files of a run are told apart by.
+/// The suffix of the files of a run.
 fn stem(options: &Options, repeat: usize) -> String {
     if options.repeat == 1 { String::new() } else { format!("-{repeat}") }
 }
@@ -200,7 +201,7 @@ pub(super) fn limits(options: &Options) -> Limits {
     }
 }
 
-/// Shows how far a run is, after the iterations of others.
+/// A progress bar; the number counts the iterations of earlier runs.
 struct Bar(ProgressBar, usize);
 
 impl<T> Observer<T> for Bar {
@@ -218,13 +219,13 @@ struct Line {
     iteration: usize,
     loss: f64,
     gradient_norm: Option<f64>,
-    /// Its time is that since the run began.
+    /// The time in it is measured from the beginning of the run.
     #[serde(flatten)]
     cost: Cost,
     warnings: Vec<String>,
 }
 
-/// Shown on stderr if that is a terminal.
+/// A progress bar, which is shown if stderr is a terminal.
 pub(super) fn progress(iterations: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len}  {msg}  {eta} left");
     let bar = ProgressBar::new(iterations as u64);
@@ -244,16 +245,17 @@ fn line(repeat: usize, record: &Record) -> Line {
     }
 }
 
-/// By name; `null` where a metric is undefined.
+/// Metrics by name; `null` for a metric that is undefined.
 fn defined(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>> {
     metrics.iter().map(|&(name, value)| (name, finite(value))).collect()
 }
 
-/// The point of the least loss, where that is less than at the end.
+/// Name of the point with the lowest loss, if that is lower than the loss at the end.
 const BEST: &str = "best on the way";
 
-/// The result and the controls, each after an inner loop of its own, which a warm start from the result's end would
-/// not be for a control: there is none then. Also `w_r` of the result.
+/// Evaluates the result and the controls, and returns `w_r` of the result as well. Each point has its own inner loop.
+/// Under a warm start, the end of the result's loop would be the wrong start for a control, so there are no controls
+/// then.
 fn judge<T: Precise>(
     oracle: &mut Oracle<T>,
     coupling: &dyn Coupling,
@@ -291,7 +293,7 @@ fn judge<T: Precise>(
 /// The outer loss, and the problem's metrics by name.
 pub(super) type Measured = (f64, Vec<(&'static str, f64)>);
 
-/// What is known of `x`, after an inner loop that leaves `w_r` in `w`.
+/// Evaluates `x`, and leaves `w_r` of its inner loop in `w`.
 pub(super) fn measure<T: Precise>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -303,13 +305,13 @@ pub(super) fn measure<T: Precise>(
     Ok((loss, oracle.metrics(w, x, inner).iter().map(|m| (m.name, m.value)).collect()))
 }
 
-/// One row a judged point: values, or mean and standard deviation over runs.
+/// A table with one row per evaluated point: values, or means and standard deviations over runs.
 fn report(all: &[Vec<Judged>]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let names = first[0].metrics.iter().map(|m| format!(">{}", m.0));
     let mut table = Table::new(std::iter::once(String::new()).chain(names));
     let mut rows: Vec<&Judged> = Vec::new();
-    // Not every run has a better point on the way.
+    // A run may have no better point before its end.
     for judged in all.iter().flatten() {
         if !rows.iter().any(|row| row.name == judged.name) {
             rows.push(judged);
@@ -338,8 +340,8 @@ fn mean_and_spread(values: &[f64]) -> String {
     format!("{} ± {}", significant(mean, 3), significant(variance.sqrt(), 2))
 }
 
-/// Writes `x.npz` and `w.npz`, which `--at` and `--init` read, `best.npz` where a point on the way was better, `run.json`, and,
-/// of samples from files, which sample of its file each is, counted from 0, as `rows.npz`.
+/// Writes `x.npz` and `w.npz`, which `--at` and `--init` read; `best.npz` if an earlier point was better; `run.json`;
+/// and, for samples from files, `rows.npz` with the index of each sample in its file, from 0.
 fn save<T: Precise>(
     folder: &Path,
     stem: &str,

@@ -1,4 +1,4 @@
-//! The state of a run in a file, from which it goes on bit for bit.
+//! The state of a run in a file, from which the run is resumed bit for bit.
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use super::point;
 use crate::problems::Precision;
 use crate::{Element, Estimator, Observer, Oracle, Record, Run, Saved, Saving, Schedule, Settings};
 
-/// What the bits of a run depend on.
+/// Returns the settings on which the bits of a run depend.
 pub(super) fn settings<T: Precision>(
     options: &Options,
     run: &Run<T>,
@@ -37,10 +37,10 @@ pub(super) fn settings<T: Precision>(
         .with("hash of the data", [&[&*data_hash], &files[..]].concat().join(" of ")))
 }
 
-/// Where states come from and go to.
+/// The files from which states are read and to which they are written.
 #[derive(Debug)]
 pub(super) struct Files {
-    /// The folder of `--save`, or of `--resume` without it.
+    /// The folder of `--save`, or else of `--resume`.
     pub(super) save: Option<PathBuf>,
     resume: Option<PathBuf>,
     _lock: Option<File>,
@@ -72,7 +72,7 @@ impl Files {
         self.save.as_ref().map(|folder| folder.join(format!("state{stem}.json")))
     }
 
-    /// The schedule that the run to be resumed took, where `auto` is asked for: another may have other bits.
+    /// If `auto` is requested, returns the schedule of the run to be resumed, because another one may give other bits.
     pub(super) fn schedule<T: Element>(
         &self,
         stem: &str,
@@ -85,7 +85,7 @@ impl Files {
         Ok(saved.settings.get("schedule").and_then(|schedule| schedule.parse().ok()))
     }
 
-    /// What to go on from. Of several runs, those that were not begun are not there.
+    /// Returns the file to resume from. Of several runs, those that had not begun have no file.
     pub(super) fn resumed(&self, stem: &str, repeat: usize) -> Option<PathBuf> {
         let path = self.resume.clone()?;
         let path = if path.is_dir() { path.join(format!("state{stem}.json")) } else { path };
@@ -93,28 +93,28 @@ impl Files {
     }
 }
 
-/// What saves a run to a file that appears whole or not at all.
+/// Returns a `Saving` that replaces a file atomically.
 pub(super) fn saving(path: PathBuf, every: usize, settings: Settings) -> Saving<'static> {
     Saving::by(every, settings, move |text| {
         atomic::write(&path, |file| Ok(file.write_all(text)?)).map_err(|e| e.to_string())
     })
 }
 
-/// The state in a file and the records that led to it.
+/// Loads the state in a file and the records that led to it.
 pub(super) fn load<T: Element>(path: &Path, settings: &Settings) -> Result<Saved<T>, Failure> {
     let refuse = |e| Failure::usage(format!("--resume {}: {e}", path.display()));
     Saved::load(path, settings).map_err(refuse)
 }
 
-/// Whether Ctrl-C was typed since it was asked for, or the system asked the process to end, as batch systems do. A second time
-/// ends it at once.
+/// Whether Ctrl-C was pressed since `watch` was called, or the system asked the process to end, as batch systems do. A
+/// second signal ends the process at once.
 #[derive(Debug, Default)]
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     pub(super) fn watch() -> Result<Self, Failure> {
         let typed = Arc::new(AtomicBool::new(false));
-        // In this order, so that the first one only takes note.
+        // In this order, the first signal only sets the flag.
         for (signal, status) in [(SIGINT, 130), (SIGTERM, 143)] {
             flag::register_conditional_shutdown(signal, status, Arc::clone(&typed))
                 .and_then(|_| flag::register(signal, Arc::clone(&typed)))

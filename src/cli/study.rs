@@ -1,5 +1,5 @@
-//! `hypertape study` and `hypertape compare`: cells of a grid, each in processes of its own, recorded as soon as they are
-//! known, tabulated over seeds and drawn.
+//! `hypertape study` and `hypertape compare`: the cells of a grid, each run in separate processes, recorded as soon as
+//! they are finished, tabulated over seeds and plotted.
 
 mod cell;
 mod child;
@@ -32,11 +32,12 @@ use child::{Bounds, Turns};
 use file::Study;
 use records::Records;
 
-/// The study that runs without a file, in a catalogue that has its problem: the problem, its name and text.
+/// The study that runs without a file, if the catalogue has its problem: the name of the problem, and the name and text
+/// of the study.
 const OF_DEFAULT: &str = "digits-clean";
 const DEFAULT: (&str, &str) = ("digits.toml", include_str!("../../studies/digits.toml"));
 
-/// The command.
+/// Runs the command.
 pub(crate) fn run(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     match &options.part {
         Some(Part::Cell) => work::serve(app, out),
@@ -74,9 +75,9 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     let mut records = Records::open(&folder, &study, file)?;
     let missing = records.missing(&study.cells, &mine)?;
     let (all, known) = (mine.len(), mine.len() - missing.len());
-    // A study says how much it is about to do even where nobody reads it.
+    // A study says how much it is about to do even if nobody reads its output.
     let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded");
-    // One seed of each combination first: the others are not run where nothing is random.
+    // One seed of each combination comes first: the other seeds are not run if nothing is random.
     let mut seen = HashSet::new();
     let keys = missing.iter().map(|&i| Ok((i, study.cells[i].key_of_seeds()?)));
     let keys: Vec<_> = keys.collect::<Result<_, Failure>>()?;
@@ -98,7 +99,7 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     }
 }
 
-/// Runs cells in the order of the grid, `--jobs` at a time, until all are recorded or one cannot be.
+/// Runs cells in the order of the grid, `--jobs` at a time, until all are recorded or one cannot be recorded.
 fn run_all(
     app: &App,
     study: &Study,
@@ -137,7 +138,7 @@ fn run_all(
     stopped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// The number of cells, and the time that they may take by one short measurement a kind of cell.
+/// Prints the number of cells and the estimated time that they take, from one short measurement per kind of cell.
 fn estimate(
     app: &App,
     study: &Study,
@@ -155,13 +156,13 @@ fn estimate(
             Some(&each) => each,
             None => match child::ask(app, cell, &study.folder, Task::Probe, Bounds::of(options))? {
                 Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds),
-                // A cell that fails at once takes no time.
+                // A cell that fails immediately takes no time.
                 _ => 0.0,
             },
         };
         let (mut once, common) = (cell.iterations().max(1) as f64, &cell.run.common);
         if let (Some(calls), Some(steps)) = (cell.run.oracle_calls, common.steps) {
-            // The cheapest iteration takes a gradient per step.
+            // The cheapest iteration takes one gradient per step.
             once = once.min(calls as f64 / steps.max(1) as f64);
         }
         once = once.min(cell.run.time.unwrap_or(f64::INFINITY) / each);
@@ -173,8 +174,8 @@ fn estimate(
     say(out, text + ", starts of processes and evaluations for the record not counted")
 }
 
-/// The table and the place of the report on stdout; beside the records `records.csv`, `report.md`, `report.html` and the
-/// figures.
+/// Prints the table and the path of the report, and writes `records.csv`, `report.md`, `report.html` and the figures
+/// next to the records.
 fn tell(study: &Study, records: &Records, out: Out) -> Result<(), Failure> {
     let groups = summary::groups(&study.cells, records)?;
     let table = summary::table(&groups);
@@ -199,7 +200,7 @@ fn tell(study: &Study, records: &Records, out: Out) -> Result<(), Failure> {
     say(out, format!("report: {}", records.folder.join("report.html").display()))
 }
 
-/// Compares the cells that two studies share.
+/// Compares the cells that two studies have in common.
 pub(crate) fn compare(app: &App, options: &Compare, out: Out) -> Result<(), Failure> {
     let (study, mut before) = Records::load(&options.before, app)?;
     let (other, mut after) = Records::load(&options.after, app)?;

@@ -1,10 +1,10 @@
-//! Aligned tables and numbers for people.
+//! Aligned tables, and numbers formatted for people.
 
 use std::fmt;
 
 pub(crate) use crate::text::{bytes, plain};
 
-/// How the cells of a column line up.
+/// Alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     /// Text.
@@ -21,11 +21,11 @@ pub(crate) struct Table {
     lines: Vec<Vec<String>>,
 }
 
-/// What heads a column, and its cell of a row.
+/// The header of a column, and the function that gives its cell in a row.
 pub(crate) type Column<'c, R> = (&'c str, &'c dyn Fn(&R) -> String);
 
 impl Table {
-    /// A table with a header and no rows yet. A name behind `>` heads a column of numbers.
+    /// Creates a table with a header and no rows. A name that begins with `>` is the header of a column of numbers.
     pub(crate) fn new<N: AsRef<str>>(columns: impl IntoIterator<Item = N>) -> Self {
         let column = |name: N| match name.as_ref().strip_prefix('>') {
             Some(name) => (name.to_owned(), Align::Right),
@@ -35,7 +35,7 @@ impl Table {
         Self { align, lines: vec![header] }
     }
 
-    /// A table with a row for each of `rows`.
+    /// Creates a table with one row for each of `rows`.
     pub(crate) fn of<R>(rows: &[R], columns: &[Column<R>]) -> Self {
         let mut table = Self::new(columns.iter().map(|(name, _)| name));
         for row in rows {
@@ -56,7 +56,7 @@ impl Table {
         &self.lines
     }
 
-    /// How each column lines up.
+    /// The alignment of each column.
     pub(crate) fn align(&self) -> &[Align] {
         &self.align
     }
@@ -96,17 +96,17 @@ impl fmt::Display for Table {
     }
 }
 
-/// A number for JSON, which has no `NaN` and no infinity.
+/// A number for JSON, which has neither `NaN` nor infinity.
 pub(crate) fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|v| v.is_finite())
 }
 
-/// A number that there may not be.
+/// Formats a number that may be missing.
 pub(crate) fn known(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |value| significant(value, digits))
 }
 
-/// A duration to three significant digits, in the unit that suits it: `812 µs`.
+/// A duration to three significant digits, in a suitable unit: `812 µs`.
 pub(crate) fn seconds(s: f64) -> String {
     let exponent = exponent(s, 3);
     let (unit, thousandths) = match exponent.div_euclid(3) {
@@ -119,8 +119,8 @@ pub(crate) fn seconds(s: f64) -> String {
     format!("{value:.*} {unit}", decimals(exponent + 3 * thousandths, 3))
 }
 
-/// A number rounded to `digits` significant digits, plain from 0.0001 up to ten million and with
-/// an exponent elsewhere: `0.06512`, `12340`, `1.234e-9`.
+/// A number rounded to `digits` significant digits, in plain notation from 0.0001 up to ten million and with an
+/// exponent otherwise: `0.06512`, `12340`, `1.234e-9`.
 pub(crate) fn significant(x: f64, digits: usize) -> String {
     if x == 0.0 {
         return "0".to_owned();
@@ -135,13 +135,13 @@ pub(crate) fn significant(x: f64, digits: usize) -> String {
     }
 }
 
-/// The decimal exponent of `x` once rounded to `digits` significant digits, 0 where it has none.
+/// The decimal exponent of `x` after rounding to `digits` significant digits, or 0 if it has none.
 fn exponent(x: f64, digits: usize) -> i32 {
     let text = format!("{x:.*e}", digits.saturating_sub(1));
     text.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0)
 }
 
-/// The decimals that show `digits` significant digits of a number with this decimal exponent.
+/// The number of decimals that show `digits` significant digits of a number with this decimal exponent.
 fn decimals(exponent: i32, digits: usize) -> usize {
     let digits = i32::try_from(digits).unwrap_or(i32::MAX);
     usize::try_from(digits.saturating_sub(1).saturating_sub(exponent)).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Values of options as they are typed; an error says what was expected.
+//! Parsers for the values of options. An error says what was expected.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
 }
 
-/// What comes of every draw is kept.
+/// The number of draws is limited because the result of every draw is kept.
 pub(crate) fn draws(text: &str) -> Result<u64, &'static str> {
     let number = text.parse().ok().filter(|&n| n <= 1_000_000);
     number.ok_or("expected a whole number from 0 to 1000000")
@@ -44,7 +44,7 @@ pub(crate) fn shard(text: &str) -> Result<(usize, usize), &'static str> {
 /// Reads `1000`, `64KiB`, `1.5GiB`, `10MB`.
 ///
 /// # Errors
-/// What was expected, for anything else.
+/// Returns what was expected, if `text` is anything else.
 pub fn bytes(text: &str) -> Result<u64, &'static str> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -67,7 +67,7 @@ pub fn bytes(text: &str) -> Result<u64, &'static str> {
     }
 }
 
-/// A step size, or the one that the curvature tells.
+/// A step size, or `auto` for one that follows from the curvature.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Lr {
@@ -75,14 +75,14 @@ pub(crate) enum Lr {
     Auto(Auto),
 }
 
-/// How it is typed.
+/// The spelling of `auto`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Auto {
     Auto,
 }
 
-/// A step size, or `auto`.
+/// Parses a step size, or `auto`.
 pub(super) fn lr(text: &str) -> Result<Lr, &'static str> {
     let size =
         || positive(text).map(Lr::Size).map_err(|_| "expected a positive finite number, or auto");

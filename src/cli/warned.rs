@@ -1,16 +1,16 @@
-//! What readers of several estimates should know: of how many, and the worst.
+//! Warnings about several estimates: how many have one, and the worst.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Soundness;
 
-/// As it stands in records.
+/// Warnings in the form of the records.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Warned {
-    /// Estimates with a warning.
+    /// Number of estimates with a warning.
     #[serde(default)]
     pub(crate) warned: usize,
-    /// Those of the worst numbers.
+    /// The warnings with the worst numbers.
     #[serde(default)]
     pub(crate) warnings: Vec<String>,
 }
@@ -25,7 +25,7 @@ impl Warned {
         Self { warned, warnings: worst.warnings() }
     }
 
-    /// A line for each warning, of `all` estimates.
+    /// Returns one line per warning, about `all` estimates.
     pub(crate) fn lines(&self, all: usize) -> impl Iterator<Item = String> {
         let estimates = if all == 1 {
             "the estimate".into()

@@ -176,6 +176,24 @@ macro_rules! define {
                 }
             }
 
+            /// Whether it is linear in its operand.
+            pub(crate) fn is_linear(&self) -> bool {
+                matches!(self, Self::Unary(Unary::Scale(_) | Unary::Over(_))) || self.kind() == "Linear"
+            }
+
+            /// Whether it is linear in each of its two operands.
+            pub(crate) fn is_bilinear(&self) -> bool {
+                matches!(self, Self::Mul {}) || ["Product", "Bilinear"].contains(&self.kind())
+            }
+
+            /// The kind of [`Primitive`] that it is, by name; empty for what stands in no row of the table.
+            fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$Name { .. } => stringify!($kind),)*
+                    _ => "",
+                }
+            }
+
             /// The list of whole numbers that it takes, if it takes one.
             pub(crate) fn indices(&self) -> Option<&Indices> {
                 match self {

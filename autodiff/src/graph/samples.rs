@@ -264,23 +264,9 @@ impl<T: Element> Splitter<'_, T> {
         }
         match op {
             _ if listed => Ok(None),
-            Op::Unary(Unary::Scale(_) | Unary::Over(_))
-            | Op::Detach {}
-            | Op::Sum { .. }
-            | Op::Broadcast { .. }
-            | Op::Pick { .. }
-            | Op::Place { .. }
-            | Op::GatherRows { .. }
-            | Op::ScatterRows { .. }
-            | Op::Slice { .. }
-            | Op::Embed { .. }
-            | Op::Transpose {}
-            | Op::Block { .. }
-            | Op::Inset { .. }
-            | Op::Entries { .. }
-            | Op::ScatterEntries { .. }
-            | Op::CumulativeSum { .. }
-            | Op::Reshape { .. } => self.mapped(op, known(0).total, |a, _| vec![a], [0, 0]),
+            _ if op.is_linear() || *op == (Op::Detach {}) => {
+                self.mapped(op, known(0).total, |a, _| vec![a], [0, 0])
+            }
             Op::Unary(Unary::Shift(_)) => {
                 let Some((part, rest)) = known(0).total else { return Ok(None) };
                 let rest = if let Some(rest) = rest {
@@ -302,17 +288,15 @@ impl<T: Element> Splitter<'_, T> {
                 Ok(Some((part, added(&mut self.rest, op, [a.1, b.1], node.shape)?)))
             }
             // Linear in each operand, or in the first.
-            Op::Mul {} | Op::Matmul { .. } | Op::Dot {} | Op::RowDot {} | Op::Convolve { .. } => {
-                match [0, 1].map(|k| (known(k).total, known(k).free)) {
-                    [(total, None), (None, Some(free))] => {
-                        self.mapped(op, total, |a, b| vec![a, b], free)
-                    }
-                    [(None, Some(free)), (total, None)] => {
-                        self.mapped(op, total, |a, b| vec![b, a], free)
-                    }
-                    _ => Ok(None),
+            _ if op.is_bilinear() => match [0, 1].map(|k| (known(k).total, known(k).free)) {
+                [(total, None), (None, Some(free))] => {
+                    self.mapped(op, total, |a, b| vec![a, b], free)
                 }
-            }
+                [(None, Some(free)), (total, None)] => {
+                    self.mapped(op, total, |a, b| vec![b, a], free)
+                }
+                _ => Ok(None),
+            },
             Op::Div {} => match (known(0).total, known(1).free) {
                 (total, Some(free)) => self.mapped(op, total, |a, b| vec![a, b], free),
                 _ => Ok(None),

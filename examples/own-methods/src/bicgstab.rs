@@ -1,10 +1,11 @@
-//! `Bicgstab`: the implicit hypergradient with `H v = df/dw` solved by stabilised biconjugate gradients (van der Vorst 1992), over
-//! the public oracle. No product with a transpose is needed, and six vectors whatever the number of iterations.
+//! `Bicgstab`: the implicit hypergradient with `H v = df/dw` solved by stabilised biconjugate gradients (van der Vorst
+//! 1992), on top of the public oracle. The method needs no product with a transpose, and only six vectors, whatever the
+//! number of iterations.
 
 use hypertape::prelude::*;
 
-/// The estimator: from `v = 0` to rounding, in `p` iterations at most, of two products each. Memory: a state, `6 p + d` values, a
-/// sweep.
+/// The estimator. It starts at `v = 0` and iterates down to rounding, for at most `p` iterations of two products each.
+/// Memory: one state, `6 p + d` values and one sweep.
 #[derive(Clone, Debug)]
 pub struct Bicgstab;
 

@@ -1,4 +1,4 @@
-//! `Decay`: a linear classifier of the samples of `--train`, whose weight decay is chosen on those of `--valid`.
+//! `Decay`: a linear classifier of the samples of `--train`. Its weight decay is chosen on those of `--valid`.
 //!
 //! ```text
 //! g(x, W) = 1/n sum_i loss(X_i W, y_i) + e^x/2 |W|^2        f(W) = 1/m sum_i loss(V_i W, u_i)
@@ -9,16 +9,16 @@ use hypertape::prelude::*;
 /// The problem.
 #[derive(Debug)]
 pub struct Decay<T> {
-    /// Training, validation and test samples: those of `--train`, or digits.
+    /// Training, validation and test samples, from `--train` or digits.
     parts: [Labelled<T>; 3],
     weights: Shape,
 }
 
 impl<T: Element> Decay<T> {
-    /// On the samples that were given, or on digits.
+    /// Creates the problem on the given samples, or on digits.
     ///
     /// # Errors
-    /// Those of the samples.
+    /// Returns an error if the samples cannot be made, or if their labels are numbers.
     pub fn new(given: &Given<T>) -> Result<Self, Error> {
         let sets = given.sets_or(|seed| Sets::digits([200, 200, 600], seed))?;
         let (parts, classes) = sets.into_classes()?;

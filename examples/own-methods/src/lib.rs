@@ -1,5 +1,5 @@
-//! Methods of one's own, a file each, and the whole command line with them: an estimator, a linear solver, an outer optimiser, a
-//! problem. `tests/` holds them to the truth.
+//! Your own methods, in one file each, with the whole command line: an estimator, a linear solver, an outer optimiser
+//! and a problem. `tests/` checks them against known answers.
 //!
 //! ```text
 //! cargo run --release -p own-methods -- estimators bicgstab
@@ -20,7 +20,7 @@ pub use decay::Decay;
 pub use lion::Lion;
 pub use residuals::Residuals;
 
-/// The problem as the command line knows it, in both precisions.
+/// The problem as a catalogue entry, in both precisions.
 pub fn problems() -> Vec<Entry> {
     let summary = "weight decay of a linear classifier of 200 digits, or of --train";
     let entry = Entry::new("decay", summary, (100, 0.5), |given| Oracle::new(Decay::new(given)?));
@@ -28,7 +28,7 @@ pub fn problems() -> Vec<Entry> {
     vec![Entry { data_seed: Some(0), samples: Some(Labels::Classes), ..entry }]
 }
 
-/// The command line over `problems`, with the methods of this crate beside those that there are.
+/// The command line over `problems`, with the methods of this crate in addition to the built-in ones.
 pub fn app(problems: &[Entry]) -> App<'_> {
     App::new(problems)
         .estimator(Bicgstab)

@@ -1,4 +1,5 @@
-//! `Lion` (Chen et al. 2023): steps of one size in every entry, by the sign of a gradient that is mixed with its mean.
+//! `Lion` (Chen et al. 2023): steps of equal size in every entry, in the direction of the sign of a gradient that is
+//! averaged with its running mean.
 
 use hypertape::prelude::*;
 
@@ -7,9 +8,9 @@ use hypertape::prelude::*;
 pub struct Lion {
     /// Step size.
     pub lr: f64,
-    /// What of the mean goes into a step.
+    /// Weight of the running mean in a step.
     pub b1: f64,
-    /// Decay of the mean.
+    /// Decay of the running mean.
     pub b2: f64,
 }
 

@@ -1,11 +1,12 @@
-//! `Residuals`: conjugate residuals (Stiefel 1955) for a symmetric matrix, which make `|b - A v|` smallest in every iteration.
+//! `Residuals`: conjugate residuals (Stiefel 1955) for a symmetric matrix, which minimise `|b - A v|` in every
+//! iteration.
 
 use hypertape::prelude::*;
 
-/// The linear solver. `k + 1` products for `k` iterations; scratch of `4 p` values.
+/// The linear solver. `k` iterations take `k + 1` products. Memory: `4 p` values.
 #[derive(Clone, Debug)]
 pub struct Residuals {
-    /// When it ends.
+    /// The stopping criterion.
     pub stop: Stop,
 }
 

@@ -1,4 +1,4 @@
-//! The methods of this crate, held to the truth, and their command line.
+//! The methods of this crate, checked against known answers, and their command line.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ fn both_implicit_estimates_reach_the_gradient_of_the_limit() {
         hold(&contract, &move || Ok(Box::new(Implicit::new(Residuals { stop })?)))
     };
     residuals(20).unwrap_or_else(|broken| panic!("{broken}"));
-    // One iteration does not solve three equations.
+    // A single iteration does not solve three equations.
     let broken = residuals(1).unwrap_err().to_string();
     assert!(broken.contains("gradient: found"), "{broken}");
 }
@@ -29,7 +29,7 @@ fn lion_takes_known_steps() {
     let mut moments = lion.moments(3);
     lion.step(1, &mut moments, &mut x, &[4.0, -0.5, 0.0]);
     assert_eq!((x, moments.values()), ([0.5, 1.5, 1.0], &[2.0, -0.25, 0.0][..]));
-    // The mean outweighs a gradient of -4: 0.75 * 2 - 0.25 * 4 > 0.
+    // The running mean outweighs a gradient of -4: 0.75 * 2 - 0.25 * 4 > 0.
     lion.step(2, &mut moments, &mut x, &[-4.0, -0.5, 0.0]);
     assert_eq!((x, moments.values()), ([0.0, 2.0, 1.0], &[-1.0, -0.375, 0.0][..]));
 }
@@ -43,7 +43,7 @@ fn derivatives_of_the_problem_are_right() {
     assert!(checks.iter().all(|check| !check.failed()), "{checks:?}");
 }
 
-/// Standard output of a command that goes well.
+/// Returns the standard output of a command that succeeds.
 fn run(line: &str) -> String {
     let words = line.split_whitespace();
     let output = Command::new(env!("CARGO_BIN_EXE_own-methods")).args(words).output().unwrap();
@@ -72,7 +72,7 @@ fn the_command_line_knows_them_all() {
     };
     let known = gradient("dense");
     for estimator in ["bicgstab", "residuals"] {
-        // The same system of two equations, solved to its rounding and to 1e-12.
+        // Both solve the same two equations, one to rounding and the other to 1e-12.
         assert!((gradient(estimator) / known - 1.0).abs() < 1e-11, "{estimator}");
     }
     let records = run(&format!(

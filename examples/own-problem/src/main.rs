@@ -1,4 +1,4 @@
-//! A crate with bilevel problems of its own, and the whole command line for them.
+//! A crate with its own bilevel problems, and the whole command line for them.
 //!
 //! ```text
 //! cargo run --release -p own-problem -- problems scales
@@ -16,7 +16,7 @@ use hypertape::prelude::*;
 use prior::Prior;
 use scales::Scales;
 
-/// In double precision alone; what the problem is made from is captured.
+/// A problem in double precision only. The closure captures the data that the problem is made from.
 fn prior() -> Entry {
     let clean: Vec<f64> = (0..16).map(|i| (0.4 * f64::from(i)).sin()).collect();
     let open =
@@ -29,7 +29,7 @@ fn prior() -> Entry {
     }
 }
 
-/// In both precisions, on the samples of `--train` or on digits.
+/// A problem in both precisions, on the samples of `--train` or on digits.
 fn scales() -> Entry {
     let penalty = Setting::new("penalty", 0.001, Kind::NOT_NEGATIVE, "strength of the penalty");
     let summary = "one log-scale per feature of a classifier of 300 digits, or of --train";

@@ -1,4 +1,4 @@
-//! `Prior`: a noisy sequence is smoothed by a prior whose strength is chosen.
+//! `Prior`: smooths a noisy sequence with a prior whose strength is learned.
 //!
 //! ```text
 //! g(x, w) = |w - data|^2/2 + e^x |Dw|^2/2        f(w) = |w - clean|^2/2        (Dw)_i = w_{i+1} - w_i
@@ -13,7 +13,7 @@ pub(crate) struct Prior {
 }
 
 impl Prior {
-    /// `clean` with uniform noise up to `noise`.
+    /// Adds uniform noise of at most `noise` to `clean`.
     pub(crate) fn new(clean: &[f64], noise: f64, seed: u64) -> Self {
         let mut random = Draw::new(seed, 0).stream();
         let data = clean.iter().map(|c| c + noise * random.random_range(-1.0..1.0)).collect();
@@ -22,7 +22,7 @@ impl Prior {
     }
 }
 
-/// For `f64` alone.
+/// The problem is implemented for `f64` only.
 impl Bilevel<f64> for Prior {
     fn start(&self) -> Params<f64> {
         Params::new().with("log_strength", Shape::SCALAR, [0.0])

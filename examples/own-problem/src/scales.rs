@@ -1,19 +1,20 @@
-//! `Scales`: a linear classifier on scaled features; the scales are chosen so that it does well on validation data.
+//! `Scales`: a linear classifier on scaled features. The scales are chosen such that it does well on validation data.
 //!
 //! ```text
 //! g(x, W) = 1/n sum_i loss(X_i (e^x o W), y_i) + penalty/2 |W|^2        f(x, W) = 1/m sum_i loss(V_i (e^x o W), u_i)
 //! ```
 //!
-//! `W` is features by classes, or a column for two classes; `x` has an entry per feature, which scales its row of `W`.
+//! `W` is features by classes, or one column for two classes; `x` has one entry per feature, which scales its row of
+//! `W`.
 
 use hypertape::prelude::*;
 
 pub(crate) struct Scales<T> {
-    /// Training, validation and test samples: those of `--train`, or digits.
+    /// Training, validation and test samples, from `--train` or digits.
     parts: [Labelled<T>; 3],
     weights: Shape,
     penalty: f64,
-    /// Samples per mini-batch, at both levels.
+    /// Samples per mini-batch at both levels.
     batch: Option<usize>,
 }
 
@@ -25,7 +26,7 @@ impl<T: Element> Scales<T> {
         Ok(Self { parts, weights, penalty: given.get("penalty")?, batch: given.batch()? })
     }
 
-    /// The mean loss of a mini-batch of `part`, or what of it belongs to `rows`.
+    /// The mean loss of a mini-batch of `part`, or the part of it that belongs to `rows`.
     fn loss<'a, A>(&'a self, part: usize, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A
     where
         A: Array<'a, Elem = T>,

@@ -1,4 +1,4 @@
-//! The command line of this crate: own settings, own samples, and what is refused.
+//! The command line of this crate: its settings, samples from files, and what is refused.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ fn one_step_on_own_samples_has_the_known_gradient() {
         );
         let (status, out, err) = run(&line);
         assert_eq!((status, err.as_str()), (Some(0), ""));
-        // w_1 = lr e^x/2 from the two samples, then z = 2 e^x w_1 = e^{2x}/2 and f = ln(1 + e^{-z}).
+        // w_1 = lr e^x/2 from the two samples, so z = 2 e^x w_1 = e^{2x}/2 and f = ln(1 + e^{-z}).
         let z = 0.5_f64;
         let (loss, slope) = ((-z).exp().ln_1p(), -2.0 * z / (1.0 + z.exp()));
         assert!((number(&out, "loss") - loss).abs() < 1e-15, "{out}");
@@ -54,7 +54,7 @@ fn settings_are_listed_recorded_and_checked() {
     ] {
         assert!(out.contains(part), "no {part:?} in {out}");
     }
-    // Without noise the data is clean: at any strength only the prior moves it.
+    // Without noise the data is clean, so at any strength only the prior changes it.
     let (_, out, _) = run("gradient prior:noise=0 --steps 0 --json");
     assert!(out.contains("\"problem\":\"prior:noise=0\"") && number(&out, "loss") == 0.0, "{out}");
     let (_, by_name, _) = run("gradient scales:penalty=0.5,batch=20 --json --dtype f32");

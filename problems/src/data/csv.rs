@@ -1,10 +1,10 @@
-//! Dense rows of numbers, with a separator between and a label in one column.
+//! Dense rows of numbers with any separator, and a label in one column.
 //!
-//! Lines that begin with `#` and empty ones are left out. The separator is the first of tab, semicolon, comma and blanks that gives
-//! the first lines equally many fields. The first line is a header where it
-//! - has a name in a column that goes on with numbers, or names alone;
-//! - counts its columns from 0, as pandas does: at least eight, or three before numbers that are not whole;
-//! - counts samples and features before names of classes, as scikit-learn's own files do.
+//! Empty lines and lines that begin with `#` are skipped. The separator is the first of tab, semicolon, comma and blank
+//! for which the first lines have equally many fields. The first line is taken for a header if it
+//! - consists of names alone, or has a name in a column that continues with numbers;
+//! - counts its columns from 0, as pandas does: at least eight of them, or three if numbers with fractions follow;
+//! - gives the numbers of samples and features and then the names of classes, as scikit-learn's own files do.
 
 use std::borrow::Cow;
 use std::io::BufRead;
@@ -14,11 +14,11 @@ use hypertape_solver::Error;
 
 use super::source::{Features, Lines, Name, Table, number, shown};
 
-/// Lines by which separator and header are told.
+/// Number of lines from which the separator and the header are detected.
 const FIRST: usize = 10;
 
-/// Reads a table whose labels stand in the column called `label`, or of that number, from 1, or in the last; its columns are
-/// separated by `delimiter`, or by what is found.
+/// Reads a table. The labels are in the column with the name or number (from 1) `label`, or in the last column. Columns
+/// are separated by `delimiter`, or by the separator that is detected.
 pub(crate) fn read<T: Element>(
     name: Name,
     reader: impl BufRead,
@@ -93,7 +93,7 @@ pub(crate) fn read<T: Element>(
     Ok(Table { features: Features::Dense(values), labels, notes })
 }
 
-/// The place of the labels among so many columns, or why there is none.
+/// Returns the index of the label column among `width` columns, or the reason why there is none.
 fn column(
     head: Option<&Vec<Cow<str>>>,
     width: usize,
@@ -111,7 +111,8 @@ fn column(
     })
 }
 
-/// What separates the fields of the first lines, of which the very first may be a header of another length.
+/// Detects the separator. The first line is left out if there are others, because a header may have another number of
+/// fields.
 fn detect(lines: &[(u64, String)]) -> char {
     let lines = if lines.len() > 1 { &lines[1..] } else { lines };
     let fits = |separator: &char| {
@@ -121,7 +122,7 @@ fn detect(lines: &[(u64, String)]) -> char {
     ['\t', ';', ',', ' '].into_iter().find(fits).unwrap_or(',')
 }
 
-/// A separator as it is typed.
+/// A separator as users type it.
 fn named(separator: char) -> String {
     match separator {
         '\t' => "tab".to_owned(),
@@ -130,14 +131,14 @@ fn named(separator: char) -> String {
     }
 }
 
-/// Fields without quotes; any number of blanks separates.
+/// Splits a line without quotes. For blanks, any number of them is one separator.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let blanks = separator == ' ';
     text.split(move |c: char| if blanks { c.is_whitespace() } else { c == separator })
         .filter(move |field| !blanks || !field.is_empty())
 }
 
-/// The fields of a line. One in quotes may hold separators, and two quotes for one.
+/// Splits a line into fields. A quoted field may contain separators, and two quotes in it stand for one.
 fn fields<'l>(
     name: Name,
     line: u64,
@@ -171,13 +172,13 @@ fn fields<'l>(
     Ok(fields.into_iter().map(Cow::from).collect())
 }
 
-/// What the first line is.
+/// The kind of the first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begins {
     Samples,
-    /// Names alone.
+    /// A header of names alone.
     Header,
-    /// A header, for this reason.
+    /// A header, recognised for this reason.
     Guessed(&'static str),
 }
 
@@ -187,7 +188,7 @@ impl Begins {
     }
 }
 
-/// Whether the first line is a header.
+/// Whether the first line is a header, and why.
 fn header(rows: &[Vec<Cow<str>>]) -> Option<Begins> {
     let (first, others) = rows.split_first()?;
     let number = |field: &Cow<str>| {

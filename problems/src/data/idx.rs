@@ -1,5 +1,5 @@
-//! Arrays of the kind in which MNIST comes: two zero bytes, a type, a number of dimensions, each of these in four bytes, the
-//! first the slowest, then the values, all with the highest byte first.
+//! IDX, the format of MNIST. A file consists of two zero bytes, a type, the number of dimensions, the size of each
+//! dimension in four bytes (the slowest dimension first), and the values, all in big-endian order.
 
 use std::io::{ErrorKind, Read};
 
@@ -9,10 +9,10 @@ use hypertape_solver::Error;
 use super::npy::values_of;
 use super::source::{Name, Rows};
 
-/// Most values: 16 GiB of doubles.
+/// Largest number of values: 16 GiB of doubles.
 const MOST: usize = 1 << 31;
 
-/// Reads an array, bytes over 255 if they are to be `scaled`.
+/// Reads an array; bytes are divided by 255 if `scaled`.
 pub(crate) fn read<T: Element>(
     name: Name,
     mut reader: impl Read,

@@ -1,16 +1,18 @@
-//! Numpy's arrays, files in `.npy`: read in formats 1.0 to 3.0, with truth values, integers and floating point numbers of every size up
-//! to eight bytes, in either order; written as numpy writes little-endian doubles, and bytes.
+//! NumPy's `.npy` format. Formats 1.0 to 3.0 are read, with booleans, integers and floating point numbers of every size
+//! up to eight bytes, in either byte order. Arrays are written as little-endian doubles or as bytes, exactly as NumPy
+//! writes them.
 
 use std::io::{self, ErrorKind, Read, Write};
 
-/// An array as rows: one of `n` values has `n` rows and one column, one of more than two dimensions has all but the first in a row.
+/// An array as a matrix. An array of `n` values has `n` rows and one column; of more than two dimensions, all but the
+/// first are flattened into a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
-    /// The first dimension.
+    /// First dimension.
     pub rows: usize,
-    /// The second dimension.
+    /// Product of the other dimensions.
     pub cols: usize,
-    /// The values, row after row.
+    /// Values in row-major order.
     pub values: Vec<f64>,
 }
 
@@ -19,18 +21,18 @@ fn told(error: io::Error) -> String {
     error.to_string()
 }
 
-/// Reads one array. Memory grows with the values that are there, not with what a header claims.
+/// Reads one array. Memory grows with the values that are present, not with what the header claims.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// Returns a message that says what is wrong.
 pub fn read(reader: impl Read) -> Result<Matrix, String> {
     read_at_most(reader, u64::MAX)
 }
 
-/// The same of an array of so many values at most: more are refused by its header, before they are read.
+/// Reads one array of at most `most` values. A larger array is refused by its header, before its values are read.
 ///
 /// # Errors
-/// As [`read`].
+/// Returns a message that says what is wrong.
 pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> {
     let Header { descr, fortran_order, shape } = Header::read(&mut reader)?;
     let Some(each) = values_of(&descr) else {
@@ -69,7 +71,7 @@ pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> 
     let size = |n| usize::try_from(n).map_err(|_| format!("a dimension of {n}, expected less"));
     let (rows, cols) = (size(rows)?, size(cols)?);
     if fortran_order {
-        // From the place in the order of rows, whose last index is the fastest, to that in which the first one is.
+        // Maps an index in row-major order to the index in column-major order.
         let place = |i: usize| {
             let (mut rest, mut stride, mut place) = (i, data.len(), 0);
             for size in shape.iter().rev().filter_map(|&n| usize::try_from(n).ok()) {
@@ -87,7 +89,7 @@ pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> 
     Ok(Matrix { rows, cols, values: data })
 }
 
-/// Writes `values`, row after row, as an array of two dimensions: the bytes of `numpy.save`.
+/// Writes `values`, in row-major order, as an array of two dimensions. The bytes are those of `numpy.save`.
 ///
 /// ```
 /// let mut file = Vec::new();
@@ -99,14 +101,14 @@ pub fn read_at_most(mut reader: impl Read, most: u64) -> Result<Matrix, String> 
 /// ```
 ///
 /// # Errors
-/// As `writer`.
+/// Returns the errors of `writer`.
 pub fn write(
     mut writer: impl Write,
     [rows, cols]: [usize; 2],
     values: impl IntoIterator<Item = f64>,
 ) -> io::Result<()> {
     let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
-    // Ten bytes before it, a newline after it: 128, into which two sizes of 20 digits fit.
+    // With the ten bytes before it and the newline, the header takes 128 bytes, enough for two sizes of 20 digits.
     writer.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
     writeln!(writer, "{header:117}")?;
     for value in values {
@@ -118,7 +120,7 @@ pub fn write(
 /// Writes bytes as an array of one dimension.
 ///
 /// # Errors
-/// As `writer`.
+/// Returns the errors of `writer`.
 pub fn write_bytes(mut writer: impl Write, bytes: &[u8]) -> io::Result<()> {
     let length = bytes.len();
     let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({length},), }}");
@@ -127,23 +129,23 @@ pub fn write_bytes(mut writer: impl Write, bytes: &[u8]) -> io::Result<()> {
     writer.write_all(bytes)
 }
 
-/// As numpy prints it.
+/// Formats a shape as NumPy prints it.
 fn shown(shape: &[u64]) -> String {
     let sizes: Vec<_> = shape.iter().map(u64::to_string).collect();
     format!("({})", sizes.join(", "))
 }
 
-/// How values of a type are read.
+/// Reads values of one type.
 pub(super) struct Values {
-    /// Bytes of one.
+    /// Bytes per value.
     pub(super) width: usize,
     big_endian: bool,
-    /// Its value, of bytes in little-endian order, padded at their end.
+    /// Converts little-endian bytes, padded with zeros at the end, to a value.
     decode: fn([u8; 8]) -> f64,
 }
 
 impl Values {
-    /// The next.
+    /// Reads the next value.
     pub(super) fn next(&self, reader: &mut impl Read) -> io::Result<f64> {
         let mut bytes = [0; 8];
         reader.read_exact(&mut bytes[..self.width])?;
@@ -154,7 +156,7 @@ impl Values {
     }
 }
 
-/// Values of the type that a header describes, quoted as there.
+/// Returns the reader for the type that a header describes. `descr` includes its quotes.
 pub(super) fn values_of(descr: &str) -> Option<Values> {
     fn low<const N: usize>(bytes: [u8; 8]) -> [u8; N] {
         std::array::from_fn(|i| bytes[i])
@@ -179,7 +181,7 @@ pub(super) fn values_of(descr: &str) -> Option<Values> {
     known.then_some(Values { width, big_endian: order == ">", decode })
 }
 
-/// A number of half precision: a sign, an exponent of 5 bits and a fraction of 10.
+/// Converts a number of half precision: a sign, an exponent of 5 bits and a fraction of 10.
 fn half(bits: u16) -> f64 {
     let fraction = f64::from(bits & 0x3ff) / 1024.0;
     let size = match i32::from(bits >> 10 & 0x1f) {
@@ -191,7 +193,7 @@ fn half(bits: u16) -> f64 {
     if bits >> 15 == 0 { size } else { -size }
 }
 
-/// What stands before the values of an array.
+/// The header of an array.
 struct Header {
     /// The dtype as a Python literal.
     descr: String,
@@ -266,8 +268,8 @@ impl Header {
     }
 }
 
-/// The length of the Python literal that `text` starts with: up to a comma outside of quotes and
-/// brackets, or to the end.
+/// Returns the length of the Python literal at the start of `text`, which ends at a comma outside of quotes and
+/// brackets or at the end of the text.
 fn literal_len(text: &str) -> Option<usize> {
     let (mut depth, mut quoted) = (0_usize, false);
     for (i, c) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! Numpy's archives of arrays, files in `.npz`: each entry a file in `.npy`.
+//! NumPy's `.npz` format: archives of arrays, each entry of which is an `.npy` file.
 
 use std::io::{self, BufReader, Cursor, Read, Seek, Write};
 
@@ -7,7 +7,7 @@ use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::npy::{self, Matrix};
 
-/// An archive being read. Of two arrays of one name the later counts, as for numpy.
+/// An archive that is being read. If two arrays have the same name, the later one counts, as in NumPy.
 #[derive(Debug)]
 pub struct Npz<R> {
     archive: ZipArchive<R>,
@@ -18,7 +18,7 @@ impl<R: Read + Seek> Npz<R> {
     /// Opens an archive.
     ///
     /// # Errors
-    /// What is wrong, in words: no archive, an entry that is no array, an empty name, or one that is there twice.
+    /// Returns a message that says what is wrong: the file is no archive, an entry is no array, or a name is empty.
     pub fn open(reader: R) -> Result<Self, String> {
         let archive = ZipArchive::new(reader).map_err(|e| format!("not an npz file: {e}"))?;
         let mut names = Vec::new();
@@ -38,10 +38,10 @@ impl<R: Read + Seek> Npz<R> {
         &self.names
     }
 
-    /// The array of this number, of `most` values at most: more are refused by its header.
+    /// Reads the array with index `number`. An array of more than `most` values is refused by its header.
     ///
     /// # Errors
-    /// What is wrong, in words.
+    /// Returns a message that says what is wrong.
     pub fn read(&mut self, number: usize, most: u64) -> Result<Matrix, String> {
         let refused = |e: String| format!("array {:?}: {e}", self.names[number]);
         let entry = self.archive.by_index(number).map_err(|e| refused(e.to_string()))?;
@@ -49,19 +49,19 @@ impl<R: Read + Seek> Npz<R> {
     }
 }
 
-/// The arrays of an archive, in its order, each of `most` values at most: more are refused by their header.
+/// Reads all arrays of an archive, in its order. An array of more than `most` values is refused by its header.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// Returns a message that says what is wrong.
 pub fn read(file: impl Read + Seek, most: u64) -> Result<Vec<(String, Matrix)>, String> {
     let mut npz = Npz::open(file)?;
     let names = npz.names().to_vec().into_iter().enumerate();
     names.map(|(i, name)| Ok((name, npz.read(i, most)?))).collect()
 }
 
-/// An archive being written: the same arrays give the same bytes.
+/// An archive that is being written. The same arrays give the same bytes.
 pub struct NpzWriter {
-    // The archive writer seeks back to the sizes of an entry, which a stream cannot.
+    // Writing an entry needs to seek back to the place of its size, which a stream cannot do.
     zip: ZipWriter<Cursor<Vec<u8>>>,
 }
 
@@ -72,19 +72,19 @@ impl std::fmt::Debug for NpzWriter {
 }
 
 impl NpzWriter {
-    /// An archive of arrays with these names.
+    /// Starts an archive of arrays with these names.
     ///
     /// # Errors
-    /// For an empty name, or one that is there twice.
+    /// Returns a message if a name is empty or occurs twice.
     pub fn new(names: &[String]) -> Result<Self, String> {
         check_names(names)?;
         Ok(Self { zip: ZipWriter::new(Cursor::new(Vec::new())) })
     }
 
-    /// The next array; `write` writes what `npy` has for it.
+    /// Adds the next array. `write` writes its `.npy` file, for example with [`npy::write`].
     ///
     /// # Errors
-    /// Those of the archive.
+    /// Returns the errors of the archive writer and of `write`.
     pub fn add(
         &mut self,
         name: &str,
@@ -98,10 +98,10 @@ impl NpzWriter {
         write(&mut self.zip)
     }
 
-    /// The bytes of the archive.
+    /// Completes the archive and returns its bytes.
     ///
     /// # Errors
-    /// Those of the archive.
+    /// Returns the errors of the archive writer.
     pub fn finish(self) -> io::Result<Vec<u8>> {
         Ok(self.zip.finish()?.into_inner())
     }

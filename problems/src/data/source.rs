@@ -1,4 +1,4 @@
-//! A file being read: how it is opened, what comes of it, and errors that name it.
+//! Reading a file: opening it, the tables that result, and errors that name it.
 
 use std::cmp::Ordering;
 use std::fmt::{self, Display};
@@ -11,23 +11,23 @@ use hypertape_autodiff::{Csr, Element, Fault};
 use hypertape_solver::Error;
 use hypertape_solver::text::{bytes, plain};
 
-/// Samples as they stand in a file.
+/// Samples in the form in which the file has them.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     pub(crate) features: Features<T>,
     pub(crate) labels: Vec<Label>,
-    /// What was decided about the file, a sentence each.
+    /// Decisions made about the file, one sentence each.
     pub(crate) notes: Vec<String>,
 }
 
-/// Their values.
+/// The values of the samples.
 #[derive(Debug)]
 pub(crate) enum Features<T> {
     Dense(Vec<T>),
     Sparse(Entries<T>),
 }
 
-/// The entries of sparse rows, in columns as they are numbered in the file, from 0 or 1.
+/// The entries of sparse rows. Columns are numbered as in the file, from 0 or 1.
 #[derive(Debug)]
 pub(crate) struct Entries<T> {
     /// One more than the last column.
@@ -38,19 +38,19 @@ pub(crate) struct Entries<T> {
 }
 
 impl<T: Element> Entries<T> {
-    /// Whether there is a column 0.
+    /// Whether column 0 occurs.
     pub(crate) fn counts_from_zero(&self) -> bool {
         self.columns.contains(&0)
     }
 
-    /// The matrix whose first column is that of number `base`.
+    /// Converts the entries to a matrix whose first column has the number `base` in the file.
     pub(crate) fn matrix(mut self, base: u32) -> Result<Csr<T>, Fault> {
         self.columns.iter_mut().for_each(|column| *column -= base);
         Csr::new(self.end - base, self.starts, self.columns, self.values)
     }
 }
 
-/// An array: number of rows, values per row, the values.
+/// An array: the number of rows, the values per row, and the values.
 #[derive(Debug)]
 pub(crate) struct Rows<T> {
     pub(crate) count: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Rows<T> {
     pub(crate) values: Vec<T>,
 }
 
-/// A label as it stands in a file. Numbers are in order, before names.
+/// A label as it is in the file. Numbers sort in ascending order and before names.
 #[derive(Clone, Debug)]
 pub(crate) enum Label {
     Number(f64),
@@ -105,10 +105,10 @@ impl Display for Label {
     }
 }
 
-/// Most bytes that come of a packed file: a few may stand for any number.
+/// Limit on the size of a file after decompression, as a few bytes may expand to any number.
 const MOST: u64 = 1 << 31;
 
-/// Opens a file, and unpacks what gzip packed, whatever its name is.
+/// Opens a file. Data compressed with gzip is decompressed, whatever the file's name.
 pub(crate) fn open(name: &str) -> Result<Box<dyn BufRead>, Error> {
     let unreadable = |e| Error::told(format!("cannot read {name}: {e}"));
     let mut file = BufReader::new(File::open(name).map_err(unreadable)?);
@@ -121,7 +121,7 @@ pub(crate) fn open(name: &str) -> Result<Box<dyn BufRead>, Error> {
     Ok(Box::new(file))
 }
 
-/// What is unpacked, up to so many bytes.
+/// A reader of decompressed data that fails beyond `left` bytes.
 pub(super) struct Unpacked<R> {
     pub(super) inner: R,
     pub(super) left: u64,
@@ -140,7 +140,7 @@ impl<R: Read> Read for Unpacked<R> {
     }
 }
 
-/// The lines of a text, without their ends, by number from 1; a byte order mark is no part of the first.
+/// The lines of a text without their line ends, numbered from 1. A byte order mark is not part of the first line.
 pub(crate) struct Lines<'n, R> {
     name: Name<'n>,
     reader: R,
@@ -181,7 +181,7 @@ impl<R: BufRead> Iterator for Lines<'_, R> {
 pub(crate) struct Name<'n>(pub(crate) &'n str);
 
 impl Name<'_> {
-    /// An error at a place, such as `:12` for a line or ` byte 16`.
+    /// An error at a place in the file, such as `:12` for a line or ` byte 16`.
     pub(crate) fn wrong(
         self,
         place: impl Display,
@@ -195,14 +195,14 @@ impl Name<'_> {
         Error::told(format!("cannot read {}: {error}", self.0))
     }
 
-    /// `text` as a finite number; of what is true or false as 1 or 0.
+    /// Parses `text` as a finite number; true and false are 1 and 0.
     pub(crate) fn number(self, line: u64, text: &str) -> Result<f64, Error> {
         number(text).ok_or_else(|| {
             self.wrong(format_args!(":{line}"), format!("{:?}", shown(text)), "a finite number")
         })
     }
 
-    /// `text` as a label: a finite number, both zeros alike, or a name.
+    /// Parses `text` as a label, which is a finite number (0 and -0 are the same) or a name.
     pub(crate) fn label(self, line: u64, text: &str) -> Result<Label, Error> {
         let text = text.trim();
         match text.parse::<f64>() {
@@ -215,7 +215,7 @@ impl Name<'_> {
         }
     }
 
-    /// `value` in the precision of the problem.
+    /// Converts `value` to the precision of the problem.
     pub(crate) fn element<T: Element, P: Display>(
         self,
         place: impl Fn() -> P,
@@ -229,7 +229,7 @@ impl Name<'_> {
     }
 }
 
-/// `text` as a finite number; of what is true or false as 1 or 0.
+/// Parses `text` as a finite number; true and false are 1 and 0.
 pub(crate) fn number(text: &str) -> Option<f64> {
     match text.trim() {
         "True" | "TRUE" | "true" => Some(1.0),
@@ -238,7 +238,7 @@ pub(crate) fn number(text: &str) -> Option<f64> {
     }
 }
 
-/// Enough of `text` for an error.
+/// The start of `text`, long enough for an error message.
 pub(crate) fn shown(text: &str) -> String {
     text.chars().take(40).collect()
 }

@@ -1,5 +1,5 @@
-//! Sparse rows, as `svm_light` and `LIBSVM` write them: `LABEL qid:QUERY INDEX:VALUE ... # comment`, with indices that grow from 1,
-//! or from 0 as scikit-learn writes them. Queries are left out.
+//! Sparse rows in the format of `svm_light` and `LIBSVM`: `LABEL qid:QUERY INDEX:VALUE ... # comment`. Indices increase
+//! within a row, from 1, or from 0 as in files from scikit-learn. Query identifiers are ignored.
 
 use std::io::BufRead;
 
@@ -8,10 +8,10 @@ use hypertape_solver::Error;
 
 use super::source::{Entries, Features, Lines, Name, Table, shown};
 
-/// Largest index: weights are dense, so one larger is a mistake that would fill memory.
+/// Largest index. Weights are dense, so a larger index is most likely a mistake and would exhaust memory.
 const MOST: u32 = 1 << 24;
 
-/// Reads a table with columns as they are numbered in the file.
+/// Reads a table. Columns keep their numbers in the file.
 pub(crate) fn read<T: Element>(name: Name, reader: impl BufRead) -> Result<Table<T>, Error> {
     let (mut starts, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
     let (mut labels, mut width, mut queries) = (Vec::new(), 0, false);

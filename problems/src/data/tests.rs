@@ -1,4 +1,4 @@
-//! Files of every kind: what they hold, every way in which one can be wrong, and mutations of valid ones.
+//! Files of every kind: their contents, every way in which a file can be malformed, and mutations of valid files.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::*;
 use crate::elastic_net::ElasticNet;
 use crate::targets::Targets;
 
-/// Labels and, row by row, the values of a table in memory, with its width.
+/// Returns the labels, the values row by row and the number of columns of a table in memory.
 fn parse(
     kind: Kind,
     bytes: &[u8],
@@ -24,7 +24,7 @@ fn parse(
     let files = Files { label: label.map(str::to_owned), ..Files::default() };
     let Table { features, labels, .. } = table::<f64>(kind, Name("f"), bytes, &files)?;
     let count = labels.len();
-    // Names are told from numbers by what is none.
+    // Names become NaN, to tell them from numbers.
     let labels = labels.iter().map(|label| label.number().unwrap_or(f64::NAN)).collect();
     let samples = match features {
         Features::Dense(values) => Labelled::dense(values, vec![0; count]),
@@ -41,7 +41,7 @@ fn parse(
         let unit = Tensor::new(&arena, Shape::column(width), &unit);
         values.extend_from_slice(samples.times(unit, 0..count).values());
     }
-    // From columns to rows.
+    // From column-major to row-major order.
     let cols = values.len() / count;
     let values = (0..values.len()).map(|i| values[i % cols * count + i / cols]).collect();
     Ok((labels, values, width))
@@ -122,7 +122,7 @@ fn tables_with_commas() {
     }
 }
 
-/// A file of bytes.
+/// An IDX file of bytes.
 fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     let sizes: Vec<u8> = sizes.iter().flat_map(|size| size.to_be_bytes()).collect();
     let dimensions = u8::try_from(sizes.len() / 4).unwrap();
@@ -173,7 +173,7 @@ fn arrays_of_the_mnist_kind() {
     }
 }
 
-/// A folder of its own, removed at the end of a test.
+/// A temporary folder, removed at the end of a test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -193,7 +193,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A test that failed on the way may have left anything.
+        // A test that failed may have left any files.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -222,7 +222,7 @@ fn files_become_sets() {
     assert_eq!(sets.parts.each_ref().map(Labelled::len), [6, 4, 2]);
     let arena = Arena::new();
     let one = Tensor::new(&arena, Shape::SCALAR, &[1.0]);
-    // Every sample of the training file once, scaled; even ones are of the second class.
+    // Every sample of the training file occurs once, scaled. Even samples are of the second class.
     let mut seen: Vec<usize> = Vec::new();
     for (part, size) in [(&sets.parts[0], 6), (&sets.parts[1], 4)] {
         for (value, &label) in part.times(one, 0..size).values().iter().zip(part.labels()) {
@@ -292,7 +292,7 @@ fn what_is_unpacked_has_a_limit() {
 #[test]
 fn numbers_are_predicted() {
     let dir = Scratch::new("numbers");
-    // The data of the example of `ElasticNet`, the first part dense and sparse.
+    // The data of the `ElasticNet` example, with the first part dense and sparse.
     let dense = dir.put("a.csv", b"1,0,1,3\n0,1,1,1\n1,1,0,2\n1,-1,0.5,2.2\n");
     let sparse = dir.put("a.svm", b"3 1:1 3:1\n1 2:1 3:1\n2 1:1 2:1\n2.2 1:1 2:-1 3:0.5\n");
     let valid = dir.put("v.csv", b"1,0.5,0,2\n0,1,1,1\n1,0,-1,1.5\n");
@@ -315,7 +315,7 @@ fn numbers_are_predicted() {
         let error = oracle.metrics(&w, &x, &inner)[1].value;
         found.push([made.unwrap().loss, gradient[0], error]);
     }
-    // The test samples are those of validation.
+    // The test samples equal the validation samples.
     let known = [0.41 / 3.0, 0.3 * 0.28 / 0.9, 0.41 / 3.0];
     for found in found {
         assert!(found.iter().zip(known).all(|(a, b)| (a - b).abs() < 1e-14), "{found:?}");
@@ -334,7 +334,7 @@ fn mnist_is_read_where_it_is() {
         return;
     }
     let table = read::<f32>(&test, &Files::default()).unwrap();
-    // Labels of the first ten digits, and their numbers.
+    // Labels of the first ten digits, and the number of fives.
     let labels: Vec<_> = table.labels.iter().filter_map(Label::number).collect();
     assert_eq!(labels[..10], [7.0, 2.0, 1.0, 0.0, 4.0, 1.0, 4.0, 9.0, 5.0, 9.0]);
     assert_eq!(labels.iter().filter(|&&label| label == 5.0).count(), 892);
@@ -342,7 +342,7 @@ fn mnist_is_read_where_it_is() {
     assert_eq!(values.len(), 7_840_000);
 }
 
-/// A valid file of each kind, and what reads it.
+/// A name, a valid file of the kind and the function that reads it.
 type Target = (&'static str, Vec<u8>, fn(&[u8]) -> Result<usize, Error>);
 
 fn targets() -> Vec<Target> {
@@ -367,7 +367,8 @@ fn targets() -> Vec<Target> {
     ]
 }
 
-/// A few random changes: bytes flipped, inserted, removed, repeated; the end cut off; pieces that loaders care about.
+/// Makes a few random changes: flips, inserts, removes or repeats bytes, cuts off the end, or inserts pieces that
+/// matter to the loaders.
 fn mutate(random: &mut Pcg64, bytes: &mut Vec<u8>) {
     const PIECES: [&[u8]; 14] = [
         b"nan",
@@ -405,7 +406,7 @@ fn mutate(random: &mut Pcg64, bytes: &mut Vec<u8>) {
     }
 }
 
-/// 3000 mutations a loader, or as many as there is time for in `HYPERTAPE_FUZZ_SECONDS`.
+/// Runs 3000 mutations per loader, or as many as there is time for in `HYPERTAPE_FUZZ_SECONDS`.
 #[test]
 fn mutated_files_are_read_or_refused() {
     let seconds = std::env::var("HYPERTAPE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
@@ -421,7 +422,7 @@ fn mutated_files_are_read_or_refused() {
             match read(&bytes) {
                 Ok(_) => {
                     fine += 1;
-                    // Mutations go on from what is still read.
+                    // A file that can still be read becomes a base for further mutations.
                     if bytes.len() < 4096 {
                         let place = random.random_range(0..100);
                         if place < pool.len() { pool[place] = bytes } else { pool.push(bytes) }

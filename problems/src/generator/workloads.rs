@@ -4,10 +4,10 @@
 
 use super::{Stream, column_sum_product, parabolic_sine};
 
-/// The arrays of workload 1: linear models with one log penalty per feature.
+/// The arrays of workload 1: linear models with one log-penalty per feature.
 ///
-/// Features have scales that fall off as `1 / (1 + 0.02 j)`, and every fourth true weight is
-/// nonzero. Matrices are row-major.
+/// Features have scales that decrease as `1 / (1 + 0.02 j)`, and every fourth true weight is nonzero. Matrices are
+/// row-major.
 #[derive(Debug, Clone)]
 pub struct W1 {
     /// Training inputs, `SAMPLES` by `FEATURES` unless other sizes are asked for.
@@ -20,19 +20,19 @@ pub struct W1 {
     pub y_valid: Vec<f64>,
     /// Outer variable: the logarithm of the penalty on each weight.
     pub log_penalty: Vec<f64>,
-    /// Weights the inner loop starts from.
+    /// Initial weights of the inner loop.
     pub w0: Vec<f64>,
 }
 
 impl W1 {
-    /// Training samples.
+    /// Number of training samples.
     pub const SAMPLES: usize = 2000;
-    /// Validation samples.
+    /// Number of validation samples.
     pub const VALIDATION: usize = 1000;
-    /// Features.
+    /// Number of features.
     pub const FEATURES: usize = 200;
 
-    /// Targets for ridge regression: the linear model plus noise of standard deviation 0.5.
+    /// Data for ridge regression: targets are the linear model plus noise of standard deviation 0.5.
     pub fn ridge(seed: u64) -> Self {
         Self::sized_ridge(seed, [Self::SAMPLES, Self::FEATURES])
     }
@@ -42,7 +42,7 @@ impl W1 {
         Self::build(seed, size, |signal, noise| signal + 0.5 * noise)
     }
 
-    /// Targets for logistic regression: the sign of the linear model plus unit noise.
+    /// Data for logistic regression: targets are the sign of the linear model plus unit noise.
     pub fn logistic(seed: u64) -> Self {
         Self::sized_logistic(seed, [Self::SAMPLES, Self::FEATURES])
     }
@@ -77,9 +77,8 @@ impl W1 {
 
 /// The arrays of workload 2: a softmax classifier with one weight logit per training sample.
 ///
-/// Each image is the sparse prototype of its class under noise, cut to `[0, 1]`. Half of the
-/// training labels are replaced by random ones, validation labels are clean. Matrices are
-/// row-major.
+/// Each image is the sparse prototype of its class plus noise, clamped to `[0, 1]`. Half of the training labels are
+/// replaced by random ones; the validation labels are clean. Matrices are row-major.
 #[derive(Debug, Clone)]
 pub struct W2 {
     /// Training images, `SAMPLES` by `FEATURES`.
@@ -92,18 +91,18 @@ pub struct W2 {
     pub labels_valid: Vec<u32>,
     /// Outer variable: the logit of the weight of each training sample.
     pub logits: Vec<f64>,
-    /// Weights the inner loop starts from, `FEATURES` by `CLASSES`.
+    /// Initial weights of the inner loop, `FEATURES` by `CLASSES`.
     pub w0: Vec<f64>,
 }
 
 impl W2 {
-    /// Training samples.
+    /// Number of training samples.
     pub const SAMPLES: usize = 5000;
-    /// Validation samples.
+    /// Number of validation samples.
     pub const VALIDATION: usize = 5000;
-    /// Pixels of an image.
+    /// Pixels per image.
     pub const FEATURES: usize = 784;
-    /// Classes.
+    /// Number of classes.
     pub const CLASSES: u32 = 10;
 
     /// The workload of the given seed.
@@ -136,27 +135,27 @@ impl W2 {
     }
 }
 
-/// Arrays of the learned-start workload: 25 regression tasks on sines, and the start of a 1-40-40-1 network.
+/// The arrays of workload 3, a learned start: 25 regression tasks on sines, and the start of a 1-40-40-1 network.
 #[derive(Debug, Clone)]
 pub struct W3 {
-    /// Inputs of the support points, task by task.
+    /// Inputs of the support points, one task after the other.
     pub x: Vec<f64>,
-    /// Their targets.
+    /// Targets of the support points.
     pub y: Vec<f64>,
     /// Inputs of the query points.
     pub x_query: Vec<f64>,
-    /// Their targets.
+    /// Targets of the query points.
     pub y_query: Vec<f64>,
     /// The start: first layer and bias, second layer and bias, last layer and bias.
     pub start: [Vec<f64>; 6],
 }
 
 impl W3 {
-    /// Tasks.
+    /// Number of tasks.
     pub const TASKS: usize = 25;
-    /// Support points, and query points, a task.
+    /// Support points per task, and query points per task.
     pub const POINTS: usize = 10;
-    /// Units of a hidden layer.
+    /// Units per hidden layer.
     pub const HIDDEN: usize = 40;
 
     /// The workload of the given seed.
@@ -202,19 +201,19 @@ impl W3 {
     }
 }
 
-/// Arrays of the scalar workload: ten inner variables coupled in a chain.
+/// The arrays of workload 4, on scalars: ten inner variables coupled in a chain.
 #[derive(Debug, Clone)]
 pub struct W4 {
-    /// Outer variable: logarithms of the couplings, and slopes of the other terms.
+    /// Outer variable: the logarithms of the couplings, and the slopes of the other terms.
     pub lambda: Vec<f64>,
-    /// Point that the inner loop starts from.
+    /// Start of the inner loop.
     pub w0: Vec<f64>,
     /// Targets of the outer loss.
     pub target: Vec<f64>,
 }
 
 impl W4 {
-    /// Inner variables, and outer ones.
+    /// Number of inner variables, and of outer variables.
     pub const SIZE: usize = 10;
 
     /// The workload of the given seed.

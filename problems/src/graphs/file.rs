@@ -1,4 +1,4 @@
-//! Problems of graphs in files: one `.npz` archive, as numpy writes it. The format: [`read_problem`].
+//! Graph problems in files: one `.npz` archive each. See [`read_problem`] for the format.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -16,29 +16,30 @@ use crate::data::npz::{Npz, NpzWriter};
 use crate::entry::Entry;
 use crate::setting::Setting;
 
-/// The array that holds the text.
+/// Name of the array that holds the text.
 const TEXT: &str = "problem";
 
-/// Most bytes of the text.
+/// Limit on the bytes of the text.
 const MOST_TEXT: u64 = 1 << 28;
 
-/// Reads a problem from an `.npz` archive, as numpy writes it.
+/// Reads a problem from an `.npz` archive as NumPy writes it.
 ///
-/// Arrays have the names that graphs know them by, `x.NAME`, `w.NAME` or those of data; the array `problem` holds the bytes of a JSON
-/// text:
+/// Arrays have the names that the graphs use: `x.NAME`, `w.NAME`, or the names of data. The array `problem` holds the
+/// bytes of a JSON text:
 ///
 /// ```text
 /// {"version": 1, "x": ["log_penalty"], "w": ["w"], "samples": ["train.X", "train.y"], "tasks": [], "steps": 100, "lr": 0.5,
 ///  "init": {a graph of x and data, with a result for each name in "w"}, "inner": {a graph}, "outer": {a graph}, "test": {a graph}}
 /// ```
 ///
-/// `init`, `test`, `tasks`, `samples`, `steps` and `lr` may be left out; without `init` there are arrays `w.NAME`. Graphs are those of
-/// [`Graph::from_json`]. Arrays that are lists to a graph, such as labels, are whole numbers of any type. Vectors may have one
-/// dimension; the first dimension of data of tasks are the tasks. Nothing else may be there, and no array is read that is larger
-/// than the graphs say.
+/// `init`, `test`, `tasks`, `samples`, `steps` and `lr` may be omitted. Without `init` there must be arrays `w.NAME`.
+/// The format of the graphs is that of [`Graph::from_json`]. Arrays that a graph uses as lists, such as labels, contain
+/// whole numbers of any type. Vectors may have one dimension. The first dimension of data with one part per task runs
+/// over the tasks. Other arrays are refused, as are arrays whose shape differs from that in the graphs; far larger ones
+/// are refused before they are read.
 ///
 /// # Errors
-/// [`Error::Told`], in one line that names the file, for what is no such file.
+/// Returns [`Error::Told`], in one line that names the file, if the file cannot be read or is malformed.
 pub fn read_problem(path: &Path) -> Result<GraphStatement, Error> {
     let read = || {
         let file = File::open(path).map_err(|e| {
@@ -51,10 +52,11 @@ pub fn read_problem(path: &Path) -> Result<GraphStatement, Error> {
 }
 
 impl GraphStatement {
-    /// The problem as one of a catalogue, under a name, with the setting `batch`: samples per mini-batch, for inner and outer loss.
+    /// Makes a catalogue entry of this problem, with the given name and with the setting `batch`, the samples per
+    /// mini-batch for the inner and the outer loss.
     ///
     /// # Errors
-    /// Those of [`GraphProblem::new`].
+    /// Returns the errors of [`GraphProblem::new`].
     pub fn into_entry(self: Arc<Self>, name: &str) -> Result<Entry, Error> {
         let summary = GraphProblem::<f64>::new(&self, None)?.describe();
         let run = (self.steps, self.lr);
@@ -68,10 +70,10 @@ impl GraphStatement {
     }
 }
 
-/// Writes a problem.
+/// Writes a problem to a file that [`read_problem`] can read.
 ///
 /// # Errors
-/// [`Error::Told`] if the file cannot be written, or two arrays would have one name.
+/// Returns [`Error::Told`] if the file cannot be written, or two arrays would have the same name.
 pub fn write_problem(path: &Path, statement: &GraphStatement) -> Result<(), Error> {
     let bytes = archive(statement);
     let written = bytes.and_then(|bytes| {
@@ -128,7 +130,7 @@ fn archive(statement: &GraphStatement) -> Result<Vec<u8>, String> {
     write().map_err(|e: std::io::Error| e.to_string())
 }
 
-/// What the text says.
+/// The contents of the text.
 struct Text {
     x: Vec<String>,
     w: Vec<String>,
@@ -170,14 +172,14 @@ impl Text {
         Ok(Self { x, w, samples, tasks, run: (steps, lr), init: init?, inner, outer, test: test? })
     }
 
-    /// What an array is to the graphs: its shape, and whether it is a list; `None` if no graph has it.
+    /// Returns the shape that the graphs give an array and whether it is a list, or `None` if no graph uses it.
     fn declared(&self, name: &str) -> Result<Option<(Shape, bool)>, String> {
         let graphs = [Some(&self.inner), Some(&self.outer), self.init.as_ref(), self.test.as_ref()];
         let mut found = None;
         for graph in graphs.into_iter().flatten() {
             let array = graph.inputs().iter().find(|input| input.name == name);
             let list = graph.lists().iter().find(|list| list.name == name);
-            // A list in a graph has a length of 32 bits.
+            // The length of a list in a graph has 32 bits.
             let list =
                 list.map(|list| (Shape::column(u32::try_from(list.len).unwrap_or(u32::MAX)), true));
             let Some(own) = array.map(|input| (input.shape, false)).or(list) else { continue };
@@ -191,7 +193,7 @@ impl Text {
     }
 }
 
-/// An array of the file, as the graphs have it.
+/// An array of the file, in the shape that the graphs give it.
 struct Found {
     name: String,
     shape: Shape,
@@ -199,7 +201,7 @@ struct Found {
     values: Vec<f64>,
 }
 
-/// Reads what an archive states.
+/// Reads the statement in an archive.
 fn statement(file: impl Read + Seek) -> Result<GraphStatement, String> {
     let mut npz = Npz::open(file)?;
     let Some(at) = npz.names().iter().position(|name| name == TEXT) else {
@@ -217,7 +219,7 @@ fn statement(file: impl Read + Seek) -> Result<GraphStatement, String> {
             return Err(format!("array {name:?} is in no graph, expected none of that name"));
         };
         let each = text.tasks.contains(&name);
-        // What is plainly another array is refused by its header.
+        // An array that is far too large is refused by its header.
         let most = if each { u64::MAX } else { (shape.len() as u64).saturating_mul(16) + 1024 };
         let matrix = npz.read(i, most)?;
         let (count, shape) = fitted(&name, &matrix, shape, each)?;
@@ -259,7 +261,7 @@ fn statement(file: impl Read + Seek) -> Result<GraphStatement, String> {
     Ok(GraphStatement { x, start, inner, outer, test, arrays, lists, samples, tasks, steps, lr })
 }
 
-/// Whole numbers from 0 to `most`.
+/// Converts values to whole numbers from 0 to `most`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
 fn whole(name: &str, values: &[f64], most: f64) -> Result<Vec<u32>, String> {
     match values.iter().find(|v| !(0.0..=most).contains(*v) || v.fract() != 0.0) {
@@ -270,7 +272,7 @@ fn whole(name: &str, values: &[f64], most: f64) -> Result<Vec<u32>, String> {
     }
 }
 
-/// Number of tasks, and the shape of the array with those of all tasks.
+/// Returns the number of tasks, and the shape of the array with the rows of all tasks.
 fn fitted(name: &str, found: &Matrix, one: Shape, each: bool) -> Result<(usize, Shape), String> {
     let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let own = Shape::new(size(found.rows), size(found.cols));

@@ -1,4 +1,4 @@
-//! A graph with what its inputs are, and a loss, which may be a sum over samples.
+//! A graph with the sources of its inputs, and a loss, which may be a sum over samples.
 
 use hypertape_autodiff::graph::{GraphError, Split, Window};
 use hypertape_autodiff::{Array, Element, Graph, List, Shape};
@@ -9,7 +9,7 @@ use super::{GraphStatement, cast, told};
 use crate::labelled::ContiguousBatch;
 use crate::samples::{Samples, block_rows};
 
-/// The arrays and lists that graphs are given beside variables.
+/// The arrays and lists that graphs use in addition to variables.
 #[derive(Clone, Debug)]
 pub(super) struct Data<T> {
     tasks: usize,
@@ -21,13 +21,13 @@ pub(super) struct Data<T> {
 struct Named<V> {
     name: String,
     values: V,
-    /// Of a task, or of all where tasks share it.
+    /// Shape for one task, or for all tasks if they share the data.
     shape: Shape,
     each: bool,
 }
 
 impl<V> Named<V> {
-    /// The rows that a task sees.
+    /// Returns the rows of a task.
     fn rows(&self, task: usize) -> std::ops::Range<usize> {
         let rows = self.shape.rows as usize;
         let start = if self.each { task * rows } else { 0 };
@@ -80,7 +80,7 @@ impl<T: Element> Data<T> {
     }
 }
 
-/// What an input of a graph is.
+/// The source of an input of a graph.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Inner(usize),
@@ -88,7 +88,7 @@ enum Source {
     Data(usize),
 }
 
-/// A graph of variables and data.
+/// A graph over variables and data.
 #[derive(Clone, Debug)]
 pub(super) struct Function<T> {
     graph: Graph<T>,
@@ -97,7 +97,7 @@ pub(super) struct Function<T> {
 }
 
 impl<T: Element> Function<T> {
-    /// `what` over `[w, x]` and data.
+    /// Finds the inputs of a graph among the variables `[w, x]` and the data. Errors call the graph `what`.
     pub(super) fn new(
         what: &str,
         graph: Graph<T>,
@@ -145,7 +145,7 @@ impl<T: Element> Function<T> {
         Ok(Self { graph, inputs, lists })
     }
 
-    /// All results, with all samples.
+    /// Returns all results, evaluated on all samples.
     pub(super) fn whole<'a, A: Array<'a, Elem = T>>(
         &'a self,
         data: &'a Data<T>,
@@ -155,7 +155,7 @@ impl<T: Element> Function<T> {
         self.eval(&self.graph, data, variables, draw, Window::ALL)
     }
 
-    /// The results of a graph with the inputs of this one.
+    /// Evaluates another graph that has the inputs of this one.
     fn eval<'a, A: Array<'a, Elem = T>>(
         &self,
         graph: &'a Graph<T>,
@@ -186,10 +186,10 @@ impl<T: Element> Function<T> {
 pub(super) struct Loss<T> {
     what: &'static str,
     function: Function<T>,
-    /// The loss as a sum over samples, or why it is none.
+    /// The loss as a sum over samples, or the reason why it is none.
     pub(super) split: Result<Split<T>, String>,
     pub(super) samples: usize,
-    /// Samples a block.
+    /// Samples per block.
     pub(super) block: usize,
 }
 
@@ -243,7 +243,7 @@ impl<T: Element> Loss<T> {
         self.what
     }
 
-    /// How it is evaluated, and why.
+    /// Describes how the loss is evaluated, and why.
     pub(super) fn describe(&self) -> String {
         let (what, n) = (self.what, self.samples);
         match &self.split {
@@ -257,7 +257,7 @@ impl<T: Element> Loss<T> {
         if self.split.is_ok() { ContiguousBatch::count(self.samples, size) } else { 1 }
     }
 
-    /// Number of samples that an evaluation sees; 0 of a loss that is evaluated in one block.
+    /// Number of samples that an evaluation uses; 0 for a loss that is evaluated in one block.
     pub(super) fn seen(&self, size: Option<usize>, draw: Draw) -> usize {
         if self.split.is_ok() { ContiguousBatch::of(self.samples, size, draw).len() } else { 0 }
     }
@@ -273,7 +273,7 @@ impl<T: Element> Loss<T> {
         let like = variables[1][0];
         let of = |graph, window| {
             let results = self.function.eval(graph, data, variables, draw, window);
-            // None after a fault, which has been raised.
+            // There is no result after a fault, which has been raised already.
             results.first().copied().unwrap_or_else(|| like.constant(Shape::EMPTY, &[]))
         };
         let Ok(Split { part, rest }) = &self.split else {
@@ -281,7 +281,7 @@ impl<T: Element> Loss<T> {
         };
         let batch = ContiguousBatch::of(self.samples, size, draw);
         let seen = of(part, Window::new(batch.rows(rows), self.samples));
-        // A batch stands for all: as many times what it adds up to as there are batches.
+        // The sum over a batch is multiplied by the number of batches, to stand for all samples.
         let whole = batch.len() == self.samples;
         let seen = if whole { seen } else { seen * self.batches(size) as f64 };
         match rest {

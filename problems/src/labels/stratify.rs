@@ -1,17 +1,16 @@
 //! How many samples of each class go to each part of a stratified split.
 //!
-//! The counts are the shares `size * members / n`, each rounded down or up, with the row of each
-//! part summing to its size and no class handed out more often than it has members. Rounding up by
-//! largest remainder in one part after the other can break the last condition, so the choice of
-//! what to round up is made as a bipartite matching of parts with classes: a part that finds no
-//! class left takes one from another part that can move. The unrounded shares are a fractional
-//! matching, so a whole one exists and the search finds it.
+//! The counts are the shares `size * members / n`, each rounded down or up, such that the counts of each part sum to
+//! its size and no class is used more often than it has members. Rounding up by largest remainder, one part after the
+//! other, can violate the last condition. Therefore the choice of what to round up is a bipartite matching of parts
+//! with classes: a part that finds no class left takes one from another part that can use a different class. The
+//! unrounded shares are a fractional matching, so an integral one exists and the search finds it.
 
 use std::cmp::Reverse;
 
 /// Number of samples of each class in each part.
 ///
-/// `members` holds the size of each class; the sum of `sizes` must not exceed the sum of those.
+/// `members` holds the size of each class, and the sum of `sizes` must not exceed their sum.
 pub(super) fn stratify(members: &[usize], sizes: [usize; 3]) -> [Vec<usize>; 3] {
     let n = members.iter().sum::<usize>().max(1);
     let mut counts: [Vec<usize>; 3] =
@@ -43,7 +42,7 @@ pub(super) fn stratify(members: &[usize], sizes: [usize; 3]) -> [Vec<usize>; 3] 
 
 /// The choice of the classes that each part rounds up.
 struct Rounding {
-    /// Samples of each class that no part has taken.
+    /// Number of samples of each class that are not used by any part.
     spare: Vec<usize>,
     /// Classes with a fractional share in each part, largest remainder first.
     candidates: [Vec<usize>; 3],
@@ -52,10 +51,10 @@ struct Rounding {
 }
 
 impl Rounding {
-    /// Rounds up one more class in `part`, where need be by moving a choice of another part.
+    /// Rounds up one more class in `part`, if necessary by moving a choice of another part.
     ///
-    /// `visited` marks the classes that this search has tried. Returns whether it succeeded; if
-    /// not, nothing has changed.
+    /// `visited` marks the classes that this search has tried. Returns whether the search succeeded; if not, nothing
+    /// has changed.
     fn raise(&mut self, part: usize, visited: &mut [bool]) -> bool {
         for at in 0..self.candidates[part].len() {
             let class = self.candidates[part][at];
@@ -94,7 +93,7 @@ mod tests {
             let n: usize = members.iter().sum();
             let train = random.random_range(0..=n);
             let valid = random.random_range(0..=n - train);
-            // Every other case uses the whole set, where the rounding has no slack.
+            // Every other case uses the whole set, so that the rounding has no slack.
             let rest = n - train - valid;
             let test = if case % 2 == 0 { rest } else { random.random_range(0..=rest) };
             let sizes = [train, valid, test];

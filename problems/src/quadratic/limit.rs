@@ -1,4 +1,4 @@
-//! What a quadratic problem becomes after many steps: `h(x) = f(x, w*(x))`, its gradient and Hessian, in closed form.
+//! The limit of a quadratic problem for many steps, `h(x) = f(x, w*(x))`, with its gradient and Hessian in closed form.
 //!
 //! ```text
 //! w*     = -A^-1 (a + C'x)        J = dw*/dx = -A^-1 C'
@@ -6,7 +6,7 @@
 //! d2h    = H + K J + (K J)' + J'F J
 //! ```
 //!
-//! Cost: an elimination of `A`, about `p^3` multiplications.
+//! Cost: one elimination of `A`, about `p^3` multiplications.
 
 use hypertape_autodiff::{Element, axpy, dot};
 
@@ -17,16 +17,16 @@ use crate::quadratic::Quadratic;
 pub struct QuadraticLimit {
     /// The inner solution, `p` entries.
     pub w: Vec<f64>,
-    /// The outer loss there.
+    /// The outer loss at the solution.
     pub value: f64,
-    /// Its gradient, `d` entries.
+    /// Gradient of `h`, `d` entries.
     pub gradient: Vec<f64>,
-    /// Its Hessian, `d x d`, the same at every point.
+    /// Hessian of `h`, `d x d`, the same at every point.
     pub hessian: Vec<f64>,
 }
 
 impl<T: Element> Quadratic<T> {
-    /// The limit at `x`, of `d` entries; `None` unless `A` is positive definite.
+    /// Returns the limit at `x`, which has `d` entries, or `None` unless `A` is positive definite.
     ///
     /// ```
     /// use hypertape_problems::Quadratic;
@@ -37,7 +37,7 @@ impl<T: Element> Quadratic<T> {
     /// ```
     ///
     /// # Panics
-    /// If `x` has another length.
+    /// Panics if `x` does not have `d` entries.
     #[track_caller]
     pub fn limit(&self, x: &[f64]) -> Option<QuadraticLimit> {
         assert_eq!(x.len(), self.x.len(), "the length of the outer point");
@@ -46,7 +46,7 @@ impl<T: Element> Quadratic<T> {
         let [c, k, f, h] =
             [&self.inner_mixed, &self.outer_mixed, &self.outer_hessian, &self.outer_curvature]
                 .map(|m| of(m));
-        // Columns of the right side: `-C'`, then `-(a + C'x)`.
+        // The columns of the right-hand side are `-C'`, followed by `-(a + C'x)`.
         let side: Vec<f64> = (0..p)
             .flat_map(|i| {
                 let row: Vec<f64> = (0..d).map(|j| -c[j * p + i]).collect();
@@ -80,13 +80,13 @@ impl QuadraticLimit {
     }
 }
 
-/// `M v` for a matrix stored row by row.
+/// `M v` for a matrix in row-major order.
 fn products(matrix: &[f64], v: &[f64]) -> Vec<f64> {
     matrix.chunks_exact(v.len()).map(|row| dot(row, v)).collect()
 }
 
-/// `M^-1 B` for a positive definite `M` and `columns` columns, by elimination without a search for pivots; `None` where a
-/// pivot is 1e-12 or less.
+/// Returns `M^-1 B` for a positive definite `M` and a `B` with `columns` columns, by elimination without pivoting, or
+/// `None` if a pivot is at most 1e-12.
 fn solve(mut matrix: Vec<f64>, mut b: Vec<f64>, columns: usize) -> Option<Vec<f64>> {
     let n = b.len() / columns;
     let subtract = |from: &mut [f64], width: usize, row: usize, by: f64, of: usize| {
@@ -97,7 +97,7 @@ fn solve(mut matrix: Vec<f64>, mut b: Vec<f64>, columns: usize) -> Option<Vec<f6
         if pivot.is_nan() || pivot <= 1e-12 {
             return None;
         }
-        // All other rows at once (Gauss and Jordan).
+        // Eliminates in all other rows at once (Gauss-Jordan).
         for i in (0..n).filter(|&i| i != k) {
             let by = matrix[i * n + k] / pivot;
             subtract(&mut matrix, n, i, by, k);

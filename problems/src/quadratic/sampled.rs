@@ -1,17 +1,19 @@
-//! `SampledQuadratic`: finite sums of quadratics whose Hessians have rank one, in mini-batches at both levels: the simulated
-//! problem of the field's benchmark (`benchmark_bilevel`, Dagréou, Ablin, Vaiter and Moreau 2022), with its closed form.
+//! `SampledQuadratic`: finite sums of quadratics with Hessians of rank one, in mini-batches at both levels. This is the
+//! simulated problem of the field's benchmark (`benchmark_bilevel`, Dagréou, Ablin, Vaiter and Moreau 2022), with its
+//! closed form.
 //!
 //! ```text
 //! g = 1/n sum_i [ (s_i'w)^2 / 2 + (c_i'x)(e_i'w) + a_i'w ]
 //! f = 1/m sum_j [ (s_j'w)^2 / 2 + (t_j'x)^2 / 2 + (c_j'x)(e_j'w) + a_j'w + b_j'x ]
 //! ```
 //!
-//! with samples of its own at each level. `s = U D n` for a random orthogonal `U`, standard normal `n` and squared scales `D^2`
-//! from `mu` to `L`, at equal ratios, so that `E s s'` has these eigenvalues; `t` likewise, its first scale 0; `c = U_c E n`,
-//! `e = U_e E n` with the same `n`, so that the mean coupling has the singular values `E^2`, from `mu` to `L_c`. Linear terms are
-//! standard normal. Terms of `x` alone in `g`, which the benchmark has too, change no hypergradient and are left out.
-//! Data is drawn again, up to 20 times, until the limit `h(x)` is strictly convex, which is judged by its true Hessian; and the
-//! closed form is that of the samples, not of what they were drawn from.
+//! with separate samples at each level. `s = U D n` for a random orthogonal `U`, a standard normal `n` and squared
+//! scales `D^2` from `mu` to `L` at equal ratios, so that `E s s'` has these eigenvalues. `t` is made likewise, with
+//! its first scale set to 0. `c = U_c E n` and `e = U_e E n` have the same `n`, so that the mean coupling has the
+//! singular values `E^2`, from `mu` to `L_c`. Linear terms are standard normal. Terms of `x` alone in `g`, which the
+//! benchmark also has, change no hypergradient and are left out. The data is drawn again, up to 20 times, until the
+//! limit `h(x)` is strictly convex according to its true Hessian. The closed form is that of the samples, not of their
+//! distribution.
 //!
 //! Shapes: `w` has `p` entries, `x` has `d`. Cost of a loss: `3 p + d` or `3 p + 3 d` multiplications per sample.
 
@@ -23,16 +25,16 @@ use crate::quadratic::{Quadratic, column};
 use crate::sampler::{Batch, Sampler};
 use crate::samples::convert;
 
-/// What a [`SampledQuadratic`] is made from.
+/// Settings of a [`SampledQuadratic`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampledSettings {
     /// Seed of the data.
     pub seed: u64,
-    /// Samples of `g` and of `f`.
+    /// Numbers of samples of `g` and of `f`.
     pub samples: [usize; 2],
-    /// Inner variables, `p`.
+    /// Number of inner variables, `p`.
     pub inner: usize,
-    /// Outer variables, `d`.
+    /// Number of outer variables, `d`.
     pub outer: usize,
     /// Smallest and largest eigenvalue of the mean Hessians, `mu` and `L`.
     pub curvature: [f64; 2],
@@ -43,8 +45,8 @@ pub struct SampledSettings {
 }
 
 impl Default for SampledSettings {
-    /// 512 samples each in batches of 64 without replacement, 20 and 10 variables, and the benchmark's `mu = L_c = 0.1`,
-    /// `L = 1`. It has 1024 samples and 100 variables each.
+    /// 512 samples at each level in batches of 64 without replacement, 20 inner and 10 outer variables, and the values
+    /// `mu = L_c = 0.1` and `L = 1` of the benchmark, which has 1024 samples and 100 variables at each level.
     fn default() -> Self {
         let samplers = [Sampler::Distinct { batch: 64 }; 2];
         let (seed, samples, curvature) = (0, [512; 2], [0.1, 1.0]);
@@ -52,19 +54,19 @@ impl Default for SampledSettings {
     }
 }
 
-/// The terms of a loss, each a matrix of one row per sample.
+/// The terms of a loss, each a matrix with one row per sample.
 #[derive(Clone, Debug)]
 struct Terms<T> {
     /// `s` and `a`.
     w: [Vec<T>; 2],
     /// `c` and `e`.
     mixed: [Vec<T>; 2],
-    /// `t` and `b`, which are not used of the inner loss.
+    /// `t` and `b`, which the inner loss does not use.
     x: [Vec<T>; 2],
 }
 
 impl Terms<f64> {
-    /// `n` samples from the streams of set number `k`.
+    /// Draws `n` samples from the streams of the set with number `k`.
     fn draw(settings: &SampledSettings, k: u64, n: usize) -> Self {
         let &SampledSettings { seed, inner: p, outer: d, curvature: [mu, most], coupling, .. } =
             settings;
@@ -91,13 +93,13 @@ impl Terms<f64> {
     }
 }
 
-/// Roots of `n` numbers from `low` to `high` at equal ratios.
+/// Square roots of `n` numbers from `low` to `high` at equal ratios.
 pub(crate) fn scales(low: f64, high: f64, n: usize) -> Vec<f64> {
     let ratio = |i: usize| (high / low).powf(i as f64 / (n.max(2) - 1) as f64);
     (0..n).map(|i| (low * ratio(i)).sqrt()).collect()
 }
 
-/// `columns` orthonormal vectors of `dim` entries: normal ones, orthogonalised (Gram and Schmidt).
+/// Returns `columns` orthonormal vectors of `dim` entries: normal vectors, orthogonalised (Gram-Schmidt).
 pub(crate) fn basis(stream: Stream, dim: usize, columns: usize) -> Vec<Vec<f64>> {
     let mut basis: Vec<Vec<f64>> = Vec::new();
     for mut v in stream.gausses(dim * columns).chunks_exact(dim).map(<[f64]>::to_vec) {
@@ -111,7 +113,7 @@ pub(crate) fn basis(stream: Stream, dim: usize, columns: usize) -> Vec<Vec<f64>>
     basis
 }
 
-/// A row `sum_k u_k scale_k n_k` for each row `n` of `normals`.
+/// Returns the row `sum_k u_k scale_k n_k` for each row `n` of `normals`.
 fn vectors(basis: &[Vec<f64>], scales: &[f64], normals: &[f64]) -> Vec<f64> {
     let row = |normals: &[f64]| {
         let mut row = vec![0.0; basis[0].len()];
@@ -123,9 +125,9 @@ fn vectors(basis: &[Vec<f64>], scales: &[f64], normals: &[f64]) -> Vec<f64> {
     normals.chunks_exact(scales.len()).flat_map(row).collect()
 }
 
-/// The mean of all samples, from `x = -2` and `w = 0`.
+/// Returns the mean of all samples, with the starts `x = -2` and `w = 0`.
 fn mean(inner: &Terms<f64>, outer: &Terms<f64>, [p, d]: [usize; 2]) -> Quadratic<f64> {
-    // `A'B/n` for rows of `width` values in `A`.
+    // `A'B/n`, where `A` has rows of `width` values.
     let gram = |a: &[f64], width: usize, b: &[f64]| {
         let n = a.len() / width;
         let columns = b.len() / n;
@@ -152,7 +154,7 @@ fn mean(inner: &Terms<f64>, outer: &Terms<f64>, [p, d]: [usize; 2]) -> Quadratic
     }
 }
 
-/// Quadratics in mini-batches.
+/// Quadratics sampled in mini-batches.
 #[derive(Clone, Debug)]
 pub struct SampledQuadratic<T> {
     inner: Terms<T>,
@@ -163,6 +165,8 @@ pub struct SampledQuadratic<T> {
 }
 
 impl<T: Element> SampledQuadratic<T> {
+    /// Draws the data and creates the problem.
+    ///
     /// ```
     /// use hypertape_problems::{SampledQuadratic, SampledSettings};
     /// let problem = SampledQuadratic::<f64>::new(&SampledSettings::default())?;
@@ -172,8 +176,8 @@ impl<T: Element> SampledQuadratic<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless there are at least `p` samples of `g` and one of `f`, variables, and `0 < mu <= L`, `L_c > 0`;
-    /// or if `h` is not convex for 20 data sets.
+    /// Returns [`Error::Invalid`] unless there are variables, at least `p` samples of `g` and one of `f`, `0 < mu <= L`
+    /// and `L_c > 0`, or if `h` is not strictly convex for any of 20 data sets.
     pub fn new(settings: &SampledSettings) -> Result<Self, Error> {
         let &SampledSettings { samples: [n, m], inner: p, outer: d, curvature, .. } = settings;
         if p == 0 || d == 0 || n < p || m == 0 {
@@ -199,12 +203,12 @@ impl<T: Element> SampledQuadratic<T> {
         Err(Error::invalid("20 data sets", "limits that are not convex", "a strictly convex one"))
     }
 
-    /// The means over all samples of both levels.
+    /// The quadratic problem whose losses are the means over all samples.
     pub fn mean(&self) -> &Quadratic<f64> {
         &self.mean
     }
 
-    /// The sampler of the loss at a level, and its number of samples.
+    /// The sampler of the loss at a level and its number of samples.
     fn of(&self, level: Level) -> Option<(Sampler, usize)> {
         let place = match level {
             Level::Inner => 0,
@@ -252,7 +256,7 @@ impl<T: Element> Bilevel<T> for SampledQuadratic<T> {
         self.of(draw.level).map_or(0, |(sampler, n)| sampler.batch(n, draw).len())
     }
 
-    /// Over all samples: `h(x)`, `|dh/dx|`, and how far `w` is from `w*(x)`.
+    /// Reports `h(x)`, `|dh/dx|` and the distance of `w` from `w*(x)`, over all samples.
     fn metrics(&self, w: &Params<T>, x: &Params<T>, _: &InnerLoop) -> Vec<Metric> {
         let of =
             |params: &Params<T>| params.values().iter().map(|v| v.as_f64()).collect::<Vec<_>>();

@@ -1,23 +1,23 @@
-//! Central differences along random directions, and what they may deviate by.
+//! Central differences along random directions, and their tolerances.
 //!
 //! A slope along `u` with entries `+-max(1, |p_i|)` at the point `p` is compared with `(l(p + h u) - l(p - h u)) / 2h`,
-//! `h` the cube root of the rounding unit: there the truncation error `h^2` and the rounding error `eps / h` balance,
-//! both near 4e-11 where third derivatives are near 1. Gaps are relative to what a random direction is expected to see
-//! of the gradient, `sqrt(sum_i (g_i u_i)^2)`, so that a direction that happens to be flat does no harm. Allowed is
-//! [`TRUNCATION`], with room for third derivatives, and what rounding of the differenced values explains; where the
-//! latter is the larger, the point is too flat to be checked more sharply.
+//! where `h` is the cube root of the rounding unit. There the truncation error `h^2` and the rounding error `eps / h`
+//! balance, both near 4e-11 where third derivatives are near 1. Gaps are relative to the expected slope along a random
+//! direction, `sqrt(sum_i (g_i u_i)^2)`, so that a direction that happens to be flat does no harm. The tolerance is
+//! [`TRUNCATION`], with room for third derivatives, plus what the rounding of the differenced values explains. Where
+//! the latter is larger, the point is too flat for a sharper check.
 
 use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
 
-/// Allowed for the truncation of a difference.
+/// Tolerance for the truncation error of a difference.
 const TRUNCATION: f64 = 1e-6;
 
-/// Allowed roundings of a differenced value: its sums have many terms.
+/// Number of roundings allowed in a differenced value, whose sums have many terms.
 const ROUNDINGS: f64 = 64.0;
 
-/// The worst of several comparisons with a difference.
+/// The worst of several comparisons with differences.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Worst {
     pub(crate) observed: f64,
@@ -31,7 +31,7 @@ impl Default for Worst {
 }
 
 impl Worst {
-    /// Takes note of a slope along `u` by `gradient` and by a difference of values of size `value`.
+    /// Adds a comparison of the slope of `gradient` along `u` with a difference of values of size `value`.
     pub(crate) fn slope<T: Element>(
         &mut self,
         gradient: &[T],
@@ -45,7 +45,7 @@ impl Worst {
         self.note::<T>((expected - difference).abs(), scale, value);
     }
 
-    /// Takes note of a derivative and the differences of vectors of length `value`.
+    /// Adds a comparison of a derivative with differences of vectors of length `value`.
     pub(crate) fn vectors<T: Element>(&mut self, derivative: &[T], differences: &[T], value: f64) {
         let scale = norm(derivative).max(norm(differences));
         self.note::<T>(norm(&minus(derivative, differences)), scale, value);
@@ -63,20 +63,20 @@ impl Worst {
     }
 }
 
-/// Whether a gap is larger than another, or not a number, which is within nothing.
+/// Whether `gap` exceeds `allowed` or is NaN.
 pub(crate) fn beyond(gap: f64, allowed: f64) -> bool {
     gap > allowed || gap.is_nan()
 }
 
-/// Step of central differences.
+/// Step size of central differences.
 fn step<T: Element>() -> T {
     T::epsilon().cbrt()
 }
 
-/// `(l(p + h u) - l(p - h u)) / 2h` for values `l`.
+/// Computes `(l(p + h u) - l(p - h u)) / 2h` for the function `values`.
 ///
 /// # Errors
-/// As `values`.
+/// Returns the errors of `values`.
 pub(crate) fn difference<T: Element, V: AsMut<[T]> + AsRef<[T]>>(
     p: &[T],
     u: &[T],
@@ -100,7 +100,7 @@ pub(crate) fn norm<T: Element>(v: &[T]) -> f64 {
     crate::params::norm(v).as_f64()
 }
 
-/// `|a - b|` relative to the longer.
+/// `|a - b|` relative to the longer of the two.
 pub(crate) fn relative_gap<T: Element>(a: &[T], b: &[T]) -> f64 {
     let gap = norm(&minus(a, b));
     if gap == 0.0 { 0.0 } else { gap / norm(a).max(norm(b)) }
@@ -118,7 +118,7 @@ mod tests {
     fn a_cubic_is_off_by_its_truncation() {
         let cube = |p: &[f64]| Ok([p[0].powi(3)]);
         let [slope] = difference(&[0.5], &[1.0], cube).unwrap();
-        // h^2 = 3.7e-11, and rounding of the same size.
+        // h^2 = 3.7e-11, and a rounding error of the same size.
         assert!((slope - 0.75).abs() < 1e-10, "{slope}");
     }
 
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn rounding_of_large_values_is_allowed_for() {
         let mut worst = Worst::default();
-        // Half a unit of rounding of 1e6 over a step of 6e-6 is 1e-5.
+        // Half a rounding unit of 1e6 over a step of 6e-6 is 1e-5.
         worst.slope(&[1.0], &[1.0], [1.0 + 1e-5], 1e6);
         assert!(!beyond(worst.observed, worst.allowed), "{worst:?}");
     }

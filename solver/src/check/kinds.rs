@@ -1,45 +1,45 @@
-//! What is checked of a problem, by name, and what a failure means.
+//! The checks of a problem by name, and what a failure of each means.
 
 use std::fmt;
 
 use crate::check::difference::beyond;
 
-/// What came of a check.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Within what is allowed.
+    /// The gap is within the tolerance.
     Passed,
-    /// Beyond what is allowed.
+    /// The gap exceeds the tolerance.
     Failed,
-    /// Not run, and why.
+    /// The check was not run, for this reason.
     Skipped(&'static str),
-    /// A property, neither right nor wrong.
+    /// A property of the problem, neither right nor wrong.
     Noted(&'static str),
 }
 
 /// One check of a problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
-    /// What is checked.
+    /// Name of the check.
     pub name: &'static str,
-    /// The observed gap, not a number where nothing was observed.
+    /// Observed gap, NaN if nothing was observed.
     pub observed: f64,
-    /// The largest gap allowed.
+    /// Largest gap allowed.
     pub allowed: f64,
-    /// What came of it.
+    /// Result of the check.
     pub verdict: Verdict,
     /// What a failure means.
     pub meaning: &'static str,
 }
 
 impl Check {
-    /// Whether it failed.
+    /// Whether the check failed.
     pub fn failed(&self) -> bool {
         self.verdict == Verdict::Failed
     }
 }
 
-/// What was found, what is expected, and what a failure means.
+/// Prints the name, the observed and the allowed gap, and, for a failure, its meaning.
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, observed, allowed, verdict, meaning } = self;
@@ -54,7 +54,7 @@ impl fmt::Display for Check {
     }
 }
 
-/// A check before it is run: its name, and what a failure means.
+/// A check before it is run: its name and the meaning of a failure.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind(pub(crate) &'static str, pub(crate) &'static str);
 
@@ -110,7 +110,7 @@ pub(super) const RUN: Kind = Kind(
      or a run that diverges or is too sensitive to difference (fewer steps or a smaller lr help)",
 );
 
-/// Those that need differences at a point.
+/// The checks that need differences at a point.
 pub(super) const DIFFERENCED: [Kind; 6] = [INNER_W, OUTER_W, OUTER_X, HESSIAN, MIXED, START];
 
 impl Kind {

@@ -1,13 +1,13 @@
-//! The problem that estimators are held to: quadratic, so that its hypergradient has a closed form, for a loop of any length and
-//! in the limit.
+//! The problem on which estimators are checked. It is quadratic, so that its hypergradient has a closed form, for a
+//! loop of any length and in the limit.
 //!
 //! ```text
 //! g_k(x, w) = w'A w/2 + x'C w + k a'w    for task k = 1, 2, 3
 //! f(x, w)   = w'F w/2 + x'K w + b'w + |x|^2/2 + h'x        w_0 = S x
 //! ```
 //!
-//! `A = Q diag(1/2, 1, 2) Q` with the reflection `Q = I - 2/3 1 1'`. A step multiplies what is missing to `w*` along a column of
-//! `Q` by a number, and what is missing to `dw*/dx` by the same, so `w_r` and `dw_r/dx` are known without taking any step.
+//! `A = Q diag(1/2, 1, 2) Q` with the reflection `Q = I - 2/3 1 1'`. Along a column of `Q`, a step multiplies `w - w*`
+//! by a number, and `dw/dx - dw*/dx` by the same number, so `w_r` and `dw_r/dx` are known without taking any step.
 
 use std::array::from_fn;
 
@@ -18,11 +18,11 @@ use crate::params::Params;
 use crate::problem::Bilevel;
 use crate::rows::Rows;
 
-/// Inner variables.
+/// Number of inner variables.
 pub(super) const P: usize = 3;
-/// Outer variables.
+/// Number of outer variables.
 pub(super) const D: usize = 2;
-/// Tasks, all in one meta-batch.
+/// Number of tasks, all in one meta-batch.
 pub(super) const TASKS: usize = 3;
 /// The outer point.
 pub(super) const X: [f64; D] = [0.7, -1.2];
@@ -38,7 +38,7 @@ const S: [[f64; D]; P] = [[0.5, 0.0], [0.0, -0.5], [0.25, 1.0]];
 
 /// The problem.
 pub(super) struct Closed {
-    /// `A`, row by row, and the linear terms of the tasks.
+    /// `A`, row by row, followed by the linear terms of the tasks.
     hessian: [f64; P * P],
     linear: [[f64; P]; TASKS],
 }
@@ -48,7 +48,7 @@ impl Closed {
         let columns: [[f64; P]; P] =
             from_fn(|j| along(CURVATURES, from_fn(|i| f64::from(u8::from(i == j)))));
         let linear = from_fn(|k| A.map(|a| (k + 1) as f64 * a));
-        // Symmetric: its columns are its rows.
+        // `A` is symmetric, so its columns are its rows.
         Self { hessian: from_fn(|i| columns[i / P][i % P]), linear }
     }
 }
@@ -64,9 +64,9 @@ fn dot<const N: usize>(a: [f64; N], b: [f64; N]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// `F(x)` and `dF/dx`, after `steps` steps of size `lr` with a heavy ball's `momentum`, or in the limit.
+/// Returns `F(x)` and `dF/dx` after `steps` heavy-ball steps of size `lr` with `momentum`, or in the limit for `None`.
 pub(super) fn truth(steps: Option<usize>, lr: f64, momentum: f64) -> (f64, [f64; D]) {
-    // What `steps` steps leave of the way to the limit: `y' = y - lr c y + momentum (y - y_before)`.
+    // Remaining fraction of the distance to the limit after `steps` steps: `y' = y - lr c y + momentum (y - y_before)`.
     let left = CURVATURES.map(|c| {
         let (mut y, mut before) = (f64::from(u8::from(steps.is_some())), 1.0);
         for _ in 0..steps.unwrap_or(0) {
@@ -74,7 +74,7 @@ pub(super) fn truth(steps: Option<usize>, lr: f64, momentum: f64) -> (f64, [f64;
         }
         y
     });
-    // From `start` towards the solution of `A w + linear = 0`.
+    // Moves from `start` towards the solution of `A w + linear = 0`.
     let arrive = |start: [f64; P], linear: [f64; P]| -> [f64; P] {
         let limit = along(CURVATURES.map(|c| -c.recip()), linear);
         let missing = along(left, from_fn(|i| start[i] - limit[i]));

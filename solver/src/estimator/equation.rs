@@ -1,17 +1,18 @@
-//! `Equation`: the linear system of an implicit estimate where an inner loop ended, by its products.
+//! `Equation`: the linear system of an implicit estimate at the end of an inner loop, given by its products.
 //!
 //! ```text
 //! minimum       H v = df/dw                              x_bar = df/dx - B^T v
 //! fixed point   v = df/ds + (dT/ds)^T v,  s = T(s, x)    x_bar = df/dx + (dT/dx)^T v
 //! ```
 //!
-//! The second is that of a rule whose steps `T` come to rest elsewhere than where `dg/dw = 0`, such as those of a proximal
-//! map: `A v = df/ds` with `A = I - (dT/ds)^T`, by the pull-back of a step (Blondel et al. 2022; at kinks, the derivative is
-//! that of the rule). Its state `s` is `w` and what the rule remembers, as the loop left them, and `T` is the step after the
-//! last, with its index: a rule that remembers, or goes by the index, is taken to have come to rest in that too.
+//! The second system is for rules whose step `T` has other fixed points than `dg/dw = 0`, for example a proximal map:
+//! `A v = df/ds` with `A = I - (dT/ds)^T`, through the pull-back of a step (Blondel et al. 2022; at kinks, the
+//! derivative is that of the rule). The state `s` is `w` together with the rule's own variables at the end of the loop,
+//! and `T` is the step after the last, with its index. The rule's own variables, and any dependence on the index, are
+//! assumed to have converged as well.
 //!
-//! Cost of a product: one with the Hessian; of a fixed point also the pull-back of an update, and once for each inner step
-//! whose loss is asked for a gradient.
+//! Cost of a product: one Hessian-vector product. A fixed point also takes the pull-back of an update, and one gradient
+//! for each inner step whose loss is used.
 
 use hypertape_autodiff::{Element, all_finite, axpy};
 
@@ -30,17 +31,17 @@ pub(crate) struct Equation<'o, 'p, 'v, T> {
     pull: Option<Pull<T>>,
 }
 
-/// What the pull-back of a step needs.
+/// Working memory for the pull-back of a step.
 struct Pull<T> {
-    /// Where the gradient is taken, if not at `w`.
+    /// The point at which the gradient is taken, empty if that is `w`.
     ahead: Vec<T>,
     gradient: Vec<T>,
-    /// The inner step whose gradient that is.
+    /// The inner step to which `gradient` belongs.
     of: Option<usize>,
     /// The adjoint of the gradient, and its product with the Hessian.
     u: Vec<T>,
     product: Vec<T>,
-    /// A mixed product, or an adjoint of `x` that nobody asked for.
+    /// A mixed product, or an adjoint of `x` that is not needed.
     mixed: Vec<T>,
 }
 
@@ -65,17 +66,17 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         Ok(Self { oracle, at, state, pull })
     }
 
-    /// Whether it is that of a fixed point, whose matrix is not symmetric.
+    /// Whether the system is that of a fixed point, whose matrix is not symmetric.
     pub(crate) fn is_fixed_point(&self) -> bool {
         self.pull.is_some()
     }
 
-    /// The number `c` for which `v <- v + c (b - A v)` is an iteration by inner steps.
+    /// The number `c` for which `v <- v + c (b - A v)` iterates by inner steps.
     pub(crate) fn step(&self) -> f64 {
         if self.pull.is_some() { 1.0 } else { self.at.inner.lr() }
     }
 
-    /// Whether the rule itself goes by `x`, as one with a learned threshold does.
+    /// Whether the update itself depends on `x`, as with a learned threshold.
     pub(crate) fn rule_sees_x(&mut self) -> Result<bool, Error> {
         self.know_gradient(self.at.inner.steps())?;
         let Self { oracle, at, state, pull: Some(pull) } = self else { return Ok(false) };
@@ -86,12 +87,13 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         let from = (*state, &pull.gradient[..]);
         oracle.pull(at.x, from, step, [&mut bar, &mut pull.u, &mut pull.mixed])?;
         oracle.give(bar);
-        // What the adjoint of the step goes into is NaN by now.
+        // The adjoint of the step is NaN, so everything it contributes to has become NaN.
         Ok(!all_finite(&pull.mixed))
     }
 
-    /// How far the inner loop is from rest: `|dg/dw|`, or the length of the next step over `lr`. Leaves anything in `scratch`,
-    /// which has the length of the state. Cost: a gradient, and where it is that of a fixed point, a step.
+    /// Returns the distance of the inner loop from its limit: `|dg/dw|`, or the length of the next step divided by
+    /// `lr`. `scratch` has the length of the state, and its final content is unspecified. Cost: a gradient, and for a
+    /// fixed point a step.
     pub(crate) fn unrest(&mut self, scratch: &mut [T]) -> Result<T, Error> {
         let next = self.at.inner.steps();
         self.know_gradient(next)?;
@@ -111,7 +113,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         Ok(norm(moved) / T::from_f64(inner.lr()))
     }
 
-    /// Evaluates the gradient of inner step `t`, where pull-backs go by it and it is not at hand.
+    /// Evaluates the gradient of inner step `t`, if pull-backs need it and it is not the current one.
     fn know_gradient(&mut self, t: usize) -> Result<(), Error> {
         let Self { oracle, at, state, pull: Some(pull) } = self else { return Ok(()) };
         if pull.of == Some(t) {
@@ -127,7 +129,8 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         finite(&pull.gradient, "the gradient of the inner loss", at.inner)
     }
 
-    /// `A u` with the loss of inner step `t`, finite; on request also adds to `x_bar` what `u` for `v` says to `x`.
+    /// Writes `A u` for the loss of inner step `t` into `au` and checks that it is finite. If `x_bar` is given, adds to
+    /// it the contribution of `u`, taken as the solution `v`.
     pub(crate) fn apply(
         &mut self,
         t: usize,
@@ -173,7 +176,7 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         finite(au, "the pull-back of an inner step", inner)
     }
 
-    /// Gives its vectors back.
+    /// Gives the vectors back to the oracle.
     pub(crate) fn close(self) {
         let Some(Pull { ahead, gradient, u, product, mixed, .. }) = self.pull else { return };
         for vector in [mixed, product, u, gradient, ahead].into_iter().filter(|v| !v.is_empty()) {

@@ -1,8 +1,8 @@
 //! `Exact`: the gradient of the unrolled inner loop, from stored states or kept tapes.
 //!
-//! Forward, each of the states `w_0 .. w_{r-1}` is stored, or the tape of the gradient there. Backward, with
-//! `w_bar = df/dw` and `x_bar = df/dx` at `w_r`, each step from the last to the first takes one sweep, which gives both
-//! products: forward over reverse at a stored state, the pull-back of a kept tape.
+//! The forward pass stores each of the states `w_0 .. w_{r-1}`, or the tape of the gradient there. The backward pass
+//! starts with `w_bar = df/dw` and `x_bar = df/dx` at `w_r`. Each step from the last to the first takes one sweep,
+//! which computes both products: forward over reverse at a stored state, or the pull-back of a kept tape.
 //!
 //! ```text
 //! x_bar <- x_bar - lr (d2g/dw dx)^T w_bar
@@ -13,10 +13,10 @@
 //! Franceschi et al. 2017, algorithm 1).
 //!
 //! Cost for `r` steps, `p` inner and `d` outer variables: `r` inner gradients, `r` Hessian-vector products with `r`
-//! mixed products, one outer gradient. Memory: `2 p` values (`w_bar` and one product), `p` more forward (the running
-//! state) and `d` more backward (a mixed product), the arenas of one sweep, and `r p` values for the states, or for each
-//! tape `p + d` values and every value and record of one gradient. No bias. Tapes sum in another order than states, so
-//! the two agree to rounding.
+//! mixed products, and one outer gradient. Memory: `2 p` values (`w_bar` and one product), `p` more in the forward pass
+//! (the current state) and `d` more in the backward pass (a mixed product), the arenas of one sweep, and `r p` values
+//! for the states, or for each tape `p + d` values and every value and record of one gradient. The estimate has no
+//! bias. Tapes sum in a different order from states, so the two agree up to rounding.
 
 use hypertape_autodiff::Element;
 
@@ -34,7 +34,7 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// With what `schedule` stores.
+    /// Creates the estimator with the given schedule.
     pub fn new(schedule: Schedule) -> Self {
         Self { schedule }
     }
@@ -60,8 +60,8 @@ impl<T: Element> Estimator<T> for Exact {
     }
 }
 
-/// The gradient through the last `depth` steps, or all: those before count as the identity, so that the start is always pulled
-/// back. `look(run, bar, x_bar)` is shown the adjoint and the gradient so far.
+/// Computes the gradient through the last `depth` steps, or through all for `None`. Steps before those count as the
+/// identity, so that the start is always pulled back. `look(run, bar, x_bar)` sees the adjoint and the gradient so far.
 pub(crate) fn evaluate<'v, T: Element>(
     oracle: &mut Oracle<T>,
     schedule: Schedule,

@@ -1,15 +1,15 @@
-//! `FirstOrder`: second derivatives of the inner loss are dropped.
+//! `FirstOrder`: the estimate that drops the second derivatives of the inner loss.
 //!
 //! ```text
 //! x_bar = df/dx + (dw_0/dx)^T df/dw    at w_r
 //! ```
 //!
-//! (FOMAML: Finn, Abbeel and Levine 2017; for general bilevel problems Likhosherstov et al. 2021.) With step `lr` and
-//! inner Hessians bounded by `L`, outer gradients by `G`, the start's slope by `M`, its bias is at most
-//! `(1 + M) G ((1 + lr L)^r - 1)`.
+//! (FOMAML: Finn, Abbeel and Levine 2017; for general bilevel problems Likhosherstov et al. 2021.) With step size `lr`,
+//! and with bounds `L` of the inner Hessians, `G` of the outer gradients and `M` of the derivative of the start, its
+//! bias is at most `(1 + M) G ((1 + lr L)^r - 1)`.
 //!
-//! Cost: `r` inner gradients, one outer gradient. Memory: a state and `p` values, whatever `r`. Where neither the start nor the
-//! outer loss contains `x`, the estimate is identically zero, and asking for it is an error.
+//! Cost: `r` inner gradients and one outer gradient. Memory: a state and `p` values, for any `r`. If neither the start
+//! nor the outer loss contains `x`, the estimate is identically zero, and requesting it is an error.
 
 use hypertape_autodiff::Element;
 
@@ -24,7 +24,7 @@ use crate::spelling::spelled;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FirstOrder;
 
-/// The estimate, zero or not; that it is zero is noted.
+/// Computes the estimate even if it vanishes identically, and records in the report whether it does.
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
     at: Task<T>,
@@ -39,7 +39,7 @@ pub(crate) fn evaluate<T: Element>(
     Ok(loss)
 }
 
-/// Takes note of whether it is zero, of an estimate that has it as its cheap part.
+/// Records whether the first-order estimate vanishes identically, for estimators that use it as their cheap part.
 pub(crate) fn note_vanishing<T: Element>(oracle: &mut Oracle<T>) -> Result<(), Error> {
     let vanishing = oracle.first_order_vanishes()?;
     oracle.note(Soundness { vanishing, ..Soundness::default() });

@@ -1,19 +1,22 @@
 //! `Forward`: the exact gradient by forward mode, which stores no steps.
 //!
-//! `Z_t = dw_t/dx` runs along with the inner loop (Franceschi et al. 2017, algorithm 2):
+//! `Z_t = dw_t/dx` is computed along with the inner loop (Franceschi et al. 2017, algorithm 2):
 //!
 //! ```text
 //! Z_0 = dw_0/dx,    Z_{t+1} = Z_t - lr (H_t Z_t + B_t),    dF/dx = df/dx + Z_r^T df/dw
 //! ```
 //!
-//! of gradient descent; other rules move tangents of their whole state. A tolerance ends it as it ends the loop.
+//! for gradient descent. Other rules propagate tangents of their whole state. A tolerance ends the computation where it
+//! ends the loop.
 //!
-//! Four columns of `Z` at a time, each block of them in a run of its own: the gradient that the run needs comes with
-//! the sweep of its columns, so running again costs nothing but the steps, and memory holds four columns, not `d`.
+//! `Z` is computed in blocks of four columns, each in a separate run. The sweep of the columns also computes the
+//! gradient that the run needs, so repeating the run costs only the steps, and memory holds four columns instead of
+//! `d`.
 //!
-//! Cost for `d` outer variables: `r d` Hessian-vector with `r d` mixed products in `r ceil(d/4)` sweeps, which evaluate the
-//! inner gradients; `r ceil(d/4)` plain steps; one outer gradient. Memory: `3 p + min(4, d) (2 p + d)` values and the
-//! arenas of one sweep, whatever `r`, and more for rules that do more than multiply a gradient. No bias. It pays where `d` is small or memory is.
+//! Cost for `d` outer variables: `r d` Hessian-vector with `r d` mixed products in `r ceil(d/4)` sweeps, which evaluate
+//! the inner gradients; `r ceil(d/4)` plain steps; and one outer gradient. Memory: `3 p + min(4, d) (2 p + d)` values
+//! and the arenas of one sweep, for any `r`, and more for rules that do more than multiply a gradient. The estimate has
+//! no bias. It is useful if `d` is small or memory is scarce.
 
 use hypertape_autodiff::{Element, axpy, dot};
 
@@ -44,9 +47,9 @@ impl<T: Element> Estimator<T> for Forward {
     }
 }
 
-/// `df/dx + sum_u ((dw_r/dx u)^T df/dw) u`, a sum over so many directions. `fill(k, dx)` writes directions `k, k + 1, ...`, as
-/// many as `dx` has room for, where zeros are. With `first_order`, a buffer, the sum is of what differs from the first-order
-/// gradient, which is added.
+/// Computes `df/dx + sum_u ((dw_r/dx u)^T df/dw) u`, a sum over `directions` directions. `fill(k, dx)` writes
+/// directions `k, k + 1, ...` into `dx`, which is zero before, as many as fit. If the buffer `first_order` is given,
+/// the sum is over the difference from the first-order gradient, and the first-order gradient is added.
 pub(crate) fn along<T: Element>(
     oracle: &mut Oracle<T>,
     at: Task<T>,

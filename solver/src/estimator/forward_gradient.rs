@@ -4,13 +4,14 @@
 //! G = g_0 + sum_j ((g - g_0)^T u_j) u_j,    j = 1, ..., k
 //! ```
 //!
-//! `u_j` holds a random sign at every `k`-th outer variable from the `j`-th on, and zeros, so `E sum_j u_j u_j^T` is the identity and
-//! `E G = g` the exact gradient. `E|G - g|^2` is the sum over `j` of `d_j - 1` times the square of `g - g_0` where `u_j` is not zero, `d_j`
-//! its number of signs: about `(d/k - 1) |g - g_0|^2`, with `k = d` none. (Forward gradients: Baydin et al. 2022. Without `g_0`
-//! the whole of `g` would be multiplied.)
+//! `u_j` has a random sign at every `k`-th outer variable, starting at the `j`-th, and zeros elsewhere, so
+//! `E sum_j u_j u_j^T` is the identity and `E G = g` is the exact gradient. `E|G - g|^2` is the sum over `j` of
+//! `d_j - 1` times the squared norm of `g - g_0` restricted to the nonzero entries of `u_j`, of which there are `d_j`.
+//! This is about `(d/k - 1) |g - g_0|^2`, and zero for `k = d`. (Forward gradients: Baydin et al. 2022. Without `g_0`,
+//! the factor would apply to all of `g`.)
 //!
-//! Cost: that of [`Forward`](crate::Forward) for `k` outer variables, one pull-back of the start. Memory: the same, and `d` values. It does
-//! not grow with the number of steps.
+//! Cost: that of [`Forward`](crate::Forward) for `k` outer variables, and one pull-back of the start. Memory: the same
+//! plus `d` values; it does not grow with the number of steps.
 
 use hypertape_autodiff::Element;
 use rand::RngExt;
@@ -22,7 +23,9 @@ use crate::oracle::Oracle;
 use crate::rollout::Task;
 use crate::spelling::{Range, Spelled, spelled};
 
-/// The gradient along random directions. Copies of a problem in one share their number.
+/// The gradient along random directions.
+///
+/// Independent copies in one problem ([`Bilevel::replicas`](crate::Bilevel::replicas)) share these directions.
 #[derive(Clone, Debug)]
 pub struct ForwardGradient {
     directions: usize,
@@ -30,22 +33,27 @@ pub struct ForwardGradient {
 }
 
 impl ForwardGradient {
-    /// Along so many directions; more than there are outer variables are as good as those.
+    /// Creates the estimator with this number of directions.
+    ///
+    /// More directions than outer variables have no further effect.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for none.
+    /// Returns [`Error::Invalid`] if `directions` is zero.
     pub fn new(directions: usize) -> Result<Self, Error> {
         Self { directions, forced: None }.checked()
     }
 
-    /// Replaces the sign of variable `i`, positive where `signs[i]` (for tests that enumerate the outcomes), or brings them back.
+    /// Replaces the sign of variable `i` by plus if `signs[i]` and by minus otherwise (for tests that enumerate the
+    /// outcomes).
+    ///
+    /// `None` restores random signs.
     pub fn force(&mut self, signs: Option<Vec<bool>>) {
         self.forced = signs;
     }
 }
 
 impl Default for ForwardGradient {
-    /// Along one direction.
+    /// Uses one direction.
     fn default() -> Self {
         Self { directions: 1, forced: None }
     }

@@ -1,11 +1,11 @@
 //! `FullTape`: the exact gradient by one tape over the whole run.
 //!
-//! The run, inner gradients included, is recorded as one function of `x` and swept back once. This is the baseline that
-//! most tools offer: exact, but memory holds every intermediate of every step. It sums in another order than
-//! [`Exact`](crate::Exact), so the two agree to rounding.
+//! The run, including its inner gradients, is recorded as one function of `x` and swept back once. This is the baseline
+//! that most tools offer: exact, but memory holds every intermediate of every step. It sums in a different order from
+//! [`Exact`](crate::Exact), so the two agree up to rounding.
 //!
-//! Cost: one recorded run of `r` inner gradients. Memory: the tape and its adjoints,
-//! linear in `r` with a large factor, in the arenas; predicted from runs of 2, 3 and 10 steps, at most two cache lines too much.
+//! Cost: one recorded run of `r` inner gradients. Memory: the tape and its adjoints in the arenas, linear in `r` with a
+//! large factor. It is predicted from runs of 2, 3 and 10 steps, and overestimated by at most two cache lines.
 
 use hypertape_autodiff::{ALIGNMENT, Element};
 
@@ -30,7 +30,8 @@ impl<T: Element> Estimator<T> for FullTape {
         at.inner.expect_known("full-tape")?;
         let steps = at.inner.steps();
         if oracle.rehearses() && steps > 3 {
-            // A table of all records ends in a whole cache line: over 8 steps lines do not matter, at the end one may.
+            // The table of records is rounded up to a whole cache line. Over 8 steps this cancels; at the end it may
+            // add a line.
             let mut of = |steps| {
                 oracle.mark();
                 oracle.whole_run(&at.inner.with_steps(steps), at.x, at.draw, gradient)?;

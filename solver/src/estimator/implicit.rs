@@ -4,20 +4,22 @@
 //! H v = df/dw,    x_bar = df/dx - B^T v    all at w_r
 //! ```
 //!
-//! with the linear system left to a [`LinearSolver`] (Pedregosa 2016; Grazzi, Franceschi, Pontil and Salzo 2020; as AID-BiO
-//! with conjugate gradients and a warm start of `v`: Ji, Yang and Liang 2021). A rule that comes to rest elsewhere, as
-//! `ista` and `projected` do, has the system of its fixed point instead (`equation.rs`), which is not symmetric.
+//! where a [`LinearSolver`] solves the linear system (Pedregosa 2016; Grazzi, Franceschi, Pontil and Salzo 2020; as
+//! AID-BiO with conjugate gradients and a warm start of `v`: Ji, Yang and Liang 2021). For rules with other fixed
+//! points, such as `ista` and `projected`, the system is that of the fixed point (`equation.rs`), which is not
+//! symmetric.
 //!
-//! Bias: against the unrolled loop, this is the gradient of another function, which misses that `w_r` falls short of the
-//! limit `w*` and that the start may depend on `x`. Against the limit it is of the order of `|w_r - w*|` and of the
-//! residual: on quadratics `g = w'A w/2 + x'C w`, `f = w'F w/2 + x'K w`, an exact solve is off by
-//! `(K - C A^-1 F) (I - lr A)^r (w_0 - w*)`.
+//! Bias: compared with the unrolled loop, this is the gradient of another function. It ignores that `w_r` differs from
+//! the limit `w*`, and that the start may depend on `x`. Compared with the limit, the bias is of the order of
+//! `|w_r - w*|` and of the residual. On quadratics `g = w'A w/2 + x'C w`, `f = w'F w/2 + x'K w`, an exact solve is off
+//! by `(K - C A^-1 F) (I - lr A)^r (w_0 - w*)`.
 //!
-//! Cost: `r + 1` inner gradients, one outer gradient, the products of the solver (`linear.rs` has a table), and one sweep
-//! that gives the mixed product and with it the true residual; of a fixed point one step more. The inner loss is evaluated
-//! as at step `r`. Memory: a state and `2 p + max(scratch, p + d)` values, the arenas of one sweep, and with a warm start
-//! `p` values per task that stay in the estimator between calls. Of a fixed point `p` is the length of the state, but for
-//! `3 p + d` values more, `4 p + d` where the rule takes the gradient ahead.
+//! Cost: `r + 1` inner gradients, one outer gradient, the products of the solver (see the table in `linear.rs`), and
+//! one sweep that computes the mixed product and with it the true residual; a fixed point takes one further step. The
+//! inner loss is evaluated as at step `r`. Memory: a state and `2 p + max(scratch, p + d)` values, the arenas of one
+//! sweep, and with a warm start `p` values per task that stay in the estimator between calls. For a fixed point,
+//! replace `p` by the length of the state, and add `3 p + d` values, or `4 p + d` if the rule takes the gradient at a
+//! point ahead of `w`.
 
 use std::sync::Arc;
 
@@ -81,41 +83,43 @@ pub struct Implicit<T> {
 }
 
 impl<T: Element> Implicit<T> {
-    /// With `solver` from zero in every call.
+    /// Creates the estimator with `solver`, which starts from zero in every call.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for settings of `solver` that make no sense.
+    /// Returns [`Error::Invalid`] if a setting of `solver` is out of range.
     pub fn new(solver: impl LinearSolver<T> + 'static) -> Result<Self, Error> {
         solver.check()?;
         Ok(Self { solver: Arc::new(solver), mu: None, minimum: None, kept: None })
     }
 
-    /// Starts each solve from the last solution in the same place of the meta-batch, if that was of the same task.
+    /// Starts each solve from the last solution in the same place of the meta-batch, if that belongs to the same task.
     #[must_use]
     pub fn warm(self) -> Self {
         Self { kept: Some(ByPlace::default()), ..self }
     }
 
-    /// Moves `w_r` on to a minimum of the inner loss over all samples by L-BFGS, to where `|dg/dw|` is this part of that at the start of the loop, if
-    /// roundings allow it. What it falls short of that, the [`Report`] tells.
+    /// First moves `w_r` to a minimum of the inner loss over all samples by L-BFGS, until `|dg/dw|` is the fraction
+    /// `part` of its value at the start of the loop, as far as rounding allows.
+    ///
+    /// The [`Report`] states how far it got.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `part` is positive and finite.
+    /// Returns [`Error::Invalid`] unless `part` is positive and finite.
     pub fn to_minimum(self, part: f64) -> Result<Self, Error> {
         Range::POSITIVE.check("minimum", part)?;
         Ok(Self { minimum: Some(part), ..self })
     }
 
-    /// For inner losses that are `mu`-strongly convex in `w`, which bounds the error of the solution.
+    /// Declares that inner losses are `mu`-strongly convex in `w`, which bounds the error of the solution.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `mu` is positive and finite.
+    /// Returns [`Error::Invalid`] unless `mu` is positive and finite.
     pub fn strongly_convex(self, mu: f64) -> Result<Self, Error> {
         Range::POSITIVE.check("mu", mu)?;
         Ok(Self { mu: Some(mu), ..self })
     }
 
-    /// With `solver`, and settings of its own as they were typed.
+    /// Creates the estimator with `solver`, and visits the settings of the estimator itself.
     pub(crate) fn spell(solver: impl LinearSolver<T> + 'static, visit: &mut Visit) -> Self {
         let help =
             "strong convexity of the inner loss; if given, the error of the solution is bounded";
@@ -133,7 +137,7 @@ impl<T: Element> Implicit<T> {
 impl<T: Element> Named for Implicit<T> {
     fn name(&self) -> String {
         let (mut name, warm) = (self.solver.name(), self.kept.is_some());
-        // What is the default where it is typed is printed where it is off.
+        // A default of the command line is printed if it is switched off.
         let shown = warm || self.solver.warm() == Some(true);
         let own = [
             ("mu", self.mu.print()),
@@ -150,7 +154,7 @@ impl<T: Element> Named for Implicit<T> {
 }
 
 impl<T: Element> Estimator<T> for Implicit<T> {
-    /// The kept solutions: `v.PLACE.TASK` for each.
+    /// Returns the kept solutions, named `v.PLACE.TASK`.
     fn state(&self) -> Params<T> {
         self.kept.as_ref().map_or_else(Params::new, |kept| kept.state("v"))
     }
@@ -178,7 +182,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
         let coin = at.draw.at(Level::Coin, at.slot);
         hypergradient(oracle, (at, self.minimum), gradient, |equation, b, v| {
             if equation.oracle.rehearses() {
-                // What the solver takes, which it tells without taking it, and a product.
+                // Counts the solver's memory, which it states without allocating it, and one product.
                 let taken = scratch(&*self.solver, v.len()).saturating_mul(size_of::<T>());
                 equation.oracle.hold(taken);
                 equation.apply(at.inner.steps(), b, v, None)?;
@@ -186,7 +190,7 @@ impl<T: Element> Estimator<T> for Implicit<T> {
                 return Ok((0, None));
             }
             let (step, symmetric) = (equation.step(), !equation.is_fixed_point());
-            // A fixed point's `A` is at least `lr mu` where a step contracts by `1 - lr mu`.
+            // For a fixed point, `A` is at least `lr mu` if a step contracts by `1 - lr mu`.
             let mu = self.mu.map(|mu| if symmetric { mu } else { mu * at.inner.lr() });
             let mut system = System::new(equation, b, v);
             (system.symmetric, system.step, system.draw) = (symmetric, step, coin);
@@ -202,11 +206,11 @@ impl<T: Element> Estimator<T> for Implicit<T> {
     }
 }
 
-/// A relative residual above this is an error: more than that of `v = 0` and roundings.
+/// A larger relative residual is an error: it exceeds that of `v = 0` by more than rounding.
 const UNSOLVED: f64 = 1.0 + 1e-3;
 
-/// The part that all implicit estimates share. `solve(equation, b, v)` writes a solution of `A v = b` into `v`, and returns
-/// its iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual.
+/// The part that all implicit estimates share. `solve(equation, b, v)` writes a solution of `A v = b` into `v`. It
+/// returns its number of iterations, and `Some(mu)` if `A` is the same in every product, so that there is a residual.
 pub(crate) fn hypergradient<T: Element>(
     oracle: &mut Oracle<T>,
     (at, minimum): (Task<T>, Option<f64>),
@@ -245,7 +249,7 @@ pub(crate) fn hypergradient<T: Element>(
         oracle.give(start);
     }
     oracle.keep_end(at.draw, &state[..p]);
-    // What the rule remembers is no part of a minimum.
+    // The rule's own variables are no part of a minimum.
     let n = if stationary { p } else { state.len() };
     let (mut v, mut b) = (oracle.take(n)?, oracle.take(n)?);
     let point = at.point(&state[..p]);
@@ -281,7 +285,7 @@ pub(crate) fn hypergradient<T: Element>(
     Ok(loss)
 }
 
-/// `a / b`, and 0 for `a = 0`.
+/// Returns `a / b`, and 0 for `a = 0`.
 fn ratio<T: Element>(a: T, b: T) -> f64 {
     if a.is_zero() { 0.0 } else { a.as_f64() / b.as_f64() }
 }

@@ -1,7 +1,7 @@
-//! The Chebyshev jump: a coarse adjoint that takes many steps at once, for [`Ufom`](crate::Ufom) to make unbiased.
+//! The Chebyshev jump: a coarse adjoint that takes many steps at once, which [`Ufom`](crate::Ufom) makes unbiased.
 //!
-//! The loop is cut into `c` segments. With the Hessian of a segment of `L` steps frozen at its middle state, `X = lr H` and `B`
-//! there, its exact sweep is
+//! The loop is divided into `c` segments. If the Hessian of a segment of `L` steps is frozen at its middle state, with
+//! `X = lr H` and `B` there, the exact sweep of the segment is
 //!
 //! ```text
 //! v <- (I - X)^L v,    x_bar <- x_bar - lr B^T s(X) v,    s(x) = (1 - (1 - x)^L)/x
@@ -13,13 +13,14 @@
 //! u = s_m(X) v,    x_bar <- x_bar - lr B^T u,    v <- v - X u
 //! ```
 //!
-//! by Clenshaw's recursion, `m - 1` products with `H` and one sweep for both. On an exact interval the error of `(I - x)^L` is about
-//! `2 exp(-m^2 / (2 L))`; `m >= L` nodes are exact. The estimate may be wrong in any way as long as it does not look at the coin:
-//! intervals are those of Ritz values that earlier hits found (8 Lanczos steps from `v` at each anchor), `|u|` is kept below `e L |v|`
-//! and the new `|v|` below `e |v|`, which they are on the spectrum of a stable loop, and a result that is not finite is replaced by
-//! the first-order one.
+//! by Clenshaw's recursion, which takes `m - 1` products with `H` and one sweep for both products. On an exact interval
+//! the error of `(I - x)^L` is about `2 exp(-m^2 / (2 L))`; `m >= L` nodes are exact. The estimate may be wrong in any
+//! way as long as it does not depend on the coin. Intervals are those of Ritz values from earlier hits (8 Lanczos steps
+//! from `v` at each anchor). `|u|` is limited to `e L |v|` and the new `|v|` to `e |v|`, bounds that hold on the
+//! spectrum of a stable loop. A result that is not finite is replaced by the first-order one.
 //!
-//! Cost: `r` inner gradients, `m` products per segment. Memory: `c` states, `4 p` and `d` values, and the arenas of one sweep.
+//! Cost: `r` inner gradients, `m` products per segment. Memory: `c` states, `4 p` and `d` values, and the arenas of one
+//! sweep.
 
 use std::f64::consts::{E, PI};
 
@@ -32,20 +33,20 @@ use crate::params::{norm, scale};
 use crate::rollout::{Rollout, Task};
 use crate::tridiagonal::eigenvalue;
 
-/// Steps of the Lanczos iteration: the ends of a spectrum are what it finds first.
+/// Steps of the Lanczos iteration, which finds the ends of a spectrum first.
 pub(crate) const LANCZOS: usize = 8;
 
-/// How coarse the adjoint is.
+/// Resolution of the coarse adjoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Jump {
-    /// Segments; as many as there are steps, if there are fewer.
+    /// Number of segments, at most the number of steps.
     pub anchors: usize,
-    /// Nodes of the interpolation; as many as a segment has steps, if it has fewer.
+    /// Number of interpolation nodes, at most the number of steps of a segment.
     pub degree: usize,
 }
 
-/// The coarse estimate, with `intervals` of the spectra of the segments. Where `ritz` is given, it takes the ends of those that
-/// are found.
+/// Computes the coarse estimate with `intervals` of the spectra of the segments. If `ritz` is given, appends to it the
+/// ends of the spectra found in this call.
 pub(crate) fn evaluate<T: Element>(
     oracle: &mut Oracle<T>,
     jump: Jump,
@@ -117,15 +118,16 @@ fn cap<T: Element>(v: &mut [T], most: f64) {
     }
 }
 
-/// Coefficients of the Chebyshev interpolant of `s` for `length` steps at `nodes` nodes, and centre and half of the interval.
+/// Returns the coefficients of the Chebyshev interpolant of `s` for `length` steps at `nodes` nodes, and centre and
+/// half length of the interval.
 ///
-/// Below `-1/length` the interval is cut: what grows so fast is not followed.
+/// The interval is cut at `-1/length`: components that grow faster are not followed.
 fn interpolant(length: usize, nodes: usize, [low, high]: [f64; 2]) -> [Vec<f64>; 2] {
     let low = low.max(-(length as f64).recip());
     let (centre, half) = (f64::midpoint(low, high.max(low)), (high.max(low) - low) / 2.0);
     let nodes = if half > 0.0 { nodes } else { 1 };
     let angle = |k: usize| PI * (k as f64 + 0.5) / nodes as f64;
-    // The sum of a geometric series, in which nothing cancels for x below 1.
+    // Sums a geometric series, without cancellation for x below 1.
     let s = |x: f64| (0..length).fold(0.0, |sum, _| 1.0 + (1.0 - x) * sum);
     let values: Vec<f64> = (0..nodes).map(|k| s(centre + half * angle(k).cos())).collect();
     let coefficient = |j: usize| {
@@ -135,7 +137,7 @@ fn interpolant(length: usize, nodes: usize, [low, high]: [f64; 2]) -> [Vec<f64>;
     [(0..nodes).map(coefficient).collect(), vec![centre, half]]
 }
 
-/// Ends of the spectrum of `X` at `w` and step `t`, as `v` sees it.
+/// Estimates the ends of the spectrum of `X` at `w` and step `t` from the Krylov space of `v`.
 fn lanczos<T: Element>(
     run: &mut Rollout<T>,
     t: usize,
@@ -161,7 +163,7 @@ fn lanczos<T: Element>(
         u.copy_from_slice(product);
         length = norm(u);
         diagonal.push(along.as_f64());
-        // What is left is rounding.
+        // The remainder is rounding.
         if length.as_f64() <= 8.0 * T::epsilon().as_f64() * along.as_f64().abs() {
             break;
         }
@@ -169,7 +171,8 @@ fn lanczos<T: Element>(
     Ok(ends(&diagonal, &beside))
 }
 
-/// The least and the largest eigenvalue of a symmetric tridiagonal matrix, by bisection with Sturm's sequences.
+/// Returns the smallest and the largest eigenvalue of a symmetric tridiagonal matrix, by bisection with Sturm
+/// sequences.
 fn ends(diagonal: &[f64], beside: &[f64]) -> [f64; 2] {
     let largest = |values: &[f64]| values.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
     let reach = largest(diagonal) + 2.0 * largest(beside);
@@ -182,7 +185,7 @@ mod tests {
 
     #[test]
     fn interpolants_are_what_they_interpolate() {
-        // As many nodes as steps: a polynomial of degree L - 1 is met everywhere.
+        // With as many nodes as steps, a polynomial of degree L - 1 is reproduced everywhere.
         let [series, map] = interpolant(5, 5, [0.1, 1.7]);
         for x in [0.0, 0.4, 1.0, 1.9_f64] {
             let y = (x - map[0]) / map[1];
@@ -193,13 +196,13 @@ mod tests {
             let known = if x == 0.0 { 5.0 } else { (1.0 - (1.0 - x).powi(5)) / x };
             assert!((a - y * b - known).abs() < 1e-14, "{x}: {} {known}", a - y * b);
         }
-        // The explicit big step.
+        // One large explicit step.
         assert_eq!(interpolant(7, 4, [0.0, 0.0])[0], [7.0]);
     }
 
     #[test]
     fn ends_of_known_spectra() {
-        // The second difference: 2 - 2 cos(k pi / 7).
+        // The matrix of second differences: 2 - 2 cos(k pi / 7).
         let [low, high] = ends(&[2.0; 6], &[-1.0; 5]);
         let known = |k: f64| 2.0 - 2.0 * (k * PI / 7.0).cos();
         assert!((low - known(1.0)).abs() < 1e-14 && (high - known(6.0)).abs() < 1e-14);

@@ -1,7 +1,8 @@
-//! `Probability`: how often a randomised estimate takes the exact gradient.
+//! `Probability`: how often a randomised estimator computes the exact gradient.
 //!
-//! An adaptive `q` is fixed before a call, from earlier calls alone, and its coins are tossed and weighted with that same `q`: the
-//! estimate stays unbiased given the past. Nothing is clipped; `q` has a floor, since a correction is multiplied by `1/q`.
+//! An adaptive `q` is determined before a call from earlier calls alone, and the coins of the call are tossed and
+//! weighted with that same `q`. The estimate therefore stays unbiased given the past. Nothing is clipped; `q` has a
+//! lower bound because a correction is multiplied by `1/q`.
 
 use crate::spelling::{Range, Visit};
 use crate::variance::optimal_probability;
@@ -12,51 +13,55 @@ use crate::variance::optimal_probability;
 pub enum Probability {
     /// A coin of this probability for each task.
     Fixed(f64),
-    /// The [`optimal_probability`] with exponent `p` for `d2 = E|g - g_0|^2` and `v2 = E|g|^2`, where a first-order estimate costs
-    /// `r + 1` gradients and a hit `r` products more.
+    /// The [`optimal_probability`] with exponent `p` for `d2 = E|g - g_0|^2` and `v2 = E|g|^2`, where a first-order
+    /// estimate costs `r + 1` gradients and a hit costs `r` further products.
     Best {
-        /// Mean square of what the cheap estimate misses.
+        /// Mean square of the error of the cheap estimate.
         d2: f64,
         /// Mean square of the gradient.
         v2: f64,
         /// Exponent: 0.5, 1 or 2.
         p: f64,
     },
-    /// So many tasks of each meta-batch, drawn without replacement: the coins' variance `(1/q - 1) E|g - g_0|^2 / B` becomes
-    /// that with the variance of `g - g_0` over the tasks, at a cost that is the same in every call.
+    /// This number of tasks of each meta-batch, drawn without replacement. The variance of coins,
+    /// `(1/q - 1) E|g - g_0|^2 / B`, is replaced by the same with the variance of `g - g_0` over the tasks, and every
+    /// call costs the same.
     Subset(usize),
-    /// The best `q` for means that were learned: with weights that shrink by `decay` a task, `1/q` a hit and 0 otherwise,
+    /// The best `q` for learned means. Their weights are `1/q` for a hit and 0 otherwise, and shrink by `decay` per
+    /// task:
     ///
     /// ```text
     /// D^2 = sum |g - g_0|^2 / sum 1,    V^2 = sum |g|^2 / sum 1,    q = max(floor, sqrt(c1 D^2 / (c2 (V^2 - D^2))))
     /// ```
     ///
-    /// and 1 until there was a hit: the exponent 1 of [`optimal_probability`], for time times second moment. Costs are counted in
-    /// inner gradients.
+    /// Before the first hit `q` is 1. This is exponent 1 of [`optimal_probability`], for time times second moment.
+    /// Costs are counted in inner gradients.
     Adaptive {
-        /// The least `q`.
+        /// Lower bound of `q`.
         floor: f64,
-        /// From one task to the next.
+        /// Factor of the weights from one task to the next.
         decay: f64,
     },
-    /// What the released code of Likhosherstov et al. (2021) does, for comparison: weights of hits alone, `(1 - 1/q)^2 |g - g_0|^2` for
-    /// `|g - g_0|^2` and a tenth of their mean, the exponent 2 of [`optimal_probability`], and `floor` until there was a hit. Tasks of a
-    /// meta-batch share the `q` of its beginning.
+    /// The method of the released code of Likhosherstov et al. (2021), for comparison. Only hits have weights,
+    /// `|g - g_0|^2` is replaced by `(1 - 1/q)^2 |g - g_0|^2` and its mean by a tenth, the exponent of
+    /// [`optimal_probability`] is 2, and `q` is `floor` before the first hit. Tasks of a meta-batch share the `q`
+    /// determined at its beginning.
     PaperCode {
-        /// The least `q`.
+        /// Lower bound of `q`.
         floor: f64,
-        /// From one hit to the next.
+        /// Factor of the weights from one hit to the next.
         decay: f64,
     },
 }
 
 const EXPONENT: Range = Range::new("0.5, 1 or 2", |p| [0.5, 1.0, 2.0].contains(&p));
 
-/// Sum of the weights, of `|g - g_0|^2` and of `|g|^2` by these weights.
+/// Sums of the weights, of weighted `|g - g_0|^2`, and of weighted `|g|^2`.
 pub(crate) type Sums = [f64; 3];
 
 impl Probability {
-    /// Its settings; those of [`Ufom`](crate::Ufom) with a cheap estimate that costs nothing `beside` the loop are more.
+    /// Visits the settings. There are more if the cheap estimate of [`Ufom`](crate::Ufom) costs nothing `beside` the
+    /// loop.
     pub(crate) fn spell(self, settings: &mut Visit, beside: bool) -> Self {
         let (mut q, mut subset, mut moments, mut p) = (None, None, [None; 2], 1.0);
         let (mut floor, mut decay) = (0.05, 0.99);
@@ -110,7 +115,7 @@ impl Probability {
         }
     }
 
-    /// The probability that a loop of `steps` steps decides alone, if there is one.
+    /// Returns the probability for a loop of `steps` steps, if it depends on nothing else.
     pub(crate) fn known(self, steps: usize) -> Option<f64> {
         let r = steps as f64;
         match self {
@@ -120,12 +125,12 @@ impl Probability {
         }
     }
 
-    /// Whether it learns.
+    /// Whether the probability is learned.
     pub(crate) fn adapts(self) -> bool {
         matches!(self, Self::Adaptive { .. } | Self::PaperCode { .. })
     }
 
-    /// The `q` of the next call, if it learns, where a call costs `c1` and a hit `c2` more.
+    /// Returns a learned `q` for the next call, where a call costs `c1` and a hit costs `c2` in addition.
     pub(crate) fn next(self, [weight, d2, v2]: Sums, [c1, c2]: [f64; 2]) -> f64 {
         match self {
             Self::PaperCode { floor, .. } if weight == 0.0 => floor,
@@ -139,7 +144,7 @@ impl Probability {
         }
     }
 
-    /// Adds a task that was seen with `q`: `|g - g_0|^2` and `|g|^2` of a hit.
+    /// Adds a task that was executed with `q`. A hit has `|g - g_0|^2` and `|g|^2`.
     pub(crate) fn learn(self, sums: &mut Sums, q: f64, hit: Option<[f64; 2]>) {
         let (decay, weight, scale) = match self {
             Self::Adaptive { decay, .. } => (decay, q.recip(), 1.0),

@@ -1,21 +1,22 @@
-//! `Reversible`: heavy ball run backwards exactly, with no state stored.
+//! `Reversible`: runs the heavy-ball method backwards exactly, without stored states.
 //!
 //! ```text
 //! m' = (a/b) m + g(w)        w' = w - lr m'        in whole multiples of 2^-40
 //! ```
 //!
-//! Multiplying an integer by `a/b < 1` loses information: the remainder of the division by `b` goes into an integer buffer
-//! beside each entry, whose own remainder modulo `a` fills the digits that multiplying by `a` makes free. Both can be undone,
-//! and with them every step, bit for bit (Maclaurin, Duvenaud and Adams 2015, algorithm 3). The adjoint is that of heavy
-//! ball at the states that come back:
+//! Multiplying an integer by `a/b < 1` loses information. The remainder of the division by `b` is therefore stored in
+//! an integer buffer beside each entry, and the buffer's own remainder modulo `a` fills the digits that multiplication
+//! by `a` frees. Both operations can be undone, and with them every step, bit for bit (Maclaurin, Duvenaud and Adams
+//! 2015, algorithm 3). The adjoint is that of the heavy-ball method at the recovered states:
 //!
 //! ```text
 //! u = m_bar - lr w_bar    w_bar += H u    x_bar += B^T u    m_bar = (a/b) u
 //! ```
 //!
-//! Cost: `2 r` inner gradients, `r` Hessian-vector and mixed products. Memory: `5 p + d` values, three integers of 8 bytes
-//! for each of the `p` entries, and one more for each `k` steps, `k` about `60 / log2(b/a)`: 376 for a momentum of 0.9. No
-//! bias; it differs from [`Exact`](crate::Exact) under [`Momentum`](crate::Momentum) by rounding to 2^-40.
+//! Cost: `2 r` inner gradients, `r` Hessian-vector and mixed products. Memory: `5 p + d` values, three 8-byte integers
+//! for each of the `p` entries, and one more for every `k` steps, where `k` is about `60 / log2(b/a)`: 376 for a
+//! momentum of 0.9. The estimate has no bias; it differs from [`Exact`](crate::Exact) with
+//! [`Momentum`](crate::Momentum) by rounding to 2^-40.
 
 use hypertape_autodiff::{Element, all_finite, axpy};
 
@@ -25,34 +26,35 @@ use crate::oracle::{Oracle, Point};
 use crate::rollout::{Task, finite_loss};
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// What an integer counts.
+/// Value of the integer 1.
 const UNIT: f64 = 1.0 / (1_u64 << 40) as f64;
-/// Denominator of the momentum before it is reduced.
+/// Denominator of the momentum before the fraction is reduced.
 const PARTS: i64 = 1000;
 
-/// The exact hypergradient of heavy ball by exact reversal.
+/// The exact hypergradient of the heavy-ball method by exact reversal.
 #[derive(Clone, Copy, Debug)]
 pub struct Reversible {
     momentum: f64,
-    /// It, reduced.
+    /// Numerator and denominator of the momentum, reduced.
     a: i64,
     b: i64,
-    /// Steps after which the buffer may not have room for another.
+    /// Number of steps after which the buffer may overflow.
     room: usize,
 }
 
 impl Reversible {
-    /// With the momentum of the inner rule, a multiple of 0.001.
+    /// Creates the estimator for the momentum of the inner rule, a multiple of 0.001.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless it is one between 0 and 1.
+    /// Returns [`Error::Invalid`] unless `momentum` is a multiple of 0.001 between 0 and 1.
     pub fn new(momentum: f64) -> Result<Self, Error> {
         let Self { momentum, .. } = Self { momentum, ..Self::default() }.checked()?;
         #[expect(clippy::cast_possible_truncation, reason = "in range")]
         let parts = (momentum * PARTS as f64).round() as i64;
         let divisor = gcd(parts, PARTS);
         let (a, b) = (parts / divisor, PARTS / divisor);
-        // After a step the buffer is at most (before + 1) b / a, and before it is divided by a it is below (before + 1) b.
+        // After a step the buffer is at most (before + 1) b / a, and before the division by a it is below (before + 1)
+        // b.
         let (mut most, mut room) = (0_i128, 0);
         while (most + 1) * i128::from(b) < 1 << 63 {
             most = (most + 1) * i128::from(b) / i128::from(a);
@@ -61,20 +63,20 @@ impl Reversible {
         Ok(Self { momentum, a, b, room })
     }
 
-    /// How often the buffers are put aside in `steps` steps.
+    /// Number of times that the buffers are set aside in `steps` steps.
     fn spills(&self, steps: usize) -> usize {
         steps.saturating_sub(1) / self.room
     }
 }
 
-/// Multiples of `1 / PARTS`.
+/// Multiples of `1 / PARTS` between 0 and 1.
 const MULTIPLES: Range = Range::new("a multiple of 0.001 between 0 and 1", |momentum| {
     let parts = momentum * PARTS as f64;
     parts >= 1.0 && parts < PARTS as f64 && (parts - parts.round()).abs() < 1e-9
 });
 
 impl Default for Reversible {
-    /// With momentum 0.9.
+    /// Uses momentum 0.9.
     fn default() -> Self {
         Self { momentum: 0.9, a: 9, b: 10, room: 376 }
     }
@@ -100,17 +102,17 @@ fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Position and momentum in units, and the digits that multiplications set free.
+/// Position and momentum in units, and the buffers of digits.
 struct State {
     w: Vec<i64>,
     m: Vec<i64>,
     buffer: Vec<i64>,
-    /// Full buffers, one after the other.
+    /// The full buffers that were set aside.
     aside: Vec<i64>,
 }
 
 impl State {
-    /// Bytes of `p` entries after `spills` full buffers.
+    /// Bytes of a state of `p` entries with `spills` buffers set aside.
     fn bytes(p: usize, spills: usize) -> usize {
         (8 * p).saturating_mul(3 + spills)
     }
@@ -128,7 +130,7 @@ impl State {
         }
     }
 
-    /// One step with the gradient at the present position, after `t` steps.
+    /// Takes the step after `t` steps, with the gradient at the current position.
     fn forward<T: Element>(
         &mut self,
         rule: &Reversible,
@@ -152,7 +154,7 @@ impl State {
         Ok(())
     }
 
-    /// The position before the step after `t` steps.
+    /// Restores the position before the last step.
     fn back_position(&mut self, lr: f64) -> Result<(), Error> {
         for (w, &m) in self.w.iter_mut().zip(&self.m) {
             *w += units(lr * m as f64 * UNIT)?;
@@ -160,7 +162,7 @@ impl State {
         Ok(())
     }
 
-    /// The momentum before it, given the gradient there.
+    /// Restores the momentum before the step after `t` steps, with the gradient at the restored position.
     fn back_momentum<T: Element>(
         &mut self,
         rule: &Reversible,
@@ -189,10 +191,10 @@ fn too_large() -> Error {
     )
 }
 
-/// The nearest multiple of the unit.
+/// Rounds to the nearest multiple of the unit.
 fn units(value: f64) -> Result<i64, Error> {
     let scaled = (value / UNIT).round_ties_even();
-    // Half of the range, so that sums of two do not overflow.
+    // Half of the range, so that a sum of two does not overflow.
     if scaled.abs() < (1_u64 << 62) as f64 {
         #[expect(clippy::cast_possible_truncation, reason = "in range")]
         Ok(scaled as i64)
@@ -256,7 +258,7 @@ impl<T: Element> Estimator<T> for Reversible {
         oracle.pull_init(x, draw, &w_bar, x_bar)?;
         oracle.give_all([mixed, u, m_bar, w_bar, product, w]);
         oracle.release(bytes);
-        // All of it came back, or the adjoint belongs to another run.
+        // Unless everything has returned to zero, the adjoint belongs to another run.
         if state.m.iter().chain(&state.buffer).any(|&digit| digit != 0) {
             let expected =
                 "the start of the inner loop: its gradients must not change from call to call";

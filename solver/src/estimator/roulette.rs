@@ -1,21 +1,23 @@
 //! `Roulette`: reverse mode through a random number of the last steps, unbiased.
 //!
-//! With `g_K` the gradient through the last `K` steps, those before taken as the identity (`g_0` is first-order, `g_r` exact), depths
-//! `K_0 < ... < K_L = r` and a random level `N` with `P(N >= i) = P_i`,
+//! Let `g_K` be the gradient through the last `K` steps, where earlier steps count as the identity (`g_0` is
+//! first-order, `g_r` is exact). For depths `K_0 < ... < K_L = r` and a random level `N` with `P(N >= i) = P_i`, the
+//! estimate is
 //!
 //! ```text
 //! G = g_{K_0} + sum_{i <= N} (g_{K_i} - g_{K_{i-1}}) / P_i
 //! ```
 //!
-//! (Beatson and Adams 2019, for depths of one sweep.) No bias; second moment, expected cost and the best `P_i` are those of
-//! [`Levels`]. With the depths 0 and `r` it is [`Ufom`](crate::Ufom); with all depths it is never worse, at the best `P_i`.
+//! (Beatson and Adams 2019, for depths of one sweep). It has no bias; its second moment, expected cost and best `P_i`
+//! are those of [`Levels`]. With the depths 0 and `r` it is [`Ufom`](crate::Ufom); with all depths and the best `P_i`
+//! it is never worse.
 //!
-//! The level is drawn before the forward run, which keeps nothing until `K_N` steps are left; these run under any schedule. One
-//! sweep computes the sum: where level `i + 1` begins the adjoint is multiplied by `P_i / P_{i+1}`, after the share that ends
-//! there went through the start.
+//! The level is drawn before the forward run, which stores nothing until `K_N` steps remain; those run under any
+//! schedule. One sweep computes the sum: where level `i + 1` begins, the adjoint is multiplied by `P_i / P_{i+1}`,
+//! after the part that ends there has been pulled back through the start.
 //!
-//! Cost: `r - K_N` and the schedule's plain steps for `K_N`, `K_N` products, at most `L` pull-backs of the start. Memory: the largest
-//! of all levels, that of [`Exact`](crate::Exact) for the whole run.
+//! Cost: `r - K_N` plain steps and those of the schedule for `K_N` steps, `K_N` products, and at most `L` pull-backs of
+//! the start. Memory: that of the largest level, which is that of [`Exact`](crate::Exact) for the whole run.
 
 use std::borrow::Cow;
 
@@ -34,7 +36,9 @@ use crate::spelling::{About, Range, Spelled, Visit};
 use crate::stats::square;
 use crate::variance::Levels;
 
-/// The gradient through a random depth. Copies of a problem in one share the level.
+/// The gradient through a random depth.
+///
+/// Independent copies in one problem ([`Bilevel::replicas`](crate::Bilevel::replicas)) share the level.
 #[derive(Clone, Debug)]
 pub struct Roulette {
     depths: Depths,
@@ -44,14 +48,14 @@ pub struct Roulette {
 
 #[derive(Clone, Debug)]
 enum Depths {
-    /// With the probability that they are reached.
+    /// Depths, with the probabilities that they are reached.
     Given(Vec<(usize, f64)>),
-    /// Whatever the number of steps, with the probability from one to the next.
+    /// Depths for any number of steps, with the probability of continuing from one to the next.
     Doubling(f64),
 }
 
 impl Default for Roulette {
-    /// Depths that double, with probability 0.5 from one to the next.
+    /// Uses depths that double, with probability 0.5 of continuing from one to the next.
     fn default() -> Self {
         Self { depths: Depths::Doubling(0.5), schedule: Schedule::default(), forced: None }
     }
@@ -98,7 +102,9 @@ impl Spelled for Roulette {
 }
 
 impl Roulette {
-    /// With `levels` of depth and probability; the last one is that of the whole run, whatever its depth beyond.
+    /// Creates the estimator from `levels` of depth and probability.
+    ///
+    /// The last level is that of the whole run; its depth may exceed the number of steps.
     ///
     /// ```
     /// use hypertape_solver::Roulette;
@@ -109,7 +115,8 @@ impl Roulette {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless depths rise, and probabilities are positive, do not rise, and begin with 1.
+    /// Returns [`Error::Invalid`] unless depths increase, and probabilities start at 1, are positive and do not
+    /// increase.
     pub fn new(levels: impl Into<Vec<(usize, f64)>>) -> Result<Self, Error> {
         let levels = levels.into();
         if levels.first().is_none_or(|&(_, p)| p != 1.0) {
@@ -132,21 +139,23 @@ impl Roulette {
         Ok(Self { depths: Depths::Given(levels), ..Self::default() })
     }
 
-    /// Depths 0, 1, 2, 4, ..., and that of the whole run, each reached from the one before with probability `survival`.
+    /// Creates the estimator with the depths 0, 1, 2, 4, ..., and that of the whole run.
+    ///
+    /// Each is reached from the one before with probability `survival`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless that is a probability above 0.
+    /// Returns [`Error::Invalid`] unless `survival` is in (0, 1].
     pub fn doubling(survival: f64) -> Result<Self, Error> {
         Self { depths: Depths::Doubling(survival), ..Self::default() }.checked()
     }
 
-    /// The same with the levels that a loop of `steps` steps has, one by one.
+    /// Replaces doubling depths by the list of levels for a loop of `steps` steps.
     #[must_use]
     pub fn for_steps(self, steps: usize) -> Self {
         Self { depths: Depths::Given(self.levels(steps).into_owned()), ..self }
     }
 
-    /// Depths, with the probability that they are reached, for a loop of `steps` steps.
+    /// Returns the depths and the probabilities that they are reached, for a loop of `steps` steps.
     fn levels(&self, steps: usize) -> Cow<'_, [(usize, f64)]> {
         let survival = match &self.depths {
             Depths::Given(levels) => return Cow::Borrowed(levels),
@@ -158,17 +167,18 @@ impl Roulette {
         depths.enumerate().map(|(i, depth)| (depth, survival.powf(i as f64))).collect()
     }
 
-    /// With what `schedule` stores of the last steps.
+    /// Replaces the schedule for the last steps.
     #[must_use]
     pub fn with_schedule(self, schedule: Schedule) -> Self {
         Self { schedule, ..self }
     }
 
-    /// The same depths with other probabilities of level 1, 2, ..., such as [`Levels::survival`]. Those that double are first
-    /// stated [one by one](Self::for_steps).
+    /// Replaces the probabilities of levels 1, 2, ..., for example by [`Levels::survival`], and keeps the depths.
+    ///
+    /// Doubling depths must first be listed with [`for_steps`](Self::for_steps).
     ///
     /// # Errors
-    /// As [`new`](Self::new), and for another number of levels.
+    /// Returns the errors of [`new`](Self::new), and [`Error::Invalid`] if the number of levels differs.
     pub fn with_survival(self, survival: &[f64]) -> Result<Self, Error> {
         let levels = self.levels(0);
         if survival.len() + 1 != levels.len() {
@@ -180,12 +190,12 @@ impl Roulette {
         Ok(Self::new(levels.collect::<Vec<_>>())?.with_schedule(self.schedule))
     }
 
-    /// The depths of a loop of `steps` steps, from the least on.
+    /// Returns the depths for a loop of `steps` steps in increasing order.
     pub(crate) fn depths(&self, steps: usize) -> Vec<usize> {
         self.levels(steps).iter().map(|&(depth, _)| depth).collect()
     }
 
-    /// The same estimate without the levels that the next one is always reached with.
+    /// Removes the levels from which the next one is always reached; the estimate stays the same.
     pub(crate) fn pooled(mut self) -> Self {
         if let Depths::Given(levels) = &mut self.depths {
             levels.reverse();
@@ -195,18 +205,20 @@ impl Roulette {
         self
     }
 
-    /// Replaces the random level (for tests that enumerate the outcomes), or brings it back.
+    /// Replaces the random level (for tests that enumerate the outcomes); `None` restores it.
     pub fn force(&mut self, level: Option<usize>) {
         self.forced = level;
     }
 
-    /// Second moments and costs of the levels, from all tasks of the meta-batches of `draws` at `x`: what
-    /// [`with_survival`](Self::with_survival) is planned with. Costs count inner gradients, a product as `product` of them.
+    /// Computes second moments and costs of the levels from all tasks of the meta-batches of `draws` at `x`.
+    ///
+    /// They serve to choose the probabilities for [`with_survival`](Self::with_survival). Costs are counted in inner
+    /// gradients, where a product counts as `product` of them.
     ///
     /// Cost: `L + 1` forward runs and a sweep to every depth, for each task.
     ///
     /// # Errors
-    /// As [`Estimator::estimate`].
+    /// Returns the errors of [`Estimator::estimate`].
     pub fn pilot<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
@@ -226,7 +238,7 @@ impl Roulette {
         Ok(Levels::new(mean[0], &mean[1..], &costs))
     }
 
-    /// `E|g|^2` and `E|R_1|^2, ..., E|R_L|^2` over tasks.
+    /// Returns `E|g|^2` and `E|R_1|^2, ..., E|R_L|^2` over tasks.
     pub(crate) fn squares<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
@@ -246,7 +258,7 @@ impl Roulette {
         Ok(squares.iter().map(|square| square / tasks).collect())
     }
 
-    /// The same of a task.
+    /// Returns the same quantities for one task.
     fn squares_of<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
@@ -268,7 +280,7 @@ impl Roulette {
         Ok(squares)
     }
 
-    /// The level of a task.
+    /// Returns the level of a task.
     fn level(&self, levels: &[(usize, f64)], at: Task<impl Element>) -> usize {
         let u: f64 = at.draw.at(Level::Coin, at.slot).stream().random();
         self.forced.unwrap_or_else(|| levels[1..].iter().take_while(|&&(_, p)| u < p).count())
@@ -308,7 +320,7 @@ impl<T: Element> Estimator<T> for Roulette {
             first_order::note_vanishing(oracle)?;
         }
         if oracle.rehearses() && self.forced.is_none() {
-            // Which takes most depends on the schedule, but only among those that tables cover.
+            // The level that uses the most memory depends on the schedule, but only among those covered by tables.
             let deepest = levels.len() - 1;
             let covered = |&level: &usize| level == deepest || levels[level].0 <= COVERED;
             for level in (0..=deepest).filter(covered) {

@@ -1,27 +1,29 @@
-//! `StochasticNeumann`: implicit estimates by a Neumann series whose factors are random, in three ways.
+//! `StochasticNeumann`: implicit estimates by a Neumann series with random factors, in three variants.
 //!
 //! ```text
 //! v = lr sum_k c_k (I - lr H_k) ... (I - lr H_1) df/dw,    x_bar = df/dx - B^T v    all at w_r
 //! ```
 //!
-//! Every factor and `B` see a mini-batch of their own: with the loss of inner step `r` for `B` and of `r + 1, r + 2, ...` for
-//! the factors. So the mean of a product is the product of means, and `E v` is `lr sum_k E c_k (I - lr H)^k df/dw`; one batch
-//! for all factors would be biased.
+//! Every factor and `B` use a separate mini-batch: that of inner step `r` for `B`, and those of `r + 1, r + 2, ...` for
+//! the factors. The mean of a product is therefore the product of the means, and
+//! `E v = lr sum_k E c_k (I - lr H)^k df/dw`. One mini-batch for all factors would be biased.
 //!
 //! - `stocBiO` (Ji, Yang and Liang 2021, algorithm 2): `c_k = 1` for `k < terms`. Factor `j` averages
-//!   `batches decay^(j-1)` mini-batches, at least one: the first factor is in all partial products, so it gets the largest;
-//!   `decay = 1 - lr mu` with `batches = B Q` is theirs. Bias at most `(1 - lr mu)^terms |df/dw| / mu`.
-//! - single draw (Ghadimi and Wang 2018, algorithm 3): `c_k = terms` for one `k` uniform below `terms`, else 0. The same mean,
-//!   `(terms - 1)/2` products on average, variance in one dimension `terms sum rho^2k - (sum rho^k)^2`, `rho = 1 - lr H`.
-//! - roulette: `c_k = s^-k` for `k <= N`, where `P(N >= k) = s^k`. No bias against `H^-1 df/dw`, `s/(1 - s)` products in the
-//!   mean. Its variance is finite only if `E|(I - lr H_j) u|^2 < s |u|^2`, which is enforced.
+//!   `batches decay^(j-1)` mini-batches, at least one. The first factor occurs in all partial products, so it gets the
+//!   most. The paper has `decay = 1 - lr mu` and `batches = B Q`. The bias is at most `(1 - lr mu)^terms |df/dw| / mu`.
+//! - single draw (Ghadimi and Wang 2018, algorithm 3): `c_k = terms` for one `k` that is uniform below `terms`, else 0.
+//!   The mean is the same; there are `(terms - 1)/2` products on average, and the variance in one dimension is
+//!   `terms sum rho^2k - (sum rho^k)^2`, `rho = 1 - lr H`.
+//! - roulette: `c_k = s^-k` for `k <= N`, where `P(N >= k) = s^k`. There is no bias with respect to `H^-1 df/dw`, and
+//!   `s/(1 - s)` products on average. The variance is finite only if `E|(I - lr H_j) u|^2 < s |u|^2`, which is
+//!   enforced.
 //!
-//! Under a rule that comes to rest elsewhere than where `dg/dw = 0`, a factor is the pull-back of an inner step on a mini-batch
-//! of its own, `lr` is 1 by default, and `B` the pull-back of a step to `x`, as in [`Implicit`](crate::Implicit); each factor
-//! then takes an inner gradient more for each of its mini-batches.
+//! For rules with other fixed points than `dg/dw = 0`, a factor is the pull-back of an inner step on a separate
+//! mini-batch, `lr` is 1 by default, and `B` is the pull-back of a step to `x`, as in [`Implicit`](crate::Implicit).
+//! Each factor then takes a further inner gradient for each of its mini-batches.
 //!
-//! Cost: `r + 1` inner gradients, one outer gradient, the products and one sweep that gives the mixed product. Memory:
-//! a state and `5 p` values, or `3 p + d`, and the arenas of one sweep.
+//! Cost: `r + 1` inner gradients, one outer gradient, the products, and one sweep that computes the mixed product.
+//! Memory: a state, the larger of `5 p` and `3 p + d` values, and the arenas of one sweep.
 
 use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
@@ -34,34 +36,35 @@ use crate::params::norm;
 use crate::rollout::Task;
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// Mini-batches that a factor may average, for each that there is.
+/// Largest ratio between the mini-batches that a factor averages and those that exist.
 const MOST: usize = 1024;
 
 /// Which terms of the series are summed, and with which weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Terms {
-    /// The first `terms`.
+    /// The first `terms` terms.
     StocBio {
-        /// Their number, one more than random factors.
+        /// Number of terms, one more than the number of factors.
         terms: usize,
-        /// Mini-batches of the first factor.
+        /// Number of mini-batches of the first factor.
         batches: f64,
-        /// From the mini-batches of a factor to those of the next; 1 for as many in each.
+        /// Ratio of the numbers of mini-batches of successive factors; 1 for the same number in each.
         decay: f64,
     },
-    /// One of the first `terms`.
+    /// One of the first `terms` terms.
     Single {
-        /// Their number.
+        /// Number of terms to choose from.
         terms: usize,
     },
-    /// As many as a coin decides.
+    /// A random number of terms.
     Roulette {
-        /// Probability of one factor more.
+        /// Probability of each further factor.
         survival: f64,
-        /// Strong convexity of the inner loss. Without it a variance is found infinite only as factors are met that show it.
+        /// Strong convexity of the inner loss. Without it, an infinite variance is detected only when a factor shows
+        /// it.
         mu: Option<f64>,
-        /// `sigma` such that `E|(H_j - H) u|^2 <= sigma^2 |u|^2`; 0 for one Hessian.
+        /// `sigma` such that `E|(H_j - H) u|^2 <= sigma^2 |u|^2`; 0 if all mini-batches have the same Hessian.
         noise: f64,
     },
 }
@@ -75,15 +78,15 @@ pub struct StochasticNeumann {
 }
 
 impl StochasticNeumann {
-    /// With factors `I - lr H_j`; `lr` is that of the inner loop if `None`.
+    /// Creates the estimator with factors `I - lr H_j`. If `lr` is `None`, that of the inner loop is used.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for settings that make no sense.
+    /// Returns [`Error::Invalid`] if a setting is out of range.
     pub fn new(terms: Terms, lr: Option<f64>) -> Result<Self, Error> {
         Self { terms, lr, forced: None }.checked()
     }
 
-    /// The three ways, as they are listed.
+    /// The three variants with their default settings.
     pub(crate) fn listed() -> [Self; 3] {
         let ways = [
             Terms::StocBio { terms: 20, batches: 1.0, decay: 1.0 },
@@ -93,12 +96,12 @@ impl StochasticNeumann {
         ways.map(|terms| Self { terms, lr: None, forced: None })
     }
 
-    /// Replaces the random number of factors (for tests that enumerate the outcomes), or brings it back.
+    /// Replaces the random number of factors (for tests that enumerate the outcomes); `None` restores it.
     pub fn force(&mut self, factors: Option<usize>) {
         self.forced = factors;
     }
 
-    /// The number of factors; in a rehearsal one, which takes as much as many.
+    /// Returns the number of factors. In a rehearsal it is at most one, which uses as much memory as many.
     fn factors(&self, at: Task<impl Element>, rehearsal: bool) -> usize {
         let mut coin = at.draw.at(Level::Coin, at.slot).stream();
         let drawn = match self.terms {
@@ -113,7 +116,7 @@ impl StochasticNeumann {
         self.forced.unwrap_or(if rehearsal { drawn.min(1) } else { drawn })
     }
 
-    /// The weight of the term with `k` of `factors` factors.
+    /// Returns the weight of the term with `k` of `factors` factors.
     fn weight(&self, k: usize, factors: usize) -> f64 {
         match self.terms {
             Terms::StocBio { .. } => 1.0,
@@ -123,7 +126,7 @@ impl StochasticNeumann {
         }
     }
 
-    /// Mini-batches of factor `j`, from 0.
+    /// Returns the number of mini-batches of factor `j`, counted from 0.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1")]
     fn batches(&self, j: usize) -> usize {
         match self.terms {
@@ -134,7 +137,7 @@ impl StochasticNeumann {
         }
     }
 
-    /// Refuses a contraction `E|I - lr H_j|^2`, found or known, that makes the variance infinite.
+    /// Returns an error if a contraction `E|I - lr H_j|^2`, observed or known, makes the variance infinite.
     fn enforce(&self, contraction: f64) -> Result<(), Error> {
         let Terms::Roulette { survival, .. } = self.terms else { return Ok(()) };
         if contraction < survival {
@@ -223,7 +226,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
     }
 
     fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
-        // Of a factor `I - lr A`, and in units of the inner Hessian.
+        // Step size of a factor `I - lr A`, and the same in units of the inner Hessian.
         let (lr, size) = if oracle.stationary() {
             let lr = self.lr.unwrap_or_else(|| at.inner.lr());
             (lr, lr)
@@ -231,7 +234,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
             let lr = self.lr.unwrap_or(1.0);
             (lr, lr * at.inner.lr())
         };
-        // Whether the squared contraction of a single vector tells about that of all factors.
+        // Whether the squared contraction of a single vector is a bound for all factors.
         let mut telling = false;
         if let Terms::Roulette { mu, noise, .. } = self.terms {
             telling = noise == 0.0 && !oracle.rehearses();
@@ -266,7 +269,7 @@ impl<T: Element> Estimator<T> for StochasticNeumann {
                 }
                 let before = norm(&y);
                 axpy(&mut y, T::from_f64(-lr / batches as f64), &sum);
-                // What rounding has overtaken tells nothing.
+                // Vectors dominated by rounding are no evidence.
                 if telling && before > T::epsilon() * norm(b) {
                     self.enforce((norm(&y) / before).as_f64().powi(2))?;
                 }

@@ -1,23 +1,27 @@
-//! `Thinned`: reverse mode that visits each step with a probability, unbiased, and without taking a step again.
+//! `Thinned`: unbiased reverse mode that visits each step with a given probability and by default recomputes no step.
 //!
 //! ```text
 //! x_bar <- x_bar - lr (b_t/q) (d2g/dw dx)^T w_bar,    w_bar <- w_bar - lr (b_t/q) d2g/dw2 w_bar
 //! ```
 //!
-//! with independent coins `b_t` of probability `q`, tossed before the forward run, which stores only the states that will be
-//! visited. A step is linear in `w_bar`, and its coin independent of those of the later steps, so `E x_bar` is the exact gradient.
+//! with independent coins `b_t` of probability `q`. They are tossed before the forward run, which stores only the
+//! states that will be visited. A step is linear in `w_bar`, and its coin is independent of those of the later steps,
+//! so `E x_bar` is the exact gradient.
 //!
 //! **Stability.** Along an eigenvector of `d2g/dw2` with eigenvalue `h` a step multiplies the mean square of `w_bar` by
-//! [`mean_square_factor`](crate::mean_square_factor), `1 - 2 lr h + (lr h)^2 / q`: it grows without bound where `q < lr h / 2`. Such a
-//! `q` is an error: before the run if the smoothness is given, otherwise as soon as a visited step shows it by `|H v| / |v|`.
+//! [`mean_square_factor`](crate::mean_square_factor), `1 - 2 lr h + (lr h)^2 / q`, so it grows without bound if
+//! `q < lr h / 2`. Such a `q` is an error. It is reported before the run if the smoothness is given, and otherwise as
+//! soon as `|H v| / |v|` at a visited step reveals it.
 //!
-//! **Anchored.** Every step is taken with the Hessian at the last state that was visited on the way back (`w_r` at first), and
-//! a visited one adds `1/q` times the difference to its own. The anchor depends on the later coins alone, so this is unbiased as
-//! well; the nearest visited state on either side would not be. What `q` multiplies is then the change of the Hessian alone.
+//! **Anchored.** Every step uses the Hessian at the last state visited in the reverse pass (`w_r` at first), and a
+//! visited step adds `1/q` times the difference from its own Hessian. The anchor depends only on the coins of later
+//! steps, so this is unbiased as well; the nearest visited state on either side would not be. The factor `1/q` then
+//! applies only to the change of the Hessian.
 //!
-//! Cost for `r` steps: `r` inner gradients, `q r` products in the mean, anchored `(1 + q) r`. If more than `slots` states are to be
-//! visited, the forward run is repeated for each further `slots` of them. Memory: `slots` states, two vectors of `p` and one of `d` values,
-//! two states more if `slots < r` and two if anchored, `8 r` bytes, and the arenas of one sweep.
+//! Cost for `r` steps: `r` inner gradients, and on average `q r` products, or `(1 + q) r` if anchored. If more than
+//! `slots` states are to be visited, the forward run is repeated for each further `slots` of them. Memory: `slots`
+//! states, two vectors of `p` and one of `d` values, two further states if `slots < r` and two if anchored, `8 r`
+//! bytes, and the arenas of one sweep.
 
 use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
@@ -31,7 +35,9 @@ use crate::rollout::{Rollout, Task};
 use crate::spelling::{Range, Spelled, spelled};
 use crate::variance::mean_square_factor;
 
-/// The gradient from some of the steps. Copies of a problem in one share the coins.
+/// The gradient from a random subset of the steps.
+///
+/// Independent copies in one problem ([`Bilevel::replicas`](crate::Bilevel::replicas)) share the coins.
 #[derive(Clone, Debug)]
 pub struct Thinned {
     q: f64,
@@ -42,43 +48,44 @@ pub struct Thinned {
 }
 
 impl Thinned {
-    /// With coins of probability `q`.
+    /// Creates the estimator with coins of probability `q`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `q` is in (0, 1].
+    /// Returns [`Error::Invalid`] unless `q` is in (0, 1].
     pub fn new(q: f64) -> Result<Self, Error> {
         Self { q, ..Self::default() }.checked()
     }
 
-    /// With the Hessian of the last visited state at the steps that are not visited.
+    /// Uses the Hessian of the last visited state at the steps that are not visited.
     #[must_use]
     pub fn anchored(self) -> Self {
         Self { anchored: true, ..self }
     }
 
-    /// With at most so many states stored at a time; `q r + 2 sqrt(q (1 - q) r)` are seldom too few.
+    /// Stores at most `slots` states at a time; `q r + 2 sqrt(q (1 - q) r)` are seldom too few.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for 0.
+    /// Returns [`Error::Invalid`] if `slots` is 0.
     pub fn with_slots(self, slots: usize) -> Result<Self, Error> {
         Self { slots: Some(slots), ..self }.checked()
     }
 
-    /// For inner Hessians of norm `smoothness` or less.
+    /// Declares that inner Hessians have norm `smoothness` or less.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless that is positive and finite.
+    /// Returns [`Error::Invalid`] unless `smoothness` is positive and finite.
     pub fn smooth(self, smoothness: f64) -> Result<Self, Error> {
         Self { smoothness: Some(smoothness), ..self }.checked()
     }
 
-    /// Replaces the coin of step `t` by `coins[t]` (for tests that enumerate the outcomes), or brings them back.
+    /// Replaces the coin of step `t` by `coins[t]` (for tests that enumerate the outcomes); `None` restores random
+    /// coins.
     pub fn force(&mut self, coins: Option<Vec<bool>>) {
         self.forced = coins;
     }
 
-    /// Refuses a `q` at which the mean square grows along an eigenvector with `lr h = x`, by more than norms are rounded. At 1
-    /// the sweep is exact.
+    /// Returns an error if `q` lets the mean square grow along an eigenvector with `lr h = x`, beyond the rounding of
+    /// norms. For `q = 1` the sweep is exact.
     fn enforce(&self, x: f64, shown: impl FnOnce() -> String) -> Result<(), Error> {
         let factor = mean_square_factor(1.0, x, self.q);
         let grows = factor > 1.0 + 1e-6;
@@ -106,7 +113,7 @@ impl Thinned {
 }
 
 impl Default for Thinned {
-    /// With coins of probability 0.3.
+    /// Uses coins of probability 0.3.
     fn default() -> Self {
         Self { q: 0.3, slots: None, smoothness: None, anchored: false, forced: None }
     }
@@ -198,7 +205,7 @@ impl<T: Element> Estimator<T> for Thinned {
                     let (multiple, found) =
                         run.products(t, (state, &bar), Some((share, &mut *gradient)))?;
                     let ratio = multiple.abs() * (norm(found) / norm(&bar)).as_f64();
-                    // A rehearsal knows no Hessian.
+                    // In a rehearsal the Hessian is unknown.
                     let ratio = if rehearsal { 0.0 } else { ratio };
                     self.enforce(ratio, || format!("lr |H v| / |v| at step {t}"))?;
                     axpy(&mut bar, T::from_f64(share * multiple), found);

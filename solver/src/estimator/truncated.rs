@@ -1,4 +1,4 @@
-//! `Truncated`: reverse mode through the last `k` inner steps only.
+//! `Truncated`: reverse mode through only the last `k` inner steps.
 //!
 //! The recursion of [`Exact`](crate::Exact), stopped after `k` steps (Shaban, Cheng, Hatch and Boots 2019, section 3):
 //!
@@ -6,12 +6,12 @@
 //! x_bar = df/dx - lr sum_{t = r-k}^{r-1} B_t^T (I - lr H_{t+1}) ... (I - lr H_{r-1}) df/dw(w_r)
 //! ```
 //!
-//! With `k >= r` steps it is exact, the start included; with fewer the start counts as fixed. Where inner Hessians are at
-//! least `mu > 0` and `lr` is below `1/|H|`, the bias shrinks like `(1 - lr mu)^k`. On a quadratic it equals the Neumann
-//! series of `k` terms at `w_r`. `k = 0` leaves `df/dx`.
+//! For `k >= r` the gradient is exact, including the start; for smaller `k` the start is treated as fixed. If inner
+//! Hessians are at least `mu > 0` and `lr` is below `1/|H|`, the bias decreases like `(1 - lr mu)^k`. On a quadratic
+//! the estimate equals the Neumann series of `k` terms at `w_r`. For `k = 0` it is `df/dx`.
 //!
-//! Cost: `r` inner gradients, `k` Hessian-vector with `k` mixed products, one outer gradient. Memory: that of
-//! [`Exact`](crate::Exact) with `k` states: `k + 1` of them, `p + d` values and the arenas of one sweep.
+//! Cost: `r` inner gradients, `k` Hessian-vector products with `k` mixed products, and one outer gradient. Memory: that
+//! of [`Exact`](crate::Exact) with `k` states: `k + 1` of them, `p + d` values and the arenas of one sweep.
 
 use hypertape_autodiff::Element;
 
@@ -24,7 +24,7 @@ use crate::spelling::{Range, spelled};
 /// The hypergradient through the last `k` steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Truncated {
-    /// Steps that are reversed; all where there are fewer.
+    /// Number of steps that are reversed, or all if there are fewer.
     pub k: usize,
 }
 
@@ -40,7 +40,7 @@ impl<T: Element> Estimator<T> for Truncated {
     fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         let (mut run, mut state) = Rollout::start(oracle, at)?;
         let n = state.len();
-        // A ring of the last states, since the number of steps may not be known.
+        // A ring of the last states, because the number of steps may be unknown.
         let room = self.k.min(at.inner.steps());
         let mut ring = run.oracle.take_slots(room, n)?;
         let mut steps = 0;

@@ -1,20 +1,21 @@
-//! `Ufom`: a cheap estimate, made unbiased by an exact gradient on the toss of a coin.
+//! `Ufom`: a cheap estimate, made unbiased by an exact gradient at random.
 //!
 //! ```text
 //! G = g0 + (xi / q) (g - g0),    xi = 1 with probability q, else 0
 //! ```
 //!
-//! with `g` exact and `g0` a [`Cheap`] estimate, first-order unless said otherwise, for the same task and mini-batches
-//! (Likhosherstov et al. 2021). `E G = g`, and `E |G|^2 = |g|^2 + (1/q - 1) |g - g0|^2`, whatever `g0` is, as long as it does not
-//! look at the coin. One coin per task of the meta-batch, tossed before the forward pass, so that states are stored only when they
-//! are needed.
+//! Here `g` is the exact gradient and `g0` a [`Cheap`] estimate, first-order by default, for the same task and
+//! mini-batches (Likhosherstov et al. 2021). `E G = g` and `E |G|^2 = |g|^2 + (1/q - 1) |g - g0|^2` for any `g0` that
+//! does not depend on the coin. One coin per task of the meta-batch is tossed before the forward pass, so that states
+//! are stored only when they are needed.
 //!
-//! Cost a task: that of the cheap estimate and, with probability `q`, what is missing of the exact one. Memory: that of
-//! [`Exact`](crate::Exact) and one gradient on a hit, of the cheap estimate otherwise; the peak is the larger one. What is learned is
-//! kept between calls: three numbers, or two per segment of a jump. No bias.
+//! Cost per task: that of the cheap estimate and, with probability `q`, the additional cost of the exact one. Memory:
+//! that of [`Exact`](crate::Exact) and one gradient on a hit, and that of the cheap estimate otherwise; the peak is the
+//! larger of the two. Learned values are kept between calls: three numbers, or two per segment of a jump. The estimate
+//! has no bias.
 //!
-//! Where neither the start nor the outer loss contains `x`, the first-order estimate is zero: an exact gradient is then never
-//! worse, unless the cheap part is another one.
+//! If neither the start nor the outer loss contains `x`, the first-order estimate is zero. An exact gradient is then
+//! never worse, unless another cheap estimate is chosen.
 
 mod settings;
 
@@ -35,18 +36,19 @@ use crate::schedule::Schedule;
 use crate::spelling::Spelled;
 use crate::stats::square;
 
-/// The estimate that every call makes.
+/// The estimate that every call computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cheap {
-    /// As [`FirstOrder`](crate::FirstOrder), but also where that is zero.
+    /// As [`FirstOrder`](crate::FirstOrder), but permitted also if that is identically zero.
     FirstOrder,
-    /// Reverse mode through the last `k` steps, those before taken as the identity.
+    /// Reverse mode through the last `k` steps, where earlier steps count as the identity.
     Truncated {
-        /// Steps that are reversed.
+        /// Number of steps that are reversed.
         k: usize,
     },
-    /// First-order, and `r` times the mixed term `-lr (d2g/dw dx)^T df/dw` of the last step: products with the Hessian dropped.
+    /// The first-order estimate plus `r` times the mixed term `-lr (d2g/dw dx)^T df/dw` of the last step. Products with
+    /// the Hessian are dropped.
     Mixed,
     /// A coarse adjoint, see [`Jump`].
     Jump(Jump),
@@ -58,31 +60,31 @@ pub struct Ufom {
     probability: Probability,
     cheap: Cheap,
     schedule: Schedule,
-    /// Inner gradients that a product costs.
+    /// Cost of a product in inner gradients.
     product: f64,
     forced: Option<Vec<bool>>,
-    /// Steps, and the plain steps that the schedule takes for them.
+    /// A number of steps, and the plain steps that the schedule takes for it.
     plain: Option<(usize, usize)>,
     /// `q` of each copy in this call, if it is learned.
     chances: Vec<f64>,
-    /// What it is learned from.
+    /// Sums from which `q` is learned.
     sums: Vec<Sums>,
-    /// Intervals of the segments of a jump, the widest so far.
+    /// Spectral intervals of the segments of a jump, the widest so far.
     intervals: Vec<[f64; 2]>,
-    /// What the tasks of this call found: `|g - g0|^2` and `|g|^2` of each copy, NaN without a hit, and intervals.
+    /// Results of the tasks of this call: `|g - g0|^2` and `|g|^2` of each copy, NaN without a hit, and intervals.
     found: ByPlace<f64>,
 }
 
 impl Ufom {
-    /// With coins of probability `q`.
+    /// Creates the estimator with coins of probability `q`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `q` is in (0, 1].
+    /// Returns [`Error::Invalid`] unless `q` is in (0, 1].
     pub fn new(q: f64) -> Result<Self, Error> {
         Self::with(Probability::Fixed(q))
     }
 
-    /// With a probability of any kind.
+    /// Creates the estimator with a probability of any kind.
     ///
     /// ```
     /// use hypertape_solver::{Probability, Ufom};
@@ -92,43 +94,44 @@ impl Ufom {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for settings that make no sense.
+    /// Returns [`Error::Invalid`] if a setting is out of range.
     pub fn with(probability: Probability) -> Result<Self, Error> {
         Self { probability, ..Self::default() }.checked()
     }
 
-    /// With another cheap estimate.
+    /// Replaces the cheap estimate.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a jump without segments or nodes.
+    /// Returns [`Error::Invalid`] for a jump without segments or nodes.
     pub fn with_cheap(self, cheap: Cheap) -> Result<Self, Error> {
         Self { cheap, ..self }.checked()
     }
 
-    /// A jump, as it is listed.
+    /// The estimator `jump` with its default settings.
     pub(crate) fn jump() -> Self {
         Self { cheap: Cheap::Jump(Jump { anchors: 3, degree: 6 }), ..Self::default() }
     }
 
-    /// With what `schedule` stores on a hit.
+    /// Replaces the schedule that is used on a hit.
     #[must_use]
     pub fn with_schedule(self, schedule: Schedule) -> Self {
         Self { schedule, plain: None, ..self }
     }
 
-    /// With products that cost as much as so many inner gradients, 2 unless told, for a `q` that is learned.
+    /// Sets the cost of a product in inner gradients, 2 by default, which determines a learned `q`.
     #[must_use]
     pub fn with_product(self, product: f64) -> Self {
         Self { product, ..self }
     }
 
-    /// Replaces the coins by `coins[slot]` (for tests that enumerate the outcomes), or brings them back.
+    /// Replaces the coins by `coins[slot]` (for tests that enumerate the outcomes); `None` restores random coins.
     pub fn force(&mut self, coins: Option<Vec<bool>>) {
         self.forced = coins;
     }
 
-    /// `q` of a copy in the call that was prepared last, in meta-batches of `batch` tasks. A jump that knows no interval yet
-    /// begins with a hit.
+    /// Returns `q` of a copy in the call prepared last, in meta-batches of `batch` tasks.
+    ///
+    /// A jump without known intervals begins with a hit.
     pub fn chance(&self, copy: usize, batch: usize) -> f64 {
         match self.probability {
             _ if self.blind() => 1.0,
@@ -142,13 +145,13 @@ impl Ufom {
         matches!(self.cheap, Cheap::Jump(_)) && self.intervals.is_empty()
     }
 
-    /// The coins of the copies, the same in every call.
+    /// Returns the coins of the copies, which are the same in every call.
     fn coins(&self, batch: usize, copies: usize, at: Task<impl Element>) -> Vec<bool> {
         if let Some(&coin) = self.forced.as_ref().and_then(|coins| coins.get(at.slot)) {
             return vec![coin; copies];
         }
         if let (Probability::Subset(m), false) = (self.probability, self.blind()) {
-            // A stream that the tasks share. Each in turn is taken with the share that is still to be taken of those left.
+            // All tasks share a stream. Each in turn is chosen with probability (tasks still to choose) / (tasks left).
             let mut stream = at.draw.for_task(0).at(Level::Coin, batch).stream();
             let mut take =
                 |left: usize, i: usize| stream.random::<f64>() * ((batch - i) as f64) < left as f64;
@@ -159,7 +162,7 @@ impl Ufom {
         (0..copies).map(|copy| stream.random_bool(self.chance(copy, batch))).collect()
     }
 
-    /// Steps that the cheap estimate reverses, at most.
+    /// Largest number of steps that the cheap estimate reverses.
     fn depth(&self) -> usize {
         match self.cheap {
             Cheap::Truncated { k } => k,
@@ -168,7 +171,7 @@ impl Ufom {
         }
     }
 
-    /// The cheap estimate alone.
+    /// Computes the cheap estimate alone.
     fn cheap<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
@@ -186,7 +189,7 @@ impl Ufom {
                         run.pull_start(bar, x_bar)?;
                         scale(bar, r);
                     } else if mixed && run.reached(1) {
-                        // The start had its share.
+                        // The start has already received its share.
                         bar.fill(T::zero());
                     }
                     Ok(())
@@ -197,7 +200,7 @@ impl Ufom {
         }
     }
 
-    /// The exact gradient, and the cheap one.
+    /// Computes the exact gradient and the cheap estimate.
     fn both<T: Element>(
         &self,
         oracle: &mut Oracle<T>,
@@ -241,7 +244,7 @@ impl<T: Element> Estimator<T> for Ufom {
         Some(Box::new(self.clone().with_schedule(schedule)))
     }
 
-    /// `weight`, `d2` and `v2` of each copy; `low` and `high` of each segment.
+    /// Returns `weight`, `d2` and `v2` of each copy, and `low` and `high` of each segment.
     fn state(&self) -> Params<T> {
         let sums = ["weight", "d2", "v2"].into_iter().enumerate();
         let sums = sums.map(|(k, name)| (name, self.sums.iter().map(|s| s[k]).collect::<Vec<_>>()));
@@ -275,7 +278,7 @@ impl<T: Element> Estimator<T> for Ufom {
         self.probability.adapts()
     }
 
-    /// Of coins of a known probability: `(1/q - 1) |g - g0|^2`.
+    /// Returns `(1/q - 1) |g - g0|^2` if the probability of the coins is known.
     fn excess(&self, oracle: &mut Oracle<T>, at: Task<T>) -> Result<Option<f64>, Error> {
         let Some(q) = self.probability.known(at.inner.steps()) else { return Ok(None) };
         let [mut g, mut cheap] = [(); 2].map(|()| vec![T::zero(); at.x.len()]);
@@ -331,7 +334,7 @@ impl<T: Element> Estimator<T> for Ufom {
         for task in found.drain() {
             let (squares, ritz) = task.split_at(2 * copies);
             let hits = squares.chunks_exact(2).map(|s| (!s[0].is_nan()).then_some([s[0], s[1]]));
-            // What is found without an interval does not tell what a jump is worth.
+            // Without an interval, results do not show how good a jump is.
             let hits = hits.take(if blind { 0 } else { copies });
             for ((sums, hit), &q) in self.sums.iter_mut().zip(hits).zip(&self.chances) {
                 self.probability.learn(sums, q, hit);
@@ -340,7 +343,7 @@ impl<T: Element> Estimator<T> for Ufom {
             if !ritz.is_empty() {
                 self.intervals.resize(ritz.len() / 2, [f64::INFINITY, f64::NEG_INFINITY]);
             }
-            // From the last segment to the first.
+            // Segments are listed from the last to the first.
             for (interval, ends) in self.intervals.iter_mut().rev().zip(ritz.chunks_exact(2)) {
                 *interval = [interval[0].min(ends[0]), interval[1].max(ends[1])];
                 interval.iter_mut().for_each(round);
@@ -350,7 +353,7 @@ impl<T: Element> Estimator<T> for Ufom {
 
     fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         if oracle.rehearses() {
-            // A hit, and none: which takes more depends on the schedule.
+            // Rehearses a hit and a miss: which of them uses more memory depends on the schedule.
             let mut cheap = oracle.take(at.x.len())?;
             self.both(oracle, at, (&mut *gradient, &mut cheap), &mut Vec::new())?;
             oracle.give(cheap);

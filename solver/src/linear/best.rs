@@ -1,8 +1,8 @@
-//! The iterate that iterations end with: the one whose residual is bounded by least.
+//! Selects the iterate with the smallest bound of its residual.
 //!
-//! A residual that is carried along by a recursion knows nothing of the roundings of `A v`, which are about `eps |A| |v|` of
-//! the longest `v` so far. The sum of both bounds the true residual, whatever later iterations do; once the second part is
-//! the larger one, they improve nothing.
+//! A residual that is updated by a recursion does not include the rounding errors of `A v`, which are about
+//! `eps |A| |v|` for the longest `v` so far. The sum of both bounds the true residual, whatever later iterations do.
+//! Once the second part is the larger one, iterations improve nothing.
 
 use hypertape_autodiff::Element;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::linear::system::System;
 use crate::params::norm;
 
-/// Keeps it, in one vector.
+/// The best iterate so far, in one vector.
 pub(super) struct Best<T> {
     v: Vec<T>,
     bound: T,
@@ -26,8 +26,8 @@ impl<T: Element> Best<T> {
         Ok(Self { v, bound, longest, last: true, doubtful: false })
     }
 
-    /// Looks at `system.v`, whose residual is `residual` by recursion, for an `A` of norm `size`. Whether more iterations can
-    /// improve it.
+    /// Considers `system.v`, whose residual by recursion is `residual`, for an `A` of norm `size`. Returns whether more
+    /// iterations can improve it.
     pub(super) fn see(&mut self, system: &System<T>, residual: T, size: T) -> bool {
         self.longest = self.longest.max(norm(system.v));
         let rounding = T::epsilon() * size * self.longest;
@@ -37,19 +37,19 @@ impl<T: Element> Best<T> {
             self.doubtful = T::from_f64(16.0) * rounding > norm(system.b);
             self.v.copy_from_slice(system.v);
         }
-        // Roundings are seldom as large as their bound.
+        // Rounding errors seldom reach their bound.
         T::from_f64(16.0) * residual > rounding
     }
 
-    /// Looks at `system.v`, whose residual was evaluated. Whether it shrank, but for roundings.
+    /// Considers `system.v`, whose residual was evaluated. Returns whether the residual decreased, up to rounding.
     pub(super) fn judge(&mut self, system: &System<T>, residual: T, size: T) -> bool {
         let before = self.bound;
         self.see(system, residual, size);
         residual <= before * (T::one() + T::epsilon().sqrt())
     }
 
-    /// Leaves it in `system.v`. Where roundings may have made it worse than zero, its residual is evaluated in `scratch`, and zero
-    /// is left if they have.
+    /// Copies the best iterate to `system.v`. If rounding may have made it worse than zero, evaluates its residual in
+    /// `scratch`, and uses zero if it is.
     pub(super) fn settle(self, system: &mut System<T>, scratch: &mut [T]) -> Result<(), Error> {
         if !self.last {
             system.v.copy_from_slice(&self.v);

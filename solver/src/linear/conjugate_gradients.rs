@@ -1,8 +1,8 @@
-//! Conjugate gradients, with a preconditioner or without (Hestenes and Stiefel 1952).
+//! Conjugate gradients, with or without a preconditioner (Hestenes and Stiefel 1952).
 //!
 //! After `k` iterations the error in the norm of `H` is at most `2 ((sqrt c - 1)/(sqrt c + 1))^k` of that at the start,
-//! for a condition number `c`. What is returned is the best iterate. Curvature that is not positive ends in an error, since
-//! the iterates then mean nothing.
+//! for a condition number `c`. The best iterate is returned. Curvature that is not positive is an error, because the
+//! iterates are then meaningless.
 
 use hypertape_autodiff::{Element, axpy, dot};
 
@@ -12,10 +12,12 @@ use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
 use crate::spelling::spelled;
 
-/// Conjugate gradients, for a positive definite matrix; one that is found not to be is an error.
+/// Conjugate gradients for a positive definite matrix.
+///
+/// Solving fails if the matrix turns out not to be positive definite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cg {
-    /// When it ends.
+    /// When the iterations end.
     pub stop: Stop,
 }
 
@@ -32,7 +34,8 @@ impl<T: Element> LinearSolver<T> for Cg {
     }
 }
 
-/// Solves with three vectors of scratch, and takes one more, for a matrix of norm `size` or more; a preconditioner writes `P^-1 r` into a fourth.
+/// Solves with three given vectors of scratch and one that it takes, for a matrix of norm `size` or more. A
+/// preconditioner writes `P^-1 r` into a further vector.
 pub(super) fn solve<T: Element>(
     system: &mut System<T>,
     [mut r, mut d, mut hd]: [Vec<T>; 3],

@@ -1,4 +1,4 @@
-//! Elimination on a matrix that is stored whole.
+//! Gaussian elimination on the whole matrix.
 
 use hypertape_autodiff::{Element, axpy};
 
@@ -7,7 +7,7 @@ use crate::linear::system::{LinearSolver, System};
 use crate::params::{norm, scale};
 use crate::spelling::spelled;
 
-/// The whole matrix, column by column, and elimination: for few unknowns.
+/// Gaussian elimination on the whole matrix, computed column by column, for a small number of unknowns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dense;
 
@@ -32,7 +32,7 @@ impl<T: Element> LinearSolver<T> for Dense {
         unit.fill(T::zero());
         for (i, row) in matrix.chunks_exact_mut(p.max(1)).enumerate() {
             unit[i] = T::one();
-            // A column, which is the row of a symmetric matrix.
+            // A column, which for a symmetric matrix is also a row.
             system.product(&unit, row)?;
             unit[i] = T::zero();
         }
@@ -49,11 +49,11 @@ impl<T: Element> LinearSolver<T> for Dense {
     }
 }
 
-/// Solves `A X = B` in place of `B`, which has as many rows as the square `A`, by Gaussian elimination with partial
-/// pivoting (Golub and Van Loan 2013, section 3.4). `A` is destroyed.
+/// Solves `A X = B` for a square `A`, in place of `B`, by Gaussian elimination with partial pivoting (Golub and Van
+/// Loan 2013, section 3.4). `A` is destroyed.
 ///
 /// # Errors
-/// [`Error::Singular`] unless every pivot is above `least` in absolute value.
+/// Returns [`Error::Singular`] unless every pivot is larger than `least` in absolute value.
 pub(super) fn eliminate<T: Element>(a: &mut [T], x: &mut [T], least: T) -> Result<(), Error> {
     let n = a.len().isqrt();
     let m = x.len() / n.max(1);

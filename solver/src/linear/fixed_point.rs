@@ -1,4 +1,4 @@
-//! The fixed point `v <- v + lr (b - A v)` (Richardson 1911), which from `v = 0` sums the Neumann series: after `k`
+//! The iteration `v <- v + lr (b - A v)` (Richardson 1911), which from `v = 0` sums the Neumann series. After `k`
 //! iterations `v = lr sum_{i < k} (I - lr A)^i b`, and the residual is `(I - lr A)^k` times that of the start.
 
 use hypertape_autodiff::{Element, axpy};
@@ -10,16 +10,16 @@ use crate::spelling::{Range, spelled};
 
 const STEP: &str = "step size; that of the inner loop if not given";
 
-/// `v <- v - lr (A v - b)`
+/// The fixed-point iteration `v <- v - lr (A v - b)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FixedPoint {
-    /// When it ends.
+    /// When the iterations end.
     pub stop: Stop,
     /// Step size, below `2/|A|`; that of the [`System`] if `None`.
     pub lr: Option<f64>,
 }
 
-/// `v = lr sum_{k < terms} (I - lr A)^k b`
+/// The Neumann series `v = lr sum_{k < terms} (I - lr A)^k b`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neumann {
     /// Number of terms.
@@ -67,12 +67,13 @@ impl<T: Element> LinearSolver<T> for Neumann {
     }
 
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
-        // Every term, however small.
+        // All terms are summed, however small.
         iterate(system, self.lr, self.terms, -T::one())
     }
 }
 
-/// The residual before an iteration is known by the product that the iteration takes anyway.
+/// Iterates without extra products: the residual before an iteration comes from the product that the iteration needs
+/// anyway.
 fn iterate<T: Element>(
     system: &mut System<T>,
     lr: Option<f64>,

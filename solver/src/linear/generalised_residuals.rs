@@ -1,10 +1,11 @@
-//! Generalised minimum residuals, for any regular matrix (Saad and Schultz 1986), without restarts.
+//! Generalised minimum residuals (GMRES), for any regular matrix (Saad and Schultz 1986), without restarts.
 //!
-//! The Arnoldi process makes an orthonormal basis `q_0, q_1, ...` of the Krylov space, in which `A` is upper Hessenberg;
-//! rotations triangularise it as it grows, so that the norm of the residual is known after every product, and never grows.
-//! The basis is orthogonalised twice by modified Gram-Schmidt, so that it is orthogonal to rounding even where a product adds
-//! little to it (Giraud, Langou and Rozloznik 2005). So a solution `y` in the basis leaves what the recursion says and at
-//! most about `eps |A| |y|`; as many vectors are taken as make the sum least, fewer than there are for a singular matrix.
+//! The Arnoldi process builds an orthonormal basis `q_0, q_1, ...` of the Krylov space, in which `A` is upper
+//! Hessenberg. Rotations triangularise this matrix as it grows, so that the norm of the residual, which never grows, is
+//! known after every product. The basis is orthogonalised twice by modified Gram-Schmidt, so that it is orthogonal up
+//! to rounding even if a product adds little to it (Giraud, Langou and Rozloznik 2005). The residual of a solution `y`
+//! in the basis therefore exceeds that of the recursion by at most about `eps |A| |y|`. As many vectors are used as
+//! minimise the sum of both, for a singular matrix not all of them.
 
 use hypertape_autodiff::{Element, axpy, dot};
 
@@ -13,7 +14,9 @@ use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
 use crate::spelling::spelled;
 
-/// Generalised minimum residuals, for any matrix; of a singular one the least residual within its Krylov space.
+/// Generalised minimum residuals, for any matrix.
+///
+/// For a singular matrix the result has the smallest residual within the Krylov space.
 ///
 /// ```
 /// use hypertape_solver::linear::{Gmres, LinearSolver, Stop, System};
@@ -29,7 +32,7 @@ use crate::spelling::spelled;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gmres {
-    /// When it ends. A vector is kept for each iteration.
+    /// When the iterations end. One vector is stored per iteration.
     pub stop: Stop,
 }
 
@@ -48,12 +51,12 @@ impl<T: Element> LinearSolver<T> for Gmres {
         let (p, limit) = (system.unknowns(), self.stop.residual(system.b));
         let most = self.stop.iterations.min(p);
         let mut basis = system.take((most + 1).saturating_mul(p))?;
-        // Of column `k` of the Hessenberg matrix: `k + 2` entries, the last of which the rotation makes zero.
+        // Column `k` of the Hessenberg matrix has `k + 2` entries; the rotation makes the last one zero.
         let mut columns = system.take(most.saturating_mul(most + 1))?;
         // Cosines and sines of the rotations, and the residual in the basis.
         let mut rotations = system.take(2 * most)?;
         let [mut left, mut y] = [system.take(most + 1)?, system.take(most + 1)?];
-        // Nothing is there where only memory is asked for.
+        // The buffer is empty if only memory is counted.
         let first = &mut basis[..system.b.len()];
         system.residual(first)?;
         let start = norm(first);
@@ -86,7 +89,7 @@ impl<T: Element> LinearSolver<T> for Gmres {
                 column[i + 1] = rotation[0] * lower - rotation[1] * upper;
             }
             let pivot = column[k].hypot(beside);
-            // What is left is outside the range of a singular matrix.
+            // The remainder is outside the range of a singular matrix.
             if pivot <= rounding * size {
                 break;
             }
@@ -95,13 +98,13 @@ impl<T: Element> LinearSolver<T> for Gmres {
             column[k] = pivot;
             [left[k], left[k + 1]] = [c * left[k], -s * left[k]];
             k += 1;
-            // A basis vector of roundings alone adds nothing.
+            // A basis vector that consists of rounding errors adds nothing.
             if beside <= rounding * size {
                 break;
             }
             scale(next, beside.recip());
         }
-        // The solution by the first `n` vectors, and what it leaves at most.
+        // Solves with the first `n` vectors and returns a bound of the residual.
         let mut triangle = |n: usize| {
             y[..n].copy_from_slice(&left[..n]);
             for i in (0..n).rev() {

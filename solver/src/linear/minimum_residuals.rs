@@ -1,12 +1,13 @@
-//! Minimum residuals for a symmetric, possibly indefinite `H` (Paige and Saunders 1975).
+//! Minimum residuals (MINRES) for a symmetric, possibly indefinite `H` (Paige and Saunders 1975).
 //!
-//! The Lanczos process makes an orthonormal basis `q_0, q_1, ...` in which `H` is tridiagonal; rotations triangularise
-//! it as it grows, and the last three directions `d` carry `v` along. Without roundings the residual never grows from one
-//! iteration to the next, and of a singular `H` they end at a least-squares solution, where `H r = 0`.
+//! The Lanczos process builds an orthonormal basis `q_0, q_1, ...` in which `H` is tridiagonal. Rotations triangularise
+//! it as it grows, and `v` is updated from the last three directions `d`. In exact arithmetic the residual never grows
+//! from one iteration to the next, and for a singular `H` the iterations end at a least-squares solution, where
+//! `H r = 0`.
 //!
-//! With roundings it is known by recursion up to `eps c^2` for a condition number `c` (Sleijpen, van der Vorst and
-//! Modersitzki 2000). So once a pivot or a new basis vector is below `eps^(1/4) |H|`, every iterate is judged by its true
-//! residual, for a product each, and iterations end where that grows.
+//! In floating-point arithmetic the recursion gives the residual up to `eps c^2` for a condition number `c` (Sleijpen,
+//! van der Vorst and Modersitzki 2000). Therefore, once a pivot or a new basis vector is below `eps^(1/4) |H|`, every
+//! iterate is judged by its true residual, for one product each, and iterations end when that grows.
 
 use std::mem::swap;
 
@@ -18,10 +19,10 @@ use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
 use crate::spelling::spelled;
 
-/// Minimum residuals, for a symmetric matrix, an indefinite one as well.
+/// Minimum residuals, for a symmetric matrix that may be indefinite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Minres {
-    /// When it ends.
+    /// When the iterations end.
     pub stop: Stop,
 }
 
@@ -45,8 +46,8 @@ impl<T: Element> LinearSolver<T> for Minres {
     }
 }
 
-/// Of least-squares solutions `v`, whose residual `r` has `H r = 0`, takes the shortest: `v - (r'v / r'r) r` (Liu, Milzarek and
-/// Roosta 2023, from `v = 0`).
+/// Replaces a least-squares solution `v`, whose residual `r` has `H r = 0`, by the shortest one: `v - (r'v / r'r) r`
+/// (Liu, Milzarek and Roosta 2023, from `v = 0`).
 fn shorten<T: Element>(
     system: &mut System<T>,
     r: &mut [T],
@@ -58,7 +59,7 @@ fn shorten<T: Element>(
     system.product(r, product)?;
     let (square, small) = (dot(r, r), T::epsilon().sqrt());
     let along = dot(r, system.v) / square;
-    // Where `H` is singular but for roundings, as far as `r` and this step can tell.
+    // Only if `H` is singular up to rounding, as far as `r` and this step show.
     let moved = along.abs() * norm(product);
     if norm(product) <= small * size * norm(r) && moved <= small * norm(r) {
         axpy(system.v, -along, r);
@@ -66,7 +67,7 @@ fn shorten<T: Element>(
     Ok(())
 }
 
-/// The number of iterations, the norm of `H`, and whether it seems singular.
+/// Returns the number of iterations, the norm of `H`, and whether `H` seems singular.
 fn iterate<T: Element>(
     system: &mut System<T>,
     scratch: &mut [Vec<T>; 6],
@@ -80,14 +81,14 @@ fn iterate<T: Element>(
     for vector in [&mut *before, &mut *d, &mut *d_before] {
         vector.fill(T::zero());
     }
-    // `beta` joins `q` to the vector before it, `left` is the norm of the residual with its sign.
+    // `beta` joins `q` to the vector before it; `left` is the norm of the residual with a sign.
     let mut left = norm(q);
     let mut beta = T::zero();
-    // An estimate of |H| by the columns so far, and the roundings of it that a pivot must exceed.
+    // An estimate of |H| from the columns so far, and the rounding error, relative to it, that a pivot must exceed.
     let (mut size, rounding) = (T::zero(), T::from_f64(8.0) * T::epsilon());
     let mut doubtful = false;
     best.see(system, left, size);
-    // Cosine and sine of the last rotation and of the one before.
+    // Cosine and sine of the last rotation and of the one before it.
     let [mut c, mut c_before] = [T::one(); 2];
     let [mut s, mut s_before] = [T::zero(); 2];
     if left > limit {
@@ -102,12 +103,12 @@ fn iterate<T: Element>(
         axpy(next, -alpha, q);
         axpy(next, -beta, before);
         let beta_next = norm(next);
-        // The new column of the tridiagonal matrix, after both old rotations and the new one.
+        // The new column of the tridiagonal matrix, after the two previous rotations and the new one.
         let [far, near] = [s_before * beta, s * alpha + c_before * c * beta];
         let diagonal = c * alpha - c_before * s * beta;
         let pivot = diagonal.hypot(beta_next);
         size = size.max(alpha.abs() + beta + beta_next);
-        // `|H r| / |r|` before this iteration: what is left of the residual is outside the range of a singular `H`.
+        // `|H r| / |r|` before this iteration: the remaining residual is outside the range of a singular `H`.
         if diagonal.hypot(c * beta_next) <= rounding * size {
             return Ok((iteration, size, true));
         }
@@ -127,7 +128,7 @@ fn iterate<T: Element>(
         } else {
             best.see(system, left.abs(), size)
         };
-        // A basis vector of roundings alone adds nothing.
+        // A basis vector that consists of rounding errors adds nothing.
         if !improves || beta_next <= rounding * size {
             return Ok((iteration + 1, size, left.abs() > limit));
         }

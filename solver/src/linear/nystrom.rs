@@ -1,16 +1,16 @@
 //! Conjugate gradients preconditioned by a random sketch of `H` (Frangella, Tropp and Udell 2023; for hypergradients
 //! Hataya and Yamada 2023).
 //!
-//! With `k` random columns `W` and `Y = (H + nu) W`, the Nystrom approximation of `H` is `Y (W'Y)^-1 Y'`: exact on its
-//! range, and near the largest eigenvalues for little more than their number of columns. `nu`, a rounding, keeps `W'Y`
-//! regular. The preconditioner adds a shift `s` about as large as the eigenvalues that the sketch misses, and is inverted
-//! by Woodbury's formula, without an eigendecomposition:
+//! With `k` random columns `W` and `Y = (H + nu) W`, the Nystrom approximation of `H` is `Y (W'Y)^-1 Y'`. It is exact
+//! on its range, and accurate for the largest eigenvalues with few more columns than there are of them. `nu`, of the
+//! size of rounding errors, keeps `W'Y` regular. The preconditioner adds a shift `s` about as large as the eigenvalues
+//! that the sketch misses, and is inverted by Woodbury's formula, without an eigendecomposition:
 //!
 //! ```text
 //! P^-1 r = (r - Y (s W'Y + Y'Y)^-1 Y' r) / s
 //! ```
 //!
-//! Entries of `W` are uniform on [-1, 1), the same for the same draw.
+//! Entries of `W` are uniform on [-1, 1), and the same for the same draw.
 
 use hypertape_autodiff::{Element, axpy, dot};
 use rand::RngExt;
@@ -24,11 +24,11 @@ use crate::spelling::{Range, spelled};
 /// Conjugate gradients with a preconditioner from a random sketch, for a positive definite matrix.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nystrom {
-    /// When it ends; the products of the sketch are not counted as iterations.
+    /// When the iterations end; the products of the sketch are not counted as iterations.
     pub stop: Stop,
-    /// Vectors of the sketch.
+    /// Number of vectors of the sketch.
     pub rank: usize,
-    /// What is added to the sketched matrix; the mean eigenvalue that the sketch sees if `None`.
+    /// Shift that is added to the sketched matrix; the mean eigenvalue seen by the sketch if `None`.
     pub shift: Option<f64>,
 }
 

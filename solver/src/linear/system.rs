@@ -1,4 +1,4 @@
-//! `LinearSolver` and what it is given: the system by its products, vectors to work with, when iterations end.
+//! `LinearSolver` and its input: the system given by products, working memory, and the stopping criterion.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,22 +10,23 @@ use crate::error::Error;
 use crate::params::norm;
 use crate::spelling::{Named, Range, Visit};
 
-/// A matrix `A` that is known by its products with vectors, and the memory that a solver takes its vectors from. A closure
-/// that writes `A u` is one, with memory of the system's.
+/// A matrix `A` given by its products with vectors, and the source of a solver's working memory.
+///
+/// A closure that writes `A u` is an operator whose vectors come from the heap.
 pub trait Operator<T> {
     /// Writes `A u` into `au`.
     ///
     /// # Errors
-    /// Those of whatever evaluates it; a solver passes them on.
+    /// Returns any error of the evaluation; a solver passes it on.
     fn product(&mut self, u: &[T], au: &mut [T]) -> Result<(), Error>;
 
-    /// A vector of `len` values, which may be anything.
+    /// Returns a vector of `len` unspecified values.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is no memory for it.
+    /// Returns [`Error::Invalid`] if there is not enough memory.
     fn take(&mut self, len: usize) -> Result<Vec<T>, Error>;
 
-    /// Gives one back.
+    /// Gives a vector back.
     fn give(&mut self, _vector: Vec<T>) {}
 }
 
@@ -39,21 +40,21 @@ impl<T: Element, F: FnMut(&[T], &mut [T]) -> Result<(), Error>> Operator<T> for 
     }
 }
 
-/// `A v = b`, from a start in `v`.
+/// The system `A v = b`, with a start in `v`.
 #[non_exhaustive]
 pub struct System<'s, T> {
-    /// The right-hand side.
+    /// Right-hand side.
     pub b: &'s [T],
-    /// The start, then the solution.
+    /// On entry the start, on return the solution.
     pub v: &'s mut [T],
-    /// Whether the start is another than zero.
+    /// Whether the start is different from zero.
     pub warm: bool,
     /// Whether `A` is symmetric.
     pub symmetric: bool,
-    /// The number `c` for which `v <- v + c (b - A v)` is an iteration by inner steps: their size for a Hessian, 1 for a
-    /// fixed point.
+    /// The number `c` for which `v <- v + c (b - A v)` iterates by inner steps: their size for a Hessian, 1 for a fixed
+    /// point.
     pub step: f64,
-    /// The name of random choices.
+    /// Identifies the random choices of the solver.
     pub draw: Draw,
     unknowns: usize,
     started: bool,
@@ -67,7 +68,7 @@ impl<T> fmt::Debug for System<'_, T> {
 }
 
 impl<'s, T: Element> System<'s, T> {
-    /// With a symmetric matrix, a start at `v = 0`, and a step of 1; change a field for anything else.
+    /// Creates a system with a symmetric matrix, the start `v = 0` and step 1. Change the fields for other values.
     pub fn new(operator: &'s mut dyn Operator<T>, b: &'s [T], v: &'s mut [T]) -> Self {
         let (unknowns, draw) = (b.len(), Draw::new(0, 0));
         v.fill(T::zero());
@@ -84,8 +85,9 @@ impl<'s, T: Element> System<'s, T> {
         }
     }
 
-    /// Their number, which sizes of vectors follow from. `b` has as many entries, or none where only the memory that a solver
-    /// takes is asked for.
+    /// Number of unknowns, from which a solver derives the lengths of its vectors.
+    ///
+    /// `b` has as many entries, or none if only the solver's memory is counted.
     pub fn unknowns(&self) -> usize {
         self.unknowns
     }
@@ -93,16 +95,17 @@ impl<'s, T: Element> System<'s, T> {
     /// Writes `A u` into `au`.
     ///
     /// # Errors
-    /// Those of the [`Operator`].
+    /// Returns the errors of the [`Operator`].
     pub fn product(&mut self, u: &[T], au: &mut [T]) -> Result<(), Error> {
         self.operator.product(u, au)
     }
 
-    /// Writes `b - A v` into `r`, without a product where `v` is zero. The first time, a start that is worse than zero is put
-    /// aside.
+    /// Writes `b - A v` into `r`, without a product if `v` is zero.
+    ///
+    /// The first call replaces a start that is worse than zero by zero.
     ///
     /// # Errors
-    /// Those of the [`Operator`].
+    /// Returns the errors of the [`Operator`].
     pub fn residual(&mut self, r: &mut [T]) -> Result<(), Error> {
         let first = !std::mem::replace(&mut self.started, true);
         if !self.warm {
@@ -120,19 +123,20 @@ impl<'s, T: Element> System<'s, T> {
         Ok(())
     }
 
-    /// A vector of `len` values, which may be anything: all are taken before the first product, counted as used, and given
-    /// back.
+    /// Returns a vector of `len` unspecified values that is counted as used.
+    ///
+    /// A solver must take all its vectors before the first product, and give them back.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is no memory for it.
+    /// Returns [`Error::Invalid`] if there is not enough memory.
     pub fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
         self.operator.take(len)
     }
 
-    /// As many vectors of one value an unknown.
+    /// Returns `N` vectors with one value per unknown.
     ///
     /// # Errors
-    /// As [`take`](Self::take).
+    /// Returns the errors of [`take`](Self::take).
     pub fn vectors<const N: usize>(&mut self) -> Result<[Vec<T>; N], Error> {
         let mut all = [(); N].map(|()| Vec::new());
         for vector in &mut all {
@@ -149,23 +153,24 @@ impl<'s, T: Element> System<'s, T> {
     }
 }
 
-/// When iterations end: after so many, or once the residual is at most `tolerance |b|`, where a tolerance below the
-/// precision of the element type counts as that precision.
+/// When iterations end: after `iterations`, or once the residual is at most `tolerance |b|`.
+///
+/// A tolerance below the precision of the element type counts as that precision.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stop {
-    /// Most iterations.
+    /// Largest number of iterations.
     pub iterations: usize,
-    /// Of the residual, relative to `b`.
+    /// Norm of the residual relative to that of `b`.
     pub tolerance: f64,
 }
 
 impl Stop {
-    /// The norm of the residual at which iterations end.
+    /// Returns the norm of the residual at which iterations end.
     pub fn residual<T: Element>(&self, b: &[T]) -> T {
         T::from_f64(self.tolerance).max(T::epsilon()) * norm(b)
     }
 
-    /// With the settings of both, which those of a solver end with.
+    /// Visits both settings; a solver visits them after its own.
     #[must_use]
     pub fn spell(&self, visit: &mut Visit) -> Self {
         let help = "residual at which the iterations end, relative to |df/dw|";
@@ -182,8 +187,10 @@ impl Stop {
     }
 }
 
-/// How the linear system of an implicit estimate is solved. It sees the matrix by products alone: `H = d2g/dw2`, or, for a
-/// rule that comes to rest elsewhere than where `dg/dw = 0`, `I - (dw'/dw)^T` of a step.
+/// A solver of the linear system of an implicit estimate.
+///
+/// It accesses the matrix only through products. The matrix is `H = d2g/dw2`, or, for a rule with other fixed points
+/// than `dg/dw = 0`, `I - (dw'/dw)^T` of a step.
 ///
 /// ```
 /// use hypertape_autodiff::{Element, axpy, dot};
@@ -225,22 +232,23 @@ impl Stop {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait LinearSolver<T: Element>: Named + fmt::Debug + Send + Sync {
-    /// Whether an estimate starts each solve from the last solution unless it is told otherwise; `None` of a solver that
-    /// takes no notice of its start.
+    /// Whether an estimate starts each solve from the last solution by default.
+    ///
+    /// `None` means that the solver ignores its start.
     fn warm(&self) -> Option<bool> {
         Some(false)
     }
 
-    /// Whether it rests on a symmetric matrix, as that of a fixed point is not.
+    /// Whether it requires a symmetric matrix, which that of a fixed point is not.
     fn symmetric(&self) -> bool {
         true
     }
 
-    /// Leaves the solution in `system.v` and returns the number of iterations. What is left of the system is for the caller
-    /// to evaluate.
+    /// Writes the solution to `system.v` and returns the number of iterations. The caller evaluates the residual.
     ///
     /// # Errors
-    /// [`Error::Indefinite`] or [`Error::Singular`] of a matrix that it cannot solve with; those of the products.
+    /// Returns [`Error::Indefinite`] or [`Error::Singular`] if the matrix is not suitable, and the errors of the
+    /// products.
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error>;
 }
 
@@ -268,7 +276,8 @@ impl<T: Element, S: LinearSolver<T> + ?Sized> LinearSolver<T> for Arc<S> {
     }
 }
 
-/// Values of scratch that a solver takes for so many unknowns: it is run without any, until it asks for a product.
+/// Number of values of working memory that a solver takes for `unknowns` unknowns. The solver runs without memory until
+/// it requests a product.
 pub(crate) fn scratch<T: Element>(solver: &dyn LinearSolver<T>, unknowns: usize) -> usize {
     struct Charge(usize);
     impl<T> Operator<T> for Charge {
@@ -282,7 +291,7 @@ pub(crate) fn scratch<T: Element>(solver: &dyn LinearSolver<T>, unknowns: usize)
         }
     }
     let mut charge = Charge(0);
-    // Whether it ends by itself or with the product does not matter.
+    // Whether it ends before the first product or because of it makes no difference.
     let _ = solver.solve(&mut System { unknowns, ..System::new(&mut charge, &[], &mut []) });
     charge.0
 }

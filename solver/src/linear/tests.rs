@@ -1,4 +1,4 @@
-//! Solutions, failures and counts, on small matrices that are known whole.
+//! Solutions, failures and counts on small dense matrices.
 
 mod hard;
 
@@ -18,7 +18,7 @@ type Solver<'s> = &'s dyn LinearSolver<f64>;
 struct Matrix(Vec<Vec<f64>>);
 
 impl Matrix {
-    /// `Q diag(values) Q'` with a `Q` of reflections of `seed`.
+    /// `Q diag(values) Q'`, where `Q` is a product of reflections drawn with `seed`.
     fn with_eigenvalues(values: &[f64], seed: u64) -> Self {
         let p = values.len();
         let mut random = Draw::new(seed, 0).stream();
@@ -28,7 +28,7 @@ impl Matrix {
         for _ in 0..3 {
             let u: Vec<f64> = (0..p).map(|_| random.random_range(-1.0..1.0)).collect();
             let scale = 2.0 / dot(&u, &u);
-            // From the left and the right, by transposing in between.
+            // From the left and from the right, with a transposition in between.
             for _ in 0..2 {
                 for row in &mut rows {
                     let along = scale * dot(row, &u);
@@ -50,7 +50,7 @@ fn right(p: usize) -> Vec<f64> {
     (0..p).map(|i| (1.3 * i as f64 + 0.4).cos() + 0.2).collect()
 }
 
-/// The matrix as a solver sees it, which counts. Scratch holds anything at entry.
+/// The matrix as a solver sees it, with counts. Scratch contains arbitrary values on entry.
 struct Counted<'h> {
     h: &'h Matrix,
     products: usize,
@@ -75,7 +75,7 @@ impl Operator<f64> for Counted<'_> {
     }
 }
 
-/// What a solver gave: `v`, iterations, products, and `|b - H v| / |b|`.
+/// The result of a solver: `v`, iterations, products, and `|b - H v| / |b|`.
 #[derive(Debug)]
 struct Solved {
     v: Vec<f64>,
@@ -97,7 +97,7 @@ fn solve(solver: Solver, h: &Matrix, start: Option<&[f64]>) -> Result<Solved, Er
     }
     let iterations = solver.solve(&mut system)?;
     let Counted { products, taken, held, .. } = counted;
-    // What is charged before is what is taken, and nothing is kept.
+    // The memory counted in advance is that which is taken, and all of it is given back.
     assert_eq!((taken, held), (scratch(solver, b.len()), 0), "{solver:?}");
     let left: Vec<f64> = h.times(&v).iter().zip(&b).map(|(h, b)| b - h).collect();
     Ok(Solved { residual: norm(&left) / norm(&b), v, iterations, products })
@@ -136,7 +136,7 @@ fn the_identity_takes_one_iteration() {
     ] {
         let found = solve(solver, &identity, None).unwrap();
         let gap = found.v.iter().zip(&expected).map(|(v, e)| (v - e).abs()).fold(0.0, f64::max);
-        // The sketch is 1e-6 of the shift, the rest is rounding.
+        // The sketch contributes 1e-6 of the shift, the rest is rounding.
         let tolerance = if solver.name().starts_with("nystrom") { 1e-6 } else { 1e-14 };
         assert!(gap < tolerance, "{solver:?}: {found:?}");
     }
@@ -164,7 +164,7 @@ fn every_tolerance_is_met_by_the_true_residual() {
         ] {
             let found = solve(solver, &h, None).unwrap();
             assert!(found.residual <= 1.001 * tolerance, "{solver:?}: {found:?}");
-            // And no later than needed: one iteration less does not meet it.
+            // No later than needed: one iteration fewer does not reach the tolerance.
             let fewer = Stop { iterations: found.iterations - 1, tolerance };
             let earlier: Solver = match solver.name().split(':').next().unwrap() {
                 "cg" => &Cg { stop: fewer },
@@ -223,7 +223,7 @@ fn indefinite_systems() {
         let error = solve(solver, &h, None).unwrap_err();
         assert!(matches!(error, Error::Indefinite { curvature, .. } if curvature < 0.0), "{error}");
     }
-    // The curvature that is told is that of the direction met: of b at the first iteration.
+    // The reported curvature is that of the direction: of b at the first iteration.
     let error = solve(&Cg { stop: stop(9, 0.0) }, &Matrix(vec![vec![-2.0]]), None);
     let told = Error::Indefinite { iteration: 0, curvature: -2.0 };
     assert_eq!(error.unwrap_err(), told);
@@ -235,7 +235,7 @@ fn singular_systems_are_told() {
     let h = Matrix(vec![vec![1.0, 1.0], vec![1.0, 1.0]]);
     let error = solve(&Dense, &h, None).unwrap_err();
     assert_eq!(error, Error::Singular { pivot: 0.0, least: 2.0 * f64::EPSILON });
-    // What minimum residuals leave is the part of b outside the range.
+    // The residual of minimum residuals is the part of b outside the range.
     let found = solve(&Minres { stop: stop(9, 0.0) }, &h, None).unwrap();
     let b = right(2);
     let outside = (b[0] - b[1]).abs() / 2.0_f64.sqrt() / norm(&b);
@@ -256,7 +256,7 @@ fn the_neumann_series_is_its_sum() {
         let gap = found.v.iter().zip(&sum).map(|(v, s)| (v - s).abs()).fold(0.0, f64::max);
         assert!(gap < 1e-15, "{terms}: {gap:e}");
         assert_eq!(found.products, terms - 1);
-        // The residual is the next term.
+        // The residual is the next term of the series.
         let next = norm(&term) / norm(&right(3));
         assert!((found.residual - next).abs() < 1e-15, "{terms}: {found:?} {next}");
     }
@@ -272,11 +272,11 @@ fn a_sketch_of_the_large_eigenvalues_spares_iterations() {
     let plain = solve(&Cg { stop: far }, &h, None).unwrap();
     let sketched = solve(&Nystrom { stop: far, rank: 8, shift: Some(2.0) }, &h, None).unwrap();
     assert!(plain.residual < 1e-7 && sketched.residual < 1e-7, "{plain:?} {sketched:?}");
-    // What the sketch leaves is within a factor of two: the bound of the text, with sqrt(5e4/2) between residual and
-    // energy, takes 14 iterations to 1e-8. Five outliers of their own size take that again.
+    // The preconditioned spectrum is within a factor of two: by the bound of the module text, with sqrt(5e4/2) between
+    // residual and energy, 14 iterations reach 1e-8. Five outliers of different sizes need as many again.
     assert!(sketched.iterations <= 14 && plain.iterations >= 28, "{plain:?} {sketched:?}");
     assert_eq!(sketched.products, 8 + sketched.iterations);
-    // More columns than the matrix has eigenvalues that are not zero.
+    // More columns than the matrix has nonzero eigenvalues.
     let low = Matrix::with_eigenvalues(&[3.0, 1.0, 1e-9, 1e-9, 1e-9], 7);
     let found = solve(&Nystrom { stop: far, rank: 4, shift: None }, &low, None);
     assert!(found.unwrap().residual < 1e-7);
@@ -360,7 +360,7 @@ proptest! {
     }
 }
 
-/// `I - M` with an `M` of `p` rows that shrinks every vector to 0.9 at most, and that no exchange makes symmetric.
+/// `I - M` with an `M` of `p` rows that shrinks every vector to at most 0.9, and that no permutation makes symmetric.
 fn contraction(p: usize) -> Matrix {
     let m = |i: usize, j: usize| {
         ((1.3 * i as f64 + 1.0) * (0.7 * j as f64 + 0.5)).sin() * 0.9 / p as f64
@@ -375,7 +375,7 @@ fn systems_without_symmetry() {
     let far = stop(400, 1e-13);
     for solver in all().iter().filter(|solver| !solver.symmetric()) {
         let found = match solver.name().split(':').next().unwrap() {
-            // Of the whole matrix, which is told not to be symmetric.
+            // Of the whole matrix, which is declared not to be symmetric.
             "dense" => {
                 let (b, mut v) = (right(7), [0.0; 7]);
                 let mut product = |u: &[f64], hu: &mut [f64]| {
@@ -390,7 +390,7 @@ fn systems_without_symmetry() {
             _ => solve(&**solver, &h, None).unwrap().v,
         };
         let left: Vec<f64> = h.times(&found).iter().zip(right(7)).map(|(h, b)| b - h).collect();
-        // Tolerances of 1e-13; 200 terms that shrink by 0.3 + 0.7 0.9 at least.
+        // Tolerances of 1e-13; 200 terms that shrink at least by 0.3 + 0.7 0.9.
         let tolerance =
             if solver.name().starts_with("neumann") { 0.93_f64.powi(200) } else { 1e-12 };
         assert!(norm(&left) < tolerance * norm(&right(7)), "{solver:?}: {left:?}");
@@ -401,18 +401,18 @@ fn systems_without_symmetry() {
         assert!(found.residual <= before && found.products == k, "{k}: {found:?}");
         before = found.residual;
     }
-    // Ends at the dimension.
+    // It ends after as many iterations as the dimension.
     assert!(before < 1e-14, "{before:e}");
     let found = solve(&Gmres { stop: far }, &h, None).unwrap();
     assert!(found.iterations <= 7 && found.residual < 1e-13, "{found:?}");
-    // On a symmetric matrix its iterates are those of minimum residuals.
+    // On a symmetric matrix its iterates equal those of minimum residuals.
     let h = Matrix::with_eigenvalues(&[-1.5, -0.3, 0.2, 1.0, 3.0], 3);
     for k in 1..=5 {
         let [general, symmetric] =
             [&Gmres { stop: stop(k, 0.0) } as Solver, &Minres { stop: stop(k, 0.0) }]
                 .map(|solver| solve(solver, &h, None).unwrap().v);
         let gap = general.iter().zip(&symmetric).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        // Roundings, divided by the smallest eigenvalue.
+        // Rounding divided by the smallest eigenvalue.
         assert!(gap < 1e-13, "{k}: {gap:e}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a problem is, as estimators and whoever reports ask.
+//! Properties of a problem, for estimators and reports.
 
 use hypertape_autodiff::Element;
 
@@ -11,7 +11,7 @@ use crate::params::Params;
 use crate::problem::{Bilevel, Metric};
 
 impl<T: Element> Oracle<'_, T> {
-    /// The name of the inner rule.
+    /// Name of the inner rule.
     pub fn rule(&self) -> String {
         self.known.rule.stated().name()
     }
@@ -36,19 +36,19 @@ impl<T: Element> Oracle<'_, T> {
         self.inner_start().values().len()
     }
 
-    /// Values in the state of the inner loop: `w`, then the vectors that the rule remembers, each as long as `w` and zero at
-    /// first.
+    /// Number of values in the state of the inner loop: `w`, followed by the rule's own vectors, each as long as `w`
+    /// and initially zero.
     pub fn state_dim(&self) -> usize {
         (1 + self.known.rule.stated().memory()) * self.inner_dim()
     }
 
-    /// How good a solution is, beyond its losses.
+    /// Evaluates the problem's own measures of a solution, see [`Bilevel::metrics`](crate::Bilevel::metrics).
     pub fn metrics(&self, w: &[T], x: &[T], inner: &InnerLoop) -> Vec<Metric> {
         let (w, x) = (self.inner_start().with_values(w), self.start().with_values(x));
         self.known.view.stated().map_or_else(Vec::new, |problem| problem.metrics(&w, &x, inner))
     }
 
-    /// Outer points to compare a result with.
+    /// Returns outer points to compare a result with.
     pub fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
         self.known.view.stated().map_or_else(Vec::new, |problem| problem.controls(inner))
     }
@@ -63,7 +63,7 @@ impl<T: Element> Oracle<'_, T> {
         self.known.view.batch()
     }
 
-    /// The task in place `slot` of a meta-batch.
+    /// Returns the task in place `slot` of a meta-batch.
     pub fn task(&self, draw: Draw, slot: usize) -> usize {
         self.known.view.task(draw, slot)
     }
@@ -81,7 +81,7 @@ impl<T: Element> Oracle<'_, T> {
     /// Whether neither the inner start nor the outer loss contains `x`, so that a first-order gradient is zero.
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails.
+    /// Returns [`Error::Function`] if the problem fails.
     pub fn first_order_vanishes(&mut self) -> Result<bool, Error> {
         if let Some(known) = self.found().first_order_vanishes {
             return Ok(known);
@@ -95,7 +95,7 @@ impl<T: Element> Oracle<'_, T> {
     /// Whether neither loss contains `x`, so that an implicit gradient is zero.
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails.
+    /// Returns [`Error::Function`] if the problem fails.
     pub fn implicit_vanishes(&mut self) -> Result<bool, Error> {
         if let Some(known) = self.found().implicit_vanishes {
             return Ok(known);
@@ -110,7 +110,7 @@ impl<T: Element> Oracle<'_, T> {
         let Self { known, memory, .. } = self;
         let at = known.view.init(known.view.starts()[0].values(), Draw::new(0, 0));
         let depends = known.view.depends(memory, at);
-        // Not part of any estimate.
+        // These bytes are not part of any estimate.
         memory.take_peak();
         depends
     }

@@ -1,4 +1,4 @@
-//! A problem over arrays as the oracle sees it: what it is, its kept tapes, a whole run on one tape.
+//! A problem over arrays as the oracle sees it: its properties, its kept tapes, and a whole run on one tape.
 
 use std::sync::Arc;
 
@@ -12,14 +12,15 @@ use crate::oracle::lens::Lens;
 use crate::oracle::passes::{Arrays, Stages};
 use crate::oracle::results::pass;
 use crate::oracle::stepper::{Asked, Stepper, Taped};
-use crate::oracle::tapes::GradientTape;
+use crate::oracle::tapes::{GradientTape, OnTapes, Twice};
 use crate::oracle::view::{StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
+use crate::rows::{Blocks, Rows};
 use crate::rule::Step;
 
-/// A view of `problem`.
+/// Creates a view of `problem`.
 pub(crate) fn view<'p, T: Element>(
     problem: impl Bilevel<T> + 'p,
     memory: &mut Workspaces<T>,
@@ -27,51 +28,49 @@ pub(crate) fn view<'p, T: Element>(
     Ok(Arc::new(Arrays(Lens::new(problem, memory)?)))
 }
 
-impl<T: Element, P: Bilevel<T>> Lens<P, T> {
-    /// The outer loss after a run from `start`, recorded.
-    fn run_on_tape<'a>(
-        &'a self,
-        (inner, rule): (&InnerLoop, &'a dyn Stepper<T>),
-        start: &[Taped<'a, T>],
-        x: &[Taped<'a, T>],
-        draw: Draw,
-        record: &'a Arena,
-    ) -> Result<Taped<'a, T>, Fault> {
-        let zero = |like: Taped<'a, T>| like.scalar(0.0).broadcast_to(like.shape());
-        // The state of each array: `w`, and what the rule remembers, zero at first.
-        let mut states: List<List<_>> = start
-            .iter()
-            .map(|&w| {
-                let zero = zero(w);
-                std::iter::once(w).chain((0..rule.stated().memory()).map(|_| zero)).collect()
-            })
-            .collect();
-        for t in 0..inner.steps() {
-            let (at, draw) = (Step::new(t, inner.lr()), draw.at(Level::Inner, t));
-            let of = |array| Step { array, ..at };
-            let point = |(i, s): (usize, &List<_>)| {
-                let ahead = rule.taped(Asked::Query(of(i)), [s, x, &[]]);
-                ahead.map_or(s[0], |ahead| ahead[0])
-            };
-            let points: List<_> = states.iter().enumerate().map(point).collect();
-            // The gradient of the inner loss, by a tape whose sweep is recorded on the tape of the run.
-            let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
-            let (step, loss) = Recorded::new(record, groups, |[w, x]| {
-                let part = |rows| self.problem.inner(w, x, draw, rows);
-                total(self.blocks(draw).iter().map(part))
-            })?;
-            let (_, pulled) = step.pull_scalar("a loss", loss?, record)?;
-            for (i, (state, bar)) in states.iter_mut().zip(pulled.of(0)).enumerate() {
-                let bar = bar.unwrap_or_else(|| zero(points[i]));
-                let next = rule.taped(Asked::Update(of(i)), [state, x, &[bar]]);
-                *state = next.unwrap_or_default();
-            }
-            record.status()?;
+/// Records the outer loss after a run from `start`.
+fn run_on_tape<'a, T: Element>(
+    problem: &'a dyn OnTapes<T>,
+    (inner, rule): (&InnerLoop, &'a dyn Stepper<T>),
+    start: &[Taped<'a, T>],
+    x: &[Taped<'a, T>],
+    draw: Draw,
+    record: &'a Arena,
+) -> Result<Taped<'a, T>, Fault> {
+    let zero = |like: Taped<'a, T>| like.scalar(0.0).broadcast_to(like.shape());
+    // The state of each array: `w` and the rule's own vectors, initially zero.
+    let mut states: List<List<_>> = start
+        .iter()
+        .map(|&w| {
+            let zero = zero(w);
+            std::iter::once(w).chain((0..rule.stated().memory()).map(|_| zero)).collect()
+        })
+        .collect();
+    for t in 0..inner.steps() {
+        let (at, draw) = (Step::new(t, inner.lr()), draw.at(Level::Inner, t));
+        let of = |array| Step { array, ..at };
+        let point = |(i, s): (usize, &List<_>)| {
+            let ahead = rule.taped(Asked::Query(of(i)), [s, x, &[]]);
+            ahead.map_or(s[0], |ahead| ahead[0])
+        };
+        let points: List<_> = states.iter().enumerate().map(point).collect();
+        // The gradient of the inner loss, from a tape whose sweep is recorded on the tape of the run.
+        let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
+        let (step, loss) = Recorded::new(record, groups, |point| {
+            let part = |rows| problem.inner(point, draw, rows);
+            total(problem.blocks(draw).iter().map(part))
+        })?;
+        let (_, pulled) = step.pull_scalar("a loss", loss?, record)?;
+        for (i, (state, bar)) in states.iter_mut().zip(pulled.of(0)).enumerate() {
+            let bar = bar.unwrap_or_else(|| zero(points[i]));
+            let next = rule.taped(Asked::Update(of(i)), [state, x, &[bar]]);
+            *state = next.unwrap_or_default();
         }
-        let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
-        let draw = draw.at(Level::Outer, 0);
-        total(self.blocks(draw).iter().map(|rows| self.problem.outer(&w, x, draw, rows)))
+        record.status()?;
     }
+    let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
+    let draw = draw.at(Level::Outer, 0);
+    total(problem.blocks(draw).iter().map(|rows| problem.outer([&w, x], draw, rows)))
 }
 
 /// The sum of the parts of a loss.
@@ -103,28 +102,62 @@ impl<T: Element, P: Bilevel<T>> View<T> for Arrays<Lens<P, T>> {
     fn whole_run(
         &self,
         memory: &mut Workspaces<T>,
-        (inner, rule): (&InnerLoop, &dyn Stepper<T>),
+        inner: (&InnerLoop, &dyn Stepper<T>),
         init: Option<&[T]>,
-        (x, draw): (&[T], Draw),
+        at: (&[T], Draw),
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let [inner_shapes, outer] = [self.0.inner_start.shapes(), self.0.start.shapes()];
-        pass("whole run", || {
-            let (record, sweep) = memory.first().arenas();
-            let fixed = init.map_or(Group::new(&[], &[]), |init| Group::new(inner_shapes, init));
-            let at = [Group::new(outer, x), fixed];
-            let wanted = [Wanted::All, Wanted::Nothing];
-            let (recorded, loss) =
-                RecordedIn::<Values, T, 2>::at(record, &at, wanted, |[x, fixed]| {
-                    let start = match init {
-                        None => self.0.problem.init(x, draw.at(Level::Init, 0)),
-                        Some(_) => List::from_slice(fixed),
-                    };
-                    self.0.run_on_tape((inner, rule), &start, x, draw, record)
-                })?;
-            let (value, pulled) = recorded.pull_scalar("a loss", loss?, sweep)?;
-            pulled.write([Bars::new(outer, gradient, &mut []), Bars::new(&[], &mut [], &mut [])]);
-            Ok(value)
-        })
+        whole_run(self, memory, inner, init, at, gradient)
     }
+}
+
+impl<T: Element, P: Bilevel<T>> OnTapes<T> for Arrays<Lens<P, T>> {
+    fn starts(&self) -> [&Params<T>; 2] {
+        View::starts(self)
+    }
+
+    fn blocks(&self, draw: Draw) -> Blocks {
+        self.0.blocks(draw)
+    }
+
+    fn init<'a>(&'a self, x: &[Taped<'a, T>], draw: Draw) -> List<Taped<'a, T>> {
+        self.0.problem.init(x, draw)
+    }
+
+    fn inner<'a>(&'a self, [w, x]: [&[Twice<'a, T>]; 2], draw: Draw, rows: Rows) -> Twice<'a, T> {
+        self.0.problem.inner(w, x, draw, rows)
+    }
+
+    fn outer<'a>(&'a self, [w, x]: [&[Taped<'a, T>]; 2], draw: Draw, rows: Rows) -> Taped<'a, T> {
+        self.0.problem.outer(w, x, draw, rows)
+    }
+}
+
+/// Performs [`View::whole_run`].
+fn whole_run<T: Element>(
+    problem: &dyn OnTapes<T>,
+    memory: &mut Workspaces<T>,
+    (inner, rule): (&InnerLoop, &dyn Stepper<T>),
+    init: Option<&[T]>,
+    (x, draw): (&[T], Draw),
+    gradient: &mut [T],
+) -> Result<T, Error> {
+    let [outer, inner_shapes] = problem.starts().map(Params::shapes);
+    pass("whole run", || {
+        let (record, sweep) = memory.first().arenas();
+        let fixed = init.map_or(Group::new(&[], &[]), |init| Group::new(inner_shapes, init));
+        let at = [Group::new(outer, x), fixed];
+        let wanted = [Wanted::All, Wanted::Nothing];
+        let (recorded, loss) =
+            RecordedIn::<Values, T, 2>::at(record, &at, wanted, |[x, fixed]| {
+                let start = match init {
+                    None => problem.init(x, draw.at(Level::Init, 0)),
+                    Some(_) => List::from_slice(fixed),
+                };
+                run_on_tape(problem, (inner, rule), &start, x, draw, record)
+            })?;
+        let (value, pulled) = recorded.pull_scalar("a loss", loss?, sweep)?;
+        pulled.write([Bars::new(outer, gradient, &mut []), Bars::new(&[], &mut [], &mut [])]);
+        Ok(value)
+    })
 }

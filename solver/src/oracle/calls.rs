@@ -1,4 +1,4 @@
-//! The evaluations of a problem: each counted, metered, and told which draw it belongs to.
+//! The evaluations of a problem. Each is counted and metered, and receives the draw that it belongs to.
 
 use std::time::Instant;
 
@@ -15,13 +15,14 @@ use crate::oracle::view::{Point, View};
 use crate::oracle::workspaces::Workspaces;
 
 impl<T: Element> Oracle<'_, T> {
-    /// The most directions that [`push_gradient`](Self::push_gradient) takes along.
+    /// Largest number of directions in one call of [`push_gradient`](Self::push_gradient).
     pub const TOGETHER: usize = TOGETHER;
 
-    /// Writes `w_0`, of `p` values: the problem's start, or what [`set_init`](Self::set_init) or a warm start replace it by.
+    /// Writes `w_0`, of `p` values: the problem's start, or the one set by [`set_init`](Self::set_init) or by a warm
+    /// start.
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails, [`Error::Invalid`] if a length does not match.
+    /// Returns [`Error::Function`] if the problem fails, and [`Error::Invalid`] if a length does not match.
     pub fn init(&mut self, x: &[T], draw: Draw, w: &mut [T]) -> Result<(), Error> {
         self.expect(&[w.len()], &[x.len()])?;
         if let (Some(ends), Some(place)) = (&self.ends, self.place)
@@ -41,7 +42,7 @@ impl<T: Element> Oracle<'_, T> {
     /// Adds the pull-back of the start, `(dw_0/dx)^T w_bar`, to `x_bar`.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn pull_init(
         &mut self,
         x: &[T],
@@ -60,11 +61,11 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Writes the push-forward of the start, `dw_0/dx dx`, along each of the directions that `dx` holds one after the other,
-    /// at most [`TOGETHER`](Self::TOGETHER).
+    /// Writes the push-forward of the start, `dw_0/dx dx`, along each of the directions in `dx`, which are stored one
+    /// after the other, at most [`TOGETHER`](Self::TOGETHER).
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn push_init(&mut self, x: &[T], draw: Draw, dx: &[T], dw: &mut [T]) -> Result<(), Error> {
         let directions = self.directions([dw.len(), dx.len()])?;
         self.expect(&[], &[x.len()])?;
@@ -78,10 +79,10 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// `g` at inner step `step`.
+    /// Returns `g` at inner step `step`.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
         let (point, seen) = self.see(point, Level::Inner, step)?;
         self.evaluate((Call::InnerGradient, 2, seen), [], |view, memory, []| {
@@ -89,10 +90,10 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Writes `dg/dw` at inner step `step`; returns `g`. Counts one inner gradient.
+    /// Writes `dg/dw` at inner step `step` and returns `g`. Counts one inner gradient.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn inner_gradient(
         &mut self,
         point: Point<T>,
@@ -107,10 +108,10 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Writes `dg/dw` and `dg/dx` at inner step `step`; returns `g`. Counts one inner gradient.
+    /// Writes `dg/dw` and `dg/dx` at inner step `step` and returns `g`. Counts one inner gradient.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn inner_gradients(
         &mut self,
         point: Point<T>,
@@ -127,10 +128,10 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Writes `H v`, `H = d2g/dw2`, at inner step `step`. Counts one Hessian-vector product.
+    /// Writes `H v`, where `H = d2g/dw2`, at inner step `step`. Counts one Hessian-vector product.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn hessian_product(
         &mut self,
         point: Point<T>,
@@ -143,10 +144,10 @@ impl<T: Element> Oracle<'_, T> {
         self.products(point, step, v, [&mut [], product, &mut []])
     }
 
-    /// Writes `B^T v`, `B = d2g/dw dx`, at inner step `step`. Counts one mixed product.
+    /// Writes `B^T v`, where `B = d2g/dw dx`, at inner step `step`. Counts one mixed product.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn mixed_product(
         &mut self,
         point: Point<T>,
@@ -159,10 +160,10 @@ impl<T: Element> Oracle<'_, T> {
         self.products(point, step, v, [&mut [], &mut [], product])
     }
 
-    /// Writes `H v` and `B^T v` at inner step `step`, by one sweep. Counts one Hessian-vector and one mixed product.
+    /// Writes `H v` and `B^T v` at inner step `step` from one sweep. Counts one Hessian-vector and one mixed product.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn inner_products(
         &mut self,
         point: Point<T>,
@@ -177,11 +178,12 @@ impl<T: Element> Oracle<'_, T> {
         self.products(point, step, v, [&mut [], hessian_product, mixed_product])
     }
 
-    /// Writes `dg/dw`, `H v` and `B^T v` at inner step `step`, by one sweep. Counts one inner gradient, one Hessian-vector and
-    /// one mixed product.
+    /// Writes `dg/dw`, `H v` and `B^T v` at inner step `step` from one sweep.
+    ///
+    /// Counts one inner gradient, one Hessian-vector and one mixed product.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn inner_sweep(
         &mut self,
         point: Point<T>,
@@ -217,13 +219,14 @@ impl<T: Element> Oracle<'_, T> {
         Ok(())
     }
 
-    /// Writes `dg/dw` at inner step `step`, and its push-forward `H dw + B dx` along each of the directions that `moving =
-    /// [dw, dx]` holds one after the other, at most [`TOGETHER`](Self::TOGETHER). Counts a Hessian-vector and a mixed product
-    /// for each. A step that [multiplies](Self::multiple) its gradient by `c` moves `w` by `c dg/dw` and a tangent by `c` times
-    /// its push-forward.
+    /// Writes `dg/dw` at inner step `step`, and its push-forward `H dw + B dx` along each of the directions in
+    /// `moving = [dw, dx]`, which are stored one after the other, at most [`TOGETHER`](Self::TOGETHER).
+    ///
+    /// Counts one Hessian-vector and one mixed product per direction. A step that [multiplies](Self::multiple) its
+    /// gradient by `c` changes `w` by `c dg/dw` and a tangent by `c` times its push-forward.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn push_gradient(
         &mut self,
         point: Point<T>,
@@ -245,10 +248,10 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// `f`.
+    /// Returns `f`.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
         let (point, seen) = self.see(point, Level::Outer, 0)?;
         self.evaluate((Call::Outer, 0, seen), [], |view, memory, []| {
@@ -256,10 +259,10 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Writes `df/dw` and `df/dx`; returns `f`. Counts one outer gradient.
+    /// Writes `df/dw` and `df/dx` and returns `f`. Counts one outer gradient.
     ///
     /// # Errors
-    /// As [`init`](Self::init).
+    /// Returns the errors of [`init`](Self::init).
     pub fn outer_gradient(
         &mut self,
         point: Point<T>,
@@ -279,7 +282,7 @@ impl<T: Element> Oracle<'_, T> {
         Ok(loss)
     }
 
-    /// Where a loss is evaluated at a level and a step, and how many samples it sees, which are counted.
+    /// Returns the point for a level and a step, and the number of samples that the loss uses there, which is counted.
     pub(super) fn see<'v>(
         &mut self,
         point: Point<'v, T>,
@@ -293,7 +296,7 @@ impl<T: Element> Oracle<'_, T> {
         Ok((point, seen))
     }
 
-    /// Refuses vectors of inner and of outer variables of another length.
+    /// Returns an error unless the vectors of inner and of outer variables have the right lengths.
     pub(super) fn expect(&self, inner: &[usize], outer: &[usize]) -> Result<(), Error> {
         let all = [
             ("a vector of inner variables", self.inner_dim(), inner),
@@ -307,7 +310,7 @@ impl<T: Element> Oracle<'_, T> {
         Ok(())
     }
 
-    /// The number of directions in vectors of so many inner and outer values.
+    /// Returns the number of directions in vectors with `inner` and `outer` values.
     fn directions(&self, [inner, outer]: [usize; 2]) -> Result<usize, Error> {
         let (p, d) = (self.inner_dim(), self.outer_dim());
         let directions = inner.checked_div(p).unwrap_or(outer / d.max(1));
@@ -319,7 +322,7 @@ impl<T: Element> Oracle<'_, T> {
         Ok(directions)
     }
 
-    /// One evaluation of the problem, counted. All but that of the start give nothing in a rehearsal.
+    /// Evaluates the problem once, with counts. In a rehearsal all evaluations except that of the start return zeros.
     pub(super) fn evaluate<R: Default, const N: usize>(
         &mut self,
         form: Form,
@@ -341,7 +344,8 @@ impl<T: Element> Oracle<'_, T> {
         Ok(result)
     }
 
-    /// Does `act`, and counts it; returns its bytes as well. A rehearsal does each form once, but what its vectors come from.
+    /// Executes `act`, counts it, and returns its bytes as well. A rehearsal executes each form once, except starts and
+    /// updates, whose results it uses.
     pub(super) fn metered<R: Default>(
         &mut self,
         form: Form,

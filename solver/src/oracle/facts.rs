@@ -1,4 +1,4 @@
-//! `Facts`: what a problem is, under a rule and from a start; `Known`: those, with what was found out about them.
+//! `Facts`: a problem, its rule and its start; `Known`: the same with the properties derived from them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::oracle::stepper::{AnyRule, Stepper};
 use crate::oracle::view::View;
 use crate::rule::descent::GradientDescent;
 
-/// A problem, the rule of its inner steps, and the start of its inner loop if it is not the problem's own.
+/// A problem, the rule of its inner steps, and the start of its inner loop if that replaces the problem's own.
 pub(crate) struct Facts<'p, T> {
     pub(crate) view: Arc<dyn View<T> + 'p>,
     pub(crate) rule: Arc<dyn Stepper<T> + 'p>,
@@ -17,7 +17,7 @@ pub(crate) struct Facts<'p, T> {
 }
 
 impl<'p, T: Element> Facts<'p, T> {
-    /// `view` under gradient descent from its own start.
+    /// The problem of `view` with gradient descent from its own start.
     pub(crate) fn new(view: Arc<dyn View<T> + 'p>) -> Self {
         Self { view, rule: AnyRule::new(GradientDescent::default()).0, init: None }
     }
@@ -30,7 +30,8 @@ impl<T> Clone for Facts<'_, T> {
     }
 }
 
-/// Facts, and what was found out about them, which is forgotten when they change: there is no other way to them.
+/// Facts and the properties derived from them. Facts can be changed only through [`change`](Self::change), which
+/// discards the derived properties.
 pub(crate) struct Known<F, K> {
     facts: F,
     pub(crate) found: K,
@@ -41,7 +42,7 @@ impl<F, K: Default> Known<F, K> {
         Self { facts, found: K::default() }
     }
 
-    /// The facts, to be changed.
+    /// Discards the derived properties and returns the facts for modification.
     pub(crate) fn change(&mut self) -> &mut F {
         self.found = K::default();
         &mut self.facts

@@ -1,4 +1,4 @@
-//! Evaluations for the project's own estimators and checks: recordings that are kept, whole runs on one tape, sums over other
+//! Evaluations for this crate's own estimators and checks: kept recordings, whole runs on one tape, and sums over other
 //! blocks.
 
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use crate::oracle::passes::At;
 use crate::oracle::view::Point;
 
 impl<T: Element> Oracle<'_, T> {
-    /// As [`inner_gradient`](Self::inner_gradient), and keeps the recording in `slot` until it is let go; returns its bytes.
+    /// Computes [`inner_gradient`](Self::inner_gradient), keeps the recording in `slot` until it is released, and
+    /// returns its bytes.
     pub(crate) fn keep_gradient(
         &mut self,
         point: Point<T>,
@@ -46,7 +47,8 @@ impl<T: Element> Oracle<'_, T> {
         Ok(kept as u64)
     }
 
-    /// As [`inner_products`](Self::inner_products) where the gradient in `slot` was recorded, and lets it go.
+    /// Computes [`inner_products`](Self::inner_products) at the point of the gradient recorded in `slot`, and releases
+    /// the recording.
     pub(crate) fn pull_kept(
         &mut self,
         slot: usize,
@@ -73,7 +75,7 @@ impl<T: Element> Oracle<'_, T> {
         Ok(())
     }
 
-    /// `g` at step `step`, or `f`, as a sum over so many blocks of samples.
+    /// Returns `g` at step `step`, or `f` for `None`, as a sum over `blocks` blocks of samples.
     pub(crate) fn value_in(
         &mut self,
         point: Point<T>,
@@ -90,7 +92,7 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// The whole run on one tape: writes `dF/dx` for one task and returns its outer loss.
+    /// Records the whole run on one tape, writes `dF/dx` for one task, and returns its outer loss.
     pub(crate) fn whole_run(
         &mut self,
         inner: &InnerLoop,

@@ -1,10 +1,10 @@
 //! Lanes: sums over items (blocks of rows, tasks of a meta-batch) whose bits do not depend on the number of threads.
 //!
-//! A sum of `n` items is cut into `k = min(n, L)` lanes, `L` by [`Oracle::set_lanes`](crate::Oracle::set_lanes); lane `l` holds the
-//! items from `l n / k` up to
-//! `(l + 1) n / k`. Each lane adds its items in order, and the lanes are added in order, whoever computes them. A worker
-//! takes consecutive lanes, all workers but the last the same number. The first adds its lanes to the result as it goes,
-//! for which it needs one vector beside it; the lanes of the others wait for their turn in a vector each.
+//! A sum of `n` items is cut into `k = min(n, L)` lanes, `L` by [`Oracle::set_lanes`](crate::Oracle::set_lanes). Lane `l`
+//! holds the items from `l n / k` up to `(l + 1) n / k`. Each lane adds its items in order, and the lanes are added in
+//! order, whoever computes them. A worker takes consecutive lanes, all workers but the last the same number. The first
+//! adds its lanes to the result as it goes, for which it needs one vector beside it; the lanes of the others wait for
+//! their turn in a vector each.
 //!
 //! Where [`Ranks`] share a sum, rank `k` of `n` computes the lanes from `k L / n` up to `(k + 1) L / n` on one thread, and all
 //! are told all lanes, as numbers in `f64`, before they add them.
@@ -18,8 +18,8 @@ use hypertape_autodiff::{Element, axpy};
 use crate::error::Error;
 use crate::ranks::Ranks;
 
-/// Most lanes of a sum unless a problem is given more, and so the most threads that can share one. The fewest that keep 2, 4 and
-/// 8 threads equally busy: each lane beyond those of the first worker costs a vector.
+/// Most lanes of a sum unless a problem is given more, and so the most threads that can share one. The fewest that keep
+/// 2, 4 and 8 threads equally busy: each lane beyond those of the first worker costs a vector.
 pub(crate) const LANES: usize = 8;
 
 /// The threads that help the one that asks.
@@ -68,11 +68,12 @@ impl Team {
     }
 }
 
-/// Adds an item's vector and returns its value, see [`Sharing::sum`]. A trait object, so that sharing out is compiled once.
+/// Adds an item's vector and returns its value, see [`Sharing::sum`]. It is a trait object, so that sharing is compiled
+/// once.
 pub(crate) type Add<'a, T, W, const N: usize> =
     dyn Fn(&mut W, usize, bool, [&mut [T]; N]) -> Result<T, Error> + Sync + 'a;
 
-/// The parts of a vector, of these lengths.
+/// Splits a vector into parts of these lengths.
 fn parts<const N: usize, T>(vector: &mut [T], lengths: [usize; N]) -> [&mut [T]; N] {
     let mut rest = vector;
     lengths.map(|length| {
@@ -82,17 +83,17 @@ fn parts<const N: usize, T>(vector: &mut [T], lengths: [usize; N]) -> [&mut [T];
     })
 }
 
-/// `out`, for a shorter time.
+/// Reborrows `out` for a shorter lifetime.
 pub(crate) fn again<'a, const N: usize, T>(out: &'a mut [&mut [T]; N]) -> [&'a mut [T]; N] {
     out.each_mut().map(|part| &mut **part)
 }
 
-/// How a sum is shared out.
+/// How a sum is divided among workers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sharing {
     items: usize,
     lanes: usize,
-    /// Lanes a worker.
+    /// Number of lanes per worker.
     each: usize,
 }
 
@@ -108,28 +109,28 @@ impl Sharing {
         self.lanes
     }
 
-    /// The lane of an item.
+    /// Returns the lane of an item.
     pub(crate) fn lane(self, item: usize) -> usize {
         // The largest `l` with `l n / k < item + 1`.
         ((item + 1) * self.lanes - 1) / self.items
     }
 
-    /// Workers that have something to do, or one.
+    /// Number of workers that have something to do, at least one.
     pub(crate) fn workers(self) -> usize {
         self.lanes.div_ceil(self.each).max(1)
     }
 
-    /// Lanes of all workers but the first.
+    /// Number of lanes of all workers but the first.
     fn waiting(self) -> usize {
         self.lanes.saturating_sub(self.each)
     }
 
-    /// Vectors needed beside the result.
+    /// Number of vectors needed besides the result.
     pub(crate) fn vectors(self) -> usize {
         self.waiting() + usize::from(self.each > 1)
     }
 
-    /// Items of the worker that has most.
+    /// Number of items of the worker that has the most.
     pub(crate) fn longest(self) -> usize {
         let lanes = |worker: usize| worker * self.each..((worker + 1) * self.each).min(self.lanes);
         let items = |worker| lanes(worker).map(|lane| self.items(lane).len()).sum();
@@ -142,18 +143,18 @@ impl Sharing {
         lanes.into_iter().any(|lane| self.items(lane).len() > 1)
     }
 
-    /// The items of a lane.
+    /// Returns the items of a lane.
     fn items(self, lane: usize) -> Range<usize> {
         lane * self.items / self.lanes..(lane + 1) * self.items / self.lanes
     }
 
     /// Writes the sum of the items' vectors into `out` and returns the sum of their values. A vector has `N` parts.
     ///
-    /// `add(worker, item, first, out)` adds an item's vector to `out`, or writes it there if it is the `first` of its
-    /// lane, and returns its value. `spare` has the length of [`vectors`](Self::vectors).
+    /// `add(worker, item, first, out)` returns the value of an item and adds its vector to `out`, or overwrites `out`
+    /// if the item is the `first` of its lane. `spare` has the length of [`vectors`](Self::vectors).
     ///
     /// # Errors
-    /// That of the first item that fails. What `out` holds is then unspecified.
+    /// Returns the error of the first item that fails. The content of `out` is then unspecified.
     pub(crate) fn sum<T: Element, W: Send, const N: usize>(
         self,
         team: &Team,
@@ -217,15 +218,16 @@ impl Sharing {
         Ok(total)
     }
 
-    /// Bytes of what ranks tell each other of a sum of vectors of `width` values.
+    /// Number of bytes that ranks exchange for a sum of vectors of `width` values.
     pub(crate) fn message(self, width: usize) -> usize {
         self.lanes * (2 + width) * size_of::<f64>()
     }
 
-    /// As [`sum`](Self::sum), shared with other processes: the result is where `worker` adds its lanes up as well.
+    /// Computes [`sum`](Self::sum) together with other processes. `worker` adds its lanes in the result as well.
     ///
     /// # Errors
-    /// That of the first item of this rank that fails, or [`Error::Invalid`] if one of another rank does.
+    /// Returns the error of the first item of this rank that fails, or [`Error::Invalid`] if an item of another rank
+    /// fails.
     pub(crate) fn sum_over<T: Element, W, const N: usize>(
         self,
         ranks: &dyn Ranks,
@@ -236,7 +238,7 @@ impl Sharing {
         let width: usize = out.iter().map(|part| part.len()).sum();
         let (count, length) = (ranks.count(), 2 + width);
         let lanes = |rank| rank * self.lanes / count..(rank + 1) * self.lanes / count;
-        // Of a lane: whether it failed, its value, its vector.
+        // Per lane: whether it failed, its value, its vector.
         let mut told = vec![0.0; self.lanes * length];
         let mut failed = None;
         for lane in lanes(ranks.rank()) {

@@ -1,4 +1,4 @@
-//! `Lens`: a problem over arrays and the shapes that cut flat points, as functions that are passed over.
+//! `Lens`: a problem over arrays and the shapes that divide flat points, as functions that passes evaluate.
 
 use hypertape_autodiff::passes::{Group, evaluate};
 use hypertape_autodiff::{Array, Element, List, Tensor};
@@ -12,7 +12,7 @@ use crate::params::Params;
 use crate::problem::Bilevel;
 use crate::rows::{Blocks, Rows};
 
-/// A problem, and the first point with the shapes that cut flat ones.
+/// A problem and its first point, whose shapes divide flat points.
 pub(crate) struct Lens<P, T> {
     pub(crate) problem: P,
     pub(crate) start: Params<T>,
@@ -21,38 +21,39 @@ pub(crate) struct Lens<P, T> {
 }
 
 impl<T: Element, P: Bilevel<T>> Lens<P, T> {
-    /// Of `problem`, whose start is evaluated once.
+    /// Creates the lens of `problem`, whose start is evaluated once.
     pub(crate) fn new(problem: P, memory: &mut Workspaces<T>) -> Result<Self, Error> {
         let start = problem.start();
-        let names = start.names().iter().enumerate();
-        if let Some((_, name)) = names.clone().find(|(i, name)| start.names()[..*i].contains(name))
-        {
-            return Err(Error::told(format!(
-                "two outer arrays are called {name}: give each a name of its own"
-            )));
-        }
-        let inner_start = inner_params(&problem, &start, memory)?;
+        distinct(start.names())?;
+        let inner_start = {
+            let (record, _) = memory.first().arenas();
+            let at = [Group::new(start.shapes(), start.values())];
+            let w: List<Tensor<T>> = evaluate(record, &at, |[x]| problem.init(x, Draw::new(0, 0)))
+                .map_err(in_function("init"))?;
+            params(&w, &problem.inner_names())
+        };
         Ok(Self { problem, start, inner_start })
     }
 }
 
-/// `w_0` at `x`, with names and shapes.
-fn inner_params<T: Element, P: Bilevel<T>>(
-    problem: &P,
-    x: &Params<T>,
-    memory: &mut Workspaces<T>,
-) -> Result<Params<T>, Error> {
-    let (record, _) = memory.first().arenas();
-    let at = [Group::new(x.shapes(), x.values())];
-    let w: List<Tensor<T>> = evaluate(record, &at, |[x]| problem.init(x, Draw::new(0, 0)))
-        .map_err(in_function("init"))?;
-    let names = problem.inner_names();
-    let mut params = Params::new();
-    for (i, w) in w.iter().enumerate() {
-        let name = names.get(i).map_or_else(|| format!("w{i}"), ToString::to_string);
-        params = params.with(name, w.shape(), w.values().iter().copied());
+/// Checks that no name occurs twice.
+fn distinct(names: &[String]) -> Result<(), Error> {
+    match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        None => Ok(()),
+        Some((_, name)) => Err(Error::told(format!(
+            "two outer arrays are called {name}: give each a name of its own"
+        ))),
     }
-    Ok(params)
+}
+
+/// Returns arrays as parameters, those without a name as `w0`, `w1`, ...
+fn params<T: Element>(arrays: &[Tensor<T>], names: &[&str]) -> Params<T> {
+    let mut params = Params::new();
+    for (i, array) in arrays.iter().enumerate() {
+        let name = names.get(i).map_or_else(|| format!("w{i}"), ToString::to_string);
+        params = params.with(name, array.shape(), array.values().iter().copied());
+    }
+    params
 }
 
 impl<T: Element, P: Bilevel<T>> Stages<T> for Lens<P, T> {

@@ -1,4 +1,4 @@
-//! What evaluations cost: vectors taken and given back, counts, bytes, notes.
+//! The costs of evaluations: vectors taken and given back, counts, bytes, notes.
 
 use std::iter::Chain;
 use std::ops::Range;
@@ -14,18 +14,18 @@ use crate::pool::{Pool, Slots};
 use crate::report::Soundness;
 
 impl<T: Element> Oracle<'_, T> {
-    /// A vector of `len` values, which are those of earlier use, counted as used until it is [given back](Self::give).
+    /// Returns a vector of `len` unspecified values, which is counted as used until it is [given back](Self::give).
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the system has no memory for it.
+    /// Returns [`Error::Invalid`] if there is not enough memory.
     pub fn take(&mut self, len: usize) -> Result<Vec<T>, Error> {
         self.pool.take(len)
     }
 
-    /// As many vectors of `len` values.
+    /// Returns `N` vectors of `len` values.
     ///
     /// # Errors
-    /// As [`take`](Self::take).
+    /// Returns the errors of [`take`](Self::take).
     pub fn vectors<const N: usize>(&mut self, len: usize) -> Result<[Vec<T>; N], Error> {
         let mut all = [(); N].map(|()| Vec::new());
         for vector in &mut all {
@@ -34,103 +34,110 @@ impl<T: Element> Oracle<'_, T> {
         Ok(all)
     }
 
-    /// Gives a vector back, for later calls.
+    /// Gives a vector back for later calls.
     pub fn give(&mut self, vector: Vec<T>) {
         self.pool.give(vector);
     }
 
-    /// Gives several back.
+    /// Gives several vectors back.
     pub fn give_all<const N: usize>(&mut self, vectors: [Vec<T>; N]) {
         for vector in vectors {
             self.give(vector);
         }
     }
 
-    /// `count` vectors of `length` values, by number, likewise counted: for what grows with the number of steps, since a
-    /// rehearsal counts all of them and has one.
+    /// Returns `count` numbered vectors of `length` values, which are counted likewise.
+    ///
+    /// Use them if their number grows with the number of steps: a rehearsal counts all of them but allocates one.
     ///
     /// # Errors
-    /// As [`take`](Self::take).
+    /// Returns the errors of [`take`](Self::take).
     pub fn take_slots(&mut self, count: usize, length: usize) -> Result<Slots<T>, Error> {
         self.pool.take_slots(count, length)
     }
 
-    /// Gives them back.
+    /// Gives numbered vectors back.
     pub fn give_slots(&mut self, slots: Slots<T>) {
         self.pool.give_slots(slots);
     }
 
-    /// Whether an estimate is only rehearsed, for its bytes: evaluations give zeros then, but for the start, for `H v` that is `v`,
-    /// and for `df/dw`, which are ones.
+    /// Whether an estimate is only rehearsed to count its bytes.
+    ///
+    /// Evaluations then return zeros, except for the start, for `H v`, which is `v`, and for `df/dw`, which is a vector
+    /// of ones.
     pub fn rehearses(&self) -> bool {
         self.pool.rehearsal
     }
 
-    /// Each of `all` in turn, such as the steps of a loop; in a rehearsal the first two and the last two.
+    /// Iterates over `all`, for example the steps of a loop.
+    ///
+    /// In a rehearsal, only the first two and the last two are visited.
     pub fn each(&self, all: Range<usize>) -> Chain<Range<usize>, Range<usize>> {
         self.pool.each(all)
     }
 
-    /// Takes note of bytes of one's own that are in use from here on.
+    /// Counts bytes of the caller's own memory that are in use from here on.
     pub fn hold(&mut self, bytes: usize) {
         self.pool.meter.hold(bytes);
     }
 
-    /// Takes note that bytes that were [held](Self::hold) are no longer in use.
+    /// Counts bytes that were [held](Self::hold) and are no longer in use.
     pub fn release(&mut self, bytes: usize) {
         self.pool.meter.release(bytes);
     }
 
-    /// Where vectors come from, and what is counted.
+    /// The source of vectors, and the meter.
     pub(crate) fn pool(&mut self) -> &mut Pool<T> {
         &mut self.pool
     }
 
-    /// Bytes that are in use between two calls, and should not be.
+    /// Number of bytes in use between two calls, which should be zero.
     pub(crate) fn left(&self) -> u64 {
         self.pool.meter.held()
     }
 
-    /// Starts counting bytes from what is in use.
+    /// Resets the peak of bytes to those in use now.
     pub(crate) fn mark(&mut self) {
         self.pool.meter.cost.bytes_measured = 0;
         self.pool.meter.hold(0);
     }
 
-    /// Starts counting afresh.
+    /// Resets all counts.
     pub fn begin(&mut self) {
         self.pool.meter.reset();
     }
 
-    /// What was counted since [`begin`](Self::begin).
+    /// Returns the counts since [`begin`](Self::begin).
     pub fn cost(&self) -> Cost {
         self.pool.meter.cost
     }
 
-    /// What the reader of an estimate since then should know.
+    /// Returns what a reader of an estimate since [`begin`](Self::begin) should know.
     pub fn soundness(&self) -> Soundness {
         self.pool.meter.soundness
     }
 
-    /// Takes note of such: of several, the worst in each field.
+    /// Records what a reader of the estimate should know. Of several notes, the worst value of each field is kept.
     pub fn note(&mut self, soundness: Soundness) {
         self.pool.meter.note(soundness);
     }
 
-    /// Takes note of by how much an adjoint grew from the end of a loop, where its largest entry was `before`, to its start.
+    /// Records the growth of an adjoint from the end of a loop, where its largest entry was `before`, to the start of
+    /// the loop.
     pub(crate) fn note_growth(&mut self, before: f64, bar: &[T]) {
         let growth = if before > 0.0 { largest(bar) / before } else { 0.0 };
         self.note(Soundness { growth, ..Soundness::default() });
     }
 
-    /// The first inner variable whose adjoint was kept within a bound since then.
+    /// The first inner variable whose adjoint was clipped since [`begin`](Self::begin).
     pub(crate) fn bounded(&self) -> Option<usize> {
         self.pool.meter.bounded
     }
 
-    /// Keeps the adjoint of a state so far below the largest number that a step back can be taken from there, and takes note of
-    /// where it was larger. The adjoint of a weight that the losses hardly depend on grows by `lr / eps` a step of an adaptive
-    /// rule, though nothing may come of it: infinity times a derivative of 0 is not 0.
+    /// Clips the adjoint of a state to a bound far enough below the largest number that a further step back can be
+    /// taken, and records where it was larger. Under an adaptive rule, the adjoint of a weight on which the losses
+    /// hardly depend grows by `lr / eps` per step, although it may not influence the result: infinity times a
+    /// derivative of 0 is not 0.
     pub(crate) fn keep_within(&mut self, bar: &mut [T]) {
         let share = if self.halved { 0.5e-16 } else { 1e-16 };
         let most = T::max_value() * T::from_f64(share);
@@ -141,12 +148,12 @@ impl<T: Element> Oracle<'_, T> {
         }
     }
 
-    /// Takes note of a forward step.
+    /// Counts a forward step.
     pub fn count_step(&mut self) {
         self.pool.meter.cost.plain_steps += 1;
     }
 
-    /// The actions of the last schedule, to be used again.
+    /// The actions of the last schedule, for reuse.
     pub(crate) fn itinerary(&mut self) -> &mut Option<Itinerary> {
         let rehearsal = usize::from(self.rehearses());
         &mut self.found().itineraries[rehearsal]

@@ -1,4 +1,4 @@
-//! `Numbers`: passes over functions of single numbers, on tapes.
+//! `Numbers`: passes over functions of scalars, on tapes.
 
 use hypertape_autodiff::scalar::{Real, Scalar, Var};
 use hypertape_autodiff::{Element, Fault};
@@ -9,12 +9,13 @@ use crate::oracle::results::in_function;
 use crate::oracle::scratch::{Packed, Scratch, Sweep, join, store};
 use crate::oracle::workspaces::Workspaces;
 
-/// Functions of two groups of numbers, each stated once for every mode: of arrays, a scalar, or both.
+/// Functions of two groups of numbers, each written once for every mode. A function writes arrays, returns a scalar, or
+/// both.
 pub(crate) trait NumberStages<T: Element>: Send + Sync {
-    /// What tells them apart.
+    /// Selects the function.
     type Stage: Copy + Send + Sync;
 
-    /// What it is called in errors.
+    /// Name of the function in errors.
     fn name(stage: Self::Stage) -> &'static str;
 
     /// Writes the arrays, which are zero before.
@@ -23,10 +24,10 @@ pub(crate) trait NumberStages<T: Element>: Send + Sync {
     fn scalar<R: Real<T>>(&self, stage: Self::Stage, groups: [&[R]; 2]) -> Option<R>;
 }
 
-/// Passes on tapes.
+/// Passes over `F` on tapes.
 pub(crate) struct Numbers<F>(pub(crate) F);
 
-/// The first group; where it is missing, what the result takes the place of.
+/// Returns the first group. If it is missing, the content of the result vectors is used, which the result overwrites.
 fn first<'v, T: Element, S: Packed<T>, K>(
     at: &At<'v, T, K>,
     [values, tangents]: [&'v [T]; 2],
@@ -36,7 +37,7 @@ fn first<'v, T: Element, S: Packed<T>, K>(
     if missing { join(values, tangents) } else { join(group.values, group.moving) }
 }
 
-/// [`Passes::push`] on one of the tapes; returns its bytes.
+/// Performs [`Passes::push`] on one of the tapes, and returns its bytes.
 fn push<T: Element, S: Packed<T>, F: NumberStages<T>>(
     function: &F,
     sweep: &mut Sweep<S>,
@@ -54,7 +55,7 @@ fn push<T: Element, S: Packed<T>, F: NumberStages<T>>(
     bytes
 }
 
-/// [`Passes::pull`] on one of the tapes; returns its bytes as well.
+/// Performs [`Passes::pull`] on one of the tapes, and returns its bytes as well.
 fn pull<T: Element, S: Packed<T>, F: NumberStages<T>>(
     function: &F,
     sweep: &mut Sweep<S>,

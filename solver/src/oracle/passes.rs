@@ -1,8 +1,8 @@
 //! `Passes`: functions of groups of arrays, evaluated, pushed forward and pulled back through flat vectors.
 //!
-//! A start, losses, the steps of a rule and the stages of a recurrence are such functions. Each is stated once over arrays
-//! ([`Stages`]) or numbers, see [`numbers`](crate::oracle::numbers), and goes through the same few passes. Sums over samples
-//! are taken block by block, forward and reverse, in [lanes](crate::oracle::lanes).
+//! A start, losses, the steps of a rule and the stages of a recurrence are such functions. Each is written once over
+//! arrays ([`Stages`]) or numbers (see [`numbers`](crate::oracle::numbers)), and is evaluated by the same few passes.
+//! Sums over samples are computed block by block, forward and reverse, in [lanes](crate::oracle::lanes).
 
 use hypertape_autodiff::passes::{
     Bars, Group, Mode, RecordedIn, Tangents, Values, Wanted, evaluate, fitting, one, seed, write,
@@ -15,7 +15,7 @@ use crate::oracle::scratch::TOGETHER;
 use crate::oracle::workspaces::Workspaces;
 use crate::rows::{Blocks, Rows};
 
-/// How a flat vector is cut into arrays, `gap` entries apart that are none of them.
+/// How a flat vector is divided into arrays, with `gap` other entries between them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cut<'v> {
     pub(crate) shapes: &'v [Shape],
@@ -23,17 +23,17 @@ pub(crate) struct Cut<'v> {
 }
 
 impl<'v> Cut<'v> {
-    /// One array right after the other.
+    /// Arrays without gaps.
     pub(crate) fn dense(shapes: &'v [Shape]) -> Self {
         Self { shapes, gap: 0 }
     }
 
-    /// Entries of the arrays.
+    /// Number of entries of the arrays.
     pub(crate) fn len(self) -> usize {
         self.shapes.iter().map(|shape| shape.len()).sum()
     }
 
-    /// The arrays of a vector, copied one right after the other.
+    /// Copies the arrays of a vector, without gaps.
     fn copy<'a, T: Element>(self, flat: &[T], arena: &'a Arena) -> Result<&'a [T], Fault> {
         let copy = arena.copy(&flat[..self.len()])?;
         let (mut from, mut rest) = (0, &mut *copy);
@@ -50,7 +50,7 @@ impl<'v> Cut<'v> {
     }
 }
 
-/// Values of a group of arrays, and the directions that it moves along, one after the other.
+/// Values of a group of arrays, and the directions along which it moves, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Planes<'v, T> {
     pub(crate) cut: Cut<'v>,
@@ -67,7 +67,7 @@ impl<'v, T> Planes<'v, T> {
     }
 }
 
-/// How many directions there are.
+/// Number of directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Along {
     Nothing,
@@ -76,22 +76,22 @@ pub(crate) enum Along {
     Together,
 }
 
-/// Where a function is evaluated, and what comes with it.
+/// Where a function is evaluated, and further arguments of a pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct At<'v, T, S> {
-    /// Which function.
+    /// Selects the function.
     pub(crate) stage: S,
-    /// The state or `w`, the outer variables, a gradient. What is missing of the first, values or directions, is what the
-    /// result takes the place of.
+    /// The state or `w`, the outer variables, and a gradient. If values or directions of the first group are missing,
+    /// the content of the result vectors is used, which the result overwrites.
     pub(crate) groups: [Planes<'v, T>; 3],
     pub(crate) along: Along,
     /// The arrays of the result.
     pub(crate) result: Cut<'v>,
-    /// Their adjoints, if not what that of the first group takes the place of.
+    /// Adjoints of the result. If missing, the content of the vectors for the adjoint of the first group is used.
     pub(crate) seeds: Option<&'v [T]>,
-    /// Whether adjoints are added to what is there.
+    /// Whether adjoints are added to the content of their vectors.
     pub(crate) add: [bool; 3],
-    /// So many blocks of samples instead of the problem's own, where a scalar's value is a sum over any.
+    /// Number of blocks of samples, instead of the problem's own, for a scalar that is a sum over samples.
     pub(crate) blocks: Option<usize>,
 }
 
@@ -108,13 +108,13 @@ impl<'v, T: Element, S: Copy> At<'v, T, S> {
         }
     }
 
-    /// Moving the first two groups along what is given.
+    /// Sets the directions along which the first two groups move.
     pub(crate) fn moving(mut self, along: Along, [first, second]: [&'v [T]; 2]) -> Self {
         (self.groups[0].moving, self.groups[1].moving) = (first, second);
         Self { along, ..self }
     }
 
-    /// Its groups; of the first, what is missing is copied from the vectors that the result is written to.
+    /// Returns the groups. Missing values of the first group are copied from the vectors `out` of the result.
     fn groups(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<[Group<'v, T>; 3], Fault> {
         let mut groups = self.groups.map(|Planes { cut, values, moving }| {
             Group::new(cut.shapes, values).apart(cut.gap).moving(moving)
@@ -142,42 +142,43 @@ impl<'v, T: Element, S: Copy> At<'v, T, S> {
     }
 }
 
-/// The values and tangents that the adjoints of the three groups are written to; empty where they are not wanted.
+/// Values and tangents of the adjoints of the three groups; empty slices are not written.
 pub(crate) type Adjoints<'o, T> = [&'o mut [T]; 6];
 
-/// Passes over functions that are told apart by `S`, in the memory that they are given.
+/// Passes over functions selected by `S`, in the given memory.
 pub(crate) trait Passes<T: Element, S>: Send + Sync {
-    /// A scalar function.
+    /// Evaluates a scalar function.
     fn value(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<T, Error>;
-    /// Writes the arrays of a function, and how they move, each unless its slice is empty; whether there are any.
+    /// Writes the arrays of a function and their tangents, except to empty slices. Returns whether the function has
+    /// arrays.
     fn push(
         &self,
         memory: &mut Workspaces<T>,
         at: At<T, S>,
         out: [&mut [T]; 2],
     ) -> Result<bool, Error>;
-    /// Writes or adds the pull-back of the adjoints of arrays, or of 1 for a scalar, whose value it returns, and how it moves.
-    /// What is not wanted is not computed where that can be saved.
+    /// Writes or adds the pull-back of the adjoints of arrays, or of 1 for a scalar, and its tangents. Returns the
+    /// value of the scalar. Adjoints for empty slices are not computed where that saves work.
     fn pull(&self, memory: &mut Workspaces<T>, at: At<T, S>, out: Adjoints<T>) -> Result<T, Error>;
-    /// Whether a function contains the outer variables.
+    /// Whether a function depends on the outer variables.
     fn depends(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<bool, Error>;
 }
 
-/// What functions and their results are called in errors.
+/// Names of functions and their results in errors.
 pub(crate) struct Names {
     pub(crate) function: &'static str,
     pub(crate) arrays: &'static str,
     pub(crate) scalar: &'static str,
 }
 
-/// Functions of three groups of arrays, each stated once for every mode: of arrays, a scalar, or both.
+/// Functions of three groups of arrays, each written once for every mode. A function returns arrays, a scalar, or both.
 pub(crate) trait Stages<T: Element>: Send + Sync {
-    /// What tells them apart.
+    /// Selects the function.
     type Stage: Copy + Send + Sync;
 
     fn names(stage: Self::Stage) -> Names;
 
-    /// The blocks of rows that the scalar is a sum over.
+    /// The blocks of rows over which the scalar is a sum.
     fn blocks(&self, _: Self::Stage) -> Blocks {
         Blocks::ONE
     }
@@ -196,17 +197,58 @@ pub(crate) trait Stages<T: Element>: Send + Sync {
     ) -> Option<A>;
 }
 
-/// Passes in arenas.
+/// Passes over `F` in arenas.
 pub(crate) struct Arrays<F>(pub(crate) F);
 
-/// [`Passes::push`] in one mode.
-fn push<T: Element, M: Mode<T>, F: Stages<T>>(
-    function: &F,
+/// Functions in one mode of arrays, behind a pointer, so that passes are compiled once per mode and not once per problem.
+trait InMode<'a, A, S>: Sync {
+    fn arrays(&'a self, stage: S, groups: [&[A]; 3]) -> Option<List<A>>;
+    fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A>;
+}
+
+impl<'a, A: Array<'a>, F: Stages<A::Elem>> InMode<'a, A, F::Stage> for F {
+    fn arrays(&'a self, stage: F::Stage, groups: [&[A]; 3]) -> Option<List<A>> {
+        Stages::arrays(self, stage, groups)
+    }
+
+    fn scalar(&'a self, stage: F::Stage, rows: Rows, groups: [&[A]; 3]) -> Option<A> {
+        Stages::scalar(self, stage, rows, groups)
+    }
+}
+
+/// Functions to evaluate in mode `M`.
+type Plain<'f, M, T, S> = dyn for<'a> InMode<'a, <M as Mode<T>>::Array<'a>, S> + 'f;
+
+/// Functions to record in mode `M`.
+type OnTape<'f, M, T, S> = dyn for<'a> InMode<'a, Var<'a, <M as Mode<T>>::Array<'a>>, S> + 'f;
+
+/// Performs [`Passes::value`].
+fn value<T: Element, S: Copy + Send + Sync>(
+    function: &Plain<Values, T, S>,
+    (names, blocks): (Names, Blocks),
     memory: &mut Workspaces<T>,
-    at: At<T, F::Stage>,
+    at: At<T, S>,
+) -> Result<T, Error> {
+    memory.sum(blocks.len(), [], &|workspace, block, _, []| {
+        pass(names.function, || {
+            let (record, _) = workspace.arenas();
+            let groups = at.groups(record, [&[]; 2])?;
+            let value: Option<Tensor<T>> = evaluate(record, &groups, |groups| {
+                function.scalar(at.stage, blocks.nth(block), groups)
+            })?;
+            value.map_or(Ok(T::zero()), |value| one(names.scalar, value))
+        })
+    })
+}
+
+/// Performs [`Passes::push`] in one mode.
+fn push<T: Element, M: Mode<T> + 'static, S: Copy>(
+    function: &Plain<M, T, S>,
+    names: &Names,
+    memory: &mut Workspaces<T>,
+    at: At<T, S>,
     [values, tangents]: [&mut [T]; 2],
 ) -> Result<bool, Error> {
-    let names = F::names(at.stage);
     pass(names.function, || {
         let (record, _) = memory.first().arenas();
         let groups = at.groups(record, [values, tangents])?;
@@ -218,14 +260,14 @@ fn push<T: Element, M: Mode<T>, F: Stages<T>>(
     })
 }
 
-/// [`Passes::pull`] in one mode.
-fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
-    function: &F,
+/// Performs [`Passes::pull`] in one mode.
+fn pull<T: Element, M: Mode<T> + 'static, S: Copy + Send + Sync>(
+    function: &OnTape<M, T, S>,
+    (names, blocks): (Names, Blocks),
     memory: &mut Workspaces<T>,
-    at: At<T, F::Stage>,
+    at: At<T, S>,
     out: Adjoints<T>,
 ) -> Result<T, Error> {
-    let (names, blocks) = (F::names(at.stage), memory.cut(function.blocks(at.stage)));
     memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw, x, dx, g, dg]| {
         pass(names.function, || {
             let (record, sweep) = workspace.arenas();
@@ -235,7 +277,7 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
             let bars = [cuts[0].bars([w, dw]), cuts[1].bars([x, dx]), cuts[2].bars([g, dg])];
             let mut add = at.add.into_iter();
             let bars = bars.map(|bars| bars.added(add.next() == Some(true) || !first));
-            // Lists are large to move, and losses have none.
+            // Lists are expensive to move, and losses have none.
             let (wanted, mut arrays) = (Bars::wanted(&bars), None);
             let (recorded, scalar) =
                 RecordedIn::<M, T, 3>::at(record, &groups, wanted, |groups| {
@@ -261,23 +303,48 @@ fn pull<T: Element, M: Mode<T>, F: Stages<T>>(
     })
 }
 
+/// Performs [`Passes::depends`].
+fn depends<T: Element, S: Copy>(
+    function: &OnTape<Values, T, S>,
+    (names, blocks): (Names, Blocks),
+    memory: &mut Workspaces<T>,
+    at: At<T, S>,
+) -> Result<bool, Error> {
+    let wanted = [Wanted::Nothing, Wanted::All, Wanted::Nothing];
+    let mut depends = false;
+    for rows in blocks.iter() {
+        depends |= pass(names.function, || {
+            let (record, _) = memory.first().arenas();
+            let groups = at.groups(record, [&[]; 2])?;
+            let (_, depends) = RecordedIn::<Values, T, 3>::at(record, &groups, wanted, |of| {
+                let arrays: Option<List<Var<_>>> = function.arrays(at.stage, of);
+                let scalar = function.scalar(at.stage, rows, of);
+                arrays.into_iter().flatten().chain(scalar).any(|made| made.id().is_some())
+            })?;
+            Ok(depends)
+        })?;
+    }
+    Ok(depends)
+}
+
+impl<F> Arrays<F> {
+    /// Names and blocks of the function at a stage.
+    fn facts<T: Element>(&self, memory: &Workspaces<T>, stage: F::Stage) -> (Names, Blocks)
+    where
+        F: Stages<T>,
+    {
+        (F::names(stage), memory.cut(self.0.blocks(stage)))
+    }
+}
+
 impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
     fn value(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
-        let (names, mut blocks) = (F::names(at.stage), memory.cut(self.0.blocks(at.stage)));
+        let (names, mut blocks) = self.facts(memory, at.stage);
         // All samples in one block need not look at rows.
         if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
             blocks.block = blocks.samples.div_ceil(count.max(1));
         }
-        memory.sum(blocks.len(), [], &|workspace, block, _, []| {
-            pass(names.function, || {
-                let (record, _) = workspace.arenas();
-                let groups = at.groups(record, [&[]; 2])?;
-                let value: Option<Tensor<T>> = evaluate(record, &groups, |groups| {
-                    self.0.scalar(at.stage, blocks.nth(block), groups)
-                })?;
-                value.map_or(Ok(T::zero()), |value| one(names.scalar, value))
-            })
-        })
+        value(&self.0, (names, blocks), memory, at)
     }
 
     fn push(
@@ -286,9 +353,10 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         at: At<T, F::Stage>,
         out: [&mut [T]; 2],
     ) -> Result<bool, Error> {
+        let names = F::names(at.stage);
         match at.along {
-            Along::Nothing => push::<T, Values, F>(&self.0, memory, at, out),
-            _ => push::<T, Tangents<TOGETHER>, F>(&self.0, memory, at, out),
+            Along::Nothing => push::<T, Values, _>(&self.0, &names, memory, at, out),
+            _ => push::<T, Tangents<TOGETHER>, _>(&self.0, &names, memory, at, out),
         }
     }
 
@@ -298,28 +366,15 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         at: At<T, F::Stage>,
         out: Adjoints<T>,
     ) -> Result<T, Error> {
+        let (f, facts) = (&self.0, self.facts(memory, at.stage));
         match at.along {
-            Along::Nothing => pull::<T, Values, F>(&self.0, memory, at, out),
-            Along::One => pull::<T, Tangents<1>, F>(&self.0, memory, at, out),
-            Along::Together => pull::<T, Tangents<TOGETHER>, F>(&self.0, memory, at, out),
+            Along::Nothing => pull::<T, Values, _>(f, facts, memory, at, out),
+            Along::One => pull::<T, Tangents<1>, _>(f, facts, memory, at, out),
+            Along::Together => pull::<T, Tangents<TOGETHER>, _>(f, facts, memory, at, out),
         }
     }
 
     fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
-        let wanted = [Wanted::Nothing, Wanted::All, Wanted::Nothing];
-        let mut depends = false;
-        for rows in self.0.blocks(at.stage).iter() {
-            depends |= pass(F::names(at.stage).function, || {
-                let (record, _) = memory.first().arenas();
-                let groups = at.groups(record, [&[]; 2])?;
-                let (_, depends) = RecordedIn::<Values, T, 3>::at(record, &groups, wanted, |of| {
-                    let arrays: Option<List<Var<_>>> = self.0.arrays(at.stage, of);
-                    let scalar = self.0.scalar(at.stage, rows, of);
-                    arrays.into_iter().flatten().chain(scalar).any(|made| made.id().is_some())
-                })?;
-                Ok(depends)
-            })?;
-        }
-        Ok(depends)
+        depends(&self.0, self.facts(memory, at.stage), memory, at)
     }
 }

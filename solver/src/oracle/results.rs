@@ -1,15 +1,15 @@
-//! Faults of passes, with the function that they occurred in.
+//! Faults of passes, together with the function in which they occurred.
 
 use hypertape_autodiff::Fault;
 
 use crate::error::Error;
 
-/// Names the function that a fault occurred in.
+/// Adds the name of the function to a fault.
 pub(crate) fn in_function(function: &'static str) -> impl Fn(Fault) -> Error {
     move |fault| Error::Function { function, fault }
 }
 
-/// The result of a pass over a function.
+/// Executes a pass over a function.
 pub(crate) fn pass<R>(
     function: &'static str,
     act: impl FnOnce() -> Result<R, Fault>,

@@ -1,8 +1,9 @@
-//! `Scalars`: a problem of scalars, as the oracle sees it.
+//! `Scalars`: a problem over scalars as the oracle sees it.
 //!
-//! Gradients by reverse mode, products by forward over reverse, along up to [`TOGETHER`](crate::oracle::TOGETHER) directions. A
-//! kept tape is the point that it was taken at: a product from there costs 1.5 gradients, less than to record the sweep as well.
-//! A whole run is reverse over reverse, under rules that multiply the gradient by a number.
+//! Gradients use reverse mode, products use forward over reverse, along up to [`TOGETHER`](crate::oracle::TOGETHER)
+//! directions. A kept tape only stores its point: a product computed from there costs 1.5 gradients, which is less than
+//! to record the sweep as well. A whole run uses reverse over reverse, for rules that multiply the gradient by a
+//! number.
 
 use std::iter::empty;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::params::Params;
 use crate::rule::Step;
 use crate::scalar::ScalarBilevel;
 
-/// A problem with its first point.
+/// A problem and its first point.
 pub(crate) struct Scalars<P, T> {
     problem: P,
     start: Params<T>,
@@ -31,7 +32,7 @@ pub(crate) struct Scalars<P, T> {
 }
 
 impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> Scalars<P, T> {
-    /// A view of `problem`, whose start is evaluated once.
+    /// Creates a view of `problem`, whose start is evaluated once.
     pub(crate) fn view<'p>(problem: P) -> Arc<dyn View<T> + 'p>
     where
         P: 'p,
@@ -127,7 +128,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Numbers<Sc
     }
 }
 
-/// The point of a step.
+/// The point of a step, from which products are recomputed.
 struct Replayed<P, T> {
     view: Arc<Numbers<Scalars<P, T>>>,
     w: Vec<T>,

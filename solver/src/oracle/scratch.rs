@@ -1,17 +1,17 @@
-//! `Scratch`: tapes of passes over single numbers, kept from call to call.
+//! `Scratch`: tapes of passes over scalars, kept from call to call.
 
 use hypertape_autodiff::scalar::{Dual, Scalar, Tape, Var};
 use hypertape_autodiff::{Element, Fault};
 
-/// Most directions that travel together through a forward pass.
+/// Largest number of directions in one forward pass.
 pub(crate) const TOGETHER: usize = 4;
 
 /// A number that holds a value and, in forward mode, its tangents.
 pub(crate) trait Packed<T>: Scalar<Plain = T> {
-    /// From a value and the tangent in each place.
+    /// Creates a number from a value and a function that returns its tangents.
     fn join(value: T, tangent: impl FnMut(usize) -> T) -> Self;
 
-    /// The value in place 0, after it the tangents.
+    /// Returns the value for place 0, and the tangents for the places after it.
     fn plane(self, place: usize) -> T;
 }
 
@@ -35,7 +35,8 @@ impl<T: Element + Scalar<Plain = T>, const N: usize> Packed<T> for Dual<T, N> {
     }
 }
 
-/// The numbers of a flat point with those of the directions that `moving` holds one after the other.
+/// Returns the numbers of a flat point with the tangents of the directions in `moving`, which are stored one after the
+/// other.
 pub(crate) fn join<'v, T: Element, S: Packed<T>>(
     at: &'v [T],
     moving: &'v [T],
@@ -45,8 +46,8 @@ pub(crate) fn join<'v, T: Element, S: Packed<T>>(
     })
 }
 
-/// Writes or adds the planes of `numbers`, entry by entry: the values, and the tangents one after the other, each unless
-/// there is no room for them.
+/// Writes or adds the planes of `numbers`: the values, and the tangents one direction after the other. Empty slices are
+/// skipped.
 pub(crate) fn store<T: Element, S: Packed<T>>(
     numbers: &[S],
     add: bool,
@@ -62,7 +63,7 @@ pub(crate) fn store<T: Element, S: Packed<T>>(
     }
 }
 
-/// Tapes over values, over one tangent, and over as many as travel together.
+/// Tapes over values, over one tangent, and over [`TOGETHER`] tangents.
 #[derive(Debug)]
 pub(crate) struct Scratch<T> {
     pub(crate) values: Sweep<T>,
@@ -71,26 +72,26 @@ pub(crate) struct Scratch<T> {
 }
 
 impl<T: Scalar> Scratch<T> {
-    /// Nothing recorded yet, at most `limit` bytes of records a tape.
+    /// Creates empty tapes with at most `limit` bytes of records each.
     pub(crate) fn new(limit: usize) -> Self {
         Self { values: Sweep::new(limit), tangent: Sweep::new(limit), tangents: Sweep::new(limit) }
     }
 }
 
-/// A tape with the vectors around it.
+/// A tape and its vectors.
 #[derive(Debug)]
 pub(crate) struct Sweep<S> {
     tape: Tape<S>,
-    /// The variables of the last pass, and the adjoints that it left.
+    /// The variables of the last pass, and their adjoints.
     point: Vec<S>,
     pub(crate) bars: Vec<S>,
-    /// Its results, and their seeds.
+    /// The results of the last pass, and their seeds.
     pub(crate) results: Vec<S>,
     seeds: Vec<S>,
 }
 
 impl<S: Scalar> Sweep<S> {
-    /// Nothing recorded yet, at most `limit` bytes of records.
+    /// Creates an empty tape with at most `limit` bytes of records.
     pub(crate) fn new(limit: usize) -> Self {
         let mut tape = Tape::new();
         tape.set_limit(limit);
@@ -98,7 +99,7 @@ impl<S: Scalar> Sweep<S> {
         Self { tape, point, bars, results, seeds }
     }
 
-    /// Evaluates a function, whose `count` results, zero before, are left in `results`; returns the bytes used.
+    /// Evaluates a function, whose `count` results, initially zero, are written to `results`; returns the bytes used.
     pub(crate) fn evaluate(
         &mut self,
         arguments: impl Iterator<Item = S>,
@@ -113,8 +114,8 @@ impl<S: Scalar> Sweep<S> {
         (self.point.len() + count) * size_of::<S>()
     }
 
-    /// Evaluates a function of `variables` and `constants` that writes arrays and returns a scalar, which is passed on, and leaves
-    /// the pull-back of `seeds`, one an entry of the arrays, and 1 in `bars`.
+    /// Evaluates a function of `variables` and `constants` that writes arrays and returns a scalar. Writes to `bars`
+    /// the pull-back of `seeds`, one per entry of the arrays, and of 1 for the scalar, and returns the scalar.
     pub(crate) fn pull(
         &mut self,
         seeds: impl Iterator<Item = S>,
@@ -134,7 +135,7 @@ impl<S: Scalar> Sweep<S> {
         let Self { tape, point, bars, results, seeds } = self;
         tape.vjp(
             |variables, results| {
-                // The tape has memory for the numbers that are results, so constants wait among them.
+                // The tape has memory for numbers only among the results, so the constants are stored there.
                 let (arrays, rest) = results.split_at_mut(scalar);
                 let (scalar, others) = rest.split_at_mut(1);
                 others.iter_mut().zip(constants).for_each(|(number, c)| *number = Var::from(c));
@@ -148,7 +149,7 @@ impl<S: Scalar> Sweep<S> {
         Ok(results[scalar])
     }
 
-    /// Bytes of the last pass.
+    /// Number of bytes of the last pass.
     pub(crate) fn used(&mut self) -> usize {
         self.tape.used() + 2 * (self.point.len() + self.seeds.len()) * size_of::<S>()
     }

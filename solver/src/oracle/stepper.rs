@@ -1,7 +1,7 @@
 //! `Stepper`: the object-safe side of a rule, in flat slices.
 //!
-//! A state holds `w`, then the rule's other vectors, each array after array. A step is taken array by array; its
-//! pull-back is that of a tape of the rule's few operations.
+//! A state consists of `w` followed by the rule's own vectors, each array after array. A step is taken array by array;
+//! its pull-back uses a tape of the rule's few operations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,20 +15,21 @@ use crate::rule::{Rule, Step};
 /// A value on the tape of a whole run.
 pub(crate) type Taped<'a, T> = Var<'a, Tensor<'a, T>>;
 
-/// What is asked of a rule, of the array that a step moves.
+/// A function of a rule, for the array that a step moves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
-    /// Where the gradient is taken, if not at `w`.
+    /// The point at which the gradient is taken, if that is not `w`.
     Query(Step),
     /// The next state.
     Update(Step),
 }
 
-/// The object-safe side of a [`Rule`], which sees `[state, x, gradient]`. Whatever computes is given the memory to do it in.
+/// The object-safe side of a [`Rule`], whose functions have the arguments `[state, x, gradient]`. Computations receive
+/// the memory that they use.
 pub(crate) trait Stepper<T: Element>: Passes<T, Asked> + fmt::Debug {
-    /// What else is known about it.
+    /// The rule itself, for its properties.
     fn stated(&self) -> &dyn Rule<T>;
-    /// On the tape of a whole run.
+    /// Evaluates a function of the rule on the tape of a whole run.
     fn taped<'a>(
         &'a self,
         asked: Asked,
@@ -36,23 +37,23 @@ pub(crate) trait Stepper<T: Element>: Passes<T, Asked> + fmt::Debug {
     ) -> Option<List<Taped<'a, T>>>;
 }
 
-/// A [`Rule`] of any type, such as one that was [parsed](std::str::FromStr).
+/// A [`Rule`] of any type, for example one that was [parsed](std::str::FromStr).
 #[derive(Clone, Debug)]
 pub struct AnyRule<'p, T: Element>(pub(crate) Arc<dyn Stepper<T> + 'p>);
 
 impl<'p, T: Element> AnyRule<'p, T> {
-    /// Of `rule`.
+    /// Wraps `rule`.
     pub fn new(rule: impl Rule<T> + 'p) -> Self {
         Self(Arc::new(Arrays(Ruled(rule))))
     }
 
-    /// The name under which it is chosen, with its settings.
+    /// Name under which the rule is chosen, with its settings.
     pub fn name(&self) -> String {
         self.0.stated().name()
     }
 }
 
-/// A rule, whose functions are passed over.
+/// A rule as functions that passes evaluate.
 struct Ruled<R>(R);
 
 impl<T: Element, R: Rule<T>> Stages<T> for Ruled<R> {

@@ -1,4 +1,4 @@
-//! Steps of the inner rule: taken, pulled back, pushed forward.
+//! Steps of the inner rule: forward, pulled back, pushed forward.
 
 use std::ops::Range;
 
@@ -15,12 +15,13 @@ use crate::report::Soundness;
 use crate::rule::{RuleForm, Step};
 
 impl<T: Element> Oracle<'_, T> {
-    /// The number that the rule multiplies the gradient of a step by, if that is all it does: `-lr` of gradient descent.
+    /// Returns the number by which the rule multiplies the gradient of a step, if that is all it does; `-lr` for
+    /// gradient descent.
     pub fn multiple(&self, step: Step) -> Option<f64> {
         self.known.rule.stated().multiple(step)
     }
 
-    /// Whether steps come to rest where the gradient of the inner loss is zero.
+    /// Whether the fixed points of the rule are the points where the gradient of the inner loss is zero.
     pub fn stationary(&self) -> bool {
         self.known.rule.stated().stationary()
     }
@@ -30,12 +31,12 @@ impl<T: Element> Oracle<'_, T> {
         self.known.rule.stated().form()
     }
 
-    /// Whether the length of a step does not depend on that of the gradient.
+    /// Whether the length of a step is independent of that of the gradient.
     pub(crate) fn adaptive(&self) -> bool {
         self.known.rule.stated().adaptive()
     }
 
-    /// Asks something of the rule, array by array; returns what it said of the last.
+    /// Calls a function of the rule for every array, and returns the last result.
     fn stepping<R: Default>(
         &mut self,
         x: &[T],
@@ -51,7 +52,7 @@ impl<T: Element> Oracle<'_, T> {
         step.map(|(result, _)| result)
     }
 
-    /// Writes the point at which the gradient of a step is taken into `y`, or says that it is `w`.
+    /// Writes the point at which the gradient of a step is taken into `y`. Returns false if that point is `w`.
     pub(crate) fn query(
         &mut self,
         x: &[T],
@@ -81,7 +82,7 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Takes a step, given its gradient.
+    /// Takes a step with the given gradient.
     pub(crate) fn advance(
         &mut self,
         x: &[T],
@@ -95,7 +96,8 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Of the pull-back of a step, given the adjoint of the state after it, the adjoint of its gradient alone.
+    /// Writes, of the pull-back of a step, only the adjoint of its gradient, given the adjoint of the state after the
+    /// step.
     pub(crate) fn pull_to_gradient(
         &mut self,
         x: &[T],
@@ -112,8 +114,8 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Replaces the adjoint of the state after a step by that of the state before, apart from what goes through the
-    /// gradient, whose adjoint it writes into `u`; adds to that of `x`.
+    /// Replaces the adjoint of the state after a step by that of the state before it, without the part that passes
+    /// through the gradient. Writes the adjoint of the gradient into `u`, and adds to the adjoint of `x`.
     pub(crate) fn pull(
         &mut self,
         x: &[T],
@@ -135,7 +137,7 @@ impl<T: Element> Oracle<'_, T> {
         Ok(())
     }
 
-    /// Writes the tangent of the point at which the gradient is taken, where that is not `w`.
+    /// Writes the tangent of the point at which the gradient is taken, if that is not `w`.
     pub(crate) fn push_query(
         &mut self,
         x: &[T],
@@ -150,7 +152,8 @@ impl<T: Element> Oracle<'_, T> {
         })
     }
 
-    /// Replaces a tangent of the state by that of the state after a step, given those of its gradient and of `x`.
+    /// Replaces a tangent of the state by that of the state after a step, given the tangents of its gradient and of
+    /// `x`.
     pub(crate) fn push(
         &mut self,
         x: &[T],
@@ -171,9 +174,9 @@ impl<T: Element> Oracle<'_, T> {
 struct Place<'v, T> {
     /// Its entries in `w`.
     range: Range<usize>,
-    /// Where the parts start and end.
+    /// Range from the first to the last of its parts.
     span: Range<usize>,
-    /// The shape of each part, and how many entries lie between one and the next.
+    /// Shape of each part, and the number of entries between successive parts.
     shapes: List<Shape>,
     gap: usize,
     step: Step,
@@ -181,7 +184,7 @@ struct Place<'v, T> {
     x: Planes<'v, T>,
 }
 
-/// The arrays of a state of `vectors`.
+/// Returns the arrays of a state of `vectors` vectors.
 fn places<'v, T: Element>(
     inner: &'v [Shape],
     vectors: usize,
@@ -200,7 +203,7 @@ fn places<'v, T: Element>(
 }
 
 impl<T: Element> Place<'_, T> {
-    /// The array alone.
+    /// The array in `w` alone.
     fn own(&self) -> Cut<'_> {
         Cut::dense(&self.shapes[..1])
     }
@@ -211,13 +214,13 @@ impl<T: Element> Place<'_, T> {
         Planes::new(cut, state.get(self.span.clone()).unwrap_or_default())
     }
 
-    /// Where the gradient is taken.
+    /// Arguments for the point at which the gradient is taken.
     fn query<'v>(&'v self, state: &'v [T]) -> At<'v, T, Asked> {
         let groups = [self.parts(state), Planes::NONE, Planes::NONE];
         At::new(Asked::Query(self.step), groups, self.own())
     }
 
-    /// The next state; that before takes its place if it is not given.
+    /// Arguments for the next state, which replaces the previous one if that is not given.
     fn update<'v>(&'v self, state: &'v [T], gradient: &'v [T]) -> At<'v, T, Asked> {
         let (state, gradient) =
             (self.parts(state), Planes::new(self.own(), &gradient[self.range.clone()]));

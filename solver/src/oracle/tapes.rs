@@ -1,11 +1,11 @@
-//! `GradientTape`: the gradient of the inner loss at one step, recorded as it is computed, so that both of its products can
-//! be had later without evaluating the loss again.
+//! `GradientTape`: the gradient of the inner loss at one step, recorded while it is computed, so that both of its
+//! products can be computed later without evaluating the loss again.
 //!
-//! The sweep that computes the gradient is recorded too (reverse over reverse), and its pull-back of `v` is
-//! `d2g/dw2 v` at `w` and `(d2g/dw dx)^T v` at `x`. The same sums as forward over reverse, in another order.
+//! The sweep that computes the gradient is recorded too (reverse over reverse). Its pull-back of `v` is `d2g/dw2 v` at
+//! `w` and `(d2g/dw dx)^T v` at `x`. The sums are those of forward over reverse in a different order.
 //!
-//! Memory: `w`, `x`, and every value and record of loss and sweep, in all blocks of rows. Linearisations belong to lanes,
-//! so threads share recording and pulling as they share a gradient.
+//! Memory: `w`, `x`, and every value and record of loss and sweep, in all blocks of rows. Linearisations belong to
+//! lanes, so threads share recording and pulling as they share a gradient.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,54 +14,66 @@ use hypertape_autodiff::{Arena, Element, Fault, Linearisation, List, Piece, Tape
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::lens::Lens;
-use crate::oracle::passes::{Arrays, Stages};
 use crate::oracle::results::{in_function, pass};
+use crate::oracle::stepper::Taped;
 use crate::oracle::view::{Point, StepTape};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
-use crate::problem::Bilevel;
-use crate::rows::Rows;
+use crate::rows::{Blocks, Rows};
 
-/// What a recording borrows from: the problem and the point.
-struct Origin<P, T> {
-    lens: Arc<Arrays<Lens<P, T>>>,
+/// A value on the tape of a gradient, whose sweep is recorded.
+pub(crate) type Twice<'a, T> = Var<'a, Taped<'a, T>>;
+
+/// A problem on tapes, behind a pointer, so that recordings are compiled once and not once per problem.
+pub(crate) trait OnTapes<T: Element>: Send + Sync {
+    /// The first outer point and `w_0` there, with names and shapes.
+    fn starts(&self) -> [&Params<T>; 2];
+    /// The blocks of rows over which a loss is a sum.
+    fn blocks(&self, draw: Draw) -> Blocks;
+    fn init<'a>(&'a self, x: &[Taped<'a, T>], draw: Draw) -> List<Taped<'a, T>>;
+    fn inner<'a>(&'a self, point: [&[Twice<'a, T>]; 2], draw: Draw, rows: Rows) -> Twice<'a, T>;
+    fn outer<'a>(&'a self, point: [&[Taped<'a, T>]; 2], draw: Draw, rows: Rows) -> Taped<'a, T>;
+}
+
+/// What a recording borrows: the problem and the point.
+struct Origin<'p, T> {
+    problem: Arc<dyn OnTapes<T> + 'p>,
     w: Vec<T>,
     x: Vec<T>,
 }
 
 /// The tape of one step of a problem.
-pub(crate) struct GradientTape<'p, P, T: 'static> {
-    at: Arc<Origin<P, T>>,
+pub(crate) struct GradientTape<'p, T: 'static> {
+    at: Arc<Origin<'p, T>>,
     lanes: Vec<Mutex<Linearisation<'p, T>>>,
 }
 
-impl<'p, T: Element, P: Bilevel<T> + 'p> GradientTape<'p, P, T> {
-    /// Nothing recorded yet.
-    pub(crate) fn new(lens: Arc<Arrays<Lens<P, T>>>) -> Self {
-        let at = Origin { lens, w: Vec::new(), x: Vec::new() };
+impl<'p, T: Element> GradientTape<'p, T> {
+    /// Creates a tape with nothing recorded.
+    pub(crate) fn new(problem: Arc<dyn OnTapes<T> + 'p>) -> Self {
+        let at = Origin { problem, w: Vec::new(), x: Vec::new() };
         Self { at: Arc::new(at), lanes: Vec::new() }
     }
 }
 
-/// A lane, also after a thread died with it: recording starts by emptying it.
+/// Locks a lane, also after a thread panicked while it held the lock: recording starts by clearing the lane.
 fn lock<'l, 'd, T>(lane: &'l Mutex<Linearisation<'d, T>>) -> MutexGuard<'l, Linearisation<'d, T>> {
     lane.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> {
+impl<T: Element> StepTape<T> for GradientTape<'_, T> {
     fn record(
         &mut self,
         memory: &mut Workspaces<T>,
         point: Point<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let blocks = memory.cut(self.at.lens.0.blocks(point.draw));
+        let blocks = memory.cut(self.at.problem.blocks(point.draw));
         let plan = memory.sharing(blocks.len());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
         // The lanes have let go of the former point, so its memory can be written to.
-        let lens = Arc::clone(&self.at.lens);
+        let problem = Arc::clone(&self.at.problem);
         match Arc::get_mut(&mut self.at) {
             Some(Origin { w, x, .. }) => {
                 w.clear();
@@ -69,7 +81,9 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
                 x.clear();
                 x.extend_from_slice(point.x);
             }
-            None => self.at = Arc::new(Origin { lens, w: point.w.to_vec(), x: point.x.to_vec() }),
+            None => {
+                self.at = Arc::new(Origin { problem, w: point.w.to_vec(), x: point.x.to_vec() });
+            }
         }
         let (at, lanes) = (&self.at, &self.lanes);
         memory.sum(blocks.len(), [gradient, &mut []], &|workspace, block, first, [out, _]| {
@@ -79,7 +93,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
                 home.lend_tally(arena);
                 let rows = blocks.nth(block);
                 let recorded = pass(Level::Inner.function(), || {
-                    let out = Bars::new(at.lens.0.inner_start.shapes(), out, &mut []);
+                    let out = Bars::new(at.problem.starts()[1].shapes(), out, &mut []);
                     at.record(point.draw, rows, arena, out.added(!first))
                 });
                 arena.lend_tally(home);
@@ -92,16 +106,15 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
     }
 
     fn pull(&self, memory: &mut Workspaces<T>, v: &[T], out: [&mut [T]; 2]) -> Result<(), Error> {
-        let lens = &self.at.lens;
-        let arrays = [&lens.0.inner_start, &lens.0.start].map(Params::shapes);
+        let [of_x, of_w] = self.at.problem.starts().map(Params::shapes);
         let sum = memory.sum(self.lanes.len(), out, &|workspace, lane, _, [hv, bv]| {
             hv.fill(T::zero());
             bv.fill(T::zero());
             let (_, sweep) = workspace.arenas();
             let pulled = lock(&self.lanes[lane]).pull(v, sweep, |input, part| {
-                let (out, shapes, i) = match input.checked_sub(arrays[0].len()) {
-                    None => (&mut *hv, arrays[0], input),
-                    Some(i) => (&mut *bv, arrays[1], i),
+                let (out, shapes, i) = match input.checked_sub(of_w.len()) {
+                    None => (&mut *hv, of_w, input),
+                    Some(i) => (&mut *bv, of_x, i),
                 };
                 let start: usize = shapes[..i].iter().map(|shape| shape.len()).sum();
                 axpy(&mut out[start..], T::one(), part);
@@ -122,7 +135,7 @@ impl<'p, T: Element, P: Bilevel<T> + 'p> StepTape<T> for GradientTape<'p, P, T> 
     }
 }
 
-impl<T: Element, P: Bilevel<T>> Origin<P, T> {
+impl<T: Element> Origin<'_, T> {
     /// Records the gradient of one block of rows.
     fn record<'a>(
         &'a self,
@@ -136,12 +149,12 @@ impl<T: Element, P: Bilevel<T>> Origin<P, T> {
             let arrays = Group::new(params.shapes(), values).load(arena)?;
             Ok(arrays.into_iter().map(|array| run.variable(array)).collect::<List<_>>())
         };
-        let w = variables(&self.lens.0.inner_start, &self.w)?;
-        let x = variables(&self.lens.0.start, &self.x)?;
+        let [of_x, of_w] = self.problem.starts();
+        let (w, x) = (variables(of_w, &self.w)?, variables(of_x, &self.x)?);
         // The tape of the gradient, whose sweep is recorded on the tape of the run.
         let groups = [(&w[..], Wanted::All), (&x[..], Wanted::Nothing)];
-        let f = |[w, x]: [&[Var<'a, _>]; 2]| self.lens.0.problem.inner(w, x, draw, rows);
-        let (step, loss) = Recorded::new(arena, groups, f)?;
+        let (step, loss) =
+            Recorded::new(arena, groups, |point| self.problem.inner(point, draw, rows))?;
         let (value, pulled) = step.pull_scalar("a loss", loss, arena)?;
         pulled.write([out, Bars::new(&[], &mut [], &mut [])]);
         let adjoints = pulled.of(0).zip(&w);

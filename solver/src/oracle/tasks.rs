@@ -1,4 +1,4 @@
-//! The tasks of a meta-batch: who does them, and what their sum takes.
+//! The tasks of a meta-batch: how they are distributed, and the memory of their sum.
 
 use std::sync::Arc;
 
@@ -12,20 +12,21 @@ use crate::ranks::Ranks;
 use crate::report::Soundness;
 
 impl<T: Element> Oracle<'_, T> {
-    /// Sums over the meta-batch of `draw`: writes the sum of the tasks' vectors into `out`, returns that of their values.
+    /// Writes the sum of the tasks' vectors over the meta-batch of `draw` into `out`, and returns the sum of their
+    /// values.
     ///
-    /// `add(oracle, slot, draw, first, out)` adds the vector of the task in place `slot` to `out`, or writes it there if
-    /// it is the `first` of its lane. The oracle may be another one on the same problem, for a worker. Ranks share the tasks
-    /// if they `may`.
+    /// `add(oracle, slot, draw, first, out)` adds the vector of the task in place `slot` to `out`, or overwrites `out`
+    /// if it is the `first` of its lane. The oracle may belong to a worker, for the same problem. Ranks share the tasks
+    /// only if they `may`.
     ///
     /// # Errors
-    /// That of the first task that fails.
+    /// Returns the error of the first task that fails.
     pub(crate) fn over_tasks(
         &mut self,
         draw: Draw,
         may: bool,
         out: &mut [T],
-        add: impl Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync,
+        add: &(dyn Fn(&mut Self, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync),
     ) -> Result<T, Error> {
         let view = Arc::clone(&self.known.view);
         let add = |oracle: &mut Self, slot, first, [out]: [&mut [T]; 1]| {
@@ -113,11 +114,11 @@ impl<T: Element> Oracle<'_, T> {
         other
     }
 
-    /// The peak of bytes of `act` on the first task of `draw`, which another oracle only counts.
+    /// Returns the peak of bytes of `act` on the first task of `draw`, rehearsed on another oracle.
     pub(crate) fn rehearsed(
         &mut self,
         draw: Draw,
-        act: impl FnOnce(&mut Self, Draw) -> Result<T, Error>,
+        act: &mut dyn FnMut(&mut Self, Draw) -> Result<T, Error>,
     ) -> Result<u64, Error> {
         let mut other = self.for_task();
         other.pool.rehearsal = true;

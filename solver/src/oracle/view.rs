@@ -13,14 +13,14 @@ use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
 
-/// Where a loss is evaluated.
+/// The point at which a loss is evaluated.
 #[derive(Clone, Copy, Debug)]
 pub struct Point<'v, T> {
     /// The inner variables, array after array.
     pub w: &'v [T],
     /// The outer variables, array after array.
     pub x: &'v [T],
-    /// Task, random numbers and samples. Its level and step are set by what is asked for.
+    /// Task, random numbers and samples. The evaluation sets level and step.
     pub draw: Draw,
 }
 
@@ -30,17 +30,17 @@ impl<T> Point<'_, T> {
     }
 }
 
-/// The object-safe side of a problem: its start and its losses, told apart by the level of a draw, as [`Passes`] that see
-/// `[w, x]`, and what it is. Whatever evaluates is given the memory to do it in.
+/// The object-safe side of a problem: its start and its losses, selected by the level of a draw, as [`Passes`] with the
+/// arguments `[w, x]`, and its properties. Evaluations receive the memory that they use.
 pub(crate) trait View<T: Element>: Passes<T, Draw> {
     /// The first outer point and `w_0` there, with names and shapes.
     fn starts(&self) -> [&Params<T>; 2];
-    /// What it is, of a problem over arrays.
+    /// The problem itself, for its properties, if it is one over arrays.
     fn stated(&self) -> Option<&dyn Bilevel<T>> {
         None
     }
     fn tasks(&self) -> usize;
-    /// A tape for the gradient of the inner loss at one step.
+    /// Creates a tape for the gradient of the inner loss at one step.
     fn tape<'v>(self: Arc<Self>) -> Box<dyn StepTape<T> + 'v>
     where
         Self: 'v;
@@ -63,18 +63,18 @@ impl<T: Element> dyn View<T> + '_ {
         self.stated().map_or(slot, |problem| problem.task(draw, slot))
     }
 
-    /// Samples that an evaluation of the loss at the level of `draw` sees.
+    /// Number of samples that an evaluation of the loss at the level of `draw` uses.
     pub(crate) fn samples(&self, draw: Draw) -> usize {
         self.stated().map_or(0, |problem| problem.samples(draw))
     }
 
-    /// The loss at the level of the draw.
+    /// Arguments for the loss at the level of the draw.
     pub(crate) fn loss<'v>(&'v self, Point { w, x, draw }: Point<'v, T>) -> At<'v, T, Draw> {
         let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
         At::new(draw, [Planes::new(of_w, w), Planes::new(of_x, x), Planes::NONE], Cut::default())
     }
 
-    /// Writes the gradient of the loss by `w` and by `x`, each unless its slice is empty; returns its value.
+    /// Writes the gradients of the loss with respect to `w` and `x`, except to empty slices, and returns the loss.
     pub(crate) fn gradient(
         &self,
         memory: &mut Workspaces<T>,
@@ -85,8 +85,8 @@ impl<T: Element> dyn View<T> + '_ {
         self.pull(memory, self.loss(point), out)
     }
 
-    /// Writes `dg/dw`, `d2g/dw2 v` and `(d2g/dw dx)^T v`, each unless its slice is empty, by one sweep. Without the gradient, what can
-    /// be saved by that is not computed.
+    /// Writes `dg/dw`, `d2g/dw2 v` and `(d2g/dw dx)^T v`, except to empty slices, from one sweep. Without the gradient,
+    /// work that it alone needs is saved.
     pub(crate) fn products(
         &self,
         memory: &mut Workspaces<T>,
@@ -99,7 +99,7 @@ impl<T: Element> dyn View<T> + '_ {
         self.pull(memory, at, out).map(|_| ())
     }
 
-    /// The start.
+    /// Arguments for the start.
     pub(crate) fn init<'v>(&'v self, x: &'v [T], draw: Draw) -> At<'v, T, Draw> {
         let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
         let groups = [Planes::NONE, Planes::new(of_x, x), Planes::NONE];
@@ -109,7 +109,7 @@ impl<T: Element> dyn View<T> + '_ {
 
 /// A recorded gradient of the inner loss.
 pub(crate) trait StepTape<T>: Send {
-    /// Writes `dg/dw` at `point`, and keeps its recording in place of what was kept before; returns `g`.
+    /// Writes `dg/dw` at `point`, replaces the kept recording by that of this evaluation, and returns `g`.
     fn record(
         &mut self,
         memory: &mut Workspaces<T>,
@@ -118,9 +118,9 @@ pub(crate) trait StepTape<T>: Send {
     ) -> Result<T, Error>;
     /// Writes `d2g/dw2 v` and `(d2g/dw dx)^T v` at the recorded point.
     fn pull(&self, memory: &mut Workspaces<T>, v: &[T], out: [&mut [T]; 2]) -> Result<(), Error>;
-    /// Bytes kept.
+    /// Number of bytes kept.
     fn bytes(&self) -> usize;
-    /// Forgets the recording. The memory is kept for the next.
+    /// Discards the recording, and keeps its memory for the next one.
     fn clear(&mut self);
 }
 

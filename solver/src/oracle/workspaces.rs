@@ -1,4 +1,4 @@
-//! `Workspaces`: the memory that evaluations reuse, and the threads that share the blocks of one.
+//! `Workspaces`: the memory that evaluations reuse, and the threads that share the blocks of an evaluation.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ pub(crate) struct Workspaces<T> {
     spare: Vec<T>,
     /// Values of `spare` in use.
     used: usize,
-    /// Tapes for scalars, from their first use on, and bytes of the last pass over them, or of what ranks told each other.
+    /// Tapes for scalars, created at their first use, and the bytes of the last pass over them or of the messages of
+    /// ranks.
     scratch: Option<Scratch<T>>,
     scalars: usize,
     limit: usize,
@@ -76,12 +77,12 @@ impl<T: Element> Workspaces<T> {
         (self.scratch, self.limit) = (None, bytes);
     }
 
-    /// Whether evaluations tell what array operations take.
+    /// Whether evaluations record the bytes and times of array operations.
     pub(crate) fn tally(&mut self, on: bool) {
         self.each.iter_mut().for_each(|workspace| workspace.tally(on));
     }
 
-    /// What they took since the last call.
+    /// Returns the records since the last call.
     pub(crate) fn take_tally(&mut self) -> Vec<Tally> {
         let mut rows = Vec::new();
         let all = self.each.iter_mut().flat_map(Workspace::take_tally);
@@ -94,7 +95,7 @@ impl<T: Element> Workspaces<T> {
         self.each.len()
     }
 
-    /// That of the thread that asks, for what is not shared out.
+    /// The workspace of the calling thread, for work that is not shared.
     pub(crate) fn first(&mut self) -> &mut Workspace {
         &mut self.each[0]
     }
@@ -107,12 +108,12 @@ impl<T: Element> Workspaces<T> {
         self.scratch.get_or_insert_with(|| Scratch::new(self.limit))
     }
 
-    /// Takes note of the bytes of a pass over scalars.
+    /// Records the bytes of a pass over scalars.
     pub(crate) fn note(&mut self, bytes: usize) {
         self.scalars = self.scalars.max(bytes);
     }
 
-    /// [`Sharing::sum`] of `items`, each worker with arenas of its own.
+    /// Computes [`Sharing::sum`] over `items`; each worker uses its own arenas.
     pub(crate) fn sum<const N: usize>(
         &mut self,
         items: usize,
@@ -131,14 +132,14 @@ impl<T: Element> Workspaces<T> {
         }
         self.used = plan.vectors() * width;
         if self.spare.len() < self.used {
-            // Not more than is counted.
+            // Reserves no more than is counted.
             self.spare.reserve_exact(self.used - self.spare.len());
             self.spare.resize(self.used, T::zero());
         }
         plan.sum(&self.team, &mut self.each, &mut self.spare[..self.used], out, add)
     }
 
-    /// Bytes of the last evaluation: the peaks of all workers' arenas, the vectors of its lanes, scalars.
+    /// Bytes of the last evaluation: the peaks of all workers' arenas, the vectors of its lanes, and scalars.
     pub(crate) fn take_peak(&mut self) -> usize {
         let lanes = std::mem::take(&mut self.used) * size_of::<T>();
         let scalars = std::mem::take(&mut self.scalars);

@@ -1,4 +1,4 @@
-//! Measuring a [`Profile`].
+//! Measurement of a [`Profile`].
 
 use std::time::Instant;
 
@@ -17,21 +17,24 @@ use crate::schedule::{Keep, Schedule};
 use crate::spill::Spill;
 use crate::stats::quantile;
 
-/// Steps that are timed one after the other, at least.
+/// Smallest number of steps that are timed one after the other.
 const STEPS: usize = 8;
 
-/// Bytes of tapes that are timed at most: twice the last cache of large processors, or thereabouts.
+/// Largest number of bytes of tapes that are timed, about twice the last cache of large processors.
 const FAR: u64 = 64 << 20;
 
 impl Profile {
-    /// Measures each piece of the first task of `draw` as one thread does it, or all threads where they share the blocks of
-    /// a task: `repeat` times after a first that is not timed.
+    /// Measures each part for the first task of `draw`, on one thread, or on all threads if they share the blocks of a
+    /// task.
     ///
-    /// Cost: `repeat + 1` of each piece: about 5 gradients and 4 products; and, where times are asked for, of as many kept
-    /// tapes as a run would hold within the oracle's memory limit, 64 MiB at most.
+    /// Each is repeated `repeat` times after a first execution that is not timed.
+    ///
+    /// Cost: `repeat + 1` executions of each part, in total about 5 gradients and 4 products; and, if times are
+    /// measured (`repeat > 0`), of as many kept tapes as a run would hold within the oracle's memory limit, at most 64
+    /// MiB.
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails; [`Error::Spill`] if disk is timed and fails.
+    /// Returns [`Error::Function`] if the problem fails, and [`Error::Spill`] if the disk is timed and fails.
     pub fn measure<T: Element>(
         oracle: &Oracle<T>,
         inner: &InnerLoop,
@@ -99,7 +102,7 @@ impl Profile {
     }
 }
 
-/// Tapes that are kept within `room` bytes, at least one.
+/// Number of tapes that fit into `room` bytes, at least one.
 fn tapes_within<T: Element>(
     oracle: &mut Oracle<T>,
     inner: &InnerLoop,
@@ -114,8 +117,9 @@ fn tapes_within<T: Element>(
     Ok(usize::try_from(tapes).unwrap_or(usize::MAX).max(1))
 }
 
-/// Times whole steps, one after the other as in a run, forward and in reverse, from states or from tapes: of one step, the
-/// mean over groups of steps of the median of the repeats, so that a process that interrupts one does not count.
+/// Times whole steps, one after the other as in a run, forward and in reverse, from states or from tapes. The result
+/// for one step is the mean over groups of steps of the median of the repeats, so that interruptions by other processes
+/// do not count.
 fn measure_steps<T: Element>(
     oracle: &mut Oracle<T>,
     at: Task<T>,
@@ -164,7 +168,7 @@ fn measure_steps<T: Element>(
     Ok([0, 1].map(of))
 }
 
-/// What `act` takes.
+/// Measures the bytes and seconds of `act`.
 fn piece<T: Element>(
     oracle: &mut Oracle<T>,
     repeat: usize,

@@ -1,8 +1,8 @@
-//! `Loop`: the schedules for any loop, outside bilevel problems.
+//! `Loop`: checkpointing for any loop outside bilevel problems.
 //!
-//! Cost of a gradient: `plain_steps` steps, one recorded and swept step for each of the `r`. Memory for a state of `n` and
-//! `d` parameters: `n (slots + 2)` values, and the arenas or the tape of one step; a Hessian-vector product has twice as
-//! many values.
+//! Cost of a gradient: `plain_steps` plain steps, and one recorded and swept step for each of the `r` steps. Memory for
+//! a state of `n` values: `n (slots + 2)` values, and the arenas or the tape of one step. A Hessian-vector product
+//! needs twice as many values.
 
 use std::fmt;
 use std::time::Instant;
@@ -24,7 +24,7 @@ use crate::pool::Pool;
 use crate::recurrence::{LOOP, Recurrence, ScalarRecurrence, Stage, Staged};
 use crate::schedule::Schedule;
 
-/// A [`Recurrence`] or [`ScalarRecurrence`], differentiated under a [`Schedule`] of states.
+/// A [`Recurrence`] or [`ScalarRecurrence`] that is differentiated under a [`Schedule`] of states.
 ///
 /// ```
 /// use hypertape_autodiff::{Array, Element, List, Shape};
@@ -55,7 +55,7 @@ use crate::schedule::Schedule;
 pub struct Loop<'r, T> {
     body: Box<dyn Passes<T, Stage> + 'r>,
     memory: Workspaces<T>,
-    /// Shapes of the state, and of the parameters.
+    /// Shapes of the state and of the parameters.
     shapes: [Vec<Shape>; 2],
     steps: usize,
     plan: Itinerary,
@@ -64,19 +64,19 @@ pub struct Loop<'r, T> {
     pool: Pool<T>,
 }
 
-/// Whether a loop ends with the step that led to a state, of which so many were taken.
+/// Whether a loop ends with the step that led to a state, given the number of steps taken.
 type Until<'r, T> = dyn Fn(&[T], usize) -> bool + Send + 'r;
 
-/// Where a loop ended.
+/// Result of running a loop forward.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ended<T> {
-    /// The value.
+    /// The value of the loop: its loss and running losses.
     pub value: T,
     /// The last state, its arrays one after the other.
     pub state: Vec<T>,
-    /// Steps that were taken.
+    /// Number of steps taken.
     pub steps: usize,
-    /// What it cost.
+    /// Cost of the run.
     pub cost: Cost,
 }
 
@@ -87,10 +87,11 @@ impl<T: fmt::Debug> fmt::Debug for Loop<'_, T> {
 }
 
 impl<'r, T: Element> Loop<'r, T> {
-    /// `steps` steps, with parameters of the shapes of `x`.
+    /// Creates a loop of `steps` steps, with parameters of the shapes of `x`.
     ///
     /// # Errors
-    /// [`Error::Function`] if the start fails at `x`; [`Error::Invalid`] for a schedule that does not fit.
+    /// Returns [`Error::Function`] if the start fails at `x`, and [`Error::Invalid`] if the schedule does not suit the
+    /// loop.
     #[expect(clippy::needless_pass_by_value, reason = "a loop may keep it")]
     pub fn new(
         recurrence: impl Recurrence<T> + 'r,
@@ -110,7 +111,7 @@ impl<'r, T: Element> Loop<'r, T> {
         Self::of(Box::new(Arrays(Staged(recurrence))), memory, shapes, (steps, schedule))
     }
 
-    /// `steps` steps over single numbers, `dim` of which are parameters.
+    /// Creates a loop of `steps` steps over scalars, with `dim` parameters.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Real;
@@ -136,7 +137,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a schedule that does not fit.
+    /// Returns [`Error::Invalid`] if the schedule does not suit the loop.
     pub fn scalar(
         recurrence: impl ScalarRecurrence<T> + 'r,
         dim: usize,
@@ -165,8 +166,10 @@ impl<'r, T: Element> Loop<'r, T> {
         Ok(Self { body, memory, shapes, steps, plan, until: None, pool: Pool::default() })
     }
 
-    /// Ends the loop with the first step after which `until` says so of the state and the steps taken, at the latest after
-    /// those that it was given. The number of steps is not differentiated.
+    /// Ends the loop with the first step after which `until` returns true for the state and the number of steps taken,
+    /// at the latest after the number of steps given before.
+    ///
+    /// The number of steps is not differentiated.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Real;
@@ -193,13 +196,13 @@ impl<'r, T: Element> Loop<'r, T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a schedule that is not online, as the number of steps is not known before.
+    /// Returns [`Error::Told`] unless the schedule is online, because the number of steps is not known in advance.
     pub fn until(self, until: impl Fn(&[T], usize) -> bool + Send + 'r) -> Result<Self, Error> {
         let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps), false)?;
         Ok(Self { plan, until: Some(Box::new(until)), ..self })
     }
 
-    /// Runs the loop forward. Cost: its steps, and a state.
+    /// Runs the loop forward. Cost: its steps. Memory: a state.
     ///
     /// ```
     /// use hypertape_autodiff::scalar::Real;
@@ -224,7 +227,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// ```
     ///
     /// # Errors
-    /// As [`gradient`](Self::gradient).
+    /// Returns the errors of [`gradient`](Self::gradient).
     pub fn run(&mut self, x: &[T]) -> Result<Ended<T>, Error> {
         self.expect(&[("the point", x.len())])?;
         let (clock, most) = (Instant::now(), self.steps);
@@ -243,19 +246,20 @@ impl<'r, T: Element> Loop<'r, T> {
         Ok(Ended { value, state: kept, steps, cost: Cost { time: clock.elapsed(), ..cost } })
     }
 
-    /// Writes `df/dx`; returns `f` and what it cost.
+    /// Writes `df/dx`, and returns `f` and the cost.
     ///
     /// # Errors
-    /// [`Error::Function`] if a function fails, [`Error::Invalid`] if a length does not match, [`Error::Spill`].
+    /// Returns [`Error::Function`] if a function fails, [`Error::Invalid`] if a length does not match, and
+    /// [`Error::Spill`] if the file of stored states cannot be written or read.
     pub fn gradient(&mut self, x: &[T], gradient: &mut [T]) -> Result<(T, Cost), Error> {
         self.expect(&[("the point", x.len()), ("the gradient buffer", gradient.len())])?;
         self.pull(false, x, gradient)
     }
 
-    /// Writes `df/dx` and `d2f/dx2 v`; returns `f` and what it cost.
+    /// Writes `df/dx` and `d2f/dx2 v`, and returns `f` and the cost.
     ///
     /// # Errors
-    /// As [`gradient`](Self::gradient).
+    /// Returns the errors of [`gradient`](Self::gradient).
     pub fn hvp(
         &mut self,
         x: &[T],
@@ -280,7 +284,7 @@ impl<'r, T: Element> Loop<'r, T> {
         wrong.map_or(Ok(()), |&(what, len)| Err(Error::length(what, dim, len)))
     }
 
-    /// One pass, which counts afresh, and the schedule.
+    /// Returns a pass with counts reset, and the schedule.
     fn pass<'l>(&'l mut self, tangent: bool, x: &'l [T]) -> (Pass<'l, 'r, T>, &'l mut Itinerary) {
         let Self { body, memory, shapes, plan, until, pool, .. } = self;
         pool.meter.reset();
@@ -291,7 +295,7 @@ impl<'r, T: Element> Loop<'r, T> {
         (Pass { body, memory, state, x, along, until, ended: false, running, pool }, plan)
     }
 
-    /// With a tangent, its plane follows that of the values in every vector.
+    /// Computes a gradient. If there is a tangent, its plane follows that of the values in every vector.
     fn pull(&mut self, tangent: bool, x: &[T], gradient: &mut [T]) -> Result<(T, Cost), Error> {
         let clock = Instant::now();
         let (mut pass, plan) = self.pass(tangent, x);
@@ -299,7 +303,7 @@ impl<'r, T: Element> Loop<'r, T> {
         let mut state = pass.pool.take(planes * pass.dim())?;
         pass.forward(Stage::Start, &mut state)?;
         let (loss, mut bar) = execute(&mut pass, plan, &mut state, gradient)?;
-        // The start does not look at a state: any will do.
+        // The start does not depend on a state, so any state will do.
         pass.pull_back(Stage::Start, &state, [&mut bar, gradient])?;
         pass.pool.give(bar);
         pass.pool.give(state);
@@ -307,7 +311,7 @@ impl<'r, T: Element> Loop<'r, T> {
     }
 }
 
-/// Arrays of a vector in which a tangent follows the values, if there is one.
+/// Returns the arrays of a vector in which a tangent, if there is one, follows the values.
 fn planes<'v, T>(cut: Cut<'v>, flat: &'v [T]) -> Planes<'v, T> {
     let (values, moving) = flat.split_at(cut.len().min(flat.len()));
     Planes { cut, values, moving }
@@ -324,18 +328,18 @@ struct Pass<'l, 'r, T> {
     until: Option<&'l Until<'r, T>>,
     /// Whether the loop ended with the last step.
     ended: bool,
-    /// The losses of the steps that were reversed.
+    /// Sum of the running losses of the reversed steps.
     running: T,
     pool: &'l mut Pool<T>,
 }
 
 impl<T: Element> Pass<'_, '_, T> {
-    /// Entries of a state.
+    /// Number of entries of a state.
     fn dim(&self) -> usize {
         self.state.len()
     }
 
-    /// A stage, of what its result takes the place of if the state is not given.
+    /// Evaluates a stage. If `state` is empty, the content of the result vectors is used, which the result overwrites.
     fn evaluate<R>(
         &mut self,
         stage: Stage,
@@ -350,12 +354,12 @@ impl<T: Element> Pass<'_, '_, T> {
         Ok(result)
     }
 
-    /// What a stage adds to the value, without tangents.
+    /// Returns the contribution of a stage to the value, without tangents.
     fn value(&mut self, stage: Stage, state: &[T]) -> Result<T, Error> {
         self.evaluate(stage, state, |body, memory, at| body.value(memory, at))
     }
 
-    /// Replaces `state` by that after a stage.
+    /// Replaces `state` by the state after a stage.
     fn forward(&mut self, stage: Stage, state: &mut [T]) -> Result<(), Error> {
         let (values, tangents) = state.split_at_mut(self.dim());
         let made =
@@ -363,8 +367,9 @@ impl<T: Element> Pass<'_, '_, T> {
         made.map(|_| ())
     }
 
-    /// Replaces the first of `bars`, the adjoint of what a stage makes of `state`, by that of `state`, and adds that of the
-    /// parameters to the second. Of a loss it is the state that is replaced. Returns what the stage adds to the value.
+    /// Replaces the first of `bars`, the adjoint of the state after a stage, by that of `state`, and adds that of the
+    /// parameters to the second. For a loss, the first of `bars` holds the state before. Returns the contribution of
+    /// the stage to the value.
     fn pull_back(
         &mut self,
         stage: Stage,

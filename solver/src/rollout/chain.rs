@@ -9,16 +9,19 @@ use crate::rollout::{Look, Rollout};
 use crate::schedule::Schedule;
 
 impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
-    /// Runs the loop from `state` and reverses it under `schedule`: writes the direct part `df/dx` and the share of every step
-    /// into `x_bar`, returns the loss and the adjoint of `w_0` with what the rule remembers, to be
-    /// [pulled back](Self::pull_start). `state` ends as any. `look(run, bar, x_bar)` is shown the adjoint and the gradient
-    /// so far before each step that is reversed, and after the last.
+    /// Runs the loop from `state` and reverses it under `schedule`.
     ///
-    /// Cost for `r` steps: the plain steps of the schedule, `r` Hessian-vector and mixed products, one outer gradient. Memory:
-    /// a state, and what the schedule keeps.
+    /// Writes the direct part `df/dx` and the contribution of every step into `x_bar`, and returns the loss and the
+    /// adjoint of the first state, to be [pulled back](Self::pull_start). The final content of `state` is unspecified.
+    /// `look(run, bar, x_bar)` sees the adjoint and the gradient so far before each reversed step, and after the last.
+    ///
+    /// Cost for `r` steps: the plain steps of the schedule, `r` Hessian-vector and mixed products, and one outer
+    /// gradient. Memory: a state, and what the schedule stores.
     ///
     /// # Errors
-    /// As [`step`](Self::step); [`Error::Invalid`] for a schedule that does not fit, [`Error::Spill`].
+    /// Returns the errors of [`step`](Self::step), [`Error::Invalid`] if the schedule does not suit the loop,
+    /// [`Error::Told`] if the loop has a tolerance and the schedule is not online, and [`Error::Spill`] if the file of
+    /// stored states cannot be written or read.
     pub fn reverse_under(
         &mut self,
         schedule: Schedule,
@@ -44,7 +47,7 @@ impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
         Ok((loss, bar))
     }
 
-    /// Makes room for what the pull-backs of so many kept steps need beside their tapes.
+    /// Takes memory for what the pull-backs of `tapes` kept steps need besides their tapes.
     pub(crate) fn keep_tapes(&mut self, tapes: usize) -> Result<(), Error> {
         if !self.u.is_empty() {
             let each = self.oracle.state_dim() + self.product.len();
@@ -53,7 +56,7 @@ impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
         Ok(())
     }
 
-    /// Shows the adjoint.
+    /// Passes the adjoint to the [`Look`].
     fn show(&mut self, bar: &mut [T], x_bar: &mut [T]) -> Result<(), Error> {
         let Some(look) = self.look.take() else { return Ok(()) };
         look(self, bar, x_bar)?;
@@ -62,14 +65,15 @@ impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
         Ok(())
     }
 
-    /// Whether a [`Look`] is shown the adjoint after `depth` reversed steps. In a rehearsal, where few of many steps are reversed,
-    /// that may be any of several.
+    /// Whether a [`Look`] sees the adjoint after `depth` reversed steps.
+    ///
+    /// In a rehearsal, which reverses few of the steps, this may be true for several depths.
     pub fn reached(&self, depth: usize) -> bool {
         let inside = |depth| depth > 0 && depth < self.at.inner.steps() - self.skip;
         self.reversed == depth || self.abridged && self.reversed > 0 && inside(depth)
     }
 
-    /// The number of steps, known or not.
+    /// The number of steps, or a bound of it.
     fn length(&self) -> Length {
         let most = self.at.inner.steps() - self.skip;
         if self.at.inner.tolerance().is_some() { Length::AtMost(most) } else { Length::Known(most) }

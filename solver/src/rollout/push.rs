@@ -1,4 +1,4 @@
-//! The loop of a task along directions of `x`: tangents of its states.
+//! The loop of a task along directions of `x`, with tangents of its states.
 
 use hypertape_autodiff::{Element, axpy};
 
@@ -6,11 +6,11 @@ use crate::error::Error;
 use crate::rollout::{Rollout, finite_gradient};
 
 impl<T: Element> Rollout<'_, '_, '_, T> {
-    /// Writes the tangents of the state at the start, `dw_0/dx dx` and zeros, along each of the directions that `dx` holds one after
-    /// the other, at most [`Oracle::TOGETHER`](crate::Oracle::TOGETHER).
+    /// Writes the tangents of the first state, `dw_0/dx dx` and zeros, along each of the directions in `dx`, which are
+    /// stored one after the other, at most [`Oracle::TOGETHER`](crate::Oracle::TOGETHER).
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails, [`Error::Invalid`] if a length does not match.
+    /// Returns [`Error::Function`] if the problem fails, and [`Error::Invalid`] if a length does not match.
     pub fn push_start(&mut self, dx: &[T], tangents: &mut [T]) -> Result<(), Error> {
         let (p, state) = (self.product.len(), self.oracle.state_dim());
         let directions = self.directions(state, dx, tangents)?;
@@ -24,9 +24,11 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
         Ok(())
     }
 
-    /// Takes step `t`, of any rule, and moves `tangents` of the state with it, along directions `dx` of `x` as in
-    /// [`push_start`](Self::push_start). Cost for `k` directions: `k` Hessian-vector and `k` mixed products by one sweep, which gives
-    /// the gradient too, and `k + 1` updates of the rule. Memory: `k p` values, twice that where the state is more than `w`.
+    /// Takes step `t` of any rule, and propagates `tangents` of the state along directions `dx` of `x`, as in
+    /// [`push_start`](Self::push_start).
+    ///
+    /// Cost for `k` directions: `k` Hessian-vector and `k` mixed products from one sweep, which computes the gradient
+    /// as well, and `k + 1` updates of the rule. Memory: `k p` values, or twice that if the state is more than `w`.
     ///
     /// ```
     /// use hypertape_autodiff::{Shape, scalar::Real};
@@ -67,7 +69,7 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
     /// ```
     ///
     /// # Errors
-    /// As [`step`](Self::step); [`Error::Invalid`] if a length does not match.
+    /// Returns the errors of [`step`](Self::step), and [`Error::Invalid`] if a length does not match.
     pub fn push_step(
         &mut self,
         t: usize,
@@ -80,7 +82,7 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
         let multiple = self.multiple(step);
         let Self { oracle, at, product, ahead, .. } = self;
         let x = at.x;
-        // A state that is `w` moves as it is.
+        // The tangents of a state that is only `w` need no copy.
         let copied = if ahead.is_empty() && state.len() == p { 0 } else { directions * p };
         let [mut dw, mut pushed] = [oracle.take(copied)?, oracle.take(directions * p)?];
         for (tangent, dw) in columns(tangents, state.len()).zip(columns(&mut dw, p)) {
@@ -112,7 +114,7 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
         self.update(t, state)
     }
 
-    /// The number of directions, of which each has a tangent.
+    /// Returns the number of directions, and checks that each has a tangent.
     fn directions(&self, state: usize, dx: &[T], tangents: &[T]) -> Result<usize, Error> {
         let directions = dx.len() / self.at.x.len().max(1);
         if tangents.len() == directions * state {
@@ -122,7 +124,7 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
     }
 }
 
-/// Vectors of `n` values, one after the other.
+/// Returns the vectors of `n` values that are stored one after the other.
 fn columns<T>(all: &mut [T], n: usize) -> std::slice::ChunksExactMut<'_, T> {
     all.chunks_exact_mut(n.max(1))
 }

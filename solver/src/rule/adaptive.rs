@@ -8,8 +8,9 @@
 //! RMSProp   q' = b2 q + (1 - b2) g^2    w' = w - lr g / (sqrt(q') + eps)
 //! ```
 //!
-//! `eps` stands outside the root, and the root of zero has slope 0, so a step at a zero gradient has the finite
-//! derivative `-lr / eps`. It is large all the same: [`Estimate::sensitivity`](crate::Estimate::sensitivity) tells.
+//! `eps` is added outside the root, and the root has slope 0 at zero, so a step at a zero gradient has the finite
+//! derivative `-lr / eps`. It is large nevertheless, which [`Soundness::sensitivity`](crate::Soundness::sensitivity)
+//! reports.
 
 use hypertape_autodiff::{Array, Element, List};
 
@@ -34,25 +35,25 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Without weight decay.
+    /// Creates Adam without weight decay.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `b1` and `b2` are in `[0, 1)` and `eps` is positive and finite.
+    /// Returns [`Error::Invalid`] unless `b1` and `b2` are in `[0, 1)` and `eps` is positive and finite.
     pub fn new(b1: f64, b2: f64, eps: f64) -> Result<Self, Error> {
         Self { b1, b2, eps, decay: 0.0 }.checked()
     }
 
-    /// With decoupled weight decay (`AdamW`).
+    /// Adds decoupled weight decay (`AdamW`).
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless it is finite and not negative.
+    /// Returns [`Error::Invalid`] unless `decay` is finite and not negative.
     pub fn with_decay(self, decay: f64) -> Result<Self, Error> {
         Self { decay, ..self }.checked()
     }
 }
 
 impl Default for Adam {
-    /// With decays 0.9 and 0.999 and `eps` 1e-8.
+    /// Uses decays 0.9 and 0.999, and `eps` 1e-8.
     fn default() -> Self {
         Self { b1: 0.9, b2: 0.999, eps: 1e-8, decay: 0.0 }
     }
@@ -99,7 +100,7 @@ impl<T: Element> Rule<T> for Adam {
         List::from_slice(&[kept - scaled, mean, square])
     }
 
-    /// Decay moves the point of rest.
+    /// With weight decay, the fixed points are not those where the gradient vanishes.
     fn stationary(&self) -> bool {
         self.decay == 0.0
     }
@@ -113,17 +114,17 @@ pub struct RmsProp {
 }
 
 impl RmsProp {
-    /// With the mean of squares decaying by `b2`.
+    /// Creates `RMSProp` with decay `b2` of the mean square.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `b2` is in `[0, 1)` and `eps` is positive and finite.
+    /// Returns [`Error::Invalid`] unless `b2` is in `[0, 1)` and `eps` is positive and finite.
     pub fn new(b2: f64, eps: f64) -> Result<Self, Error> {
         Self { b2, eps }.checked()
     }
 }
 
 impl Default for RmsProp {
-    /// With decay 0.99 and `eps` 1e-8.
+    /// Uses decay 0.99, and `eps` 1e-8.
     fn default() -> Self {
         Self { b2: 0.99, eps: 1e-8 }
     }

@@ -1,6 +1,6 @@
-//! Gradient descent: `w' = w - lr s_t g`, with fixed factors `s_t` or learned ones, `s_t = e^{x_t}` (step sizes as outer
-//! variables: Maclaurin, Duvenaud and Adams 2015). A learned factor has the slope `dw'/dx_t = -lr s_t g`. Factors may also
-//! be those of the entries instead of the steps, `s = e^x` of the shape of `w`.
+//! Gradient descent: `w' = w - lr s_t g`, with fixed factors `s_t` or learned ones, `s_t = e^{x_t}` (step sizes as
+//! outer variables: Maclaurin, Duvenaud and Adams 2015). A learned factor has the slope `dw'/dx_t = -lr s_t g`. Factors
+//! may also belong to entries instead of steps, with `s = e^x` of the shape of `w`.
 
 use hypertape_autodiff::{Array, Element, Fault, List, Shape};
 
@@ -24,20 +24,21 @@ pub struct GradientDescent {
     learned: Option<Learned>,
 }
 
-/// The outer variable whose exponentials are factors.
+/// The outer variable whose exponentials are the factors.
 #[derive(Clone, Copy, Debug)]
 enum Learned {
-    /// Of each step.
+    /// One factor per step.
     Steps(usize),
-    /// Of each entry: of the first array of `w`, with those of the others after it.
+    /// One factor per entry: those of the first array of `w` in this outer variable, those of the other arrays in the
+    /// following ones.
     Entries(usize),
 }
 
 impl GradientDescent {
-    /// With a factor for each step; the last one holds for all steps after.
+    /// Creates the rule with one factor per step; the last one applies to all later steps.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless each is positive and finite.
+    /// Returns [`Error::Invalid`] unless each factor is positive and finite.
     pub fn with_factors(factors: Vec<f64>) -> Result<Self, Error> {
         match factors.iter().find(|&&s| !(s > 0.0 && s.is_finite())) {
             Some(s) => Err(Error::invalid("a step's factor", s, "a positive finite number")),
@@ -45,14 +46,14 @@ impl GradientDescent {
         }
     }
 
-    /// With the factors `exp(x_k)` of the outer variable in place `k`: one for each step, of which the last holds for all
-    /// steps after, or a scalar for all.
+    /// Creates the rule with the factors `exp(x_k)` of the outer variable in place `k`: one per step, where the last
+    /// applies to all later steps, or a scalar for all.
     pub fn learned(k: usize) -> Self {
         Self { factors: Vec::new(), learned: Some(Learned::Steps(k)) }
     }
 
-    /// With the factors `exp(x_{k+i})` for the entries of array `i` of `w`, from the outer variable in place `k + i`: a number
-    /// for each entry, or a scalar for all of the array.
+    /// Creates the rule with the factors `exp(x_{k+i})` for the entries of array `i` of `w`, from the outer variable in
+    /// place `k + i`: one number per entry, or a scalar for the whole array.
     ///
     /// ```
     /// use hypertape_autodiff::{Array, Element, List, Shape};
@@ -139,7 +140,7 @@ impl<T: Element> Rule<T> for GradientDescent {
     }
 }
 
-/// The outer variable in place `k`; a fault, and a scalar like `like`, if there are fewer.
+/// Returns the outer variable in place `k`. If there are fewer, raises a fault and returns a scalar like `like`.
 pub(crate) fn outer_variable<'a, A: Array<'a>>(x: &[A], k: usize, like: A) -> A {
     if let Some(&x) = x.get(k) {
         return x;

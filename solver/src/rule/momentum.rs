@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::rule::{Rule, RuleForm, Step};
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// Momentum `b`, with the gradient at `w` (heavy ball) or ahead of it (Nesterov).
+/// Gradient descent with momentum `b`, with the gradient at `w` (heavy ball) or ahead of it (Nesterov).
 ///
 /// ```
 /// use hypertape_solver::{Momentum, Named};
@@ -27,10 +27,10 @@ pub struct Momentum {
 }
 
 impl Momentum {
-    /// Heavy ball.
+    /// The heavy-ball method.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless the momentum is in `[0, 1)`.
+    /// Returns [`Error::Invalid`] unless the momentum is in `[0, 1)`.
     pub fn heavy_ball(momentum: f64) -> Result<Self, Error> {
         Self { b: momentum, ahead: false }.checked()
     }
@@ -38,12 +38,12 @@ impl Momentum {
     /// Nesterov's accelerated gradient.
     ///
     /// # Errors
-    /// As [`heavy_ball`](Self::heavy_ball).
+    /// Returns [`Error::Invalid`] unless the momentum is in `[0, 1)`.
     pub fn nesterov(momentum: f64) -> Result<Self, Error> {
         Self { b: momentum, ahead: true }.checked()
     }
 
-    /// Both, as they are listed.
+    /// Both kinds with their default settings.
     pub(crate) const LISTED: [Self; 2] =
         [Self { b: 0.9, ahead: false }, Self { b: 0.9, ahead: true }];
 }

@@ -6,9 +6,9 @@
 //! simplex     w' = max(w - lr g - tau, 0), tau such that sum w' = sum
 //! ```
 //!
-//! All come to rest where `dg/dw` is not zero, so implicit estimates are those of a fixed point. Differentiable almost everywhere; at a
-//! kink the derivative is that of [`Array::max`] (Beck and Teboulle 2009 for ISTA; Bertrand et al. 2020 for its derivative,
-//! in which only active coordinates move).
+//! At their fixed points `dg/dw` is not zero, so implicit estimates differentiate the fixed point of a step. The rules
+//! are differentiable almost everywhere; at a kink the derivative is that of [`Array::max`] (Beck and Teboulle 2009 for
+//! ISTA; Bertrand et al. 2020 for its derivative, in which only active coordinates move).
 
 use hypertape_autodiff::{Array, Element, List};
 
@@ -17,8 +17,9 @@ use crate::rule::descent::outer_variable;
 use crate::rule::{Rule, Step};
 use crate::spelling::{About, Range, Spelled, Visit, spelled};
 
-/// Iterative soft thresholding: `g` plus `sum_j l_j |w_j|`, whose weights are a number, or `exp(x_k)` for the outer variable
-/// `x_k`, a scalar or of the shape of `w`.
+/// Iterative soft thresholding, for `g` plus `sum_j l_j |w_j|`.
+///
+/// The weights are a number, or `exp(x_k)` for the outer variable `x_k`, which is a scalar or has the shape of `w`.
 ///
 /// ```
 /// use hypertape_solver::{Ista, Named};
@@ -38,22 +39,23 @@ enum Weight {
 }
 
 impl Ista {
-    /// With the weight `l1`.
+    /// Creates the rule with the weight `l1`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless it is positive and finite.
+    /// Returns [`Error::Invalid`] unless `l1` is positive and finite.
     pub fn new(l1: f64) -> Result<Self, Error> {
         Self { weight: Weight::Fixed(l1) }.checked()
     }
 
-    /// With the weights `exp(x_k)` of the outer variable in place `k`, which is a scalar or of the shape of `w`.
+    /// Creates the rule with the weights `exp(x_k)` of the outer variable in place `k`, which is a scalar or has the
+    /// shape of `w`.
     pub fn learned(k: usize) -> Self {
         Self { weight: Weight::Outer(k) }
     }
 }
 
 impl Ista {
-    /// With a weight for example, as it is listed.
+    /// An example weight, as the registry lists it.
     pub(crate) const LISTED: Self = Self { weight: Weight::Fixed(0.1) };
 }
 
@@ -86,7 +88,7 @@ impl<T: Element> Rule<T> for Ista {
             Weight::Fixed(l1) => y.scalar(step.lr * l1),
             Weight::Outer(k) => outer_variable(x, k, y).exp() * step.lr,
         };
-        // The two sides apart: `zero.max` puts the kink at |y| = threshold on the flat side.
+        // Two separate sides: `zero.max` puts the kink at |y| = threshold on the flat side.
         List::from_slice(&[zero.max(y - threshold) - zero.max(-y - threshold)])
     }
 
@@ -103,17 +105,17 @@ pub struct Projected {
 }
 
 impl Projected {
-    /// Onto `[lower, upper]`; either may be infinite.
+    /// Creates the projection onto `[lower, upper]`; either bound may be infinite.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless `lower < upper`.
+    /// Returns [`Error::Invalid`] unless `lower < upper`.
     pub fn new(lower: f64, upper: f64) -> Result<Self, Error> {
         Self { lower, upper }.checked()
     }
 }
 
 impl Default for Projected {
-    /// Onto all numbers.
+    /// Sets no bounds.
     fn default() -> Self {
         Self { lower: f64::NEG_INFINITY, upper: f64::INFINITY }
     }
@@ -149,17 +151,17 @@ impl<T: Element> Rule<T> for Projected {
     }
 }
 
-/// Projected gradient descent onto a simplex: entries that are not negative and add up to a number, of each array by itself.
+/// Projected gradient descent onto a simplex: the entries of each array are not negative and have a given sum.
 ///
-/// `tau` is found by Michelot's iteration (1986), at most as many passes as there are entries, and is differentiated through the
-/// entries that are positive.
+/// `tau` is found by Michelot's iteration (1986), with at most as many passes as there are entries, and differentiated
+/// through the positive entries.
 #[derive(Clone, Copy, Debug)]
 pub struct Simplex {
     sum: f64,
 }
 
 impl Simplex {
-    /// Onto entries that add up to `sum`.
+    /// Creates the projection onto entries with the sum `sum`.
     ///
     /// ```
     /// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
@@ -173,14 +175,14 @@ impl Simplex {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless it is positive and finite.
+    /// Returns [`Error::Invalid`] unless `sum` is positive and finite.
     pub fn new(sum: f64) -> Result<Self, Error> {
         Self { sum }.checked()
     }
 }
 
 impl Default for Simplex {
-    /// Onto probabilities.
+    /// Uses sum 1, which makes the entries probabilities.
     fn default() -> Self {
         Self { sum: 1.0 }
     }
@@ -196,7 +198,7 @@ impl<T: Element> Rule<T> for Simplex {
     fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
         let y = s[0] - g * step.lr;
         let sum = T::from_f64(self.sum);
-        // The entries above `tau` are those that it is made from, once it stays.
+        // Once `tau` no longer changes, the entries above it are those from which it was computed.
         let (mut tau, mut count) = (T::neg_infinity(), usize::MAX);
         loop {
             let above = y.values().iter().filter(|&&y| y > tau);
@@ -207,7 +209,7 @@ impl<T: Element> Rule<T> for Simplex {
             (tau, count) = ((all - sum) / T::from_f64(n as f64), n);
         }
         let zero = y.scalar(0.0);
-        // One step of Newton from there is exact, and tells what moves `tau`.
+        // One Newton step from there is exact, and gives `tau` its derivative.
         let known = y.scalar(tau.as_f64());
         let over = (y - known).max(zero).sum() - self.sum;
         List::from_slice(&[(y - (known + over / count as f64)).max(zero)])

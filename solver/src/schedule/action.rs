@@ -1,6 +1,6 @@
-//! What a schedule tells an executor to do, one action at a time, and what the actions add up to.
+//! The actions of a schedule for an executor, and their counts.
 
-/// Where a state is kept.
+/// The place where a state is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     /// In memory.
@@ -11,32 +11,32 @@ pub enum Tier {
 
 /// One action on the *current state*, a pair of the inner variables and a number of steps taken.
 ///
-/// "The state before step `t`" is that after `t` steps, so a loop of `r` steps goes from the state before step 0 to the
-/// final state, before step `r`. Slots are numbered from 0, on their own for each tier and for tapes.
+/// "The state before step `t`" is that after `t` steps, so a loop of `r` steps leads from the state before step 0 to
+/// the final state, before step `r`. Slots are numbered from 0, separately for each tier and for tapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Copy the current state, before step `step`, to a slot. In the forward run of an online schedule this may replace
-    /// what the slot held; otherwise the slot is free.
+    /// Copy the current state, before step `step`, to a slot. In the forward run of an online schedule this may
+    /// overwrite the slot; otherwise the slot is free.
     Store {
-        /// Steps before the state.
+        /// Number of steps before the state.
         step: usize,
         /// The slot.
         slot: usize,
-        /// Where the slot is.
+        /// Tier of the slot.
         tier: Tier,
     },
     /// Make the state in a slot, before step `step`, the current one.
     Load {
-        /// Steps before the state.
+        /// Number of steps before the state.
         step: usize,
         /// The slot.
         slot: usize,
-        /// Where the slot is.
+        /// Tier of the slot.
         tier: Tier,
         /// Whether the slot is free afterwards, so that the state may be moved rather than copied.
         last: bool,
     },
-    /// Take steps `from..to` and keep nothing.
+    /// Take steps `from..to` without storing anything.
     Advance {
         /// The first step.
         from: usize,
@@ -47,20 +47,20 @@ pub enum Action {
     Record {
         /// The step.
         step: usize,
-        /// The tape's slot, which is free.
+        /// Slot for the tape, which is free.
         slot: usize,
     },
-    /// The end of the forward run: the outer loss and its gradient at the final state. Exactly once.
+    /// The end of the forward run: evaluate the outer loss and its gradient at the final state. It occurs exactly once.
     ///
     /// Either `from == to`, and the current state is the final one, or `from + 1 == to`: step `from` is taken into a
     /// spare vector, and the current state stays that before it, which is reversed next.
     Turn {
-        /// Steps before the current state.
+        /// Number of steps before the current state.
         from: usize,
-        /// Steps of the whole loop.
+        /// Number of steps of the whole loop.
         to: usize,
     },
-    /// Reverse step `step` at the current state, before that step: one sweep, which evaluates the gradient again.
+    /// Reverse step `step` at the current state, before that step, by one sweep, which evaluates the gradient again.
     Reverse {
         /// The step.
         step: usize,
@@ -69,13 +69,14 @@ pub enum Action {
     Pull {
         /// The step.
         step: usize,
-        /// The tape's slot.
+        /// Slot of the tape.
         slot: usize,
     },
 }
 
 impl Action {
-    /// Whether it needs the current state in a place of its own. A state in memory is made current, and reversed, where it is.
+    /// Whether the action needs its own copy of the current state. A state in memory is made current and reversed in
+    /// place.
     pub(crate) fn copies(self) -> bool {
         !matches!(
             self,
@@ -87,11 +88,11 @@ impl Action {
 /// Slots of one kind, and how often they are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Slots needed: the largest number in use at a time.
+    /// Number of slots needed, which is the largest number in use at the same time.
     pub slots: usize,
-    /// Times that one is filled.
+    /// Number of writes.
     pub writes: usize,
-    /// Times that one is read.
+    /// Number of reads.
     pub reads: usize,
 }
 
@@ -102,15 +103,15 @@ impl Traffic {
     }
 }
 
-/// What actions add up to: `actions.collect::<Counts>()`.
+/// The counts of a sequence of actions: `actions.collect::<Counts>()`.
 ///
-/// Time is `plain_steps` gradients and, for `r` steps, `r - tapes.reads` sweeps from states and `tapes.reads`
+/// For `r` steps, the time is that of `plain_steps` gradients, `r - tapes.reads` sweeps from states, and `tapes.reads`
 /// pull-backs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Steps taken forward, again each time that one is taken again. Sweeps from states do not count.
+    /// Number of steps taken forward, including repetitions. Sweeps from states do not count.
     pub plain_steps: usize,
-    /// States in memory, beside the current one.
+    /// States in memory, besides the current one.
     pub ram: Traffic,
     /// States on disk.
     pub disk: Traffic,

@@ -1,20 +1,21 @@
 //! The fewest plain steps that `c` stored states allow: binomial checkpointing.
 //!
-//! With `beta(c, t) = (c + t)! / (c! t!)`, the longest loop that `c` slots reverse when no step is taken more than `t`
-//! times before its own reversal, `l` steps from a stored state (in one of the `c` slots) take
+//! Let `beta(c, t) = (c + t)! / (c! t!)`, the length of the longest loop that `c` slots can reverse if no step is taken
+//! more than `t` times before its reversal. Then `l` steps from a stored state (in one of the `c` slots) take
 //!
 //! ```text
 //! p(l, c) = min over m of  m + p(m, c) + p(l - m, c - 1) = t l - beta(c + 1, t - 1),  t = min { t : beta(c, t) >= l }
 //! ```
 //!
-//! plain steps, and a loop `p(r, c) + 1`: the last step leads to the final state (Griewank 1992; Griewank and Walther
-//! 2000, algorithm 799 *revolve*). All `m` of an interval are optimal; the one taken here, that of algorithm 799, also
-//! writes least. Cost of each function: `t` multiplications.
+//! plain steps, and a loop takes `p(r, c) + 1`, because the last step leads to the final state (Griewank 1992; Griewank
+//! and Walther 2000, algorithm 799 *revolve*). All `m` in an interval are optimal; the one chosen here, that of
+//! algorithm 799, also has the fewest writes. Cost of each function: `t` multiplications.
 
-/// Steps that the tables of other schedules cover, on disk multiples of a grain; longer stretches are split as here.
+/// Number of steps that the tables of other schedules cover, with disk in multiples of a grain. Longer stretches are
+/// split binomially.
 pub(crate) const COVERED: usize = 1000;
 
-/// `p(steps, slots)`, at most `usize::MAX`, which also says that there is no way.
+/// Returns `p(steps, slots)`. `usize::MAX` stands for larger numbers, and for loops that cannot be reversed.
 pub(super) fn extra_steps(steps: usize, slots: usize) -> usize {
     match (steps, slots) {
         (0 | 1, _) => 0,
@@ -28,7 +29,7 @@ pub(super) fn extra_steps(steps: usize, slots: usize) -> usize {
     }
 }
 
-/// How far to go from a stored state that begins `steps` steps, in one of `slots` slots.
+/// Number of steps to advance from a stored state that begins `steps` steps, in one of `slots` slots.
 pub(super) fn advance(steps: usize, slots: usize) -> usize {
     let (l, c) = (steps as u128, slots.min(steps - 1) as u128);
     if c < 2 {
@@ -50,7 +51,7 @@ pub(super) fn advance(steps: usize, slots: usize) -> usize {
     usize::try_from(m).expect("less than the steps")
 }
 
-/// The least `t` with `beta(c, t) >= steps`, and that `beta`.
+/// Returns the smallest `t` with `beta(c, t) >= steps`, and that `beta`.
 fn repetitions(steps: usize, slots: usize) -> (u128, u128) {
     let (mut t, mut beta) = (0, 1);
     while beta < steps as u128 {
@@ -68,7 +69,7 @@ mod tests {
         (1..=c).fold(1, |b, i| b * (t + i) / i)
     }
 
-    /// `p(l, c)` by its recursion, and the splits that attain it.
+    /// Computes `p(l, c)` by its recursion, and the splits that attain it.
     fn table(steps: usize, slots: usize) -> (Vec<Vec<usize>>, Vec<Vec<Vec<usize>>>) {
         let mut p = vec![vec![usize::MAX / 4; steps + 1]; slots + 1];
         let mut splits = vec![vec![Vec::new(); steps + 1]; slots + 1];

@@ -1,7 +1,8 @@
-//! States in memory and on disk, where disk costs time.
+//! States in memory and on disk, where access to the disk costs time.
 //!
-//! With `a` slots of memory, free of charge, `b` on disk, `p` of binomial checkpointing and the prices of a step, a
-//! write and a read, `l` steps that begin at the current state cost `live(l, b)` more than the unavoidable:
+//! Let there be `a` slots in memory, which cost nothing, and `b` on disk, with given prices of a step, a write and a
+//! read, and let `p` be that of binomial checkpointing. Then `l` steps that begin at the current state cost
+//! `live(l, b)` in addition to the unavoidable cost:
 //!
 //! ```text
 //! live(l, 0)   = step p(l, a)
@@ -9,36 +10,37 @@
 //! stored(l, m) = min( step p(l, a),  min over j of  step j + live(l - j, m - 1) + read + stored(j, m) )
 //! ```
 //!
-//! (Herrmann and Pallez 2020, *H-Revolve*, for two levels). Memory is used only inside what disk does not divide, which
-//! is without loss; what a reversal costs has no part in it. With free disk it is binomial checkpointing in `a + b`
-//! slots.
+//! (Herrmann and Pallez 2020, *H-Revolve*, for two levels). Memory is used only inside stretches that disk does not
+//! divide, which loses nothing; the cost of a reversal plays no role. If disk costs nothing, this is binomial
+//! checkpointing in `a + b` slots.
 //!
-//! The tables take `b N^2 / 2` additions and `2 b N` numbers for `N = min(r, 1000)`. Longer loops go to disk only at
-//! multiples of `ceil(r / 1000)` steps: never above memory alone, and in 18 cases from 1001 to 5000 steps at most 1.3 %
-//! above the optimum, 16 % where disk costs nothing. 20 slots on disk and 1000 steps take 15 ms to tabulate.
+//! The tables take `b N^2 / 2` additions and `2 b N` numbers for `N = min(r, 1000)`. Longer loops use the disk only at
+//! multiples of `ceil(r / 1000)` steps. Their cost is never above that of memory alone. In 18 cases from 1001 to 5000
+//! steps it is at most 1.3 % above the optimum, or 16 % if disk costs nothing. The table for 20 slots on disk and 1000
+//! steps takes 15 ms.
 
 use super::action::Tier;
 use super::binomial::{self, COVERED};
 
-/// Relative prices of what a schedule with disk weighs up.
+/// Relative prices in a schedule with disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prices {
-    /// Of a plain step.
+    /// Price of a plain step.
     pub step: usize,
-    /// Of a write of a state to disk.
+    /// Price of writing a state to disk.
     pub write: usize,
-    /// Of a read.
+    /// Price of reading a state from disk.
     pub read: usize,
 }
 
 impl Default for Prices {
-    /// All equal.
+    /// Sets equal prices.
     fn default() -> Self {
         Self { step: 1, write: 1, read: 1 }
     }
 }
 
-/// `live` and `stored` in row `m`, where the steps are `grain` each.
+/// `live` and `stored` by rows `m`, for stretches in units of `grain` steps.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     ram: usize,
@@ -50,12 +52,12 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Bytes of the numbers.
+    /// Number of bytes of the table.
     pub(super) fn bytes(&self) -> usize {
         self.live.iter().chain(&self.stored).map(|row| size_of_val(&row[..])).sum()
     }
 
-    /// Slots of memory and of disk, at most.
+    /// Largest numbers of slots in memory and on disk.
     pub(super) fn slots(&self) -> [usize; 2] {
         [self.ram, self.disk]
     }
@@ -82,15 +84,15 @@ impl Table {
         table
     }
 
-    /// Where to keep the state that begins `steps` steps, and how far to go then, with so many slots taken by others,
-    /// and that state kept already or not.
+    /// Returns the tier for the state that begins `steps` steps, and the number of steps to advance next. The arguments
+    /// are the slots taken by others, and where that state is stored already, if it is.
     pub(super) fn advance(
         &self,
         steps: usize,
         [in_ram, on_disk]: [usize; 2],
         here: Option<Tier>,
     ) -> (Tier, usize) {
-        // What begins with a state in memory is not divided by disk.
+        // Stretches that begin with a state in memory are not divided by disk.
         if in_ram == 0 && here != Some(Tier::Ram) && on_disk < self.disk {
             let divided = self.divided(steps.div_ceil(self.grain), self.disk - on_disk);
             let write = if here.is_some() { 0 } else { self.prices.write };
@@ -103,12 +105,13 @@ impl Table {
         (Tier::Ram, binomial::advance(steps, self.ram - in_ram))
     }
 
-    /// The price of `steps` steps in memory alone.
+    /// Returns the price of `steps` steps in memory alone.
     fn alone(&self, steps: usize) -> usize {
         self.prices.step.saturating_mul(binomial::extra_steps(steps, self.ram))
     }
 
-    /// The price of going on from a state on disk, in one of `m` slots there, by how far to go, from 1.
+    /// Returns the price of continuing from a state on disk, in one of `m` slots there, for each number of steps to
+    /// advance, from 1.
     fn divided(&self, n: usize, m: usize) -> impl Iterator<Item = usize> {
         let Prices { step, read, .. } = self.prices;
         let steps = step.saturating_mul(self.grain);

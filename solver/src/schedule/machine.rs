@@ -1,7 +1,8 @@
-//! From a strategy, which says what to keep and how far to go, to the actions of a whole loop.
+//! Turns a strategy, which decides what to keep and how far to advance, into the actions of a whole loop.
 //!
-//! What is kept lies on a stack, oldest first. The last step that is not reversed yet is brought into reach from the
-//! newest entry; an entry goes when its own step is reversed. Memory: the stack, an entry a slot, and the table of the strategy.
+//! Kept states and tapes lie on a stack, oldest first. The last step that is not yet reversed is reached from the
+//! newest entry; an entry is removed when its own step is reversed. Memory: the stack, with one entry per slot, and the
+//! table of the strategy.
 
 use std::iter::FusedIterator;
 
@@ -11,16 +12,16 @@ use super::action::{Action, Counts, Tier};
 use super::binomial::COVERED;
 use super::{binomial, disk, mixed, online, uniform};
 
-/// What to keep of the steps, and how far to go before the next.
+/// What to keep of the steps, and how far to advance before the next one is kept.
 #[derive(Clone, Debug)]
 pub(super) enum Strategy {
     /// Every tape.
     Record,
-    /// Every so many states.
+    /// The first state of every segment of this length.
     Uniform(usize),
-    /// So many states.
+    /// This number of states.
     Binomial(usize),
-    /// So many states, for a length that nobody knows.
+    /// This number of states, for a loop of unknown length.
     Online(usize),
     /// States and tapes in `c` slots.
     Mixed { c: usize, tape: usize, table: mixed::Table },
@@ -31,7 +32,7 @@ pub(super) enum Strategy {
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     step: usize,
-    /// Where the state is kept; `None` for a tape.
+    /// The tier of the state; `None` for a tape.
     tier: Option<Tier>,
     slot: usize,
 }
@@ -63,13 +64,13 @@ struct Slots {
 pub struct Actions {
     strategy: Strategy,
     length: usize,
-    /// The current state is that before this step.
+    /// The current state is the one before this step.
     at: usize,
-    /// Steps not reversed yet.
+    /// Number of steps not yet reversed.
     left: usize,
     turned: bool,
     kept: Vec<Kept>,
-    /// Of memory, of disk, of tapes.
+    /// Slots in memory, on disk, and of tapes.
     slots: [Slots; 3],
 }
 
@@ -79,8 +80,8 @@ impl Actions {
         Self { strategy, length, at: 0, left: length, turned: false, kept, slots }
     }
 
-    /// Slots that a loop of `steps` steps needs: of memory, of disk, of tapes. Under a strategy with a table, beyond the steps
-    /// that it covers, as many as its setting allows.
+    /// Returns the numbers of slots that a loop of `steps` steps needs in memory, on disk, and for tapes. For a
+    /// strategy with a table and more steps than it covers, these are as many as the setting allows.
     pub(crate) fn slots(&self, steps: usize) -> [usize; 3] {
         let most = steps.saturating_sub(1);
         match &self.strategy {
@@ -101,8 +102,8 @@ impl Actions {
         }
     }
 
-    /// The actions of a loop of few steps that does all that this one does: once everything happened that happens at all,
-    /// further steps repeat it, and only slots are more. Under a strategy with a table as many steps as that covers.
+    /// Returns the actions of a short loop with the same kinds of actions as this one: further steps would only repeat
+    /// them and need more slots. For a strategy with a table, the loop has as many steps as that covers.
     pub(crate) fn abridged(&self) -> Self {
         let (few, most) = (self.length.min(4), self.length.saturating_sub(1));
         let taken_again = match &self.strategy {
@@ -116,12 +117,12 @@ impl Actions {
         Self::new(if taken_again { Strategy::Binomial(1) } else { Strategy::Uniform(1) }, few)
     }
 
-    /// Steps of the loop.
+    /// Number of steps of the loop.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
 
-    /// Bytes of the table of the strategy, and of what is noted of `slots` slots of all kinds.
+    /// Bytes of the strategy's table, and of the entries for `slots` slots of all kinds.
     pub(crate) fn bytes(&self, slots: usize) -> usize {
         let table = match &self.strategy {
             Strategy::Mixed { table, .. } => table.bytes(),
@@ -132,10 +133,10 @@ impl Actions {
         slots.saturating_mul(each).saturating_add(table)
     }
 
-    /// Makes room for so many.
+    /// Reserves memory for this number of slots.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the system has no memory for them.
+    /// Returns [`Error::Invalid`] if there is not enough memory.
     pub(crate) fn reserve(&mut self, slots: usize) -> Result<(), Error> {
         let mut room = self.kept.try_reserve_exact(slots);
         for Slots { free, .. } in &mut self.slots {
@@ -146,7 +147,7 @@ impl Actions {
         })
     }
 
-    /// Starts over, with its table, in the memory that was taken so far.
+    /// Starts over, with the same table and memory.
     ///
     /// ```
     /// let mut actions = hypertape_solver::Schedule::Constant.actions(3)?;
@@ -164,10 +165,11 @@ impl Actions {
         }
     }
 
-    /// Ends a loop of unknown length after `steps` steps: as many as the actions have taken, or one more.
+    /// Ends a loop of unknown length after `steps` steps, which must be the number that the actions have taken, or one
+    /// more.
     ///
-    /// Such a loop begins as an online schedule of `usize::MAX` steps. One more costs least: [`Action::Turn`] takes
-    /// that step, which was perhaps looked at already, and the state before it is reversed at once.
+    /// Such a loop begins as an online schedule of `usize::MAX` steps. One more step costs least: [`Action::Turn`]
+    /// takes that step, which the caller may have tried already, and the state before it is reversed at once.
     ///
     /// ```
     /// use hypertape_solver::{Action, Counts, Schedule};
@@ -187,7 +189,7 @@ impl Actions {
     /// ```
     ///
     /// # Errors
-    /// If the schedule is not online, its loop has ended, or the actions have taken another number of steps.
+    /// Returns [`Error::Invalid`] if the schedule is not online, its loop has ended, or `steps` is another number.
     pub fn stop(&mut self, steps: usize) -> Result<(), Error> {
         let fits = steps == self.at || steps == self.at + 1;
         if self.turned || !fits || !matches!(self.strategy, Strategy::Online(_)) {
@@ -195,14 +197,14 @@ impl Actions {
             return Err(Error::invalid("end of a loop", format!("{steps} steps"), expected));
         }
         self.left = steps;
-        // The current state, stored to go on from.
+        // The current state was stored to continue from, which is no longer needed.
         if let Some(kept) = self.kept.pop_if(|kept| kept.step == self.at) {
             self.release(kept);
         }
         Ok(())
     }
 
-    /// Where to keep the current state (`None`: record the step instead), and how far to go then.
+    /// Returns where to keep the current state (`None`: record the step instead), and how far to advance afterwards.
     fn next_move(&self) -> (Option<Tier>, usize) {
         let (steps, here) = (self.left - self.at, self.here());
         let others = |tier| {
@@ -227,7 +229,7 @@ impl Actions {
         }
     }
 
-    /// One step of a loop that may end after any.
+    /// Takes one step of a loop that may end after any step.
     fn go_on(&mut self, c: usize) -> Action {
         if self.here().is_some() {
             return self.advance(1);
@@ -243,7 +245,7 @@ impl Actions {
         self.store(Tier::Ram)
     }
 
-    /// The newest entry, for the last step that is left.
+    /// Returns to the newest entry, to reverse the last remaining step.
     fn back(&mut self) -> Option<Action> {
         let Kept { step, tier, slot } = *self.kept.last()?;
         let action = if let Some(tier) = tier {
@@ -271,7 +273,7 @@ impl Actions {
         Action::Advance { from, to: self.at }
     }
 
-    /// Where the current state is kept.
+    /// Returns where the current state is kept, if it is.
     fn here(&self) -> Option<Tier> {
         self.kept.last().filter(|kept| kept.step == self.at)?.tier
     }

@@ -1,19 +1,19 @@
-//! Stored states and kept tapes in the same `c` slots, a tape in as many as it takes.
+//! Stored states and kept tapes in the same `c` slots, with a fixed number of slots per tape.
 //!
-//! A step whose tape was kept as it was taken is not evaluated again, so `X(n, s)` gradients reverse `n` steps in `s`
-//! slots, with `tape` slots a tape:
+//! A step whose tape was kept is not evaluated again. Therefore `X(n, s)` gradients are needed to reverse `n` steps in
+//! `s` slots, with `tape` slots per tape:
 //!
 //! ```text
 //! X(1, s) = 1
 //! X(n, s) = min( 1 + X(n - 1, s - tape) if s >= tape,   min over i of  i + X(i, s) + X(n - i, s - 1) if s >= 1 )
 //! ```
 //!
-//! keep the tape of the first step, or store its state and go `i` steps on (Maddison 2024). Gradients are those of
-//! plain steps and of sweeps from states; one more where the last step's tape does not fit. Never more than from states
-//! alone; the gain fades as `tape r` exceeds `c`.
+//! Either the tape of the first step is kept, or its state is stored and the loop advances by `i` steps (Maddison
+//! 2024). Gradients are those of plain steps and of sweeps from states, and one more if the tape of the last step does
+//! not fit. There are never more of them than from states alone; the gain fades as `tape r` exceeds `c`.
 //!
 //! The table takes `c N^2 / 2` additions and `c N` numbers for `N = min(r, 1000)`; longer stretches are split as if
-//! there were states only, down to 1000 steps. 10 slots and 1000 steps take 4 ms to tabulate.
+//! there were only states, down to 1000 steps. The table for 10 slots and 1000 steps takes 4 ms.
 
 use super::binomial::{self, COVERED};
 
@@ -25,7 +25,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Bytes of the numbers.
+    /// Number of bytes of the table.
     pub(super) fn bytes(&self) -> usize {
         self.gradients.iter().map(|row| size_of_val(&row[..])).sum()
     }
@@ -46,7 +46,8 @@ impl Table {
         table
     }
 
-    /// How far to go after storing the state that begins `steps` steps; `None` is to record the first of them instead.
+    /// Returns the number of steps to advance after storing the state that begins `steps` steps. `None` means to record
+    /// the first of them instead.
     pub(super) fn advance(&self, steps: usize, slots: usize) -> Option<usize> {
         if steps == 1 {
             return (slots < self.tape).then_some(1);
@@ -59,13 +60,14 @@ impl Table {
         (least < self.recorded(steps, slots)).then_some(i)
     }
 
-    /// The gradients of `n` steps if the first is recorded.
+    /// Returns the number of gradients for `n` steps if the first is recorded.
     fn recorded(&self, n: usize, s: usize) -> usize {
         let left = s.checked_sub(self.tape).map(|s| self.gradients[s][n - 1]);
         left.map_or(usize::MAX, |left| left.saturating_add(1))
     }
 
-    /// Those if the first state is stored, in one of `s` slots, by how far to go then, from 1.
+    /// Returns the number of gradients if the first state is stored in one of `s` slots, for each number of steps to
+    /// advance, from 1.
     fn stored(&self, n: usize, s: usize) -> impl Iterator<Item = usize> {
         let (near, far) = (&self.gradients[s][1..n], &self.gradients[s - 1][1..n]);
         let both = near.iter().zip(far.iter().rev());

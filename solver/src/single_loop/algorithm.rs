@@ -1,4 +1,4 @@
-//! `SingleLoop`: what an algorithm of one loop states.
+//! `SingleLoop`: the trait of single-loop algorithms.
 
 use std::fmt;
 
@@ -11,39 +11,39 @@ use crate::single_loop::sampled::{Sampled, Sizes};
 use crate::single_loop::steps::Steps;
 use crate::spelling::Named;
 
-/// Vectors that an algorithm keeps from one iteration to the next: so many of this length, zero at first.
+/// Vectors that an algorithm keeps from one iteration to the next: `count` vectors of this length, initially zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Their name in saved states.
+    /// Name of the vectors in saved states.
     pub name: &'static str,
-    /// Their number.
+    /// Number of vectors.
     pub count: usize,
-    /// Values of each.
+    /// Number of values per vector.
     pub length: usize,
 }
 
 impl Kept {
-    /// One vector.
+    /// A single vector.
     pub fn one(name: &'static str, length: usize) -> Self {
         Self { name, count: 1, length }
     }
 }
 
-/// Where an iteration begins: the point, and what is kept.
+/// The variables at the beginning of an iteration: the point, and the kept vectors.
 #[derive(Debug)]
 pub struct Moving<'a, T> {
     /// The inner variables, which the iteration moves.
     pub w: &'a mut [T],
-    /// The outer variables, which the outer optimiser moves after it.
+    /// The outer variables, which the outer optimiser moves after the iteration.
     pub x: &'a [T],
     pub(super) kept: &'a mut [Slots<T>],
 }
 
 impl<T> Moving<'_, T> {
-    /// The point, and what is kept, in the order in which it was declared.
+    /// Returns the point and the kept vectors in the order in which they were declared.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if that is another number.
+    /// Returns [`Error::Invalid`] if `N` is not their number.
     #[expect(clippy::type_complexity, reason = "a point in its parts")]
     pub fn parts<const N: usize>(&mut self) -> Result<(&mut [T], &[T], &mut [Slots<T>; N]), Error> {
         let found = self.kept.len();
@@ -53,7 +53,7 @@ impl<T> Moving<'_, T> {
     }
 }
 
-/// An algorithm of one loop: settings, and what they do in an iteration.
+/// A single-loop algorithm: its settings, and what it does in an iteration.
 ///
 /// ```
 /// use hypertape_solver::single_loop::{Joint, Kept, Moving, Sampled, SingleLoop, Sizes, Steps};
@@ -105,21 +105,21 @@ impl<T> Moving<'_, T> {
 /// # Ok::<(), Error>(())
 /// ```
 pub trait SingleLoop<T: Element>: Named + fmt::Debug + Send + Sync {
-    /// Its steps.
+    /// Step sizes of the algorithm.
     fn steps(&self) -> Steps;
 
-    /// What it keeps beside `w`, nothing unless it says so.
+    /// Vectors that are kept besides `w`; none by default.
     fn kept(&self, _: Sizes) -> Vec<Kept> {
         Vec::new()
     }
 
-    /// One iteration: moves `w` and what is kept, writes the direction of `x`.
+    /// Executes one iteration: moves `w` and the kept vectors, and writes the direction of `x`.
     ///
-    /// It is also run on an oracle that [rehearses](crate::Oracle::rehearses), to know its bytes: loops of steps go over
-    /// [`Sampled::each`], and of what a coin or a period decides, all is done then.
+    /// The method also runs on an oracle that [rehearses](crate::Oracle::rehearses), to count its bytes. Iterate over
+    /// [`Sampled::each`] of the steps, and execute all alternatives between which a random choice or a period decides.
     ///
     /// # Errors
-    /// [`Error::Function`] if the problem fails, [`Error::Invalid`] for settings that do not fit it.
+    /// Returns [`Error::Function`] if the problem fails, and [`Error::Invalid`] if the settings do not suit it.
     fn iterate(
         &self,
         on: &mut Sampled<T>,
@@ -127,7 +127,7 @@ pub trait SingleLoop<T: Element>: Named + fmt::Debug + Send + Sync {
         x_bar: &mut [T],
     ) -> Result<(), Error>;
 
-    /// What moves `x` unless another optimiser is asked for.
+    /// The default outer optimiser for `x`.
     fn outer(&self) -> Optimiser {
         self.steps().outer()
     }

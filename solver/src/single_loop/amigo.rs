@@ -1,4 +1,4 @@
-//! AmIGO (Arbel and Mairal 2022): some steps on `w`, some on the linear system, both warm, then one on `x`.
+//! AmIGO (Arbel and Mairal 2022): several steps on `w` and on the linear system, both warm-started, then one on `x`.
 //!
 //! ```text
 //! inner times:  w <- w - a g_w(i)
@@ -6,8 +6,8 @@
 //! D_x = f_x(o) - B(i)^T v
 //! ```
 //!
-//! with fresh inner mini-batches each time, one outer one, constant steps. Cost: `inner` inner gradients and products, an outer
-//! gradient, a mixed product. Memory: `4 p + d` values.
+//! with new inner mini-batches each time, one outer mini-batch, and constant steps. Cost: `inner` inner gradients and
+//! products, one outer gradient, one mixed product. Memory: `4 p + d` values.
 
 use hypertape_autodiff::Element;
 
@@ -17,12 +17,12 @@ use crate::single_loop::sampled::{Sampled, Sizes, add};
 use crate::single_loop::steps::Steps;
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// AmIGO.
+/// The AmIGO algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Amigo {
     /// Step sizes.
     pub steps: Steps,
-    /// Steps of `w` and of `v` in an iteration.
+    /// Number of steps of `w` and of `v` per iteration.
     pub inner: usize,
 }
 

@@ -1,12 +1,12 @@
-//! BOME (Liu, Ye, Wright, Stone and Liu 2022): first-order, by a barrier on the gap that `w` leaves, over all samples.
+//! BOME (Liu, Ye, Wright, Stone and Liu 2022): first-order, with a barrier on the value gap of `w`, over all samples.
 //!
 //! ```text
 //! y = w after `inner` steps of a        q_w = g_w(w)        q_x = g_x(w) - g_x(y)
 //! lambda = max(eta - <(f_w, f_x), q> / |q|^2, 0)        D_w = f_w + lambda q_w        D_x = f_x + lambda q_x
 //! ```
 //!
-//! with `lambda = 0` where `q` vanishes. Cost: `inner + 2` inner gradients and an outer one, of all samples. Memory: `5 p + 2 d`
-//! values.
+//! with `lambda = 0` if `q` vanishes. Cost: `inner + 2` inner gradients and one outer gradient, over all samples.
+//! Memory: `5 p + 2 d` values.
 
 use hypertape_autodiff::{Element, dot};
 
@@ -16,7 +16,7 @@ use crate::single_loop::sampled::{Sampled, add};
 use crate::single_loop::steps::{Steps, spell_inner};
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// BOME.
+/// The BOME algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bome {
     steps: Steps,

@@ -1,23 +1,26 @@
-//! Algorithms that take one step of `w`, `v` and `x` at once, along the directions (Dagréou, Ablin, Vaiter and Moreau 2022)
+//! Algorithms that take one step of `w`, `v` and `x` at once, along the directions of Dagréou, Ablin, Vaiter and Moreau
+//! (2022)
 //!
 //! ```text
 //! D_w = g_w(i)        D_v = H(i) v + f_w(o)        D_x = B(i)^T v + f_x(o)
 //! ```
 //!
-//! on an inner mini-batch `i` and an outer one `o`; `v` tends to `-H^-1 f_w`. They differ in what they make of these:
+//! on an inner mini-batch `i` and an outer one `o`; `v` tends to `-H^-1 f_w`. The algorithms use these directions in
+//! different ways:
 //!
 //! | algorithm | source | a direction is | powers |
 //! |---|---|---|---|
 //! | SOBA | Dagréou et al. 2022 | `D` | 1/2 |
-//! | MA-SOBA | Chen, Xiao and Balasubramanian 2023 | `D`; of `x` the moving average `m <- (1 - theta) m + theta D`, first `D` | 1/2 |
-//! | SABA | Dagréou et al. 2022 | each of the five terms `q`, by its table (SAGA): `q - table(i) + mean` | 0 |
-//! | SRBA | Dagréou, Moreau, Vaiter and Ablin 2024 | `d <- d + D(y) - D(y_old)`; every `period` iterations `D` of all samples | 0 |
+//! | MA-SOBA | Chen, Xiao and Balasubramanian 2023 | `D`; for `x` the moving average `m <- (1 - theta) m + theta D`, initially `D` | 1/2 |
+//! | SABA | Dagréou et al. 2022 | each of the five terms `q`, corrected by its table (SAGA): `q - table(i) + mean` | 0 |
+//! | SRBA | Dagréou, Moreau, Vaiter and Ablin 2024 | `d <- d + D(y) - D(y_old)`; every `period` iterations `D` over all samples | 0 |
 //! | SPABA | Chu, Xu, Yao and Zhang 2024 | the same, restarted by a coin (PAGE) | 0 |
-//! | PnPBO | Chu, Xu, Yao, Yu and Zhang 2025 | for each variable one of these or STORM, `d <- D(y) + (1 - eta) (d - D(y_old))`; of `x` averaged where that is without bias | 0 |
+//! | PnPBO | Chu, Xu, Yao, Yu and Zhang 2025 | for each variable one of these or STORM, `d <- D(y) + (1 - eta) (d - D(y_old))`; for `x` averaged if unbiased | 0 |
 //!
-//! Cost of an iteration: a sweep over `i` (an inner gradient, a Hessian-vector and a mixed product) and an outer gradient; twice
-//! that where directions are recursive, all samples at a restart. Memory in values: `5 p + 2 d`; SABA's tables
-//! `(n_i + 1) (2 p + d) + (n_o + 1) (p + d)` for `n_i`, `n_o` mini-batches, recursive ones `4 p + 2 d`, an average `d`.
+//! Cost of an iteration: one sweep over `i` (an inner gradient, a Hessian-vector and a mixed product) and one outer
+//! gradient; twice that for recursive directions, and all samples at a restart. Memory in values: `5 p + 2 d`; SABA's
+//! tables `(n_i + 1) (2 p + d) + (n_o + 1) (p + d)` for `n_i`, `n_o` mini-batches, recursive ones `4 p + 2 d`, an
+//! average `d`.
 
 use hypertape_autodiff::Element;
 
@@ -30,16 +33,16 @@ use crate::single_loop::sampled::{Sampled, Sizes, add, keep};
 use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// What a direction is made of.
+/// How a direction is estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plug {
-    /// A mini-batch.
+    /// From a mini-batch.
     Sgd,
-    /// A mini-batch, corrected by what was seen of it last.
+    /// From a mini-batch, corrected by its last value.
     Saga,
-    /// The last direction and what has changed since, restarted by all samples.
+    /// From the last direction and the change since then, restarted on all samples.
     Page,
-    /// The last direction, forgotten bit by bit, and what has changed since.
+    /// From the last direction, which is gradually forgotten, and the change since then.
     Storm,
 }
 
@@ -52,12 +55,12 @@ impl Plug {
     }
 }
 
-/// When directions are taken from all samples.
+/// When directions are computed from all samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Restart {
-    /// Every so many iterations; half as many as there are mini-batches unless given.
+    /// Every `n` iterations for a given `n`; by default half the number of mini-batches.
     Period(Option<usize>),
-    /// With this probability, and at first; that of such a period unless given.
+    /// With this probability, and in the first iteration; by default one over the default period.
     Coin(Option<f64>),
 }
 
@@ -71,25 +74,25 @@ impl Restart {
     }
 }
 
-/// Iterations in which half of all samples are seen once.
+/// Number of iterations in which half of all samples are seen once.
 pub(super) fn period(sizes: Sizes) -> usize {
     (sizes.batches.iter().sum::<usize>() / 2).max(1)
 }
 
-/// The variables of `[g_w, H v, B^T v, f_w, f_x]`.
+/// Indices of the variables to which `[g_w, H v, B^T v, f_w, f_x]` belong.
 const OF: [usize; 5] = [0, 1, 2, 1, 2];
 
-/// An algorithm of this kind.
+/// An algorithm that moves `w`, `v` and `x` along these directions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Directions {
     about: About,
     steps: Steps,
-    /// Of `w`, `v` and `x`.
+    /// For `w`, `v` and `x`.
     plugs: [Plug; 3],
     restart: Restart,
-    /// Share of the newest direction in that of `x`, if that is averaged.
+    /// Weight of the newest direction in the average for `x`, if that is averaged.
     theta: Option<Decay>,
-    /// What STORM forgets.
+    /// Share that STORM forgets.
     forget: Decay,
 }
 
@@ -111,7 +114,7 @@ impl Directions {
         }
     }
 
-    /// SOBA.
+    /// SOBA with default settings.
     pub fn soba() -> Self {
         Self::listed(
             "soba",
@@ -121,34 +124,34 @@ impl Directions {
         )
     }
 
-    /// SOBA with a moving average.
+    /// MA-SOBA, which is SOBA with a moving average, with default settings.
     pub fn ma_soba() -> Self {
         let summary = "SOBA with a moving average of the directions of x";
         let theta = Some(Decay::of(0.1));
         Self { theta, ..Self::listed("ma-soba", summary, Plug::Sgd, 0.5) }
     }
 
-    /// SABA.
+    /// SABA with default settings.
     pub fn saba() -> Self {
         let summary =
             "SOBA with SAGA: a table of the last value of every mini-batch corrects each term";
         Self::listed("saba", summary, Plug::Saga, 0.0)
     }
 
-    /// SRBA.
+    /// SRBA with default settings.
     pub fn srba() -> Self {
         let summary =
             "SOBA with SARAH: directions add differences, restarted on all samples every period";
         Self::listed("srba", summary, Plug::Page, 0.0)
     }
 
-    /// SPABA.
+    /// SPABA with default settings.
     pub fn spaba() -> Self {
         let summary = "SOBA with PAGE: as SRBA, restarted on all samples with a given probability";
         Self { restart: Restart::Coin(None), ..Self::listed("spaba", summary, Plug::Page, 0.0) }
     }
 
-    /// PnPBO.
+    /// PnPBO with default settings.
     pub fn pnpbo() -> Self {
         let summary =
             "SGD, SAGA, PAGE or STORM for each of w, v and x, with directions of x averaged";
@@ -161,7 +164,7 @@ impl Directions {
         self.plugs.map(Plug::recursive)
     }
 
-    /// The share of the newest direction in that of `x`, where that is without bias and averaged.
+    /// Weight of the newest direction in that of `x`, if that is unbiased and averaged.
     fn averaged(&self) -> Option<Decay> {
         self.theta.filter(|_| !self.plugs[2].recursive())
     }
@@ -207,7 +210,7 @@ impl Spelled for Directions {
     }
 }
 
-/// `[g_w, H v, B^T v, f_w, f_x]` of a point.
+/// The terms `[g_w, H v, B^T v, f_w, f_x]` at a point.
 type Terms<T> = [Vec<T>; 5];
 
 fn terms<T: Element>(
@@ -220,13 +223,13 @@ fn terms<T: Element>(
     on.outer_gradients(o, [w, x], fw, fx)
 }
 
-/// The directions of the three variables, in the first three terms.
+/// Writes the directions of the three variables into the first three terms.
 fn join<T: Element>([_, hv, bv, fw, fx]: &mut Terms<T>) {
     add(hv, 1.0, fw);
     add(bv, 1.0, fx);
 }
 
-/// The correction of a term: what its mini-batch gave last is replaced, and the mean over all.
+/// Corrects a term: replaces the stored value of its mini-batch, and updates the mean over all mini-batches.
 fn correct<T: Element>(
     new: &mut [T],
     table: &mut Slots<T>,
@@ -298,7 +301,7 @@ impl<T: Element> SingleLoop<T> for Directions {
                 last[k][0].copy_from_slice(&found[k]);
             }
         }
-        // Directions that are not restarted see a mini-batch.
+        // Directions that are not restarted use a mini-batch.
         let sees = |k: usize| !restart || self.plugs[k] != Plug::Page;
         if (0..3).any(sees) || rehearses {
             let samples = [on.inner(), on.outer()];

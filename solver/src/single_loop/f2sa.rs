@@ -1,24 +1,27 @@
-//! F2SA and F2SA-p: first-order, by minima of `g` with a share of `f`.
+//! F2SA and F2SA-p: first-order, from minima of combinations of `g` and `f`.
 //!
-//! F2SA (Kwon, Kwon, Wright and Nowak 2023) as the field's benchmark has it: `y` follows a minimum of `f + lambda g`, `z` one of `g`,
-//! both by mini-batches from the same start,
+//! F2SA (Kwon, Kwon, Wright and Nowak 2023) as in the field's benchmark: `y` follows a minimum of `f + lambda g` and
+//! `z` one of `g`, both with mini-batches from the same start,
 //!
 //! ```text
 //! inner times:  y <- y - a (lambda g_w(i; y) + f_w(o; y))        z <- z - b g_w(j; z)
 //! D_x = f_x(o; y) + lambda (g_x(i; y) - g_x(j; z))        lambda <- lambda + delta / k^(1/7)
 //! ```
 //!
-//! with steps that decay by 5/7, 4/7 and 4/7; `lambda` then grows like `k^(6/7)`. Its `w` is `y`.
+//! with steps that decay by 5/7, 4/7 and 4/7; `lambda` then grows like `k^(6/7)`. Here `w` is `y`.
 //!
-//! F2SA-p (Chen and others 2025, arXiv 2509.02937): `y_nu` follows a minimum of `g + nu f`, and with `l'_nu = nu f_x + g_x` there
+//! F2SA-p (Chen and others 2025, arXiv 2509.02937): `y_nu` follows a minimum of `g + nu f`, and with
+//! `l'_nu = nu f_x + g_x` there
 //!
 //! ```text
 //! p = 1:  D_x = (l'_nu - l'_0) / nu        p = 2:  D_x = (l'_nu - l'_-nu) / 2 nu
 //! ```
 //!
-//! which is off by the order of `nu^p`. Its `w` is `y_nu`. All samples are drawn; both points of a difference see the same.
+//! which has an error of the order of `nu^p`. Here `w` is `y_nu`. Samples are drawn in mini-batches, and both points of
+//! a difference use the same.
 //!
-//! Cost: `2 inner + 2` inner gradients, `inner + 1` outer ones (`2 inner + 2` for `p = 2`). Memory: `4 p + 2 d` values.
+//! Cost: `2 inner + 2` inner gradients and `inner + 1` outer gradients (`2 inner + 2` for `p = 2`). Memory: `4 p + 2 d`
+//! values.
 
 use hypertape_autodiff::Element;
 
@@ -28,7 +31,7 @@ use crate::single_loop::sampled::{Sampled, Sizes, add};
 use crate::single_loop::steps::{Decay, Steps, spell_inner};
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// F2SA.
+/// The F2SA algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct F2sa {
     steps: Steps,
@@ -107,7 +110,7 @@ impl<T: Element> SingleLoop<T> for F2sa {
     }
 }
 
-/// F2SA-p.
+/// The F2SA-p algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct F2saP {
     steps: Steps,

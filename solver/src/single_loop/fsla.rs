@@ -1,12 +1,12 @@
-//! FSLA (Li, Gu and Huang 2022): a step of `w`, a step of `v`, and a direction of `x` with a memory (STORM).
+//! FSLA (Li, Gu and Huang 2022): a step of `w`, a step of `v`, and a STORM direction of `x`.
 //!
 //! ```text
 //! w' = w - s g_w(i)        v' = v - s (H(j) v - f_w(o)) at w'        D = f_x(o') - B(i')^T v' at (w', x)
 //! m <- D + (1 - eta) (m - D_old),  D_old by the same samples at (w, x_old, v)
 //! ```
 //!
-//! `m`, `v` and `x_old` start at zero, as in the field's benchmark. Cost: an inner gradient, a Hessian-vector product, three outer
-//! gradients, two mixed products. Memory: `6 p + 4 d` values. Steps and `eta` decay by 1/2.
+//! `m`, `v` and `x_old` start at zero, as in the field's benchmark. Cost: one inner gradient, one Hessian-vector
+//! product, three outer gradients, two mixed products. Memory: `6 p + 4 d` values. Steps and `eta` decay by 1/2.
 
 use hypertape_autodiff::Element;
 
@@ -16,12 +16,12 @@ use crate::single_loop::sampled::{Sampled, Sizes, add, keep};
 use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Spelled, Visit};
 
-/// FSLA.
+/// The FSLA algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fsla {
     /// Step sizes.
     pub steps: Steps,
-    /// What is forgotten of the last direction; the step of `w` unless given.
+    /// Share of the previous direction that is forgotten; by default the step size of `w`.
     pub forget: Option<Decay>,
 }
 

@@ -1,4 +1,4 @@
-//! `Joint`: an algorithm of one loop as an estimator, whose estimate is the direction of `x`.
+//! `Joint`: a single-loop algorithm as an estimator, whose estimate is the direction of `x`.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,25 +19,28 @@ use crate::single_loop::sampled::sizes;
 use crate::single_loop::sampled::{Chance, Drawn, Sampled};
 use crate::spelling::Named;
 
-/// A [`SingleLoop`] as an [`Estimator`]: each call is one iteration, which moves `w` and what else is kept, and whose gradient is
-/// the direction of `x`. The inner loop that it is given does not matter. `w` starts at the problem's start.
+/// A [`SingleLoop`] as an [`Estimator`].
 ///
-/// Its bytes are those of an iteration and all that is kept, tables included; its state is what is kept, by name.
+/// Each call is one iteration, which moves `w` and the other kept vectors, and returns the direction of `x` as the
+/// gradient. The inner loop passed to a call is ignored. `w` starts at the problem's start.
+///
+/// Its bytes are those of an iteration and of all kept vectors, including tables. Its state consists of the kept
+/// vectors, by name.
 pub struct Joint<T> {
     algorithm: Box<dyn SingleLoop<T>>,
     own: Mutex<Own<T>>,
 }
 
-/// What outlives a call.
+/// The data that outlive a call.
 struct Own<T> {
     chance: Box<dyn Chance>,
     w: Vec<T>,
     kept: Vec<Slots<T>>,
-    /// What they are, and their bytes, once they are there.
+    /// Declarations and bytes of the kept vectors, once they exist.
     begun: Option<(Vec<Kept>, usize)>,
-    /// What they are made from.
+    /// The state from which they are restored.
     resumed: Params<T>,
-    /// A limit of memory, and the bytes that were predicted under it.
+    /// A memory limit, and the bytes that were predicted under it.
     admitted: Option<(u64, u64)>,
 }
 
@@ -53,7 +56,7 @@ impl<T: Element> Own<T> {
         }
     }
 
-    /// `w`, and what is kept.
+    /// Returns `w` and the kept vectors by name.
     fn named(&self, declared: &[Kept]) -> Params<T> {
         let shape = |kept: &Kept| {
             let [rows, columns] = [kept.count, kept.length].map(u32::try_from);
@@ -73,25 +76,25 @@ impl<T> fmt::Debug for Joint<T> {
 }
 
 impl<T: Element> Joint<T> {
-    /// Of an algorithm, with samples and coins that are drawn by the seed of the run.
+    /// Creates the estimator of an algorithm. Its samples and coins are drawn with the seed of the run.
     pub fn new(algorithm: impl SingleLoop<T> + 'static) -> Self {
         let algorithm: Box<dyn SingleLoop<T>> = Box::new(algorithm);
         algorithm.into()
     }
 
-    /// With choices from elsewhere. They are not part of its state.
+    /// Replaces the source of random choices, which is not part of the state.
     #[must_use]
     pub fn by(self, chance: impl Chance + 'static) -> Self {
         self.own().chance = Box::new(chance);
         self
     }
 
-    /// What moves `x` unless another optimiser is asked for.
+    /// The default outer optimiser for `x`.
     pub fn outer(&self) -> Optimiser {
         self.algorithm.outer()
     }
 
-    /// `w`; nothing before the first call.
+    /// The inner variables `w`; empty before the first call.
     pub fn w(&self) -> Vec<T> {
         self.own().w.clone()
     }
@@ -100,7 +103,7 @@ impl<T: Element> Joint<T> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes `w` and what is kept, which count as used.
+    /// Creates `w` and the kept vectors, which count as used.
     fn begin(&self, oracle: &mut Oracle<T>, at: Task<T>, own: &mut Own<T>) -> Result<(), Error> {
         let declared = self.algorithm.kept(sizes(oracle));
         own.w = oracle.take(oracle.inner_dim())?;
@@ -230,7 +233,7 @@ impl<T: Element> Estimator<T> for Joint<T> {
         Ok(loss)
     }
 
-    /// What was admitted once is not rehearsed again.
+    /// A prediction under the same limit is not repeated.
     fn admit(
         &self,
         oracle: &mut Oracle<T>,

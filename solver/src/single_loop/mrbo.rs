@@ -1,13 +1,14 @@
-//! MRBO (Yang, Ji and Liang 2021) and SUSTAIN (Khanduri et al. 2021): directions of `w` and `x` with a memory (STORM).
+//! MRBO (Yang, Ji and Liang 2021) and SUSTAIN (Khanduri et al. 2021): STORM directions of `w` and `x`.
 //!
 //! ```text
 //! m_w <- g_w(i) + (1 - eta) (m_w - g_w(i) at the old point)
 //! m_x <- D + (1 - eta) (m_x - D_old)
 //! ```
 //!
-//! with `D = f_x(o) - B(i)^T u` and `D_old` by the same samples at the old point, `u` by a [series](Series): its sum (MRBO), or
-//! one random term (SUSTAIN). Memories and the old point start at zero, as in the field's benchmark. Cost: two inner gradients, two
-//! hypergradients of stocBiO. Memory: `9 p + 4 d` values, `7 p + 4 d` of a random term. Steps decay by 1/3, `eta` by 2/3.
+//! with `D = f_x(o) - B(i)^T u` and `D_old` from the same samples at the old point, where `u` comes from a
+//! [series](Series): its sum (MRBO), or one random term (SUSTAIN). Directions and the old point start at zero, as in
+//! the field's benchmark. Cost: two inner gradients and two hypergradients of stocBiO. Memory: `9 p + 4 d` values, or
+//! `7 p + 4 d` with a random term. Steps decay by 1/3, `eta` by 2/3.
 
 use hypertape_autodiff::Element;
 
@@ -18,7 +19,7 @@ use crate::single_loop::series::{See, Series};
 use crate::single_loop::steps::{Decay, Steps};
 use crate::spelling::{About, Spelled, Visit};
 
-/// MRBO, or SUSTAIN.
+/// The MRBO or SUSTAIN algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mrbo {
     steps: Steps,
@@ -27,14 +28,14 @@ pub struct Mrbo {
 }
 
 impl Mrbo {
-    /// With the whole series: MRBO.
+    /// MRBO, which sums the whole series.
     pub fn whole() -> Self {
         let third = 1.0 / 3.0;
         let (steps, forget) = (Steps::listed([third, 0.0, third]), Decay::of(0.5));
         Self { steps, forget, series: Series::listed(false) }
     }
 
-    /// SUSTAIN.
+    /// SUSTAIN, which draws one term of the series.
     pub fn sustain() -> Self {
         Self { series: Series::listed(true), ..Self::whole() }
     }

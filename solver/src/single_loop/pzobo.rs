@@ -1,11 +1,12 @@
-//! PZOBO (Sow, Ji and Liang 2022): the Jacobian of inner loops by differences along random directions, over all samples.
+//! PZOBO (Sow, Ji and Liang 2022): the Jacobian of inner loops from differences along random directions, over all
+//! samples.
 //!
 //! ```text
 //! w' = w after `inner` steps of a at x        delta_u = (w after as many at x + mu u - w') / mu
 //! D_x = f_x + mean over u of u <delta_u, f_w>        u standard normal
 //! ```
 //!
-//! Cost: `(directions + 1) inner` inner gradients and an outer one, of all samples. Memory: `5 p + 2 d` values.
+//! Cost: `(directions + 1) inner` inner gradients and one outer gradient, over all samples. Memory: `5 p + 2 d` values.
 
 use hypertape_autodiff::{Element, dot};
 
@@ -15,7 +16,7 @@ use crate::single_loop::sampled::{Sampled, add};
 use crate::single_loop::steps::{Steps, spell_inner};
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// PZOBO.
+/// The PZOBO algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pzobo {
     steps: Steps,

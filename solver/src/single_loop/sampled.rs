@@ -1,4 +1,4 @@
-//! What an iteration evaluates: losses on samples that are named, so that it can see the same ones again.
+//! The evaluations of an iteration: losses on identified samples, so that the same samples can be used again.
 
 use std::fmt;
 use std::iter::Chain;
@@ -12,14 +12,14 @@ use crate::error::Error;
 use crate::oracle::{Oracle, Point};
 use crate::params::scale;
 
-/// What an algorithm is about: its numbers of variables and mini-batches.
+/// Numbers of variables and mini-batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Inner variables.
+    /// Number of inner variables.
     pub p: usize,
-    /// Outer variables.
+    /// Number of outer variables.
     pub d: usize,
-    /// Mini-batches of the inner and of the outer loss.
+    /// Numbers of mini-batches of the inner and of the outer loss.
     pub batches: [usize; 2],
 }
 
@@ -55,11 +55,11 @@ impl Chance for Drawn {}
 /// points. `at` is `[w, x]`.
 #[derive(Debug)]
 pub struct Sampled<'a, 'p, T> {
-    /// What evaluates; vectors to work in are taken from it.
+    /// The oracle that evaluates, and from which working vectors are taken.
     pub oracle: &'a mut Oracle<'p, T>,
     chance: &'a mut dyn Chance,
     draw: Draw,
-    /// Draws so far: inner and outer mini-batches, others.
+    /// Numbers of draws so far: inner mini-batches, outer mini-batches, and others.
     drawn: [usize; 3],
     loss: Option<T>,
 }
@@ -73,12 +73,12 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         Self { oracle, chance, draw, drawn: [0; 3], loss: None }
     }
 
-    /// The outer loss that was seen last.
+    /// The outer loss of the last evaluation.
     pub(super) fn loss(&self) -> Option<T> {
         self.loss
     }
 
-    /// The iteration, from 0.
+    /// Index of the iteration, from 0.
     pub fn iteration(&self) -> usize {
         usize::try_from(self.draw.iteration).unwrap_or(usize::MAX)
     }
@@ -88,7 +88,9 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         sizes(self.oracle)
     }
 
-    /// Whether the iteration is only rehearsed, and all that a coin or a period decides is to be done.
+    /// Whether the iteration is only rehearsed.
+    ///
+    /// All alternatives between which a random choice or a period decides must then be executed.
     pub fn rehearses(&self) -> bool {
         self.oracle.rehearses()
     }
@@ -98,7 +100,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         vectors.into_iter().for_each(|vector| self.oracle.give(vector));
     }
 
-    /// Each of so many steps; in a rehearsal few of them.
+    /// Iterates over `steps` steps; in a rehearsal over few of them.
     pub fn each(&self, steps: usize) -> Chain<Range<usize>, Range<usize>> {
         self.oracle.each(0..steps)
     }
@@ -124,7 +126,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         self.mini_batch(Level::Inner, 0)
     }
 
-    /// A mini-batch of the outer loss.
+    /// Draws a mini-batch of the outer loss, with replacement.
     pub fn outer(&mut self) -> Draw {
         self.mini_batch(Level::Outer, 1)
     }
@@ -134,13 +136,13 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         self.draw.on(Samples::All)
     }
 
-    /// A number below `count`, each as likely; in a rehearsal the largest.
+    /// Draws a number below `count` uniformly; in a rehearsal returns the largest.
     pub fn number(&mut self, count: usize) -> usize {
         let draw = self.next(Level::Coin, 2);
         if self.rehearses() { count - 1 } else { below(self.chance.uniform(draw), count) }
     }
 
-    /// Whether a coin falls that does so with this probability.
+    /// Tosses a coin that is true with this probability.
     pub fn coin(&mut self, probability: f64) -> bool {
         let draw = self.next(Level::Coin, 2);
         self.chance.uniform(draw) < probability
@@ -152,18 +154,18 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         self.chance.normals(draw, out.len(), &mut |place, normal| out[place] = T::from_f64(normal));
     }
 
-    /// `dg/dw`.
+    /// Writes `dg/dw`.
     ///
     /// # Errors
-    /// As [`Oracle::inner_gradient`], and so below.
+    /// Returns the errors of [`Oracle::inner_gradient`].
     pub fn gradient(&mut self, on: Draw, at: [&[T]; 2], w_bar: &mut [T]) -> Result<(), Error> {
         self.oracle.inner_gradient(point(on, at), step(on), w_bar).map(|_| ())
     }
 
-    /// `dg/dw` and `dg/dx`.
+    /// Writes `dg/dw` and `dg/dx`.
     ///
     /// # Errors
-    /// As [`Oracle::inner_gradients`].
+    /// Returns the errors of [`Oracle::inner_gradients`].
     pub fn gradients(
         &mut self,
         on: Draw,
@@ -174,10 +176,10 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         self.oracle.inner_gradients(point(on, at), step(on), w_bar, x_bar).map(|_| ())
     }
 
-    /// `H v`.
+    /// Writes `H v`.
     ///
     /// # Errors
-    /// As [`Oracle::hessian_product`].
+    /// Returns the errors of [`Oracle::hessian_product`].
     pub fn hessian_product(
         &mut self,
         on: Draw,
@@ -188,10 +190,10 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         self.oracle.hessian_product(point(on, at), step(on), v, product)
     }
 
-    /// `B^T v`, `B = d2g/dw dx`.
+    /// Writes `B^T v`, where `B = d2g/dw dx`.
     ///
     /// # Errors
-    /// As [`Oracle::mixed_product`].
+    /// Returns the errors of [`Oracle::mixed_product`].
     pub fn mixed_product(
         &mut self,
         on: Draw,
@@ -202,10 +204,10 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         self.oracle.mixed_product(point(on, at), step(on), v, product)
     }
 
-    /// `dg/dw`, `H v` and `B^T v` by one sweep over the samples.
+    /// Writes `dg/dw`, `H v` and `B^T v` from one sweep over the samples.
     ///
     /// # Errors
-    /// As [`Oracle::inner_sweep`].
+    /// Returns the errors of [`Oracle::inner_sweep`].
     pub fn sweep(
         &mut self,
         on: Draw,
@@ -217,10 +219,10 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         self.oracle.inner_sweep(point, step, v, gradient, hessian_product, mixed_product)
     }
 
-    /// `df/dw` and `df/dx`.
+    /// Writes `df/dw` and `df/dx`.
     ///
     /// # Errors
-    /// As [`Oracle::outer_gradient`].
+    /// Returns the errors of [`Oracle::outer_gradient`].
     pub fn outer_gradients(
         &mut self,
         on: Draw,
@@ -232,10 +234,10 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         Ok(())
     }
 
-    /// `steps` steps of size `lr` on `w`, each on a mini-batch of its own, or on all samples.
+    /// Takes `steps` steps of size `lr` on `w`, each with a new mini-batch, or all on all samples.
     ///
     /// # Errors
-    /// As [`Oracle::inner_gradient`].
+    /// Returns the errors of [`Oracle::inner_gradient`].
     pub fn descend(
         &mut self,
         w: &mut [T],
@@ -258,7 +260,7 @@ fn point<T>(draw: Draw, [w, x]: [&[T]; 2]) -> Point<'_, T> {
     Point { w, x, draw }
 }
 
-/// Random numbers of a loss are those of the draw.
+/// The step of the draw identifies the random numbers of a loss.
 fn step(draw: Draw) -> usize {
     usize::try_from(draw.step).unwrap_or(usize::MAX)
 }
@@ -273,7 +275,8 @@ pub(super) fn sizes<T: Element>(oracle: &Oracle<T>) -> Sizes {
     Sizes { p: oracle.inner_dim(), d: oracle.outer_dim(), batches }
 }
 
-/// What a direction with a memory keeps, `d <- (1 - eta) (d - old)`, where `old` is by the newest samples at the last point.
+/// Updates a recursive direction by its last point, `d <- (1 - eta) (d - old)`, where `old` uses the newest samples at
+/// that point.
 pub(super) fn keep<T: Element>(d: &mut [T], eta: f64, old: &[T]) {
     add(d, -1.0, old);
     if eta > 0.0 {

@@ -1,11 +1,13 @@
-//! Hypergradients `f_x - B^T u`, `u` near `H^-1 f_w`, by a Neumann series whose factors `I - eta H` see mini-batches of their own.
+//! Hypergradients `f_x - B^T u`, with `u` close to `H^-1 f_w` from a Neumann series whose factors `I - eta H` use
+//! separate mini-batches.
 //!
 //! ```text
 //! sum:     u = eta sum_{q = 0..terms} (I - eta H(j_q)) .. (I - eta H(j_1)) f_w        (Ji, Yang and Liang 2021)
 //! single:  u = terms eta (I - eta H(j_p)) .. (I - eta H(j_1)) f_w,  p < terms drawn   (Ghadimi and Wang 2018)
 //! ```
 //!
-//! The sum has `terms + 1` terms, as its source has. Several points share all samples, as recursive directions ask for.
+//! The sum has `terms + 1` terms, as in its source. Several points share all samples, which recursive directions
+//! require.
 
 use hypertape_autodiff::Element;
 
@@ -15,26 +17,26 @@ use crate::params::scale;
 use crate::single_loop::sampled::{Sampled, add};
 use crate::spelling::{Range, Visit};
 
-/// A series, with `terms` factors at most, and whether one of its terms is drawn.
+/// A series with at most `terms` factors, of which all terms are summed or a single one is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Series {
     pub(super) terms: usize,
     pub(super) single: bool,
 }
 
-/// Which samples a hypergradient sees.
+/// The samples of a hypergradient.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum See {
     /// Mini-batches, each drawn when it is needed.
     Drawn,
-    /// The same, but this one for the mixed product.
+    /// Mini-batches drawn when needed, except this one for the mixed product.
     Mixed(Draw),
     /// All samples.
     All,
 }
 
 impl Series {
-    /// Ten factors, as the field's benchmark has them.
+    /// Ten factors, as in the field's benchmark.
     pub(super) const fn listed(single: bool) -> Self {
         Self { terms: 10, single }
     }
@@ -48,7 +50,7 @@ impl Series {
         Self { terms: visit.get("terms", self.terms, Range::ONE_OR_MORE, help), ..self }
     }
 
-    /// Writes the hypergradient at each point `[w, x]`, of the last of which the outer loss is told.
+    /// Writes the hypergradient at each point `[w, x]`. The outer loss of the iteration is that at the last point.
     pub(super) fn hypergradients<T: Element, const N: usize>(
         self,
         on: &mut Sampled<T>,

@@ -8,7 +8,9 @@ pub(super) fn spell_inner(inner: usize, visit: &mut Visit) -> usize {
     visit.get("inner", inner, Range::ONE_OR_MORE, "steps of w per iteration")
 }
 
-/// `size / k^power` in iteration `k`, counted from 1; typed `0.1` or `0.1/k^0.5`. Without a power, that of the algorithm.
+/// The number `size / k^power` in iteration `k`, counted from 1; typed `0.1` or `0.1/k^0.5`.
+///
+/// Without a power, that of the algorithm is used.
 ///
 /// ```
 /// use hypertape_solver::Value;
@@ -20,18 +22,18 @@ pub(super) fn spell_inner(inner: usize, visit: &mut Visit) -> usize {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decay {
-    /// In the first iteration.
+    /// Value in the first iteration.
     pub size: f64,
-    /// How it decays.
+    /// Power of the decay.
     pub power: Option<f64>,
 }
 
 impl Decay {
-    /// Sizes that are typed as such.
+    /// Range of step sizes.
     pub(crate) const RANGE: Range =
         Range::new("a positive size, such as 0.1 or 0.1/k^0.5", Range::POSITIVE.holds);
 
-    /// Shares that are typed alike.
+    /// Range of shares.
     pub(crate) const SHARE: Range =
         Range::new("a share, such as 0.5 or 0.5/k^0.67", Range::UP_TO_ONE.holds);
 
@@ -71,36 +73,36 @@ impl Value for Decay {
 /// Step sizes of the three variables.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Steps {
-    /// Of `w`.
+    /// Step size of `w`.
     pub inner: Decay,
-    /// Of `v`, or of a factor of a series; the size of `w`'s unless given.
+    /// Step size of `v`, or of the factors of a series; by default the size for `w`.
     pub linear: Option<Decay>,
-    /// Of `x`; the size of `w`'s over `ratio` unless given.
+    /// Step size of `x`; by default the size for `w` divided by `ratio`.
     pub outer: Option<Decay>,
-    /// From the size of `x`'s to that of `w`'s.
+    /// Ratio of the step size of `w` to that of `x`.
     pub ratio: f64,
-    /// How they decay where nothing else is said.
+    /// Powers by which the three sizes decay by default.
     pub powers: [f64; 3],
 }
 
 impl Steps {
-    /// Sizes `size`, `size` and `size / ratio` with these powers.
+    /// Creates sizes `size`, `size` and `size / ratio` with these powers.
     pub const fn new(size: f64, ratio: f64, powers: [f64; 3]) -> Self {
         Self { inner: Decay::of(size), linear: None, outer: None, ratio, powers }
     }
 
-    /// Those of an algorithm as it is listed.
+    /// Default step sizes of an algorithm in the registry.
     pub(crate) const fn listed(powers: [f64; 3]) -> Self {
         Self::new(0.1, 1.0, powers)
     }
 
-    /// Those of `w` and `v` in iteration `t`, counted from 0.
+    /// Returns the step sizes of `w` and `v` in iteration `t`, counted from 0.
     pub fn at(&self, t: usize) -> [f64; 2] {
         let linear = self.linear.unwrap_or(Decay::of(self.inner.size));
         [self.inner.at(t, self.powers[0]), linear.at(t, self.powers[1])]
     }
 
-    /// Those of `x`, as an optimiser.
+    /// Returns the optimiser that takes the steps of `x`.
     ///
     /// ```
     /// use hypertape_solver::single_loop::Steps;
@@ -111,7 +113,7 @@ impl Steps {
         Optimiser::Sgd { lr: outer.size, power: outer.power.unwrap_or(self.powers[2]) }
     }
 
-    /// As they are typed.
+    /// Visits the settings.
     pub(crate) fn spell(self, visit: &mut Visit) -> Self {
         let inner = visit.need("step", self.inner, Decay::RANGE, "step size of w");
         let help = "step size of v, or of the factors of a series; that of w if not given";

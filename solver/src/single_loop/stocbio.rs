@@ -1,4 +1,4 @@
-//! Algorithms whose linear system starts afresh in each iteration, solved by a [series](Series):
+//! Algorithms that solve a new linear system in each iteration by a [series](Series):
 //!
 //! | algorithm | source | iteration | powers |
 //! |---|---|---|---|
@@ -6,9 +6,9 @@
 //! | BSA | Ghadimi and Wang 2018 | a term drawn; `x`; `inner` steps of `w` | 1/2, 0, 1/2 |
 //! | TTSA | Hong, Wai, Wang and Yang 2023 | a step of `w`; a term drawn, the mixed product on the same mini-batch; `x` | 2/5, 0, 3/5 |
 //!
-//! BSA's steps of `w` come after that of `x`: those of iteration `k` are the first that iteration `k + 1` does.
-//! Cost: the steps; an outer gradient, `terms` Hessian-vector products (half as many on average if one is drawn), a mixed
-//! product. Memory: `4 p + d` values, `3 p + d` of one that is drawn.
+//! BSA takes its steps of `w` after that of `x`: those of iteration `k` are executed at the beginning of iteration
+//! `k + 1`. Cost: the steps of `w`, one outer gradient, `terms` Hessian-vector products (half as many on average if one
+//! term is drawn), and one mixed product. Memory: `4 p + d` values, or `3 p + d` if one term is drawn.
 
 use hypertape_autodiff::Element;
 
@@ -19,7 +19,7 @@ use crate::single_loop::series::{See, Series};
 use crate::single_loop::steps::{Steps, spell_inner};
 use crate::spelling::{About, Spelled, Visit};
 
-/// The three of them, which differ in [`iterate`](SingleLoop::iterate) alone.
+/// Defines the three algorithms, which differ only in [`iterate`](SingleLoop::iterate).
 macro_rules! by_series {
     ($($(#[$doc:meta])* $algorithm:ident: $name:literal, $summary:literal, $powers:expr,
         $single:literal, $inner:literal, $iterate:expr;)*) => {$(
@@ -27,7 +27,7 @@ macro_rules! by_series {
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub struct $algorithm {
             steps: Steps,
-            /// Steps of `w` in an iteration.
+            /// Number of steps of `w` per iteration.
             inner: usize,
             series: Series,
         }
@@ -77,13 +77,13 @@ macro_rules! by_series {
 }
 
 by_series! {
-    /// stocBiO.
+    /// The stocBiO algorithm.
     Stocbio: "stocbio", "several steps of w, a Neumann series of mini-batches, then one step of x", [0.0; 3], false, 10,
     |this, on, t, w, x| {
         on.descend(w, x, (this.inner, this.steps.at(t)[0]), false)?;
         Ok(See::Drawn)
     };
-    /// BSA.
+    /// The BSA algorithm.
     Bsa: "bsa", "a step of x by one random term of a Neumann series, then several steps of w", [0.5, 0.0, 0.5], true, 10,
     |this, on, t, w, x| {
         if t > 0 || on.rehearses() {
@@ -92,7 +92,7 @@ by_series! {
         }
         Ok(See::Drawn)
     };
-    /// TTSA.
+    /// The TTSA algorithm.
     Ttsa: "ttsa", "a step of w, then one of x by one random term of a Neumann series", [0.4, 0.0, 0.6], true, 1,
     |this, on, t, w, x| {
         let (i, mut g) = (on.inner(), on.oracle.take(w.len())?);

@@ -1,5 +1,5 @@
-//! VRBO (Yang, Ji and Liang 2021): directions that add what has changed (SARAH), all samples every period, a step of `x` and then
-//! some of `w`, in each of which both directions go on.
+//! VRBO (Yang, Ji and Liang 2021): directions that add differences (SARAH), restarted on all samples every period; a
+//! step of `x`, and then several of `w`, each of which updates both directions.
 //!
 //! ```text
 //! every period:  d_w = g_w of all        d_x = f_x - B^T u of all, u by the sum of a series
@@ -7,8 +7,9 @@
 //! inner times:   d_w += g_w(i; w) - g_w(i; w_old)    d_x += D(w) - D(w_old)    w_old = w    w <- w - a d_w
 //! ```
 //!
-//! with `D` by the same samples at both, the mixed product by `i` too; `w_old` stays from one iteration to the next. The steps of `w` come after that of `x`: those of iteration `k` are the first that
-//! iteration `k + 1` does. Cost: `2 inner` inner gradients and hypergradients of stocBiO. Memory: `9 p + 3 d` values.
+//! Here `D` uses the same samples at both points, and the mixed product uses `i` as well; `w_old` is kept from one
+//! iteration to the next. The steps of `w` come after that of `x`: those of iteration `k` are executed at the beginning
+//! of iteration `k + 1`. Cost: `2 inner` inner gradients and hypergradients of stocBiO. Memory: `9 p + 3 d` values.
 
 use hypertape_autodiff::Element;
 
@@ -20,7 +21,7 @@ use crate::single_loop::series::{See, Series};
 use crate::single_loop::steps::{Steps, spell_inner};
 use crate::spelling::{About, Range, Spelled, Visit};
 
-/// VRBO.
+/// The VRBO algorithm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Vrbo {
     steps: Steps,

@@ -1,4 +1,4 @@
-//! Names that people type: the item, or an error with the nearest name.
+//! Names that users type: finds the item, or returns an error with the nearest name.
 
 use crate::error::Error;
 
@@ -6,7 +6,7 @@ pub(crate) fn spelling(why: String) -> Error {
     Error::Spelling { why }
 }
 
-/// The item called `name`.
+/// Returns the item called `name`.
 ///
 /// ```
 /// use hypertape_solver::find_by_name;
@@ -16,7 +16,7 @@ pub(crate) fn spelling(why: String) -> Error {
 /// ```
 ///
 /// # Errors
-/// [`Error::Spelling`] that names the nearest item, or all of them if none is near.
+/// Returns [`Error::Spelling`] with the name of the nearest item, or with all names if none is near.
 pub fn find_by_name<'a, I>(
     kind: &str,
     name: &str,
@@ -38,7 +38,7 @@ pub fn find_by_name<'a, I>(
     })
 }
 
-/// The nearest of `names`, if at most half of its letters differ, or all of them.
+/// Suggests the nearest of `names` if at most half of its letters differ, and otherwise lists all of them.
 pub(crate) fn hint(name: &str, names: &[&str]) -> String {
     let share = |other: &&&str| distance(name, other) as f64 / name.len().max(other.len()) as f64;
     match names.iter().min_by(|a, b| share(a).total_cmp(&share(b))) {
@@ -48,7 +48,7 @@ pub(crate) fn hint(name: &str, names: &[&str]) -> String {
     }
 }
 
-/// Letters to insert, delete or replace (Levenshtein).
+/// Number of letters to insert, delete or replace (Levenshtein distance).
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -76,7 +76,7 @@ mod tests {
         );
         assert_eq!(hint("xyz", &["ufom", "cg"]), "expected one of ufom, cg");
         assert_eq!(hint("heavy", &["adam", "heavy-ball"]), "did you mean heavy-ball?");
-        // What was begun is completed.
+        // An abbreviation is completed.
         assert_eq!(hint("stoc", &["stocbio", "cg"]), "did you mean stocbio?");
         assert_eq!(hint("10", &["c"]), "expected c");
         assert_eq!(hint("a", &[]), "expected one of ");

@@ -1,59 +1,59 @@
-//! What a setting may be: `Range` and `Value`.
+//! The values that a setting may have: `Range` and `Value`.
 
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::text::plain;
 
-/// Which numbers a setting may have.
+/// The numbers that a setting may have.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    /// In words, as after "expected".
+    /// Description of the range, as after "expected".
     pub expected: &'static str,
-    /// Whether it may be this number.
+    /// Whether a number is in the range.
     pub holds: fn(f64) -> bool,
 }
 
 impl Range {
-    /// Any number, infinities included.
+    /// Any number, including infinities.
     pub const NUMBER: Self = Self::new("a number", |v| !v.is_nan());
-    /// Above 0.
+    /// Finite numbers above 0.
     pub const POSITIVE: Self = Self::new("a positive finite number", |v| v > 0.0 && v.is_finite());
-    /// 0 or above.
+    /// Finite numbers of at least 0.
     pub const NOT_NEGATIVE: Self =
         Self::new("a finite number, 0 or more", |v| v >= 0.0 && v.is_finite());
-    /// (0, 1]
+    /// Probabilities in (0, 1].
     pub const PROBABILITY: Self =
         Self::new("a probability above 0 and at most 1", |v| v > 0.0 && v <= 1.0);
-    /// (0, 1]
+    /// Numbers in (0, 1].
     pub const UP_TO_ONE: Self =
         Self::new("a number above 0 and at most 1", |v| v > 0.0 && v <= 1.0);
-    /// (0, 1)
+    /// Numbers in (0, 1).
     pub const BELOW_ONE: Self = Self::new("a number above 0 and below 1", |v| v > 0.0 && v < 1.0);
-    /// [0, 1)
+    /// Numbers in [0, 1).
     pub const FRACTION: Self = Self::new("a number from 0 to below 1", |v| (0.0..1.0).contains(&v));
-    /// Of whole numbers: all.
+    /// All whole numbers.
     pub const COUNT: Self = Self::new("a whole number, 0 or more", |_| true);
-    /// Of whole numbers: all but 0.
+    /// All whole numbers except 0.
     pub const ONE_OR_MORE: Self = Self::new("a whole number, 1 or more", |v| v >= 1.0);
-    /// Of what is on or off.
+    /// Values of a switch, on or off.
     pub const SWITCH: Self = Self::new("0 or 1", |_| true);
 
-    /// Those for which `holds`.
+    /// The numbers for which `holds` returns true.
     pub const fn new(expected: &'static str, holds: fn(f64) -> bool) -> Self {
         Self { expected, holds }
     }
 
-    /// That `what` may be `value`.
+    /// Checks that `what` may have this `value`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with both.
+    /// Returns [`Error::Invalid`] if the value is out of range.
     pub fn check(&self, what: &str, value: f64) -> Result<(), Error> {
         if (self.holds)(value) { Ok(()) } else { Err(Error::invalid(what, value, self.expected)) }
     }
 }
 
-/// Refuses a number that is none but zero or infinite in the precision of `T`.
+/// Returns an error if a number becomes zero or infinite in the precision of `T`.
 ///
 /// ```
 /// use hypertape_solver::expect_in;
@@ -62,7 +62,7 @@ impl Range {
 /// ```
 ///
 /// # Errors
-/// [`Error::Told`] with both.
+/// Returns [`Error::Told`] with the number before and after rounding.
 pub fn expect_in<T: Element>(what: &str, value: f64) -> Result<(), Error> {
     let rounded = T::from_f64(value).as_f64();
     if (rounded == 0.0) == (value == 0.0) && rounded.is_finite() == value.is_finite() {
@@ -71,17 +71,17 @@ pub fn expect_in<T: Element>(what: &str, value: f64) -> Result<(), Error> {
     Err(Error::told(format!("{what}: {} is {rounded} in {}", plain(value), T::NAME)))
 }
 
-/// What a setting may be: a number, a whole number, on or off, or one of these where it may be missing.
+/// The value of a setting: a number, a whole number, a switch, or one of these that may be missing.
 pub trait Value: Copy {
-    /// From what stands behind `=`; without one, `None`.
+    /// Parses the text after `=`, which may be missing. Returns `None` if it is invalid.
     fn read(typed: Option<&str>) -> Option<Self>;
-    /// As a number; `None` if it is missing.
+    /// Returns the value as a number; `None` if it is missing.
     fn number(self) -> Option<f64>;
     /// Whether it is printed.
     fn shown(self) -> bool {
         true
     }
-    /// As it is typed.
+    /// Returns the value as it is typed.
     fn print(self) -> Option<String> {
         self.number().map(plain)
     }

@@ -1,6 +1,6 @@
-//! A cell: its settings, what is asked about it and answered.
+//! A cell: its settings, the requests about it, and the replies.
 //!
-//! Settings are the options of `run`, parsed by what parses them there, and a few of the study's own.
+//! The settings are the options of `run`, parsed by the same parser, and a few that only studies have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::problems::Entry;
 use crate::stats::median_and_interval;
 use crate::{Cost, Error};
 
-/// What a cell does.
+/// The task of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Measure {
@@ -29,7 +29,7 @@ pub(crate) enum Measure {
     Gradient,
 }
 
-/// The settings of one cell; with no default left open they identify its record.
+/// The settings of one cell. With all defaults filled in, they identify its record.
 #[derive(Clone, Debug, Options, Serialize, Deserialize)]
 pub(crate) struct Cell {
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(crate) struct Cell {
     pub(crate) control: Option<String>,
 }
 
-/// Keys that mean nothing to a gradient.
+/// Keys that have no meaning for a gradient.
 pub(super) const OF_RUNS: [&str; 12] = [
     "algorithm",
     "iterations",
@@ -74,10 +74,10 @@ pub(super) const OF_RUNS: [&str; 12] = [
 ];
 
 impl Cell {
-    /// Fills in the defaults and looks up every name.
+    /// Fills in the defaults and checks every name.
     ///
     /// # Errors
-    /// A usage error that begins with the option at fault.
+    /// Returns a usage error that begins with the option at fault.
     pub(super) fn resolve(mut self, app: &App) -> Result<Self, Failure> {
         let of = |option, e: Failure| Failure::usage(format!("--{option}: {}", e.why()));
         let common = &mut self.run.common;
@@ -102,7 +102,7 @@ impl Cell {
         run.iterations.get_or_insert(entry.iterations);
         self.repeats.get_or_insert(0);
         let numbers = [run.outer_lr, run.outer_power, run.outer_momentum];
-        // What an algorithm brings for x is said by its own settings.
+        // The outer optimiser of an algorithm follows from the algorithm's own settings.
         if run.algorithm.is_none() || run.outer.is_some() || numbers.iter().any(Option::is_some) {
             let (text, [lr, power, momentum]) = outer;
             run.outer = Some(text);
@@ -111,19 +111,19 @@ impl Cell {
         Ok(self)
     }
 
-    /// Text that two cells share if and only if they are the same.
+    /// Returns a text that is equal for two cells if and only if they are the same.
     pub(super) fn key(&self) -> Result<String, Failure> {
         json(self)
     }
 
-    /// Text that cells share which differ by their seed alone.
+    /// Returns a text that is equal for cells that differ only in their seed.
     pub(super) fn key_of_seeds(&self) -> Result<String, Failure> {
         let mut cell = self.clone();
         cell.run.common.seed = 0;
         cell.key()
     }
 
-    /// The estimator, or the algorithm.
+    /// The text of the estimator or of the algorithm.
     pub(super) fn estimator(&self) -> &str {
         let Self { run: args::Run { algorithm, estimator, .. }, .. } = self;
         algorithm.as_deref().or(estimator.as_deref()).unwrap_or_default()
@@ -134,7 +134,7 @@ impl Cell {
     }
 }
 
-/// The texts of the estimator and of the outer optimiser, after a look at every name.
+/// Returns the texts of the estimator and of the outer optimiser, after checking every name.
 fn named<T: Precise>(
     app: &App,
     entry: &Entry,
@@ -149,16 +149,16 @@ fn named<T: Precise>(
     Ok((text, typed))
 }
 
-/// What a process is asked for.
+/// The request to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Task {
     Count,
     Time,
-    /// The seconds of one gradient, from short inner loops.
+    /// The seconds of one gradient, estimated from short inner loops.
     Probe,
 }
 
-/// What it answers.
+/// The reply of a process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
     Counted(Box<Done>),
@@ -167,12 +167,12 @@ pub(super) enum Reply {
     Failed(Trouble),
 }
 
-/// Why a cell has no result.
+/// The reason why a cell has no result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Trouble {
-    /// `diverged`, `over budget`, `failed`, or of the process: `timeout`, `over memory`, `killed`.
+    /// `diverged`, `over budget` or `failed`; or, if the process failed, `timeout`, `over memory` or `killed`.
     pub(crate) failure: String,
-    /// In words.
+    /// The error message.
     pub(crate) error: String,
 }
 
@@ -203,48 +203,49 @@ impl From<Error> for Trouble {
     }
 }
 
-/// Metrics by name; `null` in JSON, which has no NaN, where one is undefined.
+/// Metrics by name. A metric that is undefined is `null`, because JSON has no NaN.
 pub(crate) type Metrics = BTreeMap<String, Option<f64>>;
 
-/// What a cell gave, at its last point, and what its estimates cost. Evaluations for the record alone are not in it.
+/// The result of a cell at its last point, and the cost of its estimates. Evaluations that were made only for the
+/// record are not included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Done {
     pub(crate) loss: f64,
-    /// Of the last estimate, at the point before its step; `None` without one, or if it overflowed.
+    /// Norm of the last estimate, at the point before its step; `None` if there was no estimate, or if it overflowed.
     pub(crate) gradient_norm: Option<f64>,
     pub(crate) metrics: Metrics,
-    /// Why the run ended.
+    /// The reason why the run ended.
     pub(crate) ended: String,
-    /// The one that was taken, where `auto` was asked for.
+    /// The schedule that was chosen, if `auto` was requested.
     pub(crate) schedule_taken: Option<String>,
-    /// Of all estimates; the time is the median of `times`.
+    /// Cost of all estimates. The time is the median of `times`.
     #[serde(flatten)]
     pub(crate) cost: Cost,
-    /// Of one estimate, before it ran.
+    /// Predicted bytes of one estimate.
     pub(crate) bytes_predicted: u64,
-    /// Of the whole process that counted, where the system tells.
+    /// Peak memory of the whole process that counted, if the system reports it.
     pub(crate) process_peak_bytes: Option<u64>,
-    /// The interval of 95 % of the median.
+    /// The 95 % confidence interval of the median time.
     pub(crate) seconds_low: f64,
     pub(crate) seconds_high: f64,
     pub(crate) times: Vec<f64>,
-    /// Seconds of a fixed work beside each of them.
+    /// Seconds that a fixed workload took next to each time.
     #[serde(default)]
     pub(crate) paces: Vec<f64>,
     pub(crate) accuracy: Option<Accuracy>,
     #[serde(flatten)]
     pub(crate) warned: Warned,
-    /// Of the data: two cells of equal instructions and precision that share it differentiate the same functions.
+    /// Hash of the data. Two cells with the same instructions, precision and hash differentiate the same functions.
     pub(crate) data_hash: String,
-    /// Whether a seed decides anything; where none does, one speaks for all.
+    /// Whether any seed has an influence. If none has, a single seed stands for all.
     pub(crate) random: bool,
-    /// What was decided about files of samples.
+    /// Decisions made about files of samples.
     pub(crate) notes: Vec<String>,
     pub(crate) checkpoints: Vec<Checkpoint>,
 }
 
 impl Done {
-    /// The last point of a run, as the end of its checkpoints.
+    /// The last point of a run, as the last of its checkpoints.
     pub(super) fn end(&self, iteration: usize) -> Checkpoint {
         Checkpoint {
             iteration,
@@ -255,7 +256,7 @@ impl Done {
         }
     }
 
-    /// Takes times, if there are any.
+    /// Sets the times, if there are any.
     pub(super) fn timed(&mut self, times: Vec<f64>) {
         if let Some([low, median, high]) = median_and_interval(&mut times.clone()) {
             (self.seconds_low, self.seconds_high) = (low, high);
@@ -265,7 +266,7 @@ impl Done {
     }
 }
 
-/// How estimates `G` lie about the exact gradients `g` of the same draws, in units of `|E g|`.
+/// The errors of estimates `G` of the exact gradients `g` of the same draws, in units of `|E g|`.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Accuracy {
     /// `|E (G - g)| / |E g|`.
@@ -274,19 +275,20 @@ pub(crate) struct Accuracy {
     pub(crate) variance: f64,
     /// `E |G|^2 / |E g|^2`.
     pub(crate) second_moment: f64,
-    /// The mean time of an estimate, as draws decide what it takes.
+    /// Mean time of an estimate, because the time may depend on the draw.
     pub(crate) seconds: f64,
-    /// Time times second moment, over that of exact gradients that store every state.
+    /// Time times second moment, divided by the same product for exact gradients that store every state.
     pub(crate) relative: Option<f64>,
 }
 
-/// A point on the way, with the cost of the estimates that led to it.
+/// A point of a run before its end, with the cost of the estimates that led to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
     pub(crate) iteration: usize,
     #[serde(flatten)]
     pub(crate) cost: Cost,
-    /// As the estimate at this point told it, which for a problem that draws tasks is that of the tasks drawn.
+    /// Outer loss according to the estimate at this point. For a problem that draws tasks, it is that of the drawn
+    /// tasks.
     pub(crate) loss: f64,
     pub(crate) gradient_norm: Option<f64>,
     pub(crate) metrics: Metrics,

@@ -1,4 +1,5 @@
-//! A process for each question about a cell, so that no cell sees the memory, the caches or the crash of another.
+//! One process for each request about a cell, so that no cell is affected by the memory, the caches or a crash of
+//! another.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -14,10 +15,10 @@ use crate::cli::failure::{Failure, json};
 use crate::cli::gradient::process_peak;
 use crate::cli::table::{bytes, seconds};
 
-/// The longest wait before a process is looked at again.
+/// The longest wait before the state of a process is checked again.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What one process may take.
+/// Limits of one process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bounds {
     pub(super) seconds: Option<f64>,
@@ -42,13 +43,14 @@ impl Bounds {
     }
 }
 
-/// Who counts reads, who is timed writes: a timed process has the machine to itself, as far as the study goes.
+/// Counting processes take read locks, timed processes take the write lock, so that no other process of the study runs
+/// during a timed one.
 pub(super) type Turns = RwLock<()>;
 
-/// The whole result of a cell: counted, and timed where repetitions are asked for.
+/// Returns the whole result of a cell: counts, and times if repetitions are requested.
 ///
 /// # Errors
-/// If this program cannot be started again. That a cell fails is a result.
+/// Returns an error if this program cannot be started again. A cell that fails is a result.
 pub(super) fn run(
     app: &App,
     cell: &Cell,
@@ -69,7 +71,7 @@ pub(super) fn run(
         let _turn = turns.write();
         let mut cell = cell.clone();
         if let Some(Ok(taken)) = done.schedule_taken.as_deref().map(str::parse) {
-            // What `auto` finds is not left to a second measurement.
+            // The choice of `auto` is kept, because another measurement might choose differently.
             cell.run.common.schedule = Asked::Given(taken);
         }
         match ask(app, &cell, folder, Task::Time, bounds)? {
@@ -86,7 +88,7 @@ pub(super) fn run(
     Ok(Ok(done))
 }
 
-/// One question about a cell of the study in `folder`, answered by a process of its own.
+/// Makes one request about a cell of the study in `folder`, which a separate process answers.
 pub(super) fn ask(
     app: &App,
     cell: &Cell,
@@ -106,11 +108,11 @@ pub(super) fn ask(
     command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(told)?;
     let clock = Instant::now();
-    // It stays open until the answer is there: the process ends with this one.
+    // Stdin stays open until the answer is there, so that the process ends when this one ends.
     let mut stdin = child.stdin.take();
     let request = json(&(task, folder, cell))? + "\n";
     if let Some(stdin) = &mut stdin {
-        // A process that does not read has ended, which is told below.
+        // A process that does not read has ended, which is reported below.
         let _ = stdin.write_all(request.as_bytes());
     }
     let mut stdout = child.stdout.take();

@@ -1,7 +1,8 @@
-//! `Course`: how a quantity goes in the runs of a group, and which setting of each algorithm is the best of a grid.
+//! The course of a quantity over the runs of a group, and the best setting of each algorithm in a grid.
 //!
-//! What is left at a point is `(v - best) / (start - best)`, `best` being the lowest value that any run of the problem found. The
-//! best setting of an algorithm is the one that comes to the smallest of [`PARTS`], of equals the soonest, or else the lowest.
+//! The remainder at a point is `(v - best) / (start - best)`, where `best` is the lowest value that any run of the
+//! problem reached. The best setting of an algorithm is the one that reaches the smallest of [`PARTS`]; of several, the
+//! one that reaches it first, and then the one with the lowest value at the end.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use super::summary::Group;
 use crate::cli::table::{Table, seconds, significant};
 use crate::stats::quantile;
 
-/// What points of a course are drawn against: the name of a switch, an axis, its unit, and its value at a point.
+/// A quantity on the horizontal axis of a course: its name in a switch, the label and the unit of the axis, and its
+/// value at a point.
 pub(super) type Counted = (&'static str, &'static str, Unit, fn(&Checkpoint) -> f64);
 
 pub(super) const AGAINST: [Counted; 4] = [
@@ -24,17 +26,17 @@ pub(super) const AGAINST: [Counted; 4] = [
     ("time", "time", Unit::Seconds, |c| c.cost.time.as_secs_f64()),
 ];
 
-/// Places in [`AGAINST`].
+/// Indices in [`AGAINST`].
 const SAMPLES: usize = 2;
 pub(super) const TIME: usize = 3;
 
-/// Parts of what there is to gain, in falling order.
+/// Remainders whose times are compared, in decreasing order.
 const PARTS: [f64; 3] = [0.1, 0.01, 0.001];
 
-/// Less than this is not told apart, as the lowest value of all would have nothing left.
+/// Remainders are at least this large when their logarithms are taken, because that of the lowest value of all is 0.
 const LEAST: f64 = 1e-4;
 
-/// A point of a course: medians over seeds of what led to it, quartiles of the value.
+/// A point of a course: medians over seeds of the cost so far, and quartiles of the value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passed {
     pub(super) iteration: usize,
@@ -42,7 +44,7 @@ pub(super) struct Passed {
     pub(super) values: [f64; 3],
 }
 
-/// The course of `value` over the checkpoints and the end of the runs of a group.
+/// Returns the course of `value` over the checkpoints and the end of the runs of a group.
 pub(super) fn course(group: &Group, value: &dyn Fn(&Checkpoint) -> Option<f64>) -> Vec<Passed> {
     let mut at: BTreeMap<usize, ([Vec<f64>; 4], Vec<f64>)> = BTreeMap::new();
     for done in group.done.iter().filter(|done| !done.checkpoints.is_empty()) {
@@ -66,12 +68,12 @@ pub(super) fn course(group: &Group, value: &dyn Fn(&Checkpoint) -> Option<f64>) 
 
 /// One setting of an algorithm or an estimator, of this program or of another.
 pub(super) struct Setting<'a> {
-    /// What its settings share.
+    /// The algorithm, which several settings share.
     pub(super) family: String,
     pub(super) label: String,
     pub(super) group: Option<&'a Group<'a>>,
     pub(super) course: Vec<Passed>,
-    /// Where each of [`PARTS`] is reached.
+    /// The costs at which each of [`PARTS`] is reached.
     reached: [Option<[f64; 4]>; 3],
 }
 
@@ -89,7 +91,8 @@ impl<'a> Setting<'a> {
         self.course.last().map_or(f64::INFINITY, |point| point.values[1])
     }
 
-    /// How many parts are reached, when the last of them is, and what is left at the end.
+    /// Compares the numbers of parts that are reached, then the times at which the last of them is reached, and then
+    /// the remainders at the end.
     fn order(&self, other: &Self) -> Ordering {
         let rank = |setting: &Self| {
             let reached = setting.reached.iter().flatten();
@@ -102,8 +105,8 @@ impl<'a> Setting<'a> {
     }
 }
 
-/// The best setting of each algorithm, with courses of what is left, the best of all first; nothing where no algorithm has two
-/// settings whose courses are known.
+/// Returns the best setting of each algorithm, with the course of its remainder, the best of all first. The result is
+/// empty if no algorithm has two settings with known courses.
 pub(super) fn best_settings(mut all: Vec<Setting>) -> Vec<Setting> {
     all.retain(|setting| setting.course.iter().all(|point| point.values[1].is_finite()));
     all.retain(|setting| setting.course.len() > 1);
@@ -129,7 +132,8 @@ pub(super) fn best_settings(mut all: Vec<Setting>) -> Vec<Setting> {
     all
 }
 
-/// Where no more than `part` is left for the first time, between the points around it as if the logarithm fell evenly.
+/// Returns the costs at which the remainder is at most `part` for the first time, interpolated between the neighbouring
+/// points with the logarithm of the remainder.
 fn reached(course: &[Passed], part: f64) -> Option<[f64; 4]> {
     let place = course.iter().position(|point| point.values[1] <= part)?;
     let now = &course[place];
@@ -148,7 +152,7 @@ pub(super) fn table() -> Table {
     Table::new(columns.into_iter().chain(parts("time")).chain(parts("samples")))
 }
 
-/// Adds a row for each.
+/// Adds one row per setting.
 pub(super) fn tell(table: &mut Table, problem: &str, best: &[Setting]) {
     for setting in best {
         let told = |k: usize, tell: fn(f64) -> String| {
@@ -178,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_best_setting_is_the_soonest_to_the_smallest_part() {
-        // The best value is 1, the start 11: of 10 there are left 1, 0.1, 0.01 and nothing.
+        // The best value is 1 and the start is 11. Of the gap of 10, the values leave 1, 0.1, 0.01 and 0.
         let all = vec![
             setting("a", "a:deep", &[11.0, 11.0, 11.0, 1.0]),
             setting("a", "a:shallow", &[11.0, 2.0, 1.1, 1.01]),
@@ -200,7 +204,7 @@ mod tests {
             reached(&setting("", "", values).course, part).map(|at| at[TIME])
         };
         assert_eq!(of(&[1.0, 0.1, 0.01], 0.1), Some(1.0));
-        // Half of the way from 0.1 to 0.01, by logarithms.
+        // Halfway between 0.1 and 0.01, in logarithms.
         let half = of(&[1.0, 0.1, 0.01], 0.1_f64.powf(1.5)).unwrap();
         assert!((half - 1.5).abs() < 1e-15, "{half}");
         assert_eq!(of(&[1.0, 0.1, 0.01], 0.001), None);

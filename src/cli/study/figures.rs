@@ -1,4 +1,4 @@
-//! Which figures a study has: those for which its records hold at least two points.
+//! The figures of a study: those for which its records have at least two points.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::cli::table::Table;
 pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table>) {
     let of = |g: &Group| {
         let common = &g.cell.run.common;
-        // Other data is another problem.
+        // Other data makes another problem.
         let problem = match &common.data.train {
             Some(file) => format!("{} on {file}", common.problem),
             None => common.problem.clone(),
@@ -29,7 +29,7 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
         let both = kinds.iter().any(|other| other.0 == kind.0 && other.1 != kind.1);
         let name = if both && !kind.1 { format!("{}, runs", kind.0) } else { kind.0.clone() };
         let whole = Panel::new(study, name, groups.iter().filter(|&g| of(g) == kinds[i]).collect());
-        // What is solved: other steps and other labels make another problem.
+        // Other steps and other labels make another problem to be solved.
         let case = |g: &&Group| (g.cell.run.common.steps, g.cell.run.common.data.corruption);
         let mut cases: Vec<_> = whole.groups.iter().map(case).collect();
         cases.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
@@ -67,12 +67,12 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
 /// The metric that is the value function.
 const VALUE: &str = "h(x)";
 
-/// Groups of one problem that are drawn together.
+/// Groups of one problem that are plotted together.
 struct Panel<'a> {
     name: String,
     study: &'a Study,
     groups: Vec<&'a Group<'a>>,
-    /// The settings that tell them apart.
+    /// The settings that distinguish the groups.
     keys: Vec<&'a str>,
 }
 
@@ -100,7 +100,7 @@ pub(super) fn point(x: f64, [low, y, high]: [f64; 3], text: String) -> Point {
     Point { x, y, low, high, text }
 }
 
-/// The points that no other beats in both directions, from left to right.
+/// The Pareto front: the points that no other point beats in both directions, from left to right.
 fn front(all: &[Series]) -> Series {
     let mut points: Vec<Point> = all.iter().flat_map(|s| &s.points).cloned().collect();
     points.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.y.total_cmp(&b.y)));
@@ -117,7 +117,7 @@ fn front(all: &[Series]) -> Series {
     Series { name: "Pareto front".to_owned(), kind: Kind::Front, points }
 }
 
-/// Whether more of a quantity is better, by its name.
+/// Whether a larger value is better, judged by the name of the quantity.
 fn high_is_better(quantity: &str) -> bool {
     ["F1", "accuracy", "precision", "recall"].iter().any(|name| quantity.contains(name))
 }
@@ -154,7 +154,7 @@ pub(super) fn figure(
     if !zeros.is_empty() {
         add(format!("; zero, and so not drawn: {}", zeros.join(", ")));
     }
-    // A front is a line.
+    // A front of a single point is no line.
     series.retain(|s| s.points.len() > usize::from(s.kind == Kind::Front));
     let title = format!("{name}: {what}");
     let id = format!("{}-{id}", name.replace(", ", "-")).chars().map(stem).collect();
@@ -168,7 +168,8 @@ impl<'a> Panel<'a> {
         Self { name, study, groups, keys }
     }
 
-    /// Estimator and, where that differs, schedule without their numbers: marks of one colour.
+    /// The estimator and, if schedules differ, the schedule, without their numbers. Marks of one family have the same
+    /// colour.
     fn family(&self, group: &Group) -> String {
         let name = |text: &str| match text.split_once(':') {
             Some((name, settings)) if settings.contains(|c: char| c.is_ascii_digit()) => {
@@ -188,7 +189,7 @@ impl<'a> Panel<'a> {
         group.label(&self.keys)
     }
 
-    /// What tells series apart whose points differ in `others`.
+    /// The settings that distinguish series whose points differ in `others`.
     fn keys_but(&self, others: &[&str]) -> Vec<&'a str> {
         self.keys.iter().copied().filter(|key| !others.contains(key)).collect()
     }
@@ -204,7 +205,7 @@ impl<'a> Panel<'a> {
             );
             Some((self.family(group), point(bytes, times, text)))
         });
-        // What others measured is a gradient.
+        // External measurements are of gradients.
         let first = self.groups.first().filter(|g| is_gradient(g)).map(|g| &g.cell.run.common);
         let (problem, steps) = (first.map(|c| &c.problem), first.and_then(|c| c.steps));
         let others = self
@@ -225,8 +226,8 @@ impl<'a> Panel<'a> {
         figure("time-bytes", &self.name, "time against bytes", axes, series)
     }
 
-    /// Bias and variance against time, and what memory does to J, time x second moment over that of exact gradients, as far as
-    /// draws were asked for: means, and what lies between seeds.
+    /// Figures of bias and variance against time, and of J, the time x second moment relative to exact gradients,
+    /// against memory, if draws were requested: means, and the range over seeds.
     fn accuracy(&self) -> Vec<Figure> {
         let keys = self.keys_but(&["memory", "schedule"]);
         let of = |id: &str, what: &str, axes: [_; 2], kind, y: &dyn Fn(&Done) -> Option<f64>| {
@@ -260,11 +261,12 @@ impl<'a> Panel<'a> {
         ]
     }
 
-    /// Loss and metrics on the way: median and quartiles over seeds, against calls, samples and time.
+    /// Figures of the loss and the metrics during the runs, against calls, samples and time: medians and quartiles over
+    /// seeds.
     fn convergence(&self) -> Vec<Figure> {
         let done = self.groups.iter().flat_map(|g| &g.done);
         let metrics: BTreeSet<&String> = done.flat_map(|d| d.metrics.keys()).collect();
-        // What F1 sums up needs no figures of its own.
+        // Precision and recall need no figures if F1, which combines them, has one.
         let whole = metrics.iter().any(|name| *name == "F1");
         let parts = |name: &&&String| !(whole && ["precision", "recall"].contains(&name.as_str()));
         let metrics = metrics.iter().filter(parts).copied();
@@ -282,8 +284,8 @@ impl<'a> Panel<'a> {
         figures
     }
 
-    /// The best of all settings of this program and of others, if points of all runs were judged by the value function: outer losses
-    /// after inner loops of different sizes are no common measure.
+    /// Returns the best settings of this program and of others, if the points of all runs were evaluated by the value
+    /// function. Outer losses after inner loops of different lengths are not comparable.
     fn best_settings(&self) -> Vec<Setting<'a>> {
         if !self.groups.iter().flat_map(|g| &g.done).all(|done| done.metrics.contains_key(VALUE)) {
             return Vec::new();
@@ -310,7 +312,7 @@ impl<'a> Panel<'a> {
         course::best_settings(ours.chain(others).collect())
     }
 
-    /// What is left on the way of the best settings, where logarithms can show it.
+    /// Figures of the remainders of the best settings, as far as a logarithmic axis can show them.
     fn left(&self, best: &[Setting]) -> Vec<Figure> {
         let shown = |passed: &Passed| {
             let [low, left, high] = passed.values;
@@ -322,7 +324,7 @@ impl<'a> Panel<'a> {
         self.against(["left", "part of h(x) left, best settings"], &courses)
     }
 
-    /// Courses of a quantity against all that can be counted.
+    /// Plots the courses of a quantity against everything that is counted.
     fn against(&self, [id, what]: [&str; 2], courses: &[(String, Vec<Passed>)]) -> Vec<Figure> {
         let figure = |(k, (tab, axis, unit, _)): (usize, course::Counted)| {
             let points = courses.iter().flat_map(|(label, course)| {

@@ -1,4 +1,4 @@
-//! The file of a study: grids over settings, read as the cells that they stand for.
+//! The file of a study: grids over settings, from which its cells are made.
 //!
 //! ```toml
 //! title = "what the study is about"
@@ -13,12 +13,12 @@
 //! seconds = 0.2
 //! ```
 //!
-//! Instead of bytes and seconds of a gradient, an external measurement may be a run, `curve = [[seconds, h], ...]`.
+//! An external measurement may be a run instead of the bytes and seconds of a gradient: `curve = [[seconds, h], ...]`.
 //!
-//! Keys are the options of a cell, with `_` for `-`, and checked by what checks those. The cells of a grid are the product of
-//! its lists, the key that comes first in the file varying slowest. Estimators and algorithms may hold lists too:
-//! `"{soba,saba}:step={0.1,1}"` are four. Everything is checked here, with the line of the value
-//! at fault, so that a study cannot end hours later over a typing error.
+//! Keys are the options of a cell, with `_` for `-`, and are checked by the same parser. The cells of a grid are the
+//! product of its lists; the first key in the file varies slowest. Estimators and algorithms may contain lists as well:
+//! `"{soba,saba}:step={0.1,1}"` gives four values. Everything is checked here, and errors name the line of the value at
+//! fault, so that a study cannot fail hours later because of a typing error.
 
 use std::collections::HashSet;
 use std::fs;
@@ -35,18 +35,18 @@ use crate::cli::failure::Failure;
 use crate::cli::values::{at_least_one, bytes, count, positive};
 use crate::find_by_name;
 
-/// Options of a cell that are no keys: files, the form of the output, and the seed, of which there are several.
+/// Options of a cell that are not keys: files, the format of the output, and the seed, which has the key `seeds`.
 const NOT_KEYS: [&str; 8] =
     ["at", "init", "save", "json", "resume", "save-every", "repeat", "seed"];
 
-/// More cells than this are a typing error, and their records would be slow to rewrite after each cell.
+/// More cells than this are most likely a typing error, and their records would be slow to rewrite after each cell.
 const MOST_CELLS: usize = 10_000;
 
-/// A measurement of another program, drawn beside those of the study.
+/// A measurement of another program, plotted together with those of the study.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct External {
     pub(crate) problem: String,
-    /// `None` where the problem is always run with the same.
+    /// Number of inner steps; `None` if the problem is always run with the same number.
     pub(crate) steps: Option<usize>,
     pub(crate) name: String,
     pub(crate) measured: Measured,
@@ -56,20 +56,20 @@ pub(crate) struct External {
 pub(crate) enum Measured {
     /// One gradient.
     Gradient { bytes: u64, seconds: f64 },
-    /// A run: seconds, and what its points are judged by.
+    /// A run: pairs of seconds and the value function of the point reached.
     Curve(Vec<[f64; 2]>),
 }
 
-/// What a file asks for.
+/// The contents of a file.
 #[derive(Debug)]
 pub(crate) struct Study {
-    /// The folder of the file, which the files that it names are relative to.
+    /// The folder of the file, to which the file names in it are relative.
     pub(crate) folder: PathBuf,
     /// The text of the file.
     pub(crate) text: String,
-    /// A heading for its table.
+    /// Heading of the table.
     pub(crate) title: Option<String>,
-    /// All cells in order; one that several grids share is there once.
+    /// All cells in order. A cell that occurs in several grids is listed once.
     pub(crate) cells: Vec<Cell>,
     pub(crate) external: Vec<External>,
 }
@@ -77,7 +77,7 @@ pub(crate) struct Study {
 /// Reads and checks a study.
 ///
 /// # Errors
-/// As [`parse`], and for a file that cannot be read.
+/// Returns the errors of [`parse`], and an error if the file cannot be read.
 pub(crate) fn read(path: &Path, app: &App) -> Result<Study, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|e| Failure::usage(format!("cannot read {}: {e}", path.display())))?;
@@ -87,7 +87,7 @@ pub(crate) fn read(path: &Path, app: &App) -> Result<Study, Failure> {
 /// Checks a study.
 ///
 /// # Errors
-/// A usage error that names the file, the line and the key.
+/// Returns a usage error that names the file, the line and the key.
 pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failure> {
     let source = Source { path, text: &text };
     let root = DeTable::parse(&text)
@@ -145,14 +145,14 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     Ok(Study { folder, text, title, cells, external })
 }
 
-/// A file and its text, to say where something is wrong.
+/// A file and its text, to locate errors.
 struct Source<'s> {
     path: &'s Path,
     text: &'s str,
 }
 
 impl Source<'_> {
-    /// The line, from 1, of a place in the text.
+    /// The line number, from 1, of an offset in the text.
     fn line(&self, offset: usize) -> usize {
         let before = &self.text.as_bytes()[..offset.min(self.text.len())];
         before.split(|&b| b == b'\n').count()
@@ -166,12 +166,12 @@ impl Source<'_> {
         self.on(self.line(offset), why)
     }
 
-    /// `why` says what was expected.
+    /// Returns an error about a value; `why` says what was expected.
     fn wrong(&self, key: &str, item: &Item, why: &str) -> Failure {
         self.on(item.line, format!("{key}: found {}, {why}", item.shown()))
     }
 
-    /// What a table holds, in the order of the file, which the table itself does not keep.
+    /// Returns the entries of a table in the order of the file, which the table itself does not keep.
     fn entries<'k, 't, 'i>(
         &self,
         table: &'t DeTable<'i>,
@@ -188,7 +188,7 @@ impl Source<'_> {
         entries.collect()
     }
 
-    /// The lists of a grid.
+    /// Returns the lists of a grid.
     fn axes<'k>(&self, table: &DeTable, keys: &'k [String]) -> Result<Vec<Axis<'k>>, Failure> {
         let mut axes = Vec::new();
         for (key, value) in self.entries(table, keys)? {
@@ -198,7 +198,7 @@ impl Source<'_> {
                 _ if key == "seeds" => {
                     let item = item(value);
                     let n = at_least_one(&item.text).map_err(|w| self.wrong(key, &item, w))?;
-                    // One more than a study may have is refused with the grid, before it fills memory.
+                    // One more than a study may have is refused together with the grid, before it fills memory.
                     let seeds = 0..n.min(MOST_CELLS + 1);
                     seeds.map(|s| Item { text: s.to_string(), ..item.clone() }).collect()
                 }
@@ -250,7 +250,7 @@ impl Source<'_> {
         })
     }
 
-    /// A list of pairs of numbers.
+    /// Parses a list of pairs of numbers.
     fn curve(&self, value: &Spanned<DeValue>) -> Result<Vec<[f64; 2]>, Failure> {
         let number = |v: &Spanned<DeValue>| Item::new(v, 0).text.parse::<f64>().ok();
         let pair = |v: &Spanned<DeValue>| match &v.get_ref().as_array()?[..] {
@@ -264,7 +264,7 @@ impl Source<'_> {
     }
 }
 
-/// Each text that `{a,b}` in a text stand for, the last varying fastest.
+/// Returns every text that results from the lists `{a,b}` in a text; the last list varies fastest.
 fn expanded(text: &str) -> Vec<String> {
     let braces = text.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?)));
     let Some((head, (list, tail))) = braces else { return vec![text.to_owned()] };
@@ -273,13 +273,13 @@ fn expanded(text: &str) -> Vec<String> {
     each.map(|(one, tail)| format!("{head}{one}{tail}")).collect()
 }
 
-/// The values that a key takes.
+/// The values of a key.
 struct Axis<'k> {
     key: &'k str,
     items: Vec<Item>,
 }
 
-/// The values of cell `i`; those of the last axis vary fastest.
+/// Returns the values of cell `i`; those of the last axis vary fastest.
 fn pick<'a>(axes: &'a [Axis], mut i: usize) -> Vec<(&'a str, &'a Item)> {
     let mut values = Vec::new();
     for axis in axes.iter().rev() {
@@ -289,7 +289,7 @@ fn pick<'a>(axes: &'a [Axis], mut i: usize) -> Vec<(&'a str, &'a Item)> {
     values
 }
 
-/// A value as text, so that it is checked by what checks the options of other commands.
+/// A value as text, so that it is checked in the same way as the options of other commands.
 #[derive(Clone, Debug)]
 struct Item {
     text: String,
@@ -314,7 +314,7 @@ impl Item {
         Self { text, quoted: matches!(value.get_ref(), DeValue::String(_)), line }
     }
 
-    /// As it stands in the file.
+    /// The value as it is in the file.
     fn shown(&self) -> String {
         if self.quoted { format!("{:?}", self.text) } else { self.text.clone() }
     }
@@ -323,7 +323,7 @@ impl Item {
 /// One value for each key of a grid.
 struct Chosen<'a> {
     source: &'a Source<'a>,
-    /// Of the head of the grid.
+    /// The line of the head of the grid.
     line: usize,
     values: Vec<(&'a str, &'a Item)>,
 }
@@ -333,13 +333,13 @@ impl<'a> Chosen<'a> {
         self.values.iter().find(|(k, _)| *k == key).map(|&(_, item)| item)
     }
 
-    /// On the line of `key`, or of the grid where that is left to its default.
+    /// An error on the line of `key`, or of the grid if the key has its default.
     fn on(&self, key: &str, why: impl std::fmt::Display) -> Failure {
         let line = self.item(key).map_or(self.line, |item| item.line);
         self.source.on(line, format!("{key}: {why}"))
     }
 
-    /// An error that begins with the option at fault.
+    /// Locates an error that begins with the option at fault.
     fn refuse(&self, failure: Failure) -> Failure {
         let why = failure.why();
         let told = why.strip_prefix("--").and_then(|rest| rest.split_once([':', ' ']));
@@ -349,7 +349,7 @@ impl<'a> Chosen<'a> {
         }
     }
 
-    /// The cell, by the parser of the options.
+    /// Makes the cell with the parser of the options.
     fn cell(&self, command: &clap::Command) -> Result<Cell, Failure> {
         let Some(problem) = self.item("problem") else {
             return Err(self.on("problem", "missing, expected a name or a list"));
@@ -374,7 +374,7 @@ impl<'a> Chosen<'a> {
         }
     }
 
-    /// What the parser complains about, in the words of the file.
+    /// Translates an error of the parser into the terms of the file.
     fn parsed(&self, error: &clap::Error) -> Failure {
         let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
             return self.source.on(self.line, error.to_string().lines().next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! `report.html`, one page that needs no network; `report.md`; the figures as files of their own.
+//! `report.html`, a page that needs no network; `report.md`; and the figures in separate files.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::cli::atomic;
 use crate::cli::failure::Failure;
 use crate::cli::table::{Align, Table};
 
-/// How the page looks, and what can be asked of it: points, series, the order of tables.
+/// The style of the page, and the script for points, series and the sorting of tables.
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
@@ -52,7 +52,7 @@ pub(super) fn write(
     records.write("report.md", |file| Ok(file.write_all(page.as_bytes())?))
 }
 
-/// Where the records come from, and how many there are, and are to come.
+/// States the origin of the records, how many there are, and how many are missing.
 fn origin(records: &Records, missing: usize) -> String {
     let known = || records.slots.iter().flatten();
     let told: BTreeSet<String> = known()
@@ -69,7 +69,7 @@ fn origin(records: &Records, missing: usize) -> String {
     format!("{cells} cells recorded{missing}, {failed} failed. {}.", told.join("; "))
 }
 
-/// A page of its own, from its head to its end.
+/// A complete HTML document.
 fn document(title: &str, body: &str) -> String {
     let title = escaped(title);
     format!(
@@ -102,14 +102,14 @@ fn html(study: &Study, told: &str, figures: &[Figure], tables: Tables) -> String
     document(title, &(page + &made))
 }
 
-/// Figures side by side; those that show the same against something else in one place.
+/// Figures side by side. Figures of the same quantity against several others share one place.
 fn drawn(figures: &[Figure]) -> String {
     let mut page = "<div class=\"figures\">\n".to_owned();
     for same in figures.chunk_by(|a, b| a.tab.is_some() && b.tab.is_some() && a.y == b.y) {
         // Writing to a string does not fail.
         let _ = writeln!(page, "<div class=\"{}\">", if same.len() > 1 { "switch" } else { "one" });
         for figure in same {
-            // The words begin with the title, which stands above.
+            // The text begins with the title, which is already shown above.
             let text = figure.text.strip_prefix(&format!("{}, ", figure.title));
             let _ = write!(
                 page,
@@ -127,7 +127,7 @@ fn drawn(figures: &[Figure]) -> String {
     page + "</div>\n"
 }
 
-/// The page of a comparison: its table, and ratios against times before.
+/// The page of a comparison: its table, and a figure of ratios against the old times.
 pub(super) fn comparison(
     [a, b]: &[String; 2],
     [before, after]: [&Records; 2],
@@ -168,7 +168,7 @@ pub(super) fn comparison(
     document("Before and after", &body)
 }
 
-/// A table with a head, whose numbers line up on the right.
+/// An HTML table with a header, with numbers aligned to the right.
 fn html_table(table: &Table) -> String {
     let row = |(i, row): (usize, &Vec<String>)| {
         let tag = if i == 0 { "th" } else { "td" };

@@ -1,13 +1,13 @@
 //! Figures as SVG: points, lines, bands and fronts over linear or logarithmic axes.
 //!
-//! Written by hand because the page needs what a plotting crate does not write: classes that follow the reader's light or
-//! dark theme, a text of each figure and of each mark, and sizes that shrink to a telephone.
+//! The SVG is written by hand, because the page needs what plotting crates do not provide: classes that follow the
+//! reader's light or dark theme, a text for each figure and each mark, and sizes that suit a phone.
 
 use std::fmt::Write;
 
 use crate::cli::table::{bytes, seconds, significant};
 
-/// How an axis counts; all are logarithmic where values allow it.
+/// The unit of an axis. Every axis is logarithmic if its values allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     Bytes,
@@ -25,7 +25,7 @@ impl Unit {
         }
     }
 
-    /// The unit in which people read a value, and its name.
+    /// Returns the value in a readable unit, and the name of the unit.
     fn of(self, value: f64) -> (f64, &'static str) {
         let (base, names, first): (f64, &[&str], f64) = match self {
             Self::Bytes => (1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"], 0.0),
@@ -39,7 +39,7 @@ impl Unit {
     }
 }
 
-/// How a series is drawn.
+/// The style of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Marks,
@@ -70,41 +70,42 @@ pub(super) struct Figure {
     /// Name of its file.
     pub(super) id: String,
     pub(super) title: String,
-    /// What tells it from those beside it that show the same against something else: a page offers them as a switch.
+    /// The name of this figure in a switch, on pages that show the same quantity against several others in one place.
     pub(super) tab: Option<&'static str>,
-    /// What it shows, in words.
+    /// Description in words.
     pub(super) text: String,
     pub(super) x: (String, Unit),
     pub(super) y: (String, Unit),
     pub(super) series: Vec<Series>,
 }
 
-/// Colours after Okabe and Ito (2008), told apart with any colour vision and on light and dark ground, and a shape each.
+/// Colours after Okabe and Ito (2008), which can be distinguished with any colour vision and on light and dark
+/// backgrounds. Each has a marker shape.
 const COLOURS: [&str; 7] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c7a00"];
 
-/// Of the drawing, so small that its letters can be read at the width of a telephone; its legend goes below.
+/// Size of the drawing, small enough to be readable at the width of a phone; the legend is placed below.
 const SIZE: (f64, f64) = (560.0, 360.0);
 const LEFT: f64 = 90.0;
 const RIGHT: f64 = 34.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 56.0;
-/// Of a letter, at most on average.
+/// Largest average width of a letter.
 const LETTER: f64 = 8.5;
 
-/// Escapes what has a meaning in HTML and SVG.
+/// Escapes characters that have a meaning in HTML and SVG.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// One direction: values to places.
+/// One axis: maps values to positions.
 struct Scale {
     log: bool,
     range: (f64, f64),
     places: (f64, f64),
 }
 
-/// Least and greatest of some values.
+/// The smallest and the largest of some values.
 fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
 }
@@ -117,7 +118,8 @@ impl Scale {
         Self { log, range: (low - margin, high + margin), places }
     }
 
-    /// Of the values of a figure: all, but where curves begin far from where they go on, those from their second points.
+    /// The scale of a figure over all values, or, if curves start far from where they continue, over those from their
+    /// second points on.
     fn settled(series: &[Series], places: (f64, f64)) -> Self {
         let of = |from: usize| {
             let points = series.iter().flat_map(move |s| {
@@ -136,14 +138,14 @@ impl Scale {
         if self.log { value.ln() } else { value }
     }
 
-    /// Not farther outside of the drawing than it is wide.
+    /// Returns the position of a value, limited to one width of the drawing outside of it.
     fn place(&self, value: f64) -> f64 {
         let share = (self.at(value) - self.range.0) / (self.range.1 - self.range.0);
         self.places.0 + share.clamp(-1.0, 2.0) * (self.places.1 - self.places.0)
     }
 
-    /// Round values within the range and their labels, at most 8: in equal ratios where the range holds three of those, else
-    /// in equal steps of one unit.
+    /// Returns at most 8 round values within the range, with their labels: at equal ratios if the range has three of
+    /// those, otherwise at equal steps of one unit.
     fn ticks(&self, unit: Unit) -> Vec<(f64, String)> {
         let (low, high) = self.range;
         let base: f64 = if unit == Unit::Bytes { 2.0 } else { 10.0 };
@@ -181,8 +183,8 @@ impl Scale {
     }
 }
 
-/// Places and labels of the ticks, but those which would touch the one before or say the same. A label takes `each` a letter
-/// and `more`.
+/// Positions and labels of the ticks, without labels that would touch the previous one or repeat it. The size of a
+/// label is `each` per letter, plus `more`.
 fn labels(scale: &Scale, unit: Unit, each: f64, more: f64) -> Vec<(f64, String)> {
     let mut kept: Vec<(f64, String)> = Vec::new();
     for (tick, label) in scale.ticks(unit) {
@@ -197,7 +199,7 @@ fn labels(scale: &Scale, unit: Unit, each: f64, more: f64) -> Vec<(f64, String)>
     kept
 }
 
-/// The figure as a document of its own, which is also fit to stand in a page.
+/// Draws the figure as an SVG document, which can also be embedded in a page.
 pub(super) fn svg(figure: &Figure) -> String {
     let (width, height) = SIZE;
     let points = figure.series.iter().flat_map(|s| &s.points);
@@ -291,7 +293,7 @@ pub(super) fn svg(figure: &Figure) -> String {
     out + "</svg>\n"
 }
 
-/// A mark of series `i`, left open.
+/// The start tag of a mark of series `i`, still open.
 fn mark(i: usize, x: f64, y: f64, colour: &str) -> String {
     let shape = [
         "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0",
@@ -303,7 +305,7 @@ fn mark(i: usize, x: f64, y: f64, colour: &str) -> String {
     format!("<path class=\"mark\" d=\"M{x:.1} {y:.1}{shape}\" fill=\"{colour}\">")
 }
 
-/// A round value without the digits that say nothing: `1 ms`, `16 KiB`.
+/// A round value without superfluous digits: `1 ms`, `16 KiB`.
 fn short(unit: Unit, value: f64) -> String {
     let text = unit.text(value);
     let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));

@@ -1,7 +1,8 @@
-//! `DIR/records.jsonl`: a line per cell, in the order of the grid, replaced whole after each.
+//! `DIR/records.jsonl`: one line per cell, in the order of the grid. The whole file is replaced after each cell.
 //!
-//! So a study that was stopped leaves a file of complete records, and the next start runs only the cells that it lacks. The
-//! file of the study stands beside it, from which the order, what is missing and the report can be told.
+//! A study that was stopped therefore leaves a file of complete records, and the next start runs only the missing
+//! cells. The file of the study is saved in the same folder, so that the order, the missing cells and the report can be
+//! derived from the folder alone.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -19,17 +20,17 @@ use crate::cli::atomic;
 use crate::cli::failure::{Failure, json};
 use crate::simd;
 
-/// What a record owes to where and when it was made.
+/// Where and when a record was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Origin {
     pub(super) version: String,
-    /// The set of instructions, on which bits depend.
+    /// The instruction set, on which the bits depend.
     pub(super) instructions: String,
     pub(super) machine: String,
     cores: usize,
-    /// Cells that ran at the same time, which disturbs times that were taken while counting.
+    /// Number of cells that ran at the same time, which disturbs times that were measured while counting.
     jobs: usize,
-    /// Seconds since 1970, by the clock of the system; durations are of the monotonic one.
+    /// Seconds since 1970, by the system clock. Durations use the monotonic clock.
     finished: u64,
 }
 
@@ -65,7 +66,7 @@ struct Line<'a> {
     origin: Origin,
 }
 
-/// A recorded cell. Its line is kept as it was read, so that later cells do not touch it.
+/// A recorded cell. Its line is kept as it was read, so that it does not change when later cells are written.
 #[derive(Clone, Debug)]
 pub(super) struct Recorded {
     pub(super) line: String,
@@ -73,21 +74,21 @@ pub(super) struct Recorded {
     pub(super) origin: Origin,
 }
 
-/// A slot per cell, in the order of the grid.
+/// The records of a study: one slot per cell, in the order of the grid.
 #[derive(Debug)]
 pub(super) struct Records {
     pub(super) folder: PathBuf,
     pub(super) slots: Vec<Option<Recorded>>,
-    /// Held while this lives, so that no two processes write into one folder.
+    /// Held as long as this value lives, so that no two processes write to the same folder.
     _lock: Option<File>,
 }
 
 impl Records {
-    /// What an earlier start of the same study left in `folder`, which is locked and made if need be.
+    /// Reads what an earlier start of the same study left in `folder`, which is created if necessary and locked.
     ///
     /// # Errors
-    /// That another process holds the folder; a usage error that names the line which is not a record, or not of this
-    /// study: somebody's results are in the way, and would be lost.
+    /// Returns an error if another process holds the folder, and a usage error that names the line if a line is not a
+    /// record or not of this study. In this case the results of another study are in the folder and would be lost.
     pub(super) fn open(folder: &Path, study: &Study, file: &Path) -> Result<Self, Failure> {
         let lock = atomic::lock(folder, "runs a study").map_err(Failure::of("--out"))?;
         let records = Self { _lock: lock, ..Self::read(folder, study, file)? };
@@ -95,10 +96,10 @@ impl Records {
         Ok(records)
     }
 
-    /// A folder with its study, as it is.
+    /// Reads a folder and its study, without changing it.
     ///
     /// # Errors
-    /// A usage error if there is none, or as [`open`](Self::open).
+    /// Returns a usage error if there is no study, and otherwise the errors of [`open`](Self::open).
     pub(super) fn load(folder: &Path, app: &App) -> Result<(Study, Self), Failure> {
         let file = folder.join("study.toml");
         if !file.exists() {
@@ -147,8 +148,8 @@ impl Records {
         Ok(Self { folder: folder.to_owned(), slots, _lock: None })
     }
 
-    /// The places of `among` that are to be run: without those that are recorded, or stand beside one that is, of another seed,
-    /// where seeds decide nothing.
+    /// Returns the cells of `among` that have to be run: those that are not recorded, unless seeds have no influence
+    /// and the same cell is recorded with another seed.
     pub(super) fn missing(&self, cells: &[Cell], among: &[usize]) -> Result<Vec<usize>, Failure> {
         let keys: Vec<_> = cells.iter().map(Cell::key_of_seeds).collect::<Result<_, _>>()?;
         let settled = |slot: &Option<Recorded>| {
@@ -160,7 +161,7 @@ impl Records {
         Ok(among.iter().copied().filter(missing).collect())
     }
 
-    /// Takes a result and replaces the file.
+    /// Adds a result and replaces the file.
     pub(super) fn add(
         &mut self,
         cells: &[Cell],
@@ -199,7 +200,8 @@ impl Records {
         atomic::write(&self.folder.join(name), write).map_err(Failure::of("--out"))
     }
 
-    /// `records.csv`: a column a number or text of any line, those of a table within as `table.column`; without lists.
+    /// Writes `records.csv`. It has a column for each number or text in any line, and `table.column` for those of a
+    /// nested table, but no lists.
     pub(super) fn write_csv(&self) -> Result<(), Failure> {
         let (mut columns, mut rows) = (Vec::new(), Vec::new());
         for recorded in self.slots.iter().flatten() {
@@ -239,9 +241,9 @@ impl Records {
     }
 }
 
-/// A line of the file, or why it is none.
+/// Parses a line of the file, or returns the reason why it is not a record.
 fn parse(line: &[u8]) -> Result<(Cell, Recorded), String> {
-    // The position in serde's text counts lines of its own.
+    // The position in serde's message counts lines within the record.
     let why = |e: serde_json::Error| {
         let text = e.to_string();
         text.split(" at line ").next().unwrap_or(&text).to_owned()
@@ -256,11 +258,11 @@ fn parse(line: &[u8]) -> Result<(Cell, Recorded), String> {
     Ok((cell, Recorded { line: line.to_owned(), outcome, origin }))
 }
 
-/// Joins the records of folders that hold one study, and tells what is missing or double.
+/// Joins the records of folders of the same study, and notes which cells are missing or duplicate.
 ///
 /// # Errors
-/// A usage error for folders of different studies, by the first line in which they differ, and for a cell of which two folders
-/// hold different results. Nothing is written then.
+/// Returns a usage error for folders of different studies, with the first line in which they differ, and for a cell for
+/// which two folders have different results. Nothing is written in these cases.
 pub(super) fn merge(
     folders: &[PathBuf],
     out: &Path,
@@ -304,7 +306,8 @@ pub(super) fn merge(
     Ok((study, made, notes))
 }
 
-/// Cells whose data is not that of the first cell with the same, in bits of the same program and instructions.
+/// Notes the cells whose data has other bits than that of the first cell with the same data settings, program and
+/// instructions.
 fn other_data(cells: &[Cell], slots: &[Option<Recorded>]) -> Vec<String> {
     let (mut first, mut notes) = (HashMap::new(), Vec::new());
     for (i, (cell, slot)) in cells.iter().zip(slots).enumerate() {
@@ -341,7 +344,8 @@ fn different(ours: &str, theirs: &str, [a, b]: [&PathBuf; 2]) -> String {
     format!("{a} and {b} hold different studies: study.toml:{number}: '{x}' and '{y}'")
 }
 
-/// The first key in which two records of a cell differ, beyond what a clock, a machine or its memory decides.
+/// Returns the first key in which two records of a cell differ, except those that depend on the clock, the machine or
+/// its memory.
 pub(super) fn difference(ours: &str, theirs: &str) -> Option<String> {
     const DECIDED: [&str; 12] = [
         "seconds",

@@ -1,4 +1,4 @@
-//! Records over seeds: what the table, the figures and the comparison are made of.
+//! Records over seeds: the basis of the table, the figures and the comparison.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::table::{Table, bytes, seconds, significant};
 use crate::stats::{mean, median_and_interval, rank_test};
 
-/// Cells that differ by their seed alone.
+/// Cells that differ only in their seed.
 pub(super) struct Group<'a> {
     pub(super) cell: &'a Cell,
     pub(super) settings: Map<String, Value>,
@@ -20,7 +20,7 @@ pub(super) struct Group<'a> {
     failed: Vec<&'a str>,
 }
 
-/// All recorded cells, in the order of the grid.
+/// Groups all recorded cells, in the order of the grid.
 pub(super) fn groups<'a>(
     cells: &'a [Cell],
     records: &'a Records,
@@ -49,7 +49,7 @@ pub(super) fn groups<'a>(
 }
 
 impl Group<'_> {
-    /// A setting as text, `-` if it has none.
+    /// A setting as text, or `-` if it has no value.
     fn text(&self, key: &str) -> String {
         match self.settings.get(key) {
             _ if key == "estimator" => self.cell.estimator().to_owned(),
@@ -69,7 +69,7 @@ impl Group<'_> {
         }
     }
 
-    /// The estimator and, where it has one that was asked for, the schedule; then what else is among `keys`.
+    /// The estimator and, if one was requested, its schedule, followed by the other settings among `keys`.
     pub(super) fn label(&self, keys: &[&str]) -> String {
         let mut label = self.cell.estimator().to_owned();
         for &key in keys {
@@ -84,18 +84,18 @@ impl Group<'_> {
         label
     }
 
-    /// Of all seeds together.
+    /// The times of all seeds together.
     fn times(&self) -> Vec<f64> {
         self.done.iter().flat_map(|done| &done.times).copied().collect()
     }
 
-    /// Of all seeds together, those beside which a fixed work took no longer than so.
+    /// The times of all seeds for which the fixed workload took at most `pace`.
     fn undisturbed(&self, pace: f64) -> Vec<f64> {
         let all = self.done.iter().flat_map(|done| done.times.iter().zip(&done.paces));
         all.filter(|&(_, &found)| found <= pace).map(|(&time, _)| time).collect()
     }
 
-    /// Of all seeds together: median and interval of the median.
+    /// The median of the times of all seeds, and its confidence interval.
     pub(super) fn seconds(&self) -> Option<[f64; 3]> {
         median_and_interval(&mut self.times())
     }
@@ -104,7 +104,7 @@ impl Group<'_> {
         self.done.iter().map(|done| done.cost.bytes_measured).max()
     }
 
-    /// The least, the mean and the greatest over seeds of what all have.
+    /// The minimum, the mean and the maximum over seeds, or `None` if a value is missing.
     pub(super) fn range(&self, of: impl Fn(&Done) -> Option<f64>) -> Option<[f64; 3]> {
         let values = self.done.iter().map(|done| of(done)).collect::<Option<Vec<f64>>>()?;
         let least = values.iter().copied().reduce(f64::min)?;
@@ -116,7 +116,7 @@ impl Group<'_> {
         self.range(of).map(|[_, mean, _]| mean)
     }
 
-    /// Mean and standard error of the mean; `-` where a value is missing.
+    /// The mean and its standard error, or `-` if a value is missing.
     fn mean_and_error(&self, of: impl Fn(&Done) -> Option<f64>) -> String {
         let values = self.done.iter().map(|done| of(done)).collect::<Option<Vec<f64>>>();
         let Some(values) = values.filter(|values| !values.is_empty()) else {
@@ -130,10 +130,10 @@ impl Group<'_> {
     }
 }
 
-/// The settings in which groups differ, problem and estimator first; what says how to measure is not among them.
+/// Returns the settings in which groups differ, problem and estimator first. Settings of the measurement are left out.
 pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     let first = ["problem", "estimator", "schedule", "steps", "lr"];
-    // The algorithm stands for the estimator.
+    // The key of the estimator stands for the algorithm, too.
     let measuring = [
         "measure",
         "draws",
@@ -151,7 +151,8 @@ pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     keys.filter(|&key| ["problem", "estimator"].contains(&key) || differs(key)).collect()
 }
 
-/// A row a combination, seeds taken together. Settings that are the same in all rows are left out, beyond the first two.
+/// A table with one row per combination, over all seeds. Settings that are the same in all rows are left out, except
+/// the first two.
 pub(super) fn table(groups: &[Group]) -> Table {
     let shown = varying(&groups.iter().collect::<Vec<_>>());
     let done = || groups.iter().flat_map(|group| &group.done);
@@ -211,12 +212,12 @@ pub(super) fn table(groups: &[Group]) -> Table {
     table
 }
 
-/// The warnings of each combination, once, with the problem and what it is told apart by.
+/// The warnings of each combination, each once, with the problem and the settings that distinguish the combination.
 pub(super) fn warnings(groups: &[Group]) -> Vec<String> {
     let keys = varying(&groups.iter().collect::<Vec<_>>());
     let mut lines: Vec<String> = Vec::new();
     for group in groups {
-        // Numbers of other seeds differ: the first of each kind speaks for them.
+        // Numbers differ between seeds, so only the first warning of each kind is shown.
         let mut told = BTreeSet::new();
         let notes =
             group.done.iter().flat_map(|done| &done.notes).map(|note| format!("note: {note}"));
@@ -235,29 +236,29 @@ pub(super) fn warnings(groups: &[Group]) -> Vec<String> {
     lines
 }
 
-/// The mean of counts, without decimals where it has none.
+/// Formats the mean of counts, without decimals if it is a whole number.
 fn whole(mean: f64) -> String {
     if mean.fract() == 0.0 { mean.to_string() } else { significant(mean, 4) }
 }
 
-/// Fewer times than these per side say nothing about speed.
+/// Fewer times than this per side are not compared.
 const TIMES: usize = 6;
 
-/// The probability that any row of a comparison is called slower or faster where nothing changed, if times of a cell are drawn
-/// from one distribution: each of `n` rows is tested at an `n`-th of it (Bonferroni).
+/// The probability that any row of a comparison is called slower or faster although nothing changed, if the times of a
+/// cell are drawn from one distribution. Each of `n` rows is tested at level `FALSE_ALARM / n` (Bonferroni).
 const FALSE_ALARM: f64 = 0.01;
 
-/// Two studies side by side.
+/// A comparison of two studies.
 pub(super) struct Comparison {
     pub(super) table: Table,
-    /// How many rows are worse: slower, by a test of ranks and by a ratio of the medians, in more bytes, with another result,
-    /// or failed.
+    /// Number of rows that are worse: slower according to both a rank test and the ratio of medians, with more bytes,
+    /// with another result, on other data, or failed.
     pub(super) worse: usize,
-    /// Ratios of times over times before, with what is said of each.
+    /// Ratios of the new times to the old ones, with their verdicts.
     pub(super) ratios: Vec<(&'static str, Point)>,
 }
 
-/// Before and after, of the cells that both have, from ratios of `slower` on.
+/// Compares the cells that both studies have. Ratios of medians count from `slower` on.
 pub(super) fn compared(
     cells: &[Cell],
     [before, after]: [&Records; 2],

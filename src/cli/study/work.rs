@@ -1,7 +1,7 @@
-//! What the process that is started for a cell finds out.
+//! The work of the process that is started for a cell.
 //!
-//! A cell is asked twice where `repeats` is not 0: once for losses, counts and bytes, once for times, in a process of its own
-//! that does nothing else.
+//! If `repeats` is not 0, a cell is requested twice: once for losses, counts and bytes, and once for times, in a
+//! separate process that does nothing else.
 
 use std::io::{self, BufRead, Read};
 use std::ops::ControlFlow;
@@ -26,7 +26,7 @@ use crate::{
     Record, Run, RunState, Samples, find_by_name, mean_loss, norm,
 };
 
-/// Answers the request on stdin. When stdin ends nobody waits for the answer any more, and the process ends too.
+/// Answers the request on stdin. When stdin ends, nobody waits for the answer any more, and the process ends as well.
 pub(super) fn serve(app: &App, out: Out) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(Failure::run)?;
@@ -34,7 +34,7 @@ pub(super) fn serve(app: &App, out: Out) -> Result<(), Failure> {
         serde_json::from_str(&line).map_err(|e| Failure::usage(format!("stdin: {e}")))?;
     cell.run.common.data.folder = folder;
     std::thread::spawn(|| {
-        // Whatever ends the wait, the one who asked is gone.
+        // Whatever ends this read, the parent process is gone.
         let _ = io::stdin().lock().read(&mut [0]);
         std::process::exit(1);
     });
@@ -62,7 +62,7 @@ fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Troub
     Ok(Reply::Counted(Box::new(done)))
 }
 
-/// A cell that can begin.
+/// A cell that is ready to run.
 struct Ready<'a, T> {
     cell: &'a Cell,
     opened: Opened<T>,
@@ -96,15 +96,15 @@ impl<'a, T: Precise> Ready<'a, T> {
         Ok(Self { cell, opened, estimator, run })
     }
 
-    /// One estimate from a fresh start.
+    /// Computes one estimate from the initial state.
     fn estimate(&mut self, gradient: &mut [T]) -> Result<Estimate<T>, Error> {
         self.estimator.set_state(&Params::new())?;
         let Opened { oracle, inner, x, .. } = &mut self.opened;
         self.estimator.estimate(oracle, inner, x, Draw::new(self.run.seed, 0), gradient)
     }
 
-    /// Times, each with the slower pace of the machine before and after it. Disturbed ones are taken again, twice as many in all at
-    /// most, and those that were least disturbed are kept.
+    /// Returns times, each with the slower of the paces of the machine before and after it. Disturbed times are
+    /// measured again, up to twice as many in total, and the least disturbed ones are kept.
     fn times(&mut self) -> Result<Vec<[f64; 2]>, Trouble> {
         let mut gradient = vec![T::zero(); self.opened.x.len()];
         self.estimate(&mut gradient)?;
@@ -146,7 +146,7 @@ impl<'a, T: Precise> Ready<'a, T> {
         Ok((state, records))
     }
 
-    /// Loss and metrics of `x`, after the inner loop of an iteration.
+    /// Returns the loss and metrics of `x`, after the inner loop of an iteration.
     fn judge(&mut self, x: &[T], iteration: usize) -> Result<(f64, Metrics), Error> {
         let inner = self.run.coupling.inner(&self.run.inner, iteration);
         let draw = Draw::new(self.run.seed, iteration as u64);
@@ -161,8 +161,9 @@ impl<'a, T: Precise> Ready<'a, T> {
         Ok((loss, metrics))
     }
 
-    /// The value function and the norm of its gradient over all samples, off the clock: by L-BFGS from the start of the inner loop and
-    /// conjugate gradients. Nothing where these do not arrive, up to roundings.
+    /// Returns the value function and the norm of its gradient over all samples, without counting their time. They are
+    /// computed by L-BFGS from the start of the inner loop and by conjugate gradients, and are `None` if these do not
+    /// converge, up to rounding.
     fn value(&mut self, x: &[T], draw: Draw, tolerance: f64) -> Result<[Option<f64>; 2], Error> {
         let stop = Stop { iterations: 1000, tolerance };
         let mut at_rest = Implicit::new(Cg { stop })?.to_minimum(tolerance)?;
@@ -182,7 +183,8 @@ impl<'a, T: Precise> Ready<'a, T> {
         Ok([value, slope])
     }
 
-    /// Whether a seed may decide anything: by what problem and estimator say, or because data or an estimate differ under others.
+    /// Whether a seed may have an influence, either because the problem or the estimator says so, or because the data
+    /// or an estimate differ between seeds.
     fn random(&mut self, data_hash: &str) -> bool {
         let Opened { oracle, inner, x, .. } = &mut self.opened;
         let mini_batches = [Level::Inner, Level::Outer].map(|level| oracle.mini_batches(level));
@@ -201,12 +203,12 @@ impl<'a, T: Precise> Ready<'a, T> {
             let found = self.estimator.estimate(oracle, inner, x, draw, &mut gradient).ok()?;
             Some((found.loss, gradient))
         };
-        // The sketch of a solver is no coin, and yet random.
+        // The sketch of a solver is not a random choice of the estimator, but random nevertheless.
         let (first, second) = (of(0), of(1));
         first.is_none() || first != second
     }
 
-    /// What is known without an estimate.
+    /// The part of the result that needs no estimate.
     fn begun(&mut self) -> Result<Done, Trouble> {
         let data_hash = point::data_hash(&mut self.opened.oracle, 0)?;
         let random = self.random(&data_hash);
@@ -253,7 +255,7 @@ impl<'a, T: Precise> Ready<'a, T> {
 
     fn accuracy(&mut self) -> Result<Accuracy, Trouble> {
         let Opened { oracle, inner, x, .. } = &mut self.opened;
-        // The reference may take what it needs.
+        // The memory limit does not apply to the reference.
         oracle.set_memory(None);
         let draws: Vec<_> = (0..self.cell.draws).map(|i| Draw::new(self.run.seed, i)).collect();
         let mut both: [&mut dyn Estimator<T>; 2] = [self.estimator.as_mut(), &mut Exact::default()];
@@ -270,7 +272,7 @@ impl<'a, T: Precise> Ready<'a, T> {
     }
 
     fn whole_run(&mut self, done: &mut Done) -> Result<(), Trouble> {
-        // The oracle is busy while the run lasts: points are kept and looked at afterwards.
+        // The oracle is in use during the run, so the points are stored and evaluated afterwards.
         let (mut points, mut next) = (Vec::new(), 0.0);
         let (given, ratio) = (self.cell.run.record_every, self.cell.record_ratio);
         let every = given.or(ratio.map(|_| self.run.record_every));
@@ -308,8 +310,8 @@ impl<'a, T: Precise> Ready<'a, T> {
     }
 }
 
-/// The seconds of one estimate, by short inner loops of up to 8 and 16 steps: linear in the number of steps, and a plain step
-/// for each that the schedule takes again.
+/// Predicts the seconds of one estimate from short inner loops of up to 8 and 16 steps, linearly in the number of
+/// steps, with one plain step added for each step that the schedule computes again.
 fn probe<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<f64, Trouble> {
     let common = args::Common { memory: None, tolerance: None, ..cell.run.common.clone() };
     let Opened { mut oracle, inner, x, .. } = point::open::<T>(app, entry, &common, 0)?;

@@ -1,4 +1,4 @@
-//! Names, settings and defaults of `Ufom` and of a jump that a coin makes unbiased.
+//! Names, settings and defaults of `Ufom`, including `jump`.
 
 use super::{Cheap, Ufom};
 use crate::by_place::ByPlace;
@@ -9,7 +9,7 @@ use crate::schedule::Schedule;
 use crate::spelling::{About, Range, Spelled, Visit};
 
 impl Default for Ufom {
-    /// First-order with coins of probability 0.1.
+    /// Uses first-order estimates with coins of probability 0.1.
     fn default() -> Self {
         Self {
             probability: Probability::Fixed(0.1),

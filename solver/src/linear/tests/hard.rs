@@ -1,5 +1,5 @@
-//! Singular, indefinite and ill-conditioned systems in both precisions, beside dense least squares: what is returned is never
-//! worse than `v = 0`, and where the system tells what least squares leave, minimum residuals leave that.
+//! Singular, indefinite and ill-conditioned systems in both precisions, compared with dense least squares. The result
+//! is never worse than `v = 0`, and where the system determines the least-squares residual, minimum residuals reach it.
 
 use hypertape_autodiff::{Element, dot};
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::linear::{Cg, Dense, Gmres, LinearSolver, Minres, Nystrom, Stop, System};
 use crate::params::norm;
 
-/// `|b - A v| / |b|` in double precision of the `v` found in precision `T`, for the matrix as `T` has it.
+/// `|b - A v| / |b|` in double precision for the `v` computed in precision `T`, with the matrix rounded to `T`.
 fn residual<T: Element>(
     solver: &dyn LinearSolver<T>,
     matrix: &Matrix,
@@ -29,7 +29,7 @@ fn residual<T: Element>(
     Ok(norm(&left) / norm(&b))
 }
 
-/// Everything that ends by itself, with the settings of the command line.
+/// All solvers that stop by themselves, with the settings of the command line.
 fn solvers<T: Element>() -> [Box<dyn LinearSolver<T>>; 5] {
     let stop = Stop { iterations: 20, tolerance: 1e-12 };
     [
@@ -41,7 +41,8 @@ fn solvers<T: Element>() -> [Box<dyn LinearSolver<T>>; 5] {
     ]
 }
 
-/// Of `Q diag(values) Q'` with a `Q` of `seed`. `close` is how near to least squares minimum residuals come, where that is said.
+/// Tests `Q diag(values) Q'` with a `Q` drawn with `seed`. `close` is the allowed distance of minimum residuals from
+/// least squares, if it is tested.
 fn hold<T: Element>(values: &[f64], seed: u64, b: &[f64], close: Option<f64>) {
     let matrix = Matrix::with_eigenvalues(values, seed);
     // The projection on the null space.
@@ -49,12 +50,12 @@ fn hold<T: Element>(values: &[f64], seed: u64, b: &[f64], close: Option<f64>) {
     let least = norm(&Matrix::with_eigenvalues(&kernel, seed).times(b)) / norm(b);
     for (k, solver) in solvers::<T>().iter().enumerate() {
         let found = match residual(&**solver, &matrix, b) {
-            // Elimination does not choose an iterate: the caller looks at what it leaves.
+            // Elimination does not choose an iterate: the caller checks the residual.
             Ok(found) if k < 4 => found,
             Ok(_) | Err(Error::Indefinite { .. } | Error::Singular { .. }) => continue,
             Err(error) => panic!("{solver:?}: {error}"),
         };
-        // Roundings of products with a `v` that is long.
+        // Rounding of products with a long `v`.
         assert!(
             found <= 1.0 + 8.0 * T::epsilon().as_f64().sqrt(),
             "{solver:?} {values:?}: {found:e}"
@@ -76,7 +77,7 @@ proptest! {
     ) {
         let b = &b[..values.len()];
         prop_assume!(norm(b) > 0.1 && values.iter().any(|&v| v != 0.0));
-        // Roundings, divided by the smallest eigenvalue, over iterations whose pivots may be small.
+        // Rounding divided by the smallest eigenvalue, over iterations with possibly small pivots.
         hold::<f64>(&values, seed, b, Some(1e-7));
         hold::<f32>(&values, seed, b, Some(1e-2));
     }
@@ -95,7 +96,7 @@ proptest! {
         };
         let b = &b[..powers.len()];
         prop_assume!(norm(b) > 0.1);
-        // Conditions beyond these end in `Error::Unsolved` where an estimate looks at what is left.
+        // Larger condition numbers end in `Error::Unsolved` when an estimate checks the residual.
         hold::<f64>(&values(12.0), seed, b, None);
         hold::<f32>(&values(5.0), seed, b, None);
     }

@@ -1,0 +1,90 @@
+//! Whether a graph is affine in some of its inputs, so that its derivative by these does not depend on their values.
+
+use crate::array::element::Element;
+use crate::functions::rule::Unary;
+use crate::graph::Graph;
+use crate::graph::operations::Op;
+
+/// How a node depends on the inputs in question.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Dependence {
+    None,
+    Affine,
+    Other,
+}
+
+use Dependence::{Affine, None, Other};
+
+impl<T: Element> Graph<T> {
+    /// Whether all results are affine in the inputs that `moving` names, taken together, while the others are fixed.
+    ///
+    /// The answer is read off the operations: `true` is certain, and `false` means that some result passes through an operation that
+    /// is not affine as it stands, although the whole may be. Cost: one pass over the nodes.
+    ///
+    /// ```
+    /// use hypertape_autodiff::graph::Tracer;
+    /// use hypertape_autodiff::{Array, Shape};
+    /// // A step of gradient descent whose size is e^x.
+    /// let tracer = Tracer::<f64>::new();
+    /// let [w, g, x] = ["w", "g", "x"].map(|name| tracer.input(name, Shape::SCALAR));
+    /// let graph = tracer.finish(&[w - x.exp() * g])?;
+    /// assert!(graph.is_affine(|name| name != "x"));
+    /// assert!(!graph.is_affine(|name| name != "w")); // a product of x and g
+    /// # Ok::<(), hypertape_autodiff::graph::GraphError>(())
+    /// ```
+    pub fn is_affine(&self, moving: impl Fn(&str) -> bool) -> bool {
+        let mut known = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let of = |k: usize| node.of.get(k).map_or(None, |&of| known[of]);
+            let either = node.of.iter().map(|&of| known[of]).max().unwrap_or(None);
+            known.push(match &node.op {
+                Op::Input(number) if moving(&self.inputs[*number].name) => Affine,
+                _ if either == None => None,
+                Op::Cut | Op::Add {} | Op::Sub {} | Op::Unary(Unary::Shift(_)) => either,
+                op if op.is_linear() => either,
+                op if op.is_bilinear() && of(0).min(of(1)) == None => either,
+                // Linear in the first operand.
+                Op::Div {} | Op::Keep {} | Op::Drop {} | Op::Share {} | Op::Passed {}
+                    if of(1) == None =>
+                {
+                    either
+                }
+                _ => Other,
+            });
+        }
+        self.outputs.iter().all(|&output| known[output] != Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::array::operations::Operations;
+    use crate::graph::{Traced, Tracer};
+    use crate::{Array, Shape};
+
+    /// Each is affine in `a` or it is not, whatever `b` is.
+    #[test]
+    fn what_is_affine_is_told_from_what_is_not() {
+        type Case = for<'t> fn(Traced<'t, f64>, Traced<'t, f64>) -> Traced<'t, f64>;
+        let cases: [(bool, Case); 12] = [
+            (true, |_, b| b.exp()),
+            (true, |a, b| a * b.tanh() + 3.0),
+            (true, |a, b| (b - a) / b),
+            (true, |a, b| a.matmul(b.transpose()).sum()),
+            (true, |a, b| a.dot(b) * 2.0),
+            (true, |a, b| b.select(a, a * 2.0).slice(1, Shape::SCALAR)),
+            (false, |a, _| a.square()),
+            (false, |a, b| b / a),
+            (false, |a, _| a.dot(a)),
+            (false, |a, b| a.max(b)),
+            (false, |a, b| (a * b).exp().sum()),
+            (false, |a, _| a.detach()),
+        ];
+        for (i, (expected, case)) in cases.into_iter().enumerate() {
+            let tracer = Tracer::<f64>::new();
+            let [a, b] = ["a", "b"].map(|name| tracer.input(name, Shape::column(3)));
+            let graph = tracer.finish(&[case(a, b)]).unwrap();
+            assert_eq!(graph.is_affine(|name| name == "a"), expected, "case {i}");
+        }
+    }
+}
