@@ -5,10 +5,10 @@
 //! f(x, w) = 1/m sum_i loss(V_i w, u_i)
 //! ```
 //!
-//! with `x_j` that of the group of features where several share a penalty, half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
-//! `f` alone, the squared error itself. `x` and `w` have one entry per feature. Peer workloads `w1-ridge` and `w1-logreg`,
-//! and ridge regression on data of one's own, whose limit for many steps is a closed form: with
-//! `M = X'X/n + diag(e^x)`,
+//! with half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
+//! `f` alone, the squared error itself. `w` has one entry per feature, and so has `x`, unless groups of features share a
+//! penalty. Peer workloads `w1-ridge` and `w1-logreg`, and ridge regression on data of one's own, whose limit for many
+//! steps is a closed form: with `M = X'X/n + diag(e^x)`,
 //!
 //! ```text
 //! w* = M^-1 X'y/n        dF/dx_j = -e^{x_j} w*_j (M^-1 df/dw(w*))_j
@@ -58,7 +58,7 @@ impl<T: Element> Penalised<T> {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
     }
 
-    /// The same of other sizes: `[samples, features, penalties]`, where as many features share a penalty, one after the other.
+    /// The same of other sizes: `[samples, features, penalties]`, where as many consecutive features share each penalty.
     ///
     /// # Errors
     /// [`Error::Invalid`] unless features share penalties equally, and there are any; beyond 2^28 numbers.

@@ -26,8 +26,10 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
 }
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
-    /// The pull-back of `c` from the gradient of losses of one score: `X' (l'' X c)`, which is the gradient of
-    /// `sum_i (l''_i / 2) z_i^2` at `z = X c`, in one pass. Curvatures come from the losses, so scores need not be kept.
+    /// The pull-back of `c` from the gradient of losses of one score: `X' (l'' X c)`.
+    ///
+    /// It is the gradient of `sum_i (l''_i / 2) z_i^2` at `z = X c`, which takes one pass. Curvatures come from the losses,
+    /// so scores need not be kept.
     pub(crate) fn bent(&self, c: A) -> Option<A> {
         let halves = match self.of.loss {
             RowLoss::Logistic(_) => {
