@@ -33,9 +33,11 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
     pub(crate) fn bent(&self, c: A) -> Option<A> {
         let halves = match self.of.loss {
             RowLoss::Logistic(_) => {
-                // (1 - q) q of the probability `q = e^-l`, each to the last digits.
-                let fall = -self.parts.losses;
-                Some(fall.exp_m1() * fall.exp() * -0.5)
+                // q (1 - q) / 2 of the probability `q = e^-l`, each factor to the last digits: with `t = tanh(l / 2)`,
+                // 1 - q is 2 t / (1 + t).
+                let loss = self.parts.losses;
+                let t = (loss * 0.5).tanh();
+                Some((-loss).exp() * (t / (t + 1.0)))
             }
             _ => None,
         };
