@@ -120,13 +120,13 @@ pub use crate::oracle::view::Point;
 pub struct Oracle<'p, T> {
     known: Known<Facts<'p, T>, Found<'p, T>>,
     memory: Workspaces<T>,
-    /// Vectors, and what is counted.
+    /// Source of vectors, and the meter.
     pool: Pool<T>,
     /// Threads that were asked for.
     threads: usize,
-    /// Bytes that an estimate may take.
+    /// Bytes that an estimate may use.
     limit: Option<u64>,
-    /// Where inner loops ended, if the next ones start there.
+    /// The ends of inner loops, if the next loops start there.
     ends: Option<Arc<ByPlace<T>>>,
     /// Place in the meta-batch of the current task.
     place: Option<usize>,
@@ -165,10 +165,10 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Most lanes of a sum unless they are [set](Self::set_lanes).
     pub const LANES: usize = LANES;
 
-    /// A view of `problem`.
+    /// Creates an oracle for `problem`.
     ///
     /// # Errors
-    /// [`Error::Function`] if `init` fails at the first outer point.
+    /// Returns [`Error::Function`] if `init` fails at the first outer point.
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
         let view = view(problem, &mut memory)?;
@@ -289,7 +289,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         let mut memory = self.memory.alike(Team::new(workers - 1)?, workers);
         memory.ranks = self.memory.ranks.take();
         self.memory = memory;
-        // The limit holds for the arenas of the new workers too, and so does the breakdown.
+        // The limit and the breakdown also apply to the arenas of the new workers.
         self.set_memory(self.limit);
         self.set_breakdown(self.pool.meter.breakdown.is_some());
         Ok(())
@@ -317,7 +317,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         told[0]
     }
 
-    /// The time of the first rank.
+    /// Returns the time of the first rank.
     pub(crate) fn agree_time(&self, time: Duration) -> Duration {
         if !self.has_ranks() {
             return time;

@@ -22,7 +22,7 @@ use crate::ranks::Ranks;
 /// 2, 4 and 8 threads equally busy: each lane beyond those of the first worker costs a vector.
 pub(crate) const LANES: usize = 8;
 
-/// The threads that help the one that asks.
+/// The threads that help the calling thread.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Team {
     #[cfg(feature = "threads")]
@@ -50,7 +50,7 @@ impl Team {
         }
     }
 
-    /// Does `jobs` on the helpers and `own` here; returns when all are done.
+    /// Executes `jobs` on the helpers and `own` on this thread, and returns when all are finished.
     #[cfg_attr(
         not(feature = "threads"),
         expect(clippy::unused_self, reason = "without threads nobody helps")

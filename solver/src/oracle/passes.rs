@@ -130,7 +130,7 @@ impl<'v, T: Element, S: Copy> At<'v, T, S> {
         Ok(groups)
     }
 
-    /// The adjoints of the result in any mode.
+    /// Returns the adjoints of the result in any mode.
     fn seeds(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<Group<'v, T>, Fault> {
         let Cut { shapes, gap } = self.result;
         let none = shapes.is_empty().then_some(&[][..]);
@@ -338,7 +338,7 @@ impl<F> Arrays<F> {
 impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
     fn value(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
         let (names, mut blocks) = self.facts(memory, at.stage);
-        // All samples in one block need not look at rows.
+        // A loss over a single block need not support rows.
         if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
             blocks.block = blocks.samples.div_ceil(count.max(1));
         }

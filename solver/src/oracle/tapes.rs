@@ -72,7 +72,7 @@ impl<T: Element> StepTape<T> for GradientTape<'_, T> {
         let plan = memory.sharing(blocks.len());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
-        // The lanes have let go of the former point, so its memory can be written to.
+        // The lanes no longer refer to the previous point, so its memory can be overwritten.
         let problem = Arc::clone(&self.at.problem);
         match Arc::get_mut(&mut self.at) {
             Some(Origin { w, x, .. }) => {

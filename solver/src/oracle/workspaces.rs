@@ -22,7 +22,7 @@ pub(crate) struct Workspaces<T> {
     pub(crate) least: usize,
     each: Vec<Workspace>,
     spare: Vec<T>,
-    /// Values of `spare` in use.
+    /// Number of values of `spare` in use.
     used: usize,
     /// Tapes for scalars, created at their first use, and the bytes of the last pass over them or of the messages of
     /// ranks.
@@ -32,7 +32,7 @@ pub(crate) struct Workspaces<T> {
 }
 
 impl<T: Element> Workspaces<T> {
-    /// For `workers` of `team`, the one that asks included.
+    /// Creates the memory of `workers` workers of `team`, including the calling thread.
     pub(crate) fn new(team: Team, workers: usize) -> Self {
         let each = (0..workers).map(|_| Workspace::new()).collect();
         Self {
@@ -121,7 +121,6 @@ impl<T: Element> Workspaces<T> {
         add: &Add<T, Workspace, N>,
     ) -> Result<T, Error> {
         if items == 1 {
-            // Nothing to share.
             return add(&mut self.each[0], 0, true, out);
         }
         let plan = self.sharing(items);
