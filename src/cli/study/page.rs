@@ -44,9 +44,9 @@ pub(super) fn write(
     records.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
     let title = study.title.as_deref().unwrap_or("Study");
     let lines = tables.warnings.iter().fold(String::new(), |lines, line| lines + "\n- " + line);
-    let more = tables.more.iter();
-    let told: String =
-        more.map(|(what, table)| format!("\n## {what}\n\n{}\n", table.markdown())).collect();
+    let told = tables.more.iter().fold(String::new(), |told, (what, table)| {
+        told + "\n## " + what + "\n\n" + &table.markdown() + "\n"
+    });
     let rows = tables.all.markdown();
     let page = format!("# {title}\n\n{origin}\n\n{rows}\n{lines}\n{told}");
     records.write("report.md", |file| Ok(file.write_all(page.as_bytes())?))
