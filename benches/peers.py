@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""hypertape compared with JAX, PyTorch and numpy: one run, interleaved, on one core.
+"""hypertape beside JAX, PyTorch and numpy: one run, interleaved, on one core.
 
     cargo build --release && cargo bench --no-run
     python3 benches/peers.py --shared DIR --python VENV/bin/python --output benches/PEERS.md
@@ -10,8 +10,8 @@ own pinned to the same core with one thread, warmed up, several repetitions. Tim
 so that neither start nor compilation counts. A median is the median of the rounds' medians, a minimum the least of all.
 The machine must be quiet: the peers' wall over CPU time says whether it was.
 
-Rows: `inner loop`; `exact`, the hypergradient as a peer keeps all intermediate values of the run, and hypertape what is fastest
-(`--schedule auto`); `exact, states only`, where both keep w_t and recompute each step (JAX: `jax.checkpoint` on the step); of `w3` with 1000
+Rows: `inner loop`; `exact`, the hypergradient as a peer keeps all intermediate values of the run; `exact, states only`,
+where the peer keeps what hypertape keeps, w_t, and recomputes each step (JAX: `jax.checkpoint` on the step); of `w3` with 1000
 steps `exact within 1 MiB`, where hypertape chooses its schedule and the peer does as before; and with --single a `gradient` and a
 Hessian-vector product (`hvp`) of the inner loss, for which hypertape's own come from its criterion bench. `minibatch` is one call
 that gives gradient, Hessian-vector and mixed product of a logistic loss of 64 samples with 22 features and a penalty each; the
@@ -31,23 +31,23 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# For each workload by the peers' name: problem and steps here.
+# Peer's name of a workload: problem and steps here.
 WORKLOADS = {"w1_ridge": ("w1-ridge", 100), "w1_logreg": ("w1-logreg", 100), "w2": ("w2", 50)}
 WORKLOADS |= {"w3_r100": ("w3", 100), "w3_r1000": ("w3", 1000), "w4": ("w4", 1000)}
-# Workloads of JAX alone, in scripts here that print in the format of the shared ones.
+# Others, of JAX alone: in scripts here that print what the shared ones do.
 NEWCOMER = ["distill", "tabular", "per-parameter", "learned-optimiser"]
 OWN = {"minibatch": ["f64", "f32"]} | {case: ["f64"] for case in NEWCOMER}
 CASES = [*WORKLOADS, *OWN]
 ALL = "primal,hypergrad,ckpt_step"
 PEERS = {"jax": ALL, "torch": "primal,hypergrad", "numpy": ALL}
 # What hypertape does, and what it is compared with.
-ROWS = {"inner loop": ["primal"] * 2, "exact": ["hypergrad"] * 2, "exact, states only": ["states", "ckpt_step"]}
+ROWS = {"inner loop": ["primal"] * 2, "exact": ["hypergrad"] * 2, "exact, states only": ["hypergrad", "ckpt_step"]}
 ROWS |= {"exact within 1 MiB": ["bounded", "ckpt_step"]}
 ROWS |= {op: [op] * 2 for op in ("grad", "hvp", "sweep", "value and gradient")}
-# Relative tolerances. Observed: at most 9e-16 and 3e-7.
+# Relative. Observed: at most 9e-16 and 3e-7.
 TOLERANCE = {"f64": 5e-14, "f32": 1e-5}
 W3_TASKS = 25
-LIMIT = 900  # seconds per child process
+LIMIT = 900  # seconds a child
 
 
 def arguments():
@@ -56,8 +56,8 @@ def arguments():
     parser.add_argument("--dtypes", default="f64,f32")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--repeat", type=int, default=7, help="repetitions per round of hypertape")
-    parser.add_argument("--budget", default="0.3", help="seconds per round and row of a peer (at least 7 repetitions)")
+    parser.add_argument("--repeat", type=int, default=7, help="repetitions a round of hypertape")
+    parser.add_argument("--budget", default="0.3", help="seconds a round and row of a peer (at least 7 repetitions)")
     parser.add_argument("--threads", type=int, default=1, help="of every implementation")
     parser.add_argument("--cores", help="cores to pin to, like 1 or 0,1 [default: the last ones]")
     parser.add_argument("--single", action="store_true", help="single gradients and products too")
@@ -86,8 +86,8 @@ def arguments():
 
 
 def child(args, command, **extra):
-    """Returns the standard output of a pinned child process and, if it fails, the last line of its error output."""
-    # An OpenBLAS that is set to use another processor's kernels is not the peer to compare with.
+    """Standard output of a pinned child; the last line of its complaint on failure."""
+    # An OpenBLAS told to use another processor's kernels is not the peer to compare with.
     env = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     for name in ("OMP", "OPENBLAS", "MKL"):
         env[name + "_NUM_THREADS"] = str(args.threads)
@@ -108,12 +108,12 @@ def record(who, case, dtype, op, median, minimum, check=None, **more):
 
 
 def bench(args, name, *filters, **env):
-    """Runs a bench of Cargo, pinned like any other child process."""
+    """A bench of Cargo's, pinned as any child."""
     return child(args, ["cargo", "bench", "--quiet", "--bench", name, "--", *filters], **env)
 
 
 def ours(args, case, dtype, complain):
-    """hypertape: inner loop and exact hypergradients, and single derivatives if they are requested."""
+    """hypertape: inner loop and exact hypergradients, and single derivatives if asked for."""
     if case in OWN:
         yield from own(args, "hypertape", case, dtype, complain)
         return
@@ -122,8 +122,7 @@ def ours(args, case, dtype, complain):
     command += ["--estimator", "exact", "--repeat", str(args.repeat), "--json"]
     if args.threads > 1:
         command += ["--threads", str(args.threads)]
-    auto = ["--schedule", "auto"]
-    bounds = {"states": [], "hypergrad": auto} | ({"bounded": [*auto, "--memory", "1MiB"]} if steps == 1000 else {})
+    bounds = {"hypergrad": []} | ({"bounded": ["--schedule", "auto", "--memory", "1MiB"]} if steps == 1000 else {})
     for op, more in bounds.items():
         out, failed = child(args, command + more)
         if failed:
@@ -150,7 +149,7 @@ def ours(args, case, dtype, complain):
 
 
 def own(args, who, case, dtype, complain):
-    """Workloads that only scripts here measure, with JAX as the only peer."""
+    """What only scripts here measure, and JAX alone of the peers."""
     if (who, case) == ("hypertape", "minibatch"):
         yield from results(who, case, dtype, bench(args, "minibatch", dtype), complain)
     elif who in ("hypertape", "jax"):
@@ -160,7 +159,7 @@ def own(args, who, case, dtype, complain):
 
 
 def peer(args, who, case, dtype, complain):
-    """Runs a peer's script; failures are reported."""
+    """A peer's script; what it cannot do is said."""
     if case in OWN:
         yield from own(args, who, case, dtype, complain)
         return
@@ -172,7 +171,7 @@ def peer(args, who, case, dtype, complain):
 
 
 def results(who, case, dtype, told, complain):
-    """Parses the lines that a script prints."""
+    """The lines that a script prints."""
     out, failed = told
     for line in out.splitlines():
         if line.startswith("RESULT "):
@@ -188,7 +187,7 @@ def results(who, case, dtype, told, complain):
 
 
 def summary(records):
-    """Median of medians, smallest minimum, and the last check."""
+    """Median of medians, least minimum, and the last check."""
     median = statistics.median(r["median"] for r in records)
     return median, min(r["min"] for r in records), records[-1]["check"]
 
@@ -204,7 +203,7 @@ def pair(value, scale=1e3):
 
 
 def tables(args, records):
-    """One line per workload, precision and row; then hypergradient over inner loop."""
+    """One line a workload, precision and row; then hypergradient over inner loop."""
     found = {}
     for r in records:
         found.setdefault((r["case"], r["dtype"], r["op"], r["who"]), []).append(r)
@@ -249,7 +248,7 @@ def first_line(command):
 
 
 def header(args, records):
-    """The programs and the machine that were measured, and the date."""
+    """Who was measured, on what, when."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     commit = first_line(["git", "describe", "--always", "--dirty"])

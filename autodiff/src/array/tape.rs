@@ -135,11 +135,6 @@ pub(crate) enum Op<'a, A, T> {
         of: [Option<NodeId>; 2],
         kept: &'a Kept<'a, A, T>,
     },
-    /// The gradient by `w` of that.
-    LinearSlope {
-        of: NodeId,
-        kept: &'a Kept<'a, A, T>,
-    },
     /// A product at `x`; of `x` and its factor.
     Custom {
         of: [Option<NodeId>; 2],
@@ -162,7 +157,7 @@ impl<A, T: Element> Op<'_, A, T> {
             Self::Assembled { .. } => "stack",
             Self::LogSumExp { .. } => "log_sum_exp",
             Self::Softmax { .. } => "softmax",
-            Self::LinearLoss { .. } | Self::LinearSlope { .. } => NAME,
+            Self::LinearLoss { .. } => NAME,
             Self::Custom { f, .. } => f.name(),
         }
     }
@@ -395,7 +390,6 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                     self.add(of, of.wanted.of(kept.parts.losses * c));
                 }
             }
-            Op::LinearSlope { of, kept } => give(of, kept.map(near).bent(c)),
             Op::Custom { of, f, x, at } => {
                 let by = match at.map(near) {
                     Product::Value => [Some(Product::Vjp(c)), None],

@@ -239,22 +239,7 @@ impl<'a, A: Array<'a>> Primitives<'a, A::Elem> for Var<'a, A> {
         p: Option<Self>,
         asked: Asked,
     ) -> Parts<Self> {
-        let one_score = !matches!(of.loss, RowLoss::CrossEntropy(_));
-        if asked != Asked::Gradient || p.is_some() || !one_score {
-            return of.composed(self, p, asked);
-        }
-        let w = self.value;
-        let parts = w.linear_loss_parts(of, None, asked);
-        let losses = self.tape.passive(parts.losses);
-        let Ok(kept) = self.arena().put(Kept { of, w, p: None, parts }) else {
-            return Parts { value: self.tape.passive(parts.value), gradient: None, losses };
-        };
-        let slope = |gradient| self.one(gradient, |of| Op::LinearSlope { of, kept });
-        Parts {
-            value: self.one(parts.value, |id| Op::LinearLoss { of: [Some(id), None], kept }),
-            gradient: parts.gradient.map(slope),
-            losses,
-        }
+        of.composed(self, p, asked)
     }
 }
 

@@ -25,28 +25,6 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
     }
 }
 
-impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
-    /// The pull-back of `c` from the gradient of losses of one score: `X' (l'' X c)`.
-    ///
-    /// It is the gradient of `sum_i (l''_i / 2) z_i^2` at `z = X c`, which takes one pass. Curvatures come from the losses,
-    /// so scores need not be kept.
-    pub(crate) fn bent(&self, c: A) -> Option<A> {
-        let halves = match self.of.loss {
-            RowLoss::Logistic(_) => {
-                // q (1 - q) / 2 of the probability `q = e^-l`, each factor to the last digits: with `t = tanh(l / 2)`,
-                // 1 - q is 2 t / (1 + t).
-                let loss = self.parts.losses;
-                let t = (loss * 0.5).tanh();
-                Some((-loss).exp() * (t / (t + 1.0)))
-            }
-            _ => None,
-        };
-        let targets = c.arena().fill(self.of.loss.rows(), T::zero()).ok()?;
-        let of = Fitted { samples: self.of.samples, loss: RowLoss::Squared(targets) };
-        c.linear_loss_parts(of, halves, Asked::Gradient).gradient
-    }
-}
-
 impl<'a, T: Element> Fitted<'a, T> {
     /// Returns the shape of the rows for `w`, or a fault if something does not match.
     pub(super) fn shape<A: Array<'a, Elem = T>>(self, w: A, p: Option<A>) -> Result<Shape, Fault> {

@@ -204,29 +204,6 @@ fn known_answers_at_the_ends() {
 }
 
 #[test]
-fn kept_losses_give_curvatures_to_the_last_digits() {
-    // (1 + e^z)^-1 (1 + e^-z)^-1 at either side, by the tape of a gradient; 2 of squares.
-    for (z, y) in [(50.0_f64, 1.0), (-50.0, 1.0), (0.3, -1.0), (-0.3, -1.0), (1e-9, 1.0)] {
-        let known = 1.0 / ((1.0 + z.exp()) * (1.0 + (-z).exp()));
-        for (loss, known) in [(RowLoss::Logistic(&[y]), known), (RowLoss::Squared(&[y]), 2.0)] {
-            let arena = Arena::new();
-            let (outer, inner) = (Tape::new(&arena).unwrap(), Tape::new(&arena).unwrap());
-            let one = Tensor::new(&arena, Shape::SCALAR, &[1.0]);
-            let w = outer.variable(one);
-            let of = inner.variable(w);
-            let made = of.linear_loss(arena.copy(&[z]).unwrap(), loss, None);
-            let seed = outer.passive(one);
-            let adjoints = inner.finish().pull(&[(made.id().unwrap(), seed)], &arena);
-            let gradient = adjoints.get(of.id().unwrap()).unwrap();
-            let adjoints = outer.finish().pull(&[(gradient.id().unwrap(), one)], &arena);
-            let found = adjoints.get(w.id().unwrap()).unwrap().values()[0];
-            // The exponential of a loss of 50 has 50 times its rounding.
-            assert!((found / (known * z * z) - 1.0).abs() < 1e-14, "{z} {found} {known}");
-        }
-    }
-}
-
-#[test]
 fn what_does_not_fit_is_named() {
     let told = |rows: usize, loss, classes, p: Option<u32>| {
         let arena = Arena::new();
