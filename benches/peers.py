@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""hypertape beside JAX, PyTorch and numpy: one run, interleaved, on one core.
+"""hypertape compared with JAX, PyTorch and numpy: one run, interleaved, on one core.
 
     cargo build --release && cargo bench --no-run
     python3 benches/peers.py --shared DIR --python VENV/bin/python --output benches/PEERS.md
@@ -31,10 +31,10 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# Peer's name of a workload: problem and steps here.
+# For each workload by the peers' name: problem and steps here.
 WORKLOADS = {"w1_ridge": ("w1-ridge", 100), "w1_logreg": ("w1-logreg", 100), "w2": ("w2", 50)}
 WORKLOADS |= {"w3_r100": ("w3", 100), "w3_r1000": ("w3", 1000), "w4": ("w4", 1000)}
-# Others, of JAX alone: in scripts here that print what the shared ones do.
+# Workloads of JAX alone, in scripts here that print in the format of the shared ones.
 NEWCOMER = ["distill", "tabular", "per-parameter", "learned-optimiser"]
 OWN = {"minibatch": ["f64", "f32"]} | {case: ["f64"] for case in NEWCOMER}
 CASES = [*WORKLOADS, *OWN]
@@ -44,10 +44,10 @@ PEERS = {"jax": ALL, "torch": "primal,hypergrad", "numpy": ALL}
 ROWS = {"inner loop": ["primal"] * 2, "exact": ["hypergrad"] * 2, "exact, states only": ["hypergrad", "ckpt_step"]}
 ROWS |= {"exact within 1 MiB": ["bounded", "ckpt_step"]}
 ROWS |= {op: [op] * 2 for op in ("grad", "hvp", "sweep", "value and gradient")}
-# Relative. Observed: at most 9e-16 and 3e-7.
+# Relative tolerances. Observed: at most 9e-16 and 3e-7.
 TOLERANCE = {"f64": 5e-14, "f32": 1e-5}
 W3_TASKS = 25
-LIMIT = 900  # seconds a child
+LIMIT = 900  # seconds per child process
 
 
 def arguments():
@@ -56,8 +56,8 @@ def arguments():
     parser.add_argument("--dtypes", default="f64,f32")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--repeat", type=int, default=7, help="repetitions a round of hypertape")
-    parser.add_argument("--budget", default="0.3", help="seconds a round and row of a peer (at least 7 repetitions)")
+    parser.add_argument("--repeat", type=int, default=7, help="repetitions per round of hypertape")
+    parser.add_argument("--budget", default="0.3", help="seconds per round and row of a peer (at least 7 repetitions)")
     parser.add_argument("--threads", type=int, default=1, help="of every implementation")
     parser.add_argument("--cores", help="cores to pin to, like 1 or 0,1 [default: the last ones]")
     parser.add_argument("--single", action="store_true", help="single gradients and products too")
@@ -86,8 +86,8 @@ def arguments():
 
 
 def child(args, command, **extra):
-    """Standard output of a pinned child; the last line of its complaint on failure."""
-    # An OpenBLAS told to use another processor's kernels is not the peer to compare with.
+    """Returns the standard output of a pinned child process and, if it fails, the last line of its error output."""
+    # An OpenBLAS that is set to use another processor's kernels is not the peer to compare with.
     env = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     for name in ("OMP", "OPENBLAS", "MKL"):
         env[name + "_NUM_THREADS"] = str(args.threads)
@@ -108,12 +108,12 @@ def record(who, case, dtype, op, median, minimum, check=None, **more):
 
 
 def bench(args, name, *filters, **env):
-    """A bench of Cargo's, pinned as any child."""
+    """Runs a bench of Cargo, pinned like any other child process."""
     return child(args, ["cargo", "bench", "--quiet", "--bench", name, "--", *filters], **env)
 
 
 def ours(args, case, dtype, complain):
-    """hypertape: inner loop and exact hypergradients, and single derivatives if asked for."""
+    """hypertape: inner loop and exact hypergradients, and single derivatives if they are requested."""
     if case in OWN:
         yield from own(args, "hypertape", case, dtype, complain)
         return
@@ -149,7 +149,7 @@ def ours(args, case, dtype, complain):
 
 
 def own(args, who, case, dtype, complain):
-    """What only scripts here measure, and JAX alone of the peers."""
+    """Workloads that only scripts here measure, with JAX as the only peer."""
     if (who, case) == ("hypertape", "minibatch"):
         yield from results(who, case, dtype, bench(args, "minibatch", dtype), complain)
     elif who in ("hypertape", "jax"):
@@ -159,7 +159,7 @@ def own(args, who, case, dtype, complain):
 
 
 def peer(args, who, case, dtype, complain):
-    """A peer's script; what it cannot do is said."""
+    """Runs a peer's script; failures are reported."""
     if case in OWN:
         yield from own(args, who, case, dtype, complain)
         return
@@ -171,7 +171,7 @@ def peer(args, who, case, dtype, complain):
 
 
 def results(who, case, dtype, told, complain):
-    """The lines that a script prints."""
+    """Parses the lines that a script prints."""
     out, failed = told
     for line in out.splitlines():
         if line.startswith("RESULT "):
@@ -187,7 +187,7 @@ def results(who, case, dtype, told, complain):
 
 
 def summary(records):
-    """Median of medians, least minimum, and the last check."""
+    """Median of medians, smallest minimum, and the last check."""
     median = statistics.median(r["median"] for r in records)
     return median, min(r["min"] for r in records), records[-1]["check"]
 
@@ -203,7 +203,7 @@ def pair(value, scale=1e3):
 
 
 def tables(args, records):
-    """One line a workload, precision and row; then hypergradient over inner loop."""
+    """One line per workload, precision and row; then hypergradient over inner loop."""
     found = {}
     for r in records:
         found.setdefault((r["case"], r["dtype"], r["op"], r["who"]), []).append(r)
@@ -248,7 +248,7 @@ def first_line(command):
 
 
 def header(args, records):
-    """Who was measured, on what, when."""
+    """The programs and the machine that were measured, and the date."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     commit = first_line(["git", "describe", "--always", "--dirty"])
