@@ -215,6 +215,7 @@ fn line(random: &mut Pcg64, folder: &Path) -> Vec<String> {
         ("--memory", 0.2, &["1MiB", "64KiB", "3kB", "100"][..]),
         ("--tolerance", 0.1, &["1e-3", "1e-9"][..]),
         ("--threads", 0.1, &["2", "1"][..]),
+        ("--lanes", 0.05, &["64", "3"][..]),
         ("--seed", 0.3, &["1", "7"][..]),
     ] {
         if random.random_bool(chance) {

@@ -97,7 +97,7 @@ fn products<T: Element>() -> Vec<Row<T>> {
 /// Of a symmetric positive definite matrix, and others.
 fn factorisations<T: Element>() -> Vec<Row<T>> {
     const NONE: [f64; 2] = [0.0, 0.0];
-    fn column<'a, T: Element>(y: Tensor<'a, T>) -> Tensor<'a, T> {
+    fn column<T: Element>(y: Tensor<'_, T>) -> Tensor<'_, T> {
         y.slice(0, Shape::column(y.shape().rows))
     }
     vec![

@@ -223,7 +223,7 @@ fn entries_of_every_size_count() {
         let values: Vec<f64> = m.eigen().0.values().iter().map(|v| v / scale).collect();
         // 1.5 has the vector (1, 0, -1); the others solve t^2 - 4.5 t + 3 = 0.
         let root = 33.0_f64.sqrt();
-        close(&values, &[(4.5 - root / 2.0) / 2.0, 1.5, (4.5 + root / 2.0) / 2.0], tolerance);
+        close(&values, &[2.25 - root / 4.0, 1.5, 2.25 + root / 4.0], tolerance);
         arena.status().unwrap();
     }
 }

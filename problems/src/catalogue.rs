@@ -9,9 +9,10 @@ use crate::divergence::Divergence;
 use crate::elastic_net::ElasticNet;
 use crate::entry::{Entry, Given, Labels, Made};
 use crate::fewshot::{Fewshot, FewshotSettings, Learner};
+use crate::generator::{W1, W3};
 use crate::learned_steps::LearnedSteps;
 use crate::maml::Maml;
-use crate::penalised::Penalised;
+use crate::penalised::{Penalised, SampleLoss};
 use crate::quadratic::Quadratic;
 use crate::quadratic::sampled::{SampledQuadratic, SampledSettings};
 use crate::regressions::Regressions;
@@ -57,18 +58,19 @@ pub fn catalogue() -> Vec<Entry> {
         "ridge", (300, 0.4), adam(0.1), 100, None, Numbers [],
             "ridge regression, 4 x 2, one log-penalty per feature, closed form, or --train"
             => |given| ridge(given);
-        "w1-ridge", (100, 0.5), adam(0.1), 50, Some(1),
+        "w1-ridge", (100, 0.5), adam(0.1), 50, Some(1), [linear()],
             "ridge regression, 2000 x 200, one log-penalty per feature"
-            => |given| Oracle::new(Penalised::ridge(given.seed));
-        "w1-logreg", (100, 1.0), adam(0.1), 50, Some(1),
+            => |given| penalised(given, SampleLoss::HalfSquared);
+        "w1-logreg", (100, 1.0), adam(0.1), 50, Some(1), [linear()],
             "logistic regression, 2000 x 200, one log-penalty per feature"
-            => |given| Oracle::new(Penalised::logistic(given.seed));
+            => |given| penalised(given, SampleLoss::Logistic);
         "w2", (50, 0.1), adam(0.3), 50, Some(2),
             "data hyper-cleaning, softmax regression, 5000 x 784 x 10, one weight per sample"
             => |given| Oracle::new(Cleaning::workload(given.seed));
         "w3", (100, 0.002), adam(0.001), 50, Some(3),
+            [[Setting::new("tasks", W3::TASKS, SOME, "tasks, all in every meta-batch")]],
             "MAML: learned start of a 1-40-40-1 tanh network, 25 regression tasks on sines"
-            => |given| Oracle::new(Maml::workload(given.seed));
+            => |given| Oracle::new(Maml::workload_of(given.seed, given.get("tasks")?));
         "w4", (1000, 0.05), adam(0.1), 50, Some(4),
             "a chain of ten coupled scalars, on the scalar tape"
             => |given| Ok(Oracle::scalar(Chain::workload(given.seed)));
@@ -131,6 +133,36 @@ fn ruled<T: Element>(problem: impl Bilevel<T> + 'static, rule: impl Rule<T> + 's
     let mut oracle = Oracle::new(problem)?;
     oracle.set_rule(rule);
     Ok(oracle)
+}
+
+/// One or more, as long as arrays of as many values can be had.
+const SOME: Kind = Kind::Count(1..=1_000_000);
+
+/// Sizes of the linear models.
+fn linear() -> [Setting; 3] {
+    let shared = Kind::Count(0..=1_000_000);
+    [
+        Setting::new(
+            "samples",
+            W1::SAMPLES,
+            SOME,
+            "training samples, and half as many to validate",
+        ),
+        Setting::new("features", W1::FEATURES, SOME, "features, which are the inner variables"),
+        Setting::new(
+            "penalties",
+            0,
+            shared,
+            "log-penalties, shared by as many features each; 0 for one per feature",
+        ),
+    ]
+}
+
+fn penalised<T: Element>(given: &Given<T>, loss: SampleLoss) -> Made<T> {
+    let (features, penalties) = (given.get("features")?, given.get("penalties")?);
+    let penalties = if penalties == 0 { features } else { penalties };
+    let sizes = [given.get("samples")?, features, penalties];
+    Oracle::new(Penalised::sized(loss, given.seed, sizes)?)
 }
 
 /// Sizes of a [`SampledQuadratic`]; those of the field's benchmark are 1024, 100 and 100.

@@ -111,6 +111,8 @@ pub struct Entry {
     pub data_seed: Option<u64>,
     /// Settings that the problem declares.
     pub settings: Vec<Setting>,
+    /// The option of all, [`Setting::lanes`].
+    pub lanes: Setting,
     /// What the labels of `--train` stand for, if it takes samples.
     pub samples: Option<Labels>,
     /// Makes the problem in double precision.
@@ -165,6 +167,7 @@ impl Entry {
             iterations: 100,
             data_seed: None,
             settings: Vec::new(),
+            lanes: Setting::lanes(),
             samples: None,
             open_f64: Arc::new(open),
             open_f32: None,
@@ -188,21 +191,26 @@ impl Entry {
         given: impl IntoIterator<Item = (&'s str, &'s str)>,
     ) -> Result<Self, Error> {
         for (name, value) in given {
-            let Some(setting) = self.settings.iter_mut().find(|setting| setting.name == name)
-            else {
-                let names: Vec<_> = self.settings.iter().map(|setting| setting.name).collect();
-                let has = if names.is_empty() { "none".into() } else { names.join(", ") };
+            let names: Vec<_> = self.all_settings().map(|setting| setting.name).collect();
+            let mut all = self.settings.iter_mut().chain([&mut self.lanes]);
+            let Some(setting) = all.find(|setting| setting.name == name) else {
+                let has = names.join(", ");
                 let why = format!("{} has no setting '{name}', it has {has}", self.name);
                 return Err(Error::told(why));
             };
             setting.give(value)?;
         }
-        let changed: Vec<_> = self.settings.iter().filter_map(Setting::changed).collect();
+        let changed: Vec<_> = self.all_settings().filter_map(Setting::changed).collect();
         if !changed.is_empty() {
             let name = self.name.split(':').next().unwrap_or_default();
             self.name = format!("{name}:{}", changed.join(","));
         }
         Ok(self)
+    }
+
+    /// Its own settings, and the one that all have.
+    pub fn all_settings(&self) -> impl Iterator<Item = &Setting> {
+        self.settings.iter().chain([&self.lanes])
     }
 
     /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
@@ -233,8 +241,22 @@ impl Entry {
         if sets.is_some() && self.samples.is_none_or(|labels| labels == Labels::Images) {
             return Err(Error::told(format!("{} takes no samples", self.name)));
         }
+        self.made(open, sets, None, data_seed)
+    }
+
+    fn made<T: Precision>(
+        &self,
+        open: &Open<T>,
+        sets: Option<Sets<T>>,
+        images: Option<ImageClasses<T>>,
+        data_seed: Option<u64>,
+    ) -> Made<T> {
         let seed = data_seed.or(self.data_seed).unwrap_or(0);
-        open(&Given { seed, sets, images: None, settings: self.settings.clone() })
+        let mut oracle = open(&Given { seed, sets, images, settings: self.settings.clone() })?;
+        if self.lanes.is_given() {
+            oracle.set_lanes(self.lanes.get()?)?;
+        }
+        Ok(oracle)
     }
 
     /// Makes the problem on `images`.
@@ -251,8 +273,6 @@ impl Entry {
         if self.samples != Some(Labels::Images) {
             return Err(Error::told(format!("{} takes no images", self.name)));
         }
-        let seed = data_seed.or(self.data_seed).unwrap_or(0);
-        let images = Some(images);
-        open(&Given { seed, sets: None, images, settings: self.settings.clone() })
+        self.made(open, None, Some(images), data_seed)
     }
 }

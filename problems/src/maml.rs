@@ -44,11 +44,16 @@ pub struct Maml<T> {
 impl<T: Element> Maml<T> {
     /// Peer workload `w3`, to be run with steps of size 0.002.
     pub fn workload(seed: u64) -> Self {
-        let data = W3::new(seed);
+        Self::workload_of(seed, W3::TASKS)
+    }
+
+    /// The same with so many tasks, all of them in every meta-batch.
+    pub(crate) fn workload_of(seed: u64, tasks: usize) -> Self {
+        let data = W3::sized(seed, tasks);
         let points = |x: &[f64], y: &[f64]| Points { inputs: convert(x), targets: convert(y) };
         let sets = [points(&data.x, &data.y), points(&data.x_query, &data.y_query)];
         let start = data.start.each_ref().map(|a| convert(a));
-        Self::new([W3::TASKS, W3::TASKS], sets, W3::HIDDEN, start)
+        Self::new([tasks; 2], sets, W3::HIDDEN, start)
     }
 
     /// Creates the problem with `[tasks, tasks per batch]`, `[support, query]` points and the initial start.

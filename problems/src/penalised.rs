@@ -6,9 +6,9 @@
 //! ```
 //!
 //! with half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
-//! `f` alone, the squared error itself. `x` and `w` have one entry per feature. Peer workloads `w1-ridge` and `w1-logreg`,
-//! and ridge regression on data of one's own, whose limit for many steps is a closed form: with
-//! `M = X'X/n + diag(e^x)`,
+//! `f` alone, the squared error itself. `w` has one entry per feature, and so has `x`, unless groups of features share a
+//! penalty. Peer workloads `w1-ridge` and `w1-logreg`, and ridge regression on data of one's own, whose limit for many
+//! steps is a closed form: with `M = X'X/n + diag(e^x)`,
 //!
 //! ```text
 //! w* = M^-1 X'y/n        dF/dx_j = -e^{x_j} w*_j (M^-1 df/dw(w*))_j
@@ -56,6 +56,32 @@ impl<T: Element> Penalised<T> {
     /// Peer workload `w1-logreg`, to be run with 100 steps of size 1.
     pub fn logistic(seed: u64) -> Self {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
+    }
+
+    /// The same of other sizes: `[samples, features, penalties]`, where as many consecutive features share each penalty.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] unless features share penalties equally, and there are any; beyond 2^28 numbers.
+    pub fn sized(
+        loss: SampleLoss,
+        seed: u64,
+        [n, p, penalties]: [usize; 3],
+    ) -> Result<Self, Error> {
+        if n == 0 || p == 0 || penalties == 0 || !p.is_multiple_of(penalties) {
+            let found = format!("{penalties} for {p} features of {n} samples");
+            return Err(Error::invalid("penalties", found, "as many features for each"));
+        }
+        if n.saturating_mul(p) > 1 << 28 {
+            let expected = "268435456 numbers at most";
+            return Err(Error::invalid("samples and features", format!("{n} x {p}"), expected));
+        }
+        let data = match loss {
+            SampleLoss::Logistic => W1::sized_logistic(seed, [n, p]),
+            _ => W1::sized_ridge(seed, [n, p]),
+        };
+        let mut problem = Self::from_workload(loss, &data);
+        problem.start.truncate(penalties);
+        Ok(problem)
     }
 
     /// Four points on a line and three to validate, two features; 300 steps of size 0.4 reach the limit.
@@ -107,12 +133,17 @@ impl<T: Element> Penalised<T> {
         Self {
             inner_loss: loss,
             outer_loss: loss,
-            train: Targets::of((&data.x, &data.y), W1::FEATURES),
-            valid: Targets::of((&data.x_valid, &data.y_valid), W1::FEATURES),
+            train: Targets::of((&data.x, &data.y), data.w0.len()),
+            valid: Targets::of((&data.x_valid, &data.y_valid), data.w0.len()),
             test: None,
             start: convert(&data.log_penalty),
             init: convert(&data.w0),
         }
+    }
+
+    /// How many there are.
+    fn penalties(&self) -> u32 {
+        u32::try_from(self.start.len()).expect("no more than features")
     }
 
     /// The mean `loss` of `samples`, or the part of it that belongs to `rows`.
@@ -134,17 +165,25 @@ impl<T: Element> Penalised<T> {
 
 impl<T: Element> Bilevel<T> for Penalised<T> {
     fn start(&self) -> Params<T> {
-        let shape = Shape::column(self.train.width());
+        let shape = Shape::column(self.penalties());
         Params::new().with("log_penalty", shape, self.start.iter().copied())
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
-        List::from_slice(&[x[0].constant(x[0].shape(), &self.init)])
+        List::from_slice(&[x[0].constant(Shape::column(self.train.width()), &self.init)])
     }
 
     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], _: Draw, rows: Rows) -> A {
         let fit = Self::fit(self.inner_loss, w[0], &self.train, rows);
-        if rows.carries_rest() { fit + x[0].exp().dot(w[0].square()) * 0.5 } else { fit }
+        if !rows.carries_rest() {
+            return fit;
+        }
+        let (squares, penalties) = (w[0].square(), self.penalties());
+        let squares = match self.train.width() / penalties {
+            1 => squares,
+            shared => squares.reshape(Shape::new(penalties, shared)).sum_cols(),
+        };
+        fit + x[0].exp().dot(squares) * 0.5
     }
 
     fn outer<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], _: &[A], _: Draw, rows: Rows) -> A {

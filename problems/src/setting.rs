@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use hypertape_solver::Error;
+use hypertape_solver::{Error, Oracle};
 
 /// The values that a setting accepts. An upper bound equal to the largest value of the type means no bound.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +99,13 @@ impl Setting {
         Self::new("batch", 0, Kind::Count(0..=usize::MAX), help)
     }
 
+    /// `lanes`, a setting of every problem: what [`Oracle::set_lanes`](hypertape_solver::Oracle::set_lanes) is given.
+    pub fn lanes() -> Self {
+        let help =
+            "partial sums of a sum over tasks or rows, the most threads or processes that share it";
+        Self::new("lanes", Oracle::<f64>::LANES, Kind::Count(1..=usize::MAX), help)
+    }
+
     /// Its value.
     ///
     /// # Errors
@@ -114,6 +121,10 @@ impl Setting {
         }
         self.given = Some(self.kind.recorded(text).ok_or_else(|| self.refuse(text))?);
         Ok(())
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        self.given.is_some()
     }
 
     /// `name=value`, if that is not the default.

@@ -40,6 +40,8 @@ class Bilevel:
     - ``memory``: the bytes that an estimate may use, such as ``"1MiB"``. The need is known before the estimate runs and is never exceeded.
     - ``batch``: samples per mini-batch, drawn anew for each evaluation of a loss, for problems that have this setting.
     - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``), ``threads``.
+    - ``lanes``: partial sums that a sum over tasks or rows is split into (8), the most threads that can share it; results depend
+      on it in the last digits, and never on ``threads``.
     - ``init``: the inner start in place of the problem's own, where that does not depend on ``x``.
 
     ``ht.choices("estimators")`` and the command line list the names and settings of everything that can be chosen by name.
@@ -47,7 +49,7 @@ class Bilevel:
 
     def __init__(self, core: _core.Problem, x: Layout, w: Layout) -> None:
         self._core, self._x, self._w = core, x, w
-        self._batches: dict[int, _core.Problem] = {}
+        self._set: dict[tuple[tuple[str, str], ...], _core.Problem] = {}
         self._rules: dict[Any, Any] = {}
         self._given: dict[tuple, tuple[_core.Problem, dict[str, Any]]] = {}
         self._defaults = core.defaults()
@@ -84,7 +86,7 @@ class Bilevel:
 
         Raises ``InputError`` for names and shapes that do not fit, ``RunError`` for what fails on the way.
         """
-        (core, given), at = self._batched(options), self._point(x)
+        (core, given), at = self._settled(options), self._point(x)
         told = core.hypergradient(at, _text(estimator, "estimator"), given)
         told["gradient"] = self._x.unpack(told["gradient"])
         told["cost"] = of(Cost, told["cost"])
@@ -93,12 +95,12 @@ class Bilevel:
 
     def loss(self, x: Arrays = None, **options: Any) -> float:
         """``F(x)``. Cost: the inner loop and one outer loss."""
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         return core.solve(self._point(x), 0, given)[0]
 
     def solve(self, x: Arrays = None, **options: Any) -> Arrays:
         """``w_r``, of the last task. Cost: the inner loop."""
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         return self._w.unpack(core.solve(self._point(x), 0, given)[1])
 
     def plan(self, x: Arrays = None, *, estimator: str = "exact", draws: int = 0, **options: Any) -> Plan:
@@ -107,7 +109,7 @@ class Bilevel:
         If ``draws`` is above 0, unbiased estimators are ranked too, by time and second moment, which are estimated from ``draws`` exact
         gradients; those whose second moment overflows come last.
         """
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         schedules, worths = core.plan(self._point(x), _text(estimator, "estimator"), _count(draws, "draws", 0), given)
         return Plan(Table(schedules), Table(worths))
 
@@ -117,7 +119,7 @@ class Bilevel:
         The first row is that of ``exact``. Cost: ``draws`` estimates by each estimator, and as many exact gradients.
         """
         texts = [estimators] if isinstance(estimators, str) else [_text(text, "estimators") for text in estimators]
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         rows = core.certify(self._point(x), texts, _count(draws, "draws", 2), given)
         return Table(rows, ("variance_error", "second_moment_error", "warnings"))
 
@@ -127,7 +129,7 @@ class Bilevel:
         ``checks.failed`` lists the checks that failed. Cost: two exact hypergradients of at most ten steps, unless ``steps`` is given.
         """
         options.setdefault("steps", min(self._defaults["steps"], CHECKED_STEPS))
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         return Checks(core.check(self._point(x), given), ("meaning",))
 
     def run(
@@ -158,7 +160,7 @@ class Bilevel:
         the run after that step. ``save`` is a folder for the state of the run; ``resume=True`` continues from it, bit for bit. Ctrl-C ends
         the run within a step and saves it. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) are limits that end it early.
         """
-        core, given = self._batched(options)
+        core, given = self._settled(options)
         count = self._defaults["iterations"] if iterations is None else _count(iterations, "iterations", 0)
         if resume and save is None:
             raise InputError("resume: found no folder, expected one as save")
@@ -236,8 +238,8 @@ class Bilevel:
 
         return choose(rule, self._w, self._x, self._rules)
 
-    def _batched(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
-        """The problem in mini-batches, if the options say so, and the other options; the same options are looked at once."""
+    def _settled(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
+        """The problem with the settings among the options, and the other options; the same options are looked at once."""
         key = tuple((name, value, type(value)) for name, value in options.items())
         try:
             if (found := self._given.get(key)) is None:
@@ -250,13 +252,13 @@ class Bilevel:
 
     def _read(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
         others = dict(options)
-        batch = others.pop("batch", None)
-        if batch is None:
+        given = [(name, others.pop(name, None)) for name in ("batch", "lanes")]
+        settings = tuple((name, str(_count(value, name, 1))) for name, value in given if value is not None)
+        if not settings:
             return self._core, self._options(others)
-        count = _count(batch, "batch", 1)
-        if count not in self._batches:
-            self._batches[count] = self._core.with_settings([("batch", str(count))])
-        return self._batches[count], self._options(others)
+        if settings not in self._set:
+            self._set[settings] = self._core.with_settings(list(settings))
+        return self._set[settings], self._options(others)
 
     def _point(self, x: Arrays) -> np.ndarray | None:
         # A copy, because the caller may change its array while the result still needs the point.
@@ -283,9 +285,9 @@ class Bilevel:
             "single": _single(dtype),
         }
         for name in options:
-            known = [other for other in ("x", "estimator", "dtype", "batch", *checked) if other not in ("single", name)]
+            known = [other for other in ("x", "estimator", "dtype", "batch", "lanes", *checked) if other not in ("single", name)]
             near = [other for other in get_close_matches(name, [*known, *signature(self.run).parameters], 1) if other != name]
-            raise InputError(f"found the option {name!r}" + (f": did you mean {near[0]}?" if near else f", expected one of {', '.join(known)}"))
+            raise InputError(f"unknown option {name!r}" + (f": did you mean {near[0]}?" if near else f", expected one of {', '.join(known)}"))
         return checked
 
 

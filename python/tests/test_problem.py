@@ -328,6 +328,11 @@ def test_tasks():
     r = problem.hypergradient(**options)
     np.testing.assert_allclose(r.gradient, np.mean([one.gradient for one in single], axis=0), rtol=1e-13)
     np.testing.assert_array_equal(problem.hypergradient(**options, threads=2).gradient, r.gradient)
+    two, three = (problem.hypergradient(**options, lanes=2, threads=n).gradient for n in (1, 3))
+    np.testing.assert_array_equal(two, three)
+    np.testing.assert_allclose(two, r.gradient, rtol=1e-13)
+    with pytest.raises(ht.InputError, match="lanes: found 0, expected a whole number, 1 or more"):
+        problem.hypergradient(**options, lanes=0)
     assert "5 tasks" in problem.describe()
     labels = np.arange(40).reshape(5, 8) % 2
     classify = lambda w, x, d: np.mean(ht.cross_entropy(d.X * w, d.y))  # noqa: E731

@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 
 use crate::permutation::Permutation;
 
-/// What a random choice is for.
+/// The purpose of a random choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
     /// The start of the inner loop.
@@ -118,7 +118,7 @@ impl Draw {
         usize::try_from(item).unwrap_or_default()
     }
 
-    /// The random numbers of this choice.
+    /// Returns the random numbers of this choice.
     pub fn stream(self) -> Pcg64 {
         let wide = |salt: u64| u128::from(self.hash(salt)) << 64 | u128::from(self.hash(!salt));
         Pcg64::new(wide(1), wide(2))
@@ -140,7 +140,7 @@ impl Draw {
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The finaliser of `SplitMix64` (Steele, Lea and Flood, 2014) after adding its increment.
+/// Adds the increment of `SplitMix64` and applies its finaliser (Steele, Lea and Flood, 2014).
 fn mix(z: u64) -> u64 {
     let z = z.wrapping_add(GOLDEN);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

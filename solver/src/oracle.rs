@@ -40,7 +40,7 @@ use crate::draw::Draw;
 use crate::error::Error;
 use crate::oracle::arrays::view;
 use crate::oracle::facts::{Facts, Known};
-use crate::oracle::lanes::Team;
+use crate::oracle::lanes::{LANES, Team};
 use crate::oracle::scalars::Scalars;
 use crate::oracle::stepper::AnyRule;
 use crate::oracle::view::StepTape;
@@ -120,11 +120,13 @@ pub use crate::oracle::view::Point;
 pub struct Oracle<'p, T> {
     known: Known<Facts<'p, T>, Found<'p, T>>,
     memory: Workspaces<T>,
-    /// Vectors, and what is counted.
+    /// Source of vectors, and the meter.
     pool: Pool<T>,
-    /// Bytes that an estimate may take.
+    /// Threads that were asked for.
+    threads: usize,
+    /// Bytes that an estimate may use.
     limit: Option<u64>,
-    /// Where inner loops ended, if the next ones start there.
+    /// The ends of inner loops, if the next loops start there.
     ends: Option<Arc<ByPlace<T>>>,
     /// Place in the meta-batch of the current task.
     place: Option<usize>,
@@ -160,10 +162,13 @@ impl<T> fmt::Debug for Oracle<'_, T> {
 }
 
 impl<'p, T: Element> Oracle<'p, T> {
-    /// A view of `problem`.
+    /// Most lanes of a sum unless they are [set](Self::set_lanes).
+    pub const LANES: usize = LANES;
+
+    /// Creates an oracle for `problem`.
     ///
     /// # Errors
-    /// [`Error::Function`] if `init` fails at the first outer point.
+    /// Returns [`Error::Function`] if `init` fails at the first outer point.
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
         let view = view(problem, &mut memory)?;
@@ -185,6 +190,7 @@ impl<'p, T: Element> Oracle<'p, T> {
             known,
             memory,
             pool,
+            threads: 1,
             limit: None,
             ends: None,
             place: None,
@@ -212,8 +218,8 @@ impl<'p, T: Element> Oracle<'p, T> {
     }
 
     /// Lets `threads` threads, the caller's included, share the tasks of a meta-batch or, where there is one task, the
-    /// blocks of rows of a loss. More than 8 have nothing to do. Results do not depend on the number, bit for bit, nor do
-    /// counts; bytes do, see [`Cost`](crate::Cost).
+    /// blocks of rows of a loss. More than there are [lanes](Self::set_lanes) have nothing to do. Results do not depend on
+    /// the number, bit for bit, nor do counts; bytes do, see [`Cost`](crate::Cost).
     ///
     /// # Errors
     /// [`Error::Invalid`] for 0 threads, or more than the system starts.
@@ -222,18 +228,75 @@ impl<'p, T: Element> Oracle<'p, T> {
         if threads == 0 {
             return Err(Error::invalid("threads", threads, "1 or more"));
         }
-        let workers = threads.min(lanes::LANES);
-        let ranks = self.memory.ranks.clone();
-        self.memory = Workspaces::new(Team::new(workers - 1)?, workers);
-        self.memory.ranks = ranks;
-        // The limit holds for the arenas of the new workers too, and so does the breakdown.
+        self.threads = threads;
+        self.start_workers()
+    }
+
+    /// Cuts sums over tasks or samples into at most `lanes` partial sums, which are added in order.
+    ///
+    /// It is the most threads or processes that can share a sum, [`LANES`](Self::LANES) unless set. With more, the samples of
+    /// a problem of one task are cut into that many blocks at least, if there are as many. **Results depend on this
+    /// number, in the last digits, and on no other**; counts do not. A lane that is not the first thread's costs a vector.
+    ///
+    /// ```
+    /// # use hypertape_autodiff::{Array, List, Shape};
+    /// # use hypertape_solver::{Bilevel, Draw, Estimator, FirstOrder, InnerLoop, Oracle, Params, Rows};
+    /// /// 1000 tasks with `f = x`.
+    /// struct Tasks;
+    /// impl Bilevel<f64> for Tasks {
+    ///     fn tasks(&self) -> usize {
+    ///         1000
+    ///     }
+    ///     fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, _: &[A], x: &[A], _: Draw, _: Rows) -> A {
+    ///         x[0]
+    ///     }
+    /// #   fn start(&self) -> Params<f64> {
+    /// #       Params::new().with("x", Shape::SCALAR, [0.1])
+    /// #   }
+    /// #   fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
+    /// #       List::from_slice(&[x[0].scalar(1.0)])
+    /// #   }
+    /// #   fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], _: Draw, _: Rows) -> A {
+    /// #       w[0] * x[0]
+    /// #   }
+    /// }
+    /// let (mut oracle, inner) = (Oracle::new(Tasks)?, InnerLoop::new(0, 1.0)?);
+    /// let mut error = |lanes| {
+    ///     oracle.set_lanes(lanes)?;
+    ///     let found = FirstOrder.estimate(&mut oracle, &inner, &[0.1], Draw::new(0, 0), &mut [0.0])?;
+    ///     Ok::<_, hypertape_solver::Error>((found.loss - 0.1) / f64::EPSILON)
+    /// };
+    /// // What rounding makes of the mean of 1000 numbers.
+    /// assert_eq!([error(1)?, error(8)?, error(64)?], [8.25, -0.6875, 0.25]);
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for 0 lanes, or if the system does not start threads that there are more lanes for.
+    pub fn set_lanes(&mut self, lanes: usize) -> Result<(), Error> {
+        if lanes == 0 {
+            return Err(Error::invalid("lanes", lanes, "1 or more"));
+        }
+        self.memory.lanes = lanes;
+        self.memory.least = if lanes > LANES && self.batch() == 1 { lanes } else { 1 };
+        self.known.change();
+        self.start_workers()
+    }
+
+    /// Makes the memory of as many workers as there are threads and lanes for.
+    fn start_workers(&mut self) -> Result<(), Error> {
+        let workers = self.threads.min(self.memory.lanes);
+        let mut memory = self.memory.alike(Team::new(workers - 1)?, workers);
+        memory.ranks = self.memory.ranks.take();
+        self.memory = memory;
+        // The limit and the breakdown also apply to the arenas of the new workers.
         self.set_memory(self.limit);
         self.set_breakdown(self.pool.meter.breakdown.is_some());
         Ok(())
     }
 
     /// Lets several processes share the tasks of a meta-batch or, where there is one task, the blocks of rows of a loss, in
-    /// the 8 lanes that threads share, a thread each. Results and counts do not depend on their number, bit for bit; bytes
+    /// the [lanes](Self::set_lanes) that threads share, a thread each. Results and counts do not depend on their number, bit for bit; bytes
     /// and times are those of this process. Tasks of warm starts, and of estimators that
     /// [remember](crate::Estimator::remembers), are not shared: each rank does all, its threads with it.
     ///
@@ -254,7 +317,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         told[0]
     }
 
-    /// The time of the first rank.
+    /// Returns the time of the first rank.
     pub(crate) fn agree_time(&self, time: Duration) -> Duration {
         if !self.has_ranks() {
             return time;

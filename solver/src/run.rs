@@ -230,7 +230,7 @@ impl<T: Element> Run<T> {
         let asked: Vec<_> = observers.iter().filter_map(|observer| observer.stop()).collect();
         let mut gradient = vec![T::zero(); state.x.len()];
         let mut records: Vec<Record> = Vec::new();
-        // The record that is under way, and its point.
+        // The unfinished record, and its point.
         let (mut open, mut point) = (None::<Record>, Vec::new());
         let (brief, every) = (estimator.brief(), self.record_every.max(1));
         // Since when time is not in the state yet. A look at it takes a hundredth of the shortest iterations.
@@ -242,7 +242,7 @@ impl<T: Element> Run<T> {
             let inner = self.coupling.inner(&self.inner, iteration);
             let within = !brief && !oracle.has_ranks();
             let stop = within.then(|| self.stop(&asked, state.elapsed + clock.elapsed())).flatten();
-            // Where the iteration begins again, should it be stopped.
+            // The state at the beginning of the iteration, which is restored if the iteration is stopped.
             let before = stop.is_some().then(|| (estimator.state(), oracle.warm()));
             oracle.set_stop(stop);
             let estimate = estimator.estimate(oracle, &inner, &state.x, draw, &mut gradient);

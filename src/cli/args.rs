@@ -122,6 +122,11 @@ pub(crate) struct Common {
     /// Precision
     #[arg(help_heading = MEMORY, long, value_enum, default_value_t = Dtype::F64)]
     pub(crate) dtype: Dtype,
+    /// Number of partial sums that a sum over tasks or rows is split into, the most threads or processes that can share it; results
+    /// depend on it in the last digits [default: 8]
+    #[arg(help_heading = MEMORY, long, value_name = "N", value_parser = at_least_one, allow_hyphen_values = true)]
+    #[serde(default)]
+    pub(crate) lanes: Option<usize>,
     /// Number of threads that share the tasks of a meta-batch, or the rows of a single task; results do not depend on it
     #[arg(help_heading = MEMORY, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
     pub(crate) threads: usize,

@@ -41,8 +41,8 @@ fn problem(entry: &Entry, out: Out) -> Result<(), Failure> {
     let setting = |Setting { name, default, kind, help, .. }: &Setting| {
         [(*name).to_owned(), default.clone(), kind.to_string(), (*help).to_owned()]
     };
-    let first = entry.settings.first().map(|s| format!("{}={}", s.name, s.default));
-    settings(name, entry.settings.iter().map(setting).collect(), first.as_slice(), out)
+    let first = entry.all_settings().next().map(|s| format!("{}={}", s.name, s.default));
+    settings(name, entry.all_settings().map(setting).collect(), first.as_slice(), out)
 }
 
 /// Prints one line per setting of `name`, with its name, default, accepted values and description, and then an example.

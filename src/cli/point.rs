@@ -52,7 +52,8 @@ pub(crate) fn entry(app: &App, common: &Common) -> Result<Entry, Failure> {
     let entry = named(app.catalogue, name, &common.data.folder)?;
     let typed = settings.split(',').filter(|setting| !setting.is_empty());
     let typed = typed.map(|setting| setting.split_once('=').unwrap_or((setting, "")));
-    let options = common.data.settings();
+    let mut options = common.data.settings();
+    options.extend(common.lanes.map(|lanes| ("lanes", lanes.to_string())));
     let options = options.iter().map(|(name, value)| (*name, value.as_str()));
     let entry = entry.with(typed.chain(options)).map_err(Failure::usage)?;
     if common.dtype == Dtype::F32 {

@@ -6,6 +6,7 @@ mod child;
 mod course;
 mod figures;
 mod file;
+mod growth;
 mod pace;
 mod page;
 mod plot;
@@ -180,15 +181,20 @@ fn tell(study: &Study, records: &Records, out: Out) -> Result<(), Failure> {
     let table = summary::table(&groups);
     records.write_csv()?;
     let warnings = summary::warnings(&groups);
-    let (figures, best) = figures::all(study, &groups);
-    let tables = page::Tables { all: &table, best: best.as_ref(), warnings: &warnings };
+    let (mut figures, best) = figures::all(study, &groups);
+    let lines = growth::lines(&groups);
+    figures.extend(growth::figures(&lines));
+    let grown = Some(growth::table(&lines)).filter(|_| !lines.is_empty());
+    let more = [("Best settings", best), ("Cost as work grows", grown)];
+    let more: Vec<_> = more.into_iter().filter_map(|(what, table)| Some((what, table?))).collect();
+    let tables = page::Tables { all: &table, more: &more, warnings: &warnings };
     page::write(study, records, &figures, tables)?;
     if let Some(title) = &study.title {
         say(out, title)?;
     }
     say(out, &table)?;
-    if let Some(best) = &best {
-        say(out, format!("\n{best}\n"))?;
+    for (_, table) in &more {
+        say(out, format!("\n{table}\n"))?;
     }
     warnings.iter().try_for_each(|line| say(out, line))?;
     say(out, format!("report: {}", records.folder.join("report.html").display()))

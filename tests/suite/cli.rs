@@ -529,6 +529,17 @@ fn threads_change_bytes_and_time_alone() {
         let changes = key == "threads" || key.contains("bytes") || key.contains("seconds");
         assert!(changes || one[key] == two[key], "{key}: {} {}", one[key], two[key]);
     }
+    // Lanes have other last digits, on any number of threads the same, and are told with the name.
+    let of = |more: &str| gradient(&format!("w3{more}"), none);
+    let [eight, of_64] = [" --steps 2", " --steps 2 --lanes 64"].map(of);
+    assert_eq!(of_64["problem"], "w3:lanes=64");
+    for more in [" --steps 2 --lanes 64 --threads 16", ":lanes=64 --steps 2"] {
+        assert_eq!(of(more)["gradient_head"], of_64["gradient_head"], "{more}");
+    }
+    assert_ne!(eight["gradient_head"], of_64["gradient_head"]);
+    let [eight, of_64] = [eight, of_64].map(|row| number(&row, "gradient_norm"));
+    // Sums of 25 tasks in another order.
+    assert!((eight / of_64 - 1.0).abs() < 1e-14, "{eight} {of_64}");
     let run = |n| objects(&format!("run sinusoid --iterations 3 --threads {n}"), none);
     let [one, two] = [run(1), run(2)];
     assert_eq!((&one[3]["threads"], &two[3]["threads"]), (&1.into(), &2.into()));
@@ -1061,6 +1072,11 @@ fn bad_usage() {
         ("run quadratic --iterations -1", &["'-1'", "--iterations", "a whole number, 0 or more"]),
         ("run quadratic --repeat 0", &["'0'", "--repeat", "a whole number, 1 or more"]),
         ("check quadratic --threads 0", &["'0'", "--threads", "a whole number, 1 or more"]),
+        ("check quadratic --lanes 0", &["'0'", "--lanes", "a whole number, 1 or more"]),
+        ("check quadratic:lanes=0", &["lanes: found '0', expected a whole number, 1 or more"]),
+        ("check quadratic:lanes=2 --lanes 3", &["lanes is given twice"]),
+        ("check w1-ridge:penalties=3", &["penalties: found 3 for 200 features of 2000 samples"]),
+        ("check w1-ridge:samples=1000000,features=1000", &["268435456 numbers at most"]),
         ("gradient quadratic --repeat 0", &["'0'", "--repeat", "a whole number, 1 or more"]),
         ("gradient quadratic --repeat -2", &["'-2'", "--repeat", "a whole number, 1 or more"]),
         ("gradient quadratic --dtype f16", &["'f16'", "--dtype", "f64, f32"]),
@@ -1298,14 +1314,19 @@ fn samples_come_from_files() {
     for (line, parts) in [
         ("check digits-penalty --train {}", &["bad.csv:2: 2 fields, where line 1 has 3"][..]),
         ("gradient digits-penalty --valid {}", &["--train"]),
-        ("gradient quadratic --batch 3", &["error: quadratic has no setting 'batch', it has none"]),
+        (
+            "gradient quadratic --batch 3",
+            &["error: quadratic has no setting 'batch', it has lanes"],
+        ),
         (
             "gradient digits-penalty --corruption 0.5",
-            &["digits-penalty has no setting 'corruption', it has penalty, penalties, batch"],
+            &[
+                "digits-penalty has no setting 'corruption', it has penalty, penalties, batch, lanes",
+            ],
         ),
         (
             "gradient digits-clean --penalties one",
-            &["digits-clean has no setting 'penalties', it has corruption, penalty, batch"],
+            &["digits-clean has no setting 'penalties', it has corruption, penalty, batch, lanes"],
         ),
         ("gradient quadratic --train {}", &["quadratic takes no samples"]),
         ("gradient digits-clean --split 1,2 --train {}", &["--split", "three whole numbers"]),

@@ -100,6 +100,37 @@ fn bits_and_counts_are_those_of_one_process() {
 }
 
 #[test]
+fn with_64_lanes_as_many_ranks_have_the_bits_of_one() {
+    // 25 tasks, 63 blocks of rows.
+    for name in ["w3", "w1-logreg"] {
+        let entry = catalogue().into_iter().find(|e| e.name == name).unwrap();
+        let entry = entry.with([("lanes", "64")]).unwrap();
+        let inner = InnerLoop::new(2, entry.lr).unwrap();
+        let estimate = |ranks: Option<Arc<dyn Ranks>>| {
+            let mut oracle = entry.open::<f64>(None).unwrap();
+            if let Some(ranks) = ranks {
+                oracle.set_ranks(ranks);
+            }
+            let (mut exact, x) = (Exact::default(), oracle.start().values().to_vec());
+            let (draw, mut gradient) = (Draw::new(4, 1), vec![0.0; x.len()]);
+            let predicted = exact.predict(&mut oracle, &inner, &x, draw).unwrap();
+            let found = exact.estimate(&mut oracle, &inner, &x, draw, &mut gradient).unwrap();
+            assert!(found.cost.bytes_measured <= predicted, "{predicted} {:?}", found.cost);
+            let counts = [found.cost.plain_steps, found.cost.hvps, found.cost.samples];
+            (found.loss, gradient, counts)
+        };
+        let one = estimate(None);
+        for count in [16, 64] {
+            assert_all(
+                &on_ranks(count, |ranks| estimate(Some(ranks))),
+                &one,
+                &format!("{name} {count}"),
+            );
+        }
+    }
+}
+
+#[test]
 fn an_error_on_one_rank_is_an_error_on_all() {
     for (tasks, samples) in [(20, 1), (1, 20)] {
         let errors = on_ranks(3, |ranks| {

@@ -1,8 +1,10 @@
 //! Ridge regression with one log-penalty per feature: the hypergradient of a long inner loop compared with its closed
 //! form.
 
-use hypertape::problems::Penalised;
+use hypertape::problems::{Penalised, SampleLoss};
 use hypertape::{Draw, Error, Estimator, Exact, InnerLoop, Oracle, solve};
+
+use crate::support::deviation;
 
 /// What a ridge regression converges to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +83,33 @@ fn the_limit_is_the_closed_form_elsewhere_too() {
         // 1000 steps at the slowest rate of 0.94: observed 4e-15.
         assert!(gaps.iter().all(|&gap| gap < 2e-13), "{x:?}: {gaps:?}");
     }
+}
+
+#[test]
+fn a_shared_penalty_has_the_sum_of_the_gradients() {
+    for loss in [SampleLoss::HalfSquared, SampleLoss::Logistic] {
+        let of = |penalties| {
+            let problem = Penalised::<f64>::sized(loss, 1, [60, 12, penalties]).unwrap();
+            let mut oracle = Oracle::new(problem).unwrap();
+            let (x, mut gradient) = (vec![-2.0; penalties], vec![0.0; penalties]);
+            let (inner, draw) = (InnerLoop::new(9, 0.3).unwrap(), Draw::new(0, 0));
+            let found =
+                Exact::default().estimate(&mut oracle, &inner, &x, draw, &mut gradient).unwrap();
+            (found.loss, gradient)
+        };
+        let (known_loss, each) = of(12);
+        for penalties in [1, 3, 4] {
+            let (found, shared) = of(penalties);
+            let known: Vec<f64> = each.chunks(12 / penalties).map(|g| g.iter().sum()).collect();
+            // Sums of penalties in another order.
+            assert!(deviation(&shared, &known) < 1e-13, "{shared:?} {known:?}");
+            assert!((found - known_loss).abs() < 1e-15, "{found} {known_loss}");
+        }
+    }
+    let error = Penalised::<f64>::sized(SampleLoss::Logistic, 1, [60, 12, 5]).unwrap_err();
+    let text =
+        "penalties: found 5 for 12 features of 60 samples, expected as many features for each";
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]

@@ -497,7 +497,7 @@ fn errors_name_the_line_and_the_key() {
             "json = true",
             "4: unknown key 'json': expected one of problem, seeds, steps, lr, rule, \
           tolerance, schedule, memory, data_seed, train, valid, test, label, delimiter, zero_based, standardise, split, corruption, penalty, \
-          penalties, batch, dtype, threads, estimator, algorithm, coupling, outer, outer_lr, \
+          penalties, batch, dtype, lanes, threads, estimator, algorithm, coupling, outer, outer_lr, \
           outer_power, outer_momentum, gradient_norm, oracle_calls, time, record_every, iterations, measure, \
           value_tolerance, record_ratio, repeats, draws, control",
         ),
@@ -561,6 +561,7 @@ fn the_studies_of_the_project() {
         "cleaning",
         "estimators-variance",
         "few-shot",
+        "growth",
         "memory-time",
         "newsgroups-control",
         "single-loop",
@@ -689,14 +690,29 @@ fn gradients_are_counted_and_timed() {
     assert!(markdown.starts_with("# bytes & <time>\n\n7 cells recorded, 2 failed."), "{markdown}");
     assert!(markdown.contains("\n| problem | estimator |") && markdown.contains("\n| :-- | :-- |"));
 
+    // What grows by steps alone, with the slopes between its two points.
+    let slope = |key: &str| {
+        let [small, large] = [0, 2].map(|k| records[k][key].as_f64().unwrap());
+        (large / small).ln() / 8_f64.ln()
+    };
+    let row = out.lines().find(|line| line.starts_with("steps")).unwrap();
+    let cells: Vec<&str> = row.split("  ").filter(|c| !c.is_empty()).map(str::trim).collect();
+    assert_eq!(cells[..4], ["steps", "quadratic, exact store-all", "8", "64"]);
+    for (cell, key) in cells[4..].iter().zip(["seconds", "bytes_measured"]) {
+        // Three digits are shown.
+        let shown: f64 = cell.parse().unwrap();
+        assert!((shown - slope(key)).abs() <= 5e-3 * slope(key).abs(), "{row} {}", slope(key));
+    }
+    assert!(markdown.contains("\n## Cost as work grows\n\n| growing | of |"), "{markdown}");
     let page = fs::read_to_string(study.0.join("out/report.html")).unwrap();
     assert!(page.contains("<h1>bytes &amp; &lt;time&gt;</h1>"));
     let figures = names(&study.0.join("out/figures"));
     let expected = [
+        "growth-steps-bytes.svg",
+        "growth-steps-time.svg",
         "quadratic-5-steps-bias.svg",
         "quadratic-64-steps-time-bytes.svg",
         "quadratic-8-steps-time-bytes.svg",
-        "quadratic-cost-steps.svg",
         "quadratic-predicted.svg",
     ];
     assert_eq!(

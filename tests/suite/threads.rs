@@ -8,6 +8,7 @@ use hypertape::{
     Keep, Oracle, Registry, Run, RunState, Schedule, Shape, SingleLoop, Ufom, mean_loss,
 };
 
+use crate::support::deviation;
 use crate::support::failing::Failing;
 
 /// Loss, gradient and cost at the problem's start, or the error.
@@ -85,17 +86,76 @@ fn the_inner_loop_alone_is_the_same_too() {
 fn bytes_are_those_of_each_worker_and_the_lanes() {
     let mut oracle = Oracle::<f64>::new(Maml::workload(3)).unwrap();
     let inner = InnerLoop::new(3, 0.002).unwrap();
-    let mut bytes = |threads| {
+    let mut bytes = |lanes, threads| {
+        oracle.set_lanes(lanes).unwrap();
         oracle.set_threads(threads).unwrap();
         estimate(&mut Exact::default(), &mut oracle, &inner).unwrap().2.bytes_measured
     };
     let gradient = 8 * 1761;
     // On one thread a task, its gradient, and the sum of the lane that follows the first.
-    let task = bytes(1) - 2 * gradient;
+    let task = bytes(8, 1) - 2 * gradient;
     for (threads, vectors) in [(2, 4 + 1), (3, 5 + 1), (8, 7)] {
         let known = threads as u64 * (task + gradient) + vectors * gradient;
-        assert_eq!(bytes(threads), known, "{threads} threads");
+        assert_eq!(bytes(8, threads), known, "{threads} threads");
     }
+    // A lane a task, two a worker, of which the first adds its second; nobody adds a gradient to its own.
+    assert_eq!(bytes(64, 16), 13 * task + (23 + 1) * gradient);
+}
+
+#[test]
+fn bits_depend_on_lanes_alone_and_more_keep_more_threads_busy() {
+    // 63 blocks of 32 samples in place of 7, a lane a task.
+    for name in ["w1-logreg", "w3"] {
+        let entry = catalogue().into_iter().find(|e| e.name == name).unwrap();
+        let inner = InnerLoop::new(2, entry.lr).unwrap();
+        let mut known = Vec::new();
+        for (lanes, threads) in [(8, 1), (64, 1), (64, 3), (64, 8), (64, 16)] {
+            let entry = entry.clone().with([("lanes", &*lanes.to_string())]).unwrap();
+            let mut oracle = entry.open::<f64>(None).unwrap();
+            oracle.set_threads(threads).unwrap();
+            let x = oracle.start().values().to_vec();
+            for keep in [Keep::States, Keep::Tapes] {
+                let mut exact = Exact::new(Schedule::StoreAll { keep });
+                let draw = Draw::new(4, 1);
+                let predicted = exact.predict(&mut oracle, &inner, &x, draw).unwrap();
+                let (loss, gradient, cost) = estimate(&mut exact, &mut oracle, &inner).unwrap();
+                assert_eq!(predicted, cost.bytes_measured, "{name} {lanes} {threads}");
+                known.push((loss, gradient, counts(&cost)));
+            }
+        }
+        let (eight, of_64) = known.split_at(2);
+        for found in of_64.chunks(2) {
+            assert!(found == &of_64[..2], "{name}");
+        }
+        for (eight, found) in eight.iter().zip(of_64) {
+            assert!(eight.1 != found.1 && eight.2 == found.2, "{name}");
+            // Sums of 2000 samples, of 25 tasks, in another order.
+            let gap = deviation(&found.1, &eight.1);
+            assert!(gap < 1e-13, "{name}: {gap:e}");
+        }
+    }
+}
+
+#[test]
+fn lanes_and_threads_are_set_in_any_order() {
+    let inner = InnerLoop::new(1, 0.002).unwrap();
+    let of = |set: &[(usize, usize)]| {
+        let mut oracle = Oracle::<f64>::new(Maml::workload(3)).unwrap();
+        for &(lanes, threads) in set {
+            oracle.set_lanes(lanes).unwrap();
+            oracle.set_threads(threads).unwrap();
+        }
+        let (loss, gradient, cost) = estimate(&mut Exact::default(), &mut oracle, &inner).unwrap();
+        (loss, gradient, cost.bytes_measured)
+    };
+    assert_eq!(of(&[(8, 16), (25, 16)]), of(&[(25, 16)]));
+    let mut oracle = Oracle::<f64>::new(Maml::workload(3)).unwrap();
+    oracle.set_threads(16).unwrap();
+    oracle.set_lanes(25).unwrap();
+    let (.., cost) = estimate(&mut Exact::default(), &mut oracle, &inner).unwrap();
+    assert_eq!(cost.bytes_measured, of(&[(25, 16)]).2);
+    let error = oracle.set_lanes(0).unwrap_err();
+    assert_eq!(error.to_string(), "lanes: found 0, expected 1 or more");
 }
 
 #[test]

@@ -327,23 +327,20 @@ fn along<'a, A: Array<'a>>(x: A, axis: Axis, f: impl Fn(A) -> A) -> A {
 }
 
 /// Reduces along an axis by joining halves, so that the number of operations is logarithmic in the number of entries.
-fn fold<'a, A: Array<'a>>(mut x: A, axis: Axis, join: impl Fn(A, A) -> A) -> A {
-    let part = |x: A, first, count| match axis {
-        Axis::Rows => x.rows(first, count),
-        Axis::Columns => x.columns(first, count),
-    };
-    loop {
-        let [count, _] = lengths(x.shape(), axis);
-        if count < 2 {
-            return x;
-        }
-        let half = count / 2;
-        let joined = join(part(x, 0, half), part(x, half, half));
-        x = match count % 2 {
+fn fold<'a, A: Array<'a>>(x: A, axis: Axis, join: impl Fn(A, A) -> A) -> A {
+    if axis == Axis::Columns {
+        return fold(x.transpose(), Axis::Rows, join).transpose();
+    }
+    let mut x = x;
+    while x.shape().rows > 1 {
+        let (rows, half) = (x.shape().rows, x.shape().rows / 2);
+        let joined = join(x.rows(0, half), x.rows(half, half));
+        x = match rows % 2 {
             0 => joined,
-            _ => joined.concatenate(&[part(x, count - 1, 1)], axis),
+            _ => joined.concatenate(&[x.rows(rows - 1, 1)], Axis::Rows),
         };
     }
+    x
 }
 
 /// Returns a constant that is 1 where `holds(row, column)` and 0 elsewhere.

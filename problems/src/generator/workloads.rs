@@ -10,7 +10,7 @@ use super::{Stream, column_sum_product, parabolic_sine};
 /// row-major.
 #[derive(Debug, Clone)]
 pub struct W1 {
-    /// Training inputs, `SAMPLES` by `FEATURES`.
+    /// Training inputs, `SAMPLES` by `FEATURES` unless other sizes are asked for.
     pub x: Vec<f64>,
     /// Training targets: real for ridge, −1 or 1 for logistic regression.
     pub y: Vec<f64>,
@@ -34,16 +34,25 @@ impl W1 {
 
     /// Data for ridge regression: targets are the linear model plus noise of standard deviation 0.5.
     pub fn ridge(seed: u64) -> Self {
-        Self::build(seed, |signal, noise| signal + 0.5 * noise)
+        Self::sized_ridge(seed, [Self::SAMPLES, Self::FEATURES])
+    }
+
+    /// The same with so many samples, half as many to validate, and so many features.
+    pub fn sized_ridge(seed: u64, size: [usize; 2]) -> Self {
+        Self::build(seed, size, |signal, noise| signal + 0.5 * noise)
     }
 
     /// Data for logistic regression: targets are the sign of the linear model plus unit noise.
     pub fn logistic(seed: u64) -> Self {
-        Self::build(seed, |signal, noise| if signal + noise >= 0.0 { 1.0 } else { -1.0 })
+        Self::sized_logistic(seed, [Self::SAMPLES, Self::FEATURES])
     }
 
-    fn build(seed: u64, target: impl Fn(f64, f64) -> f64) -> Self {
-        let d = Self::FEATURES;
+    /// The same with so many samples, half as many to validate, and so many features.
+    pub fn sized_logistic(seed: u64, size: [usize; 2]) -> Self {
+        Self::build(seed, size, |signal, noise| if signal + noise >= 0.0 { 1.0 } else { -1.0 })
+    }
+
+    fn build(seed: u64, [n, d]: [usize; 2], target: impl Fn(f64, f64) -> f64) -> Self {
         let stream = |number| Stream::new(seed, number);
         let scales: Vec<f64> = (0..d).map(|j| 1.0 / (1.0 + 0.02 * j as f64)).collect();
         let inputs = |number, rows: usize| {
@@ -58,7 +67,7 @@ impl W1 {
             let noise = stream(number).gausses(signal.len());
             signal.into_iter().zip(noise).map(|(z, e)| target(z, e)).collect()
         };
-        let (x, x_valid) = (inputs(0, Self::SAMPLES), inputs(1, Self::VALIDATION));
+        let (x, x_valid) = (inputs(0, n), inputs(1, n.div_ceil(2)));
         let (y, y_valid) = (targets(&x, 3), targets(&x_valid, 4));
         let log_penalty = stream(5).gausses(d).into_iter().map(|g| -4.0 + 0.25 * g).collect();
         let w0 = stream(6).gausses(d).into_iter().map(|g| 0.1 * g).collect();
@@ -151,16 +160,21 @@ impl W3 {
 
     /// The workload of the given seed.
     pub fn new(seed: u64) -> Self {
+        Self::sized(seed, Self::TASKS)
+    }
+
+    /// The same with so many tasks.
+    pub fn sized(seed: u64, tasks: usize) -> Self {
         /// `1 / (2 pi)`
         const TURNS: f64 = 0.159_154_943_091_895_35;
         let stream = |number| Stream::new(seed, number);
         let scaled = |number, n: usize, scale: f64| -> Vec<f64> {
             stream(number).gausses(n).into_iter().map(|g| scale * g).collect()
         };
-        let amplitude = stream(0).uniforms(Self::TASKS);
-        let phase = stream(1).uniforms(Self::TASKS);
+        let amplitude = stream(0).uniforms(tasks);
+        let phase = stream(1).uniforms(tasks);
         let inputs = |number| -> Vec<f64> {
-            let unit = stream(number).uniforms(Self::TASKS * Self::POINTS);
+            let unit = stream(number).uniforms(tasks * Self::POINTS);
             unit.into_iter().map(|u| -5.0 + 10.0 * u).collect()
         };
         let targets = |x: &[f64]| -> Vec<f64> {

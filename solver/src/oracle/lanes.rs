@@ -1,9 +1,10 @@
 //! Lanes: sums over items (blocks of rows, tasks of a meta-batch) whose bits do not depend on the number of threads.
 //!
-//! A sum of `n` items is cut into `k = min(n, LANES)` lanes; lane `l` holds the items from `l n / k` up to
-//! `(l + 1) n / k`. Each lane adds its items in order, and the lanes are added in order, whoever computes them. A worker
-//! takes consecutive lanes, all workers but the last the same number. The first adds its lanes to the result as it goes,
-//! for which it needs one vector beside it; the lanes of the others wait for their turn in a vector each.
+//! A sum of `n` items is cut into `k = min(n, L)` lanes, `L` by [`Oracle::set_lanes`](crate::Oracle::set_lanes). Lane `l`
+//! holds the items from `l n / k` up to `(l + 1) n / k`. Each lane adds its items in order, and the lanes are added in
+//! order, whoever computes them. A worker takes consecutive lanes, all workers but the last the same number. The first
+//! adds its lanes to the result as it goes, for which it needs one vector beside it; the lanes of the others wait for
+//! their turn in a vector each.
 //!
 //! Where [`Ranks`] share a sum, rank `k` of `n` computes the lanes from `k L / n` up to `(k + 1) L / n` on one thread, and all
 //! are told all lanes, as numbers in `f64`, before they add them.
@@ -17,11 +18,11 @@ use hypertape_autodiff::{Element, axpy};
 use crate::error::Error;
 use crate::ranks::Ranks;
 
-/// Most lanes of a sum, and so the most threads that can share one. The fewest that keep 2, 4 and 8 threads equally
-/// busy: each lane beyond those of the first worker costs a vector.
+/// Most lanes of a sum unless a problem is given more, and so the most threads that can share one. The fewest that keep
+/// 2, 4 and 8 threads equally busy: each lane beyond those of the first worker costs a vector.
 pub(crate) const LANES: usize = 8;
 
-/// The threads that help the one that asks.
+/// The threads that help the calling thread.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Team {
     #[cfg(feature = "threads")]
@@ -32,21 +33,24 @@ impl Team {
     /// A team in which `helpers` threads work beside the one that asks.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the system does not start them.
-    #[cfg(feature = "threads")]
+    /// [`Error::Invalid`] if the system does not start them, or without the feature `threads`.
     pub(crate) fn new(helpers: usize) -> Result<Self, Error> {
         if helpers == 0 {
             return Ok(Self::default());
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(helpers).build();
-        let pool = pool.map_err(|why| {
-            let found = format!("{} ({why})", helpers + 1);
-            Error::invalid("threads", found, "as many as the system starts")
-        })?;
-        Ok(Self { pool: Some(Arc::new(pool)) })
+        let refuse = |found, expected| Err(Error::invalid("threads", found, expected));
+        #[cfg(not(feature = "threads"))]
+        {
+            refuse((helpers + 1).to_string(), "1, as built without threads")
+        }
+        #[cfg(feature = "threads")]
+        match rayon::ThreadPoolBuilder::new().num_threads(helpers).build() {
+            Ok(pool) => Ok(Self { pool: Some(Arc::new(pool)) }),
+            Err(why) => refuse(format!("{} ({why})", helpers + 1), "as many as the system starts"),
+        }
     }
 
-    /// Does `jobs` on the helpers and `own` here; returns when all are done.
+    /// Executes `jobs` on the helpers and `own` on this thread, and returns when all are finished.
     #[cfg_attr(
         not(feature = "threads"),
         expect(clippy::unused_self, reason = "without threads nobody helps")
@@ -94,9 +98,9 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    /// `items` for at most `workers`.
-    pub(crate) fn new(items: usize, workers: usize) -> Self {
-        let lanes = items.min(LANES);
+    /// `items` in at most `lanes` for at most `workers`.
+    pub(crate) fn new(items: usize, lanes: usize, workers: usize) -> Self {
+        let lanes = items.min(lanes);
         Self { items, lanes, each: lanes.div_ceil(workers).max(1) }
     }
 
@@ -179,11 +183,12 @@ impl Sharing {
             Ok(total)
         };
         let (waiting, own) = spare.split_at_mut(self.waiting() * width);
-        let mut values: [Result<T, Error>; LANES] = std::array::from_fn(|_| Ok(T::zero()));
+        let mut values: Vec<Result<T, Error>> =
+            (0..self.waiting()).map(|_| Ok(T::zero())).collect();
         let (first, others) = workers.split_at_mut(1);
 
         let (sum_lane, mut rest) = (&sum_lane, &mut *waiting);
-        let shares = values[..self.waiting()].chunks_mut(self.each).zip(others).zip(1..);
+        let shares = values.chunks_mut(self.each).zip(others).zip(1..);
         let jobs = shares.map(|((values, worker), k)| {
             let (vectors, others) = std::mem::take(&mut rest).split_at_mut(values.len() * width);
             rest = others;
@@ -206,7 +211,7 @@ impl Sharing {
             Ok(total)
         })?;
         let mut rest = waiting;
-        for value in values.into_iter().take(self.waiting()) {
+        for value in values {
             let (vector, others) = std::mem::take(&mut rest).split_at_mut(width);
             rest = others;
             total += value?;
@@ -280,28 +285,32 @@ mod tests {
     #[test]
     fn lanes_are_shared_out_evenly() {
         let table = [
-            // items, threads: workers, vectors
-            ((0, 2), (1, 0)),
-            ((1, 8), (1, 0)),
-            ((5, 1), (1, 1)),
-            ((5, 2), (2, 3)),
-            ((60, 1), (1, 1)),
-            ((60, 2), (2, 5)),
-            ((60, 3), (3, 6)),
-            ((60, 5), (4, 7)),
-            ((60, 8), (8, 7)),
-            ((60, 99), (8, 7)),
+            // items, lanes, threads: workers, vectors
+            ((0, LANES, 2), (1, 0)),
+            ((1, LANES, 8), (1, 0)),
+            ((5, LANES, 1), (1, 1)),
+            ((5, LANES, 2), (2, 3)),
+            ((60, LANES, 1), (1, 1)),
+            ((60, LANES, 2), (2, 5)),
+            ((60, LANES, 3), (3, 6)),
+            ((60, LANES, 5), (4, 7)),
+            ((60, LANES, 8), (8, 7)),
+            ((60, LANES, 99), (8, 7)),
+            ((60, 64, 3), (3, 41)),
+            ((64, 64, 16), (16, 61)),
+            ((99, 64, 99), (64, 63)),
         ];
-        for ((items, threads), known) in table {
-            let plan = Sharing::new(items, threads);
-            assert_eq!((plan.workers(), plan.vectors()), known, "{items} items, {threads} threads");
+        for ((items, lanes, threads), known) in table {
+            let plan = Sharing::new(items, lanes, threads);
+            let found = (plan.workers(), plan.vectors());
+            assert_eq!(found, known, "{items} items, {lanes} lanes, {threads} threads");
         }
     }
 
     #[test]
     fn each_item_knows_its_lane() {
         for items in 1..60 {
-            let plan = Sharing::new(items, 1);
+            let plan = Sharing::new(items, 1 + items % 11, 1);
             for lane in 0..plan.lanes() {
                 assert!(plan.items(lane).all(|item| plan.lane(item) == lane), "{items} {lane}");
             }
@@ -314,12 +323,12 @@ mod tests {
         let item =
             |i: usize| [0.1, 0.7, 1.3].map(|a| (a + i as f64).sin() * 10_f64.powf((i % 7) as f64));
         let plus = |a: [f64; 3], b: [f64; 3]| [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
-        for items in 1..40 {
-            let k = items.min(LANES);
+        for (items, lanes) in (1..40).flat_map(|items| [1, LANES, 16].map(|lanes| (items, lanes))) {
+            let k = items.min(lanes);
             let lane = |l| (l * items / k..(l + 1) * items / k).map(item).reduce(plus).unwrap();
             let known = (0..k).map(lane).reduce(plus).unwrap();
             for threads in 1..=9 {
-                let plan = Sharing::new(items, threads);
+                let plan = Sharing::new(items, lanes, threads);
                 let mut workers = vec![0; plan.workers()];
                 let mut spare = vec![f64::NAN; 2 * plan.vectors()];
                 let (mut left, mut right) = ([f64::NAN], [f64::NAN]);

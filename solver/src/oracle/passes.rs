@@ -130,7 +130,7 @@ impl<'v, T: Element, S: Copy> At<'v, T, S> {
         Ok(groups)
     }
 
-    /// The adjoints of the result in any mode.
+    /// Returns the adjoints of the result in any mode.
     fn seeds(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<Group<'v, T>, Fault> {
         let Cut { shapes, gap } = self.result;
         let none = shapes.is_empty().then_some(&[][..]);
@@ -327,18 +327,18 @@ fn depends<T: Element, S: Copy>(
 
 impl<F> Arrays<F> {
     /// Names and blocks of the function at a stage.
-    fn facts<T: Element>(&self, stage: F::Stage) -> (Names, Blocks)
+    fn facts<T: Element>(&self, memory: &Workspaces<T>, stage: F::Stage) -> (Names, Blocks)
     where
         F: Stages<T>,
     {
-        (F::names(stage), self.0.blocks(stage))
+        (F::names(stage), memory.cut(self.0.blocks(stage)))
     }
 }
 
 impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
     fn value(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
-        let (names, mut blocks) = self.facts(at.stage);
-        // All samples in one block need not look at rows.
+        let (names, mut blocks) = self.facts(memory, at.stage);
+        // A loss over a single block need not support rows.
         if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
             blocks.block = blocks.samples.div_ceil(count.max(1));
         }
@@ -364,7 +364,7 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         at: At<T, F::Stage>,
         out: Adjoints<T>,
     ) -> Result<T, Error> {
-        let (f, facts) = (&self.0, self.facts(at.stage));
+        let (f, facts) = (&self.0, self.facts(memory, at.stage));
         match at.along {
             Along::Nothing => pull::<T, Values, _>(f, facts, memory, at, out),
             Along::One => pull::<T, Tangents<1>, _>(f, facts, memory, at, out),
@@ -373,6 +373,6 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
     }
 
     fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
-        depends(&self.0, self.facts(at.stage), memory, at)
+        depends(&self.0, self.facts(memory, at.stage), memory, at)
     }
 }

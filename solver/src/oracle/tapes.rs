@@ -14,7 +14,6 @@ use hypertape_autodiff::{Arena, Element, Fault, Linearisation, List, Piece, Tape
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::lanes::Sharing;
 use crate::oracle::results::{in_function, pass};
 use crate::oracle::stepper::Taped;
 use crate::oracle::view::{Point, StepTape};
@@ -69,11 +68,11 @@ impl<T: Element> StepTape<T> for GradientTape<'_, T> {
         point: Point<T>,
         gradient: &mut [T],
     ) -> Result<T, Error> {
-        let blocks = self.at.problem.blocks(point.draw);
-        let plan = Sharing::new(blocks.len(), memory.workers());
+        let blocks = memory.cut(self.at.problem.blocks(point.draw));
+        let plan = memory.sharing(blocks.len());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
-        // The lanes have let go of the former point, so its memory can be written to.
+        // The lanes no longer refer to the previous point, so its memory can be overwritten.
         let problem = Arc::clone(&self.at.problem);
         match Arc::get_mut(&mut self.at) {
             Some(Origin { w, x, .. }) => {

@@ -7,8 +7,7 @@ use hypertape_autodiff::Element;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::oracle::Oracle;
-use crate::oracle::lanes::{Sharing, Team};
-use crate::oracle::workspaces::Workspaces;
+use crate::oracle::lanes::Team;
 use crate::ranks::Ranks;
 use crate::report::Soundness;
 
@@ -40,7 +39,7 @@ impl<T: Element> Oracle<'_, T> {
             oracle.place = None;
             result
         };
-        let plan = Sharing::new(view.batch(), self.memory.workers());
+        let plan = self.memory.sharing(view.batch());
         let ranks = self.ranks_of_tasks().filter(|_| may && self.ends.is_none()).cloned();
         let message = ranks.as_ref().map_or(0, |_| plan.message(out.len()));
         let vectors = if ranks.is_some() { 0 } else { plan.vectors() };
@@ -85,9 +84,9 @@ impl<T: Element> Oracle<'_, T> {
         result
     }
 
-    /// Another oracle on the same problem, with the same rule and start, for one thread.
+    /// Creates another oracle for the same problem, rule and start, for one thread.
     pub(crate) fn alone(&self) -> Self {
-        let memory = Workspaces::new(Team::default(), 1);
+        let memory = self.memory.alike(Team::default(), 1);
         let mut other = Self::with(self.known.clone(), memory);
         other.set_breakdown(self.pool.meter.breakdown.is_some());
         other
@@ -98,22 +97,23 @@ impl<T: Element> Oracle<'_, T> {
         self.memory.ranks.as_ref().filter(|_| self.batch() > 1)
     }
 
-    /// Whether threads or ranks share the tasks of a meta-batch, each with an oracle of its own.
+    /// Whether threads or ranks share the tasks of a meta-batch, each with its own oracle.
     pub(crate) fn shares_tasks(&self) -> bool {
-        let plan = Sharing::new(self.batch(), self.memory.workers());
+        let plan = self.memory.sharing(self.batch());
         plan.workers() > 1 || self.ranks_of_tasks().is_some()
     }
 
-    /// Tasks of a meta-batch that are done one after the other.
+    /// Number of tasks of a meta-batch that are executed one after the other.
     pub(crate) fn longest(&self) -> usize {
-        Sharing::new(self.batch(), self.memory.workers()).longest()
+        self.memory.sharing(self.batch()).longest()
     }
 
-    /// Another oracle, whose memory has no limit, for a task as this one does it: with as many threads as share a task.
+    /// Creates another oracle, without a memory limit, that executes a task as this one does, with as many threads as
+    /// share a task.
     pub(crate) fn for_task(&self) -> Self {
         let mut other = self.alone();
         if !self.shares_tasks() {
-            other.memory = Workspaces::new(self.memory.team.clone(), self.memory.workers());
+            other.memory = self.memory.alike(self.memory.team.clone(), self.memory.workers());
             other.memory.ranks.clone_from(&self.memory.ranks);
         }
         other
@@ -137,13 +137,13 @@ impl<T: Element> Oracle<'_, T> {
         result.map(|_| other.cost().bytes_measured)
     }
 
-    /// Bytes of a sum over the meta-batch of vectors of `len` values, where a task takes `task` bytes.
+    /// Bytes of a sum over the meta-batch of vectors of `len` values, if a task uses `task` bytes.
     pub(crate) fn bytes_over_tasks(&self, task: u64, len: usize) -> u64 {
         let vector = (len * size_of::<T>()) as u64;
-        let plan = Sharing::new(self.batch(), self.memory.workers());
+        let plan = self.memory.sharing(self.batch());
         let parts = |worker| u64::from(plan.adds(worker)) * vector;
         let workers = (0..plan.workers()).map(|worker| task.saturating_add(parts(worker)));
-        // Of ranks: where one does all tasks, it needs no message, but its threads do.
+        // With ranks: a rank that executes all tasks needs no message, but its threads need vectors.
         let message = self.ranks_of_tasks().map_or(0, |_| plan.message(len)) as u64;
         workers.fold(plan.vectors() as u64 * vector + message, u64::saturating_add)
     }

@@ -6,18 +6,23 @@ use hypertape_autodiff::scalar::Scalar;
 use hypertape_autodiff::{Element, Tally, Workspace};
 
 use crate::error::Error;
-use crate::oracle::lanes::{Add, Sharing, Team};
+use crate::oracle::lanes::{Add, LANES, Sharing, Team};
 use crate::oracle::scratch::Scratch;
 use crate::ranks::Ranks;
+use crate::rows::Blocks;
 
 /// Arenas of each worker, and the vectors that lanes need.
 pub(crate) struct Workspaces<T> {
     pub(crate) team: Team,
     /// Processes that share sums with this one.
     pub(crate) ranks: Option<Arc<dyn Ranks>>,
+    /// Most lanes of a sum.
+    pub(crate) lanes: usize,
+    /// Fewest blocks of rows, if there are as many samples and a loss looks at rows.
+    pub(crate) least: usize,
     each: Vec<Workspace>,
     spare: Vec<T>,
-    /// Values of `spare` in use.
+    /// Number of values of `spare` in use.
     used: usize,
     /// Tapes for scalars, created at their first use, and the bytes of the last pass over them or of the messages of
     /// ranks.
@@ -27,11 +32,43 @@ pub(crate) struct Workspaces<T> {
 }
 
 impl<T: Element> Workspaces<T> {
-    /// For `workers` of `team`, the one that asks included.
+    /// Creates the memory of `workers` workers of `team`, including the calling thread.
     pub(crate) fn new(team: Team, workers: usize) -> Self {
         let each = (0..workers).map(|_| Workspace::new()).collect();
-        let (spare, limit) = (Vec::new(), usize::MAX);
-        Self { team, ranks: None, each, spare, used: 0, scratch: None, scalars: 0, limit }
+        Self {
+            team,
+            ranks: None,
+            lanes: LANES,
+            least: 1,
+            each,
+            spare: Vec::new(),
+            used: 0,
+            scratch: None,
+            scalars: 0,
+            limit: usize::MAX,
+        }
+    }
+
+    /// For `workers` of `team` as well, without ranks, who cut sums as these do.
+    pub(crate) fn alike(&self, team: Team, workers: usize) -> Self {
+        let mut other = Self::new(team, workers);
+        (other.lanes, other.least) = (self.lanes, self.least);
+        other
+    }
+
+    /// How a sum is shared out.
+    pub(crate) fn sharing(&self, items: usize) -> Sharing {
+        Sharing::new(items, self.lanes, self.workers())
+    }
+
+    /// The blocks that a sum over samples is cut into: `blocks`, or smaller ones where that are too few.
+    pub(crate) fn cut(&self, blocks: Blocks) -> Blocks {
+        // All samples in one block need not look at rows.
+        if blocks.block == usize::MAX {
+            return blocks;
+        }
+        let block = blocks.samples.div_ceil(self.least).clamp(1, blocks.block.max(1));
+        Blocks { block, ..blocks }
     }
 
     /// Limits the bytes of each arena.
@@ -84,10 +121,9 @@ impl<T: Element> Workspaces<T> {
         add: &Add<T, Workspace, N>,
     ) -> Result<T, Error> {
         if items == 1 {
-            // Nothing to share.
             return add(&mut self.each[0], 0, true, out);
         }
-        let plan = Sharing::new(items, self.workers());
+        let plan = self.sharing(items);
         let width = out.iter().map(|part| part.len()).sum();
         if let Some(ranks) = self.ranks.as_deref().filter(|_| items > 1) {
             self.scalars = self.scalars.max(plan.message(width));

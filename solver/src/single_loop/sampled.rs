@@ -23,7 +23,7 @@ pub struct Sizes {
     pub batches: [usize; 2],
 }
 
-/// Where random choices come from; by default from the draw that names them.
+/// A source of random choices; by default the draw that identifies them.
 pub trait Chance: fmt::Debug + Send {
     /// A number from 0 to below 1, by which the outcome of a coin is chosen.
     fn uniform(&mut self, draw: Draw) -> f64 {
@@ -35,7 +35,7 @@ pub trait Chance: fmt::Debug + Send {
         below(self.uniform(draw), batches)
     }
 
-    /// Tells `count` standard normal numbers by their places (Box and Muller 1958).
+    /// Calls `tell` with the places and values of `count` standard normal numbers (Box and Muller 1958).
     fn normals(&mut self, draw: Draw, count: usize, tell: &mut dyn FnMut(usize, f64)) {
         let mut stream = draw.stream();
         for place in (0..count).step_by(2) {
@@ -61,8 +61,10 @@ impl Chance for Drawn {
     }
 }
 
-/// The evaluations of an iteration. Samples are [`Draw`]s: a mini-batch that was drawn, or all; each may be seen at several
-/// points. `at` is `[w, x]`.
+/// The evaluations of an iteration.
+///
+/// Samples are identified by a [`Draw`]: a mini-batch that was drawn, or all samples. They may be used at several
+/// points. The argument `at` is `[w, x]`.
 #[derive(Debug)]
 pub struct Sampled<'a, 'p, T> {
     /// The oracle that evaluates, and from which working vectors are taken.
@@ -126,7 +128,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         if batches <= 1 {
             return draw.on(Samples::All);
         }
-        // None is larger than the first.
+        // No mini-batch is larger than the first.
         let number = if self.rehearses() { 0 } else { self.chance.mini_batch(draw, batches) };
         draw.on(Samples::Batch(number as u64))
     }

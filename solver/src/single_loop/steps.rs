@@ -1,9 +1,9 @@
-//! Step sizes of `w`, `v` and `x`, in one notation: `a / k^p` in iteration `k`, counted from 1.
+//! Step sizes of `w`, `v` and `x` in one notation: `a / k^p` in iteration `k`, counted from 1.
 
 use crate::outer::{Optimiser, decayed};
 use crate::spelling::{Range, Value, Visit};
 
-/// Steps of `w` in an iteration, as they are typed.
+/// Visits the number of steps of `w` per iteration.
 pub(super) fn spell_inner(inner: usize, visit: &mut Visit) -> usize {
     visit.get("inner", inner, Range::ONE_OR_MORE, "steps of w per iteration")
 }
@@ -41,7 +41,7 @@ impl Decay {
         Self { size, power: None }
     }
 
-    /// In iteration `t`, counted from 0; `power` where it has none of its own.
+    /// Returns the value in iteration `t`, counted from 0; `power` is used if the decay has no power of its own.
     pub fn at(self, t: usize, power: f64) -> f64 {
         decayed(self.size, t + 1, self.power.unwrap_or(power))
     }

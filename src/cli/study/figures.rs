@@ -10,8 +10,8 @@ use super::plot::{Figure, Kind, Point, Series, Unit};
 use super::summary::{Group, is_gradient, varying};
 use crate::cli::table::Table;
 
-/// All figures: problem by problem, gradients and whole runs apart, for each number of steps and over all; and the best setting
-/// of each algorithm, where there is a grid of them.
+/// Figures problem by problem, gradients and whole runs apart, for each number of steps and over all; and the best setting of each
+/// algorithm, where there is a grid of them.
 pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table>) {
     let of = |g: &Group| {
         let common = &g.cell.run.common;
@@ -55,9 +55,6 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
             }
             figures.extend(panel.convergence());
         }
-        if steps > 1 {
-            figures.push(whole.cost_and_steps());
-        }
         figures.push(whole.predicted());
     }
     figures.retain(|f| {
@@ -81,7 +78,7 @@ struct Panel<'a> {
 
 /// The points of each name, in the order in which names appear; marks that are 0 but for rounding, which a logarithm cannot
 /// show, are left to the words.
-fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Series> {
+pub(super) fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
     for (name, point) in points {
         let known = all.iter().position(|series| series.name == name);
@@ -99,7 +96,7 @@ fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Seri
     all
 }
 
-fn point(x: f64, [low, y, high]: [f64; 3], text: String) -> Point {
+pub(super) fn point(x: f64, [low, y, high]: [f64; 3], text: String) -> Point {
     Point { x, y, low, high, text }
 }
 
@@ -126,7 +123,7 @@ fn high_is_better(quantity: &str) -> bool {
 }
 
 /// A figure of what there is, in words too.
-fn figure(
+pub(super) fn figure(
     id: &str,
     name: &str,
     what: &str,
@@ -343,19 +340,6 @@ impl<'a> Panel<'a> {
             Figure { tab: Some(tab), ..figure }
         };
         AGAINST.into_iter().enumerate().map(figure).collect()
-    }
-
-    fn cost_and_steps(&self) -> Figure {
-        let keys = self.keys_but(&["steps"]);
-        let points = self.groups.iter().filter_map(|group| {
-            let (r, times) = (group.cell.run.common.steps? as f64, group.seconds()?);
-            let text = format!("{}: {}", self.label(group), Unit::Seconds.text(times[1]));
-            Some((group.label(&keys), point(r, times, text)))
-        });
-        let axes = [("inner steps r", Unit::Number), ("time", Unit::Seconds)];
-        let mut series = series(Kind::Line, points);
-        series.retain(|series| series.points.len() > 1);
-        figure("cost-steps", &self.name, "cost against r", axes, series)
     }
 
     fn predicted(&self) -> Figure {

@@ -15,16 +15,13 @@ use crate::cli::table::{Align, Table};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What is told in words: all combinations, the best setting of each algorithm, warnings.
+/// What is told in words: all combinations, what else there is under headings, warnings.
 #[derive(Clone, Copy)]
 pub(super) struct Tables<'a> {
     pub(super) all: &'a Table,
-    pub(super) best: Option<&'a Table>,
+    pub(super) more: &'a [(&'static str, Table)],
     pub(super) warnings: &'a [String],
 }
-
-/// The heading of the second.
-const BEST: &str = "Best settings";
 
 /// Writes them beside the records.
 pub(super) fn write(
@@ -47,8 +44,10 @@ pub(super) fn write(
     records.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
     let title = study.title.as_deref().unwrap_or("Study");
     let lines = tables.warnings.iter().fold(String::new(), |lines, line| lines + "\n- " + line);
-    let told = tables.best.map(|best| format!("\n## {BEST}\n\n{}\n", best.markdown()));
-    let (told, rows) = (told.unwrap_or_default(), tables.all.markdown());
+    let told = tables.more.iter().fold(String::new(), |told, (what, table)| {
+        told + "\n## " + what + "\n\n" + &table.markdown() + "\n"
+    });
+    let rows = tables.all.markdown();
     let page = format!("# {title}\n\n{origin}\n\n{rows}\n{lines}\n{told}");
     records.write("report.md", |file| Ok(file.write_all(page.as_bytes())?))
 }
@@ -84,9 +83,9 @@ fn document(title: &str, body: &str) -> String {
 fn html(study: &Study, told: &str, figures: &[Figure], tables: Tables) -> String {
     let (told, rows) = (escaped(told), html_table(tables.all));
     let mut page = format!("<p>{told}</p>\n<div class=\"wide\">{rows}</div>\n");
-    if let Some(best) = tables.best {
-        let rows = html_table(best);
-        page.extend(["<h2>", BEST, "</h2>\n<div class=\"wide\">", &rows, "</div>\n"]);
+    for (what, table) in tables.more {
+        let rows = html_table(table);
+        page.extend(["<h2>", what, "</h2>\n<div class=\"wide\">", &rows, "</div>\n"]);
     }
     if !tables.warnings.is_empty() {
         let lines = tables.warnings.iter().map(|line| format!("<li>{}</li>\n", escaped(line)));

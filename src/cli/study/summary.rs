@@ -15,7 +15,7 @@ use crate::stats::{mean, median_and_interval, rank_test};
 /// Cells that differ only in their seed.
 pub(super) struct Group<'a> {
     pub(super) cell: &'a Cell,
-    settings: Map<String, Value>,
+    pub(super) settings: Map<String, Value>,
     pub(super) done: Vec<&'a Done>,
     failed: Vec<&'a str>,
 }

@@ -1,0 +1,132 @@
+//! Cost as work grows: gradients that differ in one size alone make a line, whose slope in logarithms is its exponent.
+//!
+//! Sizes are the numbers of steps and threads, and whatever a problem has as a setting in whole numbers: samples, tasks, variables.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::figures::{figure, point, series};
+use super::plot::{Figure, Kind, Unit};
+use super::summary::{Group, is_gradient, varying};
+use crate::cli::table::{Column, Table, significant};
+
+/// Gradients that differ in one size alone.
+pub(super) struct Line<'a> {
+    /// The name of the size.
+    of: String,
+    /// What tells it from other lines.
+    label: String,
+    points: Vec<(f64, &'a Group<'a>)>,
+}
+
+/// All of two points or more, in the order of the first points.
+pub(super) fn lines<'a>(groups: &'a [Group<'a>]) -> Vec<Line<'a>> {
+    let done = |g: &&Group| is_gradient(g) && g.seconds().is_some();
+    let groups: Vec<_> = groups.iter().filter(done).collect();
+    let keys = varying(&groups);
+    let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut lines: Vec<Line> = Vec::new();
+    for group in groups {
+        let settings = settings(group);
+        for (of, size) in &settings {
+            let Ok(size) = size.parse::<usize>() else { continue };
+            if !["steps", "threads"].contains(&of.as_str()) && !of.starts_with(OF_PROBLEM) {
+                continue;
+            }
+            let others: Vec<_> = settings.iter().filter(|(key, _)| *key != of).collect();
+            let place = *places.entry((of.clone(), format!("{others:?}"))).or_insert(lines.len());
+            if place == lines.len() {
+                let kept: Vec<_> = keys.iter().copied().filter(|key| key != of).collect();
+                let problem = group.cell.run.common.problem.split(':').next().unwrap_or_default();
+                let label = format!("{problem}, {}", group.label(&kept));
+                let of = of.trim_start_matches(OF_PROBLEM).to_owned();
+                lines.push(Line { of, label, points: Vec::new() });
+            }
+            lines[place].points.push((size as f64, group));
+        }
+    }
+    lines.retain(|line| line.points.len() > 1);
+    lines
+}
+
+/// What settings of the problem begin with.
+const OF_PROBLEM: &str = "problem ";
+
+/// Settings by name as text, those in the name of the problem apart.
+fn settings(group: &Group) -> BTreeMap<String, String> {
+    let of = |(key, value): (&String, &Value)| (key.clone(), value.to_string());
+    let mut all: BTreeMap<_, _> = group.settings.iter().map(of).collect();
+    let (name, given) = group.cell.run.common.problem.split_once(':').unwrap_or_default();
+    if !name.is_empty() {
+        all.insert("problem".to_owned(), name.to_owned());
+    }
+    for (key, value) in given.split(',').filter_map(|setting| setting.split_once('=')) {
+        all.insert(format!("{OF_PROBLEM}{key}"), value.to_owned());
+    }
+    all
+}
+
+impl Line<'_> {
+    fn costs(&self, unit: Unit) -> impl Iterator<Item = (f64, [f64; 3], &Group<'_>)> {
+        self.points.iter().filter_map(move |&(size, group)| {
+            let cost = match unit {
+                Unit::Bytes => [group.bytes()? as f64; 3],
+                _ => group.seconds()?,
+            };
+            Some((size, cost, group))
+        })
+    }
+
+    /// The slope of the line of least squares through the logarithms.
+    fn exponent(&self, unit: Unit) -> f64 {
+        let points = || self.costs(unit).map(|(size, [_, cost, _], _)| (size.ln(), cost.ln()));
+        let n = points().count() as f64;
+        let (x, y) = points().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / n, y + b / n));
+        let (above, below) = points().fold((0.0, 0.0), |(above, below), (a, b)| {
+            (above + (a - x) * (b - y), below + (a - x).powi(2))
+        });
+        above / below
+    }
+}
+
+/// A row a line.
+pub(super) fn table(lines: &[Line]) -> Table {
+    let end = |line: &Line, pick: fn(f64, f64) -> f64| {
+        let sizes = line.points.iter().map(|&(size, _)| size);
+        sizes.reduce(pick).map_or_else(String::new, |size| size.to_string())
+    };
+    let columns: &[Column<Line>] = &[
+        ("growing", &|line| line.of.clone()),
+        ("of", &|line| line.label.clone()),
+        (">from", &|line| end(line, f64::min)),
+        (">to", &|line| end(line, f64::max)),
+        (">exponent of time", &|line| significant(line.exponent(Unit::Seconds), 3)),
+        (">exponent of bytes", &|line| significant(line.exponent(Unit::Bytes), 3)),
+    ];
+    Table::of(lines, columns)
+}
+
+/// Time and bytes against each size.
+pub(super) fn figures(lines: &[Line]) -> Vec<Figure> {
+    let mut sizes: Vec<&str> = Vec::new();
+    for line in lines {
+        if !sizes.contains(&line.of.as_str()) {
+            sizes.push(&line.of);
+        }
+    }
+    let both = |of| [(of, "time", Unit::Seconds), (of, "bytes", Unit::Bytes)];
+    let figure = |(of, cost, unit): (&str, &str, Unit)| {
+        let points = lines.iter().filter(|line| line.of == of).flat_map(|line| {
+            let name = format!("{}: {}", line.label, significant(line.exponent(unit), 2));
+            line.costs(unit).map(move |(size, cost, _)| {
+                let text = format!("{size} {of}: {}", unit.text(cost[1]));
+                (name.clone(), point(size, cost, text))
+            })
+        });
+        let axes = [(of, Unit::Number), (cost, unit)];
+        let what = format!("{cost} against {of}, and exponents");
+        figure(&format!("{of}-{cost}"), "growth", &what, axes, series(Kind::Line, points))
+    };
+    sizes.into_iter().flat_map(both).map(figure).collect()
+}
