@@ -30,7 +30,8 @@ fn close(found: &[f64], known: &[f64], tolerance: f64) {
     assert!(gap <= tolerance * scale, "{gap:e} of {scale}: {found:?} {known:?}");
 }
 
-/// The matrix of second differences, `2` with `-1` beside it, has values `2 - 2 cos(k pi / (n + 1))` and vectors of sines.
+/// The matrix of second differences, `2` with `-1` beside it, has values `2 - 2 cos(k pi / (n + 1))` and vectors of
+/// sines.
 fn second_differences<T: Element>(n: usize, tolerance: f64) {
     let entry = |p: usize| match (p / n).abs_diff(p % n) {
         0 => 2.0,

@@ -135,7 +135,7 @@ pub(crate) enum Op<'a, A, T> {
         of: [Option<NodeId>; 2],
         kept: &'a Kept<'a, A, T>,
     },
-    /// The gradient by `w` of that.
+    /// The gradient of such a loss with respect to `w`.
     LinearSlope {
         of: NodeId,
         kept: &'a Kept<'a, A, T>,

@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::shape::Shape;
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
-    /// Returns the same with `f` applied to every array.
+    /// Returns these parts with `f` applied to every array.
     pub(crate) fn map(&self, f: impl Fn(A) -> A) -> Self {
         let Parts { value, gradient, losses } = self.parts;
         let parts = Parts { value: f(value), gradient: gradient.map(&f), losses: f(losses) };
@@ -26,15 +26,15 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
 }
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
-    /// The pull-back of `c` from the gradient of losses of one score: `X' (l'' X c)`.
+    /// Returns the pull-back of `c` from the gradient of a loss with one score per row: `X' (l'' X c)`.
     ///
-    /// It is the gradient of `sum_i (l''_i / 2) z_i^2` at `z = X c`, which takes one pass. Curvatures come from the losses,
-    /// so scores need not be kept.
+    /// It is the gradient in `c` of `sum_i (l''_i / 2) z_i^2` with `z = X c`, which takes one pass. The curvatures are
+    /// computed from the losses, so the scores need not be stored.
     pub(crate) fn bent(&self, c: A) -> Option<A> {
         let halves = match self.of.loss {
             RowLoss::Logistic(_) => {
-                // q (1 - q) / 2 of the probability `q = e^-l`, each factor to the last digits: with `t = tanh(l / 2)`,
-                // 1 - q is 2 t / (1 + t).
+                // q (1 - q) / 2 for the probability `q = e^-l`. With `t = tanh(l / 2)`, `1 - q` is `2 t / (1 + t)`,
+                // which makes each factor accurate to the last digits.
                 let loss = self.parts.losses;
                 let t = (loss * 0.5).tanh();
                 Some((-loss).exp() * (t / (t + 1.0)))
@@ -100,7 +100,7 @@ impl<'a, T: Element> RowLoss<'a, T> {
         self.composed(scores, false).0
     }
 
-    /// Returns the same and, if wanted, its slope in the scores.
+    /// Returns the loss of each row and, if wanted, its derivative with respect to the scores.
     fn composed<A: Array<'a, Elem = T>>(self, z: A, slope: bool) -> (A, Option<A>) {
         match self {
             Self::Squared(targets) => {
