@@ -38,8 +38,7 @@ pub(crate) struct Cell {
     /// A whole run, or a gradient at the problem's start
     #[arg(long, value_enum, default_value_t = Measure::Run)]
     pub(crate) measure: Measure,
-    /// Also evaluate points by h(x) and |dh/dx| at the inner minimum, to this fraction of |dg/dw| at the start, off the
-    /// clock
+    /// Also evaluate points by h(x) and |dh/dx| at the inner minimum, to this fraction of |dg/dw| at the start, off the clock
     #[arg(long, value_parser = positive)]
     #[serde(default)]
     pub(crate) value_tolerance: Option<f64>,
