@@ -1,7 +1,7 @@
 //! A problem as data: losses are traced to graphs and written to a file that the command line can use.
 //!
-//! `cargo run --release --example graph -- ridge.npz`, then `hypertape gradient ridge.npz`, `hypertape plan ridge.npz`,
-//! ...
+//! Run `cargo run --release --example graph -- ridge.npz`, then for example `hypertape gradient ridge.npz` or
+//! `hypertape plan ridge.npz`.
 
 use std::path::PathBuf;
 

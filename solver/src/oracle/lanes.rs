@@ -7,8 +7,8 @@
 //! which takes one vector in addition to the result. Each lane of the others is kept in a vector of its own until its
 //! turn.
 //!
-//! Where [`Ranks`] share a sum, rank `k` of `n` computes the lanes from `k L / n` up to `(k + 1) L / n` on one thread,
-//! and all are told all lanes, as numbers in `f64`, before they add them.
+//! If [`Ranks`] share a sum, rank `k` of `n` computes the lanes from `k L / n` up to `(k + 1) L / n` on one thread.
+//! Every rank then receives all lanes, as numbers in `f64`, and adds them.
 
 use std::ops::Range;
 #[cfg(feature = "threads")]

@@ -205,7 +205,7 @@ fn known_answers_at_the_ends() {
 
 #[test]
 fn kept_losses_give_curvatures_to_the_last_digits() {
-    // (1 + e^z)^-1 (1 + e^-z)^-1 at either side, by the tape of a gradient; 2 of squares.
+    // The curvature is (1 + e^z)^-1 (1 + e^-z)^-1 on both sides, and 2 for squares, by the tape of a gradient.
     for (z, y) in [(50.0_f64, 1.0), (-50.0, 1.0), (0.3, -1.0), (-0.3, -1.0), (1e-9, 1.0)] {
         let known = 1.0 / ((1.0 + z.exp()) * (1.0 + (-z).exp()));
         for (loss, known) in [(RowLoss::Logistic(&[y]), known), (RowLoss::Squared(&[y]), 2.0)] {
@@ -220,7 +220,7 @@ fn kept_losses_give_curvatures_to_the_last_digits() {
             let gradient = adjoints.get(of.id().unwrap()).unwrap();
             let adjoints = outer.finish().pull(&[(gradient.id().unwrap(), one)], &arena);
             let found = adjoints.get(w.id().unwrap()).unwrap().values()[0];
-            // The exponential of a loss of 50 has 50 times its rounding.
+            // The exponential of a loss of 50 multiplies its rounding error by 50.
             assert!((found / (known * z * z) - 1.0).abs() < 1e-14, "{z} {found} {known}");
         }
     }
