@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Operations on arrays beside JAX's: ratios of times, and our times, as tables in Markdown.
+"""Operations on arrays compared with JAX: ratios of times, and our times, as tables in Markdown.
 
     cargo bench -p hypertape-autodiff --bench kernels --no-run
     taskset -c 1 VENV/bin/python benches/kernels.py --ours BINARY [--only elementwise/exp]
@@ -32,7 +32,7 @@ from jax import lax, nn  # noqa: E402
 from jax.scipy import linalg, special  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
-# In the calling thread: another one would wait for it where the core is all there is.
+# Dispatch in the calling thread, because with a single core another thread would only compete with it.
 jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 ELEMENTWISE = {
@@ -104,12 +104,12 @@ def arrays(group, op, dtype, size):
 
 
 def theirs(group, op, dtype, size):
-    """Nanoseconds of one operation in a loop."""
+    """Return the nanoseconds of one operation in a compiled loop."""
     f, (x, y) = OPERATIONS[group][op], arrays(group, op, dtype, size)
     small = group in ("elementwise", "reductions")
 
     def step(_, carry):
-        # What is added to the array is nothing, which a compiler cannot know.
+        # Adds zero to the array, in a way that the compiler cannot see.
         x, s, _ = carry
         result = f(x + s, y + s) if small else f(x, y)
         s = (result.ravel()[0] * 1e-30).astype(x.dtype)
@@ -134,7 +134,7 @@ def theirs(group, op, dtype, size):
         if number >= 4 and time.perf_counter() > end:
             break
         least = min(least, seconds(count))
-    # One is computed before the loop.
+    # One operation is computed before the loop.
     return least / (count + 1) * 1e9
 
 

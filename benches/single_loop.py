@@ -324,7 +324,7 @@ def value_function(name):
 
 
 def external(name, label, points):
-    """A run of another program, as a table of a study."""
+    """Return a run of another program as a table of a study."""
     curve = ", ".join(f"[{spent:.5g}, {value:.7g}]" for spent, value in points)
     print(f'[[external]]\nproblem = "{FIGURES[name]}"\nname = "{label}"\ncurve = [{curve}]\n', flush=True)
 
@@ -354,7 +354,7 @@ def judge(name):
 
 
 def lowest(name, calls):
-    """L-BFGS on `h(x)`, whose minima are found by Newton's method from the last one on, its gradient by the implicit function."""
+    """Run L-BFGS on `h(x)`. Newton's method finds each inner minimum, starting at the last one, and the gradient is implicit."""
     from scipy.optimize import minimize
 
     X, y, V, u = samples(name)
@@ -376,7 +376,7 @@ def lowest(name, calls):
         spent = time.process_time() - clock
         if not points or value < points[-1][1] and spent >= 1.05 * points[-1][0]:
             points.append((spent, value))
-        # Values that L-BFGS tells apart.
+        # Scaled so that L-BFGS can distinguish the values.
         return 1e3 * value, -1e3 * e * w * np.linalg.solve(hessian, outer)
 
     start, options = np.full(len(w), -2.0), {"maxiter": calls, "maxfun": calls}

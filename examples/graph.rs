@@ -1,6 +1,7 @@
 //! A problem as data: losses are traced to graphs and written to a file that the command line can use.
 //!
-//! `cargo run --release --example graph -- ridge.npz`, then `hypertape gradient ridge.npz`, `hypertape plan ridge.npz`, ...
+//! Run `cargo run --release --example graph -- ridge.npz`, then for example `hypertape gradient ridge.npz` or
+//! `hypertape plan ridge.npz`.
 
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ fn loss(part: &str, rows: u32, penalised: bool) -> Result<Graph<f64>, GraphError
     tracer.finish(&[if penalised { fit + penalty() } else { fit } * 0.5])
 }
 
-/// `rows` samples of a line with some disturbance, called `part`.
+/// `rows` samples of a noisy linear function, named `part`.
 fn samples(part: &str, rows: u32, seed: f64) -> [(String, DataMatrix<f64>); 2] {
     let inputs: Vec<f64> =
         (0..rows * FEATURES).map(|i| (12.9898 * f64::from(i) + seed).sin()).collect();

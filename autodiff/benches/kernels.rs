@@ -1,5 +1,5 @@
-//! Times of operations on arrays as users get them, through `Array` into an arena: a line of JSON for each, whose fastest
-//! call took `ns`. `benches/kernels.py` sets them beside JAX's.
+//! Times of operations on arrays as users call them, through `Array` into an arena. Prints one line of JSON per
+//! operation, in which `ns` is the time of the fastest call. `benches/kernels.py` compares these times with JAX.
 //!
 //! Run `cargo bench -p hypertape-autodiff --bench kernels -- NAME`, where `NAME` is part of `group/operation`.
 
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use hypertape_autodiff::{Arena, Array, Axis, Element, Method, Operations, Shape, Tensor, simd};
 
-/// Of two arrays.
+/// An operation on two arrays.
 type Op<T> = for<'a> fn(Tensor<'a, T>, Tensor<'a, T>) -> Tensor<'a, T>;
 
-/// A name, bounds of the entries of the first array, and what is done.
+/// Name of an operation, bounds of the entries of the first array, and the operation.
 type Row<T> = (&'static str, [f64; 2], Op<T>);
 
 const ROWS: Axis = Axis::Rows;
@@ -89,12 +89,12 @@ fn products<T: Element>() -> Vec<Row<T>> {
         ("matmul", [-1.0, 1.0], |x, y| x.matmul(y)),
         ("matmul transposed", [-1.0, 1.0], |x, y| x.matmul_transposed(true, y, false)),
         ("matvec", [-1.0, 1.0], |x, y| x.matmul(y.slice(0, Shape::column(y.shape().cols)))),
-        // Sixteen matrices one under another.
+        // Sixteen matrices, stacked by rows.
         ("batched matmul", [-1.0, 1.0], |x, y| x.batched_matmul(y, 16, [false, false])),
     ]
 }
 
-/// Of a symmetric positive definite matrix, and others.
+/// Factorisations of a symmetric positive definite matrix, and related operations.
 fn factorisations<T: Element>() -> Vec<Row<T>> {
     const NONE: [f64; 2] = [0.0, 0.0];
     fn column<T: Element>(y: Tensor<'_, T>) -> Tensor<'_, T> {
@@ -112,7 +112,7 @@ fn factorisations<T: Element>() -> Vec<Row<T>> {
     ]
 }
 
-/// Nanoseconds of the fastest of many samples, of as many calls as take a fifth of a millisecond.
+/// Returns the nanoseconds per call of the fastest of many samples, each of as many calls as take 0.2 ms.
 fn fastest(mut call: impl FnMut()) -> f64 {
     let mut sample = |count: u32| {
         let start = Instant::now();
@@ -134,7 +134,7 @@ fn fastest(mut call: impl FnMut()) -> f64 {
     least.as_secs_f64() * 1e9 / f64::from(count)
 }
 
-/// Spread over the bounds in no order.
+/// Returns values spread over the bounds in no particular order.
 fn spread<T: Element>(len: usize, [low, high]: [f64; 2], step: f64) -> Vec<T> {
     (0..len).map(|i| T::from_f64(low + (high - low) * (step * i as f64).fract())).collect()
 }

@@ -1,5 +1,5 @@
-//! A layer that is the solution of an equation, `w = tanh(A w + x)`: its gradient by the implicit function theorem, beside
-//! that of the recorded iteration.
+//! A layer that is the solution of an equation, `w = tanh(A w + x)`: its gradient by the implicit function theorem,
+//! beside that of the recorded iteration.
 //!
 //! `cargo run --release -p hypertape-autodiff --example implicit_layer`
 

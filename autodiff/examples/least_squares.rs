@@ -1,5 +1,5 @@
-//! Nonlinear least squares with a sparse Jacobian: Broyden's tridiagonal system (Moré, Garbow and Hillstrom (1981), number
-//! 30), by Gauss-Newton steps whose normal equations are solved by conjugate gradients.
+//! Nonlinear least squares with a sparse Jacobian: Broyden's tridiagonal system (Moré, Garbow and Hillstrom (1981),
+//! number 30), by Gauss-Newton steps whose normal equations are solved by conjugate gradients.
 //!
 //! `cargo run --release -p hypertape-autodiff --example least_squares`
 

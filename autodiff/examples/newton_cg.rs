@@ -1,4 +1,5 @@
-//! Newton's method on Rosenbrock's function of 100 variables, each step by conjugate gradients on Hessian-vector products.
+//! Newton's method on Rosenbrock's function of 100 variables, each step by conjugate gradients on Hessian-vector
+//! products.
 //!
 //! `cargo run --release -p hypertape-autodiff --example newton_cg`
 

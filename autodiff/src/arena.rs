@@ -178,7 +178,7 @@ impl Arena {
             return Err(fault);
         };
         // SAFETY: `start` is the start of `bytes >= len * size_of::<T>()` fresh bytes, aligned to 64, which no other
-        // allocation shares and which stay in place until `merge_chunks`, `reset` or drop, all of which need `&mut self`.
+        // allocation shares and which stay in place until `merge_chunks`, `reset` or drop, which all need `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), len) })
     }
 

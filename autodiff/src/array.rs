@@ -318,7 +318,7 @@ pub trait Array<'a>:
         let (squares, least) =
             (self.dot(self), Self::Elem::min_positive_value() / Self::Elem::epsilon());
         let size = |most: f64, x: &Self::Elem| most.max(x.as_f64().abs());
-        // Of all entries only where their squares tell that there is something to look for.
+        // The entries are examined only if the sum of their squares has left the normal range.
         let usual = |sum: &Self::Elem| *sum >= least && sum.is_finite();
         if squares.values().iter().all(usual) {
             return squares.sqrt();

@@ -104,7 +104,7 @@ impl Two<2> for Of {
 
 #[test]
 fn every_function_of_the_table_is_that_of_each_point() {
-    // In double precision alone: each function compiled for each mode takes the compiler longest of all tests.
+    // Only in double precision, because compiling every function for every mode takes longer than any other test.
     for &f in Unary::ALL {
         assert!(sweep::<f64, 2>(Of(f), f.name()), "{}", f.name());
     }

@@ -30,7 +30,8 @@ fn close(found: &[f64], known: &[f64], tolerance: f64) {
     assert!(gap <= tolerance * scale, "{gap:e} of {scale}: {found:?} {known:?}");
 }
 
-/// The matrix of second differences, `2` with `-1` beside it, has values `2 - 2 cos(k pi / (n + 1))` and vectors of sines.
+/// The matrix of second differences, `2` with `-1` beside it, has values `2 - 2 cos(k pi / (n + 1))` and vectors of
+/// sines.
 fn second_differences<T: Element>(n: usize, tolerance: f64) {
     let entry = |p: usize| match (p / n).abs_diff(p % n) {
         0 => 2.0,
@@ -210,7 +211,7 @@ fn faults_have_their_numbers() {
 
 #[test]
 fn entries_of_every_size_count() {
-    // Subnormal ones, which have 13 digits here, and some whose squares overflow.
+    // Subnormal entries, which have 13 digits here, and entries whose squares underflow or overflow.
     for (scale, tolerance) in [(1e-310, 1e-12), (1e-200, 1e-15), (1e300, 1e-15)] {
         let arena = Arena::new();
         let of = |shape, data: &[f64]| {
@@ -221,7 +222,7 @@ fn entries_of_every_size_count() {
         close(x.values(), &[2.0], tolerance);
         let m = of(Shape::new(3, 3), &[2.0, -1.0, 0.5, -1.0, 2.0, -1.0, 0.5, -1.0, 2.0]);
         let values: Vec<f64> = m.eigen().0.values().iter().map(|v| v / scale).collect();
-        // 1.5 has the vector (1, 0, -1); the others solve t^2 - 4.5 t + 3 = 0.
+        // 1.5 has the eigenvector (1, 0, -1), and the other eigenvalues solve t^2 - 4.5 t + 3 = 0.
         let root = 33.0_f64.sqrt();
         close(&values, &[2.25 - root / 4.0, 1.5, 2.25 + root / 4.0], tolerance);
         arena.status().unwrap();

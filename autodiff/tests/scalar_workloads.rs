@@ -91,7 +91,7 @@ fn t5_unrolled_descent() {
     check(&Unrolled::new(), "T5.json");
 }
 
-/// Records and extra arguments of `T2` in its two forms, by formula.
+/// Numbers of records and extra arguments of `T2` in its two forms, compared with their formulas.
 #[test]
 fn bytes_of_rosenbrock() {
     let work = Rosenbrock::new(101);

@@ -128,17 +128,17 @@ fn sgd(lr: f64, power: f64) -> Optimiser {
     Optimiser::Sgd { lr, power }
 }
 
-/// A problem with an inner rule of its own.
+/// Makes a problem with its own inner rule.
 fn ruled<T: Element>(problem: impl Bilevel<T> + 'static, rule: impl Rule<T> + 'static) -> Made<T> {
     let mut oracle = Oracle::new(problem)?;
     oracle.set_rule(rule);
     Ok(oracle)
 }
 
-/// One or more, as long as arrays of as many values can be had.
+/// A positive number, limited so that arrays of that many values can be allocated.
 const SOME: Kind = Kind::Count(1..=1_000_000);
 
-/// Sizes of the linear models.
+/// Settings for the sizes of the linear models.
 fn linear() -> [Setting; 3] {
     let shared = Kind::Count(0..=1_000_000);
     [
@@ -165,7 +165,8 @@ fn penalised<T: Element>(given: &Given<T>, loss: SampleLoss) -> Made<T> {
     Oracle::new(Penalised::sized(loss, given.seed, sizes)?)
 }
 
-/// Sizes of a [`SampledQuadratic`]; those of the field's benchmark are 1024, 100 and 100.
+/// Settings for the sizes of a [`SampledQuadratic`]. The benchmark of the field uses 1024 samples and 100 variables at
+/// each level.
 fn terms() -> [Setting; 3] {
     let SampledSettings { samples: [n, _], inner, outer, .. } = SampledSettings::default();
     let some = |most| Kind::Count(1..=most);

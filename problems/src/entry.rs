@@ -111,9 +111,9 @@ pub struct Entry {
     pub data_seed: Option<u64>,
     /// Settings that the problem declares.
     pub settings: Vec<Setting>,
-    /// The option of all, [`Setting::lanes`].
+    /// The setting that every problem has, [`Setting::lanes`].
     pub lanes: Setting,
-    /// What the labels of `--train` stand for, if it takes samples.
+    /// Meaning of the labels in `--train`, or `None` if the problem takes no samples.
     pub samples: Option<Labels>,
     /// Makes the problem in double precision.
     pub open_f64: Open<f64>,
@@ -208,12 +208,12 @@ impl Entry {
         Ok(self)
     }
 
-    /// Its own settings, and the one that all have.
+    /// Returns the settings of the problem and the one that all problems have.
     pub fn all_settings(&self) -> impl Iterator<Item = &Setting> {
         self.settings.iter().chain([&self.lanes])
     }
 
-    /// Makes the problem, from `data_seed` or its own seed. Problems with fixed data do not look at it.
+    /// Makes the problem from `data_seed`, or from the default seed without one. Problems with fixed data ignore both.
     ///
     /// # Errors
     /// Returns the errors of [`open_on`](Self::open_on).

@@ -20,7 +20,7 @@ use loss::{Data, Function, Loss};
 
 use crate::samples::DataMatrix;
 
-/// A bilevel problem as data: what [`GraphProblem`] is made of, and what a file holds.
+/// A bilevel problem as data, from which a [`GraphProblem`] is made. Problem files contain a statement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GraphStatement {
     /// The first outer point.
@@ -33,10 +33,10 @@ pub struct GraphStatement {
     pub outer: Graph<f64>,
     /// A loss for the final evaluation, a scalar, reported as the metric `test loss`.
     pub test: Option<Graph<f64>>,
-    /// Data by full name. Problems in double precision share them. Data with a leading task axis hold the rows of all tasks, one
-    /// after the other.
+    /// Data by full name, shared by problems in double precision. Data with a leading task axis contain the rows of all
+    /// tasks, one task after the other.
     pub arrays: Vec<(String, DataMatrix<f64>)>,
-    /// Lists of whole numbers, such as labels, by full name; likewise.
+    /// Lists of whole numbers, such as labels, by full name, in the same layout.
     pub lists: Vec<(String, Vec<u32>)>,
     /// Names of the data whose first axis (after the task axis, if any) runs over samples.
     pub samples: Vec<String>,

@@ -294,7 +294,8 @@ impl<T: Element> Labelled<T> {
     }
 }
 
-/// Implements sampling for a problem with losses on `train` and `valid`: mini-batches of `$size`, or all samples by blocks.
+/// Implements sampling for a problem with losses on `train` and `valid`, with mini-batches of `$size` samples, or all
+/// samples in blocks.
 macro_rules! trained_and_validated {
     (|$problem:ident| $size:expr) => {
         fn mini_batches(&self, level: hypertape_solver::Level) -> usize {

@@ -47,7 +47,7 @@ impl<T: Element> Maml<T> {
         Self::workload_of(seed, W3::TASKS)
     }
 
-    /// The same with so many tasks, all of them in every meta-batch.
+    /// The same workload with another number of tasks, all of which are in every meta-batch.
     pub(crate) fn workload_of(seed: u64, tasks: usize) -> Self {
         let data = W3::sized(seed, tasks);
         let points = |x: &[f64], y: &[f64]| Points { inputs: convert(x), targets: convert(y) };

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! with half the squared error `loss(z, y) = (z - y)^2/2`, the logistic loss `loss(z, y) = ln(1 + e^{-y z})`, or, in
-//! `f` alone, the squared error itself. `w` has one entry per feature, and so has `x`, unless groups of features share a
-//! penalty. Peer workloads `w1-ridge` and `w1-logreg`, and ridge regression on data of one's own, whose limit for many
-//! steps is a closed form: with `M = X'X/n + diag(e^x)`,
+//! `f` only, the squared error itself. `w` has one entry per feature, and so has `x`, unless groups of features share a
+//! penalty. The type covers the peer workloads `w1-ridge` and `w1-logreg`, and ridge regression on your own data. Its
+//! limit for many steps has a closed form: with `M = X'X/n + diag(e^x)`,
 //!
 //! ```text
 //! w* = M^-1 X'y/n        dF/dx_j = -e^{x_j} w*_j (M^-1 df/dw(w*))_j
@@ -58,10 +58,12 @@ impl<T: Element> Penalised<T> {
         Self::from_workload(SampleLoss::Logistic, &W1::logistic(seed))
     }
 
-    /// The same of other sizes: `[samples, features, penalties]`, where as many consecutive features share each penalty.
+    /// Ridge or logistic regression on generated data with the sizes `[samples, features, penalties]`. Each penalty is
+    /// shared by the same number of consecutive features.
     ///
     /// # Errors
-    /// [`Error::Invalid`] unless features share penalties equally, and there are any; beyond 2^28 numbers.
+    /// Returns [`Error::Invalid`] if a size is 0, if `features` is not a multiple of `penalties`, or if
+    /// `samples * features` exceeds 2^28.
     pub fn sized(
         loss: SampleLoss,
         seed: u64,
@@ -84,7 +86,7 @@ impl<T: Element> Penalised<T> {
         Ok(problem)
     }
 
-    /// Four points on a line and three to validate, two features; 300 steps of size 0.4 reach the limit.
+    /// Four training and three validation points on a line, with two features; 300 steps of size 0.4 reach the limit.
     pub fn small_ridge() -> Self {
         let train = ([1.0, 0.0, 1.0, 1.0, 1.0, 2.0, 1.0, 3.0], [1.0, 0.0, 2.0, 1.5]);
         let valid = ([1.0, 0.5, 1.0, 1.5, 1.0, 2.5], [0.5, 1.2, 1.4]);
@@ -141,12 +143,12 @@ impl<T: Element> Penalised<T> {
         }
     }
 
-    /// How many there are.
+    /// Number of penalties.
     fn penalties(&self) -> u32 {
         u32::try_from(self.start.len()).expect("no more than features")
     }
 
-    /// The mean `loss` of `samples`, or the part of it that belongs to `rows`.
+    /// Returns the mean `loss` of the samples, or the part of it that belongs to `rows`.
     fn fit<'a, A: Array<'a, Elem = T>>(
         loss: SampleLoss,
         w: A,

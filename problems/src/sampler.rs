@@ -1,7 +1,7 @@
 //! `Sampler`: the choice of the samples of a mini-batch as a pure function of a [`Draw`].
 //!
-//! Nothing is stored or shuffled: the `i`-th sample of a batch is computed from the name of the draw, in constant time, by a
-//! counter (with replacement) or by a [`Permutation`] (without).
+//! Nothing is stored or shuffled. The `i`-th sample of a batch is computed from the draw in constant time: with
+//! replacement from a counter-based random number, without replacement from a [`Permutation`].
 
 use std::ops::Range;
 
@@ -11,8 +11,8 @@ use rand::RngExt;
 
 use crate::generator::Stream;
 
-/// How mini-batches of `n` samples are chosen, or of tasks, by [`Bilevel::task`](hypertape_solver::Bilevel::task). Sizes below
-/// 1 or above `n` mean 1 or `n`.
+/// How mini-batches of `n` samples are chosen, or batches of tasks in
+/// [`Bilevel::task`](hypertape_solver::Bilevel::task). Batch sizes below 1 or above `n` are treated as 1 or `n`.
 ///
 /// If batches depend on each other, `draws` is the number of batches per outer iteration at one level. At the inner
 /// level it counts the inner steps and the draws that the estimator makes after them (one for a mixed product, one for

@@ -1,4 +1,4 @@
-//! `DataMatrix`: a dense data matrix, one sample per row, read in blocks of rows.
+//! `DataMatrix`: a dense data matrix with one sample per row, read in blocks of rows.
 
 use std::any::Any;
 use std::ops::Range;
@@ -10,8 +10,8 @@ use hypertape_autodiff::{Array, Element, Shape};
 /// second level of cache.
 const BLOCK_BYTES: usize = 1 << 19;
 
-/// A dense data matrix, one sample per row. Clones share the values, which begin at a cache line: loads that straddle two lines
-/// would make gradients a tenth slower.
+/// A dense data matrix with one sample per row. Clones share the values. The values start on a cache line, because
+/// loads that straddle two lines would make gradients about 10 % slower.
 ///
 /// ```
 /// use hypertape_problems::DataMatrix;
@@ -20,7 +20,7 @@ const BLOCK_BYTES: usize = 1 << 19;
 /// ```
 #[derive(Clone, Debug)]
 pub struct DataMatrix<T> {
-    // Not a plain vector: a copy would begin elsewhere in a cache line.
+    // Shared by clones, because a copy would start elsewhere in a cache line.
     padded: Arc<Vec<T>>,
     start: usize,
     width: usize,
@@ -33,10 +33,10 @@ impl<T: Element> PartialEq for DataMatrix<T> {
 }
 
 impl<T: Element> DataMatrix<T> {
-    /// Creates a matrix of rows of `width` values. Cost: one copy.
+    /// Creates a matrix whose rows have `width` values each. Cost: one copy of the values.
     ///
     /// # Panics
-    /// Unless `width` is positive and the values fill whole rows.
+    /// Panics if `width` is 0, or if the number of values is not a multiple of `width`.
     #[track_caller]
     pub fn new<I>(values: I, width: usize) -> Self
     where
@@ -64,43 +64,43 @@ impl<T: Element> DataMatrix<T> {
         &self.padded[self.start..]
     }
 
-    /// Returns the number of samples and the values per sample.
+    /// Returns the number of samples by the number of values per sample.
     ///
     /// # Panics
-    /// Beyond `u32::MAX` samples.
+    /// Panics if there are more than `u32::MAX` samples.
     pub fn shape(&self) -> Shape {
         let rows = u32::try_from(self.values().len() / self.width);
         Shape::new(rows.expect("arrays have at most u32::MAX rows"), self.width())
     }
 
-    /// Values per sample, as an array dimension.
+    /// Number of values per sample, as an array dimension.
     pub(crate) fn width(&self) -> u32 {
         u32::try_from(self.width).expect("arrays have at most u32::MAX columns")
     }
 
-    /// One sample.
+    /// Returns one sample.
     pub(crate) fn row(&self, i: usize) -> &[T] {
         &self.values()[i * self.width..(i + 1) * self.width]
     }
 
-    /// The samples in `range` as a constant of the type of `like`.
+    /// Returns the samples in `range` as a constant of the type of `like`.
     pub(crate) fn range<'a, A: Array<'a, Elem = T>>(&'a self, like: A, range: Range<usize>) -> A {
         let rows = u32::try_from(range.len()).expect("arrays have at most u32::MAX rows");
         like.constant(Shape::new(rows, self.width()), self.rows(range))
     }
 
-    /// The values of the samples in `range`, one sample after the other.
+    /// Returns the values of the samples in `range`, one sample after the other.
     pub(crate) fn rows(&self, range: Range<usize>) -> &[T] {
         &self.values()[range.start * self.width..range.end * self.width]
     }
 
-    /// Rows per block of these samples.
+    /// Number of rows per block of these samples.
     pub(crate) fn block_rows(&self) -> usize {
         block_rows::<T>(self.width)
     }
 }
 
-/// Rows per block of samples with `width` values.
+/// Number of rows per block of samples with `width` values.
 pub(crate) fn block_rows<T>(width: usize) -> usize {
     (BLOCK_BYTES / (width.max(1) * size_of::<T>())).max(16)
 }

@@ -99,14 +99,15 @@ impl Setting {
         Self::new("batch", 0, Kind::Count(0..=usize::MAX), help)
     }
 
-    /// `lanes`, a setting of every problem: what [`Oracle::set_lanes`](hypertape_solver::Oracle::set_lanes) is given.
+    /// Creates the setting `lanes`, which every problem has. Its value is the argument of
+    /// [`Oracle::set_lanes`](hypertape_solver::Oracle::set_lanes).
     pub fn lanes() -> Self {
         let help =
             "partial sums of a sum over tasks or rows, the most threads or processes that share it";
         Self::new("lanes", Oracle::<f64>::LANES, Kind::Count(1..=usize::MAX), help)
     }
 
-    /// Its value.
+    /// Returns the current value.
     ///
     /// # Errors
     /// Returns [`Error::Invalid`] if the value does not parse as a `V`.
@@ -127,7 +128,7 @@ impl Setting {
         self.given.is_some()
     }
 
-    /// `name=value`, if that is not the default.
+    /// Returns `name=value` if the value differs from the default.
     pub(crate) fn changed(&self) -> Option<String> {
         let given = self.given.as_ref().filter(|&given| *given != self.default);
         given.map(|given| format!("{}={given}", self.name))

@@ -68,7 +68,7 @@ class Hypergradient:
     loss: float
     """The outer loss after the inner loop."""
     lr: float
-    """The size of inner steps, which ``lr="auto"`` chose."""
+    """The inner step size, as chosen if ``lr="auto"``."""
     cost: Cost
     warnings: list[str]
     """What the reader of the estimate should know, one line each."""
@@ -176,7 +176,7 @@ class Run:
     best: Any
     """The point with the smallest outer loss during the run, before the step from there."""
     best_loss: float
-    """``inf`` of algorithms of a single loop, whose losses on the way are of states in motion."""
+    """``inf`` for single-loop algorithms, whose intermediate losses belong to states that are still moving."""
     iterations: int
     ended: str
     """Why it ended: iterations, gradient norm, oracle calls, time, callback."""

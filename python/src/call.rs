@@ -35,7 +35,7 @@ impl AnyRule {
 #[pyo3(from_item_all)]
 pub(crate) struct Options {
     pub(crate) steps: usize,
-    /// None to let the curvature tell.
+    /// The step size, or `None` to choose it from the curvature.
     pub(crate) lr: Option<f64>,
     pub(crate) tolerance: Option<f64>,
     pub(crate) rule: Option<AnyRule>,
@@ -55,7 +55,7 @@ impl Options {
         self.tolerance.map_or(Ok(inner), |tolerance| inner.until(tolerance))
     }
 
-    /// The inner loop with its step size settled at `x`, for calls that look at this point alone.
+    /// Returns the inner loop with its step size chosen at `x`, for calls that evaluate only this point.
     pub(crate) fn inner_at<T: Number>(
         &self,
         oracle: &mut Oracle<T>,

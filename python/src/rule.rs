@@ -104,7 +104,7 @@ impl Rule {
     }
 }
 
-/// What comes before the name of an array or a number: `x` of `x.NAME`.
+/// Returns the part before the name of an array or a number: `x` of `x.NAME`.
 fn field(name: &str) -> &str {
     name.split_once('.').map_or(name, |(field, _)| field)
 }
@@ -158,7 +158,8 @@ impl<T: Number> InnerRule<T> for Rule {
         next
     }
 
-    /// The form that the graphs have: many rules need no gradient in reverse, or take it from the sweep of the products.
+    /// Returns the form that the graphs have. With many forms the reverse sweep needs no gradient, or takes it from the
+    /// sweep of the products.
     fn form(&self) -> RuleForm {
         self.0.form
     }

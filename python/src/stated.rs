@@ -62,7 +62,8 @@ pub(crate) fn stated(py: Python<'_>, statement: Statement) -> PyResult<Problem> 
     Ok(Problem::of_graphs(entry, made))
 }
 
-/// Copies data, once: Python may write to its arrays while Rust reads, and NumPy's rows do not begin at cache lines.
+/// Copies data once, because Python may write to its arrays while Rust reads them, and the rows of NumPy's arrays do
+/// not start on cache lines.
 fn data((name, _, cols, values): &Given) -> PyResult<(String, DataMatrix<f64>)> {
     Ok((name.clone(), DataMatrix::new(values.as_slice()?.iter().copied(), *cols as usize)))
 }
@@ -77,7 +78,7 @@ fn params(arrays: &[Given]) -> PyResult<Params<f64>> {
 
 #[pymethods]
 impl Problem {
-    /// How the losses are evaluated, and why.
+    /// Describe how the losses are evaluated, and why.
     fn describe(&self, py: Python<'_>) -> PyResult<&str> {
         self.graphs(py).map(|_| &*self.entry.summary)
     }

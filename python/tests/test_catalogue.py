@@ -211,7 +211,7 @@ def test_the_script_is_the_command_line():
     for arguments in (["--version"], ["gradient", "quadratic", "--json"]):
         done = subprocess.run([SCRIPT, *arguments], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
-        # But for seconds, the same as of the module.
+        # Equal to the output of the module, except for seconds.
         assert done.stdout.partition('"seconds"')[0] == command(*arguments).partition('"seconds"')[0]
     done = subprocess.run([SCRIPT, "gradient", "nothing"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: ")

@@ -47,7 +47,7 @@ def test_a_ridge_regression_by_hand():
     x = problem.x + 0.3
     np.testing.assert_allclose(problem.hypergradient(x, steps=30, lr=0.1).gradient, by_hand(data, x, 30, 0.1)[1], rtol=1e-13)
     auto = problem.hypergradient(steps=30, lr="auto")
-    # Of the curvature, by 5 products of 16: the whole of 5 variables.
+    # With 5 variables the curvature is exact after 5 of 16 products.
     largest = np.linalg.eigvalsh(data[0].T @ data[0] / 60 + np.diag(np.exp(problem.x)))[-1]
     assert abs(auto.lr * largest - 1) < 1e-12 and r.lr == 0.1
     np.testing.assert_allclose(auto.gradient, by_hand(data, problem.x, 30, auto.lr)[1], rtol=1e-12)
@@ -238,7 +238,7 @@ def test_what_is_refused_in_one_line():
 
 
 def resident():
-    """KiB of memory that the process has."""
+    """Return the resident memory of the process in KiB."""
     if not os.path.exists("/proc/self/status"):
         pytest.skip("no /proc")
     gc.collect()
@@ -275,7 +275,7 @@ def test_data_are_copied_once():
     first = problem.hypergradient().gradient
     for options in (dict(threads=2), dict(rule="heavy-ball:momentum=0.5"), dict(batch=100), dict(memory="64MiB")):
         problem.hypergradient(**options)
-    # Whatever the options. An evaluation takes blocks of rows beside them.
+    # The data are copied once, for all options. An evaluation needs blocks of rows in addition.
     assert resident() - before < 1.2 * X.nbytes / 1024
     X[:] = 0.0
     np.testing.assert_array_equal(problem.hypergradient().gradient, first)

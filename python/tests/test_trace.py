@@ -107,7 +107,7 @@ def test_sums_of_products_are_one_operation():
     v, w = (trace.variable("w", k, (4,)) for k in range(2))
     for form in (v * w**2, v * w * w, w * v * w, w * (v * w)):
         np.sum(form)
-        # The same one, whatever the order.
+        # The trace is the same for every order of the factors.
         assert [node.op for node in trace.nodes if node.op != "mul"] == ["input", "input", "square", "dot"]
 
 

@@ -1,4 +1,4 @@
-"""Every estimator, rule, schedule and precision on a problem from NumPy: the same graph built in Rust, and a twin written by hand."""
+"""Every estimator, rule, schedule and precision on a problem from NumPy, compared with the same graph built in Rust and a hand-written twin."""
 
 import subprocess
 from pathlib import Path
@@ -13,7 +13,7 @@ EXAMPLES = [Path(__file__).parents[2] / "target" / kind / "examples" / "graph" f
 
 
 def options():
-    """Options of calls: each choice once."""
+    """Return options of calls in which each choice occurs once."""
     own = {"reversible": dict(rule="heavy-ball:momentum=0.9"), "roulette-neumann": dict(estimator="roulette-neumann:survival=0.99")}
     yield from (dict(estimator=name) | own.get(name, {}) for name in ht.choices("estimators"))
     yield from (dict(rule={"ista": "ista:l1=0.01"}.get(name, name), lr=0.01) for name in ht.choices("rules"))
@@ -24,7 +24,7 @@ def options():
 
 
 def same(problem, twin, near):
-    """Calls ``near`` with both gradients for all options; what one refuses the other refuses in the same words."""
+    """Call ``near`` with both gradients for all options. Both must refuse the same options in the same words."""
     refused = []
     for given in options():
         found = []
@@ -64,7 +64,7 @@ def test_the_same_graph_built_in_rust_gives_the_same_bits(tmp_path):
 @pytest.mark.parametrize("case", ["w1_ridge", "w1_logreg"])
 def test_a_twin_written_by_hand(case):
     def near(a, b, given):
-        # Sums over 2000 samples in the same order; observed 2e-14 and 1e-6.
+        # Both add 2000 samples in the same order. Observed deviations are 2e-14 and 1e-6.
         limit = 1e-5 if given.get("dtype") == "float32" else 1e-13
         assert np.linalg.norm(a - b) <= limit * np.linalg.norm(b), (given, np.linalg.norm(a - b) / np.linalg.norm(b))
 

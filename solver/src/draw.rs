@@ -101,8 +101,8 @@ impl Draw {
         Self { samples, ..self }
     }
 
-    /// Which of `count` items is next where the same choice is made in every iteration: all are chosen before one comes again,
-    /// pass after pass, each in a random order of its own.
+    /// Returns which of `count` items is chosen in this iteration, if the same choice is made once per iteration. The
+    /// items are chosen in passes: each occurs once per pass, and every pass has its own random order.
     ///
     /// ```
     /// use hypertape_solver::{Draw, Level};

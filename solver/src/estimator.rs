@@ -251,10 +251,10 @@ fn bits<T: Element>(values: &[T]) -> u64 {
     fingerprint(values.iter().flat_map(|v| v.as_f64().to_le_bytes()))
 }
 
-/// The gradient of a task and its loss, as [`Estimator::task`] of an estimator behind a pointer.
+/// Computes the gradient and loss of one task, as [`Estimator::task`] does, as a trait object.
 type OfTask<'e, T> = dyn Fn(&mut Oracle<T>, Task<T>, &mut [T]) -> Result<T, Error> + Sync + 'e;
 
-/// Computes the mean over a meta-batch; ranks share its tasks if they `may`.
+/// Computes the mean over a meta-batch. Ranks share its tasks if they `may`.
 fn mean<T: Element>(
     of_task: &OfTask<T>,
     may: bool,

@@ -122,7 +122,7 @@ pub struct Oracle<'p, T> {
     memory: Workspaces<T>,
     /// Source of vectors, and the meter.
     pool: Pool<T>,
-    /// Threads that were asked for.
+    /// Number of threads that were requested.
     threads: usize,
     /// Bytes that an estimate may use.
     limit: Option<u64>,
@@ -162,7 +162,7 @@ impl<T> fmt::Debug for Oracle<'_, T> {
 }
 
 impl<'p, T: Element> Oracle<'p, T> {
-    /// Most lanes of a sum unless they are [set](Self::set_lanes).
+    /// Default of the largest number of lanes of a sum, see [`set_lanes`](Self::set_lanes).
     pub const LANES: usize = LANES;
 
     /// Creates an oracle for `problem`.
@@ -217,12 +217,12 @@ impl<'p, T: Element> Oracle<'p, T> {
         &mut self.known.found
     }
 
-    /// Lets `threads` threads, the caller's included, share the tasks of a meta-batch or, where there is one task, the
-    /// blocks of rows of a loss. More than there are [lanes](Self::set_lanes) have nothing to do. Results do not depend on
-    /// the number, bit for bit, nor do counts; bytes do, see [`Cost`](crate::Cost).
+    /// Lets `threads` threads, including the calling one, share the tasks of a meta-batch or, if there is a single
+    /// task, the blocks of rows of a loss. Threads beyond the number of [lanes](Self::set_lanes) have nothing to do.
+    /// Results and counts do not depend on the number of threads, bit for bit. Bytes do, see [`Cost`](crate::Cost).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for 0 threads, or more than the system starts.
+    /// Returns [`Error::Invalid`] if `threads` is 0, or if the system cannot start so many.
     #[cfg(feature = "threads")]
     pub fn set_threads(&mut self, threads: usize) -> Result<(), Error> {
         if threads == 0 {
@@ -232,11 +232,12 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.start_workers()
     }
 
-    /// Cuts sums over tasks or samples into at most `lanes` partial sums, which are added in order.
+    /// Splits sums over tasks or samples into at most `lanes` partial sums, which are added in order.
     ///
-    /// It is the most threads or processes that can share a sum, [`LANES`](Self::LANES) unless set. With more, the samples of
-    /// a problem of one task are cut into that many blocks at least, if there are as many. **Results depend on this
-    /// number, in the last digits, and on no other**; counts do not. A lane that is not the first thread's costs a vector.
+    /// At most this many threads or processes can share a sum. The default is [`LANES`](Self::LANES). Above it, the
+    /// samples of a problem with a single task are cut into at least `lanes` blocks, if there are as many samples.
+    /// **The last digits of results depend on this number, and on no other setting of parallelism**; counts do not.
+    /// Each lane of a thread other than the first takes the memory of one vector.
     ///
     /// ```
     /// # use hypertape_autodiff::{Array, List, Shape};
@@ -272,7 +273,8 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for 0 lanes, or if the system does not start threads that there are more lanes for.
+    /// Returns [`Error::Invalid`] if `lanes` is 0, or if the system cannot start the threads that become useful with
+    /// more lanes.
     pub fn set_lanes(&mut self, lanes: usize) -> Result<(), Error> {
         if lanes == 0 {
             return Err(Error::invalid("lanes", lanes, "1 or more"));
@@ -283,7 +285,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.start_workers()
     }
 
-    /// Makes the memory of as many workers as there are threads and lanes for.
+    /// Creates the memory of the workers, one per thread but no more than there are lanes.
     fn start_workers(&mut self) -> Result<(), Error> {
         let workers = self.threads.min(self.memory.lanes);
         let mut memory = self.memory.alike(Team::new(workers - 1)?, workers);
@@ -295,14 +297,15 @@ impl<'p, T: Element> Oracle<'p, T> {
         Ok(())
     }
 
-    /// Lets several processes share the tasks of a meta-batch or, where there is one task, the blocks of rows of a loss, in
-    /// the [lanes](Self::set_lanes) that threads share, a thread each. Results and counts do not depend on their number, bit for bit; bytes
-    /// and times are those of this process. Tasks of warm starts, and of estimators that
-    /// [remember](crate::Estimator::remembers), are not shared: each rank does all, its threads with it.
+    /// Lets several processes share the tasks of a meta-batch or, if there is a single task, the blocks of rows of a
+    /// loss. They share the same [lanes](Self::set_lanes) as threads do, and each computes its lanes on one thread.
+    /// Results and counts do not depend on the number of processes, bit for bit. Bytes and times are those of this
+    /// process. Tasks of warm starts, and of estimators that [remember](crate::Estimator::remembers), are not shared:
+    /// each rank computes all of them with its own threads.
     ///
-    /// Every rank calls the same methods in the same order, but none that goes by times: [`plan`](crate::plan()),
-    /// [`weigh`](crate::weigh()). An error of an item on one rank is an [`Error::Invalid`] on the others; whoever meets
-    /// another error must end them.
+    /// Every rank must call the same methods in the same order, and none whose result depends on measured times
+    /// ([`plan`](crate::plan()), [`weigh`](crate::weigh())). An error of an item on one rank is an [`Error::Invalid`]
+    /// on the others. After any other error, the rank that meets it must end the other ranks.
     pub fn set_ranks(&mut self, ranks: Arc<dyn Ranks>) {
         self.memory.ranks = Some(ranks).filter(|ranks| ranks.count() > 1);
         self.known.change();

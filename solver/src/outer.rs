@@ -235,7 +235,7 @@ impl<T: Element> Outer<T> for Optimiser {
     }
 }
 
-/// `size / k^power`.
+/// Returns `size / k^power`.
 pub(crate) fn decayed(size: f64, k: usize, power: f64) -> f64 {
     let k = k as f64;
     // A root takes a third of the time of a power.

@@ -1,12 +1,14 @@
-//! `Permutation`: an order of `n` numbers that is evaluated at one place, in constant time. Nothing is stored or shuffled.
+//! `Permutation`: a random order of `n` numbers. Any single position is evaluated in constant expected time, and
+//! nothing is stored or shuffled.
 //!
-//! It is made of rounds of a generalised Feistel cipher on `a b >= n` numbers, walked until the result is below `n` (Black and
-//! Rogaway 2002, sections 3 and 4): one of very many permutations, not of all `n!`.
+//! It is a generalised Feistel cipher on `a b >= n` numbers, repeated until the result is below `n` (Black and Rogaway
+//! 2002, sections 3 and 4). The cipher gives one of very many permutations, but not every one of the `n!`.
 
-/// Rounds of the cipher. Six make triples of few samples uniform as far as 24 000 permutations tell; two more are cheap.
+/// Rounds of the cipher. With six rounds, triples of few samples are uniform as far as 24 000 permutations can tell;
+/// two more cost little.
 const ROUNDS: u64 = 8;
 
-/// A permutation of the numbers below `n`.
+/// A permutation of the numbers below `n`, selected by a key.
 ///
 /// ```
 /// use hypertape_solver::Permutation;
@@ -23,7 +25,7 @@ pub struct Permutation {
 }
 
 impl Permutation {
-    /// Of `n` numbers; of one for 0.
+    /// Creates a permutation of the numbers below `n`. An `n` of 0 is treated as 1.
     pub fn new(n: usize) -> Self {
         let n = n.max(1) as u64;
         let root = n.isqrt();
@@ -31,7 +33,8 @@ impl Permutation {
         Self { n, a, b: n.div_ceil(a) }
     }
 
-    /// What stands in place `i` below `n`. The `key` gives random bits by their number, the same for all places.
+    /// Returns the number at position `i < n`. `key` returns random bits by their number, and must be the same function
+    /// for all positions.
     pub fn at(self, i: u64, key: impl Fn(u64) -> u64) -> u64 {
         let Self { n, a, b } = self;
         let turn = |at: u64, bits: u64, n: u64| {
@@ -52,7 +55,7 @@ impl Permutation {
         }
     }
 
-    /// A number below `n` from random bits, uniform but for `n / 2^64`.
+    /// Maps random bits to a number below `n`, uniform up to `n / 2^64`.
     pub fn scaled(bits: u64, n: u64) -> u64 {
         ((u128::from(bits) * u128::from(n)) >> 64) as u64
     }

@@ -233,7 +233,8 @@ impl<T: Element> Run<T> {
         // The unfinished record, and its point.
         let (mut open, mut point) = (None::<Record>, Vec::new());
         let (brief, every) = (estimator.brief(), self.record_every.max(1));
-        // Since when time is not in the state yet. A look at it takes a hundredth of the shortest iterations.
+        // Start of the time that is not in the state yet. Reading the clock takes a hundredth of the shortest
+        // iterations.
         let mut clock = Instant::now();
         while state.iteration < self.iterations.min(until) {
             let iteration = state.iteration;

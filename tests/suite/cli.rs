@@ -529,7 +529,7 @@ fn threads_change_bytes_and_time_alone() {
         let changes = key == "threads" || key.contains("bytes") || key.contains("seconds");
         assert!(changes || one[key] == two[key], "{key}: {} {}", one[key], two[key]);
     }
-    // Lanes have other last digits, on any number of threads the same, and are told with the name.
+    // Another number of lanes changes the last digits, equally on any number of threads, and is part of the name.
     let of = |more: &str| gradient(&format!("w3{more}"), none);
     let [eight, of_64] = [" --steps 2", " --steps 2 --lanes 64"].map(of);
     assert_eq!(of_64["problem"], "w3:lanes=64");
@@ -538,7 +538,7 @@ fn threads_change_bytes_and_time_alone() {
     }
     assert_ne!(eight["gradient_head"], of_64["gradient_head"]);
     let [eight, of_64] = [eight, of_64].map(|row| number(&row, "gradient_norm"));
-    // Sums of 25 tasks in another order.
+    // The sums of 25 tasks are added in another order.
     assert!((eight / of_64 - 1.0).abs() < 1e-14, "{eight} {of_64}");
     let run = |n| objects(&format!("run sinusoid --iterations 3 --threads {n}"), none);
     let [one, two] = [run(1), run(2)];

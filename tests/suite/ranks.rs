@@ -101,7 +101,7 @@ fn bits_and_counts_are_those_of_one_process() {
 
 #[test]
 fn with_64_lanes_as_many_ranks_have_the_bits_of_one() {
-    // 25 tasks, 63 blocks of rows.
+    // `w3` has 25 tasks and `w1-logreg` 63 blocks of rows.
     for name in ["w3", "w1-logreg"] {
         let entry = catalogue().into_iter().find(|e| e.name == name).unwrap();
         let entry = entry.with([("lanes", "64")]).unwrap();

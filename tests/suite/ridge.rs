@@ -101,7 +101,7 @@ fn a_shared_penalty_has_the_sum_of_the_gradients() {
         for penalties in [1, 3, 4] {
             let (found, shared) = of(penalties);
             let known: Vec<f64> = each.chunks(12 / penalties).map(|g| g.iter().sum()).collect();
-            // Sums of penalties in another order.
+            // The terms of a shared penalty are added in another order.
             assert!(deviation(&shared, &known) < 1e-13, "{shared:?} {known:?}");
             assert!((found - known_loss).abs() < 1e-15, "{found} {known_loss}");
         }

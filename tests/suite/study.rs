@@ -690,7 +690,7 @@ fn gradients_are_counted_and_timed() {
     assert!(markdown.starts_with("# bytes & <time>\n\n7 cells recorded, 2 failed."), "{markdown}");
     assert!(markdown.contains("\n| problem | estimator |") && markdown.contains("\n| :-- | :-- |"));
 
-    // What grows by steps alone, with the slopes between its two points.
+    // The line that grows in steps only, with the slopes between its two points.
     let slope = |key: &str| {
         let [small, large] = [0, 2].map(|k| records[k][key].as_f64().unwrap());
         (large / small).ln() / 8_f64.ln()
@@ -699,7 +699,7 @@ fn gradients_are_counted_and_timed() {
     let cells: Vec<&str> = row.split("  ").filter(|c| !c.is_empty()).map(str::trim).collect();
     assert_eq!(cells[..4], ["steps", "quadratic, exact store-all", "8", "64"]);
     for (cell, key) in cells[4..].iter().zip(["seconds", "bytes_measured"]) {
-        // Three digits are shown.
+        // The table shows three digits.
         let shown: f64 = cell.parse().unwrap();
         assert!((shown - slope(key)).abs() <= 5e-3 * slope(key).abs(), "{row} {}", slope(key));
     }

@@ -98,13 +98,14 @@ fn bytes_are_those_of_each_worker_and_the_lanes() {
         let known = threads as u64 * (task + gradient) + vectors * gradient;
         assert_eq!(bytes(8, threads), known, "{threads} threads");
     }
-    // A lane a task, two a worker, of which the first adds its second; nobody adds a gradient to its own.
+    // One lane per task and two per worker. The first worker adds its second lane to the result, and no lane has two
+    // tasks.
     assert_eq!(bytes(64, 16), 13 * task + (23 + 1) * gradient);
 }
 
 #[test]
 fn bits_depend_on_lanes_alone_and_more_keep_more_threads_busy() {
-    // 63 blocks of 32 samples in place of 7, a lane a task.
+    // 63 blocks of 32 samples instead of 7, and one lane per task.
     for name in ["w1-logreg", "w3"] {
         let entry = catalogue().into_iter().find(|e| e.name == name).unwrap();
         let inner = InnerLoop::new(2, entry.lr).unwrap();
@@ -129,7 +130,7 @@ fn bits_depend_on_lanes_alone_and_more_keep_more_threads_busy() {
         }
         for (eight, found) in eight.iter().zip(of_64) {
             assert!(eight.1 != found.1 && eight.2 == found.2, "{name}");
-            // Sums of 2000 samples, of 25 tasks, in another order.
+            // The sums of 2000 samples, or of 25 tasks, are added in another order.
             let gap = deviation(&found.1, &eight.1);
             assert!(gap < 1e-13, "{name}: {gap:e}");
         }

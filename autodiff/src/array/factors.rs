@@ -176,7 +176,7 @@ pub(crate) fn expect_symmetric<T: Element>(
     for i in 0..n {
         for j in 0..i {
             let values = [entry(i, j), entry(j, i)];
-            // Sizes are dear, and most are equal.
+            // `size` is expensive, and most pairs are equal.
             if a[i * n + j] != a[j * n + i] && (values[0] - values[1]).abs() > unit * size(i, j) {
                 return Err(Fault::Asymmetric { operation, row: i, column: j, values });
             }

@@ -26,7 +26,7 @@ pub enum RowLoss<'a, T> {
     Squared(&'a [T]),
     /// `ln(1 + e^{-y z})` of one score, for `y` of -1 and 1.
     Logistic(&'a [T]),
-    /// `ln(1 + e^{y z})` of one score: the same of `-y`.
+    /// `ln(1 + e^{y z})` of one score, which is the logistic loss of `-y`.
     Softplus(&'a [T]),
     /// `ln sum_c e^{z_c} - z_y` of a score a class `0, 1, ...`, for the class `y`.
     CrossEntropy(&'a [u32]),

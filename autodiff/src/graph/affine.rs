@@ -7,7 +7,7 @@ use crate::functions::rule::Unary;
 use crate::graph::Graph;
 use crate::graph::operations::Op;
 
-/// How a node depends on the inputs in question.
+/// How a node depends on the inputs that move.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Dependence {
     None,
@@ -47,7 +47,7 @@ impl<T: Element> Graph<T> {
                 }
                 op if op.is_linear() => either,
                 op if op.is_bilinear() && of(0).min(of(1)) == None => either,
-                // Linear in the first operand.
+                // These are linear in the first operand.
                 Op::Binary(
                     Binary::Div | Binary::Keep | Binary::Drop | Binary::Share | Binary::Passed,
                 ) if of(1) == None => either,

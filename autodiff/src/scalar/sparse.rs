@@ -43,9 +43,9 @@ macro_rules! plan {
 /// matrix takes as many colours as its band is wide, and a dense row or column one more.
 ///
 /// If the rows are one small function at many points, use [`Map::jacobians`](super::Map::jacobians) instead. It
-/// evaluates several points at a time: 12 ms, where a plan takes 27, for a bundle adjustment of 31 843 observations. A plan
-/// cannot recognise this case: it evaluates the function as a whole, and its tape holds partials, not the operations that
-/// would have to be repeated at other points.
+/// evaluates several points at a time. For a bundle adjustment of 31 843 observations it takes 12 ms, and a plan 27 ms.
+/// A plan cannot recognise this case, because it evaluates the function as a whole, and its tape contains partials, not
+/// the operations that would have to be repeated at other points.
 ///
 /// ```
 /// use hypertape_autodiff::scalar::{Function, Real, SparseJacobian};

@@ -56,7 +56,7 @@ impl<E: Copy> Stream<E> {
         }
         self.close();
         self.last = next;
-        // Room for what `clear` moves, which allocates nothing then.
+        // Reserves the space into which `clear` moves chunks, so that it does not allocate.
         self.full.reserve(1);
         self.spare.reserve(self.full.len() + 1);
         true

@@ -31,7 +31,7 @@ use crate::fault::Fault;
 
 /// The bit of an argument that does not belong to the number of its node.
 const FLAG: u32 = 1 << 31;
-/// Records, and extra arguments, that there is room for at first: those of a small function.
+/// Initial capacity for records, and for extra arguments. It is enough for a small function.
 const FIRST: usize = 1024;
 
 #[derive(Clone, Copy)]

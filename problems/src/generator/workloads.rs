@@ -10,7 +10,7 @@ use super::{Stream, column_sum_product, parabolic_sine};
 /// row-major.
 #[derive(Debug, Clone)]
 pub struct W1 {
-    /// Training inputs, `SAMPLES` by `FEATURES` unless other sizes are asked for.
+    /// Training inputs, `SAMPLES` by `FEATURES` unless other sizes are given.
     pub x: Vec<f64>,
     /// Training targets: real for ridge, −1 or 1 for logistic regression.
     pub y: Vec<f64>,
@@ -37,7 +37,7 @@ impl W1 {
         Self::sized_ridge(seed, [Self::SAMPLES, Self::FEATURES])
     }
 
-    /// The same with so many samples, half as many to validate, and so many features.
+    /// The data of [`ridge`](Self::ridge) with `size = [samples, features]`, and half as many validation samples.
     pub fn sized_ridge(seed: u64, size: [usize; 2]) -> Self {
         Self::build(seed, size, |signal, noise| signal + 0.5 * noise)
     }
@@ -47,7 +47,7 @@ impl W1 {
         Self::sized_logistic(seed, [Self::SAMPLES, Self::FEATURES])
     }
 
-    /// The same with so many samples, half as many to validate, and so many features.
+    /// The data of [`logistic`](Self::logistic) with `size = [samples, features]`, and half as many validation samples.
     pub fn sized_logistic(seed: u64, size: [usize; 2]) -> Self {
         Self::build(seed, size, |signal, noise| if signal + noise >= 0.0 { 1.0 } else { -1.0 })
     }
@@ -163,7 +163,7 @@ impl W3 {
         Self::sized(seed, Self::TASKS)
     }
 
-    /// The same with so many tasks.
+    /// The workload of the given seed with another number of tasks.
     pub fn sized(seed: u64, tasks: usize) -> Self {
         /// `1 / (2 pi)`
         const TURNS: f64 = 0.159_154_943_091_895_35;

@@ -81,7 +81,7 @@ pub fn write_problem(path: &Path, statement: &GraphStatement) -> Result<(), Erro
     written.map_err(|why| Error::told(format!("{}: {why}", path.display())))
 }
 
-/// Why a file could not be read or written, without numbers and names of the system's.
+/// Returns the reason why a file could not be read or written, without the error number of the operating system.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
@@ -137,7 +137,7 @@ fn archive(statement: &GraphStatement) -> Result<Vec<u8>, String> {
     write().map_err(|e: io::Error| e.to_string())
 }
 
-/// The contents of the text.
+/// The contents of the JSON text.
 struct Text {
     x: Vec<String>,
     w: Vec<String>,

@@ -208,7 +208,7 @@ impl<T: Element> SampledQuadratic<T> {
         &self.mean
     }
 
-    /// The sampler of the loss at a level and its number of samples.
+    /// Returns the sampler of the loss at a level and its number of samples.
     fn of(&self, level: Level) -> Option<(Sampler, usize)> {
         let place = match level {
             Level::Inner => 0,
@@ -218,14 +218,14 @@ impl<T: Element> SampledQuadratic<T> {
         Some((self.samplers[place], self.samples[place]))
     }
 
-    /// `sum (s_i'v)^2 / 2 + a_i'v` for `s` and `a` on a batch.
+    /// Returns `sum_i (s_i'v)^2 / 2 + a_i'v` over a batch.
     fn own<'a, A: Array<'a, Elem = T>>([s, a]: &'a [Vec<T>; 2], v: A, batch: Batch) -> A {
         let s = batch.rows(v, s).matmul(v);
-        // The sum of `a` first, which moves with nothing.
+        // The rows of `a` are summed before the product, because the sum is a constant.
         s.dot(s) * 0.5 + batch.rows(v, a).sum_rows().matmul(v)
     }
 
-    /// The sum of the terms that both losses have, on a batch.
+    /// Returns the sum, over a batch, of the terms that both losses have.
     fn shared<'a, A: Array<'a, Elem = T>>(terms: &'a Terms<T>, w: A, x: A, batch: Batch) -> A {
         let [c, e] = [(x, &terms.mixed[0]), (w, &terms.mixed[1])]
             .map(|(v, rows)| batch.rows(v, rows).matmul(v));

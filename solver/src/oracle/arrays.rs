@@ -38,7 +38,7 @@ fn run_on_tape<'a, T: Element>(
     record: &'a Arena,
 ) -> Result<Taped<'a, T>, Fault> {
     let zero = |like: Taped<'a, T>| like.scalar(0.0).broadcast_to(like.shape());
-    // The state of each array: `w` and the rule's own vectors, initially zero.
+    // The state of each array: `w` and the vectors of the rule, which are initially zero.
     let mut states: List<List<_>> = start
         .iter()
         .map(|&w| {

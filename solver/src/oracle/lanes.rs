@@ -1,13 +1,14 @@
 //! Lanes: sums over items (blocks of rows, tasks of a meta-batch) whose bits do not depend on the number of threads.
 //!
-//! A sum of `n` items is cut into `k = min(n, L)` lanes, `L` by [`Oracle::set_lanes`](crate::Oracle::set_lanes). Lane `l`
-//! holds the items from `l n / k` up to `(l + 1) n / k`. Each lane adds its items in order, and the lanes are added in
-//! order, whoever computes them. A worker takes consecutive lanes, all workers but the last the same number. The first
-//! adds its lanes to the result as it goes, for which it needs one vector beside it; the lanes of the others wait for
-//! their turn in a vector each.
+//! A sum of `n` items is split into `k = min(n, L)` lanes, where [`Oracle::set_lanes`](crate::Oracle::set_lanes) sets
+//! `L`. Lane `l` contains the items from `l n / k` up to `(l + 1) n / k`. Each lane adds its items in order, and the
+//! lanes are added in order, whichever worker computes them. A worker takes consecutive lanes, and all workers except
+//! the last take the same number. The first worker adds each of its lanes to the result as soon as it is complete,
+//! which takes one vector in addition to the result. Each lane of the others is kept in a vector of its own until its
+//! turn.
 //!
-//! Where [`Ranks`] share a sum, rank `k` of `n` computes the lanes from `k L / n` up to `(k + 1) L / n` on one thread, and all
-//! are told all lanes, as numbers in `f64`, before they add them.
+//! If [`Ranks`] share a sum, rank `k` of `n` computes the lanes from `k L / n` up to `(k + 1) L / n` on one thread.
+//! Every rank then receives all lanes, as numbers in `f64`, and adds them.
 
 use std::ops::Range;
 #[cfg(feature = "threads")]
@@ -18,8 +19,9 @@ use hypertape_autodiff::{Element, axpy};
 use crate::error::Error;
 use crate::ranks::Ranks;
 
-/// Most lanes of a sum unless a problem is given more, and so the most threads that can share one. The fewest that keep
-/// 2, 4 and 8 threads equally busy: each lane beyond those of the first worker costs a vector.
+/// Default of the largest number of lanes of a sum, which limits the number of threads that can share one. It is the
+/// smallest number that keeps 2, 4 and 8 threads equally busy, because each lane beyond those of the first worker takes
+/// a vector.
 pub(crate) const LANES: usize = 8;
 
 /// The threads that help the calling thread.
@@ -30,10 +32,10 @@ pub(crate) struct Team {
 }
 
 impl Team {
-    /// A team in which `helpers` threads work beside the one that asks.
+    /// Starts a team of `helpers` threads, which work alongside the calling one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the system does not start them, or without the feature `threads`.
+    /// Returns [`Error::Invalid`] if the system cannot start them, or without the feature `threads`.
     pub(crate) fn new(helpers: usize) -> Result<Self, Error> {
         if helpers == 0 {
             return Ok(Self::default());
@@ -98,7 +100,7 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    /// `items` in at most `lanes` for at most `workers`.
+    /// Splits `items` into at most `lanes` lanes for at most `workers` workers.
     pub(crate) fn new(items: usize, lanes: usize, workers: usize) -> Self {
         let lanes = items.min(lanes);
         Self { items, lanes, each: lanes.div_ceil(workers).max(1) }

@@ -201,7 +201,8 @@ pub(crate) trait Stages<T: Element>: Send + Sync {
 /// Passes over `F` in arenas.
 pub(crate) struct Arrays<F>(pub(crate) F);
 
-/// Functions in one mode of arrays, behind a pointer, so that passes are compiled once per mode and not once per problem.
+/// Functions over the arrays of one mode. Passes use them as trait objects, and so are compiled once per mode, not per
+/// problem.
 trait InMode<'a, A, S>: Sync {
     fn arrays(&'a self, stage: S, groups: [&[A]; 3]) -> Option<List<A>>;
     fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A>;
@@ -326,7 +327,7 @@ fn depends<T: Element, S: Copy>(
 }
 
 impl<F> Arrays<F> {
-    /// Names and blocks of the function at a stage.
+    /// Returns the names and blocks of the function at a stage.
     fn facts<T: Element>(&self, memory: &Workspaces<T>, stage: F::Stage) -> (Names, Blocks)
     where
         F: Stages<T>,

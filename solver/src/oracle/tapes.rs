@@ -24,11 +24,11 @@ use crate::rows::{Blocks, Rows};
 /// A value on the tape of a gradient, whose sweep is recorded.
 pub(crate) type Twice<'a, T> = Var<'a, Taped<'a, T>>;
 
-/// A problem on tapes, behind a pointer, so that recordings are compiled once and not once per problem.
+/// A problem over the arrays of tapes. Recordings use it as a trait object, and so are compiled once, not per problem.
 pub(crate) trait OnTapes<T: Element>: Send + Sync {
-    /// The first outer point and `w_0` there, with names and shapes.
+    /// Returns the first outer point and `w_0` there, with names and shapes.
     fn starts(&self) -> [&Params<T>; 2];
-    /// The blocks of rows over which a loss is a sum.
+    /// Returns the blocks of rows over which a loss is a sum.
     fn blocks(&self, draw: Draw) -> Blocks;
     fn init<'a>(&'a self, x: &[Taped<'a, T>], draw: Draw) -> List<Taped<'a, T>>;
     fn inner<'a>(&'a self, point: [&[Twice<'a, T>]; 2], draw: Draw, rows: Rows) -> Twice<'a, T>;

@@ -11,7 +11,7 @@ use crate::oracle::lanes::Team;
 use crate::ranks::Ranks;
 use crate::report::Soundness;
 
-/// Adds the vector of a task to that of its lane, see [`Oracle::over_tasks`].
+/// A function that adds the vector of a task to that of its lane, see [`Oracle::over_tasks`].
 type AddTask<'f, T> =
     dyn Fn(&mut Oracle<T>, usize, Draw, bool, &mut [T]) -> Result<T, Error> + Sync + 'f;
 

@@ -16,9 +16,9 @@ pub(crate) struct Workspaces<T> {
     pub(crate) team: Team,
     /// Processes that share sums with this one.
     pub(crate) ranks: Option<Arc<dyn Ranks>>,
-    /// Most lanes of a sum.
+    /// Largest number of lanes of a sum.
     pub(crate) lanes: usize,
-    /// Fewest blocks of rows, if there are as many samples and a loss looks at rows.
+    /// Smallest number of blocks of rows, if there are as many samples and the loss is a sum over rows.
     pub(crate) least: usize,
     each: Vec<Workspace>,
     spare: Vec<T>,
@@ -49,21 +49,21 @@ impl<T: Element> Workspaces<T> {
         }
     }
 
-    /// For `workers` of `team` as well, without ranks, who cut sums as these do.
+    /// Creates the memory of `workers` workers of `team`, without ranks, that split sums as these do.
     pub(crate) fn alike(&self, team: Team, workers: usize) -> Self {
         let mut other = Self::new(team, workers);
         (other.lanes, other.least) = (self.lanes, self.least);
         other
     }
 
-    /// How a sum is shared out.
+    /// Returns how a sum of `items` is shared among the workers.
     pub(crate) fn sharing(&self, items: usize) -> Sharing {
         Sharing::new(items, self.lanes, self.workers())
     }
 
-    /// The blocks that a sum over samples is cut into: `blocks`, or smaller ones where that are too few.
+    /// Returns the blocks of a sum over samples: `blocks`, or smaller ones if those are fewer than `least`.
     pub(crate) fn cut(&self, blocks: Blocks) -> Blocks {
-        // All samples in one block need not look at rows.
+        // A loss that puts all samples into one block may ignore the rows.
         if blocks.block == usize::MAX {
             return blocks;
         }

@@ -25,12 +25,12 @@ pub struct Sizes {
 
 /// A source of random choices; by default the draw that identifies them.
 pub trait Chance: fmt::Debug + Send {
-    /// A number from 0 to below 1, by which the outcome of a coin is chosen.
+    /// Returns a uniform number in `[0, 1)`, which decides the outcome of a coin.
     fn uniform(&mut self, draw: Draw) -> f64 {
         draw.stream().random()
     }
 
-    /// The number of a mini-batch, of so many.
+    /// Returns the number of a mini-batch, which is below `batches`.
     fn mini_batch(&mut self, draw: Draw, batches: usize) -> usize {
         below(self.uniform(draw), batches)
     }
@@ -50,8 +50,8 @@ pub trait Chance: fmt::Debug + Send {
     }
 }
 
-/// Choices by the draw that names them. Mini-batches come in [passes](Draw::in_passes): in its place among those of an iteration,
-/// each comes once before one comes again.
+/// Choices determined by the draw that identifies them. Mini-batches are chosen in [passes](Draw::in_passes), one
+/// sequence of passes for each position within an iteration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drawn;
 
@@ -133,7 +133,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         draw.on(Samples::Batch(number as u64))
     }
 
-    /// A mini-batch of the inner loss.
+    /// Draws a mini-batch of the inner loss.
     pub fn inner(&mut self) -> Draw {
         self.mini_batch(Level::Inner, 0)
     }

@@ -10,8 +10,8 @@ use super::plot::{Figure, Kind, Point, Series, Unit};
 use super::summary::{Group, is_gradient, varying};
 use crate::cli::table::Table;
 
-/// Figures problem by problem, gradients and whole runs apart, for each number of steps and over all; and the best setting of each
-/// algorithm, where there is a grid of them.
+/// Returns the figures of each problem, separately for gradients and whole runs, for each number of steps and over all
+/// of them. Also returns the table of the best setting of each algorithm, if there is a grid of settings.
 pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table>) {
     let of = |g: &Group| {
         let common = &g.cell.run.common;
@@ -76,8 +76,8 @@ struct Panel<'a> {
     keys: Vec<&'a str>,
 }
 
-/// The points of each name, in the order in which names appear; marks that are 0 but for rounding, which a logarithm cannot
-/// show, are left to the words.
+/// Groups points by name, in the order in which the names appear. Marks that are 0 up to rounding cannot be shown on a
+/// logarithmic axis, and are only mentioned in the text.
 pub(super) fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Series> {
     let mut all: Vec<Series> = Vec::new();
     for (name, point) in points {
@@ -122,7 +122,7 @@ fn high_is_better(quantity: &str) -> bool {
     ["F1", "accuracy", "precision", "recall"].iter().any(|name| quantity.contains(name))
 }
 
-/// A figure of what there is, in words too.
+/// Makes a figure with its description in words.
 pub(super) fn figure(
     id: &str,
     name: &str,

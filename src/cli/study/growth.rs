@@ -1,6 +1,7 @@
-//! Cost as work grows: gradients that differ in one size alone make a line, whose slope in logarithms is its exponent.
+//! Cost as work grows. Gradients that differ in a single size form a line, and its slope in logarithms is the exponent.
 //!
-//! Sizes are the numbers of steps and threads, and whatever a problem has as a setting in whole numbers: samples, tasks, variables.
+//! Sizes are the numbers of steps and threads, and every setting of a problem that is a whole number, such as the
+//! number of samples, tasks or variables.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +12,16 @@ use super::plot::{Figure, Kind, Unit};
 use super::summary::{Group, is_gradient, varying};
 use crate::cli::table::{Column, Table, significant};
 
-/// Gradients that differ in one size alone.
+/// Gradients that differ in a single size.
 pub(super) struct Line<'a> {
     /// The name of the size.
     of: String,
-    /// What tells it from other lines.
+    /// Distinguishes this line from the others.
     label: String,
     points: Vec<(f64, &'a Group<'a>)>,
 }
 
-/// All of two points or more, in the order of the first points.
+/// Returns all lines with at least two points, in the order of their first points.
 pub(super) fn lines<'a>(groups: &'a [Group<'a>]) -> Vec<Line<'a>> {
     let done = |g: &&Group| is_gradient(g) && g.seconds().is_some();
     let groups: Vec<_> = groups.iter().filter(done).collect();
@@ -50,10 +51,10 @@ pub(super) fn lines<'a>(groups: &'a [Group<'a>]) -> Vec<Line<'a>> {
     lines
 }
 
-/// What settings of the problem begin with.
+/// Prefix of the names of the problem's settings.
 const OF_PROBLEM: &str = "problem ";
 
-/// Settings by name as text, those in the name of the problem apart.
+/// Returns the settings as text by name. Each setting in the problem's name is a separate entry.
 fn settings(group: &Group) -> BTreeMap<String, String> {
     let of = |(key, value): (&String, &Value)| (key.clone(), value.to_string());
     let mut all: BTreeMap<_, _> = group.settings.iter().map(of).collect();
@@ -78,7 +79,7 @@ impl Line<'_> {
         })
     }
 
-    /// The slope of the line of least squares through the logarithms.
+    /// Returns the slope of the least-squares line through the logarithms.
     fn exponent(&self, unit: Unit) -> f64 {
         let points = || self.costs(unit).map(|(size, [_, cost, _], _)| (size.ln(), cost.ln()));
         let n = points().count() as f64;
@@ -90,7 +91,7 @@ impl Line<'_> {
     }
 }
 
-/// A row a line.
+/// Makes a table with one row per line.
 pub(super) fn table(lines: &[Line]) -> Table {
     let end = |line: &Line, pick: fn(f64, f64) -> f64| {
         let sizes = line.points.iter().map(|&(size, _)| size);
@@ -107,7 +108,7 @@ pub(super) fn table(lines: &[Line]) -> Table {
     Table::of(lines, columns)
 }
 
-/// Time and bytes against each size.
+/// Makes the figures of time and bytes against each size.
 pub(super) fn figures(lines: &[Line]) -> Vec<Figure> {
     let mut sizes: Vec<&str> = Vec::new();
     for line in lines {

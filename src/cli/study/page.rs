@@ -15,7 +15,7 @@ use crate::cli::table::{Align, Table};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What is told in words: all combinations, what else there is under headings, warnings.
+/// The text of the report: the table of all combinations, other tables with their headings, and warnings.
 #[derive(Clone, Copy)]
 pub(super) struct Tables<'a> {
     pub(super) all: &'a Table,
@@ -23,7 +23,7 @@ pub(super) struct Tables<'a> {
     pub(super) warnings: &'a [String],
 }
 
-/// Writes them beside the records.
+/// Writes the report and the figures into the folder of the records.
 pub(super) fn write(
     study: &Study,
     records: &Records,

@@ -16,7 +16,7 @@ fn graph(trace: impl for<'a> FnOnce(&'a Tracer<f64>) -> Traced<'a, f64>) -> Grap
 
 type Arrays = Vec<(String, DataMatrix<f64>)>;
 
-/// Name, width and values of each array.
+/// Makes data matrices from the name, width and values of each array.
 fn data<const N: usize>(arrays: [(&str, usize, Vec<f64>); N]) -> Arrays {
     arrays.map(|(name, width, values)| (name.to_owned(), DataMatrix::new(values, width))).to_vec()
 }

@@ -33,7 +33,7 @@ macro_rules! pairs {
             Drop drop |a, b| if b.is_zero() { a } else { T::zero() };
             /// `(a^2 + b^2)^(1/2)`
             Hypot hypot |a, b| a.hypot(b);
-            /// The angle of the point `(b, a)`.
+            /// The polar angle of the point `(b, a)`.
             Atan2 atan2 |a, b| a.atan2(b);
             /// `a^b`
             Power power |a, b| conventions::power_of(a, b);

@@ -79,7 +79,7 @@ dispatched! {
         // prefetched there.
         let one = planes.w.len() == 1;
         let wide = GROUP * planes.w[0].len() * size_of::<T>() > GROUP_BYTES;
-        // Softplus is the logistic loss of targets of the other sign.
+        // Softplus is the logistic loss of the negated targets.
         let sign = if matches!(loss, ScoreLoss::Softplus) { -T::one() } else { T::one() };
         macro_rules! by {
             ($V:ty, $R:literal) => {
