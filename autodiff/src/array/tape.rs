@@ -140,7 +140,7 @@ pub(crate) enum Op<'a, A, T> {
         of: NodeId,
         kept: &'a Kept<'a, A, T>,
     },
-    /// A product at `x`; of `x` and its factor.
+    /// A product with a derivative of a custom function at `x`. The operands are `x` and the factor of the product.
     Custom {
         of: [Option<NodeId>; 2],
         f: &'a dyn Custom<T>,
