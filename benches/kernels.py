@@ -104,7 +104,7 @@ def arrays(group, op, dtype, size):
 
 
 def theirs(group, op, dtype, size):
-    """Return the nanoseconds of one operation in a compiled loop."""
+    """Returns the nanoseconds of one operation in a compiled loop."""
     f, (x, y) = OPERATIONS[group][op], arrays(group, op, dtype, size)
     small = group in ("elementwise", "reductions")
 

@@ -324,7 +324,7 @@ def value_function(name):
 
 
 def external(name, label, points):
-    """Return a run of another program as a table of a study."""
+    """Returns a run of another program as a table of a study."""
     curve = ", ".join(f"[{spent:.5g}, {value:.7g}]" for spent, value in points)
     print(f'[[external]]\nproblem = "{FIGURES[name]}"\nname = "{label}"\ncurve = [{curve}]\n', flush=True)
 
@@ -354,7 +354,7 @@ def judge(name):
 
 
 def lowest(name, calls):
-    """Run L-BFGS on `h(x)`. Newton's method finds each inner minimum, starting at the last one, and the gradient is implicit."""
+    """Runs L-BFGS on `h(x)`. Newton's method finds each inner minimum, starting at the last one, and the gradient is implicit."""
     from scipy.optimize import minimize
 
     X, y, V, u = samples(name)

@@ -19,7 +19,7 @@ impl<T: Element> Function<T> for Step {
     }
 }
 
-/// `sum w^2` at the solution, which is found, or at the end of so many recorded steps.
+/// `sum w^2` at the solution of the equation, or after `recorded` steps of a recorded iteration.
 struct Layer {
     recorded: Option<usize>,
 }

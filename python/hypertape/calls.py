@@ -239,7 +239,7 @@ class Bilevel:
         return choose(rule, self._w, self._x, self._rules)
 
     def _settled(self, options: dict[str, Any]) -> tuple[_core.Problem, dict[str, Any]]:
-        """Return the problem with the settings among the options, and the other options. The same options are checked only once."""
+        """Returns the problem with the settings among the options, and the other options. The same options are checked only once."""
         key = tuple((name, value, type(value)) for name, value in options.items())
         try:
             if (found := self._given.get(key)) is None:
@@ -292,7 +292,7 @@ class Bilevel:
 
 
 class Bar:
-    """Show the progress of a run on a terminal, at most ten times per second, because single-loop iterations can be faster."""
+    """Shows the progress of a run on a terminal, at most ten times per second, because single-loop iterations can be faster."""
 
     def __init__(self, iterations: int) -> None:
         self.iterations, self.due = iterations, 0.0
@@ -384,7 +384,7 @@ def _limit(value: Any, what: str) -> float:
 
 
 def _size(lr: Any) -> float | None:
-    """Return a step size, or ``None`` to choose it from the curvature."""
+    """Returns a step size, or ``None`` to choose it from the curvature."""
     if isinstance(lr, str):
         if lr != "auto":
             raise InputError(f"lr: found {lr!r}, expected a number or 'auto'")

@@ -155,7 +155,7 @@ class Problem(Bilevel):
         return self._core.describe()
 
     def save(self, path: str | Path) -> None:
-        """Write the problem to a file that the command line and ``ht.load`` accept in place of a problem's name. The ending ``.npz`` is
+        """Writes the problem to a file that the command line and ``ht.load`` accept in place of a problem's name. The ending ``.npz`` is
         added if it is missing, as by ``np.savez``."""
         self._core.save(str(path) if str(path).endswith(".npz") else f"{path}.npz")
 

@@ -57,7 +57,7 @@ def _summed(trace: Trace, node: int, shape: tuple[int, int]) -> int:
 
 
 def _by_square(trace: Trace, a: int, b: int) -> tuple[int, int]:
-    """Rewrite ``v w`` and ``w`` as ``v`` and ``w**2``, whose derivatives store less. Squares overflow above 1e154 (1e19 in single precision)."""
+    """Rewrites ``v w`` and ``w`` as ``v`` and ``w**2``, whose derivatives store less. Squares overflow above 1e154 (1e19 in ``float32``)."""
     for product, w in ((a, b), (b, a)):
         of = trace.nodes[product]
         if of.op == "mul" and w in of.args and all(trace.nodes[k].shape == of.shape for k in of.args):

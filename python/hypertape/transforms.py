@@ -105,7 +105,7 @@ def _transform(method: Callable) -> Callable:
 
 
 def _placed(f: Callable, args: tuple, named: dict[str, Any], own: int) -> tuple:
-    """Return all arguments by position. ``f`` takes the first one and those after ``own``."""
+    """Returns all arguments by position. ``f`` takes the first one and those after ``own``."""
     if len(args) < own:
         raise InputError(f"found {len(args)} arguments without a name, expected the first {own} by their places")
     bound = inspect.signature(f).bind(*args[:1], *args[own:], **named)

@@ -238,7 +238,7 @@ def test_what_is_refused_in_one_line():
 
 
 def resident():
-    """Return the resident memory of the process in KiB."""
+    """Returns the resident memory of the process in KiB."""
     if not os.path.exists("/proc/self/status"):
         pytest.skip("no /proc")
     gc.collect()

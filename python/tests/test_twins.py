@@ -13,7 +13,7 @@ EXAMPLES = [Path(__file__).parents[2] / "target" / kind / "examples" / "graph" f
 
 
 def options():
-    """Return options of calls in which each choice occurs once."""
+    """Returns options of calls in which each choice occurs once."""
     own = {"reversible": dict(rule="heavy-ball:momentum=0.9"), "roulette-neumann": dict(estimator="roulette-neumann:survival=0.99")}
     yield from (dict(estimator=name) | own.get(name, {}) for name in ht.choices("estimators"))
     yield from (dict(rule={"ista": "ista:l1=0.01"}.get(name, name), lr=0.01) for name in ht.choices("rules"))
@@ -24,7 +24,7 @@ def options():
 
 
 def same(problem, twin, near):
-    """Call ``near`` with both gradients for all options. Both must refuse the same options in the same words."""
+    """Calls ``near`` with both gradients for all options. Both must refuse the same options in the same words."""
     refused = []
     for given in options():
         found = []

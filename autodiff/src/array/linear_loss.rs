@@ -28,7 +28,7 @@ pub enum RowLoss<'a, T> {
     Logistic(&'a [T]),
     /// `ln(1 + e^{y z})` of one score, which is the logistic loss of `-y`.
     Softplus(&'a [T]),
-    /// `ln sum_c e^{z_c} - z_y` of a score a class `0, 1, ...`, for the class `y`.
+    /// `ln sum_c e^{z_c} - z_y` of one score per class `0, 1, ...`, where `y` is the class.
     CrossEntropy(&'a [u32]),
 }
 

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 /// A short list of arrays; up to six need no system allocation.
 pub type List<A> = SmallVec<[A; 6]>;
 
-/// The side of its partners on which a shared operand stands in `products`.
+/// The side of the other factors on which a shared operand is in `products`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// `shared * other`
@@ -24,7 +24,7 @@ pub enum Side {
 /// How a shared operand is combined with others in matrix products.
 #[derive(Clone, Copy, Debug)]
 pub struct ProductForm {
-    /// The side on which the shared operand stands.
+    /// The side on which the shared operand is.
     pub side: Side,
     /// Whether the shared operand enters transposed.
     pub transposed: bool,
@@ -52,7 +52,7 @@ impl ProductForm {
 /// outside of this crate implements or calls them.
 pub trait Primitives<'a, T: Element>: Copy {
     /// Returns `f'(x) self`, where `y = f(x)`: one step of the chain rule, in one pass where the type allows it. `None`
-    /// stands for identically zero. All operands have the same shape.
+    /// means identically zero. All operands have the same shape.
     fn chain(self, f: Unary, x: Self, y: Self) -> Option<Self>;
     /// Returns the derivative of [`chain`](Self::chain) when `x` of `at = [x, y]` moves by `dx` and `self` by `dc`:
     /// `f''(x) dx self + f'(x) dc`.
@@ -92,8 +92,8 @@ pub trait Primitives<'a, T: Element>: Copy {
     fn assemble(self, parts: &[(Self, Linear<'a, T>)], shape: Shape, apart: bool) -> Self;
     /// Returns `linear_loss` with the values that its derivatives need.
     fn linear_loss_parts(self, of: Fitted<'a, T>, p: Option<Self>, asked: Asked) -> Parts<Self>;
-    /// As [`linear_loss_parts`](Self::linear_loss_parts) along several directions, for types that have a kernel for it:
-    /// first the parts of the value, then those of each direction.
+    /// Computes [`linear_loss_parts`](Self::linear_loss_parts) along several directions, for types that have a kernel
+    /// for it. Returns the parts of the value, followed by those of each direction.
     fn linear_loss_along(
         self,
         of: Fitted<'a, T>,

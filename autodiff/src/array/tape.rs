@@ -135,7 +135,7 @@ pub(crate) enum Op<'a, A, T> {
         of: [Option<NodeId>; 2],
         kept: &'a Kept<'a, A, T>,
     },
-    /// A product at `x`; of `x` and its factor.
+    /// The derivative of a product at `x`: of `x` and of its factor.
     Custom {
         of: [Option<NodeId>; 2],
         f: &'a dyn Custom<T>,

@@ -44,9 +44,9 @@ impl<'a, A: Array<'a>> Tape<'a, A> {
         Var { value, node: self.record(Op::Leaf, Wanted::All), tape: self }
     }
 
-    /// Creates a variable of whose adjoint only the tangents are wanted, which move up by one place, so that the first
-    /// is its value. Of a gradient and a Hessian-vector product this is only the product; computation that serves the
-    /// gradient alone is skipped.
+    /// Creates a variable of whose adjoint only the tangents are wanted. They move up by one place, so that the first
+    /// one is the value of the adjoint. This computes a Hessian-vector product without the gradient, and skips work
+    /// that only serves the gradient.
     #[doc(hidden)]
     pub fn variable_of_tangents(&'a self, value: A) -> Var<'a, A> {
         Var { value, node: self.record(Op::Leaf, Wanted::Tangents), tape: self }

@@ -61,7 +61,7 @@ impl<T: Element> Workspaces<T> {
         Sharing::new(items, self.lanes, self.workers())
     }
 
-    /// Returns the blocks of a sum over samples: `blocks`, or smaller ones if those are fewer than `least`.
+    /// Returns the blocks of a sum over samples: `blocks`, or smaller blocks if there are fewer than `least`.
     pub(crate) fn cut(&self, blocks: Blocks) -> Blocks {
         // A loss that puts all samples into one block may ignore the rows.
         if blocks.block == usize::MAX {

@@ -112,7 +112,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         vectors.into_iter().for_each(|vector| self.oracle.give(vector));
     }
 
-    /// Iterates over `steps` steps; in a rehearsal over few of them.
+    /// Iterates over `steps` steps, or over a few of them in a rehearsal.
     pub fn each(&self, steps: usize) -> Chain<Range<usize>, Range<usize>> {
         self.oracle.each(0..steps)
     }
@@ -138,17 +138,17 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         self.mini_batch(Level::Inner, 0)
     }
 
-    /// Draws a mini-batch of the outer loss, with replacement.
+    /// Draws a mini-batch of the outer loss.
     pub fn outer(&mut self) -> Draw {
         self.mini_batch(Level::Outer, 1)
     }
 
-    /// All samples.
+    /// Returns the draw for all samples.
     pub fn all(&self) -> Draw {
         self.draw.on(Samples::All)
     }
 
-    /// Draws a number below `count` uniformly; in a rehearsal returns the largest.
+    /// Draws a number below `count` uniformly, or returns the largest one in a rehearsal.
     pub fn number(&mut self, count: usize) -> usize {
         let draw = self.next(Level::Coin, 2);
         if self.rehearses() { count - 1 } else { below(self.chance.uniform(draw), count) }

@@ -33,7 +33,7 @@ pub enum ScoreLoss {
 #[derive(Debug)]
 pub struct Planes<'k, 'v, T> {
     pub w: &'k [&'v [T]],
-    /// Weights of the rows. An empty plane stands for weights of 1 if it is the value, and of 0 if it is a tangent.
+    /// Weights of the rows. An empty plane means weights of 1 if it is the value, and of 0 if it is a tangent.
     pub p: &'k [&'v [T]],
     /// Losses of the rows, without their weights.
     pub losses: &'k mut [&'v mut [T]],

@@ -39,7 +39,7 @@ impl<T: Element> Case<T> {
         }
     }
 
-    /// The loss, or the same by a product and the losses of its rows.
+    /// Returns the loss, by the operation or by a product and the losses of its rows.
     fn loss<'a, A: Array<'a, Elem = T>>(
         &'a self,
         loss: RowLoss<'a, T>,
@@ -54,9 +54,9 @@ impl<T: Element> Case<T> {
         p.map_or_else(|| losses.sum(), |p| p.dot(losses))
     }
 
-    /// Value, gradients by `w` and `p`, and the tangents of all of these: by tapes of duals, where of `w` all or only
-    /// the tangents are wanted, without weights, with constant ones or with moving ones, and by reverse over reverse;
-    /// for the loss, or its square if `bent`.
+    /// Returns value, gradients with respect to `w` and `p`, and the tangents of all of these, for the loss, or its
+    /// square if `bent`. They are computed by reverse over reverse, and by tapes of duals in which all of the adjoint
+    /// of `w` or only its tangents are wanted, with no weights, constant ones, or moving ones.
     fn found(&self, loss: RowLoss<T>, (weights, bent): (u8, bool), fused: bool) -> Vec<Vec<T>> {
         let arena = Arena::new();
         let one: &[T] = arena.fill(1, T::one()).unwrap();
@@ -123,7 +123,7 @@ impl<T: Element> Case<T> {
                     assert_eq!(fused.len(), known.len(), "{which}");
                     let size = known.iter().fold(1.0, |most: f64, v| most.max(v.as_f64().abs()));
                     for (a, b) in fused.iter().zip(known) {
-                        // Sums of up to 67 terms in another order.
+                        // Sums of up to 67 terms are added in another order.
                         let gap = (a.as_f64() - b.as_f64()).abs() / size / T::epsilon().as_f64();
                         let Self { shape, labels, .. } = self;
                         assert!(gap < 64.0, "{shape:?} {} {k} {of:?} {which}: {gap}", labels.len());
