@@ -81,7 +81,7 @@ pub enum Labels {
 /// let known = vec![7_u64]; // Whatever the problem needs is captured.
 /// let entry = Entry {
 ///     settings: vec![Setting::new("scale", 2, Kind::Count(1..=9), "a size")],
-///     ..Entry::new("mine", "a problem of one's own", (5, 0.3), move |given| {
+///     ..Entry::new("mine", "a problem of your own", (5, 0.3), move |given| {
 ///         assert_eq!((known[0], given.get::<usize>("scale")?), (7, 3));
 ///         Oracle::new(Quadratic::general())
 ///     })

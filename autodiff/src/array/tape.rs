@@ -135,7 +135,7 @@ pub(crate) enum Op<'a, A, T> {
         of: [Option<NodeId>; 2],
         kept: &'a Kept<'a, A, T>,
     },
-    /// The derivative of a product at `x`: of `x` and of its factor.
+    /// A product with a derivative of `f` at `x`. Its operands are `x` and the factor.
     Custom {
         of: [Option<NodeId>; 2],
         f: &'a dyn Custom<T>,
