@@ -31,8 +31,8 @@ use crate::fault::Fault;
 
 /// The bit of an argument that does not belong to the number of its node.
 const FLAG: u32 = 1 << 31;
-/// Initial capacity for records, and for extra arguments. It is enough for a small function.
-const FIRST: usize = 1024;
+/// Initial capacity for records, and for extra arguments: little, since memory that is never used is not counted.
+const FIRST: usize = 64;
 
 #[derive(Clone, Copy)]
 struct Record<T> {
