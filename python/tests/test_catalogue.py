@@ -129,7 +129,7 @@ def test_outer_points_and_bad_input():
     for bad, told in {
         "steps": dict(steps=-1), "steps: found 2.5": dict(steps=2.5), "lr: found 0": dict(lr=0), "lr: found 'a'": dict(lr="a"),
         "memory: found '1X'": dict(memory="1X"), "dtype: found 'int'": dict(dtype="int"), "nearest": dict(estimator="exactt"),
-        "threads": dict(threads=0), "option 'step': did you mean steps?": dict(step=3), "option 'zz', expected one of x, estimator, dtype, batch, steps": dict(zz=3), "or 'auto'": dict(lr="fast"), "x: found shape": dict(x=np.zeros(3)), "expected real numbers": dict(x=["a", "b"]),
+        "threads": dict(threads=0), "option 'step': did you mean steps?": dict(step=3), "option 'zz', expected one of x, estimator, dtype, batch, lanes, steps": dict(zz=3), "or 'auto'": dict(lr="fast"), "x: found shape": dict(x=np.zeros(3)), "expected real numbers": dict(x=["a", "b"]),
         "binomial needs c": dict(schedule="binomial"), "adma": dict(rule="adma"),
     }.items():  # fmt: skip
         with pytest.raises(ht.InputError) as caught:
