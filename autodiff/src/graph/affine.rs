@@ -10,12 +10,12 @@ use crate::graph::operations::Op;
 /// How a node depends on the inputs that move.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Dependence {
-    None,
+    Fixed,
     Affine,
     Other,
 }
 
-use Dependence::{Affine, None, Other};
+use Dependence::{Affine, Fixed, Other};
 
 impl<T: Element> Graph<T> {
     /// Returns whether all results are affine in the inputs that `moving` names, taken together, with the others fixed.
@@ -37,20 +37,20 @@ impl<T: Element> Graph<T> {
     pub fn is_affine(&self, moving: impl Fn(&str) -> bool) -> bool {
         let mut known = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
-            let of = |k: usize| node.of.get(k).map_or(None, |&of| known[of]);
-            let either = node.of.iter().map(|&of| known[of]).max().unwrap_or(None);
+            let of = |k: usize| node.of.get(k).map_or(Fixed, |&of| known[of]);
+            let either = node.of.iter().map(|&of| known[of]).max().unwrap_or(Fixed);
             known.push(match &node.op {
                 Op::Input(number) if moving(&self.inputs[*number].name) => Affine,
-                _ if either == None => None,
+                _ if either == Fixed => Fixed,
                 Op::Cut | Op::Binary(Binary::Add | Binary::Sub) | Op::Unary(Unary::Shift(_)) => {
                     either
                 }
                 op if op.is_linear() => either,
-                op if op.is_bilinear() && of(0).min(of(1)) == None => either,
+                op if op.is_bilinear() && of(0).min(of(1)) == Fixed => either,
                 // These are linear in the first operand.
                 Op::Binary(
                     Binary::Div | Binary::Keep | Binary::Drop | Binary::Share | Binary::Passed,
-                ) if of(1) == None => either,
+                ) if of(1) == Fixed => either,
                 _ => Other,
             });
         }
