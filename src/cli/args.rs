@@ -105,9 +105,9 @@ pub(crate) struct Common {
     pub(crate) tolerance: Option<f64>,
     /// What exact gradients store of the inner loop, such as binomial:c=10 (see `hypertape schedules`), or auto: the fastest that
     /// fits into --memory. Schedules of states all give the same bits. Schedules that keep tapes may differ in the last digits, and
-    /// so may two runs with auto, which goes by measured times
-    #[arg(help_heading = MEMORY, long, value_name = "S", default_value = "store-all", allow_hyphen_values = true)]
-    pub(crate) schedule: Asked,
+    /// so may two runs with auto, which goes by measured times [default: store-all, or as many checkpoints as fit into --memory]
+    #[arg(help_heading = MEMORY, long, value_name = "S", allow_hyphen_values = true)]
+    pub(crate) schedule: Option<Asked>,
     /// Memory that an estimate may take, such as 64MiB; checked before it runs, and never exceeded
     #[arg(help_heading = MEMORY, long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
     pub(crate) memory: Option<u64>,
