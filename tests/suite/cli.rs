@@ -1028,7 +1028,11 @@ fn run_takes_algorithms_of_one_loop() {
         refused(words(&format!("run quadratic-sampled --algorithm {typed}"), none), status, parts);
     }
     let tasks = "run sinusoid --algorithm soba:step=0.1";
-    refused(words(tasks, none), 1, &["tasks of soba:step=0.1: found 1000, expected 1"]);
+    refused(
+        words(tasks, none),
+        1,
+        &["soba:step=0.1 is for problems of a single task, and this one has 1000"],
+    );
 }
 
 #[test]
@@ -1342,17 +1346,17 @@ fn samples_come_from_files() {
         ("gradient digits-penalty --valid {}", &["--train"]),
         (
             "gradient quadratic --batch 3",
-            &["error: quadratic has no setting 'batch', it has lanes"],
+            &["error: quadratic has no setting 'batch'; it has lanes"],
         ),
         (
             "gradient digits-penalty --corruption 0.5",
             &[
-                "digits-penalty has no setting 'corruption', it has penalty, penalties, batch, lanes",
+                "digits-penalty has no setting 'corruption'; it has penalty, penalties, batch, lanes",
             ],
         ),
         (
             "gradient digits-clean --penalties one",
-            &["digits-clean has no setting 'penalties', it has corruption, penalty, batch, lanes"],
+            &["digits-clean has no setting 'penalties'; it has corruption, penalty, batch, lanes"],
         ),
         ("gradient quadratic --train {}", &["quadratic takes no samples"]),
         ("gradient digits-clean --split 1,2 --train {}", &["--split", "three whole numbers"]),
