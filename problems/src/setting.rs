@@ -167,7 +167,7 @@ mod tests {
             (number(), "nan", "a number, 0 or more"),
             (count(), "9", "a whole number from 1 to 8"),
             (count(), "1.5", "a whole number from 1 to 8"),
-            (word(), "left", "one of up, down"),
+            (word(), "left", "up or down"),
             (Kind::Text, "a,b", "text without a comma"),
         ] {
             assert_eq!(given(kind, text), Err(format!("a: found '{text}', expected {expected}")));
