@@ -10,8 +10,9 @@ own pinned to the same core with one thread, warmed up, several repetitions. Tim
 so that neither start nor compilation counts. A median is the median of the rounds' medians, a minimum the least of all.
 The machine must be quiet: the peers' wall over CPU time says whether it was.
 
-Rows: `inner loop`; `exact`, the hypergradient as a peer keeps all intermediate values of the run; `exact, states only`,
-where the peer keeps what hypertape keeps, w_t, and recomputes each step (JAX: `jax.checkpoint` on the step); of `w3` with 1000
+Rows: `inner loop`; `exact`, the hypergradient as a peer keeps all intermediate values of the run; `exact, tapes kept`, where
+hypertape does as well (`store-all:keep=tapes`); `exact, states only`, where the peer keeps what hypertape keeps in the other
+rows, w_t, and recomputes each step (JAX: `jax.checkpoint` on the step); of `w3` with 1000
 steps `exact within 1 MiB`, where hypertape chooses its schedule and the peer does as before; and with --single a `gradient` and a
 Hessian-vector product (`hvp`) of the inner loss, for which hypertape's own come from its criterion bench. `minibatch` is one call
 that gives gradient, Hessian-vector and mixed product of a logistic loss of 64 samples with 22 features and a penalty each; the
@@ -42,8 +43,10 @@ ALL = "primal,hypergrad,ckpt_step"
 PEERS = {"jax": ALL, "torch": "primal,hypergrad", "numpy": ALL}
 # What hypertape does, and what it is compared with.
 ROWS = {"inner loop": ["primal"] * 2, "exact": ["hypergrad"] * 2, "exact, states only": ["hypergrad", "ckpt_step"]}
-ROWS |= {"exact within 1 MiB": ["bounded", "ckpt_step"]}
+ROWS |= {"exact, tapes kept": ["kept", "hypergrad"], "exact within 1 MiB": ["bounded", "ckpt_step"]}
 ROWS |= {op: [op] * 2 for op in ("grad", "hvp", "sweep", "value and gradient")}
+ROWS |= {"value and gradient, tapes kept": ["value and gradient, kept", "value and gradient"]}
+KEPT = "store-all:keep=tapes"
 # Relative tolerances. Observed: at most 9e-16 and 3e-7.
 TOLERANCE = {"f64": 5e-14, "f32": 1e-5}
 W3_TASKS = 25
@@ -122,8 +125,10 @@ def ours(args, case, dtype, complain):
     command += ["--estimator", "exact", "--repeat", str(args.repeat), "--json"]
     if args.threads > 1:
         command += ["--threads", str(args.threads)]
-    bounds = {"hypergrad": []} | ({"bounded": ["--schedule", "auto", "--memory", "1MiB"]} if steps == 1000 else {})
-    for op, more in bounds.items():
+    schedules = {"hypergrad": [], "kept": ["--schedule", KEPT]}
+    if steps == 1000:
+        schedules["bounded"] = ["--schedule", "auto", "--memory", "1MiB"]
+    for op, more in schedules.items():
         out, failed = child(args, command + more)
         if failed:
             complain("hypertape", case, dtype, failed)

@@ -4,7 +4,7 @@
     VENV/bin/python benches/small.py --shared DIR --who jax --case distill --dtype f64 --budget 0.3
 
 `--who` is jax or hypertape, whose package must be importable. Newcomers' problems: `F` and its gradient, jitted and awaited, or
-`Problem.hypergradient`. Of JAX alone `minibatch`, with the data and the call of `benches/minibatch.rs`, in a loop of 1000.
+`Problem.hypergradient`, also with tapes kept. Of JAX alone `minibatch`, with the data and the call of `benches/minibatch.rs`, in a loop of 1000.
 """
 
 import argparse
@@ -48,7 +48,9 @@ def ours():
     found = problem.hypergradient(**options)
     parts = found.gradient.values() if isinstance(found.gradient, dict) else [found.gradient]
     check = found.loss, np.concatenate([np.ravel(part) for part in parts])
-    emit(hypertape.__version__, "value and gradient", lambda: problem.hypergradient(**options), check)
+    for op, more in {"": {}, ", kept": {"schedule": "store-all:keep=tapes"}}.items():
+        call = lambda more=more: problem.hypergradient(**options, **more)  # noqa: E731
+        emit(hypertape.__version__, "value and gradient" + op, call, check)
 
 
 def theirs():

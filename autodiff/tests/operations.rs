@@ -239,3 +239,25 @@ fn faults_name_the_operation() {
         "cholesky: entries (1, 0) and (0, 1) are 4 and 2, expected a symmetric matrix"
     );
 }
+
+#[test]
+fn short_rows_are_broadcast_and_summed_as_long_ones() {
+    // Rows that are repeated and rows that are not, in whole tiles and with a rest. Sums of integers are exact.
+    for (rows, cols) in (1..40).flat_map(|cols| [1, 7, 8, 131].map(|rows| (rows, cols))) {
+        let arena = Arena::new();
+        let count = |len: u32| (0..len).map(f64::from).collect::<Vec<_>>();
+        let (entries, row, column) = (count(rows * cols), count(cols), count(rows));
+        let x = Tensor::new(&arena, Shape::new(rows, cols), &entries);
+        let row = Tensor::new(&arena, Shape::new(1, cols), &row);
+        let column = Tensor::new(&arena, Shape::column(rows), &column);
+        let found = [x - row, row - x, x - column, row - column].map(Tensor::values);
+        for (at, &entry) in entries.iter().enumerate() {
+            let [i, j] = [at / cols as usize, at % cols as usize].map(|k| k as f64);
+            let known = [entry - j, j - entry, entry - i, j - i];
+            assert_eq!(found.map(|values| values[at]), known, "{rows} x {cols}");
+        }
+        let first = f64::from(cols * rows * (rows - 1) / 2);
+        let known = (0..cols).map(|j| first + f64::from(rows * j)).collect::<Vec<_>>();
+        assert_eq!(x.sum_to(Shape::new(1, cols)).values(), known, "{rows} x {cols}");
+    }
+}

@@ -175,10 +175,13 @@ struct Spread<'b, T> {
 
 impl<'b, T: Copy> Spread<'b, T> {
     #[inline(always)]
-    fn row(self, i: usize, cols: usize) -> &'b [T] {
-        &self.data[i * self.step..][..if self.flat { 1 } else { cols }]
+    fn row(self, i: usize, len: usize) -> &'b [T] {
+        &self.data[i * self.step..][..if self.flat { 1 } else { len }]
     }
 }
+
+/// Most entries of a short row that is repeated.
+const TILE: usize = 128;
 
 /// Computes `f(a, b)` of each pair of entries, both broadcast to `shape`.
 pub(crate) fn binary<'a, T: Number>(
@@ -200,8 +203,20 @@ pub(crate) fn binary<'a, T: Number>(
         step: if long || from.rows == 1 { 0 } else { from.cols as usize },
         flat: if long { from == Shape::SCALAR } else { from.cols == 1 },
     };
-    let (a, b) = (spread(a, a_shape), spread(b, b_shape));
-    let cols = if long { shape.len() } else { shape.cols as usize };
+    let (mut a, mut b) = (spread(a, a_shape), spread(b, b_shape));
+    let mut cols = if long { shape.len() } else { shape.cols as usize };
+    let times = TILE.checked_div(cols).unwrap_or(0).min(shape.rows as usize / 4);
+    let mut tile = [T::zero(); TILE];
+    let same = |x: Spread<T>| x.step == 0 && !x.flat;
+    if times > 1 && (same(a) && !b.flat || same(b) && !a.flat) {
+        // A short row that all rows share is repeated, so that several rows are computed as a long one.
+        let row = if same(a) { &mut a } else { &mut b };
+        tile.chunks_exact_mut(cols).take(times).for_each(|part| part.copy_from_slice(row.data));
+        row.data = &tile;
+        cols *= times;
+        let whole = if same(a) { &mut b } else { &mut a };
+        whole.step = cols;
+    }
     // SAFETY: every row is filled, and the rows make up all of `shape`.
     unsafe {
         filled(arena, shape.len(), |out| {
@@ -213,7 +228,7 @@ pub(crate) fn binary<'a, T: Number>(
 }
 
 dispatched! {
-    /// Fills each row of `cols` entries of `out`.
+    /// Fills each row of `cols` entries of `out`, the last of which may be shorter.
     fn write_binary<T: Number>(
         f: Binary,
         a: Spread<T>,
@@ -221,14 +236,14 @@ dispatched! {
         cols: usize,
         out: &mut [MaybeUninit<T>],
     ) {
-        let rows = out.chunks_exact_mut(cols).enumerate();
+        let rows = out.chunks_mut(cols).enumerate();
         // One loop per function, so that each is compiled and vectorised separately.
         macro_rules! each {
             ($($(#[$doc:meta])* $f:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
                 match f {
                     $(Binary::$f => {
                         for (i, out) in rows {
-                            match (a.row(i, cols), b.row(i, cols)) {
+                            match (a.row(i, out.len()), b.row(i, out.len())) {
                                 (&[a], &[b]) => out.fill(MaybeUninit::new(Binary::$f.at(a, b))),
                                 (&[a], b) => {
                                     for (out, &b) in out.iter_mut().zip(b) {
