@@ -19,8 +19,8 @@ fn width(rows: usize, cols: usize) -> usize {
 pub(crate) fn scratch(shape: Shape, axis: Axis) -> usize {
     let (rows, cols) = (shape.rows as usize, shape.cols as usize);
     match axis {
-        Axis::Rows => rows.div_ceil(2) * width(rows, cols),
-        Axis::Columns => cols.div_ceil(2),
+        Axis::Rows => 2 * rows.div_ceil(2) * width(rows, cols),
+        Axis::Columns => 2 * cols.div_ceil(2),
     }
 }
 
@@ -36,30 +36,33 @@ fn halved<T: Number>(
 ) {
     let width = out.len();
     let mut half = n / 2;
+    let (mut from, mut to) = scratch.split_at_mut(n.div_ceil(2) * width);
     // Blocks that follow each other are a single one.
     let (count, len) = if step == width { (1, half * width) } else { (half, width) };
     for i in 0..count {
         let (a, b) = (&x[i * step..][..len], &x[(half + i) * step..][..len]);
-        for ((to, &a), &b) in scratch[i * width..][..len].iter_mut().zip(a).zip(b) {
+        for ((to, &a), &b) in from[i * width..][..len].iter_mut().zip(a).zip(b) {
             *to = join(a, b);
         }
     }
     if !n.is_multiple_of(2) {
-        scratch[half * width..][..width].copy_from_slice(&x[(n - 1) * step..][..width]);
+        from[half * width..][..width].copy_from_slice(&x[(n - 1) * step..][..width]);
     }
     n = n.div_ceil(2);
     while n > 1 {
         half = n / 2;
-        let (first, second) = scratch.split_at_mut(half * width);
-        for (a, &b) in first.iter_mut().zip(&second[..half * width]) {
-            *a = join(*a, b);
+        // Not in place, where a choice would be stored entry by entry.
+        let (first, second) = from[..2 * half * width].split_at(half * width);
+        for ((to, &a), &b) in to.iter_mut().zip(first).zip(second) {
+            *to = join(a, b);
         }
         if !n.is_multiple_of(2) {
-            scratch.copy_within((n - 1) * width..n * width, half * width);
+            to[half * width..][..width].copy_from_slice(&from[(n - 1) * width..][..width]);
         }
+        std::mem::swap(&mut from, &mut to);
         n = n.div_ceil(2);
     }
-    out.copy_from_slice(&scratch[..width]);
+    out.copy_from_slice(&from[..width]);
 }
 
 #[inline(always)]

@@ -265,7 +265,8 @@ dispatched! {
             let (mut all, mut run) = ([T::zero(); PANEL], [T::zero(); PANEL]);
             for row in x.chunks_exact(cols) {
                 for (top, &v) in sums.iter_mut().zip(&row[part.clone()]) {
-                    *top = if v > *top { v } else { *top };
+                    // Ignores NaN. A choice would be stored entry by entry.
+                    *top = top.max(v);
                 }
             }
             let rows = x.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
