@@ -91,31 +91,48 @@ fn sums<const FMA: bool, T: Number, const L: usize, const N: usize>(
     let stride = len.next_multiple_of(L);
     assert!(columns.len() >= M * stride && rows.iter().all(|row| row.len() == len));
     let mut c = [[[T::zero(); L]; N]; M];
-    let mut add = |a: [[T; L]; N], p: usize| {
-        for (m, c) in c.iter_mut().enumerate() {
-            // SAFETY: within `columns` by the assertion, because `p` is a multiple of `L` below `stride`.
-            let b = unsafe { columns.as_ptr().add(m * stride + p).cast::<[T; L]>().read() };
-            for (c, a) in c.iter_mut().zip(&a) {
-                for l in 0..L {
-                    c[l] = mul_add::<FMA, T>(a[l], b[l], c[l]);
-                }
-            }
-        }
-    };
     let whole = len / L * L;
     for p in (0..whole).step_by(L) {
-        // SAFETY: `p + L` is at most the length of each row.
-        add(rows.map(|row| unsafe { row.as_ptr().add(p).cast::<[T; L]>().read() }), p);
+        let mut a = [[T::zero(); L]; N];
+        for (a, row) in a.iter_mut().zip(&rows) {
+            // SAFETY: `p + L` is at most the length of each row.
+            *a = unsafe { row.as_ptr().add(p).cast::<[T; L]>().read() };
+        }
+        // SAFETY: `p + L` is at most `stride`, and `columns` is long enough by the assertion.
+        unsafe { add::<FMA, T, L, N>(&mut c, &a, columns.as_ptr().add(p), stride) };
     }
     if whole < len {
-        let padded = |row: &[T]| {
-            let mut end = [T::zero(); L];
-            end[..len - whole].copy_from_slice(&row[whole..]);
-            end
-        };
-        add(rows.map(padded), whole);
+        let mut a = [[T::zero(); L]; N];
+        for (a, row) in a.iter_mut().zip(&rows) {
+            a[..len - whole].copy_from_slice(&row[whole..]);
+        }
+        // SAFETY: as above, because `stride` is `len` rounded up.
+        unsafe { add::<FMA, T, L, N>(&mut c, &a, columns.as_ptr().add(whole), stride) };
     }
     totals(c)
+}
+
+/// Adds the products of a vector of each row with one of each column; columns are `stride` entries apart. A function, as
+/// a closure that is called twice may be compiled without the instructions of the path.
+///
+/// # Safety
+/// `M` vectors that are `stride` entries apart, the first at `b`, must be valid for reads.
+#[inline(always)]
+unsafe fn add<const FMA: bool, T: Number, const L: usize, const N: usize>(
+    c: &mut [[[T; L]; N]; M],
+    a: &[[T; L]; N],
+    b: *const T,
+    stride: usize,
+) {
+    for (m, c) in c.iter_mut().enumerate() {
+        // SAFETY: as promised by the caller.
+        let b = unsafe { b.add(m * stride).cast::<[T; L]>().read() };
+        for (c, a) in c.iter_mut().zip(a) {
+            for l in 0..L {
+                c[l] = mul_add::<FMA, T>(a[l], b[l], c[l]);
+            }
+        }
+    }
 }
 
 /// Returns the sums of the lanes. It is not inlined because, next to the loop that accumulates them, the compiler would
