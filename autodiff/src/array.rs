@@ -334,11 +334,11 @@ pub trait Array<'a>:
     }
     /// Returns `ln sum_j e^{x_j}` of each row, as a column.
     fn logsumexp(self) -> Self {
-        self.softmax_parts().0
+        self.softmax_parts(Axis::Columns).0
     }
     /// Returns `e^{x_j} / sum_k e^{x_k}` of each row.
     fn softmax(self) -> Self {
-        self.softmax_parts().1
+        self.softmax_parts(Axis::Columns).1
     }
     /// Returns `-ln softmax(x)_{i, labels[i]}` of each row, as a column. To weight the rows, multiply by a column of
     /// weights; to average, take the [`mean`](Self::mean).

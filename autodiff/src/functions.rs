@@ -28,9 +28,9 @@ macro_rules! functions {
                 /// `2^x`
                 Exp2 exp2 { |x| x.exp2(); |_x, y| varying(y * LN_2); }
                 /// `e^x - 1`, accurate near 0.
-                ExpM1 exp_m1 { |x| x.exp_m1(); |x, _y| varying(x.exp()); }
+                ExpM1 exp_m1 { |x| math::exp_m1::<FMA, T>(x); |x, _y| varying(x.exp()); }
                 /// Natural logarithm.
-                Ln ln { |x| x.ln(); |x, _y| varying(x.recip_from_zero()); }
+                Ln ln { |x| math::ln::<FMA, T>(x); |x, _y| varying(x.recip_from_zero()); }
                 /// `ln(1 + x)`, accurate near 0.
                 Ln1p ln_1p { |x| math::log1p::<FMA, T>(x); |x, _y| varying((x + 1.0).recip_from_zero()); }
                 /// Logarithm to base 2.
@@ -54,9 +54,9 @@ macro_rules! functions {
                 /// Inverse tangent.
                 Atan atan { |x| x.atan(); |x, _y| varying(x.recip_hypot().square()); }
                 /// Hyperbolic sine.
-                Sinh sinh { |x| x.sinh(); |x, _y| varying(x.cosh()); }
+                Sinh sinh { |x| math::sinh::<FMA, T>(x); |x, _y| varying(x.cosh()); }
                 /// Hyperbolic cosine.
-                Cosh cosh { |x| x.cosh(); |x, _y| varying(x.sinh()); }
+                Cosh cosh { |x| math::cosh::<FMA, T>(x); |x, _y| varying(x.sinh()); }
                 /// Hyperbolic tangent.
                 Tanh tanh {
                     |x| math::tanh::<FMA, T>(x);
@@ -67,11 +67,11 @@ macro_rules! functions {
                     };
                 }
                 /// Inverse hyperbolic sine.
-                Asinh asinh { |x| math::asinh(x); |x, _y| varying(x.recip_hypot()); }
+                Asinh asinh { |x| math::asinh::<FMA, T>(x); |x, _y| varying(x.recip_hypot()); }
                 /// Inverse hyperbolic cosine.
-                Acosh acosh { |x| math::acosh(x); |x, _y| varying((x + -1.0).recip_sqrt() * (x + 1.0).recip_sqrt()); }
+                Acosh acosh { |x| math::acosh::<FMA, T>(x); |x, _y| varying((x + -1.0).recip_sqrt() * (x + 1.0).recip_sqrt()); }
                 /// Inverse hyperbolic tangent.
-                Atanh atanh { |x| math::atanh(x); |x, _y| varying(((-x + 1.0) * (x + 1.0)).recip_from_zero()); }
+                Atanh atanh { |x| math::atanh::<FMA, T>(x); |x, _y| varying(((-x + 1.0) * (x + 1.0)).recip_from_zero()); }
                 /// `|x|`. Its derivative at 0 is 0.
                 Abs abs { |x| x.abs(); |x, _y| piecewise(x.sign_or_zero()); kink |x| x.is_zero(); }
                 /// The largest integer that is at most `x`.
@@ -121,9 +121,9 @@ macro_rules! functions {
                     |x, _y| varying((-x.square()).exp() * -FRAC_2_SQRT_PI);
                 }
                 /// `ln |Gamma(x)|`, with an error of at most 6e-15 times the larger of 1 and its absolute value.
-                LnGamma ln_gamma { |x| gamma::ln_gamma(x); |x, _y| varying(x.polygamma(0.0)); }
+                LnGamma ln_gamma { |x| gamma::ln_gamma::<FMA, T>(x); |x, _y| varying(x.digamma()); }
                 /// `Gamma'(x) / Gamma(x)`, with an error of at most 6e-15 times the larger of 1 and its absolute value.
-                Digamma digamma { |x| gamma::polygamma(x, 0.0); |x, _y| varying(x.polygamma(1.0)); }
+                Digamma digamma { |x| gamma::digamma::<FMA, T>(x); |x, _y| varying(x.polygamma(1.0)); }
                 /// `1 / x`, but 0 at 0. The slope of `sqrt` is a multiple of it.
                 #[doc(hidden)]
                 RecipOrZero recip_or_zero {
@@ -141,7 +141,7 @@ macro_rules! functions {
                 RecipSqrt recip_sqrt { |x| x.sqrt().recip(); |_x, y| varying(y.square() * y * -0.5); }
                 /// `1 / sqrt(x^2 + 1)`
                 #[doc(hidden)]
-                RecipHypot recip_hypot { |x| x.hypot(T::one()).recip(); |x, y| varying(y.square() * y * -x); }
+                RecipHypot recip_hypot { |x| math::hypot(x, T::one()).recip(); |x, y| varying(y.square() * y * -x); }
                 /// The slope of `abs`, see [`conventions::sign`](crate::conventions::sign).
                 #[doc(hidden)]
                 SignOrZero sign_or_zero { |x| conventions::sign(x); |_x, _y| Zero; }

@@ -69,6 +69,14 @@ impl Shape {
         Some(Self { rows: one(self.rows, other.rows)?, cols: one(self.cols, other.cols)? })
     }
 
+    /// Returns the shape of a reduction along an axis.
+    pub(crate) fn over(self, axis: Axis) -> Self {
+        match axis {
+            Axis::Rows => Self { rows: self.rows.min(1), ..self },
+            Axis::Columns => Self { cols: self.cols.min(1), ..self },
+        }
+    }
+
     /// Returns the shape with rows and columns exchanged if `flip`.
     pub(crate) fn flipped(self, flip: bool) -> Self {
         if flip { Self { rows: self.cols, cols: self.rows } } else { self }

@@ -106,6 +106,32 @@ fn gradient<const N: usize>(
     (y[0], x_bar)
 }
 
+/// Reductions of a single call have the bits of the operations that derivatives are composed of, for every remainder of
+/// the halves, and for columns that are reduced in blocks.
+#[test]
+fn reductions_have_the_same_bits_in_all_modes() {
+    fn reduced<'a, A: Array<'a>>(x: A, (by, axis): (usize, Axis)) -> A {
+        [A::max_over, A::min_over, A::product_over][by](x, axis)
+    }
+    let small = (1..10).flat_map(|rows| (1..10).map(move |cols| (rows, cols)));
+    let mut workspace = Workspace::new();
+    for (rows, cols) in small.chain([(1, 70), (5000, 3), (900, 21)]) {
+        let shape = Shape::new(rows, cols);
+        let x: Vec<f64> = (0..shape.len()).map(|i| 1.0 + (1.7 * i as f64).sin() / 8.0).collect();
+        for by in (0..3).flat_map(|by| [(by, Axis::Rows), (by, Axis::Columns)]) {
+            let arena = Arena::new();
+            let known = reduced(Tensor::new(&arena, shape, &x), by).values();
+            let (ones, mut y, mut x_bar) =
+                (vec![1.0; known.len()], vec![0.0; known.len()], vec![0.0; x.len()]);
+            let results = [&mut y[..], &mut x_bar];
+            workspace
+                .vjp_with(&by, |&by, x| reduced(x[0], by), &[shape], [&x[..], &ones], results)
+                .unwrap();
+            assert_eq!(known, y, "{shape} {by:?}");
+        }
+    }
+}
+
 #[test]
 fn conventions_of_choices_hold() {
     let nan = f64::NAN;
@@ -115,6 +141,11 @@ fn conventions_of_choices_hold() {
     // The first of several equal entries is the maximum; a number takes precedence over NaN.
     assert_eq!(gradient(|x| x.max_over(Axis::Rows), [1.0, 3.0, 3.0]), (3.0, [0.0, 1.0, 0.0]));
     assert_eq!(gradient(|x| x.min_over(Axis::Rows), [nan, 3.0, 1.0]), (1.0, [0.0, 0.0, 1.0]));
+    // Also if other pairs are compared before.
+    let tied = [0.0, 1.0, 1.0, 0.0, 1.0];
+    assert_eq!(gradient(|x| x.max_over(Axis::Rows), tied), (1.0, [0.0, 1.0, 0.0, 0.0, 0.0]));
+    let d = gradient(|x| x.transpose().min_over(Axis::Columns), tied);
+    assert_eq!(d, (0.0, [1.0, 0.0, 0.0, 0.0, 0.0]));
     // Products with one zero and with two zeros.
     assert_eq!(gradient(|x| x.product_over(Axis::Rows), [2.0, 0.0, 5.0]), (0.0, [0.0, 10.0, 0.0]));
     assert_eq!(gradient(|x| x.product_over(Axis::Rows), [0.0, 0.0, 5.0]), (0.0, [0.0; 3]));

@@ -51,6 +51,10 @@ pub enum ByValue {
     Cholesky,
     /// `sorted`
     Sorted(Axis),
+    /// `max_over`
+    MaxOver(Axis),
+    /// `min_over`
+    MinOver(Axis),
 }
 
 impl ByValue {
@@ -62,6 +66,7 @@ impl ByValue {
     pub(crate) fn result(self, of: &[Shape]) -> Result<Shape, Fault> {
         let (operation, result) = match self {
             Self::Sorted(_) => return Ok(of[0]),
+            Self::MaxOver(axis) | Self::MinOver(axis) => return Ok(of[0].over(axis)),
             Self::Solve(method) => (method.name(), of[1]),
             Self::LogDet(method) | Self::DetSign(method) => (method.name(), Shape::SCALAR),
             Self::Cholesky => (Method::Cholesky.name(), of[0]),

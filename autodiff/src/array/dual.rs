@@ -5,12 +5,13 @@ use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Asked, Fitted, Parts};
 use crate::array::primitives::{Primitives, ProductForm};
+use crate::array::rules::dot_over;
 use crate::array::{Array, List, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Slope;
 use crate::functions::rule::Unary;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 use num_traits::Zero;
 
 /// A value with `N` tangents. An absent tangent is zero and costs nothing.
@@ -232,10 +233,10 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
         Self { value, tangents: std::array::from_fn(tangent) }
     }
 
-    fn softmax_parts(self) -> (Self, Self) {
-        let (sum, shares) = self.value.softmax_parts();
+    fn softmax_parts(self, axis: Axis) -> (Self, Self) {
+        let (sum, shares) = self.value.softmax_parts(axis);
         // d sum_i = share_i . dx_i and d share = share * (dx - d sum)
-        let d_sum = self.tangents.map(|t| t.map(|dx| shares.row_dot(dx)));
+        let d_sum = self.tangents.map(|t| t.map(|dx| dot_over(shares, dx, axis)));
         let d_share = |i: usize| Some(shares * (self.tangents[i]? - d_sum[i]?));
         let d_shares = std::array::from_fn(d_share);
         (Self { value: sum, tangents: d_sum }, Self { value: shares, tangents: d_shares })

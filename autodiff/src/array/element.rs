@@ -10,10 +10,10 @@ use crate::array::kernels::linear_loss::{self, Planes, ScoreLoss};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::{self, Operand};
 use crate::array::kernels::sparse::{self, Plane};
-use crate::array::kernels::{maps, reduce, vectors};
+use crate::array::kernels::{fold, maps, reduce, vectors};
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// Entries in the arena, or the fault that prevented them.
 type Made<'a, T> = Result<&'a [T], Fault>;
@@ -86,7 +86,13 @@ kernels! {
     sum = reduce::sum [](a: &[Self]) -> Self;
     dot = reduce::dot [](a: &[Self], b: &[Self]) -> Self;
     row_dots = reduce::row_dots [](a: &[Self], b: &[Self], cols: usize, out: &mut [Self]);
+    folded = fold::folded [](
+        f: Binary, x: &[Self], at: (Shape, Axis), scratch: &mut [Self], out: &mut [Self]
+    );
     softmax_rows = reduce::softmax_rows [](
+        x: &[Self], cols: usize, sums: &mut [Self], shares: &mut [Self]
+    );
+    softmax_columns = reduce::softmax_columns [](
         x: &[Self], cols: usize, sums: &mut [Self], shares: &mut [Self]
     );
     linear_losses = linear_loss::pass [](

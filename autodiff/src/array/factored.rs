@@ -11,6 +11,7 @@ use crate::array::factors::Inverse;
 use crate::array::newton::{improve, lift};
 use crate::fault::Fault;
 use crate::shape::Shape;
+use num_traits::Zero as _;
 
 /// A square matrix with its factors.
 ///
@@ -100,17 +101,22 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
             return empty;
         };
         let n = shape.rows as usize;
-        let cells = |of: fn(usize, usize, A::Elem) -> f64| {
-            let cell = |p: usize| A::Elem::from_f64(of(p / n, p % n, lower.factors()[p]));
-            let made = arena.collect(shape.len(), (0..shape.len()).map(cell));
-            made.map_or(empty, |made| self.matrix.constant(shape, made))
+        let line = |i: usize| {
+            let zeros = std::iter::repeat_n(A::Elem::zero(), n - 1 - i);
+            lower.factors()[i * n..][..=i].iter().copied().chain(zeros)
         };
-        let start = cells(|i, j, l| if j <= i { l.as_f64() } else { 0.0 });
+        let cells = arena.collect(shape.len(), (0..n).flat_map(line));
+        let start = cells.map_or(empty, |cells| self.matrix.constant(shape, cells));
         if A::ORDER == 0 {
             return start;
         }
         let Ok(lower) = arena.put(lower) else { return empty };
-        let phi = cells(|i, j, _| if i == j { 0.5 } else { f64::from(j < i) });
+        let weight = |p: usize| match (p / n, p % n) {
+            (i, j) if i == j => A::Elem::from_f64(0.5),
+            (i, j) => A::Elem::from_f64(f64::from(j < i)),
+        };
+        let cells = arena.collect(shape.len(), (0..shape.len()).map(weight));
+        let phi = cells.map_or(empty, |cells| self.matrix.constant(shape, cells));
         let symmetric = (self.matrix + self.matrix.transpose()) / 2.0;
         improve(
             start,

@@ -1,7 +1,7 @@
 //! Factors of square matrices in row-major order, and solutions with them: elimination with row exchanges, Cholesky,
 //! triangles.
 //!
-//! Golub and Van Loan (2013), algorithms 3.4.1, 4.2.1 (by dot products of rows) and 3.1.1. Cost: `n^3/3` products for
+//! Golub and Van Loan (2013), algorithms 3.4.1, 4.2.2 (by outer products) and 3.1.1. Cost: `n^3/3` products for
 //! elimination, `n^3/6` for Cholesky, none for triangles; `n^2` per right-hand side.
 
 use crate::array::by_value::Method;
@@ -36,7 +36,7 @@ impl<'m, T: Element> Inverse<'m, T> {
                 let fault = Fault::Pivot { operation, index: k, value: value.as_f64() };
                 if good && value.is_finite() { Ok(()) } else { Err(fault) }
             };
-            let (above, rest) = a.split_at_mut(k * n);
+            let rest = &mut a[k * n..];
             match method {
                 Method::Lu => {
                     let size = |i: usize| rest[i * n + k].abs();
@@ -56,13 +56,16 @@ impl<'m, T: Element> Inverse<'m, T> {
                     }
                 }
                 Method::Cholesky => {
-                    for j in 0..k {
-                        let done = &above[j * n..];
-                        rest[j] = (rest[j] - T::dot(&done[..j], &rest[..j])) / done[j];
+                    let (row, below) = rest.split_at_mut(n);
+                    usable(row[k] > T::zero(), row[k])?;
+                    row[k] = row[k].sqrt();
+                    // Column k goes into row k as well, where it is contiguous.
+                    for (i, other) in (k + 1..).zip(below.chunks_exact_mut(n)) {
+                        other[k] = other[k] / row[k];
+                        row[i] = other[k];
+                        let by = -other[k];
+                        T::axpy(&mut other[k + 1..=i], by, &row[k + 1..=i]);
                     }
-                    let pivot = rest[k] - T::dot(&rest[..k], &rest[..k]);
-                    usable(pivot > T::zero(), pivot)?;
-                    rest[k] = pivot.sqrt();
                 }
                 Method::Lower | Method::Upper => {
                     usable(!rest[k].is_zero(), rest[k])?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod convolution;
 pub(crate) mod elementwise;
+pub(crate) mod fold;
 pub(crate) mod gamma;
 pub(crate) mod linear_loss;
 pub(crate) mod maps;

@@ -84,39 +84,28 @@ pub trait Operations<'a>: Array<'a> {
     /// Returns the largest entries along an axis. In a tie, the first counts as chosen; a number is chosen over `NaN`.
     /// The result is empty if there are no entries.
     fn max_over(self, axis: Axis) -> Self {
-        fold(self, axis, Self::max)
+        Self::by_value(&[self], ByValue::MaxOver(axis))
     }
     /// Returns the smallest entries along an axis, with the conventions of [`max_over`](Self::max_over).
     fn min_over(self, axis: Axis) -> Self {
-        fold(self, axis, Self::min)
+        Self::by_value(&[self], ByValue::MinOver(axis))
     }
     /// Returns the products along an axis.
     fn product_over(self, axis: Axis) -> Self {
-        fold(self, axis, |a, b| a * b)
+        product(self, axis)
     }
     /// Returns `ln sum e^x` along an axis.
     fn logsumexp_over(self, axis: Axis) -> Self {
-        along(self, axis, Self::logsumexp)
+        self.softmax_parts(axis).0
     }
     /// Returns `e^x / sum e^x` along an axis.
     fn softmax_over(self, axis: Axis) -> Self {
-        along(self, axis, Self::softmax)
+        self.softmax_parts(axis).1
     }
     /// Returns the indices of the largest entries along an axis: the first in a tie, and a number over `NaN`. It
     /// depends on values, so it cannot be traced. At the memory limit the list is empty.
     fn argmax(self, axis: Axis) -> &'a [u32] {
-        let Some(x) = looked_at(self) else { return &[] };
-        let shape = self.shape();
-        let [count, lines] = lengths(shape, axis);
-        let best = |line: u32| {
-            let at = |i: u32| x[place(shape, axis, line, i)];
-            (1..count).fold(0, |best, i| {
-                let (old, new) = (at(best), at(i));
-                if old >= new || new.is_nan() { best } else { i }
-            })
-        };
-        let mut all = 0..if count == 0 { 0 } else { lines };
-        self.indices(all.len(), |_| all.next().map_or(0, best))
+        best(self, axis, Binary::Max)
     }
     /// Sorts along an axis, stably and with `NaN` last. Returns the sorted array and the index at which each entry was
     /// before. It depends on values, so it cannot be traced.
@@ -290,6 +279,8 @@ impl ByValue {
             Self::DetSign(method) => Factored::new(of[0], method).sign(),
             Self::Cholesky => Factored::new(of[0], Method::Cholesky).factor(),
             Self::Sorted(axis) => of[0].sort(axis).0,
+            Self::MaxOver(axis) => chosen(of[0], axis, Binary::Max),
+            Self::MinOver(axis) => chosen(of[0], axis, Binary::Min),
         }
     }
 }
@@ -321,26 +312,61 @@ fn place(shape: Shape, axis: Axis, line: u32, i: u32) -> usize {
     row as usize * shape.cols as usize + col as usize
 }
 
-/// Applies a function of rows along an axis.
-fn along<'a, A: Array<'a>>(x: A, axis: Axis, f: impl Fn(A) -> A) -> A {
-    if axis == Axis::Columns { f(x) } else { f(x.transpose()).transpose() }
-}
-
-/// Reduces along an axis by joining halves, so that the number of operations is logarithmic in the number of entries.
-fn fold<'a, A: Array<'a>>(x: A, axis: Axis, join: impl Fn(A, A) -> A) -> A {
+/// Multiplies along an axis by joining halves, so that the number of operations is logarithmic in the number of entries.
+fn product<'a, A: Array<'a>>(x: A, axis: Axis) -> A {
+    if let Some(done) = x.folded(axis, Binary::Mul) {
+        return done;
+    }
     if axis == Axis::Columns {
-        return fold(x.transpose(), Axis::Rows, join).transpose();
+        return product(x.transpose(), Axis::Rows).transpose();
     }
     let mut x = x;
     while x.shape().rows > 1 {
         let (rows, half) = (x.shape().rows, x.shape().rows / 2);
-        let joined = join(x.rows(0, half), x.rows(half, half));
+        let joined = x.rows(0, half) * x.rows(half, half);
         x = match rows % 2 {
             0 => joined,
             _ => joined.concatenate(&[x.rows(rows - 1, 1)], Axis::Rows),
         };
     }
     x
+}
+
+/// Returns the entries along an axis that `f`, which is `Max` or `Min`, prefers.
+fn chosen<'a, A: Array<'a>>(x: A, axis: Axis, f: Binary) -> A {
+    if let Some(done) = x.folded(axis, f) {
+        return done;
+    }
+    let shape = x.shape();
+    if lengths(shape, axis)[0] == 0 {
+        return x;
+    }
+    let (best, mut line) = (best(x, axis, f), 0..);
+    let at = |i: &u32| place(shape, axis, line.next().unwrap_or(0), *i);
+    let places: Vec<usize> = best.iter().map(at).collect();
+    x.entries(numbers(x, places.len(), |i| places[i]), shape.over(axis))
+}
+
+/// Returns the indices along an axis of the entries that `f`, which is `Max` or `Min`, prefers: the first in a tie.
+fn best<'a, A: Array<'a>>(x: A, axis: Axis, f: Binary) -> &'a [u32] {
+    let Some(values) = looked_at(x) else { return &[] };
+    let shape = x.shape();
+    let [count, lines] = lengths(shape, axis);
+    let mut all = vec![0; if count == 0 { 0 } else { lines as usize }];
+    let mut visit = |line: u32, i: u32| {
+        let best = &mut all[line as usize];
+        let [old, new] = [*best, i].map(|i| values[place(shape, axis, line, i)]);
+        let keeps = if f == Binary::Max { old >= new } else { old <= new };
+        if !keeps && !new.is_nan() {
+            *best = i;
+        }
+    };
+    // In the order of memory.
+    match axis {
+        Axis::Rows => (1..count).for_each(|i| (0..lines).for_each(|line| visit(line, i))),
+        Axis::Columns => (0..lines).for_each(|line| (1..count).for_each(|i| visit(line, i))),
+    }
+    x.indices(all.len(), |line| all[line])
 }
 
 /// Returns a constant that is 1 where `holds(row, column)` and 0 elsewhere.

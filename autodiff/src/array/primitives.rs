@@ -2,11 +2,12 @@
 
 use crate::array::element::Element;
 use crate::array::kernels::convolution::{Convolution, Role};
+use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
 use crate::custom::{Custom, Product};
 use crate::functions::rule::Unary;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 use smallvec::SmallVec;
 
 /// A short list of arrays; up to six need no system allocation.
@@ -82,8 +83,14 @@ pub trait Primitives<'a, T: Element>: Copy {
     }
     /// Multiplies two arrays.
     fn bilinear(self, other: Self, f: Bilinear) -> Self;
-    /// Returns `ln sum_j e^{x_j}` of each row, as a column, and the shares `e^{x_j} / sum_k e^{x_k}`.
-    fn softmax_parts(self) -> (Self, Self);
+    /// Joins all entries along an axis by `f`, which is `Max`, `Min` or `Mul`, for types that have a kernel for it. `None`
+    /// also if there are no entries.
+    fn folded(self, axis: Axis, f: Binary) -> Option<Self> {
+        let _ = (axis, f);
+        None
+    }
+    /// Returns `ln sum_j e^{x_j}` along an axis, and the shares `e^{x_j} / sum_k e^{x_k}`.
+    fn softmax_parts(self, axis: Axis) -> (Self, Self);
     /// Returns the value of a custom function at `self`, as a column, or a product with its derivatives.
     fn custom_product(self, f: &'a dyn Custom<T>, product: Product<Self>) -> Self;
     /// Returns the sum, of shape `shape`, of the results of linear operations on `parts` that spread entries over a

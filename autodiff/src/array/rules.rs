@@ -5,6 +5,7 @@ use crate::array::Array;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::Bilinear;
 use crate::functions::rule::{Rule, Slope, Term};
+use crate::shape::Axis;
 
 impl<'a, A: Array<'a>> Term<'a> for A {
     fn of(self, f: impl Rule) -> Self {
@@ -13,6 +14,14 @@ impl<'a, A: Array<'a>> Term<'a> for A {
 
     fn by(self, other: Self) -> Self {
         self * other
+    }
+}
+
+/// Returns the sums of `a_ij b_ij` along an axis.
+pub(crate) fn dot_over<'a, A: Array<'a>>(a: A, b: A, axis: Axis) -> A {
+    match axis {
+        Axis::Columns => a.row_dot(b),
+        Axis::Rows => (a * b).sum_rows(),
     }
 }
 

@@ -16,13 +16,14 @@ use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Kept, NAME};
+use crate::array::rules::dot_over;
 use crate::array::waiting::Waiting;
 use crate::array::{Array, ProductForm, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Slope;
 use crate::functions::rule::Unary;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 use crate::tally::Event;
 
 /// A record: its position on the tape, and the part of its adjoint that is wanted.
@@ -129,6 +130,7 @@ pub(crate) enum Op<'a, A, T> {
     Softmax {
         of: NodeId,
         shares: A,
+        axis: Axis,
     },
     /// A loss of a linear model as a function of `w` and the weights.
     LinearLoss {
@@ -373,9 +375,9 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                 }
             }
             Op::LogSumExp { of, shares } => give(of, Slope::Varying(near(shares)).times(c)),
-            Op::Softmax { of, shares } => {
+            Op::Softmax { of, shares, axis } => {
                 let shares = near(shares);
-                give(of, Some((c - c.row_dot(shares)) * shares));
+                give(of, Some((c - dot_over(c, shares, axis)) * shares));
             }
             Op::LinearLoss { of, kept } => {
                 let kept = kept.map(near);

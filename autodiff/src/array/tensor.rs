@@ -3,6 +3,7 @@
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
+use crate::array::kernels::fold;
 use crate::array::kernels::linear_loss::PLANES;
 use crate::array::kernels::product::Operand;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
@@ -12,7 +13,7 @@ use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
 use crate::functions::rule::Unary;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// A handle to a dense array in row-major order, whose entries are in an arena or borrowed.
 ///
@@ -339,15 +340,31 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
         })
     }
 
-    fn softmax_parts(self) -> (Self, Self) {
+    fn folded(self, axis: Axis, f: Binary) -> Option<Self> {
+        if self.shape.is_empty() {
+            return None;
+        }
+        let scratch = self.arena.fill(fold::scratch(self.shape, axis), T::zero()).ok()?;
+        Some(Self::filled(self.arena, f.name(), self.shape.over(axis), |out| {
+            T::folded(f, self.data, (self.shape, axis), scratch, out);
+        }))
+    }
+
+    fn softmax_parts(self, axis: Axis) -> (Self, Self) {
         let mut sums = Self::empty(self.arena);
-        let column = Shape::column(self.shape.rows);
-        let shares = Self::filled(self.arena, "softmax", self.shape, |shares| {
-            sums = Self::filled(self.arena, "logsumexp", column, |sums| {
-                // The value for rows without entries.
+        let (shape, cols) = (self.shape, self.shape.cols as usize);
+        let line = match axis {
+            Axis::Rows => Shape { rows: 1, ..shape },
+            Axis::Columns => Shape { cols: 1, ..shape },
+        };
+        let shares = Self::filled(self.arena, "softmax", shape, |shares| {
+            sums = Self::filled(self.arena, "logsumexp", line, |sums| {
+                // The value for lines without entries.
                 sums.fill(T::neg_infinity());
-                if self.shape.cols > 0 {
-                    T::softmax_rows(self.data, self.shape.cols as usize, sums, shares);
+                match axis {
+                    _ if shape.is_empty() => {}
+                    Axis::Rows => T::softmax_columns(self.data, cols, sums, shares),
+                    Axis::Columns => T::softmax_rows(self.data, cols, sums, shares),
                 }
             });
         });

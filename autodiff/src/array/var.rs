@@ -13,7 +13,7 @@ use crate::array::{Array, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// A handle to an array that is recorded or passive.
 #[must_use]
@@ -210,10 +210,10 @@ impl<'a, A: Array<'a>> Primitives<'a, A::Elem> for Var<'a, A> {
         self.two(other, f.name(), a.bilinear(b, f), |of| Op::Bilinear { of, a, b, f })
     }
 
-    fn softmax_parts(self) -> (Self, Self) {
-        let (sum, shares) = self.value.softmax_parts();
+    fn softmax_parts(self, axis: Axis) -> (Self, Self) {
+        let (sum, shares) = self.value.softmax_parts(axis);
         let sum = self.one(sum, |of| Op::LogSumExp { of, shares });
-        (sum, self.one(shares, |of| Op::Softmax { of, shares }))
+        (sum, self.one(shares, |of| Op::Softmax { of, shares, axis }))
     }
 
     fn custom_product(self, f: &'a dyn Custom<A::Elem>, product: Product<Self>) -> Self {

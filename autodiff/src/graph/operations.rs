@@ -71,9 +71,13 @@ macro_rules! operations {
             Convolve convolve 2 { height: u32, width: u32, size: u32, stride: u32, role: Role }
                 Bilinear(Bilinear::Convolve(Convolution { height, width, size, stride }, role));
             /// `ln sum_j e^{x_j}` of each row, as a column.
-            LogSumExp logsumexp 1 {} LogSumExp;
+            LogSumExp logsumexp 1 {} LogSumExp(Axis::Columns);
+            /// `ln sum_i e^{x_i}` of each column, as a row.
+            LogSumExpDown logsumexp_down 1 {} LogSumExp(Axis::Rows);
             /// `e^{x_j} / sum_k e^{x_k}` of each row.
-            Softmax softmax 1 {} Softmax;
+            Softmax softmax 1 {} Softmax(Axis::Columns);
+            /// `e^{x_i} / sum_k e^{x_k}` of each column.
+            SoftmaxDown softmax_down 1 {} Softmax(Axis::Rows);
             /// `a^-1 b` for each column of `b`.
             Solve solve 2 { method: Method } ByValue(ByValue::Solve(method));
             /// `ln |det a|`, a scalar.
@@ -84,6 +88,10 @@ macro_rules! operations {
             Cholesky cholesky 1 {} ByValue(ByValue::Cholesky);
             /// The entries sorted along an axis.
             Sorted sorted 1 { axis: Axis } ByValue(ByValue::Sorted(axis));
+            /// The largest entries along an axis.
+            MaxOver max_over 1 { axis: Axis } ByValue(ByValue::MaxOver(axis));
+            /// The smallest entries along an axis.
+            MinOver min_over 1 { axis: Axis } ByValue(ByValue::MinOver(axis));
             /// The Euclidean norm of all entries, a scalar.
             Norm norm 1 {} Norm;
             /// The same values, not differentiated.

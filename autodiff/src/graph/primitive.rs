@@ -12,7 +12,7 @@ use crate::array::linear::{Bilinear, Linear};
 use crate::array::primitives::ProductForm;
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// The operation that a tracer records, or that an evaluation calls.
 #[derive(Clone, Copy)]
@@ -24,8 +24,8 @@ pub(crate) enum Primitive<'a, T> {
     Linear(Linear<'a, T>),
     Bilinear(Bilinear),
     ByValue(ByValue),
-    LogSumExp,
-    Softmax,
+    LogSumExp(Axis),
+    Softmax(Axis),
     Norm,
     Detach,
 }
@@ -37,8 +37,9 @@ impl<'a, T> Primitive<'a, T> {
     /// Returns the fault that an evaluation would raise.
     pub(crate) fn result(self, of: &[Shape]) -> Result<Shape, Fault> {
         Ok(match self {
-            Self::Unary(_) | Self::Softmax | Self::Detach => of[0],
-            Self::LogSumExp => Shape::column(of[0].rows),
+            Self::Unary(_) | Self::Softmax(_) | Self::Detach => of[0],
+            Self::LogSumExp(Axis::Columns) => Shape::column(of[0].rows),
+            Self::LogSumExp(Axis::Rows) => Shape::new(1, of[0].cols),
             Self::Norm => Shape::SCALAR,
             Self::Linear(f) => f.result(of[0])?,
             Self::Bilinear(f) => f.result(of[0], of[1])?,
@@ -73,8 +74,8 @@ impl<'a, T> Primitive<'a, T> {
             Self::Linear(f) => of[0].map_linear(f),
             Self::Bilinear(f) => of[0].bilinear(of[1], f),
             Self::ByValue(f) => A::by_value(of, f),
-            Self::LogSumExp => of[0].logsumexp(),
-            Self::Softmax => of[0].softmax(),
+            Self::LogSumExp(axis) => of[0].softmax_parts(axis).0,
+            Self::Softmax(axis) => of[0].softmax_parts(axis).1,
             Self::Norm => of[0].norm(),
             Self::Detach => of[0].detach(),
         }

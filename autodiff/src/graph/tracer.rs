@@ -22,7 +22,7 @@ use crate::graph::error::GraphError;
 use crate::graph::operations::Op;
 use crate::graph::primitive::Primitive;
 use crate::graph::setting::addresses;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// Records the operations on its arrays as a graph.
 ///
@@ -231,9 +231,9 @@ impl<'a, T: Element> Primitives<'a, T> for Traced<'a, T> {
         self.tracer.note(Primitive::Bilinear(f), &[self, other])
     }
 
-    fn softmax_parts(self) -> (Self, Self) {
+    fn softmax_parts(self, axis: Axis) -> (Self, Self) {
         let part = |primitive| self.tracer.note(primitive, &[self]);
-        (part(Primitive::LogSumExp), part(Primitive::Softmax))
+        (part(Primitive::LogSumExp(axis)), part(Primitive::Softmax(axis)))
     }
 
     fn custom_product(self, _: &'a dyn Custom<T>, _: Product<Self>) -> Self {

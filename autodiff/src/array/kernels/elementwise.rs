@@ -2,6 +2,7 @@
 //! differs, its name in messages, and its value at one entry. The loops are in `maps.rs`, the slopes in
 //! `array/rules.rs`.
 
+use crate::array::kernels::math;
 use crate::array::kernels::number::Number;
 use crate::conventions;
 
@@ -18,9 +19,9 @@ macro_rules! pairs {
             /// `a / b`
             Div divide |a, b| a / b;
             /// The larger; a number is chosen over `NaN`.
-            Max max |a, b| if a >= b || b.is_nan() { a } else { b };
+            Max max |a, b| preferred(a >= b, a, b);
             /// The smaller; a number is chosen over `NaN`.
-            Min min |a, b| if a <= b || b.is_nan() { a } else { b };
+            Min min |a, b| preferred(a <= b, a, b);
             /// 1 where `a < b`, otherwise 0.
             Less less |a, b| mask(a < b);
             /// 1 where `a <= b`, otherwise 0.
@@ -32,7 +33,7 @@ macro_rules! pairs {
             /// `a` where `b` is 0, otherwise 0.
             Drop drop |a, b| if b.is_zero() { a } else { T::zero() };
             /// `(a^2 + b^2)^(1/2)`
-            Hypot hypot |a, b| a.hypot(b);
+            Hypot hypot |a, b| math::hypot(a, b);
             /// The polar angle of the point `(b, a)`.
             Atan2 atan2 |a, b| a.atan2(b);
             /// `a^b`
@@ -98,6 +99,14 @@ macro_rules! define {
     };
 }
 pairs!(define);
+
+/// The first of two numbers if `first`, otherwise the second, unless that is `NaN`. Two choices instead of a
+/// condition of two parts, which would be a branch.
+#[inline(always)]
+fn preferred<T: Number>(first: bool, a: T, b: T) -> T {
+    let best = if first { a } else { b };
+    if b.is_nan() { a } else { best }
+}
 
 #[inline(always)]
 fn mask<T: Number>(holds: bool) -> T {

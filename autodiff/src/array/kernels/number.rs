@@ -36,10 +36,13 @@ pub trait Number:
     /// `c_0, c_1, ...` of `ln((1 + s)/(1 - s)) = s (2 + z (c_0 + c_1 z + ...))` with `z = s^2`, for quotients from
     /// `sqrt(1/2)` to `sqrt 2`.
     const LOG_SERIES: &'static [[Self; 2]];
-    /// The range of arguments of `exp`: below the first `e^x` rounds to 0, above the second it is infinite.
+    /// The range of arguments of `exp`: below the first `e^x` rounds to 0, above the second its half is infinite.
     const EXP_RANGE: (Self, Self);
     /// Argument above which `tanh x` rounds to 1.
     const TANH_END: Self;
+    /// A power of two, up to which squares do not overflow, and down to whose reciprocal they lose no digits; so also its
+    /// square for numbers beyond.
+    const SQUARE_RANGE: Self;
     /// Square of `tanh x` above which the slope is not computed as a difference from 1. The difference has lost 20 of
     /// 53 bits there, or 10 of 24. The threshold is not lower, because the exponential that replaces the difference is
     /// expensive and 9 digits are enough.

@@ -238,7 +238,7 @@ dispatched! {
             let entries = x.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
             for ((sum, &scale), (row, share)) in sums.iter_mut().zip(&totals).zip(entries) {
                 if scale.is_nan() {
-                    *sum = limit_shares(row, share);
+                    *sum = limit_shares(row.iter(), share.iter_mut());
                     continue;
                 }
                 for s in share.iter_mut() {
@@ -249,13 +249,70 @@ dispatched! {
     }
 }
 
-/// Computes the shares of a row that has a `NaN` or whose largest entry is not finite, and returns its
+/// Number of columns that [`softmax_columns`] takes through all its passes together.
+const PANEL: usize = 64;
+
+dispatched! {
+    /// As [`softmax_rows`], of each column.
+    pub(crate) fn softmax_columns<T: Number>(
+        x: &[T],
+        cols: usize,
+        sums: &mut [T],
+        shares: &mut [T],
+    ) {
+        for (first, sums) in (0..).step_by(PANEL).zip(sums.chunks_mut(PANEL)) {
+            let part = first..first + sums.len();
+            let (mut all, mut run) = ([T::zero(); PANEL], [T::zero(); PANEL]);
+            for row in x.chunks_exact(cols) {
+                for (top, &v) in sums.iter_mut().zip(&row[part.clone()]) {
+                    // Ignores NaN. A choice would be stored entry by entry.
+                    *top = top.max(v);
+                }
+            }
+            let rows = x.chunks_exact(cols).zip(shares.chunks_exact_mut(cols));
+            for (i, (row, share)) in rows.enumerate() {
+                let (row, share) = (&row[part.clone()], &mut share[part.clone()]);
+                for (((&v, s), &top), total) in row.iter().zip(share).zip(&*sums).zip(&mut run) {
+                    *s = math::exp::<FMA, T>(v - top);
+                    *total += *s;
+                }
+                if (i + 1).is_multiple_of(RUN) {
+                    for (total, run) in all.iter_mut().zip(&mut run) {
+                        *total += std::mem::take(run);
+                    }
+                }
+            }
+            for ((sum, total), run) in sums.iter_mut().zip(&mut all).zip(run) {
+                let whole = *total + run;
+                *sum += math::log1p::<FMA, T>(whole - T::one());
+                *total = whole.recip();
+            }
+            for share in shares.chunks_exact_mut(cols) {
+                for (s, &scale) in share[part.clone()].iter_mut().zip(&all) {
+                    *s = *s * scale;
+                }
+            }
+            for (k, (sum, scale)) in part.zip(sums.iter_mut().zip(&all)) {
+                if scale.is_nan() {
+                    let column = x[k..].iter().step_by(cols);
+                    *sum = limit_shares(column, shares[k..].iter_mut().step_by(cols));
+                }
+            }
+        }
+    }
+}
+
+/// Computes the shares of a line that has a `NaN` or whose largest entry is not finite, and returns its
 /// `ln sum_j e^{x_j}`. A single +inf has a share of 1; if all entries are -inf, all shares are 0; with several +inf or
 /// a `NaN` the shares are `NaN`.
-fn limit_shares<T: Number>(row: &[T], share: &mut [T]) -> T {
-    let top = row.iter().fold(T::neg_infinity(), |a, &b| if b > a || b.is_nan() { b } else { a });
-    let single = row.iter().filter(|&&v| v == top).count() == 1;
-    for (s, &v) in share.iter_mut().zip(row) {
+fn limit_shares<'a, T: Number>(
+    line: impl Iterator<Item = &'a T> + Clone,
+    share: impl Iterator<Item = &'a mut T>,
+) -> T {
+    let larger = |a: T, &b: &T| if b > a || b.is_nan() { b } else { a };
+    let top = line.clone().fold(T::neg_infinity(), larger);
+    let single = line.clone().filter(|&&v| v == top).count() == 1;
+    for (s, &v) in share.zip(line) {
         *s = match v == top {
             _ if top.is_nan() => top,
             true if top < T::zero() => T::zero(),

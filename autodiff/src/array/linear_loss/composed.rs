@@ -4,7 +4,7 @@ use crate::array::element::Element;
 use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, Parts, RowLoss};
 use crate::array::{Array, ProductForm};
 use crate::fault::Fault;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 impl<'a, T: Element, A: Array<'a, Elem = T>> Kept<'a, A, T> {
     /// Returns the same with `f` applied to every array.
@@ -92,7 +92,7 @@ impl<'a, T: Element> RowLoss<'a, T> {
                 (margin.softplus(), slope.then(|| margin.sigmoid() * y))
             }
             Self::CrossEntropy(labels) => {
-                let (sums, shares) = z.softmax_parts();
+                let (sums, shares) = z.softmax_parts(Axis::Columns);
                 let hits = || z.scalar(1.0).broadcast_to(sums.shape());
                 let slope = slope.then(|| shares - hits().place(labels, z.shape().cols));
                 (sums - z.pick(labels), slope)

@@ -24,8 +24,10 @@ impl Number for f64 {
         [1.818_357_216_161_805e-1, 1.531_383_769_920_937_3e-1],
         [1.479_819_860_511_658_6e-1, 0.0],
     ];
-    const EXP_RANGE: (Self, Self) = (-746.0, 711.0);
+    const EXP_RANGE: (Self, Self) = (-746.0, 710.5);
     const TANH_END: Self = 22.0;
+    // 2^400
+    const SQUARE_RANGE: Self = Self::from_bits((1023 + 400) << 52);
     const SATURATED: Self = 1.0 - 1.0 / 1_048_576.0;
     // Remainders below 8.0e-18 and 8.0e-18.
     const ERF_SERIES: &'static [[Self; 2]] = &[

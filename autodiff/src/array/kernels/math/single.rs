@@ -14,7 +14,9 @@ impl Number for f32 {
     // The coefficients are those of fdlibm.
     const LOG_SERIES: &'static [[Self; 2]] =
         &[[0.666_666_6, 0.400_009_72], [0.284_987_87, 0.242_790_79]];
-    const EXP_RANGE: (Self, Self) = (-105.0, 90.0);
+    const EXP_RANGE: (Self, Self) = (-105.0, 89.5);
+    // 2^50
+    const SQUARE_RANGE: Self = Self::from_bits((127 + 50) << 23);
     const SATURATED: Self = 1.0 - 1.0 / 1024.0;
     const TANH_END: Self = 10.0;
     // Remainders below 4.0e-11 and 9.0e-11.

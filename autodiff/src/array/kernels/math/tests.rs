@@ -78,6 +78,46 @@ fn errors_of_f64_are_as_stated() {
     let x = x.iter().flat_map(points).chain(TINY.iter().flat_map(powers));
     let x = x.chain([0.0..17.0, 0.0..308.0].iter().flat_map(powers).map(f64::abs));
     check([log1p::<false, _>, log1p::<true, _>], FBig::ln_1p, x, 0.78);
+    let x = [0.5..1.5, 0.0..1000.0].iter().flat_map(points);
+    let x = x.chain([-323.0..308.0, -323.0..-307.0].iter().flat_map(powers).map(f64::abs));
+    check([ln::<false, _>, ln::<true, _>], FBig::ln, x, 0.80);
+    let (ends, tiny) = ([-745.0..709.7, 709.0..709.78], || TINY.iter().flat_map(powers));
+    let x = RANGES[..3].iter().chain(&ends).flat_map(points).chain(tiny());
+    check([exp_m1::<false, _>, exp_m1::<true, _>], FBig::exp_m1, x, 2.0);
+    let both = [-0.5..0.5, -25.0..25.0, -710.0..710.0, 709.0..710.475];
+    let x = || both.iter().flat_map(points).chain(tiny());
+    check([sinh::<false, _>, sinh::<true, _>], FBig::sinh, x(), 2.3);
+    check([cosh::<false, _>, cosh::<true, _>], FBig::cosh, x(), 1.5);
+    let x = x().chain([0.0..308.0, 0.0..20.0].iter().flat_map(powers));
+    check([asinh::<false, _>, asinh::<true, _>], FBig::asinh, x, 1.5);
+    let x = [1.0..1.01, 1.0..10.0].iter().flat_map(points);
+    let x = x.chain([0.0..308.0, 0.0..20.0].iter().flat_map(powers).map(f64::abs));
+    check([acosh::<false, _>, acosh::<true, _>], FBig::acosh, x, 2.2);
+    let x = [-0.5..0.5, -1.0..1.0, 0.9999..1.0].iter().flat_map(points).chain(tiny());
+    check([atanh::<false, _>, atanh::<true, _>], FBig::atanh, x, 1.7);
+}
+
+#[test]
+fn errors_of_hypot_are_as_stated() {
+    let sizes = [-307.0..307.9, -307.0..307.9, -1.0..1.0, -160.0..-150.0];
+    for (a, share) in sizes.iter().flat_map(powers).zip((0..).map(uniform)) {
+        let known = big(a).hypot(&big(a * share));
+        let error = ulps(hypot(a, a * share), &known);
+        assert!(error <= 1.1, "{a:e}, {:e}: {error} ulp", a * share);
+    }
+    for (a, share) in (0..=u32::MAX).step_by(STRIDE).map(f32::from_bits).zip((0..97).cycle()) {
+        let b = a * (share as f32 / 64.0);
+        let known = f64::from(a).hypot(f64::from(b));
+        let found = hypot(a, b);
+        let ulp = f64::from(found.next_up() - found);
+        let error = (f64::from(found) - known).abs() / ulp;
+        let over = found.is_infinite() && known > f64::from(f32::MAX);
+        assert!(error <= 1.2 || over || known.is_nan() && found.is_nan(), "{a:e}, {b:e}: {error}");
+    }
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    assert_eq!([hypot(inf, nan), hypot(nan, -inf), hypot(0.0, -0.0)], [inf, inf, 0.0]);
+    assert_eq!([hypot(5e-324, 0.0), hypot(f64::MAX, f64::MAX)], [5e-324, inf]);
+    assert!(hypot(nan, 1.0).is_nan());
 }
 
 #[track_caller]
@@ -108,6 +148,14 @@ fn errors_of_f32_are_as_stated() {
     check_single([sigmoid::<false, _>, sigmoid::<true, _>], known, 2.4);
     let known = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p() + x * 0.0;
     check_single([softplus::<false, _>, softplus::<true, _>], known, 1.7);
+    check_single([ln::<false, _>, ln::<true, _>], f64::ln, 0.82);
+    check_single([exp_m1::<false, _>, exp_m1::<true, _>], f64::exp_m1, 2.0);
+    check_single([sinh::<false, _>, sinh::<true, _>], f64::sinh, 2.2);
+    check_single([cosh::<false, _>, cosh::<true, _>], f64::cosh, 1.6);
+    check_single([asinh::<false, _>, asinh::<true, _>], f64::asinh, 1.8);
+    check_single([acosh::<false, _>, acosh::<true, _>], f64::acosh, 2.2);
+    let known = |x: f64| ((2.0 * x.abs() / (1.0 - x.abs())).ln_1p() / 2.0).copysign(x);
+    check_single([atanh::<false, _>, atanh::<true, _>], known, 2.0);
 }
 
 /// The bits of `[exp, log1p, tanh, sigmoid, softplus]`, so that the sign of zero counts.
@@ -118,6 +166,19 @@ fn all<const FMA: bool, T: Number>(x: T) -> [T; 5] {
         tanh::<FMA, T>(x),
         sigmoid::<FMA, T>(x),
         softplus::<FMA, T>(x),
+    ]
+}
+
+/// The bits of `[ln, exp_m1, sinh, cosh, asinh, acosh, atanh]`.
+fn others<const FMA: bool, T: Number>(x: T) -> [T; 7] {
+    [
+        ln::<FMA, T>(x),
+        exp_m1::<FMA, T>(x),
+        sinh::<FMA, T>(x),
+        cosh::<FMA, T>(x),
+        asinh::<FMA, T>(x),
+        acosh::<FMA, T>(x),
+        atanh::<FMA, T>(x),
     ]
 }
 
@@ -137,6 +198,22 @@ fn ends<const FMA: bool, T: Number>(tiny: f64, top: T, over: T) {
     same(tiny, [one, tiny, tiny, half, ln2]);
     same(-tiny, [one, -tiny, -tiny, half, ln2]);
     same(over, [inf, log1p::<FMA, T>(over), one, one, over]);
+    let same = |x: T, expected: [T; 7]| {
+        assert_eq!(format!("{:?}", others::<FMA, T>(x)), format!("{expected:?}"), "{x:?}");
+    };
+    same(inf, [inf, inf, inf, inf, inf, inf, nan]);
+    same(-inf, [nan, -one, -inf, inf, -inf, nan, nan]);
+    same(nan, [nan; 7]);
+    same(zero, [-inf, zero, zero, one, zero, nan, zero]);
+    same(-zero, [-inf, -zero, -zero, one, -zero, nan, -zero]);
+    same(tiny, [ln::<FMA, T>(tiny), tiny, tiny, one, tiny, nan, tiny]);
+    same(-tiny, [nan, -tiny, -tiny, one, -tiny, nan, -tiny]);
+    assert_eq!(
+        [ln::<FMA, T>(one), acosh::<FMA, T>(one), atanh::<FMA, T>(-one)],
+        [zero, zero, -inf]
+    );
+    assert!(exp_m1::<FMA, T>(top).is_finite() && exp_m1::<FMA, T>(over).is_infinite());
+    assert!(sinh::<FMA, T>(over).is_finite() && cosh::<FMA, T>(over).is_finite());
     assert!(exp::<FMA, T>(top).is_finite() && exp::<FMA, T>(over).is_infinite());
     assert_eq!(log1p::<FMA, T>(-one), -inf);
     assert!(log1p::<FMA, T>(-one - T::epsilon()).is_nan());
