@@ -122,30 +122,3 @@ pub fn power<T: Float>(x: T, p: f64) -> T {
 pub fn power_or_zero<T: Float>(x: T, p: f64) -> T {
     if x.is_zero() { T::zero() } else { power(x, p) }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_stated_value() {
-        assert_eq!([sign(-2.0), sign(0.0), sign(-0.0), sign(3.0)], [-1.0, 0.0, 0.0, 1.0]);
-        assert_eq!([step(-2.0), step(0.0), step(3.0)], [0.0, 0.0, 1.0]);
-        assert_eq!([at_least(1.0, 1.0), at_least(0.0, 1.0), at_least(1.0, 0.0)], [1.0, 0.0, 1.0]);
-        assert_eq!([power(0.0, 0.0), power(2.0, -1.0), power(-3.0, 2.0)], [1.0, 0.5, 9.0]);
-        assert_eq!(power(4.0, 0.5), 2.0);
-        assert_eq!([power_or_zero(0.0, -0.5), power_or_zero(4.0, -0.5)], [0.0, 0.5]);
-        assert!(power(-1.0, 0.5).is_nan());
-        let (inf, nan) = (f64::INFINITY, f64::NAN);
-        assert_eq!([passed(inf, 0.0), passed(nan, 0.0), passed(0.0, inf)], [0.0; 3]);
-        assert!(passed(0.0, nan).is_nan() && passed(nan, 1.0).is_nan());
-    }
-
-    #[test]
-    fn nan_stays_nan() {
-        let nan = f64::NAN;
-        assert!(sign(nan).is_nan() && step(nan).is_nan());
-        assert_eq!([at_least(nan, 0.0), at_least(0.0, nan)], [0.0, 1.0]);
-        assert!(power_or_zero(nan, -0.5).is_nan());
-    }
-}

@@ -4,6 +4,7 @@
 #[path = "support/reverse.rs"]
 mod reverse;
 
+use hypertape_autodiff::conventions::{at_least, passed, power, power_or_zero, sign, step};
 use hypertape_autodiff::{Array, Element, Function, Shape, Workspace};
 use reverse::reverse_over_reverse;
 
@@ -355,4 +356,26 @@ fn cross_entropy_with_infinite_entries() {
     // Large but finite entries do not overflow.
     let m = at([-1e308, 0.0]);
     assert_eq!((m.value, &m.gradient[..]), (1e308, &[-1.0, 1.0][..]));
+}
+
+#[test]
+fn each_stated_value() {
+    assert_eq!([sign(-2.0), sign(0.0), sign(-0.0), sign(3.0)], [-1.0, 0.0, 0.0, 1.0]);
+    assert_eq!([step(-2.0), step(0.0), step(3.0)], [0.0, 0.0, 1.0]);
+    assert_eq!([at_least(1.0, 1.0), at_least(0.0, 1.0), at_least(1.0, 0.0)], [1.0, 0.0, 1.0]);
+    assert_eq!([power(0.0, 0.0), power(2.0, -1.0), power(-3.0, 2.0)], [1.0, 0.5, 9.0]);
+    assert_eq!(power(4.0, 0.5), 2.0);
+    assert_eq!([power_or_zero(0.0, -0.5), power_or_zero(4.0, -0.5)], [0.0, 0.5]);
+    assert!(power(-1.0_f64, 0.5).is_nan());
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    assert_eq!([passed(inf, 0.0), passed(nan, 0.0), passed(0.0, inf)], [0.0; 3]);
+    assert!(passed(0.0, nan).is_nan() && passed(nan, 1.0).is_nan());
+}
+
+#[test]
+fn nan_stays_nan() {
+    let nan = f64::NAN;
+    assert!(sign(nan).is_nan() && step(nan).is_nan());
+    assert_eq!([at_least(nan, 0.0), at_least(0.0, nan)], [0.0, 1.0]);
+    assert!(power_or_zero(nan, -0.5).is_nan());
 }

@@ -1,9 +1,9 @@
 //! Graphs: what is folded, shared and dropped, which graphs are sums over samples, which files are refused.
 
-use hypertape_autodiff::graph::{Builder, GraphError, Indices, Op, Split, Tracer, Window};
+use hypertape_autodiff::graph::{Builder, GraphError, Indices, Op, Split, Traced, Tracer, Window};
 use hypertape_autodiff::{
-    Arena, Array, Binary, Convolution, Element, Fault, Function, Graph, Shape, StopRule, Tensor,
-    Workspace, fixed_point, max_pool,
+    Arena, Array, Binary, Convolution, Element, Fault, Function, Graph, Operations, Shape,
+    StopRule, Tensor, Workspace, fixed_point, max_pool,
 };
 use serde_json::{Value, json};
 
@@ -567,4 +567,30 @@ fn a_builder_refuses_what_it_cannot_do() {
         builder.finish(&[1]).unwrap_err().to_string(),
         "node: found 1, expected less than 1"
     );
+}
+
+/// Each case is or is not affine in `a`, for any `b`.
+#[test]
+fn what_is_affine_is_told_from_what_is_not() {
+    type Case = for<'t> fn(Traced<'t, f64>, Traced<'t, f64>) -> Traced<'t, f64>;
+    let cases: [(bool, Case); 12] = [
+        (true, |_, b| b.exp()),
+        (true, |a, b| a * b.tanh() + 3.0),
+        (true, |a, b| (b - a) / b),
+        (true, |a, b| a.matmul(b.transpose()).sum()),
+        (true, |a, b| a.dot(b) * 2.0),
+        (true, |a, b| b.select(a, a * 2.0).slice(1, Shape::SCALAR)),
+        (false, |a, _| a.square()),
+        (false, |a, b| b / a),
+        (false, |a, _| a.dot(a)),
+        (false, |a, b| a.max(b)),
+        (false, |a, b| (a * b).exp().sum()),
+        (false, |a, _| a.detach()),
+    ];
+    for (i, (expected, case)) in cases.into_iter().enumerate() {
+        let tracer = Tracer::<f64>::new();
+        let [a, b] = ["a", "b"].map(|name| tracer.input(name, Shape::column(3)));
+        let graph = tracer.finish(&[case(a, b)]).unwrap();
+        assert_eq!(graph.is_affine(|name| name == "a"), expected, "case {i}");
+    }
 }

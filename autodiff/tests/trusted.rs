@@ -178,45 +178,59 @@ fn a_plan_on_another_branch_is_a_fault() {
     assert!(fault.to_string().starts_with("the pattern of a sparse plan does not hold at this"));
 }
 
-/// Gradient of a function of one scalar by the tape, and its tangent by forward mode.
-macro_rules! slopes {
-    (|$x:ident| $body:expr, $at:expr) => {{
-        let f = |$x: Dual<f64>| $body;
-        let forward = f(Dual::variable($at, 0)).tangents()[0];
-        let (_, reverse) = scalar::gradient(
-            |x| {
-                let $x = x[0];
-                $body
-            },
-            &[$at],
-        )
-        .unwrap();
-        assert!(forward == reverse[0] || forward.is_nan() && reverse[0].is_nan());
-        forward
-    }};
+/// Functions of one number. All are of one type, so that drivers are compiled once.
+macro_rules! scalars {
+    ($Type:ident: $($name:ident: |$x:ident| $body:expr;)*) => {
+        #[derive(Clone, Copy, Debug)]
+        enum $Type { $($name),* }
+        impl $Type {
+            fn at<R: Real>(self, x: R) -> R {
+                match self { $(Self::$name => { let $x = x; $body })* }
+            }
+        }
+    };
+}
+
+scalars! {
+    Steep:
+    Rem: |b| (b * 0.0 + 1.0) % b;
+    Asinh: |x| x.asinh();
+    Acosh: |x| x.acosh();
+    Cbrt: |x| x.cbrt();
+    Powi: |x| x.powi(i32::MIN);
+    Ln: |x| x.ln();
+    Log2: |x| x.log2();
+    Log10: |x| x.log10();
+    Ln1p: |x| x.ln_1p();
+    Atanh: |x| x.atanh();
+    Tanh: |x| x.tanh();
+    Sigmoid: |x| x.sigmoid();
+    ExpM1: |x| x.exp_m1();
+}
+
+/// Slope by forward mode, which equals the gradient by the tape.
+fn slope(f: Steep, x: f64) -> f64 {
+    let forward = f.at(Dual::<f64>::variable(x, 0)).tangents()[0];
+    let (_, reverse) = scalar::gradient(|x| f.at(x[0]), &[x]).unwrap();
+    assert!(forward == reverse[0] || forward.is_nan() && reverse[0].is_nan(), "{f:?}");
+    forward
 }
 
 #[test]
 fn slopes_at_the_ends_of_ranges() {
     // 1 % b = 1 - 9 b near b = 0.1
-    assert_eq!(slopes!(|b| (b * 0.0 + 1.0) % b, 0.1), -9.0);
-    assert_eq!(slopes!(|x| x.asinh(), 1e200), 1e-200);
-    assert_eq!(slopes!(|x| x.acosh(), 1e200), 1e-200);
+    assert_eq!(slope(Steep::Rem, 0.1), -9.0);
+    assert_eq!(slope(Steep::Asinh, 1e200), 1e-200);
+    assert_eq!(slope(Steep::Acosh, 1e200), 1e-200);
     // x^(1/3) at 1e308, where three times x overflows; two roundings.
-    let slope = 1e308_f64.cbrt() / 3.0 / 1e308;
-    assert!((slopes!(|x| x.cbrt(), 1e308) / slope - 1.0).abs() < 1e-15);
-    assert_eq!(slopes!(|x| x.powi(i32::MIN), 1.0), f64::from(i32::MIN));
+    let known = 1e308_f64.cbrt() / 3.0 / 1e308;
+    assert!((slope(Steep::Cbrt, 1e308) / known - 1.0).abs() < 1e-15);
+    assert_eq!(slope(Steep::Powi, 1.0), f64::from(i32::MIN));
     // Outside their domains the value is NaN, and so is the slope.
-    for slope in [
-        slopes!(|x| x.ln(), -2.0),
-        slopes!(|x| x.log2(), -2.0),
-        slopes!(|x| x.log10(), -2.0),
-        slopes!(|x| x.ln_1p(), -2.0),
-        slopes!(|x| x.acosh(), -2.0),
-        slopes!(|x| x.atanh(), 2.0),
-    ] {
-        assert!(slope.is_nan());
+    for f in [Steep::Ln, Steep::Log2, Steep::Log10, Steep::Ln1p, Steep::Acosh] {
+        assert!(slope(f, -2.0).is_nan(), "{f:?}");
     }
+    assert!(slope(Steep::Atanh, 2.0).is_nan());
 }
 
 #[test]
@@ -253,90 +267,80 @@ fn pools_larger_than_their_images_are_empty() {
     arena.status().unwrap();
 }
 
-/// Compares the gradients of a function in both engines and every mode, at a point.
-macro_rules! gradients {
-    ($($name:ident: |$x:ident| $array:expr, |$s:ident| $scalar:expr, $at:expr => $known:expr;)*) => {$({
-        struct Both;
+/// Functions in both engines, each with a point and the gradient there. All are of one type, so that drivers are
+/// compiled once.
+macro_rules! both {
+    ($($name:ident: |$x:ident| $array:expr, |$s:ident| $scalar:expr, $at:expr => $known:expr;)*) => {
+        #[derive(Clone, Copy, Debug)]
+        enum Both { $($name),* }
         impl<T: Element> Function<T> for Both {
             fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
-                let $x = x;
-                $array
+                match self { $(Self::$name => { let $x = x; $array })* }
             }
         }
-        impl scalar::Function for Both {
-            fn eval<R: Real>(&self, $s: &[R], y: &mut [R]) {
-                y[0] = $scalar;
+        impl Both {
+            fn at<R: Real>(self, x: &[R]) -> R {
+                match self { $(Self::$name => { let $s = x; $scalar })* }
             }
         }
-        let (at, known): (&[f64], &[f64]) = (&$at, &$known);
-        let same = |found: &[f64], mode: &str| {
-            let same = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan());
-            assert!(found.iter().zip(known).all(same), "{}, {mode}: {found:?}", stringify!($name));
-        };
-        let (n, shapes) = (at.len(), vec![Shape::SCALAR; at.len()]);
-        let (mut w, mut g, mut h) = (Workspace::new(), vec![0.0; n], vec![0.0; n]);
-        w.gradient(&Both, &shapes, at, &mut g).unwrap();
-        same(&g, "arrays, reverse");
-        w.hvp(&Both, &shapes, at, &vec![1.0; n], &mut g, &mut h).unwrap();
-        same(&g, "arrays, forward over reverse");
-        for i in 0..n {
-            let (mut v, mut y, mut dy) = (vec![0.0; n], [0.0], [0.0]);
-            v[i] = 1.0;
-            w.jvp(&Both, &shapes, at, &v, &mut y, &mut dy).unwrap();
-            g[i] = dy[0];
-        }
-        same(&g, "arrays, forward");
-        Tape::new().vjp(
-            |x, y| scalar::Function::eval(&Both, x, y), at, &mut [0.0], &[1.0], &mut g,
-        ).unwrap();
-        same(&g, "scalars, reverse");
-        scalar::Tangents::<f64, 2>::new().jacobian(
-            |x, y| scalar::Function::eval(&Both, x, y), at, &mut [0.0], &mut g,
-        ).unwrap();
-        same(&g, "scalars, forward");
-        Tape::new().hvp(
-            |x| {
-                let mut y = [x[0]];
-                scalar::Function::eval(&Both, x, &mut y);
-                y[0]
-            },
-            at, &vec![1.0; n], &mut g, &mut h,
-        ).unwrap();
-        same(&g, "scalars, forward over reverse");
-    })*};
+        const BOTH: &[(Both, &[f64], &[f64])] = &[$((Both::$name, &$at, &$known)),*];
+    };
 }
 
 const NAN: f64 = f64::NAN;
 
+both! {
+    Flat: |x| x[0].ln().relu(), |x| x[0].ln().relu(), [0.0] => [0.0];
+    Least: |x| x[0].exp().min(x[0].scalar(10.0)), |x| x[0].exp().min(R::constant(10.0)), [1000.0] => [0.0];
+    Largest: |x| x[0].max(x[0].ln()), |x| x[0].max(x[0].ln()), [0.0] => [1.0];
+    Entry: |x| x[0].stack(&[x[1]]).ln().slice(1, Shape::SCALAR), |x| [x[0].ln(), x[1].ln()][1], [0.0, 1.0] => [0.0, 1.0];
+    LnOfProduct: |x| (x[0] * x[1]).ln(), |x| (x[0] * x[1]).ln(), [0.0, 0.0] => [0.0, 0.0];
+    LnOfSquare: |x| x[0].square().ln(), |x| x[0].square().ln(), [0.0] => [0.0];
+    Angle: |x| (1.0 - x[0] * x[1]).acos(), |x| (-(x[0] * x[1]) + 1.0).acos(), [0.0, 0.0] => [0.0, 0.0];
+    // The angle between (1, x) and (1, y), which are parallel: the cosine is 1 and has slope 0.
+    Parallel: |x| ((x[0] * x[1] + 1.0) / (x[0].square() + 1.0).sqrt() / (x[1].square() + 1.0).sqrt()).acos(),
+        |x| ((x[0] * x[1] + 1.0) / (x[0].square() + 1.0).sqrt() / (x[1].square() + 1.0).sqrt()).acos(),
+        [0.0, 0.0] => [0.0, 0.0];
+    Quotient: |x| (x[0] / x[1]).relu() * 0.0 + x[0], |x| (x[0] / x[1]).relu() * 0.0 + x[0], [-1.0, 0.0] => [1.0, 0.0];
+    Taken: |x| (x[0] / x[1]).min(x[0]), |x| (x[0] / x[1]).min(x[0]), [1.0, 0.0] => [1.0, 0.0];
+    // A value that is NaN has no derivatives.
+    FlatOfNan: |x| (x[0] - 1.0).square() * (x[0] - 2.0).ln(), |x| (x[0] - 1.0).square() * (x[0] - 2.0).ln(), [1.0] => [NAN];
+    Unused: |x| x[0].ln(), |x| x[0].ln(), [-1.0, 1.0] => [NAN, NAN];
+    Max: |x| x[0].max(x[1]), |x| x[0].max(x[1]), [NAN, 2.0] => [0.0, 1.0];
+    Min: |x| x[0].min(x[1]), |x| x[0].min(x[1]), [2.0, NAN] => [1.0, 0.0];
+}
+
+/// In both engines and every mode.
 #[test]
-fn zeros_absorb_by_one_rule() {
-    gradients! {
-        flat: |x| x[0].ln().relu(), |x| x[0].ln().relu(), [0.0] => [0.0];
-        least: |x| x[0].exp().min(x[0].scalar(10.0)), |x| x[0].exp().min(R::constant(10.0)), [1000.0] => [0.0];
-        largest: |x| x[0].max(x[0].ln()), |x| x[0].max(x[0].ln()), [0.0] => [1.0];
-        entry: |x| x[0].stack(&[x[1]]).ln().slice(1, Shape::SCALAR), |x| [x[0].ln(), x[1].ln()][1], [0.0, 1.0] => [0.0, 1.0];
-        ln_of_product: |x| (x[0] * x[1]).ln(), |x| (x[0] * x[1]).ln(), [0.0, 0.0] => [0.0, 0.0];
-        ln_of_square: |x| x[0].square().ln(), |x| x[0].square().ln(), [0.0] => [0.0];
-        angle: |x| (1.0 - x[0] * x[1]).acos(), |x| (-(x[0] * x[1]) + 1.0).acos(), [0.0, 0.0] => [0.0, 0.0];
-        // The angle between (1, x) and (1, y), which are parallel: the cosine is 1 and has slope 0.
-        parallel: |x| ((x[0] * x[1] + 1.0) / (x[0].square() + 1.0).sqrt() / (x[1].square() + 1.0).sqrt()).acos(),
-            |x| ((x[0] * x[1] + 1.0) / (x[0].square() + 1.0).sqrt() / (x[1].square() + 1.0).sqrt()).acos(),
-            [0.0, 0.0] => [0.0, 0.0];
-        quotient: |x| (x[0] / x[1]).relu() * 0.0 + x[0], |x| (x[0] / x[1]).relu() * 0.0 + x[0], [-1.0, 0.0] => [1.0, 0.0];
-        taken: |x| (x[0] / x[1]).min(x[0]), |x| (x[0] / x[1]).min(x[0]), [1.0, 0.0] => [1.0, 0.0];
+fn zeros_absorb_by_one_rule_and_nan_has_no_derivatives() {
+    for &(f, at, known) in BOTH {
+        let same = |found: &[f64], mode: &str| {
+            let same = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan());
+            assert!(found.iter().zip(known).all(same), "{f:?}, {mode}: {found:?}");
+        };
+        let (n, shapes) = (at.len(), vec![Shape::SCALAR; at.len()]);
+        let (mut w, mut g, mut h) = (Workspace::new(), vec![0.0; n], vec![0.0; n]);
+        w.gradient(&f, &shapes, at, &mut g).unwrap();
+        same(&g, "arrays, reverse");
+        w.hvp(&f, &shapes, at, &vec![1.0; n], &mut g, &mut h).unwrap();
+        same(&g, "arrays, forward over reverse");
+        for i in 0..n {
+            let (mut v, mut y, mut dy) = (vec![0.0; n], [0.0], [0.0]);
+            v[i] = 1.0;
+            w.jvp(&f, &shapes, at, &v, &mut y, &mut dy).unwrap();
+            g[i] = dy[0];
+        }
+        same(&g, "arrays, forward");
+        let (mut tape, mut tangents) = (Tape::new(), scalar::Tangents::<f64, 2>::new());
+        tape.vjp(|x, y| y[0] = f.at(x), at, &mut [0.0], &[1.0], &mut g).unwrap();
+        same(&g, "scalars, reverse");
+        tangents.jacobian(|x, y| y[0] = f.at(x), at, &mut [0.0], &mut g).unwrap();
+        same(&g, "scalars, forward");
+        Tape::new().hvp(|x| f.at(x), at, &vec![1.0; n], &mut g, &mut h).unwrap();
+        same(&g, "scalars, forward over reverse");
     }
     let found = scalar::gradient(|x| Scalar::logsumexp(x), &[f64::NEG_INFINITY; 2]).unwrap();
     assert_eq!(found, (f64::NEG_INFINITY, vec![0.0; 2]));
-}
-
-#[test]
-fn a_nan_value_has_no_derivatives() {
-    gradients! {
-        flat: |x| (x[0] - 1.0).square() * (x[0] - 2.0).ln(), |x| (x[0] - 1.0).square() * (x[0] - 2.0).ln(), [1.0] => [NAN];
-        unused: |x| x[0].ln(), |x| x[0].ln(), [-1.0, 1.0] => [NAN, NAN];
-        max: |x| x[0].max(x[1]), |x| x[0].max(x[1]), [NAN, 2.0] => [0.0, 1.0];
-        min: |x| x[0].min(x[1]), |x| x[0].min(x[1]), [2.0, NAN] => [1.0, 0.0];
-    }
 }
 
 #[test]
@@ -344,9 +348,9 @@ fn saturated_slopes_keep_their_digits() {
     // 4 e^-2x and e^-x, whose relative errors there are below e^-40.
     let near =
         |found: f64, known: f64| assert!((found / known - 1.0).abs() < 1e-14, "{found} {known}");
-    near(slopes!(|x| x.tanh(), 20.0), 4.0 * (-40.0_f64).exp());
-    near(slopes!(|x| x.sigmoid(), 40.0), (-40.0_f64).exp());
-    near(slopes!(|x| x.exp_m1(), -40.0), (-40.0_f64).exp());
+    near(slope(Steep::Tanh, 20.0), 4.0 * (-40.0_f64).exp());
+    near(slope(Steep::Sigmoid, 40.0), (-40.0_f64).exp());
+    near(slope(Steep::ExpM1, -40.0), (-40.0_f64).exp());
 }
 
 #[test]
@@ -380,26 +384,36 @@ fn norms_of_the_largest_and_smallest_numbers() {
     }
 }
 
+scalars! {
+    Kinked:
+    Powf: |x| x.powf(Scalar::constant(0.5));
+    Power: |x| x.power(1.0 / 3.0);
+    FusedAbs: |x| Scalar::fuse([x], |[x]| [Float::abs(x) + x])[0];
+    FusedSqrt: |x| Scalar::fuse([x], |[x]| [x.sqrt() + x])[0];
+    Rem: |x| x % Scalar::constant(0.5);
+    Round: |x| x.round();
+    Floor: |x| x.floor() + x;
+    Atanh: |x| x.atanh();
+    Ln: |x| x.ln();
+}
+
 #[test]
 fn strict_tapes_note_every_convention() {
-    macro_rules! noted {
-        ($(|$x:ident| $body:expr, $at:expr => $name:literal;)*) => {$({
-            let mut tape = Tape::new();
-            tape.set_strict(true);
-            let found = tape.gradient(|x| { let $x = x[0]; $body }, &[$at], &mut [0.0]);
-            assert_eq!(found, Err(Fault::Singular { operation: $name }));
-        })*};
-    }
-    noted! {
-        |x| x.powf(Scalar::constant(0.5)), 0.0 => "powf";
-        |x| x.power(1.0 / 3.0), 0.0 => "power";
-        |x| Scalar::fuse([x], |[x]| [Float::abs(x) + x])[0], 0.0 => "abs";
-        |x| Scalar::fuse([x], |[x]| [x.sqrt() + x])[0], 0.0 => "sqrt";
-        |x| x % Scalar::constant(0.5), 1.5 => "rem";
-        |x| x.round(), 2.5 => "round";
-        |x| x.floor() + x, 2.0 => "floor";
-        |x| x.atanh(), 2.0 => "atanh";
-        |x| x.ln(), -2.0 => "ln";
+    for (f, at, operation) in [
+        (Kinked::Powf, 0.0, "powf"),
+        (Kinked::Power, 0.0, "power"),
+        (Kinked::FusedAbs, 0.0, "abs"),
+        (Kinked::FusedSqrt, 0.0, "sqrt"),
+        (Kinked::Rem, 1.5, "rem"),
+        (Kinked::Round, 2.5, "round"),
+        (Kinked::Floor, 2.0, "floor"),
+        (Kinked::Atanh, 2.0, "atanh"),
+        (Kinked::Ln, -2.0, "ln"),
+    ] {
+        let mut tape = Tape::new();
+        tape.set_strict(true);
+        let found = tape.gradient(|x| f.at(x[0]), &[at], &mut [0.0]);
+        assert_eq!(found, Err(Fault::Singular { operation }));
     }
     // The second derivative of x^1.5 is infinite at 0.
     let mut tape = Tape::new();

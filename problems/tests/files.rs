@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::Path;
 
 use hypertape_problems::data::{Files, load, npy};
-use hypertape_problems::{ImageClasses, Labelled, Sets, catalogue};
+use hypertape_problems::{ImageClasses, Labelled, Sets, Targets, catalogue};
+use hypertape_solver::{Draw, Estimator, Exact, InnerLoop, Ista, solve};
 use tempfile::{TempDir, tempdir};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -235,4 +236,38 @@ fn columns_are_scaled_and_rows_known() {
     // Labels that are not whole numbers are reported, because they may be numbers to predict.
     let file = put(&folder, "b.csv", "1,0.5\n2,0.7\n3,0.5\n");
     assert_eq!(read(&whole(&file)).1, ["b.csv: 2 classes: 0.5, 0.7"]);
+}
+
+#[test]
+fn numbers_are_predicted() {
+    let dir = tempdir().unwrap();
+    // The data of the `ElasticNet` example, with the first part dense and sparse.
+    let dense = put(&dir, "a.csv", b"1,0,1,3\n0,1,1,1\n1,1,0,2\n1,-1,0.5,2.2\n");
+    let sparse = put(&dir, "a.svm", b"3 1:1 3:1\n1 2:1 3:1\n2 1:1 2:1\n2.2 1:1 2:-1 3:0.5\n");
+    let valid = put(&dir, "v.csv", b"1,0.5,0,2\n0,1,1,1\n1,0,-1,1.5\n");
+    let x = [0.3_f64.ln()];
+    let mut found = Vec::new();
+    for train in [dense, sparse] {
+        let files = Files { train, numbers: true, ..Files::default() };
+        let split = Files { split: Some([2, 1, 1]), ..files.clone() };
+        let parts = load::<f64>(&split, 0).unwrap().into_numbers().unwrap();
+        assert_eq!(parts.each_ref().map(Targets::len), [2, 1, 1]);
+        let (valid, test) = (Some(valid.clone()), Some(valid.clone()));
+        let sets = load::<f64>(&Files { valid, test, ..files }, 3).unwrap();
+        let lasso = catalogue().into_iter().find(|entry| entry.name == "lasso").unwrap();
+        let mut oracle = lasso.open_on(Some(sets), None).unwrap();
+        oracle.set_rule(Ista::learned(0));
+        let (inner, draw, mut gradient) =
+            (InnerLoop::new(300, 0.6).unwrap(), Draw::new(0, 0), [0.0]);
+        let made = Exact::default().estimate(&mut oracle, &inner, &x, draw, &mut gradient);
+        let mut w = Vec::new();
+        solve(&mut oracle, &inner, &x, draw, &mut w).unwrap();
+        let error = oracle.metrics(&w, &x, &inner)[1].value;
+        found.push([made.unwrap().loss, gradient[0], error]);
+    }
+    // The test samples equal the validation samples.
+    let known = [0.41 / 3.0, 0.3 * 0.28 / 0.9, 0.41 / 3.0];
+    for found in found {
+        assert!(found.iter().zip(known).all(|(a, b)| (a - b).abs() < 1e-14), "{found:?}");
+    }
 }

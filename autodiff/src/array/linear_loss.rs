@@ -14,8 +14,6 @@
 
 mod composed;
 mod tensors;
-#[cfg(test)]
-mod tests;
 
 pub(crate) const NAME: &str = "linear_loss";
 

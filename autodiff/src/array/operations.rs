@@ -112,18 +112,7 @@ pub trait Operations<'a>: Array<'a> {
     fn sort(self, axis: Axis) -> (Self, &'a [u32]) {
         let Some(x) = looked_at(self) else { return (self.constant(Shape::EMPTY, &[]), &[]) };
         let shape = self.shape();
-        let [count, lines] = lengths(shape, axis);
-        let mut from = vec![0; shape.len()];
-        for line in 0..lines {
-            let mut order: Vec<u32> = (0..count).collect();
-            order.sort_by(|&i, &j| {
-                let [a, b] = [i, j].map(|i| x[place(shape, axis, line, i)]);
-                a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
-            });
-            for (i, &of) in (0..).zip(&order) {
-                from[place(shape, axis, line, i)] = of;
-            }
-        }
+        let from = order(x, shape, axis);
         let cols = shape.cols as usize;
         let places = numbers(self, from.len(), |at| match axis {
             Axis::Rows => from[at] as usize * cols + at % cols,
@@ -304,6 +293,24 @@ fn numbers<'a, A: Array<'a>>(x: A, len: usize, at: impl Fn(usize) -> usize) -> &
 /// Returns the number of entries of a line along an axis, and the number of lines.
 fn lengths(shape: Shape, axis: Axis) -> [u32; 2] {
     if axis == Axis::Rows { [shape.rows, shape.cols] } else { [shape.cols, shape.rows] }
+}
+
+/// The index at which each entry of the array that is sorted along an axis was before. It is compiled once per
+/// precision, not per mode.
+fn order<T: Element>(x: &[T], shape: Shape, axis: Axis) -> Vec<u32> {
+    let [count, lines] = lengths(shape, axis);
+    let mut from = vec![0; shape.len()];
+    for line in 0..lines {
+        let mut order: Vec<u32> = (0..count).collect();
+        order.sort_by(|&i, &j| {
+            let [a, b] = [i, j].map(|i| x[place(shape, axis, line, i)]);
+            a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+        });
+        for (i, &of) in (0..).zip(&order) {
+            from[place(shape, axis, line, i)] = of;
+        }
+    }
+    from
 }
 
 /// Returns the row-major position of entry `i` of a line along an axis.

@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hypertape_autodiff::{Arena, Array, Shape, Tensor};
-use hypertape_solver::{Draw, Estimator, Exact, InnerLoop, Ista, Oracle, solve};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::*;
-use crate::elastic_net::ElasticNet;
-use crate::targets::Targets;
 
 /// Returns the labels, the values row by row and the number of columns of a table in memory.
 fn parse(
@@ -287,39 +284,6 @@ fn what_is_unpacked_has_a_limit() {
     assert_eq!(unpack(100), Ok(100));
     let why = "it unpacks to more than 2.0 GiB; an unpacked file may be larger";
     assert_eq!(unpack(99), Err(why.to_owned()));
-}
-
-#[test]
-fn numbers_are_predicted() {
-    let dir = Scratch::new("numbers");
-    // The data of the `ElasticNet` example, with the first part dense and sparse.
-    let dense = dir.put("a.csv", b"1,0,1,3\n0,1,1,1\n1,1,0,2\n1,-1,0.5,2.2\n");
-    let sparse = dir.put("a.svm", b"3 1:1 3:1\n1 2:1 3:1\n2 1:1 2:1\n2.2 1:1 2:-1 3:0.5\n");
-    let valid = dir.put("v.csv", b"1,0.5,0,2\n0,1,1,1\n1,0,-1,1.5\n");
-    let x = [0.3_f64.ln()];
-    let mut found = Vec::new();
-    for train in [dense, sparse] {
-        let files = Files { train, numbers: true, ..Files::default() };
-        let split = Files { split: Some([2, 1, 1]), ..files.clone() };
-        let parts = load::<f64>(&split, 0).unwrap().into_numbers().unwrap();
-        assert_eq!(parts.each_ref().map(Targets::len), [2, 1, 1]);
-        let (valid, test) = (Some(valid.clone()), Some(valid.clone()));
-        let sets = load::<f64>(&Files { valid, test, ..files }, 3).unwrap();
-        let mut oracle = Oracle::new(ElasticNet::on(sets, false).unwrap()).unwrap();
-        oracle.set_rule(Ista::learned(0));
-        let (inner, draw, mut gradient) =
-            (InnerLoop::new(300, 0.6).unwrap(), Draw::new(0, 0), [0.0]);
-        let made = Exact::default().estimate(&mut oracle, &inner, &x, draw, &mut gradient);
-        let mut w = Vec::new();
-        solve(&mut oracle, &inner, &x, draw, &mut w).unwrap();
-        let error = oracle.metrics(&w, &x, &inner)[1].value;
-        found.push([made.unwrap().loss, gradient[0], error]);
-    }
-    // The test samples equal the validation samples.
-    let known = [0.41 / 3.0, 0.3 * 0.28 / 0.9, 0.41 / 3.0];
-    for found in found {
-        assert!(found.iter().zip(known).all(|(a, b)| (a - b).abs() < 1e-14), "{found:?}");
-    }
 }
 
 #[test]

@@ -29,23 +29,3 @@ dispatched! {
         sums.iter().chain(rest).fold(T::zero(), |sum, &x| sum + x * T::zero()).is_zero()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finite_means_every_entry() {
-        for len in 0..40 {
-            let mut x = vec![f64::MAX; len];
-            assert!(all_finite(&x));
-            for at in 0..len {
-                for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-                    x[at] = bad;
-                    assert!(!all_finite(&x), "{bad} at {at} of {len}");
-                }
-                x[at] = f64::MIN;
-            }
-        }
-    }
-}

@@ -1,5 +1,8 @@
-use super::*;
-use crate::{Arena, Array, Dual, Element, Shape, Tape, Tensor, Var};
+//! Losses of linear models equal products and losses of scores, in every mode.
+
+use hypertape_autodiff::{
+    Arena, Array, Dual, Element, Function, RowLoss, Shape, Tape, Tensor, Var, Workspace,
+};
 
 fn wave<T: Element>(len: usize, seed: f64) -> Vec<T> {
     (0..len).map(|i| T::from_f64((0.37 * (i as f64 + 1.0) * seed).sin())).collect()
@@ -146,50 +149,76 @@ fn equals_a_product_and_losses_in_every_mode() {
     }
 }
 
+/// The bits of value and gradient with respect to `w` of each direction, after those of the loss itself, and the losses
+/// of the rows: the gradient with respect to weights. If `part`, only tangents of the gradient are computed, and move up
+/// by one place.
+fn bits<const N: usize>(
+    (samples, loss): (&[f64], RowLoss<f64>),
+    w: &[f64],
+    moving: [&[f64]; N],
+    part: bool,
+) -> (Vec<[Vec<u64>; 2]>, Vec<u64>) {
+    let (arena, of_w) = (Arena::new(), Shape::column(u32::try_from(w.len()).unwrap()));
+    let tape = Tape::new(&arena).unwrap();
+    let tensor = |values| Tensor::new(&arena, of_w, values);
+    let w = Dual::new(tensor(w), moving.map(|v| Some(tensor(v))));
+    let w = if part { tape.variable_of_tangents(w) } else { tape.variable(w) };
+    let ones = vec![1.0; loss.rows()];
+    let rows = Shape::column(u32::try_from(loss.rows()).unwrap());
+    let p = tape.variable(Dual::new(Tensor::new(&arena, rows, &ones), [None; N]));
+    let made = w.linear_loss(samples, loss, Some(p));
+    let seed = made.value().scalar(1.0);
+    let adjoints = tape.finish().pull(&[(made.id().unwrap(), seed)], &arena);
+    let [of_w, of_p] = [w, p].map(|of| adjoints.get(of.id().unwrap()).unwrap());
+    let bits = |part: Tensor<f64>| part.values().iter().map(|v| v.to_bits()).collect();
+    let planes = |dual: Dual<Tensor<f64>, N>| -> Vec<Vec<u64>> {
+        let tangents = dual.tangents().into_iter().flatten();
+        std::iter::once(dual.value()).chain(tangents).map(bits).collect()
+    };
+    let both = planes(made.value()).into_iter().zip(planes(of_w));
+    (both.map(<[_; 2]>::from).collect(), bits(of_p.value()))
+}
+
 #[test]
 fn bits_depend_on_neither_company_nor_blocks() {
-    let case = Case::<f64>::new(61, 29, 1);
-    let (arena, count) = (Arena::new(), 29);
-    let w = Tensor::new(&arena, Shape::column(29), &case.of[0]);
-    let moving: Vec<Vec<f64>> = (0..5).map(|k| wave(count, 0.3 + f64::from(k))).collect();
-    let moving: Vec<_> =
-        moving.iter().map(|v| (Some(Tensor::new(&arena, w.shape(), v)), None)).collect();
+    let (case, count) = (Case::<f64>::new(61, 29, 1), 29);
+    let w = &case.of[0];
+    let moving: [Vec<f64>; 5] = [0.3, 1.3, 2.3, 3.3, 4.3].map(|seed| wave(count, seed));
     for loss in case.losses().into_iter().take(2) {
-        let of = Fitted { samples: &case.samples, loss };
-        let bits = |part: &Parts<Tensor<f64>>| {
-            let all = [Some(part.value), part.gradient, Some(part.losses)];
-            let all = all.into_iter().flatten().flat_map(|part| part.values().to_vec());
-            all.map(f64::to_bits).collect::<Vec<_>>()
-        };
-        let together = of.of_tensors(w, None, &moving, Asked::Gradient);
-        assert_eq!(bits(&of.of_tensors(w, None, &[], Asked::Gradient)[0]), bits(&together[0]));
-        for (k, &one) in moving.iter().enumerate() {
-            let alone = of.of_tensors(w, None, &[one], Asked::Tangents);
-            assert_eq!(bits(&alone[1]), bits(&together[1 + k]));
+        let of = (&case.samples[..], loss);
+        let (together, losses) = bits(of, w, moving.each_ref().map(|v| &v[..]), false);
+        assert_eq!(bits(of, w, [], false).0, together[..1]);
+        for (k, one) in moving.iter().enumerate() {
+            let known = &together[1 + k];
+            assert_eq!(bits(of, w, [one], false).0, [together[0].clone(), known.clone()]);
+            assert_eq!(bits(of, w, [one], true).0[0][1], known[1]);
         }
         // Rows of a later block.
         let later = match loss {
             RowLoss::Squared(y) => RowLoss::Squared(&y[19..]),
             RowLoss::Logistic(y) => RowLoss::Logistic(&y[19..]),
-            RowLoss::Softplus(y) => RowLoss::Softplus(&y[19..]),
-            RowLoss::CrossEntropy(_) => unreachable!("of one score"),
+            _ => unreachable!("the first two"),
         };
-        let of = Fitted { samples: &case.samples[19 * count..], loss: later };
-        let part = of.of_tensors(w, None, &[], Asked::Value);
-        assert_eq!(part[0].losses.values(), &together[0].losses.values()[19..]);
+        assert_eq!(bits((&case.samples[19 * count..], later), w, [], false).1, losses[19..]);
+    }
+}
+
+/// A loss of one parameter.
+struct Loss<'d>(&'d [f64], RowLoss<'d, f64>);
+
+impl Function<f64> for Loss<'_> {
+    fn eval<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A]) -> A {
+        x[0].linear_loss(self.0, self.1, None)
     }
 }
 
 #[test]
 fn known_answers_at_the_ends() {
-    let arena = Arena::new();
-    let w = Tensor::new(&arena, Shape::column(1), &[1.0_f64]);
     let parts = |samples, loss| {
-        let of = Fitted { samples, loss };
-        let moving = [(Some(w), None)];
-        let parts = of.of_tensors(w, None, &moving, Asked::Gradient);
-        [parts[0].value, parts[0].gradient.unwrap(), parts[1].gradient.unwrap()]
-            .map(|t| t.values()[0])
+        let (mut gradient, mut product) = ([0.0], [0.0]);
+        let (f, shapes) = (Loss(samples, loss), [Shape::SCALAR]);
+        let value = Workspace::new().hvp(&f, &shapes, &[1.0], &[1.0], &mut gradient, &mut product);
+        [value.unwrap(), gradient[0], product[0]]
     };
     // 800 + 0 + ln 2: slopes 1, 0 and a half; the curvature of the first two is 0, of the third a quarter.
     let [value, gradient, product] =
