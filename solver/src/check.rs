@@ -207,26 +207,17 @@ impl<'s, T: Element> Site<'s, '_, T> {
 
     /// Whether other outer iterations see other values, through their tasks or through random choices within a task.
     fn stochastic(&mut self) -> Result<Check, Error> {
-        let Kind(name, meaning) = STOCHASTIC;
-        let first = self.everything(self.draw, self.step)?;
-        let mut check = Check {
-            name,
-            observed: 0.0,
-            allowed: f64::NAN,
-            verdict: Verdict::Noted("deterministic"),
-            meaning,
-        };
+        let (first, mut gap) = (self.everything(self.draw, self.step)?, 0.0);
         for later in 1..=ITERATIONS {
             let iteration = self.draw.iteration.wrapping_add(later);
             let draw = Draw { iteration, ..self.draw }.for_task(0).at(Level::Init, 0);
             let draw = draw.for_task(self.oracle.task(draw, 0));
-            check.observed = relative_gap(&first, &self.everything(draw, self.step)?);
-            if check.observed > 0.0 {
-                check.verdict = Verdict::Noted("stochastic");
-                break;
+            gap = relative_gap(&first, &self.everything(draw, self.step)?);
+            if gap > 0.0 {
+                return Ok(STOCHASTIC.noted(gap, "stochastic"));
             }
         }
-        Ok(check)
+        Ok(STOCHASTIC.noted(gap, "deterministic"))
     }
 
     fn inner_gradient(&mut self) -> Result<Check, Error> {
@@ -359,10 +350,7 @@ impl<'s, T: Element> Site<'s, '_, T> {
 fn used<T: Element>(oracle: &Oracle<T>, gradient: &[T]) -> Check {
     let named = oracle.start().with_values(gradient);
     let idle = named.iter().filter(|(.., values)| values.iter().all(|&v| v == T::zero())).count();
-    let Kind(name, meaning) = USED;
-    let told = if idle == 0 { "all" } else { "NOT ALL" };
-    let (observed, allowed, verdict) = (idle as f64, f64::NAN, Verdict::Noted(told));
-    Check { name, observed, allowed, verdict, meaning }
+    USED.noted(idle as f64, if idle == 0 { "all" } else { "NOT ALL" })
 }
 
 /// Tolerance where two computations of the same value differ by rounding alone, in sums of many terms over many steps.

@@ -2,6 +2,7 @@
 //!
 //! Another crate can add lines, whose names are then parsed, listed and explained like those of this crate.
 
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -226,13 +227,31 @@ pub struct Registry<T: Element> {
 
 impl<T: Element> Default for Registry<T> {
     fn default() -> Self {
-        Self {
-            estimators: estimators(),
-            algorithms: algorithms(),
-            rules: rules(),
-            outers: outers(),
-            couplings: couplings(),
-        }
+        // Compiled in this crate, once per precision, and not in every crate that parses a name.
+        let all: Box<dyn Any> = if TypeId::of::<T>() == TypeId::of::<f32>() {
+            Box::new(single())
+        } else {
+            Box::new(double())
+        };
+        *all.downcast().expect("numbers of one of both precisions")
+    }
+}
+
+fn single() -> Registry<f32> {
+    of_precision()
+}
+
+fn double() -> Registry<f64> {
+    of_precision()
+}
+
+fn of_precision<T: Element>() -> Registry<T> {
+    Registry {
+        estimators: estimators(),
+        algorithms: algorithms(),
+        rules: rules(),
+        outers: outers(),
+        couplings: couplings(),
     }
 }
 
@@ -346,7 +365,7 @@ from_str! {
     /// assert_eq!(error.to_string(), "q of thinned: found 1.5, expected a probability above 0 and at most 1");
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
-    [T: Element] Box<dyn Estimator<T>> = estimators();
+    [T: Element] Box<dyn Estimator<T>> = Registry::default().estimators;
     /// Parses an inner rule from its text.
     ///
     /// ```
@@ -355,7 +374,7 @@ from_str! {
     /// assert_eq!(adam.name(), "adam:b1=0.8,b2=0.999,eps=1e-8");
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
-    [T: Element] AnyRule<'_, T> = rules();
+    [T: Element] AnyRule<'_, T> = Registry::default().rules;
     /// Parses a single-loop algorithm from its text.
     ///
     /// ```
@@ -366,7 +385,7 @@ from_str! {
     /// assert_eq!(error.to_string(), "soba needs step, for example soba:step=0.1");
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
-    [T: Element] Box<dyn SingleLoop<T>> = algorithms();
+    [T: Element] Box<dyn SingleLoop<T>> = Registry::default().algorithms;
     [] Schedule = Self::spellings();
     /// Parses an outer optimiser from its text.
     ///
@@ -378,7 +397,7 @@ from_str! {
     /// assert_eq!(error.to_string(), "sgd needs lr, for example sgd:lr=0.1");
     /// # Ok::<(), hypertape_solver::Error>(())
     /// ```
-    [T: Element] Box<dyn Outer<T>> = outers();
+    [T: Element] Box<dyn Outer<T>> = Registry::default().outers;
     /// Parses a coupling from its text.
     ///
     /// ```

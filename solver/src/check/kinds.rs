@@ -115,9 +115,16 @@ pub(super) const DIFFERENCED: [Kind; 6] = [INNER_W, OUTER_W, OUTER_X, HESSIAN, M
 
 impl Kind {
     pub(crate) fn skipped(self, why: &'static str) -> Check {
+        self.with(f64::NAN, Verdict::Skipped(why))
+    }
+
+    pub(super) fn noted(self, observed: f64, what: &'static str) -> Check {
+        self.with(observed, Verdict::Noted(what))
+    }
+
+    fn with(self, observed: f64, verdict: Verdict) -> Check {
         let Self(name, meaning) = self;
-        let verdict = Verdict::Skipped(why);
-        Check { name, observed: f64::NAN, allowed: f64::NAN, verdict, meaning }
+        Check { name, observed, allowed: f64::NAN, verdict, meaning }
     }
 
     pub(crate) fn judged(self, observed: f64, allowed: f64) -> Check {

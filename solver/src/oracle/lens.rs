@@ -5,7 +5,7 @@ use hypertape_autodiff::{Array, Element, List, Tensor};
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::passes::{Names, Stages};
+use crate::oracle::passes::{FIRST, Names, Stages};
 use crate::oracle::results::in_function;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -77,7 +77,10 @@ impl<T: Element, P: Bilevel<T>> Stages<T> for Lens<P, T> {
         draw: Draw,
         [_, x, _]: [&[A]; 3],
     ) -> Option<List<A>> {
-        (draw.level == Level::Init).then(|| self.problem.init(x, draw))
+        match draw.level {
+            Level::Init if const { A::ORDER <= FIRST } => Some(self.problem.init(x, draw)),
+            _ => None,
+        }
     }
 
     fn scalar<'a, A: Array<'a, Elem = T>>(
@@ -88,7 +91,9 @@ impl<T: Element, P: Bilevel<T>> Stages<T> for Lens<P, T> {
     ) -> Option<A> {
         match draw.level {
             Level::Inner => Some(self.problem.inner(w, x, draw, rows)),
-            Level::Outer => Some(self.problem.outer(w, x, draw, rows)),
+            Level::Outer if const { A::ORDER <= FIRST } => {
+                Some(self.problem.outer(w, x, draw, rows))
+            }
             _ => None,
         }
     }

@@ -198,35 +198,48 @@ pub(crate) trait Stages<T: Element>: Send + Sync {
     ) -> Option<A>;
 }
 
+/// The order of derivatives up to which everything is differentiated. The second order is that of the inner loss alone:
+/// nothing else is compiled for it, by a test of this constant.
+pub(crate) const FIRST: u32 = 1;
+
 /// Passes over `F` in arenas.
 pub(crate) struct Arrays<F>(pub(crate) F);
 
-/// Functions over the arrays of one mode. Passes use them as trait objects, and so are compiled once per mode, not per
-/// problem.
-trait InMode<'a, A, S>: Sync {
+/// Functions that return arrays, in one mode. Passes use them as trait objects, and so are compiled once per mode, not
+/// per problem.
+trait MakesArrays<'a, A, S>: Sync {
     fn arrays(&'a self, stage: S, groups: [&[A]; 3]) -> Option<List<A>>;
+}
+
+/// The same with those that return scalars, of which no pass needs tangents alone.
+trait InMode<'a, A, S>: MakesArrays<'a, A, S> {
     fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A>;
 }
 
-impl<'a, A: Array<'a>, F: Stages<A::Elem>> InMode<'a, A, F::Stage> for F {
+impl<'a, A: Array<'a>, F: Stages<A::Elem>> MakesArrays<'a, A, F::Stage> for F {
     fn arrays(&'a self, stage: F::Stage, groups: [&[A]; 3]) -> Option<List<A>> {
         Stages::arrays(self, stage, groups)
     }
+}
 
+impl<'a, A: Array<'a>, F: Stages<A::Elem>> InMode<'a, A, F::Stage> for F {
     fn scalar(&'a self, stage: F::Stage, rows: Rows, groups: [&[A]; 3]) -> Option<A> {
         Stages::scalar(self, stage, rows, groups)
     }
 }
 
-/// Functions to evaluate in mode `M`.
-type Plain<'f, M, T, S> = dyn for<'a> InMode<'a, <M as Mode<T>>::Array<'a>, S> + 'f;
+/// Functions to evaluate.
+type Plain<'f, T, S> = dyn for<'a> InMode<'a, Tensor<'a, T>, S> + 'f;
+
+/// Functions to evaluate or push forward in mode `M`.
+type Pushed<'f, M, T, S> = dyn for<'a> MakesArrays<'a, <M as Mode<T>>::Array<'a>, S> + 'f;
 
 /// Functions to record in mode `M`.
 type OnTape<'f, M, T, S> = dyn for<'a> InMode<'a, Var<'a, <M as Mode<T>>::Array<'a>>, S> + 'f;
 
 /// Performs [`Passes::value`].
 fn value<T: Element, S: Copy + Send + Sync>(
-    function: &Plain<Values, T, S>,
+    function: &Plain<T, S>,
     (names, blocks): (Names, Blocks),
     memory: &mut Workspaces<T>,
     at: At<T, S>,
@@ -245,7 +258,7 @@ fn value<T: Element, S: Copy + Send + Sync>(
 
 /// Performs [`Passes::push`] in one mode.
 fn push<T: Element, M: Mode<T> + 'static, S: Copy>(
-    function: &Plain<M, T, S>,
+    function: &Pushed<M, T, S>,
     names: &Names,
     memory: &mut Workspaces<T>,
     at: At<T, S>,

@@ -15,6 +15,7 @@ use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
 use crate::oracle::numbers::{NumberStages, Numbers};
+use crate::oracle::passes::FIRST;
 use crate::oracle::results::in_function;
 use crate::oracle::scratch::Sweep;
 use crate::oracle::stepper::Stepper;
@@ -54,7 +55,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> NumberStages<T> for Sc
     }
 
     fn arrays<R: Real<T>>(&self, draw: Draw, [_, x]: [&[R]; 2], w: &mut [R]) {
-        if draw.level == Level::Init {
+        if const { R::ORDER <= FIRST } && draw.level == Level::Init {
             self.problem.init(x, draw, w);
         }
     }
@@ -62,7 +63,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> NumberStages<T> for Sc
     fn scalar<R: Real<T>>(&self, draw: Draw, [w, x]: [&[R]; 2]) -> Option<R> {
         match draw.level {
             Level::Inner => Some(self.problem.inner(w, x, draw)),
-            Level::Outer => Some(self.problem.outer(w, x, draw)),
+            Level::Outer if const { R::ORDER <= FIRST } => Some(self.problem.outer(w, x, draw)),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Element, List, Tensor, Var};
 
-use crate::oracle::passes::{Arrays, Names, Passes, Stages};
+use crate::oracle::passes::{Arrays, FIRST, Names, Passes, Stages};
 use crate::rows::Rows;
 use crate::rule::{Rule, Step};
 
@@ -69,6 +69,10 @@ impl<T: Element, R: Rule<T>> Stages<T> for Ruled<R> {
         asked: Asked,
         [state, x, gradient]: [&[A]; 3],
     ) -> Option<List<A>> {
+        // Steps are evaluated, pushed forward and pulled back.
+        if const { A::ORDER > FIRST } {
+            return None;
+        }
         match asked {
             Asked::Query(step) => self.0.query(state, step).map(|y| List::from_slice(&[y])),
             Asked::Update(step) => Some(self.0.update(state, gradient[0], x, step)),
