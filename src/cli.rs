@@ -38,18 +38,8 @@ pub use values::bytes;
 
 use crate::problems::Entry;
 use crate::{Ranks, Schedule, Simd};
-use args::{Args, Command, Dtype};
+use args::{Args, Command, in_precision};
 use failure::Failure;
-
-/// Runs a command in the requested precision.
-macro_rules! in_precision {
-    ($dtype:expr, $command:ident::run($($argument:expr),*)) => {
-        match $dtype {
-            Dtype::F64 => $command::run::<f64>($($argument),*),
-            Dtype::F32 => $command::run::<f32>($($argument),*),
-        }
-    };
-}
 
 /// Runs the command line of this process on `catalogue`.
 pub fn main(catalogue: &[Entry]) -> ExitCode {
@@ -93,19 +83,16 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
     }
     let (mut all, mut none) = (io::stdout().lock(), io::sink());
     let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };
+    // Names are the same in both precisions.
+    let known = app.registry::<f64>();
     match command {
         Command::Problems(options) => list::problems(app.catalogue, &options, &mut out),
-        // The choices are the same in both precisions.
-        Command::Estimators(one) => {
-            list::choices(&app.registry::<f64>().estimators, &one, &mut out)
-        }
-        Command::Rules(one) => list::choices(&app.registry::<f64>().rules, &one, &mut out),
+        Command::Estimators(one) => list::choices(&known.estimators, &one, &mut out),
+        Command::Rules(one) => list::choices(&known.rules, &one, &mut out),
         Command::Schedules(one) => list::choices(&Schedule::spellings(), &one, &mut out),
-        Command::Optimisers(one) => list::choices(&app.registry::<f64>().outers, &one, &mut out),
-        Command::Algorithms(one) => {
-            list::choices(&app.registry::<f64>().algorithms, &one, &mut out)
-        }
-        Command::Couplings(one) => list::choices(&app.registry::<f64>().couplings, &one, &mut out),
+        Command::Optimisers(one) => list::choices(&known.outers, &one, &mut out),
+        Command::Algorithms(one) => list::choices(&known.algorithms, &one, &mut out),
+        Command::Couplings(one) => list::choices(&known.couplings, &one, &mut out),
         Command::Gradient(options) => {
             in_precision!(options.common.dtype, gradient::run(app, &options, &mut out))
         }

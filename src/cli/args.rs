@@ -417,3 +417,14 @@ pub(crate) enum Dtype {
     F64,
     F32,
 }
+
+/// Calls a function in the requested precision.
+macro_rules! in_precision {
+    ($dtype:expr, $($function:ident)::+($($argument:expr),*)) => {
+        match $dtype {
+            $crate::cli::args::Dtype::F64 => $($function)::+::<f64>($($argument),*),
+            $crate::cli::args::Dtype::F32 => $($function)::+::<f32>($($argument),*),
+        }
+    };
+}
+pub(crate) use in_precision;

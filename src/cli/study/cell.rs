@@ -9,7 +9,7 @@ use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::app::{App, Precise};
-use crate::cli::args::{self, Asked, Dtype};
+use crate::cli::args::{self, Asked, in_precision};
 use crate::cli::failure::{Failure, json};
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
@@ -88,10 +88,7 @@ impl Cell {
         if common.memory.is_none() {
             common.schedule.get_or_insert(Asked::Given(Schedule::default()));
         }
-        let (estimator, outer) = match common.dtype {
-            Dtype::F64 => named::<f64>(app, entry, &self.run),
-            Dtype::F32 => named::<f32>(app, entry, &self.run),
-        }?;
+        let (estimator, outer) = in_precision!(common.dtype, named(app, entry, &self.run))?;
         let run = &mut self.run;
         match &mut run.algorithm {
             Some(algorithm) => *algorithm = estimator,

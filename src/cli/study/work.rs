@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Task, Trouble};
 use super::pace::{DISTURBED, Pace};
 use crate::cli::app::{App, Precise};
-use crate::cli::args::{self, Dtype};
+use crate::cli::args::{self, in_precision};
 use crate::cli::failure::{Failure, Out, say_json};
 use crate::cli::gradient::process_peak;
 use crate::cli::outer;
@@ -38,10 +38,7 @@ pub(super) fn serve(app: &App, out: Out) -> Result<(), Failure> {
         let _ = io::stdin().lock().read(&mut [0]);
         std::process::exit(1);
     });
-    let reply = match cell.run.common.dtype {
-        Dtype::F64 => answer::<f64>(app, task, &cell),
-        Dtype::F32 => answer::<f32>(app, task, &cell),
-    };
+    let reply = in_precision!(cell.run.common.dtype, answer(app, task, &cell));
     say_json(out, [&reply.unwrap_or_else(Reply::Failed)])
 }
 
