@@ -381,15 +381,14 @@ mod tests {
         let entry = |i| T::from_f64(5.0 * (1.7 * i as f64).sin());
         let mut x: Vec<T> = (0..rows * cols).map(entry).collect();
         let (mut sums, mut shares) = (vec![T::zero(); rows], vec![T::zero(); rows * cols]);
+        // 4 epsilon from rounding the distance to the top, which is up to 10, the rest from totals. Observed: 9.
+        let close = |found: T, known: f64| {
+            (found.as_f64() - known).abs() <= 16.0 * T::epsilon().as_f64() * known.abs().max(1.0)
+        };
+        let mut down = vec![T::neg_infinity(); rows];
         softmax_rows(&x, cols, &mut sums, &mut shares);
         for (i, row) in x.chunks_exact(cols).enumerate() {
             let total: f64 = row.iter().map(|v| v.as_f64().exp()).sum();
-            // The error of a share is 4 epsilon from rounding its distance to the top, which is up to 10, and the rest
-            // from totals. Observed: 9.
-            let close = |found: T, known: f64| {
-                (found.as_f64() - known).abs()
-                    <= 16.0 * T::epsilon().as_f64() * known.abs().max(1.0)
-            };
             assert!(close(sums[i], total.ln()), "{} {total}", sums[i]);
             for (s, v) in shares[i * cols..].iter().zip(row) {
                 let ratio = s.as_f64() / (v.as_f64().exp() / total);
@@ -405,6 +404,13 @@ mod tests {
             let gone = row % 3 == 0;
             let right = share.iter().chain([&sums[row]]).all(|s| s.is_nan() == gone);
             assert!(right, "{row}: {} {share:?}", sums[row]);
+        }
+        // Columns differ from rows in the order of sums.
+        let turned = |of: &[T]| (0..of.len()).map(|p| of[p % rows * cols + p / rows]).collect();
+        let (x, known): (Vec<T>, Vec<T>) = (turned(&x), turned(&shares));
+        softmax_columns(&x, rows, &mut down, &mut shares);
+        for (&found, known) in down.iter().chain(&shares).zip(sums.iter().chain(&known)) {
+            assert!(close(found, known.as_f64()) || found.is_nan() && known.is_nan());
         }
     }
 
@@ -430,5 +436,15 @@ mod tests {
         );
         assert_eq!(shares[2..4], [0.0; 2]);
         assert!(shares[6..8].iter().all(|s| s.is_nan()));
+        let x: Vec<f64> = (0..10).map(|p| x[p % 5 * 2 + p / 5]).collect();
+        let known = (sums, (0..10).map(|p| shares[p % 5 * 2 + p / 5]).collect::<Vec<_>>());
+        let mut found = ([ninf; 5], vec![0.0; 10]);
+        softmax_columns(&x, 5, &mut found.0, &mut found.1);
+        assert_eq!(format!("{found:?}"), format!("{known:?}"));
+        // Several runs of rows.
+        let (mut sums, mut shares) = ([ninf; 3], [0.0; 3300]);
+        softmax_columns(&[0.0; 3300], 3, &mut sums, &mut shares);
+        assert!(sums.iter().all(|sum| (sum - 1100_f64.ln()).abs() < 1e-15));
+        assert_eq!(shares, [1.0 / 1100.0; 3300]);
     }
 }
