@@ -89,7 +89,7 @@ impl App<'_> {
 
 fn execute(command: Command, app: &App) -> Result<(), Failure> {
     if ranks::ranks().is_some() && !matches!(command, Command::Gradient(_) | Command::Run(_)) {
-        return Err(Failure::usage("mpirun runs gradient and run alone"));
+        return Err(Failure::usage("only gradient and run can be shared by mpirun"));
     }
     let (mut all, mut none) = (io::stdout().lock(), io::sink());
     let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };

@@ -13,7 +13,7 @@
 //! | an outer loop, saved and resumed | [`Run`] |
 //! | to choose a schedule or an estimator for a budget | [`Profile`], and `hypertape plan` |
 //! | to measure bias and variance | [`certify()`] |
-//! | your own estimator, linear solver or outer optimiser | `examples/own-methods`, checked by [`contract`] |
+//! | your own estimator, linear solver, outer optimiser or algorithm | `examples/own-methods`, checked by [`contract`] |
 //! | a problem with the command line, on samples from files | [`problems::Entry`], `examples/own-problem`, `examples/newsgroups.rs` |
 //! | a problem in a file, without a compiler | [`problems::GraphProblem`]; `examples/graph.rs` |
 //! | few-shot learning from folders of images | [`problems::ImageClasses`], `examples/omniglot.rs` |
@@ -46,6 +46,7 @@ pub mod prelude {
     pub use crate::problems::{Entry, Given, Kind, Labelled, Labels, Made, Sets, Setting, Targets};
     #[doc(no_inline)]
     pub use crate::rand::RngExt;
+    pub use crate::single_loop::{Joint, Kept, Moving, Sampled, SingleLoop, Sizes, Steps};
     pub use crate::{
         About, Arena, Array, Bilevel, Cost, Draw, Element, Error, Estimate, Estimator, Exact,
         InnerLoop, Level, LinearSolver, List, Metric, Named, Oracle, Outer, Params, Point, Profile,

@@ -78,7 +78,7 @@ pub fn catalogue() -> Vec<Entry> {
             "MAML of a 1-40-40-1 tanh network, 1000 sines, meta-batches of 5, 10 shots"
             => |given| Oracle::new(Maml::sinusoid(given.seed));
         "sinusoid-prior", (16, 0.02), adam(0.001), 1000, Some(0),
-            "implicit MAML: the same with a prior of weight 2 at the learned start"
+            "implicit MAML: sinusoid with a prior of weight 2 at the learned start"
             => |given| Oracle::new(Maml::sinusoid(given.seed).with_prior(2.0));
         "maml-quadratic", (50, 0.02), sgd(0.1, 0.5), 100, Some(0),
             "MAML of ten variables, 100 quadratic tasks, one per iteration, closed form"
@@ -93,7 +93,7 @@ pub fn catalogue() -> Vec<Entry> {
             "data hyper-cleaning, 900 digits, 40 % wrong labels, one weight each, or --train"
             => |given| clean(given, [900, 400, 497], None);
         "digits-clean-mlp", (100, 0.5), adam(0.3), 100, Some(0), Classes cleaning(),
-            "the same for a network with 8 hidden units on 300 digits, or --train"
+            "data hyper-cleaning of a network with 8 hidden units, 300 digits, or --train"
             => |given| clean(given, [300, 300, 600], Some(8));
         "digits-penalty", (100, 1.0), adam(0.1), 100, Some(0), Classes Penalties::settings(0.01),
             "softmax regression on 150 digits, one log-penalty per feature, or --train"
@@ -108,13 +108,13 @@ pub fn catalogue() -> Vec<Entry> {
             "MAML of a small convolutional network, 5-way 1-shot digits, or --train"
             => |given| fewshot(given, Learner::Maml);
         "digits-anil", (9, 0.05), adam(0.003), 1000, Some(0), Images tasks(),
-            "ANIL: the same, but only the last layer adapts to a task"
+            "ANIL: digits-fewshot, but only the last layer adapts to a task"
             => |given| fewshot(given, Learner::Anil);
         "divergence", (10, 0.1), sgd(10.0, 1.0), 10_000, Some(42),
-            "two 1-D tasks on which first-order descent ends at |M'| = 0.346; 2000 starts"
+            "two 1-D tasks on which first-order descent ends where |F'| = 0.346; 2000 starts"
             => |given| Oracle::new(Divergence::diverging(given.seed, 2000));
         "divergence-wide", (10, 0.01), sgd(10.0, 1.0), 20_000, Some(42),
-            "two 1-D tasks for accuracy at equal cost; 1000 starts"
+            "two 1-D tasks on which accuracy is compared at equal cost; 1000 starts"
             => |given| Oracle::new(Divergence::wide(given.seed, 1000));
     }
 }

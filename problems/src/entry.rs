@@ -195,7 +195,7 @@ impl Entry {
             let mut all = self.settings.iter_mut().chain([&mut self.lanes]);
             let Some(setting) = all.find(|setting| setting.name == name) else {
                 let has = names.join(", ");
-                let why = format!("{} has no setting '{name}', it has {has}", self.name);
+                let why = format!("{} has no setting '{name}'; it has {has}", self.name);
                 return Err(Error::told(why));
             };
             setting.give(value)?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use hypertape_solver::text::either;
 use hypertape_solver::{Error, Oracle};
 
 /// The values that a setting accepts. An upper bound equal to the largest value of the type means no bound.
@@ -53,7 +54,7 @@ impl fmt::Display for Kind {
                 let to = range.end();
                 bounds("a whole number", range.start(), (*to < usize::MAX).then_some(to))
             }
-            Self::Word(words) => write!(f, "one of {}", words.join(", ")),
+            Self::Word(words) => f.write_str(&either(words)),
             Self::Text => f.write_str("text without a comma"),
         }
     }
@@ -103,7 +104,7 @@ impl Setting {
     /// [`Oracle::set_lanes`](hypertape_solver::Oracle::set_lanes).
     pub fn lanes() -> Self {
         let help =
-            "partial sums of a sum over tasks or rows, the most threads or processes that share it";
+            "parts of a sum over tasks or rows; at most as many threads or processes share it";
         Self::new("lanes", Oracle::<f64>::LANES, Kind::Count(1..=usize::MAX), help)
     }
 
@@ -166,7 +167,7 @@ mod tests {
             (number(), "nan", "a number, 0 or more"),
             (count(), "9", "a whole number from 1 to 8"),
             (count(), "1.5", "a whole number from 1 to 8"),
-            (word(), "left", "one of up, down"),
+            (word(), "left", "up or down"),
             (Kind::Text, "a,b", "text without a comma"),
         ] {
             assert_eq!(given(kind, text), Err(format!("a: found '{text}', expected {expected}")));

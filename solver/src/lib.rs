@@ -10,12 +10,13 @@
 //!   [`Estimator::predict`] returns the memory of an estimate before it runs.
 //! - **Verification.** [`check()`] tests the derivatives of a problem, [`certify()`] measures bias and variance, and
 //!   [`contract`] checks an estimator of your own against a known answer.
-//! - **Extensions.** [`Estimator`], [`LinearSolver`], [`Rule`], [`Outer`] and `Coupling` are traits, each with short
-//!   implementations in this crate to start from.
+//! - **Extensions.** [`Estimator`], [`LinearSolver`], [`Rule`], [`Outer`], [`SingleLoop`] and `Coupling` are traits, each
+//!   with short implementations in this crate to start from.
 //!
 //! Whole programs in the repository: `examples/ridge.rs` (a problem, its hypergradients and a run),
 //! `examples/predator.rs` (an ODE), `examples/graph.rs` (a problem in a file), `examples/own-methods` (estimator,
-//! linear solver and outer optimiser), `examples/orders.rs` and `examples/equal_time.rs` (experiments).
+//! linear solver, outer optimiser and single-loop algorithm), `examples/orders.rs` and `examples/equal_time.rs`
+//! (experiments).
 //!
 //! The feature `threads` adds `Oracle::set_threads`. The feature `serde` adds runs that are saved and resumed (`Saved`,
 //! `Saving`), and makes costs, records, states and named arrays serialisable.

@@ -10,6 +10,7 @@ use std::fmt;
 
 use crate::error::Error;
 use crate::spelling::names::{hint, spelling};
+use crate::text::either;
 
 pub use crate::spelling::names::find_by_name;
 pub use crate::spelling::value::{Range, Value, expect_in};
@@ -319,7 +320,7 @@ impl<'t> Visit<'t> {
         if !self.noting {
             return value;
         }
-        let expected = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+        let expected = either(&words.iter().map(|(word, _)| *word).collect::<Vec<_>>());
         let typed = self.given.iter().find(|(n, _)| *n == name).map(|(_, typed)| *typed);
         let word = |typed: Option<&str>| words.iter().find(|(word, _)| Some(*word) == typed);
         let found = typed.map_or(Some(value), |typed| word(typed).map(|&(_, w)| w));

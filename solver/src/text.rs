@@ -1,4 +1,4 @@
-//! Numbers formatted for people.
+//! Numbers and choices formatted for people.
 
 /// Formats a size in binary units, exactly below 1 KiB and otherwise rounded up, so that the printed size is always
 /// sufficient.
@@ -29,6 +29,20 @@ pub fn bytes(n: u64) -> String {
 pub fn plain(value: f64) -> String {
     let text = format!("{value:?}");
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+/// Joins words of which one is expected: `sgd, saga or page`.
+///
+/// ```
+/// use hypertape_solver::text::either;
+/// assert_eq!(either(&["one", "class", "feature"]), "one, class or feature");
+/// assert_eq!(either(&["states", "tapes"]), "states or tapes");
+/// ```
+pub fn either(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.concat(),
+    }
 }
 
 #[cfg(test)]

@@ -57,10 +57,10 @@ pub(crate) enum Command {
     /// Run a whole bilevel optimisation and evaluate its result
     #[command(after_help = help::RUN)]
     Run(Run),
-    /// Run a grid of settings from a file, and write tables and figures; resumes where it stopped
+    /// Run a grid of settings from a file, and write tables and figures; go on where an earlier call stopped
     #[command(after_help = help::STUDY)]
     Study(Study),
-    /// Compare the times, bytes and results of two studies; exit status 1 if the second is worse
+    /// Compare the times, bytes and results of two studies; the exit status is 1 if the second is worse
     #[command(after_help = help::COMPARE)]
     Compare(Compare),
     /// Print a completion script for a shell
@@ -74,7 +74,7 @@ pub(crate) enum Command {
 /// A list, or one of its entries.
 #[derive(Clone, Debug, Options)]
 pub(crate) struct Explained {
-    /// Name of the one to explain [default: list all]
+    /// Name of the entry to explain [default: list all]
     pub(crate) name: Option<String>,
 }
 
@@ -105,9 +105,9 @@ pub(crate) struct Common {
     pub(crate) tolerance: Option<f64>,
     /// What exact gradients store of the inner loop, such as binomial:c=10 (see `hypertape schedules`), or auto: the fastest that
     /// fits into --memory. Schedules of states all give the same bits. Schedules that keep tapes may differ in the last digits, and
-    /// so may two runs with auto, which goes by measured times
-    #[arg(help_heading = MEMORY, long, value_name = "S", default_value = "store-all", allow_hyphen_values = true)]
-    pub(crate) schedule: Asked,
+    /// so may two runs with auto, which goes by measured times [default: store-all, or as many checkpoints as fit into --memory]
+    #[arg(help_heading = MEMORY, long, value_name = "S", allow_hyphen_values = true)]
+    pub(crate) schedule: Option<Asked>,
     /// Memory that an estimate may take, such as 64MiB; checked before it runs, and never exceeded
     #[arg(help_heading = MEMORY, long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
     pub(crate) memory: Option<u64>,
@@ -122,8 +122,8 @@ pub(crate) struct Common {
     /// Precision
     #[arg(help_heading = MEMORY, long, value_enum, default_value_t = Dtype::F64)]
     pub(crate) dtype: Dtype,
-    /// Number of partial sums that a sum over tasks or rows is split into, the most threads or processes that can share it; results
-    /// depend on it in the last digits [default: 8]
+    /// Number of parts into which a sum over tasks or rows is split; at most as many threads or processes can share it, and the last
+    /// digits of results depend on it [default: 8]
     #[arg(help_heading = MEMORY, long, value_name = "N", value_parser = at_least_one, allow_hyphen_values = true)]
     #[serde(default)]
     pub(crate) lanes: Option<usize>,
@@ -312,7 +312,7 @@ pub(crate) struct Run {
     /// Decay of the outer step size of sgd, lr / k^P at iteration k [default: the problem's]
     #[arg(help_heading = OUTER, long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) outer_power: Option<f64>,
-    /// Momentum of the outer optimiser momentum [default: 0.9]
+    /// Momentum of the outer optimiser, if that is momentum [default: 0.9]
     #[arg(help_heading = OUTER, long, value_name = "M", value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) outer_momentum: Option<f64>,
     /// Stop when the norm of the hypergradient is at most TOL
@@ -402,8 +402,8 @@ pub(crate) struct Compare {
     pub(crate) before: PathBuf,
     /// Folder of the study after
     pub(crate) after: PathBuf,
-    /// A row is slower from this ratio of median times on, and faster from its inverse on, if a rank test agrees. If two programs are
-    /// equal, at most 1 in 100 comparisons has such a row. Rows with fewer than 6 times per side are not compared
+    /// Ratio of median times from which a row counts as slower, and its inverse as faster, if a rank test agrees, by which at most 1 in
+    /// 100 comparisons of equal programs has such a row; rows with fewer than 6 times per side are not compared
     #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) slower: f64,
     /// Write the comparison as an HTML page, with a figure of the ratios and their intervals

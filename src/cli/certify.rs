@@ -35,7 +35,7 @@ struct Row {
 pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open_at::<T>(app, entry, common)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?;
     // Try each estimator once.
     opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());
@@ -49,6 +49,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
         }
     }
     let mut exact = opened.estimator(app, "exact")?;
+    let mut opened = opened.told();
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }

@@ -117,9 +117,10 @@ pub(super) fn process_peak(process: &str) -> Option<u64> {
 pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let mut opened = point::open_at::<T>(app, entry, common)?.told();
+    let mut opened = point::open_at::<T>(app, entry, common)?;
     let chosen = options.estimators.iter().map(|name| opened.estimator(app, name));
     let mut chosen = chosen.collect::<Result<Vec<_>, _>>()?;
+    let mut opened = opened.told();
     if let Some(folder) = &common.save {
         atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
     }

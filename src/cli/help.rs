@@ -26,7 +26,7 @@ pub(crate) const GRADIENT: &str = "\
 Examples:
   hypertape gradient quadratic
   hypertape gradient ridge --steps 100 --rule adam --estimator exact --estimator truncated:k=10
-  hypertape gradient ridge --memory 32KiB --schedule auto
+  hypertape gradient ridge --memory 32KiB
   hypertape gradient digits-penalty --train samples.csv --label class --steps 10";
 
 pub(crate) const CHECK: &str = "\

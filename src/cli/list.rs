@@ -36,7 +36,7 @@ fn problem(entry: &Entry, out: Out) -> Result<(), Failure> {
         None => {}
     }
     if entry.open_f32.is_none() {
-        say(out, "--dtype: f64")?;
+        say(out, "--dtype: f64 only")?;
     }
     let setting = |Setting { name, default, kind, help, .. }: &Setting| {
         [(*name).to_owned(), default.clone(), kind.to_string(), (*help).to_owned()]
@@ -67,7 +67,11 @@ pub(crate) fn choices<M>(
     Explained { name }: &Explained,
     out: Out,
 ) -> Result<(), Failure> {
-    let price = if all.kind() == "algorithm" { "cost of an iteration" } else { "cost for r steps" };
+    let price = match all.kind() {
+        "algorithm" => "cost of an iteration",
+        "rule" => "memory",
+        _ => "cost for r steps",
+    };
     if let Some(name) = name {
         return explain(all.find(name).map_err(Failure::usage)?, price, out);
     }

@@ -9,12 +9,13 @@ use super::args::{Asked, Common, Data, Dtype};
 use super::arrays;
 use super::failure::Failure;
 use super::ranks;
+use super::table::bytes;
 use super::values::Lr;
 use crate::problems::data::{Files, load};
 use crate::problems::{Entry, ImageClasses, Labels, Precision, Setting, read_problem};
 use crate::{
-    Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, axpy, expect_in,
-    find_by_name, fingerprint, plan,
+    Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, Schedule, axpy,
+    expect_in, find_by_name, fingerprint, plan,
 };
 
 /// An estimator of any kind.
@@ -26,10 +27,10 @@ pub(crate) struct Opened<T> {
     pub(crate) inner: InnerLoop,
     pub(crate) x: Vec<T>,
     pub(crate) data_seed: Option<u64>,
-    /// Seed of the draws, and the requested schedule.
+    /// Seed of the draws, and the schedule, if one was requested.
     pub(crate) seed: u64,
-    pub(crate) schedule: Asked,
-    /// Decisions made about files of samples, one sentence each.
+    pub(crate) schedule: Option<Asked>,
+    /// Decisions made about files of samples and about schedules, one sentence each.
     pub(crate) notes: Vec<String>,
     /// Indices of the training, validation and test samples in their files.
     pub(crate) rows: [Vec<usize>; 3],
@@ -202,27 +203,57 @@ fn on<T: Precision>(
 impl<T: Precise> Opened<T> {
     /// Returns the estimator that `text` names, with the schedule of the command.
     pub(crate) fn estimator(&mut self, app: &App, text: &str) -> Result<Chosen<T>, Failure> {
-        self.scheduled(T::registry(app).estimators.parse(text).map_err(Failure::usage)?)
+        let made = T::registry(app).estimators.parse(text).map_err(Failure::usage)?;
+        let (made, note) = self.scheduled(made)?;
+        // The same estimator may be asked for twice.
+        self.notes.extend(note.filter(|note| !self.notes.contains(note)));
+        Ok(made)
     }
 
-    /// Sets the schedule of the command on `made`; `auto` is the fastest that fits into the memory of the command.
-    pub(crate) fn scheduled(&mut self, made: Chosen<T>) -> Result<Chosen<T>, Failure> {
+    /// Sets the schedule of the command on `made`. `auto` is the fastest that fits into the memory of the command. Without
+    /// a requested schedule it is `store-all` or, with a note, as many checkpoints as fit.
+    pub(crate) fn scheduled(
+        &mut self,
+        made: Chosen<T>,
+    ) -> Result<(Chosen<T>, Option<String>), Failure> {
         let schedule = match self.schedule {
-            Asked::Given(schedule) => schedule,
-            Asked::Auto if ranks::ranks().is_some() => {
+            None => Schedule::default(),
+            Some(Asked::Given(schedule)) => schedule,
+            Some(Asked::Auto) if ranks::ranks().is_some() => {
                 let why =
                     "--schedule auto goes by times, which differ from process to process: name one";
                 return Err(Failure::usage(why));
             }
-            Asked::Auto if made.schedule().is_none() => return Ok(made),
-            Asked::Auto => {
+            Some(Asked::Auto) if made.schedule().is_none() => return Ok((made, None)),
+            Some(Asked::Auto) => {
                 let profile = self.profile()?;
                 let memory = self.oracle.memory().unwrap_or(u64::MAX);
                 let found = plan(&*made, &mut self.oracle, &self.inner, &profile, memory);
                 found.map_err(Failure::Solver)?[0].schedule
             }
         };
-        Ok(made.under(schedule).unwrap_or(made))
+        let made = made.under(schedule).unwrap_or(made);
+        let fitting = if self.schedule.is_none() { self.fitting(&*made) } else { None };
+        let Some((schedule, note)) = fitting else { return Ok((made, None)) };
+        Ok((made.under(schedule).unwrap_or(made), Some(note)))
+    }
+
+    /// Returns the schedule with as many checkpoints as fit into the memory of the command, and a note about it, if `made`
+    /// does not fit. An estimate that cannot be made to fit is left to refuse itself.
+    fn fitting(&mut self, made: &dyn Estimator<T>) -> Option<(Schedule, String)> {
+        let Self { oracle, inner, x, seed, .. } = self;
+        oracle.memory()?;
+        let admitted = made.admit(oracle, inner, x, Draw::new(*seed, 0));
+        let Err(Error::Memory { limit, needed, advice: Some((schedule, takes)) }) = admitted else {
+            return None;
+        };
+        let [limit, needed, takes] = [limit, needed, takes].map(bytes);
+        let note = format!(
+            "{} stores checkpoints (--schedule {schedule}, {takes}), because all states take {needed} \
+             and {limit} is allowed; the result has the same bits",
+            made.name()
+        );
+        Some((schedule.parse().ok()?, note))
     }
 
     /// Measures the bytes and times of the parts of an estimate at the outer point.

@@ -169,8 +169,8 @@ fn length<T>(state: &RunState<T>) -> String {
 /// The problem and the estimator with which a run begins.
 type Begun<T> = (Opened<T>, Chosen<T>);
 
-/// Opens the problem of the first run and its estimator. If `auto` is requested, the schedule is that of the run to be
-/// resumed.
+/// Opens the problem of the first run and its estimator. If the command leaves the schedule open, it is that of the run
+/// to be resumed.
 fn begin<T: Precise>(
     app: &App,
     entry: &Entry,
@@ -178,14 +178,15 @@ fn begin<T: Precise>(
     files: &Files,
     estimator: Chosen<T>,
 ) -> Result<Begun<T>, Failure> {
-    let mut opened = point::open::<T>(app, entry, &options.common, 0)?.told();
-    if opened.schedule == Asked::Auto
+    let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
+    if !matches!(opened.schedule, Some(Asked::Given(_)))
         && let Some(taken) = files.schedule::<T>(&stem(options, 0), 0)?
     {
-        opened.schedule = Asked::Given(taken);
+        opened.schedule = Some(Asked::Given(taken));
     }
-    let estimator = opened.scheduled(estimator)?;
-    Ok((opened, estimator))
+    let (estimator, note) = opened.scheduled(estimator)?;
+    opened.notes.extend(note);
+    Ok((opened.told(), estimator))
 }
 
 /// The suffix of the files of a run.

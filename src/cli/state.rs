@@ -72,7 +72,7 @@ impl Files {
         self.save.as_ref().map(|folder| folder.join(format!("state{stem}.json")))
     }
 
-    /// If `auto` is requested, returns the schedule of the run to be resumed, because another one may give other bits.
+    /// Returns the schedule of the run to be resumed, because another one that keeps tapes may give other bits.
     pub(super) fn schedule<T: Element>(
         &self,
         stem: &str,

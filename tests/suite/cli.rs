@@ -560,6 +560,32 @@ fn schedules_and_budgets() {
     assert_ne!(chosen["schedule"], "store-all");
     assert!(number(&chosen, "bytes_measured") <= budget);
     assert_eq!(chosen["gradient_head"], all["gradient_head"]);
+    // Without a schedule, what does not fit stores as many checkpoints as fit, and a note names them.
+    let line = format!("gradient w1-ridge --memory {budget:.0} --json");
+    let (status, out, err) = run(line.split(' '));
+    let fitted: Value = serde_json::from_str(&out).unwrap();
+    let schedule = fitted["schedule"].as_str().unwrap();
+    assert_eq!((status, &fitted["gradient_head"]), (0, &all["gradient_head"]));
+    assert!(number(&fitted, "bytes_measured") <= budget);
+    let note = format!("note: exact stores checkpoints (--schedule {schedule}, ");
+    assert!(schedule.starts_with("binomial:c=") && err.starts_with(&note), "{err}");
+    let c: usize = schedule.rsplit('=').next().unwrap().parse().unwrap();
+    let more = gradient(&format!("w1-ridge --schedule binomial:c={}", c + 1), none);
+    assert!(number(&more, "bytes_measured") > budget);
+    let enough = gradient(&format!("w1-ridge --memory {:.0}", budget / 0.7), none);
+    assert_eq!(enough["schedule"], "store-all");
+    // A run that is resumed keeps its schedule.
+    let folder = tempdir().unwrap();
+    for line in [
+        "--iterations 3 --save {}/once",
+        "--iterations 2 --save {}/cut --memory 100KiB",
+        "--iterations 3 --resume {}/cut",
+    ] {
+        let (status, _, err) = run(words(&format!("run w1-ridge {line}"), folder.path()));
+        assert_eq!((status, err.contains("binomial:c=")), (0, line.contains("100KiB")), "{err}");
+    }
+    let [once, cut] = ["once", "cut"].map(|run| fs::read(folder.path().join(run).join("x.npz")));
+    assert!(once.unwrap() == cut.unwrap());
 
     // Problems have a default rule; steep steps of another rule are reported.
     assert_eq!(gradient("learned-steps", none)["rule"], "gradient-descent:outer=0");
@@ -588,7 +614,7 @@ fn schedules_and_budgets() {
 
     for (line, why) in [
         ("gradient w1-ridge --memory 1KiB", " bytes) of memory, 1.0 KiB is allowed\n"),
-        ("gradient w1-ridge --memory 100KiB", " takes "),
+        ("gradient w1-ridge --memory 100KiB --schedule store-all", "; binomial:c="),
         ("plan w1-ridge --estimator first-order", "an estimator with a schedule, such as exact\n"),
     ] {
         let (status, _, err) = run(line.split(' '));
@@ -1002,7 +1028,11 @@ fn run_takes_algorithms_of_one_loop() {
         refused(words(&format!("run quadratic-sampled --algorithm {typed}"), none), status, parts);
     }
     let tasks = "run sinusoid --algorithm soba:step=0.1";
-    refused(words(tasks, none), 1, &["tasks of soba:step=0.1: found 1000, expected 1"]);
+    refused(
+        words(tasks, none),
+        1,
+        &["soba:step=0.1 is for problems of a single task, and this one has 1000"],
+    );
 }
 
 #[test]
@@ -1316,17 +1346,17 @@ fn samples_come_from_files() {
         ("gradient digits-penalty --valid {}", &["--train"]),
         (
             "gradient quadratic --batch 3",
-            &["error: quadratic has no setting 'batch', it has lanes"],
+            &["error: quadratic has no setting 'batch'; it has lanes"],
         ),
         (
             "gradient digits-penalty --corruption 0.5",
             &[
-                "digits-penalty has no setting 'corruption', it has penalty, penalties, batch, lanes",
+                "digits-penalty has no setting 'corruption'; it has penalty, penalties, batch, lanes",
             ],
         ),
         (
             "gradient digits-clean --penalties one",
-            &["digits-clean has no setting 'penalties', it has corruption, penalty, batch, lanes"],
+            &["digits-clean has no setting 'penalties'; it has corruption, penalty, batch, lanes"],
         ),
         ("gradient quadratic --train {}", &["quadratic takes no samples"]),
         ("gradient digits-clean --split 1,2 --train {}", &["--split", "three whole numbers"]),

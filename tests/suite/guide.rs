@@ -1,5 +1,6 @@
 //! Every console block of the guide is run, and its output compared. (Blocks of Rust are doctests, and those of Python
-//! are run by the tests of the package.)
+//! are run by the tests of the package.) Blocks of `sh`, which need a cluster, files or time, are read by a shell, and the
+//! jobs of a cluster are run with a small study.
 //!
 //! A line `$ command` is run by the shell, in a folder that all blocks of a page share; a line that starts with `> `
 //! continues it. The lines that follow are the expected output of both streams. `...` stands for any number of lines,
@@ -7,7 +8,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 /// Whether `line` matches `pattern`, in which `[..]` stands for any text.
 fn line_matches(pattern: &str, line: &str) -> bool {
@@ -32,10 +33,18 @@ fn lines_match(patterns: &[&str], lines: &[&str]) -> bool {
     }
 }
 
-/// Runs the commands of a block; returns the expected and the actual output of the first that differs.
-fn run(block: &str, folder: &Path) -> Result<usize, String> {
+/// Runs a command of the shell in a folder; returns its status, and the output of both streams.
+fn shell(command: &str, folder: &Path) -> (ExitStatus, String) {
     let binary = Path::new(env!("CARGO_BIN_EXE_hypertape")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let mut process = Command::new("sh");
+    process.arg("-c").arg(format!("exec 2>&1\n{command}")).current_dir(folder);
+    let output = process.env("PATH", &path).env("HYPERTAPE_SIMD", "avx2").output().unwrap();
+    (output.status, String::from_utf8(output.stdout).unwrap())
+}
+
+/// Runs the commands of a block; returns the expected and the actual output of the first that differs.
+fn run(block: &str, folder: &Path) -> Result<usize, String> {
     let mut lines = block.lines().peekable();
     let mut runs = 0;
     while let Some(line) = lines.next() {
@@ -49,28 +58,22 @@ fn run(block: &str, folder: &Path) -> Result<usize, String> {
         while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
             expected.push(line.trim_end());
         }
-        let shell = format!("exec 2>&1\n{command}");
-        let mut process = Command::new("sh");
-        process.arg("-c").arg(&shell).current_dir(folder);
-        process.env("PATH", &path).env("HYPERTAPE_SIMD", "avx2");
-        let output = process.output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let (output, text) = shell(&command, folder);
         let found: Vec<&str> = text.lines().map(str::trim_end).collect();
-        if output.status.code() != Some(status) || !lines_match(&expected, &found) {
+        if output.code() != Some(status) || !lines_match(&expected, &found) {
             let expected = expected.join("\n");
-            return Err(format!(
-                "{command}\n-- prints ({})\n{text}-- not\n{expected}",
-                output.status
-            ));
+            return Err(format!("{command}\n-- prints ({output})\n{text}-- not\n{expected}"));
         }
         runs += 1;
     }
     Ok(runs)
 }
 
-/// The console blocks of a page.
-fn blocks(page: &str) -> impl Iterator<Item = &str> {
-    page.split("\n```console\n").skip(1).map(|rest| rest.split("\n```").next().unwrap())
+/// The blocks of a page in a language.
+fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
+    let fence = format!("\n```{language}\n");
+    let rests = page.split(&fence).skip(1);
+    rests.map(|rest| rest.split("\n```").next().unwrap()).collect()
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn the_guide_prints_what_it_says() {
     for page in &pages {
         let text = fs::read_to_string(page).unwrap();
         let scratch = tempfile::tempdir().unwrap();
-        for block in blocks(&text) {
+        for block in blocks(&text, "console") {
             match run(block, scratch.path()) {
                 Ok(more) => runs += more,
                 Err(failure) => failures.push(format!("{}: {failure}", page.display())),
@@ -107,16 +110,56 @@ fn texts() -> Vec<PathBuf> {
 #[test]
 fn ignored_blocks_stand_in_an_example() {
     let methods = include_str!("../../examples/own-methods/src/lib.rs");
-    let mut blocks = 0;
+    let mut copies = 0;
     for page in texts() {
         let text = fs::read_to_string(&page).unwrap();
-        for rest in text.split("\n```rust,ignore\n").skip(1) {
-            let block = rest.split("\n```").next().unwrap();
+        for block in blocks(&text, "rust,ignore") {
             assert!(methods.contains(block), "{}: {block}", page.display());
-            blocks += 1;
+            copies += 1;
         }
     }
-    assert_eq!(blocks, 1);
+    assert_eq!(copies, 1);
+}
+
+#[test]
+fn blocks_for_the_shell_parse() {
+    let mut read = 0;
+    for page in texts() {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in blocks(&text, "sh") {
+            let output = Command::new("sh").args(["-n", "-c", block]).output().unwrap();
+            let why = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success() && why.is_empty(), "{}: {why}", page.display());
+            read += 1;
+        }
+    }
+    assert!(read >= 6, "{read}");
+}
+
+/// Each job of a cluster runs its shard, and all of them together the study.
+#[test]
+fn jobs_of_a_cluster_are_the_shards_of_a_study() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/studies.md");
+    let text = fs::read_to_string(page).unwrap();
+    let jobs = blocks(&text, "sh").into_iter();
+    let merge = jobs.clone().find_map(|block| block.lines().find(|line| line.contains("merge")));
+    let jobs: Vec<&str> =
+        jobs.filter(|block| block.contains("/16") && !block.contains(":::")).collect();
+    assert_eq!(jobs.len(), 2);
+    for job in jobs {
+        let folder = tempfile::tempdir().unwrap();
+        let study = "[[grid]]\nproblem = 'quadratic'\nsteps = [1, 2, 3]\niterations = 1";
+        fs::write(folder.path().join("big.toml"), study).unwrap();
+        for task in 0..3 {
+            let at = format!("SLURM_ARRAY_TASK_ID={} JOB_COMPLETION_INDEX={task}", task + 1);
+            let (status, told) = shell(&format!("export {at}\n{job}"), folder.path());
+            assert!(status.success(), "{job}: {told}");
+        }
+        let (status, told) = shell(merge.unwrap(), folder.path());
+        assert!(status.success(), "{told}");
+        let records = fs::read_to_string(folder.path().join("joined/records.jsonl")).unwrap();
+        assert_eq!(records.lines().count(), 3, "{records}");
+    }
 }
 
 #[test]

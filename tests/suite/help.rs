@@ -15,7 +15,7 @@ fn run(line: &str, folder: &Path) -> (i32, String, String) {
     (output.status.code().unwrap(), out, err)
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "",
     "problems",
     "estimators",
@@ -24,13 +24,14 @@ const COMMANDS: [&str; 17] = [
     "schedules",
     "optimisers",
     "couplings",
-    "algorithms",
     "gradient",
     "check",
     "certify",
     "plan",
     "run",
     "study",
+    "study merge",
+    "study report",
     "compare",
     "completions",
 ];
@@ -75,6 +76,8 @@ fn every_setting_is_explained() {
         ("rules", "gradient quadratic --rule"),
         ("schedules", "gradient quadratic --schedule"),
         ("algorithms", "run quadratic --iterations 2 --algorithm"),
+        ("optimisers", "run quadratic --iterations 2 --outer"),
+        ("couplings", "run quadratic --iterations 2 --coupling"),
     ] {
         let (_, list, _) = run(kind, none.path());
         assert!(list.lines().all(|line| line.chars().count() <= 100), "{list}");

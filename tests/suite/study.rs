@@ -638,6 +638,23 @@ bytes = "1MiB"
 seconds = 1e-9
 "#;
 
+/// Without a schedule, a budget that does not hold all states holds checkpoints, and the table says how many.
+#[test]
+fn budgets_are_filled_with_checkpoints() {
+    let study = Study::new(
+        "[[grid]]\nproblem = 'quadratic'\nmeasure = 'gradient'\nsteps = 64\nmemory = ['6500', '1MiB']",
+    );
+    let (out, _) = study.ok();
+    let records = study.records();
+    let taken: Vec<&str> =
+        records.iter().map(|record| record["schedule_taken"].as_str().unwrap()).collect();
+    assert!(taken[0].starts_with("binomial:c=") && taken[1] == "store-all", "{taken:?}");
+    assert_eq!(records[0]["gradient_norm"], records[1]["gradient_norm"]);
+    assert!(records.iter().all(|record| record["schedule"].is_null()), "{records:?}");
+    let rows: Vec<&str> = out.lines().collect();
+    assert!(rows[0].contains(" schedule ") && rows[1].contains(taken[0]), "{out}");
+}
+
 #[test]
 fn gradients_are_counted_and_timed() {
     let study = Study::new(GRADIENTS);

@@ -1,14 +1,16 @@
-//! Your own methods, in one file each, with the whole command line: an estimator, a linear solver, an outer optimiser
-//! and a problem. `tests/` checks them against known answers.
+//! Your own methods, in one file each, with the whole command line: an estimator, a linear solver, an outer optimiser,
+//! a single-loop algorithm and a problem. `tests/` checks them against known answers.
 //!
 //! ```text
 //! cargo run --release -p own-methods -- estimators bicgstab
 //! cargo run --release -p own-methods -- gradient decay --estimator bicgstab --estimator residuals --estimator dense
 //! cargo run --release -p own-methods -- run decay --train samples.csv --estimator bicgstab --outer lion:lr=0.05
+//! cargo run --release -p own-methods -- run decay --algorithm heavy-soba:step=0.1,momentum=0.5
 //! ```
 
 mod bicgstab;
 mod decay;
+mod heavy_soba;
 mod lion;
 mod residuals;
 
@@ -17,6 +19,7 @@ use hypertape::prelude::*;
 
 pub use bicgstab::Bicgstab;
 pub use decay::Decay;
+pub use heavy_soba::HeavySoba;
 pub use lion::Lion;
 pub use residuals::Residuals;
 
@@ -34,4 +37,5 @@ pub fn app(problems: &[Entry]) -> App<'_> {
         .estimator(Bicgstab)
         .solver(Residuals { stop: Stop { iterations: 20, tolerance: 1e-12 } })
         .outer(Lion { lr: 0.05, b1: 0.9, b2: 0.99 })
+        .algorithm(HeavySoba { steps: Steps::new(0.1, 1.0, [0.5; 3]), momentum: 0.9 })
 }

@@ -65,9 +65,9 @@ fn settings_are_listed_recorded_and_checked() {
     for (line, why) in [
         ("gradient prior --dtype f32", "prior has no precision but f64"),
         ("gradient prior:noise=2", "noise: found '2', expected a number from 0 to 1"),
-        ("gradient prior:nois=2", "prior has no setting 'nois', it has noise, lanes"),
+        ("gradient prior:nois=2", "prior has no setting 'nois'; it has noise, lanes"),
         ("gradient prior:noise=0,noise=1", "noise is given twice"),
-        ("gradient prior --batch 3", "prior has no setting 'batch', it has noise, lanes"),
+        ("gradient prior --batch 3", "prior has no setting 'batch'; it has noise, lanes"),
         ("gradient scales:batch=1 --batch 3", "batch is given twice"),
         ("problems prio", "unknown problem 'prio': did you mean prior?"),
     ] {

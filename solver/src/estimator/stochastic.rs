@@ -160,7 +160,7 @@ impl Spelled for StochasticNeumann {
             },
             Terms::Single { .. } => About {
                 name: "single-draw",
-                summary: "implicit, by one random term of the series of stocbio; the same mean",
+                summary: "implicit, by one random term of the series of stocbio, with the same mean",
                 cost: "r + 1 gradients, (terms + 1)/2 HVPs on average",
             },
             Terms::Roulette { .. } => About {

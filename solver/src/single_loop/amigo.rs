@@ -37,7 +37,7 @@ impl Spelled for Amigo {
         About {
             name: "amigo",
             summary: "several steps of w and of v, both warm-started, then one of x",
-            cost: "inner gradients, inner HVPs, one outer gradient",
+            cost: "one gradient per step of w, one HVP per step of v, one outer gradient",
         }
     }
 

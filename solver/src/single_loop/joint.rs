@@ -201,11 +201,11 @@ impl<T: Element> Estimator<T> for Joint<T> {
     }
 
     fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
-        for (what, found) in [("tasks", oracle.tasks()), ("tasks of a meta-batch", oracle.batch())]
-        {
-            if found != 1 {
-                return Err(Error::invalid(format!("{what} of {}", self.name()), found, "1"));
-            }
+        let tasks = oracle.tasks().max(oracle.batch());
+        if tasks > 1 {
+            let name = self.name();
+            let why = format!("{name} is for problems of a single task, and this one has {tasks}");
+            return Err(Error::told(why));
         }
         if !oracle.stationary() {
             let expected = "one that comes to rest where dg/dw = 0, by whose gradient w is moved";

@@ -51,7 +51,7 @@ impl Spelled for Mrbo {
                 "STORM directions of w and x, with the linear system solved by a Neumann series",
             )
         };
-        About { name, summary, cost: "2 gradients, 2 outer gradients, up to 2 terms HVPs" }
+        About { name, summary, cost: "2 gradients, 2 outer gradients, up to 2 x terms HVPs" }
     }
 
     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {

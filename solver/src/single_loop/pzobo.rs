@@ -36,7 +36,7 @@ impl Spelled for Pzobo {
         About {
             name: "pzobo",
             summary: "finite differences of inner loops along random directions, over all samples",
-            cost: "(directions + 1) inner gradients and one outer gradient, over all samples",
+            cost: "directions + 1 loops of inner gradients each, one outer gradient, over all samples",
         }
     }
 

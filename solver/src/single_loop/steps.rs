@@ -112,8 +112,11 @@ impl Steps {
         Optimiser::Sgd { lr: outer.size, power: outer.power.unwrap_or(self.powers[2]) }
     }
 
-    /// Visits the settings.
-    pub(crate) fn spell(self, visit: &mut Visit) -> Self {
+    /// Visits the settings `step` (required), `linear`, `ratio` and `outer`, which all algorithms have.
+    ///
+    /// In [`spelled!`](crate::spelled), that is a line with only the field.
+    #[must_use]
+    pub fn spell(self, visit: &mut Visit) -> Self {
         let inner = visit.need("step", self.inner, Decay::RANGE, "step size of w");
         let help = "step size of v, or of the factors of a series; that of w if not given";
         let linear = visit.get("linear", self.linear, Decay::RANGE, help);

@@ -42,7 +42,7 @@ impl Spelled for Vrbo {
         About {
             name: "vrbo",
             summary: "a step of x, then several of w, along SARAH directions restarted every period",
-            cost: "2 inner gradients, outer gradients and terms HVPs for each step of w",
+            cost: "per step of w: 2 gradients, 2 outer gradients, 2 x terms HVPs",
         }
     }
 

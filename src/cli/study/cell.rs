@@ -9,7 +9,7 @@ use clap::{Args as Options, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::app::{App, Precise};
-use crate::cli::args::{self, Dtype};
+use crate::cli::args::{self, Asked, Dtype};
 use crate::cli::failure::{Failure, json};
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
@@ -17,7 +17,7 @@ use crate::cli::values::{Lr, above_one, count, draws, positive};
 use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
-use crate::{Cost, Error};
+use crate::{Cost, Error, Schedule};
 
 /// The task of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ impl Cell {
         common.data_seed = point::data_seed(entry, common)?;
         common.steps.get_or_insert(entry.steps);
         common.lr.get_or_insert(Lr::Size(entry.lr));
+        if common.memory.is_none() {
+            common.schedule.get_or_insert(Asked::Given(Schedule::default()));
+        }
         let (estimator, outer) = match common.dtype {
             Dtype::F64 => named::<f64>(app, entry, &self.run),
             Dtype::F32 => named::<f32>(app, entry, &self.run),
@@ -216,7 +219,7 @@ pub(crate) struct Done {
     pub(crate) metrics: Metrics,
     /// The reason why the run ended.
     pub(crate) ended: String,
-    /// The schedule that was chosen, if `auto` was requested.
+    /// The schedule, which may have been chosen to fit.
     pub(crate) schedule_taken: Option<String>,
     /// Cost of all estimates. The time is the median of `times`.
     #[serde(flatten)]

@@ -72,7 +72,7 @@ pub(super) fn run(
         let mut cell = cell.clone();
         if let Some(Ok(taken)) = done.schedule_taken.as_deref().map(str::parse) {
             // The choice of `auto` is kept, because another measurement might choose differently.
-            cell.run.common.schedule = Asked::Given(taken);
+            cell.run.common.schedule = Some(Asked::Given(taken));
         }
         match ask(app, &cell, folder, Task::Time, bounds)? {
             Reply::Timed(both) => {

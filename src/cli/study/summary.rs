@@ -51,21 +51,19 @@ pub(super) fn groups<'a>(
 impl Group<'_> {
     /// A setting as text, or `-` if it has no value.
     fn text(&self, key: &str) -> String {
-        match self.settings.get(key) {
+        let taken = self.done.first().and_then(|done| done.schedule_taken.as_ref());
+        match (self.settings.get(key), taken.filter(|_| key == "schedule")) {
             _ if key == "estimator" => self.cell.estimator().to_owned(),
-            None | Some(Value::Null) => "-".to_owned(),
-            Some(Value::String(text)) => {
-                match self.done.first().and_then(|d| d.schedule_taken.as_ref()) {
-                    Some(taken) if key == "schedule" && text == "auto" => format!("auto: {taken}"),
-                    _ => text.clone(),
-                }
-            }
-            Some(Value::Number(n)) if key == "memory" => bytes(n.as_u64().unwrap_or_default()),
-            Some(Value::Number(n)) if n.is_f64() => match n.as_f64().unwrap_or_default() {
+            (Some(Value::String(text)), Some(taken)) if text == "auto" => format!("auto: {taken}"),
+            (Some(Value::Null), Some(taken)) => taken.clone(),
+            (None | Some(Value::Null), _) => "-".to_owned(),
+            (Some(Value::String(text)), _) => text.clone(),
+            (Some(Value::Number(n)), _) if key == "memory" => bytes(n.as_u64().unwrap_or_default()),
+            (Some(Value::Number(n)), _) if n.is_f64() => match n.as_f64().unwrap_or_default() {
                 small if (f64::MIN_POSITIVE..1e-4).contains(&small) => format!("{small:e}"),
                 value => value.to_string(),
             },
-            Some(other) => other.to_string(),
+            (Some(other), _) => other.to_string(),
         }
     }
 

@@ -81,7 +81,8 @@ impl<'a, T: Precise> Ready<'a, T> {
             opened.x = x.values().to_vec();
         }
         let algorithm = outer::algorithm::<T>(app, entry, options)?;
-        let estimator = opened.scheduled(algorithm.estimator)?;
+        // The table of the report has a column of schedules.
+        let (estimator, _) = opened.scheduled(algorithm.estimator)?;
         let record_every =
             options.algorithm.as_ref().map(|_| outer::record_every(options, cell.iterations()));
         let run = Run {
@@ -335,10 +336,10 @@ fn probe<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<f64, Troub
     let (second, forward) = timed(more, &mut gradient)?;
     let each = (second - first).max(0.0) / (more - few).max(1) as f64;
     let again = match common.schedule {
-        args::Asked::Given(schedule) => {
+        Some(args::Asked::Given(schedule)) => {
             schedule.counts(steps).map_or(0, |counts| counts.plain_steps.saturating_sub(steps))
         }
-        args::Asked::Auto => 0,
+        Some(args::Asked::Auto) | None => 0,
     };
     let plain = again as f64 * forward / more.max(1) as f64;
     Ok(second + each * (steps - more) as f64 + plain)

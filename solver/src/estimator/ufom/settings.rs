@@ -36,7 +36,7 @@ impl Spelled for Ufom {
             },
             _ => About {
                 name: "ufom",
-                summary: "first-order (or, with k or mixed, another cheap estimate), unbiased by a coin",
+                summary: "first-order (or, with k or mixed, another cheap estimate), made unbiased by a coin",
                 cost: "r gradients, r HVPs with probability q",
             },
         }
