@@ -1,6 +1,8 @@
-//! Sums, and shares of rows.
+//! Sums, and shares of rows and columns.
 
-use hypertape_autodiff::{Arena, Array, Element, Shape, Tensor, all_finite, dot, sum};
+use hypertape_autodiff::{
+    Arena, Array, Axis, Element, Operations, Shape, Tensor, all_finite, dot, sum,
+};
 
 /// Returns the sum of an array that has `shape`, over its rows.
 fn over_rows<T: Element>(x: &[T], shape: Shape) -> Vec<T> {
@@ -8,12 +10,18 @@ fn over_rows<T: Element>(x: &[T], shape: Shape) -> Vec<T> {
     Tensor::new(&arena, shape, x).sum_rows().values().to_vec()
 }
 
-/// Returns `ln sum_j e^{x_j}` of each row, and the shares of its entries.
-fn softmax<T: Element>(x: &[T], cols: usize) -> [Vec<T>; 2] {
+/// Returns `ln sum_j e^{x_j}` of each row, and the shares of its entries; with `Axis::Rows` of each column.
+fn softmax<T: Element>(x: &[T], cols: usize, axis: Axis) -> [Vec<T>; 2] {
     let arena = Arena::new();
     let shape = [x.len() / cols, cols].map(|n| u32::try_from(n).unwrap());
     let x = Tensor::new(&arena, Shape::new(shape[0], shape[1]), x);
-    [x.logsumexp(), x.softmax()].map(|made| made.values().to_vec())
+    [x.logsumexp_over(axis), x.softmax_over(axis)].map(|made| made.values().to_vec())
+}
+
+/// Returns the transpose of a matrix with rows of `cols` entries.
+fn turned<T: Element>(x: &[T], cols: usize) -> Vec<T> {
+    let rows = x.len() / cols;
+    (0..x.len()).map(|p| x[p % rows * cols + p / rows]).collect()
 }
 
 #[test]
@@ -55,14 +63,14 @@ fn long_sums_keep_their_digits() {
 fn check_softmax<T: Element>(rows: usize, cols: usize) {
     let entry = |i| T::from_f64(5.0 * (1.7 * i as f64).sin());
     let mut x: Vec<T> = (0..rows * cols).map(entry).collect();
-    let [sums, shares] = softmax(&x, cols);
+    // The error of a share is 4 epsilon from rounding its distance to the top, which is up to 10, and the rest from
+    // totals. Observed: 9.
+    let close = |found: T, known: f64| {
+        (found.as_f64() - known).abs() <= 16.0 * T::epsilon().as_f64() * known.abs().max(1.0)
+    };
+    let [sums, shares] = softmax(&x, cols, Axis::Columns);
     for (i, row) in x.chunks_exact(cols).enumerate() {
         let total: f64 = row.iter().map(|v| v.as_f64().exp()).sum();
-        // The error of a share is 4 epsilon from rounding its distance to the top, which is up to 10, and the rest
-        // from totals. Observed: 9.
-        let close = |found: T, known: f64| {
-            (found.as_f64() - known).abs() <= 16.0 * T::epsilon().as_f64() * known.abs().max(1.0)
-        };
         assert!(close(sums[i], total.ln()), "{} {total}", sums[i]);
         for (s, v) in shares[i * cols..].iter().zip(row) {
             let ratio = s.as_f64() / (v.as_f64().exp() / total);
@@ -73,11 +81,17 @@ fn check_softmax<T: Element>(rows: usize, cols: usize) {
     for row in (0..rows).step_by(3) {
         x[row * cols + row % cols] = T::nan();
     }
-    let [sums, shares] = softmax(&x, cols);
+    let [sums, shares] = softmax(&x, cols, Axis::Columns);
     for (row, share) in shares.chunks_exact(cols).enumerate() {
         let gone = row % 3 == 0;
         let right = share.iter().chain([&sums[row]]).all(|s| s.is_nan() == gone);
         assert!(right, "{row}: {} {share:?}", sums[row]);
+    }
+    // Columns differ from rows in the order of sums.
+    let [down, down_shares] = softmax(&turned(&x, cols), rows, Axis::Rows);
+    let known = sums.into_iter().chain(turned(&shares, cols));
+    for (found, known) in down.into_iter().chain(down_shares).zip(known) {
+        assert!(close(found, known.as_f64()) || found.is_nan() && known.is_nan());
     }
 }
 
@@ -93,7 +107,7 @@ fn softmax_equals_the_definition() {
 fn softmax_at_the_ends() {
     let (ninf, inf, nan) = (f64::NEG_INFINITY, f64::INFINITY, f64::NAN);
     let x = [1000.0, 1000.0, ninf, ninf, 0.0, ninf, 0.0, nan, 0.0, inf];
-    let [sums, shares] = softmax(&x, 2);
+    let [sums, shares] = softmax(&x, 2, Axis::Columns);
     assert_eq!(sums[..3], [1000.0 + 2.0_f64.ln(), ninf, 0.0]);
     assert!(sums[3].is_nan() && sums[4] == inf);
     assert_eq!(
@@ -102,6 +116,12 @@ fn softmax_at_the_ends() {
     );
     assert_eq!(shares[2..4], [0.0; 2]);
     assert!(shares[6..8].iter().all(|s| s.is_nan()));
+    let found = softmax(&turned(&x, 2), 5, Axis::Rows);
+    assert_eq!(format!("{found:?}"), format!("{:?}", [sums, turned(&shares, 2)]));
+    // Several runs of rows.
+    let [sums, shares] = softmax(&[0.0; 1800], 3, Axis::Rows);
+    assert!(sums.iter().all(|sum| (sum - 600_f64.ln()).abs() < 1e-15));
+    assert_eq!(shares, [1.0 / 600.0; 1800]);
 }
 
 #[test]
