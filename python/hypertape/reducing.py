@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import binary, both, divide, either, multiply, subtract, truth, unary
+from .elementwise import both, divide, either, multiply, subtract, truth, unary
 from .shaping import broadcast_to, moved, reshape
 from .trace import REDUCTIONS, Shape, Trace, Traced, implements, refuse, two
 
@@ -27,20 +27,41 @@ def over(a: Traced, axis: Axis, keepdims: bool) -> tuple[tuple[int, ...], Shape]
     return axes, tuple(n for k, n in enumerate(a.shape) if k not in axes)
 
 
+def _aligned(a: Traced, axes: tuple[int, ...]) -> tuple[Traced, tuple[int, int]]:
+    """``a`` with the axes that are reduced as rows, as columns, or as both, and the shape of the result in two dimensions."""
+    last = a.ndim - 1
+    if len(axes) < a.ndim and axes not in ((last,), tuple(range(last))):
+        # The axes that are reduced become the columns.
+        a = np.transpose(a, [k for k in range(a.ndim) if k not in axes] + list(axes))
+        a, axes = reshape(a, (math.prod(a.shape[: -len(axes)]), math.prod(a.shape[-len(axes) :]))), (1,)
+    rows, cols = two(a.shape)
+    return a, (1, 1) if len(axes) == a.ndim else (rows, 1) if axes == (a.ndim - 1,) else (1, cols)
+
+
 def total(a: Traced, axis: Axis = None, keepdims: bool = False) -> Traced:
     """The sum over axes."""
     axes, shape = over(a, axis, keepdims)
     if not axes:
         return a
-    last = a.ndim - 1
-    if len(axes) < a.ndim and axes not in ((last,), tuple(range(last))):
-        # The axes that are summed over become the columns.
-        a = np.transpose(a, [k for k in range(a.ndim) if k not in axes] + list(axes))
-        a, axes = reshape(a, (math.prod(a.shape[: -len(axes)]), math.prod(a.shape[-len(axes) :]))), (1,)
-    rows, cols = two(a.shape)
-    kept = (1, 1) if len(axes) == a.ndim else (rows, 1) if axes == (a.ndim - 1,) else (1, cols)
-    node = a.node if kept == (rows, cols) else _summed(a.owner, a.node, kept)
+    a, kept = _aligned(a, axes)
+    node = a.node if kept == two(a.shape) else _summed(a.owner, a.node, kept)
     return reshape(Traced(a.owner, kept, node), shape)
+
+
+def extreme(op: str) -> Callable[[Traced, Axis, bool], Traced]:
+    """A reduction to the first largest or smallest entry."""
+
+    def reduce(a: Traced, axis: Axis, keepdims: bool) -> Traced:
+        axes, shape = over(a, axis, keepdims)
+        if not axes:
+            return a
+        a, kept = _aligned(a, axes)
+        if kept == (1, 1):
+            a = reshape(a, (1, a.size))
+        node = a.owner.node(op, (a.node,), kept, axis="columns" if kept[1] == 1 else "rows")
+        return reshape(Traced(a.owner, kept, node), shape)
+
+    return reduce
 
 
 def _summed(trace: Trace, node: int, shape: tuple[int, int]) -> int:
@@ -112,8 +133,8 @@ def _no_dtype(own: Callable) -> Callable:
 
 _reduces(total, np.sum, ufunc="add")
 _reduces(lambda a, axis, keep: halved(a, axis, keep, multiply), np.prod, ufunc="multiply")
-_reduces(lambda a, axis, keep: halved(a, axis, keep, lambda b, c: binary(b, c, "max")), np.max, np.amax, ufunc="maximum")
-_reduces(lambda a, axis, keep: halved(a, axis, keep, lambda b, c: binary(b, c, "min")), np.min, np.amin, ufunc="minimum")
+_reduces(extreme("max_over"), np.max, np.amax, ufunc="maximum")
+_reduces(extreme("min_over"), np.min, np.amin, ufunc="minimum")
 _reduces(lambda a, axis, keep: halved(truth(a), axis, keep, both), ufunc="logical_and")
 _reduces(lambda a, axis, keep: halved(truth(a), axis, keep, either), ufunc="logical_or")
 

@@ -153,6 +153,19 @@ def test_mini_batches():
         whole.hypergradient(batch=2)
 
 
+def test_order_within_a_sample_leaves_a_sum_over_samples():
+    X = numbers((50, 4), 8)
+    spread = lambda w, X: np.mean(np.max(X * w, axis=1) - np.min(X * w, axis=1) + np.median(X * w, axis=1) ** 2)  # noqa: E731
+    problem = ht.Problem(
+        lambda w, x, d: spread(w, d.X) + x * np.sum(w**2), lambda w, x, d: spread(w, d.X), 0.5, np.ones(4), train={"X": X}, valid={"X": X[:20]}
+    )
+    assert problem.describe().count("a sum over") == 2
+    whole, parts = (problem.hypergradient(steps=3, lr=0.1, **more) for more in ({}, {"threads": 2}))
+    np.testing.assert_array_equal(whole.gradient, parts.gradient)
+    batch = problem.hypergradient(steps=3, lr=0.1, batch=10)
+    assert 0 < batch.cost.samples < whole.cost.samples
+
+
 def test_labels_are_data():
     X, labels = numbers((50, 4), 7), np.arange(50) % 3
     problem = ht.Problem(

@@ -131,3 +131,12 @@ def test_what_is_refused():
     with pytest.raises(ZeroDivisionError):
         ht.grad(lambda x: 1 / 0)(np.zeros(2))
     np.testing.assert_array_equal(ht.grad(lambda x: 3.0)(np.zeros(2)), [0.0, 0.0])
+
+
+def test_of_equal_entries_the_first_counts():
+    x, weights = np.array([[0.0, 1.0, 1.0], [2.0, 0.0, 1.0], [2.0, 1.0, 0.0]]), np.array([1.0, 2.0, 3.0])
+    first = [[0.0, 1.0, 0.0], [2.0, 0.0, 0.0], [3.0, 0.0, 0.0]]
+    np.testing.assert_array_equal(ht.grad(lambda x: np.max(x, axis=1) @ weights)(x), first)
+    np.testing.assert_array_equal(ht.grad(lambda x: np.min(-x, axis=1) @ weights)(x), -np.array(first))
+    np.testing.assert_array_equal(ht.grad(lambda x: np.max(x, axis=0) @ weights)(x), [[0.0, 2.0, 3.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(ht.grad(np.max)(x), [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])

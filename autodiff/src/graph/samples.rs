@@ -23,7 +23,7 @@ use crate::graph::builder::Builder;
 use crate::graph::error::GraphError;
 use crate::graph::operations::Op;
 use crate::graph::setting::Indices;
-use crate::shape::Shape;
+use crate::shape::{Axis, Shape};
 
 /// A scalar graph as a sum over samples plus a rest: `f = sum over windows of part + rest`. Both graphs take the inputs
 /// of the whole.
@@ -215,7 +215,10 @@ impl<T: Element> Splitter<'_, T> {
                 return rows(0).map(|a| self.part.push_rows(op, &[a], true)).transpose();
             }
             Op::Binary(_) | Op::RowDot {} => each(0).zip(each(1)).map(|(a, b)| vec![a, b]),
-            Op::CumulativeSum { across: true, .. } => rows(0).map(|a| vec![a]),
+            Op::CumulativeSum { across: true, .. }
+            | Op::Sorted { axis: Axis::Columns }
+            | Op::MaxOver { axis: Axis::Columns }
+            | Op::MinOver { axis: Axis::Columns } => rows(0).map(|a| vec![a]),
             // Whole rows, or a part of each.
             Op::Block { row: 0, .. } | Op::Inset { row: 0, .. }
                 if node.shape.rows == shape(0).rows =>
