@@ -181,6 +181,8 @@ def test_the_lock_is_released_and_two_threads_run_two_problems():
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_ends_a_run_within_a_step_and_saves(tmp_path):
+    # What was started in the background may ignore the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     problem = ht.load("w1-logreg")
     timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
