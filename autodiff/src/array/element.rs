@@ -103,5 +103,6 @@ kernels! {
     );
     axpy = vectors::axpy [](y: &mut [Self], a: Self, x: &[Self]);
     transpose = product::pack::turned [](x: &[Self], cols: usize, out: &mut [Self]);
+    rotate = vectors::rotate [](x: &mut [Self], y: &mut [Self], cos: Self, sin: Self);
     all_finite = vectors::all_finite [](x: &[Self]) -> bool;
 }

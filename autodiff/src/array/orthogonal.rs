@@ -11,6 +11,7 @@ use crate::array::by_value::Method;
 use crate::array::element::Element;
 use crate::array::factored::seen;
 use crate::array::factors::{Inverse, expect_symmetric};
+use crate::array::kernels::math::hypot;
 use crate::array::newton::improve;
 use crate::fault::Fault;
 use crate::shape::Shape;
@@ -186,12 +187,12 @@ fn tridiagonal<T: Element>(d: &mut [T], e: &mut [T], vectors: &mut [T]) -> Resul
                 return Err(Fault::NotConverged { operation: "eigen", steps: step, change });
             }
             let half = (d[first + 1] - d[first]) / (two * e[first]);
-            let mut g = half + half.hypot(T::one()).copysign(half);
+            let mut g = half + hypot(half, T::one()).copysign(half);
             g = d[last] - d[first] + e[first] / g;
             let (mut sin, mut cos, mut moved) = (T::one(), T::one(), T::zero());
             for i in (first..last).rev() {
                 let (f, b) = (sin * e[i], cos * e[i]);
-                let r = f.hypot(g);
+                let r = hypot(f, g);
                 e[i + 1] = r;
                 if r.is_zero() {
                     // The matrix splits into two here.
@@ -207,9 +208,7 @@ fn tridiagonal<T: Element>(d: &mut [T], e: &mut [T], vectors: &mut [T]) -> Resul
                 d[i + 1] = g + moved;
                 g = cos * turned - b;
                 let (upper, lower) = vectors[i * n..][..2 * n].split_at_mut(n);
-                for (u, l) in upper.iter_mut().zip(lower) {
-                    (*u, *l) = (cos * *u - sin * *l, sin * *u + cos * *l);
-                }
+                T::rotate(upper, lower, cos, sin);
             }
             d[first] = d[first] - moved;
             (e[first], e[last]) = (g, T::zero());

@@ -12,6 +12,15 @@ dispatched! {
     }
 }
 
+dispatched! {
+    /// Turns the pairs of entries: `x <- cos x - sin y` and `y <- sin x + cos y`.
+    pub(crate) fn rotate<T: Number>(x: &mut [T], y: &mut [T], cos: T, sin: T) {
+        for (x, y) in x.iter_mut().zip(y) {
+            (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
+        }
+    }
+}
+
 /// Number of sums that do not depend on each other.
 const LANES: usize = 16;
 
