@@ -140,6 +140,8 @@ def _value(trace, node, a, inputs, by):
         return np.cumsum(a[0], axis=int(s["across"]))
     if op == "sorted":
         return np.sort(a[0], axis=int(s["axis"] == "columns"))
+    if op in ("max_over", "min_over"):
+        return getattr(np, op[:3])(a[0], axis=int(s["axis"] == "columns"), keepdims=True)
     if op == "batched_matmul":
         left, right = (m.reshape(s["count"], -1, m.shape[1]) for m in a)
         return (left @ right).reshape(node.shape)
