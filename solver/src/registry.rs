@@ -233,7 +233,7 @@ impl<T: Element> Default for Registry<T> {
         } else {
             Box::new(double())
         };
-        *all.downcast().expect("numbers of one of both precisions")
+        *all.downcast().expect("numbers of one of the two precisions")
     }
 }
 
