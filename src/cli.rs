@@ -84,15 +84,15 @@ fn execute(command: Command, app: &App) -> Result<(), Failure> {
     let (mut all, mut none) = (io::stdout().lock(), io::sink());
     let mut out: &mut dyn Write = if ranks::first() { &mut all } else { &mut none };
     // Names are the same in both precisions.
-    let known = app.registry::<f64>();
+    let known = || app.registry::<f64>();
     match command {
         Command::Problems(options) => list::problems(app.catalogue, &options, &mut out),
-        Command::Estimators(one) => list::choices(&known.estimators, &one, &mut out),
-        Command::Rules(one) => list::choices(&known.rules, &one, &mut out),
+        Command::Estimators(one) => list::choices(&known().estimators, &one, &mut out),
+        Command::Rules(one) => list::choices(&known().rules, &one, &mut out),
         Command::Schedules(one) => list::choices(&Schedule::spellings(), &one, &mut out),
-        Command::Optimisers(one) => list::choices(&known.outers, &one, &mut out),
-        Command::Algorithms(one) => list::choices(&known.algorithms, &one, &mut out),
-        Command::Couplings(one) => list::choices(&known.couplings, &one, &mut out),
+        Command::Optimisers(one) => list::choices(&known().outers, &one, &mut out),
+        Command::Algorithms(one) => list::choices(&known().algorithms, &one, &mut out),
+        Command::Couplings(one) => list::choices(&known().couplings, &one, &mut out),
         Command::Gradient(options) => {
             in_precision!(options.common.dtype, gradient::run(app, &options, &mut out))
         }

@@ -77,6 +77,14 @@ impl Shape {
         }
     }
 
+    /// Returns the shape of one entry per line along an axis, also for lines without entries.
+    pub(crate) fn per_line(self, axis: Axis) -> Self {
+        match axis {
+            Axis::Rows => Self { rows: 1, ..self },
+            Axis::Columns => Self { cols: 1, ..self },
+        }
+    }
+
     /// Returns the shape with rows and columns exchanged if `flip`.
     pub(crate) fn flipped(self, flip: bool) -> Self {
         if flip { Self { rows: self.cols, cols: self.rows } } else { self }

@@ -105,8 +105,10 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
             let zeros = std::iter::repeat_n(A::Elem::zero(), n - 1 - i);
             lower.factors()[i * n..][..=i].iter().copied().chain(zeros)
         };
-        let cells = arena.collect(shape.len(), (0..n).flat_map(line));
-        let start = cells.map_or(empty, |cells| self.matrix.constant(shape, cells));
+        let constant = |cells: Result<&'a mut [A::Elem], Fault>| {
+            cells.map_or(empty, |cells| self.matrix.constant(shape, cells))
+        };
+        let start = constant(arena.collect(shape.len(), (0..n).flat_map(line)));
         if A::ORDER == 0 {
             return start;
         }
@@ -115,8 +117,7 @@ impl<'a, A: Array<'a>> Factored<'a, A> {
             (i, j) if i == j => A::Elem::from_f64(0.5),
             (i, j) => A::Elem::from_f64(f64::from(j < i)),
         };
-        let cells = arena.collect(shape.len(), (0..shape.len()).map(weight));
-        let phi = cells.map_or(empty, |cells| self.matrix.constant(shape, cells));
+        let phi = constant(arena.collect(shape.len(), (0..shape.len()).map(weight)));
         let symmetric = (self.matrix + self.matrix.transpose()) / 2.0;
         improve(
             start,

@@ -353,12 +353,8 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
     fn softmax_parts(self, axis: Axis) -> (Self, Self) {
         let mut sums = Self::empty(self.arena);
         let (shape, cols) = (self.shape, self.shape.cols as usize);
-        let line = match axis {
-            Axis::Rows => Shape { rows: 1, ..shape },
-            Axis::Columns => Shape { cols: 1, ..shape },
-        };
         let shares = Self::filled(self.arena, "softmax", shape, |shares| {
-            sums = Self::filled(self.arena, "logsumexp", line, |sums| {
+            sums = Self::filled(self.arena, "logsumexp", shape.per_line(axis), |sums| {
                 // The value for lines without entries.
                 sums.fill(T::neg_infinity());
                 match axis {

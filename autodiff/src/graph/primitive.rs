@@ -38,8 +38,7 @@ impl<'a, T> Primitive<'a, T> {
     pub(crate) fn result(self, of: &[Shape]) -> Result<Shape, Fault> {
         Ok(match self {
             Self::Unary(_) | Self::Softmax(_) | Self::Detach => of[0],
-            Self::LogSumExp(Axis::Columns) => Shape::column(of[0].rows),
-            Self::LogSumExp(Axis::Rows) => Shape::new(1, of[0].cols),
+            Self::LogSumExp(axis) => of[0].per_line(axis),
             Self::Norm => Shape::SCALAR,
             Self::Linear(f) => f.result(of[0])?,
             Self::Bilinear(f) => f.result(of[0], of[1])?,

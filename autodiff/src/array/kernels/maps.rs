@@ -206,15 +206,15 @@ pub(crate) fn binary<'a, T: Number>(
     let (mut a, mut b) = (spread(a, a_shape), spread(b, b_shape));
     let mut cols = if long { shape.len() } else { shape.cols as usize };
     let times = TILE.checked_div(cols).unwrap_or(0).min(shape.rows as usize / 4);
-    let mut tile = [T::zero(); TILE];
-    let same = |x: Spread<T>| x.step == 0 && !x.flat;
-    if times > 1 && (same(a) && !b.flat || same(b) && !a.flat) {
+    let shared = |x: Spread<T>| x.step == 0 && !x.flat;
+    let (row, whole) = if shared(a) { (&mut a, &mut b) } else { (&mut b, &mut a) };
+    let mut tile;
+    if !long && times > 1 && shared(*row) && !whole.flat {
         // A short row that all rows share is repeated, so that several rows are computed as a long one.
-        let row = if same(a) { &mut a } else { &mut b };
+        tile = [T::zero(); TILE];
         tile.chunks_exact_mut(cols).take(times).for_each(|part| part.copy_from_slice(row.data));
         row.data = &tile;
         cols *= times;
-        let whole = if same(a) { &mut b } else { &mut a };
         whole.step = cols;
     }
     // SAFETY: every row is filled, and the rows make up all of `shape`.
