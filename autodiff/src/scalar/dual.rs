@@ -48,7 +48,7 @@ impl<T: Scalar, const N: usize> Dual<T, N> {
     /// Returns the tangents as drivers return them: `NaN` where the value is `NaN`.
     #[inline(always)]
     pub(super) fn sound_tangents(self) -> [T; N] {
-        self.value.lost().map_or(self.tangents, |lost| self.tangents.map(|d| d - lost))
+        self.value.lost().map_or(self.tangents, |lost| from_fn(|k| self.tangents[k] - lost))
     }
 
     /// Returns the tangents.
@@ -79,7 +79,7 @@ impl<T: Scalar, const N: usize> Chain for Dual<T, N> {
 
     #[inline(always)]
     fn unary(self, _: &'static str, value: T, by: impl Partial<T>) -> Self {
-        let mut tangents = self.tangents.map(|d| by.times(d));
+        let mut tangents: [T; N] = from_fn(|k| by.times(self.tangents[k]));
         if !unit(&by) && if N <= FEW { may_be_nan(&tangents) } else { !by.is_regular() } {
             let absorbed = absorbed(by, self.tangents);
             tangents = from_fn(|k| absorbed[k].by_fields());

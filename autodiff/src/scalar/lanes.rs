@@ -81,12 +81,12 @@ impl<T: Scalar, const N: usize> Lanes<T, N> {
 
     #[inline(always)]
     fn apply(self, f: impl Rule) -> Self {
-        Self(self.0.map(|x| x.through(f)))
+        Self(from_fn(|k| self.0[k].through(f)))
     }
 
     #[inline(always)]
     fn ask<B: PartialEq + Copy>(self, f: impl Fn(T) -> B) -> B {
-        agreed(self.0.map(f))
+        agreed::<_, N>(from_fn(|k| f(self.0[k])))
     }
 
     #[inline(always)]
@@ -119,7 +119,7 @@ number! { lanes::of_points [T: Scalar, const N: usize] Lanes<T, N> {
     }
     #[inline(always)]
     fn by_fields(self) -> Self {
-        Self(self.0.map(T::by_fields))
+        Self(from_fn(|k| self.0[k].by_fields()))
     }
     #[inline(always)]
     fn product(self, factor: Self) -> Self {
@@ -176,13 +176,13 @@ pub(crate) mod of_points {
 
     #[inline(always)]
     pub(crate) fn powi<T: Scalar, const N: usize>(x: Lanes<T, N>, n: i32) -> Lanes<T, N> {
-        Lanes(x.0.map(|x| x.powi(n)))
+        Lanes(from_fn(|k| x.0[k].powi(n)))
     }
 
     #[inline(always)]
     pub(crate) fn sin_cos<T: Scalar, const N: usize>(x: Lanes<T, N>) -> (Lanes<T, N>, Lanes<T, N>) {
-        let both = x.0.map(T::sin_cos);
-        (Lanes(both.map(|(sin, _)| sin)), Lanes(both.map(|(_, cos)| cos)))
+        let both: [_; N] = from_fn(|k| x.0[k].sin_cos());
+        (Lanes(from_fn(|k| both[k].0)), Lanes(from_fn(|k| both[k].1)))
     }
 
     #[inline(always)]
@@ -199,7 +199,7 @@ pub(crate) mod of_points {
         x: Lanes<T, N>,
         f: impl Fn(T::Plain) -> T::Plain,
     ) -> Lanes<T, N> {
-        Lanes(x.0.map(|x| x.each(&f)))
+        Lanes(from_fn(|k| x.0[k].each(&f)))
     }
 
     #[inline(always)]

@@ -142,7 +142,10 @@ fn groups<
                 _ => unreachable!("as many scores as vectors, in pairs"),
             }
         }
-        let y: [T; G] = padded(&targets[of.clone()]).map(|y| sign * y);
+        let mut y: [T; G] = padded(&targets[of.clone()]);
+        for y in &mut y {
+            *y = sign * *y;
+        }
         for (weights, p) in weights.iter_mut().zip(p).filter(|(_, p)| !p.is_empty()) {
             *weights = padded(&p[of.clone()]);
         }

@@ -33,10 +33,11 @@ use crate::array::kernels::simd::mul_add;
 #[inline(always)]
 pub(crate) fn polynomial<const FMA: bool, T: Number>(coefficients: &[[T; 2]], x: T) -> T {
     let square = x * x;
-    let step = |[even, odd]: [T; 2], [c, d]: [T; 2]| {
-        [mul_add::<FMA, T>(even, square, c), mul_add::<FMA, T>(odd, square, d)]
-    };
-    let [even, odd] = coefficients.iter().copied().rev().reduce(step).unwrap_or_default();
+    let Some((&[mut even, mut odd], rest)) = coefficients.split_last() else { return T::zero() };
+    for &[c, d] in rest.iter().rev() {
+        even = mul_add::<FMA, T>(even, square, c);
+        odd = mul_add::<FMA, T>(odd, square, d);
+    }
     mul_add::<FMA, T>(odd, x, even)
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn chain<const FMA: bool, const TAIL: bool, T: Number>(
     c: T,
 ) -> T {
     let select = |tail, a, b| if tail { a } else { b };
-    match slope::<TAIL, T, _>(f, [x, y].map(Lane::<T, FMA>), y, select) {
+    match slope::<TAIL, T, _>(f, [Lane::<T, FMA>(x), Lane(y)], y, select) {
         Slope::Zero => T::zero(),
         Slope::One => c,
         Slope::Number(factor) => c * T::of(factor),
@@ -91,7 +91,8 @@ pub(crate) fn chain_tangent<const FMA: bool, const TAIL: bool, T: Number>(
     c: T,
 ) -> T {
     let dy = chain::<FMA, TAIL, T>(f, x, y, dx);
-    let of = [(x, dx), (y, dy)].map(|(value, tangent)| DualLane::<T, FMA, TAIL> { value, tangent });
+    let of =
+        [DualLane::<T, FMA, TAIL> { value: x, tangent: dx }, DualLane { value: y, tangent: dy }];
     let select = |tail, a: DualLane<T, FMA, TAIL>, b: DualLane<T, FMA, TAIL>| DualLane {
         value: if tail { a.value } else { b.value },
         tangent: if tail { a.tangent } else { b.tangent },

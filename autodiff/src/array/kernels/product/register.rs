@@ -101,16 +101,3 @@ pub(crate) fn accumulate<
     }
     c
 }
-
-/// Returns the sum of the lanes, added half by half.
-#[inline(always)]
-pub(crate) fn total<T: Number, const L: usize>(mut lanes: [T; L]) -> T {
-    let mut half = L / 2;
-    while half > 0 {
-        for l in 0..half {
-            lanes[l] += lanes[l + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
-}

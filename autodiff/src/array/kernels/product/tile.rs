@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use crate::array::kernels::number::Number;
+use crate::array::kernels::number::{Number, Wide};
 use crate::array::kernels::product::columns::{Columns, gather, pack, scatter};
 use crate::array::kernels::product::dots;
 use crate::array::kernels::product::pack::{List, View, with_panel};
@@ -76,19 +76,19 @@ dispatched! {
         let double = size_of::<T>() == 8;
         // By `BYTES` first, so that only the tiles of a path are compiled for it.
         match BYTES {
-            64 if double => tiles::<FMA, T, 8, 8>(lefts, rights, outs, size, panel),
-            64 => tiles::<FMA, T, 16, 8>(lefts, rights, outs, size, panel),
-            32 if double => tiles::<FMA, T, 4, 4>(lefts, rights, outs, size, panel),
-            32 => tiles::<FMA, T, 8, 4>(lefts, rights, outs, size, panel),
-            _ if double => tiles::<FMA, T, 2, 4>(lefts, rights, outs, size, panel),
-            _ => tiles::<FMA, T, 4, 4>(lefts, rights, outs, size, panel),
+            64 if double => tiles::<FMA, T, T::Avx512, 8, 8>(lefts, rights, outs, size, panel),
+            64 => tiles::<FMA, T, T::Avx512, 16, 8>(lefts, rights, outs, size, panel),
+            32 if double => tiles::<FMA, T, T::Avx2, 4, 4>(lefts, rights, outs, size, panel),
+            32 => tiles::<FMA, T, T::Avx2, 8, 4>(lefts, rights, outs, size, panel),
+            _ if double => tiles::<FMA, T, T::Portable, 2, 4>(lefts, rights, outs, size, panel),
+            _ => tiles::<FMA, T, T::Portable, 4, 4>(lefts, rights, outs, size, panel),
         }
     }
 }
 
-/// Computes the whole product, with vectors of `L` lanes and tiles of up to `R` rows.
+/// Computes the whole product, with vectors `V` of `L` lanes and tiles of up to `R` rows.
 #[inline(always)]
-fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
+fn tiles<const FMA: bool, T: Number, V: Wide<T>, const L: usize, const R: usize>(
     lefts: &[View<T>],
     rights: &[View<T>],
     outs: &mut [&mut [T]],
@@ -102,9 +102,9 @@ fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
         for (plane, out) in outs.iter_mut().enumerate() {
             let (left, right) = (of_plane(lefts, plane), of_plane(rights, plane));
             if R == 8 {
-                dots::multiply::<FMA, T, L, 4>(left, right, out, [m, k, n], panel);
+                dots::multiply::<FMA, T, V, 4>(left, right, out, [m, k, n], panel);
             } else {
-                dots::multiply::<FMA, T, L, 2>(left, right, out, [m, k, n], panel);
+                dots::multiply::<FMA, T, V, 2>(left, right, out, [m, k, n], panel);
             }
         }
         return;

@@ -73,7 +73,7 @@ pub(crate) fn row_dots<T: Number, V: Wide<T>, const R: usize, const M: usize>(
     macro_rules! rows_by {
         ($N:literal) => {
             while rows - i >= $N {
-                let dots = dots::<T, V, $N, M>(&group[i * cols..(i + $N) * cols], others);
+                let dots = dots::<T, V, $N, M>((&group[i * cols..], cols), others);
                 for (out, dots) in outs.iter_mut().zip(dots) {
                     out[i..i + $N].copy_from_slice(&dots);
                 }
@@ -88,14 +88,15 @@ pub(crate) fn row_dots<T: Number, V: Wide<T>, const R: usize, const M: usize>(
     rows_by!(1);
 }
 
-/// Returns the products of `N` rows with `M` vectors.
+/// Returns the products of `N` rows, which begin `stride` entries apart, with `M` vectors.
 #[inline(always)]
-fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
-    rows: &[T],
+pub(super) fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
+    (rows, stride): (&[T], usize),
     others: [&[T]; M],
 ) -> [[T; N]; M] {
     let cols = others[0].len();
-    assert!(rows.len() == N * cols && others.iter().all(|x| x.len() == cols));
+    assert!((N - 1) * stride + cols <= rows.len());
+    assert!(others.iter().all(|x| x.len() == cols));
     let rest = cols % V::LANES;
     // SAFETY: a vector from `j` on, or its first `rest` entries, ends within each row and each of `others`; the
     // processor has the instructions of the path.
@@ -109,7 +110,7 @@ fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
                     x[m] = $load;
                 }
                 for n in 0..N {
-                    let $from = rows.as_ptr().add(n * cols + j);
+                    let $from = rows.as_ptr().add(n * stride + j);
                     let row = $load;
                     for m in 0..M {
                         sums[m][n] = sums[m][n].add_product(row, x[m]);
