@@ -11,8 +11,8 @@ use super::failure::Failure;
 use super::ranks;
 use super::table::bytes;
 use super::values::Lr;
-use crate::problems::data::{Files, load};
-use crate::problems::{Entry, ImageClasses, Labels, Precision, Setting, read_problem};
+use crate::problems::data::Files;
+use crate::problems::{Entry, Labels, Precision, Setting, read_problem};
 use crate::{
     Draw, Element, Error, Estimator, InnerLoop, Oracle, Params, Point, Profile, Schedule, axpy,
     expect_in, find_by_name, fingerprint, plan,
@@ -185,7 +185,7 @@ fn on<T: Precision>(
     if let (Some(train), Some(Labels::Images)) = (&train, entry.samples) {
         let side = entry.settings.iter().find(|setting| setting.name == "side");
         let side = side.map_or(Ok(16), Setting::get).map_err(Failure::usage)?;
-        let images = ImageClasses::from_files(&[folder.join(train)], side);
+        let images = T::load_images(&[folder.join(train)], side);
         let opened = entry.open_on_images(images.map_err(Failure::usage)?, seed);
         return Ok((opened.map_err(told)?, FromFiles::default()));
     }
@@ -194,7 +194,7 @@ fn on<T: Precision>(
         let columns = Files { label, delimiter, zero_based, standardise, ..Files::default() };
         Files { train, valid, test, split, numbers, folder, ..columns }
     });
-    let sets = files.map(|files| load::<T>(&files, seed.unwrap_or(0))).transpose();
+    let sets = files.map(|files| T::load(&files, seed.unwrap_or(0))).transpose();
     let sets = sets.map_err(Failure::usage)?;
     let known = sets.as_ref().map(|sets| (sets.notes().to_vec(), sets.rows().clone()));
     Ok((entry.open_on(sets, seed).map_err(told)?, known.unwrap_or_default()))
