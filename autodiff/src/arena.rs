@@ -16,6 +16,7 @@ use std::mem::MaybeUninit;
 use bumpalo::Bump;
 
 use crate::fault::Fault;
+use crate::pages::advise;
 use crate::tally::{Count, Event, Tally};
 
 /// Alignment of every allocation and the unit in which bytes are counted: one cache line.
@@ -168,7 +169,13 @@ impl Arena {
         let bytes = len.checked_mul(size_of::<T>()).and_then(|n| n.checked_next_multiple_of(align));
         let made = bytes.filter(|&bytes| bytes <= limit.saturating_sub(used)).and_then(|bytes| {
             let layout = Layout::from_size_align(bytes, align).ok()?;
+            let new_chunk = used == 0 || bytes > self.bump.chunk_capacity();
             let start = self.bump.try_alloc_layout(layout).ok()?;
+            if new_chunk {
+                // The rest of a chunk lies below what is handed out.
+                let rest = self.bump.chunk_capacity();
+                advise(start.as_ptr().wrapping_sub(rest), rest + bytes);
+            }
             self.used.set(used + bytes);
             Some(start)
         });

@@ -159,6 +159,7 @@ mod imply;
 #[cfg(any(feature = "nalgebra", feature = "ndarray"))]
 mod interop;
 mod matrices;
+mod pages;
 pub mod passes;
 pub mod scalar;
 mod shape;

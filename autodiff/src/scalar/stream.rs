@@ -2,6 +2,8 @@
 
 use std::mem;
 
+use crate::pages::advise;
+
 /// A list that grows by chunks, each three times as long as all before it together. Entries are never copied, and
 /// memory is touched only when it is used, because the first touch of a page costs more than a pass over it. Chunks are
 /// kept and reused.
@@ -52,7 +54,7 @@ impl<E: Copy> Stream<E> {
             if next.try_reserve_exact(more).is_err() {
                 return false;
             }
-            advise(&next);
+            advise(next.as_ptr(), next.capacity());
         }
         self.close();
         self.last = next;
@@ -77,30 +79,5 @@ impl<E: Copy> Stream<E> {
             before -= chunk.len();
             (before, &chunk[..])
         })
-    }
-}
-
-/// Asks the system to back a large buffer by huge pages, so that touching it for the first time costs less.
-pub(super) fn advise<E>(buffer: &Vec<E>) {
-    const LARGE: usize = 4 << 20;
-    let bytes = buffer.capacity() * size_of::<E>();
-    if bytes < LARGE || cfg!(miri) {
-        return;
-    }
-    #[cfg(target_os = "linux")]
-    {
-        use std::ffi::{c_int, c_void};
-        unsafe extern "C" {
-            fn madvise(at: *mut c_void, bytes: usize, advice: c_int) -> c_int;
-        }
-        const PAGE: usize = 4096;
-        const MADV_HUGEPAGE: c_int = 14;
-        let skip = buffer.as_ptr().addr().wrapping_neg() % PAGE;
-        // SAFETY: whole pages inside the buffer. The advice changes nothing that a program can see, and an error only
-        // means that it is not followed.
-        unsafe {
-            let start = buffer.as_ptr().cast_mut().byte_add(skip);
-            madvise(start.cast(), bytes - skip, MADV_HUGEPAGE);
-        }
     }
 }

@@ -26,8 +26,9 @@ use std::ptr::NonNull;
 use super::chain::INNER;
 use super::lanes::together;
 use super::real::Scalar;
-use super::stream::{Stream, advise};
+use super::stream::Stream;
 use crate::fault::Fault;
+use crate::pages::advise;
 
 /// The bit of an argument that does not belong to the number of its node.
 const FLAG: u32 = 1 << 31;
@@ -252,7 +253,7 @@ impl<T: Scalar> Tape<T> {
         self.room.set(self.records.get_mut().last.capacity().min(self.most()));
         let mut numbers = mem::take(&mut self.numbers);
         numbers.reserve_exact(all + m);
-        advise(&numbers);
+        advise(numbers.as_ptr(), numbers.capacity());
         let tape = NonNull::from(&*self);
         numbers.extend(x.zip(0..).map(|(value, number)| Var {
             value,
@@ -333,7 +334,7 @@ impl<T: Scalar> Tape<T> {
         if self.adjoints.len() < nodes * K {
             // Replaced, not extended, because the old entries are zeros.
             self.adjoints = Vec::with_capacity(nodes * K);
-            advise(&self.adjoints);
+            advise(self.adjoints.as_ptr(), nodes * K);
             self.adjoints.resize(nodes * K, T::zero());
         }
         self.sweep::<K, false>(&y_bar);
