@@ -96,7 +96,8 @@ pub fn at_least<T: Float>(a: T, b: T) -> T {
 /// but not `NaN`.
 #[inline(always)]
 pub fn passed<T: Float>(slope: T, c: T) -> T {
-    let zero = c.is_zero() || (slope.is_zero() && !c.is_nan());
+    // Without `||` and `&&`, for which loops over arrays would read one argument only where the other asks for it.
+    let zero = c.is_zero() | (slope.is_zero() & !c.is_nan());
     if zero { T::zero() } else { slope * c }
 }
 

@@ -2,6 +2,8 @@
 //! differs, its name in messages, and its value at one entry. The loops are in `maps.rs`, the slopes in
 //! `array/rules.rs`.
 
+use std::hint::select_unpredictable;
+
 use crate::array::kernels::math;
 use crate::array::kernels::number::Number;
 use crate::conventions;
@@ -29,9 +31,9 @@ macro_rules! pairs {
             /// 1 where `a = b`, otherwise 0.
             Equal equal |a, b| mask(a == b);
             /// `a` where `b` is not 0, otherwise 0.
-            Keep keep |a, b| if b.is_zero() { T::zero() } else { a };
+            Keep keep |a, b| select_unpredictable(b.is_zero(), T::zero(), a);
             /// `a` where `b` is 0, otherwise 0.
-            Drop drop |a, b| if b.is_zero() { a } else { T::zero() };
+            Drop drop |a, b| select_unpredictable(b.is_zero(), a, T::zero());
             /// `(a^2 + b^2)^(1/2)`
             Hypot hypot |a, b| math::hypot(a, b);
             /// The polar angle of the point `(b, a)`.
@@ -46,7 +48,7 @@ macro_rules! pairs {
             };
             /// `a / b`, 0 where `b = 0`.
             #[doc(hidden)]
-            Share share |a, b| if b.is_zero() { T::zero() } else { a / b };
+            Share share |a, b| select_unpredictable(b.is_zero(), T::zero(), a / b);
             /// 1 where `a >= b`, otherwise 0, see [`conventions::at_least`].
             #[doc(hidden)]
             AtLeast at_least |a, b| conventions::at_least(a, b);

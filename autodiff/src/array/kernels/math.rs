@@ -226,7 +226,8 @@ pub(crate) fn hypot<T: Number>(a: T, b: T) -> T {
     let (by, back) = if top < range.recip() { (up, down) } else { (by, back) };
     let (x, y) = (a * by, b * by);
     let value = (x * x + y * y).sqrt() * back;
-    if a == inf || b == inf { inf } else { value }
+    let value = if a == inf { inf } else { value };
+    if b == inf { inf } else { value }
 }
 
 /// `erfc x` for `x >= 0.4`, from `e^(-x^2)` with a correction for the rounding error of `x^2`.
