@@ -7,22 +7,60 @@
 use std::array::from_fn;
 
 use crate::array::kernels::number::{Number, Wide};
-use crate::array::kernels::product::pack::{PANEL, View, transpose};
+use crate::array::kernels::product::pack::{PANEL, View, of_plane, transpose};
 use crate::array::kernels::product::vector::dots;
+use crate::array::kernels::simd::dispatched;
 
 /// Number of columns at a time.
 const M: usize = 5;
+/// The level of cache into which the rows that follow are prefetched.
+const AHEAD: u8 = 2;
 
-/// Whether dot products save a fifth of the multiplications of tiles with vectors of `L` lanes, while adding up the
-/// lanes of the result costs little in comparison.
-pub(super) fn pay<const L: usize>([m, k, n]: [usize; 3]) -> bool {
-    let fits = n.next_multiple_of(M) * L <= PANEL / 8;
-    m >= 4 && k >= 16 * L && fits && 5 * n.next_multiple_of(M) <= 4 * n.next_multiple_of(L)
+dispatched! {
+    /// Computes `outs_i = lefts_i rights_i`, where `outs` are zero on entry, if that pays, and returns whether it does.
+    pub(super) fn multiply<T: Number>(
+        lefts: &[View<T>],
+        rights: &[View<T>],
+        outs: &mut [&mut [T]],
+        size: [usize; 3],
+        panel: &mut [T],
+    ) -> bool {
+        match BYTES {
+            64 => planes::<FMA, T, T::Avx512, 4>(lefts, rights, outs, size, panel),
+            32 => planes::<FMA, T, T::Avx2, 2>(lefts, rights, outs, size, panel),
+            _ => planes::<FMA, T, T::Portable, 2>(lefts, rights, outs, size, panel),
+        }
+    }
 }
 
-/// Computes `out = left right`, where the rows of `left` are contiguous and `out` is zero on entry.
 #[inline(always)]
-pub(super) fn multiply<const FMA: bool, T: Number, V: Wide<T>, const N: usize>(
+fn planes<const FMA: bool, T: Number, V: Wide<T>, const N: usize>(
+    lefts: &[View<T>],
+    rights: &[View<T>],
+    outs: &mut [&mut [T]],
+    size: [usize; 3],
+    panel: &mut [T],
+) -> bool {
+    let pays = lefts[0].col == 1 && pay(V::LANES, size);
+    if pays {
+        for (plane, out) in outs.iter_mut().enumerate() {
+            let (left, right) = (of_plane(lefts, plane), of_plane(rights, plane));
+            plane_by_dots::<FMA, T, V, N>(left, right, out, size, panel);
+        }
+    }
+    pays
+}
+
+/// Whether dot products save a fifth of the multiplications of tiles with vectors of so many lanes, while adding up the
+/// lanes of the result costs little in comparison.
+fn pay(lanes: usize, [m, k, n]: [usize; 3]) -> bool {
+    let fits = n.next_multiple_of(M) * lanes <= PANEL / 8;
+    m >= 4 && k >= 16 * lanes && fits && 5 * n.next_multiple_of(M) <= 4 * n.next_multiple_of(lanes)
+}
+
+/// Computes `out = left right`, where the rows of `left` are contiguous.
+#[inline(always)]
+fn plane_by_dots<const FMA: bool, T: Number, V: Wide<T>, const N: usize>(
     left: View<T>,
     right: View<T>,
     out: &mut [T],
@@ -41,7 +79,8 @@ pub(super) fn multiply<const FMA: bool, T: Number, V: Wide<T>, const N: usize>(
             let top = i.min(m - N);
             let rows = from_fn(|r| &left.data[(top + r) * left.row + p..][..len]);
             for j in (0..n).step_by(M) {
-                let sums = dots::<T, V, M, N>((&columns[j * stride..], stride), rows);
+                let columns = (&columns[j * stride..], stride);
+                let sums = dots::<T, V, M, N, AHEAD>(columns, rows, N * left.row);
                 for r in i - top..N {
                     let line = &mut out[(top + r) * n + j..(top + r + 1) * n];
                     for (o, &sum) in line.iter_mut().zip(&sums[r]) {

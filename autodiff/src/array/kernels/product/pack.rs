@@ -24,6 +24,11 @@ impl<T> View<'_, T> {
     }
 }
 
+/// Returns the factor of a plane: its own, or the shared one.
+pub(crate) fn of_plane<'a, T: Number>(views: &[View<'a, T>], plane: usize) -> View<'a, T> {
+    views[plane.min(views.len() - 1)]
+}
+
 /// Number of entries of a panel: in `f64`, a little more than the first level of cache.
 pub(crate) const PANEL: usize = 8192;
 /// A buffer for packed entries, aligned to a cache line.

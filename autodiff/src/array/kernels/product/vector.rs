@@ -73,7 +73,7 @@ pub(crate) fn row_dots<T: Number, V: Wide<T>, const R: usize, const M: usize>(
     macro_rules! rows_by {
         ($N:literal) => {
             while rows - i >= $N {
-                let dots = dots::<T, V, $N, M>((&group[i * cols..], cols), others);
+                let dots = dots::<T, V, $N, M, 0>((&group[i * cols..], cols), others, 0);
                 for (out, dots) in outs.iter_mut().zip(dots) {
                     out[i..i + $N].copy_from_slice(&dots);
                 }
@@ -88,11 +88,13 @@ pub(crate) fn row_dots<T: Number, V: Wide<T>, const R: usize, const M: usize>(
     rows_by!(1);
 }
 
-/// Returns the products of `N` rows, which begin `stride` entries apart, with `M` vectors.
+/// Returns the products of `N` rows, which begin `stride` entries apart, with `M` vectors. Meanwhile what lies `ahead`
+/// entries behind the vectors is prefetched.
 #[inline(always)]
-pub(super) fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
+pub(super) fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize, const AHEAD: u8>(
     (rows, stride): (&[T], usize),
     others: [&[T]; M],
+    ahead: usize,
 ) -> [[T; N]; M] {
     let cols = others[0].len();
     assert!((N - 1) * stride + cols <= rows.len());
@@ -107,6 +109,7 @@ pub(super) fn dots<T: Number, V: Wide<T>, const N: usize, const M: usize>(
                 let mut x = [V::splat(T::zero()); M];
                 for m in 0..M {
                     let $from = others[m].as_ptr().add(j);
+                    V::expect::<AHEAD>($from.wrapping_add(ahead));
                     x[m] = $load;
                 }
                 for n in 0..N {
