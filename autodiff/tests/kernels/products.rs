@@ -74,6 +74,8 @@ fn every_route_equals_the_definition() {
     sizes.extend([[230, 219, 1], [219, 230, 1], [1, 233, 471]]);
     // Dot products, in one panel and in several; rows of a transposed left factor as vectors.
     sizes.extend([[4, 256, 10], [11, 263, 5], [6, 1900, 9], [48, 9, 10], [33, 300, 2]]);
+    // A transposed left factor that exceeds the caches, with few columns.
+    sizes.push([1300, 210, 3]);
     if cfg!(miri) {
         sizes = vec![[1, 5, 3], [23, 9, 1], [7, 10, 13], [9, 1, 33], [4, 67, 5]];
     }
@@ -90,7 +92,7 @@ fn bits_do_not_depend_on_company() {
     let wave = |len: usize, seed: usize| -> Vec<f64> {
         (0..len).map(|i| ((i + 3 * seed) as f64 * 0.37).sin()).collect()
     };
-    // Vectors, an outer product, a tiny product, narrow and wide tiles, several panels, dot products.
+    // Vectors, an outer product, a tiny product, narrow and wide tiles, several panels, dot products, a large left factor.
     let sizes = [
         [60, 21, 1],
         [230, 219, 1],
@@ -103,6 +105,7 @@ fn bits_do_not_depend_on_company() {
         [9, 900, 7],
         [9, 900, 5],
         [83, 300, 10],
+        [1300, 210, 10],
     ];
     for [m, k, n] in sizes {
         every_way(|transposed, left| {
