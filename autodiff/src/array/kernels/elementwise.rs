@@ -30,6 +30,7 @@ macro_rules! pairs {
             AtMost at_most |a, b| mask(a <= b);
             /// 1 where `a = b`, otherwise 0.
             Equal equal |a, b| mask(a == b);
+            // Chosen without a condition, for which AVX2 loops would read `a` entry by entry where `b` asks for it.
             /// `a` where `b` is not 0, otherwise 0.
             Keep keep |a, b| select_unpredictable(b.is_zero(), T::zero(), a);
             /// `a` where `b` is 0, otherwise 0.

@@ -226,6 +226,7 @@ pub(crate) fn hypot<T: Number>(a: T, b: T) -> T {
     let (by, back) = if top < range.recip() { (up, down) } else { (by, back) };
     let (x, y) = (a * by, b * by);
     let value = (x * x + y * y).sqrt() * back;
+    // Two choices instead of `||`, for which `b` would be read only where `a` is finite.
     let value = if a == inf { inf } else { value };
     if b == inf { inf } else { value }
 }
