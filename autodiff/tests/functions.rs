@@ -113,7 +113,8 @@ fn stated(name: &str, precision: &str) -> [f64; 3] {
         "tanh" => [2.5, 2560.0, 2560.0],
         "sigmoid" | "softplus" => [2.5, 1280.0, 1280.0],
         // The rounding error of x^2 in e^(-x^2): half a unit of numbers up to 708.
-        "erf" | "erfc" => [2.5, 354.0, 354.0],
+        "erf" => [1.0, 354.0, 354.0],
+        "erfc" => [1.5, 354.0, 354.0],
         // Values near their zeros are measured in units of 1; slopes at negative arguments are a difference of two
         // terms.
         "ln_gamma" => [27.0, 8.0, 64.0],

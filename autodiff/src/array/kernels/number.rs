@@ -47,10 +47,14 @@ pub trait Number:
     /// 53 bits there, or 10 of 24. The threshold is not lower, because the exponential that replaces the difference is
     /// expensive and 9 digits are enough.
     const SATURATED: Self;
-    /// `c_0, c_1, ...` of `erf x = x (c_0 + c_1 x^2 + ...)` up to 1.
+    /// `c_0, c_1, ...` of `erf x = x + x (c_0 + c_1 x^2 + ...)` up to 1.
     const ERF_SERIES: &'static [[Self; 2]];
-    /// `c_0, c_1, ...` of `(1 + 2x) e^(x^2) erfc x = c_0 + c_1 t + ...` with `t = (x - 3.75)/(x + 3.75)`, from 0.4 on
-    /// (the form of Shepherd and Laframboise, 1981).
+    /// `c_0, c_1, ...` of `ln(1 - erf x) = -x (c_0 + c_1 x + ...)`, from 1 to `ERF_END`.
+    const ERF_TAIL: &'static [[Self; 2]];
+    /// Argument above which `erf x` rounds to 1.
+    const ERF_END: Self;
+    /// `c_0, c_1, ...` of `(1 + 2x) e^(x^2) erfc x = 5/4 + c_0 + c_1 t + ...` with `t = (x - 3.75)/(x + 3.75)`, from
+    /// 0.5 on (the form of Shepherd and Laframboise, 1981).
     const ERFC_SERIES: &'static [[Self; 2]];
     /// Argument above which `erfc x` rounds to 0.
     const ERFC_END: Self;

@@ -1,5 +1,6 @@
 //! Errors of the elementary functions: `f64` against 160-bit arithmetic at seeded points, `f32` against the standard
-//! library in `f64`, whose own error is below 1e-8 of an `f32` unit, at evenly spread bit patterns.
+//! library (for `erf` and `erfc`, against the kernels) in `f64`, whose own error is below 1e-8 of an `f32` unit, at evenly
+//! spread bit patterns.
 
 use std::ops::Range;
 
@@ -156,6 +157,9 @@ fn errors_of_f32_are_as_stated() {
     check_single([acosh::<false, _>, acosh::<true, _>], f64::acosh, 2.2);
     let known = |x: f64| ((2.0 * x.abs() / (1.0 - x.abs())).ln_1p() / 2.0).copysign(x);
     check_single([atanh::<false, _>, atanh::<true, _>], known, 2.0);
+    // The references of `tests/functions.rs` hold those of `f64`.
+    check_single([erf::<false, _>, erf::<true, _>], erf::<true, _>, 1.3);
+    check_single([erfc::<false, _>, erfc::<true, _>], erfc::<true, _>, 2.5);
 }
 
 /// The bits of `[exp, log1p, tanh, sigmoid, softplus]`, so that the sign of zero counts.
