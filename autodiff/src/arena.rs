@@ -248,7 +248,7 @@ impl Arena {
 ///
 /// # Safety
 /// All places were written.
-unsafe fn filled<T>(space: &mut [MaybeUninit<T>]) -> &mut [T] {
+pub(crate) unsafe fn filled<T>(space: &mut [MaybeUninit<T>]) -> &mut [T] {
     // SAFETY: as promised by the caller; a value and the place for one have the same layout.
     unsafe { &mut *(std::ptr::from_mut(space) as *mut [T]) }
 }

@@ -3,6 +3,8 @@
 //! Kernels are long, generic, and compiled for every instruction set of `simd.rs`. The methods here are not generic, so
 //! that kernels are compiled once, in this crate, and not again in every crate that evaluates functions of arrays.
 
+use std::mem::MaybeUninit;
+
 use crate::arena::Arena;
 use crate::array::kernels::convolution::{self, Convolution, Role};
 use crate::array::kernels::elementwise::Binary;
@@ -74,7 +76,8 @@ kernels! {
         arena: &'a Arena, f: Binary, a: (&[Self], Shape), b: (&[Self], Shape), shape: Shape
     ) -> Made<'a, Self>;
     products = product::products ['a](
-        shared: Operand<'a, Self>, shared_is_left: bool, others: &[Operand<'a, Self>], outs: &mut [&mut [Self]]
+        shared: Operand<'a, Self>, shared_is_left: bool, others: &[Operand<'a, Self>],
+        outs: &mut [&mut [MaybeUninit<Self>]]
     );
     sparse_products = sparse::sparse_products [](
         starts: &[usize], entries: (&[u32], &[Self]), transposed: bool, columns: usize, planes: &mut [Plane<Self>]

@@ -1,11 +1,13 @@
 //! `Tensor`: values alone, in the arena. The operations of every other mode reduce to operations on tensors.
 
-use crate::arena::Arena;
+use std::mem::MaybeUninit;
+
+use crate::arena::{Arena, filled};
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::fold;
 use crate::array::kernels::linear_loss::PLANES;
-use crate::array::kernels::product::Operand;
+use crate::array::kernels::product::{Operand, places};
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
 use crate::array::primitives::{Primitives, ProductForm};
@@ -141,7 +143,8 @@ impl<'a, T: Element> Tensor<'a, T> {
                     Operand { data, shape, transposed }
                 };
                 let right = cut(other, right, transposed[1]);
-                let out = &mut out[k * size..][..size];
+                // SAFETY: a product writes numbers.
+                let out = unsafe { places(&mut out[k * size..][..size]) };
                 T::products(cut(self, left, transposed[0]), true, &[right], &mut [out]);
             }
         })
@@ -223,7 +226,7 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
         let left = form.side == Side::Left;
         out.fill(Self::empty(self.arena));
         let mut operands = List::new();
-        let mut buffers = List::<&mut [T]>::new();
+        let mut buffers = List::<&mut [MaybeUninit<T>]>::new();
         let mut shapes = List::new();
         for other in others {
             let operand = other.operand(form.others_transposed);
@@ -236,14 +239,15 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
                 return;
             }
             let shape = Shape::new(l.rows, r.cols);
-            let Ok(buffer) = self.arena.fill(shape.len(), T::zero()) else { return };
+            let Ok(buffer) = self.arena.uninit(shape.len()) else { return };
             operands.push(operand);
             buffers.push(buffer);
             shapes.push(shape);
         }
         T::products(shared, left, &operands, &mut buffers);
         for ((out, buffer), shape) in out.iter_mut().zip(buffers).zip(shapes) {
-            *out = Self::result(self.arena, NAME, shape, Ok(buffer));
+            // SAFETY: a product writes every entry of its result.
+            *out = Self::result(self.arena, NAME, shape, Ok(unsafe { filled(buffer) }));
         }
     }
 

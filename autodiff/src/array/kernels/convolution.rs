@@ -16,7 +16,7 @@ use std::cell::RefCell;
 
 use crate::arena::Arena;
 use crate::array::kernels::number::Number;
-use crate::array::kernels::product::{Operand, products};
+use crate::array::kernels::product::{Operand, places, products};
 use crate::array::kernels::simd::dispatched;
 use crate::array::kernels::vectors::axpy;
 use crate::fault::Fault;
@@ -226,6 +226,12 @@ dispatched! {
     }
 }
 
+/// Computes the product of `shared` with `other`, on whose left it is if `left`.
+fn multiply<T: Number>(shared: Operand<T>, left: bool, other: Operand<T>, out: &mut [T]) {
+    // SAFETY: products are numbers.
+    products(shared, left, &[other], &mut [unsafe { places(out) }]);
+}
+
 /// Computes the array that a convolution has in `role` from its operands; `shapes` are those of input, kernel and
 /// output. `out` is zero on entry, and a patch has at most [`PLACE`] entries.
 ///
@@ -263,13 +269,12 @@ pub(crate) fn convolve<T: Number>(
                 Role::Output => {
                     gather(walk, a, c, block);
                     let out = &mut out[entries];
-                    products(whole(b, kernel), false, &[whole(block, patches)], &mut [out]);
+                    multiply(whole(b, kernel), false, whole(block, patches), out);
                 }
                 Role::Input => {
                     let z = whole(&b[entries], shape(output.cols));
-                    block.fill(T::zero());
                     let kernel = Operand { data: a, shape: kernel, transposed: true };
-                    products(kernel, false, &[z], &mut [&mut *block]);
+                    multiply(kernel, false, z, block);
                     scatter(walk, out, c, block);
                 }
                 Role::Kernel => {
@@ -277,10 +282,9 @@ pub(crate) fn convolve<T: Number>(
                     let z = whole(&a[entries], shape(output.cols));
                     let patches = Operand { data: &*block, shape: patches, transposed: true };
                     if start == 0 {
-                        products(patches, true, &[z], &mut [&mut *out]);
+                        multiply(patches, true, z, out);
                     } else {
-                        more.fill(T::zero());
-                        products(patches, true, &[z], &mut [&mut *more]);
+                        multiply(patches, true, z, more);
                         axpy(out, T::one(), more);
                     }
                 }

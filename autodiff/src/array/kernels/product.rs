@@ -14,6 +14,9 @@ mod register;
 mod tile;
 pub(crate) mod vector;
 
+use std::mem::MaybeUninit;
+
+use crate::arena::filled;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::pack::{List, View};
 use crate::shape::Shape;
@@ -44,12 +47,12 @@ impl<T> Operand<'_, T> {
 }
 
 /// Computes the products of `shared` with each of `others`; `shared` is on the left if `shared_is_left`, otherwise on
-/// the right. `outs` are zero on entry.
+/// the right. Every entry of `outs` is written.
 pub(crate) fn products<'a, T: Number>(
     shared: Operand<'a, T>,
     shared_is_left: bool,
     others: &[Operand<'a, T>],
-    outs: &mut [&mut [T]],
+    outs: &mut [&mut [MaybeUninit<T>]],
 ) {
     // The shared factor as the left factor of columns.
     let facing = if shared_is_left { shared } else { shared.flipped() };
@@ -88,6 +91,29 @@ pub(crate) fn products<'a, T: Number>(
     }
 }
 
-fn matrix_vectors<T: Number>(matrix: Operand<T>, others: &[&[T]], outs: &mut [&mut [T]]) {
-    vector::multiply(matrix.transposed, matrix.data, matrix.shape.cols as usize, others, outs);
+fn matrix_vectors<T: Number>(
+    matrix: Operand<T>,
+    others: &[&[T]],
+    outs: &mut [&mut [MaybeUninit<T>]],
+) {
+    // Short in comparison with the matrix, and added to if it is transposed.
+    let mut outs: List<&mut [T]> = outs.iter_mut().map(|out| zeroed(out)).collect();
+    let cols = matrix.shape.cols as usize;
+    vector::multiply(matrix.transposed, matrix.data, cols, others, &mut outs);
+}
+
+/// Writes zeros.
+fn zeroed<T: Number>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
+    out.fill(MaybeUninit::new(T::zero()));
+    // SAFETY: all places were written.
+    unsafe { filled(out) }
+}
+
+/// Returns the places of numbers that are to be overwritten.
+///
+/// # Safety
+/// Nothing but numbers is written to the places.
+pub(crate) unsafe fn places<T: Number>(numbers: &mut [T]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: a number and the place for one have the same layout, and the places keep numbers, as promised.
+    unsafe { &mut *(std::ptr::from_mut(numbers) as *mut [MaybeUninit<T>]) }
 }

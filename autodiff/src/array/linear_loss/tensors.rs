@@ -3,7 +3,7 @@
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::linear_loss::{Planes, ScoreLoss};
-use crate::array::kernels::product::Operand;
+use crate::array::kernels::product::{Operand, places};
 use crate::array::linear_loss::composed::faulty;
 use crate::array::linear_loss::{Asked, Fitted, Moving, NAME, Parts, RowLoss};
 use crate::array::tensor::Tensor;
@@ -105,7 +105,7 @@ fn of_classes<T: Element>(
     let operand = |shape| move |data| Operand { data, shape, transposed: false };
     let mut scores = zeros(arena, w.len(), labels.len() * length)?;
     let factors: List<Operand<T>> = w.iter().copied().map(operand(of)).collect();
-    T::products(x, true, &factors, &mut scores);
+    multiply(x, &factors, &mut scores);
     if scores[0].is_empty() {
         return Ok(());
     }
@@ -120,6 +120,13 @@ fn of_classes<T: Element>(
     let skipped = w.len() - gradients.len();
     let slopes: List<Operand<T>> =
         scores[skipped..].iter().map(|slope| operand(shape)(&**slope)).collect();
-    T::products(Operand { transposed: true, ..x }, true, &slopes, gradients);
+    multiply(Operand { transposed: true, ..x }, &slopes, gradients);
     Ok(())
+}
+
+/// Computes the products of `left` with each of `rights`.
+fn multiply<T: Element>(left: Operand<T>, rights: &[Operand<T>], outs: &mut [&mut [T]]) {
+    // SAFETY: products are numbers.
+    let mut outs: List<_> = outs.iter_mut().map(|out| unsafe { places(out) }).collect();
+    T::products(left, true, rights, &mut outs);
 }

@@ -1,5 +1,6 @@
 //! Columns of one plane or of several planes side by side, packed for tiles; and tiles written back to their places.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::array::kernels::number::Number;
@@ -66,10 +67,10 @@ pub(crate) fn pack<'p, const FMA: bool, T: Number, const L: usize>(
 
 /// Reads the rows of a tile, from row `i` on, into `place`.
 pub(crate) fn gather<T: Number>(
-    outs: &[&mut [T]],
+    outs: &[&mut [MaybeUninit<T>]],
     columns: Columns,
     i: usize,
-    (place, width): (&mut [T], usize),
+    (place, width): (&mut [MaybeUninit<T>], usize),
     height: usize,
 ) {
     let [row, col] = columns.strides;
@@ -86,8 +87,8 @@ pub(crate) fn gather<T: Number>(
 /// Writes the rows of a tile back, from row `i` on.
 #[inline(always)]
 pub(crate) fn scatter<const FMA: bool, T: Number>(
-    (place, width): (&[T], usize),
-    outs: &mut [&mut [T]],
+    (place, width): (&[MaybeUninit<T>], usize),
+    outs: &mut [&mut [MaybeUninit<T>]],
     columns: Columns,
     i: usize,
     height: usize,
@@ -100,7 +101,7 @@ pub(crate) fn scatter<const FMA: bool, T: Number>(
                 copy(&line[offset..][..len], &mut out[..len]);
             }
         } else {
-            transpose::<FMA, T>((&place[offset..], width), (out, col), [height, len]);
+            transpose::<FMA, MaybeUninit<T>>((&place[offset..], width), (out, col), [height, len]);
         }
     }
 }

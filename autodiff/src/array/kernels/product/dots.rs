@@ -5,6 +5,7 @@
 //! time.
 
 use std::array::from_fn;
+use std::mem::MaybeUninit;
 
 use crate::array::kernels::number::{Number, Wide};
 use crate::array::kernels::product::pack::{PANEL, View, of_plane, transpose};
@@ -17,11 +18,11 @@ const M: usize = 5;
 const AHEAD: u8 = 2;
 
 dispatched! {
-    /// Computes `outs_i = lefts_i rights_i`, where `outs` are zero on entry, if that pays, and returns whether it does.
+    /// Computes `outs_i = lefts_i rights_i` if that pays, and returns whether it does.
     pub(super) fn multiply<T: Number>(
         lefts: &[View<T>],
         rights: &[View<T>],
-        outs: &mut [&mut [T]],
+        outs: &mut [&mut [MaybeUninit<T>]],
         size: [usize; 3],
         panel: &mut [T],
     ) -> bool {
@@ -37,7 +38,7 @@ dispatched! {
 fn planes<const FMA: bool, T: Number, V: Wide<T>, const N: usize>(
     lefts: &[View<T>],
     rights: &[View<T>],
-    outs: &mut [&mut [T]],
+    outs: &mut [&mut [MaybeUninit<T>]],
     size: [usize; 3],
     panel: &mut [T],
 ) -> bool {
@@ -63,7 +64,7 @@ fn pay(lanes: usize, [m, k, n]: [usize; 3]) -> bool {
 fn plane_by_dots<const FMA: bool, T: Number, V: Wide<T>, const N: usize>(
     left: View<T>,
     right: View<T>,
-    out: &mut [T],
+    out: &mut [MaybeUninit<T>],
     [m, k, n]: [usize; 3],
     panel: &mut [T],
 ) {
@@ -84,7 +85,9 @@ fn plane_by_dots<const FMA: bool, T: Number, V: Wide<T>, const N: usize>(
                 for r in i - top..N {
                     let line = &mut out[(top + r) * n + j..(top + r + 1) * n];
                     for (o, &sum) in line.iter_mut().zip(&sums[r]) {
-                        *o += sum;
+                        // SAFETY: the first inner indices wrote it.
+                        let before = if p == 0 { T::zero() } else { unsafe { o.assume_init() } };
+                        o.write(before + sum);
                     }
                 }
             }

@@ -64,9 +64,9 @@ dispatched! {
     }
 }
 
-/// Writes the transpose of `rows` rows of `cols` entries, which are `stride` entries apart.
+/// Writes the transpose of `rows` rows of `cols` numbers, or places for them, which are `stride` entries apart.
 #[inline(always)]
-pub(crate) fn transpose<const FMA: bool, T: Number>(
+pub(crate) fn transpose<const FMA: bool, T: Copy>(
     (from, stride): (&[T], usize),
     (to, to_stride): (&mut [T], usize),
     [rows, cols]: [usize; 2],
@@ -99,14 +99,14 @@ pub(crate) fn transpose<const FMA: bool, T: Number>(
 /// # Safety
 /// All entries are within the memory that `from` and `to` point to. With `FMA` the processor has AVX.
 #[inline(always)]
-unsafe fn block<const FMA: bool, T: Number>(
+unsafe fn block<const FMA: bool, T: Copy>(
     (from, stride): (*const T, usize),
     (to, to_stride): (*mut T, usize),
 ) {
     // Compilers do not find these shuffles.
     #[cfg(target_arch = "x86_64")]
     // SAFETY: as promised by the caller; every x86-64 processor has SSE2. Types are told apart by their size, because
-    // `T` is `f32` or `f64`.
+    // entries are `f32` or `f64`.
     unsafe {
         use std::arch::x86_64::{
             _MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps, _mm256_loadu_pd,

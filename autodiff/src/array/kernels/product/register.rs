@@ -3,27 +3,37 @@
 //! The last vector of a row of a tile may overlap the one before it, so that a width that is not a multiple of a vector
 //! needs neither padding nor masks. Entries that are computed twice are equal bit by bit.
 
-use crate::array::kernels::number::Number;
+use std::mem::MaybeUninit;
+
+use crate::array::kernels::number::{Number, Wide as _};
 use crate::array::kernels::simd::mul_add;
+
+/// Bytes of a line of cache.
+pub(crate) const LINE: usize = 64;
 
 /// A factor, or a part of one that begins at the first entry: the entries, the stride from row to row, and, for the
 /// left factor, the stride from column to column, or, for the right factor, the offset of the last vector of a row.
 pub(crate) type Strided<'a, T> = (&'a [T], usize, usize);
 
 /// Computes `out = a b`, or `out += a b` if `add`, for a tile of `height` rows of `vectors` vectors, over `depth` inner
-/// indices.
+/// indices. What is added to was written before. Meanwhile the part of `a` that lies `ahead` entries behind is
+/// prefetched if `ahead` is not 0 and the tile is as high as tiles are.
 #[inline(always)]
 pub(crate) fn tile<const FMA: bool, T: Number, const L: usize, const R: usize>(
     [height, vectors, depth]: [usize; 3],
     a: Strided<T>,
     b: Strided<T>,
-    out: (&mut [T], usize),
+    out: (&mut [MaybeUninit<T>], usize),
     add: bool,
+    ahead: usize,
 ) {
     macro_rules! by {
         ($(($N:literal, $V:literal))*) => {
             match (height, vectors) {
-                $(($N, $V) if $N <= R => fixed::<FMA, T, L, $V, $N>(a, b, depth, out, add),)*
+                $(($N, $V) if $N == R && ahead > 0 => {
+                    fixed::<FMA, T, L, $V, $N, true>(a, b, depth, out, add, ahead);
+                })*
+                $(($N, $V) if $N <= R => fixed::<FMA, T, L, $V, $N, false>(a, b, depth, out, add, 0),)*
                 _ => unreachable!("tiles are of the heights and widths that are compiled"),
             }
         };
@@ -32,12 +42,20 @@ pub(crate) fn tile<const FMA: bool, T: Number, const L: usize, const R: usize>(
 }
 
 #[inline(always)]
-fn fixed<const FMA: bool, T: Number, const L: usize, const V: usize, const N: usize>(
+fn fixed<
+    const FMA: bool,
+    T: Number,
+    const L: usize,
+    const V: usize,
+    const N: usize,
+    const AHEAD: bool,
+>(
     a: Strided<T>,
     b: Strided<T>,
     depth: usize,
-    (out, step): (&mut [T], usize),
+    (out, step): (&mut [MaybeUninit<T>], usize),
     add: bool,
+    ahead: usize,
 ) {
     let last = b.2;
     assert!((N - 1) * step + last + L <= out.len());
@@ -47,12 +65,12 @@ fn fixed<const FMA: bool, T: Number, const L: usize, const V: usize, const N: us
         for (n, c) in c.iter_mut().enumerate() {
             for (v, c) in c.iter_mut().enumerate() {
                 // SAFETY: vectors before the last one begin before it, and the last vector of the last row is within
-                // `out`.
+                // `out`, which was written if it is added to.
                 *c = unsafe { out.as_ptr().add(at(n, v)).cast::<[T; L]>().read() };
             }
         }
     }
-    let c = accumulate::<FMA, T, L, V, N>(a, b, depth, c);
+    let c = accumulate::<FMA, T, L, V, N, AHEAD>(a, b, depth, c, ahead);
     for (n, c) in c.iter().enumerate() {
         for (v, c) in c.iter().enumerate() {
             // SAFETY: as above.
@@ -61,7 +79,7 @@ fn fixed<const FMA: bool, T: Number, const L: usize, const V: usize, const N: us
     }
 }
 
-/// Computes `c += a b`.
+/// Computes `c += a b`. Meanwhile what lies `ahead` entries behind `a` is prefetched if `AHEAD`.
 #[inline(always)]
 pub(crate) fn accumulate<
     const FMA: bool,
@@ -69,18 +87,25 @@ pub(crate) fn accumulate<
     const L: usize,
     const V: usize,
     const N: usize,
+    const AHEAD: bool,
 >(
     (a, row, col): Strided<T>,
     (b, stride, last): Strided<T>,
     depth: usize,
     mut c: [[[T; L]; V]; N],
+    ahead: usize,
 ) -> [[[T; L]; V]; N] {
     assert!((N - 1) * row + (depth - 1) * col < a.len());
     assert!((depth - 1) * stride + last + L <= b.len() && (V - 1) * L <= last + L);
     // Pointers are advanced, because compilers turn products with `p` into multiplications, a fourth of all
     // instructions.
     let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
-    for _ in 0..depth {
+    for p in 0..depth {
+        if AHEAD && p % (LINE / size_of::<T>()) == 0 {
+            for n in 0..N {
+                T::Avx2::expect::<2>(a.wrapping_add(n * row + ahead));
+            }
+        }
         let mut vectors = [[T::zero(); L]; V];
         for (v, vector) in vectors.iter_mut().enumerate() {
             let at = if v + 1 == V { last } else { v * L };

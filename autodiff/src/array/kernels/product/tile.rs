@@ -7,19 +7,20 @@
 //! Every entry is summed in the order of the inner index, whatever the tiles and panels are, so its bits depend neither
 //! on them nor on the other planes.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::columns::{Columns, gather, pack, scatter};
 use crate::array::kernels::product::dots;
 use crate::array::kernels::product::pack::{List, View, of_plane, with_panel};
-use crate::array::kernels::product::register::tile;
+use crate::array::kernels::product::places;
+use crate::array::kernels::product::register::{LINE, tile};
 use crate::array::kernels::simd::dispatched;
 
 /// Greatest number of packed entries for a strip of tiles: most of the first level of cache in `f64`.
 const STRIP: usize = 6144;
-/// Bytes of a line of cache, and of a strip that stays in the first level.
-const LINE: usize = 64;
+/// Bytes of a strip that stays in the first level of cache.
 const FIRST_LEVEL: usize = 28 * 1024;
 /// Number of rows of the left factor from which packing contiguous rows of the right one pays.
 const REUSED: usize = 32;
@@ -33,15 +34,17 @@ const BLOCK: usize = 64 * 1024;
 const DEEP: usize = 8;
 /// Number of multiplications up to which a product uses a plain loop, which has no start-up cost.
 const TINY: usize = 128;
+/// Bytes of rows of a left factor from which on the rows that follow are prefetched.
+const LARGE: usize = 128 * 1024;
 /// Greatest width of a tile, in vectors.
 const WIDEST: usize = 3;
 
 /// Computes `outs_i = lefts_i rights_i`, `m x k` by `k x n` each. If there is only one left or one right factor, all
-/// planes share it. `outs` are zero on entry.
+/// planes share it. Every entry of `outs` is written.
 pub(crate) fn multiply<T: Number>(
     lefts: &[View<T>],
     rights: &[View<T>],
-    outs: &mut [&mut [T]],
+    outs: &mut [&mut [MaybeUninit<T>]],
     size: [usize; 3],
 ) {
     let [m, k, n] = size;
@@ -59,13 +62,20 @@ pub(crate) fn multiply<T: Number>(
     });
 }
 
-fn plain<T: Number>(left: View<T>, right: View<T>, out: &mut [T], [_, k, n]: [usize; 3]) {
+fn plain<T: Number>(
+    left: View<T>,
+    right: View<T>,
+    out: &mut [MaybeUninit<T>],
+    [_, k, n]: [usize; 3],
+) {
     for (i, out) in out.chunks_exact_mut(n.max(1)).enumerate() {
-        for p in 0..k {
-            let factor = left.data[i * left.row + p * left.col];
-            for (j, o) in out.iter_mut().enumerate() {
-                *o += factor * right.data[p * right.row + j * right.col];
+        for (j, o) in out.iter_mut().enumerate() {
+            let mut sum = T::zero();
+            for p in 0..k {
+                let factor = left.data[i * left.row + p * left.col];
+                sum += factor * right.data[p * right.row + j * right.col];
             }
+            o.write(sum);
         }
     }
 }
@@ -74,7 +84,7 @@ dispatched! {
     fn in_panel<T: Number>(
         lefts: &[View<T>],
         rights: &[View<T>],
-        outs: &mut [&mut [T]],
+        outs: &mut [&mut [MaybeUninit<T>]],
         size: [usize; 3],
         panel: &mut [T],
     ) {
@@ -96,7 +106,7 @@ dispatched! {
 fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
     lefts: &[View<T>],
     rights: &[View<T>],
-    outs: &mut [&mut [T]],
+    outs: &mut [&mut [MaybeUninit<T>]],
     [m, k, n]: [usize; 3],
     panel: &mut [T],
 ) {
@@ -143,7 +153,7 @@ fn tiles<const FMA: bool, T: Number, const L: usize, const R: usize>(
 fn strip<const FMA: bool, T: Number, const L: usize, const R: usize>(
     lefts: &[View<T>],
     rights: &[View<T>],
-    outs: &mut [&mut [T]],
+    outs: &mut [&mut [MaybeUninit<T>]],
     columns: Columns,
     vectors: usize,
     [rows, inner]: [Range<usize>; 2],
@@ -161,6 +171,8 @@ fn strip<const FMA: bool, T: Number, const L: usize, const R: usize>(
     let packed = rows.len() >= REUSED && fits(0) && !fits(LINE);
     let in_place = contiguous && !packed;
     let (panel, place) = panel.split_at_mut(STRIP);
+    // SAFETY: tiles are numbers, and places of `outs` are copied only to be added to, after they were written.
+    let place = unsafe { places(place) };
     for p in inner.clone().step_by(depth) {
         let (depth, add) = (depth.min(inner.end - p), p > 0);
         let (b, stride) = if in_place {
@@ -183,15 +195,18 @@ fn strip<const FMA: bool, T: Number, const L: usize, const R: usize>(
                 let a = (&left.data[i * left.row + p * left.col..], left.row, left.col);
                 let b = (b, stride, width - L);
                 let size = [height, vectors, depth];
+                // Whether or not the left factor is in the second level of cache already.
+                let large = left.col == 1 && rows.len() * left.row * size_of::<T>() > LARGE;
+                let ahead = if large { height * left.row } else { 0 };
                 if direct {
                     let [row, _] = columns.strides;
                     let out = &mut outs[columns.plane][i * row + columns.first..];
-                    tile::<FMA, T, L, R>(size, a, b, (out, row), add);
+                    tile::<FMA, T, L, R>(size, a, b, (out, row), add, ahead);
                 } else {
                     if add {
                         gather(outs, columns, i, (place, width), height);
                     }
-                    tile::<FMA, T, L, R>(size, a, b, (place, width), add);
+                    tile::<FMA, T, L, R>(size, a, b, (place, width), add, ahead);
                     scatter::<FMA, T>((place, width), outs, columns, i, height);
                 }
                 i += height;

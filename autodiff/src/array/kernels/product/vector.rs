@@ -4,6 +4,8 @@
 //! all vectors. The rows of a group share the loads of a vector or of the result; vectors are taken in pairs, which
 //! share the loads of the rows.
 
+use std::mem::MaybeUninit;
+
 use crate::array::kernels::number::{Number, Wide};
 use crate::array::kernels::simd::dispatched;
 
@@ -234,10 +236,10 @@ pub(crate) fn add_multiples<
 
 dispatched! {
     /// Computes `out = left right`, a column times a row.
-    pub(crate) fn outer<T: Number>(left: &[T], right: &[T], out: &mut [T]) {
+    pub(crate) fn outer<T: Number>(left: &[T], right: &[T], out: &mut [MaybeUninit<T>]) {
         for (&factor, out) in left.iter().zip(out.chunks_exact_mut(right.len().max(1))) {
             for (o, &v) in out.iter_mut().zip(right) {
-                *o = factor * v;
+                o.write(factor * v);
             }
         }
     }
