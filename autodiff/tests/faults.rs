@@ -2,8 +2,8 @@
 //! produce it, with its numbers and its message; and random programs, valid and invalid ones, never panic.
 
 use hypertape_autodiff::{
-    Arena, Array, Convolution, Element, Fault, Function, LinearOperator, Shape, Tape, Tensor, Var,
-    Workspace, max_pool,
+    Arena, Array, Convolution, Element, Fault, Function, LinearOperator, Operations, Shape, Tape,
+    Tensor, Var, Workspace, max_pool,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof};
@@ -75,6 +75,8 @@ cases! {
         "multiply: shapes 4x2 and 3x4 do not match";
     divide: |x| x[1] / x[2], shapes("divide", (4, 2), (3, 1)),
         "divide: shapes 4x2 and 3x1 do not match";
+    select: |x| x[1].select(x[1], x[0]), shapes("select", (4, 2), (3, 4)),
+        "select: shapes 4x2 and 3x4 do not match";
     max: |x| x[1].max(x[2]), shapes("max", (4, 2), (3, 1)), "max: shapes 4x2 and 3x1 do not match";
     min: |x| x[3].min(x[1]), shapes("min", (1, 4), (4, 2)), "min: shapes 1x4 and 4x2 do not match";
     no_rows: |x| x[4] + x[1], shapes("add", (0, 2), (4, 2)), "add: shapes 0x2 and 4x2 do not match";

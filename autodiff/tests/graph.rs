@@ -195,6 +195,14 @@ fn sums_over_samples_are_found() {
     );
     is_a_sum("rows", traced!(|x, _l| x[0].row_dot(x[0].softmax()).max(x[1]).sum()), false);
     is_a_sum(
+        "choices",
+        traced!(|x, _l| x[1]
+            .less(x[0].matmul(x[3]))
+            .select(x[1], x[3].slice(0, Shape::SCALAR))
+            .sum()),
+        false,
+    );
+    is_a_sum(
         "embedding",
         traced!(|x, labels| x[5].reshape(Shape::column(4)).gather_rows(labels).dot(x[1])),
         false,

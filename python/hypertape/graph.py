@@ -166,8 +166,10 @@ class Graph:
         return self._push("batched_matmul", of, count=count, left_transposed=False, right_transposed=False)
 
     def _select(self, node: Node, of: list[int]) -> int:
-        condition, first, second = of
-        return self._push("add", [self._push("keep", [first, condition]), self._push("drop", [second, condition])])
+        def whole(k: int, shape: tuple[int, int]) -> int:
+            return k if shape == node.shape else self._push("broadcast", [k], shape=list(node.shape))
+
+        return self._push("select", [whole(k, self.trace.nodes[arg].shape) for k, arg in zip(of, node.args)])
 
     def _xlogy(self, node: Node, of: list[int]) -> int:
         return self._push("passed", [of[0], self._push("ln", [of[1]])])

@@ -167,6 +167,18 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
         }
     }
 
+    fn choose(self, a: Self, b: Self) -> Self {
+        let mask = self.value;
+        let tangent = |k: usize| match (a.tangents[k], b.tangents[k]) {
+            (Some(da), Some(db)) => Some(mask.choose(da, db)),
+            (da, db) => {
+                let kept = da.map(|da| da.binary(mask, Binary::Keep));
+                kept.or(db.map(|db| db.binary(mask, Binary::Drop)))
+            }
+        };
+        Self { value: mask.choose(a.value, b.value), tangents: std::array::from_fn(tangent) }
+    }
+
     fn tangents_only(self) -> Option<Self> {
         let present = self.tangents.into_iter().flatten().next()?;
         // A first tangent that is absent while others are present is zero.

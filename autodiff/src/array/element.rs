@@ -75,6 +75,9 @@ kernels! {
     binary = maps::binary ['a](
         arena: &'a Arena, f: Binary, a: (&[Self], Shape), b: (&[Self], Shape), shape: Shape
     ) -> Made<'a, Self>;
+    chosen = maps::chosen ['a](
+        arena: &'a Arena, mask: &[Self], a: &[Self], b: &[Self]
+    ) -> Made<'a, Self>;
     products = product::products ['a](
         shared: Operand<'a, Self>, shared_is_left: bool, others: &[Operand<'a, Self>],
         outs: &mut [&mut [MaybeUninit<Self>]]

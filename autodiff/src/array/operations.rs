@@ -7,6 +7,7 @@ use crate::array::factored::{Factored, seen};
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::Linear;
 use crate::array::orthogonal;
+use crate::array::primitives::SELECT;
 use crate::custom::Custom;
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
@@ -40,9 +41,17 @@ pub trait Operations<'a>: Array<'a> {
         self.detach().binary(other.detach(), Binary::Equal)
     }
     /// Returns `a` where the mask `self` is not 0 and `b` where it is, broadcasting. Entries that are not chosen
-    /// contribute nothing, not even `NaN`. A zero may lose its sign.
+    /// contribute nothing, not even `NaN`.
     fn select(self, a: Self, b: Self) -> Self {
-        a.binary(self, Binary::Keep) + b.binary(self, Binary::Drop)
+        let mut shape = self.shape();
+        for other in [a, b] {
+            match shape.broadcast(other.shape()) {
+                Some(whole) => shape = whole,
+                None => return mismatch(self, SELECT, other.shape()),
+            }
+        }
+        let [mask, a, b] = [self, a, b].map(|x| x.broadcast_to(shape));
+        mask.choose(a, b)
     }
     /// Returns `low` where `self` is below `low`, `high` where it is above `high`, and `self` elsewhere. `NaN` stays
     /// `NaN`. Either bound may be infinite.

@@ -10,6 +10,9 @@ use crate::functions::rule::Unary;
 use crate::shape::{Axis, Shape};
 use smallvec::SmallVec;
 
+/// The name of [`Primitives::choose`] in messages.
+pub(crate) const SELECT: &str = "select";
+
 /// A short list of arrays; up to six need no system allocation.
 pub type List<A> = SmallVec<[A; 6]>;
 
@@ -83,6 +86,9 @@ pub trait Primitives<'a, T: Element>: Copy {
     }
     /// Multiplies two arrays.
     fn bilinear(self, other: Self, f: Bilinear) -> Self;
+    /// Returns the entries of `a` where those of the mask `self` are not 0, and those of `b` where they are. All have the
+    /// same shape.
+    fn choose(self, a: Self, b: Self) -> Self;
     /// Joins all entries along an axis by `f`, which is `Max`, `Min` or `Mul`, for types that have a kernel for it. `None`
     /// also if there are no entries.
     fn folded(self, axis: Axis, f: Binary) -> Option<Self> {

@@ -16,6 +16,7 @@ use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Kept, NAME};
+use crate::array::primitives::SELECT;
 use crate::array::rules::dot_over;
 use crate::array::waiting::Waiting;
 use crate::array::{Array, ProductForm, Side};
@@ -100,6 +101,11 @@ pub(crate) enum Op<'a, A, T> {
         b: A,
         y: A,
     },
+    /// The first operand where the mask is not 0, and the second where it is.
+    Chosen {
+        of: [Option<NodeId>; 2],
+        mask: A,
+    },
     /// `op(a) op(b)`, each transposed on request.
     Product {
         of: [Option<NodeId>; 2],
@@ -153,6 +159,7 @@ impl<A, T: Element> Op<'_, A, T> {
             Self::Leaf => "variable",
             Self::Unary { f, .. } | Self::Chain { f, .. } => f.name(),
             Self::Binary { f, .. } => f.name(),
+            Self::Chosen { .. } => SELECT,
             Self::Product { .. } => "matmul",
             Self::Bilinear { f, .. } => f.name(),
             Self::Linear { f, .. } => f.name(),
@@ -341,6 +348,13 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                     if let Some(of) = of {
                         let part = f.slope(first, a, b, y).times(c);
                         give(of, part.map(|p: A| p.sum_to(shape)));
+                    }
+                }
+            }
+            Op::Chosen { of, mask } => {
+                for (of, by) in of.into_iter().zip([Binary::Keep, Binary::Drop]) {
+                    if let Some(of) = of {
+                        give(of, Some(c.binary(near(mask), by)));
                     }
                 }
             }

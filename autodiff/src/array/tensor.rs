@@ -10,7 +10,7 @@ use crate::array::kernels::linear_loss::PLANES;
 use crate::array::kernels::product::{Operand, places};
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
-use crate::array::primitives::{Primitives, ProductForm};
+use crate::array::primitives::{Primitives, ProductForm, SELECT};
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
@@ -342,6 +342,16 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             arena.raise(fault);
             Self::empty(arena)
         })
+    }
+
+    fn choose(self, a: Self, b: Self) -> Self {
+        for other in [a, b] {
+            if self.shape != other.shape || self.is_faulty() {
+                return self.mismatch(SELECT, other.shape);
+            }
+        }
+        let data = T::chosen(self.arena, self.data, a.data, b.data);
+        Self::result(self.arena, SELECT, self.shape, data)
     }
 
     fn folded(self, axis: Axis, f: Binary) -> Option<Self> {

@@ -7,7 +7,7 @@ use crate::array::dual::chain_tangent;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Asked, Fitted, Kept, NAME, Parts, RowLoss};
-use crate::array::primitives::{Primitives, ProductForm};
+use crate::array::primitives::{Primitives, ProductForm, SELECT};
 use crate::array::tape::{Node, NodeId, Op, Tape, Wanted};
 use crate::array::{Array, operators};
 use crate::custom::{Custom, Product};
@@ -176,6 +176,11 @@ impl<'a, A: Array<'a>> Primitives<'a, A::Elem> for Var<'a, A> {
             let (a, b) = (left.value, right.value);
             *out = left.two(right, "matmul", value[0], |of| Op::Product { of, a, b, transposed });
         }
+    }
+
+    fn choose(self, a: Self, b: Self) -> Self {
+        let mask = self.value;
+        a.two(b, SELECT, mask.choose(a.value, b.value), |of| Op::Chosen { of, mask })
     }
 
     fn map_linear(self, f: Linear<'a, A::Elem>) -> Self {

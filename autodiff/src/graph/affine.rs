@@ -46,6 +46,7 @@ impl<T: Element> Graph<T> {
                     either
                 }
                 op if op.is_linear() => either,
+                Op::Select {} if of(0) == Fixed => either,
                 op if op.is_bilinear() && of(0).min(of(1)) == Fixed => either,
                 // These are linear in the first operand.
                 Op::Binary(

@@ -70,6 +70,9 @@ macro_rules! operations {
             /// [`Convolution`].
             Convolve convolve 2 { height: u32, width: u32, size: u32, stride: u32, role: Role }
                 Bilinear(Bilinear::Convolve(Convolution { height, width, size, stride }, role));
+            /// Entries of `a` where those of the mask are not 0, and of `b` where they are, from a mask, `a` and `b` of the
+            /// same shape.
+            Select select 3 {} Choice;
             /// `ln sum_j e^{x_j}` of each row, as a column.
             LogSumExp logsumexp 1 {} LogSumExp(Axis::Columns);
             /// `ln sum_i e^{x_i}` of each column, as a row.

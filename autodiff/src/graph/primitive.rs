@@ -9,7 +9,7 @@ use crate::array::by_value::ByValue;
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
-use crate::array::primitives::ProductForm;
+use crate::array::primitives::{ProductForm, SELECT};
 use crate::fault::Fault;
 use crate::functions::rule::Unary;
 use crate::shape::{Axis, Shape};
@@ -23,6 +23,7 @@ pub(crate) enum Primitive<'a, T> {
     Product([bool; 2]),
     Linear(Linear<'a, T>),
     Bilinear(Bilinear),
+    Choice,
     ByValue(ByValue),
     LogSumExp(Axis),
     Softmax(Axis),
@@ -40,6 +41,12 @@ impl<'a, T> Primitive<'a, T> {
             Self::Unary(_) | Self::Softmax(_) | Self::Detach => of[0],
             Self::LogSumExp(axis) => of[0].per_line(axis),
             Self::Norm => Shape::SCALAR,
+            Self::Choice => match of[1..].iter().find(|&&other| other != of[0]) {
+                None => of[0],
+                Some(&right) => {
+                    return Err(Fault::Shapes { operation: SELECT, left: of[0], right });
+                }
+            },
             Self::Linear(f) => f.result(of[0])?,
             Self::Bilinear(f) => f.result(of[0], of[1])?,
             Self::ByValue(f) => f.result(of)?,
@@ -72,6 +79,7 @@ impl<'a, T> Primitive<'a, T> {
             }
             Self::Linear(f) => of[0].map_linear(f),
             Self::Bilinear(f) => of[0].bilinear(of[1], f),
+            Self::Choice => of[0].choose(of[1], of[2]),
             Self::ByValue(f) => A::by_value(of, f),
             Self::LogSumExp(axis) => of[0].softmax_parts(axis).0,
             Self::Softmax(axis) => of[0].softmax_parts(axis).1,

@@ -215,6 +215,7 @@ impl<T: Element> Splitter<'_, T> {
                 return rows(0).map(|a| self.part.push_rows(op, &[a], true)).transpose();
             }
             Op::Binary(_) | Op::RowDot {} => each(0).zip(each(1)).map(|(a, b)| vec![a, b]),
+            Op::Select {} => (0..3).map(each).collect(),
             Op::CumulativeSum { across: true, .. }
             | Op::Sorted { axis: Axis::Columns }
             | Op::MaxOver { axis: Axis::Columns }

@@ -231,6 +231,10 @@ impl<'a, T: Element> Primitives<'a, T> for Traced<'a, T> {
         self.tracer.note(Primitive::Bilinear(f), &[self, other])
     }
 
+    fn choose(self, a: Self, b: Self) -> Self {
+        self.tracer.note(Primitive::Choice, &[self, a, b])
+    }
+
     fn softmax_parts(self, axis: Axis) -> (Self, Self) {
         let part = |primitive| self.tracer.note(primitive, &[self]);
         (part(Primitive::LogSumExp(axis)), part(Primitive::Softmax(axis)))

@@ -2,6 +2,7 @@
 //!
 //! Each result is written once, into fresh memory.
 
+use std::hint::select_unpredictable;
 use std::mem::MaybeUninit;
 
 use crate::arena::Arena;
@@ -160,6 +161,28 @@ dispatched! {
                 }),
             }
         });
+    }
+}
+
+/// Returns the entries of `a` where those of `mask` are not 0, and those of `b` where they are. All slices have the same
+/// length.
+pub(crate) fn chosen<'a, T: Number>(
+    arena: &'a Arena,
+    mask: &[T],
+    a: &[T],
+    b: &[T],
+) -> Result<&'a [T], Fault> {
+    let len = mask.len();
+    let (a, b) = (&a[..len], &b[..len]);
+    // SAFETY: the slices have the same length, and one entry is written for each of theirs.
+    unsafe { filled(arena, len, |out| write_chosen(mask, a, b, out)) }
+}
+
+dispatched! {
+    fn write_chosen<T: Number>(mask: &[T], a: &[T], b: &[T], out: &mut [MaybeUninit<T>]) {
+        for (out, ((mask, &a), &b)) in out.iter_mut().zip(mask.iter().zip(a).zip(b)) {
+            out.write(select_unpredictable(mask.is_zero(), b, a));
+        }
     }
 }
 
