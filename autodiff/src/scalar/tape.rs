@@ -427,10 +427,8 @@ impl<T: Scalar> Tape<T> {
                 }
             }
         }
-        if let Some(last) = adjoints[..inputs].last_mut() {
-            for (bar, carried) in last.iter_mut().zip(carried) {
-                *bar += carried;
-            }
+        for (bar, carried) in adjoints[..inputs].last_mut().into_iter().flatten().zip(carried) {
+            *bar += carried;
         }
     }
 }
