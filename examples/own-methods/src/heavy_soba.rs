@@ -37,13 +37,8 @@ impl<T: Element> SingleLoop<T> for HeavySoba {
         lengths.map(|(name, length)| Kept::one(name, length)).into()
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (lr, (w, x, [v, m_w, m_v, m_x])) = (self.steps.at(on.iteration()), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (lr, (w, x, x_bar, [v, m_w, m_v, m_x])) = (self.steps.at(on.iteration()), at.parts()?);
         let [mut d_w, mut d_v, mut f_w] = on.oracle.vectors(w.len())?;
         let mut d_x = on.oracle.take(x.len())?;
         let (i, o) = (on.inner(), on.outer());

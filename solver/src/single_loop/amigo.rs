@@ -56,13 +56,8 @@ impl<T: Element> SingleLoop<T> for Amigo {
         vec![Kept::one("v", sizes.p)]
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let ([a, b], (w, x, [v])) = (self.steps.at(on.iteration()), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let ([a, b], (w, x, x_bar, [v])) = (self.steps.at(on.iteration()), at.parts()?);
         on.descend(w, x, (self.inner, a), false)?;
         let [mut fw, mut hv] = on.oracle.vectors(w.len())?;
         let mut mixed = on.oracle.take(x.len())?;

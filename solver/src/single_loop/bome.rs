@@ -52,13 +52,9 @@ impl<T: Element> SingleLoop<T> for Bome {
         self.steps
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (lr, all, (w, x, [])) = (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (lr, all, (w, x, x_bar, [])) =
+            (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
         let [mut y, mut q_w, mut f_w] = on.oracle.vectors(w.len())?;
         let [mut q_x, mut at_y] = on.oracle.vectors(x.len())?;
         y.copy_from_slice(w);

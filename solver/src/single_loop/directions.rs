@@ -277,14 +277,9 @@ impl<T: Element> SingleLoop<T> for Directions {
             .collect()
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
         let (t, Sizes { batches, .. }, rehearses) = (on.iteration(), on.sizes(), on.rehearses());
-        let (w, x, kept) = at.parts::<18>()?;
+        let (w, x, x_bar, kept) = at.parts::<18>()?;
         let [v, tables @ .., w_old, v_old, x_old, last_w, last_v, last_x, average] = kept;
         let v = &mut v[0];
         let [gw, hv, fw] = on.oracle.vectors(w.len())?;

@@ -74,13 +74,8 @@ impl<T: Element> SingleLoop<T> for F2sa {
         vec![Kept::one("z", sizes.p), Kept::one("lambda", 1)]
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, (y, x, [z, weight])) = (on.iteration(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, (y, x, x_bar, [z, weight])) = (on.iteration(), at.parts()?);
         let ([a, b], z, weight) = (self.steps.at(t), &mut z[0], &mut weight[0]);
         if t == 0 {
             z.copy_from_slice(y);
@@ -157,13 +152,8 @@ impl<T: Element> SingleLoop<T> for F2saP {
         vec![Kept::one("y", sizes.p)]
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, (w, x, [y])) = (on.iteration(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, (w, x, x_bar, [y])) = (on.iteration(), at.parts()?);
         let ([a, _], y) = (self.steps.at(t), &mut y[0]);
         if t == 0 {
             y.copy_from_slice(w);

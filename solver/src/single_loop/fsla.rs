@@ -57,13 +57,8 @@ impl<T: Element> SingleLoop<T> for Fsla {
         vec![Kept::one("v", p), Kept::one("direction", d), Kept::one("old x", d)]
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, (w, x, [v, direction, x_old])) = (on.iteration(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, (w, x, x_bar, [v, direction, x_old])) = (on.iteration(), at.parts()?);
         let ([a, b], v, direction) = (self.steps.at(t), &mut v[0], &mut direction[0]);
         let eta = self.forget.unwrap_or(self.steps.inner).at(t, 0.5);
         let [mut h, mut fw, mut w_old, mut v_old] = on.oracle.vectors(w.len())?;

@@ -55,13 +55,9 @@ impl<T: Element> SingleLoop<T> for Pzobo {
         self.steps
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (lr, all, (w, x, [])) = (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (lr, all, (w, x, x_bar, [])) =
+            (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
         let [mut old, mut moved, mut f_w] = on.oracle.vectors(w.len())?;
         let [mut u, mut near] = on.oracle.vectors(x.len())?;
         old.copy_from_slice(w);

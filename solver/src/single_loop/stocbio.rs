@@ -60,13 +60,8 @@ macro_rules! by_series {
                 self.steps
             }
 
-            fn iterate(
-                &self,
-                on: &mut Sampled<T>,
-                at: &mut Moving<T>,
-                x_bar: &mut [T],
-            ) -> Result<(), Error> {
-                let (t, (w, x, [])) = (on.iteration(), at.parts()?);
+            fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+                let (t, (w, x, x_bar, [])) = (on.iteration(), at.parts()?);
                 let iterate: fn(&Self, &mut Sampled<T>, usize, &mut [T], &[T]) -> Result<See, Error> = $iterate;
                 let see = iterate(self, on, t, w, x)?;
                 let eta = self.steps.at(t)[1];

@@ -65,13 +65,9 @@ impl<T: Element> SingleLoop<T> for Vrbo {
         directions.into_iter().chain([Kept::one("old w", p)]).collect()
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, sizes, (w, x, [of_w, of_x, old])) = (on.iteration(), on.sizes(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, sizes, (w, x, x_bar, [of_w, of_x, old])) =
+            (on.iteration(), on.sizes(), at.parts()?);
         let [of_w, of_x, old] = [&mut of_w[0], &mut of_x[0], &mut old[0]];
         let (mut g, mut before) = (on.oracle.take(w.len())?, on.oracle.take(x.len())?);
         let steps = if t > 0 || on.rehearses() { self.inner } else { 0 };
