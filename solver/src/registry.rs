@@ -23,7 +23,7 @@ use crate::estimator::stochastic::StochasticNeumann;
 use crate::estimator::thinned::Thinned;
 use crate::estimator::truncated::Truncated;
 use crate::estimator::ufom::Ufom;
-use crate::linear::{Cg, Dense, FixedPoint, Gmres, LinearSolver, Minres, Neumann, Nystrom, Stop};
+use crate::linear::{Cg, Dense, FixedPoint, Gmres, LinearSolver, Minres, Neumann, Nystrom};
 use crate::oracle::stepper::AnyRule;
 use crate::outer::{Optimiser, Outer};
 use crate::rule::Rule;
@@ -32,16 +32,9 @@ use crate::rule::descent::GradientDescent;
 use crate::rule::momentum::Momentum;
 use crate::rule::proximal::{Ista, Projected, Simplex};
 use crate::schedule::Schedule;
-use crate::single_loop::algorithm::SingleLoop;
-use crate::single_loop::amigo::Amigo;
-use crate::single_loop::bome::Bome;
-use crate::single_loop::directions::Directions;
-use crate::single_loop::f2sa::{F2sa, F2saP};
-use crate::single_loop::fsla::Fsla;
-use crate::single_loop::mrbo::Mrbo;
-use crate::single_loop::pzobo::Pzobo;
-use crate::single_loop::stocbio::{Bsa, Stocbio, Ttsa};
-use crate::single_loop::vrbo::Vrbo;
+use crate::single_loop::{
+    Amigo, Bome, Bsa, Directions, F2sa, F2saP, Fsla, Mrbo, Pzobo, SingleLoop, Stocbio, Ttsa, Vrbo,
+};
 use crate::spelling::{About, Described, Spelled, Visit, expect_in, find_by_name};
 
 /// Makes a choice, and returns its text as well.
@@ -260,7 +253,7 @@ fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
         Spelling::estimator(Exact::default()),
         Spelling::estimator(FullTape),
         Spelling::estimator(Forward),
-        Spelling::estimator(Truncated { k: 5 }),
+        Spelling::estimator(Truncated::default()),
         Spelling::estimator(FirstOrder),
         Spelling::estimator(Reversible::default()),
         Spelling::estimator(Ufom::default()),
@@ -268,17 +261,14 @@ fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
         Spelling::estimator(Roulette::default()),
         Spelling::estimator(Thinned::default()),
         Spelling::estimator(ForwardGradient::default()),
-    ];
-    let stop = Stop { iterations: 20, tolerance: 1e-12 };
-    lines.extend([
-        Spelling::solver(Cg { stop }),
-        Spelling::solver(Minres { stop }),
-        Spelling::solver(Gmres { stop }),
-        Spelling::solver(FixedPoint { stop, lr: None }),
-        Spelling::solver(Neumann { terms: 20, lr: None }),
-        Spelling::solver(Nystrom { stop, rank: 10, shift: None }),
+        Spelling::solver(Cg::default()),
+        Spelling::solver(Minres::default()),
+        Spelling::solver(Gmres::default()),
+        Spelling::solver(FixedPoint::default()),
+        Spelling::solver(Neumann::default()),
+        Spelling::solver(Nystrom::default()),
         Spelling::solver(Dense),
-    ]);
+    ];
     lines.extend(StochasticNeumann::listed().map(Spelling::estimator));
     Spellings { kind: "estimator", lines, fits: expect_in::<T> }
 }

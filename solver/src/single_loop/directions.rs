@@ -74,6 +74,10 @@ impl Restart {
     }
 }
 
+/// Help of the setting `period`.
+pub(super) const PERIOD: &str =
+    "iterations between restarts on all samples; half the number of mini-batches if not given";
+
 /// Number of iterations in which half of all samples are seen once.
 pub(super) fn period(sizes: Sizes) -> usize {
     (sizes.batches.iter().sum::<usize>() / 2).max(1)
@@ -196,8 +200,7 @@ impl Spelled for Directions {
         match self.restart {
             _ if !self.plugs.contains(&Plug::Page) => {}
             Restart::Period(period) => {
-                let help = "iterations between restarts on all samples; half the number of mini-batches if not given";
-                let period = visit.get("period", period, Range::ONE_OR_MORE, help);
+                let period = visit.get("period", period, Range::ONE_OR_MORE, PERIOD);
                 made.restart = Restart::Period(period);
             }
             Restart::Coin(chance) => {

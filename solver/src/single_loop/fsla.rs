@@ -14,37 +14,19 @@ use crate::error::Error;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::sampled::{Sampled, Sizes, add, keep};
 use crate::single_loop::steps::{Decay, Steps};
-use crate::spelling::{About, Spelled, Visit};
+use crate::spelling::spelled;
 
-/// The FSLA algorithm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fsla {
-    /// Step sizes.
-    pub steps: Steps,
-    /// Share of the previous direction that is forgotten; by default the step size of `w`.
-    pub forget: Option<Decay>,
-}
-
-impl Default for Fsla {
-    fn default() -> Self {
-        Self { steps: Steps::listed([0.5; 3]), forget: None }
-    }
-}
-
-impl Spelled for Fsla {
-    fn about(&self) -> About {
-        About {
-            name: "fsla",
-            summary: "a step of w, one of v, then one of x along a STORM direction",
-            cost: "1 gradient, 1 HVP, 3 outer gradients, 2 mixed products",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let steps = self.steps.spell(visit);
-        let help =
+spelled! {
+    /// The FSLA algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Fsla: "fsla",
+        "a step of w, one of v, then one of x along a STORM direction",
+        "1 gradient, 1 HVP, 3 outer gradients, 2 mixed products" {
+        /// Step sizes.
+        pub steps: Steps = Steps::listed([0.5; 3]);
+        /// Share of the previous direction that is forgotten; by default the step size of `w`.
+        pub forget: Option<Decay> = None, Decay::SHARE,
             "share of the previous direction that is forgotten; the step size of w if not given";
-        Ok(Self { steps, forget: visit.get("forget", self.forget, Decay::SHARE, help) })
     }
 }
 
