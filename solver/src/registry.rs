@@ -313,8 +313,8 @@ fn rules<T: Element>() -> Spellings<AnyRule<'static, T>> {
 }
 
 fn outers<T: Element>() -> Spellings<Box<dyn Outer<T>>> {
-    let lines = Optimiser::listed().map(Spelling::outer);
-    Spellings { kind: "outer optimiser", lines: lines.into(), fits: expect_in::<T> }
+    let lines = Optimiser::listed().into_iter().map(Spelling::outer).collect();
+    Spellings { kind: "outer optimiser", lines, fits: expect_in::<T> }
 }
 
 fn couplings() -> Spellings<Box<dyn Coupling>> {
@@ -325,8 +325,8 @@ fn couplings() -> Spellings<Box<dyn Coupling>> {
 impl Schedule {
     /// Returns the kinds of schedules.
     pub fn spellings() -> Spellings<Self> {
-        let lines = Self::listed().map(|one| Spelling::new(one, |made| made));
-        Spellings { kind: "schedule", lines: lines.into(), fits: expect_in::<f64> }
+        let lines = Self::listed().into_iter().map(|one| Spelling::new(one, |made| made));
+        Spellings { kind: "schedule", lines: lines.collect(), fits: expect_in::<f64> }
     }
 }
 

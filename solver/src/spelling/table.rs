@@ -29,7 +29,8 @@
 /// # Ok::<(), hypertape_solver::Error>(())
 /// ```
 ///
-/// For types that exist already and have no settings, only names are given: `Growing: "growing", "one step more each", "";`
+/// An `enum` gives a name to each variant, with a row for each of its fields; `listed` returns one of each kind. For
+/// types that exist already and have no settings, only names are given: `Growing: "growing", "one step more each", "";`
 #[macro_export]
 macro_rules! spelled {
     (@visit $visit:ident, $value:expr, [], $name:expr, $default:expr) => {
@@ -92,6 +93,42 @@ macro_rules! spelled {
                     $crate::spelled!(@name $field $($setting)?), $default $(, $range, $help)?
                 );)*
                 Ok(made)
+            }
+        }
+    };
+    ($(#[$meta:meta])* $vis:vis enum $choice:ident {$(
+        $(#[$doc:meta])* $variant:ident: $name:literal, $summary:literal, $cost:literal $({$(
+            $(#[$field_doc:meta])* $field:ident $(as $setting:literal)? $(($kind:ident))?:
+                $type:ty = $default:expr $(, $range:expr, $help:expr)?;
+        )*})?
+    )+}) => {
+        $(#[$meta])*
+        $vis enum $choice {
+            $($(#[$doc])* $variant $({ $($(#[$field_doc])* $field: $type),* })?,)+
+        }
+
+        impl $choice {
+            /// Returns one of each kind, with defaults and examples of required settings.
+            $vis fn listed() -> impl IntoIterator<Item = Self> {
+                [$(Self::$variant { $($($field: $default),*)? }),+]
+            }
+        }
+
+        impl $crate::Spelled for $choice {
+            fn about(&self) -> $crate::About {
+                let (name, summary, cost) = match self {
+                    $(Self::$variant { .. } => ($name, $summary, $cost),)+
+                };
+                $crate::About { name, summary, cost }
+            }
+
+            fn spell(&self, visit: &mut $crate::Visit) -> Result<Self, $crate::Error> {
+                Ok(match Clone::clone(self) {
+                    $(Self::$variant { $($($field),*)? } => Self::$variant { $($($field: $crate::spelled!(
+                        @visit visit, $field, [$($kind)?],
+                        $crate::spelled!(@name $field $($setting)?), $default $(, $range, $help)?
+                    )),*)? },)+
+                })
             }
         }
     };
