@@ -220,32 +220,22 @@ pub struct Registry<T: Element> {
 
 impl<T: Element> Default for Registry<T> {
     fn default() -> Self {
-        // Compiled in this crate, once per precision, and not in every crate that parses a name.
-        let all: Box<dyn Any> = if TypeId::of::<T>() == TypeId::of::<f32>() {
-            Box::new(single())
-        } else {
-            Box::new(double())
-        };
-        *all.downcast().expect("numbers of one of the two precisions")
+        *registry(TypeId::of::<T>()).downcast().expect("numbers of one of the two precisions")
     }
 }
 
-fn single() -> Registry<f32> {
-    of_precision()
-}
-
-fn double() -> Registry<f64> {
-    of_precision()
-}
-
-fn of_precision<T: Element>() -> Registry<T> {
-    Registry {
-        estimators: estimators(),
-        algorithms: algorithms(),
-        rules: rules(),
-        outers: outers(),
-        couplings: couplings(),
+/// The registry of a precision, compiled in this crate, and not in every crate that parses a name.
+fn registry(precision: TypeId) -> Box<dyn Any> {
+    fn tables<T: Element>() -> Box<dyn Any> {
+        Box::new(Registry::<T> {
+            estimators: estimators(),
+            algorithms: algorithms(),
+            rules: rules(),
+            outers: outers(),
+            couplings: couplings(),
+        })
     }
+    if precision == TypeId::of::<f32>() { tables::<f32>() } else { tables::<f64>() }
 }
 
 fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
