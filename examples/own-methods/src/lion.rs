@@ -22,8 +22,7 @@ impl<T: Element> Outer<T> for Lion {
     }
 
     fn moments(&self, dim: usize) -> Params<T> {
-        let column = Shape::column(u32::try_from(dim).expect("arrays have at most u32::MAX rows"));
-        Params::new().with("mean", column, vec![T::zero(); dim])
+        Params::new().with_column("mean", &vec![T::zero(); dim])
     }
 
     fn step(&self, _: usize, moments: &mut Params<T>, x: &mut [T], gradient: &[T]) {
