@@ -104,9 +104,7 @@ impl<T: Element> Cleaning<T> {
         let &CleaningSettings { corruption, penalty, hidden, batch, seed } = settings;
         let ([train, valid, test], classes) = sets.into_classes()?;
         let corruption = corrupt(train.labels(), classes, corruption, seed)?;
-        if !(0.0..f64::INFINITY).contains(&penalty) {
-            return Err(Error::invalid("penalty", penalty, "a finite number, 0 or more"));
-        }
+        hypertape_solver::Range::NOT_NEGATIVE.check("penalty", penalty)?;
         let zeros =
             |rows, cols| (Shape::new(rows, cols), vec![T::zero(); rows as usize * cols as usize]);
         let init = match hidden {
@@ -159,11 +157,10 @@ impl<T: Element> Cleaning<T> {
             _ => first,
         }
     }
+}
 
-    fn x_with(&self, logits: impl IntoIterator<Item = T>) -> Params<T> {
-        let count = u32::try_from(self.train.len()).expect("labels are counted by u32");
-        Params::new().with("weight_logit", Shape::column(count), logits)
-    }
+fn outer_point<T: Element>(logits: &[T]) -> Params<T> {
+    Params::new().with_column("weight_logit", logits)
 }
 
 /// Returns precision, recall and F1 if weights below one half are taken to flag wrong labels. They are `NaN` where they
@@ -181,7 +178,7 @@ fn found<T: Element>(logits: &[T], corrupted: &[bool]) -> [f64; 3] {
 
 impl<T: Element> Bilevel<T> for Cleaning<T> {
     fn start(&self) -> Params<T> {
-        self.x_with(self.start.iter().copied())
+        outer_point(&self.start)
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
@@ -235,7 +232,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
             return vec![("weights frozen", self.start())];
         }
         let certain = |&wrong: &bool| T::from_f64(if wrong { -CERTAIN } else { CERTAIN });
-        let oracle = self.x_with(judge.corrupted.iter().map(certain));
-        vec![("weights frozen", self.start()), ("only clean samples", oracle)]
+        let oracle: Vec<T> = judge.corrupted.iter().map(certain).collect();
+        vec![("weights frozen", self.start()), ("only clean samples", outer_point(&oracle))]
     }
 }

@@ -136,16 +136,17 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
     }
     let parts = [train, valid, test];
     let sets = if files.numbers {
-        Sets::of_numbers(parts, labels.iter().filter_map(Label::number).collect())
+        let numbers = labels.iter().filter_map(Label::number).collect();
+        Sets { numbers, notes, rows, ..Sets::of(parts, u32::MAX)? }
     } else {
-        Sets::of_names(parts, labels.iter().map(ToString::to_string).collect())
-    }?;
-    let sets = if files.standardise {
-        sets.standardised().map_err(|e| Error::told(format!("--standardise: {e}")))?
-    } else {
-        sets
+        let names: Vec<_> = labels.iter().map(ToString::to_string).collect();
+        let classes = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        Sets { names, notes, rows, ..Sets::of(parts, classes)? }
     };
-    Ok(sets.with_origin(notes, rows))
+    if !files.standardise {
+        return Ok(sets);
+    }
+    sets.standardised().map_err(|e| Error::told(format!("--standardise: {e}")))
 }
 
 /// Root mean square of a column above which a note is given: the step sizes of the problems suit values of about 1.
@@ -350,7 +351,7 @@ fn read<T: Element>(names: &str, files: &Files) -> Result<Table<T>, Error> {
 
 /// Makes a table from the arrays `X` and `y` of an archive.
 fn archive<T: Element>(name: Name) -> Result<Table<T>, Error> {
-    let told = |why: String| Error::told(format!("{}: {why}", name.0));
+    let told = |why: String| name.told("", why);
     let file = File::open(name.0).map_err(|e| name.unreadable(&e))?;
     let mut arrays = npz::read(file, u64::MAX).map_err(told)?;
     let names: Vec<_> = arrays.iter().map(|(name, _)| name.clone()).collect();
@@ -383,7 +384,7 @@ fn table<T: Element>(
         svmlight::read(name, reader)?
     };
     if table.labels.is_empty() {
-        return Err(Error::told(format!("{}: no samples", name.0)));
+        return Err(name.told("", "no samples"));
     }
     Ok(table)
 }
@@ -397,10 +398,7 @@ fn rows<T: Element>(
 ) -> Result<Rows<T>, Error> {
     match kind {
         Kind::Idx => idx::read(name, reader, scaled),
-        Kind::Npy => {
-            let array = npy::read(reader);
-            of_numpy(name, array.map_err(|why| Error::told(format!("{}: {why}", name.0)))?)
-        }
+        Kind::Npy => of_numpy(name, npy::read(reader).map_err(|why| name.told("", why))?),
         _ => Err(Error::told(format!("{} is a file of samples, not an array of labels", name.0))),
     }
 }

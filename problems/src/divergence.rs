@@ -170,22 +170,18 @@ impl<T: Element> Divergence<T> {
     /// another inner loop the pair is the same, but its known properties no longer hold.
     pub fn diverging(seed: u64, n: usize) -> Self {
         let tasks = TwoTasks::diverging(0.06, 10, 0.1, [0.5, 1.5]);
-        Self::new(tasks, &uniform(seed, n, -10.0, 30.0))
+        Self::new(tasks, &Stream::new(seed, 0).uniforms_between(n, -10.0, 30.0))
     }
 
     /// `n` starts in `[-50, 50)` on the [wide](TwoTasks::wide) pair.
     pub fn wide(seed: u64, n: usize) -> Self {
-        Self::new(TwoTasks::wide(), &uniform(seed, n, -50.0, 50.0))
+        Self::new(TwoTasks::wide(), &Stream::new(seed, 0).uniforms_between(n, -50.0, 50.0))
     }
 
     /// Gives every start a fixed task, 0 or 1, for all iterations, instead of a random task for each.
     #[must_use]
     pub fn with_fixed_tasks(self, tasks: Vec<u32>) -> Self {
         Self { fixed: Some(tasks), ..self }
-    }
-
-    fn shape(&self) -> Shape {
-        Shape::column(u32::try_from(self.start.len()).expect("arrays have at most u32::MAX rows"))
     }
 
     /// Returns the sum over the starts of the loss of each start's task.
@@ -216,15 +212,9 @@ impl<T: Element> Divergence<T> {
     }
 }
 
-/// `n` numbers, uniform in `[low, high)`.
-fn uniform(seed: u64, n: usize, low: f64, high: f64) -> Vec<f64> {
-    let unit = Stream::new(seed, 0).uniforms(n);
-    unit.into_iter().map(|u| low + (high - low) * u).collect()
-}
-
 impl<T: Element> Bilevel<T> for Divergence<T> {
     fn start(&self) -> Params<T> {
-        Params::new().with("theta", self.shape(), self.start.iter().copied())
+        Params::new().with_column("theta", &self.start)
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {
@@ -265,10 +255,8 @@ impl<T: Element> Bilevel<T> for Divergence<T> {
 
     /// The points to which first-order and exact descent converge.
     fn controls(&self, inner: &InnerLoop) -> Vec<(&'static str, Params<T>)> {
-        let everywhere = |x: f64| {
-            let values = self.start.iter().map(|_| T::from_f64(x));
-            Params::new().with("theta", self.shape(), values)
-        };
+        let everywhere =
+            |x: f64| Params::new().with_column("theta", &vec![T::from_f64(x); self.start.len()]);
         let (steps, lr) = (inner.steps(), inner.lr());
         vec![
             ("first-order limit", everywhere(self.tasks.first_order_limit(steps, lr))),

@@ -19,11 +19,10 @@
 //! ```
 
 use hypertape_autodiff::{Array, Element, List, Shape};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Range, Rows};
 
 use crate::generator::{Stream, column_sum_product};
 use crate::labelled::trained_and_validated;
-use crate::quadratic::column;
 use crate::samples::convert;
 use crate::sets::Sets;
 use crate::targets::Targets;
@@ -82,7 +81,7 @@ impl<T: Element> ElasticNet<T> {
 
     /// [`new`](Self::new) for samples that are known to fit each other.
     fn of(train: Targets<T>, valid: Targets<T>, (log_l1, log_l2): (&[f64], Option<f64>)) -> Self {
-        let start = Params::new().with("log_l1", column(log_l1), convert(log_l1));
+        let start = Params::new().with_column("log_l1", &convert(log_l1));
         let start = match log_l2 {
             None => start,
             Some(log) => start.with("log_l2", Shape::SCALAR, [T::from_f64(log)]),
@@ -92,9 +91,7 @@ impl<T: Element> ElasticNet<T> {
 
     /// Sets the initial weights of the first penalty to `weight`: one for all features, or one per feature if `each`.
     pub(crate) fn weighted(self, weight: f64, each: bool) -> Result<Self, Error> {
-        if !(weight > 0.0 && weight.is_finite()) {
-            return Err(Error::invalid("penalty", weight, "a positive finite number"));
-        }
+        Range::POSITIVE.check("penalty", weight)?;
         let count = if each { self.train.width() as usize } else { 1 };
         let log_l2 = self.start.get("log_l2").map(|log| log[0].as_f64());
         let net = Self::of(self.train, self.valid, (&vec![weight.ln(); count], log_l2));

@@ -103,6 +103,11 @@ impl Stream {
         (0..n as u64).map(|i| self.uniform(i)).collect()
     }
 
+    /// The first `n` values of [`uniform`](Self::uniform), scaled to `[low, high)`.
+    pub fn uniforms_between(self, n: usize, low: f64, high: f64) -> Vec<f64> {
+        (0..n as u64).map(|i| low + (high - low) * self.uniform(i)).collect()
+    }
+
     /// The first `n` values of [`gauss`](Self::gauss).
     pub fn gausses(self, n: usize) -> Vec<f64> {
         (0..n as u64).map(|i| self.gauss(i)).collect()

@@ -52,7 +52,7 @@ impl<T: Element> LearnedSteps<T> {
 impl<T: Element> Bilevel<T> for LearnedSteps<T> {
     fn start(&self) -> Params<T> {
         let start: Vec<T> = (0..self.sizes).map(|t| T::from_f64(t as f64 / 10.0)).collect();
-        Params::new().with("log_factor", column(&start), start.iter().copied())
+        Params::new().with_column("log_factor", &start)
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {

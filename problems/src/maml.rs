@@ -30,6 +30,29 @@ pub(crate) struct Points<T> {
     pub(crate) targets: Vec<T>,
 }
 
+impl<T: Element> Points<T> {
+    pub(crate) fn new(inputs: &[f64], targets: &[f64]) -> Self {
+        Self { inputs: convert(inputs), targets: convert(targets) }
+    }
+
+    /// Returns the inputs and targets of the task of `draw`, one of `tasks`, one row per point.
+    pub(crate) fn of<'a, A: Array<'a, Elem = T>>(
+        &'a self,
+        like: A,
+        tasks: usize,
+        draw: Draw,
+    ) -> [A; 2] {
+        let task = usize::try_from(draw.task).unwrap_or(usize::MAX).min(tasks - 1);
+        let count = self.targets.len() / tasks;
+        [&self.inputs, &self.targets].map(|values| {
+            let each = values.len() / tasks;
+            let [rows, width] =
+                [count, each / count].map(|n| u32::try_from(n).expect("few points per task"));
+            like.constant(Shape::new(rows, width), &values[task * each..][..each])
+        })
+    }
+}
+
 /// Regression tasks and a learned start.
 #[derive(Clone, Debug)]
 pub struct Maml<T> {
@@ -50,8 +73,7 @@ impl<T: Element> Maml<T> {
     /// The same workload with another number of tasks, all of which are in every meta-batch.
     pub(crate) fn workload_of(seed: u64, tasks: usize) -> Self {
         let data = W3::sized(seed, tasks);
-        let points = |x: &[f64], y: &[f64]| Points { inputs: convert(x), targets: convert(y) };
-        let sets = [points(&data.x, &data.y), points(&data.x_query, &data.y_query)];
+        let sets = [Points::new(&data.x, &data.y), Points::new(&data.x_query, &data.y_query)];
         let start = data.start.each_ref().map(|a| convert(a));
         Self::new([tasks; 2], sets, W3::HIDDEN, start)
     }
@@ -74,15 +96,10 @@ impl<T: Element> Maml<T> {
 
     /// Returns the mean squared error of the network on the points of the task of `draw`.
     fn error<'a, A: Array<'a, Elem = T>>(&self, w: &[A], points: &'a Points<T>, draw: Draw) -> A {
-        let each = points.inputs.len() / self.tasks;
-        let task = usize::try_from(draw.task).unwrap_or(usize::MAX).min(self.tasks - 1);
-        let range = task * each..(task + 1) * each;
-        let shape = Shape::column(u32::try_from(each).expect("few points per task"));
-        let inputs = w[0].constant(shape, &points.inputs[range.clone()]);
-        let targets = w[0].constant(shape, &points.targets[range]);
+        let [inputs, targets] = points.of(w[0], self.tasks, draw);
         let hidden = (inputs.matmul(w[0]) + w[1]).tanh();
         let hidden = (hidden.matmul(w[2]) + w[3]).tanh();
-        (hidden.matmul(w[4]) + w[5]).squared_error(targets) / each as f64
+        (hidden.matmul(w[4]) + w[5]).squared_error(targets) / targets.shape().len() as f64
     }
 }
 

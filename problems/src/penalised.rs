@@ -167,8 +167,7 @@ impl<T: Element> Penalised<T> {
 
 impl<T: Element> Bilevel<T> for Penalised<T> {
     fn start(&self) -> Params<T> {
-        let shape = Shape::column(self.penalties());
-        Params::new().with("log_penalty", shape, self.start.iter().copied())
+        Params::new().with_column("log_penalty", &self.start)
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {

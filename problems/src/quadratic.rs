@@ -126,7 +126,7 @@ pub(crate) fn column<T>(values: &[T]) -> Shape {
 
 impl<T: Element> Bilevel<T> for Quadratic<T> {
     fn start(&self) -> Params<T> {
-        Params::new().with("x", column(&self.x), self.x.iter().copied())
+        Params::new().with_column("x", &self.x)
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {

@@ -26,7 +26,6 @@ use hypertape_solver::{Bilevel, Draw, Params, Rows};
 use crate::generator::{Stream, column_sum_product};
 use crate::maml::Points;
 use crate::quadratic::sampled::{basis, scales};
-use crate::samples::convert;
 
 const TASKS: usize = 100;
 const WIDTH: usize = 10;
@@ -64,8 +63,8 @@ impl<T: Element> Regressions<T> {
             batch: 1,
             tanh: false,
             penalised: false,
-            support: points(&inputs, &targets),
-            query: points(&square, &goals),
+            support: Points::new(&inputs, &targets),
+            query: Points::new(&square, &goals),
             start: T::zero(),
         }
     }
@@ -91,7 +90,7 @@ impl<T: Element> Regressions<T> {
             let tasks = inputs.chunks_exact(ROWS * WIDTH).zip(weights.chunks_exact(WIDTH));
             let scores = tasks.flat_map(|(rows, w)| column_sum_product(rows, WIDTH, w));
             let targets: Vec<f64> = scores.zip(noise).map(|(v, e)| v.tanh() + e).collect();
-            points(&inputs, &targets)
+            Points::new(&inputs, &targets)
         });
         Self { batch: 1, tanh: true, penalised: false, support, query, start: T::zero() }
     }
@@ -114,20 +113,11 @@ impl<T: Element> Regressions<T> {
     }
 
     fn error<'a, A: Array<'a, Elem = T>>(&self, w: A, points: &'a Points<T>, draw: Draw) -> A {
-        let n = points.targets.len() / TASKS;
-        let task = usize::try_from(draw.task).unwrap_or(usize::MAX).min(TASKS - 1);
-        let rows = task * n..(task + 1) * n;
-        let column = Shape::column(u32::try_from(n).expect("few rows"));
-        let shape = Shape::new(column.rows, w.shape().rows);
-        let scores = w.constant(shape, &points.inputs[rows.start * WIDTH..rows.end * WIDTH]);
-        let scores = scores.matmul(w);
+        let [inputs, targets] = points.of(w, TASKS, draw);
+        let scores = inputs.matmul(w);
         let scores = if self.tanh { scores.tanh() } else { scores };
-        scores.squared_error(w.constant(column, &points.targets[rows])) * (0.5 / n as f64)
+        scores.squared_error(targets) * (0.5 / targets.shape().len() as f64)
     }
-}
-
-fn points<T: Element>(inputs: &[f64], targets: &[f64]) -> Points<T> {
-    Points { inputs: convert(inputs), targets: convert(targets) }
 }
 
 impl<T: Element> Bilevel<T> for Regressions<T> {

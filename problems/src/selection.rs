@@ -15,7 +15,7 @@
 use std::str::FromStr;
 
 use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
-use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
+use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Range, Rows};
 
 use crate::entry::Given;
 use crate::labelled::{Labelled, trained_and_validated};
@@ -90,9 +90,7 @@ impl<T: Element> Selection<T> {
         penalty: f64,
         batch: Option<usize>,
     ) -> Result<Self, Error> {
-        if !(penalty > 0.0 && penalty.is_finite()) {
-            return Err(Error::invalid("penalty", penalty, "a positive finite number"));
-        }
+        Range::POSITIVE.check("penalty", penalty)?;
         let ([train, valid, test], classes) = sets.into_classes()?;
         let columns = if classes == 2 { 1 } else { classes };
         let shape = match penalties {

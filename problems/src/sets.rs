@@ -22,13 +22,13 @@ use crate::targets::Targets;
 #[derive(Clone, Debug)]
 pub struct Sets<T> {
     pub(crate) parts: [Labelled<T>; 3],
-    classes: u32,
+    pub(crate) classes: u32,
     /// Names of the classes, if they differ from their numbers.
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// The numbers that labels stand for, if the problem predicts numbers.
-    numbers: Vec<f64>,
-    notes: Vec<String>,
-    rows: [Vec<usize>; 3],
+    pub(crate) numbers: Vec<f64>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) rows: [Vec<usize>; 3],
 }
 
 impl<T: Element> Sets<T> {
@@ -45,18 +45,6 @@ impl<T: Element> Sets<T> {
             ));
         }
         Self::of([train, valid, test], classes)
-    }
-
-    /// Creates sets whose classes have names.
-    #[cfg(feature = "data")]
-    pub(crate) fn of_names(parts: [Labelled<T>; 3], names: Vec<String>) -> Result<Self, Error> {
-        let classes = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        Ok(Self { names, ..Self::of(parts, classes)? })
-    }
-
-    #[cfg(feature = "data")]
-    pub(crate) fn with_origin(self, notes: Vec<String>, rows: [Vec<usize>; 3]) -> Self {
-        Self { notes, rows, ..self }
     }
 
     /// Decisions made about the files of these samples, one sentence each.
@@ -91,12 +79,6 @@ impl<T: Element> Sets<T> {
         Ok(Self { parts: self.parts.map(|part| part.standardised(&columns)), ..self })
     }
 
-    /// Creates sets for predicting numbers: a label is an index into `numbers`.
-    #[cfg(feature = "data")]
-    pub(crate) fn of_numbers(parts: [Labelled<T>; 3], numbers: Vec<f64>) -> Result<Self, Error> {
-        Ok(Self { numbers, ..Self::of(parts, u32::MAX)? })
-    }
-
     /// Returns the training, validation and test samples, and the number of classes.
     ///
     /// # Errors
@@ -124,7 +106,8 @@ impl<T: Element> Sets<T> {
         Self { parts, classes, names, numbers, notes, rows: Default::default() }
     }
 
-    fn of([train, valid, test]: [Labelled<T>; 3], classes: u32) -> Result<Self, Error> {
+    /// Creates sets of samples whose labels are below `classes`.
+    pub(crate) fn of([train, valid, test]: [Labelled<T>; 3], classes: u32) -> Result<Self, Error> {
         let width = train.width().max(valid.width()).max(test.width());
         let train = train.widened(width);
         let fit = |name: &str, part: Labelled<T>| {

@@ -23,10 +23,8 @@ const HIDDEN: usize = 40;
 impl<T: Element> Maml<T> {
     /// Sine waves from the data seed, to be run with 5 steps of size 0.01.
     pub fn sinusoid(seed: u64) -> Self {
-        let between = |stream, n, low: f64, high: f64| -> Vec<f64> {
-            let units = Stream::new(seed, stream).uniforms(n);
-            units.into_iter().map(|u| low + (high - low) * u).collect()
-        };
+        let between =
+            |stream, n, low, high| Stream::new(seed, stream).uniforms_between(n, low, high);
         let amplitudes = between(0, TASKS, 0.1, 5.0);
         let phases = between(1, TASKS, 0.0, PI);
         let points = |stream| {
@@ -34,7 +32,7 @@ impl<T: Element> Maml<T> {
             let task = |i: usize| (amplitudes[i / SHOTS], phases[i / SHOTS]);
             let wave = |(i, s): (usize, &f64)| task(i).0 * (s + task(i).1).sin();
             let targets: Vec<f64> = inputs.iter().enumerate().map(wave).collect();
-            Points { inputs: convert(&inputs), targets: convert(&targets) }
+            Points::new(&inputs, &targets)
         };
         let weights = |stream, inputs: usize, outputs: usize| {
             let mut w = Stream::new(seed, stream).gausses(inputs * outputs);

@@ -6,7 +6,7 @@ use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
 use crate::params::{Params, scale};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, Spelled, spelled};
 use crate::text::plain;
 
 /// An outer optimiser: its settings, and how they update a point and the moments that a run keeps for it.
@@ -53,45 +53,49 @@ pub trait Outer<T: Element>: fmt::Debug + Send + Sync {
     fn step(&self, k: usize, moments: &mut Params<T>, x: &mut [T], gradient: &[T]);
 }
 
-/// The outer optimisers of this crate, as values for every precision.
-///
-/// ```
-/// use hypertape_solver::{Optimiser, Outer};
-/// let (adam, mut x) = (Optimiser::adam(0.1)?, [1.0, 1.0]);
-/// let mut moments = adam.moments(2);
-/// adam.step(1, &mut moments, &mut x, &[3.0, -0.01]);
-/// // The first step of Adam is `lr` in the direction of the sign, up to eps.
-/// assert!((x[0] - 0.9_f64).abs() < 1e-9 && (x[1] - 1.1_f64).abs() < 1e-6);
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Optimiser {
-    /// `x <- x - lr / k^power g` at step `k`, counted from 1.
-    Sgd {
-        /// Step size of the first step.
-        lr: f64,
-        /// Power by which the step size decays; 0 for a constant step size.
-        power: f64,
-    },
-    /// Heavy ball (Polyak 1964, undamped): `v <- momentum v + g`, `x <- x - lr v`.
-    Momentum {
-        /// Step size.
-        lr: f64,
-        /// Decay of `v`.
-        momentum: f64,
-    },
-    /// Adam (Kingma and Ba 2015, algorithm 1): bias-corrected, with `eps` outside the root.
-    Adam {
-        /// Step size.
-        lr: f64,
-        /// Decay of the running mean of the gradient.
-        beta1: f64,
-        /// Decay of the running mean of the squared gradient.
-        beta2: f64,
-        /// Number added to the root of the mean square.
-        eps: f64,
-    },
+spelled! {
+    /// The outer optimisers of this crate, as values for every precision.
+    ///
+    /// ```
+    /// use hypertape_solver::{Optimiser, Outer};
+    /// let (adam, mut x) = (Optimiser::adam(0.1)?, [1.0, 1.0]);
+    /// let mut moments = adam.moments(2);
+    /// adam.step(1, &mut moments, &mut x, &[3.0, -0.01]);
+    /// // The first step of Adam is `lr` in the direction of the sign, up to eps.
+    /// assert!((x[0] - 0.9_f64).abs() < 1e-9 && (x[1] - 1.1_f64).abs() < 1e-6);
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    #[non_exhaustive]
+    pub enum Optimiser {
+        /// `x <- x - lr / k^power g` at step `k`, counted from 1.
+        Sgd: "sgd", "x <- x - lr / k^power g at step k", "" {
+            /// Step size of the first step.
+            lr (needed): f64 = 0.1, Range::POSITIVE, "step size";
+            /// Power by which the step size decays; 0 for a constant step size.
+            power (quiet): f64 = 0.0, Range::NOT_NEGATIVE, "power by which the step size decays";
+        }
+        /// Heavy ball (Polyak 1964, undamped): `v <- momentum v + g`, `x <- x - lr v`.
+        Momentum: "momentum", "v <- momentum v + g, x <- x - lr v", "" {
+            /// Step size.
+            lr (needed): f64 = 0.1, Range::POSITIVE, "step size";
+            /// Decay of `v`.
+            momentum: f64 = 0.9, Range::FRACTION, "decay of v";
+        }
+        /// Adam (Kingma and Ba 2015, algorithm 1): bias-corrected, with `eps` outside the root.
+        Adam: "adam", "Adam: steps scaled by running means of the gradient and its square", "" {
+            /// Step size.
+            lr (needed): f64 = 0.1, Range::POSITIVE, "step size";
+            /// Decay of the running mean of the gradient.
+            beta1 as "b1" (quiet): f64 = 0.9, Range::FRACTION,
+                "decay of the running mean of the gradient";
+            /// Decay of the running mean of the squared gradient.
+            beta2 as "b2" (quiet): f64 = 0.999, Range::FRACTION,
+                "decay of the running mean of the squared gradient";
+            /// Number added to the root of the mean square.
+            eps (quiet): f64 = 1e-8, Range::POSITIVE, "added to the root of the mean square";
+        }
+    }
 }
 
 impl Optimiser {
@@ -125,56 +129,6 @@ impl Optimiser {
     /// Returns [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn adam(lr: f64) -> Result<Self, Error> {
         Self::Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8 }.checked()
-    }
-
-    /// One optimiser of each kind with its default settings.
-    pub(crate) fn listed() -> [Self; 3] {
-        [
-            Self::Sgd { lr: 0.1, power: 0.0 },
-            Self::Momentum { lr: 0.1, momentum: 0.9 },
-            Self::Adam { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
-        ]
-    }
-}
-
-impl Spelled for Optimiser {
-    fn about(&self) -> About {
-        let (name, summary) = match self {
-            Self::Sgd { .. } => ("sgd", "x <- x - lr / k^power g at step k"),
-            Self::Momentum { .. } => ("momentum", "v <- momentum v + g, x <- x - lr v"),
-            Self::Adam { .. } => {
-                ("adam", "Adam: steps scaled by running means of the gradient and its square")
-            }
-        };
-        About { name, summary, cost: "" }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let mut size = |lr| visit.need("lr", lr, Range::POSITIVE, "step size");
-        Ok(match *self {
-            Self::Sgd { lr, power } => {
-                let (lr, shown) = (size(lr), power != 0.0);
-                let help = "power by which the step size decays";
-                let power = visit.get_if(shown, "power", power, Range::NOT_NEGATIVE, help);
-                Self::Sgd { lr, power }
-            }
-            Self::Momentum { lr, momentum } => {
-                let lr = size(lr);
-                let help = "decay of v";
-                let momentum = visit.get("momentum", momentum, Range::FRACTION, help);
-                Self::Momentum { lr, momentum }
-            }
-            Self::Adam { lr, beta1, beta2, eps } => {
-                let lr = size(lr);
-                let help = "decay of the running mean of the gradient";
-                let beta1 = visit.get_if(beta1 != 0.9, "b1", beta1, Range::FRACTION, help);
-                let help = "decay of the running mean of the squared gradient";
-                let beta2 = visit.get_if(beta2 != 0.999, "b2", beta2, Range::FRACTION, help);
-                let help = "added to the root of the mean square";
-                let eps = visit.get_if(eps != 1e-8, "eps", eps, Range::POSITIVE, help);
-                Self::Adam { lr, beta1, beta2, eps }
-            }
-        })
     }
 }
 

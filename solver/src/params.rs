@@ -91,7 +91,12 @@ impl<T: Element> Params<T> {
     }
 
     /// Appends a column.
-    pub(crate) fn with_column(self, name: impl Into<String>, values: &[T]) -> Self {
+    ///
+    /// # Panics
+    /// Panics if there are more than `u32::MAX` values.
+    #[must_use]
+    #[track_caller]
+    pub fn with_column(self, name: impl Into<String>, values: &[T]) -> Self {
         let rows = u32::try_from(values.len()).expect("arrays have at most u32::MAX rows");
         self.with(name, Shape::column(rows), values.iter().copied())
     }

@@ -23,7 +23,7 @@ use crate::estimator::stochastic::StochasticNeumann;
 use crate::estimator::thinned::Thinned;
 use crate::estimator::truncated::Truncated;
 use crate::estimator::ufom::Ufom;
-use crate::linear::{Cg, Dense, FixedPoint, Gmres, LinearSolver, Minres, Neumann, Nystrom, Stop};
+use crate::linear::{Cg, Dense, FixedPoint, Gmres, LinearSolver, Minres, Neumann, Nystrom};
 use crate::oracle::stepper::AnyRule;
 use crate::outer::{Optimiser, Outer};
 use crate::rule::Rule;
@@ -32,16 +32,9 @@ use crate::rule::descent::GradientDescent;
 use crate::rule::momentum::Momentum;
 use crate::rule::proximal::{Ista, Projected, Simplex};
 use crate::schedule::Schedule;
-use crate::single_loop::algorithm::SingleLoop;
-use crate::single_loop::amigo::Amigo;
-use crate::single_loop::bome::Bome;
-use crate::single_loop::directions::Directions;
-use crate::single_loop::f2sa::{F2sa, F2saP};
-use crate::single_loop::fsla::Fsla;
-use crate::single_loop::mrbo::Mrbo;
-use crate::single_loop::pzobo::Pzobo;
-use crate::single_loop::stocbio::{Bsa, Stocbio, Ttsa};
-use crate::single_loop::vrbo::Vrbo;
+use crate::single_loop::{
+    Amigo, Bome, Bsa, Directions, F2sa, F2saP, Fsla, Mrbo, Pzobo, SingleLoop, Stocbio, Ttsa, Vrbo,
+};
 use crate::spelling::{About, Described, Spelled, Visit, expect_in, find_by_name};
 
 /// Makes a choice, and returns its text as well.
@@ -227,32 +220,22 @@ pub struct Registry<T: Element> {
 
 impl<T: Element> Default for Registry<T> {
     fn default() -> Self {
-        // Compiled in this crate, once per precision, and not in every crate that parses a name.
-        let all: Box<dyn Any> = if TypeId::of::<T>() == TypeId::of::<f32>() {
-            Box::new(single())
-        } else {
-            Box::new(double())
-        };
-        *all.downcast().expect("numbers of one of the two precisions")
+        *registry(TypeId::of::<T>()).downcast().expect("numbers of one of the two precisions")
     }
 }
 
-fn single() -> Registry<f32> {
-    of_precision()
-}
-
-fn double() -> Registry<f64> {
-    of_precision()
-}
-
-fn of_precision<T: Element>() -> Registry<T> {
-    Registry {
-        estimators: estimators(),
-        algorithms: algorithms(),
-        rules: rules(),
-        outers: outers(),
-        couplings: couplings(),
+/// The registry of a precision, compiled in this crate, and not in every crate that parses a name.
+fn registry(precision: TypeId) -> Box<dyn Any> {
+    fn tables<T: Element>() -> Box<dyn Any> {
+        Box::new(Registry::<T> {
+            estimators: estimators(),
+            algorithms: algorithms(),
+            rules: rules(),
+            outers: outers(),
+            couplings: couplings(),
+        })
     }
+    if precision == TypeId::of::<f32>() { tables::<f32>() } else { tables::<f64>() }
 }
 
 fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
@@ -260,7 +243,7 @@ fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
         Spelling::estimator(Exact::default()),
         Spelling::estimator(FullTape),
         Spelling::estimator(Forward),
-        Spelling::estimator(Truncated { k: 5 }),
+        Spelling::estimator(Truncated::default()),
         Spelling::estimator(FirstOrder),
         Spelling::estimator(Reversible::default()),
         Spelling::estimator(Ufom::default()),
@@ -268,17 +251,14 @@ fn estimators<T: Element>() -> Spellings<Box<dyn Estimator<T>>> {
         Spelling::estimator(Roulette::default()),
         Spelling::estimator(Thinned::default()),
         Spelling::estimator(ForwardGradient::default()),
-    ];
-    let stop = Stop { iterations: 20, tolerance: 1e-12 };
-    lines.extend([
-        Spelling::solver(Cg { stop }),
-        Spelling::solver(Minres { stop }),
-        Spelling::solver(Gmres { stop }),
-        Spelling::solver(FixedPoint { stop, lr: None }),
-        Spelling::solver(Neumann { terms: 20, lr: None }),
-        Spelling::solver(Nystrom { stop, rank: 10, shift: None }),
+        Spelling::solver(Cg::default()),
+        Spelling::solver(Minres::default()),
+        Spelling::solver(Gmres::default()),
+        Spelling::solver(FixedPoint::default()),
+        Spelling::solver(Neumann::default()),
+        Spelling::solver(Nystrom::default()),
         Spelling::solver(Dense),
-    ]);
+    ];
     lines.extend(StochasticNeumann::listed().map(Spelling::estimator));
     Spellings { kind: "estimator", lines, fits: expect_in::<T> }
 }
@@ -323,8 +303,8 @@ fn rules<T: Element>() -> Spellings<AnyRule<'static, T>> {
 }
 
 fn outers<T: Element>() -> Spellings<Box<dyn Outer<T>>> {
-    let lines = Optimiser::listed().map(Spelling::outer);
-    Spellings { kind: "outer optimiser", lines: lines.into(), fits: expect_in::<T> }
+    let lines = Optimiser::listed().into_iter().map(Spelling::outer).collect();
+    Spellings { kind: "outer optimiser", lines, fits: expect_in::<T> }
 }
 
 fn couplings() -> Spellings<Box<dyn Coupling>> {
@@ -335,8 +315,8 @@ fn couplings() -> Spellings<Box<dyn Coupling>> {
 impl Schedule {
     /// Returns the kinds of schedules.
     pub fn spellings() -> Spellings<Self> {
-        let lines = Self::listed().map(|one| Spelling::new(one, |made| made));
-        Spellings { kind: "schedule", lines: lines.into(), fits: expect_in::<f64> }
+        let lines = Self::listed().into_iter().map(|one| Spelling::new(one, |made| made));
+        Spellings { kind: "schedule", lines: lines.collect(), fits: expect_in::<f64> }
     }
 }
 

@@ -4,6 +4,7 @@
 //! with their help, and checks their ranges.
 
 mod names;
+mod table;
 mod value;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use crate::spelling::names::{hint, spelling};
 use crate::text::either;
 
 pub use crate::spelling::names::find_by_name;
+pub(crate) use crate::spelling::table::spelled;
 pub use crate::spelling::value::{Range, Value, expect_in};
 
 /// Description of a choice in one line.
@@ -96,65 +98,6 @@ pub trait Spelled: Clone {
         settings.wrong.map_or(made, Err).map(|_| self)
     }
 }
-
-/// Implements [`Spelled`] for structures whose settings are fields.
-///
-/// Each setting is a line with its field, name, range and help. With `unless`, a setting is printed only if it differs
-/// from that value. A line with only a field visits the settings of that field, as for [`Stop`](crate::Stop).
-///
-/// ```
-/// use hypertape_solver::{Range, Spelled, spelled};
-///
-/// #[derive(Clone, Debug, PartialEq)]
-/// struct Cooling { rate: f64, every: usize, floor: f64 }
-///
-/// spelled! {
-///     Cooling: "cooling", "a temperature that falls", "" {
-///         rate: "rate", Range::PROBABILITY, "from one temperature to the next";
-///         every: "every", Range::ONE_OR_MORE, "steps at one temperature";
-///         floor: "floor" unless 0.0, Range::NOT_NEGATIVE, "the lowest temperature";
-///     }
-/// }
-/// let cooling = Cooling { rate: 0.9, every: 10, floor: 0.0 };
-/// assert_eq!(cooling.text(), "cooling:rate=0.9,every=10");
-/// assert_eq!(cooling.read(Some("floor=2"))?.text(), "cooling:rate=0.9,every=10,floor=2");
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-#[macro_export]
-macro_rules! spelled {
-    (@setting $made:ident, $visit:ident, $field:ident) => {
-        $made.$field = $made.$field.spell($visit)
-    };
-    (@setting $made:ident, $visit:ident, $field:ident, $name:literal, $range:expr, $help:expr) => {
-        $made.$field = $visit.get($name, $made.$field, $range, $help)
-    };
-    (@setting $made:ident, $visit:ident, $field:ident, $name:literal unless $value:literal,
-     $range:expr, $help:expr) => {
-        $made.$field =
-            $visit.get_if($made.$field != $value, $name, $made.$field, $range, $help)
-    };
-    ($($choice:ident: $name:literal, $summary:literal, $cost:literal $({$(
-        $field:ident $(: $setting:literal $(unless $value:literal)?, $range:expr, $help:expr)?;
-    )*})?);* $(;)?) => {$(
-        impl $crate::Spelled for $choice {
-            fn about(&self) -> $crate::About {
-                $crate::About { name: $name, summary: $summary, cost: $cost }
-            }
-            $(
-                fn spell(&self, visit: &mut $crate::Visit) -> Result<Self, $crate::Error> {
-                    let mut made = Clone::clone(self);
-                    $($crate::spelled!(
-                        @setting made, visit, $field
-                        $(, $setting $(unless $value)?, $range, $help)?
-                    );)*
-                    Ok(made)
-                }
-            )?
-        }
-    )*};
-}
-
-pub(crate) use spelled;
 
 /// Something that has a name: every choice that is [`Spelled`], and types that implement this trait directly.
 pub trait Named {

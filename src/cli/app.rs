@@ -13,14 +13,15 @@ use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled,
 /// use hypertape::coupling::Coupling;
 /// use hypertape::linear::{LinearSolver, Stop, System};
 /// use hypertape::problems::catalogue;
-/// use hypertape::{About, Element, Error, InnerLoop, Outer, Params, Range, Spelled, Visit};
+/// use hypertape::{Element, Error, InnerLoop, Outer, Params, Range, Spelled};
 /// use hypertape::{axpy, dot, norm, spelled};
 ///
-/// /// Steps along the residual, each as long as makes the next one smallest.
-/// #[derive(Clone, Debug)]
-/// struct Steepest { stop: Stop }
 /// spelled! {
-///     Steepest: "steepest", "implicit, steepest descent", "iterations HVPs" { stop; }
+///     /// Steps along the residual, each as long as makes the next one smallest.
+///     #[derive(Clone, Debug)]
+///     struct Steepest: "steepest", "implicit, steepest descent", "iterations HVPs" {
+///         stop: Stop = Stop::default();
+///     }
 /// }
 /// impl<T: Element> LinearSolver<T> for Steepest {
 ///     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
@@ -39,13 +40,11 @@ use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled,
 ///     }
 /// }
 ///
-/// /// Steps of `lr` against the sign of each entry.
-/// #[derive(Clone, Debug)]
-/// struct Signs { lr: f64 }
-/// impl Spelled for Signs {
-///     fn about(&self) -> About { About { name: "signs", summary: "x <- x - lr sign(g)", cost: "" } }
-///     fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-///         Ok(Self { lr: visit.need("lr", self.lr, Range::POSITIVE, "step size") })
+/// spelled! {
+///     /// Steps of `lr` against the sign of each entry.
+///     #[derive(Clone, Debug)]
+///     struct Signs: "signs", "x <- x - lr sign(g)", "" {
+///         lr (needed): f64 = 0.1, Range::POSITIVE, "step size";
 ///     }
 /// }
 /// impl<T: Element> Outer<T> for Signs {
@@ -67,8 +66,8 @@ use crate::{Estimator, LinearSolver, Outer, Registry, Rule, SingleLoop, Spelled,
 /// // `estimators`, `optimisers` and `couplings`.
 /// let problems = catalogue();
 /// let app = App::new(&problems)
-///     .solver(Steepest { stop: Stop { iterations: 20, tolerance: 1e-12 } })
-///     .outer(Signs { lr: 0.1 })
+///     .solver(Steepest::default())
+///     .outer(Signs::default())
 ///     .coupling(Growing);
 /// let steepest = app.registry::<f64>().estimators.parse("steepest:iterations=50,warm")?;
 /// assert_eq!(steepest.name(), "steepest:iterations=50,tolerance=1e-12,warm=1");

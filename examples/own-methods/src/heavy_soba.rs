@@ -9,22 +9,17 @@
 
 use hypertape::prelude::*;
 
-/// The algorithm. An iteration takes one sweep over `i` and one outer gradient. Memory: `7 p + 2 d` values.
-#[derive(Clone, Debug)]
-pub struct HeavySoba {
-    /// Step sizes of the three variables.
-    pub steps: Steps,
-    /// Decay of the sums of directions.
-    pub momentum: f64,
-}
-
 spelled! {
-    HeavySoba: "heavy-soba",
+    /// The algorithm. An iteration takes one sweep over `i` and one outer gradient. Memory: `7 p + 2 d` values.
+    #[derive(Clone, Debug)]
+    pub struct HeavySoba: "heavy-soba",
         "SOBA with heavy-ball momentum in w, v and x",
         "one sweep over an inner mini-batch, one outer gradient" {
-            steps;
-            momentum: "momentum", Range::FRACTION, "decay of the sums of directions";
-        }
+        /// Step sizes of the three variables.
+        pub steps: Steps = Steps::new(0.1, 1.0, [0.5; 3]);
+        /// Decay of the sums of directions.
+        pub momentum: f64 = 0.9, Range::FRACTION, "decay of the sums of directions";
+    }
 }
 
 impl<T: Element> SingleLoop<T> for HeavySoba {
@@ -37,13 +32,8 @@ impl<T: Element> SingleLoop<T> for HeavySoba {
         lengths.map(|(name, length)| Kept::one(name, length)).into()
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (lr, (w, x, [v, m_w, m_v, m_x])) = (self.steps.at(on.iteration()), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (lr, (w, x, x_bar, [v, m_w, m_v, m_x])) = (self.steps.at(on.iteration()), at.parts()?);
         let [mut d_w, mut d_v, mut f_w] = on.oracle.vectors(w.len())?;
         let mut d_x = on.oracle.take(x.len())?;
         let (i, o) = (on.inner(), on.outer());

@@ -35,7 +35,7 @@ pub fn problems() -> Vec<Entry> {
 pub fn app(problems: &[Entry]) -> App<'_> {
     App::new(problems)
         .estimator(Bicgstab)
-        .solver(Residuals { stop: Stop { iterations: 20, tolerance: 1e-12 } })
-        .outer(Lion { lr: 0.05, b1: 0.9, b2: 0.99 })
-        .algorithm(HeavySoba { steps: Steps::new(0.1, 1.0, [0.5; 3]), momentum: 0.9 })
+        .solver(Residuals::default())
+        .outer(Lion::default())
+        .algorithm(HeavySoba::default())
 }

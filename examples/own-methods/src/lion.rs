@@ -3,28 +3,16 @@
 
 use hypertape::prelude::*;
 
-/// `x <- x - lr sign(b1 m + (1 - b1) g)`, then `m <- b2 m + (1 - b2) g`.
-#[derive(Clone, Debug)]
-pub struct Lion {
-    /// Step size.
-    pub lr: f64,
-    /// Weight of the running mean in a step.
-    pub b1: f64,
-    /// Decay of the running mean.
-    pub b2: f64,
-}
-
-impl Spelled for Lion {
-    fn about(&self) -> About {
-        About { name: "lion", summary: "steps by the sign of a smoothed gradient", cost: "" }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        Ok(Self {
-            lr: visit.need("lr", self.lr, Range::POSITIVE, "step size"),
-            b1: visit.get("b1", self.b1, Range::FRACTION, "what of the mean goes into a step"),
-            b2: visit.get("b2", self.b2, Range::FRACTION, "decay of the mean"),
-        })
+spelled! {
+    /// `x <- x - lr sign(b1 m + (1 - b1) g)`, then `m <- b2 m + (1 - b2) g`.
+    #[derive(Clone, Debug)]
+    pub struct Lion: "lion", "steps by the sign of a smoothed gradient", "" {
+        /// Step size.
+        pub lr (needed): f64 = 0.05, Range::POSITIVE, "step size";
+        /// Weight of the running mean in a step.
+        pub b1: f64 = 0.9, Range::FRACTION, "what of the mean goes into a step";
+        /// Decay of the running mean.
+        pub b2: f64 = 0.99, Range::FRACTION, "decay of the mean";
     }
 }
 
@@ -34,8 +22,7 @@ impl<T: Element> Outer<T> for Lion {
     }
 
     fn moments(&self, dim: usize) -> Params<T> {
-        let column = Shape::column(u32::try_from(dim).expect("arrays have at most u32::MAX rows"));
-        Params::new().with("mean", column, vec![T::zero(); dim])
+        Params::new().with_column("mean", &vec![T::zero(); dim])
     }
 
     fn step(&self, _: usize, moments: &mut Params<T>, x: &mut [T], gradient: &[T]) {

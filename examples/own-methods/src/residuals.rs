@@ -3,17 +3,15 @@
 
 use hypertape::prelude::*;
 
-/// The linear solver. `k` iterations take `k + 1` products. Memory: `4 p` values.
-#[derive(Clone, Debug)]
-pub struct Residuals {
-    /// The stopping criterion.
-    pub stop: Stop,
-}
-
 spelled! {
-    Residuals: "residuals",
+    /// The linear solver. `k` iterations take `k + 1` products. Memory: `4 p` values.
+    #[derive(Clone, Debug)]
+    pub struct Residuals: "residuals",
         "implicit, conjugate residuals; for a positive definite Hessian",
-        "r + 1 gradients, iterations + 2 HVPs" { stop; }
+        "r + 1 gradients, iterations + 2 HVPs" {
+        /// The stopping criterion.
+        pub stop: Stop = Stop::default();
+    }
 }
 
 impl<T: Element> LinearSolver<T> for Residuals {

@@ -39,7 +39,7 @@ pub(crate) fn read<T: Element>(
         format!("; is the delimiter {}?", named(detected))
     };
     let (mut notes, mut head) = (Vec::new(), None);
-    let begins = Begins::with(&rows);
+    let begins = header(&rows).unwrap_or(Begins::Samples);
     if let Begins::Guessed(why) = begins {
         let text = shown(&first[0].1);
         notes.push(format!("{}: the first line, {text}, is taken for a header, as {why}", name.0));
@@ -49,27 +49,22 @@ pub(crate) fn read<T: Element>(
     }
     let skipped = usize::from(head.is_some());
     let Some(width) = rows.get(skipped).map(Vec::len) else {
-        return Err(Error::told(format!("{}: no samples", name.0)));
+        return Err(name.told("", "no samples"));
     };
     if width < 2 {
-        let why = format!(
-            "{}:{}: one column, where a label and a feature are needed",
-            name.0, first[skipped].0
-        );
-        return Err(Error::told(why + &hint));
+        let why = "one column, where a label and a feature are needed";
+        return Err(name.told(format_args!(":{}", first[skipped].0), why.to_owned() + &hint));
     }
-    let place = column(head, width, label)
-        .map_err(|why| Error::told(format!("{}: {why}{hint}", name.0)))?;
+    let place = column(head, width, label).map_err(|why| name.told("", why + &hint))?;
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     let rest = first.iter().skip(skipped).map(|(line, text)| Ok((*line, Cow::from(text))));
     for row in rest.chain(lines.map(|line| line.map(|(line, text)| (line, Cow::from(text))))) {
         let (line, text) = row?;
         let row = fields(name, line, &text, separator)?;
         if row.len() != width {
-            let first = first[skipped].0;
-            let why =
-                format!("{}:{line}: {} fields, where line {first} has {width}", name.0, row.len());
-            return Err(Error::told(why + &hint));
+            let (first, found) = (first[skipped].0, row.len());
+            let why = format!("{found} fields, where line {first} has {width}{hint}");
+            return Err(name.told(format_args!(":{line}"), why));
         }
         for (i, field) in row.iter().enumerate() {
             if i == place {
@@ -84,7 +79,7 @@ pub(crate) fn read<T: Element>(
                             shown(text)
                         ),
                     };
-                    Error::told(format!("{}:{line}: {what}", name.0))
+                    name.told(format_args!(":{line}"), what)
                 })?;
                 values.push(name.element(|| format!(":{line}"), number)?);
             }
@@ -164,10 +159,7 @@ fn fields<'l>(
         }
     }
     if quoted {
-        return Err(Error::told(format!(
-            "{}:{line}: a quote that does not end in its line",
-            name.0
-        )));
+        return Err(name.told(format_args!(":{line}"), "a quote that does not end in its line"));
     }
     Ok(fields.into_iter().map(Cow::from).collect())
 }
@@ -180,12 +172,6 @@ enum Begins {
     Header,
     /// A header, recognised for this reason.
     Guessed(&'static str),
-}
-
-impl Begins {
-    fn with(rows: &[Vec<Cow<str>>]) -> Self {
-        header(rows).unwrap_or(Self::Samples)
-    }
 }
 
 /// Whether the first line is a header, and why.

@@ -169,9 +169,8 @@ impl<R: BufRead> Iterator for Lines<'_, R> {
         let text = text.strip_prefix(mark).unwrap_or(text);
         let text = std::str::from_utf8(text).map(|text| (self.line, text.to_owned()));
         Some(text.map_err(|_| {
-            let (name, line) = (self.name.0, self.line);
-            let kinds = "svmlight, CSV, IDX, .npy and .npz files are read";
-            Error::told(format!("{name}:{line}: this is not text; {kinds}"))
+            let why = "this is not text; svmlight, CSV, IDX, .npy and .npz files are read";
+            self.name.told(format_args!(":{}", self.line), why)
         }))
     }
 }
@@ -189,6 +188,11 @@ impl Name<'_> {
         expected: impl Into<String>,
     ) -> Error {
         Error::invalid(format!("{}{place}", self.0), found, expected)
+    }
+
+    /// An error at a place in the file that says `why`.
+    pub(crate) fn told(self, place: impl Display, why: impl Display) -> Error {
+        Error::told(format!("{}{place}: {why}", self.0))
     }
 
     pub(crate) fn unreadable(self, error: &io::Error) -> Error {

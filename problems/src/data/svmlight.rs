@@ -22,9 +22,9 @@ pub(crate) fn read<T: Element>(name: Name, reader: impl BufRead) -> Result<Table
         let Some(label) = fields.next() else { continue };
         if label.contains([',', ':']) {
             let has = if label.contains(':') { "no label, and" } else { "several labels, as" };
-            let (name, shown) = (name.0, shown(label));
-            let why = format!("{name}:{line}: the row has {has} it begins with {shown}");
-            return Err(Error::told(why + ": one label is needed"));
+            let begins = shown(label);
+            let why = format!("the row has {has} it begins with {begins}: one label is needed");
+            return Err(name.told(at(), why));
         }
         labels.push(name.label(line, label)?);
         let mut least = 0;
@@ -50,7 +50,7 @@ pub(crate) fn read<T: Element>(name: Name, reader: impl BufRead) -> Result<Table
         starts.push(values.len());
     }
     if width == 0 && !labels.is_empty() {
-        return Err(Error::told(format!("{}: no entries", name.0)));
+        return Err(name.told("", "no entries"));
     }
     let notes = queries.then(|| format!("{}: queries (qid) are left out", name.0));
     let features = Features::Sparse(Entries { end: width, starts, columns, values });

@@ -173,10 +173,7 @@ impl W3 {
         };
         let amplitude = stream(0).uniforms(tasks);
         let phase = stream(1).uniforms(tasks);
-        let inputs = |number| -> Vec<f64> {
-            let unit = stream(number).uniforms(tasks * Self::POINTS);
-            unit.into_iter().map(|u| -5.0 + 10.0 * u).collect()
-        };
+        let inputs = |number| stream(number).uniforms_between(tasks * Self::POINTS, -5.0, 5.0);
         let targets = |x: &[f64]| -> Vec<f64> {
             let of = |(i, &x): (usize, &f64)| {
                 let task = i / Self::POINTS;

@@ -235,7 +235,7 @@ impl<T: Element> SampledQuadratic<T> {
 
 impl<T: Element> Bilevel<T> for SampledQuadratic<T> {
     fn start(&self) -> Params<T> {
-        Params::new().with("x", column(&self.mean.x), convert(&self.mean.x))
+        Params::new().with_column("x", &convert(&self.mean.x))
     }
 
     fn init<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A], _: Draw) -> List<A> {

@@ -23,13 +23,18 @@ use crate::oracle::Oracle;
 use crate::rollout::Task;
 use crate::spelling::{Range, Spelled, spelled};
 
-/// The gradient along random directions.
-///
-/// Independent copies in one problem ([`Bilevel::replicas`](crate::Bilevel::replicas)) share these directions.
-#[derive(Clone, Debug)]
-pub struct ForwardGradient {
-    directions: usize,
-    forced: Option<Vec<bool>>,
+spelled! {
+    /// The gradient along random directions.
+    ///
+    /// Independent copies in one problem ([`Bilevel::replicas`](crate::Bilevel::replicas)) share these directions.
+    #[derive(Clone, Debug)]
+    pub struct ForwardGradient: "forward-gradient",
+        "first-order, corrected along random directions by forward mode; unbiased",
+        "r HVPs per direction, no stored states" {
+        directions: usize = 1, Range::ONE_OR_MORE, "number of random directions";
+    } beside {
+        forced: Option<Vec<bool>> = None;
+    }
 }
 
 impl ForwardGradient {
@@ -40,7 +45,7 @@ impl ForwardGradient {
     /// # Errors
     /// Returns [`Error::Invalid`] if `directions` is zero.
     pub fn new(directions: usize) -> Result<Self, Error> {
-        Self { directions, forced: None }.checked()
+        Self { directions, ..Self::default() }.checked()
     }
 
     /// Replaces the sign of variable `i` by plus if `signs[i]` and by minus otherwise (for tests that enumerate the
@@ -49,21 +54,6 @@ impl ForwardGradient {
     /// `None` restores random signs.
     pub fn force(&mut self, signs: Option<Vec<bool>>) {
         self.forced = signs;
-    }
-}
-
-impl Default for ForwardGradient {
-    /// Uses one direction.
-    fn default() -> Self {
-        Self { directions: 1, forced: None }
-    }
-}
-
-spelled! {
-    ForwardGradient: "forward-gradient",
-        "first-order, corrected along random directions by forward mode; unbiased",
-        "r HVPs per direction, no stored states" {
-        directions: "directions", Range::ONE_OR_MORE, "number of random directions";
     }
 }
 

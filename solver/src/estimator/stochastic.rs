@@ -34,40 +34,55 @@ use crate::estimator::{Estimator, implicit};
 use crate::oracle::Oracle;
 use crate::params::norm;
 use crate::rollout::Task;
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{About, Range, Spelled, Visit, spelled};
 
 /// Largest ratio between the mini-batches that a factor averages and those that exist.
 const MOST: usize = 1024;
 
-/// Which terms of the series are summed, and with which weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Terms {
-    /// The first `terms` terms.
-    StocBio {
-        /// Number of terms, one more than the number of factors.
-        terms: usize,
-        /// Number of mini-batches of the first factor.
-        batches: f64,
-        /// Ratio of the numbers of mini-batches of successive factors; 1 for the same number in each.
-        decay: f64,
-    },
-    /// One of the first `terms` terms.
-    Single {
-        /// Number of terms to choose from.
-        terms: usize,
-    },
-    /// A random number of terms.
-    Roulette {
-        /// Probability of each further factor.
-        survival: f64,
-        /// Strong convexity of the inner loss. Without it, an infinite variance is detected only when a factor shows
-        /// it.
-        mu: Option<f64>,
-        /// `sigma` such that `E|(H_j - H) u|^2 <= sigma^2 |u|^2`; 0 if all mini-batches have the same Hessian.
-        noise: f64,
-    },
+spelled! {
+    /// Which terms of the series are summed, and with which weights.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    #[non_exhaustive]
+    pub enum Terms {
+        /// The first `terms` terms.
+        StocBio: "stocbio",
+            "implicit, by a Neumann series with fresh mini-batches in every factor",
+            "r + 1 gradients, one HVP per mini-batch" {
+            /// Number of terms, one more than the number of factors.
+            terms: usize = 20, Range::ONE_OR_MORE, TERMS;
+            /// Number of mini-batches of the first factor.
+            batches: f64 = 1.0, Range::POSITIVE, "number of mini-batches in the first factor";
+            /// Ratio of the numbers of mini-batches of successive factors; 1 for the same number in each.
+            decay: f64 = 1.0, Range::UP_TO_ONE,
+                "ratio of the number of mini-batches in a factor to that in the one before";
+        }
+        /// One of the first `terms` terms.
+        Single: "single-draw",
+            "implicit, by one random term of the series of stocbio, with the same mean",
+            "r + 1 gradients, (terms + 1)/2 HVPs on average" {
+            /// Number of terms to choose from.
+            terms: usize = 20, Range::ONE_OR_MORE, TERMS;
+        }
+        /// A random number of terms.
+        Roulette: "roulette-neumann",
+            "implicit, by the Neumann series ended at random; unbiased for the system at w_r",
+            "r + 1 gradients, 1/(1 - survival) HVPs on average" {
+            /// Probability of each further factor.
+            survival: f64 = 0.9,
+                Range::new("a probability above 0 and below 1", Range::BELOW_ONE.holds),
+                "probability of each further factor";
+            /// Strong convexity of the inner loss. Without it, an infinite variance is detected only when a factor
+            /// shows it.
+            mu: Option<f64> = None, Range::POSITIVE,
+                "strong convexity of the inner loss; if given, an infinite variance is refused at once";
+            /// `sigma` such that `E|(H_j - H) u|^2 <= sigma^2 |u|^2`; 0 if all mini-batches have the same Hessian.
+            noise (quiet): f64 = 0.0, Range::NOT_NEGATIVE,
+                "norm of the deviation of mini-batch Hessians from their mean";
+        }
+    }
 }
+
+const TERMS: &str = "number of terms of the series";
 
 /// The estimate by a Neumann series with random factors.
 #[derive(Clone, Debug)]
@@ -87,13 +102,8 @@ impl StochasticNeumann {
     }
 
     /// The three variants with their default settings.
-    pub(crate) fn listed() -> [Self; 3] {
-        let ways = [
-            Terms::StocBio { terms: 20, batches: 1.0, decay: 1.0 },
-            Terms::Single { terms: 20 },
-            Terms::Roulette { survival: 0.9, mu: None, noise: 0.0 },
-        ];
-        ways.map(|terms| Self { terms, lr: None, forced: None })
+    pub(crate) fn listed() -> impl Iterator<Item = Self> {
+        Terms::listed().into_iter().map(|terms| Self { terms, lr: None, forced: None })
     }
 
     /// Replaces the random number of factors (for tests that enumerate the outcomes); `None` restores it.
@@ -152,64 +162,11 @@ impl StochasticNeumann {
 
 impl Spelled for StochasticNeumann {
     fn about(&self) -> About {
-        match self.terms {
-            Terms::StocBio { .. } => About {
-                name: "stocbio",
-                summary: "implicit, by a Neumann series with fresh mini-batches in every factor",
-                cost: "r + 1 gradients, one HVP per mini-batch",
-            },
-            Terms::Single { .. } => About {
-                name: "single-draw",
-                summary: "implicit, by one random term of the series of stocbio, with the same mean",
-                cost: "r + 1 gradients, (terms + 1)/2 HVPs on average",
-            },
-            Terms::Roulette { .. } => About {
-                name: "roulette-neumann",
-                summary: "implicit, by the Neumann series ended at random; unbiased for the system at w_r",
-                cost: "r + 1 gradients, 1/(1 - survival) HVPs on average",
-            },
-        }
+        self.terms.about()
     }
 
     fn spell(&self, settings: &mut Visit) -> Result<Self, Error> {
-        const TERMS: &str = "number of terms of the series";
-        let survives = "a probability above 0 and below 1";
-        let terms = match self.terms {
-            Terms::StocBio { terms, batches, decay } => Terms::StocBio {
-                terms: settings.get("terms", terms, Range::ONE_OR_MORE, TERMS),
-                batches: settings.get("batches", batches, Range::POSITIVE, "number of mini-batches in the first factor"),
-                decay: settings.get(
-                    "decay",
-                    decay,
-                    Range::UP_TO_ONE,
-                    "ratio of the number of mini-batches in a factor to that in the one before",
-                ),
-            },
-            Terms::Single { terms } => {
-                Terms::Single { terms: settings.get("terms", terms, Range::ONE_OR_MORE, TERMS) }
-            }
-            Terms::Roulette { survival, mu, noise } => Terms::Roulette {
-                survival: settings.get(
-                    "survival",
-                    survival,
-                    Range::new(survives, Range::BELOW_ONE.holds),
-                    "probability of each further factor",
-                ),
-                mu: settings.get(
-                    "mu",
-                    mu,
-                    Range::POSITIVE,
-                    "strong convexity of the inner loss; if given, an infinite variance is refused at once",
-                ),
-                noise: settings.get_if(
-                    noise != 0.0,
-                    "noise",
-                    noise,
-                    Range::NOT_NEGATIVE,
-                    "norm of the deviation of mini-batch Hessians from their mean",
-                ),
-            },
-        };
+        let terms = self.terms.spell(settings)?;
         let help = "step size of the series; that of the inner loop if not given";
         let lr = settings.get("lr", self.lr, Range::POSITIVE, help);
         Ok(Self { terms, lr, ..self.clone() })

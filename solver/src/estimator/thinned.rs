@@ -35,16 +35,24 @@ use crate::rollout::{Rollout, Task};
 use crate::spelling::{Range, Spelled, spelled};
 use crate::variance::mean_square_factor;
 
-/// The gradient from a random subset of the steps.
-///
-/// Independent copies in one problem ([`Bilevel::replicas`](crate::Bilevel::replicas)) share the coins.
-#[derive(Clone, Debug)]
-pub struct Thinned {
-    q: f64,
-    slots: Option<usize>,
-    smoothness: Option<f64>,
-    anchored: bool,
-    forced: Option<Vec<bool>>,
+spelled! {
+    /// The gradient from a random subset of the steps.
+    ///
+    /// Independent copies in one problem ([`Bilevel::replicas`](crate::Bilevel::replicas)) share the coins.
+    #[derive(Clone, Debug)]
+    pub struct Thinned: "thinned",
+        "reverse mode that visits each step with probability q; unbiased",
+        "r gradients, q r HVPs and states" {
+        q: f64 = 0.3, Range::PROBABILITY, "probability that a step is visited";
+        slots: Option<usize> = None, Range::ONE_OR_MORE,
+            "states stored at a time; as many as are visited if not given";
+        smoothness: Option<f64> = None, Range::POSITIVE,
+            "bound on the norm of inner Hessians; if given, too small a q is refused at once";
+        anchored: bool = false, Range::SWITCH,
+            "steps in between use the Hessian of the last visited state";
+    } beside {
+        forced: Option<Vec<bool>> = None;
+    }
 }
 
 impl Thinned {
@@ -109,27 +117,6 @@ impl Thinned {
 
     fn room(&self, steps: usize) -> usize {
         self.slots.unwrap_or(steps).min(steps)
-    }
-}
-
-impl Default for Thinned {
-    /// Uses coins of probability 0.3.
-    fn default() -> Self {
-        Self { q: 0.3, slots: None, smoothness: None, anchored: false, forced: None }
-    }
-}
-
-spelled! {
-    Thinned: "thinned",
-        "reverse mode that visits each step with probability q; unbiased",
-        "r gradients, q r HVPs and states" {
-        q: "q", Range::PROBABILITY, "probability that a step is visited";
-        slots: "slots", Range::ONE_OR_MORE,
-            "states stored at a time; as many as are visited if not given";
-        smoothness: "smoothness", Range::POSITIVE,
-            "bound on the norm of inner Hessians; if given, too small a q is refused at once";
-        anchored: "anchored", Range::SWITCH,
-            "steps in between use the Hessian of the last visited state";
     }
 }
 

@@ -21,18 +21,14 @@ use crate::oracle::Oracle;
 use crate::rollout::{Rollout, Task};
 use crate::spelling::{Range, spelled};
 
-/// The hypergradient through the last `k` steps.
-#[derive(Clone, Copy, Debug)]
-pub struct Truncated {
-    /// Number of steps that are reversed, or all if there are fewer.
-    pub k: usize,
-}
-
 spelled! {
-    Truncated: "truncated",
+    /// The hypergradient through the last `k` steps.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Truncated: "truncated",
         "reverse mode through the last k steps; biased unless k = r",
         "r gradients, k HVPs, k states" {
-        k: "k", Range::COUNT, "number of steps that are reversed";
+        /// Number of steps that are reversed, or all if there are fewer.
+        pub k: usize = 5, Range::COUNT, "number of steps that are reversed";
     }
 }
 

@@ -12,19 +12,17 @@ use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::norm;
 use crate::spelling::spelled;
 
-/// Conjugate gradients for a positive definite matrix.
-///
-/// Solving fails if the matrix turns out not to be positive definite.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cg {
-    /// When the iterations end.
-    pub stop: Stop,
-}
-
 spelled! {
-    Cg: "cg",
+    /// Conjugate gradients for a positive definite matrix.
+    ///
+    /// Solving fails if the matrix turns out not to be positive definite.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Cg: "cg",
         "implicit, by conjugate gradients at w_r; needs a positive definite Hessian",
-        "r + 1 gradients, iterations + 1 HVPs" { stop; }
+        "r + 1 gradients, iterations + 1 HVPs" {
+        /// When the iterations end.
+        pub stop: Stop = Stop::default();
+    }
 }
 
 impl<T: Element> LinearSolver<T> for Cg {

@@ -10,36 +10,29 @@ use crate::spelling::{Range, spelled};
 
 const STEP: &str = "step size; that of the inner loop if not given";
 
-/// The fixed-point iteration `v <- v - lr (A v - b)`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FixedPoint {
-    /// When the iterations end.
-    pub stop: Stop,
-    /// Step size, below `2/|A|`; that of the [`System`] if `None`.
-    pub lr: Option<f64>,
-}
-
-/// The Neumann series `v = lr sum_{k < terms} (I - lr A)^k b`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Neumann {
-    /// Number of terms.
-    pub terms: usize,
-    /// Step size, below `2/|A|`; that of the [`System`] if `None`.
-    pub lr: Option<f64>,
+spelled! {
+    /// The fixed-point iteration `v <- v - lr (A v - b)`.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct FixedPoint: "fixed-point",
+        "implicit, by iterating v - lr (H v - b), warm-started; for every inner rule",
+        "r + 1 gradients, iterations + 1 HVPs" {
+        /// Step size, below `2/|A|`; that of the [`System`] if `None`.
+        pub lr: Option<f64> = None, Range::POSITIVE, STEP;
+        /// When the iterations end.
+        pub stop: Stop = Stop::default();
+    }
 }
 
 spelled! {
-    FixedPoint: "fixed-point",
-        "implicit, by iterating v - lr (H v - b), warm-started; for every inner rule",
-        "r + 1 gradients, iterations + 1 HVPs" {
-        lr: "lr", Range::POSITIVE, STEP;
-        stop;
-    };
-    Neumann: "neumann",
+    /// The Neumann series `v = lr sum_{k < terms} (I - lr A)^k b`.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Neumann: "neumann",
         "implicit, by a truncated Neumann series; for every inner rule",
         "r + 1 gradients, terms HVPs" {
-        terms: "terms", Range::ONE_OR_MORE, "number of terms of the series";
-        lr: "lr", Range::POSITIVE, STEP;
+        /// Number of terms.
+        pub terms: usize = 20, Range::ONE_OR_MORE, "number of terms of the series";
+        /// Step size, below `2/|A|`; that of the [`System`] if `None`.
+        pub lr: Option<f64> = None, Range::POSITIVE, STEP;
     }
 }
 

@@ -14,32 +14,30 @@ use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
 use crate::spelling::spelled;
 
-/// Generalised minimum residuals, for any matrix.
-///
-/// For a singular matrix the result has the smallest residual within the Krylov space.
-///
-/// ```
-/// use hypertape_solver::linear::{Gmres, LinearSolver, Stop, System};
-/// let mut shift = |u: &[f64], au: &mut [f64]| {
-///     au.copy_from_slice(&[u[0] - 0.5 * u[1], u[1]]);
-///     Ok(())
-/// };
-/// let mut v = [0.0; 2];
-/// let gmres = Gmres { stop: Stop { iterations: 9, tolerance: 1e-12 } };
-/// let iterations = gmres.solve(&mut System::new(&mut shift, &[0.0, 1.0], &mut v))?;
-/// assert!(iterations == 2 && (v[0] - 0.5).abs() < 1e-15 && (v[1] - 1.0).abs() < 1e-15);
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Gmres {
-    /// When the iterations end. One vector is stored per iteration.
-    pub stop: Stop,
-}
-
 spelled! {
-    Gmres: "gmres",
+    /// Generalised minimum residuals, for any matrix.
+    ///
+    /// For a singular matrix the result has the smallest residual within the Krylov space.
+    ///
+    /// ```
+    /// use hypertape_solver::linear::{Gmres, LinearSolver, Stop, System};
+    /// let mut shift = |u: &[f64], au: &mut [f64]| {
+    ///     au.copy_from_slice(&[u[0] - 0.5 * u[1], u[1]]);
+    ///     Ok(())
+    /// };
+    /// let mut v = [0.0; 2];
+    /// let gmres = Gmres { stop: Stop { iterations: 9, tolerance: 1e-12 } };
+    /// let iterations = gmres.solve(&mut System::new(&mut shift, &[0.0, 1.0], &mut v))?;
+    /// assert!(iterations == 2 && (v[0] - 0.5).abs() < 1e-15 && (v[1] - 1.0).abs() < 1e-15);
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Gmres: "gmres",
         "implicit, by GMRES; for every inner rule",
-        "r + 1 gradients, iterations + 1 HVPs, one vector per iteration" { stop; }
+        "r + 1 gradients, iterations + 1 HVPs, one vector per iteration" {
+        /// When the iterations end. One vector is stored per iteration.
+        pub stop: Stop = Stop::default();
+    }
 }
 
 impl<T: Element> LinearSolver<T> for Gmres {

@@ -19,17 +19,15 @@ use crate::linear::system::{LinearSolver, Stop, System};
 use crate::params::{norm, scale};
 use crate::spelling::spelled;
 
-/// Minimum residuals, for a symmetric matrix that may be indefinite.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Minres {
-    /// When the iterations end.
-    pub stop: Stop,
-}
-
 spelled! {
-    Minres: "minres",
+    /// Minimum residuals, for a symmetric matrix that may be indefinite.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Minres: "minres",
         "implicit, by MINRES; also for an indefinite Hessian",
-        "r + 1 gradients, iterations + 1 HVPs" { stop; }
+        "r + 1 gradients, iterations + 1 HVPs" {
+        /// When the iterations end.
+        pub stop: Stop = Stop::default();
+    }
 }
 
 impl<T: Element> LinearSolver<T> for Minres {

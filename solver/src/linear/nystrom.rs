@@ -21,25 +21,19 @@ use crate::linear::{conjugate_gradients, dense};
 use crate::params::{norm, scale};
 use crate::spelling::{Range, spelled};
 
-/// Conjugate gradients with a preconditioner from a random sketch, for a positive definite matrix.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Nystrom {
-    /// When the iterations end; the products of the sketch are not counted as iterations.
-    pub stop: Stop,
-    /// Number of vectors of the sketch.
-    pub rank: usize,
-    /// Shift that is added to the sketched matrix; the mean eigenvalue seen by the sketch if `None`.
-    pub shift: Option<f64>,
-}
-
 spelled! {
-    Nystrom: "nystrom",
+    /// Conjugate gradients with a preconditioner from a random sketch, for a positive definite matrix.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Nystrom: "nystrom",
         "implicit, by conjugate gradients with a Nystrom preconditioner",
         "r + 1 gradients, rank + iterations + 1 HVPs" {
-        rank: "rank", Range::ONE_OR_MORE, "rank of the sketch";
-        shift: "shift", Range::POSITIVE,
+        /// Number of vectors of the sketch.
+        pub rank: usize = 10, Range::ONE_OR_MORE, "rank of the sketch";
+        /// Shift that is added to the sketched matrix; the mean eigenvalue seen by the sketch if `None`.
+        pub shift: Option<f64> = None, Range::POSITIVE,
             "added to the sketched Hessian; its mean eigenvalue if not given";
-        stop;
+        /// When the iterations end; the products of the sketch are not counted as iterations.
+        pub stop: Stop = Stop::default();
     }
 }
 

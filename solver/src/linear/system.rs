@@ -164,6 +164,13 @@ pub struct Stop {
     pub tolerance: f64,
 }
 
+impl Default for Stop {
+    /// At most 20 iterations, down to a relative residual of 1e-12.
+    fn default() -> Self {
+        Self { iterations: 20, tolerance: 1e-12 }
+    }
+}
+
 impl Stop {
     /// Returns the norm of the residual at which iterations end.
     pub fn residual<T: Element>(&self, b: &[T]) -> T {

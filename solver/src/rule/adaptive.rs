@@ -18,20 +18,25 @@ use crate::error::Error;
 use crate::rule::{Rule, Step};
 use crate::spelling::{Range, Spelled, spelled};
 
-/// Adam and `AdamW`.
-///
-/// ```
-/// use hypertape_solver::{Adam, Named};
-/// let rule = Adam::new(0.9, 0.999, 1e-8)?.with_decay(0.01)?;
-/// assert_eq!(Named::name(&rule), "adam:b1=0.9,b2=0.999,eps=1e-8,decay=0.01");
-/// # Ok::<(), hypertape_solver::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Adam {
-    b1: f64,
-    b2: f64,
-    eps: f64,
-    decay: f64,
+const MEAN_SQUARE: &str = "decay of the running mean of the squared gradient";
+const ADDED: &str = "added to the root of the mean square";
+
+spelled! {
+    /// Adam and `AdamW`.
+    ///
+    /// ```
+    /// use hypertape_solver::{Adam, Named};
+    /// let rule = Adam::new(0.9, 0.999, 1e-8)?.with_decay(0.01)?;
+    /// assert_eq!(Named::name(&rule), "adam:b1=0.9,b2=0.999,eps=1e-8,decay=0.01");
+    /// # Ok::<(), hypertape_solver::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug)]
+    pub struct Adam: "adam", "Adam; with decay, AdamW", "2 vectors beside w" {
+        b1: f64 = 0.9, Range::FRACTION, "decay of the running mean of the gradient";
+        b2: f64 = 0.999, Range::FRACTION, MEAN_SQUARE;
+        eps: f64 = 1e-8, Range::POSITIVE, ADDED;
+        decay (quiet): f64 = 0.0, Range::NOT_NEGATIVE, "decoupled weight decay: subtracts lr decay w";
+    }
 }
 
 impl Adam {
@@ -40,7 +45,7 @@ impl Adam {
     /// # Errors
     /// Returns [`Error::Invalid`] unless `b1` and `b2` are in `[0, 1)` and `eps` is positive and finite.
     pub fn new(b1: f64, b2: f64, eps: f64) -> Result<Self, Error> {
-        Self { b1, b2, eps, decay: 0.0 }.checked()
+        Self { b1, b2, eps, ..Self::default() }.checked()
     }
 
     /// Adds decoupled weight decay (`AdamW`).
@@ -51,34 +56,6 @@ impl Adam {
         Self { decay, ..self }.checked()
     }
 }
-
-impl Default for Adam {
-    /// Uses decays 0.9 and 0.999, and `eps` 1e-8.
-    fn default() -> Self {
-        Self { b1: 0.9, b2: 0.999, eps: 1e-8, decay: 0.0 }
-    }
-}
-
-spelled! {
-    Adam: "adam",
-        "Adam; with decay, AdamW",
-        "2 vectors beside w" {
-        b1: "b1", Range::FRACTION, "decay of the running mean of the gradient";
-        b2: "b2", Range::FRACTION, MEAN_SQUARE;
-        eps: "eps", Range::POSITIVE, ADDED;
-        decay: "decay" unless 0.0, Range::NOT_NEGATIVE,
-            "decoupled weight decay: subtracts lr decay w";
-    };
-    RmsProp: "rmsprop",
-        "gradients divided by the root of their running mean square",
-        "1 vector beside w" {
-        b2: "b2", Range::FRACTION, MEAN_SQUARE;
-        eps: "eps", Range::POSITIVE, ADDED;
-    }
-}
-
-const MEAN_SQUARE: &str = "decay of the running mean of the squared gradient";
-const ADDED: &str = "added to the root of the mean square";
 
 impl<T: Element> Rule<T> for Adam {
     fn adaptive(&self) -> bool {
@@ -106,11 +83,15 @@ impl<T: Element> Rule<T> for Adam {
     }
 }
 
-/// `RMSProp`.
-#[derive(Clone, Copy, Debug)]
-pub struct RmsProp {
-    b2: f64,
-    eps: f64,
+spelled! {
+    /// `RMSProp`.
+    #[derive(Clone, Copy, Debug)]
+    pub struct RmsProp: "rmsprop",
+        "gradients divided by the root of their running mean square",
+        "1 vector beside w" {
+        b2: f64 = 0.99, Range::FRACTION, MEAN_SQUARE;
+        eps: f64 = 1e-8, Range::POSITIVE, ADDED;
+    }
 }
 
 impl RmsProp {
@@ -120,13 +101,6 @@ impl RmsProp {
     /// Returns [`Error::Invalid`] unless `b2` is in `[0, 1)` and `eps` is positive and finite.
     pub fn new(b2: f64, eps: f64) -> Result<Self, Error> {
         Self { b2, eps }.checked()
-    }
-}
-
-impl Default for RmsProp {
-    /// Uses decay 0.99, and `eps` 1e-8.
-    fn default() -> Self {
-        Self { b2: 0.99, eps: 1e-8 }
     }
 }
 

@@ -151,13 +151,17 @@ impl<T: Element> Rule<T> for Projected {
     }
 }
 
-/// Projected gradient descent onto a simplex: the entries of each array are not negative and have a given sum.
-///
-/// `tau` is found by Michelot's iteration (1986), with at most as many passes as there are entries, and differentiated
-/// through the positive entries.
-#[derive(Clone, Copy, Debug)]
-pub struct Simplex {
-    sum: f64,
+spelled! {
+    /// Projected gradient descent onto a simplex: the entries of each array are not negative and have a given sum.
+    ///
+    /// `tau` is found by Michelot's iteration (1986), with at most as many passes as there are entries, and
+    /// differentiated through the positive entries. With the sum 1 the entries are probabilities.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Simplex: "simplex",
+        "a gradient step, then the projection onto the simplex of entries with a given sum",
+        "" {
+        sum: f64 = 1.0, Range::POSITIVE, "what the entries add up to";
+    }
 }
 
 impl Simplex {
@@ -178,19 +182,6 @@ impl Simplex {
     /// Returns [`Error::Invalid`] unless `sum` is positive and finite.
     pub fn new(sum: f64) -> Result<Self, Error> {
         Self { sum }.checked()
-    }
-}
-
-impl Default for Simplex {
-    /// Uses sum 1, which makes the entries probabilities.
-    fn default() -> Self {
-        Self { sum: 1.0 }
-    }
-}
-
-spelled! {
-    Simplex: "simplex", "a gradient step, then the projection onto the simplex of entries with a given sum", "" {
-        sum: "sum", Range::POSITIVE, "what the entries add up to";
     }
 }
 

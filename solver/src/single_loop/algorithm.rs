@@ -29,27 +29,31 @@ impl Kept {
     }
 }
 
-/// The variables at the beginning of an iteration: the point, and the kept vectors.
+/// The vectors of an iteration: the point and the kept vectors at its beginning, and the direction of `x`.
 #[derive(Debug)]
 pub struct Moving<'a, T> {
     /// The inner variables, which the iteration moves.
     pub w: &'a mut [T],
     /// The outer variables, which the outer optimiser moves after the iteration.
     pub x: &'a [T],
+    /// The direction of `x`, which the iteration writes.
+    pub x_bar: &'a mut [T],
     pub(super) kept: &'a mut [Slots<T>],
 }
 
+/// `w`, `x`, the direction of `x`, and `N` kept vectors.
+type Parts<'a, T, const N: usize> = (&'a mut [T], &'a [T], &'a mut [T], &'a mut [Slots<T>; N]);
+
 impl<T> Moving<'_, T> {
-    /// Returns the point and the kept vectors in the order in which they were declared.
+    /// Returns `w`, `x`, the direction of `x`, and the kept vectors in the order in which they were declared.
     ///
     /// # Errors
     /// Returns [`Error::Invalid`] if `N` is not their number.
-    #[expect(clippy::type_complexity, reason = "a point in its parts")]
-    pub fn parts<const N: usize>(&mut self) -> Result<(&mut [T], &[T], &mut [Slots<T>; N]), Error> {
+    pub fn parts<const N: usize>(&mut self) -> Result<Parts<'_, T, N>, Error> {
         let found = self.kept.len();
         let kept = self.kept.as_mut().try_into();
         let kept = kept.map_err(|_| Error::invalid("kept vectors", found, N.to_string()))?;
-        Ok((self.w, self.x, kept))
+        Ok((self.w, self.x, self.x_bar, kept))
     }
 }
 
@@ -78,8 +82,8 @@ impl<T> Moving<'_, T> {
 /// impl SingleLoop<f64> for InTurn {
 ///     fn steps(&self) -> Steps { self.steps }
 ///     fn kept(&self, sizes: Sizes) -> Vec<Kept> { vec![Kept::one("v", sizes.p)] }
-///     fn iterate(&self, on: &mut Sampled<f64>, at: &mut Moving<f64>, x_bar: &mut [f64]) -> Result<(), Error> {
-///         let (lr, (w, x, [v])) = (self.steps.at(on.iteration()), at.parts()?);
+///     fn iterate(&self, on: &mut Sampled<f64>, at: &mut Moving<f64>) -> Result<(), Error> {
+///         let (lr, (w, x, x_bar, [v])) = (self.steps.at(on.iteration()), at.parts()?);
 ///         let [mut g, mut b] = on.oracle.vectors(w.len())?;
 ///         let mut mixed = on.oracle.take(x.len())?;
 ///         let (i, o) = (on.inner(), on.outer());
@@ -120,12 +124,7 @@ pub trait SingleLoop<T: Element>: Named + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Returns [`Error::Function`] if the problem fails, and [`Error::Invalid`] if the settings do not suit it.
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error>;
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error>;
 
     /// The default outer optimiser for `x`.
     fn outer(&self) -> Optimiser {

@@ -15,35 +15,18 @@ use crate::error::Error;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::sampled::{Sampled, Sizes, add};
 use crate::single_loop::steps::Steps;
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::spelling::{Range, spelled};
 
-/// The AmIGO algorithm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Amigo {
-    /// Step sizes.
-    pub steps: Steps,
-    /// Number of steps of `w` and of `v` per iteration.
-    pub inner: usize,
-}
-
-impl Default for Amigo {
-    fn default() -> Self {
-        Self { steps: Steps::listed([0.0; 3]), inner: 10 }
-    }
-}
-
-impl Spelled for Amigo {
-    fn about(&self) -> About {
-        About {
-            name: "amigo",
-            summary: "several steps of w and of v, both warm-started, then one of x",
-            cost: "one gradient per step of w, one HVP per step of v, one outer gradient",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let (steps, help) = (self.steps.spell(visit), "steps of w and of v per iteration");
-        Ok(Self { steps, inner: visit.get("inner", self.inner, Range::ONE_OR_MORE, help) })
+spelled! {
+    /// The AmIGO algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Amigo: "amigo",
+        "several steps of w and of v, both warm-started, then one of x",
+        "one gradient per step of w, one HVP per step of v, one outer gradient" {
+        /// Step sizes.
+        pub steps: Steps = Steps::listed([0.0; 3]);
+        /// Number of steps of `w` and of `v` per iteration.
+        pub inner: usize = 10, Range::ONE_OR_MORE, "steps of w and of v per iteration";
     }
 }
 
@@ -56,13 +39,8 @@ impl<T: Element> SingleLoop<T> for Amigo {
         vec![Kept::one("v", sizes.p)]
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let ([a, b], (w, x, [v])) = (self.steps.at(on.iteration()), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let ([a, b], (w, x, x_bar, [v])) = (self.steps.at(on.iteration()), at.parts()?);
         on.descend(w, x, (self.inner, a), false)?;
         let [mut fw, mut hv] = on.oracle.vectors(w.len())?;
         let mut mixed = on.oracle.take(x.len())?;

@@ -13,37 +13,18 @@ use hypertape_autodiff::{Element, dot};
 use crate::error::Error;
 use crate::single_loop::algorithm::{Moving, SingleLoop};
 use crate::single_loop::sampled::{Sampled, add};
-use crate::single_loop::steps::{Steps, spell_inner};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::single_loop::steps::{INNER, Steps};
+use crate::spelling::{Range, spelled};
 
-/// The BOME algorithm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bome {
-    steps: Steps,
-    inner: usize,
-    eta: f64,
-}
-
-impl Default for Bome {
-    fn default() -> Self {
-        Self { steps: Steps::listed([0.0; 3]), inner: 10, eta: 0.5 }
-    }
-}
-
-impl Spelled for Bome {
-    fn about(&self) -> About {
-        About {
-            name: "bome",
-            summary: "first-order: f with a barrier on the value gap of w, over all samples",
-            cost: "inner + 2 gradients and one outer gradient, over all samples",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let steps = self.steps.spell(visit);
-        let inner = spell_inner(self.inner, visit);
-        let help = "how fast the value gap is to close";
-        Ok(Self { steps, inner, eta: visit.get("eta", self.eta, Range::POSITIVE, help) })
+spelled! {
+    /// The BOME algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Bome: "bome",
+        "first-order: f with a barrier on the value gap of w, over all samples",
+        "inner + 2 gradients and one outer gradient, over all samples" {
+        steps: Steps = Steps::listed([0.0; 3]);
+        inner: usize = 10, Range::ONE_OR_MORE, INNER;
+        eta: f64 = 0.5, Range::POSITIVE, "how fast the value gap is to close";
     }
 }
 
@@ -52,13 +33,9 @@ impl<T: Element> SingleLoop<T> for Bome {
         self.steps
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (lr, all, (w, x, [])) = (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (lr, all, (w, x, x_bar, [])) =
+            (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
         let [mut y, mut q_w, mut f_w] = on.oracle.vectors(w.len())?;
         let [mut q_x, mut at_y] = on.oracle.vectors(x.len())?;
         y.copy_from_slice(w);

@@ -74,6 +74,10 @@ impl Restart {
     }
 }
 
+/// Help of the setting `period`.
+pub(super) const PERIOD: &str =
+    "iterations between restarts on all samples; half the number of mini-batches if not given";
+
 /// Number of iterations in which half of all samples are seen once.
 pub(super) fn period(sizes: Sizes) -> usize {
     (sizes.batches.iter().sum::<usize>() / 2).max(1)
@@ -196,8 +200,7 @@ impl Spelled for Directions {
         match self.restart {
             _ if !self.plugs.contains(&Plug::Page) => {}
             Restart::Period(period) => {
-                let help = "iterations between restarts on all samples; half the number of mini-batches if not given";
-                let period = visit.get("period", period, Range::ONE_OR_MORE, help);
+                let period = visit.get("period", period, Range::ONE_OR_MORE, PERIOD);
                 made.restart = Restart::Period(period);
             }
             Restart::Coin(chance) => {
@@ -277,14 +280,9 @@ impl<T: Element> SingleLoop<T> for Directions {
             .collect()
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
         let (t, Sizes { batches, .. }, rehearses) = (on.iteration(), on.sizes(), on.rehearses());
-        let (w, x, kept) = at.parts::<18>()?;
+        let (w, x, x_bar, kept) = at.parts::<18>()?;
         let [v, tables @ .., w_old, v_old, x_old, last_w, last_v, last_x, average] = kept;
         let v = &mut v[0];
         let [gw, hv, fw] = on.oracle.vectors(w.len())?;

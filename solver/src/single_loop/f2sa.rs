@@ -28,40 +28,19 @@ use hypertape_autodiff::Element;
 use crate::error::Error;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::sampled::{Sampled, Sizes, add};
-use crate::single_loop::steps::{Decay, Steps, spell_inner};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::single_loop::steps::{Decay, INNER, Steps};
+use crate::spelling::{Range, spelled};
 
-/// The F2SA algorithm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct F2sa {
-    steps: Steps,
-    inner: usize,
-    lambda: f64,
-    delta: Decay,
-}
-
-impl Default for F2sa {
-    fn default() -> Self {
-        let steps = Steps::listed([5.0 / 7.0, 4.0 / 7.0, 4.0 / 7.0]);
-        Self { steps, inner: 10, lambda: 1.0, delta: Decay::of(0.1) }
-    }
-}
-
-impl Spelled for F2sa {
-    fn about(&self) -> About {
-        About {
-            name: "f2sa",
-            summary: "first-order: follows the minima of f + lambda g and of g while lambda grows",
-            cost: "2 inner + 2 gradients, inner + 1 outer gradients",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let steps = self.steps.spell(visit);
-        let inner = spell_inner(self.inner, visit);
-        let lambda = visit.get("lambda", self.lambda, Range::POSITIVE, "initial weight of g");
-        let delta = visit.get("delta", self.delta, Decay::RANGE, "growth of lambda per iteration");
-        Ok(Self { steps, inner, lambda, delta })
+spelled! {
+    /// The F2SA algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct F2sa: "f2sa",
+        "first-order: follows the minima of f + lambda g and of g while lambda grows",
+        "2 inner + 2 gradients, inner + 1 outer gradients" {
+        steps: Steps = Steps::listed([5.0 / 7.0, 4.0 / 7.0, 4.0 / 7.0]);
+        inner: usize = 10, Range::ONE_OR_MORE, INNER;
+        lambda: f64 = 1.0, Range::POSITIVE, "initial weight of g";
+        delta: Decay = Decay::of(0.1), Decay::RANGE, "growth of lambda per iteration";
     }
 }
 
@@ -74,13 +53,8 @@ impl<T: Element> SingleLoop<T> for F2sa {
         vec![Kept::one("z", sizes.p), Kept::one("lambda", 1)]
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, (y, x, [z, weight])) = (on.iteration(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, (y, x, x_bar, [z, weight])) = (on.iteration(), at.parts()?);
         let ([a, b], z, weight) = (self.steps.at(t), &mut z[0], &mut weight[0]);
         if t == 0 {
             z.copy_from_slice(y);
@@ -110,41 +84,17 @@ impl<T: Element> SingleLoop<T> for F2sa {
     }
 }
 
-/// The F2SA-p algorithm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct F2saP {
-    steps: Steps,
-    inner: usize,
-    nu: f64,
-    order: usize,
-}
-
-impl Default for F2saP {
-    fn default() -> Self {
-        Self { steps: Steps::listed([0.0; 3]), inner: 10, nu: 0.05, order: 2 }
-    }
-}
-
-impl Spelled for F2saP {
-    fn about(&self) -> About {
-        About {
-            name: "f2sa-p",
-            summary: "first-order: a finite difference of order p over the minima of g + nu f",
-            cost: "2 inner + 2 gradients, p (inner + 1) outer gradients",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let steps = self.steps.spell(visit);
-        let inner = spell_inner(self.inner, visit);
-        let order = Range::new("1 or 2", |p| p == 1.0 || p == 2.0);
-        let nu = visit.get("nu", self.nu, Range::POSITIVE, "weight of f");
-        Ok(Self {
-            steps,
-            inner,
-            nu,
-            order: visit.get("p", self.order, order, "order of the difference"),
-        })
+spelled! {
+    /// The F2SA-p algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct F2saP: "f2sa-p",
+        "first-order: a finite difference of order p over the minima of g + nu f",
+        "2 inner + 2 gradients, p (inner + 1) outer gradients" {
+        steps: Steps = Steps::listed([0.0; 3]);
+        inner: usize = 10, Range::ONE_OR_MORE, INNER;
+        nu: f64 = 0.05, Range::POSITIVE, "weight of f";
+        order as "p": usize = 2, Range::new("1 or 2", |p| p == 1.0 || p == 2.0),
+            "order of the difference";
     }
 }
 
@@ -157,13 +107,8 @@ impl<T: Element> SingleLoop<T> for F2saP {
         vec![Kept::one("y", sizes.p)]
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, (w, x, [y])) = (on.iteration(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, (w, x, x_bar, [y])) = (on.iteration(), at.parts()?);
         let ([a, _], y) = (self.steps.at(t), &mut y[0]);
         if t == 0 {
             y.copy_from_slice(w);

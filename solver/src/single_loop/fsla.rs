@@ -14,37 +14,19 @@ use crate::error::Error;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
 use crate::single_loop::sampled::{Sampled, Sizes, add, keep};
 use crate::single_loop::steps::{Decay, Steps};
-use crate::spelling::{About, Spelled, Visit};
+use crate::spelling::spelled;
 
-/// The FSLA algorithm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fsla {
-    /// Step sizes.
-    pub steps: Steps,
-    /// Share of the previous direction that is forgotten; by default the step size of `w`.
-    pub forget: Option<Decay>,
-}
-
-impl Default for Fsla {
-    fn default() -> Self {
-        Self { steps: Steps::listed([0.5; 3]), forget: None }
-    }
-}
-
-impl Spelled for Fsla {
-    fn about(&self) -> About {
-        About {
-            name: "fsla",
-            summary: "a step of w, one of v, then one of x along a STORM direction",
-            cost: "1 gradient, 1 HVP, 3 outer gradients, 2 mixed products",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let steps = self.steps.spell(visit);
-        let help =
+spelled! {
+    /// The FSLA algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Fsla: "fsla",
+        "a step of w, one of v, then one of x along a STORM direction",
+        "1 gradient, 1 HVP, 3 outer gradients, 2 mixed products" {
+        /// Step sizes.
+        pub steps: Steps = Steps::listed([0.5; 3]);
+        /// Share of the previous direction that is forgotten; by default the step size of `w`.
+        pub forget: Option<Decay> = None, Decay::SHARE,
             "share of the previous direction that is forgotten; the step size of w if not given";
-        Ok(Self { steps, forget: visit.get("forget", self.forget, Decay::SHARE, help) })
     }
 }
 
@@ -57,13 +39,8 @@ impl<T: Element> SingleLoop<T> for Fsla {
         vec![Kept::one("v", p), Kept::one("direction", d), Kept::one("old x", d)]
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, (w, x, [v, direction, x_old])) = (on.iteration(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, (w, x, x_bar, [v, direction, x_old])) = (on.iteration(), at.parts()?);
         let ([a, b], v, direction) = (self.steps.at(t), &mut v[0], &mut direction[0]);
         let eta = self.forget.unwrap_or(self.steps.inner).at(t, 0.5);
         let [mut h, mut fw, mut w_old, mut v_old] = on.oracle.vectors(w.len())?;

@@ -145,8 +145,8 @@ impl<T: Element> Joint<T> {
         x_bar: &mut [T],
     ) -> Result<T, Error> {
         let mut on = Sampled::new(oracle, &mut *own.chance, at.draw);
-        let mut moving = Moving { w: &mut own.w, x: at.x, kept: &mut own.kept };
-        self.algorithm.iterate(&mut on, &mut moving, x_bar)?;
+        let mut moving = Moving { w: &mut own.w, x: at.x, x_bar, kept: &mut own.kept };
+        self.algorithm.iterate(&mut on, &mut moving)?;
         let (loss, t) = (on.loss(), on.iteration());
         let Some(loss) = loss else {
             let why = format!("{} never looks at the outer loss", self.name());

@@ -76,13 +76,8 @@ impl<T: Element> SingleLoop<T> for Mrbo {
         directions.into_iter().chain([Kept::one("old w", p), Kept::one("old x", d)]).collect()
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, (w, x, [of_w, of_x, w_old, x_old])) = (on.iteration(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, (w, x, x_bar, [of_w, of_x, w_old, x_old])) = (on.iteration(), at.parts()?);
         let ([a, b], eta) = (self.steps.at(t), self.forget.at(t, 2.0 / 3.0));
         let [of_w, of_x] = [&mut of_w[0], &mut of_x[0]];
         let (mut g, mut old) = (on.oracle.take(w.len())?, on.oracle.take(x.len())?);

@@ -13,40 +13,19 @@ use hypertape_autodiff::{Element, dot};
 use crate::error::Error;
 use crate::single_loop::algorithm::{Moving, SingleLoop};
 use crate::single_loop::sampled::{Sampled, add};
-use crate::single_loop::steps::{Steps, spell_inner};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::single_loop::steps::{INNER, Steps};
+use crate::spelling::{Range, spelled};
 
-/// The PZOBO algorithm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pzobo {
-    steps: Steps,
-    inner: usize,
-    directions: usize,
-    mu: f64,
-}
-
-impl Default for Pzobo {
-    fn default() -> Self {
-        Self { steps: Steps::listed([0.0; 3]), inner: 10, directions: 10, mu: 0.1 }
-    }
-}
-
-impl Spelled for Pzobo {
-    fn about(&self) -> About {
-        About {
-            name: "pzobo",
-            summary: "finite differences of inner loops along random directions, over all samples",
-            cost: "directions + 1 loops of inner gradients each, one outer gradient, over all samples",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let steps = self.steps.spell(visit);
-        let inner = spell_inner(self.inner, visit);
-        let help = "number of random directions";
-        let directions = visit.get("directions", self.directions, Range::ONE_OR_MORE, help);
-        let mu = visit.get("mu", self.mu, Range::POSITIVE, "step of the finite differences");
-        Ok(Self { steps, inner, directions, mu })
+spelled! {
+    /// The PZOBO algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Pzobo: "pzobo",
+        "finite differences of inner loops along random directions, over all samples",
+        "directions + 1 loops of inner gradients each, one outer gradient, over all samples" {
+        steps: Steps = Steps::listed([0.0; 3]);
+        inner: usize = 10, Range::ONE_OR_MORE, INNER;
+        directions: usize = 10, Range::ONE_OR_MORE, "number of random directions";
+        mu: f64 = 0.1, Range::POSITIVE, "step of the finite differences";
     }
 }
 
@@ -55,13 +34,9 @@ impl<T: Element> SingleLoop<T> for Pzobo {
         self.steps
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (lr, all, (w, x, [])) = (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (lr, all, (w, x, x_bar, [])) =
+            (self.steps.at(on.iteration())[0], on.all(), at.parts()?);
         let [mut old, mut moved, mut f_w] = on.oracle.vectors(w.len())?;
         let [mut u, mut near] = on.oracle.vectors(x.len())?;
         old.copy_from_slice(w);

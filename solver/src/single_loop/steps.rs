@@ -3,10 +3,8 @@
 use crate::outer::{Optimiser, decayed};
 use crate::spelling::{Range, Value, Visit};
 
-/// Visits the number of steps of `w` per iteration.
-pub(super) fn spell_inner(inner: usize, visit: &mut Visit) -> usize {
-    visit.get("inner", inner, Range::ONE_OR_MORE, "steps of w per iteration")
-}
+/// Help of the setting `inner`.
+pub(super) const INNER: &str = "steps of w per iteration";
 
 /// The number `size / k^power` in iteration `k`, counted from 1; typed `0.1` or `0.1/k^0.5`.
 ///

@@ -16,89 +16,82 @@ use crate::error::Error;
 use crate::single_loop::algorithm::{Moving, SingleLoop};
 use crate::single_loop::sampled::{Sampled, add};
 use crate::single_loop::series::{See, Series};
-use crate::single_loop::steps::{Steps, spell_inner};
-use crate::spelling::{About, Spelled, Visit};
+use crate::single_loop::steps::{INNER, Steps};
+use crate::spelling::{Range, spelled};
 
-/// Defines the three algorithms, which differ only in [`iterate`](SingleLoop::iterate).
-macro_rules! by_series {
-    ($($(#[$doc:meta])* $algorithm:ident: $name:literal, $summary:literal, $powers:expr,
-        $single:literal, $inner:literal, $iterate:expr;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct $algorithm {
-            steps: Steps,
-            /// Number of steps of `w` per iteration.
-            inner: usize,
-            series: Series,
-        }
+const COST: &str = "one gradient per step of w, one outer gradient, up to terms HVPs";
 
-        impl Default for $algorithm {
-            fn default() -> Self {
-                let (steps, series) = (Steps::listed($powers), Series::listed($single));
-                Self { steps, inner: $inner, series }
-            }
-        }
-
-        impl Spelled for $algorithm {
-            fn about(&self) -> About {
-                let cost = "one gradient per step of w, one outer gradient, up to terms HVPs";
-                About { name: $name, summary: $summary, cost }
-            }
-
-            fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-                let steps = self.steps.spell(visit);
-                let inner = match self.inner {
-                    _ if $inner == 1 => 1,
-                    inner => spell_inner(inner, visit),
-                };
-                Ok(Self { steps, inner, series: self.series.spell(visit) })
-            }
-        }
-
-        impl<T: Element> SingleLoop<T> for $algorithm {
-            fn steps(&self) -> Steps {
-                self.steps
-            }
-
-            fn iterate(
-                &self,
-                on: &mut Sampled<T>,
-                at: &mut Moving<T>,
-                x_bar: &mut [T],
-            ) -> Result<(), Error> {
-                let (t, (w, x, [])) = (on.iteration(), at.parts()?);
-                let iterate: fn(&Self, &mut Sampled<T>, usize, &mut [T], &[T]) -> Result<See, Error> = $iterate;
-                let see = iterate(self, on, t, w, x)?;
-                let eta = self.steps.at(t)[1];
-                self.series.hypergradients(on, (eta, see), [[w, x]], [x_bar])
-            }
-        }
-    )*};
+spelled! {
+    /// The stocBiO algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Stocbio: "stocbio",
+        "several steps of w, a Neumann series of mini-batches, then one step of x", COST {
+        steps: Steps = Steps::listed([0.0; 3]);
+        inner: usize = 10, Range::ONE_OR_MORE, INNER;
+        series: Series = Series::listed(false);
+    }
 }
 
-by_series! {
-    /// The stocBiO algorithm.
-    Stocbio: "stocbio", "several steps of w, a Neumann series of mini-batches, then one step of x", [0.0; 3], false, 10,
-    |this, on, t, w, x| {
-        on.descend(w, x, (this.inner, this.steps.at(t)[0]), false)?;
-        Ok(See::Drawn)
-    };
+spelled! {
     /// The BSA algorithm.
-    Bsa: "bsa", "a step of x by one random term of a Neumann series, then several steps of w", [0.5, 0.0, 0.5], true, 10,
-    |this, on, t, w, x| {
-        if t > 0 || on.rehearses() {
-            let lr = this.steps.at(t.saturating_sub(1))[0];
-            on.descend(w, x, (this.inner, lr), false)?;
-        }
-        Ok(See::Drawn)
-    };
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Bsa: "bsa",
+        "a step of x by one random term of a Neumann series, then several steps of w", COST {
+        steps: Steps = Steps::listed([0.5, 0.0, 0.5]);
+        inner: usize = 10, Range::ONE_OR_MORE, INNER;
+        series: Series = Series::listed(true);
+    }
+}
+
+spelled! {
     /// The TTSA algorithm.
-    Ttsa: "ttsa", "a step of w, then one of x by one random term of a Neumann series", [0.4, 0.0, 0.6], true, 1,
-    |this, on, t, w, x| {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Ttsa: "ttsa",
+        "a step of w, then one of x by one random term of a Neumann series", COST {
+        steps: Steps = Steps::listed([0.4, 0.0, 0.6]);
+        series: Series = Series::listed(true);
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Stocbio {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let ([a, eta], (w, x, x_bar, [])) = (self.steps.at(on.iteration()), at.parts()?);
+        on.descend(w, x, (self.inner, a), false)?;
+        self.series.hypergradients(on, (eta, See::Drawn), [[w, x]], [x_bar])
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Bsa {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, (w, x, x_bar, [])) = (on.iteration(), at.parts()?);
+        if t > 0 || on.rehearses() {
+            let lr = self.steps.at(t.saturating_sub(1))[0];
+            on.descend(w, x, (self.inner, lr), false)?;
+        }
+        let eta = self.steps.at(t)[1];
+        self.series.hypergradients(on, (eta, See::Drawn), [[w, x]], [x_bar])
+    }
+}
+
+impl<T: Element> SingleLoop<T> for Ttsa {
+    fn steps(&self) -> Steps {
+        self.steps
+    }
+
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let ([a, eta], (w, x, x_bar, [])) = (self.steps.at(on.iteration()), at.parts()?);
         let (i, mut g) = (on.inner(), on.oracle.take(w.len())?);
         on.gradient(i, [w, x], &mut g)?;
-        add(w, -this.steps.at(t)[0], &g);
+        add(w, -a, &g);
         on.oracle.give(g);
-        Ok(See::Mixed(i))
-    };
+        self.series.hypergradients(on, (eta, See::Mixed(i)), [[w, x]], [x_bar])
+    }
 }

@@ -15,43 +15,22 @@ use hypertape_autodiff::Element;
 
 use crate::error::Error;
 use crate::single_loop::algorithm::{Kept, Moving, SingleLoop};
-use crate::single_loop::directions::period;
+use crate::single_loop::directions::{PERIOD, period};
 use crate::single_loop::sampled::{Sampled, Sizes, add};
 use crate::single_loop::series::{See, Series};
-use crate::single_loop::steps::{Steps, spell_inner};
-use crate::spelling::{About, Range, Spelled, Visit};
+use crate::single_loop::steps::{INNER, Steps};
+use crate::spelling::{Range, spelled};
 
-/// The VRBO algorithm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Vrbo {
-    steps: Steps,
-    inner: usize,
-    series: Series,
-    period: Option<usize>,
-}
-
-impl Default for Vrbo {
-    fn default() -> Self {
-        let series = Series::listed(false);
-        Self { steps: Steps::listed([0.0; 3]), inner: 10, series, period: None }
-    }
-}
-
-impl Spelled for Vrbo {
-    fn about(&self) -> About {
-        About {
-            name: "vrbo",
-            summary: "a step of x, then several of w, along SARAH directions restarted every period",
-            cost: "per step of w: 2 gradients, 2 outer gradients, 2 x terms HVPs",
-        }
-    }
-
-    fn spell(&self, visit: &mut Visit) -> Result<Self, Error> {
-        let (steps, series) = (self.steps.spell(visit), self.series.spell(visit));
-        let inner = spell_inner(self.inner, visit);
-        let help = "iterations between restarts on all samples; half the number of mini-batches if not given";
-        let period = visit.get("period", self.period, Range::ONE_OR_MORE, help);
-        Ok(Self { steps, inner, series, period })
+spelled! {
+    /// The VRBO algorithm.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Vrbo: "vrbo",
+        "a step of x, then several of w, along SARAH directions restarted every period",
+        "per step of w: 2 gradients, 2 outer gradients, 2 x terms HVPs" {
+        steps: Steps = Steps::listed([0.0; 3]);
+        series: Series = Series::listed(false);
+        inner: usize = 10, Range::ONE_OR_MORE, INNER;
+        period: Option<usize> = None, Range::ONE_OR_MORE, PERIOD;
     }
 }
 
@@ -65,13 +44,9 @@ impl<T: Element> SingleLoop<T> for Vrbo {
         directions.into_iter().chain([Kept::one("old w", p)]).collect()
     }
 
-    fn iterate(
-        &self,
-        on: &mut Sampled<T>,
-        at: &mut Moving<T>,
-        x_bar: &mut [T],
-    ) -> Result<(), Error> {
-        let (t, sizes, (w, x, [of_w, of_x, old])) = (on.iteration(), on.sizes(), at.parts()?);
+    fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
+        let (t, sizes, (w, x, x_bar, [of_w, of_x, old])) =
+            (on.iteration(), on.sizes(), at.parts()?);
         let [of_w, of_x, old] = [&mut of_w[0], &mut of_x[0], &mut old[0]];
         let (mut g, mut before) = (on.oracle.take(w.len())?, on.oracle.take(x.len())?);
         let steps = if t > 0 || on.rehearses() { self.inner } else { 0 };
