@@ -71,7 +71,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
     let mut interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
     let record_every = outer::record_every(options, iterations);
-    let mut bar = Bar(progress(options.repeat.saturating_mul(iterations)), 0);
+    let bar = progress(options.repeat.saturating_mul(iterations));
     let (mut all, mut ended, mut found) = (Vec::new(), String::new(), Vec::new());
     for repeat in 0..options.repeat {
         let stem = stem(options, repeat);
@@ -91,11 +91,16 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
             }
             None => (RunState::new(x), Vec::new()),
         };
-        bar.1 = repeat.saturating_mul(iterations);
+        let before = repeat.saturating_mul(iterations);
+        let mut show = |record: &Record, _: &[T]| {
+            bar.set_position(before.saturating_add(record.iteration + 1) as u64);
+            bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
+            ControlFlow::Continue(())
+        };
         let saving =
             files.saved(&stem).map(|path| state::saving(path, options.save_every, settings));
         let mut saving = saving.map(|saving| saving.after(records.clone()));
-        let mut observers: Vec<&mut dyn Observer<T>> = vec![&mut bar];
+        let mut observers: Vec<&mut dyn Observer<T>> = vec![&mut show];
         observers.extend(saving.as_mut().map(|saving| saving as &mut dyn Observer<T>));
         observers.extend(interrupt.as_mut().map(|interrupt| interrupt as &mut dyn Observer<T>));
         let new = run.observe(&mut oracle, estimator.as_mut(), &mut state, &mut observers);
@@ -144,7 +149,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         all.push(judged);
         found.extend(records.iter().map(|record| record.soundness));
     }
-    bar.0.finish_and_clear();
+    bar.finish_and_clear();
     if common.json {
         return Ok(());
     }
@@ -199,17 +204,6 @@ pub(super) fn limits(options: &Options) -> Limits {
         gradient_norm: options.gradient_norm,
         oracle_calls: options.oracle_calls,
         time: options.time.map(|s| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX)),
-    }
-}
-
-/// A progress bar; the number counts the iterations of earlier runs.
-struct Bar(ProgressBar, usize);
-
-impl<T> Observer<T> for Bar {
-    fn record(&mut self, record: &Record, _: &[T]) -> ControlFlow<()> {
-        self.0.set_position(self.1.saturating_add(record.iteration + 1) as u64);
-        self.0.set_message(format!("outer loss {}", significant(record.loss, 4)));
-        ControlFlow::Continue(())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +14,7 @@ use super::atomic;
 use super::failure::Failure;
 use super::point;
 use crate::problems::Precision;
-use crate::{Element, Estimator, Observer, Oracle, Record, Run, Saved, Saving, Schedule, Settings};
+use crate::{Element, Estimator, Observer, Oracle, Run, Saved, Saving, Schedule, Settings};
 
 /// Returns the settings on which the bits of a run depend.
 pub(super) fn settings<T: Precision>(
@@ -128,13 +127,5 @@ impl<T> Observer<T> for Interrupt {
     fn stop(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
         let typed = Arc::clone(&self.0);
         Some(Arc::new(move || typed.load(Ordering::Relaxed)))
-    }
-
-    fn record(&mut self, _: &Record, _: &[T]) -> ControlFlow<()> {
-        if self.0.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
     }
 }
