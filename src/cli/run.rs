@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::app::{App, Precise};
 use super::args::{Asked, Run as Options};
 use super::failure::{Failure, Out, say, say_json};
+use super::grouped::grouped;
 use super::outer::{self, Algorithm};
 use super::point::{self, Chosen, Opened};
 use super::state::{self, Files, Interrupt};
@@ -305,21 +306,12 @@ fn report(all: &[Vec<Judged>]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let names = first[0].metrics.iter().map(|m| format!(">{}", m.0));
     let mut table = Table::new(std::iter::once(String::new()).chain(names));
-    let mut rows: Vec<&Judged> = Vec::new();
     // A run may have no better point before its end.
-    for judged in all.iter().flatten() {
-        if !rows.iter().any(|row| row.name == judged.name) {
-            rows.push(judged);
-        }
-    }
-    for judged in rows {
-        let mut row = vec![judged.name.clone()];
-        for k in 0..judged.metrics.len() {
-            let same = all.iter().flatten().filter(|other| other.name == judged.name);
-            let values: Vec<f64> = same.map(|other| other.metrics[k].1).collect();
-            row.push(mean_and_spread(&values));
-        }
-        table.push(row);
+    for (name, same) in grouped(all.iter().flatten().map(|judged| (&judged.name, &judged.metrics)))
+    {
+        let values = |k: usize| same.iter().map(|metrics| metrics[k].1).collect::<Vec<_>>();
+        let cells = (0..same[0].len()).map(|k| mean_and_spread(&values(k)));
+        table.push(std::iter::once(name.clone()).chain(cells));
     }
     table.to_string()
 }

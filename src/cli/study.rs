@@ -14,7 +14,7 @@ mod records;
 mod summary;
 mod work;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::app::App;
+use indexmap::IndexMap;
+
 use super::args::{Compare, Part, Study as Options};
 use super::atomic;
 use super::failure::{Failure, Out, json, say};
@@ -78,11 +80,11 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     // A study says how much it is about to do even if nobody reads its output.
     let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded");
     // One seed of each combination comes first: the other seeds are not run if nothing is random.
-    let mut seen = HashSet::new();
-    let keys = missing.iter().map(|&i| Ok((i, study.cells[i].key_of_seeds()?)));
-    let keys: Vec<_> = keys.collect::<Result<_, Failure>>()?;
-    let first: Vec<_> =
-        keys.into_iter().filter(|(_, key)| seen.insert(key.clone())).map(|(i, _)| i).collect();
+    let mut first = IndexMap::new();
+    for &i in &missing {
+        first.entry(study.cells[i].key_of_seeds()?).or_insert(i);
+    }
+    let first: Vec<_> = first.into_values().collect();
     run_all(app, &study, &first, options, &mut records)?;
     run_all(app, &study, &records.missing(&study.cells, &missing)?, options, &mut records)?;
     tell(&study, &records, out)?;

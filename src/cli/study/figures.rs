@@ -8,6 +8,7 @@ use super::course::{self, AGAINST, Passed, Setting, TIME};
 use super::file::{Measured, Study};
 use super::plot::{Figure, Kind, Point, Series, Unit};
 use super::summary::{Group, is_gradient, varying};
+use crate::cli::grouped::grouped;
 use crate::cli::table::Table;
 
 /// Returns the figures of each problem, separately for gradients and whole runs, for each number of steps and over all
@@ -22,13 +23,12 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
         };
         (problem, is_gradient(g))
     };
-    let mut kinds: Vec<_> = groups.iter().map(of).collect();
-    kinds.dedup();
+    let kinds = grouped(groups.iter().map(|group| (of(group), group)));
     let (mut figures, mut best_table) = (Vec::new(), course::table());
-    for (i, kind) in kinds.iter().enumerate().filter(|(i, kind)| !kinds[..*i].contains(kind)) {
-        let both = kinds.iter().any(|other| other.0 == kind.0 && other.1 != kind.1);
-        let name = if both && !kind.1 { format!("{}, runs", kind.0) } else { kind.0.clone() };
-        let whole = Panel::new(study, name, groups.iter().filter(|&g| of(g) == kinds[i]).collect());
+    for ((problem, gradient), groups) in &kinds {
+        let both = kinds.contains_key(&(problem.clone(), !gradient));
+        let name = if both && !gradient { format!("{problem}, runs") } else { problem.clone() };
+        let whole = Panel::new(study, name, groups.clone());
         // Other steps and other labels make another problem to be solved.
         let case = |g: &&Group| (g.cell.run.common.steps, g.cell.run.common.data.corruption);
         let mut cases: Vec<_> = whole.groups.iter().map(case).collect();
@@ -79,21 +79,12 @@ struct Panel<'a> {
 /// Groups points by name, in the order in which the names appear. Marks that are 0 up to rounding cannot be shown on a
 /// logarithmic axis, and are only mentioned in the text.
 pub(super) fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Series> {
-    let mut all: Vec<Series> = Vec::new();
-    for (name, point) in points {
-        let known = all.iter().position(|series| series.name == name);
-        let place = known.unwrap_or(all.len());
-        if known.is_none() {
-            all.push(Series { name, kind, points: Vec::new() });
-        }
-        if kind == Kind::Line || point.x.min(point.low) > 1e-13 {
-            all[place].points.push(point);
-        }
-    }
-    for series in &mut all {
-        series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-    }
-    all
+    let series = |(name, mut points): (String, Vec<Point>)| {
+        points.retain(|point| kind == Kind::Line || point.x.min(point.low) > 1e-13);
+        points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        Series { name, kind, points }
+    };
+    grouped(points).into_iter().map(series).collect()
 }
 
 pub(super) fn point(x: f64, [low, y, high]: [f64; 3], text: String) -> Point {

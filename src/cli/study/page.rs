@@ -9,6 +9,7 @@ use super::records::Records;
 use super::summary::Comparison;
 use crate::cli::atomic;
 use crate::cli::failure::Failure;
+use crate::cli::grouped::grouped;
 use crate::cli::table::{Align, Table};
 
 /// The style of the page, and the script for points, series and the sorting of tables.
@@ -134,19 +135,9 @@ pub(super) fn comparison(
     told: &str,
     found: &Comparison,
 ) -> String {
-    let mut series: Vec<Series> = Vec::new();
-    for (verdict, point) in &found.ratios {
-        let known = series.iter().position(|series| series.name == *verdict);
-        let place = known.unwrap_or(series.len());
-        if known.is_none() {
-            series.push(Series {
-                name: (*verdict).to_owned(),
-                kind: Kind::Marks,
-                points: Vec::new(),
-            });
-        }
-        series[place].points.push(point.clone());
-    }
+    let verdicts = grouped(found.ratios.iter().cloned()).into_iter();
+    let series =
+        verdicts.map(|(name, points)| Series { name: name.to_owned(), kind: Kind::Marks, points });
     let figure = Figure {
         id: "ratios".to_owned(),
         title: "Time after over time before".to_owned(),
@@ -155,7 +146,7 @@ pub(super) fn comparison(
             .to_owned(),
         x: ("time before".to_owned(), Unit::Seconds),
         y: ("time after / before".to_owned(), Unit::Number),
-        series,
+        series: series.collect(),
     };
     let figures = if found.ratios.is_empty() { String::new() } else { drawn(&[figure]) };
     let [was, is] = [before, after].map(|records| escaped(&origin(records, 0)));

@@ -1,7 +1,8 @@
 //! Records over seeds: the basis of the table, the figures and the comparison.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::cell::{Cell, Done, Measure};
@@ -25,7 +26,7 @@ pub(super) fn groups<'a>(
     cells: &'a [Cell],
     records: &'a Records,
 ) -> Result<Vec<Group<'a>>, Failure> {
-    let (mut places, mut groups): (_, Vec<Group>) = (HashMap::new(), Vec::new());
+    let mut groups: IndexMap<String, Group> = IndexMap::new();
     for (cell, recorded) in cells.iter().zip(&records.slots) {
         let Some(recorded) = recorded else { continue };
         let mut settings: Map<String, Value> =
@@ -35,17 +36,14 @@ pub(super) fn groups<'a>(
             settings.extend(data);
         }
         let key = Value::from(settings.clone()).to_string();
-        let place = *places.entry(key).or_insert(groups.len());
-        if place == groups.len() {
-            let (done, failed) = (Vec::new(), Vec::new());
-            groups.push(Group { cell, settings, done, failed });
-        }
+        let (done, failed) = (Vec::new(), Vec::new());
+        let group = groups.entry(key).or_insert(Group { cell, settings, done, failed });
         match &recorded.outcome {
-            Ok(done) => groups[place].done.push(done),
-            Err(trouble) => groups[place].failed.push(&trouble.failure),
+            Ok(done) => group.done.push(done),
+            Err(trouble) => group.failed.push(&trouble.failure),
         }
     }
-    Ok(groups)
+    Ok(groups.into_values().collect())
 }
 
 impl Group<'_> {
