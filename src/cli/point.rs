@@ -107,7 +107,7 @@ pub(crate) fn open<T: Precise>(
             expect_in::<T>("--lr", lr).map_err(Failure::usage)?;
             InnerLoop::new(steps, lr).map_err(Failure::usage)?
         }
-        Lr::Auto(_) => InnerLoop::auto(steps),
+        Lr::Auto => InnerLoop::auto(steps),
     };
     if let Some(tolerance) = common.tolerance {
         inner = inner.until(tolerance).map_err(Failure::usage)?;

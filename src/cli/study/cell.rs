@@ -13,11 +13,11 @@ use crate::cli::args::{self, Asked, in_precision};
 use crate::cli::failure::{Failure, json};
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
-use crate::cli::values::{Lr, above_one, count, draws, positive};
+use crate::cli::values::{ABOVE_ONE, Lr, draws, within};
 use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
-use crate::{Cost, Error, Schedule};
+use crate::{Cost, Error, Range, Schedule};
 
 /// The task of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -39,15 +39,15 @@ pub(crate) struct Cell {
     #[arg(long, value_enum, default_value_t = Measure::Run)]
     pub(crate) measure: Measure,
     /// Also evaluate points by h(x) and |dh/dx| at the inner minimum, to this fraction of |dg/dw| at the start, off the clock
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = within::<f64>(Range::POSITIVE))]
     #[serde(default)]
     pub(crate) value_tolerance: Option<f64>,
     /// Checkpoints whose iterations are in this ratio at least, of those that --record-every makes
-    #[arg(long, value_parser = above_one)]
+    #[arg(long, value_parser = within::<f64>(ABOVE_ONE))]
     #[serde(default)]
     pub(crate) record_ratio: Option<f64>,
     /// Timed repetitions, after one gradient that is not timed; 0 takes the time of a run while it is counted
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = within::<usize>(Range::COUNT))]
     pub(crate) repeats: Option<usize>,
     /// Estimates, each by draws of its own, from which bias and variance against the exact gradient are taken
     #[arg(long, value_parser = draws, default_value_t = 0)]
