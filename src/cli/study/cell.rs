@@ -1,4 +1,4 @@
-//! A cell: its settings, the requests about it, and the replies.
+//! A cell: its settings, the requests about it, and the results.
 //!
 //! The settings are the options of `run`, parsed by the same parser, and a few that only studies have.
 
@@ -149,22 +149,15 @@ fn named<T: Precise>(
     Ok((text, typed))
 }
 
-/// The request to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The request to a process, which replies with a `Result<_, Trouble>`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Task {
+    /// Everything but times: [`Done`].
     Count,
+    /// Times, each with the pace of the machine: `Vec<[f64; 2]>`.
     Time,
-    /// The seconds of one gradient, estimated from short inner loops.
+    /// The seconds of one gradient, estimated from short inner loops: `f64`.
     Probe,
-}
-
-/// The reply of a process.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Reply {
-    Counted(Box<Done>),
-    Timed(Vec<[f64; 2]>),
-    Seconds(f64),
-    Failed(Trouble),
 }
 
 /// The reason why a cell has no result.
@@ -208,7 +201,7 @@ pub(crate) type Metrics = BTreeMap<String, Option<f64>>;
 
 /// The result of a cell at its last point, and the cost of its estimates. Evaluations that were made only for the
 /// record are not included.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Done {
     pub(crate) loss: f64,
     /// Norm of the last estimate, at the point before its step; `None` if there was no estimate, or if it overflowed.

@@ -21,7 +21,7 @@
 //! fault, so that a study cannot fail hours later because of a typing error.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args as Options, FromArgMatches};
@@ -63,8 +63,6 @@ pub(crate) enum Measured {
 /// The contents of a file.
 #[derive(Debug)]
 pub(crate) struct Study {
-    /// The folder of the file, to which the file names in it are relative.
-    pub(crate) folder: PathBuf,
     /// The text of the file.
     pub(crate) text: String,
     /// Heading of the table.
@@ -93,7 +91,7 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     let root = DeTable::parse(&text)
         .map_err(|e| source.at(e.span().map_or(0, |s| s.start), e.message().trim()))?;
     let (mut title, mut cells, mut external) = (None, IndexMap::new(), Vec::new());
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new(""));
     let command = Cell::augment_args(clap::Command::new("cell").no_binary_name(true));
     let options = command.get_arguments().filter_map(|a| a.get_long());
     let mut keys = vec!["problem".to_owned(), "seeds".to_owned()];
@@ -130,7 +128,7 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
             for i in 0..total {
                 let chosen = Chosen { source: &source, line, values: pick(&axes, i) };
                 let mut cell = chosen.cell(&command)?;
-                cell.run.common.data.folder.clone_from(&folder);
+                cell.run.common.data.folder = folder.to_owned();
                 let cell = cell.resolve(app).map_err(|e| chosen.refuse(e))?;
                 cells.entry(cell.key()?).or_insert(cell);
             }
@@ -139,7 +137,7 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     if cells.is_empty() {
         return Err(source.on(1, "grid: missing, expected at least one [[grid]]"));
     }
-    Ok(Study { folder, text, title, cells: cells.into_values().collect(), external })
+    Ok(Study { text, title, cells: cells.into_values().collect(), external })
 }
 
 /// A file and its text, to locate errors.
