@@ -7,7 +7,7 @@ use super::args::Common;
 use super::atomic;
 use super::failure::{Failure, Out, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, finite, known};
+use super::table::{Column, Table, finite, known};
 use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
 
 /// Default number of inner steps. A step is right or wrong whatever the number of steps, while long runs amplify
@@ -89,16 +89,15 @@ pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<()
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table =
-        Table::new(["check", ">observed", ">allowed", "result", "what a failure means"]);
-    for row in rows {
-        let result = match row.note {
+    let columns: &[Column<Row>] = &[
+        ("check", &|row| row.check.to_owned()),
+        (">observed", &|row| known(row.observed, 2)),
+        (">allowed", &|row| known(row.allowed, 2)),
+        ("result", &|row| match row.note {
             Some(note) if row.verdict == "skipped" => format!("skipped: {note}"),
-            Some(note) => note.to_owned(),
-            None => row.verdict.to_owned(),
-        };
-        let (observed, allowed) = (known(row.observed, 2), known(row.allowed, 2));
-        table.push([row.check.to_owned(), observed, allowed, result, row.meaning.to_owned()]);
-    }
-    table
+            note => note.unwrap_or(row.verdict).to_owned(),
+        }),
+        ("what a failure means", &|row| row.meaning.to_owned()),
+    ];
+    Table::of(rows, columns)
 }

@@ -50,11 +50,7 @@ fn settings(name: &str, rows: Vec<[String; 4]>, given: &[String], out: Out) -> R
     if rows.is_empty() {
         return say(out, "no settings");
     }
-    let mut table = Table::new(["setting", "default", "expected", "description"]);
-    for row in rows {
-        table.push(row);
-    }
-    say(out, table)?;
+    say(out, Table::new(["setting", "default", "expected", "description"]).with(rows))?;
     if given.is_empty() {
         return Ok(());
     }
@@ -75,12 +71,8 @@ pub(crate) fn choices<M>(
     if let Some(name) = name {
         return explain(all.find(name).map_err(Failure::usage)?, price, out);
     }
-    let mut table = Table::new([all.kind(), "description"]);
-    for line in all.lines() {
-        let About { name, summary, .. } = line.about();
-        table.push([name, summary]);
-    }
-    say(out, table)
+    let lines = all.lines().iter().map(|line| [line.about().name, line.about().summary]);
+    say(out, Table::new([all.kind(), "description"]).with(lines))
 }
 
 /// Describes a choice, with one line for each of its settings.

@@ -60,7 +60,7 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
     figures.retain(|f| {
         f.series.iter().filter(|s| s.kind != Kind::Front).flat_map(|s| &s.points).nth(1).is_some()
     });
-    let found = best_table.rows().len() > 1;
+    let found = best_table.lines.len() > 1;
     (figures, found.then_some(best_table))
 }
 

@@ -163,13 +163,13 @@ pub(super) fn comparison(
 fn html_table(table: &Table) -> String {
     let row = |(i, row): (usize, &Vec<String>)| {
         let tag = if i == 0 { "th" } else { "td" };
-        let cells = row.iter().zip(table.align()).map(|(cell, &align)| {
+        let cells = row.iter().zip(&table.align).map(|(cell, &align)| {
             let class = if align == Align::Left { " class=\"text\"" } else { "" };
             format!("<{tag}{class}>{}</{tag}>", escaped(cell))
         });
         format!("<tr>{}</tr>\n", cells.collect::<String>())
     };
-    let mut rows = table.rows().iter().enumerate().map(row);
+    let mut rows = table.lines.iter().enumerate().map(row);
     let head = rows.next().unwrap_or_default();
     format!("<table>\n<thead>{head}</thead>\n<tbody>{}</tbody></table>", rows.collect::<String>())
 }

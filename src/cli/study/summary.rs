@@ -80,6 +80,18 @@ impl Group<'_> {
         label
     }
 
+    /// The number of seeds, whether they have an influence, and how many of them failed.
+    fn seeds(&self) -> String {
+        match (self.done.len(), &self.failed[..]) {
+            (count, []) if self.done.iter().any(|done| done.random) => count.to_string(),
+            (count, []) => format!("{count}, not random"),
+            (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
+                format!("{count}, {} {first}", 1 + others.len())
+            }
+            (count, failed) => format!("{count}, {} failed", failed.len()),
+        }
+    }
+
     /// The times of all seeds together.
     fn times(&self) -> Vec<f64> {
         self.done.iter().flat_map(|done| &done.times).copied().collect()
@@ -147,65 +159,61 @@ pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     keys.filter(|&key| ["problem", "estimator"].contains(&key) || differs(key)).collect()
 }
 
+/// The header of a column, and the function that gives its cell for a group.
+type GroupColumn<'c> = (String, Box<dyn Fn(&Group) -> String + 'c>);
+
+fn column<'c>(name: impl Into<String>, cell: impl Fn(&Group) -> String + 'c) -> GroupColumn<'c> {
+    (name.into(), Box::new(cell))
+}
+
 /// A table with one row per combination, over all seeds. Settings that are the same in all rows are left out, except
 /// the first two.
 pub(super) fn table(groups: &[Group]) -> Table {
-    let shown = varying(&groups.iter().collect::<Vec<_>>());
+    let dash = || "-".to_owned();
     let done = || groups.iter().flat_map(|group| &group.done);
     let metrics: BTreeSet<&str> =
         done().flat_map(|d| d.metrics.keys().map(String::as_str)).collect();
-    let sampled = done().any(|done| done.accuracy.is_some());
     let number =
         |key: &str| groups.iter().any(|g| g.settings.get(key).is_some_and(Value::is_number));
-    let named = |key: &&str| if number(key) { ">" } else { "" }.to_owned() + &key.replace('_', " ");
-    let mut columns: Vec<String> = shown.iter().map(named).collect();
-    let judged = ["seeds", "outer loss"].into_iter().chain(metrics.iter().copied());
-    let warned = |group: &Group| group.done.iter().map(|d| d.warned.warned).sum::<usize>();
-    let warns = groups.iter().any(|group| warned(group) > 0);
-    let accuracy =
-        if sampled { &["bias", "variance", "E|G|^2", "time x E|G|^2 of exact"][..] } else { &[] };
-    let costs = ["gradients", "HVPs", "bytes", "time"];
-    let all = judged.chain(accuracy.iter().copied()).chain(costs).chain(warns.then_some("warned"));
-    columns.extend(all.map(|name| format!(">{name}")));
-    let mut table = Table::new(columns);
-    let dash = || "-".to_owned();
-    for group in groups {
-        let mut row: Vec<String> = shown.iter().map(|key| group.text(key)).collect();
-        row.push(match (group.done.len(), &group.failed[..]) {
-            (count, []) if group.done.iter().any(|done| done.random) => count.to_string(),
-            (count, []) => format!("{count}, not random"),
-            (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
-                format!("{count}, {} {first}", 1 + others.len())
-            }
-            (count, failed) => format!("{count}, {} failed", failed.len()),
-        });
-        row.push(group.mean_and_error(|d| Some(d.loss)));
-        for name in &metrics {
-            row.push(group.mean_and_error(|d| d.metrics.get(*name).copied()?));
-        }
-        if sampled {
-            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.bias)));
-            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.variance)));
-            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.second_moment)));
-            row.push(group.mean_and_error(|d| d.accuracy?.relative));
-        }
-        let count =
-            |of: fn(&Done) -> u64| group.mean(|d| Some(of(d) as f64)).map_or_else(dash, whole);
-        row.extend([count(|d| d.cost.inner_gradients), count(|d| d.cost.hvps)]);
-        row.push(group.bytes().map_or_else(dash, bytes));
-        row.push(match group.seconds() {
+    let setting = |key| {
+        let align = if number(key) { ">" } else { "" };
+        column(align.to_owned() + &key.replace('_', " "), move |g| g.text(key))
+    };
+    let shown = varying(&groups.iter().collect::<Vec<_>>());
+    let mut columns: Vec<_> = shown.into_iter().map(setting).collect();
+    columns.push(column(">seeds", |g| g.seeds()));
+    columns.push(column(">outer loss", |g| g.mean_and_error(|d| Some(d.loss))));
+    columns.extend(metrics.into_iter().map(|name| {
+        column(format!(">{name}"), move |g| g.mean_and_error(|d| *d.metrics.get(name)?))
+    }));
+    if done().any(|done| done.accuracy.is_some()) {
+        columns.extend([
+            column(">bias", |g| g.mean_and_error(|d| Some(d.accuracy?.bias))),
+            column(">variance", |g| g.mean_and_error(|d| Some(d.accuracy?.variance))),
+            column(">E|G|^2", |g| g.mean_and_error(|d| Some(d.accuracy?.second_moment))),
+            column(">time x E|G|^2 of exact", |g| g.mean_and_error(|d| d.accuracy?.relative)),
+        ]);
+    }
+    let count = |of: fn(&Done) -> u64| {
+        move |g: &Group| g.mean(|d| Some(of(d) as f64)).map_or_else(dash, whole)
+    };
+    columns.extend([
+        column(">gradients", count(|d| d.cost.inner_gradients)),
+        column(">HVPs", count(|d| d.cost.hvps)),
+        column(">bytes", |g| g.bytes().map_or_else(dash, bytes)),
+        column(">time", |g| match g.seconds() {
             None => dash(),
             Some([low, median, high]) if low == high => seconds(median),
             Some([low, median, high]) => {
                 format!("{} [{}, {}]", seconds(median), seconds(low), seconds(high))
             }
-        });
-        if warns {
-            row.push(warned(group).to_string());
-        }
-        table.push(row);
+        }),
+    ]);
+    if done().any(|done| done.warned.warned > 0) {
+        let warned = |g: &Group| g.done.iter().map(|d| d.warned.warned).sum::<usize>();
+        columns.push(column(">warned", move |g| warned(g).to_string()));
     }
-    table
+    Table::of(groups, &columns)
 }
 
 /// The warnings of each combination, each once, with the problem and the settings that distinguish the combination.
