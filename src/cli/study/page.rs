@@ -36,13 +36,13 @@ pub(super) fn write(
     }
     for figure in figures {
         let name = format!("figures/{}.svg", figure.id);
-        records.write(&name, |file| Ok(file.write_all(svg(figure).as_bytes())?))?;
+        records.write(&name, &svg(figure))?;
     }
     let all: Vec<_> = (0..study.cells.len()).collect();
     let missing = records.missing(&study.cells, &all)?.len();
     let origin = origin(records, missing);
     let page = html(study, &origin, figures, tables);
-    records.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
+    records.write("report.html", &page)?;
     let title = study.title.as_deref().unwrap_or("Study");
     let lines = tables.warnings.iter().fold(String::new(), |lines, line| lines + "\n- " + line);
     let told = tables.more.iter().fold(String::new(), |told, (what, table)| {
@@ -50,7 +50,7 @@ pub(super) fn write(
     });
     let rows = tables.all.markdown();
     let page = format!("# {title}\n\n{origin}\n\n{rows}\n{lines}\n{told}");
-    records.write("report.md", |file| Ok(file.write_all(page.as_bytes())?))
+    records.write("report.md", &page)
 }
 
 /// States the origin of the records, how many there are, and how many are missing.
