@@ -172,9 +172,6 @@ fn length<T>(state: &RunState<T>) -> String {
     }
 }
 
-/// The problem and the estimator with which a run begins.
-type Begun<T> = (Opened<T>, Chosen<T>);
-
 /// Opens the problem of the first run and its estimator. If the command leaves the schedule open, it is that of the run
 /// to be resumed.
 fn begin<T: Precise>(
@@ -183,7 +180,7 @@ fn begin<T: Precise>(
     options: &Options,
     files: &Files,
     estimator: Chosen<T>,
-) -> Result<Begun<T>, Failure> {
+) -> Result<(Opened<T>, Chosen<T>), Failure> {
     let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
     if !matches!(opened.schedule, Some(Asked::Given(_)))
         && let Some(taken) = files.schedule::<T>(&stem(options, 0), 0)?

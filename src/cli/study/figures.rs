@@ -17,10 +17,8 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
     let of = |g: &Group| {
         let common = &g.cell.run.common;
         // Other data makes another problem.
-        let problem = match &common.data.train {
-            Some(file) => format!("{} on {file}", common.problem),
-            None => common.problem.clone(),
-        };
+        let mut problem = common.problem.clone();
+        problem.extend(common.data.train.iter().map(|file| format!(" on {file}")));
         (problem, is_gradient(g))
     };
     let kinds = grouped(groups.iter().map(|group| (of(group), group)));
@@ -37,12 +35,9 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
         let steps = cases.chunk_by(|a, b| a.0 == b.0).count();
         for (r, corruption) in &cases {
             let same = whole.groups.iter().copied().filter(|g| case(g) == (*r, *corruption));
-            let name = match r.filter(|_| steps > 1) {
-                Some(r) => format!("{}, {r} steps", whole.name),
-                None => whole.name.clone(),
-            };
-            let name =
-                corruption.map_or_else(|| name.clone(), |c| format!("{name}, corruption {c}"));
+            let mut name = whole.name.clone();
+            name.extend(r.filter(|_| steps > 1).map(|r| format!(", {r} steps")));
+            name.extend(corruption.map(|c| format!(", corruption {c}")));
             let mut panel = Panel::new(study, name, same.collect());
             figures.push(panel.time_and_bytes());
             figures.extend(panel.accuracy());
@@ -180,21 +175,14 @@ impl<'a> Panel<'a> {
         group.label(&self.keys)
     }
 
-    /// The settings that distinguish series whose points differ in `others`.
-    fn keys_but(&self, others: &[&str]) -> Vec<&'a str> {
-        self.keys.iter().copied().filter(|key| !others.contains(key)).collect()
-    }
-
     fn time_and_bytes(&self) -> Figure {
+        let mark = |family: String, name: &str, bytes: u64, times: [f64; 3]| {
+            let bytes = bytes as f64;
+            let [size, time] = [Unit::Bytes.text(bytes), Unit::Seconds.text(times[1])];
+            (family, point(bytes, times, format!("{name}: {size}, {time}")))
+        };
         let ours = self.groups.iter().filter_map(|group| {
-            let (bytes, times) = (group.bytes()? as f64, group.seconds()?);
-            let text = format!(
-                "{}: {}, {}",
-                self.label(group),
-                Unit::Bytes.text(bytes),
-                Unit::Seconds.text(times[1])
-            );
-            Some((self.family(group), point(bytes, times, text)))
+            Some(mark(self.family(group), &self.label(group), group.bytes()?, group.seconds()?))
         });
         // External measurements are of gradients.
         let first = self.groups.first().filter(|g| is_gradient(g)).map(|g| &g.cell.run.common);
@@ -204,12 +192,11 @@ impl<'a> Panel<'a> {
             .external
             .iter()
             .filter(|e| Some(&e.problem) == problem && (e.steps.is_none() || e.steps == steps));
-        let others = others.filter_map(|e| {
-            let Measured::Gradient { bytes, seconds: time } = e.measured else { return None };
-            let bytes = bytes as f64;
-            let text =
-                format!("{}: {}, {}", e.name, Unit::Bytes.text(bytes), Unit::Seconds.text(time));
-            Some((e.name.clone(), point(bytes, [time; 3], text)))
+        let others = others.filter_map(|e| match e.measured {
+            Measured::Gradient { bytes, seconds } => {
+                Some(mark(e.name.clone(), &e.name, bytes, [seconds; 3]))
+            }
+            Measured::Curve(_) => None,
         });
         let mut series = series(Kind::Marks, ours.chain(others));
         series.push(front(&series));
@@ -220,7 +207,8 @@ impl<'a> Panel<'a> {
     /// Figures of bias and variance against time, and of J, the time x second moment relative to exact gradients,
     /// against memory, if draws were requested: means, and the range over seeds.
     fn accuracy(&self) -> Vec<Figure> {
-        let keys = self.keys_but(&["memory", "schedule"]);
+        let within = |key: &&str| ["memory", "schedule"].contains(key);
+        let keys: Vec<_> = self.keys.iter().copied().filter(|key| !within(key)).collect();
         let of = |id: &str, what: &str, axes: [_; 2], kind, y: &dyn Fn(&Done) -> Option<f64>| {
             let points = self.groups.iter().filter_map(|group| {
                 let x = match axes[0] {

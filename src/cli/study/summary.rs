@@ -291,18 +291,15 @@ pub(super) fn compared(
                 row.push(format!("[{}, {}]", significant(low, 3), significant(high, 3)));
                 let [x, y] = [a.bytes(), b.bytes()].map(Option::unwrap_or_default);
                 row.push(if x == y { "=".to_owned() } else { significant(y as f64 / x as f64, 3) });
-                let results = |g: &Group| -> Vec<_> {
-                    g.done
-                        .iter()
-                        .map(|d| (d.loss.to_bits(), d.cost.inner_gradients, d.cost.hvps))
-                        .collect()
-                };
-                let hashes =
-                    |g: &Group| g.done.iter().map(|d| d.data_hash.clone()).collect::<Vec<_>>();
+                let [was, is] = [a, b].map(|group| group.done.iter());
+                let result = |d: &&Done| (d.loss.to_bits(), d.cost.inner_gradients, d.cost.hvps);
+                let same_data =
+                    was.clone().map(|d| &d.data_hash).eq(is.clone().map(|d| &d.data_hash));
+                let same_result = was.map(result).eq(is.map(result));
                 let differ = !few && rank_test(&before, &now) < level;
                 let verdict = match () {
-                    () if hashes(a) != hashes(b) => "other data",
-                    () if results(a) != results(b) => "another result",
+                    () if !same_data => "other data",
+                    () if !same_result => "another result",
                     () if differ && b_time > slower * a_time => "slower",
                     () if y > x => "more bytes",
                     () if differ && b_time * slower < a_time => "faster",
@@ -318,10 +315,8 @@ pub(super) fn compared(
                 verdict
             }
             (None, None) => "failed, as before",
-            _ => {
-                row.extend(["-"; 3].map(String::from));
-                if b.failed.len() > a.failed.len() { "fails now" } else { "failed before" }
-            }
+            _ if b.failed.len() > a.failed.len() => "fails now",
+            _ => "failed before",
         };
         worse += usize::from(
             ["other data", "another result", "slower", "more bytes", "fails now"]
