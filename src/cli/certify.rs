@@ -34,8 +34,7 @@ struct Row {
 /// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(app, common)?;
-    let mut opened = point::open_at::<T>(app, entry, common)?;
+    let (entry, mut opened) = point::open_at::<T>(app, common)?;
     // Try each estimator once.
     opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());

@@ -33,9 +33,8 @@ struct Row {
 
 /// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<(), Failure> {
-    let entry = &point::entry(app, common)?;
-    let Opened { mut oracle, inner, x, data_seed, .. } =
-        point::open_at::<T>(app, entry, common)?.told();
+    let (entry, opened) = point::open_at::<T>(app, common)?;
+    let Opened { mut oracle, inner, x, data_seed, .. } = opened.told();
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
     if let Some(folder) = &common.save {

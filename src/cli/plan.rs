@@ -45,8 +45,7 @@ struct Worth {
 
 pub(crate) fn run<T: Precise>(app: &App, options: &Plan, out: Out) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(app, common)?;
-    let mut opened = point::open_at::<T>(app, entry, common)?;
+    let (entry, mut opened) = point::open_at::<T>(app, common)?;
     let steps = opened.inner.steps();
     let estimator =
         T::registry(app).estimators.parse(&options.estimator).map_err(Failure::usage)?;
