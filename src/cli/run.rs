@@ -1,6 +1,5 @@
 //! `hypertape run`: a whole bilevel optimisation, evaluated together with its controls.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,10 +7,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::app::{App, Precise};
 use super::args::{Asked, Run as Options};
-use super::failure::{Failure, Out, say, say_json};
+use super::failure::{Failure, Fields, Out, say, say_json};
 use super::grouped::grouped;
 use super::outer::{self, Algorithm};
 use super::point::{self, Chosen, Opened};
@@ -29,34 +29,11 @@ use crate::{
 };
 
 /// An evaluated outer point: the result of the run, or a control.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Judged {
     name: String,
-    /// The outer loss, followed by the problem's metrics; `null` for a metric that is undefined.
+    /// The outer loss, followed by the problem's metrics.
     metrics: Vec<(&'static str, f64)>,
-}
-
-/// The summary of a whole run, which is the last line of JSON.
-#[derive(Debug, Serialize)]
-struct Summary {
-    problem: String,
-    estimator: String,
-    schedule: Option<String>,
-    dtype: &'static str,
-    steps: usize,
-    lr: Lr,
-    outer: String,
-    coupling: String,
-    iterations: usize,
-    ended: String,
-    repeat: usize,
-    seed: u64,
-    data_seed: Option<u64>,
-    threads: usize,
-    seconds: f64,
-    #[serde(flatten)]
-    warned: Warned,
-    results: BTreeMap<String, BTreeMap<&'static str, Option<f64>>>,
 }
 
 /// Runs the command.
@@ -118,25 +95,28 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         let (judged, w) = judge(&mut oracle, &*run.coupling, &last, (&state.x, best), draw)
             .map_err(Failure::run)?;
         let best = best.filter(|_| judged.iter().any(|judged| judged.name == BEST));
-        let summary = Summary {
-            problem: entry.name.clone(),
-            estimator: name,
-            schedule: estimator.schedule().map(|schedule| schedule.to_string()),
-            dtype: T::NAME,
-            steps: inner.steps(),
-            lr: common.lr.unwrap_or(Lr::Size(entry.lr)),
-            outer: run.outer.name(),
-            coupling: run.coupling.name(),
-            iterations: state.iteration,
-            ended: state.end.map_or_else(String::new, |end| end.to_string()),
-            repeat,
-            seed,
-            data_seed,
-            threads: common.threads,
-            seconds: lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()),
-            warned: Warned::of(records.iter().map(|record| record.soundness)),
-            results: judged.iter().map(|j| (j.name.clone(), defined(&j.metrics))).collect(),
-        };
+        let warned = Warned::of(records.iter().map(|record| record.soundness));
+        // The last line of JSON.
+        let summary = Fields([
+            ("problem", json!(entry.name)),
+            ("estimator", json!(name)),
+            ("schedule", json!(estimator.schedule().map(|schedule| schedule.to_string()))),
+            ("dtype", json!(T::NAME)),
+            ("steps", json!(inner.steps())),
+            ("lr", json!(common.lr.unwrap_or(Lr::Size(entry.lr)))),
+            ("outer", json!(run.outer.name())),
+            ("coupling", json!(run.coupling.name())),
+            ("iterations", json!(state.iteration)),
+            ("ended", json!(state.end.map_or_else(String::new, |end| end.to_string()))),
+            ("repeat", json!(repeat)),
+            ("seed", json!(seed)),
+            ("data_seed", json!(data_seed)),
+            ("threads", json!(common.threads)),
+            ("seconds", json!(lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()))),
+            ("warned", json!(warned.warned)),
+            ("warnings", json!(warned.warnings)),
+            ("results", judged.iter().map(|j| (j.name.clone(), defined(&j.metrics))).collect()),
+        ]);
         if common.json {
             say_json(out, &lines)?;
             say_json(out, [&summary])?;
@@ -239,8 +219,8 @@ fn line(repeat: usize, record: &Record) -> Line {
 }
 
 /// Metrics by name; `null` for a metric that is undefined.
-fn defined(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>> {
-    metrics.iter().map(|&(name, value)| (name, finite(value))).collect()
+fn defined(metrics: &[(&'static str, f64)]) -> Value {
+    metrics.iter().copied().collect()
 }
 
 /// Name of the point with the lowest loss, if that is lower than the loss at the end.
@@ -333,7 +313,7 @@ fn save<T: Precise>(
     (x, best, w): (&[T], Option<&[T]>, &[T]),
     rows: &[Vec<usize>; 3],
     lines: &[Line],
-    summary: &Summary,
+    summary: &impl Serialize,
 ) -> anyhow::Result<()> {
     let file = |name: &str, kind: &str| folder.join(format!("{name}{stem}.{kind}"));
     arrays::write_npz(&file("x", "npz"), &oracle.start().with_values(x))?;
@@ -349,6 +329,6 @@ fn save<T: Precise>(
         });
         arrays::write_npz(&file("rows", "npz"), &arrays)?;
     }
-    let document = serde_json::json!({ "summary": summary, "records": lines });
+    let document = json!({ "summary": summary, "records": lines });
     atomic::json(&file("run", "json"), &document)
 }
