@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Task, Trouble};
-use super::pace::{DISTURBED, Pace};
+use super::pace::{DISTURBED, pace};
 use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, in_precision};
 use crate::cli::failure::{Failure, Out, say_json};
@@ -100,8 +100,7 @@ impl<'a, T: Precise> Ready<'a, T> {
     fn times(&mut self) -> Result<Vec<[f64; 2]>, Trouble> {
         let seed = self.run.seed;
         self.estimate(seed)?;
-        let (mut pace, mut times) = (Pace::new(), Vec::new());
-        let mut before = pace.seconds();
+        let (mut before, mut times) = (pace(), Vec::new());
         let (repeats, mut best) = (self.cell.repeats.unwrap_or_default(), before);
         let undisturbed = |times: &[[f64; 2]], best: f64| {
             times.iter().filter(|&&[_, pace]| pace <= DISTURBED * best).count()
@@ -114,7 +113,7 @@ impl<'a, T: Precise> Ready<'a, T> {
                     records.last().map_or(Duration::ZERO, |record| record.elapsed)
                 }
             };
-            let after = pace.seconds();
+            let after = pace();
             times.push([time.as_secs_f64(), before.max(after)]);
             (before, best) = (after, best.min(after));
         }
@@ -162,10 +161,10 @@ impl<'a, T: Precise> Ready<'a, T> {
         oracle.set_memory(memory);
         let enough = tolerance.max(T::epsilon().as_f64().sqrt());
         let arrived = |part: f64| part <= enough;
-        let value = finite(found.loss.as_f64());
-        let value = value
-            .filter(|_| found.soundness.report.is_some_and(|report| arrived(report.inner_ratio)));
-        let solved = found.soundness.report.and_then(|report| report.residual).is_some_and(arrived);
+        let report = found.soundness.report;
+        let at_minimum = report.is_some_and(|report| arrived(report.inner_ratio));
+        let value = finite(found.loss.as_f64()).filter(|_| at_minimum);
+        let solved = report.and_then(|report| report.residual).is_some_and(arrived);
         let slope = finite(norm(&gradient).as_f64()).filter(|_| value.is_some() && solved);
         Ok([value, slope])
     }
