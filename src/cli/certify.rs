@@ -62,12 +62,8 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
         say_json(out, &rows)?;
     } else {
         let (name, steps, n) = (&entry.name, opened.inner.steps(), options.draws);
-        say(
-            out,
-            format!(
-                "{name}: {steps} steps, {n} draws, compared with exact gradients of the same draws"
-            ),
-        )?;
+        let what = format!("{name}: {steps} steps, {n} draws");
+        say(out, what + ", compared with exact gradients of the same draws")?;
         say(out, table(&found))?;
         for Certificate { name, soundness, .. } in &found {
             soundness.warnings().iter().try_for_each(|w| say(out, format!("{name}: {w}")))?;

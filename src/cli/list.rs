@@ -51,10 +51,7 @@ fn settings(name: &str, rows: Vec<[String; 4]>, given: &[String], out: Out) -> R
         return say(out, "no settings");
     }
     say(out, Table::new(["setting", "default", "expected", "description"]).with(rows))?;
-    if given.is_empty() {
-        return Ok(());
-    }
-    say(out, format!("Example: {name}:{}", given.join(",")))
+    if given.is_empty() { Ok(()) } else { say(out, format!("Example: {name}:{}", given.join(","))) }
 }
 
 /// Prints one line per choice of a kind, or the settings of one.

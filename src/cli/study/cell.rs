@@ -140,10 +140,9 @@ fn named<T: Precise>(
     entry: &Entry,
     run: &args::Run,
 ) -> Result<(String, Typed), Failure> {
-    let of = |option, e| Failure::usage(format!("--{option}: {e}"));
-    let registry = app.registry::<T>();
     if let Some(rule) = &run.common.rule {
-        registry.rules.parse(rule).map_err(|e| of("rule", e))?;
+        let refuse = |e| Failure::usage(format!("--rule: {e}"));
+        app.registry::<T>().rules.parse(rule).map_err(refuse)?;
     }
     let Algorithm { text, typed, .. } = outer::algorithm::<T>(app, entry, run)?;
     Ok((text, typed))

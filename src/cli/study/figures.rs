@@ -325,12 +325,8 @@ impl<'a> Panel<'a> {
         let points = self.groups.iter().filter(|group| is_gradient(group)).filter_map(|group| {
             let measured = group.bytes()? as f64;
             let predicted = group.mean(|done| Some(done.bytes_predicted as f64))?;
-            let text = format!(
-                "{}: predicted {}, measured {}",
-                self.label(group),
-                Unit::Bytes.text(predicted),
-                Unit::Bytes.text(measured)
-            );
+            let [before, after] = [predicted, measured].map(|bytes| Unit::Bytes.text(bytes));
+            let text = format!("{}: predicted {before}, measured {after}", self.label(group));
             Some((self.family(group), point(predicted, [measured; 3], text)))
         });
         let mut series = series(Kind::Marks, points);

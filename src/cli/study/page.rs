@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::file::Study;
 use super::plot::{Figure, Kind, Series, Unit, escaped, svg};
-use super::records::Records;
+use super::records::{Origin, Recorded, Records};
 use super::summary::Comparison;
 use crate::cli::atomic;
 use crate::cli::failure::Failure;
@@ -56,14 +56,11 @@ pub(super) fn write(
 /// States the origin of the records, how many there are, and how many are missing.
 fn origin(records: &Records, missing: usize) -> String {
     let known = || records.slots.iter().flatten();
-    let told: BTreeSet<String> = known()
-        .map(|r| {
-            format!(
-                "hypertape {}, {}, {}",
-                r.origin.version, r.origin.machine, r.origin.instructions
-            )
-        })
-        .collect();
+    let of = |recorded: &Recorded| {
+        let Origin { version, machine, instructions, .. } = &recorded.origin;
+        format!("hypertape {version}, {machine}, {instructions}")
+    };
+    let told: BTreeSet<String> = known().map(of).collect();
     let told: Vec<_> = told.into_iter().collect();
     let (cells, failed) = (known().count(), known().filter(|r| r.outcome.is_err()).count());
     let missing = if missing == 0 { String::new() } else { format!(", {missing} missing") };

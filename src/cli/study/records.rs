@@ -310,11 +310,8 @@ fn other_data(cells: &[Cell], slots: &[Option<Recorded>]) -> Vec<String> {
             let problem = &common.problem;
             let files = common.data.train.iter().map(|file| format!(", {file}"));
             let files: String = files.collect();
-            notes.push(format!(
-                "cells {} and {} have different data of {problem}{files}",
-                j + 1,
-                i + 1
-            ));
+            let [a, b] = [j + 1, i + 1];
+            notes.push(format!("cells {a} and {b} have different data of {problem}{files}"));
         }
     }
     notes
