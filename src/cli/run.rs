@@ -24,8 +24,8 @@ use crate::coupling::Coupling;
 use crate::problems::Entry;
 use crate::stats::moments;
 use crate::{
-    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Outer, Params, Record, Run, RunState,
-    Saved, Shape, mean_loss,
+    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Params, Record, Run, RunState, Shape,
+    mean_loss,
 };
 
 /// An evaluated outer point: the result of the run, or a control.
@@ -40,8 +40,7 @@ struct Judged {
 pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let Algorithm { coupling, estimator, outer, .. } = outer::algorithm(app, entry, options)?;
-    let (coupling, outer): (Arc<dyn Coupling>, Arc<dyn Outer<T>>) = (coupling.into(), outer.into());
+    let Algorithm { coupling, estimator, outer, .. } = outer::algorithm::<T>(app, entry, options)?;
     let files = Files::of(options)?;
     let (opened, mut estimator) = begin::<T>(app, entry, options, &files, estimator)?;
     let mut first = Some(opened);
@@ -63,10 +62,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         let settings =
             state::settings(options, &run, (&mut oracle, &*estimator), (&entry.name, data_seed))?;
         let (mut state, mut records) = match files.resumed(&stem, repeat) {
-            Some(path) => {
-                let Saved { state, records, .. } = state::load(&path, &settings)?;
-                (state, records)
-            }
+            Some(path) => state::load(&path, &settings)?,
             None => (RunState::new(x), Vec::new()),
         };
         let before = repeat.saturating_mul(iterations);
@@ -76,8 +72,8 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
             ControlFlow::Continue(())
         };
         let saving =
-            files.saved(&stem).map(|path| state::saving(path, options.save_every, settings));
-        let mut saving = saving.map(|saving| saving.after(records.clone()));
+            |path| state::saving(path, options.save_every, settings).after(records.clone());
+        let mut saving = files.saved(&stem).map(saving);
         let mut observers: Vec<&mut dyn Observer<T>> = vec![&mut show];
         observers.extend(saving.as_mut().map(|saving| saving as &mut dyn Observer<T>));
         observers.extend(interrupt.as_mut().map(|interrupt| interrupt as &mut dyn Observer<T>));

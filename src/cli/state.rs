@@ -14,7 +14,9 @@ use super::atomic;
 use super::failure::Failure;
 use super::point;
 use crate::problems::Precision;
-use crate::{Element, Estimator, Observer, Oracle, Run, Saved, Saving, Schedule, Settings};
+use crate::{
+    Element, Estimator, Observer, Oracle, Record, Run, RunState, Saved, Saving, Schedule, Settings,
+};
 
 /// Returns the settings on which the bits of a run depend.
 pub(super) fn settings<T: Precision>(
@@ -100,9 +102,12 @@ pub(super) fn saving(path: PathBuf, every: usize, settings: Settings) -> Saving<
 }
 
 /// Loads the state in a file and the records that led to it.
-pub(super) fn load<T: Element>(path: &Path, settings: &Settings) -> Result<Saved<T>, Failure> {
+pub(super) fn load<T: Element>(
+    path: &Path,
+    settings: &Settings,
+) -> Result<(RunState<T>, Vec<Record>), Failure> {
     let refuse = |e| Failure::usage(format!("--resume {}: {e}", path.display()));
-    Saved::load(path, settings).map_err(refuse)
+    Saved::load(path, settings).map(|saved| (saved.state, saved.records)).map_err(refuse)
 }
 
 /// Whether Ctrl-C was pressed since `watch` was called, or the system asked the process to end, as batch systems do. A

@@ -75,10 +75,10 @@ impl<'a, T: Precise> Ready<'a, T> {
             options.algorithm.as_ref().map(|_| outer::record_every(options, cell.iterations()));
         let run = Run {
             inner: opened.inner,
-            outer: algorithm.outer.into(),
+            outer: algorithm.outer,
             iterations: cell.iterations(),
             seed: options.common.seed,
-            coupling: algorithm.coupling.into(),
+            coupling: algorithm.coupling,
             limits: limits(options),
             record_every: record_every.unwrap_or(1),
         };
