@@ -151,13 +151,12 @@ fn estimate(
         let mut kind = cell.clone();
         (kind.run.common.seed, kind.run.iterations, kind.run.record_every) = (0, None, None);
         let key = json(&kind)?;
-        let each = match known.get(&key) {
-            Some(&each) => each,
-            None => {
-                let seconds = child::ask(app, cell, Task::Probe, options)?;
-                // A cell that fails immediately takes no time.
-                seconds.map_or(0.0, |seconds: f64| *known.entry(key).or_insert(seconds))
-            }
+        let each = if let Some(&each) = known.get(&key) {
+            each
+        } else {
+            let seconds = child::ask(app, cell, Task::Probe, options)?;
+            // A cell that fails immediately takes no time.
+            seconds.map_or(0.0, |seconds: f64| *known.entry(key).or_insert(seconds))
         };
         let (mut once, common) = (cell.iterations().max(1) as f64, &cell.run.common);
         if let (Some(calls), Some(steps)) = (cell.run.oracle_calls, common.steps) {

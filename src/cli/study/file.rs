@@ -128,7 +128,7 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
             for i in 0..total {
                 let chosen = Chosen { source: &source, line, values: pick(&axes, i) };
                 let mut cell = chosen.cell(&command)?;
-                cell.run.common.data.folder = folder.to_owned();
+                folder.clone_into(&mut cell.run.common.data.folder);
                 let cell = cell.resolve(app).map_err(|e| chosen.refuse(e))?;
                 cells.entry(cell.key()?).or_insert(cell);
             }

@@ -80,18 +80,6 @@ impl Group<'_> {
         label
     }
 
-    /// The number of seeds, whether they have an influence, and how many of them failed.
-    fn seeds(&self) -> String {
-        match (self.done.len(), &self.failed[..]) {
-            (count, []) if self.done.iter().any(|done| done.random) => count.to_string(),
-            (count, []) => format!("{count}, not random"),
-            (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
-                format!("{count}, {} {first}", 1 + others.len())
-            }
-            (count, failed) => format!("{count}, {} failed", failed.len()),
-        }
-    }
-
     /// The times of all seeds together.
     fn times(&self) -> Vec<f64> {
         self.done.iter().flat_map(|done| &done.times).copied().collect()
@@ -159,6 +147,18 @@ pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     keys.filter(|&key| ["problem", "estimator"].contains(&key) || differs(key)).collect()
 }
 
+/// The number of seeds, whether they have an influence, and how many of them failed.
+fn seeds(group: &Group) -> String {
+    match (group.done.len(), &group.failed[..]) {
+        (count, []) if group.done.iter().any(|done| done.random) => count.to_string(),
+        (count, []) => format!("{count}, not random"),
+        (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
+            format!("{count}, {} {first}", 1 + others.len())
+        }
+        (count, failed) => format!("{count}, {} failed", failed.len()),
+    }
+}
+
 /// The header of a column, and the function that gives its cell for a group.
 type GroupColumn<'c> = (String, Box<dyn Fn(&Group) -> String + 'c>);
 
@@ -181,7 +181,7 @@ pub(super) fn table(groups: &[Group]) -> Table {
     };
     let shown = varying(&groups.iter().collect::<Vec<_>>());
     let mut columns: Vec<_> = shown.into_iter().map(setting).collect();
-    columns.push(column(">seeds", |g| g.seeds()));
+    columns.push(column(">seeds", seeds));
     columns.push(column(">outer loss", |g| g.mean_and_error(|d| Some(d.loss))));
     columns.extend(metrics.into_iter().map(|name| {
         column(format!(">{name}"), move |g| g.mean_and_error(|d| *d.metrics.get(name)?))
