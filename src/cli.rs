@@ -11,6 +11,7 @@ mod certify;
 mod check;
 mod failure;
 mod gradient;
+mod grouped;
 mod help;
 mod list;
 mod outer;

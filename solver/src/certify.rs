@@ -2,7 +2,6 @@
 //! are predicted.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use hypertape_autodiff::Element;
 
@@ -130,10 +129,8 @@ pub fn certify<T: Element>(
         )));
     }
     let draws: Vec<Draw> = iterations.map(|k| Draw::new(seed, k)).collect();
-    let mut all: Vec<&mut dyn Estimator<T>> = vec![&mut *exact];
-    for estimator in estimators {
-        all.push(&mut **estimator);
-    }
+    let mut all: Vec<&mut dyn Estimator<T>> = vec![exact];
+    all.extend(estimators.iter_mut().map(|other| &mut **other as &mut dyn Estimator<T>));
     let found = Estimates::in_turn(&mut all, oracle, inner, x, &draws)?;
     let mut certificates = Vec::new();
     for (estimates, estimator) in found.iter().zip(&all) {
@@ -180,18 +177,14 @@ impl Estimates {
             soundness: Soundness::default(),
         };
         let mut all: Vec<Self> = estimators.iter().map(none).collect();
-        let mut times = vec![Duration::ZERO; all.len()];
         let mut gradient = vec![T::zero(); x.len()];
         for &draw in draws {
-            for ((estimator, own), time) in estimators.iter_mut().zip(&mut all).zip(&mut times) {
+            for (estimator, own) in estimators.iter_mut().zip(&mut all) {
                 let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient)?;
                 own.gradients.push(gradient.iter().map(|g| g.as_f64()).collect());
-                *time += estimate.cost.time;
+                own.seconds += estimate.cost.time.as_secs_f64() / draws.len() as f64;
                 own.soundness = own.soundness.worst(estimate.soundness);
             }
-        }
-        for (own, time) in all.iter_mut().zip(times) {
-            own.seconds = time.as_secs_f64() / draws.len() as f64;
         }
         Ok(all)
     }

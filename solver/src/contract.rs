@@ -299,7 +299,15 @@ impl Bench<'_> {
         let first = self.see(&mut *estimator, &mut oracle, steps, 0)?;
         let again = self.see(&mut *(self.make)()?, &mut oracle, steps, 0)?;
         checks.push(REPLAYED.judged(first.unlike(&again), 0.0));
-        checks.push(self.on_two_threads(&first)?);
+        #[cfg(not(feature = "threads"))]
+        checks.push(THREADS.skipped("built without threads"));
+        #[cfg(feature = "threads")]
+        {
+            let mut oracle = self.oracle()?;
+            oracle.set_threads(2)?;
+            let shared = self.see(&mut *(self.make)()?, &mut oracle, steps, 0)?;
+            checks.push(THREADS.judged(first.unlike(&shared), 0.0));
+        }
         self.see(&mut *estimator, &mut oracle, steps, 1)?;
         let mut other = (self.make)()?;
         other.set_state(&estimator.state())?;
@@ -351,20 +359,6 @@ impl Bench<'_> {
             );
         }
         Ok(checks)
-    }
-
-    #[cfg(feature = "threads")]
-    fn on_two_threads(&self, alone: &Seen) -> Result<Check, Error> {
-        let mut oracle = self.oracle()?;
-        oracle.set_threads(2)?;
-        let seen = self.see(&mut *(self.make)()?, &mut oracle, self.contract.steps, 0)?;
-        Ok(THREADS.judged(alone.unlike(&seen), 0.0))
-    }
-
-    #[cfg(not(feature = "threads"))]
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "as with threads")]
-    fn on_two_threads(&self, _: &Seen) -> Result<Check, Error> {
-        Ok(THREADS.skipped("built without threads"))
     }
 
     /// Checks counts and bytes for two lengths and several draws each.

@@ -141,12 +141,9 @@ pub trait Observer<T> {
     }
 }
 
-/// A function as an observer of each iteration.
-#[derive(Debug)]
-pub(crate) struct Each<F>(pub(crate) F);
-
-impl<T, F: FnMut(&Record, &[T]) -> ControlFlow<()>> Observer<T> for Each<F> {
+/// A function observes each iteration.
+impl<T, F: FnMut(&Record, &[T]) -> ControlFlow<()>> Observer<T> for F {
     fn record(&mut self, record: &Record, x: &[T]) -> ControlFlow<()> {
-        (self.0)(record, x)
+        self(record, x)
     }
 }

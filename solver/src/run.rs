@@ -18,7 +18,7 @@ use crate::limits::{End, Limits};
 use crate::oracle::{Oracle, Stop};
 use crate::outer::Outer;
 use crate::params::norm;
-use crate::progress::{Each, Observer, Record, RunState};
+use crate::progress::{Observer, Record, RunState};
 
 /// Settings of a run.
 #[derive(Clone, Debug)]
@@ -118,9 +118,9 @@ impl<T: Element> Run<T> {
         oracle: &mut Oracle<T>,
         estimator: &mut dyn Estimator<T>,
         state: &mut RunState<T>,
-        callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
+        mut callback: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
     ) -> Result<Vec<Record>, Error> {
-        self.observe(oracle, estimator, state, &mut [&mut Each(callback)])
+        self.observe(oracle, estimator, state, &mut [&mut callback])
     }
 
     /// Continues a run like [`go_on`](Self::go_on), and notifies each of `observers` in their order.
@@ -283,7 +283,7 @@ impl<T: Element> Run<T> {
             } else if every > 1 {
                 point.clone_from(&state.x);
             }
-            let mut stop = brief && asked.iter().any(|stop| stop());
+            let mut stop = !within && asked.iter().any(|stop| stop());
             let whole = (iteration + 1).is_multiple_of(every) || iteration + 1 == until;
             if whole || stop || end.is_some() {
                 let x = if every > 1 { &point } else { &state.x };

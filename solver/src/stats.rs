@@ -102,8 +102,8 @@ pub(crate) fn square<T: Element>(a: &[T]) -> f64 {
 }
 
 /// `a - b`
-pub(crate) fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
+pub(crate) fn difference<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
+    a.iter().zip(b).map(|(&a, &b)| a - b).collect()
 }
 
 /// Returns the mean of vectors, of which there must be at least one.

@@ -1,18 +1,14 @@
 //! The command line arguments and their checks.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{ArgAction, Args as Options, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
 use super::help::{self, DATA, INNER, MEMORY, OUTER, OUTPUT};
-use super::values::{
-    Lr, at_least_one, bytes, count, delimiter, draws, lr, not_negative, positive, seed, shard,
-    split,
-};
-use crate::{Error, Schedule};
+use super::values::{Lr, bytes, delimiter, draws, lr, seed, shard, split, within};
+use crate::{Error, Range, Schedule};
 
 /// Hypergradients through unrolled inner loops, at the memory you choose.
 #[derive(Debug, Parser)]
@@ -91,7 +87,7 @@ pub(crate) struct Common {
     /// or an .npz file that holds one
     pub(crate) problem: String,
     /// Number of inner steps [default: the problem's]
-    #[arg(help_heading = INNER, long, value_name = "R", value_parser = count, allow_hyphen_values = true)]
+    #[arg(help_heading = INNER, long, value_name = "R", value_parser = within::<usize>(Range::COUNT), allow_hyphen_values = true)]
     pub(crate) steps: Option<usize>,
     /// Inner step size, or auto: the inverse of a bound on the curvature at the start of the loop, computed anew for each estimate and
     /// treated as a constant in derivatives [default: the problem's]
@@ -101,12 +97,12 @@ pub(crate) struct Common {
     #[arg(help_heading = INNER, long, value_name = "RULE", allow_hyphen_values = true)]
     pub(crate) rule: Option<String>,
     /// End the inner loop at the first step with |w' - w| <= TOL lr, or after --steps
-    #[arg(help_heading = INNER, long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = INNER, long, value_name = "TOL", value_parser = within::<f64>(Range::POSITIVE), allow_hyphen_values = true)]
     pub(crate) tolerance: Option<f64>,
     /// What exact gradients store of the inner loop, such as binomial:c=10 (see `hypertape schedules`), or auto: the fastest that
     /// fits into --memory. Schedules of states all give the same bits. Schedules that keep tapes may differ in the last digits, and
     /// so may two runs with auto, which goes by measured times [default: store-all, or as many checkpoints as fit into --memory]
-    #[arg(help_heading = MEMORY, long, value_name = "S", allow_hyphen_values = true)]
+    #[arg(help_heading = MEMORY, long, value_name = "S", value_parser = |text: &str| Asked::try_from(text.to_owned()), allow_hyphen_values = true)]
     pub(crate) schedule: Option<Asked>,
     /// Memory that an estimate may take, such as 64MiB; checked before it runs, and never exceeded
     #[arg(help_heading = MEMORY, long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
@@ -124,11 +120,11 @@ pub(crate) struct Common {
     pub(crate) dtype: Dtype,
     /// Number of parts into which a sum over tasks or rows is split; at most as many threads or processes can share it, and the last
     /// digits of results depend on it [default: 8]
-    #[arg(help_heading = MEMORY, long, value_name = "N", value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = MEMORY, long, value_name = "N", value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     #[serde(default)]
     pub(crate) lanes: Option<usize>,
     /// Number of threads that share the tasks of a meta-batch, or the rows of a single task; results do not depend on it
-    #[arg(help_heading = MEMORY, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = MEMORY, long, value_name = "N", default_value_t = 1, value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     pub(crate) threads: usize,
     /// Outer point, from a .npy file (all arrays in one vector) or a .npz file (arrays by name) [default: the problem's start]
     #[arg(help_heading = OUTER, long, value_name = "FILE")]
@@ -189,16 +185,16 @@ pub(crate) struct Data {
     #[arg(help_heading = DATA, long, value_name = "N,M,K", requires = "train", value_parser = split)]
     pub(crate) split: Option<[usize; 3]>,
     /// Share of the training labels to corrupt, for problems that clean labels [default: 0.4]
-    #[arg(help_heading = DATA, long, value_name = "SHARE", value_parser = not_negative, allow_hyphen_values = true)]
+    #[arg(help_heading = DATA, long, value_name = "SHARE", value_parser = within::<f64>(Range::NOT_NEGATIVE), allow_hyphen_values = true)]
     pub(crate) corruption: Option<f64>,
     /// Strength of the penalty, at the start if it is an outer variable [default: the problem's]
-    #[arg(help_heading = DATA, long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
+    #[arg(help_heading = DATA, long, value_name = "P", value_parser = within::<f64>(Range::NOT_NEGATIVE), allow_hyphen_values = true)]
     pub(crate) penalty: Option<f64>,
     /// What has a penalty of its own: one (for all), class or feature [default: the problem's]
     #[arg(help_heading = DATA, long, value_name = "WHICH")]
     pub(crate) penalties: Option<String>,
     /// Samples per mini-batch, of inner and outer loss [default: all]
-    #[arg(help_heading = DATA, long, value_name = "B", value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = DATA, long, value_name = "B", value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     pub(crate) batch: Option<usize>,
 }
 
@@ -223,14 +219,6 @@ pub(crate) enum Asked {
     Given(Schedule),
 }
 
-impl FromStr for Asked {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Given) }
-    }
-}
-
 impl From<Asked> for String {
     fn from(asked: Asked) -> Self {
         match asked {
@@ -244,7 +232,7 @@ impl TryFrom<String> for Asked {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Given) }
     }
 }
 
@@ -283,7 +271,7 @@ pub(crate) struct Gradient {
     #[arg(help_heading = OUTPUT, long)]
     pub(crate) breakdown: bool,
     /// Number of timed repetitions, after one that is not timed
-    #[arg(help_heading = OUTPUT, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTPUT, long, value_name = "N", default_value_t = 1, value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     pub(crate) repeat: usize,
 }
 
@@ -307,40 +295,40 @@ pub(crate) struct Run {
     #[arg(help_heading = OUTER, long, value_name = "O", allow_hyphen_values = true)]
     pub(crate) outer: Option<String>,
     /// Outer step size [default: the problem's]
-    #[arg(help_heading = OUTER, long, value_name = "A", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "A", value_parser = within::<f64>(Range::POSITIVE), allow_hyphen_values = true)]
     pub(crate) outer_lr: Option<f64>,
     /// Decay of the outer step size of sgd, lr / k^P at iteration k [default: the problem's]
-    #[arg(help_heading = OUTER, long, value_name = "P", value_parser = not_negative, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "P", value_parser = within::<f64>(Range::NOT_NEGATIVE), allow_hyphen_values = true)]
     pub(crate) outer_power: Option<f64>,
     /// Momentum of the outer optimiser, if that is momentum [default: 0.9]
-    #[arg(help_heading = OUTER, long, value_name = "M", value_parser = not_negative, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "M", value_parser = within::<f64>(Range::NOT_NEGATIVE), allow_hyphen_values = true)]
     pub(crate) outer_momentum: Option<f64>,
     /// Stop when the norm of the hypergradient is at most TOL
-    #[arg(help_heading = OUTER, long, value_name = "TOL", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "TOL", value_parser = within::<f64>(Range::POSITIVE), allow_hyphen_values = true)]
     #[serde(rename = "gradient_norm_limit")]
     pub(crate) gradient_norm: Option<f64>,
     /// Stop after this many inner gradients and Hessian-vector products
     #[arg(help_heading = OUTER, long, value_name = "CALLS", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) oracle_calls: Option<u64>,
     /// Stop after this many seconds
-    #[arg(help_heading = OUTER, long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "SECONDS", value_parser = within::<f64>(Range::POSITIVE), allow_hyphen_values = true)]
     pub(crate) time: Option<f64>,
     /// Record one outer iteration in K [default: 1; with --algorithm, a thousandth of --iterations]
-    #[arg(help_heading = OUTPUT, long, value_name = "K", value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTPUT, long, value_name = "K", value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     pub(crate) record_every: Option<usize>,
     /// Resume the run that --save left in this folder, and keep saving there, or resume from a state file; Ctrl-C saves the state too
     #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) resume: Option<PathBuf>,
     /// Number of iterations between saved states
-    #[arg(help_heading = OUTPUT, long, value_name = "K", default_value_t = 100, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTPUT, long, value_name = "K", default_value_t = 100, value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     #[serde(skip)]
     pub(crate) save_every: usize,
     /// Number of outer iterations [default: the problem's]
-    #[arg(help_heading = OUTER, long, value_name = "K", value_parser = count, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTER, long, value_name = "K", value_parser = within::<usize>(Range::COUNT), allow_hyphen_values = true)]
     pub(crate) iterations: Option<usize>,
     /// Number of runs, with seeds and data seeds S, S+1, ...; prints means and standard deviations
-    #[arg(help_heading = OUTPUT, long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(help_heading = OUTPUT, long, value_name = "N", default_value_t = 1, value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     #[serde(skip)]
     pub(crate) repeat: usize,
 }
@@ -358,10 +346,10 @@ pub(crate) struct Study {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Number of cells to run at the same time; timed repetitions always run alone
-    #[arg(long, value_name = "J", default_value_t = 1, value_parser = at_least_one, allow_hyphen_values = true)]
+    #[arg(long, value_name = "J", default_value_t = 1, value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     pub(crate) jobs: usize,
     /// Stop a cell after this many seconds, and record that as its result
-    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_hyphen_values = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = within::<f64>(Range::POSITIVE), allow_hyphen_values = true)]
     pub(crate) cell_time: Option<f64>,
     /// Stop a cell whose process takes more memory than this (on Linux), and record that as its result
     #[arg(long, value_name = "BYTES", value_parser = bytes, allow_hyphen_values = true)]
@@ -404,7 +392,7 @@ pub(crate) struct Compare {
     pub(crate) after: PathBuf,
     /// Ratio of median times from which a row counts as slower, and its inverse as faster, if a rank test agrees, by which at most 1 in
     /// 100 comparisons of equal programs has such a row; rows with fewer than 6 times per side are not compared
-    #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = positive, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RATIO", default_value_t = 1.05, value_parser = within::<f64>(Range::POSITIVE), allow_hyphen_values = true)]
     pub(crate) slower: f64,
     /// Write the comparison as an HTML page, with a figure of the ratios and their intervals
     #[arg(long, value_name = "FILE")]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Error, Result, anyhow, bail, ensure};
 
 use super::atomic;
 use crate::problems::data::npy::{self, Matrix};
@@ -24,16 +24,16 @@ pub(crate) enum ArrayFile {
 /// have the same name, the later one counts, as in NumPy.
 pub(crate) fn read(path: &Path, most: usize) -> Result<ArrayFile> {
     let most = most as u64;
-    let contents = match path.extension().and_then(|e| e.to_str()) {
+    let open = || Ok::<_, Error>(BufReader::new(File::open(path)?));
+    let contents = || match path.extension().and_then(|e| e.to_str()) {
         Some("npy") => {
-            let flat =
-                |file| Ok(ArrayFile::Flat(npy::read_at_most(file, most).map_err(why)?.values));
-            open(path).and_then(flat)
+            let flat = npy::read_at_most(open()?, most).map_err(Error::msg)?;
+            Ok(ArrayFile::Flat(flat.values))
         }
-        Some("npz") => open(path).and_then(|file| read_npz(file, most)).map(ArrayFile::Named),
-        _ => Err(anyhow!("unknown kind of file, expected a name that ends in .npy or .npz")),
+        Some("npz") => Ok(ArrayFile::Named(read_npz(open()?, most)?)),
+        _ => bail!("unknown kind of file, expected a name that ends in .npy or .npz"),
     };
-    contents.map_err(|e| anyhow!("{}: {e:#}", path.display()))
+    contents().map_err(|e| anyhow!("{}: {e:#}", path.display()))
 }
 
 /// Returns the values of a file as one vector, in the order in which `like` declares its arrays. Error messages begin
@@ -80,21 +80,13 @@ pub(crate) fn assign<T: Element>(
 /// the same bytes.
 pub(crate) fn write_npz<T: Element>(path: &Path, arrays: &Params<T>) -> Result<()> {
     atomic::write(path, |writer| {
-        let mut npz = NpzWriter::new(arrays.names()).map_err(why)?;
+        let mut npz = NpzWriter::new(arrays.names()).map_err(Error::msg)?;
         for (name, shape, values) in arrays.iter() {
             let size = [shape.rows as usize, shape.cols as usize];
             npz.add(name, |file| npy::write(file, size, values.iter().map(|v| v.as_f64())))?;
         }
         Ok(writer.write_all(&npz.finish()?)?)
     })
-}
-
-fn open(path: &Path) -> Result<BufReader<File>> {
-    Ok(BufReader::new(File::open(path)?))
-}
-
-fn why(text: String) -> anyhow::Error {
-    anyhow!(text)
 }
 
 fn size(Shape { rows, cols }: Shape) -> String {
@@ -109,7 +101,7 @@ fn list<T: Element>(arrays: &Params<T>) -> String {
 
 fn read_npz(file: impl Read + Seek, most: u64) -> Result<Params<f64>> {
     let mut arrays = Params::new();
-    for (name, Matrix { rows, cols, values }) in npz::read(file, most).map_err(why)? {
+    for (name, Matrix { rows, cols, values }) in npz::read(file, most).map_err(Error::msg)? {
         let Some(shape) = u32::try_from(rows).ok().zip(u32::try_from(cols).ok()) else {
             bail!("array {name:?}: shape ({rows}, {cols}), expected sizes below 2^32");
         };

@@ -62,11 +62,8 @@ pub(crate) fn lock(path: &Path, what: &str) -> Result<Option<File>> {
         return Ok(None);
     }
     // A folder can be locked like a file if the system supports it.
-    let (name, file) = if cfg!(unix) {
-        (path.to_owned(), File::open(path))
-    } else {
-        (path.join("lock"), File::create(path.join("lock")))
-    };
+    let name = if cfg!(unix) { path.to_owned() } else { path.join("lock") };
+    let file = if cfg!(unix) { File::open(&name) } else { File::create(&name) };
     let file = file.map_err(|e| anyhow!("{}: {e}", name.display()))?;
     // A child process that was started just before its parent was killed holds a copy of the lock until it executes its
     // own program.

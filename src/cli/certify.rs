@@ -1,41 +1,20 @@
 //! `hypertape certify`: the bias, variance and time of estimators at a point.
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::app::{App, Precise};
 use super::args::Certify;
 use super::atomic;
-use super::failure::{Failure, Out, say, say_json};
+use super::failure::{Failure, Fields, Out, say, say_json};
 use super::point::{self, Opened};
 use super::table::{Column, Table, finite, known, seconds, significant};
 use crate::stats::Mean;
-use crate::{Draw, Judgement, certify};
-
-/// The report on one estimator.
-#[derive(Debug, Serialize)]
-struct Row {
-    problem: String,
-    estimator: String,
-    draws: u64,
-    error: f64,
-    standard_error: Option<f64>,
-    verdict: &'static str,
-    variance: Mean,
-    second_moment: Mean,
-    predicted: Option<f64>,
-    seconds: f64,
-    /// Time times variance.
-    product: f64,
-    residual: Option<f64>,
-    inner_ratio: Option<f64>,
-    warnings: Vec<String>,
-}
+use crate::{Certificate, Draw, Judgement, certify};
 
 /// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(app, common)?;
-    let mut opened = point::open_at::<T>(app, entry, common)?;
+    let (entry, mut opened) = point::open_at::<T>(app, common)?;
     // Try each estimator once.
     opened.inner.expect_countable("certify").map_err(Failure::usage)?;
     let (mut estimators, mut failures) = (Vec::new(), Vec::new());
@@ -55,28 +34,26 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
     }
     let (draws, oracle) = ((common.seed, 0..options.draws), &mut opened.oracle);
     let found = certify(&mut *exact, &mut estimators, oracle, &opened.inner, &opened.x, draws);
-    let row = |certificate: crate::Certificate| Row {
-        problem: entry.name.clone(),
-        draws: options.draws,
-        error: certificate.error,
-        standard_error: finite(certificate.standard_error),
-        verdict: match certificate.verdict {
-            Judgement::Exact => "exact",
-            Judgement::Unbiased => "unbiased",
-            Judgement::Biased => "BIASED",
-            Judgement::Undecided => "undecided",
-        },
-        variance: certificate.variance,
-        second_moment: certificate.second_moment,
-        predicted: certificate.predicted,
-        seconds: certificate.seconds,
-        product: certificate.product(),
-        residual: certificate.soundness.report.and_then(|report| report.residual),
-        inner_ratio: certificate.soundness.report.map(|report| report.inner_ratio),
-        warnings: certificate.soundness.warnings(),
-        estimator: certificate.name,
+    let found = found.map_err(Failure::run)?;
+    let row = |certificate: &Certificate| {
+        Fields([
+            ("problem", json!(entry.name)),
+            ("estimator", json!(certificate.name)),
+            ("draws", json!(options.draws)),
+            ("error", json!(certificate.error)),
+            ("standard_error", json!(certificate.standard_error)),
+            ("verdict", json!(verdict(certificate))),
+            ("variance", json!(certificate.variance)),
+            ("second_moment", json!(certificate.second_moment)),
+            ("predicted", json!(certificate.predicted)),
+            ("seconds", json!(certificate.seconds)),
+            ("product", json!(certificate.product())),
+            ("residual", json!(residual(certificate))),
+            ("inner_ratio", json!(certificate.soundness.report.map(|report| report.inner_ratio))),
+            ("warnings", json!(certificate.soundness.warnings())),
+        ])
     };
-    let rows: Vec<Row> = found.map_err(Failure::run)?.into_iter().map(row).collect();
+    let rows: Vec<_> = found.iter().map(row).collect();
     if let Some(folder) = &common.save {
         let written = atomic::json(&folder.join("certify.json"), &rows);
         written.map_err(Failure::of("--save"))?;
@@ -85,37 +62,45 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
         say_json(out, &rows)?;
     } else {
         let (name, steps, n) = (&entry.name, opened.inner.steps(), options.draws);
-        say(
-            out,
-            format!(
-                "{name}: {steps} steps, {n} draws, compared with exact gradients of the same draws"
-            ),
-        )?;
-        say(out, table(&rows))?;
-        let warnings = |row: &Row| {
-            row.warnings.iter().map(|w| format!("{}: {w}", row.estimator)).collect::<Vec<_>>()
-        };
-        rows.iter().flat_map(warnings).try_for_each(|line| say(out, line))?;
+        let what = format!("{name}: {steps} steps, {n} draws");
+        say(out, what + ", compared with exact gradients of the same draws")?;
+        say(out, table(&found))?;
+        for Certificate { name, soundness, .. } in &found {
+            soundness.warnings().iter().try_for_each(|w| say(out, format!("{name}: {w}")))?;
+        }
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::run(failures.join("; "))) }
 }
 
-fn table(rows: &[Row]) -> Table {
+fn verdict(certificate: &Certificate) -> &'static str {
+    match certificate.verdict {
+        Judgement::Exact => "exact",
+        Judgement::Unbiased => "unbiased",
+        Judgement::Biased => "BIASED",
+        Judgement::Undecided => "undecided",
+    }
+}
+
+fn residual(certificate: &Certificate) -> Option<f64> {
+    certificate.soundness.report?.residual
+}
+
+fn table(found: &[Certificate]) -> Table {
     let number = |v: f64| known(finite(v), 3);
     let mean = |[mean, error]: Mean| format!("{} +- {}", number(mean), significant(error, 1));
-    let work = |row: &Row| row.seconds * row.second_moment[0];
-    let columns: &[Column<Row>] = &[
-        ("estimator", &|row| row.estimator.clone()),
-        (">error", &|row| number(row.error)),
-        (">s.e.", &|row| known(row.standard_error, 3)),
-        ("mean", &|row| row.verdict.to_owned()),
-        (">variance", &|row| mean(row.variance)),
-        (">E|G|^2", &|row| mean(row.second_moment)),
-        (">predicted", &|row| known(row.predicted.and_then(finite), 3)),
-        (">time", &|row| seconds(row.seconds)),
-        (">time x variance", &|row| number(row.product)),
-        (">time x E|G|^2 of exact", &|row| number(work(row) / work(&rows[0]))),
-        (">residual", &|row| known(row.residual.and_then(finite), 3)),
+    let work = |c: &Certificate| c.seconds * c.second_moment[0];
+    let columns: &[Column<Certificate>] = &[
+        ("estimator", &|c| c.name.clone()),
+        (">error", &|c| number(c.error)),
+        (">s.e.", &|c| number(c.standard_error)),
+        ("mean", &|c| verdict(c).to_owned()),
+        (">variance", &|c| mean(c.variance)),
+        (">E|G|^2", &|c| mean(c.second_moment)),
+        (">predicted", &|c| known(c.predicted.and_then(finite), 3)),
+        (">time", &|c| seconds(c.seconds)),
+        (">time x variance", &|c| number(c.product())),
+        (">time x E|G|^2 of exact", &|c| number(work(c) / work(&found[0]))),
+        (">residual", &|c| known(residual(c).and_then(finite), 3)),
     ];
-    Table::of(rows, columns)
+    Table::of(found, columns)
 }

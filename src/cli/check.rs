@@ -1,41 +1,23 @@
 //! `hypertape check`: checks the derivatives of a problem at a generic point.
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::app::{App, Precise};
 use super::args::Common;
 use super::atomic;
-use super::failure::{Failure, Out, say, say_json};
+use super::failure::{Failure, Fields, Out, say, say_json};
 use super::point::{self, Opened};
-use super::table::{Table, finite, known};
+use super::table::{Column, Table, finite, known};
 use crate::{Check, Draw, InnerLoop, Verdict, check, nearby};
 
 /// Default number of inner steps. A step is right or wrong whatever the number of steps, while long runs amplify
 /// rounding errors, and one of the checks keeps a whole run in memory.
 const STEPS: usize = 10;
 
-/// The report on one check.
-#[derive(Debug, Serialize)]
-struct Row {
-    problem: String,
-    dtype: &'static str,
-    steps: usize,
-    lr: f64,
-    seed: u64,
-    data_seed: Option<u64>,
-    check: &'static str,
-    observed: Option<f64>,
-    allowed: Option<f64>,
-    verdict: &'static str,
-    note: Option<&'static str>,
-    meaning: &'static str,
-}
-
 /// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<(), Failure> {
-    let entry = &point::entry(app, common)?;
-    let Opened { mut oracle, inner, x, data_seed, .. } =
-        point::open_at::<T>(app, entry, common)?.told();
+    let (entry, opened) = point::open_at::<T>(app, common)?;
+    let Opened { mut oracle, inner, x, data_seed, .. } = opened.told();
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
     if let Some(folder) = &common.save {
@@ -52,22 +34,22 @@ pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<()
             Verdict::Skipped(why) => ("skipped", Some(why)),
             Verdict::Noted(what) => ("noted", Some(what)),
         };
-        Row {
-            problem: entry.name.clone(),
-            dtype: T::NAME,
-            steps,
-            lr: inner.lr(),
-            seed: common.seed,
-            data_seed,
-            check: check.name,
-            observed: finite(check.observed),
-            allowed: finite(check.allowed),
-            verdict,
-            note,
-            meaning: check.meaning,
-        }
+        Fields([
+            ("problem", json!(entry.name)),
+            ("dtype", json!(T::NAME)),
+            ("steps", json!(steps)),
+            ("lr", json!(inner.lr())),
+            ("seed", json!(common.seed)),
+            ("data_seed", json!(data_seed)),
+            ("check", json!(check.name)),
+            ("observed", json!(check.observed)),
+            ("allowed", json!(check.allowed)),
+            ("verdict", json!(verdict)),
+            ("note", json!(note)),
+            ("meaning", json!(check.meaning)),
+        ])
     };
-    let rows: Vec<Row> = checks.iter().map(row).collect();
+    let rows: Vec<_> = checks.iter().map(row).collect();
     if let Some(folder) = &common.save {
         let written = atomic::json(&folder.join("check.json"), &rows);
         written.map_err(Failure::of("--save"))?;
@@ -78,7 +60,7 @@ pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<()
         let place = if common.at.is_some() { "at the given point" } else { "near the start" };
         let (name, lr, dtype) = (&entry.name, inner.lr(), T::NAME);
         say(out, format!("{name}: {steps} steps, lr {lr}, {dtype}, {place}"))?;
-        say(out, table(&rows))?;
+        say(out, table(&checks))?;
     }
     let failed: Vec<&str> = checks.iter().filter(|c| c.failed()).map(|c| c.name).collect();
     if failed.is_empty() {
@@ -88,17 +70,18 @@ pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<()
     Err(Failure::run(format!("{failed_count} of {all} checks failed: {}", failed.join(", "))))
 }
 
-fn table(rows: &[Row]) -> Table {
-    let mut table =
-        Table::new(["check", ">observed", ">allowed", "result", "what a failure means"]);
-    for row in rows {
-        let result = match row.note {
-            Some(note) if row.verdict == "skipped" => format!("skipped: {note}"),
-            Some(note) => note.to_owned(),
-            None => row.verdict.to_owned(),
-        };
-        let (observed, allowed) = (known(row.observed, 2), known(row.allowed, 2));
-        table.push([row.check.to_owned(), observed, allowed, result, row.meaning.to_owned()]);
-    }
-    table
+fn table(checks: &[Check]) -> Table {
+    let columns: &[Column<Check>] = &[
+        ("check", &|check| check.name.to_owned()),
+        (">observed", &|check| known(finite(check.observed), 2)),
+        (">allowed", &|check| known(finite(check.allowed), 2)),
+        ("result", &|check| match check.verdict {
+            Verdict::Passed => "ok".to_owned(),
+            Verdict::Failed => "FAILED".to_owned(),
+            Verdict::Skipped(why) => format!("skipped: {why}"),
+            Verdict::Noted(what) => what.to_owned(),
+        }),
+        ("what a failure means", &|check| check.meaning.to_owned()),
+    ];
+    Table::of(checks, columns)
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::Error;
 
@@ -55,6 +56,15 @@ pub(crate) fn say(out: Out, line: impl fmt::Display) -> Result<(), Failure> {
         io::ErrorKind::BrokenPipe => Failure::Unread,
         _ => Failure::run(format!("standard output: {e}")),
     })
+}
+
+/// A row of JSON: its fields by name, in this order.
+pub(crate) struct Fields<const N: usize>(pub(crate) [(&'static str, Value); N]);
+
+impl<const N: usize> Serialize for Fields<N> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// Formats a row as one line of JSON.

@@ -15,7 +15,7 @@ use super::{arrays, atomic};
 use crate::problems::{Entry, Precision};
 use crate::stats::quantile;
 use crate::{
-    Breakdown, Call, Cost, Draw, Estimate, Estimator, Params, Report, Share, mean_loss, norm,
+    Breakdown, Call, Cost, Draw, Error, Estimate, Estimator, Params, Report, Share, mean_loss, norm,
 };
 
 /// The report on one estimator.
@@ -116,8 +116,7 @@ pub(super) fn process_peak(process: &str) -> Option<u64> {
 /// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(app, common)?;
-    let mut opened = point::open_at::<T>(app, entry, common)?;
+    let (entry, mut opened) = point::open_at::<T>(app, common)?;
     let chosen = options.estimators.iter().map(|name| opened.estimator(app, name));
     let mut chosen = chosen.collect::<Result<Vec<_>, _>>()?;
     let mut opened = opened.told();
@@ -126,11 +125,11 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result
     }
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for (estimator, name) in chosen.iter_mut().zip(&options.estimators) {
-        let (row, gradient) = match measure(entry, options, &mut opened, estimator.as_mut()) {
+        let (row, gradient) = match measure(&entry, options, &mut opened, estimator.as_mut()) {
             Ok(measured) => measured,
             // The other estimators are reported all the same.
-            Err(failure) => {
-                failures.push(format!("{name}: {}", failure.why()));
+            Err(error) => {
+                failures.push(format!("{name}: {error}"));
                 continue;
             }
         };
@@ -143,7 +142,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result
         rows.push(row);
     }
     if !common.json && !rows.is_empty() {
-        report(entry, &rows, out)?;
+        report(&entry, &rows, out)?;
     }
     if failures.is_empty() { Ok(()) } else { Err(Failure::run(failures.join("; "))) }
 }
@@ -154,36 +153,33 @@ fn measure<T: Precision>(
     options: &Gradient,
     opened: &mut Opened<T>,
     estimator: &mut dyn Estimator<T>,
-) -> Result<(Row, Vec<T>), Failure> {
+) -> Result<(Row, Vec<T>), Error> {
     let common = &options.common;
     let Opened { oracle, inner, x, data_seed, .. } = opened;
     let draw = Draw::new(common.seed, 0);
     let mut w = Vec::new();
     let mut gradient = vec![T::zero(); x.len()];
     let (mut primal, mut times) = (Vec::new(), Vec::new());
-    let bytes_predicted = estimator.admit(oracle, inner, x, draw).map_err(Failure::run)?;
+    let bytes_predicted = estimator.admit(oracle, inner, x, draw)?;
     let mut last = None;
     for _ in 0..=options.repeat {
         let clock = Instant::now();
-        mean_loss(oracle, inner, x, draw, &mut w).map_err(Failure::run)?;
+        mean_loss(oracle, inner, x, draw, &mut w)?;
         primal.push(clock.elapsed().as_secs_f64());
         // Each repetition computes the same, from the initial state.
-        estimator.set_state(&Params::new()).map_err(Failure::run)?;
-        let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient);
-        let estimate = estimate.map_err(Failure::run)?;
+        estimator.set_state(&Params::new())?;
+        let estimate = estimator.estimate(oracle, inner, x, draw, &mut gradient)?;
         times.push(estimate.cost.time.as_secs_f64());
         last = Some(estimate);
     }
-    let Some(last) = last else {
-        return Err(Failure::run("nothing was run"));
-    };
+    let last = last.ok_or_else(|| Error::told("nothing was run"))?;
     let mut broken_down = None;
     if options.breakdown {
         // A separate estimate, because reading the clock takes time.
-        estimator.set_state(&Params::new()).map_err(Failure::run)?;
+        estimator.set_state(&Params::new())?;
         oracle.set_breakdown(true);
-        let again = estimator.estimate(oracle, inner, x, draw, &mut gradient);
-        let total = again.map_err(Failure::run)?.cost.time.as_secs_f64();
+        let again = estimator.estimate(oracle, inner, x, draw, &mut gradient)?;
+        let total = again.cost.time.as_secs_f64();
         broken_down = oracle.breakdown().map(|breakdown| went(&breakdown, total));
         oracle.set_breakdown(false);
     }

@@ -50,15 +50,8 @@ fn settings(name: &str, rows: Vec<[String; 4]>, given: &[String], out: Out) -> R
     if rows.is_empty() {
         return say(out, "no settings");
     }
-    let mut table = Table::new(["setting", "default", "expected", "description"]);
-    for row in rows {
-        table.push(row);
-    }
-    say(out, table)?;
-    if given.is_empty() {
-        return Ok(());
-    }
-    say(out, format!("Example: {name}:{}", given.join(",")))
+    say(out, Table::new(["setting", "default", "expected", "description"]).with(rows))?;
+    if given.is_empty() { Ok(()) } else { say(out, format!("Example: {name}:{}", given.join(","))) }
 }
 
 /// Prints one line per choice of a kind, or the settings of one.
@@ -75,12 +68,8 @@ pub(crate) fn choices<M>(
     if let Some(name) = name {
         return explain(all.find(name).map_err(Failure::usage)?, price, out);
     }
-    let mut table = Table::new([all.kind(), "description"]);
-    for line in all.lines() {
-        let About { name, summary, .. } = line.about();
-        table.push([name, summary]);
-    }
-    say(out, table)
+    let lines = all.lines().iter().map(|line| [line.about().name, line.about().summary]);
+    say(out, Table::new([all.kind(), "description"]).with(lines))
 }
 
 /// Describes a choice, with one line for each of its settings.

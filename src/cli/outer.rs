@@ -1,6 +1,8 @@
 //! The method of a run: an estimator or a single-loop algorithm, and an outer optimiser, which is that of the problem
 //! unless options change it.
 
+use std::sync::Arc;
+
 use super::app::{App, Precise};
 use super::args::Run as Options;
 use super::failure::Failure;
@@ -68,11 +70,11 @@ pub(crate) type Typed = (String, [Option<f64>; 3]);
 
 /// The method of a run, from the options of a command.
 pub(crate) struct Algorithm<T: Precise> {
-    pub(crate) coupling: Box<dyn Coupling>,
+    pub(crate) coupling: Arc<dyn Coupling>,
     pub(crate) estimator: Box<dyn Estimator<T>>,
     /// The text of the estimator or the single-loop algorithm.
     pub(crate) text: String,
-    pub(crate) outer: Box<dyn Outer<T>>,
+    pub(crate) outer: Arc<dyn Outer<T>>,
     pub(crate) typed: Typed,
 }
 
@@ -107,7 +109,7 @@ pub(crate) fn algorithm<T: Precise>(
     let others = settings.iter().copied().filter(|s| !OWN.contains(&name_of(s)));
     let rest = [name, &others.collect::<Vec<_>>().join(",")].join(":");
     let typed = (rest.trim_end_matches(':').to_owned(), OWN.map(number));
-    Ok(Algorithm { coupling, estimator, text, outer, typed })
+    Ok(Algorithm { coupling: coupling.into(), estimator, text, outer: outer.into(), typed })
 }
 
 /// Number of iterations from one record to the next.

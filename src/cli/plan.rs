@@ -1,52 +1,18 @@
 //! `hypertape plan`: schedules that fit into a memory budget, fastest first, and unbiased estimators by the product of
 //! their time and second moment, with a recommendation.
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::app::{App, Precise};
 use super::args::Plan;
-use super::failure::{Failure, Out, say, say_json};
+use super::failure::{Failure, Fields, Out, say, say_json};
 use super::point::{self, Opened};
 use super::table::{Column, Table, bytes, finite, known, seconds, significant};
 use crate::{Alternative, Draw, Weighed, plan, weigh};
 
-/// One schedule, as `--json` prints it.
-#[derive(Debug, Serialize)]
-struct Row {
-    problem: String,
-    schedule: String,
-    dtype: &'static str,
-    steps: usize,
-    threads: usize,
-    memory: Option<u64>,
-    plain_steps: usize,
-    states: usize,
-    states_on_disk: usize,
-    tapes: usize,
-    bytes_predicted: u64,
-    seconds_predicted: f64,
-}
-
-/// One estimator, as `--json` prints it.
-#[derive(Debug, Serialize)]
-struct Worth {
-    problem: String,
-    estimator: String,
-    schedule: Option<String>,
-    bytes_predicted: u64,
-    seconds_predicted: f64,
-    second_moment: f64,
-    standard_error: f64,
-    /// Time times second moment.
-    product: f64,
-    /// `product` divided by that of the exact gradient.
-    relative: f64,
-}
-
 pub(crate) fn run<T: Precise>(app: &App, options: &Plan, out: Out) -> Result<(), Failure> {
     let common = &options.common;
-    let entry = &point::entry(app, common)?;
-    let mut opened = point::open_at::<T>(app, entry, common)?;
+    let (entry, mut opened) = point::open_at::<T>(app, common)?;
     let steps = opened.inner.steps();
     let estimator =
         T::registry(app).estimators.parse(&options.estimator).map_err(Failure::usage)?;
@@ -64,47 +30,51 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Plan, out: Out) -> Result<(),
         opened.notes.push(format!("left out, as their E|G|^2 overflows: {}", names.join(", ")));
     }
     opened.told();
-    let exact =
-        weighed.iter().find(|w| w.estimator.name() == "exact").map_or(1.0, Weighed::product);
-    let worth = |w: &Weighed<T>| Worth {
-        problem: entry.name.clone(),
-        estimator: w.estimator.name(),
-        schedule: w.estimator.schedule().map(|schedule| schedule.to_string()),
-        bytes_predicted: w.bytes,
-        seconds_predicted: w.seconds,
-        second_moment: w.second_moment,
-        standard_error: w.standard_error,
-        product: w.product(),
-        relative: w.product() / exact,
-    };
-    let worths: Vec<_> = weighed.iter().map(worth).collect();
+    let exact = weighed.iter().find(|w| is_exact(w)).map_or(1.0, Weighed::product);
     if common.json {
-        for Alternative { schedule, counts, bytes, seconds, .. } in &found {
-            let row = Row {
-                problem: entry.name.clone(),
-                schedule: schedule.to_string(),
-                dtype: T::NAME,
-                steps,
-                threads: common.threads,
-                memory: common.memory,
-                plain_steps: counts.plain_steps,
-                states: counts.ram.slots,
-                states_on_disk: counts.disk.slots,
-                tapes: counts.tapes.slots,
-                bytes_predicted: *bytes,
-                seconds_predicted: *seconds,
-            };
-            say_json(out, [&row])?;
-        }
-        return say_json(out, &worths);
+        let row = |a: &Alternative| {
+            Fields([
+                ("problem", json!(entry.name)),
+                ("schedule", json!(a.schedule.to_string())),
+                ("dtype", json!(T::NAME)),
+                ("steps", json!(steps)),
+                ("threads", json!(common.threads)),
+                ("memory", json!(common.memory)),
+                ("plain_steps", json!(a.counts.plain_steps)),
+                ("states", json!(a.counts.ram.slots)),
+                ("states_on_disk", json!(a.counts.disk.slots)),
+                ("tapes", json!(a.counts.tapes.slots)),
+                ("bytes_predicted", json!(a.bytes)),
+                ("seconds_predicted", json!(a.seconds)),
+            ])
+        };
+        let worth = |w: &Weighed<T>| {
+            Fields([
+                ("problem", json!(entry.name)),
+                ("estimator", json!(w.estimator.name())),
+                ("schedule", json!(w.estimator.schedule().map(|schedule| schedule.to_string()))),
+                ("bytes_predicted", json!(w.bytes)),
+                ("seconds_predicted", json!(w.seconds)),
+                ("second_moment", json!(w.second_moment)),
+                ("standard_error", json!(w.standard_error)),
+                ("product", json!(w.product())),
+                ("relative", json!(w.product() / exact)),
+            ])
+        };
+        say_json(out, &found.iter().map(row).collect::<Vec<_>>())?;
+        return say_json(out, &weighed.iter().map(worth).collect::<Vec<_>>());
     }
     let budget = common.memory.map_or("any memory".into(), bytes);
     say(out, format!("{}: {steps} steps, {}, within {budget}", entry.name, T::NAME))?;
     schedules(&found, out)?;
-    match &worths[..] {
+    match &weighed[..] {
         [] => Ok(()),
-        worths => compared(worths, out),
+        weighed => compared(weighed, exact, out),
     }
+}
+
+fn is_exact<T: Precise>(weighed: &Weighed<T>) -> bool {
+    weighed.estimator.name() == "exact"
 }
 
 fn schedules(found: &[Alternative], out: Out) -> Result<(), Failure> {
@@ -126,39 +96,40 @@ fn schedules(found: &[Alternative], out: Out) -> Result<(), Failure> {
     say(out, format!("recommended schedule: {schedule}, the fastest that fits ({price}){more}"))
 }
 
-fn compared(worths: &[Worth], out: Out) -> Result<(), Failure> {
-    let columns: &[Column<Worth>] = &[
-        ("estimator", &|w| w.estimator.clone()),
-        ("schedule", &|w| w.schedule.clone().unwrap_or_else(|| "-".into())),
-        (">bytes", &|w| bytes(w.bytes_predicted)),
-        (">time", &|w| seconds(w.seconds_predicted)),
+fn compared<T: Precise>(weighed: &[Weighed<T>], exact: f64, out: Out) -> Result<(), Failure> {
+    let relative = |w: &Weighed<T>| w.product() / exact;
+    let columns: &[Column<Weighed<T>>] = &[
+        ("estimator", &|w| w.estimator.name()),
+        ("schedule", &|w| w.estimator.schedule().map_or_else(|| "-".into(), |s| s.to_string())),
+        (">bytes", &|w| bytes(w.bytes)),
+        (">time", &|w| seconds(w.seconds)),
         (">E|G|^2", &|w| match (significant(w.second_moment, 3), w.standard_error) {
             (moment, 0.0) => moment,
             (moment, error) if error.is_infinite() => format!("{moment}, by one draw"),
             (moment, error) => format!("{moment} +- {}", significant(error, 1)),
         }),
-        (">time x E|G|^2 of exact", &|w| known(finite(w.relative), 3)),
+        (">time x E|G|^2 of exact", &|w| known(finite(relative(w)), 3)),
     ];
-    say(out, format!("\n{}", Table::of(worths, columns)))?;
-    let [best, exact] = [Some(&worths[0]), worths.iter().find(|w| w.estimator == "exact")];
-    let (Some(best), Some(exact)) = (best, exact) else { return Ok(()) };
+    say(out, format!("\n{}", Table::of(weighed, columns)))?;
+    let best = &weighed[0];
+    let Some(exact) = weighed.iter().find(|w| is_exact(w)) else { return Ok(()) };
     let part = |of: f64, whole: f64| significant(of / whole, 3);
-    let why = if best.estimator == exact.estimator {
-        match worths.iter().find(|w| w.estimator != "exact") {
-            Some(next) if next.relative.is_finite() => format!(
+    let why = if is_exact(best) {
+        match weighed.iter().find(|w| !is_exact(w)) {
+            Some(next) if relative(next).is_finite() => format!(
                 "no other saves a fifth of time x E|G|^2; the next best, {}, takes {} of it",
-                next.estimator,
-                significant(next.relative, 3)
+                next.estimator.name(),
+                significant(relative(next), 3)
             ),
             _ => "the only one that fits".to_owned(),
         }
     } else {
-        let time = part(best.seconds_predicted, exact.seconds_predicted);
+        let time = part(best.seconds, exact.seconds);
         let moment = part(best.second_moment, exact.second_moment);
         format!(
             "{time} of the time of exact and {moment} of its E|G|^2, together {}",
-            significant(best.relative, 3)
+            significant(relative(best), 3)
         )
     };
-    say(out, format!("recommended estimator: {}, {why}", best.estimator))
+    say(out, format!("recommended estimator: {}, {why}", best.estimator.name()))
 }

@@ -107,7 +107,7 @@ pub(crate) fn open<T: Precise>(
             expect_in::<T>("--lr", lr).map_err(Failure::usage)?;
             InnerLoop::new(steps, lr).map_err(Failure::usage)?
         }
-        Lr::Auto(_) => InnerLoop::auto(steps),
+        Lr::Auto => InnerLoop::auto(steps),
     };
     if let Some(tolerance) = common.tolerance {
         inner = inner.until(tolerance).map_err(Failure::usage)?;
@@ -127,16 +127,16 @@ pub(crate) fn open<T: Precise>(
     Ok(Opened { oracle, inner, x, data_seed, seed, schedule, notes, rows })
 }
 
-/// Opens `entry` with a step size that is settled at the outer point, for commands that use a single point.
+/// Opens the problem of a command that uses a single point, with a step size that is settled there.
 pub(crate) fn open_at<T: Precise>(
     app: &App,
-    entry: &Entry,
     common: &Common,
-) -> Result<Opened<T>, Failure> {
-    let mut opened = open::<T>(app, entry, common, 0)?;
+) -> Result<(Entry, Opened<T>), Failure> {
+    let entry = entry(app, common)?;
+    let mut opened = open::<T>(app, &entry, common, 0)?;
     let Opened { oracle, inner, x, .. } = &mut opened;
     *inner = inner.settled(oracle, x, Draw::new(common.seed, 0)).map_err(Failure::run)?;
-    Ok(opened)
+    Ok((entry, opened))
 }
 
 /// Hashes the data at the draws of `seed`. The hash covers the bits of the starts, of `w_1 = w_0 - dg/dw / 1000`, which

@@ -1,6 +1,5 @@
 //! `hypertape run`: a whole bilevel optimisation, evaluated together with its controls.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,10 +7,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::app::{App, Precise};
 use super::args::{Asked, Run as Options};
-use super::failure::{Failure, Out, say, say_json};
+use super::failure::{Failure, Fields, Out, say, say_json};
+use super::grouped::grouped;
 use super::outer::{self, Algorithm};
 use super::point::{self, Chosen, Opened};
 use super::state::{self, Files, Interrupt};
@@ -23,47 +24,23 @@ use crate::coupling::Coupling;
 use crate::problems::Entry;
 use crate::stats::moments;
 use crate::{
-    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Outer, Params, Record, Run, RunState,
-    Saved, Shape, mean_loss,
+    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Params, Record, Run, RunState, Shape,
+    mean_loss,
 };
 
 /// An evaluated outer point: the result of the run, or a control.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Judged {
     name: String,
-    /// The outer loss, followed by the problem's metrics; `null` for a metric that is undefined.
+    /// The outer loss, followed by the problem's metrics.
     metrics: Vec<(&'static str, f64)>,
-}
-
-/// The summary of a whole run, which is the last line of JSON.
-#[derive(Debug, Serialize)]
-struct Summary {
-    problem: String,
-    estimator: String,
-    schedule: Option<String>,
-    dtype: &'static str,
-    steps: usize,
-    lr: Lr,
-    outer: String,
-    coupling: String,
-    iterations: usize,
-    ended: String,
-    repeat: usize,
-    seed: u64,
-    data_seed: Option<u64>,
-    threads: usize,
-    seconds: f64,
-    #[serde(flatten)]
-    warned: Warned,
-    results: BTreeMap<String, BTreeMap<&'static str, Option<f64>>>,
 }
 
 /// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     let common = &options.common;
     let entry = &point::entry(app, common)?;
-    let Algorithm { coupling, estimator, outer, .. } = outer::algorithm(app, entry, options)?;
-    let (coupling, outer): (Arc<dyn Coupling>, Arc<dyn Outer<T>>) = (coupling.into(), outer.into());
+    let Algorithm { coupling, estimator, outer, .. } = outer::algorithm::<T>(app, entry, options)?;
     let files = Files::of(options)?;
     let (opened, mut estimator) = begin::<T>(app, entry, options, &files, estimator)?;
     let mut first = Some(opened);
@@ -71,7 +48,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
     let mut interrupt = files.save.as_ref().map(|_| Interrupt::watch()).transpose()?;
     let iterations = options.iterations.unwrap_or(entry.iterations);
     let record_every = outer::record_every(options, iterations);
-    let mut bar = Bar(progress(options.repeat.saturating_mul(iterations)), 0);
+    let bar = progress(options.repeat.saturating_mul(iterations));
     let (mut all, mut ended, mut found) = (Vec::new(), String::new(), Vec::new());
     for repeat in 0..options.repeat {
         let stem = stem(options, repeat);
@@ -85,17 +62,19 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         let settings =
             state::settings(options, &run, (&mut oracle, &*estimator), (&entry.name, data_seed))?;
         let (mut state, mut records) = match files.resumed(&stem, repeat) {
-            Some(path) => {
-                let Saved { state, records, .. } = state::load(&path, &settings)?;
-                (state, records)
-            }
+            Some(path) => state::load(&path, &settings)?,
             None => (RunState::new(x), Vec::new()),
         };
-        bar.1 = repeat.saturating_mul(iterations);
+        let before = repeat.saturating_mul(iterations);
+        let mut show = |record: &Record, _: &[T]| {
+            bar.set_position(before.saturating_add(record.iteration + 1) as u64);
+            bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
+            ControlFlow::Continue(())
+        };
         let saving =
-            files.saved(&stem).map(|path| state::saving(path, options.save_every, settings));
-        let mut saving = saving.map(|saving| saving.after(records.clone()));
-        let mut observers: Vec<&mut dyn Observer<T>> = vec![&mut bar];
+            |path| state::saving(path, options.save_every, settings).after(records.clone());
+        let mut saving = files.saved(&stem).map(saving);
+        let mut observers: Vec<&mut dyn Observer<T>> = vec![&mut show];
         observers.extend(saving.as_mut().map(|saving| saving as &mut dyn Observer<T>));
         observers.extend(interrupt.as_mut().map(|interrupt| interrupt as &mut dyn Observer<T>));
         let new = run.observe(&mut oracle, estimator.as_mut(), &mut state, &mut observers);
@@ -112,25 +91,28 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         let (judged, w) = judge(&mut oracle, &*run.coupling, &last, (&state.x, best), draw)
             .map_err(Failure::run)?;
         let best = best.filter(|_| judged.iter().any(|judged| judged.name == BEST));
-        let summary = Summary {
-            problem: entry.name.clone(),
-            estimator: name,
-            schedule: estimator.schedule().map(|schedule| schedule.to_string()),
-            dtype: T::NAME,
-            steps: inner.steps(),
-            lr: common.lr.unwrap_or(Lr::Size(entry.lr)),
-            outer: run.outer.name(),
-            coupling: run.coupling.name(),
-            iterations: state.iteration,
-            ended: state.end.map_or_else(String::new, |end| end.to_string()),
-            repeat,
-            seed,
-            data_seed,
-            threads: common.threads,
-            seconds: lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()),
-            warned: Warned::of(records.iter().map(|record| record.soundness)),
-            results: judged.iter().map(|j| (j.name.clone(), defined(&j.metrics))).collect(),
-        };
+        let warned = Warned::of(records.iter().map(|record| record.soundness));
+        // The last line of JSON.
+        let summary = Fields([
+            ("problem", json!(entry.name)),
+            ("estimator", json!(name)),
+            ("schedule", json!(estimator.schedule().map(|schedule| schedule.to_string()))),
+            ("dtype", json!(T::NAME)),
+            ("steps", json!(inner.steps())),
+            ("lr", json!(common.lr.unwrap_or(Lr::Size(entry.lr)))),
+            ("outer", json!(run.outer.name())),
+            ("coupling", json!(run.coupling.name())),
+            ("iterations", json!(state.iteration)),
+            ("ended", json!(state.end.map_or_else(String::new, |end| end.to_string()))),
+            ("repeat", json!(repeat)),
+            ("seed", json!(seed)),
+            ("data_seed", json!(data_seed)),
+            ("threads", json!(common.threads)),
+            ("seconds", json!(lines.last().map_or(0.0, |line| line.cost.time.as_secs_f64()))),
+            ("warned", json!(warned.warned)),
+            ("warnings", json!(warned.warnings)),
+            ("results", judged.iter().map(|j| (j.name.clone(), defined(&j.metrics))).collect()),
+        ]);
         if common.json {
             say_json(out, &lines)?;
             say_json(out, [&summary])?;
@@ -144,7 +126,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         all.push(judged);
         found.extend(records.iter().map(|record| record.soundness));
     }
-    bar.0.finish_and_clear();
+    bar.finish_and_clear();
     if common.json {
         return Ok(());
     }
@@ -166,9 +148,6 @@ fn length<T>(state: &RunState<T>) -> String {
     }
 }
 
-/// The problem and the estimator with which a run begins.
-type Begun<T> = (Opened<T>, Chosen<T>);
-
 /// Opens the problem of the first run and its estimator. If the command leaves the schedule open, it is that of the run
 /// to be resumed.
 fn begin<T: Precise>(
@@ -177,7 +156,7 @@ fn begin<T: Precise>(
     options: &Options,
     files: &Files,
     estimator: Chosen<T>,
-) -> Result<Begun<T>, Failure> {
+) -> Result<(Opened<T>, Chosen<T>), Failure> {
     let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
     if !matches!(opened.schedule, Some(Asked::Given(_)))
         && let Some(taken) = files.schedule::<T>(&stem(options, 0), 0)?
@@ -199,17 +178,6 @@ pub(super) fn limits(options: &Options) -> Limits {
         gradient_norm: options.gradient_norm,
         oracle_calls: options.oracle_calls,
         time: options.time.map(|s| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX)),
-    }
-}
-
-/// A progress bar; the number counts the iterations of earlier runs.
-struct Bar(ProgressBar, usize);
-
-impl<T> Observer<T> for Bar {
-    fn record(&mut self, record: &Record, _: &[T]) -> ControlFlow<()> {
-        self.0.set_position(self.1.saturating_add(record.iteration + 1) as u64);
-        self.0.set_message(format!("outer loss {}", significant(record.loss, 4)));
-        ControlFlow::Continue(())
     }
 }
 
@@ -247,8 +215,8 @@ fn line(repeat: usize, record: &Record) -> Line {
 }
 
 /// Metrics by name; `null` for a metric that is undefined.
-fn defined(metrics: &[(&'static str, f64)]) -> BTreeMap<&'static str, Option<f64>> {
-    metrics.iter().map(|&(name, value)| (name, finite(value))).collect()
+fn defined(metrics: &[(&'static str, f64)]) -> Value {
+    metrics.iter().copied().collect()
 }
 
 /// Name of the point with the lowest loss, if that is lower than the loss at the end.
@@ -311,21 +279,12 @@ fn report(all: &[Vec<Judged>]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let names = first[0].metrics.iter().map(|m| format!(">{}", m.0));
     let mut table = Table::new(std::iter::once(String::new()).chain(names));
-    let mut rows: Vec<&Judged> = Vec::new();
     // A run may have no better point before its end.
-    for judged in all.iter().flatten() {
-        if !rows.iter().any(|row| row.name == judged.name) {
-            rows.push(judged);
-        }
-    }
-    for judged in rows {
-        let mut row = vec![judged.name.clone()];
-        for k in 0..judged.metrics.len() {
-            let same = all.iter().flatten().filter(|other| other.name == judged.name);
-            let values: Vec<f64> = same.map(|other| other.metrics[k].1).collect();
-            row.push(mean_and_spread(&values));
-        }
-        table.push(row);
+    for (name, same) in grouped(all.iter().flatten().map(|judged| (&judged.name, &judged.metrics)))
+    {
+        let values = |k: usize| same.iter().map(|metrics| metrics[k].1).collect::<Vec<_>>();
+        let cells = (0..same[0].len()).map(|k| mean_and_spread(&values(k)));
+        table.push(std::iter::once(name.clone()).chain(cells));
     }
     table.to_string()
 }
@@ -350,7 +309,7 @@ fn save<T: Precise>(
     (x, best, w): (&[T], Option<&[T]>, &[T]),
     rows: &[Vec<usize>; 3],
     lines: &[Line],
-    summary: &Summary,
+    summary: &impl Serialize,
 ) -> anyhow::Result<()> {
     let file = |name: &str, kind: &str| folder.join(format!("{name}{stem}.{kind}"));
     arrays::write_npz(&file("x", "npz"), &oracle.start().with_values(x))?;
@@ -366,6 +325,6 @@ fn save<T: Precise>(
         });
         arrays::write_npz(&file("rows", "npz"), &arrays)?;
     }
-    let document = serde_json::json!({ "summary": summary, "records": lines });
+    let document = json!({ "summary": summary, "records": lines });
     atomic::json(&file("run", "json"), &document)
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +14,9 @@ use super::atomic;
 use super::failure::Failure;
 use super::point;
 use crate::problems::Precision;
-use crate::{Element, Estimator, Observer, Oracle, Record, Run, Saved, Saving, Schedule, Settings};
+use crate::{
+    Element, Estimator, Observer, Oracle, Record, Run, RunState, Saved, Saving, Schedule, Settings,
+};
 
 /// Returns the settings on which the bits of a run depend.
 pub(super) fn settings<T: Precision>(
@@ -101,9 +102,12 @@ pub(super) fn saving(path: PathBuf, every: usize, settings: Settings) -> Saving<
 }
 
 /// Loads the state in a file and the records that led to it.
-pub(super) fn load<T: Element>(path: &Path, settings: &Settings) -> Result<Saved<T>, Failure> {
+pub(super) fn load<T: Element>(
+    path: &Path,
+    settings: &Settings,
+) -> Result<(RunState<T>, Vec<Record>), Failure> {
     let refuse = |e| Failure::usage(format!("--resume {}: {e}", path.display()));
-    Saved::load(path, settings).map_err(refuse)
+    Saved::load(path, settings).map(|saved| (saved.state, saved.records)).map_err(refuse)
 }
 
 /// Whether Ctrl-C was pressed since `watch` was called, or the system asked the process to end, as batch systems do. A
@@ -128,13 +132,5 @@ impl<T> Observer<T> for Interrupt {
     fn stop(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
         let typed = Arc::clone(&self.0);
         Some(Arc::new(move || typed.load(Ordering::Relaxed)))
-    }
-
-    fn record(&mut self, _: &Record, _: &[T]) -> ControlFlow<()> {
-        if self.0.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
     }
 }

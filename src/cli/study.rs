@@ -14,12 +14,15 @@ mod records;
 mod summary;
 mod work;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+
+use indexmap::IndexMap;
 
 use super::app::App;
 use super::args::{Compare, Part, Study as Options};
@@ -27,8 +30,8 @@ use super::atomic;
 use super::failure::{Failure, Out, json, say};
 use super::run::progress;
 use super::table;
-use cell::{Reply, Task};
-use child::{Bounds, Turns};
+use cell::Task;
+use child::Turns;
 use file::Study;
 use records::Records;
 
@@ -78,11 +81,11 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     // A study says how much it is about to do even if nobody reads its output.
     let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded");
     // One seed of each combination comes first: the other seeds are not run if nothing is random.
-    let mut seen = HashSet::new();
-    let keys = missing.iter().map(|&i| Ok((i, study.cells[i].key_of_seeds()?)));
-    let keys: Vec<_> = keys.collect::<Result<_, Failure>>()?;
-    let first: Vec<_> =
-        keys.into_iter().filter(|(_, key)| seen.insert(key.clone())).map(|(i, _)| i).collect();
+    let mut first = IndexMap::new();
+    for &i in &missing {
+        first.entry(study.cells[i].key_of_seeds()?).or_insert(i);
+    }
+    let first: Vec<_> = first.into_values().collect();
     run_all(app, &study, &first, options, &mut records)?;
     run_all(app, &study, &records.missing(&study.cells, &missing)?, options, &mut records)?;
     tell(&study, &records, out)?;
@@ -110,32 +113,28 @@ fn run_all(
     let length = |i: usize| study.cells[i].iterations().max(1);
     let bar = progress(missing.iter().map(|&i| length(i)).fold(0, usize::saturating_add));
     let (next, turns) = (AtomicUsize::new(0), Turns::default());
-    let (bounds, stopped) = (Bounds::of(options), Mutex::new(Ok(())));
     let records = Mutex::new(records);
-    let work = || {
+    let work = || -> Result<(), Failure> {
         while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = &study.cells[i];
-            let result = child::run(app, cell, &study.folder, bounds, &turns).and_then(|outcome| {
-                let mut records = records.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                records.add(&study.cells, i, outcome, options.jobs)
-            });
-            if let Err(failure) = result {
-                next.store(missing.len(), Ordering::Relaxed);
-                *stopped.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Err(failure);
-                return;
-            }
+            let outcome = child::run(app, cell, options, &turns)?;
+            let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
+            records.add(&study.cells, i, outcome, options.jobs)?;
             bar.inc(length(i) as u64);
             bar.set_message(format!("{} {}", cell.run.common.problem, cell.estimator()));
         }
+        Ok(())
     };
-    thread::scope(|scope| {
-        for _ in 1..options.jobs.min(missing.len()) {
-            scope.spawn(work);
-        }
-        work();
+    let work = || work().inspect_err(|_| next.store(missing.len(), Ordering::Relaxed));
+    let ended = thread::scope(|scope| {
+        let others = 1..options.jobs.min(missing.len());
+        let others: Vec<_> = others.map(|_| scope.spawn(work)).collect();
+        let joined =
+            others.into_iter().map(|other| other.join().unwrap_or_else(|e| resume_unwind(e)));
+        work().and(joined.collect())
     });
     bar.finish_and_clear();
-    stopped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    ended
 }
 
 /// Prints the number of cells and the estimated time that they take, from one short measurement per kind of cell.
@@ -152,13 +151,12 @@ fn estimate(
         let mut kind = cell.clone();
         (kind.run.common.seed, kind.run.iterations, kind.run.record_every) = (0, None, None);
         let key = json(&kind)?;
-        let each = match known.get(&key) {
-            Some(&each) => each,
-            None => match child::ask(app, cell, &study.folder, Task::Probe, Bounds::of(options))? {
-                Reply::Seconds(seconds) => *known.entry(key).or_insert(seconds),
-                // A cell that fails immediately takes no time.
-                _ => 0.0,
-            },
+        let each = if let Some(&each) = known.get(&key) {
+            each
+        } else {
+            let seconds = child::ask(app, cell, Task::Probe, options)?;
+            // A cell that fails immediately takes no time.
+            seconds.map_or(0.0, |seconds: f64| *known.entry(key).or_insert(seconds))
         };
         let (mut once, common) = (cell.iterations().max(1) as f64, &cell.run.common);
         if let (Some(calls), Some(steps)) = (cell.run.oracle_calls, common.steps) {

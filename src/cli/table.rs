@@ -16,9 +16,10 @@ pub(crate) enum Align {
 /// A table that prints with two spaces between its columns and no newline at its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
-    align: Vec<Align>,
-    /// The first line is the header.
-    lines: Vec<Vec<String>>,
+    /// The alignment of each column.
+    pub(crate) align: Vec<Align>,
+    /// The header and the rows.
+    pub(crate) lines: Vec<Vec<String>>,
 }
 
 /// The header of a column, and the function that gives its cell in a row.
@@ -36,12 +37,18 @@ impl Table {
     }
 
     /// Creates a table with one row for each of `rows`.
-    pub(crate) fn of<R>(rows: &[R], columns: &[Column<R>]) -> Self {
-        let mut table = Self::new(columns.iter().map(|(name, _)| name));
-        for row in rows {
-            table.push(columns.iter().map(|(_, cell)| cell(row)));
-        }
-        table
+    pub(crate) fn of<R, N: AsRef<str>>(rows: &[R], columns: &[(N, impl Fn(&R) -> String)]) -> Self {
+        let cells = |row| columns.iter().map(move |(_, cell)| cell(row));
+        Self::new(columns.iter().map(|(name, _)| name)).with(rows.iter().map(cells))
+    }
+
+    /// Adds rows.
+    pub(crate) fn with<T: Into<String>>(
+        mut self,
+        rows: impl IntoIterator<Item: IntoIterator<Item = T>>,
+    ) -> Self {
+        rows.into_iter().for_each(|row| self.push(row));
+        self
     }
 
     /// Adds a row. Cells that are missing stay blank, and cells beyond the last column are dropped.
@@ -49,16 +56,6 @@ impl Table {
         let mut row: Vec<String> = row.into_iter().map(Into::into).collect();
         row.resize(self.align.len(), String::new());
         self.lines.push(row);
-    }
-
-    /// The header and the rows.
-    pub(crate) fn rows(&self) -> &[Vec<String>] {
-        &self.lines
-    }
-
-    /// The alignment of each column.
-    pub(crate) fn align(&self) -> &[Align] {
-        &self.align
     }
 
     /// The table in Markdown.

@@ -2,13 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) fn count(text: &str) -> Result<usize, &'static str> {
-    text.parse().map_err(|_| "expected a whole number, 0 or more")
+use crate::{Range, Value};
+
+/// Returns the parser of numbers in `range`.
+pub(crate) fn within<V: Value>(range: Range) -> impl Fn(&str) -> Result<V, String> + Clone {
+    move |text| {
+        let value = V::read(Some(text)).filter(|value| value.number().is_some_and(range.holds));
+        value.ok_or_else(|| format!("expected {}", range.expected))
+    }
 }
 
-pub(crate) fn at_least_one(text: &str) -> Result<usize, &'static str> {
-    text.parse().ok().filter(|&n| n > 0).ok_or("expected a whole number, 1 or more")
-}
+pub(crate) const ABOVE_ONE: Range =
+    Range::new("a finite number above 1", |a| a > 1.0 && a.is_finite());
 
 pub(crate) fn seed(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| "expected a whole number from 0 to 2^64 - 1")
@@ -69,37 +74,17 @@ pub fn bytes(text: &str) -> Result<u64, &'static str> {
 
 /// A step size, or `auto` for one that follows from the curvature.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Lr {
-    Size(f64),
-    Auto(Auto),
-}
-
-/// The spelling of `auto`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Auto {
+pub(crate) enum Lr {
     Auto,
+    #[serde(untagged)]
+    Size(f64),
 }
 
 /// Parses a step size, or `auto`.
-pub(super) fn lr(text: &str) -> Result<Lr, &'static str> {
-    let size =
-        || positive(text).map(Lr::Size).map_err(|_| "expected a positive finite number, or auto");
-    if text == "auto" { Ok(Lr::Auto(Auto::Auto)) } else { size() }
-}
-
-pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|&a: &f64| a > 0.0 && a.is_finite());
-    number.ok_or("expected a positive finite number")
-}
-
-pub(crate) fn above_one(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|&a: &f64| a > 1.0 && a.is_finite());
-    number.ok_or("expected a finite number above 1")
-}
-
-pub(crate) fn not_negative(text: &str) -> Result<f64, &'static str> {
-    let number = text.parse().ok().filter(|&a: &f64| a >= 0.0 && a.is_finite());
-    number.ok_or("expected a finite number, 0 or more")
+pub(super) fn lr(text: &str) -> Result<Lr, String> {
+    if text == "auto" {
+        return Ok(Lr::Auto);
+    }
+    within(Range::POSITIVE)(text).map(Lr::Size).map_err(|why| why + ", or auto")
 }

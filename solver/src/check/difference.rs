@@ -10,6 +10,7 @@
 use hypertape_autodiff::{Element, axpy, dot};
 
 use crate::error::Error;
+use crate::stats;
 
 /// Tolerance for the truncation error of a difference.
 const TRUNCATION: f64 = 1e-6;
@@ -48,7 +49,7 @@ impl Worst {
     /// Adds a comparison of a derivative with differences of vectors of length `value`.
     pub(crate) fn vectors<T: Element>(&mut self, derivative: &[T], differences: &[T], value: f64) {
         let scale = norm(derivative).max(norm(differences));
-        self.note::<T>(norm(&minus(derivative, differences)), scale, value);
+        self.note::<T>(norm(&stats::difference(derivative, differences)), scale, value);
     }
 
     fn note<T: Element>(&mut self, gap: f64, scale: f64, value: f64) {
@@ -102,12 +103,8 @@ pub(crate) fn norm<T: Element>(v: &[T]) -> f64 {
 
 /// `|a - b|` relative to the longer of the two.
 pub(crate) fn relative_gap<T: Element>(a: &[T], b: &[T]) -> f64 {
-    let gap = norm(&minus(a, b));
+    let gap = norm(&stats::difference(a, b));
     if gap == 0.0 { 0.0 } else { gap / norm(a).max(norm(b)) }
-}
-
-fn minus<T: Element>(a: &[T], b: &[T]) -> Vec<T> {
-    a.iter().zip(b).map(|(&a, &b)| a - b).collect()
 }
 
 #[cfg(test)]

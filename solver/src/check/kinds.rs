@@ -115,21 +115,20 @@ pub(super) const DIFFERENCED: [Kind; 6] = [INNER_W, OUTER_W, OUTER_X, HESSIAN, M
 
 impl Kind {
     pub(crate) fn skipped(self, why: &'static str) -> Check {
-        self.with(f64::NAN, Verdict::Skipped(why))
+        self.with(f64::NAN, f64::NAN, Verdict::Skipped(why))
     }
 
     pub(super) fn noted(self, observed: f64, what: &'static str) -> Check {
-        self.with(observed, Verdict::Noted(what))
-    }
-
-    fn with(self, observed: f64, verdict: Verdict) -> Check {
-        let Self(name, meaning) = self;
-        Check { name, observed, allowed: f64::NAN, verdict, meaning }
+        self.with(observed, f64::NAN, Verdict::Noted(what))
     }
 
     pub(crate) fn judged(self, observed: f64, allowed: f64) -> Check {
+        let failed = beyond(observed, allowed);
+        self.with(observed, allowed, if failed { Verdict::Failed } else { Verdict::Passed })
+    }
+
+    fn with(self, observed: f64, allowed: f64, verdict: Verdict) -> Check {
         let Self(name, meaning) = self;
-        let verdict = if beyond(observed, allowed) { Verdict::Failed } else { Verdict::Passed };
         Check { name, observed, allowed, verdict, meaning }
     }
 }

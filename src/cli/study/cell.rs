@@ -1,4 +1,4 @@
-//! A cell: its settings, the requests about it, and the replies.
+//! A cell: its settings, the requests about it, and the results.
 //!
 //! The settings are the options of `run`, parsed by the same parser, and a few that only studies have.
 
@@ -13,11 +13,11 @@ use crate::cli::args::{self, Asked, in_precision};
 use crate::cli::failure::{Failure, json};
 use crate::cli::outer::{self, Algorithm, Typed};
 use crate::cli::point;
-use crate::cli::values::{Lr, above_one, count, draws, positive};
+use crate::cli::values::{ABOVE_ONE, Lr, draws, within};
 use crate::cli::warned::Warned;
 use crate::problems::Entry;
 use crate::stats::median_and_interval;
-use crate::{Cost, Error, Schedule};
+use crate::{Cost, Error, Range, Schedule};
 
 /// The task of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -39,15 +39,15 @@ pub(crate) struct Cell {
     #[arg(long, value_enum, default_value_t = Measure::Run)]
     pub(crate) measure: Measure,
     /// Also evaluate points by h(x) and |dh/dx| at the inner minimum, to this fraction of |dg/dw| at the start, off the clock
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = within::<f64>(Range::POSITIVE))]
     #[serde(default)]
     pub(crate) value_tolerance: Option<f64>,
     /// Checkpoints whose iterations are in this ratio at least, of those that --record-every makes
-    #[arg(long, value_parser = above_one)]
+    #[arg(long, value_parser = within::<f64>(ABOVE_ONE))]
     #[serde(default)]
     pub(crate) record_ratio: Option<f64>,
     /// Timed repetitions, after one gradient that is not timed; 0 takes the time of a run while it is counted
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = within::<usize>(Range::COUNT))]
     pub(crate) repeats: Option<usize>,
     /// Estimates, each by draws of its own, from which bias and variance against the exact gradient are taken
     #[arg(long, value_parser = draws, default_value_t = 0)]
@@ -140,31 +140,23 @@ fn named<T: Precise>(
     entry: &Entry,
     run: &args::Run,
 ) -> Result<(String, Typed), Failure> {
-    let of = |option, e| Failure::usage(format!("--{option}: {e}"));
-    let registry = app.registry::<T>();
     if let Some(rule) = &run.common.rule {
-        registry.rules.parse(rule).map_err(|e| of("rule", e))?;
+        let refuse = |e| Failure::usage(format!("--rule: {e}"));
+        app.registry::<T>().rules.parse(rule).map_err(refuse)?;
     }
     let Algorithm { text, typed, .. } = outer::algorithm::<T>(app, entry, run)?;
     Ok((text, typed))
 }
 
-/// The request to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The request to a process, which replies with a `Result<_, Trouble>`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Task {
+    /// Everything but times: [`Done`].
     Count,
+    /// Times, each with the pace of the machine: `Vec<[f64; 2]>`.
     Time,
-    /// The seconds of one gradient, estimated from short inner loops.
+    /// The seconds of one gradient, estimated from short inner loops: `f64`.
     Probe,
-}
-
-/// The reply of a process.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Reply {
-    Counted(Box<Done>),
-    Timed(Vec<[f64; 2]>),
-    Seconds(f64),
-    Failed(Trouble),
 }
 
 /// The reason why a cell has no result.
@@ -208,7 +200,7 @@ pub(crate) type Metrics = BTreeMap<String, Option<f64>>;
 
 /// The result of a cell at its last point, and the cost of its estimates. Evaluations that were made only for the
 /// record are not included.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Done {
     pub(crate) loss: f64,
     /// Norm of the last estimate, at the point before its step; `None` if there was no estimate, or if it overflowed.

@@ -1,14 +1,15 @@
 //! One process for each request about a cell, so that no cell is affected by the memory, the caches or a crash of
 //! another.
 
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::RwLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cell::{Cell, Done, Reply, Task, Trouble};
+use serde::de::DeserializeOwned;
+
+use super::cell::{Cell, Done, Task, Trouble};
 use crate::cli::app::App;
 use crate::cli::args::{Asked, Study as Options};
 use crate::cli::failure::{Failure, json};
@@ -18,29 +19,17 @@ use crate::cli::table::{bytes, seconds};
 /// The longest wait before the state of a process is checked again.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Limits of one process.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bounds {
-    pub(super) seconds: Option<f64>,
-    pub(super) bytes: Option<u64>,
-}
-
-impl Bounds {
-    pub(super) fn of(options: &Options) -> Self {
-        Self { seconds: options.cell_time, bytes: options.cell_memory }
+/// Returns the limit of one process that is exceeded, if any.
+fn exceeded(options: &Options, clock: Instant, child: &Child) -> Option<Trouble> {
+    if let Some(limit) = options.cell_time.filter(|&limit| clock.elapsed().as_secs_f64() > limit) {
+        let why = format!("ended after {}, the limit of --cell-time", seconds(limit));
+        return Some(Trouble::new("timeout", why));
     }
-
-    fn passed(&self, clock: Instant, child: &Child) -> Option<Trouble> {
-        if let Some(limit) = self.seconds.filter(|&limit| clock.elapsed().as_secs_f64() > limit) {
-            let why = format!("ended after {}, the limit of --cell-time", seconds(limit));
-            return Some(Trouble::new("timeout", why));
-        }
-        let limit = self.bytes?;
-        let held = process_peak(&child.id().to_string()).filter(|&held| held > limit)?;
-        let (held, limit) = (bytes(held), bytes(limit));
-        let why = format!("ended with {held} in memory, above the {limit} of --cell-memory");
-        Some(Trouble::new("over memory", why))
-    }
+    let limit = options.cell_memory?;
+    let held = process_peak(&child.id().to_string()).filter(|&held| held > limit)?;
+    let (held, limit) = (bytes(held), bytes(limit));
+    let why = format!("ended with {held} in memory, above the {limit} of --cell-memory");
+    Some(Trouble::new("over memory", why))
 }
 
 /// Counting processes take read locks, timed processes take the write lock, so that no other process of the study runs
@@ -54,19 +43,14 @@ pub(super) type Turns = RwLock<()>;
 pub(super) fn run(
     app: &App,
     cell: &Cell,
-    folder: &Path,
-    bounds: Bounds,
+    options: &Options,
     turns: &Turns,
 ) -> Result<Result<Done, Trouble>, Failure> {
-    let counted = {
+    let counted: Result<Done, _> = {
         let _turn = turns.read();
-        ask(app, cell, folder, Task::Count, bounds)?
+        ask(app, cell, Task::Count, options)?
     };
-    let mut done = match counted {
-        Reply::Counted(done) => *done,
-        Reply::Failed(trouble) => return Ok(Err(trouble)),
-        _ => return Ok(Err(Trouble::new("failed", "another answer".to_owned()))),
-    };
+    let Ok(mut done) = counted else { return Ok(counted) };
     if cell.repeats != Some(0) {
         let _turn = turns.write();
         let mut cell = cell.clone();
@@ -74,60 +58,49 @@ pub(super) fn run(
             // The choice of `auto` is kept, because another measurement might choose differently.
             cell.run.common.schedule = Some(Asked::Given(taken));
         }
-        match ask(app, &cell, folder, Task::Time, bounds)? {
-            Reply::Timed(both) => {
+        match ask::<Vec<[f64; 2]>>(app, &cell, Task::Time, options)? {
+            Ok(both) => {
                 done.paces = both.iter().map(|&[_, pace]| pace).collect();
                 done.timed(both.iter().map(|&[time, _]| time).collect());
             }
-            Reply::Failed(trouble) => return Ok(Err(trouble)),
-            _ => {
-                return Ok(Err(Trouble::new("failed", "another answer".to_owned())));
-            }
+            Err(trouble) => return Ok(Err(trouble)),
         }
     }
     Ok(Ok(done))
 }
 
-/// Makes one request about a cell of the study in `folder`, which a separate process answers.
-pub(super) fn ask(
+/// Makes one request about a cell, which a separate process answers.
+pub(super) fn ask<R: DeserializeOwned>(
     app: &App,
     cell: &Cell,
-    folder: &Path,
     task: Task,
-    bounds: Bounds,
-) -> Result<Reply, Failure> {
-    let told = |e: std::io::Error| Failure::run(format!("cannot start a process for a cell: {e}"));
-    let mut command = match app.program.split_first() {
-        Some((program, arguments)) => {
-            let mut command = Command::new(program);
-            command.args(arguments);
-            command
-        }
-        None => Command::new(std::env::current_exe().map_err(told)?),
+    options: &Options,
+) -> Result<Result<R, Trouble>, Failure> {
+    let told = |e: io::Error| Failure::run(format!("cannot start a process for a cell: {e}"));
+    let (program, arguments) = match app.program.split_first() {
+        Some((program, arguments)) => (program.clone(), arguments),
+        None => (std::env::current_exe().map_err(told)?.into(), &[][..]),
     };
-    command.args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut command = Command::new(program);
+    command.args(arguments).args(["study", "cell"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(told)?;
     let clock = Instant::now();
     // Stdin stays open until the answer is there, so that the process ends when this one ends.
     let mut stdin = child.stdin.take();
-    let request = json(&(task, folder, cell))? + "\n";
+    let request = json(&(task, &cell.run.common.data.folder, cell))? + "\n";
     if let Some(stdin) = &mut stdin {
         // A process that does not read has ended, which is reported below.
         let _ = stdin.write_all(request.as_bytes());
     }
-    let mut stdout = child.stdout.take();
-    let reader = thread::spawn(move || {
-        let mut text = String::new();
-        let read = stdout.as_mut().map(|stdout| stdout.read_to_string(&mut text));
-        (text, read)
-    });
+    let stdout = child.stdout.take();
+    let reader = thread::spawn(move || stdout.and_then(|stdout| io::read_to_string(stdout).ok()));
     let (mut pause, mut cause) = (Duration::from_millis(1), None);
     let status = loop {
         if let Some(status) = child.try_wait().map_err(told)? {
             break status;
         }
         if cause.is_none() {
-            cause = bounds.passed(clock, &child);
+            cause = exceeded(options, clock, &child);
             if cause.is_some() {
                 child.kill().map_err(told)?;
             }
@@ -135,10 +108,10 @@ pub(super) fn ask(
         thread::sleep(pause);
         pause = (pause * 2).min(LOOK);
     };
-    let text = reader.join().map_or_else(|_| String::new(), |(text, _)| text);
+    let text = reader.join().ok().flatten().unwrap_or_default();
     Ok(match serde_json::from_str(&text) {
         Ok(reply) if status.success() => reply,
-        _ => Reply::Failed(cause.unwrap_or_else(|| {
+        _ => Err(cause.unwrap_or_else(|| {
             let kind = if status.code().is_none() { "killed" } else { "failed" };
             Trouble::new(kind, format!("its process ended without an answer: {status}"))
         })),

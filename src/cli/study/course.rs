@@ -5,7 +5,7 @@
 //! one that reaches it first, and then the one with the lowest value at the end.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::cell::Checkpoint;
 use super::plot::Unit;
@@ -123,12 +123,8 @@ pub(super) fn best_settings(mut all: Vec<Setting>) -> Vec<Setting> {
         setting.reached = PARTS.map(|part| reached(&setting.course, part));
     }
     all.sort_by(Setting::order);
-    let mut known: Vec<String> = Vec::new();
-    all.retain(|setting| {
-        let first = !known.contains(&setting.family);
-        known.extend(first.then(|| setting.family.clone()));
-        first
-    });
+    let mut known = HashSet::new();
+    all.retain(|setting| known.insert(setting.family.clone()));
     all
 }
 

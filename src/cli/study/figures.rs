@@ -8,6 +8,7 @@ use super::course::{self, AGAINST, Passed, Setting, TIME};
 use super::file::{Measured, Study};
 use super::plot::{Figure, Kind, Point, Series, Unit};
 use super::summary::{Group, is_gradient, varying};
+use crate::cli::grouped::grouped;
 use crate::cli::table::Table;
 
 /// Returns the figures of each problem, separately for gradients and whole runs, for each number of steps and over all
@@ -16,19 +17,16 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
     let of = |g: &Group| {
         let common = &g.cell.run.common;
         // Other data makes another problem.
-        let problem = match &common.data.train {
-            Some(file) => format!("{} on {file}", common.problem),
-            None => common.problem.clone(),
-        };
+        let mut problem = common.problem.clone();
+        problem.extend(common.data.train.iter().map(|file| format!(" on {file}")));
         (problem, is_gradient(g))
     };
-    let mut kinds: Vec<_> = groups.iter().map(of).collect();
-    kinds.dedup();
+    let kinds = grouped(groups.iter().map(|group| (of(group), group)));
     let (mut figures, mut best_table) = (Vec::new(), course::table());
-    for (i, kind) in kinds.iter().enumerate().filter(|(i, kind)| !kinds[..*i].contains(kind)) {
-        let both = kinds.iter().any(|other| other.0 == kind.0 && other.1 != kind.1);
-        let name = if both && !kind.1 { format!("{}, runs", kind.0) } else { kind.0.clone() };
-        let whole = Panel::new(study, name, groups.iter().filter(|&g| of(g) == kinds[i]).collect());
+    for ((problem, gradient), groups) in &kinds {
+        let both = kinds.contains_key(&(problem.clone(), !gradient));
+        let name = if both && !gradient { format!("{problem}, runs") } else { problem.clone() };
+        let whole = Panel::new(study, name, groups.clone());
         // Other steps and other labels make another problem to be solved.
         let case = |g: &&Group| (g.cell.run.common.steps, g.cell.run.common.data.corruption);
         let mut cases: Vec<_> = whole.groups.iter().map(case).collect();
@@ -37,12 +35,9 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
         let steps = cases.chunk_by(|a, b| a.0 == b.0).count();
         for (r, corruption) in &cases {
             let same = whole.groups.iter().copied().filter(|g| case(g) == (*r, *corruption));
-            let name = match r.filter(|_| steps > 1) {
-                Some(r) => format!("{}, {r} steps", whole.name),
-                None => whole.name.clone(),
-            };
-            let name =
-                corruption.map_or_else(|| name.clone(), |c| format!("{name}, corruption {c}"));
+            let mut name = whole.name.clone();
+            name.extend(r.filter(|_| steps > 1).map(|r| format!(", {r} steps")));
+            name.extend(corruption.map(|c| format!(", corruption {c}")));
             let mut panel = Panel::new(study, name, same.collect());
             figures.push(panel.time_and_bytes());
             figures.extend(panel.accuracy());
@@ -60,7 +55,7 @@ pub(super) fn all(study: &Study, groups: &[Group]) -> (Vec<Figure>, Option<Table
     figures.retain(|f| {
         f.series.iter().filter(|s| s.kind != Kind::Front).flat_map(|s| &s.points).nth(1).is_some()
     });
-    let found = best_table.rows().len() > 1;
+    let found = best_table.lines.len() > 1;
     (figures, found.then_some(best_table))
 }
 
@@ -79,21 +74,12 @@ struct Panel<'a> {
 /// Groups points by name, in the order in which the names appear. Marks that are 0 up to rounding cannot be shown on a
 /// logarithmic axis, and are only mentioned in the text.
 pub(super) fn series(kind: Kind, points: impl Iterator<Item = (String, Point)>) -> Vec<Series> {
-    let mut all: Vec<Series> = Vec::new();
-    for (name, point) in points {
-        let known = all.iter().position(|series| series.name == name);
-        let place = known.unwrap_or(all.len());
-        if known.is_none() {
-            all.push(Series { name, kind, points: Vec::new() });
-        }
-        if kind == Kind::Line || point.x.min(point.low) > 1e-13 {
-            all[place].points.push(point);
-        }
-    }
-    for series in &mut all {
-        series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-    }
-    all
+    let series = |(name, mut points): (String, Vec<Point>)| {
+        points.retain(|point| kind == Kind::Line || point.x.min(point.low) > 1e-13);
+        points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        Series { name, kind, points }
+    };
+    grouped(points).into_iter().map(series).collect()
 }
 
 pub(super) fn point(x: f64, [low, y, high]: [f64; 3], text: String) -> Point {
@@ -189,21 +175,14 @@ impl<'a> Panel<'a> {
         group.label(&self.keys)
     }
 
-    /// The settings that distinguish series whose points differ in `others`.
-    fn keys_but(&self, others: &[&str]) -> Vec<&'a str> {
-        self.keys.iter().copied().filter(|key| !others.contains(key)).collect()
-    }
-
     fn time_and_bytes(&self) -> Figure {
+        let mark = |family: String, name: &str, bytes: u64, times: [f64; 3]| {
+            let bytes = bytes as f64;
+            let [size, time] = [Unit::Bytes.text(bytes), Unit::Seconds.text(times[1])];
+            (family, point(bytes, times, format!("{name}: {size}, {time}")))
+        };
         let ours = self.groups.iter().filter_map(|group| {
-            let (bytes, times) = (group.bytes()? as f64, group.seconds()?);
-            let text = format!(
-                "{}: {}, {}",
-                self.label(group),
-                Unit::Bytes.text(bytes),
-                Unit::Seconds.text(times[1])
-            );
-            Some((self.family(group), point(bytes, times, text)))
+            Some(mark(self.family(group), &self.label(group), group.bytes()?, group.seconds()?))
         });
         // External measurements are of gradients.
         let first = self.groups.first().filter(|g| is_gradient(g)).map(|g| &g.cell.run.common);
@@ -213,12 +192,11 @@ impl<'a> Panel<'a> {
             .external
             .iter()
             .filter(|e| Some(&e.problem) == problem && (e.steps.is_none() || e.steps == steps));
-        let others = others.filter_map(|e| {
-            let Measured::Gradient { bytes, seconds: time } = e.measured else { return None };
-            let bytes = bytes as f64;
-            let text =
-                format!("{}: {}, {}", e.name, Unit::Bytes.text(bytes), Unit::Seconds.text(time));
-            Some((e.name.clone(), point(bytes, [time; 3], text)))
+        let others = others.filter_map(|e| match e.measured {
+            Measured::Gradient { bytes, seconds } => {
+                Some(mark(e.name.clone(), &e.name, bytes, [seconds; 3]))
+            }
+            Measured::Curve(_) => None,
         });
         let mut series = series(Kind::Marks, ours.chain(others));
         series.push(front(&series));
@@ -229,7 +207,8 @@ impl<'a> Panel<'a> {
     /// Figures of bias and variance against time, and of J, the time x second moment relative to exact gradients,
     /// against memory, if draws were requested: means, and the range over seeds.
     fn accuracy(&self) -> Vec<Figure> {
-        let keys = self.keys_but(&["memory", "schedule"]);
+        let within = |key: &&str| ["memory", "schedule"].contains(key);
+        let keys: Vec<_> = self.keys.iter().copied().filter(|key| !within(key)).collect();
         let of = |id: &str, what: &str, axes: [_; 2], kind, y: &dyn Fn(&Done) -> Option<f64>| {
             let points = self.groups.iter().filter_map(|group| {
                 let x = match axes[0] {
@@ -346,12 +325,8 @@ impl<'a> Panel<'a> {
         let points = self.groups.iter().filter(|group| is_gradient(group)).filter_map(|group| {
             let measured = group.bytes()? as f64;
             let predicted = group.mean(|done| Some(done.bytes_predicted as f64))?;
-            let text = format!(
-                "{}: predicted {}, measured {}",
-                self.label(group),
-                Unit::Bytes.text(predicted),
-                Unit::Bytes.text(measured)
-            );
+            let [before, after] = [predicted, measured].map(|bytes| Unit::Bytes.text(bytes));
+            let text = format!("{}: predicted {before}, measured {after}", self.label(group));
             Some((self.family(group), point(predicted, [measured; 3], text)))
         });
         let mut series = series(Kind::Marks, points);

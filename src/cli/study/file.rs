@@ -20,20 +20,20 @@
 //! `"{soba,saba}:step={0.1,1}"` gives four values. Everything is checked here, and errors name the line of the value at
 //! fault, so that a study cannot fail hours later because of a typing error.
 
-use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args as Options, FromArgMatches};
+use indexmap::IndexMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::cell::{Cell, Measure, OF_RUNS};
 use crate::cli::app::App;
 use crate::cli::failure::Failure;
-use crate::cli::values::{at_least_one, bytes, count, positive};
-use crate::find_by_name;
+use crate::cli::values::{bytes, within};
+use crate::{Range, find_by_name};
 
 /// Options of a cell that are not keys: files, the format of the output, and the seed, which has the key `seeds`.
 const NOT_KEYS: [&str; 8] =
@@ -63,8 +63,6 @@ pub(crate) enum Measured {
 /// The contents of a file.
 #[derive(Debug)]
 pub(crate) struct Study {
-    /// The folder of the file, to which the file names in it are relative.
-    pub(crate) folder: PathBuf,
     /// The text of the file.
     pub(crate) text: String,
     /// Heading of the table.
@@ -92,9 +90,8 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     let source = Source { path, text: &text };
     let root = DeTable::parse(&text)
         .map_err(|e| source.at(e.span().map_or(0, |s| s.start), e.message().trim()))?;
-    let (mut title, mut cells, mut external) = (None, Vec::new(), Vec::new());
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut seen = HashSet::new();
+    let (mut title, mut cells, mut external) = (None, IndexMap::new(), Vec::new());
+    let folder = path.parent().unwrap_or(Path::new(""));
     let command = Cell::augment_args(clap::Command::new("cell").no_binary_name(true));
     let options = command.get_arguments().filter_map(|a| a.get_long());
     let mut keys = vec!["problem".to_owned(), "seeds".to_owned()];
@@ -108,7 +105,7 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
     for (key, value) in source.entries(root.get_ref(), &["title", "grid", "external"])? {
         let line = source.line(value.span().start);
         if key == "title" {
-            let item = Item::new(value, line);
+            let item = source.item(value);
             let wrong = || source.wrong(key, &item, "expected a string");
             title = Some(item.quoted.then(|| item.text.clone()).ok_or_else(wrong)?);
             continue;
@@ -131,18 +128,16 @@ pub(super) fn parse(path: &Path, text: String, app: &App) -> Result<Study, Failu
             for i in 0..total {
                 let chosen = Chosen { source: &source, line, values: pick(&axes, i) };
                 let mut cell = chosen.cell(&command)?;
-                cell.run.common.data.folder.clone_from(&folder);
+                folder.clone_into(&mut cell.run.common.data.folder);
                 let cell = cell.resolve(app).map_err(|e| chosen.refuse(e))?;
-                if seen.insert(cell.key()?) {
-                    cells.push(cell);
-                }
+                cells.entry(cell.key()?).or_insert(cell);
             }
         }
     }
     if cells.is_empty() {
         return Err(source.on(1, "grid: missing, expected at least one [[grid]]"));
     }
-    Ok(Study { folder, text, title, cells, external })
+    Ok(Study { text, title, cells: cells.into_values().collect(), external })
 }
 
 /// A file and its text, to locate errors.
@@ -167,7 +162,7 @@ impl Source<'_> {
     }
 
     /// Returns an error about a value; `why` says what was expected.
-    fn wrong(&self, key: &str, item: &Item, why: &str) -> Failure {
+    fn wrong(&self, key: &str, item: &Item, why: impl std::fmt::Display) -> Failure {
         self.on(item.line, format!("{key}: found {}, {why}", item.shown()))
     }
 
@@ -188,28 +183,43 @@ impl Source<'_> {
         entries.collect()
     }
 
+    fn item(&self, value: &Spanned<DeValue>) -> Item {
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => {
+                let decimal = i128::from_str_radix(number.as_str(), number.radix());
+                decimal.map_or_else(|_| number.to_string(), |n| n.to_string())
+            }
+            DeValue::Float(number) => number.as_str().to_owned(),
+            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Table(_) => "a table".to_owned(),
+            DeValue::Boolean(b) => b.to_string(),
+            DeValue::Datetime(time) => time.to_string(),
+        };
+        let quoted = matches!(value.get_ref(), DeValue::String(_));
+        Item { text, quoted, line: self.line(value.span().start) }
+    }
+
     /// Returns the lists of a grid.
     fn axes<'k>(&self, table: &DeTable, keys: &'k [String]) -> Result<Vec<Axis<'k>>, Failure> {
         let mut axes = Vec::new();
         for (key, value) in self.entries(table, keys)? {
-            let item = |v: &Spanned<DeValue>| Item::new(v, self.line(v.span().start));
-            let items = match value.get_ref() {
-                DeValue::Array(list) => list.iter().map(item).collect(),
-                _ if key == "seeds" => {
-                    let item = item(value);
-                    let n = at_least_one(&item.text).map_err(|w| self.wrong(key, &item, w))?;
-                    // One more than a study may have is refused together with the grid, before it fills memory.
-                    let seeds = 0..n.min(MOST_CELLS + 1);
-                    seeds.map(|s| Item { text: s.to_string(), ..item.clone() }).collect()
-                }
-                _ => vec![item(value)],
-            };
-            let spelled = ["algorithm", "estimator"].contains(&key);
-            let several = |item: Item| {
-                let texts = if spelled { expanded(&item.text) } else { vec![item.text.clone()] };
-                texts.into_iter().map(move |text| Item { text, ..item.clone() })
-            };
-            let items: Vec<Item> = items.into_iter().flat_map(several).collect();
+            let list = value.get_ref().as_array();
+            let values = list.map_or(std::slice::from_ref(value), |list| list);
+            let mut items = Vec::new();
+            for item in values.iter().map(|value| self.item(value)) {
+                let texts = match key {
+                    "seeds" if list.is_none() => {
+                        let n = within::<usize>(Range::ONE_OR_MORE)(&item.text);
+                        let n = n.map_err(|why| self.wrong(key, &item, why))?;
+                        // One more than a study may have is refused together with the grid, before it fills memory.
+                        (0..n.min(MOST_CELLS + 1)).map(|seed| seed.to_string()).collect()
+                    }
+                    "algorithm" | "estimator" => expanded(&item.text),
+                    _ => vec![item.text.clone()],
+                };
+                items.extend(texts.into_iter().map(|text| Item { text, ..item.clone() }));
+            }
             if items.is_empty() {
                 let why = format!("{key}: found an empty list, expected at least one value");
                 return Err(self.at(value.span().start, why));
@@ -224,27 +234,26 @@ impl Source<'_> {
         let entries = self.entries(table, &keys)?;
         let curve = entries.iter().find(|(key, _)| *key == "curve");
         let curve = curve.map(|(_, value)| self.curve(value)).transpose()?;
-        let items: Vec<_> = entries
-            .into_iter()
-            .map(|(key, value)| (key, Item::new(value, self.line(value.span().start))))
-            .collect();
+        let items: Vec<_> =
+            entries.into_iter().map(|(key, value)| (key, self.item(value))).collect();
         let item = |key: &str| items.iter().find(|(k, _)| *k == key).map(|(_, item)| item);
         let wanted =
             |key: &str| item(key).ok_or_else(|| self.on(line, format!("external: found no {key}")));
-        let wrong = |key: &'static str, item| move |why: &str| self.wrong(key, item, why);
         let measured = if let Some(curve) = curve {
             Measured::Curve(curve)
         } else {
             let (size, time) = (wanted("bytes")?, wanted("seconds")?);
-            let bytes = bytes(&size.text).map_err(wrong("bytes", size))?;
-            let seconds = positive(&time.text).map_err(wrong("seconds", time))?;
+            let bytes = bytes(&size.text).map_err(|why| self.wrong("bytes", size, why))?;
+            let seconds = within(Range::POSITIVE)(&time.text);
+            let seconds = seconds.map_err(|why| self.wrong("seconds", time, why))?;
             Measured::Gradient { bytes, seconds }
         };
+        let steps = item("steps").map(|item| {
+            within(Range::COUNT)(&item.text).map_err(|why| self.wrong("steps", item, why))
+        });
         Ok(External {
             problem: wanted("problem")?.text.clone(),
-            steps: item("steps")
-                .map(|item| count(&item.text).map_err(|why| self.wrong("steps", item, why)))
-                .transpose()?,
+            steps: steps.transpose()?,
             name: wanted("name")?.text.clone(),
             measured,
         })
@@ -252,7 +261,7 @@ impl Source<'_> {
 
     /// Parses a list of pairs of numbers.
     fn curve(&self, value: &Spanned<DeValue>) -> Result<Vec<[f64; 2]>, Failure> {
-        let number = |v: &Spanned<DeValue>| Item::new(v, 0).text.parse::<f64>().ok();
+        let number = |v: &Spanned<DeValue>| self.item(v).text.parse::<f64>().ok();
         let pair = |v: &Spanned<DeValue>| match &v.get_ref().as_array()?[..] {
             [x, y] => Some([number(x)?, number(y)?]),
             _ => None,
@@ -298,22 +307,6 @@ struct Item {
 }
 
 impl Item {
-    fn new(value: &Spanned<DeValue>, line: usize) -> Self {
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.to_string(),
-            DeValue::Integer(number) => {
-                let decimal = i128::from_str_radix(number.as_str(), number.radix());
-                decimal.map_or_else(|_| number.to_string(), |n| n.to_string())
-            }
-            DeValue::Float(number) => number.as_str().to_owned(),
-            DeValue::Array(_) => "a list".to_owned(),
-            DeValue::Table(_) => "a table".to_owned(),
-            DeValue::Boolean(b) => b.to_string(),
-            DeValue::Datetime(time) => time.to_string(),
-        };
-        Self { text, quoted: matches!(value.get_ref(), DeValue::String(_)), line }
-    }
-
     /// The value as it is in the file.
     fn shown(&self) -> String {
         if self.quoted { format!("{:?}", self.text) } else { self.text.clone() }

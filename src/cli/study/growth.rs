@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::{IndexMap, IndexSet};
 use serde_json::Value;
 
 use super::figures::{figure, point, series};
@@ -26,8 +27,7 @@ pub(super) fn lines<'a>(groups: &'a [Group<'a>]) -> Vec<Line<'a>> {
     let done = |g: &&Group| is_gradient(g) && g.seconds().is_some();
     let groups: Vec<_> = groups.iter().filter(done).collect();
     let keys = varying(&groups);
-    let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: IndexMap<(String, String), Line> = IndexMap::new();
     for group in groups {
         let settings = settings(group);
         for (of, size) in &settings {
@@ -36,19 +36,17 @@ pub(super) fn lines<'a>(groups: &'a [Group<'a>]) -> Vec<Line<'a>> {
                 continue;
             }
             let others: Vec<_> = settings.iter().filter(|(key, _)| *key != of).collect();
-            let place = *places.entry((of.clone(), format!("{others:?}"))).or_insert(lines.len());
-            if place == lines.len() {
+            let line = lines.entry((of.clone(), format!("{others:?}"))).or_insert_with(|| {
                 let kept: Vec<_> = keys.iter().copied().filter(|key| key != of).collect();
                 let problem = group.cell.run.common.problem.split(':').next().unwrap_or_default();
                 let label = format!("{problem}, {}", group.label(&kept));
                 let of = of.trim_start_matches(OF_PROBLEM).to_owned();
-                lines.push(Line { of, label, points: Vec::new() });
-            }
-            lines[place].points.push((size as f64, group));
+                Line { of, label, points: Vec::new() }
+            });
+            line.points.push((size as f64, group));
         }
     }
-    lines.retain(|line| line.points.len() > 1);
-    lines
+    lines.into_values().filter(|line| line.points.len() > 1).collect()
 }
 
 /// Prefix of the names of the problem's settings.
@@ -110,12 +108,7 @@ pub(super) fn table(lines: &[Line]) -> Table {
 
 /// Makes the figures of time and bytes against each size.
 pub(super) fn figures(lines: &[Line]) -> Vec<Figure> {
-    let mut sizes: Vec<&str> = Vec::new();
-    for line in lines {
-        if !sizes.contains(&line.of.as_str()) {
-            sizes.push(&line.of);
-        }
-    }
+    let sizes: IndexSet<&str> = lines.iter().map(|line| line.of.as_str()).collect();
     let both = |of| [(of, "time", Unit::Seconds), (of, "bytes", Unit::Bytes)];
     let figure = |(of, cost, unit): (&str, &str, Unit)| {
         let points = lines.iter().filter(|line| line.of == of).flat_map(|line| {

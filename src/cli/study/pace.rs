@@ -13,29 +13,18 @@ use crate::stats::quantile;
 /// undisturbed workload varies by 2 %; with a neighbour on the same core it varies by 20 to 100 %.
 pub(super) const DISTURBED: f64 = 1.05;
 
-/// A fixed workload: multiplications and additions over 128 KiB, which exceeds the first level of cache, as most cells
-/// do.
-pub(super) struct Pace {
-    numbers: Vec<f64>,
-}
-
-impl Pace {
-    pub(super) fn new() -> Self {
-        Self { numbers: vec![1.0; 1 << 14] }
-    }
-
-    /// Seconds of the workload: the median of nine times of about half a millisecond each.
-    pub(super) fn seconds(&mut self) -> f64 {
-        let mut times = [0.0; 9];
-        for time in &mut times {
-            let clock = Instant::now();
-            for _ in 0..60 {
-                for number in black_box(&mut self.numbers[..]) {
-                    *number = *number * 0.75 + 0.25;
-                }
+/// Seconds of a fixed workload: multiplications and additions over 128 KiB, which exceeds the first level of cache, as
+/// most cells do. It is the median of nine times of about half a millisecond each.
+pub(super) fn pace() -> f64 {
+    let (mut numbers, mut times) = (vec![1.0; 1 << 14], [0.0; 9]);
+    for time in &mut times {
+        let clock = Instant::now();
+        for _ in 0..60 {
+            for number in black_box(&mut numbers[..]) {
+                *number = *number * 0.75 + 0.25;
             }
-            *time = clock.elapsed().as_secs_f64();
         }
-        quantile(&mut times, 0.5)
+        *time = clock.elapsed().as_secs_f64();
     }
+    quantile(&mut times, 0.5)
 }

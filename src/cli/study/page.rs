@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use super::file::Study;
 use super::plot::{Figure, Kind, Series, Unit, escaped, svg};
-use super::records::Records;
+use super::records::{Origin, Recorded, Records};
 use super::summary::Comparison;
 use crate::cli::atomic;
 use crate::cli::failure::Failure;
+use crate::cli::grouped::grouped;
 use crate::cli::table::{Align, Table};
 
 /// The style of the page, and the script for points, series and the sorting of tables.
@@ -35,13 +36,13 @@ pub(super) fn write(
     }
     for figure in figures {
         let name = format!("figures/{}.svg", figure.id);
-        records.write(&name, |file| Ok(file.write_all(svg(figure).as_bytes())?))?;
+        records.write(&name, &svg(figure))?;
     }
     let all: Vec<_> = (0..study.cells.len()).collect();
     let missing = records.missing(&study.cells, &all)?.len();
     let origin = origin(records, missing);
     let page = html(study, &origin, figures, tables);
-    records.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
+    records.write("report.html", &page)?;
     let title = study.title.as_deref().unwrap_or("Study");
     let lines = tables.warnings.iter().fold(String::new(), |lines, line| lines + "\n- " + line);
     let told = tables.more.iter().fold(String::new(), |told, (what, table)| {
@@ -49,20 +50,17 @@ pub(super) fn write(
     });
     let rows = tables.all.markdown();
     let page = format!("# {title}\n\n{origin}\n\n{rows}\n{lines}\n{told}");
-    records.write("report.md", |file| Ok(file.write_all(page.as_bytes())?))
+    records.write("report.md", &page)
 }
 
 /// States the origin of the records, how many there are, and how many are missing.
 fn origin(records: &Records, missing: usize) -> String {
     let known = || records.slots.iter().flatten();
-    let told: BTreeSet<String> = known()
-        .map(|r| {
-            format!(
-                "hypertape {}, {}, {}",
-                r.origin.version, r.origin.machine, r.origin.instructions
-            )
-        })
-        .collect();
+    let of = |recorded: &Recorded| {
+        let Origin { version, machine, instructions, .. } = &recorded.origin;
+        format!("hypertape {version}, {machine}, {instructions}")
+    };
+    let told: BTreeSet<String> = known().map(of).collect();
     let told: Vec<_> = told.into_iter().collect();
     let (cells, failed) = (known().count(), known().filter(|r| r.outcome.is_err()).count());
     let missing = if missing == 0 { String::new() } else { format!(", {missing} missing") };
@@ -134,19 +132,9 @@ pub(super) fn comparison(
     told: &str,
     found: &Comparison,
 ) -> String {
-    let mut series: Vec<Series> = Vec::new();
-    for (verdict, point) in &found.ratios {
-        let known = series.iter().position(|series| series.name == *verdict);
-        let place = known.unwrap_or(series.len());
-        if known.is_none() {
-            series.push(Series {
-                name: (*verdict).to_owned(),
-                kind: Kind::Marks,
-                points: Vec::new(),
-            });
-        }
-        series[place].points.push(point.clone());
-    }
+    let verdicts = grouped(found.ratios.iter().cloned()).into_iter();
+    let series =
+        verdicts.map(|(name, points)| Series { name: name.to_owned(), kind: Kind::Marks, points });
     let figure = Figure {
         id: "ratios".to_owned(),
         title: "Time after over time before".to_owned(),
@@ -155,7 +143,7 @@ pub(super) fn comparison(
             .to_owned(),
         x: ("time before".to_owned(), Unit::Seconds),
         y: ("time after / before".to_owned(), Unit::Number),
-        series,
+        series: series.collect(),
     };
     let figures = if found.ratios.is_empty() { String::new() } else { drawn(&[figure]) };
     let [was, is] = [before, after].map(|records| escaped(&origin(records, 0)));
@@ -172,13 +160,13 @@ pub(super) fn comparison(
 fn html_table(table: &Table) -> String {
     let row = |(i, row): (usize, &Vec<String>)| {
         let tag = if i == 0 { "th" } else { "td" };
-        let cells = row.iter().zip(table.align()).map(|(cell, &align)| {
+        let cells = row.iter().zip(&table.align).map(|(cell, &align)| {
             let class = if align == Align::Left { " class=\"text\"" } else { "" };
             format!("<{tag}{class}>{}</{tag}>", escaped(cell))
         });
         format!("<tr>{}</tr>\n", cells.collect::<String>())
     };
-    let mut rows = table.rows().iter().enumerate().map(row);
+    let mut rows = table.lines.iter().enumerate().map(row);
     let head = rows.next().unwrap_or_default();
     format!("<table>\n<thead>{head}</thead>\n<tbody>{}</tbody></table>", rows.collect::<String>())
 }

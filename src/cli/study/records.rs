@@ -4,12 +4,13 @@
 //! cells. The file of the study is saved in the same folder, so that the order, the missing cells and the report can be
 //! derived from the folder alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -92,7 +93,7 @@ impl Records {
     pub(super) fn open(folder: &Path, study: &Study, file: &Path) -> Result<Self, Failure> {
         let lock = atomic::lock(folder, "runs a study").map_err(Failure::of("--out"))?;
         let records = Self { _lock: lock, ..Self::read(folder, study, file)? };
-        records.write("study.toml", |w| Ok(w.write_all(study.text.as_bytes())?))?;
+        records.write("study.toml", &study.text)?;
         Ok(records)
     }
 
@@ -184,30 +185,23 @@ impl Records {
     }
 
     pub(super) fn store(&self) -> Result<(), Failure> {
-        self.write("records.jsonl", |file| {
-            for recorded in self.slots.iter().flatten() {
-                writeln!(file, "{}", recorded.line)?;
-            }
-            Ok(())
-        })
+        let lines = self.slots.iter().flatten().map(|recorded| recorded.line.clone() + "\n");
+        self.write("records.jsonl", &lines.collect::<String>())
     }
 
-    pub(super) fn write(
-        &self,
-        name: &str,
-        write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
-    ) -> Result<(), Failure> {
-        atomic::write(&self.folder.join(name), write).map_err(Failure::of("--out"))
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+        let written = atomic::write(&self.folder.join(name), |w| Ok(w.write_all(text.as_bytes())?));
+        written.map_err(Failure::of("--out"))
     }
 
     /// Writes `records.csv`. It has a column for each number or text in any line, and `table.column` for those of a
     /// nested table, but no lists.
     pub(super) fn write_csv(&self) -> Result<(), Failure> {
-        let (mut columns, mut rows) = (Vec::new(), Vec::new());
+        let (mut columns, mut rows) = (IndexSet::new(), Vec::new());
         for recorded in self.slots.iter().flatten() {
             let line: Map<String, Value> =
                 serde_json::from_str(&recorded.line).map_err(Failure::run)?;
-            let mut row = HashMap::new();
+            let mut row = BTreeMap::new();
             for (key, value) in line {
                 match value {
                     Value::Object(inner) => {
@@ -217,9 +211,7 @@ impl Records {
                     plain => drop(row.insert(key, plain)),
                 }
             }
-            let mut new: Vec<_> = row.keys().filter(|k| !columns.contains(*k)).cloned().collect();
-            new.sort_unstable();
-            columns.extend(new);
+            columns.extend(row.keys().cloned());
             rows.push(row);
         }
         let text = |value: Option<&Value>| match value {
@@ -230,14 +222,12 @@ impl Records {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
-        self.write("records.csv", |file| {
-            writeln!(file, "{}", columns.join(","))?;
-            for row in &rows {
-                let row: Vec<_> = columns.iter().map(|column| text(row.get(column))).collect();
-                writeln!(file, "{}", row.join(","))?;
-            }
-            Ok(())
-        })
+        let line = |cells: Vec<String>| cells.join(",") + "\n";
+        let mut table = line(columns.iter().cloned().collect());
+        for row in rows {
+            table += &line(columns.iter().map(|column| text(row.get(column))).collect());
+        }
+        self.write("records.csv", &table)
     }
 }
 
@@ -320,26 +310,17 @@ fn other_data(cells: &[Cell], slots: &[Option<Recorded>]) -> Vec<String> {
             let problem = &common.problem;
             let files = common.data.train.iter().map(|file| format!(", {file}"));
             let files: String = files.collect();
-            notes.push(format!(
-                "cells {} and {} have different data of {problem}{files}",
-                j + 1,
-                i + 1
-            ));
+            let [a, b] = [j + 1, i + 1];
+            notes.push(format!("cells {a} and {b} have different data of {problem}{files}"));
         }
     }
     notes
 }
 
 fn different(ours: &str, theirs: &str, [a, b]: [&PathBuf; 2]) -> String {
-    let [mut x, mut y] = [ours, theirs].map(str::lines);
-    let mut number = 0;
-    let (x, y) = loop {
-        number += 1;
-        match (x.next(), y.next()) {
-            (x, y) if x == y && x.is_some() => {}
-            (x, y) => break (x.unwrap_or("nothing"), y.unwrap_or("nothing")),
-        }
-    };
+    let [x, y] = [ours, theirs].map(|text| text.lines().chain(["nothing"]));
+    let differs = |&(_, (x, y)): &(usize, (&str, &str))| x != y || x == "nothing";
+    let (number, (x, y)) = (1..).zip(x.zip(y)).find(differs).unwrap_or_default();
     let (a, b) = (a.display(), b.display());
     format!("{a} and {b} hold different studies: study.toml:{number}: '{x}' and '{y}'")
 }

@@ -1,7 +1,8 @@
 //! Records over seeds: the basis of the table, the figures and the comparison.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::cell::{Cell, Done, Measure};
@@ -25,7 +26,7 @@ pub(super) fn groups<'a>(
     cells: &'a [Cell],
     records: &'a Records,
 ) -> Result<Vec<Group<'a>>, Failure> {
-    let (mut places, mut groups): (_, Vec<Group>) = (HashMap::new(), Vec::new());
+    let mut groups: IndexMap<String, Group> = IndexMap::new();
     for (cell, recorded) in cells.iter().zip(&records.slots) {
         let Some(recorded) = recorded else { continue };
         let mut settings: Map<String, Value> =
@@ -35,17 +36,14 @@ pub(super) fn groups<'a>(
             settings.extend(data);
         }
         let key = Value::from(settings.clone()).to_string();
-        let place = *places.entry(key).or_insert(groups.len());
-        if place == groups.len() {
-            let (done, failed) = (Vec::new(), Vec::new());
-            groups.push(Group { cell, settings, done, failed });
-        }
+        let (done, failed) = (Vec::new(), Vec::new());
+        let group = groups.entry(key).or_insert(Group { cell, settings, done, failed });
         match &recorded.outcome {
-            Ok(done) => groups[place].done.push(done),
-            Err(trouble) => groups[place].failed.push(&trouble.failure),
+            Ok(done) => group.done.push(done),
+            Err(trouble) => group.failed.push(&trouble.failure),
         }
     }
-    Ok(groups)
+    Ok(groups.into_values().collect())
 }
 
 impl Group<'_> {
@@ -149,65 +147,73 @@ pub(super) fn varying<'a>(groups: &[&'a Group]) -> Vec<&'a str> {
     keys.filter(|&key| ["problem", "estimator"].contains(&key) || differs(key)).collect()
 }
 
+/// The number of seeds, whether they have an influence, and how many of them failed.
+fn seeds(group: &Group) -> String {
+    match (group.done.len(), &group.failed[..]) {
+        (count, []) if group.done.iter().any(|done| done.random) => count.to_string(),
+        (count, []) => format!("{count}, not random"),
+        (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
+            format!("{count}, {} {first}", 1 + others.len())
+        }
+        (count, failed) => format!("{count}, {} failed", failed.len()),
+    }
+}
+
+/// The header of a column, and the function that gives its cell for a group.
+type GroupColumn<'c> = (String, Box<dyn Fn(&Group) -> String + 'c>);
+
+fn column<'c>(name: impl Into<String>, cell: impl Fn(&Group) -> String + 'c) -> GroupColumn<'c> {
+    (name.into(), Box::new(cell))
+}
+
 /// A table with one row per combination, over all seeds. Settings that are the same in all rows are left out, except
 /// the first two.
 pub(super) fn table(groups: &[Group]) -> Table {
-    let shown = varying(&groups.iter().collect::<Vec<_>>());
+    let dash = || "-".to_owned();
     let done = || groups.iter().flat_map(|group| &group.done);
     let metrics: BTreeSet<&str> =
         done().flat_map(|d| d.metrics.keys().map(String::as_str)).collect();
-    let sampled = done().any(|done| done.accuracy.is_some());
     let number =
         |key: &str| groups.iter().any(|g| g.settings.get(key).is_some_and(Value::is_number));
-    let named = |key: &&str| if number(key) { ">" } else { "" }.to_owned() + &key.replace('_', " ");
-    let mut columns: Vec<String> = shown.iter().map(named).collect();
-    let judged = ["seeds", "outer loss"].into_iter().chain(metrics.iter().copied());
-    let warned = |group: &Group| group.done.iter().map(|d| d.warned.warned).sum::<usize>();
-    let warns = groups.iter().any(|group| warned(group) > 0);
-    let accuracy =
-        if sampled { &["bias", "variance", "E|G|^2", "time x E|G|^2 of exact"][..] } else { &[] };
-    let costs = ["gradients", "HVPs", "bytes", "time"];
-    let all = judged.chain(accuracy.iter().copied()).chain(costs).chain(warns.then_some("warned"));
-    columns.extend(all.map(|name| format!(">{name}")));
-    let mut table = Table::new(columns);
-    let dash = || "-".to_owned();
-    for group in groups {
-        let mut row: Vec<String> = shown.iter().map(|key| group.text(key)).collect();
-        row.push(match (group.done.len(), &group.failed[..]) {
-            (count, []) if group.done.iter().any(|done| done.random) => count.to_string(),
-            (count, []) => format!("{count}, not random"),
-            (count, [first, others @ ..]) if others.iter().all(|kind| kind == first) => {
-                format!("{count}, {} {first}", 1 + others.len())
-            }
-            (count, failed) => format!("{count}, {} failed", failed.len()),
-        });
-        row.push(group.mean_and_error(|d| Some(d.loss)));
-        for name in &metrics {
-            row.push(group.mean_and_error(|d| d.metrics.get(*name).copied()?));
-        }
-        if sampled {
-            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.bias)));
-            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.variance)));
-            row.push(group.mean_and_error(|d| d.accuracy.map(|a| a.second_moment)));
-            row.push(group.mean_and_error(|d| d.accuracy?.relative));
-        }
-        let count =
-            |of: fn(&Done) -> u64| group.mean(|d| Some(of(d) as f64)).map_or_else(dash, whole);
-        row.extend([count(|d| d.cost.inner_gradients), count(|d| d.cost.hvps)]);
-        row.push(group.bytes().map_or_else(dash, bytes));
-        row.push(match group.seconds() {
+    let setting = |key| {
+        let align = if number(key) { ">" } else { "" };
+        column(align.to_owned() + &key.replace('_', " "), move |g| g.text(key))
+    };
+    let shown = varying(&groups.iter().collect::<Vec<_>>());
+    let mut columns: Vec<_> = shown.into_iter().map(setting).collect();
+    columns.push(column(">seeds", seeds));
+    columns.push(column(">outer loss", |g| g.mean_and_error(|d| Some(d.loss))));
+    columns.extend(metrics.into_iter().map(|name| {
+        column(format!(">{name}"), move |g| g.mean_and_error(|d| *d.metrics.get(name)?))
+    }));
+    if done().any(|done| done.accuracy.is_some()) {
+        columns.extend([
+            column(">bias", |g| g.mean_and_error(|d| Some(d.accuracy?.bias))),
+            column(">variance", |g| g.mean_and_error(|d| Some(d.accuracy?.variance))),
+            column(">E|G|^2", |g| g.mean_and_error(|d| Some(d.accuracy?.second_moment))),
+            column(">time x E|G|^2 of exact", |g| g.mean_and_error(|d| d.accuracy?.relative)),
+        ]);
+    }
+    let count = |of: fn(&Done) -> u64| {
+        move |g: &Group| g.mean(|d| Some(of(d) as f64)).map_or_else(dash, whole)
+    };
+    columns.extend([
+        column(">gradients", count(|d| d.cost.inner_gradients)),
+        column(">HVPs", count(|d| d.cost.hvps)),
+        column(">bytes", |g| g.bytes().map_or_else(dash, bytes)),
+        column(">time", |g| match g.seconds() {
             None => dash(),
             Some([low, median, high]) if low == high => seconds(median),
             Some([low, median, high]) => {
                 format!("{} [{}, {}]", seconds(median), seconds(low), seconds(high))
             }
-        });
-        if warns {
-            row.push(warned(group).to_string());
-        }
-        table.push(row);
+        }),
+    ]);
+    if done().any(|done| done.warned.warned > 0) {
+        let warned = |g: &Group| g.done.iter().map(|d| d.warned.warned).sum::<usize>();
+        columns.push(column(">warned", move |g| warned(g).to_string()));
     }
-    table
+    Table::of(groups, &columns)
 }
 
 /// The warnings of each combination, each once, with the problem and the settings that distinguish the combination.
@@ -285,18 +291,15 @@ pub(super) fn compared(
                 row.push(format!("[{}, {}]", significant(low, 3), significant(high, 3)));
                 let [x, y] = [a.bytes(), b.bytes()].map(Option::unwrap_or_default);
                 row.push(if x == y { "=".to_owned() } else { significant(y as f64 / x as f64, 3) });
-                let results = |g: &Group| -> Vec<_> {
-                    g.done
-                        .iter()
-                        .map(|d| (d.loss.to_bits(), d.cost.inner_gradients, d.cost.hvps))
-                        .collect()
-                };
-                let hashes =
-                    |g: &Group| g.done.iter().map(|d| d.data_hash.clone()).collect::<Vec<_>>();
+                let [was, is] = [a, b].map(|group| group.done.iter());
+                let result = |d: &&Done| (d.loss.to_bits(), d.cost.inner_gradients, d.cost.hvps);
+                let same_data =
+                    was.clone().map(|d| &d.data_hash).eq(is.clone().map(|d| &d.data_hash));
+                let same_result = was.map(result).eq(is.map(result));
                 let differ = !few && rank_test(&before, &now) < level;
                 let verdict = match () {
-                    () if hashes(a) != hashes(b) => "other data",
-                    () if results(a) != results(b) => "another result",
+                    () if !same_data => "other data",
+                    () if !same_result => "another result",
                     () if differ && b_time > slower * a_time => "slower",
                     () if y > x => "more bytes",
                     () if differ && b_time * slower < a_time => "faster",
@@ -312,10 +315,8 @@ pub(super) fn compared(
                 verdict
             }
             (None, None) => "failed, as before",
-            _ => {
-                row.extend(["-"; 3].map(String::from));
-                if b.failed.len() > a.failed.len() { "fails now" } else { "failed before" }
-            }
+            _ if b.failed.len() > a.failed.len() => "fails now",
+            _ => "failed before",
         };
         worse += usize::from(
             ["other data", "another result", "slower", "more bytes", "fails now"]

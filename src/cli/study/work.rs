@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Reply, Task, Trouble};
-use super::pace::{DISTURBED, Pace};
+use super::cell::{Accuracy, Cell, Checkpoint, Done, Measure, Metrics, Task, Trouble};
+use super::pace::{DISTURBED, pace};
 use crate::cli::app::{App, Precise};
 use crate::cli::args::{self, in_precision};
 use crate::cli::failure::{Failure, Out, say_json};
@@ -20,10 +20,9 @@ use crate::cli::run::{limits, measure};
 use crate::cli::table::finite;
 use crate::cli::warned::Warned;
 use crate::linear::{Cg, Stop};
-use crate::problems::Entry;
 use crate::{
-    Cost, Draw, Error, Estimate, Estimates, Estimator, Exact, Implicit, InnerLoop, Level, Params,
-    Record, Run, RunState, Samples, find_by_name, mean_loss, norm,
+    Draw, Error, Estimate, Estimates, Estimator, Exact, Implicit, InnerLoop, Level, Params, Record,
+    Run, RunState, Samples, find_by_name, mean_loss, norm,
 };
 
 /// Answers the request on stdin. When stdin ends, nobody waits for the answer any more, and the process ends as well.
@@ -38,25 +37,16 @@ pub(super) fn serve(app: &App, out: Out) -> Result<(), Failure> {
         let _ = io::stdin().lock().read(&mut [0]);
         std::process::exit(1);
     });
-    let reply = in_precision!(cell.run.common.dtype, answer(app, task, &cell));
-    say_json(out, [&reply.unwrap_or_else(Reply::Failed)])
+    in_precision!(cell.run.common.dtype, answer(app, task, &cell, out))
 }
 
-fn answer<T: Precise>(app: &App, task: Task, cell: &Cell) -> Result<Reply, Trouble> {
-    let entry = &point::entry(app, &cell.run.common)?;
-    if task == Task::Probe {
-        return Ok(Reply::Seconds(probe::<T>(app, entry, cell)?));
+fn answer<T: Precise>(app: &App, task: Task, cell: &Cell, out: Out) -> Result<(), Failure> {
+    let ready = || Ready::<T>::new(app, cell);
+    match task {
+        Task::Count => say_json(out, [&ready().and_then(|mut ready| ready.count())]),
+        Task::Time => say_json(out, [&ready().and_then(|mut ready| ready.times())]),
+        Task::Probe => say_json(out, [&probe::<T>(app, cell)]),
     }
-    if task == Task::Time {
-        return Ready::<T>::new(app, entry, cell)?.times().map(Reply::Timed);
-    }
-    let mut ready = Ready::<T>::new(app, entry, cell)?;
-    let mut done = ready.begun()?;
-    match cell.measure {
-        Measure::Gradient => ready.gradient(&mut done)?,
-        Measure::Run => ready.whole_run(&mut done)?,
-    }
-    Ok(Reply::Counted(Box::new(done)))
 }
 
 /// A cell that is ready to run.
@@ -68,8 +58,9 @@ struct Ready<'a, T> {
 }
 
 impl<'a, T: Precise> Ready<'a, T> {
-    fn new(app: &App, entry: &Entry, cell: &'a Cell) -> Result<Self, Trouble> {
+    fn new(app: &App, cell: &'a Cell) -> Result<Self, Trouble> {
         let options = &cell.run;
+        let entry = &point::entry(app, &options.common)?;
         let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
         if let Some(name) = &cell.control {
             let controls = opened.oracle.controls(&opened.inner);
@@ -84,44 +75,45 @@ impl<'a, T: Precise> Ready<'a, T> {
             options.algorithm.as_ref().map(|_| outer::record_every(options, cell.iterations()));
         let run = Run {
             inner: opened.inner,
-            outer: algorithm.outer.into(),
+            outer: algorithm.outer,
             iterations: cell.iterations(),
             seed: options.common.seed,
-            coupling: algorithm.coupling.into(),
+            coupling: algorithm.coupling,
             limits: limits(options),
             record_every: record_every.unwrap_or(1),
         };
         Ok(Self { cell, opened, estimator, run })
     }
 
-    /// Computes one estimate from the initial state.
-    fn estimate(&mut self, gradient: &mut [T]) -> Result<Estimate<T>, Error> {
+    /// Computes one estimate from the initial state, and returns its gradient as well.
+    fn estimate(&mut self, seed: u64) -> Result<(Estimate<T>, Vec<T>), Error> {
         self.estimator.set_state(&Params::new())?;
         let Opened { oracle, inner, x, .. } = &mut self.opened;
-        self.estimator.estimate(oracle, inner, x, Draw::new(self.run.seed, 0), gradient)
+        let mut gradient = vec![T::zero(); x.len()];
+        let draw = Draw::new(seed, 0);
+        let estimate = self.estimator.estimate(oracle, inner, x, draw, &mut gradient)?;
+        Ok((estimate, gradient))
     }
 
     /// Returns times, each with the slower of the paces of the machine before and after it. Disturbed times are
     /// measured again, up to twice as many in total, and the least disturbed ones are kept.
     fn times(&mut self) -> Result<Vec<[f64; 2]>, Trouble> {
-        let mut gradient = vec![T::zero(); self.opened.x.len()];
-        self.estimate(&mut gradient)?;
-        let (mut pace, mut times) = (Pace::new(), Vec::new());
-        let mut before = pace.seconds();
+        let seed = self.run.seed;
+        self.estimate(seed)?;
+        let (mut before, mut times) = (pace(), Vec::new());
         let (repeats, mut best) = (self.cell.repeats.unwrap_or_default(), before);
         let undisturbed = |times: &[[f64; 2]], best: f64| {
             times.iter().filter(|&&[_, pace]| pace <= DISTURBED * best).count()
         };
-        while times.len() < repeats
-            || (times.len() < 2 * repeats && undisturbed(&times, best) < repeats)
-        {
+        while times.len() < 2 * repeats && undisturbed(&times, best) < repeats {
             let time = match self.cell.measure {
-                Measure::Gradient => self.estimate(&mut gradient)?.cost.time,
+                Measure::Gradient => self.estimate(seed)?.0.cost.time,
                 Measure::Run => {
-                    self.go(|_, _| {})?.1.last().map_or_else(Duration::default, |r| r.elapsed)
+                    let (_, records) = self.go(|_, _| ControlFlow::Continue(()))?;
+                    records.last().map_or(Duration::ZERO, |record| record.elapsed)
                 }
             };
-            let after = pace.seconds();
+            let after = pace();
             times.push([time.as_secs_f64(), before.max(after)]);
             (before, best) = (after, best.min(after));
         }
@@ -132,15 +124,11 @@ impl<'a, T: Precise> Ready<'a, T> {
 
     fn go(
         &mut self,
-        mut see: impl FnMut(&Record, &[T]),
+        see: impl FnMut(&Record, &[T]) -> ControlFlow<()>,
     ) -> Result<(RunState<T>, Vec<Record>), Error> {
         let mut state = RunState::new(self.opened.x.clone());
-        let estimator = self.estimator.as_mut();
-        let records =
-            self.run.go_on(&mut self.opened.oracle, estimator, &mut state, |record, x| {
-                see(record, x);
-                ControlFlow::Continue(())
-            })?;
+        let (oracle, estimator) = (&mut self.opened.oracle, self.estimator.as_mut());
+        let records = self.run.go_on(oracle, estimator, &mut state, see)?;
         Ok((state, records))
     }
 
@@ -173,10 +161,10 @@ impl<'a, T: Precise> Ready<'a, T> {
         oracle.set_memory(memory);
         let enough = tolerance.max(T::epsilon().as_f64().sqrt());
         let arrived = |part: f64| part <= enough;
-        let value = finite(found.loss.as_f64());
-        let value = value
-            .filter(|_| found.soundness.report.is_some_and(|report| arrived(report.inner_ratio)));
-        let solved = found.soundness.report.and_then(|report| report.residual).is_some_and(arrived);
+        let report = found.soundness.report;
+        let at_minimum = report.is_some_and(|report| arrived(report.inner_ratio));
+        let value = finite(found.loss.as_f64()).filter(|_| at_minimum);
+        let solved = report.and_then(|report| report.residual).is_some_and(arrived);
         let slope = finite(norm(&gradient).as_f64()).filter(|_| value.is_some() && solved);
         Ok([value, slope])
     }
@@ -184,7 +172,7 @@ impl<'a, T: Precise> Ready<'a, T> {
     /// Whether a seed may have an influence, either because the problem or the estimator says so, or because the data
     /// or an estimate differ between seeds.
     fn random(&mut self, data_hash: &str) -> bool {
-        let Opened { oracle, inner, x, .. } = &mut self.opened;
+        let oracle = &mut self.opened.oracle;
         let mini_batches = [Level::Inner, Level::Outer].map(|level| oracle.mini_batches(level));
         if self.cell.run.algorithm.is_some()
             || self.estimator.chance()
@@ -195,49 +183,38 @@ impl<'a, T: Precise> Ready<'a, T> {
             return true;
         }
         let mut of = |seed| {
-            let mut gradient = vec![T::zero(); x.len()];
-            self.estimator.set_state(&Params::new()).ok()?;
-            let draw = Draw::new(seed, 0);
-            let found = self.estimator.estimate(oracle, inner, x, draw, &mut gradient).ok()?;
-            Some((found.loss, gradient))
+            let (estimate, gradient) = self.estimate(seed).ok()?;
+            Some((estimate.loss, gradient))
         };
         // The sketch of a solver is not a random choice of the estimator, but random nevertheless.
         let (first, second) = (of(0), of(1));
         first.is_none() || first != second
     }
 
-    /// The part of the result that needs no estimate.
-    fn begun(&mut self) -> Result<Done, Trouble> {
+    /// Returns everything but the times of repetitions.
+    fn count(&mut self) -> Result<Done, Trouble> {
         let data_hash = point::data_hash(&mut self.opened.oracle, 0)?;
         let random = self.random(&data_hash);
         let Opened { oracle, inner, x, .. } = &mut self.opened;
         let bytes_predicted =
             self.estimator.admit(oracle, inner, x, Draw::new(self.run.seed, 0))?;
-        Ok(Done {
-            loss: f64::NAN,
-            gradient_norm: None,
-            metrics: Metrics::new(),
-            ended: String::new(),
+        let mut done = Done {
             schedule_taken: self.estimator.schedule().map(|schedule| schedule.to_string()),
-            cost: Cost::default(),
             bytes_predicted,
-            process_peak_bytes: None,
-            seconds_low: 0.0,
-            seconds_high: 0.0,
-            times: Vec::new(),
-            paces: Vec::new(),
-            accuracy: None,
-            warned: Warned::default(),
             data_hash,
             random,
             notes: self.opened.notes.clone(),
-            checkpoints: Vec::new(),
-        })
+            ..Done::default()
+        };
+        match self.cell.measure {
+            Measure::Gradient => self.gradient(&mut done)?,
+            Measure::Run => self.whole_run(&mut done)?,
+        }
+        Ok(done)
     }
 
     fn gradient(&mut self, done: &mut Done) -> Result<(), Trouble> {
-        let mut gradient = vec![T::zero(); self.opened.x.len()];
-        let estimate = self.estimate(&mut gradient)?;
+        let (estimate, gradient) = self.estimate(self.run.seed)?;
         done.warned = Warned::of([estimate.soundness]);
         let Estimate { loss, cost, .. } = estimate;
         done.loss = loss.as_f64();
@@ -283,6 +260,7 @@ impl<'a, T: Precise> Ready<'a, T> {
                 points.push((iteration, x.to_vec()));
                 next = ratio * iteration as f64;
             }
+            ControlFlow::Continue(())
         })?;
         done.process_peak_bytes = process_peak("self");
         done.warned = Warned::of(records.iter().map(|record| record.soundness));
@@ -310,7 +288,8 @@ impl<'a, T: Precise> Ready<'a, T> {
 
 /// Predicts the seconds of one estimate from short inner loops of up to 8 and 16 steps, linearly in the number of
 /// steps, with one plain step added for each step that the schedule computes again.
-fn probe<T: Precise>(app: &App, entry: &Entry, cell: &Cell) -> Result<f64, Trouble> {
+fn probe<T: Precise>(app: &App, cell: &Cell) -> Result<f64, Trouble> {
+    let entry = &point::entry(app, &cell.run.common)?;
     let common = args::Common { memory: None, tolerance: None, ..cell.run.common.clone() };
     let Opened { mut oracle, inner, x, .. } = point::open::<T>(app, entry, &common, 0)?;
     let (steps, mut gradient) = (inner.steps(), vec![T::zero(); x.len()]);
