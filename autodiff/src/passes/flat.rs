@@ -74,17 +74,23 @@ impl<T: Element, const N: usize> Mode<T> for Tangents<N> {
 /// Arrays that are stored one after the other in a flat vector.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a, T> {
-    shapes: &'a [Shape],
-    gap: usize,
-    values: &'a [T],
-    /// Directions, one after the other, each as long as the values.
-    moving: &'a [T],
+    /// The shapes of the arrays.
+    pub shapes: &'a [Shape],
+    /// Number of entries between one array and the next that belong to neither.
+    pub gap: usize,
+    /// The entries of the arrays, and those between them.
+    pub values: &'a [T],
+    /// The directions of the tangents: any number of them, one after the other, each as long as the values.
+    pub moving: &'a [T],
 }
 
 impl<'a, T: Element> Group<'a, T> {
-    /// Creates a group of arrays of these shapes.
+    /// A group without arrays.
+    pub const NONE: Self = Self { shapes: &[], gap: 0, values: &[], moving: &[] };
+
+    /// Creates a group of arrays of these shapes, without gaps and directions.
     pub fn new(shapes: &'a [Shape], values: &'a [T]) -> Self {
-        Self { shapes, gap: 0, values, moving: &[] }
+        Self { shapes, values, ..Self::NONE }
     }
 
     /// Sets the number of entries between one array and the next that belong to neither.
@@ -93,11 +99,23 @@ impl<'a, T: Element> Group<'a, T> {
         Self { gap, ..self }
     }
 
-    /// Sets the directions of the tangents: `moving` holds any number of them, one after the other, each as long as the
-    /// values.
+    /// Sets the directions of the tangents.
     #[must_use]
     pub fn moving(self, moving: &'a [T]) -> Self {
         Self { moving, ..self }
+    }
+
+    /// Returns the number of entries of the arrays, without gaps.
+    pub fn entries(&self) -> usize {
+        self.shapes.iter().map(|shape| shape.len()).sum()
+    }
+
+    /// Creates buffers for planes of such arrays, which are overwritten.
+    pub fn bars<'o>(&self, values: &'o mut [T], tangents: &'o mut [T]) -> Bars<'o, T>
+    where
+        'a: 'o,
+    {
+        Bars::new(self.shapes, values, tangents).apart(self.gap)
     }
 
     /// Returns the arrays.

@@ -145,7 +145,7 @@ fn whole_run<T: Element>(
     let [outer, inner_shapes] = problem.starts().map(Params::shapes);
     pass("whole run", || {
         let (record, sweep) = memory.first().arenas();
-        let fixed = init.map_or(Group::new(&[], &[]), |init| Group::new(inner_shapes, init));
+        let fixed = init.map_or(Group::NONE, |init| Group::new(inner_shapes, init));
         let at = [Group::new(outer, x), fixed];
         let wanted = [Wanted::All, Wanted::Nothing];
         let (recorded, loss) =

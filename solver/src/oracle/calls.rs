@@ -55,7 +55,7 @@ impl<T: Element> Oracle<'_, T> {
             return Ok(());
         }
         self.evaluate((Call::PullStart, 0, 0), [x_bar], |view, memory, [x_bar]| {
-            let at = At { seeds: Some(w_bar), add: [true; 3], ..view.init(x, draw) };
+            let at = At { add: [true; 3], ..view.init(x, draw).seeded(w_bar) };
             let out = [&mut [], &mut [], x_bar, &mut [], &mut [], &mut []];
             view.pull(memory, at, out).map(|_| ())
         })

@@ -1,5 +1,6 @@
 //! `Numbers`: passes over functions of scalars, on tapes.
 
+use hypertape_autodiff::passes::Group;
 use hypertape_autodiff::scalar::{Real, Scalar, Var};
 use hypertape_autodiff::{Element, Fault};
 
@@ -27,13 +28,13 @@ pub(crate) trait NumberStages<T: Element>: Send + Sync {
 /// Passes over `F` on tapes.
 pub(crate) struct Numbers<F>(pub(crate) F);
 
-/// Returns the first group. If it is missing, the content of the result vectors is used, which the result overwrites.
-fn first<'v, T: Element, S: Packed<T>, K>(
-    at: &At<'v, T, K>,
+/// Returns the numbers of a group. If its values are missing, the content of the result vectors is used, which the result
+/// overwrites.
+fn known<'v, T: Element, S: Packed<T>>(
+    group: Group<'v, T>,
     [values, tangents]: [&'v [T]; 2],
 ) -> impl ExactSizeIterator<Item = S> + 'v {
-    let group = at.groups[0];
-    let missing = group.values.is_empty() && !group.cut.shapes.is_empty();
+    let missing = group.values.is_empty() && !group.shapes.is_empty();
     if missing { join(values, tangents) } else { join(group.values, group.moving) }
 }
 
@@ -44,10 +45,10 @@ fn push<T: Element, S: Packed<T>, F: NumberStages<T>>(
     at: At<T, F::Stage>,
     [values, tangents]: [&mut [T]; 2],
 ) -> usize {
-    let (state, params) = (first(&at, [values, tangents]), at.groups[1]);
+    let (state, params) = (known(at.groups[0], [values, tangents]), at.groups[1]);
     let split = state.len();
     let point = state.chain(join(params.values, params.moving));
-    let bytes = sweep.evaluate(point, at.result.len(), |point, next| {
+    let bytes = sweep.evaluate(point, at.result.entries(), |point, next| {
         let (state, x) = point.split_at(split);
         function.arrays(at.stage, [state, x], next);
     });
@@ -62,12 +63,8 @@ fn pull<T: Element, S: Packed<T>, F: NumberStages<T>>(
     at: At<T, F::Stage>,
     [w, dw, x, dx, ..]: Adjoints<T>,
 ) -> Result<(T, usize), Fault> {
-    let seeds = match at.seeds {
-        Some(seeds) => join(seeds, &[]),
-        None if at.result.shapes.is_empty() => join(&[], &[]),
-        None => join(w, dw),
-    };
-    let (state, params) = (first(&at, [w, dw]), at.groups[1]);
+    let (seeds, state) = (known(at.result, [w, dw]), known(at.groups[0], [w, dw]));
+    let params = at.groups[1];
     let params = || join(params.values, params.moving);
     let passive = x.is_empty() && dx.is_empty();
     let (split, active) = (state.len(), if passive { 0 } else { params().len() });
@@ -125,7 +122,7 @@ impl<T: Element + Scalar<Plain = T>, F: NumberStages<T>> Passes<T, F::Stage> for
 
     fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
         let [w, x, _] = at.groups.map(|group| group.values);
-        let (seeds, constants) = (vec![T::zero(); at.result.len()], w.iter().copied());
+        let (seeds, constants) = (vec![T::zero(); at.result.entries()], w.iter().copied());
         let (sweep, mut depends) = (&mut memory.scratch().values, false);
         let pulled = sweep.pull(seeds.into_iter(), x.iter().copied(), constants, |x, w, next| {
             self.0.arrays(at.stage, [w, x], next);

@@ -7,65 +7,13 @@
 use hypertape_autodiff::passes::{
     Bars, Group, Mode, RecordedIn, Tangents, Values, Wanted, evaluate, fitting, one, seed, write,
 };
-use hypertape_autodiff::{Arena, Array, Element, Fault, List, Shape, Tensor, Var};
+use hypertape_autodiff::{Arena, Array, Element, Fault, List, Tensor, Var};
 
 use crate::error::Error;
 use crate::oracle::results::pass;
 use crate::oracle::scratch::TOGETHER;
 use crate::oracle::workspaces::Workspaces;
 use crate::rows::{Blocks, Rows};
-
-/// How a flat vector is divided into arrays, with `gap` other entries between them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cut<'v> {
-    pub(crate) shapes: &'v [Shape],
-    pub(crate) gap: usize,
-}
-
-impl<'v> Cut<'v> {
-    /// Arrays without gaps.
-    pub(crate) fn dense(shapes: &'v [Shape]) -> Self {
-        Self { shapes, gap: 0 }
-    }
-
-    /// Number of entries of the arrays.
-    pub(crate) fn len(self) -> usize {
-        self.shapes.iter().map(|shape| shape.len()).sum()
-    }
-
-    /// Copies the arrays of a vector, without gaps.
-    fn copy<'a, T: Element>(self, flat: &[T], arena: &'a Arena) -> Result<&'a [T], Fault> {
-        let copy = arena.copy(&flat[..self.len()])?;
-        let (mut from, mut rest) = (0, &mut *copy);
-        for shape in self.shapes.iter().filter(|_| self.gap > 0) {
-            let (part, others) = rest.split_at_mut(shape.len());
-            part.copy_from_slice(&flat[from..][..shape.len()]);
-            (rest, from) = (others, from + shape.len() + self.gap);
-        }
-        Ok(copy)
-    }
-
-    fn bars<T: Element>(self, [values, tangents]: [&'v mut [T]; 2]) -> Bars<'v, T> {
-        Bars::new(self.shapes, values, tangents).apart(self.gap)
-    }
-}
-
-/// Values of a group of arrays, and the directions along which it moves, one after the other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Planes<'v, T> {
-    pub(crate) cut: Cut<'v>,
-    pub(crate) values: &'v [T],
-    pub(crate) moving: &'v [T],
-}
-
-impl<'v, T> Planes<'v, T> {
-    pub(crate) const NONE: Self =
-        Self { cut: Cut { shapes: &[], gap: 0 }, values: &[], moving: &[] };
-
-    pub(crate) fn new(cut: Cut<'v>, values: &'v [T]) -> Self {
-        Self { cut, values, moving: &[] }
-    }
-}
 
 /// Number of directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,12 +31,11 @@ pub(crate) struct At<'v, T, S> {
     pub(crate) stage: S,
     /// The state or `w`, the outer variables, and a gradient. If values or directions of the first group are missing,
     /// the content of the result vectors is used, which the result overwrites.
-    pub(crate) groups: [Planes<'v, T>; 3],
+    pub(crate) groups: [Group<'v, T>; 3],
     pub(crate) along: Along,
-    /// The arrays of the result.
-    pub(crate) result: Cut<'v>,
-    /// Adjoints of the result. If missing, the content of the vectors for the adjoint of the first group is used.
-    pub(crate) seeds: Option<&'v [T]>,
+    /// The arrays of the result, with their adjoints as values. If these are missing, the content of the vectors for the
+    /// adjoint of the first group is used.
+    pub(crate) result: Group<'v, T>,
     /// Whether adjoints are added to the content of their vectors.
     pub(crate) add: [bool; 3],
     /// Number of blocks of samples, instead of the problem's own, for a scalar that is a sum over samples.
@@ -96,16 +43,8 @@ pub(crate) struct At<'v, T, S> {
 }
 
 impl<'v, T: Element, S: Copy> At<'v, T, S> {
-    pub(crate) fn new(stage: S, groups: [Planes<'v, T>; 3], result: Cut<'v>) -> Self {
-        Self {
-            stage,
-            groups,
-            along: Along::Nothing,
-            result,
-            seeds: None,
-            add: [false; 3],
-            blocks: None,
-        }
+    pub(crate) fn new(stage: S, groups: [Group<'v, T>; 3], result: Group<'v, T>) -> Self {
+        Self { stage, groups, along: Along::Nothing, result, add: [false; 3], blocks: None }
     }
 
     /// Sets the directions along which the first two groups move.
@@ -114,32 +53,44 @@ impl<'v, T: Element, S: Copy> At<'v, T, S> {
         Self { along, ..self }
     }
 
-    /// Returns the groups. Missing values of the first group are copied from the vectors `out` of the result.
-    fn groups(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<[Group<'v, T>; 3], Fault> {
-        let mut groups = self.groups.map(|Planes { cut, values, moving }| {
-            Group::new(cut.shapes, values).apart(cut.gap).moving(moving)
-        });
-        let Planes { cut, values, moving } = self.groups[0];
-        let moves = self.along != Along::Nothing;
-        if !cut.shapes.is_empty() && (values.is_empty() || moves && moving.is_empty()) {
-            let copy =
-                |given: &[T], out| cut.copy(if given.is_empty() { out } else { given }, arena);
-            let moving = if moves { copy(moving, out[1])? } else { &[] };
-            groups[0] = Group::new(cut.shapes, copy(values, out[0])?).moving(moving);
-        }
-        Ok(groups)
+    /// Sets the adjoints of the result.
+    pub(crate) fn seeded(mut self, adjoints: &'v [T]) -> Self {
+        self.result.values = adjoints;
+        self
     }
 
-    /// Returns the adjoints of the result in any mode.
-    fn seeds(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<Group<'v, T>, Fault> {
-        let Cut { shapes, gap } = self.result;
-        let none = shapes.is_empty().then_some(&[][..]);
-        if let Some(seeds) = self.seeds.or(none) {
-            return Ok(Group::new(shapes, seeds).apart(gap));
-        }
+    /// Returns a group, of which missing values and directions are copied from the vectors `out` of the result.
+    fn known(
+        self,
+        group: Group<'v, T>,
+        arena: &'v Arena,
+        out: [&[T]; 2],
+    ) -> Result<Group<'v, T>, Fault> {
+        let Group { shapes, gap, values, moving } = group;
         let moves = self.along != Along::Nothing;
-        let moving = if moves { self.result.copy(out[1], arena)? } else { &[] };
-        Ok(Group::new(shapes, self.result.copy(out[0], arena)?).moving(moving))
+        if shapes.is_empty() || !values.is_empty() && !(moves && moving.is_empty()) {
+            return Ok(group);
+        }
+        // Without gaps.
+        let copy = |flat: &[T]| {
+            let copy = arena.copy(&flat[..group.entries()])?;
+            let (mut from, mut rest) = (0, &mut *copy);
+            for shape in shapes.iter().filter(|_| gap > 0) {
+                let (part, others) = rest.split_at_mut(shape.len());
+                part.copy_from_slice(&flat[from..][..shape.len()]);
+                (rest, from) = (others, from + shape.len() + gap);
+            }
+            Ok(&*copy)
+        };
+        let given = |given: &'v [T], out| copy(if given.is_empty() { out } else { given });
+        let moving = if moves { given(moving, out[1])? } else { &[] };
+        Ok(Group::new(shapes, given(values, out[0])?).moving(moving))
+    }
+
+    /// Returns all groups.
+    fn groups(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<[Group<'v, T>; 3], Fault> {
+        let [first, others @ ..] = self.groups;
+        Ok([self.known(first, arena, out)?, others[0], others[1]])
     }
 }
 
@@ -270,7 +221,7 @@ fn push<T: Element, M: Mode<T> + 'static, S: Copy>(
         let made: Option<List<M::Array<'_>>> =
             evaluate(record, &groups, |groups| function.arrays(at.stage, groups))?;
         let Some(made) = made else { return Ok(false) };
-        write(names.arrays, &made, at.result.bars([values, tangents]))?;
+        write(names.arrays, &made, at.result.bars(values, tangents))?;
         Ok(true)
     })
 }
@@ -287,9 +238,9 @@ fn pull<T: Element, M: Mode<T> + 'static, S: Copy + Send + Sync>(
         pass(names.function, || {
             let (record, sweep) = workspace.arenas();
             let groups = at.groups(record, [w, dw])?;
-            let adjoints = at.seeds(sweep, [w, dw])?;
-            let cuts = at.groups.map(|group| group.cut);
-            let bars = [cuts[0].bars([w, dw]), cuts[1].bars([x, dx]), cuts[2].bars([g, dg])];
+            let adjoints = at.known(at.result, sweep, [w, dw])?;
+            let [of_w, of_x, of_g] = &at.groups;
+            let bars = [of_w.bars(w, dw), of_x.bars(x, dx), of_g.bars(g, dg)];
             let mut add = at.add.into_iter();
             let bars = bars.map(|bars| bars.added(add.next() == Some(true) || !first));
             // Lists are expensive to move, and losses have none.

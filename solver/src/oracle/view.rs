@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use hypertape_autodiff::Element;
+use hypertape_autodiff::passes::Group;
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
-use crate::oracle::passes::{Along, At, Cut, Passes, Planes};
+use crate::oracle::passes::{Along, At, Passes};
 use crate::oracle::stepper::Stepper;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -70,8 +71,8 @@ impl<T: Element> dyn View<T> + '_ {
 
     /// Arguments for the loss at the level of the draw.
     pub(crate) fn loss<'v>(&'v self, Point { w, x, draw }: Point<'v, T>) -> At<'v, T, Draw> {
-        let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
-        At::new(draw, [Planes::new(of_w, w), Planes::new(of_x, x), Planes::NONE], Cut::default())
+        let [of_x, of_w] = self.starts().map(Params::shapes);
+        At::new(draw, [Group::new(of_w, w), Group::new(of_x, x), Group::NONE], Group::NONE)
     }
 
     /// Writes the gradients of the loss with respect to `w` and `x`, except to empty slices, and returns the loss.
@@ -101,9 +102,9 @@ impl<T: Element> dyn View<T> + '_ {
 
     /// Arguments for the start.
     pub(crate) fn init<'v>(&'v self, x: &'v [T], draw: Draw) -> At<'v, T, Draw> {
-        let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
-        let groups = [Planes::NONE, Planes::new(of_x, x), Planes::NONE];
-        At::new(draw.at(Level::Init, 0), groups, of_w)
+        let [of_x, of_w] = self.starts().map(Params::shapes);
+        let groups = [Group::NONE, Group::new(of_x, x), Group::NONE];
+        At::new(draw.at(Level::Init, 0), groups, Group::new(of_w, &[]))
     }
 }
 
