@@ -158,24 +158,24 @@ pub(crate) struct Arrays<F>(pub(crate) F);
 
 /// Functions that return arrays, in one mode. Passes use them as trait objects, and so are compiled once per mode, not
 /// per problem.
-trait MakesArrays<'a, A, S>: Sync {
+pub(crate) trait MakesArrays<'a, A, S>: Sync {
     fn arrays(&'a self, stage: S, groups: [&[A]; 3]) -> Option<List<A>>;
 }
 
 /// The same with those that return scalars, of which no pass needs tangents alone.
-trait InMode<'a, A, S>: MakesArrays<'a, A, S> {
+pub(crate) trait InMode<'a, A, S>: MakesArrays<'a, A, S> {
     fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A>;
 }
 
-impl<'a, A: Array<'a>, F: Stages<A::Elem>> MakesArrays<'a, A, F::Stage> for F {
+impl<'a, A: Array<'a>, F: Stages<A::Elem>> MakesArrays<'a, A, F::Stage> for Arrays<F> {
     fn arrays(&'a self, stage: F::Stage, groups: [&[A]; 3]) -> Option<List<A>> {
-        Stages::arrays(self, stage, groups)
+        self.0.arrays(stage, groups)
     }
 }
 
-impl<'a, A: Array<'a>, F: Stages<A::Elem>> InMode<'a, A, F::Stage> for F {
+impl<'a, A: Array<'a>, F: Stages<A::Elem>> InMode<'a, A, F::Stage> for Arrays<F> {
     fn scalar(&'a self, stage: F::Stage, rows: Rows, groups: [&[A]; 3]) -> Option<A> {
-        Stages::scalar(self, stage, rows, groups)
+        self.0.scalar(stage, rows, groups)
     }
 }
 
@@ -307,7 +307,7 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
             blocks.block = blocks.samples.div_ceil(count.max(1));
         }
-        value(&self.0, (names, blocks), memory, at)
+        value(self, (names, blocks), memory, at)
     }
 
     fn push(
@@ -318,8 +318,8 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
     ) -> Result<bool, Error> {
         let names = F::names(at.stage);
         match at.along {
-            Along::Nothing => push::<T, Values, _>(&self.0, &names, memory, at, out),
-            _ => push::<T, Tangents<TOGETHER>, _>(&self.0, &names, memory, at, out),
+            Along::Nothing => push::<T, Values, _>(self, &names, memory, at, out),
+            _ => push::<T, Tangents<TOGETHER>, _>(self, &names, memory, at, out),
         }
     }
 
@@ -329,15 +329,15 @@ impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
         at: At<T, F::Stage>,
         out: Adjoints<T>,
     ) -> Result<T, Error> {
-        let (f, facts) = (&self.0, self.facts(memory, at.stage));
+        let facts = self.facts(memory, at.stage);
         match at.along {
-            Along::Nothing => pull::<T, Values, _>(f, facts, memory, at, out),
-            Along::One => pull::<T, Tangents<1>, _>(f, facts, memory, at, out),
-            Along::Together => pull::<T, Tangents<TOGETHER>, _>(f, facts, memory, at, out),
+            Along::Nothing => pull::<T, Values, _>(self, facts, memory, at, out),
+            Along::One => pull::<T, Tangents<1>, _>(self, facts, memory, at, out),
+            Along::Together => pull::<T, Tangents<TOGETHER>, _>(self, facts, memory, at, out),
         }
     }
 
     fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
-        depends(&self.0, self.facts(memory, at.stage), memory, at)
+        depends(self, self.facts(memory, at.stage), memory, at)
     }
 }
