@@ -25,7 +25,7 @@ use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::fingerprint::fingerprint;
-use crate::inner::InnerLoop;
+use crate::inner::{InnerLoop, finite};
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
 use crate::report::Soundness;
@@ -234,10 +234,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
                 return Err(Error::Overflow { entry, rule });
             }
         }
-        if !all_finite(gradient) {
-            let quantity = "the hypergradient";
-            return Err(Error::NonFinite { quantity, step: None, lr: inner.lr() });
-        }
+        finite(gradient, "the hypergradient", inner)?;
         self.learn();
         oracle.note(Soundness { loss: loss.as_f64().abs(), ..Soundness::default() });
         let mut cost = oracle.cost();

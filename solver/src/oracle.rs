@@ -36,7 +36,7 @@ use hypertape_autodiff::scalar::Scalar;
 use crate::adjoint::Itinerary;
 use crate::breakdown::{Breakdown, Form};
 use crate::by_place::ByPlace;
-use crate::draw::Draw;
+use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::oracle::arrays::view;
 use crate::oracle::facts::{Facts, Known};
@@ -151,8 +151,8 @@ struct Found<'p, T> {
     kept: usize,
     /// Oracles of the workers that share tasks, created when they are first needed.
     crew: Vec<Oracle<'p, T>>,
-    first_order_vanishes: Option<bool>,
-    implicit_vanishes: Option<bool>,
+    /// Which of the start and the losses contain `x`, as far as it was asked.
+    depends: Vec<(Level, bool)>,
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {
@@ -381,7 +381,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     }
 
     fn fixed_start(&mut self, what: &str) -> Result<(), Error> {
-        if self.start_depends()? {
+        if self.depends(Level::Init)? {
             let found = "a problem whose start depends on the outer variables";
             return Err(Error::invalid(what, found, "one with a fixed start"));
         }

@@ -17,7 +17,7 @@
 use hypertape_autodiff::{Element, all_finite, axpy};
 
 use crate::error::Error;
-use crate::inner::InnerLoop;
+use crate::inner::finite;
 use crate::linear::Operator;
 use crate::oracle::Oracle;
 use crate::params::norm;
@@ -197,15 +197,4 @@ impl<T: Element> Operator<T> for Equation<'_, '_, '_, T> {
     fn give(&mut self, vector: Vec<T>) {
         self.oracle.give(vector);
     }
-}
-
-pub(crate) fn finite<T: Element>(
-    a: &[T],
-    quantity: &'static str,
-    inner: &InnerLoop,
-) -> Result<(), Error> {
-    if all_finite(a) {
-        return Ok(());
-    }
-    Err(Error::NonFinite { quantity, step: None, lr: inner.lr() })
 }

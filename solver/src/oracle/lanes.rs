@@ -75,12 +75,11 @@ impl Team {
 pub(crate) type Add<'a, T, W, const N: usize> =
     dyn Fn(&mut W, usize, bool, [&mut [T]; N]) -> Result<T, Error> + Sync + 'a;
 
-/// Splits a vector into parts of these lengths.
-fn parts<const N: usize, T>(vector: &mut [T], lengths: [usize; N]) -> [&mut [T]; N] {
-    let mut rest = vector;
+/// Takes parts of these lengths from the beginning of a vector.
+fn parts<'v, const N: usize, T>(rest: &mut &'v mut [T], lengths: [usize; N]) -> [&'v mut [T]; N] {
     lengths.map(|length| {
-        let (part, others) = std::mem::take(&mut rest).split_at_mut(length);
-        rest = others;
+        let (part, others) = std::mem::take(rest).split_at_mut(length);
+        *rest = others;
         part
     })
 }
@@ -175,7 +174,6 @@ impl Sharing {
             return add(&mut workers[0], 0, true, out);
         }
         let lengths = out.each_ref().map(|part| part.len());
-        let width: usize = lengths.iter().sum();
         let sum_lane = |worker: &mut W, lane: usize, mut out: [&mut [T]; N]| {
             let items = self.items(lane);
             let mut total = T::zero();
@@ -184,41 +182,35 @@ impl Sharing {
             }
             Ok(total)
         };
-        let (waiting, own) = spare.split_at_mut(self.waiting() * width);
-        let mut values: Vec<Result<T, Error>> =
-            (0..self.waiting()).map(|_| Ok(T::zero())).collect();
+        let mut rest = spare;
+        // The values and vectors of the lanes that wait for their turn.
+        let mut waiting: Vec<_> =
+            (0..self.waiting()).map(|_| (Ok(T::zero()), parts(&mut rest, lengths))).collect();
+        let mut own = parts(&mut rest, if self.each > 1 { lengths } else { [0; N] });
+        let plus = |out: &mut [&mut [T]; N], vector: &[&mut [T]; N]| {
+            out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
+        };
         let (first, others) = workers.split_at_mut(1);
-
-        let (sum_lane, mut rest) = (&sum_lane, &mut *waiting);
-        let shares = values.chunks_mut(self.each).zip(others).zip(1..);
-        let jobs = shares.map(|((values, worker), k)| {
-            let (vectors, others) = std::mem::take(&mut rest).split_at_mut(values.len() * width);
-            rest = others;
+        let sum_lane = &sum_lane;
+        let shares = waiting.chunks_mut(self.each).zip(others).zip(1..);
+        let jobs = shares.map(|((lanes, worker), k)| {
             move || {
-                let mut rest = vectors;
-                for (i, value) in values.iter_mut().enumerate() {
-                    let (vector, others) = std::mem::take(&mut rest).split_at_mut(width);
-                    rest = others;
-                    *value = sum_lane(worker, k * self.each + i, parts(vector, lengths));
+                for ((value, vector), lane) in lanes.iter_mut().zip(k * self.each..) {
+                    *value = sum_lane(worker, lane, again(vector));
                 }
             }
         });
         let mut total = team.beside(jobs, || {
             let mut total = sum_lane(&mut first[0], 0, again(&mut out))?;
             for lane in 1..self.each {
-                let mut vector = parts(own, lengths);
-                total += sum_lane(&mut first[0], lane, again(&mut vector))?;
-                out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
+                total += sum_lane(&mut first[0], lane, again(&mut own))?;
+                plus(&mut out, &own);
             }
-            Ok(total)
+            Ok::<_, Error>(total)
         })?;
-        let mut rest = waiting;
-        for value in values {
-            let (vector, others) = std::mem::take(&mut rest).split_at_mut(width);
-            rest = others;
+        for (value, vector) in waiting {
             total += value?;
-            let vector = parts(vector, lengths);
-            out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
+            plus(&mut out, &vector);
         }
         Ok(total)
     }
