@@ -89,8 +89,16 @@ impl<T: Element> Implicit<T> {
     /// # Errors
     /// Returns [`Error::Invalid`] if a setting of `solver` is out of range.
     pub fn new(solver: impl LinearSolver<T> + 'static) -> Result<Self, Error> {
+        Self::shared(Arc::new(solver))
+    }
+
+    /// Creates the estimator with a solver whose type is not known statically.
+    ///
+    /// # Errors
+    /// Returns the errors of [`new`](Self::new).
+    pub fn shared(solver: Arc<dyn LinearSolver<T>>) -> Result<Self, Error> {
         solver.check()?;
-        Ok(Self { solver: Arc::new(solver), mu: None, minimum: None, kept: None })
+        Ok(Self { solver, mu: None, minimum: None, kept: None })
     }
 
     /// Starts each solve from the last solution in the same place of the meta-batch, if that belongs to the same task.
