@@ -14,10 +14,8 @@ use crate::spill::Spill;
 
 /// A loop that can be run forward and in reverse, step by step. Reversed steps add their contributions to `x_bar`.
 pub(crate) trait Chain<T> {
-    /// Takes step `t`.
-    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error>;
-    /// Whether the loop ends with the last step taken.
-    fn ended(&self) -> bool;
+    /// Takes step `t`, and returns whether the loop ends with it.
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<bool, Error>;
     /// Takes step `t` and keeps its tape in `slot`.
     fn record(&mut self, _t: usize, _slot: usize, _state: &mut [T]) -> Result<(), Error> {
         Err(Error::invalid("schedule", "one that keeps tapes", "one that keeps states"))
@@ -43,7 +41,7 @@ pub(crate) trait Chain<T> {
 pub(crate) enum Length {
     /// Exactly this number of steps.
     Known(usize),
-    /// Steps until [`Chain::ended`] returns true, at most this number.
+    /// Steps until [`Chain::advance`] returns true, at most this number.
     AtMost(usize),
 }
 
@@ -138,8 +136,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
     if let (Length::AtMost(most), false) = (*length, *rehearsal) {
         for t in 0..most {
             bar.copy_from_slice(state);
-            chain.advance(t, &mut bar)?;
-            if chain.ended() || t + 1 == most {
+            if chain.advance(t, &mut bar)? || t + 1 == most {
                 ahead = true;
                 actions.stop(t + 1)?;
                 break;
@@ -205,7 +202,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
                 chain.pool().meter.release(Spill::BYTES);
             }
             Action::Advance { from, to } => {
-                chain.pool().each(from..to).try_for_each(|t| chain.advance(t, state))?;
+                chain.pool().each(from..to).try_for_each(|t| chain.advance(t, state).map(drop))?;
             }
             Action::Record { step, slot } => {
                 chain.record(step, slot, state)?;
@@ -218,7 +215,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             Action::Turn { from, to } => {
                 if !ahead {
                     bar.copy_from_slice(state);
-                    (from..to).try_for_each(|t| chain.advance(t, &mut bar))?;
+                    (from..to).try_for_each(|t| chain.advance(t, &mut bar).map(drop))?;
                 }
                 loss = chain.turn(&mut bar, x_bar)?;
             }

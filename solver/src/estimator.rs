@@ -203,8 +203,8 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         gradient: &mut [T],
     ) -> Result<Estimate<T>, Error> {
         let clock = Instant::now();
-        expect_length("the outer point", oracle.outer_dim(), x.len())?;
-        expect_length("the gradient buffer", x.len(), gradient.len())?;
+        Error::expect_length("the outer point", oracle.outer_dim(), x.len())?;
+        Error::expect_length("the gradient buffer", x.len(), gradient.len())?;
         if oracle.memory().is_some() {
             self.admit(oracle, inner, x, draw)?;
         }
@@ -274,8 +274,4 @@ fn mean<T: Element>(
         oracle.give(part);
         Ok(share * loss)
     })
-}
-
-fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Error> {
-    if expected == found { Ok(()) } else { Err(Error::length(what, expected, found)) }
 }

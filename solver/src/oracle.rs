@@ -372,9 +372,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Returns [`Error::Invalid`] if the length is wrong, or if the problem's start depends on `x`, because replacing
     /// it would change the hypergradient.
     pub fn set_init(&mut self, w: Vec<T>) -> Result<(), Error> {
-        if w.len() != self.inner_dim() {
-            return Err(Error::length("the inner start", self.inner_dim(), w.len()));
-        }
+        Error::expect_length("the inner start", self.inner_dim(), w.len())?;
         self.fixed_start("the inner start")?;
         self.known.change().init = Some(w.into());
         Ok(())

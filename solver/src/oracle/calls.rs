@@ -302,12 +302,9 @@ impl<T: Element> Oracle<'_, T> {
             ("a vector of inner variables", self.inner_dim(), inner),
             ("a vector of outer variables", self.outer_dim(), outer),
         ];
-        for (what, expected, found) in all {
-            if let Some(&found) = found.iter().find(|&&found| found != expected) {
-                return Err(Error::length(what, expected, found));
-            }
-        }
-        Ok(())
+        all.into_iter().try_for_each(|(what, expected, found)| {
+            found.iter().try_for_each(|&found| Error::expect_length(what, expected, found))
+        })
     }
 
     /// Returns the number of directions in vectors with `inner` and `outer` values.

@@ -234,10 +234,10 @@ impl<'r, T: Element> Loop<'r, T> {
         let (mut pass, _) = self.pass(false, x);
         let mut state = pass.pool.take(pass.dim())?;
         pass.forward(Stage::Start, &mut state)?;
-        let (mut value, mut steps) = (T::zero(), 0);
-        while steps < most && !pass.ended {
+        let (mut value, mut steps, mut ended) = (T::zero(), 0, false);
+        while steps < most && !ended {
             value += pass.value(Stage::Step(steps), &state)?;
-            pass.advance(steps, &mut state)?;
+            ended = pass.advance(steps, &mut state)?;
             steps += 1;
         }
         value += pass.value(Stage::Loss, &state)?;
@@ -280,8 +280,7 @@ impl<'r, T: Element> Loop<'r, T> {
 
     fn expect(&self, lengths: &[(&str, usize)]) -> Result<(), Error> {
         let dim = Group::<T>::new(&self.shapes[1], &[]).entries();
-        let wrong = lengths.iter().find(|(_, len)| *len != dim);
-        wrong.map_or(Ok(()), |&(what, len)| Err(Error::length(what, dim, len)))
+        lengths.iter().try_for_each(|&(what, len)| Error::expect_length(what, dim, len))
     }
 
     /// Returns a pass with counts reset, and the schedule.
@@ -291,7 +290,7 @@ impl<'r, T: Element> Loop<'r, T> {
         let [state, params] = shapes.each_ref().map(|shapes| Group::new(shapes, &[]));
         let (along, running) = (if tangent { Along::One } else { Along::Nothing }, T::zero());
         let (body, x, until) = (&**body, planes(params, x), until.as_deref());
-        (Pass { body, memory, state, x, along, until, ended: false, running, pool }, plan)
+        (Pass { body, memory, state, x, along, until, running, pool }, plan)
     }
 
     /// Computes a gradient. If there is a tangent, its plane follows that of the values in every vector.
@@ -325,8 +324,6 @@ struct Pass<'l, 'r, T> {
     x: Group<'l, T>,
     along: Along,
     until: Option<&'l Until<'r, T>>,
-    /// Whether the loop ended with the last step.
-    ended: bool,
     /// Sum of the running losses of the reversed steps.
     running: T,
     pool: &'l mut Pool<T>,
@@ -384,16 +381,11 @@ impl<T: Element> Pass<'_, '_, T> {
 }
 
 impl<T: Element> Chain<T> for Pass<'_, '_, T> {
-    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<bool, Error> {
         self.pool.meter.cost.plain_steps += 1;
         self.forward(Stage::Step(t), state)?;
         let values = &state[..self.dim()];
-        self.ended = self.until.is_some_and(|until| until(values, t + 1));
-        Ok(())
-    }
-
-    fn ended(&self) -> bool {
-        self.ended
+        Ok(self.until.is_some_and(|until| until(values, t + 1)))
     }
 
     fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {

@@ -81,8 +81,9 @@ impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
 }
 
 impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
-    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
-        self.step(t + self.skip, state)
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<bool, Error> {
+        self.step(t + self.skip, state)?;
+        Ok(self.ended)
     }
 
     fn record(&mut self, t: usize, slot: usize, state: &mut [T]) -> Result<(), Error> {
@@ -94,10 +95,6 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
             of_gradient.copy_from_slice(&self.product);
         }
         self.update(t, state)
-    }
-
-    fn ended(&self) -> bool {
-        self.ended
     }
 
     fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {
