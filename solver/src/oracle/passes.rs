@@ -116,6 +116,12 @@ pub(crate) trait Passes<T: Element, S>: Send + Sync {
     fn depends(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<bool, Error>;
 }
 
+/// Selects a function.
+pub(crate) trait Selects: Copy + Send + Sync {
+    /// Returns the names of the function and its results in errors.
+    fn names(self) -> Names;
+}
+
 /// Names of functions and their results in errors.
 pub(crate) struct Names {
     pub(crate) function: &'static str,
@@ -123,27 +129,20 @@ pub(crate) struct Names {
     pub(crate) scalar: &'static str,
 }
 
-/// Functions of three groups of arrays, each written once for every mode. A function returns arrays, a scalar, or both.
-pub(crate) trait Stages<T: Element>: Send + Sync {
-    /// Selects the function.
-    type Stage: Copy + Send + Sync;
-
-    fn names(stage: Self::Stage) -> Names;
-
+/// Functions of three groups of arrays, selected by `S`, each written once for every mode. A function returns arrays, a
+/// scalar, or both.
+pub(crate) trait Stages<T: Element, S>: Send + Sync {
     /// The blocks of rows over which the scalar is a sum.
-    fn blocks(&self, _: Self::Stage) -> Blocks {
+    fn blocks(&self, _: S) -> Blocks {
         Blocks::ONE
     }
 
-    fn arrays<'a, A: Array<'a, Elem = T>>(
-        &'a self,
-        stage: Self::Stage,
-        groups: [&[A]; 3],
-    ) -> Option<List<A>>;
+    fn arrays<'a, A: Array<'a, Elem = T>>(&'a self, stage: S, groups: [&[A]; 3])
+    -> Option<List<A>>;
 
     fn scalar<'a, A: Array<'a, Elem = T>>(
         &'a self,
-        stage: Self::Stage,
+        stage: S,
         rows: Rows,
         groups: [&[A]; 3],
     ) -> Option<A>;
@@ -167,14 +166,14 @@ pub(crate) trait InMode<'a, A, S>: MakesArrays<'a, A, S> {
     fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A>;
 }
 
-impl<'a, A: Array<'a>, F: Stages<A::Elem>> MakesArrays<'a, A, F::Stage> for Arrays<F> {
-    fn arrays(&'a self, stage: F::Stage, groups: [&[A]; 3]) -> Option<List<A>> {
+impl<'a, A: Array<'a>, S, F: Stages<A::Elem, S>> MakesArrays<'a, A, S> for Arrays<F> {
+    fn arrays(&'a self, stage: S, groups: [&[A]; 3]) -> Option<List<A>> {
         self.0.arrays(stage, groups)
     }
 }
 
-impl<'a, A: Array<'a>, F: Stages<A::Elem>> InMode<'a, A, F::Stage> for Arrays<F> {
-    fn scalar(&'a self, stage: F::Stage, rows: Rows, groups: [&[A]; 3]) -> Option<A> {
+impl<'a, A: Array<'a>, S, F: Stages<A::Elem, S>> InMode<'a, A, S> for Arrays<F> {
+    fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A> {
         self.0.scalar(stage, rows, groups)
     }
 }
@@ -189,12 +188,13 @@ type Pushed<'f, M, T, S> = dyn for<'a> MakesArrays<'a, <M as Mode<T>>::Array<'a>
 type OnTape<'f, M, T, S> = dyn for<'a> InMode<'a, Var<'a, <M as Mode<T>>::Array<'a>>, S> + 'f;
 
 /// Performs [`Passes::value`].
-fn value<T: Element, S: Copy + Send + Sync>(
+fn value<T: Element, S: Selects>(
     function: &Plain<T, S>,
-    (names, blocks): (Names, Blocks),
+    blocks: Blocks,
     memory: &mut Workspaces<T>,
     at: At<T, S>,
 ) -> Result<T, Error> {
+    let names = at.stage.names();
     memory.sum(blocks.len(), [], &|workspace, block, _, []| {
         pass(names.function, || {
             let (record, _) = workspace.arenas();
@@ -208,13 +208,13 @@ fn value<T: Element, S: Copy + Send + Sync>(
 }
 
 /// Performs [`Passes::push`] in one mode.
-fn push<T: Element, M: Mode<T> + 'static, S: Copy>(
+fn push<T: Element, M: Mode<T> + 'static, S: Selects>(
     function: &Pushed<M, T, S>,
-    names: &Names,
     memory: &mut Workspaces<T>,
     at: At<T, S>,
     [values, tangents]: [&mut [T]; 2],
 ) -> Result<bool, Error> {
+    let names = at.stage.names();
     pass(names.function, || {
         let (record, _) = memory.first().arenas();
         let groups = at.groups(record, [values, tangents])?;
@@ -227,13 +227,14 @@ fn push<T: Element, M: Mode<T> + 'static, S: Copy>(
 }
 
 /// Performs [`Passes::pull`] in one mode.
-fn pull<T: Element, M: Mode<T> + 'static, S: Copy + Send + Sync>(
+fn pull<T: Element, M: Mode<T> + 'static, S: Selects>(
     function: &OnTape<M, T, S>,
-    (names, blocks): (Names, Blocks),
+    blocks: Blocks,
     memory: &mut Workspaces<T>,
     at: At<T, S>,
     out: Adjoints<T>,
 ) -> Result<T, Error> {
+    let names = at.stage.names();
     memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw, x, dx, g, dg]| {
         pass(names.function, || {
             let (record, sweep) = workspace.arenas();
@@ -267,12 +268,13 @@ fn pull<T: Element, M: Mode<T> + 'static, S: Copy + Send + Sync>(
 }
 
 /// Performs [`Passes::depends`].
-fn depends<T: Element, S: Copy>(
+fn depends<T: Element, S: Selects>(
     function: &OnTape<Values, T, S>,
-    (names, blocks): (Names, Blocks),
+    blocks: Blocks,
     memory: &mut Workspaces<T>,
     at: At<T, S>,
 ) -> Result<bool, Error> {
+    let names = at.stage.names();
     let wanted = [Wanted::Nothing, Wanted::All, Wanted::Nothing];
     let mut depends = false;
     for rows in blocks.iter() {
@@ -290,54 +292,39 @@ fn depends<T: Element, S: Copy>(
     Ok(depends)
 }
 
-impl<F> Arrays<F> {
-    /// Returns the names and blocks of the function at a stage.
-    fn facts<T: Element>(&self, memory: &Workspaces<T>, stage: F::Stage) -> (Names, Blocks)
-    where
-        F: Stages<T>,
-    {
-        (F::names(stage), memory.cut(self.0.blocks(stage)))
-    }
-}
-
-impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
-    fn value(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
-        let (names, mut blocks) = self.facts(memory, at.stage);
+impl<T: Element, S: Selects, F: Stages<T, S>> Passes<T, S> for Arrays<F> {
+    fn value(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<T, Error> {
+        let mut blocks = memory.cut(self.0.blocks(at.stage));
         // A loss over a single block need not support rows.
         if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
             blocks.block = blocks.samples.div_ceil(count.max(1));
         }
-        value(self, (names, blocks), memory, at)
+        value(self, blocks, memory, at)
     }
 
     fn push(
         &self,
         memory: &mut Workspaces<T>,
-        at: At<T, F::Stage>,
+        at: At<T, S>,
         out: [&mut [T]; 2],
     ) -> Result<bool, Error> {
-        let names = F::names(at.stage);
         match at.along {
-            Along::Nothing => push::<T, Values, _>(self, &names, memory, at, out),
-            _ => push::<T, Tangents<TOGETHER>, _>(self, &names, memory, at, out),
+            Along::Nothing => push::<T, Values, _>(self, memory, at, out),
+            _ => push::<T, Tangents<TOGETHER>, _>(self, memory, at, out),
         }
     }
 
-    fn pull(
-        &self,
-        memory: &mut Workspaces<T>,
-        at: At<T, F::Stage>,
-        out: Adjoints<T>,
-    ) -> Result<T, Error> {
-        let facts = self.facts(memory, at.stage);
+    fn pull(&self, memory: &mut Workspaces<T>, at: At<T, S>, out: Adjoints<T>) -> Result<T, Error> {
+        let blocks = memory.cut(self.0.blocks(at.stage));
         match at.along {
-            Along::Nothing => pull::<T, Values, _>(self, facts, memory, at, out),
-            Along::One => pull::<T, Tangents<1>, _>(self, facts, memory, at, out),
-            Along::Together => pull::<T, Tangents<TOGETHER>, _>(self, facts, memory, at, out),
+            Along::Nothing => pull::<T, Values, _>(self, blocks, memory, at, out),
+            Along::One => pull::<T, Tangents<1>, _>(self, blocks, memory, at, out),
+            Along::Together => pull::<T, Tangents<TOGETHER>, _>(self, blocks, memory, at, out),
         }
     }
 
-    fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
-        depends(self, self.facts(memory, at.stage), memory, at)
+    fn depends(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<bool, Error> {
+        let blocks = memory.cut(self.0.blocks(at.stage));
+        depends(self, blocks, memory, at)
     }
 }

@@ -47,13 +47,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> Scalars<P, T> {
     }
 }
 
-impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> NumberStages<T> for Scalars<P, T> {
-    type Stage = Draw;
-
-    fn name(draw: Draw) -> &'static str {
-        draw.level.function()
-    }
-
+impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> NumberStages<T, Draw> for Scalars<P, T> {
     fn arrays<R: Real<T>>(&self, draw: Draw, [_, x]: [&[R]; 2], w: &mut [R]) {
         if const { R::ORDER <= FIRST } && draw.level == Level::Init {
             self.problem.init(x, draw, w);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Element, List, Tensor, Var};
 
-use crate::oracle::passes::{Arrays, FIRST, MakesArrays, Names, Passes, Stages};
+use crate::oracle::passes::{Arrays, FIRST, MakesArrays, Names, Passes, Selects, Stages};
 use crate::rows::Rows;
 use crate::rule::{Rule, Step};
 
@@ -52,14 +52,14 @@ impl<'p, T: Element> AnyRule<'p, T> {
 /// A rule as functions that passes evaluate.
 struct Ruled<R>(R);
 
-impl<T: Element, R: Rule<T>> Stages<T> for Ruled<R> {
-    type Stage = Asked;
-
-    fn names(_: Asked) -> Names {
+impl Selects for Asked {
+    fn names(self) -> Names {
         let arrays = "the state after the step of a rule";
         Names { function: "step rule", arrays, scalar: "" }
     }
+}
 
+impl<T: Element, R: Rule<T>> Stages<T, Asked> for Ruled<R> {
     fn arrays<'a, A: Array<'a, Elem = T>>(
         &'a self,
         asked: Asked,
