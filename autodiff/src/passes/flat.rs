@@ -135,23 +135,35 @@ impl<'a, T: Element> Group<'a, T> {
         arena: &'a Arena,
         arrays: &mut List<A>,
     ) -> Result<(), Fault> {
-        let gaps = self.gap * self.shapes.len().saturating_sub(1);
-        let expected = self.shapes.iter().fold(gaps, |n, s| n.saturating_add(s.len()));
         let n = self.values.len();
-        expect_length("the point", expected, n)?;
-        let mut at = 0;
-        let cut = |&shape: &Shape| {
-            let start = at;
-            at += shape.len() + self.gap;
-            let tangent = |k| {
-                let part = self.moving.get(k * n + start..)?.get(..shape.len())?;
-                (n > 0).then(|| Tensor::new(arena, shape, part))
-            };
-            A::join(Tensor::new(arena, shape, &self.values[start..][..shape.len()]), tangent)
-        };
-        arrays.extend(self.shapes.iter().map(cut));
-        Ok(())
+        let moving = |k| self.moving.get(k * n..).filter(|_| n > 0);
+        cut(arena, (self.shapes, self.gap), self.values, moving, arrays)
     }
+}
+
+/// Cuts arrays of these shapes, which are `gap` entries apart, out of a flat vector, and their tangents out of one for
+/// each place.
+pub(crate) fn cut<'a, T: Element, A: Join<'a, T>>(
+    arena: &'a Arena,
+    (shapes, gap): (&[Shape], usize),
+    values: &'a [T],
+    moving: impl Fn(usize) -> Option<&'a [T]>,
+    arrays: &mut List<A>,
+) -> Result<(), Fault> {
+    let gaps = gap * shapes.len().saturating_sub(1);
+    let expected = shapes.iter().fold(gaps, |n, s| n.saturating_add(s.len()));
+    expect_length("the point", expected, values.len())?;
+    let mut at = 0;
+    arrays.extend(shapes.iter().map(|&shape| {
+        let start = at;
+        at += shape.len() + gap;
+        let tangent = |k| {
+            let part = moving(k)?.get(start..)?.get(..shape.len())?;
+            Some(Tensor::new(arena, shape, part))
+        };
+        A::join(Tensor::new(arena, shape, &values[start..][..shape.len()]), tangent)
+    }));
+    Ok(())
 }
 
 /// Flat vectors into which planes of arrays of these shapes are written or added. A vector that is not wanted is empty.
