@@ -44,6 +44,7 @@ pub(crate) fn total<'a, A: Array<'a>>(parts: impl Iterator<Item = A>) -> Result<
 }
 
 /// What a recording borrows: the problem and the point.
+#[derive(Clone)]
 struct Origin<'p, T> {
     problem: Arc<dyn OnTapes<T> + 'p>,
     w: Vec<T>,
@@ -80,19 +81,12 @@ impl<T: Element> StepTape<T> for GradientTape<'_, T> {
         let plan = memory.sharing(blocks.len());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
-        // The lanes no longer refer to the previous point, so its memory can be overwritten.
-        let problem = Arc::clone(&self.at.problem);
-        match Arc::get_mut(&mut self.at) {
-            Some(Origin { w, x, .. }) => {
-                w.clear();
-                w.extend_from_slice(point.w);
-                x.clear();
-                x.extend_from_slice(point.x);
-            }
-            None => {
-                self.at = Arc::new(Origin { problem, w: point.w.to_vec(), x: point.x.to_vec() });
-            }
-        }
+        // The lanes no longer refer to the previous point, so its memory is overwritten, not copied.
+        let Origin { w, x, .. } = Arc::make_mut(&mut self.at);
+        w.clear();
+        w.extend_from_slice(point.w);
+        x.clear();
+        x.extend_from_slice(point.x);
         let (at, lanes) = (&self.at, &self.lanes);
         memory.sum(blocks.len(), [gradient, &mut []], &|workspace, block, first, [out, _]| {
             let (home, _) = workspace.arenas();
