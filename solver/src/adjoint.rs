@@ -48,7 +48,7 @@ pub(crate) enum Length {
 /// The actions of a schedule, kept between runs together with the memory that they use.
 #[derive(Debug)]
 pub(crate) struct Itinerary {
-    schedule: Schedule,
+    pub(crate) schedule: Schedule,
     length: Length,
     actions: Actions,
     /// Number of slots for states in memory, states on disk, and tapes.
@@ -100,11 +100,6 @@ impl Itinerary {
     pub(crate) fn is_abridged(&self) -> bool {
         let (Length::Known(most) | Length::AtMost(most)) = self.length;
         self.actions.length() < most
-    }
-
-    /// The schedule from which the itinerary was made.
-    pub(crate) fn schedule(&self) -> Schedule {
-        self.schedule
     }
 
     /// Whether this is the itinerary of `schedule` for a loop of this length.
@@ -183,21 +178,15 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
         match action {
             Action::Store { slot, tier: Tier::Ram, .. } => ram[slot].copy_from_slice(state),
             Action::Load { slot, tier: Tier::Ram, .. } => loaded = Some(slot),
-            Action::Store { slot, tier: Tier::Disk, .. } => {
+            Action::Store { slot, .. } | Action::Load { slot, .. } => {
                 chain.pool().meter.hold(Spill::BYTES);
-                if !*rehearsal {
-                    let file = match &mut spill {
-                        Some(file) => file,
-                        None => spill.insert(Spill::new(n)?),
-                    };
-                    file.write(slot, state)?;
-                }
-                chain.pool().meter.release(Spill::BYTES);
-            }
-            Action::Load { slot, tier: Tier::Disk, .. } => {
-                chain.pool().meter.hold(Spill::BYTES);
-                if let Some(file) = &mut spill {
-                    file.read(slot, state)?;
+                match &mut spill {
+                    _ if *rehearsal => {}
+                    Some(file) if matches!(action, Action::Load { .. }) => {
+                        file.read(slot, state)?
+                    }
+                    Some(file) => file.write(slot, state)?,
+                    None => spill.insert(Spill::new(n)?).write(slot, state)?,
                 }
                 chain.pool().meter.release(Spill::BYTES);
             }

@@ -198,7 +198,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// # Errors
     /// Returns [`Error::Told`] unless the schedule is online, because the number of steps is not known in advance.
     pub fn until(self, until: impl Fn(&[T], usize) -> bool + Send + 'r) -> Result<Self, Error> {
-        let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps), false)?;
+        let plan = Itinerary::new(self.plan.schedule, Length::AtMost(self.steps), false)?;
         Ok(Self { plan, until: Some(Box::new(until)), ..self })
     }
 
