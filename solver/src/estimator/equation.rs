@@ -66,11 +66,6 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
         Ok(Self { oracle, at, state, pull })
     }
 
-    /// Whether the system is that of a fixed point, whose matrix is not symmetric.
-    pub(crate) fn is_fixed_point(&self) -> bool {
-        self.pull.is_some()
-    }
-
     /// The number `c` for which `v <- v + c (b - A v)` iterates by inner steps.
     pub(crate) fn step(&self) -> f64 {
         if self.pull.is_some() { 1.0 } else { self.at.inner.lr() }

@@ -198,7 +198,8 @@ impl<T: Element> Estimator<T> for Implicit<T> {
                 equation.oracle.release(taken);
                 return Ok((0, None));
             }
-            let (step, symmetric) = (equation.step(), !equation.is_fixed_point());
+            // The matrix of a fixed point is not symmetric.
+            let (step, symmetric) = (equation.step(), equation.oracle.stationary());
             // For a fixed point, `A` is at least `lr mu` if a step contracts by `1 - lr mu`.
             let mu = self.mu.map(|mu| if symmetric { mu } else { mu * at.inner.lr() });
             let mut system = System::new(equation, b, v);
