@@ -38,10 +38,8 @@ use crate::breakdown::{Breakdown, Form};
 use crate::by_place::ByPlace;
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::arrays::view;
 use crate::oracle::facts::{Facts, Known};
 use crate::oracle::lanes::{LANES, Team};
-use crate::oracle::scalars::Scalars;
 use crate::oracle::stepper::AnyRule;
 use crate::oracle::view::StepTape;
 use crate::oracle::workspaces::Workspaces;
@@ -171,7 +169,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Returns [`Error::Function`] if `init` fails at the first outer point.
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
-        let view = view(problem, &mut memory)?;
+        let view = arrays::view(problem, &mut memory)?;
         Ok(Self::with(Facts::new(view), memory))
     }
 
@@ -181,7 +179,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         T: Scalar<Plain = T>,
     {
         let memory = Workspaces::new(Team::default(), 1);
-        Self::with(Facts::new(Scalars::view(problem)), memory)
+        Self::with(Facts::new(scalars::view(problem)), memory)
     }
 
     fn with(facts: Facts<'p, T>, memory: Workspaces<T>) -> Self {

@@ -1,4 +1,4 @@
-//! `Lens`: a problem over arrays and the shapes that divide flat points, as functions that passes evaluate.
+//! `Lens`: a problem and the shapes that divide flat points. One over arrays consists of functions that passes evaluate.
 
 use hypertape_autodiff::passes::{Group, evaluate};
 use hypertape_autodiff::{Array, Element, List, Tensor};

@@ -131,9 +131,8 @@ mod tests {
     use hypertape_autodiff::{Array, List, Shape};
 
     use super::*;
-    use crate::oracle::arrays;
     use crate::oracle::lanes::Team;
-    use crate::oracle::scalars::Scalars;
+    use crate::oracle::{arrays, scalars};
     use crate::problem::Bilevel;
     use crate::rows::Rows;
     use crate::scalar::ScalarBilevel;
@@ -178,7 +177,7 @@ mod tests {
     fn any_of_gradient_and_products_come_of_one_sweep() {
         let mut memory = Workspaces::new(Team::default(), 1);
         let views: [Arc<dyn View<f64>>; 2] =
-            [arrays::view(Cube, &mut memory).unwrap(), Scalars::view(Cube)];
+            [arrays::view(Cube, &mut memory).unwrap(), scalars::view(Cube)];
         let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) }.at(Level::Inner, 0);
         // 3 x w^2, 6 x w v, 3 w^2 v
         let known = [36.0, 180.0, 60.0];
