@@ -210,11 +210,6 @@ impl<'p, T: Element> Oracle<'p, T> {
         self.stop = stop;
     }
 
-    /// The derived properties and objects.
-    fn found(&mut self) -> &mut Found<'p, T> {
-        &mut self.known.found
-    }
-
     /// Lets `threads` threads, including the calling one, share the tasks of a meta-batch or, if there is a single
     /// task, the blocks of rows of a loss. Threads beyond the number of [lanes](Self::set_lanes) have nothing to do.
     /// Results and counts do not depend on the number of threads, bit for bit. Bytes do, see [`Cost`](crate::Cost).

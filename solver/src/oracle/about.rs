@@ -111,7 +111,7 @@ impl<T: Element> Oracle<'_, T> {
         // These bytes are not part of any estimate.
         memory.take_peak();
         let depends = depends?;
-        self.found().depends.push((level, depends));
+        self.known.found.depends.push((level, depends));
         Ok(depends)
     }
 }

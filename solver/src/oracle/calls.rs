@@ -362,7 +362,7 @@ impl<T: Element> Oracle<'_, T> {
             breakdown.add(form.0, clock.elapsed(), bytes as u64, self.memory.take_tally());
         }
         if once {
-            self.found().forms.push((form, bytes));
+            self.known.found.forms.push((form, bytes));
         }
         result.map(|result| (result, bytes))
     }

@@ -49,7 +49,7 @@ impl<T: Element> Oracle<'_, T> {
         let result = if alone {
             plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, &add)
         } else {
-            let mut crew = std::mem::take(&mut self.found().crew);
+            let mut crew = std::mem::take(&mut self.known.found.crew);
             crew.resize_with(plan.workers(), || self.alone());
             for worker in &mut crew {
                 worker.begin();
@@ -76,7 +76,7 @@ impl<T: Element> Oracle<'_, T> {
                 let bounded = &mut self.pool.meter.bounded;
                 *bounded = bounded.or(worker.bounded());
             }
-            self.found().crew = crew;
+            self.known.found.crew = crew;
             result
         };
         self.release(message);
@@ -131,7 +131,7 @@ impl<T: Element> Oracle<'_, T> {
         let result = act(&mut other, draw.for_task(self.task(draw, 0)));
         if result.is_err() {
             // A recording may lack its pull-back.
-            other.found().forms.clear();
+            other.known.found.forms.clear();
         }
         std::mem::swap(&mut self.known.found, &mut other.known.found);
         result.map(|_| other.cost().bytes_measured)
