@@ -60,12 +60,12 @@ impl<T: Element> Oracle<'_, T> {
 
     /// Number of tasks in a meta-batch.
     pub fn batch(&self) -> usize {
-        self.known.view.batch()
+        self.known.view.stated().map_or_else(|| self.tasks(), Bilevel::batch)
     }
 
     /// Returns the task in place `slot` of a meta-batch.
     pub fn task(&self, draw: Draw, slot: usize) -> usize {
-        self.known.view.task(draw, slot)
+        self.known.view.stated().map_or(slot, |problem| problem.task(draw, slot))
     }
 
     /// Number of mini-batches at a level, see [`Bilevel::mini_batches`](crate::Bilevel::mini_batches).

@@ -32,14 +32,13 @@ impl<T: Element> Oracle<'_, T> {
         out: &mut [T],
         add: &AddTask<T>,
     ) -> Result<T, Error> {
-        let view = Arc::clone(&self.known.view);
         let add = |oracle: &mut Self, slot, first, [out]: [&mut [T]; 1]| {
             oracle.place = Some(slot);
-            let result = add(oracle, slot, draw.for_task(view.task(draw, slot)), first, out);
+            let result = add(oracle, slot, draw.for_task(oracle.task(draw, slot)), first, out);
             oracle.place = None;
             result
         };
-        let plan = self.memory.sharing(view.batch());
+        let plan = self.memory.sharing(self.batch());
         let ranks = self.ranks_of_tasks().filter(|_| may && self.ends.is_none()).cloned();
         let message = ranks.as_ref().map_or(0, |_| plan.message(out.len()));
         let vectors = if ranks.is_some() { 0 } else { plan.vectors() };

@@ -56,14 +56,6 @@ pub(crate) trait View<T: Element>: Passes<T, Draw> {
 }
 
 impl<T: Element> dyn View<T> + '_ {
-    pub(crate) fn batch(&self) -> usize {
-        self.stated().map_or_else(|| self.tasks(), Bilevel::batch)
-    }
-
-    pub(crate) fn task(&self, draw: Draw, slot: usize) -> usize {
-        self.stated().map_or(slot, |problem| problem.task(draw, slot))
-    }
-
     /// Number of samples that an evaluation of the loss at the level of `draw` uses.
     pub(crate) fn samples(&self, draw: Draw) -> usize {
         self.stated().map_or(0, |problem| problem.samples(draw))
