@@ -179,12 +179,11 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             Action::Store { slot, tier: Tier::Ram, .. } => ram[slot].copy_from_slice(state),
             Action::Load { slot, tier: Tier::Ram, .. } => loaded = Some(slot),
             Action::Store { slot, .. } | Action::Load { slot, .. } => {
+                let loads = matches!(action, Action::Load { .. });
                 chain.pool().meter.hold(Spill::BYTES);
                 match &mut spill {
                     _ if *rehearsal => {}
-                    Some(file) if matches!(action, Action::Load { .. }) => {
-                        file.read(slot, state)?
-                    }
+                    Some(file) if loads => file.read(slot, state)?,
                     Some(file) => file.write(slot, state)?,
                     None => spill.insert(Spill::new(n)?).write(slot, state)?,
                 }

@@ -75,13 +75,9 @@ impl Team {
 pub(crate) type Add<'a, T, W, const N: usize> =
     dyn Fn(&mut W, usize, bool, [&mut [T]; N]) -> Result<T, Error> + Sync + 'a;
 
-/// Takes parts of these lengths from the beginning of a vector.
-fn parts<'v, const N: usize, T>(rest: &mut &'v mut [T], lengths: [usize; N]) -> [&'v mut [T]; N] {
-    lengths.map(|length| {
-        let (part, others) = std::mem::take(rest).split_at_mut(length);
-        *rest = others;
-        part
-    })
+/// Splits a vector into parts of these lengths.
+fn parts<const N: usize, T>(mut vector: &mut [T], lengths: [usize; N]) -> [&mut [T]; N] {
+    lengths.map(|length| vector.split_off_mut(..length).unwrap_or_default())
 }
 
 /// Reborrows `out` for a shorter lifetime.
@@ -177,11 +173,11 @@ impl Sharing {
             return add(&mut workers[0], 0, true, out);
         }
         let lengths = out.each_ref().map(|part| part.len());
-        let mut rest = spare;
+        let (width, mut rest) = (lengths.iter().sum::<usize>(), spare);
+        let mut vector = || parts(rest.split_off_mut(..width).unwrap_or_default(), lengths);
         // The values and vectors of the lanes that wait for their turn.
-        let mut waiting: Vec<_> =
-            (0..self.waiting()).map(|_| (Ok(T::zero()), parts(&mut rest, lengths))).collect();
-        let mut own = parts(&mut rest, if self.each > 1 { lengths } else { [0; N] });
+        let mut waiting: Vec<_> = (0..self.waiting()).map(|_| (Ok(T::zero()), vector())).collect();
+        let mut own = vector();
         let plus = |out: &mut [&mut [T]; N], vector: &[&mut [T]; N]| {
             out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
         };

@@ -68,7 +68,7 @@ impl<'v, T: Element, S: Copy> At<'v, T, S> {
     ) -> Result<Group<'v, T>, Fault> {
         let Group { shapes, gap, values, moving } = group;
         let moves = self.along != Along::Nothing;
-        if shapes.is_empty() || !values.is_empty() && !(moves && moving.is_empty()) {
+        if shapes.is_empty() || !(values.is_empty() || moves && moving.is_empty()) {
             return Ok(group);
         }
         // Without gaps.
