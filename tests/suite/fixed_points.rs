@@ -290,7 +290,7 @@ fn counts_and_bytes() {
 #[test]
 fn warm_starts_are_states_of_the_rule() {
     let mut oracle = under(HIGH, Boxed::HeavyBall);
-    let mut warm = Implicit::new(all()[2].clone()).unwrap().warm();
+    let mut warm = Implicit::shared(all()[2].clone()).unwrap().warm();
     let mut iterations = || {
         let (found, _) = estimate(&mut warm, &mut oracle, (STEPS, LR), Draw::new(0, 0)).unwrap();
         found.soundness.report.unwrap().iterations

@@ -259,7 +259,7 @@ fn hyper_cleaning_equals_the_peers() {
 fn reports_hold_at_the_point_where_the_loop_ended() {
     // The smallest eigenvalue of H of the general quadratic is 0.853..; 0.85 is a bound.
     let mut exact = Implicit::new(Dense).unwrap().strongly_convex(0.85).unwrap();
-    let mut early = Implicit::new(cg(1)).unwrap().strongly_convex(0.85).unwrap();
+    let mut early = Implicit::shared(cg(1)).unwrap().strongly_convex(0.85).unwrap();
     let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
     let at = ((5, 0.3), Draw::new(0, 0));
     let (good, _) = estimate(&mut exact, &mut oracle, at.0, at.1).unwrap();
@@ -408,7 +408,7 @@ fn warm_starts_help_and_survive_an_interruption() {
             )
         );
     }
-    let mut cold = Implicit::<f64>::new(cg(1)).unwrap();
+    let mut cold = Implicit::<f64>::shared(cg(1)).unwrap();
     let state = Params::new().with("v.0.0", hypertape::Shape::SCALAR, [1.0]);
     let text = cold.set_state(&state).unwrap_err().to_string();
     assert_eq!(text, "kept solutions: found 1, expected 0 without warm=1");
@@ -488,9 +488,10 @@ fn failures_are_told() {
     }
     let maml = |solver: Solver| implicit(solver.clone(), Maml::workload(3), (3, 0.002));
     assert_eq!(error(cg(5), &maml), Error::ImplicitVanishes);
-    let text = Implicit::<f64>::new(cg(0)).unwrap_err().to_string();
+    let text = Implicit::<f64>::shared(cg(0)).unwrap_err().to_string();
     assert_eq!(text, "iterations of cg: found 0, expected a whole number, 1 or more");
-    let text = Implicit::<f64>::new(cg(1)).unwrap().strongly_convex(-1.0).unwrap_err().to_string();
+    let text =
+        Implicit::<f64>::shared(cg(1)).unwrap().strongly_convex(-1.0).unwrap_err().to_string();
     assert_eq!(text, "mu: found -1, expected a positive finite number");
 }
 
