@@ -107,7 +107,7 @@ fn nor_does_any_other_estimate() {
         Arc::new(Dense),
     ];
     for solver in solvers {
-        let mut implicit = Implicit::new(solver).unwrap().warm();
+        let mut implicit = Implicit::shared(solver).unwrap().warm();
         let logistic = Oracle::new(Penalised::logistic(1)).unwrap();
         assert_eq!(by(&mut implicit, logistic, 3, 1.0), [0, 0], "{implicit:?}");
     }

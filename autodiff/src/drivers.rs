@@ -11,7 +11,7 @@ use crate::array::tensor::Tensor;
 use crate::array::var::Var;
 use crate::array::{Array, List};
 use crate::fault::{Fault, expect_length};
-use crate::passes::{Group, Planes, Pulled, Recorded, Wanted, write_plane};
+use crate::passes::{Group, Planes, Pulled, Recorded, Wanted, cut, evaluate, write_plane};
 use crate::shape::Shape;
 use crate::workspace::Workspace;
 
@@ -67,11 +67,9 @@ impl Workspace {
         y: &mut [T],
     ) -> Result<(), Fault> {
         let (record, _) = self.arenas();
-        let x = Tensor::split(record, shapes, x)?;
-        let out = f.eval(&x);
-        record.status()?;
+        let at = [Group::new(shapes, x)];
+        let out = evaluate(record, &at, |[x]: [&[Tensor<T>]; 1]| f.eval(x))?;
         write(out, 0, y, "the value")?;
-        drop(x);
         self.merge_chunks();
         Ok(())
     }
@@ -135,32 +133,7 @@ impl Workspace {
         y: &mut [T],
         dy: &mut [T],
     ) -> Result<(), Fault> {
-        self.jvp_with(f, |f, x| f.eval(x), shapes, [x, dx], [y, dy])
-    }
-
-    /// Computes the [`jvp`](Self::jvp) of a closure at `[x, dx]` and writes it into `[y, dy]`. The closure receives
-    /// `data`, from which its arrays may borrow.
-    ///
-    /// ```
-    /// use hypertape_autodiff::{Array, Shape, Workspace};
-    /// let (mut y, mut dy) = ([0.0], [0.0]);
-    /// let at = [&[3.0][..], &[10.0]];
-    /// Workspace::new().jvp_with(&(), |(), x| x[0].square(), &[Shape::SCALAR], at, [&mut y, &mut dy])?;
-    /// assert_eq!((y, dy), ([9.0], [60.0]));
-    /// # Ok::<(), hypertape_autodiff::Fault>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
-    pub fn jvp_with<T: Element, D: ?Sized>(
-        &mut self,
-        data: &D,
-        f: impl for<'a> FnOnce(&'a D, &[Dual<Tensor<'a, T>>]) -> Dual<Tensor<'a, T>>,
-        shapes: &[Shape],
-        [x, dx]: [&[T]; 2],
-        [y, dy]: [&mut [T]; 2],
-    ) -> Result<(), Fault> {
-        self.push(data, f, shapes, (x, [dx]), (y, [dy]))
+        self.jvps(f, shapes, (x, [dx]), (y, [dy]))
     }
 
     /// Computes `N` directional derivatives in one pass: writes `f(x)` into `y` and `J v_k` into the `dy`.
@@ -174,10 +147,23 @@ impl Workspace {
         (x, v): (&[T], [&[T]; N]),
         (y, dy): (&mut [T], [&mut [T]; N]),
     ) -> Result<(), Fault> {
-        self.push(f, |f, x| f.eval(x), shapes, (x, v), (y, dy))
+        self.jvps_with(f, |f, x| f.eval(x), shapes, (x, v), (y, dy))
     }
 
-    fn push<T: Element, D: ?Sized, const N: usize>(
+    /// Computes the [`jvps`](Self::jvps) of a closure at a point with directions. The closure receives `data`, from which
+    /// its arrays may borrow.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Array, Shape, Workspace};
+    /// let (mut y, mut dy, at) = ([0.0], [0.0], (&[3.0][..], [&[10.0][..]]));
+    /// Workspace::new().jvps_with(&(), |(), x| x[0].square(), &[Shape::SCALAR], at, (&mut y, [&mut dy]))?;
+    /// assert_eq!((y, dy), ([9.0], [60.0]));
+    /// # Ok::<(), hypertape_autodiff::Fault>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the first [`Fault`] of the evaluation, or [`Fault::Length`] if a length does not match.
+    pub fn jvps_with<T: Element, D: ?Sized, const N: usize>(
         &mut self,
         data: &D,
         f: impl for<'a> FnOnce(&'a D, &[Dual<Tensor<'a, T>, N>]) -> Dual<Tensor<'a, T>, N>,
@@ -385,15 +371,11 @@ fn duals<'a, T: Element, const N: usize>(
     x: &'a [T],
     tangents: [&'a [T]; N],
 ) -> Result<List<Dual<Tensor<'a, T>, N>>, Fault> {
-    let values = Tensor::split(arena, shapes, x)?.into_iter();
-    let mut all: List<_> = values.map(|x| (x, [None; N])).collect();
-    for (k, tangent) in tangents.into_iter().enumerate() {
-        expect_length("the direction", x.len(), tangent.len())?;
-        for ((_, tangents), part) in all.iter_mut().zip(Tensor::split(arena, shapes, tangent)?) {
-            tangents[k] = Some(part);
-        }
-    }
-    Ok(all.into_iter().map(|(value, tangents)| Dual::new(value, tangents)).collect())
+    let mut duals = List::new();
+    cut(arena, (shapes, 0), x, |k| tangents.get(k).copied(), &mut duals)?;
+    let same = |tangent: &&[T]| expect_length("the direction", x.len(), tangent.len());
+    tangents.iter().try_for_each(same)?;
+    Ok(duals)
 }
 
 /// Copies the value, or a tangent, into a buffer, whose length must match.

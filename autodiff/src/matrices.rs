@@ -5,7 +5,7 @@ use crate::array::element::Element;
 use crate::array::tensor::Tensor;
 use crate::drivers::{Function, collect};
 use crate::fault::{Fault, expect_length};
-use crate::passes::{Group, Recorded, Wanted};
+use crate::passes::{Group, Recorded, Wanted, evaluate};
 use crate::shape::Shape;
 use crate::workspace::Workspace;
 
@@ -25,9 +25,9 @@ impl Workspace {
         x: &[T],
     ) -> Result<(Vec<T>, Vec<T>), Fault> {
         let n = x.len();
-        let (record, _) = self.arenas();
-        let mut value = f.eval(&Tensor::split(record, shapes, x)?).values().to_vec();
-        record.status()?;
+        let (at, (record, _)) = ([Group::new(shapes, x)], self.arenas());
+        let value = evaluate(record, &at, |[x]: [&[Tensor<T>]; 1]| f.eval(x))?;
+        let mut value = value.values().to_vec();
         let m = value.len();
         let mut jacobian = vec![T::zero(); m * n];
         if m > n {
@@ -42,7 +42,6 @@ impl Workspace {
             }
             return Ok((value, jacobian));
         }
-        let at = [Group::new(shapes, x)];
         let (record, sweep) = self.arenas();
         let (recorded, out) = Recorded::at(record, &at, [Wanted::All], |[x]| f.eval(x))?;
         let (id, shape) = (out.id(), out.shape());

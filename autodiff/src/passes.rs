@@ -40,8 +40,8 @@ use crate::array::{Array, List};
 use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
-pub(crate) use crate::passes::flat::write_plane;
 pub use crate::passes::flat::{Bars, Group, Join, Mode, Planes, Tangents, Values};
+pub(crate) use crate::passes::flat::{cut, write_plane};
 
 /// The part of the adjoint of a group that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,10 +14,8 @@ use crate::spill::Spill;
 
 /// A loop that can be run forward and in reverse, step by step. Reversed steps add their contributions to `x_bar`.
 pub(crate) trait Chain<T> {
-    /// Takes step `t`.
-    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error>;
-    /// Whether the loop ends with the last step taken.
-    fn ended(&self) -> bool;
+    /// Takes step `t`, and returns whether the loop ends with it.
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<bool, Error>;
     /// Takes step `t` and keeps its tape in `slot`.
     fn record(&mut self, _t: usize, _slot: usize, _state: &mut [T]) -> Result<(), Error> {
         Err(Error::invalid("schedule", "one that keeps tapes", "one that keeps states"))
@@ -43,14 +41,14 @@ pub(crate) trait Chain<T> {
 pub(crate) enum Length {
     /// Exactly this number of steps.
     Known(usize),
-    /// Steps until [`Chain::ended`] returns true, at most this number.
+    /// Steps until [`Chain::advance`] returns true, at most this number.
     AtMost(usize),
 }
 
 /// The actions of a schedule, kept between runs together with the memory that they use.
 #[derive(Debug)]
 pub(crate) struct Itinerary {
-    schedule: Schedule,
+    pub(crate) schedule: Schedule,
     length: Length,
     actions: Actions,
     /// Number of slots for states in memory, states on disk, and tapes.
@@ -104,11 +102,6 @@ impl Itinerary {
         self.actions.length() < most
     }
 
-    /// The schedule from which the itinerary was made.
-    pub(crate) fn schedule(&self) -> Schedule {
-        self.schedule
-    }
-
     /// Whether this is the itinerary of `schedule` for a loop of this length.
     pub(crate) fn is(&self, schedule: Schedule, length: Length) -> bool {
         self.schedule == schedule && self.length == length
@@ -138,8 +131,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
     if let (Length::AtMost(most), false) = (*length, *rehearsal) {
         for t in 0..most {
             bar.copy_from_slice(state);
-            chain.advance(t, &mut bar)?;
-            if chain.ended() || t + 1 == most {
+            if chain.advance(t, &mut bar)? || t + 1 == most {
                 ahead = true;
                 actions.stop(t + 1)?;
                 break;
@@ -186,26 +178,19 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
         match action {
             Action::Store { slot, tier: Tier::Ram, .. } => ram[slot].copy_from_slice(state),
             Action::Load { slot, tier: Tier::Ram, .. } => loaded = Some(slot),
-            Action::Store { slot, tier: Tier::Disk, .. } => {
+            Action::Store { slot, .. } | Action::Load { slot, .. } => {
+                let loads = matches!(action, Action::Load { .. });
                 chain.pool().meter.hold(Spill::BYTES);
-                if !*rehearsal {
-                    let file = match &mut spill {
-                        Some(file) => file,
-                        None => spill.insert(Spill::new(n)?),
-                    };
-                    file.write(slot, state)?;
-                }
-                chain.pool().meter.release(Spill::BYTES);
-            }
-            Action::Load { slot, tier: Tier::Disk, .. } => {
-                chain.pool().meter.hold(Spill::BYTES);
-                if let Some(file) = &mut spill {
-                    file.read(slot, state)?;
+                match &mut spill {
+                    _ if *rehearsal => {}
+                    Some(file) if loads => file.read(slot, state)?,
+                    Some(file) => file.write(slot, state)?,
+                    None => spill.insert(Spill::new(n)?).write(slot, state)?,
                 }
                 chain.pool().meter.release(Spill::BYTES);
             }
             Action::Advance { from, to } => {
-                chain.pool().each(from..to).try_for_each(|t| chain.advance(t, state))?;
+                chain.pool().each(from..to).try_for_each(|t| chain.advance(t, state).map(drop))?;
             }
             Action::Record { step, slot } => {
                 chain.record(step, slot, state)?;
@@ -218,7 +203,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             Action::Turn { from, to } => {
                 if !ahead {
                     bar.copy_from_slice(state);
-                    (from..to).try_for_each(|t| chain.advance(t, &mut bar))?;
+                    (from..to).try_for_each(|t| chain.advance(t, &mut bar).map(drop))?;
                 }
                 loss = chain.turn(&mut bar, x_bar)?;
             }

@@ -12,14 +12,8 @@ use crate::params::Params;
 type Places<T> = BTreeMap<usize, (u64, Vec<T>)>;
 
 /// The last vector of each place.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ByPlace<T>(Mutex<Places<T>>);
-
-impl<T> Default for ByPlace<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
 
 impl<T: Element> Clone for ByPlace<T> {
     fn clone(&self) -> Self {

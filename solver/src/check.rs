@@ -81,9 +81,7 @@ pub fn check<T: Element>(
     x: &[T],
     draw: Draw,
 ) -> Result<Vec<Check>, Error> {
-    if x.len() != oracle.outer_dim() {
-        return Err(Error::length("the outer point", oracle.outer_dim(), x.len()));
-    }
+    Error::expect_length("the outer point", oracle.outer_dim(), x.len())?;
     let few = InnerLoop::new(inner.steps().min(FEW_STEPS), inner.lr())?;
     let task = draw.for_task(oracle.task(draw, 0));
     let mut w = Vec::new();

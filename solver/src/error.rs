@@ -150,8 +150,12 @@ impl Error {
         Self::Told { why: why.into() }
     }
 
-    pub(crate) fn length(what: &str, expected: usize, found: usize) -> Self {
-        Self::invalid(what, format!("{found} values"), format!("{expected}"))
+    /// Returns an error unless a vector has the expected number of values.
+    pub(crate) fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Self> {
+        if expected == found {
+            return Ok(());
+        }
+        Err(Self::invalid(what, format!("{found} values"), format!("{expected}")))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::cost::Cost;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::fingerprint::fingerprint;
-use crate::inner::InnerLoop;
+use crate::inner::{InnerLoop, finite};
 use crate::oracle::Oracle;
 use crate::params::{Params, scale};
 use crate::report::Soundness;
@@ -167,21 +167,14 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         if needed <= limit {
             return Ok(needed);
         }
-        // Finds the largest number of states that fits, by bisection.
-        let (mut low, mut high, mut least, mut advice) = (0, inner.steps().max(2), needed, None);
-        while high - low > 1 {
-            let c = low + (high - low) / 2;
-            let online = inner.tolerance().is_some();
+        let (mut least, online) = (needed, inner.tolerance().is_some());
+        let advice = largest(inner.steps().max(2) - 1, |c| {
             let schedule = if online { Schedule::Online { c } } else { Schedule::Binomial { c } };
-            let Some(other) = self.under(schedule) else { break };
+            let Some(other) = self.under(schedule) else { return Ok(None) };
             let bytes = other.predict(oracle, inner, x, draw)?;
             least = least.min(bytes);
-            if bytes <= limit {
-                (low, advice) = (c, Some((schedule.to_string(), bytes)));
-            } else {
-                high = c;
-            }
-        }
+            Ok((bytes <= limit).then(|| (schedule.to_string(), bytes)))
+        })?;
         let needed = if advice.is_some() { needed } else { least };
         Err(Error::Memory { limit, needed, advice })
     }
@@ -203,8 +196,8 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         gradient: &mut [T],
     ) -> Result<Estimate<T>, Error> {
         let clock = Instant::now();
-        expect_length("the outer point", oracle.outer_dim(), x.len())?;
-        expect_length("the gradient buffer", x.len(), gradient.len())?;
+        Error::expect_length("the outer point", oracle.outer_dim(), x.len())?;
+        Error::expect_length("the gradient buffer", x.len(), gradient.len())?;
         if oracle.memory().is_some() {
             self.admit(oracle, inner, x, draw)?;
         }
@@ -234,16 +227,30 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
                 return Err(Error::Overflow { entry, rule });
             }
         }
-        if !all_finite(gradient) {
-            let quantity = "the hypergradient";
-            return Err(Error::NonFinite { quantity, step: None, lr: inner.lr() });
-        }
+        finite(gradient, "the hypergradient", inner)?;
         self.learn();
         oracle.note(Soundness { loss: loss.as_f64().abs(), ..Soundness::default() });
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();
         Ok(Estimate { loss, cost, soundness: oracle.soundness() })
     }
+}
+
+/// Returns what `consider` makes of the largest number from 1 to `most` of which it makes something, by bisection: it
+/// does so for all smaller numbers.
+pub(crate) fn largest<R>(
+    most: usize,
+    mut consider: impl FnMut(usize) -> Result<Option<R>, Error>,
+) -> Result<Option<R>, Error> {
+    let (mut low, mut high, mut best) = (0, most + 1, None);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        match consider(middle)? {
+            None => high = middle,
+            found => (low, best) = (middle, found),
+        }
+    }
+    Ok(best)
 }
 
 /// Returns a fingerprint of the bits of `values`.
@@ -277,8 +284,4 @@ fn mean<T: Element>(
         oracle.give(part);
         Ok(share * loss)
     })
-}
-
-fn expect_length(what: &str, expected: usize, found: usize) -> Result<(), Error> {
-    if expected == found { Ok(()) } else { Err(Error::length(what, expected, found)) }
 }

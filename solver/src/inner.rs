@@ -1,6 +1,6 @@
 //! The inner loop: number and size of its steps.
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{Element, all_finite};
 
 use crate::error::Error;
 use crate::text::plain;
@@ -154,9 +154,17 @@ impl InnerLoop {
 /// # Errors
 /// Returns [`Error::NonFinite`] otherwise.
 pub fn finite_loss<T: Element>(loss: T, inner: &InnerLoop) -> Result<T, Error> {
-    if loss.is_finite() {
-        Ok(loss)
-    } else {
-        Err(Error::NonFinite { quantity: "the outer loss", step: None, lr: inner.lr() })
+    finite(&[loss], "the outer loss", inner).map(|()| loss)
+}
+
+/// Returns an error unless all values of a quantity are finite.
+pub(crate) fn finite<T: Element>(
+    values: &[T],
+    quantity: &'static str,
+    inner: &InnerLoop,
+) -> Result<(), Error> {
+    if all_finite(values) {
+        return Ok(());
     }
+    Err(Error::NonFinite { quantity, step: None, lr: inner.lr() })
 }

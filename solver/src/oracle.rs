@@ -36,12 +36,10 @@ use hypertape_autodiff::scalar::Scalar;
 use crate::adjoint::Itinerary;
 use crate::breakdown::{Breakdown, Form};
 use crate::by_place::ByPlace;
-use crate::draw::Draw;
+use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::arrays::view;
 use crate::oracle::facts::{Facts, Known};
 use crate::oracle::lanes::{LANES, Team};
-use crate::oracle::scalars::Scalars;
 use crate::oracle::stepper::AnyRule;
 use crate::oracle::view::StepTape;
 use crate::oracle::workspaces::Workspaces;
@@ -151,8 +149,8 @@ struct Found<'p, T> {
     kept: usize,
     /// Oracles of the workers that share tasks, created when they are first needed.
     crew: Vec<Oracle<'p, T>>,
-    first_order_vanishes: Option<bool>,
-    implicit_vanishes: Option<bool>,
+    /// Which of the start and the losses contain `x`, as far as it was asked.
+    depends: Vec<(Level, bool)>,
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {
@@ -171,7 +169,7 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Returns [`Error::Function`] if `init` fails at the first outer point.
     pub fn new(problem: impl Bilevel<T> + 'p) -> Result<Self, Error> {
         let mut memory = Workspaces::new(Team::default(), 1);
-        let view = view(problem, &mut memory)?;
+        let view = arrays::view(problem, &mut memory)?;
         Ok(Self::with(Facts::new(view), memory))
     }
 
@@ -181,7 +179,7 @@ impl<'p, T: Element> Oracle<'p, T> {
         T: Scalar<Plain = T>,
     {
         let memory = Workspaces::new(Team::default(), 1);
-        Self::with(Facts::new(Scalars::view(problem)), memory)
+        Self::with(Facts::new(scalars::view(problem)), memory)
     }
 
     fn with(facts: Facts<'p, T>, memory: Workspaces<T>) -> Self {
@@ -210,11 +208,6 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// long estimate. `None` removes it.
     pub fn set_stop(&mut self, stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>) {
         self.stop = stop;
-    }
-
-    /// The derived properties and objects.
-    fn found(&mut self) -> &mut Found<'p, T> {
-        &mut self.known.found
     }
 
     /// Lets `threads` threads, including the calling one, share the tasks of a meta-batch or, if there is a single
@@ -372,16 +365,14 @@ impl<'p, T: Element> Oracle<'p, T> {
     /// Returns [`Error::Invalid`] if the length is wrong, or if the problem's start depends on `x`, because replacing
     /// it would change the hypergradient.
     pub fn set_init(&mut self, w: Vec<T>) -> Result<(), Error> {
-        if w.len() != self.inner_dim() {
-            return Err(Error::length("the inner start", self.inner_dim(), w.len()));
-        }
+        Error::expect_length("the inner start", self.inner_dim(), w.len())?;
         self.fixed_start("the inner start")?;
         self.known.change().init = Some(w.into());
         Ok(())
     }
 
     fn fixed_start(&mut self, what: &str) -> Result<(), Error> {
-        if self.start_depends()? {
+        if self.depends(Level::Init)? {
             let found = "a problem whose start depends on the outer variables";
             return Err(Error::invalid(what, found, "one with a fixed start"));
         }

@@ -13,7 +13,7 @@ use hypertape_autodiff::Element;
 
 use crate::draw::Draw;
 use crate::error::Error;
-use crate::estimator::Estimator;
+use crate::estimator::{Estimator, largest};
 use crate::inner::InnerLoop;
 use crate::oracle::Oracle;
 use crate::profile::Profile;
@@ -66,15 +66,16 @@ pub fn plan<T: Element>(
     };
     let least = consider(Schedule::Constant)?;
     let fits = |alternative: &Alternative| alternative.bytes <= memory;
+    let fitting = |found: Result<Alternative, Error>| found.map(|found| Some(found).filter(fits));
     let mut found = Vec::new();
     let states = steps.saturating_sub(1).max(1);
     if inner.tolerance().is_some() {
-        found.extend(largest(states, memory, |c| consider(Schedule::Online { c }))?);
+        found.extend(largest(states, |c| fitting(consider(Schedule::Online { c })))?);
     } else {
         found.push(consider(Schedule::StoreAll { keep: Keep::Tapes })?);
         found.push(consider(Schedule::StoreAll { keep: Keep::States })?);
         found.push(least);
-        let binomial = largest(states, memory, |c| consider(Schedule::Binomial { c }))?;
+        let binomial = largest(states, |c| fitting(consider(Schedule::Binomial { c })))?;
         let most = binomial.as_ref().map_or(0, |best| best.counts.ram.slots);
         found.extend(binomial.filter(|best| best.counts.ram.slots < states));
         for c in std::iter::successors(Some(2), |c| Some(2 * c)).take_while(|&c| c < most) {
@@ -100,8 +101,8 @@ pub fn plan<T: Element>(
                 write: whole(profile.write.seconds),
                 read: whole(profile.read.seconds),
             };
-            found.extend(largest(most.max(1), memory, |ram| {
-                consider(Schedule::Disk { ram, disk: TABLE.min(states), prices })
+            found.extend(largest(most.max(1), |ram| {
+                fitting(consider(Schedule::Disk { ram, disk: TABLE.min(states), prices }))
             })?);
         }
     }
@@ -112,25 +113,6 @@ pub fn plan<T: Element>(
     found.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.bytes.cmp(&b.bytes)));
     found.dedup_by(|a, b| a.schedule == b.schedule);
     Ok(found)
-}
-
-/// Returns the largest setting that fits, where bytes increase with the setting.
-fn largest(
-    most: usize,
-    memory: u64,
-    mut consider: impl FnMut(usize) -> Result<Alternative, Error>,
-) -> Result<Option<Alternative>, Error> {
-    let (mut low, mut high, mut best) = (0, most + 1, None);
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        let alternative = consider(middle)?;
-        if alternative.bytes <= memory {
-            (low, best) = (middle, Some(alternative));
-        } else {
-            high = middle;
-        }
-    }
-    Ok(best)
 }
 
 /// Predicted seconds of one task.

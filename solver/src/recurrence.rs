@@ -10,7 +10,7 @@ use hypertape_autodiff::scalar::Real;
 use hypertape_autodiff::{Array, Element, List};
 
 use crate::oracle::numbers::NumberStages;
-use crate::oracle::passes::{Names, Stages};
+use crate::oracle::passes::{Names, Selects, Stages};
 use crate::rows::Rows;
 
 /// A loop over arrays and a loss of its last state, written once for every mode.
@@ -74,14 +74,14 @@ struct Staged<R>(R);
 
 const LOOP: &str = "recurrence";
 
-impl<T: Element, R: Recurrence<T>> Stages<T> for Staged<R> {
-    type Stage = Stage;
-
-    fn names(_: Stage) -> Names {
+impl Selects for Stage {
+    fn names(self) -> Names {
         let (arrays, scalar) = ("the state of a recurrence", "the loss of a recurrence");
         Names { function: LOOP, arrays, scalar }
     }
+}
 
+impl<T: Element, R: Recurrence<T>> Stages<T, Stage> for Staged<R> {
     fn arrays<'a, A: Array<'a, Elem = T>>(
         &'a self,
         stage: Stage,
@@ -108,13 +108,7 @@ impl<T: Element, R: Recurrence<T>> Stages<T> for Staged<R> {
     }
 }
 
-impl<T: Element, R: ScalarRecurrence<T>> NumberStages<T> for Staged<R> {
-    type Stage = Stage;
-
-    fn name(_: Stage) -> &'static str {
-        LOOP
-    }
-
+impl<T: Element, R: ScalarRecurrence<T>> NumberStages<T, Stage> for Staged<R> {
     fn arrays<S: Real<T>>(&self, stage: Stage, [state, x]: [&[S]; 2], next: &mut [S]) {
         match stage {
             Stage::Start => self.0.start(x, next),

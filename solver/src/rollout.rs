@@ -418,7 +418,7 @@ impl<'o, 'p, 'v, T: Element> Rollout<'o, 'p, 'v, T> {
 }
 
 /// Returns an error unless the gradient of a step is finite.
-fn finite_gradient<T: Element>(gradient: &[T], step: Step) -> Result<(), Error> {
+pub(crate) fn finite_gradient<T: Element>(gradient: &[T], step: Step) -> Result<(), Error> {
     if all_finite(gradient) {
         return Ok(());
     }

@@ -111,7 +111,7 @@ fn predictions_hold<T: Precision>(threads: usize, schedules: &[&str]) {
             Arc::new(Nystrom { stop, rank: 2, shift: Some(1.0) }),
         ];
         for solver in solvers {
-            let mut implicit = Implicit::new(solver).unwrap();
+            let mut implicit = Implicit::shared(solver).unwrap();
             if oracle_vanishes(&mut implicit, &mut oracle, &inner) {
                 break;
             }

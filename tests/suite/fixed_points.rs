@@ -78,10 +78,10 @@ fn under(problem: Ridge, rule: impl Rule<f64> + 'static) -> Oracle<'static, f64>
 
 fn implicit(
     oracle: &mut Oracle<f64>,
-    solver: impl LinearSolver<f64> + 'static,
+    solver: Arc<dyn LinearSolver<f64>>,
     steps: usize,
 ) -> Result<(Estimate<f64>, Vec<f64>), Error> {
-    estimate(&mut Implicit::new(solver)?, oracle, (steps, LR), Draw::new(0, 0))
+    estimate(&mut Implicit::shared(solver)?, oracle, (steps, LR), Draw::new(0, 0))
 }
 
 /// Heavy ball, or Nesterov's look-ahead gradient, followed by the projection onto `[-1, 0.45]`.
@@ -170,7 +170,7 @@ fn converged_runs_agree_on_the_problems_of_the_catalogue() {
             Arc::new(Dense),
         ];
         for solver in solvers {
-            let mut implicit = Implicit::new(solver).unwrap();
+            let mut implicit = Implicit::shared(solver).unwrap();
             let (found, gradient) =
                 estimate(&mut implicit, &mut oracle, (steps, lr), draw).unwrap();
             let gap = deviation(&gradient, &unrolled);
@@ -203,7 +203,7 @@ fn what_is_left_is_reported() {
     let b = slope([0.45, second]);
     let rho = 1.0 - LR * H[1][1];
     for terms in [1, 2, 5_u8] {
-        let solver = Neumann { terms: terms.into(), lr: None };
+        let solver = Arc::new(Neumann { terms: terms.into(), lr: None });
         let (found, _) = implicit(&mut oracle, solver, STEPS).unwrap();
         let left = [-LR * H[0][1] * rho.powi(i32::from(terms) - 1), rho.powi(terms.into())];
         let known = (left[0].hypot(left[1]) * b[1] / b[0].hypot(b[1])).abs();
@@ -232,7 +232,7 @@ fn what_is_left_is_reported() {
 #[test]
 fn series_with_random_factors_have_the_same_terms() {
     let mut oracle = under(HIGH, Boxed::Ahead);
-    let (_, known) = implicit(&mut oracle, Neumann { terms: 6, lr: None }, 40).unwrap();
+    let (_, known) = implicit(&mut oracle, Arc::new(Neumann { terms: 6, lr: None }), 40).unwrap();
     let all = Terms::StocBio { terms: 6, batches: 1.0, decay: 1.0 };
     let mut series = StochasticNeumann::new(all, None).unwrap();
     let (found, gradient) = estimate(&mut series, &mut oracle, (40, LR), Draw::new(0, 0)).unwrap();
@@ -273,7 +273,7 @@ fn counts_and_bytes() {
             for steps in [0, 1, 9] {
                 let mut oracle = rule();
                 let (inner, draw) = (InnerLoop::new(steps, lr).unwrap(), Draw::new(0, 0));
-                let mut implicit = Implicit::new(solver.clone()).unwrap();
+                let mut implicit = Implicit::shared(solver.clone()).unwrap();
                 let x = oracle.start().values().to_vec();
                 let predicted = implicit.predict(&mut oracle, &inner, &x, draw).unwrap();
                 let (found, _) = estimate(&mut implicit, &mut oracle, (steps, lr), draw).unwrap();
@@ -290,7 +290,7 @@ fn counts_and_bytes() {
 #[test]
 fn warm_starts_are_states_of_the_rule() {
     let mut oracle = under(HIGH, Boxed::HeavyBall);
-    let mut warm = Implicit::new(all()[2].clone()).unwrap().warm();
+    let mut warm = Implicit::shared(all()[2].clone()).unwrap().warm();
     let mut iterations = || {
         let (found, _) = estimate(&mut warm, &mut oracle, (STEPS, LR), Draw::new(0, 0)).unwrap();
         found.soundness.report.unwrap().iterations
@@ -319,6 +319,6 @@ fn refusals() {
     }
     let mut oracle = Oracle::new(Alone).unwrap();
     oracle.set_rule(Projected::new(-1.0, 0.45).unwrap());
-    let error = implicit(&mut oracle, Dense, 3).unwrap_err();
+    let error = implicit(&mut oracle, Arc::new(Dense), 3).unwrap_err();
     assert_eq!(error, Error::ImplicitVanishes);
 }

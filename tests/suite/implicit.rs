@@ -36,12 +36,12 @@ fn all<T: Element>() -> [Solver<T>; 7] {
 }
 
 fn implicit(
-    solver: impl LinearSolver<f64> + 'static,
+    solver: Solver,
     problem: impl Bilevel<f64>,
     inner: (usize, f64),
 ) -> Result<(Estimate<f64>, Vec<f64>), Error> {
     let mut oracle = Oracle::new(problem)?;
-    estimate(&mut Implicit::new(solver)?, &mut oracle, inner, Draw::new(0, 0))
+    estimate(&mut Implicit::shared(solver)?, &mut oracle, inner, Draw::new(0, 0))
 }
 
 /// Every solver finds the known gradient after a long inner loop, and reports that it converged.
@@ -196,7 +196,7 @@ fn errors_of_unrolling_and_of_an_exact_solve() {
     // theory 4 with A = I: e0 = w_0 - x, w* = x - t; unrolled - g* = P e0 - P w* - P^2 e0, implicit - g* = P e0.
     let (e0, limit) = ([-1.0, 1.0], [0.5, -1.5]);
     for r in [1, 5, 20, 60] {
-        let (_, solved) = implicit(Dense, Quadratic::decimal(), (r, 0.4)).unwrap();
+        let (_, solved) = implicit(Arc::new(Dense), Quadratic::decimal(), (r, 0.4)).unwrap();
         let mut oracle = Oracle::<f64>::new(Quadratic::decimal()).unwrap();
         let (_, unrolled) =
             estimate(&mut Exact::default(), &mut oracle, (r, 0.4), Draw::new(0, 0)).unwrap();
@@ -240,7 +240,7 @@ fn hyper_cleaning_equals_the_peers() {
     for (solver, file, tolerance, products) in
         [(neumann, "implicit_neumann", 1e-13, 20), (cg(20), "implicit_cg", 2e-6, 21)]
     {
-        let mut implicit = Implicit::new(solver.clone()).unwrap();
+        let mut implicit = Implicit::shared(solver.clone()).unwrap();
         let (found, gradient) =
             estimate(&mut implicit, &mut oracle, (50, 0.1), Draw::new(0, 0)).unwrap();
         let gap = deviation(&gradient, &expected(&folder, &format!("w2.{file}.txt")));
@@ -259,7 +259,7 @@ fn hyper_cleaning_equals_the_peers() {
 fn reports_hold_at_the_point_where_the_loop_ended() {
     // The smallest eigenvalue of H of the general quadratic is 0.853..; 0.85 is a bound.
     let mut exact = Implicit::new(Dense).unwrap().strongly_convex(0.85).unwrap();
-    let mut early = Implicit::new(cg(1)).unwrap().strongly_convex(0.85).unwrap();
+    let mut early = Implicit::shared(cg(1)).unwrap().strongly_convex(0.85).unwrap();
     let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
     let at = ((5, 0.3), Draw::new(0, 0));
     let (good, _) = estimate(&mut exact, &mut oracle, at.0, at.1).unwrap();
@@ -288,7 +288,7 @@ fn reports_hold_at_the_point_where_the_loop_ended() {
     assert!(good.residual.unwrap() < 1e-15 && good.iterations == 3, "{good:?}");
     // A step above 2/|H| shows in the residual.
     let far = Neumann { terms: 30, lr: Some(1.5) };
-    let error = implicit(far, Quadratic::general(), (5, 0.3)).unwrap_err();
+    let error = implicit(Arc::new(far), Quadratic::general(), (5, 0.3)).unwrap_err();
     let unsolved = matches!(error, Error::Unsolved { residual, iterations: 30 } if residual > 1e3);
     assert!(unsolved && error.to_string().contains("worse than by v = 0"), "{error}");
 }
@@ -376,8 +376,9 @@ fn warm_starts_help_and_survive_an_interruption() {
         Arc::new(Gmres { stop: Stop { iterations: 1, ..stop } }),
     ];
     for solver in solvers {
-        let cold = descend(&mut Implicit::new(solver.clone()).unwrap(), 1, 0..10, &mut [0.3, 0.4]);
-        let mut whole = Implicit::new(solver.clone()).unwrap().warm();
+        let cold =
+            descend(&mut Implicit::shared(solver.clone()).unwrap(), 1, 0..10, &mut [0.3, 0.4]);
+        let mut whole = Implicit::shared(solver.clone()).unwrap().warm();
         let mut x = [0.3, 0.4];
         let warm = descend(&mut whole, 1, 0..10, &mut x);
         // The first call has no earlier solution to start from.
@@ -387,11 +388,11 @@ fn warm_starts_help_and_survive_an_interruption() {
 
         // Interrupted after five steps, and on two threads, the bits are the same.
         let mut y = [0.3, 0.4];
-        let mut first = Implicit::new(solver.clone()).unwrap().warm();
+        let mut first = Implicit::shared(solver.clone()).unwrap().warm();
         descend(&mut first, 2, 0..5, &mut y);
         let state = first.state();
         assert_eq!(state.names(), ["v.0.0", "v.1.1", "v.2.2", "v.3.3"]);
-        let mut second = Implicit::new(solver.clone()).unwrap().warm();
+        let mut second = Implicit::shared(solver.clone()).unwrap().warm();
         second.set_state(&state).unwrap();
         descend(&mut second, 1, 5..10, &mut y);
         assert_eq!(x, y, "{solver:?}");
@@ -400,13 +401,14 @@ fn warm_starts_help_and_survive_an_interruption() {
         assert_eq!(
             descend(&mut second, 1, 0..1, &mut [0.3, 0.4])[0].residual,
             Some(
-                descend(&mut Implicit::new(solver.clone()).unwrap(), 1, 0..1, &mut [0.3, 0.4])[0]
-                    .residual
-                    .unwrap()
+                descend(&mut Implicit::shared(solver.clone()).unwrap(), 1, 0..1, &mut [0.3, 0.4])
+                    [0]
+                .residual
+                .unwrap()
             )
         );
     }
-    let mut cold = Implicit::<f64>::new(cg(1)).unwrap();
+    let mut cold = Implicit::<f64>::shared(cg(1)).unwrap();
     let state = Params::new().with("v.0.0", hypertape::Shape::SCALAR, [1.0]);
     let text = cold.set_state(&state).unwrap_err().to_string();
     assert_eq!(text, "kept solutions: found 1, expected 0 without warm=1");
@@ -423,7 +425,7 @@ fn bytes_do_not_grow_over_outer_steps() {
     for solver in all() {
         let mut oracle = Oracle::<f64>::new(Quadratic::general()).unwrap();
         let mut x = oracle.start().values().to_vec();
-        let mut warm = Implicit::new(solver.clone()).unwrap().warm();
+        let mut warm = Implicit::shared(solver.clone()).unwrap().warm();
         let records = run.go(&mut oracle, &mut warm, &mut x, |_, _| Continue(())).unwrap();
         let bytes: Vec<u64> = records.iter().map(|r| r.cost.bytes_measured).collect();
         assert!(
@@ -486,9 +488,10 @@ fn failures_are_told() {
     }
     let maml = |solver: Solver| implicit(solver.clone(), Maml::workload(3), (3, 0.002));
     assert_eq!(error(cg(5), &maml), Error::ImplicitVanishes);
-    let text = Implicit::<f64>::new(cg(0)).unwrap_err().to_string();
+    let text = Implicit::<f64>::shared(cg(0)).unwrap_err().to_string();
     assert_eq!(text, "iterations of cg: found 0, expected a whole number, 1 or more");
-    let text = Implicit::<f64>::new(cg(1)).unwrap().strongly_convex(-1.0).unwrap_err().to_string();
+    let text =
+        Implicit::<f64>::shared(cg(1)).unwrap().strongly_convex(-1.0).unwrap_err().to_string();
     assert_eq!(text, "mu: found -1, expected a positive finite number");
 }
 
@@ -496,7 +499,7 @@ fn failures_are_told() {
 fn single_precision() {
     let mut oracle = Oracle::<f32>::new(Quadratic::general()).unwrap();
     for solver in all() {
-        let mut single = Implicit::new(solver.clone()).unwrap();
+        let mut single = Implicit::shared(solver.clone()).unwrap();
         let (found, gradient) =
             estimate(&mut single, &mut oracle, (300, 0.4), Draw::new(0, 0)).unwrap();
         let gap = deviation(&gradient, &[1.026_666_666_666_666_7, -0.695_535_714_285_714_3]);

@@ -74,17 +74,23 @@ impl<T: Element, const N: usize> Mode<T> for Tangents<N> {
 /// Arrays that are stored one after the other in a flat vector.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a, T> {
-    shapes: &'a [Shape],
-    gap: usize,
-    values: &'a [T],
-    /// Directions, one after the other, each as long as the values.
-    moving: &'a [T],
+    /// The shapes of the arrays.
+    pub shapes: &'a [Shape],
+    /// Number of entries between one array and the next that belong to neither.
+    pub gap: usize,
+    /// The entries of the arrays, and those between them.
+    pub values: &'a [T],
+    /// The directions of the tangents: any number of them, one after the other, each as long as the values.
+    pub moving: &'a [T],
 }
 
 impl<'a, T: Element> Group<'a, T> {
-    /// Creates a group of arrays of these shapes.
+    /// A group without arrays.
+    pub const NONE: Self = Self { shapes: &[], gap: 0, values: &[], moving: &[] };
+
+    /// Creates a group of arrays of these shapes, without gaps and directions.
     pub fn new(shapes: &'a [Shape], values: &'a [T]) -> Self {
-        Self { shapes, gap: 0, values, moving: &[] }
+        Self { shapes, values, ..Self::NONE }
     }
 
     /// Sets the number of entries between one array and the next that belong to neither.
@@ -93,11 +99,23 @@ impl<'a, T: Element> Group<'a, T> {
         Self { gap, ..self }
     }
 
-    /// Sets the directions of the tangents: `moving` holds any number of them, one after the other, each as long as the
-    /// values.
+    /// Sets the directions of the tangents.
     #[must_use]
     pub fn moving(self, moving: &'a [T]) -> Self {
         Self { moving, ..self }
+    }
+
+    /// Returns the number of entries of the arrays, without gaps.
+    pub fn entries(&self) -> usize {
+        self.shapes.iter().map(|shape| shape.len()).sum()
+    }
+
+    /// Creates buffers for planes of such arrays, which are overwritten.
+    pub fn bars<'o>(&self, values: &'o mut [T], tangents: &'o mut [T]) -> Bars<'o, T>
+    where
+        'a: 'o,
+    {
+        Bars::new(self.shapes, values, tangents).apart(self.gap)
     }
 
     /// Returns the arrays.
@@ -117,23 +135,35 @@ impl<'a, T: Element> Group<'a, T> {
         arena: &'a Arena,
         arrays: &mut List<A>,
     ) -> Result<(), Fault> {
-        let gaps = self.gap * self.shapes.len().saturating_sub(1);
-        let expected = self.shapes.iter().fold(gaps, |n, s| n.saturating_add(s.len()));
         let n = self.values.len();
-        expect_length("the point", expected, n)?;
-        let mut at = 0;
-        let cut = |&shape: &Shape| {
-            let start = at;
-            at += shape.len() + self.gap;
-            let tangent = |k| {
-                let part = self.moving.get(k * n + start..)?.get(..shape.len())?;
-                (n > 0).then(|| Tensor::new(arena, shape, part))
-            };
-            A::join(Tensor::new(arena, shape, &self.values[start..][..shape.len()]), tangent)
-        };
-        arrays.extend(self.shapes.iter().map(cut));
-        Ok(())
+        let moving = |k| self.moving.get(k * n..).filter(|_| n > 0);
+        cut(arena, (self.shapes, self.gap), self.values, moving, arrays)
     }
+}
+
+/// Cuts arrays of these shapes, which are `gap` entries apart, out of a flat vector, and their tangents out of one for
+/// each place.
+pub(crate) fn cut<'a, T: Element, A: Join<'a, T>>(
+    arena: &'a Arena,
+    (shapes, gap): (&[Shape], usize),
+    values: &'a [T],
+    moving: impl Fn(usize) -> Option<&'a [T]>,
+    arrays: &mut List<A>,
+) -> Result<(), Fault> {
+    let gaps = gap * shapes.len().saturating_sub(1);
+    let expected = shapes.iter().fold(gaps, |n, s| n.saturating_add(s.len()));
+    expect_length("the point", expected, values.len())?;
+    let mut at = 0;
+    arrays.extend(shapes.iter().map(|&shape| {
+        let start = at;
+        at += shape.len() + gap;
+        let tangent = |k| {
+            let part = moving(k)?.get(start..)?.get(..shape.len())?;
+            Some(Tensor::new(arena, shape, part))
+        };
+        A::join(Tensor::new(arena, shape, &values[start..][..shape.len()]), tangent)
+    }));
+    Ok(())
 }
 
 /// Flat vectors into which planes of arrays of these shapes are written or added. A vector that is not wanted is empty.

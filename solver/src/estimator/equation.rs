@@ -17,7 +17,7 @@
 use hypertape_autodiff::{Element, all_finite, axpy};
 
 use crate::error::Error;
-use crate::inner::InnerLoop;
+use crate::inner::finite;
 use crate::linear::Operator;
 use crate::oracle::Oracle;
 use crate::params::norm;
@@ -64,11 +64,6 @@ impl<'o, 'p, 'v, T: Element> Equation<'o, 'p, 'v, T> {
             pull = Some(Pull { ahead, gradient, of, u, product, mixed });
         }
         Ok(Self { oracle, at, state, pull })
-    }
-
-    /// Whether the system is that of a fixed point, whose matrix is not symmetric.
-    pub(crate) fn is_fixed_point(&self) -> bool {
-        self.pull.is_some()
     }
 
     /// The number `c` for which `v <- v + c (b - A v)` iterates by inner steps.
@@ -197,15 +192,4 @@ impl<T: Element> Operator<T> for Equation<'_, '_, '_, T> {
     fn give(&mut self, vector: Vec<T>) {
         self.oracle.give(vector);
     }
-}
-
-pub(crate) fn finite<T: Element>(
-    a: &[T],
-    quantity: &'static str,
-    inner: &InnerLoop,
-) -> Result<(), Error> {
-    if all_finite(a) {
-        return Ok(());
-    }
-    Err(Error::NonFinite { quantity, step: None, lr: inner.lr() })
 }

@@ -29,7 +29,8 @@ use crate::by_place::ByPlace;
 use crate::draw::{Level, Samples};
 use crate::error::Error;
 use crate::estimator::Estimator;
-use crate::estimator::equation::{Equation, finite};
+use crate::estimator::equation::Equation;
+use crate::inner::finite;
 use crate::linear::{LinearSolver, System, scratch};
 use crate::minimise::minimise;
 use crate::oracle::Oracle;
@@ -88,8 +89,16 @@ impl<T: Element> Implicit<T> {
     /// # Errors
     /// Returns [`Error::Invalid`] if a setting of `solver` is out of range.
     pub fn new(solver: impl LinearSolver<T> + 'static) -> Result<Self, Error> {
+        Self::shared(Arc::new(solver))
+    }
+
+    /// Creates the estimator with a solver whose type is not known statically.
+    ///
+    /// # Errors
+    /// Returns the errors of [`new`](Self::new).
+    pub fn shared(solver: Arc<dyn LinearSolver<T>>) -> Result<Self, Error> {
         solver.check()?;
-        Ok(Self { solver: Arc::new(solver), mu: None, minimum: None, kept: None })
+        Ok(Self { solver, mu: None, minimum: None, kept: None })
     }
 
     /// Starts each solve from the last solution in the same place of the meta-batch, if that belongs to the same task.
@@ -189,7 +198,8 @@ impl<T: Element> Estimator<T> for Implicit<T> {
                 equation.oracle.release(taken);
                 return Ok((0, None));
             }
-            let (step, symmetric) = (equation.step(), !equation.is_fixed_point());
+            // The matrix of a fixed point is not symmetric.
+            let (step, symmetric) = (equation.step(), equation.oracle.stationary());
             // For a fixed point, `A` is at least `lr mu` if a step contracts by `1 - lr mu`.
             let mu = self.mu.map(|mu| if symmetric { mu } else { mu * at.inner.lr() });
             let mut system = System::new(equation, b, v);

@@ -18,12 +18,13 @@
 //! momentum of 0.9. The estimate has no bias; it differs from [`Exact`](crate::Exact) with
 //! [`Momentum`](crate::Momentum) by rounding to 2^-40.
 
-use hypertape_autodiff::{Element, all_finite, axpy};
+use hypertape_autodiff::{Element, axpy};
 
 use crate::error::Error;
 use crate::estimator::Estimator;
 use crate::oracle::{Oracle, Point};
-use crate::rollout::{Task, finite_loss};
+use crate::rollout::{Task, finite_gradient, finite_loss};
+use crate::rule::Step;
 use crate::spelling::{About, Range, Spelled, Visit};
 
 /// Value of the integer 1.
@@ -228,10 +229,7 @@ impl<T: Element> Estimator<T> for Reversible {
         for t in oracle.each(0..steps) {
             state.position(&mut w);
             oracle.inner_gradient(Point { w: &w, x, draw }, t, &mut product)?;
-            if !all_finite(&product) {
-                let quantity = "the gradient of the inner loss";
-                return Err(Error::NonFinite { quantity, step: Some(t), lr });
-            }
+            finite_gradient(&product, Step::new(t, lr))?;
             state.forward(self, &product, lr, t)?;
             oracle.count_step();
         }

@@ -181,10 +181,7 @@ impl Roulette {
     /// Returns the errors of [`new`](Self::new), and [`Error::Invalid`] if the number of levels differs.
     pub fn with_survival(self, survival: &[f64]) -> Result<Self, Error> {
         let levels = self.levels(0);
-        if survival.len() + 1 != levels.len() {
-            let (what, expected) = ("the survival of roulette", levels.len() - 1);
-            return Err(Error::length(what, expected, survival.len()));
-        }
+        Error::expect_length("the survival of roulette", levels.len() - 1, survival.len())?;
         let chances = std::iter::once(&1.0).chain(survival);
         let levels = levels.iter().zip(chances).map(|(&(depth, _), &p)| (depth, p));
         Ok(Self::new(levels.collect::<Vec<_>>())?.with_schedule(self.schedule))

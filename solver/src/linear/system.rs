@@ -1,7 +1,6 @@
 //! `LinearSolver` and its input: the system given by products, working memory, and the stopping criterion.
 
 use std::fmt;
-use std::sync::Arc;
 
 use hypertape_autodiff::Element;
 
@@ -257,30 +256,6 @@ pub trait LinearSolver<T: Element>: Named + fmt::Debug + Send + Sync {
     /// Returns [`Error::Indefinite`] or [`Error::Singular`] if the matrix is not suitable, and the errors of the
     /// products.
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error>;
-}
-
-impl<S: Named + ?Sized> Named for Arc<S> {
-    fn name(&self) -> String {
-        (**self).name()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        (**self).check()
-    }
-}
-
-impl<T: Element, S: LinearSolver<T> + ?Sized> LinearSolver<T> for Arc<S> {
-    fn warm(&self) -> Option<bool> {
-        (**self).warm()
-    }
-
-    fn symmetric(&self) -> bool {
-        (**self).symmetric()
-    }
-
-    fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
-        (**self).solve(system)
-    }
 }
 
 /// Number of values of working memory that a solver takes for `unknowns` unknowns. The solver runs without memory until

@@ -60,12 +60,12 @@ impl<T: Element> Oracle<'_, T> {
 
     /// Number of tasks in a meta-batch.
     pub fn batch(&self) -> usize {
-        self.known.view.batch()
+        self.known.view.stated().map_or_else(|| self.tasks(), Bilevel::batch)
     }
 
     /// Returns the task in place `slot` of a meta-batch.
     pub fn task(&self, draw: Draw, slot: usize) -> usize {
-        self.known.view.task(draw, slot)
+        self.known.view.stated().map_or(slot, |problem| problem.task(draw, slot))
     }
 
     /// Number of mini-batches at a level, see [`Bilevel::mini_batches`](crate::Bilevel::mini_batches).
@@ -83,13 +83,8 @@ impl<T: Element> Oracle<'_, T> {
     /// # Errors
     /// Returns [`Error::Function`] if the problem fails.
     pub fn first_order_vanishes(&mut self) -> Result<bool, Error> {
-        if let Some(known) = self.found().first_order_vanishes {
-            return Ok(known);
-        }
-        let in_start = self.known.init.is_none() && self.start_depends()?;
-        let vanishes = !in_start && !self.depends(Level::Outer)?;
-        self.found().first_order_vanishes = Some(vanishes);
-        Ok(vanishes)
+        let in_start = self.known.init.is_none() && self.depends(Level::Init)?;
+        Ok(!in_start && !self.depends(Level::Outer)?)
     }
 
     /// Whether neither loss contains `x`, so that an implicit gradient is zero.
@@ -97,31 +92,26 @@ impl<T: Element> Oracle<'_, T> {
     /// # Errors
     /// Returns [`Error::Function`] if the problem fails.
     pub fn implicit_vanishes(&mut self) -> Result<bool, Error> {
-        if let Some(known) = self.found().implicit_vanishes {
-            return Ok(known);
-        }
-        let vanishes = !self.depends(Level::Outer)? && !self.depends(Level::Inner)?;
-        self.found().implicit_vanishes = Some(vanishes);
-        Ok(vanishes)
+        Ok(!self.depends(Level::Outer)? && !self.depends(Level::Inner)?)
     }
 
-    /// Whether the problem's own start contains `x`.
-    pub(crate) fn start_depends(&mut self) -> Result<bool, Error> {
+    /// Whether the problem's own start or a loss contains `x`.
+    pub(crate) fn depends(&mut self, level: Level) -> Result<bool, Error> {
+        if let Some(&(_, known)) = self.known.found.depends.iter().find(|known| known.0 == level) {
+            return Ok(known);
+        }
         let Self { known, memory, .. } = self;
-        let at = known.view.init(known.view.starts()[0].values(), Draw::new(0, 0));
+        let [x, w] = known.view.starts().map(Params::values);
+        let draw = Draw::new(0, 0).at(level, 0);
+        let at = match level {
+            Level::Init => known.view.init(x, draw),
+            _ => known.view.loss(Point { w, x, draw }),
+        };
         let depends = known.view.depends(memory, at);
         // These bytes are not part of any estimate.
         memory.take_peak();
-        depends
-    }
-
-    /// Whether a loss contains `x`.
-    fn depends(&mut self, level: Level) -> Result<bool, Error> {
-        let Self { known, memory, .. } = self;
-        let [x, w] = known.view.starts().map(Params::values);
-        let at = Point { w, x, draw: Draw::new(0, 0) }.at(level, 0);
-        let depends = known.view.depends(memory, known.view.loss(at));
-        memory.take_peak();
-        depends
+        let depends = depends?;
+        self.known.found.depends.push((level, depends));
+        Ok(depends)
     }
 }

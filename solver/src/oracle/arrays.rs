@@ -12,12 +12,12 @@ use crate::oracle::lens::Lens;
 use crate::oracle::passes::{Arrays, Stages};
 use crate::oracle::results::pass;
 use crate::oracle::stepper::{Asked, Stepper, Taped};
-use crate::oracle::tapes::{GradientTape, OnTapes, Twice};
+use crate::oracle::tapes::{GradientTape, OnTapes, total};
 use crate::oracle::view::{StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::problem::Bilevel;
-use crate::rows::{Blocks, Rows};
+use crate::rows::Blocks;
 use crate::rule::Step;
 
 /// Creates a view of `problem`.
@@ -50,33 +50,27 @@ fn run_on_tape<'a, T: Element>(
         let (at, draw) = (Step::new(t, inner.lr()), draw.at(Level::Inner, t));
         let of = |array| Step { array, ..at };
         let point = |(i, s): (usize, &List<_>)| {
-            let ahead = rule.taped(Asked::Query(of(i)), [s, x, &[]]);
+            let ahead = rule.arrays(Asked::Query(of(i)), [s, x, &[]]);
             ahead.map_or(s[0], |ahead| ahead[0])
         };
         let points: List<_> = states.iter().enumerate().map(point).collect();
         // The gradient of the inner loss, from a tape whose sweep is recorded on the tape of the run.
         let groups = [(&points[..], Wanted::All), (x, Wanted::Nothing)];
-        let (step, loss) = Recorded::new(record, groups, |point| {
-            let part = |rows| problem.inner(point, draw, rows);
-            total(problem.blocks(draw).iter().map(part))
+        let (step, loss) = Recorded::new(record, groups, |[w, x]| {
+            let part = |rows| problem.scalar(draw, rows, [w, x, &[]]);
+            total(problem.blocks(draw).iter().filter_map(part))
         })?;
         let (_, pulled) = step.pull_scalar("a loss", loss?, record)?;
         for (i, (state, bar)) in states.iter_mut().zip(pulled.of(0)).enumerate() {
             let bar = bar.unwrap_or_else(|| zero(points[i]));
-            let next = rule.taped(Asked::Update(of(i)), [state, x, &[bar]]);
+            let next = rule.arrays(Asked::Update(of(i)), [state, x, &[bar]]);
             *state = next.unwrap_or_default();
         }
         record.status()?;
     }
     let w: List<_> = states.iter().filter_map(|state| state.first().copied()).collect();
     let draw = draw.at(Level::Outer, 0);
-    total(problem.blocks(draw).iter().map(|rows| problem.outer([&w, x], draw, rows)))
-}
-
-/// The sum of the parts of a loss.
-fn total<'a, A: Array<'a>>(parts: impl Iterator<Item = A>) -> Result<A, Fault> {
-    let none = Fault::Length { what: "a loss", expected: 1, found: 0 };
-    parts.reduce(|a, b| a + b).ok_or(none)
+    total(problem.blocks(draw).iter().filter_map(|rows| problem.scalar(draw, rows, [&w, x, &[]])))
 }
 
 impl<T: Element, P: Bilevel<T>> View<T> for Arrays<Lens<P, T>> {
@@ -119,18 +113,6 @@ impl<T: Element, P: Bilevel<T>> OnTapes<T> for Arrays<Lens<P, T>> {
     fn blocks(&self, draw: Draw) -> Blocks {
         self.0.blocks(draw)
     }
-
-    fn init<'a>(&'a self, x: &[Taped<'a, T>], draw: Draw) -> List<Taped<'a, T>> {
-        self.0.problem.init(x, draw)
-    }
-
-    fn inner<'a>(&'a self, [w, x]: [&[Twice<'a, T>]; 2], draw: Draw, rows: Rows) -> Twice<'a, T> {
-        self.0.problem.inner(w, x, draw, rows)
-    }
-
-    fn outer<'a>(&'a self, [w, x]: [&[Taped<'a, T>]; 2], draw: Draw, rows: Rows) -> Taped<'a, T> {
-        self.0.problem.outer(w, x, draw, rows)
-    }
 }
 
 /// Performs [`View::whole_run`].
@@ -145,13 +127,15 @@ fn whole_run<T: Element>(
     let [outer, inner_shapes] = problem.starts().map(Params::shapes);
     pass("whole run", || {
         let (record, sweep) = memory.first().arenas();
-        let fixed = init.map_or(Group::new(&[], &[]), |init| Group::new(inner_shapes, init));
+        let fixed = init.map_or(Group::NONE, |init| Group::new(inner_shapes, init));
         let at = [Group::new(outer, x), fixed];
         let wanted = [Wanted::All, Wanted::Nothing];
         let (recorded, loss) =
             RecordedIn::<Values, T, 2>::at(record, &at, wanted, |[x, fixed]| {
                 let start = match init {
-                    None => problem.init(x, draw.at(Level::Init, 0)),
+                    None => {
+                        problem.arrays(draw.at(Level::Init, 0), [&[], x, &[]]).unwrap_or_default()
+                    }
                     Some(_) => List::from_slice(fixed),
                 };
                 run_on_tape(problem, (inner, rule), &start, x, draw, record)

@@ -55,7 +55,7 @@ impl<T: Element> Oracle<'_, T> {
             return Ok(());
         }
         self.evaluate((Call::PullStart, 0, 0), [x_bar], |view, memory, [x_bar]| {
-            let at = At { seeds: Some(w_bar), add: [true; 3], ..view.init(x, draw) };
+            let at = At { add: [true; 3], ..view.init(x, draw).seeded(w_bar) };
             let out = [&mut [], &mut [], x_bar, &mut [], &mut [], &mut []];
             view.pull(memory, at, out).map(|_| ())
         })
@@ -302,12 +302,9 @@ impl<T: Element> Oracle<'_, T> {
             ("a vector of inner variables", self.inner_dim(), inner),
             ("a vector of outer variables", self.outer_dim(), outer),
         ];
-        for (what, expected, found) in all {
-            if let Some(&found) = found.iter().find(|&&found| found != expected) {
-                return Err(Error::length(what, expected, found));
-            }
-        }
-        Ok(())
+        all.into_iter().try_for_each(|(what, expected, found)| {
+            found.iter().try_for_each(|&found| Error::expect_length(what, expected, found))
+        })
     }
 
     /// Returns the number of directions in vectors with `inner` and `outer` values.
@@ -365,7 +362,7 @@ impl<T: Element> Oracle<'_, T> {
             breakdown.add(form.0, clock.elapsed(), bytes as u64, self.memory.take_tally());
         }
         if once {
-            self.found().forms.push((form, bytes));
+            self.known.found.forms.push((form, bytes));
         }
         result.map(|result| (result, bytes))
     }

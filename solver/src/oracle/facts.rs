@@ -10,6 +10,7 @@ use crate::oracle::view::View;
 use crate::rule::descent::GradientDescent;
 
 /// A problem, the rule of its inner steps, and the start of its inner loop if that replaces the problem's own.
+#[derive(Clone)]
 pub(crate) struct Facts<'p, T> {
     pub(crate) view: Arc<dyn View<T> + 'p>,
     pub(crate) rule: Arc<dyn Stepper<T> + 'p>,
@@ -20,13 +21,6 @@ impl<'p, T: Element> Facts<'p, T> {
     /// The problem of `view` with gradient descent from its own start.
     pub(crate) fn new(view: Arc<dyn View<T> + 'p>) -> Self {
         Self { view, rule: AnyRule::new(GradientDescent::default()).0, init: None }
-    }
-}
-
-impl<T> Clone for Facts<'_, T> {
-    fn clone(&self) -> Self {
-        let Self { view, rule, init } = self;
-        Self { view: Arc::clone(view), rule: Arc::clone(rule), init: init.clone() }
     }
 }
 

@@ -29,7 +29,7 @@ impl<T: Element> Oracle<'_, T> {
         let (view, tapes) = (&self.known.view, self.known.found.tapes.len());
         if tapes <= slot {
             let new = (tapes..=slot).map(|_| (Arc::clone(view).tape(), 0)).collect::<Vec<_>>();
-            self.found().tapes.extend(new);
+            self.known.found.tapes.extend(new);
         }
         let ((), bytes) =
             self.metered((Call::Record, 0, 0), |Self { known, memory, .. }| {

@@ -76,13 +76,8 @@ pub(crate) type Add<'a, T, W, const N: usize> =
     dyn Fn(&mut W, usize, bool, [&mut [T]; N]) -> Result<T, Error> + Sync + 'a;
 
 /// Splits a vector into parts of these lengths.
-fn parts<const N: usize, T>(vector: &mut [T], lengths: [usize; N]) -> [&mut [T]; N] {
-    let mut rest = vector;
-    lengths.map(|length| {
-        let (part, others) = std::mem::take(&mut rest).split_at_mut(length);
-        rest = others;
-        part
-    })
+fn parts<const N: usize, T>(mut vector: &mut [T], lengths: [usize; N]) -> [&mut [T]; N] {
+    lengths.map(|length| vector.split_off_mut(..length).unwrap_or_default())
 }
 
 /// Reborrows `out` for a shorter lifetime.
@@ -134,15 +129,18 @@ impl Sharing {
 
     /// Number of items of the worker that has the most.
     pub(crate) fn longest(self) -> usize {
-        let lanes = |worker: usize| worker * self.each..((worker + 1) * self.each).min(self.lanes);
-        let items = |worker| lanes(worker).map(|lane| self.items(lane).len()).sum();
+        let items = |worker| self.own(worker).map(|lane| self.items(lane).len()).sum();
         (0..self.workers()).map(items).max().unwrap_or_default()
     }
 
     /// Whether one of a worker's lanes has more than one item.
     pub(crate) fn adds(self, worker: usize) -> bool {
-        let lanes = worker * self.each..((worker + 1) * self.each).min(self.lanes);
-        lanes.into_iter().any(|lane| self.items(lane).len() > 1)
+        self.own(worker).any(|lane| self.items(lane).len() > 1)
+    }
+
+    /// Returns the lanes of a worker.
+    fn own(self, worker: usize) -> Range<usize> {
+        worker * self.each..((worker + 1) * self.each).min(self.lanes)
     }
 
     /// Returns the items of a lane.
@@ -175,50 +173,49 @@ impl Sharing {
             return add(&mut workers[0], 0, true, out);
         }
         let lengths = out.each_ref().map(|part| part.len());
-        let width: usize = lengths.iter().sum();
-        let sum_lane = |worker: &mut W, lane: usize, mut out: [&mut [T]; N]| {
-            let items = self.items(lane);
-            let mut total = T::zero();
-            for item in items.clone() {
-                total += add(worker, item, item == items.start, again(&mut out))?;
-            }
-            Ok(total)
+        let (width, mut rest) = (lengths.iter().sum::<usize>(), spare);
+        let mut vector = || parts(rest.split_off_mut(..width).unwrap_or_default(), lengths);
+        // The values and vectors of the lanes that wait for their turn.
+        let mut waiting: Vec<_> = (0..self.waiting()).map(|_| (Ok(T::zero()), vector())).collect();
+        let mut own = vector();
+        let plus = |out: &mut [&mut [T]; N], vector: &[&mut [T]; N]| {
+            out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
         };
-        let (waiting, own) = spare.split_at_mut(self.waiting() * width);
-        let mut values: Vec<Result<T, Error>> =
-            (0..self.waiting()).map(|_| Ok(T::zero())).collect();
         let (first, others) = workers.split_at_mut(1);
-
-        let (sum_lane, mut rest) = (&sum_lane, &mut *waiting);
-        let shares = values.chunks_mut(self.each).zip(others).zip(1..);
-        let jobs = shares.map(|((values, worker), k)| {
-            let (vectors, others) = std::mem::take(&mut rest).split_at_mut(values.len() * width);
-            rest = others;
+        let shares = waiting.chunks_mut(self.each).zip(others).zip(1..);
+        let jobs = shares.map(|((lanes, worker), k)| {
             move || {
-                let mut rest = vectors;
-                for (i, value) in values.iter_mut().enumerate() {
-                    let (vector, others) = std::mem::take(&mut rest).split_at_mut(width);
-                    rest = others;
-                    *value = sum_lane(worker, k * self.each + i, parts(vector, lengths));
+                for ((value, vector), lane) in lanes.iter_mut().zip(k * self.each..) {
+                    *value = self.sum_lane(lane, worker, vector, add);
                 }
             }
         });
         let mut total = team.beside(jobs, || {
-            let mut total = sum_lane(&mut first[0], 0, again(&mut out))?;
+            let mut total = self.sum_lane(0, &mut first[0], &mut out, add)?;
             for lane in 1..self.each {
-                let mut vector = parts(own, lengths);
-                total += sum_lane(&mut first[0], lane, again(&mut vector))?;
-                out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
+                total += self.sum_lane(lane, &mut first[0], &mut own, add)?;
+                plus(&mut out, &own);
             }
-            Ok(total)
+            Ok::<_, Error>(total)
         })?;
-        let mut rest = waiting;
-        for value in values {
-            let (vector, others) = std::mem::take(&mut rest).split_at_mut(width);
-            rest = others;
+        for (value, vector) in waiting {
             total += value?;
-            let vector = parts(vector, lengths);
-            out.iter_mut().zip(vector).for_each(|(out, part)| axpy(out, T::one(), part));
+            plus(&mut out, &vector);
+        }
+        Ok(total)
+    }
+
+    /// Writes the sum of the vectors of a lane into `out` and returns the sum of its values.
+    fn sum_lane<T: Element, W, const N: usize>(
+        self,
+        lane: usize,
+        worker: &mut W,
+        out: &mut [&mut [T]; N],
+        add: &Add<T, W, N>,
+    ) -> Result<T, Error> {
+        let (items, mut total) = (self.items(lane), T::zero());
+        for item in items.clone() {
+            total += add(worker, item, item == items.start, again(out))?;
         }
         Ok(total)
     }
@@ -247,13 +244,10 @@ impl Sharing {
         let mut told = vec![0.0; self.lanes * length];
         let mut failed = None;
         for lane in lanes(ranks.rank()) {
-            let (items, mut total) = (self.items(lane), T::zero());
-            let result = items.clone().try_for_each(|item| {
-                total += add(worker, item, item == items.start, again(&mut out))?;
-                Ok(())
-            });
+            let result = self.sum_lane(lane, worker, &mut out, add);
             let part = &mut told[lane * length..(lane + 1) * length];
-            (part[0], part[1]) = (f64::from(u8::from(result.is_err())), total.as_f64());
+            part[0] = f64::from(u8::from(result.is_err()));
+            part[1] = result.as_ref().map_or(0.0, |total| total.as_f64());
             let vector = out.iter().flat_map(|part| part.iter());
             part[2..].iter_mut().zip(vector).for_each(|(to, from)| *to = from.as_f64());
             failed = failed.or(result.err());

@@ -1,11 +1,11 @@
-//! `Lens`: a problem over arrays and the shapes that divide flat points, as functions that passes evaluate.
+//! `Lens`: a problem and the shapes that divide flat points. One over arrays consists of functions that passes evaluate.
 
 use hypertape_autodiff::passes::{Group, evaluate};
 use hypertape_autodiff::{Array, Element, List, Tensor};
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
-use crate::oracle::passes::{FIRST, Names, Stages};
+use crate::oracle::passes::{FIRST, Names, Selects, Stages};
 use crate::oracle::results::in_function;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -56,13 +56,13 @@ fn params<T: Element>(arrays: &[Tensor<T>], names: &[&str]) -> Params<T> {
     params
 }
 
-impl<T: Element, P: Bilevel<T>> Stages<T> for Lens<P, T> {
-    type Stage = Draw;
-
-    fn names(draw: Draw) -> Names {
-        Names { function: draw.level.function(), arrays: "the start", scalar: "a loss" }
+impl Selects for Draw {
+    fn names(self) -> Names {
+        Names { function: self.level.function(), arrays: "the start", scalar: "a loss" }
     }
+}
 
+impl<T: Element, P: Bilevel<T>> Stages<T, Draw> for Lens<P, T> {
     fn blocks(&self, draw: Draw) -> Blocks {
         match draw.level {
             Level::Init => Blocks::ONE,

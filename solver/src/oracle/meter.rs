@@ -156,6 +156,6 @@ impl<T: Element> Oracle<'_, T> {
     /// The actions of the last schedule, for reuse.
     pub(crate) fn itinerary(&mut self) -> &mut Option<Itinerary> {
         let rehearsal = usize::from(self.rehearses());
-        &mut self.found().itineraries[rehearsal]
+        &mut self.known.found.itineraries[rehearsal]
     }
 }

@@ -7,65 +7,13 @@
 use hypertape_autodiff::passes::{
     Bars, Group, Mode, RecordedIn, Tangents, Values, Wanted, evaluate, fitting, one, seed, write,
 };
-use hypertape_autodiff::{Arena, Array, Element, Fault, List, Shape, Tensor, Var};
+use hypertape_autodiff::{Arena, Array, Element, Fault, List, Tensor, Var};
 
 use crate::error::Error;
 use crate::oracle::results::pass;
 use crate::oracle::scratch::TOGETHER;
 use crate::oracle::workspaces::Workspaces;
 use crate::rows::{Blocks, Rows};
-
-/// How a flat vector is divided into arrays, with `gap` other entries between them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cut<'v> {
-    pub(crate) shapes: &'v [Shape],
-    pub(crate) gap: usize,
-}
-
-impl<'v> Cut<'v> {
-    /// Arrays without gaps.
-    pub(crate) fn dense(shapes: &'v [Shape]) -> Self {
-        Self { shapes, gap: 0 }
-    }
-
-    /// Number of entries of the arrays.
-    pub(crate) fn len(self) -> usize {
-        self.shapes.iter().map(|shape| shape.len()).sum()
-    }
-
-    /// Copies the arrays of a vector, without gaps.
-    fn copy<'a, T: Element>(self, flat: &[T], arena: &'a Arena) -> Result<&'a [T], Fault> {
-        let copy = arena.copy(&flat[..self.len()])?;
-        let (mut from, mut rest) = (0, &mut *copy);
-        for shape in self.shapes.iter().filter(|_| self.gap > 0) {
-            let (part, others) = rest.split_at_mut(shape.len());
-            part.copy_from_slice(&flat[from..][..shape.len()]);
-            (rest, from) = (others, from + shape.len() + self.gap);
-        }
-        Ok(copy)
-    }
-
-    fn bars<T: Element>(self, [values, tangents]: [&'v mut [T]; 2]) -> Bars<'v, T> {
-        Bars::new(self.shapes, values, tangents).apart(self.gap)
-    }
-}
-
-/// Values of a group of arrays, and the directions along which it moves, one after the other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Planes<'v, T> {
-    pub(crate) cut: Cut<'v>,
-    pub(crate) values: &'v [T],
-    pub(crate) moving: &'v [T],
-}
-
-impl<'v, T> Planes<'v, T> {
-    pub(crate) const NONE: Self =
-        Self { cut: Cut { shapes: &[], gap: 0 }, values: &[], moving: &[] };
-
-    pub(crate) fn new(cut: Cut<'v>, values: &'v [T]) -> Self {
-        Self { cut, values, moving: &[] }
-    }
-}
 
 /// Number of directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,12 +31,11 @@ pub(crate) struct At<'v, T, S> {
     pub(crate) stage: S,
     /// The state or `w`, the outer variables, and a gradient. If values or directions of the first group are missing,
     /// the content of the result vectors is used, which the result overwrites.
-    pub(crate) groups: [Planes<'v, T>; 3],
+    pub(crate) groups: [Group<'v, T>; 3],
     pub(crate) along: Along,
-    /// The arrays of the result.
-    pub(crate) result: Cut<'v>,
-    /// Adjoints of the result. If missing, the content of the vectors for the adjoint of the first group is used.
-    pub(crate) seeds: Option<&'v [T]>,
+    /// The arrays of the result, with their adjoints as values. If these are missing, the content of the vectors for the
+    /// adjoint of the first group is used.
+    pub(crate) result: Group<'v, T>,
     /// Whether adjoints are added to the content of their vectors.
     pub(crate) add: [bool; 3],
     /// Number of blocks of samples, instead of the problem's own, for a scalar that is a sum over samples.
@@ -96,16 +43,8 @@ pub(crate) struct At<'v, T, S> {
 }
 
 impl<'v, T: Element, S: Copy> At<'v, T, S> {
-    pub(crate) fn new(stage: S, groups: [Planes<'v, T>; 3], result: Cut<'v>) -> Self {
-        Self {
-            stage,
-            groups,
-            along: Along::Nothing,
-            result,
-            seeds: None,
-            add: [false; 3],
-            blocks: None,
-        }
+    pub(crate) fn new(stage: S, groups: [Group<'v, T>; 3], result: Group<'v, T>) -> Self {
+        Self { stage, groups, along: Along::Nothing, result, add: [false; 3], blocks: None }
     }
 
     /// Sets the directions along which the first two groups move.
@@ -114,32 +53,44 @@ impl<'v, T: Element, S: Copy> At<'v, T, S> {
         Self { along, ..self }
     }
 
-    /// Returns the groups. Missing values of the first group are copied from the vectors `out` of the result.
-    fn groups(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<[Group<'v, T>; 3], Fault> {
-        let mut groups = self.groups.map(|Planes { cut, values, moving }| {
-            Group::new(cut.shapes, values).apart(cut.gap).moving(moving)
-        });
-        let Planes { cut, values, moving } = self.groups[0];
-        let moves = self.along != Along::Nothing;
-        if !cut.shapes.is_empty() && (values.is_empty() || moves && moving.is_empty()) {
-            let copy =
-                |given: &[T], out| cut.copy(if given.is_empty() { out } else { given }, arena);
-            let moving = if moves { copy(moving, out[1])? } else { &[] };
-            groups[0] = Group::new(cut.shapes, copy(values, out[0])?).moving(moving);
-        }
-        Ok(groups)
+    /// Sets the adjoints of the result.
+    pub(crate) fn seeded(mut self, adjoints: &'v [T]) -> Self {
+        self.result.values = adjoints;
+        self
     }
 
-    /// Returns the adjoints of the result in any mode.
-    fn seeds(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<Group<'v, T>, Fault> {
-        let Cut { shapes, gap } = self.result;
-        let none = shapes.is_empty().then_some(&[][..]);
-        if let Some(seeds) = self.seeds.or(none) {
-            return Ok(Group::new(shapes, seeds).apart(gap));
-        }
+    /// Returns a group, of which missing values and directions are copied from the vectors `out` of the result.
+    fn known(
+        self,
+        group: Group<'v, T>,
+        arena: &'v Arena,
+        out: [&[T]; 2],
+    ) -> Result<Group<'v, T>, Fault> {
+        let Group { shapes, gap, values, moving } = group;
         let moves = self.along != Along::Nothing;
-        let moving = if moves { self.result.copy(out[1], arena)? } else { &[] };
-        Ok(Group::new(shapes, self.result.copy(out[0], arena)?).moving(moving))
+        if shapes.is_empty() || !(values.is_empty() || moves && moving.is_empty()) {
+            return Ok(group);
+        }
+        // Without gaps.
+        let copy = |flat: &[T]| {
+            let copy = arena.copy(&flat[..group.entries()])?;
+            let (mut from, mut rest) = (0, &mut *copy);
+            for shape in shapes.iter().filter(|_| gap > 0) {
+                let (part, others) = rest.split_at_mut(shape.len());
+                part.copy_from_slice(&flat[from..][..shape.len()]);
+                (rest, from) = (others, from + shape.len() + gap);
+            }
+            Ok(&*copy)
+        };
+        let given = |given: &'v [T], out| copy(if given.is_empty() { out } else { given });
+        let moving = if moves { given(moving, out[1])? } else { &[] };
+        Ok(Group::new(shapes, given(values, out[0])?).moving(moving))
+    }
+
+    /// Returns all groups.
+    fn groups(self, arena: &'v Arena, out: [&[T]; 2]) -> Result<[Group<'v, T>; 3], Fault> {
+        let [first, others @ ..] = self.groups;
+        Ok([self.known(first, arena, out)?, others[0], others[1]])
     }
 }
 
@@ -165,6 +116,12 @@ pub(crate) trait Passes<T: Element, S>: Send + Sync {
     fn depends(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<bool, Error>;
 }
 
+/// Selects a function.
+pub(crate) trait Selects: Copy + Send + Sync {
+    /// Returns the names of the function and its results in errors.
+    fn names(self) -> Names;
+}
+
 /// Names of functions and their results in errors.
 pub(crate) struct Names {
     pub(crate) function: &'static str,
@@ -172,27 +129,20 @@ pub(crate) struct Names {
     pub(crate) scalar: &'static str,
 }
 
-/// Functions of three groups of arrays, each written once for every mode. A function returns arrays, a scalar, or both.
-pub(crate) trait Stages<T: Element>: Send + Sync {
-    /// Selects the function.
-    type Stage: Copy + Send + Sync;
-
-    fn names(stage: Self::Stage) -> Names;
-
+/// Functions of three groups of arrays, selected by `S`, each written once for every mode. A function returns arrays, a
+/// scalar, or both.
+pub(crate) trait Stages<T: Element, S>: Send + Sync {
     /// The blocks of rows over which the scalar is a sum.
-    fn blocks(&self, _: Self::Stage) -> Blocks {
+    fn blocks(&self, _: S) -> Blocks {
         Blocks::ONE
     }
 
-    fn arrays<'a, A: Array<'a, Elem = T>>(
-        &'a self,
-        stage: Self::Stage,
-        groups: [&[A]; 3],
-    ) -> Option<List<A>>;
+    fn arrays<'a, A: Array<'a, Elem = T>>(&'a self, stage: S, groups: [&[A]; 3])
+    -> Option<List<A>>;
 
     fn scalar<'a, A: Array<'a, Elem = T>>(
         &'a self,
-        stage: Self::Stage,
+        stage: S,
         rows: Rows,
         groups: [&[A]; 3],
     ) -> Option<A>;
@@ -207,24 +157,24 @@ pub(crate) struct Arrays<F>(pub(crate) F);
 
 /// Functions that return arrays, in one mode. Passes use them as trait objects, and so are compiled once per mode, not
 /// per problem.
-trait MakesArrays<'a, A, S>: Sync {
+pub(crate) trait MakesArrays<'a, A, S>: Sync {
     fn arrays(&'a self, stage: S, groups: [&[A]; 3]) -> Option<List<A>>;
 }
 
 /// The same with those that return scalars, of which no pass needs tangents alone.
-trait InMode<'a, A, S>: MakesArrays<'a, A, S> {
+pub(crate) trait InMode<'a, A, S>: MakesArrays<'a, A, S> {
     fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A>;
 }
 
-impl<'a, A: Array<'a>, F: Stages<A::Elem>> MakesArrays<'a, A, F::Stage> for F {
-    fn arrays(&'a self, stage: F::Stage, groups: [&[A]; 3]) -> Option<List<A>> {
-        Stages::arrays(self, stage, groups)
+impl<'a, A: Array<'a>, S, F: Stages<A::Elem, S>> MakesArrays<'a, A, S> for Arrays<F> {
+    fn arrays(&'a self, stage: S, groups: [&[A]; 3]) -> Option<List<A>> {
+        self.0.arrays(stage, groups)
     }
 }
 
-impl<'a, A: Array<'a>, F: Stages<A::Elem>> InMode<'a, A, F::Stage> for F {
-    fn scalar(&'a self, stage: F::Stage, rows: Rows, groups: [&[A]; 3]) -> Option<A> {
-        Stages::scalar(self, stage, rows, groups)
+impl<'a, A: Array<'a>, S, F: Stages<A::Elem, S>> InMode<'a, A, S> for Arrays<F> {
+    fn scalar(&'a self, stage: S, rows: Rows, groups: [&[A]; 3]) -> Option<A> {
+        self.0.scalar(stage, rows, groups)
     }
 }
 
@@ -238,12 +188,13 @@ type Pushed<'f, M, T, S> = dyn for<'a> MakesArrays<'a, <M as Mode<T>>::Array<'a>
 type OnTape<'f, M, T, S> = dyn for<'a> InMode<'a, Var<'a, <M as Mode<T>>::Array<'a>>, S> + 'f;
 
 /// Performs [`Passes::value`].
-fn value<T: Element, S: Copy + Send + Sync>(
+fn value<T: Element, S: Selects>(
     function: &Plain<T, S>,
-    (names, blocks): (Names, Blocks),
+    blocks: Blocks,
     memory: &mut Workspaces<T>,
     at: At<T, S>,
 ) -> Result<T, Error> {
+    let names = at.stage.names();
     memory.sum(blocks.len(), [], &|workspace, block, _, []| {
         pass(names.function, || {
             let (record, _) = workspace.arenas();
@@ -257,39 +208,40 @@ fn value<T: Element, S: Copy + Send + Sync>(
 }
 
 /// Performs [`Passes::push`] in one mode.
-fn push<T: Element, M: Mode<T> + 'static, S: Copy>(
+fn push<T: Element, M: Mode<T> + 'static, S: Selects>(
     function: &Pushed<M, T, S>,
-    names: &Names,
     memory: &mut Workspaces<T>,
     at: At<T, S>,
     [values, tangents]: [&mut [T]; 2],
 ) -> Result<bool, Error> {
+    let names = at.stage.names();
     pass(names.function, || {
         let (record, _) = memory.first().arenas();
         let groups = at.groups(record, [values, tangents])?;
         let made: Option<List<M::Array<'_>>> =
             evaluate(record, &groups, |groups| function.arrays(at.stage, groups))?;
         let Some(made) = made else { return Ok(false) };
-        write(names.arrays, &made, at.result.bars([values, tangents]))?;
+        write(names.arrays, &made, at.result.bars(values, tangents))?;
         Ok(true)
     })
 }
 
 /// Performs [`Passes::pull`] in one mode.
-fn pull<T: Element, M: Mode<T> + 'static, S: Copy + Send + Sync>(
+fn pull<T: Element, M: Mode<T> + 'static, S: Selects>(
     function: &OnTape<M, T, S>,
-    (names, blocks): (Names, Blocks),
+    blocks: Blocks,
     memory: &mut Workspaces<T>,
     at: At<T, S>,
     out: Adjoints<T>,
 ) -> Result<T, Error> {
+    let names = at.stage.names();
     memory.sum(blocks.len(), out, &|workspace, block, first, [w, dw, x, dx, g, dg]| {
         pass(names.function, || {
             let (record, sweep) = workspace.arenas();
             let groups = at.groups(record, [w, dw])?;
-            let adjoints = at.seeds(sweep, [w, dw])?;
-            let cuts = at.groups.map(|group| group.cut);
-            let bars = [cuts[0].bars([w, dw]), cuts[1].bars([x, dx]), cuts[2].bars([g, dg])];
+            let adjoints = at.known(at.result, sweep, [w, dw])?;
+            let [of_w, of_x, of_g] = &at.groups;
+            let bars = [of_w.bars(w, dw), of_x.bars(x, dx), of_g.bars(g, dg)];
             let mut add = at.add.into_iter();
             let bars = bars.map(|bars| bars.added(add.next() == Some(true) || !first));
             // Lists are expensive to move, and losses have none.
@@ -316,12 +268,13 @@ fn pull<T: Element, M: Mode<T> + 'static, S: Copy + Send + Sync>(
 }
 
 /// Performs [`Passes::depends`].
-fn depends<T: Element, S: Copy>(
+fn depends<T: Element, S: Selects>(
     function: &OnTape<Values, T, S>,
-    (names, blocks): (Names, Blocks),
+    blocks: Blocks,
     memory: &mut Workspaces<T>,
     at: At<T, S>,
 ) -> Result<bool, Error> {
+    let names = at.stage.names();
     let wanted = [Wanted::Nothing, Wanted::All, Wanted::Nothing];
     let mut depends = false;
     for rows in blocks.iter() {
@@ -339,54 +292,39 @@ fn depends<T: Element, S: Copy>(
     Ok(depends)
 }
 
-impl<F> Arrays<F> {
-    /// Returns the names and blocks of the function at a stage.
-    fn facts<T: Element>(&self, memory: &Workspaces<T>, stage: F::Stage) -> (Names, Blocks)
-    where
-        F: Stages<T>,
-    {
-        (F::names(stage), memory.cut(self.0.blocks(stage)))
-    }
-}
-
-impl<T: Element, F: Stages<T>> Passes<T, F::Stage> for Arrays<F> {
-    fn value(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<T, Error> {
-        let (names, mut blocks) = self.facts(memory, at.stage);
+impl<T: Element, S: Selects, F: Stages<T, S>> Passes<T, S> for Arrays<F> {
+    fn value(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<T, Error> {
+        let mut blocks = memory.cut(self.0.blocks(at.stage));
         // A loss over a single block need not support rows.
         if let (Some(count), true) = (at.blocks, blocks.block < usize::MAX) {
             blocks.block = blocks.samples.div_ceil(count.max(1));
         }
-        value(&self.0, (names, blocks), memory, at)
+        value(self, blocks, memory, at)
     }
 
     fn push(
         &self,
         memory: &mut Workspaces<T>,
-        at: At<T, F::Stage>,
+        at: At<T, S>,
         out: [&mut [T]; 2],
     ) -> Result<bool, Error> {
-        let names = F::names(at.stage);
         match at.along {
-            Along::Nothing => push::<T, Values, _>(&self.0, &names, memory, at, out),
-            _ => push::<T, Tangents<TOGETHER>, _>(&self.0, &names, memory, at, out),
+            Along::Nothing => push::<T, Values, _>(self, memory, at, out),
+            _ => push::<T, Tangents<TOGETHER>, _>(self, memory, at, out),
         }
     }
 
-    fn pull(
-        &self,
-        memory: &mut Workspaces<T>,
-        at: At<T, F::Stage>,
-        out: Adjoints<T>,
-    ) -> Result<T, Error> {
-        let (f, facts) = (&self.0, self.facts(memory, at.stage));
+    fn pull(&self, memory: &mut Workspaces<T>, at: At<T, S>, out: Adjoints<T>) -> Result<T, Error> {
+        let blocks = memory.cut(self.0.blocks(at.stage));
         match at.along {
-            Along::Nothing => pull::<T, Values, _>(f, facts, memory, at, out),
-            Along::One => pull::<T, Tangents<1>, _>(f, facts, memory, at, out),
-            Along::Together => pull::<T, Tangents<TOGETHER>, _>(f, facts, memory, at, out),
+            Along::Nothing => pull::<T, Values, _>(self, blocks, memory, at, out),
+            Along::One => pull::<T, Tangents<1>, _>(self, blocks, memory, at, out),
+            Along::Together => pull::<T, Tangents<TOGETHER>, _>(self, blocks, memory, at, out),
         }
     }
 
-    fn depends(&self, memory: &mut Workspaces<T>, at: At<T, F::Stage>) -> Result<bool, Error> {
-        depends(&self.0, self.facts(memory, at.stage), memory, at)
+    fn depends(&self, memory: &mut Workspaces<T>, at: At<T, S>) -> Result<bool, Error> {
+        let blocks = memory.cut(self.0.blocks(at.stage));
+        depends(self, blocks, memory, at)
     }
 }

@@ -1,4 +1,4 @@
-//! `Scalars`: a problem over scalars as the oracle sees it.
+//! A problem over scalars as the oracle sees it.
 //!
 //! Gradients use reverse mode, products use forward over reverse, along up to [`TOGETHER`](crate::oracle::TOGETHER)
 //! directions. A kept tape only stores its point: a product computed from there costs 1.5 gradients, which is less than
@@ -14,6 +14,7 @@ use hypertape_autodiff::{Element, Shape};
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
+use crate::oracle::lens::Lens;
 use crate::oracle::numbers::{NumberStages, Numbers};
 use crate::oracle::passes::FIRST;
 use crate::oracle::results::in_function;
@@ -25,35 +26,19 @@ use crate::params::Params;
 use crate::rule::Step;
 use crate::scalar::ScalarBilevel;
 
-/// A problem and its first point.
-pub(crate) struct Scalars<P, T> {
-    problem: P,
-    start: Params<T>,
-    inner_start: Params<T>,
+/// Creates a view of `problem`, whose start is evaluated once.
+pub(crate) fn view<'p, T: Element + Scalar<Plain = T>>(
+    problem: impl ScalarBilevel<T> + 'p,
+) -> Arc<dyn View<T> + 'p> {
+    let start = problem.start();
+    let shape = Shape::column(problem.inner_dim());
+    let mut w = vec![T::zero(); shape.len()];
+    problem.init(start.values(), Draw::new(0, 0), &mut w);
+    let inner_start = Params::new().with("w", shape, w);
+    Arc::new(Numbers(Lens { problem, start, inner_start }))
 }
 
-impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> Scalars<P, T> {
-    /// Creates a view of `problem`, whose start is evaluated once.
-    pub(crate) fn view<'p>(problem: P) -> Arc<dyn View<T> + 'p>
-    where
-        P: 'p,
-    {
-        let start = problem.start();
-        let shape = Shape::column(problem.inner_dim());
-        let mut w = vec![T::zero(); shape.len()];
-        problem.init(start.values(), Draw::new(0, 0), &mut w);
-        let inner_start = Params::new().with("w", shape, w);
-        Arc::new(Numbers(Self { problem, start, inner_start }))
-    }
-}
-
-impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> NumberStages<T> for Scalars<P, T> {
-    type Stage = Draw;
-
-    fn name(draw: Draw) -> &'static str {
-        draw.level.function()
-    }
-
+impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> NumberStages<T, Draw> for Lens<P, T> {
     fn arrays<R: Real<T>>(&self, draw: Draw, [_, x]: [&[R]; 2], w: &mut [R]) {
         if const { R::ORDER <= FIRST } && draw.level == Level::Init {
             self.problem.init(x, draw, w);
@@ -69,7 +54,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> NumberStages<T> for Sc
     }
 }
 
-impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Numbers<Scalars<P, T>> {
+impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Numbers<Lens<P, T>> {
     fn starts(&self) -> [&Params<T>; 2] {
         [&self.0.start, &self.0.inner_start]
     }
@@ -98,7 +83,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Numbers<Sc
             let expected = "a rule that multiplies the gradient by a number";
             return Err(Error::invalid("one tape over scalars", rule.stated().name(), expected));
         }
-        let Scalars { problem, inner_start, .. } = &self.0;
+        let Lens { problem, inner_start, .. } = &self.0;
         let p = inner_start.values().len();
         let (mut result, mut bytes) = (Ok(()), 0);
         let sweep = &mut memory.scratch().values;
@@ -131,7 +116,7 @@ impl<T: Element + Scalar<Plain = T>, P: ScalarBilevel<T>> View<T> for Numbers<Sc
 
 /// The point of a step, from which products are recomputed.
 struct Replayed<P, T> {
-    view: Arc<Numbers<Scalars<P, T>>>,
+    view: Arc<Numbers<Lens<P, T>>>,
     w: Vec<T>,
     x: Vec<T>,
     draw: Draw,

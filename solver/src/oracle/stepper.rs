@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hypertape_autodiff::{Array, Element, List, Tensor, Var};
 
-use crate::oracle::passes::{Arrays, FIRST, Names, Passes, Stages};
+use crate::oracle::passes::{Arrays, FIRST, MakesArrays, Names, Passes, Selects, Stages};
 use crate::rows::Rows;
 use crate::rule::{Rule, Step};
 
@@ -24,17 +24,13 @@ pub(crate) enum Asked {
     Update(Step),
 }
 
-/// The object-safe side of a [`Rule`], whose functions have the arguments `[state, x, gradient]`. Computations receive
-/// the memory that they use.
-pub(crate) trait Stepper<T: Element>: Passes<T, Asked> + fmt::Debug {
+/// The object-safe side of a [`Rule`], whose functions have the arguments `[state, x, gradient]`, also on the tape of a
+/// whole run. Computations receive the memory that they use.
+pub(crate) trait Stepper<T: Element>:
+    Passes<T, Asked> + for<'a> MakesArrays<'a, Taped<'a, T>, Asked> + fmt::Debug
+{
     /// The rule itself, for its properties.
     fn stated(&self) -> &dyn Rule<T>;
-    /// Evaluates a function of the rule on the tape of a whole run.
-    fn taped<'a>(
-        &'a self,
-        asked: Asked,
-        groups: [&[Taped<'a, T>]; 3],
-    ) -> Option<List<Taped<'a, T>>>;
 }
 
 /// A [`Rule`] of any type, for example one that was [parsed](std::str::FromStr).
@@ -56,14 +52,14 @@ impl<'p, T: Element> AnyRule<'p, T> {
 /// A rule as functions that passes evaluate.
 struct Ruled<R>(R);
 
-impl<T: Element, R: Rule<T>> Stages<T> for Ruled<R> {
-    type Stage = Asked;
-
-    fn names(_: Asked) -> Names {
+impl Selects for Asked {
+    fn names(self) -> Names {
         let arrays = "the state after the step of a rule";
         Names { function: "step rule", arrays, scalar: "" }
     }
+}
 
+impl<T: Element, R: Rule<T>> Stages<T, Asked> for Ruled<R> {
     fn arrays<'a, A: Array<'a, Elem = T>>(
         &'a self,
         asked: Asked,
@@ -93,13 +89,5 @@ impl<R: fmt::Debug> fmt::Debug for Arrays<Ruled<R>> {
 impl<T: Element, R: Rule<T>> Stepper<T> for Arrays<Ruled<R>> {
     fn stated(&self) -> &dyn Rule<T> {
         &self.0.0
-    }
-
-    fn taped<'a>(
-        &'a self,
-        asked: Asked,
-        groups: [&[Taped<'a, T>]; 3],
-    ) -> Option<List<Taped<'a, T>>> {
-        self.0.arrays(asked, groups)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use hypertape_autodiff::passes::Group;
 use hypertape_autodiff::{Element, List, Shape};
 
 use crate::breakdown::Call;
 use crate::error::Error;
 use crate::oracle::Oracle;
-use crate::oracle::passes::{Along, At, Cut, Planes};
+use crate::oracle::passes::{Along, At};
 use crate::oracle::stepper::{Asked, Stepper};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::{Params, largest};
@@ -45,7 +46,7 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<R, Error> {
         let step = self.metered((Call::Update, 0, 0), |Self { known, memory, .. }| {
             let [outer, inner] = known.view.starts().map(Params::shapes);
-            let (rule, x) = (&*known.rule, Planes::new(Cut::dense(outer), x));
+            let (rule, x) = (&*known.rule, Group::new(outer, x));
             places(inner, 1 + rule.stated().memory(), step, x)
                 .try_fold(R::default(), |_, place| ask(rule, memory, &place))
         });
@@ -75,10 +76,10 @@ impl<T: Element> Oracle<'_, T> {
         state_bar: &mut [T],
     ) -> Result<(), Error> {
         self.stepping(x, step, |rule, memory, of| {
-            let (seeds, add) = (Some(&y_bar[of.range.clone()]), [true; 3]);
+            let at = of.query(state).seeded(&y_bar[of.range.clone()]);
             let bar = &mut state_bar[of.span.clone()];
             let out = [bar, &mut [], &mut [], &mut [], &mut [], &mut []];
-            rule.pull(memory, At { seeds, add, ..of.query(state) }, out).map(|_| ())
+            rule.pull(memory, At { add: [true; 3], ..at }, out).map(|_| ())
         })
     }
 
@@ -107,10 +108,9 @@ impl<T: Element> Oracle<'_, T> {
         u: &mut [T],
     ) -> Result<(), Error> {
         self.stepping(x, step, |rule, memory, of| {
-            let seeds = Some(&state_bar[of.span.clone()]);
+            let at = of.update(state, gradient).seeded(&state_bar[of.span.clone()]);
             let u = &mut u[of.range.clone()];
-            let out = [&mut [], &mut [], &mut [], &mut [], u, &mut []];
-            rule.pull(memory, At { seeds, ..of.update(state, gradient) }, out).map(|_| ())
+            rule.pull(memory, at, [&mut [], &mut [], &mut [], &mut [], u, &mut []]).map(|_| ())
         })
     }
 
@@ -181,7 +181,7 @@ struct Place<'v, T> {
     gap: usize,
     step: Step,
     /// The outer variables.
-    x: Planes<'v, T>,
+    x: Group<'v, T>,
 }
 
 /// Returns the arrays of a state of `vectors` vectors.
@@ -189,9 +189,9 @@ fn places<'v, T: Element>(
     inner: &'v [Shape],
     vectors: usize,
     step: Step,
-    x: Planes<'v, T>,
+    x: Group<'v, T>,
 ) -> impl Iterator<Item = Place<'v, T>> {
-    let dim = Cut::dense(inner).len();
+    let dim: usize = inner.iter().map(|shape| shape.len()).sum();
     let mut end = 0;
     inner.iter().enumerate().map(move |(array, &shape)| {
         let range = end..end + shape.len();
@@ -204,26 +204,25 @@ fn places<'v, T: Element>(
 
 impl<T: Element> Place<'_, T> {
     /// The array in `w` alone.
-    fn own(&self) -> Cut<'_> {
-        Cut::dense(&self.shapes[..1])
+    fn own<'v>(&'v self, values: &'v [T]) -> Group<'v, T> {
+        Group::new(&self.shapes[..1], values)
     }
 
     /// The parts of a state, which may be missing.
-    fn parts<'v>(&'v self, state: &'v [T]) -> Planes<'v, T> {
-        let cut = Cut { shapes: &self.shapes, gap: self.gap };
-        Planes::new(cut, state.get(self.span.clone()).unwrap_or_default())
+    fn parts<'v>(&'v self, state: &'v [T]) -> Group<'v, T> {
+        let values = state.get(self.span.clone()).unwrap_or_default();
+        Group::new(&self.shapes, values).apart(self.gap)
     }
 
     /// Arguments for the point at which the gradient is taken.
     fn query<'v>(&'v self, state: &'v [T]) -> At<'v, T, Asked> {
-        let groups = [self.parts(state), Planes::NONE, Planes::NONE];
-        At::new(Asked::Query(self.step), groups, self.own())
+        let groups = [self.parts(state), Group::NONE, Group::NONE];
+        At::new(Asked::Query(self.step), groups, self.own(&[]))
     }
 
     /// Arguments for the next state, which replaces the previous one if that is not given.
     fn update<'v>(&'v self, state: &'v [T], gradient: &'v [T]) -> At<'v, T, Asked> {
-        let (state, gradient) =
-            (self.parts(state), Planes::new(self.own(), &gradient[self.range.clone()]));
-        At::new(Asked::Update(self.step), [state, self.x, gradient], state.cut)
+        let groups = [self.parts(state), self.x, self.own(&gradient[self.range.clone()])];
+        At::new(Asked::Update(self.step), groups, self.parts(&[]))
     }
 }

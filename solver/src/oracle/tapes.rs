@@ -10,10 +10,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hypertape_autodiff::passes::{Bars, Group, Recorded, Wanted};
-use hypertape_autodiff::{Arena, Element, Fault, Linearisation, List, Piece, Tape, Var, axpy};
+use hypertape_autodiff::{
+    Arena, Array, Element, Fault, Linearisation, List, Piece, Tape, Var, axpy,
+};
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
+use crate::oracle::passes::InMode;
 use crate::oracle::results::{in_function, pass};
 use crate::oracle::stepper::Taped;
 use crate::oracle::view::{Point, StepTape};
@@ -25,17 +28,23 @@ use crate::rows::{Blocks, Rows};
 pub(crate) type Twice<'a, T> = Var<'a, Taped<'a, T>>;
 
 /// A problem over the arrays of tapes. Recordings use it as a trait object, and so are compiled once, not per problem.
-pub(crate) trait OnTapes<T: Element>: Send + Sync {
+pub(crate) trait OnTapes<T: Element>:
+    for<'a> InMode<'a, Taped<'a, T>, Draw> + for<'a> InMode<'a, Twice<'a, T>, Draw> + Send
+{
     /// Returns the first outer point and `w_0` there, with names and shapes.
     fn starts(&self) -> [&Params<T>; 2];
     /// Returns the blocks of rows over which a loss is a sum.
     fn blocks(&self, draw: Draw) -> Blocks;
-    fn init<'a>(&'a self, x: &[Taped<'a, T>], draw: Draw) -> List<Taped<'a, T>>;
-    fn inner<'a>(&'a self, point: [&[Twice<'a, T>]; 2], draw: Draw, rows: Rows) -> Twice<'a, T>;
-    fn outer<'a>(&'a self, point: [&[Taped<'a, T>]; 2], draw: Draw, rows: Rows) -> Taped<'a, T>;
+}
+
+/// Returns the loss of a problem, the sum of its parts.
+pub(crate) fn total<'a, A: Array<'a>>(parts: impl Iterator<Item = A>) -> Result<A, Fault> {
+    let none = Fault::Length { what: "a loss", expected: 1, found: 0 };
+    parts.reduce(|a, b| a + b).ok_or(none)
 }
 
 /// What a recording borrows: the problem and the point.
+#[derive(Clone)]
 struct Origin<'p, T> {
     problem: Arc<dyn OnTapes<T> + 'p>,
     w: Vec<T>,
@@ -72,19 +81,12 @@ impl<T: Element> StepTape<T> for GradientTape<'_, T> {
         let plan = memory.sharing(blocks.len());
         self.lanes.resize_with(plan.lanes(), Mutex::default);
         self.clear();
-        // The lanes no longer refer to the previous point, so its memory can be overwritten.
-        let problem = Arc::clone(&self.at.problem);
-        match Arc::get_mut(&mut self.at) {
-            Some(Origin { w, x, .. }) => {
-                w.clear();
-                w.extend_from_slice(point.w);
-                x.clear();
-                x.extend_from_slice(point.x);
-            }
-            None => {
-                self.at = Arc::new(Origin { problem, w: point.w.to_vec(), x: point.x.to_vec() });
-            }
-        }
+        // The lanes no longer refer to the previous point, so its memory is overwritten, not copied.
+        let Origin { w, x, .. } = Arc::make_mut(&mut self.at);
+        w.clear();
+        w.extend_from_slice(point.w);
+        x.clear();
+        x.extend_from_slice(point.x);
         let (at, lanes) = (&self.at, &self.lanes);
         memory.sum(blocks.len(), [gradient, &mut []], &|workspace, block, first, [out, _]| {
             let (home, _) = workspace.arenas();
@@ -154,8 +156,8 @@ impl<T: Element> Origin<'_, T> {
         // The tape of the gradient, whose sweep is recorded on the tape of the run.
         let groups = [(&w[..], Wanted::All), (&x[..], Wanted::Nothing)];
         let (step, loss) =
-            Recorded::new(arena, groups, |point| self.problem.inner(point, draw, rows))?;
-        let (value, pulled) = step.pull_scalar("a loss", loss, arena)?;
+            Recorded::new(arena, groups, |[w, x]| self.problem.scalar(draw, rows, [w, x, &[]]))?;
+        let (value, pulled) = step.pull_scalar("a loss", total(loss.into_iter())?, arena)?;
         pulled.write([out, Bars::new(&[], &mut [], &mut [])]);
         let adjoints = pulled.of(0).zip(&w);
         let outputs =

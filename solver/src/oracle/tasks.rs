@@ -32,14 +32,13 @@ impl<T: Element> Oracle<'_, T> {
         out: &mut [T],
         add: &AddTask<T>,
     ) -> Result<T, Error> {
-        let view = Arc::clone(&self.known.view);
         let add = |oracle: &mut Self, slot, first, [out]: [&mut [T]; 1]| {
             oracle.place = Some(slot);
-            let result = add(oracle, slot, draw.for_task(view.task(draw, slot)), first, out);
+            let result = add(oracle, slot, draw.for_task(oracle.task(draw, slot)), first, out);
             oracle.place = None;
             result
         };
-        let plan = self.memory.sharing(view.batch());
+        let plan = self.memory.sharing(self.batch());
         let ranks = self.ranks_of_tasks().filter(|_| may && self.ends.is_none()).cloned();
         let message = ranks.as_ref().map_or(0, |_| plan.message(out.len()));
         let vectors = if ranks.is_some() { 0 } else { plan.vectors() };
@@ -49,7 +48,7 @@ impl<T: Element> Oracle<'_, T> {
         let result = if alone {
             plan.sum(&Team::default(), std::slice::from_mut(self), &mut spare, out, &add)
         } else {
-            let mut crew = std::mem::take(&mut self.found().crew);
+            let mut crew = std::mem::take(&mut self.known.found.crew);
             crew.resize_with(plan.workers(), || self.alone());
             for worker in &mut crew {
                 worker.begin();
@@ -76,7 +75,7 @@ impl<T: Element> Oracle<'_, T> {
                 let bounded = &mut self.pool.meter.bounded;
                 *bounded = bounded.or(worker.bounded());
             }
-            self.found().crew = crew;
+            self.known.found.crew = crew;
             result
         };
         self.release(message);
@@ -131,7 +130,7 @@ impl<T: Element> Oracle<'_, T> {
         let result = act(&mut other, draw.for_task(self.task(draw, 0)));
         if result.is_err() {
             // A recording may lack its pull-back.
-            other.found().forms.clear();
+            other.known.found.forms.clear();
         }
         std::mem::swap(&mut self.known.found, &mut other.known.found);
         result.map(|_| other.cost().bytes_measured)

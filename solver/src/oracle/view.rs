@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use hypertape_autodiff::Element;
+use hypertape_autodiff::passes::Group;
 
 use crate::draw::{Draw, Level};
 use crate::error::Error;
 use crate::inner::InnerLoop;
-use crate::oracle::passes::{Along, At, Cut, Passes, Planes};
+use crate::oracle::passes::{Along, At, Passes};
 use crate::oracle::stepper::Stepper;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -55,14 +56,6 @@ pub(crate) trait View<T: Element>: Passes<T, Draw> {
 }
 
 impl<T: Element> dyn View<T> + '_ {
-    pub(crate) fn batch(&self) -> usize {
-        self.stated().map_or_else(|| self.tasks(), Bilevel::batch)
-    }
-
-    pub(crate) fn task(&self, draw: Draw, slot: usize) -> usize {
-        self.stated().map_or(slot, |problem| problem.task(draw, slot))
-    }
-
     /// Number of samples that an evaluation of the loss at the level of `draw` uses.
     pub(crate) fn samples(&self, draw: Draw) -> usize {
         self.stated().map_or(0, |problem| problem.samples(draw))
@@ -70,8 +63,8 @@ impl<T: Element> dyn View<T> + '_ {
 
     /// Arguments for the loss at the level of the draw.
     pub(crate) fn loss<'v>(&'v self, Point { w, x, draw }: Point<'v, T>) -> At<'v, T, Draw> {
-        let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
-        At::new(draw, [Planes::new(of_w, w), Planes::new(of_x, x), Planes::NONE], Cut::default())
+        let [of_x, of_w] = self.starts().map(Params::shapes);
+        At::new(draw, [Group::new(of_w, w), Group::new(of_x, x), Group::NONE], Group::NONE)
     }
 
     /// Writes the gradients of the loss with respect to `w` and `x`, except to empty slices, and returns the loss.
@@ -101,9 +94,9 @@ impl<T: Element> dyn View<T> + '_ {
 
     /// Arguments for the start.
     pub(crate) fn init<'v>(&'v self, x: &'v [T], draw: Draw) -> At<'v, T, Draw> {
-        let [of_x, of_w] = self.starts().map(|start| Cut::dense(start.shapes()));
-        let groups = [Planes::NONE, Planes::new(of_x, x), Planes::NONE];
-        At::new(draw.at(Level::Init, 0), groups, of_w)
+        let [of_x, of_w] = self.starts().map(Params::shapes);
+        let groups = [Group::NONE, Group::new(of_x, x), Group::NONE];
+        At::new(draw.at(Level::Init, 0), groups, Group::new(of_w, &[]))
     }
 }
 
@@ -130,9 +123,8 @@ mod tests {
     use hypertape_autodiff::{Array, List, Shape};
 
     use super::*;
-    use crate::oracle::arrays;
     use crate::oracle::lanes::Team;
-    use crate::oracle::scalars::Scalars;
+    use crate::oracle::{arrays, scalars};
     use crate::problem::Bilevel;
     use crate::rows::Rows;
     use crate::scalar::ScalarBilevel;
@@ -177,7 +169,7 @@ mod tests {
     fn any_of_gradient_and_products_come_of_one_sweep() {
         let mut memory = Workspaces::new(Team::default(), 1);
         let views: [Arc<dyn View<f64>>; 2] =
-            [arrays::view(Cube, &mut memory).unwrap(), Scalars::view(Cube)];
+            [arrays::view(Cube, &mut memory).unwrap(), scalars::view(Cube)];
         let point = Point { w: &[2.0], x: &[3.0], draw: Draw::new(0, 0) }.at(Level::Inner, 0);
         // 3 x w^2, 6 x w v, 3 w^2 v
         let known = [36.0, 180.0, 60.0];

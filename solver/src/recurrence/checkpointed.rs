@@ -16,7 +16,7 @@ use crate::cost::Cost;
 use crate::error::Error;
 use crate::oracle::lanes::Team;
 use crate::oracle::numbers::Numbers;
-use crate::oracle::passes::{Along, Arrays, At, Cut, Passes, Planes};
+use crate::oracle::passes::{Along, Arrays, At, Passes};
 use crate::oracle::results::in_function;
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
@@ -198,7 +198,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// # Errors
     /// Returns [`Error::Told`] unless the schedule is online, because the number of steps is not known in advance.
     pub fn until(self, until: impl Fn(&[T], usize) -> bool + Send + 'r) -> Result<Self, Error> {
-        let plan = Itinerary::new(self.plan.schedule(), Length::AtMost(self.steps), false)?;
+        let plan = Itinerary::new(self.plan.schedule, Length::AtMost(self.steps), false)?;
         Ok(Self { plan, until: Some(Box::new(until)), ..self })
     }
 
@@ -234,10 +234,10 @@ impl<'r, T: Element> Loop<'r, T> {
         let (mut pass, _) = self.pass(false, x);
         let mut state = pass.pool.take(pass.dim())?;
         pass.forward(Stage::Start, &mut state)?;
-        let (mut value, mut steps) = (T::zero(), 0);
-        while steps < most && !pass.ended {
+        let (mut value, mut steps, mut ended) = (T::zero(), 0, false);
+        while steps < most && !ended {
             value += pass.value(Stage::Step(steps), &state)?;
-            pass.advance(steps, &mut state)?;
+            ended = pass.advance(steps, &mut state)?;
             steps += 1;
         }
         value += pass.value(Stage::Loss, &state)?;
@@ -279,20 +279,18 @@ impl<'r, T: Element> Loop<'r, T> {
     }
 
     fn expect(&self, lengths: &[(&str, usize)]) -> Result<(), Error> {
-        let dim = Cut::dense(&self.shapes[1]).len();
-        let wrong = lengths.iter().find(|(_, len)| *len != dim);
-        wrong.map_or(Ok(()), |&(what, len)| Err(Error::length(what, dim, len)))
+        let dim = Group::<T>::new(&self.shapes[1], &[]).entries();
+        lengths.iter().try_for_each(|&(what, len)| Error::expect_length(what, dim, len))
     }
 
     /// Returns a pass with counts reset, and the schedule.
     fn pass<'l>(&'l mut self, tangent: bool, x: &'l [T]) -> (Pass<'l, 'r, T>, &'l mut Itinerary) {
         let Self { body, memory, shapes, plan, until, pool, .. } = self;
         pool.meter.reset();
-        let (until, [state, params]) = (until.as_deref(), shapes.each_ref().map(|s| Cut::dense(s)));
+        let [state, params] = shapes.each_ref().map(|shapes| Group::new(shapes, &[]));
         let (along, running) = (if tangent { Along::One } else { Along::Nothing }, T::zero());
-        let x = planes(params, x);
-        let body = &**body;
-        (Pass { body, memory, state, x, along, until, ended: false, running, pool }, plan)
+        let (body, x, until) = (&**body, planes(params, x), until.as_deref());
+        (Pass { body, memory, state, x, along, until, running, pool }, plan)
     }
 
     /// Computes a gradient. If there is a tangent, its plane follows that of the values in every vector.
@@ -312,9 +310,9 @@ impl<'r, T: Element> Loop<'r, T> {
 }
 
 /// Returns the arrays of a vector in which a tangent, if there is one, follows the values.
-fn planes<'v, T>(cut: Cut<'v>, flat: &'v [T]) -> Planes<'v, T> {
-    let (values, moving) = flat.split_at(cut.len().min(flat.len()));
-    Planes { cut, values, moving }
+fn planes<'v, T: Element>(group: Group<'v, T>, flat: &'v [T]) -> Group<'v, T> {
+    let (values, moving) = flat.split_at(group.entries().min(flat.len()));
+    Group { values, moving, ..group }
 }
 
 /// One pass over a loop.
@@ -322,12 +320,10 @@ struct Pass<'l, 'r, T> {
     body: &'l (dyn Passes<T, Stage> + 'r),
     memory: &'l mut Workspaces<T>,
     /// The arrays of a state.
-    state: Cut<'l>,
-    x: Planes<'l, T>,
+    state: Group<'l, T>,
+    x: Group<'l, T>,
     along: Along,
     until: Option<&'l Until<'r, T>>,
-    /// Whether the loop ended with the last step.
-    ended: bool,
     /// Sum of the running losses of the reversed steps.
     running: T,
     pool: &'l mut Pool<T>,
@@ -336,7 +332,7 @@ struct Pass<'l, 'r, T> {
 impl<T: Element> Pass<'_, '_, T> {
     /// Number of entries of a state.
     fn dim(&self) -> usize {
-        self.state.len()
+        self.state.entries()
     }
 
     /// Evaluates a stage. If `state` is empty, the content of the result vectors is used, which the result overwrites.
@@ -346,8 +342,8 @@ impl<T: Element> Pass<'_, '_, T> {
         state: &[T],
         act: impl FnOnce(&dyn Passes<T, Stage>, &mut Workspaces<T>, At<T, Stage>) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let groups = [planes(self.state, state), self.x, Planes::NONE];
-        let result = if stage == Stage::Loss { Cut::default() } else { self.state };
+        let groups = [planes(self.state, state), self.x, Group::NONE];
+        let result = if stage == Stage::Loss { Group::NONE } else { self.state };
         let at = At { along: self.along, ..At::new(stage, groups, result) };
         let result = act(self.body, self.memory, At { add: [false, true, false], ..at })?;
         self.pool.meter.observe(self.memory.take_peak());
@@ -385,16 +381,11 @@ impl<T: Element> Pass<'_, '_, T> {
 }
 
 impl<T: Element> Chain<T> for Pass<'_, '_, T> {
-    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<bool, Error> {
         self.pool.meter.cost.plain_steps += 1;
         self.forward(Stage::Step(t), state)?;
         let values = &state[..self.dim()];
-        self.ended = self.until.is_some_and(|until| until(values, t + 1));
-        Ok(())
-    }
-
-    fn ended(&self) -> bool {
-        self.ended
+        Ok(self.until.is_some_and(|until| until(values, t + 1)))
     }
 
     fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {

@@ -81,8 +81,9 @@ impl<'v, T: Element> Rollout<'_, '_, 'v, T> {
 }
 
 impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
-    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<(), Error> {
-        self.step(t + self.skip, state)
+    fn advance(&mut self, t: usize, state: &mut [T]) -> Result<bool, Error> {
+        self.step(t + self.skip, state)?;
+        Ok(self.ended)
     }
 
     fn record(&mut self, t: usize, slot: usize, state: &mut [T]) -> Result<(), Error> {
@@ -94,10 +95,6 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
             of_gradient.copy_from_slice(&self.product);
         }
         self.update(t, state)
-    }
-
-    fn ended(&self) -> bool {
-        self.ended
     }
 
     fn turn(&mut self, state: &mut [T], x_bar: &mut [T]) -> Result<T, Error> {
@@ -117,13 +114,12 @@ impl<T: Element> Chain<T> for Rollout<'_, '_, '_, T> {
         let step = self.at.step(t + self.skip);
         self.hold_mixed()?;
         let beside = std::mem::take(&mut self.beside);
-        let none: &[T] = &[];
-        let plain = self.u.is_empty();
-        let (state, gradient) = if plain { (none, none) } else { beside[slot].split_at(bar.len()) };
+        let (mut state, mut v): (&[T], &[T]) = (&[], &bar[..self.product.len()]);
         if !self.u.is_empty() {
-            self.oracle.pull(self.at.x, (state, gradient), step, [bar, &mut self.u, x_bar])?;
+            let (before, gradient) = beside[slot].split_at(bar.len());
+            self.oracle.pull(self.at.x, (before, gradient), step, [bar, &mut self.u, x_bar])?;
+            (state, v) = (before, &self.u);
         }
-        let v = if self.u.is_empty() { &bar[..self.product.len()] } else { &self.u };
         self.oracle.pull_kept(slot, v, &mut self.product, &mut self.mixed)?;
         self.spread(step, state, [bar, x_bar])?;
         self.beside = beside;

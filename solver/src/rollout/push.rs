@@ -117,10 +117,8 @@ impl<T: Element> Rollout<'_, '_, '_, T> {
     /// Returns the number of directions, and checks that each has a tangent.
     fn directions(&self, state: usize, dx: &[T], tangents: &[T]) -> Result<usize, Error> {
         let directions = dx.len() / self.at.x.len().max(1);
-        if tangents.len() == directions * state {
-            return Ok(directions);
-        }
-        Err(Error::length("the tangents of a state", directions * state, tangents.len()))
+        Error::expect_length("the tangents of a state", directions * state, tangents.len())?;
+        Ok(directions)
     }
 }
 
