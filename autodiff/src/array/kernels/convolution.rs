@@ -16,7 +16,8 @@ use std::cell::RefCell;
 
 use crate::arena::Arena;
 use crate::array::kernels::number::Number;
-use crate::array::kernels::product::{Operand, places, products};
+use crate::array::kernels::product::pack::places;
+use crate::array::kernels::product::{Operand, products};
 use crate::array::kernels::simd::dispatched;
 use crate::array::kernels::vectors::axpy;
 use crate::fault::Fault;

@@ -108,12 +108,3 @@ fn zeroed<T: Number>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
     // SAFETY: all places were written.
     unsafe { filled(out) }
 }
-
-/// Returns the places of numbers that are to be overwritten.
-///
-/// # Safety
-/// Nothing but numbers is written to the places.
-pub(crate) unsafe fn places<T: Number>(numbers: &mut [T]) -> &mut [MaybeUninit<T>] {
-    // SAFETY: a number and the place for one have the same layout, and the places keep numbers, as promised.
-    unsafe { &mut *(std::ptr::from_mut(numbers) as *mut [MaybeUninit<T>]) }
-}

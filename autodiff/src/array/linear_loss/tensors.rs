@@ -3,7 +3,8 @@
 use crate::arena::Arena;
 use crate::array::element::Element;
 use crate::array::kernels::linear_loss::{Planes, ScoreLoss};
-use crate::array::kernels::product::{Operand, places};
+use crate::array::kernels::product::Operand;
+use crate::array::kernels::product::pack::places;
 use crate::array::linear_loss::composed::faulty;
 use crate::array::linear_loss::{Asked, Fitted, Moving, NAME, Parts, RowLoss};
 use crate::array::tensor::Tensor;

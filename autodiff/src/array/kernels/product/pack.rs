@@ -1,6 +1,7 @@
 //! Factors of a product as views, and the buffer into which they are packed.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 
 use smallvec::SmallVec;
 
@@ -47,6 +48,15 @@ pub(crate) fn with_panel<T: Number>(f: impl FnOnce(&mut [T])) {
         // SAFETY: a `Number` is an `f32` or an `f64`, so `PANEL` of them fit.
         f(unsafe { &mut *(&raw mut panel.0).cast::<[T; PANEL]>() });
     });
+}
+
+/// Returns the places of numbers that are to be overwritten.
+///
+/// # Safety
+/// Nothing but numbers is written to the places.
+pub(crate) unsafe fn places<T: Number>(numbers: &mut [T]) -> &mut [MaybeUninit<T>] {
+    // SAFETY: a number and the place for one have the same layout, and the places keep numbers, as promised.
+    unsafe { &mut *(std::ptr::from_mut(numbers) as *mut [MaybeUninit<T>]) }
 }
 
 dispatched! {

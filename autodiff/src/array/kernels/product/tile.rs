@@ -13,8 +13,7 @@ use std::ops::Range;
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::columns::{Columns, gather, pack, scatter};
 use crate::array::kernels::product::dots;
-use crate::array::kernels::product::pack::{List, View, of_plane, with_panel};
-use crate::array::kernels::product::places;
+use crate::array::kernels::product::pack::{List, View, of_plane, places, with_panel};
 use crate::array::kernels::product::register::{LINE, tile};
 use crate::array::kernels::simd::dispatched;
 
