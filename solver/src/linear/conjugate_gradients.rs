@@ -42,7 +42,7 @@ pub(super) fn solve<T: Element>(
 ) -> Result<usize, Error> {
     let mut best = Best::new(system)?;
     let (mut before, limit) = (T::one(), stop.residual(system.b));
-    let mut iterations = 0;
+    let (mut iterations, mut step) = (0, T::one());
     system.residual(&mut r)?;
     while iterations < stop.iterations {
         let left = norm(&r);
@@ -65,10 +65,10 @@ pub(super) fn solve<T: Element>(
         if !positive {
             return Err(indefinite(descent / dot(&r, &r)));
         }
+        let beta = if iterations == 0 { T::zero() } else { descent / before };
         if iterations == 0 {
             d.copy_from_slice(z);
         } else {
-            let beta = descent / before;
             d.iter_mut().zip(z).for_each(|(d, &z)| *d = z + beta * *d);
         }
         system.product(&d, &mut hd)?;
@@ -78,14 +78,18 @@ pub(super) fn solve<T: Element>(
             return Err(indefinite(curvature / dot(&d, &d)));
         }
         size = size.max(norm(&hd) / norm(&d));
-        let step = descent / curvature;
+        let last = std::mem::replace(&mut step, descent / curvature);
+        // The entry of the tridiagonal matrix of this process, as `H d` alone may not show the norm of `H`.
+        if precondition.is_none() && iterations > 0 {
+            size = size.max(step.recip() + beta / last);
+        }
         axpy(system.v, step, &d);
         axpy(&mut r, -step, &hd);
         before = descent;
         iterations += 1;
     }
     best.see(system, norm(&r), size);
-    best.settle(system, &mut r)?;
+    best.settle(system);
     system.give([hd, d, r]);
     if let Some((z, _)) = precondition {
         system.give([z]);

@@ -34,7 +34,7 @@ impl<T: Element> LinearSolver<T> for Minres {
     fn solve(&self, system: &mut System<T>) -> Result<usize, Error> {
         let (mut scratch, mut best) = (system.vectors()?, Best::new(system)?);
         let (iterations, size, singular) = iterate(system, &mut scratch, &mut best, self.stop)?;
-        best.settle(system, &mut scratch[0])?;
+        best.settle(system);
         if singular {
             let [r, product, ..] = &mut scratch;
             shorten(system, r, product, size)?;
@@ -97,10 +97,18 @@ fn iterate<T: Element>(
             return Ok((iteration, size, false));
         }
         system.product(q, next)?;
-        let alpha = dot(q, next);
+        let mut alpha = dot(q, next);
         axpy(next, -alpha, q);
         axpy(next, -beta, before);
-        let beta_next = norm(next);
+        let mut beta_next = norm(next);
+        // What is left of a product that was almost within the basis contains rounding errors along it.
+        if beta_next < T::from_f64(0.1) * (alpha.abs() + beta) {
+            let along = dot(q, next);
+            alpha += along;
+            axpy(next, -along, q);
+            axpy(next, -dot(before, next), before);
+            beta_next = norm(next);
+        }
         // The new column of the tridiagonal matrix, after the two previous rotations and the new one.
         let [far, near] = [s_before * beta, s * alpha + c_before * c * beta];
         let diagonal = c * alpha - c_before * s * beta;

@@ -66,6 +66,27 @@ fn hold<T: Element>(values: &[f64], seed: u64, b: &[f64], close: Option<f64>) {
     }
 }
 
+/// Right sides almost within the null space or almost within the range, of which random ones are too few.
+#[test]
+fn least_squares_where_a_pivot_is_a_rounding_error() {
+    // Conjugate gradients see the norm of the matrix only in the size of their steps.
+    hold::<f64>(
+        &[3.1915950983601546, 0.0],
+        902,
+        &[1.132938132218109, -1.6118230408376437],
+        Some(1e-7),
+    );
+    let b = [-1.4334482911591158, -1.6668570001677008, 1.4233290808655523];
+    hold::<f64>(&[0.0, 0.0, 3.9778952730827752], 231, &b, Some(1e-7));
+    // A basis vector after one that adds little to the basis.
+    let b = [1.9351045428998574, 1.6957111766194508];
+    hold::<f64>(&[0.0, 3.4175612814746708], 966, &b, Some(1e-7));
+    // The computed pivot is above the rounding errors, but the matrix is singular up to its own.
+    let b = [-0.5992929897682613, 0.9513546731654703, 1.8869797834471305];
+    hold::<f64>(&[3.030974621374417, 3.3039587441633635, 0.0], 45, &b, Some(1e-7));
+    hold::<f32>(&[0.0, -1.2784836917456068], 802, &[0.0, 0.6934770616929913], Some(1e-2));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
