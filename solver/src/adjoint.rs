@@ -5,11 +5,11 @@
 use std::collections::HashSet;
 use std::mem::discriminant;
 
-use hypertape_autodiff::Element;
+use hypertape_autodiff::{Element, List};
 
 use crate::error::Error;
-use crate::pool::Pool;
-use crate::schedule::{Action, Actions, Schedule, Tier};
+use crate::pool::{Pool, Slots};
+use crate::schedule::{Action, Actions, Keep, Schedule, Tier};
 use crate::spill::Spill;
 
 /// A loop that can be run forward and in reverse, step by step. Reversed steps add their contributions to `x_bar`.
@@ -66,16 +66,23 @@ impl Itinerary {
     ///
     /// # Errors
     /// Returns [`Error::Invalid`] if the schedule does not suit the loop, and [`Error::Told`] if the number of steps is
-    /// not known and the schedule is not online.
+    /// not known and the schedule depends on it.
     pub(crate) fn new(schedule: Schedule, length: Length, rehearsal: bool) -> Result<Self, Error> {
+        let open = |c: usize, most| {
+            Schedule::Online { c }.actions(if rehearsal { most } else { usize::MAX })
+        };
         let (mut actions, most) = match (length, schedule) {
             (Length::Known(r), _) => (schedule.actions(r)?, r),
-            (Length::AtMost(r), Schedule::Online { .. }) => {
-                (schedule.actions(if rehearsal { r } else { usize::MAX })?, r)
+            (Length::AtMost(r), Schedule::Online { c }) => (open(c, r)?, r),
+            // No more states than the longest loop has.
+            (Length::AtMost(r), Schedule::StoreAll { keep: Keep::States }) => {
+                (open(r.max(1), r)?, r)
             }
             (Length::AtMost(_), _) => {
-                let why = "an inner loop that ends by a tolerance needs the schedule online, for example online:c=10";
-                return Err(Error::told(why));
+                return Err(Error::told(format!(
+                    "an inner loop that ends by a tolerance needs the schedule store-all or online, for example \
+                     online:c=10, because {schedule} depends on the number of steps"
+                )));
             }
         };
         let slots = actions.slots(most);
@@ -108,6 +115,61 @@ impl Itinerary {
     }
 }
 
+/// Number of states in the first block of a loop whose length is not known.
+const FIRST: usize = 16;
+
+/// States in memory, in blocks, so that those of a loop of unknown length take no more than twice what they need.
+struct Stored<T> {
+    blocks: List<Slots<T>>,
+    /// Number of states up to the end of each block.
+    ends: List<usize>,
+}
+
+impl<T: Element> Default for Stored<T> {
+    fn default() -> Self {
+        Self { blocks: List::new(), ends: List::new() }
+    }
+}
+
+impl<T: Element> Stored<T> {
+    fn len(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// Adds a block of `count` states of `n` values.
+    fn extend(&mut self, pool: &mut Pool<T>, count: usize, n: usize) -> Result<(), Error> {
+        self.blocks.push(pool.take_slots(count, n)?);
+        self.ends.push(self.len() + count);
+        Ok(())
+    }
+
+    /// Returns the block of a state, and its place there.
+    fn place(&self, slot: usize) -> [usize; 2] {
+        let block = self.ends.partition_point(|&end| end <= slot);
+        [block, slot - block.checked_sub(1).map_or(0, |before| self.ends[before])]
+    }
+
+    fn at(&self, slot: usize) -> &[T] {
+        let [block, place] = self.place(slot);
+        &self.blocks[block][place]
+    }
+
+    /// Copies `state`, with a new block if there is no such state yet, of at most `most` in all.
+    fn store(
+        &mut self,
+        slot: usize,
+        state: &[T],
+        (pool, most): (&mut Pool<T>, usize),
+    ) -> Result<(), Error> {
+        if slot >= self.len() {
+            self.extend(pool, self.len().max(FIRST).min(most - self.len()), state.len())?;
+        }
+        let [block, place] = self.place(slot);
+        self.blocks[block][place].copy_from_slice(state);
+        Ok(())
+    }
+}
+
 /// Runs `chain` from `state` and returns the loss and the adjoint of the first state. The final content of `state` is
 /// unspecified.
 ///
@@ -123,12 +185,16 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
     let Itinerary { actions, slots, length, bytes, rehearsal, unseen, .. } = itinerary;
     actions.restart();
     chain.pool().meter.hold(*bytes);
-    let mut ram = chain.pool().take_slots(slots[0], n)?;
+    let open = matches!(*length, Length::AtMost(_)) && !*rehearsal;
+    let mut ram = Stored::default();
+    if !open {
+        ram.extend(chain.pool(), slots[0], n)?;
+    }
     let mut spill: Option<Spill> = None;
     let mut bar = chain.pool().take(n)?;
     // Whether the spare vector, which is `bar` until the turn, holds the state after the current one.
     let mut ahead = false;
-    if let (Length::AtMost(most), false) = (*length, *rehearsal) {
+    if let (Length::AtMost(most), true) = (*length, open) {
         for t in 0..most {
             bar.copy_from_slice(state);
             if chain.advance(t, &mut bar)? || t + 1 == most {
@@ -138,7 +204,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             }
             let mut next = actions.next();
             if let Some(Action::Store { slot, .. }) = next {
-                ram[slot].copy_from_slice(state);
+                ram.store(slot, state, (chain.pool(), slots[0]))?;
                 next = actions.next();
             }
             debug_assert_eq!(next, Some(Action::Advance { from: t, to: t + 1 }));
@@ -172,11 +238,13 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             continue;
         }
         if let Some(slot) = loaded.take_if(|_| action.copies()) {
-            state.copy_from_slice(&ram[slot]);
+            state.copy_from_slice(ram.at(slot));
         }
-        let before = loaded.map_or(&**state, |slot| &ram[slot]);
+        let before = loaded.map_or(&**state, |slot| ram.at(slot));
         match action {
-            Action::Store { slot, tier: Tier::Ram, .. } => ram[slot].copy_from_slice(state),
+            Action::Store { slot, tier: Tier::Ram, .. } => {
+                ram.store(slot, state, (chain.pool(), slots[0]))?;
+            }
             Action::Load { slot, tier: Tier::Ram, .. } => loaded = Some(slot),
             Action::Store { slot, .. } | Action::Load { slot, .. } => {
                 let loads = matches!(action, Action::Load { .. });
@@ -211,7 +279,7 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
             Action::Pull { step, slot } => chain.pull(step, slot, [&mut bar, x_bar])?,
         }
     }
-    chain.pool().give_slots(ram);
+    ram.blocks.into_iter().for_each(|block| chain.pool().give_slots(block));
     chain.pool().meter.release(unseen.saturating_mul(tape));
     chain.pool().meter.release(*bytes);
     Ok((loss, bar))

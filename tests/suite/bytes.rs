@@ -264,3 +264,37 @@ fn long_tapes_and_short_online_loops_are_not_above_their_predictions() {
         assert_eq!(predicted, measured, "{steps} steps, {c} states");
     }
 }
+
+#[test]
+fn all_states_of_a_loop_that_ends_by_itself_are_stored_within_the_prediction() {
+    let entry = catalogue().into_iter().find(|e| e.name == "quadratic").unwrap();
+    let mut oracle = entry.open::<f64>(None).unwrap();
+    let x = oracle.start().values().to_vec();
+    let [mut found, mut known] = [vec![0.0; x.len()], vec![0.0; x.len()]];
+    // Blocks of states end at 16, 32, 64.
+    for steps in [0, 1, 2, 3, 16, 17, 18, 33, 34, 300] {
+        for tolerance in [1e-300, 0.5, 1e-1, 1e-2, 1e-3] {
+            let inner = InnerLoop::new(steps, entry.lr).unwrap().until(tolerance).unwrap();
+            let [predicted, measured] = bytes(&mut oracle, &inner, &mut Exact::default());
+            let draw = Draw::new(0, 0);
+            let cost =
+                Exact::default().estimate(&mut oracle, &inner, &x, draw, &mut found).unwrap().cost;
+            let taken = usize::try_from(cost.plain_steps).unwrap();
+            assert!(
+                measured <= predicted && (taken < steps || measured == predicted),
+                "{taken} of {steps}"
+            );
+            let same = InnerLoop::new(taken, entry.lr).unwrap();
+            let mut predict = |steps| {
+                let inner = InnerLoop::new(steps, entry.lr).unwrap();
+                Exact::default().predict(&mut oracle, &inner, &x, draw).unwrap()
+            };
+            let (least, state) = (predict(taken), predict(9) - predict(8));
+            // A block of 16 at first, and then as many states again; the list of slots is that of the longest loop.
+            let (more, list) = (state * taken.max(16) as u64, 24 * steps as u64);
+            assert!(measured <= least + more + list, "{taken} of {steps}: {measured} {least}");
+            Exact::default().estimate(&mut oracle, &same, &x, draw, &mut known).unwrap();
+            assert_eq!(found, known, "{taken} of {steps}");
+        }
+    }
+}

@@ -161,9 +161,25 @@ fn a_loop_that_stops_by_itself_is_reversed_online() {
     // Within 7 % of the best schedule for a known length.
     let best = Schedule::Binomial { c: 6 }.counts(steps).unwrap().plain_steps as f64;
     assert!(cost.plain_steps as f64 <= 1.07 * best, "{} {best}", cost.plain_steps);
+    // All states of such a loop: no step is taken twice, and memory is charged for the longest.
+    let open = all.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut same).unwrap();
+    assert_eq!(
+        (gradient.clone(), open.cost.plain_steps, open.cost.hvps),
+        (same, cost.hvps, cost.hvps)
+    );
+    let fixed = all.predict(&mut oracle, &InnerLoop::new(1000, lr).unwrap(), &x, Draw::new(0, 0));
+    let longest = all.predict(&mut oracle, &inner, &x, Draw::new(0, 0));
+    assert!(longest.as_ref().unwrap() >= fixed.as_ref().unwrap(), "{longest:?} {fixed:?}");
+    assert!(open.cost.bytes_measured <= longest.unwrap());
+    // What would not fit stores as many as fit, and the advice says so.
+    oracle.set_memory(Some(open.cost.bytes_measured / 2));
+    let mut same = vec![0.0; x.len()];
     let why = all.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut same).unwrap_err();
-    let expected =
-        "an inner loop that ends by a tolerance needs the schedule online, for example online:c=10";
+    assert!(why.to_string().contains("online:c="), "{why}");
+    let mut fewer = Exact::new(Schedule::Binomial { c: 6 });
+    let why = fewer.estimate(&mut oracle, &inner, &x, Draw::new(0, 0), &mut same).unwrap_err();
+    let expected = "an inner loop that ends by a tolerance needs the schedule store-all or online, for example \
+                    online:c=10, because binomial:c=6 depends on the number of steps";
     assert_eq!(why.to_string(), expected);
 }
 

@@ -287,8 +287,8 @@ fn errors_say_what_to_do() {
             "jump:q=0.5,anchors=3,degree=6 needs a known number of inner steps, and the loop ends by its tolerance 0.001",
         ),
         (
-            "gradient quadratic --tolerance 1e-3",
-            "an inner loop that ends by a tolerance needs the schedule online, for example online:c=10",
+            "gradient quadratic --tolerance 1e-3 --schedule constant",
+            "an inner loop that ends by a tolerance needs the schedule store-all or online, for example online:c=10, because constant depends on the number of steps",
         ),
         (
             "gradient quadratic --rule ista:outer=3",

@@ -186,7 +186,7 @@ impl<'r, T: Element> Loop<'r, T> {
     ///     fn loss<R: Real>(&self, s: &[R], _: &[R]) -> R { s[0] }
     /// }
     ///
-    /// let root = Loop::scalar(Root, 1, 100, "online:c=2".parse()?)?;
+    /// let root = Loop::scalar(Root, 1, 100, "store-all".parse()?)?;
     /// let mut root = root.until(|s, _| (s[0] * s[0] - 2.0).abs() < 1e-14)?;
     /// let mut gradient = [0.0];
     /// let (value, _) = root.gradient(&[2.0], &mut gradient)?;
@@ -196,7 +196,7 @@ impl<'r, T: Element> Loop<'r, T> {
     /// ```
     ///
     /// # Errors
-    /// Returns [`Error::Told`] unless the schedule is online, because the number of steps is not known in advance.
+    /// Returns [`Error::Told`] unless the schedule is `store-all` or online: others depend on the number of steps.
     pub fn until(self, until: impl Fn(&[T], usize) -> bool + Send + 'r) -> Result<Self, Error> {
         let plan = Itinerary::new(self.plan.schedule, Length::AtMost(self.steps), false)?;
         Ok(Self { plan, until: Some(Box::new(until)), ..self })
