@@ -18,7 +18,7 @@ use crate::quadratic::sampled::{SampledQuadratic, SampledSettings};
 use crate::regressions::Regressions;
 use crate::selection::{Penalties, Selection};
 use crate::sets::Sets;
-use crate::setting::{Kind, Setting};
+use crate::setting::{Kind, Setting, settings};
 
 /// Builds entries that support both precisions. Each row gives the name, the inner steps and their size, the outer
 /// optimiser and its iterations, the seed of the data, the settings or the meaning of labels and the settings (if any),
@@ -68,7 +68,7 @@ pub fn catalogue() -> Vec<Entry> {
             "data hyper-cleaning, softmax regression, 5000 x 784 x 10, one weight per sample"
             => |given| Oracle::new(Cleaning::workload(given.seed));
         "w3", (100, 0.002), adam(0.001), 50, Some(3),
-            [[Setting::new("tasks", W3::TASKS, SOME, "tasks, all in every meta-batch")]],
+            [settings! { "tasks" = W3::TASKS, SOME, "tasks, all in every meta-batch"; }],
             "MAML: learned start of a 1-40-40-1 tanh network, 25 regression tasks on sines"
             => |given| Oracle::new(Maml::workload_of(given.seed, given.get("tasks")?));
         "w4", (1000, 0.05), adam(0.1), 50, Some(4),
@@ -140,22 +140,12 @@ const SOME: Kind = Kind::Count(1..=1_000_000);
 
 /// Settings for the sizes of the linear models.
 fn linear() -> [Setting; 3] {
-    let shared = Kind::Count(0..=1_000_000);
-    [
-        Setting::new(
-            "samples",
-            W1::SAMPLES,
-            SOME,
-            "training samples, and half as many to validate",
-        ),
-        Setting::new("features", W1::FEATURES, SOME, "features, which are the inner variables"),
-        Setting::new(
-            "penalties",
-            0,
-            shared,
-            "log-penalties, shared by as many features each; 0 for one per feature",
-        ),
-    ]
+    settings! {
+        "samples" = W1::SAMPLES, SOME, "training samples, and half as many to validate";
+        "features" = W1::FEATURES, SOME, "features, which are the inner variables";
+        "penalties" = 0, Kind::Count(0..=1_000_000),
+            "log-penalties, shared by as many features each; 0 for one per feature";
+    }
 }
 
 fn penalised<T: Element>(given: &Given<T>, loss: SampleLoss) -> Made<T> {
@@ -169,12 +159,11 @@ fn penalised<T: Element>(given: &Given<T>, loss: SampleLoss) -> Made<T> {
 /// each level.
 fn terms() -> [Setting; 3] {
     let SampledSettings { samples: [n, _], inner, outer, .. } = SampledSettings::default();
-    let some = |most| Kind::Count(1..=most);
-    [
-        Setting::new("samples", n, some(50_000), "samples of each loss"),
-        Setting::new("inner", inner, some(200), "inner variables"),
-        Setting::new("outer", outer, some(200), "outer variables"),
-    ]
+    settings! {
+        "samples" = n, Kind::Count(1..=50_000), "samples of each loss";
+        "inner" = inner, Kind::Count(1..=200), "inner variables";
+        "outer" = outer, Kind::Count(1..=200), "outer variables";
+    }
 }
 
 fn sampled<T: Element>(given: &Given<T>) -> Made<T> {
@@ -194,16 +183,12 @@ fn net<T: Element>(given: &Given<T>, second: bool) -> Made<T> {
 }
 
 fn weights() -> [Setting; 2] {
-    let which = "what has a weight of the first penalty of its own: all features together or each";
-    [
-        Setting::new(
-            "penalty",
-            (-2.0_f64).exp(),
-            Kind::NOT_NEGATIVE,
-            "weight of the first penalty at the start of the run",
-        ),
-        Setting::new("penalties", "one", Kind::Word(&["one", "feature"]), which),
-    ]
+    settings! {
+        "penalty" = (-2.0_f64).exp(), Kind::NOT_NEGATIVE,
+            "weight of the first penalty at the start of the run";
+        "penalties" = "one", Kind::Word(&["one", "feature"]),
+            "what has a weight of the first penalty of its own: all features together or each";
+    }
 }
 
 fn ridge<T: Element>(given: &Given<T>) -> Made<T> {
@@ -212,12 +197,11 @@ fn ridge<T: Element>(given: &Given<T>) -> Made<T> {
 }
 
 fn cleaning() -> [Setting; 3] {
-    let share = "share of training labels to corrupt";
-    [
-        Setting::new("corruption", 0.4, Kind::Number(0.0..=1.0), share),
-        Setting::new("penalty", 1e-3, Kind::NOT_NEGATIVE, "strength of the penalty"),
-        Setting::batch(),
-    ]
+    settings! {
+        "corruption" = 0.4, Kind::Number(0.0..=1.0), "share of training labels to corrupt";
+        "penalty" = 1e-3, Kind::NOT_NEGATIVE, "strength of the penalty";
+        + Setting::batch()
+    }
 }
 
 fn clean<T: Element>(given: &Given<T>, sizes: [usize; 3], hidden: Option<u32>) -> Made<T> {
@@ -241,18 +225,13 @@ fn select<T: Element>(given: &Given<T>, sets: Sets<T>) -> Made<T> {
 
 /// Settings for the composition of few-shot tasks.
 fn tasks() -> [Setting; 4] {
-    let some = || Kind::Count(1..=1000);
-    [
-        Setting::new("ways", 5, some(), "classes per task"),
-        Setting::new("shots", 1, some(), "support images per class"),
-        Setting::new("queries", 1, some(), "query images per class"),
-        Setting::new(
-            "side",
-            16,
-            some(),
-            "width and height in pixels to which the images of --train are scaled",
-        ),
-    ]
+    settings! {
+        "ways" = 5, Kind::Count(1..=1000), "classes per task";
+        "shots" = 1, Kind::Count(1..=1000), "support images per class";
+        "queries" = 1, Kind::Count(1..=1000), "query images per class";
+        "side" = 16, Kind::Count(1..=1000),
+            "width and height in pixels to which the images of --train are scaled";
+    }
 }
 
 fn fewshot<T: Element>(given: &Given<T>, learner: Learner) -> Made<T> {

@@ -5,6 +5,7 @@ use hypertape_autodiff::{Element, Shape};
 use hypertape_solver::{Draw, Params, ScalarBilevel};
 
 use crate::generator::W4;
+use crate::samples::convert;
 
 /// Workload 4 of the peer comparison, whose operations are too small for arrays:
 ///
@@ -30,8 +31,7 @@ impl<T: Element> Chain<T> {
     /// ```
     pub fn workload(seed: u64) -> Self {
         let W4 { lambda, w0, target } = W4::new(seed);
-        let [start, w0, target] =
-            [lambda, w0, target].map(|a| a.into_iter().map(T::from_f64).collect());
+        let [start, w0, target] = [lambda, w0, target].map(|a| convert(&a));
         Self { start, w0, target }
     }
 }

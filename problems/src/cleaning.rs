@@ -17,9 +17,9 @@ use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::{Stream, W2};
-use crate::labelled::{Labelled, column, trained_and_validated};
+use crate::labelled::{Labelled, trained_and_validated};
 use crate::labels::corrupt;
-use crate::samples::{DataMatrix, convert};
+use crate::samples::{DataMatrix, convert, shape};
 use crate::sets::Sets;
 
 /// Logit of certain weights in the controls: its sigmoid rounds to 1, and the sigmoid of its negative is 4e-18.
@@ -188,7 +188,7 @@ impl<T: Element> Bilevel<T> for Cleaning<T> {
     fn inner<'a, A: Array<'a, Elem = T>>(&'a self, w: &[A], x: &[A], draw: Draw, rows: Rows) -> A {
         let batch = self.train.batch(self.batch, draw);
         let range = batch.rows(rows);
-        let weights = x[0].slice(range.start, column(&range)).sigmoid();
+        let weights = x[0].slice(range.start, shape(range.len(), 1)).sigmoid();
         let fit = Self::loss(w, &self.train, range, Some(weights)) / batch.divisor;
         if rows.carries_rest() {
             w.iter().fold(fit, |sum, &w| sum + w.dot(w) * (self.penalty / 2.0))

@@ -19,6 +19,7 @@ use hypertape_solver::{Bilevel, Draw, InnerLoop, Level, Metric, Params, Rows};
 use rand::RngExt;
 
 use crate::generator::Stream;
+use crate::samples::convert;
 
 /// The two task losses and their known properties, in double precision and without automatic differentiation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -161,7 +162,7 @@ impl<T: Element> Divergence<T> {
             tasks,
             curvatures: tasks.a.map(T::from_f64),
             centres: tasks.centres().map(T::from_f64),
-            start: starts.iter().map(|&x| T::from_f64(x)).collect(),
+            start: convert(starts),
             fixed: None,
         }
     }

@@ -15,15 +15,9 @@
 
 mod workloads;
 
+use hypertape_solver::split_mix;
+
 pub use workloads::{W1, W2, W3, W4};
-
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-
-fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
 
 /// One sequence of random values, addressed by index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +28,7 @@ pub struct Stream {
 impl Stream {
     /// The stream with number `stream` of the given seed.
     pub fn new(seed: u64, stream: u64) -> Self {
-        let offset = GOLDEN.wrapping_mul(stream.wrapping_add(1));
-        Self { key: mix(seed.wrapping_add(offset)) }
+        Self { key: split_mix(seed, stream) }
     }
 
     /// `SplitMix64` itself, started at `seed`.
@@ -55,7 +48,7 @@ impl Stream {
     /// assert_eq!(Stream::new(1, 0).bits(0), 0x5e41_ab08_7439_611e);
     /// ```
     pub fn bits(self, i: u64) -> u64 {
-        mix(self.key.wrapping_add(GOLDEN.wrapping_mul(i.wrapping_add(1))))
+        split_mix(self.key, i)
     }
 
     /// Value number `i` as a multiple of 2⁻⁵³ in `[0, 1)`.

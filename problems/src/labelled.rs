@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hypertape_autodiff::{Array, Csr, Element, RowLoss, Shape};
+use hypertape_autodiff::{Array, Csr, Element, RowLoss};
 use hypertape_solver::stats::moments;
 use hypertape_solver::{Draw, Error, Rows, Samples as Seen};
 use rand::RngExt;
@@ -371,15 +371,10 @@ impl ContiguousBatch {
     }
 }
 
-/// The shape of a column with one entry per sample of `range`.
-pub(crate) fn column(range: &Range<usize>) -> Shape {
-    Shape::column(u32::try_from(range.len()).expect("arrays have at most u32::MAX rows"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hypertape_autodiff::{Arena, Tensor};
+    use hypertape_autodiff::{Arena, Shape, Tensor};
     use hypertape_solver::Level;
 
     fn pair() -> [Labelled<f64>; 2] {

@@ -17,8 +17,7 @@
 use hypertape_autodiff::{Array, Element, List};
 use hypertape_solver::{Bilevel, Draw, InnerLoop, Metric, Params, Rows};
 
-use crate::quadratic::column;
-use crate::samples::convert;
+use crate::samples::{column, convert};
 
 /// A diagonal quadratic, whose step sizes are the outer variables.
 #[derive(Clone, Debug)]

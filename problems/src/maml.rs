@@ -14,11 +14,11 @@
 //! `x` and `w` are the six arrays of a 1-h-h-1 network. Peer workload `w3` has 25 tasks, and every batch contains all
 //! of them; `sinusoid.rs` makes the larger task family of the paper, sampled in batches.
 
-use hypertape_autodiff::{Array, Element, List, Shape};
+use hypertape_autodiff::{Array, Element, List};
 use hypertape_solver::{Bilevel, Draw, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::W3;
-use crate::samples::convert;
+use crate::samples::{convert, shape};
 
 /// Names of the network's arrays.
 const NAMES: [&str; 6] = ["W1", "b1", "W2", "b2", "W3", "b3"];
@@ -46,9 +46,7 @@ impl<T: Element> Points<T> {
         let count = self.targets.len() / tasks;
         [&self.inputs, &self.targets].map(|values| {
             let each = values.len() / tasks;
-            let [rows, width] =
-                [count, each / count].map(|n| u32::try_from(n).expect("few points per task"));
-            like.constant(Shape::new(rows, width), &values[task * each..][..each])
+            like.constant(shape(count, each / count), &values[task * each..][..each])
         })
     }
 }
@@ -104,11 +102,10 @@ impl<T: Element> Maml<T> {
 }
 
 /// The arrays of a 1-h-h-1 network by name.
-fn network<T: Element>(hidden: usize, arrays: [Vec<T>; 6]) -> Params<T> {
-    let h = u32::try_from(hidden).expect("few units");
+fn network<T: Element>(h: usize, arrays: [Vec<T>; 6]) -> Params<T> {
     let shapes = [(1, h), (1, h), (h, h), (1, h), (h, 1), (1, 1)];
     NAMES.into_iter().zip(shapes).zip(arrays).fold(Params::new(), |params, ((name, s), values)| {
-        params.with(name, Shape::new(s.0, s.1), values)
+        params.with(name, shape(s.0, s.1), values)
     })
 }
 

@@ -17,7 +17,7 @@ pub(crate) mod sampled;
 use hypertape_autodiff::{Array, Element, List, Shape};
 use hypertape_solver::{Bilevel, Draw, Params, Rows};
 
-use crate::samples::convert;
+use crate::samples::{column, convert};
 
 /// A quadratic bilevel problem. Matrices are stored in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,11 +117,6 @@ fn form<'a, A: Array<'a>>(a: A, matrix: &'a [A::Elem], b: A) -> A {
 /// `c'a` for a column `a` and a constant vector.
 fn linear<'a, A: Array<'a>>(a: A, vector: &'a [A::Elem]) -> A {
     a.dot(a.constant(a.shape(), vector))
-}
-
-/// The shape of a column.
-pub(crate) fn column<T>(values: &[T]) -> Shape {
-    Shape::column(u32::try_from(values.len()).expect("arrays have at most u32::MAX rows"))
 }
 
 impl<T: Element> Bilevel<T> for Quadratic<T> {

@@ -5,11 +5,12 @@
 
 use std::ops::Range;
 
-use hypertape_autodiff::{Array, Shape};
+use hypertape_autodiff::Array;
 use hypertape_solver::{Draw, Permutation, Samples};
 use rand::RngExt;
 
 use crate::generator::Stream;
+use crate::samples::shape;
 
 /// How mini-batches of `n` samples are chosen, or batches of tasks in
 /// [`Bilevel::task`](hypertape_solver::Bilevel::task). Batch sizes below 1 or above `n` are treated as 1 or `n`.
@@ -193,15 +194,12 @@ impl Batch {
     /// Panics if there are more than `u32::MAX` rows or columns.
     pub fn rows<'a, A: Array<'a>>(self, like: A, data: &'a [A::Elem]) -> A {
         let width = data.len() / self.n;
-        let shape = |rows: usize| {
-            let [rows, width] = [rows, width].map(u32::try_from);
-            rows.and_then(|rows| Ok(Shape::new(rows, width?))).expect("at most u32::MAX of each")
-        };
         if let Some(range) = self.range() {
-            return like.constant(shape(self.len), &data[range.start * width..range.end * width]);
+            let rows = &data[range.start * width..range.end * width];
+            return like.constant(shape(self.len, width), rows);
         }
         let index = |i| u32::try_from(self.sample(i)).expect("as many rows as u32 counts");
-        like.constant(shape(self.n), data).gather_rows(like.indices(self.len, index))
+        like.constant(shape(self.n, width), data).gather_rows(like.indices(self.len, index))
     }
 }
 

@@ -69,13 +69,12 @@ impl<T: Element> DataMatrix<T> {
     /// # Panics
     /// Panics if there are more than `u32::MAX` samples.
     pub fn shape(&self) -> Shape {
-        let rows = u32::try_from(self.values().len() / self.width);
-        Shape::new(rows.expect("arrays have at most u32::MAX rows"), self.width())
+        shape(self.values().len() / self.width, self.width)
     }
 
     /// Number of values per sample, as an array dimension.
     pub(crate) fn width(&self) -> u32 {
-        u32::try_from(self.width).expect("arrays have at most u32::MAX columns")
+        shape(0, self.width).cols
     }
 
     /// Returns one sample.
@@ -85,8 +84,7 @@ impl<T: Element> DataMatrix<T> {
 
     /// Returns the samples in `range` as a constant of the type of `like`.
     pub(crate) fn range<'a, A: Array<'a, Elem = T>>(&'a self, like: A, range: Range<usize>) -> A {
-        let rows = u32::try_from(range.len()).expect("arrays have at most u32::MAX rows");
-        like.constant(Shape::new(rows, self.width()), self.rows(range))
+        like.constant(shape(range.len(), self.width), self.rows(range))
     }
 
     /// Returns the values of the samples in `range`, one sample after the other.
@@ -98,6 +96,17 @@ impl<T: Element> DataMatrix<T> {
     pub(crate) fn block_rows(&self) -> usize {
         block_rows::<T>(self.width)
     }
+}
+
+/// The shape of an array with so many rows and columns.
+pub(crate) fn shape(rows: usize, cols: usize) -> Shape {
+    let size = |n| u32::try_from(n).expect("arrays have at most u32::MAX rows and columns");
+    Shape::new(size(rows), size(cols))
+}
+
+/// The shape of these values as a column.
+pub(crate) fn column<T>(values: &[T]) -> Shape {
+    shape(values.len(), 1)
 }
 
 /// Number of rows per block of samples with `width` values.

@@ -15,12 +15,13 @@
 use std::str::FromStr;
 
 use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
+use hypertape_solver::text::either;
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Range, Rows};
 
 use crate::entry::Given;
 use crate::labelled::{Labelled, trained_and_validated};
 use crate::sets::Sets;
-use crate::setting::{Kind, Setting};
+use crate::setting::{Kind, Setting, settings};
 
 /// Number of penalties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,21 +35,18 @@ pub enum Penalties {
 }
 
 impl Penalties {
+    /// What has a penalty of its own, in the order of the variants.
+    const WORDS: [&str; 3] = ["one", "class", "feature"];
+
     /// The settings that a catalogue entry offers for a [`Selection`]. Penalties start at `penalty` by default.
     pub fn settings(penalty: f64) -> [Setting; 3] {
-        let kinds = Kind::Word(&["one", "class", "feature"]);
-        let which =
-            "what has a penalty of its own: all weights together, each class or each feature";
-        [
-            Setting::new(
-                "penalty",
-                penalty,
-                Kind::NOT_NEGATIVE,
-                "strength of the penalties at the start of the run",
-            ),
-            Setting::new("penalties", "feature", kinds, which),
-            Setting::batch(),
-        ]
+        settings! {
+            "penalty" = penalty, Kind::NOT_NEGATIVE,
+                "strength of the penalties at the start of the run";
+            "penalties" = "feature", Kind::Word(&Self::WORDS),
+                "what has a penalty of its own: all weights together, each class or each feature";
+            + Setting::batch()
+        }
     }
 }
 
@@ -56,12 +54,9 @@ impl FromStr for Penalties {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "one" => Ok(Self::One),
-            "class" => Ok(Self::Class),
-            "feature" => Ok(Self::Feature),
-            _ => Err(Error::invalid("penalties", text, "one, class or feature")),
-        }
+        let place = Self::WORDS.iter().position(|word| *word == text);
+        let found = place.map(|place| [Self::One, Self::Class, Self::Feature][place]);
+        found.ok_or_else(|| Error::invalid("penalties", text, either(&Self::WORDS)))
     }
 }
 

@@ -140,6 +140,14 @@ impl Setting {
     }
 }
 
+/// An array of settings, one in each row: name, default, values, help. Settings that stand elsewhere follow after `+`.
+macro_rules! settings {
+    ($($name:literal = $default:expr, $kind:expr, $help:expr;)* $(+ $more:expr)?) => {
+        [$($crate::Setting::new($name, $default, $kind, $help),)* $($more)?]
+    };
+}
+pub(crate) use settings;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use hypertape_autodiff::{Arena, Array, Element, RowLoss, Shape, Tensor};
 use hypertape_solver::{Draw, Error, Metric, Rows};
 
-use crate::labelled::{ContiguousBatch, Labelled, column};
-use crate::samples::{DataMatrix, convert};
+use crate::labelled::{ContiguousBatch, Labelled};
+use crate::samples::{DataMatrix, column, convert};
 
 /// Samples with one number each to predict: rows `X_i` and numbers `y_i`.
 ///
@@ -103,8 +103,8 @@ impl<T: Element> Targets<T> {
 
     /// Returns the scores `X_i w` of a linear model on the samples in `range`, and the numbers of these samples.
     pub fn scores<'a, A: Array<'a, Elem = T>>(&'a self, w: A, range: Range<usize>) -> [A; 2] {
-        let numbers = w.constant(column(&range), &self.numbers[range.clone()]);
-        [self.samples.times(w, range), numbers]
+        let numbers = &self.numbers[range.clone()];
+        [self.samples.times(w, range), w.constant(column(numbers), numbers)]
     }
 
     /// Returns the mean of the squares `(X_i w - y_i)^2`, or the part of it that belongs to `rows`.

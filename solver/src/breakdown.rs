@@ -4,66 +4,53 @@ use std::time::Duration;
 
 use hypertape_autodiff::Tally;
 
-/// A kind of evaluation that an oracle makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Call {
+/// Defines the kinds of evaluations in the order in which a run makes them, each with its name.
+macro_rules! calls {
+    ($($(#[doc = $doc:literal])+ $call:ident $name:literal,)+) => {
+        /// A kind of evaluation that an oracle makes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Call {
+            $($(#[doc = $doc])+ $call,)+
+        }
+
+        impl Call {
+            /// All kinds, in the order in which a run makes them.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$call),+];
+
+            /// Name of this kind, as printed in tables.
+            pub fn name(self) -> &'static str {
+                [$($name),+][self as usize]
+            }
+        }
+    };
+}
+
+calls! {
     /// The start of the inner loop.
-    Start,
+    Start "start",
     /// An inner gradient.
-    InnerGradient,
+    InnerGradient "inner gradient",
     /// An inner gradient whose tape is kept.
-    Record,
+    Record "inner gradient, tape kept",
     /// The update of a step, or its pull-back.
-    Update,
+    Update "update of a step",
     /// The outer loss at the end of the loop, with or without its gradient.
-    Outer,
+    Outer "outer loss",
     /// Products with second derivatives, computed from a state.
-    Products,
+    Products "products from states",
     /// Products with second derivatives, computed from a kept tape.
-    PullTape,
+    PullTape "products from tapes",
     /// An inner gradient and its derivatives along several directions.
-    Push,
+    Push "forward mode",
     /// The whole run on one tape.
-    WholeRun,
+    WholeRun "one tape",
     /// The pull-back of the start.
-    PullStart,
+    PullStart "pull-back of the start",
 }
 
 /// A kind of evaluation, its form (what is computed, or along how many directions), and the number of samples it uses.
 pub(crate) type Form = (Call, usize, usize);
-
-impl Call {
-    /// All kinds, in the order in which a run makes them.
-    pub const ALL: [Self; 10] = [
-        Self::Start,
-        Self::InnerGradient,
-        Self::Record,
-        Self::Update,
-        Self::Outer,
-        Self::Products,
-        Self::PullTape,
-        Self::Push,
-        Self::WholeRun,
-        Self::PullStart,
-    ];
-
-    /// Name of this kind, as printed in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::InnerGradient => "inner gradient",
-            Self::Record => "inner gradient, tape kept",
-            Self::Update => "update of a step",
-            Self::Outer => "outer loss",
-            Self::Products => "products from states",
-            Self::PullTape => "products from tapes",
-            Self::Push => "forward mode",
-            Self::WholeRun => "one tape",
-            Self::PullStart => "pull-back of the start",
-        }
-    }
-}
 
 /// Totals of one kind of evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

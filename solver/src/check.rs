@@ -194,7 +194,7 @@ impl<'s, T: Element> Site<'s, '_, T> {
         let mut observed = 0.0_f64;
         for step in [Some(self.step), None] {
             let point = self.point();
-            let [whole, two, three] = [1, 2, 3].map(|n| self.oracle.value_in(point, step, n));
+            let [whole, two, three] = [1, 2, 3].map(|n| self.oracle.value_in(point, step, Some(n)));
             let whole = whole?;
             for parts in [two?, three?] {
                 observed = observed.max(relative_gap(&[whole], &[parts]));

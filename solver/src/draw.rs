@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 
 use crate::permutation::Permutation;
 
-/// The purpose of a random choice.
+/// The purpose of a random choice. Its number in this list is part of every choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
     /// The start of the inner loop.
@@ -113,8 +113,7 @@ impl Draw {
     pub fn in_passes(self, count: usize) -> usize {
         let n = count.max(1) as u64;
         let key = Self { iteration: self.iteration / n, ..self }.hash(3);
-        let number = |i: u64| mix(key.wrapping_add(GOLDEN.wrapping_mul(i)));
-        let item = Permutation::new(count).at(self.iteration % n, number);
+        let item = Permutation::new(count).at(self.iteration % n, |i| split_mix(key, i));
         usize::try_from(item).unwrap_or_default()
     }
 
@@ -126,23 +125,21 @@ impl Draw {
 
     /// Each field passes through a bijective mixer, so draws that differ in one field differ in the hash.
     fn hash(self, salt: u64) -> u64 {
-        let level = match self.level {
-            Level::Init => 0,
-            Level::Inner => 1,
-            Level::Outer => 2,
-            Level::Task => 3,
-            Level::Coin => 4,
-        };
-        let fields = [self.seed, self.iteration, self.task, level, self.step];
+        let mix = |z| split_mix(z, 0);
+        let fields = [self.seed, self.iteration, self.task, self.level as u64, self.step];
         fields.iter().fold(salt, |hash, &field| mix(hash ^ mix(field)))
     }
 }
 
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// Adds the increment of `SplitMix64` and applies its finaliser (Steele, Lea and Flood, 2014).
-fn mix(z: u64) -> u64 {
-    let z = z.wrapping_add(GOLDEN);
+/// Number `i` of `SplitMix64` started at `seed` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+/// OOPSLA 2014). It is a bijection of the seed.
+///
+/// ```
+/// assert_eq!(hypertape_solver::split_mix(0, 0), 0xe220_a839_7b1d_cdaf);
+/// ```
+#[inline]
+pub fn split_mix(seed: u64, i: u64) -> u64 {
+    let z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(i.wrapping_add(1)));
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

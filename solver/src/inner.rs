@@ -3,6 +3,7 @@
 use hypertape_autodiff::{Element, all_finite};
 
 use crate::error::Error;
+use crate::spelling::Range;
 use crate::text::plain;
 
 /// An inner loop of `r` steps of size `lr`, taken by the [`Rule`](crate::Rule) of the oracle.
@@ -29,11 +30,8 @@ impl InnerLoop {
     /// # Errors
     /// Returns [`Error::Invalid`] unless `lr` is positive and finite.
     pub fn new(steps: usize, lr: f64) -> Result<Self, Error> {
-        if lr > 0.0 && lr.is_finite() {
-            Ok(Self { steps, lr, auto: false, tolerance: None })
-        } else {
-            Err(Error::invalid("lr", lr, "a positive finite number"))
-        }
+        Range::POSITIVE.check("lr", lr)?;
+        Ok(Self { steps, lr, auto: false, tolerance: None })
     }
 
     /// Creates a loop of `steps` steps whose size is chosen from the curvature by [`settled`](Self::settled), anew for
@@ -91,11 +89,8 @@ impl InnerLoop {
     /// # Errors
     /// Returns [`Error::Invalid`] unless the tolerance is positive and finite.
     pub fn until(self, tolerance: f64) -> Result<Self, Error> {
-        if tolerance > 0.0 && tolerance.is_finite() {
-            Ok(Self { tolerance: Some(tolerance), ..self })
-        } else {
-            Err(Error::invalid("tolerance", tolerance, "a positive finite number"))
-        }
+        Range::POSITIVE.check("tolerance", tolerance)?;
+        Ok(Self { tolerance: Some(tolerance), ..self })
     }
 
     /// The tolerance at which the loop ends early, if it has one.

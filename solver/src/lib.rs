@@ -82,7 +82,7 @@ pub use certify::{Certificate, Estimates, Judgement, certify};
 pub use check::{Check, Verdict, check, nearby};
 pub use cost::Cost;
 pub use coupling::Coupling;
-pub use draw::{Draw, Level, Samples};
+pub use draw::{Draw, Level, Samples, split_mix};
 pub use error::Error;
 pub use estimator::exact::Exact;
 pub use estimator::first_order::FirstOrder;

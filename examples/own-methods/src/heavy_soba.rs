@@ -48,7 +48,7 @@ impl<T: Element> SingleLoop<T> for HeavySoba {
         axpy(w, T::from_f64(-lr[0]), &m_w[0]);
         axpy(&mut v[0], T::from_f64(-lr[1]), &m_v[0]);
         x_bar.copy_from_slice(&m_x[0]);
-        on.give([d_w, d_v, f_w, d_x]);
+        on.oracle.give_all([d_w, d_v, f_w, d_x]);
         Ok(())
     }
 }

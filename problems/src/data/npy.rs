@@ -107,10 +107,7 @@ pub fn write(
     [rows, cols]: [usize; 2],
     values: impl IntoIterator<Item = f64>,
 ) -> io::Result<()> {
-    let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
-    // With the ten bytes before it and the newline, the header takes 128 bytes, enough for two sizes of 20 digits.
-    writer.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
-    writeln!(writer, "{header:117}")?;
+    write_header(&mut writer, "<f8", &format!("{rows}, {cols}"))?;
     for value in values {
         writer.write_all(&value.to_le_bytes())?;
     }
@@ -122,11 +119,15 @@ pub fn write(
 /// # Errors
 /// Returns the errors of `writer`.
 pub fn write_bytes(mut writer: impl Write, bytes: &[u8]) -> io::Result<()> {
-    let length = bytes.len();
-    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({length},), }}");
-    writer.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
-    writeln!(writer, "{header:117}")?;
+    write_header(&mut writer, "|u1", &format!("{},", bytes.len()))?;
     writer.write_all(bytes)
+}
+
+fn write_header(writer: &mut impl Write, descr: &str, shape: &str) -> io::Result<()> {
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    // With the ten bytes before it and the newline, the header takes 128 bytes, enough for two sizes of 20 digits.
+    writer.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
+    writeln!(writer, "{header:117}")
 }
 
 /// Formats a shape as NumPy prints it.

@@ -21,9 +21,9 @@ use hypertape_autodiff::{Array, Element, List, axpy, dot};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Level, Metric, Params, Rows, norm};
 
 use crate::generator::Stream;
-use crate::quadratic::{Quadratic, column};
+use crate::quadratic::Quadratic;
 use crate::sampler::{Batch, Sampler};
-use crate::samples::convert;
+use crate::samples::{column, convert};
 
 /// Settings of a [`SampledQuadratic`].
 #[derive(Clone, Debug, PartialEq)]

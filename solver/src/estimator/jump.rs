@@ -29,7 +29,7 @@ use hypertape_autodiff::{Element, all_finite, axpy, dot};
 use crate::error::Error;
 use crate::estimator::first_order;
 use crate::oracle::Oracle;
-use crate::params::{norm, scale};
+use crate::params::{largest, norm, scale};
 use crate::rollout::{Rollout, Task};
 use crate::tridiagonal::eigenvalue;
 
@@ -174,7 +174,6 @@ fn lanczos<T: Element>(
 /// Returns the smallest and the largest eigenvalue of a symmetric tridiagonal matrix, by bisection with Sturm
 /// sequences.
 fn ends(diagonal: &[f64], beside: &[f64]) -> [f64; 2] {
-    let largest = |values: &[f64]| values.iter().fold(0.0_f64, |most, v| most.max(v.abs()));
     let reach = largest(diagonal) + 2.0 * largest(beside);
     [1, diagonal.len()].map(|k| eigenvalue((diagonal, beside), k, [-reach, reach], 64))
 }

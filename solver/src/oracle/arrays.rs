@@ -106,10 +106,6 @@ impl<T: Element, P: Bilevel<T>> View<T> for Arrays<Lens<P, T>> {
 }
 
 impl<T: Element, P: Bilevel<T>> OnTapes<T> for Arrays<Lens<P, T>> {
-    fn starts(&self) -> [&Params<T>; 2] {
-        View::starts(self)
-    }
-
     fn blocks(&self, draw: Draw) -> Blocks {
         self.0.blocks(draw)
     }

@@ -84,10 +84,7 @@ impl<T: Element> Oracle<'_, T> {
     /// # Errors
     /// Returns the errors of [`init`](Self::init).
     pub fn inner_value(&mut self, point: Point<T>, step: usize) -> Result<T, Error> {
-        let (point, seen) = self.see(point, Level::Inner, step)?;
-        self.evaluate((Call::InnerGradient, 2, seen), [], |view, memory, []| {
-            view.value(memory, view.loss(point))
-        })
+        self.value_in(point, Some(step), None)
     }
 
     /// Writes `dg/dw` at inner step `step` and returns `g`. Counts one inner gradient.
@@ -253,10 +250,7 @@ impl<T: Element> Oracle<'_, T> {
     /// # Errors
     /// Returns the errors of [`init`](Self::init).
     pub fn outer_value(&mut self, point: Point<T>) -> Result<T, Error> {
-        let (point, seen) = self.see(point, Level::Outer, 0)?;
-        self.evaluate((Call::Outer, 0, seen), [], |view, memory, []| {
-            view.value(memory, view.loss(point))
-        })
+        self.value_in(point, None, None)
     }
 
     /// Writes `df/dw` and `df/dx` and returns `f`. Counts one outer gradient.

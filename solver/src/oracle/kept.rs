@@ -75,20 +75,20 @@ impl<T: Element> Oracle<'_, T> {
         Ok(())
     }
 
-    /// Returns `g` at step `step`, or `f` for `None`, as a sum over `blocks` blocks of samples.
+    /// Returns `g` at step `step`, or `f` for `None`, as a sum over `blocks` blocks of samples if a number is given.
     pub(crate) fn value_in(
         &mut self,
         point: Point<T>,
         step: Option<usize>,
-        blocks: usize,
+        blocks: Option<usize>,
     ) -> Result<T, Error> {
         let (level, call) = match step {
             Some(_) => (Level::Inner, Call::InnerGradient),
             None => (Level::Outer, Call::Outer),
         };
         let (point, seen) = self.see(point, level, step.unwrap_or(0))?;
-        self.evaluate((call, 2 + blocks, seen), [], |view, memory, []| {
-            view.value(memory, At { blocks: Some(blocks), ..view.loss(point) })
+        self.evaluate((call, 2 + blocks.unwrap_or(0), seen), [], |view, memory, []| {
+            view.value(memory, At { blocks, ..view.loss(point) })
         })
     }
 

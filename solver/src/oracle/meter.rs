@@ -40,10 +40,8 @@ impl<T: Element> Oracle<'_, T> {
     }
 
     /// Gives several vectors back.
-    pub fn give_all<const N: usize>(&mut self, vectors: [Vec<T>; N]) {
-        for vector in vectors {
-            self.give(vector);
-        }
+    pub fn give_all(&mut self, vectors: impl IntoIterator<Item = Vec<T>>) {
+        vectors.into_iter().for_each(|vector| self.give(vector));
     }
 
     /// Returns `count` numbered vectors of `length` values, which are counted likewise.

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::oracle::passes::InMode;
 use crate::oracle::results::{in_function, pass};
 use crate::oracle::stepper::Taped;
-use crate::oracle::view::{Point, StepTape};
+use crate::oracle::view::{Point, StepTape, View};
 use crate::oracle::workspaces::Workspaces;
 use crate::params::Params;
 use crate::rows::{Blocks, Rows};
@@ -29,10 +29,8 @@ pub(crate) type Twice<'a, T> = Var<'a, Taped<'a, T>>;
 
 /// A problem over the arrays of tapes. Recordings use it as a trait object, and so are compiled once, not per problem.
 pub(crate) trait OnTapes<T: Element>:
-    for<'a> InMode<'a, Taped<'a, T>, Draw> + for<'a> InMode<'a, Twice<'a, T>, Draw> + Send
+    View<T> + for<'a> InMode<'a, Taped<'a, T>, Draw> + for<'a> InMode<'a, Twice<'a, T>, Draw>
 {
-    /// Returns the first outer point and `w_0` there, with names and shapes.
-    fn starts(&self) -> [&Params<T>; 2];
     /// Returns the blocks of rows over which a loss is a sum.
     fn blocks(&self, draw: Draw) -> Blocks;
 }

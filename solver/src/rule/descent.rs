@@ -40,10 +40,8 @@ impl GradientDescent {
     /// # Errors
     /// Returns [`Error::Invalid`] unless each factor is positive and finite.
     pub fn with_factors(factors: Vec<f64>) -> Result<Self, Error> {
-        match factors.iter().find(|&&s| !(s > 0.0 && s.is_finite())) {
-            Some(s) => Err(Error::invalid("a step's factor", s, "a positive finite number")),
-            None => Ok(Self { factors, learned: None }),
-        }
+        factors.iter().try_for_each(|&s| Range::POSITIVE.check("a step's factor", s))?;
+        Ok(Self { factors, learned: None })
     }
 
     /// Creates the rule with the factors `exp(x_k)` of the outer variable in place `k`: one per step, where the last

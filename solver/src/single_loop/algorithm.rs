@@ -95,7 +95,7 @@ impl<T> Moving<'_, T> {
 ///         axpy(&mut v[0], -lr[1], &g);
 ///         on.mixed_product(i, [w, x], &v[0], &mut mixed)?;
 ///         axpy(x_bar, -1.0, &mixed);
-///         on.give([g, b, mixed]);
+///         on.oracle.give_all([g, b, mixed]);
 ///         Ok(())
 ///     }
 /// }
@@ -120,7 +120,8 @@ pub trait SingleLoop<T: Element>: Named + fmt::Debug + Send + Sync {
     /// Executes one iteration: moves `w` and the kept vectors, and writes the direction of `x`.
     ///
     /// The method also runs on an oracle that [rehearses](crate::Oracle::rehearses), to count its bytes. Iterate over
-    /// [`Sampled::each`] of the steps, and execute all alternatives between which a random choice or a period decides.
+    /// [`Oracle::each`](crate::Oracle::each) of the steps, and execute all alternatives between which a random choice or a
+    /// period decides.
     ///
     /// # Errors
     /// Returns [`Error::Function`] if the problem fails, and [`Error::Invalid`] if the settings do not suit it.

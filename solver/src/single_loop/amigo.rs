@@ -46,7 +46,7 @@ impl<T: Element> SingleLoop<T> for Amigo {
         let mut mixed = on.oracle.take(x.len())?;
         let o = on.outer();
         on.outer_gradients(o, [w, x], &mut fw, x_bar)?;
-        for _ in on.each(self.inner) {
+        for _ in on.oracle.each(0..self.inner) {
             let j = on.inner();
             on.hessian_product(j, [w, x], &v[0], &mut hv)?;
             add(&mut v[0], -b, &hv);
@@ -55,7 +55,7 @@ impl<T: Element> SingleLoop<T> for Amigo {
         let i = on.inner();
         on.mixed_product(i, [w, x], &v[0], &mut mixed)?;
         add(x_bar, -1.0, &mixed);
-        on.give([fw, hv, mixed]);
+        on.oracle.give_all([fw, hv, mixed]);
         Ok(())
     }
 }

@@ -51,7 +51,7 @@ impl<T: Element> SingleLoop<T> for Bome {
         add(w, -lr, &f_w);
         add(w, -lr * lambda, &q_w);
         add(x_bar, lambda, &q_x);
-        on.give([y, q_w, f_w, q_x, at_y]);
+        on.oracle.give_all([y, q_w, f_w, q_x, at_y]);
         Ok(())
     }
 }

@@ -281,7 +281,8 @@ impl<T: Element> SingleLoop<T> for Directions {
     }
 
     fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
-        let (t, Sizes { batches, .. }, rehearses) = (on.iteration(), on.sizes(), on.rehearses());
+        let (t, Sizes { batches, .. }, rehearses) =
+            (on.iteration(), on.sizes(), on.oracle.rehearses());
         let (w, x, x_bar, kept) = at.parts::<18>()?;
         let [v, tables @ .., w_old, v_old, x_old, last_w, last_v, last_x, average] = kept;
         let v = &mut v[0];
@@ -343,7 +344,7 @@ impl<T: Element> SingleLoop<T> for Directions {
         add(w, -lr_w, &found[0]);
         add(v, -lr_v, &found[1]);
         x_bar.copy_from_slice(&found[2]);
-        on.give(found);
+        on.oracle.give_all(found);
         Ok(())
     }
 }

@@ -63,7 +63,7 @@ impl<T: Element> SingleLoop<T> for F2sa {
         let lambda = weight[0].as_f64();
         let [mut g, mut f] = on.oracle.vectors(y.len())?;
         let mut g_x = on.oracle.take(x.len())?;
-        for _ in on.each(self.inner) {
+        for _ in on.oracle.each(0..self.inner) {
             let (i, j, o) = (on.inner(), on.inner(), on.outer());
             on.gradient(i, [y, x], &mut g)?;
             on.outer_gradients(o, [y, x], &mut f, x_bar)?;
@@ -79,7 +79,7 @@ impl<T: Element> SingleLoop<T> for F2sa {
             add(x_bar, sign, &g_x);
         }
         weight[0] = T::from_f64(lambda + self.delta.at(t, 1.0 / 7.0));
-        on.give([g, f, g_x]);
+        on.oracle.give_all([g, f, g_x]);
         Ok(())
     }
 }
@@ -116,7 +116,7 @@ impl<T: Element> SingleLoop<T> for F2saP {
         let [mut g, mut f] = on.oracle.vectors(w.len())?;
         let [mut g_x, mut f_x] = on.oracle.vectors(x.len())?;
         let other = if self.order == 2 { -self.nu } else { 0.0 };
-        for _ in on.each(self.inner) {
+        for _ in on.oracle.each(0..self.inner) {
             let (i, o) = (on.inner(), on.outer());
             for (y, nu) in [(&mut *y, other), (&mut *w, self.nu)] {
                 on.gradient(i, [y, x], &mut g)?;
@@ -138,7 +138,7 @@ impl<T: Element> SingleLoop<T> for F2saP {
                 add(x_bar, sign * nu, &f_x);
             }
         }
-        on.give([g, f, g_x, f_x]);
+        on.oracle.give_all([g, f, g_x, f_x]);
         Ok(())
     }
 }

@@ -65,7 +65,7 @@ impl<T: Element> SingleLoop<T> for Fsla {
         }
         x_old[0].copy_from_slice(x);
         x_bar.copy_from_slice(direction);
-        on.give([h, fw, w_old, v_old, fx, mixed]);
+        on.oracle.give_all([h, fw, w_old, v_old, fx, mixed]);
         Ok(())
     }
 }

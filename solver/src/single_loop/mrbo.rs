@@ -94,7 +94,7 @@ impl<T: Element> SingleLoop<T> for Mrbo {
         x_old[0].copy_from_slice(x);
         add(w, -a, of_w);
         x_bar.copy_from_slice(of_x);
-        on.give([g, old]);
+        on.oracle.give_all([g, old]);
         Ok(())
     }
 }

@@ -42,7 +42,7 @@ impl<T: Element> SingleLoop<T> for Pzobo {
         old.copy_from_slice(w);
         on.descend(w, x, (self.inner, lr), true)?;
         on.outer_gradients(all, [w, x], &mut f_w, x_bar)?;
-        for _ in on.each(self.directions) {
+        for _ in on.oracle.each(0..self.directions) {
             on.normals(&mut u);
             near.copy_from_slice(x);
             add(&mut near, self.mu, &u);
@@ -52,7 +52,7 @@ impl<T: Element> SingleLoop<T> for Pzobo {
             let slope = dot(&moved, &f_w).as_f64() / self.mu;
             add(x_bar, slope / self.directions as f64, &u);
         }
-        on.give([old, moved, f_w, u, near]);
+        on.oracle.give_all([old, moved, f_w, u, near]);
         Ok(())
     }
 }

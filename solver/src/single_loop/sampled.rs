@@ -1,8 +1,6 @@
 //! The evaluations of an iteration: losses on identified samples, so that the same samples can be used again.
 
 use std::fmt;
-use std::iter::Chain;
-use std::ops::Range;
 
 use hypertape_autodiff::{Element, axpy};
 use rand::RngExt;
@@ -100,23 +98,6 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         sizes(self.oracle)
     }
 
-    /// Whether the iteration is only rehearsed.
-    ///
-    /// All alternatives between which a random choice or a period decides must then be executed.
-    pub fn rehearses(&self) -> bool {
-        self.oracle.rehearses()
-    }
-
-    /// Gives vectors back that were taken from the oracle.
-    pub fn give(&mut self, vectors: impl IntoIterator<Item = Vec<T>>) {
-        vectors.into_iter().for_each(|vector| self.oracle.give(vector));
-    }
-
-    /// Iterates over `steps` steps, or over a few of them in a rehearsal.
-    pub fn each(&self, steps: usize) -> Chain<Range<usize>, Range<usize>> {
-        self.oracle.each(0..steps)
-    }
-
     fn next(&mut self, level: Level, place: usize) -> Draw {
         let draw = self.draw.at(level, self.drawn[place]);
         self.drawn[place] += 1;
@@ -129,7 +110,8 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
             return draw.on(Samples::All);
         }
         // No mini-batch is larger than the first.
-        let number = if self.rehearses() { 0 } else { self.chance.mini_batch(draw, batches) };
+        let number =
+            if self.oracle.rehearses() { 0 } else { self.chance.mini_batch(draw, batches) };
         draw.on(Samples::Batch(number as u64))
     }
 
@@ -151,7 +133,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
     /// Draws a number below `count` uniformly, or returns the largest one in a rehearsal.
     pub fn number(&mut self, count: usize) -> usize {
         let draw = self.next(Level::Coin, 2);
-        if self.rehearses() { count - 1 } else { below(self.chance.uniform(draw), count) }
+        if self.oracle.rehearses() { count - 1 } else { below(self.chance.uniform(draw), count) }
     }
 
     /// Tosses a coin that is true with this probability.
@@ -258,7 +240,7 @@ impl<'a, 'p, T: Element> Sampled<'a, 'p, T> {
         all: bool,
     ) -> Result<(), Error> {
         let mut g = self.oracle.take(w.len())?;
-        for _ in self.each(steps) {
+        for _ in self.oracle.each(0..steps) {
             let i = if all { self.all() } else { self.inner() };
             self.gradient(i, [w, x], &mut g)?;
             add(w, -lr, &g);

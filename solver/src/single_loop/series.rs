@@ -71,7 +71,7 @@ impl Series {
             sum.copy_from_slice(u);
         }
         let factors = if self.single { on.number(self.terms) } else { self.terms };
-        for _ in on.each(factors) {
+        for _ in on.oracle.each(0..factors) {
             let j = if all { on.all() } else { on.inner() };
             for k in 0..N {
                 on.hessian_product(j, points[k], &u[k], &mut h)?;
@@ -93,7 +93,7 @@ impl Series {
             on.mixed_product(i, points[k], solution, &mut mixed)?;
             add(out, -1.0, &mixed);
         }
-        on.give(u.into_iter().chain(sums.into_iter().flatten()).chain([h, mixed]));
+        on.oracle.give_all(u.into_iter().chain(sums.into_iter().flatten()).chain([h, mixed]));
         Ok(())
     }
 }

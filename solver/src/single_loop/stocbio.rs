@@ -72,7 +72,7 @@ impl<T: Element> SingleLoop<T> for Bsa {
 
     fn iterate(&self, on: &mut Sampled<T>, at: &mut Moving<T>) -> Result<(), Error> {
         let (t, (w, x, x_bar, [])) = (on.iteration(), at.parts()?);
-        if t > 0 || on.rehearses() {
+        if t > 0 || on.oracle.rehearses() {
             let lr = self.steps.at(t.saturating_sub(1))[0];
             on.descend(w, x, (self.inner, lr), false)?;
         }

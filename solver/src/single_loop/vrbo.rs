@@ -49,12 +49,12 @@ impl<T: Element> SingleLoop<T> for Vrbo {
             (on.iteration(), on.sizes(), at.parts()?);
         let [of_w, of_x, old] = [&mut of_w[0], &mut of_x[0], &mut old[0]];
         let (mut g, mut before) = (on.oracle.take(w.len())?, on.oracle.take(x.len())?);
-        let steps = if t > 0 || on.rehearses() { self.inner } else { 0 };
+        let steps = if t > 0 || on.oracle.rehearses() { self.inner } else { 0 };
         let [a, b] = self.steps.at(t.saturating_sub(1));
         if t == 0 {
             old.copy_from_slice(w);
         }
-        for _ in on.each(steps) {
+        for _ in on.oracle.each(0..steps) {
             let i = on.inner();
             for (w, sign) in [(&*w, 1.0), (&*old, -1.0)] {
                 on.gradient(i, [w, x], &mut g)?;
@@ -67,14 +67,14 @@ impl<T: Element> SingleLoop<T> for Vrbo {
             old.copy_from_slice(w);
             add(w, -a, of_w);
         }
-        if t.is_multiple_of(self.period.unwrap_or(period(sizes))) || on.rehearses() {
+        if t.is_multiple_of(self.period.unwrap_or(period(sizes))) || on.oracle.rehearses() {
             let all = on.all();
             on.gradient(all, [w, x], of_w)?;
             let eta = self.steps.at(t)[1];
             self.series.hypergradients(on, (eta, See::All), [[w, x]], [of_x])?;
         }
         x_bar.copy_from_slice(of_x);
-        on.give([g, before]);
+        on.oracle.give_all([g, before]);
         Ok(())
     }
 }
