@@ -1,11 +1,12 @@
 //! The command line arguments and their checks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args as Options, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Failure;
 use crate::help::{self, DATA, INNER, MEMORY, OUTER, OUTPUT};
 use crate::values::{Lr, bytes, delimiter, draws, lr, seed, shard, split, within};
 use hypertape_solver::{Error, Range, Schedule};
@@ -142,6 +143,16 @@ pub(crate) struct Common {
     #[arg(help_heading = OUTPUT, long)]
     #[serde(skip)]
     pub(crate) json: bool,
+}
+
+impl Common {
+    /// Calls `write` with the folder of `--save`, if one is given.
+    pub(crate) fn saved(
+        &self,
+        write: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> Result<(), Failure> {
+        self.save.as_deref().map_or(Ok(()), write).map_err(Failure::of("--save"))
+    }
 }
 
 /// Samples in place of the problem's own, and what is chosen about the problem on them.

@@ -29,9 +29,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
     }
     let mut exact = opened.estimator(app, "exact")?;
     let mut opened = opened.told();
-    if let Some(folder) = &common.save {
-        atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
-    }
+    common.saved(atomic::prepare_dir)?;
     let (draws, oracle) = ((common.seed, 0..options.draws), &mut opened.oracle);
     let found = certify(&mut *exact, &mut estimators, oracle, &opened.inner, &opened.x, draws);
     let found = found.map_err(Failure::run)?;
@@ -54,10 +52,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
         ])
     };
     let rows: Vec<_> = found.iter().map(row).collect();
-    if let Some(folder) = &common.save {
-        let written = atomic::json(&folder.join("certify.json"), &rows);
-        written.map_err(Failure::of("--save"))?;
-    }
+    common.saved(|folder| atomic::json(&folder.join("certify.json"), &rows))?;
     if common.json {
         say_json(out, &rows)?;
     } else {
@@ -69,7 +64,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
             soundness.warnings().iter().try_for_each(|w| say(out, format!("{name}: {w}")))?;
         }
     }
-    if failures.is_empty() { Ok(()) } else { Err(Failure::run(failures.join("; "))) }
+    Failure::of_all(&failures)
 }
 
 fn verdict(certificate: &Certificate) -> &'static str {

@@ -20,9 +20,7 @@ pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<()
     let Opened { mut oracle, inner, x, data_seed, .. } = opened.told();
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));
     let inner = InnerLoop::new(steps, inner.lr()).map_err(Failure::usage)?;
-    if let Some(folder) = &common.save {
-        atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
-    }
+    common.saved(atomic::prepare_dir)?;
     let draw = Draw::new(common.seed, 0);
     // A requested point is used as it is.
     let x = if common.at.is_some() { x } else { nearby(&x, draw) };
@@ -50,10 +48,7 @@ pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<()
         ])
     };
     let rows: Vec<_> = checks.iter().map(row).collect();
-    if let Some(folder) = &common.save {
-        let written = atomic::json(&folder.join("check.json"), &rows);
-        written.map_err(Failure::of("--save"))?;
-    }
+    common.saved(|folder| atomic::json(&folder.join("check.json"), &rows))?;
     if common.json {
         say_json(out, &rows)?;
     } else {

@@ -37,6 +37,11 @@ impl Failure {
         move |why| Self::run(format!("{option}: {why}"))
     }
 
+    /// The failure of a command for each of the reasons in `whys`, if there are any.
+    pub(crate) fn of_all(whys: &[String]) -> Result<(), Self> {
+        if whys.is_empty() { Ok(()) } else { Err(Self::run(whys.join("; "))) }
+    }
+
     /// Returns the text only, to be reported in another way.
     pub(crate) fn why(self) -> String {
         match self {

@@ -120,9 +120,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result
     let chosen = options.estimators.iter().map(|name| opened.estimator(app, name));
     let mut chosen = chosen.collect::<Result<Vec<_>, _>>()?;
     let mut opened = opened.told();
-    if let Some(folder) = &common.save {
-        atomic::prepare_dir(folder).map_err(Failure::of("--save"))?;
-    }
+    common.saved(atomic::prepare_dir)?;
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for (estimator, name) in chosen.iter_mut().zip(&options.estimators) {
         let (row, gradient) = match measure(&entry, options, &mut opened, estimator.as_mut()) {
@@ -133,9 +131,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result
                 continue;
             }
         };
-        if let Some(folder) = &common.save {
-            save(folder, &row, &opened, &gradient).map_err(Failure::of("--save"))?;
-        }
+        common.saved(|folder| save(folder, &row, &opened, &gradient))?;
         if common.json {
             say_json(out, [&row])?;
         }
@@ -144,7 +140,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result
     if !common.json && !rows.is_empty() {
         report(&entry, &rows, out)?;
     }
-    if failures.is_empty() { Ok(()) } else { Err(Failure::run(failures.join("; "))) }
+    Failure::of_all(&failures)
 }
 
 /// Times the primal and the estimator in alternation, after an untimed run of each.

@@ -46,10 +46,7 @@ pub(crate) fn run(app: &App, options: &Options, out: Out) -> Result<(), Failure>
         Some(Part::Merge { folders, out: folder }) => {
             let (study, records, notes) = records::merge(folders, folder, app)?;
             tell(&study, &records, out)?;
-            match notes.split_first() {
-                None => Ok(()),
-                Some(_) => Err(Failure::run(notes.join("; "))),
-            }
+            Failure::of_all(&notes)
         }
         Some(Part::Report { folder }) => {
             let (study, records) = Records::load(folder, app)?;
