@@ -1,6 +1,6 @@
 //! Hypergradients through unrolled inner loops, at the memory you choose.
 //!
-//! This package combines the library crates and adds the command line. Write a problem as a [`Bilevel`], make an
+//! This package combines the library crates and has the program `hypertape`. Write a problem as a [`Bilevel`], make an
 //! [`Oracle`] of it, and ask an [`Estimator`] for its hypergradient; see [`Bilevel`] for an example.
 //!
 //! | you want | start with |
@@ -56,7 +56,8 @@ pub mod prelude {
 }
 
 #[cfg(feature = "cli")]
-pub mod cli;
+#[doc(inline)]
+pub use hypertape_cli as cli;
 
 /// Tests the examples of the README.
 #[cfg(doctest)]

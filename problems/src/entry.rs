@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hypertape_autodiff::Element;
-use hypertape_solver::{Error, Optimiser, Oracle};
+use hypertape_solver::{
+    Error, Estimator, Joint, Observer, Optimiser, Oracle, Record, Run, RunState, SingleLoop,
+};
 
 use crate::image_classes::ImageClasses;
 use crate::sets::Sets;
@@ -127,7 +129,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// An element type in which the catalogue opens problems and loads files. The functions are compiled in this crate, with
+/// An element type in which the catalogue opens problems, loads files and runs. The functions are compiled in this crate, with
 /// its optimisations, whatever those of the crate that calls them are.
 pub trait Precision: Element {
     /// Returns the closure that opens `entry` in this precision.
@@ -135,6 +137,21 @@ pub trait Precision: Element {
     /// # Errors
     /// Returns [`Error::Told`] if the problem does not support this precision.
     fn opener(entry: &Entry) -> Result<&Open<Self>, Error>;
+
+    /// Makes an estimator of an algorithm, as [`Joint`] does.
+    fn joint(algorithm: Box<dyn SingleLoop<Self>>) -> Box<dyn Estimator<Self>>;
+
+    /// Continues a run, as [`Run::observe`] does.
+    ///
+    /// # Errors
+    /// Returns the errors of that function.
+    fn observe(
+        run: &Run<Self>,
+        oracle: &mut Oracle<Self>,
+        estimator: &mut dyn Estimator<Self>,
+        state: &mut RunState<Self>,
+        observers: &mut [&mut dyn Observer<Self>],
+    ) -> Result<Vec<Record>, Error>;
 
     /// Loads samples, as [`data::load`](crate::data::load) does.
     ///
@@ -156,6 +173,20 @@ macro_rules! precision {
         impl Precision for $T {
             fn opener($entry: &Entry) -> Result<&Open<Self>, Error> {
                 $opener
+            }
+
+            fn joint(algorithm: Box<dyn SingleLoop<Self>>) -> Box<dyn Estimator<Self>> {
+                Box::new(Joint::from(algorithm))
+            }
+
+            fn observe(
+                run: &Run<Self>,
+                oracle: &mut Oracle<Self>,
+                estimator: &mut dyn Estimator<Self>,
+                state: &mut RunState<Self>,
+                observers: &mut [&mut dyn Observer<Self>],
+            ) -> Result<Vec<Record>, Error> {
+                run.observe(oracle, estimator, state, observers)
             }
 
             #[cfg(feature = "data")]

@@ -40,6 +40,7 @@ pub mod linear;
 mod minimise;
 mod oracle;
 mod outer;
+pub mod pace;
 mod params;
 mod permutation;
 mod plan;

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crates from the lowest to the highest, each with its folder.
-const CRATES: [(&str, &str); 4] = [
+const CRATES: [(&str, &str); 5] = [
     ("hypertape_autodiff", "autodiff/src"),
     ("hypertape_solver", "solver/src"),
     ("hypertape_problems", "problems/src"),
+    ("hypertape_cli", "cli/src"),
     ("hypertape", "src"),
 ];
 

@@ -544,7 +544,7 @@ fn without_a_file_the_study_of_the_digits() {
     assert!(output.status.success(), "{err}");
     assert!(out.ends_with("report: hypertape-study/digits/report.html\n"), "{out}");
     let text = fs::read_to_string(study.0.join("hypertape-study/digits/study.toml")).unwrap();
-    assert_eq!(text, include_str!("../../studies/digits.toml"));
+    assert_eq!(text, include_str!("../../cli/src/study/digits.toml"));
 }
 
 #[test]

@@ -1,0 +1,137 @@
+//! The state of a run in a file, from which the run is resumed bit for bit.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::args::Run as Options;
+use crate::atomic;
+use crate::failure::Failure;
+use crate::point;
+use hypertape_autodiff::Element;
+use hypertape_problems::Precision;
+use hypertape_solver::{
+    Estimator, Observer, Oracle, Record, Run, RunState, Saved, Saving, Schedule, Settings,
+};
+
+/// Returns the settings on which the bits of a run depend.
+pub(crate) fn settings<T: Precision>(
+    options: &Options,
+    run: &Run<T>,
+    (oracle, estimator): (&mut Oracle<T>, &dyn Estimator<T>),
+    (problem, data_seed): (&str, Option<u64>),
+) -> Result<Settings, Failure> {
+    let optional = |text: Option<String>| text.unwrap_or_else(|| "none".into());
+    let init = options.common.init.as_ref().map(|path| path.display().to_string());
+    let data_hash = point::data_hash(oracle, 0).map_err(Failure::run)?;
+    let files = options.common.data.train.iter().chain(&options.common.data.valid);
+    let files: Vec<_> = files.chain(&options.common.data.test).map(String::as_str).collect();
+    Ok(Settings::new(run, oracle, estimator)
+        .with("problem", problem)
+        .with("init", optional(init))
+        .with("data", format!("{:?}", options.common.data))
+        .with("data seed", optional(data_seed.map(|s| s.to_string())))
+        .with("hash of the data", [&[&*data_hash], &files[..]].concat().join(" of ")))
+}
+
+/// The files from which states are read and to which they are written.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// The folder of `--save`, or else of `--resume`.
+    pub(crate) save: Option<PathBuf>,
+    resume: Option<PathBuf>,
+    _lock: Option<File>,
+}
+
+impl Files {
+    pub(crate) fn of(options: &Options) -> Result<Self, Failure> {
+        let resume = options.resume.clone();
+        if let Some(path) = resume.as_ref().filter(|path| !path.exists()) {
+            let why = "there is no such folder, and so no run to resume";
+            return Err(Failure::usage(format!("--resume {}: {why}", path.display())));
+        }
+        let folder = resume.clone().filter(|path| path.is_dir());
+        if resume.is_some() && folder.is_none() && options.repeat > 1 {
+            return Err(Failure::usage("--resume: found a file, expected a folder with --repeat"));
+        }
+        if resume.is_some() && options.common.at.is_some() {
+            return Err(Failure::usage(
+                "--at: a run that goes on from --resume has its point already",
+            ));
+        }
+        let save = options.common.save.clone().or(folder);
+        let lock = save.as_ref().map(|folder| atomic::lock(folder, "saves a run"));
+        let lock = lock.transpose().map_err(Failure::of("--save"))?.flatten();
+        Ok(Self { save, resume, _lock: lock })
+    }
+
+    pub(crate) fn saved(&self, stem: &str) -> Option<PathBuf> {
+        self.save.as_ref().map(|folder| folder.join(format!("state{stem}.json")))
+    }
+
+    /// Returns the schedule of the run to be resumed, because another one that keeps tapes may give other bits.
+    pub(crate) fn schedule<T: Element>(
+        &self,
+        stem: &str,
+        repeat: usize,
+    ) -> Result<Option<Schedule>, Failure> {
+        let Some(path) = self.resumed(stem, repeat) else { return Ok(None) };
+        let refuse = |e: &dyn Display| Failure::usage(format!("--resume {}: {e}", path.display()));
+        let text = fs::read(&path).map_err(|e| refuse(&e))?;
+        let saved = Saved::<T>::read_any(&text).map_err(|e| refuse(&e))?;
+        Ok(saved.settings.get("schedule").and_then(|schedule| schedule.parse().ok()))
+    }
+
+    /// Returns the file to resume from. Of several runs, those that had not begun have no file.
+    pub(crate) fn resumed(&self, stem: &str, repeat: usize) -> Option<PathBuf> {
+        let path = self.resume.clone()?;
+        let path = if path.is_dir() { path.join(format!("state{stem}.json")) } else { path };
+        (repeat == 0 || path.exists()).then_some(path)
+    }
+}
+
+/// Returns a `Saving` that replaces a file atomically.
+pub(crate) fn saving(path: PathBuf, every: usize, settings: Settings) -> Saving<'static> {
+    Saving::by(every, settings, move |text| {
+        atomic::write(&path, |file| Ok(file.write_all(text)?)).map_err(|e| e.to_string())
+    })
+}
+
+/// Loads the state in a file and the records that led to it.
+pub(crate) fn load<T: Element>(
+    path: &Path,
+    settings: &Settings,
+) -> Result<(RunState<T>, Vec<Record>), Failure> {
+    let refuse = |e| Failure::usage(format!("--resume {}: {e}", path.display()));
+    Saved::load(path, settings).map(|saved| (saved.state, saved.records)).map_err(refuse)
+}
+
+/// Whether Ctrl-C was pressed since `watch` was called, or the system asked the process to end, as batch systems do. A
+/// second signal ends the process at once.
+#[derive(Debug, Default)]
+pub(crate) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    pub(crate) fn watch() -> Result<Self, Failure> {
+        let typed = Arc::new(AtomicBool::new(false));
+        // In this order, the first signal only sets the flag.
+        for (signal, status) in [(SIGINT, 130), (SIGTERM, 143)] {
+            flag::register_conditional_shutdown(signal, status, Arc::clone(&typed))
+                .and_then(|_| flag::register(signal, Arc::clone(&typed)))
+                .map_err(|e| Failure::run(format!("Ctrl-C: {e}")))?;
+        }
+        Ok(Self(typed))
+    }
+}
+
+impl<T> Observer<T> for Interrupt {
+    fn stop(&self) -> Option<Arc<dyn Fn() -> bool + Send + Sync>> {
+        let typed = Arc::clone(&self.0);
+        Some(Arc::new(move || typed.load(Ordering::Relaxed)))
+    }
+}
