@@ -291,7 +291,7 @@ fn all_states_of_a_loop_that_ends_by_itself_are_stored_within_the_prediction() {
             };
             let (least, state) = (predict(taken), predict(9) - predict(8));
             // A block of 16 at first, and then as many states again; the list of slots is that of the longest loop.
-            let (more, list) = (state * taken.max(16) as u64, 24 * steps as u64);
+            let (more, list) = (state * taken.max(16) as u64, 48 * steps as u64);
             assert!(measured <= least + more + list, "{taken} of {steps}: {measured} {least}");
             Exact::default().estimate(&mut oracle, &same, &x, draw, &mut known).unwrap();
             assert_eq!(found, known, "{taken} of {steps}");
