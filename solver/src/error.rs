@@ -165,7 +165,12 @@ impl fmt::Display for Error {
             Self::Function { function, fault } => write!(f, "the problem's {function}: {fault}"),
             Self::NonFinite { quantity, step, lr } => {
                 not_finite(f, quantity, *step, *lr)?;
-                f.write_str(": the inner loop diverges; take a smaller lr, or lr auto")
+                f.write_str(match step {
+                    Some(0) => {
+                        ": no step was taken yet, so the cause is the loss, its data, the outer point or the inner start"
+                    }
+                    _ => ": the inner loop diverges; take a smaller lr, or lr auto",
+                })
             }
             Self::FirstOrderVanishes => f.write_str(
                 "the first-order gradient is identically zero: neither the inner start nor the \

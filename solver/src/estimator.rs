@@ -229,7 +229,8 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         }
         finite(gradient, "the hypergradient", inner)?;
         self.learn();
-        oracle.note(Soundness { loss: loss.as_f64().abs(), ..Soundness::default() });
+        let zero = !gradient.is_empty() && gradient.iter().all(|&g| g == T::zero());
+        oracle.note(Soundness { loss: loss.as_f64().abs(), zero, ..Soundness::default() });
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();
         Ok(Estimate { loss, cost, soundness: oracle.soundness() })

@@ -118,6 +118,9 @@ pub struct Soundness {
     pub growth: f64,
     /// Whether an estimator that corrects a cheap estimate at random has a cheap estimate that is identically zero.
     pub vanishing: bool,
+    /// Whether every entry of the gradient is 0.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub zero: bool,
     /// The outer loss, in absolute value.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::overflowing"))]
     pub loss: f64,
@@ -136,11 +139,12 @@ impl Soundness {
             sensitivity: self.sensitivity.max(other.sensitivity),
             growth: self.growth.max(other.growth),
             vanishing: self.vanishing || other.vanishing,
+            zero: self.zero || other.zero,
             loss: self.loss.max(other.loss),
         }
     }
 
-    /// The numbers that processes exchange; the loss is exchanged as a result.
+    /// The numbers that processes exchange; loss and gradient are exchanged as results.
     pub(crate) fn without_report(self) -> [f64; 3] {
         [self.sensitivity, self.growth, f64::from(u8::from(self.vanishing))]
     }
@@ -150,8 +154,8 @@ impl Soundness {
     }
 
     /// Returns the warnings, one text each: those of the [`Report`], an outer loss above 1e10, a step a million times
-    /// as steep as one of gradient descent, an adjoint that grew by a factor of 10 000, and a cheap estimate that is
-    /// zero.
+    /// as steep as one of gradient descent, an adjoint that grew by a factor of 10 000, and a gradient or a cheap
+    /// estimate that is zero.
     ///
     /// ```
     /// use hypertape_solver::Soundness;
@@ -160,7 +164,7 @@ impl Soundness {
     /// assert!(Soundness::default().warnings().is_empty());
     /// ```
     pub fn warnings(&self) -> Vec<String> {
-        let Self { report, sensitivity, growth, vanishing, loss } = self;
+        let Self { report, sensitivity, growth, vanishing, zero, loss } = self;
         let report = report.map_or_else(String::new, |report| report.to_string());
         let steep = (*sensitivity > STEEP).then(|| {
             format!(
@@ -175,7 +179,12 @@ impl Soundness {
                  the loop diverges or is chaotic: take a smaller lr, or lr auto"
             )
         });
-        let zero = vanishing.then(|| {
+        let nothing = zero.then(|| {
+            "every entry of the gradient is 0: what the estimate sees of the outer loss does not depend on the outer \
+             variables, as if it were constant, counted errors, or no step were taken"
+                .to_owned()
+        });
+        let cheap = vanishing.then(|| {
             "the cheap estimate is identically zero, because neither the inner start nor the outer loss depends on the \
              outer variables: the corrections are all there is"
                 .to_owned()
@@ -184,6 +193,6 @@ impl Soundness {
             format!("the outer loss is {loss:.2e}, which suggests that the inner loop diverges: take a smaller lr, or lr auto")
         });
         let report = report.lines().map(str::to_owned);
-        report.chain(large).chain(steep).chain(grown).chain(zero).collect()
+        report.chain(large).chain(steep).chain(grown).chain(nothing).chain(cheap).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
 use super::cell::{Cell, Done, Measure};
@@ -216,28 +216,24 @@ pub(super) fn table(groups: &[Group]) -> Table {
     Table::of(groups, &columns)
 }
 
-/// The warnings of each combination, each once, with the problem and the settings that distinguish the combination.
+/// The notes and warnings of all combinations, each once. Warnings name the problem and the settings that distinguish the
+/// combination.
 pub(super) fn warnings(groups: &[Group]) -> Vec<String> {
     let keys = varying(&groups.iter().collect::<Vec<_>>());
-    let mut lines: Vec<String> = Vec::new();
+    let mut lines = IndexSet::new();
     for group in groups {
+        let notes = group.done.iter().flat_map(|done| &done.notes);
+        lines.extend(notes.map(|note| format!("note: {note}")));
         // Numbers differ between seeds, so only the first warning of each kind is shown.
         let mut told = BTreeSet::new();
-        let notes =
-            group.done.iter().flat_map(|done| &done.notes).map(|note| format!("note: {note}"));
-        for note in notes {
-            if !lines.contains(&note) {
-                lines.push(note);
-            }
-        }
         for warning in group.done.iter().flat_map(|done| &done.warned.warnings) {
             if told.insert(warning.split(|c: char| c.is_ascii_digit()).next()) {
                 let (problem, label) = (&group.cell.run.common.problem, group.label(&keys));
-                lines.push(format!("warning: {problem} {label}: {warning}"));
+                lines.insert(format!("warning: {problem} {label}: {warning}"));
             }
         }
     }
-    lines
+    lines.into_iter().collect()
 }
 
 /// Formats the mean of counts, without decimals if it is a whole number.
