@@ -197,7 +197,7 @@ impl fmt::Display for Fault {
                  give {expected}"
             ),
             Self::Length { what, expected, found } => {
-                write!(f, "{what} has {found} values, expected {expected}")
+                write!(f, "{what}: found {found} values, expected {expected}")
             }
         }
     }

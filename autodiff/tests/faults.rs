@@ -454,7 +454,7 @@ fn lengths_are_checked() {
     for (i, (result, what, expected, found)) in results.into_iter().enumerate() {
         let fault = Fault::Length { what, expected, found };
         assert_eq!(result, Err(fault), "case {i}");
-        assert_eq!(fault.to_string(), format!("{what} has {found} values, expected {expected}"));
+        assert_eq!(fault.to_string(), format!("{what}: found {found} values, expected {expected}"));
     }
 }
 

@@ -293,14 +293,14 @@ fn what_does_not_fit_is_a_fault() {
     let all = Observations::new(3, &data);
     assert_eq!(
         told(&[1.0, 1.0], all, &mut [0.0; 2]),
-        "the data of observations has 8 values, expected 9"
+        "the data of observations: found 8 values, expected 9"
     );
     let all = Observations::new(4, &data);
-    assert_eq!(told(&[1.0, 1.0], all, &mut [0.0]), "the gradient has 1 values, expected 2");
+    assert_eq!(told(&[1.0, 1.0], all, &mut [0.0]), "the gradient: found 1 values, expected 2");
     let places = all.at(&[0, 1, 2]);
     assert_eq!(
         told(&[1.0, 1.0], places, &mut [0.0; 2]),
-        "the places of observations has 3 values, expected 4"
+        "the places of observations: found 3 values, expected 4"
     );
     let places = all.at(&[0, 1, 0, 1, 0, 2, 1, 1]);
     assert_eq!(
@@ -310,5 +310,5 @@ fn what_does_not_fit_is_a_fault() {
     let mut map = Map::<f64>::new();
     let (mut y, mut blocks) = ([0.0; 7], [0.0; 8]);
     let fault = map.jacobians(&Curve, &[1.0, 1.0], all, &mut y, &mut blocks).unwrap_err();
-    assert_eq!(fault.to_string(), "the results of observations has 7 values, expected 4");
+    assert_eq!(fault.to_string(), "the results of observations: found 7 values, expected 4");
 }

@@ -442,7 +442,7 @@ fn a_wrong_rule_is_an_error() {
     let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err().to_string();
     assert_eq!(
         why,
-        "the problem's step rule: the state after the step of a rule has 2 values, expected 1"
+        "the problem's step rule: the state after the step of a rule: found 2 values, expected 1"
     );
     oracle.set_rule(Ista::learned(2));
     let why = hypergradient(&mut oracle, &mut Exact::default(), inner).unwrap_err().to_string();

@@ -179,7 +179,7 @@ fn what_does_not_fit_is_named() {
     let why = run.gradient(&[1.0], &mut [0.0]).unwrap_err();
     assert_eq!(
         text(why),
-        "the problem's recurrence: the state of a recurrence has 1 values, expected 2"
+        "the problem's recurrence: the state of a recurrence: found 1 values, expected 2"
     );
 }
 

@@ -86,10 +86,10 @@ fn what_does_not_fit_is_named() {
     assert!(told(2, &[1, 1], &[0], &[1.0]).contains("precedes the first row"));
     assert!(
         told(2, &[0, 2], &[0], &[1.0, 2.0])
-            .contains("columns of a sparse matrix has 1 values, expected 2")
+            .contains("columns of a sparse matrix: found 1 values, expected 2")
     );
     assert!(
-        told(2, &[0, 1], &[0], &[]).contains("entries of a sparse matrix has 0 values, expected 1")
+        told(2, &[0, 1], &[0], &[]).contains("entries of a sparse matrix: found 0 values, expected 1")
     );
     assert!(
         told(2, &[0, 2, 1, 2], &[0, 1], &[1.0, 2.0])
