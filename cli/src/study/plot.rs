@@ -230,7 +230,8 @@ pub(super) fn svg(figure: &Figure) -> String {
     let (right, bottom) = (width - RIGHT, height - BOTTOM);
     for (at, label) in labels(&x, figure.x.1, LETTER, 6.0) {
         put!("<path class=\"grid\" d=\"M{at:.1} {TOP}V{bottom}\"/>");
-        let below = bottom + 18.0;
+        // Low enough for a label of the other axis in the corner.
+        let below = bottom + 23.0;
         put!("<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>");
     }
     for (at, label) in labels(&y, figure.y.1, 0.0, 17.0) {
