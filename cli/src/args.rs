@@ -318,10 +318,10 @@ pub(crate) struct Run {
     #[arg(help_heading = OUTER, long, value_name = "TOL", value_parser = within::<f64>(Range::POSITIVE), allow_hyphen_values = true)]
     #[serde(rename = "gradient_norm_limit")]
     pub(crate) gradient_norm: Option<f64>,
-    /// Stop after this many inner gradients and Hessian-vector products
+    /// Stop after this many inner gradients and Hessian-vector products, those of earlier sessions included
     #[arg(help_heading = OUTER, long, value_name = "CALLS", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) oracle_calls: Option<u64>,
-    /// Stop after this many seconds
+    /// Stop after this many seconds, earlier sessions of a run that is resumed included
     #[arg(help_heading = OUTER, long, value_name = "SECONDS", value_parser = within::<f64>(Range::POSITIVE), allow_hyphen_values = true)]
     pub(crate) time: Option<f64>,
     /// Record one outer iteration in K [default: 1; with --algorithm, a thousandth of --iterations]
@@ -335,7 +335,7 @@ pub(crate) struct Run {
     #[arg(help_heading = OUTPUT, long, value_name = "K", default_value_t = 100, value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     #[serde(skip)]
     pub(crate) save_every: usize,
-    /// Number of outer iterations [default: the problem's]
+    /// Number of outer iterations, those of earlier sessions of a run that is resumed included [default: the problem's]
     #[arg(help_heading = OUTER, long, value_name = "K", value_parser = within::<usize>(Range::COUNT), allow_hyphen_values = true)]
     pub(crate) iterations: Option<usize>,
     /// Number of runs, with seeds and data seeds S, S+1, ...; prints means and standard deviations
@@ -413,7 +413,9 @@ pub(crate) struct Compare {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Dtype {
+    #[value(alias = "float64")]
     F64,
+    #[value(alias = "float32")]
     F32,
 }
 

@@ -61,7 +61,8 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
         say(out, what + ", compared with exact gradients of the same draws")?;
         say(out, table(&found))?;
         for Certificate { name, soundness, .. } in &found {
-            soundness.warnings().iter().try_for_each(|w| say(out, format!("{name}: {w}")))?;
+            let told = |warning| say(out, format!("warning: {name}: {warning}"));
+            soundness.warnings().iter().try_for_each(told)?;
         }
     }
     Failure::of_all(&failures)

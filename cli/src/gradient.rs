@@ -1,6 +1,5 @@
 //! `hypertape gradient`: one hypergradient per estimator, side by side.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -260,17 +259,13 @@ fn report(entry: &Entry, rows: &[Row], out: Out) -> Result<(), Failure> {
     });
     let shown = costs.into_iter().chain(rests.into_iter().filter(|_| implicit)).chain([head]);
     say(out, Table::of(rows, &shown.collect::<Vec<_>>()))?;
-    let mut told = HashSet::new();
     for row in rows {
         if let Some(Went { breakdown, operations }) = &row.went {
             say(out, format!("\n{}\n{}", row.estimator, broken_down(breakdown)))?;
             say(out, by_operation(operations))?;
         }
         for warning in &row.warnings {
-            // Estimates of the same inner loop share its warning.
-            if told.insert(warning) {
-                say(out, format!("{}: {warning}", row.estimator))?;
-            }
+            say(out, format!("warning: {}: {warning}", row.estimator))?;
         }
     }
     Ok(())

@@ -40,11 +40,16 @@ pub(crate) struct Opened<T> {
 impl<T> Opened<T> {
     /// Prints a line on stderr for each note.
     pub(crate) fn told(self) -> Self {
-        if ranks::first() {
-            // A note that cannot be printed is no reason to stop.
-            self.notes.iter().for_each(|note| drop(writeln!(io::stderr(), "note: {note}")));
-        }
+        self.notes.iter().for_each(|text| note(text));
         self
+    }
+}
+
+/// Prints a note as a line on stderr.
+pub(crate) fn note(text: &str) {
+    if ranks::first() {
+        // A note that cannot be printed is no reason to stop.
+        let _ = writeln!(io::stderr(), "note: {text}");
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
     let record_every = outer::record_every(options, iterations);
     let bar = progress(options.repeat.saturating_mul(iterations));
     let (mut all, mut ended, mut found) = (Vec::new(), String::new(), Vec::new());
+    let mut idle = Vec::new();
     for repeat in 0..options.repeat {
         let stem = stem(options, repeat);
         let opened =
@@ -61,11 +62,12 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         let name = estimator.name();
         let settings =
             state::settings(options, &run, (&mut oracle, &*estimator), (&entry.name, data_seed))?;
-        let (mut state, mut records) = match files.resumed(&stem, repeat) {
-            Some(path) => state::load(&path, &settings)?,
+        let resumed = files.resumed(&stem, repeat);
+        let (mut state, mut records) = match &resumed {
+            Some(path) => state::load(path, &settings)?,
             None => (RunState::new(x), Vec::new()),
         };
-        let before = repeat.saturating_mul(iterations);
+        let (before, begun) = (repeat.saturating_mul(iterations), state.iteration);
         let mut show = |record: &Record, _: &[T]| {
             bar.set_position(before.saturating_add(record.iteration + 1) as u64);
             bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
@@ -83,6 +85,8 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
             let why = format!("interrupted after {} iterations", state.iteration);
             return Err(Failure::Interrupted(why + ", which are saved for --resume"));
         }
+        let still = resumed.is_some() && state.iteration == begun;
+        idle.extend(still.then(|| state::nothing_left(&state)).flatten());
         let lines: Vec<Line> = records.iter().map(|record| line(repeat, record)).collect();
         let (draw, last) =
             (Draw::new(seed, state.iteration as u64), run.coupling.inner(&inner, state.iteration));
@@ -127,6 +131,10 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         found.extend(records.iter().map(|record| record.soundness));
     }
     bar.finish_and_clear();
+    // Of several runs, the first may have been complete when a later one was interrupted.
+    if let Some(note) = idle.first().filter(|_| idle.len() == options.repeat) {
+        point::note(note);
+    }
     if common.json {
         return Ok(());
     }
@@ -169,7 +177,7 @@ fn begin<T: Precise>(
 }
 
 /// The suffix of the files of a run.
-fn stem(options: &Options, repeat: usize) -> String {
+pub(crate) fn stem(options: &Options, repeat: usize) -> String {
     if options.repeat == 1 { String::new() } else { format!("-{repeat}") }
 }
 

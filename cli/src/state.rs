@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::args::Run as Options;
 use crate::atomic;
 use crate::failure::Failure;
-use crate::point;
+use crate::table::{seconds, significant};
+use crate::{point, ranks, run};
 use hypertape_autodiff::Element;
 use hypertape_problems::Precision;
 use hypertape_solver::{
-    Estimator, Observer, Oracle, Record, Run, RunState, Saved, Saving, Schedule, Settings,
+    End, Estimator, Observer, Oracle, Record, Run, RunState, Saved, Saving, Schedule, Settings,
 };
 
 /// Returns the settings on which the bits of a run depend.
@@ -67,7 +69,40 @@ impl Files {
         let save = options.common.save.clone().or(folder);
         let lock = save.as_ref().map(|folder| atomic::lock(folder, "saves a run"));
         let lock = lock.transpose().map_err(Failure::of("--save"))?.flatten();
-        Ok(Self { save, resume, _lock: lock })
+        let files = Self { save, resume, _lock: lock };
+        files.keep_others(options)?;
+        Ok(files)
+    }
+
+    /// Refuses to replace the state of another run than the one to be resumed, because its iterations would be lost. A run
+    /// that failed in its first iteration leaves none to lose.
+    fn keep_others(&self, options: &Options) -> Result<(), Failure> {
+        // When other ranks look, the first one may have saved already.
+        let Some(folder) = self.save.as_ref().filter(|_| ranks::first()) else { return Ok(()) };
+        for repeat in 0..options.repeat {
+            let stem = run::stem(options, repeat);
+            let Some(path) = self.saved(&stem).filter(|path| path.is_file()) else { continue };
+            let resumed = self.resumed(&stem, repeat);
+            if resumed
+                .is_some_and(|resumed| resumed.canonicalize().ok() == path.canonicalize().ok())
+            {
+                continue;
+            }
+            let text = fs::read(&path).unwrap_or_default();
+            let saved: Value = serde_json::from_slice(&text).unwrap_or_default();
+            let whose = match saved["state"]["iteration"].as_u64() {
+                Some(0) => continue,
+                Some(1) => "a run of 1 iteration".to_owned(),
+                Some(n) => format!("a run of {n} iterations"),
+                None => "another run".to_owned(),
+            };
+            let folder = folder.display();
+            return Err(Failure::usage(format!(
+                "--save {folder}: {whose} is saved there and would be lost; --resume {folder} goes on with it, or \
+                 save to another folder, or remove this one"
+            )));
+        }
+        Ok(())
     }
 
     pub(crate) fn saved(&self, stem: &str) -> Option<PathBuf> {
@@ -109,6 +144,33 @@ pub(crate) fn load<T: Element>(
 ) -> Result<(RunState<T>, Vec<Record>), Failure> {
     let refuse = |e| Failure::usage(format!("--resume {}: {e}", path.display()));
     Saved::load(path, settings).map(|saved| (saved.state, saved.records)).map_err(refuse)
+}
+
+/// Returns a note on a resumed run that ended before its first new iteration.
+pub(crate) fn nothing_left<T>(state: &RunState<T>) -> Option<String> {
+    let (done, calls) = (state.iteration, state.oracle_calls);
+    let why = match state.end? {
+        End::Iterations => {
+            format!(
+                "the run has {done} iterations, and --iterations counts them: give more than {done}"
+            )
+        }
+        End::Time => {
+            let taken = seconds(state.elapsed.as_secs_f64());
+            format!("the run has taken {taken}, and --time counts them: give more than {taken}")
+        }
+        End::OracleCalls => {
+            format!(
+                "the run has made {calls} oracle calls, and --oracle-calls counts them: give more than {calls}"
+            )
+        }
+        End::GradientNorm => {
+            let norm = significant(state.gradient_norm, 4);
+            format!("the norm of the hypergradient is {norm}: give a smaller --gradient-norm")
+        }
+        End::Callback => return None,
+    };
+    Some(format!("nothing was left to do: {why}"))
 }
 
 /// Whether Ctrl-C was pressed since `watch` was called, or the system asked the process to end, as batch systems do. A

@@ -73,9 +73,14 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     }
     let mut records = Records::open(&folder, &study, file)?;
     let missing = records.missing(&study.cells, &mine)?;
-    let (all, known) = (mine.len(), mine.len() - missing.len());
+    let (all, spared) = (mine.len(), records.spared(&study.cells, &mine)?);
+    let known = all - missing.len() - spared;
+    let spared = match spared {
+        0 => String::new(),
+        n => format!(", {n} not needed: other seeds of what is not random"),
+    };
     // A study says how much it is about to do even if nobody reads its output.
-    let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded");
+    let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded{spared}");
     // One seed of each combination comes first: the other seeds are not run if nothing is random.
     let mut first = IndexMap::new();
     for &i in &missing {
@@ -198,6 +203,7 @@ fn tell(study: &Study, records: &Records, out: Out) -> Result<(), Failure> {
 pub(crate) fn compare(app: &App, options: &Compare, out: Out) -> Result<(), Failure> {
     let (study, mut before) = Records::load(&options.before, app)?;
     let (other, mut after) = Records::load(&options.after, app)?;
+    let spared = before.spared(&study.cells, &(0..study.cells.len()).collect::<Vec<_>>())?;
     let keys = other.cells.iter().zip(after.slots).map(|(cell, slot)| Ok((cell.key()?, slot)));
     let mut theirs: HashMap<String, _> = keys.collect::<Result<_, Failure>>()?;
     let ours = study.cells.iter().map(|cell| Ok(theirs.remove(&cell.key()?).flatten()));
@@ -216,8 +222,11 @@ pub(crate) fn compare(app: &App, options: &Compare, out: Out) -> Result<(), Fail
     }
     let found = summary::compared(&study.cells, [&before, &after], options.slower)?;
     say(out, &found.table)?;
-    let others = study.cells.len() - both;
-    let told = format!("{both} cells compared, {others} cells of the first are not in both");
+    let others = study.cells.len() - both - spared;
+    let mut told = format!("{both} cells compared, {others} cells of the first are not in both");
+    if spared > 0 {
+        told += &format!("; {spared} were not needed: other seeds of what is not random");
+    }
     say(out, &told)?;
     if let Some(file) = &options.page {
         let folders = [&options.before, &options.after].map(|folder| folder.display().to_string());

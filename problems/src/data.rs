@@ -409,13 +409,18 @@ fn pair<T: Element>(
     label_name: Name,
     labels: Rows<f64>,
 ) -> Result<Table<T>, Error> {
-    if labels.cols != 1 || labels.count != features.count || labels.count == 0 {
-        let found = format!("{} rows of {}", labels.count, labels.cols);
-        let expected = format!("a label for each of {} samples, one or more", features.count);
-        return Err(label_name.wrong("", found, expected));
-    }
-    let labels = labels.values.into_iter().map(|value| Label::Number(value + 0.0)).collect();
-    Ok(Table { features: Features::Dense(features.values), labels, notes: Vec::new() })
+    let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let why = match (labels.count, labels.cols) {
+        (0, _) if features.count == 0 => "no samples".to_owned(),
+        (n, 1) if n == features.count => {
+            let labels = labels.values.into_iter().map(|value| Label::Number(value + 0.0));
+            let (features, labels) = (Features::Dense(features.values), labels.collect());
+            return Ok(Table { features, labels, notes: Vec::new() });
+        }
+        (n, 1) => format!("{} for {}", counted(n, "label"), counted(features.count, "sample")),
+        (n, cols) => format!("an array of {n}x{cols} labels, where each sample has one"),
+    };
+    Err(label_name.told("", why))
 }
 
 #[cfg(test)]

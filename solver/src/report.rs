@@ -84,10 +84,11 @@ impl fmt::Display for Report {
         }
         if let Some(residual) = residual.filter(|r| *r > SOLVED) {
             let line = if early { "\n" } else { "" };
+            let iterations = crate::text::counted(*iterations, "iteration");
             write!(
                 f,
-                "{line}the linear system is not solved: relative residual {residual:.2e} after {iterations} \
-                 iterations; that is too few, or the matrix is singular"
+                "{line}the linear system is not solved: relative residual {residual:.2e} after {iterations}; \
+                 that is too few, or the matrix is singular"
             )?;
         }
         Ok(())

@@ -356,6 +356,72 @@ mod binary {
         refused(&format!("{line} 5 --repeat 2 --resume {file}"), &["expected a folder"]);
     }
 
+    /// `--save` in place of `--resume` does not cost the run that is there.
+    #[test]
+    fn a_saved_run_is_not_replaced() {
+        let folder = Folder::new("kept");
+        let [saved, other] = ["saved", "other"].map(|name| folder.of(name));
+        let line = "run quadratic --iterations";
+        assert!(run(&format!("{line} 4 --save {saved}")).status.success());
+        let state = Path::new(&saved).join("state.json");
+        let before = (fs::read(&state).unwrap(), results(&saved));
+        let (lost, out) = ("a run of 4 iterations", format!("--resume {saved}"));
+        let ways = [&*format!("--save {saved}: "), lost, &*out, "another folder", "remove"];
+        for others in ["1", "9", "1 --dtype f32 --outer adam"] {
+            refused(&format!("{line} {others} --save {saved}"), &ways);
+        }
+        // Nor does a run that is resumed from elsewhere.
+        assert!(run(&format!("{line} 2 --save {other}")).status.success());
+        refused(&format!("{line} 3 --resume {other} --save {saved}"), &ways);
+        assert!(before == (fs::read(&state).unwrap(), results(&saved)));
+        // The same run, named by its folder or its file, goes on.
+        assert!(run(&format!("{line} 5 --resume {saved} --save {saved}")).status.success());
+        let on = format!("{line} 6 --resume {} --save {saved}/.", state.display());
+        assert!(run(&on).status.success());
+        assert_eq!(results(&saved).2["summary"]["iterations"], 6);
+        // One of several runs is enough, and so is a state that cannot be read.
+        assert!(run(&format!("{line} 1 --repeat 2 --save {saved}")).status.success());
+        fs::remove_file(Path::new(&saved).join("state-0.json")).unwrap();
+        let again = format!("{line} 1 --repeat 2 --save {saved}");
+        refused(&again, &["a run of 1 iteration is saved"]);
+        fs::write(Path::new(&saved).join("state-1.json"), "half").unwrap();
+        refused(&again, &["another run is saved"]);
+    }
+
+    /// Limits count earlier sessions, and a note says so if that leaves nothing to do.
+    #[test]
+    fn a_run_without_more_to_do_says_so() {
+        let folder = Folder::new("idle");
+        let saved = folder.of("saved");
+        let line = "run quadratic --iterations";
+        let told = |line: &str| {
+            let output = run(line);
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stderr).unwrap()
+        };
+        assert_eq!(told(&format!("{line} 8 --save {saved}")), "");
+        let nothing = "note: nothing was left to do: the";
+        let on = |line: &str| told(&format!("{line} --resume {saved}"));
+        let counted = "run has 8 iterations, and --iterations counts them: give more than 8";
+        assert_eq!(on(&format!("{line} 3")), format!("{nothing} {counted}\n"));
+        // Five gradients and five products per iteration.
+        let calls =
+            "run has made 80 oracle calls, and --oracle-calls counts them: give more than 80";
+        assert_eq!(on(&format!("{line} 9 --oracle-calls 80")), format!("{nothing} {calls}\n"));
+        let time = on(&format!("{line} 9 --time 1e-9"));
+        assert!(time.starts_with(nothing) && time.contains(", and --time counts them"), "{time}");
+        let norm = format!("{line} 50 --gradient-norm 0.1");
+        assert_eq!(on(&norm), "");
+        let norm = on(&norm);
+        let given = norm.strip_prefix(&format!("{nothing} norm of the hypergradient is 0.0"));
+        assert!(given.is_some_and(|rest| rest.ends_with(": give a smaller --gradient-norm\n")));
+        // Where one of several runs goes on, something was left to do.
+        let several = folder.of("several");
+        assert_eq!(told(&format!("{line} 2 --repeat 2 --save {several}")), "");
+        fs::remove_file(Path::new(&several).join("state-1.json")).unwrap();
+        assert_eq!(told(&format!("{line} 2 --repeat 2 --resume {several}")), "");
+    }
+
     #[test]
     fn several_runs_go_on_where_they_were() {
         let folder = Folder::new("several");

@@ -246,7 +246,13 @@ fn seeds_are_for_what_is_random() {
         rows[1].contains("  1, not random  ") && rows[2..5].iter().all(|r| r.contains("  3  "))
     );
     let (_, err) = study.ok();
-    assert_eq!(err, "12 cells, 12 of them already recorded\n");
+    let spared = "2 not needed: other seeds of what is not random\n";
+    assert_eq!(err, format!("12 cells, 10 of them already recorded, {spared}"));
+    let folder = study.at("out");
+    let (status, out, err) = run(&["compare", &folder, &folder]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let told = "10 cells compared, 0 cells of the first are not in both; 2 were not needed: other seeds of what is not random\n";
+    assert!(out.ends_with(told), "{out}");
     let (status, _, err) = study.start_into("side", &["--jobs", "3"]);
     assert_eq!(status, 0, "{err}");
     assert_eq!(seeds(study.records_in("side")), expected);
@@ -957,7 +963,13 @@ fn shards_are_merged_and_compared() {
     assert!(status == 2 && err.contains("with another hvps; nothing was written"), "{err}");
     let hash = |text: &str| text.replacen("\"data_hash\":\"", "\"data_hash\":\"f", 1);
     fs::write(&path, hash(&text)).unwrap();
+    // What was joined before is not replaced by another result.
+    let before = study.records_in("both");
     let (status, _, err) = merge(&[&a, &b]);
+    let kept = "with another data_hash; no record was replaced";
+    assert!(status == 2 && err.contains("cell 2 is already in ") && err.contains(kept), "{err}");
+    assert_eq!(study.records_in("both"), before);
+    let (status, _, err) = run(&["study", "merge", &a, &b, "--out", &study.at("fresh")]);
     let why = "error: cells 1 and 2 have different data of quadratic\n";
     assert_eq!((status, err.as_str()), (1, why));
     fs::write(path, text).unwrap();

@@ -162,6 +162,13 @@ impl Records {
         Ok(among.iter().copied().filter(missing).collect())
     }
 
+    /// Returns the number of cells of `among` that are neither recorded nor [missing](Self::missing): other seeds of what
+    /// is not random.
+    pub(super) fn spared(&self, cells: &[Cell], among: &[usize]) -> Result<usize, Failure> {
+        let left = among.iter().filter(|&&i| self.slots[i].is_none()).count();
+        Ok(left - self.missing(cells, among)?.len())
+    }
+
     /// Adds a result and replaces the file.
     pub(super) fn add(
         &mut self,
@@ -252,7 +259,7 @@ fn parse(line: &[u8]) -> Result<(Cell, Recorded), String> {
 ///
 /// # Errors
 /// Returns a usage error for folders of different studies, with the first line in which they differ, and for a cell for
-/// which two folders have different results. Nothing is written in these cases.
+/// which two folders have different results, or `out` has another one. No record is written in these cases.
 pub(super) fn merge(
     folders: &[PathBuf],
     out: &Path,
@@ -282,7 +289,13 @@ pub(super) fn merge(
         }
     }
     let mut made = Records::open(out, &study, &out.join("study.toml"))?;
-    for (place, mine) in made.slots.iter_mut().zip(merged.slots) {
+    for (i, (place, mine)) in made.slots.iter_mut().zip(merged.slots).enumerate() {
+        let both = place.as_ref().zip(mine.as_ref());
+        if let Some(key) = both.and_then(|(old, new)| difference(&old.line, &new.line)) {
+            let (cell, out) = (i + 1, out.display());
+            let why = format!("cell {cell} is already in {out}, with another {key}");
+            return Err(Failure::usage(why + "; no record was replaced"));
+        }
         *place = mine.or(place.take());
     }
     notes.extend(other_data(&study.cells, &made.slots));

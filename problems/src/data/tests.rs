@@ -252,10 +252,7 @@ fn files_become_sets() {
         (Files { split: Some([6, 6, 0]), ..files.clone() }, "too few samples for one in each part"),
         (Files { split: Some([0, 0, 0]), ..files.clone() }, "--split leaves no samples"),
         (Files { split: Some([5, 5, 3]), test: Some(csv), ..files }, "need 3 samples, there are 2"),
-        (
-            train(format!("{images},{short}")),
-            "short.idx: found 11 rows of 1, expected a label for each of 12",
-        ),
+        (train(format!("{images},{short}")), "short.idx: 11 labels for 12 samples"),
         (train(format!("{images},{cut}")), "cut.idx.gz"),
         (train(images.clone()), "images-ubyte.gz contains no labels: give a file of them too"),
         (train(format!("{one_class},{labels}")), "one.svm contains the labels already: leave out "),
@@ -270,6 +267,21 @@ fn files_become_sets() {
         assert!(message.contains(expected), "no {expected:?} in {message:?}");
         assert!(!message.contains('\n'), "{message:?}");
     }
+}
+
+#[test]
+fn each_sample_has_one_label() {
+    let rows = |[count, cols]: [usize; 2]| Rows { count, cols, values: vec![0.0; count * cols] };
+    for (features, labels, expected) in [
+        ([0, 2], [0, 1], "f: no samples"),
+        ([80, 2], [50, 1], "f: 50 labels for 80 samples"),
+        ([1, 2], [0, 1], "f: 0 labels for 1 sample"),
+        ([80, 2], [1, 80], "f: an array of 1x80 labels, where each sample has one"),
+    ] {
+        let refused = pair::<f64>(rows(features), Name("f"), rows(labels)).unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+    }
+    assert_eq!(pair::<f64>(rows([3, 2]), Name("f"), rows([3, 1])).unwrap().labels.len(), 3);
 }
 
 #[test]
