@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use hypertape_autodiff::Fault;
 
-use crate::text::{bytes, plain};
+use crate::text::{bytes, counted, plain};
 
 /// A failed hypergradient or run.
 #[derive(Clone, Debug, PartialEq)]
@@ -197,8 +197,9 @@ impl fmt::Display for Error {
             ),
             Self::Unsolved { residual, iterations } => write!(
                 f,
-                "the linear system is solved worse than by v = 0: relative residual {residual:.2e} after \
-                 {iterations} iterations; its matrix is singular or nearly, or a step of the solver too long"
+                "the linear system is solved worse than by v = 0: relative residual {residual:.2e} after {}; \
+                 its matrix is singular or nearly, or a step of the solver too long",
+                counted(*iterations, "iteration")
             ),
             Self::Diverged { loss, limit } => {
                 write!(

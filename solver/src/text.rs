@@ -31,6 +31,16 @@ pub fn plain(value: f64) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
+/// Formats a count with its noun: `1 iteration`, `3 iterations`.
+///
+/// ```
+/// use hypertape_solver::text::counted;
+/// assert_eq!([0, 1, 2].map(|n| counted(n, "iteration")), ["0 iterations", "1 iteration", "2 iterations"]);
+/// ```
+pub fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Joins words of which one is expected: `sgd, saga or page`.
 ///
 /// ```

@@ -89,7 +89,8 @@ fn what_does_not_fit_is_named() {
             .contains("columns of a sparse matrix: found 1 values, expected 2")
     );
     assert!(
-        told(2, &[0, 1], &[0], &[]).contains("entries of a sparse matrix: found 0 values, expected 1")
+        told(2, &[0, 1], &[0], &[])
+            .contains("entries of a sparse matrix: found 0 values, expected 1")
     );
     assert!(
         told(2, &[0, 2, 1, 2], &[0, 1], &[1.0, 2.0])
